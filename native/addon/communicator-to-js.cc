@@ -53,9 +53,12 @@ Napi::Value communicatorToJs(Napi::Env env, const std::shared_ptr<Communicators>
   const auto handle = hold<Communicators>(object, both, kCommunicatorTag);
   object.Set("rank", both->own->rank());
   object.Set("size", both->own->size());
-  method(object, "sum", [handle](const Napi::CallbackInfo& call) -> Napi::Value {
-    const auto pointer = handle->pointer;
-    if (!pointer) throw Error("communicator/failed", "The communicator was disposed");
+  const auto open = [handle] {
+    if (!handle->pointer) throw Error("communicator/failed", "The communicator was disposed");
+    return handle->pointer;
+  };
+  method(object, "sum", [open](const Napi::CallbackInfo& call) -> Napi::Value {
+    const auto pointer = open();
     const auto values = call[0].As<Napi::Float32Array>();
     const auto copy = std::make_shared<std::vector<float>>(values.Data(), values.Data() + values.ElementLength());
     return (new Worker(
@@ -67,9 +70,34 @@ Napi::Value communicatorToJs(Napi::Env env, const std::shared_ptr<Communicators>
                 }))
         ->start();
   });
-  method(object, "finish", [handle](const Napi::CallbackInfo& call) -> Napi::Value {
-    const auto pointer = handle->pointer;
-    if (!pointer) throw Error("communicator/failed", "The communicator was disposed");
+  method(object, "send", [open](const Napi::CallbackInfo& call) -> Napi::Value {
+    const auto pointer = open();
+    const int rank = call[0].ToNumber().Int32Value();
+    const auto bytes = call[1].As<Napi::Uint8Array>();
+    const auto copy = std::make_shared<std::vector<unsigned char>>(bytes.Data(), bytes.Data() + bytes.ElementLength());
+    return (new Worker(
+                call.Env(), [pointer, rank, copy] { pointer->own->send(rank, *copy); },
+                [](Napi::Env loop) { return loop.Undefined(); }))
+        ->start();
+  });
+  method(object, "hasMessage", [open](const Napi::CallbackInfo& call) -> Napi::Value {
+    return Napi::Boolean::New(call.Env(), open()->own->hasMessage(call[0].ToNumber().Int32Value()));
+  });
+  method(object, "receive", [open](const Napi::CallbackInfo& call) -> Napi::Value {
+    const auto pointer = open();
+    const int rank = call[0].ToNumber().Int32Value();
+    const auto bytes = std::make_shared<std::vector<unsigned char>>();
+    return (new Worker(
+                call.Env(), [pointer, rank, bytes] { *bytes = pointer->own->receive(rank); },
+                [bytes](Napi::Env loop) -> Napi::Value {
+                  auto result = newArray<Napi::Uint8Array>(loop, bytes->size());
+                  std::copy(bytes->begin(), bytes->end(), result.Data());
+                  return result;
+                }))
+        ->start();
+  });
+  method(object, "finish", [open](const Napi::CallbackInfo& call) -> Napi::Value {
+    const auto pointer = open();
     return (new Worker(
                 call.Env(), [pointer] { pointer->own->finish(); }, [](Napi::Env loop) { return loop.Undefined(); }))
         ->start();

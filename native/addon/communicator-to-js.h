@@ -8,7 +8,8 @@
 
 namespace resnode {
 
-// openCommunicator(kind, libraryFolder): a promise of { rank, size, sum(values), finish(), dispose() }.
+// openCommunicator(kind, libraryFolder): a promise of { rank, size, sum(values), send(rank, bytes), hasMessage(rank),
+// receive(rank), finish(), dispose() }.
 Napi::Value openCommunicator(const Napi::CallbackInfo& info);
 
 // Of an object made by it, for a device's thread; null of null and undefined. Throws Error.

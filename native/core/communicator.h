@@ -1,5 +1,5 @@
-// Processes that train one net together. All calls but rank and size are collective: every process makes the same ones
-// in the same order, on one thread each.
+// Processes that work together. All calls but rank, size and those of messages are collective: every process makes the
+// same ones in the same order, on one thread each.
 #pragma once
 
 #include <algorithm>
@@ -18,6 +18,12 @@ class Communicator {
   // In place: the sum over all processes, the same bits in each. Throws Error("communicator/failed").
   virtual void sum(float* values, size_t count) = 0;
   virtual void sum(double* values, size_t count) = 0;
+
+  // Messages, which another process asks for in the order in which they were sent. `send` returns when `bytes` may change;
+  // `hasMessage` never waits; `receive` does. Throw Error("communicator/failed").
+  virtual void send(int rank, const std::vector<unsigned char>& bytes) = 0;
+  virtual bool hasMessage(int rank) = 0;
+  virtual std::vector<unsigned char> receive(int rank) = 0;
 
   struct Values {
     float* data;
@@ -66,7 +72,7 @@ class Communicator {
 };
 
 // A communicator library (libresnode_mpi.so) has this symbol. Returns a new object that the caller deletes. Throws Error.
-inline constexpr int kCommunicatorAbi = 1;
+inline constexpr int kCommunicatorAbi = 2;
 inline constexpr const char* kOpenCommunicatorSymbol = "resnode_open_communicator";
 using OpenCommunicator = Communicator* (*)(int abi);
 

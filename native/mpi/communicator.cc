@@ -5,7 +5,10 @@
 #include <mpi.h>
 
 #include <algorithm>
+#include <chrono>
+#include <cstdint>
 #include <string>
+#include <thread>
 
 #include "native/core/error.h"
 
@@ -32,6 +35,26 @@ class MpiCommunicator final : public Communicator {
   int size() const override { return size_; }
   void sum(float* values, size_t count) override { sum(values, count, MPI_FLOAT); }
   void sum(double* values, size_t count) override { sum(values, count, MPI_DOUBLE); }
+  // Its length goes first, and then its pieces.
+  void send(int rank, const std::vector<unsigned char>& bytes) override {
+    const auto length = static_cast<uint64_t>(bytes.size());
+    sendPiece(rank, &length, sizeof length);
+    for (size_t start = 0; start < bytes.size(); start += kMessagePiece)
+      sendPiece(rank, bytes.data() + start, std::min(kMessagePiece, bytes.size() - start));
+  }
+  bool hasMessage(int rank) override {
+    int isThere = 0;
+    check(MPI_Iprobe(rank, kTag, communicator_, &isThere, MPI_STATUS_IGNORE), "MPI_Iprobe");
+    return isThere != 0;
+  }
+  std::vector<unsigned char> receive(int rank) override {
+    uint64_t length = 0;
+    receivePiece(rank, &length, sizeof length);
+    std::vector<unsigned char> bytes(length);
+    for (size_t start = 0; start < bytes.size(); start += kMessagePiece)
+      receivePiece(rank, bytes.data() + start, std::min(kMessagePiece, bytes.size() - start));
+    return bytes;
+  }
   std::unique_ptr<Communicator> duplicate() override {
     MPI_Comm other = MPI_COMM_NULL;
     check(MPI_Comm_dup(communicator_, &other), "MPI_Comm_dup");
@@ -40,6 +63,28 @@ class MpiCommunicator final : public Communicator {
   void finish() override { check(MPI_Finalize(), "MPI_Finalize"); }
 
  private:
+  static constexpr int kTag = 1;
+  static constexpr size_t kMessagePiece = size_t{1} << 26;
+
+  void sendPiece(int rank, const void* bytes, size_t length) {
+    MPI_Request request = MPI_REQUEST_NULL;
+    check(MPI_Isend(bytes, static_cast<int>(length), MPI_BYTE, rank, kTag, communicator_, &request), "MPI_Isend");
+    await(request);
+  }
+  void receivePiece(int rank, void* bytes, size_t length) {
+    MPI_Request request = MPI_REQUEST_NULL;
+    check(MPI_Irecv(bytes, static_cast<int>(length), MPI_BYTE, rank, kTag, communicator_, &request), "MPI_Irecv");
+    await(request);
+  }
+  // MPI's own waiting keeps a processor busy, which the other process may need.
+  static void await(MPI_Request& request) {
+    for (int isDone = 0;;) {
+      check(MPI_Test(&request, &isDone, MPI_STATUS_IGNORE), "MPI_Test");
+      if (isDone) return;
+      std::this_thread::sleep_for(std::chrono::microseconds(200));
+    }
+  }
+
   // To the first and back: an all-reduce may add in another order in each process. In pieces, since a message's length is
   // an int.
   template <class T>

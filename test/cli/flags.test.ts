@@ -5,9 +5,10 @@ import * as assert from 'uvu/assert';
 import { ArgumentError } from '../../ts/base/errors.ts';
 import { type Option, signatures } from '../../ts/base/options.ts';
 import { COMMANDS } from '../../ts/cli/commands.ts';
+import { failureOf } from '../../ts/cli/failure.ts';
 import { Flag } from '../../ts/cli/flag.ts';
 import { ownFlags } from '../../ts/cli/own-flags.ts';
-import { failureOf, runProgram, wholeProgram } from '../../ts/cli/program.ts';
+import { runProgram, wholeProgram } from '../../ts/cli/program.ts';
 
 const program = await wholeProgram();
 const commands = program.commands.flatMap((command) => [command, ...command.commands]);

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { failureOf, runProgram } from '../../ts/cli/program.ts';
+import { failureOf } from '../../ts/cli/failure.ts';
+import { runProgram } from '../../ts/cli/program.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-shapes-'));

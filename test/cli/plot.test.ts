@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { failureOf, runProgram } from '../../ts/cli/program.ts';
+import { failureOf } from '../../ts/cli/failure.ts';
+import { runProgram } from '../../ts/cli/program.ts';
 import { readTrainingLog, type TrainingLog } from '../../ts/train/logs/read-training-log.ts';
 import { COMMAND } from '../support/command.ts';
 

@@ -198,7 +198,7 @@ for (const [what, flags, message] of [
   [
     'several GPUs in one process',
     ['--gpu', '0,1'],
-    /--gpu 0,1 needs a process a GPU: mpirun -n 2 resnode train --mpi/,
+    /--gpu 0,1 needs a process a GPU: mpirun -n 2 resnode train/,
   ],
   ['one GPU twice', ['--gpu', '1,1', '--mpi'], /GPUs with commas between them, each once/],
 ] as const)

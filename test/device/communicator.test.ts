@@ -8,6 +8,8 @@ import { hasMpirun, inProcesses } from '../support/in-processes.ts';
 
 const script = fileURLToPath(new URL('processes/sum.ts', import.meta.url));
 
+const messages = fileURLToPath(new URL('processes/messages.ts', import.meta.url));
+
 if (hasMpirun()) {
   test('two processes get the same sum of arrays that are longer than one message', async () => {
     const { status, stdout, stderr } = await inProcesses(2, script);
@@ -30,10 +32,18 @@ if (hasMpirun()) {
     assert.match(stderr, /rank 1|exit code/i);
   });
 
+  test('messages arrive whole and in the order in which they were sent, each process hearing every other', async () => {
+    const { status, stdout, stderr } = await inProcesses(3, messages);
+    assert.is(status, 0, stderr);
+    assert.equal(JSON.parse(stdout), { 1: [0, 1, 100_000, 70_000_000], 2: [0, 1, 100_000, 70_000_000] });
+  });
+
   test('without a launcher it is a world of one, once a process', async () => {
     const communicator = await openCommunicator();
     assert.equal([communicator.rank, communicator.size], [0, 1]);
     assert.equal(await communicator.sum(Float32Array.of(1.5, 2)), Float32Array.of(1.5, 2));
+    const nobody = await communicator.receive(0).catch((thrown: unknown) => thrown);
+    assert.match((nobody as Error).message, /another of the 1 processes/);
     await communicator.finish();
     const error = await openCommunicator().catch((thrown: unknown) => thrown);
     assert.instance(error, DeviceError);

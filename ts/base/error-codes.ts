@@ -44,11 +44,11 @@ export const errorCodes = {
     "The library's own message follows; check the network and that all processes run the same versions.",
   ],
   'communicator/other-failed': [
-    'Another process of this training ended.',
+    'Another process of this command or training ended.',
     'Its own message says why; mend that and start all processes again.',
   ],
   'communicator/unavailable': [
-    'MPI or NCCL, by which several processes train together, cannot be opened.',
+    'MPI or NCCL, by which several processes work together, cannot be opened.',
     'Install it by the command that the message names.',
   ],
   'convert/layer': [

@@ -21,11 +21,16 @@ export function warn(code: string, message: string): void {
 }
 
 /** Prints these warnings in the form of the command line's errors, and all others as Node does. */
-export function printWarningsToStderr(): void {
+export const printWarningsToStderr = (): void =>
+  takeWarnings(({ message }) => console.error(`resnode: warning: ${message}`));
+
+/** These warnings go there, and nowhere else; all others go where they went. */
+export function takeWarnings(take: (warning: Warning) => void): void {
   const others = process.listeners('warning');
   process.removeAllListeners('warning');
   process.on('warning', (warning) => {
-    if (warning.name === TYPE) console.error(`resnode: warning: ${warning.message}`);
+    if (warning.name === TYPE)
+      take({ code: (warning as { code?: string }).code ?? '', message: warning.message });
     else for (const print of others) print(warning);
   });
 }

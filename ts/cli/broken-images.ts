@@ -6,19 +6,25 @@ export interface BrokenFlags {
   readonly skipBroken?: boolean;
 }
 
+/** What is told of an image that cannot be read. */
+export type Broken = Pick<ImageError, 'file' | 'code' | 'message'>;
+
+/** As plain data, for another process. */
+export const brokenOf = ({ file, code, message }: Broken): Broken => ({ file, code, message });
+
 export class BrokenImages {
   readonly list: { readonly file: string; readonly reason: string }[] = [];
   readonly #isStatusKept: boolean;
-  readonly #tell: (error: ImageError) => void;
+  readonly #tell: (error: Broken) => void;
 
   /** @param tell Says one at once. Default: on stderr. */
-  constructor({ skipBroken = false }: BrokenFlags, tell?: (error: ImageError) => void) {
+  constructor({ skipBroken = false }: BrokenFlags, tell?: (error: Broken) => void) {
     this.#isStatusKept = skipBroken;
     this.#tell = tell ?? ((error) => console.error(`resnode: left out: ${error.message}`));
   }
 
   /** For options of the library. */
-  readonly onBroken = (error: ImageError): void => {
+  readonly onBroken = (error: Broken): void => {
     this.list.push({ file: error.file ?? '', reason: error.message });
     this.#tell(error);
   };
@@ -47,5 +53,5 @@ export class BrokenImages {
 }
 
 /** An image that cannot be read as a line of JSON. */
-export const errorLine = ({ file, code, message }: ImageError): string =>
+export const errorLine = ({ file, code, message }: Broken): string =>
   JSON.stringify({ file, error: { code, message } });

@@ -6,6 +6,11 @@ export interface CommandEntry {
   readonly summary: string;
   /** Caffe's own name for it. */
   readonly alias?: string;
+  /**
+   * Where mpirun started several: `share`, they share its work; `each`, every process says what it sees of its machine.
+   * Absent: it is one process's work.
+   */
+  readonly processes?: 'share' | 'each';
   /** What makes it, given how the program with all commands is made. */
   readonly load: () => Promise<(whole: () => Promise<Command>) => Command>;
 }
@@ -21,6 +26,7 @@ const MACHINE = 'This machine:';
 export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   classify: {
     group: COMPUTE,
+    processes: 'share',
     summary: 'name what is on images',
     load: async () => (await import('./classify.ts')).classify,
   },
@@ -36,11 +42,13 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   },
   evaluate: {
     group: COMPUTE,
+    processes: 'share',
     summary: 'count how often a net is right: top-1 and top-5 error over images whose classes are known',
     load: async () => (await import('./evaluate.ts')).evaluate,
   },
   features: {
     group: COMPUTE,
+    processes: 'share',
     summary: 'write any blob of a net for many images as one .npy array, images × the blob',
     load: async () => (await import('./features.ts')).features,
   },
@@ -61,6 +69,7 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   },
   train: {
     group: TRAIN,
+    processes: 'share',
     summary: 'train a net as its solver says',
     load: async () => (await import('./train.ts')).train,
   },
@@ -88,6 +97,7 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   },
   'bn-stats': {
     group: TRAIN,
+    processes: 'share',
     summary: "measure BatchNorm's mean and variance anew: strict averages over batches of the training data",
     load: async () => (await import('./bn-stats.ts')).bnStats,
   },
@@ -144,6 +154,7 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   },
   doctor: {
     group: MACHINE,
+    processes: 'each',
     summary: 'look at all that resnode needs, and say what mends what is missing',
     load: async () => (await import('./doctor.ts')).doctor,
   },
@@ -154,6 +165,7 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   },
   'device-query': {
     group: MACHINE,
+    processes: 'each',
     summary: 'print what the driver says of the GPUs',
     alias: 'device_query',
     load: async () => (await import('./device-query.ts')).deviceQuery,

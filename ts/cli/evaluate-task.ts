@@ -18,6 +18,7 @@ import { imageSources } from './image-files.ts';
 import { type AnyPrecisionFlags, type DeviceFlags, openFlagged, precisionOf } from './options.ts';
 import { limitsOf } from './preprocess-options.ts';
 import { Progress, type ProgressFlags } from './progress.ts';
+import type { Share } from './share.ts';
 import { tableLines } from './table.ts';
 import { chooseWholePreprocess, type WholePreprocessFlags } from './whole-preprocess-options.ts';
 
@@ -85,8 +86,15 @@ export function checkTaskFlags(command: Command, task: Task): void {
 }
 
 /** @param flags With model, weights and images. */
-export async function evaluateTask(flags: TaskFlags): Promise<void> {
+export async function evaluateTask(flags: TaskFlags, share: Share): Promise<void> {
   const { task, out, json } = flags;
+  if (share.size > 1)
+    throw new ArgumentError(
+      `--task ${task}`,
+      'one process',
+      `${share.size} of mpirun`,
+      'start it without mpirun',
+    );
   const { truth } = flags;
   if (truth === undefined)
     throw new ArgumentError(

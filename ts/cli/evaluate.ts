@@ -7,9 +7,17 @@ import { isIndependent } from '../architectures/training-net.ts';
 import { ArgumentError, ImageError } from '../base/errors.ts';
 import { elementCount } from '../base/shape.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
-import { defaultBatch, evaluateImages } from '../images/evaluate/evaluate-images.ts';
+import {
+  defaultBatch,
+  type Evaluated,
+  evaluateImages,
+  type LazySample,
+  type Sample,
+  type SkippedImage,
+} from '../images/evaluate/evaluate-images.ts';
 import { fullyConvolutional } from '../images/evaluate/fully-convolutional.ts';
 import { PAPER_SCALES } from '../images/evaluate/image-scorers.ts';
+import type { Outcome } from '../images/evaluate/outcome.ts';
 import { openProgressFile, type ProgressFile } from '../images/evaluate/progress-file.ts';
 import { publishedErrors } from '../images/evaluate/published.ts';
 import { evaluationRecipe } from '../images/evaluate/recipe.ts';
@@ -19,7 +27,7 @@ import {
   RESULT_FORMAT,
   readResult,
 } from '../images/evaluate/result.ts';
-import { readSamples } from '../images/evaluate/samples.ts';
+import { readSamples, type Samples } from '../images/evaluate/samples.ts';
 import { summariseOutcomes } from '../images/evaluate/statistics.ts';
 import { imageInput } from '../images/features/image-input.ts';
 import { readLabels } from '../images/labels.ts';
@@ -40,12 +48,15 @@ import {
   precisionOf,
   readFilteredNet,
 } from './options.ts';
+import { OtherFailed } from './other-failed.ts';
 import { PREPROCESS_ATTRIBUTES, preprocessOptions } from './preprocess-options.ts';
 import { printComparison, printEvaluation } from './print-evaluation.ts';
+import { type ProcessFlags, processOptions } from './processes.ts';
 import { Progress, type ProgressFlags } from './progress.ts';
+import { isFirst, placeOf, type Share, shared } from './share.ts';
 import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
 
-interface Flags extends EvaluateFlags, WeightsFlags, InputShapeFlags, ProgressFlags {
+interface Flags extends EvaluateFlags, WeightsFlags, InputShapeFlags, ProgressFlags, ProcessFlags {
   replay?: string;
   resume?: string;
   out?: string;
@@ -99,12 +110,15 @@ Examples:
     --mean ResNet_mean.binaryproto --images ILSVRC2012_val/ --labels synset_words.txt --out result.json
   resnode evaluate --model lesions --images held-out/ --report report.html --specificity 0.95,0.99
   resnode evaluate --replay result.json
+  mpirun -n 4 resnode evaluate --model lesions --images held-out/ --threads 2
   resnode evaluate --task detect --model ssd/ --images VOC2007/JPEGImages --truth VOC2007/Annotations
   resnode evaluate --task segment --model fcn8s/ --images val.txt --truth VOC2012/SegmentationClass`,
     );
   weightsOptions(command);
   taskOptions(command);
-  const options = inputShapeOption(anyPrecisionOption(deviceOptions(preprocessOptions(command))));
+  const options = inputShapeOption(
+    anyPrecisionOption(deviceOptions(preprocessOptions(processOptions(command)))),
+  );
   return options.action(async (flags: Flags & TaskFlags) => {
     checkTaskFlags(command, flags.task);
     if (flags.report !== undefined) checkReportFile(flags.report);
@@ -115,70 +129,76 @@ Examples:
           `error: required option '${command.options.find((each) => each.attributeName() === name)!.flags}' not specified`,
           { exitCode: 2 },
         );
-    if (flags.task !== 'classify') return evaluateTask(flags);
-    const job = before === null ? jobOf(flags) : await replayJob(before, flags);
-    const result = await run(job, flags, before);
-    if (result === null) return;
-    if (flags.out !== undefined) writeFileAtomically(flags.out, [`${JSON.stringify(result, null, 2)}\n`]);
-    const comparison = before === null ? null : compareResults(before, result);
-    if (flags.json)
-      console.log(JSON.stringify(comparison === null ? result : { ...result, replay: comparison }));
-    else {
-      printEvaluation(result, flags.details ?? false);
-      if (comparison !== null) printComparison(flags.replay!, comparison);
-    }
-    if (comparison !== null && comparison.equal === 'none') process.exitCode = 1;
+    return shared(command, flags, async (share) => {
+      if (flags.task !== 'classify') return evaluateTask(flags, share);
+      const job = before === null ? jobOf(flags) : await replayJob(before, flags);
+      const result = await run(job, flags, before, share);
+      if (result !== null) tell(result, flags, before);
+    });
   });
+}
+
+/** Prints and writes it. */
+function tell(result: EvaluationResult, flags: Flags, before: EvaluationResult | null): void {
+  if (flags.out !== undefined) writeFileAtomically(flags.out, [`${JSON.stringify(result, null, 2)}\n`]);
+  const comparison = before === null ? null : compareResults(before, result);
+  if (flags.json)
+    console.log(JSON.stringify(comparison === null ? result : { ...result, replay: comparison }));
+  else {
+    printEvaluation(result, flags.details ?? false);
+    if (comparison !== null) printComparison(flags.replay!, comparison);
+  }
+  if (comparison !== null && comparison.equal === 'none') process.exitCode = 1;
 }
 
 const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() === true;
 
-/** Null where it was interrupted, or is told already. */
+/** What a batch gave. */
+type Part = Evaluated & { readonly images: number };
+
+/** Null where it was interrupted, or is told already, and in all processes but the first. */
 async function run(
   job: Job,
   flags: Flags,
   before: EvaluationResult | null,
+  share: Share,
 ): Promise<EvaluationResult | null> {
   const { model, weights, crops, scales, batch = defaultBatch(crops), source } = job;
   const net = readFilteredNet(model);
-  await using device = await openFlagged(job);
-  await using loaded = await device.load({
-    model: scales === undefined ? net : fullyConvolutional(net),
-    weights,
-    ...matchOf(flags),
-    batch: scales === undefined ? batch * crops : 2,
-    inputShapes: flags.inputShape,
-    ...precisionOf(job),
-    // Nearly every image is of another size: none is worth measuring for.
-    ...(scales === undefined ? {} : { tune: false }),
-  });
+  await using device = await openFlagged(job, share.communicator);
+  await using loaded = await share.inTurn(() =>
+    device.load({
+      model: scales === undefined ? net : fullyConvolutional(net),
+      weights,
+      ...matchOf(flags),
+      batch: scales === undefined ? batch * crops : 2,
+      inputShapes: flags.inputShape,
+      ...precisionOf(job),
+      // Nearly every image is of another size: none is worth measuring for.
+      ...(scales === undefined ? {} : { tune: false }),
+    }),
+  );
   const classes = elementCount(Object.values(loaded.outputs).at(-1)!.slice(1));
   if (isIndependent(net) && isFile(source.images)) {
-    await evaluateLabelList(job, flags, { device, model: loaded, classes });
+    await evaluateLabelList(job, flags, { device, model: loaded, classes, share });
     return null;
   }
   const labels = source.labels === null ? undefined : readLabels(source.labels, classes);
   const preprocess = job.preprocess(imageInput(loaded).size);
-  const {
-    samples: all,
-    matchedBy,
-    sha256,
-    ignored,
-    close,
-  } = readSamples(source.images, {
-    ...{ classes, labels },
-    databaseOrder: source.databaseOrder ?? undefined,
-    decoding: decodingOf(preprocess, job.limits),
+  const decoding = decodingOf(preprocess, job.limits);
+  const { databaseOrder } = source;
+  using samples = new SharedSamples(source.images, {
+    ...{ classes, labels, decoding, databaseOrder: databaseOrder ?? undefined },
   });
-  sayIgnored(source.images, ignored);
-  try {
+  const open = async (): Promise<Opened> => {
+    const { samples: all, matchedBy, sha256, ignored } = samples.whole;
+    sayIgnored(source.images, ignored);
     if (before !== null && sha256 !== before.source.sha256)
       throw new ArgumentError(
         'images',
         'the images and classes of the result',
         `${source.images} with others`,
       );
-    const samples = all.slice(0, source.limit ?? undefined);
     const recipe = await evaluationRecipe({
       model,
       weights,
@@ -191,83 +211,142 @@ async function run(
     });
     const identity = { recipe, source: { ...source, matchedBy, sha256 } };
     const kept = flags.resume === undefined ? null : openProgressFile(flags.resume, identity);
-    const begin = performance.now();
-    const first = kept?.resume?.done ?? 0;
-    const perSecond = (done: number) => (1000 * (done - first)) / (performance.now() - begin);
-    const progress = new Progress('images', samples.length, flags, first);
-    const evaluated = await interruptible(kept, samples.length, (signal) =>
-      evaluateImages(loaded, samples, {
-        preprocess,
-        ...job.limits,
-        ...(scales === undefined ? { crops } : { scales }),
-        batch,
-        skipBroken: true,
-        ...(kept?.resume ? { resume: kept.resume } : {}),
-        ...(signal === undefined ? {} : { signal }),
-        onProgress: (done, soFar) => {
-          kept?.update({ done, ...soFar });
-          progress.update(done);
-        },
-      }),
-    );
-    progress.end();
-    if (evaluated === null) return null;
-    const { skipped } = evaluated;
-    for (const { reason } of skipped) console.error(`resnode: left out: ${reason}`);
-    if (skipped.length > 0) {
-      console.error(`resnode: left out ${skipped.length} of ${samples.length} images, which cannot be read`);
-      if (!source.skipBroken) process.exitCode = 1;
-      if (skipped.length === samples.length)
-        throw new ImageError('image/none-left', undefined, 'no image is left; see above');
-    }
-    const { outcomes } = evaluated;
-    const { specificity: specificities } = flags;
-    const summary = summariseOutcomes(outcomes, specificities === undefined ? {} : { specificities });
-    if (flags.report !== undefined)
-      await writeEvaluationReport(flags.report, net.name ?? basename(model), {
-        ...{ summary, outcomes, images: samples },
-        classes: labels ?? Array.from({ length: classes }, (_, label) => `class ${label}`),
-        decoding: decodingOf(preprocess, job.limits),
-      });
-    const isPaper = scales === undefined || String(scales) === String(PAPER_SCALES);
-    const result: EvaluationResult = {
-      format: RESULT_FORMAT,
-      ...summary,
-      skipped,
-      published: isPaper ? publishedErrors(net, scales === undefined ? crops : 'multi-scale') : null,
-      labels: labels ?? null,
-      imagesPerSecond: perSecond(samples.length),
-      ...identity,
-    };
-    kept?.remove();
-    return result;
-  } finally {
-    close();
+    return { images: all.slice(0, source.limit ?? undefined), identity, kept };
+  };
+  const opened = isFirst(share) ? await open() : null;
+  const kept = opened?.kept ?? null;
+  const first = kept?.resume?.done ?? 0;
+  const { own, total } = await share.deal(batch, async () =>
+    samples.places.slice(first, opened!.images.length),
+  );
+  const begin = performance.now();
+  const progress = new Progress('images', first + total, flags, first);
+  const outcomes: Outcome[] = [...(kept?.resume?.outcomes ?? [])];
+  const skipped: SkippedImage[] = [...(kept?.resume?.skipped ?? [])];
+  let done = first;
+  const work = async (put: (part: Part) => void, signal: AbortSignal) => {
+    let [images, judged, broken] = [0, 0, 0];
+    await evaluateImages(loaded, samples.at(own), {
+      ...{ preprocess, batch, signal, skipBroken: true },
+      ...job.limits,
+      ...(scales === undefined ? { crops } : { scales }),
+      onProgress: (now, soFar) => {
+        const found = soFar.outcomes
+          .slice(judged)
+          .map((each) => ({ ...each, sample: first + placeOf(each.sample!, batch, share) }));
+        put({ outcomes: found, skipped: soFar.skipped.slice(broken), images: now - images });
+        [images, judged, broken] = [now, soFar.outcomes.length, soFar.skipped.length];
+      },
+    });
+  };
+  const take = (part: Part) => {
+    outcomes.push(...part.outcomes);
+    skipped.push(...part.skipped);
+    done += part.images;
+    kept?.update({ done, outcomes, skipped });
+    progress.update(done);
+  };
+  const isWhole = await interruptible(flags.resume !== undefined, kept, first + total, (signal) =>
+    share.collect(Math.ceil(total / batch), work, take, signal),
+  );
+  progress.end();
+  if (!isWhole || opened === null) return null;
+  const { images, identity } = opened;
+  for (const { reason } of skipped) console.error(`resnode: left out: ${reason}`);
+  if (skipped.length > 0) {
+    console.error(`resnode: left out ${skipped.length} of ${images.length} images, which cannot be read`);
+    if (!source.skipBroken) process.exitCode = 1;
+    if (skipped.length === images.length)
+      throw new ImageError('image/none-left', undefined, 'no image is left; see above');
+  }
+  const { specificity: specificities } = flags;
+  const summary = summariseOutcomes(outcomes, specificities === undefined ? {} : { specificities });
+  const imagesPerSecond = (1000 * total) / (performance.now() - begin);
+  if (flags.report !== undefined)
+    await writeEvaluationReport(flags.report, net.name ?? basename(model), {
+      ...{ summary, outcomes, images, decoding },
+      classes: labels ?? Array.from({ length: classes }, (_, label) => `class ${label}`),
+    });
+  const isPaper = scales === undefined || String(scales) === String(PAPER_SCALES);
+  kept?.remove();
+  return {
+    format: RESULT_FORMAT,
+    ...summary,
+    skipped,
+    published: isPaper ? publishedErrors(net, scales === undefined ? crops : 'multi-scale') : null,
+    labels: labels ?? null,
+    imagesPerSecond,
+    ...identity,
+  };
+}
+
+/** What the first process alone knows. */
+interface Opened {
+  readonly images: Samples['samples'];
+  readonly identity: Pick<EvaluationResult, 'recipe' | 'source'>;
+  readonly kept: ProgressFile | null;
+}
+
+/** Samples that go to another process as plain data: files with their classes; of a database, where they stand in it. */
+class SharedSamples implements Disposable {
+  readonly #open: () => Samples;
+  #whole: Samples | null = null;
+
+  constructor(...of: Parameters<typeof readSamples>) {
+    this.#open = () => readSamples(...of);
+  }
+
+  /** All of them, listed when they are first asked for. @throws as `readSamples` */
+  get whole(): Samples {
+    this.#whole ??= this.#open();
+    return this.#whole;
+  }
+
+  get places(): readonly (Sample | number)[] {
+    return this.whole.samples.map((sample, i) => (typeof sample === 'function' ? i : sample));
+  }
+
+  at(places: readonly (Sample | number)[]): (Sample | LazySample)[] {
+    return places.map((place) => (typeof place === 'number' ? this.whole.samples[place]! : place));
+  }
+
+  [Symbol.dispose](): void {
+    this.#whole?.close();
   }
 }
 
-/** With a file to keep progress in, SIGINT and SIGTERM end the work in order; whatever ends it, the file is written. */
-async function interruptible<Result>(
+/**
+ * Where progress is kept, SIGINT and SIGTERM to any process end the work in order; whatever ends it, the file is written.
+ * @param kept Of the first process.
+ * @returns false: it was interrupted
+ */
+async function interruptible(
+  isKept: boolean,
   kept: ProgressFile | null,
   images: number,
-  work: (signal?: AbortSignal) => Promise<Result>,
-): Promise<Result | null> {
-  if (kept === null) return work();
+  work: (signal?: AbortSignal) => Promise<void>,
+): Promise<boolean> {
+  if (!isKept) {
+    await work();
+    return true;
+  }
   const controller = new AbortController();
   const stop = () => controller.abort();
   const signals = ['SIGINT', 'SIGTERM'] as const;
   for (const signal of signals) process.once(signal, stop);
   try {
-    return await work(controller.signal);
+    await work(controller.signal);
+    return true;
   } catch (error) {
-    if (!controller.signal.aborted) throw error;
+    const isStopped = controller.signal.aborted || (error instanceof OtherFailed && error.isStopped);
+    if (!isStopped || kept === null) throw error;
     process.exitCode = 130;
     console.error(
       `resnode: stopped at ${kept.done} of ${images} images; the same command goes on from there`,
     );
-    return null;
+    return false;
   } finally {
-    kept.save();
+    kept?.save();
     for (const signal of signals) process.off(signal, stop);
   }
 }

@@ -4,9 +4,9 @@ import { Command } from 'commander';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { blobFromFloats } from '../caffe/blob.ts';
 import { writeNpy } from '../caffe/npy.ts';
-import { extractFeatures } from '../images/features/extract-features.ts';
+import { FeatureRows, type Features, featureBatches } from '../images/features/extract-features.ts';
 import { imageInput } from '../images/features/image-input.ts';
-import { BrokenImages } from './broken-images.ts';
+import { type Broken, BrokenImages, brokenOf } from './broken-images.ts';
 import { flag, needed, own } from './flag.ts';
 import { imageSources, STDIN } from './image-files.ts';
 import {
@@ -17,10 +17,18 @@ import {
   openFlagged,
 } from './options.ts';
 import { choosePreprocess, limitsOf, type PreprocessFlags, preprocessOptions } from './preprocess-options.ts';
+import { type ProcessFlags, processOptions } from './processes.ts';
 import { Progress, type ProgressFlags } from './progress.ts';
+import { isFirst, type Share, shared } from './share.ts';
 import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
 
-interface Flags extends DeviceFlags, WeightsFlags, PreprocessFlags, InputShapeFlags, ProgressFlags {
+interface Flags
+  extends DeviceFlags,
+    WeightsFlags,
+    PreprocessFlags,
+    InputShapeFlags,
+    ProgressFlags,
+    ProcessFlags {
   model: string;
   weights: string;
   blob: string;
@@ -50,41 +58,57 @@ Example:
     --mean ResNet_mean.binaryproto --blob pool5 --images photos/ --out pool5.npy`,
     );
   weightsOptions(command);
-  return inputShapeOption(deviceOptions(preprocessOptions(command))).action(async (flags: Flags) => {
-    const chosen = choosePreprocess(flags, flags.model);
-    const sources = await imageSources(flags.images, '--images');
-    const broken = new BrokenImages(flags);
-    const progress = new Progress('images', sources.length, flags);
-    await using device = await openFlagged(flags);
-    await using model = await device.load({
+  const options = inputShapeOption(deviceOptions(preprocessOptions(processOptions(command))));
+  return options.action((flags: Flags) => shared(command, flags, (share) => extract(flags, share)));
+}
+
+type Part = Features & { readonly broken: readonly Broken[]; readonly images: number };
+
+async function extract(flags: Flags, share: Share): Promise<void> {
+  const { batch } = flags;
+  const chosen = choosePreprocess(flags, flags.model);
+  const { own: sources, total } = await share.deal(batch, () => imageSources(flags.images, '--images'));
+  const broken = new BrokenImages(flags);
+  const progress = new Progress('images', total, flags);
+  await using device = await openFlagged(flags, share.communicator);
+  await using model = await share.inTurn(() =>
+    device.load({
       model: flags.model,
       weights: flags.weights,
       ...matchOf(flags),
       outputs: [flags.blob],
       inputShapes: flags.inputShape,
-      batch: Math.min(flags.batch, sources.length),
-    });
-    const features = await extractFeatures(
-      model,
-      sources.map(({ source }) => source),
-      {
-        preprocess: chosen.for(imageInput(model).size),
-        ...limitsOf(flags),
-        onBroken: broken.onBroken,
-        batch: flags.batch,
-        onProgress: progress.update,
-      },
-    );
-    progress.end();
-    broken.end(sources.length);
-    const { shape, data } = features;
-    const list = `${flags.out}.txt`;
-    writeNpy(flags.out, blobFromFloats(shape, data));
-    writeFileAtomically(
-      list,
-      features.files.map((file) => `${file === 'image' ? STDIN : file}\n`),
-    );
-    if (flags.json) console.log(JSON.stringify({ out: flags.out, list, blob: flags.blob, shape }));
-    else console.log(`${flags.out}: ${flags.blob}, ${shape.join('×')}; images in ${list}`);
-  });
+      batch: Math.min(batch, total),
+    }),
+  );
+  const preprocess = chosen.for(imageInput(model).size);
+  const options = { preprocess, batch, ...limitsOf(flags), onBroken: broken.onBroken };
+  const rows = new FeatureRows(total);
+  let done = 0;
+  await share.collect<Part>(
+    Math.ceil(total / batch),
+    async (put, signal) => {
+      const files = sources.map(({ source }) => source);
+      for await (const { end: _, broken, ...part } of featureBatches(model, files, { ...options, signal }))
+        put({ ...part, broken: broken.map(brokenOf), images: part.files.length + broken.length });
+    },
+    (part) => {
+      for (const error of part.broken) broken.onBroken(error);
+      rows.add(part);
+      done += part.images;
+      progress.update(done);
+    },
+  );
+  progress.end();
+  if (!isFirst(share)) return;
+  broken.end(total);
+  const list = `${flags.out}.txt`;
+  const { shape, data, files } = rows.features();
+  writeNpy(flags.out, blobFromFloats(shape, data));
+  writeFileAtomically(
+    list,
+    files.map((file) => `${file === 'image' ? STDIN : file}\n`),
+  );
+  if (flags.json) console.log(JSON.stringify({ out: flags.out, list, blob: flags.blob, shape }));
+  else console.log(`${flags.out}: ${flags.blob}, ${shape.join('×')}; images in ${list}`);
 }

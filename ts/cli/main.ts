@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 /** The command line: thin over the library, one file a command. Exit status 2 for misuse, 1 for failure. */
 import { printWarningsToStderr } from '../base/warn.ts';
-import { failureOf, runProgram, wordsOf } from './program.ts';
+import { failureOf } from './failure.ts';
+import { runProgram, wordsOf } from './program.ts';
 
 printWarningsToStderr();
 // A reader that has seen enough (`resnode print … | head`) is no error.

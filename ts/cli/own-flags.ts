@@ -377,7 +377,7 @@ export const ownFlags = {
     row: optional(
       gpus,
       '',
-      "Caffe's flag: the same as --device cuda:<id>; with --mpi one for each process of a machine: 0,1 or all.",
+      "Caffe's flag: the same as --device cuda:<id>; in several processes one for each of a machine: 0,1 or all.",
     ),
   },
   queriedGpus: { flags: '--gpu <list>', row: optional(gpus, 'all', 'Their numbers, or all.') },
@@ -387,7 +387,13 @@ export const ownFlags = {
   },
   mpi: {
     flags: '--mpi',
-    row: onOff('Trains in the processes that mpirun started, each with its share of the data.'),
+    row: onOff(
+      'Shares the work among the processes that mpirun started, as is done where it started several.',
+    ),
+  },
+  noMpi: {
+    flags: '--no-mpi',
+    row: optional(boolean, '', 'sharing; each process that mpirun started does all of the work by itself.'),
   },
   backward: {
     flags: '--backward',

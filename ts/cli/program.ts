@@ -1,7 +1,8 @@
-/** The commands as one program, and what becomes of an error. */
+/** The commands as one program. */
 import { createRequire } from 'node:module';
 import { Command, CommanderError, type Option } from 'commander';
-import { ArgumentError, ResnodeError } from '../base/errors.ts';
+import { ArgumentError } from '../base/errors.ts';
+import { launched } from '../device/launcher.ts';
 import { COMMANDS } from './commands.ts';
 import { refuseOldNames, withNewName } from './renamed.ts';
 
@@ -55,9 +56,13 @@ async function prepared(make: (whole: typeof wholeProgram) => Command): Promise<
   return command;
 }
 
-/** @throws CommanderError for misuse that commander has printed; what the command throws */
+/**
+ * @throws CommanderError for misuse that commander has printed; ArgumentError for a command that is one process's work where
+ * mpirun started several; what the command throws
+ */
 export async function runProgram(words: readonly string[]): Promise<void> {
   refuseOldNames(words);
+  refuseProcesses(words);
   const program = await programFor(words);
   try {
     await program.parseAsync(words, { from: 'user' });
@@ -67,18 +72,28 @@ export async function runProgram(words: readonly string[]): Promise<void> {
   }
 }
 
+// They would print and write the same, one over the other.
+function refuseProcesses(words: readonly string[]): void {
+  const launcher = launched();
+  const [name] = words;
+  const entry = Object.entries(COMMANDS).find(([each, { alias }]) => each === name || alias === name)?.[1];
+  if (launcher === null || entry === undefined || entry.processes !== undefined) return;
+  if (words.some((word) => word === '--help' || word === '-h')) return;
+  // The first says it.
+  if (launcher.rank > 0) throw new CommanderError(2, 'resnode.processes', '');
+  const sharing = Object.entries(COMMANDS).flatMap(([each, { processes }]) =>
+    processes === 'share' ? [each] : [],
+  );
+  throw new ArgumentError(
+    `resnode ${name}`,
+    'one process',
+    `${launcher.size} of mpirun`,
+    `start it without mpirun; ${sharing.join(', ')} share their work`,
+  );
+}
+
 /** The innermost command that the first words name. */
 function commandOf(command: Command, [word, ...words]: readonly string[]): Command {
   const named = command.commands.find((each) => each.name() === word || each.aliases().includes(word ?? ''));
   return named === undefined ? command : commandOf(named, words);
-}
-
-/** What a failure is said in, null where commander has said it, and the exit status: 2 for misuse, 1 for failure. */
-export function failureOf(error: unknown): { readonly text: string | null; readonly status: number } {
-  if (error instanceof CommanderError) return { text: null, status: error.exitCode === 0 ? 0 : 2 };
-  const known = error instanceof ResnodeError || (error as NodeJS.ErrnoException).code !== undefined;
-  return {
-    text: `resnode: ${known ? (error as Error).message : (error as Error).stack}`,
-    status: error instanceof ArgumentError ? 2 : 1,
-  };
 }

@@ -5,7 +5,6 @@ import { Command } from 'commander';
 import { writeFailure } from '../base/files.ts';
 import { checkNewFolder } from '../caffe/model-folder.ts';
 import { readSolverFile } from '../caffe/solver-parameter.ts';
-import { openCommunicator } from '../device/communicator.ts';
 import type { DoneEvent, SolverEvent } from '../train/events.ts';
 import { caffeLogHead, caffeLogLines } from '../train/logs/caffe-log.ts';
 import { openReport } from '../train/report.ts';
@@ -21,6 +20,7 @@ import {
   trainingPrecisionOptions,
 } from './options.ts';
 import type { Gpus } from './own-flags.ts';
+import { enterProcesses, isShared, type ProcessFlags, processOptions } from './processes.ts';
 import { checkOutFlags, plannedModel, writeTrainedModel } from './trained-model.ts';
 import { openTrainingDevice, processesOf } from './training-device.ts';
 import { eventJson, eventLines, progressLine } from './training-log.ts';
@@ -28,14 +28,13 @@ import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts
 
 type Effect = SolverRequest | 'none';
 
-interface Flags extends DeviceFlags, WeightsFlags, TrainingPrecisionFlags {
+interface Flags extends DeviceFlags, WeightsFlags, TrainingPrecisionFlags, ProcessFlags {
   solver: string;
   gpu?: Gpus;
   weights?: string;
   snapshot?: string;
   recompute?: boolean;
   frozenBn?: boolean;
-  mpi?: boolean;
   syncBn?: boolean;
   warmupIterations?: number;
   warmupRate?: number;
@@ -63,7 +62,6 @@ export function train(): Command {
     .addOption(own('trainingGpus'))
     .addOption(flag('Solver', 'recompute', '--recompute'))
     .addOption(flag('Solver', 'frozenBatchNorm', '--frozen-bn'))
-    .addOption(own('mpi'))
     .addOption(flag('Solver', 'synchronisedBatchNorm', '--sync-bn'))
     .addOption(flag('Solver', 'warmup.iterations', '--warmup-iterations <n>'))
     .addOption(flag('Solver', 'warmup.rate', '--warmup-rate <rate>'))
@@ -94,100 +92,102 @@ Examples:
   resnode train --solver solver.prototxt --snapshot resnet_iter_5000.solverstate
   resnode train --solver solver.prototxt --out trained --labels names.txt
   resnode train --solver solver.prototxt --gpu 0 --precision float16
-  mpirun -n 2 resnode train --solver solver.prototxt --mpi --threads 1
-  mpirun -n 2 resnode train --solver solver.prototxt --mpi --gpu 0,1
+  mpirun -n 2 resnode train --solver solver.prototxt --threads 1
+  mpirun -n 2 resnode train --solver solver.prototxt --gpu 0,1
   resnode train --solver cifar110.prototxt --warmup-iterations 400 --warmup-rate 0.01 --augment augment.json`,
     );
-  return trainingPrecisionOptions(deviceOptions(weightsOptions(command))).action(async (flags: Flags) => {
-    const fail = (text: string) => command.error(`error: ${text}`, { exitCode: 2 });
-    if (flags.weights !== undefined && flags.snapshot !== undefined)
-      fail('expected --weights to begin with or --snapshot to go on from, not both');
-    if (flags.warmupRate !== undefined && flags.warmupIterations === undefined)
-      fail('--warmup-rate needs --warmup-iterations');
-    if (flags.logFormat !== undefined && flags.log === undefined) fail('--log-format needs --log');
-    if (flags.syncBn && !flags.mpi) fail('--sync-bn needs --mpi');
-    const processes = processesOf(flags.gpu);
-    if (processes > 1 && !flags.mpi)
-      fail(
-        `--gpu ${flags.gpu} needs a process a GPU: mpirun -n ${processes} resnode train --mpi … (on processors: --device cpu instead of --gpu)`,
-      );
-    checkOutFlags(flags);
-    if (flags.out !== undefined) checkNewFolder(flags.out, flags.overwrite, '--out');
-    const parameter = readSolverFile(flags.solver);
-    const { out, labels, augment } = flags;
-    const model = out === undefined ? null : { out, solver: parameter, augment, labels };
-    const planned = model === null ? null : await plannedModel(model);
-    const isDeviceGiven = command.getOptionValueSource('device') !== 'default';
-    const communicator = flags.mpi ? await openCommunicator() : null;
-    const isFirst = (communicator?.rank ?? 0) === 0;
-    const device = await openTrainingDevice(parameter, flags, isDeviceGiven, communicator);
-    if (communicator !== null && device.kind === 'cuda')
-      console.error(
-        `resnode: process ${communicator.rank} of ${communicator.size} computes on ${device.name} (${device.reason})`,
-      );
-    const solver = new Solver({
-      solver: parameter,
-      device,
-      data: solverData(flags.solver, flags.augment),
-      ...trainingPrecisionOf(flags),
-      ...matchOf(flags),
-      recompute: flags.recompute ?? false,
-      frozenBatchNorm: flags.frozenBn ?? false,
-      synchronisedBatchNorm: flags.syncBn ?? false,
-      cosine: flags.cosine ?? false,
-      // A report ends with what the trained net is worth.
-      finalTest: flags.report !== undefined,
-      ...(flags.weights === undefined ? {} : { weights: splitList(flags.weights) }),
-      ...(flags.snapshot === undefined ? {} : { snapshot: flags.snapshot }),
-      ...(flags.level === undefined ? {} : { level: flags.level }),
-      ...(flags.stage === undefined ? {} : { stages: flags.stage }),
-      ...(flags.warmupIterations === undefined
-        ? {}
-        : {
-            warmup: {
-              iterations: flags.warmupIterations,
-              rate: flags.warmupRate ?? (parameter.base_lr ?? 0) / 10,
-            },
-          }),
-    });
-    using _ = handleSignals(solver, {
-      SIGINT: flags.sigint_effect,
-      SIGTERM: flags.sigterm_effect,
-      SIGHUP: flags.sighup_effect,
-    });
-    // A run that goes on goes on with its log.
-    const log =
-      flags.log === undefined || !isFirst
-        ? null
-        : openLog(flags.log, flags.snapshot === undefined ? 'w' : 'a');
-    const report = flags.report === undefined || !isFirst ? null : openReport(flags.report);
-    const logged =
-      flags.logFormat === 'caffe' ? caffeLogLines : (event: SolverEvent) => `${eventJson(event)}\n`;
-    if (flags.logFormat === 'caffe') log?.write(caffeLogHead());
-    let done: DoneEvent | null = null as DoneEvent | null;
-    const print = isFirst ? printer(flags.json === true) : () => {};
-    try {
-      for await (const event of solver.run()) {
-        log?.write(logged(event));
-        report?.add(event);
-        if (event.type === 'done') done = event;
-        print(event);
-        if (event.type === 'diverged') {
-          console.error(`resnode: ${event.message}`);
-          process.exitCode = 1;
+  return trainingPrecisionOptions(deviceOptions(weightsOptions(processOptions(command)))).action(
+    async (flags: Flags) => {
+      const fail = (text: string) => command.error(`error: ${text}`, { exitCode: 2 });
+      if (flags.weights !== undefined && flags.snapshot !== undefined)
+        fail('expected --weights to begin with or --snapshot to go on from, not both');
+      if (flags.warmupRate !== undefined && flags.warmupIterations === undefined)
+        fail('--warmup-rate needs --warmup-iterations');
+      if (flags.logFormat !== undefined && flags.log === undefined) fail('--log-format needs --log');
+      if (flags.syncBn && !isShared(flags)) fail('--sync-bn needs --mpi');
+      const processes = processesOf(flags.gpu);
+      if (processes > 1 && !isShared(flags))
+        fail(
+          `--gpu ${flags.gpu} needs a process a GPU: mpirun -n ${processes} resnode train … (on processors: --device cpu instead of --gpu)`,
+        );
+      checkOutFlags(flags);
+      if (flags.out !== undefined) checkNewFolder(flags.out, flags.overwrite, '--out');
+      const parameter = readSolverFile(flags.solver);
+      const { out, labels, augment } = flags;
+      const model = out === undefined ? null : { out, solver: parameter, augment, labels };
+      const planned = model === null ? null : await plannedModel(model);
+      const isDeviceGiven = command.getOptionValueSource('device') !== 'default';
+      const communicator = await enterProcesses(flags);
+      const isFirst = (communicator?.rank ?? 0) === 0;
+      const device = await openTrainingDevice(parameter, flags, isDeviceGiven, communicator);
+      if (communicator !== null && device.kind === 'cuda')
+        console.error(
+          `resnode: process ${communicator.rank} of ${communicator.size} computes on ${device.name} (${device.reason})`,
+        );
+      const solver = new Solver({
+        solver: parameter,
+        device,
+        data: solverData(flags.solver, flags.augment),
+        ...trainingPrecisionOf(flags),
+        ...matchOf(flags),
+        recompute: flags.recompute ?? false,
+        frozenBatchNorm: flags.frozenBn ?? false,
+        synchronisedBatchNorm: flags.syncBn ?? false,
+        cosine: flags.cosine ?? false,
+        // A report ends with what the trained net is worth.
+        finalTest: flags.report !== undefined,
+        ...(flags.weights === undefined ? {} : { weights: splitList(flags.weights) }),
+        ...(flags.snapshot === undefined ? {} : { snapshot: flags.snapshot }),
+        ...(flags.level === undefined ? {} : { level: flags.level }),
+        ...(flags.stage === undefined ? {} : { stages: flags.stage }),
+        ...(flags.warmupIterations === undefined
+          ? {}
+          : {
+              warmup: {
+                iterations: flags.warmupIterations,
+                rate: flags.warmupRate ?? (parameter.base_lr ?? 0) / 10,
+              },
+            }),
+      });
+      using _ = handleSignals(solver, {
+        SIGINT: flags.sigint_effect,
+        SIGTERM: flags.sigterm_effect,
+        SIGHUP: flags.sighup_effect,
+      });
+      // A run that goes on goes on with its log.
+      const log =
+        flags.log === undefined || !isFirst
+          ? null
+          : openLog(flags.log, flags.snapshot === undefined ? 'w' : 'a');
+      const report = flags.report === undefined || !isFirst ? null : openReport(flags.report);
+      const logged =
+        flags.logFormat === 'caffe' ? caffeLogLines : (event: SolverEvent) => `${eventJson(event)}\n`;
+      if (flags.logFormat === 'caffe') log?.write(caffeLogHead());
+      let done: DoneEvent | null = null as DoneEvent | null;
+      const print = isFirst ? printer(flags.json === true) : () => {};
+      try {
+        for await (const event of solver.run()) {
+          log?.write(logged(event));
+          report?.add(event);
+          if (event.type === 'done') done = event;
+          print(event);
+          if (event.type === 'diverged') {
+            console.error(`resnode: ${event.message}`);
+            process.exitCode = 1;
+          }
         }
+      } finally {
+        await report?.close();
       }
-    } finally {
-      await report?.close();
-    }
-    const written = report === null ? [] : [flags.report!];
-    if (model !== null && isFirst && done !== null && done.reason !== 'diverged')
-      written.push(...(await writeTrainedModel(model, planned!, done)));
-    if (!flags.json) for (const file of written) console.log(`wrote ${file}`);
-    if (log !== null) await finished(log.end()).catch(() => {}); // said when it happened
-    device.dispose();
-    await communicator?.finish();
-  });
+      const written = report === null ? [] : [flags.report!];
+      if (model !== null && isFirst && done !== null && done.reason !== 'diverged')
+        written.push(...(await writeTrainedModel(model, planned!, done)));
+      if (!flags.json) for (const file of written) console.log(`wrote ${file}`);
+      if (log !== null) await finished(log.end()).catch(() => {}); // said when it happened
+      device.dispose();
+      await communicator?.finish();
+    },
+  );
 }
 
 /** Refused before the training where it cannot be opened; a log that fails later must not end the training. */

@@ -14,6 +14,11 @@ export interface DataLayerOptions {
   /** Of `ranks` processes that train together, this one; in phase TRAIN each reads its own samples. Default 0 of 1. */
   readonly rank?: number;
   readonly ranks?: number;
+  /**
+   * What of the order of one process each of several takes: every `ranks`th sample, as Caffe's solvers do, or every
+   * `ranks`th batch, which then is one of that process. Default `samples`.
+   */
+  readonly share?: 'samples' | 'batches';
   /** What is done to images beside transform_param. */
   readonly augment?: Augment;
   /**

@@ -44,6 +44,11 @@ export const dataRows = {
   folder: optional(path, 'the working folder', 'What file names are relative to.'),
   rank: optional(integer(0), '0', 'Of the processes that train together, this one.'),
   ranks: optional(integer(1), '1', 'How many train together.'),
+  share: optional(
+    oneOf('samples', 'batches'),
+    'samples',
+    "What each takes of one process's order: every `ranks`th sample or every `ranks`th batch.",
+  ),
   augment: optional(augment, 'none', 'What is done to images beside transform_param.'),
   workers: optional(integer(1, 64), 'as libuv has', 'Threads.'),
 };
@@ -325,11 +330,12 @@ function common(
   { name, options, refuse }: Context,
   batch: number | undefined,
   isShared: boolean,
-): Pick<Stream, 'layer' | 'batch' | 'batched' | 'skip' | 'rank' | 'ranks' | 'images' | 'workers'> {
+): Pick<Stream, 'layer' | 'batch' | 'batched' | 'skip' | 'rank' | 'ranks' | 'share' | 'images' | 'workers'> {
   if (!(Number.isInteger(batch) && batch! >= 1))
     throw refuse(`expected a batch_size of at least 1, found ${batch}`);
-  const { rank = 0, ranks = 1, workers = null } = options;
+  const { rank = 0, ranks = 1, share = 'samples', workers = null } = options;
   return {
+    share,
     layer: name,
     batch: batch!,
     batched: true,

@@ -95,9 +95,9 @@ export class PrefetchedSource implements DataSource {
 
   async nameOf(batch: Batch, sample: number): Promise<string | null> {
     const begin = this.#lent.get(batch);
-    const { rank, ranks, reader } = this.#stream;
+    const { reader } = this.#stream;
     if (begin === undefined || this.epochSize === null) return null;
-    const position = begin + sample * ranks + rank;
+    const position = this.#positionOf(begin, sample);
     const { index, image } = this.#sample(position, await this.#ordersAt([position]));
     if (image === undefined) return `record ${index} (counted from 0)`;
     return `${reader.kind === 'images' ? reader.list : 'the list'}:${image.line} (${image.path})`;
@@ -129,6 +129,12 @@ export class PrefetchedSource implements DataSource {
     return this.#stream.batch * this.#stream.ranks;
   }
 
+  /** @param begin Of the batches of all ranks. */
+  #positionOf(begin: number, sample: number): number {
+    const { batch, rank, ranks, share } = this.#stream;
+    return share === 'batches' ? begin + rank * batch + sample : begin + sample * ranks + rank;
+  }
+
   #fill(): void {
     while (this.#ahead.length < this.#prefetch && !this.#turns.isDisposed) {
       const batch = this.#read(this.#begun);
@@ -139,8 +145,7 @@ export class PrefetchedSource implements DataSource {
   }
 
   async #read(position: number): Promise<Batch> {
-    const { batch, rank, ranks } = this.#stream;
-    const positions = Array.from({ length: batch }, (_, i) => position + i * ranks + rank);
+    const positions = Array.from({ length: this.#stream.batch }, (_, i) => this.#positionOf(position, i));
     const orders = await this.#ordersAt(positions);
     const samples = positions.map((at) => this.#sample(at, orders));
     return this.#pool.read(samples, this.#description.shapes, this.#spare.pop() ?? null);

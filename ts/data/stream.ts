@@ -15,9 +15,10 @@ export interface Stream {
   readonly order: ((epoch: number, seed: number, description: Description) => Promise<Uint32Array>) | null;
   /** Samples that are passed over at the start. */
   skip(seed: number): number;
-  /** Every `ranks`th sample is read, from the `rank`th on. */
+  /** Every `ranks`th sample, or batch, is read, from the `rank`th on. */
   readonly rank: number;
   readonly ranks: number;
+  readonly share: 'samples' | 'batches';
   /** The line of an image list. */
   readonly images: readonly ListedImage[] | null;
   readonly workers: number | null;

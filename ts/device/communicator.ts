@@ -1,9 +1,10 @@
-/** The processes that `mpirun` (or another launcher) started, which train one net together. */
+/** The processes that `mpirun` (or another launcher) started, which work together. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { DeviceError } from '../base/errors.ts';
-import { having, instance, oneOf } from '../base/kinds.ts';
-import { optional, required, signature } from '../base/options.ts';
+import { setTimeout as delay } from 'node:timers/promises';
+import { ArgumentError, DeviceError } from '../base/errors.ts';
+import { having, instance, integer, oneOf, signal } from '../base/kinds.ts';
+import { optional, options, required, signature } from '../base/options.ts';
 import type { NativeCommunicator } from '../native/binding.ts';
 import { convertError, loadBinding } from '../native/load.ts';
 
@@ -13,6 +14,28 @@ const INSTALL =
 const COMMUNICATOR_SUM = signature('communicator.sum', {
   values: required(instance('a Float32Array', Float32Array), 'As many in each process.'),
 });
+const COMMUNICATOR_SEND = signature('communicator.send', {
+  rank: required(integer(0), 'To whom.'),
+  message: required(instance('a Uint8Array', Uint8Array), 'What.'),
+});
+const COMMUNICATOR_RECEIVE = signature('communicator.receive', {
+  rank: required(integer(0), 'From whom.'),
+  options: optional(
+    options<ReceiveOptions>({ signal: optional(signal, 'none', 'Ends the waiting with its reason thrown.') }),
+    'none',
+    'How long.',
+  ),
+});
+
+/** How a message is waited for. */
+export interface ReceiveOptions {
+  /** Ends the waiting with its reason thrown. */
+  readonly signal?: AbortSignal;
+}
+
+/** Milliseconds between two looks for a message: the shortest and the longest. */
+const [SHORTEST, LONGEST] = [1, 20];
+
 const COMMUNICATOR = signature('Communicator', {
   native: required(
     having<NativeCommunicator>('a native communicator (use openCommunicator)', 'sum', 'finish'),
@@ -20,8 +43,8 @@ const COMMUNICATOR = signature('Communicator', {
   ),
 });
 /**
- * All calls but `rank` and `size` are collective: every process makes the same ones in the same order. A process that
- * ends without `finish` makes the launcher end the others.
+ * `sum` and `finish` are collective: every process makes the same calls in the same order. A process that ends without
+ * `finish` makes the launcher end the others.
  */
 export class Communicator {
   /** From 0; 0 is the one that writes files and logs. */
@@ -46,6 +69,47 @@ export class Communicator {
   async sum(values: Float32Array): Promise<Float32Array> {
     COMMUNICATOR_SUM.check(values);
     return this.#call(() => this.#native.sum(values));
+  }
+
+  /**
+   * Sends a message to another process, which receives those of this one in the order in which they were sent.
+   * @param rank Another process's.
+   * @returns When the message may change; a long one has arrived by then.
+   * @throws DeviceError; ArgumentError
+   * @example if (communicator.rank > 0) await communicator.send(0, new TextEncoder().encode('done'));
+   */
+  async send(rank: number, message: Uint8Array): Promise<void> {
+    COMMUNICATOR_SEND.check(rank, message);
+    this.#checkOther(rank);
+    await this.#call(() => this.#native.send(rank, message));
+  }
+
+  /**
+   * Waits for the next message of another process, on no thread and no processor. One call at a time for each process.
+   * @param rank Another process's.
+   * @throws DeviceError; ArgumentError; the signal's reason
+   * @example const message = await communicator.receive(1);
+   */
+  async receive(rank: number, options: ReceiveOptions = {}): Promise<Uint8Array> {
+    COMMUNICATOR_RECEIVE.check(rank, options);
+    this.#checkOther(rank);
+    const { signal } = options;
+    return this.#call(async () => {
+      for (let pause = SHORTEST; !this.#native.hasMessage(rank); pause = Math.min(2 * pause, LONGEST)) {
+        signal?.throwIfAborted();
+        await delay(pause);
+      }
+      return this.#native.receive(rank);
+    });
+  }
+
+  #checkOther(rank: number): void {
+    if (rank >= this.size || rank === this.rank)
+      throw new ArgumentError(
+        'rank',
+        `another of the ${this.size} processes, this one is ${this.rank},`,
+        rank,
+      );
   }
 
   /** Waits for all processes and leaves. Dispose the devices that use it before. @throws DeviceError */

@@ -282,13 +282,19 @@ export interface NativeDeviceList {
   readonly problem: string | null;
 }
 
-/** Processes that train one net together. Its calls are collective: all processes make the same ones in the same order. */
+/** Processes that work together. `sum` and `finish` are collective: all processes make the same calls in the same order. */
 export interface NativeCommunicator {
   /** From 0. */
   readonly rank: number;
   readonly size: number;
   /** The sum over all processes, the same bits in each. */
   sum(values: Float32Array): Promise<Float32Array>;
+  /** A message; those to one process arrive in the order in which they are sent. */
+  send(rank: number, bytes: Uint8Array): Promise<void>;
+  /** Whether `receive` has something to give. */
+  hasMessage(rank: number): boolean;
+  /** Waits on one of libuv's threads. */
+  receive(rank: number): Promise<Uint8Array>;
   /** Leaves; the launcher ends the job otherwise. */
   finish(): Promise<void>;
   dispose(): void;

@@ -65,36 +65,48 @@ const AVERAGE_STATISTICS = signature('averageStatistics', {
 });
 
 /**
- * Runs a net's TRAIN phase forward over batches and averages what each BatchNorm saw. Learned parameters stay as they
- * are; a BatchNorm with `use_global_stats: true` does too.
+ * Runs a net's TRAIN phase forward over batches and averages what each BatchNorm saw: the batches' float32 statistics are
+ * added in float64, in the batches' order. Learned parameters stay as they are; a BatchNorm with `use_global_stats: true`
+ * does too.
  * @returns Weights whose BatchNorm blobs are mean, variance and a factor of 1.
  * @throws GraphError where no layer has batch statistics; ArgumentError; as Device.load, Model.run and the source
  */
 export async function averageStatistics(options: StatisticsOptions): Promise<Statistics> {
   AVERAGE_STATISTICS.check(options);
-  const {
-    net,
-    level = 0,
-    stages = [],
-    weights,
-    match = {},
-    source,
-    iterations,
-    device,
-    signal,
-    onBatch,
-  } = options;
+  const { weights, source, onBatch } = options;
+  const sums = new StatisticsSums(layersOf(options));
+  for await (const batch of batchStatistics(options)) {
+    sums.add(batch);
+    onBatch?.(sums.batches);
+  }
+  return sums.statistics(weights, source);
+}
+
+/** Of one batch, a layer after the other: its mean and its unbiased variance, channel by channel. */
+export type BatchStatistics = readonly Float32Array[];
+
+/** What to measure: that of `averageStatistics`, whose batches several processes may share. */
+export type MeasureOptions = Omit<StatisticsOptions, 'onBatch'>;
+
+/** The names of the layers that have statistics of a batch. @throws GraphError where there is none */
+export function layersOf({ net, level = 0, stages = [] }: Pick<MeasureOptions, 'net' | 'level' | 'stages'>) {
   const filtered = filterNet(net, { phase: 'TRAIN', level, stages });
   const names = (filtered.layer ?? []).filter(hasBatchStatistics).map(({ name }) => name ?? '');
-  if (names.length === 0)
-    throw new GraphError(
-      'graph/no-batch-norm',
-      {},
-      'no BatchNorm layer has batch statistics in phase TRAIN; remove use_global_stats: true to measure new ones',
-    );
-  // With a fraction of 1 Caffe's own update is a plain sum: mean += μ, variance += σ²·m/(m − 1), factor += 1.
+  if (names.length > 0) return names;
+  throw new GraphError(
+    'graph/no-batch-norm',
+    {},
+    'no BatchNorm layer has batch statistics in phase TRAIN; remove use_global_stats: true to measure new ones',
+  );
+}
+
+/** What each BatchNorm saw of one batch after the other. @throws as `averageStatistics` */
+export async function* batchStatistics(options: MeasureOptions): AsyncGenerator<BatchStatistics> {
+  const { net, level = 0, stages = [], weights, match = {}, source, iterations, device, signal } = options;
+  const names = layersOf(options);
+  // With a fraction of 0 Caffe's own update keeps those of the last batch alone: μ and σ²·m/(m − 1).
   using model = await device.load({
-    model: summing(net),
+    model: forgetting(net),
     phase: 'TRAIN',
     level,
     stages,
@@ -112,33 +124,66 @@ export async function averageStatistics(options: StatisticsOptions): Promise<Sta
       copyInputs: source.recycle === undefined,
     });
     source.recycle?.(batch);
-    onBatch?.(i + 1);
+    const read = names.flatMap((name) => [0, 1].map(async (blob) => (await model.parameter(name, blob))!));
+    yield await Promise.all(read);
   }
-  const measured = new Map<string, WeightsLayer>();
-  for (const name of names) {
-    const sums = [await model.parameter(name, 0), await model.parameter(name, 1)];
-    const averages = sums.map((sum) => sum!.map((value) => value / iterations));
-    const blobs = [...averages, Float32Array.of(1)].map((values) => blobFromFloats([values.length], values));
-    measured.set(name, { name, type: 'BatchNorm', blobs });
+}
+
+/** Averages of batches, which are added in their order. */
+export class StatisticsSums {
+  readonly #names: readonly string[];
+  #sums: readonly Float64Array[] = [];
+  #batches = 0;
+
+  /** @param names As `layersOf`. */
+  constructor(names: readonly string[]) {
+    this.#names = names;
   }
-  const layers = weights.layers.map((layer) => measured.get(layer.name) ?? layer);
-  const known = new Set(layers.map(({ name }) => name));
-  const added = [...measured.values()].filter(({ name }) => !known.has(name));
-  const batch = Object.values(source.shapes)[0]?.[0] ?? 1;
-  return {
-    weights: { ...weights, layers: [...layers, ...added] },
-    layers: names,
-    samples: iterations * batch,
-  };
+
+  get batches(): number {
+    return this.#batches;
+  }
+
+  add(batch: BatchStatistics): void {
+    if (this.#batches === 0) this.#sums = batch.map(({ length }) => new Float64Array(length));
+    for (const [i, values] of batch.entries()) {
+      const sum = this.#sums[i]!;
+      for (let channel = 0; channel < sum.length; channel++) sum[channel]! += values[channel]!;
+    }
+    this.#batches++;
+  }
+
+  /** @param weights Those measured with. @param source What gave the batches. */
+  statistics(weights: WeightsFile, { shapes }: Pick<DataSource, 'shapes'>): Statistics {
+    const measured = new Map<string, WeightsLayer>();
+    for (const [i, name] of this.#names.entries()) {
+      const averages = this.#sums
+        .slice(2 * i, 2 * i + 2)
+        .map((sum) => Float32Array.from(sum, (value) => value / this.#batches));
+      const blobs = [...averages, Float32Array.of(1)].map((values) =>
+        blobFromFloats([values.length], values),
+      );
+      measured.set(name, { name, type: 'BatchNorm', blobs });
+    }
+    const layers = weights.layers.map((layer) => measured.get(layer.name) ?? layer);
+    const known = new Set(layers.map(({ name }) => name));
+    const added = [...measured.values()].filter(({ name }) => !known.has(name));
+    const batch = Object.values(shapes)[0]?.[0] ?? 1;
+    return {
+      weights: { ...weights, layers: [...layers, ...added] },
+      layers: this.#names,
+      samples: this.#batches * batch,
+    };
+  }
 }
 
 const hasBatchStatistics = ({ type, batch_norm_param }: LayerParameter): boolean =>
   type === 'BatchNorm' && batch_norm_param?.use_global_stats !== true;
 
-function summing(net: NetParameter): NetParameter {
+function forgetting(net: NetParameter): NetParameter {
   const layer = (net.layer ?? []).map((each) => {
     if (!hasBatchStatistics(each)) return each;
-    const changed = { ...each, batch_norm_param: { ...each.batch_norm_param, moving_average_fraction: 1 } };
+    const changed = { ...each, batch_norm_param: { ...each.batch_norm_param, moving_average_fraction: 0 } };
     inheritPosition(changed, each);
     return changed;
   });

@@ -397,7 +397,7 @@ async function timed<Result>(
   { device, maxPixels, signal }: FinetuneOptions,
   { paths, preprocess }: FinetuneFiles,
   { val }: Split,
-  evaluate: (model: Model, how: EvaluateLabelsOptions) => Promise<Result>,
+  evaluate: (model: Model, how: Omit<EvaluateLabelsOptions, 'onProgress'>) => Promise<Result>,
 ): Promise<Result & { imagesPerSecond: number }> {
   const batch = Math.min(8, val.length);
   await using model = await device.load({ model: paths.model, weights: paths.weights, batch });

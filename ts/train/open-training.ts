@@ -44,6 +44,7 @@ export type OpenData = (
     /** Of so many processes, this one. Default 0 of 1. */
     readonly rank?: number;
     readonly ranks?: number;
+    readonly share?: 'samples' | 'batches';
   },
 ) => Promise<DataSource>;
 

@@ -22,12 +22,13 @@ const SOLVER_DATA = signature('solverData', {
  */
 export function solverData(namedIn: string | undefined, augment?: string): OpenData {
   SOLVER_DATA.check(namedIn, augment);
-  return (net, { phase, seed, rank = 0, ranks = 1 }) =>
+  return (net, { phase, seed, rank = 0, ranks = 1, share = 'samples' }) =>
     openNetData(net, {
       phase,
       seed,
       rank,
       ranks,
+      share,
       folder: dataFolder(net, namedIn),
       ...(augment === undefined ? {} : { augment: readAugment(augment, phase) }),
     });

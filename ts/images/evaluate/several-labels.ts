@@ -35,9 +35,16 @@ export interface LabelsOutcome {
 }
 
 export type EvaluateLabelsOptions = Omit<EvaluateOptions, 'scales' | 'resume' | 'onProgress'> & {
-  /** Told after each run how many images are done. */
-  readonly onProgress?: (done: number) => void;
+  /** Told after each run how many images are done, and what was found so far. */
+  readonly onProgress?: (done: number, soFar: EvaluatedLabels) => void;
 };
+
+/** What came of images with several labels. */
+export interface EvaluatedLabels {
+  /** One an image, in their order, without those skipped. */
+  readonly outcomes: readonly LabelsOutcome[];
+  readonly skipped: readonly SkippedImage[];
+}
 
 const EVALUATE_LABELS = signature('evaluateLabels', {
   model: required(model, 'A net that ends in Sigmoid.'),
@@ -54,7 +61,11 @@ const EVALUATE_LABELS = signature('evaluateLabels', {
   options: required(
     options<EvaluateLabelsOptions>({
       ...evaluateRows,
-      onProgress: optional(callback<(done: number) => void>(), 'none', 'Told after each run.'),
+      onProgress: optional(
+        callback<NonNullable<EvaluateLabelsOptions['onProgress']>>(),
+        'none',
+        'Told after each run.',
+      ),
     }),
     'How.',
   ),
@@ -73,7 +84,7 @@ export async function evaluateLabels(
   model: Model,
   samples: readonly LabelsSample[],
   options: EvaluateLabelsOptions,
-): Promise<{ readonly outcomes: readonly LabelsOutcome[]; readonly skipped: readonly SkippedImage[] }> {
+): Promise<EvaluatedLabels> {
   EVALUATE_LABELS.check(model, samples, options);
   const input = imageInput(model);
   const scores = scoresOf(model, input.name);
@@ -92,23 +103,18 @@ export async function evaluateLabels(
         wrong,
       );
   }
-  const { preprocess, crops = 1, onProgress } = options;
+  const { preprocess, crops = 1 } = options;
   checkCrop(preprocess, input);
   const scorer = scoreCrops(input, scores, preprocess, crops);
-  return evaluateWith(
-    scorer,
-    samples,
-    { ...options, ...(onProgress === undefined ? {} : { onProgress: (done: number) => onProgress(done) }) },
-    (row, { labels }): LabelsOutcome => {
-      const found = Array.from(row);
-      if (found.every(Number.isFinite)) return { labels, scores: found };
-      throw new ArgumentError(
-        'the scores of an image',
-        'finite numbers',
-        found.find((score) => !Number.isFinite(score)),
-      );
-    },
-  );
+  return evaluateWith(scorer, samples, options, (row, { labels }): LabelsOutcome => {
+    const found = Array.from(row);
+    if (found.every(Number.isFinite)) return { labels, scores: found };
+    throw new ArgumentError(
+      'the scores of an image',
+      'finite numbers',
+      found.find((score) => !Number.isFinite(score)),
+    );
+  });
 }
 
 /** One class: who has it against who has not. */

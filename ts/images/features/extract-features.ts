@@ -69,8 +69,67 @@ export async function extractFeatures(
   options: FeatureOptions,
 ): Promise<Features> {
   EXTRACT_FEATURES.check(model, files, options);
-  const { batch = 8, preprocess, onProgress, onBroken, signal, maxPixels, timeout } = options;
-  if (!Number.isInteger(batch) || batch < 1) throw new ArgumentError('batch', 'a positive integer', batch);
+  const all = new FeatureRows(files.length);
+  for await (const { end, ...batch } of featureBatches(model, files, options)) {
+    for (const error of batch.broken) options.onBroken!(error);
+    all.add(batch);
+    options.onProgress?.(end);
+  }
+  return all.features();
+}
+
+/** What one run gave. */
+export interface FeatureBatch extends Features {
+  /** Images that could not be read, in their order. */
+  readonly broken: readonly ImageError[];
+}
+
+/** Rows of many batches as one array, taken once it is known how long a row is. */
+export class FeatureRows {
+  readonly #images: number;
+  readonly #files: string[] = [];
+  #row: readonly number[] = [];
+  #data: Float32Array | null = null;
+
+  /** @param images The most that come. */
+  constructor(images: number) {
+    this.#images = images;
+  }
+
+  /** @throws ArgumentError where all of it would not fit in memory */
+  add({ shape, data, files }: Features): void {
+    this.#row = shape.slice(1);
+    this.#data ??= memoryFor(elementCount(this.#row), this.#images);
+    this.#data.set(data, this.#files.length * elementCount(this.#row));
+    this.#files.push(...files);
+  }
+
+  features(): Features {
+    const shape = [this.#files.length, ...this.#row];
+    return {
+      shape,
+      data: (this.#data ?? new Float32Array()).subarray(0, elementCount(shape)),
+      files: this.#files,
+    };
+  }
+}
+
+function memoryFor(row: number, images: number): Float32Array {
+  if (4 * row * images <= availableMemory()) return new Float32Array(row * images);
+  throw new ArgumentError(
+    'files',
+    `so few images that the blob (${formatBytes(4 * row)} an image) fits in memory`,
+    images,
+  );
+}
+
+/** The same a run at a time. @throws as `extractFeatures`, but for memory */
+export async function* featureBatches(
+  model: Model,
+  files: readonly (string | URL | Uint8Array)[],
+  options: FeatureOptions,
+): AsyncGenerator<FeatureBatch & { readonly end: number }> {
+  const { batch = 8, preprocess, onBroken, signal, maxPixels, timeout } = options;
   const input = imageInput(model);
   const [blob, loaded] = Object.entries(model.outputs)[0]!;
   const images = model.inputs[input.name]![0]!;
@@ -80,14 +139,6 @@ export async function extractFeatures(
       {},
       `blob "${blob}" is ${loaded.join('×') || 'a scalar'} for ${images} images; features need a blob whose first dimension counts images`,
     );
-  const row = elementCount(loaded.slice(1));
-  if (4 * row * files.length > availableMemory())
-    throw new ArgumentError(
-      'files',
-      `so few images that "${blob}" (${formatBytes(4 * row)} an image) fits in memory`,
-      files.length,
-    );
-  const data = new Float32Array(row * files.length);
   const pixels = input.channels * input.size.width * input.size.height;
   const decoding = {
     ...(maxPixels === undefined ? {} : { maxPixels }),
@@ -105,31 +156,30 @@ export async function extractFeatures(
       return { file: file instanceof Uint8Array ? 'image' : pathOf(file), image };
     } catch (error) {
       if (onBroken === undefined || !(error instanceof ImageError)) throw error;
-      onBroken(error);
-      return null;
+      return error;
     }
   };
   const prepare = async (part: readonly (string | URL | Uint8Array)[]) => {
-    const whole = (await Promise.all(part.map(read))).filter((each) => each !== null);
+    const all = await Promise.all(part.map(read));
+    const broken = all.filter((each) => each instanceof ImageError);
+    const whole = all.flatMap((each) => (each instanceof ImageError ? [] : [each]));
     const values = new Float32Array(whole.length * pixels);
     for (const [i, { image }] of whole.entries()) values.set(image, i * pixels);
-    return { values, read: whole.map(({ file }) => file) };
+    return { values, broken, files: whole.map(({ file }) => file) };
   };
-  const rows: string[] = [];
   for await (const { end, batch: prepared } of readAhead(files, batch, prepare, signal)) {
-    const { values } = prepared;
-    if (values.length === 0) {
-      onProgress?.(end);
-      continue;
-    }
-    const shape = [values.length / pixels, input.channels, input.size.height, input.size.width];
-    const outputs = await model.run(
-      { [input.name]: { shape, data: values } },
-      signal === undefined ? {} : { signal },
-    );
-    data.set(outputs[blob]!.data, rows.length * row);
-    rows.push(...prepared.read);
-    onProgress?.(end);
+    const { values, files: read, broken } = prepared;
+    const shape = [read.length, input.channels, input.size.height, input.size.width];
+    const outputs =
+      read.length === 0
+        ? {}
+        : await model.run({ [input.name]: { shape, data: values } }, signal === undefined ? {} : { signal });
+    yield {
+      end,
+      broken,
+      files: read,
+      shape: [read.length, ...loaded.slice(1)],
+      data: outputs[blob]?.data ?? new Float32Array(),
+    };
   }
-  return { shape: [rows.length, ...loaded.slice(1)], data: data.subarray(0, rows.length * row), files: rows };
 }

@@ -1,0 +1,43 @@
+/** Whether a command runs in the processes that mpirun started, and how it enters their world. */
+
+import type { Command } from 'commander';
+import { DeviceError } from '../base/errors.ts';
+import { type Communicator, openCommunicator } from '../device/communicator.ts';
+import { launched } from '../device/launcher.ts';
+import { own } from './flag.ts';
+
+export interface ProcessFlags {
+  /** Undefined: where mpirun started several processes. */
+  readonly mpi?: boolean;
+}
+
+/** Adds --mpi and --no-mpi. */
+export const processOptions = (command: Command): Command =>
+  command.addOption(own('mpi')).addOption(own('noMpi'));
+
+/** Whether work is shared with other processes, as far as the flags and the launcher say. */
+export const isShared = ({ mpi }: ProcessFlags): boolean => mpi ?? launched() !== null;
+
+/**
+ * @returns The processes, which may be this alone; null: each works by itself
+ * @throws DeviceError `communicator/unavailable`, also where MPI sees others than the launcher started
+ */
+export async function enterProcesses(flags: ProcessFlags): Promise<Communicator | null> {
+  if (!isShared(flags)) return null;
+  const communicator = await openCommunicator().catch((error: unknown) => {
+    if (!(error instanceof DeviceError) || flags.mpi === true) throw error;
+    throw new DeviceError(
+      error.code,
+      error.device,
+      `${error.message}; --no-mpi lets each process do all of the work by itself`,
+      { cause: error },
+    );
+  });
+  const launcher = launched();
+  if (launcher === null || launcher.size === communicator.size) return communicator;
+  throw new DeviceError(
+    'communicator/unavailable',
+    'mpi',
+    `${launcher.variable} says that ${launcher.size} processes were started, and MPI finds ${communicator.size}: start them with the mpirun of the MPI that resnode was built with, or give --no-mpi, and each does all of the work by itself`,
+  );
+}
