@@ -13,6 +13,7 @@ interface Flags extends InputShapeFlags {
   overwrite?: boolean;
   merge?: boolean;
   map?: string;
+  outputs?: readonly string[];
   check: boolean;
   json?: boolean;
 }
@@ -26,6 +27,7 @@ export function convert(): Command {
     .addOption(flag('convert', 'outputModel', '--out-model <prototxt>'))
     .addOption(flag('convert', 'merge', '--merge'))
     .addOption(flag('convert', 'map', '--map <json>'))
+    .addOption(flag('convert', 'outputs', '--outputs <names>'))
     .addOption(flag('convert', 'check', '--no-check'))
     .addOption(own('json'))
     .addHelpText(
@@ -49,6 +51,7 @@ outputs; an .onnx is run by onnxruntime-node where that is installed. Exit statu
 Examples:
   resnode convert ResNet-50-model.caffemodel --out resnet50.onnx --model ResNet-50-deploy.prototxt
   resnode convert resnet50.onnx --out resnet50.caffemodel --out-model resnet50.prototxt
+  resnode convert ssd.onnx --out ssd/ --outputs boxes,scores
   resnode convert resnet50.pth --out resnet50/
   resnode convert imagenet-resnet-50-dag.mat --out resnet50/
   resnode convert ResNet-L50.ckpt --out resnet50/
@@ -67,6 +70,7 @@ Examples:
       outModel: outputModel,
       merge = false,
       map,
+      outputs,
       inputShape: inputShapes,
       check,
       overwrite = false,
@@ -78,6 +82,7 @@ Examples:
       check,
       overwrite,
       ...(map === undefined ? {} : { map }),
+      ...(outputs === undefined ? {} : { outputs }),
       ...(model === undefined ? {} : { model }),
       ...(outputModel === undefined ? {} : { outputModel }),
     });

@@ -34,7 +34,7 @@ import { type ConversionCheck, compareRuns, compareValues, resnodeRunner } from 
 import { deployNet } from './deploy-net.ts';
 import { conversions, type Format, formatOf, formatOfFile } from './formats.ts';
 import { mergeAffine } from './merge.ts';
-import { blobsOf, type Network, type ReadResult } from './network.ts';
+import { blobsOf, type Network, outputsOfFile, type ReadResult } from './network.ts';
 
 export interface ConvertOptions {
   /** The net, as path or message; needed where the source does not say it and the target does, and to merge. */
@@ -53,6 +53,11 @@ export interface ConvertOptions {
    * `{ "conv1": ["stem/W", "stem/b"], "fc": [{ "tensor": "out/W", "transpose": [1, 0] }] }`.
    */
   readonly map?: string;
+  /**
+   * Values of an ONNX model at which the net ends, in place of the model's outputs: what lies behind them is left out, such
+   * as a NonMaxSuppression.
+   */
+  readonly outputs?: readonly string[];
   /** Run source and result on the same inputs. Default true. */
   readonly check?: boolean;
   /** Writes into a folder that holds files already, where the target is one. Default false: it is an error. */
@@ -86,6 +91,7 @@ const CONVERT = signature('convert', {
         'names that are known',
         'Which tensors of the source are the weights of `model`, a JSON file.',
       ),
+      outputs: outputsOfFile,
       check: optional(boolean, 'true', 'Run source and result on the same inputs.'),
       overwrite,
     }),
@@ -154,7 +160,7 @@ interface FileOptions extends ConvertOptions {
 }
 
 async function convertFile(from: string, to: string, options: FileOptions): Promise<Conversion> {
-  const { model, merge = false, inputShapes = {}, check = true } = options;
+  const { model, merge = false, inputShapes = {}, outputs, check = true } = options;
   const source = options.map === undefined ? await formatOfFile(from) : mapped(options.map);
   const { format: target, extension } = formatOf(to);
   const pair =
@@ -172,9 +178,16 @@ async function convertFile(from: string, to: string, options: FileOptions): Prom
         : 'two formats (or --merge, or --out-model to rewrite an old net)',
       `${source.name} → ${target.name}`,
     );
+  if (outputs !== undefined && source.namesValues !== true)
+    throw new ArgumentError(
+      'outputs',
+      `none where the source is ${source.name}`,
+      outputs,
+      'only ONNX has names of values',
+    );
   if (from === to) throw new ArgumentError('the target', 'another file than the source', to);
   const given = model === undefined ? null : await netToConvert(model, inputShapes);
-  const read = await source.read!(from, { net: given, inputShapes });
+  const read = await source.read!(from, { net: given, inputShapes, outputs });
   if (read.net === null && (merge || pair.onlyMerged || target.holdsNet))
     throw new ArgumentError(
       'model',
@@ -201,7 +214,7 @@ async function convertFile(from: string, to: string, options: FileOptions): Prom
   if (preprocessFile !== null) savePreprocess(preprocessFile, read.preprocess!);
   return {
     files: [to, outputModel, preprocessFile].filter((path) => path !== null),
-    check: check ? await checkFiles({ path: from, format: source }, to, read, result) : null,
+    check: check ? await checkFiles({ path: from, format: source, outputs }, to, read, result) : null,
     merged,
     preprocess: read.preprocess ?? null,
     notes: read.notes ?? [],
@@ -260,7 +273,7 @@ export function pairNames(): string {
 
 // Whatever can be run by a program of its own is; the rest is what resnode reads. The result is read back from disk.
 async function checkFiles(
-  from: { readonly path: string; readonly format: Format },
+  from: { readonly path: string; readonly format: Format; readonly outputs: readonly string[] | undefined },
   to: string,
   read: ReadResult,
   result: ReadResult,
@@ -270,7 +283,7 @@ async function checkFiles(
   if (read.net === null || back.net === null) return compareValues(read.weights, back.weights);
   const { outputs } = read;
   const ours = await resnodeRunner(read as Network, { optimize: false, outputs });
-  const theirs = (await from.format.runner?.(from.path)) ?? null;
+  const theirs = (await from.format.runner?.(from.path, from.outputs)) ?? null;
   const other =
     (await target.runner?.(to)) ?? (await resnodeRunner(back as Network, { optimize: true, outputs }));
   try {

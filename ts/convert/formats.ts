@@ -24,6 +24,8 @@ export interface ReadOptions {
   readonly net: NetParameter | null;
   /** Shapes of inputs that the file leaves open. */
   readonly inputShapes: Readonly<Record<string, readonly number[]>>;
+  /** Where the net ends; only where the format `namesValues`. */
+  readonly outputs?: readonly string[] | undefined;
 }
 
 export interface Format {
@@ -34,12 +36,14 @@ export interface Format {
   readonly kind: 'weights' | 'array';
   /** True where a file of this format needs the net to be written, and says it when it is read. */
   readonly holdsNet: boolean;
+  /** True where a file names the values between layers, at which the net can end. */
+  readonly namesValues?: boolean;
   /** @throws WeightsError */
   readonly read?: (path: string, options: ReadOptions) => Promise<ReadResult> | ReadResult;
   /** `net` is there where `holdsNet`. @throws WeightsError, GraphError */
   readonly write?: (path: string, result: ReadResult) => Promise<void> | void;
   /** A program other than resnode that runs the file; null where it is not installed. */
-  readonly runner?: (path: string) => Promise<Runner | null>;
+  readonly runner?: (path: string, outputs?: readonly string[]) => Promise<Runner | null>;
 }
 
 const array = (file: string, blob: WeightsFile['layers'][number]['blobs'][number]): ReadResult => ({
@@ -75,7 +79,8 @@ export const formats: readonly Format[] = [
     extensions: ['.onnx'],
     kind: 'weights',
     holdsNet: true,
-    read: (path, { inputShapes }) => readOnnxFile(path, { inputShapes }),
+    namesValues: true,
+    read: (path, { inputShapes, outputs }) => readOnnxFile(path, { inputShapes, outputs }),
     write: (path, result) => writeOnnxFile(path, result as Network),
     runner: onnxRuntime,
   },

@@ -111,7 +111,7 @@ export const operators: Readonly<Record<string, Rule>> = {
 };
 
 const CUT =
-  'cut the model before it (onnx.utils.extract_model), so that its boxes and scores are outputs, and end the net in a DetectionOutput layer, which takes locations, scores and priors';
+  'end the net before it, at the values that it reads (--outputs boxes,scores with their names), and let a DetectionOutput layer follow, as docs/converting.md shows';
 const UNROLLED =
   "Caffe's own RNN and LSTM have other gates and a cont input; export the net unrolled over its steps, so that it is made of MatMul, Sigmoid and Tanh";
 

@@ -1,6 +1,7 @@
 /** ONNX → NetParameter and weights: nodes become layers of the same names, in place where Caffe would. */
 
 import { ResnodeError, WeightsError } from '../base/errors.ts';
+import { nearest } from '../base/suggest.ts';
 import { type Blob, blobFromFloats } from '../caffe/blob.ts';
 import type { WeightsFile, WeightsLayer } from '../caffe/caffemodel.ts';
 import type { LayerParameter, NetParameter } from '../caffe/net-parameter.ts';
@@ -19,6 +20,8 @@ export interface FromOnnxOptions {
   readonly file: string;
   /** Shapes of inputs by name; needed where the file has no number for another dimension than the first. */
   readonly inputShapes?: Readonly<Record<string, readonly number[]>>;
+  /** Values that the net puts out; what only others need is left out. Default: the model's outputs. */
+  readonly outputs?: readonly string[];
 }
 
 // Before 7, broadcasting and BatchNormalization were written differently.
@@ -40,8 +43,9 @@ export function fromOnnx(
       { file },
       `it is written in opset ${model.opset}; export it again with opset ${OLDEST_OPSET} or later`,
     );
-  const builder = new NetBuilder(model, options);
-  const outputs = new Set(model.outputs.map(({ name }) => name));
+  const outputs = new Set(options.outputs ?? model.outputs.map(({ name }) => name));
+  checkOutputs(outputs, model, file);
+  const builder = new NetBuilder(model, options, outputs);
   for (const node of neededNodes(model, outputs)) builder.convert(node);
   for (const name of outputs) builder.checkOutput(name);
   const layers = runInPlace(builder.layers, outputs);
@@ -72,10 +76,10 @@ class NetBuilder {
   readonly #outputs: ReadonlySet<string>;
   readonly #readers = new Map<string, number>();
 
-  constructor(model: OnnxModel, { file, inputShapes = {} }: FromOnnxOptions) {
+  constructor(model: OnnxModel, { file, inputShapes = {} }: FromOnnxOptions, outputs: ReadonlySet<string>) {
     this.#file = file;
     this.#model = model;
-    this.#outputs = new Set(model.outputs.map(({ name }) => name));
+    this.#outputs = outputs;
     for (const tensor of model.initializers) this.#constants.set(tensor.name, tensor);
     for (const { inputs } of model.nodes)
       for (const name of inputs) this.#readers.set(name, (this.#readers.get(name) ?? 0) + 1);
@@ -308,6 +312,19 @@ class NetBuilder {
     this.layers.push(layer);
     if (blobs.length > 0) this.weights.push({ name: layer.name ?? '', type: layer.type ?? '', blobs });
   }
+}
+
+/** @throws WeightsError where the model makes no such value */
+function checkOutputs(outputs: ReadonlySet<string>, model: OnnxModel, file: string): void {
+  const made = [...model.nodes.flatMap((node) => node.outputs), ...model.outputs.map(({ name }) => name)];
+  const missing = [...outputs].find((name) => !made.includes(name));
+  if (missing === undefined) return;
+  const near = nearest(missing, made);
+  const hint =
+    near === undefined
+      ? `its outputs are ${model.outputs.map(({ name }) => name).join(', ')}`
+      : `did you mean "${near}"?`;
+  throw new WeightsError('onnx/output', { file }, `no node of the model makes "${missing}"; ${hint}`);
 }
 
 // Nodes whose results nobody sees would be outputs in Caffe.

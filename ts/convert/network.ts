@@ -1,5 +1,5 @@
 /** What every conversion goes through: a net in Caffe's terms and its weights. */
-import { path, shapes } from '../base/kinds.ts';
+import { list, path, shapes, string } from '../base/kinds.ts';
 import { optional, options, required } from '../base/options.ts';
 import type { Blob } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
@@ -37,6 +37,13 @@ export const readerParameters = {
     'Shapes.',
   ),
 };
+
+/** A row for readers of formats whose files name the values between layers. */
+export const outputsOfFile = optional(
+  list(string, { of: 'names' }),
+  'as the file says',
+  'Values of an ONNX model to put out in place of its outputs: the net ends at them.',
+);
 
 /**
  * The blob of each parameter of a net, by Caffe's rules; unlike for training, none may be missing.

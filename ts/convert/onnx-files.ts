@@ -2,34 +2,50 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { dirname, isAbsolute, join, normalize, sep } from 'node:path';
 import { WeightsError } from '../base/errors.ts';
-import { path } from '../base/kinds.ts';
-import { fields, required, signature } from '../base/options.ts';
+import { path, shapes } from '../base/kinds.ts';
+import { fields, optional, options, required, signature } from '../base/options.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { weightsFile } from '../caffe/caffemodel.ts';
 import { netParameter } from '../caffe/net-parameter.ts';
+import { bytesField } from '../caffe/wire.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import type { Runner } from './check.ts';
 import { fromOnnx } from './from-onnx.ts';
 import { mapFile } from './map-file.ts';
-import { blobsOf, type Network, readerParameters } from './network.ts';
+import { blobsOf, type Network, outputsOfFile, readerParameters } from './network.ts';
 import { readOnnx } from './onnx-proto.ts';
 import { onnxChunks } from './onnx-write.ts';
 import { toOnnx } from './to-onnx.ts';
 
-const READ_ONNX_FILE = signature('readOnnxFile', readerParameters);
+const READ_ONNX_FILE = signature('readOnnxFile', {
+  file: readerParameters.file,
+  options: optional(
+    options<{ inputShapes?: Readonly<Record<string, readonly number[]>>; outputs?: readonly string[] }>({
+      inputShapes: optional(shapes, 'as the file says', 'Shapes of inputs by name.'),
+      outputs: outputsOfFile,
+    }),
+    'none',
+    'How.',
+  ),
+});
 
 /**
  * Reads a net and its weights, which stay views of the mapped file.
+ * @param options.outputs Values of the model to put out in place of its outputs: the net ends at them.
  * @returns `outputs`: what the file puts out; where a layer reads one of them too, ask for it when the net is loaded.
  * @throws WeightsError
  */
 export function readOnnxFile(
   file: string,
-  options: { inputShapes?: Readonly<Record<string, readonly number[]>> } = {},
+  options: {
+    inputShapes?: Readonly<Record<string, readonly number[]>>;
+    outputs?: readonly string[] | undefined;
+  } = {},
 ): Network & { readonly outputs: readonly string[] } {
   READ_ONNX_FILE.check(file, options);
   const model = readOnnx(mapFile(file, 'onnx'), { file, external: externalData(file) });
-  return fromOnnx(model, { file, ...options });
+  const { inputShapes = {}, outputs } = options;
+  return fromOnnx(model, { file, inputShapes, ...(outputs === undefined ? {} : { outputs }) });
 }
 
 const WRITE_ONNX_FILE = signature('writeOnnxFile', {
@@ -92,9 +108,10 @@ function leadsOut(place: string, file: string): boolean {
 
 /**
  * Runs an .onnx with onnxruntime-node, where that is installed; null where not.
+ * @param outputs Values to fetch that may lie within the model. Default: its outputs.
  * @throws WeightsError `onnx/runtime` where it refuses the file
  */
-export async function onnxRuntime(file: string): Promise<Runner | null> {
+export async function onnxRuntime(file: string, outputs?: readonly string[]): Promise<Runner | null> {
   const runtime = await import('onnxruntime-node').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ERR_MODULE_NOT_FOUND') return null;
     throw error;
@@ -106,7 +123,10 @@ export async function onnxRuntime(file: string): Promise<Runner | null> {
       cause: error,
     });
   };
-  const session = await runtime.InferenceSession.create(file, { logSeverityLevel: 3 }).catch(refused);
+  const model = outputs === undefined ? file : withOutputs(file, outputs);
+  const session = await runtime.InferenceSession.create(model as string, { logSeverityLevel: 3 }).catch(
+    refused,
+  );
   return {
     by,
     run: async (inputs) => {
@@ -116,10 +136,10 @@ export async function onnxRuntime(file: string): Promise<Runner | null> {
           new runtime.Tensor('float32', data, shape),
         ]),
       );
-      const outputs = await session.run(feeds).catch(refused);
+      const results = await session.run(feeds, outputs ?? session.outputNames).catch(refused);
       return Object.fromEntries(
         // Classes are int64.
-        Object.entries(outputs).map(([name, { data }]) => [
+        Object.entries(results).map(([name, { data }]) => [
           name,
           Float32Array.from(data as Float32Array, Number),
         ]),
@@ -127,4 +147,11 @@ export async function onnxRuntime(file: string): Promise<Runner | null> {
     },
     dispose: () => session.release(),
   };
+}
+
+// Messages that stand in a file twice are merged (https://protobuf.dev/programming-guides/encoding/#last-one-wins): a second
+// ModelProto.graph with GraphProto.output of name alone, whose types ONNX Runtime infers, adds outputs.
+function withOutputs(file: string, names: readonly string[]): Uint8Array {
+  const added = names.map((name) => bytesField(12, bytesField(1, name)));
+  return Buffer.concat([mapFile(file), bytesField(7, Buffer.concat(added))]);
 }

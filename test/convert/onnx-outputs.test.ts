@@ -1,0 +1,180 @@
+/** An ONNX model cut at values within it: what lies behind them, such as a NonMaxSuppression, is not converted. */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { convert, readOnnxFile } from '../../ts/api/convert.ts';
+import { seededRandom } from '../../ts/base/random.ts';
+import { writeFileAtomically } from '../../ts/caffe/atomic-file.ts';
+import { floatConstant, integerConstant } from '../../ts/convert/onnx-constants.ts';
+import { onnxRuntime } from '../../ts/convert/onnx-files.ts';
+import type { OnnxAttribute, OnnxNode, OnnxTensor } from '../../ts/convert/onnx-proto.ts';
+import { onnxChunks } from '../../ts/convert/onnx-write.ts';
+import { ArgumentError, openDevice, WeightsError } from '../../ts/index.ts';
+import { COMMAND } from '../support/command.ts';
+import { repositoryFolder } from '../support/golden.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'resnode-outputs-'));
+test.after(() => rmSync(folder, { recursive: true }));
+const path = (name: string) => join(folder, name);
+
+const PRIORS = 40;
+const CLASSES = 3;
+const [OVERLAP, SCORE] = [0.2, 0.5];
+
+/** Boxes and scores of an image, and what NonMaxSuppression keeps of them, as exporters write it. */
+function detector(): Uint8Array[] {
+  const constants: OnnxTensor[] = [];
+  const integers = (...values: number[]) => {
+    constants.push(integerConstant(`i${constants.length}`, [values.length], values));
+    return constants.at(-1)!.name;
+  };
+  const number = (value: number) => {
+    constants.push(floatConstant(`f${constants.length}`, [], [value]));
+    return constants.at(-1)!.name;
+  };
+  const nodes: OnnxNode[] = [];
+  const emit = (
+    type: string,
+    inputs: string[],
+    output: string,
+    attributes: Record<string, OnnxAttribute> = {},
+  ) => {
+    nodes.push({
+      name: output,
+      type,
+      domain: '',
+      inputs,
+      outputs: [output],
+      attributes: new Map(Object.entries(attributes)),
+    });
+    return output;
+  };
+  const part = (name: string, from: number, to: number) =>
+    emit('Slice', ['x', integers(from), integers(to), integers(1)], name);
+  const list = (...value: number[]): OnnxAttribute => ({ type: 'ints', value });
+  const axis: OnnxAttribute = { type: 'int', value: 1 };
+  const [at, half] = [part('at', 0, 2), part('half', 2, 4)];
+  const corners = emit(
+    'Concat',
+    [emit('Sub', [at, half], 'low'), emit('Add', [at, half], 'high')],
+    'corners',
+    { axis },
+  );
+  emit('Transpose', [corners], 'boxes', { perm: list(0, 2, 1) });
+  emit('Sigmoid', [part('logits', 4, 4 + CLASSES)], 'scores');
+  const kept = emit(
+    'NonMaxSuppression',
+    ['boxes', 'scores', integers(PRIORS), number(OVERLAP), number(SCORE)],
+    'kept',
+  );
+  emit('Cast', [kept], 'indices', { to: { type: 'int', value: 1 } });
+  return [
+    ...onnxChunks({
+      producer: '',
+      opset: 17,
+      name: 'detector',
+      nodes,
+      initializers: constants,
+      inputs: [{ name: 'x', type: 'float32', shape: [1, 4 + CLASSES, PRIORS] }],
+      outputs: [{ name: 'indices', type: 'float32', shape: null }],
+    }),
+  ];
+}
+writeFileAtomically(path('net.onnx'), detector());
+
+const random = seededRandom(5);
+const x = Float32Array.from({ length: (4 + CLASSES) * PRIORS }, (_, i) => {
+  const row = Math.floor(i / PRIORS);
+  return row < 2 ? random() : row < 4 ? 0.05 + 0.2 * random() : 4 * random() - 2;
+});
+
+test('a NonMaxSuppression is refused, and the message says how to end the net before it', () => {
+  assert.throws(
+    () => readOnnxFile(path('net.onnx')),
+    (error: Error) =>
+      error instanceof WeightsError &&
+      /node "kept".*--outputs boxes,scores.*docs\/converting\.md/.test(error.message),
+  );
+});
+
+test('the net ends at the values that are asked for, which ONNX Runtime computes too', async () => {
+  const { check, files } = await convert(path('net.onnx'), path('cut.caffemodel'), {
+    outputs: ['boxes', 'scores'],
+  });
+  assert.ok(check!.ok);
+  assert.match(check!.source, /onnxruntime/);
+  assert.equal(check!.differences.map(({ name }) => name).sort(), ['boxes', 'scores']);
+  assert.not.match(readFileSync(files[1]!, 'utf8'), /NonMax|indices/);
+});
+
+/** The layers of docs/converting.md that follow such a net. */
+const documented = (): string => {
+  const page = readFileSync(join(repositoryFolder, 'docs/converting.md'), 'utf8');
+  return /```protobuf\n(layer[\s\S]*?)```/.exec(page)![1]!;
+};
+
+test('with the layers of docs/converting.md behind it, it finds what NonMaxSuppression keeps', async () => {
+  const run = spawnSync(
+    process.execPath,
+    [...COMMAND, 'convert', 'net.onnx', '--out', 'found.caffemodel', '--outputs', 'boxes,scores'],
+    { encoding: 'utf8', cwd: folder },
+  );
+  assert.is(run.status, 0, run.stderr);
+  const layers = documented()
+    .replace(/num_classes: \d+/, `num_classes: ${CLASSES}`)
+    .replace(/tiles: \d+/, `tiles: ${CLASSES}`)
+    .replace(/nms_threshold: [\d.]+/, `nms_threshold: ${OVERLAP}`)
+    .replace(/confidence_threshold: [\d.]+/, `confidence_threshold: ${SCORE}`);
+  writeFileSync(path('whole.prototxt'), `${readFileSync(path('found.prototxt'), 'utf8')}${layers}`);
+  using device = await openDevice('cpu', { threads: 1 });
+  using model = await device.load({ model: path('whole.prototxt'), weights: path('found.caffemodel') });
+  const { detections } = await model.run({ x });
+  const runtime = await onnxRuntime(path('net.onnx'));
+  if (runtime === null) return console.log('skipped: onnxruntime-node is not installed');
+  const { indices } = await runtime.run({ x: { shape: [1, 4 + CLASSES, PRIORS], data: x } });
+  await runtime.dispose();
+  const kept = Array.from({ length: indices!.length / 3 }, (_, i) => [
+    ...indices!.subarray(3 * i, 3 * i + 3),
+  ]);
+  const candidates = x.slice(4 * PRIORS).filter((logit) => logit > 0).length;
+  assert.ok(kept.length > 5 && kept.length < candidates * 0.9, `${kept.length} of ${candidates}`);
+  const value = (row: number, box: number) => x[row * PRIORS + box]!;
+  const expected = kept.map(([, label, box]) => [
+    label!,
+    1 / (1 + Math.exp(-value(4 + label!, box!))),
+    ...[0, 1].map((i) => value(i, box!) - value(2 + i, box!)),
+    ...[0, 1].map((i) => value(i, box!) + value(2 + i, box!)),
+  ]);
+  const rows = Array.from({ length: detections!.data.length / 7 }, (_, i) => [
+    ...detections!.data.subarray(7 * i + 1, 7 * i + 7),
+  ]);
+  const inOrder = (list: number[][]) => list.sort((a, b) => a[0]! - b[0]! || b[1]! - a[1]!);
+  assert.is(rows.length, expected.length);
+  inOrder(expected).forEach((row, i) =>
+    row.forEach((each, j) =>
+      assert.ok(Math.abs(each - inOrder(rows)[i]![j]!) < 1e-5, `row ${i}: ${inOrder(rows)[i]}, not ${row}`),
+    ),
+  );
+});
+
+test('a value that no node makes is refused with the nearest name, and so are outputs of another format', async () => {
+  assert.throws(
+    () => readOnnxFile(path('net.onnx'), { outputs: ['boxs'] }),
+    (error: Error) =>
+      error instanceof WeightsError &&
+      /no node of the model makes "boxs"; did you mean "boxes"/.test(error.message),
+  );
+  try {
+    await convert(path('cut.caffemodel'), path('other.safetensors'), { outputs: ['boxes'] });
+    assert.unreachable();
+  } catch (error) {
+    assert.instance(error, ArgumentError);
+    assert.match((error as Error).message, /outputs.*only ONNX/);
+  }
+  assert.not.ok(existsSync(path('other.safetensors')));
+});
+
+test.run();
