@@ -7,6 +7,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { encodeIndexedPng } from '../../ts/images/indexed-png.ts';
 import { COMMAND } from '../support/command.ts';
+import { hasMpirun, inProcesses } from '../support/in-processes.ts';
 import { shadeNet, squareSsd, writePatches } from '../support/task-nets.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'resnode-evaluate-task-'));
@@ -162,5 +163,26 @@ test('misuse is refused with what mends it', () => {
     /a class of the detector for samples\[0\]\.objects\[0\]\.label but received "square"; did you mean "sqare"\?/,
   );
 });
+
+if (hasMpirun())
+  for (const [task, model, truth] of [
+    ['detect', 'ssd', 'annotations'],
+    ['segment', 'shades', 'maps'],
+  ] as const)
+    test(`${task}: three processes, of which each looks at an image, come to the figures of one`, async () => {
+      const words = [
+        ...['--task', task, '--model', join(root, model), '--images', join(root, 'images')],
+        ...['--truth', join(root, truth), '--batch', '1', '--json', '--device', 'cpu', '--threads', '1'],
+      ];
+      const one = run(...words);
+      const three = await inProcesses(3, 'ts/cli/main.ts', ['evaluate', ...words]);
+      assert.is(one.status, 0, one.stderr);
+      assert.is(three.status, 0, three.stderr);
+      const [{ imagesPerSecond: _, ...alone }, { imagesPerSecond: __, ...shared }] = [
+        JSON.parse(one.stdout),
+        JSON.parse(three.stdout),
+      ];
+      assert.equal(shared, alone);
+    });
 
 test.run();

@@ -5,12 +5,14 @@ import type { Command } from 'commander';
 import { ArgumentError, ImageError } from '../base/errors.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { openDetector } from '../images/detect/detector.ts';
-import { evaluateDetector } from '../images/detect/evaluate-detector.ts';
+import { countedLabels, detectSamples } from '../images/detect/evaluate-detector.ts';
 import { readAnnotations } from '../images/evaluate/boxes/annotations.ts';
-import type { DetectionScores } from '../images/evaluate/boxes/detection-scores.ts';
+import { type DetectionScores, scoreDetections } from '../images/evaluate/boxes/detection-scores.ts';
+import type { ScoredImage } from '../images/evaluate/boxes/truth.ts';
+import type { EachOptions } from '../images/evaluate/each-sample.ts';
 import type { SkippedImage } from '../images/evaluate/evaluate-images.ts';
-import type { SegmentationScores } from '../images/evaluate/maps/pixel-counts.ts';
-import { evaluateSegmenter } from '../images/segment/evaluate-segmenter.ts';
+import { PixelCounts, type SegmentationScores } from '../images/evaluate/maps/pixel-counts.ts';
+import { classesOf, segmentSamples } from '../images/segment/evaluate-segmenter.ts';
 import { openSegmenter } from '../images/segment/segmenter.ts';
 import { type BoxFlags, boxesOf, boxOptions } from './detect.ts';
 import { flag, group, own } from './flag.ts';
@@ -18,7 +20,7 @@ import { imageSources } from './image-files.ts';
 import { type AnyPrecisionFlags, type DeviceFlags, openFlagged, precisionOf } from './options.ts';
 import { limitsOf } from './preprocess-options.ts';
 import { Progress, type ProgressFlags } from './progress.ts';
-import type { Share } from './share.ts';
+import { isFirst, type Share } from './share.ts';
 import { tableLines } from './table.ts';
 import { chooseWholePreprocess, type WholePreprocessFlags } from './whole-preprocess-options.ts';
 
@@ -88,13 +90,6 @@ export function checkTaskFlags(command: Command, task: Task): void {
 /** @param flags With model, weights and images. */
 export async function evaluateTask(flags: TaskFlags, share: Share): Promise<void> {
   const { task, out, json } = flags;
-  if (share.size > 1)
-    throw new ArgumentError(
-      `--task ${task}`,
-      'one process',
-      `${share.size} of mpirun`,
-      'start it without mpirun',
-    );
   const { truth } = flags;
   if (truth === undefined)
     throw new ArgumentError(
@@ -105,10 +100,9 @@ export async function evaluateTask(flags: TaskFlags, share: Share): Promise<void
       undefined,
     );
   const preprocess = chooseWholePreprocess(flags, flags.model!);
-  const files = (await imageSources([flags.images!], '--images'))
-    .map(({ file }) => file)
-    .slice(0, flags.limit);
-  await using device = await openFlagged(flags);
+  const files = async () =>
+    (await imageSources([flags.images!], '--images')).map(({ file }) => file).slice(0, flags.limit);
+  await using device = await openFlagged(flags, share.communicator);
   const { precision, calibration } = { calibration: undefined, ...precisionOf(flags) };
   const net = {
     model: flags.model!,
@@ -119,60 +113,109 @@ export async function evaluateTask(flags: TaskFlags, share: Share): Promise<void
   };
   const { batch = 8 } = flags;
   const options = { device, precision, maxBatch: Math.min(batch, 256), ...limitsOf(flags) };
-  const samples = task === 'detect' ? marked(files, truth) : mapped(files, truth);
-  const progress = new Progress('images', samples.length, flags);
-  const each = { batch, skipBroken: true, onProgress: progress.update };
   const begin = performance.now();
-  const result = await (task === 'detect'
-    ? detected(net, options, samples as ReturnType<typeof marked>, flags, each)
-    : segmented(net, options, samples as ReturnType<typeof mapped>, flags, each));
-  progress.end();
-  const imagesPerSecond = (1000 * samples.length) / (performance.now() - begin);
-  const { skipped } = result;
-  sayBroken(skipped, samples.length, flags);
+  const found = await (task === 'detect'
+    ? detected(net, options, async () => marked(await files(), truth), flags, share)
+    : segmented(net, options, async () => mapped(await files(), truth), flags, share));
+  if (found === null) return;
+  const { scores, total } = found;
+  const imagesPerSecond = (1000 * total) / (performance.now() - begin);
+  sayBroken(scores.skipped, total, flags);
   const whole = { task, images: flags.images, truth, model: flags.model, weights: flags.weights };
-  const kept = { ...whole, scores: result, imagesPerSecond };
+  const kept = { ...whole, scores, imagesPerSecond };
   if (out !== undefined) writeFileAtomically(out, [`${JSON.stringify(kept, null, 2)}\n`]);
   if (json) console.log(JSON.stringify(kept));
-  else if ('coco' in result) printDetection(result);
-  else printSegmentation(result);
+  else if ('coco' in scores) printDetection(scores);
+  else printSegmentation(scores);
 }
 
 type Net = Parameters<typeof openDetector>[0];
 type Options = NonNullable<Parameters<typeof openDetector>[1]>;
-type Each = NonNullable<Parameters<typeof evaluateDetector>[2]>;
 
 async function detected(
   net: Net,
   options: Options,
-  samples: ReturnType<typeof marked>,
+  make: () => Promise<ReturnType<typeof marked>>,
   flags: TaskFlags,
-  each: Each,
+  share: Share,
 ) {
-  const { minScore, top } = flags;
-  await using detector = await openDetector(net, { ...options, ...boxesOf(flags) });
-  return await evaluateDetector(detector, samples, {
-    ...each,
+  const { minScore, top, batch = 8 } = flags;
+  await using detector = await share.inTurn(() => openDetector(net, { ...options, ...boxesOf(flags) }));
+  const images: ScoredImage[] = [];
+  let labels: readonly string[] = [];
+  const check = async () => {
+    const samples = await make();
+    labels = countedLabels(detector, samples);
+    return samples;
+  };
+  const how = {
     ...(minScore === undefined ? {} : { minScore }),
     ...(top === undefined ? {} : { top }),
+  };
+  const { skipped, total } = await eachShared(share, batch, flags, check, {
+    batches: (samples, each) => detectSamples(detector, samples, { ...how, ...each }),
+    take: ({ results }) => images.push(...results),
   });
+  return isFirst(share) ? { scores: { ...scoreDetections(images, { labels }), skipped }, total } : null;
 }
 
 async function segmented(
   net: Net,
   options: Options,
-  samples: ReturnType<typeof mapped>,
-  { output, ignoreLabel: ignored }: TaskFlags,
-  each: Each,
+  make: () => Promise<ReturnType<typeof mapped>>,
+  flags: TaskFlags,
+  share: Share,
 ) {
-  await using segmenter = await openSegmenter(net, {
-    ...options,
-    ...(output === undefined ? {} : { output }),
+  const { output, ignoreLabel: ignored, batch = 8 } = flags;
+  await using segmenter = await share.inTurn(() =>
+    openSegmenter(net, { ...options, ...(output === undefined ? {} : { output }) }),
+  );
+  const counts = new PixelCounts(classesOf(segmenter), ignored);
+  const how = ignored === undefined ? {} : { ignored };
+  const { skipped, total } = await eachShared(share, batch, flags, make, {
+    batches: (samples, each) => segmentSamples(segmenter, samples, { ...how, ...each }),
+    take: (part) => counts.join(part.counts),
   });
-  return await evaluateSegmenter(segmenter, samples, {
-    ...each,
-    ...(ignored === undefined ? {} : { ignored }),
-  });
+  return isFirst(share) ? { scores: { ...counts.scores(), skipped }, total } : null;
+}
+
+/** What a batch gives in any task. */
+interface TaskPart {
+  readonly skipped: readonly SkippedImage[];
+}
+
+/** Deals samples out and joins what each batch gives. */
+async function eachShared<Sample, Part extends TaskPart>(
+  share: Share,
+  batch: number,
+  flags: TaskFlags,
+  make: () => Promise<readonly Sample[]>,
+  {
+    batches,
+    take,
+  }: {
+    readonly batches: (samples: readonly Sample[], each: EachOptions) => AsyncGenerator<Part>;
+    readonly take: (part: Part) => void;
+  },
+): Promise<{ readonly skipped: readonly SkippedImage[]; readonly total: number }> {
+  const { own, total } = await share.deal(batch, make);
+  const progress = new Progress('images', total, flags);
+  const skipped: SkippedImage[] = [];
+  let done = 0;
+  await share.collect<Part>(
+    Math.ceil(total / batch),
+    async (put, signal) => {
+      for await (const part of batches(own, { batch, signal, skipBroken: true })) put(part);
+    },
+    (part) => {
+      skipped.push(...part.skipped);
+      take(part);
+      done = Math.min(done + batch, total);
+      progress.update(done);
+    },
+  );
+  progress.end();
+  return { skipped, total };
 }
 
 const stemOf = (file: string): string => basename(file, extname(file));

@@ -5,7 +5,7 @@ import { fields, optional, options, required, signature } from '../../base/optio
 import { nearest } from '../../base/suggest.ts';
 import { type DetectionScores, scoreDetections } from '../evaluate/boxes/detection-scores.ts';
 import { type ScoredImage, type TrueObject, trueObjects } from '../evaluate/boxes/truth.ts';
-import { type EachOptions, eachRows, eachSample } from '../evaluate/each-sample.ts';
+import { type EachBatch, type EachOptions, eachBatch, eachRows } from '../evaluate/each-sample.ts';
 import type { SkippedImage } from '../evaluate/evaluate-images.ts';
 import { type AnyImage, imageOrFile } from '../image.ts';
 import type { Detector } from './detector.ts';
@@ -67,8 +67,22 @@ export async function evaluateDetector(
   options: EvaluateDetectorOptions = {},
 ): Promise<EvaluatedDetector> {
   EVALUATE_DETECTOR.check(detector, samples, options);
-  const { minScore = 0.01, top = 100, ...each } = options;
-  const labels = detector.labels.filter((_, index) => index !== detector.background);
+  const labels = countedLabels(detector, samples);
+  const images: ScoredImage[] = [];
+  const skipped: SkippedImage[] = [];
+  for await (const batch of detectSamples(detector, samples, options)) {
+    images.push(...batch.results);
+    skipped.push(...batch.skipped);
+  }
+  return { ...scoreDetections(images, { labels }), skipped };
+}
+
+/** The classes that count. @throws ArgumentError for an object whose class the detector does not have */
+export function countedLabels(
+  { labels: all, background }: Pick<Detector, 'labels' | 'background'>,
+  samples: readonly Pick<DetectionSample, 'objects'>[],
+): readonly string[] {
+  const labels = all.filter((_, index) => index !== background);
   for (const [i, { objects }] of samples.entries())
     for (const [k, { label }] of objects.entries())
       if (!labels.includes(label))
@@ -78,15 +92,21 @@ export async function evaluateDetector(
           label,
           hintFor(label, labels),
         );
-  const images: ScoredImage[] = [];
-  const { signal } = options;
-  const skipped = await eachSample(
+  return labels;
+}
+
+/** What is found on images, a batch after the other, beside what is there. @throws what `detect` throws */
+export function detectSamples(
+  detector: Detector,
+  samples: readonly DetectionSample[],
+  { minScore = 0.01, top = 100, ...each }: EvaluateDetectorOptions,
+): AsyncGenerator<EachBatch<ScoredImage>> {
+  const how = { minScore, top, ...(each.signal === undefined ? {} : { signal: each.signal }) };
+  return eachBatch(
     samples,
-    ({ image }) => detector.detect(image, { minScore, top, ...(signal === undefined ? {} : { signal }) }),
-    (found, { objects }) => images.push({ objects, found }),
+    async ({ image, objects }) => ({ objects, found: await detector.detect(image, how) }),
     each,
   );
-  return { ...scoreDetections(images, { labels }), skipped };
 }
 
 function hintFor(label: string, labels: readonly string[]): string {

@@ -26,17 +26,22 @@ export const eachRows: Table<EachOptions> = {
   signal: optional(signal, 'none', 'Gives up with its reason.'),
 };
 
-/** @param look At one sample. @param take What came of it, in the samples' order. @returns those that were left out */
-export async function eachSample<Sample, Result>(
+/** What a batch of samples gave. */
+export interface EachBatch<Result> {
+  /** In the samples' order, without those that were left out. */
+  readonly results: readonly Result[];
+  readonly skipped: readonly SkippedImage[];
+}
+
+/** @param look At one sample. */
+export async function* eachBatch<Sample, Result>(
   samples: readonly Sample[],
   look: (sample: Sample) => Promise<Result>,
-  take: (result: Result, sample: Sample) => void,
   { batch = 8, skipBroken = false, onProgress, signal }: EachOptions,
-): Promise<SkippedImage[]> {
-  const skipped: SkippedImage[] = [];
-  const lookAt = async (sample: Sample): Promise<{ sample: Sample; result: Result } | SkippedImage> => {
+): AsyncGenerator<EachBatch<Result>> {
+  const lookAt = async (sample: Sample): Promise<{ result: Result } | SkippedImage> => {
     try {
-      return { sample, result: await look(sample) };
+      return { result: await look(sample) };
     } catch (error) {
       if (!(skipBroken && error instanceof ImageError)) throw error;
       return { file: error.file ?? '', reason: error.message };
@@ -44,11 +49,10 @@ export async function eachSample<Sample, Result>(
   };
   const prepare = (part: readonly Sample[]) => Promise.all(part.map(lookAt));
   for await (const { end, batch: looked } of readAhead(samples, batch, prepare, signal)) {
-    for (const each of looked) {
-      if ('reason' in each) skipped.push(each);
-      else take(each.result, each.sample);
-    }
+    yield {
+      results: looked.flatMap((each) => ('reason' in each ? [] : [each.result])),
+      skipped: looked.flatMap((each) => ('reason' in each ? [each] : [])),
+    };
     onProgress?.(end);
   }
-  return skipped;
 }

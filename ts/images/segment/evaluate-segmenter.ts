@@ -4,9 +4,10 @@ import { ArgumentError, ImageError } from '../../base/errors.ts';
 import { either, having, integer, list } from '../../base/kinds.ts';
 import { fields, optional, options, required, signature } from '../../base/options.ts';
 import { location, pathOf } from '../../base/sources.ts';
-import { type EachOptions, eachRows, eachSample } from '../evaluate/each-sample.ts';
+import { type EachOptions, eachBatch, eachRows } from '../evaluate/each-sample.ts';
 import type { SkippedImage } from '../evaluate/evaluate-images.ts';
 import {
+  type CountedPixels,
   type LabelMap,
   labelMap,
   PixelCounts,
@@ -72,28 +73,53 @@ export async function evaluateSegmenter(
   options: EvaluateSegmenterOptions = {},
 ): Promise<EvaluatedSegmenter> {
   EVALUATE_SEGMENTER.check(segmenter, samples, options);
-  if (segmenter.labels.length === 0)
-    throw new ArgumentError('segmenter', 'one that tells classes', 'one that tells edges');
-  const { ignored = 255, ...each } = options;
-  const counts = new PixelCounts(segmenter.labels, ignored);
-  const { signal } = options;
-  const skipped = await eachSample(
-    samples,
-    async ({ image, truth }) => {
-      const map = await mapOf(truth);
-      const found = (await segmenter.segment(image, signal === undefined ? {} : { signal })) as ClassMap;
-      if (map.width !== found.width || map.height !== found.height)
-        throw new ImageError(
-          'image/label-map',
-          typeof truth === 'string' || truth instanceof URL ? pathOf(truth) : undefined,
-          `expected the classes of an image of ${found.width}×${found.height}, found ${map.width}×${map.height}`,
-        );
-      return { map, found };
-    },
-    ({ map, found }) => counts.add(map, { width: found.width, height: found.height, map: found.map }),
-    each,
-  );
+  const { ignored } = options;
+  const counts = new PixelCounts(classesOf(segmenter), ignored);
+  const skipped: SkippedImage[] = [];
+  for await (const batch of segmentSamples(segmenter, samples, options)) {
+    counts.join(batch.counts);
+    skipped.push(...batch.skipped);
+  }
   return { ...counts.scores(), skipped };
+}
+
+/** The names of its classes. @throws ArgumentError where it tells edges */
+export function classesOf({ labels }: Pick<Segmenter, 'labels'>): readonly string[] {
+  if (labels.length > 0) return labels;
+  throw new ArgumentError('segmenter', 'one that tells classes', 'one that tells edges');
+}
+
+/** What a batch of images gave. */
+export interface SegmentedBatch {
+  readonly counts: CountedPixels;
+  readonly skipped: readonly SkippedImage[];
+}
+
+/** The pixels of images counted, a batch after the other. @throws as `evaluateSegmenter` */
+export async function* segmentSamples(
+  segmenter: Segmenter,
+  samples: readonly SegmentationSample[],
+  { ignored = 255, ...each }: EvaluateSegmenterOptions,
+): AsyncGenerator<SegmentedBatch> {
+  const labels = classesOf(segmenter);
+  const { signal } = each;
+  const look = async ({ image, truth }: SegmentationSample) => {
+    const map = await mapOf(truth);
+    const found = (await segmenter.segment(image, signal === undefined ? {} : { signal })) as ClassMap;
+    if (map.width !== found.width || map.height !== found.height)
+      throw new ImageError(
+        'image/label-map',
+        typeof truth === 'string' || truth instanceof URL ? pathOf(truth) : undefined,
+        `expected the classes of an image of ${found.width}×${found.height}, found ${map.width}×${map.height}`,
+      );
+    return { map, found };
+  };
+  for await (const { results, skipped } of eachBatch(samples, look, each)) {
+    const counts = new PixelCounts(labels, ignored);
+    for (const { map, found } of results)
+      counts.add(map, { width: found.width, height: found.height, map: found.map });
+    yield { counts: counts.counted, skipped };
+  }
 }
 
 async function mapOf(truth: SegmentationSample['truth']): Promise<LabelMap> {

@@ -58,6 +58,12 @@ const ADD = signature('pixelCounts.add', {
   found: required(labelMap, 'What was found.'),
 });
 
+/** As plain data: by true class, then by found class. */
+export interface CountedPixels {
+  readonly images: number;
+  readonly counts: Float64Array;
+}
+
 /**
  * Counts pixels of maps, image by image.
  * @example
@@ -98,6 +104,17 @@ export class PixelCounts {
       if (value !== this.#ignored && value < classes) this.#counts[value * classes + found.map[i]!]!++;
     }
     this.#images++;
+  }
+
+  /** What was counted so far, for another one of the same classes. @internal */
+  get counted(): CountedPixels {
+    return { images: this.#images, counts: this.#counts.slice() };
+  }
+
+  /** Adds what another one counted. @internal */
+  join({ images, counts }: CountedPixels): void {
+    for (let i = 0; i < counts.length; i++) this.#counts[i]! += counts[i]!;
+    this.#images += images;
   }
 
   /** What the counts come to so far. */
