@@ -7,7 +7,7 @@ namespace resnode::cuda {
 
 Transfer::Piece& Transfer::piece(size_t index) {
   auto& piece = pieces_[index % 2];
-  if (!piece) piece.reset(new Piece{allocatePinned(device_, kPieceBytes), Event()});
+  if (!piece) piece = std::make_unique<Piece>(Piece{allocatePinned(device_, kPieceBytes), Event()});
   return *piece;
 }
 

@@ -71,7 +71,7 @@ void CudaExecutable::bind(const PlannedStep& planned) {
     const ElementType type = plan_->elementType();
     const void* source = bound.bindings.inputs[conversion.index];
     char* target = buffer(conversion.buffer);
-    bound.before.push_back([=](const Bindings&, cudaStream_t stream) {
+    bound.before.emplace_back([=](const Bindings&, cudaStream_t stream) {
       if (from.isNhwc) launchNhwcToNchw(from.type, source, from.nhwc, reinterpret_cast<float*>(target), stream);
       else launchNchwToNhwc(SourceType::float32, source, type, target, nhwcLayout(from.shape, type).nhwc, stream);
     });
@@ -238,6 +238,7 @@ void CudaExecutable::download(const RunRequest& request, int index) {
   const Program& program = plan_->program();
   const cudaStream_t stream = device_->compute();
   std::vector<char*> sources;
+  sources.reserve(program.outputs.size());
   for (TensorId id : program.outputs) sources.push_back(data(id));
   for (const Conversion& output : plan_->outputs()) sources[output.index] = buffer(output.buffer);
   for (size_t i = 0; i < program.outputs.size(); ++i) {

@@ -12,6 +12,7 @@ Step zeroStep(const GradientContext& gradient) {
   Step step = gradient.likeOutput("zeros");
   step.inPlace.clear();
   std::vector<size_t> bytes;
+  bytes.reserve(gradient.operation.outputs.size());
   for (TensorId id : gradient.operation.outputs) bytes.push_back(id < 0 ? 0 : gradient.context.layouts[id].bytes());
   step.launch = [bytes](const Bindings& b, cudaStream_t stream) {
     for (size_t i = 0; i < bytes.size(); ++i) {

@@ -18,11 +18,11 @@ void packFilters(const Packing& packing, const Shape& shape, const float* values
   }
 }
 
-int64_t blocksOf(int64_t kernel, int64_t before) { return (kernel + before + 1) / 2; }
+int64_t foldedSize(int64_t kernel, int64_t before) { return (kernel + before + 1) / 2; }
 
 template <class T>
 void packFoldedFilters(const Packing& packing, const Shape& shape, const float* values, T* target) {
-  const int64_t blockRows = blocksOf(shape[2], packing.top), blockColumns = blocksOf(shape[3], packing.left);
+  const int64_t blockRows = foldedSize(shape[2], packing.top), blockColumns = foldedSize(shape[3], packing.left);
   for (int64_t row = 0; row < shape[0]; ++row) {
     for (int64_t c = 0; c < shape[1]; ++c) {
       for (int64_t r = 0; r < shape[2]; ++r) {
@@ -62,7 +62,7 @@ size_t packedBytes(const Packing& packing, const Shape& shape) {
     case Packing::Form::filters:
       return packing.rows * packing.channels * (elementCount(shape) / (shape[0] * shape[1])) * bytes;
     case Packing::Form::foldedFilters:
-      return packing.rows * packing.channels * blocksOf(shape[2], packing.top) * blocksOf(shape[3], packing.left) *
+      return packing.rows * packing.channels * foldedSize(shape[2], packing.top) * foldedSize(shape[3], packing.left) *
              bytes;
     case Packing::Form::innerProduct: return packing.rows * packing.pixels * packing.channels * bytes;
   }

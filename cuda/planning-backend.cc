@@ -11,7 +11,7 @@ namespace {
 constexpr int kComputeCapability = 80;
 
 // What a device without cuDNN takes where nothing is measured (chooser.cc): the direct kernel comes last.
-std::shared_ptr<ConvolutionImplementation> likelyBest(const ConvolutionProblem& problem) {
+std::shared_ptr<ConvolutionImplementation> firstThatFits(const ConvolutionProblem& problem) {
   ConvolutionCandidates candidates = ownCandidates(problem, kComputeCapability);
   for (size_t i = 1; i < candidates.size(); ++i) {
     if (candidates[i]->workspaceBytes() <= kWorkspaceLimit) return std::move(candidates[i]);
@@ -28,7 +28,7 @@ class PlanningBackend final : public Backend {
             {"cuDNN", "not asked: resnode's own kernels"}};
   }
   std::shared_ptr<Plan> plan(std::shared_ptr<const Program> program, const PlanOptions& options) override {
-    return std::make_shared<CudaPlan>(std::move(program), options.precision, likelyBest);
+    return std::make_shared<CudaPlan>(std::move(program), options.precision, firstThatFits);
   }
   std::shared_ptr<Parameters> createParameters(std::shared_ptr<const Program>, std::vector<ParameterSource>) override {
     refuse();

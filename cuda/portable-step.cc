@@ -31,6 +31,7 @@ void addParameters(const Portable& operation, Step& step) {
 std::vector<float*> parametersAt(const std::vector<std::optional<ParameterId>>& places, const Bindings& b) {
   std::vector<float*> list;
   size_t next = 0;
+  list.reserve(places.size());
   for (const std::optional<ParameterId>& id : places) list.push_back(id ? b.parameter<float>(next++) : nullptr);
   return list;
 }
@@ -93,20 +94,20 @@ Step portableGradient(const Portable& portable, const GradientContext& gradient)
 }
 
 template <class Kind>
-Step forward(const Kind& kind, const Operation& operation, const StepContext& context) {
+Step portableForward(const Kind& kind, const Operation& operation, const StepContext& context) {
   return portableStep(kind, operation, context);
 }
 template <class Kind>
-Step backward(const Kind& kind, const GradientContext& gradient) {
+Step portableBackward(const Kind& kind, const GradientContext& gradient) {
   return portableGradient(kind, gradient);
 }
 
-const bool kAreRegistered = [] {
-  forEachKind([](auto kind) {
-    using Kind = decltype(kind);
+const bool kPortableKindsAreRegistered = [] {
+  forEachKind([](const auto& kind) {
+    using Kind = std::decay_t<decltype(kind)>;
     if constexpr (Kind::kIsPortable) {
-      if constexpr (Kind::kGradientReads == GradientReads::noGradient) Steps<Kind>{forward<Kind>};
-      else Steps<Kind>{forward<Kind>, backward<Kind>};
+      if constexpr (Kind::kGradientReads == GradientReads::noGradient) Steps<Kind>{portableForward<Kind>};
+      else Steps<Kind>{portableForward<Kind>, portableBackward<Kind>};
     }
   });
   return true;

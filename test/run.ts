@@ -12,10 +12,29 @@ import { compileAll } from './compile.ts';
 import { nodeArguments } from './support/command.ts';
 
 const LIMIT_MS = 1_800_000;
-const SLOWEST = 10;
-/** How many seconds each file took the last time that all ran; and where the longest of a fresh clone are. */
+const SLOWEST = 25;
+/** Seconds of a processor that each file took the last time that all ran; and those that take long in a fresh clone. */
 const DURATIONS = fileURLToPath(new URL('../build/test-seconds.json', import.meta.url));
-const LONG = ['cpu/sanitized', 'cuda/', 'fuzz/', 'package/', 'train/'];
+const LONG = [
+  'package/packed',
+  'native/clang-tidy',
+  'cuda/kernels.',
+  'train/fashion',
+  'cpu/sanitized',
+  'package/docs',
+  'device/nets',
+  'tools/view/describe-net',
+  'fuzz/',
+  'examples/',
+  'cuda/',
+  'device/int8',
+  'device/golden-training',
+  'train/finetune',
+  'data/layers',
+  'architectures/',
+  'cli/train',
+  'images/evaluate/',
+];
 
 interface Ran {
   readonly file: string;
@@ -24,6 +43,8 @@ interface Ran {
   /** Why. */
   readonly skipped: readonly string[];
   readonly seconds: number;
+  /** Of a processor, with what the file itself started and waited for. */
+  readonly processorSeconds: number;
 }
 
 const folder = dirname(fileURLToPath(import.meta.url));
@@ -49,7 +70,10 @@ function byDuration(names: readonly string[]): string[] {
   const seconds: Record<string, number> = existsSync(DURATIONS)
     ? JSON.parse(readFileSync(DURATIONS, 'utf8'))
     : {};
-  const guess = (name: string) => (LONG.some((start) => name.startsWith(start)) ? 20 : 3);
+  const guess = (name: string) => {
+    const at = LONG.findIndex((start) => name.startsWith(start));
+    return at < 0 ? 0 : 100 - at;
+  };
   const weight = (name: string) => seconds[name] ?? guess(name);
   return names.toSorted((a, b) => weight(b) - weight(a));
 }
@@ -60,8 +84,24 @@ function told(output: string, what: 'skipped' | 'figures'): string[] {
   return [...new Set([...lines].map(([, text]) => text!))];
 }
 
+/** Of a processor, taken by all children that have ended (proc(5): cutime and cstime, in hundredths on Linux). */
+function childSeconds(): number {
+  const fields = readFileSync('/proc/self/stat', 'utf8')
+    .replace(/^.*\) /s, '')
+    .split(' ');
+  return (Number(fields[13]) + Number(fields[14])) / 100;
+}
+let counted = childSeconds();
+/** What the child took that has just ended. */
+function takenSeconds(): number {
+  const before = counted;
+  counted = childSeconds();
+  return counted - before;
+}
+
 function run(file: string): Promise<Ran> {
   const start = performance.now();
+  let processorSeconds = 0;
   return new Promise((resolve) => {
     const child = spawn(process.execPath, nodeArguments(join(folder, file), compiled), {
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -73,6 +113,9 @@ function run(file: string): Promise<Ran> {
       stream.setEncoding('utf8').on('data', (text: string) => {
         output += text;
       });
+    child.on('exit', () => {
+      processorSeconds = takenSeconds();
+    });
     child.on('close', (status, signal) => {
       const total = Number(/Total:\s+(\d+)/.exec(output)?.[1] ?? 0);
       const passed = Number(/Passed:\s+(\d+)/.exec(output)?.[1] ?? 0);
@@ -91,7 +134,14 @@ function run(file: string): Promise<Ran> {
       if (status !== 0 || isEmpty) console.log(output);
       for (const reason of skipped) console.log(`  skipped: ${reason}`);
       for (const figures of told(output, 'figures')) console.log(`  figures: ${figures}`);
-      resolve({ file, passed, failed, skipped, seconds: (performance.now() - start) / 1000 });
+      resolve({
+        file,
+        passed,
+        failed,
+        skipped,
+        seconds: (performance.now() - start) / 1000,
+        processorSeconds,
+      });
     });
   });
 }
@@ -106,10 +156,14 @@ const runAll = async (queue: string[]) => {
 };
 // One build serves those on the emulated CUDA runtime, which then begin: they are the longest. Where it fails, each says
 // why, one after the other.
+let buildSeconds = 0;
 const buildEmulated = () =>
   new Promise<boolean>((resolve) => {
     const command = nodeArguments(join(folder, 'support/emulated.ts'), null);
-    spawn(process.execPath, command, { stdio: 'ignore' }).on('close', (status) => resolve(status === 0));
+    spawn(process.execPath, command, { stdio: 'ignore' }).on('close', (status) => {
+      buildSeconds = takenSeconds();
+      resolve(status === 0);
+    });
   });
 const prepareEmulated = async () => {
   if (emulated.length === 0) return;
@@ -128,14 +182,19 @@ await Promise.all(lanes);
 if (words.length === 0)
   writeFileSync(
     DURATIONS,
-    JSON.stringify(Object.fromEntries(results.map(({ file, seconds }) => [file, seconds]))),
+    JSON.stringify(Object.fromEntries(results.map(({ file, processorSeconds }) => [file, processorSeconds]))),
   );
 rmSync(cache, { recursive: true });
 if (compiled !== null) rmSync(compiled, { recursive: true });
 if (results.length > SLOWEST) {
-  const slowest = results.toSorted((a, b) => b.seconds - a.seconds).slice(0, SLOWEST);
-  console.log('the slowest:');
-  for (const { file, seconds } of slowest) console.log(`  ${seconds.toFixed(0).padStart(4)} s  ${file}`);
+  const slowest = results.toSorted((a, b) => b.processorSeconds - a.processorSeconds).slice(0, SLOWEST);
+  const total = results.reduce((sum, { processorSeconds }) => sum + processorSeconds, buildSeconds);
+  console.log(
+    `${total.toFixed(0)} s of processors (the emulated GPU's build: ${buildSeconds.toFixed(0)} s); the most:`,
+  );
+  console.log('  processor   clock');
+  for (const { file, seconds, processorSeconds } of slowest)
+    console.log(`${processorSeconds.toFixed(1).padStart(9)} s ${seconds.toFixed(1).padStart(6)} s  ${file}`);
 }
 const reasons = new Map<string, string[]>();
 for (const { file, skipped } of results)

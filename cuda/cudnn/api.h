@@ -158,7 +158,7 @@ enum cudnnBackendAttributeType_t : int {
   X(CUDNN_BEHAVIOR_NOTE_SUPPORTS_CUDA_GRAPH_NATIVE_API, 3)  \
   X(CUDNN_BEHAVIOR_NOTE_CUBLASLT_DEPENDENCY, 4)
 
-#define RESNODE_ENUMERATOR(name, value) name = value,
+#define RESNODE_ENUMERATOR(name, value) name = (value),
 enum cudnnBackendAttributeName_t : int { RESNODE_CUDNN_ATTRIBUTES(RESNODE_ENUMERATOR) };
 enum cudnnBackendNumericalNote_t : int { RESNODE_CUDNN_NUMERICAL_NOTES(RESNODE_ENUMERATOR) };
 enum cudnnBackendBehaviorNote_t : int { RESNODE_CUDNN_BEHAVIOR_NOTES(RESNODE_ENUMERATOR) };

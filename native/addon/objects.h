@@ -39,7 +39,7 @@ auto withJsErrors(Napi::Env env, Work work) {
 }
 
 template <class Function>
-void method(const Napi::Object& object, const char* name, Function function) {
+void method(const Napi::Object& object, const char* name, const Function& function) {
   object.Set(name, Napi::Function::New(
                        object.Env(),
                        [function](const Napi::CallbackInfo& info) -> Napi::Value {
@@ -68,7 +68,7 @@ Array newArray(Napi::Env env, size_t length) {
 }
 
 template <class Function>
-void getter(const Napi::Object& object, const char* name, Function function) {
+void getter(const Napi::Object& object, const char* name, const Function& function) {
   object.DefineProperty(Napi::PropertyDescriptor::Accessor(
       object.Env(), object, name, [function](const Napi::CallbackInfo& info) { return function(info); },
       napi_enumerable));

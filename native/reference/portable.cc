@@ -124,8 +124,8 @@ void portableBackward(const T& op, const GradientArguments& arguments) {
 }
 
 const bool kPortableKindsAreRegistered = [] {
-  forEachKind([](auto kind) {
-    using Kind = decltype(kind);
+  forEachKind([](const auto& kind) {
+    using Kind = std::decay_t<decltype(kind)>;
     if constexpr (Kind::kIsPortable) {
       if constexpr (Kind::kGradientReads == GradientReads::noGradient) Loops<Kind>{portableForward<Kind>};
       else Loops<Kind>{portableForward<Kind>, portableBackward<Kind>};

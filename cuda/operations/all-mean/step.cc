@@ -11,6 +11,7 @@ Step forward(const AllMean&, const Operation& operation, const StepContext& cont
   step.eachOverItsInput = true;
   step.implementation = context.processes ? "NCCL" : "copy";
   std::vector<size_t> counts;
+  counts.reserve(operation.inputs.size());
   for (TensorId id : operation.inputs)
     counts.push_back(id < 0 ? 0 : static_cast<size_t>(elementCount(context.layouts[id].shape)));
   step.launch = [counts, processes = context.processes](const Bindings& b, cudaStream_t stream) {

@@ -11,7 +11,7 @@ Step forward(const BatchNorm& batchNorm, const Operation& operation, const StepC
   const bool isGlobal = batchNorm.statistics == Statistics::global, updates = batchNorm.update && !isGlobal;
   const std::shared_ptr<NcclCommunicator> processes = batchNorm.synchronised && !isGlobal ? context.processes : nullptr;
   Step step = likeOutput(operation, context, isGlobal ? "global statistics" : "batch statistics");
-  const TensorLayout layout = context.output(operation, 0);
+  const TensorLayout& layout = context.output(operation, 0);
   const ChannelView view = channelView(layout);
   const bool hasResidual = operation.inputs.size() > 1;
   if (hasResidual) step.inPlace.push_back(1);

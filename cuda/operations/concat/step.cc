@@ -8,7 +8,7 @@ namespace {
 Step forward(const Concat& concat, const Operation& operation, const StepContext& context) {
   Step step = likeOutput(operation, context, "copy");
   step.inPlace.clear();
-  const TensorLayout whole = context.output(operation, 0);
+  const TensorLayout& whole = context.output(operation, 0);
   std::vector<TensorLayout> parts;
   for (TensorId id : operation.inputs) {
     const Shape& shape = context.layouts[id].shape;
@@ -32,6 +32,7 @@ Step forward(const Slice& slice, const Operation& operation, const StepContext& 
   const Shape& shape = context.input(operation, 0).shape;
   const TensorLayout whole = context.output(operation, 0).isNhwc ? nhwcLayout(shape, context.type) : plainLayout(shape);
   std::vector<TensorLayout> parts;
+  parts.reserve(operation.outputs.size());
   for (TensorId id : operation.outputs) parts.push_back(context.layouts[id]);
   const AxisCopies copies = axisCopies(whole, parts, slice.axis);
   step.launch = [=, axis = slice.axis](const Bindings& b, cudaStream_t stream) {
@@ -48,8 +49,9 @@ Step forward(const Slice& slice, const Operation& operation, const StepContext& 
 Step backward(const Concat& concat, const GradientContext& gradient) {
   Step step = gradient.likeOutput("copy");
   step.inPlace.clear();
-  const TensorLayout whole = gradient.y(0);
+  const TensorLayout& whole = gradient.y(0);
   std::vector<TensorLayout> parts;
+  parts.reserve(gradient.at.inputs);
   for (size_t i = 0; i < gradient.at.inputs; ++i) parts.push_back(gradient.inForm(gradient.x(i).shape));
   const AxisCopies copies = axisCopies(whole, parts, concat.axis);
   step.launch = [=, axis = concat.axis, at = gradient.at](const Bindings& b, cudaStream_t stream) {
@@ -69,6 +71,7 @@ Step backward(const Slice& slice, const GradientContext& gradient) {
   step.inPlace.clear();
   const TensorLayout whole = gradient.inForm(gradient.x(0).shape);
   std::vector<TensorLayout> parts;
+  parts.reserve(gradient.at.outputs);
   for (size_t i = 0; i < gradient.at.outputs; ++i) parts.push_back(gradient.y(i));
   const AxisCopies copies = axisCopies(whole, parts, slice.axis);
   step.launch = [=, clear = leavesPadding(whole, slice.axis), at = gradient.at](const Bindings& b,

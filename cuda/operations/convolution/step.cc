@@ -85,7 +85,7 @@ Step backward(const Convolution& convolution, const GradientContext& gradient) {
   if (step.implementation.empty()) step.implementation = "sums";
   step.inPlace.clear();
   step.parameters = {{convolution.weights, filterPacking(problem)}};
-  const TensorLayout output = gradient.y(0);
+  const TensorLayout& output = gradient.y(0);
   const ChannelShape channels = channelShape(output);
   const bool wantsResidual = gradient.at.inputs > 1 && gradient.wantsDx(1);
   // dy as it is behind the ReLU: in memory of its own where no residual's diff is the same.

@@ -14,7 +14,7 @@ void drop(const Dropout& dropout, const TensorLayout& layout, const float* pass,
 
 Step forward(const Dropout& dropout, const Operation& operation, const StepContext& context) {
   Step step;
-  const TensorLayout layout = context.output(operation, 0);
+  const TensorLayout& layout = context.output(operation, 0);
   step.nhwcInputs = {layout.isNhwc, false};
   step.inPlace = {0};
   step.implementation = "dropout";

@@ -7,7 +7,7 @@ namespace {
 
 Step elementwiseStep(const Elementwise& function, const Operation& operation, const StepContext& context) {
   Step step = likeOutput(operation, context, "elementwise");
-  const TensorLayout layout = context.output(operation, 0);
+  const TensorLayout& layout = context.output(operation, 0);
   const int64_t channels = layout.isNhwc ? layout.nhwc.c : 1, padded = layout.isNhwc ? layout.nhwc.paddedChannels : 1;
   step.launch = [=](const Bindings& b, cudaStream_t stream) {
     launchUnary(function, layout.type, b.inputs[0], b.outputs[0], layout.elements(), channels, padded, stream);
@@ -33,8 +33,8 @@ Step backward(const Kind& function, const GradientContext& gradient) {
 }
 
 const bool kAreRegistered = [] {
-  forEachKind([](auto kind) {
-    using Kind = decltype(kind);
+  forEachKind([](const auto& kind) {
+    using Kind = std::decay_t<decltype(kind)>;
     if constexpr (Kind::kIsElementwise) Steps<Kind>{forward<Kind>, backward<Kind>};
   });
   return true;

@@ -14,7 +14,7 @@ EltwiseOperation operationOf(const Eltwise& eltwise) {
 
 Step forward(const Eltwise& eltwise, const Operation& operation, const StepContext& context) {
   Step step = likeOutput(operation, context, "eltwise");
-  const TensorLayout layout = context.output(operation, 0);
+  const TensorLayout& layout = context.output(operation, 0);
   // Accumulation in several launches writes the output before it has read all inputs: only few may share memory with it.
   step.inPlace.clear();
   for (size_t i = 0; i < operation.inputs.size() && operation.inputs.size() <= kMaxEltwiseInputs; ++i)

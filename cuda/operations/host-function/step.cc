@@ -20,6 +20,7 @@ class Copies {
   }
   std::vector<HostValues> values() {
     std::vector<HostValues> list;
+    list.reserve(values_.size());
     for (size_t i = 0; i < values_.size(); ++i) list.push_back({places_[i] ? values_[i].data() : nullptr, counts_[i]});
     return list;
   }

@@ -6,7 +6,7 @@ namespace {
 
 Step forward(const PRelu& prelu, const Operation& operation, const StepContext& context) {
   Step step = likeOutput(operation, context, "prelu");
-  const TensorLayout layout = context.output(operation, 0);
+  const TensorLayout& layout = context.output(operation, 0);
   const ChannelView view = channelView(layout);
   step.parameters = {{prelu.slope, {}}};
   step.launch = [=, shared = prelu.channelShared](const Bindings& b, cudaStream_t stream) {

@@ -7,7 +7,7 @@ namespace {
 // A feature map becomes plain on the way; what is plain already is the same memory.
 Step forward(const Reshape&, const Operation& operation, const StepContext& context) {
   Step step = plainStep(operation, "reshape");
-  const TensorLayout input = context.input(operation, 0);
+  const TensorLayout& input = context.input(operation, 0);
   step.nhwcInputs = {input.isNhwc};
   if (!input.isNhwc) step.aliasOf = 0;
   step.launch = [input](const Bindings& b, cudaStream_t stream) {

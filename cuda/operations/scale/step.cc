@@ -7,7 +7,7 @@ namespace {
 
 Step forward(const Scale& scale, const Operation& operation, const StepContext& context) {
   Step step = likeOutput(operation, context, "affine");
-  const TensorLayout layout = context.output(operation, 0);
+  const TensorLayout& layout = context.output(operation, 0);
   Affine affine{scale.outer, scale.channels, scale.inner, scale.channels};
   if (layout.isNhwc) affine = affineOver(channelView(layout));
   if (scale.relu) {
@@ -33,7 +33,7 @@ Step forward(const Scale& scale, const Operation& operation, const StepContext& 
 
 Step backward(const Scale& scale, const GradientContext& gradient) {
   Step step = gradient.likeOutput("affine");
-  const TensorLayout layout = gradient.y(0);
+  const TensorLayout& layout = gradient.y(0);
   const ChannelShape shape =
       layout.isNhwc ? channelShape(layout) : ChannelShape{scale.outer, {scale.channels, scale.channels, scale.inner}};
   const bool hasParameter = scale.operand != ScaleOperand::scale && scale.scale;

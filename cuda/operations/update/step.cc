@@ -56,9 +56,11 @@ Step forward(const Update& update, const Operation& operation, const StepContext
                      update.parameters[i].decayMult});
     }
     std::vector<LossValues> losses;
+    losses.reserve(lossCounts.size());
     for (size_t i = 0; i < lossCounts.size(); ++i) losses.push_back({b.floats(1 + blobs.size() + i), lossCounts[i]});
     launchUpdate(update, all, b.floats(0), losses, b.badLabel, b.labelChecks, b.floatsOut(0), b.workspace, stream);
     std::vector<Repacking> repackings;
+    repackings.reserve(forms.size());
     for (const FormPlaces& form : forms)
       repackings.push_back({form.packing, form.shape, parameter(form.values), parameter(form.target)});
     launchRepack(repackings, reinterpret_cast<const int*>(b.workspace), stream);

@@ -24,8 +24,8 @@ void backward(const Kind& function, const GradientArguments& arguments) {
 }
 
 const bool kFunctionsAreRegistered = [] {
-  forEachKind([](auto kind) {
-    using Kind = decltype(kind);
+  forEachKind([](const auto& kind) {
+    using Kind = std::decay_t<decltype(kind)>;
     if constexpr (Kind::kIsElementwise) Loops<Kind>{forward<Kind>, backward<Kind>};
   });
   return true;
