@@ -14,7 +14,7 @@ import type { OnnxAttribute, OnnxNode, OnnxTensor } from '../../ts/convert/onnx-
 import { onnxChunks } from '../../ts/convert/onnx-write.ts';
 import { ArgumentError, openDevice, WeightsError } from '../../ts/index.ts';
 import { COMMAND } from '../support/command.ts';
-import { repositoryFolder } from '../support/golden.ts';
+import { goldenFolder, repositoryFolder } from '../support/golden.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-outputs-'));
 test.after(() => rmSync(folder, { recursive: true }));
@@ -158,6 +158,26 @@ test('with the layers of docs/converting.md behind it, it finds what NonMaxSuppr
       assert.ok(Math.abs(each - inOrder(rows)[i]![j]!) < 1e-5, `row ${i}: ${inOrder(rows)[i]}, not ${row}`),
     ),
   );
+});
+
+test('a net with a DetectionOutput becomes ONNX, which ONNX Runtime checks though resnode reads no NonMaxSuppression', async () => {
+  const { check, files } = await convert(path('found.caffemodel'), path('found.onnx'), {
+    model: path('whole.prototxt'),
+  });
+  assert.equal(files, [path('found.onnx')]);
+  assert.ok(check!.ok, JSON.stringify(check!.largest));
+  assert.match(check!.result, /onnxruntime/);
+});
+
+test('a Faster R-CNN is checked with the size of its image as im_info, so that it makes regions', async () => {
+  const golden = goldenFolder();
+  if (golden === null) return console.log('skipped: no golden data');
+  const at = (name: string) => join(golden, 'forks/mini_faster_rcnn', name);
+  const { check } = await convert(at('weights.caffemodel'), path('regions.onnx'), {
+    model: at('net.prototxt'),
+  });
+  assert.ok(check!.ok, JSON.stringify(check!.largest));
+  assert.ok(check!.differences.length > 0);
 });
 
 test('a value that no node makes is refused with the nearest name, and so are outputs of another format', async () => {

@@ -20,7 +20,7 @@ import {
   type LayersComparison,
 } from '../tools/parity/against/layers.ts';
 import { deviceTops, type NetToRun, type TopsSource } from '../tools/parity/against/tops.ts';
-import { randomInput } from '../tools/parity/random-input.ts';
+import { randomInputs } from '../tools/parity/random-input.ts';
 import { BrokenImages } from './broken-images.ts';
 import { flag, own } from './flag.ts';
 import { imageFiles } from './image-files.ts';
@@ -152,10 +152,7 @@ function inputsOf(net: NetParameter, files: readonly string[] | null, flags: Aga
     graph.inputs.map((id) => [graph.values[id]!.blob, graph.values[id]!.shape]),
   );
   if (files === null) {
-    const inputs = Object.fromEntries(
-      Object.entries(written).map(([name, shape]) => [name, { shape, data: randomInput(shape) }]),
-    );
-    return { shapes: written, inputs: [inputs] };
+    return { shapes: written, inputs: [randomInputs(written)] };
   }
   const { name, channels, size } = imageInput({ inputs: written });
   const shape = [1, channels, size.height, size.width];

@@ -4,7 +4,7 @@ import type { WeightsFile } from '../caffe/caffemodel.ts';
 import { openDevice } from '../device/device.ts';
 import type { Shapes } from '../device/tensor.ts';
 import { difference } from '../tools/parity/difference.ts';
-import { randomInput } from '../tools/parity/random-input.ts';
+import { randomInputs } from '../tools/parity/random-input.ts';
 import type { Network } from './network.ts';
 
 export type RunInputs = Readonly<Record<string, { shape: readonly number[]; data: Float32Array }>>;
@@ -69,9 +69,7 @@ export async function resnodeRunner(
 export async function compareRuns(source: Runner, result: Runner, shapes: Shapes): Promise<ConversionCheck> {
   const worst = new Map<string, { name: string; absolute: number; relative: number }>();
   for (const scale of [1, 1 / 64]) {
-    const inputs = Object.fromEntries(
-      Object.entries(shapes).map(([name, shape]) => [name, { shape, data: randomInput(shape, scale) }]),
-    );
+    const inputs = randomInputs(shapes, scale);
     const expected = await source.run(inputs);
     const actual = await result.run(inputs);
     for (const [name, values] of Object.entries(expected)) note(worst, name, actual[name], values);
