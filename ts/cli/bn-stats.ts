@@ -80,7 +80,7 @@ async function measure(flags: Flags, share: Share): Promise<void> {
       async (put, signal) => {
         const load: typeof device.load = (options) => share.inTurn(() => device.load(options));
         const own = Math.max(0, Math.ceil((iterations - rank) / ranks));
-        const options = { net, level, stages, weights, source, signal, match: matchOf(flags) };
+        const options = { net, level, stages, weights, source, signal, match: matchOf(flags), rank, ranks };
         for await (const batch of batchStatistics({ ...options, device: { load }, iterations: own }))
           put(batch);
       },

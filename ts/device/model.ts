@@ -408,6 +408,11 @@ export class Model<Name extends string = string> {
     }
   }
 
+  /** Random layers then draw as if so many runs had been: of those of one process another one makes some. @internal */
+  skipRuns(count: number): void {
+    this.#runs += count;
+  }
+
   #submit(inputs: Inputs, { signal, outputs = {}, copyInputs = true, profile = false }: Submission) {
     return this.#runner.guard(signal, async () => {
       signal?.throwIfAborted();

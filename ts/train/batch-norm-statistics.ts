@@ -75,7 +75,7 @@ export async function averageStatistics(options: StatisticsOptions): Promise<Sta
   AVERAGE_STATISTICS.check(options);
   const { weights, source, onBatch } = options;
   const sums = new StatisticsSums(layersOf(options));
-  for await (const batch of batchStatistics(options)) {
+  for await (const batch of batchStatistics({ ...options, rank: 0, ranks: 1 })) {
     sums.add(batch);
     onBatch?.(sums.batches);
   }
@@ -86,7 +86,11 @@ export async function averageStatistics(options: StatisticsOptions): Promise<Sta
 export type BatchStatistics = readonly Float32Array[];
 
 /** What to measure: that of `averageStatistics`, whose batches several processes may share. */
-export type MeasureOptions = Omit<StatisticsOptions, 'onBatch'>;
+export interface MeasureOptions extends Omit<StatisticsOptions, 'onBatch'> {
+  /** Of `ranks` processes this one, which has every `ranks`th batch; `iterations` and the source are its own. */
+  readonly rank: number;
+  readonly ranks: number;
+}
 
 /** The names of the layers that have statistics of a batch. @throws GraphError where there is none */
 export function layersOf({ net, level = 0, stages = [] }: Pick<MeasureOptions, 'net' | 'level' | 'stages'>) {
@@ -103,6 +107,7 @@ export function layersOf({ net, level = 0, stages = [] }: Pick<MeasureOptions, '
 /** What each BatchNorm saw of one batch after the other. @throws as `averageStatistics` */
 export async function* batchStatistics(options: MeasureOptions): AsyncGenerator<BatchStatistics> {
   const { net, level = 0, stages = [], weights, match = {}, source, iterations, device, signal } = options;
+  const { rank, ranks } = options;
   const names = layersOf(options);
   // With a fraction of 0 Caffe's own update keeps those of the last batch alone: μ and σ²·m/(m − 1).
   using model = await device.load({
@@ -117,12 +122,14 @@ export async function* batchStatistics(options: MeasureOptions): AsyncGenerator<
       layers: weights.layers.map((layer) => (names.includes(layer.name) ? emptied(layer) : layer)),
     },
   });
+  model.skipRuns(rank);
   for (let i = 0; i < iterations; i++) {
     const batch = await source.next(signal);
     await model.run(batch, {
       ...(signal === undefined ? {} : { signal }),
       copyInputs: source.recycle === undefined,
     });
+    model.skipRuns(ranks - 1);
     source.recycle?.(batch);
     const read = names.flatMap((name) => [0, 1].map(async (blob) => (await model.parameter(name, blob))!));
     yield await Promise.all(read);
