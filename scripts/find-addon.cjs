@@ -3,17 +3,19 @@ const { existsSync, readdirSync } = require('node:fs');
 const { join } = require('node:path');
 
 /**
- * The addon that was built here, then the prebuilt one that fits this platform.
+ * The addon that was built here, for this platform by name first (scripts/build-arm64.sh builds for another one), then the
+ * prebuilt one that fits.
  * scripts/cmake-build.mjs stamps a build when it is finished; one without its stamp was interrupted and does not count.
  * @param {string} root The package's folder.
  * @returns {string[]} Paths; empty where there is none.
  */
 exports.findAddons = (root) => {
-  const release = join(root, 'build/Release');
-  const built = existsSync(join(release, '.built'))
-    ? readdirSync(release).filter((name) => name.endsWith('.node'))
-    : [];
-  return [...built.map((name) => join(release, name)), ...findPrebuilt(root)];
+  const built = [`build/${process.platform}-${process.arch}/Release`, 'build/Release']
+    .map((folder) => join(root, folder))
+    .filter((folder) => existsSync(join(folder, '.built')))
+    .flatMap((folder) => readdirSync(folder).map((name) => join(folder, name)))
+    .filter((path) => path.endsWith('.node'));
+  return [...built, ...findPrebuilt(root)];
 };
 
 // node-gyp-build would take whatever lies in build/Release, unless this variable is set while the module is loaded.

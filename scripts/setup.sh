@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes a fresh clone ready: system headers, npm packages, the native addon. Quick when there is nothing to do.
-# --for-tests: also an MPI and clang-tidy (build/tools, or the system's); --generate: first writes what follows from ts/operations/schema.ts
+# --for-tests: also an MPI and clang-tidy (build/tools, or the system's); --for-arm64: also a cross compiler and an emulator
+# of 64-bit Arm; --generate: first writes what follows from ts/operations/schema.ts
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,21 +17,27 @@ if ! ls /usr/include/dnnl.hpp /usr/include/*/dnnl.hpp /usr/local/include/dnnl.hp
   fi
 fi
 
-# What only tests need everywhere: processes that train together, and what checks C++.
-if [ "${1:-}" = --for-tests ]; then
-  missing=()
+# What only tests need: processes that train together, what checks C++, another processor.
+missing=()
+case "${1:-}" in
+--for-tests)
   command -v mpicc >/dev/null 2>&1 || missing+=(libopenmpi-dev openmpi-bin)
   # A recent one passes over the headers of others, which takes half the time of Debian's.
   if [ ! -x build/tools/clang_tidy/data/bin/clang-tidy ] && ! python3 -m pip install --quiet --target build/tools 'clang-tidy==22.*' 2>/dev/null; then
     command -v clang-tidy >/dev/null 2>&1 || missing+=(clang-tidy)
   fi
-  if [ ${#missing[@]} -gt 0 ]; then
-    if command -v apt-get >/dev/null 2>&1; then
-      as_root apt-get update -qq
-      as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}" >/dev/null
-    else
-      echo "setup: not found: ${missing[*]} (Debian's names): the tests that need them will be skipped" >&2
-    fi
+  ;;
+--for-arm64)
+  command -v aarch64-linux-gnu-g++ >/dev/null 2>&1 || missing+=(g++-aarch64-linux-gnu)
+  command -v qemu-aarch64 >/dev/null 2>&1 || missing+=(qemu-user)
+  ;;
+esac
+if [ ${#missing[@]} -gt 0 ]; then
+  if command -v apt-get >/dev/null 2>&1; then
+    as_root apt-get update -qq
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}" >/dev/null
+  else
+    echo "setup: not found: ${missing[*]} (Debian's names): the tests that need them will be skipped" >&2
   fi
 fi
 

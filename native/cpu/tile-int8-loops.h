@@ -71,7 +71,7 @@ void tile(const Int8TileArguments& a) {
     }
     weights += a.weightsSkipped * kBytesOfWord;
   }
-  alignas(64) int32_t made[size_t{kPixels} * kBlocks * kLanes];
+  alignas(64) int32_t made[int64_t{kPixels} * kBlocks * kLanes];
 #pragma GCC unroll 14
   for (int p = 0; p < kPixels; ++p) {
 #pragma GCC unroll 2

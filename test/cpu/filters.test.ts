@@ -29,7 +29,7 @@ for (const filter of FILTERS) {
     for (const device of own) answers.push(await compute(device, filter));
     for (const { values, implementations } of answers) {
       assert.ok(
-        implementations.every((each) => /^(direct|depthwise|narrow groups) AVX/.test(each)),
+        implementations.every((each) => /^(direct|depthwise|narrow groups) (AVX|NEON)/.test(each)),
         `${implementations}`,
       );
       assert.equal(values, answers[0]!.values);

@@ -4,15 +4,12 @@ import { DeviceError, openDevice } from '../../ts/index.ts';
 import { cpuLibrary } from '../support/cpu-library.ts';
 import { testNotANumber } from '../support/not-a-number-cases.ts';
 import { testNotANumberBackward } from '../support/not-a-number-gradients.ts';
+import { INSTRUCTION_SETS } from '../support/open-kernels.ts';
 
-const variants = [
-  ['AVX-512', { kernels: 'AVX-512' }],
-  ['AVX-512 without Winograd', { kernels: 'AVX-512', winograd: false }],
-  ['AVX2', { kernels: 'AVX2' }],
-  ['AVX2 without Winograd', { kernels: 'AVX2', winograd: false }],
-  ['oneDNN', { kernels: 'oneDNN' }],
-  ['oneDNN without Winograd', { kernels: 'oneDNN', winograd: false }],
-] as const;
+const variants = [...INSTRUCTION_SETS, 'oneDNN' as const].flatMap((kernels) => [
+  [kernels, { kernels }] as const,
+  [`${kernels} without Winograd`, { kernels, winograd: false }] as const,
+]);
 
 for (const [name, options] of variants) {
   try {

@@ -4,6 +4,7 @@ import { toFloat32 } from '../../ts/caffe/blob.ts';
 import { readNet } from '../../ts/caffe/net-parameter.ts';
 import { type Device, type DeviceOptions, openDevice, type Trainer } from '../../ts/index.ts';
 import { cpuLibrary } from '../support/cpu-library.ts';
+import { INSTRUCTION_SETS } from '../support/open-kernels.ts';
 import { Random } from './random.ts';
 import { values } from './random-builder.ts';
 import { prototxtOf, type RandomNet, randomNet, randomTrainingNet, weightsOf } from './random-net.ts';
@@ -127,9 +128,9 @@ export async function openVariants(): Promise<{ variants: Map<string, Device>; a
   const options: Record<string, DeviceOptions> = {
     'the CPU': {},
     'the CPU without Winograd': { winograd: false },
-    'the CPU with AVX2': { kernels: 'AVX2' },
-    'the CPU with AVX-512': { kernels: 'AVX-512' },
-    'the CPU with oneDNN': { kernels: 'oneDNN' },
+    ...Object.fromEntries(
+      [...INSTRUCTION_SETS, 'oneDNN' as const].map((kernels) => [`the CPU with ${kernels}`, { kernels }]),
+    ),
   };
   const [variants, absent] = [new Map<string, Device>(), [] as string[]];
   for (const [name, more] of Object.entries(options))

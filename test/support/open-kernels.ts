@@ -3,7 +3,11 @@ import * as assert from 'uvu/assert';
 import { type Device, DeviceError, type DeviceOptions, openDevice } from '../../ts/index.ts';
 import { cpuLibrary } from './cpu-library.ts';
 
-export type Kernels = 'AVX-512' | 'AVX2' | 'oneDNN';
+/** The sets of instructions that resnode has loops of its own for on this architecture, the widest first. */
+export const INSTRUCTION_SETS =
+  process.arch === 'arm64' ? (['NEON'] as const) : (['AVX-512', 'AVX2'] as const);
+
+export type Kernels = 'AVX-512' | 'AVX2' | 'NEON' | 'oneDNN';
 
 /** Null, and said so, where this processor has no such instructions. */
 export async function openKernels(kernels: Kernels, options: DeviceOptions): Promise<Device | null> {
@@ -17,14 +21,14 @@ export async function openKernels(kernels: Kernels, options: DeviceOptions): Pro
   }
 }
 
-/** Both instruction sets, on several numbers of threads. */
+/** Every instruction set, on several numbers of threads. */
 export async function openAllKernels(options: DeviceOptions = {}): Promise<readonly Device[]> {
+  const onTwo = INSTRUCTION_SETS.map((kernels) => [kernels, 2] as const);
   const all = [
-    ['AVX-512', 2],
-    ['AVX2', 2],
-    ['AVX-512', 1],
-    ['AVX2', 3],
-    ['AVX-512', 4],
+    ...onTwo,
+    [INSTRUCTION_SETS[0], 1],
+    [INSTRUCTION_SETS.at(-1)!, 3],
+    [INSTRUCTION_SETS[0], 4],
   ] as const;
   const opened = await Promise.all(
     all.map(([kernels, threads]) => openKernels(kernels, { ...options, threads })),

@@ -8,7 +8,7 @@ import type { NativeDevice, NativeDeviceOptions } from '../native/binding.ts';
 import { convertError, loadBinding } from '../native/load.ts';
 import type { Communicator } from './communicator.ts';
 
-export const KERNELS = ['AVX-512', 'AVX2', 'oneDNN'] as const;
+export const KERNELS = ['AVX-512', 'AVX2', 'NEON', 'oneDNN'] as const;
 
 export interface DeviceOptions {
   /** Threads of the CPU device, 1 to 1024. Default: as many as the process may use. */
@@ -16,7 +16,7 @@ export interface DeviceOptions {
   /**
    * What computes convolutions on the CPU device: resnode's own loops for one instruction set, or oneDNN. Default: the
    * best of resnode's that the processor has, else oneDNN. Training is oneDNN's in any case, and so is int8 where
-   * the processor has no AVX-512 VNNI and nothing is named here; its library is opened when it is first asked for; `model.plan()` says what computes what.
+   * an x86 processor has no AVX-512 VNNI and nothing is named here; its library is opened when it is first asked for; `model.plan()` says what computes what.
    */
   readonly kernels?: (typeof KERNELS)[number];
   /**

@@ -76,7 +76,8 @@ void backward(const BatchNorm& batchNorm, const GradientArguments& arguments) {
   const float* x = arguments.x[0].data;
   float* dx = arguments.dx[0].data;
   // With a residual the diff has come through the ReLU.
-  const std::optional<FusedRelu> relu = arguments.x.size() > 1 ? std::nullopt : batchNorm.relu;
+  std::optional<FusedRelu> relu;
+  if (arguments.x.size() == 1) relu = batchNorm.relu;
   const float factor = arguments.parameters[batchNorm.factor][0];
   const double unfactor = factor == 0 ? 0.0 : 1.0 / factor;
   const bool needsNormalised = (dx && !isGlobal) || arguments.dw[0].data;
