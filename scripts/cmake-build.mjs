@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Builds the native parts with cmake-js where a source is newer than the last build. Takes cmake-js's --out and --CD…, or
 // what prebuildify asks of its --node-gyp: `rebuild --target=…`, which is a build for every GPU in the folder it looks at.
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
@@ -11,10 +11,20 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const options =
   process.argv[2] === 'rebuild'
-    ? ['--out', relative(root, join(process.cwd(), 'build')), '--CDRESNODE_CUDA_ARCHITECTURES=all']
+    ? ['--out', relative(root, join(process.cwd(), 'build')), ...optionsFor(process.argv)]
     : process.argv.slice(2);
 const out = join(root, options.includes('--out') ? options[options.indexOf('--out') + 1] : 'build');
 const stamp = join(out, 'Release/.built');
+
+function optionsFor(words) {
+  if (!words.includes('--arch=arm64') || process.arch === 'arm64')
+    return ['--CDRESNODE_CUDA_ARCHITECTURES=all'];
+  const sysroot = execFileSync('bash', [join(root, 'scripts/install-arm64.sh')], { encoding: 'utf8' }).trim();
+  return [
+    `--CDCMAKE_TOOLCHAIN_FILE=${join(root, 'cmake/aarch64-linux-gnu.cmake')}`,
+    `--CDCMAKE_PREFIX_PATH=${join(sysroot, 'usr')}`,
+  ];
+}
 
 const newest = (folder) =>
   readdirSync(folder, { withFileTypes: true }).reduce((latest, entry) => {

@@ -26,7 +26,12 @@ apt_arm64() {
 }
 apt_arm64 update
 apt_arm64 install --yes --download-only --no-install-recommends libdnnl-dev libgomp1
-for package in "$apt"/archives/*_arm64.deb; do dpkg-deb -x "$package" "$folder"; done
+# packages: "package version library" a line, for what scripts/prebuilds.mjs bundles.
+for package in "$apt"/archives/*_arm64.deb; do
+  dpkg-deb -x "$package" "$folder"
+  dpkg-deb -c "$package" | awk '{ print $6 }' | grep -E '\.so(\.[0-9.]+)?$' | xargs -rn1 basename |
+    sed "s/^/$(dpkg-deb -W --showformat='${Package} ${Version}' "$package") /" >>"$folder/packages" || true
+done
 rm -rf "$apt"
 touch "$folder/.complete"
 echo "$folder"

@@ -1,5 +1,6 @@
-// Makes prebuilds/linux-x64: prebuildify builds, strips and names the addon and the backend libraries; beside them come the
-// libraries that those need and a plain system lacks. Then proves of every file what an installation relies on.
+// Makes prebuilds/linux-x64, or with --arm64 prebuilds/linux-arm64, which Debian's cross compiler builds: prebuildify builds,
+// strips and names the addon and the backend libraries; beside them come the libraries that those need and a plain system
+// lacks. Then proves of every file what an installation relies on.
 import { execFileSync } from 'node:child_process';
 import {
   copyFileSync,
@@ -17,14 +18,18 @@ import { promisify } from 'node:util';
 import prebuildify from 'prebuildify';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const target = join(root, 'prebuilds/linux-x64');
+const architecture = process.argv.includes('--arm64') ? 'arm64' : 'x64';
+const isCross = architecture !== process.arch;
+const target = join(root, `prebuilds/linux-${architecture}`);
 const GLIBC_LIMIT = '2.36'; // Debian 12
 const BYTES_LIMIT = 50e6; // of the 75 MB that an installation may take, 21 of them sharp's
 // Every Linux that Node runs on has these.
-const SYSTEM = /^(ld-linux-x86-64|libc|libm|libdl|librt|libpthread|libgcc_s|libstdc\+\+)\.so\./;
+const SYSTEM =
+  /^(ld-linux-x86-64|ld-linux-aarch64|libc|libm|libdl|librt|libpthread|libgcc_s|libstdc\+\+)\.so\./;
 
 const output = (command, ...args) => execFileSync(command, args, { encoding: 'utf8', maxBuffer: 1e9 });
-const dynamic = (file) => output('objdump', '-p', file);
+const tool = (name) => (isCross ? `aarch64-linux-gnu-${name}` : name);
+const dynamic = (file) => output(tool('objdump'), '-p', file);
 const needed = (file) => [...dynamic(file).matchAll(/NEEDED\s+(\S+)/g)].map(([, name]) => name);
 
 function fail(message) {
@@ -32,17 +37,20 @@ function fail(message) {
   process.exit(1);
 }
 
-const BACKENDS = ['libresnode_cpu.so', 'libresnode_cuda.so'];
-// What a library opens on demand, which no linker tells.
-const OPENED = new Map([['libresnode_cpu.so', ['libdnnl.so.2']]]);
+const BACKENDS = architecture === 'x64' ? ['libresnode_cpu.so', 'libresnode_cuda.so'] : ['libresnode_cpu.so'];
+// What a library opens on demand, which no linker tells. On Arm oneDNN's are plain loops, and nobody needs them.
+const OPENED = new Map(architecture === 'x64' ? [['libresnode_cpu.so', ['libdnnl.so.2']]] : []);
+// Debian's libraries for the other architecture.
+const sysroot = isCross ? output('bash', join(root, 'scripts/install-arm64.sh')).trim() : '';
 
 // As `prebuildify --napi --strip --tag-libc --node-gyp scripts/cmake-build.mjs` in a build folder of its own.
 async function build() {
-  const cwd = join(root, 'build/package');
+  const cwd = join(root, architecture === 'x64' ? 'build/package' : `build/package-${architecture}`);
   rmSync(target, { recursive: true, force: true });
   mkdirSync(cwd, { recursive: true });
   await promisify(prebuildify)({
-    ...{ cwd, out: root, name: 'resnode', napi: true, strip: true, tagLibc: true },
+    ...{ cwd, out: root, arch: architecture, name: 'resnode', napi: true, tagLibc: true },
+    ...{ strip: true, stripBin: tool('strip') },
     targets: [process.versions.node],
     nodeGyp: join(root, 'scripts/cmake-build.mjs'),
   });
@@ -61,8 +69,9 @@ function bundle(notices) {
   const names = new Set(readdirSync(target));
   for (const name of names) {
     const file = join(target, name);
+    const linked = isCross ? '' : output('ldd', file);
     const found = new Map(
-      [...output('ldd', file).matchAll(/(\S+) => (\/\S+)/g)].map(([, wanted, path]) => [wanted, path]),
+      [...linked.matchAll(/(\S+) => (\/\S+)/g)].map(([, wanted, path]) => [wanted, path]),
     );
     for (const wanted of [...needed(file), ...(OPENED.get(name) ?? [])]) {
       if (SYSTEM.test(wanted) || names.has(wanted)) continue;
@@ -72,23 +81,39 @@ function bundle(notices) {
         fail(`${name} needs ${wanted}, which is not on this machine`);
       checkNotice(notices, wanted, realpathSync(path));
       copyFileSync(path, join(target, wanted));
-      execFileSync('strip', ['--strip-unneeded', join(target, wanted)]);
+      execFileSync(tool('strip'), ['--strip-unneeded', join(target, wanted)]);
       names.add(wanted);
     }
   }
 }
 
 function systemLibrary(name) {
+  if (isCross) {
+    const path = join(sysroot, 'usr/lib/aarch64-linux-gnu', name);
+    return existsSync(path) ? path : null;
+  }
   const path = output('c++', `-print-file-name=${name}`).trim();
   return path === name ? null : path;
 }
 
 // The notices promise the very version's licence and source.
 function checkNotice(notices, name, path) {
-  const owner = output('dpkg-query', '-S', path).split(':')[0];
-  const version = output('dpkg-query', '-W', owner).trim().split('\t')[1];
+  const [owner, version] = isCross ? crossOwner(path) : ownerOf(path);
   if (!notices.includes(`| \`${name}\` | \`${owner}\` ${version} |`))
     fail(`THIRD-PARTY-NOTICES.md does not name ${name} of ${owner} ${version}`);
+}
+
+function ownerOf(path) {
+  const owner = output('dpkg-query', '-S', path).split(':')[0];
+  return [owner, output('dpkg-query', '-W', owner).trim().split('\t')[1]];
+}
+
+// scripts/install-arm64.sh lists the packages' files.
+function crossOwner(path) {
+  const line = readFileSync(join(sysroot, 'packages'), 'utf8')
+    .split('\n')
+    .find((each) => each.endsWith(` ${basename(path)}`));
+  return line?.split(' ') ?? [];
 }
 
 const compareVersions = (a, b) => a.localeCompare(b, 'en', { numeric: true });
@@ -107,7 +132,7 @@ function check() {
     const isBundling = needed(file).some((wanted) => !SYSTEM.test(wanted));
     if (name.startsWith('libresnode') && isBundling && !/RPATH\s+\$ORIGIN\n/.test(header))
       fail(`${name} does not look beside itself (RPATH $ORIGIN)`);
-    const symbols = output('objdump', '-T', file);
+    const symbols = output(tool('objdump'), '-T', file);
     const [glibc, libstdcxx] = ['GLIBC', 'GLIBCXX'].map((each) => newestVersion(symbols, each));
     if (compareVersions(glibc, GLIBC_LIMIT) > 0)
       fail(`${name} needs glibc ${glibc}; the limit is ${GLIBC_LIMIT}`);

@@ -17,6 +17,7 @@ const RUNS: readonly (readonly [file: string, processor: string])[] = [
   ['device/golden', 'max'],
   ...PROCESSORS.map((processor) => ['cpu/int8-kernels', processor] as const),
   ['cpu/filters', 'max'],
+  ['cpu/filter-gradients', 'max'],
 ];
 const LIMIT_MS = 1_200_000;
 

@@ -5,7 +5,7 @@
 namespace resnode::cpu {
 namespace {
 
-constexpr int kPixels = 6, kBlocks = 1, kNarrow = 5;
+constexpr int kPixels = 6, kBlocks = 1, kNarrow = 5, kScalars = 6;
 
 // For each lane the value of one channel of its group, which is as many lanes as it has channels.
 template <int kWidth, int kChannel>
@@ -27,7 +27,7 @@ inline Vector ofGroup(const Vector& x) {
 namespace resnode::cpu {
 
 extern const TileKernels kTileKernelsNeon;
-const TileKernels kTileKernelsNeon = makeKernels<kPixels, kBlocks, kNarrow>("NEON");
+const TileKernels kTileKernelsNeon = makeKernels<kPixels, kBlocks, kNarrow, kScalars>("NEON");
 
 }  // namespace resnode::cpu
 #endif

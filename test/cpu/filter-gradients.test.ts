@@ -52,7 +52,7 @@ for (const filter of [...PLAIN, ...FILTERS]) {
     for (const device of own) answers.push(await gradientsOf(device, filter));
     for (const { values, implementations } of answers) {
       assert.ok(
-        implementations.some((each) => /^tiles AVX/.test(each)),
+        implementations.some((each) => /^tiles (AVX|NEON)/.test(each)),
         `${implementations}`,
       );
       values.forEach((each, i) => {
