@@ -21,7 +21,7 @@ export interface Driver {
 }
 
 const FOLDERS = [
-  '/usr/lib/x86_64-linux-gnu',
+  `/usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`,
   '/usr/lib64',
   '/usr/lib',
   '/usr/local/nvidia/lib64', // containers
