@@ -77,7 +77,7 @@ test('--help names every pair, and every other pair is refused by name', async (
     [weights, path('x.onnx'), {}, /--model net\.prototxt\): ONNX needs it, Caffe does not say it/],
     [weights, path('x.caffemodel'), { merge: true }, /merging needs it/],
     [weights, path('x.caffemodel'), { outputModel: path('x.prototxt') }, /rewriting needs it/],
-    [path('none.onnx'), path('x.caffemodel'), {}, /none\.onnx: cannot be read/],
+    [path('none.onnx'), path('x.caffemodel'), {}, /none\.onnx: there is no such file/],
     [weights, weights, { merge: true, model }, /another file than the source/],
     [
       weights,

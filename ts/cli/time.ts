@@ -107,7 +107,7 @@ async function timeInference(device: Device, flags: Flags): Promise<void> {
     console.log(JSON.stringify({ device: device.kind, iterations, milliseconds: whole, operations: plain }));
     return;
   }
-  for (const { layer, milliseconds, implementation } of operations)
+  for (const { layer, milliseconds, implementation } of byLayer(operations))
     console.log(`${layer.padEnd(28)} ${figure(milliseconds)} ms  ${implementation}`);
   console.log(`forward: ${spread(whole)} over ${flags.iterations} runs on ${device.kind}`);
 }
@@ -139,13 +139,31 @@ async function timeTraining(device: Device, flags: Flags): Promise<void> {
     );
     return;
   }
-  for (const { layer, milliseconds, implementation, pass } of operations)
+  for (const { layer, milliseconds, implementation, pass } of byLayer(operations))
     console.log(`${layer.padEnd(28)} ${pass.padEnd(8)} ${figure(milliseconds)} ms  ${implementation}`);
   console.log(`forward: ${passes.forward.toFixed(3)} ms, the sum of its operations`);
   console.log(`backward: ${passes.backward.toFixed(3)} ms, the sum of its operations`);
   console.log(
     `forward-backward: ${spread(whole)} over ${flags.iterations} runs in phase ${phase} on ${device.kind}`,
   );
+}
+
+/** As `caffe time` has it: what one layer became, such as an unrolled LSTM, in one line. */
+function byLayer(operations: readonly Operation[]): Operation[] {
+  const rows: (Operation & { readonly implementations: Set<string> })[] = [];
+  for (const each of operations) {
+    const before = rows.at(-1);
+    if (before === undefined || before.layer !== each.layer || before.pass !== each.pass) {
+      rows.push({ ...each, implementations: new Set([each.implementation]) });
+      continue;
+    }
+    before.implementations.add(each.implementation);
+    rows[rows.length - 1] = { ...before, milliseconds: before.milliseconds + each.milliseconds };
+  }
+  return rows.map(({ implementations, ...row }) => ({
+    ...row,
+    implementation: [...implementations].join(', '),
+  }));
 }
 
 async function measure(iterations: number, { whole, apart, implementations }: Timed) {

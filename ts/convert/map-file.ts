@@ -1,5 +1,6 @@
 /** Files as views. */
 
+import { existsSync } from 'node:fs';
 import { WeightsError } from '../base/errors.ts';
 import { type NeededKind, wrongKind, wrongKindAt } from '../caffe/wrong-kind.ts';
 import { mapFile as map } from '../native/host-memory.ts';
@@ -17,7 +18,8 @@ export function mapFile(file: string, needed?: NeededKind): Uint8Array {
     if (error instanceof WeightsError) throw error;
     const wrong = needed === undefined ? null : wrongKindAt(file, needed);
     if (wrong !== null) throw new WeightsError('weights/wrong-kind', { file }, wrong);
-    throw new WeightsError('weights/not-found', { file }, 'cannot be read', { cause: error });
+    const why = existsSync(file) ? 'cannot be read' : 'there is no such file';
+    throw new WeightsError('weights/not-found', { file }, why, { cause: error });
   }
   const wrong = needed === undefined ? null : wrongKind(bytes, needed);
   if (wrong !== null) throw new WeightsError('weights/wrong-kind', { file }, wrong);

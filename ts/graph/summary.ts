@@ -1,4 +1,4 @@
-/** A net as a table: one row a node. */
+/** A net as a table: one row a layer, or those that were merged. */
 
 import { required, signature } from '../base/options.ts';
 import { elementCount } from '../base/shape.ts';
@@ -6,13 +6,13 @@ import type { Operation, ParameterId } from '../layers/operation.ts';
 import { type Graph, graph, type Node } from './graph.ts';
 
 export interface SummaryRow {
-  /** Names of the layers that became this node, in order of execution. */
+  /** Names of the layers that became one, in order of execution. */
   readonly layers: readonly string[];
   /** Caffe's layer type of the first. */
   readonly type: string;
-  /** Of the first top, N×C×H×W. */
+  /** Of its top, N×C×H×W; of several the first of its last operation. */
   readonly shape: readonly number[];
-  /** Values in the node's own parameters. */
+  /** Values in its own parameters. */
   readonly parameters: number;
   /** Multiply-accumulates. */
   readonly macs: number;
@@ -27,22 +27,42 @@ export interface Summary {
 
 const SUMMARISE = signature('summarise', { graph: required(graph, 'As graphFromCaffe makes it.') });
 
-/** One row a node, and the totals. Shared parameters count once in the totals. */
+/** One row a layer, of as many operations as it became, and the totals. Shared parameters count once in the totals. */
 export function summarise(graph: Graph): Summary {
   SUMMARISE.check(graph);
   const sizes = graph.parameters.map(({ shape }) => elementCount(shape));
   return {
     name: graph.name,
-    layers: graph.nodes.map((node) => ({
-      layers: node.layers,
-      type: node.type,
-      shape: graph.values[node.outputs[0]!]!.shape,
-      parameters: parametersOf(node.operation).reduce((sum, id) => sum + sizes[id]!, 0),
-      macs: countMacs(graph, node),
-    })),
+    layers: operationsByLayer(graph).map((nodes) => {
+      const parameters = new Set(nodes.flatMap(({ operation }) => parametersOf(operation)));
+      return {
+        layers: [...new Set(nodes.flatMap(({ layers }) => layers))],
+        type: nodes[0]!.type,
+        shape: graph.values[nodes.at(-1)!.outputs[0]!]!.shape,
+        parameters: [...parameters].reduce((sum, id) => sum + sizes[id]!, 0),
+        macs: nodes.reduce((sum, node) => sum + countMacs(graph, node), 0),
+      };
+    }),
     parameters: countParameters(graph),
     macs: totalMacs(graph),
   };
+}
+
+/** The nodes of each layer: an unrolled LSTM, or what is composed of several operations, has many. */
+function operationsByLayer({ nodes }: Graph): Node[][] {
+  const groups: Node[][] = [];
+  for (const node of nodes) {
+    const before = groups.at(-1)?.[0];
+    const isSame =
+      before !== undefined &&
+      before.name === node.name &&
+      before.type === node.type &&
+      before.position?.line === node.position?.line &&
+      before.position?.column === node.position?.column;
+    if (isSame) groups.at(-1)!.push(node);
+    else groups.push([node]);
+  }
+  return groups;
 }
 
 /** The parameters that an operation reads, those of folded layers included. */
