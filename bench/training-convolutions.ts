@@ -1,8 +1,10 @@
 /**
  * How fast the CPU device trains convolutions, forward and the gradients of data and weights each by itself, on its own tiles
- * and on oneDNN in turn: the table of docs/cpu-kernels.md. `tsx bench/training-convolutions.ts [FILTER]`, where FILTER is part
- * of a problem's name.
+ * and on oneDNN in turn, each twice: the table of docs/cpu-kernels.md. `tsx bench/training-convolutions.ts [FILTER]`, where FILTER
+ * is part of a problem's name.
  */
+import { execFileSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { type Device, type LayerParameter, openDevice } from '../ts/index.ts';
 import { machineCeilings } from '../ts/tools/bench/ceilings.ts';
 
@@ -115,26 +117,55 @@ async function measure(
   return Math.min(...times);
 }
 
-const wanted = PROBLEMS.filter((problem) => nameOf(problem).includes(process.argv[2] ?? ''));
-const { gflops } = await machineCeilings(2, 3);
-console.log(`sgemm: ${gflops.toFixed(0)} GFLOP/s on 2 threads`);
-await using own = await openDevice('cpu', { threads: 2, kernels: 'AVX-512' });
-await using other = await openDevice('cpu', { threads: 2, kernels: 'oneDNN' });
-console.log(
-  '| problem | forward, ms, share of sgemm, × oneDNN | data’s gradient | weights’ gradient |\n|---|--:|--:|--:|',
-);
-for (const problem of wanted) {
-  const { input, outputs, kernel, stride = 1, group = 1 } = problem;
-  const places = Math.ceil(input[2] / stride) * Math.ceil(input[3] / stride);
-  const operations = (2 * input[0] * input[1] * outputs * kernel * kernel * places) / group;
-  const cells: string[] = [];
-  for (const what of ['forward', 'data', 'weights'] as const) {
-    if (what === 'data' && input[1] <= 4) cells.push('');
-    else {
-      const [mine, its] = [await measure(own, problem, what), await measure(other, problem, what)];
-      const share = operations / mine / 1e6 / gflops;
-      cells.push(`${mine.toFixed(2)}, ${(100 * share).toFixed(0)}%, ${(its / mine).toFixed(2)}`);
-    }
+const PASSES = ['forward', 'data', 'weights'] as const;
+const [filter = '', kernels] = process.argv.slice(2);
+const wanted = PROBLEMS.filter((problem) => nameOf(problem).includes(filter));
+
+/** Milliseconds by problem and pass. */
+type Times = readonly (readonly number[])[];
+
+async function measureAll(kernels: 'tiles' | 'oneDNN'): Promise<Times> {
+  await using device = await openDevice('cpu', {
+    threads: 2,
+    ...(kernels === 'oneDNN' ? { kernels } : {}),
+  });
+  const all: number[][] = [];
+  for (const problem of wanted) {
+    const times: number[] = [];
+    for (const pass of PASSES)
+      times.push(pass === 'data' && problem.input[1] <= 4 ? 0 : await measure(device, problem, pass));
+    all.push(times);
   }
-  console.log(`| ${nameOf(problem)} | ${cells.join(' | ')} |`);
+  return all;
+}
+
+/** In a process of its own: threads of one kind get in the way of the other kind's. */
+function inProcess(kernels: string): Times {
+  const words = ['--import', 'tsx', fileURLToPath(import.meta.url), filter, kernels];
+  return JSON.parse(execFileSync(process.execPath, words, { encoding: 'utf8' }));
+}
+
+const fewest = (a: Times, b: Times): Times =>
+  a.map((row, i) => row.map((time, k) => Math.min(time, b[i]![k]!)));
+
+if (kernels === 'tiles' || kernels === 'oneDNN') {
+  console.log(JSON.stringify(await measureAll(kernels)));
+} else {
+  const { gflops } = await machineCeilings(2, 3);
+  let [own, other] = [inProcess('tiles'), inProcess('oneDNN')];
+  own = fewest(own, inProcess('tiles'));
+  other = fewest(other, inProcess('oneDNN'));
+  console.log(`GFLOP/s on 2 threads: ${gflops.toFixed(0)} of sgemm\n`);
+  console.log('| problem | forward | gradient of the data | of the weights |\n|---|--:|--:|--:|');
+  wanted.forEach((problem, i) => {
+    const { input, outputs, kernel, stride = 1, group = 1 } = problem;
+    const places = Math.ceil(input[2] / stride) * Math.ceil(input[3] / stride);
+    const operations = (2 * input[0] * input[1] * outputs * kernel * kernel * places) / group;
+    const cells = own[i]!.map((time, k) => {
+      if (time === 0) return '';
+      const speed = operations / time / 1e6;
+      return `${speed.toFixed(0)}, ${((100 * speed) / gflops).toFixed(0)}%, ${(other[i]![k]! / time).toFixed(2)}`;
+    });
+    console.log(`| ${nameOf(problem)} | ${cells.join(' | ')} |`);
+  });
 }

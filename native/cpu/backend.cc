@@ -1,6 +1,4 @@
 // The CPU backend: our own tiles and loops, and oneDNN for what those cannot do.
-#include <omp.h>
-
 #include "native/core/host-buffer.h"
 #include "native/cpu/executable.h"
 #include "native/operations/convolution/cpu-choice.h"
@@ -37,8 +35,10 @@ const char* oneDnnInstructionSet() {
 class CpuBackend final : public Backend {
  public:
   explicit CpuBackend(const BackendOptions& options)
-      : trainsOnTiles_(!options.kernels.empty()), winograd_(options.winograd), deterministic_(options.deterministic) {
-    if (options.threads > 0) omp_set_num_threads(options.threads);
+      : winograd_(options.winograd), deterministic_(options.deterministic) {
+    const int threads = options.threads > 0 ? options.threads : ThreadPool::available();
+    oneDnn_ = std::make_shared<OneDnn>(threads);
+    pool_ = std::make_unique<ThreadPool>(threads);
     if (options.kernels != "oneDNN") kernels_ = tileKernels(options.kernels.c_str());
     if (!kernels_ && !options.kernels.empty() && options.kernels != "oneDNN") {
       throw Error("device/unavailable", "This processor has no " + options.kernels +
@@ -48,12 +48,11 @@ class CpuBackend final : public Backend {
     if (!kernels_)
       guarded("open",
               [&] { return &oneDnn_->engine(); });  // it will be needed: now is the time to say that it is missing
-    pool_ = std::make_unique<ThreadPool>(omp_get_max_threads());
     choice_ = std::make_unique<ConvolutionChoice>(*pool_, options.cacheFolder);
   }
   std::vector<std::pair<std::string, std::string>> describe() const override {
     const std::string version = OneDnn::openedVersion().value_or("opened on demand");
-    return {{"threads", std::to_string(omp_get_max_threads())},
+    return {{"threads", std::to_string(pool_->threads())},
             {"oneDNN", version},
             {"instruction set", kernels_ ? kernels_->name : oneDnnInstructionSet()},
             {"kernels", kernels_ ? std::string("resnode, ") + kernels_->name : std::string("oneDNN")}};
@@ -65,7 +64,7 @@ class CpuBackend final : public Backend {
     const bool measures = options.tune && !options.deterministic && !deterministic_ && !like;
     return guarded("plan", [&] {
       auto plan = std::make_shared<CpuPlan>(std::move(program), oneDnn_, *pool_, kernels_, int8Kernels_, winograd_,
-                                            trainsOnTiles_, measures ? choice_.get() : nullptr, like,
+                                            measures ? choice_.get() : nullptr, like,
                                             isInt8 ? options.quantization : Quantization{});
       choice_->save();
       return plan;
@@ -84,11 +83,11 @@ class CpuBackend final : public Backend {
   std::shared_ptr<Buffer> allocateBuffer(size_t bytes) override { return std::make_shared<HostBuffer>(bytes); }
 
  private:
-  std::shared_ptr<OneDnn> oneDnn_ = std::make_shared<OneDnn>();
+  std::shared_ptr<OneDnn> oneDnn_;
   std::unique_ptr<ThreadPool> pool_;
   const TileKernels* kernels_ = nullptr;
   const Int8Kernels* int8Kernels_ = nullptr;
-  bool trainsOnTiles_, winograd_, deterministic_;
+  bool winograd_, deterministic_;
   std::unique_ptr<ConvolutionChoice> choice_;
 };
 

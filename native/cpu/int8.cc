@@ -56,10 +56,11 @@ std::vector<bool> nonNegative(const Program& program) {
 
 }  // namespace
 
-void refuseNotFinite(const float* from, int64_t count, const std::string& tensor, const std::string& layer) {
+void refuseNotFinite(ThreadPool* pool, const float* from, int64_t count, const std::string& tensor,
+                     const std::string& layer) {
   constexpr int64_t PART = 1 << 14;
   std::atomic<bool> isFinite{true};
-  parallelFor(nullptr, (count + PART - 1) / PART, 1, [&](int64_t unit) {
+  parallelFor(pool, (count + PART - 1) / PART, 1, [&](int64_t unit) {
     // 0 · x is 0 only where x is finite; sums in lanes, which compilers make vectors of.
     float sums[16] = {};
     const int64_t begin = unit * PART, end = std::min(count, begin + PART);

@@ -7,6 +7,7 @@
 
 #include "native/core/backend.h"
 #include "native/cpu/layout.h"
+#include "native/cpu/thread-pool.h"
 
 namespace resnode::cpu {
 
@@ -33,7 +34,8 @@ bool isInt8Convolution(const Program& program, const Operation& operation, const
 
 // Eight bits hold neither not-a-number nor the infinities: where `count` values at `from` are to become int8 and one of
 // them is not finite, the run is refused.
-void refuseNotFinite(const float* from, int64_t count, const std::string& tensor, const std::string& layer);
+void refuseNotFinite(ThreadPool* pool, const float* from, int64_t count, const std::string& tensor,
+                     const std::string& layer);
 [[noreturn]] void throwNotFinite(const std::string& tensor, const std::string& layer);
 
 bool isInt8(const Layout& layout);

@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "native/core/error.h"
+#include "native/cpu/openmp.h"
 
 namespace resnode::cpu {
 namespace {
@@ -17,8 +18,8 @@ void* library() {
     void* opened = dlopen(kLibrary, RTLD_NOW | RTLD_LOCAL);
     if (!opened) {
       throw Error("device/unavailable",
-                  std::string("oneDNN, which computes training, int8 and what resnode has no loops "
-                              "for, cannot be opened: ") +
+                  std::string("oneDNN, which computes what kernels: \"oneDNN\" is asked for, everything on a "
+                              "processor without AVX2, and int8 on one without AVX-512 VNNI, cannot be opened: ") +
                       dlerror() + "; on Debian: apt-get install libdnnl2");
     }
     isOpen = true;
@@ -37,7 +38,10 @@ void* oneDnnFunction(const char* name) {
 
 OneDnn::Opened& OneDnn::opened() {
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (!opened_) opened_ = std::make_unique<Opened>();
+  if (!opened_) {
+    opened_ = std::make_unique<Opened>();
+    setOpenMpThreads(threads_);
+  }
   return *opened_;
 }
 

@@ -84,6 +84,8 @@ namespace resnode::cpu {
 // oneDNN's engine and stream for one device, made when first asked for. Any number of threads may ask.
 class OneDnn {
  public:
+  // `threads`: of OpenMP's, for the thread that first asks.
+  explicit OneDnn(int threads) : threads_(threads) {}
   const dnnl::engine& engine();
   // Work on it is done when its execute() returns and wait() was called.
   dnnl::stream& stream();
@@ -96,6 +98,7 @@ class OneDnn {
     dnnl::stream stream{engine};
   };
   Opened& opened();
+  const int threads_;
   std::mutex mutex_;
   std::unique_ptr<Opened> opened_;  // null: not yet
 };

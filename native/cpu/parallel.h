@@ -1,6 +1,7 @@
 // A loop over independent units, on the threads that the program has.
 #pragma once
 
+#include "native/cpu/openmp.h"
 #include "native/cpu/thread-pool.h"
 
 namespace resnode::cpu {
@@ -10,8 +11,10 @@ namespace resnode::cpu {
 template <class Function>
 void parallelFor(ThreadPool* pool, int64_t units, int64_t grain, Function&& function) {
   if (pool) return pool->run(units, grain, function);
-#pragma omp parallel for schedule(static)
-  for (int64_t unit = 0; unit < units; ++unit) function(unit);
+  using F = std::remove_reference_t<Function>;
+  runOnOpenMp(
+      units, [](const void* context, int64_t unit) { (*static_cast<F*>(const_cast<void*>(context)))(unit); },
+      &function);
 }
 
 }  // namespace resnode::cpu

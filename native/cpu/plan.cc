@@ -48,17 +48,6 @@ std::vector<bool> sharedParameters(const Program& program) {
   return shared;
 }
 
-// Whether no filter learns.
-bool hasFixedFilters(const Program& program) {
-  const auto isFixed = [&](const auto* filtering) {
-    return !filtering || !program.parameters[filtering->weights].isMutable;
-  };
-  return std::all_of(program.operations.begin(), program.operations.end(), [&](const Operation& operation) {
-    return isFixed(std::get_if<Convolution>(&operation.attributes)) &&
-           isFixed(std::get_if<Deconvolution>(&operation.attributes));
-  });
-}
-
 // False: the kind has no step of its own, or none for this operation.
 bool addOperation(StepBuilder& step) {
   const Attributes& attributes = step.operation().attributes;
@@ -130,8 +119,8 @@ KindTable<KindSteps>& kindSteps() {
 }
 
 CpuPlan::CpuPlan(std::shared_ptr<const Program> program, std::shared_ptr<OneDnn> oneDnn, ThreadPool& pool,
-                 const TileKernels* kernels, const Int8Kernels* int8Kernels, bool winograd, bool trainsOnTiles,
-                 ConvolutionChoice* choice, const CpuPlan* like, Quantization quantization)
+                 const TileKernels* kernels, const Int8Kernels* int8Kernels, bool winograd, ConvolutionChoice* choice,
+                 const CpuPlan* like, Quantization quantization)
     : original_(std::move(program)) {
   state_.program = withoutUnread(original_);
   state_.oneDnn = std::move(oneDnn);
@@ -162,8 +151,7 @@ CpuPlan::CpuPlan(std::shared_ptr<const Program> program, std::shared_ptr<OneDnn>
       std::any_of(state_.gradientOf.begin(), state_.gradientOf.end(), [](int each) { return each >= 0; });
   state_.isShared = sharedParameters(pruned);
   const bool canQuantize = state_.quantization.tensors.empty() || state_.int8Kernels;
-  const bool suits = trainsOnTiles || (!state_.isTraining && hasFixedFilters(pruned));
-  if (kernels && canQuantize && suits) state_.pool = &pool;
+  if (kernels && canQuantize) state_.pool = &pool;
   state_.quantized = quantizedTensors(pruned, state_.quantization, state_.pool != nullptr);
   state_.description.tensorBuffers.assign(pruned.tensors.size(), -1);
   for (TensorId id : pruned.inputs) {

@@ -48,7 +48,7 @@ struct PlanState {
 class CpuPlan final : public Plan {
  public:
   CpuPlan(std::shared_ptr<const Program> program, std::shared_ptr<OneDnn> oneDnn, ThreadPool& pool,
-          const TileKernels* kernels, const Int8Kernels* int8Kernels, bool winograd, bool trainsOnTiles,
+          const TileKernels* kernels, const Int8Kernels* int8Kernels, bool winograd,
           ConvolutionChoice* choice = nullptr, const CpuPlan* like = nullptr, Quantization quantization = {});
   const Program& program() const override { return *original_; }
   const PlanDescription& description() const override { return state_.description; }

@@ -163,8 +163,10 @@ void StepBuilder::requantize(TensorId id, const Place& from, const Layout& has, 
   if (!isInt8(has) && isInt8(wanted)) {
     const auto count = static_cast<int64_t>(has.get_size() / sizeof(float));
     call({from},
-         [count, tensor = program().tensors[id].name, layer = operation().layer](const std::vector<void*>& at) -> Work {
-           return [=, values = static_cast<const float*>(at[0])] { refuseNotFinite(values, count, tensor, layer); };
+         [count, pool = pool(), tensor = program().tensors[id].name,
+          layer = operation().layer](const std::vector<void*>& at) -> Work {
+           return
+               [=, values = static_cast<const float*>(at[0])] { refuseNotFinite(pool, values, count, tensor, layer); };
          });
   }
   reorder(from, has, to, wanted, factor);

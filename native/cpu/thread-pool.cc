@@ -47,6 +47,14 @@ constexpr uint64_t kNext = 0xffffffff;
 
 }  // namespace
 
+int ThreadPool::available() {
+#if defined(__linux__)
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) return CPU_COUNT(&allowed);
+#endif
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
 ThreadPool::~ThreadPool() {
   {
     const std::lock_guard lock(mutex_);

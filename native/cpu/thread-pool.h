@@ -24,6 +24,8 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
+  // As many as the process may use.
+  static int available();
   int threads() const { return threads_; }
   // How many units of `work` multiplications, or of values to move, are worth taking at a time.
   static int64_t grain(int64_t work) { return std::max<int64_t>(1, (1 << 17) / std::max<int64_t>(1, work)); }

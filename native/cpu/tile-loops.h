@@ -9,8 +9,26 @@
 namespace resnode::cpu {
 namespace {
 
-template <int kPixels, int kBlocks, int kPixelStride, int kChannels>
-void tile(const TileArguments& a) {
+// Adds what a tap gives to the pixels kFirst ≤ p < kEnd.
+template <int kFirst, int kEnd, int kPixelStride, int kChannels, int kPixels, int kBlocks>
+RESNODE_INLINE void addTap(const float* source, const float* weights, Vector (&sums)[kPixels][kBlocks]) {
+#pragma GCC unroll 4
+  for (int channel = 0; channel < kChannels; ++channel) {
+    Vector factors[kBlocks];
+#pragma GCC unroll 2
+    for (int n = 0; n < kBlocks; ++n) factors[n] = load(weights + kLanes * n);
+    weights += kLanes * kBlocks;
+#pragma GCC unroll 14
+    for (int p = kFirst; p < kEnd; ++p) {
+      const Scalar value = repeat(source + int64_t{p} * kPixelStride + channel);
+#pragma GCC unroll 2
+      for (int n = 0; n < kBlocks; ++n) sums[p][n] = multiplyAdd(sums[p][n], value, factors[n]);
+    }
+  }
+}
+
+template <int kPixels, int kBlocks, int kPixelStride, int kChannels, bool kHasEdges>
+RESNODE_INLINE void tileOf(const TileArguments& a) {
   Vector sums[kPixels][kBlocks];
 #pragma GCC unroll 2
   for (int n = 0; n < kBlocks; ++n) {
@@ -21,20 +39,13 @@ void tile(const TileArguments& a) {
   const float* weights = a.weights;
   for (int64_t block = 0; block < a.blocks; ++block) {
     const float* first = a.source + block * a.blockStride;
-    for (int64_t tap = 0; tap < a.taps; ++tap) {
+    for (int64_t tap = 0; tap < a.taps; ++tap, weights += kChannels * kLanes * kBlocks) {
       const float* source = first + a.tapOffsets[tap];
-#pragma GCC unroll 4
-      for (int channel = 0; channel < kChannels; ++channel) {
-        Vector factors[kBlocks];
-#pragma GCC unroll 2
-        for (int n = 0; n < kBlocks; ++n) factors[n] = load(weights + kLanes * n);
-        weights += kLanes * kBlocks;
-#pragma GCC unroll 14
-        for (int p = 0; p < kPixels; ++p) {
-          const Scalar value = repeat(source + int64_t{p} * kPixelStride + channel);
-#pragma GCC unroll 2
-          for (int n = 0; n < kBlocks; ++n) sums[p][n] = multiplyAdd(sums[p][n], value, factors[n]);
-        }
+      const auto edge = kHasEdges ? static_cast<TileEdge>(a.edges[tap]) : kAllSee;
+      if (edge == kAllSee) addTap<0, kPixels, kPixelStride, kChannels>(source, weights, sums);
+      if constexpr (kHasEdges && kPixels > 1) {
+        if (edge == kAllButFirst) addTap<1, kPixels, kPixelStride, kChannels>(source, weights, sums);
+        else if (edge == kAllButLast) addTap<0, kPixels - 1, kPixelStride, kChannels>(source, weights, sums);
       }
     }
     weights += a.weightsSkipped;
@@ -51,6 +62,14 @@ void tile(const TileArguments& a) {
       else storeLanes(a.result + at, sum, a.firstLane, a.endLane);
     }
   }
+}
+
+template <int kPixels, int kBlocks, int kPixelStride, int kChannels>
+void tile(const TileArguments& a) {
+  if constexpr (kChannels == kLanes) {
+    if (a.edges) return tileOf<kPixels, kBlocks, kPixelStride, kChannels, true>(a);
+  }
+  tileOf<kPixels, kBlocks, kPixelStride, kChannels, false>(a);
 }
 
 // Adds what one of the channels of each group gives; `kChannel` counts on to the last one.

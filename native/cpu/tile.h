@@ -8,12 +8,16 @@ namespace resnode::cpu {
 
 constexpr int64_t kLanes = 16;
 
+// Which of a tile's pixels see a tap, whose source is beside the plane for the others.
+enum TileEdge : uint8_t { kAllSee, kAllButFirst, kAllButLast, kNoneSees };
+
 // What a tile sums up, in words of 32 bits, and where its values go, in values.
 struct TileTaps {
   int64_t blocks;             // of the source; where it is plain, its channels
   int64_t blockStride;        // words from one of them to the next
   int64_t taps;               // that lie inside of the plane
   const int64_t* tapOffsets;  // words from the first tap of all
+  const uint8_t* edges;       // by tap, the pixels that see it where others see padding (TileEdge); null: all see all
   int64_t weightsSkipped;     // words of the other taps, from a block's last tap to the next block's first
   int64_t resultBlockStride;  // values between the result's blocks, and the residual's
   int64_t resultPixelStride;  // and between its pixels

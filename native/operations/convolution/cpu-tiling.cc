@@ -25,12 +25,17 @@ Tiling::Tiling(const Filter& filter, int64_t images, bool isPlain, int64_t chann
   isByWord_ = filter.group > 1 && !filter.hasWholeBlocks();
   groupWords_ = filter.group == 1 ? planes_ * pixel_ : filter.groupInputs() / channelsPerWord;
   placeColumns(padsRows);
+  placeTiles();
+  if (isPadded_ && leavesEdges()) {
+    isPadded_ = false;
+    left_ = 0;
+    paddedWidth_ = filter_.columns.size;
+  }
   if (isByWord_) form_ = isPlain ? TileForm::plain : TileForm::words;
   else if (pixelStride_ == pixel_) form_ = isPlain ? TileForm::plain : TileForm::blocked;
   else form_ = isPlain ? TileForm::plainStride2 : TileForm::blockedStride2;
   placeParts();
   placeTaps();
-  placeTiles();
 }
 
 void Tiling::placeColumns(bool padsRows) {
@@ -136,9 +141,41 @@ void Tiling::placeTiles() {
     const int64_t count = (columns_ - phase + phases - 1) / phases, tiles = ceiling(count, mostPixels_);
     for (int64_t i = 0; i < tiles; ++i) {
       const int64_t first = count * i / tiles;
-      tiles_.push_back({phase, first, static_cast<int>(count * (i + 1) / tiles - first)});
+      tiles_.push_back({phase, first, static_cast<int>(count * (i + 1) / tiles - first), {}});
     }
   }
+}
+
+bool Tiling::leavesEdges() {
+  const Axis& columns = filter_.columns;
+  const bool isFloat = channelsPerWord_ == 1, isBlocked = pixel_ == kLanes;
+  if (!isFloat || !isBlocked || isSplit_ || isByWord_) return false;
+  size_t rows = 0;
+  for (const auto& phase : filter_.rows.phases) rows = std::max(rows, phase.size());
+  std::vector<std::vector<uint8_t>> edges;
+  for (const Columns& tile : tiles_) {
+    std::vector<uint8_t> seen;
+    for (const Axis::Tap& tap : columns.phases[tile.phase]) {
+      const auto isInside = [&](int64_t i) {
+        const int64_t source = (tile.first + i) * columns.step + tap.shift;
+        return source >= 0 && source < columns.size;
+      };
+      int64_t first = 0, end = tile.count;
+      while (first < end && !isInside(first)) ++first;
+      while (end > first && !isInside(end - 1)) --end;
+      if (first == end) seen.push_back(kNoneSees);
+      else if (first == 0 && end == tile.count) seen.push_back(kAllSee);
+      else if (first == 1 && end == tile.count) seen.push_back(kAllButFirst);
+      else if (first == 0 && end == tile.count - 1) seen.push_back(kAllButLast);
+      else return false;
+    }
+    std::vector<uint8_t> all;
+    for (size_t row = 0; row < rows; ++row) all.insert(all.end(), seen.begin(), seen.end());
+    if (std::all_of(seen.begin(), seen.end(), [](uint8_t edge) { return edge == kAllSee; })) all.clear();
+    edges.push_back(std::move(all));
+  }
+  for (size_t i = 0; i < tiles_.size(); ++i) tiles_[i].edges = std::move(edges[i]);
+  return true;
 }
 
 void Tiling::pad(ThreadPool& pool, const void* from, void* to, uint8_t flip) const {

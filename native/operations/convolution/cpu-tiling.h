@@ -74,6 +74,9 @@ class Tiling {
     bool weightsStay;  // units that share weights follow each other; otherwise those that share the source
   };
   void placeColumns(bool padsRows);
+  // Leaves padding beside the plane to the tiles, those of float32, where each of their taps has one pixel there at most. False: it is
+  // copied.
+  bool leavesEdges();
   void placeTaps();
   void placeParts();
   void placeTiles();
@@ -121,6 +124,7 @@ class Tiling {
   struct Columns {
     int64_t phase, first;
     int count;
+    std::vector<uint8_t> edges;  // TileArguments::edges, for as many taps as there can be; empty: all pixels see all
   };
   std::vector<Columns> tiles_;  // of a row
 };
@@ -185,6 +189,7 @@ void Tiling::runUnit(const Split& split, int64_t unit, Function&& function) cons
         tile.taps.weightsSkipped = (allTaps - row.taps) * weightsPerTap();
         tile.result = plane + (i / tilesPerRow * columns_ + columns.first * phases + columns.phase) * kLanes;
         tile.pixels = columns.count;
+        tile.taps.edges = columns.edges.empty() ? nullptr : columns.edges.data();
         function(tile);
       }
     }

@@ -24,7 +24,8 @@ WeightsGradient::WeightsGradient(const TileKernels& kernels, const Filter& filte
       strips_(stripsOf(in[0], out[2], out[3])) {
   source_ = isPlain_ ? plainLayout(in) : blockedLayout(in);
   diff_ = blockedLayout(out);
-  int64_t width = in[3];
+  sample();
+  int64_t width = filter_.columns.size;
   if (isPlain_) {
     // Neighbouring columns of the kernel are the scalars of a tile: all see the same pixels, padding included.
     const auto& taps = filter_.columns.phases[0];
@@ -33,10 +34,38 @@ WeightsGradient::WeightsGradient(const TileKernels& kernels, const Filter& filte
     columns_.assign(taps.size(), {0, out[3]});
   }
   pitch_ = width * pixel_;
-  plane_ = in[2] * pitch_;
-  if (isPlain_) paddedFloats_ = images_ * sourcePlanes_ * plane_;
+  plane_ = filter_.rows.size * pitch_;
+  if (isPlain_ || isSampled()) copiedFloats_ = images_ * sourcePlanes_ * plane_;
   placeParts();
   placeSplit();
+}
+
+void WeightsGradient::sample() {
+  const auto isInside = [](const Axis& axis) {
+    const int64_t shift = axis.phases[0][0].shift;
+    return axis.phases[0].size() == 1 && shift >= 0 && (axis.result - 1) * axis.step + shift < axis.size;
+  };
+  Axis &rows = filter_.rows, &columns = filter_.columns;
+  if (isPlain_ || !isInside(rows) || !isInside(columns) || rows.step * columns.step == 1) return;
+  sampledRows_ = rows;
+  sampledColumns_ = columns;
+  for (Axis* axis : {&rows, &columns}) {
+    axis->size = axis->result;
+    axis->step = 1;
+    axis->phases[0][0].shift = 0;
+  }
+  rows_ = insideOf(rows);
+  columns_ = insideOf(columns);
+}
+
+void WeightsGradient::copySamples(ThreadPool& pool, const float* from, float* to) const {
+  const Axis &rows = sampledRows_, &columns = sampledColumns_;
+  pool.run(images_ * sourcePlanes_ * rows.result, ThreadPool::grain(pitch_ * 4), [&](int64_t unit) {
+    const int64_t row = unit / rows.result * rows.size + unit % rows.result * rows.step + rows.phases[0][0].shift;
+    const float* source = from + (row * columns.size + columns.phases[0][0].shift) * kLanes;
+    for (int64_t column = 0; column < columns.result; ++column)
+      std::copy_n(source + column * columns.step * kLanes, kLanes, to + (unit * columns.result + column) * kLanes);
+  });
 }
 
 // In the order of Tiling's parts, so that what they sum up lies as weights are packed.
@@ -193,10 +222,12 @@ void WeightsGradient::runUnit(int64_t unit, const float* source, const float* di
 void WeightsGradient::run(ThreadPool& pool, const float* source, const float* diff, float* scratch,
                           float* result) const {
   if (isPlain_) pad(pool, source, scratch);
-  float* parts = scratch + paddedFloats_;
+  if (isSampled()) copySamples(pool, source, scratch);
+  const float* read = copiedFloats_ > 0 ? scratch : source;
+  float* parts = scratch + copiedFloats_;
   float* sums = split_.sums > 1 ? parts : result;
   pool.run(split_.sums * split_.partParts * split_.planeParts, 1,
-           [&](int64_t unit) { runUnit(unit, isPlain_ ? scratch : source, diff, sums); });
+           [&](int64_t unit) { runUnit(unit, read, diff, sums); });
   if (split_.sums > 1) addInOrder(pool, parts, split_.sums, weightsFloats_, result);
 }
 

@@ -16,7 +16,7 @@ class WeightsGradient {
   const Layout& source() const { return source_; }
   const Layout& diff() const { return diff_; }
   const char* instructionSet() const { return kernels_->name; }
-  size_t scratchBytes() const { return sizeof(float) * static_cast<size_t>(paddedFloats_ + partFloats_); }
+  size_t scratchBytes() const { return sizeof(float) * static_cast<size_t>(copiedFloats_ + partFloats_); }
   // `result`: weights as DirectConvolution packs them, of as many floats.
   void run(ThreadPool& pool, const float* source, const float* diff, float* scratch, float* result) const;
 
@@ -40,6 +40,10 @@ class WeightsGradient {
   void placeParts();
   void placeRuns(size_t list);
   void placeSplit();
+  bool isSampled() const { return !sampledRows_.phases.empty(); }
+  // What is read lies side by side, so that a thread need not wait for each pixel.
+  void sample();
+  void copySamples(ThreadPool& pool, const float* from, float* to) const;
   void pad(ThreadPool& pool, const float* from, float* to) const;
   void runUnit(int64_t unit, const float* source, const float* diff, float* sums) const;
   void addStrip(const Strip& strip, const Part& part, const Run& run, const float* source, const float* diff,
@@ -53,7 +57,9 @@ class WeightsGradient {
   int64_t images_, sourcePlanes_, diffBlocks_;
   int64_t pixel_, pitch_, plane_, left_ = 0;  // floats of the source's pixel, row and plane; columns of padding
   int64_t planesPerPart_, groupInputs_;
-  int64_t weightsFloats_ = 0, paddedFloats_ = 0, partFloats_ = 0;
+  int64_t weightsFloats_ = 0, copiedFloats_ = 0, partFloats_ = 0;
+  Axis sampledRows_{},
+      sampledColumns_{};  // of the source, where of a pointwise convolution only every few pixels are read
   std::vector<Part> parts_;
   std::vector<std::vector<Run>> runs_;  // one list, or one for each place of a group's first channel in its block
   std::vector<Inside> rows_, columns_;  // by tap

@@ -51,39 +51,52 @@ RESNODE_VECTORISED void average(const float* x, int64_t width, const Range& rows
   for (int64_t i = 0; i < kLanes; ++i) y[i] = static_cast<float>(sum[i] / area);
 }
 
+// A pixel's channels, and as many integers of the same width, in the registers that there are.
+using Floats = float __attribute__((vector_size(kLanes * sizeof(float))));
+using Places = int32_t __attribute__((vector_size(kLanes * sizeof(int32_t))));
+using ShortPlaces = uint16_t __attribute__((vector_size(kLanes * sizeof(uint16_t))));
+
+template <class Value, class Vector>
+RESNODE_INLINE void load(const Value* values, Vector& vector) {
+  std::memcpy(&vector, values, sizeof vector);
+}
+
 // Places count through the whole window, padding included. Where nothing is greater than the least float, there is none.
 RESNODE_VECTORISED void maximumWithPlace(const float* x, int64_t width, const Window& window, float* y,
                                          uint16_t* where) {
-  float best[kLanes];
-  uint16_t place[kLanes];
-  for (float& each : best) each = -FLT_MAX;
-  for (uint16_t& each : place) each = kMostPlaces;
+  Floats best = Floats{} - FLT_MAX;
+  Places place = Places{} + static_cast<int32_t>(kMostPlaces);
   for (int64_t row = window.rows.first; row < window.rows.end; ++row) {
-    for (int64_t column = window.columns.first; column < window.columns.end; ++column) {
-      const float* pixel = x + (row * width + column) * kLanes;
-      const auto at = static_cast<uint16_t>((row - window.top) * window.kernelWidth + column - window.left);
-#pragma omp simd
-      for (int64_t i = 0; i < kLanes; ++i) {
-        const bool isGreater = pixel[i] > best[i];
-        best[i] = isGreater ? pixel[i] : best[i];
-        place[i] = isGreater ? at : place[i];
-      }
+    auto at = static_cast<int32_t>((row - window.top) * window.kernelWidth + window.columns.first - window.left);
+    for (int64_t column = window.columns.first; column < window.columns.end; ++column, ++at) {
+      Floats pixel;
+      load(x + (row * width + column) * kLanes, pixel);
+      const Places isGreater = pixel > best;
+      best = isGreater ? pixel : best;
+      place = isGreater ? Places{} + at : place;
     }
   }
-  for (int64_t i = 0; i < kLanes; ++i) {
-    y[i] = best[i];
-    where[i] = place[i];
-  }
+  const auto narrow = __builtin_convertvector(place, ShortPlaces);
+  std::memcpy(y, &best, sizeof best);
+  std::memcpy(where, &narrow, sizeof narrow);
 }
 
 RESNODE_VECTORISED void addToPlaces(const float* dy, const uint16_t* where, int64_t width, const Window& window,
                                     float* dx) {
+  Floats diff;
+  ShortPlaces narrow;
+  load(dy, diff);
+  load(where, narrow);
+  const Places place = __builtin_convertvector(narrow, Places);
   for (int64_t row = window.rows.first; row < window.rows.end; ++row) {
-    for (int64_t column = window.columns.first; column < window.columns.end; ++column) {
+    auto at = static_cast<int32_t>((row - window.top) * window.kernelWidth + window.columns.first - window.left);
+    for (int64_t column = window.columns.first; column < window.columns.end; ++column, ++at) {
       float* pixel = dx + (row * width + column) * kLanes;
-      const auto at = static_cast<uint16_t>((row - window.top) * window.kernelWidth + column - window.left);
-#pragma omp simd
-      for (int64_t i = 0; i < kLanes; ++i) pixel[i] += where[i] == at ? dy[i] : 0.f;
+      const Places isHere = place == at;
+      Floats sum;
+      load(pixel, sum);
+      sum += isHere ? diff : Floats{};
+      std::memcpy(pixel, &sum, sizeof sum);
     }
   }
 }
