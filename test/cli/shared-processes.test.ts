@@ -231,18 +231,24 @@ if (hasMpirun()) {
     assert.not.ok(existsSync(at('killed-result.json')));
   });
 
-  test('SIGTERM to one process stops all where progress is kept, and one process goes on to the whole result', async () => {
-    const mark = at('progress.json');
-    const words = ['evaluate', ...net(), '--images', at('middle.txt'), '--batch', '2', '--json'];
-    writeFileSync(at('middle.txt'), readFileSync(at('list.txt'), 'utf8').repeat(30));
-    const stopped = await inProcesses(2, signalled, ['SIGTERM', mark, ...words, '--resume', mark]);
-    assert.is(stopped.status, 130, stopped.stderr);
-    assert.match(stopped.stderr, /stopped at \d+ of 630 images; the same command goes on from there/);
-    const [whole, rest] = await Promise.all([alone(words), alone([...words, '--resume', mark])]);
-    assert.is(rest.status, 0, rest.stderr);
-    assert.equal(timeless(rest), timeless(whole));
-    assert.not.ok(existsSync(mark));
-  });
+  for (const [what, model, list] of [
+    ['one class an image', 'deploy.prototxt', 'list.txt'],
+    ['several labels an image', 'sigmoid.prototxt', 'labels.txt'],
+  ] as const)
+    test(`SIGTERM to one process stops all where progress is kept, and one process goes on to the whole result: ${what}`, async () => {
+      const mark = at('progress.json');
+      const words = ['evaluate', ...net(model), '--images', at('middle.txt'), '--batch', '2', '--json'];
+      writeFileSync(at('middle.txt'), readFileSync(at(list), 'utf8').repeat(20));
+      const stopped = await inProcesses(2, signalled, ['SIGTERM', mark, ...words, '--resume', mark]);
+      assert.is(stopped.status, 130, stopped.stderr);
+      assert.match(stopped.stderr, /stopped at \d+ of 420 images; the same command goes on from there/);
+      const { done } = JSON.parse(readFileSync(mark, 'utf8')) as { done: number };
+      assert.ok(done > 0 && done < 420 && done % 2 === 0, `${done}`);
+      const [whole, rest] = await Promise.all([alone(words), alone([...words, '--resume', mark])]);
+      assert.is(rest.status, 0, rest.stderr);
+      assert.equal(timeless(rest), timeless(whole));
+      assert.not.ok(existsSync(mark));
+    });
 
   test("a command that is one process's work refuses several, and says so once", async () => {
     const { status, stderr } = await inProcesses(2, main, ['view', at('deploy.prototxt')]);

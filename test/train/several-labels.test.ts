@@ -202,11 +202,17 @@ test('finetune, evaluate, classify and openClassifier tell each class by itself'
   assert.match(readFileSync(join(out, 'training/val.txt'), 'utf8'), /^picture \d+ 1\.png [01] [01] [01]$/m);
   assert.match(readFileSync(join(out, 'report.html'), 'utf8'), /dark centre/);
 
-  const evaluated = resnode('evaluate', '--model', out, '--images', vectors, '--json');
+  const page = join(folder, 'evaluation.html');
+  const evaluated = resnode('evaluate', '--model', out, '--images', vectors, '--json', '--report', page);
   assert.is(evaluated.status, 0, evaluated.stderr);
   const result = JSON.parse(evaluated.stdout);
   assert.equal([result.format, result.images, result.classes.length], ['resnode-labels-evaluation/1', 48, 3]);
   assert.ok(result.meanAuc > 0.85, `${result.meanAuc}`);
+  const report = readFileSync(page, 'utf8');
+  for (const text of ['subset accuracy', 'AUC (95% interval)', 'dark centre', 'ROC', 'Precision and recall'])
+    assert.ok(report.includes(text), text);
+  const wrong = result.hammingLoss * 48 * 3;
+  assert.is(report.match(/<img src="data:image\/jpeg/g)?.length ?? 0, Math.min(12, Math.round(wrong)));
   await using device = await openDevice('cpu', { threads: 1 });
   await using model = await device.load({ ...{ model: out }, batch: 8 });
   const preprocess = loadPreprocess(join(out, 'preprocess.json'));
@@ -244,7 +250,7 @@ test('what does not fit several labels is refused with why, and nothing is writt
     assert.match((error as Error).message, expected);
   }
   for (const [words, expected] of [
-    [['--model', out, '--report', 'x.html'], /--report/],
+    [['--model', out, '--multi-scale', '300'], /none where images have several labels for --multi-scale/],
     [
       ['--model', net.model, '--weights', net.weights, '--mean', 'none'],
       /3 labels, of which this takes one; several are for nets that end in Sigmoid/,

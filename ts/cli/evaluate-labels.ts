@@ -5,7 +5,8 @@ import { readLabelList } from '../data/label-list.ts';
 import type { Device } from '../device/device.ts';
 import type { Model } from '../device/model.ts';
 import type { SkippedImage } from '../images/evaluate/evaluate-images.ts';
-import { evaluationRecipe } from '../images/evaluate/recipe.ts';
+import { openProgressFile } from '../images/evaluate/progress-file.ts';
+import { evaluationRecipe, fileHash } from '../images/evaluate/recipe.ts';
 import {
   type EvaluatedLabels,
   evaluateLabels,
@@ -14,7 +15,10 @@ import {
 } from '../images/evaluate/several-labels.ts';
 import { imageInput } from '../images/features/image-input.ts';
 import { readLabels } from '../images/labels.ts';
+import { decodingOf, type Preprocess } from '../images/preprocess.ts';
+import { writeLabelsReport } from '../train/evaluation-report.ts';
 import type { EvaluateFlags, Job } from './evaluation-job.ts';
+import { interruptible } from './interruptible.ts';
 import { precisionOf } from './options.ts';
 import { labelLines } from './print-evaluation.ts';
 import { Progress, type ProgressFlags } from './progress.ts';
@@ -22,6 +26,8 @@ import { isFirst, placeOf, type Share } from './share.ts';
 
 export interface LabelsFlags extends EvaluateFlags, ProgressFlags {
   out?: string;
+  resume?: string;
+  report?: string;
   specificity?: number[];
   json?: boolean;
 }
@@ -29,8 +35,6 @@ export interface LabelsFlags extends EvaluateFlags, ProgressFlags {
 /** Flags of evaluate that are for nets of one class an image. */
 const OTHERS = {
   replay: '--replay',
-  resume: '--resume',
-  report: '--report',
   multiScale: '--multi-scale',
 } as const;
 
@@ -40,14 +44,33 @@ interface Loaded {
   readonly model: Model;
   readonly classes: number;
   readonly share: Share;
+  /** The net's. */
+  readonly title: string;
 }
 
-/** @throws ArgumentError for flags that are not for it; what `evaluateLabels` throws */
-export async function evaluateLabelList(
-  job: Job,
-  flags: LabelsFlags,
-  { device, model, classes, share }: Loaded,
-): Promise<void> {
+interface Opening {
+  readonly preprocess: Preprocess;
+  readonly batch: number;
+  readonly classes: number;
+  readonly device: Device;
+}
+
+/** What the first process alone knows: the list, what the result is of, and how far an earlier run had come. */
+async function open(job: Job, { resume }: LabelsFlags, { preprocess, batch, classes, device }: Opening) {
+  const { model, weights, crops, source } = job;
+  const { images } = readLabelList(source.images, { classes });
+  const recipe = await evaluationRecipe({
+    ...{ model, weights, preprocess, crops, batch, device },
+    ...precisionOf(job),
+  });
+  const { sha256 } = await fileHash(source.images);
+  const identity = { recipe, source: { ...source, sha256 } };
+  const kept = resume === undefined ? null : openProgressFile<LabelsOutcome>(resume, identity);
+  return { images: images.slice(0, source.limit ?? undefined), identity, kept };
+}
+
+/** @throws ArgumentError for flags that are not for it */
+export function checkLabelsFlags(flags: LabelsFlags): void {
   for (const [name, flag] of Object.entries(OTHERS))
     if ((flags as unknown as Record<string, unknown>)[name] !== undefined)
       throw new ArgumentError(
@@ -55,52 +78,66 @@ export async function evaluateLabelList(
         'none where images have several labels',
         (flags as unknown as Record<string, unknown>)[name],
       );
+}
+
+/** @throws what `evaluateLabels` throws */
+export async function evaluateLabelList(
+  job: Job,
+  flags: LabelsFlags,
+  { device, model, classes, share, title }: Loaded,
+): Promise<void> {
   const { source, crops } = job;
   const labels = source.labels === null ? null : readLabels(source.labels, classes);
   const name = (label: number) => labels?.[label] ?? `class ${label}`;
   const preprocess = job.preprocess(imageInput(model).size);
   const batch = job.batch ?? (crops === 10 ? 1 : 8);
-  const { own, total } = await share.deal(batch, async () =>
-    readLabelList(source.images, { classes }).images.slice(0, source.limit ?? undefined),
-  );
-  const progress = new Progress('images', total, flags);
-  const outcomes: LabelsOutcome[] = [];
-  const skipped: SkippedImage[] = [];
-  await share.collect<EvaluatedLabels>(
-    Math.ceil(total / batch),
-    async (put, signal) => {
-      let [judged, broken] = [0, 0];
-      await evaluateLabels(model, own, {
-        ...{ preprocess, crops, batch, signal, skipBroken: true },
-        ...job.limits,
-        onProgress: (_, soFar) => {
-          const found = soFar.outcomes
-            .slice(judged)
-            .map((each) => ({ ...each, sample: placeOf(each.sample!, batch, share) }));
-          put({ outcomes: found, skipped: soFar.skipped.slice(broken) });
-          [judged, broken] = [soFar.outcomes.length, soFar.skipped.length];
-        },
-      });
-    },
-    (part) => {
-      outcomes.push(...part.outcomes);
-      skipped.push(...part.skipped);
-      progress.update(outcomes.length + skipped.length);
-    },
+  const opened = isFirst(share) ? await open(job, flags, { preprocess, batch, classes, device }) : null;
+  const kept = opened?.kept ?? null;
+  const first = kept?.resume?.done ?? 0;
+  const { own, total } = await share.deal(batch, async () => opened!.images.slice(first));
+  const progress = new Progress('images', first + total, flags, first);
+  const outcomes: LabelsOutcome[] = [...(kept?.resume?.outcomes ?? [])];
+  const skipped: SkippedImage[] = [...(kept?.resume?.skipped ?? [])];
+  const work = async (put: (part: EvaluatedLabels) => void, signal: AbortSignal) => {
+    let [judged, broken] = [0, 0];
+    await evaluateLabels(model, own, {
+      ...{ preprocess, crops, batch, signal, skipBroken: true },
+      ...job.limits,
+      onProgress: (_, soFar) => {
+        const found = soFar.outcomes
+          .slice(judged)
+          .map((each) => ({ ...each, sample: first + placeOf(each.sample!, batch, share) }));
+        put({ outcomes: found, skipped: soFar.skipped.slice(broken) });
+        [judged, broken] = [soFar.outcomes.length, soFar.skipped.length];
+      },
+    });
+  };
+  const take = (part: EvaluatedLabels) => {
+    outcomes.push(...part.outcomes);
+    skipped.push(...part.skipped);
+    const done = outcomes.length + skipped.length;
+    kept?.update({ done, outcomes, skipped });
+    progress.update(done);
+  };
+  const isWhole = await interruptible(flags.resume !== undefined, kept, first + total, (signal) =>
+    share.collect(Math.ceil(total / batch), work, take, signal),
   );
   progress.end();
-  if (!isFirst(share)) return;
+  if (!isWhole || opened === null) return;
+  const { images, identity } = opened;
   for (const { reason } of skipped) console.error(`resnode: left out: ${reason}`);
   if (skipped.length > 0 && !source.skipBroken) process.exitCode = 1;
-  if (skipped.length === total)
+  if (skipped.length === images.length)
     throw new ImageError('image/none-left', undefined, 'no image is left; see above');
   const { specificity: specificities } = flags;
   const summary = summariseLabels(outcomes, specificities === undefined ? {} : { specificities });
-  const recipe = await evaluationRecipe({
-    ...{ model: job.model, weights: job.weights, preprocess, crops, batch, device },
-    ...precisionOf(job),
-  });
-  const result = { format: 'resnode-labels-evaluation/1', ...summary, skipped, labels, source, recipe };
+  if (flags.report !== undefined)
+    await writeLabelsReport(flags.report, title, {
+      ...{ summary, outcomes, images, decoding: decodingOf(preprocess, job.limits) },
+      classes: Array.from({ length: classes }, (_, label) => name(label)),
+    });
+  kept?.remove();
+  const result = { format: 'resnode-labels-evaluation/1', ...summary, skipped, labels, ...identity };
   if (flags.out !== undefined) writeFileAtomically(flags.out, [`${JSON.stringify(result, null, 2)}\n`]);
   if (flags.json) console.log(JSON.stringify(result));
   else console.log([`${outcomes.length} images`, ...labelLines(summary, name)].join('\n'));

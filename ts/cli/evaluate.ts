@@ -34,11 +34,12 @@ import { readLabels } from '../images/labels.ts';
 import { decodingOf } from '../images/preprocess.ts';
 import { writeEvaluationReport } from '../train/evaluation-report.ts';
 import { checkReportFile } from '../train/report.ts';
-import { evaluateLabelList } from './evaluate-labels.ts';
+import { checkLabelsFlags, evaluateLabelList } from './evaluate-labels.ts';
 import { checkTaskFlags, evaluateTask, type TaskFlags, taskOptions } from './evaluate-task.ts';
 import { type EvaluateFlags, type Job, jobOf, replayJob } from './evaluation-job.ts';
 import { flag, own } from './flag.ts';
 import { sayIgnored } from './image-files.ts';
+import { interruptible } from './interruptible.ts';
 import {
   anyPrecisionOption,
   deviceOptions,
@@ -48,7 +49,6 @@ import {
   precisionOf,
   readFilteredNet,
 } from './options.ts';
-import { OtherFailed } from './other-failed.ts';
 import { PREPROCESS_ATTRIBUTES, preprocessOptions } from './preprocess-options.ts';
 import { printComparison, printEvaluation } from './print-evaluation.ts';
 import { type ProcessFlags, processOptions } from './processes.ts';
@@ -165,6 +165,8 @@ async function run(
 ): Promise<EvaluationResult | null> {
   const { model, weights, crops, scales, batch = defaultBatch(crops), source } = job;
   const net = readFilteredNet(model);
+  const hasSeveralLabels = isIndependent(net) && isFile(source.images);
+  if (hasSeveralLabels) checkLabelsFlags(flags);
   await using device = await openFlagged(job, share.communicator);
   await using loaded = await share.inTurn(() =>
     device.load({
@@ -179,8 +181,9 @@ async function run(
     }),
   );
   const classes = elementCount(Object.values(loaded.outputs).at(-1)!.slice(1));
-  if (isIndependent(net) && isFile(source.images)) {
-    await evaluateLabelList(job, flags, { device, model: loaded, classes, share });
+  if (hasSeveralLabels) {
+    const title = net.name ?? basename(model);
+    await evaluateLabelList(job, flags, { device, model: loaded, classes, share, title });
     return null;
   }
   const labels = source.labels === null ? undefined : readLabels(source.labels, classes);
@@ -312,41 +315,5 @@ class SharedSamples implements Disposable {
 
   [Symbol.dispose](): void {
     this.#whole?.close();
-  }
-}
-
-/**
- * Where progress is kept, SIGINT and SIGTERM to any process end the work in order; whatever ends it, the file is written.
- * @param kept Of the first process.
- * @returns false: it was interrupted
- */
-async function interruptible(
-  isKept: boolean,
-  kept: ProgressFile | null,
-  images: number,
-  work: (signal?: AbortSignal) => Promise<void>,
-): Promise<boolean> {
-  if (!isKept) {
-    await work();
-    return true;
-  }
-  const controller = new AbortController();
-  const stop = () => controller.abort();
-  const signals = ['SIGINT', 'SIGTERM'] as const;
-  for (const signal of signals) process.once(signal, stop);
-  try {
-    await work(controller.signal);
-    return true;
-  } catch (error) {
-    const isStopped = controller.signal.aborted || (error instanceof OtherFailed && error.isStopped);
-    if (!isStopped || kept === null) throw error;
-    process.exitCode = 130;
-    console.error(
-      `resnode: stopped at ${kept.done} of ${images} images; the same command goes on from there`,
-    );
-    return false;
-  } finally {
-    kept?.save();
-    for (const signal of signals) process.off(signal, stop);
   }
 }

@@ -3,6 +3,8 @@ import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { chartsScript, chartsStyle } from '../pages/chart.ts';
 import { escapeHtml, htmlPage } from '../pages/html.ts';
 import { type EvaluatedImages, evaluationSections } from './evaluation-section.ts';
+import { type EvaluatedLabelImages, labelsSections } from './labels-section.ts';
+import type { ReportSection } from './report-data.ts';
 import { REPORT_STYLE, sectionHtml } from './report-sections.ts';
 
 /** @throws ResnodeError `file/write`; ImageError where a picture of a miss can no longer be read */
@@ -11,13 +13,28 @@ export async function writeEvaluationReport(
   title: string,
   evaluated: EvaluatedImages,
 ): Promise<void> {
-  const sections = await evaluationSections('What was found', evaluated);
+  const { images } = evaluated.summary;
+  writeReport(file, title, images, await evaluationSections(TITLE, evaluated));
+}
+
+/** The same where images have several labels. @throws as that */
+export async function writeLabelsReport(
+  file: string,
+  title: string,
+  evaluated: EvaluatedLabelImages,
+): Promise<void> {
+  writeReport(file, title, evaluated.summary.images, await labelsSections(TITLE, evaluated));
+}
+
+const TITLE = 'What was found';
+
+function writeReport(file: string, title: string, images: number, sections: readonly ReportSection[]): void {
   const page = htmlPage({
     title: `${title}: evaluation`,
     style: `${chartsStyle()}${REPORT_STYLE}`,
     script: chartsScript(),
     body: `<h1>${escapeHtml(title)}</h1>
-<p class="lead">${evaluated.summary.images.toLocaleString('en')} images with known classes.</p>
+<p class="lead">${images.toLocaleString('en')} images with known classes.</p>
 <main>
 ${sections.map(sectionHtml).join('')}</main>`,
   });

@@ -56,8 +56,7 @@ function classSection({ balance }: OutcomeSummary, name: (label: number) => stri
     scores === null ? [] : [{ ...each, scores }],
   );
   // Of two classes one curve is the other's mirror image.
-  const count = scored.length === 2 ? 1 : MOST_CURVES;
-  const drawn = [...scored].sort((a, b) => a.images - b.images || a.label - b.label).slice(0, count);
+  const charts = curvesOf(scored, name, scored.length === 2 ? 1 : MOST_CURVES);
   return {
     title: 'Class by class',
     rows: [],
@@ -73,11 +72,23 @@ function classSection({ balance }: OutcomeSummary, name: (label: number) => stri
         each.scores?.averagePrecision.toFixed(3) ?? '–',
       ]),
     },
-    charts: drawn.length === 0 ? [] : [rocChart(drawn, name), precisionRecallChart(drawn, name)],
+    charts,
   };
 }
 
-type Scored = ClassFigures & { readonly scores: NonNullable<ClassFigures['scores']> };
+type Scored = Pick<ClassFigures, 'label' | 'images'> & {
+  readonly scores: NonNullable<ClassFigures['scores']>;
+};
+
+/** ROC and precision over recall, of the rarest classes. */
+export function curvesOf(
+  classes: readonly Scored[],
+  name: (label: number) => string,
+  most = MOST_CURVES,
+): Chart[] {
+  const drawn = [...classes].sort((a, b) => a.images - b.images || a.label - b.label).slice(0, most);
+  return drawn.length === 0 ? [] : [rocChart(drawn, name), precisionRecallChart(drawn, name)];
+}
 
 const share = (label: string) => ({ label, percent: true, zero: true, reach: 1 });
 

@@ -32,10 +32,8 @@ import { evaluateImages } from '../images/evaluate/evaluate-images.ts';
 import {
   type EvaluateLabelsOptions,
   evaluateLabels,
-  LABELS_HEAD,
   type LabelsSummary,
   labelFacts,
-  labelRows,
   summariseLabels,
 } from '../images/evaluate/several-labels.ts';
 import { type OutcomeSummary, summariseOutcomes } from '../images/evaluate/statistics.ts';
@@ -46,6 +44,7 @@ import { evaluationSections } from './evaluation-section.ts';
 import type { DoneEvent, SolverEvent } from './events.ts';
 import { type FinetuneFiles, type Recipe, writeFinetuneFiles } from './finetune-files.ts';
 import { readInitialWeights } from './initial-weights.ts';
+import { labelsSections } from './labels-section.ts';
 import { formatDuration } from './pace.ts';
 import { openReport, type Report } from './report.ts';
 import type { ReportSection } from './report-data.ts';
@@ -378,18 +377,13 @@ async function judgeLabels(options: FinetuneOptions, files: FinetuneFiles, split
     evaluateLabels(model, samples, how),
   );
   const summary = summariseLabels(outcomes);
-  const rows = labelRows(summary, (label) => split.classes[label]!);
+  const { classes } = split;
+  const decoding = decodingOf(files.preprocess, limitsOf(options));
   return {
     evaluated: { type: 'evaluatedLabels', summary, imagesPerSecond },
     facts: labelFacts(summary),
-    sections: async (costs) => [
-      {
-        title: JUDGED,
-        leads: true,
-        rows: [...labelFacts(summary), ...costs],
-        table: { head: LABELS_HEAD, rows },
-      },
-    ],
+    sections: (costs) =>
+      labelsSections(JUDGED, { summary, outcomes, images: samples, classes, decoding }, costs),
   };
 }
 

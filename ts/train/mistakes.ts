@@ -17,39 +17,56 @@ export function confusionMatrix(outcomes: readonly Outcome[], labels: readonly s
   return { labels, counts };
 }
 
-/**
- * Wrong answers as thumbnails: those of rare classes first, of each class the surest, in turn, so that what was missed
- * of a rare one is seen beside the many of a frequent one.
- * @param outcomes Of `images`, by their `sample`.
- */
-export async function missesOf(
+/** Wrong answers as thumbnails. @param outcomes Of `images`, by their `sample`. */
+export function missesOf(
   outcomes: readonly Outcome[],
   images: readonly (Sample | LazySample)[],
   labels: readonly string[],
   decoding: DecodeOptions,
 ): Promise<ReportPicture[]> {
-  const wrong = outcomes
-    .flatMap((outcome) => (outcome.rank > 0 ? [{ ...outcome, image: images[outcome.sample!]! }] : []))
-    .sort((a, b) => b.confidence - a.confidence);
+  const name = (label: number) => labels[label] ?? `class ${label}`;
+  const misses = outcomes.flatMap(({ label, predicted, confidence, rank, sample }): Miss[] => {
+    const caption = `${name(label)} taken for ${name(predicted)}, ${(100 * confidence).toFixed(0)}%`;
+    return rank === 0 ? [] : [{ image: images[sample!]!, label, sureness: confidence, caption }];
+  });
   const sizes = new Map<number, number>();
   for (const { label } of outcomes) sizes.set(label, (sizes.get(label) ?? 0) + 1);
-  const queues = groupBy(wrong, ({ label }) => label).sort(
-    ([a], [b]) => sizes.get(a!.label)! - sizes.get(b!.label)! || a!.label - b!.label,
+  return picturesOf(misses, sizes, decoding);
+}
+
+/** A wrong answer. */
+export interface Miss {
+  readonly image: Pick<Sample, 'image'> | LazySample;
+  /** The class that it is told with. */
+  readonly label: number;
+  readonly sureness: number;
+  readonly caption: string;
+}
+
+/**
+ * Misses of rare classes first, of each class the surest, in turn, so that what was missed of a rare one is seen beside the
+ * many of a frequent one.
+ * @param sizes Images of each class.
+ */
+export async function picturesOf(
+  misses: readonly Miss[],
+  sizes: ReadonlyMap<number, number>,
+  decoding: DecodeOptions,
+): Promise<ReportPicture[]> {
+  const surest = [...misses].sort((a, b) => b.sureness - a.sureness);
+  const queues = groupBy(surest, ({ label }) => label).sort(
+    ([a], [b]) => (sizes.get(a!.label) ?? 0) - (sizes.get(b!.label) ?? 0) || a!.label - b!.label,
   );
-  const shown = [];
-  for (let turn = 0; shown.length < Math.min(MOST_PICTURES, wrong.length); turn++)
+  const shown: Miss[] = [];
+  for (let turn = 0; shown.length < Math.min(MOST_PICTURES, misses.length); turn++)
     shown.push(...queues.flatMap((queue) => queue.slice(turn, turn + 1)));
-  const name = (label: number) => labels[label] ?? `class ${label}`;
   const pictures: ReportPicture[] = [];
-  for (const { image, label, predicted, confidence } of shown.slice(0, MOST_PICTURES))
-    pictures.push({
-      jpeg: await thumbnail(image, decoding),
-      caption: `${name(label)} taken for ${name(predicted)}, ${(100 * confidence).toFixed(0)}%`,
-    });
+  for (const { image, caption } of shown.slice(0, MOST_PICTURES))
+    pictures.push({ jpeg: await thumbnail(image, decoding), caption });
   return pictures;
 }
 
-async function thumbnail(sample: Sample | LazySample, decoding: DecodeOptions): Promise<string> {
+async function thumbnail(sample: Miss['image'], decoding: DecodeOptions): Promise<string> {
   const { default: sharp } = await import('sharp');
   const { image } = typeof sample === 'function' ? await sample() : sample;
   const { data, width, height, channels } =

@@ -5,18 +5,25 @@ import { anything, number, path, record } from '../../base/kinds.ts';
 import { optional, required, signature } from '../../base/options.ts';
 import { writeFileAtomically } from '../../caffe/atomic-file.ts';
 import { readJsonFile } from '../../caffe/json.ts';
-import type { Progress } from './evaluate-images.ts';
+import type { Progress as ImagesProgress, SkippedImage } from './evaluate-images.ts';
+import type { Outcome } from './outcome.ts';
 import { differences } from './result.ts';
 
 const FORMAT = 'resnode-evaluation-progress/1';
 
-export interface ProgressFile {
+/** An evaluation that has come half-way, whatever it finds of an image. */
+interface Progress<Found> extends Omit<ImagesProgress, 'outcomes' | 'skipped'> {
+  readonly outcomes: readonly Found[];
+  readonly skipped: readonly SkippedImage[];
+}
+
+export interface ProgressFile<Found = Outcome> {
   /** What the file had, or null: a new beginning. */
-  readonly resume: Progress | null;
+  readonly resume: Progress<Found> | null;
   /** Samples that are over by now. */
   readonly done: number;
   /** Remembers; writes the first time, and when the last time is some seconds ago. */
-  update(progress: Progress): void;
+  update(progress: Progress<Found>): void;
   /** Writes what was not written yet. */
   save(): void;
   /** The evaluation is complete: the file goes. */
@@ -34,10 +41,14 @@ const OPEN_PROGRESS_FILE = signature('openProgressFile', {
  * @param seconds Between two writings. Default 2: each writes all outcomes, 3.5 MB for 50,000 images.
  * @throws ArgumentError where the file is of another evaluation, naming the first difference, or no such file
  */
-export function openProgressFile(path: string, identity: object, seconds = 2): ProgressFile {
+export function openProgressFile<Found = Outcome>(
+  path: string,
+  identity: object,
+  seconds = 2,
+): ProgressFile<Found> {
   OPEN_PROGRESS_FILE.check(path, identity, seconds);
-  const resume = existsSync(path) ? readProgress(path, identity) : null;
-  let latest: Progress | null = null;
+  const resume = existsSync(path) ? readProgress<Found>(path, identity) : null;
+  let latest: Progress<Found> | null = null;
   let done = resume?.done ?? 0;
   let written = Number.NEGATIVE_INFINITY;
   const save = () => {
@@ -61,10 +72,10 @@ export function openProgressFile(path: string, identity: object, seconds = 2): P
   };
 }
 
-function readProgress(path: string, identity: object): Progress {
+function readProgress<Found>(path: string, identity: object): Progress<Found> {
   const misfit = (found: string) =>
     new ArgumentError('resume', 'the progress of this very evaluation, or no file yet', path, found);
-  const json = readJsonFile(path, 'evaluation progress', misfit) as Partial<Progress> & {
+  const json = readJsonFile(path, 'evaluation progress', misfit) as Partial<Progress<Found>> & {
     format?: unknown;
     identity?: object;
   };

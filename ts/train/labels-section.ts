@@ -1,0 +1,65 @@
+/** What an evaluation of images with several labels found, as the part of a report that leads it. */
+import type { DecodeOptions } from '../images/decode.ts';
+import type { Fact } from '../images/evaluate/balance-text.ts';
+import {
+  LABELS_HEAD,
+  type LabelsOutcome,
+  type LabelsSample,
+  type LabelsSummary,
+  labelFacts,
+  labelRows,
+} from '../images/evaluate/several-labels.ts';
+import { curvesOf } from './evaluation-section.ts';
+import { type Miss, picturesOf } from './mistakes.ts';
+import type { ReportSection } from './report-data.ts';
+
+export interface EvaluatedLabelImages {
+  readonly summary: LabelsSummary;
+  readonly outcomes: readonly LabelsOutcome[];
+  /** By the outcomes' `sample`. */
+  readonly images: readonly LabelsSample[];
+  /** Name of each class. */
+  readonly classes: readonly string[];
+  /** How the files among them are decoded. */
+  readonly decoding: DecodeOptions;
+}
+
+/** @param facts Rows below its own. */
+export async function labelsSections(
+  title: string,
+  { summary, outcomes, images, classes, decoding }: EvaluatedLabelImages,
+  facts: readonly Fact[] = [],
+): Promise<ReportSection[]> {
+  const name = (label: number) => classes[label] ?? `class ${label}`;
+  const sizes = new Map(summary.classes.map((each) => [each.label, each.images]));
+  const misses = outcomes.flatMap((outcome) => missesIn(outcome, images[outcome.sample!]!, summary, name));
+  const pictures = await picturesOf(misses, sizes, decoding);
+  const scored = summary.classes.flatMap(({ label, images, scores }) =>
+    scores === null ? [] : [{ label, images, scores }],
+  );
+  return [
+    {
+      title,
+      leads: true,
+      rows: [...labelFacts(summary), ...facts],
+      table: { head: LABELS_HEAD, rows: labelRows(summary, name) },
+    },
+    ...(pictures.length === 0 ? [] : [{ title: 'The surest mistakes', leads: true, rows: [], pictures }]),
+    { title: 'Class by class', rows: [], charts: curvesOf(scored, name) },
+  ];
+}
+
+/** Each class that an image has and that was not told, or the reverse. */
+function missesIn(
+  { labels, scores }: LabelsOutcome,
+  image: LabelsSample,
+  { threshold }: LabelsSummary,
+  name: (label: number) => string,
+): Miss[] {
+  return scores.flatMap((score, label): Miss[] => {
+    const [has, told] = [labels.includes(label), score >= threshold];
+    if (has === told) return [];
+    const caption = `${name(label)} ${has ? 'missed' : 'told, and it is not'}, ${(100 * score).toFixed(0)}%`;
+    return [{ image, label, sureness: has ? 1 - score : score, caption }];
+  });
+}
