@@ -83,6 +83,7 @@ export {
 } from '../images/evaluate/roc.ts';
 export { readSamples, type Samples, type SamplesOptions } from '../images/evaluate/samples.ts';
 export {
+  type EvaluatedLabels,
   type EvaluateLabelsOptions,
   evaluateLabels,
   type LabelFigures,

@@ -42,7 +42,7 @@ export {
   saveHdf5SolverState,
   saveSolverState,
 } from '../caffe/solver-state.ts';
-export { Communicator, openCommunicator } from '../device/communicator.ts';
+export { Communicator, openCommunicator, type ReceiveOptions } from '../device/communicator.ts';
 export { type NetBetweenOptions, netBetween } from '../graph/net-between.ts';
 export type { TunedPreprocess } from '../images/preprocess.ts';
 export type { Axis, Chart, ChartPoint, Series } from '../pages/chart.ts';
