@@ -34,7 +34,9 @@ export function randomWeights(graph: Graph): WeightsFile {
         const isFilter = shape.length > 1 && count > shape[0]! && !/BN|BatchNorm/.test(types.get(name)!);
         const spread = isFilter ? Math.sqrt(3 / (count / shape[0]!)) : 0.1;
         const isFactor = types.get(name) === 'BatchNorm' && index === 2;
-        const middle = isFilter || (index % 2 === 1 && types.get(name) !== 'BatchNorm') ? 0 : 1;
+        // BatchNorm's second blob, and the fourth of PSPNet's BN.
+        const isVariance = index === ({ BatchNorm: 1, BN: 3 } as Record<string, number>)[types.get(name)!];
+        const middle = isFilter || (index % 2 === 1 && !isVariance) ? 0 : 1;
         const isMean = types.get(name) === 'BatchNorm' && index === 0;
         return blobFromFloats(
           [...shape],
