@@ -241,6 +241,7 @@ test('parameters that no correlation has are refused at their place, with what t
       /single_direction must be −1 \(left\), 0 \(both\) or 1 \(right\), found 2/,
     ],
     [netOf({ ...pair, most: 40 }), /max_displacement 40 and kernel_size 1 do not fit.*larger pad/],
+    [netOf({ ...pair, most: 3000, pad: 3000 }), /makes more than 4096 displacements/],
     [netOf({ ...pair, pad: 2_000_000_000, most: 2 }), /limit of 2\^31 − 1 values/],
     [netOf(pair).replace('dim: 8', 'dim: 7'), /all bottoms must have one shape/],
   ];
