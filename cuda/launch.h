@@ -19,7 +19,7 @@
 #define RESNODE_SHARED(type, name, extents) __shared__ type name extents
 #define RESNODE_DYNAMIC_SHARED(type, name)                      \
   extern __shared__ __align__(16) unsigned char name##_bytes[]; \
-  (type) * (name) = reinterpret_cast<type*>(name##_bytes)
+  auto* name = reinterpret_cast<type*>(name##_bytes)
 
 #endif
 
