@@ -52,12 +52,6 @@ export function packedApp(): PackedApp {
   const bin = (name: string) => join(repositoryFolder, 'node_modules', name);
   const build = join(repositoryFolder, 'scripts/build-dist.mjs');
   execFileSync(process.execPath, [build, join(stage, 'dist')], { stdio: 'inherit' });
-  const release = join(repositoryFolder, 'build/Release');
-  const prebuilds = join(stage, 'prebuilds/linux-x64');
-  mkdirSync(prebuilds, { recursive: true });
-  copyFileSync(join(release, 'resnode.node'), join(prebuilds, 'resnode.glibc.node'));
-  for (const name of ['libresnode_cpu.so', 'libresnode_cuda.so'])
-    if (existsSync(join(release, name))) copyFileSync(join(release, name), join(prebuilds, name));
   execFileSync('npm', ['pack', '--ignore-scripts', '--loglevel=error'], { cwd: stage, stdio: 'ignore' });
   const tarball = readdirSync(stage).find((name) => name.endsWith('.tgz'))!;
   const modules = join(folder, 'app/node_modules');
@@ -65,6 +59,13 @@ export function packedApp(): PackedApp {
   mkdirSync(target, { recursive: true });
   execFileSync('tar', ['-xzf', join(stage, tarball), '-C', target, '--strip-components=1']);
   rmSync(stage, { recursive: true });
+  // Laid beside it, not packed: compressing libraries of tens of megabytes takes longer than most tests.
+  const release = join(repositoryFolder, 'build/Release');
+  const prebuilds = join(target, 'prebuilds/linux-x64');
+  mkdirSync(prebuilds, { recursive: true });
+  copyFileSync(join(release, 'resnode.node'), join(prebuilds, 'resnode.glibc.node'));
+  for (const name of ['libresnode_cpu.so', 'libresnode_cuda.so'])
+    if (existsSync(join(release, name))) copyFileSync(join(release, name), join(prebuilds, name));
   // Its dependencies, as npm would lay them beside it; those of the tests stay away.
   for (const name of runtimeModules()) {
     mkdirSync(dirname(join(modules, name)), { recursive: true });

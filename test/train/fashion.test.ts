@@ -11,12 +11,14 @@ import { lintFile } from '../../ts/tools/lint/lint.ts';
 const source = findFashion();
 if (source !== null) {
   const folder = mkdtempSync(join(tmpdir(), 'resnode-fashion-'));
-  test('ResNet-20 learns Fashion-MNIST: over 80% of test images after three epochs of a fifth of the images', async () => {
+  test('ResNet-8 learns Fashion-MNIST: over 80% of test images after three epochs of a fifth of the images', async () => {
     using device = await openDevice('cpu');
     const begin = performance.now();
     const accuracies: number[] = [];
     const accuracy = await trainFashion(source, {
       ...SHORT,
+      architecture: 'resnet-8',
+      batch: 64,
       device,
       out: join(folder, 'run'),
       data: join(folder, 'data'),
