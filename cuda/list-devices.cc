@@ -1,9 +1,8 @@
 #include "cuda/list-devices.h"
 
-#include <dlfcn.h>
-
 #include "cuda/cudnn/library.h"
 #include "cuda/device.h"
+#include "native/core/shared-library.h"
 
 namespace resnode::cuda {
 namespace {
@@ -13,8 +12,6 @@ namespace {
 class Nvml {
  public:
   Nvml() {
-    library_ = dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL);
-    if (!library_) return;
     load(initialise_, "nvmlInit_v2");
     load(shutdown_, "nvmlShutdown");
     load(handleByPciBusId_, "nvmlDeviceGetHandleByPciBusId_v2");
@@ -23,7 +20,6 @@ class Nvml {
   }
   ~Nvml() {
     if (ready_) shutdown_();
-    if (library_) dlclose(library_);
   }
   Nvml(const Nvml&) = delete;
   Nvml& operator=(const Nvml&) = delete;
@@ -46,10 +42,10 @@ class Nvml {
  private:
   template <class Function>
   void load(Function& function, const char* name) {
-    function = reinterpret_cast<Function>(dlsym(library_, name));
+    function = library_.function<Function>(name);
   }
 
-  void* library_ = nullptr;
+  const SharedLibrary library_{"libnvidia-ml.so.1"};
   bool ready_ = false;
   int (*initialise_)() = nullptr;
   int (*shutdown_)() = nullptr;

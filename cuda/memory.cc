@@ -1,5 +1,6 @@
 #include "cuda/memory.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "native/core/error.h"
@@ -32,6 +33,12 @@ DeviceMemory allocateOnDevice(const std::shared_ptr<Device>& device, size_t byte
   return {memory, bytes, device};
 }
 
+DeviceMemory allocateHere(size_t bytes) {
+  void* memory = nullptr;
+  RESNODE_CUDA(cudaMalloc(&memory, std::max<size_t>(bytes, 1)));
+  return {memory, bytes, nullptr};
+}
+
 PinnedMemory allocatePinned(const std::shared_ptr<Device>& device, size_t bytes) {
   void* memory = nullptr;
   if (bytes == 0) return {};
@@ -57,6 +64,13 @@ bool Event::isDone() const {
   const bool done = cudaEventQuery(event_.get()) != cudaErrorNotReady;
   cudaGetLastError();
   return done;
+}
+
+float millisecondsBetween(const Event& start, const Event& stop) {
+  RESNODE_CUDA(cudaEventSynchronize(stop.get()));
+  float milliseconds = 0;
+  RESNODE_CUDA(cudaEventElapsedTime(&milliseconds, start.get(), stop.get()));
+  return milliseconds;
 }
 
 }  // namespace resnode::cuda

@@ -54,6 +54,9 @@ using DeviceMemory = OwnedBytes<cudaFree>;
 // Throws Error("device/out-of-memory"): what for, needs, free. The device stays usable.
 DeviceMemory allocateOnDevice(const std::shared_ptr<Device>& device, size_t bytes, const std::string& what);
 
+// On the calling thread's device, which outlives it: what is measured with. At least a byte.
+DeviceMemory allocateHere(size_t bytes);
+
 // In main memory, page-locked: what the GPU copies from and to without the driver's help.
 using PinnedMemory = OwnedBytes<cudaFreeHost>;
 PinnedMemory allocatePinned(const std::shared_ptr<Device>& device, size_t bytes);
@@ -69,6 +72,9 @@ class Event {
  private:
   Owned<cudaEvent_t, cudaEventDestroy> event_;
 };
+
+// Between two that were made with cudaEventDefault; waits for the later one.
+float millisecondsBetween(const Event& start, const Event& stop);
 
 using GraphExecutable = Owned<cudaGraphExec_t, cudaGraphExecDestroy>;
 

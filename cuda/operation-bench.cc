@@ -6,6 +6,7 @@
 
 #include "cuda/kernels/caffe-schedule.h"
 #include "cuda/kernels/trial.h"
+#include "cuda/memory.h"
 #include "cuda/operations/elementwise/elementwise.h"
 #include "cuda/operations/eltwise/eltwise.h"
 #include "cuda/operations/scale/affine.h"
@@ -13,29 +14,6 @@
 
 namespace resnode::cuda {
 namespace {
-
-struct FreeOnDevice {
-  void operator()(char* memory) const { cudaFree(memory); }
-};
-using Memory = std::unique_ptr<char, FreeOnDevice>;
-
-Memory allocate(size_t bytes) {
-  void* memory = nullptr;
-  RESNODE_CUDA(cudaMalloc(&memory, std::max<size_t>(bytes, 1)));
-  return Memory(static_cast<char*>(memory));
-}
-
-struct DestroyEvent {
-  void operator()(cudaEvent_t event) const { cudaEventDestroy(event); }
-};
-std::unique_ptr<CUevent_st, DestroyEvent> makeEvent() {
-  cudaEvent_t event = nullptr;
-  RESNODE_CUDA(cudaEventCreate(&event));
-  return std::unique_ptr<CUevent_st, DestroyEvent>(event);
-}
-
-constexpr size_t kSet = 256;  // cudaMalloc's alignment
-size_t aligned256(size_t bytes) { return (bytes + kSet - 1) / kSet * kSet; }
 
 ElementType typeOf(Precision precision) {
   return precision == Precision::float16    ? ElementType::float16
@@ -71,14 +49,14 @@ double worstOf(const std::vector<float>& actual, const std::function<double(int6
 class Sets {
  public:
   Sets(const OperationBench& bench, size_t setBytes, cudaStream_t stream)
-      : bench_(bench), stride_(aligned256(setBytes)), stream_(stream) {
+      : bench_(bench), stride_(aligned(setBytes)), stream_(stream) {
     int device = 0, l2Bytes = 0;
     RESNODE_CUDA(cudaGetDevice(&device));
     RESNODE_CUDA(cudaDeviceGetAttribute(&l2Bytes, cudaDevAttrL2CacheSize, device));
     const size_t wanted =
         bench.rotatedBytes > 0 ? bench.rotatedBytes : 2 * static_cast<size_t>(std::max(l2Bytes, 1 << 20));
     count_ = std::clamp<size_t>((wanted + stride_ - 1) / stride_, 1, 512);
-    memory_ = allocate(count_ * stride_);
+    memory_ = allocateHere(count_ * stride_);
   }
   char* set(size_t i) const { return memory_.get() + i * stride_; }
 
@@ -90,15 +68,12 @@ class Sets {
     launch(set(0));
     made.worst = check(set(0));
     for (size_t i = 1; i < count_; ++i) launch(set(i));
-    const auto start = makeEvent(), stop = makeEvent();
+    Event start(cudaEventDefault), stop(cudaEventDefault);
     for (int run = 0; run < bench_.runs; ++run) {
-      RESNODE_CUDA(cudaEventRecord(start.get(), stream_));
+      start.record(stream_);
       for (size_t i = 0; i < count_; ++i) launch(set(i));
-      RESNODE_CUDA(cudaEventRecord(stop.get(), stream_));
-      RESNODE_CUDA(cudaEventSynchronize(stop.get()));
-      float milliseconds = 0;
-      RESNODE_CUDA(cudaEventElapsedTime(&milliseconds, start.get(), stop.get()));
-      made.microseconds.push_back(1000.0 * milliseconds / static_cast<double>(count_));
+      stop.record(stream_);
+      made.microseconds.push_back(1000.0 * millisecondsBetween(start, stop) / static_cast<double>(count_));
     }
     return made;
   }
@@ -106,14 +81,14 @@ class Sets {
  private:
   const OperationBench& bench_;
   size_t stride_, count_ = 1;
-  Memory memory_;
+  DeviceMemory memory_;
   cudaStream_t stream_;
 };
 
 // Per-channel values that keep a map in bounds however often it is normalised in place.
 struct Channels {
   std::vector<float> mean, variance, gamma, beta, inverse, spread, shift;
-  Memory memory;
+  DeviceMemory memory;
   const float* at(int which) const {
     return reinterpret_cast<const float*>(memory.get()) + which * static_cast<int64_t>(mean.size());
   }
@@ -134,7 +109,7 @@ Channels makeChannels(int64_t count, cudaStream_t stream) {
     channels.spread.push_back(gamma * inverse);
     channels.beta.push_back(beta);
   }
-  channels.memory = allocate(all.size() * sizeof(float));
+  channels.memory = allocateHere(all.size() * sizeof(float));
   RESNODE_CUDA(
       cudaMemcpyAsync(channels.memory.get(), all.data(), all.size() * sizeof(float), cudaMemcpyHostToDevice, stream));
   RESNODE_CUDA(cudaStreamSynchronize(stream));
@@ -188,7 +163,7 @@ std::vector<OperationVariant> batchNormScaleRelu(const OperationBench& bench, cu
       },
       check));
 
-  const Memory scratch = allocate(static_cast<size_t>(caffeScratch(caffe)) * sizeof(float));
+  const DeviceMemory scratch = allocateHere(static_cast<size_t>(caffeScratch(caffe)) * sizeof(float));
   const CaffeChannels of{channels.at(kMean), channels.at(kVariance), channels.at(kGamma), channels.at(kBeta), kEps};
   const auto fillPlanes = [&](char* set) {
     launchNoise(ElementType::float32, set, {1, caffe.count(), 1, caffe.count()}, 2, 1, stream);
@@ -216,7 +191,7 @@ std::vector<OperationVariant> addRelu(const OperationBench& bench, cudaStream_t 
   const int64_t planes = bench.n * bench.c * bench.h * bench.w;
   const auto run = [&](const std::string& name, ElementType of, int64_t elements, int launches, int passes,
                        const auto& launch) {
-    const size_t bytes = aligned256(static_cast<size_t>(elements) * bytesOf(of));
+    const size_t bytes = aligned(static_cast<size_t>(elements) * bytesOf(of));
     const Sets sets(bench, 3 * bytes, stream);
     const int64_t looked = std::min<int64_t>(elements, 1 << 20);
     return sets.variant(
@@ -274,13 +249,13 @@ std::vector<OperationVariant> convolution(const OperationBench& bench, Convoluti
 
   const ElementType type = fused.type;
   const Nhwc &x = fused.input, &y = fused.output;
-  const size_t inputBytes = aligned256(static_cast<size_t>(x.elements()) * bytesOf(type)),
-               outputBytes = aligned256(static_cast<size_t>(y.elements()) * bytesOf(type));
+  const size_t inputBytes = aligned(static_cast<size_t>(x.elements()) * bytesOf(type)),
+               outputBytes = aligned(static_cast<size_t>(y.elements()) * bytesOf(type));
   const double weightBytes = static_cast<double>(fused.weightElements() * bytesOf(type));
-  const Memory weights = allocate(fused.weightElements() * bytesOf(type)),
-               workspace = allocate(std::max(whole->workspaceBytes(), alone->workspaceBytes()));
-  const Memory bias = allocate(y.paddedChannels * sizeof(float)),
-               narrowBias = allocate(y.paddedChannels * bytesOf(type));
+  const DeviceMemory weights = allocateHere(fused.weightElements() * bytesOf(type)),
+                     workspace = allocateHere(std::max(whole->workspaceBytes(), alone->workspaceBytes()));
+  const DeviceMemory bias = allocateHere(y.paddedChannels * sizeof(float)),
+                     narrowBias = allocateHere(y.paddedChannels * bytesOf(type));
   const int64_t taps = bench.kernel * bench.kernel;
   launchNoise(type, weights.get(), {y.c * taps, x.c, y.paddedChannels * taps, fused.weightChannels()},
               1.0f / std::sqrt(static_cast<float>(taps * x.c)), 2, stream);
@@ -330,11 +305,11 @@ std::vector<OperationVariant> convolution(const OperationBench& bench, Convoluti
 // Bytes read and written.
 std::vector<OperationVariant> copy(const OperationBench& bench, cudaStream_t stream) {
   const size_t bytes = static_cast<size_t>(bench.n);
-  const Sets sets(bench, 2 * aligned256(bytes), stream);
+  const Sets sets(bench, 2 * aligned(bytes), stream);
   return {sets.variant(
       "copy", 1, 2.0 * static_cast<double>(bytes), [](char*) {},
       [&](char* set) {
-        RESNODE_CUDA(cudaMemcpyAsync(set + aligned256(bytes), set, bytes, cudaMemcpyDeviceToDevice, stream));
+        RESNODE_CUDA(cudaMemcpyAsync(set + aligned(bytes), set, bytes, cudaMemcpyDeviceToDevice, stream));
       },
       [](char*) { return 0.0; })};
 }

@@ -10,13 +10,6 @@
 namespace resnode::cuda {
 namespace {
 
-// On the calling thread's device, which outlives it.
-DeviceMemory allocateOnDevice(size_t bytes) {
-  void* memory = nullptr;
-  RESNODE_CUDA(cudaMalloc(&memory, std::max<size_t>(bytes, 1)));
-  return {memory, bytes, nullptr};
-}
-
 class DeviceMeasure final : public ConvolutionMeasure {
  public:
   DeviceMeasure(const ConvolutionProblem& problem, ConvolutionImplementation& reference, cudaStream_t stream)
@@ -24,12 +17,12 @@ class DeviceMeasure final : public ConvolutionMeasure {
         stream_(stream),
         start_(cudaEventDefault),
         stop_(cudaEventDefault),
-        worst_(allocateOnDevice(sizeof(float))) {
+        worst_(allocateHere(sizeof(float))) {
     int device = 0, l2Bytes = 0;
     RESNODE_CUDA(cudaGetDevice(&device));
     RESNODE_CUDA(cudaDeviceGetAttribute(&l2Bytes, cudaDevAttrL2CacheSize, device));
     flushBytes_ = 2 * static_cast<size_t>(std::max(l2Bytes, 1 << 20));
-    flush_ = allocateOnDevice(flushBytes_);
+    flush_ = allocateHere(flushBytes_);
     makeTensors();
     enqueue(reference, expected_.get());
     RESNODE_CUDA(cudaStreamSynchronize(stream_));
@@ -55,13 +48,10 @@ class DeviceMeasure final : public ConvolutionMeasure {
   double time(ConvolutionImplementation& implementation) override {
     // Writing the flush buffer also keeps the device busy while the host enqueues, so that launches are not what is timed.
     RESNODE_CUDA(cudaMemsetAsync(flush_.get(), 0, flushBytes_, stream_));
-    RESNODE_CUDA(cudaEventRecord(start_.get(), stream_));
+    start_.record(stream_);
     enqueue(implementation, output_.get(), residual_.get());
-    RESNODE_CUDA(cudaEventRecord(stop_.get(), stream_));
-    RESNODE_CUDA(cudaEventSynchronize(stop_.get()));
-    float milliseconds = 0;
-    RESNODE_CUDA(cudaEventElapsedTime(&milliseconds, start_.get(), stop_.get()));
-    return milliseconds * 1000.0;
+    stop_.record(stream_);
+    return millisecondsBetween(start_, stop_) * 1000.0;
   }
 
   double now() override {
@@ -76,16 +66,16 @@ class DeviceMeasure final : public ConvolutionMeasure {
     const ElementType type = problem_.type;
     const int64_t taps = problem_.r * problem_.s, depth = problem_.weightChannels();
     const int64_t trueDepth = problem_.group == 1 ? x.c : depth;
-    input_ = allocateOnDevice(x.elements() * bytesOf(type));
+    input_ = allocateHere(x.elements() * bytesOf(type));
     launchNoise(type, input_.get(), {x.pixels(), x.c, x.pixels(), x.paddedChannels}, 1, 1, stream_);
-    weights_ = allocateOnDevice(problem_.weightElements() * bytesOf(type));
+    weights_ = allocateHere(problem_.weightElements() * bytesOf(type));
     const float scale = 1.0f / std::sqrt(static_cast<float>(taps * trueDepth));
     launchNoise(type, weights_.get(), {y.c * taps, trueDepth, y.paddedChannels * taps, depth}, scale, 2, stream_);
     const NoiseShape channels{1, y.c, 1, y.paddedChannels};
     if (problem_.bias) {
-      bias_ = allocateOnDevice(y.paddedChannels * sizeof(float));
+      bias_ = allocateHere(y.paddedChannels * sizeof(float));
       launchNoise(ElementType::float32, bias_.get(), channels, 1, 3, stream_);
-      narrowBias_ = allocateOnDevice(y.paddedChannels * bytesOf(type));
+      narrowBias_ = allocateHere(y.paddedChannels * bytesOf(type));
       launchNoise(type, narrowBias_.get(), channels, 1, 3, stream_);  // the same numbers, rounded
     }
     if (problem_.pass != ConvolutionPass::forward) {
@@ -93,22 +83,22 @@ class DeviceMeasure final : public ConvolutionMeasure {
       const float size = problem_.pass == ConvolutionPass::dataGradient
                              ? 1
                              : 1.0f / std::sqrt(static_cast<float>(std::max<int64_t>(y.pixels(), 1)));
-      diff_ = allocateOnDevice(y.elements() * bytesOf(type));
+      diff_ = allocateHere(y.elements() * bytesOf(type));
       launchNoise(type, diff_.get(), {y.pixels(), y.c, y.pixels(), y.paddedChannels}, size, 5, stream_);
     }
     if (problem_.residual) {
-      residual_ = allocateOnDevice(outputBytes());
+      residual_ = allocateHere(outputBytes());
       launchNoise(type, residual_.get(), {y.pixels(), y.c, y.pixels(), y.paddedChannels}, 1, 4, stream_);
     }
-    output_ = allocateOnDevice(outputBytes());
-    expected_ = allocateOnDevice(outputBytes());
+    output_ = allocateHere(outputBytes());
+    expected_ = allocateHere(outputBytes());
   }
 
   void enqueue(ConvolutionImplementation& implementation, void* output, const void* residual) {
     if (implementation.workspaceBytes() > workspaceBytes_) {
       workspace_ = {};
       workspaceBytes_ = 0;
-      workspace_ = allocateOnDevice(implementation.workspaceBytes());
+      workspace_ = allocateHere(implementation.workspaceBytes());
       workspaceBytes_ = implementation.workspaceBytes();
     }
     ConvolutionArguments arguments;

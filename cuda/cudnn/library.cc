@@ -1,14 +1,15 @@
 #include "cuda/cudnn/library.h"
 
+#include <algorithm>
 #include <filesystem>
 
-#include "cuda/shared-library.h"
+#include "native/core/shared-library.h"
 
 namespace resnode::cuda {
 namespace {
 
 // The first function that the library lacks; empty: none.
-std::string loadAll(void* library, cudnn::Functions& call) {
+std::string loadAll(const SharedLibrary& library, cudnn::Functions& call) {
   std::string missing;
   loadFunction(library, "cudnnGetVersion", call.cudnnGetVersion, missing);
   loadFunction(library, "cudnnGetCudartVersion", call.cudnnGetCudartVersion, missing);
@@ -29,28 +30,27 @@ std::string loadAll(void* library, cudnn::Functions& call) {
 // cuDNN opens its companions by their bare names when an engine first wants them. One that the loader would not find is
 // opened here by its full path: the loader then takes the open one.
 bool openCompanion(const LibraryEnvironment& environment, const std::string& cudnnFolder, const std::string& file) {
-  if (environment.loader && dlopen(file.c_str(), RTLD_LAZY | RTLD_LOCAL)) return true;
-  for (const std::string& place : companionPlaces(environment, cudnnFolder, file)) {
-    std::error_code ignored;
-    if (std::filesystem::exists(place, ignored) && dlopen(place.c_str(), RTLD_LAZY | RTLD_LOCAL)) return true;
-  }
-  return false;
+  const auto open = [](const std::string& path) {
+    SharedLibrary library(path, SharedLibrary::Binding::lazy);
+    library.keepOpen();
+    return library.isOpen();
+  };
+  if (environment.loader && open(file)) return true;
+  const auto places = companionPlaces(environment, cudnnFolder, file);
+  return std::any_of(places.begin(), places.end(), open);
 }
 
 // Empty: opened. Otherwise why not.
 std::string tryToOpen(const std::string& path, CudnnLibrary& result) {
-  auto [library, why] = openSharedLibrary(path);
-  if (!library) return why;
+  SharedLibrary library(path);
+  if (!library.isOpen()) return library.why();
   const std::string missing = loadAll(library, result.call);
-  if (!missing.empty()) why = "it has no " + missing;
-  else if (result.call.cudnnGetVersion() / 10000 != 9) {
-    why = "it is version " + std::to_string(result.call.cudnnGetVersion()) + ", and 9.x is wanted";
+  if (!missing.empty()) return "it has no " + missing;
+  if (result.call.cudnnGetVersion() / 10000 != 9) {
+    return "it is version " + std::to_string(result.call.cudnnGetVersion()) + ", and 9.x is wanted";
   }
-  if (!why.empty()) {
-    dlclose(library);
-    return why;
-  }
-  result.path = fileOf(library, path);
+  library.keepOpen();
+  result.path = library.file();
   result.version = result.call.cudnnGetVersion();
   result.cudaMajor = static_cast<int>(result.call.cudnnGetCudartVersion() / 1000);
   return {};

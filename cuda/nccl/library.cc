@@ -1,6 +1,6 @@
 #include "cuda/nccl/library.h"
 
-#include "cuda/shared-library.h"
+#include "native/core/shared-library.h"
 
 namespace resnode::cuda {
 namespace {
@@ -9,7 +9,7 @@ namespace {
 constexpr int kLeastVersion = 21300;
 
 // The first function that the library lacks; empty: none.
-std::string loadAll(void* library, nccl::Functions& call) {
+std::string loadAll(const SharedLibrary& library, nccl::Functions& call) {
   std::string missing;
   loadFunction(library, "ncclGetVersion", call.ncclGetVersion, missing);
   loadFunction(library, "ncclGetUniqueId", call.ncclGetUniqueId, missing);
@@ -32,18 +32,15 @@ std::string textOf(int version) {
 
 // Empty: opened. Otherwise why not.
 std::string tryToOpen(const std::string& path, NcclLibrary& result) {
-  auto [library, why] = openSharedLibrary(path);
-  if (!library) return why;
+  SharedLibrary library(path);
+  if (!library.isOpen()) return library.why();
   const std::string missing = loadAll(library, result.call);
-  if (!missing.empty()) why = "it has no " + missing;
-  else if (result.call.ncclGetVersion(&result.version) != nccl::ncclSuccess) why = "it does not say its version";
-  else if (result.version < kLeastVersion)
-    why = "it is version " + textOf(result.version) + ", and " + textOf(kLeastVersion) + " or later is wanted";
-  if (!why.empty()) {
-    dlclose(library);
-    return why;
-  }
-  result.path = fileOf(library, path);
+  if (!missing.empty()) return "it has no " + missing;
+  if (result.call.ncclGetVersion(&result.version) != nccl::ncclSuccess) return "it does not say its version";
+  if (result.version < kLeastVersion)
+    return "it is version " + textOf(result.version) + ", and " + textOf(kLeastVersion) + " or later is wanted";
+  library.keepOpen();
+  result.path = library.file();
   return {};
 }
 

@@ -1,9 +1,9 @@
 #include "native/cpu/onednn.h"
 
-#include <dlfcn.h>
 #include <atomic>
 
 #include "native/core/error.h"
+#include "native/core/shared-library.h"
 #include "native/cpu/openmp.h"
 
 namespace resnode::cpu {
@@ -13,25 +13,25 @@ constexpr const char* kLibrary = "libdnnl.so.2";
 std::atomic<bool> isOpen{false};
 
 // Looked for beside this library first (its RPATH), then where the system's loader looks. Never closed: its threads stay.
-void* library() {
-  static void* const handle = [] {
-    void* opened = dlopen(kLibrary, RTLD_NOW | RTLD_LOCAL);
-    if (!opened) {
+const SharedLibrary& library() {
+  static const SharedLibrary* const library = [] {
+    auto opened = std::make_unique<SharedLibrary>(kLibrary);
+    if (!opened->isOpen()) {
       throw Error("device/unavailable",
                   std::string("oneDNN, which computes what kernels: \"oneDNN\" is asked for, everything on a "
                               "processor without AVX2, and int8 on one without AVX-512 VNNI, cannot be opened: ") +
-                      dlerror() + "; on Debian: apt-get install libdnnl2");
+                      opened->why() + "; on Debian: apt-get install libdnnl2");
     }
     isOpen = true;
-    return opened;
+    return opened.release();
   }();
-  return handle;
+  return *library;
 }
 
 }  // namespace
 
 void* oneDnnFunction(const char* name) {
-  void* function = dlsym(library(), name);
+  void* function = library().function<void*>(name);
   if (!function) throw Error("device/unavailable", std::string(kLibrary) + " has no " + name + ": it is no oneDNN 2.6");
   return function;
 }

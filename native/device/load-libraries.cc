@@ -1,25 +1,22 @@
 #include "native/device/load-libraries.h"
 
-#include <dlfcn.h>
 #include <unistd.h>
 
 #include <cstdlib>
 
 #include "native/core/error.h"
+#include "native/core/shared-library.h"
 
 namespace resnode {
 namespace {
 
 // The newest CUDA that the driver runs, as 12020 for 12.2; 0: there is no driver, or it does not say.
 int driverVersion() {
-  void* driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
-  if (!driver) return 0;
-  int version = 0;
+  const SharedLibrary driver("libcuda.so.1");
   // Needs no cuInit, which would begin to use the GPU.
-  const auto get = reinterpret_cast<int (*)(int*)>(dlsym(driver, "cuDriverGetVersion"));
-  if (!get || get(&version) != 0) version = 0;
-  dlclose(driver);
-  return version;
+  const auto get = driver.function<int (*)(int*)>("cuDriverGetVersion");
+  int version = 0;
+  return get && get(&version) == 0 ? version : 0;
 }
 
 bool exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
@@ -33,21 +30,20 @@ std::string libraryPath(const std::string& name, const std::string& folder) {
 std::string cudaPath(const std::string& folder) {
   std::string current = libraryPath("cuda", folder), older = libraryPath("cuda11", folder);
   if (!exists(older)) return current;
-  void* library = exists(current) ? dlopen(current.c_str(), RTLD_NOW | RTLD_LOCAL) : nullptr;
-  if (!library) return older;
-  const auto needed = reinterpret_cast<NeededDriver>(dlsym(library, kNeededDriverSymbol));
+  const SharedLibrary library(current);
+  if (!library.isOpen()) return older;
+  const auto needed = library.function<NeededDriver>(kNeededDriverSymbol);
   const int version = driverVersion();
-  const bool isTooNew = needed && version > 0 && version < needed();
-  dlclose(library);
-  return isTooNew ? older : current;
+  return needed && version > 0 && version < needed() ? older : current;
 }
 
 // The function that a library exports; never unloaded. Throws Error(code, `refusal` and why).
 template <class Function>
 Function load(const std::string& path, const char* symbol, const char* code, const std::string& refusal) {
-  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (!library) throw Error(code, refusal + ": " + dlerror());
-  const auto function = reinterpret_cast<Function>(dlsym(library, symbol));
+  SharedLibrary library(path);
+  if (!library.isOpen()) throw Error(code, refusal + ": " + path + ": " + library.why());
+  library.keepOpen();
+  const auto function = library.function<Function>(symbol);
   if (!function) throw Error(code, path + " is no library of resnode's: it has no " + symbol);
   return function;
 }

@@ -100,7 +100,8 @@ Step backward(const Convolution& convolution, const GradientContext& gradient) {
     arguments.diff = at.dy(b, 0);
     if (relu || wantsResidual) {
       void* behind = wantsResidual ? at.dx(b, 1) : b.workspace;
-      launchBehindRelu(behindOf(relu, at, b), behind, paddedShape(output), stream);
+      const BehindRelu through = behindOf(relu, at, b);
+      launchSumBehindRelu(through.y, {through.dy}, through.negativeSlope, behind, paddedShape(output), stream);
       arguments.diff = behind;
     }
     arguments.input = at.x(b, 0);

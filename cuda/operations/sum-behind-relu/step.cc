@@ -1,5 +1,5 @@
 #include "cuda/gradient-step.h"
-#include "cuda/operations/sum-behind-relu/sum-behind-relu.h"
+#include "cuda/kernels/behind-relu.h"
 
 namespace resnode::cuda {
 namespace {

@@ -1,13 +1,13 @@
 # host-tests: what chooses, remembers and drives convolutions (cuda/convolution, cuda/cudnn), and the libraries that it opens.
 file(GLOB HOST_TEST_SOURCES CONFIGURE_DEPENDS host/*.cc)
-file(GLOB CUDNN_SOURCES CONFIGURE_DEPENDS ${ROOT}/cuda/cudnn/*.cc ${ROOT}/cuda/library-paths.cc ${ROOT}/cuda/shared-library.cc)
+file(GLOB CUDNN_SOURCES CONFIGURE_DEPENDS ${ROOT}/cuda/cudnn/*.cc ${ROOT}/cuda/library-paths.cc)
 set(CHOOSING_SOURCES ${ROOT}/cuda/device.cc ${ROOT}/cuda/memory.cc ${ROOT}/cuda/convolution/measure.cc ${ROOT}/cuda/convolution/tune.cc)
 add_executable(host-tests ${HOST_TEST_SOURCES} ${CUDNN_SOURCES} ${ROOT}/cuda/nccl/library.cc ${CHOOSING_SOURCES} $<TARGET_OBJECTS:kernels> $<TARGET_OBJECTS:shared-cases> $<TARGET_OBJECTS:emulator>)
 target_link_libraries(host-tests PRIVATE sanitized specification)
 
 # Without sanitizers: AddressSanitizer's dlopen hides a library's own path from it, and cuDNN finds its parts by that.
 add_executable(real-cudnn-tests host/main.cc host/real/cudnn.cc kernels/values.cc kernels/memory.cc ${CUDNN_SOURCES} ${ROOT}/cuda/check.cc ${ROOT}/cuda/kernels/convert.cu ${EMULATOR_SOURCES})
-target_link_libraries(real-cudnn-tests PRIVATE emulation)
+target_link_libraries(real-cudnn-tests PRIVATE emulation core)
 target_compile_options(real-cudnn-tests PRIVATE -O1)
 
 foreach(version 92400 80900)

@@ -8,7 +8,6 @@
 #include "cuda/operations/pooling/pooling-gradient.h"
 #include "cuda/operations/prelu/prelu.h"
 #include "cuda/operations/scale/affine-gradient.h"
-#include "cuda/operations/sum-behind-relu/sum-behind-relu.h"
 #include "test/cuda/kernels/gradients.h"
 
 namespace resnode::cuda {
