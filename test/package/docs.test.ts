@@ -24,7 +24,8 @@ const [site, json] = [join(folder, 'site'), join(folder, 'api.json')];
 
 test('the API is documented without a warning', () => {
   const typedoc = join(repositoryFolder, 'node_modules/typedoc/bin/typedoc');
-  const run = spawnSync(process.execPath, [typedoc, '--html', site, '--json', json], {
+  // Types are checked where the package is built (packed.test.ts): half of the time goes to that.
+  const run = spawnSync(process.execPath, [typedoc, '--skipErrorChecking', '--html', site, '--json', json], {
     cwd: repositoryFolder,
     encoding: 'utf8',
   });
