@@ -62,7 +62,6 @@ CudaExecutable::CudaExecutable(std::shared_ptr<Transfer> transfer, std::shared_p
 
 void CudaExecutable::bind(const PlannedStep& planned) {
   const size_t index = steps_.size();
-  const Operation& operation = plan_->program().operations[index];
   BoundStep bound;
   const auto dataOf = [&](TensorId id) { return id < 0 || plan_->bufferOf(id) < 0 ? nullptr : data(id); };
   for (TensorId id : planned.inputs) bound.bindings.inputs.push_back(dataOf(id));
