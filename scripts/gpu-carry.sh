@@ -46,11 +46,6 @@ cp build/Release/resnode.node build/Release/.built build/Release/libresnode_cpu.
 cp build/gpu/cuda/libresnode_cuda.so "$stage/build/Release/"
 cp build/gpu/kernel-tests "$stage/build/gpu/"
 git rev-parse --short HEAD >"$stage/build/carried/commit"
-# What the CPU device needs and a plain Linux lacks (oneDNN and its like): found beside it by its RPATH.
-oneDnn=$(c++ -print-file-name=libdnnl.so.2)
-{ echo "$oneDnn"; ldd build/Release/libresnode_cpu.so "$oneDnn" | awk '/libOpenCL|libgomp/ { print $3 }' | sort -u; } | while read -r library; do
-  cp -L "$library" "$stage/build/Release/"
-done
 chmod u+w "$stage"/build/Release/*
 strip --strip-unneeded "$stage"/build/carried/node "$stage"/build/Release/* "$stage/build/gpu/kernel-tests"
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Prints a folder with what a program for 64-bit Arm needs of Debian 12: the C and C++ libraries, OpenMP, oneDNN and its
-# headers (5 MB to download). Changes nothing on the machine and needs no root: apt works on the machine's own sources with
+# Prints a folder with what a program for 64-bit Arm needs of Debian 12: the C and C++ libraries, oneDNN and its headers
+# (5 MB to download). Changes nothing on the machine and needs no root: apt works on the machine's own sources with
 # the architecture arm64, in the folder alone.
 #   scripts/install-arm64.sh [FOLDER]    default build/linux-arm64/sysroot
 set -euo pipefail
@@ -25,13 +25,8 @@ apt_arm64() {
     -o APT::Sandbox::User="$(id -un)" "$@" >&2
 }
 apt_arm64 update
-apt_arm64 install --yes --download-only --no-install-recommends libdnnl-dev libgomp1
-# packages: "package version library" a line, for what scripts/prebuilds.mjs bundles.
-for package in "$apt"/archives/*_arm64.deb; do
-  dpkg-deb -x "$package" "$folder"
-  dpkg-deb -c "$package" | awk '{ print $6 }' | grep -E '\.so(\.[0-9.]+)?$' | xargs -rn1 basename |
-    sed "s/^/$(dpkg-deb -W --showformat='${Package} ${Version}' "$package") /" >>"$folder/packages" || true
-done
+apt_arm64 install --yes --download-only --no-install-recommends libdnnl-dev
+for package in "$apt"/archives/*_arm64.deb; do dpkg-deb -x "$package" "$folder"; done
 rm -rf "$apt"
 touch "$folder/.complete"
 echo "$folder"

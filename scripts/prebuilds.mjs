@@ -1,17 +1,8 @@
 // Makes prebuilds/linux-x64, or with --arm64 prebuilds/linux-arm64, which Debian's cross compiler builds: prebuildify builds,
-// strips and names the addon and the backend libraries; beside them come the libraries that those need and a plain system
-// lacks. Then proves of every file what an installation relies on.
+// strips and names the addon and the backend libraries. Then proves of every file what an installation relies on: that a plain
+// system has what it needs, in versions that are old enough.
 import { execFileSync } from 'node:child_process';
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -22,15 +13,15 @@ const architecture = process.argv.includes('--arm64') ? 'arm64' : 'x64';
 const isCross = architecture !== process.arch;
 const target = join(root, `prebuilds/linux-${architecture}`);
 const GLIBC_LIMIT = '2.36'; // Debian 12
-const BYTES_LIMIT = 50e6; // of the 75 MB that an installation may take, 21 of them sharp's
+const BYTES_LIMIT = 15e6; // of the 75 MB that an installation may take, 21 of them sharp's
 // Every Linux that Node runs on has these.
 const SYSTEM =
   /^(ld-linux-x86-64|ld-linux-aarch64|libc|libm|libdl|librt|libpthread|libgcc_s|libstdc\+\+)\.so\./;
 
 const output = (command, ...args) => execFileSync(command, args, { encoding: 'utf8', maxBuffer: 1e9 });
 const tool = (name) => (isCross ? `aarch64-linux-gnu-${name}` : name);
-const dynamic = (file) => output(tool('objdump'), '-p', file);
-const needed = (file) => [...dynamic(file).matchAll(/NEEDED\s+(\S+)/g)].map(([, name]) => name);
+const needed = (file) =>
+  [...output(tool('objdump'), '-p', file).matchAll(/NEEDED\s+(\S+)/g)].map(([, name]) => name);
 
 function fail(message) {
   console.error(`prebuilds: ${message}`);
@@ -38,10 +29,6 @@ function fail(message) {
 }
 
 const BACKENDS = architecture === 'x64' ? ['libresnode_cpu.so', 'libresnode_cuda.so'] : ['libresnode_cpu.so'];
-// What a library opens on demand, which no linker tells. On Arm oneDNN's are plain loops, and nobody needs them.
-const OPENED = new Map(architecture === 'x64' ? [['libresnode_cpu.so', ['libdnnl.so.2']]] : []);
-// Debian's libraries for the other architecture.
-const sysroot = isCross ? output('bash', join(root, 'scripts/install-arm64.sh')).trim() : '';
 
 // As `prebuildify --napi --strip --tag-libc --node-gyp scripts/cmake-build.mjs` in a build folder of its own.
 async function build() {
@@ -64,58 +51,6 @@ async function build() {
     if (name.endsWith('.so') && !BACKENDS.includes(name)) rmSync(join(target, name));
 }
 
-// What a file needs, and what that needs, from where the loader finds it here.
-function bundle(notices) {
-  const names = new Set(readdirSync(target));
-  for (const name of names) {
-    const file = join(target, name);
-    const linked = isCross ? '' : output('ldd', file);
-    const found = new Map(
-      [...linked.matchAll(/(\S+) => (\/\S+)/g)].map(([, wanted, path]) => [wanted, path]),
-    );
-    for (const wanted of [...needed(file), ...(OPENED.get(name) ?? [])]) {
-      if (SYSTEM.test(wanted) || names.has(wanted)) continue;
-      const path =
-        found.get(wanted) ??
-        systemLibrary(wanted) ??
-        fail(`${name} needs ${wanted}, which is not on this machine`);
-      checkNotice(notices, wanted, realpathSync(path));
-      copyFileSync(path, join(target, wanted));
-      execFileSync(tool('strip'), ['--strip-unneeded', join(target, wanted)]);
-      names.add(wanted);
-    }
-  }
-}
-
-function systemLibrary(name) {
-  if (isCross) {
-    const path = join(sysroot, 'usr/lib/aarch64-linux-gnu', name);
-    return existsSync(path) ? path : null;
-  }
-  const path = output('c++', `-print-file-name=${name}`).trim();
-  return path === name ? null : path;
-}
-
-// The notices promise the very version's licence and source.
-function checkNotice(notices, name, path) {
-  const [owner, version] = isCross ? crossOwner(path) : ownerOf(path);
-  if (!notices.includes(`| \`${name}\` | \`${owner}\` ${version} |`))
-    fail(`THIRD-PARTY-NOTICES.md does not name ${name} of ${owner} ${version}`);
-}
-
-function ownerOf(path) {
-  const owner = output('dpkg-query', '-S', path).split(':')[0];
-  return [owner, output('dpkg-query', '-W', owner).trim().split('\t')[1]];
-}
-
-// scripts/install-arm64.sh lists the packages' files.
-function crossOwner(path) {
-  const line = readFileSync(join(sysroot, 'packages'), 'utf8')
-    .split('\n')
-    .find((each) => each.endsWith(` ${basename(path)}`));
-  return line?.split(' ') ?? [];
-}
-
 const compareVersions = (a, b) => a.localeCompare(b, 'en', { numeric: true });
 const newestVersion = (symbols, name) =>
   [...symbols.matchAll(new RegExp(`\\b${name}_([\\d.]+)`, 'g'))]
@@ -126,12 +61,8 @@ const newestVersion = (symbols, name) =>
 function check() {
   const rows = readdirSync(target).map((name) => {
     const file = join(target, name);
-    const header = dynamic(file);
-    if (/RUNPATH/.test(header))
-      fail(`${name} has a RUNPATH: the loader would not use it for what a library needs`);
-    const isBundling = needed(file).some((wanted) => !SYSTEM.test(wanted));
-    if (name.startsWith('libresnode') && isBundling && !/RPATH\s+\$ORIGIN\n/.test(header))
-      fail(`${name} does not look beside itself (RPATH $ORIGIN)`);
+    const foreign = needed(file).filter((wanted) => !SYSTEM.test(wanted));
+    if (foreign.length > 0) fail(`${name} needs ${foreign.join(' and ')}, which a plain system lacks`);
     const symbols = output(tool('objdump'), '-T', file);
     const [glibc, libstdcxx] = ['GLIBC', 'GLIBCXX'].map((each) => newestVersion(symbols, each));
     if (compareVersions(glibc, GLIBC_LIMIT) > 0)
@@ -142,7 +73,6 @@ function check() {
 }
 
 await build();
-bundle(readFileSync(join(root, 'THIRD-PARTY-NOTICES.md'), 'utf8'));
 const rows = check();
 const bytes = rows.reduce((sum, row) => sum + row.bytes, 0);
 const floor = (key) =>

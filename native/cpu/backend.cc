@@ -63,7 +63,9 @@ class CpuBackend final : public Backend {
     const auto* like = static_cast<const CpuPlan*>(options.like.get());
     const bool measures = options.tune && !options.deterministic && !deterministic_ && !like;
     return guarded("plan", [&] {
-      auto plan = std::make_shared<CpuPlan>(std::move(program), oneDnn_, *pool_, kernels_, int8Kernels_, winograd_,
+      const Int8Kernels* int8 = int8Kernels_;
+      if (isInt8 && !int8 && !OneDnn::isInstalled()) int8 = int8Kernels(kernels_, true);
+      auto plan = std::make_shared<CpuPlan>(std::move(program), oneDnn_, *pool_, kernels_, int8, winograd_,
                                             measures ? choice_.get() : nullptr, like,
                                             isInt8 ? options.quantization : Quantization{});
       choice_->save();

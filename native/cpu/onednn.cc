@@ -13,17 +13,23 @@ constexpr const char* kLibrary = "libdnnl.so.2";
 std::atomic<bool> isOpen{false};
 
 // Looked for beside this library first (its RPATH), then where the system's loader looks. Never closed: its threads stay.
+std::unique_ptr<SharedLibrary> open() {
+  auto library = std::make_unique<SharedLibrary>(kLibrary);
+  if (library->isOpen()) library->keepOpen();
+  return library;
+}
+
 const SharedLibrary& library() {
-  static const SharedLibrary* const library = [] {
-    auto opened = std::make_unique<SharedLibrary>(kLibrary);
+  static const std::unique_ptr<SharedLibrary> library = [] {
+    auto opened = open();
     if (!opened->isOpen()) {
       throw Error("device/unavailable",
-                  std::string("oneDNN, which computes what kernels: \"oneDNN\" is asked for, everything on a "
-                              "processor without AVX2, and int8 on one without AVX-512 VNNI, cannot be opened: ") +
+                  std::string("oneDNN, which computes what kernels: \"oneDNN\" is asked for, and everything on a "
+                              "processor without AVX2, cannot be opened: ") +
                       opened->why() + "; on Debian: apt-get install libdnnl2");
     }
     isOpen = true;
-    return opened.release();
+    return opened;
   }();
   return *library;
 }
@@ -35,6 +41,8 @@ void* oneDnnFunction(const char* name) {
   if (!function) throw Error("device/unavailable", std::string(kLibrary) + " has no " + name + ": it is no oneDNN 2.6");
   return function;
 }
+
+bool OneDnn::isInstalled() { return isOpen || open()->isOpen(); }
 
 OneDnn::Opened& OneDnn::opened() {
   const std::lock_guard<std::mutex> lock(mutex_);

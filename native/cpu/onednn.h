@@ -89,6 +89,8 @@ class OneDnn {
   const dnnl::engine& engine();
   // Work on it is done when its execute() returns and wait() was called.
   dnnl::stream& stream();
+  // Whether its library can be opened, which opens it.
+  static bool isInstalled();
   // Nothing before the library was opened.
   static std::optional<std::string> openedVersion();
 

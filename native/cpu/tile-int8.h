@@ -36,7 +36,8 @@ struct Int8Kernels {
 };
 
 // Those that go with `kernels`; null where there are none. By themselves only those with VNNI are taken (`areAskedFor`: the
-// others too): without it oneDNN, which halves the weights' levels to sum products in 16 bits, is faster.
+// others too): without it oneDNN, which halves the weights' levels to sum products in 16 bits, is faster where it
+// is installed. On Arm all are taken: oneDNN has plain loops there.
 const Int8Kernels* int8Kernels(const TileKernels* kernels, bool areAskedFor);
 
 }  // namespace resnode::cpu

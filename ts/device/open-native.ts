@@ -15,8 +15,9 @@ export interface DeviceOptions {
   readonly threads?: number;
   /**
    * What computes convolutions on the CPU device: resnode's own loops for one instruction set, or oneDNN. Default: the
-   * best of resnode's that the processor has, else oneDNN. int8 is oneDNN's where an x86 processor has no AVX-512 VNNI and
-   * nothing is named here; its library is opened when it is first asked for; `model.plan()` says what computes what.
+   * best of resnode's that the processor has, else oneDNN. oneDNN is not in the package: it is opened when it is first
+   * asked for, where it is installed (Debian: libdnnl2). int8 is its too, if it is there, where an x86 processor has no AVX-512
+   * VNNI and nothing is named here. `model.plan()` says what computes what.
    */
   readonly kernels?: (typeof KERNELS)[number];
   /**

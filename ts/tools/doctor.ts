@@ -45,7 +45,7 @@ export async function diagnose(): Promise<Diagnosis> {
   const { version } = ownPackage();
   const machine: Machine = { root: '/', environment: process.env };
   const cpu = await checkCpu();
-  const oneDnn = await checkOneDnn();
+  const oneDnn = await checkOneDnn(cpu);
   const driver = checkDriver(machine, oldestDriver());
   const list = listDevices();
   const gpu = checkGpus(list, await describeDevice('cuda'));
@@ -110,9 +110,11 @@ function checkAddon(expected: string): Finding {
   }
 }
 
-/** What the CPU device opens for training and int8; float32 inference on AVX2 and later runs without. */
-async function checkOneDnn(): Promise<Finding> {
+/** A choice by name: only a processor without AVX2 needs it. */
+async function checkOneDnn(cpu: Finding): Promise<Finding> {
   const opened = await describeDevice('cpu', { kernels: 'oneDNN' });
+  if (opened instanceof ResnodeError && cpu.ok)
+    return { name: 'oneDNN', ok: true, found: 'not installed (libdnnl2): only kernels: "oneDNN" needs it' };
   return opened instanceof ResnodeError
     ? { name: 'oneDNN', ok: false, found: opened.message, mend: 'apt-get install libdnnl2' }
     : { name: 'oneDNN', ok: true, found: `${opened.oneDNN}, ${opened['instruction set']}`, details: opened };

@@ -11,7 +11,7 @@ export interface Conditions {
   readonly othersCores: { readonly mean: number; readonly max: number };
   readonly versions: Readonly<Record<string, string>>;
   readonly settings: { readonly threads: number; readonly precision: 'float32'; readonly rounds: number };
-  /** The peak that shares are of: sgemm through oneDNN, the best of all rounds. */
+  /** The peak that shares are of: sgemm by oneDNN or by resnode's kernels, the best of all rounds. */
   readonly sgemmGflops: number;
   readonly absent: readonly { readonly engine: string; readonly reason: string }[];
 }
@@ -30,7 +30,7 @@ export function conditionLines(
   const named = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
   const lines = [
     `${settings.threads} threads, ${settings.precision}, ${settings.rounds} interleaved rounds; ${named.join(', ')}`,
-    `sgemm through oneDNN: ${sgemmGflops.toFixed(0)} GFLOP/s${limits}`,
+    `sgemm: ${sgemmGflops.toFixed(0)} GFLOP/s${limits}`,
     ...absent.map(({ engine, reason }) => `${engine}: absent, ${reason}`),
   ];
   if (others.max > 0.2)
