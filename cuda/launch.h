@@ -17,9 +17,11 @@
 #else
 
 #define RESNODE_SHARED(type, name, extents) __shared__ type name extents
+// NOLINTBEGIN(bugprone-macro-parentheses): a type in parentheses is no type.
 #define RESNODE_DYNAMIC_SHARED(type, name)                      \
   extern __shared__ __align__(16) unsigned char name##_bytes[]; \
   auto* name = reinterpret_cast<type*>(name##_bytes)
+// NOLINTEND(bugprone-macro-parentheses)
 
 #endif
 

@@ -60,7 +60,7 @@ export {
   type SegmentationScores,
 } from '../images/evaluate/maps/pixel-counts.ts';
 export { type Outcome, outcomeOf } from '../images/evaluate/outcome.ts';
-export { openProgressFile, type ProgressFile } from '../images/evaluate/progress-file.ts';
+export { openProgressFile, type ProgressFile, type ProgressOf } from '../images/evaluate/progress-file.ts';
 export { type PublishedCrops, type PublishedError, publishedErrors } from '../images/evaluate/published.ts';
 export {
   type EvaluationRecipe,

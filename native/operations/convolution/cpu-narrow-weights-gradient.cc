@@ -36,7 +36,7 @@ void NarrowWeightsGradient::runUnit(int64_t unit, const float* source, const flo
   const auto width = static_cast<int64_t>(columns_.size());
   const auto strips = static_cast<int64_t>(strips_.size());
   for (int64_t i = strips * sum / sums_; i < strips * (sum + 1) / sums_; ++i) {
-    const Strip& strip = strips_[i];
+    const PixelStrip& strip = strips_[i];
     a.images = strip.images;
     for (int64_t tap = 0; tap < filter_.taps(); ++tap) {
       const Inside &down = rows_[tap / width], &across = columns_[tap % width];

@@ -25,7 +25,7 @@ class NarrowWeightsGradient {
   Layout source_, diff_;
   int64_t blocks_, weightsPerTap_, weightsFloats_, sums_;
   std::vector<Inside> rows_, columns_;  // by tap
-  std::vector<Strip> strips_;
+  std::vector<PixelStrip> strips_;
 };
 
 }  // namespace resnode::cpu

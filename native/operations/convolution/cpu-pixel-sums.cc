@@ -31,10 +31,10 @@ std::vector<Inside> insideOf(const Axis& axis) {
   return inside;
 }
 
-std::vector<Strip> stripsOf(int64_t images, int64_t height, int64_t width) {
+std::vector<PixelStrip> stripsOf(int64_t images, int64_t height, int64_t width) {
   const int64_t rows = std::clamp<int64_t>(kStripPixels / width, 1, height), parts = ceiling(height, rows);
   const int64_t imagesAtOnce = std::clamp<int64_t>(kStripPixels / (height * width), 1, images);
-  std::vector<Strip> strips;
+  std::vector<PixelStrip> strips;
   for (int64_t image = 0; image < images; image += imagesAtOnce) {
     for (int64_t i = 0; i < parts; ++i) {
       const int64_t first = height * i / parts;

@@ -19,10 +19,10 @@ struct Inside {
 std::vector<Inside> insideOf(const Axis& axis);
 
 // Pixels of the result whose values of a tile's channels stay in the smallest cache while all taps go by.
-struct Strip {
+struct PixelStrip {
   int64_t image, images, row, rows;
 };
-std::vector<Strip> stripsOf(int64_t images, int64_t height, int64_t width);
+std::vector<PixelStrip> stripsOf(int64_t images, int64_t height, int64_t width);
 
 // sum = Σ of `count` ≥ 2 parts, each of `size` floats, in their order.
 void addInOrder(ThreadPool& pool, const float* parts, int64_t count, int64_t size, float* sum);

@@ -162,7 +162,7 @@ void WeightsGradient::pad(ThreadPool& pool, const float* from, float* to) const 
   });
 }
 
-void WeightsGradient::addStrip(const Strip& strip, const Part& part, const Run& run, const float* source,
+void WeightsGradient::addStrip(const PixelStrip& strip, const Part& part, const Run& run, const float* source,
                                const float* diff, float* sums) const {
   const Axis &rows = filter_.rows, &columns = filter_.columns;
   const Inside &down = rows_[run.row], &across = columns_[run.column];

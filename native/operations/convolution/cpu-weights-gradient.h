@@ -46,7 +46,7 @@ class WeightsGradient {
   void copySamples(ThreadPool& pool, const float* from, float* to) const;
   void pad(ThreadPool& pool, const float* from, float* to) const;
   void runUnit(int64_t unit, const float* source, const float* diff, float* sums) const;
-  void addStrip(const Strip& strip, const Part& part, const Run& run, const float* source, const float* diff,
+  void addStrip(const PixelStrip& strip, const Part& part, const Run& run, const float* source, const float* diff,
                 float* sums) const;
 
   const TileKernels* kernels_;
@@ -63,7 +63,7 @@ class WeightsGradient {
   std::vector<Part> parts_;
   std::vector<std::vector<Run>> runs_;  // one list, or one for each place of a group's first channel in its block
   std::vector<Inside> rows_, columns_;  // by tap
-  std::vector<Strip> strips_;
+  std::vector<PixelStrip> strips_;
   Split split_{};
 };
 

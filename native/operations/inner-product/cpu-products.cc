@@ -10,7 +10,7 @@ namespace {
 // Summed at once: the values beside each other stay in the smallest cache while all rows go by.
 constexpr int64_t kAtOnce = 128;
 // Rows of a unit.
-constexpr int64_t kRows = 64;
+constexpr int64_t kRowsOfUnit = 64;
 
 }  // namespace
 
@@ -18,11 +18,11 @@ void multiplyMatrices(ThreadPool& pool, const TileKernels& kernels, const Matrix
                       const float* values, float* result) {
   const int64_t blocks = product.columns / kLanes;
   const int wide = blocks % kernels.mostBlocks == 0 ? kernels.mostBlocks : 1, most = kernels.mostScalars[wide - 1];
-  const int64_t columnParts = blocks / wide, rowParts = ceiling(product.rows, kRows);
-  pool.run(columnParts * rowParts, ThreadPool::grain(wide * kLanes * std::min(kRows, product.rows) * product.summed),
-           [&](int64_t unit) {
-             const int64_t column = unit / rowParts * wide * kLanes, firstRow = unit % rowParts * kRows,
-                           endRow = std::min(firstRow + kRows, product.rows);
+  const int64_t columnParts = blocks / wide, rowParts = ceiling(product.rows, kRowsOfUnit);
+  pool.run(columnParts * rowParts,
+           ThreadPool::grain(wide * kLanes * std::min(kRowsOfUnit, product.rows) * product.summed), [&](int64_t unit) {
+             const int64_t column = unit / rowParts * wide * kLanes, firstRow = unit % rowParts * kRowsOfUnit,
+                           endRow = std::min(firstRow + kRowsOfUnit, product.rows);
              for (int64_t row = firstRow; row < endRow; ++row)
                std::fill_n(result + row * product.resultRow + column, wide * kLanes, 0.f);
              ProductArguments a{};

@@ -5,25 +5,25 @@ import { anything, number, path, record } from '../../base/kinds.ts';
 import { optional, required, signature } from '../../base/options.ts';
 import { writeFileAtomically } from '../../caffe/atomic-file.ts';
 import { readJsonFile } from '../../caffe/json.ts';
-import type { Progress as ImagesProgress, SkippedImage } from './evaluate-images.ts';
+import type { Progress, SkippedImage } from './evaluate-images.ts';
 import type { Outcome } from './outcome.ts';
 import { differences } from './result.ts';
 
 const FORMAT = 'resnode-evaluation-progress/1';
 
 /** An evaluation that has come half-way, whatever it finds of an image. */
-interface Progress<Found> extends Omit<ImagesProgress, 'outcomes' | 'skipped'> {
+export interface ProgressOf<Found> extends Omit<Progress, 'outcomes' | 'skipped'> {
   readonly outcomes: readonly Found[];
   readonly skipped: readonly SkippedImage[];
 }
 
 export interface ProgressFile<Found = Outcome> {
   /** What the file had, or null: a new beginning. */
-  readonly resume: Progress<Found> | null;
+  readonly resume: ProgressOf<Found> | null;
   /** Samples that are over by now. */
   readonly done: number;
   /** Remembers; writes the first time, and when the last time is some seconds ago. */
-  update(progress: Progress<Found>): void;
+  update(progress: ProgressOf<Found>): void;
   /** Writes what was not written yet. */
   save(): void;
   /** The evaluation is complete: the file goes. */
@@ -48,7 +48,7 @@ export function openProgressFile<Found = Outcome>(
 ): ProgressFile<Found> {
   OPEN_PROGRESS_FILE.check(path, identity, seconds);
   const resume = existsSync(path) ? readProgress<Found>(path, identity) : null;
-  let latest: Progress<Found> | null = null;
+  let latest: ProgressOf<Found> | null = null;
   let done = resume?.done ?? 0;
   let written = Number.NEGATIVE_INFINITY;
   const save = () => {
@@ -72,10 +72,10 @@ export function openProgressFile<Found = Outcome>(
   };
 }
 
-function readProgress<Found>(path: string, identity: object): Progress<Found> {
+function readProgress<Found>(path: string, identity: object): ProgressOf<Found> {
   const misfit = (found: string) =>
     new ArgumentError('resume', 'the progress of this very evaluation, or no file yet', path, found);
-  const json = readJsonFile(path, 'evaluation progress', misfit) as Partial<Progress<Found>> & {
+  const json = readJsonFile(path, 'evaluation progress', misfit) as Partial<ProgressOf<Found>> & {
     format?: unknown;
     identity?: object;
   };
