@@ -101,8 +101,8 @@ writeFileSync(
 );
 writeFileSync(
   path('solver.prototxt'),
-  `train_net: "train.prototxt" test_net: "test.prototxt" test_iter: 4 test_interval: 150 test_initialization: true
-base_lr: 0.02 lr_policy: "multistep" gamma: 0.1 stepvalue: 120 max_iter: 150 display: 50 average_loss: 10 momentum: 0.9 weight_decay: 0.0005
+  `train_net: "train.prototxt" test_net: "test.prototxt" test_iter: 4 test_interval: 200 test_initialization: true
+base_lr: 0.01 lr_policy: "multistep" gamma: 0.1 stepvalue: 160 max_iter: 200 display: 50 average_loss: 10 momentum: 0.9 weight_decay: 0.0005
 snapshot: 0 snapshot_prefix: "ssd" solver_mode: CPU debug_info: false snapshot_after_train: true type: "SGD" random_seed: 1
 eval_type: "detection" ap_version: "11point" show_per_class_result: true`,
 );
@@ -147,7 +147,7 @@ test('an SSD learns drawn squares from annotations: loss falls, mean average pre
   assert.ok(precisions[0]! < 0.3 && precisions[1]! > 0.8, `${precisions}`);
   assert.ok(losses.at(-1)! < losses[0]! / 2, `${losses[0]} ${losses.at(-1)}`);
 
-  const words = ['test', '--model', 'test.prototxt', '--weights', 'ssd_iter_150.caffemodel', '--iterations'];
+  const words = ['test', '--model', 'test.prototxt', '--weights', 'ssd_iter_200.caffemodel', '--iterations'];
   const detector = [...words, '4', '--device', 'cpu', '--ap-version', '11point', '--per-class'];
   const tested = JSON.parse(resnode(...detector, '--json')) as Event;
   assert.equal(tested.outputs, events.filter(({ type }) => type === 'test').at(-1)!.outputs);
@@ -165,7 +165,7 @@ test('an SSD learns drawn squares from annotations: loss falls, mean average pre
         '--model',
         'deploy.prototxt',
         '--weights',
-        'ssd_iter_150.caffemodel',
+        'ssd_iter_200.caffemodel',
       ],
       ...[
         '--labels',

@@ -187,7 +187,11 @@ async function convertFile(from: string, to: string, options: FileOptions): Prom
     );
   if (from === to) throw new ArgumentError('the target', 'another file than the source', to);
   const given = model === undefined ? null : await netToConvert(model, inputShapes);
-  const read = await source.read!(from, { net: given, inputShapes, outputs });
+  const read = await source.read!(from, {
+    net: given,
+    inputShapes,
+    ...(outputs === undefined ? {} : { outputs }),
+  });
   if (read.net === null && (merge || pair.onlyMerged || target.holdsNet))
     throw new ArgumentError(
       'model',

@@ -133,6 +133,7 @@ const MODEL_TIME = signature('model.time', {
   options: optional(runOptions, 'none', 'How to run it.'),
 });
 const MODEL_KEEP = signature('model.keep', { batch: required(integer(1), 'A batch size.') });
+const MODEL_SKIP_RUNS = signature('model.skipRuns', { count: required(integer(0), 'Runs.') });
 const MODEL_PARAMETER = signature('model.parameter', {
   layer: required(string, 'Its name.'),
   index: required(integer(0), 'Of the blob.'),
@@ -410,6 +411,7 @@ export class Model<Name extends string = string> {
 
   /** Random layers then draw as if so many runs had been: of those of one process another one makes some. @internal */
   skipRuns(count: number): void {
+    MODEL_SKIP_RUNS.check(count);
     this.#runs += count;
   }
 
