@@ -9,7 +9,7 @@ import { elementCount } from '../../ts/base/shape.ts';
 import { blobFromFloats } from '../../ts/caffe/blob.ts';
 import { writeCaffemodel } from '../../ts/caffe/write-caffemodel.ts';
 import { COMMAND } from '../support/command.ts';
-import { type Ended, hasMpirun, inProcesses } from '../support/in-processes.ts';
+import { type Ended, ended, hasMpirun, inProcesses } from '../support/in-processes.ts';
 
 const IMAGES = 21;
 const CLASSES = 4;
@@ -102,20 +102,8 @@ const net = (model = 'deploy.prototxt') => [
   ...PIXELS,
 ];
 
-function alone(words: readonly string[]): Promise<Ended> {
-  const child = spawn(process.execPath, [...COMMAND, ...words]);
-  let [stdout, stderr] = ['', ''];
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    stdout += text;
-  });
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    stderr += text;
-  });
-  return new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', (status) => resolve({ status, stdout, stderr }));
-  });
-}
+const alone = (words: readonly string[]): Promise<Ended> =>
+  ended(spawn(process.execPath, [...COMMAND, ...words]));
 
 /** What the command itself says on stderr. */
 const said = ({ stderr }: Ended): string[] => stderr.split('\n').filter((line) => line.startsWith('resnode'));

@@ -8,16 +8,12 @@ import { writeOnnxFile } from '../../ts/api/convert.ts';
 import { seededRandom } from '../../ts/base/random.ts';
 import { onnxRuntime } from '../../ts/convert/onnx-files.ts';
 import { receptiveFields } from '../../ts/graph/receptive-field.ts';
-import { type Device, filterNet, GraphError, graphFromCaffe, openDevice, readNet } from '../../ts/index.ts';
+import { filterNet, GraphError, graphFromCaffe, readNet } from '../../ts/index.ts';
 import { openEmulated } from '../support/emulated.ts';
+import { openPlainDevices } from '../support/plain-devices.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-correlation-'));
-const devices: Device[] = [await openDevice('reference')];
-try {
-  devices.push(await openDevice('cpu', { threads: 2 }));
-} catch (error) {
-  console.log(`skipped: the cpu device: ${(error as Error).message}`);
-}
+const devices = await openPlainDevices();
 const emulated = await openEmulated();
 if (emulated !== null) devices.push(emulated);
 

@@ -1,15 +1,10 @@
 /** Dropout in phase TRAIN on the processor: dropout-cases.ts. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Device, openDevice } from '../../ts/index.ts';
 import { philox, testDropout } from '../support/dropout-cases.ts';
+import { openPlainDevices } from '../support/plain-devices.ts';
 
-const devices: Device[] = [await openDevice('reference')];
-try {
-  devices.push(await openDevice('cpu', { threads: 2 }));
-} catch (error) {
-  console.log(`skipped: the cpu device: ${(error as Error).message}`);
-}
+const devices = await openPlainDevices();
 test.after(() => devices.forEach((device) => device.dispose()));
 
 test("Philox gives Random123's known answers", () => {

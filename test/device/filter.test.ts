@@ -4,14 +4,10 @@ import * as assert from 'uvu/assert';
 import { GraphError } from '../../ts/base/errors.ts';
 import { type Blob, blobFromFloats, toFloat64 } from '../../ts/caffe/blob.ts';
 import type { UpdateRule } from '../../ts/device/trainer.ts';
-import { type Device, openDevice, readNet } from '../../ts/index.ts';
+import { readNet } from '../../ts/index.ts';
+import { openPlainDevices } from '../support/plain-devices.ts';
 
-const devices: Device[] = [await openDevice('reference')];
-try {
-  devices.push(await openDevice('cpu', { threads: 2 }));
-} catch (error) {
-  console.log(`skipped: the cpu device: ${(error as Error).message}`);
-}
+const devices = await openPlainDevices();
 
 const input = (name: string, ...shape: number[]) =>
   `layer { name: "${name}" type: "Input" top: "${name}" input_param { shape { ${shape.map((dim) => `dim: ${dim}`).join(' ')} } } }\n`;

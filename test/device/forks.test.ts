@@ -5,17 +5,13 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { GraphError, PrototxtError } from '../../ts/base/errors.ts';
 import { seededRandom } from '../../ts/base/random.ts';
-import { type Device, openDevice, readNet } from '../../ts/index.ts';
+import { type Device, readNet } from '../../ts/index.ts';
 import { openEmulated } from '../support/emulated.ts';
 import { goldenFolder, readJson } from '../support/golden.ts';
 import { testForkCases } from '../support/golden-cases.ts';
+import { openPlainDevices } from '../support/plain-devices.ts';
 
-const devices: Device[] = [await openDevice('reference')];
-try {
-  devices.push(await openDevice('cpu', { threads: 2 }));
-} catch (error) {
-  console.log(`skipped: the cpu device: ${(error as Error).message}`);
-}
+const devices = await openPlainDevices();
 for (const device of devices) testForkCases(device);
 const emulated = await openEmulated();
 const devicesWithEmulated = emulated === null ? devices : [...devices, emulated];

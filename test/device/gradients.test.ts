@@ -2,15 +2,11 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { seededRandom } from '../../ts/base/random.ts';
-import { type Device, openDevice, readNet } from '../../ts/index.ts';
+import { readNet } from '../../ts/index.ts';
 import { apart, checkGradients, type GradientCheck, uniform } from '../support/gradient-check.ts';
+import { openPlainDevices } from '../support/plain-devices.ts';
 
-const devices: Device[] = [await openDevice('reference')];
-try {
-  devices.push(await openDevice('cpu', { threads: 2 }));
-} catch (error) {
-  console.log(`skipped: the cpu device: ${(error as Error).message}`);
-}
+const devices = await openPlainDevices();
 
 /** Random choices, the same for each seed. */
 class Choice {

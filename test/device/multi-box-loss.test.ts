@@ -8,7 +8,6 @@ import {
   type ErrorCode,
   GraphError,
   graphFromCaffe,
-  openDevice,
   readNet,
 } from '../../ts/index.ts';
 import { openEmulated } from '../support/emulated.ts';
@@ -18,13 +17,9 @@ import {
   multiBoxReference,
   type Truth,
 } from '../support/multi-box-reference.ts';
+import { openPlainDevices } from '../support/plain-devices.ts';
 
-const devices: Device[] = [await openDevice('reference')];
-try {
-  devices.push(await openDevice('cpu', { threads: 2 }));
-} catch (error) {
-  console.log(`skipped: the cpu device: ${(error as Error).message}`);
-}
+const devices = await openPlainDevices();
 const emulated = await openEmulated();
 if (emulated !== null) devices.push(emulated);
 

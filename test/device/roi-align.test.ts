@@ -2,14 +2,10 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { DeviceError, GraphError } from '../../ts/base/errors.ts';
-import { type Device, openDevice, readNet } from '../../ts/index.ts';
+import { readNet } from '../../ts/index.ts';
+import { openPlainDevices } from '../support/plain-devices.ts';
 
-const devices: Device[] = [await openDevice('reference')];
-try {
-  devices.push(await openDevice('cpu', { threads: 2 }));
-} catch (error) {
-  console.log(`skipped: the cpu device: ${(error as Error).message}`);
-}
+const devices = await openPlainDevices();
 
 const [IMAGES, CHANNELS, HEIGHT, WIDTH] = [2, 3, 9, 11] as const;
 const [TALL, WIDE, SCALE] = [3, 2, 0.25] as const;

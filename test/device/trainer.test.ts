@@ -2,15 +2,11 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ArgumentError, type Device, DeviceError, openDevice } from '../../ts/index.ts';
+import { openPlainDevices } from '../support/plain-devices.ts';
 import { noise } from '../support/run-program.ts';
 import { batch, open, refuses, SGD, steps, testTrainer, valuesOf } from '../support/trainer-cases.ts';
 
-const devices: Device[] = [await openDevice('reference')];
-try {
-  devices.push(await openDevice('cpu', { threads: 2 }));
-} catch (error) {
-  console.log(`skipped: the cpu device: ${(error as Error).message}`);
-}
+const devices = await openPlainDevices();
 for (const device of devices) testTrainer(device);
 
 test('blocks that are computed again give the same bits, in less memory', async () => {

@@ -1,5 +1,6 @@
 /** The same script in several processes, as `mpirun` starts them. */
-import { spawn, spawnSync } from 'node:child_process';
+import { type ChildProcessByStdio, spawn, spawnSync } from 'node:child_process';
+import type { Readable, Writable } from 'node:stream';
 import { nodeArguments } from './command.ts';
 
 /** Whether mpirun is there; prints why the caller skips where it is not. */
@@ -34,6 +35,11 @@ export function inProcesses(
     timeout: 120_000,
     killSignal: 'SIGTERM',
   });
+  return ended(child);
+}
+
+/** What a process says until it has ended. */
+export function ended(child: ChildProcessByStdio<Writable | null, Readable, Readable>): Promise<Ended> {
   let [stdout, stderr] = ['', ''];
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     stdout += text;
