@@ -3,6 +3,8 @@ import { byId } from './elements.js';
 import { net } from './net.js';
 
 const MAXIMUM = 4;
+/** The least zoom at which the text of cards is easy to read. */
+const READABLE = 0.7;
 const graph = byId('graph');
 graph.tabIndex = 0;
 const listeners = [];
@@ -57,11 +59,16 @@ export function showWhole() {
   centreOn(net.width / 2, net.height / 2);
 }
 
-/** The beginning of the net at a legible size. */
+/** The beginning of the net at a size that can be read: the first two cards, or the second alone where both do not fit. */
 export function showBeginning() {
-  scale = Math.min(1, graph.clientWidth / net.width);
-  const { x, width } = net.cards[0] ?? { x: 0, width: net.width };
-  place(x + width / 2 - graph.clientWidth / scale / 2, 0);
+  scale = Math.min(1, Math.max(READABLE, graph.clientWidth / net.width));
+  const width = graph.clientWidth / scale;
+  const [first = { x: 0, width: net.width }, second = first] = net.cards;
+  const from = Math.min(first.x, second.x);
+  const to = Math.max(first.x + first.width, second.x + second.width);
+  const middle = to - from <= width ? (from + to) / 2 : second.x + second.width / 2;
+  const furthest = net.width - width;
+  place(furthest > 0 ? Math.min(Math.max(middle - width / 2, 0), furthest) : furthest / 2, 0);
 }
 
 export function centreOn(x, y) {
@@ -81,7 +88,7 @@ export function reveal({ x, y, width, height }) {
   noticeWidth();
   const { right, bottom } = visible();
   const isNear = x < right && x + width > left && y < bottom && y + height > top;
-  if (scale < 0.5) scale = 0.85;
+  if (scale < READABLE) scale = 0.85;
   else if (isNear) {
     revealNear(x, y, x + width, y + height);
     return;
