@@ -7,10 +7,32 @@
 namespace resnode::cuda {
 namespace {
 
-// After these every later call on the context fails the same way
-// (https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__TYPES.html: "leaves the process in an inconsistent state").
-bool isSticky(cudaError_t status) {
-  switch (status) {
+// Which CUDA 11's headers do not have.
+constexpr int kContained = 226, kTensorMemoryLeak = 721;  // cudaErrorContained, cudaErrorTensorMemoryLeak
+
+// What mends a GPU's failure beside a new process, which Health says.
+constexpr const char* kNewProcess = "";
+constexpr const char* kByHardware =
+    "The GPU met a fault of its hardware: see `nvidia-smi -q -d ECC` and \"NVRM: Xid\" in the system's log (dmesg). "
+    "Where "
+    "it comes again, reset the GPU (nvidia-smi --gpu-reset) or leave it out (CUDA_VISIBLE_DEVICES)";
+constexpr const char* kByMps =
+    "The MPS server has ended this process's work, as it does where another of its clients fails: begin again in a new "
+    "process; where that fails too, restart the server (echo quit | nvidia-cuda-mps-control)";
+constexpr const char* kByBus =
+    "The driver no longer reaches the GPU: look for \"NVRM: Xid\" in the system's log (dmesg); after Xid 79 it has "
+    "fallen "
+    "off the bus, and the machine has to be restarted";
+constexpr const char* kByOthers =
+    "Another process may have the GPU to itself (see `nvidia-smi` and its compute mode, nvidia-smi -q -d COMPUTE), or "
+    "the "
+    "GPU has failed: look for \"NVRM: Xid\" in the system's log (dmesg); after Xid 79 the machine has to be restarted";
+
+// The cure where every later call on the context fails the same way: those that leave "the process in an inconsistent state"
+// (https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__TYPES.html), and what the driver says of a GPU that it has
+// lost. Null: only this call failed.
+const char* cureOfFatal(cudaError_t status) {
+  switch (static_cast<int>(status)) {
     case cudaErrorIllegalAddress:
     case cudaErrorLaunchTimeout:
     case cudaErrorAssert:
@@ -20,11 +42,18 @@ bool isSticky(cudaError_t status) {
     case cudaErrorInvalidAddressSpace:
     case cudaErrorInvalidPc:
     case cudaErrorLaunchFailure:
+    case cudaErrorContextIsDestroyed:
+    case cudaErrorExternalDevice:
+    case kTensorMemoryLeak: return kNewProcess;
     case cudaErrorECCUncorrectable:
     case cudaErrorNvlinkUncorrectable:
-    case cudaErrorContextIsDestroyed:
-    case cudaErrorExternalDevice: return true;
-    default: return false;
+    case kContained: return kByHardware;
+    case cudaErrorMpsRpcFailure:
+    case cudaErrorMpsClientTerminated: return kByMps;
+    case cudaErrorNoDevice:
+    case cudaErrorUnknown: return kByBus;
+    case cudaErrorDevicesUnavailable: return kByOthers;
+    default: return nullptr;
   }
 }
 
@@ -61,11 +90,18 @@ void fail(cudaError_t status, const char* statement, const char* file, int line)
   const std::string message = std::string(statement) + " failed" + (health ? " on " + health->device() : "") + ": " +
                               cudaGetErrorString(status) + " (" + cudaGetErrorName(status) + ", " + shortened(file) +
                               ":" + std::to_string(line) + ")";
-  if (isSticky(status)) {
-    if (health) health->lose(message);
-    throw Error("device/lost", message);
+  if (const char* cure = cureOfFatal(status)) {
+    const std::string lost = *cure ? message + ". " + cure : message;
+    if (health) health->lose(lost);
+    throw Error("device/lost", lost);
   }
   throw Error(status == cudaErrorMemoryAllocation ? "device/out-of-memory" : "device/failed", message);
+}
+
+std::string errorText(cudaError_t status) {
+  const char* cure = cureOfFatal(status);
+  return std::string(cudaGetErrorString(status)) + " (" + cudaGetErrorName(status) + ")" +
+         (cure && *cure ? std::string(". ") + cure : "");
 }
 
 }  // namespace resnode::cuda

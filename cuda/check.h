@@ -13,6 +13,9 @@ namespace resnode::cuda {
 // Throws Error. Codes: device/out-of-memory, device/lost (a sticky error: the context is gone), device/failed.
 [[noreturn]] void fail(cudaError_t status, const char* statement, const char* file, int line);
 
+// What a status means, its name, and what mends it where that is known.
+std::string errorText(cudaError_t status);
+
 // A device as errors name it, and whether it still works. From any thread.
 class Health {
  public:

@@ -17,7 +17,11 @@ std::string modelOf(int ordinal) {
                                           " (CUDA_VISIBLE_DEVICES limits what it shows)");
   }
   cudaDeviceProp properties{};
-  RESNODE_CUDA(cudaGetDeviceProperties(&properties, ordinal));
+  if (const cudaError_t status = cudaGetDeviceProperties(&properties, ordinal); status != cudaSuccess) {
+    cudaGetLastError();
+    throw Error("device/unavailable", "cuda:" + std::to_string(ordinal) +
+                                          " cannot be opened: the driver does not describe it: " + errorText(status));
+  }
   return properties.name;
 }
 
@@ -49,23 +53,28 @@ std::string driverProblem() {
   }
   if (status == cudaErrorNoDevice || status == cudaSuccess) {
     return "the NVIDIA driver (CUDA " + versionText(driver) +
-           ") shows no GPU: see nvidia-smi, and CUDA_VISIBLE_DEVICES where it is set";
+           ") shows no GPU: see nvidia-smi, and CUDA_VISIBLE_DEVICES where it is set. One that was there before has "
+           "failed: "
+           "look for \"NVRM: Xid\" in the system's log (dmesg); after Xid 79 the machine has to be restarted";
   }
-  return std::string("the NVIDIA driver (CUDA ") + versionText(driver) +
-         ") does not start: " + cudaGetErrorString(status) + " (" + cudaGetErrorName(status) + "); see nvidia-smi";
+  return "the NVIDIA driver (CUDA " + versionText(driver) +
+         ") does not start; see nvidia-smi. It says: " + errorText(status);
 }
 
 Device::Device(int ordinal)
     : ordinal_(ordinal), model_(modelOf(ordinal)), health_("cuda:" + std::to_string(ordinal) + " (" + model_ + ")") {
-  use();
-  computeCapability_ = 10 * attribute(cudaDevAttrComputeCapabilityMajor, ordinal) +
-                       attribute(cudaDevAttrComputeCapabilityMinor, ordinal);
-  // Non-blocking: the default stream, which other libraries of the process may use, is not waited for.
-  RESNODE_CUDA(cudaStreamCreateWithFlags(&compute_, cudaStreamNonBlocking));
-  const cudaError_t status = cudaStreamCreateWithFlags(&upload_, cudaStreamNonBlocking);
-  if (status == cudaSuccess) return;
-  cudaStreamDestroy(compute_);
-  RESNODE_CUDA(status);
+  try {
+    use();
+    computeCapability_ = 10 * attribute(cudaDevAttrComputeCapabilityMajor, ordinal) +
+                         attribute(cudaDevAttrComputeCapabilityMinor, ordinal);
+    // Non-blocking: the default stream, which other libraries of the process may use, is not waited for.
+    RESNODE_CUDA(cudaStreamCreateWithFlags(&compute_, cudaStreamNonBlocking));
+    RESNODE_CUDA(cudaStreamCreateWithFlags(&upload_, cudaStreamNonBlocking));
+  } catch (const Error& error) {
+    if (compute_) cudaStreamDestroy(compute_);
+    currentHealth() = nullptr;
+    throw Error("device/unavailable", name() + " cannot be opened: " + error.what());
+  }
 }
 
 Device::~Device() {

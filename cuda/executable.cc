@@ -93,21 +93,23 @@ void CudaExecutable::bind(const PlannedStep& planned) {
 
 std::unique_ptr<StartedRun> CudaExecutable::start(const RunRequest& request) {
   device_->use();
-  throwIfCancelled(request);
-  if (plan_->processes()) plan_->processes()->check();
-  const int slot = freeSlot();
-  auto run = std::make_unique<Run>(shared_from_this(), request, slot);
-  slots_[slot]->busy = true;
+  NcclCommunicator* processes = plan_->processes().get();
   try {
+    throwIfCancelled(request);
+    if (processes) processes->check();
+    const int slot = freeSlot();
+    auto run = std::make_unique<Run>(shared_from_this(), request, slot);
+    slots_[slot]->busy = true;
     upload(request, slot);
     enqueue(request, slot);
     download(request, slot);
     slots_[slot]->finished.record(device_->compute());
-  } catch (...) {
-    device_->settle();  // what was begun may still read and write the slot
+    return run;
+  } catch (const std::exception& error) {
+    if (processes) processes->leave(error.what());  // what was begun may wait for it
+    device_->settle();                              // and may still read and write the slot
     throw;
   }
-  return run;
 }
 
 int CudaExecutable::freeSlot() {
@@ -264,6 +266,7 @@ void CudaExecutable::deliver(const RunRequest& request, int index) {
     if (plan_->processes()) plan_->processes()->await(slot.finished);
     RESNODE_CUDA(cudaEventSynchronize(slot.finished.get()));
   } catch (const Error& error) {
+    if (plan_->processes()) plan_->processes()->leave(error.what());
     // The GPU has run the net as one piece: it does not say where.
     throw at(error, "A run of \"" + program.name + "\" failed", {});
   }

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstring>
 #include <thread>
+#include <utility>
 
 #include "native/core/backend-support.h"
 #include "native/core/error.h"
@@ -88,6 +89,7 @@ void NcclCommunicator::open() {
   const auto rank = static_cast<size_t>(processes_->rank());
   const std::vector<Introduction> all =
       introduce(introductionOf(library_.get(), *device_, processes_->rank()), *processes_);
+  while (!farewell().empty()) {}  // of an earlier world of theirs: all have come to this one
   requireNcclEverywhere(all, rank);
   requireGpuEach(all, *device_, rank);
   require(library_->call.ncclCommInitRank(&communicator_, size_, all[0].world, processes_->rank()), "ncclCommInitRank");
@@ -117,21 +119,48 @@ void NcclCommunicator::require(nccl::ncclResult_t status, const char* call) {
   throw Error("communicator/failed", message + ". NCCL_DEBUG=INFO makes NCCL say more");
 }
 
+std::string NcclCommunicator::farewell() {
+  for (int other = 0; other < size_; ++other) {
+    if (other == processes_->rank() || !processes_->hasMessage(other)) continue;
+    const std::vector<unsigned char> why = processes_->receive(other);
+    return processName(static_cast<size_t>(other)) + " left a pass: " + std::string(why.begin(), why.end());
+  }
+  return {};
+}
+
+void NcclCommunicator::giveUp(const std::string& why) {
+  failure_ = "The processes that train with " + device_->name() + " lost each other: " + why +
+             ". Go on from the last snapshot, in new processes";
+  const nccl::ncclComm_t communicator = std::exchange(communicator_, nullptr);
+  library_->call.ncclCommAbort(communicator);  // its kernels on the GPU end
+}
+
+void NcclCommunicator::leave(const std::string& why) noexcept {
+  if (!communicator_) return;
+  for (int other = 0; other < size_; ++other) {
+    try {
+      if (other != processes_->rank()) processes_->send(other, {why.begin(), why.end()});
+    } catch (const Error&) {  // it is gone itself
+    }
+  }
+  giveUp("this process left a pass: " + why);
+}
+
 void NcclCommunicator::check() {
   if (communicator_) {
-    nccl::ncclResult_t state = nccl::ncclSuccess;
-    const nccl::ncclResult_t asked = library_->call.ncclCommGetAsyncError(communicator_, &state);
-    if (asked != nccl::ncclSuccess) state = asked;
-    if (state != nccl::ncclSuccess && state != nccl::ncclInProgress) {
-      const char* more = library_->call.ncclGetLastError(communicator_);
-      failure_ = "The processes that train with " + device_->name() +
-                 " lost each other: " + library_->call.ncclGetErrorString(state) +
-                 (more && *more ? std::string(" (") + more + ")" : "") +
-                 ". A process has ended, or its connection has; see its own messages. Go on from the last snapshot, in "
-                 "new processes";
-      library_->call.ncclCommAbort(communicator_);  // its kernels on the GPU end
-      communicator_ = nullptr;
+    // In its own words first: NCCL may notice too that a process has left.
+    std::string why = farewell();
+    if (why.empty()) {
+      nccl::ncclResult_t state = nccl::ncclSuccess;
+      const nccl::ncclResult_t asked = library_->call.ncclCommGetAsyncError(communicator_, &state);
+      if (asked != nccl::ncclSuccess) state = asked;
+      if (state != nccl::ncclSuccess && state != nccl::ncclInProgress) {
+        const char* more = library_->call.ncclGetLastError(communicator_);
+        why = library_->call.ncclGetErrorString(state) + (more && *more ? std::string(" (") + more + ")" : "") +
+              ". A process has ended, or its connection has; see its own messages";
+      }
     }
+    if (!why.empty()) giveUp(why);
   }
   if (!failure_.empty()) throw Error("communicator/failed", failure_);
 }

@@ -40,11 +40,17 @@ class NcclCommunicator {
   // waits for it, and this and all later calls throw Error("communicator/failed").
   void check();
   bool hasFailed() noexcept;
+  // This process does not come to the end of a run that all of them make: what it has given NCCL is given up, and the others
+  // are told, so that none waits for it. Nothing where it was over before.
+  void leave(const std::string& why) noexcept;
   // Waits for an event behind which there may be a mean that never comes; throws as check().
   void await(const Event& event);
 
  private:
   void require(nccl::ncclResult_t status, const char* call);
+  // Why another process has left, as it says; empty: none has.
+  std::string farewell();
+  void giveUp(const std::string& why);
 
   std::shared_ptr<Communicator> processes_;
   std::shared_ptr<Device> device_;

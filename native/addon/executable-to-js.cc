@@ -111,8 +111,8 @@ Napi::Value run(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& d
   };
   const Napi::Promise done = submitRun(
       env, device,
+      // One that was cancelled before it began is the executable's business too: other processes may count on it.
       [state, executable, functions] {
-        if (state->cancelled) throw Aborted();
         const Attendance attendance(functions, state->cancelled);
         return executable->start(state->request);
       },

@@ -3,11 +3,12 @@
  * averages when a lazy stream comes to it, in replayed graphs too.
  */
 import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { testDataParallel, trainIn } from '../support/data-parallel-cases.ts';
 import { emulatedBuild } from '../support/emulated.ts';
-import { hasMpirun } from '../support/in-processes.ts';
+import { hasMpirun, inProcesses } from '../support/in-processes.ts';
 
 const library = emulatedBuild('resnode_cuda');
 const nccl = emulatedBuild('fake-nccl');
@@ -57,6 +58,28 @@ if (library !== null && nccl !== null && hasMpirun()) {
         message,
         /pip install nvidia-nccl-cu13.*Tried:\n {2}\/nowhere\/libnccl\.so\.2: no such file/s,
       );
+    }
+  });
+
+  test('a process that aborts its first pass, in it or before it, leaves none waiting: the others are told why', async () => {
+    const script = fileURLToPath(new URL('processes/leave.ts', import.meta.url));
+    for (const when of ['during', 'before']) {
+      const { status, stdout, stderr } = await inProcesses(2, script, [when, folder], environment);
+      assert.is(status, 0, `${when}: ${stdout}${stderr}`);
+      const said = stdout
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as Record<'rank' | 'iteration' | 'code' | 'message', string | number>)
+        .map(({ rank, iteration, code, message }) => [`${rank}, pass ${iteration}: ${code ?? ''}`, message]);
+      const messages = Object.fromEntries(said) as Record<string, string>;
+      assert.match(messages['1, pass 0: '] ?? '', /^enough$/, stdout);
+      const other = messages['0, pass 0: communicator/failed'] ?? '';
+      assert.match(
+        other,
+        /process 1 left a pass: (layer "pause": )?The run was aborted\. Go on from the last snapshot/,
+        stdout,
+      );
+      assert.match(messages['0, pass 1: communicator/failed'] ?? '', 'process 1 left a pass', stdout);
     }
   });
 

@@ -247,6 +247,72 @@ emulated('an illegal access loses the device object, not the process, and anothe
   });
 });
 
+emulated('whatever ends the context loses the device object, and says what mends it', async () => {
+  const newProcess = /Dispose this device; other GPUs can be opened, this one by a new process$/;
+  const hardware = /nvidia-smi -q -d ECC.*NVRM: Xid/;
+  const mps = /MPS server has ended this process's work.*nvidia-cuda-mps-control/;
+  const bus = /no longer reaches the GPU.*after Xid 79 it has fallen off the bus/;
+  const cures = {
+    cudaErrorLaunchFailure: newProcess,
+    cudaErrorTensorMemoryLeak: newProcess,
+    cudaErrorECCUncorrectable: hardware,
+    cudaErrorContained: hardware,
+    cudaErrorMpsClientTerminated: mps,
+    cudaErrorMpsRpcFailure: mps,
+    cudaErrorUnknown: bus,
+    cudaErrorNoDevice: bus,
+    cudaErrorDevicesUnavailable: /Another process may have the GPU to itself.*NVRM: Xid/,
+  };
+  // An emulated GPU each: what failed once stays failed in this process.
+  const names = Object.keys(cures) as (keyof typeof cures)[];
+  const first = 10;
+  await within({ RESNODE_EMULATED_DEVICES: String(first + names.length) }, async () => {
+    for (const [i, name] of names.entries()) {
+      const device = await open({}, `cuda:${first + i}`);
+      const model = await device.load(files);
+      // A number of its own: the emulator counts anew where it changes.
+      const failure = { RESNODE_EMULATED_FAILURE: name, RESNODE_EMULATED_FAIL_LAUNCH: String(3 + i) };
+      await within(failure, async () => {
+        const { code, message } = await outcome(model.run({ data: pixels(0) }));
+        assert.is(code, 'device/lost', message);
+        assert.match(message, `(${name}, cuda/`);
+        if (cures[name] !== newProcess) assert.match(message, cures[name]);
+      });
+      model.dispose();
+      const later = await outcome(device.buffer({ shape: [1] }));
+      assert.is(later.code, 'device/lost');
+      assert.match(later.message, cures[name]);
+      assert.match(later.message, newProcess);
+      device.dispose();
+    }
+  });
+});
+
+emulated('a GPU that cannot be reached is no device, and the message says what mends it', async () => {
+  await within({ RESNODE_EMULATED_UNREACHABLE: 'cudaErrorDevicesUnavailable' }, async () => {
+    const { code, message } = await outcome(open());
+    assert.is(code, 'device/unavailable');
+    assert.match(message, /^cuda:0 \(Emulated GPU\) cannot be opened: .*compute mode.*after Xid 79/);
+  });
+  await within({ RESNODE_EMULATED_NO_DRIVER: 'cudaErrorUnknown' }, async () => {
+    const { code, message } = await outcome(open());
+    assert.is(code, 'device/unavailable');
+    assert.match(
+      message,
+      /does not start; see nvidia-smi\. It says: unknown error \(cudaErrorUnknown\)\. .*Xid 79/,
+    );
+    assert.match(devices({ libraryFolder: dirname(library!) }).problem ?? '', 'does not start');
+  });
+  await within({ RESNODE_EMULATED_NO_DRIVER: 'cudaErrorNoDevice' }, async () => {
+    const { code, message } = await outcome(open());
+    assert.is(code, 'device/unavailable');
+    assert.match(message, /shows no GPU: see nvidia-smi.*NVRM: Xid/);
+  });
+  await using device = await open();
+  await using model = await device.load(files);
+  assert.is((await model.run({ data: pixels(0) })).prob!.data.length, 10);
+});
+
 emulated('a label that no class has is named by layer and place; the next run is right', async () => {
   await using device = await open();
   await using model = await device.load({ model: lossNet });

@@ -40,8 +40,8 @@ export const errorCodes = {
     'Check the weights for values that are not finite, and the preprocessing against the one used in training.',
   ],
   'communicator/failed': [
-    'A call of MPI or NCCL failed.',
-    "The library's own message follows; check the network and that all processes run the same versions.",
+    'A call of MPI or NCCL failed, or one of the processes that train together left a pass.',
+    "The library's own message follows, or what that process met; check the network and that all processes run the same versions, and go on from the last snapshot.",
   ],
   'communicator/other-failed': [
     'Another process of this command or training ended.',
@@ -217,8 +217,8 @@ export const errorCodes = {
     'The message names the call; `resnode doctor` checks driver and libraries.',
   ],
   'device/lost': [
-    'The GPU stopped answering.',
-    "Dispose the device and start a new process; look at `nvidia-smi` and the system's log.",
+    'What the GPU was told to do ended its context: a fault of a program, of its memory or of a link, an end of the MPS server, or the GPU fell off the bus (Xid 79).',
+    "Dispose the device and start a new process. The message says what else mends it; `nvidia-smi` and `NVRM: Xid` in the system's log (`dmesg`) tell more.",
   ],
   'device/out-of-memory': [
     'The device has too little memory.',

@@ -212,7 +212,8 @@ export class Trainer {
    * calls; inputs are copied at the call.
    * @param inputs As `Model.run` takes them, of the shapes in `inputs`.
    * @param options.signal Stops the pass before its next operation: nothing was updated then, but BatchNorm may have
-   * counted the batch already.
+   * counted the batch already. Of several processes on GPUs the one that stops has left: all others fail with
+   * `communicator/failed`.
    * @param options.copyInputs As for `Model.run`. @internal
    * @returns The outputs, as they were before the update.
    * @throws ArgumentError; the signal's reason; DeviceError, `label/invalid` for a label that no class has

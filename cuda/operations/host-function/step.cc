@@ -1,6 +1,7 @@
 // A function of the process computes on copies in main memory: the stream is waited for, twice. Such a program is launched
 // step by step, since a graph could not call it (CudaPlan::callsHost).
 #include "cuda/gradient-step.h"
+#include "cuda/nccl/communicator.h"
 #include "native/core/host-functions.h"
 
 namespace resnode::cuda {
@@ -24,12 +25,18 @@ class Copies {
     for (size_t i = 0; i < values_.size(); ++i) list.push_back({places_[i] ? values_[i].data() : nullptr, counts_[i]});
     return list;
   }
-  void copy(cudaMemcpyKind direction, cudaStream_t stream) {
+  // `processes`: whom the stream may wait for; null: none.
+  void copy(cudaMemcpyKind direction, NcclCommunicator* processes, cudaStream_t stream) {
     for (size_t i = 0; i < values_.size(); ++i) {
       if (!places_[i]) continue;
       const bool isUp = direction == cudaMemcpyHostToDevice;
       RESNODE_CUDA(cudaMemcpyAsync(isUp ? places_[i] : values_[i].data(), isUp ? values_[i].data() : places_[i],
                                    counts_[i] * sizeof(float), direction, stream));
+    }
+    if (processes) {
+      Event copied;
+      copied.record(stream);
+      processes->await(copied);
     }
     RESNODE_CUDA(cudaStreamSynchronize(stream));
   }
@@ -40,13 +47,20 @@ class Copies {
   std::vector<size_t> counts_;
 };
 
-void run(HostFunctions* functions, HostCall call, Copies& reads, Copies& writes, cudaStream_t stream) {
-  if (!functions) throw Error("program/invalid", "there are no functions of its own", call.layer);
-  reads.copy(cudaMemcpyDeviceToHost, stream);
+// The functions of a program, and the processes that its stream may wait for; either null: none.
+struct Host {
+  std::shared_ptr<HostFunctions> functions;
+  std::shared_ptr<NcclCommunicator> processes;
+};
+Host hostOf(const StepContext& context) { return {context.program.functions, context.processes}; }
+
+void run(const Host& host, HostCall call, Copies& reads, Copies& writes, cudaStream_t stream) {
+  if (!host.functions) throw Error("program/invalid", "there are no functions of its own", call.layer);
+  reads.copy(cudaMemcpyDeviceToHost, host.processes.get(), stream);
   call.reads = reads.values();
   call.writes = writes.values();
-  functions->run(call);
-  writes.copy(cudaMemcpyHostToDevice, stream);
+  host.functions->run(call);
+  writes.copy(cudaMemcpyHostToDevice, host.processes.get(), stream);
 }
 
 void* mutablePlace(const void* place) { return const_cast<void*>(place); }
@@ -56,12 +70,12 @@ Step forward(const HostFunction& function, const Operation& operation, const Ste
   std::vector<size_t> read, made;
   for (TensorId id : operation.inputs) read.push_back(countOf(id, context));
   for (TensorId id : operation.outputs) made.push_back(countOf(id, context));
-  step.launch = [read, made, functions = context.program.functions, index = function.index, layer = operation.layer](
+  step.launch = [read, made, host = hostOf(context), index = function.index, layer = operation.layer](
                     const Bindings& b, cudaStream_t stream) {
     Copies reads, writes;
     for (size_t i = 0; i < read.size(); ++i) reads.add(mutablePlace(b.inputs[i]), read[i]);
     for (size_t i = 0; i < made.size(); ++i) writes.add(b.floatsOut(i), made[i]);
-    run(functions.get(), {index, false, {}, {}, layer}, reads, writes, stream);
+    run(host, {index, false, {}, {}, layer}, reads, writes, stream);
   };
   return step;
 }
@@ -71,14 +85,14 @@ Step backward(const HostFunction& function, const GradientContext& gradient) {
   std::vector<size_t> read, made;
   for (TensorId id : gradient.forward.inputs) read.push_back(countOf(id, gradient.context));
   for (TensorId id : gradient.forward.outputs) made.push_back(countOf(id, gradient.context));
-  step.launch = [read, made, from = gradient.at, functions = gradient.context.program.functions, index = function.index,
+  step.launch = [read, made, from = gradient.at, host = hostOf(gradient.context), index = function.index,
                  layer = gradient.forward.layer](const Bindings& b, cudaStream_t stream) {
     Copies reads, writes;
     for (size_t i = 0; i < read.size(); ++i) reads.add(mutablePlace(from.x(b, i)), read[i]);
     for (size_t i = 0; i < made.size(); ++i) reads.add(mutablePlace(from.y(b, i)), made[i]);
     for (size_t i = 0; i < made.size(); ++i) reads.add(mutablePlace(from.dy(b, i)), made[i]);
     for (size_t i = 0; i < read.size(); ++i) writes.add(b.floatsOut(i), read[i]);
-    run(functions.get(), {index, true, {}, {}, layer}, reads, writes, stream);
+    run(host, {index, true, {}, {}, layer}, reads, writes, stream);
   };
   return step;
 }

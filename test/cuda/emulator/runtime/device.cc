@@ -29,6 +29,15 @@ constexpr ErrorText kErrors[] = {
     {cudaErrorInvalidDevice, "cudaErrorInvalidDevice", "invalid device ordinal"},
     {cudaErrorInvalidResourceHandle, "cudaErrorInvalidResourceHandle", "invalid resource handle"},
     {cudaErrorNotReady, "cudaErrorNotReady", "device not ready"},
+    {cudaErrorDevicesUnavailable, "cudaErrorDevicesUnavailable", "CUDA-capable device(s) is/are busy or unavailable"},
+    {cudaErrorECCUncorrectable, "cudaErrorECCUncorrectable", "uncorrectable ECC error encountered"},
+    {cudaErrorLaunchFailure, "cudaErrorLaunchFailure", "unspecified launch failure"},
+    {static_cast<cudaError_t>(226), "cudaErrorContained",
+     "Invalid access of peer GPU memory over nvlink or a hardware error"},
+    {static_cast<cudaError_t>(721), "cudaErrorTensorMemoryLeak", "tensor memory not completely freed"},
+    {cudaErrorMpsRpcFailure, "cudaErrorMpsRpcFailure", "MPS server failed a remote procedural call"},
+    {cudaErrorMpsClientTerminated, "cudaErrorMpsClientTerminated", "MPS client terminated"},
+    {cudaErrorUnknown, "cudaErrorUnknown", "unknown error"},
     {cudaErrorIllegalAddress, "cudaErrorIllegalAddress", "an illegal memory access was encountered"},
     {cudaErrorStreamCaptureUnsupported, "cudaErrorStreamCaptureUnsupported",
      "operation not permitted when stream is capturing"},
@@ -69,6 +78,14 @@ int64_t fromEnvironment(const char* name, int64_t fallback) {
   return text && *text ? std::strtoll(text, nullptr, 10) : fallback;
 }
 
+cudaError_t errorNamed(const char* variable, cudaError_t fallback) {
+  const char* name = std::getenv(variable);
+  for (const ErrorText& entry : kErrors) {
+    if (name && std::strcmp(entry.name, name) == 0) return entry.error;
+  }
+  return fallback;
+}
+
 cudaError_t stickyError() { return state().devices[device].sticky; }
 
 cudaError_t finish(cudaError_t status) {
@@ -91,6 +108,9 @@ using namespace resnode::emulator;
 extern "C" {
 
 cudaError_t cudaGetDeviceCount(int* count) {
+  *count = 0;
+  if (const cudaError_t status = errorNamed("RESNODE_EMULATED_NO_DRIVER", cudaSuccess); status != cudaSuccess)
+    return finish(status);
   *count = deviceCount();
   return finish(*count > 0 ? cudaSuccess : cudaErrorNoDevice);
 }
@@ -98,7 +118,7 @@ cudaError_t cudaGetDeviceCount(int* count) {
 cudaError_t cudaSetDevice(int index) {
   if (!exists(index)) return finish(deviceCount() > 0 ? cudaErrorInvalidDevice : cudaErrorNoDevice);
   device = index;
-  return cudaSuccess;
+  return finish(errorNamed("RESNODE_EMULATED_UNREACHABLE", cudaSuccess));
 }
 
 cudaError_t cudaGetDevice(int* index) {

@@ -9,7 +9,10 @@
 //                                 no sooner, so that a missing wait shows as old data; or uneven: every second stream of
 //                                 a device eager, the others lazy, so that what runs ahead too far shows as new data
 //   RESNODE_EMULATED_PATIENCE     n: an event is asked n times whether it is done before a lazy stream goes on for it (0)
-//   RESNODE_EMULATED_FAIL_LAUNCH  n: the n-th kernel from when it was set ends in an illegal memory access
+//   RESNODE_EMULATED_FAIL_LAUNCH  n: the n-th kernel from when it was set ends in RESNODE_EMULATED_FAILURE
+//   RESNODE_EMULATED_FAILURE      an error by its name (cudaErrorIllegalAddress); it sticks to the device
+//   RESNODE_EMULATED_UNREACHABLE  an error by its name: no device can be made the calling thread's
+//   RESNODE_EMULATED_NO_DRIVER    an error by its name: the driver does not start
 //   RESNODE_EMULATED_ORDER        the order of threads (emulator.h)
 #pragma once
 
@@ -73,6 +76,8 @@ State& state();
 
 int currentDevice();
 int64_t fromEnvironment(const char* name, int64_t fallback);
+// The error whose name the variable holds.
+cudaError_t errorNamed(const char* variable, cudaError_t fallback);
 
 // The allocation that holds [memory, memory + bytes), or null; sets `inside` where at least its first byte is in one.
 const Allocation* allocationOf(const void* memory, size_t bytes, bool* inside = nullptr);

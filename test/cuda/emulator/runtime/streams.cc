@@ -51,7 +51,7 @@ cudaError_t submitLaunch(Launch launch, cudaStream_t stream) {
   const auto optIn = state().sharedByKernel.find(launch.kernel);
   checkLaunch(launch, optIn == state().sharedByKernel.end() ? 0 : optIn->second);
   return enqueue(stream, [launch = std::move(launch)] {
-    if (launchFails()) return cudaErrorIllegalAddress;
+    if (launchFails()) return errorNamed("RESNODE_EMULATED_FAILURE", cudaErrorIllegalAddress);
     runGrid(launch);
     return cudaSuccess;
   });
