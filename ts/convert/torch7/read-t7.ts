@@ -5,6 +5,7 @@
 import { WeightsError } from '../../base/errors.ts';
 import { MAX_DIMENSIONS, MAX_FIELDS } from '../../base/files.ts';
 import { elementCount } from '../../base/shape.ts';
+import { BinarySource, SIZES, type Source, TextSource } from './source.ts';
 
 export type T7Value = null | number | boolean | string | T7Table | T7Object | T7Tensor | T7Storage;
 export type T7Table = Map<T7Value, T7Value>;
@@ -36,21 +37,6 @@ const [NIL, NUMBER, STRING, TABLE, TORCH, BOOLEAN, FUNCTION, OLD_RECURSIVE, RECU
 ];
 const MAX_DEPTH = 250;
 
-const SIZES: Readonly<Record<string, number>> = {
-  Double: 8,
-  Float: 4,
-  Cuda: 4,
-  CudaDouble: 8,
-  Long: 8,
-  CudaLong: 8,
-  Int: 4,
-  CudaInt: 4,
-  Short: 2,
-  Char: 1,
-  Byte: 1,
-  CudaByte: 1,
-};
-
 const NAME = /^torch\.(\w+?)(Tensor|Storage)$/;
 
 export const isT7Tensor = (value: T7Value | undefined): value is T7Tensor =>
@@ -62,145 +48,6 @@ export const isT7Object = (value: T7Value | undefined): value is T7Object =>
 export function readT7(bytes: Uint8Array, file: string): T7Value {
   const isText = bytes[0]! >= 0x30 && bytes[0]! <= 0x39 && (bytes[1] === 10 || bytes[1] === 13);
   return new Reader(isText ? new TextSource(bytes, file) : new BinarySource(bytes, file), file).object(0);
-}
-
-/** Numbers one by one, in either form. */
-interface Source {
-  readonly at: number;
-  readonly left: number;
-  int(): number;
-  long(): number;
-  double(): number;
-  text(length: number): string;
-  skip(length: number): void;
-  /** @returns what makes the values */
-  values(type: string, count: number): () => Float64Array;
-  fail(message: string): never;
-}
-
-function failure(file: string, at: number, message: string): WeightsError {
-  return new WeightsError(
-    'torch7/format',
-    { file },
-    `${message} (byte ${at}); the file is cut short, damaged, or none of Torch7`,
-  );
-}
-
-class BinarySource implements Source {
-  at = 0;
-  readonly #bytes: Buffer;
-  readonly #file: string;
-
-  constructor(bytes: Uint8Array, file: string) {
-    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.#file = file;
-  }
-
-  get left(): number {
-    return this.#bytes.length - this.at;
-  }
-
-  fail(message: string): never {
-    throw failure(this.#file, this.at, message);
-  }
-
-  #take(length: number): number {
-    if (!(length >= 0 && length <= this.left)) this.fail(`${length} bytes are needed, ${this.left} are left`);
-    this.at += length;
-    return this.at - length;
-  }
-
-  int = () => this.#bytes.readInt32LE(this.#take(4));
-  long = () => Number(this.#bytes.readBigInt64LE(this.#take(8)));
-  double = () => this.#bytes.readDoubleLE(this.#take(8));
-  skip = (length: number) => void this.#take(length);
-
-  text(length: number): string {
-    const start = this.#take(length);
-    return this.#bytes.toString('latin1', start, start + length);
-  }
-
-  values(type: string, count: number): () => Float64Array {
-    const size = SIZES[type]!;
-    const start = this.#take(size * count);
-    const bytes = this.#bytes;
-    const read: (at: number) => number =
-      type === 'Double' || type === 'CudaDouble'
-        ? (at) => bytes.readDoubleLE(at)
-        : type === 'Float' || type === 'Cuda'
-          ? (at) => bytes.readFloatLE(at)
-          : size === 8
-            ? (at) => Number(bytes.readBigInt64LE(at))
-            : (at) => bytes.readIntLE(at, size);
-    return () => Float64Array.from({ length: count }, (_, i) => read(start + i * size));
-  }
-}
-
-class TextSource implements Source {
-  at = 0;
-  readonly #bytes: Buffer;
-  readonly #file: string;
-
-  constructor(bytes: Uint8Array, file: string) {
-    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.#file = file;
-  }
-
-  get left(): number {
-    return this.#bytes.length - this.at;
-  }
-
-  fail(message: string): never {
-    throw failure(this.#file, this.at, message);
-  }
-
-  #word(): number {
-    const bytes = this.#bytes;
-    while (this.at < bytes.length && bytes[this.at]! <= 32) this.at++;
-    const start = this.at;
-    while (this.at < bytes.length && bytes[this.at]! > 32) this.at++;
-    const text = bytes.toString('latin1', start, Math.min(this.at, start + 64));
-    const special = /^([+-]?)(inf|nan)/i.exec(text);
-    const value =
-      special === null
-        ? Number(text || 'x')
-        : special[2]!.toLowerCase() === 'nan'
-          ? Number.NaN
-          : special[1] === '-'
-            ? -Infinity
-            : Infinity;
-    if (special === null && Number.isNaN(value)) this.fail(`${JSON.stringify(text)} is no number`);
-    this.#endOfLine();
-    return value;
-  }
-
-  /** One end of line behind a number or a text belongs to it (DiskFile.c). */
-  #endOfLine(): void {
-    if (this.#bytes[this.at] === 13) this.at++;
-    if (this.#bytes[this.at] === 10) this.at++;
-  }
-
-  int = () => this.#word();
-  long = () => this.#word();
-  double = () => this.#word();
-
-  text(length: number): string {
-    if (!(length >= 0 && length <= this.left)) this.fail(`a text of ${length} bytes, ${this.left} are left`);
-    const text = this.#bytes.toString('latin1', this.at, this.at + length);
-    this.at += length;
-    if (length > 0) this.#endOfLine();
-    return text;
-  }
-
-  skip = (length: number) => void this.text(length);
-
-  values(_type: string, count: number): () => Float64Array {
-    // A value has a digit and a space at least.
-    if (count > (this.left + 1) / 2) this.fail(`${count} values, ${this.left} bytes are left`);
-    const values = new Float64Array(count);
-    for (let i = 0; i < count; i++) values[i] = this.#word();
-    return () => values;
-  }
 }
 
 class Reader {
