@@ -49,15 +49,6 @@ CudaExecutable::CudaExecutable(std::shared_ptr<Transfer> transfer, std::shared_p
   if (plan_->processes()) plan_->processes()->open();
   for (const PlannedBuffer& buffer : plan_->description().buffers) buffers_.push_back(arena_.get() + buffer.offset);
   for (const PlannedStep& planned : plan_->steps()) bind(planned);
-  const Program& program = plan_->program();
-  const auto place = [&](size_t bytes) {
-    const size_t offset = pinnedBytes_;
-    pinnedBytes_ += aligned(bytes);
-    return offset;
-  };
-  for (TensorId id : program.inputs) pinnedInputs_.push_back(place(floatBytes(program, id)));
-  for (TensorId id : program.outputs) pinnedOutputs_.push_back(place(floatBytes(program, id)));
-  pinnedLabels_ = place(plan_->labelChecks() * sizeof(int));
 }
 
 void CudaExecutable::bind(const PlannedStep& planned) {
@@ -101,8 +92,9 @@ std::unique_ptr<StartedRun> CudaExecutable::start(const RunRequest& request) {
     auto run = std::make_unique<Run>(shared_from_this(), request, slot);
     slots_[slot]->busy = true;
     upload(request, slot);
-    enqueue(request, slot);
-    download(request, slot);
+    convertInputs(request, slot);
+    enqueue(request);
+    download(request, *slots_[slot]);
     slots_[slot]->finished.record(device_->compute());
     return run;
   } catch (const std::exception& error) {
@@ -114,46 +106,72 @@ std::unique_ptr<StartedRun> CudaExecutable::start(const RunRequest& request) {
 
 int CudaExecutable::freeSlot() {
   for (size_t i = 0; i < kSlots; ++i) {
-    if (!slots_[i]) {
-      slots_[i] = std::make_unique<Slot>(device_, pinnedBytes_);
-      heldPinnedBytes_ += pinnedBytes_;
-    }
+    if (!slots_[i]) slots_[i] = std::make_unique<Slot>();
     if (!slots_[i]->busy) return static_cast<int>(i);
   }
   throw Error("device/failed", "More runs were started than there are slots");
 }
 
-// Arrays travel on the upload stream, beside what the compute stream does. A buffer may be what an earlier run writes, so
-// it is copied in the compute stream's order.
+char* CudaExecutable::pinned(PinnedMemory& memory, size_t bytes) {
+  if (memory.bytes() < bytes) {
+    heldPinnedBytes_ -= memory.bytes();
+    memory = {};
+    memory = allocatePinned(device_, bytes);
+    heldPinnedBytes_ += bytes;
+  }
+  return memory.get();
+}
+
+// Arrays travel on the upload stream, beside what the compute stream does.
 void CudaExecutable::upload(const RunRequest& request, int index) {
   Slot& slot = *slots_[index];
-  bool travels = false;
+  std::vector<size_t> bytes;
+  size_t all = 0;
   for (size_t i = 0; i < request.inputs.size(); ++i) {
     const RunInput& input = request.inputs[i];
     const size_t count = elementCount(plan_->program().tensors[plan_->program().inputs[i]].shape);
-    const size_t bytes = input.type == DataType::uint8 ? count : count * sizeof(float);
-    char* target = buffer(plan_->staging()[index][i]);
-    if (input.buffer) {
-      const char* source = static_cast<const CudaBuffer&>(*input.buffer).data();
-      RESNODE_CUDA(cudaMemcpyAsync(target, source, bytes, cudaMemcpyDeviceToDevice, device_->compute()));
-      continue;
-    }
-    char* pinned = slot.pinned.get() + pinnedInputs_[i];
-    std::memcpy(pinned, input.data, bytes);
-    RESNODE_CUDA(cudaMemcpyAsync(target, pinned, bytes, cudaMemcpyHostToDevice, device_->upload()));
-    travels = true;
+    bytes.push_back(input.buffer ? 0 : input.type == DataType::uint8 ? count : count * sizeof(float));
+    all += aligned(bytes.back());
   }
-  if (!travels) return;
+  if (all == 0) return;
+  char* from = pinned(slot.inputs, all);
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    if (bytes[i] == 0) continue;
+    std::memcpy(from, request.inputs[i].data, bytes[i]);
+    RESNODE_CUDA(
+        cudaMemcpyAsync(buffer(plan_->staging()[index][i]), from, bytes[i], cudaMemcpyHostToDevice, device_->upload()));
+    from += aligned(bytes[i]);
+  }
   slot.uploaded.record(device_->upload());
   RESNODE_CUDA(cudaStreamWaitEvent(device_->compute(), slot.uploaded.get(), 0));
 }
 
-void CudaExecutable::enqueue(const RunRequest& request, int slot) {
-  InputTypes types;
-  for (const RunInput& input : request.inputs) types.push_back(input.type == DataType::uint8);
+// Not in the graph, which therefore is the same for arrays, buffers and bytes. A buffer may be what an earlier run writes:
+// the compute stream is in order.
+void CudaExecutable::convertInputs(const RunRequest& request, int slot) {
+  const Program& program = plan_->program();
+  const cudaStream_t stream = device_->compute();
+  for (size_t i = 0; i < request.inputs.size(); ++i) {
+    const RunInput& input = request.inputs[i];
+    const TensorId id = program.inputs[i];
+    const TensorLayout& layout = plan_->layout(id);
+    const char* source =
+        input.buffer ? static_cast<const CudaBuffer&>(*input.buffer).data() : buffer(plan_->staging()[slot][i]);
+    const SourceType type = input.type == DataType::uint8 ? SourceType::uint8 : SourceType::float32;
+    if (layout.isFolded)
+      launchNchwToFolded(type, source, layout.type, data(id), nhwcLayout(layout.shape, layout.type).nhwc, stream);
+    else if (layout.isNhwc) launchNchwToNhwc(type, source, layout.type, data(id), layout.nhwc, stream);
+    else if (type == SourceType::uint8)
+      launchBytesToFloat(reinterpret_cast<const uint8_t*>(source), reinterpret_cast<float*>(data(id)),
+                         layout.elements(), stream);
+    else RESNODE_CUDA(cudaMemcpyAsync(data(id), source, layout.bytes(), cudaMemcpyDeviceToDevice, stream));
+  }
+}
+
+void CudaExecutable::enqueue(const RunRequest& request) {
   if (request.milliseconds) {
     std::vector<Event> events;
-    launchAll(types, slot, &request, &events);
+    launchAll(&request, &events);
     if (plan_->processes()) plan_->processes()->await(events.back());
     RESNODE_CUDA(cudaEventSynchronize(events.back().get()));
     for (size_t i = 0; i + 1 < events.size(); ++i) {
@@ -161,33 +179,18 @@ void CudaExecutable::enqueue(const RunRequest& request, int slot) {
       RESNODE_CUDA(cudaEventElapsedTime(&milliseconds, events[i].get(), events[i + 1].get()));
       request.milliseconds->push_back(milliseconds);
     }
-  } else if (warm_.count(types) == 0 || plan_->callsHost()) {
-    launchAll(types, slot, &request, nullptr);
-    warm_.insert(types);
+  } else if (!isWarm_ || plan_->callsHost()) {
+    launchAll(&request, nullptr);
+    isWarm_ = true;
   } else {
-    const auto found = graphs_.find({slot, types});
-    const cudaGraphExec_t graph = found != graphs_.end() ? found->second.get() : capture(types, slot);
-    RESNODE_CUDA(cudaGraphLaunch(graph, device_->compute()));
+    if (!graph_.get()) capture();
+    RESNODE_CUDA(cudaGraphLaunch(graph_.get(), device_->compute()));
   }
 }
 
-void CudaExecutable::launchAll(const InputTypes& types, int slot, const RunRequest* request,
-                               std::vector<Event>* events) {
+void CudaExecutable::launchAll(const RunRequest* request, std::vector<Event>* events) {
   const Program& program = plan_->program();
   const cudaStream_t stream = device_->compute();
-  for (size_t i = 0; i < types.size(); ++i) {
-    const TensorId id = program.inputs[i];
-    const TensorLayout& layout = plan_->layout(id);
-    const char* source = buffer(plan_->staging()[slot][i]);
-    const SourceType type = types[i] ? SourceType::uint8 : SourceType::float32;
-    if (layout.isFolded)
-      launchNchwToFolded(type, source, layout.type, data(id), nhwcLayout(layout.shape, layout.type).nhwc, stream);
-    else if (layout.isNhwc) launchNchwToNhwc(type, source, layout.type, data(id), layout.nhwc, stream);
-    else if (types[i])
-      launchBytesToFloat(reinterpret_cast<const uint8_t*>(source), reinterpret_cast<float*>(data(id)),
-                         layout.elements(), stream);
-    else RESNODE_CUDA(cudaMemcpyAsync(data(id), source, layout.bytes(), cudaMemcpyDeviceToDevice, stream));
-  }
   const auto mark = [&] {
     if (!events) return;
     events->emplace_back(cudaEventDefault);
@@ -213,13 +216,13 @@ void CudaExecutable::launchAll(const InputTypes& types, int slot, const RunReque
   }
 }
 
-cudaGraphExec_t CudaExecutable::capture(const InputTypes& types, int slot) {
+void CudaExecutable::capture() {
   const cudaStream_t stream = device_->compute();
   cudaGraph_t graph = nullptr;
   // Thread-local: what other threads of the process do with CUDA meanwhile is none of our business.
   RESNODE_CUDA(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
   try {
-    launchAll(types, slot, nullptr, nullptr);
+    launchAll(nullptr, nullptr);
   } catch (...) {
     if (cudaStreamEndCapture(stream, &graph) == cudaSuccess) cudaGraphDestroy(graph);
     cudaGetLastError();
@@ -231,30 +234,36 @@ cudaGraphExec_t CudaExecutable::capture(const InputTypes& types, int slot) {
   const cudaError_t status = cudaGraphInstantiateWithFlags(&executable, graph, 0);
   cudaGraphDestroy(graph);
   RESNODE_CUDA(status);
-  graphs_.emplace(std::make_pair(slot, types), GraphExecutable(executable, device_));
-  return executable;
+  graph_ = GraphExecutable(executable, device_);
 }
 
-void CudaExecutable::download(const RunRequest& request, int index) {
+void CudaExecutable::download(const RunRequest& request, Slot& slot) {
   const Program& program = plan_->program();
   const cudaStream_t stream = device_->compute();
   std::vector<char*> sources;
   sources.reserve(program.outputs.size());
   for (TensorId id : program.outputs) sources.push_back(data(id));
   for (const Conversion& output : plan_->outputs()) sources[output.index] = buffer(output.buffer);
+  const size_t labelBytes = labelChecks_.size() * sizeof(int);
+  size_t all = aligned(labelBytes);
+  for (size_t i = 0; i < program.outputs.size(); ++i)
+    all += request.outputs[i].buffer ? 0 : aligned(floatBytes(program, program.outputs[i]));
+  char* to = pinned(slot.results, all);
+  slot.badLabels = reinterpret_cast<const int*>(to);
+  if (labelBytes > 0)
+    RESNODE_CUDA(cudaMemcpyAsync(to, buffer(plan_->labelBuffer()), labelBytes, cudaMemcpyDeviceToHost, stream));
+  to += aligned(labelBytes);
+  slot.outputs.assign(program.outputs.size(), nullptr);
   for (size_t i = 0; i < program.outputs.size(); ++i) {
     const size_t bytes = floatBytes(program, program.outputs[i]);
     if (request.outputs[i].buffer) {
       char* target = static_cast<CudaBuffer&>(*request.outputs[i].buffer).data();
       RESNODE_CUDA(cudaMemcpyAsync(target, sources[i], bytes, cudaMemcpyDeviceToDevice, stream));
     } else {
-      RESNODE_CUDA(cudaMemcpyAsync(slots_[index]->pinned.get() + pinnedOutputs_[i], sources[i], bytes,
-                                   cudaMemcpyDeviceToHost, stream));
+      slot.outputs[i] = to;
+      RESNODE_CUDA(cudaMemcpyAsync(to, sources[i], bytes, cudaMemcpyDeviceToHost, stream));
+      to += aligned(bytes);
     }
-  }
-  if (!labelChecks_.empty()) {
-    RESNODE_CUDA(cudaMemcpyAsync(slots_[index]->pinned.get() + pinnedLabels_, buffer(plan_->labelBuffer()),
-                                 labelChecks_.size() * sizeof(int), cudaMemcpyDeviceToHost, stream));
   }
 }
 
@@ -272,19 +281,18 @@ void CudaExecutable::deliver(const RunRequest& request, int index) {
   }
   // What has learned is not undone: then the run has its result.
   if (!plan_->updates()) throwIfCancelled(request);
-  const int* bad = reinterpret_cast<const int*>(slot.pinned.get() + pinnedLabels_);
   for (size_t i = 0; i < labelChecks_.size(); ++i) {
-    if (bad[i] == 0) continue;
+    const int bad = slot.badLabels[i];
+    if (bad == 0) continue;
     const std::string& layer = program.operations[labelChecks_[i].second].layer;
     throw Error("label/invalid",
-                "layer \"" + layer + "\": label number " + std::to_string(bad[i] - 1) + " is no integer from 0 to " +
+                "layer \"" + layer + "\": label number " + std::to_string(bad - 1) + " is no integer from 0 to " +
                     std::to_string(labelChecks_[i].first - 1),
                 layer);
   }
   for (size_t i = 0; i < program.outputs.size(); ++i) {
-    if (request.outputs[i].buffer) continue;
-    std::memcpy(request.outputs[i].data, slot.pinned.get() + pinnedOutputs_[i],
-                floatBytes(program, program.outputs[i]));
+    if (!slot.outputs[i]) continue;
+    std::memcpy(request.outputs[i].data, slot.outputs[i], floatBytes(program, program.outputs[i]));
   }
 }
 

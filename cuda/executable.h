@@ -1,13 +1,12 @@
 // A plan with memory: runs it directly the first time, from then on as one CUDA graph.
 //
-// A run: inputs → a slot's pinned memory → (upload stream) the slot's place on the GPU → (compute stream, the graph from
-// here) the input tensors, every step, outputs as plain float32 → pinned memory → the caller. Two slots, so that the
-// next run's inputs travel while this one computes; what is in between exists once, since the compute stream is in order.
+// A run: arrays → a slot's pinned memory → (upload stream) the slot's place on the GPU → (compute stream) the input tensors,
+// which are converted from there or from the caller's buffers → (the graph) every step, outputs as plain float32 → pinned
+// memory → the caller. Two slots, so that the next run's inputs travel while this one computes; what is in between exists
+// once, since the compute stream is in order.
 #pragma once
 
-#include <map>
 #include <memory>
-#include <set>
 #include <vector>
 
 #include "cuda/buffer.h"
@@ -28,11 +27,10 @@ class CudaExecutable final : public Executable, public std::enable_shared_from_t
 
  private:
   class Run;
-  // Of each input, whether it is uint8.
-  using InputTypes = std::vector<bool>;
   struct Slot {
-    explicit Slot(const std::shared_ptr<Device>& device, size_t bytes) : pinned(allocatePinned(device, bytes)) {}
-    PinnedMemory pinned;  // inputs, outputs, label checks
+    PinnedMemory inputs, results;    // as large as the largest that a run gave or wanted so far
+    std::vector<char*> outputs;      // of this run, in `results`; null: a buffer takes it
+    const int* badLabels = nullptr;  // as well
     Event uploaded, finished;
     bool busy = false;
   };
@@ -45,13 +43,17 @@ class CudaExecutable final : public Executable, public std::enable_shared_from_t
   char* buffer(int index) const { return buffers_[index]; }
   char* data(TensorId id) const { return buffer(plan_->bufferOf(id)); }
   int freeSlot();
+  // At least so many bytes in one of a slot's memories, which nothing uses.
+  char* pinned(PinnedMemory& memory, size_t bytes);
   void upload(const RunRequest& request, int slot);
-  void enqueue(const RunRequest& request, int slot);
-  void download(const RunRequest& request, int slot);
-  // Launches everything from staging to plain outputs; with `request`, cancellation is looked for between steps, with
-  // `events`, one is recorded before each step and after the last.
-  void launchAll(const InputTypes& types, int slot, const RunRequest* request, std::vector<Event>* events);
-  cudaGraphExec_t capture(const InputTypes& types, int slot);
+  // From where they came to their places among the activations.
+  void convertInputs(const RunRequest& request, int slot);
+  void enqueue(const RunRequest& request);
+  void download(const RunRequest& request, Slot& slot);
+  // Launches everything from the input tensors to plain outputs; with `request`, cancellation is looked for between steps,
+  // with `events`, one is recorded before each step and after the last.
+  void launchAll(const RunRequest* request, std::vector<Event>* events);
+  void capture();
   void deliver(const RunRequest& request, int slot);
 
   std::shared_ptr<Transfer> transfer_;
@@ -62,11 +64,9 @@ class CudaExecutable final : public Executable, public std::enable_shared_from_t
   std::vector<char*> buffers_;
   std::vector<BoundStep> steps_;
   std::vector<std::pair<int64_t, int>> labelChecks_;  // classes, operation
-  std::vector<size_t> pinnedInputs_, pinnedOutputs_;  // offsets in a slot's pinned memory
-  size_t pinnedLabels_ = 0, pinnedBytes_ = 0;
-  std::unique_ptr<Slot> slots_[kSlots];  // made at first use
-  std::set<InputTypes> warm_;            // ran directly once: what a first launch loads is there
-  std::map<std::pair<int, InputTypes>, GraphExecutable> graphs_;
+  std::unique_ptr<Slot> slots_[kSlots];               // made at first use
+  bool isWarm_ = false;                               // ran directly once: what a first launch loads is there
+  GraphExecutable graph_;
   std::atomic<size_t> heldPinnedBytes_{0};  // of all slots
 };
 

@@ -124,7 +124,7 @@ Napi::Value run(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& d
       },
       [copied](Napi::Env loop) { Napi::MemoryManagement::AdjustExternalMemory(loop, -copied); },
       [state, handle](Napi::Env loop) -> Napi::Value {
-        // The first runs may have taken memory for staging.
+        // A run may have taken memory for staging.
         if (handle->pointer) handle->report(loop, static_cast<int64_t>(handle->pointer->hostBytes()));
         Napi::Object result = Napi::Object::New(loop);
         Napi::Array outputs = Napi::Array::New(loop, state->outputs.size());

@@ -103,7 +103,7 @@ emulated('runs from the graph give the very bits of the first, which is launched
         assert.equal((await model.run({ data: pixels(0) })).prob!.data, direct);
         assert.is((await model.time({ data: pixels(0) })).length, model.plan().operations.length);
         assert.equal((await model.run({ data: pixels(1) })).prob!.data, other);
-        // uint8 is another graph.
+        // uint8 is converted to the same numbers before the same graph.
         const bytes = Uint8Array.from(pixels(2), (value) => value + 73);
         const converted = (await model.run({ data: Float32Array.from(bytes) })).prob!.data;
         for (let i = 0; i < 3; i++) assert.equal((await model.run({ data: bytes })).prob!.data, converted);
@@ -149,6 +149,33 @@ emulated('a run that is asked for while another is under way has pinned memory o
       assert.equal([first.prob!.data, second.prob!.data], [expected, expected]);
     });
     assert.is(device.memory().pinned, 2 * pinned);
+  });
+});
+
+emulated('pinned memory is as much as the caller gives and takes, and none for buffers', async () => {
+  await within({ RESNODE_EMULATED_STREAMS: 'lazy' }, async () => {
+    await using device = await open();
+    await using model = await device.load({ ...files, precision: 'float16' });
+    const bytes = Uint8Array.from(pixels(2), (value) => value + 73);
+    using given = await device.buffer({ shape: [1, 1, 28, 28] });
+    using givenBytes = await device.buffer({ shape: [1, 1, 28, 28], dtype: 'uint8' });
+    using taken = await device.buffer({ shape: [1, 10] });
+    await given.upload(Float32Array.from(bytes));
+    await givenBytes.upload(bytes);
+    const outputs = { prob: taken };
+    for (let i = 0; i < 3; i++) await model.run({ data: given }, { outputs });
+    const fromBuffer = (await taken.download()) as Float32Array;
+    await model.run({ data: givenBytes }, { outputs });
+    assert.equal(await taken.download(), fromBuffer);
+    assert.is(device.memory().pinned, 0);
+
+    const aligned = (count: number) => 256 * Math.ceil(count / 256);
+    assert.equal((await model.run({ data: bytes })).prob!.data, fromBuffer);
+    assert.is(device.memory().pinned, aligned(784) + aligned(4 * 10));
+    assert.equal((await model.run({ data: Float32Array.from(bytes) })).prob!.data, fromBuffer);
+    assert.is(device.memory().pinned, aligned(4 * 784) + aligned(4 * 10));
+    assert.equal((await model.run({ data: bytes })).prob!.data, fromBuffer);
+    assert.is(device.memory().pinned, aligned(4 * 784) + aligned(4 * 10), 'what was pinned is kept');
   });
 });
 
