@@ -1,6 +1,6 @@
 /**
- * How far the CPU device's 3×3 convolutions are from the reference loops, whose sums are float64, with Winograd's algorithm
- * and without: the table of docs/cpu-kernels.md. `tsx bench/winograd-error.ts`
+ * How far the CPU device's 3×3 convolutions, and their gradients in training, are from the reference loops, whose sums are float64,
+ * with Winograd's algorithm and without: the tables of docs/cpu-kernels.md. `tsx bench/winograd-error.ts`
  */
 import { type Device, DeviceError, type LayerParameter, openDevice } from '../ts/index.ts';
 
@@ -68,4 +68,33 @@ for (const kernels of ['AVX-512', 'AVX2', 'oneDNN'] as const) {
     }
     console.log(`| ${kernels} | 3×3, ${channels} channels at ${size}×${size} | ${cells.join(' | ')} |`);
   }
+}
+
+/** A pass of training: its result, and the diffs of the data and of the weights. */
+async function gradients(device: Device, channels: number, size: number): Promise<Float32Array[]> {
+  const layer = layers(channels, size);
+  using trainer = await device.train({ model: { layer }, update: null, diffs: ['data'] });
+  const wave = (shape: readonly number[], of: (i: number) => number) =>
+    Float32Array.from({ length: shape.reduce((a, b) => a * b) }, (_, i) => of(i));
+  const { outputs, blobs, parameters } = await trainer.gradients(
+    { data: wave(trainer.inputs.data!, (i) => Math.max(0, Math.sin(i * i))) },
+    { topDiffs: { conv: wave(trainer.outputs.conv!, (i) => Math.sin(i * i + 1)) } },
+  );
+  return [outputs.conv!, blobs.data!, parameters[0]!].map(({ data }) => data);
+}
+
+console.log('\n| problem, in training | forward | diff of the data | of the weights |\n|---|---|---|---|');
+for (const [channels, size] of PROBLEMS) {
+  const exact = await gradients(reference, channels, size);
+  const cells: string[][] = exact.map(() => []);
+  for (const winograd of [true, false]) {
+    await using device = await openDevice('cpu', { winograd });
+    (await gradients(device, channels, size)).forEach((actual, i) => {
+      const { largest, rms } = errors(actual, exact[i]!);
+      cells[i]!.push(`${largest.toExponential(1)}, ${rms.toExponential(1)}`);
+    });
+  }
+  console.log(
+    `| 3×3, ${channels} channels at ${size}×${size} | ${cells.map((each) => each.join('; ')).join(' | ')} |`,
+  );
 }

@@ -128,13 +128,12 @@ CpuPlan::CpuPlan(std::shared_ptr<const Program> program, std::shared_ptr<OneDnn>
   state_.int8Kernels = int8Kernels;
   state_.choice = choice;
   if (like) state_.like = &like->packs();
-  // Not for training: Winograd's roundings, ten times the direct algorithm's, turn the sign of values near 0 that a ReLU
-  // then passes or not, and a training run is no longer Caffe's.
+  // oneDNN, which others are compared with, trains by the direct algorithm.
   const auto isGradient = [](const Operation& operation) {
     return std::holds_alternative<Gradient>(operation.attributes);
   };
   const auto& operations = original_->operations;
-  state_.winograd = winograd && std::none_of(operations.begin(), operations.end(), isGradient);
+  state_.winograd = winograd && (kernels || std::none_of(operations.begin(), operations.end(), isGradient));
   state_.quantization = std::move(quantization);
   const Program& pruned = *state_.program;
   state_.lifetimes = tensorLifetimes(pruned);

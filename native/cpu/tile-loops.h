@@ -5,6 +5,7 @@
 
 #include "native/cpu/relu-loops.h"
 #include "native/cpu/tile.h"
+#include "native/cpu/winograd-loops.h"
 
 namespace resnode::cpu {
 namespace {
@@ -198,85 +199,6 @@ void narrowProduct(const ProductArguments& a) {
   }
 }
 
-// Winograd's polynomials at the points 0, ±5/8, ±3/2 and ∞ (winograd-convolution.cc says why).
-constexpr float kA = kWinogradA, kB = kWinogradB, kA2 = kA * kA, kB2 = kB * kB;
-
-// Bᵀ x of Lavin and Gray, section 4.1 (https://arxiv.org/abs/1509.09308), for six values.
-RESNODE_INLINE void transformSource(const Vector x[6], Vector y[6]) {
-  const Vector a = broadcast(kA), b = broadcast(kB), minusA2 = broadcast(-kA2), minusB2 = broadcast(-kB2);
-  const Vector product = broadcast(kA2 * kB2), minusSum = broadcast(-kA2 - kB2);
-  const Vector evenA = multiplyAdd(x[4], minusB2, x[2]), oddA = multiply(a, multiplyAdd(x[3], minusB2, x[1]));
-  const Vector evenB = multiplyAdd(x[4], minusA2, x[2]), oddB = multiply(b, multiplyAdd(x[3], minusA2, x[1]));
-  y[0] = multiplyAdd(multiplyAdd(x[4], product, x[0]), minusSum, x[2]);
-  y[1] = add(evenA, oddA);
-  y[2] = subtract(evenA, oddA);
-  y[3] = add(evenB, oddB);
-  y[4] = subtract(evenB, oddB);
-  y[5] = multiplyAdd(multiplyAdd(x[5], product, x[1]), minusSum, x[3]);
-}
-
-// Aᵀ x: four of six.
-RESNODE_INLINE void transformResult(const Vector x[6], Vector y[4]) {
-  const Vector sumA = add(x[1], x[2]), differenceA = subtract(x[1], x[2]), sumB = add(x[3], x[4]),
-               differenceB = subtract(x[3], x[4]);
-  y[0] = add(add(x[0], sumA), sumB);
-  y[1] = multiplyAdd(multiply(broadcast(kA), differenceA), broadcast(kB), differenceB);
-  y[2] = multiplyAdd(multiply(broadcast(kA2), sumA), broadcast(kB2), sumB);
-  y[3] = add(multiplyAdd(multiply(broadcast(kA * kA2), differenceA), broadcast(kB * kB2), differenceB), x[5]);
-}
-
-template <bool kIsInside>
-RESNODE_INLINE void winogradSourceOf(const WinogradSource& a) {
-  Vector between[6][6];  // columns transformed
-  for (int column = 0; column < 6; ++column) {
-    Vector x[6];
-    const bool isThere = column >= a.left && column < a.right;
-#pragma GCC unroll 6
-    for (int row = 0; row < 6; ++row) {
-      const float* pixel = a.source + row * a.rowStride + column * a.columnStride;
-      x[row] = kIsInside || (isThere && row >= a.top && row < a.bottom) ? load(pixel) : zeros();
-    }
-    Vector y[6];
-    transformSource(x, y);
-#pragma GCC unroll 6
-    for (int row = 0; row < 6; ++row) between[row][column] = y[row];
-  }
-  for (int row = 0; row < 6; ++row) {
-    Vector y[6];
-    transformSource(between[row], y);
-#pragma GCC unroll 6
-    for (int column = 0; column < 6; ++column) store(a.transformed + (row * 6 + column) * a.step, y[column]);
-  }
-}
-
-void winogradSource(const WinogradSource& a) {
-  const bool isInside = a.top == 0 && a.left == 0 && a.bottom == 6 && a.right == 6;
-  isInside ? winogradSourceOf<true>(a) : winogradSourceOf<false>(a);
-}
-
-void winogradResult(const WinogradResult& a) {
-  Vector between[4][6];
-  for (int column = 0; column < 6; ++column) {
-    Vector x[6], y[4];
-#pragma GCC unroll 6
-    for (int row = 0; row < 6; ++row) x[row] = load(a.transformed + (row * 6 + column) * a.step);
-    transformResult(x, y);
-#pragma GCC unroll 4
-    for (int row = 0; row < 4; ++row) between[row][column] = y[row];
-  }
-  const Vector bias = a.bias ? load(a.bias) : zeros();
-  for (int row = 0; row < a.rows; ++row) {
-    Vector y[4];
-    transformResult(between[row], y);
-    for (int column = 0; column < a.columns; ++column) {
-      const int64_t at = row * a.rowStride + column * a.columnStride;
-      Vector sum = add(y[column], bias);
-      if (a.residual) sum = add(sum, load(a.residual + at));
-      store(a.result + at, a.relu ? relu(sum, a.slope) : sum);
-    }
-  }
-}
-
 // Sizes as template arguments: no integer_sequence, which is the standard library's.
 template <int kMost, int kBlocks, int kPixelStride, int kChannels, int kPixels = kMost>
 constexpr void fill(Tile (&tiles)[14]) {
@@ -308,6 +230,9 @@ constexpr TileKernels makeKernels(const char* name) {
                       {},
                       winogradSource,
                       winogradResult,
+                      winogradWeights,
+                      winogradDiff,
+                      winogradWeightsDiff,
                       {narrow<1, kMostNarrow>, narrow<2, kMostNarrow>, narrow<4, kMostNarrow>, narrow<8, kMostNarrow>},
                       {},
                       {narrowProduct<1>, narrowProduct<2>, narrowProduct<4>, narrowProduct<8>},

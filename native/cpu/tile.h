@@ -86,6 +86,30 @@ struct WinogradResult {
   float slope;
 };
 
+// 16 channels of its weights, G g Gᵀ; `isTurned`: of those of the transposed convolution, whose taps come last to first.
+struct WinogradWeights {
+  const float* taps;  // [9]
+  int64_t tapStep;
+  bool isTurned;
+  float* transformed;  // [36]
+  int64_t step;
+};
+// The algorithm is linear in the source and in the weights, so that the weights' diff is Gᵀ (Σ BᵀdB ⊙ A y Aᵀ) G, summed over
+// tiles whose result has the diff y: of one tile A y Aᵀ, of 16 channels of the products the diff of their 9 taps.
+struct WinogradDiff {
+  const float* diff;
+  int64_t rowStride, columnStride;
+  int rows, columns;   // how many of its four are inside
+  float* transformed;  // [36]
+  int64_t step;
+};
+struct WinogradWeightsDiff {
+  const float* products;  // [36]
+  int64_t step;
+  float* taps;  // [9]
+  int64_t tapStep;
+};
+
 // Sums over pixels: result[i][…] += Σ scalar i of a pixel × the 16 or 32 values beside it. A weights' diff, whose scalars are
 // channels of the source (or, where that is plain, columns of the kernel) and whose values are channels of the result's diff.
 // Distances are in floats.
@@ -113,6 +137,9 @@ struct TileKernels {
   Tile tiles[kTileForms][2][14];
   void (*winogradSource)(const WinogradSource&);
   void (*winogradResult)(const WinogradResult&);
+  void (*winogradWeights)(const WinogradWeights&);
+  void (*winogradDiff)(const WinogradDiff&);
+  void (*winogradWeightsDiff)(const WinogradWeightsDiff&);
   void (*narrow[kNarrowWidths])(const NarrowArguments&);  // by the logarithm of a group's channels
   int mostScalars[2];                                     // of a product, by blocks − 1
   Product narrowProducts[kNarrowWidths];                  // by the logarithm of a group's channels

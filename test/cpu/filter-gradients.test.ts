@@ -14,15 +14,28 @@ const PLAIN: readonly Filter[] = [
   // Dense: 1×1, 3×3, and what a first layer is; channels that fill no block; more images than a part holds.
   { input: [3, 32, 9, 11], outputs: 64, kernel: [1, 1] },
   { input: [2, 64, 13, 12], outputs: 32, kernel: [1, 1], stride: [2, 2] },
-  { input: [2, 32, 9, 11], outputs: 48, kernel: [3, 3], pad: [1, 1] },
-  { input: [2, 20, 9, 11], outputs: 33, kernel: [3, 3], pad: [1, 1], residual: true },
   { input: [2, 3, 21, 25], outputs: 32, kernel: [7, 7], pad: [3, 3], stride: [2, 2] },
   { input: [2, 1, 12, 12], outputs: 10, kernel: [5, 5], dilation: 2, pad: [1, 5] },
-  { input: [70, 16, 4, 4], outputs: 16, kernel: [3, 3], pad: [1, 1] },
+  { input: [140, 16, 2, 4], outputs: 16, kernel: [3, 3], pad: [1, 1] },
   { input: [1, 16, 40, 40], outputs: 16, kernel: [3, 3], pad: [2, 2], dilation: 2, stride: [1, 3] },
   // Taps that never meet a pixel, and a plane that no tap leaves.
   { input: [1, 16, 1, 1], outputs: 16, kernel: [3, 3], pad: [1, 1] },
   { input: [2, 32, 3, 2], outputs: 16, kernel: [3, 2] },
+];
+
+/** What training computes by Winograd's algorithm. */
+const WINOGRAD: readonly Filter[] = [
+  { input: [2, 32, 9, 11], outputs: 48, kernel: [3, 3], pad: [1, 1] },
+  { input: [2, 20, 9, 11], outputs: 33, kernel: [3, 3], pad: [1, 1], residual: true },
+  { input: [70, 16, 4, 4], outputs: 16, kernel: [3, 3], pad: [1, 1] },
+  // More tiles than are transformed at once, by each thread and by all together; weights that fill caches.
+  { input: [9, 16, 31, 33], outputs: 32, kernel: [3, 3], pad: [1, 1] },
+  { input: [1, 64, 61, 64], outputs: 64, kernel: [3, 3], pad: [1, 1] },
+  { input: [4, 144, 14, 15], outputs: 128, kernel: [3, 3], pad: [1, 1] },
+  // Planes of their own by dilation; no padding, and more of it than the kernel reaches.
+  { input: [2, 32, 13, 14], outputs: 16, kernel: [3, 3], pad: [2, 1], dilation: 2 },
+  { input: [2, 16, 10, 10], outputs: 16, kernel: [3, 3] },
+  { input: [2, 16, 9, 8], outputs: 32, kernel: [3, 3], pad: [3, 4] },
 ];
 
 async function gradientsOf(device: Device, filter: Filter) {
@@ -45,7 +58,7 @@ async function gradientsOf(device: Device, filter: Filter) {
   };
 }
 
-for (const filter of [...PLAIN, ...FILTERS]) {
+for (const filter of [...PLAIN, ...WINOGRAD, ...FILTERS]) {
   test(`${nameOf(filter)}: gradients as the reference's, the same bits on every instruction set and number of threads`, async () => {
     const { values: expected } = await gradientsOf(reference, filter);
     const answers: Awaited<ReturnType<typeof gradientsOf>>[] = [];
@@ -55,6 +68,16 @@ for (const filter of [...PLAIN, ...FILTERS]) {
         implementations.some((each) => /^tiles (AVX|NEON)/.test(each)),
         `${implementations}`,
       );
+      if (WINOGRAD.includes(filter)) {
+        assert.ok(
+          implementations.some((each) => /^Winograd/.test(each)),
+          `${implementations}`,
+        );
+        assert.ok(
+          implementations.some((each) => /^tiles.*Winograd/.test(each)),
+          `${implementations}`,
+        );
+      }
       values.forEach((each, i) => {
         assert.equal(each, answers[0]!.values[i], `${i}`);
         const largest = expected[i]!.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
@@ -64,5 +87,16 @@ for (const filter of [...PLAIN, ...FILTERS]) {
     }
   });
 }
+
+test('without Winograd where that is asked for', async () => {
+  await using device = await openDevice('cpu', { winograd: false });
+  for (const filter of WINOGRAD) {
+    const { implementations } = await gradientsOf(device, filter);
+    assert.not.ok(
+      implementations.some((each) => /Winograd/.test(each)),
+      `${implementations}`,
+    );
+  }
+});
 
 test.run();

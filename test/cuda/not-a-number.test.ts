@@ -9,7 +9,7 @@ if (device !== null) {
   test.after(() => device.dispose());
   for (const precision of ['float32', 'tf32', 'float16', 'bfloat16'] as const) {
     testNotANumber(`CUDA in ${precision}`, device, { precision });
-    testNotANumberBackward(`CUDA in ${precision}`, device, precision);
+    testNotANumberBackward(`CUDA in ${precision}`, device, { precision });
   }
 }
 

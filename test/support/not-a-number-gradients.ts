@@ -71,7 +71,10 @@ const more: readonly Case[] = [
 export function testNotANumberBackward(
   name: string,
   device: Device,
-  precision: Exclude<Precision, 'int8'> = 'float32',
+  {
+    precision = 'float32',
+    spreads = false,
+  }: { readonly precision?: Exclude<Precision, 'int8'>; readonly spreads?: boolean } = {},
 ): void {
   const reference = sharedReference();
   for (const each of [...cases, ...more])
@@ -114,6 +117,12 @@ export function testNotANumberBackward(
         }
         const [expected, actual] = answers as [Map<string, Float32Array>, Map<string, Float32Array>];
         assert.equal([...actual.keys()], [...expected.keys()]);
-        for (const [what, values] of expected) assertKinds(actual.get(what)!, values, what, padded.has(what));
+        for (const [what, values] of expected)
+          assertKinds(
+            actual.get(what)!,
+            values,
+            what,
+            padded.has(what) || (spreads && each.spreads === true),
+          );
       });
 }

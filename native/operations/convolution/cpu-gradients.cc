@@ -6,6 +6,8 @@
 #include "native/operations/convolution/cpu-narrow-weights-gradient.h"
 #include "native/operations/convolution/cpu-transposed-weights.h"
 #include "native/operations/convolution/cpu-weights-gradient.h"
+#include "native/operations/convolution/cpu-winograd-weights-gradient.h"
+#include "native/operations/convolution/cpu-winograd.h"
 
 namespace resnode::cpu {
 namespace {
@@ -28,7 +30,7 @@ void addWeightsCall(StepBuilder& step, const Gradient& gradient, const Algorithm
   const Place packed =
       layout ? step.write(output, *layout, plain) : step.temporary(plainLayout({algorithm.weightsFloats()}));
   const Place result = layout ? Place{} : step.write(output, plain);
-  step.call({source, diff, packed, result, step.scratch(gradient.scratchBytes())},
+  step.call({source, diff, packed, result, step.scratch(gradient.scratchBytes(step.pool()->threads()))},
             [gradient, algorithm, pool = step.pool()](const std::vector<void*>& at) -> Work {
               const auto floats = [&](size_t i) { return static_cast<float*>(at[i]); };
               return [=, source = floats(0), diff = floats(1), packed = floats(2), plain = floats(3),
@@ -74,6 +76,13 @@ Place transposedWeights(StepBuilder& step, const FilterSides& sides, const Filte
   return target;
 }
 
+// The convolution that a transposed one with stride 1 is, of weights that are turned.
+Convolution transposed(Convolution op) {
+  op.pad = {op.dilation.height * (op.kernel.height - 1) - op.pad.height,
+            op.dilation.width * (op.kernel.width - 1) - op.pad.width};
+  return op;
+}
+
 }  // namespace
 
 void addWeightsDiff(StepBuilder& step, const FilterSides& sides, const PlaceIn& wide, const PlaceIn& deep,
@@ -83,9 +92,15 @@ void addWeightsDiff(StepBuilder& step, const FilterSides& sides, const PlaceIn& 
   if (filter.isNarrow()) {
     addWeightsCall(step, NarrowWeightsGradient(*step.kernels(), filter, sides.wide, sides.deep),
                    NarrowConvolution(*step.kernels(), filter, sides.wide, sides.deep), wide, deep, id, output);
+    return;
+  }
+  const DirectConvolution direct(*step.kernels(), filter, sides.wide, sides.deep);
+  if (winogradTrains(step, sides.convolution, sides.wide, sides.deep)) {
+    addWeightsCall(step, WinogradWeightsGradient(*step.kernels(), sides.convolution, sides.wide, sides.deep), direct,
+                   wide, deep, id, output);
   } else {
-    addWeightsCall(step, WeightsGradient(*step.kernels(), filter, sides.wide, sides.deep),
-                   DirectConvolution(*step.kernels(), filter, sides.wide, sides.deep), wide, deep, id, output);
+    addWeightsCall(step, WeightsGradient(*step.kernels(), filter, sides.wide, sides.deep), direct, wide, deep, id,
+                   output);
   }
 }
 
@@ -97,10 +112,15 @@ void addDataDiff(StepBuilder& step, const FilterSides& sides, bool toWide, const
   if (filter.isNarrow()) {
     const NarrowConvolution narrow(*step.kernels(), filter, in, out);
     addDataCall(step, narrow, from, weightsOf(step, narrow, op.weights, filter.name() + ", narrow"), output);
+    return;
+  }
+  const DirectConvolution direct(*step.kernels(), filter, in, out);
+  const Place weights =
+      toWide ? transposedWeights(step, sides, filter, direct) : weightsOf(step, direct, op.weights, filter.name());
+  if (winogradTrains(step, op, in, out)) {
+    const WinogradConvolution winograd(*step.kernels(), toWide ? transposed(op) : op, in, out);
+    addDataCall(step, winograd, from, transformedInRun(step, winograd, toWide, weights), output);
   } else {
-    const DirectConvolution direct(*step.kernels(), filter, in, out);
-    const Place weights =
-        toWide ? transposedWeights(step, sides, filter, direct) : weightsOf(step, direct, op.weights, filter.name());
     addDataCall(step, direct, from, weights, output);
   }
 }

@@ -13,7 +13,9 @@ class NarrowWeightsGradient {
 
   const Layout& source() const { return source_; }
   const Layout& diff() const { return diff_; }
-  size_t scratchBytes() const { return sums_ > 1 ? sizeof(float) * static_cast<size_t>(sums_ * weightsFloats_) : 0; }
+  size_t scratchBytes(int /*threads*/) const {
+    return sums_ > 1 ? sizeof(float) * static_cast<size_t>(sums_ * weightsFloats_) : 0;
+  }
   // `result`: as NarrowConvolution packs weights.
   void run(ThreadPool& pool, const float* source, const float* diff, float* scratch, float* result) const;
 

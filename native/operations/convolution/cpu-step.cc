@@ -2,6 +2,7 @@
 #include "native/cpu/fused-relu.h"
 #include "native/cpu/kind-steps.h"
 #include "native/operations/convolution/cpu-steps.h"
+#include "native/operations/convolution/cpu-winograd-tiles.h"
 
 namespace resnode::cpu {
 namespace {
@@ -161,16 +162,33 @@ const Steps<Convolution> kConvolution{addForward, addConvolutionGradient, unread
 
 }  // namespace
 
+namespace {
+
+// As Winograd's algorithms need it.
+bool is3x3(const Convolution& convolution) {
+  return convolution.kernel.height == 3 && convolution.kernel.width == 3 && convolution.stride.height == 1 &&
+         convolution.stride.width == 1 && convolution.group == 1;
+}
+
+}  // namespace
+
 // Winograd's algorithms (https://arxiv.org/abs/1509.09308) multiply half to a quarter as often for a 3×3 kernel, but
 // hold 16 or 36 numbers for each 9 of the weights: a layer of 512×512 channels would take 17 or 38 MB for 9. With few
 // input channels the transforms cost more than they save (3 channels: four times as long).
 bool winogradPays(const Convolution& convolution, const Shape& in, const Shape& out) {
-  const bool is3x3 = convolution.kernel.height == 3 && convolution.kernel.width == 3;
-  const bool isDense = convolution.stride.height == 1 && convolution.stride.width == 1 && convolution.group == 1;
   // Transformed weights take four times the memory; each pixel saves the same multiplications for each of them.
   const bool isWorthIt = in[1] * out[1] <= int64_t{256} * 256 || out[2] * out[3] >= 512;
   // For few outputs the transforms of the inputs are most of the work.
-  return is3x3 && isDense && in[1] >= 16 && in[1] <= 32 * out[1] && isWorthIt;
+  return is3x3(convolution) && in[1] >= 16 && in[1] <= 32 * out[1] && isWorthIt;
+}
+
+// Here the weights are transformed in every pass, which takes as long as the products save in a few hundred pixels where the weights
+// leave the caches, and in a few dozen elsewhere; and tiles reach beyond small planes.
+bool winogradTrains(const StepBuilder& step, const Convolution& convolution, const Shape& in, const Shape& out) {
+  if (!step.pool() || !step.winograd() || !is3x3(convolution)) return false;
+  const int64_t pixels = out[0] * out[2] * out[3], fewest = in[1] * out[1] > int64_t{128} * 128 ? 768 : 64;
+  const int64_t tiles = WinogradTiles(*step.kernels(), convolution, in, out).count();
+  return in[1] >= 16 && out[1] >= 16 && pixels >= fewest && std::min(out[2], out[3]) >= 4 && pixels >= 8 * tiles;
 }
 
 }  // namespace resnode::cpu

@@ -10,7 +10,10 @@ constexpr size_t kX = 0, kY = 1, kDy = 2, kDx = 0, kDWeights = 1, kDBias = 2;
 // A residual's diff, and one of nothing, are left to the reference loops.
 bool suits(StepBuilder& step) { return step.differentiated().inputs.size() == 1 && step.hasInput(kDy); }
 
-std::string nameOf(StepBuilder& step) { return std::string("tiles ") + step.kernels()->name; }
+std::string nameOf(StepBuilder& step, const FilterSides& sides) {
+  const bool isWinograd = winogradTrains(step, sides.convolution, sides.wide, sides.deep);
+  return std::string("tiles ") + step.kernels()->name + (isWinograd ? ", Winograd 4×4" : "");
+}
 
 }  // namespace
 
@@ -24,7 +27,7 @@ bool addDirectGradient(StepBuilder& step, const Convolution& convolution) {
   if (step.hasOutput(kDWeights)) addWeightsDiff(step, sides, source, diff, kDWeights);
   if (step.hasOutput(kDBias)) addBiasDiff(step, sides.deep, diff, kDBias);
   if (step.hasOutput(kDx)) addDataDiff(step, sides, true, diff, kDx);
-  step.describe(nameOf(step));
+  step.describe(nameOf(step, sides));
   return true;
 }
 
@@ -39,7 +42,7 @@ bool addDirectDeconvolutionGradient(StepBuilder& step, const Deconvolution& op) 
   if (step.hasOutput(kDWeights)) addWeightsDiff(step, sides, diff, source, kDWeights);
   if (step.hasOutput(kDBias)) addBiasDiff(step, sides.wide, diff, kDBias);
   if (step.hasOutput(kDx)) addDataDiff(step, sides, false, diff, kDx);
-  step.describe(nameOf(step));
+  step.describe(nameOf(step, sides));
   return true;
 }
 

@@ -79,15 +79,27 @@ bool addDirectDeconvolution(StepBuilder& step, const Deconvolution& deconvolutio
 }
 
 bool addWinogradConvolution(StepBuilder& step, const Convolution& convolution) {
-  if (!step.pool() || !step.winograd() || step.program().parameters[convolution.weights].isMutable) return false;
+  if (!step.pool() || !step.winograd()) return false;
   const Shape &in = step.inputShape(0), &out = step.outputShape(0);
-  if (!winogradPays(convolution, in, out)) return false;
-  const bool hasResidual = step.operation().inputs.size() > 1;
-  if (step.like() && !isTransformed(*step.like(), convolution.weights)) return false;
-  if (step.choice() && !step.choice()->prefersWinograd(*step.kernels(), convolution, hasResidual, in, out))
-    return false;
+  const bool isMutable = step.program().parameters[convolution.weights].isMutable;
+  if (isMutable || step.state().isTraining) {
+    if (!winogradTrains(step, convolution, in, out)) return false;
+  } else {
+    if (!winogradPays(convolution, in, out)) return false;
+    const bool hasResidual = step.operation().inputs.size() > 1;
+    if (step.like() && !isTransformed(*step.like(), convolution.weights)) return false;
+    if (step.choice() && !step.choice()->prefersWinograd(*step.kernels(), convolution, hasResidual, in, out))
+      return false;
+  }
   const WinogradConvolution winograd(*step.kernels(), convolution, in, out);
-  addCall(step, winograd, convolution.bias, convolution.relu, packedBy(step, winograd, convolution.weights, kWinograd));
+  const auto packed = [&] {
+    const Filter filter(convolution, in, out);
+    const DirectConvolution direct(*step.kernels(), filter, in, out);
+    return weightsOf(step, direct, convolution.weights, filter.name());
+  };
+  addCall(step, winograd, convolution.bias, convolution.relu,
+          isMutable ? transformedInRun(step, winograd, false, packed())
+                    : packedBy(step, winograd, convolution.weights, kWinograd));
   step.describe(std::string("Winograd 4×4 ") + winograd.instructionSet());
   return true;
 }

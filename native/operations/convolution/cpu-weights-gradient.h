@@ -16,7 +16,9 @@ class WeightsGradient {
   const Layout& source() const { return source_; }
   const Layout& diff() const { return diff_; }
   const char* instructionSet() const { return kernels_->name; }
-  size_t scratchBytes() const { return sizeof(float) * static_cast<size_t>(copiedFloats_ + partFloats_); }
+  size_t scratchBytes(int /*threads*/) const {
+    return sizeof(float) * static_cast<size_t>(copiedFloats_ + partFloats_);
+  }
   // `result`: weights as DirectConvolution packs them, of as many floats.
   void run(ThreadPool& pool, const float* source, const float* diff, float* scratch, float* result) const;
 

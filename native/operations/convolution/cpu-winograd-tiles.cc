@@ -1,0 +1,116 @@
+#include "native/operations/convolution/cpu-winograd-tiles.h"
+
+#include <algorithm>
+
+namespace resnode::cpu {
+namespace {
+
+constexpr int64_t kSize = 4;
+constexpr int64_t kSharedFloats = (4 << 20) / sizeof(float), kMostSharedFloats = (16 << 20) / sizeof(float);
+
+// Of the six rows or columns of a tile's source, the first one at `at` and the others a dilation apart: those inside.
+int firstInside(int64_t at, int64_t dilation) {
+  return static_cast<int>(std::min<int64_t>(ceiling(std::max<int64_t>(-at, 0), dilation), 6));
+}
+int endInside(int64_t at, int64_t dilation, int64_t size) {
+  return static_cast<int>(std::clamp<int64_t>(ceiling(std::max<int64_t>(size - at, 0), dilation), 0, 6));
+}
+
+}  // namespace
+
+WinogradTiles::WinogradTiles(const TileKernels& kernels, const Convolution& convolution, const Shape& in,
+                             const Shape& out)
+    : kernels_(&kernels),
+      images_(in[0]),
+      sourceBlocks_(ceiling(in[1], kLanes)),
+      resultBlocks_(ceiling(out[1], kLanes)),
+      height_(in[2]),
+      width_(in[3]),
+      top_(convolution.pad.height),
+      left_(convolution.pad.width),
+      resultHeight_(out[2]),
+      resultWidth_(out[3]),
+      dilation_(convolution.dilation) {
+  const std::vector<Span> columns = spansOf(out[3], dilation_.width);
+  for (const Span& rows : spansOf(out[2], dilation_.height)) {
+    for (const Span& each : columns) ofImage_.push_back({rows, each});
+  }
+}
+
+std::vector<WinogradTiles::Span> WinogradTiles::spansOf(int64_t size, int64_t dilation) {
+  std::vector<Span> spans;
+  for (int64_t phase = 0; phase < std::min(dilation, size); ++phase) {
+    for (int64_t first = phase; first < size; first += kSize * dilation)
+      spans.push_back({first, std::min(kSize, ceiling(size - first, dilation))});
+  }
+  return spans;
+}
+
+int64_t WinogradTiles::sharedTiles(int64_t floats) const {
+  const int64_t shared = std::clamp(floats, kSharedFloats, kMostSharedFloats);
+  const int64_t fitting = std::max<int64_t>(shared / transformedPerTile(), 1);
+  return ceiling(count(), ceiling(count(), fitting));
+}
+
+template <class Function>
+void WinogradTiles::forEach(const Range& range, int64_t begin, int64_t end, Function&& function) const {
+  const auto perImage = static_cast<int64_t>(ofImage_.size());
+  int64_t image = (range.first + begin) / perImage, tile = (range.first + begin) % perImage;
+  for (int64_t i = begin; i < end; ++i) {
+    function(image, ofImage_[tile], i);
+    if (++tile == perImage) tile = 0, ++image;
+  }
+}
+
+void WinogradTiles::transformSource(const float* source, const Range& range, int64_t block, int64_t begin, int64_t end,
+                                    float* transformed) const {
+  WinogradSource tile{};
+  tile.rowStride = dilation_.height * width_ * kLanes;
+  tile.columnStride = dilation_.width * kLanes;
+  tile.step = step(sourceBlocks_, range.count);
+  forEach(range, begin, end, [&](int64_t image, const Place& place, int64_t i) {
+    const int64_t row = place.rows.first - top_, column = place.columns.first - left_;
+    tile.source = source + (((image * sourceBlocks_ + block) * height_ + row) * width_ + column) * kLanes;
+    tile.top = firstInside(row, dilation_.height);
+    tile.left = firstInside(column, dilation_.width);
+    tile.bottom = endInside(row, dilation_.height, height_);
+    tile.right = endInside(column, dilation_.width, width_);
+    tile.transformed = transformed + (block * range.count + i) * kLanes;
+    kernels_->winogradSource(tile);
+  });
+}
+
+void WinogradTiles::transformResult(const float* transformed, const Range& range, int64_t block, int64_t begin,
+                                    int64_t end, const WinogradResult& like) const {
+  WinogradResult tile = like;
+  tile.step = step(resultBlocks_, range.count);
+  tile.bias = like.bias ? like.bias + block * kLanes : nullptr;
+  tile.rowStride = dilation_.height * resultWidth_ * kLanes;
+  tile.columnStride = dilation_.width * kLanes;
+  forEach(range, begin, end, [&](int64_t image, const Place& place, int64_t i) {
+    const int64_t at = resultAt(image, place, block);
+    tile.transformed = transformed + (block * range.count + i) * kLanes;
+    tile.residual = like.residual ? like.residual + at : nullptr;
+    tile.result = like.result + at;
+    tile.rows = static_cast<int>(place.rows.count);
+    tile.columns = static_cast<int>(place.columns.count);
+    kernels_->winogradResult(tile);
+  });
+}
+
+void WinogradTiles::transformDiff(const float* diff, const Range& range, int64_t block, int64_t begin, int64_t end,
+                                  float* transformed) const {
+  WinogradDiff tile{};
+  tile.step = step(resultBlocks_, range.count);
+  tile.rowStride = dilation_.height * resultWidth_ * kLanes;
+  tile.columnStride = dilation_.width * kLanes;
+  forEach(range, begin, end, [&](int64_t image, const Place& place, int64_t i) {
+    tile.diff = diff + resultAt(image, place, block);
+    tile.rows = static_cast<int>(place.rows.count);
+    tile.columns = static_cast<int>(place.columns.count);
+    tile.transformed = transformed + (block * range.count + i) * kLanes;
+    kernels_->winogradDiff(tile);
+  });
+}
+
+}  // namespace resnode::cpu

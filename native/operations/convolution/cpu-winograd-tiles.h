@@ -1,0 +1,78 @@
+// Where the tiles of Winograd's F(4×4, 3×3) lie: 4×4 results each, of 6×6 pixels of the source.
+#pragma once
+
+#include <vector>
+
+#include "native/cpu/layout.h"
+#include "native/cpu/tile.h"
+
+namespace resnode::cpu {
+
+class WinogradTiles {
+ public:
+  // Values that a tile's 6×6 pixels are transformed to.
+  static constexpr int64_t kTransformed = 36;
+  // Some tiles, 0 ≤ i < `count`, the first of which is `first` of all; their transformed values of 16 channels are
+  // [36][blocks][count][16], `step` floats from one of the 36 to the next.
+  struct Range {
+    int64_t first, count;
+  };
+
+  // Of a kernel of 3×3 with stride 1, in one group, whose feature maps are blocked. With a dilation of d, pixels whose places leave
+  // the same remainder by d depend on each other alone: they are tiled as a plane of their own.
+  WinogradTiles(const TileKernels& kernels, const Convolution& convolution, const Shape& in, const Shape& out);
+
+  int64_t count() const { return images_ * static_cast<int64_t>(ofImage_.size()); }
+  int64_t sourceBlocks() const { return sourceBlocks_; }
+  int64_t resultBlocks() const { return resultBlocks_; }
+  // An odd number of cache lines: at a multiple of 4 KiB, all 36 values would share one set of the cache.
+  static int64_t step(int64_t blocks, int64_t tiles) { return (blocks * tiles | 1) * kLanes; }
+  // Of tiles whose transform is one unit of work for a thread, which is at least so much of it (ThreadPool::grain).
+  static constexpr int64_t kPerUnit = 8;
+  // A transformed value costs about 16 times what a multiplication does.
+  static constexpr int64_t kWorkPerUnit = kPerUnit * kTransformed * kLanes * 16;
+  // Of a tile's source and result.
+  int64_t transformedPerTile() const { return kTransformed * (sourceBlocks_ + resultBlocks_) * kLanes; }
+  // How many tiles all threads work on at once, in a cache that they share; more than that takes where `floats` is more, because
+  // others would otherwise be most of what moves for each such part.
+  int64_t sharedTiles(int64_t floats) const;
+  // Floats of all transformed values.
+  int64_t sourceFloats(int64_t tiles) const { return kTransformed * step(sourceBlocks_, tiles); }
+  int64_t resultFloats(int64_t tiles) const { return kTransformed * step(resultBlocks_, tiles); }
+
+  // Bᵀ d B of tiles begin ≤ i < end of a range, of one block of channels.
+  void transformSource(const float* source, const Range& range, int64_t block, int64_t begin, int64_t end,
+                       float* transformed) const;
+  // Aᵀ m A; `like` has the bias of all channels, and the residual and the result of all pixels.
+  void transformResult(const float* transformed, const Range& range, int64_t block, int64_t begin, int64_t end,
+                       const WinogradResult& like) const;
+  // A y Aᵀ of the result's diff.
+  void transformDiff(const float* diff, const Range& range, int64_t block, int64_t begin, int64_t end,
+                     float* transformed) const;
+
+ private:
+  // A tile's rows, or columns: the first of its result, and how many there are, a dilation apart.
+  struct Span {
+    int64_t first, count;
+  };
+  struct Place {
+    Span rows, columns;
+  };
+  static std::vector<Span> spansOf(int64_t size, int64_t dilation);
+  // Floats from a result's first to a tile's.
+  int64_t resultAt(int64_t image, const Place& place, int64_t block) const {
+    return (((image * resultBlocks_ + block) * resultHeight_ + place.rows.first) * resultWidth_ + place.columns.first) *
+           kLanes;
+  }
+  // Calls function(image, place, i).
+  template <class Function>
+  void forEach(const Range& range, int64_t begin, int64_t end, Function&& function) const;
+
+  const TileKernels* kernels_;
+  int64_t images_, sourceBlocks_, resultBlocks_;
+  int64_t height_, width_, top_, left_, resultHeight_, resultWidth_;
+  Pair dilation_;
+  std::vector<Place> ofImage_;
+};
+
+}  // namespace resnode::cpu

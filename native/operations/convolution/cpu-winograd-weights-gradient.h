@@ -1,0 +1,46 @@
+// The diff of a 3×3 convolution's weights as the derivative of Winograd's algorithm: 36 products of a tile's transformed source with
+// its transformed diff, for the 144 that the direct sums take. How the sums over tiles are cut depends on the shapes
+// alone, so that the number of threads changes no bit.
+#pragma once
+
+#include "native/cpu/thread-pool.h"
+#include "native/operations/convolution/cpu-winograd-tiles.h"
+
+namespace resnode::cpu {
+
+class WinogradWeightsGradient {
+ public:
+  // Of a kernel of 3×3 with stride 1, in one group.
+  WinogradWeightsGradient(const TileKernels& kernels, const Convolution& convolution, const Shape& in,
+                          const Shape& out);
+
+  const Layout& source() const { return source_; }
+  const Layout& diff() const { return diff_; }
+  size_t scratchBytes(int threads) const {
+    return sizeof(float) * (productsFloats() * parts_ + transformedFloats(tilesAtOnce_) * (isPrivate_ ? threads : 1));
+  }
+  // `result`: weights as DirectConvolution packs them.
+  void run(ThreadPool& pool, const float* source, const float* diff, float* scratch, float* result) const;
+
+ private:
+  using Range = WinogradTiles::Range;
+  int64_t transformedFloats(int64_t tiles) const { return tiles_.sourceFloats(tiles) + tiles_.resultFloats(tiles); }
+  // [36][groups][blocks of the source][16 channels][16 × blocks of a group].
+  int64_t productsFloats() const { return WinogradTiles::kTransformed * productFloats_; }
+  // Adds one of 36 products, one group, to its sums over tiles.
+  void multiply(const float* transformed, int64_t tiles, int64_t unit, float* products) const;
+  // A part's sums over its tiles.
+  void runPart(int64_t part, const float* source, const float* diff, float* transformed, float* products) const;
+  void runTogether(ThreadPool& pool, const float* source, const float* diff, float* transformed, float* products) const;
+  void transformProducts(ThreadPool& pool, const float* products, float* result) const;
+
+  const TileKernels* kernels_;
+  Layout source_, diff_;
+  WinogradTiles tiles_;
+  int64_t blocksPerGroup_ = 0, groups_ = 0, productFloats_ = 0;
+  // Whether a thread does all for the tiles of one of several parts, or all threads share each step.
+  bool isPrivate_ = false;
+  int64_t parts_ = 1, tilesAtOnce_ = 1;
+};
+
+}  // namespace resnode::cpu
