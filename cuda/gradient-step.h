@@ -14,6 +14,11 @@ struct GradientPlaces {
   const void* x(const Bindings& b, size_t i) const { return b.inputs[i]; }
   const void* y(const Bindings& b, size_t i) const { return b.inputs[inputs + i]; }
   const void* dy(const Bindings& b, size_t i) const { return b.inputs[inputs + outputs + i]; }
+  // What stands behind the diffs.
+  const float* more(const Bindings& b, size_t i) const {
+    const size_t at = inputs + 2 * outputs + i;
+    return at < b.inputs.size() ? b.floats(at) : nullptr;
+  }
   void* dx(const Bindings& b, size_t i) const { return b.outputs[i]; }
   float* dw(const Bindings& b, size_t i) const { return b.floatsOut(inputs + i); }
 };

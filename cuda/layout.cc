@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cuda/operations/pooling/pooling.h"
 #include "cuda/space-to-depth.h"
 
 namespace resnode::cuda {
@@ -46,6 +47,40 @@ bool isReadFolded(const Program& program, TensorId id) {
     isRead = true;
   }
   return isRead && std::count(program.outputs.begin(), program.outputs.end(), id) == 0;
+}
+
+// Whether `isRead(operation, i)` holds for all that read a tensor, and no user does.
+template <class IsRead>
+bool isReadOnly(const Program& program, TensorId id, IsRead isRead) {
+  for (const Operation& operation : program.operations) {
+    for (size_t i = 0; i < operation.inputs.size(); ++i) {
+      if (operation.inputs[i] == id && !isRead(operation, i)) return false;
+    }
+  }
+  return std::count(program.outputs.begin(), program.outputs.end(), id) == 0;
+}
+
+// Of what a forward pass makes for the backward pass alone: where a BatchNorm's result is positive, and where a pooling's
+// maxima lie in their windows.
+TensorLayout narrowLayout(const Program& program, const Operation& operation, const TensorLayout& layout,
+                          ElementType type) {
+  TensorLayout narrow = layout;
+  if (std::holds_alternative<BatchNorm>(operation.attributes)) {
+    const bool areSigns = isReadOnly(program, operation.outputs[3], [](const Operation& reader, size_t i) {
+      return i == 0 && std::holds_alternative<SumBehindRelu>(reader.attributes);
+    });
+    if (areSigns && layout.isNhwc && layout.nhwc.paddedChannels % 8 == 0) narrow.bits = 1;
+  } else {
+    const Pair& kernel = std::get<Pooling>(operation.attributes).kernel;
+    const bool arePlaces = isReadOnly(program, operation.outputs[1], [&](const Operation& reader, size_t i) {
+      const auto* gradient = std::get_if<Gradient>(&reader.attributes);
+      return gradient && &program.operations[gradient->of] == &operation && i == operation.inputs.size() + 1;
+    });
+    if (!arePlaces || !hasPlaces(kernel.height, kernel.width)) return layout;
+    narrow = nhwcLayout(layout.shape, type);
+    narrow.bits = 8;
+  }
+  return narrow;
 }
 
 }  // namespace
@@ -114,6 +149,14 @@ std::vector<TensorLayout> chooseLayouts(const Program& program, ElementType type
   for (size_t i = 0; i < program.tensors.size(); ++i) {
     const Shape& shape = program.tensors[i].shape;
     layouts.push_back(has[i] ? nhwcLayout(shape, type) : plainLayout(shape));
+  }
+  for (const Operation& operation : program.operations) {
+    const size_t last = operation.outputs.size() - 1;
+    const bool isNarrow = (last == 3 && std::holds_alternative<BatchNorm>(operation.attributes)) ||
+                          (last == 1 && std::holds_alternative<Pooling>(operation.attributes));
+    if (!isNarrow) continue;
+    TensorLayout& layout = layouts[operation.outputs[last]];
+    layout = narrowLayout(program, operation, layout, type);
   }
   const bool trains = std::any_of(program.operations.begin(), program.operations.end(), isOfTraining);
   if (trains || bytesOf(type) != 2) return layouts;

@@ -14,9 +14,13 @@ struct TensorLayout {
   Nhwc nhwc;                                // of nhwc tensors: as it lies in memory
   Shape shape;                              // as the program has it
   bool isFolded = false;                    // nhwc: images in blocks of 2×2 (space-to-depth.h)
+  int bits = 0;                             // nhwc: of each value, where it is no number of the type
 
   int64_t elements() const { return isNhwc ? nhwc.elements() : elementCount(shape); }
-  size_t bytes() const { return static_cast<size_t>(elements()) * bytesOf(type); }
+  size_t bytes() const {
+    const auto count = static_cast<size_t>(elements());
+    return bits > 0 ? count * static_cast<size_t>(bits) / 8 : count * bytesOf(type);
+  }
 };
 
 // A 4-D tensor in nhwc.
@@ -27,7 +31,9 @@ TensorLayout plainLayout(const Shape& shape);
 // Convolutions and poolings work on nhwc; what follows its input (elementwise steps, sums, concatenations) keeps it so,
 // and makes a 4-D input of the program nhwc where its result comes to a convolution; the rest is plain. A gradient works
 // in the form of what the operation made, and its diffs of what that read are in the same (isNhwcPlace). For inference in 16
-// bits, images that foldable convolutions alone read are folded.
+// bits, images that foldable convolutions alone read are folded. Where a map is positive is a bit a value where sums behind
+// ReLUs alone read it: value number i of the map is bit i % 8 of byte i / 8. Where the maxima of windows lie is a byte a
+// value where gradients alone read it (pooling.h).
 std::vector<TensorLayout> chooseLayouts(const Program& program, ElementType type);
 
 // Whether input number `i` of an operation is worked on in nhwc where its output is: all 4-D ones but a Scale's operand.

@@ -20,7 +20,11 @@ const mutant = (name: string, ...edits: Mutant['edits']): Mutant => ({ name, edi
 const [SIMPLIFY, STRIDES, REWRITE, ORDER] = ['simplify', 'move-strides', 'rewrite', 'index'].map(
   (name) => `ts/passes/${name}.ts`,
 ) as [string, string, string, string];
-const [PACK, TRAINING] = ['ts/compile/pack-weights.ts', 'ts/gradient/fuse-for-training.ts'] as const;
+const [PACK, TRAINING, TRAFFIC] = [
+  'ts/compile/pack-weights.ts',
+  'ts/gradient/fuse-for-training.ts',
+  'ts/gradient/spare-traffic.ts',
+] as const;
 
 const MUTANTS: readonly Mutant[] = [
   mutant('drop-identity sees through one Split or Dropout alone', [
@@ -145,6 +149,22 @@ const MUTANTS: readonly Mutant[] = [
   mutant('training drops the bias of a Scale', [TRAINING, 'bias: operation.bias,', 'bias: null,']),
   mutant('training fuses a Scale of another axis', [TRAINING, 'if (isPerChannel && isFree)', 'if (isFree)']),
   mutant('training overwrites a Scale', [TRAINING, 'if (isPerChannel && isFree)', 'if (isPerChannel)']),
+  mutant("sums are made with a diff that is not all of a BatchNorm's", [
+    TRAFFIC,
+    'this.#readers.get(id)!.length === 1 && !this.#seeds.has(id)',
+    '!this.#seeds.has(id)',
+  ]),
+  mutant('sums are made for a BatchNorm that reads none', [
+    TRAFFIC,
+    '.filter((index) => isOverBatch(operations[index]!))',
+    '',
+  ]),
+  mutant('a diff of fewer places is taken for one at another stride', [
+    TRAFFIC,
+    ' || stride[0] !== own[0] || stride[1] !== own[1]',
+    '',
+  ]),
+  mutant('a diff that is asked for lacks places', [TRAFFIC, ' || this.#wanted.has(id)', '']),
 ];
 
 /** Named tests, then the fuzzer: fewer nets than in `npm test`, on the reference, whose passes are those of all devices. */

@@ -29,7 +29,7 @@ export interface StepLimit {
 /** The step of `ResnodeTraining`: forward, loss, backward, SGD with momentum. */
 export function stepLimit({ net }: Net, batch: number, precision: Precision, ceilings: Ceilings): StepLimit {
   const { net: model } = asTraining({ name: net.name!, net, input: [3, 224, 224] });
-  const { program } = lowerTraining(model, { batch, precision, update: SGD_UPDATE });
+  const { program } = lowerTraining(model, { batch, precision, update: SGD_UPDATE, sparesTraffic: true });
   const peak = ceilings[`${precision} TFLOP/s`]! * 1e12;
   const bandwidth = ceilings['bandwidth GB/s']! * 1e9;
   const byWork: Record<string, number> = {};
@@ -46,7 +46,12 @@ function workOf(program: Program, precision: Precision): Work[] {
   const isNarrow = precision === 'float16' || precision === 'bfloat16';
   const width = isNarrow ? 2 : 4;
   const count = (id: number) => elementCount(program.tensors[id]!.shape);
-  const map = (id: number) => width * count(id);
+  // Where a map is positive is a bit a value, where the maximum of a window lies a byte.
+  const madeBeside = (of: ProgramOperation['kind'], first: number) =>
+    new Set(program.operations.flatMap(({ kind, outputs }) => (kind === of ? outputs.slice(first) : [])));
+  const signs = madeBeside('batchNorm', 3);
+  const places = madeBeside('pooling', 1);
+  const map = (id: number) => (signs.has(id) ? 1 / 8 : places.has(id) ? 1 : width) * count(id);
   const parameter = (id: number) => elementCount(program.parameters[id]!.shape);
   const firstGradient = program.operations.findIndex(({ kind }) => kind === 'gradient');
 
@@ -57,7 +62,10 @@ function workOf(program: Program, precision: Precision): Work[] {
   };
 
   const forward = (operation: ProgramOperation, at: number): Work[] => {
-    const ends = [...operation.inputs, ...operation.outputs.slice(0, 1)];
+    const ends = [
+      ...operation.inputs,
+      ...operation.outputs.filter((id, i) => i === 0 || signs.has(id) || places.has(id)),
+    ];
     const moved = ends.reduce((sum, id) => sum + map(id), 0);
     switch (operation.kind) {
       case 'convolution':
@@ -86,8 +94,19 @@ function workOf(program: Program, precision: Precision): Work[] {
             bytes: moved,
           },
         ];
-      case 'sumBehindRelu':
-        return [{ what: 'diff sums and masks', macs: 0, bytes: moved }];
+      case 'sumBehindRelu': // what it reads of BatchNorms and makes for them counts as theirs
+        return [
+          {
+            what: 'diff sums and masks',
+            macs: 0,
+            bytes: moved - operation.eps.length * map(operation.outputs[0]!),
+          },
+          ...operation.eps.map(() => ({
+            what: 'BatchNorm backward sums',
+            macs: 0,
+            bytes: map(operation.outputs[0]!),
+          })),
+        ];
       case 'update': {
         // Diffs are read to see whether they are finite and to be applied; weight and history are read and written; the
         // form that the kernels read is made from the weight again.
@@ -113,10 +132,10 @@ function workOf(program: Program, precision: Precision): Work[] {
         const weights = parameter(of.weights);
         const macs = macsOf(of);
         return [
-          ...dx.map(() => ({
+          ...dx.map((id) => ({
             what: `${name}, data gradient`,
             macs,
-            bytes: map(y) + map(x) + width * weights,
+            bytes: map(y) + map(id) + width * weights,
           })),
           { what: `${name}, weight gradient`, macs, bytes: map(y) + map(x) + 4 * weights },
         ];
@@ -126,8 +145,9 @@ function workOf(program: Program, precision: Precision): Work[] {
         // the diff has come through it.
         const seesY = of.relu !== null && of.inputs.length === 1 && !isNarrow;
         const reads = map(x) + map(y) + (seesY ? map(y) : 0);
+        const areMade = gradient.inputs.length > of.inputs.length + 2 * of.outputs.length;
         return [
-          { what: 'BatchNorm backward sums', macs: 0, bytes: reads },
+          ...(areMade ? [] : [{ what: 'BatchNorm backward sums', macs: 0, bytes: reads }]),
           ...dx.map((id) => ({ what: 'BatchNorm backward dx', macs: 0, bytes: reads + map(id) })),
         ];
       }
@@ -137,11 +157,11 @@ function workOf(program: Program, precision: Precision): Work[] {
           macs: 0,
           bytes: map(y) * (of.relu === null ? 1 : 2) + map(id),
         }));
-      case 'pooling': // the place of each maximum is found again, kept as 4 bytes, and read
+      case 'pooling': // the place of each maximum, which the forward pass has kept
         return dx.map((id) => ({
           what: 'pooling backward',
           macs: 0,
-          bytes: (of.method === 'max' ? map(x) + 8 * count(y) : 0) + map(y) + map(id),
+          bytes: of.outputs.slice(1).reduce((sum, each) => sum + map(each), map(y) + map(id)),
         }));
       case 'reshape':
         return [];

@@ -6,9 +6,9 @@
 
 namespace resnode::cuda {
 
-// `n` neighbours that travel as one load or store.
+// `n` neighbours that travel as one load or store, or as several of sixteen bytes.
 template <class T, int n>
-struct alignas(sizeof(T) * n) Pack {
+struct alignas(sizeof(T) * n < 16 ? sizeof(T) * n : 16) Pack {
   T values[n];
 };
 

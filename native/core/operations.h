@@ -412,17 +412,22 @@ struct Eltwise {
 };
 
 // The sum of diffs where y is positive, negativeSlope times it elsewhere: what comes through a ReLU whose result has
-// several readers.
+// several readers. With it, for BatchNorms over batch statistics whose diff it is, what their gradients read: Σ diff and Σ
+// diff · (x − mean) / √(variance + eps) over all axes but 1.
 struct SumBehindRelu {
   static constexpr const char* kKind = "sumBehindRelu";
   static constexpr GradientReads kGradientReads = GradientReads::noGradient;
   static constexpr bool kIsElementwise = false;
   static constexpr bool kIsPortable = false;
   float negativeSlope = 0;
+  Pair stride;
+  std::vector<float> eps;
 
   template <class Self, class Visit>
   static void visitFields(Self& self, Visit&& visit) {
     visit(Field{"negativeSlope", Role::attribute}, self.negativeSlope);
+    visit(Field{"stride", Role::attribute, 1}, self.stride);
+    visit(Field{"eps", Role::attribute}, self.eps);
   }
 };
 

@@ -94,6 +94,14 @@ int64_t windows(int64_t size, int64_t kernel, int64_t stride, int64_t pad, int64
   return last < 0 ? 0 : last / stride + 1;
 }
 
+// Of every so-many-th row and column, from the first on.
+Shape sampledShape(Shape shape, const Pair& stride) {
+  if (shape.size() != 4) return shape;
+  shape[2] = (shape[2] + stride.height - 1) / stride.height;
+  shape[3] = (shape[3] + stride.width - 1) / stride.width;
+  return shape;
+}
+
 void check(const Convolution& convolution, const Subject& of) {
   of.places(1, 2, 1, 1);
   const Shape& x = of.input(0);
@@ -138,14 +146,16 @@ void check(const Scale& scale, const Subject& of) {
 }
 
 void check(const BatchNorm& batchNorm, const Subject& of) {
-  of.places(1, 2, 1, 3);
-  of.expect(of.outputs() != 2, "2 outputs where 1 or 3 belong");
+  of.places(1, 2, 1, 4);
+  of.expect(of.outputs() != 2, "2 outputs where 1, 3 or 4 belong");
   const Shape& x = of.input(0);
   of.expect(!x.empty(), "inputs[0] must have an axis");
   of.shape("outputs", 0, of.output(0), x);
   if (of.inputs() > 1) of.shape("inputs", 1, of.input(1), x);
   const int64_t channels = x.size() > 1 ? x[1] : 1;
-  for (size_t i = 1; i < of.outputs(); ++i) of.count("outputs[1] and outputs[2]", of.output(i), channels);
+  for (size_t i = 1; i < std::min<size_t>(of.outputs(), 3); ++i)
+    of.count("outputs[1] and outputs[2]", of.output(i), channels);
+  if (of.outputs() > 3) of.shape("outputs", 3, of.output(3), x);
   of.parameter("mean", batchNorm.mean, channels);
   of.parameter("variance", batchNorm.variance, channels);
   of.parameter("factor", batchNorm.factor, 1);
@@ -177,9 +187,23 @@ void check(const Eltwise& eltwise, const Subject& of) {
 }
 
 void check(const SumBehindRelu& sum, const Subject& of) {
-  of.places(2, 5, 1, 1);
-  for (size_t i = 0; i < of.inputs(); ++i) of.shape("inputs", i, of.input(i), of.output(0));
+  const size_t norms = sum.eps.size();
+  of.expect(norms <= 2, "eps must be of two BatchNorms at most");
+  of.places(2 + 3 * norms, 5 + 3 * norms, 1 + 2 * norms, 1 + 2 * norms);
   of.expect(sum.negativeSlope >= 0, "negativeSlope must not be negative: y would not show where the ReLU cut");
+  const Shape& y = of.output(0);
+  const size_t diffs = of.inputs() - 3 * norms;
+  of.shape("inputs", 0, of.input(0), y);
+  for (size_t i = 1; i < diffs; ++i)
+    if (of.input(i) != y) of.shape("inputs", i, of.input(i), sampledShape(y, sum.stride));
+  const int64_t channels = y.size() > 1 ? y[1] : 1;
+  for (size_t i = 0; i < norms; ++i) {
+    of.shape("inputs", diffs + 3 * i, of.input(diffs + 3 * i), y);
+    for (size_t k : {1, 2}) {
+      of.count("a BatchNorm's mean and variance", of.input(diffs + 3 * i + k), channels);
+      of.count("a BatchNorm's sums", of.output(2 * i + k), channels);
+    }
+  }
 }
 
 void check(const Pooling& pooling, const Subject& of) {
@@ -623,7 +647,7 @@ void check(const LstmUnit&, const Subject& of) {
 template <class T>
 constexpr bool kReadsOwn = std::is_same_v<T, Bnll> || std::is_same_v<T, Clip> || std::is_same_v<T, Log>;
 
-bool readsInput(const Attributes& attributes, size_t i, const std::vector<bool>& dx, const std::vector<bool>& dw) {
+bool readsInput(const Operation& forward, size_t i, const std::vector<bool>& dx, const std::vector<bool>& dw) {
   return std::visit(
       [&](const auto& of) -> bool {
         using T = std::decay_t<decltype(of)>;
@@ -646,10 +670,11 @@ bool readsInput(const Attributes& attributes, size_t i, const std::vector<bool>&
         else if constexpr (std::is_same_v<T, Mvn>) return of.normalizeVariance;
         else if constexpr (kReadsOwn<T>) return !of.inPlace;
         else if constexpr (std::is_same_v<T, Eltwise>) return of.operation != EltwiseKind::sum;
-        else if constexpr (std::is_same_v<T, Pooling>) return of.method == PoolingMethod::max;
+        else if constexpr (std::is_same_v<T, Pooling>)
+          return of.method == PoolingMethod::max && forward.outputs.size() < 2;
         else return T::kGradientReads == GradientReads::inputs;
       },
-      attributes);
+      forward.attributes);
 }
 
 bool readsOutput(const Operation& forward, size_t i) {
@@ -659,9 +684,10 @@ bool readsOutput(const Operation& forward, size_t i) {
         if constexpr (std::is_same_v<T, Convolution> || std::is_same_v<T, InnerProduct> || std::is_same_v<T, Scale>)
           return of.relu.has_value();
         else if constexpr (std::is_same_v<T, BatchNorm>)
-          return i == 0 ? of.relu && forward.inputs.size() == 1 : of.statistics == Statistics::batch;
+          return i == 0 ? of.relu && forward.inputs.size() == 1 : i < 3 && of.statistics == Statistics::batch;
         else if constexpr (std::is_same_v<T, Relu>) return of.negativeSlope >= 0;
         else if constexpr (std::is_same_v<T, HostFunction>) return true;
+        else if constexpr (std::is_same_v<T, Pooling>) return i == 1;
         else if constexpr (kReadsOwn<T>) return of.inPlace;
         else if constexpr (std::is_same_v<T, Elu>) return of.alpha >= 0;
         else if constexpr (std::is_same_v<T, Eltwise>)
@@ -688,19 +714,31 @@ constexpr size_t kInputsWithDiff =
         ? 1
         : SIZE_MAX;
 
+// Whether a diff of a convolution's input has the places alone that its windows of 1×1 see.
+bool isSampled(const Operation& forward, const Program& program, const Shape& diff) {
+  const auto* convolution = std::get_if<Convolution>(&forward.attributes);
+  if (!convolution || convolution->kernel.height != 1 || convolution->kernel.width != 1 ||
+      convolution->pad.height != 0 || convolution->pad.width != 0)
+    return false;
+  return diff == sampledShape(program.tensors[forward.inputs[0]].shape, convolution->stride);
+}
+
 void check(const Gradient& gradient, const Subject& of) {
   const Operation& forward = of.program.operations[gradient.of];
   const std::vector<ParameterId> none;
   std::vector<std::optional<ParameterId>> learned;
-  bool hasGradient = false, hasStatistics = true;
+  bool hasGradient = false, hasStatistics = true, takesSums = false;
   size_t withDiff = 0;
   std::visit(
       [&](const auto& attributes) {
         using T = std::decay_t<decltype(attributes)>;
         hasGradient = T::kGradientReads != GradientReads::noGradient;
         withDiff = kInputsWithDiff<T>;
-        if constexpr (std::is_same_v<T, BatchNorm>)
-          hasStatistics = attributes.statistics == Statistics::global || forward.outputs.size() == 3;
+        if constexpr (std::is_same_v<T, BatchNorm>) {
+          const bool isBatch = attributes.statistics == Statistics::batch;
+          hasStatistics = !isBatch || forward.outputs.size() >= 3;
+          takesSums = isBatch && (!attributes.relu || forward.inputs.size() == 2);
+        }
         T::visitFields(attributes, [&](Field field, const auto& value) {
           using Value = std::decay_t<decltype(value)>;
           if constexpr (std::is_same_v<Value, ParameterId> || std::is_same_v<Value, std::optional<ParameterId>>) {
@@ -712,7 +750,13 @@ void check(const Gradient& gradient, const Subject& of) {
   if (!hasGradient) of.fail("layer \"" + forward.layer + "\" has no gradient");
   of.expect(hasStatistics, "its operation must have put out the statistics of its batch");
   const size_t read = forward.inputs.size(), made = forward.outputs.size();
-  of.places(read + 2 * made, read + 2 * made, read + learned.size(), read + learned.size());
+  const bool hasSums = of.inputs() == read + 2 * made + 2 && takesSums;
+  const size_t places = read + 2 * made + (hasSums ? 2 : 0);
+  of.places(places, places, read + learned.size(), read + learned.size());
+  for (size_t i = read + 2 * made; i < places; ++i) {
+    of.expect(of.operation.inputs[i] >= 0, "both sums must be there");
+    of.count("a BatchNorm's sums", of.input(i), elementCount(of.program.tensors[forward.outputs[1]].shape));
+  }
   std::vector<bool> dx, dw;
   for (size_t i = 0; i < of.outputs(); ++i) {
     const bool isAsked = of.operation.outputs[i] >= 0;
@@ -720,8 +764,10 @@ void check(const Gradient& gradient, const Subject& of) {
     if (!isAsked) continue;
     if (i < read) {
       of.expect(i < withDiff, "an input without a diff is asked for");
-      of.shape("outputs", i, of.output(i), of.program.tensors[forward.inputs[i]].shape);
+      if (i > 0 || !isSampled(forward, of.program, of.output(0)))
+        of.shape("outputs", i, of.output(i), of.program.tensors[forward.inputs[i]].shape);
     } else {
+      of.expect(!hasSums, "the diff of a parameter is asked for beside the sums that it is");
       of.expect(learned[i - read].has_value(), "the diff of a parameter that is not there is asked for");
       of.count("the diff of a parameter", of.output(i), elementCount(of.program.parameters[*learned[i - read]].shape));
     }
@@ -730,11 +776,11 @@ void check(const Gradient& gradient, const Subject& of) {
   dw.resize(2);
   const bool isAsked =
       std::any_of(of.operation.outputs.begin(), of.operation.outputs.end(), [](TensorId id) { return id >= 0; });
-  for (size_t i = 0; i < of.inputs(); ++i) {
+  for (size_t i = 0; i < read + 2 * made; ++i) {
     const TensorId stands = i < read ? forward.inputs[i] : forward.outputs[(i - read) % made];
     if (of.operation.inputs[i] >= 0) of.shape("inputs", i, of.input(i), of.program.tensors[stands].shape);
     else if (isAsked && i < read + made &&
-             (i < read ? readsInput(forward.attributes, i, dx, dw) : readsOutput(forward, i - read))) {
+             (i < read ? readsInput(forward, i, dx, dw) : readsOutput(forward, i - read))) {
       of.fail("inputs[" + std::to_string(i) + "] is needed");
     }
   }

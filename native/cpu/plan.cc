@@ -48,6 +48,14 @@ std::vector<bool> sharedParameters(const Program& program) {
   return shared;
 }
 
+// Whether a gradient is asked for what the devices alone ask for whose memory is slow beside their arithmetic
+// (ts/gradient/differentiate.ts): with sums that are made already, or for a diff of fewer places.
+bool sparesTraffic(const StepBuilder& step) {
+  const Operation &gradient = step.operation(), &forward = step.differentiated();
+  if (gradient.inputs.size() > forward.inputs.size() + 2 * forward.outputs.size()) return true;
+  return step.hasOutput(0) && !forward.inputs.empty() && step.outputShape(0) != step.shape(forward.inputs[0]);
+}
+
 // False: the kind has no step of its own, or none for this operation.
 bool addOperation(StepBuilder& step) {
   const Attributes& attributes = step.operation().attributes;
@@ -55,6 +63,7 @@ bool addOperation(StepBuilder& step) {
   const Attributes& kind = isGradient ? step.differentiated().attributes : attributes;
   const KindSteps& steps = kindSteps().of(kind);
   const auto& add = isGradient ? steps.backward : steps.forward;
+  if (isGradient && sparesTraffic(step)) return false;
   return add && add(step, kind);
 }
 

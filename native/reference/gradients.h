@@ -12,6 +12,7 @@ struct GradientArguments {
   std::vector<View> dy;                   // diffs of what it made; without data they are 0
   std::vector<View> dx;                   // diffs of what it read
   std::vector<View> dw;                   // diffs of its parameters: two places, PReLU's one, or none
+  std::vector<View> sums;                 // of a BatchNorm: both that sumBehindRelu has made, or none
   const std::vector<float*>& parameters;  // as in Arguments
   Communicator* communicator;
   const std::string& layer;

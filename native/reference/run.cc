@@ -12,16 +12,18 @@ void runGradient(const Gradient& gradient, const Arguments& arguments) {
   const auto part = [](const std::vector<View>& views, size_t from, size_t count) {
     return std::vector<View>(views.begin() + from, views.begin() + from + count);
   };
-  const GradientArguments parts{part(arguments.inputs, 0, inputs),
-                                part(arguments.inputs, inputs, outputs),
-                                part(arguments.inputs, inputs + outputs, outputs),
-                                part(arguments.outputs, 0, inputs),
-                                part(arguments.outputs, inputs, arguments.outputs.size() - inputs),
-                                arguments.parameters,
-                                arguments.communicator,
-                                forward.layer,
-                                arguments.spread,
-                                *arguments.program};
+  const GradientArguments parts{
+      part(arguments.inputs, 0, inputs),
+      part(arguments.inputs, inputs, outputs),
+      part(arguments.inputs, inputs + outputs, outputs),
+      part(arguments.outputs, 0, inputs),
+      part(arguments.outputs, inputs, arguments.outputs.size() - inputs),
+      part(arguments.inputs, inputs + 2 * outputs, arguments.inputs.size() - inputs - 2 * outputs),
+      arguments.parameters,
+      arguments.communicator,
+      forward.layer,
+      arguments.spread,
+      *arguments.program};
   const KindLoops& loops = kindLoops().of(forward.attributes);
   if (!loops.backward) throw Error("program/invalid", "layer \"" + forward.layer + "\" has no gradient", forward.layer);
   loops.backward(forward.attributes, parts);
@@ -44,7 +46,9 @@ void bindArguments(const Program& program, const Operation& operation, const std
     const Operation& forward = program.operations[gradient->of];
     read = forward.inputs;
     for (int i = 0; i < 2; ++i) read.insert(read.end(), forward.outputs.begin(), forward.outputs.end());
-    std::copy(forward.inputs.begin(), forward.inputs.end(), written.begin());
+    read.insert(read.end(), operation.inputs.begin() + static_cast<int64_t>(read.size()), operation.inputs.end());
+    for (size_t i = 0; i < forward.inputs.size(); ++i)
+      if (written[i] < 0) written[i] = forward.inputs[i];
   }
   const auto views = [&](const std::vector<TensorId>& ids, const std::vector<float*>& data) {
     std::vector<View> result;

@@ -220,6 +220,97 @@ for (const [name, change, message] of FAULTS)
     assert.match((await refusal(program(change))) ?? 'accepted', message);
   });
 
+/** A batchNorm, a strided convolution of its result, and the sum of a diff and of the convolution's behind its ReLU. */
+function blockEnd(change: (program: Damaged) => void): Program {
+  const writer = new ProgramWriter();
+  const shape = [2, 4, 5, 5];
+  const [x, residual, dz, whole] = [shape, shape, [2, 6, 3, 3], shape].map((each) => writer.input(each)) as [
+    number,
+    number,
+    number,
+    number,
+  ];
+  const [y, z, sampled, through, dx] = [shape, [2, 6, 3, 3], [2, 4, 3, 3], shape, shape].map((each) =>
+    writer.tensor(...each),
+  ) as [number, number, number, number, number];
+  const [mean, variance, sum, product] = [4, 4, 4, 4].map((channels) => writer.tensor(channels)) as [
+    number,
+    number,
+    number,
+    number,
+  ];
+  const learned = () => writer.parameter([4], { mutable: true });
+  writer.operation([x, residual], [y, mean, variance], {
+    kind: 'batchNorm',
+    ...{ mean: learned(), variance: learned(), factor: writer.parameter([1], { mutable: true }) },
+    ...{ eps: 1e-5, movingAverageFraction: 0.9, statistics: 'batch', update: true, synchronised: false },
+    ...{ scale: learned(), bias: learned(), relu: { negativeSlope: 0 } },
+  });
+  const once = { kernel: [1, 1], stride: [2, 2], pad: [0, 0], dilation: [1, 1] } as const;
+  const weights = writer.parameter([6, 4, 1, 1]);
+  writer.operation([y], [z], { kind: 'convolution', weights, bias: null, ...once, group: 1, relu: null });
+  writer.operation([-1, -1, dz], [sampled, -1, -1], { kind: 'gradient', of: 1 });
+  writer.operation([y, whole, sampled, x, mean, variance], [through, sum, product], {
+    ...{ kind: 'sumBehindRelu', negativeSlope: 0, stride: [2, 2], eps: [1e-5] },
+  });
+  const reads = [x, -1, -1, mean, variance, through, -1, -1, sum, product];
+  writer.operation(reads, [dx, -1, -1, -1], { kind: 'gradient', of: 0 });
+  const written = structuredClone(writer.program([dx]));
+  change(written as never);
+  return written;
+}
+
+test('sums that are made with a diff, and diffs of fewer places, are accepted where they fit', async () => {
+  assert.is(await refusal(blockEnd(() => {})), null);
+});
+
+const BLOCK_FAULTS: readonly [name: string, change: Parameters<typeof blockEnd>[0], message: RegExp][] = [
+  [
+    'a diff of places that no stride leaves',
+    (p) => (p.operations[3]!.stride = [3, 3]),
+    /"o3" \(sumBehindRelu\): inputs\[2\] is 2×4×3×3, must be 2×4×2×2/,
+  ],
+  [
+    'a diff of fewer places where windows overlap them',
+    (p) => {
+      p.operations[1]!.stride = [1, 1];
+      (p.tensors as unknown as { shape: number[] }[])[(p.operations[1]!.outputs as number[])[0]!]!.shape = [
+        2, 6, 5, 5,
+      ];
+      (p.tensors as unknown as { shape: number[] }[])[(p.operations[2]!.inputs as number[])[2]!]!.shape = [
+        2, 6, 5, 5,
+      ];
+    },
+    /"o2" \(gradient\): outputs\[0\] is 2×4×3×3, must be 2×4×5×5/,
+  ],
+  [
+    'sums of three BatchNorms',
+    (p) => (p.operations[3]!.eps = [1, 1, 1]),
+    /eps must be of two BatchNorms at most/,
+  ],
+  [
+    'one sum without the other',
+    (p) => (p.operations[4]!.inputs as number[]).pop(),
+    /"o4" \(gradient\): 9 inputs where 8 belong/,
+  ],
+  [
+    'sums beside global statistics',
+    (p) => (p.operations[0]!.statistics = 'global'),
+    /"o4" \(gradient\): 10 inputs where 8 belong/,
+  ],
+  [
+    "a parameter's diff beside the sums",
+    (p) =>
+      ((p.operations[4]!.outputs as number[])[3] =
+        (p.tensors as unknown[]).push({ name: 'bias diff', shape: [4] }) - 1),
+    /the diff of a parameter is asked for beside the sums that it is/,
+  ],
+];
+for (const [name, change, message] of BLOCK_FAULTS)
+  test(`${name} is refused`, async () => {
+    assert.match((await refusal(blockEnd(change))) ?? 'accepted', message);
+  });
+
 test('a getter that throws, and a program that is none, end in errors', async () => {
   for (const value of [undefined, null, 3, 'program', []])
     assert.match((await refusal(value)) ?? 'accepted', /the program: itself must be an object/);
@@ -314,10 +405,14 @@ interface Shapes {
   readonly inputs: number[][];
   readonly outputs: number[][];
 }
-/** What an operation of these attributes reads and makes; a batchNorm also with a residual. */
+/** What an operation of these attributes reads and makes; with a residual and signs, or with a mask, too. */
 const formsOf = (attributes: OperationAttributes): Shapes[] => {
   const shapes = shapesOf(attributes);
-  return attributes.kind === 'batchNorm' ? [shapes, { ...shapes, inputs: [MAP, MAP] }] : [shapes];
+  const { inputs, outputs } = shapes;
+  if (attributes.kind === 'batchNorm')
+    return [shapes, { inputs: [MAP, MAP], outputs }, { inputs, outputs: [...outputs, MAP] }];
+  const hasMask = attributes.kind === 'pooling' && attributes.method === 'max';
+  return hasMask ? [shapes, { inputs, outputs: [MAP, MAP] }] : [shapes];
 };
 const shapesOf = (attributes: OperationAttributes): Shapes => {
   switch (attributes.kind) {

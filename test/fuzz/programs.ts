@@ -8,6 +8,7 @@ import { elementCount } from '../../ts/base/shape.ts';
 import { readNet } from '../../ts/caffe/net-parameter.ts';
 import { lower } from '../../ts/compile/lower.ts';
 import { differentiate } from '../../ts/gradient/differentiate.ts';
+import { fuseForTraining } from '../../ts/gradient/fuse-for-training.ts';
 import { shareBetweenProcesses } from '../../ts/gradient/lower-training.ts';
 import { graphFromCaffe } from '../../ts/graph/from-caffe.ts';
 import type { NativeDevice } from '../../ts/native/binding.ts';
@@ -44,10 +45,12 @@ const KINDS = `
   layer { name: "accuracy" type: "Accuracy" bottom: "fc" bottom: "label" top: "accuracy" include { phase: TRAIN } }`;
 
 /** Forward and backward, everything learned. */
-function training(prototxt: string): Program {
+function training(prototxt: string, sparesTraffic = false): Program {
   const graph = graphFromCaffe(readNet(prototxt, { file: 'net' }), { phase: 'TRAIN' });
   const { program } = lower(graph, { training: true });
-  return differentiate(program, {
+  const forward = sparesTraffic ? fuseForTraining(program, new Set(program.outputs)) : program;
+  return differentiate(forward, {
+    sparesTraffic,
     seeds: program.outputs,
     parameters: new Set(program.parameters.flatMap(({ mutable }, id) => (mutable ? [id] : []))),
   }).program;
@@ -60,7 +63,7 @@ export function programSeeds(): Buffer[] {
   );
   const programs = [
     ...nets.map((prototxt) => lower(runPasses(graphFromCaffe(readNet(prototxt, { file: 'net' })))).program),
-    ...[KINDS, ...nets].map(training),
+    ...[KINDS, ...nets].flatMap((prototxt) => [training(prototxt), training(prototxt, true)]),
     ...trainingOperations.map(({ write }) => {
       const [writer, outputs] = write();
       return shareBetweenProcesses(writer.program(outputs), { synchronisedBatchNorm: true });

@@ -207,6 +207,77 @@ test('a sum of what BatchNorm alone makes for it and a residual is one operation
   ]);
 });
 
+const SHORTCUT = `layer { name: "p1" type: "Convolution" bottom: "c1" top: "p1"
+    convolution_param { num_output: 3 kernel_size: 1 bias_term: false } }
+  layer { name: "pbn" type: "BatchNorm" bottom: "p1" top: "pbn" }
+  layer { name: "pscale" type: "Scale" bottom: "pbn" top: "pbn" scale_param { bias_term: true } }`;
+const PROJECTED = NORMALISED(SHORTCUT).replace(
+  'bottom: "c1" bottom: "bn" top: "sum"',
+  'bottom: "pbn" bottom: "bn" top: "sum"',
+);
+const strided = (name: string, stride = 2, more = '') =>
+  `layer { name: "${name}" type: "Convolution" bottom: "sum" top: "${name}" ${more}
+    convolution_param { num_output: 3 kernel_size: 1 stride: ${stride} bias_term: false } }`;
+const BRANCHES = (layers: string) =>
+  `${PROJECTED} ${layers} layer { name: "end" type: "Concat" bottom: "a" bottom: "b" top: "end" } ${LOSS('end')}`;
+
+test('where traffic is spared, the sums of the BatchNorms at the end of a block are made with their diff', () => {
+  const result = train(`${PROJECTED} ${LOSS('sum')}`, { sparesTraffic: true });
+  const { operations, tensors } = result.program;
+  const sum = operations.find(({ kind }) => kind === 'sumBehindRelu')!;
+  assert.is(sum.outputs.length, 5);
+  assert.equal(
+    sum.outputs.slice(1).map((id) => tensors[id]!.name),
+    ['bn diff sum', 'bn diff product', 'pbn diff sum', 'pbn diff product'],
+  );
+  const gradients = operations.filter(({ kind, layer }) => kind === 'gradient' && /bn/.test(layer));
+  assert.equal(
+    gradients.map(({ inputs }) => inputs.slice(-2)),
+    [sum.outputs.slice(1, 3), sum.outputs.slice(3, 5)],
+  );
+  // They are the diffs of both layers' biases and scales.
+  assert.ok(gradients.every(({ outputs }) => outputs.slice(-2).every((id) => id === -1)));
+  const diffs = new Set(result.parameterDiffs.values());
+  assert.ok(sum.outputs.slice(1).every((id) => diffs.has(id)));
+  assert.is(train(`${PROJECTED} ${LOSS('sum')}`).program.operations.length, operations.length);
+});
+
+test('what the ReLU of a BatchNorm passes, what others read and global statistics have no sums made with their diff', () => {
+  const normsOf = (layers: string) =>
+    train(layers, { sparesTraffic: true }).program.operations.flatMap((operation) =>
+      operation.kind === 'sumBehindRelu' ? [operation.eps.length] : [],
+    );
+  const frozen = 'batch_norm_param { use_global_stats: true }';
+  assert.equal(normsOf(`${PROJECTED} ${LOSS('sum')}`), [2]);
+  assert.equal(
+    normsOf(`${PROJECTED.replace('bottom: "p1" top: "pbn"', `$& ${frozen}`)} ${LOSS('sum')}`),
+    [1],
+  );
+  const side = 'layer { name: "end" type: "Concat" bottom: "sum" bottom: "pbn" top: "end" }';
+  assert.equal(normsOf(`${PROJECTED} ${side} ${LOSS('end')}`), [1]);
+});
+
+test('where traffic is spared, diffs of strided 1×1 convolutions have the places alone that these see', () => {
+  const shapes = (layers: string, request: Partial<DiffRequest> = { sparesTraffic: true }) => {
+    const { program } = train(layers, request);
+    const sum = program.operations.find(({ kind }) => kind === 'sumBehindRelu')!;
+    assert.ok(sum.kind === 'sumBehindRelu');
+    const parts = sum.inputs.slice(1, sum.inputs.length - 3 * sum.eps.length);
+    return { stride: sum.stride, sizes: parts.map((id) => program.tensors[id]!.shape[2]) };
+  };
+  const both = BRANCHES(`${strided('a')} ${strided('b')}`);
+  assert.equal(shapes(both), { stride: [2, 2], sizes: [3, 3] });
+  assert.equal(shapes(both, {}), { stride: [1, 1], sizes: [6, 6] });
+  const padded = strided('b').replace('kernel_size: 1', 'kernel_size: 2');
+  assert.equal(shapes(BRANCHES(`${strided('a')} ${padded}`)), { stride: [2, 2], sizes: [3, 6] });
+  const other = `${strided('b', 3)} ${LOSS('b').replaceAll('"fc"', '"fc2"').replaceAll('"loss"', '"loss2"')}`;
+  const apart = `${PROJECTED} ${strided('a')} ${LOSS('a')} ${other}`;
+  assert.equal(shapes(apart), { stride: [2, 2], sizes: [3, 6] }, 'one stride a sum');
+  const sum = train(both).forward.tensors.findLastIndex(({ name }) => name === 'sum');
+  const wanted = { sparesTraffic: true, tensors: [sum] };
+  assert.equal(shapes(both, wanted), { stride: [1, 1], sizes: [6, 6] }, 'a diff that is asked for is whole');
+});
+
 test('a BatchNorm whose result others read, or behind which a ReLU stands, adds no residual', () => {
   const kinds = (layers: string) => train(layers).forward.operations.map(({ kind }) => kind);
   const isRead = `${NORMALISED(convolution('other', 'bn'))}

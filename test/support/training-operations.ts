@@ -317,6 +317,8 @@ for (const relu of [null, { negativeSlope: 0 }, { negativeSlope: 0.2 }])
             writer.operation([y, ...diffs], [through], {
               kind: 'sumBehindRelu',
               negativeSlope: relu?.negativeSlope ?? 1,
+              stride: [1, 1],
+              eps: [],
             });
             const [dx, dScale, dBias] = [
               writer.tensor(...shape),
@@ -333,6 +335,99 @@ for (const relu of [null, { negativeSlope: 0 }, { negativeSlope: 0.2 }])
           },
           tolerance: 1e-5,
         });
+
+// The end of a block as a device computes it whose memory is slow (ts/gradient/spare-traffic.ts): the sums of a BatchNorm
+// with a residual and of the one that makes the residual are made with their diff, and diffs of strided 1×1 convolutions have
+// the places alone that these see.
+for (const [channels, height, width, stride] of [
+  [5, 6, 5, [1, 1]],
+  [16, 7, 5, [2, 2]],
+  [20, 4, 6, [2, 1]],
+  [64, 5, 5, [3, 2]],
+  [32, 1, 1, [2, 2]],
+] as const)
+  for (const whole of [0, 1, 2])
+    for (const norms of [1, 2])
+      trainingOperations.push({
+        name: `${norms} sums of batchNorms of ${channels} channels with their diff, of ${whole} whole parts and two at a stride of ${stride}`,
+        write: () => {
+          const writer = new ProgramWriter();
+          const [n, h, w] = [3, height, width];
+          const shape = [n, channels, h, w];
+          const x = writer.input(shape);
+          const problem = { n, c: channels, h, w, outputs: channels, kernel: 3, pad: 1 };
+          const made = Array.from({ length: norms }, () => convolve(writer, x, problem));
+          const statistics = made.map(() => [writer.tensor(channels), writer.tensor(channels)] as const);
+          const mutable = true;
+          const normalised = made.map(() => writer.tensor(...shape));
+          const operations = made.map((convolution, i) =>
+            writer.operation(
+              [convolution.y, ...(i === norms - 1 ? [i === 0 ? x : normalised[0]!] : [])],
+              [normalised[i]!, ...statistics[i]!],
+              {
+                kind: 'batchNorm',
+                mean: writer.parameter([channels], { mutable }),
+                variance: writer.parameter([channels], { mutable }),
+                factor: writer.parameter([1], { mutable }),
+                eps: 1e-3 * (i + 1),
+                movingAverageFraction: 0.9,
+                statistics: 'batch',
+                update: true,
+                synchronised: false,
+                scale: writer.parameter([channels], { mutable }),
+                bias: i === 0 ? writer.parameter([channels], { mutable }) : null,
+                relu: i === norms - 1 ? { negativeSlope: 0 } : null,
+              },
+            ),
+          );
+          const y = normalised.at(-1)!;
+          const [p, q] = [Math.ceil(h / stride[0]), Math.ceil(w / stride[1])];
+          const sampled = Array.from({ length: 2 }, () => {
+            const [z, dz, dy] = [
+              writer.tensor(n, 8, p, q),
+              writer.input([n, 8, p, q]),
+              writer.tensor(n, channels, p, q),
+            ];
+            const weights = writer.parameter([8, channels, 1, 1], { mutable });
+            const of = writer.operation([y], [z], {
+              kind: 'convolution',
+              weights,
+              bias: null,
+              kernel: [1, 1],
+              stride,
+              pad: [0, 0],
+              dilation: [1, 1],
+              group: 1,
+              relu: null,
+            });
+            const dw = writer.tensor(8, channels, 1, 1);
+            writer.operation([y, -1, dz], [dy, dw, -1], { kind: 'gradient', of });
+            return { dy, dw };
+          });
+          const diffs = [
+            ...Array.from({ length: whole }, () => writer.input(shape)),
+            ...sampled.map(({ dy }) => dy),
+          ];
+          const through = writer.tensor(...shape);
+          const sums = made.map(() => [writer.tensor(channels), writer.tensor(channels)] as const);
+          writer.operation(
+            [y, ...diffs, ...made.flatMap((convolution, i) => [convolution.y, ...statistics[i]!])],
+            [through, ...sums.flat()],
+            { kind: 'sumBehindRelu', negativeSlope: 0.1, stride, eps: made.map((_, i) => 1e-3 * (i + 1)) },
+          );
+          const dws = made.map((convolution, i) => {
+            const dx = writer.tensor(...shape);
+            const residual = i === norms - 1 ? [-1] : [];
+            const reads = [convolution.y, ...residual, -1, ...statistics[i]!, through, -1, -1, ...sums[i]!];
+            writer.operation(reads, [dx, ...residual, -1, -1], { kind: 'gradient', of: operations[i]! });
+            const dw = writer.tensor(...convolution.weights);
+            writer.operation([x, -1, dx], [-1, dw, -1], { kind: 'gradient', of: convolution.of });
+            return dw;
+          });
+          return [writer, [y, through, ...sums.flat(), ...dws, ...sampled.map(({ dw }) => dw)]];
+        },
+        tolerance: 2e-5,
+      });
 
 // As in a net whose BatchNorm is frozen: nothing is saved, and what was read is there only where a parameter learns.
 for (const relu of [null, { negativeSlope: 0 }])

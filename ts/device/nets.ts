@@ -94,7 +94,7 @@ export class DeviceNets {
   async train(options: TrainOptions): Promise<Trainer> {
     TRAIN.check(options);
     checkTrainOptions(options);
-    const read = await readForTraining(options, this.#rank);
+    const read = await readForTraining(options, { kind: this.#device.kind, rank: this.#rank });
     // Read where something learns: most processes only infer.
     const { Trainer } = await import('./trainer.ts');
     const opened = await this.#compiler.open(read, this.#say);
@@ -132,7 +132,7 @@ export class DeviceNets {
   async planTraining(options: Omit<TrainOptions, 'weights' | 'history'>): Promise<ModelPlan> {
     PLAN_TRAINING.check(options);
     checkTrainOptions(options);
-    const read = await readForTraining(options, this.#rank);
+    const read = await readForTraining(options, { kind: this.#device.kind, rank: this.#rank });
     return this.#compiler.describe(read, this.#say);
   }
 

@@ -56,12 +56,13 @@ export async function readForRuns(options: LoadOptions, device: Place): Promise<
 
 /**
  * A net to learn.
- * @param rank Of the processes that train the same net; undefined: this one is alone.
+ * @param place.kind Of the device.
+ * @param place.rank Of the processes that train the same net; undefined: this one is alone.
  * @throws PrototxtError, ArgumentError, GraphError
  */
 export async function readForTraining(
   options: TrainOptions,
-  rank: number | undefined,
+  { kind, rank }: { readonly kind: string; readonly rank: number | undefined },
 ): Promise<ReadNet<LoweredTraining>> {
   const net = await readInTurns(() => readModel(options, 'TRAIN'));
   const inputShapes = await readInputShapes(net, options.inputShapes);
@@ -69,12 +70,13 @@ export async function readForTraining(
   const { lowerTraining } = await import('../gradient/lower-training.ts');
   const { weights, partialWeights, reshapeWeights, seed, precision, history, averages } = options;
   const phase = net.state?.phase ?? 'TEST';
+  const sparesTraffic = kind === 'cuda';
   return {
     net,
     weights,
     filling: { partialWeights, reshapeWeights, seed, use: 'train' },
     lower: ({ selected, ...change } = {}) =>
-      lowerTraining(net, { ...options, phase, inputShapes, rank, ...change }, selected),
+      lowerTraining(net, { ...options, phase, inputShapes, rank, sparesTraffic, ...change }, selected),
     planning: () => ({ precision }),
     warnings: (lowered, given, report) => {
       const isNone = report.every(({ status }) => status !== 'matched' && status !== 'reshaped');

@@ -26,7 +26,7 @@ export type { TrainPrecision } from '../gradient/training-precision.ts';
 
 export interface TrainOptions
   extends NetOptions,
-    Omit<LowerTrainingOptions, 'rank' | 'inputShapes'>,
+    Omit<LowerTrainingOptions, 'rank' | 'sparesTraffic' | 'inputShapes'>,
     Pick<MatchOptions, 'reshapeWeights'> {
   /** Decides BatchNorm's statistics, Dropout and which layers there are. Default: the net's own state, else TRAIN. */
   readonly phase?: 'TRAIN' | 'TEST';

@@ -1,6 +1,5 @@
 /** A Program and its backward pass as one Program: reverse differentiation by Caffe's rules (net.cpp, split_layer.cpp). */
 
-import type { FusedRelu } from '../operations/operations.ts';
 import type {
   Program,
   ProgramOperation,
@@ -8,7 +7,19 @@ import type {
   ProgramTensor,
   TensorId,
 } from '../operations/program.ts';
-import { isDifferentiable, isUnscaledSum, learnedParameters, readAgain } from './gradient-needs.ts';
+import type { Asked } from '../operations/row.ts';
+import { ForwardResults } from './forward-results.ts';
+import {
+  carriersOf,
+  goesDown,
+  learnedParameters,
+  MOST_PARTS,
+  readAgain,
+  type SumBehind,
+  sumBehind,
+} from './gradient-needs.ts';
+import { recomputation } from './recomputation.ts';
+import { SparedTraffic } from './spare-traffic.ts';
 
 export interface DiffRequest {
   /** Where the backward pass begins: losses, or whatever a diff is given for. */
@@ -19,6 +30,8 @@ export interface DiffRequest {
   readonly tensors?: readonly TensorId[];
   /** Whether a tensor waits for the backward pass; the others are computed again there. Default: all wait. */
   readonly isKept?: (tensor: TensorId) => boolean;
+  /** Whether memory is slow beside arithmetic, as a GPU's is: spare-traffic.ts says what is done then. Default false. */
+  readonly sparesTraffic?: boolean;
 }
 
 export interface Differentiated {
@@ -44,7 +57,7 @@ class BackwardPass {
   readonly #program: Program;
   readonly #learns: ReadonlySet<ProgramParameterId>;
   readonly #tensors: ProgramTensor[];
-  readonly #forward: ProgramOperation[];
+  readonly #forward: ForwardResults;
   readonly #backward: ProgramOperation[] = [];
   readonly #carries: ReadonlySet<TensorId>;
   readonly #readers: ReadonlyMap<TensorId, readonly Reader[]>;
@@ -52,18 +65,26 @@ class BackwardPass {
   readonly #parts = new Map<TensorId, (TensorId | null)[]>();
   readonly #wholes = new Map<TensorId, TensorId | null>();
   readonly #parameterParts = new Map<ProgramParameterId, TensorId[]>();
+  /** Σ diff and Σ diff · x̂ of a BatchNorm, where they were made together with its diff. */
+  readonly #normSums = new Map<number, readonly [TensorId, TensorId]>();
+  readonly #traffic: SparedTraffic | null;
   readonly #seedDiffs: readonly TensorId[];
   /** A tensor of the forward pass as the backward pass reads it. */
   readonly #recall: (id: TensorId) => TensorId;
 
-  constructor(program: Program, { seeds, parameters, tensors = [], isKept = () => true }: DiffRequest) {
+  constructor(
+    program: Program,
+    { seeds, parameters, tensors = [], isKept = () => true, sparesTraffic = false }: DiffRequest,
+  ) {
     this.#program = program;
     this.#learns = parameters;
     this.#tensors = [...program.tensors];
-    this.#forward = [...program.operations];
     this.#carries = carriersOf(program, parameters, new Set(tensors));
     this.#readers = readersOf(program);
-    this.#recall = recomputation(program, (name, shape) => this.#add(name, shape), isKept, this.#backward);
+    this.#traffic = sparesTraffic ? new SparedTraffic(program, { seeds, tensors, isKept }) : null;
+    const add = (name: string, shape: readonly number[]) => this.#add(name, shape);
+    this.#forward = new ForwardResults(program, add, { keepsMaxima: sparesTraffic });
+    this.#recall = recomputation(program, add, isKept, this.#backward);
     this.#seedDiffs = seeds.map((id) => {
       const diff = this.#diffLike(id);
       this.#partsOf(id).push(diff);
@@ -73,26 +94,23 @@ class BackwardPass {
 
   /** Appends the gradient of an operation whose readers have theirs. */
   differentiate(index: number): void {
-    const operation = this.#forward[index]!;
-    const sum = sumOf(operation);
+    const operation = this.#forward.operations[index]!;
+    const sum = sumBehind(operation);
     const dy = operation.outputs.map((id) =>
-      !this.#carries.has(id) ? null : sum === null ? this.#wholeDiff(id) : this.#behindRelu(id, sum.relu),
+      !this.#carries.has(id) ? null : sum === null ? this.#wholeDiff(id) : this.#behindRelu(index, sum),
     );
     const learned = learnedParameters(operation);
-    const asked = {
-      inputs: operation.inputs.map((id, i) => this.#carries.has(id) && goesDown(operation, i)),
-      parameters: learned.map((id) => id !== null && this.#learns.has(id)),
-    };
-    if (dy.every((id) => id === null) || ![...asked.inputs, ...asked.parameters].includes(true)) return;
+    const asked = this.#askedOf(index);
+    if (dy.every((id) => id === null) || !isAny(asked)) return;
     for (const i of sum?.terms ?? []) {
       if (asked.inputs[i]) this.#give(index, i, dy[0]!);
       asked.inputs[i] = false;
     }
-    if (![...asked.inputs, ...asked.parameters].includes(true)) return;
-    if (operation.kind === 'batchNorm' && operation.statistics === 'batch')
-      this.#forward[index] = this.#withStatistics(operation);
-    const { outputs } = this.#forward[index]!;
-    const again = readAgain(this.#forward[index]!, asked);
+    const normSums = this.#normSums.get(index);
+    if (normSums !== undefined) this.#takeNormSums(learned, asked, normSums);
+    if (!isAny(asked)) return;
+    const { outputs } = this.#forward.complete(index);
+    const again = readAgain(this.#forward.operations[index]!, asked);
     const read = (ids: readonly TensorId[], which: readonly boolean[]) =>
       ids.map((id, i) => (which[i] ? this.#recall(id) : -1));
     this.#backward.push({
@@ -103,6 +121,7 @@ class BackwardPass {
         ...read(operation.inputs, again.inputs),
         ...read(outputs, again.outputs),
         ...outputs.map((_, i) => dy[i] ?? -1),
+        ...(normSums ?? []),
       ],
       outputs: [
         ...this.#inputDiffs(index, asked.inputs),
@@ -125,7 +144,7 @@ class BackwardPass {
       program: {
         ...this.#program,
         tensors: this.#tensors,
-        operations: [...this.#forward, ...this.#backward],
+        operations: [...this.#forward.operations, ...this.#backward],
         inputs: [...this.#program.inputs, ...this.#seedDiffs],
       },
       parameterDiffs,
@@ -155,30 +174,81 @@ class BackwardPass {
   #inputDiffs(index: number, asked: readonly boolean[]): TensorId[] {
     return this.#program.operations[index]!.inputs.map((id, i) => {
       if (!asked[i]) return -1;
-      const diff = this.#diffLike(id);
+      const shape =
+        this.#traffic?.sampledShape(this.#program.operations[index]!, id) ?? this.#tensors[id]!.shape;
+      const diff = this.#add(`${this.#tensors[id]!.name} diff`, shape);
       this.#give(index, i, diff);
       return diff;
     });
   }
 
+  // What the gradient of an operation is asked for.
+  #askedOf(index: number): { inputs: boolean[]; parameters: boolean[] } {
+    const operation = this.#forward.operations[index]!;
+    return {
+      inputs: operation.inputs.map((id, i) => this.#carries.has(id) && goesDown(operation, i)),
+      parameters: learnedParameters(operation).map((id) => id !== null && this.#learns.has(id)),
+    };
+  }
+
   // What comes through the ReLU behind a sum, in one pass over the parts of its diff.
-  #behindRelu(id: TensorId, relu: FusedRelu | null): TensorId | null {
+  #behindRelu(index: number, { terms, relu }: SumBehind): TensorId | null {
+    const id = this.#forward.operations[index]!.outputs[0]!;
     const parts = this.#partsOf(id).filter((part) => part !== null);
     if (relu === null || parts.length === 0) return this.#wholeDiff(id);
     const through = this.#diffLike(id);
+    const given = terms.filter((i) => this.#askedOf(index).inputs[i]);
+    const norms = this.#traffic?.normsOf(index, given) ?? [];
+    const sums = norms.filter((of) => this.#needsSums(of)).map((of) => this.#makeNormSums(of));
     this.#backward.push({
       kind: 'sumBehindRelu',
       layer: `${this.#tensors[id]!.name} diff`,
       negativeSlope: relu.negativeSlope,
-      inputs: [this.#recall(id), ...(parts.length > MOST_PARTS ? [this.#wholeDiff(id)!] : parts)],
-      outputs: [through],
+      stride: this.#traffic?.strideOf(id) ?? [1, 1],
+      eps: sums.map(({ eps }) => eps),
+      inputs: [
+        this.#traffic?.keepsSigns(index) ? this.#forward.signsOf(index) : this.#recall(id),
+        ...(parts.length > MOST_PARTS ? [this.#wholeDiff(id)!] : parts),
+        ...sums.flatMap(({ reads }) => reads),
+      ],
+      outputs: [through, ...sums.flatMap(({ makes }) => makes)],
     });
     return through;
   }
 
+  // Whether a BatchNorm's gradient computes anything but hand its residual's diff on.
+  #needsSums(index: number): boolean {
+    const { inputs, parameters } = this.#askedOf(index);
+    return inputs[0]! || parameters.includes(true);
+  }
+
+  // Σ diff and Σ diff · x̂ of a BatchNorm, as sumBehindRelu makes them.
+  #makeNormSums(index: number): { eps: number; reads: TensorId[]; makes: readonly TensorId[] } {
+    const { layer, eps, inputs, outputs } = this.#forward.complete(index) as BatchNorm;
+    const { shape } = this.#tensors[outputs[1]!]!;
+    const makes = [this.#add(`${layer} diff sum`, shape), this.#add(`${layer} diff product`, shape)] as const;
+    this.#normSums.set(index, makes);
+    return { eps, reads: [this.#recall(inputs[0]!), ...outputs.slice(1, 3)], makes };
+  }
+
+  // They are the diffs of its bias and of its scale.
+  #takeNormSums(
+    learned: readonly (ProgramParameterId | null)[],
+    asked: { readonly parameters: boolean[] },
+    [sum, product]: readonly [TensorId, TensorId],
+  ): void {
+    for (const [i, diff] of [product, sum].entries()) {
+      if (asked.parameters[i]) this.#addParameterPart(learned[i]!, diff);
+      asked.parameters[i] = false;
+    }
+  }
+
   #parameterDiff(id: ProgramParameterId): TensorId {
     const { name, shape } = this.#program.parameters[id]!;
-    const diff = this.#add(`${name} diff`, shape);
+    return this.#addParameterPart(id, this.#add(`${name} diff`, shape));
+  }
+
+  #addParameterPart(id: ProgramParameterId, diff: TensorId): TensorId {
     this.#parameterParts.set(id, [...(this.#parameterParts.get(id) ?? []), diff]);
     return diff;
   }
@@ -207,48 +277,12 @@ class BackwardPass {
     });
     return whole;
   }
-
-  // The mean and the variance that a batch had are kept for the gradient.
-  #withStatistics(operation: Extract<ProgramOperation, { kind: 'batchNorm' }>): ProgramOperation {
-    const shape = [this.#tensors[operation.inputs[0]!]!.shape[1] ?? 1];
-    const statistics = ['mean', 'variance'].map((name) => this.#add(`${operation.layer} ${name}`, shape));
-    return { ...operation, outputs: [...operation.outputs, ...statistics] };
-  }
 }
 
-/** As many diffs as sumBehindRelu adds up. */
-const MOST_PARTS = 4;
+type BatchNorm = Extract<ProgramOperation, { kind: 'batchNorm' }>;
 
-// The terms of a sum at an operation's end that get its diff as it comes through the ReLU behind it.
-function sumOf(operation: ProgramOperation): { terms: readonly number[]; relu: FusedRelu | null } | null {
-  const isBatchNorm = operation.kind === 'batchNorm' && operation.inputs.length === 2;
-  if (!isBatchNorm && !isUnscaledSum(operation)) return null;
-  const { relu, inputs } = operation;
-  // A slope below 0 changes signs: what was made does not show where the ReLU cut.
-  if (relu !== null && !(relu.negativeSlope >= 0)) return null;
-  return { terms: isBatchNorm ? [1] : inputs.map((_, i) => i), relu };
-}
-
-function goesDown(operation: ProgramOperation, input: number): boolean {
-  return operation.propagateDown?.[input] !== false && isDifferentiable(operation, 'input', input);
-}
-
-// Tensors that depend on something whose diff is asked for.
-function carriersOf(
-  { operations }: Program,
-  parameters: ReadonlySet<ProgramParameterId>,
-  wanted: ReadonlySet<TensorId>,
-): ReadonlySet<TensorId> {
-  const carries = new Set(wanted);
-  for (const operation of operations) {
-    const learns = learnedParameters(operation).some((id) => id !== null && parameters.has(id));
-    if (!learns && !operation.inputs.some((id, i) => carries.has(id) && goesDown(operation, i))) continue;
-    operation.outputs.forEach((id, i) => {
-      if (isDifferentiable(operation, 'output', i)) carries.add(id);
-    });
-  }
-  return carries;
-}
+const isAny = ({ inputs, parameters }: Omit<Asked, 'made'>): boolean =>
+  [...inputs, ...parameters].includes(true);
 
 type Reader = readonly [operation: number, place: number];
 
@@ -260,33 +294,4 @@ function readersOf({ operations }: Program): ReadonlyMap<TensorId, readonly Read
     });
   });
   return readers;
-}
-
-// Gives a tensor of the forward pass to the backward pass: itself where it waits, else what the same operations make
-// of tensors that do, just before it is needed.
-function recomputation(
-  { operations, tensors, inputs }: Program,
-  add: (name: string, shape: readonly number[]) => TensorId,
-  isKept: (tensor: TensorId) => boolean,
-  backward: ProgramOperation[],
-): (id: TensorId) => TensorId {
-  const makers = new Map(
-    operations.flatMap((operation) => operation.outputs.map((id) => [id, operation] as const)),
-  );
-  const again = new Map<TensorId, TensorId>();
-  const recall = (id: TensorId): TensorId => {
-    const maker = makers.get(id);
-    if (maker === undefined || inputs.includes(id) || isKept(id)) return id;
-    if (!again.has(id)) {
-      const read = maker.inputs.map(recall);
-      const made = maker.outputs.map((output) =>
-        add(`${tensors[output]!.name} again`, tensors[output]!.shape),
-      );
-      maker.outputs.forEach((output, i) => again.set(output, made[i]!));
-      const still = maker.kind === 'batchNorm' || maker.kind === 'bn' ? { ...maker, update: false } : maker;
-      backward.push({ ...still, inputs: read, outputs: made });
-    }
-    return again.get(id)!;
-  };
-  return recall;
 }

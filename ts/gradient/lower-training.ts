@@ -45,6 +45,8 @@ export interface LowerTrainingOptions extends GraphOptions {
   readonly lossScale?: number | 'dynamic';
   /** Of the processes that train the same net. Default: this one is alone. */
   readonly rank?: number;
+  /** As `differentiate` has it. Default false. */
+  readonly sparesTraffic?: boolean;
   /** Of the fillers and of Dropout. Default 1. */
   readonly seed?: number;
 }
@@ -135,6 +137,7 @@ export function lowerTraining(
     seeds: seeds.map(({ id }) => id),
     parameters: new Set(learning),
     tensors: wanted.map(({ id }) => id),
+    sparesTraffic: options.sparesTraffic,
     ...(options.recompute ? { isKept: keepsBlockEnds(forward) } : {}),
   });
   const common = {

@@ -103,7 +103,8 @@ export interface Scale {
  * the running sums. The Scale layer behind it is a part of it. With a residual its gradient takes the diff
  * of the sum: what came through the ReLU.
  * inputs: x; or x and a residual of its shape.
- * outputs: y; or y and the mean and the biased variance [C] that it used, which its gradient reads.
+ * outputs: y; or y and the mean and the biased variance [C] that it used, which its gradient reads; or these
+ * and where y is positive: 1, else 0.
  */
 export interface BatchNorm {
   readonly kind: 'batchNorm';
@@ -346,14 +347,20 @@ export interface Eltwise {
 
 /**
  * The sum of diffs where y is positive, negativeSlope times it elsewhere: what comes through a ReLU whose
- * result has several readers.
- * inputs: y and one to four diffs, all of one shape.
- * outputs: one of their shape.
+ * result has several readers. With it, for BatchNorms over batch statistics whose diff it is, what their
+ * gradients read: Σ diff and Σ diff · (x − mean) / √(variance + eps) over all axes but 1.
+ * inputs: y, or what says where it is positive (any value above 0); one to four diffs of its shape, or of
+ * the places that the stride leaves; then of each such BatchNorm x, mean and variance.
+ * outputs: one of the shape of y; then of each such BatchNorm the two sums, [C].
  */
 export interface SumBehindRelu {
   readonly kind: 'sumBehindRelu';
   /** The ReLU's. */
   readonly negativeSlope: number;
+  /** From one place of the smaller diffs to the next; between them they are 0. */
+  readonly stride: Pair;
+  /** Of each BatchNorm whose sums are made, two at most. */
+  readonly eps: readonly number[];
 }
 
 /**
@@ -1177,9 +1184,11 @@ export interface LstmUnit {
 /**
  * The gradient of an operation. An id of −1 stands for a tensor that is not there.
  * inputs: what that operation read (or the same, computed again), what it made, and the diffs of what it
- * made; each −1 where it is not needed or has none.
+ * made; each −1 where it is not needed or has none. Of a BatchNorm over batch statistics perhaps the two
+ * sums that sumBehindRelu has made besides.
  * outputs: the diffs of that operation's inputs, then of its parameters that learn, a place for each whether
- * it is there or not; −1 where nobody asks.
+ * it is there or not; −1 where nobody asks. Of a convolution with 1×1 windows and no padding, that of its
+ * input may have the places alone that the windows see.
  */
 export interface Gradient {
   readonly kind: 'gradient';

@@ -95,6 +95,8 @@ export type Places = 'all' | 'none' | readonly boolean[];
 export interface Asked {
   readonly inputs: readonly boolean[];
   readonly parameters: readonly boolean[];
+  /** How many outputs the operation has. */
+  readonly made: number;
 }
 
 /** What the gradient of an operation reads again; what is not named it does not read. */

@@ -119,7 +119,8 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
     name: 'BatchNorm',
     says: 'y = relu(scale · (x − mean) / √(variance + eps) + bias + residual) over axis 1; batch statistics go into the running sums. The Scale layer behind it is a part of it. With a residual its gradient takes the diff of the sum: what came through the ReLU.',
     inputs: 'x; or x and a residual of its shape',
-    outputs: 'y; or y and the mean and the biased variance [C] that it used, which its gradient reads',
+    outputs:
+      'y; or y and the mean and the biased variance [C] that it used, which its gradient reads; or these and where y is positive: 1, else 0',
     fields: {
       mean: statistics('[C]', 'The sum of means.'),
       variance: statistics('[C]', 'The sum of unbiased variances.'),
@@ -147,7 +148,7 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
       const isBatch = of.statistics === 'batch';
       return {
         inputs: [(isBatch && x) || scale],
-        outputs: [hasRelu(of) && residual.length === 0, isBatch, isBatch],
+        outputs: [hasRelu(of) && residual.length === 0, isBatch, isBatch, false],
       };
     },
     differentiable: { outputs: [true] },
@@ -300,10 +301,15 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
   },
   sumBehindRelu: {
     name: 'SumBehindRelu',
-    says: 'The sum of diffs where y is positive, negativeSlope times it elsewhere: what comes through a ReLU whose result has several readers.',
-    inputs: 'y and one to four diffs, all of one shape',
-    outputs: 'one of their shape',
-    fields: { negativeSlope: number(0, "The ReLU's.") },
+    says: 'The sum of diffs where y is positive, negativeSlope times it elsewhere: what comes through a ReLU whose result has several readers. With it, for BatchNorms over batch statistics whose diff it is, what their gradients read: Σ diff and Σ diff · (x − mean) / √(variance + eps) over all axes but 1.',
+    inputs:
+      'y, or what says where it is positive (any value above 0); one to four diffs of its shape, or of the places that the stride leaves; then of each such BatchNorm x, mean and variance',
+    outputs: 'one of the shape of y; then of each such BatchNorm the two sums, [C]',
+    fields: {
+      negativeSlope: number(0, "The ReLU's."),
+      stride: pair(1, 'From one place of the smaller diffs to the next; between them they are 0.'),
+      eps: numbers('Of each BatchNorm whose sums are made, two at most.'),
+    },
     gradient: null,
   },
   pooling: {
@@ -317,7 +323,10 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
       stride: pair(1, 'From one window to the next.'),
       pad: pair(0, 'On each side; below the kernel.'),
     },
-    gradient: ({ method }) => ({ inputs: [method === 'max'] }),
+    gradient: ({ method }, { made }) => ({
+      inputs: [method === 'max' && made === 1],
+      outputs: [false, made > 1],
+    }),
     differentiable: { outputs: [true] },
   },
   softmax: {
@@ -933,9 +942,9 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
     name: 'Gradient',
     says: 'The gradient of an operation. An id of −1 stands for a tensor that is not there.',
     inputs:
-      'what that operation read (or the same, computed again), what it made, and the diffs of what it made; each −1 where it is not needed or has none',
+      'what that operation read (or the same, computed again), what it made, and the diffs of what it made; each −1 where it is not needed or has none. Of a BatchNorm over batch statistics perhaps the two sums that sumBehindRelu has made besides',
     outputs:
-      "the diffs of that operation's inputs, then of its parameters that learn, a place for each whether it is there or not; −1 where nobody asks",
+      "the diffs of that operation's inputs, then of its parameters that learn, a place for each whether it is there or not; −1 where nobody asks. Of a convolution with 1×1 windows and no padding, that of its input may have the places alone that the windows see",
     fields: { of: operation('Index of the operation.') },
     gradient: null,
   },

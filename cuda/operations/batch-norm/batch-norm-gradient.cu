@@ -120,15 +120,17 @@ void launchBatchNormGradient(const BatchNormGradient& gradient, const ChannelSha
   const Normalised normalised{each.mean, each.inverse};
   const float inverseCount = 1.0f / static_cast<float>(shape.outer * shape.channels.inner);
   float* shared = scratch + 4 * channels;
-  const float *sum = gradient.share ? shared : each.sum, *product = gradient.share ? shared + channels : each.product;
+  const bool areKnown = gradient.sum && gradient.product;
+  const float *ownSum = areKnown ? gradient.sum : each.sum, *ownProduct = areKnown ? gradient.product : each.product;
+  const float *sum = gradient.share ? shared : ownSum, *product = gradient.share ? shared + channels : ownProduct;
   const auto run = [&](const auto& relu, const void* y, const void* x) {
     using Relu = std::decay_t<decltype(relu)>;
     const Maps<3> maps{{gradient.behind.dy, y, x}};
-    if (reads || gradient.dBias)
+    if (!areKnown && (reads || gradient.dBias))
       launchChannelSums(Terms<Relu>{relu, normalised}, maps, shape, each.sum, each.product, scratch + 6 * channels,
                         stream);
     if (!gradient.dx) return;
-    if (gradient.share) gradient.share(each.sum, each.product, shared);
+    if (gradient.share) gradient.share(ownSum, ownProduct, shared);
     launchCombine(Step<Relu>{relu, normalised, batch ? sum : nullptr, product, gradient.gamma, inverseCount}, maps,
                   gradient.dx, shape, stream, reads || gradient.dBias ? RowOrder::lastFirst : RowOrder::firstFirst);
   };

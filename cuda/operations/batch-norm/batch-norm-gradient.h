@@ -17,6 +17,7 @@ struct BatchNormGradient {
   const float* factor = nullptr;                     // of global statistics; null: the batch's
   const float *gamma = nullptr, *beta = nullptr;     // [channels], null: 1, 0
   float eps = 0;
+  const float *sum = nullptr, *product = nullptr;  // Σ dy and Σ dy · x̂ where they are known, [channels]
   void* dx = nullptr;
   float *dScale = nullptr, *dBias = nullptr;  // [channels]
   // Statistics over several processes' batches: Σ dy and Σ dy · x̂, [channels] each, become their mean over all of them in

@@ -3,6 +3,7 @@
 #include "cuda/nccl/communicator.h"
 #include "cuda/operations/batch-norm/batch-norm-gradient.h"
 #include "cuda/operations/batch-norm/batch-statistics.h"
+#include "cuda/operations/elementwise/elementwise.h"
 
 namespace resnode::cuda {
 namespace {
@@ -13,7 +14,8 @@ Step forward(const BatchNorm& batchNorm, const Operation& operation, const StepC
   Step step = likeOutput(operation, context, isGlobal ? "global statistics" : "batch statistics");
   const TensorLayout& layout = context.output(operation, 0);
   const ChannelView view = channelView(layout);
-  const bool hasResidual = operation.inputs.size() > 1;
+  const bool hasResidual = operation.inputs.size() > 1, hasSigns = operation.outputs.size() > 3,
+             areBits = hasSigns && context.output(operation, 3).bits > 0;
   if (hasResidual) step.inPlace.push_back(1);
   step.parameters = {{batchNorm.mean, {}}, {batchNorm.variance, {}}, {batchNorm.factor, {}}};
   if (batchNorm.scale) step.parameters.push_back({*batchNorm.scale, {}});
@@ -62,7 +64,11 @@ Step forward(const BatchNorm& batchNorm, const Operation& operation, const StepC
     affine.order = isGlobal ? RowOrder::firstFirst : RowOrder::lastFirst;
     affine.relu = batchNorm.relu.has_value();
     affine.negativeSlope = affine.relu ? batchNorm.relu->negativeSlope : 0;
+    if (areBits) affine.signs = static_cast<uint8_t*>(b.outputs[3]);
     launchAffine(affine, layout.type, b.inputs[0], b.outputs[0], stream);
+    if (hasSigns && !areBits)
+      launchUnary(Threshold{0}, layout.type, b.outputs[0], b.outputs[3], layout.elements(),
+                  layout.isNhwc ? view.channels : 1, layout.isNhwc ? view.paddedChannels : 1, stream);
   };
   return step;
 }
@@ -88,6 +94,8 @@ Step backward(const BatchNorm& batchNorm, const GradientContext& gradient) {
     of.gamma = batchNorm.scale ? b.parameter<float>(3) : nullptr;
     of.beta = batchNorm.bias ? b.parameter<float>(batchNorm.scale ? 4 : 3) : nullptr;
     of.eps = batchNorm.eps;
+    of.sum = at.more(b, 0);
+    of.product = at.more(b, 1);
     of.dx = at.dx(b, 0);
     of.dScale = at.dw(b, 0);
     of.dBias = at.dw(b, 1);

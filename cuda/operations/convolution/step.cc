@@ -69,15 +69,26 @@ Step forward(const Convolution& convolution, const Operation& operation, const S
   return step;
 }
 
+// Where the diff of the input has the places alone that windows of 1×1 see, the problem is that of a stride of 1 on them.
+ConvolutionProblem dataProblem(ConvolutionProblem problem, const GradientContext& gradient) {
+  if (!gradient.wantsDx(0)) return problem;
+  const TensorLayout& diff = gradient.context.layouts[gradient.operation.outputs[0]];
+  if (diff.shape == gradient.x(0).shape) return problem;
+  problem.input = nhwcLayout(diff.shape, gradient.context.type).nhwc;
+  problem.strideH = problem.strideW = 1;
+  return problem;
+}
+
 Step backward(const Convolution& convolution, const GradientContext& gradient) {
   ConvolutionProblem problem = problemOf(convolution, gradient.forward, gradient.context);
   problem.bias = problem.residual = problem.relu = false;
-  const auto choose = [&](bool isWanted, ConvolutionPass pass) -> std::shared_ptr<ConvolutionImplementation> {
-    problem.pass = pass;
-    return isWanted ? gradient.context.choose(problem) : nullptr;
+  const auto choose = [&](bool isWanted, ConvolutionProblem wanted,
+                          ConvolutionPass pass) -> std::shared_ptr<ConvolutionImplementation> {
+    wanted.pass = pass;
+    return isWanted ? gradient.context.choose(wanted) : nullptr;
   };
-  const auto data = choose(gradient.wantsDx(0), ConvolutionPass::dataGradient),
-             weight = choose(gradient.wantsDw(0), ConvolutionPass::weightGradient);
+  const auto data = choose(gradient.wantsDx(0), dataProblem(problem, gradient), ConvolutionPass::dataGradient),
+             weight = choose(gradient.wantsDw(0), problem, ConvolutionPass::weightGradient);
   Step step = gradient.likeOutput("");
   for (const auto& each : {data, weight}) {
     if (each) step.implementation += (step.implementation.empty() ? "" : ", ") + each->name();
@@ -100,8 +111,7 @@ Step backward(const Convolution& convolution, const GradientContext& gradient) {
     arguments.diff = at.dy(b, 0);
     if (relu || wantsResidual) {
       void* behind = wantsResidual ? at.dx(b, 1) : b.workspace;
-      const BehindRelu through = behindOf(relu, at, b);
-      launchSumBehindRelu(through.y, {through.dy}, through.negativeSlope, behind, paddedShape(output), stream);
+      launchBehindRelu(behindOf(relu, at, b), behind, paddedShape(output), stream);
       arguments.diff = behind;
     }
     arguments.input = at.x(b, 0);

@@ -80,7 +80,7 @@ Step backward(const InnerProduct& innerProduct, const GradientContext& gradient)
     const float* dy = floats(at.dy(b, 0));
     if (hasRelu) {
       float* behind = reinterpret_cast<float*>(b.workspace);
-      launchSumBehindRelu(at.y(b, 0), {dy}, relu->negativeSlope, behind, {shape.rows * shape.outputs, {}}, stream);
+      launchBehindRelu({dy, at.y(b, 0), relu->negativeSlope}, behind, {shape.rows * shape.outputs, {}}, stream);
       dy = behind;
     }
     float* scratch = reinterpret_cast<float*>(b.workspace + behindBytes);

@@ -1,6 +1,7 @@
 #include "cuda/operations/pooling/pooling-gradient.h"
 
 #include <cfloat>
+#include <type_traits>
 
 #include "cuda/kernels/vector.h"
 
@@ -94,28 +95,65 @@ __global__ void findMaxima(const Plane plane, const T* x, int* positions, int64_
   storePositions<n>(positions + i, found);
 }
 
-// dx; of maxima where `positions` is there, else of averages.
-template <class T, int n>
-__global__ void gather(const Plane plane, const T* dy, const int* positions, T* dx, int64_t elements,
-                       int64_t channels) {
+// The same from the plain mask of the forward pass, an element a thread; in the padding nowhere.
+__global__ void positionsOf(const Plane plane, const float* mask, int* positions, int64_t elements, int64_t channels) {
+  const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (i >= elements) return;
+  const Place at = placeOf(i, plane, plane.rows.outputs, plane.columns.outputs);
+  const int64_t row = (at.image * channels + at.channel) * plane.rows.outputs + at.row;
+  positions[i] = at.channel < channels ? static_cast<int>(mask[row * plane.columns.outputs + at.column]) : -1;
+}
+
+// What a pixel gets of the diff of a window that it lies in.
+struct Averages {
+  template <int n, class Window, class Diff>
+  __device__ __forceinline__ void add(const Window& window, const Diff& dy, float (&sums)[n]) const {
+#pragma unroll
+    for (int j = 0; j < n; ++j) sums[j] += toFloat(dy.values[j]) / window.length;
+  }
+};
+struct AtPositions {
+  const int* positions;
+  template <int n, class Window, class Diff>
+  __device__ __forceinline__ void add(const Window& window, const Diff& dy, float (&sums)[n]) const {
+    int maxima[n];
+    loadPositions<n>(positions + window.from, maxima);
+#pragma unroll
+    for (int j = 0; j < n; ++j) sums[j] += maxima[j] == window.pixel ? toFloat(dy.values[j]) : 0.0f;
+  }
+};
+struct AtPlaces {
+  const uint8_t* places;
+  template <int n, class Window, class Diff>
+  __device__ __forceinline__ void add(const Window& window, const Diff& dy, float (&sums)[n]) const {
+    const Pack<uint8_t, n> maxima = load<uint8_t, n>(places + window.from);
+#pragma unroll
+    for (int j = 0; j < n; ++j) sums[j] += maxima.values[j] == window.place ? toFloat(dy.values[j]) : 0.0f;
+  }
+};
+
+// A window as a pixel in it sees it.
+struct SeenWindow {
+  int64_t from;  // where its diff lies
+  int pixel, place;
+  float length;
+};
+
+template <class T, int n, class Share>
+__global__ void gather(const Plane plane, const T* dy, const Share share, T* dx, int64_t elements, int64_t channels) {
   const int64_t i = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) * n;
   if (i >= elements) return;
   const Place at = placeOf(i, plane, plane.rows.size, plane.columns.size);
-  const int own = static_cast<int>(at.row * plane.columns.size + at.column);
+  const int pixel = static_cast<int>(at.row * plane.columns.size + at.column);
   float sums[n] = {};
   for (int64_t p = plane.rows.firstWindow(at.row); p < plane.rows.endWindow(at.row); ++p) {
     for (int64_t q = plane.columns.firstWindow(at.column); q < plane.columns.endWindow(at.column); ++q) {
       const int64_t from =
           ((at.image * plane.rows.outputs + p) * plane.columns.outputs + q) * plane.stored + at.channel;
-      const Pack<T, n> pack = load<T, n>(dy + from);
-      const auto length = static_cast<float>(plane.rows.length(p) * plane.columns.length(q));
-      int maxima[n];
-      if (positions) loadPositions<n>(positions + from, maxima);
-#pragma unroll
-      for (int j = 0; j < n; ++j) {
-        if (!positions) sums[j] += toFloat(pack.values[j]) / length;
-        else if (maxima[j] == own) sums[j] += toFloat(pack.values[j]);
-      }
+      const int64_t place = (at.row - plane.rows.start(p)) * plane.columns.kernel + at.column - plane.columns.start(q);
+      const SeenWindow window{from, pixel, static_cast<int>(place),
+                              static_cast<float>(plane.rows.length(p) * plane.columns.length(q))};
+      share.template add<n>(window, load<T, n>(dy + from), sums);
     }
   }
   Pack<T, n> made;
@@ -124,39 +162,53 @@ __global__ void gather(const Plane plane, const T* dy, const int* positions, T* 
   store<T, n>(dx + i, made);
 }
 
-template <class T, int n>
-void launchBoth(const PoolingShape& shape, const void* x, const void* dy, void* dx, int* positions,
-                cudaStream_t stream) {
-  const int64_t made = shape.output.elements(), read = shape.input.elements();
-  if (positions && made > 0)
-    launch(findMaxima<T, n>, gridFor(made / n), stream, planeOf(shape), static_cast<const T*>(x), positions, made);
+template <class T, int n, class Share>
+void launchGather(const PoolingShape& shape, const void* dy, const Share& share, void* dx, cudaStream_t stream) {
+  const int64_t read = shape.input.elements();
   if (read > 0)
-    launch(gather<T, n>, gridFor(read / n), stream, planeOf(shape), static_cast<const T*>(dy), positions,
+    launch(gather<T, n, Share>, gridFor(read / n), stream, planeOf(shape), static_cast<const T*>(dy), share,
            static_cast<T*>(dx), read, shape.input.c);
 }
 
-// `positions` null: averages.
-void launchGradient(const PoolingShape& shape, ElementType type, const void* x, const void* dy, void* dx,
-                    int* positions, cudaStream_t stream) {
+template <class T, int n>
+void launchMaxima(const PoolingShape& shape, const MaximaKnown& known, const void* dy, void* dx, int* positions,
+                  cudaStream_t stream) {
+  if (known.places) return launchGather<T, n>(shape, dy, AtPlaces{known.places}, dx, stream);
+  const int64_t made = shape.output.elements();
+  if (known.mask && made > 0)
+    launch(positionsOf, gridFor(made), stream, planeOf(shape), known.mask, positions, made, shape.output.c);
+  else if (made > 0)
+    launch(findMaxima<T, n>, gridFor(made / n), stream, planeOf(shape), static_cast<const T*>(known.x), positions,
+           made);
+  launchGather<T, n>(shape, dy, AtPositions{positions}, dx, stream);
+}
+
+// Calls function(T{}, n) with how many neighbours a thread takes.
+template <class Function, class... Pointers>
+void byPacks(const PoolingShape& shape, ElementType type, Function function, Pointers... pointers) {
   dispatch(type, [&](auto element) {
-    using T = decltype(element);
-    constexpr int n = kPackOf<T>;
-    if (shape.input.paddedChannels % n == 0 && alignedTo(16, x, dy, dx, positions))
-      launchBoth<T, n>(shape, x, dy, dx, positions, stream);
-    else launchBoth<T, 1>(shape, x, dy, dx, positions, stream);
+    constexpr int n = kPackOf<decltype(element)>;
+    if (shape.input.paddedChannels % n == 0 && alignedTo(16, pointers...))
+      function(element, std::integral_constant<int, n>{});
+    else function(element, std::integral_constant<int, 1>{});
   });
 }
 
 }  // namespace
 
-void launchMaxPoolingGradient(const PoolingShape& shape, ElementType type, const void* x, const void* dy, void* dx,
-                              int* scratch, cudaStream_t stream) {
-  launchGradient(shape, type, x, dy, dx, scratch, stream);
+void launchMaxPoolingGradient(const PoolingShape& shape, ElementType type, const MaximaKnown& known, const void* dy,
+                              void* dx, int* scratch, cudaStream_t stream) {
+  byPacks(
+      shape, type,
+      [&](auto element, auto n) { launchMaxima<decltype(element), n()>(shape, known, dy, dx, scratch, stream); },
+      known.x, known.places, dy, dx, scratch);
 }
 
 void launchAveragePoolingGradient(const PoolingShape& shape, ElementType type, const void* dy, void* dx,
                                   cudaStream_t stream) {
-  launchGradient(shape, type, nullptr, dy, dx, nullptr, stream);
+  byPacks(
+      shape, type,
+      [&](auto element, auto n) { launchGather<decltype(element), n()>(shape, dy, Averages{}, dx, stream); }, dy, dx);
 }
 
 }  // namespace resnode::cuda

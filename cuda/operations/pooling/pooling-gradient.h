@@ -6,9 +6,17 @@
 
 namespace resnode::cuda {
 
-// The first maximum in row-major order takes a window's whole diff. `scratch`: an int an output element, padding included.
-void launchMaxPoolingGradient(const PoolingShape& shape, ElementType type, const void* x, const void* dy, void* dx,
-                              int* scratch, cudaStream_t stream);
+// What tells where the maxima lie; one of the three.
+struct MaximaKnown {
+  const void* x = nullptr;      // of the shape's type: they are found again
+  const float* mask = nullptr;  // as launchMaxPooling makes them
+  const uint8_t* places = nullptr;
+};
+
+// The first maximum in row-major order takes a window's whole diff. `scratch`: an int an output element, padding included;
+// not needed where the places are known.
+void launchMaxPoolingGradient(const PoolingShape& shape, ElementType type, const MaximaKnown& known, const void* dy,
+                              void* dx, int* scratch, cudaStream_t stream);
 
 // The diff is spread over the part of the window that lies in the plane, divided as in the forward pass.
 void launchAveragePoolingGradient(const PoolingShape& shape, ElementType type, const void* dy, void* dx,

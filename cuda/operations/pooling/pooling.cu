@@ -43,9 +43,12 @@ struct AverageOf {
   RESNODE_HOST_DEVICE float result(float area) const { return sum / area; }
 };
 
+enum class Where { unknown, mask, places };
+
 // A block (x) an output row, a thread an output pixel's vector of V channels; blocks (y) share long rows.
-template <class Method, bool kMask, int V, class T>
-__global__ void __launch_bounds__(256) poolWindows(const Window window, const T* input, T* output, float* mask) {
+template <class Method, Where kWhere, int V, class T>
+__global__ void __launch_bounds__(256)
+    poolWindows(const Window window, const T* input, T* output, const MaximaWanted wanted) {
   const int image = blockIdx.x / window.outputH, p = blockIdx.x % window.outputH;
   const Span rows = spanOf(p, window.inputH, window.kernelH, window.strideH, window.padH);
   const int vectors = window.paddedChannels / V, items = window.outputW * vectors;
@@ -54,13 +57,18 @@ __global__ void __launch_bounds__(256) poolWindows(const Window window, const T*
   for (int item = blockIdx.y * blockDim.x + threadIdx.x; item < items; item += gridDim.y * blockDim.x) {
     const int q = item / vectors, channel = item % vectors * V;
     const Span columns = spanOf(q, window.inputW, window.kernelW, window.strideW, window.padW);
+    // Positions are counted in the plane, or in the window as it is before it is clipped.
+    const bool inWindow = kWhere == Where::places;
+    const int top = inWindow ? p * window.strideH - window.padH : 0,
+              left = inWindow ? q * window.strideW - window.padW : 0;
+    const int width = inWindow ? window.kernelW : window.inputW;
     Method methods[V];
     for (int h = rows.first; h < rows.end; ++h) {
       const T* row = plane + static_cast<int64_t>(h) * window.inputW * window.paddedChannels + channel;
       for (int w = columns.first; w < columns.end; ++w) {
         const Pack<T, V> values = load<T, V>(row + w * window.paddedChannels);
 #pragma unroll
-        for (int v = 0; v < V; ++v) methods[v].add(toFloat(values.values[v]), h * window.inputW + w);
+        for (int v = 0; v < V; ++v) methods[v].add(toFloat(values.values[v]), (h - top) * width + w - left);
       }
     }
     Pack<T, V> results;
@@ -70,12 +78,19 @@ __global__ void __launch_bounds__(256) poolWindows(const Window window, const T*
       results.values[v] = fromFloat<T>(channel + v < window.channels ? methods[v].result(area) : 0);
     }
     store(outputRow + static_cast<int64_t>(q) * window.paddedChannels + channel, results);
-    if constexpr (kMask) {
+    if constexpr (kWhere == Where::places) {
+      Pack<uint8_t, V> places;
+#pragma unroll
+      for (int v = 0; v < V; ++v)
+        places.values[v] = static_cast<uint8_t>(methods[v].position < 0 ? kNowhere : methods[v].position);
+      store(wanted.places + (outputRow - output) + static_cast<int64_t>(q) * window.paddedChannels + channel, places);
+    }
+    if constexpr (kWhere == Where::mask) {
 #pragma unroll
       for (int v = 0; v < V; ++v) {
         if (channel + v >= window.channels) continue;
         const int64_t row = (static_cast<int64_t>(image) * window.channels + channel + v) * window.outputH + p;
-        mask[row * window.outputW + q] = static_cast<float>(methods[v].position);
+        wanted.mask[row * window.outputW + q] = static_cast<float>(methods[v].position);
       }
     }
   }
@@ -89,17 +104,18 @@ Window windowOf(const PoolingShape& shape) {
           narrow(shape.strideW),  narrow(shape.padH),    narrow(shape.padW)};
 }
 
-template <class Method, bool kMask, class T>
-void launchWindows(const PoolingShape& shape, const T* input, T* output, float* mask, cudaStream_t stream) {
+template <class Method, Where kWhere, class T>
+void launchWindows(const PoolingShape& shape, const T* input, T* output, const MaximaWanted& wanted,
+                   cudaStream_t stream) {
   if (shape.output.elements() == 0) return;
   constexpr int V = kPackOf<T>;
-  const bool vectors = alignedTo(16, input, output) && shape.input.paddedChannels % kPackOf<T> == 0;
+  const bool vectors = alignedTo(16, input, output, wanted.places) && shape.input.paddedChannels % kPackOf<T> == 0;
   const int64_t items = shape.output.w * shape.output.paddedChannels / (vectors ? V : 1);
   const unsigned threads = items <= 128 ? 128 : 256;
   const unsigned share = static_cast<unsigned>(std::min<int64_t>((items + threads - 1) / threads, 65535));
   const Grid grid{dim3(static_cast<unsigned>(shape.output.n * shape.output.h), share), dim3(threads)};
-  launch(vectors ? poolWindows<Method, kMask, V, T> : poolWindows<Method, kMask, 1, T>, grid, stream, windowOf(shape),
-         input, output, mask);
+  launch(vectors ? poolWindows<Method, kWhere, V, T> : poolWindows<Method, kWhere, 1, T>, grid, stream, windowOf(shape),
+         input, output, wanted);
 }
 
 // One window that holds the whole plane.
@@ -110,13 +126,15 @@ bool isGlobal(const PoolingShape& shape) {
 
 }  // namespace
 
-void launchMaxPooling(const PoolingShape& shape, ElementType type, const void* input, void* output, float* mask,
-                      cudaStream_t stream) {
+void launchMaxPooling(const PoolingShape& shape, ElementType type, const void* input, void* output,
+                      const MaximaWanted& wanted, cudaStream_t stream) {
   dispatch(type, [&](auto element) {
     using T = decltype(element);
     const T* x = static_cast<const T*>(input);
-    if (mask) launchWindows<MaximumOf, true>(shape, x, static_cast<T*>(output), mask, stream);
-    else launchWindows<MaximumOf, false>(shape, x, static_cast<T*>(output), mask, stream);
+    T* y = static_cast<T*>(output);
+    if (wanted.mask) launchWindows<MaximumOf, Where::mask>(shape, x, y, wanted, stream);
+    else if (wanted.places) launchWindows<MaximumOf, Where::places>(shape, x, y, wanted, stream);
+    else launchWindows<MaximumOf, Where::unknown>(shape, x, y, wanted, stream);
   });
 }
 
@@ -126,7 +144,7 @@ void launchAveragePooling(const PoolingShape& shape, ElementType type, const voi
     using T = decltype(element);
     const T* x = static_cast<const T*>(input);
     T* y = static_cast<T*>(output);
-    if (!isGlobal(shape)) return launchWindows<AverageOf, false>(shape, x, y, nullptr, stream);
+    if (!isGlobal(shape)) return launchWindows<AverageOf, Where::unknown>(shape, x, y, {}, stream);
     if (shape.output.elements() == 0) return;
     const Window window = windowOf(shape);
     const Span rows = spanOf(0, window.inputH, window.kernelH, window.strideH, window.padH);

@@ -10,10 +10,21 @@ struct PoolingShape {
   int64_t kernelH = 1, kernelW = 1, strideH = 1, strideW = 1, padH = 0, padW = 0;
 };
 
-// MAX: strict > from −FLT_MAX, first maximum in row-major order. `mask` (null: not wanted) gets its index h·W + w in the
-// input plane as float32, row-major [N, C, outH, outW].
-void launchMaxPooling(const PoolingShape& shape, ElementType type, const void* input, void* output, float* mask,
-                      cudaStream_t stream);
+// Where a window's maximum was first seen, in row-major order; one of both, or neither.
+struct MaximaWanted {
+  float* mask = nullptr;  // h·W + w in the input plane, −1 where nothing was: float32, row-major [N, C, outH, outW]
+  uint8_t* places =
+      nullptr;  // r·kernelW + s in the window, kNowhere where nothing was: as the output lies, padding included
+};
+inline constexpr int kNowhere = 255;
+// Whether a byte tells the places of a window.
+inline bool hasPlaces(int64_t kernelH, int64_t kernelW) {
+  return kernelH < kNowhere && kernelW < kNowhere && kernelH * kernelW < kNowhere;
+}
+
+// MAX: strict > from −FLT_MAX.
+void launchMaxPooling(const PoolingShape& shape, ElementType type, const void* input, void* output,
+                      const MaximaWanted& wanted, cudaStream_t stream);
 
 // AVE: divides by the window clipped to [−pad, size + pad), float32 accumulation. A window of the whole plane (global
 // average pooling) takes a reduction of its own.

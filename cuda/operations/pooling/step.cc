@@ -22,9 +22,13 @@ Step forward(const Pooling& pooling, const Operation& operation, const StepConte
   Step step;
   step.nhwcInputs = {true};
   step.implementation = pooling.method == PoolingMethod::max ? "max pooling" : "average pooling";
-  step.launch = [shape, type = context.type, method = pooling.method](const Bindings& b, cudaStream_t stream) {
-    if (method == PoolingMethod::max) launchMaxPooling(shape, type, b.inputs[0], b.outputs[0], b.floatsOut(1), stream);
-    else launchAveragePooling(shape, type, b.inputs[0], b.outputs[0], stream);
+  const bool arePlaces = operation.outputs.size() > 1 && context.output(operation, 1).bits > 0;
+  step.launch = [=, type = context.type, method = pooling.method](const Bindings& b, cudaStream_t stream) {
+    if (method == PoolingMethod::average) return launchAveragePooling(shape, type, b.inputs[0], b.outputs[0], stream);
+    MaximaWanted wanted;
+    if (arePlaces) wanted.places = static_cast<uint8_t*>(b.outputs[1]);
+    else wanted.mask = b.floatsOut(1);
+    launchMaxPooling(shape, type, b.inputs[0], b.outputs[0], wanted, stream);
   };
   return step;
 }
@@ -34,13 +38,17 @@ Step backward(const Pooling& pooling, const GradientContext& gradient) {
   Step step = gradient.likeOutput(isMax ? "max pooling" : "average pooling");
   step.inPlace.clear();
   const PoolingShape shape = shapeOf(pooling, gradient.forward, gradient.context);
-  if (isMax) step.workspaceBytes = shape.output.elements() * sizeof(int);
+  const bool hasMask = gradient.at.outputs > 1, arePlaces = hasMask && gradient.y(1).bits > 0;
+  if (hasMask) step.nhwcInputs[gradient.at.inputs + 1] = arePlaces;
+  if (isMax && !arePlaces) step.workspaceBytes = shape.output.elements() * sizeof(int);
   step.launch = [=, type = gradient.context.type, at = gradient.at](const Bindings& b, cudaStream_t stream) {
     if (!at.dx(b, 0)) return;
-    if (isMax)
-      launchMaxPoolingGradient(shape, type, at.x(b, 0), at.dy(b, 0), at.dx(b, 0), reinterpret_cast<int*>(b.workspace),
-                               stream);
-    else launchAveragePoolingGradient(shape, type, at.dy(b, 0), at.dx(b, 0), stream);
+    if (!isMax) return launchAveragePoolingGradient(shape, type, at.dy(b, 0), at.dx(b, 0), stream);
+    MaximaKnown known;
+    if (arePlaces) known.places = static_cast<const uint8_t*>(at.y(b, 1));
+    else if (hasMask) known.mask = floats(at.y(b, 1));
+    else known.x = at.x(b, 0);
+    launchMaxPoolingGradient(shape, type, known, at.dy(b, 0), at.dx(b, 0), reinterpret_cast<int*>(b.workspace), stream);
   };
   return step;
 }

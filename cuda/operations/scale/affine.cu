@@ -37,6 +37,13 @@ __global__ void affineRowsKernel(Affine affine, const T* input, T* output) {
           affineOf(affine, toFloat(pack.values[j]), center[j], scale[j], bias[j], more));  // padding: 0·1 + 0
     }
     store<T, n>(output + i, made);
+    if constexpr (n == 8) {
+      if (!affine.signs) return;
+      unsigned bits = 0;
+#pragma unroll
+      for (int j = 0; j < n; ++j) bits |= (toFloat(made.values[j]) > 0 ? 1u : 0u) << j;
+      affine.signs[i / 8] = static_cast<uint8_t>(bits);
+    }
   };
   eachTwoRows(affine.outer, affine.order, [&](int64_t row, int64_t next) {
     const int64_t i = row * affine.paddedChannels + channel, j = next * affine.paddedChannels + channel;
@@ -84,6 +91,8 @@ void launchAffine(const Affine& affine, ElementType type, const void* input, voi
     if (affine.inner != 1) {
       launch(affinePlanesKernel<T>, gridFor(elements), stream, affine, static_cast<const T*>(input),
              static_cast<T*>(output), elements);
+    } else if (affine.signs) {
+      launchRows<T, 8>(affine, input, output, stream);
     } else if (affine.paddedChannels % n == 0 && alignedTo(16, input, output, affine.residual)) {
       launchRows<T, n>(affine, input, output, stream);
     } else if (affine.paddedChannels % 4 == 0 && alignedTo(4 * sizeof(T), input, output, affine.residual)) {

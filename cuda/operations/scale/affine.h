@@ -18,6 +18,8 @@ struct Affine {
   bool relu = false;
   float negativeSlope = 0;
   RowOrder order = RowOrder::firstFirst;
+  // Where the output is positive, a bit a value (layout.h); null: not wanted. For channels last that are a multiple of 8.
+  uint8_t* signs = nullptr;
 };
 
 // output = relu((input − center)·scale + bias + residual), computed in float32; in place allowed (on the input or the residual).

@@ -5,12 +5,35 @@ namespace resnode::cuda {
 namespace {
 
 Step forward(const SumBehindRelu& sum, const Operation& operation, const StepContext& context) {
-  Step step = likeOutput(operation, context, "sum");
-  step.inPlace.clear();
-  for (size_t i = 1; i < operation.inputs.size(); ++i) step.inPlace.push_back(i);
-  step.launch = [sum, shape = paddedShape(context.output(operation, 0))](const Bindings& b, cudaStream_t stream) {
-    const std::vector<const void*> diffs(b.inputs.begin() + 1, b.inputs.end());
-    launchSumBehindRelu(b.inputs[0], diffs, sum.negativeSlope, b.outputs[0], shape, stream);
+  const TensorLayout& layout = context.output(operation, 0);
+  const size_t norms = sum.eps.size(), diffs = operation.inputs.size() - 3 * norms - 1;
+  Step step = plainStep(operation, norms > 0 ? "sum, with BatchNorm's" : "sum");
+  const auto isMap = [=](size_t i) { return i <= diffs || (i - diffs - 1) % 3 == 0; };
+  for (size_t i = 0; i < operation.inputs.size(); ++i) step.nhwcInputs[i] = layout.isNhwc && isMap(i);
+  std::vector<bool> isSampled;
+  for (size_t i = 1; i <= diffs; ++i) {
+    isSampled.push_back(context.input(operation, i).shape != layout.shape);
+    if (!isSampled.back()) step.inPlace.push_back(i);
+  }
+  const ChannelShape shape = channelShape(layout);
+  const bool areSigns = context.input(operation, 0).bits > 0;
+  step.workspaceBytes = bytesOfFloats(diffSumScratch(shape, norms));
+  Sampling sampling;
+  if (layout.shape.size() == 4) sampling = {layout.shape[2], layout.shape[3], sum.stride.height, sum.stride.width};
+  step.launch = [=](const Bindings& b, cudaStream_t stream) {
+    DiffSum all;
+    all.y = b.inputs[0];
+    all.areSigns = areSigns;
+    all.negativeSlope = sum.negativeSlope;
+    all.sampling = sampling;
+    all.output = b.outputs[0];
+    for (size_t i = 0; i < diffs; ++i) all.diffs.push_back({b.inputs[1 + i], isSampled[i]});
+    for (size_t i = 0; i < norms; ++i) {
+      const size_t x = 1 + diffs + 3 * i;
+      all.norms.push_back(
+          {b.inputs[x], b.floats(x + 1), b.floats(x + 2), sum.eps[i], b.floatsOut(1 + 2 * i), b.floatsOut(2 + 2 * i)});
+    }
+    launchDiffSum(all, shape, floatsAt(b), stream);
   };
   return step;
 }

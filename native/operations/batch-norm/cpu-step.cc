@@ -20,6 +20,7 @@ BatchNormParameters parametersAt(const std::vector<void*>& addresses, size_t fir
 }
 
 bool addBatchNorm(StepBuilder& step, const BatchNorm& batchNorm) {
+  if (step.hasOutput(3)) return false;
   const Layout layout = step.channelwiseLayout(0);
   const ChannelView view = *channelView(layout);
   const Place x = step.read(0, layout), residual = step.hasInput(1) ? step.read(1, layout) : Place{};

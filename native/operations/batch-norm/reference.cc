@@ -59,6 +59,7 @@ void forward(const BatchNorm& batchNorm, const Arguments& arguments) {
         if (residual) value += residual[(o * channels + c) * inner + k];
         if (batchNorm.relu && value < 0) value *= batchNorm.relu->negativeSlope;
         y[k] = static_cast<float>(value);
+        if (arguments.outputs.size() > 3) arguments.outputs[3].data[(o * channels + c) * inner + k] = y[k] > 0 ? 1 : 0;
       }
     }
   }
@@ -96,10 +97,15 @@ void backward(const BatchNorm& batchNorm, const GradientArguments& arguments) {
         }
       }
     };
-    each([&](int64_t, double dy, double normalised) {
-      sum += dy;
-      product += dy * normalised;
-    });
+    if (arguments.sums.empty()) {
+      each([&](int64_t, double dy, double normalised) {
+        sum += dy;
+        product += dy * normalised;
+      });
+    } else {
+      sum = arguments.sums[0].data[c];
+      product = arguments.sums[1].data[c];
+    }
     if (arguments.dw[0].data) arguments.dw[0].data[c] = static_cast<float>(product);
     if (arguments.dw[1].data) arguments.dw[1].data[c] = static_cast<float>(sum);
     // The parameters' diffs stay this process's own: they are averaged with all others.

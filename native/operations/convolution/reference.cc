@@ -55,7 +55,11 @@ void backward(const Convolution& convolution, const GradientArguments& arguments
   const int64_t groupInputs = in[1] / convolution.group, groupOutputs = out[1] / convolution.group;
   const Pair& kernel = convolution.kernel;
   const int64_t image = in[1] * in[2] * in[3], window = kernel.height * kernel.width;
-  Sums dx(arguments.dx[0], image), dw(arguments.dw[0], out[1] * groupInputs * window), db(arguments.dw[1], out[1]);
+  // The diff may have the places alone that windows of 1×1 see: those of the output.
+  const Shape& made = *arguments.dx[0].shape;
+  const bool isSampled = made != in;
+  const int64_t madeImage = made[1] * made[2] * made[3];
+  Sums dx(arguments.dx[0], madeImage), dw(arguments.dw[0], out[1] * groupInputs * window), db(arguments.dw[1], out[1]);
 
   for (int64_t n = 0; n < out[0]; ++n) {
     for (int64_t k = 0; k < out[1]; ++k) {
@@ -77,7 +81,8 @@ void backward(const Convolution& convolution, const GradientArguments& arguments
                 const int64_t w = q * convolution.stride.width - convolution.pad.width + s * convolution.dilation.width;
                 if (w < 0 || w >= in[3]) continue;
                 const int64_t at = plane + h * in[3] + w, weight = filter + r * kernel.width + s;
-                if (dx) dx.data()[at] += dy * weights[weight];
+                const int64_t diff = isSampled ? ((firstChannel + c) * made[2] + p) * made[3] + q : at;
+                if (dx) dx.data()[diff] += dy * weights[weight];
                 if (dw) dw.data()[weight] += dy * x[n * image + at];
               }
             }
@@ -85,7 +90,7 @@ void backward(const Convolution& convolution, const GradientArguments& arguments
         }
       }
     }
-    dx.write(n * image);
+    dx.write(n * madeImage);
   }
   dw.write();
   db.write();

@@ -47,15 +47,17 @@ void forward(const Pooling& pooling, const Arguments& arguments) {
 }
 
 // pooling_layer.cpp: the first maximum in row-major order takes the whole diff, the average spreads it over the part of
-// its window that lies in the plane, divided as in the forward pass. A mask (second output) has no gradient.
+// its window that lies in the plane, divided as in the forward pass. A mask (second output) has no gradient, and tells where
+// the maxima were.
 void backward(const Pooling& pooling, const GradientArguments& arguments) {
   if (!arguments.dx[0].data) return;
   const Shape& in = *arguments.x[0].shape;
   const Shape& out = *arguments.y[0].shape;
   const int64_t height = in[2], width = in[3];
+  const bool hasMask = arguments.y.size() > 1;
   for (int64_t plane = 0; plane < in[0] * in[1]; ++plane) {
     std::vector<double> dx(height * width);
-    const float* x = arguments.x[0].data + plane * height * width;
+    const float* x = arguments.x[0].data ? arguments.x[0].data + plane * height * width : nullptr;
     for (int64_t p = 0; p < out[2]; ++p) {
       for (int64_t q = 0; q < out[3]; ++q) {
         const int64_t top = p * pooling.stride.height - pooling.pad.height;
@@ -68,8 +70,9 @@ void backward(const Pooling& pooling, const GradientArguments& arguments) {
         const double dy = arguments.dy[0].data ? arguments.dy[0].data[i] : 0;
         const double share = dy / static_cast<double>((paddedBottom - top) * (paddedRight - left));
         float maximum = -FLT_MAX;
-        int64_t position = -1;
-        for (int64_t h = firstRow; h < endRow; ++h) {
+        const float known = hasMask ? arguments.y[1].data[i] : -1;
+        int64_t position = known >= 0 && known < static_cast<float>(height * width) ? static_cast<int64_t>(known) : -1;
+        for (int64_t h = firstRow; h < endRow && !hasMask; ++h) {
           for (int64_t w = firstColumn; w < endColumn; ++w) {
             if (pooling.method == PoolingMethod::average) dx[h * width + w] += share;
             else if (x[h * width + w] > maximum) {

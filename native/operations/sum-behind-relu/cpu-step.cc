@@ -9,6 +9,10 @@ namespace {
 
 bool addSumBehindRelu(StepBuilder& step, const SumBehindRelu& op) {
   const size_t count = step.operation().inputs.size();
+  if (!op.eps.empty()) return false;
+  for (size_t i = 0; i < count; ++i) {
+    if (step.inputShape(i) != step.outputShape(0)) return false;
+  }
   const Layout layout = step.layout(0), plain = step.plain(0);
   std::vector<Place> places;
   for (size_t i = 0; i < count; ++i) places.push_back(step.read(i, layout, plain));

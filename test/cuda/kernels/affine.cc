@@ -47,10 +47,17 @@ RESNODE_TEST(affine, "nhwc: center, scale, bias, residual and ReLU in every comb
                                            options & 4 ? test::plainOf(residual, shape).values : std::vector<float>(),
                                            affine, shape.h * shape.w);
           auto& target = into == Into::output ? output : into == Into::input ? input : residual;
+          const std::string what = test::describe(shape, type) + " options " + std::to_string(options) + " into " +
+                                   std::to_string(static_cast<int>(into));
+          test::Memory<uint8_t> signs(target.size() / 8);
+          const bool hasSigns = affine.relu && shape.paddedChannels % 8 == 0;
+          if (hasSigns) affine.signs = signs.data();
           launchAffine(affine, type, input.data(), target.data(), nullptr);
-          test::nearNhwc(target, shape, expected, test::relativeOf(type), 1e-5,
-                         test::describe(shape, type) + " options " + std::to_string(options) + " into " +
-                             std::to_string(static_cast<int>(into)));
+          test::nearNhwc(target, shape, expected, test::relativeOf(type), 1e-5, what);
+          for (size_t i = 0; hasSigns && i < target.size(); ++i) {
+            const bool isPositive = (signs[i / 8] >> (i % 8) & 1) != 0;
+            test::expect(isPositive == (toFloat(target[i]) > 0), what + ", sign " + std::to_string(i));
+          }
         }
       }
     }

@@ -53,7 +53,9 @@ void checkMaximum(const PoolingShape& shape, ElementType type, const test::Memor
   for (bool wantsMask : {true, false}) {
     auto output = test::nanMemory<T>(static_cast<size_t>(shape.output.elements()));
     auto mask = test::nanMemory<float>(expected.mask.size());
-    launchMaxPooling(shape, type, input.data(), output.data(), wantsMask ? mask.data() : nullptr, nullptr);
+    MaximaWanted wanted;
+    wanted.mask = wantsMask ? mask.data() : nullptr;
+    launchMaxPooling(shape, type, input.data(), output.data(), wanted, nullptr);
     test::nearNhwc(output, shape.output, expected.values, 0, 0, what);
     if (wantsMask) test::nearPlain(mask, expected.mask, 0, 0, what + " mask");
   }

@@ -118,11 +118,24 @@ RESNODE_TEST(spatial_gradients, "MAX and AVE pooling: ties, overlapping windows,
                 test::referenceGradients(pooling, Plains{{from.shape(), x}}, Shapes{to.shape()}, Values{dy});
             auto dx = from.result();
             test::Memory<int> scratch(static_cast<size_t>(out.elements()));
-            if (method == PoolingMethod::max)
-              launchMaxPoolingGradient(shape, type, placedX.data(), placedDy.data(), dx.data(), scratch.data(),
-                                       nullptr);
-            else launchAveragePoolingGradient(shape, type, placedDy.data(), dx.data(), nullptr);
-            from.near(dx, expected.dx[0], 1e-5, method == PoolingMethod::max ? "max" : "average");
+            if (method == PoolingMethod::average) {
+              launchAveragePoolingGradient(shape, type, placedDy.data(), dx.data(), nullptr);
+              from.near(dx, expected.dx[0], 1e-5, "average");
+              continue;
+            }
+            auto y = to.result();
+            auto mask = test::nanMemory<float>(static_cast<size_t>(elementCount(to.shape())));
+            test::Memory<uint8_t> places(static_cast<size_t>(out.elements()));
+            launchMaxPooling(shape, type, placedX.data(), y.data(), {mask.data()}, nullptr);
+            launchMaxPooling(shape, type, placedX.data(), y.data(), {nullptr, places.data()}, nullptr);
+            for (const MaximaKnown& known :
+                 {MaximaKnown{placedX.data()}, {nullptr, mask.data()}, {nullptr, nullptr, places.data()}}) {
+              launchMaxPoolingGradient(shape, type, known, placedDy.data(), dx.data(), scratch.data(), nullptr);
+              from.near(dx, expected.dx[0], 1e-5,
+                        known.x      ? "maxima found again"
+                        : known.mask ? "a mask"
+                                     : "places in windows");
+            }
           }
         });
       }
@@ -285,12 +298,102 @@ RESNODE_TEST(spatial_gradients, "diffs of several readers behind a ReLU, in plac
           plain.push_back({form.shape(), form.random(static_cast<unsigned>(41 + k))});
           placed.push_back(form.place(plain.back().values));
         }
-        std::vector<const void*> diffs;
-        for (const auto& each : placed) diffs.push_back(each.data());
-        launchSumBehindRelu(placedY.data(), diffs, 0.25f, placed[over].data(), form.channelShape(), nullptr);
-        form.near(placed[over], test::reference(SumBehindRelu{0.25f}, plain, form.shape()), 1e-6 + form.ofRoundedY(),
-                  std::to_string(count) + " diffs, over number " + std::to_string(over));
+        DiffSum sum;
+        sum.y = placedY.data();
+        sum.negativeSlope = 0.25f;
+        for (const auto& each : placed) sum.diffs.push_back({each.data()});
+        sum.output = placed[over].data();
+        launchDiffSum(sum, form.channelShape(), nullptr, nullptr);
+        form.near(placed[over], test::reference(SumBehindRelu{0.25f, {}, {}}, plain, form.shape()),
+                  1e-6 + form.ofRoundedY(), std::to_string(count) + " diffs, over number " + std::to_string(over));
       }
+    }
+  });
+}
+
+// What SumBehindRelu makes of plain values: the sum, then both sums of each norm.
+Values diffSumsOf(const SumBehindRelu& op, std::vector<test::Plain>& inputs, const Shape& shape) {
+  Values made{std::vector<float>(static_cast<size_t>(elementCount(shape)))};
+  const Shape channels{shape[1]};
+  for (size_t i = 0; i < 2 * op.eps.size(); ++i) made.emplace_back(static_cast<size_t>(shape[1]));
+  reference::Arguments arguments;
+  for (test::Plain& input : inputs) arguments.inputs.push_back({input.values.data(), &input.shape});
+  for (size_t i = 0; i < made.size(); ++i) arguments.outputs.push_back({made[i].data(), i == 0 ? &shape : &channels});
+  test::runReference(op, arguments);
+  return made;
+}
+
+RESNODE_TEST(spatial_gradients, "diffs at a stride, and BatchNorms' sums of what comes through the ReLU") {
+  struct Case {
+    Pair stride;
+    size_t norms, count;
+  };
+  const std::vector<Case> cases{{{2, 2}, 2, 2}, {{2, 2}, 0, 3}, {{3, 2}, 1, 4}, {{1, 1}, 2, 1}, {{1, 1}, 1, 3}};
+  eachForm([&](const auto& form) {
+    const Nhwc& nhwc = form.nhwc;
+    for (const auto& [stride, norms, count] : cases) {
+      const Nhwc small{nhwc.n, (nhwc.h + stride.height - 1) / stride.height, (nhwc.w + stride.width - 1) / stride.width,
+                       nhwc.c, nhwc.paddedChannels};
+      const auto sampled = [&](unsigned seed) {
+        auto of = form;
+        of.nhwc = small;
+        return std::pair(of, of.random(seed));
+      };
+      SumBehindRelu op{0.25f, stride, {}};
+      std::vector<test::Plain> plain{{form.shape(), form.random(50)}};
+      auto y = form.place(plain[0].values);
+      DiffSum sum;
+      sum.y = y.data();
+      std::vector<uint8_t> signs(y.size() / 8 + 1);
+      for (size_t i = 0; i < y.size(); ++i) signs[i / 8] |= (toFloat(y[i]) > 0 ? 1u : 0u) << (i % 8);
+      sum.areSigns = form.isNhwc && nhwc.paddedChannels % 8 == 0 && norms != 1;
+      if (sum.areSigns) sum.y = signs.data();
+      sum.negativeSlope = 0.25f;
+      sum.sampling = {nhwc.h, nhwc.w, stride.height, stride.width};
+      std::vector<decltype(form.result())> placed;
+      for (size_t k = 0; k < count; ++k) {
+        const bool isSampled = k % 2 == 0;
+        const auto [of, values] = sampled(static_cast<unsigned>(51 + k));
+        plain.push_back(isSampled ? test::Plain{of.shape(), values}
+                                  : test::Plain{form.shape(), form.random(static_cast<unsigned>(51 + k))});
+        placed.push_back((isSampled ? of : form).place(plain.back().values));
+        sum.diffs.push_back({placed.back().data(), isSampled});
+      }
+      std::vector<test::Memory<float>> statistics, sums;
+      for (size_t k = 0; k < norms; ++k) {
+        const auto seed = static_cast<unsigned>(60 + 3 * k);
+        op.eps.push_back(1e-3f);
+        plain.push_back({form.shape(), form.random(seed)});
+        placed.push_back(form.place(plain.back().values));
+        const void* x = placed.back().data();
+        for (unsigned i : {1u, 2u}) {
+          statistics.push_back(test::randomMemory<float>(static_cast<size_t>(nhwc.c), seed + i, 0.2f, 1.5f));
+          sums.push_back(test::nanMemory<float>(static_cast<size_t>(nhwc.c)));
+          plain.push_back({{nhwc.c}, floatsOf(statistics.back())});
+        }
+        NormSums norm{x};
+        norm.eps = 1e-3f;
+        sum.norms.push_back(norm);
+      }
+      for (size_t k = 0; k < norms; ++k) {
+        sum.norms[k].mean = statistics[2 * k].data();
+        sum.norms[k].variance = statistics[2 * k + 1].data();
+        sum.norms[k].sum = sums[2 * k].data();
+        sum.norms[k].product = sums[2 * k + 1].data();
+      }
+      auto output = form.result();
+      sum.output = output.data();
+      auto scratch = test::scratchOf(diffSumScratch(form.channelShape(), norms));
+      launchDiffSum(sum, form.channelShape(), scratch.data(), nullptr);
+      const Values expected = diffSumsOf(op, plain, form.shape());
+      const std::string what = std::to_string(count) + " diffs, " + std::to_string(norms) + " norms";
+      form.near(output, expected[0], 1e-6 + form.ofRoundedY(), what);
+      // Each value has been rounded to T before it is added up.
+      const double values = std::sqrt(static_cast<double>(nhwc.pixels()));
+      const double absolute =
+          1e-5 * values + 16 * values * (form.type == ElementType::float32 ? 0 : test::relativeOf(form.type));
+      for (size_t i = 0; i < sums.size(); ++i)
+        test::nearPlain(sums[i], expected[1 + i], 1e-4, absolute, what + ", sum " + std::to_string(i));
     }
   });
 }
