@@ -135,6 +135,65 @@ test('Gather, ContinuationIndicator and Flip give copies, beginnings and mirrore
   );
 });
 
+test("the losses of each region have four axes, whatever the scores' are, so that they add up", async () => {
+  using net =
+    await load(`${input('scores', 3, 2)}${input('labels', 3, 1, 1, 1)}${input('boxes', 3, 8)}${input('targets', 3, 8)}
+    layer { name: "cls" type: "SoftmaxWithLossOHEM" bottom: "scores" bottom: "labels" top: "a" top: "p" top: "each" loss_weight: [1, 0, 0] }
+    layer { name: "box" type: "SmoothL1LossOHEM" bottom: "boxes" bottom: "targets" top: "b" top: "per_box" loss_weight: [1, 0] }
+    layer { name: "sum" type: "Eltwise" bottom: "each" bottom: "per_box" top: "sum" }`);
+  assert.equal(net.outputs.sum, [3, 1, 1, 1]);
+});
+
+test('Interp takes the size of its second bottom where use_blob_size says so', async () => {
+  const interp = (bottoms: string, param: string) =>
+    load(`${input('x', 1, 1, 2, 2)}${input('like', 1, 7, 3, 3)}
+      layer { name: "up" type: "Interp" ${bottoms} top: "up" interp_param { ${param} } }`);
+  using net = await interp('bottom: "x" bottom: "like"', 'use_blob_size: true');
+  const { up } = await net.run({ x: Float32Array.of(0, 2, 4, 6), like: new Float32Array(63) });
+  assert.equal(
+    [up!.shape, [...up!.data]],
+    [
+      [1, 1, 3, 3],
+      [0, 1, 2, 2, 3, 4, 4, 5, 6],
+    ],
+  );
+  try {
+    await interp('bottom: "x"', 'use_blob_size: true');
+    assert.unreachable('it was accepted');
+  } catch (error) {
+    assert.is((error as GraphError).code, 'graph/bottom-count');
+  }
+});
+
+test("Synopsys's Pad surrounds with a constant, Squeeze takes axes of 1 away, and icnet tells which BN it is", async () => {
+  using net = await load(`${input('x', 1, 1, 1, 2)}
+    layer { name: "pad" type: "Pad" bottom: "x" top: "pad" pad_param { paddings: [0, 0, 0, 0, 1, 0, 1, 2] constant_values: 7 } }
+    layer { name: "thin" type: "Squeeze" bottom: "pad" top: "thin" squeeze_param { axis: 0 axis: -3 } }
+    layer { name: "all" type: "Squeeze" bottom: "pad" top: "all" }
+    layer { name: "bn" type: "BN" bottom: "pad" top: "bn" bn_param { icnet: true } }`);
+  const { thin, all } = await net.run({ x: Float32Array.of(1, Number.NaN) });
+  assert.equal(
+    [thin!.shape, all!.shape],
+    [
+      [2, 5],
+      [2, 5],
+    ],
+  );
+  assert.equal([...thin!.data], [7, 7, 7, 7, 7, 7, 1, Number.NaN, 7, 7]);
+  assert.is(net.report.length, 1);
+  for (const [layer, message] of [
+    ['type: "Squeeze" squeeze_param { axis: 3 }', /axis 3 of 1×1×1×2 is 2/],
+    ['type: "Pad" pad_param { paddings: 1 }', /takes 8 paddings/],
+    ['type: "Pad" pad_param { paddings: [0, 0, 0, 0, 0, 0, 0, 4000000000] }', /paddings up to 512/],
+  ] as const)
+    try {
+      await load(`${input('x', 1, 1, 1, 2)}layer { name: "y" bottom: "x" top: "y" ${layer} }`);
+      assert.unreachable('it was accepted');
+    } catch (error) {
+      assert.match((error as GraphError).message, message);
+    }
+});
+
 test("losses of each region choose the hardest of each image, and a fixed number divides R-FCN's losses", async () => {
   const text = `${input('scores', 4, 2)}${input('rois', 4, 5)}${input('labels', 4, 1, 1, 1)}${input('weights', 4, 2, 1, 1)}
     layer { name: "cls" type: "SoftmaxWithLossOHEM" bottom: "scores" bottom: "labels" top: "sum" top: "p" top: "each"

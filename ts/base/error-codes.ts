@@ -632,10 +632,7 @@ export const errorCodes = {
   'prototxt/mixed-layers': ['A net has both `layers` (V1) and `layer` (V2).', 'Write all as `layer`.'],
   'prototxt/nul': ['A string has a NUL byte.', 'Remove it.'],
   'prototxt/number': ['A number runs into the text behind it.', 'Put a space between them.'],
-  'prototxt/padding': [
-    "A fork's pads differ by side, or stand beside Caffe's.",
-    'Use `pad`, or `pad_h` and `pad_w`.',
-  ],
+  'prototxt/padding': ["A fork's pads of each side stand beside Caffe's.", 'Keep one kind.'],
   'prototxt/range': ['A number is outside the range of its field.', 'Give one in the range.'],
   'prototxt/rounding': ["A fork's `ceil_mode` contradicts `round_mode`.", 'Keep one.'],
   'prototxt/solver-type': ['Both `solver_type` and `type` are given.', 'Keep `type`.'],

@@ -49,7 +49,7 @@ export const forkAdditions = {
     hole_w: [TEXT_ONLY + 2, 'uint32'],
   },
   // foss-for-synopsys-dwc-arc-processors/synopsys-caffe
-  poolMethod: { AVE_EXC_PAD: TEXT_ONLY },
+  poolMethod: { AVE_EXC_PAD: TEXT_ONLY, AVE_TF: TEXT_ONLY + 1 },
   relu: { relu6: [TEXT_ONLY, 'bool', false] },
 } as const satisfies Record<string, Readonly<Record<string, number | FieldDefinition>>>;
 
@@ -79,6 +79,8 @@ export const forkLayerFields: Readonly<Record<string, FieldDefinition>> = {
   // OpenCV's reader
   proposal_param: [212, 'message:ProposalParameter'],
   // foss-for-synopsys-dwc-arc-processors/synopsys-caffe
+  squeeze_param: [241, 'message:SqueezeParameter'],
+  pad_param: [224, 'message:PadParameter'],
   resize_bilinear_param: [TEXT_ONLY, 'message:ResizeBilinearParameter'],
   // deeplab-v2, hszhao/PSPNet
   seg_accuracy_param: [TEXT_ONLY + 1, 'message:SegAccuracyParameter'],
@@ -227,6 +229,8 @@ export const forkMessages: Messages = {
     visualize: [10, 'bool', false],
     visualize_threshold: [11, 'float'],
     save_file: [12, 'string'],
+    // sfzhang15/RefineDet
+    objectness_score: [24, 'float', 0.01],
     clip: [1000, 'bool', false],
   },
   MultiBoxLossParameter: {
@@ -300,6 +304,8 @@ export const forkMessages: Messages = {
     scale_filler: [7, 'message:FillerParameter'],
     shift_filler: [8, 'message:FillerParameter'],
     bn_mode: [9, 'enum:BNParameter.BNMode', 'LEARN'],
+    // foss-for-synopsys-dwc-arc-processors/synopsys-caffe: which of the two it is
+    icnet: [10, 'bool'],
     moving_average: [TEXT_ONLY, 'bool', false],
     decay: [TEXT_ONLY + 1, 'float'],
     var_eps: [TEXT_ONLY + 2, 'float', 1e-9],
@@ -317,6 +323,8 @@ export const forkMessages: Messages = {
     shrink_factor: [4, 'int32', 1],
     pad_beg: [5, 'int32', 0],
     pad_end: [6, 'int32', 0],
+    // soeaver's nets
+    use_blob_size: [TEXT_ONLY, 'bool', false],
   },
   UpsampleParameter: {
     scale: [1, 'uint32'],
@@ -343,6 +351,8 @@ export const forkMessages: Messages = {
     output_label: [TEXT_ONLY + 1, '*int32'],
     reset: [TEXT_ONLY + 2, 'bool', true],
   },
+  SqueezeParameter: { axis: [1, '*int32'] },
+  PadParameter: { paddings: [1, '*uint32'], constant_values: [2, 'float', 0] },
   FlipParameter: {
     flip_width: [TEXT_ONLY, 'bool', true],
     flip_height: [TEXT_ONLY + 1, 'bool', false],

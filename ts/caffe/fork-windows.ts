@@ -1,6 +1,6 @@
 /**
  * Forks' own names for how a window is laid: `ceil_mode` (soeaver's, Synopsys's) is BVLC's round_mode, `hole` (DeepLab's; SegStereo's also `hole_h` and
- * `hole_w`) its dilation, and a pad on each side (Synopsys's) is pad_h and pad_w where opposite sides are equal.
+ * `hole_w`) its dilation, and a pad on each side (Synopsys's) is pad_h and pad_w where opposite sides are equal; where they are not, the layer reads them (layers/uneven-pads.ts).
  */
 import type { CodeOf } from '../base/error-codes.ts';
 import { PrototxtError } from '../base/errors.ts';
@@ -59,7 +59,7 @@ function dilation(param: Message): readonly number[] {
   return [param.hole as number];
 }
 
-function padding(param: Message): { pad_h: number; pad_w: number } {
+function padding(param: Message): Message {
   const side = (name: (typeof SIDES)[number]) => (param[name] ?? 0) as number;
   const first = SIDES.find((name) => param[name] !== undefined)!;
   const other = ['pad', 'pad_h', 'pad_w'].find((name) => param[name] !== undefined);
@@ -71,11 +71,6 @@ function padding(param: Message): { pad_h: number; pad_w: number } {
       `${first} (a fork's field) is given beside ${other}; keep one kind`,
     );
   if (side('pad_l') !== side('pad_r') || side('pad_t') !== side('pad_b'))
-    throw refuse(
-      param,
-      first,
-      'padding',
-      `pads ${side('pad_l')} left and ${side('pad_r')} right, ${side('pad_t')} above and ${side('pad_b')} below (fields of Synopsys's fork); BVLC's Caffe, and resnode, pad opposite sides alike`,
-    );
+    return Object.fromEntries(SIDES.map((name) => [name, side(name)]));
   return { pad_h: side('pad_t'), pad_w: side('pad_l') };
 }

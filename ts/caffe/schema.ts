@@ -354,11 +354,12 @@ export const messages: Readonly<Record<string, Readonly<Record<string, FieldDefi
     engine: [15, 'enum:ConvolutionParameter.Engine', 'DEFAULT'],
     axis: [16, 'int32', 1],
     force_nd_im2col: [17, 'bool', false],
-    // Synopsys's, which the upgrade turns into pad_h and pad_w (fork-windows.ts).
+    // Synopsys's; the upgrade turns pads of equal sides into pad_h and pad_w (fork-windows.ts).
     pad_l: [1014, 'uint32'],
     pad_r: [1015, 'uint32'],
     pad_t: [1016, 'uint32'],
     pad_b: [1017, 'uint32'],
+    pad_type: [1018, 'uint32'],
   },
   CropParameter: {
     axis: [1, 'int32', 2],
@@ -493,12 +494,13 @@ export const messages: Readonly<Record<string, Readonly<Record<string, FieldDefi
     engine: [11, 'enum:PoolingParameter.Engine', 'DEFAULT'],
     global_pooling: [12, 'bool', false],
     round_mode: [13, 'enum:PoolingParameter.RoundMode', 'CEIL'],
-    // Forks' (soeaver's, Synopsys's), which the upgrade turns into round_mode, pad_h and pad_w (fork-windows.ts).
+    // Forks' (soeaver's, Synopsys's); the upgrade makes round_mode of one, and pad_h and pad_w of equal sides (fork-windows.ts).
     ceil_mode: [1013, 'bool'],
     pad_l: [1014, 'uint32'],
     pad_r: [1015, 'uint32'],
     pad_t: [1016, 'uint32'],
     pad_b: [1017, 'uint32'],
+    pad_type: [1018, 'uint32'],
   },
   PowerParameter: {
     power: [1, 'float', 1.0],

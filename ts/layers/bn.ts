@@ -2,7 +2,8 @@
  * BN, which is two layers of one name. SegNet's (github.com/alexgkendall/caffe-segnet, also in ENet's fork) has two
  * blobs, scale and shift, and either the statistics of the batch, in whatever phase, or none. PSPNet's
  * (github.com/hszhao/PSPNet, from yjxiong's fork) has four: slope, bias and running statistics. An older one of these, which
- * calls them scale and shift, says `moving_average: true` (github.com/yangguorun/SegStereo).
+ * calls them scale and shift, says `moving_average: true` (github.com/yangguorun/SegStereo). Synopsys's fork has both: `icnet: true`
+ * is PSPNet's.
  */
 import { showShape } from '../base/shape.ts';
 import { type Message, positionOf } from '../caffe/message.ts';
@@ -41,6 +42,7 @@ const wordsOf = (written: Message) =>
 export function isSegnetBn({ bn_param: written = {}, param = [] }: LayerParameter): boolean {
   const [segnet, pspnet] = wordsOf(written);
   if (written.moving_average === true) return false;
+  if (written.icnet !== undefined) return written.icnet === false;
   return segnet !== undefined || (pspnet === undefined && param.length < 3);
 }
 

@@ -1,5 +1,5 @@
 /** Convolution and Deconvolution, over any number of spatial axes. */
-import { elementCount, type Shape } from '../base/shape.ts';
+import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import { Composition, type Part } from './compose.ts';
 import { ANY, type Built, type LayerContext, type Layers } from './layer.ts';
@@ -63,9 +63,16 @@ function convolution(context: LayerContext): Built {
   const layer = read(context, (outputs, channels, group) => [outputs, channels / group]);
   const { before, outputs, sizes, channels } = layer;
   const top = [...before, outputs, ...windows];
+  const made = new Composition(context.shapes.slice(0, 1));
+  if (layer.cut !== undefined) {
+    if (before.length !== 1) refuseCut(context);
+    const asked = [...before, outputs, ...layer.cut.windows];
+    const all = made.one(planar('convolution', layer, layer.bias), [made.bottoms[0]!], top);
+    if (showShape(asked) === showShape(top)) return made.built([all]);
+    return made.built([made.one({ kind: 'crop', offset: [0, 0, ...layer.cut.offset] }, [all], asked)]);
+  }
   if (before.length === 1 && sizes.length === 2)
     return { operation: planar('convolution', layer, layer.bias), tops: context.shapes.map(() => top) };
-  const made = new Composition(context.shapes.slice(0, 1));
   if (sizes.length <= 2) {
     const planes = asPlanes(made, made.bottoms[0]!, layer);
     const [h, w] = pairOf(windows, 1);
@@ -98,6 +105,7 @@ function convolution(context: LayerContext): Built {
 /** deconv_layer.cpp: the transpose of a convolution. */
 function deconvolution(context: LayerContext): Built {
   const layer = read(context, (outputs, channels, group) => [channels, outputs / group]);
+  if (layer.cut !== undefined || context.layer.convolution_param?.pad_type === 1) refuseCut(context);
   const { before, outputs, sizes, kernel, stride, pad, dilation, bias, channels } = layer;
   const large = sizes.map(
     (size, i) => stride[i]! * (size - 1) + dilation[i]! * (kernel[i]! - 1) + 1 - 2 * pad[i]!,
@@ -157,6 +165,15 @@ function deconvolution(context: LayerContext): Built {
     top,
   );
   return made.built([added]);
+}
+
+/** What no layer but Convolution takes. */
+function refuseCut(context: LayerContext): never {
+  return context.fail(
+    'pad',
+    'padding that differs from side to side is run in Convolution layers over N×C×H×W',
+    'convolution_param',
+  );
 }
 
 /** The operation over the last two spatial axes; where there is one, or none, over axes of 1 before it. */

@@ -1,8 +1,8 @@
-/** Crop, Tile, BatchReindex and Im2col: values of a blob in other places. */
+/** Crop, Tile, BatchReindex, Im2col and Pad (synopsys-caffe): values of a blob in other places. */
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
-import { Composition } from './compose.ts';
+import { Composition, type Part } from './compose.ts';
 import { type Built, canonicalAxis, type LayerContext, type Layers } from './layer.ts';
 import { columnsOf, spatialWindow } from './spatial-window.ts';
 
@@ -11,6 +11,7 @@ export const cropLayers: Layers = {
   Tile: { build: tile },
   BatchReindex: { build: batchReindex, bottoms: [2, 2] },
   Im2col: { build: im2col },
+  Pad: { build: pad },
 };
 
 /** What a crop walks over is counted in native code by up to so many axes. */
@@ -79,8 +80,55 @@ function batchReindex(context: LayerContext): Built {
 /** im2col_layer.cpp: what Convolution multiplies; reads convolution_param. */
 function im2col(context: LayerContext): Built {
   const window = spatialWindow(context);
+  if (window.cut !== undefined)
+    context.fail('pad', 'pads opposite sides alike; give pad_h and pad_w', 'convolution_param');
   const { before, channels, sizes } = window;
   const { operation, windows } = columnsOf(context, window);
   const places = elementCount(window.kernel);
   return { operation, tops: [[...before, channels * places, ...(sizes.length === 0 ? [] : windows)]] };
+}
+
+/** Rows that a Pad puts beside each other. */
+const MAX_PADDING = 512;
+
+/** pad_layer.cpp of Synopsys's fork: before and behind each axis, rows of a constant. */
+function pad(context: LayerContext): Built {
+  const p = withDefaults<{ paddings?: number[]; constant_values: number }>(
+    'PadParameter',
+    context.layer.pad_param,
+  );
+  const { paddings = [] } = p;
+  const shape = context.shapes[0]!;
+  if (shape.length > MAX_WALKED_AXES)
+    context.fail('dimensions', `takes up to ${MAX_WALKED_AXES} axes, found ${showShape(shape)}`);
+  if (paddings.length !== 2 * shape.length)
+    context.fail(
+      'pad',
+      `a bottom of ${shape.length} axes takes ${2 * shape.length} paddings, before and behind each; found ${paddings.length}`,
+      positionOf(context.layer.pad_param, 'paddings'),
+    );
+  const most = Math.max(...paddings);
+  if (most > MAX_PADDING)
+    context.fail(
+      'pad',
+      `takes paddings up to ${MAX_PADDING}, found ${most}`,
+      positionOf(context.layer.pad_param, 'paddings'),
+    );
+  const layer = new Composition(context.shapes);
+  const constant = (row: Part): Part => {
+    const power = { kind: 'power', power: 0, scale: 1, shift: 0 } as const;
+    const one = layer.one(power, [row], row.shape);
+    return layer.one({ ...power, power: 1, scale: p.constant_values }, [one], row.shape);
+  };
+  const padded = shape.reduce((part, _, axis) => {
+    const [before, behind] = paddings.slice(2 * axis) as [number, number];
+    if (before + behind === 0) return part;
+    const size = part.shape[axis]!;
+    const resized = (length: number) => part.shape.map((each, i) => (i === axis ? length : each));
+    const offset = shape.map(() => 0);
+    const row = constant(layer.one({ kind: 'crop', offset }, [part], resized(1), [false]));
+    const parts = [...Array<Part>(before).fill(row), part, ...Array<Part>(behind).fill(row)];
+    return layer.one({ kind: 'concat', axis }, parts, resized(before + size + behind));
+  }, layer.bottoms[0]!);
+  return layer.built([padded]);
 }

@@ -35,9 +35,13 @@ function read(context: LayerContext) {
   return { sigma, outer, inner, channels: elementCount(shape) / (outer * inner) };
 }
 
-/** The loss, and in R-FCN's fork that of each region. */
-function topsOf({ topCount, shapes: [shape] }: LayerContext): Shape[] {
-  return topCount > 1 ? [[], [shape![0] ?? 1, 1, ...shape!.slice(2)]] : [[]];
+/** The loss, and in R-FCN's fork that of each region, which always has four axes. */
+function topsOf(context: LayerContext): Shape[] {
+  if (context.topCount < 2) return [[]];
+  const [items = 1, , height = 1, width = 1, ...more] = context.shapes[0]!;
+  if (more.length > 0)
+    context.fail('dimensions', `takes up to 4 axes, found ${showShape(context.shapes[0]!)}`);
+  return [[], [items, 1, height, width]];
 }
 
 /** smooth_L1_loss_layer.cpp: divided by the number of items; MSRA's older one, with three bottoms, by that of places. */

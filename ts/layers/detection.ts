@@ -1,4 +1,4 @@
-/** SSD's layers (github.com/weiliu89/caffe, branch ssd; arXiv:1512.02325): Permute, Normalize, PriorBox, DetectionOutput. */
+/** SSD's layers before its boxes (github.com/weiliu89/caffe, branch ssd; arXiv:1512.02325): Permute, Normalize, PriorBox. */
 import { elementCount, showShape } from '../base/shape.ts';
 import { type Message, positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
@@ -10,7 +10,6 @@ export const detectionLayers: Layers = {
   Permute: { build: permute },
   Normalize: { build: normalize },
   PriorBox: { build: priorBox, bottoms: [2, 2] },
-  DetectionOutput: { build: detectionOutput, bottoms: [3, 3] },
 };
 
 /** permute_layer.cpp: axes that are not named follow in their order. */
@@ -199,100 +198,6 @@ function variancesOf(context: LayerContext, p: PriorBoxParameter): number[] {
       positionOf(context.layer.prior_box_param, 'variance'),
     );
   return variance.length === 4 ? [...variance] : Array.from({ length: 4 }, () => variance[0] ?? 0.1);
-}
-
-interface DetectionOutputParameter {
-  readonly num_classes?: number;
-  readonly share_location: boolean;
-  readonly background_label_id: number;
-  readonly nms_param?: object;
-  readonly code_type: keyof typeof CODES;
-  readonly keep_top_k: number;
-  readonly variance_encoded_in_target: boolean;
-  readonly confidence_threshold?: number;
-  readonly clip: boolean;
-}
-
-export const CODES = { CORNER: 'corner', CENTER_SIZE: 'centerSize', CORNER_SIZE: 'cornerSize' } as const;
-/** Above it is every float. */
-const NO_THRESHOLD = -3.4028234663852886e38;
-
-/** detection_output_layer.cpp */
-function detectionOutput(context: LayerContext): Built {
-  const param = context.layer.detection_output_param;
-  const p = withDefaults<DetectionOutputParameter>('DetectionOutputParameter', param);
-  const nms = withDefaults<{ nms_threshold: number; top_k?: number; eta: number }>(
-    'NonMaximumSuppressionParameter',
-    p.nms_param,
-  );
-  const [locations, scores, priors] = context.shapes.map((shape) => elementCount(shape)) as [
-    number,
-    number,
-    number,
-  ];
-  const classes = p.num_classes ?? 0;
-  const background = p.background_label_id;
-  if (classes < 1)
-    context.fail('detection-output', 'num_classes must be given and at least 1', 'detection_output_param');
-  if (!(nms.eta > 0 && nms.eta <= 1))
-    context.fail(
-      'detection-output',
-      `eta must be above 0 and up to 1, found ${nms.eta}`,
-      positionOf(p.nms_param, 'eta'),
-    );
-  if (!(nms.nms_threshold >= 0))
-    context.fail(
-      'detection-output',
-      `nms_threshold must be at least 0, found ${nms.nms_threshold}`,
-      positionOf(p.nms_param, 'nms_threshold'),
-    );
-  if (background >= classes || background < -1)
-    context.fail(
-      'detection-output',
-      `background_label_id must be a class, from 0 to ${classes - 1}, or -1 for none, found ${background}`,
-      positionOf(param, 'background_label_id'),
-    );
-  if (background === -1 && p.share_location)
-    context.fail(
-      'detection-output',
-      'background_label_id: -1 takes share_location: false: SSD looks for the locations of class -1 otherwise, and ends',
-      positionOf(param, 'background_label_id'),
-    );
-  const images = context.shapes[0]![0] ?? 1;
-  const boxes = priors / 8;
-  const sets = p.share_location ? 1 : classes;
-  if (!Number.isInteger(boxes) || locations !== images * boxes * sets * 4)
-    context.fail(
-      'detection-output',
-      `${boxes} priors need ${images}×${boxes * sets * 4} locations, the first bottom is ${showShape(context.shapes[0]!)}`,
-    );
-  if (scores !== images * boxes * classes)
-    context.fail(
-      'detection-output',
-      `${boxes} priors of ${classes} classes need ${images}×${boxes * classes} scores, the second bottom is ${showShape(context.shapes[1]!)}`,
-    );
-  const topK = nms.top_k === undefined || nms.top_k < 0 ? null : nms.top_k;
-  const keepTopK = p.keep_top_k < 0 ? null : p.keep_top_k;
-  const found = (classes - (background >= 0 ? 1 : 0)) * Math.min(topK ?? boxes, boxes);
-  const most = Math.max(1, Math.min(keepTopK ?? found, found));
-  return {
-    operation: {
-      kind: 'detectionOutput',
-      classes,
-      background,
-      shareLocation: p.share_location,
-      code: CODES[p.code_type],
-      varianceInTarget: p.variance_encoded_in_target,
-      clip: p.clip,
-      scoreThreshold: p.confidence_threshold ?? NO_THRESHOLD,
-      nmsThreshold: nms.nms_threshold,
-      eta: nms.eta,
-      topK,
-      keepTopK,
-    },
-    tops: [[1, 1, images * most, 7]],
-    rows: 0,
-  };
 }
 
 /** normalize_layer.cpp of happynear's caffe-windows, with normalize_param: each item over its length. */

@@ -14,6 +14,7 @@ import { cropLayers } from './crop.ts';
 import { detectionLayers } from './detection.ts';
 import { detectionEvaluateLayers } from './detection-evaluate.ts';
 import { detectionLosses } from './detection-losses.ts';
+import { detectionOutputLayers } from './detection-output.ts';
 import { dropoutLayers } from './dropout.ts';
 import { eltwiseLayers } from './eltwise.ts';
 import { embedLayers } from './embed.ts';
@@ -49,6 +50,7 @@ export const layerRules: Layers = {
   ...detectionEvaluateLayers,
   ...detectionLayers,
   ...detectionLosses,
+  ...detectionOutputLayers,
   ...dropoutLayers,
   ...eltwiseLayers,
   ...embedLayers,

@@ -2,7 +2,7 @@
 import { elementCount, showShape } from '../base/shape.ts';
 import { type Message, positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
-import { CODES } from './detection.ts';
+import { CODES } from './detection-output.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
 import { normalizationOf } from './losses.ts';
 

@@ -1,11 +1,12 @@
-/** Pooling and SPP. */
+/** Pooling and SPP. Synopsys's fork adds pads of each side, and a mean that leaves the padding out: AVE_EXC_PAD, AVE_TF before. */
 import { elementCount, type Shape } from '../base/shape.ts';
 import { warn } from '../base/warn.ts';
 import { type Message, positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
-import { Composition } from './compose.ts';
+import { Composition, type Part } from './compose.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
 import type { Operation, Pair } from './operation.ts';
+import { type Pads, padsOfSides } from './uneven-pads.ts';
 import { checkSizes, fourDimensions, type Window } from './window.ts';
 
 export const poolingLayers: Layers = {
@@ -14,7 +15,7 @@ export const poolingLayers: Layers = {
 };
 
 interface PoolingParameter {
-  pool: 'MAX' | 'AVE' | 'STOCHASTIC' | 'AVE_EXC_PAD';
+  pool: 'MAX' | 'AVE' | 'STOCHASTIC' | 'AVE_EXC_PAD' | 'AVE_TF';
   global_pooling: boolean;
   round_mode: 'CEIL' | 'FLOOR';
 }
@@ -23,49 +24,171 @@ function pooling(context: LayerContext): Built {
   const p = withDefaults<PoolingParameter>('PoolingParameter', context.layer.pooling_param);
   const shape = fourDimensions(context);
   const window = poolingWindow(context, p, [shape[2]!, shape[3]!]);
+  const pads = padsOfSides(context, context.layer.pooling_param ?? {}, {
+    size: shape.slice(2),
+    extent: window.kernel,
+    stride: window.stride,
+  });
+  const asked = { ...window, pads: pads ?? { before: window.pad, behind: window.pad } };
   if (
     p.global_pooling &&
-    ![...window.pad, ...window.stride.map((each) => each - 1)].every((each) => each === 0)
+    ![...asked.pads.before, ...asked.pads.behind, ...window.stride.map((each) => each - 1)].every(
+      (each) => each === 0,
+    )
   )
     context.fail('global-pooling', 'global_pooling takes pad 0 and stride 1');
-  const { operation, top } = pooled(context, shape, p.pool, window, p.round_mode);
-  if (operation.kind === 'stochasticPooling' && context.topCount > 1)
-    context.fail('top-count', 'pool: STOCHASTIC has no mask: it takes one top, found 2');
-  return { operation, tops: context.topCount > 1 ? [top, top] : [top] };
+  if (p.pool === 'STOCHASTIC') {
+    if (context.topCount > 1)
+      context.fail('top-count', 'pool: STOCHASTIC has no mask: it takes one top, found 2');
+    const { operation, top } = stochastic(context, shape, window, p.round_mode);
+    return { operation, tops: [top] };
+  }
+  const { operation, made, top, skipped, countsPadding } = pooled(
+    context,
+    shape,
+    asked,
+    p.round_mode,
+    p.pool,
+  );
+  const layer = new Composition(context.shapes);
+  const leavesOut = countsPadding && (p.pool === 'AVE_EXC_PAD' || p.pool === 'AVE_TF');
+  if (made === top && !leavesOut) return { operation, tops: context.topCount > 1 ? [top, top] : [top] };
+  const tops = layer.add(operation, layer.bottoms, context.topCount > 1 ? [made, made] : [made]);
+  const results = leavesOut ? [withoutPadding(layer, operation, tops[0]!)] : tops;
+  if (made === top) return layer.built(results);
+  return layer.built(
+    results.map((each) => layer.one({ kind: 'crop', offset: [0, 0, ...skipped] }, [each], top)),
+  );
 }
 
-/** pooling_layer.cpp: the size rounds up, then a window that would start in the far padding is dropped. */
+/** Sizes by pooling_layer.cpp: rounded up, then a window that would start in the far padding is dropped. */
+function windowCounts(
+  context: LayerContext,
+  sizes: readonly number[],
+  { kernel, stride, pads: { before, behind } }: Padded,
+  rounding: 'CEIL' | 'FLOOR',
+): Pair {
+  const round = rounding === 'FLOOR' ? Math.floor : Math.ceil;
+  const isPadded = [...before, ...behind].some((each) => each > 0);
+  const [h, w] = sizes.map((size, i) => {
+    const count = round((size + before[i]! + behind[i]! - kernel[i]!) / stride[i]!) + 1;
+    return isPadded && (count - 1) * stride[i]! >= size + before[i]! ? count - 1 : count;
+  }) as [number, number];
+  if (h < 1 || w < 1)
+    context.fail('too-small', `a ${kernel.join('×')} window does not fit the ${sizes.join('×')} bottom`);
+  return [h, w];
+}
+
+interface Padded {
+  readonly kernel: Pair;
+  readonly stride: Pair;
+  readonly pads: Pads;
+}
+
+/** The pooling that is run, what it makes, and which part of that is the top. */
+interface Pooled {
+  readonly operation: Operation;
+  readonly made: Shape;
+  /** `made` itself where that is all of it. */
+  readonly top: Shape;
+  readonly skipped: Pair;
+  /** Whether padding counts in a mean that it makes. */
+  readonly countsPadding: boolean;
+}
+
 function pooled(
   context: LayerContext,
   [n, channels, height, width]: Shape,
+  window: Padded,
+  rounding: 'CEIL' | 'FLOOR',
   pool: PoolingParameter['pool'],
+): Pooled {
+  const { kernel, stride, pads } = window;
+  for (const pad of [pads.before, pads.behind]) {
+    checkSizes(context, { kernel, stride, pad, dilation: [1, 1] });
+    if (pad[0] >= kernel[0] || pad[1] >= kernel[1])
+      context.fail('pad', `pad (${pad.join('×')}) must be smaller than the kernel (${kernel.join('×')})`);
+  }
+  const sizes = [height!, width!];
+  const count = windowCounts(context, sizes, window, rounding);
+  const axes = sizes.map((size, i) => {
+    const [before, behind] = [pads.before[i]!, pads.behind[i]!];
+    const overhang = (count[i]! - 1) * stride[i]! - before + kernel[i]! - size;
+    const least = skippedWindows(size, kernel[i]!, stride[i]!, before, count[i]!);
+    // A mean counts the padding that its last window reaches: as much as is padded behind it, or all that it reaches.
+    const reached = Math.min(overhang, behind);
+    const skipped = pool === 'AVE' ? Math.max(least, Math.ceil((reached - before) / stride[i]!)) : least;
+    const pad = before + skipped * stride[i]!;
+    const isMean = overhang <= behind || pad === behind;
+    return { skipped, pad, fits: pad < kernel[i]! && (pool !== 'AVE' || isMean) };
+  });
+  if (axes.some(({ fits }) => !fits))
+    context.fail(
+      'pad',
+      `padding ${pads.before.join('×')} before and ${pads.behind.join('×')} behind with a ${kernel.join('×')} window is not run for pool: ${pool}; let a Pad layer stand before it`,
+      'pooling_param',
+    );
+  const [h, w] = axes as [(typeof axes)[0], (typeof axes)[0]];
+  const made = [n!, channels!, h.skipped + count[0], w.skipped + count[1]];
+  const method = pool === 'MAX' ? 'max' : 'average';
+  const operation: Operation = { kind: 'pooling', method, kernel, stride, pad: [h.pad, w.pad] };
+  const isAll = h.skipped + w.skipped === 0;
+  return {
+    operation,
+    made,
+    top: isAll ? made : [n!, channels!, ...count],
+    skipped: [h.skipped, w.skipped],
+    countsPadding: h.pad + w.pad > 0,
+  };
+}
+
+/**
+ * How many windows to make before the first that is asked for, so that the last one begins where a pooling that pads both
+ * sides alike may have its last.
+ */
+function skippedWindows(size: number, kernel: number, stride: number, pad: number, count: number): number {
+  const beyond = (count - 1) * stride - (size + 2 * pad - kernel + stride) + 1;
+  return Math.max(0, Math.ceil(beyond / stride));
+}
+
+/** A mean over what lies on the bottom alone: that over the padded window, by the same mean of ones. */
+function withoutPadding(layer: Composition, operation: Operation, mean: Part): Part {
+  const [x] = layer.bottoms as [Part];
+  const [n, channels, ...plane] = mean.shape as [number, number, ...number[]];
+  const places = elementCount(plane);
+  const power = (part: Part, exponent: number) =>
+    layer.one({ kind: 'power', power: exponent, scale: 1, shift: 0 }, [part], part.shape);
+  const one = layer.one({ kind: 'crop', offset: [0, 0, 0, 0] }, [x], [1, 1, ...x.shape.slice(2)], [false]);
+  const share = layer.one(operation, [power(one, 0)], [1, 1, ...plane]);
+  return layer.one(
+    {
+      kind: 'scale',
+      operand: 'scale',
+      scale: null,
+      bias: null,
+      outer: n * channels,
+      channels: places,
+      inner: 1,
+    },
+    [mean, layer.reshape(power(share, -1), [places])],
+    mean.shape,
+  );
+}
+
+function stochastic(
+  context: LayerContext,
+  [n, channels, ...sizes]: Shape,
   { kernel, stride, pad }: Omit<Window, 'dilation'>,
   rounding: 'CEIL' | 'FLOOR',
 ): { readonly operation: Operation; readonly top: Shape } {
-  if (pool === 'STOCHASTIC' && pad.some((each) => each !== 0))
+  const { pad_type, pad_l }: { pad_type?: number; pad_l?: number } = context.layer.pooling_param ?? {};
+  if (pad.some((each) => each !== 0) || pad_type || pad_l !== undefined)
     context.fail('pad', 'pool: STOCHASTIC takes no pad, as in Caffe', 'pooling_param');
-  // Synopsys's fork: padding does not count, which is AVE where there is none.
-  if (pool === 'AVE_EXC_PAD' && pad.some((each) => each !== 0))
-    context.fail('pad', 'pool: AVE_EXC_PAD is run without a pad, where it is AVE', 'pooling_param');
   checkSizes(context, { kernel, stride, pad, dilation: [1, 1] });
-  if (pad[0] >= kernel[0] || pad[1] >= kernel[1])
-    context.fail('pad', `pad (${pad.join('×')}) must be smaller than the kernel (${kernel.join('×')})`);
-  const round = rounding === 'FLOOR' ? Math.floor : Math.ceil;
-  let [h, w] = [height!, width!].map(
-    (length, axis) => round((length + 2 * pad[axis]! - kernel[axis]!) / stride[axis]!) + 1,
-  ) as [number, number];
-  if (pad[0] > 0 || pad[1] > 0) {
-    if ((h - 1) * stride[0] >= height! + pad[0]) h--;
-    if ((w - 1) * stride[1] >= width! + pad[1]) w--;
-  }
-  if (h < 1 || w < 1)
-    context.fail('too-small', `a ${kernel.join('×')} window does not fit the ${height}×${width} bottom`);
-  if (pool === 'STOCHASTIC') {
-    const draws = context.state.phase === 'TRAIN';
-    return { operation: { kind: 'stochasticPooling', kernel, stride, draws }, top: [n!, channels!, h, w] };
-  }
-  const method = pool === 'MAX' ? 'max' : 'average';
-  return { operation: { kind: 'pooling', method, kernel, stride, pad }, top: [n!, channels!, h, w] };
+  const window = { kernel, stride, pads: { before: pad, behind: pad } };
+  const count = windowCounts(context, sizes, window, rounding);
+  const draws = context.state.phase === 'TRAIN';
+  return { operation: { kind: 'stochasticPooling', kernel, stride, draws }, top: [n!, channels!, ...count] };
 }
 
 /** spp_layer.cpp: at level l the bottom is pooled to 2^l × 2^l; the levels are joined. */
@@ -85,7 +208,9 @@ function spp(context: LayerContext): Built {
     const sizes = [shape[2]!, shape[3]!] as const;
     const kernel = sizes.map((size) => Math.ceil(size / bins)) as [number, number];
     const pad = sizes.map((size, i) => Math.floor((kernel[i]! * bins - size + 1) / 2)) as [number, number];
-    const { operation, top } = pooled(context, shape, p.pool, { kernel, stride: kernel, pad }, 'CEIL');
+    const window = { kernel, stride: kernel, pad, pads: { before: pad, behind: pad } };
+    const slide = p.pool === 'STOCHASTIC' ? stochastic : pooled;
+    const { operation, top } = slide(context, shape, window, 'CEIL', p.pool);
     const part = layer.one(operation, layer.bottoms, top);
     return height === 1 ? part : layer.reshape(part, [top[0]!, elementCount(top.slice(1))]);
   });

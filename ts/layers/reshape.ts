@@ -1,5 +1,6 @@
-/** Flatten and Reshape: other shapes of the same values; Gather and Scatter: what other processes have, of which there are none. */
+/** Flatten, Reshape and Squeeze (synopsys-caffe): other shapes of the same values; Gather and Scatter: what other processes have, of which there are none. */
 import { elementCount, showShape } from '../base/shape.ts';
+import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import { dimsOf } from './data.ts';
 import { type Built, canonicalAxis, type LayerContext, type Layers } from './layer.ts';
@@ -7,6 +8,7 @@ import { type Built, canonicalAxis, type LayerContext, type Layers } from './lay
 export const reshapeLayers: Layers = {
   Flatten: { build: flatten },
   Reshape: { build: reshape },
+  Squeeze: { build: squeeze },
   Gather: { build: ofAllProcesses },
   Scatter: { build: ofAllProcesses },
 };
@@ -73,4 +75,20 @@ function reshape(context: LayerContext): Built {
     );
   }
   return { operation: { kind: 'reshape' }, tops: [top] };
+}
+
+/** squeeze_layer.cpp of Synopsys's fork: without the axes that are named, or without all of size 1. */
+function squeeze(context: LayerContext): Built {
+  const { axis: named = [] }: { axis?: number[] } = context.layer.squeeze_param ?? {};
+  const shape = context.shapes[0]!;
+  const axes = named.map((axis) => canonicalAxis(context, axis, shape.length));
+  const wide = axes.find((axis) => shape[axis] !== 1);
+  if (wide !== undefined)
+    context.fail(
+      'axis',
+      `takes away axes of size 1; axis ${wide} of ${showShape(shape)} is ${shape[wide]}`,
+      positionOf(context.layer.squeeze_param, 'axis'),
+    );
+  const isGone = (size: number, i: number) => size === 1 && (axes.length === 0 || axes.includes(i));
+  return { operation: { kind: 'reshape' }, tops: [shape.filter((size, i) => !isGone(size, i))] };
 }

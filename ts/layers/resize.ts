@@ -10,7 +10,7 @@ import type { Built, LayerContext, Layers } from './layer.ts';
 import { planesOf } from './window.ts';
 
 export const resizeLayers: Layers = {
-  Interp: { build: interp },
+  Interp: { build: interp, bottoms: [1, 2] },
   ResizeBilinear: { build: resizeBilinear },
   Upsample: { build: upsample, bottoms: [1, 2] },
   Flip: { build: flip },
@@ -23,9 +23,13 @@ interface InterpParameter {
   shrink_factor: number;
   pad_beg: number;
   pad_end: number;
+  use_blob_size: boolean;
 }
 
-/** interp_layer.cpp: bilinear, the corners on the corners; zoom and shrink win over height and width. */
+/**
+ * interp_layer.cpp: bilinear, the corners on the corners; zoom and shrink win over height and width. With use_blob_size, in
+ * nets of soeaver's, the top is as large as the second bottom.
+ */
 function interp(context: LayerContext): Built {
   const { layer } = context;
   const p = withDefaults<InterpParameter>('InterpParameter', layer.interp_param);
@@ -40,14 +44,25 @@ function interp(context: LayerContext): Built {
   const cut = sizes.map((size) => size + p.pad_beg + p.pad_end);
   if (cut.some((size) => size < 1))
     context.fail('pad', `pad_beg and pad_end cut all of the ${sizes.join('×')} bottom`, 'interp_param');
+  const like = context.shapes[1];
+  if (p.use_blob_size !== (like !== undefined))
+    context.fail(
+      'bottom-count',
+      `use_blob_size: true takes a second bottom, whose size the top has; found ${like === undefined ? 'one bottom' : 'a second bottom without it'}`,
+      at('use_blob_size'),
+    );
+  if (like !== undefined && like.length !== 4)
+    context.fail('dimensions', `the second bottom must be N×C×H×W, found ${showShape(like)}`);
   const hasFactor = given('zoom_factor') || given('shrink_factor');
   const shrunk = (size: number) => Math.floor((size - 1) / p.shrink_factor) + 1;
   const zoomed = (size: number) => size + (size - 1) * (p.zoom_factor - 1);
-  const made = hasFactor
-    ? cut.map((size) =>
-        given('zoom_factor') ? zoomed(given('shrink_factor') ? shrunk(size) : size) : shrunk(size),
-      )
-    : [p.height, p.width];
+  const made = like
+    ? [like[2]!, like[3]!]
+    : hasFactor
+      ? cut.map((size) =>
+          given('zoom_factor') ? zoomed(given('shrink_factor') ? shrunk(size) : size) : shrunk(size),
+        )
+      : [p.height, p.width];
   if (made.some((size) => size < 1))
     context.fail(
       'resize',

@@ -4,6 +4,7 @@ import { type Message, positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import { canonicalAxis, type LayerContext } from './layer.ts';
 import type { Operation } from './operation.ts';
+import { evenly, padsOfSides } from './uneven-pads.ts';
 import { checkSizes } from './window.ts';
 
 /** Lists have one entry for each spatial axis. */
@@ -12,6 +13,8 @@ export interface SpatialWindow {
   readonly stride: readonly number[];
   readonly pad: readonly number[];
   readonly dilation: readonly number[];
+  /** Where a fork pads the sides differently, so that more windows may be made than are asked for: those that count. */
+  readonly cut?: { readonly offset: readonly number[]; readonly windows: readonly number[] };
 }
 
 /** A bottom around its channel axis. */
@@ -49,7 +52,38 @@ export function spatialWindow(context: LayerContext): SpatialWindow & AroundChan
     dilation: sizesOf(context, 'dilation', 1, sizes.length),
   };
   checkSizes(context, window);
-  return { ...window, before: shape.slice(0, at), channels: shape[at]!, sizes };
+  return {
+    ...window,
+    ...unevenWindow(context, window, sizes),
+    before: shape.slice(0, at),
+    channels: shape[at]!,
+    sizes,
+  };
+}
+
+/** A fork's padding of each side: one of both sides, and which windows it asks for. */
+function unevenWindow(
+  context: LayerContext,
+  { kernel, stride, dilation }: SpatialWindow,
+  size: readonly number[],
+): Pick<SpatialWindow, 'pad' | 'cut'> | object {
+  const param: Message = context.layer.convolution_param ?? {};
+  const extent = kernel.map((each, i) => dilation[i]! * (each - 1) + 1);
+  const pads = padsOfSides(context, param, { size, extent, stride });
+  if (pads === null) return {};
+  if (pads.before.every((each, i) => each === pads.behind[i])) return { pad: pads.before };
+  for (const pad of [pads.before, pads.behind]) checkSizes(context, { kernel, stride, pad, dilation });
+  const axes = size.map((each, i) => {
+    const count = Math.floor((each + pads.before[i]! + pads.behind[i]! - extent[i]!) / stride[i]!) + 1;
+    const axis = { size: each, extent: extent[i]!, stride: stride[i]!, before: pads.before[i]! };
+    return { ...evenly(axis, count), count };
+  });
+  const pad = axes.map((axis) => axis.pad);
+  checkSizes(context, { kernel, stride, pad, dilation });
+  return {
+    pad,
+    cut: { offset: axes.map(({ skipped }) => skipped), windows: axes.map(({ count }) => count) },
+  };
 }
 
 /** The windows of an image as columns, with how many there are along each axis. @throws where one does not fit */

@@ -325,6 +325,8 @@ const KINDS: readonly (readonly [Kind, readonly string[]])[] = [
       'Flatten',
       'Reshape',
       'Crop',
+      'Pad',
+      'Squeeze',
       'Permute',
       'Tile',
       'Im2col',

@@ -1,0 +1,154 @@
+/**
+ * DetectionOutput: boxes with classes and scores, of SSD (github.com/weiliu89/caffe, branch ssd) and, with boxes that are
+ * refined twice, of RefineDet (github.com/sfzhang15/RefineDet; arXiv:1711.06897).
+ */
+import { elementCount, type Shape, showShape } from '../base/shape.ts';
+import { positionOf } from '../caffe/message.ts';
+import { withDefaults } from '../caffe/net-parameter.ts';
+import { Composition, type Part } from './compose.ts';
+import type { Built, LayerContext, Layers } from './layer.ts';
+import type { Operation } from './operation.ts';
+import { type RefinedSizes, refinedBoxes, scoresOfObjects } from './refined-boxes.ts';
+
+export const detectionOutputLayers: Layers = {
+  DetectionOutput: { build: detectionOutput, bottoms: [3, 5] },
+};
+
+interface DetectionOutputParameter {
+  readonly num_classes?: number;
+  readonly share_location: boolean;
+  readonly background_label_id: number;
+  readonly nms_param?: object;
+  readonly code_type: keyof typeof CODES;
+  readonly keep_top_k: number;
+  readonly variance_encoded_in_target: boolean;
+  readonly confidence_threshold?: number;
+  readonly objectness_score: number;
+  readonly clip: boolean;
+}
+
+export const CODES = { CORNER: 'corner', CENTER_SIZE: 'centerSize', CORNER_SIZE: 'cornerSize' } as const;
+/** Above it is every float. */
+const NO_THRESHOLD = -3.4028234663852886e38;
+
+/** detection_output_layer.cpp */
+function detectionOutput(context: LayerContext): Built {
+  const param = context.layer.detection_output_param;
+  const p = withDefaults<DetectionOutputParameter>('DetectionOutputParameter', param);
+  const nms = withDefaults<{ nms_threshold: number; top_k?: number; eta: number }>(
+    'NonMaximumSuppressionParameter',
+    p.nms_param,
+  );
+  const [locations, scores, priors] = context.shapes.map((shape) => elementCount(shape)) as [
+    number,
+    number,
+    number,
+  ];
+  const classes = p.num_classes ?? 0;
+  const background = p.background_label_id;
+  if (classes < 1)
+    context.fail('detection-output', 'num_classes must be given and at least 1', 'detection_output_param');
+  if (!(nms.eta > 0 && nms.eta <= 1))
+    context.fail(
+      'detection-output',
+      `eta must be above 0 and up to 1, found ${nms.eta}`,
+      positionOf(p.nms_param, 'eta'),
+    );
+  if (!(nms.nms_threshold >= 0))
+    context.fail(
+      'detection-output',
+      `nms_threshold must be at least 0, found ${nms.nms_threshold}`,
+      positionOf(p.nms_param, 'nms_threshold'),
+    );
+  if (background >= classes || background < -1)
+    context.fail(
+      'detection-output',
+      `background_label_id must be a class, from 0 to ${classes - 1}, or -1 for none, found ${background}`,
+      positionOf(param, 'background_label_id'),
+    );
+  if (background === -1 && p.share_location)
+    context.fail(
+      'detection-output',
+      'background_label_id: -1 takes share_location: false: SSD looks for the locations of class -1 otherwise, and ends',
+      positionOf(param, 'background_label_id'),
+    );
+  const images = context.shapes[0]![0] ?? 1;
+  const boxes = priors / 8;
+  const sets = p.share_location ? 1 : classes;
+  if (!Number.isInteger(boxes) || locations !== images * boxes * sets * 4)
+    context.fail(
+      'detection-output',
+      `${boxes} priors need ${images}×${boxes * sets * 4} locations, the first bottom is ${showShape(context.shapes[0]!)}`,
+    );
+  if (scores !== images * boxes * classes)
+    context.fail(
+      'detection-output',
+      `${boxes} priors of ${classes} classes need ${images}×${boxes * classes} scores, the second bottom is ${showShape(context.shapes[1]!)}`,
+    );
+  const topK = nms.top_k === undefined || nms.top_k < 0 ? null : nms.top_k;
+  const keepTopK = p.keep_top_k < 0 ? null : p.keep_top_k;
+  const found = (classes - (background >= 0 ? 1 : 0)) * Math.min(topK ?? boxes, boxes);
+  const most = Math.max(1, Math.min(keepTopK ?? found, found));
+  const operation: Operation = {
+    kind: 'detectionOutput',
+    classes,
+    background,
+    shareLocation: p.share_location,
+    code: CODES[p.code_type],
+    varianceInTarget: p.variance_encoded_in_target,
+    clip: p.clip,
+    scoreThreshold: p.confidence_threshold ?? NO_THRESHOLD,
+    nmsThreshold: nms.nms_threshold,
+    eta: nms.eta,
+    topK,
+    keepTopK,
+  };
+  const top = [1, 1, images * most, 7];
+  const layer = new Composition(context.shapes);
+  const [locs, confs, priorBoxes, objects, moves] = layer.bottoms as [Part, Part, Part, Part?, Part?];
+  const isRefined = moves !== undefined || param?.objectness_score !== undefined;
+  // SSD's fourth bottom is the picture that `visualize` shows.
+  if (objects === undefined || !isRefined)
+    return { ...layer.built([layer.one(operation, [locs, confs, priorBoxes], top)]), rows: 0 };
+  const sizes = { images, boxes, classes };
+  checkRefined(context, p, sizes);
+  const kept = scoresOfObjects(layer, confs, objects, p.objectness_score, sizes);
+  if (moves === undefined)
+    return { ...layer.built([layer.one(operation, [locs, kept, priorBoxes], top)]), rows: 0 };
+  const corners = refinedBoxes(layer, [moves, locs], priorBoxes, p.variance_encoded_in_target, sizes);
+  const origin = layer.one({ kind: 'power', power: 1, scale: 0, shift: 0 }, [priorBoxes], priorBoxes.shape);
+  const asTheyAre = { ...operation, code: 'corner', varianceInTarget: true } as const;
+  return { ...layer.built([layer.one(asTheyAre, [corners, kept, origin], top)]), rows: 0 };
+}
+
+function checkRefined(
+  context: LayerContext,
+  p: DetectionOutputParameter,
+  { images, boxes }: RefinedSizes,
+): void {
+  const [, , , objects, moves] = context.shapes as [Shape, Shape, Shape, Shape, Shape?];
+  const at = (field: string) => positionOf(context.layer.detection_output_param, field);
+  if (elementCount(objects) !== images * boxes * 2)
+    context.fail(
+      'detection-output',
+      `${boxes} priors need ${images}×${boxes * 2} scores of being an object (RefineDet's fourth bottom), found ${showShape(objects)}`,
+    );
+  if (p.background_label_id !== 0)
+    context.fail(
+      'detection-output',
+      `background_label_id must be 0 in RefineDet's DetectionOutput, found ${p.background_label_id}`,
+      at('background_label_id'),
+    );
+  if (moves === undefined) return;
+  if (elementCount(moves) !== images * boxes * 4)
+    context.fail(
+      'detection-output',
+      `${boxes} priors need ${images}×${boxes * 4} locations that refine them (RefineDet's fifth bottom), found ${showShape(moves)}`,
+    );
+  if (!p.share_location || p.code_type !== 'CENTER_SIZE')
+    context.fail(
+      'detection-output',
+      "with five bottoms this is RefineDet's DetectionOutput, which is run with share_location: true and code_type: CENTER_SIZE, as its nets have it",
+      at(p.share_location ? 'code_type' : 'share_location'),
+    );
+}

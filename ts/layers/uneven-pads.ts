@@ -1,0 +1,89 @@
+/**
+ * Windows of two axes that are padded differently before and behind (synopsys-caffe: pad_t, pad_b, pad_l, pad_r, and pad_type: 1,
+ * TensorFlow's SAME). Operations pad opposite sides alike, so more windows are made than are asked for, and the others
+ * cut away: a pad that is larger by whole strides begins with the same places.
+ */
+import { type Message, positionOf } from '../caffe/message.ts';
+import type { LayerContext } from './layer.ts';
+import type { Pair } from './operation.ts';
+
+/** Along height and width. */
+export interface Pads {
+  readonly before: Pair;
+  readonly behind: Pair;
+}
+
+/** One axis of a window, as it is asked for. */
+export interface UnevenAxis {
+  readonly size: number;
+  /** With its dilation. */
+  readonly extent: number;
+  readonly stride: number;
+  readonly before: number;
+}
+
+/** How a padding that is alike on both sides gives the same windows. */
+export interface EvenAxis {
+  readonly pad: number;
+  /** How many windows it makes. */
+  readonly made: number;
+  /** How many of them lie before the first that is asked for. */
+  readonly skipped: number;
+}
+
+const SIDES = ['pad_t', 'pad_l', 'pad_b', 'pad_r'] as const;
+
+/** What is written of it; null: nothing, or both sides alike. @param windows Sizes of the bottom, the extent and the stride. */
+export function padsOfSides(
+  context: LayerContext,
+  param: Message,
+  windows: {
+    readonly size: readonly number[];
+    readonly extent: readonly number[];
+    readonly stride: readonly number[];
+  },
+): Pads | null {
+  const type = (param.pad_type ?? 0) as number;
+  const side = SIDES.find((name) => param[name] !== undefined);
+  if (type === 0 && side === undefined) return null;
+  const at = positionOf(param, type === 0 ? side! : 'pad_type');
+  if (windows.size.length !== 2)
+    context.fail(
+      'pad',
+      `${side ?? 'pad_type'} is for two spatial axes, this bottom has ${windows.size.length}`,
+      at,
+    );
+  if (type === 0) {
+    const [t, l, b, r] = SIDES.map((name) => (param[name] ?? 0) as number) as [
+      number,
+      number,
+      number,
+      number,
+    ];
+    return { before: [t, l], behind: [b, r] };
+  }
+  const other = ['pad', 'pad_h', 'pad_w', ...SIDES].find((name) => param[name] !== undefined);
+  if (type !== 1 || other !== undefined)
+    context.fail(
+      'pad',
+      other === undefined
+        ? `pad_type must be 0, or 1 for TensorFlow's SAME, found ${type}`
+        : `pad_type: 1 finds the padding itself, but ${other} is given too; keep one`,
+      at,
+    );
+  const whole = windows.size.map((size, i) => {
+    const [extent, stride] = [windows.extent[i]!, windows.stride[i]!];
+    return Math.max(0, (Math.ceil(size / stride) - 1) * stride + extent - size);
+  });
+  const [h, w] = whole as [number, number];
+  const before: Pair = [Math.floor(h / 2), Math.floor(w / 2)];
+  return { before, behind: [h - before[0], w - before[1]] };
+}
+
+/** The least padding on both sides with which `count` windows are among those that it makes, sizes rounded down. */
+export function evenly({ size, extent, stride, before }: UnevenAxis, count: number): EvenAxis {
+  const made = Math.floor((size + 2 * before - extent) / stride) + 1;
+  // Each stride more makes a window before those asked for, and one behind them.
+  const skipped = Math.max(0, count - made);
+  return { pad: before + skipped * stride, skipped, made: made + 2 * skipped };
+}
