@@ -9,9 +9,9 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { compileAll } from './compile.ts';
+import { conclude, type Outcome, runFile, takenSeconds } from './run-file.ts';
 import { nodeArguments } from './support/command.ts';
 
-const LIMIT_MS = 1_800_000;
 const SLOWEST = 25;
 /** Seconds of a processor that each file took the last time that all ran; and those that take long in a fresh clone. */
 const DURATIONS = fileURLToPath(new URL('../build/test-seconds.json', import.meta.url));
@@ -36,15 +36,8 @@ const LONG = [
   'images/evaluate/',
 ];
 
-interface Ran {
+interface Ran extends Outcome {
   readonly file: string;
-  readonly passed: number;
-  readonly failed: number;
-  /** Why. */
-  readonly skipped: readonly string[];
-  readonly seconds: number;
-  /** Of a processor, with what the file itself started and waited for. */
-  readonly processorSeconds: number;
 }
 
 const folder = dirname(fileURLToPath(import.meta.url));
@@ -78,81 +71,20 @@ function byDuration(names: readonly string[]): string[] {
   return names.toSorted((a, b) => weight(b) - weight(a));
 }
 
-/** What a file says of itself, once each; uvu's dots may stand before it. */
-function told(output: string, what: 'skipped' | 'figures'): string[] {
-  const lines = output.matchAll(new RegExp(`^[•✘ ]*${what}: (.*)$`, 'gm'));
-  return [...new Set([...lines].map(([, text]) => text!))];
-}
-
-/** Of a processor, taken by all children that have ended (proc(5): cutime and cstime, in hundredths on Linux). */
-function childSeconds(): number {
-  const fields = readFileSync('/proc/self/stat', 'utf8')
-    .replace(/^.*\) /s, '')
-    .split(' ');
-  return (Number(fields[13]) + Number(fields[14])) / 100;
-}
-let counted = childSeconds();
-/** What the child took that has just ended. */
-function takenSeconds(): number {
-  const before = counted;
-  counted = childSeconds();
-  return counted - before;
-}
-
-function run(file: string): Promise<Ran> {
-  const start = performance.now();
-  let processorSeconds = 0;
-  return new Promise((resolve) => {
-    const child = spawn(process.execPath, nodeArguments(join(folder, file), compiled), {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: LIMIT_MS,
-      env: { ...environment, XDG_CACHE_HOME: cache },
-    });
-    let output = '';
-    for (const stream of [child.stdout, child.stderr])
-      stream.setEncoding('utf8').on('data', (text: string) => {
-        output += text;
-      });
-    child.on('exit', () => {
-      processorSeconds = takenSeconds();
-    });
-    child.on('close', (status, signal) => {
-      const total = Number(/Total:\s+(\d+)/.exec(output)?.[1] ?? 0);
-      const passed = Number(/Passed:\s+(\d+)/.exec(output)?.[1] ?? 0);
-      const skipped = told(output, 'skipped');
-      const crashed = status !== 0 && total === passed;
-      const isEmpty = total === 0 && skipped.length === 0;
-      const failed = total - passed + (crashed || isEmpty ? 1 : 0);
-      const notes = [
-        ...(skipped.length > 0 ? [`${skipped.length} skipped`] : []),
-        ...(crashed ? [`ended with ${signal ?? status}`] : []),
-        ...(isEmpty ? ['it holds no test'] : []),
-      ];
-      console.log(
-        [`${relative(process.cwd(), join(folder, file))}: ${passed} of ${total}`, ...notes].join(', '),
-      );
-      if (status !== 0 || isEmpty) console.log(output);
-      for (const reason of skipped) console.log(`  skipped: ${reason}`);
-      for (const figures of told(output, 'figures')) console.log(`  figures: ${figures}`);
-      resolve({
-        file,
-        passed,
-        failed,
-        skipped,
-        seconds: (performance.now() - start) / 1000,
-        processorSeconds,
-      });
-    });
-  });
-}
-
 const results: Ran[] = [];
+async function run(file: string): Promise<void> {
+  const path = join(folder, file);
+  const env = { ...environment, XDG_CACHE_HOME: cache };
+  const words = nodeArguments(path, compiled);
+  results.push({ file, ...(await runFile(relative(process.cwd(), path), process.execPath, words, env)) });
+}
+
 const isEmulated = (file: string) =>
   readFileSync(join(folder, file), 'utf8').includes("support/emulated.ts'");
 const emulated = byDuration(files.filter(isEmulated));
 const queue = byDuration(files.filter((file) => !isEmulated(file)));
 const runAll = async (queue: string[]) => {
-  for (let file = queue.shift(); file !== undefined; file = queue.shift()) results.push(await run(file));
+  for (let file = queue.shift(); file !== undefined; file = queue.shift()) await run(file);
 };
 // One build serves those on the emulated CUDA runtime, which then begin: they are the longest. Where it fails, each says
 // why, one after the other.
@@ -203,7 +135,4 @@ if (reasons.size > 0 && results.length > 1) {
   console.log('skipped:');
   for (const [reason, where] of reasons) console.log(`  ${reason} (${where.join(', ')})`);
 }
-const sum = (key: 'passed' | 'failed') => results.reduce((total, each) => total + each[key], 0);
-const skips = results.reduce((total, { skipped }) => total + skipped.length, 0);
-console.log(`${sum('passed')} passed, ${skips} skipped, ${sum('failed')} failed`);
-process.exitCode = sum('failed') === 0 && sum('passed') + skips > 0 ? 0 : 1;
+conclude(results);

@@ -1,13 +1,21 @@
 /**
- * Gives a reader its inputs, one after the other. The parent is told of each before it is read, so that it knows which
- * one crashed the process or held it up.
+ * Gives readers their inputs, one after the other, as its parent asks. The parent is told of each before it is read, so
+ * that it knows which one crashed the process or held it up.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ResnodeError } from '../../ts/base/errors.ts';
 import { Random } from './random.ts';
 import { mutate, READERS } from './readers.ts';
+
+/** What the parent asks for: the inputs from `from` to `to` − 1 of a seed. */
+export interface Task {
+  readonly reader: string;
+  readonly seed: number;
+  readonly from: number;
+  readonly to: number;
+}
 
 /** What the parent is told. */
 export type Message =
@@ -16,31 +24,44 @@ export type Message =
   | { readonly type: 'large'; readonly index: number; readonly bytes: number }
   | { readonly type: 'done'; readonly refused: number; readonly peak: number };
 
-const [name, seed, from, to, keep] = process.argv.slice(2);
-const reader = READERS.find((each) => each.name === name)!;
-const tell = (message: Message) => process.send!(message);
-const folder = mkdtempSync(join(tmpdir(), 'resnode-fuzz-'));
 const LIMIT = 2 ** 30;
-let refused = 0;
-const seeds = await reader.seeds(folder);
-for (let index = Number(from); index < Number(to); index++) {
-  const bytes = mutate(reader, seeds, new Random(Number(seed) * 1_000_003 + index));
-  const path = keep === undefined ? join(folder, `input${reader.extension}`) : keep;
-  writeFileSync(path, bytes);
-  tell({ type: 'begin', index });
-  try {
-    await reader.read(path, bytes);
-  } catch (error) {
-    refused++;
-    if (!(error instanceof ResnodeError))
-      tell({ type: 'untyped', index, error: String((error as Error)?.stack ?? error).slice(0, 600) });
+const tell = (message: Message) => process.send!(message);
+
+async function readAll({ reader: name, seed, from, to }: Task): Promise<void> {
+  const reader = READERS.find((each) => each.name === name)!;
+  const folder = mkdtempSync(join(tmpdir(), 'resnode-fuzz-'));
+  let refused = 0;
+  forgetPeak();
+  const seeds = await reader.seeds(folder);
+  for (let index = from; index < to; index++) {
+    const bytes = mutate(reader, seeds, new Random(seed * 1_000_003 + index));
+    const path = join(folder, `input${reader.extension}`);
+    writeFileSync(path, bytes);
+    tell({ type: 'begin', index });
+    try {
+      await reader.read(path, bytes);
+    } catch (error) {
+      refused++;
+      if (!(error instanceof ResnodeError))
+        tell({ type: 'untyped', index, error: String((error as Error)?.stack ?? error).slice(0, 600) });
+    }
+    const { rss } = process.memoryUsage();
+    if (rss > LIMIT) {
+      tell({ type: 'large', index, bytes: rss });
+      process.disconnect();
+      break;
+    }
   }
-  const { rss } = process.memoryUsage();
-  if (rss > LIMIT) {
-    tell({ type: 'large', index, bytes: rss });
-    break;
-  }
+  rmSync(folder, { recursive: true });
+  if (process.connected) tell({ type: 'done', refused, peak: peak() });
 }
-rmSync(folder, { recursive: true });
-tell({ type: 'done', refused, peak: process.resourceUsage().maxRSS * 1024 });
-process.disconnect();
+
+/** The most memory that the process has held since `forgetPeak`, bytes (proc(5): clear_refs, VmHWM). */
+function peak(): number {
+  return Number(/VmHWM:\s*(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))![1]) * 1024;
+}
+function forgetPeak(): void {
+  writeFileSync('/proc/self/clear_refs', '5');
+}
+
+process.on('message', (task: Task) => void readAll(task));

@@ -1,7 +1,8 @@
-/** Runs a reader on many damaged files, each batch in a process of its own that may crash, hang or grow. */
-import { spawn } from 'node:child_process';
+/** Runs readers on many damaged files, in a process that may crash, hang or grow; another one then goes on. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { nodeArguments } from '../support/command.ts';
-import type { Message } from './child.ts';
+import type { Message, Task } from './child.ts';
 import type { Reader } from './readers.ts';
 
 const HANG_MS = 5000;
@@ -51,14 +52,30 @@ export async function fuzz(reader: Reader, seed: number, from: number, to: numbe
   return figures;
 }
 
+/** The process that has done what it was asked for: to start one takes as long as hundreds of inputs. */
+let waiting: ChildProcess | undefined;
+
+/** Ends the process that waits. @throws Error where it does not end well */
+export async function endFuzzing(): Promise<void> {
+  const child = waiting;
+  if (child === undefined) return;
+  waiting = undefined;
+  child.disconnect();
+  const [code, signal] = await once(child, 'exit');
+  if (code !== 0) throw new Error(`what read the files ended with ${signal ?? code}`);
+}
+
 /** @returns `ended`: why the process stopped before it was through; null: it was. */
 function runChild(reader: Reader, seed: number, from: number, to: number, figures: Figures) {
   return new Promise<{ last: number; ended: string | null }>((resolve) => {
-    const words = [...nodeArguments('test/fuzz/child.ts'), ...[reader.name, seed, from, to].map(String)];
-    const child = spawn(process.execPath, words, { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
+    const child =
+      waiting ??
+      spawn(process.execPath, nodeArguments('test/fuzz/child.ts'), {
+        stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      });
+    waiting = undefined;
     let last = from - 1;
     let stderr = '';
-    let isDone = false;
     let grown = false;
     let isHanging = false;
     const limit = () => {
@@ -81,18 +98,22 @@ function runChild(reader: Reader, seed: number, from: number, to: number, figure
         grown = true;
         figures.large.push(`${message.index}: ${Math.round(message.bytes / 2 ** 20)} MiB`);
       } else {
-        isDone = true;
+        clearTimeout(watch);
         figures.refused += message.refused;
         figures.peak = Math.max(figures.peak, message.peak);
+        for (const event of ['message', 'close']) child.removeAllListeners(event);
+        child.stderr!.removeAllListeners('data');
+        waiting = child;
+        resolve({ last, ended: null });
       }
     });
     child.on('close', (code, signal) => {
       clearTimeout(watch);
-      if (isDone && code === 0 && !grown) return resolve({ last, ended: null });
       if (isHanging) figures.hangs.push(`${last}: longer than ${HANG_MS / 1000} s`);
       else if (!grown) figures.crashes.push(`${last}: ${signal ?? `exit status ${code}`}: ${stderr}`);
       resolve({ last, ended: stderr || String(signal ?? code) });
     });
+    child.send({ reader: reader.name, seed, from, to } satisfies Task);
   });
 }
 

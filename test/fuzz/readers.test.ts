@@ -1,7 +1,7 @@
 /** A short run of the fuzzers, always the same inputs; `npm run fuzz` goes on from there. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { describe, findings, fuzz } from './fuzz.ts';
+import { describe, endFuzzing, findings, fuzz } from './fuzz.ts';
 import { READERS } from './readers.ts';
 
 const SEED = 1;
@@ -16,5 +16,7 @@ for (const reader of READERS)
     if (reader.isLenient !== true)
       assert.ok(figures.refused > 0, 'no input was refused: the mutations reach nothing');
   });
+
+test('the process that read them ends well', endFuzzing);
 
 test.run();

@@ -1,7 +1,7 @@
 /** `npm run fuzz`: all readers in turn, or random nets, with fresh inputs until the time is up. */
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { openDevice } from '../../ts/index.ts';
-import { describe, findings, fuzz } from './fuzz.ts';
+import { describe, endFuzzing, findings, fuzz } from './fuzz.ts';
 import { compareNets, describeFigures } from './random-nets.ts';
 import { READERS } from './readers.ts';
 import { allComparisons, openVariants, QUIET } from './sides.ts';
@@ -74,6 +74,7 @@ async function fuzzReaders(): Promise<void> {
       tell(describe(figures), from, findings(figures));
       if (values.inputs === undefined && isOver()) break;
     }
+  await endFuzzing();
 }
 
 async function fuzzNets(): Promise<void> {
