@@ -72,7 +72,7 @@ if (!existsSync(join(include, 'cuda_runtime_api.h'))) {
   const configured = ['-S', join(repositoryFolder, 'test/cuda'), '-B', build];
 
   test('the sources compile against CUDA 11.8, and the library opens and runs a net', async () => {
-    cmake(...configured, `-DRESNODE_CUDA_INCLUDE=${include}`);
+    cmake(...configured, `-DRESNODE_CUDA_INCLUDE=${include}`, '-DRESNODE_OWN_HOST=ON');
     cmake('--build', build, '--target', 'resnode_cuda', '--parallel', '2');
     const libraryFolder = join(build, 'emulated');
     const found = devices({ libraryFolder });

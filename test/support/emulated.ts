@@ -3,6 +3,7 @@
  * builds all, so that the files that need it can run side by side (RESNODE_TEST_EMULATED=built tells them).
  */
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Device, type DeviceKind, type DeviceOptions, openDevice } from '../../ts/index.ts';
@@ -33,7 +34,10 @@ function build(...names: (keyof typeof targets)[]): string | null {
     const { ok, text } = cmake('--build', where, '--target', ...targets, '--parallel', '2');
     if (!ok) throw new Error(text);
   };
-  const configured = cmake('-S', join(repositoryFolder, 'test/cuda'), '-B', folder);
+  const addon = join(repositoryFolder, 'build');
+  const compilesHost = existsSync(join(addon, 'Release/libresnode_cuda.so')) ? 'OFF' : 'ON';
+  const source = join(repositoryFolder, 'test/cuda');
+  const configured = cmake('-S', source, '-B', folder, `-DRESNODE_OWN_HOST=${compilesHost}`);
   if (!configured.ok && /RESNODE_NVCC|RESNODE_CUDA_INCLUDE/.test(configured.text)) {
     console.log(
       `skipped: CUDA's headers were not found (no nvcc), so that its kernels cannot be compiled for the host`,
@@ -41,7 +45,8 @@ function build(...names: (keyof typeof targets)[]): string | null {
     return null;
   }
   if (!configured.ok) throw new Error(configured.text);
-  make(join(repositoryFolder, 'build'), 'resnode_core', 'resnode_specification');
+  make(addon, 'resnode_core', 'resnode_specification');
+  if (compilesHost === 'OFF') make(addon, 'resnode_cuda_archive');
   make(folder, ...names);
   return folder;
 }

@@ -6,8 +6,8 @@ add_executable(host-tests ${HOST_TEST_SOURCES} ${CUDNN_SOURCES} ${ROOT}/cuda/ncc
 target_link_libraries(host-tests PRIVATE sanitized specification)
 
 # Without sanitizers: AddressSanitizer's dlopen hides a library's own path from it, and cuDNN finds its parts by that.
-add_executable(real-cudnn-tests host/main.cc host/real/cudnn.cc kernels/values.cc kernels/memory.cc ${CUDNN_SOURCES} ${ROOT}/cuda/check.cc ${ROOT}/cuda/kernels/convert.cu ${EMULATOR_SOURCES})
-target_link_libraries(real-cudnn-tests PRIVATE emulation core)
+add_executable(real-cudnn-tests host/main.cc host/real/cudnn.cc $<TARGET_OBJECTS:shared-cases> $<TARGET_OBJECTS:plain-kernels> $<TARGET_OBJECTS:plain-emulator>)
+target_link_libraries(real-cudnn-tests PRIVATE emulation host specification)
 target_compile_options(real-cudnn-tests PRIVATE -O1)
 
 foreach(version 92400 80900)
