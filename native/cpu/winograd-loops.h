@@ -37,6 +37,7 @@ RESNODE_INLINE void transformResult(const Vector x[6], Vector y[4]) {
 template <bool kIsInside>
 RESNODE_INLINE void winogradSourceOf(const WinogradSource& a) {
   Vector between[6][6];  // columns transformed
+#pragma GCC unroll 6
   for (int column = 0; column < 6; ++column) {
     Vector x[6];
     const bool isThere = column >= a.left && column < a.right;
@@ -50,6 +51,7 @@ RESNODE_INLINE void winogradSourceOf(const WinogradSource& a) {
 #pragma GCC unroll 6
     for (int row = 0; row < 6; ++row) between[row][column] = y[row];
   }
+#pragma GCC unroll 6
   for (int row = 0; row < 6; ++row) {
     Vector y[6];
     transformSource(between[row], y);
@@ -65,6 +67,7 @@ void winogradSource(const WinogradSource& a) {
 
 void winogradResult(const WinogradResult& a) {
   Vector between[4][6];
+#pragma GCC unroll 6
   for (int column = 0; column < 6; ++column) {
     Vector x[6], y[4];
 #pragma GCC unroll 6
@@ -150,6 +153,7 @@ void winogradWeights(const WinogradWeights& w) {
 
 void winogradDiff(const WinogradDiff& d) {
   Vector between[6][4];
+#pragma GCC unroll 4
   for (int column = 0; column < 4; ++column) {
     Vector x[4], y[6];
 #pragma GCC unroll 4
@@ -161,6 +165,7 @@ void winogradDiff(const WinogradDiff& d) {
 #pragma GCC unroll 6
     for (int row = 0; row < 6; ++row) between[row][column] = y[row];
   }
+#pragma GCC unroll 6
   for (int row = 0; row < 6; ++row) {
     Vector y[6];
     transformDiff(between[row], y);
