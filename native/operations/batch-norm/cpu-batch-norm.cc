@@ -36,26 +36,51 @@ struct Scratch {
 };
 
 // Of equally large batches in several processes, all together.
-void addOver(Communicator* communicator, Partial* partials, int64_t channels) {
-  if (communicator) communicator->sum(&partials->first, 2 * channels);
+void addOver(Communicator& communicator, Partial* partials, int64_t channels) {
+  communicator.sum(&partials->first, 2 * channels);
+}
+
+int64_t stripsPerBlock(const ChannelView& view) { return view.lanes == 1 ? 1 : (view.lanes + kStrip - 1) / kStrip; }
+
+Strip stripAt(const ChannelView& view, int64_t image, int64_t i) {
+  const int64_t block = i / stripsPerBlock(view), first = i % stripsPerBlock(view) * kStrip;
+  Strip strip;
+  strip.offset = (image * view.blocks + block) * view.inner * view.lanes + first;
+  strip.rows = view.inner;
+  strip.stride = view.lanes;
+  strip.lanes = std::min<int64_t>(kStrip, view.lanes - first);
+  strip.channel = block * view.lanes + first;
+  return strip;
 }
 
 // Calls function(image, strip) for every strip of every image, in parallel.
 template <class Function>
 void forEachStrip(ThreadPool* pool, const ChannelView& view, Function function) {
-  const int64_t perBlock = view.lanes == 1 ? 1 : (view.lanes + kStrip - 1) / kStrip;
-  const int64_t strips = view.blocks * perBlock;
+  const int64_t strips = view.blocks * stripsPerBlock(view);
   parallelFor(pool, view.outer * strips, ThreadPool::grain(view.inner * std::min<int64_t>(kStrip, view.lanes)),
-              [&](int64_t i) {
-                const int64_t image = i / strips, block = i % strips / perBlock, first = i % perBlock * kStrip;
-                Strip strip;
-                strip.offset = (image * view.blocks + block) * view.inner * view.lanes + first;
-                strip.rows = view.inner;
-                strip.stride = view.lanes;
-                strip.lanes = std::min<int64_t>(kStrip, view.lanes - first);
-                strip.channel = block * view.lanes + first;
-                function(image, strip);
-              });
+              [&](int64_t i) { function(i / strips, stripAt(view, i / strips, i % strips)); });
+}
+
+// Calls first(image, strip) for every strip of every image, then between(channel) for every channel, then last(image, strip).
+// Where there are enough channels for all threads, each does all for its own: `last` finds in its cache what `first` read,
+// beginning with the image that was read last. The order of additions is the same.
+template <class First, class Between, class Last>
+void inTwoPasses(ThreadPool* pool, const ChannelView& view, First first, Between between, Last last) {
+  const int64_t strips = view.blocks * stripsPerBlock(view);
+  const auto ofStrip = [&](const Strip& strip) {
+    for (int64_t c = strip.channel; c < std::min(strip.channel + strip.lanes, view.channels); ++c) between(c);
+  };
+  if (!pool || strips < 2 * pool->threads()) {
+    forEachStrip(pool, view, first);
+    for (int64_t i = 0; i < strips; ++i) ofStrip(stripAt(view, 0, i));
+    return forEachStrip(pool, view, last);
+  }
+  const int64_t work = 2 * view.outer * view.inner * std::min<int64_t>(kStrip, view.lanes);
+  pool->run(strips, ThreadPool::grain(work), [&](int64_t i) {
+    for (int64_t image = 0; image < view.outer; ++image) first(image, stripAt(view, image, i));
+    ofStrip(stripAt(view, 0, i));
+    for (int64_t image = view.outer - 1; image >= 0; --image) last(image, stripAt(view, image, i));
+  });
 }
 
 // batch_norm_layer.cpp: sums divided by the factor that counts them; a factor of 0 makes them 0.
@@ -68,20 +93,30 @@ double scaleOf(const BatchNorm& batchNorm, const BatchNormParameters& parameters
   return (parameters.scale ? parameters.scale[channel] : 1.0) / std::sqrt(variance + batchNorm.eps);
 }
 
-// The images' means and squares about them → the batch's mean and variance in the first row: the images' variances about
-// their own means, and that of their means; all are equally large.
-void poolImages(Partial* partials, const ChannelView& view, int64_t padded) {
+// The images' means of a channel and squares about them → the batch's mean and variance: the images' variances about their
+// own means, and that of their means; all are equally large.
+Partial poolImages(const Partial* partials, const ChannelView& view, int64_t padded, int64_t c) {
   const double images = static_cast<double>(view.outer);
-  for (int64_t c = 0; c < view.channels; ++c) {
-    double mean = 0, between = 0, within = 0;
-    for (int64_t n = 0; n < view.outer; ++n) mean += partials[n * padded + c].first;
-    mean /= images;
-    for (int64_t n = 0; n < view.outer; ++n) {
-      const Partial& partial = partials[n * padded + c];
-      between += (partial.first - mean) * (partial.first - mean);
-      within += partial.second;
-    }
-    partials[c] = {mean, (within / static_cast<double>(view.inner) + between) / images};
+  double mean = 0, between = 0, within = 0;
+  for (int64_t n = 0; n < view.outer; ++n) mean += partials[n * padded + c].first;
+  mean /= images;
+  for (int64_t n = 0; n < view.outer; ++n) {
+    const Partial& partial = partials[n * padded + c];
+    between += (partial.first - mean) * (partial.first - mean);
+    within += partial.second;
+  }
+  return {mean, (within / static_cast<double>(view.inner) + between) / images};
+}
+
+// The mean and variance of a channel's equally large batches in several processes: as mean and mean of squares, which add up; in
+// float64 their difference keeps enough.
+void poolProcesses(Communicator& communicator, Partial* partials, int64_t channels) {
+  for (int64_t c = 0; c < channels; ++c) partials[c].second += partials[c].first * partials[c].first;
+  addOver(communicator, partials, channels);
+  const double processes = static_cast<double>(communicator.size());
+  for (int64_t c = 0; c < channels; ++c) {
+    const double mean = partials[c].first / processes;
+    partials[c] = {mean, std::max(0.0, partials[c].second / processes - mean * mean)};
   }
 }
 
@@ -99,35 +134,18 @@ void batchNorm(const BatchNorm& batchNorm, const ChannelView& view, const BatchN
   const Scratch scratch(view, memory);
   const int64_t processes = communicator ? communicator->size() : 1;
   const int64_t padded = paddedChannels(view), count = view.outer * view.inner * processes;
-  if (batchNorm.statistics == Statistics::batch) {
-    forEachStrip(pool, view, [&](int64_t image, const Strip& strip) {
-      double mean[kStrip], squares[kStrip];
-      momentsOf(x, strip, mean, squares);
-      for (int64_t l = 0; l < strip.lanes; ++l)
-        scratch.partials[image * padded + strip.channel + l] = {mean[l], squares[l]};
-    });
-    poolImages(scratch.partials, view, padded);
-    if (communicator) {
-      // As mean and mean of squares, which add up; in float64 their difference keeps enough.
-      for (int64_t c = 0; c < view.channels; ++c)
-        scratch.partials[c].second += scratch.partials[c].first * scratch.partials[c].first;
-      addOver(communicator, scratch.partials, view.channels);
-      for (int64_t c = 0; c < view.channels; ++c) {
-        const double mean = scratch.partials[c].first / static_cast<double>(processes);
-        scratch.partials[c] = {
-            mean, std::max(0.0, scratch.partials[c].second / static_cast<double>(processes) - mean * mean)};
-      }
-    }
-  }
+  const bool isOfBatch = batchNorm.statistics == Statistics::batch;
   const double fraction = batchNorm.movingAverageFraction;
   const double correction = count > 1 ? static_cast<double>(count) / static_cast<double>(count - 1) : 1.0;
-  const bool updates = batchNorm.update && batchNorm.statistics == Statistics::batch;
+  const bool updates = batchNorm.update && isOfBatch;
   const double inverse = unfactor(parameters);
-  for (int64_t c = 0; c < view.channels; ++c) {
-    const double mean =
-        batchNorm.statistics == Statistics::global ? parameters.mean[c] * inverse : scratch.partials[c].first;
-    const double variance =
-        batchNorm.statistics == Statistics::global ? parameters.variance[c] * inverse : scratch.partials[c].second;
+  const auto moments = [&](int64_t image, const Strip& strip) {
+    double mean[kStrip], squares[kStrip];
+    momentsOf(x, strip, mean, squares);
+    for (int64_t l = 0; l < strip.lanes; ++l)
+      scratch.partials[image * padded + strip.channel + l] = {mean[l], squares[l]};
+  };
+  const auto use = [&](int64_t c, double mean, double variance) {
     // batch_norm_layer.cpp: the unbiased variance is summed up, the biased one normalises.
     if (updates) {
       parameters.mean[c] = static_cast<float>(fraction * parameters.mean[c] + mean);
@@ -139,12 +157,32 @@ void batchNorm(const BatchNorm& batchNorm, const ChannelView& view, const BatchN
     scratch.biases[c] = parameters.bias ? parameters.bias[c] : 0.0;
     if (savedMean) savedMean[c] = scratch.means[c];
     if (savedVariance) savedVariance[c] = static_cast<float>(variance);
-  }
-  if (updates) parameters.factor[0] = static_cast<float>(fraction * parameters.factor[0] + 1);
-  forEachStrip(pool, view, [&](int64_t, const Strip& strip) {
+  };
+  const auto apply = [&](int64_t, const Strip& strip) {
     const int64_t c = strip.channel;
     normalise(x, residual, y, strip, {scratch.scales + c, scratch.biases + c, scratch.means + c, slopeOf(batchNorm)});
-  });
+  };
+  if (isOfBatch && !communicator) {
+    inTwoPasses(
+        pool, view, moments,
+        [&](int64_t c) {
+          const Partial batch = poolImages(scratch.partials, view, padded, c);
+          use(c, batch.first, batch.second);
+        },
+        apply);
+  } else {
+    if (isOfBatch) {
+      forEachStrip(pool, view, moments);
+      for (int64_t c = 0; c < view.channels; ++c) scratch.partials[c] = poolImages(scratch.partials, view, padded, c);
+      poolProcesses(*communicator, scratch.partials, view.channels);
+    }
+    for (int64_t c = 0; c < view.channels; ++c) {
+      if (isOfBatch) use(c, scratch.partials[c].first, scratch.partials[c].second);
+      else use(c, parameters.mean[c] * inverse, parameters.variance[c] * inverse);
+    }
+    forEachStrip(pool, view, apply);
+  }
+  if (updates) parameters.factor[0] = static_cast<float>(fraction * parameters.factor[0] + 1);
 }
 
 void scaleChannels(ThreadPool* pool, const ChannelView& view, const ChannelValues& scale, const ChannelValues& bias,
@@ -181,35 +219,44 @@ void batchNormGradient(const BatchNorm& batchNorm, const ChannelView& view, cons
     const int64_t c = strip.channel;
     return Normalisation{scratch.scales + c, scratch.biases + c, scratch.means + c, slopeOf(batchNorm)};
   };
-  if (batchNorm.statistics == Statistics::batch || dScale || dBias) {
-    forEachStrip(pool, view, [&](int64_t image, const Strip& strip) {
-      double sum[kStrip], product[kStrip];
-      gradientSums(x, dy, strip, constants(strip), sum, product);
-      for (int64_t l = 0; l < strip.lanes; ++l)
-        scratch.partials[image * padded + strip.channel + l] = {sum[l], product[l]};
-    });
-    for (int64_t c = 0; c < view.channels; ++c) {
-      double sum = 0, product = 0;  // Σ dy and Σ dy · (x − mean), dy behind the ReLU
-      for (int64_t n = 0; n < view.outer; ++n) {
-        sum += scratch.partials[n * padded + c].first;
-        product += scratch.partials[n * padded + c].second;
-      }
-      const double squared = varianceOf(c) + batchNorm.eps;
-      if (dScale) dScale[c] = static_cast<float>(product / std::sqrt(squared));
-      if (dBias) dBias[c] = static_cast<float>(sum);
-      scratch.partials[c] = {sum, product};
+  const bool isOfBatch = batchNorm.statistics == Statistics::batch;
+  const auto sums = [&](int64_t image, const Strip& strip) {
+    double sum[kStrip], product[kStrip];
+    gradientSums(x, dy, strip, constants(strip), sum, product);
+    for (int64_t l = 0; l < strip.lanes; ++l)
+      scratch.partials[image * padded + strip.channel + l] = {sum[l], product[l]};
+  };
+  // Σ dy and Σ dy · (x − mean), dy behind the ReLU. The parameters' diffs stay this process's own: they are averaged with all
+  // others.
+  const auto addImages = [&](int64_t c) {
+    double sum = 0, product = 0;
+    for (int64_t n = 0; n < view.outer; ++n) {
+      sum += scratch.partials[n * padded + c].first;
+      product += scratch.partials[n * padded + c].second;
     }
-    // The parameters' diffs stay this process's own: they are averaged with all others.
-    if (batchNorm.statistics == Statistics::batch) addOver(communicator, scratch.partials, view.channels);
-    for (int64_t c = 0; batchNorm.statistics == Statistics::batch && c < view.channels; ++c) {
-      scratch.shares[c] = static_cast<float>(scratch.partials[c].first / count);
-      scratch.slopes[c] = static_cast<float>(scratch.partials[c].second / ((varianceOf(c) + batchNorm.eps) * count));
-    }
+    if (dScale) dScale[c] = static_cast<float>(product / std::sqrt(varianceOf(c) + batchNorm.eps));
+    if (dBias) dBias[c] = static_cast<float>(sum);
+    scratch.partials[c] = {sum, product};
+  };
+  const auto share = [&](int64_t c) {
+    if (!isOfBatch) return;
+    scratch.shares[c] = static_cast<float>(scratch.partials[c].first / count);
+    scratch.slopes[c] = static_cast<float>(scratch.partials[c].second / ((varianceOf(c) + batchNorm.eps) * count));
+  };
+  const auto apply = [&](int64_t, const Strip& strip) {
+    if (dx)
+      inputGradient(x, dy, dx, strip, constants(strip), scratch.shares + strip.channel, scratch.slopes + strip.channel);
+  };
+  if (!isOfBatch && !dScale && !dBias) return forEachStrip(pool, view, apply);
+  if (!isOfBatch || !communicator) {
+    const auto between = [&](int64_t c) { addImages(c), share(c); };
+    return inTwoPasses(pool, view, sums, between, apply);
   }
-  if (!dx) return;
-  forEachStrip(pool, view, [&](int64_t, const Strip& strip) {
-    inputGradient(x, dy, dx, strip, constants(strip), scratch.shares + strip.channel, scratch.slopes + strip.channel);
-  });
+  forEachStrip(pool, view, sums);
+  for (int64_t c = 0; c < view.channels; ++c) addImages(c);
+  addOver(*communicator, scratch.partials, view.channels);
+  for (int64_t c = 0; c < view.channels; ++c) share(c);
+  forEachStrip(pool, view, apply);
 }
 
 void frozenBatchNormGradient(const BatchNorm& batchNorm, const ChannelView& view, const BatchNormParameters& parameters,
