@@ -118,6 +118,8 @@ void narrow(const NarrowArguments& a) {
 template <int kScalars, int kBlocks, bool kAreAdjacent>
 RESNODE_INLINE void productOf(const ProductArguments& a) {
   const int64_t step = kAreAdjacent ? 1 : a.scalarStep;
+  const float* ahead = a.ahead ? a.ahead : a.values;
+  const int64_t aheadStep = a.ahead ? kLanes : 0;
   Vector sums[kScalars][kBlocks];
 #pragma GCC unroll 16
   for (int i = 0; i < kScalars; ++i) {
@@ -138,6 +140,8 @@ RESNODE_INLINE void productOf(const ProductArguments& a) {
 #pragma GCC unroll 2
           for (int n = 0; n < kBlocks; ++n) sums[i][n] = multiplyAdd(sums[i][n], scalar, factors[n]);
         }
+        __builtin_prefetch(ahead, 0, 2);
+        ahead += aheadStep;
         scalars += a.scalarsColumn;
         values += a.valuesColumn;
       }

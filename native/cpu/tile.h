@@ -123,6 +123,7 @@ struct ProductArguments {
   int64_t scalarStep;   // from scalar to scalar
   int64_t valuesBlock;  // from 16 values to the next 16
   int64_t resultStep;   // from scalar to scalar
+  const float* ahead;   // what will be read next, a cache line for each pixel; null: unknown
 };
 // Groups' products take a pixel's 16 channels of the source where others take scalars: result[i][lane] += Σ value of the lane ×
 // channel i of its group.

@@ -163,7 +163,7 @@ void WeightsGradient::pad(ThreadPool& pool, const float* from, float* to) const 
 }
 
 void WeightsGradient::addStrip(const PixelStrip& strip, const Part& part, const Run& run, const float* source,
-                               const float* diff, float* sums) const {
+                               const float* diff, const float* ahead, float* sums) const {
   const Axis &rows = filter_.rows, &columns = filter_.columns;
   const Inside &down = rows_[run.row], &across = columns_[run.column];
   const int64_t first = std::max(strip.row, down.first), end = std::min(strip.row + strip.rows, down.end);
@@ -192,8 +192,21 @@ void WeightsGradient::addStrip(const PixelStrip& strip, const Part& part, const 
                      : 1;
   if (isPlain_ && isByWord_) a.scalarStep = plane_;
   a.resultStep = blocks_ * kLanes;
+  a.ahead = ahead;
   a.result = sums + part.weights + run.result;
   kernels_->products[blocks_ - 1][run.count - 1](a);
+}
+
+const float* WeightsGradient::pixelsOf(const PixelStrip& strip, int64_t firstPart, int64_t endPart, int64_t firstPlane,
+                                       int64_t endPlane, int64_t i, const float* source, const float* diff) const {
+  if (filter_.group > 1) return nullptr;
+  const int64_t image = strip.image + i % strip.images, plane = i / strip.images,
+                blocks = (endPart - firstPart) * blocks_, width = filter_.columns.result * kLanes;
+  if (plane < blocks)
+    return diff + ((image * diffBlocks_ + firstPart * blocks_ + plane) * filter_.rows.result + strip.row) * width;
+  const int64_t sourcePlane = firstPlane + plane - blocks;
+  if (sourcePlane >= endPlane) return nullptr;
+  return source + (image * sourcePlanes_ + sourcePlane) * plane_ + strip.row * filter_.rows.step * pitch_;
 }
 
 void WeightsGradient::runUnit(int64_t unit, const float* source, const float* diff, float* sums) const {
@@ -210,11 +223,17 @@ void WeightsGradient::runUnit(int64_t unit, const float* source, const float* di
   const int64_t firstStrip = static_cast<int64_t>(strips_.size()) * sum / split_.sums,
                 endStrip = static_cast<int64_t>(strips_.size()) * (sum + 1) / split_.sums;
   for (int64_t strip = firstStrip; strip < endStrip; ++strip) {
+    // What the next strip reads comes from memory meanwhile.
+    int64_t next = 0;
+    const auto ahead = [&] {
+      if (strip + 1 == endStrip) return static_cast<const float*>(nullptr);
+      return pixelsOf(strips_[strip + 1], firstPart, endPart, firstPlane, endPlane, next++, source, diff);
+    };
     for (int64_t i = firstPart; i < endPart; ++i) {
       const std::vector<Run>& runs = runs_[parts_[i].runs];
       const int64_t perPlane = static_cast<int64_t>(runs.size()) / planesPerPart_;
       for (int64_t run = firstPlane * perPlane; run < endPlane * perPlane; ++run)
-        addStrip(strips_[strip], parts_[i], runs[run], source, diff, to);
+        addStrip(strips_[strip], parts_[i], runs[run], source, diff, ahead(), to);
     }
   }
 }

@@ -49,7 +49,11 @@ class WeightsGradient {
   void pad(ThreadPool& pool, const float* from, float* to) const;
   void runUnit(int64_t unit, const float* source, const float* diff, float* sums) const;
   void addStrip(const PixelStrip& strip, const Part& part, const Run& run, const float* source, const float* diff,
-                float* sums) const;
+                const float* ahead, float* sums) const;
+  // Where the pixels of a strip lie of which a unit reads these parts and planes: one plane of one image for each `i`. Null behind
+  // the last, and of groups.
+  const float* pixelsOf(const PixelStrip& strip, int64_t firstPart, int64_t endPart, int64_t firstPlane,
+                        int64_t endPlane, int64_t i, const float* source, const float* diff) const;
 
   const TileKernels* kernels_;
   Filter filter_;
