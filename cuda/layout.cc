@@ -10,6 +10,7 @@ namespace {
 
 bool isSpatial(const Operation& operation) {
   return std::holds_alternative<Convolution>(operation.attributes) ||
+         std::holds_alternative<Deconvolution>(operation.attributes) ||
          std::holds_alternative<Pooling>(operation.attributes);
 }
 

@@ -28,7 +28,7 @@ TensorLayout nhwcLayout(const Shape& shape, ElementType type);
 TensorLayout foldedLayout(const Shape& shape, ElementType type);
 TensorLayout plainLayout(const Shape& shape);
 
-// Convolutions and poolings work on nhwc; what follows its input (elementwise steps, sums, concatenations) keeps it so,
+// Convolutions, their transposes and poolings work on nhwc; what follows its input (elementwise steps, sums, concatenations) keeps it so,
 // and makes a 4-D input of the program nhwc where its result comes to a convolution; the rest is plain. A gradient works
 // in the form of what the operation made, and its diffs of what that read are in the same (isNhwcPlace). For inference in 16
 // bits, images that foldable convolutions alone read are folded. Where a map is positive is a bit a value where sums behind

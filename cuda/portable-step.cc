@@ -1,4 +1,4 @@
-// Steps of portable kinds (native/core/portable.h), all on plain tensors.
+// Steps of portable kinds (native/core/portable.h), all on plain tensors, but of those that have steps of their own.
 #include "cuda/gradient-step.h"
 #include "cuda/kernels/portable.h"
 #include "native/reference/portable-kinds.h"
@@ -102,10 +102,14 @@ Step portableBackward(const Kind& kind, const GradientContext& gradient) {
   return portableGradient(kind, gradient);
 }
 
+// Those of operations/<kind>/.
+template <class Kind>
+constexpr bool kHasOwnSteps = std::is_same_v<Kind, Deconvolution>;
+
 const bool kPortableKindsAreRegistered = [] {
   forEachKind([](const auto& kind) {
     using Kind = std::decay_t<decltype(kind)>;
-    if constexpr (Kind::kIsPortable) {
+    if constexpr (Kind::kIsPortable && !kHasOwnSteps<Kind>) {
       if constexpr (Kind::kGradientReads == GradientReads::noGradient) Steps<Kind>{portableForward<Kind>};
       else Steps<Kind>{portableForward<Kind>, portableBackward<Kind>};
     }

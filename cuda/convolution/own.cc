@@ -6,6 +6,7 @@
 #include "cuda/operations/convolution/convolution-gradient.h"
 #include "cuda/operations/convolution/convolution-mma.h"
 #include "cuda/operations/convolution/convolution-simt.h"
+#include "cuda/operations/convolution/depthwise.h"
 
 namespace resnode::cuda {
 
@@ -64,6 +65,9 @@ ConvolutionCandidates ownCandidates(const ConvolutionProblem& problem, int compu
     add("own-gradient", sizeof(float) * dataGradientScratch(problem), [=](const Arguments& a, cudaStream_t stream) {
       launchDataGradient(problem, a.diff, a.weights, a.output, static_cast<float*>(a.workspace), stream);
     });
+    if (isDepthwise(problem))
+      add("depthwise", 0,
+          [=](const Arguments& a, cudaStream_t stream) { launchDepthwiseDataGradient(problem, a, stream); });
     return candidates;
   }
   if (problem.pass == ConvolutionPass::weightGradient) {
@@ -74,6 +78,8 @@ ConvolutionCandidates ownCandidates(const ConvolutionProblem& problem, int compu
     return candidates;
   }
   add("direct", 0, [=](const Arguments& a, cudaStream_t stream) { launchConvolutionDirect(problem, a, stream); });
+  if (isDepthwise(problem))
+    add("depthwise", 0, [=](const Arguments& a, cudaStream_t stream) { launchDepthwise(problem, a, stream); });
   for (const SimtTile& tile : simtTiles()) {
     if (oversized(problem, tile) || !simtRefusal(problem, tile).empty()) continue;
     add(nameOf(tile), 0,

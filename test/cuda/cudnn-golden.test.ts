@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { SGD_UPDATE } from '../../ts/device/plan-training.ts';
-import { resnet } from '../../ts/index.ts';
+import { readNet, resnet } from '../../ts/index.ts';
 import { emulatedBuild, openEmulated } from '../support/emulated.ts';
 import { testGoldenCases, testTrainingCases } from '../support/golden-cases.ts';
 import { smallTrainingNet } from '../support/small-training-net.ts';
@@ -23,6 +23,7 @@ if (fake !== null && empty !== null) {
   const device = await openEmulated({ cudnn: true });
   testGoldenCases(device!);
   testTrainingCases(device!, ['layers', 'mini-resnet']);
+  testTrainingCases(device!, ['layers2'], /^deconv/);
 
   test('cuDNN is what computes', async () => {
     assert.match(String(device!.description.cuDNN), /^9\.24\.0 \(.*fake-cudnn/);
@@ -43,6 +44,23 @@ if (fake !== null && empty !== null) {
     // The first one has no diff by its input: nothing below it learns.
     for (const { layer, implementation } of gradients)
       assert.is([...implementation.matchAll(/cudnn-engine/g)].length, layer === 'conv1' ? 1 : 2);
+  });
+
+  test('cuDNN is what computes deconvolutions and their gradients, in groups too', async () => {
+    const net = (group: number) =>
+      readNet(
+        `layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 6 dim: 5 dim: 4 } } }
+        layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param { num_output: 6 kernel_size: 1 } }
+        layer { name: "up" type: "Deconvolution" bottom: "conv" top: "up" convolution_param { num_output: 6 group: ${group} kernel_size: 4 stride: 2 pad: 1 } }`,
+        { file: 'up.prototxt' },
+      );
+    for (const group of [1, 3, 6]) {
+      const { operations } = await device!.planTraining({ model: net(group), update: null });
+      const found = operations
+        .filter(({ layer }) => layer === 'up')
+        .map(({ implementation }) => [...implementation.matchAll(/cudnn-engine/g)].length);
+      assert.equal(found, [1, 2], `${group} groups`);
+    }
   });
 
   test.after(() => device?.dispose());

@@ -1,5 +1,5 @@
-/** A bottleneck ResNet of 50 layers in each precision, against what Caffe computed in float32. */
-import { join } from 'node:path';
+/** A bottleneck ResNet of 50 layers, and deconvolutions, in each precision, against what Caffe computed in float32. */
+import { basename, join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Precision } from '../../ts/index.ts';
@@ -63,6 +63,32 @@ if (device !== null && folder !== undefined) {
     });
   }
 }
+
+// A rounding each of the input, the weights and the sums, and one with the bias: two units, of the blob's largest value.
+if (device !== null)
+  for (const folder of goldenCases('layers2').filter((path) => /^deconv_.*[a-z]\d/.test(basename(path)))) {
+    const manifest = readJson<Manifest>(join(folder, 'manifest.json'));
+    const [{ inputs, blobs }] = manifest.passes as [Manifest['passes'][0]];
+    for (const [precision, unit] of Object.entries(UNIT) as [Precision, number][])
+      test(`${precision}: ${basename(folder)} within two units`, async () => {
+        using model = await device.load({
+          model: join(folder, 'net.prototxt'),
+          weights: join(folder, manifest.weights),
+          outputs: Object.keys(blobs),
+          precision,
+        });
+        const read = ({ file }: { file: string }) => readFloats(join(folder, file));
+        const results = await model.run(
+          Object.fromEntries(Object.entries(inputs).map(([name, recorded]) => [name, read(recorded)])),
+        );
+        for (const [name, recorded] of Object.entries(blobs)) {
+          const expected = read(recorded);
+          const largest = Math.max(...expected.map(Math.abs));
+          const worst = Math.max(...expected.map((value, i) => Math.abs(value - results[name]!.data[i]!)));
+          assert.ok(worst <= 2 * unit * largest, `${name}: ${worst / largest / unit} units`);
+        }
+      });
+  }
 
 test.after(() => device?.dispose());
 test.run();

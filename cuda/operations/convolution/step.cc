@@ -1,3 +1,5 @@
+#include "cuda/operations/convolution/step.h"
+
 #include <algorithm>
 
 #include "cuda/gradient-step.h"
@@ -9,26 +11,10 @@
 namespace resnode::cuda {
 namespace {
 
-Packing filterPacking(const ConvolutionProblem& problem) {
-  return {Packing::Form::filters, problem.type, problem.output.paddedChannels, problem.weightChannels()};
-}
-
 ConvolutionProblem problemOf(const Convolution& convolution, const Operation& operation, const StepContext& context) {
-  ConvolutionProblem problem;
-  problem.type = context.type;
-  problem.tf32 = context.tf32;
-  problem.winograd = !context.trains;
-  problem.input = nhwcLayout(context.input(operation, 0).shape, context.type).nhwc;
-  problem.output = context.output(operation, 0).nhwc;
-  problem.r = convolution.kernel.height;
-  problem.s = convolution.kernel.width;
-  problem.strideH = convolution.stride.height;
-  problem.strideW = convolution.stride.width;
-  problem.padH = convolution.pad.height;
-  problem.padW = convolution.pad.width;
-  problem.dilationH = convolution.dilation.height;
-  problem.dilationW = convolution.dilation.width;
-  problem.group = convolution.group;
+  ConvolutionProblem problem =
+      windowProblem(convolution, nhwcLayout(context.input(operation, 0).shape, context.type).nhwc,
+                    context.output(operation, 0).nhwc, context);
   problem.bias = convolution.bias.has_value();
   problem.residual = operation.inputs.size() > 1;
   problem.relu = convolution.relu.has_value();

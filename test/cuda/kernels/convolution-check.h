@@ -51,6 +51,16 @@ inline const std::vector<ConvolutionCase>& groupedCases() {
                                                   {"few filters", 1, 12, 4, 5, 3, 3, 3, 1, 1, 2, 1}};
   return cases;
 }
+inline const std::vector<ConvolutionCase>& depthwiseCases() {
+  static const std::vector<ConvolutionCase> cases{
+      {"of 3 channels", 2, 3, 5, 4, 3, 3, 3, 1, 1, 1, 3},
+      {"stride 2", 1, 40, 7, 9, 40, 3, 3, 2, 1, 1, 40},
+      {"dilated, uneven", 1, 10, 6, 11, 10, 2, 5, 1, 0, 1, 10, 3, 2, 2},
+      {"more channels than a block", 1, 264, 3, 5, 264, 3, 3, 1, 1, 1, 264},
+      {"4×4 stride 2, as bilinear upsampling", 1, 12, 8, 6, 12, 4, 4, 2, 1, 1, 12},
+      {"16×16 stride 8", 1, 20, 24, 32, 20, 16, 16, 8, 4, 1, 20}};
+  return cases;
+}
 
 // As the reference takes it, with weights in parameter 0.
 Convolution convolutionOf(const cuda::ConvolutionProblem& problem);

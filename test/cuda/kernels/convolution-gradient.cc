@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cuda/operations/convolution/depthwise.h"
 #include "test/cuda/kernels/convolution-check.h"
 #include "test/cuda/kernels/gradients.h"
 
@@ -53,6 +54,18 @@ void check(const ConvolutionCase& shape, cuda::ElementType type) {
   };
   compare(plainOf(dx, in).values, 0, out.c / shape.group * window);
   compare(floatsOf(dw), 1, out.pixels());
+  if (cuda::isDepthwise(problem)) {
+    auto own = nanMemory<T>(static_cast<size_t>(in.elements()));
+    cuda::ConvolutionArguments arguments;
+    arguments.diff = dy.data();
+    arguments.weights = packed.data();
+    arguments.output = own.data();
+    cuda::launchDepthwiseDataGradient(problem, arguments, nullptr);
+    compare(plainOf(own, in).values, 0, window);
+    for (int64_t i = 0; i < in.elements(); ++i)
+      expect(i % in.paddedChannels < in.c || cuda::toFloat(own[static_cast<size_t>(i)]) == 0,
+             std::string(shape.name) + ": padding of dx");
+  }
   for (size_t i = static_cast<size_t>(out.c * window * problem.weightChannels()); i < asWeights.size(); ++i)
     expect(asWeights[i] == 0, std::string(shape.name) + ": padding of dw");
   for (int64_t i = 0; i < in.elements(); ++i)
@@ -74,6 +87,12 @@ RESNODE_TEST(convolution_gradient, "odd sizes, dilation, padding") {
 }
 RESNODE_TEST(convolution_gradient, "groups") {
   for (const auto& shape : groupedCases()) check(shape);
+}
+RESNODE_TEST(convolution_gradient, "depthwise, by its own kernel too") {
+  for (const auto& shape : depthwiseCases()) {
+    expect(cuda::isDepthwise(problemOf(shape, cuda::ElementType::float16)), shape.name);
+    check(shape);
+  }
 }
 RESNODE_TEST(convolution_gradient, "long reductions are shared by blocks") {
   const ConvolutionCase pixels{"many pixels", 3, 3, 19, 23, 5, 3, 3, 1, 1, 1, 1},

@@ -53,7 +53,8 @@ RESNODE_TEST(convolution_own, "which kernels are offered") {
   expect(any(namesOf(kDeep, ElementType::float32, true, 90), "mma"), "tf32 has tensor cores");
   expect(namesOf(kDeep, ElementType::float32, false, 75) == single, "float32 needs no new GPU");
   for (const ConvolutionCase& shape : groupedCases())
-    expect(namesOf(shape, ElementType::float16, false, 90).size() == 1, shape.name);
+    expect(namesOf(shape, ElementType::float16, false, 90).size() == (shape.group == shape.c ? 2u : 1u), shape.name);
+  expect(any(namesOf(depthwiseCases().front(), ElementType::float16, false, 75), "depthwise"), "depthwise");
 }
 
 RESNODE_TEST(convolution_own, "keys tell problems apart") {

@@ -214,5 +214,71 @@ RESNODE_TEST(cudnn_real, "takes groups, dilation, leaky ReLU and no epilogue at 
   }
 }
 
+// A deconvolution: the gradient by the input of the convolution that reads what it makes.
+ConvolutionProblem deconvolution(int64_t size, int64_t from, int64_t to, int64_t kernel, int64_t stride, int64_t pad,
+                                 int64_t group, const Precision& precision) {
+  ConvolutionProblem problem;
+  problem.type = precision.type;
+  problem.tf32 = precision.tf32;
+  problem.r = problem.s = kernel;
+  problem.strideH = problem.strideW = stride;
+  problem.padH = problem.padW = pad;
+  problem.group = group;
+  const int64_t out = stride * (size - 1) + kernel - 2 * pad;
+  problem.input = {1, out, out, to, padChannels(to)};
+  problem.output = {1, size, size, from, padChannels(from)};
+  problem.pass = ConvolutionPass::dataGradient;
+  return problem;
+}
+
+// Refused are engines, for their notes; never a descriptor of ours.
+void expectAccepted(CudnnHandle& handle, const ConvolutionProblem& problem, const std::string& what) {
+  std::vector<std::string> refusals;
+  const size_t count = cudnnOptions(handle, problem, {}, &refusals).size();
+  for (const std::string& refusal : refusals) expect(refusal.find("cudnn-engine-") == 0, what + ": " + refusal);
+  expect(count > 0, what + ": none" + join(refusals));
+}
+
+RESNODE_TEST(cudnn_real, "takes our graphs of deconvolutions and of their gradients, in groups too") {
+  CudnnHandle handle(realLibrary(), std::string(kH100));
+  for (const Precision& precision : kPrecisions) {
+    // FCN-32s's and FCN-8s's last, FCN-8s's first; one of 256 channels as of DCGAN; bilinear ones, a group a channel.
+    for (const auto& [name, problem] :
+         {std::pair("64×64 stride 32", deconvolution(16, 21, 21, 64, 32, 0, 1, precision)),
+          std::pair("16×16 stride 8", deconvolution(70, 21, 21, 16, 8, 0, 1, precision)),
+          std::pair("4×4 stride 2", deconvolution(16, 21, 21, 4, 2, 0, 1, precision)),
+          std::pair("4×4 stride 2, 256 to 128", deconvolution(16, 256, 128, 4, 2, 1, 1, precision)),
+          std::pair("4×4 stride 2, 4 groups", deconvolution(16, 64, 128, 4, 2, 1, 4, precision)),
+          std::pair("bilinear 4×4 stride 2", deconvolution(16, 256, 256, 4, 2, 1, 256, precision)),
+          std::pair("bilinear of 21 channels", deconvolution(16, 21, 21, 4, 2, 1, 21, precision))}) {
+      const std::string what = std::string(precision.name) + " " + name;
+      expectAccepted(handle, problem, what);
+      for (ConvolutionPass pass : {ConvolutionPass::forward, ConvolutionPass::weightGradient}) {
+        ConvolutionProblem gradient = problem;
+        gradient.pass = pass;
+        expectAccepted(handle, gradient, what + (pass == ConvolutionPass::forward ? ", dx" : ", dw"));
+      }
+    }
+  }
+}
+
+RESNODE_TEST(cudnn_real, "takes our graphs of MobileNet's depthwise convolutions and of their gradients") {
+  CudnnHandle handle(realLibrary(), std::string(kH100));
+  for (const Precision& precision : kPrecisions) {
+    for (const Layer& layer : {Layer{112, 32, 32, 3, 1, false, true}, Layer{112, 64, 64, 3, 2, false, true},
+                               Layer{14, 512, 512, 3, 1, false, true}}) {
+      ConvolutionProblem forward = problemOf(layer, 8, precision);
+      forward.group = layer.channels;
+      expectAccepted(handle, forward, nameOf(forward, precision) + ", depthwise");
+      for (ConvolutionPass pass : {ConvolutionPass::dataGradient, ConvolutionPass::weightGradient}) {
+        ConvolutionProblem gradient = gradientOf(layer, 8, precision, pass);
+        gradient.group = layer.channels;
+        expectAccepted(handle, gradient,
+                       nameOf(gradient, precision) + (pass == ConvolutionPass::dataGradient ? ", dx" : ", dw"));
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace resnode::cuda
