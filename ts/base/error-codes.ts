@@ -193,7 +193,7 @@ export const errorCodes = {
   ],
   'detector/no-head': [
     'A net gives nothing that is read as boxes with classes.',
-    "Give a deploy net that ends in SSD's DetectionOutput, or in the class probabilities and the boxes of Faster R-CNN or R-FCN; the message names what was found.",
+    "Give a deploy net that ends in SSD's DetectionOutput, in YOLO's, or in the class probabilities and the boxes of Faster R-CNN or R-FCN; the message names what was found.",
   ],
   'detector/not-finite': [
     'A score or a box is NaN or infinite.',
@@ -398,6 +398,10 @@ export const errorCodes = {
   ],
   'graph/pyramid-height': ["SPP's `pyramid_height` is impossible.", 'Give the number of levels, from 1 on.'],
   'graph/regions': ['A pooling of regions lacks a size.', 'Give the fields that the message names.'],
+  'graph/reorg': [
+    'A Reorg has no stride, or one that does not divide its bottom.',
+    'Give a stride that divides it.',
+  ],
   'graph/reshape': [
     'Values cannot take the shape that Reshape asks for.',
     'Write dims whose product is that of the bottom, one of them −1 at most.',
@@ -465,6 +469,10 @@ export const errorCodes = {
   'graph/untrained-layer': [
     'The test net has a layer with weights that the training net lacks.',
     'Give both the same layer.',
+  ],
+  'graph/yolo': [
+    "A YOLO layer's parameters, or its bottoms, do not fit each other.",
+    'Give what the message expected.',
   ],
   'image/channels': [
     'An image has channels or colours that nets do not take.',

@@ -50,6 +50,8 @@ export const forkAdditions = {
   },
   // foss-for-synopsys-dwc-arc-processors/synopsys-caffe
   poolMethod: { AVE_EXC_PAD: TEXT_ONLY, AVE_TF: TEXT_ONLY + 1 },
+  // intel/caffe
+  reshape: { pixelshuffler: [4, 'int32', 1] },
   relu: { relu6: [TEXT_ONLY, 'bool', false] },
 } as const satisfies Record<string, Readonly<Record<string, number | FieldDefinition>>>;
 
@@ -84,6 +86,11 @@ export const forkLayerFields: Readonly<Record<string, FieldDefinition>> = {
   resize_bilinear_param: [TEXT_ONLY, 'message:ResizeBilinearParameter'],
   // deeplab-v2, hszhao/PSPNet
   seg_accuracy_param: [TEXT_ONLY + 1, 'message:SegAccuracyParameter'],
+  // eric612/MobileNet-YOLO
+  yolo_detection_output_param: [601, 'message:YoloDetectionOutputParameter'],
+  yolov3_detection_output_param: [602, 'message:Yolov3DetectionOutputParameter'],
+  // intel/caffe, synopsys-caffe (197)
+  reorg_param: [197, 'message:ReorgParameter'],
   // happynear/caffe-windows
   flip_param: [TEXT_ONLY + 2, 'message:FlipParameter'],
   // wenwei202/caffe
@@ -351,6 +358,28 @@ export const forkMessages: Messages = {
     output_label: [TEXT_ONLY + 1, '*int32'],
     reset: [TEXT_ONLY + 2, 'bool', true],
   },
+  ReorgParameter: { stride: [1, 'uint32'], reverse: [2, 'bool', false] },
+  YoloDetectionOutputParameter: {
+    side: [1, 'uint32', 13],
+    num_classes: [2, 'uint32', 20],
+    num_box: [3, 'uint32', 5],
+    coords: [4, 'uint32', 4],
+    confidence_threshold: [5, 'float', 0.01],
+    nms_threshold: [6, 'float', 0.45],
+    biases: [7, '*float'],
+    label_map_file: [8, 'string'],
+  },
+  Yolov3DetectionOutputParameter: {
+    num_classes: [1, 'uint32', 20],
+    num_box: [2, 'uint32', 3],
+    confidence_threshold: [3, 'float', 0.01],
+    nms_threshold: [4, 'float', 0.45],
+    biases: [5, '*float'],
+    anchors_scale: [6, '*uint32'],
+    mask_group_num: [7, 'uint32', 2],
+    mask: [8, '*uint32'],
+    gaussian_box: [9, 'bool', false],
+  },
   SqueezeParameter: { axis: [1, '*int32'] },
   PadParameter: { paddings: [1, '*uint32'], constant_values: [2, 'float', 0] },
   FlipParameter: {
@@ -418,6 +447,7 @@ const NUMBERS: Readonly<Record<string, readonly [field: string, numbers: readonl
   Interp: ['interp_param', [143, 163]],
   Upsample: ['upsample_param', [137, 147, 149, 150, 177]],
   ReLU6: ['relu6_param', [208, 211]],
+  Reorg: ['reorg_param', [149, 159, 197]],
   ShuffleChannel: ['shuffle_channel_param', [164, 166]],
   Proposal: ['proposal_param', [201, 212]],
 };

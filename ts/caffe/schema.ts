@@ -534,6 +534,7 @@ export const messages: Readonly<Record<string, Readonly<Record<string, FieldDefi
     shape: [1, 'message:BlobShape'],
     axis: [2, 'int32', 0],
     num_axes: [3, 'int32', -1],
+    ...forkAdditions.reshape,
   },
   ScaleParameter: {
     axis: [1, 'int32', 1],

@@ -38,6 +38,7 @@ import { regionLayers } from './roi.ts';
 import { scaleLayers } from './scale.ts';
 import { segmentationLayers } from './segmentation.ts';
 import { softmaxLayers } from './softmax.ts';
+import { yoloLayers } from './yolo.ts';
 
 export const layerRules: Layers = {
   ...activationLayers,
@@ -70,6 +71,7 @@ export const layerRules: Layers = {
   ...scaleLayers,
   ...segmentationLayers,
   ...softmaxLayers,
+  ...yoloLayers,
 };
 
 /** The rule of a layer: by its type, and by its module where that is Python's; undefined: none. */

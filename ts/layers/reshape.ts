@@ -2,8 +2,10 @@
 import { elementCount, showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
+import { Composition } from './compose.ts';
 import { dimsOf } from './data.ts';
 import { type Built, canonicalAxis, type LayerContext, type Layers } from './layer.ts';
+import { planesOf } from './window.ts';
 
 export const reshapeLayers: Layers = {
   Flatten: { build: flatten },
@@ -38,11 +40,14 @@ function flatten(context: LayerContext): Built {
 
 /** reshape_layer.cpp: 0 copies a dimension, −1 is inferred. */
 function reshape(context: LayerContext): Built {
-  const p = withDefaults<{ shape?: { dim?: number[] }; axis: number; num_axes: number }>(
-    'ReshapeParameter',
-    context.layer.reshape_param,
-  );
+  const p = withDefaults<{
+    shape?: { dim?: number[] };
+    axis: number;
+    num_axes: number;
+    pixelshuffler: number;
+  }>('ReshapeParameter', context.layer.reshape_param);
   const bottom = context.shapes[0]!;
+  if (p.pixelshuffler !== 1) return pixelShuffle(context, p.pixelshuffler);
   const start = p.axis < 0 ? bottom.length + p.axis + 1 : p.axis;
   const end = p.num_axes === -1 ? bottom.length : start + p.num_axes;
   if (start < 0 || start > bottom.length || p.num_axes < -1 || end > bottom.length) {
@@ -91,4 +96,20 @@ function squeeze(context: LayerContext): Built {
     );
   const isGone = (size: number, i: number) => size === 1 && (axes.length === 0 || axes.includes(i));
   return { operation: { kind: 'reshape' }, tops: [shape.filter((size, i) => !isGone(size, i))] };
+}
+
+/** reshape_layer.cpp of Intel's fork (arXiv:1609.05158): channels become places of factor × factor. */
+function pixelShuffle(context: LayerContext, factor: number): Built {
+  const [n, channels, height, width] = planesOf(context);
+  if (factor < 1 || channels % (factor * factor) !== 0)
+    context.fail(
+      'reshape',
+      `pixelshuffler must be at least 1, and its square divide the ${channels} channels; found ${factor}`,
+      positionOf(context.layer.reshape_param, 'pixelshuffler'),
+    );
+  const fewer = channels / (factor * factor);
+  const layer = new Composition(context.shapes);
+  const apart = layer.reshape(layer.bottoms[0]!, [n, fewer, factor, factor, height, width]);
+  const placed = layer.permute(apart, [0, 1, 4, 2, 5, 3]);
+  return layer.built([layer.reshape(placed, [n, fewer, height * factor, width * factor])]);
 }

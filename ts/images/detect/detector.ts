@@ -2,7 +2,7 @@
 import { DetectorError } from '../../base/errors.ts';
 import { integer, list, number, signal } from '../../base/kinds.ts';
 import { optional, options, required, signature } from '../../base/options.ts';
-import type { NetParameter } from '../../caffe/net-parameter.ts';
+import type { LayerParameter, NetParameter } from '../../caffe/net-parameter.ts';
 import { readModel } from '../../device/load-options.ts';
 import type { Model, Outputs } from '../../device/model.ts';
 import { graphFromCaffe } from '../../graph/from-caffe.ts';
@@ -74,8 +74,8 @@ const DETECT = signature('detector.detect', {
 });
 
 /**
- * Opens a detector and warms it up. Which kind it is, its layers say: SSD (DetectionOutput), Faster R-CNN or R-FCN. Without
- * a `resize` of the preprocessing SSD's images become the net's input size, and others 600 pixels at their shorter side, 1000
+ * Opens a detector and warms it up. Which kind it is, its layers say: SSD (DetectionOutput), YOLO, Faster R-CNN or R-FCN.
+ * Without a `resize` of the preprocessing SSD's and YOLO's images become the net's input size, and others 600 pixels at their shorter side, 1000
  * at most at the longer one, as in py-faster-rcnn.
  * @param source A model folder, or its files.
  * @throws GraphError `detector/no-head` where the net is no detector; ArgumentError where a file is missing or does not fit,
@@ -214,17 +214,23 @@ const outputsOf = (head: DetectorHead): string[] =>
 const usualResize = ({ kind }: DetectorHead, size: { width: number; height: number }) =>
   kind === 'ssd' ? size : { shorterSide: 600, longestSide: 1000 };
 
-/** The net with another threshold in its DetectionOutput. */
+/** The net with another threshold in its layer of boxes. */
 function withOverlap(net: NetParameter, name: string, nms: number): NetParameter {
   return {
     ...net,
-    layer: (net.layer ?? []).map((layer) => {
-      const param = layer.detection_output_param as { nms_param?: object } | undefined;
-      if (layer.name !== name || layer.type !== 'DetectionOutput' || param === undefined) return layer;
-      return {
-        ...layer,
-        detection_output_param: { ...param, nms_param: { ...param.nms_param, nms_threshold: nms } },
-      };
-    }),
+    layer: (net.layer ?? []).map((layer) => (layer.name === name ? withNms(layer, nms) : layer)),
   };
+}
+
+function withNms(layer: LayerParameter, nms: number): LayerParameter {
+  if (layer.type === 'DetectionOutput') {
+    const param = layer.detection_output_param as { nms_param?: object } | undefined;
+    return {
+      ...layer,
+      detection_output_param: { ...param, nms_param: { ...param?.nms_param, nms_threshold: nms } },
+    };
+  }
+  const field =
+    layer.type === 'YoloDetectionOutput' ? 'yolo_detection_output_param' : 'yolov3_detection_output_param';
+  return { ...layer, [field]: { ...layer[field], nms_threshold: nms } };
 }

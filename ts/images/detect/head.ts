@@ -1,11 +1,11 @@
-/** Where a net's boxes come from, told by its layers: an SSD's DetectionOutput, or regions with classes (R-CNN). */
+/** Where a net's boxes come from, told by its layers: an SSD's DetectionOutput, YOLO's, or regions with classes (R-CNN). */
 import { GraphError } from '../../base/errors.ts';
 import { elementCount } from '../../base/shape.ts';
 import type { LayerParameter, NetParameter } from '../../caffe/net-parameter.ts';
 import type { Graph } from '../../graph/graph.ts';
 import { describeOutputs, makerOf } from '../features/blob-makers.ts';
 
-/** DetectionOutput's rows. */
+/** The rows of an SSD's DetectionOutput, or of YOLO's. */
 export interface SsdHead {
   readonly kind: 'ssd';
   readonly layer: string;
@@ -40,8 +40,8 @@ const POOLING = ['ROIPooling', 'PSROIPooling', 'ROIAlign', 'ROIMaskPooling'];
  */
 export function findDetectorHead(net: NetParameter, graph: Graph): DetectorHead {
   const layers = net.layer ?? [];
-  const ssd = layers.findLast(({ type }) => type === 'DetectionOutput');
-  if (ssd !== undefined) return ssdHead(ssd);
+  const last = layers.findLast(({ type }) => type === 'DetectionOutput' || isYolo(type));
+  if (last !== undefined) return isYolo(last.type) ? yoloHead(last) : ssdHead(last);
   const pooling = layers.findLast(({ type }) => POOLING.includes(type ?? ''));
   if (pooling !== undefined) return regionHead(layers, pooling, graph);
   throw noHead(layers, graph, '');
@@ -59,6 +59,24 @@ function ssdHead({ name = '', top, bottom, detection_output_param: param }: Laye
     background: background < 0 ? null : background,
     detections: top![0]!,
     scores: bottom![1]!,
+  };
+}
+
+const isYolo = (type = '') => type === 'YoloDetectionOutput' || type === 'Yolov3DetectionOutput';
+
+/** Its rows count classes from 1 on. */
+function yoloHead(layer: LayerParameter): SsdHead {
+  const { name = '', top, bottom } = layer;
+  const { num_classes: classes = 20 } = (layer.yolo_detection_output_param ??
+    layer.yolov3_detection_output_param ??
+    {}) as { num_classes?: number };
+  return {
+    kind: 'ssd',
+    layer: name,
+    classes: classes + 1,
+    background: 0,
+    detections: top![0]!,
+    scores: bottom![0]!,
   };
 }
 
@@ -108,6 +126,6 @@ function noHead(layers: readonly LayerParameter[], graph: Graph, why: string): G
   return new GraphError(
     'detector/no-head',
     {},
-    `expected a detector, a deploy net that ends in SSD's DetectionOutput or in the class probabilities and box regressions of regions (Faster R-CNN, R-FCN): ${why}its outputs are ${describeOutputs(layers, graph)}`,
+    `expected a detector, a deploy net that ends in SSD's DetectionOutput, in YOLO's or in the class probabilities and box regressions of regions (Faster R-CNN, R-FCN): ${why}its outputs are ${describeOutputs(layers, graph)}`,
   );
 }

@@ -327,6 +327,7 @@ const KINDS: readonly (readonly [Kind, readonly string[]])[] = [
       'Crop',
       'Pad',
       'Squeeze',
+      'Reorg',
       'Permute',
       'Tile',
       'Im2col',
@@ -344,7 +345,17 @@ const KINDS: readonly (readonly [Kind, readonly string[]])[] = [
       'ContinuationIndicator',
     ],
   ],
-  ['detection', ['PriorBox', 'DetectionOutput', 'DetectionEvaluate', 'Proposal']],
+  [
+    'detection',
+    [
+      'PriorBox',
+      'DetectionOutput',
+      'YoloDetectionOutput',
+      'Yolov3DetectionOutput',
+      'DetectionEvaluate',
+      'Proposal',
+    ],
+  ],
 ];
 
 export function kindOf(type: string): Kind {

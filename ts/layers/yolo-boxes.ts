@@ -1,0 +1,67 @@
+/** The boxes that a map of YOLO means (Redmon and Farhadi, arXiv:1612.08242, section 2; arXiv:1804.02767, section 2.1). */
+import { type Corners, overlapOf } from './overlap.ts';
+
+export interface YoloBox {
+  /** Class, from 0 on. */
+  readonly label: number;
+  readonly score: number;
+  /** As shares of the image. */
+  readonly box: Corners;
+}
+
+/** One map of one image: of each box of a cell four values, whether it is an object, and its classes, planes one after another. */
+interface YoloMap {
+  readonly data: Float32Array;
+  readonly height: number;
+  readonly width: number;
+  readonly classes: number;
+  /** Over the classes; else each has a sigmoid of its own. */
+  readonly softmax: boolean;
+}
+
+const sigmoid = (value: number) => 1 / (1 + Math.exp(-value));
+
+/**
+ * Each box with its best class: the others of the same box would overlap it wholly, and be dropped.
+ * @param sizes Width and height of the boxes of a cell, as shares of the image.
+ */
+export function boxesOfMap(
+  { data, height, width, classes, softmax }: YoloMap,
+  sizes: readonly (readonly [number, number])[],
+  isEnough: (score: number) => boolean,
+): YoloBox[] {
+  const plane = height * width;
+  const found: YoloBox[] = [];
+  sizes.forEach(([wide, tall], box) => {
+    for (let cell = 0; cell < plane; cell++) {
+      const said = (k: number) => data[(box * (5 + classes) + k) * plane + cell]!;
+      const object = sigmoid(said(4));
+      if (!isEnough(object)) continue;
+      let label = 0;
+      for (let k = 1; k < classes; k++) if (said(5 + k) > said(5 + label)) label = k;
+      const score = Math.fround(
+        object * (softmax ? shareOf(said, label, classes) : sigmoid(said(5 + label))),
+      );
+      if (!isEnough(score)) continue;
+      const x = ((cell % width) + sigmoid(said(0))) / width;
+      const y = (Math.floor(cell / width) + sigmoid(said(1))) / height;
+      const [halfWidth, halfHeight] = [(wide * Math.exp(said(2))) / 2, (tall * Math.exp(said(3))) / 2];
+      found.push({ label, score, box: [x - halfWidth, y - halfHeight, x + halfWidth, y + halfHeight] });
+    }
+  });
+  return found;
+}
+
+function shareOf(said: (k: number) => number, label: number, classes: number): number {
+  let sum = 0;
+  for (let k = 0; k < classes; k++) sum += Math.exp(said(5 + k) - said(5 + label));
+  return 1 / sum;
+}
+
+/** The best first, without what overlaps a better one, of whatever class, by the threshold or more. */
+export function withoutOverlaps(boxes: readonly YoloBox[], threshold: number): YoloBox[] {
+  const kept: YoloBox[] = [];
+  for (const each of boxes.toSorted((a, b) => b.score - a.score))
+    if (kept.every(({ box }) => overlapOf(box, each.box, 0) < threshold)) kept.push(each);
+  return kept;
+}
