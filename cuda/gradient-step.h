@@ -30,7 +30,11 @@ struct GradientContext {
   GradientPlaces at;
 
   const TensorLayout& x(size_t i) const { return context.layouts[forward.inputs[i]]; }
-  const TensorLayout& y(size_t i) const { return context.layouts[forward.outputs[i]]; }
+  // What is not made would lie as what it is made of.
+  const TensorLayout& y(size_t i) const {
+    const TensorLayout& made = context.layouts[forward.outputs[i]];
+    return made.affineOf < 0 ? made : context.layouts[made.affineOf];
+  }
   bool wantsDx(size_t i) const { return operation.outputs[i] >= 0; }
   bool wantsDw(size_t i) const { return operation.outputs[at.inputs + i] >= 0; }
 

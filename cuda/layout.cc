@@ -84,6 +84,19 @@ TensorLayout narrowLayout(const Program& program, const Operation& operation, co
   return narrow;
 }
 
+// Whether a BatchNorm's result is read as another's residual alone, by one that can make it of what it is made of.
+bool isMadeByItsReader(const Program& program, const Operation& operation, const std::vector<TensorLayout>& layouts) {
+  const auto* batchNorm = std::get_if<BatchNorm>(&operation.attributes);
+  if (!batchNorm || batchNorm->relu || operation.inputs.size() > 1) return false;
+  const TensorLayout &x = layouts[operation.inputs[0]], &y = layouts[operation.outputs[0]];
+  int readers = 0;
+  const bool isResidual = isReadOnly(program, operation.outputs[0], [&](const Operation& reader, size_t i) {
+    ++readers;
+    return i == 1 && std::holds_alternative<BatchNorm>(reader.attributes) && layouts[reader.outputs[0]].isNhwc;
+  });
+  return isResidual && readers == 1 && x.isNhwc && y.isNhwc && x.affineOf < 0;
+}
+
 }  // namespace
 
 TensorLayout nhwcLayout(const Shape& shape, ElementType type) {
@@ -158,6 +171,12 @@ std::vector<TensorLayout> chooseLayouts(const Program& program, ElementType type
     if (!isNarrow) continue;
     TensorLayout& layout = layouts[operation.outputs[last]];
     layout = narrowLayout(program, operation, layout, type);
+  }
+  for (const Operation& operation : program.operations) {
+    if (!isMadeByItsReader(program, operation, layouts)) continue;
+    TensorLayout& layout = layouts[operation.outputs[0]];
+    layout = plainLayout({3, layout.nhwc.c});
+    layout.affineOf = operation.inputs[0];
   }
   const bool trains = std::any_of(program.operations.begin(), program.operations.end(), isOfTraining);
   if (trains || bytesOf(type) != 2) return layouts;

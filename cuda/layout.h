@@ -15,6 +15,7 @@ struct TensorLayout {
   Shape shape;                              // as the program has it
   bool isFolded = false;                    // nhwc: images in blocks of 2×2 (space-to-depth.h)
   int bits = 0;                             // nhwc: of each value, where it is no number of the type
+  TensorId affineOf = -1;  // plain: instead of a map, center, scale and bias [channels], by which it is made of that
 
   int64_t elements() const { return isNhwc ? nhwc.elements() : elementCount(shape); }
   size_t bytes() const {
@@ -33,7 +34,8 @@ TensorLayout plainLayout(const Shape& shape);
 // in the form of what the operation made, and its diffs of what that read are in the same (isNhwcPlace). For inference in 16
 // bits, images that foldable convolutions alone read are folded. Where a map is positive is a bit a value where sums behind
 // ReLUs alone read it: value number i of the map is bit i % 8 of byte i / 8. Where the maxima of windows lie is a byte a
-// value where gradients alone read it (pooling.h).
+// value where gradients alone read it (pooling.h). What one BatchNorm makes for another's residual alone is not made: the other
+// makes it as it reads it.
 std::vector<TensorLayout> chooseLayouts(const Program& program, ElementType type);
 
 // Whether input number `i` of an operation is worked on in nhwc where its output is: all 4-D ones but a Scale's operand.

@@ -56,6 +56,15 @@ CudaPlan::CudaPlan(std::shared_ptr<const Program> program, Precision precision, 
     lifetimes_[program_->operations[head.innerProduct].outputs[0]].from = head.softmax;
   }
 
+  // What makes a tensor as it reads it needs what that is made of.
+  for (int i = 0; i < static_cast<int>(program_->operations.size()); ++i) {
+    for (TensorId id : program_->operations[i].inputs) {
+      if (id < 0 || layouts_[id].affineOf < 0) continue;
+      Lifetime& source = lifetimes_[layouts_[id].affineOf];
+      source.to = std::max(source.to, i);
+    }
+  }
+
   for (TensorId id : program_->inputs) placeTensor(id);
   for (size_t slot = 0; slot < kSlots; ++slot) {
     std::vector<int> buffers;
@@ -132,6 +141,7 @@ bool CudaPlan::shareBuffer(const PlannedStep& planned, TensorId output, TensorId
 }
 
 void CudaPlan::addStep(int index, Step step, std::vector<TensorId> inputs, std::vector<TensorId> outputs) {
+  inputs.insert(inputs.end(), step.moreInputs.begin(), step.moreInputs.end());
   PlannedStep planned{std::move(step), std::move(inputs), std::move(outputs), {}, -1, -1};
   for (size_t i = 0; i < planned.inputs.size(); ++i) {
     if (planned.inputs[i] < 0) continue;

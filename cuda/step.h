@@ -37,7 +37,8 @@ struct Bindings {
 using LaunchFunction = std::function<void(const Bindings&, cudaStream_t)>;
 
 struct Step {
-  std::vector<bool> nhwcInputs;  // the form that each input must have
+  std::vector<bool> nhwcInputs;      // the form that each input must have
+  std::vector<TensorId> moreInputs;  // read behind the operation's own
   std::vector<PackedParameter> parameters;
   std::vector<size_t> inPlace;    // inputs that the first output may overwrite
   bool eachOverItsInput = false;  // each output may overwrite the input at its place

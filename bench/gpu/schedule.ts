@@ -61,6 +61,12 @@ function workOf(program: Program, precision: Precision): Work[] {
     return (count(operation.outputs[0]!) / outputs!) * parameter(operation.weights);
   };
 
+  // Whether what a BatchNorm makes is another one's residual, and nothing else.
+  const isAResidual = ({ outputs }: ProgramOperation) => {
+    const readers = program.operations.filter(({ inputs }) => inputs.includes(outputs[0]!));
+    return readers.length === 1 && readers[0]!.kind === 'batchNorm' && readers[0]!.inputs[1] === outputs[0];
+  };
+
   const forward = (operation: ProgramOperation, at: number): Work[] => {
     const ends = [
       ...operation.inputs,
@@ -77,15 +83,14 @@ function workOf(program: Program, precision: Precision): Work[] {
             bytes: moved + width * parameter(operation.weights),
           },
         ];
-      case 'batchNorm': // launchBatchStatistics reads x, launchAffine reads it again
-        return [
-          { what: 'BatchNorm statistics', macs: 0, bytes: map(operation.inputs[0]!) },
-          {
-            what: operation.inputs.length > 1 ? 'BatchNorm apply + add + ReLU' : 'BatchNorm apply',
-            macs: 0,
-            bytes: moved,
-          },
-        ];
+      case 'batchNorm': {
+        // launchBatchStatistics reads x, launchAffine reads it again: that of what adds the result as a residual
+        // (cuda/layout.h), or its own.
+        const statistics = { what: 'BatchNorm statistics', macs: 0, bytes: map(operation.inputs[0]!) };
+        if (isAResidual(operation)) return [statistics];
+        const what = operation.inputs.length > 1 ? 'BatchNorm apply + add + ReLU' : 'BatchNorm apply';
+        return [statistics, { what, macs: 0, bytes: moved }];
+      }
       case 'eltwise':
         return [
           {

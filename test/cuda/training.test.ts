@@ -17,6 +17,15 @@ if (library !== null) {
       await againstReference(cuda, operation);
     });
 
+  test('a sum reads the ReLU as bits, and the BatchNorm of a projection is applied by what adds it', async () => {
+    const { write } = trainingOperations.find(({ name }) =>
+      /^2 sums of batchNorms .* of 2 whole/.test(name),
+    )!;
+    const { implementations } = await runProgram(cuda, ...write());
+    assert.ok(implementations.includes("sum by signs, with BatchNorm's"));
+    assert.is(implementations.filter((each) => each.includes('applied by what adds it')).length, 1);
+  });
+
   test('the mean over all processes is the same where there is one', async () => {
     const writer = new ProgramWriter();
     const [first, second] = [writer.input([3]), writer.input([2, 5])];

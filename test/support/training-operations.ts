@@ -360,10 +360,13 @@ for (const [channels, height, width, stride] of [
           const statistics = made.map(() => [writer.tensor(channels), writer.tensor(channels)] as const);
           const mutable = true;
           const normalised = made.map(() => writer.tensor(...shape));
+          // Of the last one: where it is positive.
+          const signs = whole === 1 ? [] : [writer.tensor(...shape)];
+          const signsOf = (i: number) => (i === norms - 1 ? signs : []);
           const operations = made.map((convolution, i) =>
             writer.operation(
               [convolution.y, ...(i === norms - 1 ? [i === 0 ? x : normalised[0]!] : [])],
-              [normalised[i]!, ...statistics[i]!],
+              [normalised[i]!, ...statistics[i]!, ...signsOf(i)],
               {
                 kind: 'batchNorm',
                 mean: writer.parameter([channels], { mutable }),
@@ -411,15 +414,23 @@ for (const [channels, height, width, stride] of [
           const through = writer.tensor(...shape);
           const sums = made.map(() => [writer.tensor(channels), writer.tensor(channels)] as const);
           writer.operation(
-            [y, ...diffs, ...made.flatMap((convolution, i) => [convolution.y, ...statistics[i]!])],
+            [
+              signs[0] ?? y,
+              ...diffs,
+              ...made.flatMap((convolution, i) => [convolution.y, ...statistics[i]!]),
+            ],
             [through, ...sums.flat()],
             { kind: 'sumBehindRelu', negativeSlope: 0.1, stride, eps: made.map((_, i) => 1e-3 * (i + 1)) },
           );
           const dws = made.map((convolution, i) => {
             const dx = writer.tensor(...shape);
             const residual = i === norms - 1 ? [-1] : [];
-            const reads = [convolution.y, ...residual, -1, ...statistics[i]!, through, -1, -1, ...sums[i]!];
-            writer.operation(reads, [dx, ...residual, -1, -1], { kind: 'gradient', of: operations[i]! });
+            const none = signsOf(i).map(() => -1);
+            const its = [convolution.y, ...residual, -1, ...statistics[i]!, ...none];
+            writer.operation([...its, through, -1, -1, ...none, ...sums[i]!], [dx, ...residual, -1, -1], {
+              kind: 'gradient',
+              of: operations[i]!,
+            });
             const dw = writer.tensor(...convolution.weights);
             writer.operation([x, -1, dx], [-1, dw, -1], { kind: 'gradient', of: convolution.of });
             return dw;

@@ -12,11 +12,25 @@ Step forward(const BatchNorm& batchNorm, const Operation& operation, const StepC
   const bool isGlobal = batchNorm.statistics == Statistics::global, updates = batchNorm.update && !isGlobal;
   const std::shared_ptr<NcclCommunicator> processes = batchNorm.synchronised && !isGlobal ? context.processes : nullptr;
   Step step = likeOutput(operation, context, isGlobal ? "global statistics" : "batch statistics");
-  const TensorLayout& layout = context.output(operation, 0);
+  // What another BatchNorm makes as it reads it: center, scale and bias are put out alone.
+  const bool isUnmade = context.output(operation, 0).affineOf >= 0;
+  const TensorLayout& layout = isUnmade ? context.input(operation, 0) : context.output(operation, 0);
   const ChannelView view = channelView(layout);
+  if (isUnmade) {
+    step.implementation += ", applied by what adds it";
+    step.nhwcInputs[0] = true;
+    step.inPlace.clear();
+  }
   const bool hasResidual = operation.inputs.size() > 1, hasSigns = operation.outputs.size() > 3,
              areBits = hasSigns && context.output(operation, 3).bits > 0;
-  if (hasResidual) step.inPlace.push_back(1);
+  const TensorId madeOf = hasResidual ? context.input(operation, 1).affineOf : -1;
+  if (madeOf >= 0) {
+    step.nhwcInputs[1] = false;
+    step.moreInputs = {madeOf};
+    step.nhwcInputs.push_back(true);
+  } else if (hasResidual) {
+    step.inPlace.push_back(1);
+  }
   step.parameters = {{batchNorm.mean, {}}, {batchNorm.variance, {}}, {batchNorm.factor, {}}};
   if (batchNorm.scale) step.parameters.push_back({*batchNorm.scale, {}});
   if (batchNorm.bias) step.parameters.push_back({*batchNorm.bias, {}});
@@ -25,19 +39,21 @@ Step forward(const BatchNorm& batchNorm, const Operation& operation, const StepC
       isGlobal ? 0 : batchStatisticsScratch(layout.type, view.outer, view.channels, view.paddedChannels, view.inner);
   step.workspaceBytes = (6 * floats + scratch) * sizeof(float);
   step.launch = [=](const Bindings& b, cudaStream_t stream) {
-    float* scale = reinterpret_cast<float*>(b.workspace);  // [channels] each, one after the other
-    float *bias = scale + floats, *center = bias + floats;
+    float* workspace = floatsAt(b);  // [channels] each, one after the other
+    float* center = isUnmade ? b.floatsOut(0) : workspace;
+    const int64_t apart = isUnmade ? view.channels : static_cast<int64_t>(floats);
+    float *scale = center + apart, *bias = scale + apart;
     // Where they are asked for, they are what the gradient reads.
-    float* mean = b.floatsOut(1) ? b.floatsOut(1) : scale + 3 * floats;
-    float* variance = b.floatsOut(2) ? b.floatsOut(2) : scale + 4 * floats;
-    float* own = processes ? scale + 5 * floats : mean;  // this process's
+    float* mean = b.floatsOut(1) ? b.floatsOut(1) : workspace + 3 * floats;
+    float* variance = b.floatsOut(2) ? b.floatsOut(2) : workspace + 4 * floats;
+    float* own = processes ? workspace + 5 * floats : mean;  // this process's
     Normalisation normalisation{mean, variance};
     if (isGlobal) {
       normalisation = {b.parameter<float>(0), b.parameter<float>(1), b.parameter<float>(2)};
       launchGlobalStatistics(normalisation, view.channels, b.floatsOut(1), b.floatsOut(2), stream);
     } else {
       launchBatchStatistics(layout.type, b.inputs[0], view.outer, view.channels, view.paddedChannels, view.inner, own,
-                            variance, stream, scratch > 0 ? scale + 6 * floats : nullptr);
+                            variance, stream, scratch > 0 ? workspace + 6 * floats : nullptr);
     }
     if (processes) {
       // All have as many values: the mean of means, and of each one's variance around it.
@@ -55,11 +71,13 @@ Step forward(const BatchNorm& batchNorm, const Operation& operation, const StepC
     if (batchNorm.bias) normalisation.beta = b.parameter<float>(batchNorm.scale ? 4 : 3);
     normalisation.eps = batchNorm.eps;
     launchNormalisation(normalisation, view.channels, center, scale, bias, stream);
+    if (isUnmade) return;
     Affine affine = affineOver(view);
     affine.center = center;
     affine.scale = scale;
     affine.bias = bias;
-    affine.residual = hasResidual ? b.inputs[1] : nullptr;
+    affine.residual = madeOf >= 0 ? b.inputs[2] : hasResidual ? b.inputs[1] : nullptr;
+    affine.residualBy = madeOf >= 0 ? b.floats(1) : nullptr;
     // The statistics' pass read the last rows last.
     affine.order = isGlobal ? RowOrder::firstFirst : RowOrder::lastFirst;
     affine.relu = batchNorm.relu.has_value();

@@ -14,25 +14,32 @@ RESNODE_HOST_DEVICE float affineOf(const Affine& affine, float x, float center, 
 }
 
 // Channels last (inner = 1): threadIdx.x owns n neighbouring channels, whose constants stay in registers while it
-// goes down the rows.
-template <class T, int n>
+// goes down the rows. kBy: the residual has constants of its own.
+template <class T, int n, bool kBy>
 __global__ void affineRowsKernel(Affine affine, const T* input, T* output) {
   const int64_t channel = (static_cast<int64_t>(blockIdx.y) * blockDim.x + threadIdx.x) * n;
   if (channel >= affine.paddedChannels) return;
-  float center[n], scale[n], bias[n];
+  float center[n], scale[n], bias[n], residualCenter[n], residualScale[n];
 #pragma unroll
   for (int j = 0; j < n; ++j) {
     const bool counts = channel + j < affine.channels;
     center[j] = counts && affine.center ? affine.center[channel + j] : 0.0f;
     scale[j] = counts && affine.scale ? affine.scale[channel + j] : 1.0f;
     bias[j] = counts && affine.bias ? affine.bias[channel + j] : 0.0f;
+    if constexpr (kBy) {
+      const float* by = affine.residualBy + channel + j;
+      residualCenter[j] = counts ? by[0] : 0.0f;
+      residualScale[j] = counts ? by[affine.channels] : 1.0f;
+      bias[j] += counts ? by[2 * affine.channels] : 0.0f;
+    }
   }
   const T* residual = static_cast<const T*>(affine.residual);
   const auto make = [&](int64_t i, const Pack<T, n>& pack, const Pack<T, n>& add) {
     Pack<T, n> made;
 #pragma unroll
     for (int j = 0; j < n; ++j) {
-      const float more = residual ? toFloat(add.values[j]) : 0.0f;
+      float more = residual ? toFloat(add.values[j]) : 0.0f;
+      if constexpr (kBy) more = (more - residualCenter[j]) * residualScale[j];
       made.values[j] = fromFloat<T>(
           affineOf(affine, toFloat(pack.values[j]), center[j], scale[j], bias[j], more));  // padding: 0·1 + 0
     }
@@ -76,8 +83,9 @@ void launchRows(const Affine& affine, const void* input, void* output, cudaStrea
   const unsigned down = 256 / across;
   const auto columns = static_cast<unsigned>((packs + across - 1) / across);
   const int64_t rows = std::min<int64_t>((affine.outer + down - 1) / down, std::max<unsigned>(2048 / columns, 1));
-  launch(affineRowsKernel<T, n>, {dim3(static_cast<unsigned>(rows), columns), dim3(across, down)}, stream, affine,
-         static_cast<const T*>(input), static_cast<T*>(output));
+  launch(affine.residualBy ? affineRowsKernel<T, n, true> : affineRowsKernel<T, n, false>,
+         {dim3(static_cast<unsigned>(rows), columns), dim3(across, down)}, stream, affine, static_cast<const T*>(input),
+         static_cast<T*>(output));
 }
 
 }  // namespace

@@ -20,6 +20,8 @@ struct Affine {
   RowOrder order = RowOrder::firstFirst;
   // Where the output is positive, a bit a value (layout.h); null: not wanted. For channels last that are a multiple of 8.
   uint8_t* signs = nullptr;
+  // Null: the residual as it is. Else it is (residual − center)·scale + bias, [3, channels]. For channels last.
+  const float* residualBy = nullptr;
 };
 
 // output = relu((input − center)·scale + bias + residual), computed in float32; in place allowed (on the input or the residual).

@@ -7,7 +7,9 @@ namespace {
 Step forward(const SumBehindRelu& sum, const Operation& operation, const StepContext& context) {
   const TensorLayout& layout = context.output(operation, 0);
   const size_t norms = sum.eps.size(), diffs = operation.inputs.size() - 3 * norms - 1;
-  Step step = plainStep(operation, norms > 0 ? "sum, with BatchNorm's" : "sum");
+  const bool areSigns = context.input(operation, 0).bits > 0;
+  Step step = plainStep(operation, areSigns ? "sum by signs" : "sum");
+  if (norms > 0) step.implementation += ", with BatchNorm's";
   const auto isMap = [=](size_t i) { return i <= diffs || (i - diffs - 1) % 3 == 0; };
   for (size_t i = 0; i < operation.inputs.size(); ++i) step.nhwcInputs[i] = layout.isNhwc && isMap(i);
   std::vector<bool> isSampled;
@@ -16,7 +18,6 @@ Step forward(const SumBehindRelu& sum, const Operation& operation, const StepCon
     if (!isSampled.back()) step.inPlace.push_back(i);
   }
   const ChannelShape shape = channelShape(layout);
-  const bool areSigns = context.input(operation, 0).bits > 0;
   step.workspaceBytes = bytesOfFloats(diffSumScratch(shape, norms));
   Sampling sampling;
   if (layout.shape.size() == 4) sampling = {layout.shape[2], layout.shape[3], sum.stride.height, sum.stride.width};

@@ -29,7 +29,8 @@ RESNODE_TEST(affine, "nhwc: center, scale, bias, residual and ReLU in every comb
     for (const Nhwc& shape : test::oddShapes()) {
       const auto scale = test::randomMemory<float>(static_cast<size_t>(shape.c), 21),
                  bias = test::randomMemory<float>(static_cast<size_t>(shape.c), 22);
-      const auto center = test::randomMemory<float>(static_cast<size_t>(shape.c), 28);
+      const auto center = test::randomMemory<float>(static_cast<size_t>(shape.c), 28),
+                 by = test::randomMemory<float>(static_cast<size_t>(3 * shape.c), 29);
       for (int options = 0; options < 32; ++options) {
         for (Into into : {Into::output, Into::input, Into::residual}) {
           if (into == Into::residual && !(options & 4)) continue;
@@ -43,9 +44,13 @@ RESNODE_TEST(affine, "nhwc: center, scale, bias, residual and ReLU in every comb
           if (options & 4) affine.residual = residual.data();
           affine.relu = options & 8;
           affine.negativeSlope = shape.c % 2 ? 0.0f : 0.25f;
-          const auto expected = expectedOf(test::plainOf(input, shape).values,
-                                           options & 4 ? test::plainOf(residual, shape).values : std::vector<float>(),
-                                           affine, shape.h * shape.w);
+          std::vector<float> added = options & 4 ? test::plainOf(residual, shape).values : std::vector<float>();
+          if ((options & 6) == 6) affine.residualBy = by.data();
+          for (size_t i = 0; affine.residualBy && i < added.size(); ++i) {
+            const size_t channels = scale.size(), channel = i / static_cast<size_t>(shape.h * shape.w) % channels;
+            added[i] = (added[i] - by[channel]) * by[channels + channel] + by[2 * channels + channel];
+          }
+          const auto expected = expectedOf(test::plainOf(input, shape).values, added, affine, shape.h * shape.w);
           auto& target = into == Into::output ? output : into == Into::input ? input : residual;
           const std::string what = test::describe(shape, type) + " options " + std::to_string(options) + " into " +
                                    std::to_string(static_cast<int>(into));
