@@ -26,6 +26,7 @@ export const forkEnums: Readonly<Record<string, Readonly<Record<string, number>>
   'BNParameter.BNMode': { LEARN: 0, INFERENCE: 1 },
   'BNParameter.Engine': { DEFAULT: 0, CAFFE: 1, CUDNN: 2 },
   'ReLU6Parameter.Engine': { DEFAULT: 0, CAFFE: 1, CUDNN: 2 },
+  'ImageDataParameter.LabelType': { NONE: 0, IMAGE: 1, PIXEL: 2 },
   'CorrelationParameter.CorrelationType': { MULTIPLY: 0, SUBTRACT: 1 },
 };
 
@@ -51,6 +52,11 @@ export const forkAdditions = {
   // foss-for-synopsys-dwc-arc-processors/synopsys-caffe
   poolMethod: { AVE_EXC_PAD: TEXT_ONLY, AVE_TF: TEXT_ONLY + 1 },
   // intel/caffe
+  // deeplab-v2, hszhao/PSPNet
+  imageData: {
+    ignore_label: [15, 'int32', 255],
+    label_type: [16, 'enum:ImageDataParameter.LabelType', 'IMAGE'],
+  },
   reshape: { pixelshuffler: [4, 'int32', 1] },
   relu: { relu6: [TEXT_ONLY, 'bool', false] },
 } as const satisfies Record<string, Readonly<Record<string, number | FieldDefinition>>>;
@@ -104,7 +110,7 @@ export const forkLayerFields: Readonly<Record<string, FieldDefinition>> = {
   roi_mask_pooling_param: [TEXT_ONLY + 5, 'message:ROIMaskPoolingParameter'],
 };
 
-/** Of TransformationParameter: SSD's, for AnnotatedData. */
+/** Of TransformationParameter: SSD's, for AnnotatedData, and DeepLab's. */
 export const forkTransformFields: Readonly<Record<string, FieldDefinition>> = {
   // MobileNet-YOLO repeats it.
   resize_param: [8, '*message:ResizeParameter'],
@@ -114,6 +120,10 @@ export const forkTransformFields: Readonly<Record<string, FieldDefinition>> = {
   crop_w: [12, 'uint32', 0],
   distort_param: [13, 'message:DistortionParameter'],
   expand_param: [14, 'message:ExpansionParameter'],
+  // deeplab-v2, for ImageSegData
+  scale_factors: [TEXT_ONLY, '*float'],
+  crop_width: [TEXT_ONLY + 1, 'uint32', 0],
+  crop_height: [TEXT_ONLY + 2, 'uint32', 0],
 };
 
 export const forkMessages: Messages = {

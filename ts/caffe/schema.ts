@@ -437,6 +437,7 @@ export const messages: Readonly<Record<string, Readonly<Record<string, FieldDefi
     crop_size: [5, 'uint32', 0],
     mirror: [6, 'bool', false],
     root_folder: [12, 'string', ''],
+    ...forkAdditions.imageData,
   },
   InfogainLossParameter: {
     source: [1, 'string'],

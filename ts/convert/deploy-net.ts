@@ -179,7 +179,7 @@ function reachable(layers: readonly LayerParameter[], wanted: readonly string[])
   return kept;
 }
 
-const LABELLED = ['Data', 'ImageData', 'MemoryData', 'WindowData'];
+const LABELLED = ['Data', 'ImageData', 'ImageSegData', 'MemoryData', 'WindowData'];
 
 function checkKept(kept: readonly LayerParameter[], sources: readonly LayerParameter[]): void {
   const labels = sources

@@ -9,6 +9,8 @@ import { readImageList } from './image-list.ts';
 import { databaseReader, listReader } from './image-reader.ts';
 import { isLevelDb } from './leveldb/leveldb.ts';
 import type { Reader, Sample } from './reader.ts';
+import { segmentationSpecOf } from './segmentation-param.ts';
+import { segmentationReader } from './segmentation-reader.ts';
 import type { Transform } from './transform.ts';
 
 /** Types of layers whose shapes are in what they read, and their parameter. */
@@ -16,6 +18,7 @@ const READ = {
   Data: ['data_param', 'DataParameter'],
   AnnotatedData: ['data_param', 'DataParameter'],
   ImageData: ['image_data_param', 'ImageDataParameter'],
+  ImageSegData: ['image_data_param', 'ImageDataParameter'],
   HDF5Data: ['hdf5_data_param', 'HDF5DataParameter'],
 } as const;
 
@@ -60,6 +63,14 @@ async function open(
   if (layer.type === 'HDF5Data') {
     const [file] = await readHdf5List(path, name);
     return { reader: hdf5Reader({ kind: 'hdf5', files: [find(file!)], tops }), first };
+  }
+  if (layer.type === 'ImageSegData') {
+    const refuse = (text: string) => new DataError('data/layer', {}, text);
+    const context = { name, type: layer.type, tops, options: { phase: 'TEST' }, refuse, path: find } as const;
+    const { reader, lines, root } = await segmentationSpecOf(layer, context);
+    const { path: image, map, ...line } = lines[0]!;
+    const place = { path: find(root + image), ...(map === undefined ? {} : { map: find(root + map) }) };
+    return { reader: segmentationReader(reader), first: { ...first, image: { ...line, ...place } } };
   }
   const imageTops = { data: tops[0] ?? name, label: tops[1] ?? null };
   if (layer.type === 'ImageData') {

@@ -20,6 +20,7 @@ import type { Context, DataLayerOptions } from './layer-context.ts';
 import { isLevelDb } from './leveldb/leveldb.ts';
 import { type Ahead, PrefetchedSource } from './prefetched-source.ts';
 import type { Description, ListedImage } from './reader.ts';
+import { segmentationSpecOf } from './segmentation-param.ts';
 import type { Batch, DataSource } from './source.ts';
 import type { Stream } from './stream.ts';
 import { transformOf } from './transform-param.ts';
@@ -29,6 +30,7 @@ import { windowSpecOf } from './window-param.ts';
 export const DATA_LAYERS = [
   'Data',
   'ImageData',
+  'ImageSegData',
   'HDF5Data',
   'AnnotatedData',
   'WindowData',
@@ -105,6 +107,8 @@ export async function openDataLayer(layer: LayerParameter, options: DataLayerOpt
       return open(await annotatedStream(layer, context));
     case 'ImageData':
       return open(await imageStream(layer, context));
+    case 'ImageSegData':
+      return open(await segmentationStream(layer, context));
     case 'HDF5Data':
       return open(await hdf5Stream(layer, context));
     case 'WindowData':
@@ -212,6 +216,9 @@ async function imageStream(layer: LayerParameter, context: Context): Promise<Str
   if (source === undefined)
     throw refuse('image_data_param has no source; expected a list with "path label" lines');
   if (tops.length !== 2) throw refuse(`has ${tops.length} tops; ImageData gives data and label`);
+  for (const field of ['label_type', 'ignore_label'])
+    if (layer.image_data_param?.[field] !== undefined)
+      throw refuse(`${field} is of ImageSegData, which reads a class for each pixel; remove it`);
   if ((height === 0) !== (width === 0))
     throw refuse('new_height and new_width are given together or not at all');
   const list = path(source);
@@ -241,6 +248,26 @@ async function imageStream(layer: LayerParameter, context: Context): Promise<Str
         ? (epoch, seed) => shuffled(lines.length, mix(seed, epoch))
         : null,
     skip,
+  };
+}
+
+/** image_seg_data_layer.cpp of DeepLab's fork. */
+async function segmentationStream(layer: LayerParameter, context: Context): Promise<Stream> {
+  const { options, path } = context;
+  const { batch, shuffle, root, lines, reader, skip } = await segmentationSpecOf(layer, context);
+  checkRootFolder(root, lines[0]!, context);
+  return {
+    ...common(context, batch, options.phase === 'TRAIN'),
+    reader,
+    images: lines.map((line) => ({
+      ...line,
+      path: path(root + line.path),
+      ...(line.map === undefined ? {} : { map: path(root + line.map) }),
+    })),
+    count: () => lines.length,
+    order:
+      shuffle || options.augment?.shuffle ? (epoch, seed) => shuffled(lines.length, mix(seed, epoch)) : null,
+    skip: (seed) => (skip === 0 ? 0 : mix(seed, 1) % skip),
   };
 }
 

@@ -100,7 +100,7 @@ export class PrefetchedSource implements DataSource {
     const position = this.#positionOf(begin, sample);
     const { index, image } = this.#sample(position, await this.#ordersAt([position]));
     if (image === undefined) return `record ${index} (counted from 0)`;
-    return `${reader.kind === 'images' ? reader.list : 'the list'}:${image.line} (${image.path})`;
+    return `${'list' in reader ? reader.list : 'the list'}:${image.line} (${image.path})`;
   }
 
   state(): unknown {

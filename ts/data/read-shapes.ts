@@ -8,7 +8,7 @@ import { type NetParameter, netParameter, positionOf } from '../caffe/net-parame
 import { shapeCure, textShapes } from '../layers/data.ts';
 
 /** Types of layers whose shapes are in what they read. */
-const READ = ['Data', 'ImageData', 'HDF5Data', 'AnnotatedData'];
+const READ = ['Data', 'ImageData', 'ImageSegData', 'HDF5Data', 'AnnotatedData'];
 
 const READ_INPUT_SHAPES = signature('readInputShapes', {
   net: required(netParameter, 'The net.'),

@@ -20,6 +20,8 @@ export interface ListedImage {
   readonly label: number;
   /** All values, where the list has several a line. */
   readonly labels?: readonly number[];
+  /** The image of its classes, as it is opened. */
+  readonly map?: string;
   /** In the list, from 1 on. */
   readonly line: number;
 }
@@ -102,11 +104,31 @@ export interface WindowSpec {
   readonly batch: number;
 }
 
+/** Images with a class for each pixel. */
+export interface SegmentationSpec {
+  readonly kind: 'segmentation';
+  /** Named in errors. */
+  readonly list: string;
+  /** Data, label, and the size that an image had. */
+  readonly tops: readonly string[];
+  readonly resize: { readonly width: number; readonly height: number } | null;
+  /** Its crop_size is not looked at. */
+  readonly transform: Transform;
+  readonly crop: { readonly width: number; readonly height: number } | null;
+  /** One is drawn, by which an image and its classes are resized. */
+  readonly factors: readonly number[];
+  /** Where the classes are: in an image beside it, one for all of it, or nowhere. */
+  readonly labels: 'PIXEL' | 'IMAGE' | 'NONE';
+  /** What pixels beyond the image have. */
+  readonly ignoreLabel: number;
+}
+
 /** What to read, as plain data. */
 export type ReaderSpec =
   | DatabaseSpec
   | AnnotatedSpec
   | WindowSpec
+  | SegmentationSpec
   | {
       readonly kind: 'images';
       /** Named in errors. */

@@ -6,6 +6,8 @@ import { checkAugment } from './augment.ts';
 import type { Context } from './layer-context.ts';
 import type { Transform } from './transform.ts';
 
+const DEEPLAB_TRANSFORMS = ['scale_factors', 'crop_width', 'crop_height'] as const;
+
 /** @param colour Of the layer's own field (is_color); null where it has none, and transform_param's count. */
 export function transformOf(layer: LayerParameter, context: Context, colour: boolean | null): Transform {
   const param = withDefaults<{
@@ -24,6 +26,14 @@ export function transformOf(layer: LayerParameter, context: Context, colour: boo
       : SSD_TRANSFORMS.find((field) => layer.transform_param?.[field]);
   if (foreign !== undefined)
     throw refuse(`${foreign} of SSD's fork is done by AnnotatedData alone; remove it from transform_param`);
+  const deeplabs =
+    layer.type === 'ImageSegData'
+      ? undefined
+      : DEEPLAB_TRANSFORMS.find((field) => layer.transform_param?.[field]);
+  if (deeplabs !== undefined)
+    throw refuse(
+      `${deeplabs} of DeepLab's fork is done by ImageSegData alone; remove it from transform_param`,
+    );
   const augment = checkAugment(options.augment ?? {});
   const { scale, mirror, crop_size: cropSize, mean_file: file, mean_value: meanValues = [] } = param;
   if (file !== undefined && meanValues.length > 0)

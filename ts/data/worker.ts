@@ -10,6 +10,7 @@ import { annotatedReader } from './annotated-reader.ts';
 import { hdf5Reader } from './hdf5-reader.ts';
 import { databaseReader, listReader } from './image-reader.ts';
 import { type Description, type Reader, type ReaderSpec, type Sample, wholeTops } from './reader.ts';
+import { segmentationReader } from './segmentation-reader.ts';
 import { type Batch, buffersOf } from './source.ts';
 import { windowReader } from './window-reader.ts';
 
@@ -37,6 +38,8 @@ function openReader(spec: ReaderSpec): Reader | Promise<Reader> {
       return annotatedReader(spec);
     case 'images':
       return listReader(spec);
+    case 'segmentation':
+      return segmentationReader(spec);
     case 'hdf5':
       return hdf5Reader(spec);
     case 'windows':

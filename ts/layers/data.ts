@@ -12,6 +12,7 @@ type Fail = (text: string) => Error;
 export const DATA_TYPES: readonly string[] = [
   'Data',
   'ImageData',
+  'ImageSegData',
   'HDF5Data',
   'MemoryData',
   'DummyData',
@@ -67,6 +68,7 @@ const IMAGE_TYPES: Readonly<Record<string, { readonly param: `${string}_param`; 
   {
     Data: { param: 'data_param' },
     ImageData: { param: 'image_data_param', batch: 1 },
+    ImageSegData: { param: 'image_data_param', batch: 1 },
     WindowData: { param: 'window_data_param' },
   };
 
@@ -86,7 +88,7 @@ export function textShapes(layer: LayerParameter, given: Shapes, refuse: Fail): 
     if (shapes !== null) return shapes.map((shape, i) => known[i] ?? shape);
   }
   const first = known[0] ?? imageShape(layer);
-  if (first === null || tops.length > 2) return null;
+  if (first === null || tops.length > (type === 'ImageSegData' ? 3 : 2)) return null;
   if (known[0] === undefined && !saysChannels(layer))
     warn(
       'graph/assumed-channels',
@@ -94,6 +96,11 @@ export function textShapes(layer: LayerParameter, given: Shapes, refuse: Fail): 
     );
   const batch = first[0] ?? 1;
   // AnnotatedData's label has a row for each box: one an image, where nobody says how many there are.
+  if (type === 'ImageSegData')
+    return [first, known[1] ?? [batch, 1, ...first.slice(2)], known[2] ?? [batch, 1, 1, 2]].slice(
+      0,
+      tops.length,
+    );
   const label = type === 'AnnotatedData' ? [1, 1, batch, 8] : [batch];
   return [first, known[1] ?? label].slice(0, tops.length);
 }
@@ -105,11 +112,20 @@ function imageShape(layer: LayerParameter): Shape | null {
     | { batch_size?: number; new_height?: number; new_width?: number; crop_size?: number }
     | undefined;
   const count = fields?.batch_size ?? batch;
-  const { crop_size: crop } = withDefaults<{ crop_size: number }>(
+  const {
+    crop_size: crop,
+    crop_height,
+    crop_width,
+  } = withDefaults<{ crop_size: number; crop_height: number; crop_width: number }>(
     'TransformationParameter',
     layer.transform_param,
   );
-  const [height, width] = crop > 0 ? [crop, crop] : [fields?.new_height ?? 0, fields?.new_width ?? 0];
+  const isCropped = layer.type === 'ImageSegData' && crop_height > 0;
+  const [height, width] = isCropped
+    ? [crop_height, crop_width]
+    : crop > 0
+      ? [crop, crop]
+      : [fields?.new_height ?? 0, fields?.new_width ?? 0];
   if (!count || !height || !width) return null;
   return [count, channelsOf(layer) ?? 3, height, width];
 }
@@ -120,7 +136,7 @@ function channelsOf({ type, image_data_param, transform_param }: LayerParameter)
   const transform = transform_param as
     | { mean_value?: readonly number[]; force_color?: boolean; force_gray?: boolean }
     | undefined;
-  if (type === 'ImageData') return image_data_param?.is_color === false ? 1 : 3;
+  if (type === 'ImageData' || type === 'ImageSegData') return image_data_param?.is_color === false ? 1 : 3;
   if (type === 'WindowData') return 3;
   if (transform?.force_gray) return 1;
   if (transform?.force_color) return 3;

@@ -1,0 +1,154 @@
+/**
+ * Reads images with a class for each pixel: ImageSegData of DeepLab's fork (image_seg_data_layer.cpp, and TransformImgAndSeg
+ * of data_transformer.cpp; arXiv:1606.00915). Of a label map with a palette,
+ * as PASCAL VOC has them, the indices count. Drawn in this order: mirror, factor, top, left.
+ */
+import { readFile } from 'node:fs/promises';
+import { DataError } from '../base/errors.ts';
+import { randomInteger, seededRandom } from '../base/random.ts';
+import { decodeImage } from '../images/decode.ts';
+import { decodeIndexedPng } from '../images/indexed-png.ts';
+import { decodingOf, named } from './image-reader.ts';
+import { type Pixels, pixelsOfImage, resizePixels } from './pixels.ts';
+import type { Description, ListedImage, Reader, Sample, SegmentationSpec } from './reader.ts';
+import { resizeBy } from './resize-modes.ts';
+
+/** An image, and its classes of the same size. */
+interface Pair {
+  readonly name: string;
+  readonly pixels: Pixels;
+  readonly classes: Pixels;
+  /** Of the image as it was read. */
+  readonly size: readonly [height: number, width: number];
+}
+
+export function segmentationReader(spec: SegmentationSpec): Reader {
+  const [data, label, dims] = spec.tops as [string, string, string?];
+  const { crop } = spec;
+  const shapesOf = ({ pixels }: Pair): Description['shapes'] => {
+    const { height, width } = crop ?? pixels;
+    return {
+      [data]: [pixels.offsets.length, height, width],
+      [label]: [1, height, width],
+      ...(dims === undefined ? {} : { [dims]: [1, 1, 2] }),
+    };
+  };
+  return {
+    describe: async (first) => ({ shapes: shapesOf(await load(spec, first.image!)) }),
+    async read(samples, shapes, output, stopped) {
+      for (const [i, sample] of samples.entries()) {
+        if (stopped()) break;
+        const pair = await load(spec, sample.image!);
+        const [height, width] = shapes[label]!.slice(1) as [number, number];
+        await named(undefined, pair.name, () =>
+          write(
+            spec,
+            pair,
+            sample,
+            { height, width },
+            output[data] as Float32Array,
+            output[label] as Float32Array,
+            i,
+          ),
+        );
+        if (dims !== undefined)
+          output[dims]!.set([Math.min(height, pair.size[0]), Math.min(width, pair.size[1])], i * 2);
+      }
+    },
+    close: () => {},
+  };
+}
+
+async function load(spec: SegmentationSpec, { path, map, label, line }: ListedImage): Promise<Pair> {
+  const { list, resize, transform, labels, ignoreLabel } = spec;
+  const name = `${list}:${line}: ${path}`;
+  const decoding = decodingOf(transform.augment);
+  const resized = async (pixels: Pixels) =>
+    resize === null ? pixels : resizePixels(pixels, resize.width, resize.height);
+  const read = await named(undefined, name, async () =>
+    pixelsOfImage(await decodeImage(path, decoding), transform.colour !== false),
+  );
+  const pixels = await named(undefined, name, () => resized(read));
+  const size = [read.height, read.width] as const;
+  if (labels !== 'PIXEL')
+    return { name, pixels, size, classes: constant(pixels, labels === 'IMAGE' ? label : ignoreLabel) };
+  const mapName = `${list}:${line}: ${map}`;
+  const classes = await named(undefined, mapName, async () => {
+    const { width, height, map: data } = await decodeIndexedPng(await readFile(map!), map!);
+    return resized({ data, width, height, offsets: [0], rowStride: width, pixelStride: 1 });
+  });
+  if (classes.height !== pixels.height || classes.width !== pixels.width)
+    throw new DataError(
+      'data/size',
+      {},
+      `${mapName}: is ${classes.height}×${classes.width}, its image ${pixels.height}×${pixels.width}; each pixel needs its class`,
+    );
+  return { name, pixels, classes, size };
+}
+
+const constant = ({ height, width }: Pixels, value: number): Pixels => ({
+  data: new Uint8Array(height * width).fill(value),
+  ...{ height, width, offsets: [0], rowStride: width, pixelStride: 1 },
+});
+
+async function write(
+  { crop, transform, factors, ignoreLabel }: SegmentationSpec,
+  pair: Pair,
+  { seed }: Sample,
+  { height, width }: { readonly height: number; readonly width: number },
+  data: Float32Array,
+  label: Float32Array,
+  item: number,
+): Promise<void> {
+  const random = seededRandom(seed);
+  const mirrored = transform.mirror && randomInteger(random, 2) === 1;
+  const factor = factors.length === 0 ? 1 : factors[randomInteger(random, factors.length)]!;
+  const { pixels, classes } = await scaled(pair, factor);
+  const channels = pixels.offsets.length;
+  // Behind what is too small lie the mean, and the label that is ignored.
+  const room = [
+    Math.max(pixels.height, crop?.height ?? 0),
+    Math.max(pixels.width, crop?.width ?? 0),
+  ] as const;
+  if (crop === null && (room[0] !== height || room[1] !== width))
+    throw new DataError(
+      'data/size',
+      {},
+      `is ${room.join('×')}, the first one ${height}×${width}: all must be of one size; set crop_size, or new_height and new_width`,
+    );
+  const place = (margin: number) =>
+    transform.phase === 'TRAIN' ? randomInteger(random, margin + 1) : Math.floor(margin / 2);
+  const [top, left] = [place(room[0] - height), place(room[1] - width)];
+  const scale = Math.fround(transform.scale);
+  const means = pixels.offsets.map((_, c) =>
+    Math.fround(transform.meanValues[c] ?? transform.meanValues[0] ?? 0),
+  );
+  for (let row = 0; row < height; row++)
+    for (let column = 0; column < width; column++) {
+      const [y, x] = [top + row, left + column];
+      const inside = y < pixels.height && x < pixels.width;
+      const to = row * width + (mirrored ? width - 1 - column : column);
+      for (let c = 0; c < channels; c++)
+        data[(item * channels + c) * height * width + to] = inside
+          ? Math.fround(
+              pixels.data[pixels.offsets[c]! + y * pixels.rowStride + x * pixels.pixelStride]! - means[c]!,
+            ) * scale
+          : 0;
+      label[item * height * width + to] = inside
+        ? classes.data[classes.offsets[0]! + y * classes.rowStride + x * classes.pixelStride]!
+        : ignoreLabel;
+    }
+}
+
+/** Bilinear for the image; classes are never mixed. */
+async function scaled({ pixels, classes }: Pair, factor: number): Promise<Pick<Pair, 'pixels' | 'classes'>> {
+  if (factor === 1) return { pixels, classes };
+  const size = {
+    height: Math.max(1, Math.trunc(pixels.height * factor)),
+    width: Math.max(1, Math.trunc(pixels.width * factor)),
+  };
+  return {
+    pixels: await resizePixels(pixels, size.width, size.height),
+    classes: await resizeBy(classes, size, 'NEAREST'),
+  };
+}
