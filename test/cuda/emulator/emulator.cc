@@ -332,7 +332,7 @@ void waitForBlock(Site site) {
   for (unsigned thread = 0; thread < block.threads.size(); ++thread) release(thread);
 }
 
-Meeting* meet(unsigned mask, const void* value, size_t size, const char* operation, Site site) {
+Meeting* join(unsigned mask, size_t size, const char* operation, Site site) {
   requireThread(operation, site);
   const int lane = laneOfThread();
   if (!(mask >> lane & 1))
@@ -347,28 +347,27 @@ Meeting* meet(unsigned mask, const void* value, size_t size, const char* operati
       meeting = candidate.get();
     }
   }
-  if (!meeting) {
-    if (!free) meetings.push_back(std::make_unique<Meeting>());
-    meeting = free ? free : meetings.back().get();
-    meeting->mask = mask;
-    meeting->arrived = 0;
-    meeting->readers = __builtin_popcount(mask);
-    meeting->size = size;
-    meeting->operation = operation;
-    meeting->site = site;
-    meeting->values.resize((32 * size + sizeof(std::max_align_t) - 1) / sizeof(std::max_align_t));
-  }
-  std::memcpy(reinterpret_cast<char*>(meeting->values.data()) + lane * size, value, size);
-  meeting->arrived |= 1u << lane;
-  if (meeting->arrived != mask) {
-    wait(operation, site);
-    return meeting;
-  }
+  if (meeting) return meeting;
+  if (!free) meetings.push_back(std::make_unique<Meeting>());
+  meeting = free ? free : meetings.back().get();
+  meeting->mask = mask;
+  meeting->arrived = 0;
+  meeting->readers = __builtin_popcount(mask);
+  meeting->size = size;
+  meeting->operation = operation;
+  meeting->site = site;
+  meeting->isReduced = false;
+  meeting->values.resize((32 * size + sizeof(std::max_align_t) - 1) / sizeof(std::max_align_t));
+  return meeting;
+}
+
+void waitForLanes(Meeting* meeting) {
+  meeting->arrived |= 1u << laneOfThread();
+  if (meeting->arrived != meeting->mask) return wait(meeting->operation, meeting->site);
   const unsigned first = block.current / 32 * 32;
   for (unsigned i = 0; i < 32; ++i) {
-    if (mask >> i & 1 && first + i != block.current) release(first + i);
+    if (meeting->mask >> i & 1 && first + i != block.current) release(first + i);
   }
-  return meeting;
 }
 
 void* sharedArray(SharedSlot& slot, size_t bytes, size_t alignment, Site site) {

@@ -72,11 +72,12 @@ struct Meeting {
   const char* operation = nullptr;
   Site site{};
   std::vector<std::max_align_t> values;  // 32 × size bytes
-  RESNODE_UNWATCHED const char* value(int lane) const {
-    return reinterpret_cast<const char*>(values.data()) + lane * size;
-  }
+  bool isReduced = false;                // see Lanes::once
+  RESNODE_UNWATCHED char* value(int lane) { return reinterpret_cast<char*>(values.data()) + lane * size; }
 };
-Meeting* meet(unsigned mask, const void* value, size_t size, const char* operation, Site site);
+// The one that the running thread comes to; it then publishes its value there, and waits for the others.
+Meeting* join(unsigned mask, size_t size, const char* operation, Site site);
+void waitForLanes(Meeting* meeting);
 
 // What each lane of the mask published.
 template <class T>
@@ -96,6 +97,12 @@ class Lanes {
     std::memcpy(static_cast<void*>(&value), meeting_->value(lane), sizeof(T));
     return value;
   }
+  // What needs all values, for all lanes: reduce(T* values) is called by the first lane that comes on, and may change them.
+  template <class Reduce>
+  RESNODE_UNWATCHED void once(Reduce reduce) const {
+    if (!meeting_->isReduced) reduce(reinterpret_cast<T*>(meeting_->value(0)));
+    meeting_->isReduced = true;
+  }
 
  private:
   Meeting* meeting_;
@@ -108,7 +115,10 @@ template <class T>
 RESNODE_UNWATCHED Lanes<T> warpExchange(unsigned mask, const T& value, const char* operation = "warpExchange",
                                         const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
   static_assert(std::is_trivially_copyable_v<T>, "lanes exchange plain data");
-  return Lanes<T>(meet(mask, &value, sizeof(T), operation, {file, line}));
+  Meeting* meeting = join(mask, sizeof(T), operation, {file, line});
+  std::memcpy(meeting->value(laneOfThread()), static_cast<const void*>(&value), sizeof(T));
+  waitForLanes(meeting);
+  return Lanes<T>(meeting);
 }
 
 // A __shared__ array of the running block.

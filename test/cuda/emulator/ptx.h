@@ -44,17 +44,44 @@ inline void requireAligned(const void* address, size_t bytes, const char* operat
 
 struct MatrixFragments {
   uint32_t a[4], b[2];
+  float d[4];
 };
 
 // Element i of a fragment's word as a number.
 template <class T>
-float elementOf(uint32_t word, int i) {
+RESNODE_UNWATCHED float elementOf(uint32_t word, int i) {
   if constexpr (sizeof(T) == 4) {
     return __uint_as_float(word);
   } else {
     T element;
     std::memcpy(static_cast<void*>(&element), reinterpret_cast<const char*>(&word) + 2 * i, 2);
     return cuda::toFloat(element);
+  }
+}
+
+// D = A·B + D of a warp. Products are exact in float64; the sum is rounded once, which is nearer than hardware promises.
+template <class T>
+RESNODE_UNWATCHED void multiplyMatrices(MatrixFragments* lanes) {
+  constexpr int kElements = 4 / sizeof(T), kDepth = 8 * kElements;
+  double a[16][kDepth], b[8][kDepth];
+  for (int lane = 0; lane < 32; ++lane) {
+    const int group = lane / 4, t = lane % 4;
+    for (int half = 0; half < 2; ++half) {
+      for (int i = 0; i < kElements; ++i) {
+        const int k = (t + 4 * half) * kElements + i;
+        a[group][k] = elementOf<T>(lanes[lane].a[2 * half], i);
+        a[group + 8][k] = elementOf<T>(lanes[lane].a[2 * half + 1], i);
+        b[group][k] = elementOf<T>(lanes[lane].b[half], i);
+      }
+    }
+  }
+  for (int lane = 0; lane < 32; ++lane) {
+    for (int i = 0; i < 4; ++i) {
+      const int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
+      double sum = lanes[lane].d[i];
+      for (int k = 0; k < kDepth; ++k) sum += a[row][k] * b[column][k];
+      lanes[lane].d[i] = static_cast<float>(sum);
+    }
   }
 }
 
@@ -102,27 +129,15 @@ inline void loadMatrices(uint32_t (&r)[4], SharedAddress row) {
   }
 }
 
-// Products are exact in float64; the sum is rounded once, which is nearer than hardware promises.
 template <class T>
 void multiplyAdd(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
   emulator::MatrixFragments mine;
   std::memcpy(mine.a, a, sizeof a);
   std::memcpy(mine.b, b, sizeof b);
+  std::memcpy(mine.d, d, sizeof d);
   const auto lanes = emulator::warpExchange(0xffffffff, mine, "mma.sync");
-  const int lane = emulator::laneOfThread(), group = lane / 4, t = lane % 4;
-  double sums[4] = {d[0], d[1], d[2], d[3]};
-  for (int word = 0; word < 8; ++word) {
-    const emulator::MatrixFragments row = lanes[4 * group + word % 4];
-    for (int column = 0; column < 2; ++column) {
-      const uint32_t factor = lanes[4 * (2 * t + column) + word % 4].b[word / 4];
-      for (int i = 0; i < static_cast<int>(4 / sizeof(T)); ++i) {
-        const double value = emulator::elementOf<T>(factor, i);
-        sums[column] += value * emulator::elementOf<T>(row.a[word / 4 * 2], i);
-        sums[2 + column] += value * emulator::elementOf<T>(row.a[word / 4 * 2 + 1], i);
-      }
-    }
-  }
-  for (int i = 0; i < 4; ++i) d[i] = static_cast<float>(sums[i]);
+  lanes.once(emulator::multiplyMatrices<T>);
+  std::memcpy(d, lanes[emulator::laneOfThread()].d, sizeof d);
 }
 
 inline uint32_t roundToTf32(uint32_t bits) {

@@ -2,8 +2,17 @@
 file(GLOB HOST_TEST_SOURCES CONFIGURE_DEPENDS host/*.cc)
 file(GLOB CUDNN_SOURCES CONFIGURE_DEPENDS ${ROOT}/cuda/cudnn/*.cc ${ROOT}/cuda/library-paths.cc)
 set(CHOOSING_SOURCES ${ROOT}/cuda/device.cc ${ROOT}/cuda/memory.cc ${ROOT}/cuda/convolution/measure.cc ${ROOT}/cuda/convolution/tune.cc)
-add_executable(host-tests ${HOST_TEST_SOURCES} ${CUDNN_SOURCES} ${ROOT}/cuda/nccl/library.cc ${CHOOSING_SOURCES} $<TARGET_OBJECTS:kernels> $<TARGET_OBJECTS:shared-cases> $<TARGET_OBJECTS:emulator>)
+add_library(host-tested OBJECT ${CUDNN_SOURCES} ${ROOT}/cuda/nccl/library.cc ${CHOOSING_SOURCES})
+target_link_libraries(host-tested PRIVATE sanitized)
+target_precompile_headers(host-tested REUSE_FROM kernels)
+# Without sanitizers, as the cases of kernel-tests.
+add_library(host-cases OBJECT ${HOST_TEST_SOURCES})
+target_link_libraries(host-cases PRIVATE emulation)
+target_compile_options(host-cases PRIVATE -O1)
+target_precompile_headers(host-cases PRIVATE host/main.h)
+add_executable(host-tests $<TARGET_OBJECTS:kernels> $<TARGET_OBJECTS:host-tested> $<TARGET_OBJECTS:host-cases> $<TARGET_OBJECTS:shared-cases> $<TARGET_OBJECTS:emulator>)
 target_link_libraries(host-tests PRIVATE sanitized specification)
+set_target_properties(host-tests PROPERTIES LINKER_LANGUAGE CXX)
 
 # Without sanitizers: AddressSanitizer's dlopen hides a library's own path from it, and cuDNN finds its parts by that.
 add_executable(real-cudnn-tests host/main.cc host/real/cudnn.cc $<TARGET_OBJECTS:shared-cases> $<TARGET_OBJECTS:plain-kernels> $<TARGET_OBJECTS:plain-emulator>)
@@ -13,7 +22,6 @@ target_compile_options(real-cudnn-tests PRIVATE -O1)
 foreach(version 92400 80900)
   add_library(fake-cudnn-${version} MODULE host/libraries/fake-cudnn.cc)
   target_link_libraries(fake-cudnn-${version} PRIVATE emulation)
-  target_compile_options(fake-cudnn-${version} PRIVATE -O2)
   target_compile_definitions(fake-cudnn-${version} PRIVATE FAKE_CUDNN_VERSION=${version})
 endforeach()
 
@@ -53,7 +61,7 @@ add_library(fake-driver SHARED ${CMAKE_BINARY_DIR}/fake-driver.c)
 set_target_properties(fake-driver PROPERTIES C_VISIBILITY_PRESET default NO_SONAME ON LINK_FLAGS "-Wl,-soname,libcuda.so.1")
 
 add_dependencies(host-tests fake-cudnn-92400 fake-cudnn-80900 empty nccl-stub-22304 nccl-stub-21210)
-target_compile_definitions(host-tests PRIVATE FAKE_CUDNN="$<TARGET_FILE:fake-cudnn-92400>" FAKE_CUDNN_8="$<TARGET_FILE:fake-cudnn-80900>"
+target_compile_definitions(host-cases PRIVATE FAKE_CUDNN="$<TARGET_FILE:fake-cudnn-92400>" FAKE_CUDNN_8="$<TARGET_FILE:fake-cudnn-80900>"
                            EMPTY_LIBRARY="$<TARGET_FILE:empty>" NCCL_STUB="$<TARGET_FILE:nccl-stub-22304>"
                            NCCL_STUB_OLD="$<TARGET_FILE:nccl-stub-21210>")
 add_dependencies(real-cudnn-tests fake-driver)
