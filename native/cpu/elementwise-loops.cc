@@ -51,7 +51,7 @@ RESNODE_INLINE void addBehindRelu(const float* y, const float* const* diffs, flo
 RESNODE_VECTORISED void sumBehindReluOf(const float* y, const float* const* diffs, size_t count, float* sum,
                                         int64_t size, float slope) {
   switch (count) {
-    case 1: return addBehindRelu<1>(y, diffs, sum, size, slope);
+    case 1: return reluGradientOf(y, diffs[0], sum, size, slope, 1.f);
     case 2: return addBehindRelu<2>(y, diffs, sum, size, slope);
     case 3: return addBehindRelu<3>(y, diffs, sum, size, slope);
     default: return addBehindRelu<4>(y, diffs, sum, size, slope);

@@ -40,6 +40,12 @@ RESNODE_INLINE void tileOf(const TileArguments& a) {
   const float* weights = a.weights;
   for (int64_t block = 0; block < a.blocks; ++block) {
     const float* first = a.source + block * a.blockStride;
+    // The next block's pixels lie in another page, where no processor looks for them by itself.
+    if (kChannels == kLanes && block + 1 < a.blocks) {
+#pragma GCC unroll 14
+      for (int p = 0; p < kPixels; ++p)
+        __builtin_prefetch(first + a.blockStride + a.tapOffsets[0] + int64_t{p} * kPixelStride, 0, 3);
+    }
     for (int64_t tap = 0; tap < a.taps; ++tap, weights += kChannels * kLanes * kBlocks) {
       const float* source = first + a.tapOffsets[tap];
       const auto edge = kHasEdges ? static_cast<TileEdge>(a.edges[tap]) : kAllSee;

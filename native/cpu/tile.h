@@ -86,7 +86,7 @@ struct WinogradResult {
   float slope;
 };
 
-// 16 channels of its weights, G g Gᵀ; `isTurned`: of those of the transposed convolution, whose taps come last to first.
+// 16 of its weights side by side, G g Gᵀ; `isTurned`: of those of the transposed convolution, whose taps come last to first.
 struct WinogradWeights {
   const float* taps;  // [9]
   int64_t tapStep;

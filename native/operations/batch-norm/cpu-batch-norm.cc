@@ -70,7 +70,7 @@ void inTwoPasses(ThreadPool* pool, const ChannelView& view, First first, Between
   const auto ofStrip = [&](const Strip& strip) {
     for (int64_t c = strip.channel; c < std::min(strip.channel + strip.lanes, view.channels); ++c) between(c);
   };
-  if (!pool || strips < 2 * pool->threads()) {
+  if (!pool || strips < int64_t{2} * pool->threads()) {
     forEachStrip(pool, view, first);
     for (int64_t i = 0; i < strips; ++i) ofStrip(stripAt(view, 0, i));
     return forEachStrip(pool, view, last);

@@ -1,6 +1,7 @@
 // Convolutions by our own tiles, directly or by Winograd's algorithm.
 #include <algorithm>
 
+#include "native/core/backend-support.h"
 #include "native/operations/convolution/cpu-choice.h"
 #include "native/operations/convolution/cpu-narrow.h"
 #include "native/operations/convolution/cpu-steps.h"
@@ -27,6 +28,20 @@ bool isTransformed(const std::vector<Pack>& packs, ParameterId weights) {
   return std::any_of(packs.begin(), packs.end(),
                      [&](const Pack& pack) { return pack.id == weights && pack.transformName == kWinograd; });
 }
+
+// Weights that are packed once: as DirectConvolution packs them, then transformed.
+struct TransformedWeights {
+  DirectConvolution direct;
+  WinogradConvolution winograd;
+
+  int64_t weightsFloats() const { return winograd.weightsFloats(); }
+  void packWeights(ThreadPool& pool, const float* weights, float* transformed) const {
+    const AlignedBytes bytes = allocate(sizeof(float) * static_cast<size_t>(direct.weightsFloats()), "weights");
+    float* packed = reinterpret_cast<float*>(bytes.get());
+    direct.packWeights(pool, weights, packed);
+    winograd.transformWeights(pool, false, packed, transformed);
+  }
+};
 
 // Adds the call of a convolution of any kind, whose weights were placed.
 template <class Algorithm>
@@ -92,14 +107,12 @@ bool addWinogradConvolution(StepBuilder& step, const Convolution& convolution) {
       return false;
   }
   const WinogradConvolution winograd(*step.kernels(), convolution, in, out);
-  const auto packed = [&] {
-    const Filter filter(convolution, in, out);
-    const DirectConvolution direct(*step.kernels(), filter, in, out);
-    return weightsOf(step, direct, convolution.weights, filter.name());
-  };
-  addCall(step, winograd, convolution.bias, convolution.relu,
-          isMutable ? transformedInRun(step, winograd, false, packed())
-                    : packedBy(step, winograd, convolution.weights, kWinograd));
+  const Filter filter(convolution, in, out);
+  const DirectConvolution direct(*step.kernels(), filter, in, out);
+  const Place weights =
+      isMutable ? transformedInRun(step, winograd, false, weightsOf(step, direct, convolution.weights, filter.name()))
+                : packedBy(step, TransformedWeights{direct, winograd}, convolution.weights, kWinograd);
+  addCall(step, winograd, convolution.bias, convolution.relu, weights);
   step.describe(std::string("Winograd 4×4 ") + winograd.instructionSet());
   return true;
 }

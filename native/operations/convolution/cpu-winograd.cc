@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "native/cpu/vectorised.h"
-
 namespace resnode::cpu {
 namespace {
 
@@ -12,36 +10,6 @@ constexpr int64_t kTransformed = WinogradTiles::kTransformed;
 // Weights that leave room for a thread's tiles in its own cache.
 constexpr int64_t kPrivateWeights = (640 << 10) / sizeof(float);
 constexpr int64_t kPrivateFloats = (256 << 10) / sizeof(float);
-
-// G of Lavin and Gray, section 4.1: row [1, p, p²] of each point p over the product of its distances from the others. The
-// usual points are 0, ±1, ±2; with ±5/8 and ±3/2 (whose powers are as exact) the largest error is 3.4 times less.
-constexpr double kA = kWinogradA, kB = kWinogradB;
-constexpr double kOverA = 1 / (2 * kA * kA * (kA * kA - kB * kB)), kOverB = 1 / (2 * kB * kB * (kB * kB - kA * kA));
-constexpr double kG[6][3] = {{1 / (kA * kA * kB * kB), 0, 0},          {kOverA, kA * kOverA, kA * kA * kOverA},
-                             {kOverA, -kA * kOverA, kA * kA * kOverA}, {kOverB, kB * kOverB, kB * kB * kOverB},
-                             {kOverB, -kB * kOverB, kB * kB * kOverB}, {0, 0, 1}};
-
-// G g Gᵀ, in float64, for one input channel and the output channels of a group; those that are not there are 0.
-RESNODE_VECTORISED void transformWeightsOf(const float* g, int64_t step, int64_t outputs, float* transformed,
-                                           int64_t transformedStep, int64_t lanes) {
-  double taps[9][2 * kLanes] = {}, columns[6][3][2 * kLanes];
-  for (int tap = 0; tap < 9; ++tap) {
-    for (int64_t i = 0; i < outputs; ++i) taps[tap][i] = g[i * step + tap];
-  }
-  for (int row = 0; row < 6; ++row) {
-    for (int x = 0; x < 3; ++x) {
-      for (int64_t i = 0; i < lanes; ++i)
-        columns[row][x][i] = kG[row][0] * taps[x][i] + kG[row][1] * taps[3 + x][i] + kG[row][2] * taps[6 + x][i];
-    }
-    for (int column = 0; column < 6; ++column) {
-      float* to = transformed + (row * 6 + column) * transformedStep;
-      for (int64_t i = 0; i < lanes; ++i) {
-        to[i] = static_cast<float>(columns[row][0][i] * kG[column][0] + columns[row][1][i] * kG[column][1] +
-                                   columns[row][2][i] * kG[column][2]);
-      }
-    }
-  }
-}
 
 WinogradResult resultOf(const ConvolutionOperands& operands) {
   WinogradResult result{};
@@ -60,23 +28,10 @@ WinogradConvolution::WinogradConvolution(const TileKernels& kernels, const Convo
     : kernels_(&kernels),
       source_(blockedLayout(in)),
       result_(blockedLayout(out)),
-      tiles_(kernels, convolution, in, out),
-      inputs_(in[1]),
-      outputs_(out[1]) {
+      tiles_(kernels, convolution, in, out) {
   blocksPerGroup_ = tiles_.resultBlocks() % kernels.mostBlocks == 0 ? kernels.mostBlocks : 1;
   groups_ = tiles_.resultBlocks() / blocksPerGroup_;
   weightsPerGroup_ = tiles_.sourceBlocks() * kLanes * blocksPerGroup_ * kLanes;
-}
-
-void WinogradConvolution::packWeights(ThreadPool& pool, const float* weights, float* transformed) const {
-  const int64_t perGroup = blocksPerGroup_ * kLanes, padded = tiles_.sourceBlocks() * kLanes;
-  pool.run(groups_ * padded, 1, [&](int64_t unit) {
-    const int64_t group = unit / padded, input = unit % padded;
-    float* to = transformed + group * weightsPerGroup_ + input * perGroup;
-    const int64_t outputs = input < inputs_ ? std::min(perGroup, outputs_ - group * perGroup) : 0;
-    transformWeightsOf(weights + (group * perGroup * inputs_ + input) * 9, inputs_ * 9, outputs, to,
-                       groups_ * weightsPerGroup_, perGroup);
-  });
 }
 
 void WinogradConvolution::transformWeights(ThreadPool& pool, bool isTurned, const float* packed,

@@ -22,8 +22,6 @@ class WinogradConvolution {
   }
   // Of the transformed weights, [36][groups][blocks][16 channels][16 × blocks of a group].
   int64_t weightsFloats() const { return WinogradTiles::kTransformed * groups_ * weightsPerGroup_; }
-  // From [O][I][3][3].
-  void packWeights(ThreadPool& pool, const float* weights, float* transformed) const;
   // From weights as DirectConvolution packs them, for this convolution or, `isTurned`, for the transposed one that it computes.
   void transformWeights(ThreadPool& pool, bool isTurned, const float* packed, float* transformed) const;
   void run(ThreadPool& pool, const ConvolutionOperands& operands) const;
@@ -43,7 +41,6 @@ class WinogradConvolution {
   const TileKernels* kernels_;
   Layout source_, result_;
   WinogradTiles tiles_;
-  int64_t inputs_, outputs_;  // channels
   int64_t groups_ = 0, blocksPerGroup_ = 0, weightsPerGroup_ = 0;
 };
 
