@@ -144,6 +144,36 @@ test("the losses of each region have four axes, whatever the scores' are, so tha
   assert.equal(net.outputs.sum, [3, 1, 1, 1]);
 });
 
+test("PriorBox takes widths and heights as they are written, in both forks' words", async () => {
+  const prior = (param: string) =>
+    load(`${input('x', 1, 1, 1, 2)}${input('image', 1, 3, 10, 20)}
+      layer { name: "p" type: "PriorBox" bottom: "x" bottom: "image" top: "p" prior_box_param { ${param} step: 10 } }`);
+  const given = { x: new Float32Array(2), image: new Float32Array(600) };
+  for (const prefix of ['', 'box_']) {
+    using net = await prior(`${prefix}width: 4.5 ${prefix}width: 2 ${prefix}height: 3 ${prefix}height: 8`);
+    const { p } = await net.run(given);
+    assert.equal(p!.shape, [1, 2, 16]);
+    // Centres at 5 and 15 of 20, 5 of 10.
+    const expected = [5, 15].flatMap((x) =>
+      [
+        [4.5, 3],
+        [2, 8],
+      ].flatMap(([w, h]) => [(x - w! / 2) / 20, (5 - h! / 2) / 10, (x + w! / 2) / 20, (5 + h! / 2) / 10]),
+    );
+    expected.forEach((value, i) => assert.ok(Math.abs(p!.data[i]! - value) < 1e-6, `${i}: ${p!.data[i]}`));
+  }
+  for (const [param, message] of [
+    ['width: 1 height: 2 min_size: 3', /width gives the sizes of boxes, and so does min_size/],
+    ['width: 1', /found 1 widths and 0 heights/],
+  ] as const)
+    try {
+      await prior(param);
+      assert.unreachable('it was accepted');
+    } catch (error) {
+      assert.match((error as GraphError).message, message);
+    }
+});
+
 test('Interp takes the size of its second bottom where use_blob_size says so', async () => {
   const interp = (bottoms: string, param: string) =>
     load(`${input('x', 1, 1, 2, 2)}${input('like', 1, 7, 3, 3)}

@@ -121,6 +121,21 @@ test('a Python layer without a function is refused with the cure, and so are sha
   assert.throws(() => registerLayers({ Square: { ...square, forwards: 1 } } as never), /forward/);
 });
 
+test('a function that takes its arguments for something else is told how it is called', async () => {
+  const run = async () => {
+    using model = await device.load({ model: net() });
+    await model.run({ data: new Float32Array(6) });
+  };
+  const wrong = (layer: object) =>
+    withLayers({ 'my_layers.Square': { ...square, ...layer } as JavaScriptLayer }, () => refusal(run()));
+  const { message: shapes } = await wrong({ shapes: ([bottom]: Iterable<unknown>) => [bottom] });
+  assert.match(shapes, /not iterable.*it is called as shapes\(\{ bottoms, tops/);
+  const { message: forward } = await wrong({
+    forward: ({ bottoms: [x] }: { bottoms: Float32Array[] }) => [x],
+  });
+  assert.match(forward, /it is called as forward\(\[\{ shape, data \}/);
+});
+
 test('a worker that is terminated while its function computes ends, and so does its device', async () => {
   const script = new URL('./processes/hanging-layer.ts', import.meta.url).href;
   const worker = new Worker(

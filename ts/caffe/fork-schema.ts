@@ -232,6 +232,11 @@ export const forkMessages: Messages = {
     step_h: [11, 'float'],
     step_w: [12, 'float'],
     offset: [13, 'float', 0.5],
+    // OpenCV's reader; synopsys-caffe
+    width: [TEXT_ONLY, '*float'],
+    height: [TEXT_ONLY + 1, '*float'],
+    box_width: [15, '*float'],
+    box_height: [16, '*float'],
   },
   DetectionOutputParameter: {
     num_classes: [1, 'uint32'],

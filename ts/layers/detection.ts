@@ -70,6 +70,10 @@ interface PriorBoxParameter {
   readonly step_h?: number;
   readonly step_w?: number;
   readonly offset: number;
+  readonly width?: readonly number[];
+  readonly height?: readonly number[];
+  readonly box_width?: readonly number[];
+  readonly box_height?: readonly number[];
 }
 
 /** The most boxes of a cell (native/operations/prior-boxes). */
@@ -113,9 +117,36 @@ function priorBox(context: LayerContext): Built {
   return layer.built([top]);
 }
 
+/** Boxes whose sizes are written (OpenCV's prior_box_layer.cpp; box_width and box_height in synopsys-caffe); null: none are. */
+function writtenBoxes(
+  context: LayerContext,
+  p: PriorBoxParameter,
+): { widths: number[]; heights: number[] } | null {
+  const param: Message = context.layer.prior_box_param ?? {};
+  const names = ['width', 'height', 'box_width', 'box_height'] as const;
+  const first = names.find((name) => p[name] !== undefined);
+  if (first === undefined) return null;
+  const at = positionOf(param, first);
+  const other = (['min_size', 'max_size', 'aspect_ratio'] as const).find((name) => p[name] !== undefined);
+  if (other !== undefined)
+    context.fail('prior-box', `${first} gives the sizes of boxes, and so does ${other}; keep one`, at);
+  const isOpenCvs = p.width !== undefined || p.height !== undefined;
+  const [widths = [], heights = []] = isOpenCvs ? [p.width, p.height] : [p.box_width, p.box_height];
+  const sizes = [...widths, ...heights];
+  if (widths.length !== heights.length || sizes.some((size) => !(size > 0)) || widths.length > MOST_BOXES)
+    context.fail(
+      'prior-box',
+      `boxes take a width and a height each, above 0, ${MOST_BOXES} of them at most; found ${widths.length} widths and ${heights.length} heights: ${sizes.join(', ')}`,
+      at,
+    );
+  return { widths: [...widths], heights: [...heights] };
+}
+
 /** For each min_size its square, the square between it and max_size, and one box for each aspect ratio. */
 function boxesOfCell(context: LayerContext, p: PriorBoxParameter): { widths: number[]; heights: number[] } {
   const param: Message = context.layer.prior_box_param ?? {};
+  const written = writtenBoxes(context, p);
+  if (written !== null) return written;
   const { min_size: least = [], max_size: most = [] } = p;
   if (least.length === 0) context.fail('prior-box', 'min_size must be given', 'prior_box_param');
   for (const [i, size] of least.entries()) {

@@ -158,7 +158,7 @@ export function shapesOf(
   try {
     shapes = layer.shapes(info);
   } catch (error) {
-    throw refuse(`its function in JavaScript says: ${(error as Error).message}`);
+    throw refuse(`its function in JavaScript says: ${said('shapes', error)}`);
   }
   const areShapes =
     Array.isArray(shapes) &&
@@ -171,6 +171,20 @@ export function shapesOf(
       `"shapes" of its function in JavaScript must give a list of positive integers for each of ${info.tops.length} tops, found ${JSON.stringify(shapes)}`,
     );
   return shapes as readonly Shape[];
+}
+
+/** How the functions of a layer are called. */
+const CALLED = {
+  shapes: 'shapes({ bottoms, tops, param, phase, … }), where bottoms are shapes',
+  forward: 'forward([{ shape, data }, …], { bottoms, tops, param, … })',
+  backward:
+    'backward({ bottoms, tops, topDiffs }, { bottoms, tops, param, … }), each a list of { shape, data }',
+} as const;
+
+/** What a function threw; where it took its arguments for something else, how it is called. */
+function said(name: keyof typeof CALLED, error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error instanceof TypeError ? `${error.message}; it is called as ${CALLED[name]}` : error.message;
 }
 
 /** What native code calls on the event loop: see NativeHostFunction. */
@@ -187,7 +201,7 @@ export function hostCaller(functions: readonly HostFunction[]) {
     work.then(
       (values) => done(null, values),
       (error: unknown) =>
-        done(`its function in JavaScript: ${error instanceof Error ? error.message : error}`),
+        done(`its function in JavaScript: ${said(isBackward ? 'backward' : 'forward', error)}`),
     );
   };
 }
