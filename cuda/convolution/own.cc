@@ -75,6 +75,9 @@ ConvolutionCandidates ownCandidates(const ConvolutionProblem& problem, int compu
       launchWeightGradient(problem, a.input, a.diff, static_cast<float*>(a.output), static_cast<float*>(a.workspace),
                            stream);
     });
+    if (isDepthwise(problem))
+      add("depthwise", sizeof(float) * depthwiseWeightGradientScratch(problem),
+          [=](const Arguments& a, cudaStream_t stream) { launchDepthwiseWeightGradient(problem, a, stream); });
     return candidates;
   }
   add("direct", 0, [=](const Arguments& a, cudaStream_t stream) { launchConvolutionDirect(problem, a, stream); });

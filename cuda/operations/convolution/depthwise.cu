@@ -1,23 +1,13 @@
 #include "cuda/operations/convolution/depthwise.h"
 
-#include "cuda/kernels/vector.h"
 #include "cuda/operations/convolution/convolution-epilogue.h"
+#include "cuda/operations/convolution/depthwise-planes.h"
 
 namespace resnode::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-constexpr int kMostVectors = 32;  // of channels, in a block
-constexpr int kColumns = 4;       // of a line, that a thread of the forward pass makes
+constexpr int kColumns = 4;  // of a line, that a thread of the forward pass makes
 constexpr size_t kSharedBytes = size_t{48} << 10;
-
-// Planes of the convolution: x is [n, height, width], y [n, outHeight, outWidth].
-struct Planes {
-  int64_t work;  // items of threadIdx.y: columns or places
-  int height, width, outHeight, outWidth;
-  int r, s, strideH, strideW, padH, padW, dilationH, dilationW;
-  int stored;  // channels of a pixel
-};
 
 // filters[tap][channel of the block], of weights[channel][tap].
 template <class T>
@@ -30,15 +20,6 @@ __device__ __forceinline__ void loadFilters(const T* weights, float* filters, in
         first + channel < stored ? toFloat(weights[static_cast<int64_t>(first + channel) * taps + tap]) : 0.0f;
   }
   __syncthreads();
-}
-
-template <class T, int channels>
-__device__ __forceinline__ void loadFloats(const T* from, float (&values)[channels]) {
-  constexpr int kCount = channels * sizeof(T) <= 16 ? channels : 16 / sizeof(T);
-  for (int first = 0; first < channels; first += kCount) {
-    const Pack<T, kCount> pack = load<T, kCount>(from + first);
-    for (int i = 0; i < kCount; ++i) values[first + i] = toFloat(pack.values[i]);
-  }
 }
 
 template <class T, int channels>
@@ -128,26 +109,6 @@ __global__ void __launch_bounds__(kThreads)
   }
   storeSums(epilogue, pixel, channel, sums);
 }
-
-Planes planesOf(const ConvolutionProblem& problem, int64_t work) {
-  const auto narrow = [](int64_t value) { return static_cast<int>(value); };
-  return {work,
-          narrow(problem.input.h),
-          narrow(problem.input.w),
-          narrow(problem.output.h),
-          narrow(problem.output.w),
-          narrow(problem.r),
-          narrow(problem.s),
-          narrow(problem.strideH),
-          narrow(problem.strideW),
-          narrow(problem.padH),
-          narrow(problem.padW),
-          narrow(problem.dilationH),
-          narrow(problem.dilationW),
-          narrow(problem.input.paddedChannels)};
-}
-
-int channelsOfThread(const ConvolutionProblem& problem) { return problem.input.paddedChannels % 8 == 0 ? 8 : 4; }
 
 size_t filterBytes(const ConvolutionProblem& problem, int64_t vectors) {
   return static_cast<size_t>(problem.r * problem.s * vectors * channelsOfThread(problem)) * sizeof(float);

@@ -65,6 +65,16 @@ void check(const ConvolutionCase& shape, cuda::ElementType type) {
     for (int64_t i = 0; i < in.elements(); ++i)
       expect(i % in.paddedChannels < in.c || cuda::toFloat(own[static_cast<size_t>(i)]) == 0,
              std::string(shape.name) + ": padding of dx");
+    auto ownAsWeights = nanMemory<float>(static_cast<size_t>(problem.weightElements()));
+    auto ownScratch = scratchOf(cuda::depthwiseWeightGradientScratch(problem));
+    arguments.input = input.data();
+    arguments.output = ownAsWeights.data();
+    arguments.workspace = ownScratch.data();
+    cuda::launchDepthwiseWeightGradient(problem, arguments, nullptr);
+    cuda::launchPlainWeights(problem, ownAsWeights.data(), dw.data(), nullptr);
+    compare(floatsOf(dw), 1, out.pixels());
+    for (size_t i = static_cast<size_t>(out.c * window); i < ownAsWeights.size(); ++i)
+      expect(ownAsWeights[i] == 0, std::string(shape.name) + ": padding of dw");
   }
   for (size_t i = static_cast<size_t>(out.c * window * problem.weightChannels()); i < asWeights.size(); ++i)
     expect(asWeights[i] == 0, std::string(shape.name) + ": padding of dw");
@@ -88,7 +98,11 @@ RESNODE_TEST(convolution_gradient, "odd sizes, dilation, padding") {
 RESNODE_TEST(convolution_gradient, "groups") {
   for (const auto& shape : groupedCases()) check(shape);
 }
-RESNODE_TEST(convolution_gradient, "depthwise, by its own kernel too") {
+RESNODE_TEST(convolution_gradient, "depthwise, by its own kernels too") {
+  const ConvolutionCase manyPixels{"many pixels", 3, 40, 19, 23, 40, 3, 5, 1, 1, 1, 40};
+  const auto scratch = cuda::depthwiseWeightGradientScratch(problemOf(manyPixels, cuda::ElementType::float32));
+  expect(scratch > 15 * 40, "several blocks share the pixels");
+  check(manyPixels);
   for (const auto& shape : depthwiseCases()) {
     expect(cuda::isDepthwise(problemOf(shape, cuda::ElementType::float16)), shape.name);
     check(shape);
