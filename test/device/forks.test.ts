@@ -145,12 +145,15 @@ test("the losses of each region have four axes, whatever the scores' are, so tha
 });
 
 test("PriorBox takes widths and heights as they are written, in both forks' words", async () => {
-  const prior = (param: string) =>
+  const prior = (param: string, type = 'PriorBox') =>
     load(`${input('x', 1, 1, 1, 2)}${input('image', 1, 3, 10, 20)}
-      layer { name: "p" type: "PriorBox" bottom: "x" bottom: "image" top: "p" prior_box_param { ${param} step: 10 } }`);
+      layer { name: "p" type: "${type}" bottom: "x" bottom: "image" top: "p" prior_box_param { ${param} step: 10 } }`);
   const given = { x: new Float32Array(2), image: new Float32Array(600) };
   for (const prefix of ['', 'box_']) {
-    using net = await prior(`${prefix}width: 4.5 ${prefix}width: 2 ${prefix}height: 3 ${prefix}height: 8`);
+    using net = await prior(
+      `${prefix}width: 4.5 ${prefix}width: 2 ${prefix}height: 3 ${prefix}height: 8`,
+      prefix === '' ? 'PriorBoxClustered' : 'PriorBox',
+    );
     const { p } = await net.run(given);
     assert.equal(p!.shape, [1, 2, 16]);
     // Centres at 5 and 15 of 20, 5 of 10.

@@ -10,6 +10,8 @@ export const detectionLayers: Layers = {
   Permute: { build: permute },
   Normalize: { build: normalize },
   PriorBox: { build: priorBox, bottoms: [2, 2] },
+  // OpenVINO's, whose sizes are written; OpenCV hands its PriorBox of written sizes to it.
+  PriorBoxClustered: { build: priorBox, bottoms: [2, 2] },
 };
 
 /** permute_layer.cpp: axes that are not named follow in their order. */

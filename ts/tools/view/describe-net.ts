@@ -349,6 +349,7 @@ const KINDS: readonly (readonly [Kind, readonly string[]])[] = [
     'detection',
     [
       'PriorBox',
+      'PriorBoxClustered',
       'DetectionOutput',
       'YoloDetectionOutput',
       'Yolov3DetectionOutput',
