@@ -54,8 +54,7 @@ std::string driverProblem() {
   if (status == cudaErrorNoDevice || status == cudaSuccess) {
     return "the NVIDIA driver (CUDA " + versionText(driver) +
            ") shows no GPU: see nvidia-smi, and CUDA_VISIBLE_DEVICES where it is set. One that was there before has "
-           "failed: "
-           "look for \"NVRM: Xid\" in the system's log (dmesg); after Xid 79 the machine has to be restarted";
+           "failed: look for \"NVRM: Xid\" in the system's log (dmesg); after Xid 79 the machine has to be restarted";
   }
   return "the NVIDIA driver (CUDA " + versionText(driver) +
          ") does not start; see nvidia-smi. It says: " + errorText(status);
