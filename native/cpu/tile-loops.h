@@ -41,7 +41,7 @@ RESNODE_INLINE void tileOf(const TileArguments& a) {
   for (int64_t block = 0; block < a.blocks; ++block) {
     const float* first = a.source + block * a.blockStride;
     // The next block's pixels lie in another page, where no processor looks for them by itself.
-    if (kChannels == kLanes && block + 1 < a.blocks) {
+    if (kChannels == kLanes && block + 1 < a.blocks && a.taps > 0) {
 #pragma GCC unroll 14
       for (int p = 0; p < kPixels; ++p)
         __builtin_prefetch(first + a.blockStride + a.tapOffsets[0] + int64_t{p} * kPixelStride, 0, 3);

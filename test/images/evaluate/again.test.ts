@@ -25,7 +25,8 @@ const folder = mkdtempSync(join(tmpdir(), 'resnode-'));
 const inFolder = (name: string) => join(folder, name);
 const net = ['--model', at('deploy.prototxt'), '--weights', at('model.caffemodel')];
 const preprocessed = [...net, '--preprocess', at('preprocess.json')];
-const words = (...more: string[]) => [...[...COMMAND, 'evaluate', '--threads', '2', ...more]];
+// Bits are compared: beside a busy neighbour each process would measure anew which algorithm is faster.
+const words = (...more: string[]) => [...COMMAND, 'evaluate', '--threads', '2', '--no-tune', ...more];
 const evaluate = (...more: string[]) =>
   spawnSync(process.execPath, words(...more), { encoding: 'utf8', cwd: repositoryFolder });
 const readResult = (file: string) => JSON.parse(readFileSync(file, 'utf8')) as EvaluationResult;
