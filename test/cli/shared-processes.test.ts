@@ -91,7 +91,8 @@ async function writeFiles(): Promise<void> {
   });
 }
 
-const DEVICE = ['--device', 'cpu', '--threads', '1'];
+// Bits are compared: beside a busy neighbour each process would measure anew which algorithm is faster.
+const DEVICE = ['--device', 'cpu', '--threads', '1', '--no-tune'];
 const PIXELS = ['--mean-value', '128', '--scale', '0.0078125', '--no-resize'];
 const net = (model = 'deploy.prototxt') => [
   '--model',
