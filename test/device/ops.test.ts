@@ -158,13 +158,16 @@ for (const device of devices) {
 
   test(`shapes that do not fit are refused on ${device.kind}`, async () => {
     const wrong = [
-      [ops.convolution(device, { input: tensor(1, 3, 4, 4), weights: tensor(2, 4, 1, 1) }), WeightsError],
-      [ops.convolution(device, { input: tensor(1, 3, 4, 4), weights: tensor(2, 3, 7, 7) }), GraphError],
-      [ops.addRelu(device, { inputs: [tensor(2, 3), tensor(3, 2)] }), GraphError],
+      [
+        () => ops.convolution(device, { input: tensor(1, 3, 4, 4), weights: tensor(2, 4, 1, 1) }),
+        WeightsError,
+      ],
+      [() => ops.convolution(device, { input: tensor(1, 3, 4, 4), weights: tensor(2, 3, 7, 7) }), GraphError],
+      [() => ops.addRelu(device, { inputs: [tensor(2, 3), tensor(3, 2)] }), GraphError],
     ] as const;
-    for (const [promise, type] of wrong)
+    for (const [compute, type] of wrong)
       assert.instance(
-        await promise.then(
+        await compute().then(
           () => null,
           (error: unknown) => error,
         ),
