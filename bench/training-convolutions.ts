@@ -50,7 +50,7 @@ const PROBLEMS: readonly Problem[] = [
 const nameOf = ({ input, outputs, kernel, stride = 1, group = 1, dilation = 1 }: Problem) =>
   `${input.join('×')} to ${outputs}, ${kernel}×${kernel}${stride > 1 ? `, stride ${stride}` : ''}${dilation > 1 ? `, dilation ${dilation}` : ''}${group > 1 ? `, ${group} groups` : ''}`;
 
-/** Between two pointwise convolutions, which leave the layouts of a net around it; what learns decides what is computed. */
+/** Between two pointwise convolutions and a BatchNorm, which leave the layouts of a net around it; what learns decides what is computed. */
 function layersOf(problem: Problem, learns: { readonly before: boolean; readonly itself: boolean }) {
   const { input, outputs, kernel, stride = 1, group = 1, dilation = 1 } = problem;
   const isFirst = input[1] <= 4;
@@ -86,7 +86,9 @@ function layersOf(problem: Problem, learns: { readonly before: boolean; readonly
       dilation: [dilation],
       pad: [((kernel - 1) / 2) * dilation],
     }),
-    convolution('after', 'itself', true, { num_output: 16, kernel_size: [1] }),
+    // As in a ResNet, which lets Winograd's algorithm compute forward too.
+    { name: 'norm', type: 'BatchNorm', bottom: ['itself'], top: ['norm'] },
+    convolution('after', 'norm', true, { num_output: 16, kernel_size: [1] }),
   ];
 }
 

@@ -13,7 +13,7 @@ const architecture = process.argv.includes('--arm64') ? 'arm64' : 'x64';
 const isCross = architecture !== process.arch;
 const target = join(root, `prebuilds/linux-${architecture}`);
 const GLIBC_LIMIT = '2.36'; // Debian 12
-const BYTES_LIMIT = 15e6; // of the 75 MB that an installation may take, 21 of them sharp's
+const BYTES_LIMIT = 30e6; // of the 75 MB that an installation may take, 21 of them sharp's
 // Every Linux that Node runs on has these.
 const SYSTEM =
   /^(ld-linux-x86-64|ld-linux-aarch64|libc|libm|libdl|librt|libpthread|libgcc_s|libstdc\+\+)\.so\./;

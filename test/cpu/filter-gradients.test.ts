@@ -68,25 +68,73 @@ for (const filter of [...PLAIN, ...WINOGRAD, ...FILTERS]) {
         implementations.some((each) => /^tiles (AVX|NEON)/.test(each)),
         `${implementations}`,
       );
-      if (WINOGRAD.includes(filter)) {
-        assert.ok(
-          implementations.some((each) => /^Winograd/.test(each)),
-          `${implementations}`,
-        );
+      if (WINOGRAD.includes(filter))
         assert.ok(
           implementations.some((each) => /^tiles.*Winograd/.test(each)),
           `${implementations}`,
         );
-      }
       values.forEach((each, i) => {
         assert.equal(each, answers[0]!.values[i], `${i}`);
-        const largest = expected[i]!.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-        const worst = each.reduce((most, value, k) => Math.max(most, Math.abs(value - expected[i]![k]!)), 0);
-        assert.ok(worst <= 1e-5 * largest, `${i} differs by ${worst} of ${largest}`);
+        near(each, expected[i]!, `${i}`);
       });
     }
   });
 }
+
+function near(actual: Float32Array, expected: Float32Array, what: string): void {
+  const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const worst = actual.reduce((most, value, k) => Math.max(most, Math.abs(value - expected[k]!)), 0);
+  assert.ok(worst <= 1e-5 * largest, `${what} differs by ${worst} of ${largest}`);
+}
+
+test('what only a BatchNorm reads is made by Winograd, the same bits on every instruction set and number of threads', async () => {
+  for (const filter of WINOGRAD.filter(({ residual }) => !residual)) {
+    const layer = layersOf(filter);
+    const behind = [{ name: 'norm', type: 'BatchNorm', bottom: layer.at(-1)!.top!, top: ['norm'] }];
+    const run = async (device: Device) => {
+      using trainer = await device.train({ model: { layer: [...layer, ...behind] }, update: null });
+      const data = Float32Array.from({ length: elementCount(filter.input) }, (_, i) => Math.sin(i * i));
+      const topDiffs = { norm: new Float32Array(elementCount(trainer.outputs.norm!)) };
+      const { outputs } = await trainer.gradients({ data }, { topDiffs });
+      return { norm: outputs.norm!.data, operations: trainer.plan().operations };
+    };
+    const expected = await run(reference);
+    const answers = [];
+    for (const device of own) answers.push(await run(device));
+    for (const { norm, operations } of answers) {
+      assert.ok(
+        operations.some(({ implementation }) => /^Winograd/.test(implementation)),
+        nameOf(filter),
+      );
+      assert.equal(norm, answers[0]!.norm, nameOf(filter));
+      near(norm, expected.norm, nameOf(filter));
+    }
+  }
+});
+
+test('behind a window of zeros a ReLU passes no diff, as in Caffe: such results are made directly', async () => {
+  const filter: Filter = { input: [1, 16, 8, 8], outputs: 16, kernel: [3, 3], pad: [1, 1] };
+  // Without a bias, as Caffe's default filler begins.
+  const layer = layersOf(filter).map((each) =>
+    each.convolution_param === undefined
+      ? each
+      : { ...each, convolution_param: { ...each.convolution_param, bias_filler: { type: 'constant' } } },
+  );
+  const relu = { name: 'relu', type: 'ReLU', bottom: layer.at(-1)!.top!, top: ['relu'] };
+  const data = Float32Array.from({ length: 16 * 64 }, (_, i) => (i % 8 < 2 ? Math.sin(i * i) + 1.5 : 0));
+  const run = async (device: Device) => {
+    using trainer = await device.train({ model: { layer: [...layer, relu] }, update: null });
+    const topDiffs = { relu: new Float32Array(16 * 64).fill(1) };
+    const { outputs, parameters } = await trainer.gradients({ data }, { topDiffs });
+    return { relu: outputs.relu!.data, bias: parameters.at(-1)!.data };
+  };
+  const expected = await run(reference);
+  for (const device of own) {
+    const { relu: found, bias } = await run(device);
+    assert.is(found.filter((value, i) => i % 8 >= 3 && value > 0).length, 0);
+    assert.equal(bias, expected.bias);
+  }
+});
 
 test('without Winograd where that is asked for', async () => {
   await using device = await openDevice('cpu', { winograd: false });

@@ -124,6 +124,15 @@ test('a factor resizes both, and classes are never mixed', async () => {
   });
 });
 
+test('new_height and new_width resize both, and classes are never mixed', async () => {
+  const sized = `${WIDE} label_type: PIXEL new_height: 12 new_width: 18`;
+  const { pixels } = await batchOf(sized, '', 'TEST');
+  pixels.forEach(({ label }, i) => {
+    const [y, x] = [Math.floor(i / 18), i % 18];
+    assert.is(label, (Math.floor(y / 2) + Math.floor(x / 2)) % 5);
+  });
+});
+
 test('one class may stand for a whole image, or none', async () => {
   const image = list('classes.txt', 'wide.ppm 3');
   const one = await batchOf(`${image} label_type: IMAGE`, '', 'TEST');
@@ -170,7 +179,14 @@ test('a list, a map or a parameter that does not fit is refused with its place',
     await refusal(`${list('c.txt', 'wide.ppm wide.ppm')} ${pixel}`),
     /expected a PNG with a palette, or grey/,
   );
-  assert.match(await refusal(`${list('d.txt', 'wide.ppm none.png')} ${pixel}`), /none\.png/);
+  assert.match(
+    await refusal(`${list('d.txt', 'wide.ppm none.png')} ${pixel}`),
+    /none\.png: there is no such file/,
+  );
+  assert.match(
+    await refusal(`${WIDE} ${pixel}`, 'mean_value: 1'),
+    /give mean_value once or 3 times, not 4 times/,
+  );
   assert.match(await refusal(`${WIDE} ${pixel}`, 'crop_height: 4'), /both crop_height and crop_width/);
   assert.match(await refusal(`${WIDE} ${pixel}`, 'scale_factors: 0'), /scale_factors must be above 0/);
   assert.match(await refusal(`${WIDE} ${pixel}`, '', 'top: "data"'), /has 1 tops/);

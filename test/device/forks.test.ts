@@ -168,6 +168,7 @@ test("PriorBox takes widths and heights as they are written, in both forks' word
   for (const [param, message] of [
     ['width: 1 height: 2 min_size: 3', /width gives the sizes of boxes, and so does min_size/],
     ['width: 1', /found 1 widths and 0 heights/],
+    ['width: 1 box_height: 2', /keep one pair/],
   ] as const)
     try {
       await prior(param);

@@ -115,7 +115,11 @@ test('a Python layer without a function is refused with the cure, and so are sha
   await withLayers({ 'my_layers.Square': { ...square, shapes: () => [[0]] } }, async () => {
     const wrong = await refusal(device.load({ model: net() }));
     assert.is(wrong.code, 'graph/javascript-layer');
-    assert.match(wrong.message, /net\.prototxt:\d+:\d+.*positive integers.*found \[\[0\]\]/s);
+    assert.match(wrong.message, /net\.prototxt:\d+:\d+.*positive integers.*found \[ \[ 0 \] \]/s);
+  });
+  // What JSON has no form for is shown too.
+  await withLayers({ 'my_layers.Square': { ...square, shapes: () => [[3n]] as never } }, async () => {
+    assert.match((await refusal(device.load({ model: net() }))).message, /found \[ \[ 3n \] \]/);
   });
   assert.throws(() => registerLayers({ Square: { shapes: 3 } } as never), /a function/);
   assert.throws(() => registerLayers({ Square: { ...square, forwards: 1 } } as never), /forward/);

@@ -157,7 +157,9 @@ test('diffs pass through padding that differs, and through means that leave it o
 test('ONNX Runtime computes the same of the net as ONNX', async () => {
   const file = join(folder, 'net.onnx');
   const [device] = devices;
-  for (const [name, c] of Object.entries(cases))
+  // Rounded up beyond the padding on one axis, and within it on the other.
+  const hanging: Case = { kernel: 2, stride: 3, pads: [0, 1, 1, 0], size: [13, 3] };
+  for (const [name, c] of Object.entries({ ...cases, hanging }))
     for (const text of [convolution(c), pooling(c, 'MAX'), pooling(c, 'AVE_EXC_PAD')]) {
       const model = filterNet(readNet(text, { file: 'net.prototxt' }));
       using trainer = await device!.train({ model, phase: 'TEST', update: null });
@@ -198,6 +200,14 @@ test('what cannot be padded so is refused at its place', () => {
     /pad_type: 1 finds the padding itself, but pad is given too/,
   );
   assert.match(refusal(convolution({ ...c, written: 'pad_type: 2' })), /pad_type must be 0, or 1/);
+  assert.match(
+    refusal(convolution({ ...c, kernel: 99 })),
+    /a 99×99 kernel \(dilation 1×1, pad 0×0 before and 1×1 behind\) does not fit the/,
+  );
+  assert.match(
+    refusal(pooling(c, 'AVE').replace('top: "y"', 'top: "y" top: "mask"')),
+    /pool: AVE has no mask: it takes one top, found 2/,
+  );
 });
 
 test.run();

@@ -135,8 +135,14 @@ test('a net that ends in boxes of YOLO is a detector, whose classes are counted 
     const net = filterNet(netOf(c, 1));
     const head = findDetectorHead(net, graphFromCaffe(net));
     assert.equal(
-      [head.kind, head.classes, head.background, head.kind === 'ssd' ? head.detections : ''],
-      ['ssd', CLASSES + 1, 0, 'det'],
+      [
+        head.kind,
+        head.classes,
+        head.background,
+        ...(head.kind === 'ssd' ? [head.detections, head.scores] : []),
+      ],
+      // All its maps are looked at for what is no number.
+      ['ssd', CLASSES + 1, 0, 'det', net.layer!.at(-1)!.bottom],
     );
   }
 });

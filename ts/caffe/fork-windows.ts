@@ -71,6 +71,6 @@ function padding(param: Message): Message {
       `${first} (a fork's field) is given beside ${other}; keep one kind`,
     );
   if (side('pad_l') !== side('pad_r') || side('pad_t') !== side('pad_b'))
-    return Object.fromEntries(SIDES.map((name) => [name, side(name)]));
+    return Object.fromEntries(SIDES.filter((name) => name in param).map((name) => [name, side(name)]));
   return { pad_h: side('pad_t'), pad_w: side('pad_l') };
 }

@@ -37,7 +37,8 @@ const PROBABILITIES: Readonly<Record<string, 'Softmax' | 'Sigmoid'>> = {
 };
 
 const isLoss = ({ type = '' }: LayerParameter) => isLossType(type);
-const isMeasure = ({ type = '' }: LayerParameter) => type === 'Accuracy' || isSink(type);
+const isMeasure = ({ type = '' }: LayerParameter) =>
+  type === 'Accuracy' || type === 'SegAccuracy' || isSink(type);
 const isSource = ({ bottom = [], type }: LayerParameter) => bottom.length === 0 && type !== 'Parameter';
 
 const DEPLOY_NET = signature('deployNet', {

@@ -26,7 +26,11 @@ export interface OnnxPooling {
 export type ToOnnx =
   | { readonly kind: 'global' }
   /** `zeros`: a Pad by so many zeros on every side, before the window slides. */
-  | { readonly kind: 'window'; readonly zeros: Pair; readonly window: OnnxPooling }
+  | {
+      readonly kind: 'window';
+      readonly zeros: readonly [number, number, number, number];
+      readonly window: OnnxPooling;
+    }
   | { readonly kind: 'refused'; readonly reason: string };
 
 /**
@@ -49,13 +53,13 @@ export function poolingToOnnx(pooling: CaffePooling, input: Pair, output: Pair):
   if (method === 'max' || fits || !isPadded)
     return {
       kind: 'window',
-      zeros: [0, 0],
+      zeros: [0, 0, 0, 0],
       window: { ...window, pads: [...pad, bottom, right], countIncludePad: fits && isPadded },
     };
   // The padding counts, the overhang does not: zeros first, then a window that counts what lies on them.
   return {
     kind: 'window',
-    zeros: pad,
+    zeros: [...pad, Math.min(bottom, pad[0]), Math.min(right, pad[1])],
     window: {
       ...window,
       pads: [0, 0, Math.max(0, bottom - pad[0]), Math.max(0, right - pad[1])],

@@ -257,7 +257,7 @@ function eltwise(layer: LayerWriter) {
 
 /** A window of the whole plane. */
 const wholePlane = ({ kernel }: Of<'pooling'>) => ({
-  zeros: [0, 0],
+  zeros: [0, 0, 0, 0],
   window: { kernel, strides: [1, 1], pads: [0, 0, 0, 0], countIncludePad: false },
 });
 
@@ -275,11 +275,11 @@ function pooling(layer: LayerWriter) {
       layer.outputs,
     );
   const { zeros, window } = result.kind === 'global' ? wholePlane(p) : result;
-  const [h, w] = zeros;
+  const [top, left, bottom, right] = zeros as readonly [number, number, number, number];
   const source =
-    h + w === 0
+    top + left + bottom + right === 0
       ? layer.inputs[0]!
-      : layer.emit('Pad', [layer.inputs[0]!, layer.integers('pads', [0, 0, h, w, 0, 0, h, w])]);
+      : layer.emit('Pad', [layer.inputs[0]!, layer.integers('pads', [0, 0, top, left, 0, 0, bottom, right])]);
   const indices = hasMask ? layer.value('indices') : '';
   layer.emit(
     p.method === 'max' ? 'MaxPool' : 'AveragePool',

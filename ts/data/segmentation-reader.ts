@@ -1,10 +1,12 @@
 /**
  * Reads images with a class for each pixel: ImageSegData of DeepLab's fork (image_seg_data_layer.cpp, and TransformImgAndSeg
  * of data_transformer.cpp; arXiv:1606.00915). Of a label map with a palette,
- * as PASCAL VOC has them, the indices count. Drawn in this order: mirror, factor, top, left.
+ * as PASCAL VOC has them, the indices count. Classes are never mixed: maps take the nearest pixel wherever their image is
+ * resized. Drawn in this order: mirror, factor, top, left.
  */
 import { readFile } from 'node:fs/promises';
 import { DataError } from '../base/errors.ts';
+import { checkRegularFile } from '../base/files.ts';
 import { randomInteger, seededRandom } from '../base/random.ts';
 import { decodeImage } from '../images/decode.ts';
 import { decodeIndexedPng } from '../images/indexed-png.ts';
@@ -63,19 +65,21 @@ async function load(spec: SegmentationSpec, { path, map, label, line }: ListedIm
   const { list, resize, transform, labels, ignoreLabel } = spec;
   const name = `${list}:${line}: ${path}`;
   const decoding = decodingOf(transform.augment);
-  const resized = async (pixels: Pixels) =>
-    resize === null ? pixels : resizePixels(pixels, resize.width, resize.height);
   const read = await named(undefined, name, async () =>
     pixelsOfImage(await decodeImage(path, decoding), transform.colour !== false),
   );
-  const pixels = await named(undefined, name, () => resized(read));
+  const pixels = await named(undefined, name, async () => {
+    checkMeans(transform.meanValues, read.offsets.length);
+    return resize === null ? read : resizePixels(read, resize.width, resize.height);
+  });
   const size = [read.height, read.width] as const;
   if (labels !== 'PIXEL')
     return { name, pixels, size, classes: constant(pixels, labels === 'IMAGE' ? label : ignoreLabel) };
   const mapName = `${list}:${line}: ${map}`;
   const classes = await named(undefined, mapName, async () => {
-    const { width, height, map: data } = await decodeIndexedPng(await readFile(map!), map!);
-    return resized({ data, width, height, offsets: [0], rowStride: width, pixelStride: 1 });
+    const { width, height, map: data } = await decodeIndexedPng(await readMap(map!), map!);
+    const read = { data, width, height, offsets: [0], rowStride: width, pixelStride: 1 };
+    return resize === null ? read : resizeBy(read, resize, 'NEAREST');
   });
   if (classes.height !== pixels.height || classes.width !== pixels.width)
     throw new DataError(
@@ -84,6 +88,25 @@ async function load(spec: SegmentationSpec, { path, map, label, line }: ListedIm
       `${mapName}: is ${classes.height}×${classes.width}, its image ${pixels.height}×${pixels.width}; each pixel needs its class`,
     );
   return { name, pixels, classes, size };
+}
+
+async function readMap(path: string): Promise<Uint8Array> {
+  try {
+    checkRegularFile(path);
+    return await readFile(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    throw new DataError('data/not-found', {}, 'there is no such file');
+  }
+}
+
+function checkMeans(values: readonly number[], channels: number): void {
+  if (values.length > 1 && values.length !== channels)
+    throw new DataError(
+      'data/size',
+      {},
+      `has ${channels} channels; give mean_value once or ${channels} times, not ${values.length} times`,
+    );
 }
 
 const constant = ({ height, width }: Pixels, value: number): Pixels => ({
@@ -140,7 +163,7 @@ async function write(
     }
 }
 
-/** Bilinear for the image; classes are never mixed. */
+/** Bilinear for the image, the nearest pixel for its classes. */
 async function scaled({ pixels, classes }: Pair, factor: number): Promise<Pick<Pair, 'pixels' | 'classes'>> {
   if (factor === 1) return { pixels, classes };
   const size = {

@@ -22,8 +22,8 @@ export interface DeviceOptions {
   readonly kernels?: (typeof KERNELS)[number];
   /**
    * Lets the CPU device compute 3×3 convolutions, and their gradients, by Winograd's algorithms: float32 still, with
-   * other roundings, and twice as fast. Default true. In training the shapes alone decide where; `kernels: 'oneDNN'`
-   * trains without them.
+   * other roundings, and twice as fast. Default true. In training the shapes alone decide where, and forward they
+   * compute only what BatchNorm reads; `kernels: 'oneDNN'` trains without them.
    */
   readonly winograd?: boolean;
   /** The most bytes that models may hold on this device. Default: what the system has. */

@@ -129,10 +129,16 @@ function writtenBoxes(
   const first = names.find((name) => p[name] !== undefined);
   if (first === undefined) return null;
   const at = positionOf(param, first);
+  const isOpenCvs = p.width !== undefined || p.height !== undefined;
+  if (isOpenCvs && (p.box_width ?? p.box_height) !== undefined)
+    context.fail(
+      'prior-box',
+      'width and height are given beside box_width and box_height; keep one pair',
+      at,
+    );
   const other = (['min_size', 'max_size', 'aspect_ratio'] as const).find((name) => p[name] !== undefined);
   if (other !== undefined)
     context.fail('prior-box', `${first} gives the sizes of boxes, and so does ${other}; keep one`, at);
-  const isOpenCvs = p.width !== undefined || p.height !== undefined;
   const [widths = [], heights = []] = isOpenCvs ? [p.width, p.height] : [p.box_width, p.box_height];
   const sizes = [...widths, ...heights];
   if (widths.length !== heights.length || sizes.some((size) => !(size > 0)) || widths.length > MOST_BOXES)

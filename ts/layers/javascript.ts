@@ -2,6 +2,7 @@
  * Layers that are functions in JavaScript, as Caffe's Python layers are in Python: by name, for the whole process, as Caffe's
  * own registry is. The device's thread waits while such a layer computes on the event loop, or in a worker that it asks.
  */
+import { inspect } from 'node:util';
 import { ArgumentError } from '../base/errors.ts';
 import { callback, type Kind, record } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
@@ -168,7 +169,7 @@ export function shapesOf(
     );
   if (!areShapes)
     throw refuse(
-      `"shapes" of its function in JavaScript must give a list of positive integers for each of ${info.tops.length} tops, found ${JSON.stringify(shapes)}`,
+      `"shapes" of its function in JavaScript must give a list of positive integers for each of ${info.tops.length} tops, found ${inspect(shapes, { breakLength: Number.POSITIVE_INFINITY })}`,
     );
   return shapes as readonly Shape[];
 }
@@ -201,7 +202,9 @@ export function hostCaller(functions: readonly HostFunction[]) {
     work.then(
       (values) => done(null, values),
       (error: unknown) =>
-        done(`its function in JavaScript: ${said(isBackward ? 'backward' : 'forward', error)}`),
+        done(
+          `layer "${called.info.name}" (Python), its function in JavaScript: ${said(isBackward ? 'backward' : 'forward', error)}`,
+        ),
     );
   };
 }

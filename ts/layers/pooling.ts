@@ -6,7 +6,7 @@ import { withDefaults } from '../caffe/net-parameter.ts';
 import { Composition, type Part } from './compose.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
 import type { Operation, Pair } from './operation.ts';
-import { type Pads, padsOfSides } from './uneven-pads.ts';
+import { type Pads, padsOfSides, SIDES } from './uneven-pads.ts';
 import { checkSizes, fourDimensions, type Window } from './window.ts';
 
 export const poolingLayers: Layers = {
@@ -37,9 +37,9 @@ function pooling(context: LayerContext): Built {
     )
   )
     context.fail('global-pooling', 'global_pooling takes pad 0 and stride 1');
+  if (p.pool !== 'MAX' && context.topCount > 1)
+    context.fail('top-count', `pool: ${p.pool} has no mask: it takes one top, found 2`);
   if (p.pool === 'STOCHASTIC') {
-    if (context.topCount > 1)
-      context.fail('top-count', 'pool: STOCHASTIC has no mask: it takes one top, found 2');
     const { operation, top } = stochastic(context, shape, window, p.round_mode);
     return { operation, tops: [top] };
   }
@@ -181,8 +181,8 @@ function stochastic(
   { kernel, stride, pad }: Omit<Window, 'dilation'>,
   rounding: 'CEIL' | 'FLOOR',
 ): { readonly operation: Operation; readonly top: Shape } {
-  const { pad_type, pad_l }: { pad_type?: number; pad_l?: number } = context.layer.pooling_param ?? {};
-  if (pad.some((each) => each !== 0) || pad_type || pad_l !== undefined)
+  const param: Message = context.layer.pooling_param ?? {};
+  if (pad.some((each) => each !== 0) || param.pad_type || SIDES.some((side) => param[side] !== undefined))
     context.fail('pad', 'pool: STOCHASTIC takes no pad, as in Caffe', 'pooling_param');
   checkSizes(context, { kernel, stride, pad, dilation: [1, 1] });
   const window = { kernel, stride, pads: { before: pad, behind: pad } };

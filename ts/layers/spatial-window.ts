@@ -78,6 +78,11 @@ function unevenWindow(
     const axis = { size: each, extent: extent[i]!, stride: stride[i]!, before: pads.before[i]! };
     return { ...evenly(axis, count), count };
   });
+  if (axes.some(({ count }) => count < 1))
+    context.fail(
+      'too-small',
+      `a ${kernel.join('×')} kernel (dilation ${dilation.join('×')}, pad ${pads.before.join('×')} before and ${pads.behind.join('×')} behind) does not fit the ${size.join('×')} bottom`,
+    );
   const pad = axes.map((axis) => axis.pad);
   checkSizes(context, { kernel, stride, pad, dilation });
   return {

@@ -31,7 +31,7 @@ export interface EvenAxis {
   readonly skipped: number;
 }
 
-const SIDES = ['pad_t', 'pad_l', 'pad_b', 'pad_r'] as const;
+export const SIDES = ['pad_t', 'pad_l', 'pad_b', 'pad_r'] as const;
 
 /** What is written of it; null: nothing, or both sides alike. @param windows Sizes of the bottom, the extent and the stride. */
 export function padsOfSides(

@@ -16,8 +16,8 @@ bool addDirectDeconvolutionGradient(StepBuilder& step, const Deconvolution& deco
 
 // Whether Winograd's algorithms may be worth their memory.
 bool winogradPays(const Convolution& convolution, const Shape& in, const Shape& out);
-// Whether a convolution of weights that learn, or of a program with gradients, is Winograd's, forward or for the data's diff, and the
-// diff of its weights: by the shapes alone, because what is learned must not depend on a measurement.
+// Whether a convolution of weights that learn, or of a program with gradients, may be Winograd's, forward or for the data's diff, and
+// the diff of its weights: by the shapes alone, because what is learned must not depend on a measurement.
 bool winogradTrains(const StepBuilder& step, const Convolution& convolution, const Shape& in, const Shape& out);
 // Weights as an algorithm packs them.
 template <class Algorithm>

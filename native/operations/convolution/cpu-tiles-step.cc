@@ -93,12 +93,29 @@ bool addDirectDeconvolution(StepBuilder& step, const Deconvolution& deconvolutio
   return addFiltering(step, deconvolution, std::nullopt);
 }
 
+namespace {
+
+// Whether all that read a convolution's result normalise it. Where a window holds zeros alone the result is 0, by Winograd's
+// algorithm a rounding's width beside it; a ReLU behind that would let diffs through where Caffe's lets none.
+bool isNormalised(const StepBuilder& step, const Convolution& convolution) {
+  if (convolution.relu) return false;
+  const TensorId result = step.operation().outputs[0];
+  const std::vector<Operation>& all = step.program().operations;
+  return std::all_of(all.begin(), all.end(), [&](const Operation& each) {
+    const bool reads = std::find(each.inputs.begin(), each.inputs.end(), result) != each.inputs.end();
+    return !reads || std::holds_alternative<BatchNorm>(each.attributes) ||
+           std::holds_alternative<Gradient>(each.attributes);
+  });
+}
+
+}  // namespace
+
 bool addWinogradConvolution(StepBuilder& step, const Convolution& convolution) {
   if (!step.pool() || !step.winograd()) return false;
   const Shape &in = step.inputShape(0), &out = step.outputShape(0);
   const bool isMutable = step.program().parameters[convolution.weights].isMutable;
   if (isMutable || step.state().isTraining) {
-    if (!winogradTrains(step, convolution, in, out)) return false;
+    if (!winogradTrains(step, convolution, in, out) || !isNormalised(step, convolution)) return false;
   } else {
     if (!winogradPays(convolution, in, out)) return false;
     const bool hasResidual = step.operation().inputs.size() > 1;

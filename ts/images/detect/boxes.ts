@@ -22,8 +22,7 @@ export type ImageRows = Float32Array;
 
 /** DetectionOutput's rows of 7, image by image. @throws DetectorError `detector/not-finite` */
 export function rowsOfImages({ detections, scores }: SsdHead, outputs: Outputs, images: number): ImageRows[] {
-  checkFinite(outputs, scores);
-  checkFinite(outputs, detections);
+  for (const name of [...scores, detections]) checkFinite(outputs, name);
   const { data } = outputs[detections]!;
   const rows = Array.from({ length: data.length / 7 }, (_, i) => data.subarray(7 * i, 7 * i + 7));
   return Array.from({ length: images }, (_, image) =>

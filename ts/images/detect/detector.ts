@@ -106,7 +106,7 @@ export async function openDetector(
       refusal: (why, message) => new DetectorError(`detector/${why}`, message),
       net: head.kind === 'ssd' && nms !== undefined ? withOverlap(net, head.layer, nms) : net,
       outputs: outputsOf(head),
-      rows: head.kind === 'ssd' ? head.scores : head.probabilities,
+      rows: head.kind === 'ssd' ? head.scores[0]! : head.probabilities,
       split: (outputs, images) => (head.kind === 'ssd' ? rowsOfImages(head, outputs, images) : [outputs]),
       ...{ input, imageInfo, preprocess },
     },
@@ -208,7 +208,9 @@ export class Detector {
 }
 
 const outputsOf = (head: DetectorHead): string[] =>
-  head.kind === 'ssd' ? [head.detections, head.scores] : [head.regions, head.probabilities, head.regressions];
+  head.kind === 'ssd'
+    ? [head.detections, ...head.scores]
+    : [head.regions, head.probabilities, head.regressions];
 
 /** __C.TEST.SCALES and MAX_SIZE of py-faster-rcnn. */
 const usualResize = ({ kind }: DetectorHead, size: { width: number; height: number }) =>

@@ -14,7 +14,7 @@ export interface SsdHead {
   readonly background: number | null;
   readonly detections: string;
   /** What the rows are made of: there is none for scores that are not finite. */
-  readonly scores: string;
+  readonly scores: readonly string[];
 }
 
 /** Regions of interest, a row of class probabilities and of regressions for each. */
@@ -58,7 +58,7 @@ function ssdHead({ name = '', top, bottom, detection_output_param: param }: Laye
     classes,
     background: background < 0 ? null : background,
     detections: top![0]!,
-    scores: bottom![1]!,
+    scores: [bottom![1]!],
   };
 }
 
@@ -76,7 +76,7 @@ function yoloHead(layer: LayerParameter): SsdHead {
     classes: classes + 1,
     background: 0,
     detections: top![0]!,
-    scores: bottom![0]!,
+    scores: [...new Set(bottom)],
   };
 }
 

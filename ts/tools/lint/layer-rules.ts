@@ -1,11 +1,12 @@
 /** Rules about layers, their blobs and their sizes. */
 
-import { positionOf } from '../../caffe/message.ts';
+import { type Message, positionOf } from '../../caffe/message.ts';
 import type { LayerParameter } from '../../caffe/net-parameter.ts';
 import type { Node } from '../../graph/graph.ts';
 import { DATA_TYPES } from '../../layers/data.ts';
 import { explainLayerType, supportedLayerTypes } from '../../layers/index.ts';
 import { isSink } from '../../layers/sinks.ts';
+import { SIDES } from '../../layers/uneven-pads.ts';
 import { type Found, type LintNet, type LintState, nameOf, type Rule } from './rule.ts';
 
 /** For each layer type with an optional bias: its parameter, and whether it has a bias by default. */
@@ -122,9 +123,13 @@ function* roundings({ states }: LintNet): Iterable<Found> {
 
 function rounding(
   { name, type, operation, inputs, outputs }: Node,
-  { graph }: LintState,
+  { graph, layers }: LintState,
 ): string | undefined {
   if (operation.kind !== 'convolution' && operation.kind !== 'pooling') return undefined;
+  // Padded on each side by itself, it makes windows that are cut off again.
+  const layer = layers.find((each) => each.name === name);
+  const param: Message = layer?.convolution_param ?? layer?.pooling_param ?? {};
+  if (['pad_type', ...SIDES].some((field) => param[field] !== undefined)) return undefined;
   const { kernel, stride, pad } = operation;
   const dilation = operation.kind === 'convolution' ? operation.dilation : [1, 1];
   for (const axis of [0, 1] as const) {
