@@ -27,16 +27,17 @@ class Copies {
   }
   // `processes`: whom the stream may wait for; null: none.
   void copy(cudaMemcpyKind direction, NcclCommunicator* processes, cudaStream_t stream) {
+    // Copies of memory that is not pinned wait for the stream by themselves, where a mean may stand that never comes.
+    if (processes) {
+      Event reached;
+      reached.record(stream);
+      processes->await(reached);
+    }
     for (size_t i = 0; i < values_.size(); ++i) {
       if (!places_[i]) continue;
       const bool isUp = direction == cudaMemcpyHostToDevice;
       RESNODE_CUDA(cudaMemcpyAsync(isUp ? places_[i] : values_[i].data(), isUp ? values_[i].data() : places_[i],
                                    counts_[i] * sizeof(float), direction, stream));
-    }
-    if (processes) {
-      Event copied;
-      copied.record(stream);
-      processes->await(copied);
     }
     RESNODE_CUDA(cudaStreamSynchronize(stream));
   }
