@@ -14,6 +14,7 @@ import { decodingOf, named } from './image-reader.ts';
 import { type Pixels, pixelsOfImage, resizePixels } from './pixels.ts';
 import type { Description, ListedImage, Reader, Sample, SegmentationSpec } from './reader.ts';
 import { resizeBy } from './resize-modes.ts';
+import { checkMeanCount } from './transform.ts';
 
 /** An image, and its classes of the same size. */
 interface Pair {
@@ -69,7 +70,7 @@ async function load(spec: SegmentationSpec, { path, map, label, line }: ListedIm
     pixelsOfImage(await decodeImage(path, decoding), transform.colour !== false),
   );
   const pixels = await named(undefined, name, async () => {
-    checkMeans(transform.meanValues, read.offsets.length);
+    checkMeanCount(transform.meanValues, read.offsets.length);
     return resize === null ? read : resizePixels(read, resize.width, resize.height);
   });
   const size = [read.height, read.width] as const;
@@ -98,15 +99,6 @@ async function readMap(path: string): Promise<Uint8Array> {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     throw new DataError('data/not-found', {}, 'there is no such file');
   }
-}
-
-function checkMeans(values: readonly number[], channels: number): void {
-  if (values.length > 1 && values.length !== channels)
-    throw new DataError(
-      'data/size',
-      {},
-      `has ${channels} channels; give mean_value once or ${channels} times, not ${values.length} times`,
-    );
 }
 
 const constant = ({ height, width }: Pixels, value: number): Pixels => ({

@@ -170,6 +170,16 @@ function drawHoles(
   });
 }
 
+/** @throws DataError where there is neither one mean value for all channels nor one for each */
+export function checkMeanCount(values: readonly number[], channels: number): void {
+  if (values.length > 1 && values.length !== channels)
+    throw new DataError(
+      'data/size',
+      {},
+      `has ${channels} channels; give mean_value once or ${channels} times, not ${values.length} times`,
+    );
+}
+
 function checkSize(
   { offsets, width, height }: Pixels,
   { cropSize, mean, meanValues, augment }: Transform,
@@ -199,10 +209,7 @@ function checkSize(
     refuse(
       `is ${size}, which needs a mean image of ${wanted.join('×')}; mean_file has ${mean.shape.slice(-3).join('×')} (make it of these images, give mean_value, or, for one of the crop's size, augment.meanOfCrop)`,
     );
-  if (meanValues.length > 1 && meanValues.length !== channels)
-    refuse(
-      `has ${channels} channels; give mean_value once or ${channels} times, not ${meanValues.length} times`,
-    );
+  checkMeanCount(meanValues, channels);
   if (augment.lighting !== undefined && channels !== 3)
     refuse(`has ${channels} channels; augment.lighting is for three, B, G, R`);
 }

@@ -16,7 +16,7 @@ import type { WholeImageService } from '../service/whole-image.ts';
 import type { WholePreprocess } from '../whole.ts';
 import { type ImageRows, type RegionOptions, regionBoxes, rowsOfImages, ssdBoxes } from './boxes.ts';
 import type { Detection, Found } from './detection.ts';
-import { type DetectorHead, findDetectorHead } from './head.ts';
+import { type DetectorHead, findDetectorHead, yoloField } from './head.ts';
 
 /** How a detector works. */
 export interface DetectorOptions extends ServiceOptions {
@@ -232,7 +232,6 @@ function withNms(layer: LayerParameter, nms: number): LayerParameter {
       detection_output_param: { ...param, nms_param: { ...param?.nms_param, nms_threshold: nms } },
     };
   }
-  const field =
-    layer.type === 'YoloDetectionOutput' ? 'yolo_detection_output_param' : 'yolov3_detection_output_param';
+  const field = yoloField(layer.type);
   return { ...layer, [field]: { ...layer[field], nms_threshold: nms } };
 }

@@ -62,14 +62,19 @@ function ssdHead({ name = '', top, bottom, detection_output_param: param }: Laye
   };
 }
 
-const isYolo = (type = '') => type === 'YoloDetectionOutput' || type === 'Yolov3DetectionOutput';
+/** YOLO's layers of boxes, with the field of their parameters. */
+const YOLO = {
+  YoloDetectionOutput: 'yolo_detection_output_param',
+  Yolov3DetectionOutput: 'yolov3_detection_output_param',
+} as const;
+const isYolo = (type = '') => Object.hasOwn(YOLO, type);
+/** The field of a YOLO layer's parameters. */
+export const yoloField = (type = '') => YOLO[type as keyof typeof YOLO];
 
 /** Its rows count classes from 1 on. */
 function yoloHead(layer: LayerParameter): SsdHead {
   const { name = '', top, bottom } = layer;
-  const { num_classes: classes = 20 } = (layer.yolo_detection_output_param ??
-    layer.yolov3_detection_output_param ??
-    {}) as { num_classes?: number };
+  const { num_classes: classes = 20 } = (layer[yoloField(layer.type)] ?? {}) as { num_classes?: number };
   return {
     kind: 'ssd',
     layer: name,
