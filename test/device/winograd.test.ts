@@ -1,9 +1,14 @@
 /** Winograd's algorithms on the CPU: where they are used, how far they are from the reference, switched off. */
 
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { elementCount } from '../../ts/base/shape.ts';
-import { ArgumentError, type LayerParameter, openDevice } from '../../ts/index.ts';
+import { ArgumentError, type LayerParameter, openDevice, printPrototxt } from '../../ts/index.ts';
+import { COMMAND } from '../support/command.ts';
 
 const layer = (
   inputs: number,
@@ -90,6 +95,30 @@ test('not few channels, whose transforms cost too much; many, whose weights swel
   assert.not.match(await implementation(512, 512, 7), /wino/i);
   const many = await implementation(400, 400, 23);
   if (!/wino/i.test(many)) console.log(`skipped: no Winograd here, ${many}`);
+});
+
+test('--no-winograd switches it off on the command line, forward and backward', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'resnode-winograd-'));
+  try {
+    const model = join(folder, 'net.prototxt');
+    const loss = { name: 'loss', type: 'Reduction', bottom: ['conv'], top: ['loss'], loss_weight: [1] };
+    writeFileSync(model, printPrototxt({ layer: [...layer(64, 64, 56), loss] }));
+    const timed = (...words: string[]) => {
+      const base = ['time', '--model', model, '--iterations', '1', '--device', 'cpu', '--no-tune', '--json'];
+      const { stdout, stderr } = spawnSync(process.execPath, [...COMMAND, ...base, ...words], {
+        encoding: 'utf8',
+      });
+      assert.match(stdout, /"implementation"/, stderr);
+      return stdout;
+    };
+    const [forward, training] = [timed(), timed('--backward')];
+    for (const off of [timed('--no-winograd'), timed('--backward', '--no-winograd')])
+      assert.not.match(off, /wino/i);
+    for (const on of [forward, training])
+      if (!/wino/i.test(on)) console.log(`skipped: no Winograd here, ${on}`);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test('the option takes true or false', async () => {

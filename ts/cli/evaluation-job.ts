@@ -35,9 +35,10 @@ export interface Job extends DeviceFlags, AnyPrecisionFlags {
   readonly limits: DecodeLimits;
 }
 
-const deviceFlags = ({ device, threads, cudnn, tune }: DeviceFlags): DeviceFlags => ({
+const deviceFlags = ({ device, threads, cudnn, winograd, tune }: DeviceFlags): DeviceFlags => ({
   device,
   cudnn,
+  winograd,
   tune,
   ...(threads === undefined ? {} : { threads }),
 });

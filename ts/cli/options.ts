@@ -20,10 +20,11 @@ export interface DeviceFlags {
   device: DeviceKind;
   threads?: number;
   cudnn: boolean;
+  winograd: boolean;
   tune: boolean;
 }
 
-/** Adds --device, --threads, --no-cudnn and --no-tune. */
+/** Adds --device, --threads, --no-cudnn, --no-winograd and --no-tune. */
 export function deviceOptions(command: Command): Command {
   return group(
     command,
@@ -31,6 +32,7 @@ export function deviceOptions(command: Command): Command {
     flag('openDevice', 'kind', '--device <kind>', 'auto'),
     flag('openDevice', 'threads', '--threads <n>'),
     flag('openDevice', 'cudnn', '--no-cudnn'),
+    flag('openDevice', 'winograd', '--no-winograd'),
     flag('openDevice', 'tune', '--no-tune'),
   );
 }
@@ -94,11 +96,12 @@ export function precisionOf({ precision, calibration }: AnyPrecisionFlags) {
 
 /** Opens the device of the flags; says on a terminal what `auto` chose. */
 export async function openFlagged(
-  { device, threads, cudnn, tune }: DeviceFlags,
+  { device, threads, cudnn, winograd, tune }: DeviceFlags,
   communicator: Communicator | null = null,
 ): Promise<Device> {
   const opened = await openDevice(device, {
     cudnn,
+    winograd,
     tune,
     ...(threads === undefined ? {} : { threads }),
     ...(communicator === null ? {} : { communicator }),

@@ -133,7 +133,11 @@ async function openOther(
     const source = await onnxTops(run);
     return { source, shapes, inputs, prepared: [], close: source.dispose };
   }
-  const device = await openDevice(against as DeviceKind, { cudnn: flags.cudnn, tune: flags.tune });
+  const device = await openDevice(against as DeviceKind, {
+    cudnn: flags.cudnn,
+    winograd: flags.winograd,
+    tune: flags.tune,
+  });
   const source = await deviceTops(device, run).catch((error: unknown) => {
     device.dispose();
     throw error;
