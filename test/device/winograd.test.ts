@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { elementCount } from '../../ts/base/shape.ts';
+import { SGD_UPDATE } from '../../ts/device/plan-training.ts';
 import { ArgumentError, type LayerParameter, openDevice, printPrototxt } from '../../ts/index.ts';
 import { COMMAND } from '../support/command.ts';
 
@@ -119,6 +120,29 @@ test('--no-winograd switches it off on the command line, forward and backward', 
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+test("a plan names which of a convolution's diffs Winograd computes: of planes of 3×20 and 5×22, the data's", async () => {
+  await using device = await openDevice('cpu');
+  const named = async (pad: number, data: boolean) => {
+    const layers = layer(64, 64, 0, { pad });
+    const input = { ...layers[0]!, input_param: { shape: [{ dim: [8, 64, 5, 22] }] } };
+    const first = { name: 'first', type: 'Convolution', bottom: ['data'], top: ['first'] };
+    const before = data ? [{ ...first, convolution_param: { num_output: 64, kernel_size: [1] } }] : [];
+    const conv = { ...layers[1]!, bottom: [data ? 'first' : 'data'] };
+    const loss = { name: 'loss', type: 'Reduction', bottom: ['conv'], top: ['loss'], loss_weight: [1] };
+    const { operations } = await device.planTraining({
+      model: { layer: [input, ...before, conv, loss] },
+      update: SGD_UPDATE,
+    });
+    // Forward, then backward.
+    return operations.filter((each) => each.layer === 'conv').at(-1)!.implementation;
+  };
+  const both = await named(1, true);
+  if (!/Winograd/.test(both)) return console.log(`skipped: no Winograd here, ${both}`);
+  assert.match(both, /Winograd 4×4$/);
+  assert.match(await named(0, true), /Winograd 4×4 of data$/);
+  assert.not.match(await named(0, false), /Winograd/);
 });
 
 test('the option takes true or false', async () => {

@@ -85,26 +85,28 @@ Convolution transposed(Convolution op) {
 
 }  // namespace
 
-void addWeightsDiff(StepBuilder& step, const FilterSides& sides, const PlaceIn& wide, const PlaceIn& deep,
+bool addWeightsDiff(StepBuilder& step, const FilterSides& sides, const PlaceIn& wide, const PlaceIn& deep,
                     size_t output) {
   const Filter filter(sides.convolution, sides.wide, sides.deep);
   const ParameterId id = sides.convolution.weights;
   if (filter.isNarrow()) {
     addWeightsCall(step, NarrowWeightsGradient(*step.kernels(), filter, sides.wide, sides.deep),
                    NarrowConvolution(*step.kernels(), filter, sides.wide, sides.deep), wide, deep, id, output);
-    return;
+    return false;
   }
   const DirectConvolution direct(*step.kernels(), filter, sides.wide, sides.deep);
-  if (winogradTrains(step, sides.convolution, sides.wide, sides.deep)) {
+  const bool isWinograd = winogradTrains(step, sides.convolution, sides.wide, sides.deep);
+  if (isWinograd) {
     addWeightsCall(step, WinogradWeightsGradient(*step.kernels(), sides.convolution, sides.wide, sides.deep), direct,
                    wide, deep, id, output);
   } else {
     addWeightsCall(step, WeightsGradient(*step.kernels(), filter, sides.wide, sides.deep), direct, wide, deep, id,
                    output);
   }
+  return isWinograd;
 }
 
-void addDataDiff(StepBuilder& step, const FilterSides& sides, bool toWide, const PlaceIn& from, size_t output) {
+bool addDataDiff(StepBuilder& step, const FilterSides& sides, bool toWide, const PlaceIn& from, size_t output) {
   const Convolution& op = sides.convolution;
   const Deconvolution transpose{op.weights, {}, op.kernel, op.stride, op.pad, op.dilation, op.group};
   const Filter filter = toWide ? Filter(transpose, sides.deep, sides.wide) : Filter(op, sides.wide, sides.deep);
@@ -112,17 +114,19 @@ void addDataDiff(StepBuilder& step, const FilterSides& sides, bool toWide, const
   if (filter.isNarrow()) {
     const NarrowConvolution narrow(*step.kernels(), filter, in, out);
     addDataCall(step, narrow, from, weightsOf(step, narrow, op.weights, filter.name() + ", narrow"), output);
-    return;
+    return false;
   }
   const DirectConvolution direct(*step.kernels(), filter, in, out);
   const Place weights =
       toWide ? transposedWeights(step, sides, filter, direct) : weightsOf(step, direct, op.weights, filter.name());
-  if (winogradTrains(step, op, in, out)) {
+  const bool isWinograd = winogradTrains(step, op, in, out);
+  if (isWinograd) {
     const WinogradConvolution winograd(*step.kernels(), toWide ? transposed(op) : op, in, out);
     addDataCall(step, winograd, from, transformedInRun(step, winograd, toWide, weights), output);
   } else {
     addDataCall(step, direct, from, weights, output);
   }
+  return isWinograd;
 }
 
 void addBiasDiff(StepBuilder& step, const Shape& shape, const PlaceIn& diff, size_t output) {

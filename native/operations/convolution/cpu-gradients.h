@@ -15,11 +15,12 @@ struct FilterSides {
   Shape wide, deep;
 };
 
+// The next two tell whether Winograd's algorithm computes the diff.
 // `output`: of the step, the weights' diff; `wide` and `deep`: the source and the result's diff, or the other way round.
-void addWeightsDiff(StepBuilder& step, const FilterSides& sides, const PlaceIn& wide, const PlaceIn& deep,
+bool addWeightsDiff(StepBuilder& step, const FilterSides& sides, const PlaceIn& wide, const PlaceIn& deep,
                     size_t output);
 // output = the convolution of the wide side, or its transpose of the deep one, with the convolution's weights.
-void addDataDiff(StepBuilder& step, const FilterSides& sides, bool toWide, const PlaceIn& from, size_t output);
+bool addDataDiff(StepBuilder& step, const FilterSides& sides, bool toWide, const PlaceIn& from, size_t output);
 // The sums of a diff of this shape over images and pixels.
 void addBiasDiff(StepBuilder& step, const Shape& shape, const PlaceIn& diff, size_t output);
 

@@ -10,9 +10,17 @@ constexpr size_t kX = 0, kY = 1, kDy = 2, kDx = 0, kDWeights = 1, kDBias = 2;
 // A residual's diff, and one of nothing, are left to the reference loops.
 bool suits(StepBuilder& step) { return step.differentiated().inputs.size() == 1 && step.hasInput(kDy); }
 
-std::string nameOf(StepBuilder& step, const FilterSides& sides) {
-  const bool isWinograd = winogradTrains(step, sides.convolution, sides.wide, sides.deep);
-  return std::string("tiles ") + step.kernels()->name + (isWinograd ? ", Winograd 4×4" : "");
+// Which diffs Winograd's algorithm computes: a choice of each, since their planes differ in size.
+struct Diffs {
+  bool weights = false, data = false;
+};
+
+std::string nameOf(StepBuilder& step, Diffs winograd) {
+  const std::string tiles = std::string("tiles ") + step.kernels()->name;
+  const bool weightsToo = winograd.weights || !step.hasOutput(kDWeights),
+             dataToo = winograd.data || !step.hasOutput(kDx);
+  if (!winograd.weights && !winograd.data) return tiles;
+  return tiles + ", Winograd 4×4" + (weightsToo && dataToo ? "" : winograd.weights ? " of weights" : " of data");
 }
 
 }  // namespace
@@ -24,10 +32,11 @@ bool addDirectGradient(StepBuilder& step, const Convolution& convolution) {
   DiffBehindRelu behind(step, convolution.relu, kY, kDy);
   const PlaceIn diff = [&](const Layout& layout) { return behind.in(layout); };
   const PlaceIn source = [&](const Layout& layout) { return step.read(kX, layout); };
-  if (step.hasOutput(kDWeights)) addWeightsDiff(step, sides, source, diff, kDWeights);
+  Diffs winograd;
+  if (step.hasOutput(kDWeights)) winograd.weights = addWeightsDiff(step, sides, source, diff, kDWeights);
   if (step.hasOutput(kDBias)) addBiasDiff(step, sides.deep, diff, kDBias);
-  if (step.hasOutput(kDx)) addDataDiff(step, sides, true, diff, kDx);
-  step.describe(nameOf(step, sides));
+  if (step.hasOutput(kDx)) winograd.data = addDataDiff(step, sides, true, diff, kDx);
+  step.describe(nameOf(step, winograd));
   return true;
 }
 
@@ -39,10 +48,11 @@ bool addDirectDeconvolutionGradient(StepBuilder& step, const Deconvolution& op) 
                           step.shape(forward.inputs[0])};
   const PlaceIn diff = [&](const Layout& layout) { return step.read(kDy, layout); };
   const PlaceIn source = [&](const Layout& layout) { return step.read(kX, layout); };
-  if (step.hasOutput(kDWeights)) addWeightsDiff(step, sides, diff, source, kDWeights);
+  Diffs winograd;
+  if (step.hasOutput(kDWeights)) winograd.weights = addWeightsDiff(step, sides, diff, source, kDWeights);
   if (step.hasOutput(kDBias)) addBiasDiff(step, sides.wide, diff, kDBias);
-  if (step.hasOutput(kDx)) addDataDiff(step, sides, false, diff, kDx);
-  step.describe(nameOf(step, sides));
+  if (step.hasOutput(kDx)) winograd.data = addDataDiff(step, sides, false, diff, kDx);
+  step.describe(nameOf(step, winograd));
   return true;
 }
 
