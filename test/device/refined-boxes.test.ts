@@ -133,6 +133,18 @@ test("a fourth bottom without objectness_score is the picture that SSD's `visual
   assert.equal(await run([...three, 'data']), await run(three));
 });
 
+test("scores of being an object without objectness_score are compared with RefineDet's default, 0.01", async () => {
+  const given = draw(1);
+  const bottoms = ['loc', 'conf', 'prior', 'arm_conf'];
+  const run = async (param: string) => {
+    using net = await devices[0]!.load({ model: netOf(1, bottoms, param) });
+    const { det } = await net.run(Object.fromEntries(bottoms.map((name) => [name, given[name]!])));
+    return [...det!.data];
+  };
+  assert.equal(await run(''), await run('objectness_score: 0.01'));
+  assert.not.equal(await run(''), await run(`objectness_score: ${OBJECT}`));
+});
+
 test("bottoms that do not fit RefineDet's are refused with what was expected", async () => {
   const refusal = async (bottoms: readonly string[], param: string) => {
     try {

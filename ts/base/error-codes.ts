@@ -397,6 +397,10 @@ export const errorCodes = {
     'Change what the message names.',
   ],
   'graph/pyramid-height': ["SPP's `pyramid_height` is impossible.", 'Give the number of levels, from 1 on.'],
+  'graph/range': [
+    'A number in the parameters of a layer is out of its bounds, NaN or infinite.',
+    'Give a number as the message says.',
+  ],
   'graph/regions': ['A pooling of regions lacks a size.', 'Give the fields that the message names.'],
   'graph/reorg': [
     'A Reorg has no stride, or one that does not divide its bottom.',

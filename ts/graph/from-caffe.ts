@@ -26,6 +26,7 @@ import { explainLayerType, layerRules, ruleOf, supportedLayerTypes } from '../la
 import { givenShapes } from '../layers/javascript.ts';
 import { type BuildState, type Count, shapeProblem } from '../layers/layer.ts';
 import { publicDataShapes } from '../layers/public-modules.ts';
+import { checkRanges } from '../layers/ranges.ts';
 import { isSink, sinkLayers } from '../layers/sinks.ts';
 import type { Graph, Node, Selection, Value, ValueId } from './graph.ts';
 import { ParameterTable } from './parameter-table.ts';
@@ -174,6 +175,7 @@ export function graphSelecting(
       state,
       bottoms.map((id) => values[id]!.shape),
     );
+    checkRanges(context);
     const built = rule.build(context);
     if ((layer.param?.length ?? 0) > context.used)
       fail('param-count', `has ${layer.param!.length} param, but only ${context.used} blobs`);

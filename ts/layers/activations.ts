@@ -133,13 +133,6 @@ function threshold(context: LayerContext): Built {
 /** sparsify_layer.cpp; it is no function of one value alone where it learns: its penalty is added to the diff. */
 function sparsify(context: LayerContext): Built {
   const p = withDefaults<{ coef: number; thre: number }>('SparsifyParameter', context.layer.sparsify_param);
-  const negative = (['coef', 'thre'] as const).find((name) => p[name] < 0);
-  if (negative !== undefined)
-    context.fail(
-      'sparsify',
-      `${negative} must be at least 0, found ${p[negative]}`,
-      positionOf(context.layer.sparsify_param, negative),
-    );
   return same({ kind: 'sparsify', threshold: p.thre, coefficient: p.coef })(context);
 }
 

@@ -4,7 +4,6 @@
  * BoxAnnotatorOHEM, which keeps the regions of the largest.
  */
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
-import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
 import { lossNormalization } from './losses.ts';
@@ -21,12 +20,6 @@ function read(context: LayerContext) {
     context.layer.smooth_l1_loss_param,
   );
   const shape = context.shapes[0]!;
-  if (!(sigma > 0))
-    context.fail(
-      'smooth-l1',
-      `sigma must be above 0, found ${sigma}`,
-      positionOf(context.layer.smooth_l1_loss_param, 'sigma'),
-    );
   for (const other of context.shapes)
     if (elementCount(other) !== elementCount(shape))
       context.fail('shape', `inputs differ: ${showShape(shape)} and ${showShape(other)}`);

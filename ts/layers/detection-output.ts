@@ -48,18 +48,6 @@ function detectionOutput(context: LayerContext): Built {
   const background = p.background_label_id;
   if (classes < 1)
     context.fail('detection-output', 'num_classes must be given and at least 1', 'detection_output_param');
-  if (!(nms.eta > 0 && nms.eta <= 1))
-    context.fail(
-      'detection-output',
-      `eta must be above 0 and up to 1, found ${nms.eta}`,
-      positionOf(p.nms_param, 'eta'),
-    );
-  if (!(nms.nms_threshold >= 0))
-    context.fail(
-      'detection-output',
-      `nms_threshold must be at least 0, found ${nms.nms_threshold}`,
-      positionOf(p.nms_param, 'nms_threshold'),
-    );
   if (background >= classes || background < -1)
     context.fail(
       'detection-output',
@@ -106,11 +94,9 @@ function detectionOutput(context: LayerContext): Built {
   const top = [1, 1, images * most, 7];
   const layer = new Composition(context.shapes);
   const [locs, confs, priorBoxes, objects, moves] = layer.bottoms as [Part, Part, Part, Part?, Part?];
-  const isRefined = moves !== undefined || param?.objectness_score !== undefined;
-  // SSD's fourth bottom is the picture that `visualize` shows.
-  if (objects === undefined || !isRefined)
-    return { ...layer.built([layer.one(operation, [locs, confs, priorBoxes], top)]), rows: 0 };
   const sizes = { images, boxes, classes };
+  if (objects === undefined || showsPicture(context, sizes))
+    return { ...layer.built([layer.one(operation, [locs, confs, priorBoxes], top)]), rows: 0 };
   checkRefined(context, p, sizes);
   const kept = scoresOfObjects(layer, confs, objects, p.objectness_score, sizes);
   if (moves === undefined)
@@ -119,6 +105,22 @@ function detectionOutput(context: LayerContext): Built {
   const origin = layer.one({ kind: 'power', power: 1, scale: 0, shift: 0 }, [priorBoxes], priorBoxes.shape);
   const asTheyAre = { ...operation, code: 'corner', varianceInTarget: true } as const;
   return { ...layer.built([layer.one(asTheyAre, [corners, kept, origin], top)]), rows: 0 };
+}
+
+/** Whether the fourth bottom is the picture that SSD's `visualize` shows, else RefineDet's scores of being an object. */
+function showsPicture(context: LayerContext, { images, boxes }: RefinedSizes): boolean {
+  const [, , , fourth, moves] = context.shapes as [Shape, Shape, Shape, Shape, Shape?];
+  if (moves !== undefined || context.layer.detection_output_param?.objectness_score !== undefined)
+    return false;
+  if (elementCount(fourth) === images * boxes * 2) return false;
+  const isPicture = fourth.length === 4 && (fourth[1] === 1 || fourth[1] === 3);
+  return (
+    isPicture ||
+    context.fail(
+      'detection-output',
+      `the fourth bottom is neither a picture, N×3×H×W, as SSD's visualize takes it, nor RefineDet's scores of being an object, ${images}×${boxes * 2}: found ${showShape(fourth)}; give one of them, or three bottoms`,
+    )
+  );
 }
 
 function checkRefined(

@@ -140,11 +140,10 @@ function writtenBoxes(
   if (other !== undefined)
     context.fail('prior-box', `${first} gives the sizes of boxes, and so does ${other}; keep one`, at);
   const [widths = [], heights = []] = isOpenCvs ? [p.width, p.height] : [p.box_width, p.box_height];
-  const sizes = [...widths, ...heights];
-  if (widths.length !== heights.length || sizes.some((size) => !(size > 0)) || widths.length > MOST_BOXES)
+  if (widths.length !== heights.length || widths.length > MOST_BOXES)
     context.fail(
       'prior-box',
-      `boxes take a width and a height each, above 0, ${MOST_BOXES} of them at most; found ${widths.length} widths and ${heights.length} heights: ${sizes.join(', ')}`,
+      `boxes take a width and a height each, ${MOST_BOXES} of them at most; found ${widths.length} widths and ${heights.length} heights`,
       at,
     );
   return { widths: [...widths], heights: [...heights] };
@@ -158,8 +157,6 @@ function boxesOfCell(context: LayerContext, p: PriorBoxParameter): { widths: num
   const { min_size: least = [], max_size: most = [] } = p;
   if (least.length === 0) context.fail('prior-box', 'min_size must be given', 'prior_box_param');
   for (const [i, size] of least.entries()) {
-    if (!(size > 0))
-      context.fail('prior-box', `min_size must be above 0, found ${size}`, positionOf(param, 'min_size'));
     if (most.length > 0 && !(Math.trunc(most[i] ?? Number.POSITIVE_INFINITY) > Math.trunc(size)))
       context.fail(
         'prior-box',
@@ -175,12 +172,6 @@ function boxesOfCell(context: LayerContext, p: PriorBoxParameter): { widths: num
     );
   const ratios = [1];
   for (const ratio of p.aspect_ratio ?? []) {
-    if (!(ratio > 0))
-      context.fail(
-        'prior-box',
-        `aspect_ratio must be above 0, found ${ratio}`,
-        positionOf(param, 'aspect_ratio'),
-      );
     if (ratios.some((known) => Math.abs(known - ratio) < 1e-6)) continue;
     ratios.push(ratio, ...(p.flip ? [1 / ratio] : []));
   }
@@ -217,8 +208,6 @@ function sides(
   if (height === undefined && width === undefined) return null;
   if (height === undefined || width === undefined)
     return context.fail('prior-box', `needs both ${names[1]} and ${names[2]}`, 'prior_box_param');
-  if (!(height > 0 && width > 0))
-    context.fail('prior-box', `${names[0]} must be above 0, found ${height} and ${width}`, 'prior_box_param');
   return [height, width];
 }
 
@@ -228,12 +217,6 @@ function variancesOf(context: LayerContext, p: PriorBoxParameter): number[] {
     context.fail(
       'prior-box',
       `needs four variance, one or none, found ${variance.length}`,
-      positionOf(context.layer.prior_box_param, 'variance'),
-    );
-  if (variance.some((each) => !(each > 0)))
-    context.fail(
-      'prior-box',
-      `variance must be above 0, found ${variance.join(', ')}`,
       positionOf(context.layer.prior_box_param, 'variance'),
     );
   return variance.length === 4 ? [...variance] : Array.from({ length: 4 }, () => variance[0] ?? 0.1);

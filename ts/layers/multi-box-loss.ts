@@ -68,8 +68,6 @@ function multiBoxLoss(context: LayerContext): Built {
       'map_object_to_agnostic',
       `map_object_to_agnostic leaves background ${background} and class ${background + 1}: num_classes must be ${agnosticClasses}, found ${classes}`,
     );
-  if (!(p.neg_pos_ratio >= 0))
-    refuse('neg_pos_ratio', `neg_pos_ratio must be at least 0, found ${p.neg_pos_ratio}`);
   if (p.mining_type === 'HARD_EXAMPLE' && p.sample_size < 1)
     refuse('sample_size', `sample_size must be at least 1, found ${p.sample_size}`);
   checkShapes(context, classes, p.share_location);

@@ -1,0 +1,101 @@
+/** Numbers that a layer cannot mean are refused as the net is built, at their place, and say what they may be. */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { GraphError } from '../../ts/base/errors.ts';
+import { readNet } from '../../ts/caffe/net-parameter.ts';
+import { graphFromCaffe } from '../../ts/graph/from-caffe.ts';
+
+const input = (name: string, ...shape: number[]) =>
+  `layer { name: "${name}" type: "Input" top: "${name}" input_param { shape { ${shape.map((dim) => `dim: ${dim}`).join(' ')} } } }\n`;
+
+const SSD = `${input('loc', 1, 48)}${input('conf', 1, 36)}${input('prior', 1, 2, 48)}`;
+
+function messageOf(text: string): string {
+  try {
+    graphFromCaffe(readNet(text, { file: 'net.prototxt' }));
+  } catch (error) {
+    if (error instanceof GraphError) return `${error.code} ${error.message}`;
+    throw error;
+  }
+  return 'accepted';
+}
+
+const prior = (param: string) =>
+  `${input('map', 1, 8, 4, 4)}${input('image', 1, 3, 32, 32)}layer { name: "l" type: "PriorBox" bottom: "map" bottom: "image" top: "t"
+  prior_box_param { ${param} } }`;
+
+const detection = (param: string) =>
+  `${SSD}layer { name: "l" type: "DetectionOutput" bottom: "loc" bottom: "conf" bottom: "prior" top: "t"
+  detection_output_param { num_classes: 3 ${param} } }`;
+
+const yolo = (param: string) =>
+  `${input('map', 1, 16, 4, 4)}layer { name: "l" type: "YoloDetectionOutput" bottom: "map" top: "t"
+  yolo_detection_output_param { num_classes: 3 num_box: 2 ${param} } }`;
+
+const yolov3 = (param: string) =>
+  `${input('map', 1, 16, 4, 4)}layer { name: "l" type: "Yolov3DetectionOutput" bottom: "map" top: "t"
+  yolov3_detection_output_param { num_classes: 3 num_box: 2 mask_group_num: 1 mask: 0 mask: 1 ${param} } }`;
+
+const regions = (type: string, param: string) =>
+  `${input('map', 1, 8, 4, 4)}${input('rois', 2, 5)}layer { name: "l" type: "${type}" bottom: "map" bottom: "rois" top: "t"
+  ${param} }`;
+
+/** What is refused: the code, and a part of the message. What is accepted beside it shows that the rest is right. */
+const refused: readonly [text: string, code: string, message: RegExp][] = [
+  [prior('min_size: inf'), 'prior-box', /min_size must be above 0, found Infinity/],
+  [prior('min_size: 0'), 'prior-box', /min_size must be above 0, found 0/],
+  [prior('min_size: 4 max_size: nan'), 'prior-box', /max_size must be above 0, found NaN/],
+  [prior('min_size: 4 aspect_ratio: 2 aspect_ratio: inf'), 'prior-box', /aspect_ratio 2 of 2 must be/],
+  [prior('min_size: 4 variance: 0'), 'prior-box', /variance must be above 0, found 0/],
+  [prior('min_size: 4 step: -8'), 'prior-box', /step must be above 0, found -8/],
+  [prior('min_size: 4 offset: nan'), 'prior-box', /offset must be a number, found NaN/],
+  [prior('width: 4 height: inf'), 'prior-box', /height must be above 0/],
+  [detection('confidence_threshold: nan'), 'detection-output', /confidence_threshold must be up to 1/],
+  [detection('confidence_threshold: 50'), 'detection-output', /up to 1, found 50/],
+  [detection('keep_top_k: 0'), 'detection-output', /keep_top_k must be at least 1, or -1 for all boxes/],
+  [detection('keep_top_k: -7'), 'detection-output', /keep_top_k must be at least 1, .* found -7/],
+  [detection('nms_param { nms_threshold: -0.1 }'), 'detection-output', /nms_threshold must be at least 0/],
+  [detection('nms_param { top_k: 0 }'), 'detection-output', /top_k must be at least 1/],
+  [detection('nms_param { eta: 0 }'), 'detection-output', /eta must be above 0 and up to 1/],
+  [yolo('biases: 1 biases: 1 biases: nan biases: 1'), 'yolo', /biases 3 of 4 must be above 0, found NaN/],
+  [yolo('biases: 1 biases: 1 biases: 1 biases: -1'), 'yolo', /biases 4 of 4 must be above 0, found -1/],
+  [yolov3('anchors_scale: 0'), 'yolo', /anchors_scale must be at least 1, found 0/],
+  [yolov3('nms_threshold: -1 anchors_scale: 8'), 'yolo', /nms_threshold must be at least 0, found -1/],
+  [yolov3('confidence_threshold: 1.5'), 'yolo', /confidence_threshold must be from 0 to 1, found 1.5/],
+  [regions('ROIPooling', 'roi_pooling_param { spatial_scale: 0 }'), 'regions', /spatial_scale must be above/],
+  [regions('ROIAlign', 'roi_align_param { spatial_scale: inf }'), 'regions', /spatial_scale must be above/],
+];
+for (const [text, code, message] of refused) {
+  const param = /_param \{.*/.exec(text.slice(text.lastIndexOf('layer')))![0];
+  test(`${param} is refused at its place`, () => {
+    const found = messageOf(text);
+    assert.ok(found.startsWith(`graph/${code} `), found);
+    assert.match(found, message);
+    assert.match(found, /net\.prototxt:\d+:\d+/);
+  });
+}
+
+for (const text of [
+  prior('min_size: 4.5 max_size: 8 aspect_ratio: 2 variance: 0.1 step: 8 offset: 0'),
+  detection('keep_top_k: -1 confidence_threshold: -1 nms_param { top_k: -1 nms_threshold: 1.5 eta: 1 }'),
+  yolo('biases: 1 biases: 1 biases: 1 biases: 1 confidence_threshold: 0'),
+])
+  test(`${/_param \{.*/.exec(text.slice(text.lastIndexOf('layer')))![0]} is accepted`, () =>
+    assert.is(messageOf(text), 'accepted'));
+
+const four = (shape: readonly number[]) =>
+  messageOf(
+    `${SSD}${input('fourth', ...shape)}layer { name: "l" type: "DetectionOutput" bottom: "loc" bottom: "conf" bottom: "prior" bottom: "fourth" top: "t"
+  detection_output_param { num_classes: 3 code_type: CENTER_SIZE } }`,
+  );
+
+test('a fourth bottom of DetectionOutput is a picture or scores of being an object, by its shape; anything else is refused', () => {
+  assert.is(four([1, 3, 32, 32]), 'accepted');
+  assert.is(four([1, 24]), 'accepted');
+  assert.match(
+    four([1, 14]),
+    /neither a picture.*nor RefineDet's scores of being an object, 1×24: found 1×14/,
+  );
+});
+
+test.run();
