@@ -16,7 +16,7 @@ struct Diffs {
 };
 
 std::string nameOf(StepBuilder& step, Diffs winograd) {
-  const std::string tiles = std::string("tiles ") + step.kernels()->name;
+  std::string tiles = std::string("tiles ") + step.kernels()->name;
   const bool weightsToo = winograd.weights || !step.hasOutput(kDWeights),
              dataToo = winograd.data || !step.hasOutput(kDx);
   if (!winograd.weights && !winograd.data) return tiles;
