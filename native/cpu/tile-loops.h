@@ -12,13 +12,16 @@ namespace {
 
 // Adds what a tap gives to the pixels kFirst ≤ p < kEnd.
 template <int kFirst, int kEnd, int kPixelStride, int kChannels, int kPixels, int kBlocks>
-RESNODE_INLINE void addTap(const float* source, const float* weights, Vector (&sums)[kPixels][kBlocks]) {
+RESNODE_INLINE void addTap(const float* source, const float* weights, const float* ahead, int64_t aheadStep,
+                           Vector (&sums)[kPixels][kBlocks]) {
 #pragma GCC unroll 4
   for (int channel = 0; channel < kChannels; ++channel) {
     Vector factors[kBlocks];
 #pragma GCC unroll 2
     for (int n = 0; n < kBlocks; ++n) factors[n] = load(weights + kLanes * n);
     weights += kLanes * kBlocks;
+    __builtin_prefetch(ahead, 0, 2);
+    ahead += aheadStep;
 #pragma GCC unroll 14
     for (int p = kFirst; p < kEnd; ++p) {
       const Scalar value = repeat(source + int64_t{p} * kPixelStride + channel);
@@ -38,6 +41,8 @@ RESNODE_INLINE void tileOf(const TileArguments& a) {
     for (int p = 0; p < kPixels; ++p) sums[p][n] = first;
   }
   const float* weights = a.weights;
+  const float* ahead = a.ahead;
+  const int64_t aheadStep = a.aheadStep;
   for (int64_t block = 0; block < a.blocks; ++block) {
     const float* first = a.source + block * a.blockStride;
     // The next block's pixels lie in another page, where no processor looks for them by itself.
@@ -46,13 +51,15 @@ RESNODE_INLINE void tileOf(const TileArguments& a) {
       for (int p = 0; p < kPixels; ++p)
         __builtin_prefetch(first + a.blockStride + a.tapOffsets[0] + int64_t{p} * kPixelStride, 0, 3);
     }
-    for (int64_t tap = 0; tap < a.taps; ++tap, weights += kChannels * kLanes * kBlocks) {
+    for (int64_t tap = 0; tap < a.taps;
+         ++tap, weights += kChannels * kLanes * kBlocks, ahead += kChannels * aheadStep) {
       const float* source = first + a.tapOffsets[tap];
       const auto edge = kHasEdges ? static_cast<TileEdge>(a.edges[tap]) : kAllSee;
-      if (edge == kAllSee) addTap<0, kPixels, kPixelStride, kChannels>(source, weights, sums);
+      if (edge == kAllSee) addTap<0, kPixels, kPixelStride, kChannels>(source, weights, ahead, aheadStep, sums);
       if constexpr (kHasEdges && kPixels > 1) {
-        if (edge == kAllButFirst) addTap<1, kPixels, kPixelStride, kChannels>(source, weights, sums);
-        else if (edge == kAllButLast) addTap<0, kPixels - 1, kPixelStride, kChannels>(source, weights, sums);
+        if (edge == kAllButFirst) addTap<1, kPixels, kPixelStride, kChannels>(source, weights, ahead, aheadStep, sums);
+        else if (edge == kAllButLast)
+          addTap<0, kPixels - 1, kPixelStride, kChannels>(source, weights, ahead, aheadStep, sums);
       }
     }
     weights += a.weightsSkipped;

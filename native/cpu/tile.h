@@ -33,6 +33,9 @@ struct TileArguments : TileTaps {
   float* result;
   bool relu;
   float slope;  // of the ReLU, below 0
+  // What will be read next, fetched meanwhile: so many floats with each channel and tap.
+  const float* ahead;
+  int64_t aheadStep;
 };
 using Tile = void (*)(const TileArguments&);
 

@@ -46,7 +46,9 @@ void DirectConvolution::run(ThreadPool& pool, const ConvolutionOperands& operand
                              operands.residual ? operands.residual + place.result : nullptr,
                              operands.result + place.result,
                              operands.relu,
-                             operands.slope};
+                             operands.slope,
+                             operands.weights + place.ahead,
+                             place.aheadStep};
     functions[place.blocks - 1][place.pixels - 1](tile);
   });
 }

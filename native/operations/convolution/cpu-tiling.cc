@@ -1,13 +1,22 @@
 #include "native/operations/convolution/cpu-tiling.h"
 
 #include <cstring>
+#if defined(__linux__)
+#include <unistd.h>
+#endif
 
 namespace resnode::cpu {
 namespace {
 
 constexpr int64_t kWord = 4;  // bytes
-// What stays in a thread's own cache while more goes by.
-constexpr int64_t kCachedWords = (256 << 10) / kWord;
+// What stays in a thread's own cache while more goes by, some of it ahead of its turn: a quarter of what it holds.
+int64_t cachedWords() {
+  int64_t bytes = 0;
+#if defined(_SC_LEVEL2_CACHE_SIZE)
+  bytes = sysconf(_SC_LEVEL2_CACHE_SIZE) / 4;  // 0 where the system does not say
+#endif
+  return std::max<int64_t>(bytes, 256 << 10) / kWord;
+}
 
 }  // namespace
 
@@ -217,18 +226,17 @@ void Tiling::padPlane(const uint8_t* from, uint8_t* to, uint8_t flip) const {
 Tiling::Split Tiling::split(int threads) const {
   const int64_t tiles = tilesPerImage(), wantedUnits = int64_t{6} * threads;
   const int64_t sourceWords = planes_ * planeWords();
+  static const int64_t kCached = cachedWords();
   Split split{};
-  split.tilesPerUnit = std::clamp<int64_t>(kCachedWords * tiles / std::max<int64_t>(sourceWords, 1), 1, tiles);
+  split.tileParts = std::clamp<int64_t>(ceiling(sourceWords, kCached), 1, tiles);
   // What is read from beyond that cache: the source once a group, or the weights once a part of the source.
-  const int64_t parts = images_ * ceiling(tiles, split.tilesPerUnit);
-  const int64_t bySource = images_ * sourceWords * (images_ * sourceWords > kCachedWords ? groups_ : 1) + weightsWords_;
-  const int64_t byWeights = images_ * sourceWords + weightsWords_ * (weightsWords_ > kCachedWords ? parts : 1);
+  const int64_t parts = images_ * split.tileParts;
+  const int64_t bySource = images_ * sourceWords * (images_ * sourceWords > kCached ? groups_ : 1) + weightsWords_;
+  const int64_t byWeights = images_ * sourceWords + weightsWords_ * (weightsWords_ > kCached ? parts : 1);
   split.weightsStay = bySource < byWeights;
-  split.groupsPerUnit = split.weightsStay ? 1 : ceiling(groups_, std::min(groups_, ceiling(wantedUnits, parts)));
-  const int64_t units = parts * ceiling(groups_, split.groupsPerUnit);
-  if (units < wantedUnits) split.tilesPerUnit = ceiling(split.tilesPerUnit, ceiling(wantedUnits, units));
-  split.groupParts = ceiling(groups_, split.groupsPerUnit);
-  split.tileParts = ceiling(tiles, split.tilesPerUnit);
+  split.groupParts = split.weightsStay ? groups_ : std::min(groups_, ceiling(wantedUnits, parts));
+  const int64_t units = parts * split.groupParts;
+  if (units < wantedUnits) split.tileParts = std::min(tiles, split.tileParts * ceiling(wantedUnits, units));
   return split;
 }
 

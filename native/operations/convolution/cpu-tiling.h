@@ -21,6 +21,8 @@ struct TilePlace {
   int64_t source;       // from the first word of all, padded or not
   int64_t weights;      // and of the weights
   int64_t nextWeights;  // to the next part's, where this is the first tile that reads these; else 0
+  int64_t ahead;        // and of those that will be read next: the tile's share of them
+  int64_t aheadStep;    // words of them by word and tap
   int64_t channel;      // its first
   int64_t result;       // its first value
   int blocks, pixels;   // of the result
@@ -55,9 +57,8 @@ class Tiling {
   template <class Function>
   void run(ThreadPool& pool, Function&& function) const {
     const Split split = this->split(pool.threads());
-    const int64_t perTile = columns_ / std::max<int64_t>(static_cast<int64_t>(tiles_.size()), 1);
-    const int64_t perUnit = split.groupsPerUnit * weightsWords_ / groups_ * split.tilesPerUnit * perTile;
-    pool.run(images_ * split.groupParts * split.tileParts, ThreadPool::grain(perUnit),
+    const int64_t parts = split.groupParts * split.tileParts;
+    pool.run(images_ * parts, ThreadPool::grain(weightsWords_ * rows_ * columns_ / parts),
              [&](int64_t unit) { runUnit(split, unit, function); });
   }
 
@@ -68,9 +69,9 @@ class Tiling {
     size_t offsets;           // of the taps, in tapOffsets_
     int firstLane, endLane;
   };
-  // What a unit makes: so many groups of blocks of so many tiles.
+  // A unit makes one of so many parts of the groups of blocks, of one of so many parts of the tiles.
   struct Split {
-    int64_t groupsPerUnit, tilesPerUnit, groupParts, tileParts;
+    int64_t groupParts, tileParts;
     bool weightsStay;  // units that share weights follow each other; otherwise those that share the source
   };
   void placeColumns(bool padsRows);
@@ -156,13 +157,14 @@ void Tiling::runUnit(const Split& split, int64_t unit, Function&& function) cons
   const int64_t places = images_ * split.tileParts;
   const int64_t group = split.weightsStay ? unit / places : unit % split.groupParts,
                 place = split.weightsStay ? unit % places : unit / split.groupParts;
-  const int64_t image = place / split.tileParts, firstTile = place % split.tileParts * split.tilesPerUnit;
-  const int64_t lastTile = std::min(firstTile + split.tilesPerUnit, tilesPerImage());
-  const int64_t firstGroup = group * split.groupsPerUnit,
-                lastGroup = std::min(firstGroup + split.groupsPerUnit, groups_);
+  const int64_t image = place / split.tileParts, tiles = place % split.tileParts;
+  const int64_t firstTile = tilesPerImage() * tiles / split.tileParts,
+                lastTile = tilesPerImage() * (tiles + 1) / split.tileParts;
+  const int64_t firstGroup = groups_ * group / split.groupParts, lastGroup = groups_ * (group + 1) / split.groupParts;
   const int64_t resultPlane = rows_ * columns_ * kLanes;
   const auto tilesPerRow = static_cast<int64_t>(tiles_.size()),
              phases = static_cast<int64_t>(filter_.columns.phases.size());
+  const int64_t partWords = groupWords_ * filter_.taps() * blocksPerGroup_ * kLanes;
   TilePlace tile{};
   tile.image = image;
   tile.taps.blocks = isByWord_ ? 1 : groupWords_ / pixel_;
@@ -178,6 +180,10 @@ void Tiling::runUnit(const Split& split, int64_t unit, Function&& function) cons
       const auto allTaps = static_cast<int64_t>(offsets.size());
       tile.taps.firstLane = part.firstLane;
       tile.taps.endLane = part.endLane;
+      // The part whose weights come next is mostly the one that is made next.
+      const bool isLast = part.weights + partWords == weightsWords_;
+      const int64_t nextWeights = isLast ? part.weights : part.weights + partWords;
+      tile.aheadStep = isLast ? 0 : ceiling(blocksPerGroup_ * kLanes, lastTile - firstTile);
       for (int64_t i = firstTile; i < lastTile; ++i) {
         const Columns& columns = tiles_[i % tilesPerRow];
         const Row& row = rowsOf_[i / tilesPerRow * phases + columns.phase];
@@ -185,7 +191,8 @@ void Tiling::runUnit(const Split& split, int64_t unit, Function&& function) cons
         tile.taps.taps = row.taps;
         tile.taps.tapOffsets = offsets.data() + row.firstTap;
         tile.weights = part.weights + row.firstTap * weightsPerTap();
-        tile.nextWeights = i == firstTile ? groupWords_ * filter_.taps() * blocksPerGroup_ * kLanes : 0;
+        tile.ahead = nextWeights + partWords * (i - firstTile) / (lastTile - firstTile);
+        tile.nextWeights = i == firstTile ? partWords : 0;
         tile.taps.weightsSkipped = (allTaps - row.taps) * weightsPerTap();
         tile.result = plane + (i / tilesPerRow * columns_ + columns.first * phases + columns.phase) * kLanes;
         tile.pixels = columns.count;

@@ -84,10 +84,13 @@ void WinogradConvolution::multiply(const ConvolutionOperands& operands, float* t
   tile.endLane = kLanes;
   const Tile* functions = kernels_->tiles[static_cast<int>(TileForm::blocked)][blocksPerGroup_ - 1];
   const int64_t parts = ceiling(tiles, kernels_->mostPixels);
+  const bool isLast = unit + 1 == kTransformed * groups_;
+  tile.aheadStep = isLast ? 0 : ceiling(blocksPerGroup_ * kLanes, parts);
   for (int64_t part = 0; part < parts; ++part) {
     const int64_t first = tiles * part / parts, last = tiles * (part + 1) / parts;
     tile.source = source + first * kLanes;
     tile.result = result + first * kLanes;
+    tile.ahead = tile.weights + (isLast ? 0 : weightsPerGroup_ + weightsPerGroup_ * part / parts);
     functions[last - first - 1](tile);
   }
 }
