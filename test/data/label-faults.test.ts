@@ -12,6 +12,7 @@ import { writeDatum } from '../../ts/data/datum.ts';
 import { wrongLabels } from '../../ts/data/label-faults.ts';
 import { openNetData } from '../../ts/data/open-net-data.ts';
 import { LmdbWriter } from '../../ts/data/write-lmdb.ts';
+import { encodeIndexedPng } from '../../ts/images/indexed-png.ts';
 import { lintPrototxt } from '../../ts/tools/lint/lint.ts';
 import { checkLabels } from '../../ts/train/learning-check.ts';
 import { explainLabel } from '../../ts/train/wrong-label.ts';
@@ -89,6 +90,76 @@ test('a label that a device refuses is named with the line of its sample', async
   } finally {
     await source.dispose();
   }
+});
+
+/** Pictures of 5×6 whose label maps are of class 1, but for the border of them that is ignored, and one pixel of the second. */
+async function segmentation(ignored: string) {
+  const lines = await Promise.all(
+    [1, 7].map(async (label, i) => {
+      const map = new Uint8Array(30).fill(1);
+      map.fill(255, 0, 6);
+      map[2 * 6 + 4] = label;
+      const picture = { create: { width: 6, height: 5, channels: 3, background: 'red' } } as const;
+      await sharp(picture)
+        .png()
+        .toFile(join(folder, `p${i}.png`));
+      writeFileSync(join(folder, `m${i}.png`), await encodeIndexedPng(map, 6, 5));
+      return `p${i}.png m${i}.png\n`;
+    }),
+  );
+  writeFileSync(join(folder, 'maps.txt'), lines.join(''));
+  return filterNet(
+    readNet(
+      `layer { name: "data" type: "ImageSegData" top: "data" top: "label" transform_param { mirror: true crop_size: 4 }
+  image_data_param { source: "maps.txt" root_folder: "./" batch_size: 2 label_type: PIXEL } }
+layer { name: "fc" type: "Convolution" bottom: "data" top: "fc" convolution_param { num_output: 3 kernel_size: 1 } }
+layer { name: "small" type: "Interp" bottom: "label" top: "small" interp_param { shrink_factor: 1 } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "small" top: "loss" ${ignored} }`,
+      { file: 'net.prototxt' },
+    ),
+    { phase: 'TEST' },
+  );
+}
+const IGNORED = 'loss_param { ignore_label: 255 }';
+
+test('a label of a label map is named with the map and the pixel, before a training and within one', async () => {
+  const net = await segmentation(IGNORED);
+  const find = (path: string) => join(folder, path);
+  const state = { phase: 'TEST', level: 0, stages: [] } as const;
+  const shapes = { data: [2, 3, 4, 4], label: [2, 1, 4, 4] };
+  const named =
+    /has the label 7 at row 2, column 4 of .*maps\.txt:2 \(.*m1\.png\), .* 0 to 2; the largest label is 7/;
+  try {
+    await checkLabels({ filtered: net, state }, shapes, find);
+    assert.unreachable('it was accepted');
+  } catch (error) {
+    assert.is((error as GraphError).code, 'net/label-range', (error as Error).message);
+    assert.match((error as Error).message, named);
+  }
+  const source = await openNetData(net, { phase: 'TEST', folder, workers: 1 });
+  try {
+    const batch = await source.next();
+    const refusal = new DeviceError(
+      'label/invalid',
+      'cpu',
+      'layer "loss": label 7.0 is no integer from 0 to 2',
+    );
+    const { message } = (await explainLabel(refusal, net, source, batch)) as DataError;
+    assert.match(message, named);
+  } finally {
+    await source.dispose();
+  }
+});
+
+test('the border of a label map is no class either, unless it is ignored', async () => {
+  const shapes = { data: [2, 3, 4, 4], label: [2, 1, 4, 4] };
+  const state = { phase: 'TEST', level: 0, stages: [] } as const;
+  const filtered = await segmentation('');
+  await checkLabels({ filtered, state }, shapes, (path) => join(folder, path)).then(
+    () => assert.unreachable('it was accepted'),
+    (error: Error) =>
+      assert.match(error.message, /the label 255 at row 0, column 0 of .*m0\.png.*ignore_label: 255/),
+  );
 });
 
 test('before a training the labels of LevelDB and HDF5 are looked at too, in test nets as well', async () => {

@@ -8,9 +8,12 @@ import { DataError } from '../../ts/base/errors.ts';
 import { seededRandom } from '../../ts/base/random.ts';
 import { readNet } from '../../ts/caffe/net-parameter.ts';
 import { readSolver } from '../../ts/caffe/solver-parameter.ts';
+import { plannedModel, writeTrainedModel } from '../../ts/cli/trained-model.ts';
+import { readLabelMap } from '../../ts/data/label-map.ts';
 import { openDataLayer } from '../../ts/data/open-data-layer.ts';
 import { readInputShapes } from '../../ts/data/read-shapes.ts';
 import { encodeIndexedPng } from '../../ts/images/indexed-png.ts';
+import { openSegmenter } from '../../ts/images/segment/segmenter.ts';
 import { graphFromCaffe, openDevice } from '../../ts/index.ts';
 import { Solver } from '../../ts/train/solver.ts';
 
@@ -214,7 +217,7 @@ layer { name: "score" type: "Convolution" bottom: "conv2" top: "score" convoluti
 layer { name: "up" type: "Interp" bottom: "score" top: "up" interp_param { zoom_factor: 2 } }
 layer { name: "loss" type: "SoftmaxWithLoss" bottom: "up" bottom: "label" top: "loss" loss_param { ignore_label: 255 } }`;
 
-test('a small net of dilated convolutions and Interp learns which half of a picture is what', async () => {
+test('a small net of dilated convolutions and Interp learns which half of a picture is what, and is left as a segmenter', async () => {
   const random = seededRandom(3);
   const lines: string[] = [];
   for (let i = 0; i < 8; i++) {
@@ -230,11 +233,42 @@ test('a small net of dilated convolutions and Interp learns which half of a pict
   );
   await using device = await openDevice('cpu', { threads: 2 });
   const losses: number[] = [];
+  const wanted = { out: join(folder, 'trained'), solver, augment: undefined, labels: undefined };
+  const planned = await plannedModel(wanted);
   for await (const event of new Solver({ solver, device }).run())
     if (event.type === 'iteration') losses.push(event.loss);
+    else if (event.type === 'done') await writeTrainedModel(wanted, planned, event);
   const mean = (values: readonly number[]) => values.reduce((a, b) => a + b) / values.length;
   assert.ok(mean(losses.slice(0, 5)) > 0.7, losses.slice(0, 5).join(', '));
   assert.ok(mean(losses.slice(-10)) < 0.25, losses.slice(-10).join(', '));
+  // Pictures are read as the training read them, but whole.
+  await using segmenter = await openSegmenter(wanted.out, { device });
+  assert.equal(segmenter.preprocess, { resize: null, mean: MEANS, order: 'BGR', scale: Math.fround(0.02) });
+  const found = await segmenter.segment(join(folder, 'drawn0.ppm'));
+  const { map } = await readLabelMap(join(folder, 'drawn0.png'));
+  if (found.kind !== 'classes') return assert.unreachable(found.kind);
+  const right = found.map.filter((label, i) => label === map[i]).length;
+  assert.ok(right > 0.85 * map.length, `${right} of ${map.length}`);
+});
+
+test('a net of one size alone gets pictures with the mean around them, or as they were resized', async () => {
+  const plan = async (image: string) => {
+    const net = join(folder, 'fixed.prototxt');
+    // An Interp to a size that is written.
+    const text = NET(`${WIDE} ${image}`).replace('zoom_factor: 2', 'height: 17 width: 17');
+    writeFileSync(net, text);
+    const solver = readSolver(`net: "${net}" base_lr: 0.05 lr_policy: "fixed" max_iter: 1`, {
+      file: join(folder, 'fixed-solver.prototxt'),
+    });
+    const { preprocess } = await plannedModel({ out: '', solver, augment: undefined, labels: undefined });
+    return preprocess;
+  };
+  const common = { mean: MEANS, scale: Math.fround(0.02) };
+  const input = { width: 17, height: 17 };
+  assert.equal(await plan(''), { ...common, resize: null, pad: input });
+  const small = { width: 9, height: 12 };
+  assert.equal(await plan('new_width: 9 new_height: 12'), { ...common, resize: small, pad: input });
+  assert.equal(await plan('new_width: 17 new_height: 17'), { ...common, resize: input });
 });
 
 test.run();

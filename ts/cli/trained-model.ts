@@ -1,7 +1,7 @@
 /** What `resnode train --out` leaves: the net that was trained as a model folder. */
 import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { ArgumentError, ResnodeError } from '../base/errors.ts';
+import { ArgumentError, GraphError, ResnodeError } from '../base/errors.ts';
 import { makeFolder } from '../base/files.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { checkSolver } from '../caffe/check-solver.ts';
@@ -14,9 +14,14 @@ import { saveCaffemodel } from '../caffe/write-caffemodel.ts';
 import { deployNet } from '../convert/deploy-net.ts';
 import { type Augment, readAugment } from '../data/augment.ts';
 import { readDatabaseOrder } from '../data/database-order.ts';
+import { graphFromCaffe } from '../graph/from-caffe.ts';
+import { imageInput, inputsOf } from '../images/features/image-input.ts';
+import type { Size } from '../images/geometry.ts';
 import { readMean } from '../images/mean-file.ts';
 import type { Preprocess } from '../images/preprocess.ts';
-import { savePreprocess } from '../images/preprocess-file.ts';
+import { savePreprocess, saveWholePreprocess } from '../images/preprocess-file.ts';
+import { findSegmenterHead, takesAnySize } from '../images/segment/head.ts';
+import type { WholePreprocess } from '../images/whole.ts';
 import { mapFile } from '../native/host-memory.ts';
 import type { DoneEvent } from '../train/events.ts';
 import { findFile, readSolverNet, solverFile } from '../train/solver-nets.ts';
@@ -31,7 +36,7 @@ export interface TrainedModel {
 /** The deploy net of a training, before it begins: what cannot be deployed is refused before hours of work. */
 export async function plannedModel({ solver, augment, labels }: TrainedModel): Promise<{
   readonly deploy: NetParameter;
-  readonly preprocess: Preprocess | null;
+  readonly preprocess: Preprocess | WholePreprocess | null;
 }> {
   const { net } = readSolverNet(checkSolver(solver).train, solverFile(solver));
   const deploy = await deployNet(net);
@@ -40,6 +45,9 @@ export async function plannedModel({ solver, augment, labels }: TrainedModel): P
   if (height === undefined || width === undefined) return { deploy, preprocess: null };
   const tested = filterNet(net, { phase: 'TEST' });
   const how = augment === undefined ? {} : readAugment(augment, 'TEST');
+  const pictures = tested.layer?.find(({ type }) => type === 'ImageSegData');
+  if (pictures !== undefined)
+    return { deploy, preprocess: wholePreprocessOf(pictures, how, deploy, { width, height }) };
   return { deploy, preprocess: preprocessOf(tested, how, { width, height }, solverFile(solver)) };
 }
 
@@ -71,7 +79,8 @@ export async function writeTrainedModel(
     layers: layers.filter(({ name, blobs }) => wanted.has(name) && blobs.length > 0),
   });
   writeFileAtomically(at('model.prototxt'), [printPrototxt(deploy)]);
-  if (preprocess !== null) savePreprocess(at('preprocess.json'), preprocess);
+  if (preprocess !== null && 'crop' in preprocess) savePreprocess(at('preprocess.json'), preprocess);
+  else if (preprocess !== null) saveWholePreprocess(at('preprocess.json'), preprocess);
   if (labels !== undefined) writeFileAtomically(at('labels.txt'), [readFileSync(labels)]);
   const readme = writeModelReadme(out, {
     title: deploy.name ?? basename(out),
@@ -113,6 +122,44 @@ function preprocessOf(
   };
 }
 
+/**
+ * What a segmenter does to its images where ImageSegData read those of its training: they stay as large as it left them. The
+ * crop takes a part of them; a net of one size alone gets the whole, with the mean around it as behind a crop's edge.
+ */
+function wholePreprocessOf(
+  pictures: LayerParameter,
+  { orientation }: Augment,
+  deploy: NetParameter,
+  input: Size,
+): WholePreprocess {
+  const { scale, mean_value: values = [] } = transformOf(pictures);
+  const { new_width: width, new_height: height } = newSize(pictures);
+  const resize = width > 0 && height > 0 ? { width, height } : null;
+  const fits = resize !== null && resize.width <= input.width && resize.height <= input.height;
+  const isInput = resize?.width === input.width && resize.height === input.height;
+  const pads = !isInput && (fits || !isOfAnySize(deploy));
+  return {
+    ...{ resize, mean: values.length === 0 ? [0] : values, scale },
+    ...(pads ? { pad: input } : {}),
+    ...(orientation === undefined ? {} : { orientation }),
+  };
+}
+
+function isOfAnySize(deploy: NetParameter): boolean {
+  const graph = graphFromCaffe(deploy);
+  try {
+    const { blob } = findSegmenterHead(deploy, graph);
+    return takesAnySize(deploy, imageInput({ inputs: inputsOf(graph, null) }), blob);
+  } catch (error) {
+    // With label_type: IMAGE it is no segmenter.
+    if (error instanceof GraphError) return false;
+    throw error;
+  }
+}
+
+const newSize = (layer: LayerParameter) =>
+  withDefaults<{ new_width: number; new_height: number }>('ImageDataParameter', layer.image_data_param);
+
 const transformOf = (layer: LayerParameter) =>
   withDefaults<{ scale: number; crop_size: number; mean_file?: string; mean_value?: number[] }>(
     'TransformationParameter',
@@ -128,10 +175,7 @@ function resizeOf(
 ): Preprocess['resize'] | undefined {
   if (typeof shorterSide === 'number') return { shorterSide };
   if (layer.type === 'Data') return cropSize === 0 ? crop : undefined;
-  const { new_width: width, new_height: height } = withDefaults<{ new_width: number; new_height: number }>(
-    'ImageDataParameter',
-    layer.image_data_param,
-  );
+  const { new_width: width, new_height: height } = newSize(layer);
   return width > 0 && height > 0 ? { width, height } : null;
 }
 

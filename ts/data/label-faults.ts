@@ -16,12 +16,15 @@ export interface PlacedLabel {
 const LIST_BYTES = 2 ** 22;
 export const LABELS_LOOKED_AT = 1000;
 
+/** What label maps have where no class is told. */
+const BORDER = 255;
+
 type Text = Omit<FaultKind, 'check'>;
 export const labelRange: Text = {
   name: 'label-range',
   level: 'error',
   inTests: true,
-  finds: `labels that are no class of the loss, in an image list or the first ${LABELS_LOOKED_AT} records of an LMDB (where it is there); a training looks into LevelDB and HDF5 too`,
+  finds: `labels that are no class of the loss, in an image list or the first ${LABELS_LOOKED_AT} records of an LMDB (where it is there); a training looks into LevelDB, HDF5 and label maps too`,
   why: 'softmax_loss_layer.cpp reads the probability of class label; beyond num_output − 1 it reads what lies behind.',
   fix: 'count classes from 0, or give num_output the number of classes',
 };
@@ -39,21 +42,35 @@ export function labelFaults(
   return layers.flatMap((loss) => {
     if (loss.type !== 'SoftmaxWithLoss' && loss.type !== 'Accuracy') return [];
     const [scores, label] = loss.bottom ?? [];
+    const made = label === undefined ? undefined : labelMade(layers, label);
     const source = layers.find(
       (layer) =>
-        layer.top?.[1] === label && (layer.type === 'ImageData' || layer.type === 'Data' || ahead.has(layer)),
+        layer.top?.[1] === made && (layer.type === 'ImageData' || layer.type === 'Data' || ahead.has(layer)),
     );
     const axis =
       ((loss.type === 'Accuracy' ? loss.accuracy_param : loss.softmax_param)?.axis as number | undefined) ??
       1;
     const classes = shapeOf(scores ?? '')?.at(axis) ?? writtenClasses(layers, scores);
     if (source === undefined || classes === undefined) return [];
-    const ignored = (loss.type === 'Accuracy' ? loss.accuracy_param : loss.loss_param)?.ignore_label as
-      | number
-      | undefined;
-    const message = wrongLabels(ahead.get(source) ?? labelsOf(source, find), classes, ignored);
+    const message = wrongLabels(ahead.get(source) ?? labelsOf(source, find), classes, ignoredLabel(loss));
     return message === null ? [] : [{ layer: source, message: `${message} (layer "${loss.name ?? ''}")` }];
   });
+}
+
+/** The label that a loss or an Accuracy passes over. */
+export const ignoredLabel = (layer: LayerParameter | undefined): number | undefined =>
+  (layer?.type === 'Accuracy' ? layer.accuracy_param : layer?.loss_param)?.ignore_label as number | undefined;
+
+/** What only cuts labels, or shrinks them to those of every so many pixels. */
+const KEEPS_LABELS = ['Crop', 'Flatten', 'Interp', 'Reshape', 'Slice'];
+
+/** The blob that a label was made of, as its data layer gave it. */
+export function labelMade(layers: readonly LayerParameter[], label: string): string {
+  const maker = layers.find(({ top = [] }) => top.includes(label));
+  const [from] = maker?.bottom ?? [];
+  return from !== undefined && from !== label && KEEPS_LABELS.includes(maker!.type ?? '')
+    ? labelMade(layers, from)
+    : label;
 }
 
 // Images of any size have no shape before they are read, but what makes the scores says how many.
@@ -82,6 +99,8 @@ export function wrongLabels(
   const found = `has the label ${first.label} at ${first.place}, but the classes of ${classes} scores are 0 to ${classes - 1}`;
   if (smallest === 1 && largest === classes)
     return `${found}; yours seem to begin at 1: subtract 1 from each`;
+  if (largest === BORDER && first.label === BORDER)
+    return `${found}; where it marks what is no class, as the borders in PASCAL VOC's maps, give the loss ignore_label: ${BORDER}`;
   if (smallest >= 0)
     return `${found}; the largest label is ${largest}: num_output would have to be ${largest + 1}`;
   return found;

@@ -1,12 +1,14 @@
-/** Labels of data layers whose formats are read in turns, looked at before a training begins: LevelDB and HDF5. */
+/** Labels of data layers whose formats are read in turns, looked at before a training begins: LevelDB, HDF5 and label maps. */
 
-import { ResnodeError } from '../base/errors.ts';
+import { DataError, ResnodeError } from '../base/errors.ts';
 import { elementCount } from '../base/shape.ts';
 import { type LayerParameter, withDefaults } from '../caffe/net-parameter.ts';
 import { datumOf } from './database.ts';
 import { hdf5Reader, readHdf5List } from './hdf5-reader.ts';
 import { LABELS_LOOKED_AT, type PlacedLabel } from './label-faults.ts';
+import { firstPixels, readLabelMap } from './label-map.ts';
 import { isLevelDb, LevelDb } from './leveldb/leveldb.ts';
+import { segmentationSpecOf } from './segmentation-param.ts';
 
 type Find = (path: string) => string | undefined;
 
@@ -38,12 +40,39 @@ async function labelsOf(layer: LayerParameter, find: Find): Promise<PlacedLabel[
     const folder = find(source);
     return folder !== undefined && (await isLevelDb(folder)) ? recordedLabels(source, folder) : null;
   }
+  if (layer.type === 'ImageSegData') return mapLabels(layer, find);
   if (layer.type !== 'HDF5Data') return null;
   const { source = '' } = withDefaults<{ source?: string }>('HDF5DataParameter', layer.hdf5_data_param);
   const list = find(source);
   const [name] = list === undefined ? [] : await readHdf5List(list, layer.name ?? '');
   const file = name === undefined ? undefined : find(name);
   return file === undefined ? null : rowLabels(name!, file, label);
+}
+
+/** So many label maps are decoded before a training, in a few tenths of a second. */
+const MAPS_LOOKED_AT = 20;
+
+async function mapLabels(layer: LayerParameter, find: Find): Promise<PlacedLabel[] | null> {
+  const { name = '', type = '', top: tops = [] } = layer;
+  const path = (file: string) => find(file) ?? file;
+  const refuse = (text: string) => new DataError('data/layer', { layer: name }, text);
+  const options = { phase: 'TEST' } as const;
+  const { lines, root, reader } = await segmentationSpecOf(layer, {
+    name,
+    type,
+    tops,
+    options,
+    path,
+    refuse,
+  });
+  if (reader.labels !== 'PIXEL') return null;
+  const found: PlacedLabel[] = [];
+  for (const { map, line } of lines.slice(0, MAPS_LOOKED_AT)) {
+    const file = path(root + map!);
+    for (const { label, pixel } of firstPixels(await readLabelMap(file)))
+      found.push({ label, place: `${pixel} of ${reader.list}:${line} (${map})` });
+  }
+  return found;
 }
 
 async function recordedLabels(source: string, folder: string): Promise<PlacedLabel[]> {

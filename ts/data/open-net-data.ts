@@ -128,9 +128,9 @@ class MergedSource implements DataSource {
     for (const [i, part] of parts.entries()) this.#sources[i]!.recycle!(part);
   }
 
-  async nameOf(batch: Batch, sample: number): Promise<string | null> {
+  async nameOf(batch: Batch, sample: number, label?: number): Promise<string | null> {
     for (const [i, part] of (this.#parts.get(batch) ?? []).entries()) {
-      const name = await this.#sources[i]!.nameOf?.(part, sample);
+      const name = await this.#sources[i]!.nameOf?.(part, sample, label);
       if (name != null) return name;
     }
     return null;

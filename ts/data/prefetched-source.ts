@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { DataError } from '../base/errors.ts';
 import { mix } from '../base/random.ts';
+import { firstPixels, readLabelMap } from './label-map.ts';
 import { type Description, type Sample, wholeTops } from './reader.ts';
 import { type Batch, buffersOf, checkState, type DataSource } from './source.ts';
 import type { Stream } from './stream.ts';
@@ -93,14 +94,17 @@ export class PrefetchedSource implements DataSource {
     if (isWhole && this.#spare.length < this.#prefetch) this.#spare.push(batch);
   }
 
-  async nameOf(batch: Batch, sample: number): Promise<string | null> {
+  async nameOf(batch: Batch, sample: number, label?: number): Promise<string | null> {
     const begin = this.#lent.get(batch);
     const { reader } = this.#stream;
     if (begin === undefined || this.epochSize === null) return null;
     const position = this.#positionOf(begin, sample);
     const { index, image } = this.#sample(position, await this.#ordersAt([position]));
     if (image === undefined) return `record ${index} (counted from 0)`;
-    return `${'list' in reader ? reader.list : 'the list'}:${image.line} (${image.path})`;
+    const line = `${'list' in reader ? reader.list : 'the list'}:${image.line}`;
+    if (image.map === undefined) return `${line} (${image.path})`;
+    const pixel = firstPixels(await readLabelMap(image.map)).find((each) => each.label === label)?.pixel;
+    return `${pixel === undefined ? '' : `${pixel} of `}${line} (${image.map})`;
   }
 
   state(): unknown {

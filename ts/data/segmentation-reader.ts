@@ -4,13 +4,11 @@
  * as PASCAL VOC has them, the indices count. Classes are never mixed: maps take the nearest pixel wherever their image is
  * resized. Drawn in this order: mirror, factor, top, left.
  */
-import { readFile } from 'node:fs/promises';
 import { DataError } from '../base/errors.ts';
-import { checkRegularFile } from '../base/files.ts';
 import { randomInteger, seededRandom } from '../base/random.ts';
 import { decodeImage } from '../images/decode.ts';
-import { decodeIndexedPng } from '../images/indexed-png.ts';
 import { decodingOf, named } from './image-reader.ts';
+import { readLabelMap } from './label-map.ts';
 import { type Pixels, pixelsOfImage, resizePixels } from './pixels.ts';
 import type { Description, ListedImage, Reader, Sample, SegmentationSpec } from './reader.ts';
 import { resizeBy } from './resize-modes.ts';
@@ -78,7 +76,7 @@ async function load(spec: SegmentationSpec, { path, map, label, line }: ListedIm
     return { name, pixels, size, classes: constant(pixels, labels === 'IMAGE' ? label : ignoreLabel) };
   const mapName = `${list}:${line}: ${map}`;
   const classes = await named(undefined, mapName, async () => {
-    const { width, height, map: data } = await decodeIndexedPng(await readMap(map!), map!);
+    const { width, height, map: data } = await readLabelMap(map!);
     const read = { data, width, height, offsets: [0], rowStride: width, pixelStride: 1 };
     return resize === null ? read : resizeBy(read, resize, 'NEAREST');
   });
@@ -89,16 +87,6 @@ async function load(spec: SegmentationSpec, { path, map, label, line }: ListedIm
       `${mapName}: is ${classes.height}×${classes.width}, its image ${pixels.height}×${pixels.width}; each pixel needs its class`,
     );
   return { name, pixels, classes, size };
-}
-
-async function readMap(path: string): Promise<Uint8Array> {
-  try {
-    checkRegularFile(path);
-    return await readFile(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    throw new DataError('data/not-found', {}, 'there is no such file');
-  }
 }
 
 const constant = ({ height, width }: Pixels, value: number): Pixels => ({

@@ -28,8 +28,11 @@ export interface DataSource {
    * @throws DataError `data/batch` for another batch, or the same one twice
    */
   recycle?(batch: Batch): void;
-  /** What a sample of a batch is that `next` gave, e.g. `list.txt:4 (cat.png)`, for messages; absent where nobody knows. */
-  nameOf?(batch: Batch, sample: number): Promise<string | null>;
+  /**
+   * What a sample of a batch is that `next` gave, e.g. `list.txt:4 (cat.png)`, for messages; absent where nobody knows.
+   * @param label Of one of its pixels: where it has a label map, the place is that of the first such pixel.
+   */
+  nameOf?(batch: Batch, sample: number, label?: number): Promise<string | null>;
   /** Milliseconds that callers of next() have waited, in all. */
   readonly waited: number;
   /** The position, for a snapshot, as JSON. */

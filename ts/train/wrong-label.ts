@@ -1,8 +1,9 @@
 /** A label that no class has, found by a device: which sample it is of. */
 
 import { DataError, DeviceError } from '../base/errors.ts';
+import { elementCount } from '../base/shape.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
-import { wrongLabels } from '../data/label-faults.ts';
+import { ignoredLabel, labelMade, wrongLabels } from '../data/label-faults.ts';
 import type { Batch, DataSource } from '../data/source.ts';
 
 /**
@@ -13,27 +14,32 @@ import type { Batch, DataSource } from '../data/source.ts';
 export async function explainLabel(
   error: unknown,
   net: NetParameter,
-  source: Pick<DataSource, 'nameOf'>,
+  source: Pick<DataSource, 'nameOf' | 'shapes'>,
   batch: Batch,
 ): Promise<unknown> {
   if (!(error instanceof DeviceError && error.code === 'label/invalid')) return error;
   // Both devices say the layer and the largest class.
   const [, layer, largest] = /^layer "(.*)": .* from 0 to (\d+)$/.exec(error.message) ?? [];
-  const blob = net.layer?.find(({ name }) => name === layer)?.bottom?.[1];
+  const { layer: layers = [] } = net;
+  const loss = layers.find(({ name }) => name === layer);
+  const blob = loss?.bottom?.[1] === undefined ? undefined : labelMade(layers, loss.bottom[1]);
   const labels = blob === undefined ? undefined : batch[blob];
-  const maker = net.layer?.find(({ top }) => top?.includes(blob ?? ''))?.name;
+  const maker = layers.find(({ top }) => top?.includes(blob ?? ''));
   if (labels === undefined || largest === undefined) return error;
   const classes = Number(largest) + 1;
+  const ignored = ignoredLabel(loss);
   const place = Array.from(labels).findIndex(
-    (label) => !(label >= 0 && label < classes && Number.isInteger(label)),
+    (label) => label !== ignored && !(label >= 0 && label < classes && Number.isInteger(label)),
   );
   if (place < 0) return error;
-  const name = (await source.nameOf?.(batch, place)) ?? `sample ${place} of the batch`;
-  const placed = Array.from(labels, (label, i) => ({ label, place: i === place ? name : `sample ${i}` }));
+  // Of a label map, each pixel's.
+  const sample = Math.floor(place / elementCount((source.shapes[blob!] ?? []).slice(1)));
+  const name = (await source.nameOf?.(batch, sample, labels[place]!)) ?? `sample ${sample} of the batch`;
+  const placed = Array.from(new Set(labels), (label) => ({ label, place: name }));
   return new DataError(
     'label/invalid',
-    maker === undefined ? {} : { layer: maker },
-    `${wrongLabels(placed, classes, undefined)} (layer "${layer}"); count classes from 0, or give num_output the number of classes`,
+    maker?.name === undefined ? {} : { layer: maker.name },
+    `${wrongLabels(placed, classes, ignored)} (layer "${layer}"); count classes from 0, or give num_output the number of classes`,
     { cause: error },
   );
 }
