@@ -17,9 +17,13 @@ interface Mutant {
 
 const mutant = (name: string, ...edits: Mutant['edits']): Mutant => ({ name, edits });
 
-const [SIMPLIFY, STRIDES, REWRITE, ORDER] = ['simplify', 'move-strides', 'rewrite', 'index'].map(
-  (name) => `ts/passes/${name}.ts`,
-) as [string, string, string, string];
+const [SIMPLIFY, CROPS, STRIDES, REWRITE, ORDER] = [
+  'simplify',
+  'move-crops',
+  'move-strides',
+  'rewrite',
+  'index',
+].map((name) => `ts/passes/${name}.ts`) as [string, string, string, string, string];
 const [PACK, TRAINING, TRAFFIC] = [
   'ts/compile/pack-weights.ts',
   'ts/gradient/fuse-for-training.ts',
@@ -46,6 +50,18 @@ const MUTANTS: readonly Mutant[] = [
     SIMPLIFY,
     '!node.outputs.some(',
     '!node.outputs.every(',
+  ]),
+  mutant('move-crops moves a crop of channels', [CROPS, 'return isWhole && isPrivate', 'return isPrivate']),
+  mutant('move-crops ignores another reader of the convolution', [
+    CROPS,
+    'isWhole && isPrivate(uses, source) && ',
+    'isWhole && ',
+  ]),
+  mutant('move-crops ignores another reader of the crop', [CROPS, ' || !isPrivate(uses, read!)', '']),
+  mutant('move-crops moves any operation', [
+    CROPS,
+    "(kind === 'affine' || kind === 'relu')",
+    "kind !== 'crop'",
   ]),
   mutant('fold-affine loses what was folded before', [
     SIMPLIFY,

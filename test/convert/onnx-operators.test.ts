@@ -96,6 +96,23 @@ async function same(steps: readonly Step[], shape: readonly number[] = X, opset 
   return (net.layer ?? []).map(({ type = '' }) => type).filter((type) => type !== 'Input');
 }
 
+test('a mean of what lies on the input is Pooling with AVE_EXC_PAD, where it is padded', async () => {
+  const poolOf = async (attributes: Record<string, unknown>) => {
+    assert.equal(await same([['AveragePool', ['x'], { kernel_shape: [3, 3], ...attributes }]]), ['Pooling']);
+    return (readOnnxFile(file).net.layer!.at(-1)!.pooling_param as { pool: string }).pool;
+  };
+  const cases: readonly [Record<string, unknown>, string][] = [
+    [{ pads: [1, 1, 1, 1] }, 'AVE_EXC_PAD'],
+    [{ pads: [1, 1, 1, 1], strides: [2, 2] }, 'AVE_EXC_PAD'],
+    [{ pads: [1, 1, 1, 1], strides: [2, 2], ceil_mode: 1 }, 'AVE_EXC_PAD'],
+    [{ pads: [1, 2, 1, 2], strides: [3, 2] }, 'AVE_EXC_PAD'],
+    [{ pads: [1, 1, 1, 1], strides: [2, 2], count_include_pad: 1 }, 'AVE'],
+    [{ strides: [2, 2] }, 'AVE'],
+  ];
+  for (const [attributes, pool] of cases)
+    assert.is(await poolOf(attributes), pool, JSON.stringify(attributes));
+});
+
 test('RoiAlign is ROIAlign, whose regions begin with the image', async () => {
   const regions = floatConstant('regions', [3, 4], [0, 1, 5, 4, 1.3, 0.2, 3.1, 2.9, -2, -2, 9, 8]);
   const images = integers(0, 1, 0);

@@ -24,7 +24,7 @@ interface Case {
   /** Above, left, below, right. */
   readonly pads: readonly [number, number, number, number];
   readonly size?: readonly [number, number];
-  readonly written?: string;
+  readonly written?: string | undefined;
 }
 
 const CHANNELS = 3;
@@ -35,6 +35,7 @@ const fields = ({ kernel, stride, pads: [t, l, b, r], written }: Case) =>
   `kernel_size: ${kernel} stride: ${stride} ${written ?? `pad_t: ${t} pad_l: ${l} pad_b: ${b} pad_r: ${r}`}`;
 const convolution = (c: Case) =>
   `${input(c)} layer { name: "y" type: "Convolution" bottom: "x" top: "y" convolution_param { num_output: 4 ${fields(c)} weight_filler { type: "xavier" } bias_filler { type: "uniform" min: -1 max: 1 } } }`;
+const deconvolution = (c: Case) => convolution(c).replace('"Convolution"', '"Deconvolution"');
 const pooling = (c: Case, pool: string) =>
   `${input(c)} layer { name: "y" type: "Pooling" bottom: "x" top: "y" pooling_param { pool: ${pool} round_mode: FLOOR ${fields(c)} } }`;
 
@@ -55,6 +56,31 @@ function windows({ kernel, stride, pads: [t, l, b, r], ...c }: Case): {
         }),
       );
   return { sizes, places };
+}
+
+/** Each value times the kernel at its place, added up, without what the pads cut. Weights are channels × outputs × kernel. */
+function deconvolved(
+  { kernel, stride, pads: [t, l, b, r], ...c }: Case,
+  seen: Float32Array[],
+  weights: Float32Array,
+) {
+  const [h, w] = c.size ?? [8, 9];
+  const sizes = [stride * (h - 1) + kernel - t - b, stride * (w - 1) + kernel - l - r] as const;
+  const values = Array.from({ length: 2 * 4 * sizes[0] * sizes[1] }, () => 0);
+  seen.forEach((plane, i) => {
+    const [item, channel] = [Math.floor(i / CHANNELS), i % CHANNELS];
+    plane.forEach((value, at) => {
+      for (let output = 0; output < 4; output++)
+        for (let k = 0; k < kernel * kernel; k++) {
+          const row = Math.floor(at / w) * stride + Math.floor(k / kernel) - t;
+          const column = (at % w) * stride + (k % kernel) - l;
+          if (row < 0 || row >= sizes[0] || column < 0 || column >= sizes[1]) continue;
+          values[((item * 4 + output) * sizes[0] + row) * sizes[1] + column]! +=
+            value * weights[(channel * 4 + output) * kernel * kernel + k]!;
+        }
+    });
+  });
+  return { sizes: [...sizes], values };
 }
 
 function assertClose(found: Float32Array, expected: readonly number[], what: string) {
@@ -113,6 +139,23 @@ for (const device of devices) {
       assertClose(y!.data, expected, 'y');
     });
 
+    test(`a deconvolution is cut ${name.replace('padded ', '')}, on ${device.kind}`, async () => {
+      using net = await device.load({
+        model: readNet(deconvolution({ ...c, written: undefined }), { file: 'net.prototxt' }),
+      });
+      const x = draw(c, 6);
+      const { y } = await net.run({ x });
+      const { sizes, values } = deconvolved(c, planes(x), (await net.parameter('y', 0))!);
+      assert.equal(y!.shape, [2, 4, ...sizes]);
+      const bias = (await net.parameter('y', 1))!;
+      const each = sizes[0]! * sizes[1]!;
+      assertClose(
+        y!.data,
+        values.map((value, i) => value + bias[Math.floor(i / each) % 4]!),
+        'y',
+      );
+    });
+
     for (const pool of name.startsWith('far more') ? ['MAX', 'AVE_EXC_PAD'] : ['MAX', 'AVE_EXC_PAD', 'AVE'])
       test(`pool: ${pool} padded ${name} takes what Synopsys's fork takes, on ${device.kind}`, async () => {
         using net = await device.load({ model: readNet(pooling(c, pool), { file: 'net.prototxt' }) });
@@ -148,7 +191,7 @@ for (const device of devices) {
 test('diffs pass through padding that differs, and through means that leave it out', async () => {
   const [device] = devices;
   for (const [i, c] of [cases["Inception's first"]!, cases['far more behind than before']!].entries())
-    for (const net of [convolution(c), pooling(c, 'AVE_EXC_PAD')]) {
+    for (const net of [convolution(c), deconvolution(c), pooling(c, 'AVE_EXC_PAD')]) {
       const { compared } = await checkGradients(device!, { net, seed: i + 1 });
       assert.ok(compared > 0);
     }
@@ -160,7 +203,12 @@ test('ONNX Runtime computes the same of the net as ONNX', async () => {
   // Rounded up beyond the padding on one axis, and within it on the other.
   const hanging: Case = { kernel: 2, stride: 3, pads: [0, 1, 1, 0], size: [13, 3] };
   for (const [name, c] of Object.entries({ ...cases, hanging }))
-    for (const text of [convolution(c), pooling(c, 'MAX'), pooling(c, 'AVE_EXC_PAD')]) {
+    for (const text of [
+      convolution(c),
+      deconvolution({ ...c, written: undefined }),
+      pooling(c, 'MAX'),
+      pooling(c, 'AVE_EXC_PAD'),
+    ]) {
       const model = filterNet(readNet(text, { file: 'net.prototxt' }));
       using trainer = await device!.train({ model, phase: 'TEST', update: null });
       const weights = await trainer.weights();
@@ -192,8 +240,13 @@ test('what cannot be padded so is refused at its place', () => {
     /net\.prototxt:1:\d+: padding 0×1 before and 3×3 behind .*pool: AVE/,
   );
   assert.match(
-    refusal(convolution(c).replace('"Convolution"', '"Deconvolution"')),
-    /differs from side to side is run in Convolution/,
+    refusal(deconvolution({ ...c, written: 'pad_type: 1' })),
+    /pad_type: 1 finds a Convolution's padding.*pad_t, pad_b/,
+  );
+  assert.match(refusal(deconvolution({ ...c, pads: [0, 0, 1, 11] })), /cuts all of the top: it would be 9×0/);
+  assert.match(
+    refusal(convolution(c).replace('num_output', 'axis: 2 num_output').replace('dim: 8', 'dim: 3 dim: 8')),
+    /is run over N×C×H×W, this bottom is 2×3×3×8×9; reshape it/,
   );
   assert.match(
     refusal(convolution({ ...c, written: 'pad_type: 1 pad: 1' })),

@@ -66,30 +66,37 @@ export function redrawn(net: RandomNet, random: Random): RandomNet {
   return { ...net, inputs: Object.fromEntries(inputs) };
 }
 
-const outSize = (size: number, kernel: number, pad: number, stride: number, dilation: number) =>
-  Math.floor((size + 2 * pad - dilation * (kernel - 1) - 1) / stride) + 1;
+const outSize = (size: number, kernel: number, pads: number, stride: number, dilation: number) =>
+  Math.floor((size + pads - dilation * (kernel - 1) - 1) / stride) + 1;
 
 interface Window {
   readonly output: number;
   readonly kernel: readonly [number, number];
   readonly stride: number;
   readonly pad: readonly [number, number];
+  /** Below and on the right. Default: the same. */
+  readonly behind?: readonly [number, number];
   readonly dilation?: number;
   readonly group?: number;
 }
 
 function convolve(builder: Builder, from: Blob, window: Window): Blob {
-  const { output, kernel, stride, pad, dilation = 1, group = 1 } = window;
+  const { output, kernel, stride, pad, behind, dilation = 1, group = 1 } = window;
   const [channels, height, width] = from.shape;
-  const h = outSize(height, kernel[0], pad[0], stride, dilation);
-  const w = outSize(width, kernel[1], pad[1], stride, dilation);
+  const [below, right] = behind ?? pad;
+  const h = outSize(height, kernel[0], pad[0] + below, stride, dilation);
+  const w = outSize(width, kernel[1], pad[1] + right, stride, dilation);
   if (h < 1 || w < 1) return from;
   const bias = builder.chance(2);
   const fanIn = (channels / group) * kernel[0] * kernel[1];
   const size =
-    kernel[0] === kernel[1] && pad[0] === pad[1]
+    kernel[0] === kernel[1] && pad[0] === pad[1] && behind === undefined
       ? `kernel_size: ${kernel[0]} pad: ${pad[0]}`
-      : `kernel_h: ${kernel[0]} kernel_w: ${kernel[1]} pad_h: ${pad[0]} pad_w: ${pad[1]}`;
+      : `kernel_h: ${kernel[0]} kernel_w: ${kernel[1]} ${
+          behind === undefined
+            ? `pad_h: ${pad[0]} pad_w: ${pad[1]}`
+            : `pad_t: ${pad[0]} pad_l: ${pad[1]} pad_b: ${below} pad_r: ${right}`
+        }`;
   const scale = 1.5 / Math.sqrt(fanIn);
   return builder.layer(
     'Convolution',
@@ -121,7 +128,9 @@ const convolution: Step = (builder, from) => {
   const pad = kernel.map((size) => random.below(dilation * (size - 1) + 1)) as [number, number];
   // As most nets have it.
   if (kernel[0] === kernel[1]) pad[1] = pad[0];
-  return convolve(builder, from, { output, kernel, stride, pad, dilation, group });
+  const behind = kernel.map((size) => random.below(dilation * (size - 1) + 1)) as [number, number];
+  const uneven = builder.chance(6) ? { behind } : {};
+  return convolve(builder, from, { output, kernel, stride, pad, dilation, group, ...uneven });
 };
 
 /** What keeps a size, as the branches of a residual block do. */

@@ -49,6 +49,47 @@ test('BatchNorm, Scale and ReLU become the end of a convolution, unless someone 
   ]);
 });
 
+const UNEVEN = 'kernel_size: 3 stride: 2 pad_b: 1 pad_r: 1';
+
+test('what a convolution with uneven pads makes is cropped behind BatchNorm, Scale and ReLU, unless someone reads or asks for what lies between', () => {
+  const layers = [convolution('c', 'data', UNEVEN), ...normalised('c'), layer('ReLU', 'r', 'scale')];
+  assert.equal(rewritten(layers), ['convolution/2(data)+relu', 'crop(r)']);
+  assert.equal(rewritten([...layers, layer('ReLU', 'again', 'r')]), [
+    'convolution/2(data)+relu',
+    'relu(r)',
+    'crop(again)',
+  ]);
+  assert.equal(rewritten(layers, ['bn', 'r']), ['convolution/2(data)', 'crop(bn)', 'affine(bn)+relu']);
+  assert.equal(rewritten([...layers, layer('Sigmoid', 'other', 'c')]), [
+    'convolution/2(data)',
+    'crop(c part 1)',
+    'affine(c)+relu',
+    'sigmoid(c)',
+  ]);
+});
+
+test('a Crop of channels, or of what another layer reads too, stays where it is', () => {
+  const crop = (axis: number, reference: string) =>
+    layer('Crop', 'k', `c ${reference}`, `crop_param { axis: ${axis} offset: 0 }`);
+  const small = (shape: string) =>
+    `layer { name: "small" type: "Input" top: "small" input_param { shape { ${shape} } } }`;
+  const relu = layer('ReLU', 'r', 'k');
+  const c = convolution('c', 'data');
+  const pixels = small('dim: 2 dim: 3 dim: 4 dim: 4');
+  assert.equal(rewritten([c, pixels, crop(2, 'small'), relu]), ['convolution(data)+relu', 'crop(r)']);
+  assert.equal(rewritten([c, pixels, crop(2, 'small'), relu, layer('Sigmoid', 'other', 'c')]), [
+    'convolution(data)',
+    'crop(c)',
+    'relu(k)',
+    'sigmoid(c)',
+  ]);
+  assert.equal(rewritten([c, small('dim: 2 dim: 2 dim: 4 dim: 4'), crop(1, 'small'), relu]), [
+    'convolution(data)',
+    'crop(c)',
+    'relu(k)',
+  ]);
+});
+
 test('affine steps are folded in the order in which they run', () => {
   const [{ operation }] = runPasses(graphOf([convolution('c', 'data'), ...normalised('c')])).nodes as [
     Graph['nodes'][number],

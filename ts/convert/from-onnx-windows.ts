@@ -73,7 +73,7 @@ function pool(node: NodeContext, method: 'max' | 'average') {
     bottom: [bottom],
     ...(method === 'max' && hasIndices(node) ? { top: node.node.outputs.slice(0, 2) } : {}),
     pooling_param: {
-      pool: method === 'max' ? 'MAX' : 'AVE',
+      pool: result.pool,
       ...sides('pad', result.pad, 0),
       ...sides('kernel', kernel, null),
       ...sides('stride', strides, 1),

@@ -32,7 +32,7 @@ export function mergeAffine(network: Network): Network & { readonly merged: numb
   const { net, weights } = network;
   const graph = graphFromCaffe(net);
   const source = blobsOf(graph, weights);
-  const folded = runPasses(graph, { only: ['fold-affine'] });
+  const folded = runPasses(graph, { only: ['move-crops', 'fold-affine'] });
   const { program, recipes } = lower(folded);
   const removed = new Set<string>();
   const layers = new Map<string, LayerParameter>();

@@ -256,7 +256,7 @@ export class NetMaker {
         ...of(at),
         type: 'Pooling',
         pooling_param: {
-          pool: method === 'max' ? 'MAX' : 'AVE',
+          pool: found.pool,
           ...single(sides('pad', found.pad, 0)),
           ...single(sides('kernel', kernel, null)),
           ...single(sides('stride', stride, 1)),

@@ -70,7 +70,13 @@ export function poolingToOnnx(pooling: CaffePooling, input: Pair, output: Pair):
 
 /** A pooling of Caffe, or why there is none. */
 export type FromOnnx =
-  | { readonly kind: 'pooling'; readonly pad: Pair; readonly roundMode: 'CEIL' | 'FLOOR' }
+  | {
+      readonly kind: 'pooling';
+      /** AVE_EXC_PAD is Synopsys's: a mean of what lies on the bottom. */
+      readonly pool: 'MAX' | 'AVE' | 'AVE_EXC_PAD';
+      readonly pad: Pair;
+      readonly roundMode: 'CEIL' | 'FLOOR';
+    }
   | { readonly kind: 'refused'; readonly reason: string };
 
 /**
@@ -103,6 +109,13 @@ export function poolingFromOnnx(pooling: OnnxPooling, zeros: Pair, input: Pair):
     );
   if (method === 'average') {
     const reach = axes.map((i) => (output[i]! - 1) * strides[i] + kernel[i] - input[i] - pad[i]!);
+    if (!countIncludePad && axes.every((i) => zeros[i] === 0))
+      return {
+        kind: 'pooling',
+        pool: axes.every((i) => pad[i] === 0) ? 'AVE' : 'AVE_EXC_PAD',
+        pad: pad as [number, number],
+        roundMode,
+      };
     const isEqual = axes.every((i) =>
       countIncludePad
         ? // Both divide by the kernel while windows stay within the padding that Caffe counts.
@@ -115,7 +128,12 @@ export function poolingFromOnnx(pooling: OnnxPooling, zeros: Pair, input: Pair):
         `count_include_pad ${countIncludePad ? 1 : 0} divides by ${countIncludePad ? 'the kernel' : 'what lies on the input'}, Caffe by the window clipped to its pad`,
       );
   }
-  return { kind: 'pooling', pad: pad as [number, number], roundMode };
+  return {
+    kind: 'pooling',
+    pool: method === 'max' ? 'MAX' : 'AVE',
+    pad: pad as [number, number],
+    roundMode,
+  };
 }
 
 function caffeSize(

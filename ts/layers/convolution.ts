@@ -1,5 +1,6 @@
 /** Convolution and Deconvolution, over any number of spatial axes. */
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
+import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import { Composition, type Part } from './compose.ts';
 import { ANY, type Built, type LayerContext, type Layers } from './layer.ts';
@@ -105,18 +106,31 @@ function convolution(context: LayerContext): Built {
 /** deconv_layer.cpp: the transpose of a convolution. */
 function deconvolution(context: LayerContext): Built {
   const layer = read(context, (outputs, channels, group) => [channels, outputs / group]);
-  if (layer.cut !== undefined || context.layer.convolution_param?.pad_type === 1) refuseCut(context);
-  const { before, outputs, sizes, kernel, stride, pad, dilation, bias, channels } = layer;
+  if (context.layer.convolution_param?.pad_type === 1)
+    context.fail(
+      'pad',
+      "pad_type: 1 finds a Convolution's padding, not a Deconvolution's; write what is cut from each side of the top: pad_t, pad_b, pad_l, pad_r",
+      positionOf(context.layer.convolution_param, 'pad_type'),
+    );
+  const { before, outputs, sizes, kernel, stride, pad, dilation, bias, channels, cut } = layer;
   const large = sizes.map(
     (size, i) => stride[i]! * (size - 1) + dilation[i]! * (kernel[i]! - 1) + 1 - 2 * pad[i]!,
   );
-  if (large.some((size) => size < 1))
+  const asked = cut?.windows ?? large;
+  if (asked.some((size) => size < 1))
     context.fail(
       'pad',
-      `pad ${pad.join('×')} cuts all of the top: it would be ${large.join('×')}`,
+      `pad ${pad.join('×')} cuts all of the top: it would be ${asked.join('×')}`,
       'convolution_param',
     );
   const top = [...before, outputs, ...large];
+  if (cut !== undefined) {
+    if (before.length !== 1) refuseCut(context);
+    const whole = new Composition(context.shapes.slice(0, 1));
+    const all = whole.one(planar('deconvolution', layer, bias), [whole.bottoms[0]!], top);
+    const offset = [0, 0, ...cut.offset];
+    return whole.built([whole.one({ kind: 'crop', offset }, [all], [...before, outputs, ...asked])]);
+  }
   if (before.length === 1 && sizes.length === 2)
     return { operation: planar('deconvolution', layer, bias), tops: context.shapes.map(() => top) };
   const made = new Composition(context.shapes.slice(0, 1));
@@ -167,11 +181,11 @@ function deconvolution(context: LayerContext): Built {
   return made.built([added]);
 }
 
-/** What no layer but Convolution takes. */
+/** Channels that are not the second axis, with padding of each side. */
 function refuseCut(context: LayerContext): never {
   return context.fail(
     'pad',
-    'padding that differs from side to side is run in Convolution layers over N×C×H×W',
+    `padding that differs from side to side is run over N×C×H×W, this bottom is ${showShape(context.shapes[0]!)}; reshape it, or pad both sides alike`,
     'convolution_param',
   );
 }

@@ -4,7 +4,7 @@ import { type Message, positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import { canonicalAxis, type LayerContext } from './layer.ts';
 import type { Operation } from './operation.ts';
-import { evenly, padsOfSides } from './uneven-pads.ts';
+import { evenly, type Pads, padsOfSides } from './uneven-pads.ts';
 import { checkSizes } from './window.ts';
 
 /** Lists have one entry for each spatial axis. */
@@ -13,7 +13,10 @@ export interface SpatialWindow {
   readonly stride: readonly number[];
   readonly pad: readonly number[];
   readonly dilation: readonly number[];
-  /** Where a fork pads the sides differently, so that more windows may be made than are asked for: those that count. */
+  /**
+   * Where a fork pads the sides differently, so that more is made than is asked for: the windows that count, and of a
+   * Deconvolution the places of its top.
+   */
   readonly cut?: { readonly offset: readonly number[]; readonly windows: readonly number[] };
 }
 
@@ -73,6 +76,7 @@ function unevenWindow(
   if (pads === null) return {};
   if (pads.before.every((each, i) => each === pads.behind[i])) return { pad: pads.before };
   for (const pad of [pads.before, pads.behind]) checkSizes(context, { kernel, stride, pad, dilation });
+  if (context.layer.type === 'Deconvolution') return transposedWindow(pads, { size, extent, stride });
   const axes = size.map((each, i) => {
     const count = Math.floor((each + pads.before[i]! + pads.behind[i]! - extent[i]!) / stride[i]!) + 1;
     const axis = { size: each, extent: extent[i]!, stride: stride[i]!, before: pads.before[i]! };
@@ -88,6 +92,21 @@ function unevenWindow(
   return {
     pad,
     cut: { offset: axes.map(({ skipped }) => skipped), windows: axes.map(({ count }) => count) },
+  };
+}
+
+/** deconv_layer.cpp of synopsys-caffe: pads cut the top; what both sides have is cut by the operation, the rest behind it. */
+function transposedWindow(
+  { before, behind }: Pads,
+  { size, extent, stride }: { [K in 'size' | 'extent' | 'stride']: readonly number[] },
+): Pick<SpatialWindow, 'pad' | 'cut'> {
+  const pad = before.map((each, i) => Math.min(each, behind[i]!));
+  return {
+    pad,
+    cut: {
+      offset: before.map((each, i) => each - pad[i]!),
+      windows: size.map((each, i) => stride[i]! * (each - 1) + extent[i]! - before[i]! - behind[i]!),
+    },
   };
 }
 

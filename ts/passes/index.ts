@@ -2,6 +2,7 @@
 import { callback, list, string } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import { type Graph, graph } from '../graph/graph.ts';
+import { moveCrops } from './move-crops.ts';
 import { moveStrides } from './move-strides.ts';
 import { dropIdentity, foldAffine, fuseRelu, fuseResidual, removeUnused } from './simplify.ts';
 
@@ -27,6 +28,11 @@ export const passes: readonly Pass[] = [
     name: 'remove-unused',
     reason: 'early: a reader that nobody needs would keep a value from being fused',
     run: removeUnused,
+  },
+  {
+    name: 'move-crops',
+    reason: 'before the fusions: a crop behind a convolution would end them',
+    run: moveCrops,
   },
   {
     name: 'fold-affine',

@@ -1,0 +1,43 @@
+/**
+ * A convolution whose sides are padded differently makes more pixels than are asked for, and a crop takes those that count
+ * (ts/layers/uneven-pads.ts). What computes each channel's values alike gives the same before a crop as behind it, and before
+ * it the convolution does it on the way.
+ */
+import type { Graph, Node, ValueId } from '../graph/graph.ts';
+import { isPrivate, type Uses, usesOf } from './rewrite.ts';
+
+export function moveCrops(graph: Graph): Graph {
+  const uses = usesOf(graph);
+  const values = [...graph.values];
+  const nodes = new Set<Node>();
+  /** By the value that they make. */
+  const crops = new Map<ValueId, Node>();
+  for (const node of graph.nodes) {
+    const [read] = node.inputs;
+    const crop = crops.get(read ?? -1);
+    if (crop === undefined || !isAlike(node) || !isPrivate(uses, read!)) {
+      nodes.add(node);
+      if (isOfConvolution(node, uses, graph)) crops.set(node.outputs[0]!, node);
+      continue;
+    }
+    const [source, made] = [crop.inputs[0]!, node.outputs[0]!];
+    const whole = values.push({ ...values[made]!, shape: values[source]!.shape, isPart: true }) - 1;
+    const moved = { ...crop, inputs: [whole], outputs: [made] };
+    nodes.delete(crop);
+    nodes.add({ ...node, inputs: [source], outputs: [whole] });
+    nodes.add(moved);
+    crops.set(made, moved);
+  }
+  return { ...graph, values, nodes: [...nodes] };
+}
+
+const isAlike = ({ operation: { kind }, inputs }: Node) =>
+  (kind === 'affine' || kind === 'relu') && inputs.length === 1;
+
+/** Whether it crops pixels, not channels, of what a convolution makes for it alone. */
+function isOfConvolution({ operation, inputs, outputs }: Node, uses: Uses, { values }: Graph): boolean {
+  if (operation.kind !== 'crop' || operation.offset.length !== 4) return false;
+  const [source, made] = [inputs[0]!, outputs[0]!];
+  const isWhole = [0, 1].every((axis) => values[source]!.shape[axis] === values[made]!.shape[axis]);
+  return isWhole && isPrivate(uses, source) && uses.maker.get(source)?.operation.kind === 'convolution';
+}
