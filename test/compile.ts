@@ -5,7 +5,7 @@
 import { cpSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { build, type Plugin } from 'esbuild';
+import { build, type OnLoadResult, type Plugin } from 'esbuild';
 import { compiledPath } from './support/command.ts';
 
 const FOLDERS = ['ts', 'test', 'bench', 'scripts', 'examples'];
@@ -24,8 +24,7 @@ export async function compileAll(root: string): Promise<string> {
   ).map((path) => ({ in: join(root, path), out: compiledPath(path).replace(/\.js$/, '') }));
   const isCode = (path: string) => path.endsWith('.ts');
   cpSync(join(root, 'ts'), out, { recursive: true, filter: (path) => !isCode(path) });
-  await build({
-    entryPoints,
+  const options = {
     outdir: out,
     bundle: true,
     format: 'esm',
@@ -34,7 +33,15 @@ export async function compileAll(root: string): Promise<string> {
     packages: 'external',
     sourcemap: 'linked',
     logLevel: 'warning',
-    plugins: [importsAsCompiled(root)],
+  } as const;
+  await build({ ...options, entryPoints, plugins: [importsAsCompiled(root)] });
+  // The command starts hundreds of times, each time with 250 modules: as few files it starts in half the time.
+  await build({
+    ...options,
+    entryPoints: [{ in: join(root, 'ts/cli/main.ts'), out: 'cli/main' }],
+    splitting: true,
+    chunkNames: 'cli/parts/[hash]',
+    plugins: [placesAsCompiled(root, out)],
   });
   return out;
 }
@@ -55,14 +62,27 @@ function importsAsCompiled(root: string): Plugin {
         const from = dirname(compiledPath(relative(root, importer)));
         return { path: `./${relative(from, target)}`, external: true };
       });
-      onLoad({ filter: /\.ts$/ }, ({ path }) => {
-        if (path.startsWith(join(root, 'ts/'))) return null;
-        const url = JSON.stringify(pathToFileURL(path).href);
-        return {
-          contents: readFileSync(path, 'utf8').replaceAll(/\bimport\.meta\.url\b/g, url),
-          loader: 'ts',
-        };
-      });
+      onLoad({ filter: /\.ts$/ }, ({ path }) =>
+        path.startsWith(join(root, 'ts/')) ? null : readAsIfIn(path, path),
+      );
     },
   };
+}
+
+/** A module that is part of a larger file looks for others where it would lie alone. */
+function placesAsCompiled(root: string, out: string): Plugin {
+  return {
+    name: 'places as compiled',
+    setup({ onLoad }) {
+      onLoad({ filter: /\.ts$/ }, ({ path }) =>
+        readAsIfIn(path, join(out, compiledPath(relative(root, path)))),
+      );
+    },
+  };
+}
+
+function readAsIfIn(path: string, place: string): OnLoadResult {
+  const url = JSON.stringify(pathToFileURL(place).href);
+  const contents = readFileSync(path, 'utf8').replaceAll(/\bimport\.meta\.url\b/g, url);
+  return { contents, loader: 'ts' };
 }

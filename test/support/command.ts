@@ -5,16 +5,17 @@ import { repositoryFolder } from './golden.ts';
 /**
  * Node's arguments that run `source`, a path from the repository's folder or an absolute one below it, before its own
  * words. test/run.ts compiles everything once for many files and says where (RESNODE_TEST_COMPILED), since sources take
- * three times as long to start; a file that is run by itself takes the sources.
+ * three times as long to start; a file that is run by itself takes the sources. Only where a test fails are the lines of
+ * its source worth the reading of maps.
  */
 export function nodeArguments(
   source: string,
   compiled = process.env.RESNODE_TEST_COMPILED ?? null,
 ): readonly string[] {
   const path = resolve(repositoryFolder, source);
-  return compiled === null
-    ? ['--import', import.meta.resolve('tsx'), path]
-    : ['--enable-source-maps', join(compiled, compiledPath(relative(repositoryFolder, path)))];
+  if (compiled === null) return ['--import', import.meta.resolve('tsx'), path];
+  const maps = path.endsWith('.test.ts') ? ['--enable-source-maps'] : [];
+  return [...maps, join(compiled, compiledPath(relative(repositoryFolder, path)))];
 }
 
 /** Where test/compile.ts puts what it makes of a file; both paths are relative. */
