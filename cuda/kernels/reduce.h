@@ -14,6 +14,9 @@ inline constexpr unsigned kFullWarp = 0xffffffff;
 template <class T>
 __device__ __forceinline__ T shuffleXor(T value, int bits) {
   static_assert(sizeof(T) % sizeof(int) == 0, "whole words");
+#ifdef RESNODE_EMULATE  // whose shuffles take any type, and are slow
+  return __shfl_xor_sync(kFullWarp, value, bits);
+#endif
   int words[sizeof(T) / sizeof(int)];
   std::memcpy(words, &value, sizeof(T));
 #pragma unroll

@@ -52,6 +52,8 @@ __global__ void __launch_bounds__(kThreads) product(const Problem problem, const
 
   float sums[kSums][kSums] = {};
   const int y = thread / (kTile / kSums) * kSums, x = thread % (kTile / kSums) * kSums;
+  // Of narrow products, such as those of a convolution in groups, most threads carry elements and have no sums.
+  const bool hasSums = firstRow + y < problem.rows && firstColumn + x < problem.columns;
   for (int from = firstDepth; from < endDepth; from += kDepth) {
 #pragma unroll
     for (int i = 0; i < kLoads; ++i) {
@@ -65,15 +67,17 @@ __global__ void __launch_bounds__(kThreads) product(const Problem problem, const
       tileB[d][columnAt] = n < problem.columns && k < endDepth ? problem.b(problem.depthOf(group, k), column) : 0.0f;
     }
     __syncthreads();
+    if (hasSums) {
 #pragma unroll
-    for (int d = 0; d < kDepth; ++d) {
-      float a[kSums], b[kSums];
+      for (int d = 0; d < kDepth; ++d) {
+        float a[kSums], b[kSums];
 #pragma unroll
-      for (int i = 0; i < kSums; ++i) a[i] = tileA[d][y + i], b[i] = tileB[d][x + i];
+        for (int i = 0; i < kSums; ++i) a[i] = tileA[d][y + i], b[i] = tileB[d][x + i];
 #pragma unroll
-      for (int i = 0; i < kSums; ++i) {
+        for (int i = 0; i < kSums; ++i) {
 #pragma unroll
-        for (int j = 0; j < kSums; ++j) sums[i][j] += a[i] * b[j];
+          for (int j = 0; j < kSums; ++j) sums[i][j] += a[i] * b[j];
+        }
       }
     }
     __syncthreads();

@@ -112,6 +112,11 @@ __device__ __forceinline__ void eachValue(const UpdatedValues& item, Visit visit
   for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < item.count; i += step) visit(i);
 }
 
+// Of a small blob most blocks have none. The same for all threads of a block.
+__device__ __forceinline__ bool hasValues(const UpdatedValues& item) {
+  return static_cast<int64_t>(blockIdx.x) * blockDim.x < item.count;
+}
+
 __global__ void accumulate(const Batch batch, const State* state) {
   const UpdatedValues& item = batch.items[blockIdx.y];
   if (!state->isSound || !item.accumulator) return;
@@ -142,8 +147,10 @@ __global__ void __launch_bounds__(kThreads) squares(const Batch batch, const Sta
   if (!state->proceeds) return;
   const UpdatedValues& item = batch.items[blockIdx.y];
   double sum = 0;
-  eachValue(item, [&](int64_t i) { sum += static_cast<double>(gradientOf(item, i)) * gradientOf(item, i); });
-  sum = blockReduce(sum, 0.0, Add());
+  if (hasValues(item)) {
+    eachValue(item, [&](int64_t i) { sum += static_cast<double>(gradientOf(item, i)) * gradientOf(item, i); });
+    sum = blockReduce(sum, 0.0, Add());
+  }
   if (threadIdx.x == 0) sums[blockIdx.y * kSquareBlocks + blockIdx.x] = sum;
 }
 
@@ -162,12 +169,14 @@ __global__ void __launch_bounds__(kThreads)
   if (!state->proceeds) return;
   const UpdatedValues& item = batch.items[blockIdx.y];
   double ofWeights = 0, ofGradients = 0;
-  eachValue(item, [&](int64_t i) {
-    ofWeights += static_cast<double>(item.values[i]) * item.values[i];
-    ofGradients += static_cast<double>(gradientOf(item, i)) * gradientOf(item, i);
-  });
-  ofWeights = blockReduce(ofWeights, 0.0, Add());
-  ofGradients = blockReduce(ofGradients, 0.0, Add());
+  if (hasValues(item)) {
+    eachValue(item, [&](int64_t i) {
+      ofWeights += static_cast<double>(item.values[i]) * item.values[i];
+      ofGradients += static_cast<double>(gradientOf(item, i)) * gradientOf(item, i);
+    });
+    ofWeights = blockReduce(ofWeights, 0.0, Add());
+    ofGradients = blockReduce(ofGradients, 0.0, Add());
+  }
   if (threadIdx.x != 0) return;
   weights[blockIdx.y * kSquareBlocks + blockIdx.x] = ofWeights;
   gradients[blockIdx.y * kSquareBlocks + blockIdx.x] = ofGradients;

@@ -2,7 +2,6 @@
 // as it may (at the wait that needs it), and until then its target holds NaN, so that a missing wait or barrier is seen.
 #pragma once
 
-#include <deque>
 #include <vector>
 
 #include "test/cuda/emulator/emulator.h"
@@ -17,21 +16,23 @@ struct PendingCopy {
 };
 
 struct PendingCopies {
-  std::vector<PendingCopy> open;                // since the last commit
-  std::deque<std::vector<PendingCopy>> groups;  // oldest first
+  uint64_t block = 0;               // whose they are
+  std::vector<PendingCopy> copies;  // oldest first
+  std::vector<size_t> groups;       // how many of them each commit had seen
 };
 
 // Of the running thread; those of earlier blocks are gone.
 inline PendingCopies& pendingCopies() {
   static PendingCopies all[1024];
-  static SharedSlot block;
-  static uint64_t current = 0;
-  sharedArray(block, 1, 1, {__FILE__, __LINE__});  // for its count of blocks
-  if (block.block != current) {
-    for (PendingCopies& one : all) one = {};
-    current = block.block;
+  static SharedSlot slot;
+  sharedArray(slot, 1, 1, {__FILE__, __LINE__});  // for its count of blocks
+  PendingCopies& mine = all[(threadIdx.z * blockDim.y + threadIdx.y) * blockDim.x + threadIdx.x];
+  if (mine.block != slot.block) {
+    mine.block = slot.block;
+    mine.copies.clear();
+    mine.groups.clear();
   }
-  return all[(threadIdx.z * blockDim.y + threadIdx.y) * blockDim.x + threadIdx.x];
+  return mine;
 }
 
 inline void requireAligned(const void* address, size_t bytes, const char* operation) {
@@ -100,24 +101,27 @@ void copyAsync(SharedAddress to, const void* from, bool valid) {
   emulator::requireAligned(target, bytes, "cp.async");
   emulator::requireAligned(from, bytes, "cp.async");
   std::memset(target, 0xff, bytes);
-  emulator::pendingCopies().open.push_back({target, from, bytes, valid});
+  emulator::pendingCopies().copies.push_back({target, from, bytes, valid});
 }
 
 inline void commitCopies() {
-  emulator::PendingCopies& copies = emulator::pendingCopies();
-  copies.groups.push_back(std::move(copies.open));
-  copies.open.clear();
+  emulator::PendingCopies& pending = emulator::pendingCopies();
+  pending.groups.push_back(pending.copies.size());
 }
 
 template <int pending>
 void waitForCopies() {
-  auto& groups = emulator::pendingCopies().groups;
-  for (; groups.size() > pending; groups.pop_front()) {
-    for (const emulator::PendingCopy& copy : groups.front()) {
-      if (copy.valid) std::memcpy(copy.to, copy.from, copy.bytes);
-      else std::memset(copy.to, 0, copy.bytes);
-    }
+  auto& [block, copies, groups] = emulator::pendingCopies();
+  if (groups.size() <= pending) return;
+  const size_t done = groups.size() - pending, count = groups[done - 1];
+  for (size_t i = 0; i < count; ++i) {
+    const emulator::PendingCopy& copy = copies[i];
+    if (copy.valid) std::memcpy(copy.to, copy.from, copy.bytes);
+    else std::memset(copy.to, 0, copy.bytes);
   }
+  copies.erase(copies.begin(), copies.begin() + static_cast<std::ptrdiff_t>(count));
+  groups.erase(groups.begin(), groups.begin() + static_cast<std::ptrdiff_t>(done));
+  for (size_t& group : groups) group -= count;
 }
 
 inline void loadMatrices(uint32_t (&r)[4], SharedAddress row) {

@@ -61,7 +61,7 @@ RESNODE_TEST(affine, "nhwc: center, scale, bias, residual and ReLU in every comb
           test::nearNhwc(target, shape, expected, test::relativeOf(type), 1e-5, what);
           for (size_t i = 0; hasSigns && i < target.size(); ++i) {
             const bool isPositive = (signs[i / 8] >> (i % 8) & 1) != 0;
-            test::expect(isPositive == (toFloat(target[i]) > 0), what + ", sign " + std::to_string(i));
+            test::expect(isPositive == (toFloat(target[i]) > 0), [&] { return what + ", sign " + std::to_string(i); });
           }
         }
       }

@@ -64,7 +64,7 @@ void check(const ConvolutionCase& shape, cuda::ElementType type) {
     compare(plainOf(own, in).values, 0, window);
     for (int64_t i = 0; i < in.elements(); ++i)
       expect(i % in.paddedChannels < in.c || cuda::toFloat(own[static_cast<size_t>(i)]) == 0,
-             std::string(shape.name) + ": padding of dx");
+             [&] { return std::string(shape.name) + ": padding of dx"; });
     auto ownAsWeights = nanMemory<float>(static_cast<size_t>(problem.weightElements()));
     auto ownScratch = scratchOf(cuda::depthwiseWeightGradientScratch(problem));
     arguments.input = input.data();
@@ -74,13 +74,13 @@ void check(const ConvolutionCase& shape, cuda::ElementType type) {
     cuda::launchPlainWeights(problem, ownAsWeights.data(), dw.data(), nullptr);
     compare(floatsOf(dw), 1, out.pixels());
     for (size_t i = static_cast<size_t>(out.c * window); i < ownAsWeights.size(); ++i)
-      expect(ownAsWeights[i] == 0, std::string(shape.name) + ": padding of dw");
+      expect(ownAsWeights[i] == 0, [&] { return std::string(shape.name) + ": padding of dw"; });
   }
   for (size_t i = static_cast<size_t>(out.c * window * problem.weightChannels()); i < asWeights.size(); ++i)
-    expect(asWeights[i] == 0, std::string(shape.name) + ": padding of dw");
+    expect(asWeights[i] == 0, [&] { return std::string(shape.name) + ": padding of dw"; });
   for (int64_t i = 0; i < in.elements(); ++i)
     expect(i % in.paddedChannels < in.c || cuda::toFloat(dx[static_cast<size_t>(i)]) == 0,
-           std::string(shape.name) + ": padding of dx");
+           [&] { return std::string(shape.name) + ": padding of dx"; });
 }
 
 void check(const ConvolutionCase& shape) {

@@ -36,14 +36,17 @@ std::string sizes(const Parts&... parts) {
   return joined({textOf(parts)...});
 }
 
-inline void expect(bool condition, const std::string& what) {
-  if (!condition) throw Failure(what);
+// `what`: text, or a function that makes it (for loops over elements).
+template <class What>
+void expect(bool condition, const What& what) {
+  if (condition) return;
+  if constexpr (std::is_invocable_v<What>) throw Failure(what());
+  else throw Failure(what);
 }
 
 [[noreturn]] void failNear(double actual, double expected, const std::string& what);
 
-// |actual − expected| ≤ absolute + relative·|expected|; NaN equals NaN only, infinities themselves. `what`: text, or a
-// function that makes it (for loops over elements).
+// |actual − expected| ≤ absolute + relative·|expected|; NaN equals NaN only, infinities themselves. `what`: as above.
 template <class What>
 void near(double actual, double expected, double relative, double absolute, const What& what) {
   const bool equal = actual == expected || (std::isnan(actual) && std::isnan(expected)) ||

@@ -36,13 +36,15 @@ RESNODE_TEST(trial, "noise fills what counts, differs by seed, and leaves the re
       for (int column = 0; column < 16; ++column) {
         const size_t i = static_cast<size_t>(row) * 16 + column;
         const float value = cuda::toFloat(one[i]);
-        const std::string where = nameOf(type) + (" at " + sizes(row, column));
-        expect(value == cuda::toFloat(again[i]), "the same seed gives the same, " + where);
+        const auto at = [&](const char* what) {
+          return [=] { return what + std::string(", ") + nameOf(type) + " at " + sizes(row, column); };
+        };
+        expect(value == cuda::toFloat(again[i]), at("the same seed gives the same"));
         if (row >= 31 || column >= 9) {
-          expect(value == 0, "zero, " + where);
+          expect(value == 0, at("zero"));
           continue;
         }
-        expect(std::fabs(value) <= 0.5f, "within the scale, " + where);
+        expect(std::fabs(value) <= 0.5f, at("within the scale"));
         sum += value;
         squares += value * value;
         equal += value == cuda::toFloat(other[i]);
