@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
-#include <numeric>
 
 #include "native/core/error.h"
 #include "native/cpu/parallel.h"
@@ -20,41 +18,11 @@ Layout withType(const Layout& layout, Type type) {
   return result;
 }
 
-float Quantized::factor(const Layout& from, const Layout& to) const {
-  return (isInt8(from) ? scale : 1) / (isInt8(to) ? scale : 1);
+Type valueType(const Quantized& tensor) { return tensor.isUnsigned ? Type::u8 : Type::s8; }
+
+float factor(const Quantized& tensor, const Layout& from, const Layout& to) {
+  return (isInt8(from) ? tensor.scale : 1) / (isInt8(to) ? tensor.scale : 1);
 }
-
-namespace {
-
-bool isKnown(float range) { return std::isfinite(range) && range > 0; }
-
-bool isRelu(const std::optional<FusedRelu>& relu) { return relu && relu->negativeSlope == 0; }
-
-// Tensors without negative values, whatever comes in.
-std::vector<bool> nonNegative(const Program& program) {
-  std::vector<bool> result(program.tensors.size(), false);
-  for (const Operation& operation : program.operations) {
-    const bool isIt = std::visit(
-        [&](const auto& op) {
-          using T = std::decay_t<decltype(op)>;
-          if constexpr (std::is_same_v<T, Convolution> || std::is_same_v<T, InnerProduct> ||
-                        std::is_same_v<T, Eltwise> || std::is_same_v<T, Scale> || std::is_same_v<T, BatchNorm>) {
-            return isRelu(op.relu);
-          } else if constexpr (std::is_same_v<T, Relu>) {
-            return op.negativeSlope == 0;
-          } else if constexpr (std::is_same_v<T, Pooling>) {
-            return operation.outputs.size() == 1 && static_cast<bool>(result[operation.inputs[0]]);
-          } else {
-            return false;
-          }
-        },
-        operation.attributes);
-    if (isIt) result[operation.outputs[0]] = true;
-  }
-  return result;
-}
-
-}  // namespace
 
 void refuseNotFinite(ThreadPool* pool, const float* from, int64_t count, const std::string& tensor,
                      const std::string& layer) {
@@ -72,70 +40,6 @@ void refuseNotFinite(ThreadPool* pool, const float* from, int64_t count, const s
     if (std::any_of(std::begin(sums), std::end(sums), [](float sum) { return sum != 0; })) isFinite = false;
   });
   if (!isFinite) throwNotFinite(tensor, layer);
-}
-
-void throwNotFinite(const std::string& tensor, const std::string& layer) {
-  throw Error("int8/not-finite",
-              "layer \"" + layer + "\": a value of \"" + tensor + "\" is NaN or infinite, which int8 cannot hold; " +
-                  "precision \"float32\" keeps such values and shows where they come from",
-              layer);
-}
-
-bool hasKnownWeights(const Program& program, const Convolution& convolution, const Quantization& quantization) {
-  if (quantization.tensors.size() != program.tensors.size()) return false;
-  if (convolution.relu && !isRelu(convolution.relu)) return false;
-  const auto isMutable = [&](ParameterId id) { return program.parameters[id].isMutable; };
-  if (isMutable(convolution.weights) || (convolution.bias && isMutable(*convolution.bias))) return false;
-  const std::vector<float>& ranges = quantization.parameters[convolution.weights];
-  return !ranges.empty() && std::all_of(ranges.begin(), ranges.end(), [](float range) { return std::isfinite(range); });
-}
-
-bool isInt8Convolution(const Program& program, const Operation& operation, const Quantization& quantization,
-                       bool byTiles) {
-  const auto* convolution = std::get_if<Convolution>(&operation.attributes);
-  if (!convolution || !hasKnownWeights(program, *convolution, quantization)) return false;
-  const int64_t channels = program.tensors[operation.inputs[0]].shape[1];
-  if (byTiles && convolution->group > 1 && channels / convolution->group % 4 != 0) return false;
-  return isKnown(quantization.tensors[operation.inputs[0]]);
-}
-
-std::vector<Quantized> quantizedTensors(const Program& program, const Quantization& quantization, bool byTiles) {
-  std::vector<Quantized> result(program.tensors.size());
-  if (quantization.tensors.size() != program.tensors.size()) return result;
-  const std::vector<bool> isUnsigned = nonNegative(program);
-  for (size_t id = 0; id < result.size(); ++id) {
-    if (!isKnown(quantization.tensors[id])) continue;
-    result[id].type = isUnsigned[id] ? Type::u8 : Type::s8;
-    result[id].scale = quantization.tensors[id] / (isUnsigned[id] ? 255.f : 127.f);
-  }
-  for (const Operation& operation : program.operations) {
-    if (!isInt8Convolution(program, operation, quantization, byTiles)) continue;
-    for (TensorId id : operation.inputs) result[id].isMade = result[id].scale > 0;
-  }
-  const auto isSeen = [&](TensorId id) {
-    const auto among = [id](const std::vector<TensorId>& list) {
-      return std::find(list.begin(), list.end(), id) != list.end();
-    };
-    return among(program.inputs) || among(program.outputs);
-  };
-  for (size_t id = 0; id < result.size(); ++id) {
-    if (isSeen(static_cast<TensorId>(id))) result[id].isMade = false;
-  }
-  if (!byTiles) return result;
-  // The largest of rounded values is the largest, rounded: what only such a pooling reads is rounded before it.
-  for (auto each = program.operations.rbegin(); each != program.operations.rend(); ++each) {
-    const auto* pooling = std::get_if<Pooling>(&each->attributes);
-    if (!pooling || pooling->method != PoolingMethod::max || each->outputs.size() > 1) continue;
-    const TensorId source = each->inputs[0];
-    const Quantized& pooled = result[each->outputs[0]];
-    const auto reads = [source](const Operation& operation) {
-      return std::count(operation.inputs.begin(), operation.inputs.end(), source);
-    };
-    const auto readers = std::accumulate(program.operations.begin(), program.operations.end(), std::ptrdiff_t{0},
-                                         [&](auto sum, const Operation& operation) { return sum + reads(operation); });
-    if (pooled.isMade && readers == 1 && !isSeen(source)) result[source] = pooled;
-  }
-  return result;
 }
 
 }  // namespace resnode::cpu

@@ -115,8 +115,8 @@ void quantizeOutputs(StepBuilder& step) {
     // A buffer that is shared with what came before may still be read under that name.
     if (buffer < 0 || state.description.buffers[buffer].from != step.index() || state.isPinned[buffer]) continue;
     const Shape& shape = step.outputShape(i);
-    step.convert(i, step.pool() ? withType(blockedLayout(shape), state.quantized[id].type)
-                                : channelsLast(shape, state.quantized[id].type));
+    step.convert(i, step.pool() ? withType(blockedLayout(shape), valueType(state.quantized[id]))
+                                : channelsLast(shape, valueType(state.quantized[id])));
   }
 }
 

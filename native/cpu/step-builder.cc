@@ -149,7 +149,7 @@ void StepBuilder::convert(size_t output, const Layout& layout) {
 }
 
 void StepBuilder::requantize(TensorId id, const Place& from, const Layout& has, const Place& to, const Layout& wanted) {
-  const float factor = state_.quantized[id].factor(has, wanted);
+  const float factor = cpu::factor(state_.quantized[id], has, wanted);
   const auto copy = Int8Copy::describe(has, wanted, factor);
   if (copy && pool()) {
     return call({from, to},

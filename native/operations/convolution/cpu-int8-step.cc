@@ -32,7 +32,7 @@ bool addInt8Convolution(StepBuilder& step, const Convolution& convolution) {
   // A residual is summed where the result will lie, in a type of the same size.
   const bool isMade = result.isMade && (!residual || residual->scale > 0);
 
-  const float levels = weightLevels(source.type);
+  const float levels = weightLevels(valueType(source));
   std::vector<float> toInteger, toValue;
   for (float range : state.quantization.parameters[convolution.weights]) {
     const float scale = range > 0 ? range / levels : 1.f;
@@ -44,7 +44,7 @@ bool addInt8Convolution(StepBuilder& step, const Convolution& convolution) {
   const Layout bias = plainLayout({1, out[1], 1, 1});
   if (convolution.bias) operations.append_binary(dnnl::algorithm::binary_add, bias);
   if (hasResidual) {
-    if (isMade) operations.append_sum(residual->scale, 0, residual->type);
+    if (isMade) operations.append_sum(residual->scale, 0, valueType(*residual));
     else operations.append_sum(1.f);
   }
   if (isMade) {
@@ -62,10 +62,11 @@ bool addInt8Convolution(StepBuilder& step, const Convolution& convolution) {
   const Dims left{pad.height, pad.width};
   const Dims right{(out[2] - 1) * stride.height + (kernel.height - 1) * dilation.height + 1 - in[2] - left[0],
                    (out[3] - 1) * stride.width + (kernel.width - 1) * dilation.width + 1 - in[3] - left[1]};
-  const Forward::desc desc(
-      dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct, withType(anyLayout(in), source.type),
-      withType(anyLayout(weights), Type::s8), withType(anyLayout(out), isMade ? result.type : Type::f32),
-      Dims{stride.height, stride.width}, Dims{dilation.height - 1, dilation.width - 1}, left, right);
+  const Forward::desc desc(dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct,
+                           withType(anyLayout(in), valueType(source)), withType(anyLayout(weights), Type::s8),
+                           withType(anyLayout(out), isMade ? valueType(result) : Type::f32),
+                           Dims{stride.height, stride.width}, Dims{dilation.height - 1, dilation.width - 1}, left,
+                           right);
   const Forward::primitive_desc primitive(desc, attr, step.engine(), true);
   if (!primitive || std::string(primitive.impl_info_str()).find("ref") != std::string::npos) return false;
 
@@ -81,7 +82,7 @@ bool addInt8Convolution(StepBuilder& step, const Convolution& convolution) {
   }
   Place output;
   if (hasResidual) {
-    const Layout summed = isMade ? withType(target, residual->type) : target;
+    const Layout summed = isMade ? withType(target, valueType(*residual)) : target;
     const Place place = step.read(1, summed);
     const bool isOwn = operation.inputs[0] != operation.inputs[1] && step.dies(place);
     output = isOwn ? step.share(0, place, target) : step.write(0, target);

@@ -8,9 +8,6 @@
 namespace resnode::cpu {
 namespace {
 
-// Magnitudes of the weights' integers.
-constexpr float kLevels = 127;
-
 // A bias in units of the result, filled up to whole blocks.
 Place offsetIn(StepBuilder& step, ParameterId bias, int64_t outputs, float perUnit) {
   uint32_t bits;
@@ -38,17 +35,17 @@ bool addInt8Tiles(StepBuilder& step, const Convolution& convolution) {
   const float perUnit = isMade ? 1 / result.scale : 1;
 
   Int8Convolution::Types types;
-  types.source = withType(blockedLayout(in), source.type);
-  types.result = isMade ? withType(blockedLayout(out), result.type) : blockedLayout(out);
+  types.source = withType(blockedLayout(in), valueType(source));
+  types.result = isMade ? withType(blockedLayout(out), valueType(result)) : blockedLayout(out);
   types.relu = convolution.relu.has_value();
   for (float range : state.quantization.parameters[convolution.weights]) {
-    const float scale = range > 0 ? range / kLevels : 1.f;
+    const float scale = range > 0 ? range / kInt8WeightLevels : 1.f;
     types.toInteger.push_back(1 / scale);
     types.factors.push_back(scale * source.scale * perUnit);
   }
   if (hasResidual) {
     const bool isInteger = isMade || isInt8(state.layouts[operation.inputs[1]]);
-    types.residual = isInteger ? withType(blockedLayout(out), residual->type) : blockedLayout(out);
+    types.residual = isInteger ? withType(blockedLayout(out), valueType(*residual)) : blockedLayout(out);
     types.residualFactor = isInteger ? residual->scale * perUnit : 1;
   }
   const Place from = step.read(0, types.source);
@@ -58,7 +55,7 @@ bool addInt8Tiles(StepBuilder& step, const Convolution& convolution) {
   const Place to = isOwn ? step.share(0, added, types.result) : step.write(0, types.result);
   const Filter filter(convolution, in, out);
   const Int8Convolution algorithm(*state.int8Kernels, filter, in[0], std::move(types));
-  const std::string name = std::string("int8 ") + (source.type == ValueType::s8 ? "signed " : "") + filter.name();
+  const std::string name = std::string("int8 ") + (source.isUnsigned ? "" : "signed ") + filter.name();
   const Place weights = packedBy(step, algorithm, convolution.weights, name);
   const Place offset = convolution.bias ? offsetIn(step, *convolution.bias, out[1], perUnit) : Place{};
   step.call({from, weights, offset, added, to, step.scratch(algorithm.scratchBytes())},
@@ -77,7 +74,7 @@ bool addInt16Tiles(StepBuilder& step, const Convolution& convolution) {
   if (!hasKnownWeights(step.program(), convolution, state.quantization)) return false;
   const Quantized& result = state.quantized[step.operation().outputs[0]];
   const float perUnit = result.isMade ? 1 / result.scale : 1;
-  const Layout layout = result.isMade ? withType(blockedLayout(out), result.type) : blockedLayout(out);
+  const Layout layout = result.isMade ? withType(blockedLayout(out), valueType(result)) : blockedLayout(out);
   const Int16Convolution algorithm(
       *state.int8Kernels, convolution, in, out,
       {layout, state.quantization.parameters[convolution.weights], perUnit, convolution.relu.has_value()});

@@ -89,7 +89,7 @@ Layout pooledLayout(const StepBuilder& step, const Pooling& pooling) {
   const TensorId in = step.operation().inputs[0];
   const Quantized &source = state.quantized[in], &result = state.quantized[step.operation().outputs[0]];
   const bool keeps = pooling.method == PoolingMethod::max && result.isMade && result.scale == source.scale &&
-                     result.type == source.type;
+                     result.isUnsigned == source.isUnsigned;
   return keeps && isInt8(state.layouts[in]) ? state.layouts[in] : step.layout(0);
 }
 
