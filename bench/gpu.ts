@@ -7,6 +7,7 @@
  *
  *   tsx bench/gpu.ts [--train] [--precisions float16,…] [--peers half,…] [--depths 50,…] [--batches 1,…] [--limit SECONDS]
  *
+ * Precision int8 is of a forward run alone, calibrated on its own input; it has no peer and no limit.
  * Peers: half, amp, compile, timm (torch-peer.py says what they are), jax, and none; of training amp and compile.
  * The order is that of the lists, precisions outermost: what time does not allow is told, another call can do it.
  * --no-operations: without the milliseconds of each operation. --no-cudnn: resnode's own kernels alone. --device cuda:1: another GPU. --device cpu: on the processor,
@@ -21,6 +22,7 @@ import { type Device, openDevice } from '../ts/index.ts';
 import {
   type Ceilings,
   type Depth,
+  type ForwardPrecision,
   makeNet,
   type Net,
   type Precision,
@@ -56,10 +58,16 @@ const variants = list(options.peers ?? (options.train ? 'amp,compile' : 'half,am
 const peerDevice = options.device.startsWith('cuda') ? 'cuda' : 'cpu';
 
 /** How far the two outputs may be apart, as a share of the largest probability or loss. */
-const BOUNDS: Record<Precision, number> = { float32: 1e-3, tf32: 3e-2, float16: 3e-2, bfloat16: 0.2 };
+const BOUNDS: Record<ForwardPrecision, number> = {
+  float32: 1e-3,
+  tf32: 3e-2,
+  float16: 3e-2,
+  bfloat16: 0.2,
+  int8: 0.5,
+};
 /** Seconds of a measurement, before the first of its kind has shown it: resnode tunes, torch and JAX compile. */
 const takes = new Map([
-  ['none', 45],
+  ['none', 20],
   ['amp', 20],
   ['half', 45],
   ['compile', 60],
@@ -68,7 +76,7 @@ const takes = new Map([
 ]);
 
 interface Case {
-  readonly precision: Precision;
+  readonly precision: ForwardPrecision;
   readonly peer: string;
   readonly depth: Depth;
   readonly batch: number;
@@ -134,7 +142,7 @@ async function rivalOf({ peer: variant, ...at }: Case): Promise<Rival> {
 
 /** The least time, and its share. A step's is that of resnode's own schedule, and says nothing of another's. */
 function limitOf({ depth, batch, precision }: Case, name: string, times: Times) {
-  if (ceilings === null || (options.train && name !== 'resnode')) return {};
+  if (ceilings === null || precision === 'int8' || (options.train && name !== 'resnode')) return {};
   const limit = options.train ? stepLimit(nets.get(depth)!, batch, precision, ceilings) : null;
   const least = limit?.milliseconds ?? 1000 * rooflineSeconds(nets.get(depth)!, batch, precision, ceilings);
   const { median } = timesRow(batch, times).throughputMilliseconds;
@@ -153,9 +161,13 @@ async function measureCase(at: Case, device: Device): Promise<void> {
   const { precision, peer, depth, batch } = at;
   const about = { depth, batch, precision, ...(options.train ? { train: true } : {}) };
   const refuse = (engine: string, reason: string) => print({ ...about, engine, reason });
-  const ownEngine = options.train ? ResnodeTraining : ResnodeRun;
+  if (options.train && precision === 'int8') return refuse('resnode', 'nothing is trained in int8');
   const start = performance.now();
-  using own = await ownEngine.load(device, nets.get(depth)!, batch, precision).catch((error: unknown) => {
+  const net = nets.get(depth)!;
+  const loading = options.train
+    ? ResnodeTraining.load(device, net, batch, precision as Precision)
+    : ResnodeRun.load(device, net, batch, precision);
+  using own = await loading.catch((error: unknown) => {
     refuse('resnode', messageOf(error));
     return null;
   });
@@ -211,7 +223,7 @@ try {
   if (noTorch !== null) print({ noTorch });
   const usable = variants.filter((variant) => noTorch === null || processOf(variant) !== 'torch');
   for (const depth of depths) nets.set(depth, makeNet(depth));
-  const cases = (list(options.precisions) as Precision[]).flatMap((precision) =>
+  const cases = (list(options.precisions) as ForwardPrecision[]).flatMap((precision) =>
     (usable.length === 0 ? ['none'] : usable).flatMap((peer) =>
       depths.flatMap((depth) => batches.map((batch): Case => ({ precision, peer, depth, batch }))),
     ),

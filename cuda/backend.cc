@@ -62,7 +62,7 @@ class CudaBackend final : public Backend {
       return chooser_.choose(problem, deterministic, options.tune, budget);
     };
     auto processes = processesOf(program->communicator);
-    auto plan = std::make_shared<CudaPlan>(std::move(program), options.precision, choose, std::move(processes));
+    auto plan = std::make_shared<CudaPlan>(std::move(program), options, choose, std::move(processes));
     chooser_.save();
     return plan;
   }

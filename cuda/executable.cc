@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "cuda/kernels/convert.h"
+#include "cuda/kernels/quantise.h"
 #include "cuda/nccl/communicator.h"
 
 namespace resnode::cuda {
@@ -46,6 +47,7 @@ CudaExecutable::CudaExecutable(std::shared_ptr<Transfer> transfer, std::shared_p
       arena_(allocateOnDevice(device_, plan_->description().arena.bytes,
                               "the activations of \"" + plan_->program().name + "\"")) {
   parameters_->require(plan_->parameters());
+  checks_.resize(plan_->checks());
   if (plan_->processes()) plan_->processes()->open();
   for (const PlannedBuffer& buffer : plan_->description().buffers) buffers_.push_back(arena_.get() + buffer.offset);
   for (const PlannedStep& planned : plan_->steps()) bind(planned);
@@ -57,29 +59,46 @@ void CudaExecutable::bind(const PlannedStep& planned) {
   const auto dataOf = [&](TensorId id) { return id < 0 || plan_->bufferOf(id) < 0 ? nullptr : data(id); };
   for (TensorId id : planned.inputs) bound.bindings.inputs.push_back(dataOf(id));
   for (const Conversion& conversion : planned.conversions) {
-    const TensorLayout from = plan_->layout(planned.inputs[conversion.index]);
-    const ElementType type = plan_->elementType();
-    const void* source = bound.bindings.inputs[conversion.index];
+    const void*& source = bound.bindings.inputs[conversion.index];
     char* target = buffer(conversion.buffer);
-    bound.before.emplace_back([=](const Bindings&, cudaStream_t stream) {
-      if (from.isNhwc) launchNhwcToNchw(from.type, source, from.nhwc, reinterpret_cast<float*>(target), stream);
-      else launchNchwToNhwc(SourceType::float32, source, type, target, nhwcLayout(from.shape, type).nhwc, stream);
-    });
-    bound.bindings.inputs[conversion.index] = target;
+    bound.before.push_back(converting(conversion, planned.inputs[conversion.index], source, target));
+    source = target;
   }
   for (TensorId id : planned.outputs) bound.bindings.outputs.push_back(dataOf(id));
+  for (const Conversion& conversion : planned.made) {
+    void*& target = bound.bindings.outputs[conversion.index];
+    char* source = buffer(conversion.buffer);
+    bound.after.push_back(converting(conversion, planned.outputs[conversion.index], source, target));
+    target = source;
+  }
   for (const PackedParameter& parameter : planned.step.parameters)
     bound.bindings.parameters.push_back(parameters_->get(parameter));
   if (planned.workspace >= 0) bound.bindings.workspace = buffer(planned.workspace);
   if (planned.labelCheck >= 0) {
-    bound.bindings.badLabel = reinterpret_cast<int*>(buffer(plan_->labelBuffer())) + planned.labelCheck;
-    labelChecks_.emplace_back(planned.step.labelClasses, static_cast<int>(index));
+    bound.bindings.badLabel = check(planned.labelCheck);
+    checks_[planned.labelCheck] = {static_cast<int>(index), planned.step.labelClasses};
   }
-  if (planned.step.updates && plan_->labelBuffer() >= 0) {
-    bound.bindings.badLabel = reinterpret_cast<int*>(buffer(plan_->labelBuffer()));
-    bound.bindings.labelChecks = plan_->labelChecks();
+  if (planned.step.updates && plan_->checkBuffer() >= 0) {
+    bound.bindings.badLabel = check(0);
+    bound.bindings.labelChecks = plan_->checks();
   }
   steps_.push_back(std::move(bound));
+}
+
+LaunchFunction CudaExecutable::converting(const Conversion& conversion, TensorId tensor, const void* source,
+                                          void* target) {
+  const TensorLayout &from = conversion.from, &to = conversion.to;
+  if (isInteger(to.type)) {
+    checks_[conversion.check] = {static_cast<int>(steps_.size()), 0, tensor};
+    return [=, notFinite = check(conversion.check)](const Bindings&, cudaStream_t stream) {
+      launchQuantise(from.type, source, to.type, target, to.elements(), to.scale, notFinite, stream);
+    };
+  }
+  return [=](const Bindings&, cudaStream_t stream) {
+    if (isInteger(from.type)) launchDequantise(from.type, source, to.type, target, to.elements(), from.scale, stream);
+    else if (from.isNhwc) launchNhwcToNchw(from.type, source, from.nhwc, static_cast<float*>(target), stream);
+    else launchNchwToNhwc(SourceType::float32, source, to.type, target, to.nhwc, stream);
+  };
 }
 
 std::unique_ptr<StartedRun> CudaExecutable::start(const RunRequest& request) {
@@ -204,6 +223,7 @@ void CudaExecutable::launchAll(const RunRequest* request, std::vector<Event>* ev
       for (const LaunchFunction& conversion : steps_[i].before) conversion(steps_[i].bindings, stream);
       const LaunchFunction& launch = plan_->steps()[i].step.launch;
       if (launch) launch(steps_[i].bindings, stream);
+      for (const LaunchFunction& conversion : steps_[i].after) conversion(steps_[i].bindings, stream);
     } catch (const Error& error) {
       throw at(error, "layer \"" + layer + "\"", layer);
     }
@@ -244,15 +264,15 @@ void CudaExecutable::download(const RunRequest& request, Slot& slot) {
   sources.reserve(program.outputs.size());
   for (TensorId id : program.outputs) sources.push_back(data(id));
   for (const Conversion& output : plan_->outputs()) sources[output.index] = buffer(output.buffer);
-  const size_t labelBytes = labelChecks_.size() * sizeof(int);
-  size_t all = aligned(labelBytes);
+  const size_t checkBytes = checks_.size() * sizeof(int);
+  size_t all = aligned(checkBytes);
   for (size_t i = 0; i < program.outputs.size(); ++i)
     all += request.outputs[i].buffer ? 0 : aligned(floatBytes(program, program.outputs[i]));
   char* to = pinned(slot.results, all);
-  slot.badLabels = reinterpret_cast<const int*>(to);
-  if (labelBytes > 0)
-    RESNODE_CUDA(cudaMemcpyAsync(to, buffer(plan_->labelBuffer()), labelBytes, cudaMemcpyDeviceToHost, stream));
-  to += aligned(labelBytes);
+  slot.checks = reinterpret_cast<const int*>(to);
+  if (checkBytes > 0)
+    RESNODE_CUDA(cudaMemcpyAsync(to, buffer(plan_->checkBuffer()), checkBytes, cudaMemcpyDeviceToHost, stream));
+  to += aligned(checkBytes);
   slot.outputs.assign(program.outputs.size(), nullptr);
   for (size_t i = 0; i < program.outputs.size(); ++i) {
     const size_t bytes = floatBytes(program, program.outputs[i]);
@@ -281,13 +301,15 @@ void CudaExecutable::deliver(const RunRequest& request, int index) {
   }
   // What has learned is not undone: then the run has its result.
   if (!plan_->updates()) throwIfCancelled(request);
-  for (size_t i = 0; i < labelChecks_.size(); ++i) {
-    const int bad = slot.badLabels[i];
+  for (size_t i = 0; i < checks_.size(); ++i) {
+    const Check& about = checks_[i];
+    const int bad = slot.checks[i];
     if (bad == 0) continue;
-    const std::string& layer = program.operations[labelChecks_[i].second].layer;
+    const std::string& layer = program.operations[about.operation].layer;
+    if (about.tensor >= 0) throwNotFinite(program.tensors[about.tensor].name, layer);
     throw Error("label/invalid",
                 "layer \"" + layer + "\": label number " + std::to_string(bad - 1) + " is no integer from 0 to " +
-                    std::to_string(labelChecks_[i].first - 1),
+                    std::to_string(about.classes - 1),
                 layer);
   }
   for (size_t i = 0; i < program.outputs.size(); ++i) {

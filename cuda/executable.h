@@ -28,18 +28,21 @@ class CudaExecutable final : public Executable, public std::enable_shared_from_t
  private:
   class Run;
   struct Slot {
-    PinnedMemory inputs, results;    // as large as the largest that a run gave or wanted so far
-    std::vector<char*> outputs;      // of this run, in `results`; null: a buffer takes it
-    const int* badLabels = nullptr;  // as well
+    PinnedMemory inputs, results;  // as large as the largest that a run gave or wanted so far
+    std::vector<char*> outputs;    // of this run, in `results`; null: a buffer takes it
+    const int* checks = nullptr;   // as well
     Event uploaded, finished;
     bool busy = false;
   };
   struct BoundStep {
     Bindings bindings;
-    std::vector<LaunchFunction> before;  // conversions
+    std::vector<LaunchFunction> before, after;  // conversions
   };
 
   void bind(const PlannedStep& planned);
+  // Launches what a conversion does. `tensor` is made by or for the step that is bound.
+  LaunchFunction converting(const Conversion& conversion, TensorId tensor, const void* source, void* target);
+  int* check(int number) const { return reinterpret_cast<int*>(buffer(plan_->checkBuffer())) + number; }
   char* buffer(int index) const { return buffers_[index]; }
   char* data(TensorId id) const { return buffer(plan_->bufferOf(id)); }
   int freeSlot();
@@ -63,9 +66,15 @@ class CudaExecutable final : public Executable, public std::enable_shared_from_t
   DeviceMemory arena_;
   std::vector<char*> buffers_;
   std::vector<BoundStep> steps_;
-  std::vector<std::pair<int64_t, int>> labelChecks_;  // classes, operation
-  std::unique_ptr<Slot> slots_[kSlots];               // made at first use
-  bool isWarm_ = false;                               // ran directly once: what a first launch loads is there
+  // What a number of the check buffer is about: an operation's labels, or a tensor that became integers.
+  struct Check {
+    int operation = -1;
+    int64_t classes = 0;
+    TensorId tensor = -1;
+  };
+  std::vector<Check> checks_;
+  std::unique_ptr<Slot> slots_[kSlots];  // made at first use
+  bool isWarm_ = false;                  // ran directly once: what a first launch loads is there
   GraphExecutable graph_;
   std::atomic<size_t> heldPinnedBytes_{0};  // of all slots
 };

@@ -36,8 +36,8 @@ size_t followedInputs(const Operation& operation, const Shape& shape) {
       operation.attributes);
 }
 
-// Whether nothing but foldable convolutions reads it.
-bool isReadFolded(const Program& program, TensorId id) {
+// Whether nothing but foldable convolutions of real numbers reads it.
+bool isReadFolded(const Program& program, TensorId id, const Quantization& quantization) {
   bool isRead = false;
   for (const Operation& operation : program.operations) {
     const auto reads = std::count(operation.inputs.begin(), operation.inputs.end(), id);
@@ -45,6 +45,7 @@ bool isReadFolded(const Program& program, TensorId id) {
     const auto* convolution = std::get_if<Convolution>(&operation.attributes);
     if (!convolution || reads > 1 || operation.inputs[0] != id || !isFoldable(*convolution, program.tensors[id].shape))
       return false;
+    if (multipliesIntegers(program, operation, quantization)) return false;
     isRead = true;
   }
   return isRead && std::count(program.outputs.begin(), program.outputs.end(), id) == 0;
@@ -97,7 +98,34 @@ bool isMadeByItsReader(const Program& program, const Operation& operation, const
   return isResidual && readers == 1 && x.isNhwc && y.isNhwc && x.affineOf < 0;
 }
 
+// Makes integers of what convolutions of integers read.
+void chooseIntegers(const Program& program, const Quantization& quantization, std::vector<TensorLayout>& layouts) {
+  const std::vector<Quantized> quantized = quantizedTensors(program, quantization, true);
+  for (size_t id = 0; id < layouts.size(); ++id) {
+    if (quantized[id].isMade && layouts[id].isNhwc) layouts[id] = integerLayout(layouts[id].shape, quantized[id]);
+  }
+  // A pooling of real numbers rounds the maxima alone.
+  std::vector<bool> isMadeSo(layouts.size(), false);
+  for (const Operation& operation : program.operations) {
+    if (operation.outputs.empty()) continue;
+    const auto* pooling = std::get_if<Pooling>(&operation.attributes);
+    const bool isMaximum = pooling && pooling->method == PoolingMethod::max;
+    if (isMaximum && !isMadeSo[operation.inputs[0]]) {
+      TensorLayout& source = layouts[operation.inputs[0]];
+      const bool isOnlyPooled = isReadOnly(program, operation.inputs[0],
+                                           [&](const Operation& reader, size_t) { return &reader == &operation; });
+      if (isOnlyPooled && isInteger(source.type)) source = nhwcLayout(source.shape, ElementType::float16);
+    }
+    isMadeSo[operation.outputs[0]] =
+        multipliesIntegers(program, operation, quantization) || (isMaximum && isMadeSo[operation.inputs[0]]);
+  }
+}
+
 }  // namespace
+
+bool multipliesIntegers(const Program& program, const Operation& operation, const Quantization& quantization) {
+  return isInt8Convolution(program, operation, quantization, true);
+}
 
 TensorLayout nhwcLayout(const Shape& shape, ElementType type) {
   return {true, type, Nhwc{shape[0], shape[2], shape[3], shape[1], padChannels(shape[1])}, shape};
@@ -105,6 +133,12 @@ TensorLayout nhwcLayout(const Shape& shape, ElementType type) {
 
 TensorLayout foldedLayout(const Shape& shape, ElementType type) {
   return {true, type, foldedImages(nhwcLayout(shape, type).nhwc), shape, true};
+}
+
+TensorLayout integerLayout(const Shape& shape, const Quantized& quantized) {
+  TensorLayout layout = nhwcLayout(shape, quantized.isUnsigned ? ElementType::uint8 : ElementType::int8);
+  layout.scale = quantized.scale;
+  return layout;
 }
 
 TensorLayout plainLayout(const Shape& shape) { return {false, ElementType::float32, {}, shape}; }
@@ -125,7 +159,7 @@ bool isPerChannel(const Scale& scale, const Shape& shape) {
          scale.inner == shape[2] * shape[3];
 }
 
-std::vector<TensorLayout> chooseLayouts(const Program& program, ElementType type) {
+std::vector<TensorLayout> chooseLayouts(const Program& program, ElementType type, const Quantization& quantization) {
   const auto shapeOf = [&](TensorId id) -> const Shape& { return program.tensors[id].shape; };
   // Backward: who wants nhwc.
   std::vector<bool> wanted(program.tensors.size(), false);
@@ -180,8 +214,9 @@ std::vector<TensorLayout> chooseLayouts(const Program& program, ElementType type
   }
   const bool trains = std::any_of(program.operations.begin(), program.operations.end(), isOfTraining);
   if (trains || bytesOf(type) != 2) return layouts;
+  if (!quantization.tensors.empty()) chooseIntegers(program, quantization, layouts);
   for (TensorId id : program.inputs) {
-    if (has[id] && isReadFolded(program, id)) layouts[id] = foldedLayout(program.tensors[id].shape, type);
+    if (has[id] && isReadFolded(program, id, quantization)) layouts[id] = foldedLayout(program.tensors[id].shape, type);
   }
   return layouts;
 }

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "cuda/types.h"
-#include "native/core/program.h"
+#include "native/core/int8.h"
 
 namespace resnode::cuda {
 
@@ -16,6 +16,7 @@ struct TensorLayout {
   bool isFolded = false;                    // nhwc: images in blocks of 2×2 (space-to-depth.h)
   int bits = 0;                             // nhwc: of each value, where it is no number of the type
   TensorId affineOf = -1;  // plain: instead of a map, center, scale and bias [channels], by which it is made of that
+  float scale = 1;         // of integers: what one is worth
 
   int64_t elements() const { return isNhwc ? nhwc.elements() : elementCount(shape); }
   size_t bytes() const {
@@ -35,8 +36,16 @@ TensorLayout plainLayout(const Shape& shape);
 // bits, images that foldable convolutions alone read are folded. Where a map is positive is a bit a value where sums behind
 // ReLUs alone read it: value number i of the map is bit i % 8 of byte i / 8. Where the maxima of windows lie is a byte a
 // value where gradients alone read it (pooling.h). What one BatchNorm makes for another's residual alone is not made: the other
-// makes it as it reads it.
-std::vector<TensorLayout> chooseLayouts(const Program& program, ElementType type);
+// makes it as it reads it. Of `quantization`, what a convolution of integers reads is integers, unless the user sees it; what
+// only a maximum pooling reads is, too, where such a convolution makes it.
+std::vector<TensorLayout> chooseLayouts(const Program& program, ElementType type,
+                                        const Quantization& quantization = {});
+
+// Whether an operation is a convolution of 8-bit integers.
+bool multipliesIntegers(const Program& program, const Operation& operation, const Quantization& quantization);
+
+// A tensor's layout in nhwc as integers.
+TensorLayout integerLayout(const Shape& shape, const Quantized& quantized);
 
 // Whether input number `i` of an operation is worked on in nhwc where its output is: all 4-D ones but a Scale's operand.
 bool isNhwcPlace(const Operation& operation, size_t i, const Shape& shape);

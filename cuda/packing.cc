@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "native/core/int8.h"
+
 namespace resnode::cuda {
 namespace {
 
@@ -13,7 +15,11 @@ void packFilters(const Packing& packing, const Shape& shape, const float* values
   for (int64_t row = 0; row < shape[0]; ++row) {
     for (int64_t pixel = 0; pixel < pixels; ++pixel) {
       T* to = target + (row * pixels + pixel) * packing.channels;
-      for (int64_t c = 0; c < channels; ++c) to[c] = fromFloat<T>(values[(row * channels + c) * pixels + pixel]);
+      for (int64_t c = 0; c < channels; ++c) {
+        const float value = values[(row * channels + c) * pixels + pixel];
+        if constexpr (sizeof(T) == 1) to[c] = fromFloat<T>(std::max(-kInt8WeightLevels, value * packing.factors[row]));
+        else to[c] = fromFloat<T>(value);
+      }
     }
   }
 }
@@ -58,7 +64,8 @@ size_t packedBytes(const Packing& packing, const Shape& shape) {
   const size_t bytes = bytesOf(packing.type);
   switch (packing.form) {
     case Packing::Form::plain: return elementCount(shape) * bytes;
-    case Packing::Form::padded: return packing.rows * bytes;
+    case Packing::Form::padded:
+    case Packing::Form::factors: return packing.rows * bytes;
     case Packing::Form::filters:
       return packing.rows * packing.channels * (elementCount(shape) / (shape[0] * shape[1])) * bytes;
     case Packing::Form::foldedFilters:
@@ -76,11 +83,16 @@ void pack(const Packing& packing, const Shape& shape, const float* values, void*
     case Packing::Form::padded:
       return dispatch(packing.type, [&](auto zero) {
         using T = decltype(zero);
-        std::transform(values, values + elementCount(shape), static_cast<T*>(target), fromFloat<T>);
+        for (int64_t i = 0; i < elementCount(shape); ++i)
+          static_cast<T*>(target)[i] =
+              fromFloat<T>(packing.factors.empty() ? values[i] : values[i] * packing.factors[i]);
       });
+    case Packing::Form::factors:
+      std::copy(packing.factors.begin(), packing.factors.end(), static_cast<float*>(target));
+      return;
     case Packing::Form::filters:
-      return dispatch(packing.type,
-                      [&](auto zero) { packFilters(packing, shape, values, static_cast<decltype(zero)*>(target)); });
+      return dispatchAny(packing.type,
+                         [&](auto zero) { packFilters(packing, shape, values, static_cast<decltype(zero)*>(target)); });
     case Packing::Form::foldedFilters:
       return dispatch(packing.type, [&](auto zero) {
         packFoldedFilters(packing, shape, values, static_cast<decltype(zero)*>(target));

@@ -14,6 +14,7 @@ struct Packing {
   enum class Form {
     plain,          // float32 as it is
     padded,         // a vector, zeros up to `rows`
+    factors,        // `factors` themselves, zeros up to `rows`, whatever the values are
     filters,        // [K, C, R, S] → [rows, R, S, channels], zeros where there is no K or C
     foldedFilters,  // [K, C, R, S] → [rows, blocks of R, blocks of S, 2, 2, 4]: filters of 2×2 blocks (space-to-depth.h)
     innerProduct,   // [N, C·pixels] (or transposed) → [N, pixels, channels]: the order of an nhwc input
@@ -22,19 +23,21 @@ struct Packing {
   ElementType type = ElementType::float32;
   int64_t rows = 0, channels = 0, pixels = 1;
   bool transposed = false;
-  int64_t top = 0, left = 0;  // of foldedFilters: zeros before the first row and column
+  int64_t top = 0, left = 0;        // of foldedFilters: zeros before the first row and column
+  std::vector<float> factors = {};  // of each row, by which its values are multiplied first; none: by 1
 
   bool operator<(const Packing& other) const { return key() < other.key(); }
 
  private:
-  std::tuple<Form, ElementType, int64_t, int64_t, int64_t, bool, int64_t, int64_t> key() const {
-    return {form, type, rows, channels, pixels, transposed, top, left};
+  std::tuple<Form, ElementType, int64_t, int64_t, int64_t, bool, int64_t, int64_t, const std::vector<float>&> key()
+      const {
+    return {form, type, rows, channels, pixels, transposed, top, left, factors};
   }
 };
 
 size_t packedBytes(const Packing& packing, const Shape& shape);
 
-// Rounds once, from float32 to the packing's type. `target` holds packedBytes().
+// Rounds once, from float32 to the packing's type; integers are cut to ±127. `target` holds packedBytes().
 void pack(const Packing& packing, const Shape& shape, const float* values, void* target);
 
 }  // namespace resnode::cuda

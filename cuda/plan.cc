@@ -8,10 +8,11 @@
 namespace resnode::cuda {
 namespace {
 
+// In int8: of what is no integer.
 ElementType elementTypeOf(Precision precision) {
-  return precision == Precision::float16    ? ElementType::float16
-         : precision == Precision::bfloat16 ? ElementType::bfloat16
-                                            : ElementType::float32;
+  return precision == Precision::float16 || precision == Precision::int8 ? ElementType::float16
+         : precision == Precision::bfloat16                              ? ElementType::bfloat16
+                                                                         : ElementType::float32;
 }
 
 // Whether a run waits for the other processes of its communicator.
@@ -24,11 +25,12 @@ bool isShared(const Program& program) {
 
 }  // namespace
 
-CudaPlan::CudaPlan(std::shared_ptr<const Program> program, Precision precision, Chooser choose,
+CudaPlan::CudaPlan(std::shared_ptr<const Program> program, const PlanOptions& options, Chooser choose,
                    std::shared_ptr<NcclCommunicator> processes)
     : program_(std::move(program)),
-      type_(elementTypeOf(precision)),
-      layouts_(chooseLayouts(*program_, type_)),
+      type_(elementTypeOf(options.precision)),
+      layouts_(chooseLayouts(*program_, type_, options.quantization)),
+      ofNumbers_(layouts_),
       lifetimes_(tensorLifetimes(*program_)),
       processes_(isShared(*program_) ? std::move(processes) : nullptr) {
   const auto formsOf = [this](ParameterId id) {
@@ -41,7 +43,11 @@ CudaPlan::CudaPlan(std::shared_ptr<const Program> program, Precision precision, 
   const bool trains =
       std::any_of(program_->operations.begin(), program_->operations.end(),
                   [](const Operation& operation) { return std::holds_alternative<Gradient>(operation.attributes); });
-  const StepContext context{*program_,  layouts_,          type_,  precision == Precision::tf32, trains,
+  for (TensorLayout& layout : ofNumbers_) {
+    if (isInteger(layout.type)) layout = nhwcLayout(layout.shape, type_);
+  }
+  const bool tf32 = options.precision == Precision::tf32;
+  const StepContext context{*program_,  ofNumbers_,        layouts_, type_, tf32, trains, options.quantization,
                             processes_, std::move(choose), formsOf};
   const int last = std::max(0, static_cast<int>(program_->operations.size()) - 1);
   description_.tensorBuffers.assign(program_->tensors.size(), -1);
@@ -93,9 +99,10 @@ CudaPlan::CudaPlan(std::shared_ptr<const Program> program, Precision precision, 
   for (size_t i = 0; i < program_->outputs.size(); ++i) {
     const TensorId id = program_->outputs[i];
     if (!layouts_[id].isNhwc) continue;
-    outputs_.push_back({i, addBuffer(plainLayout(layouts_[id].shape).bytes(), last, last)});
+    const TensorLayout plain = plainLayout(layouts_[id].shape);
+    outputs_.push_back({i, addBuffer(plain.bytes(), last, last), layouts_[id], plain});
   }
-  if (labelChecks_ > 0) labelBuffer_ = addBuffer(labelChecks_ * sizeof(int), 0, last);
+  if (checks_ > 0) checkBuffer_ = addBuffer(checks_ * sizeof(int), 0, last);
   description_.arena = placeBuffers(description_.buffers, kAlignment);
   std::set<PackedParameter> seen;
   for (const PackedParameter& each : parameters()) {
@@ -140,16 +147,41 @@ bool CudaPlan::shareBuffer(const PlannedStep& planned, TensorId output, TensorId
   return true;
 }
 
+// In steps of one change each: between plain and nhwc, between real numbers and integers.
+void CudaPlan::convertInput(PlannedStep& planned, size_t i, int index) {
+  const std::vector<TensorLayout>& integers = planned.step.integers;
+  TensorLayout has = layouts_[planned.inputs[i]];
+  const auto to = [&](const TensorLayout& wanted) {
+    planned.conversions.push_back(
+        {i, addBuffer(wanted.bytes(), index, index), has, wanted, isInteger(wanted.type) ? checks_++ : -1});
+    has = wanted;
+  };
+  const bool wantsIntegers = i < integers.size() && isInteger(integers[i].type);
+  if (wantsIntegers && has.type == integers[i].type && has.scale == integers[i].scale) return;
+  if (isInteger(has.type)) to(nhwcLayout(has.shape, type_));
+  if (has.isNhwc && !planned.step.nhwcInputs[i]) to(plainLayout(has.shape));
+  else if (!has.isNhwc && planned.step.nhwcInputs[i]) to(nhwcLayout(has.shape, type_));
+  if (wantsIntegers) to(integers[i]);
+}
+
 void CudaPlan::addStep(int index, Step step, std::vector<TensorId> inputs, std::vector<TensorId> outputs) {
   inputs.insert(inputs.end(), step.moreInputs.begin(), step.moreInputs.end());
-  PlannedStep planned{std::move(step), std::move(inputs), std::move(outputs), {}, -1, -1};
+  PlannedStep planned{std::move(step), std::move(inputs), std::move(outputs), {}, {}, -1, -1};
   for (size_t i = 0; i < planned.inputs.size(); ++i) {
-    if (planned.inputs[i] < 0) continue;
-    const TensorLayout& has = layouts_[planned.inputs[i]];
-    const bool wantsNhwc = planned.step.nhwcInputs[i];
-    if (has.isNhwc == wantsNhwc) continue;
-    const size_t bytes = wantsNhwc ? nhwcLayout(has.shape, type_).bytes() : plainLayout(has.shape).bytes();
-    planned.conversions.push_back({i, addBuffer(bytes, index, index)});
+    if (planned.inputs[i] >= 0) convertInput(planned, i, index);
+  }
+  for (size_t i = 0; i < planned.outputs.size(); ++i) {
+    if (planned.outputs[i] < 0) continue;
+    const TensorLayout& to = layouts_[planned.outputs[i]];
+    if (!isInteger(to.type) || (i == 0 && planned.step.makesIntegers)) continue;
+    const TensorLayout from = nhwcLayout(to.shape, type_);
+    planned.made.push_back({i, addBuffer(from.bytes(), index, index), from, to, checks_++});
+  }
+  if (!planned.made.empty()) {
+    // What is made apart lies over nothing.
+    planned.step.aliasOf.reset();
+    planned.step.inPlace.clear();
+    planned.step.eachOverItsInput = false;
   }
   if (!planned.outputs.empty()) {
     const TensorId output = planned.outputs[0];
@@ -163,7 +195,7 @@ void CudaPlan::addStep(int index, Step step, std::vector<TensorId> inputs, std::
     if (id >= 0) placeTensor(id);
   }
   if (planned.step.workspaceBytes > 0) planned.workspace = addBuffer(planned.step.workspaceBytes, index, index);
-  if (planned.step.checksLabels) planned.labelCheck = labelChecks_++;
+  if (planned.step.checksLabels) planned.labelCheck = checks_++;
   updates_ = updates_ || planned.step.updates;
   steps_.push_back(std::move(planned));
 }

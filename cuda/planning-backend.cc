@@ -28,7 +28,7 @@ class PlanningBackend final : public Backend {
             {"cuDNN", "not asked: resnode's own kernels"}};
   }
   std::shared_ptr<Plan> plan(std::shared_ptr<const Program> program, const PlanOptions& options) override {
-    return std::make_shared<CudaPlan>(std::move(program), options.precision, firstThatFits);
+    return std::make_shared<CudaPlan>(std::move(program), options, firstThatFits);
   }
   std::shared_ptr<Parameters> createParameters(std::shared_ptr<const Program>, std::vector<ParameterSource>) override {
     refuse();

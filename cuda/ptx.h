@@ -1,13 +1,16 @@
 // The instructions that C++ has no words for, one function each: mma.sync, ldmatrix, cp.async. Fragments and their layouts
-// are those of the PTX ISA, "Matrix Fragments for mma.m16n8k16 with floating point type" and "... mma.m16n8k8" (.tf32). In
+// are those of the PTX ISA, "Matrix Fragments for mma.m16n8k16 with floating point type", "... mma.m16n8k8" (.tf32) and "...
+// mma.m16n8k32" (.s8, .u8). In
 // a build with RESNODE_EMULATE each has a version for the host.
 //
 // A warp holds A (16 × k), B (k × 8) and C, D (16 × 8). With group = lane / 4 and t = lane % 4, seen as 32-bit words
-// along k (two 16-bit elements, or one tf32), both shapes are the same, 8 words deep:
+// along k (two 16-bit elements, one tf32, or four integers), all shapes are the same, 8 words deep:
 //   a[0] row group, word t       a[1] row group + 8, word t      a[2] row group, word t + 4    a[3] row group + 8, word t + 4
 //   b[0] column group, word t    b[1] column group, word t + 4
 //   d[0], d[1] row group, columns 2t and 2t + 1                  d[2], d[3] row group + 8, the same columns
 #pragma once
+
+#include <type_traits>
 
 #include "cuda/launch.h"
 
@@ -97,6 +100,32 @@ __device__ __forceinline__ void multiplyAdd(float (&d)[4], const uint32_t (&a)[4
 RESNODE_MMA(__half, "m16n8k16.row.col.f32.f16.f16.f32")
 RESNODE_MMA(__nv_bfloat16, "m16n8k16.row.col.f32.bf16.bf16.f32")
 RESNODE_MMA(float, "m16n8k8.row.col.f32.tf32.tf32.f32")
+#endif
+#undef RESNODE_MMA
+
+// sum + the four products of a's bytes, signed or not as T, and b's signed ones (dp4a, sm_61).
+template <class T>
+__device__ __forceinline__ int addProducts(int sum, uint32_t a, uint32_t b) {
+  int result;
+  if constexpr (std::is_signed_v<T>) asm("dp4a.s32.s32 %0, %1, %2, %3;" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+  else asm("dp4a.u32.s32 %0, %1, %2, %3;" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+  return result;
+}
+
+// d += a·b of 8-bit integers (m16n8k32), a's signed or not as T, b's signed; int32 sums. A word is four of them along k.
+template <class T>
+__device__ __forceinline__ void multiplyAdd(int (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
+
+#define RESNODE_MMA(type, name)                                                                                    \
+  template <>                                                                                                      \
+  __device__ __forceinline__ void multiplyAdd<type>(int (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) { \
+    asm volatile("mma.sync.aligned." name " {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"       \
+                 : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])                                                  \
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));                              \
+  }
+#if RESNODE_HAS_MMA
+RESNODE_MMA(int8_t, "m16n8k32.row.col.s32.s8.s8.s32")
+RESNODE_MMA(uint8_t, "m16n8k32.row.col.s32.u8.s8.s32")
 #endif
 #undef RESNODE_MMA
 

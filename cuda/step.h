@@ -37,7 +37,10 @@ struct Bindings {
 using LaunchFunction = std::function<void(const Bindings&, cudaStream_t)>;
 
 struct Step {
-  std::vector<bool> nhwcInputs;      // the form that each input must have
+  std::vector<bool> nhwcInputs;  // the form that each input must have
+  // Of inputs that are read as 8-bit integers: as which; fewer than inputs, or real numbers: as nhwcInputs says.
+  std::vector<TensorLayout> integers;
+  bool makesIntegers = false;        // the first output, where its layout has them; others are made real and converted
   std::vector<TensorId> moreInputs;  // read behind the operation's own
   std::vector<PackedParameter> parameters;
   std::vector<size_t> inPlace;    // inputs that the first output may overwrite
@@ -53,10 +56,12 @@ struct Step {
 
 struct StepContext {
   const Program& program;
-  const std::vector<TensorLayout>& layouts;  // of the program's tensors
+  const std::vector<TensorLayout>& layouts;  // of the program's tensors, all of real numbers: what steps are given
+  const std::vector<TensorLayout>& stored;   // as they lie in memory: some of integers
   ElementType type;
   bool tf32;
   bool trains;                                  // the program has a backward pass
+  const Quantization& quantization;             // without ranges: nothing is of integers
   std::shared_ptr<NcclCommunicator> processes;  // that train together; null: this one is alone
   // Chooses what computes a convolution.
   std::function<std::shared_ptr<ConvolutionImplementation>(const ConvolutionProblem&)> choose;

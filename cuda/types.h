@@ -3,6 +3,7 @@
 // On a CUDA device a tensor lies in memory in one of two forms:
 //   nhwc   4-D activations of convolutional nets, in the element type of the model's precision, channels padded with
 //          zeros: [N, H, W, paddedChannels]. Whoever writes such a tensor writes the zeros too.
+//          In int8 some are 8-bit integers instead (native/core/int8.h): what convolutions of integers read and make.
 //   plain  everything else (scores, labels, losses, 2-D tensors): row-major float32, whatever the precision.
 #pragma once
 
@@ -10,16 +11,19 @@
 #include <cuda_fp16.h>
 #include <cuda_runtime_api.h>
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <stdexcept>
 
 #include "native/core/host-device.h"
 
 namespace resnode::cuda {
 
-enum class ElementType { float32, float16, bfloat16 };
+enum class ElementType { float32, float16, bfloat16, int8, uint8 };
 
-inline size_t bytesOf(ElementType type) { return type == ElementType::float32 ? 4 : 2; }
+inline bool isInteger(ElementType type) { return type == ElementType::int8 || type == ElementType::uint8; }
+inline size_t bytesOf(ElementType type) { return type == ElementType::float32 ? 4 : isInteger(type) ? 1 : 2; }
 
 // [n, h, w, paddedChannels], of which `c` channels count and the others are zero.
 struct Nhwc {
@@ -43,6 +47,8 @@ inline Nhwc foldedImages(const Nhwc& images) {
 RESNODE_HOST_DEVICE float toFloat(float value) { return value; }
 RESNODE_HOST_DEVICE float toFloat(__half value) { return __half2float(value); }
 RESNODE_HOST_DEVICE float toFloat(__nv_bfloat16 value) { return __bfloat162float(value); }
+RESNODE_HOST_DEVICE float toFloat(int8_t value) { return value; }
+RESNODE_HOST_DEVICE float toFloat(uint8_t value) { return value; }
 
 template <class T>
 RESNODE_HOST_DEVICE T fromFloat(float value);
@@ -59,14 +65,37 @@ RESNODE_HOST_DEVICE __nv_bfloat16 fromFloat<__nv_bfloat16>(float value) {
   return __float2bfloat16_rn(value);
 }
 
-// Calls function(T{}) with the C++ type of an element type.
+// Integers: cut, then rounded to the nearest, halves to even.
+template <>
+RESNODE_HOST_DEVICE int8_t fromFloat<int8_t>(float value) {
+  const float cut = value > -128.0f ? (value < 127.0f ? value : 127.0f) : -128.0f;
+  return static_cast<int8_t>(rintf(cut));
+}
+template <>
+RESNODE_HOST_DEVICE uint8_t fromFloat<uint8_t>(float value) {
+  const float cut = value > 0.0f ? (value < 255.0f ? value : 255.0f) : 0.0f;
+  return static_cast<uint8_t>(rintf(cut));
+}
+
+// Calls function(T{}) with the C++ type of an element type, which a model's precision may be.
 template <class Function>
 void dispatch(ElementType type, Function function) {
   switch (type) {
     case ElementType::float32: return function(float{});
     case ElementType::float16: return function(__half{});
     case ElementType::bfloat16: return function(__nv_bfloat16{});
+    case ElementType::int8:
+    case ElementType::uint8: break;
   }
+  throw std::logic_error("a kernel of real numbers was given integers");
+}
+
+// The same with integers.
+template <class Function>
+void dispatchAny(ElementType type, Function function) {
+  if (type == ElementType::int8) function(int8_t{});
+  else if (type == ElementType::uint8) function(uint8_t{});
+  else dispatch(type, function);
 }
 
 }  // namespace resnode::cuda

@@ -12,7 +12,10 @@ import { recipeInput, recipeWeights } from '../../ts/tools/parity/recipe.ts';
 const SEED = 20151210;
 export type Depth = 50 | 101 | 152;
 export const PRECISIONS = ['float16', 'bfloat16', 'tf32', 'float32'] as const;
+/** What nets are trained in. */
 export type Precision = (typeof PRECISIONS)[number];
+/** What they run in. */
+export type ForwardPrecision = Precision | 'int8';
 
 export interface Net {
   readonly depth: Depth;

@@ -1,8 +1,9 @@
 /** resnode as an engine of bench/gpu.ts: a model on a device, and its input already there, as torch has it. */
 
 import type { Device, DeviceBuffer, Model, ModelPlan } from '../../ts/index.ts';
+import { calibrate } from '../../ts/quantize/calibrate.ts';
 import { median } from '../../ts/tools/bench/statistics.ts';
-import { makeInput, type Net, type Precision } from './case.ts';
+import { type ForwardPrecision, makeInput, type Net } from './case.ts';
 import { allAtOnce, type Engine, oneByOne } from './measure.ts';
 
 const WARM_UP = 5;
@@ -48,8 +49,17 @@ export class ResnodeRun implements Engine {
     this.#input = input;
   }
 
-  static async load(device: Device, { net, weights }: Net, batch: number, precision: Precision) {
-    const model = await device.load({ model: net, weights, batch, precision });
+  static async load(device: Device, { net, weights }: Net, batch: number, precision: ForwardPrecision) {
+    const load = { model: net, weights };
+    const quantised =
+      precision === 'int8'
+        ? {
+            calibration: await calibrate(device, { ...load, tune: false }, [{ data: makeInput(1) }], {
+              method: 'min-max',
+            }),
+          }
+        : {};
+    const model = await device.load({ ...load, ...quantised, batch, precision });
     const input = await device.buffer({ shape: [batch, 3, 224, 224] });
     await input.upload(makeInput(batch));
     const run = new ResnodeRun(model, input);

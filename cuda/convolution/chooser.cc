@@ -56,15 +56,14 @@ ConvolutionChooser::ConvolutionChooser(std::shared_ptr<Device> device, std::shar
 ConvolutionOptions ConvolutionChooser::optionsFor(const ConvolutionProblem& problem, bool deterministic) {
   ConvolutionOptions options;
   // A bias in 16 bits is given beside the float32 one: see CudnnWishes.
-  if (cudnn_)
-    options = cudnnOptions(*cudnn_, problem, {deterministic, problem.bias && problem.type != ElementType::float32});
+  if (cudnn_) options = cudnnOptions(*cudnn_, problem, {deterministic, problem.bias && bytesOf(problem.type) == 2});
   // cuDNN's first proposal, then ours, which are ready at once, then cuDNN's others, many of which must be compiled first
-  // (half a second each); our slowest, which takes every problem, comes last.
+  // (half a second each); our slowest, which takes every problem, comes last. Of integers ours are first: they make the CPU's bits.
   ConvolutionOptions own = optionsOf(ownCandidates(problem, device_->computeCapability()));
   ConvolutionOption direct = std::move(own.front());
   own.erase(own.begin());
-  options.insert(options.begin() + std::min<size_t>(options.size(), 1), std::make_move_iterator(own.begin()),
-                 std::make_move_iterator(own.end()));
+  options.insert(options.begin() + std::min<size_t>(options.size(), isInteger(problem.type) ? 0 : 1),
+                 std::make_move_iterator(own.begin()), std::make_move_iterator(own.end()));
   options.push_back(std::move(direct));
   return options;
 }

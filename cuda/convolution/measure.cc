@@ -31,11 +31,12 @@ class DeviceMeasure final : public ConvolutionMeasure {
 
   std::string check(ConvolutionImplementation& implementation) override {
     cudaGetLastError();  // what a candidate that failed before may have left behind
-    // Where there is a residual it is the output itself, as the planner may place it; otherwise NaN shows what stays unwritten.
-    if (problem_.residual)
+    // A residual as large as the output is the output itself, as the planner may place it; otherwise NaN shows what stays unwritten.
+    const bool isOverResidual = problem_.residual && residualBytes() == outputBytes();
+    if (isOverResidual)
       RESNODE_CUDA(cudaMemcpyAsync(output_.get(), residual_.get(), outputBytes(), cudaMemcpyDeviceToDevice, stream_));
     else RESNODE_CUDA(cudaMemsetAsync(output_.get(), 0xff, outputBytes(), stream_));
-    enqueue(implementation, output_.get(), problem_.residual ? output_.get() : nullptr);
+    enqueue(implementation, output_.get(), isOverResidual ? output_.get() : residual_.get());
     const ConvolutionTolerance tolerance = toleranceOf(problem_);
     launchDifference(problem_.resultType(), output_.get(), expected_.get(), problem_.resultElements(),
                      tolerance.relative, tolerance.absolute, reinterpret_cast<float*>(worst_.get()), stream_);
@@ -60,6 +61,12 @@ class DeviceMeasure final : public ConvolutionMeasure {
 
  private:
   size_t outputBytes() const { return problem_.resultElements() * bytesOf(problem_.resultType()); }
+  size_t residualBytes() const {
+    return problem_.output.elements() * bytesOf(isInteger(problem_.type) ? problem_.residualType : problem_.type);
+  }
+  // Of noise: integers of all sizes.
+  static constexpr float kLargest = 127;
+  static float sizeOf(ElementType type) { return isInteger(type) ? kLargest : 1; }
 
   void makeTensors() {
     const Nhwc &x = problem_.input, &y = problem_.output;
@@ -67,16 +74,23 @@ class DeviceMeasure final : public ConvolutionMeasure {
     const int64_t taps = problem_.r * problem_.s, depth = problem_.weightChannels();
     const int64_t trueDepth = problem_.group == 1 ? x.c : depth;
     input_ = allocateHere(x.elements() * bytesOf(type));
-    launchNoise(type, input_.get(), {x.pixels(), x.c, x.pixels(), x.paddedChannels}, 1, 1, stream_);
+    launchNoise(type, input_.get(), {x.pixels(), x.c, x.pixels(), x.paddedChannels}, sizeOf(type), 1, stream_);
     weights_ = allocateHere(problem_.weightElements() * bytesOf(type));
     const float scale = 1.0f / std::sqrt(static_cast<float>(taps * trueDepth));
-    launchNoise(type, weights_.get(), {y.c * taps, trueDepth, y.paddedChannels * taps, depth}, scale, 2, stream_);
+    launchNoise(problem_.weightType(), weights_.get(), {y.c * taps, trueDepth, y.paddedChannels * taps, depth},
+                isInteger(type) ? kLargest : scale, 2, stream_);
     const NoiseShape channels{1, y.c, 1, y.paddedChannels};
     if (problem_.bias) {
       bias_ = allocateHere(y.paddedChannels * sizeof(float));
       launchNoise(ElementType::float32, bias_.get(), channels, 1, 3, stream_);
       narrowBias_ = allocateHere(y.paddedChannels * bytesOf(type));
       launchNoise(type, narrowBias_.get(), channels, 1, 3, stream_);  // the same numbers, rounded
+    }
+    if (isInteger(type)) {
+      // Factors of one sign or the other, the residual's at the end. Sums have the order of kLargest² times the root of their length.
+      factors_ = allocateHere((y.paddedChannels + 1) * sizeof(float));
+      launchNoise(ElementType::float32, factors_.get(), {1, y.paddedChannels + 1, 1, y.paddedChannels + 1},
+                  sizeOf(problem_.outputType) * scale / (kLargest * kLargest), 6, stream_);
     }
     if (problem_.pass != ConvolutionPass::forward) {
       // A sum over pixels has the order of one where they are small.
@@ -87,8 +101,10 @@ class DeviceMeasure final : public ConvolutionMeasure {
       launchNoise(type, diff_.get(), {y.pixels(), y.c, y.pixels(), y.paddedChannels}, size, 5, stream_);
     }
     if (problem_.residual) {
-      residual_ = allocateHere(outputBytes());
-      launchNoise(type, residual_.get(), {y.pixels(), y.c, y.pixels(), y.paddedChannels}, 1, 4, stream_);
+      const ElementType residualType = isInteger(type) ? problem_.residualType : type;
+      residual_ = allocateHere(y.elements() * bytesOf(residualType));
+      launchNoise(residualType, residual_.get(), {y.pixels(), y.c, y.pixels(), y.paddedChannels}, sizeOf(residualType),
+                  4, stream_);
     }
     output_ = allocateHere(outputBytes());
     expected_ = allocateHere(outputBytes());
@@ -105,6 +121,7 @@ class DeviceMeasure final : public ConvolutionMeasure {
     arguments.input = input_.get();
     arguments.weights = weights_.get();
     arguments.bias = reinterpret_cast<const float*>(bias_.get());
+    arguments.factors = reinterpret_cast<const float*>(factors_.get());
     arguments.narrowBias = narrowBias_.get();
     arguments.residual = residual;
     arguments.diff = diff_.get();
@@ -119,7 +136,8 @@ class DeviceMeasure final : public ConvolutionMeasure {
   ConvolutionProblem problem_;
   cudaStream_t stream_;
   Event start_, stop_;
-  DeviceMemory input_, weights_, bias_, narrowBias_, residual_, diff_, output_, expected_, workspace_, flush_, worst_;
+  DeviceMemory input_, weights_, bias_, factors_, narrowBias_, residual_, diff_, output_, expected_, workspace_, flush_,
+      worst_;
   size_t workspaceBytes_ = 0, flushBytes_ = 0;
 };
 
@@ -129,6 +147,8 @@ ConvolutionTolerance toleranceOf(const ConvolutionProblem& problem) {
   // Sums of `depth` products of the order of 1/√depth: float32's rounding errors add up as a random walk does.
   const float depth = static_cast<float>(problem.reductionDepth());
   const float sums = std::max(1e-5f, 3e-7f * std::sqrt(depth));
+  // Integers' sums are exact; a product and a sum that are rounded apart move what lies between two integers to the other one.
+  if (isInteger(problem.type)) return {1.0f / 512, isInteger(problem.outputType) ? 1.0f : 1.0f / 1024};
   switch (problem.type) {
     case ElementType::float16:
       return {1.0f / 512, 1.0f / 1024 + sums};  // two roundings to 11 bits and the bias's; twice that

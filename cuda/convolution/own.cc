@@ -7,6 +7,7 @@
 #include "cuda/operations/convolution/convolution-mma.h"
 #include "cuda/operations/convolution/convolution-simt.h"
 #include "cuda/operations/convolution/depthwise.h"
+#include "cuda/operations/convolution/integers-direct.h"
 
 namespace resnode::cuda {
 
@@ -80,8 +81,12 @@ ConvolutionCandidates ownCandidates(const ConvolutionProblem& problem, int compu
           [=](const Arguments& a, cudaStream_t stream) { launchDepthwiseWeightGradient(problem, a, stream); });
     return candidates;
   }
-  add("direct", 0, [=](const Arguments& a, cudaStream_t stream) { launchConvolutionDirect(problem, a, stream); });
-  if (isDepthwise(problem))
+  const bool areIntegers = isInteger(problem.type);
+  add("direct", 0, [=](const Arguments& a, cudaStream_t stream) {
+    if (areIntegers) launchIntegersDirect(problem, a, stream);
+    else launchConvolutionDirect(problem, a, stream);
+  });
+  if (!areIntegers && isDepthwise(problem))
     add("depthwise", 0, [=](const Arguments& a, cudaStream_t stream) { launchDepthwise(problem, a, stream); });
   for (const SimtTile& tile : simtTiles()) {
     if (oversized(problem, tile) || !simtRefusal(problem, tile).empty()) continue;
@@ -112,6 +117,8 @@ std::string keyOf(const ConvolutionProblem& problem) {
     case ElementType::float32: key << (problem.tf32 ? "tf32 " : "float32 "); break;
     case ElementType::float16: key << "float16 "; break;
     case ElementType::bfloat16: key << "bfloat16 "; break;
+    case ElementType::int8: key << "int8 "; break;
+    case ElementType::uint8: key << "uint8 "; break;
   }
   shape(problem.input);
   key << " > ";
@@ -120,8 +127,12 @@ std::string keyOf(const ConvolutionProblem& problem) {
   key << " pad " << problem.padH << "x" << problem.padW << " dilation " << problem.dilationH << "x"
       << problem.dilationW;
   key << " group " << problem.group;
+  const auto integers = [](ElementType type) {
+    return type == ElementType::int8 ? " int8" : type == ElementType::uint8 ? " uint8" : "";
+  };
+  if (isInteger(problem.type)) key << " to" << integers(problem.outputType);
   if (problem.bias) key << " bias";
-  if (problem.residual) key << " residual";
+  if (problem.residual) key << " residual" << (isInteger(problem.type) ? integers(problem.residualType) : "");
   if (problem.relu) {
     key.precision(9);  // every float32 apart from its neighbours
     key << " relu " << problem.negativeSlope;

@@ -16,8 +16,14 @@ enum class ConvolutionPass { forward, dataGradient, weightGradient };
 // Cross-correlation on nhwc, then + bias, + residual, ReLU; float32 accumulation always.
 // weights: [output.paddedChannels, R, S, C] of the element type. group 1: C = input.paddedChannels; else C = input.c / group.
 //          Padding rows and channels are zero. bias: [output.paddedChannels] float32.
+//
+// Where `type` is of integers, so are input and weights (int8 always), sums are int32, and the epilogue is
+// residual × factors[output.paddedChannels] + (sum × factors[channel] + bias), fused multiply-adds, then ReLU, cut and rounded as
+// outputType says: docs/cpu-kernels.md. What is no integer there is float16.
 struct ConvolutionProblem {
   ElementType type = ElementType::float32;
+  // Of integers' problems.
+  ElementType outputType = ElementType::float16, residualType = ElementType::float16;
   bool tf32 = false;  // float32 data, tensor cores may round it to tf32
   Nhwc input, output;
   int64_t r = 1, s = 1;  // kernel height and width
@@ -31,7 +37,11 @@ struct ConvolutionProblem {
   int64_t weightChannels() const { return group == 1 ? input.paddedChannels : input.c / group; }
   int64_t weightElements() const { return output.paddedChannels * r * s * weightChannels(); }
   // Of what the pass makes.
-  ElementType resultType() const { return pass == ConvolutionPass::weightGradient ? ElementType::float32 : type; }
+  ElementType resultType() const {
+    if (isInteger(type)) return outputType;
+    return pass == ConvolutionPass::weightGradient ? ElementType::float32 : type;
+  }
+  ElementType weightType() const { return isInteger(type) ? ElementType::int8 : type; }
   int64_t resultElements() const {
     return pass == ConvolutionPass::forward        ? output.elements()
            : pass == ConvolutionPass::dataGradient ? input.elements()
@@ -52,6 +62,7 @@ struct ConvolutionArguments {
   const void* input = nullptr;
   const void* weights = nullptr;
   const float* bias = nullptr;       // null where the problem has none
+  const float* factors = nullptr;    // of integers: of each channel's sums, and behind them the residual's
   const void* narrowBias = nullptr;  // the same rounded to the element type, where cudnnOptions was told that it comes
   const void* residual = nullptr;    // of the output's layout; may be the output itself
   const void* diff = nullptr;        // of gradients: dy, of the output's layout

@@ -21,6 +21,9 @@ enum cudnnStatus_t : int {
 enum cudnnDataType_t : int {
   CUDNN_DATA_FLOAT = 0,
   CUDNN_DATA_HALF = 2,
+  CUDNN_DATA_INT8 = 3,
+  CUDNN_DATA_INT32 = 4,
+  CUDNN_DATA_UINT8 = 6,
   CUDNN_DATA_BFLOAT16 = 9,
 };
 
@@ -30,6 +33,7 @@ enum cudnnConvolutionMode_t : int {
 
 enum cudnnPointwiseMode_t : int {
   CUDNN_POINTWISE_ADD = 0,
+  CUDNN_POINTWISE_MUL = 1,
   CUDNN_POINTWISE_RELU_FWD = 100,
 };
 

@@ -107,6 +107,14 @@ class CudnnConvolution final : public ConvolutionImplementation {
       ids.push_back(kResidualId);
       pointers.push_back(const_cast<void*>(arguments.residual));
     }
+    if (isInteger(problem_.type)) {
+      ids.push_back(kFactorsId);
+      pointers.push_back(const_cast<float*>(arguments.factors));
+      if (problem_.residual) {
+        ids.push_back(kResidualFactorId);
+        pointers.push_back(const_cast<float*>(arguments.factors + problem_.output.paddedChannels));
+      }
+    }
     CudnnDescriptor pack(handle_.library(), CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, "the pointers of " + name());
     pack.set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, ids);
     pack.set(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, pointers);
@@ -155,13 +163,14 @@ ConvolutionOptions cudnnOptions(CudnnHandle& handle, const ConvolutionProblem& p
                                 std::vector<std::string>* refusals) {
   ConvolutionOptions options;
   std::set<std::string> seen;
+  const bool isNarrow = bytesOf(problem.type) == 2;
   const auto consider = [&](const std::shared_ptr<const CudnnConvolutionGraph>& graph, CudnnDescriptor descriptor,
                             EpilogueForm form) {
     auto configuration = std::make_shared<EngineConfiguration>(readConfiguration(graph, std::move(descriptor)));
     // The forms' engines are numbered apart.
     if (form == EpilogueForm::classic && !formsAgree(problem)) configuration->name += "-classic";
-    configuration->narrowBias = form == EpilogueForm::classic && problem.type != ElementType::float32;
-    configuration->narrowResult = form == EpilogueForm::classic && problem.resultType() != problem.type;
+    configuration->narrowBias = form == EpilogueForm::classic && isNarrow;
+    configuration->narrowResult = form == EpilogueForm::classic && isNarrow && problem.resultType() != problem.type;
     if (!seen.insert(configuration->name).second) return;
     const std::string why = exclusionOf(configuration->notes, problem, wishes.deterministic, handle.library());
     if (!why.empty()) return refuse(refusals, configuration->name + ": " + why);
@@ -173,7 +182,7 @@ ConvolutionOptions cudnnOptions(CudnnHandle& handle, const ConvolutionProblem& p
 
   // Classic first: most of its engines need no compiling.
   for (EpilogueForm form : {EpilogueForm::classic, EpilogueForm::free}) {
-    const bool wantsNarrowBias = form == EpilogueForm::classic && problem.bias && problem.type != ElementType::float32;
+    const bool wantsNarrowBias = form == EpilogueForm::classic && problem.bias && isNarrow;
     if (wantsNarrowBias && !wishes.narrowBias) continue;
     if (form == EpilogueForm::free && formsAgree(problem)) continue;
     std::shared_ptr<const CudnnConvolutionGraph> graph;

@@ -6,12 +6,14 @@ using namespace cudnn;
 
 namespace {
 
-constexpr size_t kMaxParts = 24;  // reserved, so that references into parts_ stay valid
+constexpr size_t kMaxParts = 32;  // reserved, so that references into parts_ stay valid
 
 cudnnDataType_t dataType(ElementType type) {
   switch (type) {
     case ElementType::float16: return CUDNN_DATA_HALF;
     case ElementType::bfloat16: return CUDNN_DATA_BFLOAT16;
+    case ElementType::int8: return CUDNN_DATA_INT8;
+    case ElementType::uint8: return CUDNN_DATA_UINT8;
     default: return CUDNN_DATA_FLOAT;
   }
 }
@@ -67,6 +69,7 @@ int64_t postPadding(int64_t input, int64_t output, int64_t kernel, int64_t strid
 }  // namespace
 
 bool formsAgree(const ConvolutionProblem& problem) {
+  if (isInteger(problem.type)) return true;
   if (problem.resultType() != problem.type) return false;
   return !problem.bias || (!problem.residual && problem.type == ElementType::float32);
 }
@@ -74,6 +77,60 @@ bool formsAgree(const ConvolutionProblem& problem) {
 CudnnConvolutionGraph::CudnnConvolutionGraph(CudnnHandle& handle, const ConvolutionProblem& problem, EpilogueForm form)
     : handle_(handle) {
   parts_.reserve(kMaxParts);
+  if (isInteger(problem.type)) addIntegers(problem);
+  else addNumbers(problem, form);
+  CudnnDescriptor& graph = add(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, "the operation graph");
+  if (handle.get()) graph.set(CUDNN_ATTR_OPERATIONGRAPH_HANDLE, handle.get());
+  graph.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, static_cast<int64_t>(operations_.size()),
+            operations_.data());
+  graph.finalize();
+}
+
+void CudnnConvolutionGraph::addIntegers(const ConvolutionProblem& problem) {
+  const std::vector<int64_t> yDimensions = dimensions(problem.output, problem.group),
+                             yStrides = strides(problem.output);
+  const int64_t filters = yDimensions[1], depth = problem.weightChannels();
+  const auto plane = [&](const char* what, int64_t id, cudnnDataType_t type, bool isVirtual) -> const CudnnDescriptor& {
+    return tensor(what, id, type, yDimensions, yStrides, isVirtual);
+  };
+  const auto channels = [&](const char* what, int64_t id, int64_t count) -> const CudnnDescriptor& {
+    return tensor(what, id, CUDNN_DATA_FLOAT, {1, count, 1, 1}, {count, 1, count, count}, false);
+  };
+  int left = problem.bias + problem.residual + problem.relu;  // behind the factors
+  int64_t nextId = kOutputId + 1;
+  const auto result = [&]() -> const CudnnDescriptor& {
+    if (left-- == 0) return plane("the output", kOutputId, dataType(problem.outputType), false);
+    return plane("an intermediate", nextId++, CUDNN_DATA_FLOAT, true);
+  };
+  const auto append = [&](const char* what, cudnnPointwiseMode_t mode, const CudnnDescriptor& x,
+                          const CudnnDescriptor* b, const CudnnDescriptor& y) -> const CudnnDescriptor* {
+    operations_.push_back(pointwise(what, mode, x, b, y).get());
+    return &y;
+  };
+
+  const CudnnDescriptor& x = tensor("the input", kInputId, dataType(problem.type),
+                                    dimensions(problem.input, problem.group), strides(problem.input), false);
+  const CudnnDescriptor& w = tensor("the weights", kWeightsId, CUDNN_DATA_INT8, {filters, depth, problem.r, problem.s},
+                                    {problem.r * problem.s * depth, 1, problem.s * depth, depth}, false);
+  const CudnnDescriptor& sums = plane("the sums", nextId++, CUDNN_DATA_INT32, true);
+  operations_.push_back(convolution(problem, x, w, sums).get());
+  const CudnnDescriptor& factors = channels("the factors", kFactorsId, filters);
+  const CudnnDescriptor* last = append("× factors", CUDNN_POINTWISE_MUL, sums, &factors, result());
+  if (problem.bias) {
+    const CudnnDescriptor& bias = channels("the bias", kBiasId, filters);
+    last = append("+ bias", CUDNN_POINTWISE_ADD, *last, &bias, result());
+  }
+  if (problem.residual) {
+    const CudnnDescriptor& residual = plane("the residual", kResidualId, dataType(problem.residualType), false);
+    const CudnnDescriptor& factor = channels("the residual's factor", kResidualFactorId, 1);
+    const CudnnDescriptor& scaled = plane("the residual in units of the result", nextId++, CUDNN_DATA_FLOAT, true);
+    append("residual × its factor", CUDNN_POINTWISE_MUL, residual, &factor, scaled);
+    last = append("+ residual", CUDNN_POINTWISE_ADD, *last, &scaled, result());
+  }
+  if (problem.relu) append("the ReLU", CUDNN_POINTWISE_RELU_FWD, *last, nullptr, result());
+}
+
+void CudnnConvolutionGraph::addNumbers(const ConvolutionProblem& problem, EpilogueForm form) {
   const cudnnDataType_t type = dataType(problem.type);
   const std::vector<int64_t> yDimensions = dimensions(problem.output, problem.group),
                              yStrides = strides(problem.output);
@@ -85,7 +142,6 @@ CudnnConvolutionGraph::CudnnConvolutionGraph(CudnnHandle& handle, const Convolut
     if (left-- == 0) return tensor("the output", kOutputId, type, yDimensions, yStrides, false);
     return tensor("an intermediate", nextId++, CUDNN_DATA_FLOAT, yDimensions, yStrides, true);
   };
-  std::vector<cudnnBackendDescriptor_t> operations;
 
   const CudnnDescriptor& x =
       tensor("the input", kInputId, type, dimensions(problem.input, problem.group), strides(problem.input), false);
@@ -94,21 +150,21 @@ CudnnConvolutionGraph::CudnnConvolutionGraph(CudnnHandle& handle, const Convolut
       tensor("the weights", kWeightsId, isWideResult ? CUDNN_DATA_FLOAT : type, {filters, depth, problem.r, problem.s},
              {problem.r * problem.s * depth, 1, problem.s * depth, depth}, false);
   const CudnnDescriptor* last = &result();
-  operations.push_back(convolution(problem, x, w, *last).get());
+  operations_.push_back(convolution(problem, x, w, *last).get());
 
   const auto addBias = [&] {
     if (!problem.bias) return;
     const CudnnDescriptor& bias = tensor("the bias", kBiasId, form == EpilogueForm::classic ? type : CUDNN_DATA_FLOAT,
                                          {1, filters, 1, 1}, {filters, 1, filters, filters}, false);
     const CudnnDescriptor& y = result();
-    operations.push_back(pointwise("+ bias", CUDNN_POINTWISE_ADD, *last, &bias, y).get());
+    operations_.push_back(pointwise("+ bias", CUDNN_POINTWISE_ADD, *last, &bias, y).get());
     last = &y;
   };
   const auto addResidual = [&] {
     if (!problem.residual) return;
     const CudnnDescriptor& residual = tensor("the residual", kResidualId, type, yDimensions, yStrides, false);
     const CudnnDescriptor& y = result();
-    operations.push_back(pointwise("+ residual", CUDNN_POINTWISE_ADD, *last, &residual, y).get());
+    operations_.push_back(pointwise("+ residual", CUDNN_POINTWISE_ADD, *last, &residual, y).get());
     last = &y;
   };
   if (form == EpilogueForm::free) {
@@ -119,15 +175,9 @@ CudnnConvolutionGraph::CudnnConvolutionGraph(CudnnHandle& handle, const Convolut
     addBias();
   }
   if (problem.relu) {
-    operations.push_back(
+    operations_.push_back(
         pointwise("the ReLU", CUDNN_POINTWISE_RELU_FWD, *last, nullptr, result(), problem.negativeSlope).get());
   }
-
-  CudnnDescriptor& graph = add(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, "the operation graph");
-  if (handle.get()) graph.set(CUDNN_ATTR_OPERATIONGRAPH_HANDLE, handle.get());
-  graph.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, static_cast<int64_t>(operations.size()),
-            operations.data());
-  graph.finalize();
 }
 
 CudnnDescriptor& CudnnConvolutionGraph::add(cudnnBackendDescriptorType_t type, const char* what) {
@@ -156,7 +206,7 @@ const CudnnDescriptor& CudnnConvolutionGraph::convolution(const ConvolutionProbl
       postPadding(problem.input.w, problem.output.w, problem.s, problem.strideW, problem.padW, problem.dilationW)};
   CudnnDescriptor& settings = add(CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, "the convolution's settings");
   settings.set(CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, int64_t{2});
-  settings.set(CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_DATA_FLOAT);
+  settings.set(CUDNN_ATTR_CONVOLUTION_COMP_TYPE, isInteger(problem.type) ? CUDNN_DATA_INT32 : CUDNN_DATA_FLOAT);
   settings.set(CUDNN_ATTR_CONVOLUTION_CONV_MODE, CUDNN_CROSS_CORRELATION);
   settings.set(CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, pads);
   settings.set(CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, postPads);

@@ -1,5 +1,5 @@
 // A convolution problem as an operation graph of cuDNN's: convolution → + bias → + residual → ReLU, all that is between
-// them virtual and float32. Of a gradient one operation: the ids say which tensor has that shape, x or dx, w or dw, y or dy.
+// them virtual and float32. Of integers: convolution → int32 × factors → + bias → + residual × its factor → ReLU. Of a gradient one operation: the ids say which tensor has that shape, x or dx, w or dw, y or dy.
 #pragma once
 
 #include "cuda/convolution/problem.h"
@@ -8,7 +8,15 @@
 namespace resnode::cuda {
 
 // The unique ids of the tensors that have memory.
-enum CudnnTensorId : int64_t { kInputId = 1, kWeightsId, kBiasId, kResidualId, kOutputId };
+enum CudnnTensorId : int64_t {
+  kInputId = 1,
+  kWeightsId,
+  kBiasId,
+  kResidualId,
+  kFactorsId,
+  kResidualFactorId,
+  kOutputId
+};
 
 // Engines that are compiled ahead know one form of the epilogue, that of cudnnConvolutionBiasActivationForward: the residual
 // is added first, and the bias has the data's type. Engines that compile at run time take any. Of a gradient by 16-bit
@@ -25,6 +33,8 @@ class CudnnConvolutionGraph {
   const CudnnDescriptor& graph() const { return parts_.back(); }
 
  private:
+  void addNumbers(const ConvolutionProblem& problem, EpilogueForm form);
+  void addIntegers(const ConvolutionProblem& problem);
   const CudnnDescriptor& tensor(const char* what, int64_t id, cudnn::cudnnDataType_t type,
                                 const std::vector<int64_t>& dimensions, const std::vector<int64_t>& strides,
                                 bool isVirtual);
@@ -36,6 +46,7 @@ class CudnnConvolutionGraph {
   CudnnDescriptor& add(cudnn::cudnnBackendDescriptorType_t type, const char* what);
 
   CudnnHandle& handle_;
+  std::vector<cudnn::cudnnBackendDescriptor_t> operations_;
   std::vector<CudnnDescriptor> parts_;  // what the graph refers to; the graph last
 };
 

@@ -47,6 +47,8 @@ __global__ void repack(const Batch batch, const int* proceeds) {
     case ElementType::float32: return repackAs<float>(item);
     case ElementType::float16: return repackAs<__half>(item);
     case ElementType::bfloat16: return repackAs<__nv_bfloat16>(item);
+    case ElementType::int8:
+    case ElementType::uint8: return;  // what learns is no integer
   }
 }
 

@@ -49,7 +49,7 @@ constexpr int64_t kBlocks = 4096;
 
 void launchNoise(ElementType type, void* target, const NoiseShape& shape, float scale, uint32_t seed,
                  cudaStream_t stream) {
-  dispatch(type, [&](auto element) {
+  dispatchAny(type, [&](auto element) {
     using T = decltype(element);
     launch(noise<T>, gridFor(shape.allRows * shape.pitch, 256, kBlocks), stream, static_cast<T*>(target), shape, scale,
            seed);
@@ -59,7 +59,7 @@ void launchNoise(ElementType type, void* target, const NoiseShape& shape, float 
 void launchDifference(ElementType type, const void* a, const void* b, int64_t elements, float relative, float absolute,
                       float* worst, cudaStream_t stream) {
   RESNODE_CUDA(cudaMemsetAsync(worst, 0, sizeof(float), stream));
-  dispatch(type, [&](auto element) {
+  dispatchAny(type, [&](auto element) {
     using T = decltype(element);
     launch(difference<T>, gridFor(elements, 256, kBlocks), stream, static_cast<const T*>(a), static_cast<const T*>(b),
            elements, relative, absolute, reinterpret_cast<int*>(worst));

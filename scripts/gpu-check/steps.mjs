@@ -282,7 +282,7 @@ const memory = {
 
 const accuracy = {
   name: 'accuracy',
-  about: 'the same top class on real photographs at every precision',
+  about: 'the same top class on real photographs at every precision; int8 within one',
   limit: 35,
   call: 2,
   skip: ({ options }) =>
@@ -378,6 +378,13 @@ export const steps = [
     limit: 80,
     call: 1,
     flagsOf: () => [...ONE_CASE, '--batches', '256,1', '--peers', 'none', '--no-cudnn'],
+  }),
+  benchmark({
+    name: 'int8',
+    about: "ResNet-50 at batch 256 in int8, to be compared with step forward's float16",
+    limit: 30,
+    call: 1,
+    flagsOf: () => ['--depths', '50', '--precisions', 'int8', '--batches', '256', '--peers', 'none'],
   }),
   operations,
   accuracy,

@@ -46,8 +46,9 @@ export interface CompileOptions extends GraphOptions, MatchOptions {
   readonly optimize?: boolean;
   /**
    * What activations and weights are stored and multiplied in. Default `float32`, which is IEEE float32; `int8` needs
-   * the CPU device and a calibration, the others a CUDA device, and sums stay float32 in all of them. What is no
-   * feature map (scores, labels, losses) stays float32 too.
+   * a calibration and the CPU device, whose other feature maps stay float32, or a CUDA device, whose others are float16; the
+   * others need a CUDA device. Sums stay float32, of int8 int32. What is no feature map (scores, labels, losses) stays
+   * float32 too.
    */
   readonly precision?: Precision;
   /** Only implementations that give the same bits every time. Default: as the device was opened. */

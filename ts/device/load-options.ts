@@ -143,7 +143,7 @@ const commonRows = {
   precision: optional(
     oneOf('float32', 'tf32', 'float16', 'bfloat16', 'int8'),
     'float32',
-    'What activations and weights are stored and multiplied in: int8 needs the CPU device and a calibration, the others but float32 a CUDA device.',
+    'What activations and weights are stored and multiplied in: int8 needs a calibration, and the CPU or a CUDA device; the others but float32 a CUDA device.',
   ),
   calibration: optional(
     either(path, calibration),

@@ -118,8 +118,12 @@ function quantized(
   { kind, name }: Place,
   values: ParameterValues | null,
 ): Pick<NativePlanOptions, 'precision' | 'quantization'> {
-  if (kind !== 'cpu')
-    throw new DeviceError('device/unsupported', name, `The ${name} device has no int8; use the cpu device`);
+  if (kind !== 'cpu' && kind !== 'cuda')
+    throw new DeviceError(
+      'device/unsupported',
+      name,
+      `The ${name} device has no int8; use the cpu or a cuda device`,
+    );
   if (calibration === undefined)
     throw new ArgumentError('calibration', 'a file of "resnode quantize", which int8 needs', calibration);
   const table = typeof calibration === 'string' ? readCalibration(calibration) : calibration;

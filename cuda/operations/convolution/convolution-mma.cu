@@ -2,6 +2,7 @@
 
 #include "cuda/operations/convolution/convolution-epilogue.h"
 #include "cuda/operations/convolution/implicit-gemm.h"
+#include "cuda/operations/convolution/integers-epilogue.h"
 #include "native/core/error.h"
 
 namespace resnode::cuda {
@@ -25,7 +26,21 @@ struct MmaBlock {
 
 namespace {
 
-// What a warp multiplies in one step: 32 bytes of the reduction, 16 elements or 8 of tf32.
+// Integers have sums of their own, and another epilogue.
+template <class T>
+constexpr bool areIntegers = sizeof(T) == 1;
+template <class T>
+using SumOf = std::conditional_t<areIntegers<T>, int, float>;
+template <class T>
+using EpilogueOf = std::conditional_t<areIntegers<T>, IntegersEpilogue, ConvolutionEpilogue<T>>;
+
+// Neighbouring sums that travel together.
+template <class Sum, int count>
+struct alignas(sizeof(Sum) * count) Sums {
+  Sum values[count];
+};
+
+// What a warp multiplies in one step: 32 bytes of the reduction, 16 elements, 8 of tf32 or 32 integers.
 template <class T, class Tile>
 struct Fragments {
   uint32_t a[Tile::rowTiles][4];
@@ -59,14 +74,15 @@ struct Fragments {
 // partial: null, or [splits, pixels, filters] sums of blockIdx.y's part of the reduction, instead of the output.
 template <class T, class Tile, Gather gather>
 __global__ void __launch_bounds__(Tile::threads)
-    convolutionMma(ImplicitGemm gemm, ConvolutionEpilogue<T> epilogue, float* partial) {
+    convolutionMma(ImplicitGemm gemm, EpilogueOf<T> epilogue, SumOf<T>* partial) {
 #if RESNODE_HAS_MMA
   RESNODE_DYNAMIC_SHARED(unsigned char, memory);
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   const int firstPixel = blockIdx.x / gemm.filterTiles * Tile::pixels + warp / Tile::warpColumns * Tile::warpPixels;
   const int firstFilter = blockIdx.x % gemm.filterTiles * Tile::filters + warp % Tile::warpColumns * Tile::warpFilters;
 
-  float sums[Tile::rowTiles][Tile::columnTiles][4] = {};
+  using Sum = SumOf<T>;
+  Sum sums[Tile::rowTiles][Tile::columnTiles][4] = {};
   {
     const int firstStage = blockIdx.y * gemm.stagesOfSplit;
     StageLoader<Tile::pixels, Tile::filters, Tile::depthBytes, Tile::threads, gather> loader(
@@ -101,7 +117,7 @@ __global__ void __launch_bounds__(Tile::threads)
   }
 
   // Through shared memory, so that a lane has 8 neighbouring channels and a warp stores whole lines.
-  float* slab = reinterpret_cast<float*>(memory) + warp * 16 * Tile::slabRow;
+  Sum* slab = reinterpret_cast<Sum*>(memory) + warp * 16 * Tile::slabRow;
   constexpr int kLanes = Tile::warpFilters / 8, kRowStep = 32 / kLanes;
   const int channel = firstFilter + lane % kLanes * 8;
 #pragma unroll
@@ -109,20 +125,20 @@ __global__ void __launch_bounds__(Tile::threads)
     __syncwarp();
 #pragma unroll
     for (int j = 0; j < Tile::columnTiles; ++j) {
-      float* pair = slab + lane / 4 * Tile::slabRow + j * 8 + lane % 4 * 2;
-      *reinterpret_cast<float2*>(pair) = {sums[i][j][0], sums[i][j][1]};
-      *reinterpret_cast<float2*>(pair + 8 * Tile::slabRow) = {sums[i][j][2], sums[i][j][3]};
+      Sum* pair = slab + lane / 4 * Tile::slabRow + j * 8 + lane % 4 * 2;
+      *reinterpret_cast<Sums<Sum, 2>*>(pair) = {sums[i][j][0], sums[i][j][1]};
+      *reinterpret_cast<Sums<Sum, 2>*>(pair + 8 * Tile::slabRow) = {sums[i][j][2], sums[i][j][3]};
     }
     __syncwarp();
     for (int row = lane / kLanes; row < 16; row += kRowStep) {
       const int pixel = firstPixel + i * 16 + row;
       if (pixel >= gemm.pixels || channel >= gemm.filters) continue;
-      float values[8];
+      Sum values[8];
 #pragma unroll
       for (int k = 0; k < 8; ++k) values[k] = slab[row * Tile::slabRow + lane % kLanes * 8 + k];
       if (partial) {
         const int64_t row = static_cast<int64_t>(blockIdx.y) * gemm.pixels + pixel;
-        auto* to = reinterpret_cast<float4*>(partial + row * gemm.filters + channel);
+        auto* to = reinterpret_cast<Sums<Sum, 4>*>(partial + row * gemm.filters + channel);
         to[0] = {values[0], values[1], values[2], values[3]};
         to[1] = {values[4], values[5], values[6], values[7]};
       } else {
@@ -136,25 +152,31 @@ __global__ void __launch_bounds__(Tile::threads)
 // Adds the parts of a split reduction, in their order.
 template <class T>
 __global__ void __launch_bounds__(256)
-    addSplits(const float* partial, int splits, int64_t vectors, ConvolutionEpilogue<T> epilogue) {
+    addSplits(const SumOf<T>* partial, int splits, int64_t vectors, EpilogueOf<T> epilogue) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= vectors) return;
-  float sums[8] = {};
+  SumOf<T> sums[8] = {};
   for (int split = 0; split < splits; ++split) {
-    const float4* part = reinterpret_cast<const float4*>(partial) + (split * vectors + i) * 2;
-    const float4 low = part[0], high = part[1];
-    sums[0] += low.x, sums[1] += low.y, sums[2] += low.z, sums[3] += low.w;
-    sums[4] += high.x, sums[5] += high.y, sums[6] += high.z, sums[7] += high.w;
+    const auto* part = reinterpret_cast<const Sums<SumOf<T>, 4>*>(partial) + (split * vectors + i) * 2;
+    const Sums<SumOf<T>, 4> low = part[0], high = part[1];
+#pragma unroll
+    for (int k = 0; k < 4; ++k) sums[k] += low.values[k], sums[4 + k] += high.values[k];
   }
   const int rowVectors = epilogue.paddedChannels / 8;
   const int64_t pixel = i / rowVectors;
   epilogue.store(pixel, static_cast<int>(i - pixel * rowVectors) * 8, sums);
 }
 
+template <class T>
+EpilogueOf<T> makeEpilogue(const ConvolutionProblem& problem, const ConvolutionArguments& arguments) {
+  if constexpr (areIntegers<T>) return integersEpilogueOf(problem, arguments);
+  else return epilogueOf<T>(problem, arguments);
+}
+
 // One tile as the launcher sees it.
 template <class T>
 struct Entry {
-  using Kernel = void (*)(ImplicitGemm, ConvolutionEpilogue<T>, float*);
+  using Kernel = void (*)(ImplicitGemm, EpilogueOf<T>, SumOf<T>*);
   MmaTile tile;
   int depthBytes, threads, sharedBytes;
   Kernel pointwise, window, narrow;  // narrow: null where it was not compiled
@@ -184,6 +206,12 @@ Entry<T> entry() {
 // outputs.
 template <class T>
 const std::vector<Entry<T>>& entries() {
+  if constexpr (areIntegers<T>) {
+    static const std::vector<Entry<T>> all{
+        entry<T, MmaBlock<256, 128, 4, 2, 64, 4>>(), entry<T, MmaBlock<128, 128, 2, 2, 128, 3>>(),
+        entry<T, MmaBlock<128, 64, 2, 2, 128, 3>>(), entry<T, MmaBlock<64, 64, 2, 2, 128, 4>>()};
+    return all;
+  }
   static const std::vector<Entry<T>> all{
       entry<T, MmaBlock<256, 128, 4, 2, 64, 4>>(),  entry<T, MmaBlock<128, 128, 2, 2, 64, 4>>(),
       entry<T, MmaBlock<128, 128, 2, 2, 128, 3>>(), entry<T, MmaBlock<128, 64, 2, 2, 64, 4>>(),
@@ -220,6 +248,9 @@ const std::vector<MmaTile>& mmaTiles() {
     for (const auto& entry : entries<float>()) {
       if (!find<__half>(entry.tile)) tiles.push_back(entry.tile);
     }
+    for (const auto& entry : entries<uint8_t>()) {
+      if (!find<__half>(entry.tile) && !find<float>(entry.tile)) tiles.push_back(entry.tile);
+    }
     return tiles;
   }();
   return all;
@@ -232,7 +263,7 @@ std::string mmaRefusal(const ConvolutionProblem& problem, const MmaTile& tile, i
   const std::string refusal = implicitGemmRefusal(problem);
   if (!refusal.empty()) return refusal;
   std::string reason;
-  dispatch(problem.type, [&](auto element) {
+  dispatchAny(problem.type, [&](auto element) {
     const auto* entry = find<decltype(element)>(tile);
     if (!entry) {
       reason = "this tile is not compiled for this type";
@@ -248,22 +279,22 @@ std::string mmaRefusal(const ConvolutionProblem& problem, const MmaTile& tile, i
 }
 
 size_t mmaWorkspaceBytes(const ConvolutionProblem& problem, const MmaTile& tile) {
-  return tile.splits == 1 ? 0 : static_cast<size_t>(tile.splits) * problem.output.elements() * sizeof(float);
+  return tile.splits == 1 ? 0 : static_cast<size_t>(tile.splits) * problem.output.elements() * sizeof(float);  // or int
 }
 
 void launchConvolutionMma(const ConvolutionProblem& problem, const MmaTile& tile, const ConvolutionArguments& arguments,
                           cudaStream_t stream) {
   const int64_t pixels = problem.output.pixels();
   if (pixels == 0) return;
-  dispatch(problem.type, [&](auto element) {
+  dispatchAny(problem.type, [&](auto element) {
     using T = decltype(element);
     const Entry<T>* entry = find<T>(tile);
     const auto kernel = entry ? entry->kernel(gatherOf(problem)) : nullptr;
     if (!kernel) throw Error("device/unsupported", "No tensor-core convolution of this tile: ask mmaRefusal first");
     const ImplicitGemm gemm =
         implicitGemmOf(problem, arguments, tile.filters, entry->depthBytes, stagesOfSplit(problem, tile));
-    const auto epilogue = epilogueOf<T>(problem, arguments);
-    float* partial = tile.splits > 1 ? static_cast<float*>(arguments.workspace) : nullptr;
+    const EpilogueOf<T> epilogue = makeEpilogue<T>(problem, arguments);
+    SumOf<T>* partial = tile.splits > 1 ? static_cast<SumOf<T>*>(arguments.workspace) : nullptr;
     const int64_t pixelTiles = (pixels + tile.pixels - 1) / tile.pixels;
     Grid grid{dim3(static_cast<unsigned>(pixelTiles * gemm.filterTiles), tile.splits), dim3(entry->threads)};
     grid.sharedBytes = entry->sharedBytes;

@@ -1,5 +1,5 @@
 // Implicit GEMM on tensor cores (mma.sync, sm_80 and later) with bias + residual + ReLU in the epilogue: pixels × filters
-// over kernel positions × input channels; a 1×1 convolution is the plain case. float16, bfloat16, tf32; group 1.
+// over kernel positions × input channels; a 1×1 convolution is the plain case. float16, bfloat16, tf32, 8-bit integers; group 1.
 #pragma once
 
 #include "cuda/convolution/problem.h"

@@ -101,7 +101,7 @@ const std::vector<SimtTile>& simtTiles() {
 }
 
 std::string simtRefusal(const ConvolutionProblem& problem, const SimtTile& tile) {
-  if (problem.type != ElementType::float32) return "16-bit elements";
+  if (problem.type != ElementType::float32) return "no float32 elements";
   if (!find(tile)) return "this tile is not compiled";
   return implicitGemmRefusal(problem);
 }

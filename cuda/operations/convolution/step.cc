@@ -22,7 +22,86 @@ ConvolutionProblem problemOf(const Convolution& convolution, const Operation& op
   return problem;
 }
 
+// In units of the result, as docs/cpu-kernels.md has it: rounded as the CPU's plan rounds them.
+struct IntegerFactors {
+  std::vector<float> toInteger;  // of each output's weights
+  std::vector<float> ofSums;     // of each output's, and behind them the residual's
+  std::vector<float> ofBias;
+};
+
+IntegerFactors integerFactors(const std::vector<float>& ranges, float sourceScale, float perUnit, float residual,
+                              int64_t padded) {
+  IntegerFactors factors;
+  for (float range : ranges) {
+    const float scale = range > 0 ? range / kInt8WeightLevels : 1.f;
+    factors.toInteger.push_back(1 / scale);
+    factors.ofSums.push_back(scale * sourceScale * perUnit);
+  }
+  factors.ofSums.resize(padded, 0.f);
+  factors.ofSums.push_back(residual);
+  factors.ofBias.assign(ranges.size(), perUnit);
+  return factors;
+}
+
+// On 8-bit integers: reads them, and makes them or real numbers, as the result's layout says.
+Step ofIntegers(const Convolution& convolution, const Operation& operation, const StepContext& context) {
+  ConvolutionProblem problem = problemOf(convolution, operation, context);
+  const std::vector<Quantized> quantized = quantizedTensors(context.program, context.quantization, true);
+  const auto asIntegers = [&](size_t i) {
+    return integerLayout(context.input(operation, i).shape, quantized[operation.inputs[i]]);
+  };
+  const TensorLayout source = asIntegers(0), &result = context.stored[operation.outputs[0]];
+  const bool hasKnownResidual = problem.residual && quantized[operation.inputs[1]].scale > 0;
+  Step step;
+  step.nhwcInputs.assign(operation.inputs.size(), true);
+  step.makesIntegers = isInteger(result.type) && (!problem.residual || hasKnownResidual);
+  const float perUnit = step.makesIntegers ? 1 / result.scale : 1;
+  problem.type = source.type;
+  problem.outputType = step.makesIntegers ? result.type : context.type;
+  step.integers = {source};
+  float residualFactor = perUnit;
+  if (problem.residual) {
+    const bool isInteger = step.makesIntegers || cuda::isInteger(context.stored[operation.inputs[1]].type);
+    step.integers.push_back(isInteger ? asIntegers(1) : context.input(operation, 1));
+    problem.residualType = isInteger ? step.integers[1].type : context.type;
+    if (isInteger) residualFactor = step.integers[1].scale * perUnit;
+  }
+  const IntegerFactors factors = integerFactors(context.quantization.parameters[convolution.weights], source.scale,
+                                                perUnit, residualFactor, problem.output.paddedChannels);
+  const std::shared_ptr<ConvolutionImplementation> chosen = context.choose(problem);
+
+  Packing weights = filterPacking(problem);
+  weights.type = problem.weightType();
+  weights.factors = factors.toInteger;
+  step.parameters.push_back({convolution.weights, weights});
+  Packing ofSums{Packing::Form::factors, ElementType::float32, problem.output.paddedChannels + 1};
+  ofSums.factors = factors.ofSums;
+  step.parameters.push_back({convolution.weights, ofSums});
+  if (convolution.bias) {
+    Packing bias{Packing::Form::padded, ElementType::float32, problem.output.paddedChannels};
+    bias.factors = factors.ofBias;
+    step.parameters.push_back({*convolution.bias, bias});
+  }
+  if (problem.residual && operation.inputs[0] != operation.inputs[1]) step.inPlace = {1};
+  step.workspaceBytes = chosen->workspaceBytes();
+  step.implementation = "int8 " + chosen->name();
+  step.launch = [problem, chosen](const Bindings& b, cudaStream_t stream) {
+    ConvolutionArguments arguments;
+    arguments.input = b.inputs[0];
+    arguments.weights = b.parameters[0];
+    arguments.factors = b.parameter<float>(1);
+    if (problem.bias) arguments.bias = b.parameter<float>(2);
+    if (problem.residual) arguments.residual = b.inputs[1];
+    arguments.output = b.outputs[0];
+    arguments.workspace = b.workspace;
+    chosen->enqueue(arguments, stream);
+  };
+  return step;
+}
+
 Step forward(const Convolution& convolution, const Operation& operation, const StepContext& context) {
+  if (multipliesIntegers(context.program, operation, context.quantization))
+    return ofIntegers(convolution, operation, context);
   const ConvolutionProblem whole = problemOf(convolution, operation, context);
   const bool isFolded = context.input(operation, 0).isFolded;
   const ConvolutionProblem problem = isFolded ? foldedProblem(whole) : whole;

@@ -128,11 +128,12 @@ bool isGlobal(const PoolingShape& shape) {
 
 void launchMaxPooling(const PoolingShape& shape, ElementType type, const void* input, void* output,
                       const MaximaWanted& wanted, cudaStream_t stream) {
-  dispatch(type, [&](auto element) {
+  dispatchAny(type, [&](auto element) {
     using T = decltype(element);
     const T* x = static_cast<const T*>(input);
     T* y = static_cast<T*>(output);
-    if (wanted.mask) launchWindows<MaximumOf, Where::mask>(shape, x, y, wanted, stream);
+    if constexpr (sizeof(T) == 1) launchWindows<MaximumOf, Where::unknown>(shape, x, y, {}, stream);
+    else if (wanted.mask) launchWindows<MaximumOf, Where::mask>(shape, x, y, wanted, stream);
     else if (wanted.places) launchWindows<MaximumOf, Where::places>(shape, x, y, wanted, stream);
     else launchWindows<MaximumOf, Where::unknown>(shape, x, y, wanted, stream);
   });

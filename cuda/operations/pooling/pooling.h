@@ -22,7 +22,7 @@ inline bool hasPlaces(int64_t kernelH, int64_t kernelW) {
   return kernelH < kNowhere && kernelW < kNowhere && kernelH * kernelW < kNowhere;
 }
 
-// MAX: strict > from −FLT_MAX.
+// MAX: strict > from −FLT_MAX. Of integers nothing else is wanted.
 void launchMaxPooling(const PoolingShape& shape, ElementType type, const void* input, void* output,
                       const MaximaWanted& wanted, cudaStream_t stream);
 

@@ -86,6 +86,33 @@ RESNODE_UNWATCHED void multiplyMatrices(MatrixFragments* lanes) {
   }
 }
 
+struct IntegerFragments {
+  uint32_t a[4], b[2];
+  int d[4];
+};
+
+// The same of 8-bit integers, b's signed: exact.
+template <class T>
+RESNODE_UNWATCHED void multiplyIntegers(IntegerFragments* lanes) {
+  T a[16][32];
+  int8_t b[8][32];
+  for (int lane = 0; lane < 32; ++lane) {
+    const int group = lane / 4, t = lane % 4;
+    for (int half = 0; half < 2; ++half) {
+      const int k = (t + 4 * half) * 4;
+      std::memcpy(&a[group][k], &lanes[lane].a[2 * half], 4);
+      std::memcpy(&a[group + 8][k], &lanes[lane].a[2 * half + 1], 4);
+      std::memcpy(&b[group][k], &lanes[lane].b[half], 4);
+    }
+  }
+  for (int lane = 0; lane < 32; ++lane) {
+    for (int i = 0; i < 4; ++i) {
+      const int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
+      for (int k = 0; k < 32; ++k) lanes[lane].d[i] += a[row][k] * b[column][k];
+    }
+  }
+}
+
 }  // namespace resnode::emulator
 
 namespace resnode::cuda {
@@ -141,6 +168,27 @@ void multiplyAdd(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) 
   std::memcpy(mine.d, d, sizeof d);
   const auto lanes = emulator::warpExchange(0xffffffff, mine, "mma.sync");
   lanes.once(emulator::multiplyMatrices<T>);
+  std::memcpy(d, lanes[emulator::laneOfThread()].d, sizeof d);
+}
+
+template <class T>
+int addProducts(int sum, uint32_t a, uint32_t b) {
+  T left[4];
+  int8_t right[4];
+  std::memcpy(left, &a, sizeof a);
+  std::memcpy(right, &b, sizeof b);
+  for (int i = 0; i < 4; ++i) sum += left[i] * right[i];
+  return sum;
+}
+
+template <class T>
+void multiplyAdd(int (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+  emulator::IntegerFragments mine;
+  std::memcpy(mine.a, a, sizeof a);
+  std::memcpy(mine.b, b, sizeof b);
+  std::memcpy(mine.d, d, sizeof d);
+  const auto lanes = emulator::warpExchange(0xffffffff, mine, "mma.sync");
+  lanes.once(emulator::multiplyIntegers<T>);
   std::memcpy(d, lanes[emulator::laneOfThread()].d, sizeof d);
 }
 

@@ -184,6 +184,31 @@ RESNODE_TEST(cudnn, "the measure on the device takes every right candidate, in e
   }
 }
 
+RESNODE_TEST(cudnn, "convolutions of integers, to one of them, as our own kernels compute them") {
+  CudnnHandle handle(fakeLibrary());
+  constexpr ElementType u8 = ElementType::uint8, s8 = ElementType::int8, f16 = ElementType::float16;
+  struct Types {
+    ElementType input, output, residual;
+  };
+  for (const test::ConvolutionCase& shape : {test::ConvolutionCase{"3x3", 1, 20, 3, 4, 33, 3, 3, 1, 1, 1, 1},
+                                             {"grouped", 1, 24, 2, 3, 12, 3, 3, 1, 1, 1, 3}}) {
+    for (const test::ConvolutionExtras& extras : test::allExtras()) {
+      for (const Types& types : {Types{u8, u8, u8}, {s8, s8, f16}, {u8, f16, s8}}) {
+        ConvolutionProblem p = test::problemOf(shape, types.input, false, extras);
+        p.negativeSlope = 0;
+        p.outputType = types.output;
+        p.residualType = types.residual;
+        const auto measure = measureOnDevice(p, *ownCandidates(p, 90).front(), nullptr);
+        const ConvolutionCandidates candidates = cudnnCandidates(handle, p, {});
+        expect(candidates.size() == 3, keyOf(p) + ": there are candidates");
+        for (const auto& candidate : candidates) same(measure->check(*candidate), "", keyOf(p) + candidate->name());
+        Wrong wrong(std::move(ownCandidates(p, 90).front()), p.resultElements() - 1, p);
+        expect(measure->check(wrong).find("wrong") == 0, keyOf(p) + ": wrong at the end");
+      }
+    }
+  }
+}
+
 RESNODE_TEST(cudnn, "gradients by the input and by the weights, as our own kernels compute them") {
   CudnnHandle handle(fakeLibrary());
   for (const auto* cases : {&test::residualNetCases(), &test::oddCases(), &test::groupedCases()}) {

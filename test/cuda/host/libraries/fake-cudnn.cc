@@ -235,6 +235,8 @@ struct Tensor {
     switch (type) {
       case CUDNN_DATA_HALF: return toFloat(static_cast<const __half*>(memory)[at]);
       case CUDNN_DATA_BFLOAT16: return toFloat(static_cast<const __nv_bfloat16*>(memory)[at]);
+      case CUDNN_DATA_INT8: return toFloat(static_cast<const int8_t*>(memory)[at]);
+      case CUDNN_DATA_UINT8: return toFloat(static_cast<const uint8_t*>(memory)[at]);
       default: return static_cast<const float*>(memory)[at];
     }
   }
@@ -243,6 +245,8 @@ struct Tensor {
     switch (type) {
       case CUDNN_DATA_HALF: static_cast<__half*>(memory)[at] = fromFloat<__half>(value); break;
       case CUDNN_DATA_BFLOAT16: static_cast<__nv_bfloat16*>(memory)[at] = fromFloat<__nv_bfloat16>(value); break;
+      case CUDNN_DATA_INT8: static_cast<int8_t*>(memory)[at] = fromFloat<int8_t>(value); break;
+      case CUDNN_DATA_UINT8: static_cast<uint8_t*>(memory)[at] = fromFloat<uint8_t>(value); break;
       default: static_cast<float*>(memory)[at] = value;
     }
   }
@@ -342,15 +346,16 @@ class Run {
 
   void pointwise(const Descriptor& operation) {
     const Descriptor& settings = operation.at(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR);
-    const bool add = settings.one<int>(CUDNN_ATTR_POINTWISE_MODE) == CUDNN_POINTWISE_ADD;
-    demand(add == (operation.values.count(CUDNN_ATTR_OPERATION_POINTWISE_BDESC) == 1),
-           "two operands are added, one is clipped");
+    const int mode = settings.one<int>(CUDNN_ATTR_POINTWISE_MODE);
+    const bool isRelu = mode == CUDNN_POINTWISE_RELU_FWD;
+    demand(isRelu == (operation.values.count(CUDNN_ATTR_OPERATION_POINTWISE_BDESC) == 0),
+           "two operands are added or multiplied, one is clipped");
     const float slope = settings.values.count(CUDNN_ATTR_POINTWISE_RELU_LOWER_CLIP_SLOPE)
                             ? settings.one<float>(CUDNN_ATTR_POINTWISE_RELU_LOWER_CLIP_SLOPE)
                             : 0;
     const Tensor& x = tensor(operation.at(CUDNN_ATTR_OPERATION_POINTWISE_XDESC));
     Tensor& y = tensor(operation.at(CUDNN_ATTR_OPERATION_POINTWISE_YDESC));
-    if (!add) {
+    if (isRelu) {
       y.fill([&](int64_t n, int64_t c, int64_t h, int64_t w) {
         const float value = x.get(n, c, h, w);
         return value < 0 ? value * slope : value;
@@ -360,7 +365,8 @@ class Run {
     const Tensor& b = tensor(operation.at(CUDNN_ATTR_OPERATION_POINTWISE_BDESC));  // a size of 1: the same for all
     const auto at = [&](int axis, int64_t i) { return b.sizes[axis] == 1 ? 0 : i; };
     y.fill([&](int64_t n, int64_t c, int64_t h, int64_t w) {
-      return x.get(n, c, h, w) + b.get(at(0, n), at(1, c), at(2, h), at(3, w));
+      const float left = x.get(n, c, h, w), right = b.get(at(0, n), at(1, c), at(2, h), at(3, w));
+      return mode == CUDNN_POINTWISE_MUL ? left * right : left + right;
     });
   }
 
@@ -374,7 +380,8 @@ class Run {
     tensor.strides = descriptor.all<int64_t>(CUDNN_ATTR_TENSOR_STRIDES);
     tensor.type = descriptor.one<cudnnDataType_t>(CUDNN_ATTR_TENSOR_DATA_TYPE);
     if (descriptor.values.count(CUDNN_ATTR_TENSOR_IS_VIRTUAL) && descriptor.one<char>(CUDNN_ATTR_TENSOR_IS_VIRTUAL)) {
-      demand(tensor.type == CUDNN_DATA_FLOAT, "intermediates are float32");
+      // Whole numbers below 2²⁴ here, which floats hold.
+      demand(tensor.type == CUDNN_DATA_FLOAT || tensor.type == CUDNN_DATA_INT32, "intermediates are float32 or int32");
       tensor.own.assign(static_cast<size_t>(tensor.place(tensor.sizes[0] - 1, tensor.sizes[1] - 1, tensor.sizes[2] - 1,
                                                          tensor.sizes[3] - 1)) +
                             1,

@@ -106,6 +106,28 @@ bool mentions(const std::vector<std::string>& refusals, const std::string& what)
                      [&](const std::string& refusal) { return refusal.find(what) != std::string::npos; });
 }
 
+RESNODE_TEST(cudnn_real, "makes plans of convolutions of signed 8-bit integers for an H100") {
+  CudnnHandle handle(realLibrary(), std::string(kH100));
+  for (const Layer& layer : std::vector<Layer>{{56, 64, 256, 1, 1, true, true},
+                                               {28, 128, 128, 3, 1, false, true},
+                                               {14, 256, 1024, 1, 1, true, true},
+                                               {14, 1024, 256, 1, 1, false, true}}) {
+    ConvolutionProblem problem = problemOf(layer, 256, kPrecisions[0]);
+    problem.type = problem.outputType = problem.residualType = ElementType::int8;
+    std::vector<std::string> failures;
+    bool isMade = false;
+    for (const ConvolutionOption& option : cudnnOptions(handle, problem, {}, &failures)) {
+      try {
+        isMade = option.make() != nullptr;
+        break;
+      } catch (const Error& error) {
+        failures.push_back(error.what());
+      }
+    }
+    expect(isMade, "int8, " + std::to_string(layer.channels) + " channels: none" + join(failures));
+  }
+}
+
 RESNODE_TEST(cudnn_real, "takes our graphs of every convolution of ResNet-50 and proposes engines for an H100") {
   CudnnHandle handle(realLibrary(), std::string(kH100));
   for (int64_t batch : {1, 32}) {

@@ -1,0 +1,90 @@
+// What follows the sums of a convolution of 8-bit integers, in every kernel the same, to the bit what the CPU's kernels make
+// (native/cpu/tile-int8-loops.h): docs/cpu-kernels.md states it.
+#pragma once
+
+#include "cuda/operations/convolution/convolution-epilogue.h"
+
+namespace resnode::cuda {
+
+// The types are looked at as the kernel runs: they are the same for all threads, and kernels of each would be nine times as many.
+struct IntegersEpilogue {
+  const float* factors;
+  const float* bias;     // [paddedChannels] or null
+  const void* residual;  // [pixels, paddedChannels] or null; may be the output
+  void* output;          // [pixels, paddedChannels]
+  ElementType residualType, outputType;
+  int channels, paddedChannels;
+  bool relu;
+
+  __device__ float valueOf(int sum, int channel, float added) const {
+    if (channel >= channels) return 0;
+    const float value = fmaf(static_cast<float>(sum), factors[channel], bias ? bias[channel] : 0.0f);
+    const float whole = residual ? fmaf(added, factors[paddedChannels], value) : value;
+    return relu && whole < 0 ? 0.0f : whole;
+  }
+
+  __device__ void store(int64_t pixel, int channel, int sum) const {
+    const int64_t i = pixel * paddedChannels + channel;
+    float added = 0;
+    if (residual) added = at(residual, residualType, i);
+    const float value = valueOf(sum, channel, added);
+    switch (outputType) {
+      case ElementType::int8: static_cast<int8_t*>(output)[i] = fromFloat<int8_t>(value); return;
+      case ElementType::uint8: static_cast<uint8_t*>(output)[i] = fromFloat<uint8_t>(value); return;
+      default: static_cast<__half*>(output)[i] = fromFloat<__half>(value);
+    }
+  }
+
+  // 8 channels from a multiple of 8 on: as many bytes at a time as they are.
+  __device__ void store(int64_t pixel, int channel, const int (&sums)[8]) const {
+    const int64_t first = pixel * paddedChannels + channel;
+    float values[8] = {};
+    if (residual) {
+      switch (residualType) {
+        case ElementType::int8: loadEight<int8_t>(residual, first, values); break;
+        case ElementType::uint8: loadEight<uint8_t>(residual, first, values); break;
+        default: loadEight<__half>(residual, first, values);
+      }
+    }
+    for (int i = 0; i < 8; ++i) values[i] = valueOf(sums[i], channel + i, values[i]);
+    switch (outputType) {
+      case ElementType::int8: return storeEight<int8_t>(output, first, values);
+      case ElementType::uint8: return storeEight<uint8_t>(output, first, values);
+      default: return storeEight<__half>(output, first, values);
+    }
+  }
+
+ private:
+  __device__ static float at(const void* from, ElementType type, int64_t i) {
+    switch (type) {
+      case ElementType::int8: return toFloat(static_cast<const int8_t*>(from)[i]);
+      case ElementType::uint8: return toFloat(static_cast<const uint8_t*>(from)[i]);
+      default: return toFloat(static_cast<const __half*>(from)[i]);
+    }
+  }
+  template <class T>
+  __device__ static void loadEight(const void* from, int64_t first, float (&values)[8]) {
+    const auto vector = *reinterpret_cast<const ElementVector<T, 8>*>(static_cast<const T*>(from) + first);
+    for (int i = 0; i < 8; ++i) values[i] = toFloat(vector.values[i]);
+  }
+  template <class T>
+  __device__ static void storeEight(void* to, int64_t first, const float (&values)[8]) {
+    ElementVector<T, 8> vector;
+    for (int i = 0; i < 8; ++i) vector.values[i] = fromFloat<T>(values[i]);
+    *reinterpret_cast<ElementVector<T, 8>*>(static_cast<T*>(to) + first) = vector;
+  }
+};
+
+inline IntegersEpilogue integersEpilogueOf(const ConvolutionProblem& problem, const ConvolutionArguments& arguments) {
+  return {arguments.factors,
+          problem.bias ? arguments.bias : nullptr,
+          problem.residual ? arguments.residual : nullptr,
+          arguments.output,
+          problem.residualType,
+          problem.outputType,
+          static_cast<int>(problem.output.c),
+          static_cast<int>(problem.output.paddedChannels),
+          problem.relu};
+}
+
+}  // namespace resnode::cuda
