@@ -11,12 +11,22 @@
 
 namespace resnode {
 
+// Which alternative `Kind` is. Asking a variant that holds one would compile what all kinds need to be copied and destroyed.
+template <class Kind, class... Kinds>
+constexpr size_t indexAmong(const std::variant<Kinds...>*) {
+  size_t index = 0;
+  const bool isFound = ((std::is_same_v<Kind, Kinds> || (++index, false)) || ...);
+  return isFound ? index : std::variant_npos;
+}
+template <class Kind>
+inline constexpr size_t kIndexOf = indexAmong<Kind>(static_cast<const Attributes*>(nullptr));
+
 template <class Entry>
 class KindTable {
  public:
   template <class Kind>
   Entry& of() {
-    return entries_[Attributes(Kind{}).index()];
+    return entries_[kIndexOf<Kind>];
   }
   const Entry& of(const Attributes& attributes) const { return entries_[attributes.index()]; }
 
