@@ -74,6 +74,42 @@ test('ResNet-1202 is drawn whole, in about the time that its size asks for', () 
   assert.ok(data.width < 1000, `${data.width} wide`);
 });
 
+test('labels run beside the net to the loss, so that its blocks stand in one column', () => {
+  const names = Array.from({ length: 30 }, (_, i) => `conv${i}`);
+  const convolutions = names.map(
+    (
+      name,
+      i,
+    ) => `layer { name: "${name}" type: "Convolution" bottom: "${names[i - 1] ?? 'data'}" top: "${name}"
+      convolution_param { num_output: 4 kernel_size: 1 } }`,
+  );
+  const loss = `layer { name: "loss" type: "SoftmaxWithLoss" bottom: "pool" bottom: "label" top: "loss" }`;
+  const pool = `layer { name: "pool" type: "Pooling" bottom: "conv29" top: "pool" pooling_param { global_pooling: true } }`;
+  for (const [what, inputs] of [
+    [
+      'one data layer',
+      'layer { name: "data" type: "Data" top: "data" top: "label" transform_param { crop_size: 8 } }',
+    ],
+    [
+      'inputs apart',
+      `layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 8 dim: 8 } } }
+       layer { name: "label" type: "Input" top: "label" input_param { shape { dim: 1 } } }`,
+    ],
+  ] as const) {
+    const { data } = describeNet(parse([inputs, ...convolutions, pool, loss].join('\n')));
+    assertSound(data, what);
+    const cards = names.map((name) => cardOf(data, name));
+    assert.is(new Set(cards.map(({ x, width }) => x + width / 2)).size, 1, `${what}: one column`);
+    const end = layerOf(data, 'loss').card;
+    const [label] = data.edges.filter(({ from, to }) => to === end && data.cards[from]!.y < cards[1]!.y);
+    const [x1, y1, x2, y2] = label!.points.slice(6, 10) as [number, number, number, number];
+    assert.is(x1, x2, `${what}: straight down`);
+    assert.ok(y1 < cards[1]!.y && y2 > cards.at(-1)!.y, `${what}: all the way`);
+    for (const card of cards.slice(1)) assert.ok(x1 > card.x + card.width, `${what}: beside the cards`);
+    assert.ok(x1 < data.width);
+  }
+});
+
 test('a layer that cannot run is drawn and says why; what follows it has no shape, the rest has', () => {
   const { data } = describeNet(
     parse(`

@@ -2,6 +2,7 @@
  * Places cards with dagre (layered, top to bottom), when the page is written, so that it opens at once.
  * A net is cut at its waists (cards that every path goes through, such as the end of each residual block), and each
  * piece laid out alone, equal ones once: equal blocks look equal, and a thousand of them take little more time than one.
+ * What a source, such as the labels, gives to cards far below runs beside the net, which else would have no waist.
  */
 import { createRequire } from 'node:module';
 import { carried } from '../../base/carried.ts';
@@ -22,6 +23,10 @@ export interface Layout {
 type Edge = readonly [from: number, to: number];
 type Point = { x: number; y: number };
 const MARGIN = 32;
+const ROW_GAP = 36;
+const EDGE_GAP = 28;
+/** A source's edge that passes by more cards than a block has runs beside the net. */
+const BLOCK = 24;
 
 /** @param edges Pairs of card indices, each once, without cycles. */
 export function placeBoxes(sizes: readonly Size[], edges: readonly Edge[]): Layout {
@@ -29,10 +34,20 @@ export function placeBoxes(sizes: readonly Size[], edges: readonly Edge[]): Layo
   const routes = new Map<Edge, readonly Point[]>();
   const laidOut = new Map<string, Placed>();
   let waist: number | null = null;
-  for (const { cards, edges: between } of pieces(sizes.length, edges)) {
+  const order = inOrder(sizes.length, edges);
+  const beside = edgesBeside(order, edges);
+  const sources = new Set([...beside].map(([from]) => from));
+  for (const { cards, edges: between } of pieces(
+    order,
+    edges.filter((edge) => !beside.has(edge)),
+  )) {
     const boxes = cards.map((card) => sizes[card]!);
     const places = new Map(cards.map((card, i) => [card, i]));
     const local = between.map(([from, to]): Edge => [places.get(from)!, places.get(to)!]);
+    // A source with nothing but such edges stands above what ends its piece.
+    const ends = new Set(between.map(([from]) => from));
+    for (const card of cards.slice(0, -1))
+      if (sources.has(card) && !ends.has(card)) local.push([places.get(card)!, cards.length - 1]);
     const key = JSON.stringify([boxes.map(({ width, height }) => [width, height]), local]);
     const placed = laidOut.get(key) ?? layOut(boxes, local);
     laidOut.set(key, placed);
@@ -48,13 +63,56 @@ export function placeBoxes(sizes: readonly Size[], edges: readonly Edge[]): Layo
     });
     waist = cards.at(-1)!;
   }
+  routeBeside(beside, sizes, centres, routes);
   return framed(sizes, centres, edges, routes);
 }
 
+/** The edges from cards that read nothing to cards far behind them. */
+function edgesBeside(order: readonly number[], edges: readonly Edge[]): Set<Edge> {
+  const place = placesOf(order);
+  const readers = new Set(edges.map(([, to]) => to));
+  return new Set(edges.filter(([from, to]) => !readers.has(from) && place[to]! - place[from]! > BLOCK));
+}
+
+/** Down the right side of all that stands between their ends, each further out than the one before. */
+function routeBeside(
+  beside: ReadonlySet<Edge>,
+  sizes: readonly Size[],
+  centres: readonly Point[],
+  routes: Map<Edge, readonly Point[]>,
+): void {
+  const edgeOf = (card: number, side: 1 | -1): Point => ({
+    x: centres[card]!.x,
+    y: centres[card]!.y + (side * sizes[card]!.height) / 2,
+  });
+  for (const edge of beside) {
+    const [begin, end] = [edgeOf(edge[0], 1), edgeOf(edge[1], -1)];
+    const rightOf = [
+      ...centres.map(({ x, y }, card) => ({ x: x + sizes[card]!.width / 2, y })),
+      ...[...routes.values()].flat(),
+    ];
+    const x =
+      EDGE_GAP +
+      rightOf.reduce((most, at) => (at.y > begin.y && at.y < end.y ? Math.max(most, at.x) : most), begin.x);
+    const [top, bottom] = [begin.y + ROW_GAP / 2, end.y - ROW_GAP / 2];
+    const out = [begin, { x: begin.x, y: top }, { x, y: top }, { x, y: top + ROW_GAP }];
+    const back = [{ x, y: bottom - ROW_GAP }, { x, y: bottom }, { x: end.x, y: bottom }, end];
+    routes.set(edge, [...out, ...back]);
+  }
+}
+
+function placesOf(order: readonly number[]): number[] {
+  const places = new Array<number>(order.length);
+  order.forEach((card, i) => {
+    places[card] = i;
+  });
+  return places;
+}
+
 /** Cuts a graph at its waists; each piece begins with the card that the one before ends with. */
-function pieces(count: number, edges: readonly Edge[]): { cards: number[]; edges: Edge[] }[] {
-  const order = inOrder(count, edges);
-  const place = order.reduce<number[]>((places, card, i) => Object.assign(places, { [card]: i }), []);
+function pieces(order: readonly number[], edges: readonly Edge[]): { cards: number[]; edges: Edge[] }[] {
+  const count = order.length;
+  const place = placesOf(order);
   const reach = order.map((_, i) => i);
   for (const [from, to] of edges) reach[place[from]!] = Math.max(reach[place[from]!]!, place[to]!);
   const result: { cards: number[]; edges: Edge[] }[] = [];
@@ -70,7 +128,7 @@ function pieces(count: number, edges: readonly Edge[]): { cards: number[]; edges
     pieceAt[i] = result.length;
     furthest = Math.max(furthest, reach[i]!);
   });
-  if (count === 1) result.push({ cards: order, edges: [] });
+  if (count === 1) result.push({ cards: [...order], edges: [] });
   for (const edge of edges) result[Math.min(pieceAt[place[edge[0]]!]!, result.length - 1)]!.edges.push(edge);
   return result;
 }
@@ -107,7 +165,7 @@ function layOut(sizes: readonly Size[], edges: readonly Edge[]): Placed {
   dagre ??= createRequire(import.meta.url)(carried('@dagrejs/dagre')) as typeof import('@dagrejs/dagre');
   const { Graph, layout } = dagre;
   const graph = new Graph();
-  graph.setGraph({ rankdir: 'TB', nodesep: 40, edgesep: 28, ranksep: 36, ranker: 'longest-path' });
+  graph.setGraph({ rankdir: 'TB', nodesep: 40, edgesep: EDGE_GAP, ranksep: ROW_GAP, ranker: 'longest-path' });
   graph.setDefaultEdgeLabel(() => ({}));
   sizes.forEach((size, i) => {
     graph.setNode(String(i), { ...size });
