@@ -84,7 +84,11 @@ const MUTANTS: readonly Mutant[] = [
     'null,\n      source',
   ]),
   mutant('packing forgets to scale the bias', [PACK, 'bias[c]! * (a?.[c] ?? 1)', 'bias[c]!']),
-  mutant('packing ignores eps', [PACK, ' + step.eps', '']),
+  mutant('packing ignores eps', [
+    'ts/layers/batch-norm.ts',
+    'Math.sqrt(variance + eps)',
+    'Math.sqrt(variance)',
+  ]),
   mutant("packing divides by a BatchNorm's factor of 0", [PACK, 'factor === 0 ? 0 : ', '']),
   mutant('fuse-residual ignores coefficients', [
     SIMPLIFY,

@@ -204,7 +204,8 @@ const FORKS: readonly Fork[] = [
       LayerParameter: `yolov3_param yolo_seg_param segmentation_evaluate_param yolo_detection_output_param
         yolov3_detection_output_param relu6_param upsample_param reorg_param region_loss_param`,
       TransformationParameter: 'enable_classf_aug cvt_bgr2rgb',
-      AnnotatedDataParameter: 'yolo_data_type yolo_data_jitter train_diffcult',
+      AnnotatedDataParameter:
+        'yolo_data_type yolo_data_jitter train_diffcult single_class seg_scales seg_resize_width seg_resize_height',
     },
     layerTypes: `AssistedExcitation DepthwiseConvolution GaussianYolov3 LaneData ReLU6 SegmentationEvaluate
       Upsample YoloDetectionOutput YoloSeg Yolov3 Yolov3DetectionOutput`,
@@ -223,6 +224,9 @@ const FORKS: readonly Fork[] = [
       SolverParameter: `lr_dropout decoupled_wd_t0 decoupled_wd_mult amsgrad rectified gc adabelief lr_mult p_mult
         period lookahead lookahead_steps lookahead_alpha`,
       TransformationParameter: 'geometry_param rotate untransformed_top',
+      NoiseParameter: 'all_effects',
+      DistortionParameter:
+        'prob all_effects brightness contrast saturation hue HUE random_ordering channel_order',
       SoftmaxParameter: 'scaling_temperature',
     },
     layerTypes: `BroadcastMul ContinuationIndicator CrossEntropyLoss CtcLoss DiceCoefLoss LabelsequenceAccuracy
@@ -234,20 +238,38 @@ const FORKS: readonly Fork[] = [
       LayerParameter: `resize_bilinear_param resize_nearest_neighbor_param roi_align_param shuffle_channel_param
         upsample_darknet_param proposal_param xlu_param coeff_schedule_param augmentation_param correlation_param
         l1_loss_param writer_param reader_param mean_param resample_param flow_warp_param black_augmentation_param
-        depth_to_space_param gather_param`,
+        depth_to_space_param gather_param space_to_batch_nd_param batch_to_space_nd_param matmul_param mul_param`,
       ConvolutionParameter: 'pad_type',
+      DetectionOutputParameter: `ratio_permute ratio0 ratio1 ratio2 ratio3 ratio4 ratio5 arm_conf_no_concat
+        arm_loc_no_concat tflite_detection tflite_use_regular_nms`,
+      MVNParameter: 'add_eps_before_sqrt',
+      NormalizeParameter: 'add_eps_before_sqrt',
+      PriorBoxParameter: 'faceboxes keras tf yx_order',
+      TransformationParameter: 'caffe_yolo',
       PoolingParameter: 'pad_type output_shift_instead_division',
       ReLUParameter: 'relu6 maximum minimum',
     },
     enumValues: { 'PoolingParameter.PoolMethod': 'AVE_EXC_PAD AVE_TF' },
-    layerTypes: 'HardSwish Mish Pooling3D ROIAlign ResizeBilinear ResizeNearestNeighbor',
+    layerTypes: `Add BatchToSpaceND DepthToSpace HardSwish ICNetSubgraph MatMul Mish Mul Pooling3D ROIAlign
+      ResizeBilinear ResizeNearestNeighbor SpaceToBatchND`,
   },
   {
     name: "Cascade R-CNN's fork of Caffe (zhaoweicai/cascade-rcnn)",
     meaning: {
-      LayerParameter: `bbox_reg_param detection_data_param eval_data_param hard_mining_param scale_route_param
-        decode_bbox_param proposal_target_param`,
+      LayerParameter: `bbox_reg_param box_group_output_param detection_data_param eval_data_param
+        frcnn_output_param hard_mining_param scale_route_param decode_bbox_param proposal_target_param
+        detection_group_loss_param detection_group_accuracy_param`,
     },
+    layerTypes: `BboxAccuracy BoxGroupOutput DetectionData DetectionGroupAccuracy DetectionGroupLoss EvalData
+      FrcnnOutput HardMining ScaleRoute`,
+  },
+  {
+    name: "MS-CNN's fork of Caffe (zhaoweicai/mscnn)",
+    meaning: {
+      LayerParameter: `bbox_reg_param box_output_param decode_bbox_param detection_accuracy_param
+        detection_loss_param image_gt_data_param proposal_target_param`,
+    },
+    layerTypes: `BboxAccuracy BoxOutput DecodeBBox DetectionAccuracy DetectionLoss ImageGtData ProposalTarget`,
   },
   {
     name: "chuanqi305's forks of Caffe (caffe-fast-rcnn, ssd)",

@@ -50,6 +50,7 @@ export const forkAdditions = {
     hole_w: [TEXT_ONLY + 2, 'uint32'],
   },
   // foss-for-synopsys-dwc-arc-processors/synopsys-caffe
+  batchNorm: { add_eps_before_sqrt: [TEXT_ONLY, 'bool', true] },
   poolMethod: { AVE_EXC_PAD: TEXT_ONLY, AVE_TF: TEXT_ONLY + 1 },
   // intel/caffe
   // deeplab-v2, hszhao/PSPNet
@@ -89,6 +90,7 @@ export const forkLayerFields: Readonly<Record<string, FieldDefinition>> = {
   // foss-for-synopsys-dwc-arc-processors/synopsys-caffe
   squeeze_param: [241, 'message:SqueezeParameter'],
   pad_param: [224, 'message:PadParameter'],
+  resize_nearest_neighbor_param: [210, 'message:ResizeNearestNeighborParameter'],
   resize_bilinear_param: [TEXT_ONLY, 'message:ResizeBilinearParameter'],
   // deeplab-v2, hszhao/PSPNet
   seg_accuracy_param: [TEXT_ONLY + 1, 'message:SegAccuracyParameter'],
@@ -106,6 +108,10 @@ export const forkLayerFields: Readonly<Record<string, FieldDefinition>> = {
   continuation_indicator_param: [TEXT_ONLY + 4, 'message:ContinuationIndicatorParameter'],
   // lmb-freiburg/flownet2 (150), yangguorun/SegStereo (151)
   correlation_param: [TEXT_ONLY + 7, 'message:CorrelationParameter'],
+  // zhaoweicai/mscnn, zhaoweicai/cascade-rcnn
+  box_output_param: [TEXT_ONLY + 8, 'message:BoxOutputParameter'],
+  box_group_output_param: [TEXT_ONLY + 9, 'message:BoxGroupOutputParameter'],
+  bbox_reg_param: [TEXT_ONLY + 10, 'message:BBoxRegParameter'],
   // craftGBD/caffe-GBD
   roi_mask_pooling_param: [TEXT_ONLY + 5, 'message:ROIMaskPoolingParameter'],
 };
@@ -253,6 +259,9 @@ export const forkMessages: Messages = {
     save_file: [12, 'string'],
     // sfzhang15/RefineDet
     objectness_score: [24, 'float', 0.01],
+    // foss-for-synopsys-dwc-arc-processors/synopsys-caffe
+    no_permute: [32, 'bool', false],
+    nbottom: [33, 'int32', 6],
     clip: [1000, 'bool', false],
   },
   MultiBoxLossParameter: {
@@ -283,6 +292,9 @@ export const forkMessages: Messages = {
     nms_threshold: [1, 'float', 0.3],
     top_k: [2, 'int32'],
     eta: [3, 'float', 1],
+    // beniz/caffe
+    soft_nms: [TEXT_ONLY, 'bool', false],
+    theta: [TEXT_ONLY + 1, 'float'],
   },
   SaveOutputParameter: {
     output_directory: [1, 'string'],
@@ -297,6 +309,38 @@ export const forkMessages: Messages = {
     pooled_h: [1, 'uint32', 0],
     pooled_w: [2, 'uint32', 0],
     spatial_scale: [3, 'float', 1],
+    // zhaoweicai/mscnn
+    pad_ratio: [4, 'float', 0],
+  },
+  BoxOutputParameter: {
+    fg_thr: [1, 'float', 0],
+    iou_thr: [2, 'float', 0.5],
+    nms_type: [3, 'string', 'IOU'],
+    field_h: [4, '*uint32'],
+    field_w: [5, '*uint32'],
+    downsample_rate: [6, '*uint32'],
+    field_whr: [7, 'float', 2],
+    field_xyr: [8, 'float', 2],
+    max_nms_num: [9, 'uint32', 0],
+    max_post_nms_num: [10, 'uint32', 0],
+    min_size: [11, 'float', 15],
+  },
+  BoxGroupParameter: { field_h: [1, '*uint32'], field_w: [2, '*uint32'], stride: [3, 'uint32'] },
+  BoxGroupOutputParameter: {
+    fg_thr: [1, 'float', 0],
+    iou_thr: [2, 'float', 0.5],
+    nms_type: [3, 'string', 'IOU'],
+    box_group_param: [4, '*message:BoxGroupParameter'],
+    field_whr: [5, 'float', 2],
+    field_xyr: [6, 'float', 2],
+    max_nms_num: [7, 'uint32', 0],
+    max_post_nms_num: [8, 'uint32', 0],
+    min_size: [9, 'float', 15],
+  },
+  BBoxRegParameter: {
+    bbox_mean: [1, '*float'],
+    bbox_std: [2, '*float'],
+    cls_aware: [3, 'bool', true],
   },
   ROIAlignParameter: {
     pooled_h: [1, 'uint32', 0],
@@ -367,6 +411,16 @@ export const forkMessages: Messages = {
     output_width: [TEXT_ONLY + 5, 'int32'],
     scale_height: [TEXT_ONLY + 6, 'float', 1],
     scale_width: [TEXT_ONLY + 7, 'float', 1],
+  },
+  ResizeNearestNeighborParameter: {
+    align_corners: [1, 'bool', false],
+    output_height: [2, 'int32'],
+    output_width: [3, 'int32'],
+    data_format: [4, 'string', 'NHWC'],
+    scale_height: [5, 'float', 1],
+    scale_width: [6, 'float', 1],
+    half_pixel_centers: [7, 'bool', false],
+    half_pixel_onnx: [8, 'bool', false],
   },
   SegAccuracyParameter: {
     ignore_label: [TEXT_ONLY, '*int32'],

@@ -324,6 +324,7 @@ export const messages: Readonly<Record<string, Readonly<Record<string, FieldDefi
     scale_filler: [5, 'message:FillerParameter'],
     bias_filler: [6, 'message:FillerParameter'],
     scale_bias: [7, 'bool'],
+    ...forkAdditions.batchNorm,
   },
   BiasParameter: {
     axis: [1, 'int32', 1],

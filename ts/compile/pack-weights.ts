@@ -1,4 +1,5 @@
 /** Evaluates the recipes of lower.ts in float64 and rounds once; large weights stay views of the file. */
+import { deviationOf } from '../layers/batch-norm.ts';
 import type { AffineStep, ParameterId } from '../layers/operation.ts';
 import type { ParameterData } from '../operations/program.ts';
 import type { ParameterRecipe } from './lower.ts';
@@ -80,7 +81,7 @@ function normalisation(
 ): [Float64Array, Float64Array] {
   const factor = step.factor === null ? 1 : values(step.factor, source)[0]!;
   const inverse = factor === 0 ? 0 : 1 / factor;
-  const a = values(step.variance, source).map((variance) => 1 / Math.sqrt(variance * inverse + step.eps));
+  const a = values(step.variance, source).map((variance) => 1 / deviationOf(step, variance * inverse));
   const b = values(step.mean, source).map((mean, c) => -mean * inverse * a[c]!);
   return [a, b];
 }

@@ -1,5 +1,6 @@
 /** One rule an operation: which ONNX nodes compute exactly what Caffe's layer computes. */
 import { elementCount } from '../base/shape.ts';
+import { deviationOf } from '../layers/batch-norm.ts';
 import type { Operation } from '../layers/operation.ts';
 import type { LayerWriter } from './layer-writer.ts';
 import { FLOAT, float, int, ints, type Of, refused, windowAttributes } from './onnx-attributes.ts';
@@ -106,10 +107,12 @@ function affine(layer: LayerWriter) {
   const constant = (value: number) => () => new Float32Array(channels).fill(value);
   const owner = layer.scale?.name ?? layer.node.name;
   // batch_norm_layer.cpp: a factor of 0 (a net that never trained) makes mean and variance 0.
-  const statistic = (parameter: number) => () => {
+  const statistic = (parameter: number, kept: (value: number) => number) => () => {
     const factor = step.factor === null ? 1 : layer.float64(step.factor)[0]!;
-    return Float32Array.from(layer.float64(parameter), (value) => (factor === 0 ? 0 : value / factor));
+    return Float32Array.from(layer.float64(parameter), (value) => kept(factor === 0 ? 0 : value / factor));
   };
+  // ONNX adds its epsilon to the variance.
+  const variance = (value: number) => (step.epsOnDeviation ? deviationOf(step, value) ** 2 : value);
   layer.emit(
     'BatchNormalization',
     [
@@ -120,10 +123,14 @@ function affine(layer: LayerWriter) {
       scale.beta === null
         ? layer.computed('bias', [channels], constant(0), owner)
         : layer.parameter(scale.beta, 'bias', [channels]),
-      layer.computed('running_mean', [channels], statistic(step.mean)),
-      layer.computed('running_var', [channels], statistic(step.variance)),
+      layer.computed(
+        'running_mean',
+        [channels],
+        statistic(step.mean, (value) => value),
+      ),
+      layer.computed('running_var', [channels], statistic(step.variance, variance)),
     ],
-    { epsilon: float(step.eps) },
+    { epsilon: float(step.epsOnDeviation ? 0 : step.eps) },
     layer.outputs,
   );
 }

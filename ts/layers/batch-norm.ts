@@ -1,6 +1,8 @@
 /** BatchNorm. */
+import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
+import type { AffineStep } from './operation.ts';
 
 export const batchNormLayers: Layers = {
   BatchNorm: { build: batchNorm },
@@ -8,10 +10,12 @@ export const batchNormLayers: Layers = {
 
 /** batch_norm_layer.cpp: an explicit use_global_stats beats the phase; frozenBatchNorm, which is ours, beats both. */
 function batchNorm(context: LayerContext): Built {
-  const p = withDefaults<{ use_global_stats?: boolean; moving_average_fraction: number; eps: number }>(
-    'BatchNormParameter',
-    context.layer.batch_norm_param,
-  );
+  const p = withDefaults<{
+    use_global_stats?: boolean;
+    moving_average_fraction: number;
+    eps: number;
+    add_eps_before_sqrt: boolean;
+  }>('BatchNormParameter', context.layer.batch_norm_param);
   const shape = context.shapes[0]!;
   const specs = context.layer.param ?? [];
   if (specs.some((spec) => (spec.lr_mult ?? 1) !== 0)) {
@@ -23,14 +27,25 @@ function batchNorm(context: LayerContext): Built {
   }
   const { phase, frozenBatchNorm } = context.state;
   const global = frozenBatchNorm || (p.use_global_stats ?? phase === 'TEST');
+  if (!global && !p.add_eps_before_sqrt)
+    context.fail(
+      'unsupported',
+      'add_eps_before_sqrt: false is run with global statistics alone; write use_global_stats: true, or leave it out where the net is trained',
+      positionOf(context.layer.batch_norm_param, 'add_eps_before_sqrt'),
+    );
   const channels = shape[1] ?? 1;
+  const epsOnDeviation = p.add_eps_before_sqrt ? {} : ({ epsOnDeviation: true } as const);
   const zero = { type: 'constant', value: 0 };
   const [mean, variance, factor] = [[channels], [channels], [1]].map((dims) =>
     context.parameter(dims, zero, { statistic: true, mutable: !global }),
   ) as [number, number, number];
   return {
     operation: global
-      ? { kind: 'affine', affine: [{ kind: 'batchNorm', mean, variance, factor, eps: p.eps }], relu: null }
+      ? {
+          kind: 'affine',
+          affine: [{ kind: 'batchNorm', mean, variance, factor, eps: p.eps, ...epsOnDeviation }],
+          relu: null,
+        }
       : {
           kind: 'batchNorm',
           mean,
@@ -42,3 +57,9 @@ function batchNorm(context: LayerContext): Built {
     tops: [shape],
   };
 }
+
+/** What BatchNorm with global statistics divides by. */
+export const deviationOf = (
+  { eps, epsOnDeviation }: Pick<Extract<AffineStep, { kind: 'batchNorm' }>, 'eps' | 'epsOnDeviation'>,
+  variance: number,
+): number => (epsOnDeviation ? Math.sqrt(variance) + eps : Math.sqrt(variance + eps));

@@ -6,12 +6,13 @@ import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import { Composition, type Part } from './compose.ts';
+import { joinedMaps } from './joined-maps.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
 import type { Operation } from './operation.ts';
 import { type RefinedSizes, refinedBoxes, scoresOfObjects } from './refined-boxes.ts';
 
 export const detectionOutputLayers: Layers = {
-  DetectionOutput: { build: detectionOutput, bottoms: [3, 5] },
+  DetectionOutput: { build: detectionOutput, bottoms: [3, Number.POSITIVE_INFINITY] },
 };
 
 interface DetectionOutputParameter {
@@ -25,6 +26,8 @@ interface DetectionOutputParameter {
   readonly confidence_threshold?: number;
   readonly objectness_score: number;
   readonly clip: boolean;
+  readonly no_permute: boolean;
+  readonly nbottom: number;
 }
 
 export const CODES = { CORNER: 'corner', CENTER_SIZE: 'centerSize', CORNER_SIZE: 'cornerSize' } as const;
@@ -35,15 +38,10 @@ const NO_THRESHOLD = -3.4028234663852886e38;
 function detectionOutput(context: LayerContext): Built {
   const param = context.layer.detection_output_param;
   const p = withDefaults<DetectionOutputParameter>('DetectionOutputParameter', param);
-  const nms = withDefaults<{ nms_threshold: number; top_k?: number; eta: number }>(
+  const nms = withDefaults<{ nms_threshold: number; top_k?: number; eta: number; soft_nms: boolean }>(
     'NonMaximumSuppressionParameter',
     p.nms_param,
   );
-  const [locations, scores, priors] = context.shapes.map((shape) => elementCount(shape)) as [
-    number,
-    number,
-    number,
-  ];
   const classes = p.num_classes ?? 0;
   const background = p.background_label_id;
   if (classes < 1)
@@ -60,18 +58,35 @@ function detectionOutput(context: LayerContext): Built {
       'background_label_id: -1 takes share_location: false: SSD looks for the locations of class -1 otherwise, and ends',
       positionOf(param, 'background_label_id'),
     );
-  const images = context.shapes[0]![0] ?? 1;
+  if (nms.soft_nms)
+    context.fail(
+      'unsupported',
+      "soft_nms: true of DeepDetect's fork, which lowers scores, is not run here; leave it out for SSD's suppression",
+      positionOf(p.nms_param, 'soft_nms'),
+    );
+  if (!p.no_permute && context.shapes.length > 5)
+    context.fail('bottom-count', `takes 3 to 5 bottoms, found ${context.shapes.length}`);
+  const layer = new Composition(context.shapes);
+  const [locs, confs, priorBoxes, objects, moves] = (
+    p.no_permute ? joinedMaps(context, layer, p) : layer.bottoms
+  ) as [Part, Part, Part, Part?, Part?];
+  const [locations, scores, priors] = [locs, confs, priorBoxes].map(({ shape }) => elementCount(shape)) as [
+    number,
+    number,
+    number,
+  ];
+  const images = locs.shape[0] ?? 1;
   const boxes = priors / 8;
   const sets = p.share_location ? 1 : classes;
   if (!Number.isInteger(boxes) || locations !== images * boxes * sets * 4)
     context.fail(
       'detection-output',
-      `${boxes} priors need ${images}×${boxes * sets * 4} locations, the first bottom is ${showShape(context.shapes[0]!)}`,
+      `${boxes} priors need ${images}×${boxes * sets * 4} locations, the first bottom is ${showShape(locs.shape)}`,
     );
   if (scores !== images * boxes * classes)
     context.fail(
       'detection-output',
-      `${boxes} priors of ${classes} classes need ${images}×${boxes * classes} scores, the second bottom is ${showShape(context.shapes[1]!)}`,
+      `${boxes} priors of ${classes} classes need ${images}×${boxes * classes} scores, the second bottom is ${showShape(confs.shape)}`,
     );
   const topK = nms.top_k === undefined || nms.top_k < 0 ? null : nms.top_k;
   const keepTopK = p.keep_top_k < 0 ? null : p.keep_top_k;
@@ -92,8 +107,6 @@ function detectionOutput(context: LayerContext): Built {
     keepTopK,
   };
   const top = [1, 1, images * most, 7];
-  const layer = new Composition(context.shapes);
-  const [locs, confs, priorBoxes, objects, moves] = layer.bottoms as [Part, Part, Part, Part?, Part?];
   const sizes = { images, boxes, classes };
   if (objects === undefined || showsPicture(context, sizes))
     return { ...layer.built([layer.one(operation, [locs, confs, priorBoxes], top)]), rows: 0 };

@@ -7,6 +7,7 @@ import type { LayerParameter } from '../caffe/net-parameter.ts';
 import { activationLayers } from './activations.ts';
 import { batchNormLayers } from './batch-norm.ts';
 import { bnLayers } from './bn.ts';
+import { broadcastLayers } from './broadcast.ts';
 import { concatLayers } from './concat.ts';
 import { convolutionLayers } from './convolution.ts';
 import { correlationLayers } from './correlation.ts';
@@ -32,6 +33,7 @@ import { proposalLayers } from './proposal.ts';
 import { publicModuleRule } from './public-modules.ts';
 import { recurrentLayers } from './recurrent.ts';
 import { reductionLayers } from './reductions.ts';
+import { regionProposalLayers } from './region-proposals.ts';
 import { reshapeLayers } from './reshape.ts';
 import { resizeLayers } from './resize.ts';
 import { regionLayers } from './roi.ts';
@@ -44,6 +46,7 @@ export const layerRules: Layers = {
   ...activationLayers,
   ...batchNormLayers,
   ...bnLayers,
+  ...broadcastLayers,
   ...concatLayers,
   ...convolutionLayers,
   ...correlationLayers,
@@ -66,6 +69,7 @@ export const layerRules: Layers = {
   ...recurrentLayers,
   ...reductionLayers,
   ...regionLayers,
+  ...regionProposalLayers,
   ...reshapeLayers,
   ...resizeLayers,
   ...scaleLayers,

@@ -49,6 +49,8 @@ export type AffineStep =
       /** Null: 1. */
       readonly factor: ParameterId | null;
       readonly eps: number;
+      /** Synopsys's fork may add eps to the deviation: a = 1/(√(variance/factor) + eps). */
+      readonly epsOnDeviation?: true;
     }
   | { readonly kind: 'scale'; readonly gamma: ParameterId | null; readonly beta: ParameterId | null };
 

@@ -27,7 +27,8 @@ const allOrFrom1: Range = {
 type Ranges = { readonly [field: string]: Range | Ranges };
 
 const suppression: Ranges = { nms_threshold: from0, eta: aboveUpTo1, top_k: allOrFrom1 };
-const region: Ranges = { spatial_scale: above0 };
+const region: Ranges = { spatial_scale: above0, pad_ratio: from0 };
+const proposals: Ranges = { iou_thr: from0, field_whr: above0, field_xyr: above0, min_size: from0 };
 
 /** Field of LayerParameter → the error's code, and the ranges of the message's fields. */
 const RANGES: Readonly<Record<string, readonly [CodeOf<'graph'>, Ranges]>> = {
@@ -76,6 +77,12 @@ const RANGES: Readonly<Record<string, readonly [CodeOf<'graph'>, Ranges]>> = {
     'proposal',
     { feat_stride: from1, base_size: from1, ratio: above0, scale: above0, nms_thresh: from0 },
   ],
+  box_output_param: ['proposal', { ...proposals, field_h: above0, field_w: above0, downsample_rate: above0 }],
+  box_group_output_param: [
+    'proposal',
+    { ...proposals, box_group_param: { field_h: above0, field_w: above0, stride: above0 } },
+  ],
+  bbox_reg_param: ['proposal', { bbox_std: above0 }],
   roi_pooling_param: ['regions', region],
   roi_align_param: ['regions', region],
   psroi_pooling_param: ['regions', region],

@@ -1,5 +1,5 @@
 /**
- * Planes of another size: Interp (DeepLab's and PSPNet's forks), ResizeBilinear (Synopsys's) and Upsample (SegNet's with a
+ * Planes of another size: Interp (DeepLab's and PSPNet's forks), ResizeBilinear and ResizeNearestNeighbor (Synopsys's) and Upsample (SegNet's with a
  * mask, MobileNet-YOLO's without); and of the same, turned round: Flip (happynear's).
  */
 import { showShape } from '../base/shape.ts';
@@ -12,6 +12,7 @@ import { planesOf } from './window.ts';
 export const resizeLayers: Layers = {
   Interp: { build: interp, bottoms: [1, 2] },
   ResizeBilinear: { build: resizeBilinear },
+  ResizeNearestNeighbor: { build: resizeNearestNeighbor },
   Upsample: { build: upsample, bottoms: [1, 2] },
   Flip: { build: flip },
 };
@@ -184,6 +185,64 @@ function resizeBilinear(context: LayerContext): Built {
     );
   const method = p.align_corners ? 'aligned' : ways.length > 0 ? 'halfPixel' : 'asymmetric';
   return { operation: { kind: 'resize', method }, tops: [[n, channels, tall, wide]] };
+}
+
+interface ResizeNearestParameter {
+  align_corners: boolean;
+  half_pixel_centers: boolean;
+  half_pixel_onnx: boolean;
+  data_format: string;
+  output_height?: number;
+  output_width?: number;
+  scale_height: number;
+  scale_width: number;
+}
+
+/** resize_nearest_neighbor_layer.cpp of synopsys-caffe: TensorFlow's ways and ONNX's to place pixels, where they are one. */
+function resizeNearestNeighbor(context: LayerContext): Built {
+  const written = context.layer.resize_nearest_neighbor_param;
+  const p = withDefaults<ResizeNearestParameter>('ResizeNearestNeighborParameter', written);
+  if (p.data_format !== 'NCHW' && p.data_format !== 'NHWC')
+    context.fail(
+      'resize',
+      `data_format must be "NCHW" or "NHWC", found "${p.data_format}"`,
+      positionOf(written, 'data_format'),
+    );
+  planesOf(context);
+  const composed = new Composition(context.shapes);
+  const isLast = p.data_format === 'NHWC';
+  const x = isLast ? composed.permute(composed.bottoms[0]!, [0, 3, 1, 2]) : composed.bottoms[0]!;
+  const [n, channels, height, width] = x.shape as [number, number, number, number];
+  const tall = p.output_height ?? Math.floor(height * Math.fround(p.scale_height));
+  const wide = p.output_width ?? Math.floor(width * Math.fround(p.scale_width));
+  if (tall < 1 || wide < 1)
+    context.fail('resize', `the top would be ${tall}×${wide}`, 'resize_nearest_neighbor_param');
+  for (const [from, to] of [
+    [height, tall],
+    [width, wide],
+  ] as const) {
+    const place = nearestPlace(p, from, to);
+    for (let i = 0; i < to; i++)
+      if (place(i) !== Math.floor((i * from) / to))
+        context.fail(
+          'unsupported',
+          `pixel ${i} of ${to} would be pixel ${place(i)} of ${from}, by its flags and in their rounding; pixel ${Math.floor((i * from) / to)}, its place times the ratio of the sizes, is run here: leave out align_corners and half_pixel_onnx, or use whole scales`,
+          'resize_nearest_neighbor_param',
+        );
+  }
+  const resized = composed.one({ kind: 'resize', method: 'nearest' }, [x], [n, channels, tall, wide]);
+  return composed.built([isLast ? composed.permute(resized, [0, 2, 3, 1]) : resized]);
+}
+
+/** Which pixel of `from` each of `to` is, in float32 as the fork has it. */
+function nearestPlace(p: ResizeNearestParameter, from: number, to: number): (i: number) => number {
+  const { fround } = Math;
+  const scale = fround(p.align_corners && to > 1 ? (from - 1) / (to - 1) : from / to);
+  const within = (place: number) => Math.max(0, Math.min(from - 1, place));
+  if (p.align_corners) return (i) => within(Math.round(fround(i * scale)));
+  if (p.half_pixel_onnx) return (i) => within(Math.floor(fround(fround(i + 0.5) * scale) - 0.5));
+  if (p.half_pixel_centers) return (i) => within(Math.floor(fround(fround(i + 0.5) * scale)));
+  return (i) => within(Math.floor(fround(i * scale)));
 }
 
 /** flip_layer.cpp */

@@ -2,10 +2,12 @@
  * Regions of interest: ROIPooling (Fast R-CNN, github.com/rbgirshick/caffe-fast-rcnn), PSROIPooling (R-FCN,
  * github.com/daijifeng001/caffe-rfcn), ROIAlign (Cascade R-CNN, github.com/zhaoweicai/cascade-rcnn, and Mask R-CNN's), ROIMaskPooling (GBD-Net, github.com/craftGBD/caffe-GBD).
  */
-import { elementCount, showShape } from '../base/shape.ts';
+import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
+import { Composition, type Part } from './compose.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
+import type { Operation } from './operation.ts';
 import { planesOf } from './window.ts';
 
 export const regionLayers: Layers = {
@@ -47,11 +49,43 @@ function pooledOf<T extends Pooled = Pooled>(
 /** roi_pooling_layer.cpp */
 function roiPooling(context: LayerContext): Built {
   const [, channels] = planesOf(context);
-  const p = pooledOf(context, 'ROIPoolingParameter', 'roi_pooling_param');
-  return {
-    operation: { kind: 'roiPooling', spatialScale: p.spatial_scale },
-    tops: [[regionsOf(context), channels, p.pooled_h, p.pooled_w]],
-  };
+  const p = pooledOf<Pooled & { pad_ratio: number }>(context, 'ROIPoolingParameter', 'roi_pooling_param');
+  const top = [regionsOf(context), channels, p.pooled_h, p.pooled_w];
+  return aroundRegions(context, { kind: 'roiPooling', spatialScale: p.spatial_scale }, top, p.pad_ratio);
+}
+
+/** roi_pooling_layer.cpp and roi_align_layer.cpp of MS-CNN: each region has a share of its own sides around it. */
+function aroundRegions(context: LayerContext, operation: Operation, top: Shape, ratio: number): Built {
+  if (ratio === 0) return { operation, tops: [top] };
+  const layer = new Composition(context.shapes);
+  const [x, regions] = layer.bottoms as [Part, Part];
+  return layer.built([layer.one(operation, [x, widened(layer, regions, ratio)], top, [true, false])]);
+}
+
+function widened(layer: Composition, regions: Part, ratio: number): Part {
+  const rows = regions.shape[0]!;
+  const column = [rows, 1];
+  const [image, x1, y1, x2, y2] = layer.add(
+    { kind: 'slice', axis: 1 },
+    [layer.reshape(regions, [rows, 5])],
+    Array<Shape>(5).fill(column),
+  ) as [Part, Part, Part, Part, Part];
+  const sum = (a: Part, b: Part, sign: 1 | -1) =>
+    layer.one(
+      { kind: 'eltwise', operation: 'sum', coefficients: [1, sign], stableProdGrad: true, relu: null },
+      [a, b],
+      column,
+    );
+  const [wide, tall] = (
+    [
+      [x1, x2],
+      [y1, y2],
+    ] as const
+  ).map(([low, high]) =>
+    layer.one({ kind: 'power', power: 1, scale: ratio, shift: ratio }, [sum(high, low, -1)], column),
+  ) as [Part, Part];
+  const sides = [image, sum(x1, wide, -1), sum(y1, tall, -1), sum(x2, wide, 1), sum(y2, tall, 1)];
+  return layer.one({ kind: 'concat', axis: 1 }, sides, [rows, 5]);
 }
 
 /** psroi_pooling_layer.cpp */
@@ -92,7 +126,7 @@ function roiAlign(context: LayerContext): Built {
   const param = context.layer.roi_align_param;
   const isCorners = param === undefined;
   const field = isCorners ? 'roi_pooling_param' : 'roi_align_param';
-  const p = pooledOf<Pooled & { sampling_ratio?: number; aligned?: boolean }>(
+  const p = pooledOf<Pooled & { sampling_ratio?: number; aligned?: boolean; pad_ratio?: number }>(
     context,
     isCorners ? 'ROIPoolingParameter' : 'ROIAlignParameter',
     field,
@@ -111,16 +145,18 @@ function roiAlign(context: LayerContext): Built {
       positionOf(param, 'sampling_ratio'),
     );
   const corner = isCorners ? 1 : 0;
-  return {
-    operation: {
+  return aroundRegions(
+    context,
+    {
       kind: 'roiAlign',
       spatialScale: p.spatial_scale,
       form: isCorners ? 'corners' : ratio === undefined && aligned === undefined ? 'maximum' : 'mean',
       samplingRatio: Math.max(ratio ?? 0, 0),
       aligned: aligned ?? false,
     },
-    tops: [[regionsOf(context), channels, p.pooled_h + corner, p.pooled_w + corner]],
-  };
+    [regionsOf(context), channels, p.pooled_h + corner, p.pooled_w + corner],
+    p.pad_ratio ?? 0,
+  );
 }
 
 /** half_part of roi_mask_pooling_param. */

@@ -5,6 +5,7 @@ import { toFloat32, toFloat64 } from '../../caffe/blob.ts';
 import { graphFromCaffe } from '../../graph/from-caffe.ts';
 import type { Graph, Node, ValueId } from '../../graph/graph.ts';
 import type { Preprocess } from '../../images/preprocess.ts';
+import { deviationOf } from '../../layers/batch-norm.ts';
 import type { Operation } from '../../layers/operation.ts';
 import { usesOf } from '../../passes/rewrite.ts';
 import { type MatSource, writeMat5 } from '../matlab/write-mat5.ts';
@@ -301,7 +302,7 @@ function affine(layer: Layer): Written {
       layer.doubles(parameter).map((value) => (factor === 0 ? 0 : value / factor));
     return Float32Array.of(
       ...statistic(step.mean),
-      ...statistic(step.variance).map((value) => Math.sqrt(value + step.eps)),
+      ...statistic(step.variance).map((value) => deviationOf(step, value)),
     );
   };
   return {

@@ -52,13 +52,17 @@ function ssdHead({ name = '', top, bottom, detection_output_param: param }: Laye
     num_classes?: number;
     background_label_id?: number;
   };
+  const { no_permute: isApart = false, nbottom: maps = 6 } = (param ?? {}) as {
+    no_permute?: boolean;
+    nbottom?: number;
+  };
   return {
     kind: 'ssd',
     layer: name,
     classes,
     background: background < 0 ? null : background,
     detections: top![0]!,
-    scores: [bottom![1]!],
+    scores: isApart ? bottom!.slice(0, maps) : [bottom![1]!],
   };
 }
 

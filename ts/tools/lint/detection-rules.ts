@@ -115,6 +115,8 @@ function* regionScales(net: LintNet): Iterable<Found> {
 function* classes(net: LintNet): Iterable<Found> {
   for (const { layer, state } of layersOf(net, ['DetectionOutput', 'MultiBoxLoss'])) {
     const p = layer.detection_output_param ?? layer.multibox_loss_param;
+    // Its bottoms are maps (ts/layers/joined-maps.ts), which are checked as the net is built.
+    if (p?.no_permute) continue;
     const stated = p?.num_classes as number | undefined;
     const [, scores, priors] = (layer.bottom ?? []).map((blob) => state.shapeOf(blob));
     if (stated === undefined || scores === undefined || priors === undefined) continue;

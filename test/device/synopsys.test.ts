@@ -1,0 +1,326 @@
+/** Layers and fields of Synopsys's fork against loops in float64 over indices, or against the same in Caffe's own words. */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { seededRandom } from '../../ts/base/random.ts';
+import { elementCount } from '../../ts/base/shape.ts';
+import { toFloat32 } from '../../ts/caffe/blob.ts';
+import { findDetectorHead } from '../../ts/images/detect/head.ts';
+import { filterNet, GraphError, graphFromCaffe, readNet } from '../../ts/index.ts';
+import { openEmulated } from '../support/emulated.ts';
+import { checkGradients } from '../support/gradient-check.ts';
+import { openPlainDevices } from '../support/plain-devices.ts';
+import { randomWeights } from '../support/random-weights.ts';
+
+const devices = await openPlainDevices();
+const emulated = await openEmulated();
+if (emulated !== null) devices.push(emulated);
+
+const input = (name: string, shape: readonly number[]) =>
+  `layer { name: "${name}" type: "Input" top: "${name}" input_param { shape { ${shape.map((dim) => `dim: ${dim}`).join(' ')} } } }\n`;
+const net = (text: string) => filterNet(readNet(text, { file: 'net.prototxt' }));
+const draw = (count: number, seed: number) => {
+  const random = seededRandom(seed);
+  return Float32Array.from({ length: count }, () => 2 * random() - 1);
+};
+
+function assertClose(found: Float32Array, expected: readonly number[], what: string) {
+  assert.is(found.length, expected.length, what);
+  expected.forEach((value, i) =>
+    assert.ok(
+      Math.abs(found[i]! - value) <= 1e-5 * Math.max(1, Math.abs(value)),
+      `${what}[${i}]: ${found[i]}, not ${value}`,
+    ),
+  );
+}
+
+function refusal(text: string): string {
+  try {
+    graphFromCaffe(net(text));
+  } catch (error) {
+    if (error instanceof GraphError) return error.message;
+    throw error;
+  }
+  return assert.unreachable('it was accepted') as never;
+}
+
+/** Each place of the top, as indices along its axes. */
+function* places(shape: readonly number[]): Generator<number[]> {
+  for (let i = 0; i < elementCount(shape); i++) {
+    let rest = i;
+    yield shape
+      .toReversed()
+      .map((size) => {
+        const at = rest % size;
+        rest = Math.floor(rest / size);
+        return at;
+      })
+      .toReversed();
+  }
+}
+
+/** The value at a place of a blob that may have one row where the top has several, and fewer axes. */
+const at = (data: Float32Array, shape: readonly number[], place: readonly number[]) => {
+  const own = place.slice(place.length - shape.length);
+  return data[shape.reduce((index, size, axis) => index * size + (size === 1 ? 0 : own[axis]!), 0)]!;
+};
+
+const PAIRS: readonly [a: number[], b: number[], top: number[]][] = [
+  [
+    [2, 3, 4, 5],
+    [2, 3, 1, 1],
+    [2, 3, 4, 5],
+  ],
+  [
+    [2, 3, 1, 1],
+    [2, 3, 4, 5],
+    [2, 3, 4, 5],
+  ],
+  [
+    [2, 4, 5, 3],
+    [2, 1, 1, 3],
+    [2, 4, 5, 3],
+  ],
+  [[2, 3, 4, 5], [5], [2, 3, 4, 5]],
+  [
+    [2, 3, 4, 5],
+    [2, 3, 4, 5],
+    [2, 3, 4, 5],
+  ],
+  [
+    [2, 1, 4, 1],
+    [3, 1, 5],
+    [2, 3, 4, 5],
+  ],
+  [[2, 3], [1], [2, 3]],
+];
+
+for (const device of devices) {
+  for (const [a, b, top] of PAIRS)
+    for (const type of ['Mul', 'Add'])
+      test(`${type} of ${a.join('×')} and ${b.join('×')} repeats rows where one has a single one, on ${device.kind}`, async () => {
+        const model = net(
+          `${input('a', a)}${input('b', b)}layer { name: "y" type: "${type}" bottom: "a" bottom: "b" top: "y" }`,
+        );
+        using loaded = await device.load({ model });
+        const given = { a: draw(elementCount(a), 1), b: draw(elementCount(b), 2) };
+        const { y } = await loaded.run(given);
+        assert.equal(y!.shape, top);
+        const expected = [...places(top)].map((place) => {
+          const [x, z] = [at(given.a, a, place), at(given.b, b, place)];
+          return type === 'Mul' ? x * z : x + z;
+        });
+        assertClose(y!.data, expected, 'y');
+      });
+
+  test(`ResizeNearestNeighbor takes the pixel at the place times the ratio, planes first or channels last, on ${device.kind}`, async () => {
+    for (const [param, last] of [
+      ['data_format: "NCHW" output_height: 8 output_width: 15', false],
+      ['data_format: "NCHW" scale_height: 2 scale_width: 3 half_pixel_centers: true', false],
+      ['output_height: 2 output_width: 5', true],
+    ] as const) {
+      const [n, c, h, w] = [2, 3, 4, 5];
+      const shape = last ? [n, h, w, c] : [n, c, h, w];
+      using loaded = await device.load({
+        model: net(
+          `${input('x', shape)}layer { name: "y" type: "ResizeNearestNeighbor" bottom: "x" top: "y" resize_nearest_neighbor_param { ${param} } }`,
+        ),
+      });
+      const x = draw(elementCount(shape), 3);
+      const { y } = await loaded.run({ x });
+      const [tall, wide] = last ? [2, 5] : [8, 15];
+      assert.equal(y!.shape, last ? [n, tall, wide, c] : [n, c, tall, wide]);
+      const expected = [...places(y!.shape)].map((place) =>
+        at(
+          x,
+          shape,
+          place.map((index, axis) => {
+            const [row, column] = last ? [1, 2] : [2, 3];
+            if (axis === row) return Math.floor((index * h) / tall);
+            return axis === column ? Math.floor((index * w) / wide) : index;
+          }),
+        ),
+      );
+      assert.equal([...y!.data], expected);
+    }
+  });
+
+  test(`add_eps_before_sqrt: false adds eps to the deviation, on ${device.kind}`, async () => {
+    const model = net(
+      `${input('x', [2, 3, 2, 2])}layer { name: "y" type: "BatchNorm" bottom: "x" top: "y" batch_norm_param { use_global_stats: true eps: 0.125 add_eps_before_sqrt: false } }`,
+    );
+    const weights = randomWeights(graphFromCaffe(model));
+    using loaded = await device.load({ model, weights });
+    const x = draw(24, 4);
+    const { y } = await loaded.run({ x });
+    const [mean, variance, factor] = weights.layers[0]!.blobs.map(toFloat32) as [
+      Float32Array,
+      Float32Array,
+      Float32Array,
+    ];
+    const expected = [...x].map((value, i) => {
+      const c = Math.floor(i / 4) % 3;
+      return (value - mean[c]! / factor[0]!) / (Math.sqrt(variance[c]! / factor[0]!) + 0.125);
+    });
+    assertClose(y!.data, expected, 'y');
+  });
+}
+
+const CLASSES = 3;
+/** Kinds of boxes, height, width. */
+const MAPS = [
+  [2, 3, 4],
+  [3, 2, 2],
+] as const;
+const PARAM = `num_classes: ${CLASSES} code_type: CENTER_SIZE confidence_threshold: 0.3 keep_top_k: 12 nms_param { nms_threshold: 0.45 top_k: 20 }`;
+
+/** Maps of scores and locations, priors in SSD's order. */
+function drawMaps(images: number) {
+  const random = seededRandom(7);
+  const blobs: Record<string, { shape: number[]; data: Float32Array }> = {};
+  MAPS.forEach(([kinds, height, width], map) => {
+    const [all, area] = [kinds * height * width, height * width];
+    blobs[`conf${map}`] = {
+      shape: [images, CLASSES, kinds, area],
+      data: Float32Array.from({ length: images * CLASSES * all }, random),
+    };
+    blobs[`loc${map}`] = { shape: [images, 4 * kinds, height, width], data: draw(images * 4 * all, 8 + map) };
+    const corners = Array.from({ length: all }, () => {
+      const [x, y] = [0.6 * random(), 0.6 * random()];
+      return [x, y, x + 0.1 + 0.3 * random(), y + 0.1 + 0.3 * random()];
+    });
+    const variances = Array.from({ length: all }, () => [0.1, 0.1, 0.2, 0.2]);
+    blobs[`prior${map}`] = {
+      shape: [1, 2, 4 * all],
+      data: Float32Array.from([...corners, ...variances].flat()),
+    };
+  });
+  return blobs;
+}
+
+/** The same as SSD's layers before DetectionOutput make it: boxes by map, place and kind. */
+function inSsdOrder(blobs: ReturnType<typeof drawMaps>, images: number) {
+  const loc: number[] = [];
+  const conf: number[] = [];
+  const corners: number[] = [];
+  const variances: number[] = [];
+  for (let image = 0; image < images; image++)
+    MAPS.forEach(([kinds, height, width], map) => {
+      const area = height * width;
+      for (let place = 0; place < area; place++)
+        for (let kind = 0; kind < kinds; kind++) {
+          for (let side = 0; side < 4; side++)
+            loc.push(blobs[`loc${map}`]!.data[((image * kinds + kind) * 4 + side) * area + place]!);
+          for (let label = 0; label < CLASSES; label++)
+            conf.push(blobs[`conf${map}`]!.data[((image * CLASSES + label) * kinds + kind) * area + place]!);
+        }
+    });
+  MAPS.forEach((_, map) => {
+    const { data } = blobs[`prior${map}`]!;
+    corners.push(...data.subarray(0, data.length / 2));
+    variances.push(...data.subarray(data.length / 2));
+  });
+  return { loc, conf, prior: [...corners, ...variances] };
+}
+
+const bottoms = (names: readonly string[]) => names.map((name) => `bottom: "${name}"`).join(' ');
+const detection = (names: readonly string[], more: string) =>
+  `layer { name: "y" type: "DetectionOutput" ${bottoms(names)} top: "y" detection_output_param { ${PARAM} ${more} } }`;
+const ALL = ['conf0', 'conf1', 'loc0', 'loc1', 'prior0', 'prior1'];
+const apart = (blobs: ReturnType<typeof drawMaps>, more = 'no_permute: true nbottom: 2') =>
+  net(`${ALL.map((name) => input(name, blobs[name]!.shape)).join('')}${detection(ALL, more)}`);
+
+for (const device of devices)
+  for (const images of [1, 2])
+    test(`no_permute finds what SSD's order of ${images} images gives, on ${device.kind}`, async () => {
+      const blobs = drawMaps(images);
+      const ssd = inSsdOrder(blobs, images);
+      const shapes = {
+        loc: [images, ssd.loc.length / images],
+        conf: [images, ssd.conf.length / images],
+        prior: [1, 2, ssd.prior.length / 2],
+      };
+      using usual = await device.load({
+        model: net(
+          `${Object.entries(shapes)
+            .map(([name, shape]) => input(name, shape))
+            .join('')}${detection(Object.keys(shapes), '')}`,
+        ),
+      });
+      const expected = await usual.run(
+        Object.fromEntries(Object.entries(ssd).map(([name, data]) => [name, Float32Array.from(data)])),
+      );
+      assert.ok(expected.y!.shape[2]! > 4);
+      const given = Object.fromEntries(ALL.map((name) => [name, blobs[name]!.data]));
+      using loaded = await device.load({ model: apart(blobs) });
+      const found = await loaded.run(given);
+      assert.equal(found.y!.shape, expected.y!.shape);
+      assertClose(found.y!.data, [...expected.y!.data], 'y');
+      // Of all maps together.
+      const five = [...ALL.slice(0, 4), 'prior'];
+      using together = await device.load({
+        model: net(
+          `${five.map((name) => input(name, name === 'prior' ? shapes.prior : blobs[name]!.shape)).join('')}${detection(five, 'no_permute: true nbottom: 2')}`,
+        ),
+      });
+      const { prior0: _, prior1: __, ...maps } = given;
+      const { y } = await together.run({ ...maps, prior: Float32Array.from(ssd.prior) });
+      assertClose(y!.data, [...expected.y!.data], 'y');
+    });
+
+test('its scores are looked at in all maps, and what does not fit is refused', () => {
+  const blobs = drawMaps(1);
+  const model = apart(blobs);
+  const head = findDetectorHead(model, graphFromCaffe(model));
+  assert.equal(head.kind === 'ssd' && head.scores, ['conf0', 'conf1']);
+  const text = (more: string, change: Record<string, number[]> = {}) =>
+    `${ALL.map((name) => input(name, change[name] ?? blobs[name]!.shape)).join('')}${detection(ALL, more)}`;
+  assert.match(refusal(text('')), /takes 3 to 5 bottoms, found 6/);
+  assert.match(refusal(text('no_permute: true')), /nbottom: 6 maps take 6 bottoms of scores/);
+  const two = 'no_permute: true nbottom: 2';
+  assert.match(
+    refusal(text(two, { conf1: [1, 3, 4, 3] })),
+    /bottom 2 must be scores of 1×3×3×4 .*found 1×3×4×3/,
+  );
+  assert.match(refusal(text(two, { loc0: [1, 7, 3, 4] })), /bottom 3 must be locations/);
+  assert.match(refusal(text(two, { prior0: [1, 2, 4] })), /36 boxes need priors of 1×2×144/);
+  assert.match(
+    refusal(text(two).replace('top_k: 20', 'soft_nms: true')),
+    /soft_nms: true of DeepDetect's fork/,
+  );
+});
+
+test('what is not exactly done is refused with its reason', () => {
+  const resize = (param: string) =>
+    refusal(
+      `${input('x', [1, 2, 4, 5])}layer { name: "y" type: "ResizeNearestNeighbor" bottom: "x" top: "y" resize_nearest_neighbor_param { data_format: "NCHW" ${param} } }`,
+    );
+  assert.match(
+    resize('scale_height: 3 align_corners: true'),
+    /pixel 2 of 12 would be pixel 1 of 4, .*; pixel 0, its place/,
+  );
+  assert.match(resize('scale_height: 2 half_pixel_onnx: true'), /pixel \d of 8 would be pixel/);
+  assert.match(resize('output_height: -1'), /the top would be -1×5/);
+  assert.match(
+    refusal(
+      `${input('a', [2, 3])}${input('b', [2, 4])}layer { name: "y" type: "Mul" bottom: "a" bottom: "b" top: "y" }`,
+    ),
+    /the bottoms are 2×3 and 2×4: from the last axis on/,
+  );
+  assert.match(
+    refusal(
+      `${input('x', [1, 2, 4, 5])}layer { name: "y" type: "BatchNorm" bottom: "x" top: "y" batch_norm_param { use_global_stats: false add_eps_before_sqrt: false } }`,
+    ),
+    /add_eps_before_sqrt: false is run with global statistics alone/,
+  );
+});
+
+test('diffs pass through Mul and Add, summed where a row is repeated', async () => {
+  for (const type of ['Mul', 'Add'])
+    for (const [a, b] of PAIRS.slice(0, 3)) {
+      const text = `${input('a', a)}${input('b', b)}layer { name: "y" type: "${type}" bottom: "a" bottom: "b" top: "y" }`;
+      const { compared } = await checkGradients(devices[0]!, { net: text, seed: 1 });
+      assert.ok(compared > 0);
+    }
+});
+
+test.run();

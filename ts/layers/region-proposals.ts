@@ -1,0 +1,343 @@
+/**
+ * Regions as MS-CNN (github.com/zhaoweicai/mscnn; arXiv:1607.07155) and Cascade R-CNN (github.com/zhaoweicai/cascade-rcnn;
+ * arXiv:1712.00726) propose them and move them from stage to stage. They are found on the host; in phase TEST, as the forks'
+ * training draws among them by boxes that it knows.
+ */
+import { elementCount, type Shape, showShape } from '../base/shape.ts';
+import { positionOf } from '../caffe/message.ts';
+import { withDefaults } from '../caffe/net-parameter.ts';
+import type { JavaScriptBlob, JavaScriptLayer } from './javascript.ts';
+import { buildJavaScript } from './javascript-rule.ts';
+import { ANY, type Built, type LayerContext, type Layers } from './layer.ts';
+import type { Corners } from './overlap.ts';
+
+export const regionProposalLayers: Layers = {
+  BoxOutput: { build: boxOutput, bottoms: ANY, tops: [1, 2] },
+  BoxGroupOutput: { build: boxGroupOutput, bottoms: [2, Number.POSITIVE_INFINITY], tops: [1, 2] },
+  DecodeBBox: { build: decodeBBox, bottoms: [2, 2] },
+};
+
+interface Proposing {
+  readonly fg_thr: number;
+  readonly iou_thr: number;
+  readonly nms_type: string;
+  readonly field_whr: number;
+  readonly field_xyr: number;
+  readonly max_nms_num: number;
+  readonly max_post_nms_num: number;
+  readonly min_size: number;
+}
+
+/** Four numbers for x, y, width and height. */
+type Four = readonly [number, number, number, number];
+
+/** How regressions are turned back: each times its deviation, plus its mean. */
+interface Normalisation {
+  readonly means: Four;
+  readonly stds: Four;
+}
+
+interface Region {
+  readonly score: number;
+  readonly box: Corners;
+}
+
+/** What a place of a map says of one box: its field, and where it moves. */
+interface Field {
+  readonly width: number;
+  readonly height: number;
+  readonly stride: number;
+}
+
+/** bbox_reg_param; both lists, or it does nothing. */
+function normalisationOf(context: LayerContext): Normalisation {
+  const { bbox_mean: means = [], bbox_std: stds = [] } = (context.layer.bbox_reg_param ?? {}) as {
+    bbox_mean?: readonly number[];
+    bbox_std?: readonly number[];
+  };
+  if (means.length === 0 || stds.length === 0) return { means: [0, 0, 0, 0], stds: [1, 1, 1, 1] };
+  if (means.length !== 4 || stds.length !== 4)
+    context.fail(
+      'proposal',
+      `bbox_reg_param takes four bbox_mean and four bbox_std, found ${means.length} and ${stds.length}`,
+      'bbox_reg_param',
+    );
+  return { means: means as unknown as Four, stds: stds as unknown as Four };
+}
+
+/** The centre within its bounds, the sides within theirs. @returns x1, y1 and the sides */
+function moved(
+  said: (k: number) => number,
+  { means, stds }: Normalisation,
+  p: Proposing,
+  field: Field,
+  [row, column]: readonly [number, number],
+): [x: number, y: number, width: number, height: number] {
+  const within = (value: number, least: number, most: number) => Math.min(Math.max(value, least), most);
+  const [x, y] = [0, 1].map((k) =>
+    within(said(k) * stds[k]! + means[k]!, -1 / p.field_xyr, 1 / p.field_xyr),
+  ) as [number, number];
+  const [width, height] = [2, 3].map((k, i) => {
+    const growth = within(said(k) * stds[k]! + means[k]!, -Math.log(p.field_whr), Math.log(p.field_whr));
+    return (i === 0 ? field.width : field.height) * Math.exp(growth);
+  }) as [number, number];
+  return [
+    x * field.width + (column + 0.5) * field.stride - width / 2,
+    y * field.height + (row + 0.5) * field.stride - height / 2,
+    width,
+    height,
+  ];
+}
+
+/** bbox_util.cpp (JaccardOverlap). @param more 1 where both corners are pixels of a box. */
+function overlap(a: Corners, b: Corners, more: 0 | 1): number {
+  const [width, height] = [
+    Math.min(a[2], b[2]) - Math.max(a[0], b[0]),
+    Math.min(a[3], b[3]) - Math.max(a[1], b[1]),
+  ];
+  if (height <= 0 || (more === 0 ? width <= 0 : width < 0)) return 0;
+  const area = ([x1, y1, x2, y2]: Corners) => (x2 - x1 + more) * (y2 - y1 + more);
+  const both = (width + more) * (height + more);
+  return both / (area(a) + area(b) - both);
+}
+
+/** The best of an image, sorted, without those that a better one overlaps. */
+function chosen(sorted: readonly Region[], p: Proposing, more: 0 | 1): Region[] {
+  const kept: Region[] = [];
+  for (const each of p.max_nms_num > 0 ? sorted.slice(0, p.max_nms_num) : sorted)
+    if (kept.every(({ box }) => !(overlap(box, each.box, more) > Math.fround(p.iou_thr)))) kept.push(each);
+  return p.max_post_nms_num > 0 ? kept.slice(0, p.max_post_nms_num) : kept;
+}
+
+/** A layer that finds the regions of each image. @param all How many an image has before any are dropped. */
+function proposing(
+  context: LayerContext,
+  p: Proposing,
+  param: object | undefined,
+  images: number,
+  all: number,
+  regionsOf: (bottoms: readonly JavaScriptBlob[], image: number) => Region[],
+): Built {
+  if (p.nms_type !== 'IOU')
+    context.fail(
+      'proposal',
+      `nms_type must be "IOU", the share of both boxes together, found "${p.nms_type}"`,
+      positionOf(param, 'nms_type'),
+    );
+  if (context.state.phase === 'TRAIN')
+    context.fail(
+      'unsupported',
+      'it is run in phase TEST; its training matches regions with known boxes by layers that are not run here',
+    );
+  const limits = [p.max_nms_num, p.max_post_nms_num].filter((limit) => limit > 0);
+  const most = images * Math.min(all, ...limits);
+  const layer: JavaScriptLayer = {
+    shapes: () =>
+      [
+        [most, 5, 1, 1],
+        [most, 6, 1, 1],
+      ].slice(0, context.topCount),
+    forward: (bottoms) => {
+      const found = Array.from({ length: images }, (_, image) =>
+        regionsOf(bottoms, image).map((region) => ({ image, ...region })),
+      ).flat();
+      const [rows, scored] = [5, 6].map((width) => new Float32Array(most * width).fill(-1)) as [
+        Float32Array,
+        Float32Array,
+      ];
+      found.forEach(({ image, box, score }, row) => {
+        rows.set([image, ...box], 5 * row);
+        scored.set([image, ...box, score], 6 * row);
+      });
+      // The forks' region where there is none.
+      if (found.length === 0) {
+        rows.set([0, 1, 1, 10, 10]);
+        scored.fill(0, 0, 6);
+      }
+      return [rows, scored].slice(0, context.topCount);
+    },
+  };
+  return { ...buildJavaScript(layer, context), rows: 0 };
+}
+
+/** box_output_layer.cpp: of each map scores of classes and four regressions; the background's score is subtracted. */
+function boxOutput(context: LayerContext): Built {
+  const param = context.layer.box_output_param;
+  const p = withDefaults<Proposing & { field_h?: number[]; field_w?: number[]; downsample_rate?: number[] }>(
+    'BoxOutputParameter',
+    param,
+  );
+  const maps = context.shapes.length;
+  const { field_h: heights = [], field_w: widths = [], downsample_rate: strides = [] } = p;
+  if ([heights, widths, strides].some(({ length }) => length !== maps))
+    context.fail(
+      'proposal',
+      `${maps} bottoms take as many field_h, field_w and downsample_rate, found ${heights.length}, ${widths.length} and ${strides.length}`,
+      'box_output_param',
+    );
+  const [images = 1, channels = 0] = context.shapes[0]!;
+  for (const shape of context.shapes)
+    if (shape.length !== 4 || shape[0] !== images || shape[1] !== channels || channels < 6)
+      context.fail(
+        'shape',
+        `the bottoms must be maps of one number of images, and of scores of two classes or more with four regressions behind them, N×C×H×W; found ${context.shapes.map(showShape).join(', ')}`,
+      );
+  const classes = channels - 4;
+  const normalisation = normalisationOf(context);
+  const all = context.shapes.reduce((sum, [, , h, w]) => sum + h! * w!, 0);
+  return proposing(context, p, param, images, all, (bottoms, image) => {
+    const regions = bottoms.flatMap(({ data, shape }, map) => {
+      const [, , height, width] = shape as [number, number, number, number];
+      const area = height * width;
+      const field = { width: widths[map]!, height: heights[map]!, stride: strides[map]! };
+      const own = data.subarray(image * channels * area, (image + 1) * channels * area);
+      const found: Region[] = [];
+      for (let at = 0; at < area; at++) {
+        let best = own[area + at]!;
+        for (let k = 2; k < classes; k++) best = Math.max(best, own[k * area + at]!);
+        const score = Math.fround(best - own[at]!);
+        if (!(score >= Math.fround(p.fg_thr))) continue;
+        const place = [Math.floor(at / width), at % width] as const;
+        const [x, y, wide, tall] = moved(
+          (k) => own[(classes + k) * area + at]!,
+          normalisation,
+          p,
+          field,
+          place,
+        );
+        const [x1, y1] = [Math.max(x, 0), Math.max(y, 0)];
+        const [w, h] = [
+          Math.min(wide, width * field.stride - x1),
+          Math.min(tall, height * field.stride - y1),
+        ];
+        if (w >= p.min_size && h >= p.min_size) found.push({ score, box: [x1, y1, x1 + w, y1 + h] });
+      }
+      return found;
+    });
+    // Pairs of score and place are sorted: of equal scores the later place comes first.
+    return chosen(
+      regions.reverse().sort((a, b) => b.score - a.score),
+      p,
+      0,
+    );
+  });
+}
+
+/** box_group_output_layer.cpp: of each map probabilities and regressions, whose items are kinds of boxes of an image. */
+function boxGroupOutput(context: LayerContext): Built {
+  const param = context.layer.box_group_output_param;
+  const p = withDefaults<
+    Proposing & { box_group_param?: { field_h?: number[]; field_w?: number[]; stride?: number }[] }
+  >('BoxGroupOutputParameter', param);
+  const groups = (p.box_group_param ?? []).map(({ field_h: h = [], field_w: w = [], stride = 0 }) => ({
+    fields: w.map((width, i): Field => ({ width, height: h[i] ?? 0, stride })),
+    isWhole: h.length === w.length && w.length > 0 && stride > 0,
+  }));
+  if (context.shapes.length !== 2 * groups.length || groups.some(({ isWhole }) => !isWhole))
+    context.fail(
+      'proposal',
+      `probabilities and regressions of ${context.shapes.length / 2} maps take as many box_group_param, each with a stride and as many field_h as field_w; found ${groups.length}`,
+      'box_group_output_param',
+    );
+  const images = (context.shapes[0]![0] ?? 0) / groups[0]!.fields.length;
+  groups.forEach(({ fields }, map) => {
+    const [scores, boxes] = context.shapes.slice(2 * map, 2 * map + 2) as [Shape, Shape];
+    const expected = [images * fields.length, 4, ...scores.slice(2)];
+    if (
+      !Number.isInteger(images) ||
+      scores.length !== 4 ||
+      scores[0] !== expected[0] ||
+      showShape(boxes) !== showShape(expected)
+    )
+      context.fail(
+        'shape',
+        `${fields.length} kinds of boxes take probabilities of ${images * fields.length}×C×H×W and regressions of ${showShape(expected)}, found ${showShape(scores)} and ${showShape(boxes)}`,
+      );
+  });
+  const normalisation = normalisationOf(context);
+  const all = groups.reduce(
+    (sum, { fields }, map) => sum + fields.length * elementCount(context.shapes[2 * map]!.slice(2)),
+    0,
+  );
+  return proposing(context, p, param, images, all, (bottoms, image) => {
+    const regions = groups.flatMap(({ fields }, map) => {
+      const [scores, boxes] = [bottoms[2 * map]!, bottoms[2 * map + 1]!];
+      const [, classes, height, width] = scores.shape as [number, number, number, number];
+      const area = height * width;
+      return fields.flatMap((field, kind) => {
+        const item = image * fields.length + kind;
+        const found: Region[] = [];
+        for (let at = 0; at < area; at++) {
+          const score = Math.fround(1 - scores.data[item * classes * area + at]!);
+          if (!(score >= Math.fround(p.fg_thr))) continue;
+          const place = [Math.floor(at / width), at % width] as const;
+          const [x, y, wide, tall] = moved(
+            (k) => boxes.data[(item * 4 + k) * area + at]!,
+            normalisation,
+            p,
+            field,
+            place,
+          );
+          const box: Corners = [
+            Math.max(x, 0),
+            Math.max(y, 0),
+            Math.min(x + wide - 1, width * field.stride),
+            Math.min(y + tall - 1, height * field.stride),
+          ];
+          if (box[2] - box[0] + 1 >= p.min_size && box[3] - box[1] + 1 >= p.min_size)
+            found.push({ score, box });
+        }
+        return found;
+      });
+    });
+    return chosen(
+      regions.sort((a, b) => b.score - a.score),
+      p,
+      1,
+    );
+  });
+}
+
+/** decode_bbox_layer.cpp: regions moved by the regressions of the object's class, for the next stage. */
+function decodeBBox(context: LayerContext): Built {
+  const [deltas, regions] = context.shapes as [Shape, Shape];
+  const count = regions[0] ?? 0;
+  if (elementCount(regions) !== 5 * count || elementCount(deltas) !== 8 * count)
+    context.fail(
+      'shape',
+      `takes regressions R×8 (of background and object) and regions R×5, found ${showShape(deltas)} and ${showShape(regions)}`,
+    );
+  if (context.state.phase === 'TRAIN')
+    context.fail(
+      'unsupported',
+      'it is run in phase TEST; its training leaves out regions that it finds wrong',
+    );
+  const { means, stds } = normalisationOf(context);
+  const layer: JavaScriptLayer = {
+    shapes: () => [regions],
+    forward: ([said, from]) => {
+      const result = from!.data.slice();
+      for (let row = 0; row < count; row++) {
+        const [image, x1, y1, x2, y2] = from!.data.subarray(5 * row, 5 * row + 5) as unknown as [
+          number,
+          number,
+          number,
+          number,
+          number,
+        ];
+        // What no region is stays so.
+        if (image < 0) continue;
+        const [dx, dy, dw, dh] = [0, 1, 2, 3].map(
+          (k) => said!.data[8 * row + 4 + k]! * stds[k]! + means[k]!,
+        ) as [number, number, number, number];
+        const [width, height] = [x2 - x1 + 1, y2 - y1 + 1];
+        const [wide, tall] = [width * Math.exp(dw), height * Math.exp(dh)];
+        const x = dx * width + (x1 + x2) / 2 - (wide - 1) / 2;
+        const y = dy * height + (y1 + y2) / 2 - (tall - 1) / 2;
+        result.set([x, y, x + wide - 1, y + tall - 1], 5 * row + 1);
+      }
+      return [result];
+    },
+  };
+  return buildJavaScript(layer, context);
+}
