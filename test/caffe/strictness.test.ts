@@ -194,6 +194,18 @@ test('ceil_mode is round_mode, and pads of each side that are equal are pad_h an
   assert.match(refusal(() => build(conv('kernel_size: 3 pad_l: 1 pad_r: 1 pad: 1'))).message, /beside pad;/);
 });
 
+test("a net's force_mult stands for nothing without its solver's force_decay, which is refused", () => {
+  const text = conv('kernel_size: 3').replace(
+    'convolution_param',
+    'param { force_mult: 1 } convolution_param',
+  );
+  assert.equal(topOf(text), topOf(conv('kernel_size: 3')));
+  assert.match(
+    refusal(() => readSolver('net: "n" base_lr: 1 force_decay: 0.1', { file: 's.prototxt' })).message,
+    /s\.prototxt:1:\d+: .*force_decay.*wenwei202's fork/,
+  );
+});
+
 test('hole, for both sides or one each, is dilation, in a HoleConvolution too', () => {
   const hole = (fields: string) => conv(fields).replace('"Convolution"', '"HoleConvolution"');
   for (const layer of [conv, hole]) {

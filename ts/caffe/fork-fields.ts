@@ -225,8 +225,7 @@ const FORKS: readonly Fork[] = [
         period lookahead lookahead_steps lookahead_alpha`,
       TransformationParameter: 'geometry_param rotate untransformed_top',
       NoiseParameter: 'all_effects',
-      DistortionParameter:
-        'prob all_effects brightness contrast saturation hue HUE random_ordering channel_order',
+      DistortionParameter: 'prob all_effects brightness contrast saturation hue random_order',
       SoftmaxParameter: 'scaling_temperature',
     },
     layerTypes: `BroadcastMul ContinuationIndicator CrossEntropyLoss CtcLoss DiceCoefLoss LabelsequenceAccuracy
@@ -296,7 +295,7 @@ const FORKS: readonly Fork[] = [
     tuning: { LayerParameter: 'display' },
     meaning: {
       LayerParameter: 'sparsify_param symmetric_rectify_param',
-      ParamSpec: 'force_mult force_regularize',
+      ParamSpec: 'force_regularize',
       SolverParameter: 'force_direction force_decay_type force_decay force_type force_iter',
     },
     layerTypes: 'Sparsify SymmetricRectify',

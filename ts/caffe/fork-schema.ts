@@ -50,6 +50,8 @@ export const forkAdditions = {
     hole_w: [TEXT_ONLY + 2, 'uint32'],
   },
   // foss-for-synopsys-dwc-arc-processors/synopsys-caffe
+  // wenwei202/caffe: times the solver's force_decay, which is none unless it is written, and is refused there
+  paramSpec: { force_mult: [TEXT_ONLY, 'float', 0] },
   batchNorm: { add_eps_before_sqrt: [TEXT_ONLY, 'bool', true] },
   poolMethod: { AVE_EXC_PAD: TEXT_ONLY, AVE_TF: TEXT_ONLY + 1 },
   // intel/caffe

@@ -215,6 +215,7 @@ export const messages: Readonly<Record<string, Readonly<Record<string, FieldDefi
     share_mode: [2, 'enum:ParamSpec.DimCheckMode'],
     lr_mult: [3, 'float', 1.0],
     decay_mult: [4, 'float', 1.0],
+    ...forkAdditions.paramSpec,
   },
   LayerParameter: {
     name: [1, 'string'],
