@@ -64,9 +64,10 @@ bool addConvolution(StepBuilder& step, const Convolution& convolution) {
   if (hasResidual) operations.append_sum(1.f);
   const auto kind = step.forwardKind();
   const auto primitive =
-      choose(step.winograd() && winogradPays(convolution, problem.in, problem.out), [&](dnnl::algorithm algorithm) {
-        return problem.forward(kind, algorithm, attributes(operations), step.engine());
-      });
+      choose(step.winograd() && winogradPays(convolution, problem.in, problem.out, problem.out[2] * problem.out[3]),
+             [&](dnnl::algorithm algorithm) {
+               return problem.forward(kind, algorithm, attributes(operations), step.engine());
+             });
   const Layout source = primitive.src_desc(), result = primitive.dst_desc();
   Place output;
   std::vector<Argument> arguments{{DNNL_ARG_SRC, step.read(0, source), source}};
@@ -102,7 +103,8 @@ bool addConvolutionGradient(StepBuilder& step, const Convolution& convolution) {
   const Problem problem(convolution, step.shape(forward.inputs[0]), step.shape(forward.outputs[0]));
   DiffBehindRelu diff(step, convolution.relu, 1, dy);
   const dnnl::primitive_attr attr = attributes();
-  const bool winograd = step.winograd() && winogradPays(convolution, problem.in, problem.out);
+  const bool winograd =
+      step.winograd() && winogradPays(convolution, problem.in, problem.out, problem.out[2] * problem.out[3]);
   const auto hint = [&](dnnl::algorithm algorithm) {
     return problem.forward(dnnl::prop_kind::forward_training, algorithm, attr, step.engine());
   };
@@ -175,9 +177,10 @@ bool is3x3(const Convolution& convolution) {
 // Winograd's algorithms (https://arxiv.org/abs/1509.09308) multiply half to a quarter as often for a 3×3 kernel, but
 // hold 16 or 36 numbers for each 9 of the weights: a layer of 512×512 channels would take 17 or 38 MB for 9. With few
 // input channels the transforms cost more than they save (3 channels: four times as long).
-bool winogradPays(const Convolution& convolution, const Shape& in, const Shape& out) {
+bool winogradPays(const Convolution& convolution, const Shape& in, const Shape& out, int64_t pixels) {
   // Transformed weights take four times the memory; each pixel saves the same multiplications for each of them.
-  const bool isWorthIt = in[1] * out[1] <= int64_t{256} * 256 || out[2] * out[3] >= 512;
+  constexpr int64_t kFewestPixels = 384;
+  const bool isWorthIt = in[1] * out[1] <= int64_t{256} * 256 || pixels >= kFewestPixels;
   // For few outputs the transforms of the inputs are most of the work.
   return is3x3(convolution) && in[1] >= 16 && in[1] <= 32 * out[1] && isWorthIt;
 }

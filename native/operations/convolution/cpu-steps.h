@@ -14,8 +14,8 @@ bool addDirectDeconvolution(StepBuilder& step, const Deconvolution& deconvolutio
 bool addDirectGradient(StepBuilder& step, const Convolution& convolution);
 bool addDirectDeconvolutionGradient(StepBuilder& step, const Deconvolution& deconvolution);
 
-// Whether Winograd's algorithms may be worth their memory.
-bool winogradPays(const Convolution& convolution, const Shape& in, const Shape& out);
+// Whether Winograd's algorithms may be worth their memory; so many pixels of the result share what is read of the weights.
+bool winogradPays(const Convolution& convolution, const Shape& in, const Shape& out, int64_t pixels);
 // Whether a convolution of weights that learn, or of a program with gradients, may be Winograd's, forward or for the data's diff, and
 // the diff of its weights: by the shapes alone, because what is learned must not depend on a measurement.
 bool winogradTrains(const StepBuilder& step, const Convolution& convolution, const Shape& in, const Shape& out);

@@ -117,7 +117,7 @@ bool addWinogradConvolution(StepBuilder& step, const Convolution& convolution) {
   if (isMutable || step.state().isTraining) {
     if (!winogradTrains(step, convolution, in, out) || !isNormalised(step, convolution)) return false;
   } else {
-    if (!winogradPays(convolution, in, out)) return false;
+    if (!winogradPays(convolution, in, out, out[0] * out[2] * out[3])) return false;
     const bool hasResidual = step.operation().inputs.size() > 1;
     if (step.like() && !isTransformed(*step.like(), convolution.weights)) return false;
     if (step.choice() && !step.choice()->prefersWinograd(*step.kernels(), convolution, hasResidual, in, out))
