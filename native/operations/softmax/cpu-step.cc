@@ -1,0 +1,134 @@
+// Softmax of plain values, on all threads. Compiled without contraction, so that all instruction sets make the same bits.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "native/cpu/kind-steps.h"
+#include "native/cpu/parallel.h"
+#include "native/cpu/vectorised.h"
+
+namespace resnode::cpu {
+namespace {
+
+constexpr int64_t kPlaces = 64;  // that are made together
+constexpr int64_t kWork = 32;    // of a value, in multiplications
+
+constexpr int64_t kAtOnce = 8;
+using Floats = float __attribute__((vector_size(kAtOnce * sizeof(float))));
+using Doubles = double __attribute__((vector_size(kAtOnce * sizeof(double))));
+using Words = uint64_t __attribute__((vector_size(kAtOnce * sizeof(uint64_t))));
+
+// Taylor's polynomial of 2^f.
+constexpr double kPowers[] = {1.,
+                              0.69314718055994531,
+                              0.24022650695910072,
+                              0.055504108664821580,
+                              0.0096181291076284772,
+                              0.0013333558146428443,
+                              0.00015403530393381609,
+                              1.5252733804059840e-5,
+                              1.3215486790144309e-6,
+                              1.0178086009239699e-7};
+
+// e^x for x ≤ 0 or not-a-number, rounded from 2^n · 2^f with an error below 1e-11, since |f| ≤ ½. What is too small for float32
+// is 0.
+RESNODE_INLINE void exponential(float* values) {
+  constexpr double kLog2E = 1.4426950408889634, kRound = 0x1.8p52;
+  const Doubles least = Doubles{} - 200;
+  Floats x;
+  std::memcpy(&x, values, sizeof x);
+  Doubles y = __builtin_convertvector(x, Doubles);
+  y = (y < least ? least : y) * kLog2E;
+  // Added to so large a number, the integer stands in its last bits.
+  const Doubles shifted = y + kRound, f = y - (shifted - kRound);
+  Doubles power = f * kPowers[9] + kPowers[8];
+#pragma GCC unroll 8
+  for (int i = 7; i >= 0; --i) power = power * f + kPowers[i];
+  const Words scaled = reinterpret_cast<Words>(power) + (reinterpret_cast<Words>(shifted) << 52);
+  x = __builtin_convertvector(reinterpret_cast<Doubles>(scaled), Floats);
+  std::memcpy(values, &x, sizeof x);
+}
+
+RESNODE_VECTORISED void exponentials(float* values, int64_t count) {
+  const int64_t whole = count - count % kAtOnce;
+  for (int64_t i = 0; i < whole; i += kAtOnce) exponential(values + i);
+  float rest[kAtOnce] = {};
+  std::copy(values + whole, values + count, rest);
+  exponential(rest);
+  std::copy_n(rest, count - whole, values + whole);
+}
+
+// Rows of neighbouring values.
+RESNODE_VECTORISED void softmaxOfRows(const float* x, float* y, int64_t rows, int64_t channels) {
+  for (int64_t row = 0; row < rows; ++row) {
+    const float* from = x + row * channels;
+    float* to = y + row * channels;
+    float most = -INFINITY;
+#pragma omp simd reduction(max : most)
+    for (int64_t c = 0; c < channels; ++c) most = from[c] > most ? from[c] : most;
+#pragma omp simd
+    for (int64_t c = 0; c < channels; ++c) to[c] = from[c] - most;
+  }
+  exponentials(y, rows * channels);
+  for (int64_t row = 0; row < rows; ++row) {
+    float* to = y + row * channels;
+    double sums[4] = {};  // which do not wait for each other
+    for (int64_t c = 0; c < channels; ++c) sums[c % 4] += to[c];
+    const float total = static_cast<float>((sums[0] + sums[1]) + (sums[2] + sums[3]));
+#pragma omp simd
+    for (int64_t c = 0; c < channels; ++c) to[c] /= total;
+  }
+}
+
+// Neighbouring places, whose channels are `inner` values apart.
+RESNODE_VECTORISED void softmaxOfPlaces(const float* x, float* y, int64_t places, int64_t channels, int64_t inner) {
+  float most[kPlaces], totals[kPlaces];
+  double sums[kPlaces] = {};
+  for (float& each : most) each = -INFINITY;
+  for (int64_t c = 0; c < channels; ++c) {
+#pragma omp simd
+    for (int64_t i = 0; i < places; ++i) most[i] = x[c * inner + i] > most[i] ? x[c * inner + i] : most[i];
+  }
+  for (int64_t c = 0; c < channels; ++c) {
+#pragma omp simd
+    for (int64_t i = 0; i < places; ++i) y[c * inner + i] = x[c * inner + i] - most[i];
+    exponentials(y + c * inner, places);
+#pragma omp simd
+    for (int64_t i = 0; i < places; ++i) sums[i] += y[c * inner + i];
+  }
+  for (int64_t i = 0; i < places; ++i) totals[i] = static_cast<float>(sums[i]);
+  for (int64_t c = 0; c < channels; ++c) {
+#pragma omp simd
+    for (int64_t i = 0; i < places; ++i) y[c * inner + i] /= totals[i];
+  }
+}
+
+bool addSoftmax(StepBuilder& step, const Softmax& softmax) {
+  step.call({step.readPlain(0), step.writePlain(0)},
+            [softmax, pool = step.pool()](const std::vector<void*>& at) -> Work {
+              const auto [outer, channels, inner] = softmax;
+              const int64_t perOuter = ceiling(inner, kPlaces);
+              return [=, x = static_cast<float*>(at[0]), y = static_cast<float*>(at[1])] {
+                if (inner == 1) {
+                  parallelFor(pool, ceiling(outer, kPlaces), ThreadPool::grain(kPlaces * channels * kWork),
+                              [&](int64_t unit) {
+                                const int64_t first = unit * kPlaces, rows = std::min(kPlaces, outer - first);
+                                softmaxOfRows(x + first * channels, y + first * channels, rows, channels);
+                              });
+                  return;
+                }
+                parallelFor(pool, outer * perOuter, ThreadPool::grain(kPlaces * channels * kWork), [&](int64_t unit) {
+                  const int64_t first = unit % perOuter * kPlaces;
+                  const int64_t from = unit / perOuter * channels * inner + first;
+                  softmaxOfPlaces(x + from, y + from, std::min(kPlaces, inner - first), channels, inner);
+                });
+              };
+            });
+  step.describe("loops");
+  return true;
+}
+
+const Steps<Softmax> kSoftmax{addSoftmax};
+
+}  // namespace
+}  // namespace resnode::cpu
