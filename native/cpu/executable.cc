@@ -3,8 +3,14 @@
 #include "native/core/host-buffer.h"
 #include "native/cpu/blocked-copy.h"
 #include "native/cpu/float-copy.h"
+#include "native/cpu/parallel.h"
 
 namespace resnode::cpu {
+namespace {
+
+constexpr int64_t kCopied = int64_t{1} << 15;  // values that a thread copies at a time
+
+}  // namespace
 
 CpuExecutable::CpuExecutable(std::shared_ptr<CpuPlan> plan, std::shared_ptr<CpuParameters> parameters,
                              std::shared_ptr<OneDnn> oneDnn)
@@ -63,8 +69,15 @@ std::unique_ptr<StartedRun> CpuExecutable::start(const RunRequest& request) {
   const Program& program = plan_->program();
   for (size_t i = 0; i < program.inputs.size(); ++i) {
     const TensorId id = program.inputs[i];
-    copyInput(hostData(request.inputs[i]), request.inputs[i].type, elementCount(program.tensors[id].shape),
-              reinterpret_cast<float*>(data(id)));
+    const DataType type = request.inputs[i].type;
+    const auto* from = static_cast<const char*>(hostData(request.inputs[i]));
+    auto* to = reinterpret_cast<float*>(data(id));
+    const int64_t count = elementCount(program.tensors[id].shape), bytes = type == DataType::uint8 ? 1 : sizeof(float);
+    // By all threads, which are awake when the first operation begins.
+    parallelFor(plan_->pool(), (count + kCopied - 1) / kCopied, 1, [&](int64_t part) {
+      const int64_t first = part * kCopied;
+      copyInput(from + first * bytes, type, std::min(kCopied, count - first), to + first);
+    });
   }
   for (const std::vector<Work>& step : steps_) {
     throwIfCancelled(request);
