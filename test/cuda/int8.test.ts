@@ -42,6 +42,7 @@ if (device !== null) {
   test('a maximum pooling between them keeps the integers', () => poolsIntegers(device));
   test('what is no integer before a pooling becomes one behind it', () => poolsNumbers(device));
   test('other layers read integers as the numbers that they stand for', () => otherReaders(device));
+  test('the fastest kernel is measured, and each operation timed', () => measuresKernels());
   test('a value that is not finite is refused, with its layer and blob', () => refusesNotFinite(device));
   test('a residual net of 50 layers: what int8 costs, and the plan is what is held', () =>
     residualNet(device));
@@ -203,6 +204,24 @@ async function otherReaders(on: Device): Promise<void> {
         assert.unreachable(`${name}: value ${i} is ${value}, the CPU's ${theirs[i]}`);
     });
   }
+}
+
+async function measuresKernels(): Promise<void> {
+  const each = INT8_CASES[1]!;
+  const { net, weights, ranges } = netOf(each);
+  await using tuning = (await openEmulated({ tune: true }))!;
+  await using model = await tuning.load({
+    model: net,
+    weights,
+    precision: 'int8',
+    calibration: calibrationWith(ranges),
+  });
+  const data = random(elementCount(each.input), 5).map(toHalf);
+  assert.equal(
+    (await model.time({ in: data })).map(({ layer }) => layer),
+    model.plan().operations.map(({ layer }) => layer),
+  );
+  assertHalves(Object.values(await model.run({ in: data }))[0]!.data, expected(each, data));
 }
 
 async function refusesNotFinite(on: Device): Promise<void> {
