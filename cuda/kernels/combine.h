@@ -84,6 +84,16 @@ bool areAligned(const Maps<count>& maps) {
   return true;
 }
 
+// Blocks of 256 threads over rows of `packs`.
+inline Grid gridOfRows(int64_t rows, int64_t packs) {
+  unsigned across = 1;
+  while (across < packs && across < 256) across *= 2;
+  const unsigned down = 256 / across;
+  const auto columns = static_cast<unsigned>((packs + across - 1) / across);
+  const int64_t most = std::min<int64_t>((rows + down - 1) / down, std::max<unsigned>(2048 / columns, 1));
+  return {dim3(static_cast<unsigned>(most), columns), dim3(across, down)};
+}
+
 template <class Step>
 void launchCombine(const Step& step, const Maps<Step::kMaps>& maps, void* output, const ChannelShape& shape,
                    cudaStream_t stream, RowOrder order = RowOrder::firstFirst) {
@@ -96,14 +106,8 @@ void launchCombine(const Step& step, const Maps<Step::kMaps>& maps, void* output
       return launch(combineEach<T, Step>, gridFor(shape.elements()), stream, step, maps, to, shape.elements(),
                     shape.channels);
     }
-    const int64_t packs = shape.channels.stored / n;
-    unsigned across = 1;
-    while (across < packs && across < 256) across *= 2;
-    const unsigned down = 256 / across;
-    const auto columns = static_cast<unsigned>((packs + across - 1) / across);
-    const int64_t rows = std::min<int64_t>((shape.outer + down - 1) / down, std::max<unsigned>(2048 / columns, 1));
-    launch(combineRows<T, n, Step>, {dim3(static_cast<unsigned>(rows), columns), dim3(across, down)}, stream, step,
-           maps, to, shape.outer, shape.channels, order);
+    launch(combineRows<T, n, Step>, gridOfRows(shape.outer, shape.channels.stored / n), stream, step, maps, to,
+           shape.outer, shape.channels, order);
   });
 }
 

@@ -160,7 +160,7 @@ Worker* takeNext() {
 void runThreads() {
   for (;;) {
     try {
-      launch->thread();
+      launch->thread(launch->bytes.data());
     } catch (...) {
       block.error = std::current_exception();
     }

@@ -44,7 +44,8 @@ struct Launch {
   const void* kernel = nullptr;
   dim3 blocks, threads;
   size_t sharedBytes = 0;
-  std::function<void()> thread;  // the kernel with its arguments
+  void (*thread)(const void* bytes) = nullptr;  // the kernel with its arguments, which are plain data
+  std::vector<std::max_align_t> bytes = {};
 };
 
 // Throws Misuse. Checks what a launch checks; `optInBytes`: what cudaFuncSetAttribute allowed the kernel.
@@ -52,7 +53,8 @@ void checkLaunch(const Launch& launch, size_t optInBytes);
 // Throws Misuse, and what the threads throw.
 void runGrid(const Launch& launch);
 // runtime/streams.cc: checks, then runs it now, or records it where the stream captures. Throws Error as cuda/launch.h does.
-void submit(Launch launch, cudaStream_t stream);
+// Nothing of it depends on the kernel: what does is compiled for every one.
+void submit(Launch launch, const void* bytes, size_t count, cudaStream_t stream);
 
 struct Site {
   const char* file;
@@ -151,6 +153,9 @@ RESNODE_UNWATCHED T shuffle(unsigned mask, T value, int width, const char* opera
 #define RESNODE_DYNAMIC_SHARED(type, name) type* name = static_cast<type*>(::resnode::emulator::dynamicShared())
 
 #define __launch_bounds__(...)
+// What a GPU's kernels must hold in registers, the host's compiler inlines where it likes.
+#undef __forceinline__
+#define __forceinline__ inline
 
 extern uint3 threadIdx, blockIdx;
 extern dim3 blockDim, gridDim;

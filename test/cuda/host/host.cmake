@@ -10,12 +10,12 @@ add_library(host-cases OBJECT ${HOST_TEST_SOURCES})
 target_link_libraries(host-cases PRIVATE emulation)
 target_compile_options(host-cases PRIVATE -O1)
 target_precompile_headers(host-cases PRIVATE host/main.h)
-add_executable(host-tests $<TARGET_OBJECTS:kernels> $<TARGET_OBJECTS:host-tested> $<TARGET_OBJECTS:host-cases> $<TARGET_OBJECTS:shared-cases> $<TARGET_OBJECTS:emulator>)
+add_executable(host-tests $<TARGET_OBJECTS:kernels> $<TARGET_OBJECTS:host-tested> $<TARGET_OBJECTS:host-cases> $<TARGET_OBJECTS:shared-cases> $<TARGET_OBJECTS:emulator> $<TARGET_OBJECTS:runtime>)
 target_link_libraries(host-tests PRIVATE sanitized specification)
 set_target_properties(host-tests PROPERTIES LINKER_LANGUAGE CXX)
 
 # Without sanitizers: AddressSanitizer's dlopen hides a library's own path from it, and cuDNN finds its parts by that.
-add_executable(real-cudnn-tests host/main.cc host/real/cudnn.cc $<TARGET_OBJECTS:shared-cases> $<TARGET_OBJECTS:plain-kernels> $<TARGET_OBJECTS:plain-emulator>)
+add_executable(real-cudnn-tests host/main.cc host/real/cudnn.cc $<TARGET_OBJECTS:shared-cases> $<TARGET_OBJECTS:plain-kernels> $<TARGET_OBJECTS:plain-emulator> $<TARGET_OBJECTS:runtime>)
 target_link_libraries(real-cudnn-tests PRIVATE emulation host specification)
 target_compile_options(real-cudnn-tests PRIVATE -O1)
 

@@ -169,7 +169,8 @@ RESNODE_TEST(emulator, "finds launches past the limits") {
     test::expect(std::string(error.what()).find("cudaFuncSetAttribute") != std::string::npos, error.what());
   }
   expectMisuse("emulator/configuration", "49153 bytes", [] {
-    emulator::submit({reinterpret_cast<const void*>(&exitBeforeBarrier), 1, 1, 49153, [] {}}, nullptr);
+    emulator::submit({reinterpret_cast<const void*>(&exitBeforeBarrier), 1, 1, 49153, [](const void*) {}}, nullptr, 0,
+                     nullptr);
   });
 }
 

@@ -48,7 +48,8 @@ Gradients referenceGradients(Attributes attributes, std::vector<Plain> x, const 
     gradient.inputs.push_back(i < dy.size() && !dy[i].empty() ? tensor(outputs[i], dy[i].data()) : -1);
   for (const Plain& each : x) gradient.outputs.push_back(made(result.dx, each.shape));
   for (const Shape& shape : learned) gradient.outputs.push_back(made(result.dw, shape));
-  program.operations = {forward, gradient};
+  program.operations.push_back(std::move(forward));
+  program.operations.push_back(std::move(gradient));
   resnode::reference::Arguments arguments;
   for (std::vector<float>& parameter : parameters) arguments.parameters.push_back(parameter.data());
   const auto of = [&](const std::vector<TensorId>& ids) {

@@ -66,7 +66,9 @@ bool exists(cudaStream_t stream) {
 
 }  // namespace
 
-void submit(Launch launch, cudaStream_t stream) {
+void submit(Launch launch, const void* bytes, size_t count, cudaStream_t stream) {
+  launch.bytes.resize((count + sizeof(std::max_align_t) - 1) / sizeof(std::max_align_t));
+  std::memcpy(launch.bytes.data(), bytes, count);
   RESNODE_CUDA(call([&] {
     const cudaError_t status = submitLaunch(std::move(launch), stream);
     // A kernel that fails does so while the host goes on: the launch itself succeeds, what follows does not.
