@@ -35,12 +35,13 @@ export async function compileAll(root: string): Promise<string> {
     logLevel: 'warning',
   } as const;
   await build({ ...options, entryPoints, plugins: [importsAsCompiled(root)] });
-  // The command starts hundreds of times, each time with 250 modules: as few files it starts in half the time.
+  // The command and threads of data layers start hundreds of times, the one with 250 modules, the other with 80: as few files
+  // they start in half the time.
   await build({
     ...options,
-    entryPoints: [{ in: join(root, 'ts/cli/main.ts'), out: 'cli/main' }],
+    entryPoints: ['cli/main', 'data/worker'].map((name) => ({ in: join(root, `ts/${name}.ts`), out: name })),
     splitting: true,
-    chunkNames: 'cli/parts/[hash]',
+    chunkNames: 'parts/[hash]',
     plugins: [placesAsCompiled(root, out)],
   });
   return out;
