@@ -15,9 +15,10 @@ for (let i = 0, state = 2463534242; i < pool.length; i++) {
 
 /** Values around `middle`, repeated where more are wanted than were drawn. */
 export function randomValues(count: number, spread: number, middle: number, from: number): Float32Array {
-  const drawn = pool.map((_, i) => middle + spread * pool[(i + 7919 * from) % pool.length]!);
   const all = new Float32Array(count);
-  for (let at = 0; at < count; at += drawn.length) all.set(drawn.subarray(0, count - at), at);
+  const drawn = Math.min(count, pool.length);
+  for (let i = 0; i < drawn; i++) all[i] = middle + spread * pool[(i + 7919 * from) % pool.length]!;
+  for (let at = drawn; at < count; at += drawn) all.copyWithin(at, 0, drawn);
   return all;
 }
 
