@@ -18,20 +18,26 @@ export class MagnitudeHistogram {
   add(values: Float32Array): void {
     let most = this.most;
     let least = 0;
-    for (const value of values) {
+    let lost = 0; // NaN as soon as one value is not finite
+    for (let i = 0; i < values.length; i++) {
+      const value = values[i]!;
       if (value > most) most = value;
       else if (value < least) least = value;
+      lost += value - value;
     }
     most = Math.max(most, -least);
-    if (!Number.isFinite(most) || values.some(Number.isNaN)) throw new RangeError('a value is not finite');
+    if (lost !== 0) throw new RangeError('a value is not finite');
     this.hasNegative ||= least < 0;
     this.most = most;
     if (most === 0) return;
     if (this.#width === 0) this.#width = most / BINS;
     while (this.#width * BINS < most) this.#double();
     const perWidth = 1 / this.#width;
-    for (const value of values)
-      if (value !== 0) this.counts[Math.min(BINS - 1, Math.floor(Math.abs(value) * perWidth))]!++;
+    const { counts } = this;
+    for (let i = 0; i < values.length; i++) {
+      const value = values[i]!;
+      if (value !== 0) counts[Math.min(BINS - 1, Math.floor(Math.abs(value) * perWidth))]!++;
+    }
   }
 
   /** The upper edge of a bin. */
