@@ -316,7 +316,10 @@ const KINDS: readonly (readonly [Kind, readonly string[]])[] = [
       ...['Clip', 'Exp', 'Log', 'Swish', 'Threshold', 'LSTMUnit', 'Mish', 'HardSwish', 'CReLU', 'Sparsify'],
     ],
   ],
-  ['combination', ['Eltwise', 'Concat', 'Axpy', 'Correlation', 'Correlation1D', 'ArgMax', 'Reduction']],
+  [
+    'combination',
+    ['Eltwise', 'Add', 'Mul', 'Concat', 'Axpy', 'Correlation', 'Correlation1D', 'ArgMax', 'Reduction'],
+  ],
   [
     'shape',
     [
@@ -336,6 +339,7 @@ const KINDS: readonly (readonly [Kind, readonly string[]])[] = [
       ...Object.keys(sinkLayers),
       'Interp',
       'ResizeBilinear',
+      'ResizeNearestNeighbor',
       'Upsample',
       'ShuffleChannel',
       'Flip',
@@ -354,6 +358,9 @@ const KINDS: readonly (readonly [Kind, readonly string[]])[] = [
       'YoloDetectionOutput',
       'Yolov3DetectionOutput',
       'DetectionEvaluate',
+      'DecodeBBox',
+      'BoxOutput',
+      'BoxGroupOutput',
       'Proposal',
     ],
   ],
