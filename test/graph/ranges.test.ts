@@ -44,6 +44,7 @@ const regions = (type: string, param: string) =>
 const refused: readonly [text: string, code: string, message: RegExp][] = [
   [prior('min_size: inf'), 'prior-box', /min_size must be above 0, found Infinity/],
   [prior('min_size: 0'), 'prior-box', /min_size must be above 0, found 0/],
+  [prior('min_size: 0.5'), 'prior-box', /min_size 0.5 becomes 0, .* in pixels of the image/],
   [prior('min_size: 4 max_size: nan'), 'prior-box', /max_size must be above 0, found NaN/],
   [prior('min_size: 4 aspect_ratio: 2 aspect_ratio: inf'), 'prior-box', /aspect_ratio 2 of 2 must be/],
   [prior('min_size: 4 variance: 0'), 'prior-box', /variance must be above 0, found 0/],

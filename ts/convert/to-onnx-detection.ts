@@ -41,7 +41,6 @@ function detectionOutput(layer: LayerWriter) {
   checkThreshold(layer, p.nmsThreshold);
   if (p.eta < 1)
     layer.fail("its eta shrinks the threshold from box to box, that of ONNX's NonMaxSuppression stays");
-  if (p.topK === 0 || p.keepTopK === 0) layer.fail('it keeps no box at all (top_k or keep_top_k 0)');
   const f = arithmeticOf(layer);
   const [images = 1] = layer.bottoms[0]!;
   const priors = elementCount(layer.bottoms[2]!) / 8;

@@ -157,6 +157,12 @@ function boxesOfCell(context: LayerContext, p: PriorBoxParameter): { widths: num
   const { min_size: least = [], max_size: most = [] } = p;
   if (least.length === 0) context.fail('prior-box', 'min_size must be given', 'prior_box_param');
   for (const [i, size] of least.entries()) {
+    if (size < 1)
+      context.fail(
+        'prior-box',
+        `min_size ${size} becomes 0, for SSD keeps sizes as integers, in pixels of the image; write 1 or more`,
+        positionOf(param, 'min_size'),
+      );
     if (most.length > 0 && !(Math.trunc(most[i] ?? Number.POSITIVE_INFINITY) > Math.trunc(size)))
       context.fail(
         'prior-box',
