@@ -68,6 +68,19 @@ test('what a convolution with uneven pads makes is cropped behind BatchNorm, Sca
   ]);
 });
 
+test('what sees several pixels, or all channels, stays behind the crop', () => {
+  for (const [type, more] of [
+    ['Pooling', 'pooling_param { kernel_size: 2 }'],
+    ['Softmax', ''],
+  ] as const) {
+    const [first, second, third] = rewritten([convolution('c', 'data', UNEVEN), layer(type, 'o', 'c', more)]);
+    assert.equal(
+      [first, second, third],
+      ['convolution/2(data)', 'crop(c part 1)', `${type.toLowerCase()}(c)`],
+    );
+  }
+});
+
 test('a Crop of channels, or of what another layer reads too, stays where it is', () => {
   const crop = (axis: number, reference: string) =>
     layer('Crop', 'k', `c ${reference}`, `crop_param { axis: ${axis} offset: 0 }`);
