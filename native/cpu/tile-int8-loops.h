@@ -8,7 +8,7 @@
 namespace resnode::cpu {
 namespace {
 
-constexpr int kWordsOfPixel = 4, kBytesOfWord = 4;
+constexpr int kWordsOfPixel = 4, kBytesOfWord = 4, kCacheLine = 64;
 
 template <Int8TileType kType>
 RESNODE_INLINE Vector loadValues(const void* values, int64_t at) {
@@ -32,9 +32,6 @@ RESNODE_INLINE Vector cut(const Vector& value) {
   return minimum(broadcast(kIsUnsigned ? 255.f : 127.f), value);
 }
 
-// Into the core's second cache.
-RESNODE_INLINE void fetch(const int8_t* line) { __builtin_prefetch(line, 0, 2); }
-
 // `Factors`: how words are multiplied, four channels in 8 bits each or two pixels in 16. What values become of the sums is a
 // function's: unrolled here, it would take registers from them.
 template <class Factors, int kPixels, int kBlocks, int kPixelStride, int kWords>
@@ -47,14 +44,14 @@ void tile(const Int8TileArguments& a) {
     for (int p = 0; p < kPixels; ++p) sums[p][n] = first;
   }
   const int8_t* weights = a.weights;
+  const int8_t* ahead = a.ahead;
+  const int64_t aheadStep = a.aheadStep;
   for (int64_t block = 0; block < a.blocks; ++block) {
     const uint32_t* first = a.source + block * a.blockStride;
     for (int64_t tap = 0; tap < a.taps; ++tap) {
       const uint32_t* source = first + a.tapOffsets[tap];
-      if (a.fetched > 0) {
-#pragma GCC unroll 8
-        for (int line = 0; line < kWords * kBlocks; ++line) fetch(weights + a.fetched + line * kLanes * kBytesOfWord);
-      }
+      for (int64_t byte = 0; byte < aheadStep; byte += kCacheLine) __builtin_prefetch(ahead + byte, 0, 2);
+      ahead += aheadStep;
 #pragma GCC unroll 4
       for (int word = 0; word < kWords; ++word) {
         typename Factors::Weights factors[kBlocks];

@@ -13,8 +13,10 @@ constexpr int kInt8TileTypes = 4;
 struct Int8TileArguments : TileTaps {
   const uint32_t* source;  // of the first pixel, block and tap: words of four channels from 0 to 255
   const int8_t* weights;   // [blocks][all taps][words][16 × blocks of the result][4]
-  int64_t fetched;         // bytes to the weights that the thread will want next, which it is time to fetch; 0: none
-  const int32_t* first;    // what a channel's sum begins with; null: 0
+  // What will be read next, fetched meanwhile: so many bytes with each tap of a block.
+  const int8_t* ahead;
+  int64_t aheadStep;
+  const int32_t* first;  // what a channel's sum begins with; null: 0
   // A value is residual × residualFactor + (sum × factor + offset), rounded once a product and sum.
   const float *factor, *offset;
   const void* residual;

@@ -18,14 +18,13 @@ namespace resnode::cpu {
 struct TilePlace {
   TileTaps taps;
   int64_t image;
-  int64_t source;       // from the first word of all, padded or not
-  int64_t weights;      // and of the weights
-  int64_t nextWeights;  // to the next part's, where this is the first tile that reads these; else 0
-  int64_t ahead;        // and of those that will be read next: the tile's share of them
-  int64_t aheadStep;    // words of them by word and tap
-  int64_t channel;      // its first
-  int64_t result;       // its first value
-  int blocks, pixels;   // of the result
+  int64_t source;      // from the first word of all, padded or not
+  int64_t weights;     // and of the weights
+  int64_t ahead;       // and of those that will be read next: the tile's share of them
+  int64_t aheadStep;   // words of them by word and tap
+  int64_t channel;     // its first
+  int64_t result;      // its first value
+  int blocks, pixels;  // of the result
 };
 
 class Tiling {
@@ -51,6 +50,8 @@ class Tiling {
   bool fillsWeights() const {
     return !isByWord_ && filter_.outputs % lanes() == 0 && filter_.groupInputs() % (pixel_ * channelsPerWord_) == 0;
   }
+  // Of the source, that a tap reads of a block at once.
+  int64_t wordsPerTap() const { return isByWord_ ? 1 : pixel_; }
   // Of the result that a tile makes at once.
   int64_t lanes() const { return blocksPerGroup_ * kLanes; }
   // Calls function(tile) for all of them, on all threads.
@@ -92,7 +93,7 @@ class Tiling {
   void runUnit(const Split& split, int64_t unit, Function&& function) const;
   int64_t tilesPerImage() const { return rows_ * static_cast<int64_t>(tiles_.size()); }
   // Words of the weights that belong to a tap of a part.
-  int64_t weightsPerTap() const { return (isByWord_ ? 1 : pixel_) * blocksPerGroup_ * kLanes; }
+  int64_t weightsPerTap() const { return wordsPerTap() * lanes(); }
 
   Filter filter_;
   TileForm form_ = TileForm::blocked;
@@ -192,7 +193,6 @@ void Tiling::runUnit(const Split& split, int64_t unit, Function&& function) cons
         tile.taps.tapOffsets = offsets.data() + row.firstTap;
         tile.weights = part.weights + row.firstTap * weightsPerTap();
         tile.ahead = nextWeights + partWords * (i - firstTile) / (lastTile - firstTile);
-        tile.nextWeights = i == firstTile ? partWords : 0;
         tile.taps.weightsSkipped = (allTaps - row.taps) * weightsPerTap();
         tile.result = plane + (i / tilesPerRow * columns_ + columns.first * phases + columns.phase) * kLanes;
         tile.pixels = columns.count;
