@@ -39,8 +39,9 @@ else {
       assert.is(child.status, 0, child.stderr);
       const { read, load, parameters } = JSON.parse(child.stdout) as Record<string, number>;
       assert.ok(read! < 20 * MB, `reading took ${read} bytes`);
-      // Activations, the largest layer as it is packed, oneDNN's code, V8.
-      assert.ok(load! - parameters! < 80 * MB, `loading took ${load} bytes for ${parameters} of parameters`);
+      // Activations, the largest layer as it is packed, V8, whose collector is late on a busy machine: a second copy of
+      // the file would be twice that.
+      assert.ok(load! - parameters! < 120 * MB, `loading took ${load} bytes for ${parameters} of parameters`);
     } finally {
       rmSync(folder, { recursive: true });
     }
