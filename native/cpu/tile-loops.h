@@ -76,6 +76,11 @@ RESNODE_INLINE void tileOf(const TileArguments& a) {
       else storeLanes(a.result + at, sum, a.firstLane, a.endLane);
     }
   }
+  // Weights of 0 make 0 there, but NaN of an infinity, which the next convolution would give to all of its channels.
+  if (a.spareLane < kLanes) {
+    float* last = a.result + (kBlocks - 1) * a.resultBlockStride;
+    for (int p = 0; p < kPixels; ++p) storeLanes(last + p * a.resultPixelStride, zeros(), a.spareLane, kLanes);
+  }
 }
 
 template <int kPixels, int kBlocks, int kPixelStride, int kChannels>

@@ -22,6 +22,7 @@ struct TileTaps {
   int64_t resultBlockStride;  // values between the result's blocks, and the residual's
   int64_t resultPixelStride;  // and between its pixels
   int firstLane, endLane;     // of the result's block that are written: where it is one
+  int spareLane;              // of the last block, the first lane without a channel, which becomes 0; 16: none
 };
 
 // A few neighbouring pixels of the result, of one block of channels or two.

@@ -71,7 +71,7 @@ const noise = (count: number, seed: number) => {
 const largest = (values: Float32Array) => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
 const halfToEven = (value: number) => {
   const floor = Math.floor(value);
-  return value - floor === 0.5 ? floor + (floor % 2) : Math.round(value);
+  return value - floor === 0.5 ? floor + Math.abs(floor % 2) : Math.round(value);
 };
 
 for (const [name, isUnsigned] of [

@@ -21,7 +21,7 @@ export interface Int8Convolution {
 
 export const halfToEven = (value: number): number => {
   const floor = Math.floor(value);
-  return value - floor === 0.5 ? floor + (floor % 2) : Math.round(value);
+  return value - floor === 0.5 ? floor + Math.abs(floor % 2) : Math.round(value);
 };
 
 const cut = (value: number, least: number, most: number) => Math.min(most, Math.max(least, value));

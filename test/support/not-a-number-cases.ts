@@ -17,6 +17,8 @@ export interface Case {
   readonly layers: readonly LayerParameter[];
   /** Winograd's algorithms mix the pixels of a tile: what is not finite may spread there, and is never lost. */
   readonly spreads?: boolean;
+  /** One convolution reads another, whose channels fill no block. */
+  readonly isChained?: boolean;
 }
 
 const relu = (negative_slope = 0): LayerParameter => ({
@@ -85,6 +87,29 @@ const eltwise = (operation: 'PROD' | 'SUM' | 'MAX', count = 3): Case => ({
   ],
 });
 
+/** Two convolutions with something between, of weights of 1: an infinity stays one. */
+const chained = (
+  name: string,
+  shape: readonly number[],
+  first: NonNullable<LayerParameter['convolution_param']>,
+  between: readonly Omit<LayerParameter, 'name'>[] = [],
+): Case => {
+  const weight_filler = { type: 'constant', value: 1 };
+  const types: readonly Omit<LayerParameter, 'name'>[] = [
+    { type: 'Convolution', convolution_param: { kernel_size: [1], weight_filler, ...first } },
+    ...between,
+    { type: 'Convolution', convolution_param: { kernel_size: [1], weight_filler, num_output: 20 } },
+  ];
+  const blob = (i: number) => (i < 0 ? 'data' : i === types.length - 1 ? 'y' : `b${i}`);
+  const layers = types.map((layer, i) => ({
+    ...layer,
+    name: blob(i),
+    bottom: [blob(i - 1)],
+    top: [blob(i)],
+  }));
+  return { name: `Convolutions, chained: ${name}`, shape, layers, isChained: true };
+};
+
 const innerProduct = one('InnerProduct', {
   inner_product_param: { num_output: 19, weight_filler: gaussian, bias_filler: gaussian },
 });
@@ -127,6 +152,45 @@ export const cases: readonly Case[] = [
       ),
     ];
   }),
+  chained('10 channels', [1, 10, 5, 6], { num_output: 10 }),
+  chained('24 channels', [1, 10, 5, 6], { num_output: 24 }),
+  chained('7 channels of 3×3, stride 2', [1, 16, 9, 9], { num_output: 7, kernel_size: [3], stride: [2] }),
+  chained('groups of 4', [2, 8, 6, 6], { num_output: 12, group: 4 }),
+  chained('groups of 2 and 1', [2, 10, 6, 6], { num_output: 5, group: 5 }),
+  chained('a pooling between', [1, 10, 8, 8], { num_output: 10 }, [
+    { type: 'Pooling', pooling_param: { pool: 'AVE', kernel_size: 2, stride: 2 } },
+  ]),
+  chained('depthwise between', [1, 10, 8, 8], { num_output: 10 }, [
+    {
+      type: 'Convolution',
+      convolution_param: {
+        num_output: 10,
+        group: 10,
+        kernel_size: [3],
+        pad: [1],
+        weight_filler: { type: 'constant', value: 1 },
+      },
+    },
+  ]),
+  chained('a deconvolution between', [1, 10, 5, 5], { num_output: 10 }, [
+    {
+      type: 'Deconvolution',
+      convolution_param: {
+        num_output: 6,
+        kernel_size: [2],
+        stride: [2],
+        weight_filler: { type: 'constant', value: 1 },
+      },
+    },
+  ]),
+  // What channels that do not exist become there, ln 0 and 1/0, counts for nothing either.
+  chained('a logarithm between', [1, 10, 5, 6], { num_output: 10 }, [{ type: 'AbsVal' }, { type: 'Log' }]),
+  chained(
+    'a reciprocal between',
+    [1, 10, 5, 6],
+    { num_output: 10, bias_filler: { type: 'constant', value: 40 } },
+    [{ type: 'Power', power_param: { power: -1 } }],
+  ),
   innerProduct,
   withRelu(innerProduct),
   withRelu(innerProduct, 0.1),

@@ -106,6 +106,8 @@ void Tiling::placeParts() {
       part.firstLane = static_cast<int>(output - first);
       // What a block lacks of channels is zeros.
       part.endLane = static_cast<int>(next == end ? lanes : next - first);
+      const int64_t inLast = next % kLanes;
+      part.spareLane = static_cast<int>(next == filter_.outputs && inLast > 0 ? inLast : kLanes);
       parts_[group].push_back(part);
       weightsWords_ += groupWords_ * taps * lanes;
       output = next;

@@ -68,7 +68,7 @@ class Tiling {
   struct Part {
     int64_t source, weights;  // words from the image's first and from the first of all
     size_t offsets;           // of the taps, in tapOffsets_
-    int firstLane, endLane;
+    int firstLane, endLane, spareLane;
   };
   // A unit makes one of so many parts of the groups of blocks, of one of so many parts of the tiles.
   struct Split {
@@ -181,6 +181,7 @@ void Tiling::runUnit(const Split& split, int64_t unit, Function&& function) cons
       const auto allTaps = static_cast<int64_t>(offsets.size());
       tile.taps.firstLane = part.firstLane;
       tile.taps.endLane = part.endLane;
+      tile.taps.spareLane = part.spareLane;
       // The part whose weights come next is mostly the one that is made next.
       const bool isLast = part.weights + partWords == weightsWords_;
       const int64_t nextWeights = isLast ? part.weights : part.weights + partWords;

@@ -82,6 +82,7 @@ void WinogradConvolution::multiply(const ConvolutionOperands& operands, float* t
   tile.resultBlockStride = tiles * kLanes;
   tile.resultPixelStride = kLanes;
   tile.endLane = kLanes;
+  tile.spareLane = kLanes;
   const Tile* functions = kernels_->tiles[static_cast<int>(TileForm::blocked)][blocksPerGroup_ - 1];
   const int64_t parts = ceiling(tiles, kernels_->mostPixels);
   const bool isLast = unit + 1 == kTransformed * groups_;
