@@ -101,6 +101,17 @@ const planes = (x: Float32Array) => {
   return Array.from({ length: 2 * CHANNELS }, (_, i) => x.subarray(i * plane, (i + 1) * plane));
 };
 
+/** What each place makes of what it sees; a mean counts the padding, or leaves it out. */
+const pooled = (x: Float32Array, places: readonly number[][], pool: string): number[] =>
+  planes(x).flatMap((plane) =>
+    places.map((place) => {
+      const values = place.filter((at) => at >= 0).map((at) => plane[at]!);
+      if (pool === 'MAX') return Math.max(...values);
+      const count = pool === 'AVE' ? place.length : values.length;
+      return values.reduce((a, b) => a + b) / count;
+    }),
+  );
+
 const cases: Readonly<Record<string, Case>> = {
   "MobileNet's: below and right alone": { kernel: 3, stride: 2, pads: [0, 0, 1, 1], size: [8, 8] },
   'below and right alone, odd sizes': { kernel: 3, stride: 2, pads: [0, 0, 1, 1], size: [9, 7] },
@@ -163,17 +174,55 @@ for (const device of devices) {
         const { y } = await net.run({ x });
         const { sizes, places } = windows(c);
         assert.equal(y!.shape, [2, CHANNELS, ...sizes]);
-        const expected = planes(x).flatMap((plane) =>
-          places.map((place) => {
-            const values = place.filter((at) => at >= 0).map((at) => plane[at]!);
-            if (pool === 'MAX') return Math.max(...values);
-            const count = pool === 'AVE' ? place.length : values.length;
-            return values.reduce((a, b) => a + b) / count;
-          }),
-        );
-        assertClose(y!.data, expected, 'y');
+        assertClose(y!.data, pooled(x, places, pool), 'y');
       });
   }
+
+  for (const pool of ['MAX', 'AVE', 'AVE_EXC_PAD'])
+    test(`pool: ${pool} with pad_type: 1 has ceil(size / stride) places, whatever kernel and rounding, on ${device.kind}`, async () => {
+      for (const kernel of [1, 2, 3])
+        for (const stride of [1, 2, 3, 4])
+          for (const size of [
+            [6, 6],
+            [7, 5],
+            [8, 9],
+          ] as const)
+            for (const rounding of ['CEIL', 'FLOOR']) {
+              const counts = size.map((each) => Math.ceil(each / stride));
+              const [t, l] = size.map((each, i) =>
+                Math.floor(Math.max(0, (counts[i]! - 1) * stride + kernel - each) / 2),
+              ) as [number, number];
+              const [b, r] = size.map((each, i) =>
+                Math.max(0, (counts[i]! - 1) * stride + kernel - each - [t, l][i]!),
+              ) as [number, number];
+              // A mean that counts such padding is refused, below.
+              if (pool === 'AVE' && stride >= kernel && b + r > 0) continue;
+              const c: Case = { kernel, stride, pads: [t, l, b, r], size, written: 'pad_type: 1' };
+              using net = await device.load({
+                model: readNet(pooling(c, pool).replace('FLOOR', rounding), { file: 'net.prototxt' }),
+              });
+              const x = draw(c, 7);
+              const { y } = await net.run({ x });
+              const what = `${size.join('×')} by ${kernel} at ${stride}, ${rounding}`;
+              assert.equal(y!.shape, [2, CHANNELS, ...counts], what);
+              const { places } = windows(c);
+              assertClose(y!.data, pooled(x, places, pool), what);
+            }
+    });
+
+  test(`a window smaller than its stride sees the first of each, with SAME, on ${device.kind}`, async () => {
+    for (const pool of ['MAX', 'AVE', 'AVE_EXC_PAD']) {
+      using net = await device.load({
+        model: readNet(
+          `layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 1 dim: 6 dim: 6 } } }
+           layer { name: "y" type: "Pooling" bottom: "x" top: "y" pooling_param { pool: ${pool} kernel_size: 1 stride: 3 pad_type: 1 } }`,
+          { file: 'net.prototxt' },
+        ),
+      });
+      const { y } = await net.run({ x: Float32Array.from({ length: 36 }, (_, i) => i) });
+      assert.equal([...y!.data], [0, 3, 18, 21]);
+    }
+  });
 
   test(`a mean of pads that are alike leaves them out, in sizes rounded up too, on ${device.kind}`, async () => {
     using net = await device.load({

@@ -18,6 +18,7 @@ interface PoolingParameter {
   pool: 'MAX' | 'AVE' | 'STOCHASTIC' | 'AVE_EXC_PAD' | 'AVE_TF';
   global_pooling: boolean;
   round_mode: 'CEIL' | 'FLOOR';
+  pad_type?: number;
 }
 
 function pooling(context: LayerContext): Built {
@@ -43,13 +44,9 @@ function pooling(context: LayerContext): Built {
     const { operation, top } = stochastic(context, shape, window, p.round_mode);
     return { operation, tops: [top] };
   }
-  const { operation, made, top, skipped, countsPadding } = pooled(
-    context,
-    shape,
-    asked,
-    p.round_mode,
-    p.pool,
-  );
+  // SAME pads as much as ceil(size / stride) windows take: one more would see nothing.
+  const rounding = p.pad_type === 1 ? 'FLOOR' : p.round_mode;
+  const { operation, made, top, skipped, countsPadding } = pooled(context, shape, asked, rounding, p.pool);
   const layer = new Composition(context.shapes);
   const leavesOut = countsPadding && (p.pool === 'AVE_EXC_PAD' || p.pool === 'AVE_TF');
   if (made === top && !leavesOut) return { operation, tops: context.topCount > 1 ? [top, top] : [top] };
