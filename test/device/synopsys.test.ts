@@ -289,6 +289,26 @@ test('its scores are looked at in all maps, and what does not fit is refused', (
   );
 });
 
+test('a size by a scale is computed in float32, as the fork has it', () => {
+  for (const type of ['ResizeNearestNeighbor', 'ResizeBilinear'])
+    for (const [from, scale, to] of [
+      [10, 0.9, 9], // 8.99999976 in float64, of the float32 next to 0.9
+      [30, 0.7, 21],
+      [10, 0.89, 8],
+      [4, 2.5, 10],
+      [7, 0.5, 3],
+      [100, 0.29, 29],
+    ] as const) {
+      const param = type === 'ResizeBilinear' ? 'resize_bilinear_param' : 'resize_nearest_neighbor_param';
+      const { values } = graphFromCaffe(
+        net(
+          `${input('x', [1, 1, from, from])}layer { name: "y" type: "${type}" bottom: "x" top: "y" ${param} { data_format: "NCHW" scale_height: ${scale} scale_width: ${scale} } }`,
+        ),
+      );
+      assert.equal(values.at(-1)!.shape, [1, 1, to, to], `${type}: ${from} × ${scale}`);
+    }
+});
+
 test('what is not exactly done is refused with its reason', () => {
   const resize = (param: string) =>
     refusal(
@@ -300,6 +320,10 @@ test('what is not exactly done is refused with its reason', () => {
   );
   assert.match(resize('scale_height: 2 half_pixel_onnx: true'), /pixel \d of 8 would be pixel/);
   assert.match(resize('output_height: -1'), /the top would be -1×5/);
+  assert.match(
+    resize('scale_height: 2 align_corners: true half_pixel_centers: true'),
+    /align_corners and half_pixel_centers place pixels differently; keep one/,
+  );
   assert.match(
     refusal(
       `${input('a', [2, 3])}${input('b', [2, 4])}layer { name: "y" type: "Mul" bottom: "a" bottom: "b" top: "y" }`,

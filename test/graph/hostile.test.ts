@@ -105,6 +105,8 @@ const input = (dims: readonly (number | string)[]) =>
 const small = input([1, 2, 4, 4]);
 const next = (type: string, fields: string) =>
   `${small}layer { name: "l" type: "${type}" bottom: "x" top: "y" ${fields} }`;
+const nearest = (fields: string) =>
+  next('ResizeNearestNeighbor', `resize_nearest_neighbor_param { data_format: "NCHW" ${fields} }`);
 const HUGE = '9223372036854775807';
 
 for (const [what, text] of [
@@ -177,6 +179,23 @@ for (const [what, text] of [
     'layer { name: "d" type: "MemoryData" top: "x" top: "y" memory_data_param { batch_size: 4294967295 channels: 4294967295 height: 4294967295 width: 9 } }',
   ],
   [
+    'classes of 2^32 − 1',
+    `${input([1, 1, 4, 7])}${input([1, 1, 4, 8]).replaceAll(/"(in|x)"/g, '"t"')}layer { name: "l" type: "DetectionEvaluate" bottom: "x" bottom: "t" top: "y" detection_evaluate_param { num_classes: 4294967295 } }`,
+  ],
+  ['a nearest resize by 1e30', nearest('scale_height: 1e30')],
+  ['a nearest resize by 1e9', nearest('scale_height: 1e9')],
+  ['a nearest resize to 2^31 − 1', nearest('output_height: 2147483647')],
+  [
+    'a nearest resize of one pixel to 2^31 − 1',
+    nearest('output_height: 2147483647').replace(small, input([1, 1, 1, 1])),
+  ],
+  ['a bilinear resize by 1e30', next('ResizeBilinear', 'resize_bilinear_param { scale_height: 1e30 }')],
+  ['tiles of 2^31 − 1', next('Tile', 'tile_param { tiles: 2147483647 }')],
+  [
+    'a sequence of 100,000,000',
+    `${input([100000000, 1, 1])}${input([100000000, 1]).replaceAll(/"(in|x)"/g, '"c"')}layer { name: "l" type: "LSTM" bottom: "x" bottom: "c" top: "y" recurrent_param { num_output: 1 } }`,
+  ],
+  [
     'a crop of 2^32 − 1',
     'layer { name: "d" type: "Data" top: "x" data_param { batch_size: 4294967295 } transform_param { crop_size: 4294967295 } }',
   ],
@@ -190,6 +209,20 @@ for (const [what, text] of [
     const path = join(folder, 'net.prototxt');
     writeFileSync(path, printPrototxt(net));
     assert.match(await codeOf(() => device.plan({ model: path })), /^graph\//);
+  });
+
+for (const [what, text] of [
+  ['a tile', next('Tile', 'tile_param { tiles: 2147483647 }').replace(small, input([1, 1]))],
+  [
+    'a sum of two',
+    `${input([1, 1])}${input([2147483647, 1]).replaceAll(/"(in|x)"/g, '"z"')}layer { name: "l" type: "Add" bottom: "x" bottom: "z" top: "y" }`,
+  ],
+] as const)
+  test(`${what} that repeats one value 2^31 − 1 times takes few operations`, () => {
+    const { nodes, values } = graphFromCaffe(parse(text));
+    assert.is(values.find(({ blob }) => blob === 'y')!.shape[1] ?? 0, what === 'a tile' ? 2147483647 : 1);
+    assert.ok(nodes.length < 10, `${nodes.length} operations`);
+    assert.ok(nodes.every(({ inputs }) => inputs.length <= 1024));
   });
 
 test('32 dims of 1 are a blob as Caffe has them, or refused by the device with a code', async () => {

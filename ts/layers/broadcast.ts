@@ -38,11 +38,10 @@ function broadcast(operand: 'scale' | 'bias') {
 
 /** A part whose axes of 1 are as long as those of `top`. */
 function repeated(layer: Composition, part: Part, top: Shape): Part {
-  return top.reduce((from, size, axis) => {
-    if (from.shape[axis] === size) return from;
-    const shape = from.shape.map((each, i) => (i === axis ? size : each));
-    return layer.one({ kind: 'concat', axis }, Array<Part>(size).fill(from), shape);
-  }, part);
+  return top.reduce(
+    (from, size, axis) => (from.shape[axis] === size ? from : layer.repeat(from, axis, size)),
+    part,
+  );
 }
 
 /** With what is there for a run of neighbouring axes, the same along all before and behind it. */

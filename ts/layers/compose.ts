@@ -9,6 +9,9 @@ export interface Part {
   readonly shape: Shape;
 }
 
+/** Copies that one concat joins. */
+const MOST_AT_ONCE = 1024;
+
 /** Collects the operations of one layer. */
 export class Composition {
   readonly bottoms: readonly Part[];
@@ -64,6 +67,21 @@ export class Composition {
       [part],
       order.map((axis) => part.shape[axis]!),
     );
+  }
+
+  /** A part several times along an axis: some at once, then that several times, so that no number of them makes many operations. */
+  repeat(part: Part, axis: number, times: number): Part {
+    if (times === 1) return part;
+    const joined = (parts: readonly Part[]) =>
+      this.one(
+        { kind: 'concat', axis },
+        parts,
+        part.shape.map((size, i) => (i === axis ? size * times : size)),
+      );
+    if (times <= MOST_AT_ONCE) return joined(Array<Part>(times).fill(part));
+    const [whole, rest] = [Math.floor(times / MOST_AT_ONCE), times % MOST_AT_ONCE];
+    const many = this.repeat(this.repeat(part, axis, MOST_AT_ONCE), axis, whole);
+    return rest === 0 ? many : joined([many, this.repeat(part, axis, rest)]);
   }
 
   /** A part in pieces of one along its first axis. */

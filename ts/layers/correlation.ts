@@ -7,7 +7,7 @@ import type { Shape } from '../base/shape.ts';
 import { type Message, positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import { Composition, type Part } from './compose.ts';
-import { type Built, type LayerContext, type Layers, shapeProblem } from './layer.ts';
+import { type Built, checkTop, type LayerContext, type Layers } from './layer.ts';
 import type { Operation, Pair } from './operation.ts';
 import { fourDimensions } from './window.ts';
 
@@ -79,8 +79,7 @@ function correlation(context: LayerContext, isSquare: boolean): Built {
       `${most} at steps of ${step} makes more than ${MOST_DISPLACEMENTS} displacements, which is the most that are run`,
     );
   const top: Shape = [n, displacements.length, tall, wide];
-  const problem = shapeProblem(top);
-  if (problem !== null) context.fail('too-large', `its top ${problem}`, 'correlation_param');
+  checkTop(context, top, 'correlation_param');
 
   const from: Pair = [isSquare ? most - pad : 0, most - pad];
   const sides: Pair = [(tall - 1) * stride + kernel, (wide - 1) * stride + kernel];

@@ -63,9 +63,7 @@ function tile(context: LayerContext): Built {
       'tile_param',
     );
   const layer = new Composition(context.shapes);
-  const top = shape.map((size, i) => (i === axis ? size * tiles : size));
-  const copies = Array.from({ length: tiles }, () => layer.bottoms[0]!);
-  return layer.built([tiles === 1 ? copies[0]! : layer.one({ kind: 'concat', axis }, copies, top)]);
+  return layer.built([layer.repeat(layer.bottoms[0]!, axis, tiles)]);
 }
 
 /** batch_reindex_layer.cpp */

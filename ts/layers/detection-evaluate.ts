@@ -10,7 +10,7 @@ import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import type { JavaScriptLayer } from './javascript.ts';
 import { buildJavaScript } from './javascript-rule.ts';
-import type { Built, LayerContext, Layers } from './layer.ts';
+import { type Built, checkTop, type LayerContext, type Layers } from './layer.ts';
 import { overlapOf } from './overlap.ts';
 
 export const detectionEvaluateLayers: Layers = {
@@ -64,19 +64,22 @@ function detectionEvaluate(context: LayerContext): Built {
       );
   });
   const most = elementCount(context.shapes[0]!) / FOUND;
-  const labels = Array.from({ length: classes }, (_, label) => label).filter((label) => label !== background);
+  const labels = classes - (background >= 0 && background < classes ? 1 : 0);
+  const top = [1, 1, labels + most, ROW];
+  checkTop(context, top, positionOf(param, 'num_classes'));
   const sizes = sizesOf(context, p.name_size_file);
   const layer: JavaScriptLayer = {
-    shapes: () => [[1, 1, labels.length + most, ROW]],
+    shapes: () => [top],
     forward: ([found, truth]) => {
-      const rows = new Float32Array((labels.length + most) * ROW).fill(-1);
+      const rows = new Float32Array(elementCount(top)).fill(-1);
       const check = (label: number) => {
         if (label === background)
           throw new Error(`a box is of class ${label}, which is background_label_id: SSD takes none`);
       };
       const truths = truthsOf(truth!.data, check);
       let row = 0;
-      for (const label of labels) {
+      for (let label = 0; label < classes; label++) {
+        if (label === background) continue;
         const counted = [...truths.values()].flatMap((each) => each.get(label) ?? []);
         const positives = counted.filter(({ isDifficult }) => p.evaluate_difficult_gt || !isDifficult).length;
         rows.set([-1, label, positives, -1, -1], ROW * row++);

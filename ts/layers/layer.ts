@@ -93,6 +93,12 @@ export function shapeProblem(shape: Shape): string | null {
     : `would be ${showShape(shape)}, over Caffe's limit of 2^31 − 1 values`;
 }
 
+/** Refuses a top that no blob can be: for a layer that counts its values as it is built. @param at The field that makes it. */
+export function checkTop(context: LayerContext, top: Shape, at?: string | Position): void {
+  const problem = shapeProblem(top);
+  if (problem !== null) context.fail('too-large', `its top ${problem}`, at);
+}
+
 /** Factors a shape around `axis`: [outer, channels, inner]. */
 export function around(shape: Shape, axis: number): { outer: number; channels: number; inner: number } {
   return {

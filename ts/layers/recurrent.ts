@@ -15,6 +15,9 @@ export const recurrentLayers: Layers = {
   ContinuationIndicator: { build: continuation, bottoms: [0, 1] },
 };
 
+/** Longer sequences than Caffe's memory takes: each step is several operations. */
+const MOST_STEPS = 2 ** 16;
+
 /** A recurrent layer on its way: its sequence cut into steps. */
 interface Unrolled {
   readonly layer: Composition;
@@ -70,6 +73,11 @@ function unroll(context: LayerContext, gates: number, states: number): Unrolled 
     context.fail(
       'top-count',
       `takes ${1 + hidden} tops ${exposed ? 'with' : 'without'} expose_hidden, found ${context.topCount}`,
+    );
+  if (x[0]! > MOST_STEPS)
+    context.fail(
+      'unsupported',
+      `${x[0]} steps in time are unrolled into several operations each; ${MOST_STEPS} is the most that are run`,
     );
   const batch = x[1]!;
   const layer = new Composition(context.shapes);

@@ -6,7 +6,7 @@ import { showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import { Composition } from './compose.ts';
-import type { Built, LayerContext, Layers } from './layer.ts';
+import { type Built, checkTop, type LayerContext, type Layers } from './layer.ts';
 import { planesOf } from './window.ts';
 
 export const resizeLayers: Layers = {
@@ -141,6 +141,10 @@ function upsample(context: LayerContext): Built {
   return { operation: { kind: 'unpool' }, tops: [[n, channels, tall, wide]] };
 }
 
+/** A size by a scale, in float32, as both of Synopsys's layers have it: 10 × 0.9 is 9. */
+const scaled = (size: number, scale: number): number =>
+  Math.floor(Math.fround(Math.fround(size) * Math.fround(scale)));
+
 interface ResizeBilinearParameter {
   align_corners: boolean;
   half_pixel_centers: boolean;
@@ -172,8 +176,8 @@ function resizeBilinear(context: LayerContext): Built {
       `${ways.join(' and ')} place pixels differently; keep one`,
       positionOf(written, ways[1]!),
     );
-  const tall = p.output_height ?? Math.floor(height * p.scale_height);
-  const wide = p.output_width ?? Math.floor(width * p.scale_width);
+  const tall = p.output_height ?? scaled(height, p.scale_height);
+  const wide = p.output_width ?? scaled(width, p.scale_width);
   if (tall < 1 || wide < 1)
     context.fail('resize', `the top would be ${tall}×${wide}`, 'resize_bilinear_param');
   // PyTorch's differs where one pixel is left: it is the first one.
@@ -186,6 +190,9 @@ function resizeBilinear(context: LayerContext): Built {
   const method = p.align_corners ? 'aligned' : ways.length > 0 ? 'halfPixel' : 'asymmetric';
   return { operation: { kind: 'resize', method }, tops: [[n, channels, tall, wide]] };
 }
+
+/** Up to here float32 has every integer. */
+const MOST_PLACES = 2 ** 24;
 
 interface ResizeNearestParameter {
   align_corners: boolean;
@@ -208,15 +215,28 @@ function resizeNearestNeighbor(context: LayerContext): Built {
       `data_format must be "NCHW" or "NHWC", found "${p.data_format}"`,
       positionOf(written, 'data_format'),
     );
+  if (p.align_corners && p.half_pixel_centers)
+    context.fail(
+      'resize',
+      'align_corners and half_pixel_centers place pixels differently; keep one',
+      positionOf(written, 'half_pixel_centers'),
+    );
   planesOf(context);
   const composed = new Composition(context.shapes);
   const isLast = p.data_format === 'NHWC';
   const x = isLast ? composed.permute(composed.bottoms[0]!, [0, 3, 1, 2]) : composed.bottoms[0]!;
   const [n, channels, height, width] = x.shape as [number, number, number, number];
-  const tall = p.output_height ?? Math.floor(height * Math.fround(p.scale_height));
-  const wide = p.output_width ?? Math.floor(width * Math.fround(p.scale_width));
+  const tall = p.output_height ?? scaled(height, p.scale_height);
+  const wide = p.output_width ?? scaled(width, p.scale_width);
   if (tall < 1 || wide < 1)
     context.fail('resize', `the top would be ${tall}×${wide}`, 'resize_nearest_neighbor_param');
+  checkTop(context, [n, channels, tall, wide], 'resize_nearest_neighbor_param');
+  if (Math.max(tall, wide) > MOST_PLACES)
+    context.fail(
+      'unsupported',
+      `the top would be ${tall}×${wide}: float32, in which its pixels are placed, counts no more than 2^24`,
+      'resize_nearest_neighbor_param',
+    );
   for (const [from, to] of [
     [height, tall],
     [width, wide],
