@@ -126,10 +126,9 @@ void copyInput(const void* data, DataType type, int64_t count, float* destinatio
 
 void requireFloat32(const PlanOptions& options, const char* device) {
   if (options.precision == Precision::float32) return;
-  throw Error(
-      "device/unsupported",
-      std::string("The ") + device +
-          " device computes in float32 only; tf32, float16 and bfloat16 need a CUDA device, int8 the cpu device");
+  throw Error("device/unsupported", std::string("The ") + device +
+                                        " device computes in float32 only; tf32, float16 and bfloat16 need a CUDA "
+                                        "device, int8 the cpu device or a CUDA device");
 }
 
 }  // namespace resnode
