@@ -223,7 +223,7 @@ test('what int8 needs and has not is told', async () => {
     [
       () => device.load({ ...load, calibration: other }),
       ArgumentError,
-      /ranges of this net's blobs.*"those of other"/,
+      /one of this net.*"resnode quantize".*calibrate.*one of the net other, with 1 of 1 ranges.*x/,
     ],
     [
       () => device.load({ ...load, calibration: file }),

@@ -7,6 +7,7 @@ import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { readJsonFile } from '../caffe/json.ts';
 import type { NativeQuantization } from '../native/binding.ts';
 import type { ParameterData } from '../operations/program.ts';
+import { rangeName, rangesOf } from './calibrated-values.ts';
 import type { Lowered } from './compile.ts';
 
 const FORMAT = 'resnode-calibration/1';
@@ -89,25 +90,19 @@ export function readCalibration(path: string): Calibration {
 /**
  * The ranges of a program's tensors, from a calibration, and of its weights, from themselves: one an output channel.
  * @param data Null: ranges of 1.
- * @throws ArgumentError where the calibration knows no blob of the net
+ * @throws ArgumentError where the calibration is of another net
  * @internal
  */
 export function quantizationOf(
-  { graph, program, names }: Pick<Lowered, 'graph' | 'program' | 'names'>,
+  { written, graph, program }: Pick<Lowered, 'written' | 'graph' | 'program'>,
   calibration: Calibration,
   data: readonly (ParameterData | null)[] | null,
 ): NativeQuantization {
-  const nameOf = ({ blob, layer }: { readonly blob: string; readonly layer: string }) => `${blob}@${layer}`;
-  const tensors = Float32Array.from(graph.values, (value) => calibration.ranges[nameOf(value)] ?? 0);
+  const ranges = rangesOf(written, calibration);
+  const tensors = Float32Array.from(graph.values, (value) => ranges.get(rangeName(value)) ?? 0);
   // Pooling makes nothing larger: what a pass made of a part of a value has that value's range.
   for (const { operation, inputs, outputs } of graph.nodes)
     if (operation.kind === 'pooling') tensors[outputs[0]!] ||= tensors[inputs[0]!]!;
-  if (!tensors.some((range) => range > 0))
-    throw new ArgumentError(
-      'calibration',
-      `ranges of this net's blobs, as ${nameOf(graph.values[graph.nodes[0]!.outputs[0]!]!)} (outputs ${names.join(', ')})`,
-      `those of ${calibration.net}`,
-    );
   const biases = new Map(
     program.operations.flatMap((each) => (each.kind === 'convolution' ? [[each.weights, each.bias]] : [])),
   );

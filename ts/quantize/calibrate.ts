@@ -5,13 +5,13 @@ import { ArgumentError, GraphError } from '../base/errors.ts';
 import { callback, iterable, number, oneOf, signal } from '../base/kinds.ts';
 import { optional, options, optionsOf, required, signature } from '../base/options.ts';
 import { type NetParameter, netParameter } from '../caffe/net-parameter.ts';
+import { calibratedNames } from '../compile/calibrated-values.ts';
 import { type Calibration, type CalibrationMethod, calibrationOf } from '../compile/calibration.ts';
 import { type Device, deviceLike, type LoadOptions } from '../device/device.ts';
 import { loadRows } from '../device/load-options.ts';
 import type { Inputs } from '../device/tensor.ts';
 import { graphFromCaffe, graphOptions } from '../graph/from-caffe.ts';
-import type { Graph, ValueId } from '../graph/graph.ts';
-import { passes, runPasses } from '../passes/index.ts';
+import type { Graph } from '../graph/graph.ts';
 import { chooseRange, MagnitudeHistogram } from './value-ranges.ts';
 
 export interface CalibrateOptions {
@@ -103,22 +103,8 @@ export async function calibrate(
   });
 }
 
-/**
- * What convolutions read and make in the net as it runs, without its inputs: `blob@layer`. Strides are not moved: that
- * makes values of parts of others, whose ranges hold for them.
- */
 function quantizable(written: Graph): string[] {
-  const only = passes.map(({ name }) => name).filter((name) => name !== 'move-strides');
-  const graph = runPasses(written, { only });
-  const found = new Set<ValueId>();
-  for (const { operation, inputs, outputs } of graph.nodes)
-    if (operation.kind === 'convolution') for (const id of [...inputs, ...outputs]) found.add(id);
-  for (const id of graph.inputs) found.delete(id);
-  if (found.size === 0)
-    throw new GraphError(
-      'calibrate/no-convolutions',
-      {},
-      'the net has no convolutions that could run in int8',
-    );
-  return [...found].map((id) => `${graph.values[id]!.blob}@${graph.values[id]!.layer}`);
+  const names = calibratedNames(written);
+  if (names.length > 0) return names;
+  throw new GraphError('calibrate/no-convolutions', {}, 'the net has no convolutions that could run in int8');
 }

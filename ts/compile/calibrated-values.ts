@@ -1,0 +1,99 @@
+/** Which values of a net a calibration knows, and that it is of this net. */
+import { ArgumentError } from '../base/errors.ts';
+import { warn } from '../base/warn.ts';
+import type { Graph, Node, Value, ValueId } from '../graph/graph.ts';
+import { passes, runPasses } from '../passes/index.ts';
+import type { Calibration } from './calibration.ts';
+
+/** How a calibration names a value. */
+export const rangeName = ({ blob, layer }: Pick<Value, 'blob' | 'layer'>): string => `${blob}@${layer}`;
+
+/** Below it the scale of 8 bits, range / 255, or what it is multiplied by instead has no normal float32. */
+const LEAST_RANGE = 255 * 2 ** -126;
+const LARGEST_RANGE = (2 - 2 ** -23) * 2 ** 127;
+
+/**
+ * The net as calibrations see it. Strides are not moved: that makes values of parts of others, whose ranges hold for them.
+ * @param written Without the passes.
+ */
+function asCalibrated(written: Graph): Graph {
+  return runPasses(written, {
+    only: passes.map(({ name }) => name).filter((name) => name !== 'move-strides'),
+  });
+}
+
+/** What convolutions read and make, without the net's inputs. */
+export function calibratedNames(written: Graph): string[] {
+  const graph = asCalibrated(written);
+  const found = new Set(convolutionsOf(graph).flatMap(({ inputs, outputs }) => [...inputs, ...outputs]));
+  for (const id of graph.inputs) found.delete(id);
+  return [...found].map((id) => rangeName(graph.values[id]!));
+}
+
+const convolutionsOf = ({ nodes }: Graph): readonly Node[] =>
+  nodes.filter(({ operation }) => operation.kind === 'convolution');
+
+/**
+ * The ranges by this net's names. What is too small to be told from 0 is 0, as of a blob that is always 0: convolutions that
+ * read it stay as they are without int8.
+ * @param written Without the passes.
+ * @throws ArgumentError where the calibration is of another net, or a range is larger than float32's numbers
+ */
+export function rangesOf(written: Graph, calibration: Calibration): ReadonlyMap<string, number> {
+  const refuse = (expected: string, found: string) => new ArgumentError('calibration', expected, found);
+  const names = new Set(written.values.map(rangeName));
+  const folded = calibration.net === written.name ? foldedInto(written, names) : new Map<string, string>();
+  const ranges = new Map<string, number>();
+  const unknown: string[] = [];
+  for (const [name, range] of Object.entries(calibration.ranges)) {
+    if (range > LARGEST_RANGE) throw refuse('ranges that float32 holds', `${range} for ${name}`);
+    const known = names.has(name) ? name : folded.get(name.slice(0, name.lastIndexOf('@')));
+    if (known === undefined) unknown.push(name);
+    else ranges.set(known, range < LEAST_RANGE ? 0 : range);
+  }
+  const cure = 'make one with "resnode quantize" for this net (in code: calibrate)';
+  const ofNet = written.name === '' ? 'this net' : `this net, "${written.name}"`;
+  const ofOther =
+    calibration.net === '' ? 'one of a net without a name' : `one of the net ${calibration.net}`;
+  if (unknown.length > 0)
+    throw refuse(
+      `one of ${ofNet}: ${cure}`,
+      `${ofOther}, with ${unknown.length} of ${Object.keys(calibration.ranges).length} ranges of blobs that are not there: ${some(unknown)}`,
+    );
+  const lacking = withoutRange(asCalibrated(written), ranges);
+  if (lacking.length > 0)
+    throw refuse(
+      `one of ${ofNet}: ${cure}; a range of 0 leaves the convolutions that read its blob without int8`,
+      `${ofOther}, without a range for what ${lacking.length} of its convolutions read: ${some(lacking)}`,
+    );
+  if (calibration.net !== '' && written.name !== '' && calibration.net !== written.name)
+    warn(
+      'calibration/other-net',
+      `the calibration is of the net "${calibration.net}", whose blobs have the names of those of "${written.name}"; if its weights are others, ${cure}`,
+    );
+  return ranges;
+}
+
+/** Blob → the name of what its convolution makes: BatchNorm and Scale in place, which name it, may be merged into that (`convert --merge`). */
+function foldedInto(written: Graph, names: ReadonlySet<string>): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const { outputs } of convolutionsOf(written)) {
+    const value = written.values[outputs[0]!]!;
+    if (names.has(rangeName(value)) && !found.has(value.blob)) found.set(value.blob, rangeName(value));
+  }
+  return found;
+}
+
+/** Convolutions of which the calibration does not say how large what they read is: the layer, and the blob. */
+function withoutRange(graph: Graph, ranges: ReadonlyMap<string, number>): string[] {
+  const known = new Set<ValueId>(graph.inputs);
+  for (const [id, value] of graph.values.entries()) if (ranges.has(rangeName(value))) known.add(id);
+  for (const { operation, inputs, outputs } of graph.nodes)
+    if (operation.kind === 'pooling' && known.has(inputs[0]!)) known.add(outputs[0]!);
+  return convolutionsOf(graph)
+    .filter(({ inputs }) => !known.has(inputs[0]!))
+    .map(({ name, inputs }) => `layer ${name} reads ${rangeName(graph.values[inputs[0]!]!)}`);
+}
+
+const some = (names: readonly string[]): string =>
+  `${names.slice(0, 3).join(', ')}${names.length > 3 ? ', …' : ''}`;
