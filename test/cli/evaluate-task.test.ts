@@ -113,19 +113,28 @@ test('maps: pixel accuracy and mean IU, pixels of 255 left out, another class by
   assert.match(table.stdout, /^3 images, 1536 pixels; in percent\npixel accuracy {9}100\.00\n/);
 });
 
-test('a broken image or map costs a line and the status, a map of another size too', async () => {
+test('a broken image or map costs a line and the status, a map of another size or with another class too', async () => {
   writeFileSync(join(root, 'images/broken.png'), 'no image');
   writeFileSync(join(root, 'maps/broken.png'), 'no map');
   await writePatches(join(root, 'images/wide.png'), 40, 32, []);
   writeFileSync(join(root, 'maps/wide.png'), await encodeIndexedPng(new Uint8Array(1024), 32, 32));
+  await writePatches(join(root, 'images/nine.png'), 32, 32, []);
+  writeFileSync(
+    join(root, 'maps/nine.png'),
+    await encodeIndexedPng(new Uint8Array(1024).fill(9, 512), 32, 32),
+  );
   const words = ['--task', 'segment', '--model', 'shades', '--images', 'images', '--truth', 'maps'];
   const { status, stderr } = run(...words);
   assert.is(status, 1);
   assert.match(stderr, /maps\/broken\.png: expected a PNG with a palette/);
   assert.match(stderr, /maps\/wide\.png: expected the classes of an image of 40×32, found 32×32/);
-  assert.match(stderr, /left out 2 of 5 images/);
+  assert.match(
+    stderr,
+    /maps\/nine\.png: expected classes from 0 to 2, .*found 9 at row 16, column 0 \(512 such/,
+  );
+  assert.match(stderr, /left out 3 of 6 images/);
   assert.is(run(...words, '--skip-broken').status, 0);
-  for (const name of ['broken', 'wide'])
+  for (const name of ['broken', 'nine', 'wide'])
     for (const folder of ['images', 'maps']) rmSync(join(root, folder, `${name}.png`));
 });
 

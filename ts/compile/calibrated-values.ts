@@ -3,10 +3,15 @@ import { ArgumentError } from '../base/errors.ts';
 import { warn } from '../base/warn.ts';
 import type { Graph, Node, Value, ValueId } from '../graph/graph.ts';
 import { passes, runPasses } from '../passes/index.ts';
-import type { Calibration } from './calibration.ts';
 
 /** How a calibration names a value. */
 export const rangeName = ({ blob, layer }: Pick<Value, 'blob' | 'layer'>): string => `${blob}@${layer}`;
+
+/** What of a calibration says whose it is. */
+interface Ranges {
+  readonly net: string;
+  readonly ranges: Readonly<Record<string, number>>;
+}
 
 /** Below it the scale of 8 bits, range / 255, or what it is multiplied by instead has no normal float32. */
 const LEAST_RANGE = 255 * 2 ** -126;
@@ -39,7 +44,7 @@ const convolutionsOf = ({ nodes }: Graph): readonly Node[] =>
  * @param written Without the passes.
  * @throws ArgumentError where the calibration is of another net, or a range is larger than float32's numbers
  */
-export function rangesOf(written: Graph, calibration: Calibration): ReadonlyMap<string, number> {
+export function rangesOf(written: Graph, calibration: Ranges): ReadonlyMap<string, number> {
   const refuse = (expected: string, found: string) => new ArgumentError('calibration', expected, found);
   const names = new Set(written.values.map(rangeName));
   const folded = calibration.net === written.name ? foldedInto(written, names) : new Map<string, string>();

@@ -34,11 +34,11 @@ test('the four figures are those of the counts by true and found class, over all
   );
 });
 
-test('pixels of class 255, or of another one that does not count, are left out; so are classes above the last', () => {
+test('pixels of class 255, or of another one that does not count, are left out', () => {
   for (const [ignored, value] of [
     [undefined, 255],
     [7, 7],
-    [undefined, 9],
+    [7, 255],
   ] as const) {
     const counts = new PixelCounts(['a', 'b'], ignored);
     counts.add(map(0, 1, value), map(0, 1, 0));
@@ -70,6 +70,10 @@ test('maps of two sizes and classes that there are not are refused', () => {
   assert.instance(refusal(map(0, 1), map(0)), ArgumentError);
   assert.match(refusal(map(0, 1), map(0)).message, /2×1 values, the size of the true map, for found\.map/);
   assert.match(refusal(map(0), map(2)).message, /classes from 0 to 1 for found\.map but received 2/);
+  assert.match(
+    refusal(map(0, 9, 9), map(0, 0, 0)).message,
+    /classes from 0 to 1, 255 where .* for truth\.map but received "9 at row 0, column 1 \(2 such pixels\)"/,
+  );
   assert.is(counts.scores().pixels, 0);
 });
 

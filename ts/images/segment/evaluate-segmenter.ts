@@ -12,6 +12,7 @@ import {
   labelMap,
   PixelCounts,
   type SegmentationScores,
+  wrongClass,
 } from '../evaluate/maps/pixel-counts.ts';
 import { type AnyImage, imageOrFile } from '../image.ts';
 import { decodeIndexedPng } from '../indexed-png.ts';
@@ -62,7 +63,7 @@ const EVALUATE_SEGMENTER = signature('evaluateSegmenter', {
 
 /**
  * Pixel accuracy, mean accuracy, mean IU and frequency weighted IU of a segmenter, as `PixelCounts` counts them.
- * @throws ArgumentError for a segmenter of edges; ImageError for a map that is none, or of another size than its image; what
+ * @throws ArgumentError for a segmenter of edges; ImageError for a map that is none, of another size than its image, or with a class that there is not; what
  * `segment` throws
  * @example
  * const { meanIu } = await evaluateSegmenter(segmenter, [{ image: 'JPEGImages/a.jpg', truth: 'SegmentationClass/a.png' }]);
@@ -106,11 +107,20 @@ export async function* segmentSamples(
   const look = async ({ image, truth }: SegmentationSample) => {
     const map = await mapOf(truth);
     const found = (await segmenter.segment(image, signal === undefined ? {} : { signal })) as ClassMap;
-    if (map.width !== found.width || map.height !== found.height)
-      throw new ImageError(
+    const refuse = (message: string) =>
+      new ImageError(
         'image/label-map',
         typeof truth === 'string' || truth instanceof URL ? pathOf(truth) : undefined,
+        message,
+      );
+    if (map.width !== found.width || map.height !== found.height)
+      throw refuse(
         `expected the classes of an image of ${found.width}×${found.height}, found ${map.width}×${map.height}`,
+      );
+    const wrong = wrongClass(map, labels.length, ignored);
+    if (wrong !== null)
+      throw refuse(
+        `expected ${wrong.expected}, found ${wrong.found}; ignore that class (--ignore-label, in code: ignored), or name the classes that the net has`,
       );
     return { map, found };
   };

@@ -64,6 +64,25 @@ export interface CountedPixels {
   readonly counts: Float64Array;
 }
 
+/** Marks what is no class, as the borders in PASCAL VOC's maps. */
+const BORDER = 255;
+
+/** The first pixel of a true map that is no class and not ignored: what is expected, and what is found; null: there is none. */
+export function wrongClass(
+  { width, map }: LabelMap,
+  classes: number,
+  ignored: number,
+): { readonly expected: string; readonly found: string } | null {
+  const isWrong = (value: number) => value >= classes && value !== ignored && value !== BORDER;
+  const first = map.findIndex(isWrong);
+  if (first < 0) return null;
+  const count = map.reduce((sum, value) => sum + (isWrong(value) ? 1 : 0), 0);
+  return {
+    expected: `classes from 0 to ${classes - 1}, ${ignored === BORDER ? BORDER : `${ignored} or ${BORDER}`} where a pixel does not count`,
+    found: `${map[first]} at row ${Math.floor(first / width)}, column ${first % width} (${count} such ${count === 1 ? 'pixel' : 'pixels'})`,
+  };
+}
+
 /**
  * Counts pixels of maps, image by image.
  * @example
@@ -78,7 +97,7 @@ export class PixelCounts {
   readonly #counts: Float64Array;
   #images = 0;
 
-  /** @param ignored What pixels that do not count have for a class: 255 in PASCAL VOC's maps. Classes above the last one do not count either. */
+  /** @param ignored What pixels that do not count have for a class: 255 in PASCAL VOC's maps. 255 that is no class does not count in any case. */
   constructor(labels: readonly string[], ignored = 255) {
     PIXEL_COUNTS.check(labels, ignored);
     this.#labels = labels;
@@ -86,7 +105,7 @@ export class PixelCounts {
     this.#counts = new Float64Array(labels.length ** 2);
   }
 
-  /** @throws ArgumentError for maps of two sizes, or a found class that there is not */
+  /** @throws ArgumentError for maps of two sizes, or a class that there is not */
   add(truth: LabelMap, found: LabelMap): void {
     ADD.check(truth, found);
     const classes = this.#labels.length;
@@ -99,6 +118,8 @@ export class PixelCounts {
         );
     for (const value of found.map)
       if (value >= classes) throw new ArgumentError('found.map', `classes from 0 to ${classes - 1}`, value);
+    const wrong = wrongClass(truth, classes, this.#ignored);
+    if (wrong !== null) throw new ArgumentError('truth.map', wrong.expected, wrong.found);
     for (let i = 0; i < truth.map.length; i++) {
       const value = truth.map[i]!;
       if (value !== this.#ignored && value < classes) this.#counts[value * classes + found.map[i]!]!++;
