@@ -35,6 +35,13 @@ test('a field that changes results is not called harmless, and one of several fo
   assert.match(refusal('NetParameter', 'layers { bn_param { } }').message, /SegNet's .* or yjxiong's /);
 });
 
+test("a field of a layer that BVLC does not have promises none of BVLC's semantics without it", () => {
+  assert.match(
+    refusal('NetParameter', 'layer { type: "Mul" mul_param { mul_shape: 3 } }').message,
+    /"mul_param": it belongs to Synopsys's .* and is for its Mul, which BVLC does not have; write what it computes in other layers$/,
+  );
+});
+
 test("an enum value of a fork keeps the list of BVLC's", () => {
   const { code, message } = refusal('NetParameter', 'layer { convolution_param { engine: MKLDNN } }');
   assert.is(code, 'prototxt/fork-enum');

@@ -327,9 +327,21 @@ export function forkOfField(message: string, field: string): string | undefined 
     ({ tuning, meaning }) => hasField(tuning, message, field) || hasField(meaning, message, field),
   );
   if (owner === undefined) return undefined;
-  return isTuningField(message, field)
-    ? `${owner} and tunes speed, memory, number format, logging or how work is divided; remove it`
-    : `${owner} and changes what is computed; remove it to have BVLC's semantics instead`;
+  if (isTuningField(message, field))
+    return `${owner} and tunes speed, memory, number format, logging or how work is divided; remove it`;
+  const type = layerOfField(message, field);
+  return type === undefined
+    ? `${owner} and changes what is computed; remove it to have BVLC's semantics instead`
+    : `${owner} and is for its ${type}, which BVLC does not have; write what it computes in other layers`;
+}
+
+/** The layer type, of forks alone, whose parameters a field is: mul_param is Mul's. */
+function layerOfField(message: string, field: string): string | undefined {
+  if (!/^(V1)?LayerParameter$/.test(message)) return undefined;
+  const name = field.replace(/_param$/, '').replaceAll('_', '');
+  return FORKS.flatMap(({ layerTypes = '' }) => layerTypes.split(/\s+/)).find(
+    (type) => type !== '' && type.toLowerCase() === name,
+  );
 }
 
 /** Whether an unknown field is one that a net means the same without. */
