@@ -40,17 +40,27 @@ const regions = (type: string, param: string) =>
   `${input('map', 1, 8, 4, 4)}${input('rois', 2, 5)}layer { name: "l" type: "${type}" bottom: "map" bottom: "rois" top: "t"
   ${param} }`;
 
+const boxes = (param: string) =>
+  `${input('map', 1, 6, 4, 4)}layer { name: "l" type: "BoxOutput" bottom: "map" top: "t"
+  box_output_param { field_h: 4 field_w: 4 downsample_rate: 4 ${param} } }`;
+
+const value = (type: string, param: string) =>
+  `${input('map', 1, 8, 4, 4)}layer { name: "l" type: "${type}" bottom: "map" top: "t" ${param} }`;
+
+const smoothL1 = (param: string) =>
+  `${input('a', 1, 8)}${input('b', 1, 8)}layer { name: "l" type: "SmoothL1LossOHEM" bottom: "a" bottom: "b" top: "t" ${param} }`;
+
 /** What is refused: the code, and a part of the message. What is accepted beside it shows that the rest is right. */
 const refused: readonly [text: string, code: string, message: RegExp][] = [
-  [prior('min_size: inf'), 'prior-box', /min_size must be above 0, found Infinity/],
+  [prior('min_size: inf'), 'prior-box', /min_size must be finite and above 0, found Infinity/],
   [prior('min_size: 0'), 'prior-box', /min_size must be above 0, found 0/],
   [prior('min_size: 0.5'), 'prior-box', /min_size 0.5 becomes 0, .* in pixels of the image/],
   [prior('min_size: 4 max_size: nan'), 'prior-box', /max_size must be above 0, found NaN/],
   [prior('min_size: 4 aspect_ratio: 2 aspect_ratio: inf'), 'prior-box', /aspect_ratio 2 of 2 must be/],
   [prior('min_size: 4 variance: 0'), 'prior-box', /variance must be above 0, found 0/],
   [prior('min_size: 4 step: -8'), 'prior-box', /step must be above 0, found -8/],
-  [prior('min_size: 4 offset: nan'), 'prior-box', /offset must be a number, found NaN/],
-  [prior('width: 4 height: inf'), 'prior-box', /height must be above 0/],
+  [prior('min_size: 4 offset: nan'), 'prior-box', /offset must be a finite number, found NaN/],
+  [prior('width: 4 height: inf'), 'prior-box', /height must be finite and above 0/],
   [detection('confidence_threshold: nan'), 'detection-output', /confidence_threshold must be up to 1/],
   [detection('confidence_threshold: 50'), 'detection-output', /up to 1, found 50/],
   [detection('keep_top_k: 0'), 'detection-output', /keep_top_k must be at least 1, or -1 for all boxes/],
@@ -64,7 +74,52 @@ const refused: readonly [text: string, code: string, message: RegExp][] = [
   [yolov3('nms_threshold: -1 anchors_scale: 8'), 'yolo', /nms_threshold must be at least 0, found -1/],
   [yolov3('confidence_threshold: 1.5'), 'yolo', /confidence_threshold must be from 0 to 1, found 1.5/],
   [regions('ROIPooling', 'roi_pooling_param { spatial_scale: 0 }'), 'regions', /spatial_scale must be above/],
-  [regions('ROIAlign', 'roi_align_param { spatial_scale: inf }'), 'regions', /spatial_scale must be above/],
+  [
+    regions('ROIAlign', 'roi_align_param { spatial_scale: inf }'),
+    'regions',
+    /spatial_scale must be finite and above/,
+  ],
+  [
+    detection('confidence_threshold: -inf'),
+    'detection-output',
+    /must be finite and up to 1, found -Infinity/,
+  ],
+  [detection('confidence_threshold: 1.001'), 'detection-output', /up to 1, found 1\.001$/],
+  [detection('confidence_threshold: 3e30'), 'detection-output', /up to 1, found 3e\+30/],
+  [
+    regions('ROIPooling', 'roi_pooling_param { spatial_scale: -inf }'),
+    'regions',
+    /must be above 0, found -Inf/,
+  ],
+  [boxes('field_whr: 0.5'), 'proposal', /field_whr must be at least 1, found 0.5/],
+  [boxes('field_whr: 0.999'), 'proposal', /field_whr must be at least 1, found 0.999$/],
+  [value('Clip', 'clip_param { min: nan max: 1 }'), 'range', /min must be a number, found NaN/],
+  [value('Clip', 'clip_param { min: 0 max: nan }'), 'range', /max must be a number, found NaN/],
+  [value('Swish', 'swish_param { beta: nan }'), 'range', /beta must be a finite number, found NaN/],
+  [value('Swish', 'swish_param { beta: inf }'), 'range', /beta must be a finite number, found Infinity/],
+  [value('Power', 'power_param { shift: nan }'), 'range', /shift must be a number, found NaN/],
+  [
+    value('ReLU', 'relu_param { negative_slope: nan }'),
+    'range',
+    /negative_slope must be a number, found NaN/,
+  ],
+  [value('ELU', 'elu_param { alpha: nan }'), 'range', /alpha must be a number, found NaN/],
+  [value('LRN', 'lrn_param { alpha: nan }'), 'range', /alpha must be a number, found NaN/],
+  [
+    value('Softmax', 'softmax_param { } loss_weight: nan'),
+    'loss-weight',
+    /loss_weight must be a finite number/,
+  ],
+  [
+    value('Softmax', 'softmax_param { } loss_weight: inf'),
+    'loss-weight',
+    /must be a finite number, found Inf/,
+  ],
+  [
+    smoothL1('loss_param { normalization: PRE_FIXED pre_fixed_normalizer: nan }'),
+    'range',
+    /pre_fixed_normalizer must be a finite number, found NaN/,
+  ],
 ];
 for (const [text, code, message] of refused) {
   const param = /_param \{.*/.exec(text.slice(text.lastIndexOf('layer')))![0];
@@ -80,6 +135,10 @@ for (const text of [
   prior('min_size: 4.5 max_size: 8 aspect_ratio: 2 variance: 0.1 step: 8 offset: 0'),
   detection('keep_top_k: -1 confidence_threshold: -1 nms_param { top_k: -1 nms_threshold: 1.5 eta: 1 }'),
   yolo('biases: 1 biases: 1 biases: 1 biases: 1 confidence_threshold: 0'),
+  boxes('field_whr: 1'),
+  value('Clip', 'clip_param { min: -inf max: 6 }'),
+  value('Clip', 'clip_param { min: 0 max: inf }'),
+  smoothL1('loss_param { normalization: PRE_FIXED pre_fixed_normalizer: 0.5 }'),
 ])
   test(`${/_param \{.*/.exec(text.slice(text.lastIndexOf('layer')))![0]} is accepted`, () =>
     assert.is(messageOf(text), 'accepted'));

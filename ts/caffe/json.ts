@@ -16,6 +16,10 @@ export function shortestFloat(value: number): number {
   return Number(value.toPrecision(9));
 }
 
+/** A number of a layer as it is written: a float has few digits, though float32 has others behind them. */
+export const showNumber = (value: number): string =>
+  String(Number.isSafeInteger(value) || Math.fround(value) !== value ? value : shortestFloat(value));
+
 /** A message as a JSON value. @param type The message's name in caffe.proto. */
 export function toJson(type: string, message: Message): Record<string, unknown> {
   const result: Record<string, unknown> = {};

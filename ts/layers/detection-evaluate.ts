@@ -51,8 +51,6 @@ function detectionEvaluate(context: LayerContext): Built {
   const fail = (text: string, at = 'num_classes') =>
     context.fail('detection-output', text, positionOf(param, at) ?? 'detection_evaluate_param');
   if (classes < 1) fail('num_classes must be given and at least 1');
-  if (!(p.overlap_threshold > 0))
-    fail(`overlap_threshold must be above 0, found ${p.overlap_threshold}`, 'overlap_threshold');
   const resizing = withDefaults<{ resize_mode: string }>('ResizeParameter', p.resize_param);
   if (resizing.resize_mode !== 'WARP')
     fail(`resize_param is run with resize_mode WARP alone, found ${resizing.resize_mode}`, 'resize_param');

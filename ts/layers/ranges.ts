@@ -1,9 +1,11 @@
 /**
- * What numbers of the forks' layers may be: of each message the fields that have bounds. None may be NaN or infinite: a box of such
- * sizes, or a threshold that nothing is compared with, would go unnoticed until there are no detections.
+ * What numbers of layers may be: of each message the fields that have bounds. None of a fork's may be NaN or infinite: a box of such
+ * sizes, or a threshold that nothing is compared with, would go unnoticed until there are no detections. Of BVLC's, those that a
+ * value is computed with may not be NaN.
  */
 import type { CodeOf } from '../base/error-codes.ts';
 import { forkLayerFields } from '../caffe/fork-schema.ts';
+import { showNumber } from '../caffe/json.ts';
 import { type Message, positionOf } from '../caffe/message.ts';
 import type { LayerContext } from './layer.ts';
 
@@ -11,7 +13,12 @@ interface Range {
   readonly isIn: (value: number) => boolean;
   /** What is expected, as the end of "must be …". */
   readonly text: string;
+  readonly mayBeInfinite?: boolean;
 }
+
+const finite: Range = { isIn: Number.isFinite, text: 'a finite number' };
+/** Infinite ones are computed with, as Caffe does: a bound of Clip is none then. */
+const number: Range = { isIn: (value) => !Number.isNaN(value), text: 'a number', mayBeInfinite: true };
 
 const above0: Range = { isIn: (value) => value > 0, text: 'above 0' };
 const from0: Range = { isIn: (value) => value >= 0, text: 'at least 0' };
@@ -28,7 +35,7 @@ type Ranges = { readonly [field: string]: Range | Ranges };
 
 const suppression: Ranges = { nms_threshold: from0, eta: aboveUpTo1, top_k: allOrFrom1 };
 const region: Ranges = { spatial_scale: above0, pad_ratio: from0 };
-const proposals: Ranges = { iou_thr: from0, field_whr: above0, field_xyr: above0, min_size: from0 };
+const proposals: Ranges = { iou_thr: from0, field_whr: from1, field_xyr: above0, min_size: from0 };
 
 /** Field of LayerParameter → the error's code, and the ranges of the message's fields. */
 const RANGES: Readonly<Record<string, readonly [CodeOf<'graph'>, Ranges]>> = {
@@ -61,6 +68,7 @@ const RANGES: Readonly<Record<string, readonly [CodeOf<'graph'>, Ranges]>> = {
       nms_param: suppression,
     },
   ],
+  detection_evaluate_param: ['detection-output', { num_classes: from1, overlap_threshold: above0 }],
   multibox_loss_param: [
     'multi-box-loss',
     { loc_weight: from0, overlap_threshold: share, neg_overlap: share, neg_pos_ratio: from0 },
@@ -89,32 +97,60 @@ const RANGES: Readonly<Record<string, readonly [CodeOf<'graph'>, Ranges]>> = {
   roi_mask_pooling_param: ['regions', { ...region, roi_scale: above0, mask_scale: from0 }],
   smooth_l1_loss_param: ['smooth-l1', { sigma: above0 }],
   sparsify_param: ['sparsify', { coef: from0, thre: from0 }],
+  swish_param: ['range', { beta: finite }],
+  loss_param: ['range', { pre_fixed_normalizer: finite }],
   norm_param: ['range', { eps: from0 }],
   bn_param: ['range', { eps: from0, momentum: share }],
 };
 
-const finite: Range = { isIn: Number.isFinite, text: 'a number' };
+/** BVLC's messages whose numbers a value is computed with. */
+const OF_VALUES: ReadonlySet<string> = new Set(
+  `clip_param contrastive_loss_param elu_param eltwise_param exp_param log_param loss_param lrn_param mvn_param power_param
+  relu_param swish_param threshold_param`.split(/\s+/),
+);
 
 /** Refuses a layer with a number that its type cannot compute with. @throws GraphError at the field */
 export function checkRanges(context: LayerContext): void {
-  for (const [name, param] of Object.entries(context.layer))
-    if (Object.hasOwn(forkLayerFields, name) && isMessage(param)) {
-      const [code, ranges] = RANGES[name] ?? (['range', {}] as const);
-      checkMessage(context, code, param, ranges);
-    }
+  const { loss_weight } = context.layer;
+  if (loss_weight !== undefined)
+    checkField(context, 'loss-weight', context.layer as Message, 'loss_weight', finite);
+  for (const [name, param] of Object.entries(context.layer)) {
+    const isForks = Object.hasOwn(forkLayerFields, name);
+    if (!isMessage(param) || !(isForks || OF_VALUES.has(name) || Object.hasOwn(RANGES, name))) continue;
+    const [code, ranges] = RANGES[name] ?? (['range', {}] as const);
+    checkMessage(context, code, param, ranges, isForks ? finite : number);
+  }
 }
 
-function checkMessage(context: LayerContext, code: CodeOf<'graph'>, message: Message, ranges: Ranges): void {
+/** @param others What the fields may be that have no range of their own. */
+function checkMessage(
+  context: LayerContext,
+  code: CodeOf<'graph'>,
+  message: Message,
+  ranges: Ranges,
+  others: Range,
+): void {
   for (const [field, value] of Object.entries(message)) {
     const range = ranges[field];
-    for (const [i, each] of [value].flat().entries()) {
-      if (isMessage(each)) checkMessage(context, code, each, isRange(range) ? {} : (range ?? {}));
-      if (typeof each !== 'number') continue;
-      const { isIn, text } = isRange(range) ? range : finite;
-      if (Number.isFinite(each) && isIn(each)) continue;
-      const which = Array.isArray(value) && value.length > 1 ? `${field} ${i + 1} of ${value.length}` : field;
-      context.fail(code, `${which} must be ${text}, found ${each}`, positionOf(message, field));
-    }
+    for (const each of [value].flat())
+      if (isMessage(each)) checkMessage(context, code, each, isRange(range) ? {} : (range ?? {}), others);
+    checkField(context, code, message, field, isRange(range) ? range : others);
+  }
+}
+
+function checkField(
+  context: LayerContext,
+  code: CodeOf<'graph'>,
+  message: Message,
+  field: string,
+  { isIn, text, mayBeInfinite = false }: Range,
+): void {
+  const values = [message[field]].flat();
+  for (const [i, each] of values.entries()) {
+    if (typeof each !== 'number' || (isIn(each) && (mayBeInfinite || Number.isFinite(each)))) continue;
+    const which = values.length > 1 ? `${field} ${i + 1} of ${values.length}` : field;
+    const expected = isIn(each) ? `finite and ${text}` : text;
+    context.fail(code, `${which} must be ${expected}, found ${showNumber(each)}`, positionOf(message, field));
   }
 }
 
