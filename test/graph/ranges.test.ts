@@ -44,6 +44,10 @@ const boxes = (param: string) =>
   `${input('map', 1, 6, 4, 4)}layer { name: "l" type: "BoxOutput" bottom: "map" top: "t"
   box_output_param { field_h: 4 field_w: 4 downsample_rate: 4 ${param} } }`;
 
+const evaluate = (param: string) =>
+  `${input('found', 1, 1, 4, 7)}${input('true', 1, 1, 4, 8)}layer { name: "l" type: "DetectionEvaluate" bottom: "found" bottom: "true" top: "t"
+  detection_evaluate_param { ${param} } }`;
+
 const value = (type: string, param: string) =>
   `${input('map', 1, 8, 4, 4)}layer { name: "l" type: "${type}" bottom: "map" top: "t" ${param} }`;
 
@@ -53,6 +57,12 @@ const smoothL1 = (param: string) =>
 /** What is refused: the code, and a part of the message. What is accepted beside it shows that the rest is right. */
 const refused: readonly [text: string, code: string, message: RegExp][] = [
   [prior('min_size: inf'), 'prior-box', /min_size must be finite and above 0, found Infinity/],
+  [evaluate('num_classes: 0'), 'detection-output', /num_classes must be at least 1, found 0/],
+  [
+    evaluate('num_classes: 2 overlap_threshold: nan'),
+    'detection-output',
+    /overlap_threshold must be above 0, found NaN/,
+  ],
   [prior('min_size: 0'), 'prior-box', /min_size must be above 0, found 0/],
   [prior('min_size: 0.5'), 'prior-box', /min_size 0.5 becomes 0, .* in pixels of the image/],
   [prior('min_size: 4 max_size: nan'), 'prior-box', /max_size must be above 0, found NaN/],
@@ -105,16 +115,8 @@ const refused: readonly [text: string, code: string, message: RegExp][] = [
   ],
   [value('ELU', 'elu_param { alpha: nan }'), 'range', /alpha must be a number, found NaN/],
   [value('LRN', 'lrn_param { alpha: nan }'), 'range', /alpha must be a number, found NaN/],
-  [
-    value('Softmax', 'softmax_param { } loss_weight: nan'),
-    'loss-weight',
-    /loss_weight must be a finite number/,
-  ],
-  [
-    value('Softmax', 'softmax_param { } loss_weight: inf'),
-    'loss-weight',
-    /must be a finite number, found Inf/,
-  ],
+  [value('Softmax', 'softmax_param { } loss_weight: nan'), 'range', /loss_weight must be a finite number/],
+  [value('Softmax', 'softmax_param { } loss_weight: inf'), 'range', /must be a finite number, found Inf/],
   [
     smoothL1('loss_param { normalization: PRE_FIXED pre_fixed_normalizer: nan }'),
     'range',

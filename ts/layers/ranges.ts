@@ -113,7 +113,7 @@ const OF_VALUES: ReadonlySet<string> = new Set(
 export function checkRanges(context: LayerContext): void {
   const { loss_weight } = context.layer;
   if (loss_weight !== undefined)
-    checkField(context, 'loss-weight', context.layer as Message, 'loss_weight', finite);
+    checkField(context, 'range', context.layer as Message, 'loss_weight', finite);
   for (const [name, param] of Object.entries(context.layer)) {
     const isForks = Object.hasOwn(forkLayerFields, name);
     if (!isMessage(param) || !(isForks || OF_VALUES.has(name) || Object.hasOwn(RANGES, name))) continue;
