@@ -15,6 +15,7 @@ import { LmdbWriter } from '../../ts/data/write-lmdb.ts';
 import { encodeIndexedPng } from '../../ts/images/indexed-png.ts';
 import { lintPrototxt } from '../../ts/tools/lint/lint.ts';
 import { checkLabels } from '../../ts/train/learning-check.ts';
+import { testNet } from '../../ts/train/test-net.ts';
 import { explainLabel } from '../../ts/train/wrong-label.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
@@ -149,6 +150,64 @@ test('a label of a label map is named with the map and the pixel, before a train
   } finally {
     await source.dispose();
   }
+});
+
+test('a label of a label map is named so in a test, too', async () => {
+  const net = await segmentation(IGNORED);
+  const source = await openNetData(net, { phase: 'TEST', folder, workers: 1 });
+  const refusal = new DeviceError(
+    'label/invalid',
+    'cpu',
+    'layer "loss": label 7.0 is no integer from 0 to 2',
+  );
+  const model = { run: () => Promise.reject(refusal) };
+  try {
+    await testNet(model, source, { iterations: 1, lossWeights: {}, filtered: net }).then(
+      () => assert.unreachable('it was accepted'),
+      (error: Error) => {
+        assert.instance(error, DataError);
+        assert.match(error.message, /has the label 7 at row 2, column 4 of .*maps\.txt:2 \(.*m1\.png\)/);
+      },
+    );
+  } finally {
+    await source.dispose();
+  }
+});
+
+test('what a data layer fills a crop with, the loss has to ignore: both labels are named, and the cure', async () => {
+  const text = await segmentation(IGNORED);
+  const net = {
+    ...text,
+    layer: text.layer!.map((each) =>
+      each.type === 'ImageSegData'
+        ? {
+            ...each,
+            transform_param: { ...each.transform_param, crop_size: 8 },
+            image_data_param: { ...each.image_data_param, ignore_label: 9 },
+          }
+        : each,
+    ),
+  };
+  const source = await openNetData(net, { phase: 'TEST', folder, workers: 1 });
+  const refusal = new DeviceError(
+    'label/invalid',
+    'cpu',
+    'layer "loss": label 9.0 is no integer from 0 to 2',
+  );
+  try {
+    const { message } = (await explainLabel(refusal, net, source, await source.next())) as DataError;
+    assert.match(
+      message,
+      /has the label 9 at .*data layer's ignore_label is 9, .* the loss has ignore_label: 255: give the loss ignore_label: 9/,
+    );
+    assert.not.match(message, /num_output/);
+  } finally {
+    await source.dispose();
+  }
+  assert.match(
+    wrongLabels(labels(0, 255), 3, 7, 255)!,
+    /ignore_label is 255.*has ignore_label: 7: give the loss ignore_label: 255/,
+  );
 });
 
 test('the border of a label map is no class either, unless it is ignored', async () => {

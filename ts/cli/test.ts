@@ -93,6 +93,7 @@ export function test(): Command {
           apVersion: flags.apVersion,
           perClass: flags.perClass,
           hdf5,
+          filtered,
           lossWeights: lossWeightsOf({ filtered, state }, source),
           onBatch: (i, outputs) => {
             if (flags.json) progress.update(i + 1);

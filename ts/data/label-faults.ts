@@ -52,7 +52,12 @@ export function labelFaults(
       1;
     const classes = shapeOf(scores ?? '')?.at(axis) ?? writtenClasses(layers, scores);
     if (source === undefined || classes === undefined) return [];
-    const message = wrongLabels(ahead.get(source) ?? labelsOf(source, find), classes, ignoredLabel(loss));
+    const message = wrongLabels(
+      ahead.get(source) ?? labelsOf(source, find),
+      classes,
+      ignoredLabel(loss),
+      filledLabel(source),
+    );
     return message === null ? [] : [{ layer: source, message: `${message} (layer "${loss.name ?? ''}")` }];
   });
 }
@@ -60,6 +65,12 @@ export function labelFaults(
 /** The label that a loss or an Accuracy passes over. */
 export const ignoredLabel = (layer: LayerParameter | undefined): number | undefined =>
   (layer?.type === 'Accuracy' ? layer.accuracy_param : layer?.loss_param)?.ignore_label as number | undefined;
+
+/** What ImageSegData fills a label map with where a crop is larger. */
+export const filledLabel = (layer: LayerParameter | undefined): number | undefined =>
+  layer?.type === 'ImageSegData'
+    ? withDefaults<{ ignore_label: number }>('ImageDataParameter', layer.image_data_param).ignore_label
+    : undefined;
 
 /** What only cuts labels, or shrinks them to those of every so many pixels. */
 const KEEPS_LABELS = ['Crop', 'Flatten', 'Interp', 'Reshape', 'Slice'];
@@ -81,11 +92,16 @@ function writtenClasses(layers: readonly LayerParameter[], scores: string | unde
     | undefined;
 }
 
-/** What is wrong with labels of so many classes; null: nothing. */
+/**
+ * What is wrong with labels of so many classes; null: nothing.
+ * @param ignored By the loss.
+ * @param filled By the data layer, where a crop is larger than the map.
+ */
 export function wrongLabels(
   labels: Iterable<PlacedLabel>,
   classes: number,
   ignored: number | undefined,
+  filled?: number,
 ): string | null {
   let first: PlacedLabel | null = null;
   let [smallest, largest] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
@@ -97,6 +113,8 @@ export function wrongLabels(
   }
   if (first === null) return null;
   const found = `has the label ${first.label} at ${first.place}, but the classes of ${classes} scores are 0 to ${classes - 1}`;
+  if (first.label === filled && (filled !== BORDER || ignored !== undefined))
+    return `${found}; the data layer's ignore_label is ${filled}, with which it fills what a crop lacks, but the loss ${ignored === undefined ? 'has no ignore_label' : `has ignore_label: ${ignored}`}: give the loss ignore_label: ${filled}`;
   if (smallest === 1 && largest === classes)
     return `${found}; yours seem to begin at 1: subtract 1 from each`;
   if (largest === BORDER && first.label === BORDER)

@@ -586,6 +586,7 @@ class Run {
       lossWeights,
       detections: detectionOutputs(filtered),
       hdf5,
+      filtered,
       apVersion: this.#parameters.ap_version,
       perClass: this.#parameters.show_per_class_result,
       signal: this.#signal,

@@ -22,6 +22,7 @@ import type { Model, Outputs } from '../device/model.ts';
 import { type Hdf5Output, hdf5Blobs } from '../layers/sinks.ts';
 import { DetectionRows, meanPrecision } from './detection-precision.ts';
 import type { OutputValue } from './events.ts';
+import { explainLabel } from './wrong-label.ts';
 
 const { fround } = Math;
 
@@ -37,6 +38,8 @@ export interface TestOptions {
   readonly perClass?: boolean;
   /** HDF5Output layers of the net, whose files are written anew: `hdf5Outputs(net)`; the model returns their blobs. @internal */
   readonly hdf5?: readonly Hdf5Output[];
+  /** The net, filtered, whose data layers tell where a label that is no class stands. @internal */
+  readonly filtered?: NetParameter;
   readonly signal?: AbortSignal | undefined;
   /** Called after each batch with its outputs. `false` interrupts the test. */
   readonly onBatch?: (index: number, outputs: readonly OutputValue[]) => boolean | Promise<boolean>;
@@ -64,6 +67,7 @@ const TEST_NET = signature('testNet', {
       ),
       perClass: optional(boolean, 'false', "Tells a detector's average precision of each class too."),
       hdf5: internal<readonly Hdf5Output[]>(anything as Kind<readonly Hdf5Output[]>),
+      filtered: internal<NetParameter>(anything as Kind<NetParameter>),
       signal: optional(signal, 'none', 'Ends it with its reason thrown.'),
       onBatch: optional(callback<NonNullable<TestOptions['onBatch']>>(), 'none', 'Called after each batch.'),
     }),
@@ -99,7 +103,7 @@ async function tested(
   files: Hdf5Files,
 ): Promise<TestResult | null> {
   const { iterations, lossWeights, detections = [], apVersion = 'Integral', signal, onBatch } = options;
-  const { hdf5 = [], perClass = false } = options;
+  const { hdf5 = [], perClass = false, filtered = {} } = options;
   const hidden = new Set([...detections, ...hdf5Blobs(hdf5)]);
   const rows = new Map(detections.map((name) => [name, new DetectionRows()]));
   let sums: OutputValue[] = [];
@@ -107,10 +111,14 @@ async function tested(
   for (let i = 0; i < iterations; i++) {
     signal?.throwIfAborted();
     const batch = await source.next(signal);
-    const result = await model.run(batch, {
-      ...(signal === undefined ? {} : { signal }),
-      copyInputs: source.recycle === undefined,
-    });
+    const result = await model
+      .run(batch, {
+        ...(signal === undefined ? {} : { signal }),
+        copyInputs: source.recycle === undefined,
+      })
+      .catch(async (error) => {
+        throw await explainLabel(error, filtered, source, batch);
+      });
     source.recycle?.(batch);
     for (const [name, found] of rows) found.add(result[name]!);
     await files.add(result);

@@ -3,7 +3,7 @@
 import { DataError, DeviceError } from '../base/errors.ts';
 import { elementCount } from '../base/shape.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
-import { ignoredLabel, labelMade, wrongLabels } from '../data/label-faults.ts';
+import { filledLabel, ignoredLabel, labelMade, wrongLabels } from '../data/label-faults.ts';
 import type { Batch, DataSource } from '../data/source.ts';
 
 /**
@@ -36,10 +36,14 @@ export async function explainLabel(
   const sample = Math.floor(place / elementCount((source.shapes[blob!] ?? []).slice(1)));
   const name = (await source.nameOf?.(batch, sample, labels[place]!)) ?? `sample ${sample} of the batch`;
   const placed = Array.from(new Set(labels), (label) => ({ label, place: name }));
+  const cure =
+    filledLabel(maker) === labels[place]
+      ? ''
+      : '; count classes from 0, or give num_output the number of classes';
   return new DataError(
     'label/invalid',
     maker?.name === undefined ? {} : { layer: maker.name },
-    `${wrongLabels(placed, classes, ignored)} (layer "${layer}"); count classes from 0, or give num_output the number of classes`,
+    `${wrongLabels(placed, classes, ignored, filledLabel(maker))} (layer "${layer}")${cure}`,
     { cause: error },
   );
 }
