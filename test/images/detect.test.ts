@@ -8,6 +8,7 @@ import {
   type Detection,
   decodeImage,
   detectionPicture,
+  loadPreprocess,
   openDetector,
   saveWholePreprocess,
 } from '../../ts/api/images.ts';
@@ -192,6 +193,11 @@ test('a full queue, a closed detector and an aborted request are refused by thei
 test('what is written for whole images is read again, and the picture has the size of the image', async () => {
   await using detector = await openDetector(ssd, cpu);
   const path = join(folder, 'kept.json');
+  saveWholePreprocess(path, detector.preprocess);
+  assert.throws(
+    () => loadPreprocess(path),
+    /of detectors and segmenters: .*--resize WxH.*--mean-value B,G,R/,
+  );
   saveWholePreprocess(path, { ...detector.preprocess, pad: { width: 32, height: 32 } });
   const files = {
     ...{ model: join(ssd, 'model.prototxt'), weights: join(ssd, 'model.caffemodel') },

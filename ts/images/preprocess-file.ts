@@ -81,7 +81,7 @@ export function loadPreprocess(path: string): Preprocess {
   if (json.crop === null)
     return fail(
       'crop.width',
-      'an integer; a crop that is null, for whole images, is of detectors and segmenters',
+      'an integer; a crop that is null, for whole images, is of detectors and segmenters: give the same as options without the file (--resize WxH, the input of the net, --mean-value B,G,R, --scale …), in code a preprocess with a crop',
       null,
     );
   return {
