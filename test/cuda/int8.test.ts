@@ -100,6 +100,27 @@ function pooledNet() {
   return { each, net: { layer: layers }, weights, ranges };
 }
 
+/** What the net's first ReLU makes of its input, as levels. */
+const sourceOf = ({ input }: Int8Case, data: Float32Array) =>
+  quantise(
+    data.map((x) => Math.max(0, x)),
+    input,
+    RANGES.source,
+    true,
+  );
+
+/** The head of pooledNet behind the pooling of these levels. */
+function assertPooledHead(found: Float32Array, levels: Parameters<typeof poolMaximum>[0]): void {
+  const behind = convolve(
+    poolMaximum(levels, 3, 2),
+    random(8 * 32, 3),
+    random(8, 4),
+    { outputs: 8, kernel: [1, 1] },
+    { range: null, isUnsigned: false },
+  );
+  assertHalves(found, behind.values);
+}
+
 async function poolsIntegers(on: Device): Promise<void> {
   const { each, net, weights, ranges } = pooledNet();
   const data = random(elementCount(each.input), 5).map(toHalf);
@@ -111,24 +132,12 @@ async function poolsIntegers(on: Device): Promise<void> {
   });
   assert.ok(steps(model).includes('pool: max pooling of int8'), steps(model).join('\n'));
   const [output] = Object.values(await model.run({ in: data }));
-  const source = quantise(
-    data.map((x) => Math.max(0, x)),
-    each.input,
-    RANGES.source,
-    true,
-  );
+  const source = sourceOf(each, data);
   const { levels } = convolve(source, random(32 * 32, 1), random(32, 2), each, {
     range: RANGES.made,
     isUnsigned: true,
   });
-  const behind = convolve(
-    poolMaximum(levels, 3, 2),
-    random(8 * 32, 3),
-    random(8, 4),
-    { outputs: 8, kernel: [1, 1] },
-    { range: null, isUnsigned: false },
-  );
-  assertHalves(output!.data, behind.values);
+  assertPooledHead(output!.data, levels);
 }
 
 async function poolsNumbers(on: Device): Promise<void> {
@@ -144,20 +153,8 @@ async function poolsNumbers(on: Device): Promise<void> {
   });
   assert.ok(steps(model).includes('pool: max pooling'), steps(model).join('\n'));
   const [output] = Object.values(await model.run({ in: data }));
-  const source = quantise(
-    data.map((x) => Math.max(0, x)),
-    each.input,
-    RANGES.source,
-    true,
-  );
-  const behind = convolve(
-    poolMaximum(source, 3, 2),
-    random(8 * 32, 3),
-    random(8, 4),
-    { outputs: 8, kernel: [1, 1] },
-    { range: null, isUnsigned: false },
-  );
-  assertHalves(output!.data, behind.values);
+  const source = sourceOf(each, data);
+  assertPooledHead(output!.data, source);
 }
 
 async function otherReaders(on: Device): Promise<void> {

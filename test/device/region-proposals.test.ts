@@ -1,22 +1,15 @@
 /** Regions of MS-CNN and Cascade R-CNN against their papers' rules in float64, each candidate compared with each. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { seededRandom } from '../../ts/base/random.ts';
-import { filterNet, GraphError, graphFromCaffe, readNet } from '../../ts/index.ts';
+import { GraphError, graphFromCaffe } from '../../ts/index.ts';
 import { openEmulated } from '../support/emulated.ts';
+import { draw, input, net } from '../support/net-text.ts';
 import { openPlainDevices } from '../support/plain-devices.ts';
 
 const devices = await openPlainDevices();
 const emulated = await openEmulated();
 if (emulated !== null) devices.push(emulated);
 
-const input = (name: string, shape: readonly number[]) =>
-  `layer { name: "${name}" type: "Input" top: "${name}" input_param { shape { ${shape.map((dim) => `dim: ${dim}`).join(' ')} } } }\n`;
-const net = (text: string) => filterNet(readNet(text, { file: 'net.prototxt' }));
-const draw = (count: number, seed: number, from = -1, to = 1) => {
-  const random = seededRandom(seed);
-  return Float32Array.from({ length: count }, () => from + (to - from) * random());
-};
 const list = (name: string, values: readonly number[]) =>
   values.map((value) => `${name}: ${value}`).join(' ');
 

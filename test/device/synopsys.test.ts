@@ -5,23 +5,16 @@ import { seededRandom } from '../../ts/base/random.ts';
 import { elementCount } from '../../ts/base/shape.ts';
 import { toFloat32 } from '../../ts/caffe/blob.ts';
 import { findDetectorHead } from '../../ts/images/detect/head.ts';
-import { filterNet, GraphError, graphFromCaffe, readNet } from '../../ts/index.ts';
+import { GraphError, graphFromCaffe } from '../../ts/index.ts';
 import { openEmulated } from '../support/emulated.ts';
 import { checkGradients } from '../support/gradient-check.ts';
+import { draw, input, net } from '../support/net-text.ts';
 import { openPlainDevices } from '../support/plain-devices.ts';
 import { randomWeights } from '../support/random-weights.ts';
 
 const devices = await openPlainDevices();
 const emulated = await openEmulated();
 if (emulated !== null) devices.push(emulated);
-
-const input = (name: string, shape: readonly number[]) =>
-  `layer { name: "${name}" type: "Input" top: "${name}" input_param { shape { ${shape.map((dim) => `dim: ${dim}`).join(' ')} } } }\n`;
-const net = (text: string) => filterNet(readNet(text, { file: 'net.prototxt' }));
-const draw = (count: number, seed: number) => {
-  const random = seededRandom(seed);
-  return Float32Array.from({ length: count }, () => 2 * random() - 1);
-};
 
 function assertClose(found: Float32Array, expected: readonly number[], what: string) {
   assert.is(found.length, expected.length, what);

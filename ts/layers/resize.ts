@@ -141,19 +141,34 @@ function upsample(context: LayerContext): Built {
   return { operation: { kind: 'unpool' }, tops: [[n, channels, tall, wide]] };
 }
 
-/** A size by a scale, in float32, as both of Synopsys's layers have it: 10 × 0.9 is 9. */
-const scaled = (size: number, scale: number): number =>
-  Math.floor(Math.fround(Math.fround(size) * Math.fround(scale)));
-
-interface ResizeBilinearParameter {
+/** What both of Synopsys's layers have. */
+interface SynopsysResizeParameter {
   align_corners: boolean;
   half_pixel_centers: boolean;
-  pytorch_half_pixel: boolean;
   data_format: string;
   output_height?: number;
   output_width?: number;
   scale_height: number;
   scale_width: number;
+}
+
+/** Height and width of the top. A size by a scale is computed in float32, as there: 10 × 0.9 is 9. */
+function sizeOf(
+  context: LayerContext,
+  p: SynopsysResizeParameter,
+  [height, width]: readonly [number, number],
+  param: string,
+): readonly [number, number] {
+  const scaled = (size: number, scale: number) =>
+    Math.floor(Math.fround(Math.fround(size) * Math.fround(scale)));
+  const tall = p.output_height ?? scaled(height, p.scale_height);
+  const wide = p.output_width ?? scaled(width, p.scale_width);
+  if (tall < 1 || wide < 1) context.fail('resize', `the top would be ${tall}×${wide}`, param);
+  return [tall, wide];
+}
+
+interface ResizeBilinearParameter extends SynopsysResizeParameter {
+  pytorch_half_pixel: boolean;
 }
 
 /** resize_bilinear_layer.cpp: TensorFlow's three ways to place pixels. */
@@ -176,10 +191,7 @@ function resizeBilinear(context: LayerContext): Built {
       `${ways.join(' and ')} place pixels differently; keep one`,
       positionOf(written, ways[1]!),
     );
-  const tall = p.output_height ?? scaled(height, p.scale_height);
-  const wide = p.output_width ?? scaled(width, p.scale_width);
-  if (tall < 1 || wide < 1)
-    context.fail('resize', `the top would be ${tall}×${wide}`, 'resize_bilinear_param');
+  const [tall, wide] = sizeOf(context, p, [height, width], 'resize_bilinear_param');
   // PyTorch's differs where one pixel is left: it is the first one.
   if (p.pytorch_half_pixel && (tall === 1 || wide === 1))
     context.fail(
@@ -194,15 +206,8 @@ function resizeBilinear(context: LayerContext): Built {
 /** Up to here float32 has every integer. */
 const MOST_PLACES = 2 ** 24;
 
-interface ResizeNearestParameter {
-  align_corners: boolean;
-  half_pixel_centers: boolean;
+interface ResizeNearestParameter extends SynopsysResizeParameter {
   half_pixel_onnx: boolean;
-  data_format: string;
-  output_height?: number;
-  output_width?: number;
-  scale_height: number;
-  scale_width: number;
 }
 
 /** resize_nearest_neighbor_layer.cpp of synopsys-caffe: TensorFlow's ways and ONNX's to place pixels, where they are one. */
@@ -226,10 +231,7 @@ function resizeNearestNeighbor(context: LayerContext): Built {
   const isLast = p.data_format === 'NHWC';
   const x = isLast ? composed.permute(composed.bottoms[0]!, [0, 3, 1, 2]) : composed.bottoms[0]!;
   const [n, channels, height, width] = x.shape as [number, number, number, number];
-  const tall = p.output_height ?? scaled(height, p.scale_height);
-  const wide = p.output_width ?? scaled(width, p.scale_width);
-  if (tall < 1 || wide < 1)
-    context.fail('resize', `the top would be ${tall}×${wide}`, 'resize_nearest_neighbor_param');
+  const [tall, wide] = sizeOf(context, p, [height, width], 'resize_nearest_neighbor_param');
   checkTop(context, [n, channels, tall, wide], 'resize_nearest_neighbor_param');
   if (Math.max(tall, wide) > MOST_PLACES)
     context.fail(
