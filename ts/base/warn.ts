@@ -7,17 +7,32 @@ export interface Warning {
   readonly message: string;
 }
 
+/** How often a warning is printed. */
+export interface WarningOptions {
+  /** Of all warnings of its code the first alone: thousands of images would repeat the same. Default false. */
+  readonly once?: boolean;
+}
+
 const TYPE = 'ResnodeWarning';
 /** Of these so many are remembered, so that one read of a file twice is said once. */
 const MOST = 1000;
 const said = new Set<string>();
+const saidOnce = new Set<string>();
+let send = (warning: Warning, _options: WarningOptions): void =>
+  process.emitWarning(warning.message, { type: TYPE, code: warning.code });
 
 /** @param code Stable, `area/what`, as an error's. */
-export function warn(code: string, message: string): void {
-  if (said.has(message)) return;
-  if (said.size === MOST) said.clear();
-  said.add(message);
-  process.emitWarning(message, { type: TYPE, code });
+export function warn(code: string, message: string, options: WarningOptions = {}): void {
+  const [all, key] = options.once ? [saidOnce, code] : [said, message];
+  if (all.has(key)) return;
+  if (all.size === MOST) all.clear();
+  all.add(key);
+  send({ code, message }, options);
+}
+
+/** In a thread of resnode's own: warnings go to the thread that started it, which calls `warn` with them. */
+export function forwardWarnings(forward: (warning: Warning, options: WarningOptions) => void): void {
+  send = forward;
 }
 
 /** Prints these warnings in the form of the command line's errors, and all others as Node does. */

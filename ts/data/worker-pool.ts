@@ -2,9 +2,10 @@
 import type { Worker } from 'node:worker_threads';
 import { DataError } from '../base/errors.ts';
 import { startThread } from '../base/own-package.ts';
+import { warn } from '../base/warn.ts';
 import type { Description, ReaderSpec, Sample } from './reader.ts';
 import { type Batch, buffersOf } from './source.ts';
-import type { Answer, Job } from './worker.ts';
+import type { Answer, Job, Warned } from './worker.ts';
 
 interface Waiting {
   readonly job: Job;
@@ -95,7 +96,8 @@ export class WorkerPool {
     const worker = startThread('./worker', import.meta.url, this.#spec);
     if (this.#holders === 0) worker.unref();
     let failure: Error | undefined;
-    worker.on('message', (answer: Answer) => {
+    worker.on('message', (answer: Answer | Warned) => {
+      if ('warning' in answer) return warn(answer.warning.code, answer.warning.message, answer.options);
       const waiting = this.#workers.get(worker);
       if ('result' in answer) waiting?.resolve(answer.result);
       else {

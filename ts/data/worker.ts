@@ -5,6 +5,7 @@ import type { ErrorCode } from '../base/error-codes.ts';
 import { DataError } from '../base/errors.ts';
 import { mix, seededRandom } from '../base/random.ts';
 import { elementCount } from '../base/shape.ts';
+import { forwardWarnings, type Warning, type WarningOptions } from '../base/warn.ts';
 import { fill } from '../caffe/fillers.ts';
 import { annotatedReader } from './annotated-reader.ts';
 import { hdf5Reader } from './hdf5-reader.ts';
@@ -28,6 +29,12 @@ export type Job =
 export type Answer =
   | { readonly result: unknown }
   | { readonly code: ErrorCode; readonly file: string | undefined; readonly text: string };
+
+/** From a worker, at any time: what `warn` takes. */
+export interface Warned {
+  readonly warning: Warning;
+  readonly options: WarningOptions;
+}
 
 function openReader(spec: ReaderSpec): Reader | Promise<Reader> {
   switch (spec.kind) {
@@ -82,6 +89,7 @@ async function answer(job: Job): Promise<void> {
   }
 }
 
+forwardWarnings((warning, options) => port.postMessage({ warning, options } satisfies Warned));
 port.on('message', (job: Job | null) => {
   if (job !== null) {
     working = working.then(() => answer(job));

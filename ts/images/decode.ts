@@ -126,14 +126,21 @@ export async function decodeImage(
     });
     const { data } = decoded;
     if (format === 'DICOM')
-      sayOnce('rendering', `DICOM images are shown as they say; the first, ${file}: ${decoded.rendering}`);
+      warn(
+        'image/rendering',
+        `DICOM images are shown as they say; the first, ${file}: ${decoded.rendering}`,
+        {
+          once: true,
+        },
+      );
     if (data instanceof Uint8Array) return { ...decoded, data, file };
     if (window !== undefined && format !== 'DICOM')
       return { ...decoded, ...(await windowed(data, window, depth, signal)), file };
     if (depth === 16) return { ...decoded, data, file };
-    sayOnce(
-      'depth',
+    warn(
+      'image/depth',
       `images of 16 bits are cut to their upper 8, as OpenCV does; the first is ${file}. A window (--window CENTRE,WIDTH) says which values count, --depth 16 --interpolation float keeps all`,
+      { once: true },
     );
     const isColourTiff = format === 'TIFF' && decoded.channels === 3;
     return { ...decoded, data: await reduceDepth(data, isColourTiff, signal), file };
@@ -145,16 +152,6 @@ export async function decodeImage(
       `is not decoded after ${seconds} s; give a larger timeout, or a smaller image`,
     );
   return withDeadline(work(), { seconds, signal, late });
-}
-
-/** What was said already. */
-const said = new Set<string>();
-
-/** Of the first image alone: thousands of the same kind would say thousands of times the same. */
-function sayOnce(what: 'rendering' | 'depth', message: string): void {
-  if (said.has(what)) return;
-  said.add(what);
-  warn(`image/${what}`, message);
 }
 
 /** Samples of 16 bits, or of 8, of what lies in the window. */
