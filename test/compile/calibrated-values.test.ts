@@ -135,8 +135,51 @@ test('what calibrate wrote is taken without a word: cut, with other outputs, sha
   await using renamed = await device.load({ ...load, calibration: other });
   assert.ok(renamed);
   await new Promise(setImmediate);
+  for (const size of [6, 9, 12])
+    await renamed.run({ data: { shape: [1, 3, size, size], data: new Float32Array(3 * size * size) } });
+  await new Promise(setImmediate);
   process.off('warning', note);
+  assert.is(warnings.length, 1, 'other shapes are the same net');
   assert.match(warnings[0]!.message, /of the net "renamed".*those of "small"/);
+});
+
+test('at sizes where SAME pads need a crop, and where they need none, the same convolutions compute in int8', async () => {
+  const filler = 'weight_filler { type: "xavier" }';
+  const same = readNet(
+    `name: "same" layer { name: "in" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 9 dim: 9 } } }
+    ${convolution('first', 'data', `num_output: 16 kernel_size: 1 ${filler}`)} ${inPlace('ReLU', 'first')}
+    ${convolution('second', 'first', `num_output: 16 kernel_size: 3 stride: 2 pad_type: 1 ${filler}`)} ${inPlace('ReLU', 'second')}
+    ${convolution('third', 'second', `num_output: 16 kernel_size: 1 ${filler}`)}`,
+    { file: 'same.prototxt' },
+  );
+  const of = { 'first@first_ReLU': 1, 'second@second_ReLU': 2, 'third@third': 3 };
+  const sized = (size: number) => ({
+    data: {
+      shape: [1, 3, size, size],
+      data: Float32Array.from({ length: 3 * size * size }, (_, i) => Math.sin(i)),
+    },
+  });
+  await using device = await openDevice('cpu', { threads: 2, ...cpuLibrary });
+  const integers = (plan: { operations: readonly { layer: string; implementation: string }[] }) =>
+    plan.operations.filter(({ implementation }) => implementation.includes('int8')).map(({ layer }) => layer);
+  for (const [size, other] of [
+    [9, 8],
+    [8, 9],
+  ] as const) {
+    const load = {
+      model: same,
+      partialWeights: true,
+      precision: 'int8',
+      calibration: calibration('same', of),
+    } as const;
+    const shape = (of: number) => ({ inputShapes: { data: [1, 3, of, of] } });
+    await using whole = await device.load({ ...load, ...shape(size) });
+    await using fresh = await device.load({ ...load, ...shape(other) });
+    assert.equal(integers(whole.plan()), integers(fresh.plan()));
+    const [moved, expected] = [await whole.run(sized(other)), await fresh.run(sized(other))];
+    assert.equal(moved.third!.shape, expected.third!.shape);
+    assert.equal(moved.third!.data, expected.third!.data);
+  }
 });
 
 test.run();

@@ -115,6 +115,48 @@ const refused: readonly [text: string, code: string, message: RegExp][] = [
   ],
   [value('ELU', 'elu_param { alpha: nan }'), 'range', /alpha must be a number, found NaN/],
   [value('LRN', 'lrn_param { alpha: nan }'), 'range', /alpha must be a number, found NaN/],
+  [value('BatchNorm', 'batch_norm_param { eps: nan }'), 'range', /eps must be at least 0, found NaN/],
+  [value('BatchNorm', 'batch_norm_param { eps: -1e-3 }'), 'range', /eps must be at least 0, found -0\.001/],
+  [
+    value('BatchNorm', 'batch_norm_param { eps: inf }'),
+    'range',
+    /eps must be finite and at least 0, found Inf/,
+  ],
+  [
+    value('BatchNorm', 'batch_norm_param { moving_average_fraction: nan }'),
+    'range',
+    /moving_average_fraction must be a finite number, found NaN/,
+  ],
+  [value('MVN', 'mvn_param { eps: -1 }'), 'range', /eps must be at least 0, found -1/],
+  [
+    value('Dropout', 'dropout_param { dropout_ratio: nan }'),
+    'range',
+    /dropout_ratio must be a number, found NaN/,
+  ],
+  [
+    value('InnerProduct', 'inner_product_param { num_output: 2 weight_filler { value: nan } }'),
+    'range',
+    /value must be a finite number, found NaN/,
+  ],
+  [
+    value('Scale', 'scale_param { filler { type: "uniform" min: 0 max: inf } }'),
+    'range',
+    /max must be a finite number, found Infinity/,
+  ],
+  [
+    value(
+      'Convolution',
+      'convolution_param { num_output: 2 kernel_size: 1 weight_filler { type: "gaussian" std: inf } }',
+    ),
+    'range',
+    /std must be a finite number, found Infinity/,
+  ],
+  [
+    value('PReLU', 'prelu_param { } param { lr_mult: nan }'),
+    'range',
+    /lr_mult must be a finite number, found NaN/,
+  ],
+  [value('Reduction', 'reduction_param { coeff: nan }'), 'range', /coeff must be a number, found NaN/],
   [value('Softmax', 'softmax_param { } loss_weight: nan'), 'range', /loss_weight must be a finite number/],
   [value('Softmax', 'softmax_param { } loss_weight: inf'), 'range', /must be a finite number, found Inf/],
   [
@@ -140,6 +182,7 @@ for (const text of [
   boxes('field_whr: 1'),
   value('Clip', 'clip_param { min: -inf max: 6 }'),
   value('Clip', 'clip_param { min: 0 max: inf }'),
+  value('BatchNorm', 'batch_norm_param { eps: 0 moving_average_fraction: 1 }'),
   smoothL1('loss_param { normalization: PRE_FIXED pre_fixed_normalizer: 0.5 }'),
 ])
   test(`${/_param \{.*/.exec(text.slice(text.lastIndexOf('layer')))![0]} is accepted`, () =>

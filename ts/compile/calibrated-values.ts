@@ -27,10 +27,13 @@ function asCalibrated(written: Graph): Graph {
   });
 }
 
-/** What convolutions read and make, without the net's inputs. */
+/** What convolutions read and make, without the net's inputs, and without what is cropped at some sizes alone. */
 export function calibratedNames(written: Graph): string[] {
   const graph = asCalibrated(written);
-  const found = new Set(convolutionsOf(graph).flatMap(({ inputs, outputs }) => [...inputs, ...outputs]));
+  const isWhole = (id: ValueId) => graph.values[id]!.isPart !== true;
+  const found = new Set(
+    convolutionsOf(graph).flatMap(({ inputs, outputs }) => [...inputs, ...outputs.filter(isWhole)]),
+  );
   for (const id of graph.inputs) found.delete(id);
   return [...found].map((id) => rangeName(graph.values[id]!));
 }

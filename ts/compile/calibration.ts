@@ -5,9 +5,10 @@ import { integer, type Kind, nullOr, number, oneOf, path, record, string } from 
 import { fields, required, signature } from '../base/options.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { readJsonFile } from '../caffe/json.ts';
+import type { Graph } from '../graph/graph.ts';
 import type { NativeQuantization } from '../native/binding.ts';
 import type { ParameterData } from '../operations/program.ts';
-import { rangeName, rangesOf } from './calibrated-values.ts';
+import { rangeName } from './calibrated-values.ts';
 import type { Lowered } from './compile.ts';
 
 const FORMAT = 'resnode-calibration/1';
@@ -88,21 +89,16 @@ export function readCalibration(path: string): Calibration {
 }
 
 /**
- * The ranges of a program's tensors, from a calibration, and of its weights, from themselves: one an output channel.
+ * The ranges of a program's tensors, and of its weights, from themselves: one an output channel.
+ * @param ranges As `rangesOf` makes them of a calibration.
  * @param data Null: ranges of 1.
- * @throws ArgumentError where the calibration is of another net
  * @internal
  */
 export function quantizationOf(
-  { written, graph, program }: Pick<Lowered, 'written' | 'graph' | 'program'>,
-  calibration: Calibration,
+  { graph, program }: Pick<Lowered, 'graph' | 'program'>,
+  ranges: ReadonlyMap<string, number>,
   data: readonly (ParameterData | null)[] | null,
 ): NativeQuantization {
-  const ranges = rangesOf(written, calibration);
-  const tensors = Float32Array.from(graph.values, (value) => ranges.get(rangeName(value)) ?? 0);
-  // Pooling makes nothing larger: what a pass made of a part of a value has that value's range.
-  for (const { operation, inputs, outputs } of graph.nodes)
-    if (operation.kind === 'pooling') tensors[outputs[0]!] ||= tensors[inputs[0]!]!;
   const biases = new Map(
     program.operations.flatMap((each) => (each.kind === 'convolution' ? [[each.weights, each.bias]] : [])),
   );
@@ -115,7 +111,22 @@ export function quantizationOf(
     const most = bias === null ? 0 : channelRanges(data[bias]!, 1)[0]!;
     return Number.isFinite(most) ? ranges : ranges.fill(Number.NaN);
   });
-  return { tensors, parameters };
+  return { tensors: tensorRanges(graph, ranges), parameters };
+}
+
+/** The same for a graph of other shapes, which may have other values: SAME pads need crops at some sizes. @internal */
+export const quantizationFor = (
+  graph: Graph,
+  ranges: ReadonlyMap<string, number>,
+  { parameters }: NativeQuantization,
+): NativeQuantization => ({ tensors: tensorRanges(graph, ranges), parameters });
+
+function tensorRanges(graph: Graph, ranges: ReadonlyMap<string, number>): Float32Array {
+  const tensors = Float32Array.from(graph.values, (value) => ranges.get(rangeName(value)) ?? 0);
+  // Pooling makes nothing larger: what a pass made of a part of a value has that value's range.
+  for (const { operation, inputs, outputs } of graph.nodes)
+    if (operation.kind === 'pooling') tensors[outputs[0]!] ||= tensors[inputs[0]!]!;
+  return tensors;
 }
 
 /** The largest magnitude of each index of axis 0. */

@@ -114,7 +114,7 @@ async function readPairs(file: string, labels: SegmentationSpec['labels']): Prom
   });
   for await (const text of readLines(file)) {
     line++;
-    const [path, second] = text.trim().split(/\s+/);
+    const [path, second, ...others] = text.trim().split(/\s+/);
     if (path === undefined || path === '') continue;
     const label = labels === 'IMAGE' ? Number(second) : 0;
     if (
@@ -125,6 +125,12 @@ async function readPairs(file: string, labels: SegmentationSpec['labels']): Prom
         'data/list',
         { file: `${file}:${line}` },
         `expected ${expected}, a space between them (label_type: ${labels}); found "${text.slice(0, 200)}"`,
+      );
+    if (others.length > 0)
+      throw new DataError(
+        'data/list',
+        { file: `${file}:${line}` },
+        `expected ${expected} and nothing behind, found ${2 + others.length} words: "${text.slice(0, 200)}"; paths have no spaces here`,
       );
     pairs.push({ path, label, line, ...(labels === 'PIXEL' ? { map: second! } : {}) });
   }

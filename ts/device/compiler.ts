@@ -48,6 +48,8 @@ export interface ReadNet<L extends Lowered> {
   }): L;
   /** @param values Null where no weights are read: as if all were 1, which changes no size. */
   planning(lowered: L, values: ParameterValues | null): Partial<NativePlanOptions>;
+  /** What the net was planned with, for other shapes. */
+  replanning(lowered: L, options: NativePlanOptions): NativePlanOptions;
   /** What is hardly meant. `weights` are null, and nothing is reported, where none are read. */
   warnings(lowered: L, weights: WeightsFile | null, report: readonly LayerReport[]): Warning[];
   /** The parameters' bytes with what training adds to them. @throws ArgumentError */
@@ -152,7 +154,8 @@ export class Compiler {
     };
     const lowered = reshaped.lower();
     checkSameParameters(compiled.program, lowered.program);
-    const plan = () => planNet(this.#native, lowered, compiled.options, measured ? null : compiled.plan);
+    const options = read.replanning(lowered, compiled.options);
+    const plan = () => planNet(this.#native, lowered, options, measured ? null : compiled.plan);
     let planned = await plan();
     while (neededBytes(planned).activations > this.#parts.memory().free && makeRoom()) {
       planned.plan.dispose();

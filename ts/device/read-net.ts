@@ -4,12 +4,12 @@ import type { Warning } from '../base/warn.ts';
 import { yielding } from '../base/yielding.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import { namesTwiceWarnings, partialWarnings } from '../caffe/weights-warnings.ts';
-import { quantizationOf, readCalibration } from '../compile/calibration.ts';
+import { rangesOf } from '../compile/calibrated-values.ts';
+import { quantizationFor, quantizationOf, readCalibration } from '../compile/calibration.ts';
 import { type Lowered, lowerNet, sourceBytes } from '../compile/compile.ts';
 import { readInputShapes } from '../data/read-shapes.ts';
 import type { LoweredTraining } from '../gradient/lower-training.ts';
 import { hdf5Blobs, hdf5Outputs } from '../layers/sinks.ts';
-import type { NativePlanOptions } from '../native/binding.ts';
 import { emptyStatistics } from './batch-norm-modes.ts';
 import type { ParameterValues, ReadNet } from './compiler.ts';
 import { type LoadOptions, readModel } from './load-options.ts';
@@ -27,6 +27,12 @@ export async function readForRuns(options: LoadOptions, device: Place): Promise<
   const inputShapes = await readInputShapes(net, options.inputShapes);
   const { weights, strict, partialWeights, reshapeWeights, seed } = options;
   const { deterministic, tune, quantization } = options;
+  // The calibration is read and checked once, whatever shapes follow.
+  let ranges: ReadonlyMap<string, number> | undefined;
+  const quantized = (lowered: Lowered, values: ParameterValues | null) => {
+    ranges ??= calibratedRanges(lowered, options, device);
+    return { precision: 'int8', quantization: quantizationOf(lowered, ranges, values) } as const;
+  };
   return {
     net,
     weights,
@@ -38,8 +44,12 @@ export async function readForRuns(options: LoadOptions, device: Place): Promise<
     },
     planning: (lowered, values) =>
       options.precision === 'int8'
-        ? { deterministic, tune, ...quantized(lowered, options, device, values) }
+        ? { deterministic, tune, ...quantized(lowered, values) }
         : { deterministic, tune, precision: options.precision, quantization },
+    replanning: (lowered, planned) =>
+      ranges === undefined || planned.quantization === null
+        ? planned
+        : { ...planned, quantization: quantizationFor(lowered.graph, ranges, planned.quantization) },
     warnings: (lowered, given, report) => [
       ...warningsOf(lowered),
       ...(options.outputs === undefined ? unwrittenWarnings(net, lowered) : []),
@@ -78,6 +88,7 @@ export async function readForTraining(
     lower: ({ selected, ...change } = {}) =>
       lowerTraining(net, { ...options, phase, inputShapes, rank, sparesTraffic, ...change }, selected),
     planning: () => ({ precision }),
+    replanning: (_, options) => options,
     warnings: (lowered, given, report) => {
       const isNone = report.every(({ status }) => status !== 'matched' && status !== 'reshaped');
       // What begins at its filler is usual where a net is fine-tuned, and its solver says it.
@@ -112,12 +123,12 @@ const unwrittenWarnings = (net: NetParameter, { names }: Lowered): Warning[] =>
       message: `layer "${layer}" (HDF5Output) does not write ${file} here: resnode train, test and run do; in code, ask for its blobs (outputs: ${JSON.stringify([data, label])})`,
     }));
 
-function quantized(
-  lowered: Lowered,
+/** The ranges of the net's values. @throws DeviceError, ArgumentError */
+function calibratedRanges(
+  { written }: Lowered,
   { calibration }: LoadOptions,
   { kind, name }: Place,
-  values: ParameterValues | null,
-): Pick<NativePlanOptions, 'precision' | 'quantization'> {
+): ReadonlyMap<string, number> {
   if (kind !== 'cpu' && kind !== 'cuda')
     throw new DeviceError(
       'device/unsupported',
@@ -126,6 +137,5 @@ function quantized(
     );
   if (calibration === undefined)
     throw new ArgumentError('calibration', 'a file of "resnode quantize", which int8 needs', calibration);
-  const table = typeof calibration === 'string' ? readCalibration(calibration) : calibration;
-  return { precision: 'int8', quantization: quantizationOf(lowered, table, values) };
+  return rangesOf(written, typeof calibration === 'string' ? readCalibration(calibration) : calibration);
 }

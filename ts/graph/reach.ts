@@ -17,6 +17,13 @@ export const ITSELF: Reach = { first: (p) => p, last: (p) => p, period: 1 };
 /** More phases than any net has: where a pattern does not repeat, so many positions are looked at. */
 const MOST_PERIOD = 4096;
 
+/** Positions at equal distances. */
+interface Positions {
+  readonly first: number;
+  readonly step: number;
+  readonly count: number;
+}
+
 interface AxisWindow {
   readonly kernel: number;
   readonly stride: number;
@@ -26,26 +33,25 @@ interface AxisWindow {
 
 /** Of a convolution or a pooling. */
 export function throughWindow(reach: Reach, { kernel, stride, pad, dilation }: AxisWindow): Reach {
-  const taps = (p: number) => Array.from({ length: kernel }, (_, tap) => p * stride - pad + tap * dilation);
-  const ends = (p: number) => [p * stride - pad, p * stride - pad + dilation * (kernel - 1)];
-  return kept({
-    ...over(reach, reach.period === 1 ? ends : taps),
-    period: reach.period / gcd(reach.period, stride),
-  });
+  const taps = (p: number): Positions => ({ first: p * stride - pad, step: dilation, count: kernel });
+  return kept({ ...overAll(reach, taps), period: reach.period / gcd(reach.period, stride) });
 }
 
 /** Of a deconvolution: position p is made of the inputs j with p + pad = j · stride + tap · dilation. */
 export function throughTransposed(reach: Reach, { kernel, stride, pad, dilation }: AxisWindow): Reach {
-  const meets = (p: number, j: number) => {
-    const distance = p + pad - j * stride;
-    return distance >= 0 && distance <= dilation * (kernel - 1) && distance % dilation === 0;
+  const common = gcd(stride, dilation);
+  // Of the taps that meet an input each is so far from the next, and so are their inputs.
+  const [tapStep, step] = [stride / common, dilation / common];
+  const inputs = (p: number): Positions => {
+    const input = (tap: number) => (p + pad - tap * dilation) / stride;
+    const tries = Math.min(kernel, tapStep, MOST_PERIOD);
+    let tap = 0;
+    while (tap < tries && !Number.isInteger(input(tap))) tap++;
+    if (tap === tries) return { first: 0, step, count: 0 };
+    const count = Math.floor((kernel - 1 - tap) / tapStep) + 1;
+    return { first: input(tap) - step * (count - 1), step, count };
   };
-  const inputs = (p: number) => {
-    const low = Math.ceil((p + pad - dilation * (kernel - 1)) / stride);
-    const high = Math.floor((p + pad) / stride);
-    return Array.from({ length: Math.max(0, high - low + 1) }, (_, i) => low + i).filter((j) => meets(p, j));
-  };
-  return kept({ ...over(reach, inputs), period: Math.min(MOST_PERIOD, stride * reach.period) });
+  return kept({ ...overAll(reach, inputs), period: Math.min(MOST_PERIOD, stride * reach.period) });
 }
 
 /** Of a resize. @param to Positions of its top. */
@@ -62,6 +68,21 @@ export function joined(a: Reach, b: Reach): Reach {
     last: (p) => Math.max(a.last(p), b.last(p)),
     period,
   });
+}
+
+/**
+ * The same of many. What each phase of a pattern sees moves on from one repetition to the next, so that the first positions of
+ * all phases begin before others, and the last ones end behind them.
+ */
+function overAll(reach: Reach, inputs: (p: number) => Positions): Pick<Reach, 'first' | 'last'> {
+  const some = ({ first, step, count }: Positions, isEnd: boolean) => {
+    const length = Math.min(count, reach.period);
+    const from = isEnd ? count - length : 0;
+    return Array.from({ length }, (_, i) => first + (from + i) * step);
+  };
+  const first = over(reach, (p) => some(inputs(p), false)).first;
+  const last = over(reach, (p) => some(inputs(p), true)).last;
+  return { first, last };
 }
 
 /** What is made of the positions that `inputs` names. */

@@ -1,7 +1,7 @@
 /**
  * What numbers of layers may be: of each message the fields that have bounds. None of a fork's may be NaN or infinite: a box of such
- * sizes, or a threshold that nothing is compared with, would go unnoticed until there are no detections. Of BVLC's, those that a
- * value is computed with may not be NaN.
+ * sizes, or a threshold that nothing is compared with, would go unnoticed until there are no detections. None of BVLC's may be
+ * NaN, which Caffe would compute with.
  */
 import type { CodeOf } from '../base/error-codes.ts';
 import { forkLayerFields } from '../caffe/fork-schema.ts';
@@ -101,24 +101,24 @@ const RANGES: Readonly<Record<string, readonly [CodeOf<'graph'>, Ranges]>> = {
   loss_param: ['range', { pre_fixed_normalizer: finite }],
   norm_param: ['range', { eps: from0 }],
   bn_param: ['range', { eps: from0, momentum: share }],
+  // What is added to a variance, of which the root is taken.
+  batch_norm_param: ['range', { eps: from0, moving_average_fraction: finite }],
+  mvn_param: ['range', { eps: from0 }],
+  transform_param: ['range', { scale: finite, mean_value: finite }],
+  param: ['range', { lr_mult: finite, decay_mult: finite }],
 };
-
-/** BVLC's messages whose numbers a value is computed with. */
-const OF_VALUES: ReadonlySet<string> = new Set(
-  `clip_param contrastive_loss_param elu_param eltwise_param exp_param log_param loss_param lrn_param mvn_param power_param
-  relu_param swish_param threshold_param`.split(/\s+/),
-);
 
 /** Refuses a layer with a number that its type cannot compute with. @throws GraphError at the field */
 export function checkRanges(context: LayerContext): void {
   const { loss_weight } = context.layer;
   if (loss_weight !== undefined)
     checkField(context, 'range', context.layer as Message, 'loss_weight', finite);
-  for (const [name, param] of Object.entries(context.layer)) {
-    const isForks = Object.hasOwn(forkLayerFields, name);
-    if (!isMessage(param) || !(isForks || OF_VALUES.has(name) || Object.hasOwn(RANGES, name))) continue;
+  for (const [name, params] of Object.entries(context.layer)) {
+    if (name === 'blobs') continue;
     const [code, ranges] = RANGES[name] ?? (['range', {}] as const);
-    checkMessage(context, code, param, ranges, isForks ? finite : number);
+    const others = Object.hasOwn(forkLayerFields, name) ? finite : number;
+    for (const param of [params].flat())
+      if (isMessage(param)) checkMessage(context, code, param, ranges, others);
   }
 }
 
@@ -132,8 +132,9 @@ function checkMessage(
 ): void {
   for (const [field, value] of Object.entries(message)) {
     const range = ranges[field];
+    const within = field.endsWith('filler') ? finite : others;
     for (const each of [value].flat())
-      if (isMessage(each)) checkMessage(context, code, each, isRange(range) ? {} : (range ?? {}), others);
+      if (isMessage(each)) checkMessage(context, code, each, isRange(range) ? {} : (range ?? {}), within);
     checkField(context, code, message, field, isRange(range) ? range : others);
   }
 }
