@@ -17,6 +17,7 @@ import { readReport } from '../tools/bench/read-report.ts';
 import { type CaffeFigures, table } from '../tools/bench/report.ts';
 import { runBench } from '../tools/bench/run-bench.ts';
 import { flag, own } from './flag.ts';
+import { noCudnn } from './options.ts';
 
 interface Flags {
   device: DeviceKind;
@@ -44,7 +45,7 @@ export function bench(): Command {
     .addOption(own('trainingStep'))
     .addOption(flag('openDevice', 'kind', '--device <kind>', 'cpu'))
     .addOption(flag('device.train', 'precision', '--precision <name>'))
-    .addOption(flag('openDevice', 'cudnn', '--no-cudnn'))
+    .addOption(noCudnn())
     .addOption(own('benchThreads', availableParallelism()))
     .addOption(own('rounds', 5))
     .addOption(own('busy'))

@@ -3,7 +3,7 @@
 import { Command } from 'commander';
 import { type ConversionCheck, convert as convertFile, pairNames } from '../convert/index.ts';
 import type { Preprocess } from '../images/preprocess.ts';
-import { flag, needed, own } from './flag.ts';
+import { flag, needed, off, own } from './flag.ts';
 import { type InputShapeFlags, inputShapeOption } from './options.ts';
 
 interface Flags extends InputShapeFlags {
@@ -28,7 +28,7 @@ export function convert(): Command {
     .addOption(flag('convert', 'merge', '--merge'))
     .addOption(flag('convert', 'map', '--map <json>'))
     .addOption(flag('convert', 'outputs', '--outputs <names>'))
-    .addOption(flag('convert', 'check', '--no-check'))
+    .addOption(off('convert', 'check', '--no-check', 'Does not run source and result on the same inputs.'))
     .addOption(own('json'))
     .addHelpText(
       'after',

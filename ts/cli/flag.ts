@@ -14,9 +14,10 @@ export class Flag extends Option {
    * @param flags As commander takes them: `--batch <n>`, `--images <path...>`, `--no-tune`, `--json`.
    * @param value Where it is not given. Default: undefined, the library's own default counts.
    * @param option The library's name for it. Default null.
+   * @param says What --help says. Default: the row's sentence.
    */
-  constructor(flags: string, row: Row, value?: unknown, option: string | null = null) {
-    super(flags, sentenceOf(flags, row, value));
+  constructor(flags: string, row: Row, value?: unknown, option: string | null = null, says = row.says) {
+    super(flags, sentenceOf(flags, { ...row, says }, value));
     this.option = option;
     this.row = row;
     if (value !== undefined) this.default(value);
@@ -48,7 +49,7 @@ export class Flag extends Option {
 /** What --help says: the row's sentence, what a value must be, and the default. */
 function sentenceOf(flags: string, { says, kind, default: fallback }: Row, value: unknown): string {
   const takesValue = /[<[]/.test(flags);
-  if (!takesValue) return flags.startsWith('--no-') ? `Switches off: ${says}` : says;
+  if (!takesValue) return says;
   const { expected = '' } = kind.written ?? {};
   const isPlain = expected === 'a path' || expected === 'a string';
   // Where the command has a default of its own, that one; an empty list or object is the library's.
@@ -66,10 +67,22 @@ function sentenceOf(flags: string, { says, kind, default: fallback }: Row, value
  * @param option A parameter, or an option: `batch`, `warmup.rate`.
  */
 export function flag(name: string, option: string, flags: string, value?: unknown): Flag {
+  return new Flag(flags, rowOf(name, option), value, option);
+}
+
+/**
+ * The flag that switches such an option off: `--no-tune`.
+ * @param says What happens then; the option's own sentence says what happens without the flag.
+ */
+export function off(name: string, option: string, flags: string, says: string): Flag {
+  return new Flag(flags, rowOf(name, option), undefined, option, says);
+}
+
+function rowOf(name: string, option: string): Row {
   const rows = signatures.get(name)?.parameters ?? {};
   const row = rowAt(rows, option.split('.'));
   if (row === undefined) throw new Error(`no table has the row ${name} ${option}`);
-  return new Flag(flags, row, value, option);
+  return row;
 }
 
 function rowAt(rows: Readonly<Record<string, Row>>, [name, ...rest]: readonly string[]): Row | undefined {

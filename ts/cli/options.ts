@@ -9,7 +9,7 @@ import '../device/nets.ts';
 import type { Shapes } from '../device/tensor.ts';
 import type { TrainOptions } from '../device/train-options.ts';
 import { checkInputNames } from '../layers/data.ts';
-import { flag, group } from './flag.ts';
+import { type Flag, flag, group, off } from './flag.ts';
 
 /** Headings of --help. */
 const DEVICE = 'Device:';
@@ -31,11 +31,25 @@ export function deviceOptions(command: Command): Command {
     DEVICE,
     flag('openDevice', 'kind', '--device <kind>', 'auto'),
     flag('openDevice', 'threads', '--threads <n>'),
-    flag('openDevice', 'cudnn', '--no-cudnn'),
-    flag('openDevice', 'winograd', '--no-winograd'),
-    flag('openDevice', 'tune', '--no-tune'),
+    noCudnn(),
+    off(
+      'openDevice',
+      'winograd',
+      '--no-winograd',
+      "Computes 3×3 convolutions on the CPU device directly, not by Winograd's algorithms.",
+    ),
+    off(
+      'openDevice',
+      'tune',
+      '--no-tune',
+      'Takes the likely best algorithm for convolutions that are new to this machine; measures none.',
+    ),
   );
 }
+
+/** --no-cudnn, of commands that name their devices themselves. */
+export const noCudnn = (): Flag =>
+  off('openDevice', 'cudnn', '--no-cudnn', "Computes on a CUDA device with resnode's own kernels alone.");
 
 /** Caffe's flag. */
 export interface GpuFlags {

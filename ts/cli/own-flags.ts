@@ -167,7 +167,7 @@ export const ownFlags = {
     flags: '--resize <width>x<height>',
     row: optional(exactSize, '', 'Resizes to exactly this, aspect lost, then crops the centre.'),
   },
-  noResize: { flags: '--no-resize', row: optional(boolean, '', 'resizing; images are taken as they are.') },
+  noResize: { flags: '--no-resize', row: optional(boolean, '', 'Takes images as they are.') },
   wholeShorterSide: {
     flags: '--shorter-side <n>',
     row: optional(
@@ -393,7 +393,7 @@ export const ownFlags = {
   },
   noMpi: {
     flags: '--no-mpi',
-    row: optional(boolean, '', 'sharing; each process that mpirun started does all of the work by itself.'),
+    row: optional(boolean, '', 'Lets each process that mpirun started do all of the work by itself.'),
   },
   backward: {
     flags: '--backward',
