@@ -30,14 +30,12 @@ test('several threads that cut images of 16 bits to 8 warn of it once, and the p
   const heard: string[] = [];
   const listen = (warning: Error & { code?: string }) => heard.push(`${warning.code}: ${warning.message}`);
   process.on('warning', listen);
-  const source = await openDataLayer(layer, { phase: 'TRAIN', folder, workers: 2 });
-  try {
+  {
+    await using source = await openDataLayer(layer, { phase: 'TRAIN', folder, workers: 2 });
     for (let i = 0; i < 6; i++) await source.next();
     await setImmediate();
-  } finally {
-    await source.dispose();
-    process.off('warning', listen);
   }
+  process.off('warning', listen);
   assert.is(heard.length, 1, heard.join('\n'));
   assert.match(
     heard[0]!,

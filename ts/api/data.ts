@@ -32,7 +32,7 @@ export { openDataLayer } from '../data/open-data-layer.ts';
 export { type NetDataOptions, openNetData } from '../data/open-net-data.ts';
 export { type RawImages, readCifar, readIdx } from '../data/raw-images.ts';
 export type { ListedImage } from '../data/reader.ts';
-export type { Batch, DataSource } from '../data/source.ts';
+export type { Batch, DataSource, OpenedSource } from '../data/source.ts';
 export {
   type AnnotatedImagesOptions,
   readAnnotatedImages,

@@ -2,11 +2,11 @@
 
 import { DataError } from '../base/errors.ts';
 import { elementCount } from '../base/shape.ts';
-import type { Batch, DataSource } from './source.ts';
+import type { Batch, DataSource, OpenedSource } from './source.ts';
 import { checkState } from './source.ts';
 import { Turns, unlessAborted } from './turns.ts';
 
-export class IteratorSource implements DataSource {
+export class IteratorSource implements OpenedSource {
   readonly shapes: DataSource['shapes'];
   readonly epochSize = null;
   readonly #layer: string;
@@ -58,6 +58,10 @@ export class IteratorSource implements DataSource {
     const end = this.#iterator.return?.();
     if (this.#pending === null) await end;
     else end?.catch(() => {});
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
   }
 
   get #at() {

@@ -21,7 +21,7 @@ import { isLevelDb } from './leveldb/leveldb.ts';
 import { type Ahead, PrefetchedSource } from './prefetched-source.ts';
 import type { Description, ListedImage } from './reader.ts';
 import { segmentationSpecOf } from './segmentation-param.ts';
-import type { Batch, DataSource } from './source.ts';
+import type { Batch, DataSource, OpenedSource } from './source.ts';
 import type { Stream } from './stream.ts';
 import { transformOf } from './transform-param.ts';
 import { windowSpecOf } from './window-param.ts';
@@ -74,7 +74,7 @@ const OPEN_DATA_LAYER = signature('openDataLayer', {
  * Opens the data of one layer. The first sample is read at once: what is wrong with it is said here.
  * @throws DataError naming the layer; ArgumentError for wrong options
  */
-export async function openDataLayer(layer: LayerParameter, options: DataLayerOptions): Promise<DataSource> {
+export async function openDataLayer(layer: LayerParameter, options: DataLayerOptions): Promise<OpenedSource> {
   OPEN_DATA_LAYER.check(layer, options);
   const { seed = 1, folder = '.', rank = 0, ranks = 1 } = options;
   const name = layer.name ?? '';

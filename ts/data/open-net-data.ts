@@ -7,7 +7,7 @@ import { mix } from '../base/random.ts';
 import { type LayerParameter, type NetParameter, netParameter } from '../caffe/net-parameter.ts';
 import type { DataLayerOptions } from './layer-context.ts';
 import { DATA_LAYERS, dataRows, openDataLayer } from './open-data-layer.ts';
-import type { Batch, DataSource } from './source.ts';
+import type { Batch, DataSource, OpenedSource } from './source.ts';
 
 export interface NetDataOptions extends Omit<DataLayerOptions, 'iterator'> {
   /** Layer → the iterator that makes its batches (Input, MemoryData). */
@@ -34,7 +34,7 @@ const OPEN_NET_DATA = signature('openNetData', {
  * @param net Filtered for the phase.
  * @throws DataError where there is none, or one cannot be opened; what was opened is closed again
  */
-export async function openNetData(net: NetParameter, options: NetDataOptions): Promise<DataSource> {
+export async function openNetData(net: NetParameter, options: NetDataOptions): Promise<OpenedSource> {
   OPEN_NET_DATA.check(net, options);
   const { iterators = {}, seed = 1, ...rest } = options;
   const layers = (net.layer ?? []).filter(({ type }) =>
@@ -53,7 +53,7 @@ export async function openNetData(net: NetParameter, options: NetDataOptions): P
       {},
       `the net "${net.name ?? ''}" has no data layer in phase ${options.phase}`,
     );
-  const sources: DataSource[] = [];
+  const sources: OpenedSource[] = [];
   try {
     for (const [i, layer] of layers.entries())
       sources.push(
@@ -74,7 +74,7 @@ export async function openNetData(net: NetParameter, options: NetDataOptions): P
 const merged = <T>(parts: readonly Readonly<Record<string, T>>[]): Record<string, T> =>
   Object.fromEntries(parts.flatMap((part) => Object.entries(part)));
 
-class MergedSource implements DataSource {
+class MergedSource implements OpenedSource {
   readonly shapes: DataSource['shapes'];
   readonly epochSize: number | null;
   readonly #names: readonly string[];
@@ -154,5 +154,9 @@ class MergedSource implements DataSource {
 
   async dispose(): Promise<void> {
     await Promise.all(this.#sources.map((source) => source.dispose()));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
   }
 }

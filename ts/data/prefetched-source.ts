@@ -4,7 +4,7 @@ import { DataError } from '../base/errors.ts';
 import { mix } from '../base/random.ts';
 import { firstPixels, readLabelMap } from './label-map.ts';
 import { type Description, type Sample, wholeTops } from './reader.ts';
-import { type Batch, buffersOf, checkState, type DataSource } from './source.ts';
+import { type Batch, buffersOf, checkState, type DataSource, type OpenedSource } from './source.ts';
 import type { Stream } from './stream.ts';
 import { Turns, unlessAborted } from './turns.ts';
 import { WorkerPool } from './worker-pool.ts';
@@ -18,7 +18,7 @@ export interface Ahead {
   readonly prefetch: number;
 }
 
-export class PrefetchedSource implements DataSource {
+export class PrefetchedSource implements OpenedSource {
   readonly shapes: DataSource['shapes'];
   readonly epochSize: number | null;
   readonly #stream: Stream;
@@ -123,6 +123,10 @@ export class PrefetchedSource implements DataSource {
   async dispose(): Promise<void> {
     this.#turns.isDisposed = true;
     await this.#pool.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
   }
 
   get #at() {

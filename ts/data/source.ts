@@ -43,6 +43,12 @@ export interface DataSource {
   dispose(): Promise<void>;
 }
 
+/** A source that resnode opened: `await using` ends its threads. */
+export interface OpenedSource extends DataSource {
+  /** `dispose()`. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
 /** Something that gives batches: of openNetData, openDataLayer, or the caller's own. */
 export const dataSource: Kind<DataSource> = having<DataSource>('a DataSource', 'next', 'dispose');
 export interface SourceState {
