@@ -168,6 +168,132 @@ layer { name: "cls_prob" type: "Softmax" bottom: "cls_score" top: "cls_prob" }
     },
   );
 
+const pool = (name: string, regions: string) =>
+  `layer { name: "${name}" type: "ROIPooling" bottom: "mean" bottom: "${regions}" top: "${name}" roi_pooling_param { pooled_h: 1 pooled_w: 1 spatial_scale: 0.0625 } }`;
+const inner = (name: string, bottom: string, outputs: number) =>
+  `layer { name: "${name}" type: "InnerProduct" bottom: "${bottom}" top: "${name}" inner_product_param { num_output: ${outputs} } }`;
+const softmax = (name: string, bottom: string) =>
+  `layer { name: "${name}" type: "Softmax" bottom: "${bottom}" top: "${name}" }`;
+const PROPOSING =
+  'iou_thr: 0.7 nms_type: "IOU" field_whr: 2 field_xyr: 2 max_nms_num: 100 max_post_nms_num: 10 min_size: 4';
+
+/**
+ * An MS-CNN whose proposals are the bright cells of 16×16; grey is the second class, white the third.
+ * @param shift By which the last class moves its boxes to the right, in their widths.
+ */
+export const squareMsCnn = (folder: string, { shift = 0 } = {}): string =>
+  writeModelFolder(
+    folder,
+    `name: "mscnn"
+${input(64)}
+${brightness(16)}
+${conv('said', 'mean', 6)}
+layer { name: "proposals" type: "BoxOutput" bottom: "said" top: "proposals" top: "proposals_score"
+  box_output_param { fg_thr: -5 ${PROPOSING} field_h: 16 field_w: 16 downsample_rate: 16 } }
+${pool('pool', 'proposals')}
+${inner('cls_pred', 'pool', 3)}
+${inner('bbox_pred', 'pool', 12)}
+`,
+    {
+      mean: meanOf(16),
+      said: [
+        [
+          [6, 1, 1, 1],
+          [0, 20, 0, 0, 0, 0],
+        ],
+        [[6], [0, -10, 0, 0, 0, 0]],
+      ],
+      cls_pred: [
+        [
+          [3, 1],
+          [0, 30, 90],
+        ],
+        [[3], [0, -10, -55]],
+      ],
+      bbox_pred: [
+        [[12, 1], Array<number>(12).fill(0)],
+        [[12], [0, 0, 0, 0, 0, 0, 0, 0, shift, 0, 0, 0]],
+      ],
+    },
+    { labels: ['background', 'grey', 'white'], preprocess: {} },
+  );
+
+/**
+ * A Cascade R-CNN of two stages whose proposals are the bright cells of 16×16: each stage moves them by a sixteenth of their
+ * width, a pixel. The first stage is sure of what is bright, the second says that all is as likely as not.
+ */
+export const squareCascade = (folder: string): string => {
+  const decode = (name: string, deltas: string, regions: string) =>
+    `layer { name: "${name}" type: "DecodeBBox" bottom: "${deltas}" bottom: "${regions}" top: "${name}"
+  bbox_reg_param { bbox_mean: 0 bbox_mean: 0 bbox_mean: 0 bbox_mean: 0 bbox_std: 0.125 bbox_std: 0.125 bbox_std: 0.2 bbox_std: 0.2 } }`;
+  const deltas = [
+    [[8, 1], Array<number>(8).fill(0)],
+    [[8], [9, 9, 9, 9, 0.5, 0, 0, 0]],
+  ] as const;
+  const sure = [
+    [
+      [2, 1],
+      [0, 40],
+    ],
+    [[2], [0, -20]],
+  ] as const;
+  return writeModelFolder(
+    folder,
+    `name: "cascade"
+${input(64)}
+${brightness(16)}
+${conv('rpn_cls', 'mean', 2)}
+${softmax('rpn_prob', 'rpn_cls')}
+${conv('rpn_bbox', 'mean', 4)}
+layer { name: "proposals" type: "BoxGroupOutput" bottom: "rpn_prob" bottom: "rpn_bbox" top: "proposals"
+  box_group_output_param { fg_thr: 0.5 ${PROPOSING} box_group_param { field_w: 16 field_h: 16 stride: 16 } } }
+${pool('pool', 'proposals')}
+${inner('cls_pred', 'pool', 2)}
+${softmax('cls_prob', 'cls_pred')}
+${inner('bbox_pred', 'pool', 8)}
+${decode('output_bbox', 'bbox_pred', 'proposals')}
+${decode('proposals_2nd', 'bbox_pred', 'proposals')}
+${pool('pool_2nd', 'proposals_2nd')}
+${inner('bbox_pred_2nd', 'pool_2nd', 8)}
+${decode('output_bbox_2nd', 'bbox_pred_2nd', 'proposals_2nd')}
+${inner('cls_pred_2nd', 'pool_2nd', 2)}
+${softmax('cls_prob_2nd', 'cls_pred_2nd')}
+${inner('cls_pred_1st_2nd', 'pool_2nd', 2)}
+${softmax('cls_prob_1st_2nd', 'cls_pred_1st_2nd')}
+layer { name: "cls_prob_2nd_avg" type: "Eltwise" bottom: "cls_prob_2nd" bottom: "cls_prob_1st_2nd" top: "cls_prob_2nd_avg" eltwise_param { coeff: 0.5 coeff: 0.5 } }
+`,
+    {
+      mean: meanOf(16),
+      rpn_cls: [
+        [
+          [2, 1, 1, 1],
+          [0, 20],
+        ],
+        [[2], [0, -10]],
+      ],
+      rpn_bbox: [
+        [
+          [4, 1, 1, 1],
+          [0, 0, 0, 0],
+        ],
+        [[4], [0, 0, 0, 0]],
+      ],
+      cls_pred: sure,
+      cls_pred_1st_2nd: sure,
+      cls_pred_2nd: [
+        [
+          [2, 1],
+          [0, 0],
+        ],
+        [[2], [0, 0]],
+      ],
+      bbox_pred: deltas,
+      bbox_pred_2nd: deltas,
+    },
+    { labels: ['bright'], preprocess: {} },
+  );
+};
+
 /** What stands behind the scores of `shadeNet`. */
 export const SHADE_ENDS = {
   none: '',

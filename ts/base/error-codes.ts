@@ -193,7 +193,7 @@ export const errorCodes = {
   ],
   'detector/no-head': [
     'A net gives nothing that is read as boxes with classes.',
-    "Give a deploy net that ends in SSD's DetectionOutput, in YOLO's, or in the class probabilities and the boxes of Faster R-CNN or R-FCN; the message names what was found.",
+    "Give a deploy net that ends in SSD's DetectionOutput, in YOLO's, or in the class probabilities and the boxes of Faster R-CNN, R-FCN, MS-CNN or Cascade R-CNN; the message names what was found.",
   ],
   'detector/not-finite': [
     'A score or a box is NaN or infinite.',

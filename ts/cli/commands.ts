@@ -32,7 +32,8 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   },
   detect: {
     group: COMPUTE,
-    summary: 'find objects in images: boxes, classes and scores (SSD, YOLO, Faster R-CNN, R-FCN)',
+    summary:
+      'find objects in images: boxes, classes and scores (SSD, YOLO, Faster R-CNN, R-FCN, MS-CNN, Cascade R-CNN)',
     load: async () => (await import('./detect.ts')).detect,
   },
   segment: {

@@ -47,10 +47,10 @@ export function detect(): Command {
     .addHelpText(
       'after',
       `
-Which detector it is, the net's layers say: SSD (DetectionOutput), YOLO, Faster R-CNN or R-FCN. Boxes are x, y, width and height
-in pixels of the image as it is. Without an option for the size SSD's images become the net's input size, others 600 pixels at the
-shorter side, at most 1000 at the longer one. An image that cannot be read costs a line on stderr (with --json, a line with
-"error") and exit status 1 at the end.
+Which detector it is, the net's layers say: SSD (DetectionOutput), YOLO, Faster R-CNN, R-FCN, MS-CNN or Cascade R-CNN. Boxes
+are x, y, width and height in pixels of the image as it is. Without an option for the size SSD's, YOLO's and MS-CNN's images
+become the net's input size, Cascade R-CNN's lie within its sides, others are 600 pixels at the shorter side, at most 1000 at the
+longer one. An image that cannot be read costs a line on stderr (with --json, a line with "error") and exit status 1 at the end.
 
 Examples:
   resnode detect street.jpg --model MobileNetSSD_deploy.prototxt --weights MobileNetSSD_deploy.caffemodel \\

@@ -7,25 +7,27 @@ import { readModel } from '../../device/load-options.ts';
 import type { Model, Outputs } from '../../device/model.ts';
 import { graphFromCaffe } from '../../graph/from-caffe.ts';
 import { imageInput, inputsOf } from '../features/image-input.ts';
+import type { Size } from '../geometry.ts';
 import { type AnyImage, imageArgument } from '../image.ts';
 import { openWholeImages } from '../service/open-whole-images.ts';
 import { type ServiceOptions, serviceRows } from '../service/options.ts';
 import type { ServiceStats } from '../service/requests.ts';
 import { classNames, filesOf, type TaskFiles, taskSource, wholePreprocessOf } from '../service/task-files.ts';
 import type { WholeImageService } from '../service/whole-image.ts';
-import type { WholePreprocess } from '../whole.ts';
-import { type ImageRows, type RegionOptions, regionBoxes, rowsOfImages, ssdBoxes } from './boxes.ts';
+import type { WholePreprocess, WholeResize } from '../whole.ts';
+import { type ImageRows, rowsOfImages, ssdBoxes } from './boxes.ts';
 import type { Detection, Found } from './detection.ts';
 import { type DetectorHead, findDetectorHead, yoloField } from './head.ts';
+import { type RegionOptions, regionBoxes } from './region-boxes.ts';
 
 /** How a detector works. */
 export interface DetectorOptions extends ServiceOptions {
   /**
-   * The largest overlap, intersection over union, of two boxes of one class. Default: what SSD's net says; 0.3 of Faster R-CNN
-   * and R-FCN, as in py-faster-rcnn's TEST.NMS.
+   * The largest overlap, intersection over union, of two boxes of one class. Default: what SSD's net says; 0.5 of MS-CNN, 0.3 of
+   * the others, as in py-faster-rcnn's TEST.NMS and in Cascade R-CNN's script for VOC.
    */
   readonly nms?: number;
-  /** What the box regressions of Faster R-CNN and R-FCN are multiplied by (BBOX_NORMALIZE_STDS), where its weights do not hold that already. Default [1, 1, 1, 1]. */
+  /** What the box regressions of Faster R-CNN, R-FCN and MS-CNN are multiplied by (BBOX_NORMALIZE_STDS), where its weights do not hold that already. Default [1, 1, 1, 1]. */
   readonly boxStds?: readonly number[];
   /** What is then added (BBOX_NORMALIZE_MEANS). Default [0, 0, 0, 0]. */
   readonly boxMeans?: readonly number[];
@@ -47,13 +49,13 @@ const detectorOptions = options<DetectorOptions>({
   ...serviceRows,
   nms: optional(
     number({ from: 0, to: 1 }),
-    "SSD's own, else 0.3",
+    "SSD's own; 0.5 of MS-CNN, else 0.3",
     'The largest overlap (intersection over union) of two boxes of one class.',
   ),
   boxStds: optional(
     four,
     '1,1,1,1',
-    'What box regressions of Faster R-CNN and R-FCN are multiplied by, where the weights do not hold that already.',
+    'What box regressions of Faster R-CNN, R-FCN and MS-CNN are multiplied by, where the weights do not hold that already.',
   ),
   boxMeans: optional(four, '0,0,0,0', 'What is then added to them.'),
 });
@@ -74,9 +76,10 @@ const DETECT = signature('detector.detect', {
 });
 
 /**
- * Opens a detector and warms it up. Which kind it is, its layers say: SSD (DetectionOutput), YOLO, Faster R-CNN or R-FCN.
- * Without a `resize` of the preprocessing SSD's and YOLO's images become the net's input size, and others 600 pixels at their shorter side, 1000
- * at most at the longer one, as in py-faster-rcnn.
+ * Opens a detector and warms it up. Which kind it is, its layers say: SSD (DetectionOutput), YOLO, Faster R-CNN, R-FCN, MS-CNN or
+ * Cascade R-CNN. Without a `resize` of the preprocessing SSD's, YOLO's and MS-CNN's images become the net's input size, Cascade
+ * R-CNN's keep their aspect within its sides, and others become 600 pixels at their shorter side, 1000 at most at the longer one, as
+ * in py-faster-rcnn.
  * @param source A model folder, or its files.
  * @throws GraphError `detector/no-head` where the net is no detector; ArgumentError where a file is missing or does not fit,
  * `preprocess` among them: how images were prepared for training cannot be guessed; what `openDevice` and `device.load` throw
@@ -106,7 +109,7 @@ export async function openDetector(
       refusal: (why, message) => new DetectorError(`detector/${why}`, message),
       net: head.kind === 'ssd' && nms !== undefined ? withOverlap(net, head.layer, nms) : net,
       outputs: outputsOf(head),
-      rows: head.kind === 'ssd' ? head.scores[0]! : head.probabilities,
+      rows: head.kind === 'ssd' ? head.scores[0]! : outputsOf(head)[0]!,
       split: (outputs, images) => (head.kind === 'ssd' ? rowsOfImages(head, outputs, images) : [outputs]),
       ...{ input, imageInfo, preprocess },
     },
@@ -143,7 +146,11 @@ export class Detector {
 
   /** Use `openDetector`. @internal */
   constructor(parts: DetectorParts) {
-    const { nms = 0.3, boxStds = [1, 1, 1, 1], boxMeans = [0, 0, 0, 0] } = parts.options;
+    const {
+      nms = parts.head.kind === 'mscnn' ? 0.5 : 0.3,
+      boxStds = [1, 1, 1, 1],
+      boxMeans = [0, 0, 0, 0],
+    } = parts.options;
     this.#parts = parts;
     this.#regions = { nms, stds: boxStds, means: boxMeans };
     this.labels = parts.labels;
@@ -207,14 +214,26 @@ export class Detector {
   }
 }
 
-const outputsOf = (head: DetectorHead): string[] =>
-  head.kind === 'ssd'
-    ? [head.detections, ...head.scores]
-    : [head.regions, head.probabilities, head.regressions];
+function outputsOf(head: DetectorHead): string[] {
+  switch (head.kind) {
+    case 'ssd':
+      return [head.detections, ...head.scores];
+    case 'cascade':
+      return [head.boxes, head.probabilities];
+    case 'mscnn':
+      return [head.regions, head.scores, head.regressions];
+    case 'regions':
+      return [head.regions, head.probabilities, head.regressions];
+  }
+}
 
-/** __C.TEST.SCALES and MAX_SIZE of py-faster-rcnn. */
-const usualResize = ({ kind }: DetectorHead, size: { width: number; height: number }) =>
-  kind === 'ssd' ? size : { shorterSide: 600, longestSide: 1000 };
+/** __C.TEST.SCALES and MAX_SIZE of py-faster-rcnn; Cascade R-CNN's are the sides that its nets write. */
+function usualResize({ kind }: DetectorHead, size: Size): WholeResize {
+  const { width, height } = size;
+  if (kind === 'regions') return { shorterSide: 600, longestSide: 1000 };
+  if (kind !== 'cascade') return size;
+  return { shorterSide: Math.min(width, height), longestSide: Math.max(width, height) };
+}
 
 /** The net with another threshold in its layer of boxes. */
 function withOverlap(net: NetParameter, name: string, nms: number): NetParameter {

@@ -1,4 +1,7 @@
-/** Where a net's boxes come from, told by its layers: an SSD's DetectionOutput, YOLO's, or regions with classes (R-CNN). */
+/**
+ * Where a net's boxes come from, told by its layers: an SSD's DetectionOutput, YOLO's, regions with classes (R-CNN), those of
+ * MS-CNN, or the boxes that Cascade R-CNN's last stage decodes.
+ */
 import { GraphError } from '../../base/errors.ts';
 import { elementCount } from '../../base/shape.ts';
 import type { LayerParameter, NetParameter } from '../../caffe/net-parameter.ts';
@@ -31,7 +34,29 @@ export interface RegionHead {
   readonly imageInfo: string;
 }
 
-export type DetectorHead = SsdHead | RegionHead;
+/** The boxes of a last stage, each of all classes alike, and their probabilities. */
+export interface CascadeHead {
+  readonly kind: 'cascade';
+  readonly classes: number;
+  readonly background: 0;
+  readonly boxes: string;
+  readonly probabilities: string;
+}
+
+/** Proposals, a row of class scores and of regressions of each class for each. */
+export interface MsCnnHead {
+  readonly kind: 'mscnn';
+  readonly classes: number;
+  readonly background: 0;
+  /** Rows of image, corners and, in the second top of BoxOutput, a score. */
+  readonly regions: string;
+  readonly scores: string;
+  /** Whether a Softmax made the scores. */
+  readonly isProbability: boolean;
+  readonly regressions: string;
+}
+
+export type DetectorHead = SsdHead | RegionHead | CascadeHead | MsCnnHead;
 
 const POOLING = ['ROIPooling', 'PSROIPooling', 'ROIAlign', 'ROIMaskPooling'];
 /**
@@ -42,6 +67,11 @@ export function findDetectorHead(net: NetParameter, graph: Graph): DetectorHead 
   const layers = net.layer ?? [];
   const last = layers.findLast(({ type }) => type === 'DetectionOutput' || isYolo(type));
   if (last !== undefined) return isYolo(last.type) ? yoloHead(last) : ssdHead(last);
+  const outputs = graph.outputs.map((id) => graph.values[id]!.blob);
+  const decoding = layers.findLast(({ type, top }) => type === 'DecodeBBox' && outputs.includes(top![0]!));
+  if (decoding !== undefined) return cascadeHead(layers, decoding, graph);
+  const proposing = layers.findLast(({ type }) => type === 'BoxOutput' || type === 'BoxGroupOutput');
+  if (proposing !== undefined) return msCnnHead(layers, proposing, graph);
   const pooling = layers.findLast(({ type }) => POOLING.includes(type ?? ''));
   if (pooling !== undefined) return regionHead(layers, pooling, graph);
   throw noHead(layers, graph, '');
@@ -128,6 +158,58 @@ function regionHead(layers: readonly LayerParameter[], pooling: LayerParameter, 
   };
 }
 
+/** Of several stages' probabilities those made last count: their mean, where the net has one. */
+function cascadeHead(layers: readonly LayerParameter[], decoding: LayerParameter, graph: Graph): CascadeHead {
+  const boxes = decoding.top![0]!;
+  const [rows] = shapeOf(graph, boxes) as [number];
+  const probabilities = graph.outputs
+    .filter((id) => {
+      const { blob, shape } = graph.values[id]!;
+      const type = makerOf(layers, blob)?.type;
+      return shape[0] === rows && (type === 'Softmax' || type === 'Eltwise') && elementCount(shape) > rows;
+    })
+    .sort((a, b) => a - b)
+    .map((id) => graph.values[id]!)
+    .at(-1);
+  if (probabilities === undefined)
+    throw noHead(layers, graph, `of the ${rows} boxes "${boxes}" it has no Softmax ${rows}×classes; `);
+  return {
+    kind: 'cascade',
+    classes: elementCount(probabilities.shape.slice(1)),
+    background: 0,
+    boxes,
+    probabilities: probabilities.blob,
+  };
+}
+
+function msCnnHead(layers: readonly LayerParameter[], { top = [] }: LayerParameter, graph: Graph): MsCnnHead {
+  const regions = top.at(-1)!;
+  const [rows] = shapeOf(graph, regions) as [number];
+  const ofRegions = graph.outputs
+    .map((id) => graph.values[id]!)
+    .filter(({ blob, shape }) => shape[0] === rows && !top.includes(blob));
+  const count = ({ shape }: { readonly shape: readonly number[] }) => elementCount(shape.slice(1));
+  const regressions = ofRegions.find((each) => ofRegions.some((other) => count(each) === 4 * count(other)));
+  const scores = ofRegions.find(
+    (each) => regressions !== undefined && 4 * count(each) === count(regressions),
+  );
+  if (regressions === undefined || scores === undefined || count(scores) < 2)
+    throw noHead(
+      layers,
+      graph,
+      `of its ${rows} regions "${regions}" it has no scores ${rows}×classes with regressions of four values a class; `,
+    );
+  return {
+    kind: 'mscnn',
+    classes: count(scores),
+    background: 0,
+    regions,
+    scores: scores.blob,
+    isProbability: makerOf(layers, scores.blob)?.type === 'Softmax',
+    regressions: regressions.blob,
+  };
+}
+
 const shapeOf = (graph: Graph, blob: string): readonly number[] =>
   graph.values[graph.blobs.get(blob)!]!.shape;
 
@@ -135,6 +217,6 @@ function noHead(layers: readonly LayerParameter[], graph: Graph, why: string): G
   return new GraphError(
     'detector/no-head',
     {},
-    `expected a detector, a deploy net that ends in SSD's DetectionOutput, in YOLO's or in the class probabilities and box regressions of regions (Faster R-CNN, R-FCN): ${why}its outputs are ${describeOutputs(layers, graph)}`,
+    `expected a detector, a deploy net that ends in SSD's DetectionOutput, in YOLO's or in the class probabilities and box regressions of regions (Faster R-CNN, R-FCN, MS-CNN, Cascade R-CNN): ${why}its outputs are ${describeOutputs(layers, graph)}`,
   );
 }

@@ -2,7 +2,7 @@
 
 import { type Corners, overlapOf } from '../../layers/overlap.ts';
 
-/** Corners in pixels, both inclusive, as Faster R-CNN counts them. */
+/** Corners in pixels. */
 export interface ScoredBox {
   readonly score: number;
   readonly x1: number;
@@ -16,12 +16,17 @@ const cornersOf = ({ x1, y1, x2, y2 }: ScoredBox): Corners => [x1, y1, x2, y2];
 /**
  * The boxes that overlap no better one by more than the threshold, best first; of equal scores the earlier one first
  * (py-faster-rcnn, lib/nms/py_cpu_nms.py, whose corners are pixels: a side is their difference and 1).
+ * @param more What belongs to a side beyond the difference of its ends.
  */
-export function suppressed<Box extends ScoredBox>(boxes: readonly Box[], threshold: number): Box[] {
+export function suppressed<Box extends ScoredBox>(
+  boxes: readonly Box[],
+  threshold: number,
+  more: 0 | 1,
+): Box[] {
   const kept: Box[] = [];
   for (const box of [...boxes].sort((a, b) => b.score - a.score)) {
     const corners = cornersOf(box);
-    if (!kept.some((better) => overlapOf(corners, cornersOf(better), 1) > threshold)) kept.push(box);
+    if (!kept.some((better) => overlapOf(corners, cornersOf(better), more) > threshold)) kept.push(box);
   }
   return kept;
 }
