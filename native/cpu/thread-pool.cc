@@ -19,13 +19,16 @@ void pause() {
 #endif
 }
 
-// Looks again and again for as long as one operation of a net may take between two jobs: to sleep and to be woken takes
-// 50 µs, 150 where a processor is virtual. True when `ready` was.
+// To sleep and to be woken takes 50 µs, 150 where a processor is virtual. So a worker looks again and again for its next job
+// for as long as a program of JavaScript takes from the end of a short run to the next one; the caller, for what others still
+// do, for as long as that mostly takes.
+constexpr auto kBetweenJobs = std::chrono::microseconds(100), kEndOfJob = std::chrono::microseconds(40);
+
+// True when `ready` was.
 template <class Ready>
-bool spin(Ready ready) {
+bool spin(std::chrono::microseconds longest, Ready ready) {
   using Clock = std::chrono::steady_clock;
-  constexpr auto kLongest = std::chrono::microseconds(40);
-  const auto end = Clock::now() + kLongest;
+  const auto end = Clock::now() + longest;
   do {
     for (int i = 0; i < 32; ++i) {
       if (ready()) return true;
@@ -131,7 +134,7 @@ void ThreadPool::work(int thread) {
   uint64_t seen = 0;
   const auto ready = [&] { return jobs_.load() != seen || stop_.load(std::memory_order_relaxed); };
   while (!stop_) {
-    if (!spin(ready)) {
+    if (!spin(kBetweenJobs, ready)) {
       std::unique_lock lock(mutex_);
       ++asleep_;
       slots_[thread].processor = -1;
@@ -166,7 +169,7 @@ void ThreadPool::call(int64_t units, Call call, const void* context) {
   }
   take(0);
   const auto over = [this] { return left_.load() == 0; };
-  if (spin(over)) return;
+  if (spin(kEndOfJob, over)) return;
   // Asleep, the processor is free for a thread that lost its own in the middle of a unit.
   std::unique_lock lock(mutex_);
   callerSleeps_ = true;

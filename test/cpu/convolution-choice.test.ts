@@ -178,6 +178,28 @@ measured('more than 8 images are measured as 8', async () => {
   assert.is(linesIn(folder).length, 1);
 });
 
+// What the system says of a core's second level; 0: nothing.
+const cacheBytes = Number(spawnSync('getconf', ['LEVEL2_CACHE_SIZE'], { encoding: 'utf8' }).stdout) || 0;
+
+measured(
+  "weights that fit into a core's cache are measured there, those of a large net are not",
+  async () => {
+    const folder = newFolder();
+    await implementation(folder);
+    const classifier: LayerParameter = {
+      name: 'classifier',
+      type: 'InnerProduct',
+      bottom: ['conv'],
+      top: ['classifier'],
+      inner_product_param: { num_output: 4096 },
+    };
+    await using device = await open(folder);
+    await device.plan({ model: { ...net(1), layer: [...net(1).layer!, classifier] } });
+    const areCached = linesIn(folder).map((line) => line.includes(' cached\t'));
+    assert.equal(areCached.toSorted(), cacheBytes >= 4 * 64 * 64 * 9 ? [false, true] : [false]);
+  },
+);
+
 measured('a damaged file costs another measurement, and is mended', async () => {
   const folder = newFolder();
   await implementation(folder);

@@ -140,7 +140,8 @@ test('a convolution equals the reference within 2e-6 of the largest value, long 
 test("Winograd's equals it within 4e-6, whatever part of its last tiles is outside", async () => {
   for (const [n, inputs, outputs, height, width, pad] of [
     [1, 16, 16, 32, 32, 1], // every thread its own tiles
-    [2, 64, 64, 8, 8, 1], // fewer tiles than threads would like
+    [2, 64, 64, 8, 8, 1], // fewer tiles than threads would like: each takes its own outputs
+    [1, 80, 64, 6, 7, 1],
     [1, 64, 96, 15, 13, 1],
     [1, 128, 128, 28, 28, 1], // all threads on all tiles together
     [3, 256, 256, 14, 14, 1],

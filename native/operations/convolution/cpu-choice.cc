@@ -11,6 +11,7 @@
 #endif
 
 #include "native/core/backend-support.h"
+#include "native/cpu/cache-size.h"
 #include "native/operations/convolution/cpu-winograd.h"
 
 namespace resnode::cpu {
@@ -44,7 +45,7 @@ std::string processorModel() {
 #endif
 }
 
-// In a net, all other layers' weights went through the caches since the last run.
+// Where all other layers' weights went through the caches since the last run.
 void leaveCaches(const float* values, size_t bytes) {
 #if defined(__x86_64__)
   const char* at = reinterpret_cast<const char*>(values);
@@ -68,7 +69,7 @@ double millisecondsWithoutCore() {
 }
 
 std::string keyOf(const TileKernels& kernels, int threads, const Convolution& convolution, bool hasResidual,
-                  const Shape& in, const Shape& out) {
+                  const Shape& in, const Shape& out, bool areCached) {
   const auto list = [](std::initializer_list<int64_t> values) {
     std::string text;
     for (int64_t each : values) text += (text.empty() ? "" : "x") + std::to_string(each);
@@ -78,15 +79,17 @@ std::string keyOf(const TileKernels& kernels, int threads, const Convolution& co
   return std::string(kernels.name) + " threads " + std::to_string(threads) + " " + list({in[0], in[1], in[2], in[3]}) +
          " to " + list({out[1], out[2], out[3]}) + " kernel " + pair(convolution.kernel) + " stride " +
          pair(convolution.stride) + " pad " + pair(convolution.pad) + " dilation " + pair(convolution.dilation) +
-         (convolution.bias ? " bias" : "") + (hasResidual ? " residual" : "") + (convolution.relu ? " relu" : "");
+         (convolution.bias ? " bias" : "") + (hasResidual ? " residual" : "") + (convolution.relu ? " relu" : "") +
+         (areCached ? " cached" : "");
 }
 
 // Memory of one problem, and the time of what computes it there.
 class Measurement {
  public:
-  Measurement(ThreadPool& pool, const Convolution& convolution, bool hasResidual, const DirectConvolution& direct,
-              const WinogradConvolution& winograd)
+  Measurement(ThreadPool& pool, const Convolution& convolution, bool hasResidual, bool areCached,
+              const DirectConvolution& direct, const WinogradConvolution& winograd)
       : pool_(pool),
+        areCached_(areCached),
         weightsBytes_(sizeof(float) * static_cast<size_t>(std::max(direct.weightsFloats(), winograd.weightsFloats()))) {
     operands_.source = take(direct.source().get_size());
     operands_.weights = take(weightsBytes_);
@@ -102,7 +105,9 @@ class Measurement {
 
   template <class Algorithm>
   double milliseconds(const Algorithm& algorithm) {
-    leaveCaches(operands_.weights, weightsBytes_);
+    if (!areCached_) leaveCaches(operands_.weights, weightsBytes_);
+    // Threads are awake behind the layer before.
+    pool_.run(pool_.threads(), 1, [](int64_t) {});
     const Stopwatch watch;
     algorithm.run(pool_, operands_);
     return watch.milliseconds();
@@ -118,6 +123,7 @@ class Measurement {
   }
 
   ThreadPool& pool_;
+  bool areCached_;
   size_t weightsBytes_;
   std::vector<AlignedBytes> memory_;
   ConvolutionOperands operands_{};
@@ -130,9 +136,9 @@ Shape fewImages(Shape shape) {
   return shape;
 }
 
-TuningCache::Winner measure(ThreadPool& pool, const Convolution& convolution, bool hasResidual,
+TuningCache::Winner measure(ThreadPool& pool, const Convolution& convolution, bool hasResidual, bool areCached,
                             const DirectConvolution& direct, const WinogradConvolution& winograd) {
-  Measurement measurement(pool, convolution, hasResidual, direct, winograd);
+  Measurement measurement(pool, convolution, hasResidual, areCached, direct, winograd);
   double directTime = std::numeric_limits<double>::infinity(), winogradTime = directTime;
   const auto isClear = [&] {
     return std::max(directTime, winogradTime) > kClearly * std::min(directTime, winogradTime);
@@ -155,16 +161,17 @@ TuningCache::Winner measure(ThreadPool& pool, const Convolution& convolution, bo
 }  // namespace
 
 bool ConvolutionChoice::prefersWinograd(const TileKernels& kernels, const Convolution& convolution, bool hasResidual,
-                                        const Shape& allIn, const Shape& allOut) {
+                                        const Shape& allIn, const Shape& allOut, int64_t weightsOfNet) {
   const Shape in = fewImages(allIn), out = fewImages(allOut);
   if (!cache_) cache_.emplace(cacheFolder_, std::vector<std::string>{"cpu", processorModel(), kVersion});
-  const std::string key = keyOf(kernels, pool_.threads(), convolution, hasResidual, in, out);
+  const bool areCached = weightsOfNet <= ownCacheBytes();
+  const std::string key = keyOf(kernels, pool_.threads(), convolution, hasResidual, in, out, areCached);
   const auto isWinograd = [](const TuningCache::Winner& winner) { return winner.name.find(kWinograd) == 0; };
   const auto known = cache_->find(key);
   if (known && (measured_.count(key) != 0 || !wasDisturbed(*known))) return isWinograd(*known);
   const DirectConvolution direct(kernels, Filter(convolution, in, out), in, out);
   const WinogradConvolution winograd(kernels, convolution, in, out);
-  TuningCache::Winner winner = measure(pool_, convolution, hasResidual, direct, winograd);
+  TuningCache::Winner winner = measure(pool_, convolution, hasResidual, areCached, direct, winograd);
   // Two measurements that agree are as good as a quiet one, and a machine that is always busy does not measure for ever.
   if (known && isWinograd(*known) == isWinograd(winner)) winner.name = isWinograd(winner) ? kWinograd : kDirect;
   cache_->store(key, winner);

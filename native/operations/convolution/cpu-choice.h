@@ -19,9 +19,10 @@ class ConvolutionChoice {
   // Nothing is read or written before the first question.
   ConvolutionChoice(ThreadPool& pool, std::string cacheFolder) : pool_(pool), cacheFolder_(std::move(cacheFolder)) {}
 
-  // Whether Winograd's algorithm is faster than the direct one, where both can compute it.
+  // Whether Winograd's algorithm is faster than the direct one, where both can compute it, in a net whose weights are so many
+  // bytes: where they fit into a core's own cache they are there from the run before.
   bool prefersWinograd(const TileKernels& kernels, const Convolution& convolution, bool hasResidual, const Shape& in,
-                       const Shape& out);
+                       const Shape& out, int64_t weightsOfNet);
   // What was measured since is kept for later processes.
   void save() {
     if (cache_) cache_->save();

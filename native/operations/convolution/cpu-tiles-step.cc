@@ -43,6 +43,12 @@ struct TransformedWeights {
   }
 };
 
+int64_t weightsBytes(const Program& program) {
+  int64_t values = 0;
+  for (const Parameter& parameter : program.parameters) values += elementCount(parameter.shape);
+  return values * static_cast<int64_t>(sizeof(float));
+}
+
 // Adds the call of a convolution of any kind, whose weights were placed.
 template <class Algorithm>
 void addCall(StepBuilder& step, const Algorithm& algorithm, const std::optional<ParameterId>& biasId,
@@ -120,7 +126,8 @@ bool addWinogradConvolution(StepBuilder& step, const Convolution& convolution) {
     if (!winogradPays(convolution, in, out, out[0] * out[2] * out[3])) return false;
     const bool hasResidual = step.operation().inputs.size() > 1;
     if (step.like() && !isTransformed(*step.like(), convolution.weights)) return false;
-    if (step.choice() && !step.choice()->prefersWinograd(*step.kernels(), convolution, hasResidual, in, out))
+    if (step.choice() && !step.choice()->prefersWinograd(*step.kernels(), convolution, hasResidual, in, out,
+                                                         weightsBytes(step.program())))
       return false;
   }
   const WinogradConvolution winograd(*step.kernels(), convolution, in, out);

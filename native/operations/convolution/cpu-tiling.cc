@@ -1,22 +1,15 @@
 #include "native/operations/convolution/cpu-tiling.h"
 
 #include <cstring>
-#if defined(__linux__)
-#include <unistd.h>
-#endif
+
+#include "native/cpu/cache-size.h"
 
 namespace resnode::cpu {
 namespace {
 
 constexpr int64_t kWord = 4;  // bytes
 // What stays in a thread's own cache while more goes by, some of it ahead of its turn: a quarter of what it holds.
-int64_t cachedWords() {
-  int64_t bytes = 0;
-#if defined(_SC_LEVEL2_CACHE_SIZE)
-  bytes = sysconf(_SC_LEVEL2_CACHE_SIZE) / 4;  // 0 where the system does not say
-#endif
-  return std::max<int64_t>(bytes, 256 << 10) / kWord;
-}
+int64_t cachedWords() { return std::max<int64_t>(ownCacheBytes() / 4, 256 << 10) / kWord; }
 
 }  // namespace
 
@@ -228,13 +221,13 @@ void Tiling::padPlane(const uint8_t* from, uint8_t* to, uint8_t flip) const {
 Tiling::Split Tiling::split(int threads) const {
   const int64_t tiles = tilesPerImage(), wantedUnits = int64_t{6} * threads;
   const int64_t sourceWords = planes_ * planeWords();
-  static const int64_t kCached = cachedWords();
+  const int64_t cached = cachedWords();
   Split split{};
-  split.tileParts = std::clamp<int64_t>(ceiling(sourceWords, kCached), 1, tiles);
+  split.tileParts = std::clamp<int64_t>(ceiling(sourceWords, cached), 1, tiles);
   // What is read from beyond that cache: the source once a group, or the weights once a part of the source.
   const int64_t parts = images_ * split.tileParts;
-  const int64_t bySource = images_ * sourceWords * (images_ * sourceWords > kCached ? groups_ : 1) + weightsWords_;
-  const int64_t byWeights = images_ * sourceWords + weightsWords_ * (weightsWords_ > kCached ? parts : 1);
+  const int64_t bySource = images_ * sourceWords * (images_ * sourceWords > cached ? groups_ : 1) + weightsWords_;
+  const int64_t byWeights = images_ * sourceWords + weightsWords_ * (weightsWords_ > cached ? parts : 1);
   split.weightsStay = bySource < byWeights;
   split.groupParts = split.weightsStay ? groups_ : std::min(groups_, ceiling(wantedUnits, parts));
   const int64_t units = parts * split.groupParts;

@@ -8,14 +8,6 @@ namespace {
 constexpr int64_t kSize = 4;
 constexpr int64_t kSharedFloats = (4 << 20) / sizeof(float), kMostSharedFloats = (16 << 20) / sizeof(float);
 
-// Of the six rows or columns of a tile's source, the first one at `at` and the others a dilation apart: those inside.
-int firstInside(int64_t at, int64_t dilation) {
-  return static_cast<int>(std::min<int64_t>(ceiling(std::max<int64_t>(-at, 0), dilation), 6));
-}
-int endInside(int64_t at, int64_t dilation, int64_t size) {
-  return static_cast<int>(std::clamp<int64_t>(ceiling(std::max<int64_t>(size - at, 0), dilation), 0, 6));
-}
-
 }  // namespace
 
 WinogradTiles::WinogradTiles(const TileKernels& kernels, const Convolution& convolution, const Shape& in,
@@ -31,17 +23,23 @@ WinogradTiles::WinogradTiles(const TileKernels& kernels, const Convolution& conv
       resultHeight_(out[2]),
       resultWidth_(out[3]),
       dilation_(convolution.dilation) {
-  const std::vector<Span> columns = spansOf(out[3], dilation_.width);
-  for (const Span& rows : spansOf(out[2], dilation_.height)) {
+  const std::vector<Span> columns = spansOf(out[3], dilation_.width, left_, width_);
+  for (const Span& rows : spansOf(out[2], dilation_.height, top_, height_)) {
     for (const Span& each : columns) ofImage_.push_back({rows, each});
   }
 }
 
-std::vector<WinogradTiles::Span> WinogradTiles::spansOf(int64_t size, int64_t dilation) {
+std::vector<WinogradTiles::Span> WinogradTiles::spansOf(int64_t size, int64_t dilation, int64_t padding,
+                                                        int64_t sourceSize) {
   std::vector<Span> spans;
   for (int64_t phase = 0; phase < std::min(dilation, size); ++phase) {
-    for (int64_t first = phase; first < size; first += kSize * dilation)
-      spans.push_back({first, std::min(kSize, ceiling(size - first, dilation))});
+    for (int64_t first = phase; first < size; first += kSize * dilation) {
+      const int64_t source = first - padding;
+      spans.push_back(
+          {first, std::min(kSize, ceiling(size - first, dilation)),
+           static_cast<int>(std::min<int64_t>(ceiling(std::max<int64_t>(-source, 0), dilation), 6)),
+           static_cast<int>(std::clamp<int64_t>(ceiling(std::max<int64_t>(sourceSize - source, 0), dilation), 0, 6))});
+    }
   }
   return spans;
 }
@@ -71,10 +69,10 @@ void WinogradTiles::transformSource(const float* source, const Range& range, int
   forEach(range, begin, end, [&](int64_t image, const Place& place, int64_t i) {
     const int64_t row = place.rows.first - top_, column = place.columns.first - left_;
     tile.source = source + (((image * sourceBlocks_ + block) * height_ + row) * width_ + column) * kLanes;
-    tile.top = firstInside(row, dilation_.height);
-    tile.left = firstInside(column, dilation_.width);
-    tile.bottom = endInside(row, dilation_.height, height_);
-    tile.right = endInside(column, dilation_.width, width_);
+    tile.top = place.rows.firstInside;
+    tile.left = place.columns.firstInside;
+    tile.bottom = place.rows.endInside;
+    tile.right = place.columns.endInside;
     tile.transformed = transformed + (block * range.count + i) * kLanes;
     kernels_->winogradSource(tile);
   });

@@ -51,14 +51,16 @@ class WinogradTiles {
                      float* transformed) const;
 
  private:
-  // A tile's rows, or columns: the first of its result, and how many there are, a dilation apart.
+  // A tile's rows, or columns: the first of its result, and how many there are, a dilation apart; and of the six of its
+  // source those that are inside.
   struct Span {
     int64_t first, count;
+    int firstInside, endInside;
   };
   struct Place {
     Span rows, columns;
   };
-  static std::vector<Span> spansOf(int64_t size, int64_t dilation);
+  static std::vector<Span> spansOf(int64_t size, int64_t dilation, int64_t padding, int64_t sourceSize);
   // Floats from a result's first to a tile's.
   int64_t resultAt(int64_t image, const Place& place, int64_t block) const {
     return (((image * resultBlocks_ + block) * resultHeight_ + place.rows.first) * resultWidth_ + place.columns.first) *

@@ -51,30 +51,34 @@ void WinogradConvolution::transformWeights(ThreadPool& pool, bool isTurned, cons
   });
 }
 
+WinogradConvolution::Parts WinogradConvolution::privateParts(int threads) const {
+  if (weightsFloats() > kPrivateWeights) return {0, 0};
+  // For every thread to take several, of tiles enough for the kernels; all threads then end at the same time.
+  const int64_t most = kernels_->mostPixels,
+                fitting = std::max<int64_t>(kPrivateFloats / tiles_.transformedPerTile() / most, 1) * most;
+  int64_t parts = std::clamp<int64_t>(tiles_.count() / std::max<int64_t>(most / 2, 1), 1, int64_t{3} * threads);
+  if (parts > threads) parts -= parts % threads;
+  parts = std::max(parts, ceiling(tiles_.count(), fitting));
+  return {parts, std::min<int64_t>(groups_, ceiling(threads, parts))};
+}
+
 bool WinogradConvolution::isPrivate(int threads) const {
-  return weightsFloats() <= kPrivateWeights && ceiling(tiles_.count(), tilesAtOnce(threads)) >= threads;
+  const Parts parts = privateParts(threads);
+  return parts.tiles * parts.groups >= threads;
 }
 
 int64_t WinogradConvolution::tilesAtOnce(int threads) const {
+  if (isPrivate(threads)) return ceiling(tiles_.count(), privateParts(threads).tiles);
   // The weights are read again for each part.
-  if (weightsFloats() > kPrivateWeights) return tiles_.sharedTiles(weightsFloats() / 2);
-  // Full tiles of the kernels, and parts for every thread to take several.
-  const int64_t most = kernels_->mostPixels,
-                fitting = std::max<int64_t>(kPrivateFloats / tiles_.transformedPerTile() / most, 1) * most;
-  return std::clamp<int64_t>(ceiling(tiles_.count(), int64_t{3} * threads), std::min<int64_t>(most / 2, tiles_.count()),
-                             fitting);
+  return tiles_.sharedTiles(weightsFloats() / 2);
 }
 
 void WinogradConvolution::multiply(const ConvolutionOperands& operands, float* transformed, int64_t tiles,
-                                   int64_t unit) const {
+                                   const Products& products) const {
   static constexpr int64_t kNoOffset = 0;
-  const int64_t product = unit / groups_, group = unit % groups_;
-  const float* source = transformed + product * WinogradTiles::step(tiles_.sourceBlocks(), tiles);
-  float* result = transformed + tiles_.sourceFloats(tiles) +
-                  product * WinogradTiles::step(tiles_.resultBlocks(), tiles) +
-                  group * blocksPerGroup_ * tiles * kLanes;
+  const int64_t sourceStep = WinogradTiles::step(tiles_.sourceBlocks(), tiles),
+                resultStep = WinogradTiles::step(tiles_.resultBlocks(), tiles);
   TileArguments tile{};
-  tile.weights = operands.weights + unit * weightsPerGroup_;
   tile.blocks = tiles_.sourceBlocks();
   tile.blockStride = tiles * kLanes;
   tile.taps = 1;
@@ -84,24 +88,42 @@ void WinogradConvolution::multiply(const ConvolutionOperands& operands, float* t
   tile.endLane = kLanes;
   tile.spareLane = kLanes;
   const Tile* functions = kernels_->tiles[static_cast<int>(TileForm::blocked)][blocksPerGroup_ - 1];
-  const int64_t parts = ceiling(tiles, kernels_->mostPixels);
-  const bool isLast = unit + 1 == kTransformed * groups_;
-  tile.aheadStep = isLast ? 0 : ceiling(blocksPerGroup_ * kLanes, parts);
-  for (int64_t part = 0; part < parts; ++part) {
-    const int64_t first = tiles * part / parts, last = tiles * (part + 1) / parts;
-    tile.source = source + first * kLanes;
-    tile.result = result + first * kLanes;
-    tile.ahead = tile.weights + (isLast ? 0 : weightsPerGroup_ + weightsPerGroup_ * part / parts);
-    functions[last - first - 1](tile);
+  // Parts as equal as can be: the first ones are one tile longer.
+  const int64_t parts = ceiling(tiles, kernels_->mostPixels), shorter = tiles / parts, longer = tiles % parts;
+  const int64_t aheadStep = ceiling(blocksPerGroup_ * kLanes, parts),
+                aheadOfPart = tiles_.sourceBlocks() * kLanes * aheadStep;
+  for (int64_t product = products.first; product < products.end; ++product) {
+    const float* source = transformed + product * sourceStep;
+    float* result = transformed + tiles_.sourceFloats(tiles) + product * resultStep;
+    for (int64_t group = products.firstGroup; group < products.endGroup; ++group) {
+      const int64_t unit = product * groups_ + group,
+                    next = group + 1 == products.endGroup && product + 1 < products.end
+                               ? (product + 1) * groups_ + products.firstGroup
+                               : unit + 1;
+      const bool isLast = next == kTransformed * groups_;
+      tile.weights = operands.weights + unit * weightsPerGroup_;
+      tile.source = source;
+      tile.result = result + group * blocksPerGroup_ * tiles * kLanes;
+      tile.ahead = operands.weights + (isLast ? unit : next) * weightsPerGroup_;
+      tile.aheadStep = isLast ? 0 : aheadStep;
+      for (int64_t part = 0; part < parts; ++part) {
+        const int64_t count = shorter + (part < longer ? 1 : 0);
+        functions[count - 1](tile);
+        tile.source += count * kLanes;
+        tile.result += count * kLanes;
+        tile.ahead += isLast ? 0 : aheadOfPart;
+      }
+    }
   }
 }
 
-void WinogradConvolution::runTiles(const ConvolutionOperands& operands, float* transformed, const Range& range) const {
+void WinogradConvolution::runPart(const ConvolutionOperands& operands, float* transformed, const Range& range,
+                                  int64_t firstGroup, int64_t endGroup) const {
   for (int64_t block = 0; block < tiles_.sourceBlocks(); ++block)
     tiles_.transformSource(operands.source, range, block, 0, range.count, transformed);
-  for (int64_t unit = 0; unit < kTransformed * groups_; ++unit) multiply(operands, transformed, range.count, unit);
+  multiply(operands, transformed, range.count, {0, kTransformed, firstGroup, endGroup});
   const float* products = transformed + tiles_.sourceFloats(range.count);
-  for (int64_t block = 0; block < tiles_.resultBlocks(); ++block)
+  for (int64_t block = firstGroup * blocksPerGroup_; block < endGroup * blocksPerGroup_; ++block)
     tiles_.transformResult(products, range, block, 0, range.count, resultOf(operands));
 }
 
@@ -114,8 +136,10 @@ void WinogradConvolution::runTogether(ThreadPool& pool, const ConvolutionOperand
   pool.run(tiles_.sourceBlocks() * parts, grain, [&](int64_t unit) {
     tiles_.transformSource(operands.source, range, unit / parts, begin(unit), end(unit), transformed);
   });
-  pool.run(kTransformed * groups_, ThreadPool::grain(tiles * weightsPerGroup_),
-           [&](int64_t unit) { multiply(operands, transformed, tiles, unit); });
+  pool.run(kTransformed * groups_, ThreadPool::grain(tiles * weightsPerGroup_), [&](int64_t unit) {
+    const int64_t product = unit / groups_, group = unit % groups_;
+    multiply(operands, transformed, tiles, {product, product + 1, group, group + 1});
+  });
   pool.run(tiles_.resultBlocks() * parts, grain, [&](int64_t unit) {
     tiles_.transformResult(transformed + tiles_.sourceFloats(tiles), range, unit / parts, begin(unit), end(unit),
                            resultOf(operands));
@@ -125,13 +149,17 @@ void WinogradConvolution::runTogether(ThreadPool& pool, const ConvolutionOperand
 void WinogradConvolution::run(ThreadPool& pool, const ConvolutionOperands& operands) const {
   const int threads = pool.threads();
   const int64_t atOnce = tilesAtOnce(threads);
-  const auto from = [&](int64_t first) { return Range{first, std::min(atOnce, tiles_.count() - first)}; };
   if (isPrivate(threads)) {
-    pool.run(ceiling(tiles_.count(), atOnce), 1, [&](int64_t unit, int thread) {
-      runTiles(operands, operands.scratch + thread * transformedFloats(atOnce), from(unit * atOnce));
+    const Parts parts = privateParts(threads);
+    pool.run(parts.tiles * parts.groups, 1, [&](int64_t unit, int thread) {
+      const int64_t part = unit / parts.groups, group = unit % parts.groups;
+      const int64_t first = tiles_.count() * part / parts.tiles, end = tiles_.count() * (part + 1) / parts.tiles;
+      runPart(operands, operands.scratch + thread * transformedFloats(atOnce), {first, end - first},
+              groups_ * group / parts.groups, groups_ * (group + 1) / parts.groups);
     });
   } else {
-    for (int64_t first = 0; first < tiles_.count(); first += atOnce) runTogether(pool, operands, from(first));
+    for (int64_t first = 0; first < tiles_.count(); first += atOnce)
+      runTogether(pool, operands, {first, std::min(atOnce, tiles_.count() - first)});
   }
 }
 

@@ -29,13 +29,25 @@ class WinogradConvolution {
  private:
   using Range = WinogradTiles::Range;
   int64_t transformedFloats(int64_t tiles) const { return tiles_.sourceFloats(tiles) + tiles_.resultFloats(tiles); }
-  // Whether each thread does all for some tiles, whose transformed values do not leave its cache; otherwise the threads
-  // share the transforms, then the products, then the results: of few tiles, and where the weights fill the cache.
+  // Some of the 36 products of some groups: first ≤ product < end.
+  struct Products {
+    int64_t first, end, firstGroup, endGroup;
+  };
+  // How many parts of the tiles, and of the groups, are each made by one thread, from the source to the result: their transformed
+  // values do not leave its cache. What parts of the groups have in common, the transformed source, each of them makes for itself:
+  // to fetch it from another thread's cache takes longer.
+  struct Parts {
+    int64_t tiles, groups;
+  };
+  Parts privateParts(int threads) const;
+  // Otherwise the threads share the transforms, then the products, then the results: where the weights fill the cache, and
+  // where the parts would be fewer than the threads.
   bool isPrivate(int threads) const;
   int64_t tilesAtOnce(int threads) const;
-  // One of 36 products, one group: of the transformed source, behind which the products lie likewise.
-  void multiply(const ConvolutionOperands& operands, float* transformed, int64_t tiles, int64_t unit) const;
-  void runTiles(const ConvolutionOperands& operands, float* transformed, const Range& range) const;
+  // Of the transformed source, behind which the products lie likewise.
+  void multiply(const ConvolutionOperands& operands, float* transformed, int64_t tiles, const Products& products) const;
+  void runPart(const ConvolutionOperands& operands, float* transformed, const Range& range, int64_t firstGroup,
+               int64_t endGroup) const;
   void runTogether(ThreadPool& pool, const ConvolutionOperands& operands, const Range& range) const;
 
   const TileKernels* kernels_;
