@@ -2,13 +2,12 @@
 
 import { Command } from 'commander';
 import { type CalibrationMethod, saveCalibration } from '../compile/calibration.ts';
-import { imageInput } from '../images/features/image-input.ts';
 import { readAhead } from '../images/features/read-ahead.ts';
-import { preprocessFile } from '../images/preprocess.ts';
 import { calibrate } from '../quantize/calibrate.ts';
 import { BrokenImages } from './broken-images.ts';
+import { calibrationImages } from './calibration-images.ts';
 import { flag, needed, own } from './flag.ts';
-import { type ImageSource, imageSources } from './image-files.ts';
+import { imageSources } from './image-files.ts';
 import {
   type DeviceFlags,
   deviceOptions,
@@ -17,11 +16,11 @@ import {
   openFlagged,
   readFilteredNet,
 } from './options.ts';
-import { choosePreprocess, limitsOf, type PreprocessFlags, preprocessOptions } from './preprocess-options.ts';
 import { Progress, type ProgressFlags } from './progress.ts';
 import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
+import { type WholePreprocessFlags, wholePreprocessOptions } from './whole-preprocess-options.ts';
 
-interface Flags extends DeviceFlags, WeightsFlags, PreprocessFlags, InputShapeFlags, ProgressFlags {
+interface Flags extends DeviceFlags, WeightsFlags, WholePreprocessFlags, InputShapeFlags, ProgressFlags {
   model: string;
   weights: string;
   images: string[];
@@ -50,42 +49,24 @@ export function quantize(): Command {
     .addHelpText(
       'after',
       `
-The weights stay as they are: classify, evaluate, plan and time take --precision int8 --calibration <json>.
+The weights stay as they are: classify, evaluate, detect, segment, plan and time take --precision int8 --calibration <json>.
+A net whose layers say that it detects or segments sees whole images, as detect and segment prepare them.
 
 Example:
   resnode quantize --model ResNet-50-deploy.prototxt --weights ResNet-50-model.caffemodel \\
     --mean ResNet_mean.binaryproto --images some-photographs/ --out ResNet-50.int8.json`,
     );
   weightsOptions(command);
-  return inputShapeOption(deviceOptions(preprocessOptions(command))).action(async (flags: Flags) => {
-    const chosen = choosePreprocess(flags, flags.model);
+  return inputShapeOption(deviceOptions(wholePreprocessOptions(command))).action(async (flags: Flags) => {
     const all = await imageSources(flags.images, '--images');
     const count = Math.min(flags.limit ?? all.length, all.length);
     const files = Array.from({ length: count }, (_, i) => all[Math.floor((i * all.length) / count)]!);
     const model = readFilteredNet(flags.model);
     await using device = await openFlagged(flags);
-    const plain = await device.load({ model, batch: 1, inputShapes: flags.inputShape });
-    const { name, channels, size } = imageInput(plain);
-    plain.dispose();
-    const preprocess = chosen.for(size);
     const broken = new BrokenImages(flags);
-    const area = channels * size.height * size.width;
-    const prepare = async (part: readonly ImageSource[]) => {
-      const pixels = await Promise.all(
-        part.map(({ file, source }) =>
-          broken.guard(preprocessFile(source, preprocess, channels, { ...limitsOf(flags), name: file })),
-        ),
-      );
-      const images = pixels.filter((image) => image !== null);
-      const data = new Float32Array(images.length * area);
-      images.forEach((image, i) => {
-        data.set(image, i * area);
-      });
-      return { [name]: { shape: [images.length, channels, size.height, size.width], data } };
-    };
-    async function* batches() {
-      for await (const { batch } of readAhead(files, flags.batch, prepare))
-        if (batch[name]!.data.length > 0) yield batch;
+    const { batch, inputShapes, prepare } = await calibrationImages(model, device, flags, broken);
+    async function* inputs() {
+      for await (const { batch: prepared } of readAhead(files, batch, prepare)) yield* prepared;
       broken.end(count);
     }
     const progress = new Progress('images', count, flags);
@@ -95,10 +76,10 @@ Example:
         model,
         weights: flags.weights,
         ...matchOf(flags),
-        batch: Math.min(flags.batch, count),
-        inputShapes: flags.inputShape,
+        batch: Math.min(batch, count),
+        inputShapes,
       },
-      batches(),
+      inputs(),
       {
         method: flags.method,
         percentile: flags.percentile,

@@ -7,17 +7,23 @@ import { readModel } from '../../device/load-options.ts';
 import type { Model, Outputs } from '../../device/model.ts';
 import { graphFromCaffe } from '../../graph/from-caffe.ts';
 import { imageInput, inputsOf } from '../features/image-input.ts';
-import type { Size } from '../geometry.ts';
 import { type AnyImage, imageArgument } from '../image.ts';
 import { openWholeImages } from '../service/open-whole-images.ts';
 import { type ServiceOptions, serviceRows } from '../service/options.ts';
 import type { ServiceStats } from '../service/requests.ts';
 import { classNames, filesOf, type TaskFiles, taskSource, wholePreprocessOf } from '../service/task-files.ts';
 import type { WholeImageService } from '../service/whole-image.ts';
-import type { WholePreprocess, WholeResize } from '../whole.ts';
+import type { WholePreprocess } from '../whole.ts';
 import { type ImageRows, rowsOfImages, ssdBoxes } from './boxes.ts';
 import type { Detection, Found } from './detection.ts';
-import { type DetectorHead, findDetectorHead, yoloField } from './head.ts';
+import {
+  type DetectorHead,
+  findDetectorHead,
+  outputsOf,
+  rowsBlobOf,
+  usualResize,
+  yoloField,
+} from './head.ts';
 import { type RegionOptions, regionBoxes } from './region-boxes.ts';
 
 /** How a detector works. */
@@ -109,7 +115,7 @@ export async function openDetector(
       refusal: (why, message) => new DetectorError(`detector/${why}`, message),
       net: head.kind === 'ssd' && nms !== undefined ? withOverlap(net, head.layer, nms) : net,
       outputs: outputsOf(head),
-      rows: head.kind === 'ssd' ? head.scores[0]! : outputsOf(head)[0]!,
+      rows: rowsBlobOf(head),
       split: (outputs, images) => (head.kind === 'ssd' ? rowsOfImages(head, outputs, images) : [outputs]),
       ...{ input, imageInfo, preprocess },
     },
@@ -212,27 +218,6 @@ export class Detector {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
-}
-
-function outputsOf(head: DetectorHead): string[] {
-  switch (head.kind) {
-    case 'ssd':
-      return [head.detections, ...head.scores];
-    case 'cascade':
-      return [head.boxes, head.probabilities];
-    case 'mscnn':
-      return [head.regions, head.scores, head.regressions];
-    case 'regions':
-      return [head.regions, head.probabilities, head.regressions];
-  }
-}
-
-/** __C.TEST.SCALES and MAX_SIZE of py-faster-rcnn; Cascade R-CNN's are the sides that its nets write. */
-function usualResize({ kind }: DetectorHead, size: Size): WholeResize {
-  const { width, height } = size;
-  if (kind === 'regions') return { shorterSide: 600, longestSide: 1000 };
-  if (kind !== 'cascade') return size;
-  return { shorterSide: Math.min(width, height), longestSide: Math.max(width, height) };
 }
 
 /** The net with another threshold in its layer of boxes. */

@@ -7,6 +7,8 @@ import { elementCount } from '../../base/shape.ts';
 import type { LayerParameter, NetParameter } from '../../caffe/net-parameter.ts';
 import type { Graph } from '../../graph/graph.ts';
 import { describeOutputs, makerOf } from '../features/blob-makers.ts';
+import type { Size } from '../geometry.ts';
+import type { WholeResize } from '../whole.ts';
 
 /** The rows of an SSD's DetectionOutput, or of YOLO's. */
 export interface SsdHead {
@@ -57,6 +59,32 @@ export interface MsCnnHead {
 }
 
 export type DetectorHead = SsdHead | RegionHead | CascadeHead | MsCnnHead;
+
+/** The blobs that boxes are made of. */
+export function outputsOf(head: DetectorHead): string[] {
+  switch (head.kind) {
+    case 'ssd':
+      return [head.detections, ...head.scores];
+    case 'cascade':
+      return [head.boxes, head.probabilities];
+    case 'mscnn':
+      return [head.regions, head.scores, head.regressions];
+    case 'regions':
+      return [head.regions, head.probabilities, head.regressions];
+  }
+}
+
+/** What has a row for each image where the net takes several. */
+export const rowsBlobOf = (head: DetectorHead): string =>
+  head.kind === 'ssd' ? head.scores[0]! : outputsOf(head)[0]!;
+
+/** How large an image becomes where nothing says it: __C.TEST.SCALES and MAX_SIZE of py-faster-rcnn; Cascade R-CNN's are the sides that its nets write. */
+export function usualResize({ kind }: DetectorHead, size: Size): WholeResize {
+  const { width, height } = size;
+  if (kind === 'regions') return { shorterSide: 600, longestSide: 1000 };
+  if (kind !== 'cascade') return size;
+  return { shorterSide: Math.min(width, height), longestSide: Math.max(width, height) };
+}
 
 const POOLING = ['ROIPooling', 'PSROIPooling', 'ROIAlign', 'ROIMaskPooling'];
 /**

@@ -66,7 +66,8 @@ function batchesOf<Raw>(
   return takesTwo(net, rows) ? batchSizes(maxBatch) : [1];
 }
 
-function takesTwo(net: NetParameter, blob: string): boolean {
+/** Whether a net takes several images at once, and makes a row of this blob for each. */
+export function takesTwo(net: NetParameter, blob: string): boolean {
   try {
     const graph = graphFromCaffe(net, { batch: 2 });
     return graph.values[graph.blobs.get(blob)!]!.shape[0] === 2;

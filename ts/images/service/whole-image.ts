@@ -2,6 +2,7 @@
 import type { ResnodeError } from '../../base/errors.ts';
 import type { Device } from '../../device/device.ts';
 import type { Model, Outputs } from '../../device/model.ts';
+import type { Inputs } from '../../device/tensor.ts';
 import { decodeImage } from '../decode.ts';
 import type { ImageInput } from '../features/image-input.ts';
 import { type AnyImage, isImage } from '../image.ts';
@@ -29,9 +30,28 @@ export interface WholeImageParts<Raw> {
   readonly split: (outputs: Outputs, images: number) => readonly Raw[];
 }
 
-interface Prepared {
+/** As `prepareWhole` makes it. */
+export interface Prepared {
   readonly placement: Placement;
   readonly data: Float32Array;
+}
+
+/** What a run of images of one size is given. */
+export function runInputs(
+  { input, imageInfo }: Pick<WholeImageParts<unknown>, 'input' | 'imageInfo'>,
+  batch: readonly Prepared[],
+): Inputs {
+  const [{ placement, data: first }] = batch as [Prepared];
+  const { width, height } = placement.input;
+  const data = batch.length === 1 ? first : new Float32Array(batch.length * first.length);
+  if (batch.length > 1) batch.forEach((each, i) => data.set(each.data, i * first.length));
+  const { resized, scale } = placement;
+  return {
+    [input.name]: { shape: [batch.length, input.channels, height, width], data },
+    ...(imageInfo === null
+      ? {}
+      : { [imageInfo]: Float32Array.of(resized.height, resized.width, Math.min(scale.x, scale.y)) }),
+  };
 }
 
 export class WholeImageService<Raw> {
@@ -104,18 +124,7 @@ export class WholeImageService<Raw> {
   }
 
   async #run(batch: readonly Prepared[]): Promise<Outputs> {
-    const { model, input, imageInfo } = this.#parts;
-    const [{ placement, data: first }] = batch as [Prepared];
-    const { width, height } = placement.input;
-    const data = batch.length === 1 ? first : new Float32Array(batch.length * first.length);
-    if (batch.length > 1) batch.forEach((each, i) => data.set(each.data, i * first.length));
-    const { resized, scale } = placement;
-    return model.run({
-      [input.name]: { shape: [batch.length, input.channels, height, width], data },
-      ...(imageInfo === null
-        ? {}
-        : { [imageInfo]: Float32Array.of(resized.height, resized.width, Math.min(scale.x, scale.y)) }),
-    });
+    return this.#parts.model.run(runInputs(this.#parts, batch));
   }
 
   #free(): void {

@@ -1,0 +1,106 @@
+/** The images that `quantize` looks at, prepared for what the net does: cut from their middle, or whole. */
+import { ArgumentError } from '../base/errors.ts';
+import type { NetParameter } from '../caffe/net-parameter.ts';
+import type { Device } from '../device/device.ts';
+import type { Inputs, Shapes } from '../device/tensor.ts';
+import { decodeImage } from '../images/decode.ts';
+import { imageInput } from '../images/features/image-input.ts';
+import { decodingOf, preprocessFile } from '../images/preprocess.ts';
+import { runInputs } from '../images/service/whole-image.ts';
+import { commonSize, prepareWhole, type WholePreprocess } from '../images/whole.ts';
+import { type WholeInputs, wholeInputsOf } from '../quantize/whole-inputs.ts';
+import type { BrokenImages } from './broken-images.ts';
+import type { ImageSource } from './image-files.ts';
+import { choosePreprocess, limitsOf } from './preprocess-options.ts';
+import { chooseWholePreprocess, type WholePreprocessFlags } from './whole-preprocess-options.ts';
+
+interface Flags extends WholePreprocessFlags {
+  readonly model: string;
+  readonly batch: number;
+  readonly inputShape?: Shapes;
+}
+
+/** How images are run. */
+export interface CalibrationImages {
+  /** How many at once. */
+  readonly batch: number;
+  /** The shapes that the net is loaded for. */
+  readonly inputShapes: Shapes | undefined;
+  /** One for each run; none where no image of them could be read. */
+  readonly prepare: (part: readonly ImageSource[]) => Promise<readonly Inputs[]>;
+}
+
+/** @throws GraphError for a net whose input is no image; ArgumentError, ImageError for the flags */
+export function calibrationImages(
+  net: NetParameter,
+  device: Device,
+  flags: Flags,
+  broken: BrokenImages,
+): Promise<CalibrationImages> | CalibrationImages {
+  const whole = wholeInputsOf(net, flags.inputShape);
+  return whole === null ? croppedImages(net, device, flags, broken) : wholeImages(whole, flags, broken);
+}
+
+function wholeImages(whole: WholeInputs, flags: Flags, broken: BrokenImages): CalibrationImages {
+  const { input, resize, takesSeveral } = whole;
+  const preprocess: WholePreprocess = { resize, ...chooseWholePreprocess(flags, flags.model) };
+  const decoding = decodingOf(preprocess, limitsOf(flags));
+  const size = commonSize(preprocess);
+  const { width, height } = size ?? input.size;
+  return {
+    batch: size !== null && takesSeveral ? flags.batch : 1,
+    inputShapes: { [input.name]: [1, input.channels, height, width] },
+    async prepare(part) {
+      const prepared = await Promise.all(
+        part.map(({ file, source }) =>
+          broken.guard(
+            decodeImage(source, { ...decoding, name: file }).then((image) =>
+              prepareWhole(image, preprocess, input.channels),
+            ),
+          ),
+        ),
+      );
+      const images = prepared.filter((image) => image !== null);
+      return images.length === 0 ? [] : [runInputs(whole, images)];
+    },
+  };
+}
+
+async function croppedImages(
+  net: NetParameter,
+  device: Device,
+  flags: Flags,
+  broken: BrokenImages,
+): Promise<CalibrationImages> {
+  const { longestSide, pad, inputShape } = flags;
+  if (longestSide !== undefined || pad !== undefined)
+    throw new ArgumentError(
+      longestSide === undefined ? '--pad' : '--longest-side',
+      "a detector or a segmenter, which look at whole images: from this net's layers it is neither",
+      flags.model,
+    );
+  const chosen = choosePreprocess(flags, flags.model);
+  const plain = await device.load({ model: net, batch: 1, inputShapes: inputShape });
+  const { name, channels, size } = imageInput(plain);
+  plain.dispose();
+  const preprocess = chosen.for(size);
+  const area = channels * size.height * size.width;
+  return {
+    batch: flags.batch,
+    inputShapes: inputShape,
+    async prepare(part) {
+      const pixels = await Promise.all(
+        part.map(({ file, source }) =>
+          broken.guard(preprocessFile(source, preprocess, channels, { ...limitsOf(flags), name: file })),
+        ),
+      );
+      const images = pixels.filter((image) => image !== null);
+      const data = new Float32Array(images.length * area);
+      images.forEach((image, i) => {
+        data.set(image, i * area);
+      });
+      const shape = [images.length, channels, size.height, size.width];
+      return images.length === 0 ? [] : [{ [name]: { shape, data } }];
+    },
+  };
+}
