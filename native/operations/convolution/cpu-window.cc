@@ -82,10 +82,4 @@ std::vector<int64_t> Filter::firstTaps() const {
   return firstTaps;
 }
 
-int64_t Filter::weight(int64_t output, int64_t input) const {
-  const int64_t of = output / groupOutputs();
-  return taps() * (isTransposed ? (of * groupInputs() + input) * groupOutputs() + output % groupOutputs()
-                                : output * groupInputs() + input);
-}
-
 }  // namespace resnode::cpu

@@ -54,8 +54,12 @@ struct Filter {
   std::vector<int64_t> order() const;
   // Where the taps of each phase begin in that order, the phases of the columns next to each other.
   std::vector<int64_t> firstTaps() const;
-  // The place in the given weights of the first tap of an output and one of its group's inputs.
-  int64_t weight(int64_t output, int64_t input) const;
+  // The place in the given weights of the first tap of an output and one of its group's inputs. Asked for each weight.
+  int64_t weight(int64_t output, int64_t input) const {
+    if (!isTransposed) return taps() * (output * groupInputs() + input);
+    const int64_t of = output / groupOutputs();
+    return taps() * ((of * groupInputs() + input) * groupOutputs() + output % groupOutputs());
+  }
   // Tells what was packed for one from what was packed for others.
   std::string name() const { return name_ + (isTransposed ? ", transposed" : ""); }
 
