@@ -12,6 +12,10 @@ import { compileAll } from './compile.ts';
 import { conclude, type Outcome, runFile, takenSeconds } from './run-file.ts';
 import { nodeArguments } from './support/command.ts';
 
+// Node reads the certificates that this adds in each process that it starts, which takes two thirds of its start. No test
+// speaks TLS.
+delete process.env.NODE_EXTRA_CA_CERTS;
+
 const SLOWEST = 25;
 /** Seconds of a processor that each file took the last time that all ran; and those that take long in a fresh clone. */
 const DURATIONS = fileURLToPath(new URL('../build/test-seconds.json', import.meta.url));

@@ -3,10 +3,10 @@ import { join, relative, resolve } from 'node:path';
 import { repositoryFolder } from './golden.ts';
 
 /**
- * V8's optimising compiler takes a function after seven times as much work as it usually waits for. Most processes of tests
+ * V8's optimising compiler takes a function after fifteen times as much work as it usually waits for. Most processes of tests
  * live for less than a second and do not earn back what it takes: a sixth of their time.
  */
-const LATER = ['--interrupt-budget=1000000'];
+export const LATER: readonly string[] = ['--interrupt-budget=1000000'];
 
 /**
  * Node's arguments that run `source`, a path from the repository's folder or an absolute one below it, before its own
