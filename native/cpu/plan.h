@@ -42,6 +42,7 @@ struct PlanState {
     Layout source, result, workspace;
   };
   std::map<int, Kept> kept;
+  std::map<int, int> leftTo;  // operation → one before it that is computed in its step
   PlanDescription description;
 };
 

@@ -5,7 +5,7 @@
 namespace resnode::cpu {
 namespace {
 
-constexpr int kPixels = 14, kBlocks = 2, kNarrow = 8, kScalars = 16;
+constexpr int kPixels = 14, kBlocks = 2, kNarrow = 12, kScalars = 16;
 
 // For each lane the value of one channel of its group, which is as many lanes as it has channels.
 template <int kWidth, int kChannel>

@@ -95,41 +95,65 @@ void tile(const TileArguments& a) {
 template <int kWidth, int kPixels, int kChannel = 0>
 RESNODE_INLINE void addChannels(const float* source, int64_t step, const float* weights, Vector* sums) {
   const Vector weight = load(weights + kChannel * kLanes);
-#pragma GCC unroll 8
+#pragma GCC unroll 14
   for (int p = 0; p < kPixels; ++p)
     sums[p] = multiplyAdd(sums[p], weight, ofGroup<kWidth, kChannel>(load(source + p * step)));
   if constexpr (kChannel + 1 < kWidth) addChannels<kWidth, kPixels, kChannel + 1>(source, step, weights, sums);
 }
 
-template <int kWidth, int kPixels>
+// kColumns: of the taps, which are neighbours in the source, as pixels kStep apart are; 0: as `a` says.
+template <int kWidth, int kPixels, int kColumns, int kStep>
 RESNODE_INLINE void narrowPixels(const NarrowArguments& a, int64_t first) {
+  const int64_t columns = kColumns > 0 ? kColumns : a.columns, columnStep = kColumns > 0 ? kLanes : a.columnStep;
+  const int64_t step = kStep > 0 ? kStep : a.sourceStep;
   Vector sums[kPixels];
   const Vector bias = a.bias ? load(a.bias) : zeros();
-#pragma GCC unroll 8
+#pragma GCC unroll 14
   for (int p = 0; p < kPixels; ++p) sums[p] = bias;
-  for (int64_t row = 0; row < a.rows; ++row) {
-    const float* source = a.source + first * a.sourceStep + row * a.rowStep;
-    const float* weights = a.weights + row * a.weightsRow;
-    for (int64_t column = 0; column < a.columns; ++column, source += a.columnStep, weights += kWidth * kLanes)
-      addChannels<kWidth, kPixels>(source, a.sourceStep, weights, sums);
+  const float* sourceRow = a.source + first * step;
+  const float* weightsRow = a.weights;
+  for (int64_t row = 0; row < a.rows; ++row, sourceRow += a.rowStep, weightsRow += a.weightsRow) {
+    const float* source = sourceRow;
+    const float* weights = weightsRow;
+#pragma GCC unroll 3
+    for (int64_t column = 0; column < columns; ++column, source += columnStep, weights += kWidth * kLanes)
+      addChannels<kWidth, kPixels>(source, step, weights, sums);
   }
-#pragma GCC unroll 8
-  for (int p = 0; p < kPixels; ++p) {
-    const int64_t at = (first + p) * a.resultStep;
-    Vector sum = sums[p];
-    if (a.residual) sum = add(sum, load(a.residual + at));
-    store(a.result + at, a.relu ? relu(sum, a.slope) : sum);
+  if (a.residual) {
+#pragma GCC unroll 14
+    for (int p = 0; p < kPixels; ++p) sums[p] = add(sums[p], load(a.residual + (first + p) * a.resultStep));
   }
+  if (a.relu) {
+    const float slope = a.slope;
+#pragma GCC unroll 14
+    for (int p = 0; p < kPixels; ++p) sums[p] = relu(sums[p], slope);
+  }
+  float* result = a.result + first * a.resultStep;
+  const int64_t resultStep = a.resultStep;
+#pragma GCC unroll 14
+  for (int p = 0; p < kPixels; ++p) store(result + p * resultStep, sums[p]);
 }
 
 // Fewer pixels at once wait longer for each addition.
+template <int kWidth, int kMost, int kColumns, int kStep>
+void narrowRow(const NarrowArguments& a) {
+  int64_t first = 0;
+  for (; first + kMost <= a.pixels; first += kMost) narrowPixels<kWidth, kMost, kColumns, kStep>(a, first);
+  for (; first + 4 <= a.pixels; first += 4) narrowPixels<kWidth, 4, kColumns, kStep>(a, first);
+  if (first + 2 <= a.pixels) narrowPixels<kWidth, 2, kColumns, kStep>(a, first), first += 2;
+  for (; first < a.pixels; ++first) narrowPixels<kWidth, 1, kColumns, kStep>(a, first);
+}
+
+// Depthwise ones of 3 columns, most of all nets', read each source once for all of its taps.
 template <int kWidth, int kMost>
 void narrow(const NarrowArguments& a) {
-  int64_t first = 0;
-  for (; first + kMost <= a.pixels; first += kMost) narrowPixels<kWidth, kMost>(a, first);
-  if (first + 4 <= a.pixels) narrowPixels<kWidth, 4>(a, first), first += 4;
-  if (first + 2 <= a.pixels) narrowPixels<kWidth, 2>(a, first), first += 2;
-  for (; first < a.pixels; ++first) narrowPixels<kWidth, 1>(a, first);
+  if constexpr (kWidth == 1) {
+    if (a.columns == 3 && a.columnStep == kLanes) {
+      if (a.sourceStep == kLanes) return narrowRow<kWidth, kMost, 3, kLanes>(a);
+      if (a.sourceStep == 2 * kLanes) return narrowRow<kWidth, kMost, 3, 2 * kLanes>(a);
+    }
+  }
+  narrowRow<kWidth, kMost, 0, 0>(a);
 }
 
 // Scalars that lie side by side are read from addresses known in advance.

@@ -1,5 +1,5 @@
 /** Layers of newer Caffes and of forks, as steps of a random net: what makes maps larger, moves values, or is a function of each. */
-import { type Blob, type Step, sameShape } from './random-builder.ts';
+import { type Blob, type Builder, type Step, sameShape } from './random-builder.ts';
 
 /** Each channel by itself, as bilinear upsampling has it, or sums over groups. */
 const deconvolution: Step = (builder, from) => {
@@ -85,8 +85,7 @@ const ofEach: Step = (builder, from) => {
   return builder.layer(type, [from], from.shape, fields);
 };
 
-/** As MobileNets have it. */
-const depthwise: Step = (builder, from) => {
+const ofEachChannel: Step = (builder, from) => {
   const [channels] = from.shape;
   return builder.layer(
     'DepthwiseConvolution',
@@ -95,6 +94,28 @@ const depthwise: Step = (builder, from) => {
     `${builder.rates(1)} convolution_param { num_output: ${channels} group: ${channels} kernel_size: 3 pad: 1 bias_term: false }`,
     [[[channels, 1, 3, 3], builder.values(9 * channels, -0.5, 0.5)]],
   );
+};
+
+const pointwise = (builder: Builder, from: Blob, output: number): Blob => {
+  const [channels, ...size] = from.shape;
+  const scale = 1.5 / Math.sqrt(channels);
+  return builder.layer(
+    'Convolution',
+    [from],
+    [output, ...size],
+    `${builder.rates(1)} convolution_param { num_output: ${output} kernel_size: 1 bias_term: false }`,
+    [[[output, channels, 1, 1], builder.values(output * channels, -scale, scale)]],
+  );
+};
+
+/** Alone, or between two pointwise ones, as MobileNets have it, what it reads perhaps added to the result. */
+const depthwise: Step = (builder, from) => {
+  if (builder.chance(3)) return ofEachChannel(builder, from);
+  const wide = pointwise(builder, from, 5 + builder.random.below(30));
+  const each = ofEachChannel(builder, wide);
+  const between = builder.chance(2) ? each : builder.layer('ReLU', [each], each.shape, '', [], true);
+  const narrow = pointwise(builder, between, builder.random.pick([1, 8, wide.shape[0]]));
+  return sameShape(narrow, wide) ? builder.layer('Eltwise', [wide, narrow], wide.shape) : narrow;
 };
 
 /** Squeeze and excitation: each channel times what the whole map says of it. */

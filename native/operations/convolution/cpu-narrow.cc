@@ -57,49 +57,70 @@ std::optional<Layout> NarrowConvolution::weightsLayout(const Shape& weights) con
   return layout;
 }
 
-void NarrowConvolution::runRow(const ConvolutionOperands& operands, int64_t plane, int64_t row) const {
+NarrowConvolution::Piece NarrowConvolution::piece(int64_t row, const Segment& segment, int64_t first,
+                                                  int64_t end) const {
   const Axis &rows = filter_.rows, &columns = filter_.columns;
   const auto down = static_cast<int64_t>(rows.phases.size()), across = static_cast<int64_t>(columns.phases.size());
   const int64_t phase = row % down, q = row / down, pitch = columns.size * kLanes;
   const Axis::Taps inside = rows.inside(phase, q);
-  const std::vector<Axis::Tap>& tapsDown = rows.phases[phase];
-  const float* source = operands.source + plane * rows.size * pitch;
-  const int64_t result = (plane * rows.result + row) * columns.result * kLanes;
-  const int64_t block = plane % blocks_;
-  const auto function = kernels_->narrow[__builtin_ctzll(filter_.groupInputs())];
-  NarrowArguments a{};
-  a.bias = operands.bias ? operands.bias + block * kLanes : nullptr;
+  const std::vector<Axis::Tap>&tapsDown = rows.phases[phase], &tapsAcross = columns.phases[segment.phase];
+  const auto width = static_cast<int64_t>(tapsAcross.size());
+  Piece piece{};
+  NarrowArguments& a = piece.arguments;
+  a.pixels = end - first;
   a.sourceStep = columns.step * kLanes;
   a.resultStep = across * kLanes;
+  a.rows = inside.end - inside.first;
+  a.columns = segment.taps.end - segment.taps.first;
+  if (a.rows > 0 && a.columns > 0) {
+    const Axis::Tap &top = tapsDown[inside.first], &left = tapsAcross[segment.taps.first];
+    piece.source = (q * rows.step + top.shift) * pitch + (first * columns.step + left.shift) * kLanes;
+    if (a.rows > 1) a.rowStep = (tapsDown[inside.first + 1].shift - top.shift) * pitch;
+    if (a.columns > 1) a.columnStep = (tapsAcross[segment.taps.first + 1].shift - left.shift) * kLanes;
+    const int64_t tap = firstTaps_[phase * across + segment.phase] + inside.first * width + segment.taps.first;
+    piece.weights = tap * weightsPerTap();
+    a.weightsRow = width * weightsPerTap();
+  }
+  piece.result = (row * columns.result + first * across + segment.phase) * kLanes;
+  return piece;
+}
+
+std::vector<NarrowConvolution::Piece> NarrowConvolution::pieces(int64_t first, int64_t end) const {
+  const int64_t width = filter_.columns.result;
+  std::vector<Piece> pieces;
+  for (int64_t row = first / width; row * width < end; ++row) {
+    const int64_t from = std::max<int64_t>(first - row * width, 0), to = std::min(end - row * width, width);
+    for (const Segment& segment : segments_) {
+      const int64_t left = std::max(from, segment.first), right = std::min(to, segment.first + segment.count);
+      if (left < right) pieces.push_back(piece(row, segment, left, right));
+    }
+  }
+  return pieces;
+}
+
+void NarrowConvolution::runPiece(const Piece& piece, const ConvolutionOperands& operands, int64_t plane,
+                                 float* result) const {
+  const int64_t block = plane % blocks_, inputs = filter_.rows.size * filter_.columns.size * kLanes;
+  NarrowArguments a = piece.arguments;
+  a.source = operands.source + plane * inputs + piece.source;
+  a.weights = operands.weights + block * filter_.taps() * weightsPerTap() + piece.weights;
+  a.bias = operands.bias ? operands.bias + block * kLanes : nullptr;
+  a.residual = operands.residual ? operands.residual + (result - operands.result) + piece.result : nullptr;
+  a.result = result + piece.result;
   a.relu = operands.relu;
   a.slope = operands.slope;
-  for (const Segment& segment : segments_) {
-    const std::vector<Axis::Tap>& tapsAcross = columns.phases[segment.phase];
-    const auto width = static_cast<int64_t>(tapsAcross.size());
-    a.pixels = segment.count;
-    a.rows = inside.end - inside.first;
-    a.columns = segment.taps.end - segment.taps.first;
-    if (a.rows > 0 && a.columns > 0) {
-      const Axis::Tap &top = tapsDown[inside.first], &left = tapsAcross[segment.taps.first];
-      a.source = source + (q * rows.step + top.shift) * pitch + (segment.first * columns.step + left.shift) * kLanes;
-      if (a.rows > 1) a.rowStep = (tapsDown[inside.first + 1].shift - top.shift) * pitch;
-      if (a.columns > 1) a.columnStep = (tapsAcross[segment.taps.first + 1].shift - left.shift) * kLanes;
-      const int64_t tap = firstTaps_[phase * across + segment.phase] + inside.first * width + segment.taps.first;
-      a.weights = operands.weights + (block * filter_.taps() + tap) * weightsPerTap();
-      a.weightsRow = width * weightsPerTap();
-    }
-    const int64_t at = result + (segment.first * across + segment.phase) * kLanes;
-    a.residual = operands.residual ? operands.residual + at : nullptr;
-    a.result = operands.result + at;
-    function(a);
-  }
+  kernels_->narrow[__builtin_ctzll(filter_.groupInputs())](a);
 }
 
 void NarrowConvolution::run(ThreadPool& pool, const ConvolutionOperands& operands) const {
-  const int64_t rows = filter_.rows.result;
+  const int64_t rows = filter_.rows.result, outputs = rows * filter_.columns.result * kLanes;
   // A value is worth as much as some multiplications, since it comes from memory.
-  pool.run(images_ * blocks_ * rows, ThreadPool::grain(filter_.columns.result * kLanes * 4),
-           [&](int64_t unit) { runRow(operands, unit / rows, unit % rows); });
+  pool.run(images_ * blocks_ * rows, ThreadPool::grain(filter_.columns.result * kLanes * 4), [&](int64_t unit) {
+    const int64_t plane = unit / rows, row = unit % rows;
+    for (const Segment& segment : segments_)
+      runPiece(piece(row, segment, segment.first, segment.first + segment.count), operands, plane,
+               operands.result + plane * outputs);
+  });
 }
 
 }  // namespace resnode::cpu

@@ -23,6 +23,17 @@ class NarrowConvolution {
   std::optional<Layout> weightsLayout(const Shape& weights) const;
   void run(ThreadPool& pool, const ConvolutionOperands& operands) const;
 
+  // Neighbouring pixels that have the same taps, in any plane: `arguments` lack what lies in memory, which the others say in
+  // floats from the plane's first.
+  struct Piece {
+    NarrowArguments arguments;
+    int64_t source, weights, result;
+  };
+  // Of pixels first ≤ p < end of a plane, row-major; for filters of one phase.
+  std::vector<Piece> pieces(int64_t first, int64_t end) const;
+  // `result`: where the plane's first would be.
+  void runPiece(const Piece& piece, const ConvolutionOperands& operands, int64_t plane, float* result) const;
+
  private:
   // Neighbouring pixels of a row, of one phase, that have the same taps.
   struct Segment {
@@ -33,7 +44,8 @@ class NarrowConvolution {
   template <class Function>
   void forEachWeight(ThreadPool& pool, Function&& function) const;
   int64_t weightsPerTap() const { return filter_.groupInputs() * kLanes; }
-  void runRow(const ConvolutionOperands& operands, int64_t plane, int64_t row) const;
+  // Pixels first ≤ q < end of a segment.
+  Piece piece(int64_t row, const Segment& segment, int64_t first, int64_t end) const;
 
   const TileKernels* kernels_;
   Filter filter_;

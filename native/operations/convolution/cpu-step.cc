@@ -155,7 +155,8 @@ bool addConvolutionGradient(StepBuilder& step, const Convolution& convolution) {
 
 bool addForward(StepBuilder& step, const Convolution& convolution) {
   if (step.pool())
-    return addInt8Tiles(step, convolution) || addInt16Tiles(step, convolution) ||
+    return addDepthwisePointwise(step, convolution) || leaveToPointwise(step, convolution) ||
+           addInt8Tiles(step, convolution) || addInt16Tiles(step, convolution) ||
            addWinogradConvolution(step, convolution) || addDirectConvolution(step, convolution);
   return addInt8Convolution(step, convolution) || addConvolution(step, convolution);
 }

@@ -8,6 +8,9 @@ namespace resnode::cpu {
 bool addInt8Tiles(StepBuilder& step, const Convolution& convolution);
 bool addInt16Tiles(StepBuilder& step, const Convolution& convolution);
 bool addInt8Convolution(StepBuilder& step, const Convolution& convolution);
+// Makes a depthwise convolution part of the pointwise one that alone reads it: computes nothing, and what that one computes.
+bool leaveToPointwise(StepBuilder& step, const Convolution& depthwise);
+bool addDepthwisePointwise(StepBuilder& step, const Convolution& pointwise);
 bool addWinogradConvolution(StepBuilder& step, const Convolution& convolution);
 bool addDirectConvolution(StepBuilder& step, const Convolution& convolution);
 bool addDirectDeconvolution(StepBuilder& step, const Deconvolution& deconvolution);

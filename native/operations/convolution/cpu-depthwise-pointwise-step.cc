@@ -1,0 +1,110 @@
+// A depthwise convolution that only a pointwise one reads is computed in the step of that one.
+#include <algorithm>
+
+#include "native/operations/convolution/cpu-depthwise-pointwise.h"
+#include "native/operations/convolution/cpu-steps.h"
+
+namespace resnode::cpu {
+namespace {
+
+bool isPointwise(const Convolution& convolution) {
+  const auto are = [](const Pair& pair, int64_t value) { return pair.height == value && pair.width == value; };
+  return convolution.group == 1 && are(convolution.kernel, 1) && are(convolution.stride, 1) && are(convolution.pad, 0);
+}
+
+bool isFixed(const Program& program, const Convolution& convolution) {
+  const auto isMutable = [&](ParameterId id) { return program.parameters[id].isMutable; };
+  return !isMutable(convolution.weights) && !(convolution.bias && isMutable(*convolution.bias));
+}
+
+// The only operation that reads a tensor; −1: there are others, or none, or it is a result of the program.
+int onlyReader(const Program& program, TensorId id) {
+  if (std::find(program.outputs.begin(), program.outputs.end(), id) != program.outputs.end()) return -1;
+  int reader = -1;
+  for (size_t i = 0; i < program.operations.size(); ++i) {
+    const std::vector<TensorId>& inputs = program.operations[i].inputs;
+    const auto reads = std::count(inputs.begin(), inputs.end(), id);
+    if (reads == 0) continue;
+    if (reads > 1 || reader >= 0) return -1;
+    reader = static_cast<int>(i);
+  }
+  return reader;
+}
+
+DepthwisePointwise algorithmOf(const StepBuilder& step, const Operation& depthwise, const Operation& pointwise) {
+  const Shape &in = step.shape(depthwise.inputs[0]), &between = step.shape(depthwise.outputs[0]),
+              &out = step.shape(pointwise.outputs[0]);
+  return {*step.kernels(),
+          Filter(std::get<Convolution>(depthwise.attributes), in, between),
+          Filter(std::get<Convolution>(pointwise.attributes), between, out),
+          in,
+          between,
+          out};
+}
+
+}  // namespace
+
+bool leaveToPointwise(StepBuilder& step, const Convolution& convolution) {
+  PlanState& state = step.state();
+  const Operation& operation = step.operation();
+  const Program& program = step.program();
+  const Shape& in = step.inputShape(0);
+  if (!step.pool() || state.isTraining || !state.quantization.tensors.empty()) return false;
+  if (convolution.group != in[1] || in[1] != step.outputShape(0)[1] || in[1] <= kMostPlainChannels) return false;
+  if (operation.inputs.size() != 1 || !(state.layouts[operation.inputs[0]] == blockedLayout(in))) return false;
+  const int reader = onlyReader(program, operation.outputs[0]);
+  if (reader < 0 || program.operations[reader].inputs[0] != operation.outputs[0]) return false;
+  const Operation& behind = program.operations[reader];
+  const auto* pointwise = std::get_if<Convolution>(&behind.attributes);
+  if (!pointwise || !isPointwise(*pointwise)) return false;
+  if (!isFixed(program, convolution) || !isFixed(program, *pointwise)) return false;
+  const DepthwisePointwise algorithm = algorithmOf(step, operation, behind);
+  if (!algorithm.pays(step.pool()->threads())) return false;
+  state.leftTo[reader] = step.index();
+  int& to = state.description.buffers[state.description.tensorBuffers[operation.inputs[0]]].to;
+  to = std::max(to, reader);
+  step.describe(std::string("depthwise ") + algorithm.depthwise().instructionSet() + ", computed in \"" + behind.layer +
+                "\"");
+  return true;
+}
+
+bool addDepthwisePointwise(StepBuilder& step, const Convolution& pointwise) {
+  PlanState& state = step.state();
+  const auto left = state.leftTo.find(step.index());
+  if (left == state.leftTo.end()) return false;
+  const Operation& operation = step.program().operations[left->second];
+  const auto& depthwise = std::get<Convolution>(operation.attributes);
+  const DepthwisePointwise algorithm = algorithmOf(step, operation, step.operation());
+  const Place source{Place::In::buffer, state.description.tensorBuffers[operation.inputs[0]]};
+  const Layout& layout = algorithm.pointwise().result();
+  const auto weightsOf = [&](const auto& algorithm, const Convolution& of, const Operation& at, const char* form) {
+    const Filter filter(of, step.shape(at.inputs[0]), step.shape(at.outputs[0]));
+    return packedBy(step, algorithm, of.weights, filter.name() + form);
+  };
+  const auto biasOf = [&](const Convolution& of, const Operation& at) {
+    return of.bias ? biasInBlocks(step, *of.bias, step.shape(at.outputs[0])[1]) : Place{};
+  };
+  Place residual;
+  const bool hasResidual = step.operation().inputs.size() > 1;
+  if (hasResidual) residual = step.read(1, layout);
+  // Pixels of the source are read when others of the result are made.
+  const bool isOver = hasResidual && residual.index != source.index && step.mayOverwriteResidual(residual);
+  const Place result = isOver ? step.share(0, residual, layout) : step.write(0, layout);
+  step.call({source, weightsOf(algorithm.depthwise(), depthwise, operation, ", narrow"), biasOf(depthwise, operation),
+             weightsOf(algorithm.pointwise(), pointwise, step.operation(), ""), biasOf(pointwise, step.operation()),
+             residual, result, step.scratch(algorithm.scratchBytes(step.pool()->threads()))},
+            [algorithm, first = depthwise.relu, second = pointwise.relu,
+             pool = step.pool()](const std::vector<void*>& at) -> Work {
+              const auto floats = [&](size_t i) { return static_cast<float*>(at[i]); };
+              const auto slope = [](const std::optional<FusedRelu>& relu) { return relu ? relu->negativeSlope : 0; };
+              const ConvolutionOperands depthwise{floats(0), floats(1), floats(2),         nullptr,
+                                                  nullptr,   nullptr,   first.has_value(), slope(first)},
+                  pointwise{nullptr,   floats(3), floats(4),          floats(5),
+                            floats(6), floats(7), second.has_value(), slope(second)};
+              return [=] { algorithm.run(*pool, depthwise, pointwise); };
+            });
+  step.describe(std::string("direct ") + algorithm.pointwise().instructionSet() + ", with \"" + operation.layer + "\"");
+  return true;
+}
+
+}  // namespace resnode::cpu

@@ -1,0 +1,187 @@
+/** A depthwise convolution is computed with the pointwise one that alone reads it, in the same bits as apart. */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { elementCount } from '../../ts/base/shape.ts';
+import { type Device, type LayerParameter, openDevice } from '../../ts/index.ts';
+import { openAllKernels } from '../support/open-kernels.ts';
+
+const reference = await openDevice('reference');
+const own = await openAllKernels({ winograd: false, tune: false });
+test.after(() => [reference, ...own].forEach((device) => device.dispose()));
+
+interface Case {
+  readonly input: readonly [number, number, number, number];
+  readonly channels: number;
+  readonly outputs: number;
+  readonly kernel?: number;
+  readonly stride?: number;
+  readonly pad?: number;
+  readonly dilation?: number;
+  readonly bias?: boolean;
+  /** The slope of the ReLUs behind both; null: there are none. */
+  readonly slope?: number | null;
+  /** What is added to the pointwise result: what the depthwise one reads, or another convolution's result. */
+  readonly residual?: 'source' | 'other';
+}
+
+const convolution = (
+  name: string,
+  bottom: string,
+  outputs: number,
+  param: LayerParameter['convolution_param'] = {},
+): LayerParameter => ({
+  name,
+  type: 'Convolution',
+  bottom: [bottom],
+  top: [name],
+  convolution_param: {
+    num_output: outputs,
+    kernel_size: [1],
+    weight_filler: { type: 'gaussian', std: 0.5 },
+    bias_filler: { type: 'gaussian', std: 0.5 },
+    ...param,
+  },
+});
+
+function layersOf({
+  input,
+  channels,
+  outputs,
+  kernel = 3,
+  stride = 1,
+  pad = 1,
+  dilation = 1,
+  bias = true,
+  slope = 0,
+  residual,
+}: Case): LayerParameter[] {
+  const shape = { dim: [...input] };
+  const relu = (blob: string): LayerParameter[] =>
+    slope === null
+      ? []
+      : [
+          {
+            name: `${blob}_relu`,
+            type: 'ReLU',
+            bottom: [blob],
+            top: [blob],
+            relu_param: { negative_slope: slope },
+          },
+        ];
+  const places = { kernel_size: [kernel], stride: [stride], pad: [pad], dilation: [dilation] };
+  const layers = [
+    { name: 'input', type: 'Input', top: ['data'], input_param: { shape: [shape] } },
+    convolution('source', 'data', channels),
+    ...(residual === 'other' ? [convolution('other', 'source', outputs, { stride: [stride] })] : []),
+    convolution('depthwise', 'source', channels, { ...places, group: channels, bias_term: bias }),
+    ...relu('depthwise'),
+    convolution('pointwise', 'depthwise', outputs, { bias_term: bias }),
+  ];
+  if (residual === undefined) return [...layers, ...relu('pointwise')];
+  const sum = { name: 'sum', type: 'Eltwise', bottom: [residual, 'pointwise'], top: ['sum'] };
+  return [...layers, sum, ...relu('sum')];
+}
+
+async function compute(device: Device, layers: LayerParameter[], outputs?: string[]) {
+  await using model = await device.load({
+    model: { layer: layers },
+    ...(outputs === undefined ? {} : { outputs }),
+  });
+  const [shape] = Object.values(model.inputs);
+  const data = Float32Array.from({ length: elementCount(shape!) }, (_, i) => Math.sin(i * i));
+  const results = await model.run({ data });
+  const implementation = (name: string) =>
+    model.plan().operations.find(({ layer }) => layer === name)!.implementation;
+  const last = layers.flatMap(({ top }) => top ?? []).at(-1)!;
+  return { values: results[last]!.data, implementation };
+}
+
+const CASES: Readonly<Record<string, Case>> = {
+  'as in MobileNets': { input: [1, 5, 16, 17], channels: 32, outputs: 64 },
+  'stride 2, channels that fill no block': {
+    input: [1, 5, 41, 37],
+    channels: 40,
+    outputs: 41,
+    stride: 2,
+    slope: 0.1,
+  },
+  'three images, without biases': { input: [3, 5, 9, 14], channels: 24, outputs: 72, bias: false },
+  'a kernel of 5×5': { input: [1, 5, 19, 15], channels: 16, outputs: 32, kernel: 5, pad: 2 },
+  'dilation 2, without ReLUs': {
+    input: [1, 5, 20, 13],
+    channels: 48,
+    outputs: 24,
+    dilation: 2,
+    pad: 2,
+    slope: null,
+  },
+  'what the depthwise one reads is added': {
+    input: [1, 5, 33, 31],
+    channels: 48,
+    outputs: 48,
+    residual: 'source',
+  },
+  'another result is added': {
+    input: [1, 5, 38, 38],
+    channels: 32,
+    outputs: 48,
+    stride: 2,
+    residual: 'other',
+  },
+};
+
+for (const [name, each] of Object.entries(CASES)) {
+  test(`${name}: as the reference, and in the bits of the two apart`, async () => {
+    const layers = layersOf(each);
+    const { values: expected } = await compute(reference, layers);
+    const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const last = layers.flatMap(({ top }) => top ?? []).at(-1)!;
+    for (const device of own) {
+      const together = await compute(device, layers);
+      assert.match(together.implementation('depthwise'), /^depthwise .*, computed in "pointwise"$/);
+      assert.match(together.implementation('pointwise'), /^direct .*, with "depthwise"$/);
+      const apart = await compute(device, layers, ['depthwise', last]);
+      assert.not.match(apart.implementation('depthwise'), /computed in/);
+      assert.is(
+        together.values.findIndex((value, i) => !Object.is(value, apart.values[i])),
+        -1,
+      );
+      const worst = expected.reduce(
+        (most, value, i) => Math.max(most, Math.abs(value - together.values[i]!)),
+        0,
+      );
+      assert.ok(worst <= 1e-5 * largest, `differs by ${worst} of ${largest}`);
+    }
+  });
+}
+
+test('stays apart where others read it, where the next one is not pointwise, and where pixels are few', async () => {
+  const [source, ...rest] = layersOf({ input: [1, 5, 16, 17], channels: 32, outputs: 32 });
+  const nets: Record<string, LayerParameter[]> = {
+    'another reader': [
+      source!,
+      ...rest,
+      { name: 'sum', type: 'Eltwise', bottom: ['depthwise', 'pointwise'], top: ['sum'] },
+    ],
+    'a kernel of 3×3': [
+      source!,
+      ...rest.map((layer) =>
+        layer.name === 'pointwise'
+          ? convolution('pointwise', 'depthwise', 32, { kernel_size: [3], pad: [1] })
+          : layer,
+      ),
+    ],
+    'few pixels': layersOf({ input: [1, 5, 5, 5], channels: 32, outputs: 32 }),
+  };
+  for (const [name, layers] of Object.entries(nets)) {
+    const { values: expected } = await compute(reference, layers);
+    for (const device of own) {
+      const { values, implementation } = await compute(device, layers);
+      assert.not.match(implementation('depthwise'), /computed in/, name);
+      const worst = expected.reduce((most, value, i) => Math.max(most, Math.abs(value - values[i]!)), 0);
+      assert.ok(worst <= 1e-4, `${name}: differs by ${worst}`);
+    }
+  }
+});
+
+test.run();
