@@ -38,17 +38,17 @@ void DirectConvolution::run(ThreadPool& pool, const ConvolutionOperands& operand
   tiling_.pad(pool, operands.source, operands.scratch);
   const float* source = tiling_.isPadded() ? operands.scratch : operands.source;
   const auto& functions = kernels_->tiles[static_cast<int>(tiling_.form())];
-  tiling_.run(pool, [&](const TilePlace& place) {
-    const TileArguments tile{place.taps,
-                             source + place.source,
-                             operands.weights + place.weights,
-                             operands.bias ? operands.bias + place.channel : nullptr,
-                             operands.residual ? operands.residual + place.result : nullptr,
-                             operands.result + place.result,
-                             operands.relu,
-                             operands.slope,
-                             operands.weights + place.ahead,
-                             place.aheadStep};
+  TileArguments all{};
+  all.relu = operands.relu;
+  all.slope = operands.slope;
+  tiling_.run(pool, all, [&](const TilePlace& place, TileArguments& tile) {
+    tile.source = source + place.source;
+    tile.weights = operands.weights + place.weights;
+    tile.bias = operands.bias ? operands.bias + place.channel : nullptr;
+    tile.residual = operands.residual ? operands.residual + place.result : nullptr;
+    tile.result = operands.result + place.result;
+    tile.ahead = operands.weights + place.ahead;
+    tile.aheadStep = place.aheadStep;
     functions[place.blocks - 1][place.pixels - 1](tile);
   });
 }

@@ -10,7 +10,7 @@
 namespace resnode::cpu {
 namespace {
 
-constexpr int64_t kColumnsPerWord = 2;
+constexpr int64_t kColumnsPerWord = 2, kBytesOfWord = 4;
 constexpr float kSourceLevels = 4095;
 // What is added and taken away again rounds to the nearest integer, halves to even.
 constexpr float kRounding = 12582912.f;
@@ -119,23 +119,18 @@ bool Int16Convolution::run(ThreadPool& pool, const Int16Operands& operands) cons
   const auto* factors = static_cast<const float*>(operands.scratch) + in_[0] * imageWords();
   const auto* weights = static_cast<const int8_t*>(operands.weights);
   const Int8TileType type = typeOf(types_.result);
-  const auto finish = kernels_->finish[static_cast<int>(type)][static_cast<int>(Int8TileType::none)];
   const auto& functions = kernels_->tiles[static_cast<int>(tiling_.form())];
-  tiling_.run(pool, [&](const TilePlace& place) {
-    const float* ofImage = factors + place.image * channels();
-    const Int8TileArguments tile{place.taps,
-                                 source + place.source,
-                                 weights + place.weights * 4,
-                                 weights + place.ahead * 4,
-                                 place.aheadStep * 4,
-                                 nullptr,
-                                 ofImage + place.channel,
-                                 operands.offset ? operands.offset + place.channel : kNoOffset,
-                                 nullptr,
-                                 0,
-                                 static_cast<char*>(operands.result) + place.result * bytesOf(type),
-                                 types_.relu,
-                                 finish};
+  Int8TileArguments all{};
+  all.relu = types_.relu;
+  all.finish = kernels_->finish[static_cast<int>(type)][static_cast<int>(Int8TileType::none)];
+  tiling_.run(pool, all, [&](const TilePlace& place, Int8TileArguments& tile) {
+    tile.source = source + place.source;
+    tile.weights = weights + place.weights * kBytesOfWord;
+    tile.ahead = weights + place.ahead * kBytesOfWord;
+    tile.aheadStep = place.aheadStep * kBytesOfWord;
+    tile.factor = factors + place.image * channels() + place.channel;
+    tile.offset = operands.offset ? operands.offset + place.channel : kNoOffset;
+    tile.result = static_cast<char*>(operands.result) + place.result * bytesOf(type);
     functions[place.blocks - 1][place.pixels - 1](tile);
   });
   return true;

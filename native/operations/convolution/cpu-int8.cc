@@ -54,24 +54,24 @@ void Int8Convolution::run(ThreadPool& pool, const Int8Operands& operands) const 
   const auto* weights = static_cast<const int8_t*>(operands.weights);
   const auto* first = static_cast<const int32_t*>(operands.weights) + tiling_.weightsWords();
   const Int8TileType residualType = typeOf(types_.residual), resultType = typeOf(types_.result);
-  const auto finish = kernels_->finish[static_cast<int>(resultType)][static_cast<int>(residualType)];
   const auto& functions = kernels_->tiles[static_cast<int>(tiling_.form())];
-  tiling_.run(pool, [&](const TilePlace& place) {
-    const Int8TileArguments tile{
-        place.taps,
-        source + place.source,
-        weights + place.weights * kChannelsPerWord,
-        weights + place.ahead * kChannelsPerWord,
-        place.aheadStep * tiling_.wordsPerTap() * kChannelsPerWord,
-        isShifted_ ? first + place.channel : nullptr,
-        types_.factors.data() + place.channel,
-        operands.offset ? operands.offset + place.channel : kNoOffset,
-        operands.residual ? static_cast<const char*>(operands.residual) + place.result * bytesOf(residualType)
-                          : nullptr,
-        types_.residualFactor,
-        static_cast<char*>(operands.result) + place.result * bytesOf(resultType),
-        types_.relu,
-        finish};
+  Int8TileArguments all{};
+  all.residualFactor = types_.residualFactor;
+  all.relu = types_.relu;
+  all.finish = kernels_->finish[static_cast<int>(resultType)][static_cast<int>(residualType)];
+  const int64_t aheadOfTap = tiling_.wordsPerTap() * kChannelsPerWord;
+  tiling_.run(pool, all, [&](const TilePlace& place, Int8TileArguments& tile) {
+    tile.source = source + place.source;
+    tile.weights = weights + place.weights * kChannelsPerWord;
+    tile.ahead = weights + place.ahead * kChannelsPerWord;
+    tile.aheadStep = place.aheadStep * aheadOfTap;
+    tile.first = isShifted_ ? first + place.channel : nullptr;
+    tile.factor = types_.factors.data() + place.channel;
+    tile.offset = operands.offset ? operands.offset + place.channel : kNoOffset;
+    tile.residual = operands.residual
+                        ? static_cast<const char*>(operands.residual) + place.result * bytesOf(residualType)
+                        : nullptr;
+    tile.result = static_cast<char*>(operands.result) + place.result * bytesOf(resultType);
     functions[place.blocks - 1][place.pixels - 1](tile);
   });
 }

@@ -16,7 +16,6 @@ namespace resnode::cpu {
 
 // What a tile is made of: in words, but for the result, which is counted in values.
 struct TilePlace {
-  TileTaps taps;
   int64_t image;
   int64_t source;      // from the first word of all, padded or not
   int64_t weights;     // and of the weights
@@ -54,13 +53,14 @@ class Tiling {
   int64_t wordsPerTap() const { return isByWord_ ? 1 : pixel_; }
   // Of the result that a tile makes at once.
   int64_t lanes() const { return blocksPerGroup_ * kLanes; }
-  // Calls function(tile) for all of them, on all threads.
-  template <class Function>
-  void run(ThreadPool& pool, Function&& function) const {
+  // Calls function(place, arguments) for all tiles, on all threads: with arguments of its kernel (TileTaps) that are those given but
+  // for the taps.
+  template <class Arguments, class Function>
+  void run(ThreadPool& pool, const Arguments& arguments, Function&& function) const {
     const Split split = this->split(pool.threads());
     const int64_t parts = split.groupParts * split.tileParts;
     pool.run(images_ * parts, ThreadPool::grain(weightsWords_ * rows_ * columns_ / parts),
-             [&](int64_t unit) { runUnit(split, unit, function); });
+             [&](int64_t unit) { runUnit(split, unit, arguments, function); });
   }
 
  private:
@@ -89,8 +89,8 @@ class Tiling {
   int64_t planeWords() const { return (top_ + height_ + bottom_) * paddedWidth_ * pixel_; }
   Split split(int threads) const;
   void padPlane(const uint8_t* from, uint8_t* to, uint8_t flip) const;
-  template <class Function>
-  void runUnit(const Split& split, int64_t unit, Function&& function) const;
+  template <class Arguments, class Function>
+  void runUnit(const Split& split, int64_t unit, Arguments arguments, Function&& function) const;
   int64_t tilesPerImage() const { return rows_ * static_cast<int64_t>(tiles_.size()); }
   // Words of the weights that belong to a tap of a part.
   int64_t weightsPerTap() const { return wordsPerTap() * lanes(); }
@@ -153,52 +153,60 @@ void Tiling::forEachWeight(ThreadPool& pool, Function&& function) const {
   });
 }
 
-template <class Function>
-void Tiling::runUnit(const Split& split, int64_t unit, Function&& function) const {
+// A short tile takes little longer than a few divisions, or than to copy what was just written: its arguments stay where they are.
+template <class Arguments, class Function>
+void Tiling::runUnit(const Split& split, int64_t unit, Arguments arguments, Function&& function) const {
   const int64_t places = images_ * split.tileParts;
-  const int64_t group = split.weightsStay ? unit / places : unit % split.groupParts,
+  const int64_t groupPart = split.weightsStay ? unit / places : unit % split.groupParts,
                 place = split.weightsStay ? unit % places : unit / split.groupParts;
   const int64_t image = place / split.tileParts, tiles = place % split.tileParts;
   const int64_t firstTile = tilesPerImage() * tiles / split.tileParts,
                 lastTile = tilesPerImage() * (tiles + 1) / split.tileParts;
-  const int64_t firstGroup = groups_ * group / split.groupParts, lastGroup = groups_ * (group + 1) / split.groupParts;
+  const int64_t firstGroup = groups_ * groupPart / split.groupParts,
+                lastGroup = groups_ * (groupPart + 1) / split.groupParts;
   const int64_t resultPlane = rows_ * columns_ * kLanes;
   const auto tilesPerRow = static_cast<int64_t>(tiles_.size()),
              phases = static_cast<int64_t>(filter_.columns.phases.size());
   const int64_t partWords = groupWords_ * filter_.taps() * blocksPerGroup_ * kLanes;
   TilePlace tile{};
+  TileTaps& taps = arguments;
   tile.image = image;
-  tile.taps.blocks = isByWord_ ? 1 : groupWords_ / pixel_;
-  tile.taps.blockStride = planeWords();
-  tile.taps.resultBlockStride = resultPlane;
-  tile.taps.resultPixelStride = phases * kLanes;
+  taps.blocks = isByWord_ ? 1 : groupWords_ / pixel_;
+  taps.blockStride = planeWords();
+  taps.resultBlockStride = resultPlane;
+  taps.resultPixelStride = phases * kLanes;
   tile.blocks = static_cast<int>(blocksPerGroup_);
-  for (int64_t index = firstGroup; index < lastGroup; ++index) {
-    const int64_t block = index * blocksPerGroup_, plane = (image * groups_ * blocksPerGroup_ + block) * resultPlane;
+  const int64_t firstRow = firstTile / tilesPerRow, firstColumn = firstTile % tilesPerRow,
+                aheadOfTile = partWords / std::max<int64_t>(lastTile - firstTile, 1);
+  for (int64_t group = firstGroup; group < lastGroup; ++group) {
+    const int64_t block = group * blocksPerGroup_, plane = (image * groups_ * blocksPerGroup_ + block) * resultPlane;
     tile.channel = block * kLanes;
-    for (const Part& part : parts_[index]) {
+    for (const Part& part : parts_[group]) {
       const std::vector<int64_t>& offsets = tapOffsets_[part.offsets];
       const auto allTaps = static_cast<int64_t>(offsets.size());
-      tile.taps.firstLane = part.firstLane;
-      tile.taps.endLane = part.endLane;
-      tile.taps.spareLane = part.spareLane;
+      const int64_t source = image * planes_ * planeWords() + part.source;
+      taps.firstLane = part.firstLane;
+      taps.endLane = part.endLane;
+      taps.spareLane = part.spareLane;
       // The part whose weights come next is mostly the one that is made next.
       const bool isLast = part.weights + partWords == weightsWords_;
-      const int64_t nextWeights = isLast ? part.weights : part.weights + partWords;
+      tile.ahead = isLast ? part.weights : part.weights + partWords;
       tile.aheadStep = isLast ? 0 : ceiling(blocksPerGroup_ * kLanes, lastTile - firstTile);
+      int64_t line = firstRow, column = firstColumn;
       for (int64_t i = firstTile; i < lastTile; ++i) {
-        const Columns& columns = tiles_[i % tilesPerRow];
-        const Row& row = rowsOf_[i / tilesPerRow * phases + columns.phase];
-        tile.source = image * planes_ * planeWords() + part.source + row.source + columns.first * pixelStride_;
-        tile.taps.taps = row.taps;
-        tile.taps.tapOffsets = offsets.data() + row.firstTap;
+        const Columns& columns = tiles_[column];
+        const Row& row = rowsOf_[line * phases + columns.phase];
+        tile.source = source + row.source + columns.first * pixelStride_;
+        taps.taps = row.taps;
+        taps.tapOffsets = offsets.data() + row.firstTap;
         tile.weights = part.weights + row.firstTap * weightsPerTap();
-        tile.ahead = nextWeights + partWords * (i - firstTile) / (lastTile - firstTile);
-        tile.taps.weightsSkipped = (allTaps - row.taps) * weightsPerTap();
-        tile.result = plane + (i / tilesPerRow * columns_ + columns.first * phases + columns.phase) * kLanes;
+        taps.weightsSkipped = (allTaps - row.taps) * weightsPerTap();
+        tile.result = plane + (line * columns_ + columns.first * phases + columns.phase) * kLanes;
         tile.pixels = columns.count;
-        tile.taps.edges = columns.edges.empty() ? nullptr : columns.edges.data();
-        function(tile);
+        taps.edges = columns.edges.empty() ? nullptr : columns.edges.data();
+        function(tile, arguments);
+        tile.ahead += aheadOfTile;
+        if (++column == tilesPerRow) column = 0, ++line;
       }
     }
   }
