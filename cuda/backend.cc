@@ -53,9 +53,8 @@ class CudaBackend final : public Backend {
     device_->use();
     TuneBudget budget;
     // A convolution that learns is three problems.
-    const bool trains =
-        std::any_of(program->operations.begin(), program->operations.end(),
-                    [](const Operation& operation) { return std::holds_alternative<Gradient>(operation.attributes); });
+    const bool trains = std::any_of(program->operations.begin(), program->operations.end(),
+                                    [](const Operation& operation) { return operation.attributes.is<Gradient>(); });
     if (trains) budget.netSeconds *= 3;
     const bool deterministic = options.deterministic || options_.deterministic;
     const auto choose = [&](const ConvolutionProblem& problem) {

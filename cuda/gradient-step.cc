@@ -66,8 +66,7 @@ Step forward(const Gradient& gradient, const Operation& operation, const StepCon
   if (!steps.backward) throw Error("program/invalid", "layer \"" + forward.layer + "\" has no gradient", forward.layer);
   const auto from = operation.inputs.begin() + of.at.inputs + of.at.outputs;
   const bool isAny = std::any_of(from, operation.inputs.end(), [](TensorId id) { return id >= 0; });
-  const bool takesAny =
-      std::holds_alternative<Slice>(forward.attributes) || std::holds_alternative<LstmUnit>(forward.attributes);
+  const bool takesAny = forward.attributes.is<Slice>() || forward.attributes.is<LstmUnit>();
   if (takesAny ? !isAny : *from < 0) return zeroStep(of);
   return steps.backward(forward.attributes, of);
 }

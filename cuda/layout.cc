@@ -9,31 +9,27 @@ namespace resnode::cuda {
 namespace {
 
 bool isSpatial(const Operation& operation) {
-  return std::holds_alternative<Convolution>(operation.attributes) ||
-         std::holds_alternative<Deconvolution>(operation.attributes) ||
-         std::holds_alternative<Pooling>(operation.attributes);
+  return operation.attributes.is<Convolution>() || operation.attributes.is<Deconvolution>() ||
+         operation.attributes.is<Pooling>();
 }
 
 // What has places without a tensor, and takes what it reads as it comes.
 bool isOfTraining(const Operation& operation) {
-  return std::holds_alternative<Gradient>(operation.attributes) ||
-         std::holds_alternative<AllMean>(operation.attributes) || std::holds_alternative<Update>(operation.attributes);
+  return operation.attributes.is<Gradient>() || operation.attributes.is<AllMean>() || operation.attributes.is<Update>();
 }
 
 // Inputs that decide the layout of what follows them: 0, 1, or all.
 size_t followedInputs(const Operation& operation, const Shape& shape) {
-  return std::visit(
-      [&](const auto& op) -> size_t {
-        using T = std::decay_t<decltype(op)>;
-        if constexpr (std::is_same_v<T, Eltwise> || std::is_same_v<T, Concat> || std::is_same_v<T, BatchNorm>)
-          return operation.inputs.size();
-        else if constexpr (std::is_same_v<T, Scale>) return isPerChannel(op, shape) ? 1 : 0;
-        else if constexpr (T::kIsElementwise || std::is_same_v<T, PRelu> || std::is_same_v<T, SumBehindRelu> ||
-                           std::is_same_v<T, Slice> || std::is_same_v<T, Dropout>)
-          return 1;
-        else return 0;
-      },
-      operation.attributes);
+  return operation.attributes.visit([&](const auto& op) -> size_t {
+    using T = std::decay_t<decltype(op)>;
+    if constexpr (std::is_same_v<T, Eltwise> || std::is_same_v<T, Concat> || std::is_same_v<T, BatchNorm>)
+      return operation.inputs.size();
+    else if constexpr (std::is_same_v<T, Scale>) return isPerChannel(op, shape) ? 1 : 0;
+    else if constexpr (T::kIsElementwise || std::is_same_v<T, PRelu> || std::is_same_v<T, SumBehindRelu> ||
+                       std::is_same_v<T, Slice> || std::is_same_v<T, Dropout>)
+      return 1;
+    else return 0;
+  });
 }
 
 // Whether nothing but foldable convolutions of real numbers reads it.
@@ -42,7 +38,7 @@ bool isReadFolded(const Program& program, TensorId id, const Quantization& quant
   for (const Operation& operation : program.operations) {
     const auto reads = std::count(operation.inputs.begin(), operation.inputs.end(), id);
     if (reads == 0) continue;
-    const auto* convolution = std::get_if<Convolution>(&operation.attributes);
+    const auto* convolution = operation.attributes.as<Convolution>();
     if (!convolution || reads > 1 || operation.inputs[0] != id || !isFoldable(*convolution, program.tensors[id].shape))
       return false;
     if (multipliesIntegers(program, operation, quantization)) return false;
@@ -67,15 +63,15 @@ bool isReadOnly(const Program& program, TensorId id, IsRead isRead) {
 TensorLayout narrowLayout(const Program& program, const Operation& operation, const TensorLayout& layout,
                           ElementType type) {
   TensorLayout narrow = layout;
-  if (std::holds_alternative<BatchNorm>(operation.attributes)) {
+  if (operation.attributes.is<BatchNorm>()) {
     const bool areSigns = isReadOnly(program, operation.outputs[3], [](const Operation& reader, size_t i) {
-      return i == 0 && std::holds_alternative<SumBehindRelu>(reader.attributes);
+      return i == 0 && reader.attributes.is<SumBehindRelu>();
     });
     if (areSigns && layout.isNhwc && layout.nhwc.paddedChannels % 8 == 0) narrow.bits = 1;
   } else {
-    const Pair& kernel = std::get<Pooling>(operation.attributes).kernel;
+    const Pair& kernel = operation.attributes.get<Pooling>().kernel;
     const bool arePlaces = isReadOnly(program, operation.outputs[1], [&](const Operation& reader, size_t i) {
-      const auto* gradient = std::get_if<Gradient>(&reader.attributes);
+      const auto* gradient = reader.attributes.as<Gradient>();
       return gradient && &program.operations[gradient->of] == &operation && i == operation.inputs.size() + 1;
     });
     if (!arePlaces || !hasPlaces(kernel.height, kernel.width)) return layout;
@@ -87,13 +83,13 @@ TensorLayout narrowLayout(const Program& program, const Operation& operation, co
 
 // Whether a BatchNorm's result is read as another's residual alone, by one that can make it of what it is made of.
 bool isMadeByItsReader(const Program& program, const Operation& operation, const std::vector<TensorLayout>& layouts) {
-  const auto* batchNorm = std::get_if<BatchNorm>(&operation.attributes);
+  const auto* batchNorm = operation.attributes.as<BatchNorm>();
   if (!batchNorm || batchNorm->relu || operation.inputs.size() > 1) return false;
   const TensorLayout &x = layouts[operation.inputs[0]], &y = layouts[operation.outputs[0]];
   int readers = 0;
   const bool isResidual = isReadOnly(program, operation.outputs[0], [&](const Operation& reader, size_t i) {
     ++readers;
-    return i == 1 && std::holds_alternative<BatchNorm>(reader.attributes) && layouts[reader.outputs[0]].isNhwc;
+    return i == 1 && reader.attributes.is<BatchNorm>() && layouts[reader.outputs[0]].isNhwc;
   });
   return isResidual && readers == 1 && x.isNhwc && y.isNhwc && x.affineOf < 0;
 }
@@ -108,7 +104,7 @@ void chooseIntegers(const Program& program, const Quantization& quantization, st
   std::vector<bool> isMadeSo(layouts.size(), false);
   for (const Operation& operation : program.operations) {
     if (operation.outputs.empty()) continue;
-    const auto* pooling = std::get_if<Pooling>(&operation.attributes);
+    const auto* pooling = operation.attributes.as<Pooling>();
     const bool isMaximum = pooling && pooling->method == PoolingMethod::max;
     if (isMaximum && !isMadeSo[operation.inputs[0]]) {
       TensorLayout& source = layouts[operation.inputs[0]];
@@ -144,7 +140,7 @@ TensorLayout integerLayout(const Shape& shape, const Quantized& quantized) {
 TensorLayout plainLayout(const Shape& shape) { return {false, ElementType::float32, {}, shape}; }
 
 bool isNhwcPlace(const Operation& operation, size_t i, const Shape& shape) {
-  return shape.size() == 4 && !(i > 0 && std::holds_alternative<Scale>(operation.attributes));
+  return shape.size() == 4 && !(i > 0 && operation.attributes.is<Scale>());
 }
 
 ChannelView channelView(const TensorLayout& layout) {
@@ -176,7 +172,7 @@ std::vector<TensorLayout> chooseLayouts(const Program& program, ElementType type
   std::vector<bool> has(program.tensors.size(), false);
   for (TensorId id : program.inputs) has[id] = wanted[id] && shapeOf(id).size() == 4;
   for (const Operation& operation : program.operations) {
-    if (const auto* gradient = std::get_if<Gradient>(&operation.attributes)) {
+    if (const auto* gradient = operation.attributes.as<Gradient>()) {
       const Operation& forward = program.operations[gradient->of];
       for (size_t k = 0; k < forward.inputs.size(); ++k) {
         const TensorId diff = operation.outputs[k];
@@ -200,8 +196,8 @@ std::vector<TensorLayout> chooseLayouts(const Program& program, ElementType type
   }
   for (const Operation& operation : program.operations) {
     const size_t last = operation.outputs.size() - 1;
-    const bool isNarrow = (last == 3 && std::holds_alternative<BatchNorm>(operation.attributes)) ||
-                          (last == 1 && std::holds_alternative<Pooling>(operation.attributes));
+    const bool isNarrow =
+        (last == 3 && operation.attributes.is<BatchNorm>()) || (last == 1 && operation.attributes.is<Pooling>());
     if (!isNarrow) continue;
     TensorLayout& layout = layouts[operation.outputs[last]];
     layout = narrowLayout(program, operation, layout, type);

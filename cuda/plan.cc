@@ -18,8 +18,8 @@ ElementType elementTypeOf(Precision precision) {
 // Whether a run waits for the other processes of its communicator.
 bool isShared(const Program& program) {
   return std::any_of(program.operations.begin(), program.operations.end(), [](const Operation& operation) {
-    const auto* batchNorm = std::get_if<BatchNorm>(&operation.attributes);
-    return std::holds_alternative<AllMean>(operation.attributes) || (batchNorm && batchNorm->synchronised);
+    const auto* batchNorm = operation.attributes.as<BatchNorm>();
+    return operation.attributes.is<AllMean>() || (batchNorm && batchNorm->synchronised);
   });
 }
 
@@ -40,9 +40,8 @@ CudaPlan::CudaPlan(std::shared_ptr<const Program> program, const PlanOptions& op
     }
     return std::vector<PackedParameter>(forms.begin(), forms.end());
   };
-  const bool trains =
-      std::any_of(program_->operations.begin(), program_->operations.end(),
-                  [](const Operation& operation) { return std::holds_alternative<Gradient>(operation.attributes); });
+  const bool trains = std::any_of(program_->operations.begin(), program_->operations.end(),
+                                  [](const Operation& operation) { return operation.attributes.is<Gradient>(); });
   for (TensorLayout& layout : ofNumbers_) {
     if (isInteger(layout.type)) layout = nhwcLayout(layout.shape, type_);
   }

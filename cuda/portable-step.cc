@@ -9,16 +9,14 @@ namespace {
 // Which of the operation's parameters are there, in the order of its fields, and how they lie.
 std::vector<std::optional<ParameterId>> parameterPlaces(const Portable& operation) {
   std::vector<std::optional<ParameterId>> places;
-  std::visit(
-      [&](const auto& op) {
-        std::decay_t<decltype(op)>::visitFields(op, [&](Field field, const auto& value) {
-          using Value = std::decay_t<decltype(value)>;
-          if constexpr (std::is_same_v<Value, ParameterId> || std::is_same_v<Value, std::optional<ParameterId>>) {
-            if (field.role == Role::learned || field.role == Role::parameter) places.push_back(value);
-          }
-        });
-      },
-      operation);
+  operation.visit([&](const auto& op) {
+    std::decay_t<decltype(op)>::visitFields(op, [&](Field field, const auto& value) {
+      using Value = std::decay_t<decltype(value)>;
+      if constexpr (std::is_same_v<Value, ParameterId> || std::is_same_v<Value, std::optional<ParameterId>>) {
+        if (field.role == Role::learned || field.role == Role::parameter) places.push_back(value);
+      }
+    });
+  });
   return places;
 }
 
@@ -43,7 +41,7 @@ Shapes shapesOf(const std::vector<TensorId>& ids, const StepContext& context) {
 }
 
 size_t scratchBytes(const Portable& operation, const Shapes& inputs) {
-  return std::visit([&](const auto& op) { return scratchFloats(op, inputs); }, operation) * sizeof(float);
+  return operation.visit([&](const auto& op) { return scratchFloats(op, inputs); }) * sizeof(float);
 }
 
 Step portableStep(const Portable& portable, const Operation& operation, const StepContext& context) {
@@ -53,7 +51,7 @@ Step portableStep(const Portable& portable, const Operation& operation, const St
   shapes.xShape = shapesOf(operation.inputs, context);
   shapes.yShape = shapesOf(operation.outputs, context);
   step.workspaceBytes = scratchBytes(portable, shapes.xShape);
-  step.labelClasses = std::visit([&](const auto& op) { return classesOf(op, shapes.xShape); }, portable);
+  step.labelClasses = portable.visit([&](const auto& op) { return classesOf(op, shapes.xShape); });
   step.checksLabels = step.labelClasses > 0;
   step.launch = [portable, shapes, places = parameterPlaces(portable)](const Bindings& b, cudaStream_t stream) {
     Forward at = shapes;
@@ -107,9 +105,9 @@ template <class Kind>
 constexpr bool kHasOwnSteps = std::is_same_v<Kind, Deconvolution>;
 
 const bool kPortableKindsAreRegistered = [] {
-  forEachKind([](const auto& kind) {
+  Portable::forEachType([](const auto& kind) {
     using Kind = std::decay_t<decltype(kind)>;
-    if constexpr (Kind::kIsPortable && !kHasOwnSteps<Kind>) {
+    if constexpr (!kHasOwnSteps<Kind>) {
       if constexpr (Kind::kGradientReads == GradientReads::noGradient) Steps<Kind>{portableForward<Kind>};
       else Steps<Kind>{portableForward<Kind>, portableBackward<Kind>};
     }

@@ -26,8 +26,7 @@ KindTable<KindSteps>& kindSteps() {
 Step makeStep(const Operation& operation, const StepContext& context) {
   const KindSteps& steps = kindSteps().of(operation.attributes);
   if (!steps.forward) {
-    const char* kind =
-        std::visit([](const auto& of) { return std::decay_t<decltype(of)>::kKind; }, operation.attributes);
+    const char* kind = operation.attributes.visit([](const auto& of) { return std::decay_t<decltype(of)>::kKind; });
     throw Error(
         "device/unsupported",
         "layer \"" + operation.layer + "\": the CUDA device does not compute " + kind + " yet; the cpu device does",

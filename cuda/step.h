@@ -102,11 +102,11 @@ class Steps {
   explicit Steps(Forward forward, Backward backward = nullptr) {
     KindSteps& steps = kindSteps().of<Kind>();
     steps.forward = [forward](const Attributes& kind, const Operation& operation, const StepContext& context) {
-      return forward(std::get<Kind>(kind), operation, context);
+      return forward(kind.get<Kind>(), operation, context);
     };
     if (backward)
       steps.backward = [backward](const Attributes& kind, const GradientContext& gradient) {
-        return backward(std::get<Kind>(kind), gradient);
+        return backward(kind.get<Kind>(), gradient);
       };
   }
 };

@@ -190,10 +190,10 @@ const cpp = () => `// ${HEAD}
 
 #include <array>
 #include <optional>
-#include <variant>
 #include <vector>
 
 #include "native/core/fields.h"
+#include "native/core/one-of.h"
 
 namespace resnode {
 ${nested.map(({ name, says, fields }) => cppStruct(name, says, '', fields)).join('')}${kinds
@@ -202,16 +202,16 @@ ${nested.map(({ name, says, fields }) => cppStruct(name, says, '', fields)).join
       cppChoices(kind, row.fields) + cppStruct(row.name, row.says, cppConstants([kind, row]), row.fields),
   )
   .join('')}
-using Attributes = std::variant<
+using Attributes = OneOf<
 ${wrap(kinds.map(([, { name }]) => name).join(', '), 110)
   .map((line) => `    ${line}`)
   .join('\n')}>;
 
 // Functions of each value alone: native/operations/elementwise/elementwise.h.
-using Elementwise = std::variant<${namesOf(({ isElementwise }) => isElementwise)}>;
+using Elementwise = OneOf<${namesOf(({ isElementwise }) => isElementwise)}>;
 
 // Written once for all devices: native/core/portable.h.
-using Portable = std::variant<${namesOf(({ isPortable }) => isPortable)}>;
+using Portable = OneOf<${namesOf(({ isPortable }) => isPortable)}>;
 
 }  // namespace resnode
 `;

@@ -95,17 +95,14 @@ struct Launches {
 
 void launchForward(const Portable& operation, const Forward& at, int* badLabel, cudaStream_t stream) {
   const Launches launches{badLabel, stream};
-  std::visit([&](const auto& op) { forward(op, at, launches); }, operation);
+  operation.visit([&](const auto& op) { forward(op, at, launches); });
 }
 
 void launchBackward(const Portable& operation, const Backward& at, cudaStream_t stream) {
   const Launches launches{nullptr, stream};
-  std::visit(
-      [&](const auto& op) {
-        if constexpr (std::decay_t<decltype(op)>::kGradientReads != GradientReads::noGradient)
-          backward(op, at, launches);
-      },
-      operation);
+  operation.visit([&](const auto& op) {
+    if constexpr (std::decay_t<decltype(op)>::kGradientReads != GradientReads::noGradient) backward(op, at, launches);
+  });
 }
 
 }  // namespace resnode::cuda

@@ -154,20 +154,18 @@ void read(const Place& place, const Napi::Value& value, Parameter& result) {
 }
 
 // The kind whose name is `kind`.
-template <size_t i = 0>
 Attributes readAttributes(const std::string& kind, const Place& place, const Napi::Object& object) {
-  if constexpr (i == std::variant_size_v<Attributes>) {
-    throw Error("program/invalid", place.text() + ": unknown operation kind \"" + kind.substr(0, 60) + "\"");
-  } else {
-    using T = std::variant_alternative_t<i, Attributes>;
-    if (kind != T::kKind) return readAttributes<i + 1>(kind, place, object);
-    T result;
+  std::optional<Attributes> found;
+  Attributes::forEachType([&](auto result) {
+    if (kind != result.kKind) return;
     const uint32_t beside = object.Has("propagateDown") ? 5 : 4;
     readFields(place, object, result, beside, [](const std::string& name) {
       return name == "layer" || name == "kind" || name == "inputs" || name == "outputs" || name == "propagateDown";
     });
-    return result;
-  }
+    found = std::move(result);
+  });
+  if (!found) throw Error("program/invalid", place.text() + ": unknown operation kind \"" + kind.substr(0, 60) + "\"");
+  return *found;
 }
 
 void read(const Place& place, const Napi::Value& value, Operation& result) {

@@ -104,18 +104,18 @@ void addFields(const T& fields, std::vector<ParameterId>& ids) {
 }  // namespace
 
 std::vector<ParameterId> parametersOf(const Program& program, const Operation& operation) {
-  if (const auto* gradient = std::get_if<Gradient>(&operation.attributes))
+  if (const auto* gradient = operation.attributes.as<Gradient>())
     return parametersOf(program, program.operations[gradient->of]);
   std::vector<ParameterId> ids;
-  std::visit([&](const auto& attributes) { addFields(attributes, ids); }, operation.attributes);
+  operation.attributes.visit([&](const auto& attributes) { addFields(attributes, ids); });
   return ids;
 }
 
 size_t learnedPlaces(const Operation& operation) {
   size_t places = 0;
   const auto count = [&](Field field, const auto&) { places += field.role == Role::learned; };
-  std::visit([&](const auto& attributes) { std::decay_t<decltype(attributes)>::visitFields(attributes, count); },
-             operation.attributes);
+  operation.attributes.visit(
+      [&](const auto& attributes) { std::decay_t<decltype(attributes)>::visitFields(attributes, count); });
   return places;
 }
 

@@ -17,21 +17,19 @@ bool isRelu(const std::optional<FusedRelu>& relu) { return relu && relu->negativ
 std::vector<bool> nonNegative(const Program& program) {
   std::vector<bool> result(program.tensors.size(), false);
   for (const Operation& operation : program.operations) {
-    const bool isIt = std::visit(
-        [&](const auto& op) {
-          using T = std::decay_t<decltype(op)>;
-          if constexpr (std::is_same_v<T, Convolution> || std::is_same_v<T, InnerProduct> ||
-                        std::is_same_v<T, Eltwise> || std::is_same_v<T, Scale> || std::is_same_v<T, BatchNorm>) {
-            return isRelu(op.relu);
-          } else if constexpr (std::is_same_v<T, Relu>) {
-            return op.negativeSlope == 0;
-          } else if constexpr (std::is_same_v<T, Pooling>) {
-            return operation.outputs.size() == 1 && static_cast<bool>(result[operation.inputs[0]]);
-          } else {
-            return false;
-          }
-        },
-        operation.attributes);
+    const bool isIt = operation.attributes.visit([&](const auto& op) {
+      using T = std::decay_t<decltype(op)>;
+      if constexpr (std::is_same_v<T, Convolution> || std::is_same_v<T, InnerProduct> || std::is_same_v<T, Eltwise> ||
+                    std::is_same_v<T, Scale> || std::is_same_v<T, BatchNorm>) {
+        return isRelu(op.relu);
+      } else if constexpr (std::is_same_v<T, Relu>) {
+        return op.negativeSlope == 0;
+      } else if constexpr (std::is_same_v<T, Pooling>) {
+        return operation.outputs.size() == 1 && static_cast<bool>(result[operation.inputs[0]]);
+      } else {
+        return false;
+      }
+    });
     if (isIt) result[operation.outputs[0]] = true;
   }
   return result;
@@ -57,7 +55,7 @@ bool hasKnownWeights(const Program& program, const Convolution& convolution, con
 
 bool isInt8Convolution(const Program& program, const Operation& operation, const Quantization& quantization,
                        bool byWords) {
-  const auto* convolution = std::get_if<Convolution>(&operation.attributes);
+  const auto* convolution = operation.attributes.as<Convolution>();
   if (!convolution || !hasKnownWeights(program, *convolution, quantization)) return false;
   const int64_t channels = program.tensors[operation.inputs[0]].shape[1];
   if (byWords && convolution->group > 1 && channels / convolution->group % 4 != 0) return false;
@@ -89,7 +87,7 @@ std::vector<Quantized> quantizedTensors(const Program& program, const Quantizati
   if (!byWords) return result;
   // The largest of rounded values is the largest, rounded: what only such a pooling reads is rounded before it.
   for (auto each = program.operations.rbegin(); each != program.operations.rend(); ++each) {
-    const auto* pooling = std::get_if<Pooling>(&each->attributes);
+    const auto* pooling = each->attributes.as<Pooling>();
     if (!pooling || pooling->method != PoolingMethod::max || each->outputs.size() > 1) continue;
     const TensorId source = each->inputs[0];
     const Quantized& pooled = result[each->outputs[0]];

@@ -3,10 +3,10 @@
 
 #include <array>
 #include <optional>
-#include <variant>
 #include <vector>
 
 #include "native/core/fields.h"
+#include "native/core/one-of.h"
 
 namespace resnode {
 
@@ -1487,7 +1487,7 @@ struct Update {
   }
 };
 
-using Attributes = std::variant<
+using Attributes = OneOf<
     Convolution, InnerProduct, Scale, BatchNorm, Relu, Elu, Sigmoid, Tanh, AbsVal, Power, Bnll, Clip, Exp, Log,
     Threshold, Swish, Mish, HardSwish, PRelu, Dropout, Eltwise, SumBehindRelu, Pooling, Softmax, SoftmaxLoss,
     EuclideanLoss, Accuracy, Concat, Slice, Reshape, Lrn, Deconvolution, Crop, Permute, Im2col, BatchReindex,
@@ -1498,9 +1498,9 @@ using Attributes = std::variant<
     LstmUnit, Gradient, AllMean, Update>;
 
 // Functions of each value alone: native/operations/elementwise/elementwise.h.
-using Elementwise = std::variant<Relu, Elu, Sigmoid, Tanh, AbsVal, Power, Bnll, Clip, Exp, Log, Threshold, Swish, Mish, HardSwish>;
+using Elementwise = OneOf<Relu, Elu, Sigmoid, Tanh, AbsVal, Power, Bnll, Clip, Exp, Log, Threshold, Swish, Mish, HardSwish>;
 
 // Written once for all devices: native/core/portable.h.
-using Portable = std::variant<Deconvolution, Crop, Permute, Im2col, BatchReindex, Embed, ParameterBlob, Remember, StochasticPooling, Normalize, Bn, Resize, Flip, Sparsify, Continuation, Unpool, PriorBoxes, DetectionOutput, Proposal, RoiPooling, PsRoiPooling, RoiAlign, RoiMaskPooling, SmoothL1Loss, MultiBoxLoss, PlaceLosses, BoxAnnotatorOhem, SegmentationAccuracy, ArgMax, Reduction, Mvn, InfogainLoss, SigmoidCrossEntropyLoss, MultinomialLogisticLoss, HingeLoss, ContrastiveLoss, LstmUnit>;
+using Portable = OneOf<Deconvolution, Crop, Permute, Im2col, BatchReindex, Embed, ParameterBlob, Remember, StochasticPooling, Normalize, Bn, Resize, Flip, Sparsify, Continuation, Unpool, PriorBoxes, DetectionOutput, Proposal, RoiPooling, PsRoiPooling, RoiAlign, RoiMaskPooling, SmoothL1Loss, MultiBoxLoss, PlaceLosses, BoxAnnotatorOhem, SegmentationAccuracy, ArgMax, Reduction, Mvn, InfogainLoss, SigmoidCrossEntropyLoss, MultinomialLogisticLoss, HingeLoss, ContrastiveLoss, LstmUnit>;
 
 }  // namespace resnode

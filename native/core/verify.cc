@@ -648,53 +648,48 @@ template <class T>
 constexpr bool kReadsOwn = std::is_same_v<T, Bnll> || std::is_same_v<T, Clip> || std::is_same_v<T, Log>;
 
 bool readsInput(const Operation& forward, size_t i, const std::vector<bool>& dx, const std::vector<bool>& dw) {
-  return std::visit(
-      [&](const auto& of) -> bool {
-        using T = std::decay_t<decltype(of)>;
-        if constexpr (std::is_same_v<T, Convolution> || std::is_same_v<T, InnerProduct> ||
-                      std::is_same_v<T, Deconvolution> || std::is_same_v<T, Embed>)
-          return i == 0 && dw[0];
-        else if constexpr (std::is_same_v<T, Scale>) {
-          const bool isScaled = of.operand == ScaleOperand::scale;
-          return i == 0 ? dw[0] || (isScaled && dx[1]) : isScaled && dx[0];
-        } else if constexpr (std::is_same_v<T, BatchNorm>)
-          return i == 0 && ((of.statistics == Statistics::batch && dx[0]) || dw[0]);
-        else if constexpr (std::is_same_v<T, Relu>) return !(of.negativeSlope >= 0);
-        else if constexpr (std::is_same_v<T, Elu>) return !(of.alpha >= 0);
-        else if constexpr (std::is_same_v<T, Power>) return of.power != 0 && of.power != 1 && of.scale != 0;
-        else if constexpr (std::is_same_v<T, Dropout> || std::is_same_v<T, BatchReindex> || std::is_same_v<T, Unpool> ||
-                           std::is_same_v<T, PsRoiPooling>)
-          return i == 1;
-        else if constexpr (std::is_same_v<T, HostFunction>) return true;
-        else if constexpr (std::is_same_v<T, Reduction>) return of.method != ReductionMethod::sum;
-        else if constexpr (std::is_same_v<T, Mvn>) return of.normalizeVariance;
-        else if constexpr (kReadsOwn<T>) return !of.inPlace;
-        else if constexpr (std::is_same_v<T, Eltwise>) return of.operation != EltwiseKind::sum;
-        else if constexpr (std::is_same_v<T, Pooling>)
-          return of.method == PoolingMethod::max && forward.outputs.size() < 2;
-        else return T::kGradientReads == GradientReads::inputs;
-      },
-      forward.attributes);
+  return forward.attributes.visit([&](const auto& of) -> bool {
+    using T = std::decay_t<decltype(of)>;
+    if constexpr (std::is_same_v<T, Convolution> || std::is_same_v<T, InnerProduct> ||
+                  std::is_same_v<T, Deconvolution> || std::is_same_v<T, Embed>)
+      return i == 0 && dw[0];
+    else if constexpr (std::is_same_v<T, Scale>) {
+      const bool isScaled = of.operand == ScaleOperand::scale;
+      return i == 0 ? dw[0] || (isScaled && dx[1]) : isScaled && dx[0];
+    } else if constexpr (std::is_same_v<T, BatchNorm>)
+      return i == 0 && ((of.statistics == Statistics::batch && dx[0]) || dw[0]);
+    else if constexpr (std::is_same_v<T, Relu>) return !(of.negativeSlope >= 0);
+    else if constexpr (std::is_same_v<T, Elu>) return !(of.alpha >= 0);
+    else if constexpr (std::is_same_v<T, Power>) return of.power != 0 && of.power != 1 && of.scale != 0;
+    else if constexpr (std::is_same_v<T, Dropout> || std::is_same_v<T, BatchReindex> || std::is_same_v<T, Unpool> ||
+                       std::is_same_v<T, PsRoiPooling>)
+      return i == 1;
+    else if constexpr (std::is_same_v<T, HostFunction>) return true;
+    else if constexpr (std::is_same_v<T, Reduction>) return of.method != ReductionMethod::sum;
+    else if constexpr (std::is_same_v<T, Mvn>) return of.normalizeVariance;
+    else if constexpr (kReadsOwn<T>) return !of.inPlace;
+    else if constexpr (std::is_same_v<T, Eltwise>) return of.operation != EltwiseKind::sum;
+    else if constexpr (std::is_same_v<T, Pooling>) return of.method == PoolingMethod::max && forward.outputs.size() < 2;
+    else return T::kGradientReads == GradientReads::inputs;
+  });
 }
 
 bool readsOutput(const Operation& forward, size_t i) {
-  return std::visit(
-      [&](const auto& of) -> bool {
-        using T = std::decay_t<decltype(of)>;
-        if constexpr (std::is_same_v<T, Convolution> || std::is_same_v<T, InnerProduct> || std::is_same_v<T, Scale>)
-          return of.relu.has_value();
-        else if constexpr (std::is_same_v<T, BatchNorm>)
-          return i == 0 ? of.relu && forward.inputs.size() == 1 : i < 3 && of.statistics == Statistics::batch;
-        else if constexpr (std::is_same_v<T, Relu>) return of.negativeSlope >= 0;
-        else if constexpr (std::is_same_v<T, HostFunction>) return true;
-        else if constexpr (std::is_same_v<T, Pooling>) return i == 1;
-        else if constexpr (kReadsOwn<T>) return of.inPlace;
-        else if constexpr (std::is_same_v<T, Elu>) return of.alpha >= 0;
-        else if constexpr (std::is_same_v<T, Eltwise>)
-          return of.relu || (of.operation == EltwiseKind::prod && !of.stableProdGrad);
-        else return T::kGradientReads == GradientReads::outputs;
-      },
-      forward.attributes);
+  return forward.attributes.visit([&](const auto& of) -> bool {
+    using T = std::decay_t<decltype(of)>;
+    if constexpr (std::is_same_v<T, Convolution> || std::is_same_v<T, InnerProduct> || std::is_same_v<T, Scale>)
+      return of.relu.has_value();
+    else if constexpr (std::is_same_v<T, BatchNorm>)
+      return i == 0 ? of.relu && forward.inputs.size() == 1 : i < 3 && of.statistics == Statistics::batch;
+    else if constexpr (std::is_same_v<T, Relu>) return of.negativeSlope >= 0;
+    else if constexpr (std::is_same_v<T, HostFunction>) return true;
+    else if constexpr (std::is_same_v<T, Pooling>) return i == 1;
+    else if constexpr (kReadsOwn<T>) return of.inPlace;
+    else if constexpr (std::is_same_v<T, Elu>) return of.alpha >= 0;
+    else if constexpr (std::is_same_v<T, Eltwise>)
+      return of.relu || (of.operation == EltwiseKind::prod && !of.stableProdGrad);
+    else return T::kGradientReads == GradientReads::outputs;
+  });
 }
 
 // How many inputs have a diff of their own: labels, indices and the pass of Dropout have none, and a BatchNorm's residual has
@@ -716,7 +711,7 @@ constexpr size_t kInputsWithDiff =
 
 // Whether a diff of a convolution's input has the places alone that its windows of 1×1 see.
 bool isSampled(const Operation& forward, const Program& program, const Shape& diff) {
-  const auto* convolution = std::get_if<Convolution>(&forward.attributes);
+  const auto* convolution = forward.attributes.as<Convolution>();
   if (!convolution || convolution->kernel.height != 1 || convolution->kernel.width != 1 ||
       convolution->pad.height != 0 || convolution->pad.width != 0)
     return false;
@@ -729,24 +724,22 @@ void check(const Gradient& gradient, const Subject& of) {
   std::vector<std::optional<ParameterId>> learned;
   bool hasGradient = false, hasStatistics = true, takesSums = false;
   size_t withDiff = 0;
-  std::visit(
-      [&](const auto& attributes) {
-        using T = std::decay_t<decltype(attributes)>;
-        hasGradient = T::kGradientReads != GradientReads::noGradient;
-        withDiff = kInputsWithDiff<T>;
-        if constexpr (std::is_same_v<T, BatchNorm>) {
-          const bool isBatch = attributes.statistics == Statistics::batch;
-          hasStatistics = !isBatch || forward.outputs.size() >= 3;
-          takesSums = isBatch && (!attributes.relu || forward.inputs.size() == 2);
-        }
-        T::visitFields(attributes, [&](Field field, const auto& value) {
-          using Value = std::decay_t<decltype(value)>;
-          if constexpr (std::is_same_v<Value, ParameterId> || std::is_same_v<Value, std::optional<ParameterId>>) {
-            if (field.role == Role::learned) learned.push_back(value);
-          }
-        });
-      },
-      forward.attributes);
+  forward.attributes.visit([&](const auto& attributes) {
+    using T = std::decay_t<decltype(attributes)>;
+    hasGradient = T::kGradientReads != GradientReads::noGradient;
+    withDiff = kInputsWithDiff<T>;
+    if constexpr (std::is_same_v<T, BatchNorm>) {
+      const bool isBatch = attributes.statistics == Statistics::batch;
+      hasStatistics = !isBatch || forward.outputs.size() >= 3;
+      takesSums = isBatch && (!attributes.relu || forward.inputs.size() == 2);
+    }
+    T::visitFields(attributes, [&](Field field, const auto& value) {
+      using Value = std::decay_t<decltype(value)>;
+      if constexpr (std::is_same_v<Value, ParameterId> || std::is_same_v<Value, std::optional<ParameterId>>) {
+        if (field.role == Role::learned) learned.push_back(value);
+      }
+    });
+  });
   if (!hasGradient) of.fail("layer \"" + forward.layer + "\" has no gradient");
   of.expect(hasStatistics, "its operation must have put out the statistics of its batch");
   const size_t read = forward.inputs.size(), made = forward.outputs.size();
@@ -917,19 +910,16 @@ void verify(const Program& program) {
   Made made(program);
   for (size_t i = 0; i < program.operations.size(); ++i) {
     const Operation& operation = program.operations[i];
-    std::visit(
-        [&](const auto& attributes) {
-          using T = std::decay_t<decltype(attributes)>;
-          constexpr bool hasGaps =
-              std::is_same_v<T, Gradient> || std::is_same_v<T, AllMean> || std::is_same_v<T, Update>;
-          const std::string where = "layer \"" + operation.layer + "\" (" + T::kKind + ")";
-          for (TensorId id : operation.inputs) made.read(id, where, hasGaps);
-          for (TensorId id : operation.outputs) made.make(id, where, hasGaps);
-          const Subject subject(program, operation, T::kKind);
-          T::visitFields(attributes, Fields(subject, i));
-          check(attributes, subject);
-        },
-        operation.attributes);
+    operation.attributes.visit([&](const auto& attributes) {
+      using T = std::decay_t<decltype(attributes)>;
+      constexpr bool hasGaps = std::is_same_v<T, Gradient> || std::is_same_v<T, AllMean> || std::is_same_v<T, Update>;
+      const std::string where = "layer \"" + operation.layer + "\" (" + T::kKind + ")";
+      for (TensorId id : operation.inputs) made.read(id, where, hasGaps);
+      for (TensorId id : operation.outputs) made.make(id, where, hasGaps);
+      const Subject subject(program, operation, T::kKind);
+      T::visitFields(attributes, Fields(subject, i));
+      check(attributes, subject);
+    });
   }
   for (TensorId id : program.outputs) made.read(id, "outputs", false);
 }

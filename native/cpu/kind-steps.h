@@ -36,14 +36,12 @@ class Steps {
     KindSteps& steps = kindSteps().of<Kind>();
     const auto adding = [](Add add) -> std::function<bool(StepBuilder&, const Attributes&)> {
       if (!add) return nullptr;
-      return [add](StepBuilder& step, const Attributes& kind) { return add(step, std::get<Kind>(kind)); };
+      return [add](StepBuilder& step, const Attributes& kind) { return add(step, kind.get<Kind>()); };
     };
     steps.forward = adding(forward);
     steps.backward = adding(backward);
     if (unread)
-      steps.unread = [unread](const Attributes& kind, const GradientOf& of) {
-        return unread(std::get<Kind>(kind), of);
-      };
+      steps.unread = [unread](const Attributes& kind, const GradientOf& of) { return unread(kind.get<Kind>(), of); };
   }
 };
 

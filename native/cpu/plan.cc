@@ -21,7 +21,7 @@ std::vector<size_t> unreadInputs(const Program& program, const Operation& gradie
 std::shared_ptr<const Program> withoutUnread(const std::shared_ptr<const Program>& program) {
   auto copy = std::make_shared<Program>(*program);
   for (Operation& operation : copy->operations) {
-    const auto* gradient = std::get_if<Gradient>(&operation.attributes);
+    const auto* gradient = operation.attributes.as<Gradient>();
     if (!gradient) continue;
     for (size_t input : unreadInputs(*program, operation, program->operations[gradient->of]))
       operation.inputs[input] = -1;
@@ -34,10 +34,9 @@ std::vector<bool> sharedParameters(const Program& program) {
   std::vector<std::optional<std::pair<size_t, int64_t>>> users(program.parameters.size());
   std::vector<bool> shared(program.parameters.size(), false);
   for (const Operation& operation : program.operations) {
-    if (std::holds_alternative<Gradient>(operation.attributes) || std::holds_alternative<Update>(operation.attributes))
-      continue;
-    const auto* convolution = std::get_if<Convolution>(&operation.attributes);
-    const auto* deconvolution = std::get_if<Deconvolution>(&operation.attributes);
+    if (operation.attributes.is<Gradient>() || operation.attributes.is<Update>()) continue;
+    const auto* convolution = operation.attributes.as<Convolution>();
+    const auto* deconvolution = operation.attributes.as<Deconvolution>();
     const int64_t group = convolution ? convolution->group : deconvolution ? deconvolution->group : 0;
     const std::pair<size_t, int64_t> user(operation.attributes.index(), group);
     for (ParameterId id : parametersOf(program, operation)) {
@@ -59,7 +58,7 @@ bool sparesTraffic(const StepBuilder& step) {
 // False: the kind has no step of its own, or none for this operation.
 bool addOperation(StepBuilder& step) {
   const Attributes& attributes = step.operation().attributes;
-  const bool isGradient = std::holds_alternative<Gradient>(attributes);
+  const bool isGradient = attributes.is<Gradient>();
   const Attributes& kind = isGradient ? step.differentiated().attributes : attributes;
   const KindSteps& steps = kindSteps().of(kind);
   const auto& add = isGradient ? steps.backward : steps.forward;
@@ -138,9 +137,7 @@ CpuPlan::CpuPlan(std::shared_ptr<const Program> program, std::shared_ptr<OneDnn>
   state_.choice = choice;
   if (like) state_.like = &like->packs();
   // oneDNN, which others are compared with, trains by the direct algorithm.
-  const auto isGradient = [](const Operation& operation) {
-    return std::holds_alternative<Gradient>(operation.attributes);
-  };
+  const auto isGradient = [](const Operation& operation) { return operation.attributes.is<Gradient>(); };
   const auto& operations = original_->operations;
   state_.winograd = winograd && (kernels || std::none_of(operations.begin(), operations.end(), isGradient));
   state_.quantization = std::move(quantization);
@@ -152,8 +149,7 @@ CpuPlan::CpuPlan(std::shared_ptr<const Program> program, std::shared_ptr<OneDnn>
   state_.gradientOf.assign(pruned.operations.size(), -1);
   const int count = static_cast<int>(pruned.operations.size());
   for (int i = 0; i < count; ++i) {
-    if (const auto* gradient = std::get_if<Gradient>(&pruned.operations[i].attributes))
-      state_.gradientOf[gradient->of] = i;
+    if (const auto* gradient = pruned.operations[i].attributes.as<Gradient>()) state_.gradientOf[gradient->of] = i;
   }
   state_.isTraining =
       std::any_of(state_.gradientOf.begin(), state_.gradientOf.end(), [](int each) { return each >= 0; });

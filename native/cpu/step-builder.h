@@ -49,9 +49,7 @@ class StepBuilder {
   // As its maker left it where loops over channels can run through that (layout.h), else the plain one.
   Layout channelwiseLayout(size_t input) const { return channelView(layout(input)) ? layout(input) : plain(input); }
   // What is differentiated by this gradient.
-  const Operation& differentiated() const {
-    return program().operations[std::get<Gradient>(operation().attributes).of];
-  }
+  const Operation& differentiated() const { return program().operations[operation().attributes.get<Gradient>().of]; }
   const Shape& shape(TensorId id) const { return program().tensors[id].shape; }
   bool isDifferentiated() const { return state_.gradientOf[index_] >= 0; }
   // One for all of a program, so that all its layouts go together: what is computed again is not differentiated itself.

@@ -64,11 +64,11 @@ class Loops {
   explicit Loops(Forward forward, Backward backward = nullptr) {
     KindLoops& loops = kindLoops().of<Kind>();
     loops.forward = [forward](const Attributes& kind, const Arguments& arguments) {
-      forward(std::get<Kind>(kind), arguments);
+      forward(kind.get<Kind>(), arguments);
     };
     if (!backward) return;
     loops.backward = [backward](const Attributes& kind, const GradientArguments& arguments) {
-      backward(std::get<Kind>(kind), arguments);
+      backward(kind.get<Kind>(), arguments);
     };
   }
 };

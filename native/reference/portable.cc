@@ -124,12 +124,10 @@ void portableBackward(const T& op, const GradientArguments& arguments) {
 }
 
 const bool kPortableKindsAreRegistered = [] {
-  forEachKind([](const auto& kind) {
+  Portable::forEachType([](const auto& kind) {
     using Kind = std::decay_t<decltype(kind)>;
-    if constexpr (Kind::kIsPortable) {
-      if constexpr (Kind::kGradientReads == GradientReads::noGradient) Loops<Kind>{portableForward<Kind>};
-      else Loops<Kind>{portableForward<Kind>, portableBackward<Kind>};
-    }
+    if constexpr (Kind::kGradientReads == GradientReads::noGradient) Loops<Kind>{portableForward<Kind>};
+    else Loops<Kind>{portableForward<Kind>, portableBackward<Kind>};
   });
   return true;
 }();

@@ -42,7 +42,7 @@ void bindArguments(const Program& program, const Operation& operation, const std
                    const std::vector<float*>& outputs, Arguments& arguments) {
   // What stands at each place, −1 or not.
   std::vector<TensorId> read = operation.inputs, written = operation.outputs;
-  if (const auto* gradient = std::get_if<Gradient>(&operation.attributes)) {
+  if (const auto* gradient = operation.attributes.as<Gradient>()) {
     const Operation& forward = program.operations[gradient->of];
     read = forward.inputs;
     for (int i = 0; i < 2; ++i) read.insert(read.end(), forward.outputs.begin(), forward.outputs.end());

@@ -48,7 +48,7 @@ else {
       '-DCMAKE_CXX_FLAGS=-g1',
       // Many sources at a time: the headers are half of what there is to compile.
       '-DCMAKE_UNITY_BUILD=ON',
-      '-DCMAKE_UNITY_BUILD_BATCH_SIZE=16',
+      '-DCMAKE_UNITY_BUILD_BATCH_SIZE=32',
     );
     run('cmake', '--build', folder, '--target', 'resnode_cpu', '--parallel', '2');
   });

@@ -19,7 +19,7 @@ int onlyReader(const Program& program, TensorId id) {
 }
 
 bool isGlobalAverage(const Operation& operation, const std::vector<TensorLayout>& layouts) {
-  const Pooling* pooling = std::get_if<Pooling>(&operation.attributes);
+  const Pooling* pooling = operation.attributes.as<Pooling>();
   if (!pooling || pooling->method != PoolingMethod::average || !layouts[operation.inputs[0]].isNhwc) return false;
   const Nhwc &in = layouts[operation.inputs[0]].nhwc, &out = layouts[operation.outputs[0]].nhwc;
   return out.h == 1 && out.w == 1 && pooling->pad.height == 0 && pooling->pad.width == 0 &&
@@ -34,13 +34,13 @@ std::vector<ClassifierHeadMatch> findClassifierHeads(const Program& program, con
     if (!isGlobalAverage(program.operations[i], layouts)) continue;
     const int second = onlyReader(program, program.operations[i].outputs[0]);
     if (second < 0) continue;
-    const auto* product = std::get_if<InnerProduct>(&program.operations[second].attributes);
+    const auto* product = program.operations[second].attributes.as<InnerProduct>();
     if (!product || product->axis != 1 || product->relu) continue;
     // The scores may be asked for: the step writes them anyway.
     const TensorId scores = program.operations[second].outputs[0];
     for (size_t k = second + 1; k < program.operations.size(); ++k) {
       const Operation& operation = program.operations[k];
-      const auto* softmax = std::get_if<Softmax>(&operation.attributes);
+      const auto* softmax = operation.attributes.as<Softmax>();
       if (!softmax || operation.inputs[0] != scores || softmax->channels != product->numOutput || softmax->inner != 1)
         continue;
       // Who else reads the scores must come later: they are written in the softmax's place.

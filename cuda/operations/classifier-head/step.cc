@@ -5,7 +5,7 @@
 namespace resnode::cuda {
 
 Step makeClassifierHeadStep(const Operation& pooling, const Operation& innerProduct, const StepContext& context) {
-  const InnerProduct& product = std::get<InnerProduct>(innerProduct.attributes);
+  const InnerProduct& product = innerProduct.attributes.get<InnerProduct>();
   Step step;
   const Nhwc input = context.input(pooling, 0).nhwc;
   step.nhwcInputs = {true};

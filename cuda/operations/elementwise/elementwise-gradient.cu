@@ -23,11 +23,9 @@ struct UnaryGradient {
 
 void launchUnaryGradient(const Elementwise& function, const void* x, const void* y, const void* dy, void* dx,
                          const ChannelShape& shape, cudaStream_t stream) {
-  std::visit(
-      [&](const auto& each) {
-        launchCombine(UnaryGradient<std::decay_t<decltype(each)>>{each, x != nullptr}, {{dy, y, x}}, dx, shape, stream);
-      },
-      function);
+  function.visit([&](const auto& each) {
+    launchCombine(UnaryGradient<std::decay_t<decltype(each)>>{each, x != nullptr}, {{dy, y, x}}, dx, shape, stream);
+  });
 }
 
 }  // namespace resnode::cuda

@@ -17,12 +17,9 @@ void launchUnary(const Elementwise& function, ElementType type, const void* inpu
                  int64_t channels, int64_t paddedChannels, cudaStream_t stream) {
   const Channels all{channels, paddedChannels, 1};
   dispatch(type, [&](auto element) {
-    std::visit(
-        [&](const auto& each) {
-          launchMap<decltype(element)>(UnaryStep<std::decay_t<decltype(each)>>{each}, input, output, elements, all,
-                                       stream);
-        },
-        function);
+    function.visit([&](const auto& each) {
+      launchMap<decltype(element)>(UnaryStep<std::decay_t<decltype(each)>>{each}, input, output, elements, all, stream);
+    });
   });
 }
 

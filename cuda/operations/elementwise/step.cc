@@ -33,9 +33,9 @@ Step backward(const Kind& function, const GradientContext& gradient) {
 }
 
 const bool kAreRegistered = [] {
-  forEachKind([](const auto& kind) {
+  Elementwise::forEachType([](const auto& kind) {
     using Kind = std::decay_t<decltype(kind)>;
-    if constexpr (Kind::kIsElementwise) Steps<Kind>{forward<Kind>, backward<Kind>};
+    Steps<Kind>{forward<Kind>, backward<Kind>};
   });
   return true;
 }();

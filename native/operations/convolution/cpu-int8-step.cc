@@ -6,7 +6,7 @@
 namespace resnode::cpu {
 namespace {
 
-using Forward = dnnl::convolution_forward;
+using ConvolutionForward = dnnl::convolution_forward;
 
 using Type = dnnl::memory::data_type;
 
@@ -62,12 +62,12 @@ bool addInt8Convolution(StepBuilder& step, const Convolution& convolution) {
   const Dims left{pad.height, pad.width};
   const Dims right{(out[2] - 1) * stride.height + (kernel.height - 1) * dilation.height + 1 - in[2] - left[0],
                    (out[3] - 1) * stride.width + (kernel.width - 1) * dilation.width + 1 - in[3] - left[1]};
-  const Forward::desc desc(dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct,
-                           withType(anyLayout(in), valueType(source)), withType(anyLayout(weights), Type::s8),
-                           withType(anyLayout(out), isMade ? valueType(result) : Type::f32),
-                           Dims{stride.height, stride.width}, Dims{dilation.height - 1, dilation.width - 1}, left,
-                           right);
-  const Forward::primitive_desc primitive(desc, attr, step.engine(), true);
+  const ConvolutionForward::desc desc(
+      dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct,
+      withType(anyLayout(in), valueType(source)), withType(anyLayout(weights), Type::s8),
+      withType(anyLayout(out), isMade ? valueType(result) : Type::f32), Dims{stride.height, stride.width},
+      Dims{dilation.height - 1, dilation.width - 1}, left, right);
+  const ConvolutionForward::primitive_desc primitive(desc, attr, step.engine(), true);
   if (!primitive || std::string(primitive.impl_info_str()).find("ref") != std::string::npos) return false;
 
   const Layout target = primitive.dst_desc();
@@ -92,7 +92,7 @@ bool addInt8Convolution(StepBuilder& step, const Convolution& convolution) {
   }
   arguments.push_back({DNNL_ARG_DST, output, target});
   arguments.push_back(step.scratchOf(primitive));
-  step.call(Forward(primitive), std::move(arguments));
+  step.call(ConvolutionForward(primitive), std::move(arguments));
   if (!isMade) addReluOver(step, convolution.relu, output, target);
   step.describe(std::string("int8 ") + primitive.impl_info_str());
   return true;

@@ -7,21 +7,21 @@
 namespace resnode::cpu {
 namespace {
 
-using Forward = dnnl::convolution_forward;
-using BackwardData = dnnl::convolution_backward_data;
-using BackwardWeights = dnnl::convolution_backward_weights;
-constexpr auto kDirect = dnnl::algorithm::convolution_direct;
-constexpr auto kWinograd = dnnl::algorithm::convolution_winograd;
+using ConvolutionForward = dnnl::convolution_forward;
+using ConvolutionBackwardData = dnnl::convolution_backward_data;
+using ConvolutionBackwardWeights = dnnl::convolution_backward_weights;
+constexpr auto kDirectConvolution = dnnl::algorithm::convolution_direct;
+constexpr auto kWinogradConvolution = dnnl::algorithm::convolution_winograd;
 
 // A convolution as oneDNN describes it.
-struct Problem {
+struct ConvolutionProblem {
   Shape in, out;
   Dims weights;
   Layout plainWeights;
   Dims strides, dilates, left, right;
   bool hasBias;
 
-  Problem(const Convolution& convolution, const Shape& input, const Shape& output)
+  ConvolutionProblem(const Convolution& convolution, const Shape& input, const Shape& output)
       : in(input), out(output), hasBias(convolution.bias.has_value()) {
     const Pair& kernel = convolution.kernel;
     weights = {out[1], in[1] / convolution.group, kernel.height, kernel.width};
@@ -40,25 +40,25 @@ struct Problem {
   Layout bias() const { return plainLayout({out[1]}); }
 
   // Empty where oneDNN has no such algorithm for this problem and processor.
-  Forward::primitive_desc forward(dnnl::prop_kind kind, dnnl::algorithm algorithm, const dnnl::primitive_attr& attr,
-                                  const dnnl::engine& engine) const {
-    const auto desc = hasBias ? Forward::desc(kind, algorithm, anyLayout(in), anyWeights(), bias(), anyLayout(out),
-                                              strides, dilates, left, right)
-                              : Forward::desc(kind, algorithm, anyLayout(in), anyWeights(), anyLayout(out), strides,
-                                              dilates, left, right);
-    return Forward::primitive_desc(desc, attr, engine, algorithm != kDirect);
+  ConvolutionForward::primitive_desc forward(dnnl::prop_kind kind, dnnl::algorithm algorithm,
+                                             const dnnl::primitive_attr& attr, const dnnl::engine& engine) const {
+    const auto desc = hasBias ? ConvolutionForward::desc(kind, algorithm, anyLayout(in), anyWeights(), bias(),
+                                                         anyLayout(out), strides, dilates, left, right)
+                              : ConvolutionForward::desc(kind, algorithm, anyLayout(in), anyWeights(), anyLayout(out),
+                                                         strides, dilates, left, right);
+    return ConvolutionForward::primitive_desc(desc, attr, engine, algorithm != kDirectConvolution);
   }
 };
 
 // What `make` makes with the first algorithm that there is.
 template <class Make>
 auto choose(bool winograd, Make make) {
-  auto primitive = winograd ? make(kWinograd) : decltype(make(kDirect))();
-  return primitive ? primitive : make(kDirect);
+  auto primitive = winograd ? make(kWinogradConvolution) : decltype(make(kDirectConvolution))();
+  return primitive ? primitive : make(kDirectConvolution);
 }
 
 bool addConvolution(StepBuilder& step, const Convolution& convolution) {
-  const Problem problem(convolution, step.inputShape(0), step.outputShape(0));
+  const ConvolutionProblem problem(convolution, step.inputShape(0), step.outputShape(0));
   const bool hasResidual = step.operation().inputs.size() > 1;
   dnnl::post_ops operations;
   if (hasResidual) operations.append_sum(1.f);
@@ -87,7 +87,7 @@ bool addConvolution(StepBuilder& step, const Convolution& convolution) {
   }
   arguments.push_back({DNNL_ARG_DST, output, result});
   arguments.push_back(step.scratchOf(primitive));
-  step.call(Forward(primitive), std::move(arguments));
+  step.call(ConvolutionForward(primitive), std::move(arguments));
   addReluOver(step, convolution.relu, output, result);
   step.describe(primitive.impl_info_str());
   return true;
@@ -100,7 +100,7 @@ bool addConvolutionGradient(StepBuilder& step, const Convolution& convolution) {
   if (forward.inputs.size() != 1 || !step.hasInput(2)) return false;
   const size_t x = 0, dy = 2, dx = 0, dWeights = 1, dBias = 2;
   if (step.hasOutput(dBias) && !step.hasOutput(dWeights)) return false;  // a sum over dy alone; x is not there
-  const Problem problem(convolution, step.shape(forward.inputs[0]), step.shape(forward.outputs[0]));
+  const ConvolutionProblem problem(convolution, step.shape(forward.inputs[0]), step.shape(forward.outputs[0]));
   DiffBehindRelu diff(step, convolution.relu, 1, dy);
   const dnnl::primitive_attr attr = attributes();
   const bool winograd =
@@ -114,14 +114,16 @@ bool addConvolutionGradient(StepBuilder& step, const Convolution& convolution) {
     const bool hasBias = convolution.bias && step.hasOutput(dBias);
     const auto primitive = choose(winograd, [&](dnnl::algorithm algorithm) {
       const auto forward = hint(algorithm);
-      if (!forward) return BackwardWeights::primitive_desc();
-      const auto desc = hasBias ? BackwardWeights::desc(algorithm, anyLayout(problem.in), problem.anyWeights(),
-                                                        problem.bias(), anyLayout(problem.out), problem.strides,
-                                                        problem.dilates, problem.left, problem.right)
-                                : BackwardWeights::desc(algorithm, anyLayout(problem.in), problem.anyWeights(),
-                                                        anyLayout(problem.out), problem.strides, problem.dilates,
-                                                        problem.left, problem.right);
-      return BackwardWeights::primitive_desc(desc, attr, step.engine(), forward, algorithm != kDirect);
+      if (!forward) return ConvolutionBackwardWeights::primitive_desc();
+      const auto desc = hasBias
+                            ? ConvolutionBackwardWeights::desc(algorithm, anyLayout(problem.in), problem.anyWeights(),
+                                                               problem.bias(), anyLayout(problem.out), problem.strides,
+                                                               problem.dilates, problem.left, problem.right)
+                            : ConvolutionBackwardWeights::desc(algorithm, anyLayout(problem.in), problem.anyWeights(),
+                                                               anyLayout(problem.out), problem.strides, problem.dilates,
+                                                               problem.left, problem.right);
+      return ConvolutionBackwardWeights::primitive_desc(desc, attr, step.engine(), forward,
+                                                        algorithm != kDirectConvolution);
     });
     const Layout weights = primitive.diff_weights_desc();
     std::vector<Argument> arguments{{DNNL_ARG_SRC, step.read(x, primitive.src_desc()), primitive.src_desc()},
@@ -129,20 +131,22 @@ bool addConvolutionGradient(StepBuilder& step, const Convolution& convolution) {
     arguments.push_back({DNNL_ARG_DIFF_WEIGHTS, step.write(dWeights, weights, problem.plainWeights), weights});
     if (hasBias) arguments.push_back({DNNL_ARG_DIFF_BIAS, step.write(dBias, problem.bias()), problem.bias()});
     arguments.push_back(step.scratchOf(primitive));
-    step.call(BackwardWeights(primitive), std::move(arguments));
+    step.call(ConvolutionBackwardWeights(primitive), std::move(arguments));
     implementation = std::string("weights ") + primitive.impl_info_str();
   }
   if (step.hasOutput(dx)) {
     const auto primitive = choose(winograd, [&](dnnl::algorithm algorithm) {
       const auto forward = hint(algorithm);
-      if (!forward) return BackwardData::primitive_desc();
-      const BackwardData::desc desc(algorithm, anyLayout(problem.in), problem.anyWeights(), anyLayout(problem.out),
-                                    problem.strides, problem.dilates, problem.left, problem.right);
-      return BackwardData::primitive_desc(desc, attr, step.engine(), forward, algorithm != kDirect);
+      if (!forward) return ConvolutionBackwardData::primitive_desc();
+      const ConvolutionBackwardData::desc desc(algorithm, anyLayout(problem.in), problem.anyWeights(),
+                                               anyLayout(problem.out), problem.strides, problem.dilates, problem.left,
+                                               problem.right);
+      return ConvolutionBackwardData::primitive_desc(desc, attr, step.engine(), forward,
+                                                     algorithm != kDirectConvolution);
     });
     const Layout weights = primitive.weights_desc(), result = primitive.diff_src_desc();
     const Place place = diff.in(primitive.diff_dst_desc());
-    step.call(BackwardData(primitive),
+    step.call(ConvolutionBackwardData(primitive),
               {{DNNL_ARG_DIFF_DST, place, primitive.diff_dst_desc()},
                {DNNL_ARG_WEIGHTS, step.parameter(convolution.weights, problem.plainWeights, weights), weights},
                {DNNL_ARG_DIFF_SRC, step.write(dx, result), result},

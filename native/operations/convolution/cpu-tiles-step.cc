@@ -109,8 +109,7 @@ bool isNormalised(const StepBuilder& step, const Convolution& convolution) {
   const std::vector<Operation>& all = step.program().operations;
   return std::all_of(all.begin(), all.end(), [&](const Operation& each) {
     const bool reads = std::find(each.inputs.begin(), each.inputs.end(), result) != each.inputs.end();
-    return !reads || std::holds_alternative<BatchNorm>(each.attributes) ||
-           std::holds_alternative<Gradient>(each.attributes);
+    return !reads || each.attributes.is<BatchNorm>() || each.attributes.is<Gradient>();
   });
 }
 

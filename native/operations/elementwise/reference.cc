@@ -24,9 +24,9 @@ void backward(const Kind& function, const GradientArguments& arguments) {
 }
 
 const bool kFunctionsAreRegistered = [] {
-  forEachKind([](const auto& kind) {
+  Elementwise::forEachType([](const auto& kind) {
     using Kind = std::decay_t<decltype(kind)>;
-    if constexpr (Kind::kIsElementwise) Loops<Kind>{forward<Kind>, backward<Kind>};
+    Loops<Kind>{forward<Kind>, backward<Kind>};
   });
   return true;
 }();

@@ -9,17 +9,17 @@
 namespace resnode::cpu {
 namespace {
 
-using Forward = dnnl::inner_product_forward;
-using BackwardData = dnnl::inner_product_backward_data;
-using BackwardWeights = dnnl::inner_product_backward_weights;
+using InnerProductForward = dnnl::inner_product_forward;
+using InnerProductBackwardData = dnnl::inner_product_backward_data;
+using InnerProductBackwardWeights = dnnl::inner_product_backward_weights;
 
-struct Problem {
+struct InnerProductProblem {
   Shape in, out;
   Dims weights;
   Layout plainWeights;
   bool hasBias;
 
-  Problem(const InnerProduct& innerProduct, const Shape& input)
+  InnerProductProblem(const InnerProduct& innerProduct, const Shape& input)
       : in(input), out{input[0], innerProduct.numOutput}, weights(input), hasBias(innerProduct.bias.has_value()) {
     weights[0] = innerProduct.numOutput;
     Dims strides(weights.size(), 1);
@@ -39,11 +39,12 @@ struct Problem {
   // What learns stays row-major: the layouts that oneDNN likes are padded, and reordering takes longer than multiplying.
   Layout weightsFor(bool learns) const { return learns ? plainWeights : anyLayout(weights); }
 
-  Forward::primitive_desc forward(bool learns, dnnl::prop_kind kind, const dnnl::primitive_attr& attr,
-                                  const dnnl::engine& engine) const {
-    const auto desc = hasBias ? Forward::desc(kind, anyLayout(in), weightsFor(learns), bias(), plainLayout(out))
-                              : Forward::desc(kind, anyLayout(in), weightsFor(learns), plainLayout(out));
-    return Forward::primitive_desc(desc, attr, engine);
+  InnerProductForward::primitive_desc forward(bool learns, dnnl::prop_kind kind, const dnnl::primitive_attr& attr,
+                                              const dnnl::engine& engine) const {
+    const auto desc = hasBias
+                          ? InnerProductForward::desc(kind, anyLayout(in), weightsFor(learns), bias(), plainLayout(out))
+                          : InnerProductForward::desc(kind, anyLayout(in), weightsFor(learns), plainLayout(out));
+    return InnerProductForward::primitive_desc(desc, attr, engine);
   }
 };
 
@@ -86,8 +87,8 @@ bool addTiledInnerProduct(StepBuilder& step, const InnerProduct& innerProduct) {
 
 bool addInnerProduct(StepBuilder& step, const InnerProduct& innerProduct) {
   if (step.pool()) return addTiledInnerProduct(step, innerProduct) || addLearningInnerProduct(step, innerProduct);
-  if (!Problem::suits(innerProduct, step.inputShape(0))) return false;
-  const Problem problem(innerProduct, step.inputShape(0));
+  if (!InnerProductProblem::suits(innerProduct, step.inputShape(0))) return false;
+  const InnerProductProblem problem(innerProduct, step.inputShape(0));
   const auto kind = step.forwardKind();
   const bool learns = step.program().parameters[innerProduct.weights].isMutable;
   const auto primitive = problem.forward(learns, kind, attributes(), step.engine());
@@ -101,7 +102,7 @@ bool addInnerProduct(StepBuilder& step, const InnerProduct& innerProduct) {
   const Place output = step.writePlain(0);
   arguments.push_back({DNNL_ARG_DST, output, plainLayout(problem.out)});
   arguments.push_back(step.scratchOf(primitive));
-  step.call(Forward(primitive), std::move(arguments));
+  step.call(InnerProductForward(primitive), std::move(arguments));
   addReluOver(step, innerProduct.relu, output, plainLayout(problem.out));
   step.describe(primitive.impl_info_str());
   return true;
@@ -111,9 +112,9 @@ bool addInnerProduct(StepBuilder& step, const InnerProduct& innerProduct) {
 bool addInnerProductGradient(StepBuilder& step, const InnerProduct& innerProduct) {
   if (step.pool()) return addLearningInnerProductGradient(step, innerProduct);
   const Shape& in = step.shape(step.differentiated().inputs[0]);
-  if (!step.hasInput(2) || !Problem::suits(innerProduct, in)) return false;
+  if (!step.hasInput(2) || !InnerProductProblem::suits(innerProduct, in)) return false;
   if (step.hasOutput(2) && !step.hasOutput(1)) return false;  // a sum over dy alone; x is not there
-  const Problem problem(innerProduct, in);
+  const InnerProductProblem problem(innerProduct, in);
   const dnnl::primitive_attr attr = attributes();
   const bool learns = step.program().parameters[innerProduct.weights].isMutable;
   const auto forward = problem.forward(learns, dnnl::prop_kind::forward_training, attr, step.engine());
@@ -121,23 +122,25 @@ bool addInnerProductGradient(StepBuilder& step, const InnerProduct& innerProduct
   DiffBehindRelu diff(step, innerProduct.relu, 1, 2);
   if (step.hasOutput(1)) {
     const bool hasBias = innerProduct.bias && step.hasOutput(2);
-    const auto desc = hasBias ? BackwardWeights::desc(anyLayout(problem.in), forward.weights_desc(), problem.bias(), dy)
-                              : BackwardWeights::desc(anyLayout(problem.in), forward.weights_desc(), dy);
-    const BackwardWeights::primitive_desc primitive(desc, attr, step.engine(), forward);
+    const auto desc =
+        hasBias ? InnerProductBackwardWeights::desc(anyLayout(problem.in), forward.weights_desc(), problem.bias(), dy)
+                : InnerProductBackwardWeights::desc(anyLayout(problem.in), forward.weights_desc(), dy);
+    const InnerProductBackwardWeights::primitive_desc primitive(desc, attr, step.engine(), forward);
     const Layout weights = primitive.diff_weights_desc();
     std::vector<Argument> arguments{{DNNL_ARG_SRC, step.read(0, primitive.src_desc()), primitive.src_desc()},
                                     {DNNL_ARG_DIFF_DST, diff.in(dy), dy}};
     arguments.push_back({DNNL_ARG_DIFF_WEIGHTS, step.write(1, weights, problem.plainWeights), weights});
     if (hasBias) arguments.push_back({DNNL_ARG_DIFF_BIAS, step.write(2, problem.bias()), problem.bias()});
     arguments.push_back(step.scratchOf(primitive));
-    step.call(BackwardWeights(primitive), std::move(arguments));
+    step.call(InnerProductBackwardWeights(primitive), std::move(arguments));
     step.describe(primitive.impl_info_str());
   }
   if (step.hasOutput(0)) {
-    const BackwardData::primitive_desc primitive(
-        BackwardData::desc(anyLayout(problem.in), problem.weightsFor(learns), dy), attr, step.engine(), forward);
+    const InnerProductBackwardData::primitive_desc primitive(
+        InnerProductBackwardData::desc(anyLayout(problem.in), problem.weightsFor(learns), dy), attr, step.engine(),
+        forward);
     const Layout weights = primitive.weights_desc(), result = primitive.diff_src_desc();
-    step.call(BackwardData(primitive),
+    step.call(InnerProductBackwardData(primitive),
               {{DNNL_ARG_DIFF_DST, diff.in(dy), dy},
                {DNNL_ARG_WEIGHTS, step.parameter(innerProduct.weights, problem.plainWeights, weights), weights},
                {DNNL_ARG_DIFF_SRC, step.write(0, result), result},

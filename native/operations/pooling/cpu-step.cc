@@ -6,23 +6,23 @@
 namespace resnode::cpu {
 namespace {
 
-using Forward = dnnl::pooling_forward;
+using PoolingForward = dnnl::pooling_forward;
 
-using Backward = dnnl::pooling_backward;
+using PoolingBackward = dnnl::pooling_backward;
 
-struct Problem {
+struct PoolingProblem {
   dnnl::algorithm algorithm;
   Dims kernel, strides, left, right;
 };
 
 // Caffe's average divides by the window inside the padded plane: oneDNN's exclude_padding where there is no padding,
 // its include_padding where no window hangs over; nothing for the rest.
-std::optional<Problem> describe(const Pooling& pooling, const Shape& in, const Shape& out) {
-  Problem problem{dnnl::algorithm::pooling_max,
-                  {pooling.kernel.height, pooling.kernel.width},
-                  {pooling.stride.height, pooling.stride.width},
-                  {pooling.pad.height, pooling.pad.width},
-                  {0, 0}};
+std::optional<PoolingProblem> describe(const Pooling& pooling, const Shape& in, const Shape& out) {
+  PoolingProblem problem{dnnl::algorithm::pooling_max,
+                         {pooling.kernel.height, pooling.kernel.width},
+                         {pooling.stride.height, pooling.stride.width},
+                         {pooling.pad.height, pooling.pad.width},
+                         {0, 0}};
   bool overhangs = false;
   for (int axis = 0; axis < 2; ++axis) {
     const int64_t lastStart = (out[axis + 2] - 1) * problem.strides[axis] - problem.left[axis];
@@ -42,11 +42,11 @@ std::optional<Problem> describe(const Pooling& pooling, const Shape& in, const S
 }
 
 // Empty where oneDNN has nothing for this layout.
-Forward::primitive_desc forward(const Problem& problem, dnnl::prop_kind kind, const Layout& source,
-                                const Layout& result, const dnnl::engine& engine) {
-  const Forward::desc desc(kind, problem.algorithm, source, result, problem.strides, problem.kernel, problem.left,
-                           problem.right);
-  return Forward::primitive_desc(desc, attributes(), engine, true);
+PoolingForward::primitive_desc forward(const PoolingProblem& problem, dnnl::prop_kind kind, const Layout& source,
+                                       const Layout& result, const dnnl::engine& engine) {
+  const PoolingForward::desc desc(kind, problem.algorithm, source, result, problem.strides, problem.kernel,
+                                  problem.left, problem.right);
+  return PoolingForward::primitive_desc(desc, attributes(), engine, true);
 }
 
 // Windows of one pixel: nothing is compared or averaged, and no pixel is read twice. Caffe's rounding up may add one that
@@ -179,7 +179,7 @@ bool addSamplingGradient(StepBuilder& step, const Pooling& pooling) {
 bool addBlockedPoolingGradient(StepBuilder& step, const Pooling& pooling) {
   const Shape in = step.outputShape(0), out = step.inputShape(2);
   if (in.size() != 4 || !isLastInside(pooling, in, out)) return false;
-  const auto kept = step.state().kept.find(std::get<Gradient>(step.operation().attributes).of);
+  const auto kept = step.state().kept.find(step.operation().attributes.get<Gradient>().of);
   const bool hasPlaces = kept != step.state().kept.end();
   if (pooling.method == PoolingMethod::max && !hasPlaces) return false;
   const Layout result = blockedLayout(in);
@@ -222,7 +222,7 @@ bool addPooling(StepBuilder& step, const Pooling& pooling) {
     }
     step.state().kept.emplace(step.index(), kept);
   }
-  step.call(Forward(primitive), std::move(arguments));
+  step.call(PoolingForward(primitive), std::move(arguments));
   step.describe(primitive.impl_info_str());
   return true;
 }
@@ -232,19 +232,19 @@ bool addPoolingGradient(StepBuilder& step, const Pooling& pooling) {
   if (step.differentiated().outputs.size() > 1 || !step.hasInput(2)) return false;
   if (isSampling(pooling, step.outputShape(0), step.inputShape(2))) return addSamplingGradient(step, pooling);
   if (step.pool()) return addBlockedPoolingGradient(step, pooling);
-  const auto found = step.state().kept.find(std::get<Gradient>(step.operation().attributes).of);
+  const auto found = step.state().kept.find(step.operation().attributes.get<Gradient>().of);
   if (found == step.state().kept.end()) return false;
   const PlanState::Kept& kept = found->second;
   const auto problem = describe(pooling, kept.source.dims(), kept.result.dims());
   const auto hint = forward(*problem, dnnl::prop_kind::forward_training, kept.source, kept.result, step.engine());
-  const Backward::desc desc(problem->algorithm, kept.source, kept.result, problem->strides, problem->kernel,
-                            problem->left, problem->right);
-  const Backward::primitive_desc primitive(desc, attributes(), step.engine(), hint);
+  const PoolingBackward::desc desc(problem->algorithm, kept.source, kept.result, problem->strides, problem->kernel,
+                                   problem->left, problem->right);
+  const PoolingBackward::primitive_desc primitive(desc, attributes(), step.engine(), hint);
   std::vector<Argument> arguments{{DNNL_ARG_DIFF_DST, step.read(2, kept.result), kept.result},
                                   {DNNL_ARG_DIFF_SRC, step.write(0, kept.source), kept.source},
                                   step.scratchOf(primitive)};
   if (kept.workspace.get_size() > 0) arguments.push_back({DNNL_ARG_WORKSPACE, kept.place, kept.workspace});
-  step.call(Backward(primitive), std::move(arguments));
+  step.call(PoolingBackward(primitive), std::move(arguments));
   step.describe(primitive.impl_info_str());
   return true;
 }

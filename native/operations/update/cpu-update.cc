@@ -9,7 +9,7 @@
 namespace resnode::cpu {
 namespace {
 
-constexpr int64_t kChunk = 1 << 15;
+constexpr int64_t kValuesOfChunk = 1 << 15;
 
 // What the rule needs for one parameter, computed once.
 struct Factors {
@@ -128,15 +128,15 @@ RESNODE_VECTORISED double squaresOf(const float* values, int64_t count) {
   return total;
 }
 
-const float kZeros[kChunk] = {};
+const float kZeros[kValuesOfChunk] = {};
 
 }  // namespace
 
 Updater::Updater(const Update& update, std::vector<Updated> parameters, ThreadPool* pool)
     : update_(update), parameters_(std::move(parameters)), pool_(pool) {
   for (size_t i = 0; i < parameters_.size(); ++i) {
-    for (int64_t begin = 0; begin < parameters_[i].count; begin += kChunk)
-      chunks_.push_back({i, begin, std::min(kChunk, parameters_[i].count - begin)});
+    for (int64_t begin = 0; begin < parameters_[i].count; begin += kValuesOfChunk)
+      chunks_.push_back({i, begin, std::min(kValuesOfChunk, parameters_[i].count - begin)});
   }
   squares_.resize(chunks_.size());
   if (update_.rule == UpdateRule::lars) weightSquares_.resize(chunks_.size());
