@@ -41,10 +41,11 @@ RESNODE_VECTORISED float largestMagnitude(const float* values, int64_t count) {
   return result <= std::numeric_limits<float>::max() ? result : std::numeric_limits<float>::infinity();
 }
 
-RESNODE_VECTORISED void toShorts(const float* from, int64_t count, float factor, int16_t* to) {
+// `levels`: of a constant the compiler would make branches, which it does not vectorise.
+RESNODE_VECTORISED void toShorts(const float* from, int64_t count, float factor, float levels, int16_t* to) {
   for (int64_t i = 0; i < count; ++i) {
     const float value = from[i] * factor;
-    const float cut = value > -kSourceLevels ? (value < kSourceLevels ? value : kSourceLevels) : -kSourceLevels;
+    const float cut = value > -levels ? (value < levels ? value : levels) : -levels;
     to[i] = static_cast<int16_t>(static_cast<int32_t>((cut + kRounding) - kRounding));
   }
 }
@@ -107,7 +108,7 @@ bool Int16Convolution::quantise(ThreadPool& pool, const Int16Operands& operands)
     const float range = ranges[row / (planes * in_[2])];
     auto* to = reinterpret_cast<int16_t*>(words + row * pairs_);
     std::fill_n(to, left, static_cast<int16_t>(0));
-    toShorts(operands.source + row * in_[3], copied, kSourceLevels / range, to + left);
+    toShorts(operands.source + row * in_[3], copied, kSourceLevels / range, kSourceLevels, to + left);
     std::fill_n(to + left + copied, width - left - copied, static_cast<int16_t>(0));
   });
   return true;

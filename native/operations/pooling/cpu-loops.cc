@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cfloat>
 #include <cstring>
+#include <vector>
 
 #include "native/cpu/tile.h"
 #include "native/cpu/vectorised.h"
@@ -115,36 +116,38 @@ RESNODE_VECTORISED void addShares(const float* dy, int64_t width, const Window& 
 // A pixel's channels in a register that every processor has.
 using Bytes = uint8_t __attribute__((vector_size(kLanes)));
 
-// `flip` makes the order of signed bytes that of unsigned ones.
-void maximumOfBytes(const uint8_t* x, int64_t width, const Range& rows, const Range& columns, uint8_t flip,
-                    uint8_t* y) {
+// The greater one of each two; `flip` makes the order of signed bytes that of unsigned ones.
+RESNODE_VECTORISED void raise(const uint8_t* from, int64_t count, uint8_t flip, uint8_t* to) {
+  for (int64_t i = 0; i < count; ++i) {
+    const auto value = static_cast<uint8_t>(from[i] ^ flip);
+    to[i] = value > to[i] ? value : to[i];
+  }
+}
+
+// Of pixels that lie side by side.
+void maximumOfPixels(const uint8_t* pixels, const Range& columns, uint8_t flip, uint8_t* y) {
   Bytes best{};
-  for (int64_t row = rows.first; row < rows.end; ++row) {
-    for (int64_t column = columns.first; column < columns.end; ++column) {
-      Bytes pixel;
-      std::memcpy(&pixel, x + (row * width + column) * kLanes, sizeof pixel);
-      pixel ^= flip;
-      best = pixel > best ? pixel : best;
-    }
+  for (int64_t column = columns.first; column < columns.end; ++column) {
+    Bytes pixel;
+    load(pixels + column * kLanes, pixel);
+    best = pixel > best ? pixel : best;
   }
   best ^= flip;
   std::memcpy(y, &best, sizeof best);
 }
 
-// Calls pool(first value of the plane, rows, columns, first value of the result) for every window.
-template <class Value, class Function>
-void forEachWindow(ThreadPool& threads, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
-                   const Value* x, Value* y, Function&& pool) {
-  const int64_t height = in[2], width = in[3], outHeight = out[2], outWidth = out[3];
-  const int64_t perRow = outWidth * pooling.kernel.height * pooling.kernel.width * kLanes;
-  threads.run(planes * outHeight, ThreadPool::grain(perRow), [&](int64_t unit) {
-    const int64_t plane = unit / outHeight, p = unit % outHeight;
-    const Value* from = x + plane * height * width * kLanes;
-    Value* to = y + unit * outWidth * kLanes;
-    const Range rows = rangeOf(p, pooling.stride.height, pooling.pad.height, pooling.kernel.height, height);
-    for (int64_t q = 0; q < outWidth; ++q, to += kLanes)
-      pool(from, rows, rangeOf(q, pooling.stride.width, pooling.pad.width, pooling.kernel.width, width), to);
-  });
+}  // namespace
+
+namespace {
+
+// Of a result [images][blocks][rows], taken image by image and row by row: a convolution before it was mostly cut so, and a thread then
+// finds in its cache what it made.
+struct RowOfPlane {
+  int64_t plane, row;
+};
+RowOfPlane rowOfPlane(int64_t unit, int64_t blocks, int64_t rows) {
+  const int64_t image = unit / (blocks * rows), rest = unit % (blocks * rows);
+  return {image * blocks + rest % blocks, rest / blocks};
 }
 
 }  // namespace
@@ -152,10 +155,16 @@ void forEachWindow(ThreadPool& threads, const Pooling& pooling, const Shape& in,
 void poolBlocked(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
                  const float* x, float* y) {
   const auto loop = pooling.method == PoolingMethod::max ? maximum : average;
-  forEachWindow(pool, pooling, in, out, planes, x, y,
-                [&](const float* from, const Range& rows, const Range& columns, float* to) {
-                  loop(from, in[3], rows, columns, to);
-                });
+  const int64_t height = in[2], width = in[3], outHeight = out[2], outWidth = out[3];
+  const int64_t perRow = outWidth * pooling.kernel.height * pooling.kernel.width * kLanes;
+  pool.run(planes * outHeight, ThreadPool::grain(perRow), [&](int64_t unit) {
+    const auto [plane, row] = rowOfPlane(unit, planes / in[0], outHeight);
+    const float* from = x + plane * height * width * kLanes;
+    float* to = y + (plane * outHeight + row) * outWidth * kLanes;
+    const Range rows = rangeOf(row, pooling.stride.height, pooling.pad.height, pooling.kernel.height, height);
+    for (int64_t q = 0; q < outWidth; ++q, to += kLanes)
+      loop(from, width, rows, rangeOf(q, pooling.stride.width, pooling.pad.width, pooling.kernel.width, width), to);
+  });
 }
 
 namespace {
@@ -203,10 +212,20 @@ void poolBlockedGradient(ThreadPool& pool, const Pooling& pooling, const Shape& 
 
 void maximumOfBytes(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
                     bool areUnsigned, const uint8_t* x, uint8_t* y) {
-  forEachWindow(pool, pooling, in, out, planes, x, y,
-                [&](const uint8_t* from, const Range& rows, const Range& columns, uint8_t* to) {
-                  maximumOfBytes(from, in[3], rows, columns, areUnsigned ? 0 : 0x80, to);
-                });
+  const uint8_t flip = areUnsigned ? 0 : 0x80;
+  const int64_t pitch = in[3] * kLanes;
+  // Of each thread, the greatest of all rows of a row of windows.
+  std::vector<uint8_t> greatest(pool.threads() * pitch);
+  pool.run(planes * out[2], ThreadPool::grain(pitch * pooling.kernel.height), [&](int64_t unit, int thread) {
+    const auto [plane, line] = rowOfPlane(unit, planes / in[0], out[2]);
+    const Range rows = rangeOf(line, pooling.stride.height, pooling.pad.height, pooling.kernel.height, in[2]);
+    uint8_t* pixels = greatest.data() + thread * pitch;
+    std::fill_n(pixels, pitch, static_cast<uint8_t>(0));
+    for (int64_t row = rows.first; row < rows.end; ++row) raise(x + (plane * in[2] + row) * pitch, pitch, flip, pixels);
+    for (int64_t q = 0; q < out[3]; ++q)
+      maximumOfPixels(pixels, rangeOf(q, pooling.stride.width, pooling.pad.width, pooling.kernel.width, in[3]), flip,
+                      y + ((plane * out[2] + line) * out[3] + q) * kLanes);
+  });
 }
 
 }  // namespace resnode::cpu
