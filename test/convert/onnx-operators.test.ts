@@ -108,6 +108,9 @@ test('a mean of what lies on the input is Pooling with AVE_EXC_PAD, where it is 
     [{ pads: [1, 2, 1, 2], strides: [3, 2] }, 'AVE_EXC_PAD'],
     [{ pads: [1, 1, 1, 1], strides: [2, 2], count_include_pad: 1 }, 'AVE'],
     [{ strides: [2, 2] }, 'AVE'],
+    [{ pads: [0, 1, 1, 2], strides: [2, 2], count_include_pad: 1 }, 'AVE'],
+    [{ pads: [2, 0, 0, 1] }, 'AVE_EXC_PAD'],
+    [{ auto_pad: 'SAME_UPPER', strides: [4, 3], count_include_pad: 1 }, 'AVE'],
   ];
   for (const [attributes, pool] of cases)
     assert.is(await poolOf(attributes), pool, JSON.stringify(attributes));

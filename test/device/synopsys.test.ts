@@ -340,4 +340,56 @@ test('diffs pass through Mul and Add, summed where a row is repeated', async () 
     }
 });
 
+/** The boxes of a cell in the fork's words: width and height in pixels. */
+const PRIORS = {
+  tf: [
+    [60 - 0.1 * 80, 60 - 0.1 * 100],
+    [60 * Math.SQRT2, 60 / Math.SQRT2],
+    [60 / Math.SQRT2, 60 * Math.SQRT2],
+    [60 * Math.sqrt(3), 60 / Math.sqrt(3)],
+    [60 / Math.sqrt(3), 60 * Math.sqrt(3)],
+    [Math.sqrt(60 * 90), Math.sqrt(60 * 90)],
+  ],
+  keras: [
+    [Math.sqrt(60 * 90), Math.sqrt(60 * 90)],
+    [60, 60],
+    [60 * Math.SQRT2, 60 / Math.SQRT2],
+    [60 * Math.sqrt(3), 60 / Math.sqrt(3)],
+    [60 / Math.SQRT2, 60 * Math.SQRT2],
+    [60 / Math.sqrt(3), 60 * Math.sqrt(3)],
+  ],
+} as const;
+
+for (const order of ['tf', 'keras'] as const)
+  for (const yx of [false, true])
+    test(`PriorBox with ${order}${yx ? ' and yx_order' : ''}: the boxes of a cell are in the order of that framework${yx ? ', y before x; variances stay' : ''}`, async () => {
+      const text = `${input('map', [1, 4, 2, 3])}${input('image', [1, 3, 100, 80])}
+        layer { name: "prior" type: "PriorBox" bottom: "map" bottom: "image" top: "prior" prior_box_param {
+          ${order}: true ${yx ? 'yx_order: true' : ''} min_size: 60 max_size: 90 aspect_ratio: 2 aspect_ratio: 3
+          variance: 0.1 variance: 0.2 variance: 0.3 variance: 0.4 } }`;
+      const expected: number[] = [];
+      for (let y = 0; y < 2; y++)
+        for (let x = 0; x < 3; x++)
+          for (const [width, height] of PRIORS[order]) {
+            const [cx, cy] = [((x + 0.5) * 80) / 3, ((y + 0.5) * 100) / 2];
+            const [left, right] = [(cx - width / 2) / 80, (cx + width / 2) / 80];
+            const [top, bottom] = [(cy - height / 2) / 100, (cy + height / 2) / 100];
+            expected.push(...(yx ? [top, left, bottom, right] : [left, top, right, bottom]));
+          }
+      expected.push(...Array.from({ length: expected.length }, (_, i) => [0.1, 0.2, 0.3, 0.4][i % 4]!));
+      for (const device of devices) {
+        await using model = await device.load({ model: net(text) });
+        const { prior } = await model.run({ map: new Float32Array(24), image: new Float32Array(24000) });
+        assertClose(prior!.data, expected, device.name);
+      }
+    });
+
+test('a square of tf that the cut leaves nothing of is refused', () => {
+  assert.match(
+    refusal(`${input('map', [1, 4, 2, 3])}${input('image', [1, 3, 600, 80])}
+      layer { name: "prior" type: "PriorBox" bottom: "map" bottom: "image" top: "prior" prior_box_param { tf: true min_size: 60 } }`),
+    /smaller by 0\.05 of the image on each side, which leaves nothing of it in 80×600/,
+  );
+});
+
 test.run();

@@ -124,7 +124,6 @@ const FORKS: readonly Fork[] = [
     name: "SegNet's fork of Caffe (alexgkendall/caffe-segnet, also in ENet's)",
     meaning: {
       LayerParameter: 'bn_param dense_image_data_param upsample_param',
-      DropoutParameter: 'sample_weights_test',
       ImageDataParameter: 'label_divide_factor',
       LossParameter: 'weight_by_label_freqs class_weighting',
     },
@@ -243,7 +242,7 @@ const FORKS: readonly Fork[] = [
         arm_loc_no_concat tflite_detection tflite_use_regular_nms`,
       MVNParameter: 'add_eps_before_sqrt',
       NormalizeParameter: 'add_eps_before_sqrt',
-      PriorBoxParameter: 'faceboxes keras tf yx_order',
+      PriorBoxParameter: 'faceboxes',
       TransformationParameter: 'caffe_yolo',
       PoolingParameter: 'pad_type output_shift_instead_division',
       ReLUParameter: 'relu6 maximum minimum',

@@ -42,7 +42,8 @@ export const forkAdditions = {
   normalizationMode: { PRE_FIXED: TEXT_ONLY },
   loss: { pre_fixed_normalizer: [TEXT_ONLY, 'float', 1] },
   // rbgirshick/caffe-fast-rcnn
-  dropout: { scale_train: [TEXT_ONLY, 'bool', true] },
+  // alexgkendall/caffe-segnet
+  dropout: { scale_train: [TEXT_ONLY, 'bool', true], sample_weights_test: [2, 'bool', false] },
   // DeepLab's and SegStereo's, which the upgrade turns into dilation (fork-windows.ts)
   convolution: {
     hole: [TEXT_ONLY, 'uint32'],
@@ -245,6 +246,9 @@ export const forkMessages: Messages = {
     height: [TEXT_ONLY + 1, '*float'],
     box_width: [15, '*float'],
     box_height: [16, '*float'],
+    tf: [17, 'bool', false],
+    yx_order: [18, 'bool', false],
+    keras: [19, 'bool', false],
   },
   DetectionOutputParameter: {
     num_classes: [1, 'uint32'],

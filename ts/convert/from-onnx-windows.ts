@@ -44,6 +44,8 @@ function sides(name: 'kernel' | 'stride' | 'pad', [h, w]: Two, missing: number |
   return h === missing ? {} : { [name === 'kernel' ? 'kernel_size' : name]: h };
 }
 
+const ofSides = ([pad_t, pad_l, pad_b, pad_r]: Four): Message => ({ pad_t, pad_l, pad_b, pad_r });
+
 function pool(node: NodeContext, method: 'max' | 'average') {
   const { name: bottom, size, zeros } = imageOf(node);
   const kernel = two(node, 'kernel_shape', null);
@@ -74,7 +76,7 @@ function pool(node: NodeContext, method: 'max' | 'average') {
     ...(method === 'max' && hasIndices(node) ? { top: node.node.outputs.slice(0, 2) } : {}),
     pooling_param: {
       pool: result.pool,
-      ...sides('pad', result.pad, 0),
+      ...(result.sides === undefined ? sides('pad', result.pad, 0) : ofSides(result.sides)),
       ...sides('kernel', kernel, null),
       ...sides('stride', strides, 1),
       ...(result.roundMode === 'FLOOR' ? { round_mode: 'FLOOR' } : {}),

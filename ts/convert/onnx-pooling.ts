@@ -76,6 +76,8 @@ export type FromOnnx =
       readonly pool: 'MAX' | 'AVE' | 'AVE_EXC_PAD';
       readonly pad: Pair;
       readonly roundMode: 'CEIL' | 'FLOOR';
+      /** Synopsys's pad_t, pad_l, pad_b and pad_r, in the place of `pad`. */
+      readonly sides?: OnnxPooling['pads'];
     }
   | { readonly kind: 'refused'; readonly reason: string };
 
@@ -87,7 +89,7 @@ export type FromOnnx =
 export function poolingFromOnnx(pooling: OnnxPooling, zeros: Pair, input: Pair): FromOnnx {
   const { method, kernel, strides, pads, ceilMode, countIncludePad } = pooling;
   const axes = [0, 1] as const;
-  const refuse = (reason: string): FromOnnx => ({ kind: 'refused', reason });
+  const refuse = (reason: string): FromOnnx => bySides(pooling, zeros, input) ?? { kind: 'refused', reason };
   const begin = axes.map((i) => pads[i]!);
   const end = axes.map((i) => pads[i + 2]!);
   if (axes.some((i) => zeros[i] > 0 && begin[i]! > 0))
@@ -134,6 +136,22 @@ export function poolingFromOnnx(pooling: OnnxPooling, zeros: Pair, input: Pair):
     pad: pad as [number, number],
     roundMode,
   };
+}
+
+/** With a padding of its own for each side; null: it rounds up, or its last window lies in the padding, which is dropped. */
+function bySides(
+  { method, kernel, strides, pads, ceilMode, countIncludePad }: OnnxPooling,
+  zeros: Pair,
+  input: Pair,
+): FromOnnx | null {
+  const isAsAsked = ([0, 1] as const).every((i) => {
+    const [before, behind] = [pads[i]!, pads[i + 2]!];
+    const last = Math.floor((input[i] + before + behind - kernel[i]) / strides[i]) * strides[i];
+    return zeros[i] === 0 && Math.max(before, behind) < kernel[i] && last >= 0 && last < input[i] + before;
+  });
+  if (ceilMode || !isAsAsked) return null;
+  const pool = method === 'max' ? 'MAX' : countIncludePad ? 'AVE' : 'AVE_EXC_PAD';
+  return { kind: 'pooling', pool, pad: [0, 0], roundMode: 'FLOOR', sides: pads };
 }
 
 function caffeSize(

@@ -76,6 +76,9 @@ interface PriorBoxParameter {
   readonly height?: readonly number[];
   readonly box_width?: readonly number[];
   readonly box_height?: readonly number[];
+  readonly tf: boolean;
+  readonly yx_order: boolean;
+  readonly keras: boolean;
 }
 
 /** The most boxes of a cell (native/operations/prior-boxes). */
@@ -88,22 +91,24 @@ function priorBox(context: LayerContext): Built {
   if (image.length !== 4)
     context.fail('dimensions', `the second bottom must be an image, N×C×H×W, found ${showShape(image)}`);
   const p = withDefaults<PriorBoxParameter>('PriorBoxParameter', context.layer.prior_box_param);
-  const { widths, heights } = boxesOfCell(context, p);
   const [imageHeight, imageWidth] = sides(context, p, ['img_size', 'img_h', 'img_w']) ?? [
     image[2]!,
     image[3]!,
   ];
+  const { widths, heights } = boxesOfCell(context, p, [imageHeight, imageWidth]);
   const [stepHeight, stepWidth] = sides(context, p, ['step', 'step_h', 'step_w']) ?? [
     imageHeight / height,
     imageWidth / width,
   ];
   const layer = new Composition(context.shapes);
+  const variances = variancesOf(context, p);
   const top = layer.one(
     {
       kind: 'priorBoxes',
       widths,
       heights,
-      variances: variancesOf(context, p),
+      // Those of the layer stay in their order, where the coordinates change theirs.
+      variances: p.yx_order ? [1, 0, 3, 2].map((i) => variances[i]!) : variances,
       height,
       width,
       imageHeight,
@@ -116,7 +121,21 @@ function priorBox(context: LayerContext): Built {
     [],
     [1, 2, height * width * widths.length * 4],
   );
-  return layer.built([top]);
+  return layer.built([p.yx_order ? inPairsSwapped(layer, top) : top]);
+}
+
+/** Each second value before the one that it follows: y before x. */
+function inPairsSwapped(layer: Composition, part: Part): Part {
+  const pairs = elementCount(part.shape) / 2;
+  const halves = layer.add(
+    { kind: 'slice', axis: 1 },
+    [layer.reshape(part, [pairs, 2])],
+    [
+      [pairs, 1],
+      [pairs, 1],
+    ],
+  ) as [Part, Part];
+  return layer.reshape(layer.one({ kind: 'concat', axis: 1 }, halves.toReversed(), [pairs, 2]), part.shape);
 }
 
 /** Boxes whose sizes are written (OpenCV's prior_box_layer.cpp; box_width and box_height in synopsys-caffe); null: none are. */
@@ -149,8 +168,15 @@ function writtenBoxes(
   return { widths: [...widths], heights: [...heights] };
 }
 
-/** For each min_size its square, the square between it and max_size, and one box for each aspect ratio. */
-function boxesOfCell(context: LayerContext, p: PriorBoxParameter): { widths: number[]; heights: number[] } {
+/**
+ * For each min_size its square, the square between it and max_size, and one box for each aspect ratio; in another order where
+ * synopsys-caffe has them as TensorFlow or Keras do.
+ */
+function boxesOfCell(
+  context: LayerContext,
+  p: PriorBoxParameter,
+  image: readonly [height: number, width: number],
+): { widths: number[]; heights: number[] } {
   const param: Message = context.layer.prior_box_param ?? {};
   const written = writtenBoxes(context, p);
   if (written !== null) return written;
@@ -176,20 +202,21 @@ function boxesOfCell(context: LayerContext, p: PriorBoxParameter): { widths: num
       `needs as many max_size as min_size, found ${most.length} and ${least.length}`,
       positionOf(param, 'max_size'),
     );
-  const ratios = [1];
-  for (const ratio of p.aspect_ratio ?? []) {
-    if (ratios.some((known) => Math.abs(known - ratio) < 1e-6)) continue;
-    ratios.push(ratio, ...(p.flip ? [1 / ratio] : []));
-  }
-  const boxes = least.flatMap((size, i) => {
+  const ratios = ratiosOf(p);
+  const boxes = least.flatMap((size, i): Box[] => {
     // SSD keeps sizes as integers.
     const side = Math.trunc(size);
-    const between = most.length === 0 ? [] : [Math.sqrt(side * Math.trunc(most[i]!))];
-    return [
-      [side, side],
-      ...between.map((length) => [length, length]),
-      ...ratios.slice(1).map((ratio) => [side * Math.sqrt(ratio), side / Math.sqrt(ratio)]),
-    ] as [number, number][];
+    const length = most.length === 0 ? null : Math.sqrt(side * Math.trunc(most[i]!));
+    const square =
+      p.tf && !p.keras && side === TENSORFLOWS_LEAST ? shrunk(context, side, image) : [side, side];
+    const between = length === null ? [] : [[length, length]];
+    const others = ratios.map((ratio) => [side * Math.sqrt(ratio), side / Math.sqrt(ratio)]);
+    const inOrder = p.keras
+      ? [...between, square, ...others]
+      : p.tf
+        ? [square, ...others, ...between]
+        : [square, ...between, ...others];
+    return inOrder as Box[];
   });
   if (boxes.length > MOST_BOXES)
     context.fail(
@@ -198,6 +225,33 @@ function boxesOfCell(context: LayerContext, p: PriorBoxParameter): { widths: num
       'prior_box_param',
     );
   return { widths: boxes.map(([width]) => width), heights: boxes.map(([, height]) => height) };
+}
+
+type Box = readonly [width: number, height: number];
+
+/** Those that are not 1, each once, its inverse behind it; in Keras's order all inverses lie behind all ratios. */
+function ratiosOf({ aspect_ratio: given = [], flip, keras }: PriorBoxParameter): number[] {
+  const ratios = [1];
+  const isNew = (ratio: number) => !ratios.some((known) => Math.abs(known - ratio) < 1e-6);
+  for (const ratio of given) if (isNew(ratio)) ratios.push(ratio, ...(flip && !keras ? [1 / ratio] : []));
+  if (flip && keras) for (const ratio of given) if (isNew(1 / ratio)) ratios.push(1 / ratio);
+  return ratios.slice(1);
+}
+
+/** The min_size of the first map of TensorFlow's SSDs of 300 pixels, whose square synopsys-caffe makes smaller on each side. */
+const TENSORFLOWS_LEAST = 60;
+const CUT = 0.05;
+
+/** @param image What the cut is a share of. */
+function shrunk(context: LayerContext, side: number, [height, width]: readonly [number, number]): Box {
+  const box: Box = [side - 2 * CUT * width, side - 2 * CUT * height];
+  if (!(Math.min(...box) > 0))
+    context.fail(
+      'prior-box',
+      `tf makes the square of min_size ${side} smaller by ${CUT} of the image on each side, which leaves nothing of it in ${width}×${height}`,
+      positionOf(context.layer.prior_box_param, 'tf'),
+    );
+  return box;
 }
 
 /** One number for both sides, or one each; null: none is given. */

@@ -8,13 +8,19 @@ export const dropoutLayers: Layers = {
 };
 
 function dropout(context: LayerContext): Built {
-  const { dropout_ratio: ratio, scale_train: scalesInTraining } = withDefaults<{
+  const {
+    dropout_ratio: ratio,
+    scale_train: scalesInTraining,
+    sample_weights_test: drawsInTest,
+  } = withDefaults<{
     dropout_ratio: number;
     scale_train: boolean;
+    sample_weights_test: boolean;
   }>('DropoutParameter', context.layer.dropout_param);
   if (!(ratio >= 0 && ratio < 1))
     context.fail('dropout-ratio', `dropout_ratio must be at least 0 and below 1, found ${ratio}`);
-  const isTest = context.state.phase === 'TEST';
+  // dropout_layer.cpp of SegNet's fork: a Bayesian SegNet is run many times, whose answers differ (arXiv:1511.02680).
+  const isTest = context.state.phase === 'TEST' && !drawsInTest;
   const shape = context.shapes[0]!;
   if (scalesInTraining)
     return { operation: isTest ? { kind: 'identity' } : { kind: 'dropout', ratio }, tops: [shape] };

@@ -6,7 +6,7 @@ import { withDefaults } from '../caffe/net-parameter.ts';
 import { Composition, type Part } from './compose.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
 import type { Operation, Pair } from './operation.ts';
-import { type Pads, padsOfSides, SIDES } from './uneven-pads.ts';
+import { type Pads, padsOfSides, SIDES, withZeros } from './uneven-pads.ts';
 import { checkSizes, fourDimensions, type Window } from './window.ts';
 
 export const poolingLayers: Layers = {
@@ -46,8 +46,13 @@ function pooling(context: LayerContext): Built {
   }
   // SAME pads as much as ceil(size / stride) windows take: one more would see nothing.
   const rounding = p.pad_type === 1 ? 'FLOOR' : p.round_mode;
-  const { operation, made, top, skipped, countsPadding } = pooled(context, shape, asked, rounding, p.pool);
+  const found = pooled(context, shape, asked, rounding, p.pool);
+  const { operation, made, top, skipped, countsPadding } = found;
   const layer = new Composition(context.shapes);
+  if (found.isOfZeros) {
+    const [x] = layer.bottoms as [Part];
+    return layer.built([layer.one(operation, [withZeros(layer, x, asked.pads)], top)]);
+  }
   const leavesOut = countsPadding && (p.pool === 'AVE_EXC_PAD' || p.pool === 'AVE_TF');
   if (made === top && !leavesOut) return { operation, tops: context.topCount > 1 ? [top, top] : [top] };
   const tops = layer.add(operation, layer.bottoms, context.topCount > 1 ? [made, made] : [made]);
@@ -91,6 +96,8 @@ interface Pooled {
   readonly skipped: Pair;
   /** Whether padding counts in a mean that it makes. */
   readonly countsPadding: boolean;
+  /** What it pools is the bottom with zeros in the place of its padding. */
+  readonly isOfZeros?: true;
 }
 
 function pooled(
@@ -119,6 +126,11 @@ function pooled(
     const isMean = overhang <= behind || pad === behind;
     return { skipped, pad, fits: pad < kernel[i]! && (pool !== 'AVE' || isMean) };
   });
+  if (pool === 'AVE' && axes.some(({ fits }) => !fits)) {
+    const all = [n!, channels!, ...count];
+    const operation: Operation = { kind: 'pooling', method: 'average', kernel, stride, pad: [0, 0] };
+    return { operation, made: all, top: all, skipped: [0, 0], countsPadding: false, isOfZeros: true };
+  }
   if (axes.some(({ fits }) => !fits))
     context.fail(
       'pad',

@@ -4,6 +4,7 @@
  * cut away: a pad that is larger by whole strides begins with the same places.
  */
 import { type Message, positionOf } from '../caffe/message.ts';
+import type { Composition, Part } from './compose.ts';
 import type { LayerContext } from './layer.ts';
 import type { Pair } from './operation.ts';
 
@@ -86,4 +87,31 @@ export function evenly({ size, extent, stride, before }: UnevenAxis, count: numb
   // Each stride more makes a window before those asked for, and one behind them.
   const skipped = Math.max(0, count - made);
   return { pad: before + skipped * stride, skipped, made: made + 2 * skipped };
+}
+
+/** A plane with zeros around it. */
+export function withZeros(layer: Composition, x: Part, { before, behind }: Pads): Part {
+  const [n, channels, height, width] = x.shape as [number, number, number, number];
+  const pad: Pair = [Math.max(before[0], behind[0]), Math.max(before[1], behind[1])];
+  const around = layer.one(
+    {
+      kind: 'im2col',
+      toImage: false,
+      outer: n,
+      channels,
+      size: [height, width],
+      kernel: [1, 1],
+      stride: [1, 1],
+      pad,
+      dilation: [1, 1],
+    },
+    [x],
+    [n, channels, height + 2 * pad[0], width + 2 * pad[1]],
+  );
+  const sizes = [height + before[0] + behind[0], width + before[1] + behind[1]];
+  return layer.one(
+    { kind: 'crop', offset: [0, 0, pad[0] - before[0], pad[1] - before[1]] },
+    [around],
+    [n, channels, ...sizes],
+  );
 }

@@ -21,20 +21,18 @@ export function rowsOfImages({ detections, scores }: SsdHead, outputs: Outputs, 
   );
 }
 
-/** Rows of 7: image, class, score and corners as shares of the input. */
-export function ssdBoxes(rows: ImageRows, minScore: number, placement: Placement): Found[] {
+/** Rows of 7: image, class, score and corners as shares of the input. @param isYx Whether y comes before x. */
+export function ssdBoxes(rows: ImageRows, minScore: number, placement: Placement, isYx = false): Found[] {
   const found: Found[] = [];
   const { input, scale } = placement;
   for (let at = 0; at < rows.length; at += 7) {
-    const [, index, score, x1, y1, x2, y2] = rows.subarray(at, at + 7) as unknown as [...number[]] as [
+    const [, index, score, ...corners] = rows.subarray(at, at + 7) as unknown as [
       number,
       number,
       number,
-      number,
-      number,
-      number,
-      number,
+      ...Four,
     ];
+    const [x1, y1, x2, y2] = isYx ? swapped(corners) : corners;
     if (score < minScore) continue;
     const x = (share: number) => (share * input.width) / scale.x;
     const y = (share: number) => (share * input.height) / scale.y;
@@ -43,6 +41,9 @@ export function ssdBoxes(rows: ImageRows, minScore: number, placement: Placement
   }
   return found;
 }
+
+type Four = [number, number, number, number];
+const swapped = ([a, b, c, d]: Four): Four => [b, a, d, c];
 
 /** The part of a box that lies in the image; null: none does. */
 export function within({ image }: Placement, x1: number, y1: number, x2: number, y2: number): Box | null {

@@ -186,7 +186,7 @@ export class Detector {
       image,
       (raw, placement): Found[] =>
         head.kind === 'ssd'
-          ? ssdBoxes(raw as ImageRows, minScore, placement)
+          ? ssdBoxes(raw as ImageRows, minScore, placement, head.isYx)
           : regionBoxes(head, raw as Outputs, minScore, placement, this.#regions),
       signal,
     );

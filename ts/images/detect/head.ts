@@ -20,6 +20,8 @@ export interface SsdHead {
   readonly detections: string;
   /** What the rows are made of: there is none for scores that are not finite. */
   readonly scores: readonly string[];
+  /** The rows have y before x, as the PriorBox layers of synopsys-caffe say by yx_order. */
+  readonly isYx?: boolean;
 }
 
 /** Regions of interest, a row of class probabilities and of regressions for each. */
@@ -94,7 +96,8 @@ const POOLING = ['ROIPooling', 'PSROIPooling', 'ROIAlign', 'ROIMaskPooling'];
 export function findDetectorHead(net: NetParameter, graph: Graph): DetectorHead {
   const layers = net.layer ?? [];
   const last = layers.findLast(({ type }) => type === 'DetectionOutput' || isYolo(type));
-  if (last !== undefined) return isYolo(last.type) ? yoloHead(last) : ssdHead(last);
+  if (last !== undefined)
+    return isYolo(last.type) ? yoloHead(last) : { ...ssdHead(last), ...yxOrder(layers) };
   const outputs = graph.outputs.map((id) => graph.values[id]!.blob);
   const decoding = layers.findLast(({ type, top }) => type === 'DecodeBBox' && outputs.includes(top![0]!));
   if (decoding !== undefined) return cascadeHead(layers, decoding, graph);
@@ -123,6 +126,11 @@ function ssdHead({ name = '', top, bottom, detection_output_param: param }: Laye
     scores: isApart ? bottom!.slice(0, maps) : [bottom![1]!],
   };
 }
+
+const yxOrder = (layers: readonly LayerParameter[]): Pick<SsdHead, 'isYx'> =>
+  layers.some(({ prior_box_param: param }) => (param as { yx_order?: boolean } | undefined)?.yx_order)
+    ? { isYx: true }
+    : {};
 
 /** YOLO's layers of boxes, with the field of their parameters. */
 const YOLO = {
