@@ -23,6 +23,7 @@ import { saveSolverState } from '../../ts/caffe/solver-state.ts';
 import { writeCaffemodel } from '../../ts/caffe/write-caffemodel.ts';
 import { LmdbWriter } from '../../ts/data/write-lmdb.ts';
 import { ResnodeError } from '../../ts/index.ts';
+import { scriptArguments } from '../support/command.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-atomic-'));
 test.after(() => rmSync(folder, { recursive: true }));
@@ -170,14 +171,15 @@ test('external data behind a link that leads out of the folder of an ONNX model 
 test('an empty or relative XDG_CACHE_HOME counts as unset', () => {
   const home = join(folder, 'home');
   mkdirSync(home);
-  const script = `const { openDevice, resnet } = await import(${JSON.stringify(new URL('../../ts/index.ts', import.meta.url).href)});
+  const words = scriptArguments(
+    (place) => `import { openDevice } from ${place('ts/index.ts')};
     const device = await openDevice('cpu', { threads: 1 });
     const layers = 'input: "data" input_shape { dim: 1 dim: 32 dim: 14 dim: 14 } layer { name: "c" type: "Convolution" bottom: "data" top: "c" convolution_param { num_output: 32 kernel_size: 3 pad: 1 } }';
-    (await device.load({ model: Buffer.from(layers) })).dispose(); device.dispose();`;
+    (await device.load({ model: Buffer.from(layers) })).dispose(); device.dispose();`,
+  );
   for (const XDG_CACHE_HOME of ['', 'relative']) {
     const cwd = mkdtempSync(join(folder, 'cwd-'));
-    const tsx = import.meta.resolve('tsx');
-    const child = spawnSync(process.execPath, ['--import', tsx, '--input-type=module', '-e', script], {
+    const child = spawnSync(process.execPath, words, {
       encoding: 'utf8',
       cwd,
       env: { ...process.env, HOME: home, XDG_CACHE_HOME },

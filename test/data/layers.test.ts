@@ -283,7 +283,7 @@ test('a process that forgets to dispose ends nevertheless, in the middle of deco
   const run = spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], {
     encoding: 'utf8',
     cwd: repositoryFolder,
-    timeout: 30_000,
+    timeout: 300_000,
   });
   assert.is(run.stdout, '2\n', run.stderr);
   assert.is(run.status, 0, run.stderr);

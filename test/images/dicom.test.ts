@@ -8,7 +8,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { decodeImage, loadPreprocess, openClassifier, preprocessImage } from '../../ts/api/images.ts';
 import { ArgumentError, ImageError } from '../../ts/index.ts';
-import { COMMAND } from '../support/command.ts';
+import { COMMAND, scriptArguments } from '../support/command.ts';
 import { type DicomFields, dicomFile, shorts } from '../support/dicom.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
@@ -185,16 +185,14 @@ test('--max-pixels holds before pixels are decoded', async () => {
 });
 
 test('without dicom-parser the error names the one command that installs it', () => {
-  const script = `
+  const words = scriptArguments(
+    (place) => `
     import { register } from 'node:module';
     register('data:text/javascript,' + encodeURIComponent('export async function resolve(name, context, next) { if (name === "dicom-parser") throw Object.assign(new Error("none"), { code: "ERR_MODULE_NOT_FOUND" }); return next(name, context); }'));
-    const { decodeImage } = await import(${JSON.stringify(join(repositoryFolder, 'ts/api/images.ts'))});
-    await decodeImage(${JSON.stringify(join(fixtures, 'dicom/ct-12-bits.dcm'))}).catch((error) => console.log(error.code, error.message));`;
-  const said = execFileSync(
-    process.execPath,
-    ['--import', import.meta.resolve('tsx'), '--input-type=module', '-e', script],
-    { encoding: 'utf8' },
+    const { decodeImage } = await import(${place('ts/api/images.ts')});
+    await decodeImage(${JSON.stringify(join(fixtures, 'dicom/ct-12-bits.dcm'))}).catch((error) => console.log(error.code, error.message));`,
   );
+  const said = execFileSync(process.execPath, words, { encoding: 'utf8' });
   assert.match(said, /^package\/missing Reading DICOM images needs .*: npm install dicom-parser@1\.8\n$/);
 });
 

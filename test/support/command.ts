@@ -24,6 +24,18 @@ export function nodeArguments(
   return [...LATER, ...maps, join(compiled, compiledPath(relative(repositoryFolder, path)))];
 }
 
+/**
+ * Node's arguments that run a module given as text, with its own flags before them.
+ * @param write Writes it; `place` gives what it imports a source by, in quotes.
+ */
+export function scriptArguments(write: (place: (source: string) => string) => string): readonly string[] {
+  const compiled = process.env.RESNODE_TEST_COMPILED ?? null;
+  const place = (source: string) =>
+    JSON.stringify(compiled === null ? join(repositoryFolder, source) : join(compiled, compiledPath(source)));
+  const flags = compiled === null ? ['--import', import.meta.resolve('tsx')] : LATER;
+  return [...flags, '--input-type=module', '-e', write(place)];
+}
+
 /** Where test/compile.ts puts what it makes of a file; both paths are relative. */
 export function compiledPath(source: string): string {
   const [folder, ...rest] = source.replace(/\.ts$/, '.js').split('/');

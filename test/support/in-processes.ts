@@ -17,7 +17,7 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** Runs a TypeScript file as `count` processes; ends them after two minutes. */
+/** Runs a TypeScript file as `count` processes; ends them after ten minutes. */
 export function inProcesses(
   count: number,
   script: string,
@@ -32,7 +32,7 @@ export function inProcesses(
       OMPI_ALLOW_RUN_AS_ROOT: '1',
       OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: '1',
     },
-    timeout: 120_000,
+    timeout: 600_000,
     killSignal: 'SIGTERM',
   });
   return ended(child);
