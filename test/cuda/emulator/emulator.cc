@@ -14,7 +14,9 @@
 #ifdef RESNODE_KERNELS_SANITIZED
 #include <sanitizer/asan_interface.h>
 // What undefined behaviour is compiled to (an illegal instruction), AddressSanitizer reports with the place where it stands.
-extern "C" __attribute__((visibility("default"))) const char* __asan_default_options() { return "handle_sigill=1"; }
+extern "C" __attribute__((visibility("default"))) const char* __asan_default_options() {
+  return "handle_sigill=1:detect_stack_use_after_return=0";
+}
 #else
 #define __asan_poison_memory_region(address, size) (void)0
 #define __asan_unpoison_memory_region(address, size) (void)0

@@ -6,11 +6,11 @@
 #include <new>
 
 #ifdef RESNODE_KERNELS_SANITIZED
+// AddressSanitizer is not told of each switch, which would take an eighth of the time: what it checks are addresses. It looks
+// for the bounds of a stack where an exception leaves frames (it says once that it found none; ~Fiber clears those), and
+// in fake stacks, which emulator.cc turns off.
 #include <sanitizer/asan_interface.h>
-#include <sanitizer/common_interface_defs.h>
-#else  // what the sanitizer has to know about stacks is nothing without it
-#define __sanitizer_start_switch_fiber(save, bottom, size) (void)0
-#define __sanitizer_finish_switch_fiber(save, bottom, size) (void)0
+#else
 #define __asan_unpoison_memory_region(address, size) (void)0
 #endif
 
@@ -57,7 +57,6 @@ struct Fiber::Context {
   char* memory = nullptr;
   char* stack = nullptr;
   void (*body)() = nullptr;
-  void* sanitizer = nullptr;  // the sanitizer's fake stack while this one waits
 #ifdef RESNODE_OWN_SWITCH
   void* pointer = nullptr;
 #else
@@ -69,26 +68,13 @@ namespace {
 
 Fiber::Context* current = nullptr;
 // The stack that called resume().
-[[maybe_unused]] void* schedulerSanitizer = nullptr;
-[[maybe_unused]] const void* schedulerBottom = nullptr;
-[[maybe_unused]] size_t schedulerSize = 0;
-[[maybe_unused]] bool isFromScheduler = false;  // the last switch
 #ifdef RESNODE_OWN_SWITCH
 void* schedulerPointer = nullptr;
 #else
 ucontext_t schedulerMachine;
 #endif
 
-// On the stack that was switched to; `save` is null on its first time.
-void arrive([[maybe_unused]] void* save) {
-  if (isFromScheduler) __sanitizer_finish_switch_fiber(save, &schedulerBottom, &schedulerSize);
-  else __sanitizer_finish_switch_fiber(save, nullptr, nullptr);
-}
-
-void enter() {
-  arrive(nullptr);
-  current->body();
-}
+void enter() { current->body(); }
 
 }  // namespace
 
@@ -125,39 +111,31 @@ Fiber::~Fiber() {
 
 void Fiber::resume() {
   current = context_.get();
-  isFromScheduler = true;
-  __sanitizer_start_switch_fiber(&schedulerSanitizer, current->stack, kStackBytes);
 #ifdef RESNODE_OWN_SWITCH
   resnode_switch_stack(&schedulerPointer, current->pointer);
 #else
   swapcontext(&schedulerMachine, &current->machine);
 #endif
-  __sanitizer_finish_switch_fiber(schedulerSanitizer, nullptr, nullptr);
   current = nullptr;
 }
 
 void Fiber::suspend() {
   Context* self = current;
-  __sanitizer_start_switch_fiber(&self->sanitizer, schedulerBottom, schedulerSize);
 #ifdef RESNODE_OWN_SWITCH
   resnode_switch_stack(&self->pointer, schedulerPointer);
 #else
   swapcontext(&self->machine, &schedulerMachine);
 #endif
-  arrive(self->sanitizer);
 }
 
 void Fiber::transfer() {
   Context* self = current;
   current = context_.get();
-  isFromScheduler = false;
-  __sanitizer_start_switch_fiber(&self->sanitizer, current->stack, kStackBytes);
 #ifdef RESNODE_OWN_SWITCH
   resnode_switch_stack(&self->pointer, current->pointer);
 #else
   swapcontext(&self->machine, &current->machine);
 #endif
-  arrive(self->sanitizer);
 }
 
 bool Fiber::running() { return current != nullptr; }

@@ -1,5 +1,5 @@
 // What cases compare, and the words of a difference.
-#include <random>
+#include <cstdint>
 #include <sstream>
 
 #include "test/cuda/kernels/harness.h"
@@ -19,12 +19,18 @@ std::string joined(std::initializer_list<std::string> parts) {
   return text;
 }
 
+// Uniform (splitmix32).
 template <class T>
 Memory<T> randomMemory(size_t count, unsigned seed, float low, float high, size_t misaligned) {
-  std::mt19937 generator(seed);
-  std::uniform_real_distribution<float> uniform(low, high);
+  uint32_t state = seed;
   Memory<T> memory(count, misaligned);
-  for (size_t i = 0; i < count; ++i) memory[i] = cuda::fromFloat<T>(uniform(generator));
+  for (size_t i = 0; i < count; ++i) {
+    uint32_t hash = state += 0x9e3779b9;
+    hash = (hash ^ hash >> 16) * 0x21f0aaad;
+    hash = (hash ^ hash >> 15) * 0x735a2d97;
+    hash ^= hash >> 15;
+    memory[i] = cuda::fromFloat<T>(low + (high - low) * static_cast<float>(hash >> 8) * 0x1p-24f);
+  }
   return memory;
 }
 
