@@ -85,7 +85,7 @@ RESNODE_INLINE void tileOf(const TileArguments& a) {
 
 template <int kPixels, int kBlocks, int kPixelStride, int kChannels>
 void tile(const TileArguments& a) {
-  if constexpr (kChannels == kLanes) {
+  if constexpr (kChannels == kLanes || kPixelStride <= 2) {
     if (a.edges) return tileOf<kPixels, kBlocks, kPixelStride, kChannels, true>(a);
   }
   tileOf<kPixels, kBlocks, kPixelStride, kChannels, false>(a);
@@ -101,17 +101,17 @@ RESNODE_INLINE void addChannels(const float* source, int64_t step, const float* 
   if constexpr (kChannel + 1 < kWidth) addChannels<kWidth, kPixels, kChannel + 1>(source, step, weights, sums);
 }
 
-// kColumns: of the taps, which are neighbours in the source, as pixels kStep apart are; 0: as `a` says.
+// kColumns: of the taps from `skipped` on, which are neighbours in the source, as pixels kStep apart are; 0: as `a` says.
 template <int kWidth, int kPixels, int kColumns, int kStep>
-RESNODE_INLINE void narrowPixels(const NarrowArguments& a, int64_t first) {
+RESNODE_INLINE void narrowPixels(const NarrowArguments& a, int64_t first, int64_t skipped = 0) {
   const int64_t columns = kColumns > 0 ? kColumns : a.columns, columnStep = kColumns > 0 ? kLanes : a.columnStep;
   const int64_t step = kStep > 0 ? kStep : a.sourceStep;
   Vector sums[kPixels];
   const Vector bias = a.bias ? load(a.bias) : zeros();
 #pragma GCC unroll 14
   for (int p = 0; p < kPixels; ++p) sums[p] = bias;
-  const float* sourceRow = a.source + first * step;
-  const float* weightsRow = a.weights;
+  const float* sourceRow = a.source + first * step + skipped * columnStep;
+  const float* weightsRow = a.weights + skipped * kWidth * kLanes;
   for (int64_t row = 0; row < a.rows; ++row, sourceRow += a.rowStep, weightsRow += a.weightsRow) {
     const float* source = sourceRow;
     const float* weights = weightsRow;
@@ -137,18 +137,22 @@ RESNODE_INLINE void narrowPixels(const NarrowArguments& a, int64_t first) {
 // Fewer pixels at once wait longer for each addition.
 template <int kWidth, int kMost, int kColumns, int kStep>
 void narrowRow(const NarrowArguments& a) {
-  int64_t first = 0;
-  for (; first + kMost <= a.pixels; first += kMost) narrowPixels<kWidth, kMost, kColumns, kStep>(a, first);
-  for (; first + 4 <= a.pixels; first += 4) narrowPixels<kWidth, 4, kColumns, kStep>(a, first);
-  if (first + 2 <= a.pixels) narrowPixels<kWidth, 2, kColumns, kStep>(a, first), first += 2;
-  for (; first < a.pixels; ++first) narrowPixels<kWidth, 1, kColumns, kStep>(a, first);
+  int64_t first = 0, end = a.pixels;
+  if constexpr (kColumns == 3) {
+    if (a.missesLeft) narrowPixels<kWidth, 1, 2, kStep>(a, first++, 1);
+    if (a.missesRight) narrowPixels<kWidth, 1, 2, kStep>(a, --end);
+  }
+  for (; first + kMost <= end; first += kMost) narrowPixels<kWidth, kMost, kColumns, kStep>(a, first);
+  for (; first + 4 <= end; first += 4) narrowPixels<kWidth, 4, kColumns, kStep>(a, first);
+  if (first + 2 <= end) narrowPixels<kWidth, 2, kColumns, kStep>(a, first), first += 2;
+  for (; first < end; ++first) narrowPixels<kWidth, 1, kColumns, kStep>(a, first);
 }
 
-// Depthwise ones of 3 columns, most of all nets', read each source once for all of its taps.
+// Depthwise ones of 3 columns, most of all nets', have places that are known beforehand.
 template <int kWidth, int kMost>
 void narrow(const NarrowArguments& a) {
   if constexpr (kWidth == 1) {
-    if (a.columns == 3 && a.columnStep == kLanes) {
+    if (a.columns == kCommonColumns && a.columnStep == kLanes) {
       if (a.sourceStep == kLanes) return narrowRow<kWidth, kMost, 3, kLanes>(a);
       if (a.sourceStep == 2 * kLanes) return narrowRow<kWidth, kMost, 3, 2 * kLanes>(a);
     }

@@ -58,9 +58,14 @@ struct NarrowArguments {
   int64_t rows, columns;           // of taps
   int64_t rowStep, columnStep;     // floats of the source from one to the next, forward or backward
   int64_t weightsRow;              // floats of the weights from row to row
+  bool missesLeft, missesRight;    // of 3 columns the first pixel sees the last 2 alone, or the last pixel the first 2
   bool relu;
   float slope;
 };
+
+// Loops of depthwise convolutions of so many columns, neighbours of each other, with a stride of 1 or 2, leave out taps at both ends of a
+// row by themselves.
+constexpr int64_t kCommonColumns = 3, kMostCommonStride = 2;
 
 // Groups of 1, 2, 4 or 8 channels.
 constexpr int kNarrowWidths = 4;

@@ -77,6 +77,10 @@ export const FILTERS: readonly Filter[] = [
   { input: [1, 40, 12, 9], outputs: 40, group: 40, kernel: [3, 3], pad: [4, 4], dilation: 4 },
   { input: [1, 3, 8, 40], outputs: 3, group: 3, kernel: [3, 3], pad: [1, 1] },
   { input: [1, 16, 3, 2], outputs: 16, group: 16, kernel: [7, 7], pad: [3, 3], residual: true },
+  // Images, whose few channels stay planes, with one column of padding and with more.
+  { input: [2, 3, 11, 40], outputs: 32, kernel: [3, 3], pad: [1, 1], stride: [2, 2] },
+  { input: [1, 1, 9, 33], outputs: 20, kernel: [3, 3], pad: [1, 1] },
+  { input: [1, 3, 12, 31], outputs: 24, kernel: [5, 5], pad: [2, 2], stride: [2, 2] },
   // Several outputs of a channel.
   { input: [1, 20, 7, 9], outputs: 60, group: 20, kernel: [3, 3], pad: [1, 1] },
   { input: [1, 2, 7, 9], outputs: 8, group: 2, kernel: [3, 3], stride: [2, 2] },

@@ -85,15 +85,42 @@ NarrowConvolution::Piece NarrowConvolution::piece(int64_t row, const Segment& se
   return piece;
 }
 
+const NarrowConvolution::Segment* NarrowConvolution::wholeRow() const {
+  const Axis& columns = filter_.columns;
+  if (filter_.groupInputs() > 1 || columns.phases.size() > 1 || columns.step > kMostCommonStride) return nullptr;
+  const std::vector<Axis::Tap>& taps = columns.phases[0];
+  if (taps.size() != kCommonColumns || taps[1].shift != taps[0].shift + 1) return nullptr;
+  const Segment* whole = nullptr;
+  for (const Segment& segment : segments_) {
+    const auto [first, end] = segment.taps;
+    const bool isLeft = segment.first == 0 && first == 1 && end == kCommonColumns,
+               isRight = segment.first + 1 == columns.result && first == 0 && end == kCommonColumns - 1;
+    if (first == 0 && end == kCommonColumns) whole = &segment;
+    else if (segment.count > 1 || !(isLeft || isRight)) return nullptr;
+  }
+  return whole;
+}
+
+template <class Function>
+void NarrowConvolution::forEachPiece(int64_t row, int64_t first, int64_t end, Function&& function) const {
+  if (const Segment* whole = wholeRow()) {
+    Piece all = piece(row, *whole, first, end);
+    all.arguments.missesLeft = first == 0 && whole->first > 0;
+    all.arguments.missesRight = end == filter_.columns.result && whole->first + whole->count < end;
+    return function(all);
+  }
+  for (const Segment& segment : segments_) {
+    const int64_t left = std::max(first, segment.first), right = std::min(end, segment.first + segment.count);
+    if (left < right) function(piece(row, segment, left, right));
+  }
+}
+
 std::vector<NarrowConvolution::Piece> NarrowConvolution::pieces(int64_t first, int64_t end) const {
   const int64_t width = filter_.columns.result;
   std::vector<Piece> pieces;
   for (int64_t row = first / width; row * width < end; ++row) {
-    const int64_t from = std::max<int64_t>(first - row * width, 0), to = std::min(end - row * width, width);
-    for (const Segment& segment : segments_) {
-      const int64_t left = std::max(from, segment.first), right = std::min(to, segment.first + segment.count);
-      if (left < right) pieces.push_back(piece(row, segment, left, right));
-    }
+    forEachPiece(row, std::max<int64_t>(first - row * width, 0), std::min(end - row * width, width),
+                 [&](const Piece& piece) { pieces.push_back(piece); });
   }
   return pieces;
 }
@@ -117,9 +144,8 @@ void NarrowConvolution::run(ThreadPool& pool, const ConvolutionOperands& operand
   // A value is worth as much as some multiplications, since it comes from memory.
   pool.run(images_ * blocks_ * rows, ThreadPool::grain(filter_.columns.result * kLanes * 4), [&](int64_t unit) {
     const int64_t plane = unit / rows, row = unit % rows;
-    for (const Segment& segment : segments_)
-      runPiece(piece(row, segment, segment.first, segment.first + segment.count), operands, plane,
-               operands.result + plane * outputs);
+    forEachPiece(row, 0, filter_.columns.result,
+                 [&](const Piece& piece) { runPiece(piece, operands, plane, operands.result + plane * outputs); });
   });
 }
 

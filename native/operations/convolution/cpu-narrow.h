@@ -46,6 +46,11 @@ class NarrowConvolution {
   int64_t weightsPerTap() const { return filter_.groupInputs() * kLanes; }
   // Pixels first ≤ q < end of a segment.
   Piece piece(int64_t row, const Segment& segment, int64_t first, int64_t end) const;
+  // Calls function(piece) for those of a row's places first ≤ q < end of each phase.
+  template <class Function>
+  void forEachPiece(int64_t row, int64_t first, int64_t end, Function&& function) const;
+  // The segment whose loops make all of a row; null: there is none.
+  const Segment* wholeRow() const;
 
   const TileKernels* kernels_;
   Filter filter_;

@@ -152,8 +152,8 @@ void Tiling::placeTiles() {
 
 bool Tiling::leavesEdges() {
   const Axis& columns = filter_.columns;
-  const bool isFloat = channelsPerWord_ == 1, isBlocked = pixel_ == kLanes;
-  if (!isFloat || !isBlocked || isSplit_ || isByWord_) return false;
+  const bool isFloat = channelsPerWord_ == 1;
+  if (!isFloat || isSplit_ || isByWord_) return false;
   size_t rows = 0;
   for (const auto& phase : filter_.rows.phases) rows = std::max(rows, phase.size());
   std::vector<std::vector<uint8_t>> edges;
