@@ -35,8 +35,8 @@ DepthwisePointwise algorithmOf(const StepBuilder& step, const Operation& depthwi
   const Shape &in = step.shape(depthwise.inputs[0]), &between = step.shape(depthwise.outputs[0]),
               &out = step.shape(pointwise.outputs[0]);
   return {*step.kernels(),
-          Filter(std::get<Convolution>(depthwise.attributes), in, between),
-          Filter(std::get<Convolution>(pointwise.attributes), between, out),
+          Filter(*depthwise.attributes.as<Convolution>(), in, between),
+          Filter(*pointwise.attributes.as<Convolution>(), between, out),
           in,
           between,
           out};
@@ -55,7 +55,7 @@ bool leaveToPointwise(StepBuilder& step, const Convolution& convolution) {
   const int reader = onlyReader(program, operation.outputs[0]);
   if (reader < 0 || program.operations[reader].inputs[0] != operation.outputs[0]) return false;
   const Operation& behind = program.operations[reader];
-  const auto* pointwise = std::get_if<Convolution>(&behind.attributes);
+  const auto* pointwise = behind.attributes.as<Convolution>();
   if (!pointwise || !isPointwise(*pointwise)) return false;
   if (!isFixed(program, convolution) || !isFixed(program, *pointwise)) return false;
   const DepthwisePointwise algorithm = algorithmOf(step, operation, behind);
@@ -73,7 +73,7 @@ bool addDepthwisePointwise(StepBuilder& step, const Convolution& pointwise) {
   const auto left = state.leftTo.find(step.index());
   if (left == state.leftTo.end()) return false;
   const Operation& operation = step.program().operations[left->second];
-  const auto& depthwise = std::get<Convolution>(operation.attributes);
+  const auto& depthwise = *operation.attributes.as<Convolution>();
   const DepthwisePointwise algorithm = algorithmOf(step, operation, step.operation());
   const Place source{Place::In::buffer, state.description.tensorBuffers[operation.inputs[0]]};
   const Layout& layout = algorithm.pointwise().result();
