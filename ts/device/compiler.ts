@@ -10,6 +10,7 @@ import type { WeightsFile } from '../caffe/caffemodel.ts';
 import type { LayerReport, MatchOptions } from '../caffe/match-weights.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import type { WeightsUse } from '../caffe/weights-mismatch.ts';
+import { withWrittenBlobs } from '../caffe/written-blobs.ts';
 import {
   type Compiled,
   checkSameParameters,
@@ -104,17 +105,21 @@ export class Compiler {
     const yieldIfDue = yielding();
     const lowered = read.lower();
     await yieldIfDue();
-    const weights = await readGivenWeights(read.weights);
+    const given = await readGivenWeights(read.weights);
+    const weights = withWrittenBlobs(read.net, given);
+    // Where no file is given, what the prototxt does not hold begins at its filler.
+    const filling =
+      given === null && weights !== null ? { ...read.filling, partialWeights: true } : read.filling;
     let parameters: NativeParameters | null = null;
     try {
-      const { data: values, report, blobs } = await fillParameters(lowered, weights, read.filling);
+      const { data: values, report, blobs } = await fillParameters(lowered, weights, filling);
       const warnings = say(read.warnings(lowered, weights, report));
       const complete = read.complete(lowered, values);
       const planned = await this.#plan(lowered, read.planning(lowered, values));
       await this.#checkMemory(planned, read, neededBytes(planned).total + read.heldBytes(values));
       parameters = await createParameters(this.#native, planned.program, complete);
       const compiled = await compileNet(this.#native, planned, parameters);
-      return { report, warnings, blobs, file: weights?.file ?? '', parameters, compiled };
+      return { report, warnings, blobs, file: given?.file ?? '', parameters, compiled };
     } catch (error) {
       parameters?.dispose();
       throw convertError(error, this.#parts.device);

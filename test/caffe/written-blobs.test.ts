@@ -1,0 +1,76 @@
+/** Weights that stand in a prototxt: layer.hpp gives a layer its `blobs` before it is set up, which then skips its fillers. */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { WeightsError } from '../../ts/base/errors.ts';
+import { blobFromFloats } from '../../ts/caffe/blob.ts';
+import { openDevice, readNet } from '../../ts/index.ts';
+
+const input = 'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 2 } } }';
+const inner = (name: string, bottom: string, more: string) =>
+  `layer { name: "${name}" type: "InnerProduct" bottom: "${bottom}" top: "${name}" ${more}
+    inner_product_param { num_output: 2 weight_filler { type: "constant" value: 1 } } }`;
+const WEIGHTS =
+  'blobs { shape { dim: 2 dim: 2 } data: [1, 2, 3, 4] } blobs { shape { dim: 2 } data: [10, 20] }';
+
+async function run(text: string, options: object = {}): Promise<number[]> {
+  await using device = await openDevice('reference');
+  await using model = await device.load({
+    model: readNet(input + text, { file: 'net.prototxt' }),
+    ...options,
+  });
+  const [top] = Object.values(await model.run({ x: Float32Array.of(1, 2) }));
+  return [...top!.data];
+}
+
+test('a layer with blobs in the prototxt has these weights', async () => {
+  assert.equal(await run(inner('y', 'x', WEIGHTS)), [15, 31]);
+});
+
+test('they may have the four dimensions that blobs once had, and values in float64', async () => {
+  const legacy = `blobs { num: 1 channels: 1 height: 2 width: 2 double_data: [1, 2, 3, 4] }
+    blobs { num: 1 channels: 1 height: 1 width: 2 data: [10, 20] }`;
+  assert.equal(await run(inner('y', 'x', legacy)), [15, 31]);
+});
+
+test('a layer without them begins at its filler', async () => {
+  assert.equal(await run(inner('y', 'x', WEIGHTS) + inner('z', 'y', '')), [46, 46]);
+});
+
+test('of a layer that a weights file has too, the file counts', async () => {
+  const weights = {
+    file: 'w.caffemodel',
+    name: 'net',
+    layers: [
+      {
+        name: 'y',
+        type: 'InnerProduct',
+        blobs: [
+          blobFromFloats([2, 2], Float32Array.of(5, 6, 7, 8)),
+          blobFromFloats([2], new Float32Array(2)),
+        ],
+      },
+    ],
+  };
+  assert.equal(await run(inner('y', 'x', WEIGHTS), { weights }), [17, 23]);
+  // What the file has not is no filler where the prototxt has it.
+  assert.equal(await run(inner('y', 'x', '') + inner('z', 'y', WEIGHTS), { weights }), [73, 163]);
+});
+
+test('blobs that do not fit are refused', async () => {
+  const refused = async (blobs: string, message: RegExp) => {
+    try {
+      await run(inner('y', 'x', blobs));
+      assert.unreachable(blobs);
+    } catch (error) {
+      assert.instance(error, WeightsError);
+      assert.match((error as Error).message, message);
+    }
+  };
+  await refused(
+    'blobs { shape { dim: 2 dim: 2 } data: [1, 2, 3] }',
+    /blob 0 has 3 values, its shape 2×2 needs 4/,
+  );
+  await refused(WEIGHTS.replace('dim: 2 dim: 2', 'dim: 4 dim: 1'), /the prototxt: layer "y", blob 0/);
+});
+
+test.run();
