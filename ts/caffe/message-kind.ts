@@ -23,40 +23,62 @@ function mistakeOfMessage(type: string, value: unknown, expected: string, depth:
   if (!isObject(value) || Array.isArray(value) || ArrayBuffer.isView(value) || value instanceof ArrayBuffer)
     return { path: '', expected, actual: value };
   if (depth > MAX_DEPTH) return { path: '', expected: `messages at most ${MAX_DEPTH} deep`, actual: value };
-  const fields = messages[type]!;
-  for (const [name, field] of Object.entries(value)) {
+  const fields = fieldsOf(type);
+  for (const name of Object.keys(value)) {
+    const field = (value as Readonly<Record<string, unknown>>)[name];
     if (field === undefined) continue;
-    const definition = Object.hasOwn(fields, name) ? fields[name]![1] : null;
-    if (definition === null) {
-      const hint = didYouMean(name, Object.keys(fields));
+    const mistakeOf = fields.get(name);
+    if (mistakeOf === undefined) {
+      const hint = didYouMean(name, [...fields.keys()]);
       return { path: '', expected: `the fields of ${type}`, actual: name, hint };
     }
-    const mistake = mistakeOfField(definition, field, depth);
+    const mistake = mistakeOf(field, depth);
     if (mistake !== null) return within(`.${name}`, mistake);
   }
   return null;
 }
 
-function mistakeOfField(definition: string, value: unknown, depth: number): Mistake | null {
-  const repeated = /^[*+]/.test(definition);
-  const type = repeated ? definition.slice(1) : definition;
-  if (!repeated) return mistakeOfItem(type, value, depth);
-  if (!Array.isArray(value)) return { path: '', expected: `a list (of ${type})`, actual: value };
-  for (let i = 0; i < value.length; i++) {
-    const mistake = mistakeOfItem(type, value[i], depth);
-    if (mistake !== null) return within(`[${i}]`, mistake);
+/** @param depth How many messages a value lies within. */
+type MistakeOf = (value: unknown, depth: number) => Mistake | null;
+
+const known = new Map<string, ReadonlyMap<string, MistakeOf>>();
+
+/** A message's fields by name: made at its first value, since a net has thousands of each. */
+function fieldsOf(type: string): ReadonlyMap<string, MistakeOf> {
+  let fields = known.get(type);
+  if (fields === undefined) {
+    fields = new Map(
+      Object.entries(messages[type]!).map(([name, [, definition]]) => [name, fieldKind(definition)]),
+    );
+    known.set(type, fields);
   }
-  return null;
+  return fields;
 }
 
-function mistakeOfItem(type: string, value: unknown, depth: number): Mistake | null {
+function fieldKind(definition: string): MistakeOf {
+  if (!/^[*+]/.test(definition)) return itemKind(definition);
+  const type = definition.slice(1);
+  const mistakeOf = itemKind(type);
+  return (value, depth) => {
+    if (!Array.isArray(value)) return { path: '', expected: `a list (of ${type})`, actual: value };
+    for (let i = 0; i < value.length; i++) {
+      const mistake = mistakeOf(value[i], depth);
+      if (mistake !== null) return within(`[${i}]`, mistake);
+    }
+    return null;
+  };
+}
+
+function itemKind(type: string): MistakeOf {
   const [family, name] = type.split(':') as [string, string | undefined];
-  if (family === 'message') return mistakeOfMessage(name!, value, `a ${name}`, depth + 1);
+  if (family === 'message') return (value, depth) => mistakeOfMessage(name!, value, `a ${name}`, depth + 1);
   if (family === 'enum') {
     const names = Object.keys(enums[name!]!);
-    if (names.includes(value as string)) return null;
-    return { path: '', expected: names.join(', '), actual: value, hint: didYouMean(value, names) };
+    return (value) =>
+      names.includes(value as string)
+        ? null
+        : { path: '', expected: names.join(', '), actual: value, hint: didYouMean(value, names) };
   }
   const [expected, accepts] = SCALARS[family] ?? SCALARS.int64!;
-  return accepts(value) ? null : { path: '', expected, actual: value };
+  return (value) => (accepts(value) ? null : { path: '', expected, actual: value });
 }
