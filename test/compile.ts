@@ -4,7 +4,7 @@
  */
 import { cpSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build, type OnLoadResult, type Plugin } from 'esbuild';
 import { compiledPath } from './support/command.ts';
 
@@ -34,7 +34,7 @@ export async function compileAll(root: string): Promise<string> {
     sourcemap: 'linked',
     logLevel: 'warning',
   } as const;
-  await build({ ...options, entryPoints, plugins: [importsAsCompiled(root)] });
+  await build({ ...options, entryPoints, plugins: [sharpAsOneFile(out), importsAsCompiled(root)] });
   // The command and threads of data layers start hundreds of times, the one with 250 modules, the other with 80: as few files
   // they start in half the time. The command's parts are loaded as they are needed; a thread needs one file.
   const started = (name: string, division: { splitting?: boolean; chunkNames?: string }) =>
@@ -42,11 +42,32 @@ export async function compileAll(root: string): Promise<string> {
       ...options,
       ...division,
       entryPoints: [{ in: join(root, `ts/${name}.ts`), out: name }],
-      plugins: [placesAsCompiled(root, out)],
+      plugins: [sharpAsOneFile(out), placesAsCompiled(root, out)],
     });
   await started('cli/main', { splitting: true, chunkNames: 'parts/[hash]' });
   await started('data/worker', {});
+  await build({
+    ...options,
+    entryPoints: [{ in: fileURLToPath(import.meta.resolve('sharp')), out: 'sharp' }],
+    external: ['@img/sharp*', '../src/*'],
+    packages: 'bundle',
+    sourcemap: false,
+    banner: {
+      js: `import { createRequire as requireFrom } from 'node:module';\nconst require = requireFrom(${JSON.stringify(join(out, 'sharp.js'))});`,
+    },
+  });
   return out;
+}
+
+/** Of what a process takes to load sharp, most is for the 60 files of its own code: tests load it hundreds of times. */
+function sharpAsOneFile(out: string): Plugin {
+  const path = pathToFileURL(join(out, 'sharp.js')).href;
+  return {
+    name: 'sharp as one file',
+    setup({ onResolve }) {
+      onResolve({ filter: /^sharp$/ }, () => ({ path, external: true }));
+    },
+  };
 }
 
 /** Each module stays one; a test looks for its fixtures where its source lies. */
