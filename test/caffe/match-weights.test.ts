@@ -212,6 +212,14 @@ for (const [rule, net, weights, message] of [
     );
   });
 
+test("only where one of both is a matrix and the other a kernel are they called an InnerProduct's and a Convolution's", () => {
+  const message = (net: number[], weights: number[]) =>
+    refused(() => matchWeights(parameters({ l: [net] }), file(layer('l', '', weights)))).message;
+  assert.match(message([4, 8, 1, 1], [4, 8]), /an InnerProduct's for a Convolution/);
+  // A Scale's, by a tool that writes a row.
+  assert.match(message([8], [1, 8]), /other dimensions, with the same values in the same order/);
+});
+
 test('with reshapeWeights the same values are taken in other dimensions', () => {
   for (const [net, weights] of [
     [

@@ -156,6 +156,16 @@ const refused: readonly [text: string, code: string, message: RegExp][] = [
     'range',
     /lr_mult must be a finite number, found NaN/,
   ],
+  [
+    'layer { name: "d" type: "DummyData" top: "d" dummy_data_param { shape { dim: 2 } data_filler { value: nan } } }',
+    'range',
+    /value must be a finite number, found NaN/,
+  ],
+  [
+    'layer { name: "d" type: "MemoryData" top: "d" top: "l" memory_data_param { batch_size: 1 channels: 1 height: 1 width: 1 } transform_param { scale: nan } }',
+    'range',
+    /scale must be a finite number, found NaN/,
+  ],
   [value('Reduction', 'reduction_param { coeff: nan }'), 'range', /coeff must be a number, found NaN/],
   [value('Softmax', 'softmax_param { } loss_weight: nan'), 'range', /loss_weight must be a finite number/],
   [value('Softmax', 'softmax_param { } loss_weight: inf'), 'range', /must be a finite number, found Inf/],

@@ -103,7 +103,8 @@ function shapeCause(source: Shape, target: Shape, { isTraining }: MismatchOption
     const [from, to] = isMatrix(source)
       ? ["an InnerProduct's", 'a Convolution']
       : ["a Convolution's", 'an InnerProduct'];
-    const both = isMatrix(source) || isMatrix(target) ? `${from} for ${to}` : 'other dimensions';
+    const isOfBoth = [source, target].some(isMatrix) && [source, target].some(({ length }) => length === 4);
+    const both = isOfBoth ? `${from} for ${to}` : 'other dimensions';
     return `${both}, with the same values in the same order; reshapeWeights: true (--reshape-weights) takes them so`;
   }
   const differing = target.map((_, i) => i).filter((i) => source[i] !== target[i]);

@@ -127,6 +127,7 @@ export function graphSelecting(
     const type = layer.type ?? '';
     const declared = inputShapesOf(layer, state.phase, options, fail);
     if (declared !== null) {
+      checkRanges(table.context(layer, state, []));
       topNames.forEach((name, i) => {
         const shape =
           declared[i] ??
@@ -150,7 +151,9 @@ export function graphSelecting(
       checkCount(sinkLayers[type]!.bottoms, bottomNames.length, 'bottom', fail);
       checkCount([0, 0], topNames.length, 'top', fail);
       const shapes = bottoms.map((id) => values[id]!.shape);
-      sinkLayers[type]!.check?.(table.context(layer, state, shapes));
+      const context = table.context(layer, state, shapes);
+      checkRanges(context);
+      sinkLayers[type]!.check?.(context);
       return;
     }
     const refusal = refusalOf(layer);
