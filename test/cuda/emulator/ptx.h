@@ -64,7 +64,7 @@ RESNODE_UNWATCHED float elementOf(uint32_t word, int i) {
 template <class T>
 RESNODE_UNWATCHED void multiplyMatrices(MatrixFragments* lanes) {
   constexpr int kElements = 4 / sizeof(T), kDepth = 8 * kElements;
-  double a[16][kDepth], b[8][kDepth];
+  double a[16][kDepth], b[kDepth][8], sums[16][8];
   for (int lane = 0; lane < 32; ++lane) {
     const int group = lane / 4, t = lane % 4;
     for (int half = 0; half < 2; ++half) {
@@ -72,17 +72,20 @@ RESNODE_UNWATCHED void multiplyMatrices(MatrixFragments* lanes) {
         const int k = (t + 4 * half) * kElements + i;
         a[group][k] = elementOf<T>(lanes[lane].a[2 * half], i);
         a[group + 8][k] = elementOf<T>(lanes[lane].a[2 * half + 1], i);
-        b[group][k] = elementOf<T>(lanes[lane].b[half], i);
+        b[k][group] = elementOf<T>(lanes[lane].b[half], i);
       }
     }
   }
   for (int lane = 0; lane < 32; ++lane) {
-    for (int i = 0; i < 4; ++i) {
-      const int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
-      double sum = lanes[lane].d[i];
-      for (int k = 0; k < kDepth; ++k) sum += a[row][k] * b[column][k];
-      lanes[lane].d[i] = static_cast<float>(sum);
+    for (int i = 0; i < 4; ++i) sums[lane / 4 + i / 2 * 8][lane % 4 * 2 + i % 2] = lanes[lane].d[i];
+  }
+  for (int row = 0; row < 16; ++row) {
+    for (int k = 0; k < kDepth; ++k) {
+      for (int column = 0; column < 8; ++column) sums[row][column] += a[row][k] * b[k][column];
     }
+  }
+  for (int lane = 0; lane < 32; ++lane) {
+    for (int i = 0; i < 4; ++i) lanes[lane].d[i] = static_cast<float>(sums[lane / 4 + i / 2 * 8][lane % 4 * 2 + i % 2]);
   }
 }
 
