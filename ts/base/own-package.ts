@@ -47,7 +47,7 @@ function readManifest(file: string): { name?: string; version?: string } {
 }
 
 /**
- * Starts a thread.
+ * Starts a thread, without the flags of the process: `node --input-type=module -e …` has one that no file may be run with.
  * @param entry The file that it runs, without its ending: `./worker`.
  * @param from `import.meta.url` of who starts it.
  * @param workerData Plain data.
@@ -55,9 +55,10 @@ function readManifest(file: string): { name?: string; version?: string } {
  */
 export function startThread(entry: string, from: string, workerData: unknown): Worker {
   ownPackage();
-  if (!from.endsWith('.ts')) return new Worker(new URL(`${entry}.js`, from), { workerData });
+  const options = { workerData, execArgv: [] };
+  if (!from.endsWith('.ts')) return new Worker(new URL(`${entry}.js`, from), options);
   // Run as source, in tests: tsx's own hooks do not reach into worker threads.
   const [tsx, source] = [import.meta.resolve('tsx/esm/api'), new URL(`${entry}.ts`, from).href];
   const script = `import('${tsx}').then(({ register }) => (register(), import('${source}')))`;
-  return new Worker(script, { eval: true, workerData });
+  return new Worker(script, { ...options, eval: true });
 }
