@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { FEWER_COLLECTIONS, LATER } from '../../scripts/v8-flags.mjs';
 import { findChromium, startBrowser } from '../support/browser.ts';
-import { LATER } from '../support/command.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 interface Reflection {
@@ -26,8 +26,7 @@ const [site, json] = [join(folder, 'site'), join(folder, 'api.json')];
 test('the API is documented without a warning', () => {
   const typedoc = join(repositoryFolder, 'node_modules/typedoc/bin/typedoc');
   // Types are checked where the package is built (packed.test.ts): half of the time goes to that.
-  // Fewer and larger collections of garbage: what the compiler makes of the sources stays.
-  const flags = [...LATER, '--min-semi-space-size=16', '--max-semi-space-size=64'];
+  const flags = [...LATER, ...FEWER_COLLECTIONS];
   const words = ['--skipErrorChecking', '--html', site, '--json', json];
   const run = spawnSync(process.execPath, [...flags, typedoc, ...words], {
     cwd: repositoryFolder,

@@ -101,6 +101,12 @@ for (const version of SUPPORTED.filter((each) => each !== major)) {
     assert.is(status, 0, stderr);
     assert.match(stdout, /"Ankle boot"/);
   });
+  test(`Node ${version} knows the flags with which tests and builds start it`, () => {
+    const script = `import { spawnSync } from 'node:child_process';
+import { FEWER_COLLECTIONS, LATER } from ${JSON.stringify(join(repositoryFolder, 'scripts/v8-flags.mjs'))};
+process.stderr.write(spawnSync(process.execPath, [...LATER, ...FEWER_COLLECTIONS, '-e', '']).stderr);`;
+    assert.is(node(['--input-type=module', '-e', script]).stderr, '');
+  });
 }
 
 test("the README's code compiles under noUncheckedIndexedAccess", () => {

@@ -1,12 +1,7 @@
 /** How tests start Node on TypeScript, dozens of times: the command, and scripts of their own. */
 import { join, relative, resolve } from 'node:path';
+import { LATER } from '../../scripts/v8-flags.mjs';
 import { repositoryFolder } from './golden.ts';
-
-/**
- * V8's optimising compiler takes a function after fifteen times as much work as it usually waits for. Most processes of tests
- * live for less than a second and do not earn back what it takes: a sixth of their time.
- */
-export const LATER: readonly string[] = ['--interrupt-budget=1000000'];
 
 /**
  * Node's arguments that run `source`, a path from the repository's folder or an absolute one below it, before its own
