@@ -51,6 +51,18 @@ test('entropy keeps all of an even distribution, and cuts a few values far out',
   assert.ok(range > 2.5 && range < 6, `${range}`);
 });
 
+test('entropy cuts none of a few different values: a constant, a binary map, two neighbours far from a third', () => {
+  const repeated = (...counts: readonly (readonly [value: number, count: number])[]) =>
+    histogramOf(Float32Array.from(counts.flatMap(([value, count]) => Array<number>(count).fill(value))));
+  for (const histogram of [
+    repeated([1, 300]),
+    repeated([0.5, 100], [1, 100]),
+    repeated([-1, 50], [1, 50]),
+    repeated([0.5, 1], [0.999, 100], [1, 200]),
+  ])
+    close(chooseRange(histogram, 'entropy', 99), 1, 1e-6);
+});
+
 test('entropy is the least divergence that trying every range by the definition finds', () => {
   const random = seededRandom(6);
   const counts = Float64Array.from({ length: 64 }, (_, i) => Math.floor(1000 * random() * Math.exp(-i / 9)));

@@ -78,9 +78,14 @@ function percentileBin(counts: Float64Array, share: number): number {
   });
 }
 
+/** The largest share of values that a range may cut: the paper's are a few far out. */
+const MOST_CUT = 0.05;
+
 /**
  * The last bin of the range whose quantised distribution has the least Kullback-Leibler divergence from the values'
- * own, what is cut counted at the edge: Migacz, "8-bit Inference with TensorRT" (GTC 2017).
+ * own, what is cut counted at the edge: Migacz, "8-bit Inference with TensorRT" (GTC 2017). Of few different values, as
+ * binary maps have, a range that cuts nearly all of them has no divergence either: both distributions lie in its last bin.
+ * So the widest of equal ranges counts, and none that cuts more than a twentieth.
  * @param levels Magnitudes that the integers have.
  */
 export function entropyBin(counts: Float64Array, levels: number): number {
@@ -91,8 +96,10 @@ export function entropyBin(counts: Float64Array, levels: number): number {
   let upTo = 0;
   for (let bins = levels; bins <= counts.length; bins += levels / 16) {
     for (; upTo < bins; upTo++) inside += counts[upTo]!;
-    const divergence = cutDivergence(counts, bins, levels, total - inside, total);
-    if (divergence < least) [best, least] = [bins - 1, divergence];
+    if (total - inside > MOST_CUT * total) continue;
+    // Rounding alone makes it negative.
+    const divergence = Math.max(0, cutDivergence(counts, bins, levels, total - inside, total));
+    if (divergence <= least) [best, least] = [bins - 1, divergence];
   }
   return best;
 }
