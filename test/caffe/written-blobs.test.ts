@@ -1,9 +1,14 @@
 /** Weights that stand in a prototxt: layer.hpp gives a layer its `blobs` before it is set up, which then skips its fillers. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { convert, readSafetensorsFile } from '../../ts/api/convert.ts';
+import { lintPrototxt } from '../../ts/api/tools.ts';
 import { WeightsError } from '../../ts/base/errors.ts';
 import { blobFromFloats } from '../../ts/caffe/blob.ts';
-import { openDevice, readNet } from '../../ts/index.ts';
+import { openDevice, readNet, saveCaffemodel, toFloat32 } from '../../ts/index.ts';
 
 const input = 'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 2 } } }';
 const inner = (name: string, bottom: string, more: string) =>
@@ -57,9 +62,9 @@ test('of a layer that a weights file has too, the file counts', async () => {
 });
 
 test('blobs that do not fit are refused', async () => {
-  const refused = async (blobs: string, message: RegExp) => {
+  const refused = async (blobs: string, message: RegExp, options = {}) => {
     try {
-      await run(inner('y', 'x', blobs));
+      await run(inner('y', 'x', blobs), options);
       assert.unreachable(blobs);
     } catch (error) {
       assert.instance(error, WeightsError);
@@ -68,9 +73,48 @@ test('blobs that do not fit are refused', async () => {
   };
   await refused(
     'blobs { shape { dim: 2 dim: 2 } data: [1, 2, 3] }',
-    /blob 0 has 3 values, its shape 2×2 needs 4/,
+    /^net.prototxt:1:\d+: layer "y", blob 0: 3 values are written, 2×2 needs 4/,
   );
-  await refused(WEIGHTS.replace('dim: 2 dim: 2', 'dim: 4 dim: 1'), /the prototxt: layer "y", blob 0/);
+  await refused(WEIGHTS.replace('dim: 2 dim: 2', 'dim: 4 dim: 1'), /^net.prototxt:1:\d+: layer "y", blob 0/);
+  // The place is the prototxt's, where a weights file is there too.
+  const weights = { file: 'w.caffemodel', name: 'net', layers: [] };
+  await refused(WEIGHTS.replace('dim: 2 dim: 2', 'dim: 4 dim: 1'), /^net.prototxt:1:\d+: layer "y"/, {
+    weights,
+  });
+});
+
+test("of a blob that layers share, its owner's values count: the first layer's (Net::ShareWeights)", async () => {
+  const sharing = (name: string, value: number) =>
+    `layer { name: "${name}" type: "InnerProduct" bottom: "x" top: "${name}" param { name: "w" }
+      inner_product_param { num_output: 1 bias_term: false } blobs { shape { dim: 1 dim: 2 } data: ${value} data: 0 } }`;
+  assert.equal(await run(sharing('first', 5) + sharing('second', 7)), [5]);
+});
+
+test('they are no weights of 0, whatever the filler', () => {
+  const net = `layer { name: "x" type: "DummyData" top: "x" dummy_data_param { shape { dim: 1 dim: 2 } } }
+    layer { name: "y" type: "InnerProduct" bottom: "x" top: "y" WRITTEN inner_product_param { num_output: 2 } }
+    layer { name: "loss" type: "EuclideanLoss" bottom: "y" bottom: "x" top: "loss" }`;
+  const rules = (written: string) =>
+    lintPrototxt(net.replace('WRITTEN', written), { file: 'net.prototxt' }).map(({ rule }) => rule);
+  assert.ok(rules('').includes('zero-weights'));
+  assert.not.ok(rules(WEIGHTS).includes('zero-weights'));
+});
+
+test('a conversion takes them, too', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'resnode-written-blobs-'));
+  const at = (name: string) => join(folder, name);
+  await saveCaffemodel(at('empty.caffemodel'), { name: 'net', layers: [] });
+  writeFileSync(at('net.prototxt'), input + inner('y', 'x', WEIGHTS));
+  await convert(at('empty.caffemodel'), at('net.safetensors'), { model: at('net.prototxt') });
+  const { weights } = readSafetensorsFile(at('net.safetensors'));
+  assert.equal(
+    weights.layers.flatMap(({ blobs }) => blobs.map((blob) => [...toFloat32(blob)])),
+    [
+      [1, 2, 3, 4],
+      [10, 20],
+    ],
+  );
+  rmSync(folder, { recursive: true });
 });
 
 test.run();

@@ -4,7 +4,7 @@ import { WeightsError } from '../base/errors.ts';
 import { MAX_DIMENSIONS, MAX_LAYERS } from '../base/files.ts';
 import { fromFloat16 } from '../base/half-floats.ts';
 import { instance, type Kind, list, string } from '../base/kinds.ts';
-import { fields, options, required, signature } from '../base/options.ts';
+import { fields, optional, options, required, signature } from '../base/options.ts';
 import { elementCount } from '../base/shape.ts';
 import { type Blob, blob } from './blob.ts';
 import { enums } from './schema.ts';
@@ -16,6 +16,8 @@ export interface WeightsLayer {
   readonly name: string;
   readonly type: string;
   readonly blobs: readonly Blob[];
+  /** Where it is not of the file of the others: of which it is. */
+  readonly file?: string;
 }
 
 export interface WeightsFile {
@@ -29,6 +31,7 @@ export const weightsLayers: Kind<readonly WeightsLayer[]> = list(
     name: required(string, "The layer's name."),
     type: required(string, "The layer's type; may be empty."),
     blobs: required(list(blob, { of: 'blobs' }), 'Its blobs in their order.'),
+    file: optional(string, "the others'", 'Of which it is.'),
   }),
   { of: 'layers' },
 );

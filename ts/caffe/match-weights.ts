@@ -85,7 +85,7 @@ export function matchWeights(
   const mismatch = mismatchOf(sources, shapes, { isTraining, reshapeWeights });
   if (mismatch !== null) {
     const { code, layer, message } = mismatch;
-    throw new WeightsError(code, { file, layer }, message);
+    throw new WeightsError(code, { file: sources.get(layer)!.file ?? file, layer }, message);
   }
   const blobs = parameters.map((parameter) => blobFor(parameter, sources));
   const report = reportOf(parameters, blobs, sources, shapes);

@@ -1,9 +1,11 @@
 /** Weights that stand in a prototxt: `blobs` of its layers, which Caffe takes in the place of their fillers (layer.hpp, Layer). */
-import { WeightsError } from '../base/errors.ts';
+import { formatPosition, WeightsError } from '../base/errors.ts';
 import { elementCount } from '../base/shape.ts';
 import { type Blob, blobFromFloats } from './blob.ts';
 import type { WeightsFile } from './caffemodel.ts';
+import { positionOf } from './message.ts';
 import type { LayerParameter, NetParameter } from './net-parameter.ts';
+import { shapeText } from './weights-mismatch.ts';
 
 interface BlobProto {
   readonly shape?: { readonly dim?: readonly number[] };
@@ -17,21 +19,43 @@ interface BlobProto {
 
 type LayerWithBlobs = LayerParameter & { readonly blobs?: readonly BlobProto[] };
 
+/** What errors and warnings call the file of these weights. */
+const PROTOTXT = 'the prototxt';
+
 /**
- * Weights of a file, behind those that the net's prototxt holds: of a layer that both have the file's count, as in Caffe.
+ * Weights of a file, with those that the net's prototxt holds: of a layer that both have the file's count, as in Caffe.
  * @returns Null: neither has any
  * @throws WeightsError `weights/data-size`
  */
 export function withWrittenBlobs(net: NetParameter, weights: WeightsFile | null): WeightsFile | null {
-  const layers = (net.layer ?? []).flatMap(({ name = '', type = '', blobs = [] }: LayerWithBlobs) =>
-    blobs.length === 0 ? [] : [{ name, type, blobs: blobs.map((blob, i) => blobOf(blob, name, i)) }],
+  const inFile = new Set(weights?.layers.map(({ name }) => name));
+  const written = (net.layer ?? []).filter(
+    (layer) => hasWrittenBlobs(layer) && !inFile.has(layer.name ?? ''),
   );
-  if (layers.length === 0) return weights;
-  const file = weights?.file ?? 'the prototxt';
-  return { file, name: weights?.name ?? net.name ?? '', layers: [...layers, ...(weights?.layers ?? [])] };
+  if (written.length === 0) return weights;
+  const layers = written.map((layer: LayerWithBlobs) => {
+    const { name = '', type = '', blobs = [] } = layer;
+    const position = positionOf(layer);
+    const file = position === undefined ? PROTOTXT : formatPosition(position);
+    return { name, type, file, blobs: blobs.map((blob, i) => blobOf(blob, { file, layer: name }, i)) };
+  });
+  // Of a blob that layers share the last values count: here those of its owner, the first layer (Net::ShareWeights).
+  layers.reverse();
+  return {
+    file: weights?.file ?? PROTOTXT,
+    name: weights?.name ?? net.name ?? '',
+    layers: [...layers, ...(weights?.layers ?? [])],
+  };
 }
 
-function blobOf(proto: BlobProto, layer: string, index: number): Blob {
+/** Whether a layer of a prototxt has its weights in it. */
+export const hasWrittenBlobs = ({ blobs = [] }: LayerWithBlobs): boolean => blobs.length > 0;
+
+function blobOf(
+  proto: BlobProto,
+  at: { readonly file: string; readonly layer: string },
+  index: number,
+): Blob {
   const { shape, data = [], double_data: doubles = [], num, channels, height, width } = proto;
   const legacy = [num, channels, height, width];
   const isLegacy = legacy.some((size) => size !== undefined);
@@ -40,8 +64,8 @@ function blobOf(proto: BlobProto, layer: string, index: number): Blob {
   if (values.length !== elementCount(dims))
     throw new WeightsError(
       'weights/data-size',
-      { layer },
-      `layer "${layer}": its blobs in the prototxt: blob ${index} has ${values.length} values, its shape ${dims.join('×') || 'of a scalar'} needs ${elementCount(dims)}`,
+      at,
+      `layer "${at.layer}", blob ${index}: ${values.length} values are written, ${shapeText(dims)} needs ${elementCount(dims)}`,
     );
   return blobFromFloats(dims, Float32Array.from(values));
 }

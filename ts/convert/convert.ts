@@ -24,6 +24,7 @@ import {
   readNetFile,
 } from '../caffe/net-parameter.ts';
 import { printPrototxt } from '../caffe/print.ts';
+import { withWrittenBlobs } from '../caffe/written-blobs.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import type { Preprocess } from '../images/preprocess.ts';
 import { loadPreprocess, savePreprocess } from '../images/preprocess-file.ts';
@@ -187,11 +188,13 @@ async function convertFile(from: string, to: string, options: FileOptions): Prom
     );
   if (from === to) throw new ArgumentError('the target', 'another file than the source', to);
   const given = model === undefined ? null : await netToConvert(model, inputShapes);
-  const read = await source.read!(from, {
+  const found = await source.read!(from, {
     net: given,
     inputShapes,
     ...(outputs === undefined ? {} : { outputs }),
   });
+  const read: ReadResult =
+    found.net === null ? found : { ...found, weights: withWrittenBlobs(found.net, found.weights)! };
   if (read.net === null && (merge || pair.onlyMerged || target.holdsNet))
     throw new ArgumentError(
       'model',

@@ -119,7 +119,7 @@ export class Compiler {
       await this.#checkMemory(planned, read, neededBytes(planned).total + read.heldBytes(values));
       parameters = await createParameters(this.#native, planned.program, complete);
       const compiled = await compileNet(this.#native, planned, parameters);
-      return { report, warnings, blobs, file: given?.file ?? '', parameters, compiled };
+      return { report, warnings, blobs, file: weights?.file ?? '', parameters, compiled };
     } catch (error) {
       parameters?.dispose();
       throw convertError(error, this.#parts.device);

@@ -6,6 +6,7 @@ import type { CodeOf } from '../base/error-codes.ts';
 import { elementCount } from '../base/shape.ts';
 import { type LayerParameter, withDefaults } from '../caffe/net-parameter.ts';
 import { hadRatesZeroed } from '../caffe/upgrade.ts';
+import { hasWrittenBlobs } from '../caffe/written-blobs.ts';
 import { isLossType } from '../layers/index.ts';
 
 export interface LearningNet {
@@ -132,8 +133,8 @@ function* zeroWeights({ layers, hasWeights }: LearningNet): Iterable<Fault> {
     const filler = layer[param]?.[field] as WrittenFiller | undefined;
     // A Scale without a filler begins with 1; a 0 that was written is meant (zero-initialised residuals).
     if (layer.type === 'Scale' && (filler === undefined || filler.value !== undefined)) continue;
-    if (isShared || !isZero(filler) || hasWeights(layer.name ?? '') || (layer.bottom?.length ?? 1) > 1)
-      continue;
+    if (isShared || !isZero(filler) || (layer.bottom?.length ?? 1) > 1) continue;
+    if (hasWeights(layer.name ?? '') || hasWrittenBlobs(layer)) continue;
     yield {
       layer,
       field: param,
