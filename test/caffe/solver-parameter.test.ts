@@ -54,6 +54,20 @@ if (golden !== null) {
 // The message's own words, by sgd_solver.cpp's, solver.cpp's and sgd_solvers.hpp's checks.
 for (const [what, text, place, code, words] of [
   [
+    'a momentum of NaN',
+    `${FIXED}momentum: nan`,
+    '5:1',
+    'number',
+    'momentum must be a finite number, found NaN',
+  ],
+  [
+    'an infinite bound of gradients',
+    `${FIXED}clip_gradients: inf`,
+    '5:1',
+    'number',
+    'clip_gradients must be a finite number, found Infinity',
+  ],
+  [
     'an unknown type',
     `${FIXED}type: "Adm"`,
     '5:1',

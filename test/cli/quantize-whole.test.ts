@@ -118,6 +118,12 @@ test('an image that cannot be read is left out where that is asked for', async (
   assert.is((await quantized(net, images, '--skip-broken', '--batch', '1')).images, 1);
 });
 
+test('an image of a size that the net cannot take is left out by its name, and the others count', async () => {
+  const images = [await corner('strip', 64, 2, 2), await corner('fits', 32, 32, 8)];
+  const net = shadeNet(join(folder, 'strips'));
+  assert.is((await quantized(net, images, '--skip-broken')).images, 1);
+});
+
 test('sizes of whole images are refused for a net that looks at a crop', async () => {
   const net = writeModelFolder(
     join(folder, 'classifier'),

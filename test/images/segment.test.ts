@@ -216,4 +216,12 @@ test('a map of (n − 1)/s + 1 values has its corners on the corners of the inpu
   assert.equal(inputToMap(320, 10), { scale: 1 / 32, offset: 0.5 / 32 - 0.5 });
 });
 
+test('an image of a size that the net cannot take is refused by its name', async () => {
+  await using segmenter = await openSegmenter(shadeNet(join(folder, 'strip')), cpu);
+  const file = await writePatches(join(folder, 'strip.png'), 64, 2, []);
+  const error = await failure(segmenter.segment(file));
+  assert.is(error.code, 'image/size');
+  assert.match(error.message, /strip\.png: is 64×2, 64×2 as the net's input: .*4×4 kernel/);
+});
+
 test.run();

@@ -505,6 +505,10 @@ export const errorCodes = {
     'A preprocessing file says something impossible.',
     'Mend the field that the message names; docs/preprocess.md has them all.',
   ],
+  'image/size': [
+    'A net cannot take an image of that size: a kernel is larger, or what it adds differs.',
+    'Resize the image, or fill it up (`resize`, `pad`; --resize, --pad).',
+  ],
   'image/timeout': ['An image was not decoded in time.', 'Raise `timeout`, or make the image smaller.'],
   'image/too-large': [
     'An image has more pixels or bytes than are decoded.',
@@ -706,6 +710,7 @@ export const errorCodes = {
   'solver/momentum': ['The solver type takes no momentum.', 'Remove it.'],
   'solver/no-net': ['The solver names no net to train.', 'Give `net: "…"`.'],
   'solver/no-policy': ['`lr_policy` is missing.', 'Give one of those in the message.'],
+  'solver/number': ['A number of the solver is NaN or infinite.', 'Give a finite one.'],
   'solver/rms-decay': ['`rms_decay` is not at least 0 and below 1.', 'Give one, such as 0.99.'],
   'solver/several-nets': ['The solver names several nets to train.', 'Keep one.'],
   'solver/snapshot-diff': ['`snapshot_diff` is not supported.', 'Remove it.'],

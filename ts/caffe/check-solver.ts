@@ -129,6 +129,7 @@ export function checkSolver(solver: SolverParameter): CheckedSolver {
   const parameters = withDefaults<SolverSettings>('SolverParameter', { ...ZEROS, ...solver });
   inheritPosition(parameters, solver);
   parameters.snapshot_prefix ??= positionOf(solver)?.file.replace(/\.[^./\\]*$/, '') ?? 'solver';
+  checkNumbers(solver);
   checkType(solver, parameters);
   checkExtensions(solver, parameters, refuse);
   checkEvaluation(solver, parameters);
@@ -194,6 +195,13 @@ function checkEvaluation(solver: SolverParameter, { eval_type, ap_version }: Sol
     refuse(solver, 'eval_type', 'unknown-type', `eval_type ${unknown(eval_type, EVAL_TYPES)}`);
   if (!AP_VERSIONS.includes(ap_version))
     refuse(solver, 'ap_version', 'unknown-type', `ap_version ${unknown(ap_version, AP_VERSIONS)}`);
+}
+
+/** Caffe would learn with NaN: every value of the net becomes it. */
+function checkNumbers(solver: SolverParameter) {
+  for (const [field, value] of Object.entries(solver))
+    if (typeof value === 'number' && !Number.isFinite(value))
+      refuse(solver, field, 'number', `${field} must be a finite number, found ${value}`);
 }
 
 function checkPolicy(solver: SolverParameter, { lr_policy, gamma, stepsize }: SolverSettings) {

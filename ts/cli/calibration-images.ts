@@ -1,13 +1,21 @@
 /** The images that `quantize` looks at, prepared for what the net does: cut from their middle, or whole. */
-import { ArgumentError } from '../base/errors.ts';
+import { ArgumentError, GraphError } from '../base/errors.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import type { Device } from '../device/device.ts';
 import type { Inputs, Shapes } from '../device/tensor.ts';
+import { graphFromCaffe } from '../graph/from-caffe.ts';
 import { decodeImage } from '../images/decode.ts';
 import { imageInput } from '../images/features/image-input.ts';
+import type { Size } from '../images/geometry.ts';
 import { decodingOf, preprocessFile } from '../images/preprocess.ts';
 import { runInputs } from '../images/service/whole-image.ts';
-import { commonSize, prepareWhole, type WholePreprocess } from '../images/whole.ts';
+import {
+  commonSize,
+  type Placement,
+  prepareWhole,
+  unfitSize,
+  type WholePreprocess,
+} from '../images/whole.ts';
 import { type WholeInputs, wholeInputsOf } from '../quantize/whole-inputs.ts';
 import type { BrokenImages } from './broken-images.ts';
 import type { ImageSource } from './image-files.ts';
@@ -38,25 +46,40 @@ export function calibrationImages(
   broken: BrokenImages,
 ): Promise<CalibrationImages> | CalibrationImages {
   const whole = wholeInputsOf(net, flags.inputShape);
-  return whole === null ? croppedImages(net, device, flags, broken) : wholeImages(whole, flags, broken);
+  return whole === null ? croppedImages(net, device, flags, broken) : wholeImages(net, whole, flags, broken);
 }
 
-function wholeImages(whole: WholeInputs, flags: Flags, broken: BrokenImages): CalibrationImages {
+function wholeImages(
+  net: NetParameter,
+  whole: WholeInputs,
+  flags: Flags,
+  broken: BrokenImages,
+): CalibrationImages {
   const { input, resize, takesSeveral } = whole;
   const preprocess: WholePreprocess = { resize, ...chooseWholePreprocess(flags, flags.model) };
   const decoding = decodingOf(preprocess, limitsOf(flags));
   const size = commonSize(preprocess);
   const { width, height } = size ?? input.size;
+  const shapesOf = (of: Size) => ({ [input.name]: [1, input.channels, of.height, of.width] });
+  const checkFits = (file: string, placement: Placement) => {
+    try {
+      graphFromCaffe(net, { inputShapes: shapesOf(placement.input) });
+    } catch (error) {
+      throw error instanceof GraphError ? unfitSize(file, placement, error) : error;
+    }
+  };
   return {
     batch: size !== null && takesSeveral ? flags.batch : 1,
-    inputShapes: { [input.name]: [1, input.channels, height, width] },
+    inputShapes: shapesOf({ width, height }),
     async prepare(part) {
       const prepared = await Promise.all(
         part.map(({ file, source }) =>
           broken.guard(
-            decodeImage(source, { ...decoding, name: file }).then((image) =>
-              prepareWhole(image, preprocess, input.channels),
-            ),
+            decodeImage(source, { ...decoding, name: file }).then(async (image) => {
+              const made = await prepareWhole(image, preprocess, input.channels);
+              if (size === null) checkFits(file, made.placement);
+              return made;
+            }),
           ),
         ),
       );

@@ -1,5 +1,5 @@
 /** Whole images as a net's input, and the place of each in it: for nets whose answers are places in the image. */
-import { ImageError } from '../base/errors.ts';
+import { type GraphError, ImageError } from '../base/errors.ts';
 import { either, integer, type Kind, nullOr } from '../base/kinds.ts';
 import { optional, options, required } from '../base/options.ts';
 import { roundHalfEven } from '../base/round.ts';
@@ -70,6 +70,19 @@ export function placementOf(
   const { width, height } = image;
   return { image: { width, height }, resized, input: pad ?? resized, scale };
 }
+
+/** What a net says of an image whose size it cannot take, with the image's name. */
+export const unfitSize = (
+  file: string | undefined,
+  { image, input }: Placement,
+  cause: GraphError,
+): ImageError =>
+  new ImageError(
+    'image/size',
+    file,
+    `is ${image.width}×${image.height}, ${input.width}×${input.height} as the net's input: ${cause.message}; resize it, or fill it up (--resize, --pad)`,
+    { cause },
+  );
 
 function sizeOf(image: Size, resize: WholeResize): { size: Size; scale: Placement['scale'] } {
   if (resize === null || !('longestSide' in resize)) {

@@ -1,5 +1,5 @@
 /** Whole images through a net: decoded, prepared and batched off the event loop; what comes out, image by image. */
-import type { ResnodeError } from '../../base/errors.ts';
+import { GraphError, type ResnodeError } from '../../base/errors.ts';
 import type { Device } from '../../device/device.ts';
 import type { Model, Outputs } from '../../device/model.ts';
 import type { Inputs } from '../../device/tensor.ts';
@@ -7,7 +7,7 @@ import { decodeImage } from '../decode.ts';
 import type { ImageInput } from '../features/image-input.ts';
 import { type AnyImage, isImage } from '../image.ts';
 import { decodingOf } from '../preprocess.ts';
-import { type Placement, prepareWhole, type WholePreprocess } from '../whole.ts';
+import { type Placement, prepareWhole, unfitSize, type WholePreprocess } from '../whole.ts';
 import { Batcher } from './batcher.ts';
 import { concurrencyOf, type ServiceOptions } from './options.ts';
 import { Requests, type ServiceStats } from './requests.ts';
@@ -93,7 +93,11 @@ export class WholeImageService<Raw> {
       };
       const pixels = isImage(image) ? image : await decodeImage(image, decodingOf(preprocess, limits));
       const prepared = await prepareWhole(pixels, preprocess, input.channels);
-      return answer(await this.#batcher.add(prepared, signal), prepared.placement);
+      const { placement } = prepared;
+      const raw = await this.#batcher.add(prepared, signal).catch((error) => {
+        throw error instanceof GraphError ? unfitSize(pixels.file, placement, error) : error;
+      });
+      return answer(raw, placement);
     }, signal);
   }
 
