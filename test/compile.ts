@@ -2,7 +2,7 @@
  * The sources and the tests as JavaScript, made once for a whole run: what tsx does in every process takes half a second
  * of its processor, and a run starts hundreds.
  */
-import { cpSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build, type OnLoadResult, type Plugin } from 'esbuild';
@@ -17,6 +17,16 @@ const PACKAGE = /^resnode(\/|$)/;
  */
 export async function compileAll(root: string): Promise<string> {
   const out = mkdtempSync(join(root, '.compiled-'));
+  try {
+    await compileInto(out, root);
+    return out;
+  } catch (error) {
+    rmSync(out, { recursive: true });
+    throw error;
+  }
+}
+
+async function compileInto(out: string, root: string): Promise<void> {
   const entryPoints = FOLDERS.flatMap((folder) =>
     (readdirSync(join(root, folder), { recursive: true }) as string[])
       .filter((name) => name.endsWith('.ts') && !name.endsWith('.d.ts'))
@@ -56,7 +66,6 @@ export async function compileAll(root: string): Promise<string> {
       js: `import { createRequire as requireFrom } from 'node:module';\nconst require = requireFrom(${JSON.stringify(join(out, 'sharp.js'))});`,
     },
   });
-  return out;
 }
 
 /** Of what a process takes to load sharp, most is for the 60 files of its own code: tests load it hundreds of times. */

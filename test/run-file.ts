@@ -6,12 +6,15 @@ import { readFileSync } from 'node:fs';
 
 const LIMIT_MS = 1_800_000;
 
-export interface Outcome {
+export interface Counts {
   readonly passed: number;
-  /** Tests, and the file itself where it crashed or holds none. */
+  /** Tests, and the file itself where it crashed, holds none or leaves some out without saying why. */
   readonly failed: number;
   /** Why. */
   readonly skipped: readonly string[];
+}
+
+export interface Outcome extends Counts {
   readonly seconds: number;
   /** Of a processor, with what the file itself started and waited for. */
   readonly processorSeconds: number;
@@ -27,7 +30,9 @@ export function runFile(
   const start = performance.now();
   let processorSeconds = 0;
   return new Promise((resolve) => {
-    const child = spawn(command, words, { stdio: ['ignore', 'pipe', 'pipe'], timeout: LIMIT_MS, env });
+    // What it waits for may be why it does not end, and would keep its own handlers of signals from running.
+    const limit = { timeout: LIMIT_MS, killSignal: 'SIGKILL' } as const;
+    const child = spawn(command, words, { stdio: ['ignore', 'pipe', 'pipe'], ...limit, env });
     let output = '';
     for (const stream of [child.stdout, child.stderr])
       stream.setEncoding('utf8').on('data', (text: string) => {
@@ -40,25 +45,35 @@ export function runFile(
       processorSeconds = takenSeconds();
     });
     child.on('close', (status, signal) => {
-      const total = Number(/Total:\s+(\d+)/.exec(output)?.[1] ?? 0);
-      const passed = Number(/Passed:\s+(\d+)/.exec(output)?.[1] ?? 0);
-      const skipped = told(output, 'skipped');
-      const crashed = status !== 0 && total === passed;
-      const isEmpty = total === 0 && skipped.length === 0;
-      const notes = [
-        ...(skipped.length > 0 ? [`${skipped.length} skipped`] : []),
-        ...(crashed ? [`ended with ${signal ?? status}`] : []),
-        ...(isEmpty ? ['it holds no test'] : []),
-      ];
-      console.log([`${name}: ${passed} of ${total}`, ...notes].join(', '));
-      if (status !== 0 || isEmpty) console.log(output);
-      for (const reason of skipped) console.log(`  skipped: ${reason}`);
+      const { total, notes, ...counts } = judge(output, status, signal);
+      console.log([`${name}: ${counts.passed} of ${total}`, ...notes].join(', '));
+      if (counts.failed > 0) console.log(output);
+      for (const reason of counts.skipped) console.log(`  skipped: ${reason}`);
       for (const figures of told(output, 'figures')) console.log(`  figures: ${figures}`);
-      const failed = total - passed + (crashed || isEmpty ? 1 : 0);
       const seconds = (performance.now() - start) / 1000;
-      resolve({ passed, failed, skipped, seconds, processorSeconds });
+      resolve({ ...counts, seconds, processorSeconds });
     });
   });
+}
+
+/** What a file's words and its end say. */
+export function judge(
+  output: string,
+  status: number | null,
+  signal: NodeJS.Signals | null,
+): Counts & { readonly total: number; readonly notes: readonly string[] } {
+  const count = (what: string) => Number(new RegExp(`^ *${what}: +(\\d+)`, 'm').exec(output)?.[1] ?? 0);
+  const [total, passed, leftOut] = [count('Total'), count('Passed'), count('Skipped')];
+  const skipped = told(output, 'skipped');
+  const problems = [
+    ...(status !== 0 && total === passed ? [`ended with ${signal ?? status}`] : []),
+    // uvu's last words; a file without them may have left before its tests began.
+    ...(/^ *Total:/m.test(output) ? [] : ['it did not come to its end']),
+    ...(total === 0 && skipped.length === 0 ? ['it holds no test'] : []),
+    ...(leftOut > 0 ? [`${leftOut} left out by .only or .skip, which say no reason`] : []),
+  ];
+  const notes = [...(skipped.length > 0 ? [`${skipped.length} skipped`] : []), ...problems];
+  return { passed, failed: total - passed + (problems.length > 0 ? 1 : 0), skipped, total, notes };
 }
 
 /** Prints the sums, on which the exit status depends: nothing failed, and something was there. */

@@ -15,6 +15,8 @@ import { nodeArguments } from './support/command.ts';
 // Node reads the certificates that this adds in each process that it starts, which takes two thirds of its start. No test
 // speaks TLS.
 delete process.env.NODE_EXTRA_CA_CERTS;
+// What files say of themselves is read without colours.
+delete process.env.FORCE_COLOR;
 
 const SLOWEST = 25;
 /** Seconds of a processor that each file took the last time that all ran; and those that take long in a fresh clone. */
@@ -46,14 +48,16 @@ interface Ran extends Outcome {
 
 const folder = dirname(fileURLToPath(import.meta.url));
 const words = process.argv.slice(2);
-const files = (readdirSync(folder, { recursive: true }) as string[])
-  .filter((name) => name.endsWith('.test.ts'))
-  .filter((name) => words.length === 0 || words.some((word) => name.includes(word.replace(/^test\//, ''))))
-  .sort();
-if (files.length === 0) {
-  console.error(`no test file's path holds ${words.map((word) => `"${word}"`).join(' or ')}`);
+const all = (readdirSync(folder, { recursive: true }) as string[]).filter((name) =>
+  name.endsWith('.test.ts'),
+);
+const holds = (name: string, word: string) => name.includes(word.replace(/^test\//, ''));
+const strange = words.filter((word) => !all.some((name) => holds(name, word)));
+if (strange.length > 0) {
+  console.error(`no test file's path holds ${strange.map((word) => `"${word}"`).join(' or ')}`);
   process.exit(1);
 }
+const files = all.filter((name) => words.length === 0 || words.some((word) => holds(name, word))).sort();
 // A few files are sooner through as they are.
 const compiled = files.length < 5 ? null : await compileAll(dirname(folder));
 const environment: NodeJS.ProcessEnv =
