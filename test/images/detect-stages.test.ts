@@ -83,6 +83,14 @@ test("Cascade R-CNN keeps the aspect of an image within the sides of the net's i
   assert.equal(rounded(await detector.detect(image)), [['bright', 0.75, 2, 32, 16, 16]]);
 });
 
+test('Cascade R-CNN: a box at the edge of an image ends there', async () => {
+  const image = await writePatches(join(folder, 'edge.png'), 128, 128, [
+    { x: 96, y: 96, width: 32, height: 32 },
+  ]);
+  await using detector = await openDetector(squareCascade(join(folder, 'edge')), cpu);
+  assert.equal(rounded(await detector.detect(image)), [['bright', 0.75, 100, 96, 28, 31]]);
+});
+
 test('both are evaluated as other detectors are', async () => {
   const [right, wrong] = await Promise.all(
     [16, 32].map((x) =>

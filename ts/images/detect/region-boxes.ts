@@ -1,5 +1,6 @@
 /** Regions and what a net says of them → boxes in an image's own pixels, suppressed by class. */
 import type { Outputs } from '../../device/model.ts';
+import type { Size } from '../geometry.ts';
 import type { Placement } from '../whole.ts';
 import { checkFinite, within } from './boxes.ts';
 import type { Found } from './detection.ts';
@@ -40,10 +41,12 @@ interface ByClass {
   readonly boxOf: (row: number, index: number) => CornersOf | null;
   /** 1 where both corners are pixels of a box. */
   readonly more: 0 | 1;
+  /** At whose edges the boxes end. */
+  readonly image: Size;
 }
 
 function foundByClass(
-  { classes, background, rows, scoreOf, boxOf, more }: ByClass,
+  { classes, background, rows, scoreOf, boxOf, more, image }: ByClass,
   minScore: number,
   nms: number,
 ): Found[] {
@@ -56,8 +59,11 @@ function foundByClass(
       const box = score < minScore ? null : boxOf(row, index);
       if (box !== null) boxes.push({ score, ...box });
     }
-    for (const { score, x1, y1, x2, y2 } of suppressed(boxes, nms, more))
-      found.push({ index, score, box: { x: x1, y: y1, width: x2 - x1 + more, height: y2 - y1 + more } });
+    for (const { score, x1, y1, x2, y2 } of suppressed(boxes, nms, more)) {
+      const width = Math.min(x2 + more, image.width) - x1;
+      const height = Math.min(y2 + more, image.height) - y1;
+      if (width > 0 && height > 0) found.push({ index, score, box: { x: x1, y: y1, width, height } });
+    }
   }
   return found.sort((a, b) => b.score - a.score);
 }
@@ -86,7 +92,8 @@ function fasterRcnnBoxes(
   };
   const scoreOf = (row: number, index: number) => probabilities[row * classes + index]!;
   const rows = Math.ceil(regions.length / 5);
-  return foundByClass({ classes, background, rows, scoreOf, boxOf, more: 1 }, minScore, options.nms);
+  const { image } = placement;
+  return foundByClass({ classes, background, rows, scoreOf, boxOf, more: 1, image }, minScore, options.nms);
 }
 
 /** bbox_transform_inv and clip_boxes. */
@@ -118,7 +125,7 @@ function moved(
 
 /**
  * What the last DecodeBBox made, of all classes alike: corners in pixels of the input, both of them in the box
- * (zhaoweicai/cascade-rcnn, examples/voc/run_cascadercnn_voc.m).
+ * (zhaoweicai/cascade-rcnn, examples/voc/run_cascadercnn_voc.m, whose boxes may end one pixel behind the image).
  */
 function cascadeBoxes(
   { classes, background, boxes, probabilities }: CascadeHead,
@@ -143,7 +150,7 @@ function cascadeBoxes(
   };
   const scoreOf = (row: number, index: number) => scores[row * classes + index]!;
   const rows = Math.floor(said.length / 5);
-  return foundByClass({ classes, background, rows, scoreOf, boxOf, more: 1 }, minScore, nms);
+  return foundByClass({ classes, background, rows, scoreOf, boxOf, more: 1, image }, minScore, nms);
 }
 type Five = readonly [image: number, x1: number, y1: number, x2: number, y2: number];
 
@@ -166,7 +173,7 @@ function msCnnBoxes(
   const given = outputs[scores]!.data;
   const probabilities = head.isProbability ? given : softmaxOf(given, classes);
   const said = outputs[regressions]!.data;
-  const { scale } = placement;
+  const { image, scale } = placement;
   const boxOf = (row: number, index: number): CornersOf | null => {
     const [x1, y1, x2, y2] = proposals.subarray(width * row + 1, width * row + 5) as unknown as Four;
     const [wide, tall] = [x2 - x1, y2 - y1];
@@ -185,7 +192,7 @@ function msCnnBoxes(
     return box && { x1: box.x, y1: box.y, x2: box.x + box.width, y2: box.y + box.height };
   };
   const scoreOf = (row: number, index: number) => probabilities[row * classes + index]!;
-  return foundByClass({ classes, background, rows, scoreOf, boxOf, more: 0 }, minScore, nms);
+  return foundByClass({ classes, background, rows, scoreOf, boxOf, more: 0, image }, minScore, nms);
 }
 type Four = readonly [number, number, number, number];
 
