@@ -190,11 +190,24 @@ test('what Caffe has no equal of is refused by the name of the node, with the re
       /attribute strides is a string, expected ints/,
     ],
     [
-      model('AveragePool', { ...window, pads: ints(0, 0, 1, 1), count_include_pad: int(1) }),
+      model('AveragePool', {
+        ...window,
+        pads: ints(1, 1, 1, 1),
+        ceil_mode: int(1),
+        count_include_pad: int(1),
+      }),
       /count_include_pad 1 divides by the kernel/,
     ],
     [model('MaxPool', { ...window, dilations: ints(2, 2) }), /dilations 2, 2/],
-    [model('MaxPool', { ...window, pads: ints(2, 2, 0, 0) }), /no pad and round_mode of Caffe/],
+    [
+      model('MaxPool', {
+        kernel_shape: ints(5, 5),
+        strides: ints(3, 3),
+        pads: ints(0, 0, 4, 4),
+        ceil_mode: int(1),
+      }),
+      /no pad and round_mode of Caffe/,
+    ],
     [model('Softmax', {}, { opset: 11 }), /takes the softmax over 3×8×8 together/],
     [model('Einsum', {}), /Caffe has no layer for it here \(converted are Abs, Add,/],
     [

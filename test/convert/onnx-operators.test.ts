@@ -110,10 +110,22 @@ test('a mean of what lies on the input is Pooling with AVE_EXC_PAD, where it is 
     [{ strides: [2, 2] }, 'AVE'],
     [{ pads: [0, 1, 1, 2], strides: [2, 2], count_include_pad: 1 }, 'AVE'],
     [{ pads: [2, 0, 0, 1] }, 'AVE_EXC_PAD'],
+    [{ pads: [0, 0, 1, 2], strides: [2, 2], ceil_mode: 1, kernel_shape: [4, 4] }, 'AVE_EXC_PAD'],
     [{ auto_pad: 'SAME_UPPER', strides: [4, 3], count_include_pad: 1 }, 'AVE'],
   ];
   for (const [attributes, pool] of cases)
     assert.is(await poolOf(attributes), pool, JSON.stringify(attributes));
+});
+
+test('a maximum over pads that differ from side to side is Pooling with pads of its own, rounded up too', async () => {
+  for (const attributes of [
+    { pads: [2, 2, 0, 0], strides: [2, 2] },
+    { pads: [0, 1, 2, 0] },
+    { pads: [2, 0, 1, 0], strides: [3, 2] },
+    { pads: [0, 3, 1, 0], strides: [2, 2], ceil_mode: 1, kernel_shape: [4, 4] },
+    { pads: [1, 1, 2, 2], strides: [2, 3], ceil_mode: 1, kernel_shape: [4, 5] },
+  ])
+    assert.equal(await same([['MaxPool', ['x'], { kernel_shape: [3, 3], ...attributes }]]), ['Pooling']);
 });
 
 test('RoiAlign is ROIAlign, whose regions begin with the image', async () => {

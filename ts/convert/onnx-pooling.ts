@@ -138,20 +138,27 @@ export function poolingFromOnnx(pooling: OnnxPooling, zeros: Pair, input: Pair):
   };
 }
 
-/** With a padding of its own for each side; null: it rounds up, or its last window lies in the padding, which is dropped. */
+/**
+ * With a padding of its own for each side. A window that rounding up adds is one over more padding at the far edge.
+ * Null: the file counts that padding in a mean, or a last window lies in the padding and is dropped.
+ */
 function bySides(
   { method, kernel, strides, pads, ceilMode, countIncludePad }: OnnxPooling,
   zeros: Pair,
   input: Pair,
 ): FromOnnx | null {
-  const isAsAsked = ([0, 1] as const).every((i) => {
-    const [before, behind] = [pads[i]!, pads[i + 2]!];
-    const last = Math.floor((input[i] + before + behind - kernel[i]) / strides[i]) * strides[i];
-    return zeros[i] === 0 && Math.max(before, behind) < kernel[i] && last >= 0 && last < input[i] + before;
-  });
-  if (ceilMode || !isAsAsked) return null;
+  const sides: [number, number, number, number] = [...pads];
+  for (const i of [0, 1] as const) {
+    const [before, stride] = [pads[i]!, strides[i]];
+    const room = input[i] + before + pads[i + 2]! - kernel[i];
+    const more = ceilMode ? (stride - (room % stride)) % stride : 0;
+    if (zeros[i] > 0 || room < 0 || (more > 0 && method === 'average' && countIncludePad)) return null;
+    sides[i + 2]! += more;
+    const last = Math.floor((room + more) / stride) * stride;
+    if (Math.max(before, sides[i + 2]!) >= kernel[i] || last >= input[i] + before) return null;
+  }
   const pool = method === 'max' ? 'MAX' : countIncludePad ? 'AVE' : 'AVE_EXC_PAD';
-  return { kind: 'pooling', pool, pad: [0, 0], roundMode: 'FLOOR', sides: pads };
+  return { kind: 'pooling', pool, pad: [0, 0], roundMode: 'FLOOR', sides };
 }
 
 function caffeSize(
