@@ -47,7 +47,8 @@ function readManifest(file: string): { name?: string; version?: string } {
 }
 
 /**
- * Starts a thread, without the flags of the process: `node --input-type=module -e …` has one that no file may be run with.
+ * Starts a thread with the flags of the process, which may preload what finds packages (`--require ./.pnp.cjs`); without any where
+ * it runs a text (`--input-type=module -e …`): Node runs no file with that flag.
  * @param entry The file that it runs, without its ending: `./worker`.
  * @param from `import.meta.url` of who starts it.
  * @param workerData Plain data.
@@ -55,7 +56,8 @@ function readManifest(file: string): { name?: string; version?: string } {
  */
 export function startThread(entry: string, from: string, workerData: unknown): Worker {
   ownPackage();
-  const options = { workerData, execArgv: [] };
+  const isText = process.execArgv.some((flag) => flag.startsWith('--input-type'));
+  const options = { workerData, ...(isText ? { execArgv: [] } : {}) };
   if (!from.endsWith('.ts')) return new Worker(new URL(`${entry}.js`, from), options);
   // Run as source, in tests: tsx's own hooks do not reach into worker threads.
   const [tsx, source] = [import.meta.resolve('tsx/esm/api'), new URL(`${entry}.ts`, from).href];
