@@ -12,6 +12,7 @@ import { repositoryFolder } from '../support/golden.ts';
 
 const FILES = [
   'cpu/kernels.test.ts',
+  'cpu/depthwise-pointwise.test.ts',
   'cpu/not-a-number-int8.test.ts',
   'device/cpu-gradients.test.ts',
   'fuzz/random-nets.test.ts',
