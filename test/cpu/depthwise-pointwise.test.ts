@@ -18,8 +18,10 @@ interface Case {
   readonly pad?: number;
   readonly dilation?: number;
   readonly bias?: boolean;
-  /** The slope of the ReLUs behind both; null: there are none. */
+  /** The slope of the ReLU behind the depthwise one; null: there is none. */
   readonly slope?: number | null;
+  /** The same behind the pointwise one. Default: as behind the depthwise one. */
+  readonly lastSlope?: number | null;
   /** What is added to the pointwise result: what the depthwise one reads, or another convolution's result. */
   readonly residual?: 'source' | 'other';
 }
@@ -53,10 +55,11 @@ function layersOf({
   dilation = 1,
   bias = true,
   slope = 0,
+  lastSlope = slope,
   residual,
 }: Case): LayerParameter[] {
   const shape = { dim: [...input] };
-  const relu = (blob: string): LayerParameter[] =>
+  const relu = (blob: string, slope: number | null): LayerParameter[] =>
     slope === null
       ? []
       : [
@@ -74,12 +77,12 @@ function layersOf({
     convolution('source', 'data', channels),
     ...(residual === 'other' ? [convolution('other', 'source', outputs, { stride: [stride] })] : []),
     convolution('depthwise', 'source', channels, { ...places, group: channels, bias_term: bias }),
-    ...relu('depthwise'),
+    ...relu('depthwise', slope),
     convolution('pointwise', 'depthwise', outputs, { bias_term: bias }),
   ];
-  if (residual === undefined) return [...layers, ...relu('pointwise')];
+  if (residual === undefined) return [...layers, ...relu('pointwise', lastSlope)];
   const sum = { name: 'sum', type: 'Eltwise', bottom: [residual, 'pointwise'], top: ['sum'] };
-  return [...layers, sum, ...relu('sum')];
+  return [...layers, sum, ...relu('sum', lastSlope)];
 }
 
 async function compute(device: Device, layers: LayerParameter[], outputs?: string[]) {
@@ -114,6 +117,12 @@ const CASES: Readonly<Record<string, Case>> = {
     dilation: 2,
     pad: 2,
     slope: null,
+  },
+  'as in MobileNetV2, no ReLU behind the pointwise one': {
+    input: [1, 5, 16, 17],
+    channels: 32,
+    outputs: 24,
+    lastSlope: null,
   },
   'what the depthwise one reads is added': {
     input: [1, 5, 33, 31],
@@ -171,6 +180,28 @@ test('stays apart where others read it, where the next one is not pointwise, and
           : layer,
       ),
     ],
+    'another reader, which comes first': [
+      source!,
+      ...rest.flatMap((layer) =>
+        layer.name === 'pointwise'
+          ? [{ name: 'power', type: 'Power', bottom: ['depthwise'], top: ['power'] }, layer]
+          : [layer],
+      ),
+    ],
+    'added to a pointwise one': [
+      source!,
+      ...rest.filter(({ name }) => !name!.startsWith('pointwise')),
+      convolution('other', 'source', 32),
+      { name: 'sum', type: 'Eltwise', bottom: ['depthwise', 'other'], top: ['sum'] },
+    ],
+    'two results a channel': [
+      source!,
+      ...rest.map((layer) =>
+        layer.name === 'depthwise'
+          ? convolution('depthwise', 'source', 64, { kernel_size: [3], pad: [1], group: 32 })
+          : layer,
+      ),
+    ],
     'few pixels': layersOf({ input: [1, 5, 5, 5], channels: 32, outputs: 32 }),
   };
   for (const [name, layers] of Object.entries(nets)) {
@@ -181,6 +212,26 @@ test('stays apart where others read it, where the next one is not pointwise, and
       const worst = expected.reduce((most, value, i) => Math.max(most, Math.abs(value - values[i]!)), 0);
       assert.ok(worst <= 1e-4, `${name}: differs by ${worst}`);
     }
+  }
+});
+
+test('an infinity is one for the next convolution, and no NaN of the lanes beside the last channel', async () => {
+  const layers = [
+    ...layersOf({ input: [1, 5, 16, 17], channels: 32, outputs: 41, slope: null }),
+    convolution('last', 'pointwise', 8),
+  ].map((layer) =>
+    layer.type === 'Convolution'
+      ? {
+          ...layer,
+          convolution_param: { ...layer.convolution_param, weight_filler: { type: 'constant', value: 0.1 } },
+        }
+      : layer,
+  );
+  for (const device of own) {
+    await using model = await device.load({ model: { layer: layers } });
+    const { last } = await model.run({ data: new Float32Array(5 * 16 * 17).fill(1).fill(Infinity, 0, 1) });
+    assert.is(last!.data[0], Infinity);
+    assert.ok(Number.isFinite(last!.data[16 * 17 - 1]));
   }
 });
 
