@@ -254,6 +254,16 @@ test('pooling that ONNX cannot express as one window is written with zeros befor
   );
 });
 
+test('a dropout that draws in phase TEST is refused with what makes it draw', () => {
+  const net = netOf(
+    'layer { name: "d" type: "Dropout" bottom: "x" top: "y" dropout_param { sample_weights_test: true } }',
+  );
+  assert.throws(
+    () => writeOnnxFile(join(folder, 'dropout.onnx'), { net, weights: none }),
+    /layer "d" \(Dropout\) .*of sample_weights_test, drops something else each time/,
+  );
+});
+
 test('a layer without weights is refused by name, before anything is written', () => {
   const net = netOf(
     'layer { name: "c" type: "Convolution" bottom: "x" top: "y" convolution_param { num_output: 1 kernel_size: 1 } }',

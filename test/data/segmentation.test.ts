@@ -180,7 +180,7 @@ test('a list, a map or a parameter that does not fit is refused with its place',
   );
   assert.match(
     await refusal(`${list('b.txt', 'wide.ppm small.png')} ${pixel}`),
-    /small\.png: is 5×9, its image 6×9/,
+    /small\.png: is 9×5, its image 9×6/,
   );
   assert.match(
     await refusal(`${list('c.txt', 'wide.ppm wide.ppm')} ${pixel}`),

@@ -8,7 +8,7 @@ import { type Detection, evaluateDetector, openDetector } from '../../ts/api/ima
 import { readNet } from '../../ts/caffe/net-parameter.ts';
 import { graphFromCaffe } from '../../ts/graph/from-caffe.ts';
 import { findDetectorHead } from '../../ts/images/detect/head.ts';
-import { squareCascade, squareMsCnn, writePatches } from '../support/task-nets.ts';
+import { squareCascade, squareMsCnn, squareSsd, writePatches } from '../support/task-nets.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-detect-stages-'));
 test.after(() => rmSync(folder, { recursive: true }));
@@ -89,6 +89,21 @@ test('Cascade R-CNN: a box at the edge of an image ends there', async () => {
   ]);
   await using detector = await openDetector(squareCascade(join(folder, 'edge')), cpu);
   assert.equal(rounded(await detector.detect(image)), [['bright', 0.75, 100, 96, 28, 31]]);
+});
+
+test('what turns regressions back is refused where the net decodes its boxes itself', async () => {
+  const nets = [squareCascade(join(folder, 'decodes')), squareSsd(join(folder, 'decodes-ssd'))];
+  for (const net of nets)
+    for (const options of [{ boxStds: [0.1, 0.1, 0.2, 0.2] }, { boxMeans: [0, 0, 0, 0] }]) {
+      const refused = await openDetector(net, { ...cpu, ...options }).then(
+        () => assert.unreachable(net) as never,
+        (error: Error) => error.message,
+      );
+      assert.match(
+        refused,
+        /^Expected nothing: .* of this net decodes its boxes for options\.box(Stds|Means) /,
+      );
+    }
 });
 
 test('both are evaluated as other detectors are', async () => {

@@ -55,7 +55,9 @@ export const operators: Readonly<Record<Operation['kind'], (layer: LayerWriter) 
   ...rareOperators,
   ...planeOperators,
   ...detectionOperators,
-  dropout: refused('Dropout in phase TRAIN drops something else each time; use phase TEST'),
+  dropout: refused(
+    'Dropout in phase TRAIN, or of sample_weights_test, drops something else each time; use phase TEST without it',
+  ),
   batchNorm: refused(
     "BatchNorm with the batch's own statistics changes its blobs as it runs; use phase TEST",
   ),

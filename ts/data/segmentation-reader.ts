@@ -84,7 +84,7 @@ async function load(spec: SegmentationSpec, { path, map, label, line }: ListedIm
     throw new DataError(
       'data/size',
       {},
-      `${mapName}: is ${classes.height}×${classes.width}, its image ${pixels.height}×${pixels.width}; each pixel needs its class`,
+      `${mapName}: is ${classes.width}×${classes.height}, its image ${pixels.width}×${pixels.height}; each pixel needs its class`,
     );
   return { name, pixels, classes, size };
 }

@@ -1,5 +1,5 @@
 /** From images to objects: decoding, preprocessing, a net and its boxes behind one call, requests batched by themselves. */
-import { DetectorError } from '../../base/errors.ts';
+import { ArgumentError, DetectorError } from '../../base/errors.ts';
 import { integer, list, number, signal } from '../../base/kinds.ts';
 import { optional, options, required, signature } from '../../base/options.ts';
 import type { LayerParameter, NetParameter } from '../../caffe/net-parameter.ts';
@@ -103,6 +103,7 @@ export async function openDetector(
   const net = readModel({ model: files.model });
   const graph = graphFromCaffe(net);
   const head = findDetectorHead(net, graph);
+  checkRegressionOptions(head, options);
   const labels = classNames(files.labels, head.classes, head.background);
   const imageInfo = head.kind === 'regions' ? head.imageInfo : null;
   const input = imageInput({ inputs: inputsOf(graph, imageInfo) });
@@ -123,6 +124,18 @@ export async function openDetector(
     options,
     (model, service) => new Detector({ model, head, labels, preprocess, service, options }),
   );
+}
+
+/** @throws ArgumentError where the net decodes its boxes itself, so that nothing would be done with them */
+function checkRegressionOptions({ kind }: DetectorHead, options: DetectorOptions): void {
+  if (kind === 'regions' || kind === 'mscnn') return;
+  for (const name of ['boxStds', 'boxMeans'] as const)
+    if (options[name] !== undefined)
+      throw new ArgumentError(
+        `options.${name}`,
+        `nothing: ${kind === 'ssd' ? 'the layer of detections' : 'DecodeBBox'} of this net decodes its boxes`,
+        options[name],
+      );
 }
 
 /** Of one image: SSD's rows, or the outputs of a run. */
