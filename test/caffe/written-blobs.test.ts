@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { convert, readSafetensorsFile } from '../../ts/api/convert.ts';
-import { lintPrototxt } from '../../ts/api/tools.ts';
+import { addFilters, describeNet, lintPrototxt } from '../../ts/api/tools.ts';
 import { WeightsError } from '../../ts/base/errors.ts';
 import { blobFromFloats } from '../../ts/caffe/blob.ts';
 import { openDevice, readNet, saveCaffemodel, toFloat32 } from '../../ts/index.ts';
@@ -98,6 +98,13 @@ test('they are no weights of 0, whatever the filler', () => {
     lintPrototxt(net.replace('WRITTEN', written), { file: 'net.prototxt' }).map(({ rule }) => rule);
   assert.ok(rules('').includes('zero-weights'));
   assert.not.ok(rules(WEIGHTS).includes('zero-weights'));
+});
+
+test('the page of a net shows their filters beside those of a file', async () => {
+  const net = readNet(input + inner('y', 'x', WEIGHTS), { file: 'net.prototxt' });
+  const weights = { file: 'w.caffemodel', name: 'net', layers: [] };
+  const [shown] = Object.values(await addFilters(describeNet(net), weights));
+  assert.ok(shown?.filters);
 });
 
 test('a conversion takes them, too', async () => {

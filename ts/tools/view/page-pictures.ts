@@ -4,6 +4,7 @@ import { GraphError } from '../../base/errors.ts';
 import { anything, having, list, record } from '../../base/kinds.ts';
 import { fields, optional, required, signature } from '../../base/options.ts';
 import { type WeightsFile, weightsFile } from '../../caffe/caffemodel.ts';
+import { withWrittenBlobs } from '../../caffe/written-blobs.ts';
 import { type Device, deviceLike } from '../../device/device.ts';
 import type { Inputs } from '../../device/tensor.ts';
 import { type ActivationOptions, activationOptions, activationPictures } from './activation-pictures.ts';
@@ -53,7 +54,8 @@ export async function addFilters(
   const withFilters = layers.filter(({ layer }) => /Convolution|InnerProduct/.test(layer.type ?? ''));
   const step = Math.ceil(withFilters.length / MOST);
   const wanted = new Set(withFilters.filter((_, i) => i % step === 0).map(({ layer }) => layer.name ?? ''));
-  const byName = await filterPictures(partial.graph, weights, (name) => wanted.has(name), options);
+  const all = withWrittenBlobs({ layer: layers.map(({ layer }) => layer) }, weights)!;
+  const byName = await filterPictures(partial.graph, all, (name) => wanted.has(name), options);
   const entries = layers.flatMap(({ layer }, index) => {
     const found = byName.get(layer.name ?? '');
     return found === undefined ? [] : [[index, found] as const];

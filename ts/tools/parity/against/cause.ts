@@ -4,6 +4,7 @@ import type { Blob } from '../../../caffe/blob.ts';
 import type { WeightsFile } from '../../../caffe/caffemodel.ts';
 import { matchWeights, noWeights } from '../../../caffe/match-weights.ts';
 import type { NetParameter } from '../../../caffe/net-parameter.ts';
+import { withWrittenBlobs } from '../../../caffe/written-blobs.ts';
 import type { Device } from '../../../device/device.ts';
 import type { Tensor } from '../../../device/tensor.ts';
 import type { Graph, Node } from '../../../graph/graph.ts';
@@ -45,7 +46,8 @@ const WHOLE = 1e-4;
 /** Computes layer after layer on the other side's bottoms until one differs, then what else it may have done. */
 export async function findCause(divergence: Divergence): Promise<Cause> {
   const { device, tops, index, actual, expected } = divergence;
-  const { graph, weights } = divergence;
+  const { graph, net } = divergence;
+  const weights = withWrittenBlobs(net, divergence.weights);
   const { blobs } =
     weights === null
       ? noWeights(graph.parameters)
