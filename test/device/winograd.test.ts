@@ -39,8 +39,8 @@ const layer = (
   },
 ];
 
-async function compute(kind: 'cpu' | 'reference', winograd: boolean, net: LayerParameter[]) {
-  await using device = await openDevice(kind, { winograd, tune: false });
+async function compute(kind: 'cpu' | 'reference', winograd: boolean, net: LayerParameter[], threads = 0) {
+  await using device = await openDevice(kind, { winograd, tune: false, ...(threads > 0 ? { threads } : {}) });
   await using model = await device.load({ model: { layer: net } });
   const [shape] = Object.values(model.inputs);
   const data = Float32Array.from({ length: elementCount(shape!) }, (_, i) => Math.sin(i * i));
@@ -67,6 +67,22 @@ test('a 3×3 convolution by Winograd is within 3e-6 of the largest value, and of
       else if (!/wino/i.test(implementation)) console.log(`skipped: no Winograd here for ${what}`);
       if (process.argv.includes('--print')) console.log(what);
     }
+  }
+});
+
+test('few tiles, whose channels the threads divide, also where they do not go up', async () => {
+  for (const [outputs, threads] of [
+    [80, 4],
+    [144, 6],
+  ] as const) {
+    const net = layer(20, outputs, 9);
+    const exact = (await compute('reference', true, net)).values;
+    const largest = exact.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const { values, implementation } = await compute('cpu', true, net, threads);
+    const error = values.reduce((most, value, i) => Math.max(most, Math.abs(value - exact[i]!)), 0);
+    const what = `20→${outputs} on ${threads} threads, ${implementation}: ${error / largest}`;
+    assert.ok(error / largest < 3e-6, what);
+    if (!/wino/i.test(implementation)) console.log(`skipped: no Winograd here for ${what}`);
   }
 });
 
