@@ -14,6 +14,19 @@ if (build !== null) {
   for (const [, outcome, text] of cases) {
     test(text!, () => assert.is(outcome, 'ok', text));
   }
+  for (const [fault, report] of [
+    ['global', 'heap-buffer-overflow'],
+    ['shared', 'heap-buffer-overflow'],
+    ['local', 'stack-buffer-overflow'],
+    ['freed', 'heap-use-after-free'],
+    ['leak', 'detected memory leaks'],
+  ] as const)
+    test(`AddressSanitizer reports a fault in a kernel: ${fault}`, () => {
+      const env = { ...process.env, RESNODE_FAULT: fault };
+      const { status, stderr } = spawnSync(build, ['RESNODE_FAULT'], { encoding: 'utf8', env });
+      assert.match(stderr, report);
+      assert.is.not(status, 0);
+    });
   test('every case came to its end, and nothing leaked', () => {
     assert.ok(cases.length > 10, `only ${cases.length} cases ran`);
     assert.is(run.status, 0, `ended with ${run.signal ?? run.status}:\n${run.stdout}${run.stderr}`);

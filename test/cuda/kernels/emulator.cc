@@ -1,6 +1,10 @@
 // The emulator itself: what right kernels may rely on, and that wrong ones are found.
 #include "cuda/launch.h"
 
+#include <cstdlib>
+#include <string>
+#include <utility>
+
 #include "test/cuda/kernels/harness.h"
 
 namespace resnode::cuda {
@@ -84,6 +88,26 @@ __global__ void indexDimensions(int* out) {
 __global__ void readUnwritten(float* out) {
   RESNODE_SHARED(float, values, [32]);
   out[threadIdx.x] = values[threadIdx.x];
+}
+
+enum class Fault { none, global, shared, local, freed, leak };
+__attribute__((noinline)) float read(const float* values, int i) { return values[i]; }
+// Its last thread of 32 does it, between barriers.
+__global__ void faulty(Fault fault, float* out, const float* freed) {
+  RESNODE_SHARED(float, tile, [32]);
+  float own[32] = {};
+  own[threadIdx.x] = tile[threadIdx.x] = 1;
+  __syncthreads();
+  float value = read(own, static_cast<int>(threadIdx.x)) + read(tile, 31 - static_cast<int>(threadIdx.x));
+  if (threadIdx.x == 31) {
+    if (fault == Fault::global) value += read(out, 32);
+    if (fault == Fault::shared) value += read(tile, 32);
+    if (fault == Fault::local) value += read(own, 32);
+    if (fault == Fault::freed) value += read(freed, 0);
+    if (fault == Fault::leak) value += read(static_cast<float*>(std::calloc(1, sizeof(float))), 0);
+  }
+  __syncthreads();
+  out[threadIdx.x] = value;
 }
 
 RESNODE_TEST(emulator, "threads without barriers") {
@@ -181,6 +205,22 @@ RESNODE_TEST(emulator, "shared memory starts as garbage, in every block") {
     for (float value : {out[0], out[31]})
       test::expect(std::isnan(value) || value > 1e30f, "unwritten shared memory reads " + std::to_string(value));
   }
+}
+
+// kernels.test.ts asks for each in a process of its own.
+RESNODE_TEST(emulator, "does what RESNODE_FAULT names, for AddressSanitizer to report") {
+  const char* asked = std::getenv("RESNODE_FAULT");
+  const std::string name = asked ? asked : "none";
+  Fault fault = Fault::none;
+  for (const auto& [known, each] :
+       {std::pair("global", Fault::global), std::pair("shared", Fault::shared), std::pair("local", Fault::local),
+        std::pair("freed", Fault::freed), std::pair("leak", Fault::leak)}) {
+    if (name == known) fault = each;
+  }
+  test::Memory<float> out(32);
+  const float* freed = test::Memory<float>(1).data();
+  launch(faulty, {dim3(1), dim3(32)}, nullptr, fault, out.data(), freed);
+  test::expect(out[31] == 2, "without a fault the last thread reads " + std::to_string(out[31]));
 }
 
 }  // namespace
