@@ -145,4 +145,58 @@ for (const each of FIRST)
       }
     });
 
+test('the maximum of signed levels is the greatest of them, all below zero or not', async () => {
+  const layers: LayerParameter[] = [
+    { name: 'in', type: 'Input', top: ['in'], input_param: { shape: [{ dim: [2, 16, 13, 11] }] } },
+    layer('conv', ['in'], { outputs: 32, kernel: [1, 1] }),
+    {
+      name: 'pool',
+      type: 'Pooling',
+      bottom: ['conv'],
+      top: ['pool'],
+      pooling_param: { pool: 'MAX', kernel_size: 3, stride: 2 },
+    },
+    layer('last', ['pool'], { outputs: 8, kernel: [1, 1] }),
+  ];
+  const of = (name: string, outputs: number, inputs: number, seed: number) => ({
+    name,
+    type: 'Convolution',
+    blobs: [
+      blobFromFloats([outputs, inputs, 1, 1], random(outputs * inputs, seed)),
+      blobFromFloats(
+        [outputs],
+        random(outputs, seed + 1).map((value, i) => value - (i % 2 === 0 ? 8 : 0)),
+      ),
+    ],
+  });
+  const weights: WeightsFile = {
+    file: 'made up',
+    name: '',
+    layers: [of('conv', 32, 16, 1), of('last', 8, 32, 3)],
+  };
+  const data = random(2 * 16 * 13 * 11, 5);
+  const largest = (values: Float32Array) =>
+    values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  for (const device of own) {
+    await using exact = await device.load({ model: { layer: layers }, weights, outputs: ['conv', 'last'] });
+    const { conv, last } = await exact.run({ in: data });
+    const most = largest(conv!.data);
+    const ranges = { 'in@in': largest(data), 'conv@conv': most, 'pool@pool': most };
+    const calibration = calibrationOf({ net: '', method: 'min-max', percentile: null, images: 1, ranges });
+    await using model = await device.load({
+      model: { layer: layers },
+      weights,
+      precision: 'int8',
+      calibration,
+    });
+    assert.is(
+      model.plan().operations.find(({ layer: name }) => name === 'pool')!.implementation,
+      'loops int8',
+    );
+    const found = (await model.run({ in: data })).last!.data;
+    const worst = last!.data.reduce((all, value, i) => Math.max(all, Math.abs(value - found[i]!)), 0);
+    assert.ok(worst < 0.03 * largest(last!.data), `differs by ${worst} of ${largest(last!.data)}`);
+  }
+});
+
 test.run();
