@@ -69,6 +69,22 @@ const brightness = (side: number, pad = 0) =>
   `layer { name: "mean" type: "Convolution" bottom: "data" top: "mean" convolution_param { num_output: 1 kernel_size: ${side} stride: ${side} pad: ${pad} bias_term: false } }`;
 const meanOf = (side: number) =>
   [[[1, 1, side, side], Array<number>(side * side).fill(1 / (255 * side * side))]] as const;
+/** Scores of two classes, dark and bright, of each place of a mean. */
+const WHETHER_BRIGHT = [
+  [
+    [2, 1, 1, 1],
+    [0, 20],
+  ],
+  [[2], [0, -10]],
+] as const;
+/** Regressions that leave each place's box where it is. */
+const NOT_MOVED = [
+  [
+    [4, 1, 1, 1],
+    [0, 0, 0, 0],
+  ],
+  [[4], [0, 0, 0, 0]],
+] as const;
 const conv = (name: string, bottom: string, outputs: number) =>
   `layer { name: "${name}" type: "Convolution" bottom: "${bottom}" top: "${name}" convolution_param { num_output: ${outputs} kernel_size: 1 } }`;
 const rows = (name: string) => `
@@ -94,20 +110,8 @@ layer { name: "found" type: "DetectionOutput" bottom: "loc_flat" bottom: "conf_r
 `,
     {
       mean: meanOf(8),
-      loc: [
-        [
-          [4, 1, 1, 1],
-          [0, 0, 0, 0],
-        ],
-        [[4], [0, 0, 0, 0]],
-      ],
-      conf: [
-        [
-          [2, 1, 1, 1],
-          [0, 20],
-        ],
-        [[2], [0, -10]],
-      ],
+      loc: NOT_MOVED,
+      conf: WHETHER_BRIGHT,
     },
     { labels: ['square'], preprocess: {} },
   );
@@ -135,20 +139,8 @@ layer { name: "cls_prob" type: "Softmax" bottom: "cls_score" top: "cls_prob" }
 `,
     {
       mean: meanOf(16),
-      rpn_score: [
-        [
-          [2, 1, 1, 1],
-          [0, 20],
-        ],
-        [[2], [0, -10]],
-      ],
-      rpn_box: [
-        [
-          [4, 1, 1, 1],
-          [0, 0, 0, 0],
-        ],
-        [[4], [0, 0, 0, 0]],
-      ],
+      rpn_score: WHETHER_BRIGHT,
+      rpn_box: NOT_MOVED,
       // Grey is the second class, white the third.
       cls_score: [
         [
@@ -264,20 +256,8 @@ layer { name: "cls_prob_2nd_avg" type: "Eltwise" bottom: "cls_prob_2nd" bottom: 
 `,
     {
       mean: meanOf(16),
-      rpn_cls: [
-        [
-          [2, 1, 1, 1],
-          [0, 20],
-        ],
-        [[2], [0, -10]],
-      ],
-      rpn_bbox: [
-        [
-          [4, 1, 1, 1],
-          [0, 0, 0, 0],
-        ],
-        [[4], [0, 0, 0, 0]],
-      ],
+      rpn_cls: WHETHER_BRIGHT,
+      rpn_bbox: NOT_MOVED,
       cls_pred: sure,
       cls_pred_1st_2nd: sure,
       cls_pred_2nd: [

@@ -60,6 +60,26 @@ export class Composition {
     return this.one({ kind: 'reshape' }, [part], shape);
   }
 
+  /** Planes with so many zeros above and below, left and right of each. */
+  surrounded(part: Part, pad: readonly [height: number, width: number]): Part {
+    const [outer, channels, height, width] = part.shape as [number, number, number, number];
+    return this.one(
+      {
+        kind: 'im2col',
+        toImage: false,
+        outer,
+        channels,
+        size: [height, width],
+        kernel: [1, 1],
+        stride: [1, 1],
+        pad,
+        dilation: [1, 1],
+      },
+      [part],
+      [outer, channels, height + 2 * pad[0], width + 2 * pad[1]],
+    );
+  }
+
   /** Axes in another order. */
   permute(part: Part, order: readonly number[]): Part {
     return this.one(

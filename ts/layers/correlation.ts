@@ -130,21 +130,7 @@ function padded(layer: Composition, x: Part, regions: readonly Region[]): (regio
       0,
     );
   const pad: Pair = [outside(0), outside(1)];
-  const around = layer.one(
-    {
-      kind: 'im2col',
-      toImage: false,
-      outer: n,
-      channels,
-      size: [height, width],
-      kernel: [1, 1],
-      stride: [1, 1],
-      pad,
-      dilation: [1, 1],
-    },
-    [x],
-    [n, channels, height + 2 * pad[0], width + 2 * pad[1]],
-  );
+  const around = layer.surrounded(x, pad);
   return (region) => {
     const { from, size } = regions[region]!;
     const offset = [0, 0, from[0] + pad[0], from[1] + pad[1]];

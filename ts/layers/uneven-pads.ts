@@ -93,21 +93,7 @@ export function evenly({ size, extent, stride, before }: UnevenAxis, count: numb
 export function withZeros(layer: Composition, x: Part, { before, behind }: Pads): Part {
   const [n, channels, height, width] = x.shape as [number, number, number, number];
   const pad: Pair = [Math.max(before[0], behind[0]), Math.max(before[1], behind[1])];
-  const around = layer.one(
-    {
-      kind: 'im2col',
-      toImage: false,
-      outer: n,
-      channels,
-      size: [height, width],
-      kernel: [1, 1],
-      stride: [1, 1],
-      pad,
-      dilation: [1, 1],
-    },
-    [x],
-    [n, channels, height + 2 * pad[0], width + 2 * pad[1]],
-  );
+  const around = layer.surrounded(x, pad);
   const sizes = [height + before[0] + behind[0], width + before[1] + behind[1]];
   return layer.one(
     { kind: 'crop', offset: [0, 0, pad[0] - before[0], pad[1] - before[1]] },

@@ -42,7 +42,7 @@ export function ssdBoxes(rows: ImageRows, minScore: number, placement: Placement
   return found;
 }
 
-type Four = [number, number, number, number];
+export type Four = [number, number, number, number];
 const swapped = ([a, b, c, d]: Four): Four => [b, a, d, c];
 
 /** The part of a box that lies in the image; null: none does. */

@@ -1,8 +1,9 @@
 /** Regions and what a net says of them → boxes in an image's own pixels, suppressed by class. */
 import type { Outputs } from '../../device/model.ts';
 import type { Size } from '../geometry.ts';
+import { softmax } from '../softmax.ts';
 import type { Placement } from '../whole.ts';
-import { checkFinite, within } from './boxes.ts';
+import { checkFinite, type Four, within } from './boxes.ts';
 import type { Found } from './detection.ts';
 import type { CascadeHead, MsCnnHead, RegionHead } from './head.ts';
 import { type ScoredBox, suppressed } from './nms.ts';
@@ -103,12 +104,7 @@ function moved(
   { image, scale }: Placement,
   { stds, means }: RegionOptions,
 ): CornersOf {
-  const [dx, dy, dw, dh] = Array.from(regression, (value, i) => value * stds[i]! + means[i]!) as [
-    number,
-    number,
-    number,
-    number,
-  ];
+  const [dx, dy, dw, dh] = Array.from(regression, (value, i) => value * stds[i]! + means[i]!) as Four;
   const [x1, y1] = [region[0]! / scale.x, region[1]! / scale.y];
   const width = region[2]! / scale.x - x1 + 1;
   const height = region[3]! / scale.y - y1 + 1;
@@ -171,7 +167,7 @@ function msCnnBoxes(
   const width = shape[1]!;
   const rows = Math.floor(proposals.length / width);
   const given = outputs[scores]!.data;
-  const probabilities = head.isProbability ? given : softmaxOf(given, classes);
+  const probabilities = head.isProbability ? given : softmax(given, classes);
   const said = outputs[regressions]!.data;
   const { image, scale } = placement;
   const boxOf = (row: number, index: number): CornersOf | null => {
@@ -179,7 +175,7 @@ function msCnnBoxes(
     const [wide, tall] = [x2 - x1, y2 - y1];
     if (wide === 0 || tall === 0) return null;
     const at = (row * classes + index) * 4;
-    const [dx, dy, dw, dh] = [0, 1, 2, 3].map((k) => said[at + k]! * stds[k]! + means[k]!) as unknown as Four;
+    const [dx, dy, dw, dh] = [0, 1, 2, 3].map((k) => said[at + k]! * stds[k]! + means[k]!) as Four;
     const [x, y] = [dx * wide + x1 + wide / 2, dy * tall + y1 + tall / 2];
     const [halfWidth, halfHeight] = [(wide * Math.exp(dw)) / 2, (tall * Math.exp(dh)) / 2];
     const box = within(
@@ -193,21 +189,4 @@ function msCnnBoxes(
   };
   const scoreOf = (row: number, index: number) => probabilities[row * classes + index]!;
   return foundByClass({ classes, background, rows, scoreOf, boxOf, more: 0, image }, minScore, nms);
-}
-type Four = readonly [number, number, number, number];
-
-/** Of each row. */
-function softmaxOf(scores: Float32Array, classes: number): Float64Array {
-  const result = new Float64Array(scores.length);
-  for (let at = 0; at < scores.length; at += classes) {
-    const row = scores.subarray(at, at + classes);
-    const most = row.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
-    const powers = Array.from(row, (score) => Math.exp(score - most));
-    const sum = powers.reduce((a, b) => a + b, 0);
-    result.set(
-      powers.map((power) => power / sum),
-      at,
-    );
-  }
-  return result;
 }

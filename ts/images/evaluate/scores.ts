@@ -4,6 +4,7 @@ import { GraphError } from '../../base/errors.ts';
 import { elementCount } from '../../base/shape.ts';
 import type { Model } from '../../device/model.ts';
 import type { Tensor } from '../../device/tensor.ts';
+import { softmax } from '../softmax.ts';
 
 export interface Scores {
   readonly classes: number;
@@ -46,20 +47,4 @@ export function averaged(rows: Float32Array | Float64Array, classes: number): Fl
   const mean = new Float64Array(classes);
   for (let i = 0; i < rows.length; i++) mean[i % classes]! += (rows[i]! * classes) / rows.length;
   return mean;
-}
-
-function softmax(rows: Float32Array, classes: number): Float64Array {
-  const result = Float64Array.from(rows);
-  for (let at = 0; at < result.length; at += classes) {
-    const row = result.subarray(at, at + classes);
-    const most = row.reduce((a, b) => Math.max(a, b));
-    row.forEach((value, i) => {
-      row[i] = Math.exp(value - most);
-    });
-    const sum = row.reduce((a, b) => a + b);
-    row.forEach((value, i) => {
-      row[i] = value / sum;
-    });
-  }
-  return result;
 }
