@@ -126,7 +126,7 @@ function cppVisit([name, { type, learns, least }]: [string, Field]): string {
   return `    visit(Field{"${name}", Role::${role}${bound}}, self.${name});\n`;
 }
 
-/** What is plain data of a gradient's reads; the rest is a rule of native/core/verify.cc. */
+/** What is plain data of a gradient's reads; the rest is a rule of native/core/verify/training.h. */
 function cppReads({ gradient }: Row<never>): string {
   if (gradient === null) return 'noGradient';
   if (typeof gradient === 'function') return 'byRule';
