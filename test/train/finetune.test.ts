@@ -26,9 +26,11 @@ import { graphFromCaffe } from '../../ts/graph/from-caffe.ts';
 import { listImages } from '../../ts/images/list-images.ts';
 import { loadPreprocess } from '../../ts/images/preprocess-file.ts';
 import { lintFile } from '../../ts/tools/lint/lint.ts';
-import { type FinetuneEvent, type FinetuneOptions, finetune } from '../../ts/train/finetune.ts';
-import { type FinetuneSource, type Recipe, writeFinetuneFiles } from '../../ts/train/finetune-files.ts';
-import { splitClassFolders } from '../../ts/train/split.ts';
+import type { FinetuneEvent } from '../../ts/train/finetune/events.ts';
+import { type FinetuneSource, type Recipe, writeFinetuneFiles } from '../../ts/train/finetune/files.ts';
+import { finetune } from '../../ts/train/finetune/finetune.ts';
+import type { FinetuneOptions } from '../../ts/train/finetune/options.ts';
+import { splitClassFolders } from '../../ts/train/finetune/split.ts';
 import { COMMAND } from '../support/command.ts';
 import { repositoryFolder } from '../support/golden.ts';
 

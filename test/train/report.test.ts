@@ -6,12 +6,12 @@ import type { Page } from 'playwright-core';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ArgumentError } from '../../ts/base/errors.ts';
-import { Curve } from '../../ts/train/curve.ts';
 import type { SolverEvent } from '../../ts/train/events.ts';
 import { formatDuration } from '../../ts/train/pace.ts';
-import { openReport } from '../../ts/train/report.ts';
-import { reportCharts } from '../../ts/train/report-charts.ts';
-import { ReportCollector } from '../../ts/train/report-data.ts';
+import { reportCharts } from '../../ts/train/report/charts.ts';
+import { Curve } from '../../ts/train/report/curve.ts';
+import { ReportCollector } from '../../ts/train/report/data.ts';
+import { openReport } from '../../ts/train/report/report.ts';
 import { findChromium, startBrowser } from '../support/browser.ts';
 import { trainingEvents } from '../support/training-events.ts';
 

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ArgumentError } from '../../ts/base/errors.ts';
-import { type Split, splitClassFolders, splitLabelLists } from '../../ts/train/split.ts';
+import { type Split, splitClassFolders, splitLabelLists } from '../../ts/train/finetune/split.ts';
 import { sharedFolder } from '../support/golden.ts';
 
 /** A folder with empty files of these paths. */

@@ -51,7 +51,6 @@ export {
   type Statistics,
   type StatisticsOptions,
 } from '../train/batch-norm-statistics.ts';
-export type { CurvePoint } from '../train/curve.ts';
 export type {
   ClassPrecision,
   DebugInfoEvent,
@@ -66,16 +65,16 @@ export type {
   TestEvent,
   WarningEvent,
 } from '../train/events.ts';
-export {
-  type EvaluatedEvent,
-  type FinetuneEvent,
-  type FinetuneOptions,
-  finetune,
-  type LabelsEvaluatedEvent,
-  type SplitEvent,
-  type StoppedEvent,
-  type WrittenEvent,
-} from '../train/finetune.ts';
+export type {
+  EvaluatedEvent,
+  FinetuneEvent,
+  LabelsEvaluatedEvent,
+  SplitEvent,
+  StoppedEvent,
+  WrittenEvent,
+} from '../train/finetune/events.ts';
+export { finetune } from '../train/finetune/finetune.ts';
+export type { FinetuneOptions } from '../train/finetune/options.ts';
 export type { LiveNet } from '../train/live-net.ts';
 export {
   type LogCurve,
@@ -84,8 +83,9 @@ export {
   type TrainingLog,
 } from '../train/logs/read-training-log.ts';
 export type { OpenData, TrainingOptions } from '../train/open-training.ts';
-export { openReport, type Report } from '../train/report.ts';
-export type { ConfusionMatrix, ReportData, ReportPicture, ReportSection } from '../train/report-data.ts';
+export type { CurvePoint } from '../train/report/curve.ts';
+export type { ConfusionMatrix, ReportData, ReportPicture, ReportSection } from '../train/report/data.ts';
+export { openReport, type Report } from '../train/report/report.ts';
 export { Schedule, type ScheduleExtensions, type ScheduleSettings } from '../train/schedules.ts';
 export {
   Solver,

@@ -16,7 +16,7 @@ import {
 import { imageInput } from '../images/features/image-input.ts';
 import { readLabels } from '../images/labels.ts';
 import { decodingOf, type Preprocess } from '../images/preprocess.ts';
-import { writeLabelsReport } from '../train/evaluation-report.ts';
+import { writeLabelsReport } from '../train/report/evaluation-report.ts';
 import type { EvaluateFlags, Job } from './evaluation-job.ts';
 import { interruptible } from './interruptible.ts';
 import { precisionOf } from './options.ts';

@@ -7,7 +7,7 @@ import { checkNewFolder } from '../caffe/model-folder.ts';
 import { readSolverFile } from '../caffe/solver-parameter.ts';
 import type { DoneEvent, SolverEvent } from '../train/events.ts';
 import { caffeLogHead, caffeLogLines } from '../train/logs/caffe-log.ts';
-import { openReport } from '../train/report.ts';
+import { openReport } from '../train/report/report.ts';
 import { Solver, type SolverRequest } from '../train/solver.ts';
 import { solverData } from '../train/solver-data.ts';
 import { splitList } from '../train/solver-nets.ts';

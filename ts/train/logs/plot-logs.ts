@@ -3,8 +3,8 @@ import { basename } from 'node:path';
 import type { Chart, Series } from '../../pages/chart.ts';
 import { chartHtml, chartsScript, chartsStyle } from '../../pages/chart.ts';
 import { escapeHtml, htmlPage } from '../../pages/html.ts';
-import { Curve } from '../curve.ts';
-import { REPORT_STYLE } from '../report-sections.ts';
+import { Curve } from '../report/curve.ts';
+import { REPORT_STYLE } from '../report/sections.ts';
 import type { LogCurve, LogOutput, TrainingLog } from './read-training-log.ts';
 
 /** Of a name twice in the same folders, the path says which. */

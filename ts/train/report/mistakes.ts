@@ -1,10 +1,10 @@
 /** Where a classifier is wrong, for a report: which classes it takes for which, and the images that it is surest of. */
-import { groupBy } from '../base/group-alike.ts';
-import { type DecodeOptions, decodeImage } from '../images/decode.ts';
-import type { LazySample, Sample } from '../images/evaluate/evaluate-images.ts';
-import type { Outcome } from '../images/evaluate/outcome.ts';
-import type { DeepImage, Image } from '../images/image.ts';
-import type { ConfusionMatrix, ReportPicture } from './report-data.ts';
+import { groupBy } from '../../base/group-alike.ts';
+import { type DecodeOptions, decodeImage } from '../../images/decode.ts';
+import type { LazySample, Sample } from '../../images/evaluate/evaluate-images.ts';
+import type { Outcome } from '../../images/evaluate/outcome.ts';
+import type { DeepImage, Image } from '../../images/image.ts';
+import type { ConfusionMatrix, ReportPicture } from './data.ts';
 
 /** More classes than that fill no page; the most frequent confusions are listed instead. */
 export const MOST_CLASSES = 30;

@@ -1,7 +1,7 @@
 /** The curves of a training. */
-import type { Axis, Chart, ChartPoint, Series } from '../pages/chart.ts';
+import type { Axis, Chart, ChartPoint, Series } from '../../pages/chart.ts';
 import type { CurvePoint } from './curve.ts';
-import type { ReportData } from './report-data.ts';
+import type { ReportData } from './data.ts';
 
 /** Loss, accuracy, rate, throughput, and the share of waiting; those without a value are left out. */
 export function reportCharts({ curves, tests }: ReportData): Chart[] {

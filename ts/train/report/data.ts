@@ -1,6 +1,5 @@
 /** What a report says of a training, collected from its events; plain data, the JSON beside the page. */
-import type { Chart } from '../pages/chart.ts';
-import { Curve, type CurvePoint } from './curve.ts';
+import type { Chart } from '../../pages/chart.ts';
 import type {
   DivergedEvent,
   DoneEvent,
@@ -9,7 +8,8 @@ import type {
   StartEvent,
   TestEvent,
   WarningEvent,
-} from './events.ts';
+} from '../events.ts';
+import { Curve, type CurvePoint } from './curve.ts';
 
 /** Rows beside the training's own, e.g. of what was evaluated afterwards. */
 export interface ReportSection {

@@ -1,26 +1,26 @@
 /** What fine-tuning writes before it trains: split, nets, solver, augmentation. */
 import { statSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
-import { dataLayers } from '../architectures/data-layers.ts';
-import type { PhaseAugment } from '../architectures/paper-training.ts';
-import { linearSolver } from '../architectures/solver-presets.ts';
-import { solverText, trainingNetText } from '../architectures/training-files.ts';
+import { dataLayers } from '../../architectures/data-layers.ts';
+import type { PhaseAugment } from '../../architectures/paper-training.ts';
+import { linearSolver } from '../../architectures/solver-presets.ts';
+import { solverText, trainingNetText } from '../../architectures/training-files.ts';
 import {
   classifierOf,
   replaceHead,
   trainingNet,
   withExclusiveClasses,
   withIndependentClasses,
-} from '../architectures/training-net.ts';
-import { ArgumentError } from '../base/errors.ts';
-import { makeFolder } from '../base/files.ts';
-import { writeFileAtomically } from '../caffe/atomic-file.ts';
-import { type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
-import { printPrototxt } from '../caffe/print.ts';
-import type { SolverParameter } from '../caffe/solver-parameter.ts';
-import type { Augment } from '../data/augment.ts';
-import type { Preprocess, TunedPreprocess } from '../images/preprocess.ts';
-import { savePreprocess } from '../images/preprocess-file.ts';
+} from '../../architectures/training-net.ts';
+import { ArgumentError } from '../../base/errors.ts';
+import { makeFolder } from '../../base/files.ts';
+import { writeFileAtomically } from '../../caffe/atomic-file.ts';
+import { type NetParameter, readNetFile } from '../../caffe/net-parameter.ts';
+import { printPrototxt } from '../../caffe/print.ts';
+import type { SolverParameter } from '../../caffe/solver-parameter.ts';
+import type { Augment } from '../../data/augment.ts';
+import type { Preprocess, TunedPreprocess } from '../../images/preprocess.ts';
+import { savePreprocess } from '../../images/preprocess-file.ts';
 import type { Split } from './split.ts';
 
 /** How it is tuned, with defaults filled in. */

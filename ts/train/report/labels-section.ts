@@ -1,6 +1,6 @@
 /** What an evaluation of images with several labels found, as the part of a report that leads it. */
-import type { DecodeOptions } from '../images/decode.ts';
-import type { Fact } from '../images/evaluate/balance-text.ts';
+import type { DecodeOptions } from '../../images/decode.ts';
+import type { Fact } from '../../images/evaluate/balance-text.ts';
 import {
   LABELS_HEAD,
   type LabelsOutcome,
@@ -8,10 +8,10 @@ import {
   type LabelsSummary,
   labelFacts,
   labelRows,
-} from '../images/evaluate/several-labels.ts';
+} from '../../images/evaluate/several-labels.ts';
+import type { ReportSection } from './data.ts';
 import { curvesOf } from './evaluation-section.ts';
 import { type Miss, picturesOf } from './mistakes.ts';
-import type { ReportSection } from './report-data.ts';
 
 export interface EvaluatedLabelImages {
   readonly summary: LabelsSummary;

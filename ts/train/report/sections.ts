@@ -1,7 +1,7 @@
 /** Sections of a report as HTML: tables, confusions, pictures, charts; and the style of reports. */
-import { chartHtml } from '../pages/chart.ts';
-import { escapeHtml, factsTable, numbersTable } from '../pages/html.ts';
-import type { ConfusionMatrix, ReportPicture, ReportSection } from './report-data.ts';
+import { chartHtml } from '../../pages/chart.ts';
+import { escapeHtml, factsTable, numbersTable } from '../../pages/html.ts';
+import type { ConfusionMatrix, ReportPicture, ReportSection } from './data.ts';
 
 /** A section, and the charts behind it. */
 export function sectionHtml({

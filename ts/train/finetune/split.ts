@@ -1,10 +1,10 @@
 /** Folders of images, one a class → the images to train with and those to judge by. */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { ArgumentError } from '../base/errors.ts';
-import { mix, shuffled } from '../base/random.ts';
-import { type LabelList, readLabelList } from '../data/label-list.ts';
-import { type ClassFolder, type ClassFolders, listClassFolders } from '../images/evaluate/dataset.ts';
+import { ArgumentError } from '../../base/errors.ts';
+import { mix, shuffled } from '../../base/random.ts';
+import { type LabelList, readLabelList } from '../../data/label-list.ts';
+import { type ClassFolder, type ClassFolders, listClassFolders } from '../../images/evaluate/dataset.ts';
 
 export interface LabelledImage {
   readonly image: string;

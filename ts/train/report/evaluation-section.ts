@@ -1,14 +1,14 @@
 /** What an evaluation found, as the part of a report that leads it: figures, curves, confusions, and the misses as pictures. */
 
-import type { DecodeOptions } from '../images/decode.ts';
-import type { ClassFigures } from '../images/evaluate/balance.ts';
-import { balanceFacts, type Fact, percent } from '../images/evaluate/balance-text.ts';
-import type { LazySample, Sample } from '../images/evaluate/evaluate-images.ts';
-import type { Outcome } from '../images/evaluate/outcome.ts';
-import type { OutcomeSummary } from '../images/evaluate/statistics.ts';
-import type { Chart, ChartPoint } from '../pages/chart.ts';
+import type { DecodeOptions } from '../../images/decode.ts';
+import type { ClassFigures } from '../../images/evaluate/balance.ts';
+import { balanceFacts, type Fact, percent } from '../../images/evaluate/balance-text.ts';
+import type { LazySample, Sample } from '../../images/evaluate/evaluate-images.ts';
+import type { Outcome } from '../../images/evaluate/outcome.ts';
+import type { OutcomeSummary } from '../../images/evaluate/statistics.ts';
+import type { Chart, ChartPoint } from '../../pages/chart.ts';
+import type { ReportSection } from './data.ts';
 import { confusionMatrix, MOST_CLASSES, missesOf } from './mistakes.ts';
-import type { ReportSection } from './report-data.ts';
 
 /** Curves of more classes are not told apart: a page has four colours, and one is the guess's. */
 const MOST_CURVES = 3;

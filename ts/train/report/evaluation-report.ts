@@ -1,11 +1,11 @@
 /** The report of an evaluation: one HTML page. */
-import { writeFileAtomically } from '../caffe/atomic-file.ts';
-import { chartsScript, chartsStyle } from '../pages/chart.ts';
-import { escapeHtml, htmlPage } from '../pages/html.ts';
+import { writeFileAtomically } from '../../caffe/atomic-file.ts';
+import { chartsScript, chartsStyle } from '../../pages/chart.ts';
+import { escapeHtml, htmlPage } from '../../pages/html.ts';
+import type { ReportSection } from './data.ts';
 import { type EvaluatedImages, evaluationSections } from './evaluation-section.ts';
 import { type EvaluatedLabelImages, labelsSections } from './labels-section.ts';
-import type { ReportSection } from './report-data.ts';
-import { REPORT_STYLE, sectionHtml } from './report-sections.ts';
+import { REPORT_STYLE, sectionHtml } from './sections.ts';
 
 /** @throws ResnodeError `file/write`; ImageError where a picture of a miss can no longer be read */
 export async function writeEvaluationReport(

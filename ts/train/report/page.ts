@@ -1,11 +1,11 @@
 /** A training's report as one HTML page: tables and curves, nothing from the network. */
-import { causeOf, groupBy } from '../base/group-alike.ts';
-import { chartHtml, chartsScript, chartsStyle } from '../pages/chart.ts';
-import { escapeHtml, htmlPage, numbersTable } from '../pages/html.ts';
-import { formatDuration } from './pace.ts';
-import { reportCharts } from './report-charts.ts';
-import type { ReportData, ReportSection } from './report-data.ts';
-import { REPORT_STYLE, sectionHtml } from './report-sections.ts';
+import { causeOf, groupBy } from '../../base/group-alike.ts';
+import { chartHtml, chartsScript, chartsStyle } from '../../pages/chart.ts';
+import { escapeHtml, htmlPage, numbersTable } from '../../pages/html.ts';
+import { formatDuration } from '../pace.ts';
+import { reportCharts } from './charts.ts';
+import type { ReportData, ReportSection } from './data.ts';
+import { REPORT_STYLE, sectionHtml } from './sections.ts';
 
 type Rows = ReportSection['rows'];
 

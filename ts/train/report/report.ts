@@ -1,13 +1,13 @@
 /** The report of a training: one HTML page with its curves, and the same as JSON beside it. */
 import { statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { ArgumentError } from '../base/errors.ts';
-import { path, string } from '../base/kinds.ts';
-import { optional, required, signature } from '../base/options.ts';
-import { writeFileAtomically } from '../caffe/atomic-file.ts';
-import type { SolverEvent } from './events.ts';
-import { ReportCollector, type ReportData, type ReportSection } from './report-data.ts';
-import { reportPage } from './report-page.ts';
+import { ArgumentError } from '../../base/errors.ts';
+import { path, string } from '../../base/kinds.ts';
+import { optional, required, signature } from '../../base/options.ts';
+import { writeFileAtomically } from '../../caffe/atomic-file.ts';
+import type { SolverEvent } from '../events.ts';
+import { ReportCollector, type ReportData, type ReportSection } from './data.ts';
+import { reportPage } from './page.ts';
 
 export interface Report {
   /** Takes one event of a solver; cheap, and its memory bounded, so that it may be called for every one. */

@@ -1,0 +1,131 @@
+/** Fine-tuning as a whole: from folders of images and a trained net to a net for these classes, judged and described. */
+
+import { basename, dirname, join } from 'node:path';
+import { ResnodeError } from '../../base/errors.ts';
+import { checkNewFolder, writeModelReadme } from '../../caffe/model-folder.ts';
+import { writeCaffemodel } from '../../caffe/write-caffemodel.ts';
+import { openNetData } from '../../data/open-net-data.ts';
+import type { DoneEvent, SolverEvent } from '../events.ts';
+import { readInitialWeights } from '../initial-weights.ts';
+import { formatDuration } from '../pace.ts';
+import { openReport, type Report } from '../report/report.ts';
+import { Solver } from '../solver.ts';
+import type { FinetuneEvent, StoppedEvent } from './events.ts';
+import { type FinetuneFiles, writeFinetuneFiles } from './files.ts';
+import { brokenImages, imageRows, splitOf, warnOfAbsent } from './images.ts';
+import { judge } from './judge.ts';
+import { FINETUNE, type FinetuneOptions, recipeOf } from './options.ts';
+
+/**
+ * Splits, replaces the head, trains, judges, and writes the model folder `out`: model.prototxt, model.caffemodel,
+ * labels.txt, preprocess.json and README.md, with report.html and .json; what was trained with, and the last snapshot, lie
+ * in `out/training`. The same options, files and
+ * device give the same split and order.
+ * @throws ArgumentError, PrototxtError, WeightsError, ImageError, DeviceError; ResnodeError `train/diverged`; the
+ * signal's reason. A report is written then too, if training had begun.
+ * @example for await (const event of finetune({ folder, model, weights, out, device, preprocess: { mean: [104, 117, 123] } })) console.log(event);
+ */
+export async function* finetune(given: FinetuneOptions): AsyncGenerator<FinetuneEvent, void, void> {
+  FINETUNE.check(given);
+  const begin = performance.now();
+  const signals = [given.signal, given.stop].filter((each) => each !== undefined);
+  // Beside the training there is nothing to be kept.
+  const options = signals.length === 0 ? given : { ...given, signal: AbortSignal.any(signals) };
+  const { out } = options;
+  checkNewFolder(out, options.overwrite);
+  const recipe = recipeOf(options);
+  const broken = await brokenImages(options);
+  const split = await splitOf(options, recipe, broken);
+  warnOfAbsent(split);
+  const files = writeFinetuneFiles(out, options, split, recipe);
+  const { paths } = files;
+  yield {
+    type: 'split',
+    classes: split.classes,
+    train: split.train.length,
+    val: split.val.length,
+    from: split.from,
+    head: files.head,
+    ignored: split.ignored,
+  };
+
+  const report = openReport(paths.report, `${basename(options.model)} for ${split.classes.length} classes`);
+  try {
+    report.addSection({ title: 'Images', rows: imageRows(split) });
+    const done = yield* train(given, files, report);
+    if (done.reason === 'stopped') {
+      await report.close();
+      yield stopped(done, files);
+      return;
+    }
+    await keepWeights(done, files);
+    const judged = await judge(options, files, split);
+    yield judged.evaluated;
+    const seconds = (performance.now() - begin) / 1000;
+    const peakMemory = process.resourceUsage().maxRSS * 1024;
+    const { classes } = split;
+    for (const section of await judged.sections(costRows(seconds, peakMemory))) report.addSection(section);
+    await report.close();
+    writeModelReadme(out, {
+      title: `${basename(options.model)} for ${classes.join(', ')}`,
+      madeBy: 'resnode finetune',
+      facts: [...imageRows(split), ...judged.facts],
+    });
+    yield { type: 'written', files: paths, seconds, peakMemory };
+  } catch (error) {
+    await report.close();
+    throw error;
+  }
+}
+
+async function* train(
+  { device, weights, signal, stop, precision, lossScale, partialWeights, reshapeWeights }: FinetuneOptions,
+  { solver: file, augment }: FinetuneFiles,
+  report: Report,
+): AsyncGenerator<SolverEvent, DoneEvent, void> {
+  const solver = new Solver({
+    solver: file,
+    device,
+    weights,
+    ...(precision === undefined ? {} : { precision }),
+    ...(lossScale === undefined ? {} : { lossScale }),
+    ...(partialWeights === undefined ? {} : { partialWeights }),
+    ...(reshapeWeights === undefined ? {} : { reshapeWeights }),
+    data: (net, { phase, seed }) => openNetData(net, { phase, seed, augment: augment[phase] }),
+  });
+  for await (const event of solver.run(signal === undefined ? {} : { signal })) {
+    report.add(event);
+    // Asked for before each iteration: a solver forgets what it was asked for before it ran.
+    if (stop?.aborted) solver.request('stop');
+    yield event;
+    if (event.type === 'diverged')
+      throw new ResnodeError('train/diverged', `${event.message}; a lower rate may mend it`);
+    if (event.type === 'done') return event;
+  }
+  throw new ResnodeError('train/no-end', 'the solver ended without its last event');
+}
+
+function stopped({ iteration, weights }: DoneEvent, { solver }: FinetuneFiles): StoppedEvent {
+  const state = weights?.replace(/caffemodel$/, 'solverstate');
+  return {
+    type: 'stopped',
+    iteration,
+    snapshot: weights === null ? null : { weights, state: state! },
+    solver,
+    augment: join(dirname(solver), 'augment.json'),
+  };
+}
+
+/** The snapshot's weights become the model's; the snapshot stays, to be trained on. */
+async function keepWeights({ weights }: DoneEvent, { deploy, paths }: FinetuneFiles): Promise<void> {
+  const trained = (await readInitialWeights([weights!]))!;
+  const layers = trained.layers.filter(({ blobs }) => blobs.length > 0);
+  writeCaffemodel(paths.weights, { name: deploy.name ?? '', layers });
+}
+
+function costRows(seconds: number, peakMemory: number) {
+  return [
+    ['time, all in all', formatDuration(seconds)] as const,
+    ['peak memory', `${(peakMemory / 2 ** 30).toFixed(2)} GiB`] as const,
+  ];
+}

@@ -1,0 +1,95 @@
+/** The images that a net is fine-tuned with: which can be read, and which are kept to judge by. */
+
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { ArgumentError, ImageError } from '../../base/errors.ts';
+import { warn } from '../../base/warn.ts';
+import { decodeImage } from '../../images/decode.ts';
+import type { Fact } from '../../images/evaluate/balance-text.ts';
+import { readAhead } from '../../images/features/read-ahead.ts';
+import { listImages } from '../../images/list-images.ts';
+import { decodingOf } from '../../images/preprocess.ts';
+import type { Recipe } from './files.ts';
+import { type FinetuneOptions, limitsOf } from './options.ts';
+import { type Split, splitClassFolders, splitLabelLists } from './split.ts';
+
+/** Classes of which one half has no image: nothing is learned of them, or nothing said of how well they were. */
+export function warnOfAbsent({ classes, train, val }: Split): void {
+  for (const [images, what] of [
+    [train, 'train with: the net cannot learn it'],
+    [val, 'judge by: no figure says how well it is found'],
+  ] as const) {
+    const there = new Set(images.flatMap(({ label, labels }) => labels ?? [label]));
+    const absent = classes.filter((_, label) => !there.has(label)).map((name) => `"${name}"`);
+    if (absent.length > 0)
+      warn(
+        'finetune/absent-class',
+        `there is no image of ${absent.slice(0, 8).join(', ')}${absent.length > 8 ? ', …' : ''} to ${what}`,
+      );
+  }
+}
+
+/** A folder of class folders, or a list. */
+export function splitOf(
+  { folder, labels, valShare }: FinetuneOptions,
+  { seed }: Recipe,
+  broken: ReadonlySet<string>,
+): Promise<Split> {
+  if (isLabelList(folder))
+    return splitLabelLists(folder, { valShare, seed, broken, ...(labels === undefined ? {} : { labels }) });
+  if (labels !== undefined)
+    throw new ArgumentError(
+      'labels',
+      'none where the images lie in a folder for each class, whose names they are,',
+      labels,
+    );
+  return splitClassFolders(folder, { valShare, seed, broken });
+}
+
+const isLabelList = (path: string): boolean =>
+  statSync(path, { throwIfNoEntry: false })?.isFile() === true ||
+  ['train.txt', 'val.txt'].every((name) => existsSync(join(path, name)));
+
+/** Decodes all images of the folder, where they may be left out. */
+export async function brokenImages({
+  folder,
+  onBroken,
+  maxPixels,
+  signal,
+  preprocess,
+}: FinetuneOptions): Promise<Set<string>> {
+  const broken = new Set<string>();
+  if (onBroken === undefined) return broken;
+  const decoding = {
+    ...decodingOf(preprocess, limitsOf({ maxPixels })),
+    ...(signal === undefined ? {} : { signal }),
+  };
+  const check = async (file: string): Promise<void> => {
+    try {
+      await decodeImage(file, decoding);
+    } catch (error) {
+      if (!(error instanceof ImageError)) throw error;
+      broken.add(file);
+      onBroken(error);
+    }
+  };
+  const check4 = (part: readonly string[]) => Promise.all(part.map(check));
+  const files = isLabelList(folder)
+    ? await splitLabelLists(folder).then(({ train, val }) => [...train, ...val].map(({ image }) => image))
+    : listImages(folder).files;
+  for await (const _ of readAhead(files, 4, check4, signal));
+  return broken;
+}
+
+export function imageRows({ classes, train, val, from, several }: Split): Fact[] {
+  const count = (images: Split['train'], label: number) =>
+    images.filter((each) => (each.labels ?? [each.label]).includes(label)).length;
+  return [
+    [
+      'split',
+      from === 'drawn' ? (several ? 'drawn' : 'drawn, the same share of each class') : `as in train and val`,
+    ] as const,
+    ['together', `${train.length} to train with, ${val.length} to judge by`] as const,
+    ...classes.map((name, label) => [name, `${count(train, label)} and ${count(val, label)}`] as const),
+  ];
+}

@@ -1,0 +1,80 @@
+import type { Model } from '../../device/model.ts';
+import { balanceFacts, type Fact } from '../../images/evaluate/balance-text.ts';
+import { evaluateImages } from '../../images/evaluate/evaluate-images.ts';
+import {
+  type EvaluateLabelsOptions,
+  evaluateLabels,
+  labelFacts,
+  summariseLabels,
+} from '../../images/evaluate/several-labels.ts';
+import { summariseOutcomes } from '../../images/evaluate/statistics.ts';
+import { decodingOf } from '../../images/preprocess.ts';
+import type { ReportSection } from '../report/data.ts';
+import { evaluationSections } from '../report/evaluation-section.ts';
+import { labelsSections } from '../report/labels-section.ts';
+import type { EvaluatedEvent, LabelsEvaluatedEvent } from './events.ts';
+import type { FinetuneFiles } from './files.ts';
+import { type FinetuneOptions, limitsOf } from './options.ts';
+import type { Split } from './split.ts';
+
+/** What was found of the images that were not trained with. */
+export interface Judged {
+  readonly evaluated: EvaluatedEvent | LabelsEvaluatedEvent;
+  readonly facts: readonly Fact[];
+  sections(costs: readonly Fact[]): Promise<ReportSection[]>;
+}
+
+const JUDGED = 'Images that were not trained with';
+
+async function judgeClasses(options: FinetuneOptions, files: FinetuneFiles, split: Split): Promise<Judged> {
+  const { classes, val: images } = split;
+  const { outcomes, imagesPerSecond } = await timed(options, files, split, (model, how) =>
+    evaluateImages(model, images, how),
+  );
+  const summary = summariseOutcomes(outcomes);
+  const decoding = decodingOf(files.preprocess, limitsOf(options));
+  return {
+    evaluated: { type: 'evaluated', summary, imagesPerSecond },
+    facts: balanceFacts(summary, (label) => classes[label]!),
+    sections: (costs) => evaluationSections(JUDGED, { summary, outcomes, images, classes, decoding }, costs),
+  };
+}
+
+async function judgeLabels(options: FinetuneOptions, files: FinetuneFiles, split: Split): Promise<Judged> {
+  const samples = split.val.map(({ image, labels = [] }) => ({ image, labels }));
+  const { outcomes, imagesPerSecond } = await timed(options, files, split, (model, how) =>
+    evaluateLabels(model, samples, how),
+  );
+  const summary = summariseLabels(outcomes);
+  const { classes } = split;
+  const decoding = decodingOf(files.preprocess, limitsOf(options));
+  return {
+    evaluated: { type: 'evaluatedLabels', summary, imagesPerSecond },
+    facts: labelFacts(summary),
+    sections: (costs) =>
+      labelsSections(JUDGED, { summary, outcomes, images: samples, classes, decoding }, costs),
+  };
+}
+
+async function timed<Result>(
+  { device, maxPixels, signal }: FinetuneOptions,
+  { paths, preprocess }: FinetuneFiles,
+  { val }: Split,
+  evaluate: (model: Model, how: Omit<EvaluateLabelsOptions, 'onProgress'>) => Promise<Result>,
+): Promise<Result & { imagesPerSecond: number }> {
+  const batch = Math.min(8, val.length);
+  await using model = await device.load({ model: paths.model, weights: paths.weights, batch });
+  const begin = performance.now();
+  const result = await evaluate(model, {
+    preprocess,
+    batch,
+    ...limitsOf({ maxPixels }),
+    ...(signal === undefined ? {} : { signal }),
+  });
+  return { ...result, imagesPerSecond: (1000 * val.length) / (performance.now() - begin) };
+}
+
+/** Through the deploy net and `preprocess.json`, as its user will run it. */
+export function judge(options: FinetuneOptions, files: FinetuneFiles, split: Split): Promise<Judged> {
+  return (split.several ? judgeLabels : judgeClasses)(options, files, split);
+}

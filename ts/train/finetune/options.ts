@@ -1,0 +1,158 @@
+import type { ImageError } from '../../base/errors.ts';
+import {
+  callback,
+  either,
+  having,
+  integer,
+  type Kind,
+  list,
+  number,
+  oneOf,
+  path,
+  signal,
+  string,
+} from '../../base/kinds.ts';
+import { optional, options, required, signature } from '../../base/options.ts';
+import { overwrite } from '../../caffe/model-folder.ts';
+import type { Device } from '../../device/device.ts';
+import { matchRows } from '../../device/load-options.ts';
+import { solverRows } from '../../device/train-options.ts';
+import type { TrainOptions } from '../../device/trainer.ts';
+import { limitRows } from '../../images/decode.ts';
+import { type TunedPreprocess, tunedPreprocess } from '../../images/preprocess.ts';
+import type { Recipe } from './files.ts';
+
+export interface FinetuneOptions
+  extends Pick<TrainOptions, 'precision' | 'lossScale' | 'partialWeights' | 'reshapeWeights'> {
+  /**
+   * A folder of images for each class, in `folder` or in its `train` and `val`; or, where images have several labels, a list
+   * (`readLabelList`), or a folder with `train.txt` and `val.txt`.
+   */
+  readonly folder: string;
+  /** Names of the classes of a list. Default `class 0`, `class 1`, …; of folders their names. */
+  readonly labels?: readonly string[];
+  /** The deploy prototxt of the trained net, and its weights. */
+  readonly model: string;
+  readonly weights: string;
+  /** Where the result goes; made where it is not there. */
+  readonly out: string;
+  /** Writes into a folder that holds files already. Default false: it is an error. */
+  readonly overwrite?: boolean;
+  readonly device: Device;
+  /**
+   * How the net was trained to see images: its mean ([0]: none), and what differs from a shorter side of 256/224 of the
+   * input (256 for 224), order BGR and scale 1. Its input is the crop.
+   */
+  readonly preprocess: TunedPreprocess;
+  /** The most pixels of an image. Default 2^26. */
+  readonly maxPixels?: number;
+  /**
+   * Skips images that cannot be read and reports each here: every image is decoded once before the split. Default: the
+   * first such image is an error.
+   */
+  readonly onBroken?: (error: ImageError) => void;
+  /** Default 10. */
+  readonly epochs?: number;
+  /** Images an iteration. Default 16. */
+  readonly batch?: number;
+  /** At the beginning, for all layers but the head; it falls in a line to 0. Default 0.002. */
+  readonly rate?: number;
+  /** The head's rate is so many times `rate`. Default 10. */
+  readonly headRate?: number;
+  /** `frozen`: BatchNorm keeps the statistics it came with, right for small batches. Default frozen. */
+  readonly batchNorm?: 'frozen' | 'live';
+  /** Default 0.0001. */
+  readonly weightDecay?: number;
+  /**
+   * Of the loss, one a class in the order of their names: an image counts so many times. `balanced`: images / (classes ·
+   * images of its class). Caffe has none: it refuses such a train_val.prototxt. Default: none.
+   */
+  readonly classWeights?: 'balanced' | readonly number[];
+  /** `balanced`: every class equally often in an epoch, so that images of rare ones come again. Default shuffled. */
+  readonly sampling?: 'shuffled' | 'balanced';
+  /** Share of each class that is kept to judge by, where there is no `val` folder. Default 0.2. */
+  readonly valShare?: number;
+  /** Of the split, the new head and the order of the images. Default 1. */
+  readonly seed?: number;
+  /** Ends it with its reason thrown. */
+  readonly signal?: AbortSignal;
+  /**
+   * Ends it in order: training stops after the iteration under way and leaves a snapshot, the last event is `stopped`,
+   * and nothing is judged or written. Before and after the training, its reason is thrown.
+   */
+  readonly stop?: AbortSignal;
+}
+
+const weightsOfClasses: Kind<'balanced' | readonly number[]> = either(
+  oneOf('balanced'),
+  list(number({ from: 0 }), { of: 'numbers of at least 0', atLeast: 2 }),
+);
+
+export const FINETUNE = signature('finetune', {
+  options: required(
+    options<FinetuneOptions>({
+      folder: required(path, 'A folder of images for each class, or a list with several labels an image.'),
+      labels: optional(
+        list(string, { of: 'class names' }),
+        'class 0, class 1, …',
+        'Names of the classes of a list.',
+      ),
+      model: required(path, 'The deploy prototxt.'),
+      weights: required(path, 'Its weights.'),
+      out: required(path, 'Where the result goes.'),
+      overwrite,
+      device: required(having<Device>('a Device of openDevice', 'load', 'train'), 'Where.'),
+      preprocess: required(tunedPreprocess, 'How the net was trained to see images.'),
+      maxPixels: limitRows.maxPixels,
+      onBroken: optional(
+        callback<(error: ImageError) => void>(),
+        'the first is an error',
+        'Told what cannot be read.',
+      ),
+      epochs: optional(integer(1), '10', 'How often each image is trained with.'),
+      batch: optional(integer(1), '16', 'Images an iteration.'),
+      rate: optional(number({ above: 0 }), '0.002', 'The rate at the beginning; it falls in a line to 0.'),
+      headRate: optional(number({ above: 0 }), '10', 'The new head learns so many times faster.'),
+      batchNorm: optional(
+        oneOf('frozen', 'live'),
+        'frozen',
+        'Whether BatchNorm keeps its statistics or takes those of each batch, which is for large ones.',
+      ),
+      weightDecay: optional(number({ from: 0 }), '0.0001', 'Of all weights.'),
+      classWeights: optional(
+        weightsOfClasses,
+        'none',
+        'Of the loss, one a class in the order of their names; balanced: inverse to its images.',
+      ),
+      sampling: optional(
+        oneOf('shuffled', 'balanced'),
+        'shuffled',
+        'balanced: every class equally often in an epoch.',
+      ),
+      valShare: optional(
+        number({ above: 0 }),
+        '0.2, or the folder val',
+        'Share of each class that is kept to judge by.',
+      ),
+      seed: optional(integer(), '1', 'Of the split, the head and the order.'),
+      signal: optional(signal, 'none', 'Ends it with its reason thrown.'),
+      stop: optional(signal, 'none', 'Ends it in order, with a snapshot.'),
+      ...matchRows,
+      precision: solverRows.precision,
+      lossScale: solverRows.lossScale,
+    }),
+    'Files and rates.',
+  ),
+});
+
+/** The recipe with its defaults. */
+export function recipeOf(options: FinetuneOptions): Recipe {
+  const { epochs = 10, batch = 16, rate = 0.002, headRate = 10 } = options;
+  const { batchNorm = 'frozen', weightDecay = 1e-4, seed = 1 } = options;
+  const { classWeights, sampling } = options;
+  return { epochs, batch, rate, headRate, batchNorm, weightDecay, seed, classWeights, sampling };
+}
+
+/** The limits that images are decoded with. */
+export const limitsOf = ({ maxPixels }: Pick<FinetuneOptions, 'maxPixels'>) =>
+  maxPixels === undefined ? {} : { maxPixels };
