@@ -1,9 +1,5 @@
 #include "native/cpu/thread-pool.h"
 
-#include <chrono>
-#if defined(__linux__)
-#include <sched.h>
-#endif
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -23,6 +19,8 @@ void pause() {
 // for as long as a program of JavaScript takes from the end of a short run to the next one; the caller, for what others still
 // do, for as long as that mostly takes.
 constexpr auto kBetweenJobs = std::chrono::microseconds(100), kEndOfJob = std::chrono::microseconds(40);
+// How often who waits looks whether others run: awake, asleep.
+constexpr auto kLook = std::chrono::microseconds(20), kRest = std::chrono::microseconds(200);
 
 // True when `ready` was.
 template <class Ready>
@@ -38,24 +36,13 @@ bool spin(std::chrono::microseconds longest, Ready ready) {
   return ready();
 }
 
-int currentProcessor() {
-#if defined(__linux__)
-  return sched_getcpu();
-#else
-  return -1;
-#endif
-}
-
 constexpr uint64_t kNext = 0xffffffff;
 
 }  // namespace
 
 int ThreadPool::available() {
-#if defined(__linux__)
-  cpu_set_t allowed;
-  if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) return CPU_COUNT(&allowed);
-#endif
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  const int allowed = Processors::allowedTo(currentThread()).count();
+  return std::max(1, allowed > 0 ? allowed : static_cast<int>(std::thread::hardware_concurrency()));
 }
 
 ThreadPool::~ThreadPool() {
@@ -73,6 +60,7 @@ void ThreadPool::start() {
 
 void ThreadPool::take(int thread) {
   int64_t done = 0;
+  slots_[thread].state = State::inJob;
   for (int i = 0; i < threads_; ++i) {
     std::atomic<uint64_t>& slot = slots_[(thread + i) % threads_].ticket;
     for (uint64_t ticket = slot.load(); (ticket & kNext) < ticket >> 32;) {
@@ -85,62 +73,107 @@ void ThreadPool::take(int thread) {
       ticket = slot.load();
     }
   }
-  if (done > 0 && left_.fetch_sub(done) == done && callerSleeps_.load()) {
+  if (done > 0 && left_.fetch_sub(done) == done && callerAsleep_.load() > 0) {
     const std::lock_guard lock(mutex_);
     done_.notify_one();
   }
+  if (slots_[thread].state.exchange(State::outside) == State::watched) returnProcessor(thread);
+}
+
+template <class Ready>
+void ThreadPool::wait(int thread, std::chrono::microseconds awake, Ready ready) {
+  if (spin(kLook, ready)) return;
+  for (auto waited = kLook; waited < awake; waited += kLook) {
+    const std::vector<int64_t> before = timesInJob();
+    if (spin(kLook, ready)) return;
+    if (lendProcessor(before)) break;
+  }
+  std::atomic<int>& asleep = thread == 0 ? callerAsleep_ : asleep_;
+  std::condition_variable& change = thread == 0 ? done_ : wake_;
+  std::unique_lock lock(mutex_);
+  ++asleep;
+  if (thread > 0) slots_[thread].processor = -1;
+  // As long as the job is not over, somebody may still lose its processor.
+  while (left_.load() > 0 && !change.wait_for(lock, kRest, ready)) {
+    lock.unlock();
+    const std::vector<int64_t> before = timesInJob();
+    if (!spin(kLook, ready)) lendProcessor(before);
+    lock.lock();
+  }
+  change.wait(lock, ready);
+  --asleep;
 }
 
 void ThreadPool::keepOffCallersProcessor() {
-#if defined(__linux__)
   const int own = currentProcessor();
   if (own == keptOff_) return;
-  cpu_set_t allowed;
-  if (own < 0 || own >= CPU_SETSIZE || sched_getaffinity(0, sizeof allowed, &allowed) != 0 || CPU_COUNT(&allowed) < 2)
-    return;
-  CPU_CLR(own, &allowed);
-  for (std::thread& worker : workers_) pthread_setaffinity_np(worker.native_handle(), sizeof allowed, &allowed);
+  Processors allowed = Processors::allowedTo(currentThread());
+  if (own < 0 || allowed.count() < 2) return;
+  allowed.remove(own);
+  const std::lock_guard lock(processors_);
+  for (int i = 1; i < threads_; ++i) {
+    slots_[i].before = allowed;
+    allowed.allow(workers_[i - 1].native_handle());
+  }
   slots_[0].processor.store(own, std::memory_order_relaxed);
   keptOff_ = own;
-#endif
 }
 
 void ThreadPool::leaveTakenProcessor(int thread) {
-#if defined(__linux__)
   const int own = currentProcessor();
   slots_[thread].processor.store(own, std::memory_order_relaxed);
-  const auto isTaken = [&](int processor) {
-    for (int i = 0; i < threads_; ++i) {
-      if (i != thread && slots_[i].processor.load(std::memory_order_relaxed) == processor) return true;
-    }
-    return false;
-  };
-  if (!isTaken(own)) return;
-  cpu_set_t allowed, free;
-  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
-  free = allowed;
-  for (int i = 0; i < CPU_SETSIZE; ++i) {
-    if (CPU_ISSET(i, &free) && isTaken(i)) CPU_CLR(i, &free);
-  }
-  if (CPU_COUNT(&free) == 0 || sched_setaffinity(0, sizeof free, &free) != 0) return;
+  const auto seen = [&](int i) { return i == thread ? -1 : slots_[i].processor.load(std::memory_order_relaxed); };
+  int onOwn = 0;
+  for (int i = 0; i < threads_; ++i) onOwn += seen(i) == own ? 1 : 0;
+  if (onOwn == 0 || own < 0) return;
+  const Processors allowed = Processors::allowedTo(currentThread());
+  Processors free = allowed;
+  for (int i = 0; i < threads_; ++i) free.remove(seen(i));
+  if (free.count() == 0) return;
+  free.allow(currentThread());
   slots_[thread].processor.store(currentProcessor(), std::memory_order_relaxed);
-  sched_setaffinity(0, sizeof allowed, &allowed);
-#else
-  (void)thread;
-#endif
+  allowed.allow(currentThread());
+}
+
+std::vector<int64_t> ThreadPool::timesInJob() {
+  if (left_.load() == 0) return {};
+  const std::lock_guard lock(processors_);
+  std::vector<int64_t> times;
+  for (int i = 0; i < threads_; ++i) {
+    State state = State::inJob;
+    const bool stays = slots_[i].state.compare_exchange_strong(state, State::watched) || state == State::watched;
+    times.push_back(stays ? processorTime(slots_[i].thread) : -1);
+  }
+  return times;
+}
+
+bool ThreadPool::lendProcessor(const std::vector<int64_t>& before) {
+  const std::vector<int64_t> now = before.empty() ? before : timesInJob();
+  if (now.empty()) return false;
+  const std::lock_guard lock(processors_);
+  bool lends = false;
+  for (int i = 0; i < threads_; ++i) {
+    Slot& slot = slots_[i];
+    if (now[i] < 0 || now[i] != before[i] || slot.state != State::watched) continue;
+    if (!slot.isGuest) slot.before = Processors::allowedTo(slot.thread);
+    slot.isGuest = lends = true;
+    Processors::only(currentProcessor()).allow(slot.thread);
+  }
+  return lends;
+}
+
+void ThreadPool::returnProcessor(int thread) {
+  const std::lock_guard lock(processors_);
+  if (slots_[thread].isGuest) slots_[thread].before.allow(currentThread());
+  slots_[thread].isGuest = false;
 }
 
 void ThreadPool::work(int thread) {
+  slots_[thread].thread = currentThread();
   uint64_t seen = 0;
   const auto ready = [&] { return jobs_.load() != seen || stop_.load(std::memory_order_relaxed); };
   while (!stop_) {
-    if (!spin(kBetweenJobs, ready)) {
-      std::unique_lock lock(mutex_);
-      ++asleep_;
-      slots_[thread].processor = -1;
-      wake_.wait(lock, ready);
-      --asleep_;
-    }
+    wait(thread, kBetweenJobs, ready);
     seen = jobs_.load();
     leaveTakenProcessor(thread);
     take(thread);
@@ -154,6 +187,7 @@ void ThreadPool::call(int64_t units, Call call, const void* context) {
   }
   if (workers_.empty()) start();
   keepOffCallersProcessor();
+  slots_[0].thread = currentThread();
   call_ = call;
   context_ = context;
   left_.store(units);
@@ -168,13 +202,7 @@ void ThreadPool::call(int64_t units, Call call, const void* context) {
     wake_.notify_all();
   }
   take(0);
-  const auto over = [this] { return left_.load() == 0; };
-  if (spin(kEndOfJob, over)) return;
-  // Asleep, the processor is free for a thread that lost its own in the middle of a unit.
-  std::unique_lock lock(mutex_);
-  callerSleeps_ = true;
-  done_.wait(lock, over);
-  callerSleeps_ = false;
+  wait(0, kEndOfJob, [this] { return left_.load() == 0; });
 }
 
 }  // namespace resnode::cpu

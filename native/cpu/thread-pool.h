@@ -1,11 +1,13 @@
 // Threads that share the units of a job. Each begins with a range of its own, the same one for the same part of every job,
 // whose data it then has at hand; who is done takes from the others, one by one, so that whoever is slowed down does less.
 // The caller works too. It waits for units that somebody began, never for a thread that has not woken: a job that is over
-// before that costs no more than it would alone.
+// before that costs no more than it would alone. A thread that lost its processor to another process in the middle of a
+// unit, for milliseconds, is lent that of the first one that has nothing left to do.
 #pragma once
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
@@ -13,6 +15,8 @@
 #include <thread>
 #include <type_traits>
 #include <vector>
+
+#include "native/cpu/processors.h"
 
 namespace resnode::cpu {
 
@@ -49,11 +53,17 @@ class ThreadPool {
 
  private:
   using Call = void (*)(const void* context, int64_t unit, int thread);
-  // What one thread has of a job, on a cache line of its own.
+  enum class State { outside, inJob, watched };
+  // What one thread has of a job, on cache lines of its own.
   struct alignas(64) Slot {
     std::atomic<uint64_t> ticket{
         0};  // the end << 32 | the next unit: whoever takes one knows with it that there was one
     std::atomic<int> processor{-1};  // where the thread was last seen; −1: asleep
+    std::atomic<State> state{State::outside};
+    // Others read these of a watched thread, which does not leave the job while they hold `processors_`.
+    ThreadHandle thread{};
+    bool isGuest = false;  // it was lent a processor,
+    Processors before;     // and might run on these
   };
 
   void call(int64_t units, Call call, const void* context);
@@ -61,12 +71,22 @@ class ThreadPool {
   void work(int thread);
   // Does units until none is left to take.
   void take(int thread);
+  // Until `ready`: a worker for its next job, the caller for the end of this one. Awake at first, then asleep; while others have
+  // units, it looks whether they run.
+  template <class Ready>
+  void wait(int thread, std::chrono::microseconds awake, Ready ready);
   // The system may wake a worker where the caller, or another worker, runs already, and leave it there until its balancer's
   // turn, which is longer than most runs. Keeps workers off the caller's processor, which they could not leave themselves:
   // they would not run.
   void keepOffCallersProcessor();
   // Moves a worker that runs in turns with another.
   void leaveTakenProcessor(int thread);
+  // For how long each thread that may hold a unit has run; −1: the others. Empty where the job is over.
+  std::vector<int64_t> timesInJob();
+  // Lends the processor of who calls this to those that have not run since `before`: true where there is one. It should sleep
+  // then, which leaves the processor to them.
+  bool lendProcessor(const std::vector<int64_t>& before);
+  void returnProcessor(int thread);
 
   const int threads_;
   std::unique_ptr<Slot[]> slots_;
@@ -77,9 +97,11 @@ class ThreadPool {
   alignas(64) std::atomic<uint64_t> jobs_{0};  // how many there were
   alignas(64) std::atomic<int64_t> left_{0};   // units that are not done
   alignas(64) std::atomic<int> asleep_{0};     // workers that must be woken
-  std::atomic<bool> callerSleeps_{false}, stop_{false};
+  std::atomic<int> callerAsleep_{0};
+  std::atomic<bool> stop_{false};
   std::mutex mutex_;
   std::condition_variable wake_, done_;
+  std::mutex processors_;  // of who may run where
 };
 
 }  // namespace resnode::cpu

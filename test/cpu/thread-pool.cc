@@ -1,8 +1,11 @@
 // The CPU device's threads under ThreadSanitizer: each line of output is a case.
 #include "native/cpu/thread-pool.h"
 
+#include <sched.h>
+
 #include <chrono>
 #include <cstdio>
+#include <optional>
 
 using resnode::cpu::ThreadPool;
 
@@ -47,9 +50,101 @@ bool waitsForSlowUnits(ThreadPool& pool) {
   return done == pool.threads() + 1;
 }
 
+using Set = std::vector<int>;
+
+Set allowed() {
+  cpu_set_t set;
+  sched_getaffinity(0, sizeof set, &set);
+  Set processors;
+  for (int i = 0; i < CPU_SETSIZE; ++i) {
+    if (CPU_ISSET(i, &set)) processors.push_back(i);
+  }
+  return processors;
+}
+
+void allow(const Set& processors) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (int i : processors) CPU_SET(i, &set);
+  sched_setaffinity(0, sizeof set, &set);
+}
+
+// Keeps a processor busy, of which others then get their shares some milliseconds at a time.
+class Busy {
+ public:
+  explicit Busy(int processor)
+      : thread_([this, processor] {
+          allow({processor});
+          while (!stop_.load(std::memory_order_relaxed)) {}
+        }) {}
+  ~Busy() {
+    stop_ = true;
+    thread_.join();
+  }
+
+ private:
+  std::atomic<bool> stop_{false};
+  std::thread thread_;
+};
+
+template <class Condition>
+bool isSoon(Condition condition) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (!condition() && std::chrono::steady_clock::now() < end) {}
+  return condition();
+}
+
+// `loser` is the thread, 0 the caller, whose processor another one keeps busy. Whether it may run on the other thread's alone
+// in the middle of a unit, and where it might before in a later job.
+bool lendsProcessor(const Set& all, int loser) {
+  if (all.size() < 2) return true;
+  const Set two{all[0], all[1]};
+  bool isLent = false, isReturned = false;
+  std::thread([&] {
+    allow(two);
+    ThreadPool pool(2);
+    // Each thread does one unit.
+    const auto each = [&](auto function) {
+      std::atomic<int> ready{0};
+      pool.run(2, 1, [&](int64_t, int thread) {
+        ++ready;
+        while (ready < 2) {}
+        function(thread);
+      });
+    };
+    // The worker is kept off the caller's.
+    int callers = -1;
+    isSoon([&] {
+      callers = sched_getcpu();
+      each([](int) {});
+      return sched_getcpu() == callers;
+    });
+    if (loser == 1) allow({callers});
+    const int workers = callers == two[0] ? two[1] : two[0];
+    std::optional<Busy> busy;
+    each([&](int thread) {
+      if (thread != loser) return;
+      busy.emplace(sched_getcpu());
+      isLent = isSoon([&] { return loser == 1 ? allowed() == Set{callers} : allowed().size() == 1; });
+    });
+    busy.reset();
+    Set now;
+    isReturned = isSoon([&] {
+      if (loser == 0) now = allowed();
+      else
+        each([&](int thread) {
+          if (thread == 1) now = allowed();
+        });
+      return now == (loser == 0 ? two : Set{workers});
+    });
+  }).join();
+  return isLent && isReturned;
+}
+
 }  // namespace
 
 int main() {
+  const Set all = allowed();
   for (int threads : {1, 2, 3, 8}) {
     ThreadPool pool(threads);
     report(doesEveryUnitOnce(pool), "every unit of a job is done once before it returns", threads);
@@ -57,4 +152,6 @@ int main() {
     report(waitsForSlowUnits(pool), "a job with slow units is waited for", threads);
     ThreadPool unused(threads);
   }
+  report(lendsProcessor(all, 1), "a worker that lost its processor is lent the caller's", 2);
+  report(lendsProcessor(all, 0), "the caller, having lost its processor, is lent a worker's", 2);
 }

@@ -12,7 +12,9 @@ const folder = mkdtempSync(join(tmpdir(), 'resnode-threads-'));
 test.after(() => rmSync(folder, { recursive: true }));
 
 const program = join(folder, 'thread-pool');
-const sources = ['thread-pool.cc', '../../native/cpu/thread-pool.cc'].map((name) => join(here, name));
+const sources = ['thread-pool.cc', '../../native/cpu/thread-pool.cc', '../../native/cpu/processors.cc'].map(
+  (name) => join(here, name),
+);
 const compiled = spawnSync(
   'c++',
   [
@@ -38,7 +40,7 @@ for (const [, outcome, text] of run.stdout?.matchAll(/^(ok|failed) ([^\n]*)$/gm)
   test(text!, () => assert.is(outcome, 'ok'));
 
 test('every case came to its end without a data race', () => {
-  assert.is([...run.stdout.matchAll(/^ok /gm)].length, 12);
+  assert.is([...run.stdout.matchAll(/^ok /gm)].length, 14);
   assert.is(run.status, 0, run.stderr);
 });
 
