@@ -12,16 +12,13 @@ import {
   signal,
   string,
 } from '../base/kinds.ts';
-import { describeNotFinite, notFinite } from '../base/not-finite.ts';
 import { optional, options, required, signature } from '../base/options.ts';
-import { type Warning, warn } from '../base/warn.ts';
-import { yielding } from '../base/yielding.ts';
+import type { Warning } from '../base/warn.ts';
 import { blobFromFloats } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import { type LayerReport, refuseNamesTwice } from '../caffe/match-weights.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import { type Compiled, describePlan, type Lowered, type ModelPlan } from '../compile/compile.ts';
-import type { Graph } from '../graph/graph.ts';
 import { type NetPart, rangeRows } from '../graph/net-between.ts';
 import { type Summary, summarise } from '../graph/summary.ts';
 import { layersOf } from './blobs-by-layer.ts';
@@ -33,14 +30,16 @@ import { LiveWeights } from './live-weights.ts';
 import { release, watch } from './memory.ts';
 import { NetParts } from './net-parts.ts';
 import { changesOf, type NewWeights, newWeights } from './new-weights.ts';
+import { NotFiniteWatch } from './not-finite-watch.ts';
 import { free, type RunMode, Runner } from './runner.ts';
 import type { Counts, Selected, Selector } from './selection.ts';
 import {
-  type Input,
+  copiedInputs,
   type InputArray,
   type Inputs,
   resolveInputs,
   type Shapes,
+  sameShapes,
   type Tensor,
 } from './tensor.ts';
 
@@ -98,7 +97,6 @@ export interface ModelParts {
   readonly loadPart: (part: NetPart, weights: WeightsFile) => Promise<Model>;
 }
 
-type LoadLayerByLayer = (outputs: readonly string[]) => Promise<Model>;
 /** A run, and whether each operation is timed. */
 type Submission = RunOptions & Pick<RunMode, 'profile'>;
 
@@ -161,10 +159,7 @@ export class Model<Name extends string = string> {
   readonly #weights: LiveWeights;
   readonly #netParts: NetParts<Model>;
   #runs = 0;
-  /** Outputs that were said to have values that are not finite. */
-  readonly #saidOf = new Set<string>();
-  /** The search for the first layer that has them: once, at the first such output. */
-  #search: Promise<void> | null = null;
+  readonly #watch: NotFiniteWatch | null;
 
   /** Use `device.load`. @internal */
   constructor(parts: ModelParts) {
@@ -174,6 +169,13 @@ export class Model<Name extends string = string> {
     this.#runner = new Runner({ ...parts, disposed });
     this.#others = new KeptPlans(this.#runner, parts.keptShapes ?? 4);
     this.#weights = new LiveWeights(compiled, parts);
+    const { loadLayerByLayer } = parts;
+    this.#watch =
+      loadLayerByLayer === null
+        ? null
+        : new NotFiniteWatch(compiled.written, async (outputs) =>
+            loadLayerByLayer(outputs, await this.#order.behind(() => this.currentWeights())),
+          );
     this.#netParts = new NetParts({
       net: parts.net,
       graph: compiled.written,
@@ -223,7 +225,7 @@ export class Model<Name extends string = string> {
     if (part !== null) return (await part) as Outputs & Outputs<Name>;
     const { compiled, empty, result } = await this.#submit(inputs, options);
     const { program, names } = compiled;
-    this.#look(compiled, result.outputs, inputs);
+    this.#watch?.look(compiled, result.outputs, inputs);
     // Entries, since a blob may be called __proto__.
     return Object.fromEntries(
       names.flatMap((name, i) => {
@@ -243,7 +245,7 @@ export class Model<Name extends string = string> {
     const part = this.#partRun(inputs, options, (model, given, rest) => model.time(given, rest));
     if (part !== null) return part;
     const { compiled, result } = await this.#submit(inputs, { ...options, profile: true });
-    this.#look(compiled, result.outputs, inputs);
+    this.#watch?.look(compiled, result.outputs, inputs);
     return compiled.program.operations.map(({ layer }, i) => ({
       layer,
       milliseconds: result.milliseconds![i]!,
@@ -350,7 +352,7 @@ export class Model<Name extends string = string> {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#search;
+    await this.#watch?.search;
     this.dispose();
   }
 
@@ -387,26 +389,6 @@ export class Model<Name extends string = string> {
       );
       return result;
     });
-  }
-
-  // Once an output: a stream of images would say it for each.
-  #look({ graph, names }: Compiled, outputs: readonly (Float32Array | null)[], inputs: Inputs): void {
-    const { loadLayerByLayer } = this.#parts;
-    if (loadLayerByLayer === null) return;
-    for (const [i, name] of names.entries()) {
-      const data = outputs[i]!;
-      const found = data === null || this.#saidOf.has(name) ? null : notFinite(data);
-      if (found === null) continue;
-      this.#saidOf.add(name);
-      const { layer } = graph.values[graph.outputs[i]!]!;
-      warn(
-        'output/not-finite',
-        `output "${name}" of "${graph.name}", made by layer "${layer}": ${describeNotFinite(found)}`,
-      );
-      const load = async (names: readonly string[]) =>
-        loadLayerByLayer(names, await this.#order.behind(() => this.currentWeights()));
-      this.#search ??= sayFirstNotFinite(this.#runner.compiled.written, inputs, load);
-    }
   }
 
   /** Random layers then draw as if so many runs had been: of those of one process another one makes some. @internal */
@@ -468,61 +450,6 @@ export class Model<Name extends string = string> {
       this.#parts.compile(shapes, { selected, measured: false, makeRoom: this.#others.giveUpOldest }),
     );
   }
-}
-
-// What the arrays hold now: their owner may write to them as soon as the run is answered.
-async function sayFirstNotFinite(graph: Graph, inputs: Inputs, load: LoadLayerByLayer): Promise<void> {
-  const kept = copiedInputs(inputs);
-  try {
-    const first = await firstNotFinite(graph, kept, load);
-    if (first !== null) warn('output/first-not-finite', `"${graph.name}": ${first}`);
-  } catch {
-    // The search takes memory beside the model's, and its device may be gone; what was found is said in any case.
-  }
-}
-
-/**
- * The first blob with a value that is not finite, by one run in which every layer's blobs are outputs.
- * @param graph As written, in the order in which it is computed.
- * @param load The same net and weights with these outputs, nothing fused.
- * @returns A sentence that names the input or the layer; null where all is finite in this run.
- */
-async function firstNotFinite(graph: Graph, inputs: Inputs, load: LoadLayerByLayer): Promise<string | null> {
-  for (const [name, input] of Object.entries(inputs)) {
-    const data = input instanceof Float32Array ? input : (input as { data?: unknown }).data;
-    const found = data instanceof Float32Array ? notFinite(data) : null;
-    if (found !== null) return `the input "${name}" has it already: ${describeNotFinite(found)}`;
-  }
-  const made = graph.nodes.flatMap(({ outputs }) => outputs.map((id) => graph.values[id]!));
-  const names = [...new Set(made.map(({ blob, layer }) => `${blob}@${layer}`))];
-  await using model = await load(names);
-  const outputs = await model.run(inputs);
-  const yieldIfDue = yielding();
-  for (const { blob, layer } of made) {
-    const found = notFinite(outputs[`${blob}@${layer}`]!.data);
-    if (found !== null)
-      return `the first layer whose output is not finite is "${layer}" (blob "${blob}": ${describeNotFinite(found)}); look at its weights and its input`;
-    await yieldIfDue();
-  }
-  return null;
-}
-
-/** Inputs whose arrays their owner may write to. */
-function copiedInputs(inputs: Inputs): Inputs {
-  if (typeof inputs !== 'object' || inputs === null || ArrayBuffer.isView(inputs) || Array.isArray(inputs))
-    return inputs; // refused where they are looked at
-  const copied = (input: Input): Input => {
-    if (ArrayBuffer.isView(input)) return input.slice();
-    const { data } = (input ?? {}) as { data?: unknown };
-    return ArrayBuffer.isView(data)
-      ? ({ ...(input as object), data: (data as Float32Array).slice() } as Input)
-      : input;
-  };
-  return Object.fromEntries(Object.entries(inputs).map(([name, input]) => [name, copied(input)]));
-}
-
-function sameShapes(a: Shapes, b: Shapes): boolean {
-  return Object.keys(a).every((name) => String(a[name]) === String(b[name]));
 }
 
 /** An output without the rows at its end that do not count, which are −1 throughout. */

@@ -132,3 +132,22 @@ function expected(name: string, loaded: readonly number[], actual: unknown): Arg
     cureOf(actual, elementCount(loaded)),
   );
 }
+
+/** Inputs whose arrays their owner may write to. */
+export function copiedInputs(inputs: Inputs): Inputs {
+  if (typeof inputs !== 'object' || inputs === null || ArrayBuffer.isView(inputs) || Array.isArray(inputs))
+    return inputs; // refused where they are looked at
+  const copied = (input: Input): Input => {
+    if (ArrayBuffer.isView(input)) return input.slice();
+    const { data } = (input ?? {}) as { data?: unknown };
+    return ArrayBuffer.isView(data)
+      ? ({ ...(input as object), data: (data as Float32Array).slice() } as Input)
+      : input;
+  };
+  return Object.fromEntries(Object.entries(inputs).map(([name, input]) => [name, copied(input)]));
+}
+
+/** Of the same blobs. */
+export function sameShapes(a: Shapes, b: Shapes): boolean {
+  return Object.keys(a).every((name) => String(a[name]) === String(b[name]));
+}
