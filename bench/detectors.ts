@@ -17,7 +17,7 @@ import { elementCount } from '../ts/base/shape.ts';
 import { blobsOf } from '../ts/convert/network.ts';
 import { onnxChunks } from '../ts/convert/onnx-write.ts';
 import { toOnnx } from '../ts/convert/to-onnx.ts';
-import { withOutputs } from '../ts/graph/from-caffe.ts';
+import { withOutputs } from '../ts/graph/outputs.ts';
 import {
   filterNet,
   graphFromCaffe,

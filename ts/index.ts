@@ -62,7 +62,8 @@ export type {
   UpdateRule,
   WeightsOptions,
 } from './device/trainer.ts';
-export { type GraphOptions, graphFromCaffe } from './graph/from-caffe.ts';
+export type { GraphOptions } from './graph/from-caffe.ts';
+export { graphFromCaffe } from './graph/from-caffe.ts';
 export type * from './graph/graph.ts';
 export type { LayerRange } from './graph/net-between.ts';
 export { type ReceptiveField, receptiveFields } from './graph/receptive-field.ts';

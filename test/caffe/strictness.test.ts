@@ -10,7 +10,8 @@ import { forkOfField } from '../../ts/caffe/fork-fields.ts';
 import { filterNet, type NetState, readNet } from '../../ts/caffe/net-parameter.ts';
 import { messages } from '../../ts/caffe/schema.ts';
 import { readSolver } from '../../ts/caffe/solver-parameter.ts';
-import { type GraphOptions, graphFromCaffe } from '../../ts/graph/from-caffe.ts';
+import type { GraphOptions } from '../../ts/graph/from-caffe.ts';
+import { graphFromCaffe } from '../../ts/graph/from-caffe.ts';
 import { sharedFolder } from '../support/golden.ts';
 
 const DATA =

@@ -12,7 +12,7 @@ import { blobsOf } from '../../ts/convert/network.ts';
 import { onnxRuntime } from '../../ts/convert/onnx-files.ts';
 import { onnxChunks } from '../../ts/convert/onnx-write.ts';
 import { toOnnx } from '../../ts/convert/to-onnx.ts';
-import { withOutputs } from '../../ts/graph/from-caffe.ts';
+import { withOutputs } from '../../ts/graph/outputs.ts';
 import {
   filterNet,
   graphFromCaffe,

@@ -5,7 +5,8 @@ import * as assert from 'uvu/assert';
 import { GraphError, PrototxtError } from '../../ts/base/errors.ts';
 import { elementCount } from '../../ts/base/shape.ts';
 import { filterNet, type NetState, readNet } from '../../ts/caffe/net-parameter.ts';
-import { graphFromCaffe, resolveOutput } from '../../ts/graph/from-caffe.ts';
+import { graphFromCaffe } from '../../ts/graph/from-caffe.ts';
+import { resolveOutput } from '../../ts/graph/outputs.ts';
 import { goldenCases, goldenFolder, readJson } from '../support/golden.ts';
 
 interface Manifest {

@@ -2,8 +2,9 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { readNet } from '../../ts/caffe/net-parameter.ts';
-import { graphFromCaffe, withOutputs } from '../../ts/graph/from-caffe.ts';
+import { graphFromCaffe } from '../../ts/graph/from-caffe.ts';
 import type { Graph } from '../../ts/graph/graph.ts';
+import { withOutputs } from '../../ts/graph/outputs.ts';
 import { runPasses } from '../../ts/passes/index.ts';
 
 const INPUT =

@@ -9,7 +9,7 @@ import { printPrototxt } from '../caffe/print.ts';
 import { readSolverFile } from '../caffe/solver-parameter.ts';
 import { deployNet } from '../convert/deploy-net.ts';
 import { trainNet } from '../convert/train-net.ts';
-import { refuseForeignLayers } from '../graph/from-caffe.ts';
+import { refuseForeignLayers } from '../layers/known-layers.ts';
 import { flag, own } from './flag.ts';
 import { prototxtOf } from './model-folder.ts';
 import { type InputShapeFlags, inputShapeOption } from './options.ts';

@@ -17,8 +17,9 @@ import { type LayerReport, type MatchOptions, matchWeights, noWeights } from '..
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import type { WeightsUse } from '../caffe/weights-mismatch.ts';
 import { notFiniteWarnings } from '../caffe/weights-warnings.ts';
-import { type GraphOptions, graphOptions, graphSelecting, withOutputs } from '../graph/from-caffe.ts';
+import { type GraphOptions, graphOptions, graphSelecting } from '../graph/from-caffe.ts';
 import type { Graph, Selection } from '../graph/graph.ts';
+import { withOutputs } from '../graph/outputs.ts';
 import { summarise } from '../graph/summary.ts';
 import { type HostFunction, hostCaller } from '../layers/javascript.ts';
 import type { BuildState } from '../layers/layer.ts';

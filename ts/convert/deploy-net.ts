@@ -13,7 +13,6 @@ import {
   netParameter,
 } from '../caffe/net-parameter.ts';
 import { readInputShapes } from '../data/read-shapes.ts';
-import { refuseForeignLayers } from '../graph/from-caffe.ts';
 import {
   checkInputNames,
   declaredShapes,
@@ -23,6 +22,7 @@ import {
   textShapes,
 } from '../layers/data.ts';
 import { isLossType } from '../layers/index.ts';
+import { refuseForeignLayers } from '../layers/known-layers.ts';
 import { isSink } from '../layers/sinks.ts';
 
 export interface DeployOptions {

@@ -4,9 +4,10 @@ import { GraphError } from '../base/errors.ts';
 import { required, signature } from '../base/options.ts';
 import { positionOf } from '../caffe/message.ts';
 import { type LayerParameter, type NetParameter, netParameter } from '../caffe/net-parameter.ts';
-import { graphFromCaffe, refuseForeignLayers } from '../graph/from-caffe.ts';
+import { graphFromCaffe } from '../graph/from-caffe.ts';
 import { DATA_TYPES } from '../layers/data.ts';
 import { isLossType } from '../layers/index.ts';
+import { refuseForeignLayers } from '../layers/known-layers.ts';
 
 /** Layers whose weights would all be zero without a filler: their parameter, and the filler's field. */
 const FILLED: Readonly<Record<string, `${string}_param`>> = {

@@ -1,37 +1,27 @@
-/** NetParameter → Graph, by Caffe's rules (net.cpp, insert_splits.cpp). The only file that knows both worlds. */
+/** NetParameter → Graph, by Caffe's rules (net.cpp, insert_splits.cpp). */
 
-import type { CodeOf } from '../base/error-codes.ts';
-import { GraphError } from '../base/errors.ts';
 import { boolean, integer, oneOf, shapes } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import { type Shape, showShape } from '../base/shape.ts';
-import { nearest } from '../base/suggest.ts';
-import { positionOf, refusalOf } from '../caffe/message.ts';
+import { positionOf } from '../caffe/message.ts';
+import type { LayerParameter, NetParameter } from '../caffe/net-parameter.ts';
+import { netParameter } from '../caffe/net-parameter.ts';
+import { checkInputNames, inputNames } from '../layers/data.ts';
+import { ruleOf } from '../layers/index.ts';
+import { inputShapesOf } from '../layers/input-shapes.ts';
+import { refuseUnknown, unknownBottom } from '../layers/known-layers.ts';
 import {
-  droppedLayers,
-  type LayerParameter,
-  type NetParameter,
-  netParameter,
-} from '../caffe/net-parameter.ts';
-import {
-  checkInputNames,
-  DATA_TYPES,
-  dimsOf,
-  inputNames,
-  shapeCure,
-  shapeGiven,
-  textShapes,
-} from '../layers/data.ts';
-import { explainLayerType, layerRules, ruleOf, supportedLayerTypes } from '../layers/index.ts';
-import { givenShapes } from '../layers/javascript.ts';
-import { type BuildState, type Count, shapeProblem } from '../layers/layer.ts';
-import { publicDataShapes } from '../layers/public-modules.ts';
+  type BuildState,
+  type Built,
+  type Count,
+  type Fail,
+  type LayerRule,
+  shapeProblem,
+} from '../layers/layer.ts';
 import { checkRanges } from '../layers/ranges.ts';
 import { isSink, sinkLayers } from '../layers/sinks.ts';
 import type { Graph, Node, Selection, Value, ValueId } from './graph.ts';
 import { ParameterTable } from './parameter-table.ts';
-
-const ONE: Count = [1, 1];
 
 export interface GraphOptions {
   /** Decides BatchNorm's statistics and Dropout. Default: the net's own state, else TEST. */
@@ -78,212 +68,264 @@ export function graphSelecting(
   selected: BuildState['selected'],
 ): Graph {
   GRAPH_FROM_CAFFE.check(net, options);
-  const phase = options.phase ?? net.state?.phase ?? 'TEST';
-  const frozenBatchNorm = options.frozenBatchNorm ?? false;
-  // net.cpp (Init): a layer's own phase beats the net's.
-  const stateOf = (layer: LayerParameter): BuildState => ({
-    phase: layer.phase ?? phase,
-    frozenBatchNorm,
-    forceBackward: net.force_backward === true,
-    selected,
-  });
-  const table = new ParameterTable();
-  const values: Value[] = [];
-  const nodes: Node[] = [];
-  const inputs: ValueId[] = [];
-  const selections: Selection[] = [];
-  const blobs = new Map<string, ValueId>();
-  const unread = new Set<string>();
-  const splitBlobs = splitReaders(net);
-  const lossWeights = new Map<ValueId, number>();
   const layers = net.layer ?? [];
   checkInputNames(inputNames(layers), options.inputShapes ?? {});
+  const builder = new GraphBuilder(net, options, selected);
+  for (const [index, layer] of layers.entries()) builder.add(layer, index);
+  return builder.graph;
+}
 
-  layers.forEach((layer, layerIndex) => {
-    const bottomNames = layer.bottom ?? [];
-    const topNames = layer.top ?? [];
-    const state = stateOf(layer);
-    const fail = (code: CodeOf<'graph'>, text: string, field?: string): never =>
-      table.context(layer, state, []).fail(code, text, field);
-    const addTop = (name: string, shape: Shape): ValueId => {
-      const inPlace = bottomNames.includes(name) && !splitBlobs.has(`${layerIndex}/${name}`);
-      if (blobs.has(name) && !inPlace) {
-        const why = bottomNames.includes(name)
-          ? '; an in-place layer needs to be the only reader of its blob'
-          : '';
-        fail(
-          'top-twice',
-          `top "${name}" is already made by layer "${values[blobs.get(name)!]!.layer}"${why}`,
-        );
-      }
-      const problem = shapeProblem(shape);
-      if (problem !== null) fail('too-large', `top "${name}" ${problem}`);
-      values.push({ blob: name, layer: layer.name ?? '', shape });
-      blobs.set(name, values.length - 1);
-      unread.add(name);
-      return values.length - 1;
+const ONE: Count = [1, 1];
+
+/** The layer at hand. */
+interface Site {
+  readonly layer: LayerParameter;
+  readonly index: number;
+  readonly name: string;
+  readonly type: string;
+  readonly bottomNames: readonly string[];
+  readonly state: BuildState;
+  readonly fail: Fail;
+}
+
+/** A graph while it grows, layer by layer. */
+class GraphBuilder {
+  readonly #net: NetParameter;
+  readonly #options: GraphOptions;
+  readonly #selected: BuildState['selected'];
+  readonly #table = new ParameterTable();
+  readonly #values: Value[] = [];
+  readonly #nodes: Node[] = [];
+  readonly #inputs: ValueId[] = [];
+  readonly #selections: Selection[] = [];
+  readonly #blobs = new Map<string, ValueId>();
+  readonly #unread = new Set<string>();
+  readonly #lossWeights = new Map<ValueId, number>();
+  readonly #splitBlobs: ReadonlySet<string>;
+
+  /** @param selected How many items Filter layers select, by name; undefined: all. */
+  constructor(net: NetParameter, options: GraphOptions, selected: BuildState['selected']) {
+    this.#net = net;
+    this.#options = options;
+    this.#selected = selected;
+    this.#splitBlobs = splitReaders(net);
+  }
+
+  get graph(): Graph {
+    return {
+      name: this.#net.name ?? '',
+      values: this.#values,
+      parameters: this.#table.all,
+      nodes: this.#nodes,
+      inputs: this.#inputs,
+      selections: this.#selections,
+      outputs: [...this.#unread].sort().map((name) => this.#blobs.get(name)!),
+      blobs: this.#blobs,
+      lossWeights: this.#lossWeights,
     };
+  }
 
-    const type = layer.type ?? '';
-    const declared = inputShapesOf(layer, state.phase, options, fail);
-    if (declared !== null) {
-      checkRanges(table.context(layer, state, []));
-      topNames.forEach((name, i) => {
-        const shape =
-          declared[i] ??
-          fail('input-shape', `input "${name}" has no shape; give input_param { shape { dim: … } }`);
-        if (shape.some((dim) => !(Number.isInteger(dim) && dim >= 1)))
-          fail(
-            'input-shape',
-            `input "${name}" has the shape ${showShape(shape)}; dimensions must be at least 1`,
-          );
-        inputs.push(addTop(name, shape));
-      });
+  /** Adds the net's layer of this index, behind those before it. @throws GraphError */
+  add(layer: LayerParameter, index: number): void {
+    const at = this.#site(layer, index);
+    const shapes = inputShapesOf(layer, at.state.phase, this.#options, at.fail);
+    if (shapes !== null) {
+      this.#addInputs(at, shapes);
       return;
     }
-    const bottoms = bottomNames.map((name) => {
-      const id = blobs.get(name);
-      if (id !== undefined) return id;
-      return fail('unknown-bottom', unknownBottom(name, layer, net, blobs.keys()));
-    });
-    for (const name of bottomNames) unread.delete(name);
-    if (isSink(type)) {
-      checkCount(sinkLayers[type]!.bottoms, bottomNames.length, 'bottom', fail);
-      checkCount([0, 0], topNames.length, 'top', fail);
-      const shapes = bottoms.map((id) => values[id]!.shape);
-      const context = table.context(layer, state, shapes);
-      checkRanges(context);
-      sinkLayers[type]!.check?.(context);
+    const bottoms = this.#bottoms(at);
+    if (isSink(at.type)) {
+      this.#checkSink(at, bottoms);
       return;
     }
-    const refusal = refusalOf(layer);
-    // What a fork added to a layer matters only where all types are there.
-    const unknown =
-      refusal === undefined
-        ? layer
-        : (layers.find((each) => (each.bottom ?? []).length > 0 && !isKnownType(each)) ?? layer);
-    if (!isKnownType(unknown)) {
-      const { code, text } = explainLayerType(unknown.type ?? '', supportedLayerTypes);
-      table.context(unknown, state, []).fail(code, text, 'type');
-    }
-    if (refusal !== undefined) throw refusal;
-    const rule = ruleOf(layer)!;
-    const tops = rule.isLoss && topNames.length === 0 ? [layer.name ?? 'loss'] : topNames;
-    checkCount(rule.bottoms ?? ONE, bottomNames.length, 'bottom', fail);
-    checkCount(rule.tops ?? ONE, tops.length, 'top', fail);
-    if (rule.eachBottom && bottomNames.length !== tops.length)
-      fail('top-count', `needs as many tops as bottoms, found ${tops.length} and ${bottomNames.length}`);
-    const context = table.context(
-      layer,
-      state,
-      bottoms.map((id) => values[id]!.shape),
+    refuseUnknown(layer, this.#net.layer ?? []);
+    this.#addLayer(at, ruleOf(layer)!, bottoms);
+  }
+
+  #site(layer: LayerParameter, index: number): Site {
+    const { phase, frozenBatchNorm = false } = this.#options;
+    const state: BuildState = {
+      // net.cpp (Init): a layer's own phase beats the net's.
+      phase: layer.phase ?? phase ?? this.#net.state?.phase ?? 'TEST',
+      frozenBatchNorm,
+      forceBackward: this.#net.force_backward === true,
+      selected: this.#selected,
+    };
+    const { name = '', type = '', bottom: bottomNames = [] } = layer;
+    const fail: Fail = (code, text, field) => this.#table.context(layer, state, []).fail(code, text, field);
+    return { layer, index, name, type, bottomNames, state, fail };
+  }
+
+  #bottoms({ layer, bottomNames, fail }: Site): ValueId[] {
+    const bottoms = bottomNames.map(
+      (name) =>
+        this.#blobs.get(name) ??
+        fail('unknown-bottom', unknownBottom(name, layer, this.#net, this.#blobs.keys())),
     );
+    for (const name of bottomNames) this.#unread.delete(name);
+    return bottoms;
+  }
+
+  #context({ layer, state }: Site, bottoms: readonly ValueId[]) {
+    const shapes = bottoms.map((id) => this.#values[id]!.shape);
+    return this.#table.context(layer, state, shapes);
+  }
+
+  /** The value that a layer makes under this name: a new one, in place too. */
+  #addTop({ index, name: layer, bottomNames, fail }: Site, name: string, shape: Shape): ValueId {
+    const isBottom = bottomNames.includes(name);
+    const inPlace = isBottom && !this.#splitBlobs.has(`${index}/${name}`);
+    const before = this.#blobs.get(name);
+    if (before !== undefined && !inPlace) {
+      const why = isBottom ? '; an in-place layer needs to be the only reader of its blob' : '';
+      fail('top-twice', `top "${name}" is already made by layer "${this.#values[before]!.layer}"${why}`);
+    }
+    const problem = shapeProblem(shape);
+    if (problem !== null) fail('too-large', `top "${name}" ${problem}`);
+    const id = this.#values.push({ blob: name, layer, shape }) - 1;
+    this.#blobs.set(name, id);
+    this.#unread.add(name);
+    return id;
+  }
+
+  #addInputs(at: Site, shapes: readonly (Shape | undefined)[]): void {
+    const { layer, fail } = at;
+    checkRanges(this.#context(at, []));
+    for (const [i, name] of (layer.top ?? []).entries()) {
+      const shape =
+        shapes[i] ??
+        fail('input-shape', `input "${name}" has no shape; give input_param { shape { dim: … } }`);
+      if (shape.some((dim) => !(Number.isInteger(dim) && dim >= 1)))
+        fail(
+          'input-shape',
+          `input "${name}" has the shape ${showShape(shape)}; dimensions must be at least 1`,
+        );
+      this.#inputs.push(this.#addTop(at, name, shape));
+    }
+  }
+
+  #checkSink(at: Site, bottoms: readonly ValueId[]): void {
+    const sink = sinkLayers[at.type]!;
+    checkCount(sink.bottoms, bottoms.length, 'bottom', at.fail);
+    checkCount([0, 0], at.layer.top?.length ?? 0, 'top', at.fail);
+    const context = this.#context(at, bottoms);
+    checkRanges(context);
+    sink.check?.(context);
+  }
+
+  #addLayer(at: Site, rule: LayerRule, bottoms: readonly ValueId[]): void {
+    const { layer, name, type, fail } = at;
+    const written = layer.top ?? [];
+    const tops = rule.isLoss && written.length === 0 ? [layer.name ?? 'loss'] : written;
+    checkCount(rule.bottoms ?? ONE, bottoms.length, 'bottom', fail);
+    checkCount(rule.tops ?? ONE, tops.length, 'top', fail);
+    if (rule.eachBottom && bottoms.length !== tops.length)
+      fail('top-count', `needs as many tops as bottoms, found ${tops.length} and ${bottoms.length}`);
+    const context = this.#context(at, bottoms);
     checkRanges(context);
     const built = rule.build(context);
     if ((layer.param?.length ?? 0) > context.used)
       fail('param-count', `has ${layer.param!.length} param, but only ${context.used} blobs`);
-    const weights = layer.loss_weight ?? [];
-    if (weights.length > 0 && weights.length !== tops.length)
-      fail('loss-weight', 'loss_weight must be given once per top or not at all');
-    // loss_layer.cpp gives a loss without a loss_weight a single one, which layer.hpp then refuses for two tops.
-    if (rule.isLoss && tops.length > 1 && weights.length === 0)
-      fail(
-        'loss-tops',
-        `a second top on ${type} takes two loss_weight, such as 1 and 0: Caffe gives a loss one of its own; or add a Softmax layer for the probabilities`,
-      );
+    const weights = checkLossWeights(at, rule, tops.length);
     const made = 'steps' in built ? built.made.map((index) => built.shapes[index]!) : built.tops;
-    const topShapes = rule.eachBottom ? tops.map(() => made[0]!) : made;
-    const outputs = topShapes.map((shape, i) => addTop(tops[i]!, shape));
-    const counted = rowsOf(
-      built,
-      outputs,
-      bottoms.map((id) => values[id]!),
-    );
-    if (counted !== undefined)
-      for (const id of outputs)
-        if (leadingRows(values[id]!.shape) === leadingRows(values[counted]!.shape))
-          values[id] = { ...values[id]!, rows: counted };
+    const shapes = rule.eachBottom ? tops.map(() => made[0]!) : made;
+    const outputs = shapes.map((shape, i) => this.#addTop(at, tops[i]!, shape));
+    this.#markRows(built, outputs, bottoms);
     outputs.forEach((id, i) => {
       const weight = weights[i] ?? (rule.isLoss && i === 0 ? 1 : 0);
-      if (weight !== 0) lossWeights.set(id, weight);
+      if (weight !== 0) this.#lossWeights.set(id, weight);
     });
     const propagate = layer.propagate_down ?? [];
-    if (propagate.length > 0 && propagate.length !== bottomNames.length)
+    if (propagate.length > 0 && propagate.length !== bottoms.length)
       fail('propagate-down', 'propagate_down must be given once per bottom or not at all', 'propagate_down');
-    const node = {
-      name: layer.name ?? '',
-      type,
-      position: positionOf(layer),
-      layers: [layer.name ?? ''],
-    };
-    /** One layer on some of its bottoms. */
-    const addNodes = (ins: readonly ValueId[], outs: readonly ValueId[], down: readonly boolean[]) => {
-      if (!('steps' in built)) {
-        const { operation } = built;
-        nodes.push({ ...node, operation, ...propagated(down), inputs: ins, outputs: outs });
-        return;
-      }
-      const ids = built.shapes.map((shape, index): ValueId => {
-        if (index < ins.length) return ins[index]!;
-        const top = built.made.indexOf(index);
-        if (top >= 0) return outs[top]!;
-        const problem = shapeProblem(shape);
-        if (problem !== null) fail('too-large', `what it computes on the way ${problem}`);
-        return values.push({ blob: `${node.name} part ${index}`, layer: node.name, shape, isPart: true }) - 1;
-      });
-      const { selection } = built;
-      if (selection !== undefined)
-        selections.push({
-          layer: node.name,
-          selector: ids[selection.selector]!,
-          indices: ids[selection.indices]!,
-        });
-      for (const step of built.steps) {
-        const goesDown = step.inputs.map(
-          (index, i) => (step.propagateDown?.[i] ?? true) && (index >= ins.length || (down[index] ?? true)),
-        );
-        nodes.push({
-          ...node,
-          operation: step.operation,
-          ...propagated(goesDown.includes(false) ? goesDown : []),
-          inputs: step.inputs.map((index) => ids[index]!),
-          outputs: step.outputs.map((index) => ids[index]!),
-        });
-      }
-    };
+    const node = { name, type, position: positionOf(layer), layers: [name] };
     if (rule.eachBottom)
-      bottoms.forEach((id, i) => {
-        addNodes([id], [outputs[i]!], propagate.slice(i, i + 1));
+      for (const [i, id] of bottoms.entries())
+        this.#addNodes(node, built, [id], [outputs[i]!], propagate.slice(i, i + 1), fail);
+    else this.#addNodes(node, built, bottoms, outputs, propagate, fail);
+  }
+
+  // Of which rows of its tops a layer, or the layer that made a bottom, says that they count.
+  #markRows(built: Built, outputs: readonly ValueId[], bottoms: readonly ValueId[]): void {
+    const counted =
+      built.rows === undefined
+        ? bottoms.map((id) => this.#values[id]!.rows).find((rows) => rows !== undefined)
+        : outputs[built.rows];
+    if (counted === undefined) return;
+    const rows = leadingRows(this.#values[counted]!.shape);
+    for (const id of outputs) {
+      const value = this.#values[id]!;
+      if (leadingRows(value.shape) === rows) this.#values[id] = { ...value, rows: counted };
+    }
+  }
+
+  /** One layer on some of its bottoms. */
+  #addNodes(
+    node: Pick<Node, 'name' | 'type' | 'position' | 'layers'>,
+    built: Built,
+    inputs: readonly ValueId[],
+    outputs: readonly ValueId[],
+    down: readonly boolean[],
+    fail: Fail,
+  ): void {
+    if (!('steps' in built)) {
+      this.#nodes.push({ ...node, operation: built.operation, ...propagated(down), inputs, outputs });
+      return;
+    }
+    const ids = built.shapes.map((shape, index): ValueId => {
+      if (index < inputs.length) return inputs[index]!;
+      const top = built.made.indexOf(index);
+      if (top >= 0) return outputs[top]!;
+      const problem = shapeProblem(shape);
+      if (problem !== null) fail('too-large', `what it computes on the way ${problem}`);
+      const blob = `${node.name} part ${index}`;
+      return this.#values.push({ blob, layer: node.name, shape, isPart: true }) - 1;
+    });
+    const { selection } = built;
+    if (selection !== undefined)
+      this.#selections.push({
+        layer: node.name,
+        selector: ids[selection.selector]!,
+        indices: ids[selection.indices]!,
       });
-    else addNodes(bottoms, outputs, propagate);
-  });
-  const outputs = [...unread].sort().map((name) => blobs.get(name)!);
-  const parameters = table.all;
-  return { name: net.name ?? '', values, parameters, nodes, inputs, selections, outputs, blobs, lossWeights };
+    for (const step of built.steps) {
+      const goesDown = step.inputs.map(
+        (index, i) => (step.propagateDown?.[i] ?? true) && (index >= inputs.length || (down[index] ?? true)),
+      );
+      this.#nodes.push({
+        ...node,
+        operation: step.operation,
+        ...propagated(goesDown.includes(false) ? goesDown : []),
+        inputs: step.inputs.map((index) => ids[index]!),
+        outputs: step.outputs.map((index) => ids[index]!),
+      });
+    }
+  }
 }
 
 /** How many rows a blob has: its first size, or the first that is not 1. */
 const leadingRows = (shape: Shape): number => shape.find((size) => size !== 1) ?? 1;
 
-/** The value whose rows say how many rows of a layer's tops count: its own, or the one of a bottom. */
-const rowsOf = (
-  built: { readonly rows?: number } | object,
-  outputs: readonly ValueId[],
-  bottoms: readonly Value[],
-): ValueId | undefined =>
-  'rows' in built && built.rows !== undefined
-    ? outputs[built.rows]
-    : bottoms.find(({ rows }) => rows !== undefined)?.rows;
-
 const propagated = (propagateDown: readonly boolean[]) => (propagateDown.length > 0 ? { propagateDown } : {});
 
-/** A shape for a blob that is no input would count for nothing. @throws ArgumentError */
-function checkCount(
-  [minimum, maximum]: Count,
-  count: number,
-  what: 'bottom' | 'top',
-  fail: (code: CodeOf<'graph'>, text: string) => never,
-): void {
+function checkLossWeights(
+  { layer, type, fail }: Site,
+  { isLoss }: LayerRule,
+  tops: number,
+): readonly number[] {
+  const weights = layer.loss_weight ?? [];
+  if (weights.length > 0 && weights.length !== tops)
+    fail('loss-weight', 'loss_weight must be given once per top or not at all');
+  // loss_layer.cpp gives a loss without a loss_weight a single one, which layer.hpp then refuses for two tops.
+  if (isLoss && tops > 1 && weights.length === 0)
+    fail(
+      'loss-tops',
+      `a second top on ${type} takes two loss_weight, such as 1 and 0: Caffe gives a loss one of its own; or add a Softmax layer for the probabilities`,
+    );
+  return weights;
+}
+
+function checkCount([minimum, maximum]: Count, count: number, what: 'bottom' | 'top', fail: Fail): void {
   if (count >= minimum && count <= maximum) return;
   const expected =
     minimum === maximum
@@ -292,90 +334,6 @@ function checkCount(
         ? `at least ${minimum}`
         : `${minimum} to ${maximum}`;
   fail(`${what}-count`, `takes ${expected} ${what}${expected === '1' ? '' : 's'}, found ${count}`);
-}
-
-const isKnownType = (layer: LayerParameter): boolean =>
-  ruleOf(layer) !== undefined ||
-  layer.type === 'Input' ||
-  isSink(layer.type) ||
-  (DATA_TYPES.includes(layer.type ?? '') && (layer.bottom ?? []).length === 0);
-
-/**
- * Refuses a net of which a fork's fields were left out, before it is written anew without them: a foreign layer by its
- * type, a known one by the field.
- * @throws GraphError, PrototxtError
- */
-export function refuseForeignLayers(layers: readonly LayerParameter[]): void {
-  for (const layer of layers) {
-    const refusal = refusalOf(layer);
-    if (refusal === undefined) continue;
-    if (isKnownType(layer)) throw refusal;
-    const { code, text } = explainLayerType(layer.type ?? '', supportedLayerTypes);
-    const state = { phase: 'TEST', frozenBatchNorm: false } as const;
-    new ParameterTable().context(layer, state, []).fail(code, text, 'type');
-  }
-}
-
-type Fail = (code: CodeOf<'graph'>, text: string, field?: string) => never;
-
-/** The shapes of the tops of a layer that nothing feeds; null: it is no input. */
-function inputShapesOf(
-  layer: LayerParameter,
-  phase: 'TRAIN' | 'TEST',
-  options: GraphOptions,
-  fail: Fail,
-): (Shape | undefined)[] | null {
-  const { type = '', top: tops = [], bottom = [] } = layer;
-  const given = options.inputShapes ?? {};
-  const isData = DATA_TYPES.includes(type);
-  // A layer of any other type, Python's or a fork's, that nothing feeds is an input where all its tops have shapes.
-  const isOther = !isData && ruleOf(layer) === undefined && tops.length > 0;
-  if (type !== 'Input' && !isData && !isOther) return null;
-  const known = (found: readonly Shape[] | null) =>
-    found?.map((each, i) => shapeGiven(given, tops[i]!) ?? each);
-  const refuse = (text: string): never => fail('javascript-layer', text, 'python_param');
-  if (bottom.length > 0) return type === 'Input' ? fail('bottom-count', 'takes no bottoms') : null;
-  const shapes =
-    type === 'Input'
-      ? writtenShapes(layer, given, fail)
-      : (known(givenShapes(layer, phase, refuse)) ??
-        known(publicDataShapes(layer, (name) => shapeGiven(given, name))) ??
-        textShapes(layer, given, (text) => {
-          throw fail('input-shape', `${text}; or ${shapeCure(layer)}`);
-        }));
-  if (shapes === null && isData) fail('input-shape', `${unknownShapes(layer)}; ${shapeCure(layer)}`);
-  const { batch } = options;
-  return (
-    shapes?.map((shape) => (shape === undefined || batch === undefined ? shape : withBatch(shape, batch))) ??
-    null
-  );
-}
-
-const withBatch = (shape: Shape, batch: number): Shape =>
-  shape.length === 0 ? shape : [batch, ...shape.slice(1)];
-
-// input_layer.cpp: shape once, once a top, or not at all, where it is given from outside.
-function writtenShapes(
-  layer: LayerParameter,
-  given: NonNullable<GraphOptions['inputShapes']>,
-  fail: Fail,
-): (Shape | undefined)[] {
-  const tops = layer.top ?? [];
-  const written = ((layer.input_param?.shape ?? []) as { dim?: number[] }[]).map(dimsOf);
-  if (written.length > 1 && written.length !== tops.length)
-    fail('input-shape', `has ${written.length} shapes for ${tops.length} tops; give one, or one a top`);
-  return tops.map((name, i) => shapeGiven(given, name) ?? (written.length === 1 ? written[0] : written[i]));
-}
-
-function unknownShapes({ type = '', top: tops = [], ...layer }: LayerParameter): string {
-  const { data_param, image_data_param, hdf5_data_param, window_data_param } = layer;
-  const source = [data_param, image_data_param, hdf5_data_param, window_data_param].find(
-    (param) => param?.source !== undefined,
-  )?.source;
-  const where =
-    source === undefined ? 'which is not written in this net' : `"${source}", which is not read here`;
-  const many = tops.length > 1;
-  return `the ${many ? 'shapes' : 'shape'} of ${tops.join(' and ')} ${many ? 'are' : 'is'} in what ${type} reads, ${where}`;
 }
 
 // Caffe splits a blob with several readers, so that none of them may work in place. Keys: `layer index/blob`.
@@ -395,69 +353,4 @@ function splitReaders(net: NetParameter): Set<string> {
   });
   for (const name of readers.keys()) close(name);
   return found;
-}
-
-function unknownBottom(
-  name: string,
-  layer: LayerParameter,
-  net: NetParameter,
-  blobs: Iterable<string>,
-): string {
-  const found = `bottom "${name}" is made by no layer above`;
-  const elsewhere = droppedLayers(net).filter(({ top = [] }) => top.includes(name));
-  if (elsewhere.length > 0)
-    return `${found} in this state; the net has ${[...new Set(elsewhere.map(describeState))].join(', and ')}`;
-  if (layerRules[layer.type ?? '']?.isLoss || layer.type === 'Accuracy')
-    return `${found}: without labels this is a deploy net, in which a ${layer.type} has no place; remove the layer, or let resnode print --deploy do it`;
-  const near = nearest(name, blobs);
-  return `${found}${near === undefined ? '' : `; did you mean "${near}"?`}`;
-}
-
-/** In which state a layer that was filtered out is there, and the flags for it. */
-function describeState({ name = '', type = '', include = [], exclude = [] }: LayerParameter): string {
-  const flags = include.map(({ phase, stage = [] }) =>
-    [
-      ...(phase === undefined ? [] : [`--phase ${phase}`]),
-      ...(stage.length === 0 ? [] : [`--stage ${stage.join(',')}`]),
-    ].join(' '),
-  );
-  const how = flags.filter((each) => each !== '').join(' or ');
-  return `layer "${name}" (${type}) for ${how || (exclude.length > 0 ? 'states that its exclude rules do not name' : 'other levels')}`;
-}
-
-/**
- * The value that a name means: `blob` (as it is at the end) or `blob@layer` (right after that layer).
- * @throws GraphError `graph/unknown-blob`
- */
-export function resolveOutput(graph: Graph, name: string): ValueId {
-  const at = name.lastIndexOf('@');
-  const byLayer =
-    at < 0
-      ? -1
-      : graph.values.findLastIndex(
-          (value) => value.blob === name.slice(0, at) && value.layer === name.slice(at + 1),
-        );
-  const id = graph.blobs.get(name) ?? (byLayer < 0 ? splitSource(graph, name) : byLayer);
-  if (id !== undefined) return id;
-  const near = nearest(name, graph.blobs.keys());
-  throw new GraphError(
-    'graph/unknown-blob',
-    {},
-    `the net has no blob "${name}"${near === undefined ? '' : `; did you mean "${near}"?`}`,
-  );
-}
-
-// Caffe names the copies that it makes for several readers `<blob>_<layer>_<top>_split_<k>`; here they are the blob.
-function splitSource(graph: Graph, name: string): ValueId | undefined {
-  const prefix = /^(.+)_\d+_split_\d+$/.exec(name)?.[1];
-  const id =
-    prefix === undefined
-      ? -1
-      : graph.values.findLastIndex((value) => `${value.blob}_${value.layer}` === prefix);
-  return id < 0 ? undefined : id;
-}
-
-/** The graph with other outputs, named as in `resolveOutput`. */
-export function withOutputs(graph: Graph, names: readonly string[]): Graph {
-  return { ...graph, outputs: names.map((name) => resolveOutput(graph, name)) };
 }

@@ -3,8 +3,9 @@ import { ArgumentError } from '../base/errors.ts';
 import { didYouMean, string } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import { type LayerParameter, type NetParameter, netParameter } from '../caffe/net-parameter.ts';
-import { type GraphOptions, graphFromCaffe, graphRows, withOutputs } from './from-caffe.ts';
+import { type GraphOptions, graphFromCaffe, graphRows } from './from-caffe.ts';
 import type { Graph } from './graph.ts';
+import { withOutputs } from './outputs.ts';
 
 export interface LayerRange {
   /** The first layer. Default: the net's first. */

@@ -1,12 +1,12 @@
 /** The parameters of a net: each layer's own, and those that layers share by `param { name }` (net.cpp, AppendParam). */
 
 import type { CodeOf } from '../base/error-codes.ts';
-import { GraphError, type Position } from '../base/errors.ts';
+import type { Position } from '../base/errors.ts';
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { fillerProblem } from '../caffe/fillers.ts';
 import { positionOf } from '../caffe/message.ts';
 import { type LayerParameter, withDefaults } from '../caffe/net-parameter.ts';
-import { type BuildState, type LayerContext, shapeProblem } from '../layers/layer.ts';
+import { type BuildState, type LayerContext, layerError, shapeProblem } from '../layers/layer.ts';
 import type { Filler, Parameter, ParameterId } from '../layers/operation.ts';
 
 /** Collects parameters over a whole net. */
@@ -30,11 +30,7 @@ export class ParameterTable {
       topCount: layer.top?.length ?? 0,
       used: 0,
       fail(code: CodeOf<'graph'>, message: string, at?: string | Position): never {
-        throw new GraphError(
-          `graph/${code}`,
-          { layer: name, ...(layer.type === undefined ? {} : { type: layer.type }), ...place(layer, at) },
-          message,
-        );
+        throw layerError(layer, code, message, at);
       },
       parameter(
         shape: Shape,
@@ -113,8 +109,3 @@ export class ParameterTable {
 
 type ParamSpec = NonNullable<LayerParameter['param']>[number];
 const MULTIPLIERS = ['lr_mult', 'decay_mult'] as const;
-
-function place(layer: object, at?: string | Position) {
-  const position = typeof at === 'object' ? at : positionOf(layer, at);
-  return position === undefined ? {} : { position };
-}

@@ -1,8 +1,9 @@
 /** A layer's rule, and what it builds with: values, parameters, refusals, all tied to the layer at hand. */
 
 import type { CodeOf } from '../base/error-codes.ts';
-import type { Position } from '../base/errors.ts';
+import { GraphError, type Position } from '../base/errors.ts';
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
+import { positionOf } from '../caffe/message.ts';
 import type { LayerParameter } from '../caffe/net-parameter.ts';
 import type { Operation, ParameterId } from './operation.ts';
 
@@ -20,6 +21,25 @@ export interface LayerContext {
   ): ParameterId;
   /** @param at The layer's field that is wrong, or its place. */
   fail(code: CodeOf<'graph'>, message: string, at?: string | Position): never;
+}
+
+/** Refuses the layer at hand. */
+export type Fail = (code: CodeOf<'graph'>, text: string, field?: string) => never;
+
+/** Why a layer cannot be built. @param at Its field that is wrong, or its place. */
+export function layerError(
+  layer: LayerParameter,
+  code: CodeOf<'graph'>,
+  message: string,
+  at?: string | Position,
+): GraphError {
+  const type = layer.type === undefined ? {} : { type: layer.type };
+  return new GraphError(`graph/${code}`, { layer: layer.name ?? '', ...type, ...place(layer, at) }, message);
+}
+
+function place(layer: object, at?: string | Position) {
+  const position = typeof at === 'object' ? at : positionOf(layer, at);
+  return position === undefined ? {} : { position };
 }
 
 /** What decides how layers compute, besides what they say. */

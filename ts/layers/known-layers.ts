@@ -1,0 +1,79 @@
+/** Layers of types that are not run, and bottoms that no layer makes: what a net is refused for, and the cure. */
+
+import { nearest } from '../base/suggest.ts';
+import { refusalOf } from '../caffe/message.ts';
+import { droppedLayers, type LayerParameter, type NetParameter } from '../caffe/net-parameter.ts';
+import { DATA_TYPES } from './data.ts';
+import { explainLayerType, layerRules, ruleOf, supportedLayerTypes } from './index.ts';
+import { layerError } from './layer.ts';
+import { isSink } from './sinks.ts';
+
+const isKnownType = (layer: LayerParameter): boolean =>
+  ruleOf(layer) !== undefined ||
+  layer.type === 'Input' ||
+  isSink(layer.type) ||
+  (DATA_TYPES.includes(layer.type ?? '') && (layer.bottom ?? []).length === 0);
+
+/**
+ * Refuses a net of which a fork's fields were left out, before it is written anew without them: a foreign layer by its
+ * type, a known one by the field.
+ * @throws GraphError, PrototxtError
+ */
+export function refuseForeignLayers(layers: readonly LayerParameter[]): void {
+  for (const layer of layers) {
+    const refusal = refusalOf(layer);
+    if (refusal === undefined) continue;
+    if (!isKnownType(layer)) refuseType(layer);
+    throw refusal;
+  }
+}
+
+function refuseType(layer: LayerParameter): never {
+  const { code, text } = explainLayerType(layer.type ?? '', supportedLayerTypes);
+  throw layerError(layer, code, text, 'type');
+}
+
+/**
+ * Refuses a layer that cannot be built: for its type, or for a field of a fork.
+ * @param layers The whole net.
+ * @throws GraphError, PrototxtError
+ */
+export function refuseUnknown(layer: LayerParameter, layers: readonly LayerParameter[]): void {
+  const refusal = refusalOf(layer);
+  // What a fork added to a layer matters only where all types are there.
+  const unknown =
+    refusal === undefined
+      ? layer
+      : (layers.find((each) => (each.bottom ?? []).length > 0 && !isKnownType(each)) ?? layer);
+  if (!isKnownType(unknown)) refuseType(unknown);
+  if (refusal !== undefined) throw refusal;
+}
+
+/** Why no layer above makes a bottom of this name. */
+export function unknownBottom(
+  name: string,
+  layer: LayerParameter,
+  net: NetParameter,
+  blobs: Iterable<string>,
+): string {
+  const found = `bottom "${name}" is made by no layer above`;
+  const elsewhere = droppedLayers(net).filter(({ top = [] }) => top.includes(name));
+  if (elsewhere.length > 0)
+    return `${found} in this state; the net has ${[...new Set(elsewhere.map(describeState))].join(', and ')}`;
+  if (layerRules[layer.type ?? '']?.isLoss || layer.type === 'Accuracy')
+    return `${found}: without labels this is a deploy net, in which a ${layer.type} has no place; remove the layer, or let resnode print --deploy do it`;
+  const near = nearest(name, blobs);
+  return `${found}${near === undefined ? '' : `; did you mean "${near}"?`}`;
+}
+
+/** In which state a layer that was filtered out is there, and the flags for it. */
+function describeState({ name = '', type = '', include = [], exclude = [] }: LayerParameter): string {
+  const flags = include.map(({ phase, stage = [] }) =>
+    [
+      ...(phase === undefined ? [] : [`--phase ${phase}`]),
+      ...(stage.length === 0 ? [] : [`--stage ${stage.join(',')}`]),
+    ].join(' '),
+  );
+  const how = flags.filter((each) => each !== '').join(' or ');
+  return `layer "${name}" (${type}) for ${how || (exclude.length > 0 ? 'states that its exclude rules do not name' : 'other levels')}`;
+}
