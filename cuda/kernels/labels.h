@@ -32,6 +32,7 @@ inline Labels labelsOf(const float* values, int64_t channels, const std::optiona
 struct Targets {
   float smoothing, share;  // share: smoothing / channels
   bool weighs;
+  bool dividesByWeights;  // by the sum of those of the labels that count, not by how many count
   float weights[kMostWeightedClasses];
 
   RESNODE_HOST_DEVICE bool isPlain() const { return smoothing == 0 && !weighs; }
@@ -45,6 +46,7 @@ inline Targets targetsOf(const SoftmaxLoss& loss) {
   Targets targets{static_cast<float>(loss.smoothing),
                   static_cast<float>(loss.smoothing / static_cast<double>(loss.channels)),
                   !loss.classWeights.empty(),
+                  !loss.classWeights.empty() && loss.dividesByWeights && loss.normalization == Normalization::valid,
                   {}};
   for (size_t c = 0; c < loss.classWeights.size(); ++c) targets.weights[c] = static_cast<float>(loss.classWeights[c]);
   return targets;

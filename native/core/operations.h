@@ -489,6 +489,7 @@ struct SoftmaxLoss {
   Normalization normalization = Normalization::valid;
   float smoothing = 0;
   std::vector<float> classWeights;
+  bool dividesByWeights = true;
 
   template <class Self, class Visit>
   static void visitFields(Self& self, Visit&& visit) {
@@ -499,6 +500,7 @@ struct SoftmaxLoss {
     visit(Field{"normalization", Role::attribute}, self.normalization);
     visit(Field{"smoothing", Role::attribute}, self.smoothing);
     visit(Field{"classWeights", Role::attribute}, self.classWeights);
+    visit(Field{"dividesByWeights", Role::attribute}, self.dividesByWeights);
   }
 };
 

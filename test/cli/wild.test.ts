@@ -26,7 +26,6 @@ const REFUSED: Readonly<Record<string, RegExp>> = {
   'eric612+MobileNet-YOLO__models_darknet_yolov3_yolov3-train.prototxt': /"Yolov3"/,
   'eric612+MobileNet-YOLO__models_mobilenetv3_voc_train.prototxt': /"Yolov3"/,
   'beniz+deepdetect__templates_caffe_crnn_se_resnext_50_crnn_se_resnext_50.prototxt': /"CtcLoss"/,
-  'TimoSaemann+ENet__prototxts_enet_train_encoder.prototxt': /weight_by_label_freqs/,
   'happynear+AMSoftmax__prototxt_auto_face_train_test_auto.prototxt': /bp_norm|"GlobalLSEMargin"/,
   'zhouyu-hust+FSINet__examples_FSINet_FSINet.prototxt': /"ClassBalancedSigmoidCrossEntropyAttentionLoss"/,
 };

@@ -5,7 +5,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { GraphError, PrototxtError } from '../../ts/base/errors.ts';
 import { seededRandom } from '../../ts/base/random.ts';
-import { type Device, readNet } from '../../ts/index.ts';
+import { type Device, graphFromCaffe, readNet } from '../../ts/index.ts';
 import { openEmulated } from '../support/emulated.ts';
 import { goldenFolder, readJson } from '../support/golden.ts';
 import { testForkCases } from '../support/golden-cases.ts';
@@ -359,6 +359,32 @@ test('a mask of ROIMaskPooling counts as 0, and Sparsify drops what is small and
     assert.equal([...outputs.y!.data], [-1, 0, 2]);
     assert.equal([...blobs.x!.data], [0.5, 1.5, 1.5]);
   }
+});
+
+test("the loss of pycaffe's example is EuclideanLoss, which counts once or not at all", async () => {
+  const text = (
+    weight: number,
+  ) => `${input('a', 2, 3)}${input('b', 2, 3)}layer { name: "l" type: "Python" bottom: "a"
+    bottom: "b" top: "l" loss_weight: ${weight} python_param { module: "pyloss" layer: "EuclideanLossLayer" } }`;
+  const [a, b] = [Float32Array.of(1, 2, 3, 4, 5, 6), Float32Array.of(0, 2, 5, 4, 1, 7)];
+  for (const device of devices) {
+    using trainer = await device.train({
+      model: { ...readNet(text(1), { file: 'net.prototxt' }), force_backward: true },
+      update: null,
+      diffs: ['a', 'b'],
+    });
+    const { outputs, blobs } = await trainer.gradients({ a, b });
+    assert.equal([outputs.l!.shape, outputs.l!.data[0]], [[1], 22 / 4]);
+    assert.equal([...blobs.a!.data], [0.5, 0, -1, 0, 2, -0.5]);
+    assert.equal(
+      [...blobs.b!.data].map((value) => -value || 0),
+      [...blobs.a!.data],
+    );
+  }
+  assert.throws(
+    () => graphFromCaffe(readNet(text(2), { file: 'net.prototxt' })),
+    /net\.prototxt:\d+:\d+: the module's gradient is that of loss_weight: 1, found 2/,
+  );
 });
 
 test.after(() => {

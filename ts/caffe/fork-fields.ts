@@ -125,7 +125,6 @@ const FORKS: readonly Fork[] = [
     meaning: {
       LayerParameter: 'bn_param dense_image_data_param upsample_param',
       ImageDataParameter: 'label_divide_factor',
-      LossParameter: 'weight_by_label_freqs class_weighting',
     },
     layerTypes: 'BN DenseImageData Upsample',
   },
@@ -234,9 +233,9 @@ const FORKS: readonly Fork[] = [
     name: "Synopsys's fork of Caffe (synopsys-caffe)",
     meaning: {
       LayerParameter: `resize_bilinear_param resize_nearest_neighbor_param roi_align_param shuffle_channel_param
-        upsample_darknet_param proposal_param xlu_param coeff_schedule_param augmentation_param correlation_param
+        proposal_param xlu_param coeff_schedule_param augmentation_param correlation_param
         l1_loss_param writer_param reader_param mean_param resample_param flow_warp_param black_augmentation_param
-        depth_to_space_param gather_param space_to_batch_nd_param batch_to_space_nd_param matmul_param mul_param`,
+        gather_param matmul_param mul_param`,
       ConvolutionParameter: 'pad_type',
       DetectionOutputParameter: `ratio_permute ratio0 ratio1 ratio2 ratio3 ratio4 ratio5 arm_conf_no_concat
         arm_loc_no_concat tflite_detection tflite_use_regular_nms`,
@@ -249,7 +248,7 @@ const FORKS: readonly Fork[] = [
     },
     enumValues: { 'PoolingParameter.PoolMethod': 'AVE_EXC_PAD AVE_TF' },
     layerTypes: `Add BatchToSpaceND DepthToSpace HardSwish ICNetSubgraph MatMul Mish Mul Pooling3D ROIAlign
-      ResizeBilinear ResizeNearestNeighbor SpaceToBatchND`,
+      ResizeBilinear ResizeNearestNeighbor SpaceToBatchND SpaceToDepth UpsampleDarknet`,
   },
   {
     name: "Cascade R-CNN's fork of Caffe (zhaoweicai/cascade-rcnn)",

@@ -40,9 +40,13 @@ const TEXT_ONLY = 536_000_000;
 export const forkAdditions = {
   // daijifeng001/caffe-rfcn
   normalizationMode: { PRE_FIXED: TEXT_ONLY },
-  loss: { pre_fixed_normalizer: [TEXT_ONLY, 'float', 1] },
-  // rbgirshick/caffe-fast-rcnn
-  // alexgkendall/caffe-segnet
+  // alexgkendall/caffe-segnet, and ENet's: 3 and 4 there, of which BVLC has 3 for normalization
+  loss: {
+    pre_fixed_normalizer: [TEXT_ONLY, 'float', 1],
+    weight_by_label_freqs: [TEXT_ONLY + 1, 'bool', false],
+    class_weighting: [TEXT_ONLY + 2, '*float'],
+  },
+  // rbgirshick/caffe-fast-rcnn, and alexgkendall/caffe-segnet's sample_weights_test
   dropout: { scale_train: [TEXT_ONLY, 'bool', true], sample_weights_test: [2, 'bool', false] },
   // DeepLab's and SegStereo's, which the upgrade turns into dilation (fork-windows.ts)
   convolution: {
@@ -95,6 +99,11 @@ export const forkLayerFields: Readonly<Record<string, FieldDefinition>> = {
   pad_param: [224, 'message:PadParameter'],
   resize_nearest_neighbor_param: [210, 'message:ResizeNearestNeighborParameter'],
   resize_bilinear_param: [TEXT_ONLY, 'message:ResizeBilinearParameter'],
+  upsample_darknet_param: [TEXT_ONLY + 11, 'message:UpsampleDarknetParameter'],
+  depth_to_space_param: [TEXT_ONLY + 12, 'message:DepthToSpaceParameter'],
+  space_to_depth_param: [223, 'message:SpaceToDepthParameter'],
+  batch_to_space_nd_param: [235, 'message:BatchToSpaceNDParameter'],
+  space_to_batch_nd_param: [236, 'message:SpaceToBatchNDParameter'],
   // deeplab-v2, hszhao/PSPNet
   seg_accuracy_param: [TEXT_ONLY + 1, 'message:SegAccuracyParameter'],
   // eric612/MobileNet-YOLO
@@ -220,6 +229,11 @@ export const forkMessages: Messages = {
   },
   LabelMap: { item: [1, '*message:LabelMapItem'] },
   LabelMapItem: { name: [1, 'string'], label: [2, 'int32'], display_name: [3, 'string'] },
+  UpsampleDarknetParameter: { stride: [1, 'int32', 1] },
+  DepthToSpaceParameter: { block_size: [1, 'int32'], data_format: [2, 'string', 'NHWC'] },
+  SpaceToDepthParameter: { block_size: [1, 'int32'], data_format: [2, 'string', 'NHWC'] },
+  SpaceToBatchNDParameter: { block_shape: [1, '*uint32'], paddings: [2, '*uint32'] },
+  BatchToSpaceNDParameter: { block_shape: [1, '*uint32'], crops: [2, '*uint32'] },
   PermuteParameter: { order: [1, '*uint32'] },
   NormalizeParameter: {
     across_spatial: [1, 'bool', true],

@@ -1,4 +1,5 @@
 /** Crop, Tile, BatchReindex, Im2col and Pad (synopsys-caffe): values of a blob in other places. */
+import type { Position } from '../base/errors.ts';
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
@@ -91,34 +92,42 @@ const MAX_PADDING = 512;
 
 /** pad_layer.cpp of Synopsys's fork: before and behind each axis, rows of a constant. */
 function pad(context: LayerContext): Built {
-  const p = withDefaults<{ paddings?: number[]; constant_values: number }>(
-    'PadParameter',
-    context.layer.pad_param,
-  );
-  const { paddings = [] } = p;
+  const { paddings = [], constant_values: constant } = withDefaults<{
+    paddings?: number[];
+    constant_values: number;
+  }>('PadParameter', context.layer.pad_param);
   const shape = context.shapes[0]!;
-  if (shape.length > MAX_WALKED_AXES)
-    context.fail('dimensions', `takes up to ${MAX_WALKED_AXES} axes, found ${showShape(shape)}`);
+  const at = positionOf(context.layer.pad_param, 'paddings');
   if (paddings.length !== 2 * shape.length)
     context.fail(
       'pad',
       `a bottom of ${shape.length} axes takes ${2 * shape.length} paddings, before and behind each; found ${paddings.length}`,
-      positionOf(context.layer.pad_param, 'paddings'),
-    );
-  const most = Math.max(...paddings);
-  if (most > MAX_PADDING)
-    context.fail(
-      'pad',
-      `takes paddings up to ${MAX_PADDING}, found ${most}`,
-      positionOf(context.layer.pad_param, 'paddings'),
+      at,
     );
   const layer = new Composition(context.shapes);
+  return layer.built([padded(context, layer, layer.bottoms[0]!, paddings, constant, at)]);
+}
+
+/** A part with rows of a constant before and behind each of its axes. @param at The field that says how many. */
+export function padded(
+  context: LayerContext,
+  layer: Composition,
+  whole: Part,
+  paddings: readonly number[],
+  value: number,
+  at: Position | undefined,
+): Part {
+  const { shape } = whole;
+  if (shape.length > MAX_WALKED_AXES)
+    context.fail('dimensions', `takes up to ${MAX_WALKED_AXES} axes, found ${showShape(shape)}`);
+  const most = Math.max(...paddings);
+  if (most > MAX_PADDING) context.fail('pad', `takes paddings up to ${MAX_PADDING}, found ${most}`, at);
   const constant = (row: Part): Part => {
     const power = { kind: 'power', power: 0, scale: 1, shift: 0 } as const;
     const one = layer.one(power, [row], row.shape);
-    return layer.one({ ...power, power: 1, scale: p.constant_values }, [one], row.shape);
+    return layer.one({ ...power, power: 1, scale: value }, [one], row.shape);
   };
-  const padded = shape.reduce((part, _, axis) => {
+  return shape.reduce((part, _, axis) => {
     const [before, behind] = paddings.slice(2 * axis) as [number, number];
     if (before + behind === 0) return part;
     const size = part.shape[axis]!;
@@ -127,6 +136,5 @@ function pad(context: LayerContext): Built {
     const row = constant(layer.one({ kind: 'crop', offset }, [part], resized(1), [false]));
     const parts = [...Array<Part>(before).fill(row), part, ...Array<Part>(behind).fill(row)];
     return layer.one({ kind: 'concat', axis }, parts, resized(before + size + behind));
-  }, layer.bottoms[0]!);
-  return layer.built([padded]);
+  }, whole);
 }

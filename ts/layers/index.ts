@@ -6,6 +6,7 @@ import { explainV1Name } from '../caffe/layer-forms.ts';
 import type { LayerParameter } from '../caffe/net-parameter.ts';
 import { activationLayers } from './activations.ts';
 import { batchNormLayers } from './batch-norm.ts';
+import { blockLayers } from './blocks.ts';
 import { bnLayers } from './bn.ts';
 import { broadcastLayers } from './broadcast.ts';
 import { concatLayers } from './concat.ts';
@@ -46,6 +47,7 @@ export const layerRules: Layers = {
   ...activationLayers,
   ...batchNormLayers,
   ...bnLayers,
+  ...blockLayers,
   ...broadcastLayers,
   ...concatLayers,
   ...convolutionLayers,

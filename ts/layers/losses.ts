@@ -69,33 +69,59 @@ const knownNormalization = (context: LayerContext, name: string): Normalization 
         positionOf(context.layer.loss_param, 'normalization'),
       );
 
+interface SoftmaxLossParameter {
+  ignore_label?: number;
+  target_smoothing: number;
+  /** An extension, whose mean is over weights, as torch.nn.CrossEntropyLoss takes it. */
+  class_weight?: number[];
+  /** SegNet's, whose mean is over places. */
+  weight_by_label_freqs: boolean;
+  class_weighting?: number[];
+}
+
+/** What weighs the classes of a loss: the field that says it, and the weights; none: []. */
+function classWeightsOf(
+  context: LayerContext,
+  {
+    class_weight: own = [],
+    weight_by_label_freqs: weighs,
+    class_weighting: segnet = [],
+  }: SoftmaxLossParameter,
+  channels: number,
+): { field: 'class_weight' | 'class_weighting'; classWeights: readonly number[] } {
+  const field = weighs ? 'class_weighting' : 'class_weight';
+  const classWeights = weighs ? segnet : own;
+  const refuse = (text: string, at: string = field): never =>
+    context.fail('loss-extension', text, positionOf(context.layer.loss_param, at));
+  if (weighs && own.length > 0)
+    refuse('give class_weight, or class_weighting with weight_by_label_freqs, not both', 'class_weight');
+  if ((weighs || classWeights.length > 0) && (classWeights.length !== channels || channels > MOST_WEIGHTED))
+    refuse(
+      `${field} must be given once for each of ${channels} classes, of ${MOST_WEIGHTED} at most, found ${classWeights.length} times`,
+      classWeights.length > 0 ? field : 'weight_by_label_freqs',
+    );
+  if (!classWeights.every((weight) => weight >= 0 && Number.isFinite(weight)))
+    refuse(`${field} must be finite and not negative, found ${classWeights.join(', ')}`);
+  return { field, classWeights };
+}
+
 /**
  * softmax_loss_layer.cpp; in R-FCN's fork (SoftmaxWithLoss at first, SoftmaxWithLossOHEM later) a third top is the loss of
- * each place. Smoothing and class weights are extensions.
+ * each place. Smoothing and class_weight are extensions.
  */
 function softmaxLoss(context: LayerContext): Built {
-  const {
-    ignore_label,
-    target_smoothing: smoothing,
-    class_weight: classWeights = [],
-  } = withDefaults<{ ignore_label?: number; target_smoothing: number; class_weight?: number[] }>(
-    'LossParameter',
-    context.layer.loss_param,
-  );
+  const p = withDefaults<SoftmaxLossParameter>('LossParameter', context.layer.loss_param);
+  const { ignore_label, target_smoothing: smoothing } = p;
   const { axis } = withDefaults<{ axis: number }>('SoftmaxParameter', context.layer.softmax_param);
   const { normalization, fixed } = lossNormalization(context);
   const sizes = labels(context, axis);
-  const refuse = (field: string, text: string) =>
-    context.fail('loss-extension', text, positionOf(context.layer.loss_param, field));
   if (!(smoothing >= 0 && smoothing < 1))
-    refuse('target_smoothing', `target_smoothing must be at least 0 and below 1, found ${smoothing}`);
-  if (classWeights.length > 0 && (classWeights.length !== sizes.channels || sizes.channels > MOST_WEIGHTED))
-    refuse(
-      'class_weight',
-      `class_weight must be given once for each of ${sizes.channels} classes, of ${MOST_WEIGHTED} at most, found ${classWeights.length} times`,
+    context.fail(
+      'loss-extension',
+      `target_smoothing must be at least 0 and below 1, found ${smoothing}`,
+      positionOf(context.layer.loss_param, 'target_smoothing'),
     );
-  if (!classWeights.every((weight) => weight >= 0 && Number.isFinite(weight)))
-    refuse('class_weight', `class_weight must be finite and not negative, found ${classWeights.join(', ')}`);
+  const { field, classWeights } = classWeightsOf(context, p, sizes.channels);
   const operation: Operation = {
     kind: 'softmaxLoss',
     ...sizes,
@@ -103,6 +129,7 @@ function softmaxLoss(context: LayerContext): Built {
     normalization,
     smoothing,
     classWeights,
+    dividesByWeights: field === 'class_weight',
   };
   if (context.topCount < 2 && fixed === null) return { operation, tops: [[]] };
   const layer = new Composition(context.shapes);

@@ -1,5 +1,5 @@
 /** Python layers of public modules, by module and class: what is known of them without their code. */
-import type { Shape } from '../base/shape.ts';
+import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { warn } from '../base/warn.ts';
 import type { LayerParameter } from '../caffe/net-parameter.ts';
 import { Composition, type Part } from './compose.ts';
@@ -15,6 +15,8 @@ const RULES: Readonly<Record<string, LayerRule>> = {
   'proposal_layer.ProposalLayer': { build: pythonProposal, bottoms: [3, 3], tops: [1, 2] },
   'anchor_target_layer.AnchorTargetLayer': { build: buildTargets, bottoms: [3, 4], tops: [4, 4] },
   'proposal_target_layer.ProposalTargetLayer': { build: buildTargets, bottoms: [2, 2], tops: [5, 5] },
+  // github.com/BVLC/caffe, examples/pycaffe/layers
+  'pyloss.EuclideanLossLayer': { build: pythonEuclideanLoss, bottoms: [2, 2] },
   // github.com/TimoSaemann/ENet
   'spatial_dropout.SpatialDropoutLayer': { build: spatialDropout },
 };
@@ -24,6 +26,22 @@ export function publicModuleRule(layer: LayerParameter): LayerRule | undefined {
   const names = pythonNames(layer);
   const name = `${names.module.split('.').at(-1)}.${names.layer}`;
   return Object.hasOwn(RULES, name) ? RULES[name] : undefined;
+}
+
+/** pyloss.py: EuclideanLoss; its gradient is that of a loss that counts once, whatever loss_weight says. */
+function pythonEuclideanLoss(context: LayerContext): Built {
+  const [a, b] = context.shapes as [Shape, Shape];
+  if (elementCount(a) !== elementCount(b))
+    context.fail('shape', `inputs differ: ${showShape(a)} and ${showShape(b)}`);
+  const { loss_weight: weights = [] } = context.layer;
+  if (weights.some((weight) => weight !== 0 && weight !== 1))
+    context.fail(
+      'loss-weight',
+      `the module's gradient is that of loss_weight: 1, found ${weights.join(', ')}; a layer of type "EuclideanLoss" takes other weights`,
+      'loss_weight',
+    );
+  const layer = new Composition(context.shapes);
+  return layer.built([layer.reshape(layer.one({ kind: 'euclideanLoss' }, layer.bottoms, []), [1])]);
 }
 
 /**

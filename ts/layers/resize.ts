@@ -1,6 +1,6 @@
 /**
- * Planes of another size: Interp (DeepLab's and PSPNet's forks), ResizeBilinear and ResizeNearestNeighbor (Synopsys's) and Upsample (SegNet's with a
- * mask, MobileNet-YOLO's without); and of the same, turned round: Flip (happynear's).
+ * Planes of another size: Interp (DeepLab's and PSPNet's forks), ResizeBilinear, ResizeNearestNeighbor and UpsampleDarknet
+ * (Synopsys's) and Upsample (SegNet's with a mask, MobileNet-YOLO's without); and of the same, turned round: Flip (happynear's).
  */
 import { showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
@@ -14,6 +14,7 @@ export const resizeLayers: Layers = {
   ResizeBilinear: { build: resizeBilinear },
   ResizeNearestNeighbor: { build: resizeNearestNeighbor },
   Upsample: { build: upsample, bottoms: [1, 2] },
+  UpsampleDarknet: { build: upsampleDarknet },
   Flip: { build: flip },
 };
 
@@ -141,7 +142,20 @@ function upsample(context: LayerContext): Built {
   return { operation: { kind: 'unpool' }, tops: [[n, channels, tall, wide]] };
 }
 
-/** What both of Synopsys's layers have. */
+/** upsample_darknet_layer.cpp of Synopsys's fork: each pixel as a square of them. */
+function upsampleDarknet(context: LayerContext): Built {
+  const written = context.layer.upsample_darknet_param;
+  const { stride } = withDefaults<{ stride: number }>('UpsampleDarknetParameter', written);
+  const [n, channels, height, width] = planesOf(context);
+  if (stride < 1)
+    context.fail('resize', `stride must be at least 1, found ${stride}`, positionOf(written, 'stride'));
+  return {
+    operation: { kind: 'resize', method: 'nearest' },
+    tops: [[n, channels, height * stride, width * stride]],
+  };
+}
+
+/** What both of Synopsys's resizing layers have. */
 interface SynopsysResizeParameter {
   align_corners: boolean;
   half_pixel_centers: boolean;

@@ -416,8 +416,10 @@ export interface SoftmaxLoss {
   readonly normalization: 'full' | 'valid' | 'batchSize' | 'none';
   /** Share of the target that all classes have alike, and the label has not. */
   readonly smoothing: number;
-  /** Of each class, 256 at most, which weigh its images; `valid` then divides by their sum. None: all 1. */
+  /** Of each class, 256 at most, which weigh its images. None: all 1. */
   readonly classWeights: readonly number[];
+  /** With class weights, `valid` divides by the sum of those of the labels; otherwise by how many labels count. */
+  readonly dividesByWeights: boolean;
 }
 
 /**

@@ -346,8 +346,10 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
       ignoreLabel,
       normalization,
       smoothing: number(0, 'Share of the target that all classes have alike, and the label has not.'),
-      classWeights: numbers(
-        'Of each class, 256 at most, which weigh its images; `valid` then divides by their sum. None: all 1.',
+      classWeights: numbers('Of each class, 256 at most, which weigh its images. None: all 1.'),
+      dividesByWeights: boolean(
+        true,
+        'With class weights, `valid` divides by the sum of those of the labels; otherwise by how many labels count.',
       ),
     },
     gradient: { inputs: 'all' },

@@ -18,14 +18,14 @@ __global__ void __launch_bounds__(kCountThreads)
   for (int64_t position = threadIdx.x; position < outer * inner; position += kCountThreads) {
     if (labels.isIgnored(position)) continue;
     ++valid;
-    const int64_t target = targets.weighs ? labels.classAt(position) : -1;
+    const int64_t target = targets.dividesByWeights ? labels.classAt(position) : -1;
     if (target >= 0) weights += static_cast<double>(targets.weightOf(target));
   }
   valid = blockReduce(valid, int64_t{0}, Add());
   weights = blockReduce(weights, 0.0, Add());
   if (threadIdx.x != 0) return;
   double normalizer = static_cast<double>(normalizerOf(normalization, outer, inner, valid));
-  if (targets.weighs && normalization == Normalization::valid) normalizer = weights > 0 ? weights : 1;
+  if (targets.dividesByWeights) normalizer = weights > 0 ? weights : 1;
   *weight = static_cast<float>(static_cast<double>(*dy) / normalizer);
 }
 

@@ -31,7 +31,7 @@ __global__ void __launch_bounds__(kTallyThreads)
     return team.reduce(sum, 0.0, Add());
   });
   double normalizer = static_cast<double>(normalizerOf(normalization, outer, inner, all.count));
-  if (targets.weighs && normalization == Normalization::valid) {
+  if (targets.dividesByWeights) {
     const double weights = tally(labels, outer * inner, team, [&](int64_t, int64_t target) {
                              return static_cast<double>(targets.weightOf(target));
                            }).sum;

@@ -24,9 +24,10 @@ double targetAt(const SoftmaxLoss& loss, int64_t target, int64_t c) {
          smoothing / static_cast<double>(loss.channels) * weightOf(c);
 }
 
-// Of class weights `valid` is the sum of the labels' own, which the mean is taken over.
+// Where `valid` divides by weights, it is the sum of the labels' own, which the mean is taken over.
 double weightedNormalizer(const SoftmaxLoss& loss, int64_t valid, double weights) {
-  if (loss.classWeights.empty() || loss.normalization != Normalization::valid) return lossNormalizer(loss, valid);
+  const bool isWeighted = !loss.classWeights.empty() && loss.dividesByWeights;
+  if (!isWeighted || loss.normalization != Normalization::valid) return lossNormalizer(loss, valid);
   return weights > 0 ? weights : 1;
 }
 

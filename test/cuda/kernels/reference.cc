@@ -130,12 +130,12 @@ SoftmaxLoss softmaxLoss(const Shape& shape, std::optional<int64_t> ignoreLabel, 
 }
 
 std::vector<SoftmaxLoss> weighted(const SoftmaxLoss& loss) {
-  std::vector<SoftmaxLoss> all(3, loss);
+  std::vector<SoftmaxLoss> all(4, loss);
   all[0].smoothing = all[2].smoothing = 0.1f;
+  all[3].dividesByWeights = false;
   for (int64_t c = 0; c < loss.channels; ++c) {
     const float weight = c % 3 == 0 ? 0.25f : 1 + static_cast<float>(c % 5);
-    all[1].classWeights.push_back(weight);
-    all[2].classWeights.push_back(weight);
+    for (size_t i = 1; i < all.size(); ++i) all[i].classWeights.push_back(weight);
   }
   return all;
 }
