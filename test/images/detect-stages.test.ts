@@ -8,6 +8,7 @@ import { type Detection, evaluateDetector, openDetector } from '../../ts/api/ima
 import { readNet } from '../../ts/caffe/net-parameter.ts';
 import { graphFromCaffe } from '../../ts/graph/from-caffe.ts';
 import { findDetectorHead } from '../../ts/images/detect/head.ts';
+import { placementOf } from '../../ts/images/whole.ts';
 import { squareCascade, squareMsCnn, squareSsd, writePatches } from '../support/task-nets.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-detect-stages-'));
@@ -81,6 +82,35 @@ test("Cascade R-CNN keeps the aspect of an image within the sides of the net's i
   ]);
   await using detector = await openDetector(squareCascade(join(folder, 'aspect')), cpu);
   assert.equal(rounded(await detector.detect(image)), [['bright', 0.75, 2, 32, 16, 16]]);
+});
+
+test("Cascade R-CNN's sides become multiples of 32, each by itself, as its script rounds them", async () => {
+  // 70×128 within 64×64 is 35×64; 35 becomes 32.
+  const image = await writePatches(join(folder, 'rounded.png'), 70, 128, [
+    { x: 0, y: 64, width: 35, height: 32 },
+  ]);
+  await using detector = await openDetector(squareCascade(join(folder, 'rounded')), cpu);
+  // Pixels 0 to 15 of the input, moved by 1 twice: 2 to 17; of the image, 70/32 as large, 4.38 to 37.19.
+  assert.equal(rounded(await detector.detect(image)), [['bright', 0.75, 4.38, 64, 33.81, 31]]);
+  const resize = { shorterSide: 800, longestSide: 1312, multipleOf: 32 };
+  for (const [image, resized] of [
+    [
+      { width: 640, height: 427 },
+      { width: 1184, height: 800 },
+    ],
+    [
+      { width: 500, height: 375 },
+      { width: 1056, height: 800 },
+    ],
+    [
+      { width: 20, height: 2000 },
+      { width: 32, height: 1312 },
+    ],
+  ] as const) {
+    const { scale, ...placement } = placementOf(image, { resize });
+    assert.equal(placement.resized, resized);
+    assert.equal(scale, { x: resized.width / image.width, y: resized.height / image.height });
+  }
 });
 
 test('Cascade R-CNN: a box at the edge of an image ends there', async () => {

@@ -254,7 +254,7 @@ const FORKS: readonly Fork[] = [
     name: "Cascade R-CNN's fork of Caffe (zhaoweicai/cascade-rcnn)",
     meaning: {
       LayerParameter: `bbox_reg_param box_group_output_param detection_data_param eval_data_param
-        frcnn_output_param hard_mining_param scale_route_param decode_bbox_param proposal_target_param
+        frcnn_output_param hard_mining_param decode_bbox_param proposal_target_param
         detection_group_loss_param detection_group_accuracy_param`,
     },
     layerTypes: `BboxAccuracy BoxGroupOutput DetectionData DetectionGroupAccuracy DetectionGroupLoss EvalData

@@ -124,6 +124,7 @@ export const forkLayerFields: Readonly<Record<string, FieldDefinition>> = {
   box_output_param: [TEXT_ONLY + 8, 'message:BoxOutputParameter'],
   box_group_output_param: [TEXT_ONLY + 9, 'message:BoxGroupOutputParameter'],
   bbox_reg_param: [TEXT_ONLY + 10, 'message:BBoxRegParameter'],
+  scale_route_param: [TEXT_ONLY + 13, 'message:ScaleRouteParameter'],
   // craftGBD/caffe-GBD
   roi_mask_pooling_param: [TEXT_ONLY + 5, 'message:ROIMaskPoolingParameter'],
 };
@@ -234,6 +235,7 @@ export const forkMessages: Messages = {
   SpaceToDepthParameter: { block_size: [1, 'int32'], data_format: [2, 'string', 'NHWC'] },
   SpaceToBatchNDParameter: { block_shape: [1, '*uint32'], paddings: [2, '*uint32'] },
   BatchToSpaceNDParameter: { block_shape: [1, '*uint32'], crops: [2, '*uint32'] },
+  ScaleRouteParameter: { low_scale: [1, 'float'], high_scale: [2, 'float'] },
   PermuteParameter: { order: [1, '*uint32'] },
   NormalizeParameter: {
     across_spatial: [1, 'bool', true],

@@ -22,6 +22,7 @@ import { checkRanges } from '../layers/ranges.ts';
 import { isSink, sinkLayers } from '../layers/sinks.ts';
 import type { Graph, Node, Selection, Value, ValueId } from './graph.ts';
 import { ParameterTable } from './parameter-table.ts';
+import { RoutedRows } from './routed-rows.ts';
 
 export interface GraphOptions {
   /** Decides BatchNorm's statistics and Dropout. Default: the net's own state, else TEST. */
@@ -98,6 +99,7 @@ class GraphBuilder {
   readonly #nodes: Node[] = [];
   readonly #inputs: ValueId[] = [];
   readonly #selections: Selection[] = [];
+  readonly #routed = new RoutedRows(this.#values, this.#nodes);
   readonly #blobs = new Map<string, ValueId>();
   readonly #unread = new Set<string>();
   readonly #lossWeights = new Map<ValueId, number>();
@@ -223,14 +225,18 @@ class GraphBuilder {
       fail('top-count', `needs as many tops as bottoms, found ${tops.length} and ${bottoms.length}`);
     const context = this.#context(at, bottoms);
     checkRanges(context);
-    const built = rule.build(context);
+    const node = { name, type, position: positionOf(layer), layers: [name] };
+    const joined = this.#routed.joined(context, bottoms, node);
+    const built = joined?.built ?? rule.build(context);
     if ((layer.param?.length ?? 0) > context.used)
       fail('param-count', `has ${layer.param!.length} param, but only ${context.used} blobs`);
     const weights = checkLossWeights(at, rule, tops.length);
     const made = 'steps' in built ? built.made.map((index) => built.shapes[index]!) : built.tops;
     const shapes = rule.eachBottom ? tops.map(() => made[0]!) : made;
     const outputs = shapes.map((shape, i) => this.#addTop(at, tops[i]!, shape));
-    this.#markRows(built, outputs, bottoms);
+    this.#markRows(outputs, joined?.rows ?? this.#rowsOf(built, outputs, bottoms));
+    if ('route' in built && built.route !== undefined)
+      this.#routed.add(outputs[0]!, bottoms[0]!, built.route);
     outputs.forEach((id, i) => {
       const weight = weights[i] ?? (rule.isLoss && i === 0 ? 1 : 0);
       if (weight !== 0) this.#lossWeights.set(id, weight);
@@ -238,19 +244,19 @@ class GraphBuilder {
     const propagate = layer.propagate_down ?? [];
     if (propagate.length > 0 && propagate.length !== bottoms.length)
       fail('propagate-down', 'propagate_down must be given once per bottom or not at all', 'propagate_down');
-    const node = { name, type, position: positionOf(layer), layers: [name] };
     if (rule.eachBottom)
       for (const [i, id] of bottoms.entries())
         this.#addNodes(node, built, [id], [outputs[i]!], propagate.slice(i, i + 1), fail);
-    else this.#addNodes(node, built, bottoms, outputs, propagate, fail);
+    else this.#addNodes(node, built, joined?.reads ?? bottoms, outputs, propagate, fail);
   }
 
-  // Of which rows of its tops a layer, or the layer that made a bottom, says that they count.
-  #markRows(built: Built, outputs: readonly ValueId[], bottoms: readonly ValueId[]): void {
-    const counted =
-      built.rows === undefined
-        ? bottoms.map((id) => this.#values[id]!.rows).find((rows) => rows !== undefined)
-        : outputs[built.rows];
+  /** By what a layer, or the layer that made a bottom, says how many rows of its tops count. */
+  #rowsOf(built: Built, outputs: readonly ValueId[], bottoms: readonly ValueId[]): ValueId | undefined {
+    if (built.rows !== undefined) return outputs[built.rows];
+    return bottoms.map((id) => this.#values[id]!.rows).find((rows) => rows !== undefined);
+  }
+
+  #markRows(outputs: readonly ValueId[], counted: ValueId | undefined): void {
     if (counted === undefined) return;
     const rows = leadingRows(this.#values[counted]!.shape);
     for (const id of outputs) {

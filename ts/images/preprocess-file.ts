@@ -202,13 +202,16 @@ function readResize(value: unknown, fail: Fail): Resize {
 function readWholeResize(value: unknown, fail: Fail): WholeResize {
   if (typeof value !== 'object' || value === null || !('longestSide' in value))
     return readResize(value, fail);
-  checkNames(value, 'resize.', ['shorterSide', 'longestSide'], fail);
+  checkNames(value, 'resize.', ['shorterSide', 'longestSide', 'multipleOf'], fail);
   const side = (name: string, length: unknown): number =>
     isSide(length) ? length : fail(`resize.${name}`, 'an integer from 1 to 1048576', length);
-  const longestSide = side('longestSide', value.longestSide);
+  const longest = {
+    longestSide: side('longestSide', value.longestSide),
+    ...('multipleOf' in value ? { multipleOf: side('multipleOf', value.multipleOf) } : {}),
+  };
   return 'shorterSide' in value
-    ? { shorterSide: side('shorterSide', value.shorterSide), longestSide }
-    : { longestSide };
+    ? { shorterSide: side('shorterSide', value.shorterSide), ...longest }
+    : longest;
 }
 
 function readStd(std: unknown, fail: Fail): number[] {

@@ -9,12 +9,13 @@ import { channelMeans, type Preprocess, preprocessImage, preprocessRows } from '
 
 /**
  * Besides those of `Preprocess`: with `longestSide` the longer side becomes that; with both the shorter side does, unless
- * the longer one would become larger (py-faster-rcnn's SCALES and MAX_SIZE, lib/utils/blob.py).
+ * the longer one would become larger (py-faster-rcnn's SCALES and MAX_SIZE, lib/utils/blob.py). With `multipleOf` each side then
+ * becomes the nearest multiple (run_cascadercnn_coco.m of Cascade R-CNN): a pyramid of maps adds maps of half the size.
  */
 export type WholeResize =
   | Resize
-  | { readonly longestSide: number }
-  | { readonly shorterSide: number; readonly longestSide: number };
+  | { readonly longestSide: number; readonly multipleOf?: number }
+  | { readonly shorterSide: number; readonly longestSide: number; readonly multipleOf?: number };
 
 /** How a whole image becomes a net's input: nothing is cropped. docs/preprocess.md has the same as a file. */
 export interface WholePreprocess extends Omit<Preprocess, 'resize' | 'crop'> {
@@ -24,13 +25,16 @@ export interface WholePreprocess extends Omit<Preprocess, 'resize' | 'crop'> {
   readonly pad?: Size;
 }
 
-const longest = { longestSide: required(integer(1), 'In pixels; the aspect is kept.') };
+const longest = {
+  longestSide: required(integer(1), 'In pixels; the aspect is kept.'),
+  multipleOf: optional(integer(1), '1', 'Of which both sides are multiples, each rounded by itself.'),
+};
 export const wholeResize: Kind<WholeResize> = nullOr(
   either(
     exactSize,
     shorterSide,
-    options<{ readonly longestSide: number }>(longest),
-    options<{ readonly shorterSide: number; readonly longestSide: number }>({
+    options<Extract<WholeResize, { longestSide: number }>>(longest),
+    options<Extract<WholeResize, { shorterSide: number; longestSide: number }>>({
       shorterSide: required(integer(1), 'In pixels; the aspect is kept.'),
       ...longest,
     }),
@@ -89,14 +93,20 @@ function sizeOf(image: Size, resize: WholeResize): { size: Size; scale: Placemen
     const size = resizedSize(image, resize);
     return { size, scale: { x: size.width / image.width, y: size.height / image.height } };
   }
-  const { longestSide } = resize;
+  const { longestSide, multipleOf = 1 } = resize;
   const shorter = Math.min(image.width, image.height);
   const longer = Math.max(image.width, image.height);
   const wanted = 'shorterSide' in resize ? resize.shorterSide / shorter : longestSide / longer;
   const scale = Math.round(wanted * longer) > longestSide ? longestSide / longer : wanted;
   // As OpenCV's resize with fx and fy rounds a size: halves to even.
-  const side = (length: number) => Math.max(1, roundHalfEven(length * scale));
-  return { size: { width: side(image.width), height: side(image.height) }, scale: { x: scale, y: scale } };
+  const side = (length: number) =>
+    multipleOf === 1
+      ? Math.max(1, roundHalfEven(length * scale))
+      : multipleOf * Math.max(1, Math.round((length * scale) / multipleOf));
+  const size = { width: side(image.width), height: side(image.height) };
+  return multipleOf === 1
+    ? { size, scale: { x: scale, y: scale } }
+    : { size, scale: { x: size.width / image.width, y: size.height / image.height } };
 }
 
 /**

@@ -39,6 +39,7 @@ import { reshapeLayers } from './reshape.ts';
 import { resizeLayers } from './resize.ts';
 import { regionLayers } from './roi.ts';
 import { scaleLayers } from './scale.ts';
+import { scaleRouteLayers } from './scale-route.ts';
 import { segmentationLayers } from './segmentation.ts';
 import { softmaxLayers } from './softmax.ts';
 import { yoloLayers } from './yolo.ts';
@@ -75,6 +76,7 @@ export const layerRules: Layers = {
   ...reshapeLayers,
   ...resizeLayers,
   ...scaleLayers,
+  ...scaleRouteLayers,
   ...segmentationLayers,
   ...softmaxLayers,
   ...yoloLayers,

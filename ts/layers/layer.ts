@@ -53,6 +53,12 @@ export interface BuildState {
   readonly selected?: Readonly<Record<string, number>>;
 }
 
+/** The sizes of the regions that a ScaleRoute takes; infinite: no bound. */
+export interface Route {
+  readonly low_scale: number;
+  readonly high_scale: number;
+}
+
 /** A layer's result: the operation and the shapes of its tops; or several operations, which compose.ts puts together. */
 export type Built =
   | {
@@ -69,6 +75,8 @@ export type Built =
       readonly made: readonly number[];
       /** As above. */
       readonly rows?: number;
+      /** Its tops are the rows of its bottoms that it takes. */
+      readonly route?: Route;
       /** Indices of items, an input beside the net's own, and the bottom that selects them. */
       readonly selection?: { readonly selector: number; readonly indices: number };
     };

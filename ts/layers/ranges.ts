@@ -91,6 +91,7 @@ const RANGES: Readonly<Record<string, readonly [CodeOf<'graph'>, Ranges]>> = {
     { ...proposals, box_group_param: { field_h: above0, field_w: above0, stride: above0 } },
   ],
   bbox_reg_param: ['proposal', { bbox_std: above0 }],
+  scale_route_param: ['proposal', { low_scale: above0, high_scale: above0 }],
   roi_pooling_param: ['regions', region],
   roi_align_param: ['regions', region],
   psroi_pooling_param: ['regions', region],

@@ -80,12 +80,20 @@ export function outputsOf(head: DetectorHead): string[] {
 export const rowsBlobOf = (head: DetectorHead): string =>
   head.kind === 'ssd' ? head.scores[0]! : outputsOf(head)[0]!;
 
-/** How large an image becomes where nothing says it: __C.TEST.SCALES and MAX_SIZE of py-faster-rcnn; Cascade R-CNN's are the sides that its nets write. */
+/** The pixels of an image for one of the coarsest map of a pyramid: run_cascadercnn_coco.m. */
+const COARSEST = 32;
+
+/**
+ * How large an image becomes where nothing says it: __C.TEST.SCALES and MAX_SIZE of py-faster-rcnn; Cascade R-CNN's are the sides
+ * that its nets write, rounded as its script does where these are so, too.
+ */
 export function usualResize({ kind }: DetectorHead, size: Size): WholeResize {
   const { width, height } = size;
   if (kind === 'regions') return { shorterSide: 600, longestSide: 1000 };
   if (kind !== 'cascade') return size;
-  return { shorterSide: Math.min(width, height), longestSide: Math.max(width, height) };
+  const sides = { shorterSide: Math.min(width, height), longestSide: Math.max(width, height) };
+  const areMultiples = width % COARSEST === 0 && height % COARSEST === 0;
+  return areMultiples ? { ...sides, multipleOf: COARSEST } : sides;
 }
 
 const POOLING = ['ROIPooling', 'PSROIPooling', 'ROIAlign', 'ROIMaskPooling'];

@@ -366,6 +366,7 @@ const KINDS: readonly (readonly [Kind, readonly string[]])[] = [
       'DecodeBBox',
       'BoxOutput',
       'BoxGroupOutput',
+      'ScaleRoute',
       'Proposal',
     ],
   ],

@@ -1,0 +1,181 @@
+/** Regions of a pyramid by their sizes, and together again, against the rule worked out row by row. */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { GraphError, graphFromCaffe } from '../../ts/index.ts';
+import { openEmulated } from '../support/emulated.ts';
+import { checkGradients } from '../support/gradient-check.ts';
+import { draw, input, net } from '../support/net-text.ts';
+import { openPlainDevices } from '../support/plain-devices.ts';
+
+const devices = await openPlainDevices();
+const emulated = await openEmulated();
+if (emulated !== null) devices.push(emulated);
+
+type Range = readonly [low: number | null, high: number | null];
+const LEVELS: readonly Range[] = [
+  [null, 16],
+  [16, 32],
+  [32, 64],
+  [64, null],
+];
+const bounds = ([low, high]: Range) =>
+  `scale_route_param { ${low === null ? '' : `low_scale: ${low}`} ${high === null ? '' : `high_scale: ${high}`} }`;
+
+const route = (of: string, more: string, to: string, range: Range) =>
+  `layer { name: "${to}" type: "ScaleRoute" bottom: "${of}" bottom: "${more}" top: "${to}" top: "${to}_f" ${bounds(range)} }`;
+const concat = (bottoms: readonly string[], top: string) =>
+  `layer { name: "${top}" type: "Concat" ${bottoms.map((bottom) => `bottom: "${bottom}"`).join(' ')} top: "${top}" concat_param { axis: 0 } }`;
+
+/** Routes of regions and of a feature each; the features are joined before the regions, as the fork's nets do. */
+const stage = (of: string, more: string, name: string, levels: readonly Range[]) => {
+  const tops = levels.map((_, i) => `${name}${i}`);
+  return [
+    ...levels.map((range, i) => route(of, more, tops[i]!, range)),
+    concat(
+      tops.map((top) => `${top}_f`),
+      `${name}_f`,
+    ),
+    concat(tops, name),
+  ].join('\n');
+};
+
+type Row = readonly number[];
+const scaleOf = ([, x1, y1, x2, y2]: Row) => Math.sqrt((x2! - x1! + 1) * (y2! - y1! + 1));
+
+/** Rows of which the scale is within the range; where there is none the one that is nearest to its middle. */
+function taken(rows: readonly Row[], [low, high]: Range): Row[] {
+  const within = rows.filter((row) => scaleOf(row) >= (low ?? 0) && scaleOf(row) < (high ?? Infinity));
+  if (within.length > 0) return within;
+  const middle = low !== null && high !== null ? Math.sqrt(low * high) : (low ?? high ?? 256);
+  const apart = (row: Row) => Math.abs(Math.log2(scaleOf(row) / middle));
+  return [rows.reduce((best, row) => (apart(row) < apart(best) ? row : best))];
+}
+
+/** Squares of these sides, in an image. */
+const squares = (sides: readonly number[]): Row[] =>
+  sides.map((side, i) => [0, 3 + i, 5, 3 + i + side - 1, 5 + side - 1]);
+const flat = (rows: readonly Row[]) => Float32Array.from(rows.flat());
+
+const CASES: readonly [what: string, sides: readonly number[], levels: readonly Range[]][] = [
+  ['each level has regions', [8, 40, 20, 100, 12, 63, 64, 16, 31], LEVELS],
+  ['a level without one takes the nearest, too', [8, 40, 9, 41], LEVELS],
+  ['one region is on each level', [20], LEVELS],
+  [
+    'ranges that meet have regions twice',
+    [8, 40, 20, 100],
+    [
+      [null, 32],
+      [16, null],
+    ],
+  ],
+  ['a range of everything', [8, 40], [[null, null]]],
+];
+
+for (const device of devices)
+  for (const [what, sides, levels] of CASES)
+    test(`${what}, on ${device.kind}`, async () => {
+      const rows = squares(sides);
+      const model = net(`${input('rois', [rows.length, 5])}${input('given', [rows.length, 3, 1, 1])}
+        ${stage('rois', 'given', 'first', levels)}\n${stage('first', 'first_f', 'second', levels)}
+        ${['first', 'first_f'].map((name) => `layer { name: "p_${name}" type: "Power" bottom: "${name}" top: "p_${name}" }`).join('\n')}`);
+      using loaded = await device.load({ model });
+      const given = draw(3 * rows.length, 6);
+      const outputs = await loaded.run({ rois: flat(rows), given });
+      // A feature goes where its region goes.
+      const withFeatures = rows.map((row, i): Row => [...row, ...given.subarray(3 * i, 3 * i + 3)]);
+      const first = levels.flatMap((level) => taken(withFeatures, level));
+      const second = levels.flatMap((level) => taken(first, level));
+      for (const [name, expected] of [
+        ['p_first', first],
+        ['second', second],
+      ] as const) {
+        const regions = outputs[name]!;
+        const features = outputs[`${name}_f`]!;
+        assert.equal(regions.shape, [expected.length, 5], name);
+        assert.equal(features.shape, [expected.length, 3, 1, 1], name);
+        assert.equal([...regions.data], [...flat(expected.map((row) => row.slice(0, 5)))], name);
+        assert.equal([...features.data], [...flat(expected.map((row) => row.slice(5)))], name);
+      }
+    });
+
+test('a route has as many rows as regions come in; no more than one a level is added where they come together', () => {
+  const graph = graphFromCaffe(
+    net(
+      `${input('rois', [300, 5])}${input('given', [300, 3, 1, 1])}${stage('rois', 'given', 'first', LEVELS)}
+      ${stage('first', 'first_f', 'second', LEVELS)}`,
+    ),
+  );
+  const rowsOf = (name: string) => graph.values[graph.blobs.get(name)!]!.shape[0];
+  assert.equal(['first0', 'first', 'second'].map(rowsOf), [300, 303, 306]);
+});
+
+test('diffs of joined features go back through the levels to the maps', async () => {
+  const levels = LEVELS.slice(0, 2);
+  const text = `${input('label_rois', [3, 5])}${levels.map((_, i) => input(`map${i}`, [1, 2, 6, 6])).join('')}
+    ${levels
+      .map(
+        (
+          range,
+          i,
+        ) => `layer { name: "r${i}" type: "ScaleRoute" bottom: "label_rois" top: "r${i}" ${bounds(range)} }
+      layer { name: "a${i}" type: "ROIAlign" bottom: "map${i}" bottom: "r${i}" top: "a${i}"
+        roi_pooling_param { pooled_w: 2 pooled_h: 2 spatial_scale: 0.25 } }`,
+      )
+      .join('\n')}${concat(['a0', 'a1'], 'y')}`;
+  const rois = flat(squares([10, 20, 12]));
+  await checkGradients(devices[0]!, {
+    net: text,
+    seed: 7,
+    fill: (name, count, random) =>
+      name === 'label_rois' ? rois : Float32Array.from({ length: count }, () => 2 * random() - 1),
+  });
+});
+
+for (const [what, text, said] of [
+  [
+    'another number of tops',
+    'bottom: "rois" bottom: "given" top: "a"',
+    /needs as many tops as bottoms, found 1 and 2/,
+  ],
+  ['regions of four numbers', 'bottom: "given" top: "a"', /takes regions R×5 first.*found 4×3×1×1/],
+  [
+    'a range that ends before it begins',
+    'bottom: "rois" top: "a" scale_route_param { low_scale: 9 high_scale: 3 }',
+    /:\d+:\d+: high_scale must be at least low_scale, found 3 and 9/,
+  ],
+  [
+    'a bound of 0',
+    'bottom: "rois" top: "a" scale_route_param { low_scale: 0 }',
+    /low_scale must be above 0, found 0/,
+  ],
+] as const)
+  test(`${what}: refused`, () => {
+    try {
+      graphFromCaffe(
+        net(
+          `${input('rois', [4, 5])}${input('given', [4, 3, 1, 1])}layer { name: "r" type: "ScaleRoute" ${text} }`,
+        ),
+      );
+      assert.unreachable();
+    } catch (error) {
+      assert.instance(error, GraphError);
+      assert.match((error as Error).message, said);
+    }
+  });
+
+test('no region at all: an error that names the layer', async () => {
+  using loaded = await devices[0]!.load({
+    model: net(`${input('rois', [2, 5])}layer { name: "r" type: "ScaleRoute" bottom: "rois" top: "a" }`),
+  });
+  try {
+    await loaded.run({ rois: new Float32Array(10).fill(-1) });
+    assert.unreachable();
+  } catch (error) {
+    assert.match((error as Error).message, /layer "r".*has no region/);
+  }
+});
+
+test.after(() => {
+  for (const device of devices) device.dispose();
+});
+test.run();

@@ -1,0 +1,88 @@
+/** Rows that routes of a net took apart, where a Concat brings them together: those that count first, of every blob in one order. */
+import type { Built, LayerContext, Route } from '../layers/layer.ts';
+import { inOrder, joinsRows, mostRows, orderOfRows, type Routed } from '../layers/scale-route.ts';
+import type { Node, Value, ValueId } from './graph.ts';
+
+/** A Concat of routed rows. */
+export interface Joined {
+  readonly built: Built;
+  /** What its layer reads: its bottoms, and the order of their rows. */
+  readonly reads: readonly ValueId[];
+  /** The regions in that order: what says how many rows of its top count. */
+  readonly rows: ValueId;
+}
+
+/** The routes of a net as it is built, and what is joined of them. */
+export class RoutedRows {
+  readonly #values: Value[];
+  readonly #nodes: Node[];
+  /** By the regions that a route made. */
+  readonly #routes = new Map<ValueId, Routed>();
+  /** By the regions that are joined. */
+  readonly #orders = new Map<string, { readonly order: ValueId; readonly rows: ValueId }>();
+
+  /** @param values, nodes What is added to. */
+  constructor(values: Value[], nodes: Node[]) {
+    this.#values = values;
+    this.#nodes = nodes;
+  }
+
+  add(regions: ValueId, source: ValueId, route: Route): void {
+    this.#routes.set(regions, { route, source, sourceRows: this.#values[source]!.shape[0]! });
+  }
+
+  /** A layer as a Concat of routed rows; undefined: it is none. @param node What its operations are named for. */
+  joined(
+    context: LayerContext,
+    bottoms: readonly ValueId[],
+    node: Pick<Node, 'name' | 'type' | 'position' | 'layers'>,
+  ): Joined | undefined {
+    const shapes = context.shapes;
+    const regions = bottoms.map((id) => this.#values[id]!.rows);
+    const isRouted = (id: ValueId | undefined, i: number) =>
+      id !== undefined && this.#routes.has(id) && shapes[i]![0] === this.#values[id]!.shape[0];
+    if (!joinsRows(context.layer, shapes[0]!.length) || !regions.every(isRouted)) return undefined;
+    const { order, rows } = this.#orderOf(context, regions as ValueId[], node);
+    const reads = [...bottoms, order];
+    return { built: inOrder(reads.map((id) => this.#values[id]!.shape)), reads, rows };
+  }
+
+  #orderOf(
+    context: LayerContext,
+    regions: readonly ValueId[],
+    node: Pick<Node, 'name' | 'type' | 'position' | 'layers'>,
+  ): { order: ValueId; rows: ValueId } {
+    const key = regions.join();
+    const known = this.#orders.get(key);
+    if (known !== undefined) return known;
+    const shapes = regions.map((id) => this.#values[id]!.shape);
+    const most = mostRows(regions.map((id) => this.#routes.get(id)!));
+    const part = (shape: readonly number[]): ValueId =>
+      this.#values.push({ blob: `${node.name} rows`, layer: node.name, shape, isPart: true }) - 1;
+    const order = part([most]);
+    this.#nodes.push({
+      ...node,
+      operation: orderOfRows(context, shapes, most),
+      inputs: regions,
+      outputs: [order],
+      propagateDown: regions.map(() => false),
+    });
+    const built = inOrder([...shapes, [most]]);
+    if (!('steps' in built)) throw new Error('a Concat of rows is several operations');
+    const inputs = [...regions, order];
+    const ids = built.shapes.map((shape, i) => inputs[i] ?? part(shape));
+    for (const { operation, ...step } of built.steps)
+      this.#nodes.push({
+        ...node,
+        operation,
+        inputs: step.inputs.map((i) => ids[i]!),
+        outputs: step.outputs.map((i) => ids[i]!),
+        propagateDown: step.inputs.map(() => false),
+      });
+    const rows = ids[built.made[0]!]!;
+    this.#values[rows] = { ...this.#values[rows]!, rows };
+    const made = { order, rows };
+    this.#orders.set(key, made);
+    return made;
+  }
+}
