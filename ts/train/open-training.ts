@@ -2,7 +2,7 @@
 
 import { randomInt } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { ArgumentError, DataError, GraphError, WeightsError } from '../base/errors.ts';
+import { ArgumentError, DataError, WeightsError } from '../base/errors.ts';
 import { optionsOf } from '../base/options.ts';
 import { toFloat32 } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
@@ -22,10 +22,9 @@ import { readInitialWeights } from './initial-weights.ts';
 import { checkLabels, checkLearning } from './learning-check.ts';
 import { mixedNet, mixingSource } from './mixup.ts';
 import { Schedule, type ScheduleExtensions, scheduleExtensions } from './schedules.ts';
-import { averageFile, parameterNames, type Resumed, readSnapshot } from './snapshot.ts';
+import { averageFile, type Resumed, readSnapshot } from './snapshot.ts';
 import {
   checkSnapshotFolder,
-  filesBeside,
   findFile,
   namedFile,
   type ReadNet,
@@ -33,6 +32,7 @@ import {
   splitList,
   type TrainState,
 } from './solver-nets.ts';
+import { checkFed, checkSameNet, checkTrained, trainingWarnings } from './training-checks.ts';
 import type { SolverTrainer, TrainingDevice } from './training-device.ts';
 
 /** Opens the data of a filtered net. */
@@ -107,7 +107,7 @@ export async function openTraining(
   agreement: Agreement,
 ): Promise<Training> {
   const { parameters } = checked;
-  const { device, recompute, frozenBatchNorm, synchronisedBatchNorm, precision, lossScale } = options;
+  const { frozenBatchNorm, synchronisedBatchNorm } = options;
   const { rank, size: ranks } = agreement;
   const chosen = await seedOf(parameters.random_seed, agreement);
   if (parameters.snapshot > 0 || parameters.snapshot_after_train) {
@@ -126,17 +126,7 @@ export async function openTraining(
   const openSource = async (filtered: NetParameter, phase: 'TRAIN' | 'TEST', state: unknown) => {
     const source = await options.data(filtered, { phase, seed, rank, ranks });
     closing.push(() => source.dispose());
-    try {
-      if (state !== undefined) source.restore(state);
-    } catch (error) {
-      if (!(error instanceof DataError && error.code === 'data/state')) throw error;
-      throw new DataError(
-        error.code,
-        {},
-        `${error.message}; to go on all the same, from the data's first sample, remove ${options.snapshot}.json`,
-        { cause: error },
-      );
-    }
+    restore(source, state, options.snapshot);
     return source;
   };
   try {
@@ -180,12 +170,72 @@ export async function openTraining(
         : await readAverages(resumed.weights, net, source);
     const shown = [...new Set([...(options.outputs ?? []), ...hdf5Blobs(hdf5)])];
     await agreement.reach();
-    const opening = device.train({
-      model: net.net,
-      phase: net.state.phase,
-      level: net.state.level,
-      stages: net.state.stages,
+    const trainer = await openTrainer(options, parameters, net, {
+      ...{ weights, resumed, averages, seed, shown },
       inputShapes: source.shapes,
+    });
+    closing.push(() => trainer.dispose());
+    checkFed(trainer, source);
+    if (resumed !== null) checkSameNet(trainer, resumed, options.snapshot!);
+    if (resumed?.extra?.lossScale !== undefined) trainer.lossScaleState = resumed.extra.lossScale;
+    refuseNamesTwice(trainer.learnable, '');
+    const files = await Hdf5Files.open(hdf5);
+    closing.push(() => files.finish());
+    for (const test of tests) checkTrained(test, trainer);
+    const found = { trainer, source, resumed, hasAverage: averages !== null };
+    const warnings = [...trainingWarnings(checked, file, found), ...learning].map((warning) => ({
+      type: 'warning' as const,
+      ...warning,
+    }));
+    return {
+      ...{ net, trainer, source, tests, schedule, seed, resumed, warnings, shown, files },
+      [Symbol.asyncDispose]: close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+// The data goes on where it was when the snapshot was written.
+function restore(source: DataSource, state: unknown, snapshot: string | undefined): void {
+  try {
+    if (state !== undefined) source.restore(state);
+  } catch (error) {
+    if (!(error instanceof DataError && error.code === 'data/state')) throw error;
+    throw new DataError(
+      error.code,
+      {},
+      `${error.message}; to go on all the same, from the data's first sample, remove ${snapshot}.json`,
+      { cause: error },
+    );
+  }
+}
+
+/** What the trainer begins with. */
+interface Beginning {
+  readonly weights: WeightsFile | null;
+  readonly resumed: Resumed | null;
+  readonly averages: Float32Array[] | null;
+  readonly seed: number;
+  readonly shown: readonly string[];
+  readonly inputShapes: DataSource['shapes'];
+}
+
+async function openTrainer(
+  options: TrainingOptions,
+  parameters: SolverSettings,
+  { net, state }: ReadNet,
+  { weights, resumed, averages, seed, shown, inputShapes }: Beginning,
+): Promise<SolverTrainer> {
+  const { recompute, frozenBatchNorm, synchronisedBatchNorm, precision, lossScale } = options;
+  try {
+    return await options.device.train({
+      model: net,
+      phase: state.phase,
+      level: state.level,
+      stages: state.stages,
+      inputShapes,
       update: updateRule(parameters),
       seed,
       outputs: shown,
@@ -200,43 +250,14 @@ export async function openTraining(
       ...(precision === undefined ? {} : { precision }),
       ...(lossScale === undefined ? {} : { lossScale }),
     });
-    const trainer = await opening.catch((error: unknown) => {
-      if (resumed === null || !(error instanceof ArgumentError && /history/.test(error.message))) throw error;
-      throw new WeightsError(
-        'weights/other-history',
-        { file: options.snapshot! },
-        `its history is not that of ${parameters.type} on this net: ${error.message}; go on with the solver type and net that wrote it, or begin with its weights alone (--weights ${resumed.weights})`,
-        { cause: error },
-      );
-    });
-    closing.push(() => trainer.dispose());
-    checkFed(trainer, source);
-    if (resumed !== null) checkSameNet(trainer, resumed, options.snapshot!);
-    if (resumed?.extra?.lossScale !== undefined) trainer.lossScaleState = resumed.extra.lossScale;
-    refuseNamesTwice(trainer.learnable, '');
-    const files = await Hdf5Files.open(hdf5);
-    closing.push(() => files.finish());
-    for (const test of tests) checkTrained(test, trainer);
-    const warnings = [
-      ...warningsOf(checked, file, trainer, source, resumed),
-      ...(parameters.ema_decay > 0 && resumed !== null && averages === null
-        ? [
-            {
-              type: 'warning' as const,
-              code: 'solver/no-average',
-              message: `${averageFile(resumed.weights)} is not there: the average begins anew with the snapshot's weights`,
-            },
-          ]
-        : []),
-      ...learning.map((warning) => ({ type: 'warning' as const, ...warning })),
-    ];
-    return {
-      ...{ net, trainer, source, tests, schedule, seed, resumed, warnings, shown, files },
-      [Symbol.asyncDispose]: close,
-    };
   } catch (error) {
-    await close();
-    throw error;
+    if (resumed === null || !(error instanceof ArgumentError && /history/.test(error.message))) throw error;
+    throw new WeightsError(
+      'weights/other-history',
+      { file: options.snapshot! },
+      `its history is not that of ${parameters.type} on this net: ${error.message}; go on with the solver type and net that wrote it, or begin with its weights alone (--weights ${resumed.weights})`,
+      { cause: error },
+    );
   }
 }
 
@@ -328,88 +349,4 @@ export function lossWeightsOf(
 ): Record<string, number> {
   const graph = graphFromCaffe(filtered, { phase: state.phase, inputShapes: source.shapes });
   return Object.fromEntries([...graph.lossWeights].map(([id, weight]) => [graph.values[id]!.blob, weight]));
-}
-
-// Histories belong to parameters by their order.
-function checkSameNet(trainer: SolverTrainer, { extra, weights }: Resumed, snapshot: string): void {
-  const wrote = extra?.parameters;
-  if (!Array.isArray(wrote)) return;
-  const own = parameterNames(trainer.learnable);
-  const at = own.findIndex((name, i) => name !== wrote[i]);
-  if (at < 0 && own.length === wrote.length) return;
-  const text = (names: readonly string[]) => names[at < 0 ? own.length : at] ?? 'nothing';
-  throw new WeightsError(
-    'weights/other-net',
-    { file: snapshot },
-    `it is of another net: its history ${at < 0 ? own.length : at} is of ${text(wrote)}, this net has ${text(own)} there; go on with the net that wrote it, or begin with its weights alone (--weights ${weights})`,
-  );
-}
-
-function checkFed(trainer: SolverTrainer, source: DataSource): void {
-  const unfed = Object.keys(trainer.inputs).find((name) => !Object.hasOwn(source.shapes, name));
-  if (unfed !== undefined)
-    throw new GraphError(
-      'graph/unfed-input',
-      {},
-      `nothing gives the training net's input "${unfed}"; use a data layer, or give an iterator for it`,
-    );
-}
-
-// What a test net has and the training net has not would be tested at its filler.
-function checkTrained({ filtered, state, source }: TestNet, trainer: SolverTrainer): void {
-  const trained = new Set(trainer.learnable.flatMap(({ places }) => places.map(({ layer }) => layer)));
-  const { parameters } = graphFromCaffe(filtered, { phase: state.phase, inputShapes: source.shapes });
-  const untrained = parameters.flatMap(({ places }) => places).find(({ layer }) => !trained.has(layer));
-  if (untrained !== undefined)
-    throw new GraphError(
-      'graph/untrained-layer',
-      { layer: untrained.layer },
-      'the test net has this layer with parameters, the training net has not, so that nothing trains it; give both the same layer',
-    );
-}
-
-function warningsOf(
-  checked: CheckedSolver,
-  file: string | undefined,
-  trainer: SolverTrainer,
-  source: DataSource,
-  resumed: Resumed | null,
-): WarningEvent[] {
-  const { iter_size, snapshot, snapshot_after_train } = checked.parameters;
-  const warnings = checked.warnings.map(({ code, message }) => ({ code, message }));
-  for (const path of filesBeside(checked, file))
-    warnings.push({
-      code: 'solver/found-beside',
-      message: `"${path}" is not in the working folder; the one beside ${file} is used`,
-    });
-  const batch = Object.values(source.shapes)[0]?.[0] ?? 1;
-  if (iter_size > 1 && trainer.batchNorms.some(({ statistics }) => statistics === 'batch'))
-    warnings.push({
-      code: 'solver/iter-size-batch-norm',
-      message: `iter_size ${iter_size} does not make BatchNorm's batches larger: each pass has the statistics of its own ${batch} samples`,
-    });
-  if (snapshot <= 0 && !snapshot_after_train)
-    warnings.push({
-      code: 'solver/no-snapshot',
-      message: 'snapshot is 0 and snapshot_after_train false: no weights will be written',
-    });
-  const { max_iter, type } = checked.parameters;
-  if (resumed !== null && resumed.iteration >= max_iter)
-    warnings.push({
-      code: 'solver/nothing-left',
-      message: `the snapshot is of iteration ${resumed.iteration}, and max_iter is ${max_iter}: nothing is left to train; raise max_iter to go on`,
-    });
-  const wrote = resumed?.extra?.rule;
-  if (wrote !== undefined && wrote !== type)
-    warnings.push({
-      code: 'solver/other-type',
-      message: `the snapshot is of a solver of type ${wrote}, this one is ${type}: its history means something else; write type: "${wrote}", or begin with its weights alone (--weights ${resumed!.weights})`,
-    });
-  if (resumed !== null && resumed.extra === null)
-    warnings.push({
-      code: 'solver/no-data-position',
-      message:
-        'the snapshot does not say where the data was (its .json is missing, as in those of Caffe); the data begins anew',
-    });
-  return warnings.map((warning) => ({ type: 'warning', ...warning }));
 }

@@ -1,0 +1,114 @@
+/** What is looked at when a training has been opened: that its parts belong together, and what is probably not intended. */
+
+import { GraphError, WeightsError } from '../base/errors.ts';
+import type { CheckedSolver } from '../caffe/check-solver.ts';
+import type { DataSource } from '../data/source.ts';
+import { graphFromCaffe } from '../graph/from-caffe.ts';
+import type { WarningEvent } from './events.ts';
+import { averageFile, parameterNames, type Resumed } from './snapshot.ts';
+import { filesBeside, type ReadNet } from './solver-nets.ts';
+import type { SolverTrainer } from './training-device.ts';
+
+/** Histories belong to parameters by their order. @throws WeightsError */
+export function checkSameNet(trainer: SolverTrainer, { extra, weights }: Resumed, snapshot: string): void {
+  const wrote = extra?.parameters;
+  if (!Array.isArray(wrote)) return;
+  const own = parameterNames(trainer.learnable);
+  const at = own.findIndex((name, i) => name !== wrote[i]);
+  if (at < 0 && own.length === wrote.length) return;
+  const text = (names: readonly string[]) => names[at < 0 ? own.length : at] ?? 'nothing';
+  throw new WeightsError(
+    'weights/other-net',
+    { file: snapshot },
+    `it is of another net: its history ${at < 0 ? own.length : at} is of ${text(wrote)}, this net has ${text(own)} there; go on with the net that wrote it, or begin with its weights alone (--weights ${weights})`,
+  );
+}
+
+/** @throws GraphError */
+export function checkFed(trainer: SolverTrainer, source: DataSource): void {
+  const unfed = Object.keys(trainer.inputs).find((name) => !Object.hasOwn(source.shapes, name));
+  if (unfed !== undefined)
+    throw new GraphError(
+      'graph/unfed-input',
+      {},
+      `nothing gives the training net's input "${unfed}"; use a data layer, or give an iterator for it`,
+    );
+}
+
+/** A test net with its data. */
+interface TestedNet extends Pick<ReadNet, 'filtered' | 'state'> {
+  readonly source: DataSource;
+}
+
+/** What a test net has and the training net has not would be tested at its filler. @throws GraphError */
+export function checkTrained({ filtered, state, source }: TestedNet, trainer: SolverTrainer): void {
+  const trained = new Set(trainer.learnable.flatMap(({ places }) => places.map(({ layer }) => layer)));
+  const { parameters } = graphFromCaffe(filtered, { phase: state.phase, inputShapes: source.shapes });
+  const untrained = parameters.flatMap(({ places }) => places).find(({ layer }) => !trained.has(layer));
+  if (untrained !== undefined)
+    throw new GraphError(
+      'graph/untrained-layer',
+      { layer: untrained.layer },
+      'the test net has this layer with parameters, the training net has not, so that nothing trains it; give both the same layer',
+    );
+}
+
+/** What is trained, and what it goes on from. */
+interface Opened {
+  readonly trainer: SolverTrainer;
+  readonly source: DataSource;
+  readonly resumed: Resumed | null;
+  readonly hasAverage: boolean;
+}
+
+/** What works and is probably not intended. */
+export function trainingWarnings(
+  checked: CheckedSolver,
+  file: string | undefined,
+  { trainer, source, resumed, hasAverage }: Opened,
+): Omit<WarningEvent, 'type'>[] {
+  const { iter_size, snapshot, snapshot_after_train, max_iter, type, ema_decay } = checked.parameters;
+  const warnings: Omit<WarningEvent, 'type'>[] = checked.warnings.map(({ code, message }) => ({
+    code,
+    message,
+  }));
+  for (const path of filesBeside(checked, file))
+    warnings.push({
+      code: 'solver/found-beside',
+      message: `"${path}" is not in the working folder; the one beside ${file} is used`,
+    });
+  const batch = Object.values(source.shapes)[0]?.[0] ?? 1;
+  if (iter_size > 1 && trainer.batchNorms.some(({ statistics }) => statistics === 'batch'))
+    warnings.push({
+      code: 'solver/iter-size-batch-norm',
+      message: `iter_size ${iter_size} does not make BatchNorm's batches larger: each pass has the statistics of its own ${batch} samples`,
+    });
+  if (snapshot <= 0 && !snapshot_after_train)
+    warnings.push({
+      code: 'solver/no-snapshot',
+      message: 'snapshot is 0 and snapshot_after_train false: no weights will be written',
+    });
+  if (resumed !== null && resumed.iteration >= max_iter)
+    warnings.push({
+      code: 'solver/nothing-left',
+      message: `the snapshot is of iteration ${resumed.iteration}, and max_iter is ${max_iter}: nothing is left to train; raise max_iter to go on`,
+    });
+  const wrote = resumed?.extra?.rule;
+  if (wrote !== undefined && wrote !== type)
+    warnings.push({
+      code: 'solver/other-type',
+      message: `the snapshot is of a solver of type ${wrote}, this one is ${type}: its history means something else; write type: "${wrote}", or begin with its weights alone (--weights ${resumed!.weights})`,
+    });
+  if (resumed !== null && resumed.extra === null)
+    warnings.push({
+      code: 'solver/no-data-position',
+      message:
+        'the snapshot does not say where the data was (its .json is missing, as in those of Caffe); the data begins anew',
+    });
+  if (ema_decay > 0 && resumed !== null && !hasAverage)
+    warnings.push({
+      code: 'solver/no-average',
+      message: `${averageFile(resumed.weights)} is not there: the average begins anew with the snapshot's weights`,
+    });
+  return warnings;
+}
