@@ -13,10 +13,14 @@ export function nodeArguments(
   source: string,
   compiled = process.env.RESNODE_TEST_COMPILED ?? null,
 ): readonly string[] {
-  const path = resolve(repositoryFolder, source);
-  if (compiled === null) return ['--import', import.meta.resolve('tsx'), path];
-  const maps = path.endsWith('.test.ts') ? ['--enable-source-maps'] : [];
-  return [...LATER, ...maps, join(compiled, compiledPath(relative(repositoryFolder, path)))];
+  const isTest = source.endsWith('.test.ts');
+  const files = (isTest ? ['test/support/whole-file.ts', source] : [source]).map((each) =>
+    resolve(repositoryFolder, each),
+  );
+  if (compiled === null) return ['--import', import.meta.resolve('tsx'), ...files];
+  const maps = isTest ? ['--enable-source-maps'] : [];
+  const place = (path: string) => join(compiled, compiledPath(relative(repositoryFolder, path)));
+  return [...LATER, ...maps, ...files.map(place)];
 }
 
 /**

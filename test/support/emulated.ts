@@ -3,7 +3,7 @@
  * builds all, so that the files that need it can run side by side (RESNODE_TEST_EMULATED=built tells them).
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Device, type DeviceKind, type DeviceOptions, openDevice } from '../../ts/index.ts';
@@ -19,10 +19,38 @@ const targets = {
   'fake-nccl': 'libfake-nccl.so',
 };
 
+const folder = join(repositoryFolder, 'build/emulated');
+/** Holds the time of the newest source that all targets were last built from. */
+const stamp = join(folder, '.built');
+
+function newestSource(): readonly [path: string, time: number] {
+  let newest: readonly [string, number] = ['', 0];
+  for (const root of ['native', 'cuda', 'test/cuda'])
+    for (const name of readdirSync(join(repositoryFolder, root), { recursive: true }) as string[]) {
+      if (!/\.(cc|cu|h|in|cmake|txt)$/.test(name)) continue;
+      const path = join(root, name);
+      const time = statSync(join(repositoryFolder, path)).mtimeMs;
+      if (time > newest[1]) newest = [path, time];
+    }
+  return newest;
+}
+
+/** @throws Error where a source is newer than what `stamp` was written for, or nothing was built */
+export function requireBuilt(file = stamp): void {
+  const [path, time] = newestSource();
+  if (existsSync(file) && Number(readFileSync(file, 'utf8')) >= time) return;
+  throw new Error(
+    `RESNODE_TEST_EMULATED=built, but build/emulated holds nothing, or was built before ${path} changed: run npx tsx test/support/emulated.ts, or unset the variable`,
+  );
+}
+
 /** Null (after printing why the caller is about to skip) where CUDA's headers are absent. */
 function build(...names: (keyof typeof targets)[]): string | null {
-  const folder = join(repositoryFolder, 'build/emulated');
-  if (process.env.RESNODE_TEST_EMULATED === 'built') return folder;
+  if (process.env.RESNODE_TEST_EMULATED === 'built') {
+    requireBuilt();
+    return folder;
+  }
+  const [, time] = newestSource();
   const cmake = (...commandLine: string[]) => {
     const run = spawnSync('cmake', commandLine, { encoding: 'utf8', maxBuffer: 1 << 26 });
     return {
@@ -48,6 +76,7 @@ function build(...names: (keyof typeof targets)[]): string | null {
   make(addon, 'resnode_core', 'resnode_specification');
   if (compilesHost === 'OFF') make(addon, 'resnode_cuda_archive');
   make(folder, ...names);
+  if (names.length === Object.keys(targets).length) writeFileSync(stamp, String(time));
   return folder;
 }
 
