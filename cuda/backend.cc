@@ -9,6 +9,7 @@
 #include "cuda/operation-bench.h"
 #include "cuda/planning-backend.h"
 #include "native/core/error.h"
+#include "native/core/interface-stamp.h"
 
 namespace resnode::cuda {
 namespace {
@@ -104,24 +105,22 @@ class CudaBackend final : public Backend {
   std::shared_ptr<NcclCommunicator> processes_;
 };
 
-void checkAbi(int abi) {
-  if (abi != kBackendAbi) throw Error("device/unavailable", "libresnode_cuda.so is of another version than the addon");
-}
-
 }  // namespace
 }  // namespace resnode::cuda
+
+extern "C" __attribute__((visibility("default"))) const char* resnode_interface_stamp() {
+  return resnode::interfaceStamp();
+}
 
 // Within a major version of CUDA the oldest driver does (https://docs.nvidia.com/deploy/cuda-compatibility/).
 extern "C" __attribute__((visibility("default"))) int resnode_needed_driver() { return CUDART_VERSION / 1000 * 1000; }
 
 extern "C" __attribute__((visibility("default"))) resnode::Backend* resnode_create_backend(
-    int abi, const resnode::BackendOptions& options) {
-  resnode::cuda::checkAbi(abi);
+    const resnode::BackendOptions& options) {
   if (options.planMemory > 0) return resnode::cuda::createPlanningBackend(options.planMemory);
   return new resnode::cuda::CudaBackend(options);
 }
 
-extern "C" __attribute__((visibility("default"))) void resnode_list_devices(int abi, resnode::DeviceList& list) {
-  resnode::cuda::checkAbi(abi);
+extern "C" __attribute__((visibility("default"))) void resnode_list_devices(resnode::DeviceList& list) {
   list = resnode::cuda::listDevices();
 }

@@ -190,10 +190,9 @@ struct BackendOptions {
 inline constexpr const char* kVersion = "0.1.0";  // package.json's
 
 // A backend library (libresnode_cpu.so, libresnode_cuda.so) has this symbol.
-inline constexpr int kBackendAbi = 10;
 inline constexpr const char* kCreateBackendSymbol = "resnode_create_backend";
 // Throws Error. Returns a new Backend that the caller deletes.
-using CreateBackend = Backend* (*)(int abi, const BackendOptions& options);
+using CreateBackend = Backend* (*)(const BackendOptions& options);
 
 // A CUDA library has this symbol: the CUDA version (13000 is 13.0) that the driver must know at least.
 inline constexpr const char* kNeededDriverSymbol = "resnode_needed_driver";
@@ -219,6 +218,6 @@ struct DeviceList {
 
 // A library may have this one too.
 inline constexpr const char* kListDevicesSymbol = "resnode_list_devices";
-using ListDevices = void (*)(int abi, DeviceList& list);
+using ListDevices = void (*)(DeviceList& list);
 
 }  // namespace resnode

@@ -72,8 +72,7 @@ class Communicator {
 };
 
 // A communicator library (libresnode_mpi.so) has this symbol. Returns a new object that the caller deletes. Throws Error.
-inline constexpr int kCommunicatorAbi = 2;
 inline constexpr const char* kOpenCommunicatorSymbol = "resnode_open_communicator";
-using OpenCommunicator = Communicator* (*)(int abi);
+using OpenCommunicator = Communicator* (*)();
 
 }  // namespace resnode

@@ -1,5 +1,6 @@
 // The CPU backend: our own tiles and loops, and oneDNN for what those cannot do.
 #include "native/core/host-buffer.h"
+#include "native/core/interface-stamp.h"
 #include "native/cpu/executable.h"
 #include "native/operations/convolution/cpu-choice.h"
 
@@ -96,9 +97,11 @@ class CpuBackend final : public Backend {
 }  // namespace
 }  // namespace resnode::cpu
 
+extern "C" __attribute__((visibility("default"))) const char* resnode_interface_stamp() {
+  return resnode::interfaceStamp();
+}
+
 extern "C" __attribute__((visibility("default"))) resnode::Backend* resnode_create_backend(
-    int abi, const resnode::BackendOptions& options) {
-  if (abi != resnode::kBackendAbi)
-    throw resnode::Error("device/unavailable", "libresnode_cpu.so is of another version than the addon");
+    const resnode::BackendOptions& options) {
   return new resnode::cpu::CpuBackend(options);
 }

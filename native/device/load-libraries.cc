@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "native/core/error.h"
+#include "native/core/interface-stamp.h"
 #include "native/core/shared-library.h"
 
 namespace resnode {
@@ -43,8 +44,17 @@ Function load(const std::string& path, const char* symbol, const char* code, con
   SharedLibrary library(path);
   if (!library.isOpen()) throw Error(code, refusal + ": " + path + ": " + library.why());
   library.keepOpen();
+  const auto stamp = library.function<InterfaceStamp>(kInterfaceStampSymbol);
   const auto function = library.function<Function>(symbol);
-  if (!function) throw Error(code, path + " is no library of resnode's: it has no " + symbol);
+  const std::string cure = "build both again (npm run build), or install resnode again";
+  if (!stamp || !function)
+    throw Error(code, path + " is no library of resnode's, or one of another version: it has no " +
+                          (stamp ? symbol : kInterfaceStampSymbol) + "; " + cure);
+  // A library of another build would take what it is passed for something else.
+  const std::string its = stamp(), own = interfaceStamp();
+  if (its != own)
+    throw Error(code, path + " and the addon were built from different sources: its interface is " + its +
+                          ", the addon's " + own + "; " + cure);
   return function;
 }
 
@@ -67,14 +77,14 @@ std::string backendPath(const std::string& kind, const std::string& folder) {
 std::unique_ptr<Backend> loadBackend(const std::string& kind, const std::string& folder,
                                      const BackendOptions& options) {
   const auto create = loadOfBackend<CreateBackend>(kind, backendPath(kind, folder), kCreateBackendSymbol);
-  return std::unique_ptr<Backend>(create(kBackendAbi, options));
+  return std::unique_ptr<Backend>(create(options));
 }
 
 DeviceList listDevices(const std::string& kind, const std::string& folder) {
   DeviceList list;
   try {
     const std::string path = backendPath(kind, folder);
-    loadOfBackend<ListDevices>(kind, path, kListDevicesSymbol)(kBackendAbi, list);
+    loadOfBackend<ListDevices>(kind, path, kListDevicesSymbol)(list);
     list.library = path;
   } catch (const Error& error) {
     list.problem = error.what();
@@ -85,7 +95,7 @@ DeviceList listDevices(const std::string& kind, const std::string& folder) {
 std::shared_ptr<Communicator> loadCommunicator(const std::string& kind, const std::string& folder) {
   const auto open = load<OpenCommunicator>(libraryPath(kind, folder), kOpenCommunicatorSymbol,
                                            "communicator/unavailable", kind + " cannot be used");
-  return std::shared_ptr<Communicator>(open(kCommunicatorAbi));
+  return std::shared_ptr<Communicator>(open());
 }
 
 }  // namespace resnode

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "native/core/error.h"
+#include "native/core/interface-stamp.h"
 
 namespace resnode {
 namespace {
@@ -106,10 +107,12 @@ class MpiCommunicator final : public Communicator {
 }  // namespace
 }  // namespace resnode
 
-extern "C" __attribute__((visibility("default"))) resnode::Communicator* resnode_open_communicator(int abi) {
+extern "C" __attribute__((visibility("default"))) const char* resnode_interface_stamp() {
+  return resnode::interfaceStamp();
+}
+
+extern "C" __attribute__((visibility("default"))) resnode::Communicator* resnode_open_communicator() {
   using resnode::Error;
-  if (abi != resnode::kCommunicatorAbi)
-    throw Error("communicator/unavailable", "libresnode_mpi.so is of another version than the addon");
   // Open MPI's plugins look for its symbols in the process, and this library was opened privately.
   Dl_info info;
   if (dladdr(reinterpret_cast<void*>(&MPI_Init_thread), &info))

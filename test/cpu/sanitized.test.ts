@@ -1,6 +1,6 @@
 /**
- * The CPU device under AddressSanitizer and UBSan: the library alone is built with them (build/sanitized), and the tests of
- * its kernels and random nets open that one, in a process that begins with their runtime.
+ * The CPU device and the reference loops under AddressSanitizer and UBSan: libraries alone are built with them
+ * (build/sanitized), and the tests of kernels, random nets and loops open those, in a process that begins with their runtime.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -16,6 +16,7 @@ const FILES = [
   'cpu/not-a-number-int8.test.ts',
   'device/cpu-gradients.test.ts',
   'fuzz/random-nets.test.ts',
+  'cpu/reference-loops.ts',
 ];
 const NETS = 20;
 /** What the addon's own build has found already need not be found again. */
@@ -37,7 +38,7 @@ if (!hasOneDnn) console.log('skipped: the CPU device was not built (no oneDNN), 
 else if (!runtime?.startsWith('/'))
   console.log('skipped: g++ has no AddressSanitizer (Debian: libasan, with gcc)');
 else {
-  test('the CPU device builds with AddressSanitizer and UBSan', () => {
+  test('the CPU device and the reference loops build with AddressSanitizer and UBSan', () => {
     run(
       'cmake',
       '-S',
@@ -51,7 +52,8 @@ else {
       '-DCMAKE_UNITY_BUILD=ON',
       '-DCMAKE_UNITY_BUILD_BATCH_SIZE=32',
     );
-    run('cmake', '--build', folder, '--target', 'resnode_cpu', '--parallel', '2');
+    const targets = ['resnode_cpu', 'resnode_reference_device'];
+    run('cmake', '--build', folder, '--target', ...targets, '--parallel', '2');
   });
 
   for (const file of FILES)
@@ -64,6 +66,7 @@ else {
           ...process.env,
           LD_PRELOAD: runtime,
           RESNODE_TEST_CPU: folder,
+          RESNODE_TEST_REFERENCE: join(folder, 'reference'),
           RESNODE_FUZZ_NETS: String(NETS),
           // V8 and Node leave what the process's end takes; the signal handler of mapped files is ours. What is undefined
           // ends in an instruction that is none, or a breakpoint.
