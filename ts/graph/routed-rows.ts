@@ -41,7 +41,10 @@ export class RoutedRows {
     const regions = bottoms.map((id) => this.#values[id]!.rows);
     const isRouted = (id: ValueId | undefined, i: number) =>
       id !== undefined && this.#routes.has(id) && shapes[i]![0] === this.#values[id]!.shape[0];
-    if (!joinsRows(context.layer, shapes[0]!.length) || !regions.every(isRouted)) return undefined;
+    // A layer without bottoms, as Parameter, joins nothing.
+    const [first] = shapes;
+    if (first === undefined || !joinsRows(context.layer, first.length)) return undefined;
+    if (!regions.every(isRouted)) return undefined;
     const { order, rows } = this.#orderOf(context, regions as ValueId[], node);
     const reads = [...bottoms, order];
     return { built: inOrder(reads.map((id) => this.#values[id]!.shape)), reads, rows };
