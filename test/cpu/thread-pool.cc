@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <optional>
 
+#include "native/operations/pooling/cpu-loops.h"
+
 using resnode::cpu::ThreadPool;
 
 namespace {
@@ -48,6 +50,34 @@ bool waitsForSlowUnits(ThreadPool& pool) {
     ++done;
   });
   return done == pool.threads() + 1;
+}
+
+// The greatest of the rows of a window are a thread's own until it has read them. 3×3 windows two apart, no padding.
+bool poolsBytes(ThreadPool& pool) {
+  constexpr int64_t planes = 4, size = 65, result = 32, lanes = 16;
+  resnode::Pooling pooling{};
+  pooling.method = resnode::PoolingMethod::max;
+  pooling.kernel = {3, 3};
+  pooling.stride = {2, 2};
+  pooling.pad = {0, 0};
+  std::vector<uint8_t> x(planes * size * size * lanes), y(planes * result * result * lanes);
+  for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<uint8_t>(i * 2654435761U >> 13);
+  bool ok = true;
+  for (int job = 0; job < 20; ++job) {
+    resnode::cpu::maximumOfBytes(pool, pooling, {1, planes * lanes, size, size}, {1, planes * lanes, result, result},
+                                 planes, true, x.data(), y.data());
+    for (int64_t i = 0; i < static_cast<int64_t>(y.size()); ++i) {
+      const int64_t lane = i % lanes, column = i / lanes % result, row = i / lanes / result % result,
+                    plane = i / lanes / result / result;
+      uint8_t most = 0;
+      for (int64_t tap = 0; tap < 9; ++tap) {
+        const int64_t pixel = (plane * size + row * 2 + tap / 3) * size + column * 2 + tap % 3;
+        most = std::max(most, x[pixel * lanes + lane]);
+      }
+      ok = ok && y[i] == most;
+    }
+  }
+  return ok;
 }
 
 using Set = std::vector<int>;
@@ -150,6 +180,7 @@ int main() {
     report(doesEveryUnitOnce(pool), "every unit of a job is done once before it returns", threads);
     report(numbersThreads(pool), "a unit is told which thread does it, and no two threads at once are one", threads);
     report(waitsForSlowUnits(pool), "a job with slow units is waited for", threads);
+    report(poolsBytes(pool), "the maximum of bytes is as a plain loop's", threads);
     ThreadPool unused(threads);
   }
   report(lendsProcessor(all, 1), "a worker that lost its processor is lent the caller's", 2);

@@ -1,4 +1,4 @@
-/** The CPU device's threads, compiled with ThreadSanitizer (test/cpu/thread-pool.cc): each C++ case is a case here. */
+/** The CPU device's threads, and a kernel with scratch of each, compiled with ThreadSanitizer (test/cpu/thread-pool.cc): each C++ case is a case here. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,9 +12,12 @@ const folder = mkdtempSync(join(tmpdir(), 'resnode-threads-'));
 test.after(() => rmSync(folder, { recursive: true }));
 
 const program = join(folder, 'thread-pool');
-const sources = ['thread-pool.cc', '../../native/cpu/thread-pool.cc', '../../native/cpu/processors.cc'].map(
-  (name) => join(here, name),
-);
+const sources = [
+  'thread-pool.cc',
+  '../../native/cpu/thread-pool.cc',
+  '../../native/cpu/processors.cc',
+  '../../native/operations/pooling/cpu-loops.cc',
+].map((name) => join(here, name));
 const compiled = spawnSync(
   'c++',
   [
@@ -23,6 +26,7 @@ const compiled = spawnSync(
     '-g',
     '-Wall',
     '-Wextra',
+    '-fopenmp-simd',
     '-fsanitize=thread',
     `-I${join(here, '../..')}`,
     '-o',
@@ -40,7 +44,7 @@ for (const [, outcome, text] of run.stdout?.matchAll(/^(ok|failed) ([^\n]*)$/gm)
   test(text!, () => assert.is(outcome, 'ok'));
 
 test('every case came to its end without a data race', () => {
-  assert.is([...run.stdout.matchAll(/^ok /gm)].length, 14);
+  assert.is([...run.stdout.matchAll(/^ok /gm)].length, 18);
   assert.is(run.status, 0, run.stderr);
 });
 

@@ -136,39 +136,6 @@ void maximumOfPixels(const uint8_t* pixels, const Range& columns, uint8_t flip, 
   std::memcpy(y, &best, sizeof best);
 }
 
-}  // namespace
-
-namespace {
-
-// Of a result [images][blocks][rows], taken image by image and row by row: a convolution before it was mostly cut so, and a thread then
-// finds in its cache what it made.
-struct RowOfPlane {
-  int64_t plane, row;
-};
-RowOfPlane rowOfPlane(int64_t unit, int64_t blocks, int64_t rows) {
-  const int64_t image = unit / (blocks * rows), rest = unit % (blocks * rows);
-  return {image * blocks + rest % blocks, rest / blocks};
-}
-
-}  // namespace
-
-void poolBlocked(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
-                 const float* x, float* y) {
-  const auto loop = pooling.method == PoolingMethod::max ? maximum : average;
-  const int64_t height = in[2], width = in[3], outHeight = out[2], outWidth = out[3];
-  const int64_t perRow = outWidth * pooling.kernel.height * pooling.kernel.width * kLanes;
-  pool.run(planes * outHeight, ThreadPool::grain(perRow), [&](int64_t unit) {
-    const auto [plane, row] = rowOfPlane(unit, planes / in[0], outHeight);
-    const float* from = x + plane * height * width * kLanes;
-    float* to = y + (plane * outHeight + row) * outWidth * kLanes;
-    const Range rows = rangeOf(row, pooling.stride.height, pooling.pad.height, pooling.kernel.height, height);
-    for (int64_t q = 0; q < outWidth; ++q, to += kLanes)
-      loop(from, width, rows, rangeOf(q, pooling.stride.width, pooling.pad.width, pooling.kernel.width, width), to);
-  });
-}
-
-namespace {
-
 // Calls function(window, place of its result) for all of a row of the result.
 template <class Function>
 void forEachWindowOf(const Pooling& pooling, const Shape& in, const Shape& out, int64_t row, Function&& function) {
@@ -181,17 +148,44 @@ void forEachWindowOf(const Pooling& pooling, const Shape& in, const Shape& out, 
   }
 }
 
+// Calls function(plane, row, thread) for each row of a result [images][blocks][rows], image by image and row by row: a
+// convolution before it was mostly cut so, and a thread then finds in its cache what it made. `work`: of a row.
+template <class Function>
+void forEachRow(ThreadPool& pool, const Shape& in, const Shape& out, int64_t planes, int64_t work,
+                Function&& function) {
+  const int64_t blocks = planes / in[0], rows = out[2];
+  pool.run(planes * rows, ThreadPool::grain(work), [&](int64_t unit, int thread) {
+    const int64_t image = unit / (blocks * rows), rest = unit % (blocks * rows);
+    function(image * blocks + rest % blocks, rest / blocks, thread);
+  });
+}
+
+// Calls function(a plane of x in pixels, window, pixel of y) for all windows.
+template <class Function>
+void forEachWindow(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
+                   Function&& function) {
+  const int64_t perRow = out[3] * pooling.kernel.height * pooling.kernel.width * kLanes;
+  forEachRow(pool, in, out, planes, perRow, [&](int64_t plane, int64_t row, int) {
+    forEachWindowOf(pooling, in, out, row, [&](const Window& window, int64_t place) {
+      function(plane * in[2] * in[3], window, plane * out[2] * out[3] + place);
+    });
+  });
+}
+
 }  // namespace
+
+void poolBlocked(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
+                 const float* x, float* y) {
+  const auto loop = pooling.method == PoolingMethod::max ? maximum : average;
+  forEachWindow(pool, pooling, in, out, planes, [&](int64_t from, const Window& window, int64_t to) {
+    loop(x + from * kLanes, in[3], window.rows, window.columns, y + to * kLanes);
+  });
+}
 
 void maximaWithPlaces(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
                       const float* x, float* y, uint16_t* where) {
-  const int64_t perRow = out[3] * pooling.kernel.height * pooling.kernel.width * kLanes;
-  pool.run(planes * out[2], ThreadPool::grain(perRow), [&](int64_t unit) {
-    const int64_t plane = unit / out[2], first = plane * out[2] * out[3];
-    forEachWindowOf(pooling, in, out, unit % out[2], [&](const Window& window, int64_t place) {
-      const int64_t at = (first + place) * kLanes;
-      maximumWithPlace(x + plane * in[2] * in[3] * kLanes, in[3], window, y + at, where + at);
-    });
+  forEachWindow(pool, pooling, in, out, planes, [&](int64_t from, const Window& window, int64_t to) {
+    maximumWithPlace(x + from * kLanes, in[3], window, y + to * kLanes, where + to * kLanes);
   });
 }
 
@@ -216,8 +210,7 @@ void maximumOfBytes(ThreadPool& pool, const Pooling& pooling, const Shape& in, c
   const int64_t pitch = in[3] * kLanes;
   // Of each thread, the greatest of all rows of a row of windows.
   std::vector<uint8_t> greatest(pool.threads() * pitch);
-  pool.run(planes * out[2], ThreadPool::grain(pitch * pooling.kernel.height), [&](int64_t unit, int thread) {
-    const auto [plane, line] = rowOfPlane(unit, planes / in[0], out[2]);
+  forEachRow(pool, in, out, planes, pitch * pooling.kernel.height, [&](int64_t plane, int64_t line, int thread) {
     const Range rows = rangeOf(line, pooling.stride.height, pooling.pad.height, pooling.kernel.height, in[2]);
     uint8_t* pixels = greatest.data() + thread * pitch;
     std::fill_n(pixels, pitch, static_cast<uint8_t>(0));
