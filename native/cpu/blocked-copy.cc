@@ -1,28 +1,10 @@
 #include "native/cpu/blocked-copy.h"
 
-#include <algorithm>
-
 #include "native/cpu/parallel.h"
 #include "native/cpu/vectorised.h"
 
 namespace resnode::cpu {
 namespace {
-
-// Pixels whose 16 channels are read and written while their cache lines last.
-constexpr int64_t kPixels = 256;
-
-// plain: the first of `channels` ≤ 16 planes, `plane` apart.
-RESNODE_VECTORISED void toBlocks(const float* plain, int64_t plane, int64_t channels, int64_t pixels, float* blocked) {
-  for (int64_t p = 0; p < pixels; ++p) {
-    for (int64_t c = 0; c < kLanes; ++c) blocked[p * kLanes + c] = c < channels ? plain[c * plane + p] : 0.f;
-  }
-}
-
-RESNODE_VECTORISED void toPlain(const float* blocked, int64_t plane, int64_t channels, int64_t pixels, float* plain) {
-  for (int64_t c = 0; c < channels; ++c) {
-    for (int64_t p = 0; p < pixels; ++p) plain[c * plane + p] = blocked[p * kLanes + c];
-  }
-}
 
 // Calls function(column of the matrix, index in the blocks, channels) for the 16 channels or less of every row and block.
 template <class Function>
@@ -36,6 +18,18 @@ void forEachRow(ThreadPool& pool, int64_t rows, int64_t columns, Function functi
 }
 
 }  // namespace
+
+RESNODE_VECTORISED void toBlocks(const float* plain, int64_t plane, int64_t channels, int64_t pixels, float* blocked) {
+  for (int64_t p = 0; p < pixels; ++p) {
+    for (int64_t c = 0; c < kLanes; ++c) blocked[p * kLanes + c] = c < channels ? plain[c * plane + p] : 0.f;
+  }
+}
+
+RESNODE_VECTORISED void toPlain(const float* blocked, int64_t plane, int64_t channels, int64_t pixels, float* plain) {
+  for (int64_t c = 0; c < channels; ++c) {
+    for (int64_t p = 0; p < pixels; ++p) plain[c * plane + p] = blocked[p * kLanes + c];
+  }
+}
 
 void matrixToBlocks(ThreadPool& pool, int64_t rows, int64_t columns, const float* matrix, float* blocks) {
   forEachRow(pool, rows, columns, [=](int64_t from, int64_t to, int64_t channels) {
@@ -63,14 +57,9 @@ std::optional<BlockedCopy> BlockedCopy::describe(const Layout& from, const Layou
 }
 
 void BlockedCopy::run(ThreadPool& pool, const float* from, float* to) const {
-  const int64_t blocks = ceiling(channels_, kLanes), parts = ceiling(pixels_, kPixels);
-  pool.run(images_ * blocks * parts, ThreadPool::grain(std::min(kPixels, pixels_) * kLanes * 4), [&](int64_t unit) {
-    const int64_t image = unit / (blocks * parts), block = unit / parts % blocks, first = unit % parts * kPixels;
-    const int64_t plain = (image * channels_ + block * kLanes) * pixels_ + first,
-                  blocked = ((image * blocks + block) * pixels_ + first) * kLanes;
-    const int64_t channels = std::min(kLanes, channels_ - block * kLanes), pixels = std::min(kPixels, pixels_ - first);
-    if (toBlocked_) toBlocks(from + plain, pixels_, channels, pixels, to + blocked);
-    else toPlain(from + blocked, pixels_, channels, pixels, to + plain);
+  forEachPart(pool, images_, channels_, pixels_, 4, [&](const BlockedPart& part) {
+    if (toBlocked_) toBlocks(from + part.plain, pixels_, part.channels, part.pixels, to + part.blocked);
+    else toPlain(from + part.blocked, pixels_, part.channels, part.pixels, to + part.plain);
   });
 }
 

@@ -1,12 +1,38 @@
 // Copies between plain feature maps, [N][C][H][W], and blocked ones, [N][blocks][H][W][16], on our threads.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 
 #include "native/cpu/layout.h"
 #include "native/cpu/thread-pool.h"
 
 namespace resnode::cpu {
+
+// Pixels of 16 channels, or less in the last block, from two places: where they lie plain, the channels' planes apart, and
+// in blocks.
+struct BlockedPart {
+  int64_t plain, blocked, channels, pixels;
+};
+inline constexpr int64_t kPartPixels = 256;  // at most: they are read and written while their cache lines last
+
+// Calls function(part) for all parts of a feature map, on the pool's threads. `work`: of a value.
+template <class Function>
+void forEachPart(ThreadPool& pool, int64_t images, int64_t channels, int64_t pixels, int64_t work, Function function) {
+  const int64_t blocks = ceiling(channels, kLanes), parts = ceiling(pixels, kPartPixels);
+  pool.run(images * blocks * parts, ThreadPool::grain(std::min(kPartPixels, pixels) * kLanes * work),
+           [&](int64_t unit) {
+             const int64_t image = unit / (blocks * parts), block = unit / parts % blocks,
+                           first = unit % parts * kPartPixels;
+             function(BlockedPart{(image * channels + block * kLanes) * pixels + first,
+                                  ((image * blocks + block) * pixels + first) * kLanes,
+                                  std::min(kLanes, channels - block * kLanes), std::min(kPartPixels, pixels - first)});
+           });
+}
+
+// Of one part; planes are `plane` pixels long. What a block lacks of channels is zeros.
+void toBlocks(const float* plain, int64_t plane, int64_t channels, int64_t pixels, float* blocked);
+void toPlain(const float* blocked, int64_t plane, int64_t channels, int64_t pixels, float* plain);
 
 class BlockedCopy {
  public:

@@ -3,14 +3,13 @@
 #include <algorithm>
 #include <atomic>
 
+#include "native/cpu/blocked-copy.h"
 #include "native/cpu/int8.h"
 #include "native/cpu/vectorised.h"
 
 namespace resnode::cpu {
 namespace {
 
-// Pixels of a block that are copied at once.
-constexpr int64_t kPixelsAtOnce = 256;
 // Added and taken away again, it rounds what is below 2^22 to the nearest integer, halves to even.
 constexpr float kRounder = 12582912.f;
 
@@ -58,36 +57,23 @@ std::optional<Int8Copy> Int8Copy::describe(const Layout& from, const Layout& to,
 }
 
 bool Int8Copy::run(ThreadPool& pool, const void* from, void* to) const {
-  const int64_t blocks = ceiling(channels_, kLanes), parts = ceiling(pixels_, kPixelsAtOnce);
   const float least = isUnsigned_ ? 0.f : -128.f, most = isUnsigned_ ? 255.f : 127.f;
   std::atomic<bool> areFinite{true};
-  pool.run(images_ * blocks * parts, ThreadPool::grain(kPixelsAtOnce * kLanes * 2), [&](int64_t unit) {
-    const int64_t image = unit / (blocks * parts), block = unit / parts % blocks, first = unit % parts * kPixelsAtOnce;
-    const int64_t pixels = std::min(kPixelsAtOnce, pixels_ - first),
-                  channels = std::min(kLanes, channels_ - block * kLanes);
-    const int64_t blocked = ((image * blocks + block) * pixels_ + first) * kLanes,
-                  plain = (image * channels_ + block * kLanes) * pixels_ + first;
+  forEachPart(pool, images_, channels_, pixels_, 2, [&](const BlockedPart& part) {
+    const int64_t count = part.pixels * kLanes, place = isPlain_ ? part.plain : part.blocked;
     // What is plain is copied in blocks on its way.
-    float floats[kPixelsAtOnce * kLanes];
+    float floats[kPartPixels * kLanes];
     if (toIntegers_) {
-      const float* source = static_cast<const float*>(from) + (isPlain_ ? plain : blocked);
-      if (isPlain_) {
-        for (int64_t p = 0; p < pixels; ++p) {
-          for (int64_t c = 0; c < kLanes; ++c) floats[p * kLanes + c] = c < channels ? source[c * pixels_ + p] : 0.f;
-        }
-      }
-      if (!quantise(isPlain_ ? floats : source, pixels * kLanes, factor_, least, most,
-                    static_cast<int8_t*>(to) + blocked))
+      const float* source = static_cast<const float*>(from) + place;
+      if (isPlain_) toBlocks(source, pixels_, part.channels, part.pixels, floats);
+      if (!quantise(isPlain_ ? floats : source, count, factor_, least, most, static_cast<int8_t*>(to) + part.blocked))
         areFinite = false;
       return;
     }
-    float* target = static_cast<float*>(to) + (isPlain_ ? plain : blocked);
-    dequantise(static_cast<const int8_t*>(from) + blocked, pixels * kLanes, isUnsigned_, factor_,
+    float* target = static_cast<float*>(to) + place;
+    dequantise(static_cast<const int8_t*>(from) + part.blocked, count, isUnsigned_, factor_,
                isPlain_ ? floats : target);
-    if (!isPlain_) return;
-    for (int64_t c = 0; c < channels; ++c) {
-      for (int64_t p = 0; p < pixels; ++p) target[c * pixels_ + p] = floats[p * kLanes + c];
-    }
+    if (isPlain_) toPlain(floats, pixels_, part.channels, part.pixels, target);
   });
   return areFinite;
 }
