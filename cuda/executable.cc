@@ -78,6 +78,10 @@ void CudaExecutable::bind(const PlannedStep& planned) {
     bound.bindings.badLabel = check(planned.labelCheck);
     checks_[planned.labelCheck] = {static_cast<int>(index), planned.step.labelClasses};
   }
+  if (planned.numberCheck >= 0) {
+    bound.bindings.notFinite = check(planned.numberCheck);
+    checks_[planned.numberCheck] = {static_cast<int>(index), 0, planned.outputs[0]};
+  }
   if (planned.step.updates && plan_->checkBuffer() >= 0) {
     bound.bindings.badLabel = check(0);
     bound.bindings.labelChecks = plan_->checks();

@@ -165,7 +165,7 @@ void CudaPlan::convertInput(PlannedStep& planned, size_t i, int index) {
 
 void CudaPlan::addStep(int index, Step step, std::vector<TensorId> inputs, std::vector<TensorId> outputs) {
   inputs.insert(inputs.end(), step.moreInputs.begin(), step.moreInputs.end());
-  PlannedStep planned{std::move(step), std::move(inputs), std::move(outputs), {}, {}, -1, -1};
+  PlannedStep planned{std::move(step), std::move(inputs), std::move(outputs), {}, {}, -1, -1, -1};
   for (size_t i = 0; i < planned.inputs.size(); ++i) {
     if (planned.inputs[i] >= 0) convertInput(planned, i, index);
   }
@@ -195,6 +195,7 @@ void CudaPlan::addStep(int index, Step step, std::vector<TensorId> inputs, std::
   }
   if (planned.step.workspaceBytes > 0) planned.workspace = addBuffer(planned.step.workspaceBytes, index, index);
   if (planned.step.checksLabels) planned.labelCheck = checks_++;
+  if (planned.step.checksNumbers) planned.numberCheck = checks_++;
   updates_ = updates_ || planned.step.updates;
   steps_.push_back(std::move(planned));
 }

@@ -27,7 +27,7 @@ struct PlannedStep {
   std::vector<Conversion> conversions;    // of inputs, in their order
   std::vector<Conversion> made;           // of outputs
   int workspace = -1;                     // buffer
-  int labelCheck = -1;
+  int labelCheck = -1, numberCheck = -1;
 };
 
 class CudaPlan final : public Plan {

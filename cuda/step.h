@@ -22,8 +22,9 @@ struct Bindings {
   std::vector<void*> outputs;
   std::vector<void*> parameters;
   char* workspace = nullptr;
-  int* badLabel = nullptr;  // of steps that check labels; of an update all of theirs
-  int64_t labelChecks = 0;  // of an update
+  int* badLabel = nullptr;   // of steps that check labels; of an update all of theirs
+  int64_t labelChecks = 0;   // of an update
+  int* notFinite = nullptr;  // of steps that check numbers
 
   template <class T>
   T* parameter(size_t i) const {
@@ -48,8 +49,9 @@ struct Step {
   size_t workspaceBytes = 0;
   std::optional<size_t> aliasOf;  // the first output is this input's memory, where that is allowed
   bool checksLabels = false;
-  int64_t labelClasses = 0;  // of a step that checks labels
-  bool updates = false;      // changes what learns, unless a label is wrong
+  int64_t labelClasses = 0;    // of a step that checks labels
+  bool checksNumbers = false;  // those that it makes integers of, which must be finite
+  bool updates = false;        // changes what learns, unless a label is wrong
   std::string implementation;
   LaunchFunction launch;  // null: another step does this one's work
 };

@@ -45,15 +45,33 @@ struct AverageOf {
 
 enum class Where { unknown, mask, places };
 
+// What becomes of a result: the element type's number, or the integer that this number is rounded to.
+template <class T>
+struct AsNumber {
+  using Result = T;
+  RESNODE_HOST_DEVICE T operator()(float value) const { return fromFloat<T>(value); }
+};
+template <class T, class Integer>
+struct AsInteger {
+  using Result = Integer;
+  float perUnit;
+  int* notFinite;
+  RESNODE_HOST_DEVICE Integer operator()(float value) const {
+    const float number = toFloat(fromFloat<T>(value));
+    if (!(fabsf(number) <= FLT_MAX)) *notFinite = 1;
+    return fromFloat<Integer>(number * perUnit);
+  }
+};
+
 // A block (x) an output row, a thread an output pixel's vector of V channels; blocks (y) share long rows.
-template <class Method, Where kWhere, int V, class T>
-__global__ void __launch_bounds__(256)
-    poolWindows(const Window window, const T* input, T* output, const MaximaWanted wanted) {
+template <class Method, Where kWhere, int V, class T, class As>
+__global__ void __launch_bounds__(256) poolWindows(const Window window, const T* input, typename As::Result* output,
+                                                   const MaximaWanted wanted, const As as) {
   const int image = blockIdx.x / window.outputH, p = blockIdx.x % window.outputH;
   const Span rows = spanOf(p, window.inputH, window.kernelH, window.strideH, window.padH);
   const int vectors = window.paddedChannels / V, items = window.outputW * vectors;
   const T* plane = input + static_cast<int64_t>(image) * window.inputH * window.inputW * window.paddedChannels;
-  T* outputRow = output + static_cast<int64_t>(blockIdx.x) * window.outputW * window.paddedChannels;
+  typename As::Result* outputRow = output + static_cast<int64_t>(blockIdx.x) * window.outputW * window.paddedChannels;
   for (int item = blockIdx.y * blockDim.x + threadIdx.x; item < items; item += gridDim.y * blockDim.x) {
     const int q = item / vectors, channel = item % vectors * V;
     const Span columns = spanOf(q, window.inputW, window.kernelW, window.strideW, window.padW);
@@ -71,11 +89,11 @@ __global__ void __launch_bounds__(256)
         for (int v = 0; v < V; ++v) methods[v].add(toFloat(values.values[v]), (h - top) * width + w - left);
       }
     }
-    Pack<T, V> results;
+    Pack<typename As::Result, V> results;
     const float area = static_cast<float>(rows.length) * static_cast<float>(columns.length);
 #pragma unroll
     for (int v = 0; v < V; ++v) {  // an empty window's result is not zero, padding is
-      results.values[v] = fromFloat<T>(channel + v < window.channels ? methods[v].result(area) : 0);
+      results.values[v] = as(channel + v < window.channels ? methods[v].result(area) : 0);
     }
     store(outputRow + static_cast<int64_t>(q) * window.paddedChannels + channel, results);
     if constexpr (kWhere == Where::places) {
@@ -104,9 +122,9 @@ Window windowOf(const PoolingShape& shape) {
           narrow(shape.strideW),  narrow(shape.padH),    narrow(shape.padW)};
 }
 
-template <class Method, Where kWhere, class T>
-void launchWindows(const PoolingShape& shape, const T* input, T* output, const MaximaWanted& wanted,
-                   cudaStream_t stream) {
+template <class Method, Where kWhere, class T, class As>
+void launchWindowsAs(const PoolingShape& shape, const T* input, typename As::Result* output, const MaximaWanted& wanted,
+                     const As& as, cudaStream_t stream) {
   if (shape.output.elements() == 0) return;
   constexpr int V = kPackOf<T>;
   const bool vectors = alignedTo(16, input, output, wanted.places) && shape.input.paddedChannels % kPackOf<T> == 0;
@@ -114,8 +132,14 @@ void launchWindows(const PoolingShape& shape, const T* input, T* output, const M
   const unsigned threads = items <= 128 ? 128 : 256;
   const unsigned share = static_cast<unsigned>(std::min<int64_t>((items + threads - 1) / threads, 65535));
   const Grid grid{dim3(static_cast<unsigned>(shape.output.n * shape.output.h), share), dim3(threads)};
-  launch(vectors ? poolWindows<Method, kWhere, V, T> : poolWindows<Method, kWhere, 1, T>, grid, stream, windowOf(shape),
-         input, output, wanted);
+  launch(vectors ? poolWindows<Method, kWhere, V, T, As> : poolWindows<Method, kWhere, 1, T, As>, grid, stream,
+         windowOf(shape), input, output, wanted, as);
+}
+
+template <class Method, Where kWhere, class T>
+void launchWindows(const PoolingShape& shape, const T* input, T* output, const MaximaWanted& wanted,
+                   cudaStream_t stream) {
+  launchWindowsAs<Method, kWhere>(shape, input, output, wanted, AsNumber<T>{}, stream);
 }
 
 // One window that holds the whole plane.
@@ -136,6 +160,21 @@ void launchMaxPooling(const PoolingShape& shape, ElementType type, const void* i
     else if (wanted.mask) launchWindows<MaximumOf, Where::mask>(shape, x, y, wanted, stream);
     else if (wanted.places) launchWindows<MaximumOf, Where::places>(shape, x, y, wanted, stream);
     else launchWindows<MaximumOf, Where::unknown>(shape, x, y, wanted, stream);
+  });
+}
+
+void launchMaxPoolingToIntegers(const PoolingShape& shape, ElementType from, const void* input, ElementType to,
+                                void* output, float scale, int* notFinite, cudaStream_t stream) {
+  RESNODE_CUDA(cudaMemsetAsync(notFinite, 0, sizeof(int), stream));
+  dispatch(from, [&](auto element) {
+    using T = decltype(element);
+    const auto launchTo = [&](auto integer) {
+      using Integer = decltype(integer);
+      launchWindowsAs<MaximumOf, Where::unknown>(shape, static_cast<const T*>(input), static_cast<Integer*>(output), {},
+                                                 AsInteger<T, Integer>{1 / scale, notFinite}, stream);
+    };
+    if (to == ElementType::uint8) launchTo(uint8_t{});
+    else launchTo(int8_t{});
   });
 }
 

@@ -26,6 +26,10 @@ inline bool hasPlaces(int64_t kernelH, int64_t kernelW) {
 void launchMaxPooling(const PoolingShape& shape, ElementType type, const void* input, void* output,
                       const MaximaWanted& wanted, cudaStream_t stream);
 
+// The same of real numbers, whose maxima become integers: as launchMaxPooling and launchQuantise one after the other.
+void launchMaxPoolingToIntegers(const PoolingShape& shape, ElementType from, const void* input, ElementType to,
+                                void* output, float scale, int* notFinite, cudaStream_t stream);
+
 // AVE: divides by the window clipped to [−pad, size + pad), float32 accumulation. A window of the whole plane (global
 // average pooling) takes a reduction of its own.
 void launchAveragePooling(const PoolingShape& shape, ElementType type, const void* input, void* output,

@@ -30,6 +30,16 @@ Step forward(const Pooling& pooling, const Operation& operation, const StepConte
     step.makesIntegers = true;
     step.implementation += " of int8";
   }
+  const bool toIntegers = pooling.method == PoolingMethod::max && operation.outputs.size() == 1 &&
+                          !isInteger(source.type) && isInteger(result.type);
+  if (toIntegers) {
+    step.makesIntegers = step.checksNumbers = true;
+    step.implementation += " to int8";
+    step.launch = [=, type = context.type, to = result](const Bindings& b, cudaStream_t stream) {
+      launchMaxPoolingToIntegers(shape, type, b.inputs[0], to.type, b.outputs[0], to.scale, b.notFinite, stream);
+    };
+    return step;
+  }
   const bool arePlaces = operation.outputs.size() > 1 && context.output(operation, 1).bits > 0;
   step.launch = [=, type = areIntegers ? source.type : context.type, method = pooling.method](const Bindings& b,
                                                                                               cudaStream_t stream) {

@@ -3,6 +3,8 @@
 #include <cfloat>
 #include <limits>
 
+#include "cuda/kernels/quantise.h"
+#include "test/cuda/kernels/flag.h"
 #include "test/cuda/kernels/reference.h"
 
 namespace resnode::cuda {
@@ -102,6 +104,32 @@ RESNODE_TEST(pooling, "MAX equals Caffe's, mask and ties included") {
         input[i] = fromFloat<T>(std::round(toFloat(input[i])));  // 7 values: many ties
       checkMaximum(shape, type, input, describe(shape, type));
     });
+  });
+}
+
+RESNODE_TEST(pooling, "MAX to integers equals MAX, then rounding, and tells what is not finite") {
+  test::eachType([&](auto element, ElementType type) {
+    using T = decltype(element);
+    for (const Nhwc& shape : {Nhwc{2, 9, 7, 64, 64}, Nhwc{1, 5, 5, 3, 4}, Nhwc{1, 6, 4, 13, 16}}) {
+      for (ElementType to : {ElementType::int8, ElementType::uint8}) {
+        for (bool isFinite : {true, false}) {
+          const PoolingShape windows = shapeOf(shape, kWindows[1]);
+          auto input = test::randomNhwc<T>(shape, 61);
+          if (!isFinite) input[0] = fromFloat<T>(std::numeric_limits<float>::infinity());
+          auto maxima = test::nanMemory<T>(static_cast<size_t>(windows.output.elements()));
+          test::Memory<int8_t> expected(maxima.size()), made(maxima.size());
+          test::Flag apart, fused;
+          launchMaxPooling(windows, type, input.data(), maxima.data(), {}, nullptr);
+          launchQuantise(type, maxima.data(), to, expected.data(), windows.output.elements(), 0.0123f, apart.data(),
+                         nullptr);
+          launchMaxPoolingToIntegers(windows, type, input.data(), to, made.data(), 0.0123f, fused.data(), nullptr);
+          const std::string what = test::describe(shape, type);
+          test::expect(apart.value() == (isFinite ? 0 : 1) && fused.value() == apart.value(),
+                       what + ": what is not finite is told");
+          for (size_t i = 0; i < made.size(); ++i) test::expect(made[i] == expected[i], what + test::sizes(i));
+        }
+      }
+    }
   });
 }
 

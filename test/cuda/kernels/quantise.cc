@@ -4,28 +4,12 @@
 #include <cmath>
 #include <limits>
 
-#include "test/cuda/kernels/harness.h"
+#include "test/cuda/kernels/flag.h"
 
 namespace resnode::test {
 namespace {
 
 constexpr float kScale = 0.5f;  // exact in every type, so that halves are halves
-
-// A number in the device's memory, which CUDA itself is asked to clear.
-class Flag {
- public:
-  Flag() { expect(cudaMalloc(reinterpret_cast<void**>(&data_), sizeof(int)) == cudaSuccess, "device memory"); }
-  ~Flag() { cudaFree(data_); }
-  int* data() { return data_; }
-  int value() const {
-    int value = -1;
-    expect(cudaMemcpy(&value, data_, sizeof value, cudaMemcpyDeviceToHost) == cudaSuccess, "back");
-    return value;
-  }
-
- private:
-  int* data_ = nullptr;
-};
 
 template <class T>
 void checkQuantise(cuda::ElementType type, const std::vector<float>& values, const std::vector<int>& wanted,
