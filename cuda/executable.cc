@@ -181,12 +181,17 @@ void CudaExecutable::convertInputs(const RunRequest& request, int slot) {
     const char* source =
         input.buffer ? static_cast<const CudaBuffer&>(*input.buffer).data() : buffer(plan_->staging()[slot][i]);
     const SourceType type = input.type == DataType::uint8 ? SourceType::uint8 : SourceType::float32;
+    const Normalisation normalisation = input.normalisation.value_or(Normalisation{});
+    const auto* bytes = reinterpret_cast<const uint8_t*>(source);
+    auto* floats = reinterpret_cast<float*>(data(id));
     if (layout.isFolded)
-      launchNchwToFolded(type, source, layout.type, data(id), nhwcLayout(layout.shape, layout.type).nhwc, stream);
-    else if (layout.isNhwc) launchNchwToNhwc(type, source, layout.type, data(id), layout.nhwc, stream);
-    else if (type == SourceType::uint8)
-      launchBytesToFloat(reinterpret_cast<const uint8_t*>(source), reinterpret_cast<float*>(data(id)),
-                         layout.elements(), stream);
+      launchNchwToFolded(type, source, layout.type, data(id), nhwcLayout(layout.shape, layout.type).nhwc, stream,
+                         normalisation);
+    else if (layout.isNhwc) launchNchwToNhwc(type, source, layout.type, data(id), layout.nhwc, stream, normalisation);
+    else if (input.normalisation)
+      launchNormalise(bytes, floats, layout.elements(), layout.shape[1],
+                      layout.elements() / (layout.shape[0] * layout.shape[1]), normalisation, stream);
+    else if (type == SourceType::uint8) launchBytesToFloat(bytes, floats, layout.elements(), stream);
     else RESNODE_CUDA(cudaMemcpyAsync(data(id), source, layout.bytes(), cudaMemcpyDeviceToDevice, stream));
   }
 }

@@ -42,12 +42,13 @@ export {
   openDevice,
 } from './device/device.ts';
 export { type DeviceInfo, type Devices, devices } from './device/devices.ts';
+export type { ImageBytes, InputArray } from './device/input-array.ts';
 export type { DeviceMemory } from './device/memory.ts';
 export type { Model, Outputs, RunOptions } from './device/model.ts';
 export type { BlobsByLayer, NewWeights } from './device/new-weights.ts';
 export type * from './device/ops.ts';
 export { compileOperation, ops } from './device/ops.ts';
-export type { Input, InputArray, Inputs, Tensor } from './device/tensor.ts';
+export type { Input, Inputs, Tensor } from './device/tensor.ts';
 export type {
   BatchNormMode,
   GradientOptions,

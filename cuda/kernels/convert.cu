@@ -9,21 +9,26 @@ constexpr int kTile = 32;                     // pixels and channels of a transp
 constexpr int kTileRows = 8;                  // a block of 32 × 8 threads moves it in four steps
 constexpr int kFewChannels = kImageChannels;  // a thread a pixel, without a tile
 
-template <class Source>
-RESNODE_HOST_DEVICE float numberOf(Source value) {
-  return static_cast<float>(value);
+// A value of a channel as kernels read it. In the order in which the host computes it (prepare.cc): the same bits.
+RESNODE_HOST_DEVICE float numberOf(uint8_t value, int64_t channel, const Normalisation& normalisation) {
+  const float number = value;
+  if (channel >= Normalisation::kChannels) return number;
+  return (number - normalisation.mean[channel]) * normalisation.scale[channel];
 }
+RESNODE_HOST_DEVICE float numberOf(float value, int64_t, const Normalisation&) { return value; }
 
 // [N, C, pixels] → [N, pixels, 4].
 template <class Source, class T>
-__global__ void fewChannelsToNhwcKernel(const Source* source, T* target, int64_t n, int64_t plane, int channels) {
+__global__ void fewChannelsToNhwcKernel(const Source* source, T* target, int64_t n, int64_t plane, int channels,
+                                        Normalisation normalisation) {
   const int64_t pixel = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (pixel >= n * plane) return;
   const int64_t image = quotient(pixel, plane), within = pixel - image * plane;
   Pack<T, kFewChannels> pack;
 #pragma unroll
   for (int c = 0; c < kFewChannels; ++c) {
-    pack.values[c] = fromFloat<T>(c < channels ? numberOf(source[(image * channels + c) * plane + within]) : 0.0f);
+    pack.values[c] =
+        fromFloat<T>(c < channels ? numberOf(source[(image * channels + c) * plane + within], c, normalisation) : 0.0f);
   }
   store<T, kFewChannels>(target + pixel * kFewChannels, pack);
 }
@@ -31,7 +36,7 @@ __global__ void fewChannelsToNhwcKernel(const Source* source, T* target, int64_t
 // [N, C, h, w] → [N, h/2, w/2, 2, 2, 4]. Neighbouring threads write neighbouring pixels of blocks.
 template <class Source, class T>
 __global__ void fewChannelsToFoldedKernel(const Source* source, T* target, int64_t pixels, int64_t height,
-                                          int64_t width, int channels) {
+                                          int64_t width, int channels, Normalisation normalisation) {
   const int64_t pixel = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (pixel >= pixels) return;
   const int64_t block = pixel / 4, place = pixel % 4;
@@ -40,8 +45,8 @@ __global__ void fewChannelsToFoldedKernel(const Source* source, T* target, int64
   Pack<T, kFewChannels> pack;
 #pragma unroll
   for (int c = 0; c < kFewChannels; ++c) {
-    pack.values[c] =
-        fromFloat<T>(c < channels ? numberOf(source[((image * channels + c) * height + y) * width + x]) : 0.0f);
+    pack.values[c] = fromFloat<T>(
+        c < channels ? numberOf(source[((image * channels + c) * height + y) * width + x], c, normalisation) : 0.0f);
   }
   store<T, kFewChannels>(target + pixel * kFewChannels, pack);
 }
@@ -58,14 +63,16 @@ RESNODE_HOST_DEVICE TilePlace tileOf(int64_t block, int64_t pixelTiles, int64_t 
 // Both ways through a tile whose rows are one float longer than 32, so that a column is in 32 banks.
 template <class Source, class T>
 __global__ void nchwToNhwcKernel(const Source* source, T* target, int64_t plane, int64_t channels,
-                                 int64_t paddedChannels, int64_t pixelTiles, int64_t channelTiles) {
+                                 int64_t paddedChannels, int64_t pixelTiles, int64_t channelTiles,
+                                 Normalisation normalisation) {
   RESNODE_SHARED(float, tile, [kTile][kTile + 1]);
   const TilePlace place = tileOf(blockIdx.x, pixelTiles, channelTiles);
   const int64_t pixel = place.firstPixel + threadIdx.x;
   for (int c = threadIdx.y; c < kTile; c += kTileRows) {
     const int64_t channel = place.firstChannel + c;
     const bool counts = pixel < plane && channel < channels;
-    tile[c][threadIdx.x] = counts ? numberOf(source[(place.image * channels + channel) * plane + pixel]) : 0.0f;
+    tile[c][threadIdx.x] =
+        counts ? numberOf(source[(place.image * channels + channel) * plane + pixel], channel, normalisation) : 0.0f;
   }
   __syncthreads();
   const int64_t channel = place.firstChannel + threadIdx.x;
@@ -103,16 +110,22 @@ __global__ void bytesToFloatKernel(const uint8_t* source, float* target, int64_t
     const Pack<uint8_t, 4> bytes = load<uint8_t, 4>(source + first);
     Pack<float, 4> floats;
 #pragma unroll
-    for (int j = 0; j < 4; ++j) floats.values[j] = numberOf(bytes.values[j]);
+    for (int j = 0; j < 4; ++j) floats.values[j] = bytes.values[j];
     store<float, 4>(target + first, floats);
   } else {
-    for (int64_t i = first; i < count; ++i) target[i] = numberOf(source[i]);
+    for (int64_t i = first; i < count; ++i) target[i] = source[i];
   }
 }
 
 __global__ void unalignedBytesToFloatKernel(const uint8_t* source, float* target, int64_t count) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (i < count) target[i] = numberOf(source[i]);
+  if (i < count) target[i] = source[i];
+}
+
+__global__ void normaliseKernel(const uint8_t* source, float* target, int64_t count, int64_t channels, int64_t plane,
+                                Normalisation normalisation) {
+  const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (i < count) target[i] = numberOf(source[i], remainder(quotient(i, plane), channels), normalisation);
 }
 
 template <class T>
@@ -121,71 +134,44 @@ __global__ void toFloatKernel(const T* source, float* target, int64_t count) {
   if (i < count) target[i] = toFloat(source[i]);
 }
 
-// A thread a target pixel; 4 channels of it at a time.
-template <class T>
-__global__ void imageToNhwcKernel(ImageConversion conversion, const uint8_t* source, T* target, Nhwc shape) {
-  const int64_t pixel = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (pixel >= shape.n * shape.h * shape.w) return;
-  const int64_t row = quotient(pixel, shape.w), column = pixel - row * shape.w;
-  const int64_t image = quotient(row, shape.h), y = row - image * shape.h;
-  const int64_t x = conversion.mirror ? shape.w - 1 - column : column;  // in the crop, before it is mirrored
-  const uint8_t* from = source + ((image * conversion.sourceHeight + conversion.cropTop + y) * conversion.sourceWidth +
-                                  conversion.cropLeft + x) *
-                                     shape.c;
-  for (int64_t first = 0; first < shape.paddedChannels; first += 4) {
-    Pack<T, 4> pack;
-#pragma unroll
-    for (int j = 0; j < 4; ++j) {
-      const int64_t c = first + j;
-      float value = 0;
-      if (c < shape.c) {
-        value = numberOf(from[conversion.reverseChannels ? shape.c - 1 - c : c]);
-        if (conversion.mean) value -= conversion.mean[conversion.meanIsImage ? (c * shape.h + y) * shape.w + x : c];
-        value *= conversion.scale;
-      }
-      pack.values[j] = fromFloat<T>(value);
-    }
-    store<T, 4>(target + pixel * shape.paddedChannels + first, pack);
-  }
-}
-
 int64_t tilesOf(int64_t count) { return (count + kTile - 1) / kTile; }
 
 template <class Source, class T>
-void launchToNhwc(const void* source, void* target, const Nhwc& shape, cudaStream_t stream) {
+void launchToNhwc(const void* source, void* target, const Nhwc& shape, const Normalisation& normalisation,
+                  cudaStream_t stream) {
   const Source* from = static_cast<const Source*>(source);
   T* to = static_cast<T*>(target);
   const int64_t plane = shape.h * shape.w, pixelTiles = tilesOf(plane), channelTiles = tilesOf(shape.paddedChannels);
   if (shape.paddedChannels == kFewChannels && alignedTo(sizeof(T) * kFewChannels, target)) {
     launch(fewChannelsToNhwcKernel<Source, T>, gridFor(shape.pixels()), stream, from, to, shape.n, plane,
-           static_cast<int>(shape.c));
+           static_cast<int>(shape.c), normalisation);
   } else {
     launch(nchwToNhwcKernel<Source, T>,
            {dim3(static_cast<unsigned>(shape.n * pixelTiles * channelTiles)), dim3(kTile, kTileRows)}, stream, from, to,
-           plane, shape.c, shape.paddedChannels, pixelTiles, channelTiles);
+           plane, shape.c, shape.paddedChannels, pixelTiles, channelTiles, normalisation);
   }
 }
 
 }  // namespace
 
 void launchNchwToNhwc(SourceType sourceType, const void* source, ElementType type, void* target, const Nhwc& shape,
-                      cudaStream_t stream) {
+                      cudaStream_t stream, const Normalisation& normalisation) {
   if (shape.elements() == 0) return;
   dispatch(type, [&](auto element) {
     using T = decltype(element);
-    if (sourceType == SourceType::uint8) launchToNhwc<uint8_t, T>(source, target, shape, stream);
-    else launchToNhwc<float, T>(source, target, shape, stream);
+    if (sourceType == SourceType::uint8) launchToNhwc<uint8_t, T>(source, target, shape, normalisation, stream);
+    else launchToNhwc<float, T>(source, target, shape, normalisation, stream);
   });
 }
 
 void launchNchwToFolded(SourceType sourceType, const void* source, ElementType type, void* target, const Nhwc& images,
-                        cudaStream_t stream) {
+                        cudaStream_t stream, const Normalisation& normalisation) {
   if (images.elements() == 0) return;
   const auto launchFrom = [&](auto from, auto element) {
     using T = decltype(element);
     using Source = decltype(from);
     launch(fewChannelsToFoldedKernel<Source, T>, gridFor(images.pixels()), stream, static_cast<const Source*>(source),
-           static_cast<T*>(target), images.pixels(), images.h, images.w, static_cast<int>(images.c));
+           static_cast<T*>(target), images.pixels(), images.h, images.w, static_cast<int>(images.c), normalisation);
   };
   dispatch(type, [&](auto element) {
     if (sourceType == SourceType::uint8) launchFrom(uint8_t{}, element);
@@ -211,20 +197,17 @@ void launchBytesToFloat(const uint8_t* source, float* target, int64_t count, cud
   else launch(unalignedBytesToFloatKernel, gridFor(count), stream, source, target, count);
 }
 
+void launchNormalise(const uint8_t* source, float* target, int64_t count, int64_t channels, int64_t plane,
+                     const Normalisation& normalisation, cudaStream_t stream) {
+  if (count == 0) return;
+  launch(normaliseKernel, gridFor(count), stream, source, target, count, channels, plane, normalisation);
+}
+
 void launchToFloat(ElementType type, const void* source, float* target, int64_t count, cudaStream_t stream) {
   if (count == 0) return;
   dispatch(type, [&](auto element) {
     using T = decltype(element);
     launch(toFloatKernel<T>, gridFor(count), stream, static_cast<const T*>(source), target, count);
-  });
-}
-
-void launchImageToNhwc(const ImageConversion& conversion, const uint8_t* source, ElementType type, void* target,
-                       const Nhwc& shape, cudaStream_t stream) {
-  if (shape.elements() == 0) return;
-  dispatch(type, [&](auto element) {
-    using T = decltype(element);
-    launch(imageToNhwcKernel<T>, gridFor(shape.pixels()), stream, conversion, source, static_cast<T*>(target), shape);
   });
 }
 

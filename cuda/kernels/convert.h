@@ -2,18 +2,19 @@
 #pragma once
 
 #include "cuda/types.h"
+#include "native/core/normalisation.h"
 
 namespace resnode::cuda {
 
 enum class SourceType { float32, uint8 };
 
-// Row-major [N, C, H, W] → nhwc; uint8 values count as 0 to 255.
+// Row-major [N, C, H, W] → nhwc; uint8 values count as 0 to 255, those of images (c ≤ 4) are normalised.
 void launchNchwToNhwc(SourceType sourceType, const void* source, ElementType type, void* target, const Nhwc& shape,
-                      cudaStream_t stream);
+                      cudaStream_t stream, const Normalisation& normalisation = {});
 
 // Row-major images [n, c, h, w], c ≤ 4, h and w even → foldedImages(images).
 void launchNchwToFolded(SourceType sourceType, const void* source, ElementType type, void* target, const Nhwc& images,
-                        cudaStream_t stream);
+                        cudaStream_t stream, const Normalisation& normalisation = {});
 
 // nhwc → row-major float32 [N, C, H, W].
 void launchNhwcToNchw(ElementType type, const void* source, const Nhwc& shape, float* target, cudaStream_t stream);
@@ -21,21 +22,11 @@ void launchNhwcToNchw(ElementType type, const void* source, const Nhwc& shape, f
 // uint8 → float32, element by element.
 void launchBytesToFloat(const uint8_t* source, float* target, int64_t count, cudaStream_t stream);
 
+// Row-major images of bytes [n, c, …], c ≤ 4, planes of so many pixels → the same in float32, normalised.
+void launchNormalise(const uint8_t* source, float* target, int64_t count, int64_t channels, int64_t plane,
+                     const Normalisation& normalisation, cudaStream_t stream);
+
 // Any element type → float32, element by element.
 void launchToFloat(ElementType type, const void* source, float* target, int64_t count, cudaStream_t stream);
-
-// Interleaved uint8 images [n, sourceHeight, sourceWidth, channels] → crop, mirror, (value − mean)·scale → nhwc.
-struct ImageConversion {
-  int64_t sourceHeight = 0, sourceWidth = 0;
-  int64_t cropTop = 0, cropLeft = 0;  // the crop has the target's h and w
-  bool mirror = false;
-  bool reverseChannels = false;  // RGB ⇄ BGR
-  const float* mean = nullptr;   // null: 0
-  bool meanIsImage =
-      false;  // true: mean is [c, h, w] of the crop before it is mirrored; false: [c]. In the target's channel order.
-  float scale = 1;  // after the mean, as Caffe's transform_param
-};
-void launchImageToNhwc(const ImageConversion& conversion, const uint8_t* source, ElementType type, void* target,
-                       const Nhwc& shape, cudaStream_t stream);
 
 }  // namespace resnode::cuda

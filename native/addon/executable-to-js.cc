@@ -45,8 +45,8 @@ std::shared_ptr<Buffer> bufferArgument(const Napi::Value& value, const std::shar
 }
 
 // A Float32Array or Uint8Array, or { buffer, dtype }.
-RunInput inputFromJs(const Napi::Value& value, size_t count, size_t index, bool copies,
-                     const std::shared_ptr<Device>& device, RunState& state) {
+RunInput valuesFromJs(const Napi::Value& value, size_t count, size_t index, bool copies,
+                      const std::shared_ptr<Device>& device, RunState& state) {
   if (value.IsTypedArray()) {
     const Napi::TypedArray array = value.As<Napi::TypedArray>();
     const bool isBytes = array.TypedArrayType() == napi_uint8_array;
@@ -56,19 +56,41 @@ RunInput inputFromJs(const Napi::Value& value, size_t count, size_t index, bool 
       if (copies) {
         // At once, so that the caller may reuse, transfer or free its array.
         state.copies.emplace_back(bytes, bytes + array.ByteLength());
-        return {state.copies.back().data(), type, nullptr};
+        return {state.copies.back().data(), type, nullptr, {}};
       }
       state.lent.push_back(Napi::Persistent(array));
-      return {bytes, type, nullptr};
+      return {bytes, type, nullptr, {}};
     }
   } else if (value.IsObject()) {
     const Napi::Object object = value.As<Napi::Object>();
     const bool isBytes = object.Get("dtype").ToString().Utf8Value() == "uint8";
-    return {nullptr, isBytes ? DataType::uint8 : DataType::float32,
-            bufferArgument(object.Get("buffer"), device, isBytes ? count : count * sizeof(float))};
+    return {nullptr,
+            isBytes ? DataType::uint8 : DataType::float32,
+            bufferArgument(object.Get("buffer"), device, isBytes ? count : count * sizeof(float)),
+            {}};
   }
   throw Error("argument/invalid", "Expected a Float32Array or Uint8Array of " + std::to_string(count) +
                                       " values for input " + std::to_string(index));
+}
+
+// The same, or { bytes, mean, scale }: of each channel.
+RunInput inputFromJs(const Napi::Value& value, const Shape& shape, size_t index, bool copies,
+                     const std::shared_ptr<Device>& device, RunState& state) {
+  const size_t count = elementCount(shape);
+  const bool isNormalised = value.IsObject() && !value.IsTypedArray() && value.As<Napi::Object>().Has("bytes");
+  if (!isNormalised) return valuesFromJs(value, count, index, copies, device, state);
+  const Napi::Object object = value.As<Napi::Object>();
+  RunInput input = valuesFromJs(object.Get("bytes"), count, index, copies, device, state);
+  const auto mean = object.Get("mean").As<Napi::Float32Array>(), scale = object.Get("scale").As<Napi::Float32Array>();
+  const size_t channels = shape.size() > 1 ? shape[1] : 0;
+  if (input.type != DataType::uint8 || channels == 0 || channels > Normalisation::kChannels ||
+      mean.ElementLength() != channels || scale.ElementLength() != channels)
+    throw Error("argument/invalid",
+                "Expected bytes of at most 4 channels, a mean and a scale of each, for input " + std::to_string(index));
+  input.normalisation.emplace();
+  std::copy_n(mean.Data(), channels, input.normalisation->mean);
+  std::copy_n(scale.Data(), channels, input.normalisation->scale);
+  return input;
 }
 
 Napi::Value run(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& device,
@@ -82,8 +104,8 @@ Napi::Value run(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& d
   if (inputs.Length() != program->inputs.size())
     throw Error("argument/invalid", "The number of inputs does not fit the program");
   for (uint32_t i = 0; i < inputs.Length(); ++i) {
-    const size_t count = elementCount(program->tensors[program->inputs[i]].shape);
-    state->request.inputs.push_back(inputFromJs(inputs.Get(i), count, i, copies, device, *state));
+    const Shape& shape = program->tensors[program->inputs[i]].shape;
+    state->request.inputs.push_back(inputFromJs(inputs.Get(i), shape, i, copies, device, *state));
   }
   const Napi::Array buffers = options.Get("outputs").As<Napi::Array>();
   for (uint32_t i = 0; i < program->outputs.size(); ++i) {

@@ -40,6 +40,13 @@ class ImageWorker final : public Napi::AsyncWorker {
   Fill fill_;
 };
 
+template <class Array>
+Napi::Value queued(ImageWorker<Array>* worker) {
+  const Napi::Promise promise = worker->promise();
+  worker->Queue();
+  return promise;
+}
+
 int integer(const Napi::Object& options, const char* name, int minimum, int maximum) {
   const double value = options.Get(name).ToNumber().DoubleValue();
   if (!(value >= minimum && value <= maximum) || value != static_cast<int>(value)) {
@@ -97,16 +104,15 @@ Napi::Value prepareImage(const Napi::CallbackInfo& info) {
       (preparation.mean.size() != channels && preparation.mean.size() != count)) {
     throw Napi::RangeError::New(info.Env(), "The scale or the mean does not fit the channels, nor the mean the crop");
   }
-  auto* worker = new ImageWorker<Napi::Float32Array>(info.Env(), array, count, [pixels, preparation](float* output) {
-    if (preparation.isFloat) {
-      image::prepareFloat(pixels, preparation, output);
-    } else {
-      image::prepare(pixels, preparation, output);
-    }
-  });
-  const Napi::Promise promise = worker->promise();
-  worker->Queue();
-  return promise;
+  if (options.Get("asBytes").ToBoolean()) {
+    if (preparation.isFloat) throw Napi::RangeError::New(info.Env(), "What is resized in floats gives no bytes");
+    return queued(new ImageWorker<Napi::Uint8Array>(info.Env(), array, count, [pixels, preparation](uint8_t* output) {
+      image::prepareBytes(pixels, preparation, output);
+    }));
+  }
+  const auto prepare = preparation.isFloat ? image::prepareFloat : image::prepare;
+  return queued(new ImageWorker<Napi::Float32Array>(info.Env(), array, count,
+                                                    [=](float* output) { prepare(pixels, preparation, output); }));
 }
 
 Napi::Value resizeImage(const Napi::CallbackInfo& info) {
@@ -117,11 +123,8 @@ Napi::Value resizeImage(const Napi::CallbackInfo& info) {
             height = integer(options, "resizedHeight", 1, kMaxSide);
   checkArea(info.Env(), width, height);
   const size_t count = static_cast<size_t>(width) * height * pixels.channels;
-  auto* worker = new ImageWorker<Napi::Uint8Array>(
-      info.Env(), array, count, [=](uint8_t* output) { image::resizeLinear(pixels, width, height, output); });
-  const Napi::Promise promise = worker->promise();
-  worker->Queue();
-  return promise;
+  return queued(new ImageWorker<Napi::Uint8Array>(
+      info.Env(), array, count, [=](uint8_t* output) { image::resizeLinear(pixels, width, height, output); }));
 }
 
 Napi::Value mapScores(const Napi::CallbackInfo& info) {
@@ -145,11 +148,6 @@ Napi::Value mapScores(const Napi::CallbackInfo& info) {
     throw Napi::RangeError::New(info.Env(), "The scores do not fit channels × height × width");
   const size_t count = static_cast<size_t>(width) * height;
   const std::string result = options.Get("result").ToString();
-  const auto queued = [](auto* worker) -> Napi::Value {
-    const Napi::Promise promise = worker->promise();
-    worker->Queue();
-    return promise;
-  };
   if (result == "values")
     return queued(new ImageWorker<Napi::Float32Array>(
         info.Env(), array, count, [=](float* output) { image::firstChannel(map, width, height, output); }));

@@ -119,9 +119,23 @@ size_t learnedPlaces(const Operation& operation) {
   return places;
 }
 
-void copyInput(const void* data, DataType type, int64_t count, float* destination) {
-  if (type == DataType::float32) std::memcpy(destination, data, count * sizeof(float));
-  else std::copy_n(static_cast<const unsigned char*>(data), count, destination);
+void copyInput(const RunInput& input, const void* data, const Shape& shape, int64_t first, int64_t count,
+               float* destination) {
+  if (input.type == DataType::float32) {
+    std::memcpy(destination, static_cast<const float*>(data) + first, count * sizeof(float));
+    return;
+  }
+  const auto* bytes = static_cast<const unsigned char*>(data);
+  if (!input.normalisation) {
+    std::copy_n(bytes + first, count, destination);
+    return;
+  }
+  const int64_t channels = shape[1], plane = elementCount(shape) / (shape[0] * channels);
+  for (int64_t at = first; at < first + count;) {
+    const int64_t channel = at / plane % channels, end = std::min(first + count, (at / plane + 1) * plane);
+    const float mean = input.normalisation->mean[channel], scale = input.normalisation->scale[channel];
+    for (; at < end; ++at) *destination++ = (static_cast<float>(bytes[at]) - mean) * scale;
+  }
 }
 
 void requireFloat32(const PlanOptions& options, const char* device) {

@@ -46,8 +46,9 @@ std::vector<ParameterId> parametersOf(const Program& program, const Operation& o
 // learn, whether it has it or not.
 size_t learnedPlaces(const Operation& operation);
 
-// Copies `count` values of a type to plain float32.
-void copyInput(const void* data, DataType type, int64_t count, float* destination);
+// Values [first, first + count) of a run's input of this shape → plain float32.
+void copyInput(const RunInput& input, const void* data, const Shape& shape, int64_t first, int64_t count,
+               float* destination);
 
 // Throws Error("device/unsupported") for every precision but float32.
 void requireFloat32(const PlanOptions& options, const char* device);

@@ -5,12 +5,14 @@
 #include <atomic>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "native/core/buffer.h"
 #include "native/core/error.h"
+#include "native/core/normalisation.h"
 #include "native/core/place-buffers.h"
 #include "native/core/program.h"
 
@@ -88,8 +90,9 @@ class Parameters {
 
 struct RunInput {
   const void* data = nullptr;         // null where there is a buffer
-  DataType type = DataType::float32;  // float32 or uint8 (converted to the same number)
+  DataType type = DataType::float32;  // float32 or uint8
   std::shared_ptr<Buffer> buffer;
+  std::optional<Normalisation> normalisation;  // of uint8; none: a byte is the same number
 };
 
 struct RunOutput {

@@ -69,14 +69,15 @@ std::unique_ptr<StartedRun> CpuExecutable::start(const RunRequest& request) {
   const Program& program = plan_->program();
   for (size_t i = 0; i < program.inputs.size(); ++i) {
     const TensorId id = program.inputs[i];
-    const DataType type = request.inputs[i].type;
-    const auto* from = static_cast<const char*>(hostData(request.inputs[i]));
+    const RunInput& input = request.inputs[i];
+    const Shape& shape = program.tensors[id].shape;
+    const void* from = hostData(input);
     auto* to = reinterpret_cast<float*>(data(id));
-    const int64_t count = elementCount(program.tensors[id].shape), bytes = type == DataType::uint8 ? 1 : sizeof(float);
+    const int64_t count = elementCount(shape);
     // By all threads, which are awake when the first operation begins.
     parallelFor(plan_->pool(), (count + kCopied - 1) / kCopied, 1, [&](int64_t part) {
       const int64_t first = part * kCopied;
-      copyInput(from + first * bytes, type, std::min(kCopied, count - first), to + first);
+      copyInput(input, from, shape, first, std::min(kCopied, count - first), to + first);
     });
   }
   for (const std::vector<Work>& step : steps_) {

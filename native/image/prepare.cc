@@ -89,6 +89,28 @@ std::vector<uint8_t> convertColour(const Pixels& source, int channels, bool bgr)
   return result;
 }
 
+// Calls keep(place, channel, byte) for every byte of the crop, [channels, height, width].
+template <class Keep>
+void eachByte(const Pixels& source, const Preparation& preparation, Keep keep) {
+  const int channels = preparation.channels, resizedWidth = preparation.resizedWidth,
+            resizedHeight = preparation.resizedHeight;
+  std::vector<uint8_t> converted = convertColour(source, channels, preparation.bgr);
+  if (resizedWidth != source.width || resizedHeight != source.height) {
+    std::vector<uint8_t> resized(static_cast<size_t>(resizedWidth) * resizedHeight * channels);
+    resizeLinear({converted.data(), source.width, source.height, channels}, resizedWidth, resizedHeight,
+                 resized.data());
+    converted.swap(resized);
+  }
+  int64_t at = 0;
+  for (int c = 0; c < channels; ++c) {
+    for (int y = 0; y < preparation.height; ++y) {
+      const int64_t first = static_cast<int64_t>(y + preparation.top) * resizedWidth + preparation.left;
+      const uint8_t* row = converted.data() + first * channels + c;
+      for (int x = 0; x < preparation.width; ++x, ++at) keep(at, c, row[int64_t{x} * channels]);
+    }
+  }
+}
+
 }  // namespace
 
 void resizeLinear(const Pixels& source, int width, int height, uint8_t* target) {
@@ -118,26 +140,15 @@ void resizeLinear(const Pixels& source, int width, int height, uint8_t* target) 
 }
 
 void prepare(const Pixels& source, const Preparation& preparation, float* output) {
-  const auto& [resizedWidth, resizedHeight, left, top, width, height, channels, bgr, isFloat, scale, mean] =
-      preparation;
-  std::vector<uint8_t> converted = convertColour(source, channels, bgr);
-  if (resizedWidth != source.width || resizedHeight != source.height) {
-    std::vector<uint8_t> resized(static_cast<size_t>(resizedWidth) * resizedHeight * channels);
-    resizeLinear({converted.data(), source.width, source.height, channels}, resizedWidth, resizedHeight,
-                 resized.data());
-    converted.swap(resized);
-  }
-  const bool isImage = mean.size() > static_cast<size_t>(channels);
-  int64_t at = 0;
-  for (int c = 0; c < channels; ++c) {
-    for (int y = 0; y < height; ++y) {
-      const uint8_t* row = converted.data() + (static_cast<int64_t>(y + top) * resizedWidth + left) * channels + c;
-      for (int x = 0; x < width; ++x, ++at) {
-        const float value = row[int64_t{x} * channels];
-        output[at] = (value - (isImage ? mean[at] : mean[c])) * scale[c];
-      }
-    }
-  }
+  const auto& mean = preparation.mean;
+  const bool isImage = mean.size() > static_cast<size_t>(preparation.channels);
+  eachByte(source, preparation, [&](int64_t at, int c, uint8_t byte) {
+    output[at] = (static_cast<float>(byte) - (isImage ? mean[at] : mean[c])) * preparation.scale[c];
+  });
+}
+
+void prepareBytes(const Pixels& source, const Preparation& preparation, uint8_t* output) {
+  eachByte(source, preparation, [&](int64_t at, int, uint8_t byte) { output[at] = byte; });
 }
 
 }  // namespace resnode::image

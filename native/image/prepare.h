@@ -32,7 +32,10 @@ struct Preparation {
 // source: RGB(A) or grey(A) of 8 bits. output: [channels, height, width].
 void prepare(const Pixels& source, const Preparation& preparation, float* output);
 
-// The same in floats, of 8 or 16 bits (which count as 0 to 255): bilinear without rounding as caffe.io.resize_image with
+// The same before mean and scale.
+void prepareBytes(const Pixels& source, const Preparation& preparation, uint8_t* output);
+
+// As prepare() in floats, of 8 or 16 bits (which count as 0 to 255): bilinear without rounding as caffe.io.resize_image with
 // the scikit-image of its time, skimage.transform.resize(order=1, mode="constant") without anti-aliasing.
 void prepareFloat(const Pixels& source, const Preparation& preparation, float* output);
 

@@ -76,8 +76,8 @@ class PlainExecutable final : public Executable {
     const Program& program = plan_->program();
     for (size_t i = 0; i < program.inputs.size(); ++i) {
       const TensorId id = program.inputs[i];
-      copyInput(hostData(request.inputs[i]), request.inputs[i].type, elementCount(program.tensors[id].shape),
-                tensors_[id]);
+      const Shape& shape = program.tensors[id].shape;
+      copyInput(request.inputs[i], hostData(request.inputs[i]), shape, 0, elementCount(shape), tensors_[id]);
     }
     Arguments arguments;
     for (auto& values : parameters_->values) arguments.parameters.push_back(values.data());

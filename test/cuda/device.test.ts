@@ -7,6 +7,7 @@ import { type Device, DeviceError, devices, type NetParameter, openDevice } from
 import { testBuffers } from '../support/buffer-cases.ts';
 import { emulatedBuild, openEmulated } from '../support/emulated.ts';
 import { repositoryFolder } from '../support/golden.ts';
+import { testImageBytes } from '../support/image-bytes-cases.ts';
 
 // Looked up once a process.
 process.env.RESNODE_CUDNN = '/nowhere/libcudnn.so.9';
@@ -172,6 +173,8 @@ emulated('pinned memory is as much as the caller gives and takes, and none for b
     const aligned = (count: number) => 256 * Math.ceil(count / 256);
     assert.equal((await model.run({ data: bytes })).prob!.data, fromBuffer);
     assert.is(device.memory().pinned, aligned(784) + aligned(4 * 10));
+    await model.run({ data: { shape: [1, 1, 28, 28], data: bytes, mean: [73] } });
+    assert.is(device.memory().pinned, aligned(784) + aligned(4 * 10), 'images with a mean are bytes, too');
     assert.equal((await model.run({ data: Float32Array.from(bytes) })).prob!.data, fromBuffer);
     assert.is(device.memory().pinned, aligned(4 * 784) + aligned(4 * 10));
     assert.equal((await model.run({ data: bytes })).prob!.data, fromBuffer);
@@ -452,6 +455,8 @@ emulated('measuring chooses among what gives the same result', async () => {
 });
 
 if (library !== null) testBuffers('cuda, emulated', open);
+if (library !== null)
+  testImageBytes('cuda, emulated', open, ['float32', 'tf32', 'float16', 'bfloat16']);
 
 emulated('devices are listed with what the driver says of them', async () => {
   await within({ RESNODE_EMULATED_DEVICES: '2' }, async () => {

@@ -25,6 +25,7 @@ import { layersOf } from './blobs-by-layer.ts';
 import { DeviceBuffer } from './buffer.ts';
 import { CallOrder } from './call-order.ts';
 import type { OpenedNet, Reshaping } from './compiler.ts';
+import { copied, type GivenArray, numbersOf } from './input-array.ts';
 import { KeptPlans } from './kept-plans.ts';
 import { LiveWeights } from './live-weights.ts';
 import { release, watch } from './memory.ts';
@@ -33,15 +34,7 @@ import { changesOf, type NewWeights, newWeights } from './new-weights.ts';
 import { NotFiniteWatch } from './not-finite-watch.ts';
 import { free, type RunMode, Runner } from './runner.ts';
 import type { Counts, Selected, Selector } from './selection.ts';
-import {
-  copiedInputs,
-  type InputArray,
-  type Inputs,
-  resolveInputs,
-  type Shapes,
-  sameShapes,
-  type Tensor,
-} from './tensor.ts';
+import { copiedInputs, type Inputs, resolveInputs, type Shapes, sameShapes, type Tensor } from './tensor.ts';
 
 export interface RunOptions {
   /**
@@ -197,7 +190,8 @@ export class Model<Name extends string = string> {
   /**
    * Runs the net once; in phase TRAIN a Dropout drops others each time. Inputs are copied at the call, so their arrays may be reused at once.
    * @param inputs One array per input blob: Float32Array, or Uint8Array whose values count as 0–255. Of the loaded
-   * shape, of another batch size (the length decides), or `{ shape, data }`. A new shape is compiled when it first
+   * shape, of another batch size (the length decides), or `{ shape, data }`; bytes of images also as `{ shape, data, mean,
+   * scale }`, of which the device makes (byte − mean) · scale. A new shape is compiled when it first
    * occurs, without measuring; those used last are kept (`keptShapes`) and share the parameters. A DeviceBuffer is read when the run's turn comes, in
    * its own shape where that has as many dimensions as the blob, else its length decides.
    * Values that are not finite are a process warning (`output/not-finite`), once an output.
@@ -414,7 +408,7 @@ export class Model<Name extends string = string> {
         return { compiled: first, empty: null, result: await runner.settle(running, signal) };
       }
       // Behind whatever is being compiled or changed, so that runs keep their order.
-      const copies = given.map((array) => (array instanceof DeviceBuffer ? array : array.slice()));
+      const copies = given.map(copied);
       const { compiled, empty, running } = await this.#order.behind(async () => {
         const { counts, indices } = await this.#select(shapes, copies);
         const isEmpty = Object.values(counts).includes(0);
@@ -431,12 +425,15 @@ export class Model<Name extends string = string> {
   }
 
   /** What Filter layers select of these inputs. */
-  async #select(shapes: Shapes, arrays: readonly InputArray[]): Promise<Selected> {
+  async #select(shapes: Shapes, arrays: readonly GivenArray[]): Promise<Selected> {
     const { selector } = this.#parts;
     if (selector === null) return { counts: {}, indices: [] };
     return selector.select(
       Object.fromEntries(
-        Object.keys(this.inputs).map((name, i) => [name, { shape: shapes[name]!, data: arrays[i]! }]),
+        Object.keys(this.inputs).map((name, i) => [
+          name,
+          { shape: shapes[name]!, data: numbersOf(arrays[i]!, shapes[name]!) },
+        ]),
       ),
     );
   }

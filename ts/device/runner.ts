@@ -7,7 +7,7 @@ import type { NativeParameters, NativeRun, NativeRunResult } from '../native/bin
 import { convertError } from '../native/load.ts';
 import { DeviceBuffer } from './buffer.ts';
 import type { OpenedNet } from './compiler.ts';
-import type { InputArray } from './tensor.ts';
+import type { GivenArray } from './input-array.ts';
 
 export interface RunnerParts<L extends Lowered> {
   /** The device's name, for errors. */
@@ -56,7 +56,7 @@ export class Runner<L extends Lowered = Lowered> {
    */
   start(
     { executable, program, names }: Compiled<Lowered>,
-    arrays: readonly InputArray[],
+    arrays: readonly GivenArray[],
     { profile = false, copyInputs = true, outputs = {} }: RunMode = {},
   ): NativeRun {
     const buffers = program.outputs.map((id, i) => {

@@ -3,7 +3,7 @@ import { GraphError } from '../base/errors.ts';
 import { type Shape, showShape } from '../base/shape.ts';
 import type { Lowered } from '../compile/compile.ts';
 import { DeviceBuffer } from './buffer.ts';
-import type { InputArray } from './tensor.ts';
+import type { InputArray } from './input-array.ts';
 
 /** By the names of inputs. */
 type Given = Readonly<Record<string, { readonly shape: Shape; readonly data: InputArray }>>;

@@ -5,6 +5,7 @@ import { didYouMean, instance, integer, isObject, type Kind, list } from '../bas
 import { fields, required } from '../base/options.ts';
 import { elementCount, type Shapes } from '../base/shape.ts';
 import { DeviceBuffer } from './buffer.ts';
+import { type GivenArray, type ImageBytes, type InputArray, normalised } from './input-array.ts';
 
 /** Row-major float32 (N×C×H×W). */
 export interface Tensor {
@@ -14,9 +15,10 @@ export interface Tensor {
 
 export type { Shapes };
 
-/** Values of an input blob; uint8 values count as 0–255. With `shape`, other shapes than the loaded one. */
-export type InputArray = Float32Array | Uint8Array | DeviceBuffer;
-export type Input = InputArray | { readonly shape: readonly number[]; readonly data: InputArray };
+export type Input =
+  | InputArray
+  | { readonly shape: readonly number[]; readonly data: InputArray }
+  | ImageBytes;
 export type Inputs = Readonly<Record<string, Input>>;
 
 const tensorFields = fields<Tensor>('a Tensor, { shape, data: Float32Array }', {
@@ -42,7 +44,7 @@ export const tensor: Kind<Tensor> = {
  * @returns The shapes to run with and the arrays in the order of `loaded`.
  * @throws ArgumentError naming the input, what was expected and what was found
  */
-export function resolveInputs(loaded: Shapes, inputs: Inputs): { shapes: Shapes; arrays: InputArray[] } {
+export function resolveInputs(loaded: Shapes, inputs: Inputs): { shapes: Shapes; arrays: GivenArray[] } {
   const names = Object.keys(loaded);
   checkNames(names, inputs);
   const resolved = names.map((name) =>
@@ -72,7 +74,11 @@ function checkNames(names: readonly string[], inputs: unknown): void {
       throw new ArgumentError('inputs', `the names ${names.join(', ')}`, name, didYouMean(name, names));
 }
 
-function resolveInput(name: string, loaded: readonly number[], input: Input | undefined) {
+function resolveInput(
+  name: string,
+  loaded: readonly number[],
+  input: Input | undefined,
+): { shape: number[]; data: GivenArray; growth: number | null } {
   if (input instanceof DeviceBuffer && input.shape.length === loaded.length)
     return { shape: [...input.shape], data: input, growth: null };
   if (isArray(input)) {
@@ -96,7 +102,8 @@ function resolveInput(name: string, loaded: readonly number[], input: Input | un
       `as many values as its shape ${shape.join('×')} has, ${elementCount(shape)}`,
       data,
     );
-  return { shape: [...(shape as number[])], data: unshared(data), growth: null };
+  const given = normalised(name, shape, unshared(data), input as ImageBytes);
+  return { shape: [...(shape as number[])], data: given, growth: null };
 }
 
 const isArray = (value: unknown): value is InputArray =>

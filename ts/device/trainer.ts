@@ -16,9 +16,9 @@ import type { NativeRunResult } from '../native/binding.ts';
 import { inHeldMemory } from '../native/host-memory.ts';
 import { type BatchNormMode, batchNormModes } from './batch-norm-modes.ts';
 import { layersOf } from './blobs-by-layer.ts';
-import { DeviceBuffer } from './buffer.ts';
 import { CallOrder } from './call-order.ts';
 import type { OpenedNet, Reshaping } from './compiler.ts';
+import { copied, type GivenArray, numbersOf } from './input-array.ts';
 import { KeptPlans } from './kept-plans.ts';
 import { LossScale, type LossScaleState } from './loss-scale.ts';
 import { release, watch } from './memory.ts';
@@ -26,7 +26,7 @@ import type { Outputs, RunOptions } from './model.ts';
 import { changesOf, type NewWeights, newWeights } from './new-weights.ts';
 import { type RunMode, Runner } from './runner.ts';
 import { type Counts, refuseEmpty, type Selector } from './selection.ts';
-import { type InputArray, type Inputs, resolveInputs, type Shapes, type Tensor } from './tensor.ts';
+import { type Inputs, resolveInputs, type Shapes, type Tensor } from './tensor.ts';
 import type { TrainOptions } from './train-options.ts';
 
 export type { UpdateRule } from '../gradient/append-update.ts';
@@ -450,10 +450,13 @@ export class Trainer {
 
   /** What is compiled for what Filter layers select of a batch. */
   async #select(
-    arrays: readonly InputArray[],
+    arrays: readonly GivenArray[],
   ): Promise<{ compiled: Compiled<LoweredTraining>; indices: readonly Float32Array[] }> {
     if (this.#selector === null) return { compiled: this.#runner.compiled, indices: [] };
-    const named = Object.entries(this.inputs).map(([name, shape], i) => [name, { shape, data: arrays[i]! }]);
+    const named = Object.entries(this.inputs).map(([name, shape], i) => [
+      name,
+      { shape, data: numbersOf(arrays[i]!, shape) },
+    ]);
     const { counts, indices } = await this.#selector.select(Object.fromEntries(named));
     refuseEmpty(counts);
     return { compiled: await this.#compiledFor(counts), indices };
@@ -506,5 +509,3 @@ function seedsOf(
     return (given ?? new Float32Array(count).fill(weight)).map((value) => value * lossScale);
   });
 }
-
-const copied = (array: InputArray): InputArray => (array instanceof DeviceBuffer ? array : array.slice());

@@ -3,6 +3,7 @@
 import { ArgumentError, ImageError } from '../base/errors.ts';
 import { either, instance, integer, type Kind, list, number, oneOf } from '../base/kinds.ts';
 import { fields, optional, options, required, signature } from '../base/options.ts';
+import type { NativePreparation } from '../native/binding.ts';
 import { loadBinding } from '../native/load.ts';
 import { type DecodeOptions, decodeImage } from './decode.ts';
 import { centreCrop, exactSize, type Resize, resize, resizedSize, type Size } from './geometry.ts';
@@ -106,6 +107,12 @@ export const tunedPreprocess = options<TunedPreprocess>({
   ...preprocessRows,
 });
 
+/** Of a crop in the resized image. */
+export interface Corner {
+  readonly left: number;
+  readonly top: number;
+}
+
 const MSRA_PREPROCESS = signature('msraPreprocess', { mean: required(mean, 'Subtracted.') });
 
 /**
@@ -122,7 +129,7 @@ const PREPROCESS_IMAGE = signature('preprocessImage', {
   preprocess: required(preprocess, 'What it goes through.'),
   channels: required(oneOf(1, 3), 'What the net takes.'),
   corner: optional(
-    options<{ readonly left: number; readonly top: number }>({
+    options<Corner>({
       left: required(integer(0), 'In pixels.'),
       top: required(integer(0), 'In pixels.'),
     }),
@@ -143,9 +150,49 @@ export async function preprocessImage(
   image: Image | DeepImage,
   preprocess: Preprocess,
   channels: 1 | 3,
-  corner?: { readonly left: number; readonly top: number },
+  corner?: Corner,
 ): Promise<Float32Array> {
   PREPROCESS_IMAGE.check(image, preprocess, channels, corner);
+  const native = { ...preparationOf(image, preprocess, channels, corner), asBytes: false as const };
+  return loadBinding().binding.prepareImage(image.data, native);
+}
+
+/**
+ * The same before mean and scale, for a preprocessing that has `bytesOf`.
+ * @throws as preprocessImage
+ */
+export async function preprocessBytes(
+  image: Image | DeepImage,
+  preprocess: Preprocess,
+  channels: 1 | 3,
+  corner?: Corner,
+): Promise<Uint8Array> {
+  const native = { ...preparationOf(image, preprocess, channels, corner), asBytes: true as const };
+  return loadBinding().binding.prepareImage(image.data as Uint8Array, native);
+}
+
+/**
+ * What the device makes of `preprocessBytes`: mean and scale of each channel. Null where no bytes would say the same:
+ * for a mean image, which is mirrored with the crop that it was subtracted from, and for what is resized in floats.
+ */
+export function bytesOf(
+  preprocess: Preprocess,
+  channels: 1 | 3,
+): { readonly mean: readonly number[]; readonly scale: readonly number[] } | null {
+  const { mean, crop, interpolation = 'bytes' } = preprocess;
+  if ('shape' in mean || interpolation === 'float') return null;
+  return {
+    mean: Array.from(meanValues(mean, channels, crop)),
+    scale: Array.from(scaleValues(preprocess, channels)),
+  };
+}
+
+function preparationOf(
+  image: Image | DeepImage,
+  preprocess: Preprocess,
+  channels: 1 | 3,
+  corner: Corner | undefined,
+): Omit<NativePreparation, 'asBytes'> {
   const { crop, order = 'BGR', interpolation = 'bytes' } = preprocess;
   if (image.data instanceof Uint16Array && interpolation !== 'float')
     throw new ArgumentError(
@@ -169,7 +216,7 @@ export async function preprocessImage(
       `is ${width}×${height}${preprocess.resize === null ? '' : ' when resized'}, smaller than the crop ${crop.width}×${crop.height}`,
     );
   const mean = meanValues(preprocess.mean, channels, crop);
-  return loadBinding().binding.prepareImage(image.data, {
+  return {
     width: image.width,
     height: image.height,
     channels: image.channels,
@@ -184,7 +231,7 @@ export async function preprocessImage(
     float: interpolation === 'float',
     scale: scaleValues(preprocess, channels),
     mean,
-  });
+  };
 }
 
 /**

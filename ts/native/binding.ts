@@ -40,11 +40,19 @@ export interface NativeRun {
   cancel(): void;
 }
 
-/** An array, or a buffer of the same device whose values are of `dtype`. */
+/** An array, a buffer of the same device whose values are of `dtype`, or bytes with what they stand for. */
 export type NativeInput =
   | Float32Array
   | Uint8Array
+  | NormalisedBytes
   | { readonly buffer: NativeBuffer; readonly dtype: 'float32' | 'uint8' };
+
+/** Bytes of images N×C×…, C ≤ 4, which stand for (byte − mean) · scale of their channel. */
+export interface NormalisedBytes {
+  readonly bytes: Uint8Array;
+  readonly mean: Float32Array;
+  readonly scale: Float32Array;
+}
 
 export interface NativeRunResult {
   /** Null where a buffer took it. */
@@ -238,6 +246,8 @@ export interface NativePreparation extends NativeImage {
   readonly scale: Float32Array;
   /** One value a channel, or channels × crop height × crop width. */
   readonly mean: Float32Array;
+  /** Gives bytes, before mean and scale; not of what is resized in floats. */
+  readonly asBytes: boolean;
 }
 
 export interface NativeDeviceOptions {
@@ -323,7 +333,14 @@ export interface NativeBinding {
   /** Whether `mapFile` gave them. */
   isOfFile(bytes: Uint8Array): boolean;
   /** Pixels → channels × crop height × crop width, off the event loop. Throws RangeError before it begins. */
-  prepareImage(pixels: Uint8Array | Uint16Array, options: NativePreparation): Promise<Float32Array>;
+  prepareImage(
+    pixels: Uint8Array | Uint16Array,
+    options: NativePreparation & { readonly asBytes: false },
+  ): Promise<Float32Array>;
+  prepareImage(
+    pixels: Uint8Array,
+    options: NativePreparation & { readonly asBytes: true },
+  ): Promise<Uint8Array>;
   /** Bilinear as OpenCV's INTER_LINEAR, off the event loop. Throws RangeError before it begins. */
   resizeImage(
     pixels: Uint8Array,

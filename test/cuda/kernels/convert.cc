@@ -61,49 +61,38 @@ RESNODE_TEST(convert, "bytes to floats") {
   }
 }
 
-// Caffe's DataTransformer: crop, subtract the mean at the place in the source, mirror what is written, scale.
-RESNODE_TEST(convert, "images: crop, mirror, order of channels, mean and scale as Caffe's DataTransformer") {
+// (byte − mean) · scale in float32, rounded once: the numbers of native/image/prepare.cc.
+RESNODE_TEST(convert, "bytes of images are normalised to the bits of floats that the host prepares, in every form") {
+  const Normalisation normalisation{{103.94f, 116.78f, 123.68f, 1.5f}, {0.017f, 1, 0.25f, -3}};
   test::eachType([&](auto element, ElementType type) {
     using T = decltype(element);
-    for (const Nhwc& shape : {Nhwc{1, 1, 1, 3, 4}, Nhwc{2, 5, 7, 3, 4}, Nhwc{3, 31, 33, 1, 4}, Nhwc{1, 4, 3, 6, 8}}) {
-      for (int options = 0; options < 16; ++options) {
-        ImageConversion conversion;
-        conversion.sourceHeight = shape.h + 3;
-        conversion.sourceWidth = shape.w + 2;
-        conversion.cropTop = 2;
-        conversion.cropLeft = 1;
-        conversion.mirror = options & 1;
-        conversion.reverseChannels = options & 2;
-        conversion.meanIsImage = options & 4;
-        conversion.scale = options & 8 ? 0.25f : 1.0f;
-        const auto mean = test::randomMemory<float>(
-            static_cast<size_t>(shape.c * (conversion.meanIsImage ? shape.h * shape.w : 1)), 53, 90, 130);
-        if (options != 3) conversion.mean = mean.data();
-        test::Memory<uint8_t> source(
-            static_cast<size_t>(shape.n * conversion.sourceHeight * conversion.sourceWidth * shape.c));
-        for (size_t i = 0; i < source.size(); ++i) source[i] = static_cast<uint8_t>(i * 89 + 7);
-        std::vector<float> expected(static_cast<size_t>(shape.pixels() * shape.c));
-        for (int64_t n = 0; n < shape.n; ++n) {
-          for (int64_t c = 0; c < shape.c; ++c) {
-            for (int64_t y = 0; y < shape.h; ++y) {
-              for (int64_t x = 0; x < shape.w; ++x) {
-                const int64_t from = conversion.reverseChannels ? shape.c - 1 - c : c,
-                              to = conversion.mirror ? shape.w - 1 - x : x;
-                double value = source[static_cast<size_t>(
-                    ((n * conversion.sourceHeight + y + 2) * conversion.sourceWidth + x + 1) * shape.c + from)];
-                if (conversion.mean)
-                  value -= mean[static_cast<size_t>(conversion.meanIsImage ? (c * shape.h + y) * shape.w + x : c)];
-                expected[static_cast<size_t>(((n * shape.c + c) * shape.h + y) * shape.w + to)] =
-                    static_cast<float>(value * conversion.scale);
-              }
-            }
-          }
-        }
-        auto output = test::nanMemory<T>(static_cast<size_t>(shape.elements()));
-        launchImageToNhwc(conversion, source.data(), type, output.data(), shape, nullptr);
-        test::nearNhwc(output, shape, expected, test::relativeOf(type), 1e-5,
-                       test::describe(shape, type) + " options " + std::to_string(options));
+    for (const Nhwc& shape : {Nhwc{1, 1, 1, 3, 4}, Nhwc{2, 5, 7, 3, 4}, Nhwc{3, 32, 34, 1, 4}, Nhwc{2, 4, 6, 4, 4}}) {
+      const auto count = static_cast<size_t>(shape.pixels() * shape.c);
+      const int64_t plane = shape.h * shape.w;
+      test::Memory<uint8_t> bytes(count, 1);
+      test::Memory<float> prepared(count);
+      for (size_t i = 0; i < count; ++i) {
+        bytes[i] = static_cast<uint8_t>(i * 89 + 7);
+        const auto c = static_cast<int64_t>(i) / plane % shape.c;
+        prepared[i] = (static_cast<float>(bytes[i]) - normalisation.mean[c]) * normalisation.scale[c];
       }
+      for (size_t misaligned : {0, 1}) {  // four channels that do not fit one store go through tiles
+        auto expected = test::nanMemory<T>(static_cast<size_t>(shape.elements()), misaligned);
+        auto output = test::nanMemory<T>(expected.size(), misaligned);
+        launchNchwToNhwc(SourceType::float32, prepared.data(), type, expected.data(), shape, nullptr);
+        launchNchwToNhwc(SourceType::uint8, bytes.data(), type, output.data(), shape, nullptr, normalisation);
+        test::nearPlain(output, test::floatsOf(expected), 0, 0, test::describe(shape, type));
+      }
+      if (shape.h % 2 == 0 && shape.w % 2 == 0) {
+        auto expected = test::nanMemory<T>(static_cast<size_t>(foldedImages(shape).elements()));
+        auto output = test::nanMemory<T>(expected.size());
+        launchNchwToFolded(SourceType::float32, prepared.data(), type, expected.data(), shape, nullptr);
+        launchNchwToFolded(SourceType::uint8, bytes.data(), type, output.data(), shape, nullptr, normalisation);
+        test::nearPlain(output, test::floatsOf(expected), 0, 0, test::describe(shape, type) + " in blocks");
+      }
+      auto plain = test::nanMemory<float>(count);
+      launchNormalise(bytes.data(), plain.data(), static_cast<int64_t>(count), shape.c, plane, normalisation, nullptr);
+      test::nearPlain(plain, test::floatsOf(prepared), 0, 0, test::describe(shape, type) + " plain");
     }
   });
 }

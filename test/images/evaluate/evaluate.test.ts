@@ -16,7 +16,7 @@ import { outcomeOf } from '../../../ts/images/evaluate/outcome.ts';
 import { summariseOutcomes } from '../../../ts/images/evaluate/statistics.ts';
 import { tenCrops } from '../../../ts/images/evaluate/ten-crop.ts';
 import { readLabels } from '../../../ts/images/labels.ts';
-import { msraPreprocess } from '../../../ts/images/preprocess.ts';
+import { msraPreprocess, preprocessImage } from '../../../ts/images/preprocess.ts';
 import { loadPreprocess } from '../../../ts/images/preprocess-file.ts';
 import { COMMAND } from '../../support/command.ts';
 import { repositoryFolder, sharedFolder } from '../../support/golden.ts';
@@ -219,7 +219,8 @@ if (existsSync(imagenet) && existsSync(photos)) {
     const { outcomes } = await evaluateImages(net, some, { preprocess: msra, crops: 10, batch: 2 });
     for (const [i, { image, label }] of some.entries()) {
       const mean = new Float64Array(1000);
-      for (const crop of await tenCrops(await decodeImage(image), msra, 3))
+      const decoded = await decodeImage(image);
+      for (const crop of await tenCrops(decoded, msra, (corner) => preprocessImage(decoded, msra, 3, corner)))
         (await net.run({ data: crop })).prob!.data.forEach((score, k) => {
           mean[k]! += score / 10;
         });

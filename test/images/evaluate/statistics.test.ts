@@ -8,6 +8,7 @@ import { publishedErrors } from '../../../ts/images/evaluate/published.ts';
 import { summariseOutcomes, wilsonInterval } from '../../../ts/images/evaluate/statistics.ts';
 import { checkTenCrop, tenCropCorners, tenCrops } from '../../../ts/images/evaluate/ten-crop.ts';
 import type { Image } from '../../../ts/images/image.ts';
+import { preprocessImage } from '../../../ts/images/preprocess.ts';
 
 const isMisuse = (error: Error) => error instanceof ArgumentError;
 const close = (a: number, b: number, tolerance: number) =>
@@ -105,7 +106,10 @@ test('ten crops are corners, centre and mirrors of them, the mean subtracted bef
     ],
   );
   const mean = { shape: [1, 2, 2], data: Float32Array.of(0, 1, 0, 0) };
-  const crops = await tenCrops(gradient, { resize: null, crop: { width: 2, height: 2 }, mean }, 1);
+  const preprocess = { resize: null, crop: { width: 2, height: 2 }, mean };
+  const crops = await tenCrops(gradient, preprocess, (corner) =>
+    preprocessImage(gradient, preprocess, 1, corner),
+  );
   assert.equal(
     crops.map((pixels) => [...pixels]),
     [
@@ -129,7 +133,9 @@ test('ten crops without room for them are refused, and why is said', async () =>
     assert.throws(() => checkTenCrop({ resize, crop, mean: [0] }), /corners and centre coincide/);
   checkTenCrop({ resize: { shorterSide: 225 }, crop, mean: [0] });
   try {
-    await tenCrops(gradient, { resize: null, crop: { width: 2, height: 5 }, mean: [0] }, 1);
+    await tenCrops(gradient, { resize: null, crop: { width: 2, height: 5 }, mean: [0] }, async () => {
+      throw new Error('no crop is taken');
+    });
     assert.unreachable();
   } catch (error) {
     assert.instance(error, ImageError);

@@ -7,7 +7,7 @@ import { location, pathOf } from '../../base/sources.ts';
 import type { Device } from '../../device/device.ts';
 import type { Model } from '../../device/model.ts';
 import { decodeImage } from '../decode.ts';
-import { type ImageScorer, scoreCrops } from '../evaluate/image-scorers.ts';
+import { type Crop, scoreCrops } from '../evaluate/image-scorers.ts';
 import { averaged, type Scores, scoresOf } from '../evaluate/scores.ts';
 import { imageInput } from '../features/image-input.ts';
 import { type AnyImage, imageArgument, isImage } from '../image.ts';
@@ -123,8 +123,8 @@ export class Classifier {
   readonly independent: boolean;
   readonly #parts: ClassifierParts;
   readonly #scores: Scores;
-  readonly #scorers: (crops: 1 | 10) => ImageScorer<Float32Array[]>;
-  readonly #batcher: Batcher<Float32Array, ArrayLike<number>>;
+  readonly #scorers: (crops: 1 | 10) => ReturnType<typeof scoreCrops>;
+  readonly #batcher: Batcher<Crop, ArrayLike<number>>;
   readonly #requests: Requests;
 
   /** Use `openClassifier`. @internal */
@@ -197,9 +197,8 @@ export class Classifier {
 
   /** Runs every batch size once. @internal */
   async warm(): Promise<void> {
-    const { channels, size } = imageInput(this.model);
-    const row = new Float32Array(channels * size.width * size.height);
-    for (const batch of this.#parts.sizes) await this.#run(Array<Float32Array>(batch).fill(row));
+    const { blank } = this.#scorers(1);
+    for (const batch of this.#parts.sizes) await this.#run(Array<Crop>(batch).fill(blank));
   }
 
   async #rowsOf(
@@ -219,7 +218,7 @@ export class Classifier {
     return Promise.all(rows.map((row) => this.#batcher.add(row, signal)));
   }
 
-  #run(rows: readonly Float32Array[]): Promise<ArrayLike<number>[]> {
+  #run(rows: readonly Crop[]): Promise<ArrayLike<number>[]> {
     return this.#scorers(1).score(rows.map((row) => [row]));
   }
 

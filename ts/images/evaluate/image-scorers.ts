@@ -4,7 +4,14 @@ import type { ImageInput } from '../features/image-input.ts';
 import { readAhead } from '../features/read-ahead.ts';
 import { resizedSize, type Size } from '../geometry.ts';
 import type { DeepImage, Image } from '../image.ts';
-import { channelMeans, type Preprocess, preprocessImage } from '../preprocess.ts';
+import {
+  bytesOf,
+  type Corner,
+  channelMeans,
+  type Preprocess,
+  preprocessBytes,
+  preprocessImage,
+} from '../preprocess.ts';
 import { averaged, type Scores } from './scores.ts';
 import { checkTenCrop, mirrored, tenCrops } from './ten-crop.ts';
 
@@ -17,28 +24,36 @@ export interface ImageScorer<Ready> {
 /** The shorter sides of He et al. (2015), section 3.4. */
 export const PAPER_SCALES: readonly number[] = [224, 256, 384, 480, 640];
 
+/** A crop that a net reads: bytes, where the device subtracts the mean. */
+export type Crop = Float32Array | Uint8Array;
+
 /** The centre, or ten crops, all of a batch in one run. @throws ArgumentError for a resize without room for ten */
 export function scoreCrops(
   { channels, size }: ImageInput,
   scores: Scores,
   preprocess: Preprocess,
   crops: 1 | 10,
-): ImageScorer<Float32Array[]> {
+): ImageScorer<Crop[]> & { readonly blank: Crop } {
   if (crops === 10) checkTenCrop(preprocess);
   const count = channels * size.height * size.width;
+  const bytes = bytesOf(preprocess, channels);
+  const prepare = bytes === null ? preprocessImage : preprocessBytes;
+  const crop = (image: Image | DeepImage, corner?: Corner): Promise<Crop> =>
+    prepare(image, preprocess, channels, corner);
+  const blank = (rows: number): Crop =>
+    bytes === null ? new Float32Array(rows * count) : new Uint8Array(rows * count);
   return {
+    blank: blank(1),
     prepare: async (image) =>
-      crops === 10
-        ? tenCrops(image, preprocess, channels)
-        : [await preprocessImage(image, preprocess, channels)],
+      crops === 10 ? tenCrops(image, preprocess, (corner) => crop(image, corner)) : [await crop(image)],
     score: async (images, signal) => {
       const rows = images.flat();
-      const data = new Float32Array(rows.length * count);
+      const data = blank(rows.length);
       rows.forEach((row, i) => {
         data.set(row, i * count);
       });
       const shape = [rows.length, channels, size.height, size.width];
-      const all = await scores.run({ shape, data }, signal);
+      const all = await scores.run({ shape, data, ...bytes }, signal);
       const each = crops * scores.classes;
       return images.map((_, i) => averaged(all.subarray(i * each, (i + 1) * each), scores.classes));
     },

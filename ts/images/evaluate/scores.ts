@@ -3,7 +3,7 @@
 import { GraphError } from '../../base/errors.ts';
 import { elementCount } from '../../base/shape.ts';
 import type { Model } from '../../device/model.ts';
-import type { Tensor } from '../../device/tensor.ts';
+import type { Inputs } from '../../device/tensor.ts';
 import { softmax } from '../softmax.ts';
 
 export interface Scores {
@@ -11,7 +11,7 @@ export interface Scores {
   /** Classes do not exclude each other: the net ends in Sigmoid, and each has a probability of its own. */
   readonly independent: boolean;
   /** Scores of a run's rows; of a net that ends in neither Softmax nor Sigmoid they go through a softmax here. */
-  run(input: Tensor, signal?: AbortSignal): Promise<Float32Array | Float64Array>;
+  run(input: Inputs[string], signal?: AbortSignal): Promise<Float32Array | Float64Array>;
 }
 
 /**

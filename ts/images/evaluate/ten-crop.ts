@@ -4,7 +4,7 @@ import { ArgumentError, ImageError } from '../../base/errors.ts';
 import { required, signature } from '../../base/options.ts';
 import { centreCrop, resizedSize, type Size, size } from '../geometry.ts';
 import type { DeepImage, Image } from '../image.ts';
-import { type Preprocess, preprocessImage } from '../preprocess.ts';
+import type { Corner, Preprocess } from '../preprocess.ts';
 
 const TEN_CROP_CORNERS = signature('tenCropCorners', {
   image: required(size, 'Of the image.'),
@@ -12,7 +12,7 @@ const TEN_CROP_CORNERS = signature('tenCropCorners', {
 });
 
 /** Left and top of the four corners and the centre, row by row. */
-export function tenCropCorners(image: Size, crop: Size): { left: number; top: number }[] {
+export function tenCropCorners(image: Size, crop: Size): Corner[] {
   TEN_CROP_CORNERS.check(image, crop);
   const [right, bottom] = [image.width - crop.width, image.height - crop.height];
   return [
@@ -41,15 +41,15 @@ export function checkTenCrop({ resize, crop }: Preprocess): void {
 }
 
 /**
- * The five crops, then the five mirrored, each as `preprocessImage` gives one; of a mean image its centre is taken
- * for all of them.
+ * The five crops, then the five mirrored; of a mean image its centre is taken for all of them.
+ * @param cropAt What `preprocessImage` or `preprocessBytes` gives at a corner.
  * @throws as that; ImageError where the image leaves no ten different crops
  */
-export async function tenCrops(
+export async function tenCrops<Crop extends Float32Array | Uint8Array>(
   image: Image | DeepImage,
   preprocess: Preprocess,
-  channels: 1 | 3,
-): Promise<Float32Array[]> {
+  cropAt: (corner: Corner) => Promise<Crop>,
+): Promise<Crop[]> {
   const { crop } = preprocess;
   const size = resizedSize(image, preprocess.resize);
   if (size.width === crop.width || size.height === crop.height)
@@ -59,15 +59,13 @@ export async function tenCrops(
       `is ${size.width}×${size.height}, which leaves no ten different crops of ${crop.width}×${crop.height}`,
     );
   const corners = tenCropCorners(size, crop);
-  const crops = await Promise.all(
-    corners.map((corner) => preprocessImage(image, preprocess, channels, corner)),
-  );
+  const crops = await Promise.all(corners.map(cropAt));
   return [...crops, ...crops.map((pixels) => mirrored(pixels, crop.width))];
 }
 
 /** Every row backwards; the mean was subtracted before, as in data_transformer.cpp. */
-export function mirrored(pixels: Float32Array, width: number): Float32Array {
-  const result = pixels.slice();
+export function mirrored<Pixels extends Float32Array | Uint8Array>(pixels: Pixels, width: number): Pixels {
+  const result = pixels.slice() as Pixels;
   for (let at = 0; at < result.length; at += width) result.subarray(at, at + width).reverse();
   return result;
 }

@@ -1,0 +1,71 @@
+/** Images as bytes on the devices that compute in main memory; test/cuda runs the same cases on the emulated GPU. */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Preprocess } from '../../ts/api/images.ts';
+import { bytesOf } from '../../ts/images/preprocess.ts';
+import { ArgumentError, type Inputs, type NetParameter, openDevice } from '../../ts/index.ts';
+import { testImageBytes } from '../support/image-bytes-cases.ts';
+
+for (const kind of ['reference', 'cpu'] as const) testImageBytes(kind, () => openDevice(kind), ['float32']);
+
+const data = (dim: readonly number[]): NetParameter => ({
+  name: 'twice',
+  layer: [
+    { name: 'data', type: 'Input', top: ['data'], input_param: { shape: [{ dim: [...dim] }] } },
+    { name: 'twice', type: 'Power', bottom: ['data'], top: ['twice'], power_param: { scale: 2 } },
+  ],
+});
+
+test('mean and scale are of each channel or of all, and each has a default', async () => {
+  await using device = await openDevice('cpu');
+  await using model = await device.load({ model: data([2, 2, 1, 1]) });
+  const bytes = { shape: [2, 2, 1, 1], data: Uint8Array.of(10, 20, 30, 40) };
+  const twice = async (more: object) => [
+    ...(await model.run({ data: { ...bytes, ...more } as Inputs[string] })).twice!.data,
+  ];
+  assert.equal(await twice({}), [20, 40, 60, 80]);
+  assert.equal(await twice({ mean: [1, 2] }), [18, 36, 58, 76]);
+  assert.equal(await twice({ scale: [0.5] }), [10, 20, 30, 40]);
+  assert.equal(await twice({ mean: [10], scale: [1, 0.5] }), [0, 10, 40, 30]);
+});
+
+test('a mean of what is no image of bytes, or of another number of channels, is refused by name', async () => {
+  await using device = await openDevice('cpu');
+  await using model = await device.load({ model: data([1, 2, 1, 1]) });
+  await using wide = await device.load({ model: data([1, 5, 1, 1]) });
+  await using flat = await device.load({ model: data([1, 2]) });
+  const shape = [1, 2, 1, 1];
+  const of = (count: number) => new Uint8Array(count);
+  for (const [net, input, message] of [
+    [
+      model,
+      { shape, data: of(2), mean: [1, 2, 3] },
+      /a list of 1 or 2 finite numbers for the mean of input "data" but received \[1, 2, 3\]/,
+    ],
+    [model, { shape, data: of(2), mean: 5 }, /the mean of input "data"/],
+    [model, { shape, data: of(2), scale: [Number.NaN] }, /the scale of input "data"/],
+    [
+      model,
+      { shape, data: new Float32Array(2), mean: [1] },
+      /a Uint8Array of N×C×H×W, .* for input "data" with a mean or a scale but received Float32Array/,
+    ],
+    [wide, { shape: [1, 5, 1, 1], data: of(5), mean: [1] }, /at most 4 channels, .*1×5×1×1/],
+    [flat, { shape: [1, 2], data: of(2), mean: [1] }, /N×C×H×W.*1×2/],
+  ] as const) {
+    const error = await net.run({ data: input as Inputs[string] }).then(
+      () => null,
+      (thrown: unknown) => thrown,
+    );
+    assert.instance(error, ArgumentError);
+    assert.match((error as Error).message, message);
+  }
+});
+
+test('a mean image, which is mirrored with its crop, and a resize in floats have no bytes', () => {
+  const preprocess: Preprocess = { resize: null, crop: { width: 2, height: 2 }, mean: [1, 2, 3], scale: 0.5 };
+  assert.equal(bytesOf(preprocess, 3), { mean: [1, 2, 3], scale: [0.5, 0.5, 0.5] });
+  assert.is(bytesOf({ ...preprocess, interpolation: 'float' }, 3), null);
+  assert.is(bytesOf({ ...preprocess, mean: { shape: [3, 2, 2], data: new Float32Array(12) } }, 3), null);
+});
+
+test.run();
