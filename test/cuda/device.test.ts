@@ -455,8 +455,7 @@ emulated('measuring chooses among what gives the same result', async () => {
 });
 
 if (library !== null) testBuffers('cuda, emulated', open);
-if (library !== null)
-  testImageBytes('cuda, emulated', open, ['float32', 'tf32', 'float16', 'bfloat16']);
+if (library !== null) testImageBytes('cuda, emulated', open, ['float32', 'tf32', 'float16', 'bfloat16']);
 
 emulated('devices are listed with what the driver says of them', async () => {
   await within({ RESNODE_EMULATED_DEVICES: '2' }, async () => {
