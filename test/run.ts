@@ -113,7 +113,8 @@ const prepareEmulated = async () => {
   } else await runAll(emulated);
 };
 const prepared = prepareEmulated();
-const lanes = Array.from({ length: availableParallelism() }, async (_, lane) => {
+// One more than processors: files also wait, for each other's processes, for timers and disks.
+const lanes = Array.from({ length: availableParallelism() + 1 }, async (_, lane) => {
   if (lane > 0) await runAll(queue); // the build has the first one's processor
   await prepared;
   await runAll(queue);
