@@ -30,6 +30,7 @@ if [ "${1:-}" = --models ]; then
   mkdir -p "$stage/build/carried/models" "$stage/build/carried/data"
   cp -R "$models/models/imagenet-resnet18" "$stage/build/carried/models/"
   cp -R "$models/data/imagenet-samples" "$models/data/synset_words.txt" "$stage/build/carried/data/"
+  chmod -R u+w "$stage/build/carried"  # else it could not be unpacked again over itself
   pack "${2:-build/gpu-models.tar.xz}"
   exit 0
 fi

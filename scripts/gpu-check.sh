@@ -26,7 +26,11 @@ out=${OUT:-build/gpu-check}
 mkdir -p "$out"
 
 # The system's xz, else Python's.
-unpack() { if command -v xz >/dev/null; then xz -dc "$1"; else python3 -c 'import lzma, shutil, sys; shutil.copyfileobj(lzma.open(sys.argv[1]), sys.stdout.buffer)' "$1"; fi; }
+unpack() {
+  if command -v xz >/dev/null; then xz -dc "$1"
+  elif command -v python3 >/dev/null; then python3 -c 'import lzma, shutil, sys; shutil.copyfileobj(lzma.open(sys.argv[1]), sys.stdout.buffer)' "$1"
+  else echo "gpu-check: $1 is packed by xz, and neither xz nor python3 is here to unpack it" >&2; exit 1; fi
+}
 
 case ${1:-} in
   --pack) exec bash scripts/gpu-carry.sh "${2:-build/gpu-carry.tar.xz}" ;;
@@ -38,7 +42,7 @@ node=$(command -v node || true)
 [ ! -x build/carried/node ] || node=$PWD/build/carried/node
 while [ $# -gt 0 ]; do
   case $1 in
-    --carried) mkdir -p build/carried; unpack "$2" | tar -xf - -C .; node=$PWD/build/carried/node; shift 2 ;;
+    --carried) mkdir -p build/carried; unpack "$2" | tar -xf - -C .; [ ! -x build/carried/node ] || node=$PWD/build/carried/node; shift 2 ;;
     --node) mkdir -p build/carried; unpack "$2" >build/carried/node; chmod +x build/carried/node; node=$PWD/build/carried/node; shift 2 ;;
     *) rest+=("$1"); shift ;;
   esac

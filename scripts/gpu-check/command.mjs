@@ -3,6 +3,21 @@ import { spawn } from 'node:child_process';
 
 const KEPT = 2 ** 24;
 
+let underWay = null;
+
+// Ends what runs now, which is then told as any command that was ended.
+export function endUnderWay() {
+  if (underWay !== null) end(underWay);
+}
+
+function end(child) {
+  try {
+    process.kill(-child.pid, 'SIGKILL');
+  } catch {
+    // It is over.
+  }
+}
+
 // Ends the child and all that it started when `limit` seconds are over.
 // → { status, timedOut, stdout, stderr }
 export function run([command, ...words], { limit, environment = {} }) {
@@ -20,12 +35,14 @@ export function run([command, ...words], { limit, environment = {} }) {
     let timedOut = false;
     const timer = setTimeout(() => {
       timedOut = true;
-      process.kill(-child.pid, 'SIGKILL');
+      end(child);
     }, limit * 1000);
+    underWay = child;
     child.on('error', (error) => finish({ status: null, stderr: error.message }));
     child.on('close', (status, signal) => finish({ status: status ?? signal }));
     const finish = (outcome) => {
       clearTimeout(timer);
+      if (underWay === child) underWay = null;
       resolve({ timedOut, ...text, ...outcome });
     };
   });

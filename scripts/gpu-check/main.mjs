@@ -2,6 +2,7 @@
 import { cpSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { endUnderWay } from './command.mjs';
 import { planText } from './plan.mjs';
 import { reportText } from './report.mjs';
 import { steps } from './steps.mjs';
@@ -50,8 +51,16 @@ if (existsSync(join(CARRIED, 'tuning-cache')))
   cpSync(join(CARRIED, 'tuning-cache'), join(cache, 'resnode'), { recursive: true, force: false });
 else mkdirSync(cache, { recursive: true });
 
-const context = { options, secondsLeft, diagnosis: null, noGpu: null };
+const context = { options, secondsLeft, noGpu: null };
 const check = { format: 'resnode-gpu-check/1', date: new Date().toISOString(), status: 'running', steps: [] };
+
+// Who ends the check keeps what was measured: the step under way tells what it has, those behind it are skipped.
+let ended = null;
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'])
+  process.on(signal, () => {
+    ended = signal;
+    endUnderWay();
+  });
 
 // { status: ok | failed | skipped, reason, seconds, result }
 async function attempt(step) {
@@ -60,7 +69,8 @@ async function attempt(step) {
       status: 'skipped',
       reason: `not asked for (${only === undefined && step.call === 2 ? '--second' : `--only ${step.name}`})`,
     };
-  const reason = context.noGpu ?? step.skip?.(context) ?? null;
+  const over = ended === null ? null : `the check was ended by ${ended}`;
+  const reason = over ?? context.noGpu ?? step.skip?.(context) ?? null;
   if (reason !== null) return { status: 'skipped', reason };
   const limit = Math.min(step.limit, secondsLeft());
   if (limit < 5) return { status: 'skipped', reason: `no time is left of ${whole} s` };
@@ -94,9 +104,10 @@ for (const step of steps) {
   console.error(`gpu-check: ${step.name}: ${outcome.status}${outcome.reason ? `: ${outcome.reason}` : ''}`);
   write();
 }
-const failed = check.steps.filter(({ status }) => status === 'failed').length;
-check.status = failed > 0 ? 'failed' : context.noGpu !== null ? 'no GPU' : 'ok';
+const failed = check.steps.some(({ status }) => status === 'failed');
+check.status =
+  ended !== null ? `ended by ${ended}` : failed ? 'failed' : context.noGpu !== null ? 'no GPU' : 'ok';
 check.seconds = Math.round((performance.now() - begin) / 1000);
 write();
 console.log(reportText(check));
-process.exitCode = failed > 0 ? 1 : context.noGpu !== null ? 3 : 0;
+process.exitCode = failed || ended !== null ? 1 : context.noGpu !== null ? 3 : 0;

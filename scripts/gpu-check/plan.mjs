@@ -4,8 +4,18 @@ import { existsSync, statSync } from 'node:fs';
 
 export const MOST_BYTES = 64 * 2 ** 20;
 const PACKS = [
-  ['build/gpu-carry.tar.xz', 'scripts/gpu-check.sh --pack'],
-  ['build/gpu-models.tar.xz', 'scripts/gpu-check.sh --pack-models'],
+  {
+    file: 'build/gpu-carry.tar.xz',
+    made: '--pack',
+    holds: "node, packages, addon, CUDA library, kernel tests, recorded Caffe, an earlier run's tuning cache",
+    used: 'tar -xf it in a folder there, then: scripts/gpu-check.sh',
+  },
+  {
+    file: 'build/gpu-models.tar.xz',
+    made: '--pack-models',
+    holds: 'models/imagenet-resnet18, data/imagenet-samples and their labels, for step accuracy',
+    used: 'in the same folder: scripts/gpu-check.sh --second --carried gpu-models.tar.xz',
+  },
 ];
 const mebibytes = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 
@@ -32,11 +42,13 @@ export function planText(steps, { only, options }) {
     ...others.map(line),
     '',
     `What travels beside the checkout (${mebibytes(checkoutBytes())} of files), at most ${mebibytes(MOST_BYTES)} a file:`,
-    ...PACKS.map(([file, command]) =>
+    ...PACKS.flatMap(({ file, made, holds, used }) => [
       existsSync(file)
         ? `  ${file}  ${mebibytes(statSync(file).size)}${statSync(file).size > MOST_BYTES ? ': TOO LARGE' : ''}`
-        : `  ${file}  not packed yet: ${command}`,
-    ),
+        : `  ${file}  not packed yet: scripts/gpu-check.sh ${made}`,
+      `    holds  ${holds}`,
+      `    used   ${used}`,
+    ]),
   ].join('\n');
 }
 

@@ -4,6 +4,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { failure, run, tail } from './command.mjs';
+import { rowsOf } from './rows.mjs';
 
 const KERNEL_TESTS = 'build/gpu/kernel-tests';
 const PRECISIONS = ['float32', 'tf32', 'float16', 'bfloat16'];
@@ -259,12 +260,6 @@ function parityOf(stdout) {
 }
 
 // bench/gpu/memory.ts, bench/gpu/accuracy.ts and bench/gpu.ts print a line of JSON for each row.
-const rowsOf = (stdout) =>
-  stdout
-    .split('\n')
-    .filter((line) => line.startsWith('{'))
-    .map((line) => JSON.parse(line));
-
 const memory = {
   name: 'memory',
   about: 'device.memory() against the plan and the driver; ResNet-50 at batch 1 in 400 MB',

@@ -1,10 +1,11 @@
 /** scripts/gpu-check.sh where there is no GPU: a clear statement, every step with its reason, a status that says so. */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { rowsOf } from '../../scripts/gpu-check/rows.mjs';
 import { repositoryFolder } from '../support/golden.ts';
 
 interface Report {
@@ -63,6 +64,16 @@ test('--plan prints every step with its limit, and each call fits its time', () 
     [...places].sort((a, b) => a - b),
   );
   assert.ok(places[0]! > 0);
+  for (const [pack, made, used] of [
+    ['gpu-carry', '--pack', 'tar -xf it in a folder there'],
+    ['gpu-models', '--pack-models', '--second --carried gpu-models.tar.xz'],
+  ] as const)
+    assert.match(
+      stdout,
+      new RegExp(
+        `build/${pack}\\.tar\\.xz  (?:\\d|not packed yet: scripts/gpu-check.sh ${made}\n)[^]*?holds  \\S[^]*?used .*${used}`,
+      ),
+    );
   assert.match(stdout, /What travels beside the checkout \([\d.]+ MiB of files\), at most 64\.0 MiB a file:/);
 });
 
@@ -86,6 +97,30 @@ test('each step writes its own JSON with the date, commit and machine', () => {
   assert.ok('commit' in step && 'machine' in step && 'status' in step);
   assert.not(existsSync(join(out, 'training.json')));
   rmSync(out, { recursive: true });
+});
+
+test('who ends the check keeps what it has: the step under way says so, the others are skipped', async () => {
+  const out = mkdtempSync(join(tmpdir(), 'resnode-gpu-check-'));
+  const check = spawn('bash', [join(repositoryFolder, 'scripts/gpu-check.sh'), '--only', 'kernels'], {
+    env: { ...process.env, OUT: out },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  // The first step, a word of which ends it, comes behind one that is not asked for.
+  for await (const text of check.stderr) if (String(text).includes('gpu-check: build')) break;
+  check.kill('SIGTERM');
+  await new Promise((resolve) => check.once('close', resolve));
+  const report = JSON.parse(readFileSync(join(out, 'gpu-check.json'), 'utf8')) as Report;
+  rmSync(out, { recursive: true });
+  assert.is(check.exitCode, 1);
+  assert.is(report.status, 'ended by SIGTERM');
+  const of = (name: string) => report.steps.find((step) => step.name === name)!;
+  assert.is(of('device').status, 'failed');
+  assert.match(of('device').reason!, /SIGKILL/);
+  assert.equal([of('kernels').status, of('kernels').reason], ['skipped', 'the check was ended by SIGTERM']);
+});
+
+test('of a program that was ended in the middle of a row the rows before it are kept', () => {
+  assert.equal(rowsOf('measuring\n{"batch":1}\n{"batch":256}\n{"bat'), [{ batch: 1 }, { batch: 256 }]);
 });
 
 test('a step that there is not is named with those that there are', () => {
