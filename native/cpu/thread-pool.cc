@@ -137,7 +137,9 @@ void ThreadPool::leaveTakenProcessor(int thread) {
 
 std::vector<int64_t> ThreadPool::timesInJob() {
   if (left_.load() == 0) return {};
-  const std::lock_guard lock(processors_);
+  // One thread that looks is enough.
+  const std::unique_lock lock(processors_, std::try_to_lock);
+  if (!lock) return {};
   std::vector<int64_t> times;
   for (int i = 0; i < threads_; ++i) {
     State state = State::inJob;
@@ -149,12 +151,16 @@ std::vector<int64_t> ThreadPool::timesInJob() {
 
 bool ThreadPool::lendProcessor(const std::vector<int64_t>& before) {
   const std::vector<int64_t> now = before.empty() ? before : timesInJob();
-  if (now.empty()) return false;
+  std::vector<int> lost;
+  for (size_t i = 0; i < now.size(); ++i) {
+    if (now[i] >= 0 && now[i] == before[i]) lost.push_back(static_cast<int>(i));
+  }
+  if (lost.empty()) return false;
   const std::lock_guard lock(processors_);
   bool lends = false;
-  for (int i = 0; i < threads_; ++i) {
+  for (int i : lost) {
     Slot& slot = slots_[i];
-    if (now[i] < 0 || now[i] != before[i] || slot.state != State::watched) continue;
+    if (slot.state != State::watched) continue;
     if (!slot.isGuest) slot.before = Processors::allowedTo(slot.thread);
     slot.isGuest = lends = true;
     Processors::only(currentProcessor()).allow(slot.thread);

@@ -81,7 +81,8 @@ class ThreadPool {
   void keepOffCallersProcessor();
   // Moves a worker that runs in turns with another.
   void leaveTakenProcessor(int thread);
-  // For how long each thread that may hold a unit has run; −1: the others. Empty where the job is over.
+  // For how long each thread that may hold a unit has run; −1: the others. Empty where the job is over, or
+  // another thread looks.
   std::vector<int64_t> timesInJob();
   // Lends the processor of who calls this to those that have not run since `before`: true where there is one. It should sleep
   // then, which leaves the processor to them.
