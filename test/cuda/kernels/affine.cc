@@ -31,26 +31,28 @@ RESNODE_TEST(affine, "nhwc: center, scale, bias, residual and ReLU in every comb
                  bias = test::randomMemory<float>(static_cast<size_t>(shape.c), 22);
       const auto center = test::randomMemory<float>(static_cast<size_t>(shape.c), 28),
                  by = test::randomMemory<float>(static_cast<size_t>(3 * shape.c), 29);
+      const std::vector<float> plainInput = test::plainOf(test::randomNhwc<T>(shape, 23), shape).values,
+                               plainResidual = test::plainOf(test::randomNhwc<T>(shape, 24), shape).values;
       for (int options = 0; options < 32; ++options) {
+        Affine affine{shape.pixels(), shape.c, 1, shape.paddedChannels};
+        if (options & 16) affine.center = center.data();
+        if (options & 1) affine.scale = scale.data();
+        if (options & 2) affine.bias = bias.data();
+        affine.relu = options & 8;
+        affine.negativeSlope = shape.c % 2 ? 0.0f : 0.25f;
+        std::vector<float> added = options & 4 ? plainResidual : std::vector<float>();
+        if ((options & 6) == 6) affine.residualBy = by.data();
+        for (size_t i = 0; affine.residualBy && i < added.size(); ++i) {
+          const size_t channels = scale.size(), channel = i / static_cast<size_t>(shape.h * shape.w) % channels;
+          added[i] = (added[i] - by[channel]) * by[channels + channel] + by[2 * channels + channel];
+        }
+        const auto expected = expectedOf(plainInput, added, affine, shape.h * shape.w);
         for (Into into : {Into::output, Into::input, Into::residual}) {
           if (into == Into::residual && !(options & 4)) continue;
           const size_t misaligned = options == 5 ? 1 : 0;
           auto input = test::randomNhwc<T>(shape, 23, -2, 2, misaligned), residual = test::randomNhwc<T>(shape, 24);
           auto output = test::nanMemory<T>(input.size());
-          Affine affine{shape.pixels(), shape.c, 1, shape.paddedChannels};
-          if (options & 16) affine.center = center.data();
-          if (options & 1) affine.scale = scale.data();
-          if (options & 2) affine.bias = bias.data();
           if (options & 4) affine.residual = residual.data();
-          affine.relu = options & 8;
-          affine.negativeSlope = shape.c % 2 ? 0.0f : 0.25f;
-          std::vector<float> added = options & 4 ? test::plainOf(residual, shape).values : std::vector<float>();
-          if ((options & 6) == 6) affine.residualBy = by.data();
-          for (size_t i = 0; affine.residualBy && i < added.size(); ++i) {
-            const size_t channels = scale.size(), channel = i / static_cast<size_t>(shape.h * shape.w) % channels;
-            added[i] = (added[i] - by[channel]) * by[channels + channel] + by[2 * channels + channel];
-          }
-          const auto expected = expectedOf(test::plainOf(input, shape).values, added, affine, shape.h * shape.w);
           auto& target = into == Into::output ? output : into == Into::input ? input : residual;
           const std::string what = test::describe(shape, type) + " options " + std::to_string(options) + " into " +
                                    std::to_string(static_cast<int>(into));

@@ -19,12 +19,9 @@ inline std::vector<float> absolute(std::vector<float> values) {
 template <class T>
 Memory<T> nhwcOf(const std::vector<float>& plain, const cuda::Nhwc& shape) {
   Memory<T> memory(static_cast<size_t>(shape.elements()));
-  const int64_t plane = shape.h * shape.w;
-  for (int64_t i = 0; i < shape.elements(); ++i) {
-    const int64_t pixel = i / shape.paddedChannels, channel = i % shape.paddedChannels, image = pixel / plane;
-    memory[static_cast<size_t>(i)] = cuda::fromFloat<T>(
-        channel < shape.c ? plain[static_cast<size_t>((image * shape.c + channel) * plane + pixel % plane)] : 0.0f);
-  }
+  forEachNhwc(shape, [&](int64_t i, int64_t, int64_t channel, int64_t inPlain) {
+    memory[static_cast<size_t>(i)] = cuda::fromFloat<T>(channel < shape.c ? plain[static_cast<size_t>(inPlain)] : 0.0f);
+  });
   return memory;
 }
 

@@ -84,30 +84,24 @@ template <class T>
 Plain plainOf(const Memory<T>& memory, const cuda::Nhwc& shape) {
   Plain plain{{shape.n, shape.c, shape.h, shape.w},
               std::vector<float>(static_cast<size_t>(shape.n * shape.c * shape.h * shape.w))};
-  const int64_t plane = shape.h * shape.w;
-  for (int64_t i = 0; i < static_cast<int64_t>(plain.values.size()); ++i) {
-    const int64_t image = i / (shape.c * plane), channel = i / plane % shape.c, pixel = image * plane + i % plane;
-    plain.values[static_cast<size_t>(i)] =
-        cuda::toFloat(memory[static_cast<size_t>(pixel * shape.paddedChannels + channel)]);
-  }
+  forEachNhwc(shape, [&](int64_t i, int64_t, int64_t channel, int64_t inPlain) {
+    if (channel < shape.c) plain.values[static_cast<size_t>(inPlain)] = cuda::toFloat(memory[static_cast<size_t>(i)]);
+  });
   return plain;
 }
 
 template <class T>
 void nearNhwc(const Memory<T>& actual, const cuda::Nhwc& shape, const std::vector<float>& expected, double relative,
               double absolute, const std::string& what) {
-  const int64_t plane = shape.h * shape.w;
-  for (int64_t i = 0; i < shape.elements(); ++i) {
-    const int64_t pixel = i / shape.paddedChannels, channel = i % shape.paddedChannels, image = pixel / plane;
+  forEachNhwc(shape, [&](int64_t i, int64_t pixel, int64_t channel, int64_t inPlain) {
     const double value = cuda::toFloat(actual[static_cast<size_t>(i)]);
-    const double wanted =
-        channel < shape.c ? expected[static_cast<size_t>((image * shape.c + channel) * plane + pixel % plane)] : 0;
     const bool padding = channel >= shape.c;
+    const double wanted = padding ? 0 : expected[static_cast<size_t>(inPlain)];
     near(value, wanted, relative, padding ? 0 : absolute, [&] {
       return what + (padding ? " padding" : "") + " at pixel " + std::to_string(pixel) + ", channel " +
              std::to_string(channel);
     });
-  }
+  });
 }
 
 template <class T>

@@ -42,6 +42,18 @@ std::vector<SoftmaxLoss> weighted(const SoftmaxLoss& loss);
 template <class T>
 std::vector<float> floatsOf(const Memory<T>& memory);
 
+// visit(place, pixel, channel, place in row-major N×C×H×W), the padding's channels too, for which the last one is none.
+template <class Visit>
+void forEachNhwc(const cuda::Nhwc& shape, const Visit& visit) {
+  const int64_t plane = shape.h * shape.w;
+  int64_t i = 0, pixel = 0;
+  for (int64_t n = 0; n < shape.n; ++n) {
+    for (int64_t at = 0; at < plane; ++at, ++pixel) {
+      for (int64_t c = 0; c < shape.paddedChannels; ++c, ++i) visit(i, pixel, c, (n * shape.c + c) * plane + at);
+    }
+  }
+}
+
 // nhwc with zeros in the padding; values in [low, high), rounded to T.
 template <class T>
 Memory<T> randomNhwc(const cuda::Nhwc& shape, unsigned seed, float low = -2, float high = 2, size_t misaligned = 0);
