@@ -1,5 +1,6 @@
 /** Weights that stand in a prototxt: layer.hpp gives a layer its `blobs` before it is set up, which then skips its fillers. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -8,7 +9,9 @@ import { convert, readSafetensorsFile } from '../../ts/api/convert.ts';
 import { addFilters, describeNet, lintPrototxt } from '../../ts/api/tools.ts';
 import { WeightsError } from '../../ts/base/errors.ts';
 import { blobFromFloats } from '../../ts/caffe/blob.ts';
+import { SGD_UPDATE } from '../../ts/device/plan-training.ts';
 import { openDevice, readNet, saveCaffemodel, toFloat32 } from '../../ts/index.ts';
+import { nodeArguments } from '../support/command.ts';
 
 const input = 'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 2 } } }';
 const inner = (name: string, bottom: string, more: string) =>
@@ -90,6 +93,38 @@ test("of a blob that layers share, its owner's values count: the first layer's (
   assert.equal(await run(sharing('first', 5) + sharing('second', 7)), [5]);
 });
 
+test('NaN among them is said with their place in the prototxt, beside a weights file too', async () => {
+  const said: string[] = [];
+  const hear = ({ message }: Error) => said.push(message);
+  process.on('warning', hear);
+  const withNaN = (name: string) => inner(name, 'x', WEIGHTS.replace('data: [1,', 'data: [nan,'));
+  await run(withNaN('y'));
+  await run(withNaN('z'), { weights: { file: 'w.caffemodel', name: 'net', layers: [] } });
+  await new Promise(setImmediate);
+  process.off('warning', hear);
+  const found = said.filter((message) => message.includes('what the net computes with it'));
+  assert.is(found.length, 2, said.join('\n'));
+  for (const message of found) assert.match(message, /^net\.prototxt:1:\d+: layer "[yz]", blob 0: 1 value/);
+});
+
+test('a training begins with them', async () => {
+  await using device = await openDevice('reference');
+  const text = `${input}layer { name: "t" type: "Input" top: "t" input_param { shape { dim: 1 dim: 2 } } }
+    ${inner('y', 'x', WEIGHTS)}layer { name: "loss" type: "EuclideanLoss" bottom: "y" bottom: "t" top: "loss" }`;
+  await using trainer = await device.train({
+    model: readNet(text, { file: 'net.prototxt' }),
+    update: { ...SGD_UPDATE, momentum: 0, weight_decay: 0 },
+  });
+  // y is [15, 31]: 15 more than the first target, as large as the second; the slope of the weights is 15 · x.
+  await trainer.step({ x: Float32Array.of(1, 2), t: Float32Array.of(0, 31) }, { rate: 0.1, iteration: 0 });
+  const { layers } = await trainer.weights();
+  const [matrix, bias] = layers.find(({ name }) => name === 'y')!.blobs.map((blob) => [...toFloat32(blob)]);
+  assert.equal(
+    [...matrix!, ...bias!].map((value) => Math.round(1000 * value) / 1000),
+    [-0.5, -1, 3, 4, 8.5, 20],
+  );
+});
+
 test('they are no weights of 0, whatever the filler', () => {
   const net = `layer { name: "x" type: "DummyData" top: "x" dummy_data_param { shape { dim: 1 dim: 2 } } }
     layer { name: "y" type: "InnerProduct" bottom: "x" top: "y" WRITTEN inner_product_param { num_output: 2 } }
@@ -105,6 +140,17 @@ test('the page of a net shows their filters beside those of a file', async () =>
   const weights = { file: 'w.caffemodel', name: 'net', layers: [] };
   const [shown] = Object.values(await addFilters(describeNet(net), weights));
   assert.ok(shown?.filters);
+  const folder = mkdtempSync(join(tmpdir(), 'resnode-written-view-'));
+  const at = (name: string) => join(folder, name);
+  writeFileSync(at('net.prototxt'), input + inner('y', 'x', WEIGHTS) + inner('z', 'y', ''));
+  const { status, stderr } = spawnSync(
+    process.execPath,
+    [...nodeArguments('ts/cli/main.ts'), 'view', at('net.prototxt'), '--out', at('net.html')],
+    { encoding: 'utf8' },
+  );
+  assert.is(status, 0, stderr);
+  assert.match(readFileSync(at('net.html'), 'utf8'), /Blob 0 \(2×2\)/);
+  rmSync(folder, { recursive: true });
 });
 
 test('a conversion takes them, too', async () => {

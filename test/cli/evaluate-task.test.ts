@@ -169,7 +169,7 @@ test('misuse is refused with what mends it', () => {
   const named = run('--task', 'detect', ...base, '--truth', 'annotations', '--labels', 'others.txt');
   assert.match(
     named.stderr,
-    /a class of the detector for samples\[0\]\.objects\[0\]\.label but received "square"; did you mean "sqare"\?/,
+    /\.xml: image ".*", object 1: "square" is no class of the detector; did you mean "sqare"\?/,
   );
 });
 

@@ -14,17 +14,20 @@ export function partialWarnings(report: readonly LayerReport[], weights: Weights
 /**
  * NaN spreads through what it touches, so that weights are said to have it before anything is computed.
  * @param blobs Of the parameters, in their order; null: none was given.
+ * @param weights Of which they are; null: of no file.
  */
 export async function notFiniteWarnings(
   parameters: readonly Pick<MatchedParameter, 'layer' | 'index'>[],
   blobs: readonly (Blob | null)[],
-  file: string,
+  weights: Pick<WeightsFile, 'file' | 'layers'> | null,
 ): Promise<Warning[]> {
   const warnings: Warning[] = [];
   for (const [id, blob] of blobs.entries()) {
     const found = blob === null ? null : await notFiniteBytes(blob.bytes, blob.dtype);
     if (found === null) continue;
     const { layer, index } = parameters[id]!;
+    // Of a layer whose weights stand in the prototxt its place there.
+    const file = weights?.layers.findLast(({ name }) => name === layer)?.file ?? weights?.file ?? '';
     warnings.push({
       code: 'weights/not-finite',
       message: `${file === '' ? '' : `${file}: `}layer "${layer}", blob ${index}: ${describeNotFinite(found)}; what the net computes with it means nothing`,

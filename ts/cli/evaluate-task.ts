@@ -227,7 +227,7 @@ function marked(files: readonly string[], truth: string) {
   const byStem = new Map(annotated.map((each) => [stemOf(each.name), each]));
   return known(files, truth, (image) => {
     const found = byName.get(basename(image)) ?? byStem.get(stemOf(image));
-    return found === undefined ? null : { image, objects: found.objects };
+    return found === undefined ? null : { ...found, image };
   });
 }
 

@@ -8,6 +8,7 @@ import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { filterNet, type NetParameter } from '../caffe/net-parameter.ts';
 import { readWeights } from '../caffe/read-weights.ts';
 import { namesTwiceWarnings } from '../caffe/weights-warnings.ts';
+import { withWrittenBlobs } from '../caffe/written-blobs.ts';
 import { readInputShapes } from '../data/read-shapes.ts';
 import { imageInput } from '../images/features/image-input.ts';
 import { readLabels } from '../images/labels.ts';
@@ -107,9 +108,12 @@ Example:
 }
 
 async function picturesOf(net: NetParameter, description: Description, flags: Flags): Promise<PagePictures> {
-  if (flags.weights === undefined) return {};
-  const weights = await readWeights(flags.weights, mapFile);
   const order = flags.order === undefined ? {} : { order: flags.order };
+  if (flags.weights === undefined) {
+    const written = withWrittenBlobs(net, null);
+    return written === null ? {} : addFilters(description, written, { ...order, partialWeights: true });
+  }
+  const weights = await readWeights(flags.weights, mapFile);
   if (flags.image === undefined) return addFilters(description, weights, { ...matchOf(flags), ...order });
   const labels = flags.labels === undefined ? {} : { labels: readLabels(flags.labels) };
   const { graph } = description.partial;

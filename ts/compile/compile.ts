@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import { GraphError } from '../base/errors.ts';
 import { optionsOf } from '../base/options.ts';
 import { elementCount } from '../base/shape.ts';
-import { warn } from '../base/warn.ts';
+import type { Warning } from '../base/warn.ts';
 import { yielding } from '../base/yielding.ts';
 import type { Blob } from '../caffe/blob.ts';
 import { readBinaryproto, type WeightsFile } from '../caffe/caffemodel.ts';
@@ -208,12 +208,17 @@ export async function fillParameters(
   lowered: Lowered,
   weights: WeightsFile | null,
   { seed = 1, use = 'run', ...options }: MatchOptions & { readonly seed?: number; readonly use?: WeightsUse },
-): Promise<{ data: (ParameterData | null)[]; report: LayerReport[]; blobs: readonly (Blob | null)[] }> {
+): Promise<{
+  data: (ParameterData | null)[];
+  report: LayerReport[];
+  blobs: readonly (Blob | null)[];
+  /** Of values that are not finite. */
+  warnings: readonly Warning[];
+}> {
   const { parameters } = lowered.written;
   const { blobs: matched, report } =
     weights === null ? noWeights(parameters) : matchWeights(parameters, weights, options, use);
-  for (const { code, message } of await notFiniteWarnings(parameters, matched, weights?.file ?? ''))
-    warn(code, message);
+  const warnings = await notFiniteWarnings(parameters, matched, weights);
   const yieldIfDue = yielding();
   const blobs = use === 'train' ? matched : await keptBlobs(matched, yieldIfDue);
   const filled = new Map<number, Blob>();
@@ -225,7 +230,7 @@ export async function fillParameters(
     else data.push(...packWeights([recipe], (id) => blobs[id] ?? filled.get(id)!));
     await yieldIfDue();
   }
-  return { data, report, blobs };
+  return { data, report, blobs, warnings };
 }
 
 /** A parameter's blob as its filler draws it: the same one each time. @throws an Error with code `device/out-of-memory` */

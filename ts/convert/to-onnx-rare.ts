@@ -75,7 +75,9 @@ export const rareOperators = {
   flip: noFork,
   roiMaskPooling: noFork,
   continuation: noFork,
-  hostFunction: refused('a layer that is a function in JavaScript has no form in ONNX'),
+  hostFunction: refused(
+    'what a function in JavaScript computes, and boxes that are found on the host, have no form in ONNX; leave the layer out of the net, and what it reads becomes the outputs',
+  ),
 };
 
 function deconvolution(layer: LayerWriter) {

@@ -112,8 +112,9 @@ export class Compiler {
       given === null && weights !== null ? { ...read.filling, partialWeights: true } : read.filling;
     let parameters: NativeParameters | null = null;
     try {
-      const { data: values, report, blobs } = await fillParameters(lowered, weights, filling);
-      const warnings = say(read.warnings(lowered, weights, report));
+      const filled = await fillParameters(lowered, weights, filling);
+      const { data: values, report, blobs } = filled;
+      const warnings = say([...filled.warnings, ...read.warnings(lowered, weights, report)]);
       const complete = read.complete(lowered, values);
       const planned = await this.#plan(lowered, read.planning(lowered, values));
       await this.#checkMemory(planned, read, neededBytes(planned).total + read.heldBytes(values));

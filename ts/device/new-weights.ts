@@ -50,8 +50,8 @@ export function changesOf(weights: NewWeights, parameters: readonly Parameter[])
   return (async () => {
     const found = changes ?? (await fromFile(weights as FileSource | WeightsFile, parameters));
     const blobs = parameters.map((_, i) => found.get(i) ?? null);
-    const file = isWeightsFile(weights as object) ? (weights as WeightsFile).file : '';
-    for (const { code, message } of await notFiniteWarnings(parameters, blobs, file)) warn(code, message);
+    const from = isWeightsFile(weights as object) ? (weights as WeightsFile) : null;
+    for (const { code, message } of await notFiniteWarnings(parameters, blobs, from)) warn(code, message);
     return found;
   })();
 }

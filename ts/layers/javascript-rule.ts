@@ -13,6 +13,11 @@ export function buildJavaScript(layer: JavaScriptLayer, context: LayerContext): 
   const composed = new Composition(context.shapes);
   const goesDown = context.shapes.map(() => layer.backward !== undefined);
   return composed.built(
-    composed.add({ kind: 'hostFunction', function: { info, tops, layer } }, composed.bottoms, tops, goesDown),
+    composed.add(
+      { kind: 'hostFunction', function: { type: context.layer.type ?? '', info, tops, layer } },
+      composed.bottoms,
+      tops,
+      goesDown,
+    ),
   );
 }

@@ -118,6 +118,8 @@ export function javaScriptLayerOf(layer: LayerParameter): JavaScriptLayer | unde
 
 /** A function with the layer that it computes. */
 export interface HostFunction {
+  /** The layer's: of Python's the function is the user's own. */
+  readonly type: string;
   readonly info: JavaScriptLayerInfo;
   readonly tops: readonly Shape[];
   readonly layer: JavaScriptLayer;
@@ -203,7 +205,7 @@ export function hostCaller(functions: readonly HostFunction[]) {
       (values) => done(null, values),
       (error: unknown) =>
         done(
-          `layer "${called.info.name}" (Python), its function in JavaScript: ${said(isBackward ? 'backward' : 'forward', error)}`,
+          `layer "${called.info.name}" (${called.type})${called.type === 'Python' ? ', its function in JavaScript' : ''}: ${said(isBackward ? 'backward' : 'forward', error)}`,
         ),
     );
   };

@@ -102,7 +102,7 @@ export function orderOfRows(context: LayerContext, regions: readonly Shape[], mo
     forward: (parts) => [orderOf(parts, most)],
   };
   const info = { ...infoOf(context.layer, context.state.phase, regions), tops: ['order'] };
-  return { kind: 'hostFunction', function: { info, tops: [[most]], layer } };
+  return { kind: 'hostFunction', function: { type: context.layer.type ?? '', info, tops: [[most]], layer } };
 }
 
 /** A Concat along the first axis whose last bottom is the order of its rows. */

@@ -42,13 +42,14 @@ test("VOC's corners are pixels counted from 1, both in the box; parts are no obj
   write('Annotations/000007.xml', VOC);
   write('Annotations/000003.xml', '\uFEFF<annotation><filename></filename></annotation>');
   assert.equal(readAnnotations(join(root, 'Annotations')), [
-    { name: '000003', objects: [] },
+    { name: '000003', objects: [], annotations: join(root, 'Annotations/000003.xml') },
     {
       name: '000007.jpg',
       objects: [
         { label: 'person', box: { x: 0, y: 1, width: 500, height: 1 }, isDifficult: false },
         { label: 'cat & dog', box: { x: 10, y: 20, width: 10, height: 10 }, isDifficult: true },
       ],
+      annotations: join(root, 'Annotations/000007.xml'),
     },
   ]);
 });
@@ -66,14 +67,16 @@ const COCO = {
 };
 
 test("COCO's boxes belong to images and categories by their ids; images without any are there", () => {
-  assert.equal(readAnnotations(write('coco.json', COCO)), [
-    { name: 'a.jpg', objects: [] },
+  const annotations = write('coco.json', COCO);
+  assert.equal(readAnnotations(annotations), [
+    { name: 'a.jpg', objects: [], annotations },
     {
       name: 'val/b.jpg',
       objects: [
         { label: 'dog', box: { x: 1.5, y: 2, width: 3, height: 4 }, area: 7, isCrowd: true },
         { label: 'dog', box: { x: 0, y: 0, width: 9, height: 9 }, isCrowd: false },
       ],
+      annotations,
     },
   ]);
 });

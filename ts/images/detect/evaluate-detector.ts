@@ -1,10 +1,15 @@
 /** A detector over many images whose objects are marked. */
-import { ArgumentError } from '../../base/errors.ts';
+import { ArgumentError, DataError } from '../../base/errors.ts';
 import { having, integer, list, number } from '../../base/kinds.ts';
 import { fields, optional, options, required, signature } from '../../base/options.ts';
 import { nearest } from '../../base/suggest.ts';
 import { type DetectionScores, scoreDetections } from '../evaluate/boxes/detection-scores.ts';
-import { type ScoredImage, type TrueObject, trueObjects } from '../evaluate/boxes/truth.ts';
+import {
+  type AnnotatedImage,
+  type ScoredImage,
+  type TrueObject,
+  trueObjects,
+} from '../evaluate/boxes/truth.ts';
 import { type EachBatch, type EachOptions, eachBatch, eachRows } from '../evaluate/each-sample.ts';
 import type { SkippedImage } from '../evaluate/evaluate-images.ts';
 import { type AnyImage, imageOrFile } from '../image.ts';
@@ -77,21 +82,28 @@ export async function evaluateDetector(
   return { ...scoreDetections(images, { labels }), skipped };
 }
 
-/** The classes that count. @throws ArgumentError for an object whose class the detector does not have */
+/**
+ * The classes that count.
+ * @param samples With the file of their annotations, if they are of one.
+ * @throws ArgumentError for an object whose class the detector does not have; DataError `data/annotations` where a file has it
+ */
 export function countedLabels(
   { labels: all, background }: Pick<Detector, 'labels' | 'background'>,
-  samples: readonly Pick<DetectionSample, 'objects'>[],
+  samples: readonly (Pick<DetectionSample, 'objects'> & Partial<AnnotatedImage>)[],
 ): readonly string[] {
   const labels = all.filter((_, index) => index !== background);
-  for (const [i, { objects }] of samples.entries())
-    for (const [k, { label }] of objects.entries())
-      if (!labels.includes(label))
-        throw new ArgumentError(
-          `samples[${i}].objects[${k}].label`,
-          'a class of the detector',
-          label,
-          hintFor(label, labels),
-        );
+  for (const [i, { objects, name, annotations: file }] of samples.entries())
+    for (const [k, { label }] of objects.entries()) {
+      if (labels.includes(label)) continue;
+      const hint = hintFor(label, labels);
+      if (file === undefined)
+        throw new ArgumentError(`samples[${i}].objects[${k}].label`, 'a class of the detector', label, hint);
+      throw new DataError(
+        'data/annotations',
+        { file },
+        `image "${name}", object ${k + 1}: "${label}" is no class of the detector; ${hint}`,
+      );
+    }
   return labels;
 }
 

@@ -39,7 +39,7 @@ export async function filterPictures(
   { order = 'BGR', ...options }: FilterOptions = {},
 ): Promise<Map<string, LayerPictures>> {
   const { blobs, report } = matchWeights(graph.parameters, weights, options);
-  const notFinite = await notFiniteWarnings(graph.parameters, blobs, weights.file);
+  const notFinite = await notFiniteWarnings(graph.parameters, blobs, weights);
   for (const { code, message } of [...partialWarnings(report, weights), ...notFinite]) warn(code, message);
   const result = new Map<string, LayerPictures>();
   for (const [id, blob] of blobs.entries()) {

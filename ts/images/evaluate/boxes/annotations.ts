@@ -46,7 +46,11 @@ function vocImage(file: string): AnnotatedImage {
   const named = textOf(root, 'filename');
   const name = named === '' ? basename(file, extname(file)) : basename(named);
   const objects = root.children.filter((child) => child.name === 'object');
-  return { name, objects: objects.map((object, i) => vocObject(object, `object ${i + 1}`, fail)) };
+  return {
+    name,
+    objects: objects.map((object, i) => vocObject(object, `object ${i + 1}`, fail)),
+    annotations: file,
+  };
 }
 
 function vocObject(object: Element, where: string, fail: (found: string) => never): TrueObject {
@@ -120,5 +124,9 @@ function cocoImages(file: string): AnnotatedImage[] {
       isCrowd: iscrowd === 1,
     });
   }
-  return json.images.map(({ id, file_name: name }) => ({ name, objects: objects.get(id)! }));
+  return json.images.map(({ id, file_name: name }) => ({
+    name,
+    objects: objects.get(id)!,
+    annotations: file,
+  }));
 }

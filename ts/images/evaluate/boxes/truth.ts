@@ -27,6 +27,8 @@ export interface AnnotatedImage {
   /** Its file's name; of VOC without a folder, and without an ending where its annotation has none. */
   readonly name: string;
   readonly objects: readonly TrueObject[];
+  /** The file that says so. */
+  readonly annotations?: string;
 }
 
 /** An image with what is there and what was found. */
