@@ -36,6 +36,7 @@ test("Faster R-CNN: the sides of py-faster-rcnn, one after the other; Cascade R-
   assert.equal(shown(netOf(squareCascade(join(folder, 'cascade')))).resize, {
     shorterSide: 64,
     longestSide: 64,
+    multipleOf: 32,
   });
 });
 
