@@ -44,8 +44,8 @@ std::shared_ptr<Buffer> bufferArgument(const Napi::Value& value, const std::shar
   return owned->buffer;
 }
 
-// A Float32Array or Uint8Array, or { buffer, dtype }.
-RunInput valuesFromJs(const Napi::Value& value, size_t count, size_t index, bool copies,
+// A Float32Array or Uint8Array, or { buffer, dtype }. `place`: where the executable takes float32 values; null: nowhere yet.
+RunInput valuesFromJs(const Napi::Value& value, size_t count, size_t index, bool copies, float* place,
                       const std::shared_ptr<Device>& device, RunState& state) {
   if (value.IsTypedArray()) {
     const Napi::TypedArray array = value.As<Napi::TypedArray>();
@@ -55,6 +55,10 @@ RunInput valuesFromJs(const Napi::Value& value, size_t count, size_t index, bool
       const DataType type = isBytes ? DataType::uint8 : DataType::float32;
       if (copies) {
         // At once, so that the caller may reuse, transfer or free its array.
+        if (place && !isBytes) {
+          std::copy_n(bytes, array.ByteLength(), reinterpret_cast<char*>(place));
+          return {place, type, nullptr, {}};
+        }
         state.copies.emplace_back(bytes, bytes + array.ByteLength());
         return {state.copies.back().data(), type, nullptr, {}};
       }
@@ -74,13 +78,13 @@ RunInput valuesFromJs(const Napi::Value& value, size_t count, size_t index, bool
 }
 
 // The same, or { bytes, mean, scale }: of each channel.
-RunInput inputFromJs(const Napi::Value& value, const Shape& shape, size_t index, bool copies,
+RunInput inputFromJs(const Napi::Value& value, const Shape& shape, size_t index, bool copies, float* place,
                      const std::shared_ptr<Device>& device, RunState& state) {
   const size_t count = elementCount(shape);
   const bool isNormalised = value.IsObject() && !value.IsTypedArray() && value.As<Napi::Object>().Has("bytes");
-  if (!isNormalised) return valuesFromJs(value, count, index, copies, device, state);
+  if (!isNormalised) return valuesFromJs(value, count, index, copies, place, device, state);
   const Napi::Object object = value.As<Napi::Object>();
-  RunInput input = valuesFromJs(object.Get("bytes"), count, index, copies, device, state);
+  RunInput input = valuesFromJs(object.Get("bytes"), count, index, copies, nullptr, device, state);
   const auto mean = object.Get("mean").As<Napi::Float32Array>(), scale = object.Get("scale").As<Napi::Float32Array>();
   const size_t channels = shape.size() > 1 ? shape[1] : 0;
   if (input.type != DataType::uint8 || channels == 0 || channels > Normalisation::kChannels ||
@@ -94,7 +98,8 @@ RunInput inputFromJs(const Napi::Value& value, const Shape& shape, size_t index,
 }
 
 Napi::Value run(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& device,
-                const std::shared_ptr<const Program>& program, const std::shared_ptr<Handle<Executable>>& handle) {
+                const std::shared_ptr<const Program>& program, const std::shared_ptr<Handle<Executable>>& handle,
+                const std::shared_ptr<int>& queued) {
   const Napi::Env env = info.Env();
   const auto executable = held<Executable>(info.This(), kExecutableTag, "model");
   auto state = std::make_shared<RunState>();
@@ -105,7 +110,8 @@ Napi::Value run(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& d
     throw Error("argument/invalid", "The number of inputs does not fit the program");
   for (uint32_t i = 0; i < inputs.Length(); ++i) {
     const Shape& shape = program->tensors[program->inputs[i]].shape;
-    state->request.inputs.push_back(inputFromJs(inputs.Get(i), shape, i, copies, device, *state));
+    float* place = *queued == 0 ? executable->inputPlace(i) : nullptr;
+    state->request.inputs.push_back(inputFromJs(inputs.Get(i), shape, i, copies, place, device, *state));
   }
   const Napi::Array buffers = options.Get("outputs").As<Napi::Array>();
   for (uint32_t i = 0; i < program->outputs.size(); ++i) {
@@ -125,7 +131,8 @@ Napi::Value run(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& d
   // What waits in the queue is V8's business too: else it would see no reason to collect what holds it.
   int64_t copied = 0;
   for (const std::vector<char>& each : state->copies) copied += static_cast<int64_t>(each.size());
-  Napi::MemoryManagement::AdjustExternalMemory(env, copied);
+  if (copied > 0) Napi::MemoryManagement::AdjustExternalMemory(env, copied);
+  ++*queued;
   const auto functions = program->functions;
   const auto cancel = [state, functions] {
     state->cancelled = true;
@@ -144,7 +151,10 @@ Napi::Value run(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& d
         state->request.outputs.clear();
         state->copies = {};
       },
-      [copied](Napi::Env loop) { Napi::MemoryManagement::AdjustExternalMemory(loop, -copied); },
+      [copied, queued](Napi::Env loop) {
+        --*queued;
+        if (copied > 0) Napi::MemoryManagement::AdjustExternalMemory(loop, -copied);
+      },
       [state, handle](Napi::Env loop) -> Napi::Value {
         // A run may have taken memory for staging.
         if (handle->pointer) handle->report(loop, static_cast<int64_t>(handle->pointer->hostBytes()));
@@ -180,8 +190,9 @@ Napi::Value executableToJs(Napi::Env env, const std::shared_ptr<Device>& device,
   const auto handle = holdOn(device, object, executable, kExecutableTag);
   handle->report(env, static_cast<int64_t>(executable->hostBytes()));
   remember(device->executables, handle);
-  method(object, "run", [device, program, handle](const Napi::CallbackInfo& info) -> Napi::Value {
-    return run(info, device, program, handle);
+  const auto queued = std::make_shared<int>(0);  // runs that are not settled yet
+  method(object, "run", [device, program, handle, queued](const Napi::CallbackInfo& info) -> Napi::Value {
+    return run(info, device, program, handle, queued);
   });
   object.Set("bytes", static_cast<double>(executable->arenaBytes() + executable->workspaceBytes()));
   return object;

@@ -123,6 +123,9 @@ class Executable {
   // Begins a run; `request` stays valid until it is completed. Runs are completed in the order of their starts, at most
   // kRunsInFlight are under way. A device that computes on the calling thread runs at once and returns null.
   virtual std::unique_ptr<StartedRun> start(const RunRequest& request) = 0;
+  // Where float32 values of an input may be written while no run is queued or under way: the next one, given this place as
+  // its data, copies nothing. Null: there is none. Called from any thread.
+  virtual float* inputPlace(size_t /*input*/) { return nullptr; }
   virtual size_t arenaBytes() const = 0;
   virtual size_t workspaceBytes() const = 0;
   // Bytes held in the process's own memory. Called from any thread.

@@ -65,6 +65,10 @@ void* CpuExecutable::address(const Place& place) const {
   }
 }
 
+float* CpuExecutable::inputPlace(size_t input) {
+  return reinterpret_cast<float*>(data(plan_->program().inputs[input]));
+}
+
 std::unique_ptr<StartedRun> CpuExecutable::start(const RunRequest& request) {
   const Program& program = plan_->program();
   for (size_t i = 0; i < program.inputs.size(); ++i) {
@@ -72,7 +76,8 @@ std::unique_ptr<StartedRun> CpuExecutable::start(const RunRequest& request) {
     const RunInput& input = request.inputs[i];
     const Shape& shape = program.tensors[id].shape;
     const void* from = hostData(input);
-    auto* to = reinterpret_cast<float*>(data(id));
+    float* to = inputPlace(i);
+    if (from == to) continue;
     const int64_t count = elementCount(shape);
     // By all threads, which are awake when the first operation begins.
     parallelFor(plan_->pool(), (count + kCopied - 1) / kCopied, 1, [&](int64_t part) {

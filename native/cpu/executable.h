@@ -12,6 +12,7 @@ class CpuExecutable final : public Executable {
   CpuExecutable(std::shared_ptr<CpuPlan> plan, std::shared_ptr<CpuParameters> parameters,
                 std::shared_ptr<OneDnn> oneDnn);
   std::unique_ptr<StartedRun> start(const RunRequest& request) override;
+  float* inputPlace(size_t input) override;
   size_t arenaBytes() const override { return plan_->description().arena.bytes; }
   size_t workspaceBytes() const override { return 0; }  // scratch lies in the arena
 

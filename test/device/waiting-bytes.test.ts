@@ -32,6 +32,25 @@ test('the copy of an input goes when its run is over, and not when V8 collects g
   assert.ok(grown < 0.4 * all, `${grown} of ${all}`);
 });
 
+test('runs that are called at once compute what each was given, though the array changes between the calls', async () => {
+  using device = await openDevice('cpu', { threads: 1 });
+  using model = await device.load({ model: net, outputs: ['power'] });
+  const data = new Float32Array(side * side);
+  const given = (value: number) => {
+    const run = model.run({ data: data.fill(value) });
+    data.fill(-1);
+    return run;
+  };
+  for (const values of [[1, 2, 3], [4], [5, 6]]) {
+    const results = await Promise.all(values.map(given));
+    for (const [i, { power }] of results.entries())
+      assert.ok(
+        power.data.every((value) => value === values[i]! + 1),
+        `${values[i]} + 1, not ${power.data[0]}`,
+      );
+  }
+});
+
 test('with copyInputs: false arrays are read in place, and can be used again when the promise has settled', async () => {
   using device = await openDevice('cpu', { threads: 1 });
   const model = await device.load({ model: net, outputs: ['power'] });

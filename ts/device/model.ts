@@ -465,9 +465,9 @@ function countedRows(
   );
   const all = tensor.shape[axis] ?? 1;
   const width = by.length / all;
-  let count = all;
-  const isNone = (row: number) => by.subarray(row * width, (row + 1) * width).every((value) => value === -1);
-  while (count > 0 && isNone(count - 1)) count--;
+  let end = by.length;
+  while (end > 0 && by[end - 1] === -1) end--;
+  const count = Math.ceil(end / width);
   if (count === all) return tensor;
   const shape = tensor.shape.map((size, i) => (i === axis ? count : size));
   return { shape, data: tensor.data.slice(0, (tensor.data.length / all) * count) };
