@@ -3,7 +3,10 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { elementCount } from '../../ts/base/shape.ts';
 import { type Device, type LayerParameter, openDevice } from '../../ts/index.ts';
+import type { NativePlanOptions } from '../../ts/native/binding.ts';
+import type { Program, TensorId } from '../../ts/operations/program.ts';
 import { openAllKernels } from '../support/open-kernels.ts';
+import { openNative, ProgramWriter } from '../support/run-program.ts';
 
 const reference = await openDevice('reference');
 const own = await openAllKernels({ winograd: false, tune: false });
@@ -213,6 +216,51 @@ test('stays apart where others read it, where the next one is not pointwise, and
       assert.ok(worst <= 1e-4, `${name}: differs by ${worst}`);
     }
   }
+});
+
+/** A pointwise convolution (operation 0), a depthwise one (1) and a pointwise one (2), of 32 channels. */
+function programOf(mutable: readonly string[] = []): Program {
+  const writer = new ProgramWriter();
+  const shape = [1, 32, 24, 24] as const;
+  const convolve = (name: string, x: TensorId, kernel: number, group: number) => {
+    const parameter = (kind: string, ...dims: number[]) =>
+      writer.parameter(dims, { mutable: mutable.includes(`${name} ${kind}`) });
+    const y = writer.tensor(...shape);
+    writer.operation([x], [y], {
+      kind: 'convolution',
+      weights: parameter('weights', 32, 32 / group, kernel, kernel),
+      bias: parameter('bias', 32),
+      kernel: [kernel, kernel],
+      stride: [1, 1],
+      pad: [(kernel - 1) / 2, (kernel - 1) / 2],
+      dilation: [1, 1],
+      group,
+      relu: null,
+    });
+    return y;
+  };
+  const source = convolve('source', writer.input(shape), 1, 1);
+  return writer.program([convolve('pointwise', convolve('depthwise', source, 3, 32), 1, 1)]);
+}
+
+test('stays apart where weights or a bias learn, and where the pointwise one reads integers', async () => {
+  const device = openNative('cpu');
+  const options = { precision: 'float32', deterministic: false, tune: false, quantization: null } as const;
+  const isTogether = async (program: Program, more: Partial<NativePlanOptions> = {}) => {
+    const plan = await device.prepare(program, { ...options, ...more });
+    const { implementations } = plan;
+    plan.dispose();
+    return implementations[1]!.includes('computed in');
+  };
+  assert.is(await isTogether(programOf()), true);
+  for (const learns of ['depthwise weights', 'depthwise bias', 'pointwise weights', 'pointwise bias'])
+    assert.is(await isTogether(programOf([learns])), false, learns);
+  const ranges = {
+    tensors: Float32Array.of(0, 8, 8),
+    parameters: [null, new Float32Array(32).fill(1), null],
+  };
+  assert.is(await isTogether(programOf(), { precision: 'int8', quantization: ranges }), false);
+  device.dispose();
 });
 
 test('an infinity is one for the next convolution, and no NaN of the lanes beside the last channel', async () => {

@@ -7,28 +7,23 @@
 namespace resnode::cpu {
 namespace {
 
-bool isPointwise(const Convolution& convolution) {
-  const auto are = [](const Pair& pair, int64_t value) { return pair.height == value && pair.width == value; };
-  return convolution.group == 1 && are(convolution.kernel, 1) && are(convolution.stride, 1) && are(convolution.pad, 0);
-}
-
 bool isFixed(const Program& program, const Convolution& convolution) {
   const auto isMutable = [&](ParameterId id) { return program.parameters[id].isMutable; };
   return !isMutable(convolution.weights) && !(convolution.bias && isMutable(*convolution.bias));
 }
 
-// The only operation that reads a tensor; −1: there are others, or none, or it is a result of the program.
-int onlyReader(const Program& program, TensorId id) {
-  if (std::find(program.outputs.begin(), program.outputs.end(), id) != program.outputs.end()) return -1;
-  int reader = -1;
-  for (size_t i = 0; i < program.operations.size(); ++i) {
+// The only operation that reads what this one makes, its first input; −1: there are others, or none, or it is a result of the program.
+int onlyReader(const StepBuilder& step) {
+  const Program& program = step.program();
+  const TensorId made = step.operation().outputs[0];
+  if (std::find(program.outputs.begin(), program.outputs.end(), made) != program.outputs.end()) return -1;
+  const int last = step.state().lifetimes[made].to;
+  int64_t reads = 0;
+  for (int i = step.index() + 1; i <= last; ++i) {
     const std::vector<TensorId>& inputs = program.operations[i].inputs;
-    const auto reads = std::count(inputs.begin(), inputs.end(), id);
-    if (reads == 0) continue;
-    if (reads > 1 || reader >= 0) return -1;
-    reader = static_cast<int>(i);
+    reads += std::count(inputs.begin(), inputs.end(), made);
   }
-  return reader;
+  return reads == 1 && program.operations[last].inputs[0] == made ? last : -1;
 }
 
 DepthwisePointwise algorithmOf(const StepBuilder& step, const Operation& depthwise, const Operation& pointwise) {
@@ -52,11 +47,12 @@ bool leaveToPointwise(StepBuilder& step, const Convolution& convolution) {
   if (!step.pool() || state.isTraining || !state.quantization.tensors.empty()) return false;
   if (convolution.group != in[1] || in[1] != step.outputShape(0)[1] || in[1] <= kMostPlainChannels) return false;
   if (operation.inputs.size() != 1 || !(state.layouts[operation.inputs[0]] == blockedLayout(in))) return false;
-  const int reader = onlyReader(program, operation.outputs[0]);
-  if (reader < 0 || program.operations[reader].inputs[0] != operation.outputs[0]) return false;
+  const int reader = onlyReader(step);
+  if (reader < 0) return false;
   const Operation& behind = program.operations[reader];
   const auto* pointwise = behind.attributes.as<Convolution>();
-  if (!pointwise || !isPointwise(*pointwise)) return false;
+  if (!pointwise || pointwise->group > 1) return false;
+  if (!Filter(*pointwise, step.outputShape(0), step.shape(behind.outputs[0])).isPointwise()) return false;
   if (!isFixed(program, convolution) || !isFixed(program, *pointwise)) return false;
   const DepthwisePointwise algorithm = algorithmOf(step, operation, behind);
   if (!algorithm.pays(step.pool()->threads())) return false;

@@ -12,6 +12,7 @@ constexpr int64_t kFloat = sizeof(float);
 constexpr int64_t kBandBytes = 128 << 10;
 // Of a thread's own cache, where the system does not say what it holds.
 constexpr int64_t kLeastCacheBytes = 1 << 20;
+int64_t halfOfCache() { return std::max(ownCacheBytes(), kLeastCacheBytes) / 2; }
 // Tiles that each thread should have: of fewer, some wait for others.
 constexpr int64_t kTilesPerThread = 4;
 
@@ -25,13 +26,16 @@ DepthwisePointwise::DepthwisePointwise(const TileKernels& kernels, const Filter&
       images_(out[0]),
       pixels_(out[2] * out[3]),
       tiles_(ceiling(pixels_, kernels.mostPixels)),
+      sourceWidth_(in[3]),
+      sourceFloats_(in[2] * in[3] * kLanes),
       inputBlocks_(ceiling(between[1], kLanes)),
       outputs_(out[1]),
-      groups_(ceiling(outputs_, pointwise_.lanes())) {}
+      groups_(ceiling(outputs_, pointwise_.lanes())) {
+  for (int64_t tile = 0; tile <= tiles_; ++tile) firstPixels_.push_back(pixels_ * tile / tiles_);
+}
 
 bool DepthwisePointwise::pays(int threads) const {
-  const int64_t cache = std::max(ownCacheBytes(), kLeastCacheBytes);
-  return 2 * kFloat * pointwise_.weightsFloats() <= cache && images_ * tiles_ >= kTilesPerThread * threads;
+  return kFloat * pointwise_.weightsFloats() <= halfOfCache() && images_ * tiles_ >= kTilesPerThread * threads;
 }
 
 int64_t DepthwisePointwise::bands(int threads) const {
@@ -45,32 +49,50 @@ int64_t DepthwisePointwise::bandFloats(int threads) const {
   return tiles * most * inputBlocks_ * kLanes;
 }
 
+DepthwisePointwise::Band DepthwisePointwise::bandOf(int64_t unit, int64_t bands) const {
+  const int64_t band = unit % bands;
+  return {unit / bands, tiles_ * band / bands, tiles_ * (band + 1) / bands};
+}
+
+DepthwisePointwise::Ahead DepthwisePointwise::sourceOf(const Band& band, const float* source) const {
+  const int64_t row = depthwise_.rowsRead(firstPixels_[band.first]), end = depthwise_.rowsRead(firstPixels_[band.end]);
+  const int64_t width = sourceWidth_ * kLanes;
+  return {source + band.image * inputBlocks_ * sourceFloats_ + row * width, (end - row) * width};
+}
+
 void DepthwisePointwise::run(ThreadPool& pool, const ConvolutionOperands& depthwise,
                              const ConvolutionOperands& pointwise) const {
   const int64_t bands = this->bands(pool.threads()), floats = bandFloats(pool.threads());
+  // A thread's first band fetches the weights, which then stay in its cache; the others what the next one will read, where the layer
+  // before has not left it there.
+  const bool isFar = images_ * inputBlocks_ * sourceFloats_ * kFloat > halfOfCache() * pool.threads();
+  std::vector<char> hasWeights(pool.threads(), 0);
   pool.run(images_ * bands, 1, [&](int64_t unit, int thread) {
-    const int64_t image = unit / bands, firstTile = this->firstTile(unit % bands, bands),
-                  endTile = this->firstTile(unit % bands + 1, bands);
-    const int64_t first = firstPixel(firstTile), end = firstPixel(endTile);
-    float* band = pointwise.scratch + thread * floats;
+    const Band band = bandOf(unit, bands);
+    const int64_t first = firstPixels_[band.first], end = firstPixels_[band.end];
+    float* between = pointwise.scratch + thread * floats;
     const std::vector<NarrowConvolution::Piece> pieces = depthwise_.pieces(first, end);
     for (int64_t block = 0; block < inputBlocks_; ++block) {
       for (const NarrowConvolution::Piece& piece : pieces)
-        depthwise_.runPiece(piece, depthwise, image * inputBlocks_ + block,
-                            band + (block * (end - first) - first) * kLanes);
+        depthwise_.runPiece(piece, depthwise, band.image * inputBlocks_ + block,
+                            between + (block * (end - first) - first) * kLanes);
     }
-    multiply(pointwise, band, image, firstTile, endTile);
+    const bool fetchesSource = isFar && hasWeights[thread] && (unit + 1) % bands > 0;
+    const Ahead next = !fetchesSource ? Ahead{} : sourceOf(bandOf(unit + 1, bands), depthwise.source);
+    multiply(pointwise, band, between, next.floats > 0 ? &next : nullptr);
+    hasWeights[thread] = 1;
   });
 }
 
-void DepthwisePointwise::multiply(const ConvolutionOperands& operands, const float* band, int64_t image,
-                                  int64_t firstTile, int64_t endTile) const {
+void DepthwisePointwise::multiply(const ConvolutionOperands& operands, const Band& band, const float* source,
+                                  const Ahead* ahead) const {
   static constexpr int64_t kOwnPixel = 0;
-  const int64_t lanes = pointwise_.lanes(), blocks = lanes / kLanes, first = firstPixel(firstTile);
-  const int64_t weights = inputBlocks_ * kLanes * lanes;  // of a group
+  const int64_t lanes = pointwise_.lanes(), blocks = lanes / kLanes, first = firstPixels_[band.first];
+  const int64_t inputs = inputBlocks_ * kLanes, weights = inputs * lanes;  // of a group
+  const int64_t tiles = band.end - band.first;
   TileArguments tile{};
   tile.blocks = inputBlocks_;
-  tile.blockStride = (firstPixel(endTile) - first) * kLanes;
+  tile.blockStride = (firstPixels_[band.end] - first) * kLanes;
   tile.taps = 1;
   tile.tapOffsets = &kOwnPixel;
   tile.resultBlockStride = pixels_ * kLanes;
@@ -79,20 +101,25 @@ void DepthwisePointwise::multiply(const ConvolutionOperands& operands, const flo
   tile.endLane = static_cast<int>(lanes);
   tile.relu = operands.relu;
   tile.slope = operands.slope;
+  // The tiles' shares of what is fetched, one behind the other.
+  const int64_t share = ahead ? ceiling(inputBlocks_ * ahead->floats, tiles * groups_) : weights / tiles;
+  const float* next = ahead ? ahead->first : operands.weights + weights;
+  int64_t leftOfPlane = ahead ? ahead->floats : 0;
   const auto& functions = kernels_->tiles[static_cast<int>(TileForm::blocked)][blocks - 1];
   for (int64_t group = 0; group < groups_; ++group) {
     const bool isLast = group + 1 == groups_;
-    tile.weights = operands.weights + group * weights;
-    tile.bias = operands.bias ? operands.bias + group * lanes : nullptr;
     tile.spareLane = static_cast<int>(isLast && outputs_ % kLanes > 0 ? outputs_ % kLanes : kLanes);
-    tile.aheadStep = isLast ? 0 : ceiling(lanes, endTile - firstTile);
-    for (int64_t i = firstTile; i < endTile; ++i) {
-      const int64_t pixel = firstPixel(i), result = ((image * groups_ + group) * blocks * pixels_ + pixel) * kLanes;
-      tile.source = band + (pixel - first) * kLanes;
-      tile.residual = operands.residual ? operands.residual + result : nullptr;
-      tile.result = operands.result + result;
-      tile.ahead = tile.weights + (isLast ? 0 : weights + weights * (i - firstTile) / (endTile - firstTile));
-      functions[firstPixel(i + 1) - pixel - 1](tile);
+    if (!ahead) next = operands.weights + (isLast ? 0 : (group + 1) * weights);
+    tile.aheadStep = !ahead && isLast ? 0 : ceiling(share, inputs);
+    for (int64_t i = band.first; i < band.end; ++i) {
+      const int64_t pixel = firstPixels_[i], plane = (band.image * groups_ + group) * blocks * pixels_;
+      tile.source = source + (pixel - first) * kLanes;
+      tile.ahead = next;
+      placeTile(tile, operands, group * weights, group * lanes, (plane + pixel) * kLanes);
+      functions[firstPixels_[i + 1] - pixel - 1](tile);
+      next += share;
+      for (leftOfPlane -= share; ahead && leftOfPlane <= 0; leftOfPlane += ahead->floats)
+        next += sourceFloats_ - ahead->floats;
     }
   }
 }

@@ -22,19 +22,30 @@ class DepthwisePointwise {
   void run(ThreadPool& pool, const ConvolutionOperands& depthwise, const ConvolutionOperands& pointwise) const;
 
  private:
+  // Tiles of an image, first ≤ i < end, that a thread makes in one go.
+  struct Band {
+    int64_t image, first, end;
+  };
+  // What the multipliers' tiles fetch meanwhile: so many floats of each of the source's planes.
+  struct Ahead {
+    const float* first;
+    int64_t floats;
+  };
   // Of an image: so many units of work.
   int64_t bands(int threads) const;
   int64_t bandFloats(int threads) const;
-  int64_t firstTile(int64_t band, int64_t bands) const { return tiles_ * band / bands; }
-  int64_t firstPixel(int64_t tile) const { return pixels_ * tile / tiles_; }
-  void multiply(const ConvolutionOperands& operands, const float* band, int64_t image, int64_t firstTile,
-                int64_t endTile) const;
+  Band bandOf(int64_t unit, int64_t bands) const;
+  // What of the source a band is the first to read, where others went before it.
+  Ahead sourceOf(const Band& band, const float* source) const;
+  void multiply(const ConvolutionOperands& operands, const Band& band, const float* source, const Ahead* ahead) const;
 
   const TileKernels* kernels_;
   NarrowConvolution depthwise_;
   DirectConvolution pointwise_;
   int64_t images_, pixels_, tiles_;         // pixels and tiles of one image
+  int64_t sourceWidth_, sourceFloats_;      // of a plane that the depthwise one reads
   int64_t inputBlocks_, outputs_, groups_;  // of the pointwise one; a group has lanes() channels
+  std::vector<int64_t> firstPixels_;        // of each tile, and the number of all
 };
 
 }  // namespace resnode::cpu

@@ -43,10 +43,7 @@ void DirectConvolution::run(ThreadPool& pool, const ConvolutionOperands& operand
   all.slope = operands.slope;
   tiling_.run(pool, all, [&](const TilePlace& place, TileArguments& tile) {
     tile.source = source + place.source;
-    tile.weights = operands.weights + place.weights;
-    tile.bias = operands.bias ? operands.bias + place.channel : nullptr;
-    tile.residual = operands.residual ? operands.residual + place.result : nullptr;
-    tile.result = operands.result + place.result;
+    placeTile(tile, operands, place.weights, place.channel, place.result);
     tile.ahead = operands.weights + place.ahead;
     tile.aheadStep = place.aheadStep;
     functions[place.blocks - 1][place.pixels - 1](tile);

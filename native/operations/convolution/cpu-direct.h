@@ -16,6 +16,15 @@ struct ConvolutionOperands {
   float slope;
 };
 
+// Where a tile of these operands finds its weights, its first channel's bias, and its first value of the result.
+inline void placeTile(TileArguments& tile, const ConvolutionOperands& operands, int64_t weights, int64_t channel,
+                      int64_t result) {
+  tile.weights = operands.weights + weights;
+  tile.bias = operands.bias ? operands.bias + channel : nullptr;
+  tile.residual = operands.residual ? operands.residual + result : nullptr;
+  tile.result = operands.result + result;
+}
+
 // A source of so few channels is not blocked.
 constexpr int64_t kMostPlainChannels = 4;
 

@@ -125,6 +125,12 @@ std::vector<NarrowConvolution::Piece> NarrowConvolution::pieces(int64_t first, i
   return pieces;
 }
 
+int64_t NarrowConvolution::rowsRead(int64_t end) const {
+  const Axis& rows = filter_.rows;
+  const int64_t last = (end - 1) / filter_.columns.result;
+  return std::clamp<int64_t>(last * rows.step + rows.phases[0].back().shift + 1, 0, rows.size);
+}
+
 void NarrowConvolution::runPiece(const Piece& piece, const ConvolutionOperands& operands, int64_t plane,
                                  float* result) const {
   const int64_t block = plane % blocks_, inputs = filter_.rows.size * filter_.columns.size * kLanes;

@@ -31,6 +31,8 @@ class NarrowConvolution {
   };
   // Of pixels first ≤ p < end of a plane, row-major; for filters of one phase.
   std::vector<Piece> pieces(int64_t first, int64_t end) const;
+  // How many rows of the source's planes lie above all that pixels p ≥ end see first: those that pixels p < end have read.
+  int64_t rowsRead(int64_t end) const;
   // `result`: where the plane's first would be.
   void runPiece(const Piece& piece, const ConvolutionOperands& operands, int64_t plane, float* result) const;
 

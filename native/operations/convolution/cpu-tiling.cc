@@ -71,12 +71,8 @@ void Tiling::placeColumns(bool padsRows) {
   splitWidth_ = ceiling(left_ + right, columns.step);
   paddedWidth_ = isSplit_ ? splitWidth_ * columns.step : isPadded_ ? left_ + right : columns.size;
   pixelStride_ = isSplit_ ? pixel_ : columns.step * pixel_;
-  const bool isPointwise =
-      paddedWidth_ == columns.size && left_ == 0 && !isSplit_ && filter_.taps() == 1 && rows.step == 1 &&
-      columns.step == 1 && rows.phases.size() == 1 && columns.phases.size() == 1 && rows.phases[0][0].shift == 0 &&
-      columns.phases[0][0].shift == 0 && rows.result == rows.size && columns.result == columns.size;
-  rows_ = isPointwise ? 1 : rows.result;
-  columns_ = isPointwise ? rows.result * columns.result : columns.result;
+  rows_ = filter_.isPointwise() ? 1 : rows.result;
+  columns_ = filter_.isPointwise() ? rows.result * columns.result : columns.result;
 }
 
 void Tiling::placeParts() {

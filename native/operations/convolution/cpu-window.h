@@ -29,6 +29,10 @@ struct Axis {
     const auto all = static_cast<int64_t>(phases.size());
     return (result - phase + all - 1) / all;
   }
+  // Whether the only tap of each result is in the result's own place.
+  bool isOwnPlace() const {
+    return step == 1 && phases.size() == 1 && phases[0].size() == 1 && phases[0][0].shift == 0 && result == size;
+  }
   // Those whose source is inside.
   Taps inside(int64_t phase, int64_t q) const;
 };
@@ -50,6 +54,8 @@ struct Filter {
   bool isNarrow() const {
     return groupInputs() == groupOutputs() && groupInputs() < kLanes && kLanes % groupInputs() == 0;
   }
+  // Each result sees one pixel of the source, in its own place.
+  bool isPointwise() const { return rows.isOwnPlace() && columns.isOwnPlace(); }
   // The kernel's places in the order in which our loops read weights: by phase, taps of one phase together.
   std::vector<int64_t> order() const;
   // Where the taps of each phase begin in that order, the phases of the columns next to each other.
