@@ -65,8 +65,10 @@ void* CpuExecutable::address(const Place& place) const {
   }
 }
 
-float* CpuExecutable::inputPlace(size_t input) {
-  return reinterpret_cast<float*>(data(plan_->program().inputs[input]));
+// What is written there takes as long as threads take to wake.
+float* CpuExecutable::inputPlace(size_t i) {
+  if (plan_->pool()) plan_->pool()->expectJob();
+  return inputValues(i);
 }
 
 std::unique_ptr<StartedRun> CpuExecutable::start(const RunRequest& request) {
@@ -76,7 +78,7 @@ std::unique_ptr<StartedRun> CpuExecutable::start(const RunRequest& request) {
     const RunInput& input = request.inputs[i];
     const Shape& shape = program.tensors[id].shape;
     const void* from = hostData(input);
-    float* to = inputPlace(i);
+    float* to = inputValues(i);
     if (from == to) continue;
     const int64_t count = elementCount(shape);
     // By all threads, which are awake when the first operation begins.

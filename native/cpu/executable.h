@@ -22,6 +22,7 @@ class CpuExecutable final : public Executable {
   Delivery delivery(TensorId id) const;
   char* data(TensorId id) const { return buffers_[plan_->description().tensorBuffers[id]]; }
   void* address(const Place& place) const;
+  float* inputValues(size_t i) const { return reinterpret_cast<float*>(data(plan_->program().inputs[i])); }
 
   std::shared_ptr<CpuPlan> plan_;
   std::shared_ptr<CpuParameters> parameters_;

@@ -19,6 +19,8 @@ void pause() {
 // for as long as a program of JavaScript takes from the end of a short run to the next one; the caller, for what others still
 // do, for as long as that mostly takes.
 constexpr auto kBetweenJobs = std::chrono::microseconds(100), kEndOfJob = std::chrono::microseconds(40);
+// And for one that it was woken for.
+constexpr auto kBeforeExpectedJob = std::chrono::microseconds(400);
 // How often who waits looks whether others run: awake, asleep.
 constexpr auto kLook = std::chrono::microseconds(20), kRest = std::chrono::microseconds(200);
 
@@ -176,14 +178,31 @@ void ThreadPool::returnProcessor(int thread) {
 
 void ThreadPool::work(int thread) {
   slots_[thread].thread = currentThread();
-  uint64_t seen = 0;
-  const auto ready = [&] { return jobs_.load() != seen || stop_.load(std::memory_order_relaxed); };
+  uint64_t seen = 0, expected = 0;
+  auto awake = kBetweenJobs;
+  const auto hasJob = [&] { return jobs_.load() != seen || stop_.load(std::memory_order_relaxed); };
   while (!stop_) {
-    wait(thread, kBetweenJobs, ready);
+    wait(thread, awake, [&] { return hasJob() || expected_.load() != expected; });
+    expected = expected_.load();
+    awake = kBeforeExpectedJob;
+    if (!hasJob()) continue;
+    awake = kBetweenJobs;
     seen = jobs_.load();
     leaveTakenProcessor(thread);
     take(thread);
   }
+}
+
+void ThreadPool::expectJob() {
+  if (asleep_.load() == 0) return;
+  expected_.fetch_add(1);
+  wake();
+}
+
+void ThreadPool::wake() {
+  // Behind the lock nobody is between looking for a job and falling asleep.
+  { const std::lock_guard lock(mutex_); }
+  wake_.notify_all();
 }
 
 void ThreadPool::call(int64_t units, Call call, const void* context) {
@@ -202,11 +221,7 @@ void ThreadPool::call(int64_t units, Call call, const void* context) {
     slots_[i].ticket.store(end << 32 | first);
   }
   jobs_.fetch_add(1);
-  if (asleep_.load() > 0) {
-    // Behind the lock nobody is between looking for a job and falling asleep.
-    { const std::lock_guard lock(mutex_); }
-    wake_.notify_all();
-  }
+  if (asleep_.load() > 0) wake();
   take(0);
   wait(0, kEndOfJob, [this] { return left_.load() == 0; });
 }

@@ -34,6 +34,9 @@ class ThreadPool {
   // How many units of `work` multiplications, or of values to move, are worth taking at a time.
   static int64_t grain(int64_t work) { return std::max<int64_t>(1, (1 << 17) / std::max<int64_t>(1, work)); }
 
+  // Says that a job comes soon: workers that sleep look for it again. Called from any thread.
+  void expectJob();
+
   // Calls function(unit), or function(unit, thread), for 0 ≤ unit < units, in any order; returns when all are done.
   // Neighbours are taken together, `grain` at a time. The function must not throw, nor run a job itself. One caller at a time.
   template <class Function>
@@ -68,6 +71,7 @@ class ThreadPool {
 
   void call(int64_t units, Call call, const void* context);
   void start();
+  void wake();
   void work(int thread);
   // Does units until none is left to take.
   void take(int thread);
@@ -96,6 +100,7 @@ class ThreadPool {
   Call call_ = nullptr;
   const void* context_ = nullptr;
   alignas(64) std::atomic<uint64_t> jobs_{0};  // how many there were
+  std::atomic<uint64_t> expected_{0};          // and how often one was expected that workers slept before
   alignas(64) std::atomic<int64_t> left_{0};   // units that are not done
   alignas(64) std::atomic<int> asleep_{0};     // workers that must be woken
   std::atomic<int> callerAsleep_{0};

@@ -52,6 +52,27 @@ bool waitsForSlowUnits(ThreadPool& pool) {
   return done == pool.threads() + 1;
 }
 
+// Another thread says that jobs will come; some come at once, some after the workers went to sleep again, some never.
+bool takesExpectedJobs(ThreadPool& pool) {
+  std::atomic<bool> over{false};
+  std::thread other([&] {
+    while (!over) {
+      pool.expectJob();
+      std::this_thread::sleep_for(std::chrono::microseconds(300));
+    }
+  });
+  bool ok = true;
+  for (int job = 0; job < 60; ++job) {
+    std::atomic<int> done{0};
+    pool.run(16, 1, [&](int64_t) { ++done; });
+    ok = ok && done == 16;
+    std::this_thread::sleep_for(std::chrono::microseconds(job % 3 * 400));
+  }
+  over = true;
+  other.join();
+  return ok;
+}
+
 // The greatest of the rows of a window are a thread's own until it has read them. 3×3 windows two apart, no padding.
 bool poolsBytes(ThreadPool& pool) {
   constexpr int64_t planes = 4, size = 65, result = 32, lanes = 16;
@@ -181,6 +202,7 @@ int main() {
     report(numbersThreads(pool), "a unit is told which thread does it, and no two threads at once are one", threads);
     report(waitsForSlowUnits(pool), "a job with slow units is waited for", threads);
     report(poolsBytes(pool), "the maximum of bytes is as a plain loop's", threads);
+    report(takesExpectedJobs(pool), "what is said of jobs to come neither loses one nor makes one up", threads);
     ThreadPool unused(threads);
   }
   report(lendsProcessor(all, 1), "a worker that lost its processor is lent the caller's", 2);
