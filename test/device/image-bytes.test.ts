@@ -40,9 +40,20 @@ test('a mean of what is no image of bytes, or of another number of channels, is 
     [
       model,
       { shape, data: of(2), mean: [1, 2, 3] },
-      /a list of 1 or 2 finite numbers for the mean of input "data" but received \[1, 2, 3\]/,
+      /a list of 1 or 2 numbers, finite as float32, for the mean of input "data" but received \[1, 2, 3\]/,
     ],
     [model, { shape, data: of(2), mean: 5 }, /the mean of input "data"/],
+    [model, { shape, data: of(2), mean: null }, /the mean of input "data" but received null/],
+    [model, { shape, data: of(2), mean: Float32Array.of(5) }, /Array\.from\(values\)/],
+    // biome-ignore lint/suspicious/noSparseArray: what is tested
+    [model, { shape, data: of(2), mean: [1, ,] }, /the mean of input "data"/],
+    [model, { shape, data: of(2), mean: [1e39] }, /finite as float32, for the mean of input "data"/],
+    [
+      model,
+      { shape, data: of(2), mean: [1], std: [2] },
+      /shape, data, mean, scale for the fields of input "data" .* but received "std"; the scale is 1 \/ std/,
+    ],
+    [model, { shape, data: of(2), mean: [1], scales: [2] }, /did you mean "scale"\?/],
     [model, { shape, data: of(2), scale: [Number.NaN] }, /the scale of input "data"/],
     [
       model,
@@ -59,6 +70,37 @@ test('a mean of what is no image of bytes, or of another number of channels, is 
     assert.instance(error, ArgumentError);
     assert.match((error as Error).message, message);
   }
+});
+
+test('bytes and their mean are copied at the call, those of a Buffer too, in every way to run', async () => {
+  await using device = await openDevice('cpu');
+  await using model = await device.load({ model: data([1, 1, 1, 2]) });
+  for (const make of [(count: number) => new Uint8Array(count), Buffer.alloc])
+    for (const [batch, range] of [
+      [1, {}],
+      [3, {}], // compiled first
+      [1, { end: 'twice' }],
+    ] as const) {
+      const bytes = make(2 * batch).fill(7);
+      const mean = [4];
+      const running = model.run({ data: { shape: [batch, 1, 1, 2], data: bytes, mean } }, range);
+      bytes.fill(0);
+      mean[0] = 0;
+      assert.equal([...(await running).twice!.data], Array(2 * batch).fill(6));
+    }
+});
+
+test('an array that was transferred away is refused, whatever part of a net is run', async () => {
+  await using device = await openDevice('cpu');
+  await using model = await device.load({ model: data([1, 1, 1, 2]) });
+  const gone = new Uint8Array(2);
+  structuredClone(gone.buffer, { transfer: [gone.buffer] });
+  for (const range of [{}, { end: 'twice' }])
+    for (const input of [gone, { shape: [1, 1, 1, 2], data: gone, mean: [1] }])
+      assert.instance(
+        await model.run({ data: input }, range).catch((error: unknown) => error),
+        ArgumentError,
+      );
 });
 
 test('a mean image, which is mirrored with its crop, and a resize in floats have no bytes', () => {

@@ -1,6 +1,19 @@
 /** Live weights and parts of nets on devices that compute in main memory. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { test } from 'uvu';
-import { type Device, DeviceError, graphFromCaffe, openDevice } from '../../ts/index.ts';
+import * as assert from 'uvu/assert';
+import {
+  type Device,
+  DeviceError,
+  graphFromCaffe,
+  openDevice,
+  readCaffemodel,
+  toFloat32,
+  type WeightsFile,
+  writeCaffemodel,
+} from '../../ts/index.ts';
 import { testLiveWeights } from '../support/live-weights-cases.ts';
 import { randomWeights } from '../support/random-weights.ts';
 import { noise } from '../support/run-program.ts';
@@ -29,6 +42,28 @@ test('weights in int8 are not changed, since scales follow from them', async () 
   if (calibration === null) return;
   using model = await device.load({ ...options, precision: 'int8', calibration });
   await refuses(() => model.setWeights(weights), DeviceError, /int8/);
+});
+
+test("weights that were read of a Buffer are the model's own: the Buffer may be overwritten", async () => {
+  const device = devices[0]!;
+  const graph = graphFromCaffe(net, { phase: 'TEST' });
+  const file = join(mkdtempSync(join(tmpdir(), 'resnode-')), 'net.caffemodel');
+  writeCaffemodel(file, { name: 'net', layers: randomWeights(graph).layers });
+  const read = () => {
+    const bytes = readFileSync(file); // a Buffer, of which slice() gives a view
+    return { bytes, weights: readCaffemodel(bytes, { file }) };
+  };
+  const values = ({ layers }: WeightsFile) =>
+    layers.flatMap(({ blobs }) => blobs.map((blob) => [...toFloat32(blob)]));
+  const expected = values(read().weights);
+  const [given, set] = [read(), read()];
+  using model = await device.load({ model: net, phase: 'TEST', weights: given.weights, outputs: ['fc'] });
+  given.bytes.fill(0);
+  assert.equal(values(await model.weights()), expected);
+  await model.setWeights(set.weights);
+  set.bytes.fill(0);
+  assert.equal(values(await model.weights()), expected);
+  rmSync(dirname(file), { recursive: true });
 });
 
 test.after(() => {

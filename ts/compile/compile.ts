@@ -5,6 +5,7 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { copyOf } from '../base/copy-of.ts';
 import { GraphError } from '../base/errors.ts';
 import { optionsOf } from '../base/options.ts';
 import { elementCount } from '../base/shape.ts';
@@ -248,7 +249,7 @@ export async function drawnBlob(
 }
 
 /** Blobs that outlive their reading: what is of no file is copied, once for JavaScript and native code together. */
-async function keptBlobs(
+export async function keptBlobs(
   blobs: readonly (Blob | null)[],
   yieldIfDue: ReturnType<typeof yielding>,
 ): Promise<(Blob | null)[]> {
@@ -257,7 +258,7 @@ async function keptBlobs(
     if (blob === null || isOfFile(blob.bytes)) kept.push(blob);
     else {
       const bytes = await inHeldMemory(blob.bytes, yieldIfDue);
-      kept.push({ ...blob, bytes: bytes === blob.bytes ? bytes.slice() : bytes });
+      kept.push({ ...blob, bytes: bytes === blob.bytes ? copyOf(bytes) : bytes });
     }
   }
   return kept;

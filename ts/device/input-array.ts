@@ -1,6 +1,8 @@
 /** What inputs are given as: arrays, buffers, images as bytes of which the device subtracts the mean. */
 
+import { copyOf } from '../base/copy-of.ts';
 import { ArgumentError } from '../base/errors.ts';
+import { didYouMean } from '../base/kinds.ts';
 import type { NormalisedBytes } from '../native/binding.ts';
 import { DeviceBuffer } from './buffer.ts';
 
@@ -21,20 +23,24 @@ export interface ImageBytes {
 /** An input as it is run. */
 export type GivenArray = InputArray | NormalisedBytes;
 
+const IMAGE_BYTES = ['shape', 'data', 'mean', 'scale'];
+
 /** The most channels of images as bytes: the device's kernels take four numbers of each kind. */
 const MOST_CHANNELS = 4;
 
 /**
  * An array with the mean and the scale that its input names, if it does.
  * @param name Of the input, for errors.
- * @throws ArgumentError for a mean or a scale of what is no image of bytes, or does not fit its channels
+ * @throws ArgumentError for a mean or a scale of what is no image of bytes, or does not fit its channels, and for fields
+ * beside them that mean nothing
  */
 export function normalised(
   name: string,
   shape: readonly number[],
   data: InputArray,
-  { mean, scale }: Pick<ImageBytes, 'mean' | 'scale'>,
+  input: Pick<ImageBytes, 'mean' | 'scale'>,
 ): GivenArray {
+  const { mean, scale } = input;
   if (mean === undefined && scale === undefined) return data;
   const channels = shape.length === 4 ? shape[1]! : 0;
   if (!(data instanceof Uint8Array) || channels < 1 || channels > MOST_CHANNELS)
@@ -43,22 +49,40 @@ export function normalised(
       `a Uint8Array of N×C×H×W, of at most ${MOST_CHANNELS} channels,`,
       data instanceof Uint8Array ? shape.join('×') : data,
     );
-  const values = (what: string, list: unknown, other: number) =>
-    channelValues(`the ${what} of input "${name}"`, list ?? [other], channels);
-  return { bytes: data, mean: values('mean', mean, 0), scale: values('scale', scale, 1) };
+  const stray = Object.keys(input).find((field) => !IMAGE_BYTES.includes(field));
+  if (stray !== undefined)
+    throw new ArgumentError(
+      `the fields of input "${name}" with a mean or a scale`,
+      IMAGE_BYTES.join(', '),
+      stray,
+      stray === 'std' ? 'the scale is 1 / std' : didYouMean(stray, IMAGE_BYTES),
+    );
+  const values = (what: string, list: unknown) =>
+    channelValues(`the ${what} of input "${name}"`, list, channels);
+  return {
+    bytes: data,
+    mean: values('mean', mean === undefined ? [0] : mean),
+    scale: values('scale', scale === undefined ? [1] : scale),
+  };
 }
 
 function channelValues(what: string, list: unknown, channels: number): Float32Array {
-  const fits =
-    Array.isArray(list) && (list.length === 1 || list.length === channels) && list.every(Number.isFinite);
-  if (!fits)
+  const values = Array.isArray(list) ? Array.from<unknown>(list) : []; // of a hole it has undefined
+  const fits = values.length === 1 || values.length === channels;
+  if (!fits || !values.every(isFiniteFloat))
     throw new ArgumentError(
       what,
-      channels === 1 ? 'a list of one finite number' : `a list of 1 or ${channels} finite numbers`,
+      channels === 1
+        ? 'a list of one number, finite as float32,'
+        : `a list of 1 or ${channels} numbers, finite as float32,`,
       list,
+      ArrayBuffer.isView(list) ? 'Array.from(values) makes a list of them' : undefined,
     );
-  return Float32Array.from({ length: channels }, (_, c) => list[c] ?? list[0]);
+  return Float32Array.from({ length: channels }, (_, c) => values[c] ?? values[0]!);
 }
+
+const isFiniteFloat = (value: unknown): value is number =>
+  typeof value === 'number' && Number.isFinite(Math.fround(value));
 
 const isNormalised = (array: GivenArray): array is NormalisedBytes =>
   !ArrayBuffer.isView(array) && !(array instanceof DeviceBuffer);
@@ -66,7 +90,7 @@ const isNormalised = (array: GivenArray): array is NormalisedBytes =>
 /** What its owner may not write to any more. */
 export function copied(array: GivenArray): GivenArray {
   if (array instanceof DeviceBuffer) return array;
-  return isNormalised(array) ? { ...array, bytes: array.bytes.slice() } : array.slice();
+  return isNormalised(array) ? { ...array, bytes: copyOf(array.bytes) } : copyOf(array);
 }
 
 /** What an array stands for: numbers, where it is bytes with a mean. */

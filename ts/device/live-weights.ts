@@ -1,4 +1,5 @@
 /** The weights of a loaded model, of which passes may have made other parameters: read, and changed on the device. */
+import { copyOf } from '../base/copy-of.ts';
 import { elementCount } from '../base/shape.ts';
 import { yielding } from '../base/yielding.ts';
 import type { Blob } from '../caffe/blob.ts';
@@ -75,7 +76,7 @@ export class LiveWeights {
     for (const id of this.#blobs.keys()) {
       const blob = await this.#blob(id);
       checkIntact(blob.bytes, this.#compiled.written.name);
-      blobs.push(isOfFile(blob.bytes) ? blob : { ...blob, bytes: blob.bytes.slice() });
+      blobs.push(isOfFile(blob.bytes) ? blob : { ...blob, bytes: copyOf(blob.bytes) });
     }
     return blobs;
   }

@@ -4,11 +4,13 @@ import { didYouMean, either, instance, type Kind, list, nullOr, record } from '.
 import { elementCount, showShape } from '../base/shape.ts';
 import { type FileSource, fileSource, isFileSource, resolveSource } from '../base/sources.ts';
 import { warn } from '../base/warn.ts';
+import { yielding } from '../base/yielding.ts';
 import { type Blob, blobFromFloats } from '../caffe/blob.ts';
 import { type WeightsFile, weightsFile } from '../caffe/caffemodel.ts';
 import { matchWeights } from '../caffe/match-weights.ts';
 import { readWeights } from '../caffe/read-weights.ts';
 import { notFiniteWarnings } from '../caffe/weights-warnings.ts';
+import { keptBlobs } from '../compile/compile.ts';
 import type { Parameter } from '../layers/operation.ts';
 import { allocateMemory, mapFile } from '../native/host-memory.ts';
 import { type Tensor, tensor } from './tensor.ts';
@@ -62,7 +64,7 @@ async function fromFile(
 ): Promise<Map<number, Blob>> {
   const weights = isFileSource(source) ? await readWeights(resolveSource(source), mapFile) : source;
   // As Net::CopyTrainedLayersFrom: layers that the file lacks keep what they have.
-  const { blobs } = matchWeights(parameters, weights, {}, 'train');
+  const blobs = await keptBlobs(matchWeights(parameters, weights, {}, 'train').blobs, yielding());
   return new Map(blobs.flatMap((blob, i) => (blob === null ? [] : [[i, blob] as const])));
 }
 

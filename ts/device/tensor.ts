@@ -1,5 +1,6 @@
 /** What goes in and comes out: arrays with a shape. */
 
+import { copyOf } from '../base/copy-of.ts';
 import { ArgumentError } from '../base/errors.ts';
 import { didYouMean, instance, integer, isObject, type Kind, list } from '../base/kinds.ts';
 import { fields, required } from '../base/options.ts';
@@ -112,7 +113,7 @@ const isArray = (value: unknown): value is InputArray =>
 /** Memory that another thread may write to meanwhile is copied. */
 function unshared(array: InputArray): InputArray {
   if (array instanceof DeviceBuffer || !(array.buffer instanceof SharedArrayBuffer)) return array;
-  return array instanceof Float32Array ? new Float32Array(array) : new Uint8Array(array);
+  return copyOf(array);
 }
 
 /** What makes of a value an input. */
@@ -140,18 +141,20 @@ function expected(name: string, loaded: readonly number[], actual: unknown): Arg
   );
 }
 
-/** Inputs whose arrays their owner may write to. */
+/** Inputs whose arrays and lists their owner may write to. */
 export function copiedInputs(inputs: Inputs): Inputs {
   if (typeof inputs !== 'object' || inputs === null || ArrayBuffer.isView(inputs) || Array.isArray(inputs))
-    return inputs; // refused where they are looked at
-  const copied = (input: Input): Input => {
-    if (ArrayBuffer.isView(input)) return input.slice();
-    const { data } = (input ?? {}) as { data?: unknown };
-    return ArrayBuffer.isView(data)
-      ? ({ ...(input as object), data: (data as Float32Array).slice() } as Input)
-      : input;
+    return inputs; // refused where they are looked at, as is what stays here as it is
+  const copied = (value: unknown): unknown => {
+    if (Array.isArray(value)) return [...value];
+    const isCopied = (value instanceof Float32Array || value instanceof Uint8Array) && value.length > 0; // not detached
+    return isCopied ? copyOf(value) : value;
   };
-  return Object.fromEntries(Object.entries(inputs).map(([name, input]) => [name, copied(input)]));
+  const eachField = (value: object, change: (field: unknown) => unknown): object =>
+    Object.fromEntries(Object.entries(value).map(([name, field]) => [name, change(field)]));
+  return eachField(inputs, (input) =>
+    isObject(input) && 'data' in input ? eachField(input, copied) : copied(input),
+  ) as Inputs;
 }
 
 /** Of the same blobs. */

@@ -1,0 +1,8 @@
+/** The same values in memory of their own: `slice` of a Buffer is a view. */
+export function copyOf(array: Uint8Array): Uint8Array<ArrayBuffer>;
+export function copyOf(array: Float32Array | Uint8Array): Float32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>;
+export function copyOf(
+  array: Float32Array | Uint8Array,
+): Float32Array<ArrayBuffer> | Uint8Array<ArrayBuffer> {
+  return array instanceof Float32Array ? new Float32Array(array) : new Uint8Array(array);
+}
