@@ -116,7 +116,13 @@ export type { Box, Resize, Size } from '../images/geometry.ts';
 export type { AnyImage, DeepImage, Image } from '../images/image.ts';
 export { readLabels } from '../images/labels.ts';
 export { readMeanImage } from '../images/mean-file.ts';
-export { type MeanImage, msraPreprocess, type Preprocess, preprocessImage } from '../images/preprocess.ts';
+export {
+  type Corner,
+  type MeanImage,
+  msraPreprocess,
+  type Preprocess,
+  preprocessImage,
+} from '../images/preprocess.ts';
 export {
   loadPreprocess,
   loadWholePreprocess,
