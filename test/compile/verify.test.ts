@@ -389,6 +389,7 @@ const VARIANTS: readonly OperationAttributes[] = [
     normalization: 'valid',
     smoothing: 0,
     classWeights: [],
+    dividesByWeights: true,
   },
   { kind: 'euclideanLoss' },
   { kind: 'concat', axis: 0 },
