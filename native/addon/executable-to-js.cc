@@ -108,9 +108,11 @@ Napi::Value run(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& d
   const bool copies = options.Get("copyInputs").ToBoolean();
   if (inputs.Length() != program->inputs.size())
     throw Error("argument/invalid", "The number of inputs does not fit the program");
+  // The thread of a device that closes, and all that it has, may be gone.
+  const bool hasPlaces = *queued == 0 && !device->closing;
   for (uint32_t i = 0; i < inputs.Length(); ++i) {
     const Shape& shape = program->tensors[program->inputs[i]].shape;
-    float* place = *queued == 0 ? executable->inputPlace(i) : nullptr;
+    float* place = hasPlaces ? executable->inputPlace(i) : nullptr;
     state->request.inputs.push_back(inputFromJs(inputs.Get(i), shape, i, copies, place, device, *state));
   }
   const Napi::Array buffers = options.Get("outputs").As<Napi::Array>();

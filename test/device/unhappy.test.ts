@@ -1,9 +1,11 @@
 /** What could go wrong: each ends in a typed error and leaves the device usable. */
+import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ArgumentError, DeviceError, openDevice, WeightsError } from '../../ts/index.ts';
+import { scriptArguments } from '../support/command.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 const fashion = join(repositoryFolder, 'examples/fashion');
@@ -72,6 +74,29 @@ test('a closed device refuses work', async () => {
     (error: unknown) => error,
   );
   assert.instance(outcome, DeviceError);
+});
+
+test('a model whose device has closed refuses to run, and touches nothing that went with the device', () => {
+  const script = scriptArguments(
+    (place) => `
+      const { openDevice } = await import(${place('ts/index.ts')});
+      const device = await openDevice('cpu', { threads: 2 });
+      const model = await device.load(${JSON.stringify(files)});
+      device.dispose();
+      // The thread ends meanwhile, and frees the backend.
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      const outcome = await model.run({ data: new Float32Array(784) }).catch(({ code }) => code);
+      process.stdout.write(String(outcome));`,
+  );
+  // glibc overwrites what is freed (mallopt(3)).
+  const env = { ...process.env, MALLOC_PERTURB_: '165' };
+  const { status, stdout, stderr } = spawnSync(process.execPath, script, {
+    cwd: repositoryFolder,
+    encoding: 'utf8',
+    env,
+  });
+  assert.is(status, 0, stderr);
+  assert.is(stdout, 'device/closed');
 });
 
 test('missing weights name the file', async () => {
