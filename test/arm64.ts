@@ -4,7 +4,6 @@
  * processor is some twenty times as slow, so that they are few.
  */
 import { spawnSync } from 'node:child_process';
-import { rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { compileAll } from './compile.ts';
 import { conclude, type Outcome, runFile } from './run-file.ts';
@@ -42,5 +41,4 @@ await Promise.all(
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) results.push(await run(next));
   }),
 );
-rmSync(compiled, { recursive: true });
 conclude(results);

@@ -2,31 +2,22 @@
  * The sources and the tests as JavaScript, made once for a whole run: what tsx does in every process takes half a second
  * of its processor, and a run starts hundreds.
  */
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build, type OnLoadResult, type Plugin } from 'esbuild';
 import { compiledPath } from './support/command.ts';
+import { folderUntilExit } from './until-exit.ts';
 
 const FOLDERS = ['ts', 'test', 'bench', 'scripts', 'examples'];
 const PACKAGE = /^resnode(\/|$)/;
 
 /**
  * Writes `.compiled-…` in `root`, where the code looks for the addon, and returns its path: the files of `ts` lie in it as
- * those of a built package do in `dist`, the others below `other`.
+ * those of a built package do in `dist`, the others below `other`. It goes when this process ends.
  */
 export async function compileAll(root: string): Promise<string> {
-  const out = mkdtempSync(join(root, '.compiled-'));
-  try {
-    await compileInto(out, root);
-    return out;
-  } catch (error) {
-    rmSync(out, { recursive: true });
-    throw error;
-  }
-}
-
-async function compileInto(out: string, root: string): Promise<void> {
+  const out = folderUntilExit(mkdtempSync(join(root, '.compiled-')));
   const entryPoints = FOLDERS.flatMap((folder) =>
     (readdirSync(join(root, folder), { recursive: true }) as string[])
       .filter((name) => name.endsWith('.ts') && !name.endsWith('.d.ts'))
@@ -66,6 +57,7 @@ async function compileInto(out: string, root: string): Promise<void> {
       js: `import { createRequire as requireFrom } from 'node:module';\nconst require = requireFrom(${JSON.stringify(join(out, 'sharp.js'))});`,
     },
   });
+  return out;
 }
 
 /** Of what a process takes to load sharp, most is for the 60 files of its own code: tests load it hundreds of times. */

@@ -3,8 +3,11 @@
  */
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { childUntilExit } from './until-exit.ts';
 
 const LIMIT_MS = 1_800_000;
+/** A process that a file leaves behind may hold its output open for ever. */
+const HELD_MS = 10_000;
 
 export interface Counts {
   readonly passed: number;
@@ -26,13 +29,15 @@ export function runFile(
   command: string,
   words: readonly string[],
   env: NodeJS.ProcessEnv,
+  heldMs = HELD_MS,
 ): Promise<Outcome> {
   const start = performance.now();
   let processorSeconds = 0;
+  let isHeld = false;
   return new Promise((resolve) => {
     // What it waits for may be why it does not end, and would keep its own handlers of signals from running.
     const limit = { timeout: LIMIT_MS, killSignal: 'SIGKILL' } as const;
-    const child = spawn(command, words, { stdio: ['ignore', 'pipe', 'pipe'], ...limit, env });
+    const child = childUntilExit(spawn(command, words, { stdio: ['ignore', 'pipe', 'pipe'], ...limit, env }));
     let output = '';
     for (const stream of [child.stdout, child.stderr])
       stream.setEncoding('utf8').on('data', (text: string) => {
@@ -43,9 +48,15 @@ export function runFile(
     });
     child.on('exit', () => {
       processorSeconds = takenSeconds();
+      const waiting = setTimeout(() => {
+        isHeld = true;
+        child.stdout.destroy();
+        child.stderr.destroy();
+      }, heldMs);
+      child.on('close', () => clearTimeout(waiting));
     });
     child.on('close', (status, signal) => {
-      const { total, notes, ...counts } = judge(output, status, signal);
+      const { total, notes, ...counts } = judge(output, status, signal, isHeld);
       console.log([`${name}: ${counts.passed} of ${total}`, ...notes].join(', '));
       if (counts.failed > 0) console.log(output);
       for (const reason of counts.skipped) console.log(`  skipped: ${reason}`);
@@ -56,11 +67,12 @@ export function runFile(
   });
 }
 
-/** What a file's words and its end say. */
+/** What a file's words and its end say. @param isHeld Its output was still open. */
 export function judge(
   output: string,
   status: number | null,
   signal: NodeJS.Signals | null,
+  isHeld = false,
 ): Counts & { readonly total: number; readonly notes: readonly string[] } {
   const count = (what: string) => Number(new RegExp(`^ *${what}: +(\\d+)`, 'm').exec(output)?.[1] ?? 0);
   const [total, passed, leftOut] = [count('Total'), count('Passed'), count('Skipped')];
@@ -69,6 +81,7 @@ export function judge(
     ...(status !== 0 && total === passed ? [`ended with ${signal ?? status}`] : []),
     // uvu's last words; a file without them may have left before its tests began.
     ...(/^ *Total:/m.test(output) ? [] : ['it did not come to its end']),
+    ...(isHeld ? ['a process that it started lives on'] : []),
     ...(total === 0 && skipped.length === 0 ? ['it holds no test'] : []),
     ...(leftOut > 0 ? [`${leftOut} left out by .only or .skip, which say no reason`] : []),
   ];

@@ -4,13 +4,14 @@
  * `npm test -- cuda/device lint` runs the files whose paths hold one of the words.
  */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { compileAll } from './compile.ts';
 import { conclude, type Outcome, runFile, takenSeconds } from './run-file.ts';
 import { nodeArguments } from './support/command.ts';
+import { childUntilExit, folderUntilExit } from './until-exit.ts';
 
 // Node reads the certificates that this adds in each process that it starts, which takes two thirds of its start. No test
 // speaks TLS.
@@ -64,7 +65,7 @@ const environment: NodeJS.ProcessEnv =
   compiled === null ? { ...process.env } : { ...process.env, RESNODE_TEST_COMPILED: compiled };
 
 // What devices measure does not go to the user's cache, and nothing measured before decides what is tested.
-const cache = mkdtempSync(join(tmpdir(), 'resnode-cache-'));
+const cache = folderUntilExit(mkdtempSync(join(tmpdir(), 'resnode-cache-')));
 
 /** The longest begin, so that no processor waits for another one's last: as they took the last time, then by folder. */
 function byDuration(names: readonly string[]): string[] {
@@ -100,7 +101,7 @@ let buildSeconds = 0;
 const buildEmulated = () =>
   new Promise<boolean>((resolve) => {
     const command = nodeArguments(join(folder, 'support/emulated.ts'), null);
-    spawn(process.execPath, command, { stdio: 'ignore' }).on('close', (status) => {
+    childUntilExit(spawn(process.execPath, command, { stdio: 'ignore' })).on('close', (status) => {
       buildSeconds = takenSeconds();
       resolve(status === 0);
     });
@@ -125,8 +126,6 @@ if (words.length === 0)
     DURATIONS,
     JSON.stringify(Object.fromEntries(results.map(({ file, processorSeconds }) => [file, processorSeconds]))),
   );
-rmSync(cache, { recursive: true });
-if (compiled !== null) rmSync(compiled, { recursive: true });
 if (results.length > SLOWEST) {
   const slowest = results.toSorted((a, b) => b.processorSeconds - a.processorSeconds).slice(0, SLOWEST);
   const total = results.reduce((sum, { processorSeconds }) => sum + processorSeconds, buildSeconds);

@@ -1,11 +1,13 @@
 /** What the runner makes of a file that is not as it should be: each is a failure, whatever else the file says. */
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { judge } from '../run-file.ts';
-import { nodeArguments } from '../support/command.ts';
+import { nodeArguments, scriptArguments } from '../support/command.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 // Where uvu is found.
@@ -79,6 +81,52 @@ test('a file without tests, and tests that are left out without a reason', () =>
   const leftOut = '1 left out by .only or .skip, which say no reason';
   assert.equal(judged(FAIL, "test.only('passes', () => {});", RUN), [1, 1, 0, leftOut]);
   assert.equal(judged(PASS, "test.skip('fails', () => {});", RUN), [1, 1, 0, leftOut]);
+});
+
+/** Runs a file of its own, with 300 ms for what holds its output. */
+const running = (file: string) =>
+  scriptArguments(
+    (place) => `
+      import { runFile } from ${place('test/run-file.ts')};
+      import { folderUntilExit } from ${place('test/until-exit.ts')};
+      folderUntilExit(process.argv[1]);
+      const { failed } = await runFile('file', process.execPath, [${JSON.stringify(file)}], process.env, 300);
+      process.exitCode = 40 + failed;`,
+  );
+
+test('a file that leaves a process behind, which holds its output, is not waited for and fails', () => {
+  const file = join(folder, 'leaves.mjs');
+  writeFileSync(
+    file,
+    `import { spawn } from 'node:child_process';
+     spawn('sleep', ['20'], { stdio: 'inherit', detached: true }).unref();
+     console.log('  Total:     1\\n  Passed:    1');`,
+  );
+  const words = [...running(file), mkdtempSync(join(folder, 'taken-'))];
+  const { status, stdout } = spawnSync(process.execPath, words, { encoding: 'utf8' });
+  assert.is(status, 41, stdout);
+  assert.match(stdout, 'file: 1 of 1, a process that it started lives on');
+});
+
+test('a run that is interrupted ends the files that run, and takes its folders along', async () => {
+  const file = join(folder, 'waits.mjs');
+  const [begun, taken] = [join(folder, 'begun'), mkdtempSync(join(folder, 'taken-'))];
+  writeFileSync(
+    file,
+    `import { writeFileSync } from 'node:fs';
+     process.on('SIGTERM', () => {});
+     setInterval(() => {}, 1000);
+     writeFileSync(${JSON.stringify(begun)}, String(process.pid));`,
+  );
+  const run = spawn(process.execPath, [...running(file), taken], { stdio: 'ignore' });
+  while (!existsSync(begun) || readFileSync(begun, 'utf8') === '') await setTimeout(20);
+  run.kill('SIGTERM');
+  assert.equal(await once(run, 'exit'), [143, null]);
+  assert.not.ok(existsSync(taken));
+  const stat = `/proc/${readFileSync(begun, 'utf8')}/stat`;
+  const lives = () => existsSync(stat) && !/\) Z/.test(readFileSync(stat, 'utf8')); // nobody may wait for it
+  for (let tries = 0; tries < 100 && lives(); tries++) await setTimeout(20);
+  assert.not.ok(lives());
 });
 
 test.run();
