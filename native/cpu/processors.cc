@@ -33,6 +33,8 @@ Processors Processors::only(int processor) {
 
 int Processors::count() const { return CPU_COUNT(&set_); }
 
+bool Processors::operator==(const Processors& other) const { return CPU_EQUAL(&set_, &other.set_); }
+
 void Processors::remove(int processor) {
   if (processor >= 0 && processor < CPU_SETSIZE) CPU_CLR(processor, &set_);
 }
@@ -48,6 +50,7 @@ int64_t processorTime(ThreadHandle) { return -1; }
 Processors Processors::allowedTo(ThreadHandle) { return {}; }
 Processors Processors::only(int) { return {}; }
 int Processors::count() const { return 0; }
+bool Processors::operator==(const Processors&) const { return true; }
 void Processors::remove(int) {}
 void Processors::allow(ThreadHandle) const {}
 

@@ -22,6 +22,8 @@ class Processors {
   static Processors allowedTo(ThreadHandle thread);
   static Processors only(int processor);
   int count() const;  // 0: unknown
+  bool operator==(const Processors& other) const;
+  bool operator!=(const Processors& other) const { return !(*this == other); }
   void remove(int processor);
   // Moves the thread if it runs, or waits to run, elsewhere.
   void allow(ThreadHandle thread) const;

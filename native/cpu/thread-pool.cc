@@ -163,17 +163,23 @@ bool ThreadPool::lendProcessor(const std::vector<int64_t>& before) {
   for (int i : lost) {
     Slot& slot = slots_[i];
     if (slot.state != State::watched) continue;
-    if (!slot.isGuest) slot.before = Processors::allowedTo(slot.thread);
+    const Processors allowed = Processors::allowedTo(slot.thread);
+    // Where nobody can tell it could not be given back.
+    if (allowed.count() == 0) continue;
+    if (!slot.isGuest || allowed != slot.lent) slot.before = allowed;
     slot.isGuest = lends = true;
-    Processors::only(currentProcessor()).allow(slot.thread);
+    slot.lent = Processors::only(currentProcessor());
+    slot.lent.allow(slot.thread);
   }
   return lends;
 }
 
 void ThreadPool::returnProcessor(int thread) {
   const std::lock_guard lock(processors_);
-  if (slots_[thread].isGuest) slots_[thread].before.allow(currentThread());
-  slots_[thread].isGuest = false;
+  Slot& slot = slots_[thread];
+  // Whom others have moved meanwhile, as taskset does, stays where they want it.
+  if (slot.isGuest && Processors::allowedTo(currentThread()) == slot.lent) slot.before.allow(currentThread());
+  slot.isGuest = false;
 }
 
 void ThreadPool::work(int thread) {

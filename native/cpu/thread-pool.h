@@ -65,8 +65,9 @@ class ThreadPool {
     std::atomic<State> state{State::outside};
     // Others read these of a watched thread, which does not leave the job while they hold `processors_`.
     ThreadHandle thread{};
-    bool isGuest = false;  // it was lent a processor,
-    Processors before;     // and might run on these
+    bool isGuest = false;  // it was lent a processor
+    Processors lent;       // that one
+    Processors before;     // where it might run until then
   };
 
   void call(int64_t units, Call call, const void* context);

@@ -1,9 +1,16 @@
 // The CPU device's threads under ThreadSanitizer: each line of output is a case.
 #include "native/cpu/thread-pool.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <cstdio>
 #include <optional>
 
@@ -103,9 +110,9 @@ bool poolsBytes(ThreadPool& pool) {
 
 using Set = std::vector<int>;
 
-Set allowed() {
+Set allowed(pid_t thread = 0) {
   cpu_set_t set;
-  sched_getaffinity(0, sizeof set, &set);
+  sched_getaffinity(thread, sizeof set, &set);
   Set processors;
   for (int i = 0; i < CPU_SETSIZE; ++i) {
     if (CPU_ISSET(i, &set)) processors.push_back(i);
@@ -145,24 +152,27 @@ bool isSoon(Condition condition) {
   return condition();
 }
 
+// Two threads do one unit each.
+template <class Function>
+void doOneUnitEach(ThreadPool& pool, Function function) {
+  std::atomic<int> ready{0};
+  pool.run(2, 1, [&](int64_t, int thread) {
+    ++ready;
+    while (ready < 2) {}
+    function(thread);
+  });
+}
+
 // `loser` is the thread, 0 the caller, whose processor another one keeps busy. Whether it may run on the other thread's alone
-// in the middle of a unit, and where it might before in a later job.
-bool lendsProcessor(const Set& all, int loser) {
+// in the middle of a unit, and in a later job where it might before, or where somebody else has moved it meanwhile.
+bool lendsProcessor(const Set& all, int loser, bool isMoved = false) {
   if (all.size() < 2) return true;
   const Set two{all[0], all[1]};
   bool isLent = false, isReturned = false;
   std::thread([&] {
     allow(two);
     ThreadPool pool(2);
-    // Each thread does one unit.
-    const auto each = [&](auto function) {
-      std::atomic<int> ready{0};
-      pool.run(2, 1, [&](int64_t, int thread) {
-        ++ready;
-        while (ready < 2) {}
-        function(thread);
-      });
-    };
+    const auto each = [&](auto function) { doOneUnitEach(pool, function); };
     // The worker is kept off the caller's.
     int callers = -1;
     isSoon([&] {
@@ -172,11 +182,13 @@ bool lendsProcessor(const Set& all, int loser) {
     });
     if (loser == 1) allow({callers});
     const int workers = callers == two[0] ? two[1] : two[0];
+    const Set before = loser == 0 ? two : Set{workers}, moved = loser == 0 ? Set{callers} : two;
     std::optional<Busy> busy;
     each([&](int thread) {
       if (thread != loser) return;
       busy.emplace(sched_getcpu());
       isLent = isSoon([&] { return loser == 1 ? allowed() == Set{callers} : allowed().size() == 1; });
+      if (isMoved) allow(moved);
     });
     busy.reset();
     Set now;
@@ -186,10 +198,52 @@ bool lendsProcessor(const Set& all, int loser) {
         each([&](int thread) {
           if (thread == 1) now = allowed();
         });
-      return now == (loser == 0 ? two : Set{workers});
+      return now == (isMoved ? moved : before);
     });
   }).join();
   return isLent && isReturned;
+}
+
+// From now on the calling thread cannot ask where threads may run.
+void refuseToTellProcessors() {
+  sock_filter lines[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sched_getaffinity, 0, 1),
+                         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+                         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+  const sock_fprog filter{4, lines};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
+    std::puts("seccomp is not to be had: every thread is told where it may run");
+}
+
+// Nobody is told either where the kernel counts more processors than a cpu_set_t (sched_setaffinity(2)).
+bool leavesUnknownProcessors(const Set& all) {
+  if (all.size() < 2) return true;
+  std::atomic<int> callers{-1};
+  std::atomic<bool> isBusy{false}, isOver{false}, isKnown{false};
+  pid_t caller = 0;
+  std::thread thread([&] {
+    caller = gettid();
+    ThreadPool pool(2);
+    doOneUnitEach(pool, [](int) { refuseToTellProcessors(); });
+    // The worker has nothing left to do while the caller shares its processor.
+    doOneUnitEach(pool, [&](int thread) {
+      if (thread > 0) return;
+      callers = sched_getcpu();
+      while (!isBusy) {}
+      const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(200);
+      while (std::chrono::steady_clock::now() < end) {}
+    });
+    isOver = true;
+    while (!isKnown) {}
+  });
+  while (callers < 0) {}
+  const Busy busy(callers);
+  isBusy = true;
+  while (!isOver) {}
+  const bool isSame = allowed(caller) == all;
+  isKnown = true;
+  thread.join();
+  return isSame;
 }
 
 }  // namespace
@@ -207,4 +261,7 @@ int main() {
   }
   report(lendsProcessor(all, 1), "a worker that lost its processor is lent the caller's", 2);
   report(lendsProcessor(all, 0), "the caller, having lost its processor, is lent a worker's", 2);
+  report(lendsProcessor(all, 1, true), "a worker that somebody moves meanwhile stays there", 2);
+  report(lendsProcessor(all, 0, true), "the caller, moved meanwhile, stays there", 2);
+  report(leavesUnknownProcessors(all), "a thread is not moved that could not be moved back", 2);
 }
