@@ -163,17 +163,32 @@ for (const [what, text, said] of [
     }
   });
 
-test('no region at all: an error that names the layer', async () => {
-  using loaded = await devices[0]!.load({
-    model: net(`${input('rois', [2, 5])}layer { name: "r" type: "ScaleRoute" bottom: "rois" top: "a" }`),
+for (const [what, row, said] of [
+  ['no region at all', [-1, -1, -1, -1, -1], /layer "r".*its first bottom has no region$/],
+  [
+    'regions without an area, in no range and near to none',
+    [0, 5, 5, 3, 3],
+    /layer "r".*the regions of its first bottom have no area \(the first: image 0, 5,5 to 3,3\)/,
+  ],
+  [
+    'regions that are not finite',
+    [0, Number.NaN, 0, 9, 9],
+    /layer "r".*have no area \(the first: image 0, NaN,0 to 9,9\)/,
+  ],
+] as const)
+  test(`${what}: an error that names the layer`, async () => {
+    using loaded = await devices[0]!.load({
+      model: net(
+        `${input('rois', [2, 5])}layer { name: "r" type: "ScaleRoute" bottom: "rois" top: "a" scale_route_param { low_scale: 4 } }`,
+      ),
+    });
+    try {
+      await loaded.run({ rois: flat([row, row]) });
+      assert.unreachable();
+    } catch (error) {
+      assert.match((error as Error).message, said);
+    }
   });
-  try {
-    await loaded.run({ rois: new Float32Array(10).fill(-1) });
-    assert.unreachable();
-  } catch (error) {
-    assert.match((error as Error).message, /layer "r".*has no region/);
-  }
-});
 
 test.after(() => {
   for (const device of devices) device.dispose();

@@ -83,8 +83,16 @@ function routed(
     if (apart < distance) [nearest, distance] = [row, apart];
   }
   if (taken.length > 0) return taken;
-  if (nearest < 0) throw new Error('its first bottom has no region');
+  if (nearest < 0) throw new Error(whyNone(regions));
   return [nearest];
+}
+
+/** Why no region is in a range, or near to it. */
+function whyNone(regions: Float32Array): string {
+  const first = regions.findIndex((value, i) => i % 5 === 0 && !(value < 0));
+  if (first < 0) return 'its first bottom has no region';
+  const [image, x1, y1, x2, y2] = regions.subarray(first, first + 5);
+  return `the regions of its first bottom have no area (the first: image ${image}, ${x1},${y1} to ${x2},${y2})`;
 }
 
 /** Whether a layer puts blobs one behind the other along their first axis. */
