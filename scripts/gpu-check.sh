@@ -42,6 +42,8 @@ node=$(command -v node || true)
 [ ! -x build/carried/node ] || node=$PWD/build/carried/node
 while [ $# -gt 0 ]; do
   case $1 in
+    --carried | --node)
+      [ -r "${2:-}" ] || { echo "gpu-check: $1 takes a file that can be read, but received ${2:-nothing}" >&2; exit 2; } ;;&
     --carried) mkdir -p build/carried; unpack "$2" | tar -xf - -C .; [ ! -x build/carried/node ] || node=$PWD/build/carried/node; shift 2 ;;
     --node) mkdir -p build/carried; unpack "$2" >build/carried/node; chmod +x build/carried/node; node=$PWD/build/carried/node; shift 2 ;;
     *) rest+=("$1"); shift ;;

@@ -1,41 +1,16 @@
 // Runs the steps in order, within the time that is left, and writes what came of each. See ../gpu-check.sh.
 import { cpSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
 import { endUnderWay } from './command.mjs';
+import { CARRIED, readOptions } from './options.mjs';
 import { planText } from './plan.mjs';
 import { reportText } from './report.mjs';
 import { steps } from './steps.mjs';
 
-const CARRIED = 'build/carried';
-const carriedOr = (name, otherwise) => (existsSync(join(CARRIED, name)) ? join(CARRIED, name) : otherwise);
-
-const { values: options } = parseArgs({
-  options: {
-    out: { type: 'string', default: 'build/gpu-check' },
-    build: { type: 'boolean', default: false },
-    golden: { type: 'string', default: carriedOr('golden', '../shared/golden') },
-    models: { type: 'string', default: existsSync(join(CARRIED, 'models')) ? CARRIED : '../shared' },
-    plan: { type: 'boolean', default: false },
-    second: { type: 'boolean', default: false },
-    only: { type: 'string' },
-    limit: { type: 'string' },
-    depths: { type: 'string', default: '50,101,152' },
-    batches: { type: 'string', default: '1,256,8,32' },
-    precisions: { type: 'string', default: 'float16,float32,tf32,bfloat16' },
-    peers: { type: 'string', default: 'half,amp' },
-  },
-});
+const { options, only, whole } = readOptions();
 const call = options.second ? 2 : 1;
-const whole = Number(options.limit ?? (options.second ? 150 : 560));
 const begin = performance.now();
 const secondsLeft = () => whole - (performance.now() - begin) / 1000;
-const only = options.only?.split(',');
-const unknown = only?.find((name) => !steps.some((step) => step.name === name));
-if (unknown !== undefined) {
-  console.error(`gpu-check: there is no step ${unknown}: ${steps.map(({ name }) => name).join(', ')}`);
-  process.exit(2);
-}
 
 const isAsked = (step) =>
   step.name === 'device' || (only?.includes(step.name) ?? (step.call === 'both' || step.call === call));

@@ -123,6 +123,24 @@ test('of a program that was ended in the middle of a row the rows before it are 
   assert.equal(rowsOf('measuring\n{"batch":1}\n{"batch":256}\n{"bat'), [{ batch: 1 }, { batch: 256 }]);
 });
 
+test('wrong words end the check before anything runs, and are named with what is expected', () => {
+  for (const [words, message] of [
+    [['--nonsense'], /^gpu-check: Unknown option '--nonsense'; /],
+    [['--limit', 'abc'], /^gpu-check: --limit takes seconds, more than 0, but received abc$/m],
+    [['--limit=-5'], /--limit .* received -5/],
+    [['--depths', '50,51'], /--depths takes 50, 101 and 152, .* received 51/],
+    [['--batches', '0'], /--batches takes numbers of images, .* received 0/],
+    [['--precisions', 'float8'], /--precisions takes float32, tf32, .* received float8/],
+    [['--node', '/nowhere'], /^gpu-check: --node takes a file that can be read, but received \/nowhere$/m],
+    [['--carried'], /--carried takes a file that can be read, but received nothing/],
+  ] as const) {
+    const { status, stderr, report } = gpuCheck(...words);
+    assert.match(stderr, message);
+    assert.is(status, 2, stderr);
+    assert.is(report, null);
+  }
+});
+
 test('a step that there is not is named with those that there are', () => {
   const { status, stderr } = gpuCheck('--only', 'benchmark');
   assert.is(status, 2);
