@@ -221,7 +221,11 @@ test('an image of a size that the net cannot take is refused by its name', async
   const file = await writePatches(join(folder, 'strip.png'), 64, 2, []);
   const error = await failure(segmenter.segment(file));
   assert.is(error.code, 'image/size');
-  assert.match(error.message, /strip\.png: is 64×2, 64×2 as the net's input: .*4×4 kernel/);
+  assert.match(error.message, /strip\.png: is 64×2, 64×2 as the net's input: .*4×4 kernel.*multipleOf/);
+  const preprocess = { resize: { longestSide: 64, multipleOf: 4 } };
+  await using rounded = await openSegmenter(shadeNet(join(folder, 'rounded'), 'none', { preprocess }), cpu);
+  const { width, height } = await rounded.segment(file);
+  assert.equal([width, height], [64, 2]);
 });
 
 test.run();

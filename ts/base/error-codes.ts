@@ -507,7 +507,7 @@ export const errorCodes = {
   ],
   'image/size': [
     'A net cannot take an image of that size: a kernel is larger, or what it adds differs.',
-    'Resize the image, or fill it up (`resize`, `pad`; --resize, --pad).',
+    'Resize the image, or fill it up (`resize`, `pad`; --resize, --pad); with `longestSide` and `multipleOf` the aspect nearly stays.',
   ],
   'image/timeout': ['An image was not decoded in time.', 'Raise `timeout`, or make the image smaller.'],
   'image/too-large': [

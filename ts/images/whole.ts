@@ -84,7 +84,7 @@ export const unfitSize = (
   new ImageError(
     'image/size',
     file,
-    `is ${image.width}×${image.height}, ${input.width}×${input.height} as the net's input: ${cause.message}; resize it, or fill it up (--resize, --pad)`,
+    `is ${image.width}×${image.height}, ${input.width}×${input.height} as the net's input: ${cause.message}; resize it, or fill it up (--resize, --pad; multipleOf in preprocess.json)`,
     { cause },
   );
 
