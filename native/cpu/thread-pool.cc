@@ -93,13 +93,15 @@ void ThreadPool::wait(int thread, std::chrono::microseconds awake, Ready ready) 
   std::atomic<int>& asleep = thread == 0 ? callerAsleep_ : asleep_;
   std::condition_variable& change = thread == 0 ? done_ : wake_;
   std::unique_lock lock(mutex_);
-  ++asleep;
+  const bool isFirst = asleep.fetch_add(1) == 0;
   if (thread > 0) slots_[thread].processor = -1;
-  // As long as the job is not over, somebody may still lose its processor.
-  while (left_.load() > 0 && !change.wait_for(lock, kRest, ready)) {
+  // As long as the job is not over, somebody may still lose its processor. One of those that sleep looks: many, where
+  // threads are more than processors, would take the time of those that work.
+  std::vector<int64_t> before;
+  while (isFirst && left_.load() > 0 && !change.wait_for(lock, kRest, ready)) {
     lock.unlock();
-    const std::vector<int64_t> before = timesInJob();
-    if (!spin(kLook, ready)) lendProcessor(before);
+    lendProcessor(before);
+    before = timesInJob();
     lock.lock();
   }
   change.wait(lock, ready);

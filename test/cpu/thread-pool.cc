@@ -5,9 +5,11 @@
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
@@ -204,6 +206,30 @@ bool lendsProcessor(const Set& all, int loser, bool isMoved = false) {
   return isLent && isReturned;
 }
 
+// While one thread works for long, one of the others that sleep looks now and then whether it runs: the rest is not woken.
+bool letsOthersSleep() {
+  constexpr int kThreads = 8;
+  ThreadPool pool(kThreads);
+  std::vector<int64_t> sleeps(kThreads);
+  const auto count = [&] {
+    std::atomic<int> ready{0};
+    pool.run(kThreads, 1, [&](int64_t, int thread) {
+      ++ready;
+      while (ready < kThreads) std::this_thread::yield();
+      rusage usage;
+      getrusage(RUSAGE_THREAD, &usage);
+      sleeps[thread] = usage.ru_nvcsw - sleeps[thread];
+    });
+  };
+  count();
+  pool.run(2, 1, [](int64_t unit) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(unit == 0 ? 200 : 0);
+    while (std::chrono::steady_clock::now() < end) {}
+  });
+  count();
+  return std::count_if(sleeps.begin(), sleeps.end(), [](int64_t each) { return each > 20; }) <= 1;
+}
+
 // From now on the calling thread cannot ask where threads may run.
 void refuseToTellProcessors() {
   sock_filter lines[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
@@ -263,5 +289,6 @@ int main() {
   report(lendsProcessor(all, 0), "the caller, having lost its processor, is lent a worker's", 2);
   report(lendsProcessor(all, 1, true), "a worker that somebody moves meanwhile stays there", 2);
   report(lendsProcessor(all, 0, true), "the caller, moved meanwhile, stays there", 2);
+  report(letsOthersSleep(), "of threads that wait for a long unit one looks whether it runs", 8);
   report(leavesUnknownProcessors(all), "a thread is not moved that could not be moved back", 2);
 }
