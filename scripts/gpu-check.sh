@@ -21,8 +21,12 @@
 # What was measured of convolutions is kept in $OUT/cache/resnode and packed by the next --pack, so that the next run on the
 # same kind of GPU, driver and cuDNN need not measure again.
 set -euo pipefail
+from=$PWD
 cd "$(dirname "$0")/.."
-out=${OUT:-build/gpu-check}
+# Files are named from where the check was called.
+named() { case $1 in /* | '') echo "$1" ;; *) echo "$from/$1" ;; esac; }
+out=${OUT:+$(named "$OUT")}
+out=${out:-build/gpu-check}
 mkdir -p "$out"
 
 # The system's xz, else Python's.
@@ -33,8 +37,8 @@ unpack() {
 }
 
 case ${1:-} in
-  --pack) exec bash scripts/gpu-carry.sh "${2:-build/gpu-carry.tar.xz}" ;;
-  --pack-models) exec bash scripts/gpu-carry.sh --models "${2:-build/gpu-models.tar.xz}" ;;
+  --pack) exec bash scripts/gpu-carry.sh "$(named "${2:-$PWD/build/gpu-carry.tar.xz}")" ;;
+  --pack-models) exec bash scripts/gpu-carry.sh --models "$(named "${2:-$PWD/build/gpu-models.tar.xz}")" ;;
 esac
 
 rest=()
@@ -43,9 +47,11 @@ node=$(command -v node || true)
 while [ $# -gt 0 ]; do
   case $1 in
     --carried | --node)
-      [ -r "${2:-}" ] || { echo "gpu-check: $1 takes a file that can be read, but received ${2:-nothing}" >&2; exit 2; } ;;&
-    --carried) mkdir -p build/carried; unpack "$2" | tar -xf - -C .; [ ! -x build/carried/node ] || node=$PWD/build/carried/node; shift 2 ;;
-    --node) mkdir -p build/carried; unpack "$2" >build/carried/node; chmod +x build/carried/node; node=$PWD/build/carried/node; shift 2 ;;
+      file=$(named "${2:-}")
+      [ -r "$file" ] || { echo "gpu-check: $1 takes a file that can be read, but received ${2:-nothing}" >&2; exit 2; } ;;&
+    --carried) mkdir -p build/carried; unpack "$file" | tar -xf - -C .; [ ! -x build/carried/node ] || node=$PWD/build/carried/node; shift 2 ;;
+    --node) mkdir -p build/carried; unpack "$file" >build/carried/node; chmod +x build/carried/node; node=$PWD/build/carried/node; shift 2 ;;
+    --golden | --models) rest+=("$1"); shift; [ $# -eq 0 ] || { rest+=("$(named "$1")"); shift; } ;;
     *) rest+=("$1"); shift ;;
   esac
 done

@@ -141,6 +141,17 @@ test('wrong words end the check before anything runs, and are named with what is
   }
 });
 
+test('files are named from where the check is called', () => {
+  const away = mkdtempSync(join(tmpdir(), 'resnode-gpu-check-away-'));
+  spawnSync('bash', ['-c', 'mkdir empty && tar -cJf carried.tar.xz -C empty .'], { cwd: away });
+  const words = [join(repositoryFolder, 'scripts/gpu-check.sh'), '--carried', 'carried.tar.xz', '--plan'];
+  const env = { ...process.env, OUT: 'found' };
+  const { status, stderr } = spawnSync('bash', words, { cwd: away, encoding: 'utf8', env });
+  assert.is(status, 0, stderr);
+  assert.ok(existsSync(join(away, 'found')));
+  rmSync(away, { recursive: true });
+});
+
 test('a step that there is not is named with those that there are', () => {
   const { status, stderr } = gpuCheck('--only', 'benchmark');
   assert.is(status, 2);
