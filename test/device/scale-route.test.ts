@@ -144,6 +144,12 @@ for (const [what, text, said] of [
     /:\d+:\d+: high_scale must be at least low_scale, found 3 and 9/,
   ],
   [
+    'rows of other widths, joined',
+    `bottom: "rois" bottom: "given" top: "a" top: "b" }
+    layer { name: "c" type: "Concat" bottom: "a" bottom: "b" top: "c" concat_param { axis: 0 }`,
+    /layer "c" \(Concat\)/,
+  ],
+  [
     'a bound of 0',
     'bottom: "rois" top: "a" scale_route_param { low_scale: 0 }',
     /low_scale must be above 0, found 0/,

@@ -45,6 +45,8 @@ export class RoutedRows {
     const [first] = shapes;
     if (first === undefined || !joinsRows(context.layer, first.length)) return undefined;
     if (!regions.every(isRouted)) return undefined;
+    // Rows of several widths are for the Concat's own rule, which refuses them.
+    if (shapes.some((shape) => String(shape.slice(1)) !== String(first.slice(1)))) return undefined;
     const { order, rows } = this.#orderOf(context, regions as ValueId[], node);
     const reads = [...bottoms, order];
     return { built: inOrder(reads.map((id) => this.#values[id]!.shape)), reads, rows };
