@@ -150,6 +150,19 @@ for (const [what, text, said] of [
     /layer "c" \(Concat\)/,
   ],
   [
+    'routed rows behind others',
+    `bottom: "rois" top: "a" }
+    layer { name: "c" type: "Concat" bottom: "a" bottom: "rois" top: "c" concat_param { axis: 0 }`,
+    /layer "c" \(Concat\).*joins rows that a ScaleRoute sends with others/,
+  ],
+  [
+    'rows of several routes side by side',
+    `bottom: "rois" top: "a" scale_route_param { high_scale: 9 } }
+    layer { name: "q" type: "ScaleRoute" bottom: "rois" top: "b" scale_route_param { low_scale: 9 } }
+    layer { name: "c" type: "Concat" bottom: "a" bottom: "b" top: "c" concat_param { axis: 1 }`,
+    /layer "c" \(Concat\).*joins rows of several ScaleRoutes/,
+  ],
+  [
     'a bound of 0',
     'bottom: "rois" top: "a" scale_route_param { low_scale: 0 }',
     /low_scale must be above 0, found 0/,

@@ -43,13 +43,33 @@ export class RoutedRows {
       id !== undefined && this.#routes.has(id) && shapes[i]![0] === this.#values[id]!.shape[0];
     // A layer without bottoms, as Parameter, joins nothing.
     const [first] = shapes;
-    if (first === undefined || !joinsRows(context.layer, first.length)) return undefined;
-    if (!regions.every(isRouted)) return undefined;
+    if (first === undefined) return undefined;
+    const joins = joinsRows(context.layer, first.length);
+    this.#refuseMixed(context, regions.filter(isRouted) as ValueId[], joins);
+    if (!joins || !regions.every(isRouted)) return undefined;
     // Rows of several widths are for the Concat's own rule, which refuses them.
     if (shapes.some((shape) => String(shape.slice(1)) !== String(first.slice(1)))) return undefined;
     const { order, rows } = this.#orderOf(context, regions as ValueId[], node);
     const reads = [...bottoms, order];
     return { built: inOrder(reads.map((id) => this.#values[id]!.shape)), reads, rows };
+  }
+
+  // Rows of −1 behind those that count would stand among the others, and rows of several routes are none of the same region.
+  #refuseMixed(context: LayerContext, routed: readonly ValueId[], joins: boolean): void {
+    const { layer, shapes } = context;
+    if (layer.type !== 'Concat' || routed.length === 0) return;
+    if (joins && routed.length < shapes.length)
+      context.fail(
+        'shape',
+        'joins rows that a ScaleRoute sends with others along axis 0; route these too',
+        'bottom',
+      );
+    if (!joins && new Set(routed).size > 1)
+      context.fail(
+        'shape',
+        'joins rows of several ScaleRoutes along another axis than 0, which belong to other regions each',
+        'bottom',
+      );
   }
 
   #orderOf(
