@@ -148,17 +148,22 @@ if (hasOwnKernels && !taskset) console.log('skipped: taskset, which gives two th
 (taskset ? measured : Object.assign(() => {}, test))(
   'a measurement whose threads waited for a core says so',
   () => {
-    const folder = newFolder();
     const model = join(mkdtempSync(join(tmpdir(), 'resnode-')), 'one.prototxt');
     writeFileSync(model, PROTOTXT.replaceAll('14', '56'));
     const words = [...COMMAND, 'plan', model, '--device', 'cpu', '--threads', '2'];
-    const { status, stderr } = spawnSync('taskset', ['-c', '0', process.execPath, ...words], {
-      encoding: 'utf8',
-      cwd: repositoryFolder,
-      env: { ...process.env, XDG_CACHE_HOME: folder },
-    });
-    assert.is(status, 0, stderr);
-    assert.match(linesIn(join(folder, 'resnode'))[0]!, / \(disturbed\)\t[\d.]+\t/);
+    const measure = () => {
+      const folder = newFolder();
+      const { status, stderr } = spawnSync('taskset', ['-c', '0', process.execPath, ...words], {
+        encoding: 'utf8',
+        cwd: repositoryFolder,
+        env: { ...process.env, XDG_CACHE_HOME: folder },
+      });
+      assert.is(status, 0, stderr);
+      return linesIn(join(folder, 'resnode'))[0]!;
+    };
+    // Linux counts a wait when it ends: a thread that gets no core before the measurement is over has waited for nothing.
+    const isDisturbed = () => / \(disturbed\)\t[\d.]+\t/.test(measure());
+    assert.ok([1, 2, 3, 4, 5].some(isDisturbed));
   },
 );
 
