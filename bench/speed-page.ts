@@ -6,6 +6,7 @@ import { withFigures, withServing } from './figures.ts';
 
 /** What the page shows, in this order: reports of `resnode bench --out`, as paths from its folder. */
 const FILES = [
+  '../bench/results/2026-11-30-intel-xeon-forward.json',
   '../bench/results/2026-11-27-amd-epyc-forward.json',
   '../bench/results/2026-11-27-amd-epyc-training-resnet-50.json',
   '../bench/results/2026-11-27-amd-epyc-training-cifar-20.json',
