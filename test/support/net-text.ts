@@ -1,6 +1,7 @@
 /** Nets written as prototxt, and noise for their inputs. */
+import * as assert from 'uvu/assert';
 import { seededRandom } from '../../ts/base/random.ts';
-import { filterNet, readNet } from '../../ts/index.ts';
+import { filterNet, GraphError, graphFromCaffe, type NetParameter, readNet } from '../../ts/index.ts';
 
 /** An Input layer, whose top has its name. */
 export const input = (name: string, shape: readonly number[]): string =>
@@ -12,4 +13,15 @@ export const net = (text: string) => filterNet(readNet(text, { file: 'net.protot
 export function draw(count: number, seed: number, from = -1, to = 1): Float32Array {
   const random = seededRandom(seed);
   return Float32Array.from({ length: count }, () => from + (to - from) * random());
+}
+
+/** A net that cannot be built, for a reason that its error says. */
+export function assertRefused(refused: NetParameter, said: RegExp): void {
+  try {
+    graphFromCaffe(refused);
+    assert.unreachable();
+  } catch (error) {
+    assert.instance(error, GraphError);
+    assert.match((error as Error).message, said);
+  }
 }

@@ -1,4 +1,4 @@
-/** Intersection over union, by which boxes are matched, suppressed and judged. */
+/** Boxes by their corners: rows of regions, and intersection over union, by which boxes are matched, suppressed and judged. */
 
 /** x1, y1, x2, y2. */
 export type Corners = readonly [x1: number, y1: number, x2: number, y2: number];
@@ -10,4 +10,9 @@ export function overlapOf(a: Corners, b: Corners, more: 0 | 1): number {
   if (!(width > 0 && height > 0)) return 0;
   const area = ([x1, y1, x2, y2]: Corners) => (x2 - x1 + more) * (y2 - y1 + more);
   return (width * height) / (area(a) + area(b) - width * height);
+}
+
+/** A row of regions R×5: the image's number (negative: no region), and the corners. */
+export function regionAt(regions: Float32Array, row: number): readonly [image: number, ...Corners] {
+  return regions.subarray(5 * row, 5 * row + 5) as unknown as readonly [number, ...Corners];
 }

@@ -9,7 +9,7 @@ import { withDefaults } from '../caffe/net-parameter.ts';
 import type { JavaScriptBlob, JavaScriptLayer } from './javascript.ts';
 import { buildJavaScript } from './javascript-rule.ts';
 import { ANY, type Built, type LayerContext, type Layers } from './layer.ts';
-import type { Corners } from './overlap.ts';
+import { type Corners, regionAt } from './overlap.ts';
 
 export const regionProposalLayers: Layers = {
   BoxOutput: { build: boxOutput, bottoms: ANY, tops: [1, 2] },
@@ -318,13 +318,7 @@ function decodeBBox(context: LayerContext): Built {
     forward: ([said, from]) => {
       const result = from!.data.slice();
       for (let row = 0; row < count; row++) {
-        const [image, x1, y1, x2, y2] = from!.data.subarray(5 * row, 5 * row + 5) as unknown as [
-          number,
-          number,
-          number,
-          number,
-          number,
-        ];
+        const [image, x1, y1, x2, y2] = regionAt(from!.data, row);
         // What no region is stays so.
         if (image < 0) continue;
         const [dx, dy, dw, dh] = [0, 1, 2, 3].map(

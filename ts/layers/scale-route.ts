@@ -11,6 +11,7 @@ import { infoOf, type JavaScriptBlob, type JavaScriptLayer } from './javascript.
 import { buildJavaScript } from './javascript-rule.ts';
 import { ANY, type Built, type LayerContext, type Layers, type Route } from './layer.ts';
 import type { Operation } from './operation.ts';
+import { regionAt } from './overlap.ts';
 
 export const scaleRouteLayers: Layers = {
   ScaleRoute: { build: scaleRoute, bottoms: ANY, tops: ANY },
@@ -68,13 +69,7 @@ function routed(
   const taken: number[] = [];
   let [nearest, distance] = [-1, Number.POSITIVE_INFINITY];
   for (let row = 0; row < regions.length / 5; row++) {
-    const [image, x1, y1, x2, y2] = regions.subarray(5 * row, 5 * row + 5) as unknown as readonly [
-      number,
-      number,
-      number,
-      number,
-      number,
-    ];
+    const [image, x1, y1, x2, y2] = regionAt(regions, row);
     if (image < 0) continue;
     const area = x2 < x1 || y2 < y1 ? 0 : Math.fround(Math.fround(x2 - x1 + 1) * Math.fround(y2 - y1 + 1));
     const scale = Math.fround(Math.sqrt(area));

@@ -1,5 +1,6 @@
 /** Regions and what a net says of them → boxes in an image's own pixels, suppressed by class. */
 import type { Outputs } from '../../device/model.ts';
+import { regionAt } from '../../layers/overlap.ts';
 import type { Size } from '../geometry.ts';
 import { softmax } from '../softmax.ts';
 import type { Placement } from '../whole.ts';
@@ -134,7 +135,7 @@ function cascadeBoxes(
   const said = outputs[boxes]!.data;
   const scores = outputs[probabilities]!.data;
   const boxOf = (row: number): CornersOf | null => {
-    const [number, x1, y1, x2, y2] = said.subarray(5 * row, 5 * row + 5) as unknown as Five;
+    const [number, x1, y1, x2, y2] = regionAt(said, row);
     if (number < 0) return null;
     const corners = {
       x1: Math.max(0, x1 / scale.x),
@@ -148,7 +149,6 @@ function cascadeBoxes(
   const rows = Math.floor(said.length / 5);
   return foundByClass({ classes, background, rows, scoreOf, boxOf, more: 1, image }, minScore, nms);
 }
-type Five = readonly [image: number, x1: number, y1: number, x2: number, y2: number];
 
 /**
  * Proposals, moved by the regressions of each class; here a side is the difference of its corners (zhaoweicai/mscnn,
