@@ -144,6 +144,7 @@ export {
   type SegmentOptions,
 } from '../images/segment/segmenter.ts';
 export type { LatencySummary } from '../images/service/batcher.ts';
+export type { ImageService } from '../images/service/image-service.ts';
 export type { ServiceOptions } from '../images/service/options.ts';
 export type { ServiceStats } from '../images/service/requests.ts';
 export type { TaskFiles } from '../images/service/task-files.ts';

@@ -4,19 +4,16 @@ import { ArgumentError, ClassifierError } from '../../base/errors.ts';
 import { either, integer, type Kind, oneOf, signal } from '../../base/kinds.ts';
 import { optional, options, required, signature } from '../../base/options.ts';
 import { location, pathOf } from '../../base/sources.ts';
-import type { Device } from '../../device/device.ts';
-import type { Model } from '../../device/model.ts';
-import { decodeImage } from '../decode.ts';
 import { type Crop, scoreCrops } from '../evaluate/image-scorers.ts';
-import { averaged, type Scores, scoresOf } from '../evaluate/scores.ts';
+import { averaged, scoresOf } from '../evaluate/scores.ts';
 import { imageInput } from '../features/image-input.ts';
-import { type AnyImage, imageArgument, isImage } from '../image.ts';
+import { type AnyImage, imageArgument } from '../image.ts';
 import { readLabels } from '../labels.ts';
-import { decodingOf, type Preprocess } from '../preprocess.ts';
+import type { Preprocess } from '../preprocess.ts';
 import { loadPreprocess, preprocessBeside } from '../preprocess-file.ts';
-import { Batcher } from '../service/batcher.ts';
-import { batchSizes, concurrencyOf, onDevice, type ServiceOptions, serviceRows } from '../service/options.ts';
-import { Requests, type ServiceStats } from '../service/requests.ts';
+import { ImageService } from '../service/image-service.ts';
+import { ModelQueue, type ModelQueueParts } from '../service/model-queue.ts';
+import { batchSizes, onDevice, type ServiceOptions, serviceRows } from '../service/options.ts';
 import { type Classification, likeliest } from './likeliest.ts';
 import { type ClassifierFiles, classifierFiles, readModelFolder } from './model-folder.ts';
 
@@ -103,53 +100,40 @@ export async function openClassifier(
   });
 }
 
-interface ClassifierParts {
-  readonly model: Model;
-  readonly device: Device;
-  readonly ownsDevice: boolean;
+interface ClassifierParts extends Omit<ModelQueueParts, 'name' | 'refusal'> {
   readonly preprocess: Preprocess;
   readonly labels: ClassifierFiles['labels'];
-  readonly options: ClassifierOptions;
-  readonly sizes: readonly number[];
 }
 
 /** Names what is on images; made by `openClassifier`. Safe to call many times at once: that is what it is for. */
-export class Classifier {
+export class Classifier extends ImageService {
   /** Class names in the order of the net's outputs. */
   readonly labels: readonly string[];
-  /** The model that it runs, with its plan, warnings and report. */
-  readonly model: Model;
   /** Classes do not exclude each other: each has a probability of its own, and they need not sum to 1. */
   readonly independent: boolean;
   readonly #parts: ClassifierParts;
-  readonly #scores: Scores;
+  readonly #classes: number;
   readonly #scorers: (crops: 1 | 10) => ReturnType<typeof scoreCrops>;
-  readonly #batcher: Batcher<Crop, ArrayLike<number>>;
-  readonly #requests: Requests;
+  readonly #queue: ModelQueue<Crop, ArrayLike<number>>;
 
   /** Use `openClassifier`. @internal */
   constructor(parts: ClassifierParts) {
-    const { model, device, preprocess, sizes, options } = parts;
-    this.#parts = parts;
-    this.model = model;
+    const { model, preprocess } = parts;
     const input = imageInput(model);
-    this.#scores = scoresOf(model, input.name);
-    this.independent = this.#scores.independent;
-    this.labels = labelsOf(parts.labels, this.#scores.classes);
-    this.#scorers = (crops) => scoreCrops(input, this.#scores, preprocess, crops);
-    const { maxDelay = 0, maxQueue } = options;
-    const concurrency = concurrencyOf(device);
-    this.#batcher = new Batcher({ sizes, maxDelay, concurrency }, (rows) => this.#run(rows));
-    this.#requests = new Requests('classifier', {
-      maxQueue,
-      inMemory: 2 * sizes.at(-1)! * concurrency,
-      refusal: (why, message) => new ClassifierError(`classifier/${why}`, message),
-    });
-  }
-
-  /** Images that wait or are under way. */
-  get pending(): number {
-    return this.#requests.pending;
+    const scores = scoresOf(model, input.name);
+    const scorers = (crops: 1 | 10) => scoreCrops(input, scores, preprocess, crops);
+    const refusal: ModelQueueParts['refusal'] = (why, message) =>
+      new ClassifierError(`classifier/${why}`, message);
+    const queue = new ModelQueue<Crop, ArrayLike<number>>({ ...parts, name: 'classifier', refusal }, (rows) =>
+      scorers(1).score(rows.map((row) => [row])),
+    );
+    super(model, queue);
+    this.#parts = parts;
+    this.#classes = scores.classes;
+    this.#scorers = scorers;
+    this.#queue = queue;
+    this.independent = scores.independent;
+    this.labels = labelsOf(parts.labels, scores.classes);
   }
 
   /**
@@ -163,80 +147,29 @@ export class Classifier {
   async classify(image: AnyImage, options: ClassifyOptions = {}): Promise<Classification[]> {
     CLASSIFY.check(image, options);
     const { top = 5, crops = 1, signal } = options;
-    return this.#requests.serve(async () => {
-      const rows = await this.#rowsOf(image, crops, signal);
+    return this.#queue.serve(async () => {
+      const pixels = await this.#queue.decode(image, this.#parts.preprocess, signal);
+      const prepared = await this.#scorers(crops).prepare(pixels);
+      const rows = await Promise.all(prepared.map((crop) => this.#queue.run(crop, signal)));
       return likeliest(this.#average(rows), this.labels, top);
     }, signal);
   }
 
-  /** Counts, batch sizes and latencies since it was opened. */
-  stats(): ServiceStats {
-    return this.#requests.stats(this.#batcher.batches);
-  }
-
-  /** Takes no more images, answers those that wait, and frees everything; safe to call twice. */
-  async close(): Promise<void> {
-    this.#requests.close();
-    await this.#requests.drained();
-    this.#free();
-  }
-
-  /** Frees everything behind the run that is under way; images that wait are rejected with `classifier/closed`. */
-  dispose(): void {
-    this.#batcher.close(this.#requests.close());
-    this.#free();
-  }
-
-  [Symbol.dispose](): void {
-    this.dispose();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
-
   /** Runs every batch size once. @internal */
   async warm(): Promise<void> {
-    const { blank } = this.#scorers(1);
-    for (const batch of this.#parts.sizes) await this.#run(Array<Crop>(batch).fill(blank));
-  }
-
-  async #rowsOf(
-    image: AnyImage,
-    crops: 1 | 10,
-    signal: AbortSignal | undefined,
-  ): Promise<ArrayLike<number>[]> {
-    const { preprocess, options } = this.#parts;
-    const { maxPixels, timeout } = options;
-    const limits = {
-      ...(maxPixels === undefined ? {} : { maxPixels }),
-      ...(timeout === undefined ? {} : { timeout }),
-      ...(signal === undefined ? {} : { signal }),
-    };
-    const pixels = isImage(image) ? image : await decodeImage(image, decodingOf(preprocess, limits));
-    const rows = await this.#scorers(crops).prepare(pixels);
-    return Promise.all(rows.map((row) => this.#batcher.add(row, signal)));
-  }
-
-  #run(rows: readonly Crop[]): Promise<ArrayLike<number>[]> {
-    return this.#scorers(1).score(rows.map((row) => [row]));
+    const { blank, score } = this.#scorers(1);
+    for (const batch of this.#parts.sizes) await score(Array<[Crop]>(batch).fill([blank]));
   }
 
   #average(rows: readonly ArrayLike<number>[]): ArrayLike<number> {
-    const { classes } = this.#scores;
-    const all = new Float64Array(rows.length * classes);
-    rows.forEach((row, i) => all.set(row, i * classes));
-    const mean = averaged(all, classes);
+    const all = new Float64Array(rows.length * this.#classes);
+    rows.forEach((row, i) => all.set(row, i * this.#classes));
+    const mean = averaged(all, this.#classes);
     if (mean.every((value) => Number.isFinite(value))) return mean;
     throw new ClassifierError(
       'classifier/not-finite',
       'a probability is NaN: weights or statistics of the net are not finite, or it was given values far from those that it was trained with',
     );
-  }
-
-  #free(): void {
-    this.model.dispose();
-    if (this.#parts.ownsDevice) this.#parts.device.dispose();
   }
 }
 

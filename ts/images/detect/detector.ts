@@ -8,11 +8,11 @@ import type { Model, Outputs } from '../../device/model.ts';
 import { graphFromCaffe } from '../../graph/from-caffe.ts';
 import { imageInput, inputsOf } from '../features/image-input.ts';
 import { type AnyImage, imageArgument } from '../image.ts';
+import { ImageService } from '../service/image-service.ts';
 import { openWholeImages } from '../service/open-whole-images.ts';
 import { type ServiceOptions, serviceRows } from '../service/options.ts';
-import type { ServiceStats } from '../service/requests.ts';
 import { classNames, filesOf, type TaskFiles, taskSource, wholePreprocessOf } from '../service/task-files.ts';
-import type { WholeImageService } from '../service/whole-image.ts';
+import type { WholeImageQueue } from '../service/whole-image.ts';
 import type { WholePreprocess } from '../whole.ts';
 import { type ImageRows, rowsOfImages, ssdBoxes } from './boxes.ts';
 import type { Detection, Found } from './detection.ts';
@@ -122,7 +122,7 @@ export async function openDetector(
     },
     files,
     options,
-    (model, service) => new Detector({ model, head, labels, preprocess, service, options }),
+    (model, queue) => new Detector({ model, head, labels, preprocess, queue, options }),
   );
 }
 
@@ -146,18 +146,16 @@ interface DetectorParts {
   readonly head: DetectorHead;
   readonly labels: readonly string[];
   readonly preprocess: WholePreprocess;
-  readonly service: WholeImageService<Raw>;
+  readonly queue: WholeImageQueue<Raw>;
   readonly options: DetectorOptions;
 }
 
 /** Finds objects in images; made by `openDetector`. Safe to call many times at once: that is what it is for. */
-export class Detector {
+export class Detector extends ImageService {
   /** Class names in the order of the net's classes, the background's too. */
   readonly labels: readonly string[];
   /** The class that is none; null: all are. */
   readonly background: number | null;
-  /** The model that it runs, with its plan, warnings and report. */
-  readonly model: Model;
   /** How images are prepared. */
   readonly preprocess: WholePreprocess;
   readonly #parts: DetectorParts;
@@ -165,6 +163,7 @@ export class Detector {
 
   /** Use `openDetector`. @internal */
   constructor(parts: DetectorParts) {
+    super(parts.model, parts.queue);
     const {
       nms = parts.head.kind === 'mscnn' ? 0.5 : 0.3,
       boxStds = [1, 1, 1, 1],
@@ -174,13 +173,7 @@ export class Detector {
     this.#regions = { nms, stds: boxStds, means: boxMeans };
     this.labels = parts.labels;
     this.background = parts.head.background;
-    this.model = parts.model;
     this.preprocess = parts.preprocess;
-  }
-
-  /** Images that wait or are under way. */
-  get pending(): number {
-    return this.#parts.service.pending;
   }
 
   /**
@@ -194,8 +187,8 @@ export class Detector {
   async detect(image: AnyImage, options: DetectOptions = {}): Promise<Detection[]> {
     DETECT.check(image, options);
     const { minScore = 0.5, top = 100, signal } = options;
-    const { head, service } = this.#parts;
-    const found = await service.ask(
+    const { head, queue } = this.#parts;
+    const found = await queue.ask(
       image,
       (raw, placement): Found[] =>
         head.kind === 'ssd'
@@ -207,29 +200,6 @@ export class Detector {
       .sort((a, b) => b.score - a.score)
       .slice(0, top)
       .map(({ index, score, box }) => ({ label: this.labels[index] ?? `class ${index}`, index, score, box }));
-  }
-
-  /** Counts, batch sizes and latencies since it was opened. */
-  stats(): ServiceStats {
-    return this.#parts.service.stats();
-  }
-
-  /** Takes no more images, answers those that wait, and frees everything; safe to call twice. */
-  close(): Promise<void> {
-    return this.#parts.service.close();
-  }
-
-  /** Frees everything behind the run that is under way; images that wait are rejected with `detector/closed`. */
-  dispose(): void {
-    this.#parts.service.dispose();
-  }
-
-  [Symbol.dispose](): void {
-    this.dispose();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
   }
 }
 

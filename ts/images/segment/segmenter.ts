@@ -9,11 +9,11 @@ import type { Tensor } from '../../device/tensor.ts';
 import { graphFromCaffe } from '../../graph/from-caffe.ts';
 import { imageInput, inputsOf } from '../features/image-input.ts';
 import { type AnyImage, imageArgument } from '../image.ts';
+import { ImageService } from '../service/image-service.ts';
 import { openWholeImages } from '../service/open-whole-images.ts';
 import { type ServiceOptions, serviceRows } from '../service/options.ts';
-import type { ServiceStats } from '../service/requests.ts';
 import { classNames, filesOf, type TaskFiles, taskSource, wholePreprocessOf } from '../service/task-files.ts';
-import type { WholeImageService } from '../service/whole-image.ts';
+import type { WholeImageQueue } from '../service/whole-image.ts';
 import type { Placement, WholePreprocess } from '../whole.ts';
 import { findSegmenterHead, type SegmenterHead, takesAnySize } from './head.ts';
 import { mapOfImage } from './score-map.ts';
@@ -91,7 +91,7 @@ export async function openSegmenter(
     },
     files,
     options,
-    (model, service) => new Segmenter({ model, head, labels, preprocess, service }),
+    (model, queue) => new Segmenter({ model, head, labels, preprocess, queue }),
   );
 }
 
@@ -100,30 +100,23 @@ interface SegmenterParts {
   readonly head: SegmenterHead;
   readonly labels: readonly string[];
   readonly preprocess: WholePreprocess;
-  readonly service: WholeImageService<Tensor>;
+  readonly queue: WholeImageQueue<Tensor>;
 }
 
 /** Maps images; made by `openSegmenter`. Safe to call many times at once: that is what it is for. */
-export class Segmenter {
+export class Segmenter extends ImageService {
   /** Class names in the order of the net's classes; none of a net that tells edges. */
   readonly labels: readonly string[];
-  /** The model that it runs, with its plan, warnings and report. */
-  readonly model: Model;
   /** How images are prepared. */
   readonly preprocess: WholePreprocess;
   readonly #parts: SegmenterParts;
 
   /** Use `openSegmenter`. @internal */
   constructor(parts: SegmenterParts) {
+    super(parts.model, parts.queue);
     this.#parts = parts;
     this.labels = parts.labels;
-    this.model = parts.model;
     this.preprocess = parts.preprocess;
-  }
-
-  /** Images that wait or are under way. */
-  get pending(): number {
-    return this.#parts.service.pending;
   }
 
   /**
@@ -138,31 +131,8 @@ export class Segmenter {
    */
   async segment(image: AnyImage, options: SegmentOptions = {}): Promise<Segmentation> {
     SEGMENT.check(image, options);
-    const { head, service, labels } = this.#parts;
-    return service.ask(image, (scores, placement) => answer(head, labels, scores, placement), options.signal);
-  }
-
-  /** Counts, batch sizes and latencies since it was opened. */
-  stats(): ServiceStats {
-    return this.#parts.service.stats();
-  }
-
-  /** Takes no more images, answers those that wait, and frees everything; safe to call twice. */
-  close(): Promise<void> {
-    return this.#parts.service.close();
-  }
-
-  /** Frees everything behind the run that is under way; images that wait are rejected with `segmenter/closed`. */
-  dispose(): void {
-    this.#parts.service.dispose();
-  }
-
-  [Symbol.dispose](): void {
-    this.dispose();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
+    const { head, queue, labels } = this.#parts;
+    return queue.ask(image, (scores, placement) => answer(head, labels, scores, placement), options.signal);
   }
 }
 

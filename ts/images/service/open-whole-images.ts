@@ -1,4 +1,4 @@
-/** Opens what looks at whole images: a net on a device, behind a service that is warm. */
+/** Opens what looks at whole images: a net on a device, behind a queue that is warm. */
 import { GraphError } from '../../base/errors.ts';
 import { pathOf } from '../../base/sources.ts';
 import type { NetParameter } from '../../caffe/net-parameter.ts';
@@ -7,7 +7,7 @@ import { graphFromCaffe } from '../../graph/from-caffe.ts';
 import { commonSize } from '../whole.ts';
 import { batchSizes, onDevice, type ServiceOptions } from './options.ts';
 import type { TaskFiles } from './task-files.ts';
-import { type WholeImageParts, WholeImageService } from './whole-image.ts';
+import { type WholeImageParts, WholeImageQueue } from './whole-image.ts';
 
 /** A net and what is asked of it. */
 export interface WholeImageNet<Raw>
@@ -19,14 +19,14 @@ export interface WholeImageNet<Raw>
 }
 
 /**
- * @param make What answers: it owns the model and closes the service.
+ * @param make What answers: it owns the model and closes the queue.
  * @throws What `openDevice` and `device.load` throw; nothing stays open then
  */
 export function openWholeImages<Raw, Opened>(
   of: WholeImageNet<Raw>,
   { weights, calibration }: TaskFiles,
   options: ServiceOptions,
-  make: (model: Model, service: WholeImageService<Raw>) => Opened,
+  make: (model: Model, queue: WholeImageQueue<Raw>) => Opened,
 ): Promise<Opened> {
   const { net, outputs, input, preprocess } = of;
   const { precision } = options;
@@ -44,9 +44,9 @@ export function openWholeImages<Raw, Opened>(
       ...(precision === 'int8' && calibration !== undefined ? { calibration: pathOf(calibration) } : {}),
     });
     try {
-      const service = new WholeImageService<Raw>({ ...of, model, device, ownsDevice, options, sizes });
-      await service.warm();
-      return make(model, service);
+      const queue = new WholeImageQueue<Raw>({ ...of, model, device, ownsDevice, options, sizes });
+      await queue.warm();
+      return make(model, queue);
     } catch (error) {
       model.dispose();
       throw error;

@@ -1,31 +1,17 @@
 /** Whole images through a net: decoded, prepared and batched off the event loop; what comes out, image by image. */
-import { GraphError, type ResnodeError } from '../../base/errors.ts';
-import type { Device } from '../../device/device.ts';
-import type { Model, Outputs } from '../../device/model.ts';
+import { GraphError } from '../../base/errors.ts';
+import type { Outputs } from '../../device/model.ts';
 import type { Inputs } from '../../device/tensor.ts';
-import { decodeImage } from '../decode.ts';
 import type { ImageInput } from '../features/image-input.ts';
-import { type AnyImage, isImage } from '../image.ts';
-import { decodingOf } from '../preprocess.ts';
+import type { AnyImage } from '../image.ts';
 import { type Placement, prepareWhole, unfitSize, type WholePreprocess } from '../whole.ts';
-import { Batcher } from './batcher.ts';
-import { concurrencyOf, type ServiceOptions } from './options.ts';
-import { Requests, type ServiceStats } from './requests.ts';
+import { ModelQueue, type ModelQueueParts } from './model-queue.ts';
 
-export interface WholeImageParts<Raw> {
-  /** E.g. `detector`. */
-  readonly name: string;
-  readonly refusal: (why: 'busy' | 'closed', message: string) => ResnodeError;
-  readonly model: Model;
-  readonly device: Device;
-  readonly ownsDevice: boolean;
+export interface WholeImageParts<Raw> extends ModelQueueParts {
   readonly input: ImageInput;
   /** The input of height, width and scale that Faster R-CNN has besides; null: none. */
   readonly imageInfo: string | null;
   readonly preprocess: WholePreprocess;
-  readonly options: ServiceOptions;
-  /** The batch sizes that the model is compiled for, ascending. */
-  readonly sizes: readonly number[];
   /** The outputs of a run of so many images, for each. */
   readonly split: (outputs: Outputs, images: number) => readonly Raw[];
 }
@@ -54,27 +40,13 @@ export function runInputs(
   };
 }
 
-export class WholeImageService<Raw> {
+/** A queue of prepared images. */
+export class WholeImageQueue<Raw> extends ModelQueue<Prepared, Raw> {
   readonly #parts: WholeImageParts<Raw>;
-  readonly #sizes: readonly number[];
-  readonly #batcher: Batcher<Prepared, Raw>;
-  readonly #requests: Requests;
 
   constructor(parts: WholeImageParts<Raw>) {
-    const { name, refusal, device, sizes, options } = parts;
-    const { maxDelay = 0, maxQueue } = options;
+    super(parts, async (batch) => parts.split(await runBatch(parts, batch), batch.length));
     this.#parts = parts;
-    this.#sizes = sizes;
-    const concurrency = concurrencyOf(device);
-    this.#batcher = new Batcher({ sizes, maxDelay, concurrency }, async (batch) =>
-      parts.split(await this.#run(batch), batch.length),
-    );
-    const inMemory = 2 * this.#sizes.at(-1)! * concurrency;
-    this.#requests = new Requests(name, { maxQueue, inMemory, refusal });
-  }
-
-  get pending(): number {
-    return this.#requests.pending;
   }
 
   /** @param answer Makes the answer of what came out for the image. */
@@ -83,57 +55,28 @@ export class WholeImageService<Raw> {
     answer: (raw: Raw, placement: Placement) => Answer | Promise<Answer>,
     signal: AbortSignal | undefined,
   ): Promise<Answer> {
-    return this.#requests.serve(async () => {
-      const { preprocess, input, options } = this.#parts;
-      const { maxPixels, timeout } = options;
-      const limits = {
-        ...(maxPixels === undefined ? {} : { maxPixels }),
-        ...(timeout === undefined ? {} : { timeout }),
-        ...(signal === undefined ? {} : { signal }),
-      };
-      const pixels = isImage(image) ? image : await decodeImage(image, decodingOf(preprocess, limits));
+    return this.serve(async () => {
+      const { preprocess, input } = this.#parts;
+      const pixels = await this.decode(image, preprocess, signal);
       const prepared = await prepareWhole(pixels, preprocess, input.channels);
       const { placement } = prepared;
-      const raw = await this.#batcher.add(prepared, signal).catch((error) => {
+      const raw = await this.run(prepared, signal).catch((error) => {
         throw error instanceof GraphError ? unfitSize(pixels.file, placement, error) : error;
       });
       return answer(raw, placement);
     }, signal);
   }
 
-  stats(): ServiceStats {
-    return this.#requests.stats(this.#batcher.batches);
-  }
-
-  /** Answers those that wait. */
-  async close(): Promise<void> {
-    this.#requests.close();
-    await this.#requests.drained();
-    this.#free();
-  }
-
-  /** Refuses those that wait. */
-  dispose(): void {
-    this.#batcher.close(this.#requests.close());
-    this.#free();
-  }
-
   /** Runs every batch size once. */
   async warm(): Promise<void> {
-    const [, channels, height, width] = this.#parts.model.inputs[this.#parts.input.name] as number[];
+    const { model, input, sizes } = this.#parts;
+    const [, channels, height, width] = model.inputs[input.name] as number[];
     const size = { width: width!, height: height! };
     const placement: Placement = { image: size, resized: size, input: size, scale: { x: 1, y: 1 } };
     const data = new Float32Array(channels! * height! * width!);
-    for (const batch of this.#sizes) await this.#run(Array<Prepared>(batch).fill({ placement, data }));
-  }
-
-  async #run(batch: readonly Prepared[]): Promise<Outputs> {
-    return this.#parts.model.run(runInputs(this.#parts, batch));
-  }
-
-  #free(): void {
-    const { model, device, ownsDevice } = this.#parts;
-    model.dispose();
-    if (ownsDevice) device.dispose();
+    for (const batch of sizes) await runBatch(this.#parts, Array<Prepared>(batch).fill({ placement, data }));
   }
 }
+
+const runBatch = <Raw>(parts: WholeImageParts<Raw>, batch: readonly Prepared[]): Promise<Outputs> =>
+  parts.model.run(runInputs(parts, batch));
