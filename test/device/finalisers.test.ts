@@ -104,6 +104,36 @@ test('a disposed device gives its thread back, and so does one that was collecte
   assert.equal(result, { disposed: 0, open: 10, collected: 0 });
 });
 
+test('a disposed device takes its models, trainers and buffers with it, and nothing is warned of', () => {
+  const { result, stderr } = run(
+    (place) => `
+    const { withLoss } = await import(${place('ts/device/plan-training.ts')});
+    const { readNetFile } = await import(${place('ts/caffe/net-parameter.ts')});
+    const device = await openDevice('cpu');
+    const codes = await (async () => {
+      const model = await device.load(files);
+      const trainer = await device.train({ model: withLoss(readNetFile(files.model)), update: null });
+      const buffer = await device.buffer({ shape: [1000] });
+      const queued = model.run({ data: new Float32Array(784) });
+      device.dispose();
+      const codeOf = (work) => work().then(() => 'answered', ({ code }) => code);
+      return [
+        await codeOf(() => queued),
+        await codeOf(() => model.run({ data: new Float32Array(784) })),
+        await codeOf(() => trainer.gradients({ data: new Float32Array(784), label: Float32Array.of(3) })),
+        await codeOf(() => buffer.download()),
+        await codeOf(() => device.load(files)),
+      ];
+    })();
+    await collectUntil(() => device.memory().total === 0);
+    console.log(JSON.stringify({ codes, after: device.memory().total }));
+  `,
+  );
+  const gone = 'device/disposed';
+  assert.equal(result, { codes: ['answered', gone, gone, gone, 'device/closed'], after: 0 });
+  assert.is(stderr, '');
+});
+
 test('V8 is told of the bytes outside its heap, so that it collects in time without being asked', () => {
   const { result } = run(`
     process.removeAllListeners('warning');

@@ -92,7 +92,12 @@ export class DeviceBuffer {
 
   /** What native code takes. @throws DeviceError `device/disposed` @internal */
   get native(): NativeBuffer {
-    if (this.#disposed) throw new DeviceError('device/disposed', this.#device, 'The buffer was disposed');
+    if (this.#disposed)
+      throw new DeviceError(
+        'device/disposed',
+        this.#device,
+        'The buffer was disposed, by itself or with its device',
+      );
     return this.#native;
   }
 

@@ -22,7 +22,7 @@ import { convertError } from '../native/load.ts';
 import { type BufferShape, bufferShape, checkBufferShape, DeviceBuffer } from './buffer.ts';
 import type { Communicator } from './communicator.ts';
 import type { LoadOptions } from './load-options.ts';
-import { availableMemory, type DeviceMemory, outOfMemory, release, watch } from './memory.ts';
+import { availableMemory, type DeviceMemory, Holdings, outOfMemory, release, watch } from './memory.ts';
 import type { Model } from './model.ts';
 import type { DeviceNets } from './nets.ts';
 import {
@@ -179,7 +179,9 @@ export class Device {
   readonly communicator: Communicator | null;
   readonly #native: NativeDevice;
   readonly #parts: DeviceParts;
+  readonly #holdings = new Holdings();
   #nets: Promise<DeviceNets> | null = null;
+
   /** Use `openDevice`. @internal */
   constructor(native: NativeDevice, name: string, reason: string, parts: DeviceParts) {
     DEVICE.check(native, name, reason, parts);
@@ -206,7 +208,7 @@ export class Device {
     options: Omit<LoadOptions, 'model'> & { readonly outputs?: readonly Name[] } = {},
   ): Promise<Model<Name>> {
     const given = [asGiven(source), asGiven(options)] as const;
-    const model = await (await this.#openNets()).load(...given);
+    const model = this.#holdings.add(await (await this.#openNets()).load(...given));
     // What `outputs` names is what the model returns.
     return model as unknown as Model<Name>;
   }
@@ -218,7 +220,7 @@ export class Device {
    */
   async train(options: TrainOptions): Promise<Trainer> {
     const given = asGiven(options);
-    return (await this.#openNets()).train(given);
+    return this.#holdings.add(await (await this.#openNets()).train(given));
   }
 
   /** What `train` would take and use, without taking it: no weights are read. @throws as `plan` */
@@ -264,7 +266,8 @@ export class Device {
     const { free } = this.memory();
     if (bytes > free) throw outOfMemory(this.name, bytes, free, null);
     try {
-      const buffer = new DeviceBuffer(await this.#native.allocateBuffer(bytes), shape, type, this.name);
+      const native = await this.#native.allocateBuffer(bytes);
+      const buffer = this.#holdings.add(new DeviceBuffer(native, shape, type, this.name));
       if (values !== null) await buffer.upload(values);
       return buffer;
     } catch (error) {
@@ -283,9 +286,10 @@ export class Device {
     };
   }
 
-  /** Closes the device behind the work already queued; models loaded on it reject from then on. */
+  /** Closes the device behind the work already queued, and disposes its models, trainers and buffers; safe to call twice. */
   dispose(): void {
     release(this);
+    this.#holdings.dispose();
     this.#native.dispose();
   }
 

@@ -68,3 +68,29 @@ export function watch(object: object, what: string): void {
 export function release(object: object): void {
   registry.unregister(object);
 }
+
+/** What stands on a device and ends with it. Held weakly: what nobody keeps is still collected, with a warning. */
+export class Holdings {
+  readonly #held = new Set<WeakRef<Disposable>>();
+  readonly #collected = new FinalizationRegistry<WeakRef<Disposable>>((ref) => this.#held.delete(ref));
+  #isDisposed = false;
+
+  /** What came while the device was being disposed is disposed at once. */
+  add<Held extends Disposable>(object: Held): Held {
+    if (this.#isDisposed) {
+      object[Symbol.dispose]();
+      return object;
+    }
+    const ref = new WeakRef(object);
+    this.#held.add(ref);
+    this.#collected.register(object, ref);
+    return object;
+  }
+
+  /** Safe to call twice. */
+  dispose(): void {
+    this.#isDisposed = true;
+    for (const ref of this.#held) ref.deref()?.[Symbol.dispose]();
+    this.#held.clear();
+  }
+}

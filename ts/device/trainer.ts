@@ -191,7 +191,10 @@ export class Trainer {
     this.#factor = this.#lossScale.factor;
     this.#selector = selector;
     this.#compile = compile;
-    this.#runner = new Runner({ ...parts, disposed: 'The trainer was disposed; open it again' });
+    this.#runner = new Runner({
+      ...parts,
+      disposed: 'The trainer was disposed, by itself or with its device; open it again',
+    });
     this.#selections = new KeptPlans(this.#runner, KEPT_SELECTIONS);
     const { report, warnings, compiled } = parts.opened;
     const { program, names, learnable, lossWeights, written } = compiled;
