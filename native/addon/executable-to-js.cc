@@ -1,6 +1,7 @@
 #include "native/addon/executable-to-js.h"
 
 #include <atomic>
+#include <map>
 
 #include "native/addon/buffer-to-js.h"
 #include "native/core/host-functions.h"
@@ -17,6 +18,12 @@ struct RunState {
   RunRequest request;
   std::vector<double> milliseconds;
   std::vector<Napi::Reference<Napi::Float32Array>> outputs;  // empty where a buffer takes it
+};
+
+// Those of an executable that are not settled yet, by their numbers: how each is cancelled.
+struct Runs {
+  std::map<uint32_t, std::function<void()>> unsettled;
+  uint32_t next = 0;
 };
 
 // Tells functions of the process which run they belong to while it begins, in which all of them are called.
@@ -99,7 +106,7 @@ RunInput inputFromJs(const Napi::Value& value, const Shape& shape, size_t index,
 
 Napi::Value run(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& device,
                 const std::shared_ptr<const Program>& program, const std::shared_ptr<Handle<Executable>>& handle,
-                const std::shared_ptr<int>& queued) {
+                const std::shared_ptr<Runs>& runs) {
   const Napi::Env env = info.Env();
   const auto executable = held<Executable>(info.This(), kExecutableTag, "model");
   auto state = std::make_shared<RunState>();
@@ -109,7 +116,7 @@ Napi::Value run(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& d
   if (inputs.Length() != program->inputs.size())
     throw Error("argument/invalid", "The number of inputs does not fit the program");
   // The thread of a device that closes, and all that it has, may be gone.
-  const bool hasPlaces = *queued == 0 && !device->closing;
+  const bool hasPlaces = runs->unsettled.empty() && !device->closing;
   for (uint32_t i = 0; i < inputs.Length(); ++i) {
     const Shape& shape = program->tensors[program->inputs[i]].shape;
     float* place = hasPlaces ? executable->inputPlace(i) : nullptr;
@@ -134,12 +141,15 @@ Napi::Value run(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& d
   int64_t copied = 0;
   for (const std::vector<char>& each : state->copies) copied += static_cast<int64_t>(each.size());
   if (copied > 0) Napi::MemoryManagement::AdjustExternalMemory(env, copied);
-  ++*queued;
   const auto functions = program->functions;
-  const auto cancel = [state, functions] {
-    state->cancelled = true;
-    if (functions) functions->cancel(&state->cancelled);
+  const auto cancel = [run = std::weak_ptr(state), functions] {
+    const auto cancelled = run.lock();
+    if (!cancelled) return;
+    cancelled->cancelled = true;
+    if (functions) functions->cancel(&cancelled->cancelled);
   };
+  const uint32_t number = runs->next++;
+  runs->unsettled.emplace(number, cancel);
   const Napi::Promise done = submitRun(
       env, device,
       // One that was cancelled before it began is the executable's business too: other processes may count on it.
@@ -153,8 +163,8 @@ Napi::Value run(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& d
         state->request.outputs.clear();
         state->copies = {};
       },
-      [copied, queued](Napi::Env loop) {
-        --*queued;
+      [copied, runs, number](Napi::Env loop) {
+        runs->unsettled.erase(number);
         if (copied > 0) Napi::MemoryManagement::AdjustExternalMemory(loop, -copied);
       },
       [state, handle](Napi::Env loop) -> Napi::Value {
@@ -176,10 +186,7 @@ Napi::Value run(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& d
       });
   Napi::Object started = Napi::Object::New(env);
   started.Set("done", done);
-  method(started, "cancel", [cancel](const Napi::CallbackInfo& call) -> Napi::Value {
-    cancel();
-    return call.Env().Undefined();
-  });
+  started.Set("number", number);
   return started;
 }
 
@@ -192,9 +199,15 @@ Napi::Value executableToJs(Napi::Env env, const std::shared_ptr<Device>& device,
   const auto handle = holdOn(device, object, executable, kExecutableTag);
   handle->report(env, static_cast<int64_t>(executable->hostBytes()));
   remember(device->executables, handle);
-  const auto queued = std::make_shared<int>(0);  // runs that are not settled yet
-  method(object, "run", [device, program, handle, queued](const Napi::CallbackInfo& info) -> Napi::Value {
-    return run(info, device, program, handle, queued);
+  const auto runs = std::make_shared<Runs>();
+  method(object, "run", [device, program, handle, runs](const Napi::CallbackInfo& info) -> Napi::Value {
+    return run(info, device, program, handle, runs);
+  });
+  // Once for all runs: a function of each one's own would take V8 longer than the rest of a call.
+  method(object, "cancel", [runs](const Napi::CallbackInfo& info) -> Napi::Value {
+    const auto found = runs->unsettled.find(info[0].ToNumber().Uint32Value());
+    if (found != runs->unsettled.end()) found->second();
+    return info.Env().Undefined();
   });
   object.Set("bytes", static_cast<double>(executable->arenaBytes() + executable->workspaceBytes()));
   return object;

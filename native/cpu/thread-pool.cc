@@ -24,9 +24,9 @@ constexpr auto kBeforeExpectedJob = std::chrono::microseconds(400);
 // How often who waits looks whether others run: awake, asleep.
 constexpr auto kLook = std::chrono::microseconds(20), kRest = std::chrono::microseconds(200);
 
-// True when `ready` was.
+// True when `ready` was. `yields`: who waits for this processor goes first.
 template <class Ready>
-bool spin(std::chrono::microseconds longest, Ready ready) {
+bool spin(std::chrono::microseconds longest, Ready ready, bool yields = false) {
   using Clock = std::chrono::steady_clock;
   const auto end = Clock::now() + longest;
   do {
@@ -34,6 +34,7 @@ bool spin(std::chrono::microseconds longest, Ready ready) {
       if (ready()) return true;
       pause();
     }
+    if (yields) std::this_thread::yield();
   } while (Clock::now() < end);
   return ready();
 }
@@ -87,7 +88,9 @@ void ThreadPool::wait(int thread, std::chrono::microseconds awake, Ready ready) 
   if (spin(kLook, ready)) return;
   for (auto waited = kLook; waited < awake; waited += kLook) {
     const std::vector<int64_t> before = timesInJob();
-    if (spin(kLook, ready)) return;
+    // JavaScript's thread, which takes the result and asks for the next run, sleeps and is woken where it ran.
+    const bool isInItsWay = thread > 0 && currentProcessor() == asker_.load(std::memory_order_relaxed);
+    if (spin(kLook, ready, isInItsWay)) return;
     if (lendProcessor(before)) break;
   }
   std::atomic<int>& asleep = thread == 0 ? callerAsleep_ : asleep_;
@@ -202,6 +205,7 @@ void ThreadPool::work(int thread) {
 }
 
 void ThreadPool::expectJob() {
+  asker_.store(currentProcessor(), std::memory_order_relaxed);
   if (asleep_.load() == 0) return;
   expected_.fetch_add(1);
   wake();

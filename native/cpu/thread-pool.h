@@ -34,7 +34,8 @@ class ThreadPool {
   // How many units of `work` multiplications, or of values to move, are worth taking at a time.
   static int64_t grain(int64_t work) { return std::max<int64_t>(1, (1 << 17) / std::max<int64_t>(1, work)); }
 
-  // Says that a job comes soon: workers that sleep look for it again. Called from any thread.
+  // Says that a job comes soon: workers that sleep look for it again. The thread that said so goes first where a worker does no
+  // more than look for its next job. Called from any thread.
   void expectJob();
 
   // Calls function(unit), or function(unit, thread), for 0 ≤ unit < units, in any order; returns when all are done.
@@ -102,6 +103,7 @@ class ThreadPool {
   const void* context_ = nullptr;
   alignas(64) std::atomic<uint64_t> jobs_{0};  // how many there were
   std::atomic<uint64_t> expected_{0};          // and how often one was expected that workers slept before
+  std::atomic<int> asker_{-1};                 // the processor where one was expected last
   alignas(64) std::atomic<int64_t> left_{0};   // units that are not done
   alignas(64) std::atomic<int> asleep_{0};     // workers that must be woken
   std::atomic<int> callerAsleep_{0};

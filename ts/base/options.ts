@@ -38,6 +38,7 @@ export interface TableKind<out T> extends Kind<T> {
 /** Options: an object of these names and no others. */
 export function options<T extends object>(table: Table<T>): TableKind<T> {
   const names = namesOf(table);
+  const rows = rowsOf(table);
   const expected = `an object with ${names.length > 6 ? `${names.slice(0, 6).join(', ')}, …` : names.join(', ')}`;
   return {
     expected,
@@ -53,7 +54,7 @@ export function options<T extends object>(table: Table<T>): TableKind<T> {
             actual: name,
             hint: didYouMean(name, names),
           };
-      return mistakeOfRows(table, value);
+      return mistakeOfRows(rows, value);
     },
   };
 }
@@ -65,12 +66,13 @@ export function optionsOf<T extends object>({ table }: TableKind<T>, more: T): T
 
 /** Data of a known form: fields that are no rows of the table are nobody's business. @param what E.g. `a Tensor`. */
 export function fields<T extends object>(what: string, table: Table<T>): TableKind<T> {
+  const rows = rowsOf(table);
   return {
     expected: what,
     table: table as Readonly<Record<string, Option>>,
     isClosed: false,
     mistake: (value) =>
-      isFields(value) ? mistakeOfRows(table, value) : { path: '', expected: what, actual: value },
+      isFields(value) ? mistakeOfRows(rows, value) : { path: '', expected: what, actual: value },
   };
 }
 
@@ -78,18 +80,20 @@ export function fields<T extends object>(what: string, table: Table<T>): TableKi
 export class Signature {
   readonly name: string;
   readonly parameters: Readonly<Record<string, Option>>;
+  readonly #rows: Rows;
 
   constructor(name: string, parameters: Readonly<Record<string, Option>>) {
     this.name = name;
     this.parameters = parameters;
+    this.#rows = rowsOf(parameters);
   }
 
   /** @throws ArgumentError for the first value that is not what its row says */
   check(...values: readonly unknown[]): void {
-    Object.entries(this.parameters).forEach(([name, row], i) => {
+    for (const [i, [name, row]] of this.#rows.entries()) {
       const mistake = mistakeOf(row, values[i]);
       if (mistake !== null) throw this.#error(name, row, mistake);
-    });
+    }
   }
 
   #error(name: string, { kind }: Option, { path, expected, actual, hint }: Mistake): ArgumentError {
@@ -118,8 +122,11 @@ const namesOf = (table: object): string[] =>
     .filter(([, { internal: hidden }]) => hidden !== true)
     .map(([name]) => name);
 
-function mistakeOfRows(table: object, value: object): Mistake | null {
-  for (const [name, row] of Object.entries(table as Readonly<Record<string, Option>>)) {
+type Rows = readonly (readonly [name: string, row: Option])[];
+const rowsOf = (table: object): Rows => Object.entries(table as Readonly<Record<string, Option>>);
+
+function mistakeOfRows(rows: Rows, value: object): Mistake | null {
+  for (const [name, row] of rows) {
     const mistake = mistakeOf(row, (value as Readonly<Record<string, unknown>>)[name]);
     if (mistake !== null) return within(`.${name}`, mistake);
   }

@@ -220,17 +220,20 @@ export class Model<Name extends string = string> {
     const { compiled, empty, result } = await this.#submit(inputs, options);
     const { program, names } = compiled;
     this.#watch?.look(compiled, result.outputs, inputs);
+    const found: [name: string, output: Tensor][] = [];
+    for (const [i, name] of names.entries()) {
+      const data = result.outputs[i]!;
+      if (data === null) continue;
+      const { shape } = program.tensors[program.outputs[i]!]!;
+      const axis = empty?.[i] ?? null;
+      const output =
+        axis === null
+          ? countedRows(compiled, i, { shape, data }, result.outputs)
+          : { shape: shape.with(axis, 0), data: new Float32Array(0) };
+      found.push([name, output]);
+    }
     // Entries, since a blob may be called __proto__.
-    return Object.fromEntries(
-      names.flatMap((name, i) => {
-        const data = result.outputs[i]!;
-        if (data === null) return [];
-        const { shape } = program.tensors[program.outputs[i]!]!;
-        const axis = empty?.[i] ?? null;
-        if (axis !== null) return [[name, { shape: shape.with(axis, 0), data: new Float32Array(0) }]];
-        return [[name, countedRows(compiled, i, { shape, data }, result.outputs)]];
-      }),
-    ) as Outputs & Outputs<Name>;
+    return Object.fromEntries(found) as Outputs & Outputs<Name>;
   }
 
   /** Milliseconds of each operation in one run, by layer name. Inputs and errors are those of `run`. */

@@ -3,7 +3,7 @@ import { ArgumentError, DeviceError } from '../base/errors.ts';
 import { onAbort } from '../base/on-abort.ts';
 import { elementCount } from '../base/shape.ts';
 import type { Compiled, Lowered } from '../compile/compile.ts';
-import type { NativeParameters, NativeRun, NativeRunResult } from '../native/binding.ts';
+import type { NativeParameters, NativeRunResult } from '../native/binding.ts';
 import { convertError } from '../native/load.ts';
 import { DeviceBuffer } from './buffer.ts';
 import type { OpenedNet } from './compiler.ts';
@@ -27,6 +27,12 @@ export interface RunMode {
   readonly copyInputs?: boolean;
   /** Buffers that take outputs, by name. Default none. */
   readonly outputs?: Readonly<Record<string, DeviceBuffer>>;
+}
+
+/** A run that was queued. */
+export interface Started {
+  readonly done: Promise<NativeRunResult>;
+  cancel(): void;
 }
 
 export class Runner<L extends Lowered = Lowered> {
@@ -58,7 +64,7 @@ export class Runner<L extends Lowered = Lowered> {
     { executable, program, names }: Compiled<Lowered>,
     arrays: readonly GivenArray[],
     { profile = false, copyInputs = true, outputs = {} }: RunMode = {},
-  ): NativeRun {
+  ): Started {
     const buffers = program.outputs.map((id, i) => {
       const name = names[i];
       if (name === undefined || !Object.hasOwn(outputs, name)) return null;
@@ -71,11 +77,12 @@ export class Runner<L extends Lowered = Lowered> {
     const inputs = arrays.map((array) =>
       array instanceof DeviceBuffer ? { buffer: array.native, dtype: array.dtype } : array,
     );
-    return executable.run(inputs, { profile, copyInputs, outputs: buffers });
+    const { done, number } = executable.run(inputs, { profile, copyInputs, outputs: buffers });
+    return { done, cancel: () => executable.cancel(number) };
   }
 
   /** The run's result; the signal cancels it. */
-  async settle(run: NativeRun, signal: AbortSignal | undefined): Promise<NativeRunResult> {
+  async settle(run: Started, signal: AbortSignal | undefined): Promise<NativeRunResult> {
     const withdraw = onAbort(signal, () => run.cancel());
     try {
       return await run.done;

@@ -66,10 +66,11 @@ export function resolveInputs(loaded: Shapes, inputs: Inputs): { shapes: Shapes;
 
 /** Inputs are an object of the net's own names; an array alone does not say whose it is. */
 function checkNames(names: readonly string[], inputs: unknown): void {
-  const example = `{ ${names.map((name) => `${/^[\w$]+$/.test(name) ? name : JSON.stringify(name)}: Float32Array`).join(', ')} }`;
   const isArrayAlone = isArray(inputs) || Array.isArray(inputs) || ArrayBuffer.isView(inputs);
-  if (!isObject(inputs) || isArrayAlone || inputs instanceof ArrayBuffer)
+  if (!isObject(inputs) || isArrayAlone || inputs instanceof ArrayBuffer) {
+    const example = `{ ${names.map((name) => `${/^[\w$]+$/.test(name) ? name : JSON.stringify(name)}: Float32Array`).join(', ')} }`;
     throw new ArgumentError('inputs', `the input blobs by name, ${example},`, inputs);
+  }
   for (const name of Object.keys(inputs))
     if (!names.includes(name))
       throw new ArgumentError('inputs', `the names ${names.join(', ')}`, name, didYouMean(name, names));
@@ -159,5 +160,8 @@ export function copiedInputs(inputs: Inputs): Inputs {
 
 /** Of the same blobs. */
 export function sameShapes(a: Shapes, b: Shapes): boolean {
-  return Object.keys(a).every((name) => String(a[name]) === String(b[name]));
+  return Object.keys(a).every((name) => {
+    const [one, other] = [a[name]!, b[name]!];
+    return one.length === other.length && one.every((size, i) => size === other[i]);
+  });
 }

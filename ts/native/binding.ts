@@ -36,8 +36,8 @@ export interface NativeParameters {
 
 export interface NativeRun {
   readonly done: Promise<NativeRunResult>;
-  /** Drops the run if it waits, stops it before the next operation if it runs; `done` rejects with code `aborted`. */
-  cancel(): void;
+  /** Among the runs of its executable. */
+  readonly number: number;
 }
 
 /** An array, a buffer of the same device whose values are of `dtype`, or bytes with what they stand for. */
@@ -76,6 +76,11 @@ export interface NativeExecutable {
       readonly outputs: readonly (NativeBuffer | null)[];
     },
   ): NativeRun;
+  /**
+   * Drops the run of this number if it waits, stops it before the next operation if it runs; its `done` rejects with code
+   * `aborted`. One that is settled stays as it is.
+   */
+  cancel(number: number): void;
   /** Arena and workspace, bytes. */
   readonly bytes: number;
   dispose(): void;
