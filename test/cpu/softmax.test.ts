@@ -34,6 +34,9 @@ const random = (count: number, scale: number) => randomValues(count, 2, 0, 7).ma
 for (const [shape, axis] of [
   [[1, 1000], 1],
   [[193, 21], 1],
+  [[67, 7], 1],
+  [[65, 8], 1],
+  [[3, 17], 1],
   [[2, 65, 3], 2],
   [[2, 21, 9, 13], 1],
   [[1, 2, 4, 64], 1],

@@ -68,13 +68,23 @@ struct ClassDetections {
     int32_t* list = at.candidates + i * at.priors;
     at.counts[i] = 0;
     if (label == background) return;
-    const float* own = scores + image * at.priors * at.classes + label;
+    const float* own = scoresOf(image, label);
     int64_t count = 0;
     for (int64_t prior = 0; prior < at.priors; ++prior) {
       if (own[prior * at.classes] > scoreThreshold) list[count++] = static_cast<int32_t>(prior);
     }
+    keepBest<Real>(i, count);
+  }
+  RESNODE_HOST_DEVICE const float* scoresOf(int64_t image, int64_t label) const {
+    return scores + image * at.priors * at.classes + label;
+  }
+  // Of so many candidates, whose boxes are decoded.
+  template <class Real>
+  RESNODE_HOST_DEVICE void keepBest(int64_t i, int64_t count) const {
+    const int64_t label = i % at.classes, image = i / at.classes;
+    int32_t* list = at.candidates + i * at.priors;
     const int64_t compared = count < topK ? count : topK;
-    sortByScore(list, count, compared, own, at.classes);
+    sortByScore(list, count, compared, scoresOf(image, label), at.classes);
     const float* boxes = at.boxes + (image * at.sets + (at.sets > 1 ? label : 0)) * at.priors * 4;
     at.counts[i] = static_cast<int32_t>(suppress<Real>(list, compared, compared, boxes, nmsThreshold, eta, 0));
   }
@@ -139,18 +149,30 @@ struct DetectionRows {
   }
 };
 
+// All of it, in this order.
+struct Detections {
+  DetectionPlaces places;
+  DecodedBox boxes;
+  ClassDetections classes;
+  ImageDetections images;
+  DetectionRows rows;
+
+  Detections(const DetectionOutput& op, const Forward& at)
+      : places(op, at.xShape, at.scratch),
+        boxes{at.x[0], at.x[2], places, op.code, op.varianceInTarget, op.clip},
+        classes{at.x[1],           places,          op.background, op.topK.value_or(places.priors),
+                op.scoreThreshold, op.nmsThreshold, op.eta},
+        images{at.x[1], places, op.keepTopK.value_or(places.classes * places.priors)},
+        rows{at.x[1], at.y[0], places, elementCount(at.yShape[0]) / 7} {}
+};
+
 template <class Run>
 void forward(const DetectionOutput& op, const Forward& at, Run& run) {
-  const DetectionPlaces places(op, at.xShape, at.scratch);
-  const float* scores = at.x[1];
-  const int64_t all = places.classes * places.priors;
-  run.each(places.images * places.sets * places.priors,
-           DecodedBox{at.x[0], at.x[2], places, op.code, op.varianceInTarget, op.clip});
-  run.each(places.images * places.classes,
-           ClassDetections{scores, places, op.background, op.topK.value_or(places.priors), op.scoreThreshold,
-                           op.nmsThreshold, op.eta});
-  run.each(places.images, ImageDetections{scores, places, op.keepTopK.value_or(all)});
-  run.each(places.images + 1, DetectionRows{scores, at.y[0], places, elementCount(at.yShape[0]) / 7});
+  const Detections all(op, at);
+  run.each(all.places.images * all.places.sets * all.places.priors, all.boxes);
+  run.each(all.places.images * all.places.classes, all.classes);
+  run.each(all.places.images, all.images);
+  run.each(all.places.images + 1, all.rows);
 }
 
 }  // namespace resnode

@@ -58,25 +58,58 @@ RESNODE_VECTORISED void exponentials(float* values, int64_t count) {
   std::copy_n(rest, count - whole, values + whole);
 }
 
-// Rows of neighbouring values.
+RESNODE_INLINE Floats load(const float* from) {
+  Floats values;
+  std::memcpy(&values, from, sizeof values);
+  return values;
+}
+RESNODE_INLINE void store(float* to, const Floats& values) { std::memcpy(to, &values, sizeof values); }
+
+RESNODE_INLINE float largest(const float* x, int64_t channels) {
+  float most = -INFINITY;
+  if (channels < kAtOnce) {
+    for (int64_t c = 0; c < channels; ++c) most = x[c] > most ? x[c] : most;
+    return most;
+  }
+  Floats mosts = Floats{} - INFINITY;
+  for (int64_t c = 0; c < channels; c += kAtOnce) {
+    const Floats values = load(x + std::min(c, channels - kAtOnce));
+    mosts = values > mosts ? values : mosts;
+  }
+  for (int i = 0; i < kAtOnce; ++i) most = mosts[i] > most ? mosts[i] : most;
+  return most;
+}
+
+RESNODE_INLINE float sumOf(const float* x, int64_t channels) {
+  Doubles sums{};
+  int64_t c = 0;
+  for (; c + kAtOnce <= channels; c += kAtOnce) sums += __builtin_convertvector(load(x + c), Doubles);
+  for (int i = 0; c < channels; ++c, ++i) sums[i] += x[c];
+  return static_cast<float>(((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7])));
+}
+
+// Rows of neighbouring values. The last vector of a row, where it fills none, begins within the one before.
 RESNODE_VECTORISED void softmaxOfRows(const float* x, float* y, int64_t rows, int64_t channels) {
   for (int64_t row = 0; row < rows; ++row) {
     const float* from = x + row * channels;
     float* to = y + row * channels;
-    float most = -INFINITY;
-#pragma omp simd reduction(max : most)
-    for (int64_t c = 0; c < channels; ++c) most = from[c] > most ? from[c] : most;
-#pragma omp simd
-    for (int64_t c = 0; c < channels; ++c) to[c] = from[c] - most;
+    const float most = largest(from, channels);
+    if (channels < kAtOnce) {
+      for (int64_t c = 0; c < channels; ++c) to[c] = from[c] - most;
+    } else {
+      for (int64_t c = 0; c < channels; c += kAtOnce) {
+        const int64_t at = std::min(c, channels - kAtOnce);
+        store(to + at, load(from + at) - most);
+      }
+    }
   }
   exponentials(y, rows * channels);
   for (int64_t row = 0; row < rows; ++row) {
     float* to = y + row * channels;
-    double sums[4] = {};  // which do not wait for each other
-    for (int64_t c = 0; c < channels; ++c) sums[c % 4] += to[c];
-    const float total = static_cast<float>((sums[0] + sums[1]) + (sums[2] + sums[3]));
-#pragma omp simd
-    for (int64_t c = 0; c < channels; ++c) to[c] /= total;
+    const float total = sumOf(to, channels);
+    int64_t c = 0;
+    for (; c + kAtOnce <= channels; c += kAtOnce) store(to + c, load(to + c) / total);
+    for (; c < channels; ++c) to[c] /= total;
   }
 }
 
