@@ -48,7 +48,15 @@ export function shapesFor(net: NetParameter, file: string): Record<string, numbe
       .filter(
         ({ bottom = [], type = '', transform_param, python_param }) =>
           bottom.length === 0 &&
-          !['Input', 'DummyData', 'MemoryData', 'Parameter'].includes(type) &&
+          ![
+            'Input',
+            'DummyData',
+            'MemoryData',
+            'Parameter',
+            'ImageGtData',
+            'DetectionData',
+            'EvalData',
+          ].includes(type) &&
           !supportedLayerTypes.includes(type) &&
           // What the configuration of py-faster-rcnn says stays; that boxes are of two classes, it does not say.
           (python_param?.layer !== 'RoIDataLayer' || /stage1_rfcn/.test(file)) &&

@@ -393,7 +393,7 @@ export const errorCodes = {
     'Give as many as there are bottoms, or none.',
   ],
   'graph/proposal': [
-    'What a proposal layer says of its anchors is impossible.',
+    'What a layer says of anchors, regions or boxes is impossible.',
     'Change what the message names.',
   ],
   'graph/pyramid-height': ["SPP's `pyramid_height` is impossible.", 'Give the number of levels, from 1 on.'],

@@ -39,6 +39,17 @@ export function randomNormal(random: () => number): number {
   return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
 }
 
+/** So many of a list, by chance; all of it, in its order, where it has no more. */
+export function drawn<T>(list: readonly T[], count: number, random: () => number): T[] {
+  const left = [...list];
+  if (count >= left.length) return left;
+  for (let i = 0; i < count; i++) {
+    const at = i + randomInteger(random, left.length - i);
+    [left[i], left[at]] = [left[at]!, left[i]!];
+  }
+  return left.slice(0, count);
+}
+
 /** The numbers from 0 to `count` − 1 in random order (Fisher–Yates); others get their turn in between. */
 export async function shuffled(count: number, seed: number): Promise<Uint32Array> {
   const random = seededRandom(seed);

@@ -5,12 +5,8 @@
  * Forks take the same numbers for different fields (147 has five meanings). The number here is that of the fork that a
  * layer comes from where BVLC leaves it free, else another fork's; `forkFieldOf` knows them all, by layer type.
  */
-export type FieldDefinition = readonly [
-  number: number,
-  type: string,
-  defaultValue?: number | boolean | string,
-];
-type Messages = Readonly<Record<string, Readonly<Record<string, FieldDefinition>>>>;
+import { type FieldDefinition, type Messages, TEXT_ONLY } from './field-definition.ts';
+import { regionFields, regionMessages } from './region-schema.ts';
 
 export const forkEnums: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   'PriorBoxParameter.CodeType': { CORNER: 1, CENTER_SIZE: 2, CORNER_SIZE: 3 },
@@ -29,12 +25,6 @@ export const forkEnums: Readonly<Record<string, Readonly<Record<string, number>>
   'ImageDataParameter.LabelType': { NONE: 0, IMAGE: 1, PIXEL: 2 },
   'CorrelationParameter.CorrelationType': { MULTIPLY: 0, SUBTRACT: 1 },
 };
-
-/**
- * Fields whose numbers in their forks' caffe.proto are not known here: they are read in text alone. Protocol Buffers keeps
- * numbers from here on free of what anybody uses.
- */
-const TEXT_ONLY = 536_000_000;
 
 /** What forks add to enums and messages of BVLC's. */
 export const forkAdditions = {
@@ -121,10 +111,7 @@ export const forkLayerFields: Readonly<Record<string, FieldDefinition>> = {
   // lmb-freiburg/flownet2 (150), yangguorun/SegStereo (151)
   correlation_param: [TEXT_ONLY + 7, 'message:CorrelationParameter'],
   // zhaoweicai/mscnn, zhaoweicai/cascade-rcnn
-  box_output_param: [TEXT_ONLY + 8, 'message:BoxOutputParameter'],
-  box_group_output_param: [TEXT_ONLY + 9, 'message:BoxGroupOutputParameter'],
-  bbox_reg_param: [TEXT_ONLY + 10, 'message:BBoxRegParameter'],
-  scale_route_param: [TEXT_ONLY + 13, 'message:ScaleRouteParameter'],
+  ...regionFields,
   // craftGBD/caffe-GBD
   roi_mask_pooling_param: [TEXT_ONLY + 5, 'message:ROIMaskPoolingParameter'],
 };
@@ -146,6 +133,7 @@ export const forkTransformFields: Readonly<Record<string, FieldDefinition>> = {
 };
 
 export const forkMessages: Messages = {
+  ...regionMessages,
   AnnotatedDataParameter: {
     batch_sampler: [1, '*message:BatchSampler'],
     label_map_file: [2, 'string'],
@@ -235,7 +223,6 @@ export const forkMessages: Messages = {
   SpaceToDepthParameter: { block_size: [1, 'int32'], data_format: [2, 'string', 'NHWC'] },
   SpaceToBatchNDParameter: { block_shape: [1, '*uint32'], paddings: [2, '*uint32'] },
   BatchToSpaceNDParameter: { block_shape: [1, '*uint32'], crops: [2, '*uint32'] },
-  ScaleRouteParameter: { low_scale: [1, 'float'], high_scale: [2, 'float'] },
   PermuteParameter: { order: [1, '*uint32'] },
   NormalizeParameter: {
     across_spatial: [1, 'bool', true],
@@ -333,36 +320,6 @@ export const forkMessages: Messages = {
     spatial_scale: [3, 'float', 1],
     // zhaoweicai/mscnn
     pad_ratio: [4, 'float', 0],
-  },
-  BoxOutputParameter: {
-    fg_thr: [1, 'float', 0],
-    iou_thr: [2, 'float', 0.5],
-    nms_type: [3, 'string', 'IOU'],
-    field_h: [4, '*uint32'],
-    field_w: [5, '*uint32'],
-    downsample_rate: [6, '*uint32'],
-    field_whr: [7, 'float', 2],
-    field_xyr: [8, 'float', 2],
-    max_nms_num: [9, 'uint32', 0],
-    max_post_nms_num: [10, 'uint32', 0],
-    min_size: [11, 'float', 15],
-  },
-  BoxGroupParameter: { field_h: [1, '*uint32'], field_w: [2, '*uint32'], stride: [3, 'uint32'] },
-  BoxGroupOutputParameter: {
-    fg_thr: [1, 'float', 0],
-    iou_thr: [2, 'float', 0.5],
-    nms_type: [3, 'string', 'IOU'],
-    box_group_param: [4, '*message:BoxGroupParameter'],
-    field_whr: [5, 'float', 2],
-    field_xyr: [6, 'float', 2],
-    max_nms_num: [7, 'uint32', 0],
-    max_post_nms_num: [8, 'uint32', 0],
-    min_size: [9, 'float', 15],
-  },
-  BBoxRegParameter: {
-    bbox_mean: [1, '*float'],
-    bbox_std: [2, '*float'],
-    cls_aware: [3, 'bool', true],
   },
   ROIAlignParameter: {
     pooled_h: [1, 'uint32', 0],

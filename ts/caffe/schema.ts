@@ -2,8 +2,8 @@
  * The schema of caffe.proto (BVLC Caffe 9b891540) as a table: field name → number, type, default.
  * A type is a protobuf scalar, `enum:NAME` or `message:NAME`; a leading `*` means repeated, `+` repeated and packed.
  */
+import type { FieldDefinition } from './field-definition.ts';
 import {
-  type FieldDefinition,
   forkAdditions,
   forkEnums,
   forkLayerFields,

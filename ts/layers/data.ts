@@ -5,6 +5,7 @@ import { didYouMean } from '../base/kinds.ts';
 import type { Shape, Shapes } from '../base/shape.ts';
 import { warn } from '../base/warn.ts';
 import { type LayerParameter, withDefaults } from '../caffe/net-parameter.ts';
+import { detectionDataShapes } from './detection-data.ts';
 
 type Fail = (text: string) => Error;
 
@@ -87,6 +88,8 @@ export function textShapes(layer: LayerParameter, given: Shapes, refuse: Fail): 
     const shapes = declaredShapes(layer, refuse);
     if (shapes !== null) return shapes.map((shape, i) => known[i] ?? shape);
   }
+  const detection = detectionDataShapes(layer, known[0]);
+  if (detection !== null) return detection.map((shape, i) => known[i] ?? shape);
   const first = known[0] ?? imageShape(layer);
   if (first === null || tops.length > (type === 'ImageSegData' ? 3 : 2)) return null;
   if (known[0] === undefined && !saysChannels(layer))

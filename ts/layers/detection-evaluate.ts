@@ -1,7 +1,8 @@
 /**
- * DetectionEvaluate (detection_evaluate_layer.cpp of SSD, github.com/weiliu89/caffe, branch ssd): found boxes against true ones. It
- * runs on the host, as there. Its rows are [−1, class, how many true boxes, −1, −1] for each class, then [image, class, score, right,
- * wrong] for each found box; neither right nor wrong is what matches a difficult box that does not count.
+ * DetectionEvaluate (detection_evaluate_layer.cpp of SSD, github.com/weiliu89/caffe, branch ssd, with two bottoms; of Cascade R-CNN,
+ * github.com/zhaoweicai/cascade-rcnn, with three, whose boxes are in pixels): found boxes against true ones. It runs on the host, as
+ * there. Its rows are [−1, class, how many true boxes, −1, −1] for each class, then [image, class, score, right, wrong] for each
+ * found box; neither right nor wrong is what matches a difficult box that does not count.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -12,9 +13,10 @@ import type { JavaScriptLayer } from './javascript.ts';
 import { buildJavaScript } from './javascript-rule.ts';
 import { type Built, checkTop, type LayerContext, type Layers } from './layer.ts';
 import { overlapOf } from './overlap.ts';
+import { overlapOfCorners } from './suppression.ts';
 
 export const detectionEvaluateLayers: Layers = {
-  DetectionEvaluate: { build: detectionEvaluate, bottoms: [2, 2] },
+  DetectionEvaluate: { build: detectionEvaluate, bottoms: [2, 3] },
 };
 
 interface Parameters {
@@ -44,6 +46,22 @@ type Size = readonly [number, number];
 /** Values of a row of found boxes, of true ones, and of what it makes. */
 const [FOUND, TRUTH, ROW] = [7, 8, 5] as const;
 
+/** Where a row of found or true boxes has what it says behind the image's number; true boxes say last whether they are difficult. */
+interface Layout {
+  readonly label: number;
+  readonly score: number;
+  readonly box: number;
+}
+
+const SSD: Layout = { label: 1, score: 2, box: 3 };
+const CASCADE: Layout = { label: 5, score: 6, box: 1 };
+
+/** How the boxes of an image are compared. */
+interface Comparing {
+  readonly inPixels: (box: Box) => Box;
+  readonly overlap: (a: Box, b: Box) => number;
+}
+
 function detectionEvaluate(context: LayerContext): Built {
   const param = context.layer.detection_evaluate_param;
   const p = withDefaults<Parameters>('DetectionEvaluateParameter', param);
@@ -54,27 +72,25 @@ function detectionEvaluate(context: LayerContext): Built {
   const resizing = withDefaults<{ resize_mode: string }>('ResizeParameter', p.resize_param);
   if (resizing.resize_mode !== 'WARP')
     fail(`resize_param is run with resize_mode WARP alone, found ${resizing.resize_mode}`, 'resize_param');
-  context.shapes.forEach((shape, i) => {
-    if (shape.length !== 4 || shape[0] !== 1 || shape[1] !== 1 || shape[3] !== [FOUND, TRUTH][i])
-      context.fail(
-        'shape',
-        `bottom ${i} must be ${i === 0 ? 'the boxes of a DetectionOutput, 1×1×K×7' : 'the label of an AnnotatedData, 1×1×K×8'}, found ${showShape(shape)}`,
-      );
-  });
+  const isCascade = context.shapes.length === 3;
+  if (isCascade) checkCascade(context, p, fail);
+  else checkSsd(context);
   const most = elementCount(context.shapes[0]!) / FOUND;
   const labels = classes - (background >= 0 && background < classes ? 1 : 0);
-  const top = [1, 1, labels + most, ROW];
+  const top = isCascade ? [labels + most, ROW, 1, 1] : [1, 1, labels + most, ROW];
   checkTop(context, top, positionOf(param, 'num_classes'));
   const sizes = sizesOf(context, p.name_size_file);
   const layer: JavaScriptLayer = {
     shapes: () => [top],
-    forward: ([found, truth]) => {
+    forward: ([found, truth, images]) => {
       const rows = new Float32Array(elementCount(top)).fill(-1);
       const check = (label: number) => {
         if (label === background)
-          throw new Error(`a box is of class ${label}, which is background_label_id: SSD takes none`);
+          throw new Error(
+            `a box is of class ${label}, which is background_label_id: ${isCascade ? 'Cascade R-CNN' : 'SSD'} takes none`,
+          );
       };
-      const truths = truthsOf(truth!.data, check);
+      const truths = truthsOf(truth!.data, isCascade ? CASCADE : SSD, check);
       let row = 0;
       for (let label = 0; label < classes; label++) {
         if (label === background) continue;
@@ -82,16 +98,45 @@ function detectionEvaluate(context: LayerContext): Built {
         const positives = counted.filter(({ isDifficult }) => p.evaluate_difficult_gt || !isDifficult).length;
         rows.set([-1, label, positives, -1, -1], ROW * row++);
       }
-      for (const [image, byLabel] of foundOf(found!.data, check)) {
+      for (const [image, byLabel] of foundOf(found!.data, isCascade ? CASCADE : SSD, check)) {
         const size = sizes();
+        const compare = isCascade ? inCascade(size!, images!.data, image) : inSsd(size);
         for (const [label, boxes] of byLabel)
-          for (const { score, right, wrong } of judged(boxes, truths.get(image)?.get(label), p, size))
+          for (const { score, right, wrong } of judged(boxes, truths.get(image)?.get(label), p, compare))
             rows.set([image, label, score, right, wrong], ROW * row++);
       }
       return [rows];
     },
   };
   return { ...buildJavaScript(layer, context), rows: 0 };
+}
+
+function checkSsd(context: LayerContext): void {
+  context.shapes.forEach((shape, i) => {
+    if (shape.length !== 4 || shape[0] !== 1 || shape[1] !== 1 || shape[3] !== [FOUND, TRUTH][i])
+      context.fail(
+        'shape',
+        `bottom ${i} must be ${i === 0 ? 'the boxes of a DetectionOutput, 1×1×K×7' : 'the label of an AnnotatedData, 1×1×K×8'}, found ${showShape(shape)}`,
+      );
+  });
+}
+
+function checkCascade(
+  context: LayerContext,
+  p: Parameters,
+  fail: (text: string, at?: string) => never,
+): void {
+  const rows = [FOUND, TRUTH, 2];
+  if (context.shapes.some((shape, i) => elementCount(shape) !== (shape[0] ?? 0) * rows[i]!))
+    context.fail(
+      'shape',
+      `takes the boxes of a FrcnnOutput, K×7, those of ground truth, G×8, and the height and width of each image, N×2; found ${context.shapes.map(showShape).join(', ')}`,
+    );
+  if (p.name_size_file === undefined)
+    fail(
+      'name_size_file must be given, with the sizes that images had, a line "name height width" each',
+      'name_size_file',
+    );
 }
 
 /** By class and image, both in ascending order, as C++'s maps. */
@@ -114,24 +159,27 @@ const boxAt = (data: Float32Array, at: number): Box => [
   data[at + 3]!,
 ];
 
-function foundOf(data: Float32Array, check: (label: number) => void): ByImage<Found> {
+function foundOf(data: Float32Array, layout: Layout, check: (label: number) => void): ByImage<Found> {
   const found: ByImage<Found> = new Map();
   for (let at = 0; at < data.length; at += FOUND) {
-    const [image, label, score] = [Math.trunc(data[at]!), Math.trunc(data[at + 1]!), data[at + 2]!];
+    const [image, label] = [Math.trunc(data[at]!), Math.trunc(data[at + layout.label]!)];
+    // An image of Cascade R-CNN has a row where nothing is found: it takes its place among the sizes.
+    if (image !== -1 && layout === CASCADE && !found.has(image)) found.set(image, new Map());
     if (image === -1 || label === -1) continue;
     check(label);
-    add(found, image, label, { score, box: boxAt(data, at + 3) });
+    add(found, image, label, { score: data[at + layout.score]!, box: boxAt(data, at + layout.box) });
   }
   return ascending(new Map([...found].map(([image, byLabel]) => [image, ascending(byLabel)])));
 }
 
-function truthsOf(data: Float32Array, check: (label: number) => void): ByImage<Truth> {
+function truthsOf(data: Float32Array, layout: Layout, check: (label: number) => void): ByImage<Truth> {
   const truths: ByImage<Truth> = new Map();
   for (let at = 0; at < data.length; at += TRUTH) {
-    const [image, label] = [Math.trunc(data[at]!), Math.trunc(data[at + 1]!)];
-    if (image === -1) break;
+    const [image, label] = [Math.trunc(data[at]!), Math.trunc(data[at + layout.label]!)];
+    if (image === -1 && layout === SSD) break;
+    if (image === -1) continue;
     check(label);
-    add(truths, image, label, { box: boxAt(data, at + 3), isDifficult: data[at + 7] !== 0 });
+    add(truths, image, label, { box: boxAt(data, at + layout.box), isDifficult: data[at + 7] !== 0 });
   }
   return truths;
 }
@@ -141,15 +189,15 @@ function judged(
   boxes: readonly Found[],
   truths: readonly Truth[] | undefined,
   { overlap_threshold: threshold, evaluate_difficult_gt: usesDifficult }: Parameters,
-  size: Size | null,
+  { inPixels, overlap }: Comparing,
 ): { score: number; right: number; wrong: number }[] {
   if (truths === undefined) return boxes.map(({ score }) => ({ score, right: 0, wrong: 1 }));
-  const inPixels = truths.map(({ box }) => pixels(box, size));
+  const placed = truths.map(({ box }) => inPixels(box));
   const isTaken = truths.map(() => false);
   return boxes
     .toSorted((a, b) => b.score - a.score)
     .map(({ score, box }) => {
-      const overlaps = inPixels.map((truth) => overlap(pixels(box, size), truth, size === null ? 0 : 1));
+      const overlaps = placed.map((truth) => overlap(inPixels(box), truth));
       const best = overlaps.reduce((at, each, i) => (each > overlaps[at]! ? i : at), 0);
       if (!(overlaps[best]! >= threshold)) return { score, right: 0, wrong: 1 };
       if (!usesDifficult && truths[best]!.isDifficult) return { score, right: 0, wrong: 0 };
@@ -157,6 +205,22 @@ function judged(
       isTaken[best] = true;
       return { score, right, wrong: 1 - right };
     });
+}
+
+const inSsd = (size: Size | null): Comparing => ({
+  inPixels: (box) => pixels(box, size),
+  overlap: (a, b) => overlap(a, b, size === null ? 0 : 1),
+});
+
+/** As large as the image was before it was resized. */
+function inCascade([height, width]: Size, sizes: Float32Array, image: number): Comparing {
+  if (2 * image + 1 >= sizes.length)
+    throw new Error(`a box is of image ${image}, and there are sizes of ${sizes.length / 2}`);
+  const [tall, wide] = [height / sizes[2 * image]!, width / sizes[2 * image + 1]!];
+  return {
+    inPixels: ([x1, y1, x2, y2]) => [x1 * wide, y1 * tall, x2 * wide, y2 * tall],
+    overlap: (a, b) => overlapOfCorners(a, b, 1),
+  };
 }
 
 /** OutputBBox of bbox_util.cpp: cut at the image, in its pixels. */

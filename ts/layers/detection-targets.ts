@@ -7,7 +7,7 @@
  * The net does not say the configuration; its names may stand in param_str. Where fewer regions are found than rows belong to
  * a batch, which Caffe makes smaller, they are repeated in turn: the mean of a loss is then over what was found.
  */
-import { seededRandom } from '../base/random.ts';
+import { drawn, seededRandom } from '../base/random.ts';
 import type { Shape } from '../base/shape.ts';
 import { type JavaScriptLayer, pythonNames } from './javascript.ts';
 import { buildJavaScript } from './javascript-rule.ts';
@@ -33,17 +33,6 @@ const paramOf = (context: LayerContext) =>
 
 /** lib/fast_rcnn/config.py (RNG_SEED). */
 const SEED = 3;
-
-/** So many of a list, by chance. */
-function sample<T>(list: readonly T[], count: number, draw: () => number): T[] {
-  const left = [...list];
-  const kept = Math.min(count, left.length);
-  for (let i = 0; i < kept; i++) {
-    const at = i + Math.floor(draw() * (left.length - i));
-    [left[i], left[at]] = [left[at]!, left[i]!];
-  }
-  return left.slice(0, kept);
-}
 
 const sizeOf = ([x1, y1, x2, y2]: Box) => [x2 - x1 + 1, y2 - y1 + 1] as const;
 
@@ -118,8 +107,8 @@ function anchorTargets(context: LayerContext): JavaScriptLayer {
       const isPositive = (each: (typeof inside)[number]) =>
         each.best.overlap >= positive ||
         truths.some(({ box }, i) => most[i]! > 0 && overlap(each.box, box) === most[i]);
-      const objects = sample(inside.filter(isPositive), Math.floor(share * batch), draw);
-      const others = sample(
+      const objects = drawn(inside.filter(isPositive), Math.floor(share * batch), draw);
+      const others = drawn(
         inside.filter((each) => !isPositive(each) && each.best.overlap < negative),
         batch - objects.length,
         draw,
@@ -174,12 +163,12 @@ function proposalTargets(context: LayerContext): JavaScriptLayer {
       for (let i = 0; i + 5 <= rows.length; i += 5)
         if (rows[i]! >= 0) boxes.push([rows[i + 1]!, rows[i + 2]!, rows[i + 3]!, rows[i + 4]!]);
       const all = boxes.map((box) => ({ box, best: best(box, truths) }));
-      const objects = sample(
+      const objects = drawn(
         all.filter((each) => each.best.overlap >= from),
         asked > 0 ? Math.round(share * batch) : batch,
         draw,
       );
-      const others = sample(
+      const others = drawn(
         all.filter(
           (each) => each.best.overlap < below && each.best.overlap >= (truths.length > 0 ? low : -1),
         ),

@@ -20,10 +20,14 @@ import { detectionOutputLayers } from './detection-output.ts';
 import { dropoutLayers } from './dropout.ts';
 import { eltwiseLayers } from './eltwise.ts';
 import { embedLayers } from './embed.ts';
+import { fieldAccuracies } from './field-accuracy.ts';
+import { fieldLosses } from './field-losses.ts';
 import { filterLayers } from './filter.ts';
+import { frcnnOutputLayers } from './frcnn-output.ts';
 import { innerProductLayers } from './inner-product.ts';
 import { javaScriptLayerOf } from './javascript.ts';
 import { buildJavaScript } from './javascript-rule.ts';
+import { judgedRegionLayers } from './judged-regions.ts';
 import type { Count, LayerRule, Layers } from './layer.ts';
 import { lossLayers } from './losses.ts';
 import { lrnLayers } from './lrn.ts';
@@ -35,6 +39,7 @@ import { publicModuleRule } from './public-modules.ts';
 import { recurrentLayers } from './recurrent.ts';
 import { reductionLayers } from './reductions.ts';
 import { regionProposalLayers } from './region-proposals.ts';
+import { regionTargetLayers } from './region-targets.ts';
 import { reshapeLayers } from './reshape.ts';
 import { resizeLayers } from './resize.ts';
 import { regionLayers } from './roi.ts';
@@ -61,8 +66,12 @@ export const layerRules: Layers = {
   ...dropoutLayers,
   ...eltwiseLayers,
   ...embedLayers,
+  ...fieldAccuracies,
+  ...fieldLosses,
   ...filterLayers,
+  ...frcnnOutputLayers,
   ...innerProductLayers,
+  ...judgedRegionLayers,
   ...lossLayers,
   ...lrnLayers,
   ...mobileLayers,
@@ -73,6 +82,7 @@ export const layerRules: Layers = {
   ...reductionLayers,
   ...regionLayers,
   ...regionProposalLayers,
+  ...regionTargetLayers,
   ...reshapeLayers,
   ...resizeLayers,
   ...scaleLayers,

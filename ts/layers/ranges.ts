@@ -37,6 +37,14 @@ const suppression: Ranges = { nms_threshold: from0, eta: aboveUpTo1, top_k: allO
 const region: Ranges = { spatial_scale: above0, pad_ratio: from0 };
 const proposals: Ranges = { iou_thr: from0, field_whr: from1, field_xyr: above0, min_size: from0 };
 
+const fields: Ranges = {
+  lambda: from0,
+  field_h: above0,
+  field_w: above0,
+  field_whr: from1,
+  field_xyr: above0,
+};
+
 /** Field of LayerParameter → the error's code, and the ranges of the message's fields. */
 const RANGES: Readonly<Record<string, readonly [CodeOf<'graph'>, Ranges]>> = {
   prior_box_param: [
@@ -90,6 +98,12 @@ const RANGES: Readonly<Record<string, readonly [CodeOf<'graph'>, Ranges]>> = {
     'proposal',
     { ...proposals, box_group_param: { field_h: above0, field_w: above0, stride: above0 } },
   ],
+  detection_loss_param: ['proposal', { ...fields, downsample_rate: above0 }],
+  detection_accuracy_param: ['proposal', { ...fields, downsample_rate: above0 }],
+  detection_group_loss_param: ['proposal', { ...fields, stride: above0 }],
+  detection_group_accuracy_param: ['proposal', { ...fields, stride: above0 }],
+  proposal_target_param: ['proposal', { fg_fraction: share, num_img_per_batch: from1 }],
+  frcnn_output_param: ['proposal', { iou_thr: from0 }],
   bbox_reg_param: ['proposal', { bbox_std: above0 }],
   scale_route_param: ['proposal', { low_scale: above0, high_scale: above0 }],
   roi_pooling_param: ['regions', region],

@@ -1,20 +1,20 @@
 /**
  * Regions as MS-CNN (github.com/zhaoweicai/mscnn; arXiv:1607.07155) and Cascade R-CNN (github.com/zhaoweicai/cascade-rcnn;
- * arXiv:1712.00726) propose them and move them from stage to stage. They are found on the host; in phase TEST, as the forks'
- * training draws among them by boxes that it knows.
+ * arXiv:1712.00726) propose them and move them from stage to stage. They are found on the host, as there.
  */
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
-import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
+import { movedRegion, type Normalisation, normalisationOf } from './box-regression.ts';
 import type { JavaScriptBlob, JavaScriptLayer } from './javascript.ts';
 import { buildJavaScript } from './javascript-rule.ts';
 import { ANY, type Built, type LayerContext, type Layers } from './layer.ts';
 import { type Corners, regionAt } from './overlap.ts';
+import { type NmsType, nmsTypeOf, type Region, suppressed } from './suppression.ts';
 
 export const regionProposalLayers: Layers = {
   BoxOutput: { build: boxOutput, bottoms: ANY, tops: [1, 2] },
   BoxGroupOutput: { build: boxGroupOutput, bottoms: [2, Number.POSITIVE_INFINITY], tops: [1, 2] },
-  DecodeBBox: { build: decodeBBox, bottoms: [2, 2] },
+  DecodeBBox: { build: decodeBBox, bottoms: [2, 3] },
 };
 
 interface Proposing {
@@ -28,41 +28,11 @@ interface Proposing {
   readonly min_size: number;
 }
 
-/** Four numbers for x, y, width and height. */
-type Four = readonly [number, number, number, number];
-
-/** How regressions are turned back: each times its deviation, plus its mean. */
-interface Normalisation {
-  readonly means: Four;
-  readonly stds: Four;
-}
-
-interface Region {
-  readonly score: number;
-  readonly box: Corners;
-}
-
 /** What a place of a map says of one box: its field, and where it moves. */
 interface Field {
   readonly width: number;
   readonly height: number;
   readonly stride: number;
-}
-
-/** bbox_reg_param; both lists, or it does nothing. */
-function normalisationOf(context: LayerContext): Normalisation {
-  const { bbox_mean: means = [], bbox_std: stds = [] } = (context.layer.bbox_reg_param ?? {}) as {
-    bbox_mean?: readonly number[];
-    bbox_std?: readonly number[];
-  };
-  if (means.length === 0 || stds.length === 0) return { means: [0, 0, 0, 0], stds: [1, 1, 1, 1] };
-  if (means.length !== 4 || stds.length !== 4)
-    context.fail(
-      'proposal',
-      `bbox_reg_param takes four bbox_mean and four bbox_std, found ${means.length} and ${stds.length}`,
-      'bbox_reg_param',
-    );
-  return { means: means as unknown as Four, stds: stds as unknown as Four };
 }
 
 /** The centre within its bounds, the sides within theirs. @returns x1, y1 and the sides */
@@ -89,23 +59,10 @@ function moved(
   ];
 }
 
-/** bbox_util.cpp (JaccardOverlap). @param more 1 where both corners are pixels of a box. */
-function overlap(a: Corners, b: Corners, more: 0 | 1): number {
-  const [width, height] = [
-    Math.min(a[2], b[2]) - Math.max(a[0], b[0]),
-    Math.min(a[3], b[3]) - Math.max(a[1], b[1]),
-  ];
-  if (height <= 0 || (more === 0 ? width <= 0 : width < 0)) return 0;
-  const area = ([x1, y1, x2, y2]: Corners) => (x2 - x1 + more) * (y2 - y1 + more);
-  const both = (width + more) * (height + more);
-  return both / (area(a) + area(b) - both);
-}
-
 /** The best of an image, sorted, without those that a better one overlaps. */
-function chosen(sorted: readonly Region[], p: Proposing, more: 0 | 1): Region[] {
-  const kept: Region[] = [];
-  for (const each of p.max_nms_num > 0 ? sorted.slice(0, p.max_nms_num) : sorted)
-    if (kept.every(({ box }) => !(overlap(box, each.box, more) > Math.fround(p.iou_thr)))) kept.push(each);
+function chosen(sorted: readonly Region[], p: Proposing, more: 0 | 1, type: NmsType): Region[] {
+  const some = p.max_nms_num > 0 ? sorted.slice(0, p.max_nms_num) : sorted;
+  const kept = suppressed(some, p.iou_thr, more, type);
   return p.max_post_nms_num > 0 ? kept.slice(0, p.max_post_nms_num) : kept;
 }
 
@@ -113,22 +70,10 @@ function chosen(sorted: readonly Region[], p: Proposing, more: 0 | 1): Region[] 
 function proposing(
   context: LayerContext,
   p: Proposing,
-  param: object | undefined,
   images: number,
   all: number,
   regionsOf: (bottoms: readonly JavaScriptBlob[], image: number) => Region[],
 ): Built {
-  if (p.nms_type !== 'IOU')
-    context.fail(
-      'proposal',
-      `nms_type must be "IOU", the share of both boxes together, found "${p.nms_type}"`,
-      positionOf(param, 'nms_type'),
-    );
-  if (context.state.phase === 'TRAIN')
-    context.fail(
-      'unsupported',
-      'it is run in phase TEST; its training matches regions with known boxes by layers that are not run here',
-    );
   const limits = [p.max_nms_num, p.max_post_nms_num].filter((limit) => limit > 0);
   const most = images * Math.min(all, ...limits);
   const layer: JavaScriptLayer = {
@@ -167,6 +112,7 @@ function boxOutput(context: LayerContext): Built {
     'BoxOutputParameter',
     param,
   );
+  const type = nmsTypeOf(context, p.nms_type, param);
   const maps = context.shapes.length;
   const { field_h: heights = [], field_w: widths = [], downsample_rate: strides = [] } = p;
   if ([heights, widths, strides].some(({ length }) => length !== maps))
@@ -185,7 +131,7 @@ function boxOutput(context: LayerContext): Built {
   const classes = channels - 4;
   const normalisation = normalisationOf(context);
   const all = context.shapes.reduce((sum, [, , h, w]) => sum + h! * w!, 0);
-  return proposing(context, p, param, images, all, (bottoms, image) => {
+  return proposing(context, p, images, all, (bottoms, image) => {
     const regions = bottoms.flatMap(({ data, shape }, map) => {
       const [, , height, width] = shape as [number, number, number, number];
       const area = height * width;
@@ -219,6 +165,7 @@ function boxOutput(context: LayerContext): Built {
       regions.reverse().sort((a, b) => b.score - a.score),
       p,
       0,
+      type,
     );
   });
 }
@@ -229,6 +176,7 @@ function boxGroupOutput(context: LayerContext): Built {
   const p = withDefaults<
     Proposing & { box_group_param?: { field_h?: number[]; field_w?: number[]; stride?: number }[] }
   >('BoxGroupOutputParameter', param);
+  const type = nmsTypeOf(context, p.nms_type, param);
   const groups = (p.box_group_param ?? []).map(({ field_h: h = [], field_w: w = [], stride = 0 }) => ({
     fields: w.map((width, i): Field => ({ width, height: h[i] ?? 0, stride })),
     isWhole: h.length === w.length && w.length > 0 && stride > 0,
@@ -259,7 +207,7 @@ function boxGroupOutput(context: LayerContext): Built {
     (sum, { fields }, map) => sum + fields.length * elementCount(context.shapes[2 * map]!.slice(2)),
     0,
   );
-  return proposing(context, p, param, images, all, (bottoms, image) => {
+  return proposing(context, p, images, all, (bottoms, image) => {
     const regions = groups.flatMap(({ fields }, map) => {
       const [scores, boxes] = [bottoms[2 * map]!, bottoms[2 * map + 1]!];
       const [, classes, height, width] = scores.shape as [number, number, number, number];
@@ -294,44 +242,58 @@ function boxGroupOutput(context: LayerContext): Built {
       regions.sort((a, b) => b.score - a.score),
       p,
       1,
+      type,
     );
   });
 }
 
-/** decode_bbox_layer.cpp: regions moved by the regressions of the object's class, for the next stage. */
+/**
+ * decode_bbox_layer.cpp: regions moved by the regressions of the object's class, for the next stage. In phase TRAIN without those
+ * that are inside out, and where ProposalTarget's matches are given, without what is an object's own box; their rows are −1, at
+ * the end.
+ */
 function decodeBBox(context: LayerContext): Built {
-  const [deltas, regions] = context.shapes as [Shape, Shape];
+  const [deltas, regions, matches] = context.shapes as [Shape, Shape, Shape?];
   const count = regions[0] ?? 0;
-  if (elementCount(regions) !== 5 * count || elementCount(deltas) !== 8 * count)
+  const isTraining = context.state.phase === 'TRAIN';
+  if (
+    elementCount(regions) !== 5 * count ||
+    elementCount(deltas) !== 8 * count ||
+    (matches !== undefined && elementCount(matches) !== 6 * count)
+  )
     context.fail(
       'shape',
-      `takes regressions R×8 (of background and object) and regions R×5, found ${showShape(deltas)} and ${showShape(regions)}`,
+      `takes regressions R×8 (of background and object), regions R×5 and, where they are matched, R×6; found ${context.shapes.map(showShape).join(', ')}`,
     );
-  if (context.state.phase === 'TRAIN')
-    context.fail(
-      'unsupported',
-      'it is run in phase TEST; its training leaves out regions that it finds wrong',
-    );
-  const { means, stds } = normalisationOf(context);
+  if (matches !== undefined && !isTraining)
+    context.fail('bottom-count', 'takes two bottoms in phase TEST: what is matched is for training alone');
+  const { gt_iou_thr: own } = withDefaults<{ gt_iou_thr: number }>(
+    'DecodeBBoxParameter',
+    context.layer.decode_bbox_param,
+  );
+  const normalisation = normalisationOf(context);
   const layer: JavaScriptLayer = {
     shapes: () => [regions],
-    forward: ([said, from]) => {
-      const result = from!.data.slice();
+    forward: ([said, from, matched]) => {
+      const result = new Float32Array(5 * count).fill(-1);
+      let made = 0;
       for (let row = 0; row < count; row++) {
-        const [image, x1, y1, x2, y2] = regionAt(from!.data, row);
-        // What no region is stays so.
-        if (image < 0) continue;
-        const [dx, dy, dw, dh] = [0, 1, 2, 3].map(
-          (k) => said!.data[8 * row + 4 + k]! * stds[k]! + means[k]!,
-        ) as [number, number, number, number];
-        const [width, height] = [x2 - x1 + 1, y2 - y1 + 1];
-        const [wide, tall] = [width * Math.exp(dw), height * Math.exp(dh)];
-        const x = dx * width + (x1 + x2) / 2 - (wide - 1) / 2;
-        const y = dy * height + (y1 + y2) / 2 - (tall - 1) / 2;
-        result.set([x, y, x + wide - 1, y + tall - 1], 5 * row + 1);
+        const [image, ...box] = regionAt(from!.data, row);
+        if (image < 0) {
+          // What no region is stays so.
+          if (!isTraining) made++;
+          continue;
+        }
+        const moved = movedRegion(box, (k) => said!.data[8 * row + 4 + k]!, normalisation);
+        const isInsideOut = moved[0] > moved[2] || moved[1] > moved[3];
+        const isOwn = matched !== undefined && matched.data[6 * row + 5]! >= Math.fround(own);
+        if (isTraining && (isInsideOut || isOwn)) continue;
+        result.set([image, ...moved], 5 * made++);
       }
+      if (made === 0) throw new Error("no region is left: all are inside out, or objects' own boxes");
       return [result];
     },
   };
-  return buildJavaScript(layer, context);
+  const built = buildJavaScript(layer, context);
+  return isTraining ? { ...built, rows: 0 } : built;
 }

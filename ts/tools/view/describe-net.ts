@@ -368,6 +368,9 @@ const KINDS: readonly (readonly [Kind, readonly string[]])[] = [
       'BoxGroupOutput',
       'ScaleRoute',
       'Proposal',
+      'ProposalTarget',
+      'HardMining',
+      'FrcnnOutput',
     ],
   ],
 ];

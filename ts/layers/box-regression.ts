@@ -1,0 +1,65 @@
+/**
+ * Boxes of MS-CNN (github.com/zhaoweicai/mscnn) and Cascade R-CNN (github.com/zhaoweicai/cascade-rcnn): how regressions are
+ * normalised (bbox_reg_param), how they move regions, and how much boxes of a corner and sides have in common.
+ */
+import type { LayerContext } from './layer.ts';
+import type { Corners } from './overlap.ts';
+
+/** Four numbers for x, y, width and height. */
+export type Four = readonly [x: number, y: number, width: number, height: number];
+
+/** How regressions are turned back: each times its deviation, plus its mean. */
+export interface Normalisation {
+  readonly means: Four;
+  readonly stds: Four;
+}
+
+/** bbox_reg_param; both lists, or it does nothing. */
+export function normalisationOf(context: LayerContext): Normalisation {
+  const { bbox_mean: means = [], bbox_std: stds = [] } = (context.layer.bbox_reg_param ?? {}) as {
+    bbox_mean?: readonly number[];
+    bbox_std?: readonly number[];
+  };
+  if (means.length === 0 || stds.length === 0) return { means: [0, 0, 0, 0], stds: [1, 1, 1, 1] };
+  if (means.length !== 4 || stds.length !== 4)
+    context.fail(
+      'proposal',
+      `bbox_reg_param takes four bbox_mean and four bbox_std, found ${means.length} and ${stds.length}`,
+      'bbox_reg_param',
+    );
+  return { means: means as unknown as Four, stds: stds as unknown as Four };
+}
+
+/** Whether regressions are of each class, not of background and object (bbox_reg_param). */
+export const isClassAware = ({ layer }: LayerContext): boolean =>
+  (layer.bbox_reg_param as { cls_aware?: boolean } | undefined)?.cls_aware ?? true;
+
+/** A box, of which both corners are pixels, by its first corner and sides. */
+export const sidesOf = ([x1, y1, x2, y2]: Corners): Four => [x1, y1, x2 - x1 + 1, y2 - y1 + 1];
+
+/** A region, of which both corners are pixels, moved by regressions (math_functions.cpp, DecodeBBoxesWithPrior). */
+export function movedRegion(
+  [x1, y1, x2, y2]: Corners,
+  said: (k: number) => number,
+  { means, stds }: Normalisation,
+): Corners {
+  const [dx, dy, dw, dh] = [0, 1, 2, 3].map((k) => said(k) * stds[k]! + means[k]!) as unknown as Four;
+  const [width, height] = [x2 - x1 + 1, y2 - y1 + 1];
+  const [wide, tall] = [width * Math.exp(dw), height * Math.exp(dh)];
+  const x = dx * width + (x1 + x2) / 2 - (wide - 1) / 2;
+  const y = dy * height + (y1 + y2) / 2 - (tall - 1) / 2;
+  return [x, y, x + wide - 1, y + tall - 1];
+}
+
+/**
+ * Intersection over union of boxes by their corner and sides (MS-CNN's BoxIOU, Cascade R-CNN's JaccardOverlap).
+ * @param least What two boxes have at least in common along a side, or nothing at all: a pixel in Cascade R-CNN.
+ */
+export function overlapOfSides(a: Four, b: Four, least: 0 | 1): number {
+  if (a[2] <= 0 || a[3] <= 0 || b[2] <= 0 || b[3] <= 0) return 0;
+  const [width, height] = [0, 1].map(
+    (side) => Math.min(a[side]! + a[side + 2]!, b[side]! + b[side + 2]!) - Math.max(a[side]!, b[side]!),
+  ) as [number, number];
+  if (width <= 0 || height <= 0 || width < least || height < least) return 0;
+  return (width * height) / (a[2] * a[3] + b[2] * b[3] - width * height);
+}

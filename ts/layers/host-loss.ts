@@ -1,0 +1,47 @@
+/** Losses that are computed on the host, as the forks that bring them do: their diffs are found with them. */
+import { elementCount, type Shape } from '../base/shape.ts';
+import { Composition } from './compose.ts';
+import { infoOf, type JavaScriptBlob, type JavaScriptLayer } from './javascript.ts';
+import type { Built, LayerContext } from './layer.ts';
+
+/** What a loss comes to, and the diffs of the bottoms that learn, in their order, for a loss_weight of 1. */
+export interface LossWithDiffs {
+  readonly loss: readonly number[];
+  readonly diffs: readonly Float32Array[];
+}
+
+/**
+ * A loss whose diffs are kept beside it, in tops that the net does not see, until the backward pass scales them: what it draws by
+ * chance, or picks as hard, is the same in both passes.
+ * @param top The loss's shape; the diff of its first value scales the gradient.
+ * @param learning How many of the bottoms, from the first on, a diff goes down to.
+ */
+export function buildHostLoss(
+  context: LayerContext,
+  top: Shape,
+  learning: number,
+  compute: (bottoms: readonly JavaScriptBlob[]) => LossWithDiffs,
+): Built {
+  const tops = [top, ...context.shapes.slice(0, learning)];
+  const layer: JavaScriptLayer = {
+    shapes: () => tops,
+    forward: (bottoms) => {
+      const { loss, diffs } = compute(bottoms);
+      return [Float32Array.from({ length: elementCount(top) }, (_, i) => loss[i]!), ...diffs];
+    },
+    backward: ({ bottoms, tops: made, topDiffs: [scale] }) =>
+      bottoms.map((_, i) => {
+        const by = scale!.data[0]!;
+        return i < learning ? made[1 + i]!.data.map((diff) => diff * by) : null;
+      }),
+  };
+  const info = infoOf(context.layer, context.state.phase, context.shapes);
+  const composed = new Composition(context.shapes);
+  const [loss] = composed.add(
+    { kind: 'hostFunction', function: { type: context.layer.type ?? '', info, tops, layer } },
+    composed.bottoms,
+    tops,
+    context.shapes.map((_, i) => i < learning),
+  );
+  return composed.built([loss!]);
+}
