@@ -152,7 +152,8 @@ layer { name: "loss" type: "DetectionLoss" bottom: "said" bottom: "label" top: "
   detection_loss_param { cls_num: ${CLASSES} field_w: ${FIELD.width} field_h: ${FIELD.height} downsample_rate: 8
     bg_threshold: 0.6 ${param} } }`;
 
-const said = draw(IMAGES * (CLASSES + 4) * AREA, 5, -3, 3);
+/** Many are equal. */
+const said = draw(IMAGES * (CLASSES + 4) * AREA, 5, -3, 3).map(Math.round);
 const label = labelsOf(IMAGES, [FIELD], 8, 7);
 const asMaps = (): Said => ({
   items: IMAGES,
@@ -177,14 +178,14 @@ const defaults: Options = {
   bounds: { xy: 2, wh: 2 },
 };
 
-/** Of each class three times as many as it has objects, at least four. */
+/** Of each class as many as it has objects, at least four. */
 const hard = (item: number, place: number) =>
   [1, 2].some((k) => {
     const count = Array.from({ length: AREA }, (_, at) => label[item * 6 * AREA + at]).filter(
       (each) => each === k,
     ).length;
     const rank = (at: number) => said[(item * (CLASSES + 4) + k) * AREA + at]!;
-    return hardest(backgroundOf(item), rank, Math.max(4, 3 * count)).has(place);
+    return hardest(backgroundOf(item), rank, Math.max(4, count)).has(place);
   });
 
 const SINGLE: readonly (readonly [text: string, Options])[] = [
@@ -193,10 +194,10 @@ const SINGLE: readonly (readonly [text: string, Options])[] = [
     'sample_mode: "all" lambda: 0.5 bb_smooth: false field_whr: 3 field_xyr: 1',
     { ...defaults, lambda: 0.5, smooth: false, bounds: { xy: 1, wh: 3 } },
   ],
-  ['sample_mode: "bootstrap" bg_multiple: 3', { ...defaults, keeps: hard }],
+  ['sample_mode: "bootstrap" bg_multiple: 1', { ...defaults, keeps: hard }],
   [
-    'sample_mode: "bootstrap" bg_multiple: 3 pos_neg_weighted: true iou_weighted: true',
-    { ...defaults, keeps: hard, multiple: 3, byOverlap: true },
+    'sample_mode: "bootstrap" bg_multiple: 1 pos_neg_weighted: true iou_weighted: true',
+    { ...defaults, keeps: hard, multiple: 1, byOverlap: true },
   ],
 ];
 
@@ -280,7 +281,7 @@ layer { name: "l" type: "${type}" bottom: "scores" bottom: "boxes" bottom: "labe
       'field_h',
       GROUP.map(({ height }) => height),
     )} stride: 8 bg_threshold: 0.6 ${param} } }`;
-const scores = draw(ITEMS * CLASSES * AREA, 11, -2, 2);
+const scores = draw(ITEMS * CLASSES * AREA, 11, -2, 2).map(Math.round);
 const boxes = draw(ITEMS * 4 * AREA, 12, -3, 3);
 const groupLabel = labelsOf(ITEMS, GROUP, 8, 13);
 const asGroups = (): Said => ({
@@ -308,7 +309,8 @@ const hardInImage = (item: number, place: number, count: (image: number) => numb
   const image = Math.floor(item / GROUP.length);
   const rank = (i: number) => {
     const [of, at] = [Math.floor(i / AREA), i % AREA];
-    return -softmax(Array.from({ length: CLASSES }, (_, k) => asGroups().score(of, k, at)))[0]!;
+    // Of equal scores in another order, the sums differ in their last bits.
+    return -Math.fround(softmax(Array.from({ length: CLASSES }, (_, k) => asGroups().score(of, k, at)))[0]!);
   };
   return hardest(groupBackground(image), rank, count(image)).has(item * AREA + place);
 };
@@ -419,7 +421,10 @@ layer { name: "rest" type: "Silence" bottom: "second" }`,
           const at = (plane: number) => maps.labels[(item * 6 + plane) * AREA + place]!;
           if (at(0) === 0 && at(5) >= Math.fround(0.6)) continue;
           const own = Array.from({ length: CLASSES }, (_, k) => maps.score(item, k, place));
-          const isRight = own.indexOf(Math.max(...own)) === at(0) ? 1 : 0;
+          const best = Math.max(...own);
+          // Of equal scores MS-CNN's pairs have the later class first.
+          const winner = more === 0 ? own.lastIndexOf(best) : own.indexOf(best);
+          const isRight = winner === at(0) ? 1 : 0;
           found.all++;
           found.right += isRight;
           if (at(0) === 0) continue;

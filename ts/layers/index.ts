@@ -27,7 +27,6 @@ import { frcnnOutputLayers } from './frcnn-output.ts';
 import { innerProductLayers } from './inner-product.ts';
 import { javaScriptLayerOf } from './javascript.ts';
 import { buildJavaScript } from './javascript-rule.ts';
-import { judgedRegionLayers } from './judged-regions.ts';
 import type { Count, LayerRule, Layers } from './layer.ts';
 import { lossLayers } from './losses.ts';
 import { lrnLayers } from './lrn.ts';
@@ -39,6 +38,7 @@ import { publicModuleRule } from './public-modules.ts';
 import { recurrentLayers } from './recurrent.ts';
 import { reductionLayers } from './reductions.ts';
 import { regionProposalLayers } from './region-proposals.ts';
+import { stageLayers } from './region-stages.ts';
 import { regionTargetLayers } from './region-targets.ts';
 import { reshapeLayers } from './reshape.ts';
 import { resizeLayers } from './resize.ts';
@@ -71,7 +71,7 @@ export const layerRules: Layers = {
   ...filterLayers,
   ...frcnnOutputLayers,
   ...innerProductLayers,
-  ...judgedRegionLayers,
+  ...stageLayers,
   ...lossLayers,
   ...lrnLayers,
   ...mobileLayers,

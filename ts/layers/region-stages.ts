@@ -10,7 +10,7 @@ import { buildJavaScript } from './javascript-rule.ts';
 import { ANY, type Built, type LayerContext, type Layers } from './layer.ts';
 import { type Corners, regionAt } from './overlap.ts';
 
-export const judgedRegionLayers: Layers = {
+export const stageLayers: Layers = {
   BboxAccuracy: { build: bboxAccuracy, bottoms: [3, 3], tops: [1, 2] },
   HardMining: { build: hardMining, bottoms: [2, Number.POSITIVE_INFINITY], tops: ANY },
 };
