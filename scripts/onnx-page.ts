@@ -63,6 +63,9 @@ ${Object.keys(read.operators)
   .map((name) => `\`${name}\``)
   .join(', ')}.
 
+What resnode writes several operators for because ONNX has none (DetectionOutput, Proposal, PSROIPooling, Cascade R-CNN's ROIAlign)
+is found again in a model, node by node, and becomes that layer. A TopK of a constant number of values is ArgMax.
+
 Shapes that a graph computes from shapes (Shape, Gather, Concat, Where, …) are computed before. What Caffe's layers know only in
 another form is composed of several layers: a resize other than corners on corners, a padding that is no zero, and values in
 other places along an axis are products with constant matrices, for inputs of one size.

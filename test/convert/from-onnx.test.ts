@@ -209,7 +209,7 @@ test('what Caffe has no equal of is refused by the name of the node, with the re
       /no pad and round_mode of Caffe/,
     ],
     [model('Softmax', {}, { opset: 11 }), /takes the softmax over 3×8×8 together/],
-    [model('Einsum', {}), /Caffe has no layer for it here \(converted are Abs, Add,/],
+    [model('Det', {}), /Caffe has no layer for it here \(converted are Abs, Add,/],
     [
       model('Add', {}, one('Add', {}, ['x', 'nothing'])),
       /input 1 \("nothing"\) is made by no node before it/,

@@ -372,6 +372,25 @@ test('regions: MaxRoiPool is ROIPooling', async () => {
   assert.equal(await same([['MaxRoiPool', ['x', regions], attributes]]), ['Parameter', 'ROIPooling']);
 });
 
+test('Erf, and Gelu in both its forms, are composed to within 1e-6 of what they are', async () => {
+  await same([['Erf', ['x']]]);
+  await same([['Gelu', ['x']]], X, 20);
+  await same([['Gelu', ['x'], { approximate: 'tanh' }]], X, 20);
+});
+
+test('TopK of a constant number of values is ArgMax, which takes the first of equal values, too', async () => {
+  const twice: Step = ['Concat', ['x', 'x'], { axis: 3 }, ['xx']];
+  for (const attributes of [{}, { axis: 1 }, { axis: 2, largest: 0 }])
+    for (const k of [1, 3])
+      for (const outputs of [
+        ['y', 'places'],
+        ['values', 'places'],
+      ]) {
+        const last: Step[] = outputs.includes('y') ? [] : [['Cast', ['places'], { to: 1 }, ['y']]];
+        await same([twice, ['TopK', ['xx', integers(k)], attributes, outputs], ...last]);
+      }
+});
+
 test('what a Caffe net cannot say is refused by operator and node, with what to do', () => {
   for (const [step, message] of [
     [['NonMaxSuppression', ['x', 'x']], /node "n0" \(NonMaxSuppression\): .*DetectionOutput/],
@@ -380,7 +399,10 @@ test('what a Caffe net cannot say is refused by operator and node, with what to 
     [['NonZero', ['x']], /of 4 axes; of one axis, before a Gather, it is converted to Filter/],
     [['GatherND', ['x', integers(0)]], /only with the indices of NonZero/],
     [['LSTM', ['x', floats(1, 4, 4), floats(1, 4, 4)]], /node "n0" \(LSTM\): .*unrolled/],
-    [['Einsum', ['x'], { equation: 'i' }], /node "n0" \(Einsum\): Caffe has no layer for it here/],
+    [['Einsum', ['x'], { equation: 'i' }], /node "n0" \(Einsum\): it multiplies two values/],
+    [['Det', ['x']], /node "n0" \(Det\): Caffe has no layer for it here/],
+    [['MatMul', ['x', 'x']], /node "n0" \(MatMul\): its second input is no constant.*attention/],
+    [['TopK', ['x', integers(9)]], /node "n0" \(TopK\): it takes 9 of 7 values/],
     [['Slice', ['x', integers(0), integers(3), integers(0), integers(-1)]], /it takes nothing of axis 0/],
     [['Cast', ['x'], { to: 8 }], /values of a net are float32/],
     [

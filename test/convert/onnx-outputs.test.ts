@@ -1,18 +1,20 @@
-/** An ONNX model cut at values within it: what lies behind them, such as a NonMaxSuppression, is not converted. */
+/** What detectors end in: a model is cut before a NonMaxSuppression, unless that is what resnode itself wrote a layer as. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { convert, readOnnxFile } from '../../ts/api/convert.ts';
+import { convert, readOnnxFile, writeOnnxFile } from '../../ts/api/convert.ts';
 import { seededRandom } from '../../ts/base/random.ts';
 import { writeFileAtomically } from '../../ts/caffe/atomic-file.ts';
+import { fromOnnx } from '../../ts/convert/from-onnx.ts';
 import { floatConstant, integerConstant } from '../../ts/convert/onnx-constants.ts';
 import { onnxRuntime } from '../../ts/convert/onnx-files.ts';
-import type { OnnxAttribute, OnnxNode, OnnxTensor } from '../../ts/convert/onnx-proto.ts';
+import type { OnnxAttribute, OnnxModel, OnnxNode, OnnxTensor } from '../../ts/convert/onnx-proto.ts';
 import { onnxChunks } from '../../ts/convert/onnx-write.ts';
-import { ArgumentError, openDevice, WeightsError } from '../../ts/index.ts';
+import { toOnnx } from '../../ts/convert/to-onnx.ts';
+import { ArgumentError, graphFromCaffe, openDevice, readNet, WeightsError } from '../../ts/index.ts';
 import { COMMAND } from '../support/command.ts';
 import { goldenFolder, repositoryFolder } from '../support/golden.ts';
 
@@ -160,13 +162,72 @@ test('with the layers of docs/converting.md behind it, it finds what NonMaxSuppr
   );
 });
 
-test('a net with a DetectionOutput becomes ONNX, which ONNX Runtime checks though resnode reads no NonMaxSuppression', async () => {
+test('a net with a DetectionOutput becomes ONNX that ONNX Runtime checks, and is read back as what it was', async () => {
   const { check, files } = await convert(path('found.caffemodel'), path('found.onnx'), {
     model: path('whole.prototxt'),
   });
   assert.equal(files, [path('found.onnx')]);
   assert.ok(check!.ok, JSON.stringify(check!.largest));
   assert.match(check!.result, /onnxruntime/);
+  const { net } = readOnnxFile(path('found.onnx'));
+  const last = net.layer!.find(({ top }) => top?.[0] === 'detections')!;
+  assert.equal([last.name, last.type], ['detections', 'DetectionOutput']);
+  const { nms_param, confidence_threshold, ...rest } = last.detection_output_param!;
+  assert.equal(rest, {
+    num_classes: CLASSES,
+    background_label_id: -1,
+    keep_top_k: 100,
+    share_location: false,
+    code_type: 'CORNER',
+    variance_encoded_in_target: true,
+  });
+  const { nms_threshold } = nms_param as { nms_threshold: number };
+  assert.equal([nms_threshold, confidence_threshold], [OVERLAP, SCORE].map(Math.fround));
+});
+
+/** Two images of a RefineDet, whose boxes are moved twice. */
+const REFINEDET = `layer { name: "in" type: "Input" top: "loc" top: "conf" top: "priors" top: "objects" top: "moves"
+  input_param { shape { dim: 2 dim: 80 } shape { dim: 2 dim: 60 } shape { dim: 1 dim: 2 dim: 80 } shape { dim: 2 dim: 40 } shape { dim: 2 dim: 80 } } }
+layer { name: "found" type: "DetectionOutput" bottom: "loc" bottom: "conf" bottom: "priors" bottom: "objects" bottom: "moves" top: "found"
+  detection_output_param { num_classes: 3 code_type: CENTER_SIZE objectness_score: 0.1 keep_top_k: 9 confidence_threshold: 0.01 nms_param { nms_threshold: 0.45 top_k: 8 } } }`;
+
+test("RefineDet's DetectionOutput of two images is read back, its moved boxes as the layers that they are composed of", async () => {
+  const net = readNet(REFINEDET, { file: 'refinedet.prototxt' });
+  writeOnnxFile(path('refinedet.onnx'), { net, weights: { file: '', name: '', layers: [] } });
+  const back = readOnnxFile(path('refinedet.onnx'));
+  assert.is(back.net.layer!.filter(({ type }) => type === 'DetectionOutput').length, 1);
+  using device = await openDevice('cpu', { threads: 1 });
+  using whole = await device.load({ model: net });
+  using again = await device.load({ model: back.net, weights: back.weights });
+  const draw = (count: number) => Float32Array.from({ length: count }, () => random());
+  const corners = Float32Array.from({ length: 80 }, (_, i) =>
+    i % 4 < 2 ? 0.4 * random() : 0.5 + 0.5 * random(),
+  );
+  const inputs = {
+    loc: draw(160),
+    conf: draw(120),
+    priors: Float32Array.from([...corners, ...new Float32Array(80).fill(0.1)]),
+    objects: draw(80),
+    moves: draw(160),
+  };
+  const { found } = await whole.run(inputs);
+  assert.ok(found!.data.length > 7 * 10, `${found!.data.length / 7} rows`);
+  assert.equal([...(await again.run(inputs)).found!.data], [...found!.data]);
+});
+
+test('nodes that differ from those of a DetectionOutput by one constant or one input are no DetectionOutput', () => {
+  const net = readNet(REFINEDET, { file: 'refinedet.prototxt' });
+  const model = toOnnx(graphFromCaffe(net), () => assert.unreachable() as never);
+  const refuses = (changed: OnnxModel) =>
+    assert.throws(() => fromOnnx(changed, { file: 'changed.onnx' }), /NonMaxSuppression.*--outputs/);
+  fromOnnx(model, { file: 'same.onnx' });
+  const labels = model.initializers.find(({ type, shape }) => type === 'float32' && shape.join() === '2')!;
+  const turned = floatConstant(labels.name, [2], [2, 1]);
+  refuses({ ...model, initializers: model.initializers.map((each) => (each === labels ? turned : each)) });
+  const kept = model.nodes.findLast(({ type }) => type === 'NonMaxSuppression')!;
+  const [boxes, scores, ...limits] = kept.inputs as [string, string, string];
+  const swapped = { ...kept, inputs: [scores, boxes, ...limits] };
+  refuses({ ...model, nodes: model.nodes.map((each) => (each === kept ? swapped : each)) });
 });
 
 test('a Faster R-CNN is checked with the size of its image as im_info, so that it makes regions', async () => {

@@ -234,7 +234,11 @@ function biasOf(node: NodeContext, tensor: OnnxTensor, outputs: number): Blob {
 
 export function matMul(node: NodeContext) {
   const { shape } = node.activation(0);
-  const tensor = node.constant(1) ?? node.fail('only a product with constant weights is converted');
+  const tensor =
+    node.constant(1) ??
+    node.fail(
+      "its second input is no constant: it multiplies two values that the net computes, as attention does, which no layer of Caffe's does",
+    );
   if (tensor.shape.length !== 2) node.fail(`its weights are ${tensor.shape.join('×')}, expected a matrix`);
   const weights = blobOfTensor(tensor) ?? node.fail(`"${tensor.name}" is ${tensor.type}, expected float32`);
   innerProduct(node, tensor, tensor.shape[1]!, shape.length - 1, true, [weights]);

@@ -1,5 +1,7 @@
 /** Functions of one value each → activations, Power and Threshold. */
 import { toFloat32 } from '../caffe/blob.ts';
+import type { Message } from '../caffe/message.ts';
+import { finish } from './along-axis.ts';
 import { broadcast, eltwise } from './from-onnx-arithmetic.ts';
 import type { Activation, NodeContext } from './node-context.ts';
 import { blobOfTensor } from './onnx-constants.ts';
@@ -83,4 +85,41 @@ export function logSoftmax(node: NodeContext) {
 export function greater(node: NodeContext) {
   const threshold = numberAt(node, 1) ?? node.fail('only "above a constant number" (Threshold) is converted');
   node.layer({ name: node.layerName(), type: 'Threshold', threshold_param: { threshold } });
+}
+
+/** Abramowitz and Stegun, "Handbook of Mathematical Functions", 7.1.26: right to 1.5e-7. */
+const ERF = { p: 0.3275911, a: [0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429] } as const;
+
+/** ±(1 − (a₁t + a₂t² + … + a₅t⁵) · e^(−x²)), t = 1 / (1 + p·|x|) */
+function erfOf(node: NodeContext, x: Activation): Activation {
+  const power = (value: Activation, power_param: Message) =>
+    node.step([value], { type: 'Power', power_param });
+  const product = (...values: Activation[]) =>
+    node.step(values, { type: 'Eltwise', eltwise_param: { operation: 'PROD' } });
+  const t = power(node.step([x], { type: 'AbsVal' }), { power: -1, scale: ERF.p, shift: 1 });
+  const powers = ERF.a.map((_, i) => (i === 0 ? t : power(t, { power: i + 1 })));
+  const sum = node.step(powers, { type: 'Eltwise', eltwise_param: { coeff: ERF.a } });
+  const bell = node.step([power(x, { power: 2 })], { type: 'Exp', exp_param: { scale: -1 } });
+  const sign = power(node.step([x], { type: 'Threshold' }), { scale: 2, shift: -1 });
+  return product(sign, power(product(sum, bell), { scale: -1, shift: 1 }));
+}
+
+export function erf(node: NodeContext) {
+  finish(node, erfOf(node, node.activation(0)));
+}
+
+/** x · Φ(x), Φ the normal distribution; or, approximate, x / 2 · (1 + tanh(√(2/π) · (x + 0.044715·x³))) */
+export function gelu(node: NodeContext) {
+  const x = node.activation(0);
+  const power = (value: Activation, power_param: Message) =>
+    node.step([value], { type: 'Power', power_param });
+  const curve = () => {
+    const cube = power(x, { power: 3 });
+    const sum = node.step([x, cube], { type: 'Eltwise', eltwise_param: { coeff: [1, 0.044715] } });
+    return node.step([power(sum, { scale: Math.sqrt(2 / Math.PI) })], { type: 'TanH' });
+  };
+  const isTanh = node.text('approximate', 'none') === 'tanh';
+  const centred = isTanh ? curve() : erfOf(node, power(x, { scale: Math.SQRT1_2 }));
+  const share = power(centred, { scale: 0.5, shift: 0.5 });
+  node.last([x, share], { type: 'Eltwise', eltwise_param: { operation: 'PROD' } });
 }

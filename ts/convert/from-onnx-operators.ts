@@ -39,12 +39,14 @@ export const operators: Readonly<Record<string, Rule>> = {
   Dropout: dropout,
   Elu: (node) =>
     node.layer({ name: node.layerName(), type: 'ELU', elu_param: { alpha: node.float('alpha', 1) } }),
+  Erf: functions.erf,
   Exp: simple('Exp'),
   Expand: places.expand,
   Flatten: flatten,
   Gather: places.gather,
   GatherND: selection.gatherNd,
   Gemm: arithmetic.gemm,
+  Gelu: functions.gelu,
   GlobalAveragePool: windows.globalPool('AVE'),
   GlobalMaxPool: windows.globalPool('MAX'),
   Greater: functions.greater,
@@ -105,6 +107,7 @@ export const operators: Readonly<Record<string, Rule>> = {
   Sum: arithmetic.eltwise('SUM'),
   Tanh: simple('TanH'),
   Tile: places.tile,
+  TopK: reductions.topK,
   Transpose: places.transpose,
   Unsqueeze: unsqueeze,
   Upsample: resizing.upsample,
@@ -115,10 +118,13 @@ const CUT =
 const UNROLLED =
   "Caffe's own RNN and LSTM have other gates and a cont input; export the net unrolled over its steps, so that it is made of MatMul, Sigmoid and Tanh";
 
+const ATTENTION =
+  "it multiplies two values that the net computes, as attention does, which no layer of Caffe's does; nets of convolutions and of products with weights are converted";
+
 /** Operators that no layer computes, and what to do instead. */
 export const withoutLayer: Readonly<Record<string, string>> = {
   NonMaxSuppression: `it gives as many boxes as are kept, as indices; ${CUT}`,
-  TopK: `it picks by values that are known only as the net runs; ${CUT}`,
+  Einsum: ATTENTION,
   LSTM: UNROLLED,
   GRU: UNROLLED,
   RNN: UNROLLED,

@@ -65,24 +65,55 @@ function largest(node: NodeContext, rows: Activation, kept: readonly number[]): 
   });
 }
 
-/** Of equal values Caffe takes the last: so the axis is turned round where the first is asked for. */
-export const arg = (isMinimum: boolean) => (node: NodeContext) => {
-  const x = node.activation(0);
-  const rank = x.shape.length;
-  const axis = axisOf(node, node.integer('axis', 0), rank);
+/** Places along an axis of the k best values, or these values. Of equal values Caffe takes the last: so the axis is turned round. */
+function best(
+  node: NodeContext,
+  x: Activation,
+  axis: number,
+  { k, isSmallest, isFirst }: { k: number; isSmallest: boolean; isFirst: boolean },
+) {
   const size = x.shape[axis]!;
-  const isFirst = node.integer('select_last_index', 0) === 0;
-  const signed = isMinimum ? node.step([x], { type: 'Power', power_param: { scale: -1 } }) : x;
+  const negative = { type: 'Power', power_param: { scale: -1 } };
+  const signed = isSmallest ? node.step([x], negative) : x;
   const backwards = picked(size, (made) => size - 1 - made);
   const turned = isFirst && size > 1 ? alongAxis(node, signed, axis, backwards) : signed;
-  const found = node.step([turned], { type: 'ArgMax', argmax_param: { axis } });
-  const index =
-    turned === signed
-      ? found
-      : node.step([found], { type: 'Power', power_param: { scale: -1, shift: size - 1 } });
+  const found = (out_max_val: boolean) =>
+    node.step([turned], {
+      type: 'ArgMax',
+      argmax_param: { axis, ...(k > 1 ? { top_k: k } : {}), ...(out_max_val ? { out_max_val } : {}) },
+    });
+  return {
+    places: () =>
+      turned === signed
+        ? found(false)
+        : node.step([found(false)], { type: 'Power', power_param: { scale: -1, shift: size - 1 } }),
+    values: () => (isSmallest ? node.step([found(true)], negative) : found(true)),
+  };
+}
+
+export const arg = (isMinimum: boolean) => (node: NodeContext) => {
+  const x = node.activation(0);
+  const axis = axisOf(node, node.integer('axis', 0), x.shape.length);
+  const isFirst = node.integer('select_last_index', 0) === 0;
+  const index = best(node, x, axis, { k: 1, isSmallest: isMinimum, isFirst }).places();
   if (node.integer('keepdims', 1) !== 0) return finish(node, index);
   node.last([index], reshaped(x.shape.filter((_, i) => i !== axis)));
 };
+
+/** As many as a constant says. */
+export function topK(node: NodeContext) {
+  const x = node.activation(0);
+  const axis = axisOf(node, node.integer('axis', -1), x.shape.length);
+  const given = node.constant(1);
+  const k = (given === null ? null : integersOf(given))?.[0] ?? node.integer('k', 0);
+  const size = x.shape[axis]!;
+  if (node.isComputed(1)) node.fail('it counts by a value that is known only as the net runs');
+  if (!(k >= 1 && k <= size)) node.fail(`it takes ${k} of ${size} values`);
+  const isSmallest = node.integer('largest', 1) === 0;
+  const { places, values } = best(node, x, axis, { k, isSmallest, isFirst: true });
+  if (node.isRead(0)) node.output(0, values());
+  if (node.isRead(1)) node.output(1, places());
+}
 
 /** x / √Σx² along an axis; SSD's Normalize does it over channels. */
 export function lpNormalization(node: NodeContext) {

@@ -6,6 +6,7 @@ import { type Blob, blobFromFloats } from '../caffe/blob.ts';
 import type { WeightsFile, WeightsLayer } from '../caffe/caffemodel.ts';
 import type { LayerParameter, NetParameter } from '../caffe/net-parameter.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
+import { type WholeLayer, wholeLayers } from './from-onnx-detection.ts';
 import { operators, withoutLayer } from './from-onnx-operators.ts';
 import { selectedForms } from './from-onnx-selection.ts';
 import { runInPlace } from './in-place.ts';
@@ -46,7 +47,10 @@ export function fromOnnx(
   const outputs = new Set(options.outputs ?? model.outputs.map(({ name }) => name));
   checkOutputs(outputs, model, file);
   const builder = new NetBuilder(model, options, outputs);
-  for (const node of neededNodes(model, outputs)) builder.convert(node);
+  const whole = wholeLayers(model);
+  const nodes = neededNodes(model, outputs, whole);
+  builder.refuse(nodes);
+  for (const node of nodes) builder.convert(node, whole.get(node));
   for (const name of outputs) builder.checkOutput(name);
   const layers = runInPlace(builder.layers, outputs);
   const name = model.name;
@@ -105,7 +109,25 @@ class NetBuilder {
     }
   }
 
-  convert(node: OnnxNode) {
+  /** Before the nodes that lead to it, of which some may not be converted either: what cures it is no mend of theirs. */
+  refuse(nodes: readonly OnnxNode[]): void {
+    for (const node of nodes)
+      if (node.domain === '' && Object.hasOwn(withoutLayer, node.type))
+        this.#context(node).fail(withoutLayer[node.type]!);
+  }
+
+  /** @param whole The layer that the node is the last one of. */
+  convert(node: OnnxNode, whole?: WholeLayer) {
+    if (whole !== undefined) {
+      const context = this.#context(whole.node);
+      const bottom = whole.node.inputs.map((_, i) => context.activation(i).name);
+      return context.layer({
+        ...whole.layer,
+        name: context.layerName(),
+        bottom,
+        top: [...whole.node.outputs],
+      });
+    }
     const context = this.#context(node);
     const constants = node.inputs.map((name) => this.#constants.get(name) ?? null);
     if (node.domain !== '')
@@ -118,8 +140,6 @@ class NetBuilder {
     const folded = computeConstant(node.type, node.outputs[0] ?? '', constants, node.attributes);
     if (folded !== null) return context.define(folded);
     const rule = Object.hasOwn(operators, node.type) ? operators[node.type]! : null;
-    const instead = Object.hasOwn(withoutLayer, node.type) ? withoutLayer[node.type] : undefined;
-    if (instead !== undefined) return context.fail(instead);
     if (rule === null)
       return context.fail(
         `Caffe has no layer for it here (converted are ${Object.keys(operators).sort().join(', ')})`,
@@ -240,6 +260,16 @@ class NetBuilder {
         if (this.weights.at(-1)?.name === removed.name) this.weights.pop();
         this.#add({ ...layer, top: outputs.slice(0, 1) }, blobs, fail);
       },
+      isRead: (output) => {
+        const made = outputs[output] ?? '';
+        return made !== '' && (this.#readers.has(made) || this.#outputs.has(made));
+      },
+      output: (output, value) => {
+        const made = outputs[output]!;
+        if (!this.#outputs.has(made)) return void this.#values.set(made, value);
+        const layer = { name: this.#names.take(made), type: 'Split', bottom: [value.name], top: [made] };
+        this.#add(layer, [], fail);
+      },
       alias: (value) => void this.#values.set(outputs[0] ?? '', value),
       define: (value) => void this.#constants.set(outputs[0] ?? '', value),
       isOutput: (value) => this.#outputs.has(value),
@@ -327,13 +357,21 @@ function checkOutputs(outputs: ReadonlySet<string>, model: OnnxModel, file: stri
   throw new WeightsError('onnx/output', { file }, `no node of the model makes "${missing}"; ${hint}`);
 }
 
-// Nodes whose results nobody sees would be outputs in Caffe.
-function neededNodes(model: OnnxModel, outputs: ReadonlySet<string>): OnnxNode[] {
+// Nodes whose results nobody sees would be outputs in Caffe, and nodes that a whole layer stands for are none.
+function neededNodes(
+  model: OnnxModel,
+  outputs: ReadonlySet<string>,
+  whole: ReadonlyMap<OnnxNode, WholeLayer>,
+): OnnxNode[] {
   const needed = new Set(outputs);
+  const made = new Set<string>();
   const nodes = [];
   for (const node of [...model.nodes].reverse()) {
-    if (!node.outputs.some((name) => needed.has(name))) continue;
-    for (const name of node.inputs) needed.add(name);
+    const layer = whole.get(node)?.node ?? node;
+    const isNeeded = (name: string) => needed.has(name) && !made.has(name);
+    if (!layer.outputs.some(isNeeded) && !node.outputs.some(isNeeded)) continue;
+    for (const name of layer.inputs) needed.add(name);
+    if (layer !== node) for (const name of layer.outputs) made.add(name);
     nodes.push(node);
   }
   return nodes.reverse();

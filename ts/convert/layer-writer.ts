@@ -107,8 +107,9 @@ export class OnnxWriter {
       emit: (type, inputs, attributes = {}, made) => {
         const helper = `${node.name}/${type}`;
         const produced = made ?? [this.#values.take(helper)];
+        const isOwn = produced.some((name) => outputs.includes(name));
         this.nodes.push({
-          name: this.#nodeNames.take(made === undefined ? helper : node.name),
+          name: this.#nodeNames.take(isOwn ? node.name : helper),
           type,
           domain: '',
           inputs,

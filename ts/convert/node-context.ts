@@ -70,6 +70,10 @@ export interface NodeContext {
   previous(value: Activation): { layer: LayerParameter; weights: WeightsLayer | null } | null;
   /** Puts another layer, with other blobs, in the place of the last one; its top is the node's. */
   replacePrevious(layer: LayerParameter, blobs: readonly Blob[]): void;
+  /** Whether anything reads an output of the node, or the model puts it out. */
+  isRead(output: number): boolean;
+  /** Makes one of the node's outputs another name of a value. */
+  output(output: number, value: Activation): void;
   /** Makes the node's output another name of a value. */
   alias(activation: Activation): void;
   /** Makes the node's output a constant. */

@@ -1,7 +1,8 @@
 /** As to-onnx-operators.ts, for layers that few ResNets have: which ONNX nodes compute exactly what Caffe's layer computes. */
 import { elementCount } from '../base/shape.ts';
 import type { LayerWriter } from './layer-writer.ts';
-import { BOOL, FLOAT, INT64, int, ints, type Of, refused, windowAttributes } from './onnx-attributes.ts';
+import { arithmeticOf } from './onnx-arithmetic.ts';
+import { BOOL, INT64, int, ints, type Of, refused, windowAttributes } from './onnx-attributes.ts';
 
 type Shape = readonly number[];
 
@@ -168,24 +169,33 @@ function embed(layer: LayerWriter) {
   return layer.emit('Add', [rows, layer.parameter(p.bias, 'bias')], {}, layer.outputs);
 }
 
-/** Of equal values ONNX can take the last, too; but of several best ones its TopK takes the first. */
+/** Of equal values Caffe takes the last. */
 function argMax(layer: LayerWriter) {
   const p = layer.node.operation as Of<'argMax'>;
-  if (p.topK > 1) layer.fail('of equal values ONNX takes the first ones, ArgMax with top_k takes the last');
-  const rows = layer.emit('Reshape', [layer.inputs[0]!, layer.integers('rows', [-1, p.channels, p.inner])]);
-  const axis = { axis: int(1), keepdims: int(1) };
-  const indices = () =>
-    layer.emit('Cast', [layer.emit('ArgMax', [rows], { ...axis, select_last_index: int(1) })], {
-      to: int(FLOAT),
-    });
-  const values = () => layer.emit('ReduceMax', [rows], { axes: ints([1]), keepdims: int(1) });
+  const f = arithmeticOf(layer);
+  const rows = f.reshape(layer.inputs[0]!, [-1, p.channels, p.inner]);
+  const { indices, values } = p.topK > 1 ? severalBest(layer, rows, p) : best(layer, rows);
   const made =
-    p.what === 'indices'
-      ? indices()
-      : p.what === 'values'
-        ? values()
-        : layer.emit('Concat', [indices(), values()], { axis: int(1) });
+    p.what === 'indices' ? indices() : p.what === 'values' ? values() : f.concat([indices(), values()], 1);
   shapedAsTop(layer, made);
+}
+
+function best(layer: LayerWriter, rows: string) {
+  const axis = { axis: int(1), keepdims: int(1), select_last_index: int(1) };
+  return {
+    indices: () => arithmeticOf(layer).cast(layer.emit('ArgMax', [rows], axis), 'float'),
+    values: () => layer.emit('ReduceMax', [rows], { axes: ints([1]), keepdims: int(1) }),
+  };
+}
+
+/** TopK takes the first of equal values: it reads them from the end. */
+function severalBest(layer: LayerWriter, rows: string, { channels, topK }: Of<'argMax'>) {
+  const f = arithmeticOf(layer);
+  const integer = (role: string, value: number) => layer.integers(role, [value]);
+  const ends = [integer('last', -1), integer('first', -1 - channels)];
+  const turned = layer.emit('Slice', [rows, ...ends, integer('axis', 1), integer('back', -1)]);
+  const [values, places] = f.largest(turned, integer('most', topK), 1);
+  return { indices: () => f.subtract(channels - 1, f.cast(places, 'float')), values: () => values };
 }
 
 /** Σ over the last axis of [rows, inner], which stays as 1. */
