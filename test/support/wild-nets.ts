@@ -63,8 +63,9 @@ export function shapesFor(net: NetParameter, file: string): Record<string, numbe
           (type === 'ImageLabelmapData' ||
             !(transform_param as { crop_size?: number } | undefined)?.crop_size),
       )
-      .flatMap(({ top = [], type }) => {
-        const label = type === 'AnnotatedData' ? [1, 1, 1, 8] : labelOf(file);
+      .flatMap(({ top = [], type, annotated_data_param: boxes }) => {
+        const rows = boxes?.yolo_data_type === 1 ? [1, 1, 300, 5] : [1, 1, 1, 8];
+        const label = type === 'AnnotatedData' ? rows : labelOf(file);
         return top.map((name, i) => [name, shapeOf(name, i, side, label, file)]);
       }),
   );

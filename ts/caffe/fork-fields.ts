@@ -203,7 +203,7 @@ const FORKS: readonly Fork[] = [
         yolov3_detection_output_param relu6_param upsample_param reorg_param region_loss_param`,
       TransformationParameter: 'enable_classf_aug cvt_bgr2rgb',
       AnnotatedDataParameter:
-        'yolo_data_type yolo_data_jitter train_diffcult single_class seg_scales seg_resize_width seg_resize_height',
+        'yolo_data_jitter train_diffcult single_class seg_scales seg_resize_width seg_resize_height',
     },
     layerTypes: `AssistedExcitation DepthwiseConvolution GaussianYolov3 LaneData ReLU6 SegmentationEvaluate
       Upsample YoloDetectionOutput YoloSeg Yolov3 Yolov3DetectionOutput`,

@@ -7,6 +7,7 @@
  */
 import { type FieldDefinition, type Messages, TEXT_ONLY } from './field-definition.ts';
 import { regionFields, regionMessages } from './region-schema.ts';
+import { yoloLossEnums, yoloLossMessages } from './yolo-schema.ts';
 
 export const forkEnums: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   'PriorBoxParameter.CodeType': { CORNER: 1, CENTER_SIZE: 2, CORNER_SIZE: 3 },
@@ -23,6 +24,7 @@ export const forkEnums: Readonly<Record<string, Readonly<Record<string, number>>
   'BNParameter.Engine': { DEFAULT: 0, CAFFE: 1, CUDNN: 2 },
   'ReLU6Parameter.Engine': { DEFAULT: 0, CAFFE: 1, CUDNN: 2 },
   'ImageDataParameter.LabelType': { NONE: 0, IMAGE: 1, PIXEL: 2 },
+  ...yoloLossEnums,
   'CorrelationParameter.CorrelationType': { MULTIPLY: 0, SUBTRACT: 1 },
 };
 
@@ -97,6 +99,10 @@ export const forkLayerFields: Readonly<Record<string, FieldDefinition>> = {
   // deeplab-v2, hszhao/PSPNet
   seg_accuracy_param: [TEXT_ONLY + 1, 'message:SegAccuracyParameter'],
   // eric612/MobileNet-YOLO
+  region_loss_param: [600, 'message:RegionLossParameter'],
+  yolov3_param: [603, 'message:Yolov3Parameter'],
+  // intel/caffe, whose region_loss_param is 209
+  eval_detection_param: [301, 'message:EvalDetectionParameter'],
   yolo_detection_output_param: [601, 'message:YoloDetectionOutputParameter'],
   yolov3_detection_output_param: [602, 'message:Yolov3DetectionOutputParameter'],
   // intel/caffe, synopsys-caffe (197)
@@ -133,11 +139,14 @@ export const forkTransformFields: Readonly<Record<string, FieldDefinition>> = {
 };
 
 export const forkMessages: Messages = {
+  ...yoloLossMessages,
   ...regionMessages,
   AnnotatedDataParameter: {
     batch_sampler: [1, '*message:BatchSampler'],
     label_map_file: [2, 'string'],
     anno_type: [3, 'enum:AnnotatedDatum.AnnotationType'],
+    // eric612/MobileNet-YOLO
+    yolo_data_type: [TEXT_ONLY, 'int32', 0],
   },
   BatchSampler: {
     use_original_image: [1, 'bool', true],

@@ -63,6 +63,12 @@ export function annotatedTransformOf(layer: LayerParameter, { refuse }: Context)
     const at = positionOf(of, field);
     throw refuse(`${text}${at === undefined ? '' : ` (line ${at.line})`}`);
   };
+  if (param.yolo_data_type === 1)
+    refuseAt(
+      param,
+      'yolo_data_type',
+      "yolo_data_type: 1, rows of class, centre, width and height, is not read here: give such labels as inputs, or leave it out for SSD's rows",
+    );
   const noise = withDefaults<{ prob: number }>('NoiseParameter', transform.noise_param as Message);
   if (noise.prob > 0) refuseAt(transform, 'noise_param', 'noise_param is not done here: remove it');
   for (const field of ['crop_h', 'crop_w'])

@@ -104,9 +104,13 @@ export function textShapes(layer: LayerParameter, given: Shapes, refuse: Fail): 
       0,
       tops.length,
     );
-  const label = type === 'AnnotatedData' ? [1, 1, batch, 8] : [batch];
+  const label = type === 'AnnotatedData' ? boxesShape(layer, batch) : [batch];
   return [first, known[1] ?? label].slice(0, tops.length);
 }
+
+/** Rows of a box each; MobileNet-YOLO's have a place for 300 boxes an image. */
+const boxesShape = ({ annotated_data_param }: LayerParameter, batch: number): Shape =>
+  annotated_data_param?.yolo_data_type === 1 ? [batch, 1, 300, 5] : [1, 1, batch, 8];
 
 function imageShape(layer: LayerParameter): Shape | null {
   const { param, batch } = (Object.hasOwn(IMAGE_TYPES, layer.type ?? '') && IMAGE_TYPES[layer.type!]) || {};

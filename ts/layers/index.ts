@@ -20,6 +20,7 @@ import { detectionOutputLayers } from './detection-output.ts';
 import { dropoutLayers } from './dropout.ts';
 import { eltwiseLayers } from './eltwise.ts';
 import { embedLayers } from './embed.ts';
+import { evalDetectionLayers } from './eval-detection.ts';
 import { fieldAccuracies } from './field-accuracy.ts';
 import { fieldLosses } from './field-losses.ts';
 import { filterLayers } from './filter.ts';
@@ -48,6 +49,7 @@ import { scaleRouteLayers } from './scale-route.ts';
 import { segmentationLayers } from './segmentation.ts';
 import { softmaxLayers } from './softmax.ts';
 import { yoloLayers } from './yolo.ts';
+import { yoloLosses } from './yolo-losses.ts';
 
 export const layerRules: Layers = {
   ...activationLayers,
@@ -66,6 +68,7 @@ export const layerRules: Layers = {
   ...dropoutLayers,
   ...eltwiseLayers,
   ...embedLayers,
+  ...evalDetectionLayers,
   ...fieldAccuracies,
   ...fieldLosses,
   ...filterLayers,
@@ -90,6 +93,7 @@ export const layerRules: Layers = {
   ...segmentationLayers,
   ...softmaxLayers,
   ...yoloLayers,
+  ...yoloLosses,
 };
 
 /** The rule of a layer: by its type, and by its module where that is Python's; undefined: none. */

@@ -37,6 +37,15 @@ const suppression: Ranges = { nms_threshold: from0, eta: aboveUpTo1, top_k: allO
 const region: Ranges = { spatial_scale: above0, pad_ratio: from0 };
 const proposals: Ranges = { iou_thr: from0, field_whr: from1, field_xyr: above0, min_size: from0 };
 
+const yoloScales: Ranges = {
+  object_scale: from0,
+  class_scale: from0,
+  noobject_scale: from0,
+  coord_scale: from0,
+  thresh: from0,
+  biases: above0,
+};
+
 const fields: Ranges = {
   lambda: from0,
   field_h: above0,
@@ -89,6 +98,9 @@ const RANGES: Readonly<Record<string, readonly [CodeOf<'graph'>, Ranges]>> = {
     'yolo',
     { confidence_threshold: share, nms_threshold: from0, biases: above0, anchors_scale: from1 },
   ],
+  region_loss_param: ['yolo', { ...yoloScales }],
+  yolov3_param: ['yolo', { ...yoloScales, label_smooth_eps: share, iou_thresh: from0 }],
+  eval_detection_param: ['yolo', { threshold: from0, biases: above0 }],
   proposal_param: [
     'proposal',
     { feat_stride: from1, base_size: from1, ratio: above0, scale: above0, nms_thresh: from0 },

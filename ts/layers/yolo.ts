@@ -1,7 +1,7 @@
 /**
  * YOLO's layers (github.com/eric612/MobileNet-YOLO; Reorg is in Intel's and Synopsys's forks, too): Reorg, and the boxes of its
  * second version (arXiv:1612.08242) and of its third (arXiv:1804.02767), which are found
- * on the host, as there. Its losses are not run here.
+ * on the host, as there.
  */
 import { showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';

@@ -363,6 +363,7 @@ const KINDS: readonly (readonly [Kind, readonly string[]])[] = [
       'YoloDetectionOutput',
       'Yolov3DetectionOutput',
       'DetectionEvaluate',
+      'EvalDetection',
       'DecodeBBox',
       'BoxOutput',
       'BoxGroupOutput',
@@ -377,5 +378,5 @@ const KINDS: readonly (readonly [Kind, readonly string[]])[] = [
 
 export function kindOf(type: string): Kind {
   const found = KINDS.find(([, types]) => types.includes(type));
-  return found?.[0] ?? (/Loss|Accuracy|OHEM/.test(type) ? 'loss' : 'unknown');
+  return found?.[0] ?? (/Loss|Accuracy|OHEM|^Yolov3$/.test(type) ? 'loss' : 'unknown');
 }

@@ -1,0 +1,139 @@
+/**
+ * EvalDetection of Intel's fork (github.com/intel/caffe, eval_detection_layer.cpp): boxes of a map of YOLO's second version against
+ * true ones. The row of each image has how many true boxes each class has, then class, score, right and wrong of each found box;
+ * a box of a class that is there, which overlaps none of it enough, is neither. Rows end in zeros.
+ */
+import { showShape } from '../base/shape.ts';
+import { positionOf } from '../caffe/message.ts';
+import { withDefaults } from '../caffe/net-parameter.ts';
+import type { JavaScriptLayer } from './javascript.ts';
+import { buildJavaScript } from './javascript-rule.ts';
+import type { Built, LayerContext, Layers } from './layer.ts';
+import { type CentredBox, centredOverlap, truthLayout, truthsOf, type YoloTruth } from './yolo-truth.ts';
+
+export const evalDetectionLayers: Layers = {
+  // A third bottom, the images, is read by nothing.
+  EvalDetection: { build: evalDetection, bottoms: [2, 3] },
+};
+
+interface Parameters {
+  readonly side: number;
+  readonly num_class: number;
+  readonly num_object: number;
+  readonly threshold: number;
+  readonly score_type: 'OBJ' | 'PROB' | 'MULTIPLY';
+  readonly nms: number;
+  readonly biases?: readonly number[];
+}
+
+interface Found {
+  readonly label: number;
+  readonly score: number;
+  readonly box: CentredBox;
+}
+
+/** Boxes that are less sure are none. */
+const LEAST_SCORE = 0.005;
+
+function evalDetection(context: LayerContext): Built {
+  const param = context.layer.eval_detection_param;
+  const p = withDefaults<Parameters>('EvalDetectionParameter', param);
+  const { side, num_class: classes, num_object: boxes, biases = [] } = p;
+  const refuse = (field: string, text: string) =>
+    context.fail('yolo', text, positionOf(param, field) ?? positionOf(param));
+  if (boxes !== 5) refuse('num_object', `num_object must be 5, as the fork reads five boxes; found ${boxes}`);
+  if (biases.length < 2 * boxes)
+    refuse(
+      'biases',
+      `${boxes} boxes take ${2 * boxes} biases, a width and a height each; found ${biases.length}`,
+    );
+  const [map, label] = context.shapes;
+  const expected = [map![0]!, boxes * (5 + classes), side, side];
+  if (classes < 1 || showShape(map!) !== showShape(expected))
+    context.fail(
+      'yolo',
+      `${boxes} boxes of ${classes} classes on side: ${side} take a first bottom of ${showShape(expected)}, found ${showShape(map!)}`,
+    );
+  const images = map![0]!;
+  const layout = truthLayout(context, images, label!);
+  const width = classes + side * side * boxes * 4;
+  const sides = Array.from(
+    { length: boxes },
+    (_, i) => [biases[2 * i]! / side, biases[2 * i + 1]! / side] as const,
+  );
+  const layer: JavaScriptLayer = {
+    shapes: () => [[images, width]],
+    forward: ([said, given]) => {
+      const truths = truthsOf(given!.data, layout, images, classes);
+      const result = new Float32Array(images * width);
+      for (let image = 0; image < images; image++) {
+        const row = result.subarray(image * width, (image + 1) * width);
+        for (const { label: of } of truths[image]!) row[of]!++;
+        const own = said!.data.subarray(
+          image * (said!.data.length / images),
+          (image + 1) * (said!.data.length / images),
+        );
+        const found = suppressed(boxesOf(own, side, sides, p), p.nms);
+        judged(found, truths[image]!, p.threshold).forEach((each, i) => {
+          row.set(each, classes + 4 * i);
+        });
+      }
+      return [result];
+    },
+  };
+  return buildJavaScript(layer, context);
+}
+
+function boxesOf(
+  data: Float32Array,
+  side: number,
+  sides: readonly (readonly [number, number])[],
+  { num_class: classes, score_type }: Parameters,
+): Found[] {
+  const area = side * side;
+  const sigmoid = (value: number) => 1 / (1 + Math.exp(-value));
+  const found: Found[] = [];
+  for (let cell = 0; cell < area; cell++)
+    sides.forEach(([wide, tall], kind) => {
+      const said = (k: number) => data[(kind * (5 + classes) + k) * area + cell]!;
+      const scores = Array.from({ length: classes }, (_, k) => said(5 + k));
+      const most = Math.max(...scores);
+      const label = scores.indexOf(most);
+      const share = 1 / scores.reduce((sum, score) => sum + Math.exp(score - most), 0);
+      const object = sigmoid(said(4));
+      const box: CentredBox = [
+        ((cell % side) + sigmoid(said(0))) / side,
+        (Math.floor(cell / side) + sigmoid(said(1))) / side,
+        Math.exp(said(2)) * wide,
+        Math.exp(said(3)) * tall,
+      ];
+      const score = { OBJ: object, PROB: share, MULTIPLY: object * share }[score_type];
+      found.push({ label, score: Math.fround(score), box });
+    });
+  return found;
+}
+
+/** By class, and from the best on, those that no better box of any class overlaps by the threshold; below 0 the fork finds none. */
+function suppressed(boxes: readonly Found[], threshold: number): Found[] {
+  if (threshold < 0) return [];
+  const kept: Found[] = [];
+  for (const each of boxes.toSorted((a, b) => b.score - a.score))
+    if (kept.every(({ box }) => !(centredOverlap(box, each.box) >= Math.fround(threshold)))) kept.push(each);
+  return kept.filter(({ score }) => score >= LEAST_SCORE).sort((a, b) => a.label - b.label);
+}
+
+/** Class, score, right and wrong of each; a true box is found once. */
+function judged(found: readonly Found[], truths: readonly YoloTruth[], threshold: number): number[][] {
+  const taken = new Set<YoloTruth>();
+  return found.map(({ label, score, box }) => {
+    const own = truths.filter((truth) => truth.label === label);
+    if (own.length === 0) return [label, score, 0, 1];
+    const overlaps = own.map((truth) => centredOverlap(box, truth.box));
+    const most = Math.max(...overlaps);
+    const truth = own[overlaps.indexOf(most)]!;
+    if (!(most >= Math.fround(threshold))) return [label, score, 0, 0];
+    const isRight = !taken.has(truth);
+    taken.add(truth);
+    return [label, score, isRight ? 1 : 0, isRight ? 0 : 1];
+  });
+}
