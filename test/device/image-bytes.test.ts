@@ -58,7 +58,12 @@ test('a mean of what is no image of bytes, or of another number of channels, is 
     [
       model,
       { shape, data: new Float32Array(2), mean: [1] },
-      /a Uint8Array of N×C×H×W, .* for input "data" with a mean or a scale but received Float32Array/,
+      /a Uint8Array or a uint8 DeviceBuffer of N×C×H×W, .* for input "data" with a mean or a scale but received Float32Array/,
+    ],
+    [
+      model,
+      { shape, data: await device.buffer({ shape: [...shape] }), mean: [1] },
+      /uint8 DeviceBuffer .* but received "?one of float32/,
     ],
     [wide, { shape: [1, 5, 1, 1], data: of(5), mean: [1] }, /at most 4 channels, .*1×5×1×1/],
     [flat, { shape: [1, 2], data: of(2), mean: [1] }, /N×C×H×W.*1×2/],

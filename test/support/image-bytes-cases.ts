@@ -81,6 +81,14 @@ export function testImageBytes(
             data.fill(0); // copied at the call
             assert.equal((await running).result!.data, expected.result!.data, `${net.name} ${precision}`);
           }
+          using buffer = await device.buffer({ shape, dtype: 'uint8' });
+          await buffer.upload(Uint8Array.of(...bytes[0]!, ...bytes[1]!));
+          const ofBuffer = { shape, data: buffer, ...bytesOf(preprocess, 3) };
+          assert.equal(
+            (await model.run({ data: ofBuffer })).result!.data,
+            expected.result!.data,
+            `${net.name} ${precision}, from the device's memory`,
+          );
           assert.not.equal(
             (await model.run({ data: { shape, data: Uint8Array.of(...bytes[0]!, ...bytes[1]!) } })).result!
               .data,

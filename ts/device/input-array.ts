@@ -3,7 +3,7 @@
 import { copyOf } from '../base/copy-of.ts';
 import { ArgumentError } from '../base/errors.ts';
 import { didYouMean } from '../base/kinds.ts';
-import type { NormalisedBytes } from '../native/binding.ts';
+import type { NativeInput } from '../native/binding.ts';
 import { DeviceBuffer } from './buffer.ts';
 
 /** Values of an input blob; uint8 values count as 0–255. With `shape`, other shapes than the loaded one. */
@@ -13,15 +13,23 @@ export type InputArray = Float32Array | Uint8Array | DeviceBuffer;
 export interface ImageBytes {
   /** N×C×H×W, of at most 4 channels. */
   readonly shape: readonly number[];
-  readonly data: Uint8Array;
+  /** A buffer's are bytes that the device has: `device.buffer({ shape, dtype: 'uint8' })`. */
+  readonly data: Uint8Array | DeviceBuffer;
   /** One value a channel, or one for all. Default 0. */
   readonly mean?: readonly number[];
   /** Multiplied after the mean was subtracted: one value a channel, or one for all. Default 1. */
   readonly scale?: readonly number[];
 }
 
+/** The same as it is run: of each channel. */
+interface NormalisedImages {
+  readonly bytes: Uint8Array | DeviceBuffer;
+  readonly mean: Float32Array;
+  readonly scale: Float32Array;
+}
+
 /** An input as it is run. */
-export type GivenArray = InputArray | NormalisedBytes;
+export type GivenArray = InputArray | NormalisedImages;
 
 const IMAGE_BYTES = ['shape', 'data', 'mean', 'scale'];
 
@@ -43,11 +51,11 @@ export function normalised(
   const { mean, scale } = input;
   if (mean === undefined && scale === undefined) return data;
   const channels = shape.length === 4 ? shape[1]! : 0;
-  if (!(data instanceof Uint8Array) || channels < 1 || channels > MOST_CHANNELS)
+  if (!areBytes(data) || channels < 1 || channels > MOST_CHANNELS)
     throw new ArgumentError(
       `input "${name}" with a mean or a scale`,
-      `a Uint8Array of N×C×H×W, of at most ${MOST_CHANNELS} channels,`,
-      data instanceof Uint8Array ? shape.join('×') : data,
+      `a Uint8Array or a uint8 DeviceBuffer of N×C×H×W, of at most ${MOST_CHANNELS} channels,`,
+      areBytes(data) ? shape.join('×') : data instanceof DeviceBuffer ? `one of ${data.dtype}` : data,
     );
   const stray = Object.keys(input).find((field) => !IMAGE_BYTES.includes(field));
   if (stray !== undefined)
@@ -84,19 +92,34 @@ function channelValues(what: string, list: unknown, channels: number): Float32Ar
 const isFiniteFloat = (value: unknown): value is number =>
   typeof value === 'number' && Number.isFinite(Math.fround(value));
 
-const isNormalised = (array: GivenArray): array is NormalisedBytes =>
+const areBytes = (data: InputArray): data is Uint8Array | DeviceBuffer =>
+  data instanceof DeviceBuffer ? data.dtype === 'uint8' : data instanceof Uint8Array;
+
+const isNormalised = (array: GivenArray): array is NormalisedImages =>
   !ArrayBuffer.isView(array) && !(array instanceof DeviceBuffer);
 
 /** What its owner may not write to any more. */
 export function copied(array: GivenArray): GivenArray {
   if (array instanceof DeviceBuffer) return array;
-  return isNormalised(array) ? { ...array, bytes: copyOf(array.bytes) } : copyOf(array);
+  if (!isNormalised(array)) return copyOf(array);
+  return array.bytes instanceof DeviceBuffer ? array : { ...array, bytes: copyOf(array.bytes) };
+}
+
+/** As native code takes it. */
+export function nativeInput(array: GivenArray): NativeInput {
+  if (array instanceof DeviceBuffer) return { buffer: array.native, dtype: array.dtype };
+  if (!isNormalised(array) || !(array.bytes instanceof DeviceBuffer)) return array as NativeInput;
+  return { ...array, bytes: { buffer: array.bytes.native, dtype: array.bytes.dtype } };
 }
 
 /** What an array stands for: numbers, where it is bytes with a mean. */
-export function numbersOf(array: GivenArray, [images, channels]: readonly number[]): InputArray {
+export async function numbersOf(
+  array: GivenArray,
+  [images, channels]: readonly number[],
+): Promise<InputArray> {
   if (!isNormalised(array)) return array;
-  const { bytes, mean, scale } = array;
+  const { mean, scale } = array;
+  const bytes = array.bytes instanceof DeviceBuffer ? await array.bytes.download() : array.bytes;
   const plane = bytes.length / (images! * channels!);
   return Float32Array.from(bytes, (byte, i) => {
     const channel = Math.floor(i / plane) % channels!;

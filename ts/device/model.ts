@@ -431,14 +431,11 @@ export class Model<Name extends string = string> {
   async #select(shapes: Shapes, arrays: readonly GivenArray[]): Promise<Selected> {
     const { selector } = this.#parts;
     if (selector === null) return { counts: {}, indices: [] };
-    return selector.select(
-      Object.fromEntries(
-        Object.keys(this.inputs).map((name, i) => [
-          name,
-          { shape: shapes[name]!, data: numbersOf(arrays[i]!, shapes[name]!) },
-        ]),
-      ),
-    );
+    const named = Object.keys(this.inputs).map(async (name, i) => {
+      const shape = shapes[name]!;
+      return [name, { shape, data: await numbersOf(arrays[i]!, shape) }] as const;
+    });
+    return selector.select(Object.fromEntries(await Promise.all(named)));
   }
 
   async #compiledFor(shapes: Shapes, selected: Counts): Promise<Compiled> {

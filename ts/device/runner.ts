@@ -7,7 +7,7 @@ import type { NativeParameters, NativeRunResult } from '../native/binding.ts';
 import { convertError } from '../native/load.ts';
 import { DeviceBuffer } from './buffer.ts';
 import type { OpenedNet } from './compiler.ts';
-import type { GivenArray } from './input-array.ts';
+import { type GivenArray, nativeInput } from './input-array.ts';
 
 export interface RunnerParts<L extends Lowered> {
   /** The device's name, for errors. */
@@ -74,10 +74,8 @@ export class Runner<L extends Lowered = Lowered> {
         throw new ArgumentError(`output "${name}"`, `a float32 DeviceBuffer of ${bytes} bytes`, buffer);
       return buffer.native;
     });
-    const inputs = arrays.map((array) =>
-      array instanceof DeviceBuffer ? { buffer: array.native, dtype: array.dtype } : array,
-    );
-    const { done, number } = executable.run(inputs, { profile, copyInputs, outputs: buffers });
+    const mode = { profile, copyInputs, outputs: buffers };
+    const { done, number } = executable.run(arrays.map(nativeInput), mode);
     return { done, cancel: () => executable.cancel(number) };
   }
 

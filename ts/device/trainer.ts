@@ -456,11 +456,10 @@ export class Trainer {
     arrays: readonly GivenArray[],
   ): Promise<{ compiled: Compiled<LoweredTraining>; indices: readonly Float32Array[] }> {
     if (this.#selector === null) return { compiled: this.#runner.compiled, indices: [] };
-    const named = Object.entries(this.inputs).map(([name, shape], i) => [
-      name,
-      { shape, data: numbersOf(arrays[i]!, shape) },
-    ]);
-    const { counts, indices } = await this.#selector.select(Object.fromEntries(named));
+    const named = Object.entries(this.inputs).map(
+      async ([name, shape], i) => [name, { shape, data: await numbersOf(arrays[i]!, shape) }] as const,
+    );
+    const { counts, indices } = await this.#selector.select(Object.fromEntries(await Promise.all(named)));
     refuseEmpty(counts);
     return { compiled: await this.#compiledFor(counts), indices };
   }

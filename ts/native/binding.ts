@@ -41,15 +41,17 @@ export interface NativeRun {
 }
 
 /** An array, a buffer of the same device whose values are of `dtype`, or bytes with what they stand for. */
-export type NativeInput =
-  | Float32Array
-  | Uint8Array
-  | NormalisedBytes
-  | { readonly buffer: NativeBuffer; readonly dtype: 'float32' | 'uint8' };
+export type NativeInput = Float32Array | Uint8Array | NormalisedBytes | NativeValues;
+
+/** Memory of the device. */
+export interface NativeValues {
+  readonly buffer: NativeBuffer;
+  readonly dtype: 'float32' | 'uint8';
+}
 
 /** Bytes of images N×C×…, C ≤ 4, which stand for (byte − mean) · scale of their channel. */
 export interface NormalisedBytes {
-  readonly bytes: Uint8Array;
+  readonly bytes: Uint8Array | NativeValues;
   readonly mean: Float32Array;
   readonly scale: Float32Array;
 }
