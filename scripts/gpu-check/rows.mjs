@@ -15,3 +15,19 @@ export function rowsOf(stdout) {
       }
     });
 }
+
+/**
+ * What came of recorded cases, of those that were compared before the program was ended.
+ * @param {any[]} rows of bench/gpu/parity.ts
+ * @param {string | null} reason why the program is no success
+ */
+export function parityOf(rows, reason) {
+  const beyond = rows.filter(({ ok }) => !ok);
+  return {
+    cases: rows.filter(({ checks }) => checks > 0).length,
+    comparisons: rows.reduce((sum, { checks }) => sum + checks, 0),
+    beyond: beyond.map(({ folder, firstDivergence, error }) => ({ folder, firstDivergence, error })),
+    worstRelative: rows.reduce((most, { worstRelative }) => Math.max(most, worstRelative), 0),
+    reason,
+  };
+}

@@ -1,10 +1,10 @@
 // What gpu-check does, in order of what is worth most. A step: name, what it shows, its time limit in seconds, the call that
 // it belongs to (1: the first, of at most 560 s; 2: the second, of at most 150 s; null: where --only names it), why it is
 // skipped (null: it is not), and run(context, limit) → { status, reason?, result? }.
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { failure, run, tail } from './command.mjs';
-import { rowsOf } from './rows.mjs';
+import { parityOf, rowsOf } from './rows.mjs';
 
 const KERNEL_TESTS = 'build/gpu/kernel-tests';
 const PRECISIONS = ['float32', 'tf32', 'float16', 'bfloat16'];
@@ -211,55 +211,42 @@ const parity = {
     lacksModules() ?? (existsSync(options.golden) ? null : `${options.golden} is not here (--golden)`),
   async run({ options }, limit) {
     const present = (...names) => names.map((name) => join(options.golden, name)).filter(existsSync);
-    const small = ['--no-tune', ...present('layers', 'mini-resnet', 'rules', 'weights', 'solver', 'train')];
+    const small = ['no-tune', ...present('layers', 'mini-resnet', 'rules', 'weights', 'solver', 'train')];
     const start = performance.now();
     const results = {};
     for (const [what, words] of [
-      ...PRECISIONS.map((precision) => [precision, ['--precision', precision, ...small]]),
-      ['ResNet-50, float32', present('recipe/resnet50')],
-      ['ResNet-50, float16', ['--precision', 'float16', ...present('recipe/resnet50')]],
+      ...PRECISIONS.map((precision) => [precision, [precision, ...small]]),
+      ...['float32', 'float16'].map((precision) => [
+        `ResNet-50, ${precision}`,
+        [precision, 'tune', ...present('recipe/resnet50')],
+      ]),
     ]) {
       const left = limit - (performance.now() - start) / 1000;
       if (left < 2) {
-        results[what] = { reason: 'no time was left' };
+        results[what] = parityOf([], 'no time was left');
         continue;
       }
-      const outcome = await run(cli('parity', '--device', 'cuda', '--json', ...words), { limit: left });
-      results[what] = parityOf(outcome.stdout) ?? { reason: failure(outcome, left) ?? 'printed no JSON' };
+      const outcome = await run(node('bench/gpu/parity.ts', 'cuda', ...words), { limit: left });
+      const rows = rowsOf(outcome.stdout);
+      const isCompared = outcome.status === 1 && rows.some(({ ok: isWithin }) => !isWithin);
+      results[what] = parityOf(rows, isCompared ? null : failure(outcome, left));
     }
     const summary = Object.entries(results)
       .map(
         ([what, { cases, comparisons, beyond, reason }]) =>
-          `${what}: ${reason ?? `${cases} cases, ${comparisons} comparisons, ${beyond.length} cases beyond`}`,
+          `${what}: ${cases} cases, ${comparisons} comparisons, ${beyond.length} cases beyond${reason === null ? '' : ` (${reason})`}`,
       )
       .join('; ');
     const bad = Object.entries(results).find(
-      ([, { reason, beyond }]) => reason !== undefined || beyond.length > 0,
+      ([, { reason, beyond }]) => reason !== null || beyond.length > 0,
     );
     return bad === undefined
       ? ok(summary, { results })
-      : failed(`${bad[0]}: ${bad[1].reason ?? bad[1].beyond[0].folder}`, { summary, results });
+      : failed(`${bad[0]}: ${bad[1].beyond[0]?.folder ?? bad[1].reason}`, { summary, results });
   },
 };
 
-function parityOf(stdout) {
-  try {
-    const { results } = JSON.parse(stdout);
-    const compared = results.filter(({ checks }) => checks.length > 0);
-    return {
-      cases: compared.length,
-      comparisons: compared.reduce((sum, { checks }) => sum + checks.length, 0),
-      beyond: results
-        .filter(({ ok: isWithin }) => !isWithin)
-        .map(({ folder, firstDivergence }) => ({ folder, firstDivergence })),
-      worstRelative: Math.max(...compared.flatMap(({ checks }) => checks.map(({ relative }) => relative))),
-    };
-  } catch {
-    return null;
-  }
-}
-
-// bench/gpu/memory.ts, bench/gpu/accuracy.ts and bench/gpu.ts print a line of JSON for each row.
+// bench/gpu/parity.ts, bench/gpu/memory.ts, bench/gpu/accuracy.ts and bench/gpu.ts print a line of JSON for each row.
 const memory = {
   name: 'memory',
   about: 'device.memory() against the plan and the driver; ResNet-50 at batch 1 in 400 MB',
@@ -331,6 +318,7 @@ const operations = {
   skip: lacksModules,
   async run({ options }, limit) {
     const file = join(options.out, 'operations-report.json');
+    rmSync(file, { force: true }); // an earlier check's
     const words = ['bench', '--device', 'cuda', '--operations', '--batches', '32', '--out', file];
     const outcome = await run(cli(...words), { limit });
     const why = failure(outcome, limit);

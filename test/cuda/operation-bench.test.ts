@@ -46,7 +46,21 @@ const device = await openEmulated();
 if (device !== null) {
   for (const precision of ['float32', 'float16'] as const)
     test(`each way of each operation computes the same, in ${precision}`, async () => {
-      const report = await benchDevice(device, { ...small, task: 'forward', precision, operations: true });
+      const soFar: DeviceReport[] = [];
+      const onMeasured = (part: DeviceReport) => soFar.push(part);
+      const report = await benchDevice(device, {
+        ...small,
+        task: 'forward',
+        precision,
+        operations: true,
+        onMeasured,
+      });
+      // Who is ended in the middle has what was measured before.
+      assert.equal(
+        soFar.map(({ shapes, nets }) => [shapes.length, nets.length]),
+        [...report.shapes.map((_, i) => [i + 1, 0]), [report.shapes.length, 1]],
+      );
+      assert.equal(soFar.at(-1), report);
       assert.is(report.schema, 'resnode-device-bench/2');
       assert.ok(report.copyGigabytes! > 0);
       const ways = (operation: string) =>

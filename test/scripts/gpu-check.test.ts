@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { rowsOf } from '../../scripts/gpu-check/rows.mjs';
-import { repositoryFolder } from '../support/golden.ts';
+import { parityOf, rowsOf } from '../../scripts/gpu-check/rows.mjs';
+import { goldenCases, repositoryFolder } from '../support/golden.ts';
 
 interface Report {
   status: string;
@@ -121,6 +121,26 @@ test('who ends the check keeps what it has: the step under way says so, the othe
 
 test('of a program that was ended in the middle of a row the rows before it are kept', () => {
   assert.equal(rowsOf('measuring\n{"batch":1}\n{"batch":256}\n{"bat'), [{ batch: 1 }, { batch: 256 }]);
+});
+
+test('cases of parity are told one by one: those before the end are kept, with why there are no more', () => {
+  const folders = goldenCases('rules');
+  if (folders.length === 0) return;
+  const words = ['--import', 'tsx', 'bench/gpu/parity.ts', 'reference', 'float32', 'no-tune', ...folders];
+  const run = spawnSync(process.execPath, words, { cwd: repositoryFolder, encoding: 'utf8' });
+  const rows = rowsOf(run.stdout);
+  assert.is(run.status, 0, run.stderr);
+  const whole = parityOf(rows, null);
+  assert.is(whole.cases, rows.filter(({ checks }: { checks: number }) => checks > 0).length);
+  assert.ok(whole.comparisons >= whole.cases && whole.cases > 0 && whole.worstRelative < 1e-4);
+  assert.equal(whole.beyond, []);
+  // Ended within the second line.
+  const cut = run.stdout.slice(0, run.stdout.indexOf('\n') + 20);
+  const [first] = rows;
+  const part = parityOf(rowsOf(cut), 'not done within 2 s');
+  assert.equal([part.comparisons, part.reason], [first.checks, 'not done within 2 s']);
+  const { beyond } = parityOf([{ ...first, ok: false, firstDivergence: { name: 'y' } }], null);
+  assert.equal(beyond, [{ folder: first.folder, firstDivergence: { name: 'y' }, error: undefined }]);
 });
 
 test('wrong words end the check before anything runs, and are named with what is expected', () => {

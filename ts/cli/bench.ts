@@ -10,7 +10,7 @@ import '../device/nets.ts';
 import { benchDevice } from '../tools/bench/bench-device.ts';
 import { compareReports } from '../tools/bench/compare.ts';
 import { devicePage } from '../tools/bench/device-page.ts';
-import { deviceTable } from '../tools/bench/device-report.ts';
+import { type DeviceReport, deviceTable } from '../tools/bench/device-report.ts';
 import { benchNetNames } from '../tools/bench/nets.ts';
 import { benchPage } from '../tools/bench/page.ts';
 import { readReport } from '../tools/bench/read-report.ts';
@@ -105,6 +105,10 @@ async function benchOnDevice(command: Command, flags: Flags): Promise<void> {
         { exitCode: 2 },
       );
   await using device = await openDevice(flags.device, { cudnn: flags.cudnn });
+  // Who is ended in the middle keeps what was measured.
+  const write = (report: DeviceReport) => {
+    if (flags.out !== undefined) writeFileAtomically(flags.out, [`${JSON.stringify(report, null, 1)}\n`]);
+  };
   const report = await benchDevice(device, {
     nets: flags.nets,
     batches: flags.batches,
@@ -116,8 +120,9 @@ async function benchOnDevice(command: Command, flags: Flags): Promise<void> {
     python: flags.python ?? null,
     torchDevice: flags.device === 'cuda' ? 'cuda:0' : flags.device,
     onProgress: (text) => console.error(text),
+    onMeasured: write,
   });
-  if (flags.out !== undefined) writeFileAtomically(flags.out, [`${JSON.stringify(report, null, 1)}\n`]);
+  write(report);
   if (flags.html !== undefined) writeFileAtomically(flags.html, [devicePage(report)]);
   console.log(flags.json ? JSON.stringify(report) : deviceTable(report));
 }

@@ -46,6 +46,8 @@ export interface DeviceBenchOptions {
   readonly copyBytes?: number;
   /** Told what begins. */
   readonly onProgress?: (text: string) => void;
+  /** Given the report of what was measured so far, whenever there is more of it. */
+  readonly onMeasured?: (report: DeviceReport) => void;
 }
 
 const SEED = 20151210;
@@ -59,16 +61,31 @@ const RATE = 1e-6;
  * nets; DeviceError, `device/unsupported` for operations on a device that is no CUDA device
  */
 export async function benchDevice(device: Device, options: DeviceBenchOptions): Promise<DeviceReport> {
-  const { precision, onProgress = () => {} } = options;
+  const { precision, onProgress = () => {}, onMeasured = () => {} } = options;
   const nets = options.nets.map(benchNet);
   let copy: number | null = null;
-  let shapes: OperationShape[] = [];
+  const shapes: OperationShape[] = [];
+  const times: NetTimes[] = [];
+  const made = { date: new Date().toISOString(), commit: commit() };
+  const report = (): DeviceReport => ({
+    schema: 'resnode-device-bench/2',
+    ...made,
+    device: device.name,
+    description: device.description,
+    precision,
+    copyGigabytes: copy,
+    batch: options.batches[0]!,
+    shapes: [...shapes],
+    nets: [...times],
+  });
   if (options.operations) {
     onProgress('copy');
     copy = await measureCopy(device, options);
-    shapes = await measureShapes(device, nets, options, copy);
+    for await (const shape of measureShapes(device, nets, options, copy)) {
+      shapes.push(shape);
+      onMeasured(report());
+    }
   }
-  const times: NetTimes[] = [];
   for (const net of nets)
     for (const batch of options.batches) {
       onProgress(`${net.name}, batch ${batch}`);
@@ -77,19 +94,9 @@ export async function benchDevice(device: Device, options: DeviceBenchOptions): 
           ? await measureStep(device, net, batch, options)
           : await measureNet(device, net, batch, options),
       );
+      onMeasured(report());
     }
-  return {
-    schema: 'resnode-device-bench/2',
-    date: new Date().toISOString(),
-    commit: commit(),
-    device: device.name,
-    description: device.description,
-    precision,
-    copyGigabytes: copy,
-    batch: options.batches[0]!,
-    shapes,
-    nets: times,
-  };
+  return report();
 }
 
 const EMPTY = { n: 1, c: 1, h: 1, w: 1, outputs: 1, kernel: 1, stride: 1, pad: 0 };
@@ -106,13 +113,12 @@ type Problem = Pick<
   'kind' | 'n' | 'c' | 'h' | 'w' | 'outputs' | 'kernel' | 'stride' | 'pad'
 >;
 
-async function measureShapes(
+async function* measureShapes(
   device: Device,
   nets: readonly BenchNet[],
   { batches, precision, runs, rotatedBytes = 0, onProgress = () => {} }: DeviceBenchOptions,
   copy: number,
-): Promise<OperationShape[]> {
-  const shapes: OperationShape[] = [];
+): AsyncGenerator<OperationShape> {
   for (const { problem, name, count } of problemsOf(nets, batches[0]!)) {
     onProgress(name);
     const ways = (await device.benchOperation({ ...problem, precision, runs, rotatedBytes, tune: true })).map(
@@ -127,9 +133,8 @@ async function measureShapes(
           'bench/outputs-differ',
           `${name}: the result of "${way.name}" is off by ${way.worst} of 1 + |value|`,
         );
-    shapes.push({ operation: problem.kind, name, count, ways });
+    yield { operation: problem.kind, name, count, ways };
   }
-  return shapes;
 }
 
 /** Every different operation that is timed, with how often the nets have it; what moves most comes first. */
