@@ -1,7 +1,7 @@
 /**
  * What a training step takes at least by the traffic of its own schedule, by kind of work: `tsx bench/training-traffic.ts
- * [--depth 50] [--batch 256] [--precision float16] [--bandwidth 4154] [--peak 743]`. The defaults are an H200's, in GB/s of a
- * copy and TFLOP/s of a large product. A model, without a GPU: nothing is measured.
+ * [--depth 50] [--batch 256] [--precision float16] [--bandwidth 4154] [--peak 743] [--fuse-sums]`. The defaults are an H200's, in GB/s of a
+ * copy and TFLOP/s of a large product. With --fuse-sums as where cuDNN makes BatchNorm's sums with every convolution. A model, without a GPU: nothing is measured.
  */
 import { parseArgs } from 'node:util';
 import { type Depth, makeNet, type Precision } from './gpu/case.ts';
@@ -14,13 +14,16 @@ const { values } = parseArgs({
     precision: { type: 'string', default: 'float16' },
     bandwidth: { type: 'string', default: '4154' },
     peak: { type: 'string', default: '743' },
+    'fuse-sums': { type: 'boolean', default: false },
   },
 });
 const { depth, batch, precision } = values;
-const limit = stepLimit(makeNet(Number(depth) as Depth), Number(batch), precision as Precision, {
+const ceilings = {
   [`${precision} TFLOP/s`]: Number(values.peak),
   'bandwidth GB/s': Number(values.bandwidth),
-});
+};
+const net = makeNet(Number(depth) as Depth);
+const limit = stepLimit(net, Number(batch), precision as Precision, ceilings, values['fuse-sums']);
 console.log(
   `ResNet-${depth}, batch ${batch}, ${precision}: ${(limit.bytes / 1e9).toFixed(1)} GB a step, ${limit.milliseconds.toFixed(1)} ms at least`,
 );

@@ -68,6 +68,7 @@ size_t packedBytes(const Packing& packing, const Shape& shape) {
     case Packing::Form::factors: return packing.rows * bytes;
     case Packing::Form::filters:
       return packing.rows * packing.channels * (elementCount(shape) / (shape[0] * shape[1])) * bytes;
+    case Packing::Form::corrections: return packing.rows * packing.corrections.places() * bytes;
     case Packing::Form::foldedFilters:
       return packing.rows * packing.channels * foldedSize(shape[2], packing.top) * foldedSize(shape[3], packing.left) *
              bytes;
@@ -93,6 +94,16 @@ void pack(const Packing& packing, const Shape& shape, const float* values, void*
     case Packing::Form::filters:
       return dispatchAny(packing.type,
                          [&](auto zero) { packFilters(packing, shape, values, static_cast<decltype(zero)*>(target)); });
+    case Packing::Form::corrections: {
+      Packing filters = packing;
+      filters.form = Packing::Form::filters;
+      filters.type = ElementType::int8;
+      std::vector<int8_t> integers(packedBytes(filters, shape));
+      pack(filters, shape, values, integers.data());
+      const std::vector<float> corrections = packing.corrections.from(integers.data());
+      std::copy(corrections.begin(), corrections.end(), static_cast<float*>(target));
+      return;
+    }
     case Packing::Form::foldedFilters:
       return dispatch(packing.type, [&](auto zero) {
         packFoldedFilters(packing, shape, values, static_cast<decltype(zero)*>(target));

@@ -5,6 +5,7 @@
 #include <tuple>
 #include <vector>
 
+#include "cuda/convolution/shift-corrections.h"
 #include "cuda/types.h"
 #include "native/core/program.h"
 
@@ -16,6 +17,7 @@ struct Packing {
     padded,         // a vector, zeros up to `rows`
     factors,        // `factors` themselves, zeros up to `rows`, whatever the values are
     filters,        // [K, C, R, S] → [rows, R, S, channels], zeros where there is no K or C
+    corrections,    // of the filters, in integers, that `corrections` describe
     foldedFilters,  // [K, C, R, S] → [rows, blocks of R, blocks of S, 2, 2, 4]: filters of 2×2 blocks (space-to-depth.h)
     innerProduct,   // [N, C·pixels] (or transposed) → [N, pixels, channels]: the order of an nhwc input
   };
@@ -25,13 +27,15 @@ struct Packing {
   bool transposed = false;
   int64_t top = 0, left = 0;        // of foldedFilters: zeros before the first row and column
   std::vector<float> factors = {};  // of each row, by which its values are multiplied first; none: by 1
+  ShiftCorrections corrections = {};
 
   bool operator<(const Packing& other) const { return key() < other.key(); }
 
  private:
-  std::tuple<Form, ElementType, int64_t, int64_t, int64_t, bool, int64_t, int64_t, const std::vector<float>&> key()
-      const {
-    return {form, type, rows, channels, pixels, transposed, top, left, factors};
+  std::tuple<Form, ElementType, int64_t, int64_t, int64_t, bool, int64_t, int64_t, const std::vector<float>&,
+             const ShiftCorrections&>
+  key() const {
+    return {form, type, rows, channels, pixels, transposed, top, left, factors, corrections};
   }
 };
 

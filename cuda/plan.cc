@@ -40,16 +40,18 @@ CudaPlan::CudaPlan(std::shared_ptr<const Program> program, const PlanOptions& op
     }
     return std::vector<PackedParameter>(forms.begin(), forms.end());
   };
+  const auto isMade = [this](TensorId id) { return id >= 0 && isMadeEarly_[id]; };
   const bool trains = std::any_of(program_->operations.begin(), program_->operations.end(),
                                   [](const Operation& operation) { return operation.attributes.is<Gradient>(); });
   for (TensorLayout& layout : ofNumbers_) {
     if (isInteger(layout.type)) layout = nhwcLayout(layout.shape, type_);
   }
   const bool tf32 = options.precision == Precision::tf32;
-  const StepContext context{*program_,  ofNumbers_,        layouts_, type_, tf32, trains, options.quantization,
-                            processes_, std::move(choose), formsOf};
+  const StepContext context{*program_,  ofNumbers_,        layouts_, type_,  tf32, trains, options.quantization,
+                            processes_, std::move(choose), isMade,   formsOf};
   const int last = std::max(0, static_cast<int>(program_->operations.size()) - 1);
   description_.tensorBuffers.assign(program_->tensors.size(), -1);
+  isMadeEarly_.assign(program_->tensors.size(), false);
 
   // A classifier head runs in the place of its softmax: the feature map lives until then, what was pooled never does.
   std::vector<const ClassifierHeadMatch*> headAt(program_->operations.size(), nullptr);
@@ -165,6 +167,11 @@ void CudaPlan::convertInput(PlannedStep& planned, size_t i, int index) {
 
 void CudaPlan::addStep(int index, Step step, std::vector<TensorId> inputs, std::vector<TensorId> outputs) {
   inputs.insert(inputs.end(), step.moreInputs.begin(), step.moreInputs.end());
+  outputs.insert(outputs.end(), step.moreOutputs.begin(), step.moreOutputs.end());
+  for (TensorId id : step.moreOutputs) {
+    isMadeEarly_[id] = true;
+    lifetimes_[id].from = std::min(lifetimes_[id].from, index);
+  }
   PlannedStep planned{std::move(step), std::move(inputs), std::move(outputs), {}, {}, -1, -1, -1};
   for (size_t i = 0; i < planned.inputs.size(); ++i) {
     if (planned.inputs[i] >= 0) convertInput(planned, i, index);

@@ -73,7 +73,8 @@ class CudaPlan final : public Plan {
   std::vector<TensorLayout> ofNumbers_;  // the same where nothing is of integers
   std::vector<Lifetime> lifetimes_;
   std::vector<PlannedStep> steps_;
-  std::vector<bool> returned_;  // by buffer: whether an output of the program lies in it
+  std::vector<bool> returned_;     // by buffer: whether an output of the program lies in it
+  std::vector<bool> isMadeEarly_;  // by tensor: as one of a step's moreOutputs
   std::vector<std::vector<int>> staging_;
   std::vector<Conversion> outputs_;
   int checkBuffer_ = -1, checks_ = 0;

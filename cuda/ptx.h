@@ -103,7 +103,7 @@ RESNODE_MMA(float, "m16n8k8.row.col.f32.tf32.tf32.f32")
 #endif
 #undef RESNODE_MMA
 
-// sum + the four products of a's bytes, signed or not as T, and b's signed ones (dp4a, sm_61).
+// sum + the four products of a's bytes, signed or not as T, and b's signed ones (dp4a, sm_61). T: int8_t, uint8_t.
 template <class T>
 __device__ __forceinline__ int addProducts(int sum, uint32_t a, uint32_t b) {
   int result;

@@ -43,6 +43,8 @@ struct Step {
   std::vector<TensorLayout> integers;
   bool makesIntegers = false;        // the first output, where its layout has them; others are made real and converted
   std::vector<TensorId> moreInputs;  // read behind the operation's own
+  // Made behind the operation's own, where an operation that comes later finds them: StepContext::isMade.
+  std::vector<TensorId> moreOutputs;
   std::vector<PackedParameter> parameters;
   std::vector<size_t> inPlace;    // inputs that the first output may overwrite
   bool eachOverItsInput = false;  // each output may overwrite the input at its place
@@ -67,6 +69,8 @@ struct StepContext {
   std::shared_ptr<NcclCommunicator> processes;  // that train together; null: this one is alone
   // Chooses what computes a convolution.
   std::function<std::shared_ptr<ConvolutionImplementation>(const ConvolutionProblem&)> choose;
+  // Whether a step made so far makes a tensor as one of its moreOutputs.
+  std::function<bool(TensorId)> isMade;
   // The forms of a parameter that the steps made so far read.
   std::function<std::vector<PackedParameter>(ParameterId)> formsOf;
 

@@ -4,6 +4,7 @@
 //   nhwc   4-D activations of convolutional nets, in the element type of the model's precision, channels padded with
 //          zeros: [N, H, W, paddedChannels]. Whoever writes such a tensor writes the zeros too.
 //          In int8 some are 8-bit integers instead (native/core/int8.h): what convolutions of integers read and make.
+//          Unsigned ones lie shifted (Unsigned8).
 //   plain  everything else (scores, labels, losses, 2-D tensors): row-major float32, whatever the precision.
 #pragma once
 
@@ -24,6 +25,13 @@ enum class ElementType { float32, float16, bfloat16, int8, uint8 };
 
 inline bool isInteger(ElementType type) { return type == ElementType::int8 || type == ElementType::uint8; }
 inline size_t bytesOf(ElementType type) { return type == ElementType::float32 ? 4 : isInteger(type) ? 1 : 2; }
+
+// An integer from 0 to 255, of ElementType::uint8, as it lies in memory: a signed byte of 128 less, since cuDNN multiplies
+// signed bytes alone. Kernels of ours turn the top bit.
+struct Unsigned8 {
+  int8_t shifted;
+};
+inline constexpr int kShift = 128;
 
 // [n, h, w, paddedChannels], of which `c` channels count and the others are zero.
 struct Nhwc {
@@ -48,7 +56,7 @@ RESNODE_HOST_DEVICE float toFloat(float value) { return value; }
 RESNODE_HOST_DEVICE float toFloat(__half value) { return __half2float(value); }
 RESNODE_HOST_DEVICE float toFloat(__nv_bfloat16 value) { return __bfloat162float(value); }
 RESNODE_HOST_DEVICE float toFloat(int8_t value) { return value; }
-RESNODE_HOST_DEVICE float toFloat(uint8_t value) { return value; }
+RESNODE_HOST_DEVICE float toFloat(Unsigned8 value) { return static_cast<float>(value.shifted + kShift); }
 
 template <class T>
 RESNODE_HOST_DEVICE T fromFloat(float value);
@@ -72,9 +80,9 @@ RESNODE_HOST_DEVICE int8_t fromFloat<int8_t>(float value) {
   return static_cast<int8_t>(rintf(cut));
 }
 template <>
-RESNODE_HOST_DEVICE uint8_t fromFloat<uint8_t>(float value) {
+RESNODE_HOST_DEVICE Unsigned8 fromFloat<Unsigned8>(float value) {
   const float cut = value > 0.0f ? (value < 255.0f ? value : 255.0f) : 0.0f;
-  return static_cast<uint8_t>(rintf(cut));
+  return {static_cast<int8_t>(static_cast<int>(rintf(cut)) - kShift)};
 }
 
 // Calls function(T{}) with the C++ type of an element type, which a model's precision may be.
@@ -94,7 +102,7 @@ void dispatch(ElementType type, Function function) {
 template <class Function>
 void dispatchAny(ElementType type, Function function) {
   if (type == ElementType::int8) function(int8_t{});
-  else if (type == ElementType::uint8) function(uint8_t{});
+  else if (type == ElementType::uint8) function(Unsigned8{});
   else dispatch(type, function);
 }
 

@@ -26,15 +26,24 @@ export interface StepLimit {
   readonly byWork: Readonly<Record<string, number>>;
 }
 
-/** The step of `ResnodeTraining`: forward, loss, backward, SGD with momentum. */
-export function stepLimit({ net }: Net, batch: number, precision: Precision, ceilings: Ceilings): StepLimit {
+/**
+ * The step of `ResnodeTraining`: forward, loss, backward, SGD with momentum. `fusesSums`: as where cuDNN makes the sums that
+ * BatchNorm reads together with each convolution's result, which a machine's tuner takes where it is faster.
+ */
+export function stepLimit(
+  { net }: Net,
+  batch: number,
+  precision: Precision,
+  ceilings: Ceilings,
+  fusesSums = false,
+): StepLimit {
   const { net: model } = asTraining({ name: net.name!, net, input: [3, 224, 224] });
   const { program } = lowerTraining(model, { batch, precision, update: SGD_UPDATE, sparesTraffic: true });
   const peak = ceilings[`${precision} TFLOP/s`]! * 1e12;
   const bandwidth = ceilings['bandwidth GB/s']! * 1e9;
   const byWork: Record<string, number> = {};
   let bytes = 0;
-  for (const work of workOf(program, precision)) {
+  for (const work of workOf(program, precision, fusesSums)) {
     const seconds = Math.max((2 * work.macs) / peak, work.bytes / bandwidth);
     byWork[work.what] = (byWork[work.what] ?? 0) + 1000 * seconds;
     bytes += work.bytes;
@@ -42,7 +51,7 @@ export function stepLimit({ net }: Net, batch: number, precision: Precision, cei
   return { milliseconds: Object.values(byWork).reduce((sum, each) => sum + each, 0), bytes, byWork };
 }
 
-function workOf(program: Program, precision: Precision): Work[] {
+function workOf(program: Program, precision: Precision, fusesSums: boolean): Work[] {
   const isNarrow = precision === 'float16' || precision === 'bfloat16';
   const width = isNarrow ? 2 : 4;
   const count = (id: number) => elementCount(program.tensors[id]!.shape);
@@ -67,6 +76,12 @@ function workOf(program: Program, precision: Precision): Work[] {
     return readers.length === 1 && readers[0]!.kind === 'batchNorm' && readers[0]!.inputs[1] === outputs[0];
   };
 
+  // Whether a convolution without an epilogue makes it, with which cuDNN makes sums (cuda/operations/convolution/step.cc).
+  const isMadeBare = (id: number) => {
+    const maker = program.operations.find(({ outputs }) => outputs[0] === id);
+    return maker?.kind === 'convolution' && maker.bias === null && maker.relu === null;
+  };
+
   const forward = (operation: ProgramOperation, at: number): Work[] => {
     const ends = [
       ...operation.inputs,
@@ -86,10 +101,13 @@ function workOf(program: Program, precision: Precision): Work[] {
       case 'batchNorm': {
         // launchBatchStatistics reads x, launchAffine reads it again: that of what adds the result as a residual
         // (cuda/layout.h), or its own.
-        const statistics = { what: 'BatchNorm statistics', macs: 0, bytes: map(operation.inputs[0]!) };
-        if (isAResidual(operation)) return [statistics];
+        const isFused = fusesSums && isNarrow && isMadeBare(operation.inputs[0]!);
+        const statistics = isFused
+          ? []
+          : [{ what: 'BatchNorm statistics', macs: 0, bytes: map(operation.inputs[0]!) }];
+        if (isAResidual(operation)) return statistics;
         const what = operation.inputs.length > 1 ? 'BatchNorm apply + add + ReLU' : 'BatchNorm apply';
-        return [statistics, { what, macs: 0, bytes: moved }];
+        return [...statistics, { what, macs: 0, bytes: moved }];
       }
       case 'eltwise':
         return [

@@ -41,7 +41,7 @@ std::unique_ptr<ConvolutionImplementation> likelyBest(const TuningCache& cache, 
     if (auto made = attempt(option)) return made;
   }
   for (const ConvolutionOption& option : options) {
-    if (winner && option.name == winner->name) continue;
+    if (option.mustBeTimed || (winner && option.name == winner->name)) continue;
     if (auto made = attempt(option)) return made;
   }
   throw Error("device/failed", "No implementation of a convolution works:" + refusals);

@@ -4,8 +4,10 @@
 #include <chrono>
 #include <cmath>
 
+#include "cuda/convolution/shift-corrections.h"
 #include "cuda/kernels/trial.h"
 #include "cuda/memory.h"
+#include "cuda/operations/batch-norm/batch-statistics.h"
 
 namespace resnode::cuda {
 namespace {
@@ -25,6 +27,7 @@ class DeviceMeasure final : public ConvolutionMeasure {
     flush_ = allocateHere(flushBytes_);
     makeTensors();
     enqueue(reference, expected_.get());
+    if (problem_.wantsSums) makeStatistics(false, expected_.get(), kExpected);
     RESNODE_CUDA(cudaStreamSynchronize(stream_));
   }
   ~DeviceMeasure() override { cudaStreamSynchronize(stream_); }  // before its memory goes
@@ -43,7 +46,8 @@ class DeviceMeasure final : public ConvolutionMeasure {
     float worst = 0;
     RESNODE_CUDA(cudaMemcpyAsync(&worst, worst_.get(), sizeof worst, cudaMemcpyDeviceToHost, stream_));
     RESNODE_CUDA(cudaStreamSynchronize(stream_));
-    return worst <= 1 ? "" : "wrong: " + std::to_string(worst) + " times the tolerance from the reference";
+    if (!(worst <= 1)) return "wrong: " + std::to_string(worst) + " times the tolerance from the reference";
+    return implementation.makesSums() ? checkStatistics() : "";
   }
 
   double time(ConvolutionImplementation& implementation) override {
@@ -51,6 +55,7 @@ class DeviceMeasure final : public ConvolutionMeasure {
     RESNODE_CUDA(cudaMemsetAsync(flush_.get(), 0, flushBytes_, stream_));
     start_.record(stream_);
     enqueue(implementation, output_.get(), residual_.get());
+    if (problem_.wantsSums) makeStatistics(implementation.makesSums(), output_.get(), kFound);
     stop_.record(stream_);
     return millisecondsBetween(start_, stop_) * 1000.0;
   }
@@ -66,7 +71,9 @@ class DeviceMeasure final : public ConvolutionMeasure {
   }
   // Of noise: integers of all sizes.
   static constexpr float kLargest = 127;
-  static float sizeOf(ElementType type) { return isInteger(type) ? kLargest : 1; }
+  static float sizeOf(ElementType type) {
+    return type == ElementType::uint8 ? 2 * kLargest : isInteger(type) ? kLargest : 1;
+  }
 
   void makeTensors() {
     const Nhwc &x = problem_.input, &y = problem_.output;
@@ -87,10 +94,11 @@ class DeviceMeasure final : public ConvolutionMeasure {
       launchNoise(type, narrowBias_.get(), channels, 1, 3, stream_);  // the same numbers, rounded
     }
     if (isInteger(type)) {
-      // Factors of one sign or the other, the residual's at the end. Sums have the order of kLargest² times the root of their length.
-      factors_ = allocateHere((y.paddedChannels + 1) * sizeof(float));
+      // Factors of one sign or the other, the residual's behind them. Sums have the order of kLargest² times the root of their length.
+      factors_ = allocateHere((y.paddedChannels + kShiftPlace + 1) * sizeof(float));
       launchNoise(ElementType::float32, factors_.get(), {1, y.paddedChannels + 1, 1, y.paddedChannels + 1},
                   sizeOf(problem_.outputType) * scale / (kLargest * kLargest), 6, stream_);
+      makeShifts();
     }
     if (problem_.pass != ConvolutionPass::forward) {
       // A sum over pixels has the order of one where they are small.
@@ -106,8 +114,57 @@ class DeviceMeasure final : public ConvolutionMeasure {
       launchNoise(residualType, residual_.get(), {y.pixels(), y.c, y.pixels(), y.paddedChannels}, sizeOf(residualType),
                   4, stream_);
     }
+    if (problem_.wantsSums) {
+      statisticsScratch_ = batchStatisticsScratch(type, y.pixels(), y.c, y.paddedChannels, 1) > 0;
+      statistics_ =
+          allocateHere((4 * y.c + batchStatisticsScratch(type, y.pixels(), y.c, y.paddedChannels, 1)) * sizeof(float));
+    }
     output_ = allocateHere(outputBytes());
     expected_ = allocateHere(outputBytes());
+  }
+
+  // Mean and variance of each channel, one set behind the other.
+  enum Statistics { kExpected, kFound };
+  float* statistics(Statistics which) {
+    return reinterpret_cast<float*>(statistics_.get()) + 2 * which * problem_.output.c;
+  }
+  void makeStatistics(bool ofSums, const void* output, Statistics which) {
+    const Nhwc& y = problem_.output;
+    float *mean = statistics(which), *variance = mean + y.c;
+    if (ofSums) {
+      launchStatisticsOfSums(mean, variance, y.pixels(), y.c, mean, variance, stream_);
+    } else {
+      launchBatchStatistics(problem_.type, output, y.pixels(), y.c, y.paddedChannels, 1, mean, variance, stream_,
+                            statisticsScratch_ ? statistics(kFound) + 2 * y.c : nullptr);
+    }
+  }
+  // Of values that were not rounded yet, perhaps.
+  std::string checkStatistics() {
+    makeStatistics(true, nullptr, kFound);
+    const ConvolutionTolerance tolerance = toleranceOf(problem_);
+    launchDifference(ElementType::float32, statistics(kFound), statistics(kExpected), 2 * problem_.output.c,
+                     4 * tolerance.relative, 4 * tolerance.absolute, reinterpret_cast<float*>(worst_.get()), stream_);
+    float worst = 0;
+    RESNODE_CUDA(cudaMemcpyAsync(&worst, worst_.get(), sizeof worst, cudaMemcpyDeviceToHost, stream_));
+    RESNODE_CUDA(cudaStreamSynchronize(stream_));
+    return worst <= 1 ? "" : "wrong: " + std::to_string(worst) + " times the tolerance from the reference's statistics";
+  }
+
+  // What follows from the weights and the factors, for those who take shifted integers for signed ones.
+  void makeShifts() {
+    float* factors = reinterpret_cast<float*>(factors_.get()) + problem_.output.paddedChannels;
+    float ofResidual = 0;
+    std::vector<int8_t> weights(problem_.weightElements());
+    RESNODE_CUDA(cudaMemcpyAsync(&ofResidual, factors, sizeof(float), cudaMemcpyDeviceToHost, stream_));
+    RESNODE_CUDA(cudaMemcpyAsync(weights.data(), weights_.get(), weights.size(), cudaMemcpyDeviceToHost, stream_));
+    RESNODE_CUDA(cudaStreamSynchronize(stream_));
+    const float shift = shiftOfResult(problem_, ofResidual);
+    const std::vector<float> corrections = ShiftCorrections::of(problem_).from(weights.data());
+    corrections_ = allocateHere(corrections.size() * sizeof(float));
+    RESNODE_CUDA(cudaMemcpyAsync(factors + kShiftPlace, &shift, sizeof(float), cudaMemcpyHostToDevice, stream_));
+    RESNODE_CUDA(cudaMemcpyAsync(corrections_.get(), corrections.data(), corrections.size() * sizeof(float),
+                                 cudaMemcpyHostToDevice, stream_));
+    RESNODE_CUDA(cudaStreamSynchronize(stream_));
   }
 
   void enqueue(ConvolutionImplementation& implementation, void* output, const void* residual) {
@@ -122,9 +179,14 @@ class DeviceMeasure final : public ConvolutionMeasure {
     arguments.weights = weights_.get();
     arguments.bias = reinterpret_cast<const float*>(bias_.get());
     arguments.factors = reinterpret_cast<const float*>(factors_.get());
+    arguments.corrections = reinterpret_cast<const float*>(corrections_.get());
     arguments.narrowBias = narrowBias_.get();
     arguments.residual = residual;
     arguments.diff = diff_.get();
+    if (implementation.makesSums()) {
+      arguments.sums = statistics(kFound);
+      arguments.squares = arguments.sums + problem_.output.c;
+    }
     arguments.output = output;
     arguments.workspace = workspace_.get();
     implementation.enqueue(arguments, stream_);
@@ -136,8 +198,10 @@ class DeviceMeasure final : public ConvolutionMeasure {
   ConvolutionProblem problem_;
   cudaStream_t stream_;
   Event start_, stop_;
-  DeviceMemory input_, weights_, bias_, factors_, narrowBias_, residual_, diff_, output_, expected_, workspace_, flush_,
-      worst_;
+  DeviceMemory input_, weights_, bias_, factors_, corrections_, narrowBias_, residual_, diff_, output_, expected_,
+      workspace_, flush_, worst_;
+  DeviceMemory statistics_;
+  bool statisticsScratch_ = false;
   size_t workspaceBytes_ = 0, flushBytes_ = 0;
 };
 

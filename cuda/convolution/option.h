@@ -11,6 +11,7 @@ namespace resnode::cuda {
 struct ConvolutionOption {
   std::string name;                                                  // of what `make` makes
   std::function<std::unique_ptr<ConvolutionImplementation>()> make;  // once; throws Error where it cannot
+  bool mustBeTimed = false;  // taken only where it was timed, here or by the cache
 };
 
 using ConvolutionOptions = std::vector<ConvolutionOption>;

@@ -140,6 +140,7 @@ std::string keyOf(const ConvolutionProblem& problem) {
   if (problem.pass != ConvolutionPass::forward)
     key << (problem.pass == ConvolutionPass::dataGradient ? " data gradient" : " weight gradient");
   if (!problem.winograd) key << " direct";
+  if (problem.wantsSums) key << " sums";
   return key.str();
 }
 

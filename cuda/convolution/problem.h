@@ -19,7 +19,8 @@ enum class ConvolutionPass { forward, dataGradient, weightGradient };
 //
 // Where `type` is of integers, so are input and weights (int8 always), sums are int32, and the epilogue is
 // residual × factors[output.paddedChannels] + (sum × factors[channel] + bias), fused multiply-adds, then ReLU, cut and rounded as
-// outputType says: docs/cpu-kernels.md. What is no integer there is float16.
+// outputType says: docs/cpu-kernels.md. What is no integer there is float16. Behind the factors lies what those need who take
+// uint8 for the signed integers as which it lies in memory: shiftOfResult(), beside shift-corrections.h.
 struct ConvolutionProblem {
   ElementType type = ElementType::float32;
   // Of integers' problems.
@@ -33,6 +34,9 @@ struct ConvolutionProblem {
   float negativeSlope = 0;
   ConvolutionPass pass = ConvolutionPass::forward;
   bool winograd = true;  // whether Winograd's transforms are allowed
+  // What reads the output wants each channel's sum and sum of squares, and finds them itself where the implementation does not
+  // make them. Of forward passes in 16 bits without an epilogue.
+  bool wantsSums = false;
 
   int64_t weightChannels() const { return group == 1 ? input.paddedChannels : input.c / group; }
   int64_t weightElements() const { return output.paddedChannels * r * s * weightChannels(); }
@@ -61,13 +65,15 @@ std::string keyOf(const ConvolutionProblem& problem);
 struct ConvolutionArguments {
   const void* input = nullptr;
   const void* weights = nullptr;
-  const float* bias = nullptr;       // null where the problem has none
-  const float* factors = nullptr;    // of integers: of each channel's sums, and behind them the residual's
+  const float* bias = nullptr;     // null where the problem has none
+  const float* factors = nullptr;  // of integers: of each channel's sums, and behind them the residual's, and a shift
+  const float* corrections = nullptr;  // of uint8: shift-corrections.h, where the implementation reads them
   const void* narrowBias = nullptr;  // the same rounded to the element type, where cudnnOptions was told that it comes
   const void* residual = nullptr;    // of the output's layout; may be the output itself
   const void* diff = nullptr;        // of gradients: dy, of the output's layout
-  void* output = nullptr;            // what the pass makes: y, dx or dw
-  void* workspace = nullptr;         // workspaceBytes(), 256-byte aligned
+  float *sums = nullptr, *squares = nullptr;  // [output.c], of what is put out, where the implementation makes them
+  void* output = nullptr;                     // what the pass makes: y, dx or dw
+  void* workspace = nullptr;                  // workspaceBytes(), 256-byte aligned
 };
 
 // A way to compute one problem. Made on the device's thread, enqueued there.
@@ -78,6 +84,8 @@ class ConvolutionImplementation {
   virtual const std::string& name() const = 0;
   virtual size_t workspaceBytes() const = 0;
   virtual bool deterministic() const = 0;
+  virtual bool readsCorrections() const { return false; }
+  virtual bool makesSums() const { return false; }
   virtual void enqueue(const ConvolutionArguments& arguments, cudaStream_t stream) = 0;
 };
 

@@ -29,7 +29,7 @@ class Contest {
       return trial;
     }
     try {
-      run(option.make(), trial);
+      run(option, trial);
     } catch (const Error& error) {
       if (error.code() == "device/lost") throw;  // nothing that comes after could be believed
       trial.note = error.what();
@@ -42,7 +42,8 @@ class Contest {
  private:
   bool timeIsUp() { return measure_.now() >= end_; }
 
-  void run(std::unique_ptr<ConvolutionImplementation> implementation, Trial& trial) {
+  void run(const ConvolutionOption& option, Trial& trial) {
+    auto implementation = option.make();
     if (implementation->workspaceBytes() > workspaceLimit_) {
       trial.note = "wants " + std::to_string(implementation->workspaceBytes()) + " bytes of workspace";
       return;
@@ -59,6 +60,7 @@ class Contest {
     }
     if (!runs.empty()) trial.microseconds = median(std::move(runs));
     else trial.note = "right, but no time left to time it";
+    if (trial.microseconds < 0 && option.mustBeTimed) return;
     const bool fastest =
         !choice.implementation ||
         (trial.microseconds >= 0 && (choice.microseconds < 0 || trial.microseconds < choice.microseconds));

@@ -1,8 +1,10 @@
 #include "cuda/cudnn/convolution.h"
 
+#include <algorithm>
 #include <set>
 
 #include "cuda/check.h"
+#include "cuda/convolution/shift-corrections.h"
 #include "cuda/cudnn/excluded.h"
 #include "cuda/cudnn/graph.h"
 #include "cuda/kernels/convert.h"
@@ -21,13 +23,15 @@ constexpr int64_t kMaxKnobs = 64, kMaxNotes = 32;  // more than cuDNN 9 has
 // second each. On an H200, for each convolution of ResNet-50 at batches 1 and 256, the best of mode A's first ones was
 // within 5% of the best of all. A weight gradient's fallbacks take a second each to compile, 20 s of a training plan of
 // ResNet-50, and are wanted only where nothing else was proposed at all.
+// Engines of integers are compiled, all of them, and ours are there.
 // `before`: what other graphs of the same problem have given; `have`: what this one has.
-size_t wantedOf(cudnnBackendHeurMode_t mode, ConvolutionPass pass, size_t before, size_t have) {
+size_t wantedOf(cudnnBackendHeurMode_t mode, const ConvolutionProblem& problem, size_t before, size_t have) {
+  const bool areIntegers = isInteger(problem.type);
   switch (mode) {
-    case CUDNN_HEUR_MODE_A: return before == 0 ? 6 : 3;
-    case CUDNN_HEUR_MODE_B: return before == 0 ? 2 : 0;
+    case CUDNN_HEUR_MODE_A: return before == 0 && !areIntegers ? 6 : 3;
+    case CUDNN_HEUR_MODE_B: return before == 0 && !areIntegers ? 2 : 0;
     default:
-      if (pass == ConvolutionPass::weightGradient) return before + have == 0 ? 4 : 0;
+      if (problem.pass == ConvolutionPass::weightGradient) return before + have == 0 ? 4 : 0;
       return have < 3 ? 4 - have : 0;
   }
 }
@@ -40,6 +44,7 @@ struct EngineConfiguration {
   std::string name;
   bool narrowBias = false;
   bool narrowResult = false;  // of the data's type, where float32 is wanted
+  bool makesSums = false;
 };
 
 // "cudnn-engine-38[2:5,13:1]": the engine's index, then knob types and values in the order of the types.
@@ -87,6 +92,8 @@ class CudnnConvolution final : public ConvolutionImplementation {
     return configuration_->narrowResult ? aligned(planBytes_) + problem_.resultElements() * bytesOf(problem_.type)
                                         : planBytes_;
   }
+  bool makesSums() const override { return configuration_->makesSums; }
+  bool readsCorrections() const override { return problem_.type == ElementType::uint8; }
   bool deterministic() const override { return !configuration_->notes.has(CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC); }
 
   void enqueue(const ConvolutionArguments& arguments, cudaStream_t stream) override {
@@ -114,6 +121,18 @@ class CudnnConvolution final : public ConvolutionImplementation {
         ids.push_back(kResidualFactorId);
         pointers.push_back(const_cast<float*>(arguments.factors + problem_.output.paddedChannels));
       }
+      if (shiftsResult(problem_)) {
+        ids.push_back(kShiftId);
+        pointers.push_back(const_cast<float*>(arguments.factors + problem_.output.paddedChannels + kShiftPlace));
+      }
+      if (readsCorrections()) {
+        ids.push_back(kCorrectionsId);
+        pointers.push_back(const_cast<float*>(arguments.corrections));
+      }
+    }
+    if (makesSums()) {
+      ids.insert(ids.end(), {kSumsId, kSquaresId});
+      pointers.insert(pointers.end(), {arguments.sums, arguments.squares});
     }
     CudnnDescriptor pack(handle_.library(), CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, "the pointers of " + name());
     pack.set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, ids);
@@ -138,8 +157,10 @@ class CudnnConvolution final : public ConvolutionImplementation {
     const size_t bytes = bytesOf(configuration_->narrowResult ? problem_.type : problem_.resultType()) *
                          (isWeight ? problem_.r * problem_.s * problem_.weightChannels() : 1);
     if (made.c == made.paddedChannels) return;
-    RESNODE_CUDA(cudaMemset2DAsync(static_cast<char*>(output) + made.c * bytes, made.paddedChannels * bytes, 0,
-                                   (made.paddedChannels - made.c) * bytes, isWeight ? 1 : made.pixels(), stream));
+    const bool isShifted = isInteger(problem_.type) && problem_.outputType == ElementType::uint8;
+    RESNODE_CUDA(cudaMemset2DAsync(static_cast<char*>(output) + made.c * bytes, made.paddedChannels * bytes,
+                                   isShifted ? -kShift : 0, (made.paddedChannels - made.c) * bytes,
+                                   isWeight ? 1 : made.pixels(), stream));
   }
 
   CudnnHandle& handle_;
@@ -171,17 +192,21 @@ ConvolutionOptions cudnnOptions(CudnnHandle& handle, const ConvolutionProblem& p
     if (form == EpilogueForm::classic && !formsAgree(problem)) configuration->name += "-classic";
     configuration->narrowBias = form == EpilogueForm::classic && isNarrow;
     configuration->narrowResult = form == EpilogueForm::classic && isNarrow && problem.resultType() != problem.type;
+    configuration->makesSums = form == EpilogueForm::sums;
+    if (configuration->makesSums) configuration->name += "-sums";
     if (!seen.insert(configuration->name).second) return;
     const std::string why = exclusionOf(configuration->notes, problem, wishes.deterministic, handle.library());
     if (!why.empty()) return refuse(refusals, configuration->name + ": " + why);
-    options.push_back(
-        {configuration->name, [&handle, configuration, problem]() -> std::unique_ptr<ConvolutionImplementation> {
-           return std::make_unique<CudnnConvolution>(handle, configuration, problem);
-         }});
+    options.push_back({configuration->name,
+                       [&handle, configuration, problem]() -> std::unique_ptr<ConvolutionImplementation> {
+                         return std::make_unique<CudnnConvolution>(handle, configuration, problem);
+                       },
+                       configuration->makesSums});
   };
 
   // Classic first: most of its engines need no compiling.
-  for (EpilogueForm form : {EpilogueForm::classic, EpilogueForm::free}) {
+  for (EpilogueForm form : {EpilogueForm::classic, EpilogueForm::free, EpilogueForm::sums}) {
+    if (form == EpilogueForm::sums && !problem.wantsSums) continue;
     const bool wantsNarrowBias = form == EpilogueForm::classic && problem.bias && isNarrow;
     if (wantsNarrowBias && !wishes.narrowBias) continue;
     if (form == EpilogueForm::free && formsAgree(problem)) continue;
@@ -192,9 +217,10 @@ ConvolutionOptions cudnnOptions(CudnnHandle& handle, const ConvolutionProblem& p
       refuse(refusals, error.what());
       continue;
     }
-    const size_t before = options.size();
+    const size_t before = form == EpilogueForm::sums ? 1 : options.size();
+    const size_t begin = options.size();
     for (cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_FALLBACK}) {
-      const size_t end = options.size() + wantedOf(mode, problem.pass, before, options.size() - before);
+      const size_t end = options.size() + wantedOf(mode, problem, before, options.size() - begin);
       if (end == options.size()) continue;
       try {
         CudnnDescriptor heuristic(handle.library(), CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR,
@@ -214,6 +240,9 @@ ConvolutionOptions cudnnOptions(CudnnHandle& handle, const ConvolutionProblem& p
       }
     }
   }
+  // What also makes sums is tried right behind the likely best: it saves a pass over the output.
+  std::stable_partition(options.begin() + std::min<size_t>(options.size(), 1), options.end(),
+                        [](const ConvolutionOption& option) { return option.mustBeTimed; });
   return options;
 }
 

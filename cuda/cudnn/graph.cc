@@ -1,5 +1,7 @@
 #include "cuda/cudnn/graph.h"
 
+#include "cuda/convolution/shift-corrections.h"
+
 namespace resnode::cuda {
 
 using namespace cudnn;
@@ -12,8 +14,8 @@ cudnnDataType_t dataType(ElementType type) {
   switch (type) {
     case ElementType::float16: return CUDNN_DATA_HALF;
     case ElementType::bfloat16: return CUDNN_DATA_BFLOAT16;
-    case ElementType::int8: return CUDNN_DATA_INT8;
-    case ElementType::uint8: return CUDNN_DATA_UINT8;
+    case ElementType::int8:
+    case ElementType::uint8: return CUDNN_DATA_INT8;  // as they lie in memory
     default: return CUDNN_DATA_FLOAT;
   }
 }
@@ -96,7 +98,10 @@ void CudnnConvolutionGraph::addIntegers(const ConvolutionProblem& problem) {
   const auto channels = [&](const char* what, int64_t id, int64_t count) -> const CudnnDescriptor& {
     return tensor(what, id, CUDNN_DATA_FLOAT, {1, count, 1, 1}, {count, 1, count, count}, false);
   };
-  int left = problem.bias + problem.residual + problem.relu;  // behind the factors
+  const bool isShifted = problem.type == ElementType::uint8, isMoved = shiftsResult(problem);
+  // What is cut to int8 behind a shift is cut at what stands for zero.
+  const bool relu = problem.relu && problem.outputType != ElementType::uint8;
+  int left = isShifted + problem.bias + problem.residual + isMoved + relu;  // operations beside the factors
   int64_t nextId = kOutputId + 1;
   const auto result = [&]() -> const CudnnDescriptor& {
     if (left-- == 0) return plane("the output", kOutputId, dataType(problem.outputType), false);
@@ -114,8 +119,18 @@ void CudnnConvolutionGraph::addIntegers(const ConvolutionProblem& problem) {
                                     {problem.r * problem.s * depth, 1, problem.s * depth, depth}, false);
   const CudnnDescriptor& sums = plane("the sums", nextId++, CUDNN_DATA_INT32, true);
   operations_.push_back(convolution(problem, x, w, sums).get());
+  const CudnnDescriptor* last = &sums;
+  if (isShifted) {
+    const auto corrected = ShiftCorrections::of(problem);
+    const int64_t rows = corrected.isOfPlaces() ? problem.output.h : 1,
+                  columns = corrected.isOfPlaces() ? problem.output.w : 1, pitch = problem.output.paddedChannels;
+    const CudnnDescriptor& corrections =
+        tensor("the corrections", kCorrectionsId, CUDNN_DATA_FLOAT, {1, filters, rows, columns},
+               {rows * columns * pitch, 1, columns * pitch, pitch}, false);
+    last = append("+ corrections", CUDNN_POINTWISE_ADD, *last, &corrections, result());
+  }
   const CudnnDescriptor& factors = channels("the factors", kFactorsId, filters);
-  const CudnnDescriptor* last = append("× factors", CUDNN_POINTWISE_MUL, sums, &factors, result());
+  last = append("× factors", CUDNN_POINTWISE_MUL, *last, &factors, result());
   if (problem.bias) {
     const CudnnDescriptor& bias = channels("the bias", kBiasId, filters);
     last = append("+ bias", CUDNN_POINTWISE_ADD, *last, &bias, result());
@@ -127,7 +142,11 @@ void CudnnConvolutionGraph::addIntegers(const ConvolutionProblem& problem) {
     append("residual × its factor", CUDNN_POINTWISE_MUL, residual, &factor, scaled);
     last = append("+ residual", CUDNN_POINTWISE_ADD, *last, &scaled, result());
   }
-  if (problem.relu) append("the ReLU", CUDNN_POINTWISE_RELU_FWD, *last, nullptr, result());
+  if (isMoved) {
+    const CudnnDescriptor& shift = channels("the shift", kShiftId, 1);
+    last = append("+ shift", CUDNN_POINTWISE_ADD, *last, &shift, result());
+  }
+  if (relu) append("the ReLU", CUDNN_POINTWISE_RELU_FWD, *last, nullptr, result());
 }
 
 void CudnnConvolutionGraph::addNumbers(const ConvolutionProblem& problem, EpilogueForm form) {
@@ -178,6 +197,22 @@ void CudnnConvolutionGraph::addNumbers(const ConvolutionProblem& problem, Epilog
     operations_.push_back(
         pointwise("the ReLU", CUDNN_POINTWISE_RELU_FWD, *last, nullptr, result(), problem.negativeSlope).get());
   }
+  if (form == EpilogueForm::sums) addSums(*last, filters);
+}
+
+void CudnnConvolutionGraph::addSums(const CudnnDescriptor& y, int64_t filters) {
+  const auto channels = [&](const char* what, int64_t id) -> const CudnnDescriptor& {
+    return tensor(what, id, CUDNN_DATA_FLOAT, {1, filters, 1, 1}, {filters, 1, filters, filters}, false);
+  };
+  const CudnnDescriptor &sums = channels("the sums", kSumsId), &squares = channels("the sums of squares", kSquaresId);
+  CudnnDescriptor& operation = add(CUDNN_BACKEND_OPERATION_GEN_STATS_DESCRIPTOR, "the statistics");
+  operation.set(CUDNN_ATTR_OPERATION_GENSTATS_MODE, CUDNN_GENSTATS_SUM_SQSUM);
+  operation.set(CUDNN_ATTR_OPERATION_GENSTATS_MATH_PREC, CUDNN_DATA_FLOAT);
+  operation.set(CUDNN_ATTR_OPERATION_GENSTATS_XDESC, y);
+  operation.set(CUDNN_ATTR_OPERATION_GENSTATS_SUMDESC, sums);
+  operation.set(CUDNN_ATTR_OPERATION_GENSTATS_SQSUMDESC, squares);
+  operation.finalize();
+  operations_.push_back(operation.get());
 }
 
 CudnnDescriptor& CudnnConvolutionGraph::add(cudnnBackendDescriptorType_t type, const char* what) {

@@ -1,5 +1,7 @@
 // A convolution problem as an operation graph of cuDNN's: convolution → + bias → + residual → ReLU, all that is between
-// them virtual and float32. Of integers: convolution → int32 × factors → + bias → + residual × its factor → ReLU. Of a gradient one operation: the ids say which tensor has that shape, x or dx, w or dw, y or dy.
+// them virtual and float32. Of integers:
+// convolution → int32 + corrections → × factors → + bias → + residual × its factor → + shift → ReLU; all of them are signed,
+// uint8 as it lies in memory. Of a gradient one operation: the ids say which tensor has that shape, x or dx, w or dw, y or dy.
 #pragma once
 
 #include "cuda/convolution/problem.h"
@@ -15,13 +17,18 @@ enum CudnnTensorId : int64_t {
   kResidualId,
   kFactorsId,
   kResidualFactorId,
+  kCorrectionsId,
+  kShiftId,
+  kSumsId,
+  kSquaresId,
   kOutputId
 };
 
 // Engines that are compiled ahead know one form of the epilogue, that of cudnnConvolutionBiasActivationForward: the residual
 // is added first, and the bias has the data's type. Engines that compile at run time take any. Of a gradient by 16-bit
-// weights the classic form has the data's type, the free one float32.
-enum class EpilogueForm { classic, free };
+// weights the classic form has the data's type, the free one float32. The form with sums makes those of what is put out,
+// channel by channel, where the problem wants them and has no epilogue.
+enum class EpilogueForm { classic, free, sums };
 
 // True: both forms make the same graph.
 bool formsAgree(const ConvolutionProblem& problem);
@@ -43,6 +50,8 @@ class CudnnConvolutionGraph {
   // y = mode(x, b); b null: of x alone.
   const CudnnDescriptor& pointwise(const char* what, cudnn::cudnnPointwiseMode_t mode, const CudnnDescriptor& x,
                                    const CudnnDescriptor* b, const CudnnDescriptor& y, float negativeSlope = 0);
+  // The sums and the sums of squares of y's channels.
+  void addSums(const CudnnDescriptor& y, int64_t filters);
   CudnnDescriptor& add(cudnn::cudnnBackendDescriptorType_t type, const char* what);
 
   CudnnHandle& handle_;

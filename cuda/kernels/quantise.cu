@@ -43,7 +43,7 @@ __global__ void __launch_bounds__(256) dequantise(const From* source, To* target
 template <class Function>
 void ofBoth(ElementType integers, ElementType numbers, Function function) {
   dispatch(numbers, [&](auto number) {
-    if (integers == ElementType::uint8) function(uint8_t{}, number);
+    if (integers == ElementType::uint8) function(Unsigned8{}, number);
     else function(int8_t{}, number);
   });
 }

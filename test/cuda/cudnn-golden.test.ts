@@ -2,24 +2,16 @@
  * Every recorded forward and backward pass with convolutions by cuDNN's graph API, on a cuDNN of our own that computes graphs by naive
  * loops (test/cuda/host/libraries). It computes at once, so streams are eager and nothing is replayed.
  */
-import { copyFileSync, mkdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { SGD_UPDATE } from '../../ts/device/plan-training.ts';
 import { readNet, resnet } from '../../ts/index.ts';
-import { emulatedBuild, openEmulated } from '../support/emulated.ts';
+import { openEmulated } from '../support/emulated.ts';
 import { testGoldenCases, testTrainingCases } from '../support/golden-cases.ts';
 import { smallTrainingNet } from '../support/small-training-net.ts';
+import { useStandInCudnn } from '../support/stand-in-cudnn.ts';
 
-const fake = emulatedBuild('fake-cudnn-92400');
-const empty = emulatedBuild('empty');
-if (fake !== null && empty !== null) {
-  const folder = join(dirname(fake), 'fake-cudnn');
-  mkdirSync(folder, { recursive: true });
-  copyFileSync(fake, join(folder, 'libcudnn.so.9'));
-  copyFileSync(empty, join(folder, 'libcublasLt.so.13'));
-  process.env.RESNODE_CUDNN = join(folder, 'libcudnn.so.9');
+if (useStandInCudnn()) {
   const device = await openEmulated({ cudnn: true });
   testGoldenCases(device!);
   testTrainingCases(device!, ['layers', 'mini-resnet']);

@@ -76,6 +76,15 @@ __global__ void mergeChunks(const Destination destination, int64_t chunks) {
   if (threadIdx.x % 32 == 0) destination.finish(channel, mine);
 }
 
+__global__ void statisticsOfSums(const float* sums, const float* squares, float count, int64_t channels, float* mean,
+                                 float* variance) {
+  const int64_t c = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (c >= channels) return;
+  const float center = sums[c] / count, apart = fmaf(-center, center, squares[c] / count);
+  mean[c] = center;
+  variance[c] = apart < 0 ? 0.0f : apart;  // not-a-number stays what it is
+}
+
 // batch_norm_layer.cpp: a factor of 0 makes all 0.
 RESNODE_HOST_DEVICE float unfactorOf(const float* factor) { return !factor ? 1.0f : *factor == 0 ? 0.0f : 1 / *factor; }
 
@@ -160,6 +169,13 @@ void launchBatchStatistics(ElementType type, const void* input, int64_t outer, i
     }
   });
   if (chunks.count > 1) launch(mergeChunks, gridFor(channels * 32, 128), stream, destination, chunks.count);
+}
+
+void launchStatisticsOfSums(const float* sums, const float* squares, int64_t count, int64_t channels, float* mean,
+                            float* variance, cudaStream_t stream) {
+  if (count == 0) return;
+  launch(statisticsOfSums, gridFor(channels), stream, sums, squares, static_cast<float>(count), channels, mean,
+         variance);
 }
 
 void launchNormalisation(const Normalisation& normalisation, int64_t channels, float* center, float* scale, float* bias,

@@ -19,6 +19,11 @@ void launchBatchStatistics(ElementType type, const void* input, int64_t outer, i
 int64_t batchStatisticsScratch(ElementType type, int64_t outer, int64_t channels, int64_t paddedChannels,
                                int64_t inner);
 
+// Mean and variance from each channel's sum and sum of squares of `count` values; in place allowed. Of sums that are off by a
+// share e of themselves the variance is off by about e·(1 + mean²/variance) of itself: what 16 bits' maps bear.
+void launchStatisticsOfSums(const float* sums, const float* squares, int64_t count, int64_t channels, float* mean,
+                            float* variance, cudaStream_t stream);
+
 // Where a channel's values lie and how they are spread, and what comes behind: [channels] each.
 struct Normalisation {
   const float *mean = nullptr, *variance = nullptr;

@@ -34,9 +34,13 @@ Step forward(const BatchNorm& batchNorm, const Operation& operation, const StepC
   step.parameters = {{batchNorm.mean, {}}, {batchNorm.variance, {}}, {batchNorm.factor, {}}};
   if (batchNorm.scale) step.parameters.push_back({*batchNorm.scale, {}});
   if (batchNorm.bias) step.parameters.push_back({*batchNorm.bias, {}});
+  // The convolution before it may have put each channel's sums where mean and variance belong.
+  const bool haveSums = !isGlobal && operation.outputs.size() > 2 && context.isMade(operation.outputs[1]);
+  if (haveSums) step.implementation += ", of the convolution's sums";
   const size_t floats = aligned(view.channels * sizeof(float)) / sizeof(float);
-  const int64_t scratch =
-      isGlobal ? 0 : batchStatisticsScratch(layout.type, view.outer, view.channels, view.paddedChannels, view.inner);
+  const int64_t scratch = isGlobal || haveSums ? 0
+                                               : batchStatisticsScratch(layout.type, view.outer, view.channels,
+                                                                        view.paddedChannels, view.inner);
   step.workspaceBytes = (6 * floats + scratch) * sizeof(float);
   step.launch = [=](const Bindings& b, cudaStream_t stream) {
     float* workspace = floatsAt(b);  // [channels] each, one after the other
@@ -51,6 +55,8 @@ Step forward(const BatchNorm& batchNorm, const Operation& operation, const StepC
     if (isGlobal) {
       normalisation = {b.parameter<float>(0), b.parameter<float>(1), b.parameter<float>(2)};
       launchGlobalStatistics(normalisation, view.channels, b.floatsOut(1), b.floatsOut(2), stream);
+    } else if (haveSums) {
+      launchStatisticsOfSums(mean, variance, view.outer * view.inner, view.channels, own, variance, stream);
     } else {
       launchBatchStatistics(layout.type, b.inputs[0], view.outer, view.channels, view.paddedChannels, view.inner, own,
                             variance, stream, scratch > 0 ? workspace + 6 * floats : nullptr);

@@ -3,6 +3,7 @@
 #include "cuda/operations/convolution/convolution-epilogue.h"
 #include "cuda/operations/convolution/implicit-gemm.h"
 #include "cuda/operations/convolution/integers-epilogue.h"
+#include "cuda/operations/convolution/shifted-bytes.h"
 #include "native/core/error.h"
 
 namespace resnode::cuda {
@@ -53,6 +54,7 @@ struct Fragments {
 #pragma unroll
     for (int i = 0; i < Tile::rowTiles; ++i) {
       loadMatrices(a[i], pixelRow + i * 16 * Tile::depthBytes + ((pixelChunk ^ (step * 2)) * 16));
+      for (uint32_t& word : a[i]) word = factorsOf<T>(word);
     }
 #pragma unroll
     for (int j = 0; j < Tile::columnTiles; j += 2) {
@@ -85,7 +87,7 @@ __global__ void __launch_bounds__(Tile::threads)
   Sum sums[Tile::rowTiles][Tile::columnTiles][4] = {};
   {
     const int firstStage = blockIdx.y * gemm.stagesOfSplit;
-    StageLoader<Tile::pixels, Tile::filters, Tile::depthBytes, Tile::threads, gather> loader(
+    StageLoader<Tile::pixels, Tile::filters, Tile::depthBytes, Tile::threads, gather, isShifted<T>> loader(
         gemm, blockIdx.x / gemm.filterTiles * Tile::pixels, blockIdx.x % gemm.filterTiles * Tile::filters, firstStage);
 
     // ldmatrix: lanes 0 to 15 give a's rows at the first chunk, the others at the second; of b, lanes 0 to 7 and 8 to 15
@@ -110,7 +112,7 @@ __global__ void __launch_bounds__(Tile::threads)
 #pragma unroll
         for (int i = 0; i < Tile::rowTiles; ++i) {
 #pragma unroll
-          for (int j = 0; j < Tile::columnTiles; ++j) multiplyAdd<T>(sums[i][j], now.a[i], now.b[j]);
+          for (int j = 0; j < Tile::columnTiles; ++j) multiplyAdd<FactorOf<T>>(sums[i][j], now.a[i], now.b[j]);
         }
       }
     });
@@ -248,7 +250,7 @@ const std::vector<MmaTile>& mmaTiles() {
     for (const auto& entry : entries<float>()) {
       if (!find<__half>(entry.tile)) tiles.push_back(entry.tile);
     }
-    for (const auto& entry : entries<uint8_t>()) {
+    for (const auto& entry : entries<Unsigned8>()) {
       if (!find<__half>(entry.tile) && !find<float>(entry.tile)) tiles.push_back(entry.tile);
     }
     return tiles;

@@ -12,6 +12,7 @@
 #pragma once
 
 #include "cuda/convolution/problem.h"
+#include "cuda/operations/convolution/shifted-bytes.h"
 #include "cuda/ptx.h"
 
 namespace resnode::cuda {
@@ -42,7 +43,8 @@ RESNODE_HOST_DEVICE int rowPhase(int row) {
 }
 
 // The share of one thread in filling stages: one chunk (narrow: half a chunk) of every kRowStep-th row.
-template <int tilePixels, int tileFilters, int depthBytes, int threads, Gather gather>
+// What is outside of an image is zero; where integers lie shifted, what stands for it there.
+template <int tilePixels, int tileFilters, int depthBytes, int threads, Gather gather, bool areShifted = false>
 class StageLoader {
   static_assert(depthBytes == 64 || depthBytes == 128, "what rowPhase knows");
   static constexpr int kVector = gather == Gather::narrow ? 8 : 16;
@@ -101,7 +103,9 @@ class StageLoader {
                 static_cast<unsigned>(left_[i] + w) < static_cast<unsigned>(gemm_.width);
       }
       const int64_t vector = valid ? pixelStart_[i] + offset : 0;
-      copyAsync<kVector>(to + i * kRowStep * depthBytes, gemm_.input + vector * kVector, valid);
+      const char* from = gemm_.input + vector * kVector;
+      if constexpr (areShifted) copyAsync<kVector>(to + i * kRowStep * depthBytes, valid ? from : shiftedZeros(), true);
+      else copyAsync<kVector>(to + i * kRowStep * depthBytes, from, valid);
     }
     const char* filter = filter_;
 #pragma unroll

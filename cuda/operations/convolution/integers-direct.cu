@@ -2,6 +2,7 @@
 
 #include "cuda/operations/convolution/direct-window.h"
 #include "cuda/operations/convolution/integers-epilogue.h"
+#include "cuda/operations/convolution/shifted-bytes.h"
 #include "cuda/ptx.h"
 
 namespace resnode::cuda {
@@ -20,8 +21,8 @@ __global__ void __launch_bounds__(256)
   if (channel < epilogue.channels) {
     window.eachPlace(pixel, channel, [&](int64_t x, int64_t y) {
       for (int c = 0; c < window.weightChannels; c += 4) {
-        sum = addProducts<T>(sum, *reinterpret_cast<const uint32_t*>(input + x + c),
-                             *reinterpret_cast<const uint32_t*>(weights + y + c));
+        sum = addProducts<FactorOf<T>>(sum, factorsOf<T>(*reinterpret_cast<const uint32_t*>(input + x + c)),
+                                       *reinterpret_cast<const uint32_t*>(weights + y + c));
       }
     });
   }
@@ -39,7 +40,7 @@ void launchIntegersDirect(const ConvolutionProblem& problem, const ConvolutionAr
     launch(integersDirect<T>, gridFor(window.outputs), stream, window, static_cast<const T*>(arguments.input),
            static_cast<const int8_t*>(arguments.weights), integersEpilogueOf(problem, arguments));
   };
-  if (problem.type == ElementType::uint8) launchOf(uint8_t{});
+  if (problem.type == ElementType::uint8) launchOf(Unsigned8{});
   else launchOf(int8_t{});
 }
 

@@ -30,7 +30,7 @@ struct IntegersEpilogue {
     const float value = valueOf(sum, channel, added);
     switch (outputType) {
       case ElementType::int8: static_cast<int8_t*>(output)[i] = fromFloat<int8_t>(value); return;
-      case ElementType::uint8: static_cast<uint8_t*>(output)[i] = fromFloat<uint8_t>(value); return;
+      case ElementType::uint8: static_cast<Unsigned8*>(output)[i] = fromFloat<Unsigned8>(value); return;
       default: static_cast<__half*>(output)[i] = fromFloat<__half>(value);
     }
   }
@@ -42,14 +42,14 @@ struct IntegersEpilogue {
     if (residual) {
       switch (residualType) {
         case ElementType::int8: loadEight<int8_t>(residual, first, values); break;
-        case ElementType::uint8: loadEight<uint8_t>(residual, first, values); break;
+        case ElementType::uint8: loadEight<Unsigned8>(residual, first, values); break;
         default: loadEight<__half>(residual, first, values);
       }
     }
     for (int i = 0; i < 8; ++i) values[i] = valueOf(sums[i], channel + i, values[i]);
     switch (outputType) {
       case ElementType::int8: return storeEight<int8_t>(output, first, values);
-      case ElementType::uint8: return storeEight<uint8_t>(output, first, values);
+      case ElementType::uint8: return storeEight<Unsigned8>(output, first, values);
       default: return storeEight<__half>(output, first, values);
     }
   }
@@ -58,7 +58,7 @@ struct IntegersEpilogue {
   __device__ static float at(const void* from, ElementType type, int64_t i) {
     switch (type) {
       case ElementType::int8: return toFloat(static_cast<const int8_t*>(from)[i]);
-      case ElementType::uint8: return toFloat(static_cast<const uint8_t*>(from)[i]);
+      case ElementType::uint8: return toFloat(static_cast<const Unsigned8*>(from)[i]);
       default: return toFloat(static_cast<const __half*>(from)[i]);
     }
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cuda/convolution/shift-corrections.h"
 #include "cuda/gradient-step.h"
 #include "cuda/kernels/behind-relu.h"
 #include "cuda/operations/convolution/convolution-gradient.h"
@@ -25,20 +26,22 @@ ConvolutionProblem problemOf(const Convolution& convolution, const Operation& op
 // In units of the result, as docs/cpu-kernels.md has it: rounded as the CPU's plan rounds them.
 struct IntegerFactors {
   std::vector<float> toInteger;  // of each output's weights
-  std::vector<float> ofSums;     // of each output's, and behind them the residual's
+  std::vector<float> ofSums;     // of each output's, and behind them the residual's, and the shift
   std::vector<float> ofBias;
 };
 
 IntegerFactors integerFactors(const std::vector<float>& ranges, float sourceScale, float perUnit, float residual,
-                              int64_t padded) {
+                              const ConvolutionProblem& problem) {
   IntegerFactors factors;
   for (float range : ranges) {
     const float scale = range > 0 ? range / kInt8WeightLevels : 1.f;
     factors.toInteger.push_back(1 / scale);
     factors.ofSums.push_back(scale * sourceScale * perUnit);
   }
-  factors.ofSums.resize(padded, 0.f);
+  factors.ofSums.resize(problem.output.paddedChannels, 0.f);
   factors.ofSums.push_back(residual);
+  factors.ofSums.resize(problem.output.paddedChannels + kShiftPlace, 0.f);
+  factors.ofSums.push_back(shiftOfResult(problem, residual));
   factors.ofBias.assign(ranges.size(), perUnit);
   return factors;
 }
@@ -67,20 +70,27 @@ Step ofIntegers(const Convolution& convolution, const Operation& operation, cons
     if (isInteger) residualFactor = step.integers[1].scale * perUnit;
   }
   const IntegerFactors factors = integerFactors(context.quantization.parameters[convolution.weights], source.scale,
-                                                perUnit, residualFactor, problem.output.paddedChannels);
+                                                perUnit, residualFactor, problem);
   const std::shared_ptr<ConvolutionImplementation> chosen = context.choose(problem);
 
   Packing weights = filterPacking(problem);
   weights.type = problem.weightType();
   weights.factors = factors.toInteger;
   step.parameters.push_back({convolution.weights, weights});
-  Packing ofSums{Packing::Form::factors, ElementType::float32, problem.output.paddedChannels + 1};
+  Packing ofSums{Packing::Form::factors, ElementType::float32, static_cast<int64_t>(factors.ofSums.size())};
   ofSums.factors = factors.ofSums;
   step.parameters.push_back({convolution.weights, ofSums});
   if (convolution.bias) {
     Packing bias{Packing::Form::padded, ElementType::float32, problem.output.paddedChannels};
     bias.factors = factors.ofBias;
     step.parameters.push_back({*convolution.bias, bias});
+  }
+  if (chosen->readsCorrections()) {
+    Packing corrections = weights;
+    corrections.form = Packing::Form::corrections;
+    corrections.type = ElementType::float32;
+    corrections.corrections = ShiftCorrections::of(problem);
+    step.parameters.push_back({convolution.weights, corrections});
   }
   if (problem.residual && operation.inputs[0] != operation.inputs[1]) step.inPlace = {1};
   step.workspaceBytes = chosen->workspaceBytes();
@@ -91,6 +101,7 @@ Step ofIntegers(const Convolution& convolution, const Operation& operation, cons
     arguments.weights = b.parameters[0];
     arguments.factors = b.parameter<float>(1);
     if (problem.bias) arguments.bias = b.parameter<float>(2);
+    if (chosen->readsCorrections()) arguments.corrections = b.parameter<float>(2 + problem.bias);
     if (problem.residual) arguments.residual = b.inputs[1];
     arguments.output = b.outputs[0];
     arguments.workspace = b.workspace;
@@ -99,10 +110,28 @@ Step ofIntegers(const Convolution& convolution, const Operation& operation, cons
   return step;
 }
 
+// The BatchNorm that wants the sums of what a convolution makes; null: none does, or they would not do. Sums of squares lose
+// digits where the mean is large, which maps of 16 bits do not have.
+const Operation* readerOfSums(const ConvolutionProblem& problem, const Operation& operation,
+                              const StepContext& context) {
+  const bool isBare = !problem.bias && !problem.residual && !problem.relu;
+  if (!context.trains || bytesOf(problem.type) != 2 || !isBare || problem.output.c != problem.output.paddedChannels)
+    return nullptr;
+  for (const Operation& reader : context.program.operations) {
+    const auto* batchNorm = reader.attributes.as<BatchNorm>();
+    if (batchNorm && batchNorm->statistics == Statistics::batch && reader.inputs[0] == operation.outputs[0] &&
+        reader.outputs.size() > 2)
+      return &reader;
+  }
+  return nullptr;
+}
+
 Step forward(const Convolution& convolution, const Operation& operation, const StepContext& context) {
   if (multipliesIntegers(context.program, operation, context.quantization))
     return ofIntegers(convolution, operation, context);
-  const ConvolutionProblem whole = problemOf(convolution, operation, context);
+  ConvolutionProblem whole = problemOf(convolution, operation, context);
+  const Operation* reader = readerOfSums(whole, operation, context);
+  whole.wantsSums = reader != nullptr;
   const bool isFolded = context.input(operation, 0).isFolded;
   const ConvolutionProblem problem = isFolded ? foldedProblem(whole) : whole;
   const std::shared_ptr<ConvolutionImplementation> chosen = context.choose(problem);
@@ -120,13 +149,19 @@ Step forward(const Convolution& convolution, const Operation& operation, const S
   if (problem.residual && operation.inputs[0] != operation.inputs[1]) step.inPlace = {1};
   step.workspaceBytes = chosen->workspaceBytes();
   step.implementation = chosen->name();
-  step.launch = [problem, chosen, narrowBias](const Bindings& b, cudaStream_t stream) {
+  const bool makesSums = chosen->makesSums();
+  if (makesSums) step.moreOutputs = {reader->outputs[1], reader->outputs[2]};
+  step.launch = [problem, chosen, narrowBias, makesSums](const Bindings& b, cudaStream_t stream) {
     ConvolutionArguments arguments;
     arguments.input = b.inputs[0];
     arguments.weights = b.parameters[0];
     if (problem.bias) arguments.bias = b.parameter<float>(1);
     if (narrowBias) arguments.narrowBias = b.parameters[2];
     if (problem.residual) arguments.residual = b.inputs[1];
+    if (makesSums) {
+      arguments.sums = b.floatsOut(1);
+      arguments.squares = b.floatsOut(2);
+    }
     arguments.output = b.outputs[0];
     arguments.workspace = b.workspace;
     chosen->enqueue(arguments, stream);

@@ -173,7 +173,7 @@ void launchMaxPoolingToIntegers(const PoolingShape& shape, ElementType from, con
       launchWindowsAs<MaximumOf, Where::unknown>(shape, static_cast<const T*>(input), static_cast<Integer*>(output), {},
                                                  AsInteger<T, Integer>{1 / scale, notFinite}, stream);
     };
-    if (to == ElementType::uint8) launchTo(uint8_t{});
+    if (to == ElementType::uint8) launchTo(Unsigned8{});
     else launchTo(int8_t{});
   });
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "cuda/convolution/measure.h"
+#include "cuda/convolution/shift-corrections.h"
 #include "cuda/cudnn/excluded.h"
 #include "native/core/error.h"
 #include "test/cuda/host/main.h"
@@ -206,6 +207,106 @@ RESNODE_TEST(cudnn, "convolutions of integers, to one of them, as our own kernel
         expect(measure->check(wrong).find("wrong") == 0, keyOf(p) + ": wrong at the end");
       }
     }
+  }
+}
+
+// Integers of the type, as they lie in memory.
+std::vector<int8_t> integers(int64_t count, unsigned seed) {
+  std::vector<int8_t> values;
+  for (float unit : test::randomPlain<float>(count, seed)) values.push_back(static_cast<int8_t>(unit * 127));
+  return values;
+}
+
+RESNODE_TEST(cudnn, "where nothing but the result is rounded, shifted integers make the bits of our own kernels") {
+  CudnnHandle handle(fakeLibrary());
+  constexpr ElementType u8 = ElementType::uint8, s8 = ElementType::int8;
+  for (const test::ConvolutionCase& shape : {test::ConvolutionCase{"1x1", 2, 32, 5, 4, 16, 1, 1, 1, 0, 1, 1},
+                                             {"1x1 stride 2", 1, 16, 6, 5, 16, 1, 1, 2, 0, 1, 1},
+                                             {"3x3", 1, 16, 5, 4, 24, 3, 3, 1, 1, 1, 1},
+                                             {"3x5 stride 2x1 pad 1x2", 1, 16, 7, 6, 8, 3, 5, 2, 1, 1, 1, 1, 1, 2},
+                                             {"dilated", 1, 16, 7, 7, 8, 3, 3, 1, 2, 2, 1},
+                                             {"groups of 4", 1, 12, 4, 5, 12, 3, 3, 1, 1, 1, 3}}) {
+    for (const ElementType output : {u8, s8}) {
+      for (const ElementType residual : {u8, s8}) {
+        ConvolutionProblem p = test::problemOf(shape, u8, false, {true, true, false, output == u8, 0});
+        p.outputType = output;
+        p.residualType = residual;
+        const int64_t padded = p.output.paddedChannels;
+        const std::vector<int8_t> input = integers(p.input.elements(), 1), weights = integers(p.weightElements(), 2),
+                                  added = integers(p.output.elements(), 3);
+        std::vector<float> factors(padded, 1.0f / 256), bias(padded, 21.5f);
+        factors.push_back(0.5f);
+        factors.resize(padded + kShiftPlace);
+        factors.push_back(shiftOfResult(p, 0.5f));
+        const std::vector<float> corrections = ShiftCorrections::of(p).from(weights.data());
+        std::vector<std::vector<int8_t>> made;
+        const auto run = [&](ConvolutionImplementation& implementation) {
+          std::vector<char> workspace(256 + implementation.workspaceBytes());
+          std::vector<int8_t> output(p.output.elements(), 77);
+          ConvolutionArguments arguments;
+          arguments.input = input.data();
+          arguments.weights = weights.data();
+          arguments.factors = factors.data();
+          arguments.corrections = implementation.readsCorrections() ? corrections.data() : nullptr;
+          arguments.bias = bias.data();
+          arguments.residual = added.data();
+          arguments.output = output.data();
+          arguments.workspace = workspace.data();
+          withOutputOnDevice(p, arguments, [&](const auto& onDevice) { implementation.enqueue(onDevice, nullptr); });
+          return output;
+        };
+        const std::vector<int8_t> wanted = run(*ownCandidates(p, 90).front());
+        for (const auto& candidate : cudnnCandidates(handle, p, {})) {
+          const std::vector<int8_t> found = run(*candidate);
+          for (size_t i = 0; i < found.size(); ++i) {
+            if (static_cast<int64_t>(i) % padded >= p.output.c) continue;
+            expect(found[i] == wanted[i], keyOf(p) + " " + candidate->name() + ": byte " + std::to_string(i) + " is " +
+                                              std::to_string(found[i]) + ", not " + std::to_string(wanted[i]));
+          }
+        }
+      }
+    }
+  }
+}
+
+// Makes sums of what it should not.
+struct WrongSums final : ConvolutionImplementation {
+  explicit WrongSums(std::unique_ptr<ConvolutionImplementation> right) : right_(std::move(right)) {}
+  const std::string& name() const override { return right_->name(); }
+  size_t workspaceBytes() const override { return right_->workspaceBytes(); }
+  bool deterministic() const override { return true; }
+  bool makesSums() const override { return true; }
+  void enqueue(const ConvolutionArguments& arguments, cudaStream_t stream) override {
+    right_->enqueue(arguments, stream);
+    cudaMemsetAsync(arguments.squares + 3, 0x3f, sizeof(float), stream);
+  }
+  std::unique_ptr<ConvolutionImplementation> right_;
+};
+
+RESNODE_TEST(cudnn,
+             "the sums of what is put out, where they are wanted: tried behind the likely best, taken if timed") {
+  CudnnHandle handle(fakeLibrary());
+  for (const ElementType type : {ElementType::float16, ElementType::bfloat16}) {
+    ConvolutionProblem p = test::problemOf({"", 2, 8, 30, 21, 16, 3, 3, 2, 1, 1, 1}, type);
+    expect(namesOf(cudnnOptions(handle, p, {})).find("sums") == std::string::npos, "not wanted");
+    p.wantsSums = true;
+    const ConvolutionOptions options = cudnnOptions(handle, p, {});
+    same(namesOf(options),
+         "cudnn-engine-1[2:5] cudnn-engine-1[2:5]-sums cudnn-engine-2[]-sums cudnn-engine-0[]-sums cudnn-engine-2[] "
+         "cudnn-engine-0[]",
+         "order");
+    const auto measure = measureOnDevice(p, *ownCandidates(p, 90).front(), nullptr);
+    int makeSums = 0;
+    for (const ConvolutionOption& option : options) {
+      const auto made = option.make();
+      expect(made->makesSums() == option.mustBeTimed, option.name);
+      same(measure->check(*made), "", option.name);
+      expect(measure->time(*made) >= 0, "a time");
+      makeSums += made->makesSums();
+    }
+    expect(makeSums == 3, "three make sums");
+    WrongSums wrong(options[1].make());
+    expect(measure->check(wrong).find("statistics") != std::string::npos, "wrong squares");
   }
 }
 

@@ -134,6 +134,20 @@ RESNODE_TEST(tune, "time is bounded, a problem and a net; the options that come 
   expect(untimed.microseconds == -1, "is not timed");
 }
 
+RESNODE_TEST(tune, "what must be timed wins by its time, and is not taken without one") {
+  FakeMeasure measure;
+  measure.secondsEach = 1;
+  measure.times = {{"apart", {10}}, {"together", {5}}};
+  ConvolutionOption together = option("together");
+  together.mustBeTimed = true;
+  TuneBudget budget{100, 100, 5, 1.5};
+  same(choose({option("apart"), together}, measure, budget, 0).implementation->name(), "together", "timed");
+  budget.netSeconds = 0;
+  measure.wrong = {{"wrong", "wrong"}};
+  same(choose({option("wrong"), together, option("apart")}, measure, budget, 0).implementation->name(), "apart",
+       "untimed");
+}
+
 RESNODE_TEST(tune, "where none works the error tells each one's reason") {
   FakeMeasure measure;
   measure.wrong = {{"a", "wrong"}};

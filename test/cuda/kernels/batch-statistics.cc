@@ -103,6 +103,34 @@ RESNODE_TEST(batch_statistics, "a mean far above the deviation loses what the bo
   check(ElementType::float32, constant, 100, 8, 8, 1, "constant");
 }
 
+RESNODE_TEST(batch_statistics, "of sums and sums of squares, in place; what rounding makes negative is 0") {
+  constexpr int64_t kCount = 3000;
+  // Mean²/variance up to 100: values of [m − 1, m + 1] have a variance of 1/3.
+  for (float center : {0.0f, 0.6f, 5.8f}) {
+    const auto values = test::randomMemory<float>(kCount * 5, 50, center - 1, center + 1);
+    const Statistics expected = statisticsOf(kCount, 5, 1, [&](int64_t o, int64_t c, int64_t) {
+      return static_cast<double>(values[static_cast<size_t>(o * 5 + c)]);
+    });
+    test::Memory<float> sums(5), squares(5);
+    for (size_t c = 0; c < 5; ++c) sums[c] = squares[c] = 0;
+    for (size_t i = 0; i < values.size(); ++i) {
+      sums[i % 5] += values[i];
+      squares[i % 5] += values[i] * values[i];
+    }
+    launchStatisticsOfSums(sums.data(), squares.data(), kCount, 5, sums.data(), squares.data(), nullptr);
+    for (size_t c = 0; c < 5; ++c) {
+      test::near(sums[c], expected.mean[c], 0, 3000 * 0x1p-24 * (1 + center), "mean");
+      test::near(squares[c], expected.variance[c], 3000 * 0x1p-24 * (1 + 3 * center * center), 0, "variance");
+    }
+  }
+  test::Memory<float> sums(2), squares(2);
+  sums[0] = 30.0f, squares[0] = 89.9f;  // ten threes, and a square too small
+  sums[1] = NAN, squares[1] = NAN;
+  launchStatisticsOfSums(sums.data(), squares.data(), 10, 2, sums.data(), squares.data(), nullptr);
+  test::expect(sums[0] == 3 && squares[0] == 0, "no variance is negative");
+  test::expect(std::isnan(sums[1]) && std::isnan(squares[1]), "not-a-number stays");
+}
+
 RESNODE_TEST(batch_statistics, "normalisation and moving sums equal Caffe's BatchNorm") {
   for (const Shape& shape : {Shape{1, 1, 1, 1}, Shape{1, 3, 1, 1}, Shape{2, 31, 3, 3}, Shape{3, 300, 1, 2}}) {
     const int64_t channels = shape[1], inner = shape[2] * shape[3], m = shape[0] * inner;

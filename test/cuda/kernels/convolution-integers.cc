@@ -44,9 +44,9 @@ std::vector<float> numbers(int64_t count, unsigned seed) {
   const std::vector<float> units = randomPlain<float>(count, seed);
   std::vector<float> values(count);
   for (int64_t i = 0; i < count; ++i)
-    values[i] = cuda::toFloat(cuda::fromFloat<T>(sizeof(T) > 1         ? units[i]
-                                                 : std::is_signed_v<T> ? units[i] * 129
-                                                                       : std::fabs(units[i]) * 257));
+    values[i] = cuda::toFloat(cuda::fromFloat<T>(sizeof(T) > 1               ? units[i]
+                                                 : std::is_same_v<T, int8_t> ? units[i] * 129
+                                                                             : std::fabs(units[i]) * 257));
   return values;
 }
 
@@ -128,7 +128,7 @@ void checkIntegers(const ConvolutionCase& shape, const IntegersCase& each, size_
       });
     });
   };
-  if (each.input == ElementType::uint8) check(uint8_t{});
+  if (each.input == ElementType::uint8) check(cuda::Unsigned8{});
   else check(int8_t{});
 }
 

@@ -24,7 +24,7 @@ void checkQuantise(cuda::ElementType type, const std::vector<float>& values, con
   Memory<T> back(values.size());
   cuda::launchDequantise(integers, to.data(), type, back.data(), static_cast<int64_t>(values.size()), kScale, nullptr);
   for (size_t i = 0; i < values.size(); ++i) {
-    const int made = integers == cuda::ElementType::uint8 ? static_cast<uint8_t>(to[i]) : to[i];
+    const int made = integers == cuda::ElementType::uint8 ? to[i] + cuda::kShift : to[i];
     expect(made == wanted[i], std::to_string(values[i]) + " becomes " + std::to_string(made));
     near(cuda::toFloat(back[i]), static_cast<float>(wanted[i]) * kScale, 0, 0, "and back");
   }

@@ -140,6 +140,16 @@ const Rule kRules[] = {
      1, false},
     {CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, CUDNN_ATTR_OPERATION_POINTWISE_YDESC, CUDNN_TYPE_BACKEND_DESCRIPTOR,
      1, true},
+    {CUDNN_BACKEND_OPERATION_GEN_STATS_DESCRIPTOR, CUDNN_ATTR_OPERATION_GENSTATS_MODE, CUDNN_TYPE_GENSTATS_MODE, 1,
+     true},
+    {CUDNN_BACKEND_OPERATION_GEN_STATS_DESCRIPTOR, CUDNN_ATTR_OPERATION_GENSTATS_MATH_PREC, CUDNN_TYPE_DATA_TYPE, 1,
+     true},
+    {CUDNN_BACKEND_OPERATION_GEN_STATS_DESCRIPTOR, CUDNN_ATTR_OPERATION_GENSTATS_XDESC, CUDNN_TYPE_BACKEND_DESCRIPTOR,
+     1, true},
+    {CUDNN_BACKEND_OPERATION_GEN_STATS_DESCRIPTOR, CUDNN_ATTR_OPERATION_GENSTATS_SUMDESC, CUDNN_TYPE_BACKEND_DESCRIPTOR,
+     1, true},
+    {CUDNN_BACKEND_OPERATION_GEN_STATS_DESCRIPTOR, CUDNN_ATTR_OPERATION_GENSTATS_SQSUMDESC,
+     CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
     {CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1, true},
     {CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, 100, true},
     {CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,
@@ -236,7 +246,6 @@ struct Tensor {
       case CUDNN_DATA_HALF: return toFloat(static_cast<const __half*>(memory)[at]);
       case CUDNN_DATA_BFLOAT16: return toFloat(static_cast<const __nv_bfloat16*>(memory)[at]);
       case CUDNN_DATA_INT8: return toFloat(static_cast<const int8_t*>(memory)[at]);
-      case CUDNN_DATA_UINT8: return toFloat(static_cast<const uint8_t*>(memory)[at]);
       default: return static_cast<const float*>(memory)[at];
     }
   }
@@ -246,7 +255,6 @@ struct Tensor {
       case CUDNN_DATA_HALF: static_cast<__half*>(memory)[at] = fromFloat<__half>(value); break;
       case CUDNN_DATA_BFLOAT16: static_cast<__nv_bfloat16*>(memory)[at] = fromFloat<__nv_bfloat16>(value); break;
       case CUDNN_DATA_INT8: static_cast<int8_t*>(memory)[at] = fromFloat<int8_t>(value); break;
-      case CUDNN_DATA_UINT8: static_cast<uint8_t*>(memory)[at] = fromFloat<uint8_t>(value); break;
       default: static_cast<float*>(memory)[at] = value;
     }
   }
@@ -368,6 +376,25 @@ class Run {
       const float left = x.get(n, c, h, w), right = b.get(at(0, n), at(1, c), at(2, h), at(3, w));
       return mode == CUDNN_POINTWISE_MUL ? left * right : left + right;
     });
+  }
+
+  void sumUp(const Descriptor& operation) {
+    const Tensor& x = tensor(operation.at(CUDNN_ATTR_OPERATION_GENSTATS_XDESC));
+    Tensor &sums = tensor(operation.at(CUDNN_ATTR_OPERATION_GENSTATS_SUMDESC)),
+           &squares = tensor(operation.at(CUDNN_ATTR_OPERATION_GENSTATS_SQSUMDESC));
+    demand(sums.sizes == std::vector<int64_t>{1, x.sizes[1], 1, 1} && squares.sizes == sums.sizes, "a sum a channel");
+    const auto sumOf = [&](int64_t channel, bool areSquares) {
+      float sum = 0;
+      for (int64_t n = 0; n < x.sizes[0]; ++n)
+        for (int64_t h = 0; h < x.sizes[2]; ++h)
+          for (int64_t w = 0; w < x.sizes[3]; ++w) {
+            const float value = x.get(n, channel, h, w);
+            sum += areSquares ? value * value : value;
+          }
+      return sum;
+    };
+    sums.fill([&](int64_t, int64_t c, int64_t, int64_t) { return sumOf(c, false); });
+    squares.fill([&](int64_t, int64_t c, int64_t, int64_t) { return sumOf(c, true); });
   }
 
  private:
@@ -504,6 +531,7 @@ EXPORT cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescr
     Run run(v);
     for (const Descriptor* operation : graph.all<Descriptor*>(CUDNN_ATTR_OPERATIONGRAPH_OPS)) {
       if (operation->type == CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR) run.pointwise(*operation);
+      else if (operation->type == CUDNN_BACKEND_OPERATION_GEN_STATS_DESCRIPTOR) run.sumUp(*operation);
       else if (operation->type == CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR) run.convolve(*operation);
       else run.convolveBackward(*operation);
     }

@@ -106,14 +106,28 @@ bool mentions(const std::vector<std::string>& refusals, const std::string& what)
                      [&](const std::string& refusal) { return refusal.find(what) != std::string::npos; });
 }
 
-RESNODE_TEST(cudnn_real, "makes plans of convolutions of signed 8-bit integers for an H100") {
+// Refused are engines, for their notes; never a descriptor of ours.
+void expectAccepted(CudnnHandle& handle, const ConvolutionProblem& problem, const std::string& what) {
+  std::vector<std::string> refusals;
+  const size_t count = cudnnOptions(handle, problem, {}, &refusals).size();
+  for (const std::string& refusal : refusals) expect(refusal.find("cudnn-engine-") == 0, what + ": " + refusal);
+  expect(count > 0, what + ": none" + join(refusals));
+}
+
+// Behind a ReLU, as nearly all of a residual net are: unsigned.
+ConvolutionProblem integersOf(const Layer& layer, int64_t batch) {
+  ConvolutionProblem problem = problemOf(layer, batch, kPrecisions[0]);
+  problem.type = problem.outputType = problem.residualType = ElementType::uint8;
+  return problem;
+}
+
+RESNODE_TEST(cudnn_real, "makes plans of convolutions of 8-bit integers for an H100") {
   CudnnHandle handle(realLibrary(), std::string(kH100));
   for (const Layer& layer : std::vector<Layer>{{56, 64, 256, 1, 1, true, true},
                                                {28, 128, 128, 3, 1, false, true},
                                                {14, 256, 1024, 1, 1, true, true},
                                                {14, 1024, 256, 1, 1, false, true}}) {
-    ConvolutionProblem problem = problemOf(layer, 256, kPrecisions[0]);
-    problem.type = problem.outputType = problem.residualType = ElementType::int8;
+    const ConvolutionProblem problem = integersOf(layer, 256);
     std::vector<std::string> failures;
     bool isMade = false;
     for (const ConvolutionOption& option : cudnnOptions(handle, problem, {}, &failures)) {
@@ -125,6 +139,21 @@ RESNODE_TEST(cudnn_real, "makes plans of convolutions of signed 8-bit integers f
       }
     }
     expect(isMade, "int8, " + std::to_string(layer.channels) + " channels: none" + join(failures));
+  }
+}
+
+RESNODE_TEST(cudnn_real, "takes our graphs of every convolution of ResNet-50's in 8-bit integers, signed or not") {
+  CudnnHandle handle(realLibrary(), std::string(kH100));
+  for (int64_t batch : {1, 256}) {
+    std::vector<Layer> layers = resnet50();
+    layers.erase(layers.begin());  // in real numbers: its input has no range
+    for (const Layer& layer : layers) {
+      for (const ElementType type : {ElementType::uint8, ElementType::int8}) {
+        ConvolutionProblem problem = integersOf(layer, batch);
+        problem.type = type;
+        expectAccepted(handle, problem, keyOf(problem));
+      }
+    }
   }
 }
 
@@ -161,6 +190,27 @@ RESNODE_TEST(cudnn_real,
         expect(!options.empty(), what + ": none" + join(refusals));
         for (const std::string& refusal : refusals) expect(refusal.find("cudnn-engine-") == 0, what + ": " + refusal);
       }
+    }
+  }
+}
+
+RESNODE_TEST(cudnn_real, "makes plans of ResNet-50's convolutions together with the sums of what they put out") {
+  CudnnHandle handle(realLibrary(), std::string(kH100));
+  for (const Precision& precision : {kPrecisions[0], kPrecisions[1]}) {
+    for (const Layer& layer : resnet50()) {
+      ConvolutionProblem problem = gradientOf(layer, 256, precision, ConvolutionPass::forward);
+      problem.wantsSums = true;
+      std::vector<std::string> failures;
+      bool isMade = false;
+      for (const ConvolutionOption& option : cudnnOptions(handle, problem, {}, &failures)) {
+        if (!option.mustBeTimed || isMade) continue;
+        try {
+          isMade = option.make()->makesSums();
+        } catch (const Error& error) {
+          failures.push_back(error.what());
+        }
+      }
+      expect(isMade, nameOf(problem, precision) + ": none" + join(failures));
     }
   }
 }
@@ -251,14 +301,6 @@ ConvolutionProblem deconvolution(int64_t size, int64_t from, int64_t to, int64_t
   problem.output = {1, size, size, from, padChannels(from)};
   problem.pass = ConvolutionPass::dataGradient;
   return problem;
-}
-
-// Refused are engines, for their notes; never a descriptor of ours.
-void expectAccepted(CudnnHandle& handle, const ConvolutionProblem& problem, const std::string& what) {
-  std::vector<std::string> refusals;
-  const size_t count = cudnnOptions(handle, problem, {}, &refusals).size();
-  for (const std::string& refusal : refusals) expect(refusal.find("cudnn-engine-") == 0, what + ": " + refusal);
-  expect(count > 0, what + ": none" + join(refusals));
 }
 
 RESNODE_TEST(cudnn_real, "takes our graphs of deconvolutions and of their gradients, in groups too") {

@@ -1,0 +1,125 @@
+/**
+ * Training in 16 bits where cuDNN makes the sums that BatchNorm reads together with a convolution's result, on the cuDNN of
+ * test/cuda/host/libraries: against float32, and against the statistics that a pass of its own makes.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type Device, readNet, type TrainOptions } from '../../ts/index.ts';
+import { openEmulated } from '../support/emulated.ts';
+import { useStandInCudnn } from '../support/stand-in-cudnn.ts';
+import { batch, model, NET, open, SGD, valuesOf } from '../support/trainer-cases.ts';
+import { nameWinners } from '../support/tuning-cache.ts';
+
+const NARROW = ['float16', 'bfloat16'] as const;
+const smooth = readNet(NET.replaceAll('"ReLU"', '"TanH"'), { file: 'smooth' });
+const FUSED = 'cudnn-engine-1[2:5]-sums';
+
+/** A step each of two trainers, the second from what the first one learned: a replayed graph would not hold the stand-in. */
+async function twoSteps(device: Device, options: Partial<TrainOptions>) {
+  using first = await open(device, options);
+  const one = (await first.step(batch(0), { rate: 0.05, iteration: 0 })).loss!.data[0]!;
+  const [weights, history] = [await first.weights(), await first.history()];
+  using second = await open(device, { ...options, weights, history });
+  const two = (await second.step(batch(1), { rate: 0.05, iteration: 1 })).loss!.data[0]!;
+  return { losses: [one, two], values: await valuesOf(second) };
+}
+
+async function diffsOf(device: Device, options: Partial<TrainOptions>) {
+  using trainer = await open(device, { model: smooth, update: null, ...options });
+  return (await trainer.gradients(batch(1))).parameters.flatMap((diff) => (diff === null ? [] : [diff.data]));
+}
+
+const norm = (values: Float32Array) => Math.hypot(...values);
+/** How far each is from what is expected, as a share of that. */
+const apart = (all: readonly Float32Array[], expected: readonly Float32Array[]) =>
+  all.map((values, i) => {
+    const wanted = expected[i]!;
+    return norm(values.map((value, j) => value - wanted[j]!)) / Math.max(norm(wanted), 1e-30);
+  });
+
+if (useStandInCudnn()) {
+  const cacheFolder = mkdtempSync(join(tmpdir(), 'resnode-statistics-'));
+  const own = (await openEmulated())!;
+
+  // Measured once, so that there is a cache; in it, what makes sums is named wherever sums are wanted.
+  const tuned = (await openEmulated({ cudnn: true, tune: true, cacheFolder }))!;
+  for (const precision of NARROW)
+    for (const net of [model, smooth]) await tuned.planTraining({ model: net, update: SGD, precision });
+  tuned.dispose();
+  const named = nameWinners(cacheFolder, (key) => (key.endsWith(' sums') ? FUSED : null));
+  const fused = (await openEmulated({ cudnn: true, cacheFolder }))!;
+  const unmeasured = (await openEmulated({ cudnn: true, cacheFolder: join(cacheFolder, 'none') }))!;
+
+  test('only convolutions of 16 bits that BatchNorm reads alone are asked for sums', () => {
+    assert.equal([...new Set(named.map((key) => key.split(' ')[0]))].sort(), ['bfloat16', 'float16']);
+    for (const key of named) assert.not.match(key, /bias|relu|gradient/);
+  });
+
+  test('what makes sums is taken where it was measured, and not otherwise', async () => {
+    for (const precision of NARROW) {
+      const of = async (device: Device) => {
+        const { operations } = await device.planTraining({ model, update: SGD, precision });
+        const at = (text: string) =>
+          operations.filter(({ implementation }) => implementation.includes(text)).map(({ layer }) => layer);
+        return [at('-sums'), at("of the convolution's sums")];
+      };
+      const [convolutions, norms] = await of(fused);
+      assert.is(convolutions!.length, 8, `${convolutions}`);
+      assert.is(norms!.length, 8, `${norms}`);
+      assert.equal(await of(unmeasured), [[], []]);
+    }
+    const { operations } = await fused.planTraining({ model, update: SGD });
+    assert.not.match(operations.map(({ implementation }) => implementation).join(), /sums$/);
+  });
+
+  for (const precision of NARROW)
+    test(`${precision}: diffs, losses and blobs are those of statistics made apart, within 16 bits' roundings`, async () => {
+      const unit = { float16: 2 ** -10, bfloat16: 2 ** -7 }[precision];
+      const expected = await diffsOf(own, {});
+      const diffs = apart(await diffsOf(fused, { precision }), expected);
+      const ofOwn = apart(await diffsOf(own, { precision }), expected);
+      // As near to float32 as where a pass of its own makes them: on the way there and back, a unit a map.
+      assert.ok(
+        diffs.every((share) => share <= 44 * unit),
+        `${diffs}`,
+      );
+      assert.ok(
+        Math.max(...diffs) <= 1.5 * Math.max(...ofOwn),
+        `${Math.max(...diffs)}, own ${Math.max(...ofOwn)}`,
+      );
+      // Where the forward pass is computed again, so are the sums.
+      const again = apart(await diffsOf(fused, { precision, recompute: true }), expected);
+      assert.ok(Math.max(...again) <= 1.5 * Math.max(...ofOwn), `${Math.max(...again)}`);
+      // So do losses and blobs after two steps, moving means and variances among them.
+      const wide = await twoSteps(own, {});
+      const found = await twoSteps(fused, { precision });
+      const blobs = ({ values }: typeof wide) => values.map(([, blob]) => blob);
+      const shares = apart(blobs(found), blobs(wide));
+      // A ReLU that a rounding turns over changes a diff wholly: as in precision-training.test.ts.
+      assert.ok(
+        shares.every((share) => share <= 2 * Math.sqrt(22 * unit)),
+        `${shares}`,
+      );
+      // No blob of BatchNorm's own is far: they were counted before anything had moved much.
+      const statistics = found.values.flatMap(([name], i) => (/_bn\d\//.test(name) ? [shares[i]!] : []));
+      assert.is(statistics.length, 24);
+      assert.ok(
+        statistics.every((share) => share <= 4 * unit),
+        `${statistics}`,
+      );
+      found.losses.forEach((loss, i) => {
+        const share = Math.abs(loss / wide.losses[i]! - 1);
+        assert.ok(share <= 44 * unit, `loss ${i}: ${loss}, in float32 ${wide.losses[i]}`);
+      });
+    });
+
+  test.after(() => {
+    for (const device of [own, fused, unmeasured]) device.dispose();
+    rmSync(cacheFolder, { recursive: true });
+  });
+}
+
+test.run();

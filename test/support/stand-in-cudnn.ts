@@ -1,0 +1,17 @@
+/** The cuDNN of test/cuda/host/libraries, which computes graphs by naive loops, as the one that devices of this process open. */
+import { copyFileSync, mkdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { emulatedBuild } from './emulated.ts';
+
+/** False (after printing why the caller is about to skip) where it cannot be built. */
+export function useStandInCudnn(): boolean {
+  const fake = emulatedBuild('fake-cudnn-92400');
+  const empty = emulatedBuild('empty');
+  if (fake === null || empty === null) return false;
+  const folder = join(dirname(fake), 'fake-cudnn');
+  mkdirSync(folder, { recursive: true });
+  copyFileSync(fake, join(folder, 'libcudnn.so.9'));
+  copyFileSync(empty, join(folder, 'libcublasLt.so.13'));
+  process.env.RESNODE_CUDNN = join(folder, 'libcudnn.so.9');
+  return true;
+}
