@@ -9,6 +9,7 @@
 #include "native/cpu/step.h"
 #include "native/cpu/thread-pool.h"
 #include "native/cpu/tile-int8.h"
+#include "native/cpu/upcoming.h"
 
 namespace resnode::cpu {
 
@@ -43,6 +44,8 @@ struct PlanState {
   };
   std::map<int, Kept> kept;
   std::map<int, int> leftTo;  // operation → one before it that is computed in its step
+  std::shared_ptr<Upcoming>
+      upcoming;  // what the last call that fetches weights ahead does not know yet; null: none did
   PlanDescription description;
 };
 

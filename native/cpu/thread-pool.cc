@@ -229,8 +229,8 @@ void ThreadPool::call(int64_t units, Call call, const void* context) {
   context_ = context;
   left_.store(units);
   for (int i = 0; i < threads_; ++i) {
-    const uint64_t first = units * i / threads_, end = units * (i + 1) / threads_;
-    slots_[i].ticket.store(end << 32 | first);
+    const Range own = ownUnits(i, threads_, units, 1);
+    slots_[i].ticket.store(static_cast<uint64_t>(own.end) << 32 | static_cast<uint64_t>(own.first));
   }
   jobs_.fetch_add(1);
   if (asleep_.load() > 0) wake();

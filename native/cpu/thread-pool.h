@@ -34,6 +34,16 @@ class ThreadPool {
   // How many units of `work` multiplications, or of values to move, are worth taking at a time.
   static int64_t grain(int64_t work) { return std::max<int64_t>(1, (1 << 17) / std::max<int64_t>(1, work)); }
 
+  // Of a job's `units`, those that a thread begins with: first ≤ unit < end.
+  struct Range {
+    int64_t first, end;
+  };
+  static Range ownUnits(int thread, int threads, int64_t units, int64_t grain) {
+    const int64_t grains = (units + grain - 1) / grain;
+    if (grains <= 1) return {0, thread == 0 ? units : 0};
+    return {grains * thread / threads * grain, std::min(grains * (thread + 1) / threads * grain, units)};
+  }
+
   // Says that a job comes soon: workers that sleep look for it again. The thread that said so goes first where a worker does no
   // more than look for its next job. Called from any thread.
   void expectJob();

@@ -42,6 +42,23 @@ bool doesEveryUnitOnce(ThreadPool& pool) {
   return ok;
 }
 
+// What threads begin with are all units of a job, each once and in order, whole grains but for the last.
+bool dealsAllUnits(int threads) {
+  for (int64_t units = 1; units < 40; ++units) {
+    for (int64_t grain = 1; grain < 9; ++grain) {
+      int64_t next = 0;
+      for (int thread = 0; thread < threads; ++thread) {
+        const ThreadPool::Range own = ThreadPool::ownUnits(thread, threads, units, grain);
+        if (own.first == own.end) continue;
+        if (own.first != next || own.first % grain != 0) return false;
+        next = own.end;
+      }
+      if (next != units) return false;
+    }
+  }
+  return true;
+}
+
 // Threads are told apart: what each counts by itself adds up.
 bool numbersThreads(ThreadPool& pool) {
   std::vector<int64_t> sums(pool.threads());
@@ -279,6 +296,7 @@ int main() {
   for (int threads : {1, 2, 3, 8}) {
     ThreadPool pool(threads);
     report(doesEveryUnitOnce(pool), "every unit of a job is done once before it returns", threads);
+    report(dealsAllUnits(threads), "threads begin with all units of a job, in order", threads);
     report(numbersThreads(pool), "a unit is told which thread does it, and no two threads at once are one", threads);
     report(waitsForSlowUnits(pool), "a job with slow units is waited for", threads);
     report(poolsBytes(pool), "the maximum of bytes is as a plain loop's", threads);

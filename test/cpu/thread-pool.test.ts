@@ -44,7 +44,7 @@ for (const [, outcome, text] of run.stdout?.matchAll(/^(ok|failed) ([^\n]*)$/gm)
   test(text!, () => assert.is(outcome, 'ok'));
 
 test('every case came to its end without a data race', () => {
-  assert.is([...run.stdout.matchAll(/^ok /gm)].length, 26);
+  assert.is([...run.stdout.matchAll(/^ok /gm)].length, 30);
   assert.is(run.status, 0, run.stderr);
 });
 

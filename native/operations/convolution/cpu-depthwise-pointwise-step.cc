@@ -90,13 +90,22 @@ bool addDepthwisePointwise(StepBuilder& step, const Convolution& pointwise) {
              weightsOf(algorithm.pointwise(), pointwise, step.operation(), ""), biasOf(pointwise, step.operation()),
              residual, result, step.scratch(algorithm.scratchBytes(step.pool()->threads()))},
             [algorithm, first = depthwise.relu, second = pointwise.relu,
+             inTurn = WeightsInTurn(step, algorithm.pointwise().weightsFloats(),
+                                    std::vector<int64_t>(step.pool()->threads(), 0)),
              pool = step.pool()](const std::vector<void*>& at) -> Work {
               const auto floats = [&](size_t i) { return static_cast<float*>(at[i]); };
               const auto slope = [](const std::optional<FusedRelu>& relu) { return relu ? relu->negativeSlope : 0; };
               const ConvolutionOperands depthwise{floats(0), floats(1), floats(2),         nullptr,
                                                   nullptr,   nullptr,   first.has_value(), slope(first)},
-                  pointwise{nullptr,   floats(3), floats(4),          floats(5),
-                            floats(6), floats(7), second.has_value(), slope(second)};
+                  pointwise{nullptr,
+                            floats(3),
+                            floats(4),
+                            floats(5),
+                            floats(6),
+                            floats(7),
+                            second.has_value(),
+                            slope(second),
+                            inTurn.bind(floats(3))};
               return [=] { algorithm.run(*pool, depthwise, pointwise); };
             });
   step.describe(std::string("direct ") + algorithm.pointwise().instructionSet() + ", with \"" + operation.layer + "\"");

@@ -13,6 +13,8 @@ constexpr int64_t kBandBytes = 128 << 10;
 // Of a thread's own cache, where the system does not say what it holds.
 constexpr int64_t kLeastCacheBytes = 1 << 20;
 int64_t halfOfCache() { return std::max(ownCacheBytes(), kLeastCacheBytes) / 2; }
+// The last bands of a thread, which fetch what is read behind this operation: what earlier ones fetched would be gone.
+constexpr int64_t kBandsFetching = 2;
 // Tiles that each thread should have: of fewer, some wait for others.
 constexpr int64_t kTilesPerThread = 4;
 
@@ -57,16 +59,28 @@ DepthwisePointwise::Band DepthwisePointwise::bandOf(int64_t unit, int64_t bands)
 DepthwisePointwise::Ahead DepthwisePointwise::sourceOf(const Band& band, const float* source) const {
   const int64_t row = depthwise_.rowsRead(firstPixels_[band.first]), end = depthwise_.rowsRead(firstPixels_[band.end]);
   const int64_t width = sourceWidth_ * kLanes;
-  return {source + band.image * inputBlocks_ * sourceFloats_ + row * width, (end - row) * width};
+  return {source + band.image * inputBlocks_ * sourceFloats_ + row * width, (end - row) * width, inputBlocks_};
+}
+
+DepthwisePointwise::Ahead DepthwisePointwise::takeUpcoming(Upcoming::Weights& left, int64_t bands) {
+  const int64_t share = ceiling(left.floats, std::max<int64_t>(bands, 1));
+  const Ahead part{left.first, share, 1};
+  left.first += share;
+  left.floats -= share;
+  return part;
 }
 
 void DepthwisePointwise::run(ThreadPool& pool, const ConvolutionOperands& depthwise,
                              const ConvolutionOperands& pointwise) const {
   const int64_t bands = this->bands(pool.threads()), floats = bandFloats(pool.threads());
   // A thread's first band fetches the weights, which then stay in its cache; the others what the next one will read, where the layer
-  // before has not left it there.
+  // before has not left it there, else the weights that are read behind these.
   const bool isFar = images_ * inputBlocks_ * sourceFloats_ * kFloat > halfOfCache() * pool.threads();
   std::vector<char> hasWeights(pool.threads(), 0);
+  std::vector<Upcoming::Weights> upcoming(pool.threads(), Upcoming::Weights{});
+  for (int thread = 0; pointwise.upcoming && thread < pool.threads(); ++thread) {
+    if (const Upcoming::Weights* of = pointwise.upcoming->of(thread)) upcoming[thread] = *of;
+  }
   pool.run(images_ * bands, 1, [&](int64_t unit, int thread) {
     const Band band = bandOf(unit, bands);
     const int64_t first = firstPixels_[band.first], end = firstPixels_[band.end];
@@ -77,8 +91,11 @@ void DepthwisePointwise::run(ThreadPool& pool, const ConvolutionOperands& depthw
         depthwise_.runPiece(piece, depthwise, band.image * inputBlocks_ + block,
                             between + (block * (end - first) - first) * kLanes);
     }
-    const bool fetchesSource = isFar && hasWeights[thread] && (unit + 1) % bands > 0;
-    const Ahead next = !fetchesSource ? Ahead{} : sourceOf(bandOf(unit + 1, bands), depthwise.source);
+    const int64_t ownEnd = ThreadPool::ownUnits(thread, pool.threads(), images_ * bands, 1).end;
+    Ahead next{};
+    if (isFar && hasWeights[thread] && (unit + 1) % bands > 0 && unit + 1 != ownEnd)
+      next = sourceOf(bandOf(unit + 1, bands), depthwise.source);
+    else if (unit + (isFar ? 1 : kBandsFetching) >= ownEnd) next = takeUpcoming(upcoming[thread], ownEnd - unit);
     multiply(pointwise, band, between, next.floats > 0 ? &next : nullptr);
     hasWeights[thread] = 1;
   });
@@ -102,7 +119,7 @@ void DepthwisePointwise::multiply(const ConvolutionOperands& operands, const Ban
   tile.relu = operands.relu;
   tile.slope = operands.slope;
   // The tiles' shares of what is fetched, one behind the other.
-  const int64_t share = ahead ? ceiling(inputBlocks_ * ahead->floats, tiles * groups_) : weights / tiles;
+  const int64_t share = ahead ? ceiling(ahead->planes * ahead->floats, tiles * groups_) : weights / tiles;
   const float* next = ahead ? ahead->first : operands.weights + weights;
   int64_t leftOfPlane = ahead ? ahead->floats : 0;
   const auto& functions = kernels_->tiles[static_cast<int>(TileForm::blocked)][blocks - 1];

@@ -26,10 +26,10 @@ class DepthwisePointwise {
   struct Band {
     int64_t image, first, end;
   };
-  // What the multipliers' tiles fetch meanwhile: so many floats of each of the source's planes.
+  // What the multipliers' tiles fetch meanwhile: so many floats of each of some planes.
   struct Ahead {
     const float* first;
-    int64_t floats;
+    int64_t floats, planes;
   };
   // Of an image: so many units of work.
   int64_t bands(int threads) const;
@@ -37,6 +37,8 @@ class DepthwisePointwise {
   Band bandOf(int64_t unit, int64_t bands) const;
   // What of the source a band is the first to read, where others went before it.
   Ahead sourceOf(const Band& band, const float* source) const;
+  // What is left of the weights behind these, of which a thread fetches a part in each of so many bands.
+  static Ahead takeUpcoming(Upcoming::Weights& left, int64_t bands);
   void multiply(const ConvolutionOperands& operands, const Band& band, const float* source, const Ahead* ahead) const;
 
   const TileKernels* kernels_;

@@ -44,8 +44,16 @@ void DirectConvolution::run(ThreadPool& pool, const ConvolutionOperands& operand
   tiling_.run(pool, all, [&](const TilePlace& place, TileArguments& tile) {
     tile.source = source + place.source;
     placeTile(tile, operands, place.weights, place.channel, place.result);
-    tile.ahead = operands.weights + place.ahead;
-    tile.aheadStep = place.aheadStep;
+    const Upcoming::Weights* upcoming =
+        place.isLast && operands.upcoming ? operands.upcoming->of(place.thread) : nullptr;
+    if (upcoming) {
+      const int64_t channels = tile.blocks * tile.taps * tiling_.wordsPerTap();
+      tile.aheadStep = upcoming->stepOf(channels * place.lastTiles);
+      tile.ahead = upcoming->first + place.lastTile * channels * tile.aheadStep;
+    } else {
+      tile.ahead = operands.weights + place.ahead;
+      tile.aheadStep = place.aheadStep;
+    }
     functions[place.blocks - 1][place.pixels - 1](tile);
   });
 }

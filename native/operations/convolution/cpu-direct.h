@@ -1,6 +1,7 @@
 // A convolution tile by tile in float32.
 #pragma once
 
+#include "native/cpu/upcoming.h"
 #include "native/operations/convolution/cpu-tiling.h"
 
 namespace resnode::cpu {
@@ -14,6 +15,7 @@ struct ConvolutionOperands {
   float* scratch;
   bool relu;
   float slope;
+  const Upcoming* upcoming = nullptr;  // null: nothing is fetched of it
 };
 
 // Where a tile of these operands finds its weights, its first channel's bias, and its first value of the result.
@@ -41,6 +43,8 @@ class DirectConvolution {
   int64_t weightsFloats() const { return tiling_.weightsWords(); }
   void packWeights(ThreadPool& pool, const float* weights, float* packed) const;
   void unpackWeights(ThreadPool& pool, const float* packed, float* weights) const;
+  // Where in them each thread begins.
+  std::vector<int64_t> firstWeights(int threads) const { return tiling_.firstWeights(threads); }
   // Packed weights as a layout of the given ones. Nothing where those do not fill it, or a layout does not say it.
   std::optional<Layout> weightsLayout(const Shape& weights) const;
   bool fillsWeights() const { return tiling_.fillsWeights(); }

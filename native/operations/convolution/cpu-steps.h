@@ -51,6 +51,29 @@ Place weightsOf(StepBuilder& step, const Algorithm& algorithm, ParameterId weigh
   return layout ? step.parameter(weights, plainLayout(parameter.shape), *layout, true)
                 : packedInRun(step, algorithm, weights);
 }
+
+// The weights of a call that fetches ahead: bound, they are told to the one before, which fetches them.
+class WeightsInTurn {
+ public:
+  // `starts`: where each thread begins.
+  WeightsInTurn(StepBuilder& step, int64_t floats, std::vector<int64_t> starts)
+      : before_(std::exchange(step.state().upcoming, std::make_shared<Upcoming>())),
+        behind_(step.state().upcoming),
+        floats_(floats),
+        starts_(std::move(starts)) {}
+
+  // What this call fetches itself; lives as long as this.
+  const Upcoming* bind(const float* weights) const {
+    if (before_) before_->set(weights, floats_, starts_);
+    return behind_.get();
+  }
+
+ private:
+  std::shared_ptr<Upcoming> before_, behind_;
+  int64_t floats_;
+  std::vector<int64_t> starts_;
+};
+
 // A bias of so many outputs, filled up with zeros to whole blocks.
 Place biasInBlocks(StepBuilder& step, ParameterId id, int64_t outputs);
 

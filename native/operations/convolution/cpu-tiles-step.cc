@@ -61,13 +61,22 @@ void addCall(StepBuilder& step, const Algorithm& algorithm, const std::optional<
   if (hasResidual) residual = step.read(1, layout);
   const Place result =
       hasResidual && step.mayOverwriteResidual(residual) ? step.share(0, residual, layout) : step.write(0, layout);
+  std::optional<WeightsInTurn> inTurn;
+  if constexpr (!std::is_same_v<Algorithm, NarrowConvolution>)
+    inTurn.emplace(step, algorithm.weightsFloats(), algorithm.firstWeights(step.pool()->threads()));
   step.call({source, weights, bias, residual, result, step.scratch(algorithm.scratchBytes(step.pool()->threads()))},
-            [algorithm, relu, pool = step.pool()](const std::vector<void*>& at) -> Work {
+            [algorithm, relu, inTurn, pool = step.pool()](const std::vector<void*>& at) -> Work {
               const auto floats = [&](size_t i) { return static_cast<float*>(at[i]); };
-              const ConvolutionOperands operands{
-                  floats(0), floats(1), floats(2),        floats(3),
-                  floats(4), floats(5), relu.has_value(), relu ? relu->negativeSlope : 0};
-              return [algorithm, operands, pool] { algorithm.run(*pool, operands); };
+              const ConvolutionOperands operands{floats(0),
+                                                 floats(1),
+                                                 floats(2),
+                                                 floats(3),
+                                                 floats(4),
+                                                 floats(5),
+                                                 relu.has_value(),
+                                                 relu ? relu->negativeSlope : 0,
+                                                 inTurn ? inTurn->bind(floats(1)) : nullptr};
+              return [algorithm, operands, inTurn, pool] { algorithm.run(*pool, operands); };
             });
 }
 

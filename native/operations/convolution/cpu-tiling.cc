@@ -228,7 +228,21 @@ Tiling::Split Tiling::split(int threads) const {
   split.groupParts = split.weightsStay ? groups_ : std::min(groups_, ceiling(wantedUnits, parts));
   const int64_t units = parts * split.groupParts;
   if (units < wantedUnits) split.tileParts = std::min(tiles, split.tileParts * ceiling(wantedUnits, units));
+  const int64_t perImage = split.groupParts * split.tileParts;
+  split.units = images_ * perImage;
+  split.grain = ThreadPool::grain(weightsWords_ * rows_ * columns_ / perImage);
   return split;
+}
+
+std::vector<int64_t> Tiling::firstWeights(int threads) const {
+  const Split split = this->split(threads);
+  std::vector<int64_t> first;
+  for (int thread = 0; thread < threads; ++thread) {
+    const int64_t unit = ThreadPool::ownUnits(thread, threads, split.units, split.grain).first;
+    const int64_t groupPart = split.groupPart(std::min(unit, split.units - 1), images_ * split.tileParts);
+    first.push_back(parts_[groups_ * groupPart / split.groupParts].front().weights);
+  }
+  return first;
 }
 
 }  // namespace resnode::cpu

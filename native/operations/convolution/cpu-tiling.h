@@ -24,6 +24,10 @@ struct TilePlace {
   int64_t channel;     // its first
   int64_t result;      // its first value
   int blocks, pixels;  // of the result
+  int thread;
+  // Whether the thread is about to end, mostly, with these weights; then, which of so many such tiles it is.
+  bool isLast;
+  int64_t lastTile, lastTiles;
 };
 
 class Tiling {
@@ -58,10 +62,11 @@ class Tiling {
   template <class Arguments, class Function>
   void run(ThreadPool& pool, const Arguments& arguments, Function&& function) const {
     const Split split = this->split(pool.threads());
-    const int64_t parts = split.groupParts * split.tileParts;
-    pool.run(images_ * parts, ThreadPool::grain(weightsWords_ * rows_ * columns_ / parts),
-             [&](int64_t unit) { runUnit(split, unit, arguments, function); });
+    pool.run(split.units, split.grain,
+             [&](int64_t unit, int thread) { runUnit(split, unit, pool.threads(), thread, arguments, function); });
   }
+  // Of the packed weights, the first ones of each thread.
+  std::vector<int64_t> firstWeights(int threads) const;
 
  private:
   // What is made at once of a few blocks of the result's channels: all, or those lanes that a group of the filter has.
@@ -74,6 +79,8 @@ class Tiling {
   struct Split {
     int64_t groupParts, tileParts;
     bool weightsStay;  // units that share weights follow each other; otherwise those that share the source
+    int64_t units, grain;
+    int64_t groupPart(int64_t unit, int64_t places) const { return weightsStay ? unit / places : unit % groupParts; }
   };
   void placeColumns(bool padsRows);
   // Leaves padding beside the plane to the tiles, those of float32, where each of their taps has one pixel there at most. False: it is
@@ -90,7 +97,8 @@ class Tiling {
   Split split(int threads) const;
   void padPlane(const uint8_t* from, uint8_t* to, uint8_t flip) const;
   template <class Arguments, class Function>
-  void runUnit(const Split& split, int64_t unit, Arguments arguments, Function&& function) const;
+  void runUnit(const Split& split, int64_t unit, int threads, int thread, Arguments arguments,
+               Function&& function) const;
   int64_t tilesPerImage() const { return rows_ * static_cast<int64_t>(tiles_.size()); }
   // Words of the weights that belong to a tap of a part.
   int64_t weightsPerTap() const { return wordsPerTap() * lanes(); }
@@ -155,9 +163,10 @@ void Tiling::forEachWeight(ThreadPool& pool, Function&& function) const {
 
 // A short tile takes little longer than a few divisions, or than to copy what was just written: its arguments stay where they are.
 template <class Arguments, class Function>
-void Tiling::runUnit(const Split& split, int64_t unit, Arguments arguments, Function&& function) const {
+void Tiling::runUnit(const Split& split, int64_t unit, int threads, int thread, Arguments arguments,
+                     Function&& function) const {
   const int64_t places = images_ * split.tileParts;
-  const int64_t groupPart = split.weightsStay ? unit / places : unit % split.groupParts,
+  const int64_t groupPart = split.groupPart(unit, places),
                 place = split.weightsStay ? unit % places : unit / split.groupParts;
   const int64_t image = place / split.tileParts, tiles = place % split.tileParts;
   const int64_t firstTile = tilesPerImage() * tiles / split.tileParts,
@@ -168,9 +177,11 @@ void Tiling::runUnit(const Split& split, int64_t unit, Arguments arguments, Func
   const auto tilesPerRow = static_cast<int64_t>(tiles_.size()),
              phases = static_cast<int64_t>(filter_.columns.phases.size());
   const int64_t partWords = groupWords_ * filter_.taps() * blocksPerGroup_ * kLanes;
+  const bool isLastUnit = unit + 1 == ThreadPool::ownUnits(thread, threads, split.units, split.grain).end;
   TilePlace tile{};
   TileTaps& taps = arguments;
   tile.image = image;
+  tile.thread = thread;
   taps.blocks = isByWord_ ? 1 : groupWords_ / pixel_;
   taps.blockStride = planeWords();
   taps.resultBlockStride = resultPlane;
@@ -190,12 +201,15 @@ void Tiling::runUnit(const Split& split, int64_t unit, Arguments arguments, Func
       taps.spareLane = part.spareLane;
       // The part whose weights come next is mostly the one that is made next.
       const bool isLast = part.weights + partWords == weightsWords_;
+      tile.isLast = isLastUnit && group + 1 == lastGroup && &part == &parts_[group].back();
+      tile.lastTiles = lastTile - firstTile;
       tile.ahead = isLast ? part.weights : part.weights + partWords;
       tile.aheadStep = isLast ? 0 : ceiling(blocksPerGroup_ * kLanes, lastTile - firstTile);
       int64_t line = firstRow, column = firstColumn;
       for (int64_t i = firstTile; i < lastTile; ++i) {
         const Columns& columns = tiles_[column];
         const Row& row = rowsOf_[line * phases + columns.phase];
+        tile.lastTile = i - firstTile;
         tile.source = source + row.source + columns.first * pixelStride_;
         taps.taps = row.taps;
         taps.tapOffsets = offsets.data() + row.firstTap;

@@ -51,6 +51,16 @@ void WinogradConvolution::transformWeights(ThreadPool& pool, bool isTurned, cons
   });
 }
 
+std::vector<int64_t> WinogradConvolution::firstWeights(int threads) const {
+  std::vector<int64_t> first(threads, 0);
+  if (isPrivate(threads)) return first;
+  const int64_t units = kTransformed * groups_;
+  const int64_t grain = productGrain(std::min(tilesAtOnce(threads), tiles_.count()));
+  for (int thread = 0; thread < threads; ++thread)
+    first[thread] = std::min(ThreadPool::ownUnits(thread, threads, units, grain).first, units - 1) * weightsPerGroup_;
+  return first;
+}
+
 WinogradConvolution::Parts WinogradConvolution::privateParts(int threads) const {
   if (weightsFloats() > kPrivateWeights) return {0, 0};
   // For every thread to take several, of tiles enough for the kernels; all threads then end at the same time.
@@ -74,7 +84,7 @@ int64_t WinogradConvolution::tilesAtOnce(int threads) const {
 }
 
 void WinogradConvolution::multiply(const ConvolutionOperands& operands, float* transformed, int64_t tiles,
-                                   const Products& products) const {
+                                   const Products& products, const Upcoming::Weights* upcoming) const {
   static constexpr int64_t kNoOffset = 0;
   const int64_t sourceStep = WinogradTiles::step(tiles_.sourceBlocks(), tiles),
                 resultStep = WinogradTiles::step(tiles_.resultBlocks(), tiles);
@@ -90,8 +100,7 @@ void WinogradConvolution::multiply(const ConvolutionOperands& operands, float* t
   const Tile* functions = kernels_->tiles[static_cast<int>(TileForm::blocked)][blocksPerGroup_ - 1];
   // Parts as equal as can be: the first ones are one tile longer.
   const int64_t parts = ceiling(tiles, kernels_->mostPixels), shorter = tiles / parts, longer = tiles % parts;
-  const int64_t aheadStep = ceiling(blocksPerGroup_ * kLanes, parts),
-                aheadOfPart = tiles_.sourceBlocks() * kLanes * aheadStep;
+  const int64_t aheadStep = ceiling(blocksPerGroup_ * kLanes, parts);
   for (int64_t product = products.first; product < products.end; ++product) {
     const float* source = transformed + product * sourceStep;
     float* result = transformed + tiles_.sourceFloats(tiles) + product * resultStep;
@@ -104,24 +113,29 @@ void WinogradConvolution::multiply(const ConvolutionOperands& operands, float* t
       tile.weights = operands.weights + unit * weightsPerGroup_;
       tile.source = source;
       tile.result = result + group * blocksPerGroup_ * tiles * kLanes;
+      const bool isLastOfAll = product + 1 == products.end && group + 1 == products.endGroup;
       tile.ahead = operands.weights + (isLast ? unit : next) * weightsPerGroup_;
       tile.aheadStep = isLast ? 0 : aheadStep;
+      if (isLastOfAll && upcoming) {
+        tile.ahead = upcoming->first;
+        tile.aheadStep = upcoming->stepOf(tile.blocks * kLanes * parts);
+      }
       for (int64_t part = 0; part < parts; ++part) {
         const int64_t count = shorter + (part < longer ? 1 : 0);
         functions[count - 1](tile);
         tile.source += count * kLanes;
         tile.result += count * kLanes;
-        tile.ahead += isLast ? 0 : aheadOfPart;
+        tile.ahead += tile.blocks * kLanes * tile.aheadStep;
       }
     }
   }
 }
 
 void WinogradConvolution::runPart(const ConvolutionOperands& operands, float* transformed, const Range& range,
-                                  int64_t firstGroup, int64_t endGroup) const {
+                                  int64_t firstGroup, int64_t endGroup, const Upcoming::Weights* upcoming) const {
   for (int64_t block = 0; block < tiles_.sourceBlocks(); ++block)
     tiles_.transformSource(operands.source, range, block, 0, range.count, transformed);
-  multiply(operands, transformed, range.count, {0, kTransformed, firstGroup, endGroup});
+  multiply(operands, transformed, range.count, {0, kTransformed, firstGroup, endGroup}, upcoming);
   const float* products = transformed + tiles_.sourceFloats(range.count);
   for (int64_t block = firstGroup * blocksPerGroup_; block < endGroup * blocksPerGroup_; ++block)
     tiles_.transformResult(products, range, block, 0, range.count, resultOf(operands));
@@ -136,9 +150,12 @@ void WinogradConvolution::runTogether(ThreadPool& pool, const ConvolutionOperand
   pool.run(tiles_.sourceBlocks() * parts, grain, [&](int64_t unit) {
     tiles_.transformSource(operands.source, range, unit / parts, begin(unit), end(unit), transformed);
   });
-  pool.run(kTransformed * groups_, ThreadPool::grain(tiles * weightsPerGroup_), [&](int64_t unit) {
+  const bool isLast = range.first + tiles == tiles_.count();
+  const int64_t products = kTransformed * groups_;
+  pool.run(products, productGrain(tiles), [&](int64_t unit, int thread) {
     const int64_t product = unit / groups_, group = unit % groups_;
-    multiply(operands, transformed, tiles, {product, product + 1, group, group + 1});
+    multiply(operands, transformed, tiles, {product, product + 1, group, group + 1},
+             isLast ? behind(operands.upcoming, unit, thread, products, productGrain(tiles)) : nullptr);
   });
   pool.run(tiles_.resultBlocks() * parts, grain, [&](int64_t unit) {
     tiles_.transformResult(transformed + tiles_.sourceFloats(tiles), range, unit / parts, begin(unit), end(unit),
@@ -151,11 +168,13 @@ void WinogradConvolution::run(ThreadPool& pool, const ConvolutionOperands& opera
   const int64_t atOnce = tilesAtOnce(threads);
   if (isPrivate(threads)) {
     const Parts parts = privateParts(threads);
-    pool.run(parts.tiles * parts.groups, 1, [&](int64_t unit, int thread) {
+    const int64_t units = parts.tiles * parts.groups;
+    pool.run(units, 1, [&](int64_t unit, int thread) {
       const int64_t part = unit / parts.groups, group = unit % parts.groups;
       const int64_t first = tiles_.count() * part / parts.tiles, end = tiles_.count() * (part + 1) / parts.tiles;
       runPart(operands, operands.scratch + thread * transformedFloats(atOnce), {first, end - first},
-              groups_ * group / parts.groups, groups_ * (group + 1) / parts.groups);
+              groups_ * group / parts.groups, groups_ * (group + 1) / parts.groups,
+              behind(operands.upcoming, unit, thread, units, 1));
     });
   } else {
     for (int64_t first = 0; first < tiles_.count(); first += atOnce)

@@ -22,6 +22,8 @@ class WinogradConvolution {
   }
   // Of the transformed weights, [36][groups][blocks][16 channels][16 × blocks of a group].
   int64_t weightsFloats() const { return WinogradTiles::kTransformed * groups_ * weightsPerGroup_; }
+  // As DirectConvolution's.
+  std::vector<int64_t> firstWeights(int threads) const;
   // From weights as DirectConvolution packs them, for this convolution or, `isTurned`, for the transposed one that it computes.
   void transformWeights(ThreadPool& pool, bool isTurned, const float* packed, float* transformed) const;
   void run(ThreadPool& pool, const ConvolutionOperands& operands) const;
@@ -45,9 +47,12 @@ class WinogradConvolution {
   bool isPrivate(int threads) const;
   int64_t tilesAtOnce(int threads) const;
   // Of the transformed source, behind which the products lie likewise.
-  void multiply(const ConvolutionOperands& operands, float* transformed, int64_t tiles, const Products& products) const;
+  // `upcoming`: what the last of them fetches; null: the weights that come next.
+  void multiply(const ConvolutionOperands& operands, float* transformed, int64_t tiles, const Products& products,
+                const Upcoming::Weights* upcoming) const;
+  int64_t productGrain(int64_t tiles) const { return ThreadPool::grain(tiles * weightsPerGroup_); }
   void runPart(const ConvolutionOperands& operands, float* transformed, const Range& range, int64_t firstGroup,
-               int64_t endGroup) const;
+               int64_t endGroup, const Upcoming::Weights* upcoming) const;
   void runTogether(ThreadPool& pool, const ConvolutionOperands& operands, const Range& range) const;
 
   const TileKernels* kernels_;

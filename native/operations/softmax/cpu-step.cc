@@ -58,11 +58,7 @@ RESNODE_VECTORISED void exponentials(float* values, int64_t count) {
   std::copy_n(rest, count - whole, values + whole);
 }
 
-RESNODE_INLINE Floats load(const float* from) {
-  Floats values;
-  std::memcpy(&values, from, sizeof values);
-  return values;
-}
+RESNODE_INLINE void load(const float* from, Floats& values) { std::memcpy(&values, from, sizeof values); }
 RESNODE_INLINE void store(float* to, const Floats& values) { std::memcpy(to, &values, sizeof values); }
 
 RESNODE_INLINE float largest(const float* x, int64_t channels) {
@@ -73,7 +69,8 @@ RESNODE_INLINE float largest(const float* x, int64_t channels) {
   }
   Floats mosts = Floats{} - INFINITY;
   for (int64_t c = 0; c < channels; c += kAtOnce) {
-    const Floats values = load(x + std::min(c, channels - kAtOnce));
+    Floats values;
+    load(x + std::min(c, channels - kAtOnce), values);
     mosts = values > mosts ? values : mosts;
   }
   for (int i = 0; i < kAtOnce; ++i) most = mosts[i] > most ? mosts[i] : most;
@@ -83,7 +80,10 @@ RESNODE_INLINE float largest(const float* x, int64_t channels) {
 RESNODE_INLINE float sumOf(const float* x, int64_t channels) {
   Doubles sums{};
   int64_t c = 0;
-  for (; c + kAtOnce <= channels; c += kAtOnce) sums += __builtin_convertvector(load(x + c), Doubles);
+  for (Floats values; c + kAtOnce <= channels; c += kAtOnce) {
+    load(x + c, values);
+    sums += __builtin_convertvector(values, Doubles);
+  }
   for (int i = 0; c < channels; ++c, ++i) sums[i] += x[c];
   return static_cast<float>(((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7])));
 }
@@ -97,9 +97,11 @@ RESNODE_VECTORISED void softmaxOfRows(const float* x, float* y, int64_t rows, in
     if (channels < kAtOnce) {
       for (int64_t c = 0; c < channels; ++c) to[c] = from[c] - most;
     } else {
+      Floats values;
       for (int64_t c = 0; c < channels; c += kAtOnce) {
         const int64_t at = std::min(c, channels - kAtOnce);
-        store(to + at, load(from + at) - most);
+        load(from + at, values);
+        store(to + at, values - most);
       }
     }
   }
@@ -108,7 +110,10 @@ RESNODE_VECTORISED void softmaxOfRows(const float* x, float* y, int64_t rows, in
     float* to = y + row * channels;
     const float total = sumOf(to, channels);
     int64_t c = 0;
-    for (; c + kAtOnce <= channels; c += kAtOnce) store(to + c, load(to + c) / total);
+    for (Floats values; c + kAtOnce <= channels; c += kAtOnce) {
+      load(to + c, values);
+      store(to + c, values / total);
+    }
     for (; c < channels; ++c) to[c] /= total;
   }
 }
