@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "native/cpu/halves-avx2.h"
 #include "native/cpu/vector-avx2.h"
 
 namespace resnode::cpu {
@@ -21,6 +22,24 @@ inline void storeSums(int32_t* to, const Sums& x) {
   auto* at = reinterpret_cast<__m256i*>(to);
   _mm256_storeu_si256(at, x.low);
   _mm256_storeu_si256(at + 1, x.high);
+}
+inline Sums plus(const Sums& a, const Sums& b) {
+  return {_mm256_add_epi32(a.low, b.low), _mm256_add_epi32(a.high, b.high)};
+}
+inline Sums minus(const Sums& a, const Sums& b) {
+  return {_mm256_sub_epi32(a.low, b.low), _mm256_sub_epi32(a.high, b.high)};
+}
+inline Sums times(const Sums& a, int32_t b) {
+  const __m256i factor = _mm256_set1_epi32(b);
+  return {_mm256_mullo_epi32(a.low, factor), _mm256_mullo_epi32(a.high, factor)};
+}
+template <int kBits>
+inline Sums shiftLeft(const Sums& a) {
+  return {_mm256_slli_epi32(a.low, kBits), _mm256_slli_epi32(a.high, kBits)};
+}
+template <int kBits>
+inline Sums shiftRight(const Sums& a) {
+  return {_mm256_srai_epi32(a.low, kBits), _mm256_srai_epi32(a.high, kBits)};
 }
 inline Vector asFloats(const Sums& x) { return {_mm256_cvtepi32_ps(x.low), _mm256_cvtepi32_ps(x.high)}; }
 inline Vector asFloats(const int32_t* x) { return asFloats(loadSums(x)); }
@@ -55,3 +74,5 @@ inline void storeOne(int8_t* to, const Vector& x) {
 
 }  // namespace
 }  // namespace resnode::cpu
+
+#include "native/cpu/halves-pair.h"

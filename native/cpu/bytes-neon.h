@@ -27,6 +27,50 @@ inline void storeSums(int32_t* to, const Sums& x) {
 #pragma GCC unroll 4
   for (int i = 0; i < kQuarters; ++i) vst1q_s32(to + i * kQuarterLanes, x.quarters[i]);
 }
+inline Sums plus(const Sums& a, const Sums& b) {
+  return sumsOfQuarters([&](int i) { return vaddq_s32(a.quarters[i], b.quarters[i]); });
+}
+inline Sums minus(const Sums& a, const Sums& b) {
+  return sumsOfQuarters([&](int i) { return vsubq_s32(a.quarters[i], b.quarters[i]); });
+}
+inline Sums times(const Sums& a, int32_t b) {
+  return sumsOfQuarters([&](int i) { return vmulq_n_s32(a.quarters[i], b); });
+}
+template <int kBits>
+inline Sums shiftLeft(const Sums& a) {
+  return sumsOfQuarters([&](int i) { return vshlq_n_s32(a.quarters[i], kBits); });
+}
+template <int kBits>
+inline Sums shiftRight(const Sums& a) {
+  return sumsOfQuarters([&](int i) { return vshrq_n_s32(a.quarters[i], kBits); });
+}
+
+// 16 integers of 16 bits.
+using Halves = int16x8x2_t;
+
+inline Halves zeroHalves() { return {{vdupq_n_s16(0), vdupq_n_s16(0)}}; }
+template <bool kIsSigned>
+inline Halves loadHalves(const uint8_t* x) {
+  const uint8x16_t bytes = vld1q_u8(x);
+  if constexpr (kIsSigned)
+    return {{vmovl_s8(vget_low_s8(vreinterpretq_s8_u8(bytes))), vmovl_high_s8(vreinterpretq_s8_u8(bytes))}};
+  else return {{vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(bytes))), vreinterpretq_s16_u16(vmovl_high_u8(bytes))}};
+}
+inline void storeHalves(int16_t* to, const Halves& x) {
+  vst1q_s16(to, x.val[0]);
+  vst1q_s16(to + 8, x.val[1]);
+}
+inline Halves plus(const Halves& a, const Halves& b) {
+  return {{vaddq_s16(a.val[0], b.val[0]), vaddq_s16(a.val[1], b.val[1])}};
+}
+inline Halves minus(const Halves& a, const Halves& b) {
+  return {{vsubq_s16(a.val[0], b.val[0]), vsubq_s16(a.val[1], b.val[1])}};
+}
+template <int kBits>
+inline Halves shiftLeft(const Halves& a) {
+  return {{vshlq_n_s16(a.val[0], kBits), vshlq_n_s16(a.val[1], kBits)}};
+}
+
 inline Vector asFloats(const Sums& x) {
   return ofQuarters([&](int i) { return vcvtq_f32_s32(x.quarters[i]); });
 }
@@ -90,3 +134,5 @@ struct Shorts {
 
 }  // namespace
 }  // namespace resnode::cpu
+
+#include "native/cpu/halves-pair.h"

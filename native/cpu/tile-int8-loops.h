@@ -2,35 +2,12 @@
 // with their operations. As in tile-loops.h, no header of the standard library is included.
 #pragma once
 
-#include "native/cpu/relu-loops.h"
-#include "native/cpu/tile-int8.h"
+#include "native/cpu/winograd-int8-loops.h"
 
 namespace resnode::cpu {
 namespace {
 
-constexpr int kWordsOfPixel = 4, kBytesOfWord = 4, kCacheLine = 64;
-
-template <Int8TileType kType>
-RESNODE_INLINE Vector loadValues(const void* values, int64_t at) {
-  if constexpr (kType == Int8TileType::float32) return load(static_cast<const float*>(values) + at);
-  else if constexpr (kType == Int8TileType::int8) return loadSigned(static_cast<const int8_t*>(values) + at);
-  else return loadUnsigned(static_cast<const uint8_t*>(values) + at);
-}
-
-template <Int8TileType kResidual>
-RESNODE_INLINE Vector valueOf(const Int8TileArguments& a, const Vector& sums, const Vector& factor,
-                              const Vector& offset, int64_t at) {
-  const Vector value = multiplyAdd(offset, sums, factor);
-  if constexpr (kResidual == Int8TileType::none) return value;
-  else return multiplyAdd(value, loadValues<kResidual>(a.residual, at), broadcast(a.residualFactor));
-}
-
-// What is too large is cut before it is rounded: of floats beyond 32 bits come the
-// least integers. Packing cuts the rest.
-template <bool kIsUnsigned>
-RESNODE_INLINE Vector cut(const Vector& value) {
-  return minimum(broadcast(kIsUnsigned ? 255.f : 127.f), value);
-}
+constexpr int kWordsOfPixel = 4, kPairsOfPixel = 8, kBytesOfWord = 4, kCacheLine = 64;
 
 // `Factors`: how words are multiplied, four channels in 8 bits each or two pixels in 16. What values become of the sums is a
 // function's: unrolled here, it would take registers from them.
@@ -67,6 +44,16 @@ void tile(const Int8TileArguments& a) {
       }
     }
     weights += a.weightsSkipped * kBytesOfWord;
+  }
+  // Products of transformed values, which another function makes results of.
+  if constexpr (kWords == kPairsOfPixel) {
+    auto* result = static_cast<int32_t*>(a.result);
+#pragma GCC unroll 14
+    for (int p = 0; p < kPixels; ++p) {
+#pragma GCC unroll 2
+      for (int n = 0; n < kBlocks; ++n) storeSums(result + n * a.resultBlockStride + p * kLanes, sums[p][n]);
+    }
+    return;
   }
   alignas(64) int32_t made[int64_t{kPixels} * kBlocks * kLanes];
 #pragma GCC unroll 14
@@ -131,6 +118,7 @@ constexpr void fillForms(Int8Kernels& kernels) {
   fill<Bytes, kMost, kBlocks, kWordsOfPixel, kWordsOfPixel>(of(TileForm::blocked));
   fill<Bytes, kMost, kBlocks, 2 * kWordsOfPixel, kWordsOfPixel>(of(TileForm::blockedStride2));
   fill<Shorts, kMost, kBlocks, 1, 1>(of(TileForm::plain));
+  fill<Shorts, kMost, kBlocks, kPairsOfPixel, kPairsOfPixel>(kernels.products[kBlocks - 1]);
 }
 
 template <int kMost, int kMostBlocks>
@@ -142,10 +130,18 @@ constexpr Int8Kernels makeKernels(const char* name) {
       kMost,
       kMostBlocks,
       {},
+      {},
       {{},
        {finishFloats<none>, finishFloats<floats>, finishFloats<bytes>, finishFloats<positive>},
        {finishBytes<bytes, none>, nullptr, finishBytes<bytes, bytes>, finishBytes<bytes, positive>},
-       {finishBytes<positive, none>, nullptr, finishBytes<positive, bytes>, finishBytes<positive, positive>}}};
+       {finishBytes<positive, none>, nullptr, finishBytes<positive, bytes>, finishBytes<positive, positive>}},
+      winogradSource<false>,
+      winogradSource<true>,
+      {{},
+       {winogradResult<floats, none>, winogradResult<floats, floats>, winogradResult<floats, bytes>,
+        winogradResult<floats, positive>},
+       {winogradResult<bytes, none>, nullptr, winogradResult<bytes, bytes>, winogradResult<bytes, positive>},
+       {winogradResult<positive, none>, nullptr, winogradResult<positive, bytes>, winogradResult<positive, positive>}}};
   fillForms<kMost, 1>(kernels);
   if constexpr (kMostBlocks > 1) fillForms<kMost, 2>(kernels);
   return kernels;

@@ -27,14 +27,35 @@ struct Int8TileArguments : TileTaps {
 };
 using Int8Tile = void (*)(const Int8TileArguments&);
 
+// One tile of Winograd's F(4×4, 3×3) in integers, 16 channels. Transformed values lie `step` values apart.
+struct WinogradInt8Source {
+  const uint8_t* source;         // its first pixel, which may lie outside of the plane
+  int64_t rowStride;             // bytes from row to row
+  int top, bottom, left, right;  // the rows and columns of the tile that are inside: top ≤ i < bottom
+  int16_t* transformed;          // [36]
+  int64_t step;
+};
+struct WinogradInt8Result {
+  const int32_t* transformed;
+  int64_t step;
+  int rows, columns;  // how many of its four are inside
+  int64_t rowStride;  // values from row to row, of the result and the residual
+};
+
 struct Int8Kernels {
   const char* name;  // of the instruction set
   int mostPixels;    // of a tile
   int mostBlocks;    // of the result's, in a tile: 1 or 2
   // By form, blocks − 1 and pixels − 1. A plain word is two neighbouring pixels in 16 bits, as are its weights.
   Int8Tile tiles[kTileForms][2][14];
+  // Of blocks whose pixels are eight words of two channels in 16 bits; the result is the sums.
+  Int8Tile products[2][14];
   // By the types of the result and the residual: makes values of sums, [pixels][blocks][16].
   void (*finish[kInt8TileTypes][kInt8TileTypes])(const Int8TileArguments&, const int32_t* sums, int pixels, int blocks);
+  void (*winogradSource)(const WinogradInt8Source&);
+  void (*winogradSignedSource)(const WinogradInt8Source&);
+  // By the types of the result and the residual; `tile`: of its first pixel, with what its sums become.
+  void (*winogradResult[kInt8TileTypes][kInt8TileTypes])(const WinogradInt8Result&, const Int8TileArguments& tile);
 };
 
 // Those that go with `kernels`; null where there are none. By themselves only those with VNNI are taken (`areAskedFor`: the

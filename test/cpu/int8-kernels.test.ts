@@ -5,7 +5,16 @@ import { elementCount } from '../../ts/base/shape.ts';
 import { blobFromFloats } from '../../ts/caffe/blob.ts';
 import { calibrationOf } from '../../ts/compile/calibration.ts';
 import type { LayerParameter, WeightsFile } from '../../ts/index.ts';
-import { expected, INT8_CASES, layer, netOf, RANGES, random } from '../support/int8-cases.ts';
+import {
+  dataOf,
+  expected,
+  INT8_CASES,
+  type Int8Case,
+  layer,
+  netOf,
+  RANGES,
+  random,
+} from '../support/int8-cases.ts';
 import {
   convolve,
   convolveFirst,
@@ -15,8 +24,13 @@ import {
 } from '../support/int8-loops.ts';
 import { openAllKernels } from '../support/open-kernels.ts';
 
-const own = await openAllKernels();
-test.after(() => own.forEach((device) => device.dispose()));
+const own = await openAllKernels({ tune: false }),
+  direct = (await openAllKernels({ winograd: false })).slice(0, 2);
+test.after(() => [...own, ...direct].forEach((device) => device.dispose()));
+
+/** Whether Winograd's algorithm can compute it, and may be worth it. */
+const isWinograds = ({ input, kernel, stride = [1, 1], dilation = 1, group = 1 }: Int8Case) =>
+  `${kernel}` === '3,3' && `${stride}` === '1,1' && dilation === 1 && group === 1 && input[1] >= 16;
 
 test('products that are summed at once are rounded once', () => {
   assert.is(fusedMultiplyAdd(1 + 2 ** -12, 1 + 2 ** -12, -1 - 2 ** -11), 2 ** -24);
@@ -32,15 +46,15 @@ for (const each of INT8_CASES)
     assert.ok(own.length > 0 || !['x64', 'arm64'].includes(process.arch));
     const { net, weights, ranges } = netOf(each);
     const calibration = calibrationOf({ net: '', method: 'min-max', percentile: null, images: 1, ranges });
-    const data = random(elementCount(each.input), 5);
+    const data = dataOf(each);
     const wanted = expected(each, data);
-    for (const device of own) {
+    for (const device of [...own, ...direct]) {
       await using model = await device.load({ model: net, weights, precision: 'int8', calibration });
       const what = `${device.description.kernels}, ${device.description.threads} threads`;
       const { operations } = model.plan();
       assert.match(
         operations.find(({ layer: name }) => name === 'conv' || name === 'sum')!.implementation,
-        /^int8 direct /,
+        isWinograds(each) && own.includes(device) ? /^int8 Winograd 4×4 / : /^int8 direct /,
       );
       const [output] = Object.values(await model.run({ in: data }));
       assert.is(output!.data.length, wanted.length, what);

@@ -12,7 +12,7 @@ import { type Device, DeviceError, type LayerParameter, openDevice, readNetFile 
 import { calibrate } from '../../ts/quantize/calibrate.ts';
 import { openEmulated } from '../support/emulated.ts';
 import { goldenCases, readFloats, readJson } from '../support/golden.ts';
-import { expected, INT8_CASES, type Int8Case, netOf, RANGES, random } from '../support/int8-cases.ts';
+import { dataOf, expected, INT8_CASES, type Int8Case, netOf, RANGES, random } from '../support/int8-cases.ts';
 import { convolve, halfToEven, poolMaximum, quantise } from '../support/int8-loops.ts';
 
 /** The nearest float16, halves to even. */
@@ -69,7 +69,7 @@ test('int8 needs a device that has it, and a calibration', async () => {
 async function sameBits(on: Device, each: Int8Case): Promise<void> {
   const { net, weights, ranges } = netOf(each);
   // The first layer, which makes what becomes integers, computes in float16: exact where its input is.
-  const data = random(elementCount(each.input), 5).map(toHalf);
+  const data = dataOf(each).map(toHalf);
   await using model = await on.load({
     model: net,
     weights,
@@ -123,7 +123,7 @@ function assertPooledHead(found: Float32Array, levels: Parameters<typeof poolMax
 
 async function poolsIntegers(on: Device): Promise<void> {
   const { each, net, weights, ranges } = pooledNet();
-  const data = random(elementCount(each.input), 5).map(toHalf);
+  const data = dataOf(each).map(toHalf);
   await using model = await on.load({
     model: net,
     weights,
@@ -144,7 +144,7 @@ async function poolsNumbers(on: Device): Promise<void> {
   const { each, net, weights } = pooledNet();
   const layers = net.layer.filter(({ name }) => name !== 'conv' && name !== 'conv_relu');
   const pooled = layers.map((of) => (of.name === 'pool' ? pool('source') : of));
-  const data = random(elementCount(each.input), 5).map(toHalf);
+  const data = dataOf(each).map(toHalf);
   await using model = await on.load({
     model: { layer: pooled },
     weights,
@@ -200,7 +200,7 @@ async function otherReaders(on: Device): Promise<void> {
     calibration: calibrationWith(ranges),
     outputs,
   } as const;
-  const data = random(elementCount(each.input), 5).map(toHalf);
+  const data = dataOf(each).map(toHalf);
   await using cpu = await openDevice('cpu', { threads: 2 });
   await using onCpu = await cpu.load(load);
   await using model = await on.load(load);
@@ -228,7 +228,7 @@ async function measuresKernels(): Promise<void> {
     precision: 'int8',
     calibration: calibrationWith(ranges),
   });
-  const data = random(elementCount(each.input), 5).map(toHalf);
+  const data = dataOf(each).map(toHalf);
   assert.equal(
     (await model.time({ in: data })).map(({ layer }) => layer),
     model.plan().operations.map(({ layer }) => layer),

@@ -1,5 +1,6 @@
 /** Nets of one convolution of 8-bit integers, and what they make, by the loops of int8-loops.ts. */
 import { seededRandom } from '../../ts/base/random.ts';
+import { elementCount } from '../../ts/base/shape.ts';
 import { blobFromFloats } from '../../ts/caffe/blob.ts';
 import type { LayerParameter, WeightsFile } from '../../ts/index.ts';
 import { convolve, type Int8Convolution, quantise } from './int8-loops.ts';
@@ -12,6 +13,8 @@ export interface Int8Case extends Int8Convolution {
   readonly residual?: boolean;
   /** What the result becomes: an int8 convolution reads it. */
   readonly made?: 'unsigned' | 'signed';
+  /** Every weight, and every value of the source, is the largest there is. */
+  readonly largest?: boolean;
 }
 
 /** What ResNets are made of, and what else a convolution may be. */
@@ -51,7 +54,22 @@ export const INT8_CASES: readonly Int8Case[] = [
   },
   { input: [1, 16, 2, 2], outputs: 16, kernel: [3, 3], pad: [1, 1], made: 'unsigned' },
   { input: [1, 512, 4, 4], outputs: 32, kernel: [3, 3], pad: [1, 1], made: 'unsigned' },
+  { input: [2, 64, 19, 22], outputs: 64, kernel: [3, 3], pad: [1, 1], made: 'unsigned', residual: true },
+  { input: [1, 40, 17, 9], outputs: 36, kernel: [3, 3], pad: [0, 2], signed: true },
+  // The largest sums of 26 bits that Winograd's algorithm may be trusted with, and larger ones.
+  { input: [1, 115, 9, 6], outputs: 16, kernel: [3, 3], pad: [1, 1], largest: true },
+  { input: [1, 116, 9, 6], outputs: 16, kernel: [3, 3], pad: [1, 1], largest: true },
+  { input: [1, 300, 5, 6], outputs: 16, kernel: [3, 3], pad: [1, 1], signed: true, largest: true },
 ];
+
+/** Values for a case's input. */
+export const dataOf = ({ input, largest }: Int8Case) =>
+  largest ? new Float32Array(elementCount(input)).fill(RANGES.source) : random(elementCount(input), 5);
+
+const weightsOf = ({ input, outputs, kernel, group = 1, largest }: Int8Case) => {
+  const length = outputs * (input[1] / group) * kernel[0] * kernel[1];
+  return largest ? new Float32Array(length).fill(1) : random(length, 1);
+};
 
 /** The largest magnitudes that the levels represent. */
 export const RANGES = { source: 0.8, made: 3 };
@@ -105,7 +123,7 @@ export function netOf(each: Int8Case) {
       blobFromFloats([channels], new Float32Array(channels)),
     ],
     conv: [
-      blobFromFloats([outputs, inputs, ...kernel], random(outputs * inputs * kernel[0] * kernel[1], 1)),
+      blobFromFloats([outputs, inputs, ...kernel], weightsOf(each)),
       blobFromFloats([outputs], random(outputs, 2)),
     ],
     last: [blobFromFloats([8, outputs, 1, 1], random(8 * outputs, 3)), blobFromFloats([8], random(8, 4))],
@@ -124,20 +142,13 @@ export function netOf(each: Int8Case) {
 
 /** What the last layer makes, in float32. */
 export function expected(each: Int8Case, data: Float32Array): Float32Array {
-  const { input, outputs, kernel, signed = false, residual, made } = each;
+  const { input, outputs, signed = false, residual, made } = each;
   const source = quantise(signed ? data : data.map((x) => Math.max(0, x)), input, RANGES.source, !signed);
-  const inputs = input[1] / (each.group ?? 1);
-  const result = convolve(
-    source,
-    random(outputs * inputs * kernel[0] * kernel[1], 1),
-    random(outputs, 2),
-    each,
-    {
-      range: made ? RANGES.made : null,
-      isUnsigned: made === 'unsigned',
-      ...(residual && { residual: source }),
-    },
-  );
+  const result = convolve(source, weightsOf(each), random(outputs, 2), each, {
+    range: made ? RANGES.made : null,
+    isUnsigned: made === 'unsigned',
+    ...(residual && { residual: source }),
+  });
   if (!made) return result.values;
   return convolve(
     result.levels,

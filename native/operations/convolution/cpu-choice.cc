@@ -12,7 +12,7 @@
 
 #include "native/core/backend-support.h"
 #include "native/cpu/cache-size.h"
-#include "native/operations/convolution/cpu-winograd.h"
+#include "native/operations/convolution/cpu-steps.h"
 
 namespace resnode::cpu {
 namespace {
@@ -68,7 +68,7 @@ double millisecondsWithoutCore() {
   return sum;
 }
 
-std::string keyOf(const TileKernels& kernels, int threads, const Convolution& convolution, bool hasResidual,
+std::string keyOf(const std::string& kernels, int threads, const Convolution& convolution, bool hasResidual,
                   const Shape& in, const Shape& out, bool areCached) {
   const auto list = [](std::initializer_list<int64_t> values) {
     std::string text;
@@ -76,8 +76,8 @@ std::string keyOf(const TileKernels& kernels, int threads, const Convolution& co
     return text;
   };
   const auto pair = [&](const Pair& values) { return list({values.height, values.width}); };
-  return std::string(kernels.name) + " threads " + std::to_string(threads) + " " + list({in[0], in[1], in[2], in[3]}) +
-         " to " + list({out[1], out[2], out[3]}) + " kernel " + pair(convolution.kernel) + " stride " +
+  return kernels + " threads " + std::to_string(threads) + " " + list({in[0], in[1], in[2], in[3]}) + " to " +
+         list({out[1], out[2], out[3]}) + " kernel " + pair(convolution.kernel) + " stride " +
          pair(convolution.stride) + " pad " + pair(convolution.pad) + " dilation " + pair(convolution.dilation) +
          (convolution.bias ? " bias" : "") + (hasResidual ? " residual" : "") + (convolution.relu ? " relu" : "") +
          (areCached ? " cached" : "");
@@ -86,38 +86,28 @@ std::string keyOf(const TileKernels& kernels, int threads, const Convolution& co
 // Memory of one problem, and the time of what computes it there.
 class Measurement {
  public:
-  Measurement(ThreadPool& pool, const Convolution& convolution, bool hasResidual, bool areCached,
-              const DirectConvolution& direct, const WinogradConvolution& winograd)
+  Measurement(ThreadPool& pool, const Contest::Bytes& bytes, bool areCached)
       : pool_(pool),
         areCached_(areCached),
-        weightsBytes_(sizeof(float) * static_cast<size_t>(std::max(direct.weightsFloats(), winograd.weightsFloats()))) {
-    operands_.source = take(direct.source().get_size());
-    operands_.weights = take(weightsBytes_);
-    operands_.result = take(direct.result().get_size());
-    if (convolution.bias) operands_.bias = take((direct.result().dims()[1] + kLanes) * sizeof(float));
-    if (hasResidual) operands_.residual = take(direct.result().get_size());
-    operands_.scratch = take(std::max(direct.scratchBytes(pool.threads()), winograd.scratchBytes(pool.threads())));
-    if (convolution.relu) {
-      operands_.relu = true;
-      operands_.slope = convolution.relu->negativeSlope;
-    }
-  }
+        weightsBytes_(bytes.weights),
+        memory_{take(bytes.source),   take(bytes.weights), take(bytes.bias),
+                take(bytes.residual), take(bytes.result),  take(bytes.scratch)} {}
 
-  template <class Algorithm>
-  double milliseconds(const Algorithm& algorithm) {
-    if (!areCached_) leaveCaches(operands_.weights, weightsBytes_);
+  double milliseconds(const std::function<void(const Contest::Memory&)>& algorithm) {
+    if (!areCached_) leaveCaches(memory_.weights, weightsBytes_);
     // Threads are awake behind the layer before.
     pool_.run(pool_.threads(), 1, [](int64_t) {});
     const Stopwatch watch;
-    algorithm.run(pool_, operands_);
+    algorithm(memory_);
     return watch.milliseconds();
   }
 
  private:
   // Of values that are neither 0 nor so small that processors are slow with them.
   float* take(size_t bytes) {
-    memory_.push_back(allocate(bytes, "a measurement"));
-    float* values = reinterpret_cast<float*>(memory_.back().get());
+    if (bytes == 0) return nullptr;
+    owned_.push_back(allocate(bytes, "a measurement"));
+    float* values = reinterpret_cast<float*>(owned_.back().get());
     std::fill_n(values, bytes / sizeof(float), 0.01f);
     return values;
   }
@@ -125,8 +115,8 @@ class Measurement {
   ThreadPool& pool_;
   bool areCached_;
   size_t weightsBytes_;
-  std::vector<AlignedBytes> memory_;
-  ConvolutionOperands operands_{};
+  std::vector<AlignedBytes> owned_;
+  Contest::Memory memory_;
 };
 
 bool wasDisturbed(const TuningCache::Winner& winner) { return winner.name.find(kDisturbed) != std::string::npos; }
@@ -136,9 +126,8 @@ Shape fewImages(Shape shape) {
   return shape;
 }
 
-TuningCache::Winner measure(ThreadPool& pool, const Convolution& convolution, bool hasResidual, bool areCached,
-                            const DirectConvolution& direct, const WinogradConvolution& winograd) {
-  Measurement measurement(pool, convolution, hasResidual, areCached, direct, winograd);
+TuningCache::Winner measure(ThreadPool& pool, bool areCached, const Contest& contest) {
+  Measurement measurement(pool, contest.bytes, areCached);
   double directTime = std::numeric_limits<double>::infinity(), winogradTime = directTime;
   const auto isClear = [&] {
     return std::max(directTime, winogradTime) > kClearly * std::min(directTime, winogradTime);
@@ -151,8 +140,8 @@ TuningCache::Winner measure(ThreadPool& pool, const Convolution& convolution, bo
   for (int round = 0; round < kFewestRounds ||
                       (round < kMostRounds && (!isClear() || isDisturbed()) && watch.milliseconds() < kMilliseconds);
        ++round) {
-    directTime = std::min(directTime, measurement.milliseconds(direct));
-    winogradTime = std::min(winogradTime, measurement.milliseconds(winograd));
+    directTime = std::min(directTime, measurement.milliseconds(contest.direct));
+    winogradTime = std::min(winogradTime, measurement.milliseconds(contest.winograd));
   }
   const std::string winner = winogradTime < directTime ? kWinograd : kDirect;
   return {winner + (isDisturbed() ? kDisturbed : ""), 1000 * std::min(directTime, winogradTime)};
@@ -160,8 +149,9 @@ TuningCache::Winner measure(ThreadPool& pool, const Convolution& convolution, bo
 
 }  // namespace
 
-bool ConvolutionChoice::prefersWinograd(const TileKernels& kernels, const Convolution& convolution, bool hasResidual,
-                                        const Shape& allIn, const Shape& allOut, int64_t weightsOfNet) {
+bool ConvolutionChoice::prefersWinograd(const std::string& kernels, const Convolution& convolution, bool hasResidual,
+                                        const Shape& allIn, const Shape& allOut, int64_t weightsOfNet,
+                                        const std::function<Contest(const Shape&, const Shape&)>& contest) {
   const Shape in = fewImages(allIn), out = fewImages(allOut);
   if (!cache_) cache_.emplace(cacheFolder_, std::vector<std::string>{"cpu", processorModel(), kVersion});
   const bool areCached = weightsOfNet <= ownCacheBytes();
@@ -169,14 +159,27 @@ bool ConvolutionChoice::prefersWinograd(const TileKernels& kernels, const Convol
   const auto isWinograd = [](const TuningCache::Winner& winner) { return winner.name.find(kWinograd) == 0; };
   const auto known = cache_->find(key);
   if (known && (measured_.count(key) != 0 || !wasDisturbed(*known))) return isWinograd(*known);
-  const DirectConvolution direct(kernels, Filter(convolution, in, out), in, out);
-  const WinogradConvolution winograd(kernels, convolution, in, out);
-  TuningCache::Winner winner = measure(pool_, convolution, hasResidual, areCached, direct, winograd);
+  TuningCache::Winner winner = measure(pool_, areCached, contest(in, out));
   // Two measurements that agree are as good as a quiet one, and a machine that is always busy does not measure for ever.
   if (known && isWinograd(*known) == isWinograd(winner)) winner.name = isWinograd(winner) ? kWinograd : kDirect;
   cache_->store(key, winner);
   measured_.insert(key);
   return isWinograd(winner);
+}
+
+bool prefersWinograd(StepBuilder& step, const Convolution& convolution, const std::string& name,
+                     const std::string& kernels, const std::function<Contest(const Shape&, const Shape&)>& contest) {
+  if (const std::vector<Pack>* packs = step.like()) {
+    const auto isTaken = [&](const Pack& pack) { return pack.id == convolution.weights && pack.transformName == name; };
+    if (std::none_of(packs->begin(), packs->end(), isTaken)) return false;
+  }
+  if (!step.choice()) return true;
+  int64_t weightsOfNet = 0;
+  for (const Parameter& parameter : step.program().parameters) weightsOfNet += elementCount(parameter.shape);
+  weightsOfNet *= static_cast<int64_t>(sizeof(float));
+  const bool hasResidual = step.operation().inputs.size() > 1;
+  return step.choice()->prefersWinograd(kernels, convolution, hasResidual, step.inputShape(0), step.outputShape(0),
+                                        weightsOfNet, contest);
 }
 
 }  // namespace resnode::cpu

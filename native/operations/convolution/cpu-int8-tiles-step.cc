@@ -2,7 +2,7 @@
 #include <cstring>
 
 #include "native/operations/convolution/cpu-int16.h"
-#include "native/operations/convolution/cpu-int8.h"
+#include "native/operations/convolution/cpu-int8-winograd.h"
 #include "native/operations/convolution/cpu-steps.h"
 
 namespace resnode::cpu {
@@ -18,6 +18,52 @@ Place offsetIn(StepBuilder& step, ParameterId bias, int64_t outputs, float perUn
   };
   const Layout plain = plainLayout(step.program().parameters[bias].shape);
   return step.packedParameter({bias, plain, plainLayout({padded}), {}, pack, "int8 offset " + std::to_string(bits)});
+}
+
+// Adds the call of either algorithm.
+template <class Algorithm>
+void addCall(StepBuilder& step, const Algorithm& algorithm, std::vector<Place> places, size_t scratchBytes) {
+  places.push_back(step.scratch(scratchBytes));
+  step.call(std::move(places), [algorithm, pool = step.pool()](const std::vector<void*>& at) -> Work {
+    const Int8Operands operands{at[0], at[1], static_cast<float*>(at[2]), at[3], at[4], at[5]};
+    return [algorithm, operands, pool] { algorithm.run(*pool, operands); };
+  });
+}
+
+// Of weights as they are packed, and of problems: what is signed has other sums to begin with, and other bounds.
+std::string nameOf(const Int8Convolution::Types& types, const std::string& rest) {
+  return std::string(typeOf(types.source) == Int8TileType::int8 ? "int8 signed " : "int8 ") + rest;
+}
+
+// Both algorithms in 8 bits.
+Contest contestOf(ThreadPool& pool, const Int8Winograd& winograd, const Int8Convolution::Types& types, const Shape& in,
+                  const Shape& out) {
+  const auto bytes = [](const Layout& layout, const Shape& shape) {
+    return layout.data.ndims == 0 ? 0 : withType(blockedLayout(shape), layout.data_type()).get_size();
+  };
+  const auto by = [&pool, winograd](void (Int8Winograd::*run)(ThreadPool&, const Int8Operands&) const) {
+    return [&pool, winograd, run](const Contest::Memory& at) {
+      (winograd.*run)(pool, {at.source, at.weights, at.bias, at.residual, at.result, at.scratch});
+    };
+  };
+  return {{bytes(types.source, in), sizeof(float) * static_cast<size_t>(winograd.weightsFloats()),
+           sizeof(float) * static_cast<size_t>(ceiling(out[1], kLanes) * kLanes), bytes(types.residual, out),
+           bytes(types.result, out), winograd.scratchBytes(pool.threads())},
+          by(&Int8Winograd::runDirect),
+          by(&Int8Winograd::runTransformed)};
+}
+
+// The same sums by fewer multiplications, where it is faster.
+bool takesWinograd(StepBuilder& step, const Convolution& convolution, const Int8Convolution::Types& types) {
+  const Shape &in = step.inputShape(0), &out = step.outputShape(0);
+  if (!step.winograd() || convolution.dilation.height != 1 || convolution.dilation.width != 1) return false;
+  if (!winogradPays(convolution, in, out, out[0] * out[2] * out[3])) return false;
+  const Int8Kernels& kernels = *step.state().int8Kernels;
+  return prefersWinograd(
+      step, convolution, nameOf(types, kWinograd), nameOf(types, kernels.name), [&](const Shape& of, const Shape& to) {
+        return contestOf(*step.pool(), Int8Winograd(kernels, *step.kernels(), convolution, of, to, types), types, of,
+                         to);
+      });
 }
 
 }  // namespace
@@ -53,17 +99,20 @@ bool addInt8Tiles(StepBuilder& step, const Convolution& convolution) {
   const bool isOwn =
       hasResidual && types.residual.get_size() == types.result.get_size() && step.mayOverwriteResidual(added);
   const Place to = isOwn ? step.share(0, added, types.result) : step.write(0, types.result);
-  const Filter filter(convolution, in, out);
-  const Int8Convolution algorithm(*state.int8Kernels, filter, in[0], std::move(types));
-  const std::string name = std::string("int8 ") + (source.isUnsigned ? "" : "signed ") + filter.name();
-  const Place weights = packedBy(step, algorithm, convolution.weights, name);
   const Place offset = convolution.bias ? offsetIn(step, *convolution.bias, out[1], perUnit) : Place{};
-  step.call({from, weights, offset, added, to, step.scratch(algorithm.scratchBytes())},
-            [algorithm, pool = step.pool()](const std::vector<void*>& at) -> Work {
-              const Int8Operands operands{at[0], at[1], static_cast<float*>(at[2]), at[3], at[4], at[5]};
-              return [algorithm, operands, pool] { algorithm.run(*pool, operands); };
-            });
-  step.describe(std::string("int8 direct ") + algorithm.instructionSet());
+  const Int8Kernels& kernels = *state.int8Kernels;
+  if (takesWinograd(step, convolution, types)) {
+    const Int8Winograd winograd(kernels, *step.kernels(), convolution, in, out, types);
+    const Place weights = packedBy(step, winograd, convolution.weights, nameOf(types, kWinograd));
+    addCall(step, winograd, {from, weights, offset, added, to}, winograd.scratchBytes(step.pool()->threads()));
+    step.describe(std::string("int8 ") + kWinograd + " " + winograd.instructionSet());
+    return true;
+  }
+  const Filter filter(convolution, in, out);
+  const Int8Convolution direct(kernels, filter, in[0], types);
+  const Place weights = packedBy(step, direct, convolution.weights, nameOf(types, filter.name()));
+  addCall(step, direct, {from, weights, offset, added, to}, direct.scratchBytes());
+  step.describe(std::string("int8 direct ") + direct.instructionSet());
   return true;
 }
 

@@ -27,12 +27,14 @@ Int8Convolution::Int8Convolution(const Int8Kernels& kernels, const Filter& filte
   types_.factors.resize(channels(), 0.f);
 }
 
+int Int8Convolution::integerOf(int64_t output, float weight) const {
+  return static_cast<int>(std::nearbyint(std::clamp(weight * types_.toInteger[output], -127.f, 127.f)));
+}
+
 void Int8Convolution::packWeights(ThreadPool& pool, const float* weights, float* packed) const {
   std::fill_n(packed, weightsFloats(), 0.f);
   auto* integers = reinterpret_cast<int8_t*>(packed);
-  const auto rounded = [&](int64_t output, int64_t at) {
-    return static_cast<int8_t>(std::nearbyint(std::clamp(weights[at] * types_.toInteger[output], -127.f, 127.f)));
-  };
+  const auto rounded = [&](int64_t output, int64_t at) { return static_cast<int8_t>(integerOf(output, weights[at])); };
   tiling_.forEachWeight(pool, [&](int64_t at, int64_t output, int64_t tap, int64_t input) {
     const int64_t count = std::min(kChannelsPerWord, filter_.groupInputs() - input);
     for (int64_t i = 0; i < count; ++i)
@@ -48,17 +50,33 @@ void Int8Convolution::packWeights(ThreadPool& pool, const float* weights, float*
   }
 }
 
+Int8TileArguments Int8Convolution::finishArguments() const {
+  Int8TileArguments tile{};
+  tile.endLane = kLanes;
+  tile.residualFactor = types_.residualFactor;
+  tile.relu = types_.relu;
+  tile.finish = kernels_->finish[static_cast<int>(resultType())][static_cast<int>(residualType())];
+  return tile;
+}
+
+void Int8Convolution::placeChannels(const Int8Operands& operands, int64_t channel, Int8TileArguments* tile) const {
+  tile->factor = types_.factors.data() + channel;
+  tile->offset = operands.offset ? operands.offset + channel : kNoOffset;
+}
+
+void Int8Convolution::placeResult(const Int8Operands& operands, int64_t value, Int8TileArguments* tile) const {
+  tile->result = static_cast<char*>(operands.result) + value * bytesOf(resultType());
+  tile->residual =
+      operands.residual ? static_cast<const char*>(operands.residual) + value * bytesOf(residualType()) : nullptr;
+}
+
 void Int8Convolution::run(ThreadPool& pool, const Int8Operands& operands) const {
   tiling_.pad(pool, operands.source, operands.scratch, isShifted_ ? kShift : 0);
   const auto* source = static_cast<const uint32_t*>(tiling_.isPadded() ? operands.scratch : operands.source);
   const auto* weights = static_cast<const int8_t*>(operands.weights);
   const auto* first = static_cast<const int32_t*>(operands.weights) + tiling_.weightsWords();
-  const Int8TileType residualType = typeOf(types_.residual), resultType = typeOf(types_.result);
   const auto& functions = kernels_->tiles[static_cast<int>(tiling_.form())];
-  Int8TileArguments all{};
-  all.residualFactor = types_.residualFactor;
-  all.relu = types_.relu;
-  all.finish = kernels_->finish[static_cast<int>(resultType)][static_cast<int>(residualType)];
+  const Int8TileArguments all = finishArguments();
   const int64_t aheadOfTap = tiling_.wordsPerTap() * kChannelsPerWord;
   tiling_.run(pool, all, [&](const TilePlace& place, Int8TileArguments& tile) {
     tile.source = source + place.source;
@@ -66,12 +84,8 @@ void Int8Convolution::run(ThreadPool& pool, const Int8Operands& operands) const 
     tile.ahead = weights + place.ahead * kChannelsPerWord;
     tile.aheadStep = place.aheadStep * aheadOfTap;
     tile.first = isShifted_ ? first + place.channel : nullptr;
-    tile.factor = types_.factors.data() + place.channel;
-    tile.offset = operands.offset ? operands.offset + place.channel : kNoOffset;
-    tile.residual = operands.residual
-                        ? static_cast<const char*>(operands.residual) + place.result * bytesOf(residualType)
-                        : nullptr;
-    tile.result = static_cast<char*>(operands.result) + place.result * bytesOf(resultType);
+    placeChannels(operands, place.channel, &tile);
+    placeResult(operands, place.result, &tile);
     functions[place.blocks - 1][place.pixels - 1](tile);
   });
 }

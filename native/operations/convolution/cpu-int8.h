@@ -40,6 +40,17 @@ class Int8Convolution {
   void packWeights(ThreadPool& pool, const float* weights, float* packed) const;
   void run(ThreadPool& pool, const Int8Operands& operands) const;
 
+  // What its sums become, for who makes them another way.
+  bool isSigned() const { return isShifted_; }
+  // Of a weight of an output.
+  int integerOf(int64_t output, float weight) const;
+  Int8TileType resultType() const { return typeOf(types_.result); }
+  Int8TileType residualType() const { return typeOf(types_.residual); }
+  Int8TileArguments finishArguments() const;
+  // Where values of the channels from one on, and of the result from one value on, lie.
+  void placeChannels(const Int8Operands& operands, int64_t channel, Int8TileArguments* tile) const;
+  void placeResult(const Int8Operands& operands, int64_t value, Int8TileArguments* tile) const;
+
  private:
   int64_t channels() const { return ceiling(filter_.outputs, kLanes) * kLanes; }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "native/cpu/step-builder.h"
+#include "native/operations/convolution/cpu-choice.h"
 
 namespace resnode::cpu {
 
@@ -22,6 +23,10 @@ bool winogradPays(const Convolution& convolution, const Shape& in, const Shape& 
 // Whether a convolution of weights that learn, or of a program with gradients, may be Winograd's, forward or for the data's diff, and
 // the diff of its weights: by the shapes alone, because what is learned must not depend on a measurement.
 bool winogradTrains(const StepBuilder& step, const Convolution& convolution, const Shape& in, const Shape& out);
+// Whether weights that do not learn are taken for Winograd's algorithm: as a plan for other shapes took them, by that name, or as
+// it is measured to be faster; where nothing is measured it is taken.
+bool prefersWinograd(StepBuilder& step, const Convolution& convolution, const std::string& name,
+                     const std::string& kernels, const std::function<Contest(const Shape&, const Shape&)>& contest);
 // Weights as an algorithm packs them.
 template <class Algorithm>
 Place packedBy(StepBuilder& step, const Algorithm& algorithm, ParameterId weights, const std::string& name) {

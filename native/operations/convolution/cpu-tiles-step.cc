@@ -23,12 +23,6 @@ Place biasInBlocks(StepBuilder& step, ParameterId id, int64_t outputs) {
 
 namespace {
 
-// Whether a plan packs these weights for Winograd's algorithm.
-bool isTransformed(const std::vector<Pack>& packs, ParameterId weights) {
-  return std::any_of(packs.begin(), packs.end(),
-                     [&](const Pack& pack) { return pack.id == weights && pack.transformName == kWinograd; });
-}
-
 // Weights that are packed once: as DirectConvolution packs them, then transformed.
 struct TransformedWeights {
   DirectConvolution direct;
@@ -42,12 +36,6 @@ struct TransformedWeights {
     winograd.transformWeights(pool, false, packed, transformed);
   }
 };
-
-int64_t weightsBytes(const Program& program) {
-  int64_t values = 0;
-  for (const Parameter& parameter : program.parameters) values += elementCount(parameter.shape);
-  return values * static_cast<int64_t>(sizeof(float));
-}
 
 // Adds the call of a convolution of any kind, whose weights were placed.
 template <class Algorithm>
@@ -110,6 +98,26 @@ bool addDirectDeconvolution(StepBuilder& step, const Deconvolution& deconvolutio
 
 namespace {
 
+// Both algorithms in float32.
+Contest contestOf(ThreadPool& pool, const TileKernels& kernels, const Convolution& convolution, bool hasResidual,
+                  const Shape& in, const Shape& out) {
+  const DirectConvolution direct(kernels, Filter(convolution, in, out), in, out);
+  const WinogradConvolution winograd(kernels, convolution, in, out);
+  const size_t result = direct.result().get_size();
+  const auto by = [&pool, convolution](auto algorithm) {
+    return [&pool, algorithm, relu = convolution.relu](const Contest::Memory& at) {
+      algorithm.run(pool, {at.source, at.weights, at.bias, at.residual, at.result, at.scratch, relu.has_value(),
+                           relu ? relu->negativeSlope : 0});
+    };
+  };
+  return {{direct.source().get_size(),
+           sizeof(float) * static_cast<size_t>(std::max(direct.weightsFloats(), winograd.weightsFloats())),
+           convolution.bias ? sizeof(float) * static_cast<size_t>(out[1] + kLanes) : 0, hasResidual ? result : 0,
+           result, std::max(direct.scratchBytes(pool.threads()), winograd.scratchBytes(pool.threads()))},
+          by(direct),
+          by(winograd)};
+}
+
 // Whether all that read a convolution's result normalise it. Where a window holds zeros alone the result is 0, by Winograd's
 // algorithm a rounding's width beside it; a ReLU behind that would let diffs through where Caffe's lets none.
 bool isNormalised(const StepBuilder& step, const Convolution& convolution) {
@@ -133,9 +141,9 @@ bool addWinogradConvolution(StepBuilder& step, const Convolution& convolution) {
   } else {
     if (!winogradPays(convolution, in, out, out[0] * out[2] * out[3])) return false;
     const bool hasResidual = step.operation().inputs.size() > 1;
-    if (step.like() && !isTransformed(*step.like(), convolution.weights)) return false;
-    if (step.choice() && !step.choice()->prefersWinograd(*step.kernels(), convolution, hasResidual, in, out,
-                                                         weightsBytes(step.program())))
+    if (!prefersWinograd(step, convolution, kWinograd, step.kernels()->name, [&](const Shape& of, const Shape& to) {
+          return contestOf(*step.pool(), *step.kernels(), convolution, hasResidual, of, to);
+        }))
       return false;
   }
   const WinogradConvolution winograd(*step.kernels(), convolution, in, out);

@@ -6,7 +6,7 @@ namespace resnode::cpu {
 namespace {
 
 constexpr int64_t kSize = 4;
-constexpr int64_t kSharedFloats = (4 << 20) / sizeof(float), kMostSharedFloats = (16 << 20) / sizeof(float);
+constexpr int64_t kSharedBytes = 4 << 20, kMostSharedBytes = 16 << 20;
 
 }  // namespace
 
@@ -44,31 +44,20 @@ std::vector<WinogradTiles::Span> WinogradTiles::spansOf(int64_t size, int64_t di
   return spans;
 }
 
-int64_t WinogradTiles::sharedTiles(int64_t floats) const {
-  const int64_t shared = std::clamp(floats, kSharedFloats, kMostSharedFloats);
-  const int64_t fitting = std::max<int64_t>(shared / transformedPerTile(), 1);
+int64_t WinogradTiles::sharedTiles(int64_t bytes, int64_t bytesPerTile) const {
+  const int64_t shared = std::clamp(bytes, kSharedBytes, kMostSharedBytes);
+  const int64_t fitting = std::max<int64_t>(shared / bytesPerTile, 1);
   return ceiling(count(), ceiling(count(), fitting));
-}
-
-template <class Function>
-void WinogradTiles::forEach(const Range& range, int64_t begin, int64_t end, Function&& function) const {
-  const auto perImage = static_cast<int64_t>(ofImage_.size());
-  int64_t image = (range.first + begin) / perImage, tile = (range.first + begin) % perImage;
-  for (int64_t i = begin; i < end; ++i) {
-    function(image, ofImage_[tile], i);
-    if (++tile == perImage) tile = 0, ++image;
-  }
 }
 
 void WinogradTiles::transformSource(const float* source, const Range& range, int64_t block, int64_t begin, int64_t end,
                                     float* transformed) const {
   WinogradSource tile{};
-  tile.rowStride = dilation_.height * width_ * kLanes;
+  tile.rowStride = sourceRow();
   tile.columnStride = dilation_.width * kLanes;
   tile.step = step(sourceBlocks_, range.count);
   forEach(range, begin, end, [&](int64_t image, const Place& place, int64_t i) {
-    const int64_t row = place.rows.first - top_, column = place.columns.first - left_;
-    tile.source = source + (((image * sourceBlocks_ + block) * height_ + row) * width_ + column) * kLanes;
+    tile.source = source + sourceAt(image, place, block);
     tile.top = place.rows.firstInside;
     tile.left = place.columns.firstInside;
     tile.bottom = place.rows.endInside;
@@ -83,7 +72,7 @@ void WinogradTiles::transformResult(const float* transformed, const Range& range
   WinogradResult tile = like;
   tile.step = step(resultBlocks_, range.count);
   tile.bias = like.bias ? like.bias + block * kLanes : nullptr;
-  tile.rowStride = dilation_.height * resultWidth_ * kLanes;
+  tile.rowStride = resultRow();
   tile.columnStride = dilation_.width * kLanes;
   forEach(range, begin, end, [&](int64_t image, const Place& place, int64_t i) {
     const int64_t at = resultAt(image, place, block);
@@ -100,7 +89,7 @@ void WinogradTiles::transformDiff(const float* diff, const Range& range, int64_t
                                   float* transformed) const {
   WinogradDiff tile{};
   tile.step = step(resultBlocks_, range.count);
-  tile.rowStride = dilation_.height * resultWidth_ * kLanes;
+  tile.rowStride = resultRow();
   tile.columnStride = dilation_.width * kLanes;
   forEach(range, begin, end, [&](int64_t image, const Place& place, int64_t i) {
     tile.diff = diff + resultAt(image, place, block);

@@ -13,7 +13,7 @@ class WinogradTiles {
   // Values that a tile's 6×6 pixels are transformed to.
   static constexpr int64_t kTransformed = 36;
   // Some tiles, 0 ≤ i < `count`, the first of which is `first` of all; their transformed values of 16 channels are
-  // [36][blocks][count][16], `step` floats from one of the 36 to the next.
+  // [36][blocks][count][16], `step` values from one of the 36 to the next.
   struct Range {
     int64_t first, count;
   };
@@ -25,6 +25,9 @@ class WinogradTiles {
   int64_t count() const { return images_ * static_cast<int64_t>(ofImage_.size()); }
   int64_t sourceBlocks() const { return sourceBlocks_; }
   int64_t resultBlocks() const { return resultBlocks_; }
+  // Values from row to row of a tile.
+  int64_t sourceRow() const { return dilation_.height * width_ * kLanes; }
+  int64_t resultRow() const { return dilation_.height * resultWidth_ * kLanes; }
   // An odd number of cache lines: at a multiple of 4 KiB, all 36 values would share one set of the cache.
   static int64_t step(int64_t blocks, int64_t tiles) { return (blocks * tiles | 1) * kLanes; }
   // Of tiles whose transform is one unit of work for a thread, which is at least so much of it (ThreadPool::grain).
@@ -33,12 +36,41 @@ class WinogradTiles {
   static constexpr int64_t kWorkPerUnit = kPerUnit * kTransformed * kLanes * 16;
   // Of a tile's source and result.
   int64_t transformedPerTile() const { return kTransformed * (sourceBlocks_ + resultBlocks_) * kLanes; }
-  // How many tiles all threads work on at once, in a cache that they share; more than that takes where `floats` is more, because
+  // How many tiles all threads work on at once, in a cache that they share; more than that takes where `bytes` is more, because
   // others would otherwise be most of what moves for each such part.
-  int64_t sharedTiles(int64_t floats) const;
-  // Floats of all transformed values.
-  int64_t sourceFloats(int64_t tiles) const { return kTransformed * step(sourceBlocks_, tiles); }
-  int64_t resultFloats(int64_t tiles) const { return kTransformed * step(resultBlocks_, tiles); }
+  int64_t sharedTiles(int64_t bytes, int64_t bytesPerTile) const;
+  int64_t sourceValues(int64_t tiles) const { return kTransformed * step(sourceBlocks_, tiles); }
+  int64_t resultValues(int64_t tiles) const { return kTransformed * step(resultBlocks_, tiles); }
+
+  // A tile's rows, or columns: the first of its result, and how many there are, a dilation apart; and of the six of its
+  // source those that are inside.
+  struct Span {
+    int64_t first, count;
+    int firstInside, endInside;
+  };
+  struct Place {
+    Span rows, columns;
+  };
+  // Values from a source's first to the first of a tile's six by six, which may lie outside of the plane, and from a result's first
+  // to a tile's.
+  int64_t sourceAt(int64_t image, const Place& place, int64_t block) const {
+    const int64_t row = place.rows.first - top_, column = place.columns.first - left_;
+    return (((image * sourceBlocks_ + block) * height_ + row) * width_ + column) * kLanes;
+  }
+  int64_t resultAt(int64_t image, const Place& place, int64_t block) const {
+    return (((image * resultBlocks_ + block) * resultHeight_ + place.rows.first) * resultWidth_ + place.columns.first) *
+           kLanes;
+  }
+  // Calls function(image, place, i) for tiles begin ≤ i < end of a range.
+  template <class Function>
+  void forEach(const Range& range, int64_t begin, int64_t end, Function&& function) const {
+    const auto perImage = static_cast<int64_t>(ofImage_.size());
+    int64_t image = (range.first + begin) / perImage, tile = (range.first + begin) % perImage;
+    for (int64_t i = begin; i < end; ++i) {
+      function(image, ofImage_[tile], i);
+      if (++tile == perImage) tile = 0, ++image;
+    }
+  }
 
   // Bᵀ d B of tiles begin ≤ i < end of a range, of one block of channels.
   void transformSource(const float* source, const Range& range, int64_t block, int64_t begin, int64_t end,
@@ -51,25 +83,7 @@ class WinogradTiles {
                      float* transformed) const;
 
  private:
-  // A tile's rows, or columns: the first of its result, and how many there are, a dilation apart; and of the six of its
-  // source those that are inside.
-  struct Span {
-    int64_t first, count;
-    int firstInside, endInside;
-  };
-  struct Place {
-    Span rows, columns;
-  };
   static std::vector<Span> spansOf(int64_t size, int64_t dilation, int64_t padding, int64_t sourceSize);
-  // Floats from a result's first to a tile's.
-  int64_t resultAt(int64_t image, const Place& place, int64_t block) const {
-    return (((image * resultBlocks_ + block) * resultHeight_ + place.rows.first) * resultWidth_ + place.columns.first) *
-           kLanes;
-  }
-  // Calls function(image, place, i).
-  template <class Function>
-  void forEach(const Range& range, int64_t begin, int64_t end, Function&& function) const;
-
   const TileKernels* kernels_;
   int64_t images_, sourceBlocks_, resultBlocks_;
   int64_t height_, width_, top_, left_, resultHeight_, resultWidth_;

@@ -10,6 +10,7 @@ namespace {
 // Products of which every part has its own sums: they stay in a thread's cache beside the tiles, and are soon added up.
 constexpr int64_t kPrivateProducts = (256 << 10) / sizeof(float), kPrivateSums = (4 << 20) / sizeof(float);
 constexpr int64_t kPrivateTiles = (256 << 10) / sizeof(float);
+constexpr int64_t kFloat = sizeof(float);
 
 }  // namespace
 
@@ -26,7 +27,7 @@ WinogradWeightsGradient::WinogradWeightsGradient(const TileKernels& kernels, con
     tilesAtOnce_ = std::max(kPrivateTiles / tiles_.transformedPerTile(), WinogradTiles::kPerUnit);
   } else {
     // The products are read and written again for each part.
-    tilesAtOnce_ = tiles_.sharedTiles(2 * productsFloats());
+    tilesAtOnce_ = tiles_.sharedTiles(2 * productsFloats() * kFloat, tiles_.transformedPerTile() * kFloat);
   }
 }
 
@@ -34,7 +35,7 @@ void WinogradWeightsGradient::multiply(const float* transformed, int64_t tiles, 
   const int64_t product = unit / groups_, group = unit % groups_, lanes = blocksPerGroup_ * kLanes;
   const float* source = transformed + product * WinogradTiles::step(tiles_.sourceBlocks(), tiles);
   ProductArguments sums{};
-  sums.values = transformed + tiles_.sourceFloats(tiles) + product * WinogradTiles::step(tiles_.resultBlocks(), tiles) +
+  sums.values = transformed + tiles_.sourceValues(tiles) + product * WinogradTiles::step(tiles_.resultBlocks(), tiles) +
                 group * blocksPerGroup_ * tiles * kLanes;
   sums.images = sums.rows = 1;
   sums.columns = tiles;
@@ -63,7 +64,7 @@ void WinogradWeightsGradient::runPart(int64_t part, const float* source, const f
     for (int64_t block = 0; block < tiles_.sourceBlocks(); ++block)
       tiles_.transformSource(source, range, block, 0, range.count, transformed);
     for (int64_t block = 0; block < tiles_.resultBlocks(); ++block)
-      tiles_.transformDiff(diff, range, block, 0, range.count, transformed + tiles_.sourceFloats(range.count));
+      tiles_.transformDiff(diff, range, block, 0, range.count, transformed + tiles_.sourceValues(range.count));
     for (int64_t unit = 0; unit < WinogradTiles::kTransformed * groups_; ++unit)
       multiply(transformed, range.count, unit, products);
   }
@@ -80,7 +81,7 @@ void WinogradWeightsGradient::runTogether(ThreadPool& pool, const float* source,
                     end = std::min(begin + WinogradTiles::kPerUnit, range.count), block = unit / parts;
       if (block < sourceBlocks) return tiles_.transformSource(source, range, block, begin, end, transformed);
       tiles_.transformDiff(diff, range, block - sourceBlocks, begin, end,
-                           transformed + tiles_.sourceFloats(range.count));
+                           transformed + tiles_.sourceValues(range.count));
     });
     const int64_t perUnit = productFloats_ / groups_;
     pool.run(WinogradTiles::kTransformed * groups_, ThreadPool::grain(range.count * perUnit), [&](int64_t unit) {

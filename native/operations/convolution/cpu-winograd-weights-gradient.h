@@ -24,7 +24,7 @@ class WinogradWeightsGradient {
 
  private:
   using Range = WinogradTiles::Range;
-  int64_t transformedFloats(int64_t tiles) const { return tiles_.sourceFloats(tiles) + tiles_.resultFloats(tiles); }
+  int64_t transformedFloats(int64_t tiles) const { return tiles_.sourceValues(tiles) + tiles_.resultValues(tiles); }
   // [36][groups][blocks of the source][16 channels][16 × blocks of a group].
   int64_t productsFloats() const { return WinogradTiles::kTransformed * productFloats_; }
   // Adds one of 36 products, one group, to its sums over tiles.

@@ -1,0 +1,54 @@
+#include "native/operations/convolution/cpu-winograd-order.h"
+
+#include <algorithm>
+
+#include "native/cpu/cache-size.h"
+
+namespace resnode::cpu {
+namespace {
+
+// Of a core's own cache: weights that leave room for a thread's tiles, and these.
+int64_t privateWeights() { return std::max<int64_t>(ownCacheBytes() / 8 * 5, 640 << 10); }
+int64_t privateBytes() { return std::max<int64_t>(ownCacheBytes() / 3, 256 << 10); }
+
+}  // namespace
+
+WinogradOrder::WinogradOrder(WinogradTiles tiles, int mostPixels, int mostBlocks, Bytes bytes)
+    : tiles_(std::move(tiles)),
+      mostPixels_(mostPixels),
+      bytes_(bytes),
+      blocksPerGroup_(tiles_.resultBlocks() % mostBlocks == 0 ? mostBlocks : 1),
+      groups_(tiles_.resultBlocks() / blocksPerGroup_) {}
+
+WinogradOrder::Parts WinogradOrder::privateParts(int threads) const {
+  if (weights() * bytes_.weight > privateWeights()) return {0, 0};
+  // For every thread to take several, of tiles enough for the kernels; all threads then end at the same time.
+  const int64_t most = mostPixels_, fitting = std::max<int64_t>(privateBytes() / bytesPerTile() / most, 1) * most;
+  int64_t parts = std::clamp<int64_t>(tiles_.count() / std::max<int64_t>(most / 2, 1), 1, int64_t{3} * threads);
+  if (parts > threads) parts -= parts % threads;
+  parts = std::max(parts, ceiling(tiles_.count(), fitting));
+  return {parts, std::min<int64_t>(groups_, ceiling(threads, parts))};
+}
+
+bool WinogradOrder::isPrivate(int threads) const {
+  const Parts parts = privateParts(threads);
+  return parts.tiles * parts.groups >= threads;
+}
+
+int64_t WinogradOrder::tilesAtOnce(int threads) const {
+  if (isPrivate(threads)) return ceiling(tiles_.count(), privateParts(threads).tiles);
+  // The weights are read again for each part.
+  return tiles_.sharedTiles(weights() * bytes_.weight / 2, bytesPerTile());
+}
+
+std::vector<int64_t> WinogradOrder::firstWeights(int threads) const {
+  std::vector<int64_t> first(threads, 0);
+  if (isPrivate(threads)) return first;
+  const int64_t units = WinogradTiles::kTransformed * groups_;
+  const int64_t grain = productGrain(std::min(tilesAtOnce(threads), tiles_.count()));
+  for (int thread = 0; thread < threads; ++thread)
+    first[thread] = std::min(ThreadPool::ownUnits(thread, threads, units, grain).first, units - 1) * weightsPerGroup();
+  return first;
+}
+
+}  // namespace resnode::cpu
