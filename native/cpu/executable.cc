@@ -94,6 +94,7 @@ std::unique_ptr<StartedRun> CpuExecutable::start(const RunRequest& request) {
     if (request.milliseconds) request.milliseconds->push_back(watch.milliseconds());
   }
   for (size_t i = 0; i < deliveries_.size(); ++i) deliveries_[i](hostData(request.outputs[i]));
+  if (plan_->pool()) plan_->pool()->makeWay();
   return nullptr;
 }
 

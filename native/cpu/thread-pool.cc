@@ -24,9 +24,9 @@ constexpr auto kBeforeExpectedJob = std::chrono::microseconds(400);
 // How often who waits looks whether others run: awake, asleep.
 constexpr auto kLook = std::chrono::microseconds(20), kRest = std::chrono::microseconds(200);
 
-// True when `ready` was. `yields`: who waits for this processor goes first.
+// True when `ready` was.
 template <class Ready>
-bool spin(std::chrono::microseconds longest, Ready ready, bool yields = false) {
+bool spin(std::chrono::microseconds longest, Ready ready) {
   using Clock = std::chrono::steady_clock;
   const auto end = Clock::now() + longest;
   do {
@@ -34,7 +34,6 @@ bool spin(std::chrono::microseconds longest, Ready ready, bool yields = false) {
       if (ready()) return true;
       pause();
     }
-    if (yields) std::this_thread::yield();
   } while (Clock::now() < end);
   return ready();
 }
@@ -88,9 +87,7 @@ void ThreadPool::wait(int thread, std::chrono::microseconds awake, Ready ready) 
   if (spin(kLook, ready)) return;
   for (auto waited = kLook; waited < awake; waited += kLook) {
     const std::vector<int64_t> before = timesInJob();
-    // JavaScript's thread, which takes the result and asks for the next run, sleeps and is woken where it ran.
-    const bool isInItsWay = thread > 0 && currentProcessor() == asker_.load(std::memory_order_relaxed);
-    if (spin(kLook, ready, isInItsWay)) return;
+    if (spin(kLook, ready)) return;
     if (lendProcessor(before)) break;
   }
   std::atomic<int>& asleep = thread == 0 ? callerAsleep_ : asleep_;
@@ -111,19 +108,24 @@ void ThreadPool::wait(int thread, std::chrono::microseconds awake, Ready ready) 
   --asleep;
 }
 
-void ThreadPool::keepOffCallersProcessor() {
-  const int own = currentProcessor();
-  if (own == keptOff_) return;
+void ThreadPool::keepWorkersOff(int processor) {
+  if (processor == keptOff_) return;
   Processors allowed = Processors::allowedTo(currentThread());
-  if (own < 0 || allowed.count() < 2) return;
-  allowed.remove(own);
+  if (processor < 0 || allowed.count() < 2) return;
+  allowed.remove(processor);
   const std::lock_guard lock(processors_);
   for (int i = 1; i < threads_; ++i) {
     slots_[i].before = allowed;
     allowed.allow(workers_[i - 1].native_handle());
   }
-  slots_[0].processor.store(own, std::memory_order_relaxed);
-  keptOff_ = own;
+  keptOff_ = processor;
+}
+
+void ThreadPool::makeWay() {
+  const int taken = expectedOn_.load(std::memory_order_relaxed);
+  for (size_t i = 1; i <= workers_.size(); ++i) {
+    if (slots_[i].processor.load(std::memory_order_relaxed) == taken) return keepWorkersOff(taken);
+  }
 }
 
 void ThreadPool::leaveTakenProcessor(int thread) {
@@ -205,7 +207,7 @@ void ThreadPool::work(int thread) {
 }
 
 void ThreadPool::expectJob() {
-  asker_.store(currentProcessor(), std::memory_order_relaxed);
+  expectedOn_.store(currentProcessor(), std::memory_order_relaxed);
   if (asleep_.load() == 0) return;
   expected_.fetch_add(1);
   wake();
@@ -223,7 +225,9 @@ void ThreadPool::call(int64_t units, Call call, const void* context) {
     return;
   }
   if (workers_.empty()) start();
-  keepOffCallersProcessor();
+  const int own = currentProcessor();
+  keepWorkersOff(own);
+  slots_[0].processor.store(own, std::memory_order_relaxed);
   slots_[0].thread = currentThread();
   call_ = call;
   context_ = context;

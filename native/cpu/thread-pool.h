@@ -44,9 +44,11 @@ class ThreadPool {
     return {grains * thread / threads * grain, std::min(grains * (thread + 1) / threads * grain, units)};
   }
 
-  // Says that a job comes soon: workers that sleep look for it again. The thread that said so goes first where a worker does no
-  // more than look for its next job. Called from any thread.
+  // Says that a job comes soon: workers that sleep look for it again. Called from any thread.
   void expectJob();
+  // Says that the thread which expected the last jobs will take what they made. It is woken where it ran: a worker that looks for
+  // more jobs there, for longer than that thread takes to ask for them, leaves. Called by the one that runs jobs.
+  void makeWay();
 
   // Calls function(unit), or function(unit, thread), for 0 ≤ unit < units, in any order; returns when all are done.
   // Neighbours are taken together, `grain` at a time. The function must not throw, nor run a job itself. One caller at a time.
@@ -92,9 +94,9 @@ class ThreadPool {
   template <class Ready>
   void wait(int thread, std::chrono::microseconds awake, Ready ready);
   // The system may wake a worker where the caller, or another worker, runs already, and leave it there until its balancer's
-  // turn, which is longer than most runs. Keeps workers off the caller's processor, which they could not leave themselves:
+  // turn, which is longer than most runs. Keeps workers off a processor, the caller's, which they could not leave themselves:
   // they would not run.
-  void keepOffCallersProcessor();
+  void keepWorkersOff(int processor);
   // Moves a worker that runs in turns with another.
   void leaveTakenProcessor(int thread);
   // For how long each thread that may hold a unit has run; −1: the others. Empty where the job is over, or
@@ -113,7 +115,7 @@ class ThreadPool {
   const void* context_ = nullptr;
   alignas(64) std::atomic<uint64_t> jobs_{0};  // how many there were
   std::atomic<uint64_t> expected_{0};          // and how often one was expected that workers slept before
-  std::atomic<int> asker_{-1};                 // the processor where one was expected last
+  std::atomic<int> expectedOn_{-1};            // the processor where it was said last
   alignas(64) std::atomic<int64_t> left_{0};   // units that are not done
   alignas(64) std::atomic<int> asleep_{0};     // workers that must be woken
   std::atomic<int> callerAsleep_{0};

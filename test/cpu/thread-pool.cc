@@ -223,6 +223,43 @@ bool lendsProcessor(const Set& all, int loser, bool isMoved = false) {
   return isLent && isReturned;
 }
 
+// Whether a worker leaves the processor from which jobs were expected, once they are over, and no other one.
+bool makesWay(const Set& all) {
+  if (all.size() < 2) return true;
+  const Set two{all[0], all[1]};
+  bool leaves = false, stays = false;
+  std::thread([&] {
+    allow(two);
+    ThreadPool pool(2);
+    pid_t worker = 0;
+    int callers = -1, workers = -1;
+    const auto look = [&](int thread) {
+      if (thread == 1) worker = gettid();
+      (thread == 1 ? workers : callers) = sched_getcpu();
+    };
+    // Whether the worker is moved behind a job that was expected on its own processor, or on the caller's.
+    const auto isMoved = [&](bool fromItsOwn) {
+      doOneUnitEach(pool, look);
+      std::atomic<bool> isExpected{false};
+      std::thread asker([&] {
+        allow({fromItsOwn ? workers : callers});
+        pool.expectJob();
+        isExpected = true;
+      });
+      // Who sleeps meanwhile may be woken where the other thread was.
+      while (!isExpected) {}
+      doOneUnitEach(pool, look);
+      pool.makeWay();
+      const Set now = allowed(worker);
+      asker.join();
+      return now != Set{workers};
+    };
+    isSoon([&] { return leaves = leaves || isMoved(true); });
+    isSoon([&] { return stays = stays || !isMoved(false); });
+  }).join();
+  return leaves && stays;
+}
+
 // While one thread works for long, one of the others that sleep looks now and then whether it runs: the rest is not woken.
 bool letsOthersSleep() {
   constexpr int kThreads = 8;
@@ -307,6 +344,7 @@ int main() {
   report(lendsProcessor(all, 0), "the caller, having lost its processor, is lent a worker's", 2);
   report(lendsProcessor(all, 1, true), "a worker that somebody moves meanwhile stays there", 2);
   report(lendsProcessor(all, 0, true), "the caller, moved meanwhile, stays there", 2);
+  report(makesWay(all), "a worker leaves the processor of who takes what a job made", 2);
   report(letsOthersSleep(), "of threads that wait for a long unit one looks whether it runs", 8);
   report(leavesUnknownProcessors(all), "a thread is not moved that could not be moved back", 2);
 }
