@@ -44,11 +44,7 @@ for (const [, outcome, text] of run.stdout?.matchAll(/^(ok|failed) ([^\n]*)$/gm)
   test(text!, () => assert.is(outcome, 'ok'));
 
 test('every case came to its end without a data race', () => {
-<<<<<<< HEAD
-  assert.is([...run.stdout.matchAll(/^ok /gm)].length, 30);
-=======
-  assert.is([...run.stdout.matchAll(/^ok /gm)].length, 27);
->>>>>>> e08d4a0 (A worker that looks for its next job where JavaScript's thread sleeps is moved when a run is over: that thread waited behind it for its result, 100 µs, whenever the two shared a processor)
+  assert.is([...run.stdout.matchAll(/^ok /gm)].length, 31);
   assert.is(run.status, 0, run.stderr);
 });
 

@@ -96,7 +96,7 @@ test('a model whose device has closed refuses to run, and touches nothing that w
     env,
   });
   assert.is(status, 0, stderr);
-  assert.is(stdout, 'device/closed');
+  assert.is(stdout, 'device/disposed');
 });
 
 test('missing weights name the file', async () => {
