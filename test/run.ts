@@ -20,7 +20,7 @@ delete process.env.NODE_EXTRA_CA_CERTS;
 delete process.env.FORCE_COLOR;
 
 const SLOWEST = 25;
-/** Seconds of a processor that each file took the last time that all ran; and those that take long in a fresh clone. */
+/** Seconds of a processor that each file took the last time that it ran, the most first; and, below, what takes long in a fresh clone. */
 const DURATIONS = fileURLToPath(new URL('../build/test-seconds.json', import.meta.url));
 const LONG = [
   'package/packed',
@@ -67,16 +67,16 @@ const environment: NodeJS.ProcessEnv =
 // What devices measure does not go to the user's cache, and nothing measured before decides what is tested.
 const cache = folderUntilExit(mkdtempSync(join(tmpdir(), 'resnode-cache-')));
 
+const lastSeconds: Readonly<Record<string, number>> = existsSync(DURATIONS)
+  ? JSON.parse(readFileSync(DURATIONS, 'utf8'))
+  : {};
 /** The longest begin, so that no processor waits for another one's last: as they took the last time, then by folder. */
 function byDuration(names: readonly string[]): string[] {
-  const seconds: Record<string, number> = existsSync(DURATIONS)
-    ? JSON.parse(readFileSync(DURATIONS, 'utf8'))
-    : {};
   const guess = (name: string) => {
     const at = LONG.findIndex((start) => name.startsWith(start));
     return at < 0 ? 0 : 100 - at;
   };
-  const weight = (name: string) => seconds[name] ?? guess(name);
+  const weight = (name: string) => lastSeconds[name] ?? guess(name);
   return names.toSorted((a, b) => weight(b) - weight(a));
 }
 
@@ -121,11 +121,13 @@ const lanes = Array.from({ length: availableParallelism() + 1 }, async (_, lane)
   await runAll(queue);
 });
 await Promise.all(lanes);
-if (words.length === 0)
-  writeFileSync(
-    DURATIONS,
-    JSON.stringify(Object.fromEntries(results.map(({ file, processorSeconds }) => [file, processorSeconds]))),
-  );
+// A file that was not compiled beforehand compiles itself, which is not what it takes beside all the others.
+if (compiled !== null) {
+  const seconds = { ...lastSeconds };
+  for (const { file, processorSeconds } of results) seconds[file] = processorSeconds;
+  const byTime = Object.entries(seconds).sort(([, a], [, b]) => b - a);
+  writeFileSync(DURATIONS, JSON.stringify(Object.fromEntries(byTime), null, 1));
+}
 if (results.length > SLOWEST) {
   const slowest = results.toSorted((a, b) => b.processorSeconds - a.processorSeconds).slice(0, SLOWEST);
   const total = results.reduce((sum, { processorSeconds }) => sum + processorSeconds, buildSeconds);

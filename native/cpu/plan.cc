@@ -68,9 +68,9 @@ bool addOperation(StepBuilder& step) {
 
 // Loops on the threads that the program has.
 reference::Spread onThreads(ThreadPool* pool) {
-  return [pool](int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& function) {
+  return [pool](int64_t count, int64_t grain, const reference::Loop& loop) {
     parallelFor(pool, (count + grain - 1) / grain, 1,
-                [&](int64_t part) { function(part * grain, std::min(count, (part + 1) * grain)); });
+                [&](int64_t part) { loop(part * grain, std::min(count, (part + 1) * grain)); });
   };
 }
 

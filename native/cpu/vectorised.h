@@ -9,4 +9,8 @@
 #else
 #define RESNODE_VECTORISED
 #endif
+#ifdef __SANITIZE_ADDRESS__  // once each: whatever is inlined would compile again with all its checks
+#define RESNODE_INLINE inline
+#else
 #define RESNODE_INLINE inline __attribute__((always_inline))
+#endif

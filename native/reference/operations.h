@@ -15,9 +15,27 @@ struct View {
   const Shape* shape = nullptr;
 };
 
-// Calls function(from, to) for parts of 0 … count that make up the whole, `grain` long or so, in any order and on any thread.
-using Spread =
-    std::function<void(int64_t count, int64_t grain, const std::function<void(int64_t from, int64_t to)>& function)>;
+// Calls function(i) for each i of a part. The function must outlive it. (There are hundreds: a std::function of each would be
+// a seventh of what all that stands here takes to compile.)
+class Loop {
+ public:
+  template <class Function>
+  explicit Loop(const Function& function) : function_(&function), run_(runOf<Function>) {}
+  void operator()(int64_t from, int64_t to) const { run_(function_, from, to); }
+
+ private:
+  template <class Function>
+  static void runOf(const void* function, int64_t from, int64_t to) {
+    const auto& each = *static_cast<const Function*>(function);
+    for (int64_t i = from; i < to; ++i) each(i);
+  }
+
+  const void* function_;
+  void (*run_)(const void* function, int64_t from, int64_t to);
+};
+
+// Runs a loop over parts of 0 … count that make up the whole, `grain` long or so, in any order and on any thread.
+using Spread = std::function<void(int64_t count, int64_t grain, const Loop& loop)>;
 
 // Everything one operation reads and writes. `parameters` is indexed by ParameterId; plain float32.
 struct Arguments {
@@ -32,11 +50,9 @@ struct Arguments {
 
 template <class Function>
 void forEach(const Spread& spread, int64_t count, int64_t grain, const Function& function) {
-  const auto part = [&function](int64_t from, int64_t to) {
-    for (int64_t i = from; i < to; ++i) function(i);
-  };
-  if (spread) spread(count, grain, part);
-  else part(0, count);
+  const Loop loop(function);
+  if (spread) spread(count, grain, loop);
+  else loop(0, count);
 }
 
 // Fills inputs and outputs from the memory at each place of the operation, null where its id is −1. What is not there
