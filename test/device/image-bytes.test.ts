@@ -63,7 +63,12 @@ test('a mean of what is no image of bytes, or of another number of channels, is 
     [
       model,
       { shape, data: await device.buffer({ shape: [...shape] }), mean: [1] },
-      /uint8 DeviceBuffer .* but received "?one of float32/,
+      /uint8 DeviceBuffer .* but received an object \(DeviceBuffer\); the buffer has float32: device\.buffer/,
+    ],
+    [
+      model,
+      { shape, data: await device.buffer({ shape: [3, 2, 1, 1], dtype: 'uint8' }), mean: [1] },
+      /as many values as its shape 1×2×1×1 has, 2 for input "data" .*; the buffer is 3×2×1×1/,
     ],
     [wide, { shape: [1, 5, 1, 1], data: of(5), mean: [1] }, /at most 4 channels, .*1×5×1×1/],
     [flat, { shape: [1, 2], data: of(2), mean: [1] }, /N×C×H×W.*1×2/],

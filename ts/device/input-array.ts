@@ -55,7 +55,10 @@ export function normalised(
     throw new ArgumentError(
       `input "${name}" with a mean or a scale`,
       `a Uint8Array or a uint8 DeviceBuffer of N×C×H×W, of at most ${MOST_CHANNELS} channels,`,
-      areBytes(data) ? shape.join('×') : data instanceof DeviceBuffer ? `one of ${data.dtype}` : data,
+      areBytes(data) ? shape.join('×') : data,
+      data instanceof DeviceBuffer && data.dtype !== 'uint8'
+        ? `the buffer has ${data.dtype}: device.buffer({ shape, dtype: 'uint8' }) makes one of bytes`
+        : undefined,
     );
   const stray = Object.keys(input).find((field) => !IMAGE_BYTES.includes(field));
   if (stray !== undefined)

@@ -103,6 +103,7 @@ function resolveInput(
       `input "${name}"`,
       `as many values as its shape ${shape.join('×')} has, ${elementCount(shape)}`,
       data,
+      data instanceof DeviceBuffer ? `the buffer is ${data.shape.join('×')}` : undefined,
     );
   const given = normalised(name, shape, unshared(data), input as ImageBytes);
   return { shape: [...(shape as number[])], data: given, growth: null };
