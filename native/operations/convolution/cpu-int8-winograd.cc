@@ -8,9 +8,9 @@ namespace resnode::cpu {
 namespace {
 
 constexpr int64_t kTransformed = WinogradTiles::kTransformed, kTaps = 9;
-constexpr int64_t kChannelsPerWord = 2, kWordsOfPixel = kLanes / kChannelsPerWord;
+constexpr int64_t kChannelsPerPair = 2, kPairsOfPixel = kLanes / kChannelsPerPair;
 // Of packed weights: what the first byte says, and a cache line behind it the weights.
-enum : int8_t { kDirect, kTransformedWeights };
+enum : int8_t { kDirectWeights, kTransformedWeights };
 constexpr int64_t kHeaderFloats = 16;
 
 int64_t magnitudeOf(bool isSigned) { return isSigned ? 128 : 255; }
@@ -22,10 +22,10 @@ std::array<int, 6> transformed(int first, int second, int third) {
 }
 
 // WinogradOrder::run's, of one run.
-class Steps {
+class Int8Steps {
  public:
-  Steps(const Int8Kernels& kernels, const WinogradOrder& order, const Int8Convolution& direct,
-        const Int8Operands& operands)
+  Int8Steps(const Int8Kernels& kernels, const WinogradOrder& order, const Int8Convolution& direct,
+            const Int8Operands& operands)
       : kernels_(kernels),
         order_(order),
         direct_(direct),
@@ -57,13 +57,13 @@ class Steps {
     constexpr int64_t kWeight = sizeof(int16_t);
     Int8TileArguments tile{};
     tile.blocks = order_.tiles().sourceBlocks();
-    tile.blockStride = tiles * kWordsOfPixel;
+    tile.blockStride = tiles * kPairsOfPixel;
     tile.taps = 1;
     tile.tapOffsets = &kNoOffset;
     tile.resultBlockStride = tiles * kLanes;
     const Int8Tile* functions = kernels_.products[order_.blocksPerGroup() - 1];
     order_.forEachProduct(tiles, which, [&](const WinogradOrder::ProductPlace& place) {
-      tile.source = source + place.source / kChannelsPerWord;
+      tile.source = source + place.source / kChannelsPerPair;
       tile.weights = weights_ + place.weights * kWeight;
       tile.ahead = weights_ + place.ahead * kWeight;
       tile.aheadStep = place.aheadStep * kLanes * kWeight;
@@ -110,7 +110,7 @@ Int8Winograd::Int8Winograd(const Int8Kernels& kernels, const TileKernels& tileKe
              {sizeof(int16_t), sizeof(int32_t), sizeof(int16_t)}) {}
 
 int64_t Int8Winograd::weightsFloats() const {
-  return kHeaderFloats + std::max(order_.weights() / kChannelsPerWord, direct_.weightsFloats());
+  return kHeaderFloats + std::max(order_.weights() / kChannelsPerPair, direct_.weightsFloats());
 }
 
 bool Int8Winograd::isExact(const float* weights) const {
@@ -141,7 +141,7 @@ void Int8Winograd::transformWeights(ThreadPool& pool, const float* weights, int1
         for (int column = 0; column < 3; ++column)
           columns[column] = transformed(tap(0, column), tap(1, column), tap(2, column));
         int16_t* to = packed + group * order_.weightsPerGroup() +
-                      (input / kChannelsPerWord * lanes + lane) * kChannelsPerWord + input % kChannelsPerWord;
+                      (input / kChannelsPerPair * lanes + lane) * kChannelsPerPair + input % kChannelsPerPair;
         for (int row = 0; row < 6; ++row) {
           const std::array<int, 6> values = transformed(columns[0][row], columns[1][row], columns[2][row]);
           for (int column = 0; column < 6; ++column)
@@ -155,13 +155,13 @@ void Int8Winograd::transformWeights(ThreadPool& pool, const float* weights, int1
 void Int8Winograd::packWeights(ThreadPool& pool, const float* weights, float* packed) const {
   std::fill_n(packed, weightsFloats(), 0.f);
   const bool isTransformed = isExact(weights);
-  *reinterpret_cast<int8_t*>(packed) = isTransformed ? kTransformedWeights : kDirect;
+  *reinterpret_cast<int8_t*>(packed) = isTransformed ? kTransformedWeights : kDirectWeights;
   if (isTransformed) transformWeights(pool, weights, reinterpret_cast<int16_t*>(packed + kHeaderFloats));
   else direct_.packWeights(pool, weights, packed + kHeaderFloats);
 }
 
 void Int8Winograd::runTransformed(ThreadPool& pool, const Int8Operands& operands) const {
-  order_.run(pool, static_cast<char*>(operands.scratch), Steps(*kernels_, order_, direct_, operands));
+  order_.run(pool, static_cast<char*>(operands.scratch), Int8Steps(*kernels_, order_, direct_, operands));
 }
 
 void Int8Winograd::runDirect(ThreadPool& pool, const Int8Operands& operands) const {

@@ -5,12 +5,10 @@
 namespace resnode::cpu {
 namespace {
 
-constexpr int64_t kFloat = sizeof(float);
-
 // WinogradOrder::run's, of one run.
-class Steps {
+class FloatSteps {
  public:
-  Steps(const TileKernels& kernels, const WinogradOrder& order, const ConvolutionOperands& operands)
+  FloatSteps(const TileKernels& kernels, const WinogradOrder& order, const ConvolutionOperands& operands)
       : kernels_(kernels), order_(order), operands_(operands) {
     result_.bias = operands.bias;
     result_.residual = operands.residual;
@@ -74,7 +72,7 @@ WinogradConvolution::WinogradConvolution(const TileKernels& kernels, const Convo
       source_(blockedLayout(in)),
       result_(blockedLayout(out)),
       order_(WinogradTiles(kernels, convolution, in, out), kernels.mostPixels, kernels.mostBlocks,
-             {kFloat, kFloat, kFloat}) {}
+             {sizeof(float), sizeof(float), sizeof(float)}) {}
 
 void WinogradConvolution::transformWeights(ThreadPool& pool, bool isTurned, const float* packed,
                                            float* transformed) const {
@@ -95,7 +93,8 @@ void WinogradConvolution::transformWeights(ThreadPool& pool, bool isTurned, cons
 }
 
 void WinogradConvolution::run(ThreadPool& pool, const ConvolutionOperands& operands) const {
-  order_.run(pool, reinterpret_cast<char*>(operands.scratch), Steps(*kernels_, order_, operands), operands.upcoming);
+  order_.run(pool, reinterpret_cast<char*>(operands.scratch), FloatSteps(*kernels_, order_, operands),
+             operands.upcoming);
 }
 
 Place transformedInRun(StepBuilder& step, const WinogradConvolution& winograd, bool isTurned, Place packed) {
