@@ -2,7 +2,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { resnet } from '../../ts/architectures/resnet.ts';
-import { readNet } from '../../ts/caffe/net-parameter.ts';
+import { type NetParameter, readNet } from '../../ts/caffe/net-parameter.ts';
 import { openDevice } from '../../ts/device/device.ts';
 import { graphFromCaffe } from '../../ts/graph/from-caffe.ts';
 import { type ReceptiveField, receptiveFields } from '../../ts/graph/receptive-field.ts';
@@ -48,23 +48,10 @@ test('with the stride on the 3×3 (v1.5) res5c sees less: 427 pixels', () => {
   assert.equal(receptiveFields(graph)[graph.blobs.get('res5c')!]!.size, [427, 427]);
 });
 
-test('a position sees exactly the pixels that change it', async () => {
-  // Odd on purpose: unequal sides, dilation, padding that is no half of the kernel, branches of unequal reach.
-  const net = readNet(
-    `${IMAGE}
-    ${convolution('a', 'data', 'kernel_h: 5 kernel_w: 3 stride_h: 2 stride_w: 1 pad_h: 1 pad_w: 2')}
-    ${convolution('b', 'a', 'kernel_size: 3 pad: 2 dilation: 2')}
-    ${convolution('c', 'a', 'kernel_size: 1')}
-    layer { name: "sum" type: "Eltwise" bottom: "b" bottom: "c" top: "sum" }
-    layer { name: "pool" type: "Pooling" bottom: "sum" top: "pool"
-      pooling_param { pool: AVE kernel_size: 3 stride: 2 pad: 1 } }
-    layer { name: "lrn" type: "LRN" bottom: "pool" top: "lrn"
-      lrn_param { norm_region: WITHIN_CHANNEL local_size: 3 alpha: 1 } }`,
-    { file: 'net.prototxt' },
-  );
+/** Each pixel of 20×26 is changed, and what changes is compared with the fields. */
+async function assertExact(net: NetParameter, outputs: string[]) {
   const graph = graphFromCaffe(net);
   const fields = receptiveFields(graph);
-  const outputs = ['a', 'b', 'sum', 'pool', 'lrn'];
   await using device = await openDevice('reference');
   await using model = await device.load({ model: net, outputs });
   const [height, width] = [20, 26];
@@ -78,7 +65,9 @@ test('a position sees exactly the pixels that change it', async () => {
       for (const blob of outputs)
         after[blob]!.data.forEach((value, i) => {
           if (value === before[blob]!.data[i]) return;
-          const key = `${blob} ${i}`;
+          // A position is all its channels.
+          const [, , rows, columns] = before[blob]!.shape as [number, number, number, number];
+          const key = `${blob} ${i % (rows * columns)}`;
           if (!seen.has(key)) seen.set(key, new Set());
           seen.get(key)!.add(`${y}`).add(`,${x}`);
         });
@@ -103,6 +92,55 @@ test('a position sees exactly the pixels that change it', async () => {
       }
     }
   }
+}
+
+test('a position sees exactly the pixels that change it', async () => {
+  // Odd on purpose: unequal sides, dilation, padding that is no half of the kernel, branches of unequal reach.
+  const net = readNet(
+    `${IMAGE}
+    ${convolution('a', 'data', 'kernel_h: 5 kernel_w: 3 stride_h: 2 stride_w: 1 pad_h: 1 pad_w: 2')}
+    ${convolution('b', 'a', 'kernel_size: 3 pad: 2 dilation: 2')}
+    ${convolution('c', 'a', 'kernel_size: 1')}
+    layer { name: "sum" type: "Eltwise" bottom: "b" bottom: "c" top: "sum" }
+    layer { name: "pool" type: "Pooling" bottom: "sum" top: "pool"
+      pooling_param { pool: AVE kernel_size: 3 stride: 2 pad: 1 } }
+    layer { name: "lrn" type: "LRN" bottom: "pool" top: "lrn"
+      lrn_param { norm_region: WITHIN_CHANNEL local_size: 3 alpha: 1 } }`,
+    { file: 'net.prototxt' },
+  );
+  await assertExact(net, ['a', 'b', 'sum', 'pool', 'lrn']);
+});
+
+test('blocks of a plane that become channels or items, and back, keep their places; where a Reorg mixes them they are lost', async () => {
+  const blocks = (name: string, type: string, bottom: string, settings: string) =>
+    `layer { name: "${name}" type: "${type}" bottom: "${bottom}" top: "${name}" ${settings} }`;
+  const net = readNet(
+    `${IMAGE}
+    ${convolution('a', 'data', 'kernel_size: 3 pad: 1')}
+    ${blocks('down', 'SpaceToDepth', 'a', 'space_to_depth_param { block_size: 2 data_format: "NCHW" }')}
+    ${convolution('b', 'down', 'kernel_size: 3 pad: 1').replace('num_output: 1', 'num_output: 4')}
+    ${blocks('up', 'DepthToSpace', 'b', 'depth_to_space_param { block_size: 2 data_format: "NCHW" }')}
+    ${blocks('apart', 'Reorg', 'b', 'reorg_param { stride: 1 }')}`,
+    { file: 'net.prototxt' },
+  );
+  await assertExact(net, ['a', 'down', 'b', 'apart']);
+  const field = fieldsOf(`${input('dim: 1 dim: 4 dim: 8 dim: 8')}
+    ${blocks('items', 'SpaceToBatchND', 'data', 'space_to_batch_nd_param { block_shape: 1 block_shape: 2 block_shape: 2 paddings: 0 paddings: 0 paddings: 2 paddings: 2 paddings: 1 paddings: 1 }')}
+    ${blocks('again', 'BatchToSpaceND', 'items', 'batch_to_space_nd_param { block_shape: 1 block_shape: 2 block_shape: 2 crops: 0 crops: 0 crops: 2 crops: 2 crops: 1 crops: 1 }')}
+    ${blocks('up', 'DepthToSpace', 'data', 'depth_to_space_param { block_size: 2 data_format: "CRD" }')}
+    ${blocks('back', 'Reorg', 'data', 'reorg_param { stride: 2 reverse: true }')}
+    ${blocks('mixed', 'Reorg', 'data', 'reorg_param { stride: 2 }')}`);
+  const sees = (size: number, stride: number, start: [number, number]) => ({
+    input: 'data',
+    size: [size, size],
+    stride: [stride, stride],
+    start,
+  });
+  // Of all items: the pixels of a block.
+  assert.equal(field('items'), sees(2, 2, [-2, -1]));
+  assert.equal(field('again'), sees(2, 1, [0, -1]));
+  for (const blob of ['up', 'back']) assert.equal(field(blob), sees(1, 0.5, [0, 0]));
+  assert.equal(field('mixed')!.size, [8, 8]);
 });
 
 test('where strides are fractions, size is what the position sees that sees most, and start what the first one sees', async () => {

@@ -18,6 +18,7 @@ import {
   throughTransposed,
   throughWindow,
 } from './reach.ts';
+import { regroupings } from './regrouping.ts';
 
 /**
  * Position (y, x) of a blob sees the input rows start + y·stride … start + y·stride + size − 1; columns alike. Where a stride is
@@ -36,7 +37,7 @@ export interface ReceptiveField {
 
 interface Window {
   /** Positions of its output lie between those of its input: a deconvolution's. */
-  readonly isTransposed?: true;
+  readonly isTransposed?: boolean;
   /** Rows and columns of a resize. */
   readonly resized?: readonly [Resampling, Resampling];
   readonly kernel: Pair;
@@ -62,23 +63,26 @@ export function receptiveFields(graph: Graph): (ReceptiveField | null)[] {
   // What has given up its positions: it sees no more through a window.
   const whole = new Set<ValueId>();
   const regions = regionValues(graph);
-  const regroupings = regroupingNodes(graph);
+  const regrouped = regroupings(graph);
   for (const id of graph.inputs) {
     const { blob, shape } = graph.values[id]!;
     if (shape.length === 4)
       fields[id] = { input: blob, size: [1, 1], stride: [1, 1], start: [0, 0], reach: [ITSELF, ITSELF] };
   }
   for (const node of graph.nodes) {
-    if (node.outputs.some((id) => regions.has(id))) continue;
-    const isRegrouping = regroupings.has(node);
-    const seen = node.inputs.flatMap((id) => {
-      const field = fields[id];
-      if (field == null) return [];
-      if (whole.has(id) || isRegrouping) return [field];
-      return [through(field, windowOf(graph, node, id), graph.values[node.outputs[0]!]!.shape)];
-    });
+    if (node.outputs.some((id) => regions.has(id)) || isConstant(node)) continue;
+    const regrouping = regrouped.get(node);
     const images = node.inputs.filter((id) => fields[id] != null);
-    const isWhole = images.every((id) => whole.has(id) || (!isRegrouping && losesPositions(graph, node, id)));
+    const isAround = images.length === 1 && node.operation.kind === 'concat';
+    const window = (id: ValueId) => {
+      if (regrouping !== undefined) return regrouping && { ...regrouping, dilation: [1, 1] as const };
+      return isAround ? behind(graph, node, id) : windowOf(graph, node, id);
+    };
+    const seen = images.map((id) =>
+      whole.has(id) ? fields[id]! : through(fields[id]!, window(id), graph.values[node.outputs[0]!]!.shape),
+    );
+    const keeps = regrouping !== undefined || isAround;
+    const isWhole = images.every((id) => whole.has(id) || (!keeps && losesPositions(graph, node, id)));
     if (isWhole) for (const id of node.outputs) whole.add(id);
     const field = seen.reduce<Field | null>((a, b) => (a === null ? null : union(a, b)), seen[0] ?? null);
     for (const id of node.outputs) fields[id] = field;
@@ -105,6 +109,10 @@ function exact({ reach, ...field }: Field, shape: Shape): ReceptiveField {
   };
 }
 
+/** (shift + scale·x)^power that is the same for every x. */
+const isConstant = ({ operation }: Node): boolean =>
+  operation.kind === 'power' && (operation.power === 0 || operation.scale === 0);
+
 /** What picks regions, or looks at regions that may lie anywhere, with all that is made of it: no position sees a fixed part. */
 export function regionValues(graph: Graph): ReadonlySet<ValueId> {
   const found = new Set<ValueId>();
@@ -121,26 +129,6 @@ const REGIONS: readonly Operation['kind'][] = [
   'psRoiPooling',
   'roiAlign',
 ];
-
-/** Nodes that regroup or add up channels by Reshape, Permute and Reduction within a layer, and keep height and width. */
-function regroupingNodes(graph: Graph): ReadonlySet<Node> {
-  const layerOf = ({ name, position }: Node) => `${name} ${position?.line}:${position?.column}`;
-  const runs: Node[][] = [];
-  for (const node of graph.nodes) {
-    if (!REGROUPING.includes(node.operation.kind)) continue;
-    const before = runs.at(-1)?.at(-1);
-    const goesOn =
-      before !== undefined && layerOf(before) === layerOf(node) && node.inputs[0] === before.outputs[0];
-    if (goesOn) runs.at(-1)!.push(node);
-    else runs.push([node]);
-  }
-  const planes = (id: ValueId | undefined) => graph.values[id ?? -1]?.shape.slice(2).join('×');
-  const kept = runs.filter(
-    (nodes) => nodes.length > 1 && planes(nodes[0]!.inputs[0]) === planes(nodes.at(-1)!.outputs[0]),
-  );
-  return new Set(kept.flat());
-}
-const REGROUPING: readonly Operation['kind'][] = ['reshape', 'permute', 'reduction'];
 
 /** Whether columns keep height and width: a window at each position. */
 const isOfPlanes = ({ toImage, size }: Extract<Operation, { kind: 'im2col' }>, shape: Shape): boolean =>
@@ -195,6 +183,15 @@ function union(a: Field, b: Field): Field | null {
   const end = (axis: 0 | 1) => Math.max(a.start[axis] + a.size[axis], b.start[axis] + b.size[axis]);
   const reach = [joined(a.reach[0], b.reach[0]), joined(a.reach[1], b.reach[1])] as const;
   return { ...a, start, size: [end(0) - start[0], end(1) - start[1]], reach };
+}
+
+/** Of a Concat with what sees no image, such as zeros around a plane: positions lie behind those before. */
+function behind(graph: Graph, { operation, inputs }: Node, id: ValueId): Window | null {
+  if (operation.kind !== 'concat' || operation.axis < 2) return null;
+  const before = inputs.slice(0, inputs.indexOf(id));
+  const pad = before.reduce((sum, each) => sum + graph.values[each]!.shape[operation.axis]!, 0);
+  const at = (axis: 2 | 3) => (operation.axis === axis ? pad : 0);
+  return { kernel: [1, 1], stride: [1, 1], pad: [at(2), at(3)], dilation: [1, 1] };
 }
 
 /** The window that a node slides over one of its inputs; null: position for position. */
