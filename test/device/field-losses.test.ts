@@ -452,6 +452,15 @@ layer { name: "rest" type: "Silence" bottom: "second" }`,
   });
 }
 
+test('of a background that is drawn from more often than it has places all counts', async () => {
+  const losses = [];
+  for (const param of ['bg_multiple: 4294967295', 'sample_mode: "all"']) {
+    using model = await devices[0]!.load({ model: net(single(param)) });
+    losses.push((await model.run({ said, label })).loss!.data);
+  }
+  assert.equal(losses[0], losses[1]);
+});
+
 test('a label that is no class is an error that names the layer, the place and the classes', async () => {
   using model = await devices[0]!.load({ model: net(single('')) });
   const wrong = label.with(AREA * 6 + 7, 3);

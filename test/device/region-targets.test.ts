@@ -415,6 +415,17 @@ layer { name: "e" type: "DetectionEvaluate" bottom: "found" bottom: "truth" bott
   assert.equal(e!.shape, [6, 5, 1, 1]);
 });
 
+test('HardMining of more images than can be counted keeps those that regions are of', async () => {
+  using model = await devices[0]!.load({
+    model: net(`${input('rank', [2])}${input('rois', [2, 5])}
+layer { name: "h" type: "HardMining" bottom: "rank" bottom: "rois" top: "hard"
+  hard_mining_param { num_image: 4294967295 num_roi_per_image: 1 } }`),
+  });
+  const rois = Float32Array.of(0, 1, 2, 3, 4, 4e9, 5, 6, 7, 8);
+  const { hard } = await model.run({ rank: Float32Array.of(1, 2), rois });
+  assert.equal(hard!.data, rois);
+});
+
 test('what does not fit is refused with what was found and what is expected', () => {
   const refused = (param: string, said: RegExp, more = '') =>
     assertRefused(targetNet(7, 3, 8, param, more), said);

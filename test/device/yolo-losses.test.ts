@@ -373,6 +373,11 @@ test('a box of no class, or outside of the image, is an error that names the lay
       centred.with(5 * ROWS + 2, 1.25),
       /row 0 of the label is of image 1, class 1 and centre 0.55\d*, 1.25; expected .*a centre from 0 to below 1/,
     ],
+    [
+      centred.with(3, -0.25),
+      /row 0 of the label has a width of -0.25 and a height of 0.3\d*; expected .*above 0/,
+    ],
+    [centred.with(4, 0), /row 0 of the label has a width of 0.3\d* and a height of 0; expected .*above 0/],
   ] as const)
     try {
       await model.run({ x, label });
@@ -380,6 +385,14 @@ test('a box of no class, or outside of the image, is an error that names the lay
     } catch (error) {
       assert.match((error as Error).message, said);
     }
+});
+
+test('a map that has diverged gives a loss that is no number, as in the forks', async () => {
+  const text = region(CENTRED, 'bias_match: 0');
+  using model = await devices[0]!.load({ model: net(text) });
+  const x = draw(IMAGES * 5 * LENGTH * AREA, 2).fill(Number.NaN);
+  const { l } = await model.run({ x, label: centred });
+  assert.ok(Number.isNaN(l!.data[0]!));
 });
 
 test('what does not fit, or is not run, is refused with what was found and what is expected', () => {

@@ -77,12 +77,12 @@ export function keepOfItem(
     } else if (overlapAt(maps, item, place) < Math.fround(p.bg_threshold)) background.push(place);
   }
   const share = p.sample_mode === 'mixture' ? 0.5 : 1;
-  const isBackground = new Set(background);
   if (p.sample_mode === 'random' || p.sample_mode === 'mixture') {
     const most = Math.max(Math.trunc(objects * p.bg_multiple * share), 4 * (maps.classes - 1));
-    for (let i = 0; i < most; i++) {
+    const left = new Set(background);
+    for (let i = 0; i < most && left.size > 0; i++) {
       const place = randomInteger(draw, area);
-      if (isBackground.has(place)) places[item * area + place] = 1;
+      if (left.delete(place)) places[item * area + place] = 1;
     }
   }
   if (p.sample_mode === 'bootstrap' || p.sample_mode === 'mixture')

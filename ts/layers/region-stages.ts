@@ -108,19 +108,19 @@ function hardMining(context: LayerContext): Built {
   const layer: JavaScriptLayer = {
     shapes: () => tops,
     forward: ([ranks, ...others]) => {
-      const byImage = Array.from({ length: p.num_image }, (): number[] => []);
+      const byImage = new Map<number, number[]>();
       for (let row = 0; row < count; row++) {
         const [image] = regionAt(others[0]!.data, row);
-        const list = byImage[image];
-        if (list === undefined)
+        if (!(image >= 0 && image < p.num_image && Number.isInteger(image)))
           throw new Error(
             `region ${row} is of image ${image}; expected one from 0 to ${p.num_image - 1} (num_image)`,
           );
-        list.push(row);
+        const list = byImage.get(image) ?? [];
+        byImage.set(image, [...list, row]);
       }
       const hardest = (list: readonly number[]) =>
         list.toSorted((a, b) => ranks!.data[b]! - ranks!.data[a]! || b - a);
-      const sorted = byImage.map(hardest);
+      const sorted = [...byImage.values()].map(hardest);
       const kept = sorted.flatMap((list) => list.slice(0, p.num_roi_per_image));
       const left = sorted.flatMap((list) => list.slice(p.num_roi_per_image));
       const all = [...kept, ...hardest(left).slice(0, rows - kept.length)].sort((a, b) => a - b);

@@ -213,7 +213,8 @@ function learnRegion(
     const [, , width, height] = p.bias_match ? [0, 0, ...own] : map.boxOf(box, cell, own);
     return centredOverlap([0, 0, width, height] as CentredBox, shifted);
   });
-  const box = likeness.indexOf(Math.max(...likeness));
+  // Where a map that has diverged is like none, the first learns, as in the forks, and the loss says so.
+  const box = likeness.reduce((best, like, i) => (like > likeness[best]! ? i : best), 0);
   const overlap = centredOverlap(map.boxOf(box, cell, sides[box]!), truth);
   const scale = p.coord_scale * (isIntel || p.rescore ? 1 : 2 - truth[2] * truth[3]);
   map.targetOf(truth, cell, sides[box]!).forEach((target, k) => {

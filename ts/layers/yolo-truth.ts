@@ -27,7 +27,10 @@ export function truthLayout(context: LayerContext, images: number, label: Shape)
   );
 }
 
-/** The true boxes of each image. @throws Error for an image or a class that there is not, or a centre outside of the image */
+/**
+ * The true boxes of each image.
+ * @throws Error for an image or a class that there is not, a centre outside of the image, or sides that no box has
+ */
 export function truthsOf(
   data: Float32Array,
   layout: TruthLayout,
@@ -36,10 +39,18 @@ export function truthsOf(
 ): YoloTruth[][] {
   const truths = Array.from({ length: images }, (): YoloTruth[] => []);
   const add = (image: number, label: number, box: CentredBox, row: number) => {
-    const inside = box.slice(0, 2).every((side) => side >= 0 && side < 1);
+    const inside = box.slice(0, 2).every((at) => at >= 0 && at < 1);
     if (!(image < images) || !(label >= 0 && label < classes) || !inside)
       throw new Error(
         `row ${row} of the label is of image ${image}, class ${label}${layout === 'corners' ? ' behind the background' : ''} and centre ${box[0]}, ${box[1]}; expected an image below ${images}, a class from 0 to ${classes - 1} and a centre from 0 to below 1`,
+      );
+    // Logarithms of sides are learnt; Intel's fork bounds what a side of 0 comes to.
+    const isBox = box
+      .slice(2)
+      .every((side) => Number.isFinite(side) && (layout === 'corners' ? side >= 0 : side > 0));
+    if (!isBox)
+      throw new Error(
+        `row ${row} of the label has a width of ${box[2]} and a height of ${box[3]}; expected finite ones, ${layout === 'corners' ? 'at least' : 'above'} 0`,
       );
     truths[image]!.push({ label, box });
   };
