@@ -270,4 +270,55 @@ test('branches of different strides have no common field', () => {
   assert.is(field('sum'), null);
 });
 
+test('what is made of a value without a field has none, whatever else it is made of', () => {
+  const field = fieldsOf(`${input('dim: 1 dim: 1 dim: 2 dim: 2')}
+    ${convolution('a', 'data', 'kernel_size: 1 stride: 2 pad: 1')}
+    ${convolution('b', 'data', 'kernel_size: 1')}
+    layer { name: "sum" type: "Eltwise" bottom: "a" bottom: "b" top: "sum" }
+    ${convolution('c', 'sum', 'kernel_size: 1')}
+    layer { name: "all" type: "Concat" bottom: "c" bottom: "b" top: "all" }`);
+  assert.equal([field('sum'), field('c'), field('all')], [null, null, null]);
+});
+
+test('what scales a map or is joined with it, and is the same everywhere, lets each position see all', async () => {
+  const pooled = `layer { name: "mean" type: "Pooling" bottom: "a" top: "mean"
+      pooling_param { pool: AVE global_pooling: true } }
+    ${convolution('gate', 'mean', 'kernel_size: 1')}`;
+  const net = readNet(
+    `${IMAGE}
+    ${convolution('a', 'data', 'kernel_size: 3 stride: 2')}
+    ${pooled}
+    layer { name: "flat" type: "Reshape" bottom: "gate" top: "flat" reshape_param { shape { dim: 0 dim: 0 } } }
+    layer { name: "scaled" type: "Scale" bottom: "a" bottom: "flat" top: "scaled" scale_param { axis: 0 } }
+    layer { name: "axpy" type: "Axpy" bottom: "gate" bottom: "a" bottom: "a" top: "axpy" }
+    layer { name: "wide" type: "Interp" bottom: "gate" top: "wide" interp_param { height: 9 width: 12 } }
+    layer { name: "joined" type: "Concat" bottom: "a" bottom: "wide" top: "joined" }
+    ${convolution('later', 'joined', 'kernel_size: 3 pad: 1 stride: 2')}`,
+    { file: 'net.prototxt' },
+  );
+  const graph = graphFromCaffe(net);
+  const fields = receptiveFields(graph);
+  // a is 9×12: 3 + 8·2 rows and 3 + 11·2 columns.
+  for (const [blob, stride] of [
+    ['scaled', 2],
+    ['axpy', 2],
+    ['joined', 2],
+    ['later', 4],
+  ] as const)
+    assert.equal(
+      fields[graph.blobs.get(blob)!],
+      { input: 'data', size: [19, 25], stride: [stride, stride], start: [0, 0] },
+      blob,
+    );
+  // The last pixel that is read changes the first position too.
+  await using device = await openDevice('reference');
+  const outputs: string[] = ['scaled', 'axpy', 'later'];
+  await using model = await device.load({ model: net, outputs });
+  const pixels = new Float32Array(20 * 26).fill(1);
+  const before = await model.run({ data: pixels });
+  pixels[18 * 26 + 24] = 50;
+  const after = await model.run({ data: pixels });
+  for (const blob of outputs) assert.is.not(after[blob]!.data[0], before[blob]!.data[0], blob);
+});
+
 test.run();

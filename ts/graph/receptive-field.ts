@@ -22,7 +22,9 @@ import { regroupings } from './regrouping.ts';
 
 /**
  * Position (y, x) of a blob sees the input rows start + y·stride … start + y·stride + size − 1; columns alike. Where a stride is
- * a fraction, positions see unlike parts: size is that of the position which sees most, start that of (0, 0).
+ * a fraction, positions see unlike parts: size is that of the position which sees most, start that of (0, 0). Where a position sees
+ * what is the same for all (behind a global pooling that scales a map or is joined with one), each is said to see all that any sees:
+ * from start on, wherever it lies.
  */
 export interface ReceptiveField {
   /** The net input (blob) whose pixels are meant. */
@@ -54,14 +56,17 @@ const RECEPTIVE_FIELDS = signature('receptiveFields', {
  * The receptive field of every value with regard to an N×C×H×W input.
  * BatchNorm with batch statistics and Softmax over channels count as pointwise, as usual; InnerProduct, losses and
  * reshapes that give up height and width see all of their bottom.
- * @returns By value id; null where a value depends on no image (a label), on two, on branches of different strides, or on
- * regions of interest, which may lie anywhere.
+ * @returns By value id; null where a value depends on no image (a label), on two, on branches of different strides, on such a
+ * value, or on regions of interest, which may lie anywhere. What is the same at all positions (a global pooling's value
+ * times a map, in a squeeze-and-excitation block) adds what it sees to each.
  */
 export function receptiveFields(graph: Graph): (ReceptiveField | null)[] {
   RECEPTIVE_FIELDS.check(graph);
   const fields: (Field | null)[] = graph.values.map(() => null);
-  // What has given up its positions: it sees no more through a window.
+  // What has given up its positions: all see the same, and no more through a window.
   const whole = new Set<ValueId>();
+  // What sees images, but nothing that one field says.
+  const unknown = new Set<ValueId>();
   const regions = regionValues(graph);
   const regrouped = regroupings(graph);
   for (const id of graph.inputs) {
@@ -78,14 +83,23 @@ export function receptiveFields(graph: Graph): (ReceptiveField | null)[] {
       if (regrouping !== undefined) return regrouping && { ...regrouping, dilation: [1, 1] as const };
       return isAround ? behind(graph, node, id) : windowOf(graph, node, id);
     };
-    const seen = images.map((id) =>
-      whole.has(id) ? fields[id]! : through(fields[id]!, window(id), graph.values[node.outputs[0]!]!.shape),
-    );
     const keeps = regrouping !== undefined || isAround;
-    const isWhole = images.every((id) => whole.has(id) || (!keeps && losesPositions(graph, node, id)));
-    if (isWhole) for (const id of node.outputs) whole.add(id);
-    const field = seen.reduce<Field | null>((a, b) => (a === null ? null : union(a, b)), seen[0] ?? null);
-    for (const id of node.outputs) fields[id] = field;
+    const shape = graph.values[node.outputs[0]!]!.shape;
+    const seen = images.map((id) => {
+      const [field, isWhole] = [fields[id]!, whole.has(id)];
+      const next = through(field, window(id), shape);
+      if (isWhole) return { isWhole, field: { ...field, stride: next.stride } };
+      if (isSpread(graph, node, id)) return { isWhole: true, field: alike(field, field) };
+      return { isWhole: !keeps && losesPositions(graph, node, id), field: next };
+    });
+    const isUnknown = node.inputs.some((id) => unknown.has(id));
+    const field = isUnknown ? null : unionOf(seen, shape);
+    const isWhole = seen.some((each) => each.isWhole);
+    for (const id of node.outputs) {
+      fields[id] = field;
+      if (field === null && (isUnknown || seen.length > 0)) unknown.add(id);
+      if (isWhole) whole.add(id);
+    }
   }
   return fields.map((field, id) => field && exact(field, graph.values[id]!.shape));
 }
@@ -177,8 +191,55 @@ function through(field: Field, window: Window | null, top: Shape): Field {
   };
 }
 
-function union(a: Field, b: Field): Field | null {
-  if (a.input !== b.input || a.stride[0] !== b.stride[0] || a.stride[1] !== b.stride[1]) return null;
+interface Seen {
+  readonly field: Field;
+  /** All positions see the same. */
+  readonly isWhole: boolean;
+}
+
+/** @param shape Of the value that sees all of them; null where no field says it. */
+function unionOf(seen: readonly Seen[], shape: Shape): Field | null {
+  const first = seen[0];
+  if (first === undefined) return null;
+  const isAlike = seen.every(({ isWhole }) => isWhole === first.isWhole);
+  const all = isAlike ? seen : seen.map((each) => (each.isWhole ? each : wholeSeen(each, shape)));
+  const isWhole = all[0]!.isWhole;
+  // The step from one position to the next is that of a branch that has positions.
+  const { stride } = (seen.find((each) => !each.isWhole) ?? first).field;
+  const joint = all.reduce<Field | null>(
+    (a, { field }) => (a === null ? null : union(a, field, isWhole)),
+    all[0]!.field,
+  );
+  return joint && (isWhole ? { ...joint, stride } : joint);
+}
+
+/** What all positions of a map see together. */
+function wholeSeen({ field }: Seen, shape: Shape): Seen {
+  const both = (of: (axis: 0 | 1) => number): Pair => [of(0), of(1)];
+  const size = both(
+    (axis) => field.size[axis] + Math.ceil(((shape[2 + axis] ?? 1) - 1) * field.stride[axis]),
+  );
+  return { isWhole: true, field: alike(field, { ...field, size }) };
+}
+
+/** The field of every position. */
+function alike({ stride }: Field, { input, size, start }: Field): Field {
+  const reach = (axis: 0 | 1): Reach => ({
+    first: () => start[axis],
+    last: () => start[axis] + size[axis] - 1,
+    period: 1,
+  });
+  return { input, size, start, stride, reach: [reach(0), reach(1)] };
+}
+
+/** Where one position becomes a plane (a resize, a gate that scales a map), all of it sees the same. */
+const isSpread = ({ values }: Graph, { outputs }: Node, id: ValueId): boolean =>
+  values[id]!.shape.slice(2).every((size) => size === 1) &&
+  values[outputs[0]!]!.shape.slice(2).some((size) => size > 1);
+
+function union(a: Field, b: Field, isWhole: boolean): Field | null {
+  if (a.input !== b.input) return null;
+  if (!isWhole && (a.stride[0] !== b.stride[0] || a.stride[1] !== b.stride[1])) return null;
   const start: Pair = [Math.min(a.start[0], b.start[0]), Math.min(a.start[1], b.start[1])];
   const end = (axis: 0 | 1) => Math.max(a.start[axis] + a.size[axis], b.start[axis] + b.size[axis]);
   const reach = [joined(a.reach[0], b.reach[0]), joined(a.reach[1], b.reach[1])] as const;

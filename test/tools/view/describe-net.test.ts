@@ -23,6 +23,7 @@ const layerOf = ({ layers }: PageData, name: string) => layers.find((layer) => l
 const cardOf = (data: PageData, name: string) => data.cards[layerOf(data, name).card]!;
 
 function assertSound(data: PageData, what: string): void {
+  for (const { note } of data.cards) assert.not.match(note ?? '', /undefined/, what);
   const shown = data.cards.flatMap(({ layers }) => layers).sort((a, b) => a - b);
   assert.equal(
     shown,
@@ -239,7 +240,7 @@ layer { name: "data" type: "Input" top: "x" input_param { shape { dim: 1 dim: 3 
 layer { name: "conv" type: "Convolution" bottom: "x" top: "y" forward_type: FLOAT
   convolution_param { num_output: 4 kernel_size: 3 engine: MKLDNN cudnn_convolution_algo_seeker: [GET, "a" "b"] } }
 layer { name: "pool" type: "Pooling" bottom: "y" top: "z" pooling_param { kernel_size: 2 torch_pooling: true } }
-layer { name: "fork" type: "ReLU" bottom: "y" top: "w" yolov3_param < a { b: -1 } c: 2 > relu_param { negative_slope: 0.5 } }
+layer { name: "fork" type: "ReLU" bottom: "y" top: "w" yolo_seg_param < a { b: -1 } c: 2 > relu_param { negative_slope: 0.5 } }
 layer { name: "end" type: "ReLU" bottom: "y" top: "v" }`,
   );
   const { net, marks } = readNetWithMarks(file);
@@ -256,12 +257,12 @@ layer { name: "end" type: "ReLU" bottom: "y" top: "v" }`,
     layerOf(data, 'pool').problem!,
     /^line 5: PoolingParameter has no field "torch_pooling".*NVIDIA/,
   );
-  assert.match(layerOf(data, 'fork').problem!, /yolov3_param/);
+  assert.match(layerOf(data, 'fork').problem!, /yolo_seg_param/);
   assert.match(layerOf(data, 'fork').text, /negative_slope: 0.5/);
   assert.equal(layerOf(data, 'end').tops[0]!.shape, [1, 4, 6, 6]);
   for (const [text, message] of [
     ['layer { bogus: 1 }', /has no field "bogus"/],
-    ['layer { yolov3_param { a: [1, { b: 2 ]', /expected "\}", found/],
+    ['layer { yolo_seg_param { a: [1, { b: 2 ]', /expected "\}", found/],
     ['layer { forward_type:', /expected "a value", found the end of the file/],
   ] as const) {
     writeFileSync(file, text);

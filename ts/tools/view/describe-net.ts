@@ -175,15 +175,16 @@ function describeCard(card: Card, layers: readonly TracedLayer[], written: Graph
   const last = layers[card.layers.at(-1)!]!.tops[0];
   const first = layers[card.layers[0]!]!;
   const output = card.node?.outputs[0];
-  const before = output === undefined ? '' : written.values[output]?.shape.join('×');
-  const after = output === undefined ? '' : graph.values[output]!.shape.join('×');
+  // A pass may make a value that the net as written does not have.
+  const before = output === undefined ? undefined : written.values[output]?.shape.join('×');
+  const after = output === undefined ? undefined : graph.values[output]!.shape.join('×');
   return {
     layers: card.layers,
     runs: first.problem === null,
     kind: kindOf(first.layer.type ?? ''),
     shape: last?.shape?.slice(1).join('×') ?? '',
     note:
-      before === after
+      before === undefined || before === after
         ? null
         : `Runs as ${after}, not ${before}: a later stride moved up to where it saves work.`,
     ...(card.node === null ? { macs: 0, bytes: 0 } : workOf(graph, card.node)),
