@@ -345,6 +345,20 @@ test('every layer type that runs has a kind to be drawn as', () => {
   );
 });
 
+test('a card whose value the net as written does not have says nothing of another shape', () => {
+  const net = parse(
+    `layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 4 dim: 12 dim: 12 } } }
+layer { name: "c" type: "Convolution" bottom: "x" top: "c" convolution_param {
+  num_output: 4 bias_term: false kernel_size: 3 stride: 2 pad_l: 0 pad_r: 1 pad_t: 0 pad_b: 1 } }
+layer { name: "b" type: "BatchNorm" bottom: "c" top: "b" batch_norm_param { use_global_stats: true } }
+layer { name: "s" type: "Scale" bottom: "b" top: "s" scale_param { bias_term: true } }`,
+  );
+  assert.equal(
+    describeNet(net).data.cards.map(({ note }) => note),
+    [null, null],
+  );
+});
+
 test('a crop that reads the size of what a later fused sum belongs to is drawn without a cycle', () => {
   const net = readNet(
     `layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 1 dim: 4 dim: 4 } } }
