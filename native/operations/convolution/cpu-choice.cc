@@ -143,7 +143,7 @@ TuningCache::Winner measure(ThreadPool& pool, bool areCached, const Contest& con
     directTime = std::min(directTime, measurement.milliseconds(contest.direct));
     winogradTime = std::min(winogradTime, measurement.milliseconds(contest.winograd));
   }
-  const std::string winner = winogradTime < directTime ? kWinograd : kDirect;
+  const std::string winner = winogradTime * contest.leastGain < directTime ? kWinograd : kDirect;
   return {winner + (isDisturbed() ? kDisturbed : ""), 1000 * std::min(directTime, winogradTime)};
 }
 

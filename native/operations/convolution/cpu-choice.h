@@ -27,6 +27,8 @@ struct Contest {
   };
   Bytes bytes;
   std::function<void(const Memory&)> direct, winograd;
+  // How many times as fast Winograd's must be to be worth the memory of its weights.
+  double leastGain = 1;
 };
 
 class ConvolutionChoice {

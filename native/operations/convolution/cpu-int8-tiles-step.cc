@@ -35,6 +35,9 @@ std::string nameOf(const Int8Convolution::Types& types, const std::string& rest)
   return std::string(typeOf(types.source) == Int8TileType::int8 ? "int8 signed " : "int8 ") + rest;
 }
 
+// Transformed weights take eight times as much memory.
+constexpr double kLeastGain = 1.1;
+
 // Both algorithms in 8 bits.
 Contest contestOf(ThreadPool& pool, const Int8Winograd& winograd, const Int8Convolution::Types& types, const Shape& in,
                   const Shape& out) {
@@ -50,7 +53,8 @@ Contest contestOf(ThreadPool& pool, const Int8Winograd& winograd, const Int8Conv
            sizeof(float) * static_cast<size_t>(ceiling(out[1], kLanes) * kLanes), bytes(types.residual, out),
            bytes(types.result, out), winograd.scratchBytes(pool.threads())},
           by(&Int8Winograd::runDirect),
-          by(&Int8Winograd::runTransformed)};
+          by(&Int8Winograd::runTransformed),
+          kLeastGain};
 }
 
 // The same sums by fewer multiplications, where it is faster.
