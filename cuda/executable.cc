@@ -181,7 +181,7 @@ void CudaExecutable::convertInputs(const RunRequest& request, int slot) {
     const char* source =
         input.buffer ? static_cast<const CudaBuffer&>(*input.buffer).data() : buffer(plan_->staging()[slot][i]);
     const SourceType type = input.type == DataType::uint8 ? SourceType::uint8 : SourceType::float32;
-    const auto normalisation = input.normalisation.value_or(resnode::Normalisation{});
+    const Normalisation normalisation = input.normalisation.value_or(Normalisation{});
     const auto* bytes = reinterpret_cast<const uint8_t*>(source);
     auto* floats = reinterpret_cast<float*>(data(id));
     if (layout.isFolded)

@@ -66,9 +66,9 @@ RESNODE_INLINE void winogradSourceOf(const WinogradInt8Source& a) {
   for (int row = 0; row < 6; row += 2) {
     HalvesPair x[6], y[6];
 #pragma GCC unroll 3
-    for (int pair = 0; pair < 3; ++pair) {
-      x[2 * pair] = firstsOf(between[row][pair], between[row + 1][pair]);
-      x[2 * pair + 1] = secondsOf(between[row][pair], between[row + 1][pair]);
+    for (int column = 0; column < 6; column += 2) {
+      x[column] = firstsOf(between[row][column / 2], between[row + 1][column / 2]);
+      x[column + 1] = secondsOf(between[row][column / 2], between[row + 1][column / 2]);
     }
     transformSource(x, y);
 #pragma GCC unroll 6

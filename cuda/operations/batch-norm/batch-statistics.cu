@@ -88,7 +88,7 @@ __global__ void statisticsOfSums(const float* sums, const float* squares, float 
 // batch_norm_layer.cpp: a factor of 0 makes all 0.
 RESNODE_HOST_DEVICE float unfactorOf(const float* factor) { return !factor ? 1.0f : *factor == 0 ? 0.0f : 1 / *factor; }
 
-__global__ void normalise(const Normalisation normalisation, int64_t channels, float* center, float* scale,
+__global__ void normalise(const BatchNormalisation normalisation, int64_t channels, float* center, float* scale,
                           float* bias) {
   const int64_t c = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (c >= channels) return;
@@ -99,7 +99,8 @@ __global__ void normalise(const Normalisation normalisation, int64_t channels, f
   bias[c] = beta ? beta[c] : 0;
 }
 
-__global__ void globalStatistics(const Normalisation normalisation, int64_t channels, float* mean, float* variance) {
+__global__ void globalStatistics(const BatchNormalisation normalisation, int64_t channels, float* mean,
+                                 float* variance) {
   const int64_t c = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (c >= channels) return;
   const float unfactor = unfactorOf(normalisation.factor);
@@ -178,12 +179,12 @@ void launchStatisticsOfSums(const float* sums, const float* squares, int64_t cou
          variance);
 }
 
-void launchNormalisation(const Normalisation& normalisation, int64_t channels, float* center, float* scale, float* bias,
-                         cudaStream_t stream) {
+void launchNormalisation(const BatchNormalisation& normalisation, int64_t channels, float* center, float* scale,
+                         float* bias, cudaStream_t stream) {
   launch(normalise, gridFor(channels), stream, normalisation, channels, center, scale, bias);
 }
 
-void launchGlobalStatistics(const Normalisation& normalisation, int64_t channels, float* mean, float* variance,
+void launchGlobalStatistics(const BatchNormalisation& normalisation, int64_t channels, float* mean, float* variance,
                             cudaStream_t stream) {
   if (mean || variance) launch(globalStatistics, gridFor(channels), stream, normalisation, channels, mean, variance);
 }

@@ -25,7 +25,7 @@ void launchStatisticsOfSums(const float* sums, const float* squares, int64_t cou
                             float* variance, cudaStream_t stream);
 
 // Where a channel's values lie and how they are spread, and what comes behind: [channels] each.
-struct Normalisation {
+struct BatchNormalisation {
   const float *mean = nullptr, *variance = nullptr;
   const float* factor = nullptr;                  // mean and variance are sums that it counts; null: they are not
   const float *gamma = nullptr, *beta = nullptr;  // null: 1, 0
@@ -33,11 +33,11 @@ struct Normalisation {
 };
 
 // From statistics to the affine step that normalises: center = mean, scale = gamma/sqrt(variance + eps), bias = beta.
-void launchNormalisation(const Normalisation& normalisation, int64_t channels, float* center, float* scale, float* bias,
-                         cudaStream_t stream);
+void launchNormalisation(const BatchNormalisation& normalisation, int64_t channels, float* center, float* scale,
+                         float* bias, cudaStream_t stream);
 
 // Mean and variance as numbers, where a factor counts sums; null where not wanted.
-void launchGlobalStatistics(const Normalisation& normalisation, int64_t channels, float* mean, float* variance,
+void launchGlobalStatistics(const BatchNormalisation& normalisation, int64_t channels, float* mean, float* variance,
                             cudaStream_t stream);
 
 // Where the mean is not what the variance is around: variance += (own − mean)², own being what it was around.

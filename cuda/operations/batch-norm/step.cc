@@ -51,7 +51,7 @@ Step forward(const BatchNorm& batchNorm, const Operation& operation, const StepC
     float* mean = b.floatsOut(1) ? b.floatsOut(1) : workspace + 3 * floats;
     float* variance = b.floatsOut(2) ? b.floatsOut(2) : workspace + 4 * floats;
     float* own = processes ? workspace + 5 * floats : mean;  // this process's
-    Normalisation normalisation{mean, variance};
+    BatchNormalisation normalisation{mean, variance};
     if (isGlobal) {
       normalisation = {b.parameter<float>(0), b.parameter<float>(1), b.parameter<float>(2)};
       launchGlobalStatistics(normalisation, view.channels, b.floatsOut(1), b.floatsOut(2), stream);

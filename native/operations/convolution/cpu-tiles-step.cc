@@ -104,7 +104,7 @@ Contest contestOf(ThreadPool& pool, const TileKernels& kernels, const Convolutio
   const DirectConvolution direct(kernels, Filter(convolution, in, out), in, out);
   const WinogradConvolution winograd(kernels, convolution, in, out);
   const size_t result = direct.result().get_size();
-  const auto by = [&pool, convolution](auto algorithm) {
+  const auto by = [&pool, &convolution](const auto& algorithm) {
     return [&pool, algorithm, relu = convolution.relu](const Contest::Memory& at) {
       algorithm.run(pool, {at.source, at.weights, at.bias, at.residual, at.result, at.scratch, relu.has_value(),
                            relu ? relu->negativeSlope : 0});

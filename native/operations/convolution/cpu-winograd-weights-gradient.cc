@@ -10,7 +10,6 @@ namespace {
 // Products of which every part has its own sums: they stay in a thread's cache beside the tiles, and are soon added up.
 constexpr int64_t kPrivateProducts = (256 << 10) / sizeof(float), kPrivateSums = (4 << 20) / sizeof(float);
 constexpr int64_t kPrivateTiles = (256 << 10) / sizeof(float);
-constexpr int64_t kFloat = sizeof(float);
 
 }  // namespace
 
@@ -27,7 +26,8 @@ WinogradWeightsGradient::WinogradWeightsGradient(const TileKernels& kernels, con
     tilesAtOnce_ = std::max(kPrivateTiles / tiles_.transformedPerTile(), WinogradTiles::kPerUnit);
   } else {
     // The products are read and written again for each part.
-    tilesAtOnce_ = tiles_.sharedTiles(2 * productsFloats() * kFloat, tiles_.transformedPerTile() * kFloat);
+    tilesAtOnce_ =
+        tiles_.sharedTiles(2 * productsFloats() * sizeof(float), tiles_.transformedPerTile() * sizeof(float));
   }
 }
 
