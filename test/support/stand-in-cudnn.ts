@@ -1,5 +1,5 @@
 /** The cuDNN of test/cuda/host/libraries, which computes graphs by naive loops, as the one that devices of this process open. */
-import { copyFileSync, mkdirSync } from 'node:fs';
+import { copyFileSync, mkdirSync, renameSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { emulatedBuild } from './emulated.ts';
 
@@ -10,8 +10,15 @@ export function useStandInCudnn(): boolean {
   if (fake === null || empty === null) return false;
   const folder = join(dirname(fake), 'fake-cudnn');
   mkdirSync(folder, { recursive: true });
-  copyFileSync(fake, join(folder, 'libcudnn.so.9'));
-  copyFileSync(empty, join(folder, 'libcublasLt.so.13'));
+  place(fake, join(folder, 'libcudnn.so.9'));
+  place(empty, join(folder, 'libcublasLt.so.13'));
   process.env.RESNODE_CUDNN = join(folder, 'libcudnn.so.9');
   return true;
+}
+
+/** Another process may have loaded what lies there: it keeps that, where a copy over it would change what it runs. */
+function place(library: string, path: string): void {
+  const copy = `${path}.${process.pid}`;
+  copyFileSync(library, copy);
+  renameSync(copy, path);
 }
