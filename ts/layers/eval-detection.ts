@@ -9,6 +9,7 @@ import { withDefaults } from '../caffe/net-parameter.ts';
 import type { JavaScriptLayer } from './javascript.ts';
 import { buildJavaScript } from './javascript-rule.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
+import { type Size, saidBox, sigmoid, sizesOfBoxes } from './yolo-boxes.ts';
 import { type CentredBox, centredOverlap, truthLayout, truthsOf, type YoloTruth } from './yolo-truth.ts';
 
 export const evalDetectionLayers: Layers = {
@@ -42,11 +43,7 @@ function evalDetection(context: LayerContext): Built {
   const refuse = (field: string, text: string) =>
     context.fail('yolo', text, positionOf(param, field) ?? positionOf(param));
   if (boxes !== 5) refuse('num_object', `num_object must be 5, as the fork reads five boxes; found ${boxes}`);
-  if (biases.length < 2 * boxes)
-    refuse(
-      'biases',
-      `${boxes} boxes take ${2 * boxes} biases, a width and a height each; found ${biases.length}`,
-    );
+  const sizes = sizesOfBoxes(boxes, biases, [side, side], refuse);
   const [map, label] = context.shapes;
   const expected = [map![0]!, boxes * (5 + classes), side, side];
   if (classes < 1 || showShape(map!) !== showShape(expected))
@@ -57,10 +54,6 @@ function evalDetection(context: LayerContext): Built {
   const images = map![0]!;
   const layout = truthLayout(context, images, label!);
   const width = classes + side * side * boxes * 4;
-  const sides = Array.from(
-    { length: boxes },
-    (_, i) => [biases[2 * i]! / side, biases[2 * i + 1]! / side] as const,
-  );
   const layer: JavaScriptLayer = {
     shapes: () => [[images, width]],
     forward: ([said, given]) => {
@@ -73,7 +66,7 @@ function evalDetection(context: LayerContext): Built {
           image * (said!.data.length / images),
           (image + 1) * (said!.data.length / images),
         );
-        const found = suppressed(boxesOf(own, side, sides, p), p.nms);
+        const found = suppressed(boxesOf(own, side, sizes, p), p.nms);
         judged(found, truths[image]!, p.threshold).forEach((each, i) => {
           row.set(each, classes + 4 * i);
         });
@@ -87,26 +80,20 @@ function evalDetection(context: LayerContext): Built {
 function boxesOf(
   data: Float32Array,
   side: number,
-  sides: readonly (readonly [number, number])[],
+  sizes: readonly Size[],
   { num_class: classes, score_type }: Parameters,
 ): Found[] {
   const area = side * side;
-  const sigmoid = (value: number) => 1 / (1 + Math.exp(-value));
   const found: Found[] = [];
   for (let cell = 0; cell < area; cell++)
-    sides.forEach(([wide, tall], kind) => {
+    sizes.forEach((size, kind) => {
       const said = (k: number) => data[(kind * (5 + classes) + k) * area + cell]!;
       const scores = Array.from({ length: classes }, (_, k) => said(5 + k));
       const most = Math.max(...scores);
       const label = scores.indexOf(most);
       const share = 1 / scores.reduce((sum, score) => sum + Math.exp(score - most), 0);
       const object = sigmoid(said(4));
-      const box: CentredBox = [
-        ((cell % side) + sigmoid(said(0))) / side,
-        (Math.floor(cell / side) + sigmoid(said(1))) / side,
-        Math.exp(said(2)) * wide,
-        Math.exp(said(3)) * tall,
-      ];
+      const box = saidBox(said, cell, [side, side], size);
       const score = { OBJ: object, PROB: share, MULTIPLY: object * share }[score_type];
       found.push({ label, score: Math.fround(score), box });
     });

@@ -29,11 +29,10 @@ export function buildHostLoss(
       const { loss, diffs } = compute(bottoms);
       return [Float32Array.from({ length: elementCount(top) }, (_, i) => loss[i]!), ...diffs];
     },
-    backward: ({ bottoms, tops: made, topDiffs: [scale] }) =>
-      bottoms.map((_, i) => {
-        const by = scale!.data[0]!;
-        return i < learning ? made[1 + i]!.data.map((diff) => diff * by) : null;
-      }),
+    backward: ({ bottoms, tops: made, topDiffs: [scale] }) => {
+      const by = scale!.data[0]!;
+      return bottoms.map((_, i) => (i < learning ? made[1 + i]!.data.map((diff) => diff * by) : null));
+    },
   };
   const info = infoOf(context.layer, context.state.phase, context.shapes);
   const composed = new Composition(context.shapes);

@@ -115,8 +115,9 @@ function hardMining(context: LayerContext): Built {
           throw new Error(
             `region ${row} is of image ${image}; expected one from 0 to ${p.num_image - 1} (num_image)`,
           );
-        const list = byImage.get(image) ?? [];
-        byImage.set(image, [...list, row]);
+        const list = byImage.get(image);
+        if (list === undefined) byImage.set(image, [row]);
+        else list.push(row);
       }
       const hardest = (list: readonly number[]) =>
         list.toSorted((a, b) => ranks!.data[b]! - ranks!.data[a]! || b - a);

@@ -1,5 +1,6 @@
 /** The boxes that a map of YOLO means (Redmon and Farhadi, arXiv:1612.08242, section 2; arXiv:1804.02767, section 2.1). */
 import { type Corners, overlapOf } from './overlap.ts';
+import type { CentredBox } from './yolo-truth.ts';
 
 export interface YoloBox {
   /** Class, from 0 on. */
@@ -19,7 +20,48 @@ interface YoloMap {
   readonly softmax: boolean;
 }
 
-const sigmoid = (value: number) => 1 / (1 + Math.exp(-value));
+/** Width and height of a box, as shares of the image. */
+export type Size = readonly [width: number, height: number];
+
+export const sigmoid = (value: number): number => 1 / (1 + Math.exp(-value));
+
+/** The sizes that biases give the boxes of a cell, a width and a height each, of a map of so many of their units. */
+export function sizesOf(biases: readonly number[], columns: number, rows: number): Size[] {
+  return Array.from(
+    { length: Math.floor(biases.length / 2) },
+    (_, i) => [biases[2 * i]! / columns, biases[2 * i + 1]! / rows] as const,
+  );
+}
+
+/** The same of as many boxes as a layer has. @param refuse Says what is wrong with a field. */
+export function sizesOfBoxes(
+  boxes: number,
+  biases: readonly number[],
+  [columns, rows]: readonly [number, number],
+  refuse: (field: 'biases', text: string) => void,
+): Size[] {
+  if (biases.length < 2 * boxes)
+    refuse(
+      'biases',
+      `${boxes} boxes take ${2 * boxes} biases, a width and a height each; found ${biases.length}`,
+    );
+  return sizesOf(biases, columns, rows).slice(0, boxes);
+}
+
+/** The box that a cell says by its first four values. */
+export function saidBox(
+  said: (k: number) => number,
+  cell: number,
+  [columns, rows]: readonly [number, number],
+  [wide, tall]: Size,
+): CentredBox {
+  return [
+    ((cell % columns) + sigmoid(said(0))) / columns,
+    (Math.floor(cell / columns) + sigmoid(said(1))) / rows,
+    Math.exp(said(2)) * wide,
+    Math.exp(said(3)) * tall,
+  ];
+}
 
 /**
  * Each box with its best class: the others of the same box would overlap it wholly, and be dropped.
@@ -27,12 +69,12 @@ const sigmoid = (value: number) => 1 / (1 + Math.exp(-value));
  */
 export function boxesOfMap(
   { data, height, width, classes, softmax }: YoloMap,
-  sizes: readonly (readonly [number, number])[],
+  sizes: readonly Size[],
   isEnough: (score: number) => boolean,
 ): YoloBox[] {
   const plane = height * width;
   const found: YoloBox[] = [];
-  sizes.forEach(([wide, tall], box) => {
+  sizes.forEach((size, box) => {
     for (let cell = 0; cell < plane; cell++) {
       const said = (k: number) => data[(box * (5 + classes) + k) * plane + cell]!;
       const object = sigmoid(said(4));
@@ -43,10 +85,8 @@ export function boxesOfMap(
         object * (softmax ? shareOf(said, label, classes) : sigmoid(said(5 + label))),
       );
       if (!isEnough(score)) continue;
-      const x = ((cell % width) + sigmoid(said(0))) / width;
-      const y = (Math.floor(cell / width) + sigmoid(said(1))) / height;
-      const [halfWidth, halfHeight] = [(wide * Math.exp(said(2))) / 2, (tall * Math.exp(said(3))) / 2];
-      found.push({ label, score, box: [x - halfWidth, y - halfHeight, x + halfWidth, y + halfHeight] });
+      const [x, y, wide, tall] = saidBox(said, cell, [width, height], size);
+      found.push({ label, score, box: [x - wide / 2, y - tall / 2, x + wide / 2, y + tall / 2] });
     }
   });
   return found;

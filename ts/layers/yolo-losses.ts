@@ -13,6 +13,7 @@ import { withDefaults } from '../caffe/net-parameter.ts';
 import { buildHostLoss } from './host-loss.ts';
 import type { JavaScriptBlob } from './javascript.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
+import { type Size, saidBox, sigmoid, sizesOf, sizesOfBoxes } from './yolo-boxes.ts';
 import { type CentredBox, centredOverlap, truthLayout, truthsOf, type YoloTruth } from './yolo-truth.ts';
 
 export const yoloLosses: Layers = {
@@ -61,7 +62,7 @@ class CellMap {
 
   /** Its sigmoid. */
   sigmoid(box: number, k: number, cell: number): number {
-    return 1 / (1 + Math.exp(-this.said(box, k, cell)));
+    return sigmoid(this.said(box, k, cell));
   }
 
   diff(box: number, k: number, cell: number): number {
@@ -73,13 +74,8 @@ class CellMap {
   }
 
   /** The box that a cell says, of known sides as shares of the image. */
-  boxOf(box: number, cell: number, [width, height]: readonly [number, number]): CentredBox {
-    return [
-      ((cell % this.columns) + this.sigmoid(box, 0, cell)) / this.columns,
-      (Math.floor(cell / this.columns) + this.sigmoid(box, 1, cell)) / this.rows,
-      Math.exp(this.said(box, 2, cell)) * width,
-      Math.exp(this.said(box, 3, cell)) * height,
-    ];
+  boxOf(box: number, cell: number, size: Size): CentredBox {
+    return saidBox((k) => this.said(box, k, cell), cell, [this.columns, this.rows], size);
   }
 
   /** The cell that has a box's centre. */
@@ -88,7 +84,7 @@ class CellMap {
   }
 
   /** What the regressions of a cell should be: the centre within it, and the sides as logarithms. */
-  targetOf([x, y, width, height]: CentredBox, cell: number, [wide, tall]: readonly [number, number]) {
+  targetOf([x, y, width, height]: CentredBox, cell: number, [wide, tall]: Size) {
     return [
       x * this.columns - (cell % this.columns),
       y * this.rows - Math.floor(cell / this.columns),
@@ -149,18 +145,9 @@ function regionLoss(context: LayerContext): Built {
   const [map, label] = context.shapes;
   if (map![2] !== map![3])
     context.fail('yolo', `its map must be square, as in the forks; found ${showShape(map!)}`);
-  const { biases = [] } = p;
-  if (biases.length < 2 * p.num)
-    refuse(
-      'biases',
-      `${p.num} boxes take ${2 * p.num} biases, a width and a height each; found ${biases.length}`,
-    );
-  const layout = truthLayout(context, images, label!);
   const side = map![3]!;
-  const sides = Array.from(
-    { length: p.num },
-    (_, i) => [biases[2 * i]! / side, biases[2 * i + 1]! / side] as const,
-  );
+  const sides = sizesOfBoxes(p.num, p.biases ?? [], [side, side], refuse);
+  const layout = truthLayout(context, images, label!);
   const isIntel = layout === 'corners';
   return buildHostLoss(context, [], 1, ([said, given]) => {
     const truths = truthsOf(given!.data, layout, images, p.num_class);
@@ -186,7 +173,7 @@ function regionLoss(context: LayerContext): Built {
 function learnAbsence(
   map: CellMap,
   truths: readonly YoloTruth[],
-  sides: readonly (readonly [number, number])[],
+  sides: readonly Size[],
   threshold: number,
   diffOf: (share: number) => number,
 ): void {
@@ -203,7 +190,7 @@ function learnAbsence(
 function learnRegion(
   map: CellMap,
   { label, box: truth }: YoloTruth,
-  sides: readonly (readonly [number, number])[],
+  sides: readonly Size[],
   p: RegionParameters,
   isIntel: boolean,
 ): void {
@@ -265,11 +252,7 @@ function yolov3(context: LayerContext): Built {
   if (p.anchors_scale < 1) refuse('anchors_scale', 'anchors_scale must be at least 1');
   const [, , rows = 1, columns = 1] = context.shapes[0]!;
   const layout = truthLayout(context, images, context.shapes[1]!);
-  const sides = Array.from(
-    { length: Math.floor(biases.length / 2) },
-    (_, i) =>
-      [biases[2 * i]! / (columns * p.anchors_scale), biases[2 * i + 1]! / (rows * p.anchors_scale)] as const,
-  );
+  const sides = sizesOf(biases, columns * p.anchors_scale, rows * p.anchors_scale);
   return buildHostLoss(context, [], 1, ([said, given]) => {
     const truths = truthsOf(given!.data, layout, images, p.num_class);
     const { diffs, squares } = summed(said!, images, (image, all) => {
@@ -288,7 +271,7 @@ function yolov3(context: LayerContext): Built {
 /** The boxes of a cell that learn a true one: the one that is most like it, where this map has it, and all that are much like it. */
 function matchedBoxes(
   [, , width, height]: CentredBox,
-  sides: readonly (readonly [number, number])[],
+  sides: readonly Size[],
   mask: readonly number[],
   threshold: number,
 ): number[] {
@@ -306,12 +289,12 @@ function learnYolov3(
   map: CellMap,
   { label, box: truth }: YoloTruth,
   box: number,
-  sides: readonly [number, number],
+  size: Size,
   p: Yolov3Parameters,
 ): void {
   const cell = map.cellOf(truth);
   const scale = p.coord_scale * (2 - truth[2] * truth[3]);
-  map.targetOf(truth, cell, sides).forEach((target, k) => {
+  map.targetOf(truth, cell, size).forEach((target, k) => {
     const found = k < 2 ? map.sigmoid(box, k, cell) : map.said(box, k, cell);
     map.set(box, k, cell, -scale * (target - found));
   });
@@ -339,7 +322,7 @@ function scaleBySigmoids({ data, shape }: JavaScriptBlob, diffs: Float32Array, p
   for (const [i, said] of data.entries()) {
     const k = Math.floor(i / area) % (5 + p.num_class);
     if (k === 2 || k === 3) continue;
-    const share = 1 / (1 + Math.exp(-said));
+    const share = sigmoid(said);
     diffs[i]! *= share * (1 - share);
   }
 }

@@ -11,7 +11,7 @@ import type { JavaScriptLayer } from './javascript.ts';
 import { buildJavaScript } from './javascript-rule.ts';
 import { ANY, type Built, type LayerContext, type Layers } from './layer.ts';
 import { planesOf } from './window.ts';
-import { boxesOfMap, withoutOverlaps } from './yolo-boxes.ts';
+import { boxesOfMap, type Size, sizesOfBoxes, withoutOverlaps } from './yolo-boxes.ts';
 
 export const yoloLayers: Layers = {
   Reorg: { build: reorg },
@@ -64,22 +64,11 @@ function yoloDetectionOutput(context: LayerContext): Built {
   if (p.coords !== 4)
     context.fail('yolo', `coords must be 4, found ${p.coords}`, positionOf(param, 'coords'));
   const { biases = [] } = p;
-  if (biases.length < 2 * p.num_box)
-    context.fail(
-      'yolo',
-      `${p.num_box} boxes take ${2 * p.num_box} biases, a width and a height each; found ${biases.length}`,
-      positionOf(param, 'biases'),
-    );
+  const refuse = (field: string, text: string) => context.fail('yolo', text, positionOf(param, field));
   const boxes = context.shapes.flatMap(([, , height = 1, width = 1]) =>
-    Array.from({ length: p.num_box }, (_, i) => [biases[2 * i]! / width, biases[2 * i + 1]! / height]),
+    sizesOfBoxes(p.num_box, biases, [width, height], refuse),
   );
-  return detections(
-    context,
-    p,
-    boxes as [number, number][],
-    true,
-    (score) => score >= Math.fround(p.confidence_threshold),
-  );
+  return detections(context, p, boxes, true, (score) => score >= Math.fround(p.confidence_threshold));
 }
 
 interface Yolov3Parameter extends YoloParameter {
@@ -116,7 +105,7 @@ function yolov3DetectionOutput(context: LayerContext): Built {
   const unknown = mask.find((box) => 2 * box + 1 >= biases.length);
   if (unknown !== undefined)
     refuse('mask', `mask ${unknown} has no biases: there are ${biases.length}, two for each box`);
-  const boxes = mask.map((box, i): [number, number] => {
+  const boxes = mask.map((box, i): Size => {
     const map = Math.floor(i / p.num_box);
     const [, , height = 1, width = 1] = context.shapes[map]!;
     return [biases[2 * box]! / (width * scales[map]!), biases[2 * box + 1]! / (height * scales[map]!)];
@@ -127,7 +116,7 @@ function yolov3DetectionOutput(context: LayerContext): Built {
 function detections(
   context: LayerContext,
   { num_classes: classes, num_box: boxesOfCell, nms_threshold: nmsThreshold }: YoloParameter,
-  sizes: readonly (readonly [number, number])[],
+  sizes: readonly Size[],
   softmax: boolean,
   isEnough: (score: number) => boolean,
 ): Built {
