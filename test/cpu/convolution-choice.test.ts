@@ -10,6 +10,7 @@ import { SGD_UPDATE, withLoss } from '../../ts/device/plan-training.ts';
 import { type DeviceOptions, type LayerParameter, type NetParameter, openDevice } from '../../ts/index.ts';
 import { COMMAND } from '../support/command.ts';
 import { repositoryFolder } from '../support/golden.ts';
+import { nameWinners } from '../support/tuning-cache.ts';
 
 const net = (batch: number): NetParameter => ({
   name: 'one',
@@ -46,21 +47,8 @@ async function implementation(cacheFolder: string, options: DeviceOptions = {}, 
   return (await device.plan({ model: net(batch) })).operations[0]!.implementation;
 }
 
-/** FNV-1a, which proves a line of the file. */
-function proofOf(text: string): string {
-  let hash = 14695981039346656037n;
-  for (const byte of Buffer.from(text)) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 1099511628211n);
-  return hash.toString(16).padStart(16, '0');
-}
-
 /** Makes another algorithm the winner of every line. */
-function elect(winner: string, folder: string): void {
-  const lines = linesIn(folder).map((line) => {
-    const text = [...line.split('\t').slice(0, -3), winner, '1.000'].join('\t');
-    return `${text}\t${proofOf(text)}\n`;
-  });
-  writeFileSync(fileIn(folder), lines.join(''));
-}
+const elect = (winner: string, folder: string) => nameWinners(folder, () => winner, '1.000');
 
 const hasOwnKernels = await (async () => {
   await using device = await openDevice('cpu');
