@@ -8,6 +8,8 @@ import { withFigures, withServing } from './figures.ts';
 const FILES = [
   '../bench/results/2026-11-30-intel-xeon-forward.json',
   '../bench/results/2026-11-27-amd-epyc-forward.json',
+  '../bench/results/2026-11-30-intel-xeon-training-resnet-50.json',
+  '../bench/results/2026-11-30-intel-xeon-training-cifar-20.json',
   '../bench/results/2026-11-27-amd-epyc-training-resnet-50.json',
   '../bench/results/2026-11-27-amd-epyc-training-cifar-20.json',
 ];
