@@ -48,6 +48,16 @@ Napi::Value download(const Napi::CallbackInfo& info, const std::shared_ptr<Devic
 
 }  // namespace
 
+std::shared_ptr<Buffer> bufferOf(const Napi::Value& value, const std::shared_ptr<Device>& device,
+                                 const std::string& what) {
+  const auto owned = held<OwnedBuffer>(value, kBufferTag, "buffer");
+  if (owned->device != device.get())
+    throw Error("argument/invalid", "Expected a buffer of this device for " + what +
+                                        ", found one of another device: give the values that its download() returns, "
+                                        "or a buffer that this device makes of them");
+  return owned->buffer;
+}
+
 Napi::Value bufferToJs(Napi::Env env, const std::shared_ptr<Device>& device, const std::shared_ptr<Buffer>& buffer) {
   Napi::Object object = Napi::Object::New(env);
   const auto handle =
@@ -63,14 +73,11 @@ Napi::Value bufferToJs(Napi::Env env, const std::shared_ptr<Device>& device, con
          [device, mine](const Napi::CallbackInfo& info) { return download(info, device, mine(info)); });
   method(object, "copy", [device, mine](const Napi::CallbackInfo& info) -> Napi::Value {
     const auto target = mine(info);
-    const auto source = held<OwnedBuffer>(info[0], kBufferTag, "source");
-    if (source->device != device.get())
-      throw Error("argument/invalid", "A buffer of another device cannot be used here");
+    const auto source = bufferOf(info[0], device, "source");
     const size_t sourceOffset = sizeArgument(info[1]), offset = sizeArgument(info[2]), bytes = sizeArgument(info[3]);
-    checkRange(*source->buffer, sourceOffset, bytes);
+    checkRange(*source, sourceOffset, bytes);
     checkRange(*target, offset, bytes);
-    return submitVoid(info.Env(), device,
-                      [=, from = source->buffer] { target->copy(*from, sourceOffset, offset, bytes); });
+    return submitVoid(info.Env(), device, [=, from = source] { target->copy(*from, sourceOffset, offset, bytes); });
   });
   method(object, "fill", [device, mine](const Napi::CallbackInfo& info) -> Napi::Value {
     const auto target = mine(info);

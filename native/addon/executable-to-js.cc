@@ -43,16 +43,18 @@ class Attendance {
   std::shared_ptr<HostFunctions> functions_;
 };
 
-std::shared_ptr<Buffer> bufferArgument(const Napi::Value& value, const std::shared_ptr<Device>& device, size_t bytes) {
-  const auto owned = held<OwnedBuffer>(value, kBufferTag, "buffer");
-  if (owned->device != device.get()) throw Error("argument/invalid", "A buffer of another device cannot be used here");
-  if (owned->buffer->bytes() < bytes)
-    throw Error("argument/invalid", "Expected a buffer of at least " + std::to_string(bytes) + " bytes");
-  return owned->buffer;
+// `what` it is given as: "input \"data\"".
+std::shared_ptr<Buffer> bufferArgument(const Napi::Value& value, const std::shared_ptr<Device>& device, size_t bytes,
+                                       const std::string& what) {
+  const auto buffer = bufferOf(value, device, what);
+  if (buffer->bytes() < bytes)
+    throw Error("argument/invalid", "Expected a buffer of at least " + std::to_string(bytes) + " bytes for " + what +
+                                        ", found one of " + std::to_string(buffer->bytes()));
+  return buffer;
 }
 
 // A Float32Array or Uint8Array, or { buffer, dtype }. `place`: where the executable takes float32 values; null: nowhere yet.
-RunInput valuesFromJs(const Napi::Value& value, size_t count, size_t index, bool copies, float* place,
+RunInput valuesFromJs(const Napi::Value& value, size_t count, const std::string& what, bool copies, float* place,
                       const std::shared_ptr<Device>& device, RunState& state) {
   if (value.IsTypedArray()) {
     const Napi::TypedArray array = value.As<Napi::TypedArray>();
@@ -77,27 +79,28 @@ RunInput valuesFromJs(const Napi::Value& value, size_t count, size_t index, bool
     const bool isBytes = object.Get("dtype").ToString().Utf8Value() == "uint8";
     return {nullptr,
             isBytes ? DataType::uint8 : DataType::float32,
-            bufferArgument(object.Get("buffer"), device, isBytes ? count : count * sizeof(float)),
+            bufferArgument(object.Get("buffer"), device, isBytes ? count : count * sizeof(float), what),
             {}};
   }
-  throw Error("argument/invalid", "Expected a Float32Array or Uint8Array of " + std::to_string(count) +
-                                      " values for input " + std::to_string(index));
+  throw Error("argument/invalid",
+              "Expected a Float32Array or Uint8Array of " + std::to_string(count) + " values for " + what);
 }
 
 // The same, or { bytes, mean, scale }: of each channel.
-RunInput inputFromJs(const Napi::Value& value, const Shape& shape, size_t index, bool copies, float* place,
+RunInput inputFromJs(const Napi::Value& value, const Tensor& tensor, bool copies, float* place,
                      const std::shared_ptr<Device>& device, RunState& state) {
+  const Shape& shape = tensor.shape;
+  const std::string what = "input \"" + tensor.name + "\"";
   const size_t count = elementCount(shape);
   const bool isNormalised = value.IsObject() && !value.IsTypedArray() && value.As<Napi::Object>().Has("bytes");
-  if (!isNormalised) return valuesFromJs(value, count, index, copies, place, device, state);
+  if (!isNormalised) return valuesFromJs(value, count, what, copies, place, device, state);
   const Napi::Object object = value.As<Napi::Object>();
-  RunInput input = valuesFromJs(object.Get("bytes"), count, index, copies, nullptr, device, state);
+  RunInput input = valuesFromJs(object.Get("bytes"), count, what, copies, nullptr, device, state);
   const auto mean = object.Get("mean").As<Napi::Float32Array>(), scale = object.Get("scale").As<Napi::Float32Array>();
   const size_t channels = shape.size() > 1 ? shape[1] : 0;
   if (input.type != DataType::uint8 || channels == 0 || channels > Normalisation::kChannels ||
       mean.ElementLength() != channels || scale.ElementLength() != channels)
-    throw Error("argument/invalid",
-                "Expected bytes of at most 4 channels, a mean and a scale of each, for input " + std::to_string(index));
+    throw Error("argument/invalid", "Expected bytes of at most 4 channels, a mean and a scale of each, for " + what);
   input.normalisation.emplace();
   std::copy_n(mean.Data(), channels, input.normalisation->mean);
   std::copy_n(scale.Data(), channels, input.normalisation->scale);
@@ -118,16 +121,18 @@ Napi::Value run(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& d
   // The thread of a device that closes, and all that it has, may be gone.
   const bool hasPlaces = runs->unsettled.empty() && !device->closing;
   for (uint32_t i = 0; i < inputs.Length(); ++i) {
-    const Shape& shape = program->tensors[program->inputs[i]].shape;
+    const Tensor& tensor = program->tensors[program->inputs[i]];
     float* place = hasPlaces ? executable->inputPlace(i) : nullptr;
-    state->request.inputs.push_back(inputFromJs(inputs.Get(i), shape, i, copies, place, device, *state));
+    state->request.inputs.push_back(inputFromJs(inputs.Get(i), tensor, copies, place, device, *state));
   }
   const Napi::Array buffers = options.Get("outputs").As<Napi::Array>();
   for (uint32_t i = 0; i < program->outputs.size(); ++i) {
-    const size_t count = elementCount(program->tensors[program->outputs[i]].shape);
+    const Tensor& tensor = program->tensors[program->outputs[i]];
+    const size_t count = elementCount(tensor.shape);
     const Napi::Value buffer = buffers.Get(i);
     if (buffer.IsObject()) {
-      state->request.outputs.push_back({nullptr, bufferArgument(buffer, device, count * sizeof(float))});
+      const std::string what = "output \"" + tensor.name + "\"";
+      state->request.outputs.push_back({nullptr, bufferArgument(buffer, device, count * sizeof(float), what)});
       state->outputs.emplace_back();
     } else {
       auto array = newArray<Napi::Float32Array>(env, count);

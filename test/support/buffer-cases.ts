@@ -107,10 +107,18 @@ export function testBuffers(name: string, open: () => Promise<Device>): void {
       model.run({ data: pixels(2) }, { outputs: { prob: buffer } }),
     ])
       assert.instance(await outcome(wrong), ArgumentError);
-    for (const wrong of [
-      buffer.copy(foreign),
-      model.run({ data: pixels(1) }, { outputs: { prob: foreign } }),
-    ])
-      assert.is(((await outcome(wrong)) as DeviceError).code, 'argument/invalid');
+    using foreignImage = await other.buffer(pixels(1));
+    for (const [wrong, name] of [
+      [buffer.copy(foreign), 'source'],
+      [model.run({ data: foreignImage }), 'input "data"'],
+      [model.run({ data: pixels(1) }, { outputs: { prob: foreign } }), 'output "prob"'],
+    ] as const) {
+      const error = (await outcome(wrong)) as DeviceError;
+      assert.is(error.code, 'argument/invalid');
+      assert.match(
+        error.message,
+        `Expected a buffer of this device for ${name}, found one of another device: give the values that its download() returns`,
+      );
+    }
   });
 }
