@@ -1,10 +1,11 @@
-// Makes dist, or the folder that is named: the compiled TypeScript, the files that it reads, and the packages that it carries (ts/base/carried.ts).
+// Makes dist, or the folder that is named: the code and its declarations, the files that it reads, and the packages that it carries (ts/base/carried.ts).
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildSync } from 'esbuild';
+import { bundle } from './bundle.mjs';
 import { FEWER_COLLECTIONS, LATER } from './v8-flags.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -21,6 +22,7 @@ rmSync(dist, { recursive: true, force: true });
 const flags = [...LATER, ...FEWER_COLLECTIONS];
 const compiler = [require.resolve('typescript/bin/tsc'), '-p', 'tsconfig.build.json', '--outDir', dist];
 execFileSync(process.execPath, [...flags, ...compiler], { cwd: root, stdio: 'inherit' });
+await bundle(root, dist);
 for (const folder of ['tools/view/page', 'pages/charts'])
   cpSync(join(root, 'ts', folder), join(dist, folder), { recursive: true });
 for (const name of readdirSync(join(root, 'ts/tools/bench')).filter((each) => each.endsWith('.py')))

@@ -43,7 +43,7 @@ export async function compileAll(root: string): Promise<string> {
       ...options,
       ...division,
       entryPoints: [{ in: join(root, `ts/${name}.ts`), out: name }],
-      plugins: [sharpAsOneFile(out), placesAsCompiled(root, out)],
+      plugins: [sharpAsOneFile(out)],
     });
   await started('cli/main', { splitting: true, chunkNames: 'parts/[hash]' });
   await started('data/worker', {});
@@ -89,18 +89,6 @@ function importsAsCompiled(root: string): Plugin {
       });
       onLoad({ filter: /\.ts$/ }, ({ path }) =>
         path.startsWith(join(root, 'ts/')) ? null : readAsIfIn(path, path),
-      );
-    },
-  };
-}
-
-/** A module that is part of a larger file looks for others where it would lie alone. */
-function placesAsCompiled(root: string, out: string): Plugin {
-  return {
-    name: 'places as compiled',
-    setup({ onLoad }) {
-      onLoad({ filter: /\.ts$/ }, ({ path }) =>
-        readAsIfIn(path, join(out, compiledPath(relative(root, path)))),
       );
     },
   };

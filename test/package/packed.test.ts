@@ -44,13 +44,16 @@ else
     assert.is(use('use.cjs'), 'opened cpu\n');
   });
 
-test('every entry point can be imported', () => {
+test('every entry point can be imported, and what it exports has the name that it is exported by', () => {
   const paths = declaredEntryPoints().map((path) => path.replace(/^\./, 'resnode'));
   app.write({
-    'all.mjs': `for (const path of ${JSON.stringify(paths)})
-  console.log(path, Object.keys(await import(path)).length > 5);`,
+    'all.mjs': `for (const path of ${JSON.stringify(paths)}) {
+  const exported = Object.entries(await import(path));
+  const renamed = exported.filter(([name, value]) => typeof value === 'function' && value.name !== name);
+  console.log(path, exported.length > 5, renamed.map(([name, value]) => name + ' is called ' + value.name));
+}`,
   });
-  assert.is(app.node(['all.mjs']).stdout, paths.map((path) => `${path} true\n`).join(''));
+  assert.is(app.node(['all.mjs']).stdout, paths.map((path) => `${path} true []\n`).join(''));
 });
 
 test('examples/worker-threads classifies in a worker, and both threads end by themselves', () => {

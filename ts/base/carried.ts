@@ -1,11 +1,11 @@
 /** Packages that resnode carries in its own folder, so that nobody installs them: scripts/build-dist.mjs puts them there. */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
+import { ownFile } from './own-package.ts';
 
 /** @param name A module or a file of a package, e.g. `@dagrejs/dagre`. A checkout has it as a development dependency. */
 export function carried(name: string): string {
-  const file = fileURLToPath(new URL(`../carried/${name}`, import.meta.url));
+  const file = ownFile(`carried/${name}`);
   const found = [file, `${file}.cjs`].find((path) => existsSync(path));
   return found ?? createRequire(import.meta.url).resolve(name);
 }

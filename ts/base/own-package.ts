@@ -1,7 +1,7 @@
 /** The package that this code is part of: its folder holds the addon, its libraries, pages and the files that threads run. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { DeviceError } from './errors.ts';
 
@@ -21,7 +21,7 @@ export function ownPackage(): OwnPackage {
 }
 
 /**
- * @param url Of a file in a folder of the package's `ts` or `dist`; undefined in a bundle that is CommonJS.
+ * @param url Of this module, or of the file that scripts/bundle.mjs has put it in; undefined in a bundle that is CommonJS.
  * @internal
  */
 export function packageOf(url: string | undefined): OwnPackage {
@@ -47,20 +47,28 @@ function readManifest(file: string): { name?: string; version?: string } {
 }
 
 /**
+ * The path of a file that the code reads or runs.
+ * @param path Below `ts`. scripts/build-dist.mjs lays it at the same path below `dist`, and this module in a folder there.
+ */
+export const ownFile = (path: string): string => fileURLToPath(new URL(`../${path}`, import.meta.url));
+
+/** Whether this is TypeScript's source, which tsx compiles as it is read. */
+export const isSource = (): boolean => import.meta.url.endsWith('.ts');
+
+/**
  * Starts a thread with the flags of the process, which may preload what finds packages (`--require ./.pnp.cjs`); without any where
  * it runs a text (`--input-type=module -e …`): Node runs no file with that flag.
- * @param entry The file that it runs, without its ending: `./worker`.
- * @param from `import.meta.url` of who starts it.
+ * @param entry The module that it runs, below `ts` and without its ending: `data/worker`.
  * @param workerData Plain data.
  * @throws DeviceError `device/bundled`: a bundle has no files to start a thread from
  */
-export function startThread(entry: string, from: string, workerData: unknown): Worker {
+export function startThread(entry: string, workerData: unknown): Worker {
   ownPackage();
   const isText = process.execArgv.some((flag) => flag.startsWith('--input-type'));
   const options = { workerData, ...(isText ? { execArgv: [] } : {}) };
-  if (!from.endsWith('.ts')) return new Worker(new URL(`${entry}.js`, from), options);
+  if (!isSource()) return new Worker(ownFile(`${entry}.js`), options);
   // Run as source, in tests: tsx's own hooks do not reach into worker threads.
-  const [tsx, source] = [import.meta.resolve('tsx/esm/api'), new URL(`${entry}.ts`, from).href];
+  const [tsx, source] = [import.meta.resolve('tsx/esm/api'), pathToFileURL(ownFile(`${entry}.ts`)).href];
   const script = `import('${tsx}').then(({ register }) => (register(), import('${source}')))`;
   return new Worker(script, { ...options, eval: true });
 }

@@ -92,7 +92,7 @@ const KEPT_MILLISECONDS = 10_000;
 let kept: { readonly thread: Worker; readonly end: NodeJS.Timeout } | null = null;
 
 function takeThread(): Worker {
-  const thread = kept?.thread ?? startThread('./hdf5-thread', import.meta.url, null);
+  const thread = kept?.thread ?? startThread('caffe/hdf5-thread', null);
   if (kept === null) {
     thread.on('error', () => {}); // who waits for it is told
     thread.on('exit', () => forget(thread));

@@ -1,12 +1,10 @@
 /** The commands as one program. */
-import { createRequire } from 'node:module';
 import { Command, CommanderError, type Option } from 'commander';
 import { ArgumentError } from '../base/errors.ts';
+import { ownPackage } from '../base/own-package.ts';
 import { launched } from '../device/launcher.ts';
 import { COMMANDS } from './commands.ts';
 import { refuseOldNames, withNewName } from './renamed.ts';
-
-const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
 
 // Caffe's tool takes gflags, which may begin with one dash: -model=net.prototxt.
 /** The words of a command line as commander takes them. */
@@ -24,7 +22,7 @@ export const wholeProgram = (): Promise<Command> => assemble(() => true);
 
 async function assemble(isLoaded: (name: string, alias?: string) => boolean): Promise<Command> {
   const program = new Command('resnode')
-    .version(version)
+    .version(ownPackage().version)
     .description("Deep residual networks from Caffe's files")
     .usage('COMMAND [options]')
     .addHelpText('after', '\n`resnode COMMAND --help` has its options and an example.');

@@ -93,7 +93,7 @@ export class WorkerPool {
   }
 
   #start(): Worker {
-    const worker = startThread('./worker', import.meta.url, this.#spec);
+    const worker = startThread('data/worker', this.#spec);
     if (this.#holders === 0) worker.unref();
     let failure: Error | undefined;
     worker.on('message', (answer: Answer | Warned) => {

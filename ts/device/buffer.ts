@@ -125,7 +125,7 @@ export class DeviceBuffer {
   /** Copies a buffer of the same device and size into this one. */
   async copy(source: DeviceBuffer): Promise<void> {
     BUFFER_COPY.check(source);
-    if (!(source instanceof DeviceBuffer) || source.bytes !== this.bytes)
+    if (!(#native in source) || source.bytes !== this.bytes)
       throw new ArgumentError('source', `a DeviceBuffer of ${this.bytes} bytes`, source);
     await this.#call(() => this.native.copy(source.native, 0, 0, this.bytes));
   }

@@ -1,7 +1,7 @@
 /** Curves and points in a page that carries what draws them: uPlot, and the script of charts/. */
 import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { carried } from '../base/carried.ts';
+import { ownFile } from '../base/own-package.ts';
 import { escapeHtml } from './html.ts';
 
 export interface Axis {
@@ -54,7 +54,6 @@ export const chartsStyle = (): string => `${uplot('uPlot.min.css')}\n${own('char
 /** What draws the charts of a page; at its end, once. */
 export const chartsScript = (): string => `${uplot('uPlot.iife.min.js')}\n{\n${own('draw-charts.js')}}\n`;
 
-const own = (name: string) =>
-  readFileSync(fileURLToPath(new URL(`./charts/${name}`, import.meta.url)), 'utf8');
+const own = (name: string) => readFileSync(ownFile(`pages/charts/${name}`), 'utf8');
 
 const uplot = (name: string) => readFileSync(carried(`uplot/dist/${name}`), 'utf8').trimEnd();

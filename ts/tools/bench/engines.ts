@@ -3,8 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { ownPackage } from '../../base/own-package.ts';
+import { ownFile, ownPackage } from '../../base/own-package.ts';
 
 export interface Engine {
   /** As measure.ts and torch-engine.py know it. */
@@ -19,7 +18,7 @@ export interface Engine {
   readonly python: string | null;
 }
 
-export const torchEngine = fileURLToPath(new URL('torch-engine.py', import.meta.url));
+export const torchEngine = ownFile('tools/bench/torch-engine.py');
 
 /**
  * resnode first.

@@ -1,7 +1,7 @@
 /** What measure.ts and torch-engine.py are asked and answer, and how it is asked: one process a job, so that no engine disturbs another. */
 import { spawn, spawnSync } from 'node:child_process';
 import { cpus } from 'node:os';
-import { fileURLToPath } from 'node:url';
+import { isSource, ownFile } from '../../base/own-package.ts';
 import type { UpdateRule } from '../../device/trainer.ts';
 import { torchEngine } from './engines.ts';
 
@@ -90,12 +90,7 @@ export interface Measured<Answer> {
 }
 
 // From a checkout's sources too it is the compiled package that is measured (npm run build).
-const measureScript = fileURLToPath(
-  new URL(
-    import.meta.url.endsWith('.ts') ? '../../../dist/tools/bench/measure.js' : 'measure.js',
-    import.meta.url,
-  ),
-);
+const measureScript = ownFile(`${isSource() ? '../dist/' : ''}tools/bench/measure.js`);
 
 /** Does one job in a process of its own. @throws Error with what the process wrote on stderr */
 export function measure<What extends keyof Answers>(

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os';
-import { fileURLToPath } from 'node:url';
+import { ownPackage } from '../../base/own-package.ts';
 
 export interface Machine {
   readonly processor: string;
@@ -38,7 +38,7 @@ export function describeMachine(): Machine {
 export function commit(): string | null {
   const git = (...words: string[]) =>
     execFileSync('git', words, {
-      cwd: fileURLToPath(new URL('.', import.meta.url)),
+      cwd: ownPackage().root,
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'ignore'],
     }).trim();

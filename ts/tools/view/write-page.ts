@@ -1,8 +1,8 @@
 /** One self-contained HTML page: the template, style and scripts of page/ with the data put in. */
 import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { having, list, string } from '../../base/kinds.ts';
 import { fields, optional, required, signature } from '../../base/options.ts';
+import { ownFile } from '../../base/own-package.ts';
 import { escapeHtml } from '../../pages/html.ts';
 import type { PageData, PagePictures } from './page-data.ts';
 
@@ -20,8 +20,7 @@ const SCRIPTS = [
   'main.js',
 ];
 
-const read = (name: string) =>
-  readFileSync(fileURLToPath(new URL(`./page/${name}`, import.meta.url)), 'utf8');
+const read = (name: string) => readFileSync(ownFile(`tools/view/page/${name}`), 'utf8');
 
 const PAGE_TEXT = signature('pageText', {
   data: required(
