@@ -12,6 +12,7 @@ import { messages } from '../../ts/caffe/schema.ts';
 import { readSolver } from '../../ts/caffe/solver-parameter.ts';
 import type { GraphOptions } from '../../ts/graph/from-caffe.ts';
 import { graphFromCaffe } from '../../ts/graph/from-caffe.ts';
+import { refuseForeignLayers } from '../../ts/layers/known-layers.ts';
 import { sharedFolder } from '../support/golden.ts';
 
 const DATA =
@@ -226,6 +227,19 @@ test('hole, for both sides or one each, is dilation, in a HoleConvolution too', 
     ['hole: 0', /dilation must be from 1/],
   ] as const)
     assert.match(refusal(() => build(conv(`kernel_size: 3 ${fields}`))).message, message);
+});
+
+test('a field that a data layer does not have is refused where its data is needed, and of no meaning where its shapes are given', () => {
+  const text =
+    'layer { name: "d" type: "ImageData" top: "data" image_data_param { source: "s" batch_size: 2 use_image: true } }';
+  const net = readNet(text, { file: 'net.prototxt' });
+  const data = [2, 3, 4, 4];
+  assert.equal(graphFromCaffe(net, { inputShapes: { data } }).values[0]!.shape, data);
+  assert.match(refusal(() => graphFromCaffe(net)).message, /--input-shape data=/);
+  assert.match(
+    refusal(() => refuseForeignLayers(net.layer!)).message,
+    /net\.prototxt:1:\d+: ImageDataParameter has no field "use_image"; where its shapes are given \(--input-shape\)/,
+  );
 });
 
 test('a word where a number belongs may be that of a template, which is said', () => {

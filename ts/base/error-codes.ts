@@ -651,6 +651,10 @@ export const errorCodes = {
   'prototxt/padding': ["A fork's pads of each side stand beside Caffe's.", 'Keep one kind.'],
   'prototxt/range': ['A number is outside the range of its field.', 'Give one in the range.'],
   'prototxt/rounding': ["A fork's `ceil_mode` contradicts `round_mode`.", 'Keep one.'],
+  'prototxt/sizes': [
+    "A fork's window over a volume lacks a size, or stands in a layer that has none.",
+    'Give the sizes that the message names.',
+  ],
   'prototxt/solver-type': ['Both `solver_type` and `type` are given.', 'Keep `type`.'],
   'prototxt/syntax': ['A prototxt is not well formed.', 'Mend the place that the message names.'],
   'prototxt/too-deep': ['Messages are nested deeper than any net needs.', 'Check the brackets.'],

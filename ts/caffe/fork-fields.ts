@@ -283,6 +283,20 @@ const FORKS: readonly Fork[] = [
     meaning: { LayerParameter: 'shuffle_channel_param' },
     layerTypes: 'ShuffleChannel',
   },
+  {
+    name: "C3D's fork of Caffe (facebook/C3D)",
+    meaning: { LayerParameter: 'video_data_param convolution3d_param pooling3d_param' },
+    layerTypes: 'Convolution3D Deconvolution3D Pooling3D VideoData VoxelSoftmax VoxelSoftmaxLoss',
+  },
+  {
+    name: 'video-caffe (chuckcho/video-caffe)',
+    meaning: { LayerParameter: 'video_data_param' },
+    layerTypes: 'NdConvolution NdPooling VideoData',
+  },
+  {
+    name: 'the fork of Caffe for person re-identification (Cysu/dgd_person_reid)',
+    tuning: { NetParameter: 'richness' },
+  },
   { name: "SENet's fork of Caffe (hujie-frank/SENet)", layerTypes: 'Axpy' },
   {
     name: 'forks of Caffe with a layer for depthwise convolution',

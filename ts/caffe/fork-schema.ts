@@ -45,6 +45,39 @@ export const forkAdditions = {
     hole: [TEXT_ONLY, 'uint32'],
     hole_h: [TEXT_ONLY + 1, 'uint32'],
     hole_w: [TEXT_ONLY + 2, 'uint32'],
+    // facebook/C3D, chuckcho/video-caffe (volumes.ts)
+    kernel_depth: [TEXT_ONLY + 3, 'uint32'],
+    temporal_stride: [TEXT_ONLY + 4, 'uint32'],
+    temporal_pad: [TEXT_ONLY + 5, 'uint32'],
+    filter_group: [TEXT_ONLY + 6, 'uint32'],
+    kernel_shape: [TEXT_ONLY + 7, 'message:BlobShape'],
+    stride_shape: [TEXT_ONLY + 8, 'message:BlobShape'],
+    pad_shape: [TEXT_ONLY + 9, 'message:BlobShape'],
+  },
+  // Of V1: facebook/C3D, HyeonwooNoh/DeconvNet, crfasrnn's; their numbers are others' in BVLC
+  v1Types: {
+    BN: TEXT_ONLY,
+    CONVOLUTION3D: TEXT_ONLY + 1,
+    CROP: TEXT_ONLY + 2,
+    DECONVOLUTION3D: TEXT_ONLY + 3,
+    IMAGE_SEG_DATA: TEXT_ONLY + 4,
+    POOLING3D: TEXT_ONLY + 5,
+    VIDEO_DATA: TEXT_ONLY + 6,
+    VIDEO_SEGMENTATION_DATA: TEXT_ONLY + 7,
+    VIDEO_WITH_VOXEL_TRUTH_DATA: TEXT_ONLY + 8,
+    VOLUME_DATA: TEXT_ONLY + 9,
+    VOXEL_CUSTOM_LOSS: TEXT_ONLY + 10,
+    VOXEL_SOFTMAX: TEXT_ONLY + 11,
+    VOXEL_SOFTMAX_LOSS: TEXT_ONLY + 12,
+    WINDOW_SEG_DATA: TEXT_ONLY + 13,
+  },
+  pooling: {
+    kernel_depth: [TEXT_ONLY + 3, 'uint32'],
+    temporal_stride: [TEXT_ONLY + 4, 'uint32'],
+    temporal_pad: [TEXT_ONLY + 5, 'uint32'],
+    kernel_shape: [TEXT_ONLY + 7, 'message:BlobShape'],
+    stride_shape: [TEXT_ONLY + 8, 'message:BlobShape'],
+    pad_shape: [TEXT_ONLY + 9, 'message:BlobShape'],
   },
   // foss-for-synopsys-dwc-arc-processors/synopsys-caffe
   // wenwei202/caffe: times the solver's force_decay, which is none unless it is written, and is refused there
@@ -118,6 +151,9 @@ export const forkLayerFields: Readonly<Record<string, FieldDefinition>> = {
   correlation_param: [TEXT_ONLY + 7, 'message:CorrelationParameter'],
   // zhaoweicai/mscnn, zhaoweicai/cascade-rcnn
   ...regionFields,
+  // facebook/C3D
+  convolution3d_param: [6661, 'message:Convolution3DParameter'],
+  pooling3d_param: [6662, 'message:Pooling3DParameter'],
   // craftGBD/caffe-GBD
   roi_mask_pooling_param: [TEXT_ONLY + 5, 'message:ROIMaskPoolingParameter'],
 };
@@ -139,6 +175,28 @@ export const forkTransformFields: Readonly<Record<string, FieldDefinition>> = {
 };
 
 export const forkMessages: Messages = {
+  Convolution3DParameter: {
+    num_output: [1, 'uint32'],
+    bias_term: [2, 'bool', true],
+    pad: [3, 'uint32', 0],
+    kernel_size: [4, 'uint32'],
+    group: [5, 'uint32', 1],
+    kernel_depth: [6, 'uint32'],
+    stride: [7, 'uint32', 1],
+    temporal_stride: [8, 'uint32', 1],
+    weight_filler: [9, 'message:FillerParameter'],
+    bias_filler: [10, 'message:FillerParameter'],
+    filter_group: [11, 'uint32', 1],
+    temporal_pad: [12, 'uint32', 0],
+  },
+  Pooling3DParameter: {
+    pool: [1, 'enum:PoolingParameter.PoolMethod', 'MAX'],
+    kernel_size: [2, 'uint32'],
+    stride: [3, 'uint32', 1],
+    pad: [4, 'uint32', 0],
+    kernel_depth: [5, 'uint32'],
+    temporal_stride: [6, 'uint32', 1],
+  },
   ...yoloLossMessages,
   ...regionMessages,
   AnnotatedDataParameter: {

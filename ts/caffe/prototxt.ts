@@ -138,7 +138,16 @@ function parseFields(
   }
 }
 
-/** Throws, unless the field is a known fork's and somebody takes those. */
+/** What says how a data layer reads its data: of no meaning where the shapes of its tops are given. */
+const DATA_MESSAGES = new Set([
+  'DataParameter',
+  'HDF5DataParameter',
+  'ImageDataParameter',
+  'MemoryDataParameter',
+  'WindowDataParameter',
+]);
+
+/** Throws, unless somebody takes the field: a known fork's, or one of a data layer. */
 function refuseField(tokens: Source, type: string, name: Token): void {
   const found = `${type} has no field "${shorten(name.text)}"`;
   const fork = forkOfField(type, name.text);
@@ -152,7 +161,13 @@ function refuseField(tokens: Source, type: string, name: Token): void {
   const slip = explainLayerField(type, name.text);
   if (slip !== undefined) fail(tokens, 'layer-form', `${found}: ${slip}`, name);
   const near = nearest(name.text, Object.keys(messages[type]!));
-  fail(tokens, 'unknown-field', `${found}${near === undefined ? '' : `; did you mean "${near}"?`}`, name);
+  const text = `${found}${near === undefined ? '' : `; did you mean "${near}"?`}`;
+  const { layer } = tokens;
+  if (!DATA_MESSAGES.has(type) || layer === null || tokens.onForkField === undefined)
+    fail(tokens, 'unknown-field', text, name);
+  const given = `${text}${near === undefined ? '; w' : ' W'}here its shapes are given (--input-shape), nothing is read and the layer's tops are inputs`;
+  const refusal = new PrototxtError('prototxt/unknown-field', tokens.position(name), given);
+  tokens.onForkField({ refusal, type, name: name.text, tunes: false, layer });
 }
 
 /** Passes over the value of a field that is not known: a scalar, a message or a list. */

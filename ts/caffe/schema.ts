@@ -84,6 +84,7 @@ export const enums: Readonly<Record<string, Readonly<Record<string, number>>>> =
     TANH: 23,
     WINDOW_DATA: 24,
     THRESHOLD: 31,
+    ...forkAdditions.v1Types,
   },
   'V1LayerParameter.DimCheckMode': { STRICT: 0, PERMISSIVE: 1 },
   'V0LayerParameter.PoolMethod': { MAX: 0, AVE: 1, STOCHASTIC: 2 },
@@ -504,6 +505,7 @@ export const messages: Readonly<Record<string, Readonly<Record<string, FieldDefi
     pad_t: [1016, 'uint32'],
     pad_b: [1017, 'uint32'],
     pad_type: [1018, 'uint32'],
+    ...forkAdditions.pooling,
   },
   PowerParameter: {
     power: [1, 'float', 1.0],

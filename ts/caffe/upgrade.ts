@@ -5,6 +5,7 @@ import { renameWindowFields } from './fork-windows.ts';
 import { inheritPosition, type Message, positionOf } from './message.ts';
 import { splitNvidiaLayer } from './nvidia-batch-norm.ts';
 import { messages } from './schema.ts';
+import { renameVolumeLayer } from './volumes.ts';
 
 type List = Message[];
 
@@ -30,6 +31,7 @@ export function upgradeNet(net: Message): Message {
   upgradeInput(upgraded, net);
   if (upgraded.layer !== undefined)
     upgraded.layer = list(upgraded.layer)
+      .map(renameVolumeLayer)
       .map(renameWindowFields)
       .flatMap(splitNvidiaLayer)
       .map(upgradeBatchNorm);
@@ -269,6 +271,10 @@ const V1_SPECIAL: Readonly<Record<string, string>> = {
   TANH: 'TanH',
   ARGMAX: 'ArgMax',
   IM2COL: 'Im2col',
+  CONVOLUTION3D: 'Convolution3D',
+  DECONVOLUTION3D: 'Deconvolution3D',
+  POOLING3D: 'Pooling3D',
+  BN: 'BN',
 };
 
 /** V1 enum name → V2 type string. */

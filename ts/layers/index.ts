@@ -48,6 +48,7 @@ import { scaleLayers } from './scale.ts';
 import { scaleRouteLayers } from './scale-route.ts';
 import { segmentationLayers } from './segmentation.ts';
 import { softmaxLayers } from './softmax.ts';
+import { volumePoolingLayers } from './volume-pooling.ts';
 import { yoloLayers } from './yolo.ts';
 import { yoloLosses } from './yolo-losses.ts';
 
@@ -92,6 +93,7 @@ export const layerRules: Layers = {
   ...scaleRouteLayers,
   ...segmentationLayers,
   ...softmaxLayers,
+  ...volumePoolingLayers,
   ...yoloLayers,
   ...yoloLosses,
 };

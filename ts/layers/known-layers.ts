@@ -3,7 +3,7 @@
 import { nearest } from '../base/suggest.ts';
 import { refusalOf } from '../caffe/message.ts';
 import { droppedLayers, type LayerParameter, type NetParameter } from '../caffe/net-parameter.ts';
-import { DATA_TYPES } from './data.ts';
+import { DATA_TYPES, shapeCure } from './data.ts';
 import { explainLayerType, layerRules, ruleOf, supportedLayerTypes } from './index.ts';
 import { layerError } from './layer.ts';
 import { isSink } from './sinks.ts';
@@ -29,8 +29,13 @@ export function refuseForeignLayers(layers: readonly LayerParameter[]): void {
 }
 
 function refuseType(layer: LayerParameter): never {
-  const { code, text } = explainLayerType(layer.type ?? '', supportedLayerTypes);
-  throw layerError(layer, code, text, 'type');
+  const { bottom = [], top = [], type = '' } = layer;
+  const { code, text } = explainLayerType(type, supportedLayerTypes);
+  const cure =
+    bottom.length > 0 || top.length === 0 || type === 'Python'
+      ? ''
+      : `; where it only reads data, its tops are inputs once their shapes are known: ${shapeCure(layer)}`;
+  throw layerError(layer, code, `${text}${cure}`, 'type');
 }
 
 /**

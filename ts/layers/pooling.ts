@@ -14,7 +14,7 @@ export const poolingLayers: Layers = {
   SPP: { build: spp },
 };
 
-interface PoolingParameter {
+export interface PoolingParameter {
   pool: 'MAX' | 'AVE' | 'STOCHASTIC' | 'AVE_EXC_PAD' | 'AVE_TF';
   global_pooling: boolean;
   round_mode: 'CEIL' | 'FLOOR';
@@ -100,7 +100,7 @@ interface Pooled {
   readonly isOfZeros?: true;
 }
 
-function pooled(
+export function pooled(
   context: LayerContext,
   [n, channels, height, width]: Shape,
   window: Padded,
@@ -229,7 +229,7 @@ function spp(context: LayerContext): Built {
 }
 
 /** pooling_layer.cpp (LayerSetUp): its own rules, which differ. @param size Of the bottom. */
-function poolingWindow(
+export function poolingWindow(
   context: LayerContext,
   { global_pooling: isGlobal }: { readonly global_pooling: boolean },
   size: Pair,

@@ -308,7 +308,7 @@ const KINDS: readonly (readonly [Kind, readonly string[]])[] = [
     ['Convolution', 'ConvolutionDepthwise', 'DepthwiseConvolution', 'HoleConvolution', 'Deconvolution'],
   ],
   ['product', ['InnerProduct', 'Embed', 'LSTM', 'RNN']],
-  ['pooling', ['Pooling', 'ROIPooling', 'ROIMaskPooling', 'PSROIPooling', 'ROIAlign', 'SPP']],
+  ['pooling', ['Pooling', 'ROIPooling', 'ROIMaskPooling', 'PSROIPooling', 'ROIAlign', 'SPP', 'Pooling3D']],
   ['normalisation', ['BatchNorm', 'BN', 'Scale', 'Bias', 'LRN', 'MVN', 'Normalize', 'Power']],
   [
     'activation',

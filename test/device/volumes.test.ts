@@ -1,0 +1,161 @@
+/** Layers over volumes of C3D and video-caffe: Pooling3D against loops in float64, convolutions against BVLC's with a size an axis. */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { elementCount } from '../../ts/base/shape.ts';
+import { graphFromCaffe, readNet } from '../../ts/index.ts';
+import { openEmulated } from '../support/emulated.ts';
+import { apart, checkGradients } from '../support/gradient-check.ts';
+import { draw, input, net } from '../support/net-text.ts';
+import { openPlainDevices } from '../support/plain-devices.ts';
+import { randomWeights } from '../support/random-weights.ts';
+
+const devices = await openPlainDevices();
+const emulated = await openEmulated();
+if (emulated !== null) devices.push(emulated);
+
+type Three = readonly [number, number, number];
+const SHAPE = [2, 3, 5, 7, 6] as const;
+
+/** Each window's values, and how many places it has with its padding, as pool3d_layer.cpp finds them. */
+function* windows(x: Float32Array, kernel: Three, stride: Three, pad: Three) {
+  const [items, channels, ...sizes] = SHAPE;
+  const counts = sizes.map((size, i) => Math.ceil((size + 2 * pad[i]! - kernel[i]!) / stride[i]!) + 1);
+  for (let plane = 0; plane < items * channels; plane++)
+    for (let l = 0; l < counts[0]!; l++)
+      for (let h = 0; h < counts[1]!; h++)
+        for (let w = 0; w < counts[2]!; w++) {
+          const first = [l, h, w].map((place, i) => place * stride[i]! - pad[i]!);
+          const end = first.map((place, i) => Math.min(place + kernel[i]!, sizes[i]! + pad[i]!));
+          const area = end.reduce((product, place, i) => product * (place - first[i]!), 1);
+          const values: number[] = [];
+          for (let t = Math.max(first[0]!, 0); t < Math.min(end[0]!, sizes[0]!); t++)
+            for (let y = Math.max(first[1]!, 0); y < Math.min(end[1]!, sizes[1]!); y++)
+              for (let z = Math.max(first[2]!, 0); z < Math.min(end[2]!, sizes[2]!); z++)
+                values.push(x[((plane * sizes[0]! + t) * sizes[1]! + y) * sizes[2]! + z]!);
+          yield { values, area };
+        }
+}
+
+const POOLINGS: readonly [type: string, param: string, kernel: Three, stride: Three, pad: Three][] = [
+  [
+    'Pooling3D',
+    'pooling3d_param { kernel_size: 2 kernel_depth: 2 stride: 2 temporal_stride: 2 }',
+    [2, 2, 2],
+    [2, 2, 2],
+    [0, 0, 0],
+  ],
+  [
+    'Pooling3D',
+    'pooling3d_param { pool: AVE kernel_size: 3 kernel_depth: 2 stride: 2 temporal_stride: 2 pad: 1 }',
+    [2, 3, 3],
+    [2, 2, 2],
+    [0, 1, 1],
+  ],
+  [
+    'NdPooling',
+    'pooling_param { kernel_shape { dim: 1 dim: 3 dim: 2 } stride_shape { dim: 2 dim: 1 dim: 2 } }',
+    [1, 3, 2],
+    [2, 1, 2],
+    [0, 0, 0],
+  ],
+];
+
+for (const device of devices) {
+  for (const [type, param, kernel, stride, pad] of POOLINGS) {
+    const layer = `layer { name: "y" type: "${type}" bottom: "x" top: "y" ${param} }`;
+    test(`${type} { ${param} } takes windows over time, height and width, on ${device.kind}`, async () => {
+      using loaded = await device.load({ model: net(`${input('x', SHAPE)}${layer}`) });
+      const x = draw(elementCount(SHAPE), 1);
+      const { y } = await loaded.run({ x });
+      const isMean = param.includes('AVE');
+      const expected = [...windows(x, kernel, stride, pad)].map(({ values, area }) =>
+        isMean ? values.reduce((a, b) => a + b, 0) / area : Math.max(...values),
+      );
+      assert.is(y!.data.length, expected.length);
+      expected.forEach((value, i) => assert.ok(Math.abs(y!.data[i]! - value) < 1e-5, `${i}`));
+    });
+
+    test(`${type} { ${param} } hands its gradient to what it took, on ${device.kind}`, async () => {
+      const { compared } = await checkGradients(device, {
+        net: `${input('x', SHAPE)}${layer}`,
+        fill: apart,
+        seed: 3,
+      });
+      assert.ok(compared >= 8);
+    });
+  }
+
+  for (const [fork, bvlc] of [
+    [
+      'type: "Convolution3D" convolution3d_param { num_output: 4 kernel_size: 3 kernel_depth: 2 pad: 1 temporal_pad: 1 stride: 2 temporal_stride: 1 filter_group: 2',
+      'type: "Convolution" convolution_param { num_output: 4 kernel_size: [2, 3, 3] pad: 1 stride: [1, 2, 2]',
+    ],
+    [
+      'type: "Deconvolution3D" convolution3d_param { num_output: 4 kernel_size: 4 kernel_depth: 2 pad: 1 stride: 2',
+      'type: "Deconvolution" convolution_param { num_output: 4 kernel_size: [2, 4, 4] pad: [0, 1, 1] stride: [1, 2, 2]',
+    ],
+    [
+      'type: "NdConvolution" convolution_param { num_output: 4 kernel_shape { dim: 1 dim: 3 dim: 2 } pad_shape { dim: 0 dim: 1 dim: 1 }',
+      'type: "Convolution" convolution_param { num_output: 4 kernel_size: [1, 3, 2] pad: [0, 1, 1]',
+    ],
+  ] as const)
+    test(`${fork.slice(6, 25)} is BVLC's with a size an axis, on ${device.kind}`, async () => {
+      const filled = 'weight_filler { type: "gaussian" std: 1 } } }';
+      const text = (layer: string) =>
+        net(`${input('x', SHAPE)}layer { name: "y" bottom: "x" top: "y" ${layer} ${filled}`);
+      const [own, plain] = [text(fork), text(bvlc)];
+      const weights = randomWeights(graphFromCaffe(plain));
+      const x = draw(elementCount(SHAPE), 2);
+      using first = await device.load({ model: own, weights });
+      using second = await device.load({ model: plain, weights });
+      const [{ y }, { y: expected }] = [await first.run({ x }), await second.run({ x })];
+      assert.equal(y!.shape, expected!.shape);
+      assert.equal(y!.data, expected!.data);
+    });
+}
+
+test('C3D 1.0 writes them as V1 layers, with their sizes in convolution_param and pooling_param', () => {
+  const v1 = readNet(
+    `input: "x" input_shape { dim: 1 dim: 3 dim: 5 dim: 7 dim: 6 }
+    layers { name: "c" type: CONVOLUTION3D bottom: "x" top: "c" convolution_param { num_output: 2 kernel_size: 3 kernel_depth: 2 temporal_pad: 1 } }
+    layers { name: "y" type: POOLING3D bottom: "c" top: "y" pooling_param { kernel_size: 2 kernel_depth: 3 stride: 2 } }`,
+    { file: 'v1.prototxt' },
+  );
+  const graph = graphFromCaffe(v1);
+  const shapeOf = (name: string) => graph.values[graph.blobs.get(name)!]!.shape;
+  assert.equal(shapeOf('c'), [1, 2, 6, 5, 4]);
+  assert.equal(shapeOf('y'), [1, 2, 4, 3, 2]);
+});
+
+test('sizes that are missing, or that a layer over planes would not read, are refused at their place', () => {
+  const refused = (layer: string, said: RegExp) => {
+    try {
+      graphFromCaffe(net(`${input('x', SHAPE)}layer { name: "y" bottom: "x" top: "y" ${layer} }`));
+    } catch (error) {
+      assert.match((error as Error).message, said);
+      assert.match((error as Error).message, /net\.prototxt:\d+:\d+/);
+      return;
+    }
+    assert.unreachable(layer);
+  };
+  refused('type: "Convolution3D" convolution3d_param { num_output: 1 kernel_size: 3 }', /needs kernel_depth/);
+  refused(
+    'type: "Convolution3D" convolution3d_param { num_output: 1 kernel_size: 3 kernel_depth: 1 group: 3 }',
+    /ignores group: 3/,
+  );
+  refused(
+    'type: "Convolution" convolution_param { num_output: 1 kernel_size: 3 kernel_depth: 1 }',
+    /kernel_depth is of Convolution3D.*takes kernel_size, stride and pad once an axis/,
+  );
+  refused(
+    'type: "NdPooling" pooling_param { kernel_shape { dim: 2 dim: 2 dim: 2 } stride_shape { dim: 2 } }',
+    /stride_shape has 1 sizes, kernel_shape 3/,
+  );
+  refused('type: "Pooling3D" pooling3d_param { kernel_size: 2 }', /needs kernel_depth/);
+  refused(
+    'type: "Pooling3D" pooling3d_param { pool: STOCHASTIC kernel_size: 2 kernel_depth: 2 }',
+    /STOCHASTIC is not run over volumes; MAX and AVE are/,
+  );
+});
+
+test.run();

@@ -1,0 +1,150 @@
+/**
+ * Windows over volumes as forks write them, in BVLC's words. C3D's Convolution3D and Deconvolution3D (facebook/C3D: `kernel_depth`,
+ * `temporal_stride` and `temporal_pad` beside one size for height and width) and video-caffe's NdConvolution (chuckcho/video-caffe:
+ * `kernel_shape { dim }`) are Convolution and Deconvolution with a size for each axis. Of their poolings those over volumes stay
+ * Pooling3D, which BVLC has not.
+ */
+import type { CodeOf } from '../base/error-codes.ts';
+import { PrototxtError } from '../base/errors.ts';
+import { inheritPosition, type Message, positionOf } from './message.ts';
+
+const SHAPES = ['kernel_shape', 'stride_shape', 'pad_shape'] as const;
+const TIMES = ['kernel_depth', 'temporal_stride', 'temporal_pad'] as const;
+/** Shares its memory's use, not what is computed. */
+const TUNING = 'filter_group';
+const FIELDS = [...SHAPES, ...TIMES, TUNING];
+
+const NAMES: Readonly<Record<string, string>> = {
+  Convolution3D: 'Convolution',
+  Deconvolution3D: 'Deconvolution',
+  NdConvolution: 'Convolution',
+  Pooling3D: 'Pooling3D',
+  NdPooling: 'Pooling3D',
+};
+
+/** The layer in BVLC's words. @throws PrototxtError where a size is missing, or stands where no volume is */
+export function renameVolumeLayer(layer: Message): Message {
+  const type = layer.type as string | undefined;
+  const isVolume = type !== undefined && Object.hasOwn(NAMES, type);
+  const isPooling = isVolume && type.endsWith(type === 'NdPooling' ? 'Pooling' : 'Pooling3D');
+  if (!isVolume) {
+    refuseFields(layer);
+    return layer;
+  }
+  const name = isPooling ? 'pooling_param' : 'convolution_param';
+  const own = isPooling ? 'pooling3d_param' : 'convolution3d_param';
+  const { [own]: volume, [name]: plain, ...rest } = layer;
+  if (volume !== undefined && plain !== undefined)
+    throw refuse(layer, own, 'sizes', `gives both ${own} and ${name}; keep one`);
+  const given = (volume ?? plain ?? {}) as Message;
+  const param = type.startsWith('Nd')
+    ? ofShapes(given, isPooling)
+    : isPooling
+      ? ofPooling(given)
+      : ofDepth(given, layer);
+  inheritPosition(param, volume !== undefined || plain !== undefined ? given : layer);
+  const isPlane = type === 'NdPooling' && param.kernel_depth === undefined;
+  const renamed = { ...rest, type: isPlane ? 'Pooling' : NAMES[type], [name]: param };
+  inheritPosition(renamed, layer);
+  return renamed;
+}
+
+function refuse(message: Message, field: string, code: CodeOf<'prototxt'>, text: string): PrototxtError {
+  const place = positionOf(message, field) ?? { file: '<message>', line: 1, column: 1 };
+  return new PrototxtError(`prototxt/${code}`, place, text);
+}
+
+/** Of a layer over planes: sizes that only a volume has would go unnoticed. */
+function refuseFields(layer: Message): void {
+  for (const name of ['convolution_param', 'pooling_param'] as const) {
+    const param = layer[name] as Message | undefined;
+    const field = FIELDS.find((each) => param?.[each] !== undefined);
+    if (field === undefined) continue;
+    const types = (SHAPES as readonly string[]).includes(field)
+      ? 'NdConvolution or NdPooling'
+      : 'Convolution3D, Deconvolution3D or Pooling3D';
+    throw refuse(
+      param!,
+      field,
+      'sizes',
+      `${field} is of ${types}, this is a ${layer.type}; over volumes BVLC's Convolution takes kernel_size, stride and pad once an axis`,
+    );
+  }
+}
+
+/** convolution3d_layer.cpp: one size along time, one for height and width. */
+function ofDepth(param: Message, layer: Message): Message {
+  const { kernel_depth: depth, temporal_stride, temporal_pad, filter_group: _, group, ...rest } = param;
+  if (depth === undefined)
+    throw refuse(param, 'kernel_size', 'sizes', `a ${layer.type} needs kernel_depth, its window along time`);
+  if (group !== undefined && group !== 1)
+    throw refuse(
+      param,
+      'group',
+      'sizes',
+      `a ${layer.type} ignores group: ${group}, all its channels are one group; leave it out`,
+    );
+  const volume = (time: unknown, plane: unknown, missing: number | undefined) => {
+    const [size = missing] = [plane].flat() as (number | undefined)[];
+    return size === undefined ? undefined : [(time ?? missing) as number, size, size];
+  };
+  const sizes = {
+    kernel_size: volume(depth, rest.kernel_size, undefined),
+    stride: volume(temporal_stride, rest.stride, 1),
+    pad: volume(temporal_pad, rest.pad, 0),
+  };
+  const { kernel_size: __, stride: ___, pad: ____, ...others } = rest;
+  return { ...others, ...Object.fromEntries(Object.entries(sizes).filter(([, size]) => size !== undefined)) };
+}
+
+/** pool3d_layer.cpp: the same names; along time there is no pad. */
+function ofPooling(param: Message): Message {
+  if (param.kernel_depth === undefined && !param.global_pooling)
+    throw refuse(param, 'kernel_size', 'sizes', 'a Pooling3D needs kernel_depth, its window along time');
+  return { ...param };
+}
+
+/** cudnn_ndconv_layer.cpp, cudnn_ndpooling_layer.cpp: a size for each axis. */
+function ofShapes(param: Message, isPooling: boolean): Message {
+  const { kernel_shape, stride_shape, pad_shape, ...rest } = param;
+  const dims = (shape: unknown) => (shape as { dim?: number[] } | undefined)?.dim;
+  const kernel = dims(kernel_shape);
+  if (kernel === undefined || kernel.length === 0)
+    throw refuse(param, 'kernel_shape', 'sizes', 'needs kernel_shape { dim: … }, once an axis');
+  const [stride, pad] = [dims(stride_shape), dims(pad_shape)];
+  for (const [field, list] of [
+    ['stride_shape', stride],
+    ['pad_shape', pad],
+  ] as const)
+    if (list !== undefined && list.length !== kernel.length)
+      throw refuse(
+        param,
+        field,
+        'sizes',
+        `${field} has ${list.length} sizes, kernel_shape ${kernel.length}; give one for each axis`,
+      );
+  if (!isPooling)
+    return {
+      ...rest,
+      kernel_size: kernel,
+      ...(stride === undefined ? {} : { stride }),
+      ...(pad === undefined ? {} : { pad }),
+    };
+  if (kernel.length !== 2 && kernel.length !== 3)
+    throw refuse(
+      param,
+      'kernel_shape',
+      'sizes',
+      `pooling is run over 2 or 3 axes, kernel_shape has ${kernel.length}`,
+    );
+  const each = (list: readonly number[], [time, ...plane]: readonly string[]) => {
+    const [h, w] = list.slice(-2) as [number, number];
+    return { [plane[0]!]: h, [plane[1]!]: w, ...(list.length === 3 ? { [time!]: list[0]! } : {}) };
+  };
+  return {
+    ...rest,
+    ...each(kernel, ['kernel_depth', 'kernel_h', 'kernel_w']),
+    ...(stride === undefined ? {} : each(stride, ['temporal_stride', 'stride_h', 'stride_w'])),
+    ...(pad === undefined ? {} : each(pad, ['temporal_pad', 'pad_h', 'pad_w'])),
+  };
+}
