@@ -9,6 +9,7 @@ import * as assert from 'uvu/assert';
 import { declaredEntryPoints } from '../support/entry-points.ts';
 import { repositoryFolder } from '../support/golden.ts';
 import { packedApp } from '../support/packed.ts';
+import { documentedCode } from './documented-code.ts';
 
 const app = packedApp();
 test.after(() => app.remove());
@@ -69,9 +70,7 @@ test('examples/worker-threads classifies in a worker, and both threads end by th
   assert.match(stdout, /0000\.png: Ankle boot \d\.\d{4}\n$/);
 });
 
-const [twoLines, net] = [
-  ...readFileSync(join(repositoryFolder, 'README.md'), 'utf8').matchAll(/```ts\n(.*?)```/gs),
-].map(([, code]) => code!) as [string, string];
+const [twoLines] = documentedCode('README.md') as [string];
 
 test("the README's first lines classify an image as printed", () => {
   const fashion = join(repositoryFolder, 'examples/fashion');
@@ -112,11 +111,43 @@ process.stderr.write(spawnSync(process.execPath, [...LATER, ...FEWER_COLLECTIONS
   });
 }
 
-test("the README's code compiles under noUncheckedIndexedAccess", () => {
-  const given = 'declare const pixels: Float32Array, signal: AbortSignal;\n';
-  app.write({ 'readme.mts': twoLines, 'net.mts': net.replace(/^(import .*\n)/m, `$1${given}`) });
-  assert.equal(mistakes('typescript', ['readme.mts', 'net.mts'], { module: 'nodenext' }), []);
+test('the code in README and docs compiles, strictly, as a reader would paste it', () => {
+  const pages = ['README.md', ...readdirSync(join(repositoryFolder, 'docs')).map((name) => `docs/${name}`)];
+  const pieces = pages
+    .filter((page) => page.endsWith('.md'))
+    .flatMap((page) =>
+      documentedCode(page).map((code, i) => [`${page.replaceAll('/', '-')}-${i}.mts`, whole(code)]),
+    );
+  assert.ok(pieces.length > 8, `${pieces.length} pieces`);
+  // A name that does not exist is a mistake.
+  const wrong = { 'wrong.mts': "import { openDevise } from 'resnode';\nawait openDevise();\n" };
+  const files = { ...Object.fromEntries(pieces), ...wrong };
+  app.write(files);
+  const found = mistakes('typescript-7', Object.keys(files), {
+    module: 'nodenext',
+    noImplicitOverride: true,
+    noFallthroughCasesInSwitch: true,
+    noUnusedParameters: true,
+    verbatimModuleSyntax: true,
+    isolatedModules: true,
+  });
+  assert.is(found.length, 1, found.join('\n'));
+  assert.match(found[0]!, /wrong\.mts.*openDevise/);
 });
+
+/** A piece of code as a module, with declarations of what is given and it does not make itself. */
+function whole(code: string): string {
+  const given = {
+    pixels: 'Float32Array',
+    signal: 'AbortSignal',
+    device: "import('resnode').Device",
+    request: '{ body: Uint8Array }',
+  };
+  const declared = Object.entries(given)
+    .filter(([name]) => !new RegExp(`(?:const|using) ${name}\\b`).test(code))
+    .map(([name, type]) => `declare const ${name}: ${type};\n`);
+  return `${code}\n${declared.join('')}export {};\n`;
+}
 
 test('it draws a net and a report with nothing else installed', () => {
   const net = join(repositoryFolder, 'examples/fashion/deploy.prototxt');
@@ -272,9 +303,9 @@ const COMPILERS = [
     file: 'consumer.ts',
     options: { module: 'esnext', moduleResolution: 'bundler' },
   },
-  { compiler: 'typescript', name: 'node16', file: 'consumer.mts', options: { module: 'node16' } },
+  { compiler: 'typescript-7', name: 'node16', file: 'consumer.mts', options: { module: 'node16' } },
   {
-    compiler: 'typescript',
+    compiler: 'typescript-7',
     name: 'nodenext from a .cts',
     file: 'consumer.cts',
     options: { module: 'nodenext' },
@@ -286,17 +317,30 @@ for (const { compiler, name, file, options } of COMPILERS)
     assert.equal(mistakes(compiler, [file], options), []);
   });
 
-/**
- * What `compiler` finds in `files` and in the declarations that they read, those of dependencies too. Its own libraries and
- * those of Node.js it need not check again each time, as it would without skipLibCheck.
- */
+/** What `compiler` finds in `files` and in the declarations that they read, those of dependencies too. */
 function mistakes(compiler: string, files: readonly string[], options: object): string[] {
-  const ts = createRequire(import.meta.url)(compiler) as typeof import('typescript');
   const settings = {
     ...{ noEmit: true, strict: true, noUncheckedIndexedAccess: true, target: 'es2022' },
     ...{ lib: ['es2022', 'esnext.disposable'], typeRoots: [module('@types')], types: ['node'] },
     ...options,
   };
+  return compiler === 'typescript-7'
+    ? mistakesByCommand(compiler, files, settings)
+    : mistakesByLibrary(compiler, files, settings);
+}
+
+function mistakesByCommand(compiler: string, files: readonly string[], settings: object): string[] {
+  app.write({ 'tsconfig.json': JSON.stringify({ compilerOptions: settings, files }) });
+  const words = [module(`${compiler}/bin/tsc`), '-p', app.folder, '--pretty', 'false'];
+  const { status, stdout, stderr } = spawnSync(process.execPath, words, { encoding: 'utf8' });
+  const found = stdout.split('\n').filter((line) => /\berror TS\d+/.test(line));
+  assert.is(status === 0, found.length === 0, stdout + stderr);
+  return found;
+}
+
+/** The compiler's own libraries and those of Node.js it need not check again, as it would without skipLibCheck. */
+function mistakesByLibrary(compiler: string, files: readonly string[], settings: object): string[] {
+  const ts = createRequire(import.meta.url)(compiler) as typeof import('typescript');
   const { options: parsed, errors } = ts.convertCompilerOptionsFromJson(settings, app.folder);
   const program = ts.createProgram(
     files.map((file) => join(app.folder, file)),
