@@ -2,14 +2,10 @@
 
 #include <algorithm>
 
-#include "native/cpu/parallel.h"
 #include "native/cpu/vectorised.h"
 
 namespace resnode::cpu {
 namespace {
-
-// Elements that a thread takes at a time: 64 KiB, which stays in a cache while more operands are added.
-constexpr int64_t kChunk = 1 << 14;
 
 RESNODE_VECTORISED void reluOf(const float* x, float* y, int64_t count, float slope) {
 #pragma omp simd
@@ -56,12 +52,6 @@ RESNODE_VECTORISED void sumBehindReluOf(const float* y, const float* const* diff
     case 3: return addBehindRelu<3>(y, diffs, sum, size, slope);
     default: return addBehindRelu<4>(y, diffs, sum, size, slope);
   }
-}
-
-template <class Function>
-void inChunks(ThreadPool* pool, int64_t count, Function function) {
-  parallelFor(pool, (count + kChunk - 1) / kChunk, 1,
-              [&](int64_t chunk) { function(chunk * kChunk, std::min(kChunk, count - chunk * kChunk)); });
 }
 
 }  // namespace

@@ -1,14 +1,24 @@
 // Elementwise operations: any layout will do, as long as all operands share it.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
-#include "native/cpu/thread-pool.h"
+#include "native/cpu/parallel.h"
 
 namespace resnode::cpu {
 
 // `pool`: as parallel.h says.
+
+// Calls function(first, how many) for all of `count` elements, so many at a time: 64 KiB, which stay in a cache while more
+// operands are added.
+template <class Function>
+void inChunks(ThreadPool* pool, int64_t count, Function&& function) {
+  constexpr int64_t kChunk = 1 << 14;
+  parallelFor(pool, (count + kChunk - 1) / kChunk, 1,
+              [&](int64_t chunk) { function(chunk * kChunk, std::min(kChunk, count - chunk * kChunk)); });
+}
 
 // y = x > 0 ? x : slope · x. y may be x.
 void relu(ThreadPool* pool, const float* x, float* y, int64_t count, float slope);

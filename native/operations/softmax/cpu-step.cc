@@ -1,11 +1,10 @@
 // Softmax of plain values, on all threads. Compiled without contraction, so that all instruction sets make the same bits.
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
+#include "native/cpu/exponential.h"
 #include "native/cpu/kind-steps.h"
 #include "native/cpu/parallel.h"
-#include "native/cpu/vectorised.h"
 
 namespace resnode::cpu {
 namespace {
@@ -13,40 +12,13 @@ namespace {
 constexpr int64_t kPlaces = 64;  // that are made together
 constexpr int64_t kWork = 32;    // of a value, in multiplications
 
-constexpr int64_t kAtOnce = 8;
-using Floats = float __attribute__((vector_size(kAtOnce * sizeof(float))));
-using Doubles = double __attribute__((vector_size(kAtOnce * sizeof(double))));
-using Words = uint64_t __attribute__((vector_size(kAtOnce * sizeof(uint64_t))));
-
-// Taylor's polynomial of 2^f.
-constexpr double kPowers[] = {1.,
-                              0.69314718055994531,
-                              0.24022650695910072,
-                              0.055504108664821580,
-                              0.0096181291076284772,
-                              0.0013333558146428443,
-                              0.00015403530393381609,
-                              1.5252733804059840e-5,
-                              1.3215486790144309e-6,
-                              1.0178086009239699e-7};
-
-// e^x for x ≤ 0 or not-a-number, rounded from 2^n · 2^f with an error below 1e-11, since |f| ≤ ½. What is too small for float32
-// is 0.
+// e^x for x ≤ 0 or not-a-number. What is too small for float32 is 0.
 RESNODE_INLINE void exponential(float* values) {
-  constexpr double kLog2E = 1.4426950408889634, kRound = 0x1.8p52;
-  const Doubles least = Doubles{} - 200;
   Floats x;
-  std::memcpy(&x, values, sizeof x);
+  load(values, x);
   Doubles y = __builtin_convertvector(x, Doubles);
-  y = (y < least ? least : y) * kLog2E;
-  // Added to so large a number, the integer stands in its last bits.
-  const Doubles shifted = y + kRound, f = y - (shifted - kRound);
-  Doubles power = f * kPowers[9] + kPowers[8];
-#pragma GCC unroll 8
-  for (int i = 7; i >= 0; --i) power = power * f + kPowers[i];
-  const Words scaled = reinterpret_cast<Words>(power) + (reinterpret_cast<Words>(shifted) << 52);
-  x = __builtin_convertvector(reinterpret_cast<Doubles>(scaled), Floats);
-  std::memcpy(values, &x, sizeof x);
+  cpu::exponential(y);
+  store(values, __builtin_convertvector(y, Floats));
 }
 
 RESNODE_VECTORISED void exponentials(float* values, int64_t count) {
@@ -57,9 +29,6 @@ RESNODE_VECTORISED void exponentials(float* values, int64_t count) {
   exponential(rest);
   std::copy_n(rest, count - whole, values + whole);
 }
-
-RESNODE_INLINE void load(const float* from, Floats& values) { std::memcpy(&values, from, sizeof values); }
-RESNODE_INLINE void store(float* to, const Floats& values) { std::memcpy(to, &values, sizeof values); }
 
 RESNODE_INLINE float largest(const float* x, int64_t channels) {
   float most = -INFINITY;

@@ -1,0 +1,142 @@
+// A slope below 0 for each channel, in whatever layout the input has.
+#include <algorithm>
+#include <numeric>
+
+#include "native/cpu/kind-steps.h"
+#include "native/cpu/parallel.h"
+#include "native/cpu/vectorised.h"
+
+namespace resnode::cpu {
+namespace {
+
+constexpr int64_t kAtOnce = 1 << 13;  // values of a unit of work
+constexpr int64_t kRows = 64;         // whose products are summed in float32 before they go into float64
+
+// Rows of lanes, each lane with its own slope; a plane of one channel is one row whose slope is everywhere the same.
+RESNODE_VECTORISED void slopedPlane(const float* read, const float* x, float* y, int64_t count, float slope) {
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i) y[i] = read[i] > 0 ? x[i] : x[i] * slope;
+}
+RESNODE_VECTORISED void slopedRows(const float* read, const float* x, float* y, int64_t rows, int64_t lanes,
+                                   const float* slopes) {
+  if (lanes == kLanes) {
+    float slope[kLanes];
+    std::copy_n(slopes, kLanes, slope);
+    for (int64_t row = 0; row < rows; ++row) {
+#pragma omp simd
+      for (int64_t l = 0; l < kLanes; ++l) {
+        const int64_t i = row * kLanes + l;
+        y[i] = read[i] > 0 ? x[i] : x[i] * slope[l];
+      }
+    }
+    return;
+  }
+  for (int64_t row = 0; row < rows; ++row) {
+    for (int64_t i = row * lanes, l = 0; l < lanes; ++i, ++l) y[i] = read[i] > 0 ? x[i] : x[i] * slopes[l];
+  }
+}
+
+// sums[l] += Σ x · dy where x ≤ 0.
+RESNODE_VECTORISED void addProducts(const float* x, const float* dy, int64_t rows, int64_t lanes, double* sums) {
+  for (int64_t first = 0; first < rows; first += kRows) {
+    const int64_t end = std::min(first + kRows, rows);
+    for (int64_t begin = 0; begin < lanes; begin += kLanes) {
+      const int64_t count = std::min(kLanes, lanes - begin);
+      float some[kLanes] = {};
+      for (int64_t row = first; row < end; ++row) {
+        const float *of = x + row * lanes + begin, *diff = dy + row * lanes + begin;
+        for (int64_t l = 0; l < count; ++l) some[l] += of[l] > 0 ? 0 : of[l] * diff[l];
+      }
+      for (int64_t l = 0; l < count; ++l) sums[begin + l] += some[l];
+    }
+  }
+}
+
+// A slope for each lane of all blocks.
+std::vector<float> slopesOf(const PRelu& prelu, const ChannelView& view, const float* slopes) {
+  std::vector<float> all(view.blocks * view.lanes, 0.f);
+  for (int64_t c = 0; c < view.channels; ++c) all[c] = slopes[prelu.channelShared ? 0 : c];
+  return all;
+}
+
+// y = x where `read` > 0, else slope · x.
+void slope(ThreadPool* pool, const ChannelView& view, const std::vector<float>& slopes, const float* read,
+           const float* x, float* y) {
+  const int64_t rows = std::max<int64_t>(1, kAtOnce / view.lanes), parts = ceiling(view.inner, rows);
+  parallelFor(pool, view.outer * view.blocks * parts, 1, [&](int64_t unit) {
+    const int64_t first = unit % parts * rows, count = std::min(rows, view.inner - first), plane = unit / parts;
+    const int64_t at = (plane * view.inner + first) * view.lanes;
+    const float* own = slopes.data() + plane % view.blocks * view.lanes;
+    if (view.lanes == 1) slopedPlane(read + at, x + at, y + at, count, *own);
+    else slopedRows(read + at, x + at, y + at, count, view.lanes, own);
+  });
+}
+
+// In an order that does not depend on how many threads there are.
+void slopeDiffs(ThreadPool* pool, const PRelu& prelu, const ChannelView& view, const float* x, const float* dy,
+                float* diffs) {
+  // A plane of one channel as rows of 16, and what is left.
+  const int64_t lanes = view.lanes == 1 ? kLanes : view.lanes, size = view.inner * view.lanes;
+  const int64_t rows = size / lanes, rest = size - rows * lanes;
+  std::vector<double> sums(view.blocks * lanes);
+  parallelFor(pool, view.blocks, 1, [&](int64_t block) {
+    double* own = sums.data() + block * lanes;
+    for (int64_t image = 0; image < view.outer; ++image) {
+      const int64_t at = (image * view.blocks + block) * size;
+      addProducts(x + at, dy + at, rows, lanes, own);
+      if (rest > 0) addProducts(x + at + rows * lanes, dy + at + rows * lanes, 1, rest, own);
+    }
+  });
+  std::vector<double> channels(view.channels);
+  for (int64_t c = 0; c < view.channels; ++c) {
+    if (view.lanes == 1) channels[c] = std::accumulate(sums.begin() + c * lanes, sums.begin() + (c + 1) * lanes, 0.0);
+    else channels[c] = sums[c];
+  }
+  if (prelu.channelShared) *diffs = static_cast<float>(std::accumulate(channels.begin(), channels.end(), 0.0));
+  else std::transform(channels.begin(), channels.end(), diffs, [](double sum) { return static_cast<float>(sum); });
+}
+
+bool addPRelu(StepBuilder& step, const PRelu& prelu) {
+  const Layout layout = step.channelwiseLayout(0);
+  const Place x = step.read(0, layout);
+  step.call({x, step.writeOver(0, x, layout, step.plain(0)), step.plainParameter(prelu.slope)},
+            [pool = step.pool(), view = *channelView(layout), prelu](const std::vector<void*>& at) -> Work {
+              return [=, x = static_cast<float*>(at[0]), y = static_cast<float*>(at[1]),
+                      slopes = static_cast<float*>(at[2])] {
+                slope(pool, view, slopesOf(prelu, view, slopes), x, x, y);
+              };
+            });
+  step.describe("loops");
+  return true;
+}
+
+// inputs: x, y (not read), dy; outputs: dx, the slopes' diff.
+bool addPReluGradient(StepBuilder& step, const PRelu& prelu) {
+  if (!step.hasInput(2)) return false;
+  const Layout layout = step.channelwiseLayout(2);
+  const Place x = step.read(0, layout), dy = step.read(2, layout), slopes = step.plainParameter(prelu.slope);
+  const ChannelView view = *channelView(layout);
+  // Before dx may take the place of dy.
+  if (step.hasOutput(1)) {
+    step.call({x, dy, step.writePlain(1)}, [pool = step.pool(), view, prelu](const std::vector<void*>& at) -> Work {
+      return [=, x = static_cast<float*>(at[0]), dy = static_cast<float*>(at[1]),
+              diffs = static_cast<float*>(at[2])] { slopeDiffs(pool, prelu, view, x, dy, diffs); };
+    });
+  }
+  if (step.hasOutput(0)) {
+    step.call({x, dy, step.writeOver(0, dy, layout, step.plain(2)), slopes},
+              [pool = step.pool(), view, prelu](const std::vector<void*>& at) -> Work {
+                return [=, x = static_cast<float*>(at[0]), dy = static_cast<float*>(at[1]),
+                        dx = static_cast<float*>(at[2]), slopes = static_cast<float*>(at[3])] {
+                  slope(pool, view, slopesOf(prelu, view, slopes), x, dy, dx);
+                };
+              });
+  }
+  step.describe("loops");
+  return true;
+}
+
+const Steps<PRelu> kPRelu{addPRelu, addPReluGradient};
+
+}  // namespace
+}  // namespace resnode::cpu
