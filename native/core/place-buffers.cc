@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "native/core/error.h"
 
@@ -12,12 +13,25 @@ namespace {
 
 constexpr size_t kMostBytes = size_t{1} << 62;  // sums of two do not overflow
 
+// The buffer that a part lies in, itself no part of another one, and where.
+std::pair<size_t, size_t> wholeOf(const std::vector<PlannedBuffer>& buffers, size_t index) {
+  size_t at = 0;
+  for (; buffers[index].within >= 0; index = static_cast<size_t>(buffers[index].within)) at += buffers[index].at;
+  return {index, at};
+}
+
 }  // namespace
 
 ArenaSize placeBuffers(std::vector<PlannedBuffer>& buffers, size_t alignment) {
   const auto aligned = [alignment](size_t bytes) { return (bytes + alignment - 1) / alignment * alignment; };
+  for (size_t i = 0; i < buffers.size(); ++i) {
+    PlannedBuffer& whole = buffers[wholeOf(buffers, i).first];
+    whole.from = std::min(whole.from, buffers[i].from);
+    whole.to = std::max(whole.to, buffers[i].to);
+  }
   ArenaSize size;
   for (const PlannedBuffer& buffer : buffers) {
+    if (buffer.within >= 0) continue;
     // No place can lie behind the sum of all.
     if (buffer.bytes > kMostBytes || size.separateBytes + aligned(buffer.bytes) > kMostBytes)
       throw Error("device/out-of-memory", "Not enough memory for the activations: needs more than 2^62 bytes");
@@ -29,6 +43,7 @@ ArenaSize placeBuffers(std::vector<PlannedBuffer>& buffers, size_t alignment) {
   std::vector<const PlannedBuffer*> placed;  // in the order of their offsets
   for (size_t index : order) {
     PlannedBuffer& buffer = buffers[index];
+    if (buffer.within >= 0) continue;
     size_t offset = 0;
     for (const PlannedBuffer* other : placed) {
       if (other->from > buffer.to || other->to < buffer.from) continue;
@@ -40,6 +55,10 @@ ArenaSize placeBuffers(std::vector<PlannedBuffer>& buffers, size_t alignment) {
     const auto after = std::upper_bound(placed.begin(), placed.end(), offset,
                                         [](size_t at, const PlannedBuffer* other) { return at < other->offset; });
     placed.insert(after, &buffer);
+  }
+  for (size_t i = 0; i < buffers.size(); ++i) {
+    const auto [whole, at] = wholeOf(buffers, i);
+    if (whole != i) buffers[i].offset = buffers[whole].offset + at;
   }
   return size;
 }

@@ -13,6 +13,9 @@ struct PlannedBuffer {
   int from = 0;
   int to = 0;
   size_t offset = 0;  // in the arena; placeBuffers() decides it
+  // A part of another buffer, which is alive as long as any of its parts: that one's index, and where in it. −1: none.
+  int within = -1;
+  size_t at = 0;
 };
 
 struct ArenaSize {

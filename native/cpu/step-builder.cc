@@ -85,6 +85,22 @@ Place StepBuilder::share(size_t output, const Place& place, const Layout& layout
   return place;
 }
 
+bool StepBuilder::layWithin(size_t input, const Layout& layout, const Place& whole, size_t at) {
+  const TensorId id = operation().inputs[input];
+  const int index = state_.description.tensorBuffers[id];
+  PlannedBuffer& buffer = state_.description.buffers[index];
+  const bool isElsewhere = state_.isPinned[index] || buffer.within >= 0 || index == whole.index;
+  if (isElsewhere || state_.isTraining || !(state_.layouts[id] == layout) || buffer.bytes != layout.get_size() ||
+      at % kHostAlignment != 0)
+    return false;
+  buffer.within = whole.index;
+  buffer.at = at;
+  // From here on it holds a part of the whole, and as long as others read it, the whole holds it.
+  state_.isPinned[index] = true;
+  if (buffer.to > index_) state_.isPinned[whole.index] = true;
+  return true;
+}
+
 const Pack& StepBuilder::master(ParameterId id, const Pack* wanted) {
   std::optional<Pack>& master = state_.masters[id];
   if (!master) {

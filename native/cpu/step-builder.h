@@ -78,6 +78,8 @@ class StepBuilder {
   Place share(size_t output, const Place& place, const Layout& layout) {
     return share(output, place, layout, plainOfOutput(output));
   }
+  // Lets an input lie from the start within what this operation makes, where that is possible: in this layout, at so many bytes.
+  bool layWithin(size_t input, const Layout& layout, const Place& whole, size_t at);
   // In place where that is allowed.
   Place writeOver(size_t output, const Place& place, const Layout& layout, const Layout& plain) {
     return dies(place) ? share(output, place, layout, plain) : write(output, layout, plain);

@@ -22,9 +22,8 @@ class PortableLoops {
     int64_t length = 1;
     for (int axis = walk.axes - 1; axis >= 0 && walk.stride[axis] == length; --axis) length *= walk.size[axis];
     if (length == 1) return mapEach(target, count, gather);
-    forEach(spread_, count / length, std::max<int64_t>(1, 4096 / length), [&](int64_t run) {
-      std::copy_n(gather.source + walk.at(run * length), length, target + run * length);
-    });
+    forEach(spread_, count / length, std::max<int64_t>(1, 4096 / length),
+            [&](int64_t run) { std::copy_n(gather.source + walk.at(run * length), length, target + run * length); });
   }
   template <class Function>
   void sums(float* target, int64_t count, int64_t terms, const Function& function) const {

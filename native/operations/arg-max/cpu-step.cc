@@ -44,8 +44,7 @@ bool addArgMax(StepBuilder& step, const ArgMax& of) {
                   const int64_t results = of.what == ArgMaxResult::both ? 2 : 1;
                   float* made = y + outer * results * of.inner + first;
                   if (of.what != ArgMaxResult::values) std::copy_n(indices, count, made);
-                  if (of.what != ArgMaxResult::indices)
-                    std::copy_n(values, count, made + (results - 1) * of.inner);
+                  if (of.what != ArgMaxResult::indices) std::copy_n(values, count, made + (results - 1) * of.inner);
                 });
               };
             });

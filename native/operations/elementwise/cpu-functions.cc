@@ -120,18 +120,18 @@ RESNODE_INLINE void eachDiff(const Kind& function, const float* dy, const float*
 
 }  // namespace
 
-#define RESNODE_VALUES_BY_EIGHTS(Kind)                                                                     \
-  RESNODE_VECTORISED void valuesOf(const Kind& function, const float* x, float* y, int64_t count) {        \
-    byEights(x, y, count, Kind##Of(function));                                                             \
+#define RESNODE_VALUES_BY_EIGHTS(Kind)                                                              \
+  RESNODE_VECTORISED void valuesOf(const Kind& function, const float* x, float* y, int64_t count) { \
+    byEights(x, y, count, Kind##Of(function));                                                      \
   }
-#define RESNODE_VALUES(Kind)                                                                               \
-  RESNODE_VECTORISED void valuesOf(const Kind& function, const float* x, float* y, int64_t count) {        \
-    each(function, x, y, count);                                                                           \
+#define RESNODE_VALUES(Kind)                                                                        \
+  RESNODE_VECTORISED void valuesOf(const Kind& function, const float* x, float* y, int64_t count) { \
+    each(function, x, y, count);                                                                    \
   }
-#define RESNODE_DIFFS(Kind)                                                                                \
-  RESNODE_VECTORISED void diffsOf(const Kind& function, const float* dy, const float* read, float* dx,     \
-                                  int64_t count, bool hasX) {                                              \
-    eachDiff(function, dy, read, dx, count, hasX);                                                         \
+#define RESNODE_DIFFS(Kind)                                                                                           \
+  RESNODE_VECTORISED void diffsOf(const Kind& function, const float* dy, const float* read, float* dx, int64_t count, \
+                                  bool hasX) {                                                                        \
+    eachDiff(function, dy, read, dx, count, hasX);                                                                    \
   }
 
 RESNODE_VALUES_BY_EIGHTS(Elu)

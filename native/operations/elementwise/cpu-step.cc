@@ -65,9 +65,8 @@ bool addFunction(StepBuilder& step, const Kind& function) {
   step.call({x, step.writeOver(0, x, layout, step.plain(0))},
             [pool = step.pool(), count = floatsIn(layout), function, spare](const std::vector<void*>& at) -> Work {
               return [=, x = static_cast<float*>(at[0]), y = static_cast<float*>(at[1])] {
-                inChunks(pool, count, [&](int64_t begin, int64_t size) {
-                  valuesOf(function, x + begin, y + begin, size);
-                });
+                inChunks(pool, count,
+                         [&](int64_t begin, int64_t size) { valuesOf(function, x + begin, y + begin, size); });
                 if (spare) spare->clear(y, pool);
               };
             });

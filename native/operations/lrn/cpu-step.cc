@@ -21,8 +21,8 @@ RESNODE_INLINE float power(float scale) {
 
 // One channel's pixels; `first` to `end`: the channels of its window, `plane` pixels apart.
 template <int kQuarters>
-RESNODE_INLINE void normalised(const float* x, const float* first, const float* end, int64_t plane, float k, float share,
-                               float* y, int64_t pixels) {
+RESNODE_INLINE void normalised(const float* x, const float* first, const float* end, int64_t plane, float k,
+                               float share, float* y, int64_t pixels) {
   float sums[kPixels] = {};
   for (const float* row = first; row != end; row += plane) {
 #pragma omp simd
@@ -48,21 +48,22 @@ bool addLrn(StepBuilder& step, const Lrn& lrn) {
   if (lrn.region != LrnRegion::across || !isKnown || lrn.k < 0 || lrn.alpha < 0) return false;
   const Shape& shape = step.inputShape(0);
   const int64_t channels = shape[1], plane = shape[2] * shape[3], parts = ceiling(plane, kPixels);
-  step.call({step.readPlain(0), step.writePlain(0)}, [=, images = shape[0], pool = step.pool()](
-                                                         const std::vector<void*>& at) -> Work {
-    return [=, x = static_cast<float*>(at[0]), y = static_cast<float*>(at[1])] {
-      const int64_t before = (lrn.size - 1) / 2;
-      const float share = lrn.alpha / static_cast<float>(lrn.size);
-      parallelFor(pool, images * parts, 1, [&](int64_t unit) {
-        const int64_t begin = unit % parts * kPixels, at = unit / parts * channels * plane + begin;
-        for (int64_t c = 0; c < channels; ++c) {
-          const int64_t first = std::max<int64_t>(c - before, 0), end = std::min(c - before + lrn.size, channels);
-          normalise(x + at + c * plane, x + at + first * plane, x + at + end * plane, plane, lrn.k, share, quarters,
-                    y + at + c * plane, std::min(kPixels, plane - begin));
-        }
-      });
-    };
-  });
+  step.call({step.readPlain(0), step.writePlain(0)},
+            [=, images = shape[0], pool = step.pool()](const std::vector<void*>& at) -> Work {
+              return [=, x = static_cast<float*>(at[0]), y = static_cast<float*>(at[1])] {
+                const int64_t before = (lrn.size - 1) / 2;
+                const float share = lrn.alpha / static_cast<float>(lrn.size);
+                parallelFor(pool, images * parts, 1, [&](int64_t unit) {
+                  const int64_t begin = unit % parts * kPixels, at = unit / parts * channels * plane + begin;
+                  for (int64_t c = 0; c < channels; ++c) {
+                    const int64_t first = std::max<int64_t>(c - before, 0),
+                                  end = std::min(c - before + lrn.size, channels);
+                    normalise(x + at + c * plane, x + at + first * plane, x + at + end * plane, plane, lrn.k, share,
+                              quarters, y + at + c * plane, std::min(kPixels, plane - begin));
+                  }
+                });
+              };
+            });
   step.describe("loops");
   return true;
 }

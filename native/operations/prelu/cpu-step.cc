@@ -101,10 +101,9 @@ bool addPRelu(StepBuilder& step, const PRelu& prelu) {
   const Place x = step.read(0, layout);
   step.call({x, step.writeOver(0, x, layout, step.plain(0)), step.plainParameter(prelu.slope)},
             [pool = step.pool(), view = *channelView(layout), prelu](const std::vector<void*>& at) -> Work {
-              return [=, x = static_cast<float*>(at[0]), y = static_cast<float*>(at[1]),
-                      slopes = static_cast<float*>(at[2])] {
-                slope(pool, view, slopesOf(prelu, view, slopes), x, x, y);
-              };
+              return
+                  [=, x = static_cast<float*>(at[0]), y = static_cast<float*>(at[1]),
+                   slopes = static_cast<float*>(at[2])] { slope(pool, view, slopesOf(prelu, view, slopes), x, x, y); };
             });
   step.describe("loops");
   return true;
@@ -119,8 +118,9 @@ bool addPReluGradient(StepBuilder& step, const PRelu& prelu) {
   // Before dx may take the place of dy.
   if (step.hasOutput(1)) {
     step.call({x, dy, step.writePlain(1)}, [pool = step.pool(), view, prelu](const std::vector<void*>& at) -> Work {
-      return [=, x = static_cast<float*>(at[0]), dy = static_cast<float*>(at[1]),
-              diffs = static_cast<float*>(at[2])] { slopeDiffs(pool, prelu, view, x, dy, diffs); };
+      return [=, x = static_cast<float*>(at[0]), dy = static_cast<float*>(at[1]), diffs = static_cast<float*>(at[2])] {
+        slopeDiffs(pool, prelu, view, x, dy, diffs);
+      };
     });
   }
   if (step.hasOutput(0)) {

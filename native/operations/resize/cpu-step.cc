@@ -14,7 +14,8 @@ struct Columns {
 };
 
 // A row of the result of pixels of 16 lanes, between two rows of the source.
-RESNODE_VECTORISED void blockedRow(const float* above, const float* below, float down, const Columns& columns, float* y) {
+RESNODE_VECTORISED void blockedRow(const float* above, const float* below, float down, const Columns& columns,
+                                   float* y) {
   const int32_t *first = columns.first.data(), *second = columns.second.data();
   for (size_t i = 0; i < columns.share.size(); ++i) {
     const int64_t left = first[i] * kLanes, right = second[i] * kLanes;

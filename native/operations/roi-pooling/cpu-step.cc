@@ -53,8 +53,7 @@ bool addRoiPooling(StepBuilder& step, const RoiPooling& pooling) {
              layer = step.operation().layer](const std::vector<void*>& at) -> Work {
               return [=, x = static_cast<float*>(at[0]), rows = static_cast<float*>(at[1]),
                       y = static_cast<float*>(at[2])] {
-                const RegionBins of{nullptr, rows,   in[0],  in[1],  in[2],
-                                    in[3],   out[2], out[3], pooling.spatialScale};
+                const RegionBins of{nullptr, rows, in[0], in[1], in[2], in[3], out[2], out[3], pooling.spatialScale};
                 pool(threads, of, regions, layer, x, y);
               };
             });

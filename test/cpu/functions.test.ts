@@ -1,0 +1,186 @@
+/**
+ * Functions of each value, PReLU, LRN, interpolation, regions' maxima and the largest channel, which the CPU device computes by
+ * vectors in the layout of the convolutions around them, against the reference loops on plain values in float64.
+ */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { graphFromCaffe, openDevice } from '../../ts/index.ts';
+import { draw, input, net } from '../support/net-text.ts';
+import { openAllKernels } from '../support/open-kernels.ts';
+import { randomWeights } from '../support/random-weights.ts';
+
+const reference = await openDevice('reference');
+const devices = await openAllKernels({ winograd: false });
+test.after(() => [reference, ...devices].forEach((device) => device.dispose()));
+
+const TOLERANCE = 1e-5;
+
+type Values = Readonly<Record<string, Float32Array>>;
+
+/** All outputs on every instruction set, each value within the tolerance of itself or of the least that `floor` says. */
+async function compare(text: string, inputs: Values, floor = 0) {
+  const caffe = net(text);
+  const weights = randomWeights(graphFromCaffe(caffe));
+  using expectedModel = await reference.load({ model: caffe, weights });
+  const expected = await expectedModel.run(inputs);
+  for (const device of devices) {
+    using model = await device.load({ model: caffe, weights });
+    const loops = model.plan().operations.filter(({ implementation }) => implementation === 'reference');
+    assert.equal(loops, [], 'no operation is left to the reference loops');
+    const made = await model.run(inputs);
+    for (const [blob, { data }] of Object.entries(expected)) {
+      const own = made[blob]!.data;
+      const wrong = data.findIndex(
+        (value, i) =>
+          !Object.is(own[i], value) &&
+          !(Math.abs(own[i]! - value) <= TOLERANCE * Math.max(Math.abs(value), floor)),
+      );
+      assert.is(wrong, -1, `${blob}[${wrong}] is ${own[wrong]}, expected ${data[wrong]}`);
+    }
+  }
+}
+
+const FUNCTIONS: Readonly<Record<string, string>> = {
+  ELU: 'type: "ELU" elu_param { alpha: 0.7 }',
+  Sigmoid: 'type: "Sigmoid"',
+  TanH: 'type: "TanH"',
+  AbsVal: 'type: "AbsVal"',
+  'Power, linear': 'type: "Power" power_param { scale: -1.5 shift: 0.25 }',
+  'Power 0': 'type: "Power" power_param { power: 0 }',
+  'Power 2': 'type: "Power" power_param { power: 2 scale: 0.5 shift: 1 }',
+  Clip: 'type: "Clip" clip_param { min: -0.5 max: 1.25 }',
+  'Clip above 0': 'type: "Clip" clip_param { min: 0.5 max: 2 }',
+  ReLU6: 'type: "ReLU6"',
+  Exp: 'type: "Exp" exp_param { base: 2 scale: 0.5 shift: 1 }',
+  Threshold: 'type: "Threshold" threshold_param { threshold: -0.25 }',
+  Swish: 'type: "Swish" swish_param { beta: 1.5 }',
+  Mish: 'type: "Mish"',
+  HardSwish: 'type: "HardSwish"',
+};
+
+for (const [name, layer] of Object.entries(FUNCTIONS)) {
+  test(`${name} over the whole range of its arguments`, async () => {
+    const wide = Array.from({ length: 4001 }, (_, i) => (i - 2000) / 16);
+    const near = [-12, -8, -5, -4, -3, -1].flatMap((k) => [10 ** k, -(10 ** k), 3.3 * 10 ** k]);
+    const values = Float32Array.from([...wide, ...near, 0, -0, 20, -20, 88, -88, 200, -200]);
+    await compare(
+      `${input('data', [1, 1, 1, values.length])}layer { name: "f" bottom: "data" top: "f" ${layer} }`,
+      { data: values },
+      1e-30,
+    );
+  });
+
+  test(`${name} between convolutions, of channels that fill no block`, async () => {
+    const convolution = (name: string, bottom: string, outputs: number) =>
+      `layer { name: "${name}" type: "Convolution" bottom: "${bottom}" top: "${name}" convolution_param { num_output: ${outputs} kernel_size: 3 pad: 1 } }`;
+    for (const channels of [16, 21]) {
+      await compare(
+        [
+          input('data', [2, 3, 7, 9]),
+          convolution('before', 'data', channels),
+          `layer { name: "f" bottom: "before" top: "f" ${layer} }`,
+          convolution('after', 'f', 5),
+        ].join('\n'),
+        { data: draw(2 * 3 * 7 * 9, 3, -2, 2) },
+        1,
+      );
+    }
+  });
+}
+
+for (const shared of [false, true]) {
+  test(`PReLU with ${shared ? 'one slope' : 'a slope for each channel'}`, async () => {
+    const layer = (bottom: string, top: string) =>
+      `layer { name: "${top}" type: "PReLU" bottom: "${bottom}" top: "${top}" prelu_param { channel_shared: ${shared} } }`;
+    for (const shape of [
+      [2, 3, 5, 7],
+      [2, 21, 40, 41],
+      [3, 13],
+    ]) {
+      const count = shape.reduce((product, size) => product * size, 1);
+      const layers = [input('data', shape), layer('data', 'plain')];
+      if (shape.length === 4)
+        layers.push(
+          'layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param { num_output: 21 kernel_size: 1 } }',
+          layer('conv', 'blocked'),
+        );
+      await compare(layers.join('\n'), { data: draw(count, 5) }, 1);
+    }
+  });
+}
+
+test('LRN by the powers that public nets have, of windows that reach beyond the channels', async () => {
+  for (const [size, beta, k] of [
+    [5, 0.75, 1],
+    [3, 0.5, 2],
+    [7, 1, 0.5],
+  ]) {
+    for (const [channels, height, width] of [
+      [4, 5, 3],
+      [37, 13, 17],
+    ] as const) {
+      await compare(
+        `${input('data', [2, channels, height, width])}layer { name: "norm" type: "LRN" bottom: "data" top: "norm" lrn_param { local_size: ${size} alpha: 0.3 beta: ${beta} k: ${k} } }`,
+        { data: draw(2 * channels * height * width, 9, -8, 8) },
+      );
+    }
+  }
+});
+
+test('interpolation to larger and smaller maps, plain and in blocks', async () => {
+  const convolution =
+    'layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param { num_output: 21 kernel_size: 1 } }';
+  for (const [height, width] of [
+    [13, 20],
+    [3, 4],
+    [1, 1],
+    [7, 9],
+  ]) {
+    const resized = (bottom: string, top: string) =>
+      `layer { name: "${top}" type: "Interp" bottom: "${bottom}" top: "${top}" interp_param { height: ${height} width: ${width} } }`;
+    await compare(
+      [input('data', [2, 3, 7, 9]), convolution, resized('data', 'plain'), resized('conv', 'blocked')].join(
+        '\n',
+      ),
+      { data: draw(2 * 3 * 7 * 9, 11) },
+      1,
+    );
+  }
+});
+
+test('maxima of regions, some of which lie outside of the map or are none', async () => {
+  const rois = Float32Array.from(
+    [
+      [0, 0, 0, 90, 60],
+      [1, 30, 20, 31, 21],
+      [0, -40, -40, -20, -10],
+      [1, 200, 200, 300, 300],
+      [-1, 0, 0, 0, 0],
+      [1, 47, 3, 50, 33],
+    ].flat(),
+  );
+  for (const channels of [3, 16, 21]) {
+    await compare(
+      [
+        input('data', [2, channels, 9, 12]),
+        input('rois', [6, 5]),
+        'layer { name: "roi" type: "ROIPooling" bottom: "data" bottom: "rois" top: "roi" roi_pooling_param { pooled_h: 3 pooled_w: 4 spatial_scale: 0.125 } }',
+      ].join('\n'),
+      { data: draw(2 * channels * 9 * 12, 13), rois },
+    );
+  }
+});
+
+test('the largest channel, of equal ones the last, and not-a-number below everything', async () => {
+  const data = draw(2 * 5 * 17 * 19, 17).map((value) => Math.round(3 * value));
+  data.fill(Number.NaN, 40, 60);
+  for (let c = 0; c < 5; ++c) data[c * 17 * 19 + 100] = Number.NaN;
+  for (const what of ['', 'out_max_val: true ']) {
+    await compare(
+      `${input('data', [2, 5, 17, 19])}layer { name: "max" type: "ArgMax" bottom: "data" top: "max" argmax_param { axis: 1 ${what}} }`,
+      { data },
+    );
+  }
+});
+
+test.run();
