@@ -10,7 +10,7 @@ const HEAD = `# Errors
 
 Written by \`npm run errors-page\` from \`ts/base/error-codes.ts\`; not to be edited by hand.
 
-Every error of resnode is a \`ResnodeError\` or an heir of it, and has a \`code\` that does not change, of the type
+Every error of resnode is a \`ResnodeError\` or a subclass of it, and has a \`code\` that does not change, of the type
 \`ErrorCode\`. Its message says where the error lies, what was found and what was expected; the page says what codes mean and
 what cures them.
 

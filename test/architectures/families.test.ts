@@ -115,7 +115,7 @@ test('every depth of a rule is built, and a depth between them is refused with t
       (error: unknown) => error instanceof ArgumentError && error.message.includes(words),
       `${JSON.stringify(options)}: ${words}`,
     );
-  refused({ depth: 100 }, 'for depth but received 100; the nearest that resnet has: 101, 98 and 104');
+  refused({ depth: 100 }, ', but received 100; the nearest that resnet has: 101, 98 and 104');
   refused({ family: 'wrn', depth: 27 }, 'the nearest that wrn has: 28');
   refused({ family: 'preresnet', depth: 1000 }, 'the nearest that preresnet has: 1001, 998');
   refused({ family: 'resnext', depth: 28 }, 'the nearest that resnext has: 29');
@@ -123,16 +123,16 @@ test('every depth of a rule is built, and a depth between them is refused with t
   refused({ depth: 999_999_999 }, 'the nearest that resnet has');
   refused(
     { depth: 50, data: 'cifar', block: 'bottleneck' },
-    '9n+2 with bottlenecks (CIFAR), with block bottleneck and data cifar, for depth but received 50; the nearest that resnet has: 47 and 56',
+    '9n+2 with bottlenecks (CIFAR), with block bottleneck and data cifar, but received 50; the nearest that resnet has: 47 and 56',
   );
   refused({ family: 'plain', block: 'bottleneck', depth: 29 }, 'none with block bottleneck');
   refused({}, 'layers (or a name such as resnet-110, or blocks');
   refused({ depth: 20, blocks: [1, 1, 1] }, 'either blocks or a depth');
   refused({ blocks: [1, 1, 1, 1, 1, 1, 1] }, 'one to six stages');
-  refused({ depth: 20, widen: 2 }, 'none with another family than wrn for widen');
+  refused({ depth: 20, widen: 2 }, 'widen: expected none with another family than wrn');
   refused({ depth: 50, groups: 32 }, 'resnext');
   refused({ depth: 20, dropout: 0.3 }, 'pre-activation');
-  refused({ family: 'plain', depth: 20, squeeze: 16 }, 'none with plain for squeeze');
+  refused({ family: 'plain', depth: 20, squeeze: 16 }, 'squeeze: expected none with plain');
   refused({ family: 'plain', depth: 20, shortcut: 'A' }, 'none with plain');
   refused({ name: 'wrn-28-10', widen: 4 }, 'the name says 10');
   refused({ name: 'resnet-20', depth: 32 }, 'the name says 20');

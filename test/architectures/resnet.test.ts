@@ -194,17 +194,14 @@ test('options that do not fit are refused with what does', () => {
       JSON.stringify(options),
     );
   refused({ depth: 51 }, 'the nearest that resnet has: 50, 47 and 56');
-  refused({ depth: 'toString' }, 'Expected a positive integer for depth');
-  refused(
-    { depth: 18, version: 'v1.5' },
-    'Expected "v1" with basic blocks, which know no other, for version',
-  );
-  refused({ depth: 50, version: 'v2' }, 'Expected "v1" or "v1.5" for version');
-  refused({ depth: 20, shortcut: null }, 'Expected "identity", "projection", "all-projections", "A"');
-  refused({ depth: 20, size: 3 }, 'an integer from 4 for size');
-  refused({ depth: 18, size: 31 }, 'an integer from 32 for size');
-  refused({ depth: 18, classes: 0 }, 'a positive integer for classes');
-  refused({ depth: 18, channels: 1.5 }, 'a positive integer for channels');
+  refused({ depth: 'toString' }, 'depth: expected a positive integer');
+  refused({ depth: 18, version: 'v1.5' }, 'version: expected "v1" with basic blocks, which know no other');
+  refused({ depth: 50, version: 'v2' }, 'version: expected "v1" or "v1.5"');
+  refused({ depth: 20, shortcut: null }, 'expected "identity", "projection", "all-projections", "A"');
+  refused({ depth: 20, size: 3 }, 'size: expected an integer from 4');
+  refused({ depth: 18, size: 31 }, 'size: expected an integer from 32');
+  refused({ depth: 18, classes: 0 }, 'classes: expected a positive integer');
+  refused({ depth: 18, channels: 1.5 }, 'channels: expected a positive integer');
 });
 
 test.run();

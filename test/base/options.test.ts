@@ -51,19 +51,19 @@ const refusal = (...values: unknown[]): string => {
 };
 
 test('one sentence for all errors', () => {
-  assert.is(refusal('cpu', { threads: 0 }), 'Expected an integer from 1 to 1024 for threads but received 0');
+  assert.is(refusal('cpu', { threads: 0 }), 'threads: expected an integer from 1 to 1024, but received 0');
   assert.is(
     refusal('cpu', { shapes: { data: [1, 0] } }),
-    'Expected a positive integer for shapes.data[1] but received 0',
+    'shapes.data[1]: expected a positive integer, but received 0',
   );
-  assert.is(refusal('cpu', { limit: 0 }), 'Expected a number above 0 or null for limit but received 0');
-  assert.is(refusal('cpu', { mean: [1, 'x'] }), 'Expected a number for mean[1] but received "x"');
+  assert.is(refusal('cpu', { limit: 0 }), 'limit: expected a number above 0 or null, but received 0');
+  assert.is(refusal('cpu', { mean: [1, 'x'] }), 'mean[1]: expected a number, but received "x"');
 });
 
 test('an unknown option is refused with the nearest name', () => {
   assert.match(
     refusal('cpu', { thread: 1 }),
-    /for the options of open but received "thread"; did you mean "threads"\?/,
+    /the options of open: expected .+, but received "thread"; did you mean "threads"\?/,
   );
   assert.match(refusal('cpu', JSON.parse('{"__proto__": 1}')), /but received "__proto__"/);
   assert.match(refusal('cpu', { toString: 1 }), /but received "toString"/);
@@ -71,7 +71,10 @@ test('an unknown option is refused with the nearest name', () => {
 
 test('a value that is nearly right is refused with the right one', () => {
   assert.match(refusal('cpu', { phase: 'test' }), /but received "test"; did you mean "TEST"\?/);
-  assert.match(refusal('cpu', { stages: 'deploy' }), /a list of stage names .* did you mean \["deploy"\]\?/);
+  assert.match(
+    refusal('cpu', { stages: 'deploy' }),
+    /a list of stage names, but .* did you mean \["deploy"\]\?/,
+  );
   assert.match(refusal('cuda0'), /did you mean "cuda"\?/);
 });
 
@@ -107,12 +110,9 @@ test('whatever an option is, the error is an ArgumentError', () => {
     () => {},
     new DataView(new ArrayBuffer(1)),
   ]) {
-    assert.match(refusal(value), /^Expected "cpu" or "cuda" for kind but received /);
-    assert.match(refusal('cpu', { threads: value }), /^Expected an integer from 1 to 1024/);
-    assert.match(
-      refusal('cpu', { stages: [value] }),
-      /^Expected a string .*for stages\[0\]|that can be read/,
-    );
+    assert.match(refusal(value), /^kind: expected "cpu" or "cuda", but received /);
+    assert.match(refusal('cpu', { threads: value }), /^threads: expected an integer from 1 to 1024/);
+    assert.match(refusal('cpu', { stages: [value] }), /^stages\[0\]: expected a string|that can be read/);
   }
   assert.match(refusal('cpu', throwing), /that can be read/);
 });
@@ -122,8 +122,8 @@ test('data of a known form may hold more than its rows', () => {
     point: required(fields<{ x: number }>('a point', { x: required(number(), 'X.') }), 'A point.'),
   });
   point.check({ x: 1, y: 2 });
-  assert.throws(() => point.check({ y: 2 }), /Expected a number for point\.x but received undefined/);
-  assert.throws(() => point.check(), /Expected a point for point but received undefined/);
+  assert.throws(() => point.check({ y: 2 }), /point\.x: expected a number, but received undefined/);
+  assert.throws(() => point.check(), /point: expected a point, but received undefined/);
 });
 
 test('booleans are no strings', () => {

@@ -61,7 +61,7 @@ test('what cannot be written is said, and leaves nothing behind', async () => {
   }).catch((thrown: unknown) => thrown);
   assert.match(
     (error as ArgumentError).message,
-    /Expected 20 bytes \(5 of float32\) for weights\.layers\[0\]\.blobs\[0\]\.bytes/,
+    /weights\.layers\[0\]\.blobs\[0\]\.bytes: expected 20 bytes \(5 of float32\)/,
   );
   assert.equal(readdirSync(folder).sort(), before);
 });

@@ -228,7 +228,8 @@ test("a net's state: the phase, under the net's own, under the solver's; stages 
 test('a file that is not there is an ArgumentError', () => {
   assert.throws(
     () => readSolverFile('none.prototxt'),
-    (error: unknown) => error instanceof ArgumentError && error.message.includes('none.prototxt (ENOENT)'),
+    (error: unknown) =>
+      error instanceof ArgumentError && error.message.includes('none.prototxt"; there is no such file'),
   );
 });
 

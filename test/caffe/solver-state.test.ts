@@ -105,7 +105,7 @@ test('what is no state, is cut short or damaged is refused with the file and the
   writeFileSync(path('cut.h5'), hdf5.subarray(0, hdf5.length / 2));
   writeFileSync(path('empty'), '');
   writeFileSync(path('net.caffemodel'), Buffer.from([0x0a, 3, 0x6e, 0x65, 0x74]));
-  await refused('none', /cannot be read/);
+  await refused('none', /there is no such file or folder/);
   await refused('cut', /cut short/);
   await refused('cut.h5', /damaged/);
   await refused('empty', /an empty file; here a solver state .* is needed/);

@@ -143,17 +143,17 @@ test('misuse is refused with what mends it', () => {
   const refusals: readonly (readonly [words: readonly string[], says: RegExp])[] = [
     [
       ['--task', 'detect', ...base],
-      /PASCAL VOC's \.xml files, or COCO's \.json for --truth but received "nothing"/,
+      /--truth: expected .*PASCAL VOC's \.xml files, or COCO's \.json, but received "nothing"/,
     ],
     [
       ['--task', 'detect', ...base, '--truth', 'annotations', '--crops', '10'],
-      /--task classify, which alone takes it, for --crops but received "--task detect"/,
+      /--crops: expected .*--task classify, which alone takes it, but received "--task detect"/,
     ],
     [
       ['--task', 'segment', ...base, '--truth', 'maps', '--nms', '0.3'],
-      /--task detect, which alone takes it, for --nms/,
+      /--nms: expected --task detect, which alone takes it/,
     ],
-    [[...base, '--truth', 'maps'], /--task detect or segment, which alone takes it, for --truth/],
+    [[...base, '--truth', 'maps'], /--truth: expected --task detect or segment, which alone takes it/],
     [['--task', 'detect', ...base, '--truth', 'ssd'], /found none in it/],
     [
       ['--task', 'segment', '--model', 'shades', '--images', 'images', '--truth', 'annotations'],

@@ -153,7 +153,7 @@ test('whatever text a flag is given, its kind takes it or an ArgumentError names
       } catch (error) {
         assert.instance(error, ArgumentError, `${name} ${JSON.stringify(text)}: ${(error as Error).stack}`);
         const { message } = error as Error;
-        assert.match(message, new RegExp(`^Expected .+ for ${flag.long} but received `), name);
+        assert.match(message, new RegExp(`^${flag.long}: expected .+, but received `), name);
         assert.ok(message.length < 700, `${name}: ${message.length} characters`);
         refused++;
       }
@@ -184,7 +184,7 @@ test('on the command line it is a sentence and exit status 2, before anything is
     assert.is(failure.status, 2, `${name}: ${failure.text}`);
     assert.match(
       failure.text ?? '',
-      new RegExp(`^resnode: Expected [^\n]+ for ${flag.long} but received [^\n]+$`),
+      new RegExp(`^resnode: ${flag.long}: expected [^\n]+, but received [^\n]+$`),
     );
     runs++;
   }
@@ -202,23 +202,23 @@ const refusal = async (...words: string[]): Promise<string> =>
 test('a word that is nearly right is refused with the right one, a list with its commas, a pair with its form', async () => {
   assert.match(
     await refusal('time', '--precision', 'flaot16'),
-    /for --precision but received "flaot16"; did you mean "float16"\?/,
+    /--precision: expected .+, but received "flaot16"; did you mean "float16"\?/,
   );
   assert.match(
     await refusal('plan', 'x', '--batch', '1,,2'),
-    /^resnode: Expected positive integers with commas between them for --batch but received "1,,2"$/,
+    /^resnode: --batch: expected positive integers with commas between them, but received "1,,2"$/,
   );
   assert.match(
     await refusal('time', '--input-shape', 'data'),
-    /^resnode: Expected NAME=VALUE, once a name, the value such as 1x3x224x224 for --input-shape but received "data"$/,
+    /^resnode: --input-shape: expected NAME=VALUE, once a name, the value such as 1x3x224x224, but received "data"$/,
   );
   assert.match(
     await refusal('time', '--input-shape', 'data=1x1', '--input-shape', 'data=1x2'),
-    /once a name.* for --input-shape but received "data=1x2"/,
+    /--input-shape: expected .*once a name.*, but received "data=1x2"/,
   );
   assert.match(
     await refusal('classify', '--resize', '256'),
-    /^resnode: Expected WIDTHxHEIGHT, such as 256x256 for --resize but received "256"$/,
+    /^resnode: --resize: expected WIDTHxHEIGHT, such as 256x256, but received "256"$/,
   );
 });
 

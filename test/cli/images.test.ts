@@ -40,7 +40,7 @@ test('words without images are refused by the name of their flag', async () => {
   for (const word of ['empty', 'none.txt', 'photos/*.gif']) {
     const error = await refusal(word);
     assert.instance(error, ArgumentError, word);
-    assert.match((error as Error).message, /for --images but received/);
+    assert.match((error as Error).message, /--images: expected .+, but received/);
   }
   assert.instance(await refusal('binary.lst'), DataError);
 });
@@ -66,7 +66,7 @@ test('- is an image where the standard input begins as one, else a list of paths
   assert.equal([second.file, second.error.code, status], ['photos/none.png', 'image/not-found', 1]);
   const nothing = classify('');
   assert.is(nothing.status, 2);
-  assert.match(nothing.stderr, /by the standard input \(-\) for the images but received "nothing"/);
+  assert.match(nothing.stderr, /the images: expected .*from standard input \(-\), but received "nothing"/);
 });
 
 test('--crops 10 averages ten crops; progress is a line on stderr where it is asked for', () => {

@@ -45,7 +45,7 @@ for (const [command, words] of Object.entries(COMMANDS))
     const said = await refusal([command, ...words, '--input-shape', 'dat=1x1x28x28']);
     assert.match(
       said,
-      /^resnode: Expected inputs of the net \(data\) .* but received "dat"; did you mean "data"\?$/,
+      /^resnode: .+: expected inputs of the net \(data\).*, but received "dat"; did you mean "data"\?$/,
     );
   });
 

@@ -48,18 +48,33 @@ test('misuse exits with 2, a failure with 1 and one sentence', () => {
   assert.match(failed.stderr, /^resnode: none\.png: there is no such file\n$/);
 });
 
+test('a misspelt option is named before one that is missing, and images in the wrong place are told theirs', () => {
+  for (const [words, cure] of [
+    [
+      ['classify', 'x.png', '--mdoel', 'net'],
+      /^resnode: unknown option '--mdoel' \(Did you mean --model\?\)\n$/,
+    ],
+    [['clasify'], /^resnode: unknown command 'clasify' \(Did you mean classify\?\)\n$/],
+    [['evaluate', 'photos', '--model', 'net'], /too many arguments.*; images are given by --images\n$/],
+  ] as const) {
+    const { status, stderr } = resnode(...words);
+    assert.is(status, 2, stderr);
+    assert.match(stderr, cure);
+  }
+});
+
 test('a name that a flag had before is refused with its new one, and so is an output without --out', () => {
   for (const [words, cure] of [
     [
       ['features', ...files, '--output', 'x.npy'],
-      /Expected --out, .* for resnode features but received "--output"/,
+      /resnode features: expected --out, .*, but received "--output"/,
     ],
-    [['cam', 'x.png', ...files, '--output=x.png'], /Expected --out,/],
-    [['view', files[1]!, '--output', 'x.html'], /Expected --out,/],
-    [['run', ...files.slice(0, 2), '--output-dir', 'x'], /Expected --out,/],
-    [['evaluate', '--output', 'x.json'], /Expected --out,/],
-    [['convert', 'x.pth', '--out', 'x.caffemodel', '--output-model', 'x'], /Expected --out-model,/],
-    [['bench', 'compare', 'a', 'b', '--print-json'], /Expected --json,/],
+    [['cam', 'x.png', ...files, '--output=x.png'], /: expected --out,/],
+    [['view', files[1]!, '--output', 'x.html'], /: expected --out,/],
+    [['run', ...files.slice(0, 2), '--output-dir', 'x'], /: expected --out,/],
+    [['evaluate', '--output', 'x.json'], /: expected --out,/],
+    [['convert', 'x.pth', '--out', 'x.caffemodel', '--output-model', 'x'], /: expected --out-model,/],
+    [['bench', 'compare', 'a', 'b', '--print-json'], /: expected --json,/],
     [['bench', '--json', 'x.json'], /too many arguments.*; what it writes is named by --out/],
     [
       ['convert', 'x.pth', 'x.caffemodel', '--out', 'x'],
@@ -78,7 +93,7 @@ test('--help lists every command in its group, and a word before --help that of 
   const { stdout } = resnode('--help');
   for (const group of ['Classify and compute:', 'Train:', 'Convert:', 'Look into nets:', 'This machine:'])
     assert.match(stdout, new RegExp(`^${group}$`, 'm'));
-  assert.match(stdout, /^ {2}classify .* name what is on images$/m);
+  assert.match(stdout, /^ {2}classify .* classify images$/m);
   const help = resnode('help', 'device_query').stdout;
   assert.match(help, /--gpu <list>/);
   assert.is(resnode('device-query', '--help').stdout, help);
@@ -104,6 +119,16 @@ test('a reader that stops early, such as head, is no error', () => {
   const { stdout, stderr } = spawnSync('bash', ['-c', pipe], { encoding: 'utf8', cwd: repositoryFolder });
   assert.is(stdout, 'name: "ResNet-152"\n0\n');
   assert.is(stderr, '');
+});
+
+test('a standard output that is full is one sentence, and a failure', () => {
+  const command = [process.execPath, ...COMMAND].map((word) => `"${word}"`).join(' ');
+  const { status, stderr } = spawnSync('bash', ['-c', `${command} print --resnet 18 > /dev/full`], {
+    encoding: 'utf8',
+    cwd: repositoryFolder,
+  });
+  assert.is(status, 1);
+  assert.match(stderr, /^resnode: standard output cannot be written: ENOSPC[^\n]*\n$/);
 });
 
 test('summary counts what the paper says of ResNet-20 (0.27 M, and its projections)', () => {

@@ -131,7 +131,7 @@ test('a folder that holds something is refused by every command that writes one,
     );
     assert.match(
       error!.message,
-      /a folder that is not there yet, or is empty .*full, which holds thesis\.txt.; name another one, or .*--overwrite/,
+      /a folder that is not there yet, or is empty, .*full, which holds thesis\.txt.; name another one, or .*--overwrite/,
       words[0],
     );
     assert.equal(readdirSync(full), ['thesis.txt'], words[0]);
@@ -172,7 +172,22 @@ solver_mode: CPU random_seed: 1`,
     () => null,
     (thrown: Error) => thrown,
   );
-  assert.match(useless!.message, /nothing without --out for --labels/);
+  assert.match(useless!.message, /--labels: expected nothing without --out/);
+});
+
+test('finetune names its classes by the folders of images, not by the labels of the net that it begins with', async () => {
+  for (const [kind, images] of Object.entries({
+    boots: ['0000', '0001', '0002'],
+    shirts: ['0003', '0004', '0005'],
+  })) {
+    mkdirSync(join(folder, 'photos', kind), { recursive: true });
+    for (const each of images)
+      copyFileSync(join(fashion, `images/${each}.png`), join(folder, 'photos', kind, `${each}.png`));
+  }
+  const out = join(folder, 'tuned');
+  const how = ['--epochs', '1', '--batch', '2', '--out', out];
+  await resnode('finetune', join(folder, 'photos'), '--model', fashion, ...how, ...cpu);
+  assert.is(readFileSync(join(out, 'labels.txt'), 'utf8'), 'boots\nshirts\n');
 });
 
 test('the calibration of a folder is taken for int8 alone', async () => {

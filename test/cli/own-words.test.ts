@@ -1,5 +1,5 @@
 /** What a command is told of its flags, it is told by their names; what of files, by theirs. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -17,6 +17,9 @@ const at = (name: string, content = '') => {
   return join(root, name);
 };
 mkdirSync(join(root, 'empty'));
+const large = join(root, 'large.caffemodel');
+copyFileSync(join(fashion, 'model.caffemodel'), large);
+truncateSync(large, 17 * 2 ** 20);
 const out = join(root, 'out');
 const model = ['--model', fashion, '--device', 'cpu', '--threads', '1'];
 const classify = ['classify', image, ...model];
@@ -24,7 +27,7 @@ const classify = ['classify', image, ...model];
 for (const [words, said] of [
   [
     ['run', ...model, '--input', `data=${at('s.f32', '\0'.repeat(40))}`, '--out', out],
-    /3136 bytes, .* for --input data but received ".*s\.f32 with 40 bytes"/,
+    /--input data: expected .*3136 bytes, .*, but received ".*s\.f32 with 40 bytes"/,
   ],
   [
     ['run', ...model, '--input', `data=${join(root, 'none')}`, '--out', out],
@@ -32,35 +35,68 @@ for (const [words, said] of [
   ],
   [
     ['run', ...model, '--input', `dat=${at('d.f32', '\0'.repeat(3136))}`, '--out', out],
-    /names data for --input but/,
+    /--input: expected .*names data, but/,
   ],
-  [[...classify, '--labels', at('l.txt', 'a\nb\n')], /10 lines, .* for --labels but received/],
-  [[...classify, '--mean-value', '1,2,3'], /grey images, for --mean-value but received \[1, 2, 3\]/],
-  [[...classify, '--mean', 'none', '--std', '1,2,3'], /for --std but received/],
-  [[...classify, '--precision', 'int8'], /for --calibration but received "nothing"/],
-  [[...classify, '--calibration', at('c.json', '{}')], /computed with --calibration, for --precision but/],
+  [[...classify, '--labels', at('l.txt', 'a\nb\n')], /--labels: expected .*10 lines, .*, but received/],
+  [[...classify, '--mean-value', '1,2,3'], /--mean-value: expected .*grey images, but received \[1, 2, 3\]/],
+  [[...classify, '--mean', 'none', '--std', '1,2,3'], /--std: expected .+, but received/],
+  [[...classify, '--precision', 'int8'], /--calibration: expected .+, but received "nothing"/],
+  [
+    [...classify, '--calibration', at('c.json', '{}')],
+    /--precision: expected .+ computed with --calibration, but/,
+  ],
   [
     ['classify', image, '--model', join(root, 'none')],
-    /for --model but received ".*none, which is not there"/,
+    /--model: expected .+, but received ".*none, which is not there"/,
   ],
-  [['cam', image, ...model, '--class', '77', '--out', join(root, 'x.png')], /for --class but received 77/],
-  [['evaluate', ...model, '--images', join(root, 'none')], /for --images but received/],
+  [
+    ['summary', large],
+    /large\.caffemodel:1:1: this is trained weights \(\.caffemodel\); here a net \(prototxt\) is needed/,
+  ],
+  [[...classify, '--mean', join(root, 'none')], /none: there is no such file or folder$/],
+  [
+    [
+      'classify',
+      image,
+      '--model',
+      join(fashion, 'deploy.prototxt'),
+      '--weights',
+      join(root, 'none'),
+      '--mean',
+      'none',
+    ],
+    /none: there is no such file or folder; give the path of a \.caffemodel/,
+  ],
+  [
+    ['classify', image, '--model', fashion, '--device', 'gpu'],
+    /--device: expected .+ "gpu"; did you mean "cuda"\?$/,
+  ],
+  [
+    ['classify', join(root, 'empty'), ...model],
+    /expected image files, or folders and lists that hold some, but/,
+  ],
+  [['view', fashion, '--out', '/proc/x.html'], /no file of this name can be made in \/proc/],
+  [
+    ['cam', image, ...model, '--class', '77', '--out', join(root, 'x.png')],
+    /--class: expected .+, but received 77/,
+  ],
+  [['evaluate', ...model, '--images', join(root, 'none')], /--images: expected .+, but received/],
   [
     ['evaluate', ...model, '--images', join(fashion, 'images.txt'), '--multi-scale', '10'],
-    /for --multi-scale but/,
+    /--multi-scale: expected /,
   ],
   [
     ['evaluate', ...model, '--images', join(fashion, 'images.txt'), '--limit', '2', '--crops', '10'],
     /^resnode: no image is left/,
   ],
-  [['evaluate', '--replay', at('r.json', '{}')], /for --replay but received/],
-  [['view', fashion, '--time', at('t.json', '{}')], /for --time but received/],
+  [['evaluate', '--replay', at('r.json', '{}')], /--replay: expected .+, but received/],
+  [['view', fashion, '--time', at('t.json', '{}')], /--time: expected .+, but received/],
   [
     ['finetune', join(root, 'none'), ...model, '--out', out],
     /^resnode: .*none: there is no such file or folder$/,
   ],
-  [['bench', '--nets', 'nope'], /for --nets but received "nope"/],
-  [['plan', join(root, 'none.prototxt')], /for --model but received/],
+  [['bench', '--nets', 'nope'], /--nets: expected .+, but received "nope"/],
+  [['plan', join(root, 'none.prototxt')], /--model: expected .+, but received/],
 ] as const)
   test(`${words[0]}: ${said.source.slice(0, 60)}`, async () => {
     const { error } = console;

@@ -84,7 +84,7 @@ for (const [command, ...words] of [
     assert.instance(error, ArgumentError, `${error}`);
     assert.match(
       error!.message,
-      /^Expected .*--mean FILE, --mean-value B,G,R.*--mean none, or --preprocess FILE/,
+      /: expected .*--mean FILE, --mean-value B,G,R.*--mean none, or --preprocess FILE/,
     );
   });
 
@@ -102,7 +102,7 @@ test('the file beside the model is used by name and named; one of the same name 
   assert.equal(chosen(['--preprocess', join(place, 'deploy.preprocess.json')], model).mean, [5]);
   refused(
     ['--order', 'RGB'],
-    /deploy\.preprocess\.json says it, but is not read where other options are given/,
+    /deploy\.preprocess\.json has one, but is not read where other options are given/,
     beside,
   );
   refused(['--preprocess', join(fashion, 'preprocess.json')], /the net's input, 224×224.*28×28/);
@@ -242,7 +242,7 @@ test('no file of a folder is dropped in silence; --max-pixels holds', async () =
   assert.is(error, null);
   assert.match(
     stderr,
-    /resnode: 4 of .*mixed are not taken.*: \._boot\.png, \.thumbnails\/, boot\.heic, notes\.txt\n/,
+    /resnode: 4 of .*mixed are skipped.*: \._boot\.png, \.thumbnails\/, boot\.heic, notes\.txt\n/,
   );
   const small = await resnode('features', ...words, ...net, '--max-pixels', '783');
   assert.is(small.status, 1);

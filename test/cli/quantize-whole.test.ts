@@ -150,7 +150,7 @@ layer { name: "prob" type: "Softmax" bottom: "score" top: "prob" }`,
       assert.instance(error, ArgumentError);
       assert.match(
         (error as Error).message,
-        new RegExp(`^Expected a detector or a segmenter.* for ${flag[0]} but`),
+        new RegExp(`^${flag[0]}: expected a detector or a segmenter.*, but`),
       );
     }
 });

@@ -242,7 +242,7 @@ if (hasMpirun()) {
   test("a command that is one process's work refuses several, and says so once", async () => {
     const { status, stderr } = await inProcesses(2, main, ['view', at('deploy.prototxt')]);
     assert.is(status, 2, stderr);
-    assert.is(stderr.match(/Expected one process for resnode view but received "2 of mpirun"/g)?.length, 1);
+    assert.is(stderr.match(/resnode view: expected one process, but received "2 of mpirun"/g)?.length, 1);
   });
 
   test('--no-mpi lets each process do all of the work', async () => {

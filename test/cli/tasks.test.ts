@@ -65,7 +65,7 @@ test('detect prints a line of JSON an image, one for a broken one, and draws the
   assert.equal([picture.width, picture.height, picture.channels], [64, 48, 3]);
 });
 
-test('detect prints a table for people, of an image by the standard input too', () => {
+test('detect prints a table for people, of an image from standard input too', () => {
   const { stdout, status } = run(
     ['detect', '-', '--model', 'ssd', '--min-score', '0.9'],
     readFileSync(join(root, 'photos/a.png')),
@@ -113,7 +113,7 @@ test('what is misused is refused before anything is written, with what mends it'
   const refusals: readonly (readonly [words: readonly string[], says: RegExp])[] = [
     [
       ['detect', 'half.png', '--model', 'ssd', '--out', 'found'],
-      /for --out but received "found, which holds a\.png.*--overwrite/,
+      /--out: expected .+, but received "found, which holds a\.png.*--overwrite/,
     ],
     [
       ['detect', 'half.png', '--model', 'ssd', '--out', 'one.png'],
@@ -137,7 +137,7 @@ test('what is misused is refused before anything is written, with what mends it'
     ],
     [
       ['segment', 'half.png', '--model', 'shades', '--output', 'nothing'],
-      /a blob of the net for --output but received "nothing"/,
+      /--output: expected .*a blob of the net, but received "nothing"/,
     ],
     [
       ['detect', 'half.png', '--model', 'shades'],
@@ -154,7 +154,7 @@ test('what is misused is refused before anything is written, with what mends it'
         '--scale',
         '1',
       ],
-      /Expected what the net was trained with: --mean FILE/,
+      /expected the mean that the net was trained with: --mean FILE/,
     ],
   ];
   for (const [words, says] of refusals) {

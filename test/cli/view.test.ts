@@ -84,7 +84,7 @@ test('features writes the array and the list of its images', () => {
   assert.is(list.length, count);
   assert.is(list[0], join(images, '0000.png'));
   const empty = resnode('features', ...files, '--blob', 'prob', '--images', folder, '--out', output);
-  assert.match(empty.stderr, /^resnode: Expected image files/);
+  assert.match(empty.stderr, /^resnode: .+: expected image files/);
   const unknown = resnode(
     'features',
     ...files,

@@ -95,7 +95,7 @@ test('--help names every pair, and every other pair is refused by name', async (
   assert.is(readdirSync(folder).length, before);
   const misuse = resnode('convert', weights, '--out', 'x.npy');
   assert.is(misuse.status, 2);
-  assert.match(misuse.stderr, /^resnode: Expected one of [^\n]+\n$/);
+  assert.match(misuse.stderr, /^resnode: [^\n]+: expected one of [^\n]+\n$/);
   assert.is(
     resnode('convert', weights, '--out', 'x.onnx', '--model', model, '--input-shape', 'data').status,
     2,

@@ -282,7 +282,7 @@ test('a shape of the input that does not fit, and a net for a file that has one,
   const file = join(fixtures, 'torch-cifar.th');
   const model = join(repositoryFolder, 'examples/fashion/deploy.prototxt');
   for (const [options, message] of [
-    [{ inputShapes: { data: [1, 1, 32, 32] } }, /Expected batch×3×height×width .* received "1×1×32×32"/],
+    [{ inputShapes: { data: [1, 1, 32, 32] } }, /expected batch×3×height×width.* received "1×1×32×32"/],
     [{ inputShapes: { image: [1, 3, 32, 32] } }, /only "data", the one input/],
     [{ model }, /nothing: PyTorch says its net itself/],
   ] as const)

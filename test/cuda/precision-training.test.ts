@@ -181,7 +181,7 @@ test('precisions and loss scales that there are not are refused', async () => {
   await refuses(
     () => open(cpu, { precision: 'int8' as 'float16' }),
     ArgumentError,
-    /"bfloat16" for precision/,
+    /precision: expected .*"bfloat16"/,
   );
   await refuses(() => open(cpu, { lossScale: 0 }), ArgumentError, /lossScale/);
   await refuses(() => open(cpu, { lossScale: 'dynamic' }), ArgumentError, /lossScale/);

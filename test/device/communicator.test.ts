@@ -57,7 +57,7 @@ if (hasMpirun()) {
 
 test('another kind is refused', async () => {
   const error = await openCommunicator('tcp' as 'mpi').catch((thrown: unknown) => thrown);
-  assert.match((error as Error).message, /Expected "mpi" for kind/);
+  assert.match((error as Error).message, /kind: expected "mpi"/);
 });
 
 test.run();

@@ -40,25 +40,25 @@ test('a mean of what is no image of bytes, or of another number of channels, is 
     [
       model,
       { shape, data: of(2), mean: [1, 2, 3] },
-      /a list of 1 or 2 numbers, finite as float32, for the mean of input "data" but received \[1, 2, 3\]/,
+      /the mean of input "data": expected .*a list of 1 or 2 numbers, finite as float32, but received \[1, 2, 3\]/,
     ],
     [model, { shape, data: of(2), mean: 5 }, /the mean of input "data"/],
-    [model, { shape, data: of(2), mean: null }, /the mean of input "data" but received null/],
+    [model, { shape, data: of(2), mean: null }, /the mean of input "data": expected .+, but received null/],
     [model, { shape, data: of(2), mean: Float32Array.of(5) }, /Array\.from\(values\)/],
     // biome-ignore lint/suspicious/noSparseArray: what is tested
     [model, { shape, data: of(2), mean: [1, ,] }, /the mean of input "data"/],
-    [model, { shape, data: of(2), mean: [1e39] }, /finite as float32, for the mean of input "data"/],
+    [model, { shape, data: of(2), mean: [1e39] }, /the mean of input "data": expected .+finite as float32/],
     [
       model,
       { shape, data: of(2), mean: [1], std: [2] },
-      /shape, data, mean, scale for the fields of input "data" .* but received "std"; the scale is 1 \/ std/,
+      /the fields of input "data" .*: expected .*shape, data, mean, scale, but received "std"; the scale is 1 \/ std/,
     ],
     [model, { shape, data: of(2), mean: [1], scales: [2] }, /did you mean "scale"\?/],
     [model, { shape, data: of(2), scale: [Number.NaN] }, /the scale of input "data"/],
     [
       model,
       { shape, data: new Float32Array(2), mean: [1] },
-      /a Uint8Array or a uint8 DeviceBuffer of N×C×H×W, .* for input "data" with a mean or a scale but received Float32Array/,
+      /input "data" with a mean or a scale: expected .*a Uint8Array or a uint8 DeviceBuffer of N×C×H×W, .*, but received Float32Array/,
     ],
     [
       model,
@@ -68,7 +68,7 @@ test('a mean of what is no image of bytes, or of another number of channels, is 
     [
       model,
       { shape, data: await device.buffer({ shape: [3, 2, 1, 1], dtype: 'uint8' }), mean: [1] },
-      /as many values as its shape 1×2×1×1 has, 2 for input "data" .*; the buffer is 3×2×1×1/,
+      /input "data".*: expected as many values as its shape 1×2×1×1 has, 2, but .*; the buffer is 3×2×1×1/,
     ],
     [wide, { shape: [1, 5, 1, 1], data: of(5), mean: [1] }, /at most 4 channels, .*1×5×1×1/],
     [flat, { shape: [1, 2], data: of(2), mean: [1] }, /N×C×H×W.*1×2/],

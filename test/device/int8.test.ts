@@ -281,7 +281,7 @@ if (limit === undefined)
         cwd: repositoryFolder,
       });
       // A file of the folder that is no image is named.
-      assert.match(run.stderr, /^(resnode: 1 of .* is not taken, .*truth\.tsv\n)?$/);
+      assert.match(run.stderr, /^(resnode: 1 of .* is skipped, .*truth\.tsv\n)?$/);
       return run.stdout;
     };
     const net = ['--model', join(fashion, 'deploy.prototxt'), '--weights', join(fashion, 'model.caffemodel')];

@@ -120,7 +120,7 @@ test("labels may leave the background out, and may be SSD's label map; any other
   writeFileSync(join(copy, 'labels.txt'), 'a\nb\nc\n');
   assert.match(
     (await failure(openDetector(copy, cpu))).message,
-    /2 names, as many as the net has classes, or 1 without the background's, for labels but received ".*labels\.txt with 3"/,
+    /labels: expected 2 names, as many as the net has classes, or 1 without the background's, but received ".*labels\.txt with 3"/,
   );
   writeFileSync(
     join(copy, 'labels.txt'),
@@ -138,7 +138,10 @@ item { name: "n01" label: 1 }`,
       JSON.stringify({ format: 'resnode-preprocess/1', mean: [0], ...content }),
     );
   file({ resize: { shorterSide: 40 }, crop: { width: 32, height: 32 } });
-  assert.match((await failure(openDetector(copy, cpu))).message, /crop: expected null, for whole images/);
+  assert.match(
+    (await failure(openDetector(copy, cpu))).message,
+    /crop: expected null, since detectors and segmenters see whole images/,
+  );
   file({ resize: { width: 32, height: 32 }, crop: { width: 32, height: 32 } });
   await (await openDetector(copy, cpu)).close();
   rmSync(join(copy, 'preprocess.json'));

@@ -262,7 +262,7 @@ test('a window is two numbers, the width at least 1; others are refused with wha
     { encoding: 'utf8' },
   );
   assert.is(run.status, 2);
-  assert.match(run.stderr, /Expected centre,width: two numbers.* for --window but received "?40/);
+  assert.match(run.stderr, /--window: expected centre,width: two numbers.*, but received "?40/);
 });
 const sixteenBytes = await sixteen.clone().png().toBuffer();
 

@@ -141,7 +141,7 @@ test('edges are the fused map, another one by its name, and values from 0 to 1',
   const none = await failure(openSegmenter(net, { ...cpu, output: 'absent' }));
   assert.match(
     none.message,
-    /a blob of the net for output but received "absent".*"sigmoid-fuse" 1×1×16×16 \(Sigmoid\)/,
+    /output: expected .*a blob of the net, but received "absent".*"sigmoid-fuse" 1×1×16×16 \(Sigmoid\)/,
   );
 });
 

@@ -63,7 +63,7 @@ test('every module has categories, and every main function an example', () => {
   const { children: modules = [] } = JSON.parse(readFileSync(json, 'utf8')) as Reflection;
   for (const { name, categories = [] } of modules) {
     assert.ok(categories.length > 0, name);
-    // A new room of ts/ needs a row in scripts/typedoc-categories.mjs.
+    // A new folder of ts/ needs a row in scripts/typedoc-categories.mjs.
     assert.not.ok(
       categories.some(({ title }) => title === 'Others' || title === 'Other'),
       name,

@@ -114,16 +114,16 @@ export function testLiveWeights(device: Device, precisions: readonly string[] = 
     const before = await fc(model);
     const w = (count: number) => new Float32Array(count);
     for (const [weights, text] of [
-      [{ conw: [w(1)] }, /layers with weights for weights but received "conw".*did you mean "conv"/],
-      [{ conv: [w(3)] }, /216 values \(8×3×3×3\) for the weights of layer "conv", blob 0/],
+      [{ conw: [w(1)] }, /weights: expected .*layers with weights, but received "conw".*did you mean "conv"/],
+      [{ conv: [w(3)] }, /the weights of layer "conv", blob 0: expected 216 values \(8×3×3×3\)/],
       [
         { conv: [{ shape: [216], data: w(216) }] },
-        /the shape 8×3×3×3 for the weights of layer "conv", blob 0/,
+        /the weights of layer "conv", blob 0: expected the shape 8×3×3×3/,
       ],
-      [{ conv: [w(216), w(8), w(8)] }, /2 blobs at most for the weights of layer "conv"/],
+      [{ conv: [w(216), w(8), w(8)] }, /the weights of layer "conv": expected 2 blobs at most/],
       [{ fc: [w(40), w(5)], conv: [w(1)] }, /layer "conv", blob 0/],
       [{ relu: [w(1)] }, /layers with weights/],
-      [{ conv: [[1, 2, 3]] }, /Expected/],
+      [{ conv: [[1, 2, 3]] }, /expected/],
     ] as const)
       await refuses(() => model.setWeights(weights as never), ArgumentError, text);
     const foreign = { ...first, layers: [{ ...first.layers[0]!, name: 'elsewhere' }] };
@@ -200,12 +200,12 @@ export function testLiveWeights(device: Device, precisions: readonly string[] = 
   test(`${device.name}: a part asks for its inputs, and refuses layers that are not there`, async () => {
     using model = await device.load({ model: net, phase: 'TEST', weights: first });
     for (const [inputs, range, text] of [
-      [{ data }, { start: 'c_conv1', end: 'fc' }, /the names b for inputs/],
+      [{ data }, { start: 'c_conv1', end: 'fc' }, /inputs: expected the names b/],
       [{}, { start: 'c_conv1', end: 'fc' }, /input "b"/],
-      [{ b: data }, { start: 'c_conv' }, /a layer of the net for start.*did you mean "c_conv1"/s],
-      [{ data }, { end: 'fcc' }, /a layer of the net for end.*did you mean "fc"/s],
-      [{ data }, { start: 'fc', end: 'conv' }, /does not come before "fc" for end/],
-      [{ data }, { start: 7 as never }, /a string for start/],
+      [{ b: data }, { start: 'c_conv' }, /start: expected a layer of the net.*did you mean "c_conv1"/s],
+      [{ data }, { end: 'fcc' }, /end: expected a layer of the net.*did you mean "fc"/s],
+      [{ data }, { start: 'fc', end: 'conv' }, /end: expected .*does not come before "fc"/],
+      [{ data }, { start: 7 as never }, /start: expected a string/],
     ] as const)
       await refuses(() => model.run(inputs, range), ArgumentError, text);
   });

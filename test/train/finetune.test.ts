@@ -137,7 +137,10 @@ test('class weights are in the loss, inverse to the images of a class; balanced 
   } catch (error) {
     found = error;
   }
-  assert.match((found as Error).message, /2 numbers, one for each of "lying", "standing", for classWeights/);
+  assert.match(
+    (found as Error).message,
+    /classWeights: expected 2 numbers, one for each of "lying", "standing"/,
+  );
 });
 
 test('a mean image lies beside and is subtracted from the crop; an exact size is a size of the list', async () => {

@@ -100,7 +100,7 @@ for (const [what, lines, words] of [
     assert.match(message, words);
     // A list without several labels is wrong as a whole.
     if (what !== 'one label an image')
-      assert.match(message, lines.length === 2 ? /bad\.txt:2 / : /bad\.txt:1 /);
+      assert.match(message, lines.length === 2 ? /bad\.txt:2: / : /bad\.txt:1: /);
   });
 
 test('labels beyond the classes of the net are refused at their line', () => {
@@ -240,7 +240,7 @@ test('what does not fit several labels is refused with why, and nothing is writt
   for (const [more, expected] of [
     [{ classWeights: 'balanced' }, /SigmoidCrossEntropyLoss has no weights/],
     [{ sampling: 'balanced' }, /an image is of several classes/],
-    [{ labels: ['a', 'b'] }, /labels from 0 to 1 for .*numbers\.txt:\d+/],
+    [{ labels: ['a', 'b'] }, /numbers\.txt:\d+: expected labels from 0 to 1/],
     [{ folder: pictures, labels: ['a', 'b'] }, /none where the images lie in a folder for each class/],
   ] as const) {
     const error = await finetune({ ...common, ...more })
@@ -250,7 +250,10 @@ test('what does not fit several labels is refused with why, and nothing is writt
     assert.match((error as Error).message, expected);
   }
   for (const [words, expected] of [
-    [['--model', out, '--multi-scale', '300'], /none where images have several labels for --multi-scale/],
+    [
+      ['--model', out, '--multi-scale', '300'],
+      /--multi-scale: expected none where images have several labels/,
+    ],
     [
       ['--model', net.model, '--weights', net.weights, '--mean', 'none'],
       /3 labels, of which this takes one; several are for nets that end in Sigmoid/,

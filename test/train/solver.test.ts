@@ -458,7 +458,10 @@ test('what cannot be is refused before anything is computed', async () => {
   const diff = await run('max_iter: 1\nsnapshot_diff: true');
   assert.instance(diff, PrototxtError);
   assert.match(diff.message, /solver\.prototxt:\d+:1: snapshot_diff is not supported/);
-  assert.match((await run('max_iter: 1', { snapshot: 'none.solverstate' })).message, /cannot be read/);
+  assert.match(
+    (await run('max_iter: 1', { snapshot: 'none.solverstate' })).message,
+    /there is no such file or folder/,
+  );
   assert.match(
     (await run('max_iter: 1 weights: "none.caffemodel"')).message,
     /solver\.prototxt:\d+:\d+: weights: there is no file "none\.caffemodel"/,
@@ -582,7 +585,10 @@ test('net is there from open on, and misuse is told', async () => {
   assert.throws(() => net.blobs.conv1, /name others in the solver's outputs/);
   assert.equal(toFloat32((await net.weights()).layers[0]!.blobs[0]!), Float32Array.of(1, 1, 1));
   for (const wrong of [0, -1, 1.5, '3'])
-    assert.match((await rejected(solver.step(wrong as number))).message, /positive integer for iterations/);
+    assert.match(
+      (await rejected(solver.step(wrong as number))).message,
+      /iterations: expected a positive integer/,
+    );
 });
 
 test('snapshot() writes now, and a solver goes on from it as from any other', async () => {

@@ -43,7 +43,7 @@ const DATA_LAYERS = signature('dataLayers', {
       crop: required(nullOr(integer(1)), 'Square that the net takes; null: images as they are.'),
       mirror: required(boolean, 'TRAIN mirrors half of the images.'),
       mean: required(either(list(number(), { of: 'numbers' }), path), 'Subtracted.'),
-      scale: optional(number(), '1', 'Multiplied after the mean was subtracted.'),
+      scale: optional(number(), '1', 'Factor that is applied after the mean is subtracted.'),
       channels: optional(integer(1), '3', '1: images are read as grey.'),
       rootFolder: optional(string, 'nothing', 'Before the paths of lists.'),
       resize: optional(

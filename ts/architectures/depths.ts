@@ -125,7 +125,7 @@ function impossible(
     'depth',
     some.length === 0
       ? `a depth that ${family} has (none with ${choice.join(' and ')})`
-      : `${some.join(', ')}${choice.length === 0 ? '' : `, with ${choice.join(' and ')},`}`,
+      : `${some.join(', ')}${choice.length === 0 ? '' : `, with ${choice.join(' and ')}`}`,
     depth,
     candidates.length === 0
       ? undefined

@@ -180,7 +180,7 @@ export function readName(name: string): NameParts {
     const near = nearest(name, names);
     throw new ArgumentError(
       'name',
-      `a family (${FAMILY_NAMES.join(', ')}), perhaps with a depth and a width: resnet-110, wrn-28-10, resnext-50-32x4d,`,
+      `a family (${FAMILY_NAMES.join(', ')}), perhaps with a depth and a width: resnet-110, wrn-28-10, resnext-50-32x4d`,
       name,
       near === undefined ? undefined : `did you mean "${near}"?`,
     );
@@ -192,8 +192,8 @@ export function readName(name: string): NameParts {
     throw new ArgumentError(
       'name',
       widen === undefined
-        ? 'groups (32x4d) with resnext and se-resnext alone,'
-        : 'a width behind the depth with wrn alone,',
+        ? 'groups (32x4d) with resnext and se-resnext alone'
+        : 'a width behind the depth with wrn alone',
       name,
     );
   return {

@@ -336,9 +336,9 @@ function checkFits(family: FamilyName, setting: Setting, { block }: Layout, opti
     throw new ArgumentError(argument, expected, actual);
   };
   if (version === 'v1.5' && block === 'basic')
-    refuse('version', '"v1" with basic blocks, which know no other,', version);
+    refuse('version', '"v1" with basic blocks, which know no other', version);
   if (setting.order === 'plain' && shortcut !== undefined)
-    refuse('shortcut', 'none with plain, which has no shortcuts,', shortcut);
+    refuse('shortcut', 'none with plain, which has no shortcuts', shortcut);
   if (setting.order === 'plain' && squeeze !== undefined) refuse('squeeze', 'none with plain', squeeze);
   if (family !== 'wrn' && widen !== undefined) refuse('widen', 'none with another family than wrn', widen);
   if (setting.groups === undefined && groups !== undefined)
@@ -357,7 +357,7 @@ function checkIdentity({ stem, stages, shortcut, projectsAll, order }: ResidualN
     if (outputs % inputs !== 0)
       throw new ArgumentError(
         'shortcut',
-        `"projection", as ${inputs} channels become ${outputs}, which is no multiple,`,
+        `"projection", as ${inputs} channels become ${outputs}, which is no multiple`,
         'identity',
       );
     inputs = outputs;

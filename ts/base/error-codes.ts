@@ -45,7 +45,7 @@ export const errorCodes = {
   ],
   'communicator/other-failed': [
     'Another process of this command or training ended.',
-    'Its own message says why; mend that and start all processes again.',
+    'Its own message says why; correct that and start all processes again.',
   ],
   'communicator/unavailable': [
     'MPI or NCCL, by which several processes work together, cannot be opened.',
@@ -534,7 +534,7 @@ export const errorCodes = {
   ],
   'layer/failed': [
     'A layer in JavaScript threw, or gave something else than its tops or diffs.',
-    'The message says what; mend the function.',
+    'The message says what; correct the function.',
   ],
   'matlab/format': [
     'A MAT-file is damaged, or of a form that is not read.',
@@ -770,7 +770,7 @@ export const errorCodes = {
   'train/stopped': ['Training was stopped by a signal.', 'Go on from the snapshot that it wrote.'],
   'view/not-runnable': [
     'A page with activations needs a net that can run.',
-    'Leave out `--image`, or mend the layer that the message names.',
+    'Leave out `--image`, or correct the layer that the message names.',
   ],
   'weights/blob-count': [
     "A layer of the file has more or fewer blobs than the net's.",

@@ -51,7 +51,7 @@ export class ArgumentError extends ResnodeError {
   /** @param hint A name that was probably meant, or what mends it. */
   constructor(argument: string, expected: string, actual: unknown, hint?: string) {
     const end = hint === undefined ? '' : `; ${hint}`;
-    super('argument/invalid', `Expected ${expected} for ${argument} but received ${describe(actual)}${end}`);
+    super('argument/invalid', `${argument}: expected ${expected}, but received ${describe(actual)}${end}`);
     this.argument = argument;
     this.expected = expected;
     this.actual = actual;

@@ -81,8 +81,24 @@ export function statsOf(file: string): Stats | null {
   }
 }
 
-const CAUSES: Readonly<Record<string, (path: string) => string>> = {
-  ENOENT: (path) => `there is no folder ${dirname(path)}; make it, or name another one`,
+const READ_CAUSES: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file or folder',
+  'file/not-found': 'there is no such file or folder', // the addon's name for ENOENT
+  ENOTDIR: 'a part of its path is no folder',
+  EISDIR: 'this is a folder; expected a file',
+  EACCES: 'this user may not read it',
+  EPERM: 'this user may not read it',
+};
+
+/** Why a file cannot be read, from the error of the file system or of the addon. */
+export const readCause = ({ code, message }: NodeJS.ErrnoException): string =>
+  READ_CAUSES[code ?? ''] ?? `it cannot be read (${code ?? message})`;
+
+const WRITE_CAUSES: Readonly<Record<string, (path: string) => string>> = {
+  ENOENT: (path) =>
+    statsOf(dirname(path)) === null
+      ? `there is no folder ${dirname(path)}; make it, or name another one`
+      : `no file of this name can be made in ${dirname(path)}; name another folder`,
   ENOTDIR: (path) => `a part of ${dirname(path)} is a file; name a folder`,
   EISDIR: () => 'it is a folder; name a file in it',
   ENOTEMPTY: () => 'it is a folder; name a file in it',
@@ -106,7 +122,7 @@ const CAUSES: Readonly<Record<string, (path: string) => string>> = {
 export function writeFailure(path: string, error: unknown): unknown {
   const { code, syscall, message } = error as NodeJS.ErrnoException;
   if (!(error instanceof Error) || code === undefined || syscall === undefined) return error;
-  const why = CAUSES[code]?.(path) ?? message;
+  const why = WRITE_CAUSES[code]?.(path) ?? message;
   return new ResnodeError('file/write', `${path}: cannot be written (${code}): ${why}`, { cause: error });
 }
 

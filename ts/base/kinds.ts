@@ -12,7 +12,7 @@ export interface Mistake {
 
 /** How values of a kind are written on a command line. */
 export interface Written {
-  /** As in `Expected … for --batch but received x`. */
+  /** As in `--batch: expected …, but received x`. */
   readonly expected: string;
   /** What a text means; what it cannot mean is refused as any other value is. */
   readonly read: (text: string) => unknown;
@@ -24,7 +24,7 @@ export interface Written {
 
 /** @typeParam T What values of the kind are; there for the type checker alone. */
 export interface Kind<out T = unknown> {
-  /** As in `Expected … for x but received y`. */
+  /** As in `x: expected …, but received y`. */
   readonly expected: string;
   /** Absent: the kind has no form on a command line. */
   readonly written?: Written;
@@ -212,7 +212,7 @@ export function record<T>(item: Kind<T>): Kind<Readonly<Record<string, T>>> {
     Object.keys(value as object).some((name) => Object.hasOwn(before as object, name))
       ? undefined
       : { ...(before as object), ...(value as object) };
-  return written(made, read, `NAME=VALUE, once a name, the value ${itemWritten.expected},`, join);
+  return written(made, read, `NAME=VALUE, once a name, the value ${itemWritten.expected}`, join);
 }
 
 /** Sizes of a blob, from the outermost on: N×C×H×W. */

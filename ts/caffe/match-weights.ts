@@ -43,12 +43,16 @@ export interface MatchOptions {
 
 /** What matchWeights takes. */
 export const matchOptions = options<MatchOptions>({
-  strict: optional(boolean, 'false', 'Weights without a layer are errors.'),
-  partialWeights: optional(boolean, 'false', 'Layers that the weights lack keep their fillers.'),
+  strict: optional(boolean, 'false', 'Treats weights without a layer as errors.'),
+  partialWeights: optional(
+    boolean,
+    'false',
+    'Layers without weights in the file keep the values of their fillers.',
+  ),
   reshapeWeights: optional(
     boolean,
     'false',
-    "An InnerProduct's weights are taken by a Convolution of as many values, and the reverse.",
+    'Lets a Convolution take the weights of an InnerProduct with as many values, and the reverse.',
   ),
 });
 

@@ -51,7 +51,7 @@ export function filesOfModelFolder<Needed extends ModelFile>(
 export const overwrite = optional(
   boolean,
   'false',
-  'Writes into a folder that holds files already, over those of the same names.',
+  'Writes into a folder that is not empty, and replaces files of the same names.',
 );
 
 /**

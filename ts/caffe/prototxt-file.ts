@@ -1,7 +1,7 @@
 /** Prototxts as files: their text, and what to say of a file that is another than the one needed. */
 import { readFileSync } from 'node:fs';
 import { ArgumentError, formatPosition, PrototxtError } from '../base/errors.ts';
-import { checkFileSize, MAX_PROTOTXT_BYTES } from '../base/files.ts';
+import { checkFileSize, MAX_PROTOTXT_BYTES, readCause, statsOf } from '../base/files.ts';
 import { warn } from '../base/warn.ts';
 import { ownersOf } from './fork-fields.ts';
 import { type Message, refuseLater } from './message.ts';
@@ -16,6 +16,10 @@ type Needed = Extract<NeededKind, 'net' | 'solver' | 'net or solver'>;
  * @throws ArgumentError where it cannot be read; PrototxtError `prototxt/wrong-kind` where it is no text
  */
 export function readPrototxtFile(file: string, needed: Needed, argument: string): string {
+  // Weights in the place of a net are told by what they are, not by their size.
+  const isLarge = (statsOf(file)?.size ?? 0) > MAX_PROTOTXT_BYTES;
+  const other = isLarge ? wrongKindAt(file, needed) : null;
+  if (other !== null) throw wrongKindError(file, other);
   checkFileSize(file, MAX_PROTOTXT_BYTES, 'prototxts');
   let bytes: Buffer;
   try {
@@ -23,8 +27,8 @@ export function readPrototxtFile(file: string, needed: Needed, argument: string)
   } catch (error) {
     const wrong = wrongKindAt(file, needed);
     if (wrong !== null) throw wrongKindError(file, wrong);
-    const { code } = error as NodeJS.ErrnoException;
-    throw new ArgumentError(argument, 'the path of a readable prototxt', `${file} (${code})`);
+    const cause = readCause(error as NodeJS.ErrnoException);
+    throw new ArgumentError(argument, 'the path of a readable prototxt', file, cause);
   }
   const wrong = wrongKind(bytes, needed);
   if (wrong !== null) throw wrongKindError(file, wrong);

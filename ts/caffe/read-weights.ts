@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { WeightsError } from '../base/errors.ts';
+import { readCause } from '../base/files.ts';
 import { readCaffemodel, type WeightsFile } from './caffemodel.ts';
 import { fileKind } from './file-kind.ts';
 import { wrongKind, wrongKindAt } from './wrong-kind.ts';
@@ -28,7 +29,7 @@ export async function readWeights(
     throw new WeightsError(
       'weights/not-found',
       { file: source },
-      'cannot be read; give the path of a .caffemodel or .caffemodel.h5',
+      `${readCause(error as NodeJS.ErrnoException)}; give the path of a .caffemodel or .caffemodel.h5`,
       { cause: error },
     );
   }

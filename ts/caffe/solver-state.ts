@@ -4,7 +4,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { WeightsError } from '../base/errors.ts';
-import { checkRegularFile, statsOf } from '../base/files.ts';
+import { checkRegularFile, readCause, statsOf } from '../base/files.ts';
 import { integer, type Kind, list, path, string } from '../base/kinds.ts';
 import { fields, required, signature } from '../base/options.ts';
 import { yielding } from '../base/yielding.ts';
@@ -68,7 +68,7 @@ export async function readSolverState(path: string): Promise<SolverState> {
     throw new WeightsError(
       'weights/not-found',
       { file: path },
-      'cannot be read; give the path of a .solverstate or .solverstate.h5',
+      `${readCause(error as NodeJS.ErrnoException)}; give the path of a .solverstate or .solverstate.h5`,
       { cause: error },
     );
   }

@@ -1,4 +1,4 @@
-/** Images that cannot be read: each costs a line, and all of them exit status 1 at the end. */
+/** Images that cannot be read: a line for each, and exit status 1 at the end. */
 import { ImageError } from '../base/errors.ts';
 
 export interface BrokenFlags {

@@ -66,7 +66,7 @@ export function classify(): Command {
     .addHelpText(
       'after',
       `
-An image that cannot be read costs a line on stderr (with --json, a line with "error") and exit status 1 at the end.
+For each image that cannot be read, a line is printed on stderr (with --json, a line with "error"), and the exit status is 1.
 
 Examples:
   resnode classify cat.jpg --model ResNet-50-deploy.prototxt --weights ResNet-50-model.caffemodel \\

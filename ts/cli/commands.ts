@@ -27,7 +27,7 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   classify: {
     group: COMPUTE,
     processes: 'share',
-    summary: 'name what is on images',
+    summary: 'classify images',
     load: async () => (await import('./classify.ts')).classify,
   },
   detect: {
@@ -38,19 +38,20 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   },
   segment: {
     group: COMPUTE,
-    summary: 'map images: the class of each pixel (FCN, DeepLab, PSPNet), or edges (HED)',
+    summary: 'find the class of each pixel of images (FCN, DeepLab, PSPNet), or edges (HED)',
     load: async () => (await import('./segment.ts')).segment,
   },
   evaluate: {
     group: COMPUTE,
     processes: 'share',
-    summary: 'count how often a net is right: top-1 and top-5 error over images whose classes are known',
+    summary:
+      'measure how often a net is right on images whose classes are known: top-1 and top-5 error, and more',
     load: async () => (await import('./evaluate.ts')).evaluate,
   },
   features: {
     group: COMPUTE,
     processes: 'share',
-    summary: 'write any blob of a net for many images as one .npy array, images × the blob',
+    summary: 'write any blob of a net for many images as one .npy array',
     load: async () => (await import('./features.ts')).features,
   },
   cam: {
@@ -65,51 +66,49 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   },
   finetune: {
     group: TRAIN,
-    summary: 'train a trained net on for your own classes: a folder of images for each',
+    summary: 'adapt a trained net to your own classes, given a folder of images for each',
     load: async () => (await import('./finetune.ts')).finetune,
   },
   train: {
     group: TRAIN,
     processes: 'share',
-    summary: 'train a net as its solver says',
+    summary: 'train a net with a solver',
     load: async () => (await import('./train.ts')).train,
   },
   test: {
     group: TRAIN,
-    summary: "run a net's TEST phase over its own data and average its outputs",
+    summary: "run a net's TEST phase over its data and average its outputs",
     load: async () => (await import('./test.ts')).test,
   },
   plot: {
     group: TRAIN,
-    summary: "draw the curves of trainings from their logs, resnode's own and Caffe's, in one page or as SVG",
+    summary: "draw the curves of trainings from their logs (resnode's and Caffe's) as a page or SVG",
     load: async () => (await import('./plot.ts')).plot,
   },
   generate: {
     group: TRAIN,
-    summary:
-      "write the nets and the solver of a training, as the paper's, to be trained as they are or changed",
+    summary: 'write the nets and the solver that a paper trains, to use or to change',
     load: async () => (await import('./generate.ts')).generate,
   },
   dataset: {
     group: TRAIN,
-    summary:
-      "write images as an LMDB that Caffe's Data or SSD's AnnotatedData layer reads, or the mean of one",
+    summary: "write an LMDB of images that Caffe's Data or SSD's AnnotatedData layer reads, or a mean image",
     load: async () => (await import('./dataset.ts')).dataset,
   },
   'bn-stats': {
     group: TRAIN,
     processes: 'share',
-    summary: "measure BatchNorm's mean and variance anew: strict averages over batches of the training data",
+    summary: "measure BatchNorm's mean and variance again, as averages over batches of the training data",
     load: async () => (await import('./bn-stats.ts')).bnStats,
   },
   convert: {
     group: CONVERT,
-    summary: 'convert a net and its weights from one format into another, and check the result',
+    summary: 'convert a net and its weights from one format to another, and check the result',
     load: async () => (await import('./convert.ts')).convert,
   },
   quantize: {
     group: CONVERT,
-    summary: 'measure how large the values of a net are, so that it can run in int8',
+    summary: 'measure the ranges of values of a net that int8 needs',
     load: async () => (await import('./quantize.ts')).quantize,
   },
   print: {
@@ -124,50 +123,52 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   },
   plan: {
     group: INSPECT,
-    summary: 'tell the memory that a net takes on a device, by batch, and the largest batch that fits',
+    summary:
+      'show the memory that a net takes on a device for each batch size, and the largest batch that fits',
     load: async () => (await import('./plan.ts')).plan,
   },
   view: {
     group: INSPECT,
-    summary: 'draw a net as one HTML page that needs no network: shapes, costs, times, filters, activations',
+    summary: 'draw a net as one self-contained HTML page: shapes, costs, times, filters, activations',
     load: async () => (await import('./view.ts')).view,
   },
   lint: {
     group: INSPECT,
-    summary: 'find the traps in nets and solvers, each with its place and what mends it',
+    summary: 'find mistakes in nets and solvers, with their place and a fix',
     load: async () => (await import('./lint.ts')).lint,
   },
   parity: {
     group: MEASURE,
     summary:
-      'compare every array with what Caffe, another device or ONNX Runtime computes, and name why they diverge',
+      'compare every blob with what Caffe, another device or ONNX Runtime computes, and find why they differ',
     load: async () => (await import('./parity.ts')).parity,
   },
   time: {
     group: MEASURE,
-    summary: 'time a net: the whole, then each operation in runs of its own; forward, or backward too',
+    summary: 'time a net as a whole and by operation, forward or also backward',
     load: async () => (await import('./time.ts')).time,
   },
   bench: {
     group: MEASURE,
-    summary: 'measure nets on this machine beside onnxruntime-node, torch and Caffe, where they are there',
+    summary:
+      'measure nets on this machine, and compare with onnxruntime-node, torch and Caffe where they are installed',
     load: async () => (await import('./bench.ts')).bench,
   },
   doctor: {
     group: MACHINE,
     processes: 'each',
-    summary: 'look at all that resnode needs, and say what mends what is missing',
+    summary: 'check what resnode needs on this machine, and say how to install what is missing',
     load: async () => (await import('./doctor.ts')).doctor,
   },
   completion: {
     group: MACHINE,
-    summary: 'print what completes commands and flags in bash, zsh or fish',
+    summary: 'print the completion script for bash, zsh or fish',
     load: async () => (await import('./completion.ts')).completion,
   },
   'device-query': {
     group: MACHINE,
     processes: 'each',
-    summary: 'print what the driver says of the GPUs',
+    summary: 'print what the NVIDIA driver reports about its GPUs',
     alias: 'device_query',
     load: async () => (await import('./device-query.ts')).deviceQuery,
   },

@@ -47,10 +47,10 @@ export function detect(): Command {
     .addHelpText(
       'after',
       `
-Which detector it is, the net's layers say: SSD (DetectionOutput), YOLO, Faster R-CNN, R-FCN, MS-CNN or Cascade R-CNN. Boxes
-are x, y, width and height in pixels of the image as it is. Without an option for the size SSD's, YOLO's and MS-CNN's images
-become the net's input size, Cascade R-CNN's lie within its sides, others are 600 pixels at the shorter side, at most 1000 at the
-longer one. An image that cannot be read costs a line on stderr (with --json, a line with "error") and exit status 1 at the end.
+The layers of the net decide how it is read: as SSD (DetectionOutput), YOLO, Faster R-CNN, R-FCN, MS-CNN or Cascade R-CNN. Boxes are
+x, y, width and height in pixels of the original image. Without an option for the size, SSD, YOLO and MS-CNN see images at the net's
+input size, Cascade R-CNN within its sides, and others with a shorter side of 600 pixels and a longer side of at most 1000.
+For each image that cannot be read, a line is printed on stderr (with --json, a line with "error"), and the exit status is 1.
 
 Examples:
   resnode detect street.jpg --model MobileNetSSD_deploy.prototxt --weights MobileNetSSD_deploy.caffemodel \\

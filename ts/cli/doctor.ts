@@ -9,7 +9,7 @@ export function doctor(): Command {
     .addOption(own('json'))
     .addHelpText(
       'after',
-      '\nExit status 0 where the CPU device works; a GPU that is not there is no failure.\n\nExample:\n  resnode doctor',
+      '\nThe exit status is 0 if the CPU device works; a missing GPU is no failure.\n\nExample:\n  resnode doctor',
     )
     .action(async ({ json }: { json?: boolean }) => {
       const diagnosis = await diagnose();
@@ -19,9 +19,11 @@ export function doctor(): Command {
 }
 
 function diagnosisText({ ok, cuda, version, findings }: Diagnosis): string {
+  // Without a driver nobody misses cuDNN; --json has every path.
+  const hasDriver = findings.some(({ name, ok: isThere }) => name === 'NVIDIA driver' && isThere);
   const lines = findings.flatMap(({ name, ok: isThere, found, tried, mend }) => [
     `${isThere ? '  ' : '! '}${name.padEnd(14)} ${found}`,
-    ...(tried ?? []).map((path) => `${' '.repeat(17)}tried ${path}`),
+    ...(hasDriver ? (tried ?? []) : []).map((path) => `${' '.repeat(17)}tried ${path}`),
     ...(mend === undefined ? [] : [`${' '.repeat(17)}mend: ${mend}`]),
   ]);
   const verdict = `resnode ${version}: the CPU device ${ok ? 'works' : 'does not work'}, ${cuda ? 'a CUDA device works' : 'no CUDA device'}`;

@@ -83,7 +83,7 @@ export function checkTaskFlags(command: Command, task: Task): void {
   for (const [name, tasks] of Object.entries(ONLY)) {
     if (tasks.includes(task) || command.getOptionValueSource(name) !== 'cli') continue;
     const { long } = command.options.find((option) => option.attributeName() === name)!;
-    throw new ArgumentError(long!, `--task ${tasks.join(' or ')}, which alone takes it,`, `--task ${task}`);
+    throw new ArgumentError(long!, `--task ${tasks.join(' or ')}, which alone takes it`, `--task ${task}`);
   }
 }
 
@@ -96,7 +96,7 @@ export async function evaluateTask(flags: TaskFlags, share: Share): Promise<void
       'truth',
       task === 'detect'
         ? "a folder of PASCAL VOC's .xml files, or COCO's .json"
-        : 'a folder of label maps, PNG files named as the images,',
+        : 'a folder of label maps, PNG files named as the images',
       undefined,
     );
   const preprocess = chooseWholePreprocess(flags, flags.model!);
@@ -249,7 +249,7 @@ function known<T>(files: readonly string[], truth: string, find: (file: string) 
   if (found.length === 0)
     throw new ArgumentError(
       '--truth',
-      'what is known of the images, by their names,',
+      'what is known of the images, by their names',
       `${truth} without ${unknown[0]}`,
     );
   if (unknown.length > 0)

@@ -99,11 +99,11 @@ export function evaluate(): Command {
     .addHelpText(
       'after',
       `
-With --replay, --model, --weights, --images, --labels, --mean and --preprocess say where the files lie now, where that
-is another place; their contents must be the same. Exit status 1 where the results differ.
+With --replay, the flags --model, --weights, --images, --labels, --mean and --preprocess name files that have moved; their contents
+must be the same. The exit status is 1 if the results differ.
 
-With --task detect or segment --images are image files, folders or lists, and --truth says what is in them: mean average
-precision as PASCAL VOC 2007, 2010 and COCO count it; pixel accuracy, mean accuracy and mean IU.
+With --task detect or segment, --images takes image files, folders or lists, and --truth the ground truth. The figures are mean average
+precision as PASCAL VOC 2007, 2010 and COCO define it, or pixel accuracy, mean accuracy and mean IU.
 
 Examples:
   resnode evaluate --model ResNet-50-deploy.prototxt --weights ResNet-50-model.caffemodel \\

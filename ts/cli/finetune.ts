@@ -50,11 +50,11 @@ export function finetune(): Command {
   const command = new Command()
     .argument(
       '<folder>',
-      'folders of images, one a class; or train/ and val/ with such folders; or a list with several labels an image',
+      'a folder with a folder of images per class; or with train/ and val/ of such folders; or a list of images with several labels each',
     )
     .addOption(needed(own('deployModel')))
     .addOption(needed(own('weights')))
-    .addOption(own('labels'))
+    .addOption(own('newLabels'))
     .addOption(own('outFolder', 'finetuned'))
     .addOption(own('overwrite'))
     .addOption(flag('finetune', 'epochs', '--epochs <n>'))
@@ -75,8 +75,8 @@ export function finetune(): Command {
     .addHelpText(
       'after',
       `
-The result is a model folder, which every command takes as --model, with report.html and report.json; the lists of the
-split, what it was trained with and the last snapshot are in training/.
+The result is a model folder, which every command takes as --model, with report.html and report.json. Its folder training/ holds the
+lists of the split, the net and solver of the training, and the last snapshot.
 
 Example:
   resnode finetune hymenoptera --model ResNet-50-deploy.prototxt --weights ResNet-50-model.caffemodel \\

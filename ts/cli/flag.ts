@@ -42,7 +42,7 @@ export class Flag extends Option {
   }
 
   #error(expected: string, text: string, hint?: string): ArgumentError {
-    return new ArgumentError(this.long!, expected.replace(/,$/, ''), text, hint);
+    return new ArgumentError(this.long!, expected, text, hint);
   }
 }
 
@@ -55,7 +55,7 @@ function sentenceOf(flags: string, { says, kind, default: fallback }: Row, value
   // Where the command has a default of its own, that one; an empty list or object is the library's.
   const shown = String(typeof value === 'object' && !Array.isArray(value) ? '' : (value ?? '')) || fallback;
   const parts = [
-    ...(isPlain ? [] : [expected.replace(/,$/, '')]),
+    ...(isPlain ? [] : [expected]),
     ...(shown === null || shown === '' ? [] : [`default: ${shown}`]),
   ];
   return parts.length === 0 ? says : `${says} (${parts.join('; ')})`;

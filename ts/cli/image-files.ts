@@ -12,7 +12,7 @@ import { listImages } from '../images/list-images.ts';
 
 /** What --help says of them. */
 export const IMAGES =
-  'image files, folders, lists of paths (.txt), quoted patterns; -: paths or an image by stdin';
+  'image files, folders, lists of paths (.txt) or quoted patterns; - reads paths or an image from standard input';
 
 /** An image, and what it is called where it is told of. */
 export interface ImageSource {
@@ -41,7 +41,7 @@ export async function imageSources(words: readonly string[], where: string): Pro
   const beside = parts.flatMap(({ ignored }) => ignored);
   throw new ArgumentError(
     where,
-    'image files, folders with some, or lists of them',
+    'image files, or folders and lists that hold some',
     `${words.join(', ')}${beside.length === 0 ? '' : ` with ${beside.length} files that are by name no images (${beside.slice(0, 3).join(', ')})`}`,
   );
 }
@@ -57,7 +57,7 @@ export async function imageSource(word: string, where: string): Promise<ImageSou
 export async function imageFiles(words: readonly string[], where: string): Promise<string[]> {
   return (await imageSources(words, where)).map(({ source }) => {
     if (typeof source === 'string') return source;
-    throw new ArgumentError(where, 'paths by the standard input (-)', 'the bytes of an image');
+    throw new ArgumentError(where, 'paths from standard input (-)', 'the bytes of an image');
   });
 }
 
@@ -87,7 +87,7 @@ async function sourcesOf(word: string, where: string): Promise<Found> {
 async function standardInput(where: string): Promise<ImageSource[]> {
   const bytes = await buffer(process.stdin);
   if (bytes.length === 0)
-    throw new ArgumentError(where, 'paths or an image by the standard input (-)', 'nothing');
+    throw new ArgumentError(where, 'paths or an image from standard input (-)', 'nothing');
   if (imageFormatOf(bytes) !== null) return [{ file: STDIN, source: bytes }];
   return linesOf(bytes, STDIN).map(sourceOf);
 }
@@ -113,6 +113,6 @@ export function sayIgnored(folder: string, ignored: readonly string[]): void {
   if (ignored.length === 0) return;
   const some = ignored.slice(0, 8).join(', ');
   console.error(
-    `resnode: ${ignored.length} of ${folder} ${ignored.length === 1 ? 'is' : 'are'} not taken, by name no images or hidden: ${some}${ignored.length > 8 ? ', …' : ''}`,
+    `resnode: ${ignored.length} of ${folder} ${ignored.length === 1 ? 'is' : 'are'} skipped, hidden or not images by name: ${some}${ignored.length > 8 ? ', …' : ''}`,
   );
 }

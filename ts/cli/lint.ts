@@ -28,9 +28,9 @@ export function lint(): Command {
     .addHelpText(
       'after',
       `
-Exit status 1 where an error was found (with --strict, or a warning).
-One cause in several places is said once, with the lines of the others; --json has each finding by itself.
-A comment silences rules in the line after it:  # resnode-lint: disable=size-rounding,legacy-input
+The exit status is 1 if an error was found (with --strict, also for a warning).
+A cause with several places is printed once, with their lines; --json lists each finding separately.
+A comment disables rules in the next line:  # resnode-lint: disable=size-rounding,legacy-input
 
 Example:
   resnode lint train_val.prototxt solver.prototxt --strict`,

@@ -7,8 +7,9 @@ import { runProgram, wordsOf } from './program.ts';
 printWarningsToStderr();
 // A reader that has seen enough (`resnode print … | head`) is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-  process.exit();
+  if (error.code === 'EPIPE') process.exit();
+  console.error(`resnode: standard output cannot be written: ${error.message}`);
+  process.exit(1);
 });
 
 try {

@@ -4,7 +4,8 @@ import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { ArgumentError } from '../base/errors.ts';
 import { filesOfModelFolder, isFolder } from '../caffe/model-folder.ts';
-import { own } from './flag.ts';
+import { Flag, own } from './flag.ts';
+import { ownFlags } from './own-flags.ts';
 
 /** Adds the net as an argument and as --model, of which one is to be given; it is then in `flags.model`. */
 export function netArgument(command: Command): Command {
@@ -27,6 +28,10 @@ export const prototxtOf = (path: string): string =>
 /** Has the --model of a command take a folder. @throws ArgumentError for a folder that lacks what the command needs */
 export function takeModelFolder(command: Command): void {
   const takes = (name: string) => command.options.some((option) => option.attributeName() === name);
+  // Of the net's own classes: --labels of `resnode finetune` names the new ones.
+  const takesLabels = command.options.some(
+    (option) => option instanceof Flag && option.row === ownFlags.labels.row,
+  );
   const isMandatory = (name: string) =>
     command.options.some((option) => option.attributeName() === name && option.mandatory);
   const isGiven = (name: string) => command.getOptionValueSource(name) === 'cli';
@@ -40,7 +45,7 @@ export function takeModelFolder(command: Command): void {
     const needed = takes('weights') ? (['model', 'weights'] as const) : (['model'] as const);
     const { model, weights, labels, calibration } = filesOfModelFolder(folder, needed);
     command.setOptionValueWithSource('model', model, 'cli');
-    for (const [name, file] of Object.entries({ weights, labels }))
+    for (const [name, file] of Object.entries({ weights, labels: takesLabels ? labels : undefined }))
       if (takes(name) && file !== undefined && !isGiven(name))
         command.setOptionValueWithSource(name, file, 'implied');
     ranges = calibration;

@@ -36,20 +36,20 @@ export function deviceOptions(command: Command): Command {
       'openDevice',
       'winograd',
       '--no-winograd',
-      "Computes 3×3 convolutions on the CPU device directly, not by Winograd's algorithms.",
+      "Does not use Winograd's algorithms for 3×3 convolutions on the CPU device.",
     ),
     off(
       'openDevice',
       'tune',
       '--no-tune',
-      'Takes the likely best algorithm for convolutions that are new to this machine; measures none.',
+      'Does not measure convolutions that are new to this machine, but takes the algorithm that is likely best.',
     ),
   );
 }
 
 /** --no-cudnn, of commands that name their devices themselves. */
 export const noCudnn = (): Flag =>
-  off('openDevice', 'cudnn', '--no-cudnn', "Computes on a CUDA device with resnode's own kernels alone.");
+  off('openDevice', 'cudnn', '--no-cudnn', "Uses only resnode's own kernels on a CUDA device.");
 
 /** Caffe's flag. */
 export interface GpuFlags {
@@ -104,7 +104,7 @@ export function anyPrecisionOption(command: Command): Command {
 /** The same as load options. */
 export function precisionOf({ precision, calibration }: AnyPrecisionFlags) {
   if (calibration !== undefined && precision !== 'int8')
-    throw new ArgumentError('--precision', 'int8, which alone is computed with --calibration,', precision);
+    throw new ArgumentError('--precision', 'int8, which alone is computed with --calibration', precision);
   return calibration === undefined ? { precision } : { precision, calibration };
 }
 

@@ -110,19 +110,30 @@ export const ownFlags = {
     row: optional(
       path,
       'none',
-      'A module in JavaScript whose default export is what registerLayers takes: functions for Python layers.',
+      'A JavaScript module whose default export is what registerLayers takes: functions that replace Python layers.',
     ),
   },
   weights: {
     flags: '--weights <caffemodel>',
-    row: required(path, 'Its weights (.caffemodel or .caffemodel.h5).'),
+    row: required(path, 'The weights (.caffemodel or .caffemodel.h5).'),
   },
   weightsOrFillers: {
     flags: '--weights <caffemodel>',
-    row: optional(path, 'the fillers', 'Its weights (.caffemodel or .caffemodel.h5).'),
+    row: optional(path, 'the fillers', 'The weights (.caffemodel or .caffemodel.h5).'),
   },
   weightsShown: { flags: '--weights <caffemodel>', row: optional(path, '', 'Shows its filters.') },
-  labels: { flags: '--labels <file>', row: optional(path, 'classes by number', 'Class names, one a line.') },
+  labels: {
+    flags: '--labels <file>',
+    row: optional(path, 'classes by number', 'Class names, one per line.'),
+  },
+  newLabels: {
+    flags: '--labels <file>',
+    row: optional(
+      path,
+      'classes by number',
+      'For a list of images: the names of the new classes, one per line. Folders are named for their classes.',
+    ),
+  },
   idxLabels: {
     flags: '--labels <file>',
     row: optional(path, 'named as the images, with labels-idx1 for images-idx3', 'The labels.'),
@@ -137,22 +148,26 @@ export const ownFlags = {
   },
   meanOfDatabase: {
     flags: '--mean-value <list>',
-    row: optional(list(number(), { of: 'numbers' }), '', "Or a mean per channel, in the database's order."),
+    row: optional(
+      list(number(), { of: 'numbers' }),
+      '',
+      "Instead of --mean: one value per channel, in the database's order.",
+    ),
   },
   meanValue: {
     flags: '--mean-value <list>',
     row: optional(
       list(number(), { of: 'numbers' }),
       '',
-      'Or a mean of pixels from 0 to 255: one value a channel, in the order B,G,R (--order), or one for all.',
+      'Instead of --mean: one value per channel in the order B,G,R (--order), or one for all; pixels go from 0 to 255.',
     ),
   },
   preprocess: {
     flags: '--preprocess <json>',
     row: optional(
       path,
-      'NAME.preprocess.json or preprocess.json beside the model, where no other option of preprocessing is given',
-      'All of this from a file that `resnode classify --save-preprocess` wrote.',
+      'NAME.preprocess.json or preprocess.json beside the model, unless another preprocessing flag is given',
+      'Takes all of these settings from a file that `resnode classify --save-preprocess` wrote.',
     ),
   },
   shorterSide: {
@@ -165,73 +180,80 @@ export const ownFlags = {
   },
   resize: {
     flags: '--resize <width>x<height>',
-    row: optional(exactSize, '', 'Resizes to exactly this, aspect lost, then crops the centre.'),
+    row: optional(
+      exactSize,
+      '',
+      'Resizes to exactly this size, without keeping the aspect ratio, then crops the centre.',
+    ),
   },
-  noResize: { flags: '--no-resize', row: optional(boolean, '', 'Takes images as they are.') },
+  noResize: { flags: '--no-resize', row: optional(boolean, '', 'Does not resize images.') },
   wholeShorterSide: {
     flags: '--shorter-side <n>',
     row: optional(
       integer(1),
       '',
-      'Resizes the shorter side to this, the aspect kept; with --longest-side at most.',
+      'Resizes the shorter side to this and keeps the aspect ratio; with --longest-side, to at most this.',
     ),
   },
   longestSide: {
     flags: '--longest-side <n>',
-    row: optional(integer(1), '', 'Resizes the longer side to this; with --shorter-side that and no more.'),
+    row: optional(integer(1), '', 'Resizes the longer side to this; with --shorter-side, to at most this.'),
   },
   wholeResize: {
     flags: '--resize <width>x<height>',
-    row: optional(exactSize, '', 'Resizes to exactly this, aspect lost.'),
+    row: optional(exactSize, '', 'Resizes to exactly this size, without keeping the aspect ratio.'),
   },
   pad: {
     flags: '--pad <width>x<height>',
-    row: optional(exactSize, '', 'Fills the resized image up to this size, with the mean.'),
+    row: optional(exactSize, '', 'Pads the resized image with the mean to this size.'),
   },
   savePreprocess: {
     flags: '--save-preprocess <json>',
     row: optional(
       path,
       '',
-      'Keeps the preprocessing; as NAME.preprocess.json beside NAME.prototxt it is found by itself.',
+      'Saves the preprocessing; a NAME.preprocess.json beside NAME.prototxt is found automatically.',
     ),
   },
   images: {
     flags: '--images <path...>',
-    row: required(path, 'Image files, folders, lists of paths (.txt), quoted patterns; -: by stdin.'),
+    row: required(
+      path,
+      'Image files, folders, lists of paths (.txt) or quoted patterns; - reads standard input.',
+    ),
   },
   imagesToCompare: {
     flags: '--images <path...>',
     row: optional(
       path,
       'random values, or what the dump holds',
-      'Image files, folders, lists of paths (.txt), quoted patterns; -: by stdin.',
+      'Image files, folders, lists of paths (.txt) or quoted patterns; - reads standard input.',
     ),
   },
   labelledImages: {
     flags: '--images <path>',
     row: required(
       path,
-      'A folder per class, a list ("path label" lines), a folder of n01484850_….JPEG, or an LMDB database.',
+      'A folder with a folder per class, a list of "path label" lines, a folder of n01484850_….JPEG, or an LMDB database.',
     ),
   },
   image: {
     flags: '--image <file>',
-    row: optional(path, '', 'Shows what becomes of this image (needs --weights).'),
+    row: optional(path, '', 'Shows the activations that this image causes (needs --weights).'),
   },
-  outCalibration: { flags: '--out <json>', row: required(path, 'The calibration.') },
+  outCalibration: { flags: '--out <json>', row: required(path, 'The calibration file to write.') },
   outConverted: {
     flags: '--out <path>',
     row: required(
       path,
-      'The file to write, its ending says its format; or, without an ending, a model folder.',
+      'The file to write, in the format of its extension; a path without an extension is a model folder.',
     ),
   },
-  outLmdb: { flags: '--out <lmdb>', row: required(path, 'The folder to make.') },
+  outLmdb: { flags: '--out <lmdb>', row: required(path, 'The folder to write.') },
   outMean: { flags: '--out <binaryproto>', row: required(path, 'The file to write.') },
   outWeights: {
     flags: '--out <caffemodel>',
-    row: required(path, 'The new weights (.h5: in the HDF5 form).'),
+    row: required(path, 'The weights file to write (.h5: as HDF5).'),
   },
   outFolder: { flags: '--out <folder>', row: optional(path, 'finetuned', 'The model folder to write.') },
   overwrite: { flags: '--overwrite', row: overwrite },
@@ -240,18 +262,18 @@ export const ownFlags = {
     row: optional(
       path,
       '',
-      'Writes the trained net as a model folder in the end: deploy net, weights, preprocessing.',
+      'Writes the trained net as a model folder: deploy net, weights and preprocessing.',
     ),
   },
   labelsToKeep: {
     flags: '--labels <file>',
-    row: optional(path, '', 'With --out: class names, one a line, kept in the folder.'),
+    row: optional(path, '', 'With --out: class names, one per line, to copy into the folder.'),
   },
   trainingFolder: {
     flags: '--out <folder>',
     row: required(
       path,
-      'Where the files go: deploy, train_val, solver .prototxt, augment.json and README.md.',
+      'The folder to write: deploy, train_val and solver .prototxt, augment.json and README.md.',
     ),
   },
   listArchitectures: {
@@ -262,7 +284,7 @@ export const ownFlags = {
     flags: '--out <png>',
     row: required(
       path,
-      'The part of the image that the net sees, beside it the same under the map, with the scale of colours and a caption; of several images a folder.',
+      'The picture to write: the part of the image that the net sees, the map over it, the colour scale and a caption; a folder for several images.',
     ),
   },
   outDetections: {
@@ -274,28 +296,28 @@ export const ownFlags = {
     row: optional(
       path,
       '',
-      'Writes for each image its map as PNG (classes: with a palette; edges: grey), and as NAME-overlay.png the map over it.',
+      'Writes a PNG of the map for each image (classes: with a palette; edges: grey), and NAME-overlay.png with the map over the image.',
     ),
   },
   outNpy: {
     flags: '--out <npy>',
-    row: required(path, 'The array; the list of images lies beside it, with .txt appended.'),
+    row: required(path, 'The array to write; the list of images is written beside it, with .txt appended.'),
   },
   outHtml: {
     flags: '--out <html>',
-    row: optional(path, 'the name of the prototxt with .html', 'The page.'),
+    row: optional(path, 'the name of the prototxt with .html', 'The page to write.'),
   },
   outResult: {
     flags: '--out <json>',
-    row: optional(path, '', 'Writes the result and the recipe that made it.'),
+    row: optional(path, '', 'Writes the result and the recipe that produced it.'),
   },
   outRun: {
     flags: '--out <folder>',
-    row: required(path, 'Where BLOB.f32 and manifest.json are written.'),
+    row: required(path, 'The folder for BLOB.f32 and manifest.json.'),
   },
   outPlot: {
     flags: '--out <file>',
-    row: optional(path, 'training.html', 'The page (.html), or the charts alone (.svg).'),
+    row: optional(path, 'training.html', 'The page (.html), or the charts only (.svg).'),
   },
   title: { flags: '--title <text>', row: optional(text, "the logs' names", 'The heading of the page.') },
   report: {
@@ -303,7 +325,7 @@ export const ownFlags = {
     row: optional(
       path,
       '',
-      'Writes the curves, the tests and what was trained as a page, and its data as .json beside it.',
+      'Writes a page with curves, tests and the settings of the training, and its data as .json beside it.',
     ),
   },
   log: {
@@ -311,7 +333,7 @@ export const ownFlags = {
     row: optional(
       path,
       '',
-      'Writes every event as a line of JSON, undisplayed iterations too (--log-format).',
+      'Writes every event, including iterations that are not displayed, as a line of JSON (--log-format).',
     ),
   },
   logFormat: {
@@ -324,51 +346,54 @@ export const ownFlags = {
   },
 
   // What is printed
-  jsonWithMap: { flags: '--json', row: onOff('Prints a line of JSON an image, the map included.') },
+  jsonWithMap: { flags: '--json', row: onOff('Prints a line of JSON per image, including the map.') },
   json: { flags: '--json', row: onOff('Prints JSON.') },
-  jsonLines: { flags: '--json', row: onOff('Prints a line of JSON an image.') },
-  progress: { flags: '--progress', row: onOff('Shows progress on stderr, on a terminal or not.') },
+  jsonLines: { flags: '--json', row: onOff('Prints a line of JSON per image.') },
+  progress: { flags: '--progress', row: onOff('Shows progress on stderr even if it is not a terminal.') },
   jsonEvents: {
     flags: '--json',
-    row: onOff('Prints events as lines of JSON; of iterations those that `display` names.'),
+    row: onOff('Prints events as lines of JSON; iterations as often as `display` says.'),
   },
   outReport: {
     flags: '--out <json>',
     row: optional(
       path,
       '',
-      'Writes the report here (schema resnode-bench/3; of a GPU resnode-device-bench/2).',
+      'The report to write (schema resnode-bench/3; for a GPU resnode-device-bench/2).',
     ),
   },
-  htmlFile: { flags: '--html <file>', row: optional(path, '', 'Writes it as a page with plots here.') },
+  htmlFile: { flags: '--html <file>', row: optional(path, '', 'Writes the report as a page with plots.') },
   evaluationReport: {
     flags: '--report <html>',
-    row: optional(path, '', 'Writes figures, curves and the misses as pictures as a page here.'),
+    row: optional(path, '', 'Writes a page with figures, curves and pictures of the mistakes.'),
   },
   details: {
     flags: '--details',
-    row: onOff('Prints every class, every confusion and the calibration, too.'),
+    row: onOff('Also prints every class, every confusion and the calibration.'),
   },
   top: { flags: '--top <n>', row: optional(integer(1), '5', 'How many classes to show.') },
-  allBlobs: { flags: '--blobs', row: onOff('Lists every blob, not the worst of each case.') },
-  fused: { flags: '--fused', row: onOff('As it runs, after the passes.') },
+  allBlobs: { flags: '--blobs', row: onOff('Lists every blob, not only the worst of each case.') },
+  fused: { flags: '--fused', row: onOff('Shows the net as it runs, after the passes.') },
 
   // Which images, and how many
-  limit: { flags: '--limit <n>', row: optional(integer(1), 'all', 'Takes only the first images.') },
+  limit: {
+    flags: '--limit <n>',
+    row: optional(integer(1), 'all', 'Takes only this many images, from the beginning.'),
+  },
   spreadLimit: {
     flags: '--limit <n>',
-    row: optional(integer(1), 'all', 'Takes so many images, evenly spread over those given.'),
+    row: optional(integer(1), 'all', 'Takes only this many images, evenly spread over those given.'),
   },
   skipBroken: {
     flags: '--skip-broken',
-    row: onOff('Images that cannot be read, which are named and left out, cost no exit status.'),
+    row: onOff('Exits with status 0 even if images could not be read; they are named and left out.'),
   },
-  batch: { flags: '--batch <n>', row: optional(integer(1), '4', 'Images in one run.') },
+  batch: { flags: '--batch <n>', row: optional(integer(1), '4', 'Images per run.') },
   batches: {
     flags: '--batch <list>',
-    row: optional(list(integer(1), { of: 'positive integers' }), '1', 'First dimensions of the inputs.'),
+    row: optional(list(integer(1), { of: 'positive integers' }), '1', 'Batch sizes.'),
   },
-  iterations: { flags: '--iterations <n>', row: optional(integer(1), '50', 'How many runs.') },
+  iterations: { flags: '--iterations <n>', row: optional(integer(1), '50', 'Number of runs.') },
 
   // Devices and processes
   gpu: { flags: '--gpu <id>', row: optional(gpuId, '', "Caffe's flag: the same as --device cuda:<id>.") },
@@ -377,68 +402,76 @@ export const ownFlags = {
     row: optional(
       gpus,
       '',
-      "Caffe's flag: the same as --device cuda:<id>; in several processes one for each of a machine: 0,1 or all.",
+      "Caffe's flag: the same as --device cuda:<id>. With several processes, one GPU for each on a machine: 0,1 or all.",
     ),
   },
-  queriedGpus: { flags: '--gpu <list>', row: optional(gpus, 'all', 'Their numbers, or all.') },
+  queriedGpus: { flags: '--gpu <list>', row: optional(gpus, 'all', 'The numbers of the GPUs, or all.') },
   gpuMemory: {
     flags: '--gpu-memory <size>',
-    row: optional(byteCount, '', 'With --device cuda: plans for a GPU with so much memory that is not here.'),
+    row: optional(
+      byteCount,
+      '',
+      'With --device cuda: plans for a GPU with this much memory, which need not be present.',
+    ),
   },
   mpi: {
     flags: '--mpi',
-    row: onOff(
-      'Shares the work among the processes that mpirun started, as is done where it started several.',
-    ),
+    row: onOff('Shares the work among the processes that mpirun started; the default if it started several.'),
   },
   noMpi: {
     flags: '--no-mpi',
-    row: optional(boolean, '', 'Lets each process that mpirun started do all of the work by itself.'),
+    row: optional(boolean, '', 'Lets each process that mpirun started do all of the work.'),
   },
   backward: {
     flags: '--backward',
     row: onOff(
-      "Forward and backward as in training, nothing folded, each operation's both passes apart (default phase: TRAIN).",
+      'Times forward and backward as in training, with nothing folded, and both passes of each operation (default phase: TRAIN).',
     ),
   },
 
   // Nets
   planTraining: {
     flags: '--train',
-    row: onOff('For training with SGD and momentum; a deploy net gets a loss in the place of its Softmax.'),
+    row: onOff('Plans training with SGD and momentum; a deploy net gets a loss in place of its Softmax.'),
   },
   deploy: {
     flags: '--deploy',
     row: onOff(
-      'Its deploy net: an Input for its data layers, no losses, accuracies or labels, a Softmax called prob.',
+      'Prints the deploy net: an Input instead of data layers, a Softmax called prob, and no losses, accuracies or labels.',
     ),
   },
   trainVal: {
     flags: '--train',
-    row: onOff('The reverse: data layers, a loss and an accuracy for a deploy net.'),
+    row: onOff('Prints the training net of a deploy net: adds data layers, a loss and an accuracy.'),
   },
   solver: { flags: '--solver <prototxt>', row: required(path, 'The solver.') },
-  printedSolver: { flags: '--solver <prototxt>', row: optional(path, '', "Prints a solver's file instead.") },
-  strict: { flags: '--strict', row: onOff('Fails for warnings too.') },
-  rules: { flags: '--rules', row: onOff('Lists the rules instead: what each finds, and why.') },
+  printedSolver: {
+    flags: '--solver <prototxt>',
+    row: optional(path, '', 'Prints a solver instead of a net.'),
+  },
+  strict: { flags: '--strict', row: onOff('Also fails for warnings.') },
+  rules: { flags: '--rules', row: onOff('Lists the rules, what each finds and why.') },
   inputs: {
     flags: '--input <name=file[:shape]>',
-    row: required(inputFiles, 'Little-endian float32, row-major; a shape replaces the one in the prototxt.'),
+    row: required(
+      inputFiles,
+      'A file of little-endian float32, row-major; a shape replaces the one in the prototxt.',
+    ),
   },
   blobs: {
     flags: '--blobs <list>',
-    row: optional(blobNames, 'the outputs', '"all", or blobs: their names, or blob@layer.'),
+    row: optional(blobNames, 'the outputs', 'The blobs to write: "all", names, or blob@layer.'),
   },
   blob: {
     flags: '--blob <name>',
-    row: required(text, 'The blob, e.g. pool5; blob@layer: as it is right after that layer.'),
+    row: required(text, 'The blob, e.g. pool5; blob@layer is the blob right after that layer.'),
   },
 
   // Training
-  frozenBn: { flags: '--frozen-bn', row: onOff('BatchNorm keeps its statistics, which is the default.') },
+  frozenBn: { flags: '--frozen-bn', row: onOff('BatchNorm keeps its stored statistics; the default.') },
   liveBn: {
     flags: '--live-bn',
-    row: onOff('BatchNorm takes the statistics of each batch: for large ones.'),
+    row: onOff('BatchNorm uses the statistics of each batch; for large batches.'),
   },
   sigint: { flags: '--sigint_effect <effect>', row: effect('SIGINT (Ctrl-C)', 'stop') },
   sigterm: { flags: '--sigterm_effect <effect>', row: effect('SIGTERM', 'stop') },
@@ -450,7 +483,7 @@ export const ownFlags = {
     row: optional(
       oneOf('classify', 'detect', 'segment'),
       'classify',
-      'What the net does: names images, finds objects in them, or maps them.',
+      'What the net does: classifies images, finds objects in them, or maps them.',
     ),
   },
   truth: {
@@ -458,7 +491,7 @@ export const ownFlags = {
     row: optional(
       path,
       '',
-      "What is known of the images: objects as a folder of PASCAL VOC's .xml files or COCO's .json; or a folder of label maps, PNG files named as the images.",
+      "The ground truth: objects as a folder of PASCAL VOC's .xml files or COCO's .json, or a folder of label maps, PNG files with the images' names.",
     ),
   },
   multiScale: {
@@ -466,7 +499,7 @@ export const ownFlags = {
     row: optional(
       list(integer(1, 99999), { of: 'positive integers' }),
       'without sides 224,256,384,480,640',
-      'Whole images, fully convolutional, their shorter sides resized to each of these.',
+      'Runs the net fully convolutionally on whole images, with the shorter side resized to each of these.',
     ),
   },
   resume: {
@@ -474,19 +507,23 @@ export const ownFlags = {
     row: optional(
       path,
       '',
-      'Keeps what is done in this file; interrupted, the same command goes on from there.',
+      'Keeps progress in this file; the same command continues from there after an interruption.',
     ),
   },
   replay: {
     flags: '--replay <json>',
-    row: optional(path, '', 'Makes a result of --out again and says whether it is the same.'),
+    row: optional(
+      path,
+      '',
+      'Repeats the evaluation of a file that --out wrote, and says whether the result is the same.',
+    ),
   },
   against: {
     flags: '--against <what>',
     row: optional(
       path,
       '',
-      'With a device (cpu, reference, cuda, cuda:1 …), with onnx (ONNX Runtime), or with a folder that scripts/caffe-dump.py wrote in a real Caffe.',
+      'What to compare with: a device (cpu, reference, cuda, cuda:1 …), onnx (ONNX Runtime), or a folder that scripts/caffe-dump.py wrote in a real Caffe.',
     ),
   },
   times: {
@@ -499,14 +536,14 @@ export const ownFlags = {
   },
 
   // Data sets
-  shuffle: { flags: '--shuffle', row: onOff('In random order.') },
+  shuffle: { flags: '--shuffle', row: onOff('Writes the records in random order.') },
   shuffleSeed: {
     flags: '--seed <n>',
-    row: optional(integer(0), '1', 'Of --shuffle: the same seed gives the same order.'),
+    row: optional(integer(0), '1', 'For --shuffle: the same seed gives the same order.'),
   },
   cifar100: {
     flags: '--cifar100',
-    row: onOff('Two labels an image (CIFAR-100); the second one, fine, is taken.'),
+    row: onOff('Reads CIFAR-100, whose images have two labels, and takes the second, fine one.'),
   },
   rootOfImages: {
     flags: '--root <folder>',
@@ -518,9 +555,12 @@ export const ownFlags = {
   },
   labelMap: {
     flags: '--labels <file>',
-    row: required(path, "SSD's label map, or class names one a line, the background first."),
+    row: required(path, "SSD's label map, or class names, one per line, beginning with the background."),
   },
-  root: { flags: '--root <folder>', row: optional(path, "the list's folder", 'What paths are relative to.') },
+  root: {
+    flags: '--root <folder>',
+    row: optional(path, "the list's folder", 'The folder that paths are relative to.'),
+  },
 
   // Benchmarks
   nets: { flags: '--nets <names>', row: optional(blobNames, 'ResNet-50', 'The nets.') },
@@ -530,7 +570,9 @@ export const ownFlags = {
   },
   trainingStep: {
     flags: '--train',
-    row: onOff('A training step instead of a run forward: forward, loss, backward, SGD with momentum.'),
+    row: onOff(
+      'Measures a training step (forward, loss, backward, SGD with momentum) instead of a forward run.',
+    ),
   },
   benchThreads: {
     flags: '--threads <n>',
@@ -538,24 +580,20 @@ export const ownFlags = {
   },
   rounds: {
     flags: '--rounds <n>',
-    row: optional(
-      integer(1),
-      '5',
-      'How often the engines take turns; on a CUDA device 4 times as many runs.',
-    ),
+    row: optional(integer(1), '5', 'How often the engines take turns; a CUDA device runs 4 times as often.'),
   },
-  busy: { flags: '--busy', row: onOff('Also with one core kept busy by another process.') },
+  busy: { flags: '--busy', row: onOff('Also measures while another process keeps one core busy.') },
   operations: {
     flags: '--operations',
     row: onOff(
-      'Also every different operation by itself; on a CUDA device fused, apart, and as Caffe launches it.',
+      'Also measures every different operation alone; on a CUDA device fused, separate, and as Caffe launches it.',
     ),
   },
   python: { flags: '--python <path>', row: optional(path, '', 'A Python that has torch.') },
-  caffe: { flags: '--caffe <path>', row: optional(path, '', "A Caffe build's tool.") },
+  caffe: { flags: '--caffe <path>', row: optional(path, '', 'The caffe tool of a Caffe build.') },
   caffeFigures: {
     flags: '--caffe-figures <file>',
-    row: optional(path, '', 'JSON of figures that a Caffe gave before, shown as recorded.'),
+    row: optional(path, '', 'JSON of figures that a Caffe gave before; they are shown as recorded.'),
   },
 } satisfies Readonly<Record<string, { readonly flags: string; readonly row: Option }>>;
 

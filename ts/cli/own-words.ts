@@ -1,6 +1,7 @@
 /** Errors of the library in the words of the command line: its options by their flags, missing files by their names. */
 import type { Command } from 'commander';
 import { ArgumentError, ResnodeError } from '../base/errors.ts';
+import { readCause } from '../base/files.ts';
 import { Flag } from './flag.ts';
 
 /** Options of functions whose flag has another name and another row. */
@@ -14,15 +15,6 @@ const OTHER_NAMES: Readonly<Record<string, string>> = {
   stages: '--stage',
 };
 
-/** Why a file cannot be read, as the system says it. */
-const CAUSES: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such file or folder',
-  ENOTDIR: 'a part of its path is no folder',
-  EISDIR: 'this is a folder; expected a file',
-  EACCES: 'this user may not read it',
-  EPERM: 'this user may not read it',
-};
-
 /** The error as this command's user should read it. */
 export function inOwnWords(error: unknown, command: Command): unknown {
   if (error instanceof ArgumentError) {
@@ -32,12 +24,11 @@ export function inOwnWords(error: unknown, command: Command): unknown {
   }
   const { code, path, syscall } = error as NodeJS.ErrnoException;
   if (error instanceof ResnodeError || path === undefined || syscall === undefined) return error;
-  const cause = CAUSES[code ?? ''];
-  return cause === undefined
-    ? error
-    : new ResnodeError(code === 'ENOENT' ? 'file/not-found' : 'file/unreadable', `${path}: ${cause}`, {
-        cause: error,
-      });
+  return new ResnodeError(
+    code === 'ENOENT' ? 'file/not-found' : 'file/unreadable',
+    `${path}: ${readCause(error as Error)}`,
+    { cause: error },
+  );
 }
 
 /** `labels` → `--labels`, `warmup.rate` → `--warmup-rate`; null: it is no flag of this command, or is one already. */

@@ -21,13 +21,12 @@ export function parity(): Command {
     .addHelpText(
       'after',
       `
-Recorded cases: within tolerance means at most 20 × the recorded noise + 1e-6 of the array's largest value, or, with another
---precision than float32, half a unit in the last place of that value for each layer up to it and four more. Exit
-status 1 where an array is beyond it.
+Recorded cases: the tolerance is 20 × the recorded noise + 1e-6 of the array's largest value or, with a --precision other than
+float32, half a unit in the last place of that value for each layer up to it and four more. The exit status is 1 if an array exceeds it.
 
-With --against: every layer's top, run as written on --device, beside the other side's. Where they diverge first, the
-layer is computed alone on the other side's bottoms, as written and with the usual slips (pool rounding, BatchNorm's
-factor and eps, order of channels, a lost bias, stride position, in-place order); the one that agrees is named.
+With --against, the top of every layer, run as written on --device, is compared with the other side's. The first layer that differs is
+then computed alone on the other side's bottoms, as written and with common mistakes (pool rounding, BatchNorm's factor and eps, order
+of channels, a lost bias, stride position, in-place order); the variant that agrees is named.
 
 Examples:
   resnode parity golden/layers golden/mini-resnet --device reference

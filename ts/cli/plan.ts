@@ -58,8 +58,8 @@ export function plan(): Command {
     .addHelpText(
       'after',
       `
-Weights are as the device packs them from a caffemodel; without one, fillers are held besides. The largest batch is
-looked for up to ${MOST}, in what is free now. Batches may differ in how weights are packed.
+The figures for weights are those of packed weights from a caffemodel; without one, the fillers take memory as well. The largest
+batch is searched up to ${MOST}, in the memory that is free now. Batch sizes may differ in how weights are packed.
 
 Examples:
   resnode plan ResNet-50-deploy.prototxt --device cpu --batch 1,8,32

@@ -140,10 +140,9 @@ function meanOf({ mean, meanValue }: PreprocessFlags, beside: string | null): Pr
   if (meanValue !== undefined) return meanValue;
   throw new ArgumentError(
     'the mean',
-    'what the net was trained with: --mean FILE, --mean-value B,G,R (MSRA: 103.063,115.903,123.152), --mean none, or --preprocess FILE',
-    beside === null
-      ? 'none of them'
-      : `none of them (${beside} says it, but is not read where other options are given)`,
+    'the mean that the net was trained with: --mean FILE, --mean-value B,G,R (MSRA: 103.063,115.903,123.152), --mean none, or --preprocess FILE',
+    'none of them',
+    beside === null ? undefined : `${beside} has one, but is not read where other options are given`,
   );
 }
 

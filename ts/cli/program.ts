@@ -4,7 +4,8 @@ import { ArgumentError } from '../base/errors.ts';
 import { ownPackage } from '../base/own-package.ts';
 import { launched } from '../device/launcher.ts';
 import { COMMANDS } from './commands.ts';
-import { refuseOldNames, withNewName } from './renamed.ts';
+import { misuseText } from './misuse.ts';
+import { refuseOldNames } from './renamed.ts';
 
 // Caffe's tool takes gflags, which may begin with one dash: -model=net.prototxt.
 /** The words of a command line as commander takes them. */
@@ -14,18 +15,21 @@ export const wordsOf = (words: readonly string[]): string[] =>
 /** The program for a command line: its command alone is loaded, the others are what --help says of them. */
 export function programFor(words: readonly string[]): Promise<Command> {
   const named = words[0] === 'help' ? words[1] : words[0];
-  return assemble((name, alias) => named === name || named === alias);
+  return assemble((name, alias) => named === name || named === alias, words);
 }
 
 /** The program with every command loaded. */
 export const wholeProgram = (): Promise<Command> => assemble(() => true);
 
-async function assemble(isLoaded: (name: string, alias?: string) => boolean): Promise<Command> {
+async function assemble(
+  isLoaded: (name: string, alias?: string) => boolean,
+  words: readonly string[] = [],
+): Promise<Command> {
   const program = new Command('resnode')
     .version(ownPackage().version)
-    .description("Deep residual networks from Caffe's files")
+    .description('Run and train deep residual networks from Caffe files.')
     .usage('COMMAND [options]')
-    .addHelpText('after', '\n`resnode COMMAND --help` has its options and an example.');
+    .addHelpText('after', '\n`resnode COMMAND --help` lists the options of a command and shows an example.');
   for (const [name, { group, summary, alias, load }] of Object.entries(COMMANDS)) {
     const command = isLoaded(name, alias) ? await prepared(await load()) : new Command();
     command.name(name).description(summary).helpGroup(group);
@@ -40,7 +44,7 @@ async function assemble(isLoaded: (name: string, alias?: string) => boolean): Pr
       .configureHelp({ optionDescription: (option: Option) => option.description })
       .configureOutput({
         outputError: (text, write) =>
-          write(withNewName(command.name(), text).replace(/^error: /, 'resnode: ')),
+          write(misuseText(command, text, words).replace(/^error: /, 'resnode: ')),
       });
   return program;
 }

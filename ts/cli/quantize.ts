@@ -49,8 +49,8 @@ export function quantize(): Command {
     .addHelpText(
       'after',
       `
-The weights stay as they are: classify, evaluate, detect, segment, plan and time take --precision int8 --calibration <json>.
-A net whose layers say that it detects or segments sees whole images, as detect and segment prepare them.
+The weights do not change: classify, evaluate, detect, segment, plan and time take --precision int8 --calibration <json>.
+Detectors and segmenters see whole images, prepared as detect and segment prepare them.
 
 Example:
   resnode quantize --model ResNet-50-deploy.prototxt --weights ResNet-50-model.caffemodel \\

@@ -23,7 +23,7 @@ export function refuseOldNames([command, ...words]: readonly string[]): void {
     if (word === '--') return;
     const name = word.split('=')[0]!;
     if (Object.hasOwn(renamed, name))
-      throw new ArgumentError(`resnode ${command}`, `${renamed[name]}, as all commands call it now,`, name);
+      throw new ArgumentError(`resnode ${command}`, `${renamed[name]}, as all commands call it now`, name);
   }
 }
 

@@ -125,7 +125,7 @@ function readFloats(file: string, name: string, shape: readonly number[] | undef
   if (bytes.length % image !== 0)
     throw new ArgumentError(
       `--input ${name}`,
-      `float32 of ${shape?.join('×') ?? 'the shape'}, ${4 * elementCount(shape ?? [1])} bytes, or of another batch size,`,
+      `float32 of ${shape?.join('×') ?? 'the shape'}, ${4 * elementCount(shape ?? [1])} bytes, or of another batch size`,
       `${file} with ${bytes.length} bytes`,
     );
   return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));

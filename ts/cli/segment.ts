@@ -20,10 +20,10 @@ export function segment(): Command {
     .addHelpText(
       'after',
       `
-What the net's map holds, its layers say: scores of classes (FCN, DeepLab, PSPNet), their ArgMax, or edges (HED). Without an option
-for the size images are taken in their own where the net is fully convolutional, and otherwise become its input's; in any case
-the map has the image's size. Images of one size run in batches. An image that cannot be read costs a line on stderr (with
---json, a line with "error") and exit status 1 at the end.
+The layers of the net decide what its map holds: scores of classes (FCN, DeepLab, PSPNet), their ArgMax, or edges (HED). Without an
+option for the size, a fully convolutional net sees images at their own size, and other nets at their input size. The map always has
+the size of the image. Images of the same size run in batches.
+For each image that cannot be read, a line is printed on stderr (with --json, a line with "error"), and the exit status is 1.
 
 Examples:
   resnode segment street.jpg --model voc-fcn8s-deploy.prototxt --weights fcn8s.caffemodel \\

@@ -82,9 +82,9 @@ export function train(): Command {
     .addHelpText(
       'after',
       `
-Without --device and --gpu, the solver's solver_mode and device_id decide; where it has none, --device auto.
-Status 0: finished, or stopped by a signal with a snapshot. 1: diverged, or failed. After a signal that stops, the
-next one ends at once. Of several processes any may get the signal: all stop, or write, together.
+Without --device and --gpu, the solver's solver_mode and device_id choose the device, or --device auto if it has neither.
+The exit status is 0 if training finished, or a signal stopped it with a snapshot, and 1 if it diverged or failed. A second signal
+ends it at once. With several processes, any of them may get the signal; all stop or write a snapshot together.
 
 Examples:
   resnode train --solver solver.prototxt --log log.jsonl --report report.html

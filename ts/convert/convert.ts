@@ -90,7 +90,7 @@ const CONVERT = signature('convert', {
       map: optional(
         path,
         'names that are known',
-        'Which tensors of the source are the weights of `model`, a JSON file.',
+        'A JSON file that says which tensors of the source are the weights of `model`.',
       ),
       outputs: outputsOfFile,
       check: optional(boolean, 'true', 'Run source and result on the same inputs.'),

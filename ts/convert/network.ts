@@ -42,7 +42,7 @@ export const readerParameters = {
 export const outputsOfFile = optional(
   list(string, { of: 'names' }),
   'as the file says',
-  'Values of an ONNX model to put out in place of its outputs: the net ends at them.',
+  "Values of an ONNX model that become the outputs of the net instead of the model's own.",
 );
 
 /**

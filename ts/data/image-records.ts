@@ -42,7 +42,7 @@ export interface ConvertImagesOptions extends ConvertDatasetOptions {
 export const datasetRows = {
   shuffle: optional(integer(), 'as they come', 'In random order, by this seed.'),
   onProgress: optional(callback<(done: number, total: number) => void>(), 'none', 'Told now and then.'),
-  signal: optional(signal, 'none', 'Ends it with its reason thrown.'),
+  signal: optional(signal, 'none', "Aborts it; the promise rejects with the signal's reason."),
 };
 
 /** Rows of ConvertImagesOptions. */
@@ -53,7 +53,7 @@ export const imageRows = {
   encoded: optional(
     boolean,
     'false',
-    'Keeps files as they are, or encodes what was changed; else images are stored decoded.',
+    'Stores files as they are, and encodes images that were changed; otherwise images are stored decoded.',
   ),
   encodeType: optional(oneOf('jpg', 'png'), 'as the file is', 'What changed images are encoded as.'),
   checkSize: optional(boolean, 'false', "All must be of the first one's size."),

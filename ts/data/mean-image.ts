@@ -34,7 +34,7 @@ const MEAN_OF_IMAGES = signature('meanOfImages', {
         'none',
         'Told now and then how many are done.',
       ),
-      signal: optional(signal, 'none', 'Ends it with its reason thrown.'),
+      signal: optional(signal, 'none', "Aborts it; the promise rejects with the signal's reason."),
     }),
     'none',
     'Progress and end.',

@@ -21,7 +21,9 @@ const COMMUNICATOR_SEND = signature('communicator.send', {
 const COMMUNICATOR_RECEIVE = signature('communicator.receive', {
   rank: required(integer(0), 'From whom.'),
   options: optional(
-    options<ReceiveOptions>({ signal: optional(signal, 'none', 'Ends the waiting with its reason thrown.') }),
+    options<ReceiveOptions>({
+      signal: optional(signal, 'none', "Ends the wait; the promise rejects with the signal's reason."),
+    }),
     'none',
     'How long.',
   ),
@@ -107,7 +109,7 @@ export class Communicator {
     if (rank >= this.size || rank === this.rank)
       throw new ArgumentError(
         'rank',
-        `another of the ${this.size} processes, this one is ${this.rank},`,
+        `another of the ${this.size} processes, this one is ${this.rank}`,
         rank,
       );
   }

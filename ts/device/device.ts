@@ -49,14 +49,17 @@ export const deviceKind: Kind<DeviceKind> = written(
   kind(
     '"auto", "cpu", "cuda", "cuda:1" (…) or "reference"',
     (value) => typeof value === 'string' && /^(?:auto|cpu|cuda(?::\d{1,3})?|reference)$/.test(value),
-    (value) => didYouMean(value, ['auto', 'cpu', 'cuda', 'reference']),
+    (value) =>
+      /^(gpu|nvidia)/i.test(String(value))
+        ? 'did you mean "cuda"?'
+        : didYouMean(value, ['auto', 'cpu', 'cuda', 'reference']),
   ),
   (text) => text,
   'auto, cpu, cuda, cuda:1 (…) or reference',
 );
 
 const OPEN_DEVICE = signature('openDevice', {
-  kind: optional(deviceKind, 'auto', 'Where to compute.'),
+  kind: optional(deviceKind, 'auto', 'The device to compute on.'),
   options: optional(deviceOptions, 'none', 'How to open it.'),
 });
 

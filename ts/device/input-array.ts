@@ -54,7 +54,7 @@ export function normalised(
   if (!areBytes(data) || channels < 1 || channels > MOST_CHANNELS)
     throw new ArgumentError(
       `input "${name}" with a mean or a scale`,
-      `a Uint8Array or a uint8 DeviceBuffer of N×C×H×W, of at most ${MOST_CHANNELS} channels,`,
+      `a Uint8Array or a uint8 DeviceBuffer of N×C×H×W, of at most ${MOST_CHANNELS} channels`,
       areBytes(data) ? shape.join('×') : data,
       data instanceof DeviceBuffer && data.dtype !== 'uint8'
         ? `the buffer has ${data.dtype}: device.buffer({ shape, dtype: 'uint8' }) makes one of bytes`
@@ -84,8 +84,8 @@ function channelValues(what: string, list: unknown, channels: number): Float32Ar
     throw new ArgumentError(
       what,
       channels === 1
-        ? 'a list of one number, finite as float32,'
-        : `a list of 1 or ${channels} numbers, finite as float32,`,
+        ? 'a list of one number, finite as float32'
+        : `a list of 1 or ${channels} numbers, finite as float32`,
       list,
       ArrayBuffer.isView(list) ? 'Array.from(values) makes a list of them' : undefined,
     );

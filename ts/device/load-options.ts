@@ -112,10 +112,14 @@ export const netRows = {
   ),
   level: optional(integer(), "the net's own, else 0", "Caffe's NetState level."),
   stages: optional(list(string, { of: 'stage names' }), "the net's own", "Caffe's NetState stages."),
-  inputShapes: optional(shapes, 'as written, or as data layers read', 'Shapes of inputs by blob name.'),
-  batch: optional(integer(1), 'as written', 'Replaces the first dimension of every input.'),
+  inputShapes: optional(shapes, 'as written, or as data layers read', 'Shapes of inputs, by blob name.'),
+  batch: optional(integer(1), 'as written', 'The batch size: replaces the first dimension of every input.'),
   seed: optional(integer(), '1', 'Of the fillers and of Dropout.'),
-  frozenBatchNorm: optional(boolean, 'false', 'Every BatchNorm uses its stored statistics.'),
+  frozenBatchNorm: optional(
+    boolean,
+    'false',
+    "Every BatchNorm uses its stored statistics instead of the batch's.",
+  ),
 };
 
 /** Rows that `load` and `train` have in common. */
@@ -127,7 +131,7 @@ export const matchRows = {
 const outputs = optional(
   list(string, { of: 'blob names' }),
   'those that no layer reads',
-  'Blobs to return: `blob` or `blob@layer`.',
+  'Blobs to return, as `blob` or `blob@layer`.',
 );
 
 const commonRows = {
@@ -135,11 +139,11 @@ const commonRows = {
   phase: optional(
     oneOf('TRAIN', 'TEST'),
     "the net's own, else TEST",
-    "Decides BatchNorm's statistics, Dropout and which layers there are.",
+    'Selects layers, and decides whether BatchNorm and Dropout act as in training.',
   ),
-  strict: optional(boolean, 'false', 'Weights without a layer are errors.'),
+  strict: optional(boolean, 'false', 'Treats weights without a layer as errors.'),
   ...matchRows,
-  optimize: optional(boolean, 'true in phase TEST', 'Run the fusing passes.'),
+  optimize: optional(boolean, 'true in phase TEST', 'Fuse layers where the results stay the same.'),
   precision: optional(
     oneOf('float32', 'tf32', 'float16', 'bfloat16', 'int8'),
     'float32',
@@ -148,12 +152,12 @@ const commonRows = {
   calibration: optional(
     either(path, calibration),
     'none',
-    'For int8: a file of `resnode quantize`, or what `calibrate` made.',
+    'For int8: a file that `resnode quantize` wrote, or the result of `calibrate`.',
   ),
   deterministic: optional(
     boolean,
     'as the device',
-    'Only implementations that give the same bits every time.',
+    'Uses only implementations that give the same bits every time.',
   ),
   tune: optional(boolean, 'as the device', 'Measure convolutions that are new to this machine.'),
   moreOutputs: internal<readonly string[]>(list(string, { of: 'blob names' })),
@@ -166,12 +170,12 @@ export const loadRows = {
   batches: optional(
     list(integer(1), { of: 'batch sizes' }),
     'none',
-    'More batch sizes, measured and compiled now and kept.',
+    'More batch sizes to compile and measure now.',
   ),
   keptShapes: optional(
     integer(1),
     '4',
-    'How many other input shapes that were run stay compiled; the one used least recently goes first.',
+    'How many other input shapes stay compiled after a run; the least recently used goes first.',
   ),
   weights: optional(weightsSource, 'the fillers', 'By path, file: URL or bytes, or as they were read.'),
 };

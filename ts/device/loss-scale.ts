@@ -45,7 +45,7 @@ export class LossScale {
     const expected =
       update === null
         ? 'a number where there is no update'
-        : 'a number, or "dynamic" in precision "float16" or "bfloat16", where updates with non-finite gradients are skipped,';
+        : 'a number, or "dynamic" in precision "float16" or "bfloat16", where updates with non-finite gradients are skipped';
     throw new ArgumentError('lossScale', expected, lossScale);
   }
 

@@ -100,7 +100,7 @@ export type Outputs<Name extends string = string> = Record<Name, Tensor>;
 export const model: Kind<Model> = having<Model>('a Model of device.load', 'run');
 
 const runOptions = options<RunOptions>({
-  signal: optional(signal, 'none', 'Stops the run; its reason is thrown.'),
+  signal: optional(signal, 'none', "Aborts the run; the promise rejects with the signal's reason."),
   outputs: optional(
     record(instance('a DeviceBuffer', DeviceBuffer)),
     'none',
@@ -109,11 +109,11 @@ const runOptions = options<RunOptions>({
   copyInputs: optional(
     boolean,
     'true',
-    'False: arrays are read in place; they belong to the run until its promise settles.',
+    'false reads arrays in place: do not change them until the promise settles.',
   ),
   ...rangeRows,
 });
-const inputsRow = required(readable, 'One array per input blob, by name.');
+const inputsRow = required(readable, 'An array for each input blob, by name.');
 
 const MODEL_RUN = signature('model.run', {
   inputs: inputsRow,

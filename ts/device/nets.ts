@@ -1,4 +1,5 @@
 /** What a device does with nets: each is read, compiled for it and handed over as a model or a trainer. */
+import { ArgumentError } from '../base/errors.ts';
 import { required, signature } from '../base/options.ts';
 import { isLocation } from '../base/sources.ts';
 import { type Warning, warn } from '../base/warn.ts';
@@ -74,6 +75,13 @@ export class DeviceNets {
   }
 
   async load(source: string | URL | LoadOptions, options: Omit<LoadOptions, 'model'>): Promise<Model> {
+    if (typeof options !== 'object')
+      throw new ArgumentError(
+        'options',
+        'an object',
+        options,
+        typeof options === 'string' ? 'weights are given as { weights: path }' : undefined,
+      );
     const whole = isLocation(source) ? { ...options, model: source } : source;
     LOAD.check(whole);
     const asked = withFolder(whole, ['model', 'weights']);

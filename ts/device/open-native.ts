@@ -62,7 +62,11 @@ export interface DeviceOptions {
 
 /** What `openDevice` takes. */
 export const deviceOptions = options<DeviceOptions>({
-  threads: optional(integer(1, 1024), 'as many as the process may use', 'Threads of the CPU device.'),
+  threads: optional(
+    integer(1, 1024),
+    'as many as the process may use',
+    'The number of threads of the CPU device.',
+  ),
   kernels: optional(
     oneOf(...KERNELS),
     'the best that the processor has',
@@ -76,25 +80,25 @@ export const deviceOptions = options<DeviceOptions>({
   memoryLimit: optional(
     number({ above: 0, infinite: true }),
     'what the system has',
-    'The most bytes that models may hold on this device.',
+    'The most memory, in bytes, that models may hold on this device.',
   ),
-  deterministic: optional(boolean, 'false', 'Only implementations that give the same bits every time.'),
-  cudnn: optional(
-    boolean,
-    'true',
-    "Compute with cuDNN on a CUDA device; else with resnode's own kernels alone.",
-  ),
+  deterministic: optional(boolean, 'false', 'Uses only implementations that give the same bits every time.'),
+  cudnn: optional(boolean, 'true', "Use cuDNN on a CUDA device; false uses only resnode's own kernels."),
   gpuMemory: optional(
     number({ above: 0 }),
     'a GPU is opened',
-    'CUDA: plans for a GPU with so many bytes that is not here; computes nothing.',
+    'CUDA: plans for a GPU with this many bytes, which need not be present; computes nothing.',
   ),
   tune: optional(
     boolean,
     'true',
-    'Measure convolutions that are new to this machine; else take the likely best at once.',
+    'Measure convolutions that are new to this machine; false takes the algorithm that is likely best.',
   ),
-  cacheFolder: optional(path, "`resnode` in the user's cache folder", 'Where measured choices are kept.'),
+  cacheFolder: optional(
+    path,
+    "`resnode` in the user's cache folder",
+    'The folder that keeps measured choices.',
+  ),
   communicator: optional(
     having<Communicator>('a communicator of openCommunicator', 'sum', 'finish'),
     'none',
@@ -103,7 +107,7 @@ export const deviceOptions = options<DeviceOptions>({
   onWarning: optional(
     callback<(warning: Warning) => void>(),
     'a warning of Node.js',
-    'Called with each warning about a net.',
+    'Called for each warning about a net.',
   ),
   libraryFolder: internal(path),
 });

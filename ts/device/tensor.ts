@@ -69,7 +69,7 @@ function checkNames(names: readonly string[], inputs: unknown): void {
   const isArrayAlone = isArray(inputs) || Array.isArray(inputs) || ArrayBuffer.isView(inputs);
   if (!isObject(inputs) || isArrayAlone || inputs instanceof ArrayBuffer) {
     const example = `{ ${names.map((name) => `${/^[\w$]+$/.test(name) ? name : JSON.stringify(name)}: Float32Array`).join(', ')} }`;
-    throw new ArgumentError('inputs', `the input blobs by name, ${example},`, inputs);
+    throw new ArgumentError('inputs', `the input blobs by name, ${example}`, inputs);
   }
   for (const name of Object.keys(inputs))
     if (!names.includes(name))

@@ -68,10 +68,18 @@ export const solverRows = {
   lossScale: optional(
     either(number({ above: 0 }), oneOf('dynamic')),
     '1024 in float16, else 1',
-    'The backward pass computes with so many times the diffs; dynamic: with as many as the diffs allow in 16 bits.',
+    'The factor by which the backward pass scales diffs; dynamic finds the largest that 16 bits allow.',
   ),
-  recompute: optional(boolean, 'false', 'Less memory for more time.'),
-  synchronisedBatchNorm: optional(boolean, 'false', "BatchNorm's statistics are those of all processes."),
+  recompute: optional(
+    boolean,
+    'false',
+    'Computes activations a second time in the backward pass, which saves memory and takes longer.',
+  ),
+  synchronisedBatchNorm: optional(
+    boolean,
+    'false',
+    "Computes BatchNorm's statistics over the batches of all processes.",
+  ),
 };
 
 const planRows = {

@@ -110,11 +110,11 @@ const scheduleOptions = options<Schedule>({
   last: optional(boolean, 'true', "The iteration's last pass."),
 });
 const passOptions = options<PassOptions>({
-  signal: optional(signal, 'none', 'Stops the pass; its reason is thrown.'),
+  signal: optional(signal, 'none', "Aborts the pass; the promise rejects with the signal's reason."),
   copyInputs: internal(boolean),
 });
 const stepRows = {
-  inputs: required(readable, 'One array per input blob, by name.'),
+  inputs: required(readable, 'An array for each input blob, by name.'),
   schedule: required(scheduleOptions, 'What the pass needs to know of the solver.'),
   options: optional(passOptions, 'none', 'How to run it.'),
 };
@@ -134,7 +134,7 @@ const TRAINER_GRADIENTS = signature('trainer.gradients', {
         "Diffs of the net's outputs that are no losses, by name.",
       ),
       iteration: optional(integer(0), '0', 'By which Dropout draws.'),
-      signal: optional(signal, 'none', 'Stops the pass; its reason is thrown.'),
+      signal: optional(signal, 'none', "Aborts the pass; the promise rejects with the signal's reason."),
     }),
     'none',
     'Where the backward pass begins.',

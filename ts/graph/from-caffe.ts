@@ -42,9 +42,13 @@ export const graphRows = {
     "the net's own, else TEST",
     "Decides BatchNorm's statistics and Dropout.",
   ),
-  inputShapes: optional(shapes, 'as written', 'Shapes of inputs by blob name.'),
-  batch: optional(integer(1), 'as written', 'Replaces the first dimension of every input.'),
-  frozenBatchNorm: optional(boolean, 'false', 'Every BatchNorm uses its stored statistics.'),
+  inputShapes: optional(shapes, 'as written', 'Shapes of inputs, by blob name.'),
+  batch: optional(integer(1), 'as written', 'The batch size: replaces the first dimension of every input.'),
+  frozenBatchNorm: optional(
+    boolean,
+    'false',
+    "Every BatchNorm uses its stored statistics instead of the batch's.",
+  ),
 };
 
 export const graphOptions = options<GraphOptions>(graphRows);

@@ -28,7 +28,7 @@ export interface NetPart {
 /** Rows of LayerRange. */
 export const rangeRows = {
   start: optional(string, "the net's first", 'The layer to begin with.'),
-  end: optional(string, "the net's last", 'The layer to end with, whose tops are returned.'),
+  end: optional(string, "the net's last", 'The layer to end with; its tops are returned.'),
 };
 
 const NET_BETWEEN = signature('netBetween', {

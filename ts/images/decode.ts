@@ -51,8 +51,12 @@ const DEFAULTS = {
 
 /** Rows of DecodeLimits. */
 export const limitRows = {
-  maxPixels: optional(integer(1, 2 ** 30), '2^26', 'The most pixels, width × height, that are decoded.'),
-  timeout: optional(integer(1, 3600), '60', 'Seconds after which decoding is given up.'),
+  maxPixels: optional(
+    integer(1, 2 ** 30),
+    '2^26',
+    'The largest image, in pixels (width × height), that is decoded.',
+  ),
+  timeout: optional(integer(1, 3600), '60', 'The time limit of decoding, in seconds.'),
 };
 
 export const decodeOptions = options<DecodeOptions>({
@@ -61,15 +65,15 @@ export const decodeOptions = options<DecodeOptions>({
   orientation: optional(
     oneOf('applied', 'ignored'),
     'applied',
-    'Whether the image is turned as its EXIF data says.',
+    'Whether the image is rotated as its EXIF orientation says.',
   ),
   depth: optional(oneOf(8, 16), '8', '16: samples of 16 bits keep them.'),
   window: optional(
     window,
     "the file's, or all values",
-    'Centre and width of what becomes black to white, of DICOM and of 16 bits.',
+    'The centre and width of the values that become black to white, for DICOM and 16-bit images.',
   ),
-  signal: optional(signal, 'none', 'Gives up with its reason.'),
+  signal: optional(signal, 'none', "Aborts; the promise rejects with the signal's reason."),
 });
 
 const DECODE_IMAGE = signature('decodeImage', {

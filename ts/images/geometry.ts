@@ -38,7 +38,7 @@ export const exactSize: Kind<Size> = written(
     const [, width, height] = SIZE.exec(text)?.map(Number) ?? [];
     return width === undefined ? text : { width, height };
   },
-  'WIDTHxHEIGHT, such as 256x256,',
+  'WIDTHxHEIGHT, such as 256x256',
 );
 
 export const shorterSide = options<{ readonly shorterSide: number }>({

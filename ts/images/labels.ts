@@ -8,7 +8,7 @@ import { parseMessage } from '../caffe/prototxt.ts';
 import { wrongKindAt } from '../caffe/wrong-kind.ts';
 
 const READ_LABELS = signature('readLabels', {
-  file: required(path, 'Class names, one a line.'),
+  file: required(path, 'A file of class names, one per line.'),
   classes: optional(integer(0), 'any', 'How many the net has.'),
 });
 

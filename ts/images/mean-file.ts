@@ -1,7 +1,7 @@
 /** Means as files: Caffe's .binaryproto, and the .npy that users of caffe.io have. */
 import { readFileSync } from 'node:fs';
 import { ImageError } from '../base/errors.ts';
-import { checkRegularFile } from '../base/files.ts';
+import { checkRegularFile, readCause } from '../base/files.ts';
 import { path } from '../base/kinds.ts';
 import { required, signature } from '../base/options.ts';
 import { type Blob, toFloat32 } from '../caffe/blob.ts';
@@ -23,7 +23,7 @@ export function readMeanImage(file: string): MeanImage {
   } catch (error) {
     const wrong = wrongKindAt(file, 'mean');
     if (wrong !== null) throw new ImageError('image/wrong-kind', file, wrong);
-    throw new ImageError('image/mean', file, `cannot be read (${(error as NodeJS.ErrnoException).code})`, {
+    throw new ImageError('image/mean', file, readCause(error as NodeJS.ErrnoException), {
       cause: error,
     });
   }

@@ -109,7 +109,11 @@ export function loadWholePreprocess(path: string): WholePreprocess {
   };
   if (crop === null || crop === undefined || isWhole(whole.resize, readSize('crop', crop, fail)))
     return whole;
-  return fail('crop', 'null, for whole images: nothing may be cut away where places are answered', crop);
+  return fail(
+    'crop',
+    'null, since detectors and segmenters see whole images (classifiers: resnode classify)',
+    crop,
+  );
 }
 
 /** Checked for its form and names. */

@@ -66,28 +66,32 @@ const meanRow = required(
 
 /** Rows of what has a default. */
 const optionalRows = {
-  order: optional(oneOf('BGR', 'RGB'), 'BGR', 'Order of the channels, of the mean and std too.'),
-  scale: optional(number({ not: 0 }), '1', 'Multiplied after the mean was subtracted.'),
+  order: optional(oneOf('BGR', 'RGB'), 'BGR', 'The order of the channels, also in the mean and std.'),
+  scale: optional(number({ not: 0 }), '1', 'Factor that is applied after the mean is subtracted.'),
   std: optional(
     list(number({ above: 0 }), { of: 'numbers above 0', atLeast: 1 }),
     'none',
-    'Divided by after the mean was subtracted: one value a channel, or one for all.',
+    'Divisor that is applied after the mean is subtracted: one value per channel, or one for all.',
   ),
   interpolation: optional(
     oneOf('bytes', 'float'),
     'bytes',
-    "Resized in bytes, as OpenCV, or in floats, as caffe.io's Transformer.",
+    "Resizes in bytes, as OpenCV does, or in floats, as caffe.io's Transformer does.",
   ),
   orientation: optional(
     oneOf('applied', 'ignored'),
     'applied',
-    "Whether EXIF's orientation turns an image file.",
+    'Whether images are rotated as their EXIF orientation says.',
   ),
-  depth: optional(oneOf(8, 16), '8', 'Of image files with 16 bits; 16 needs interpolation float.'),
+  depth: optional(
+    oneOf(8, 16),
+    '8',
+    'Bits per channel to keep of 16-bit image files; 16 needs interpolation float.',
+  ),
   window: optional(
     window,
     "a DICOM file's own; of other 16 bits all values",
-    'Centre and width of what becomes black to white, of DICOM and of image files with 16 bits.',
+    'The centre and width of the values that become black to white, for DICOM and 16-bit image files.',
   ),
 };
 
@@ -267,8 +271,8 @@ function scaleValues({ scale = 1, std = [1] }: Preprocess, channels: number): Fl
     throw new ArgumentError(
       'std',
       channels === 1
-        ? 'one number above 0, as the net takes grey images,'
-        : '1 or 3 numbers above 0, one per channel,',
+        ? 'one number above 0, as the net takes grey images'
+        : '1 or 3 numbers above 0, one per channel',
       std,
     );
   return Float32Array.from({ length: channels }, (_, c) => scale / (std[c] ?? std[0]!));
@@ -280,7 +284,7 @@ function meanValues(mean: Preprocess['mean'], channels: number, crop: Size): Flo
     if (mean.length !== 1 && mean.length !== channels)
       throw new ArgumentError(
         'mean',
-        channels === 1 ? 'one value, as the net takes grey images,' : '1 or 3 values, one per channel,',
+        channels === 1 ? 'one value, as the net takes grey images' : '1 or 3 values, one per channel',
         mean,
       );
     return Float32Array.from({ length: channels }, (_, c) => mean[c] ?? mean[0]!);

@@ -39,7 +39,7 @@ const CALIBRATE = signature('calibrate', {
       method: optional(oneOf('min-max', 'percentile', 'entropy'), 'entropy', 'How ranges are chosen.'),
       percentile: optional(number({ above: 50, to: 100 }), '99.99', 'Of the method percentile.'),
       onProgress: optional(callback<(done: number) => void>(), 'none', 'Told after each run.'),
-      signal: optional(signal, 'none', 'Ends it with its reason thrown.'),
+      signal: optional(signal, 'none', "Aborts it; the promise rejects with the signal's reason."),
     }),
     'none',
     'How.',

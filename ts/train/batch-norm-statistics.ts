@@ -57,7 +57,7 @@ const AVERAGE_STATISTICS = signature('averageStatistics', {
       source: required(dataSource, 'Batches of TRAIN.'),
       iterations: required(integer(1), 'How many batches.'),
       device: required(having<Pick<Device, 'load'>>('a Device of openDevice', 'load'), 'Where.'),
-      signal: optional(signal, 'none', 'Ends it with its reason thrown.'),
+      signal: optional(signal, 'none', "Aborts it; the promise rejects with the signal's reason."),
       onBatch: optional(callback<(done: number) => void>(), 'none', 'Told after each batch.'),
     }),
     'What is measured.',

@@ -30,12 +30,12 @@ export const extensionRows = {
       rate: required(number({ from: 0 }), 'The learning rate of these iterations.'),
     }),
     'none',
-    'A constant rate at first.',
+    'A warm-up: a constant rate for the first iterations.',
   ),
   cosine: optional(
     boolean,
     'false',
-    "The rate falls along a cosine to max_iter, instead of by the solver's lr_policy.",
+    "The learning rate follows a cosine down to max_iter instead of the solver's lr_policy.",
   ),
 };
 
@@ -57,7 +57,7 @@ const SCHEDULE = signature('Schedule', {
     }),
     'Of a solver.',
   ),
-  extensions: optional(scheduleExtensions, 'none', 'What Caffe has no policy for.'),
+  extensions: optional(scheduleExtensions, 'none', 'Schedules that Caffe has no policy for.'),
   currentStep: optional(integer(0), '0', 'Of a .solverstate.'),
 });
 /** Gives the rates of a run, one iteration after the other. */

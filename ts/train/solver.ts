@@ -35,11 +35,11 @@ const SOLVER = signature('Solver', {
         having<SolverOptions['device']>('a Device of openDevice', 'load', 'train'),
         'Where to train.',
       ),
-      snapshot: optional(path, 'none', 'A .solverstate to go on from.'),
+      snapshot: optional(path, 'none', 'A .solverstate to resume from.'),
       weights: optional(
         either(path, list(path, { of: 'paths' }), weightsFile),
         "the solver's own",
-        'Weights to begin with; on a command line several with commas between them.',
+        'The weights to start from; on a command line, several files with commas between them.',
       ),
       data: optional(callback<OpenData>(), "the nets' data layers", 'Where batches come from.'),
       level: netRows.level,
@@ -48,7 +48,7 @@ const SOLVER = signature('Solver', {
       finalTest: optional(
         boolean,
         'false',
-        'Tests after the last iteration too, where test_interval does not divide it.',
+        'Also tests after the last iteration if test_interval does not divide max_iter.',
       ),
       outputs: trainOptions.table.outputs as Option<readonly string[]>,
       ...matchRows,
@@ -64,7 +64,7 @@ const SOLVER_REQUEST = signature('solver.request', {
 const SOLVER_RUN = signature('solver.run', {
   options: optional(
     options<{ readonly signal?: AbortSignal }>({
-      signal: optional(signal, 'none', 'Ends it with its reason thrown.'),
+      signal: optional(signal, 'none', "Aborts it; the promise rejects with the signal's reason."),
     }),
     'none',
     'When it ends.',
@@ -74,7 +74,11 @@ const SOLVER_STEP = signature('solver.step', {
   iterations: required(integer(1), 'How many.'),
   options: optional(
     options<StepOptions>({
-      signal: optional(signal, 'none', 'Ends it with its reason thrown, between two iterations.'),
+      signal: optional(
+        signal,
+        'none',
+        "Aborts between two iterations; the promise rejects with the signal's reason.",
+      ),
       onEvent: optional(
         callback<(event: SolverEvent) => void>(),
         'none',

@@ -49,7 +49,7 @@ test('from any batch on, the rest gives what the whole gave', async () => {
     assert.unreachable();
   } catch (error) {
     assert.instance(error, ArgumentError);
-    assert.match((error as Error).message, /from 0 to 30 for resume\.done but received 31/);
+    assert.match((error as Error).message, /resume\.done: expected .*from 0 to 30, but received 31/);
   }
 });
 
@@ -84,7 +84,7 @@ test('interrupted, the same command goes on and ends with the same result', asyn
   assert.is(other.status, 2);
   assert.match(
     other.stderr,
-    /^resnode: Expected the progress of this very evaluation.*source\.limit: null, now 1000/,
+    /^resnode: --resume: expected the progress of this very evaluation.*source\.limit: null, now 1000/,
   );
 
   const resumed = evaluate(...command);
@@ -146,11 +146,11 @@ test('a result is made again to the bit, its mean image too; other files and oth
   for (const [more, message] of [
     [
       [],
-      /the mean image of the result, SHA-256 [0-9a-f]{64} for --mean but received .*mean\.binaryproto, another/,
+      /--mean: expected .*the mean image of the result, SHA-256 [0-9a-f]{64}, but received .*mean\.binaryproto, another/,
     ],
     [
       ['--weights', at('deploy.prototxt')],
-      /SHA-256 [0-9a-f]{64} for --weights but received .*deploy\.prototxt/,
+      /--weights: expected .*SHA-256 [0-9a-f]{64}, but received .*deploy\.prototxt/,
     ],
     [['--crops', '10'], /'--replay <json>' cannot be used with option '--crops <n>'/],
   ] as const) {

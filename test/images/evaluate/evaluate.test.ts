@@ -135,7 +135,7 @@ test('the command writes what it prints, with the recipe', () => {
 
 test('the command refuses what it cannot do in one sentence', () => {
   for (const [words, status, message] of [
-    [[...files, '--images', list, '--crops', '5'], 2, /Expected 1 or 10 for --crops/],
+    [[...files, '--images', list, '--crops', '5'], 2, /--crops: expected 1 or 10/],
     [[...files, '--images', '/nowhere'], 2, /not there/],
     [
       [...files.slice(0, 4), '--images', list, '--crops', '10', '--shorter-side', '28', '--mean', 'none'],
@@ -252,7 +252,7 @@ test('evaluate leads with balance, and its report shows curves and the misses as
   assert.match(refused.stderr, /a file in a folder that exists/);
   assert.match(
     evaluateCommand(...words, '--specificity', '95').stderr,
-    /shares from 0 to 1 .* for --specificity/,
+    /--specificity: expected shares from 0 to 1 /,
   );
 });
 

@@ -132,7 +132,7 @@ test('what is no image, no class or no database is refused, and the record is na
   } catch (error) {
     assert.match(
       (error as Error).message,
-      /class from 0 to 9 for the label of .*record "00000002" but received 10/,
+      /the label of .*record "00000002": expected .*class from 0 to 9, but received 10/,
     );
   }
   close();

@@ -68,11 +68,14 @@ test('maps of two sizes and classes that there are not are refused', () => {
     return assert.unreachable() as never;
   };
   assert.instance(refusal(map(0, 1), map(0)), ArgumentError);
-  assert.match(refusal(map(0, 1), map(0)).message, /2×1 values, the size of the true map, for found\.map/);
-  assert.match(refusal(map(0), map(2)).message, /classes from 0 to 1 for found\.map but received 2/);
+  assert.match(
+    refusal(map(0, 1), map(0)).message,
+    /found\.map: expected 2×1 values, the size of the true map/,
+  );
+  assert.match(refusal(map(0), map(2)).message, /found\.map: expected .*classes from 0 to 1, but received 2/);
   assert.match(
     refusal(map(0, 9, 9), map(0, 0, 0)).message,
-    /classes from 0 to 1, 255 where .* for truth\.map but received "9 at row 0, column 1 \(2 such pixels\)"/,
+    /truth\.map: expected .*classes from 0 to 1, 255 where .*, but received "9 at row 0, column 1 \(2 such pixels\)"/,
   );
   assert.is(counts.scores().pixels, 0);
 });

@@ -96,7 +96,7 @@ else {
     assert.is(one.status, 2);
     assert.match(
       one.stderr,
-      /resnode: Expected the 2 images of the dump, in its order for --images but received 1/,
+      /resnode: --images: expected the 2 images of the dump, in its order, but received 1/,
     );
   });
 }

@@ -33,9 +33,9 @@ export interface ClassifyOptions {
 const classifierOptions = options<ClassifierOptions>(serviceRows);
 
 const classifyOptions = options<ClassifyOptions>({
-  top: optional(integer(1), '5', 'How many classes to return, likeliest first.'),
+  top: optional(integer(1), '5', 'How many classes to return, the most probable first.'),
   crops: optional(oneOf(1, 10), '1', '10: the mean of four corners, the centre and their mirrors.'),
-  signal: optional(signal, 'none', 'Gives up with its reason.'),
+  signal: optional(signal, 'none', "Aborts; the promise rejects with the signal's reason."),
 });
 
 const source: Kind<string | URL | ClassifierFiles> = {
@@ -190,7 +190,7 @@ function cropped(preprocess: Preprocess, size: Preprocess['crop']): Preprocess {
   if (width === size.width && height === size.height) return preprocess;
   throw new ArgumentError(
     'preprocess.crop',
-    `${size.width}×${size.height}, the net's input,`,
+    `${size.width}×${size.height}, the net's input`,
     `${width}×${height}`,
   );
 }

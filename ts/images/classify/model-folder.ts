@@ -28,7 +28,7 @@ export const classifierFiles: Kind<ClassifierFiles> = options<ClassifierFiles>({
   labels: optional(
     either(location, list(string, { of: 'class names' })),
     'class 0, class 1, …',
-    'Class names, one a line, or as an array.',
+    'Class names, in a file with one per line or as an array.',
   ),
   preprocess: optional(
     either(location, preprocess),

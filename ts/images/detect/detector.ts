@@ -56,7 +56,7 @@ const detectorOptions = options<DetectorOptions>({
   nms: optional(
     number({ from: 0, to: 1 }),
     "SSD's own; 0.5 of MS-CNN, else 0.3",
-    'The largest overlap (intersection over union) of two boxes of one class.',
+    'The largest allowed overlap (intersection over union) of two boxes of one class.',
   ),
   boxStds: optional(
     four,
@@ -69,7 +69,7 @@ const detectorOptions = options<DetectorOptions>({
 const detectOptions = options<DetectOptions>({
   minScore: optional(number({ from: 0, to: 1 }), '0.5', 'The least score of what is returned.'),
   top: optional(integer(1), '100', 'How many objects to return, those with the highest scores.'),
-  signal: optional(signal, 'none', 'Gives up with its reason.'),
+  signal: optional(signal, 'none', "Aborts; the promise rejects with the signal's reason."),
 });
 
 const OPEN_DETECTOR = signature('openDetector', {

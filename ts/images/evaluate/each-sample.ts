@@ -20,10 +20,10 @@ export const eachRows: Table<EachOptions> = {
   skipBroken: optional(
     boolean,
     'false',
-    'Leaves images out that cannot be read, and lists them; otherwise the first one is an error.',
+    'Leaves out images that cannot be read, and lists them; otherwise the first one is an error.',
   ),
   onProgress: optional(callback<(done: number) => void>(), 'none', 'Told how many images are done.'),
-  signal: optional(signal, 'none', 'Gives up with its reason.'),
+  signal: optional(signal, 'none', "Aborts; the promise rejects with the signal's reason."),
 };
 
 /** What a batch of samples gave. */

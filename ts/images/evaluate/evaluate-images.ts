@@ -93,11 +93,11 @@ export const evaluateRows = {
   crops: optional(
     oneOf<1 | 10>(1, 10),
     '1',
-    'Views of an image: its centre, or four corners, centre and their mirrors.',
+    'Views of an image: the centre, or the four corners, the centre and their mirror images.',
   ),
   batch: optional(integer(1), '8, and 1 with ten crops', 'Images in one run.'),
-  skipBroken: optional(boolean, 'false', 'Leaves images out that cannot be read.'),
-  signal: optional(signal, 'none', 'Ends it with its reason thrown.'),
+  skipBroken: optional(boolean, 'false', 'Leaves out images that cannot be read.'),
+  signal: optional(signal, 'none', "Aborts it; the promise rejects with the signal's reason."),
 };
 
 const evaluateOptions = options<EvaluateOptions>({

@@ -42,7 +42,7 @@ const EXTRACT_FEATURES = signature('extractFeatures', {
         'none',
         'Told after each run how many images are done.',
       ),
-      signal: optional(signal, 'none', 'Ends it with its reason thrown.'),
+      signal: optional(signal, 'none', "Aborts it; the promise rejects with the signal's reason."),
       onBroken: optional(
         callback<(error: ImageError) => void>(),
         'the first is an error',

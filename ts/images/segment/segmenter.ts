@@ -37,7 +37,7 @@ const segmenterOptions = options<SegmenterOptions>({
 });
 
 const segmentOptions = options<SegmentOptions>({
-  signal: optional(signal, 'none', 'Gives up with its reason.'),
+  signal: optional(signal, 'none', "Aborts; the promise rejects with the signal's reason."),
 });
 
 const OPEN_SEGMENTER = signature('openSegmenter', {
@@ -72,7 +72,7 @@ export async function openSegmenter(
   const graph = graphFromCaffe(net);
   const head = findSegmenterHead(net, graph, options.output);
   if (head.kind === 'edges' && files.labels !== undefined)
-    throw new ArgumentError('labels', 'none, as the net tells edges, no classes,', files.labels);
+    throw new ArgumentError('labels', 'none, as the net tells edges, no classes', files.labels);
   const labels = head.kind === 'edges' ? [] : classNames(files.labels, head.classes, 0);
   const input = imageInput({ inputs: inputsOf(graph, null) });
   const usual = () => (takesAnySize(net, input, head.blob) ? null : input.size);

@@ -28,15 +28,19 @@ export const serviceRows: Table<ServiceOptions> = {
     'auto',
     "Where to compute: openDevice's kinds, or a Device.",
   ),
-  threads: optional(integer(1, 1024), 'as many as the process may use', 'Threads of the CPU device.'),
+  threads: optional(
+    integer(1, 1024),
+    'as many as the process may use',
+    'The number of threads of the CPU device.',
+  ),
   precision: optional(
     oneOf('float32', 'tf32', 'float16', 'bfloat16', 'int8'),
     'float32',
     'What activations and weights are stored and multiplied in.',
   ),
-  maxBatch: optional(integer(1, 256), '8', 'The most images of a run.'),
-  maxDelay: optional(number({ from: 0 }), '0', 'Milliseconds that an image waits for a full batch.'),
-  maxQueue: optional(integer(1), '256', 'Images that may wait or be under way.'),
+  maxBatch: optional(integer(1, 256), '8', 'The largest batch.'),
+  maxDelay: optional(number({ from: 0 }), '0', 'How long an image waits for a full batch, in milliseconds.'),
+  maxQueue: optional(integer(1), '256', 'How many images may wait or be in progress; one more is refused.'),
 };
 
 /** Makes something on the device of the options; one that was opened for it is closed where that fails. */

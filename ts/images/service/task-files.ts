@@ -31,7 +31,7 @@ const taskFiles: Kind<TaskFiles> = options<TaskFiles>({
   labels: optional(
     either(location, list(string, { of: 'class names' })),
     'class 0, class 1, …',
-    "Class names, one a line, or as an array, with the background's or without.",
+    'Class names, in a file with one per line or as an array, with or without the background.',
   ),
   preprocess: optional(
     either(location, wholePreprocess),
@@ -59,7 +59,7 @@ export function wholePreprocessOf({ model, preprocess }: TaskFiles): WholePrepro
   if (file !== null) return loadWholePreprocess(file);
   throw new ArgumentError(
     'preprocess',
-    'how images are prepared, e.g. { mean: [104, 117, 123] }, or a file that saveWholePreprocess wrote,',
+    'how images are prepared, e.g. { mean: [104, 117, 123] }, or a file that saveWholePreprocess wrote',
     undefined,
     `none lies beside ${pathOf(model)} either`,
   );
@@ -85,7 +85,7 @@ export function classNames(
   const orLess = background === null ? '' : `, or ${classes - 1} without the background's`;
   throw new ArgumentError(
     'labels',
-    `${classes} names, as many as the net has classes${orLess},`,
+    `${classes} names, as many as the net has classes${orLess}`,
     isFile ? `${pathOf(labels)} with ${names.length}` : names,
   );
 }

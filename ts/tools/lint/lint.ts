@@ -31,7 +31,7 @@ const LINT_PROTOTXT = signature('lintPrototxt', {
   text: required(string, 'The prototxt.'),
   options: required(
     options<LintOptions>({
-      inputShapes: optional(shapes, 'as written', 'Shapes of inputs by blob name.'),
+      inputShapes: optional(shapes, 'as written', 'Shapes of inputs, by blob name.'),
       file: required(string, 'Named in findings.'),
     }),
     'The name of the text.',
@@ -68,7 +68,7 @@ const LINT_FILE = signature('lintFile', {
   file: required(path, 'Of a prototxt.'),
   options: optional(
     options<Omit<LintOptions, 'file'>>({
-      inputShapes: optional(shapes, 'as written', 'Shapes of inputs by blob name.'),
+      inputShapes: optional(shapes, 'as written', 'Shapes of inputs, by blob name.'),
     }),
     'none',
     'What the file leaves open.',

@@ -235,7 +235,7 @@ function classWeightsOf(
         `${classes.length} numbers, one for each of ${classes
           .slice(0, 8)
           .map((name) => `"${name}"`)
-          .join(', ')}${classes.length > 8 ? ', …' : ''},`,
+          .join(', ')}${classes.length > 8 ? ', …' : ''}`,
         classWeights,
       );
     return [...classWeights];

@@ -40,7 +40,7 @@ export function splitOf(
   if (labels !== undefined)
     throw new ArgumentError(
       'labels',
-      'none where the images lie in a folder for each class, whose names they are,',
+      'none where the images lie in a folder for each class, whose names they are',
       labels,
     );
   return splitClassFolders(folder, { valShare, seed, broken });

@@ -113,7 +113,7 @@ export class PixelCounts {
       if (width !== truth.width || height !== truth.height || map.length !== width * height)
         throw new ArgumentError(
           `${name}.map`,
-          `${truth.width}×${truth.height} values, the size of the true map,`,
+          `${truth.width}×${truth.height} values, the size of the true map`,
           `${map.length} for ${width}×${height}`,
         );
     for (const value of found.map)

@@ -77,7 +77,7 @@ const COMPARE_LAYERS = signature('compareLayers', {
       tolerance: optional(
         number({ from: 0, to: 1 }),
         '1e-4 in float32',
-        'What tops may differ by, as a share of their largest value.',
+        'How much tops may differ, as a share of their largest value.',
       ),
       precision: optional(
         oneOf('float32', 'tf32', 'float16', 'bfloat16'),
