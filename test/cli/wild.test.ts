@@ -23,7 +23,6 @@ const wild = join(sharedFolder() ?? '', 'prototxt-wild');
 
 /** Nets that do not build, and why: docs/support.md has the same list. What is not here builds. */
 const REFUSED: Readonly<Record<string, RegExp>> = {
-  'beniz+deepdetect__templates_caffe_crnn_se_resnext_50_crnn_se_resnext_50.prototxt': /"CtcLoss"/,
   'happynear+AMSoftmax__prototxt_auto_face_train_test_auto.prototxt': /bp_norm|"GlobalLSEMargin"/,
   'zhouyu-hust+FSINet__examples_FSINet_FSINet.prototxt': /"ClassBalancedSigmoidCrossEntropyAttentionLoss"/,
 };

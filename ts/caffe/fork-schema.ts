@@ -154,6 +154,14 @@ export const forkLayerFields: Readonly<Record<string, FieldDefinition>> = {
   // facebook/C3D
   convolution3d_param: [6661, 'message:Convolution3DParameter'],
   pooling3d_param: [6662, 'message:Pooling3DParameter'],
+  // junhyukoh/caffe-lstm, tianzhi0549/CTPN, senlinuc/caffe_ocr
+  transpose_param: [TEXT_ONLY + 33, 'message:TransposeParameter'],
+  reverse_param: [TEXT_ONLY + 34, 'message:ReverseParameter'],
+  lstm_param: [TEXT_ONLY + 35, 'message:LSTMParameter'],
+  // yalecyu/crnn.caffe, beniz/caffe; senlinuc/caffe_ocr
+  ctc_loss_param: [TEXT_ONLY + 36, 'message:CTCLossParameter'],
+  labelsequence_accuracy_param: [TEXT_ONLY + 37, 'message:LabelsequenceAccuracyParameter'],
+  ctc_decoder_param: [TEXT_ONLY + 38, 'message:CTCDecoderParameter'],
   // craftGBD/caffe-GBD
   roi_mask_pooling_param: [TEXT_ONLY + 5, 'message:ROIMaskPoolingParameter'],
 };
@@ -189,6 +197,24 @@ export const forkMessages: Messages = {
     filter_group: [11, 'uint32', 1],
     temporal_pad: [12, 'uint32', 0],
   },
+  TransposeParameter: { dim: [1, '*int32'] },
+  ReverseParameter: { axis: [1, 'int32', 0] },
+  LSTMParameter: {
+    num_output: [1, 'uint32'],
+    clipping_threshold: [2, 'float', 0],
+    weight_filler: [3, 'message:FillerParameter'],
+    bias_filler: [4, 'message:FillerParameter'],
+    batch_size: [5, 'uint32', 1],
+  },
+  // crnn.caffe's; caffe_ocr's have other numbers
+  CTCLossParameter: {
+    alphabet_size: [1, 'uint32', 0],
+    time_step: [3, 'uint32', 0],
+    blank_label: [4, 'int32', 0],
+    blank_index: [TEXT_ONLY, 'int32', 0],
+  },
+  LabelsequenceAccuracyParameter: { blank_label: [1, 'int32', 0] },
+  CTCDecoderParameter: { blank_index: [1, 'int32', 0], ctc_merge_repeated: [2, 'bool', true] },
   Pooling3DParameter: {
     pool: [1, 'enum:PoolingParameter.PoolMethod', 'MAX'],
     kernel_size: [2, 'uint32'],
@@ -565,6 +591,12 @@ const NUMBERS: Readonly<Record<string, readonly [field: string, numbers: readonl
   Reorg: ['reorg_param', [149, 159, 197]],
   ShuffleChannel: ['shuffle_channel_param', [164, 166]],
   Proposal: ['proposal_param', [201, 212]],
+  Transpose: ['transpose_param', [142, 8266710]],
+  Reverse: ['reverse_param', [143, 160]],
+  Lstm: ['lstm_param', [140, 201, 8266711]],
+  CtcLoss: ['ctc_loss_param', [200]],
+  LabelsequenceAccuracy: ['labelsequence_accuracy_param', [203]],
+  CTCGreedyDecoder: ['ctc_decoder_param', [158]],
 };
 
 /**

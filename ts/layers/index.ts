@@ -13,6 +13,7 @@ import { concatLayers } from './concat.ts';
 import { convolutionLayers } from './convolution.ts';
 import { correlationLayers } from './correlation.ts';
 import { cropLayers } from './crop.ts';
+import { ctcLayers } from './ctc.ts';
 import { detectionLayers } from './detection.ts';
 import { detectionEvaluateLayers } from './detection-evaluate.ts';
 import { detectionLosses } from './detection-losses.ts';
@@ -47,6 +48,7 @@ import { regionLayers } from './roi.ts';
 import { scaleLayers } from './scale.ts';
 import { scaleRouteLayers } from './scale-route.ts';
 import { segmentationLayers } from './segmentation.ts';
+import { sequenceLayers } from './sequences.ts';
 import { softmaxLayers } from './softmax.ts';
 import { volumePoolingLayers } from './volume-pooling.ts';
 import { yoloLayers } from './yolo.ts';
@@ -62,6 +64,7 @@ export const layerRules: Layers = {
   ...convolutionLayers,
   ...correlationLayers,
   ...cropLayers,
+  ...ctcLayers,
   ...detectionEvaluateLayers,
   ...detectionLayers,
   ...detectionLosses,
@@ -92,6 +95,7 @@ export const layerRules: Layers = {
   ...scaleLayers,
   ...scaleRouteLayers,
   ...segmentationLayers,
+  ...sequenceLayers,
   ...softmaxLayers,
   ...volumePoolingLayers,
   ...yoloLayers,
