@@ -44,27 +44,38 @@ AlignedBytes allocate(size_t bytes, const std::string& what) {
   return AlignedBytes(static_cast<char*>(memory));
 }
 
+namespace {
+
+// The product is a double's, rounded once.
+template <class Value>
+void scaleInto(const unsigned char* bytes, int64_t count, double scale, float* destination) {
+  for (int64_t i = 0; i < count; ++i) {
+    Value value;
+    std::memcpy(&value, bytes + i * sizeof value, sizeof value);
+    destination[i] = static_cast<float>(value * scale);
+  }
+}
+
+}  // namespace
+
 void materialise(const ParameterSource& source, const Shape& shape, float* destination) {
   const int64_t count = elementCount(shape);
   if (!source.bytes) {
     std::fill_n(destination, count, 0.f);
     return;
   }
-  const int64_t inner = source.channelScale.empty() ? count : count / static_cast<int64_t>(source.channelScale.size());
   if (source.type == DataType::float32 && source.channelScale.empty()) {
     std::memcpy(destination, source.bytes, count * sizeof(float));
     return;
   }
-  for (int64_t i = 0; i < count; ++i) {
-    double value = 0;
-    if (source.type == DataType::float64) {
-      std::memcpy(&value, source.bytes + i * sizeof(double), sizeof value);
-    } else {
-      float single = 0;
-      std::memcpy(&single, source.bytes + i * sizeof(float), sizeof single);
-      value = single;
-    }
-    destination[i] = static_cast<float>(source.channelScale.empty() ? value : value * source.channelScale[i / inner]);
+  const bool isDouble = source.type == DataType::float64;
+  const size_t size = isDouble ? sizeof(double) : sizeof(float);
+  const auto convert = isDouble ? scaleInto<double> : scaleInto<float>;
+  if (source.channelScale.empty()) return convert(source.bytes, count, 1, destination);
+  const int64_t inner = count / static_cast<int64_t>(source.channelScale.size());
+  for (size_t channel = 0; channel < source.channelScale.size(); ++channel) {
+    const int64_t begin = channel * inner;
+    convert(source.bytes + begin * size, inner, source.channelScale[channel], destination + begin);
   }
 }
 

@@ -36,36 +36,43 @@ function areFinite(values: Float32Array): boolean {
 
 const PIECE = 2 ** 20;
 
-/** The same for a blob's bytes, which need no alignment; others have their turns. */
+/** The same for a blob's bytes (little-endian), where they lie: they need no alignment. Others have their turns. */
 export async function notFiniteBytes(
   bytes: Uint8Array,
   dtype: 'float32' | 'float64',
 ): Promise<NotFinite | null> {
   const yieldIfDue = yielding();
-  let found = null as NotFinite | null;
-  const size = dtype === 'float32' ? 4 : 8;
+  const count = dtype === 'float32' ? countNotFinite32 : countNotFinite64;
+  let [first, all] = [-1, 0];
   for (let at = 0; at < bytes.length; at += PIECE) {
-    const piece = bytes.subarray(at, Math.min(at + PIECE, bytes.length));
-    // A Buffer's slice would be a view, no copy.
-    const { buffer, byteOffset, byteLength } = piece.byteOffset % size === 0 ? piece : new Uint8Array(piece);
-    const values =
-      dtype === 'float32'
-        ? new Float32Array(buffer, byteOffset, byteLength / size)
-        : Float32Array.from(new Float64Array(buffer, byteOffset, byteLength / size), outsideFloats);
-    const here = notFinite(values);
-    if (here !== null)
-      found = {
-        index: found?.index ?? at / size + here.index,
-        value: found?.value ?? here.value,
-        count: (found?.count ?? 0) + here.count,
-      };
+    const piece = bytes.subarray(at, at + PIECE);
+    const here = count(piece, 0, piece.length);
+    if (here > 0 && first < 0) first = at;
+    all += here;
     await yieldIfDue();
   }
-  return found;
+  if (all === 0) return null;
+  const size = dtype === 'float32' ? 4 : 8;
+  while (count(bytes, first, first + size) === 0) first += size;
+  const view = new DataView(bytes.buffer, bytes.byteOffset + first);
+  const value = dtype === 'float32' ? view.getFloat32(0, true) : view.getFloat64(0, true);
+  return { index: first / size, value, count: all };
 }
 
-// A float64 that is finite stays so, though a float32 may be too small for it: its owner says what becomes of that.
-const outsideFloats = (value: number) => (Number.isFinite(value) ? 0 : value);
+// IEEE 754: of what is no number or infinite, and of nothing else, all bits of the exponent are set.
+function countNotFinite32(bytes: Uint8Array, begin: number, end: number): number {
+  let count = 0;
+  for (let at = begin + 3; at < end; at += 4)
+    if ((bytes[at]! & 0x7f) === 0x7f && bytes[at - 1]! >= 0x80) count++;
+  return count;
+}
+
+function countNotFinite64(bytes: Uint8Array, begin: number, end: number): number {
+  let count = 0;
+  for (let at = begin + 7; at < end; at += 8)
+    if ((bytes[at]! & 0x7f) === 0x7f && bytes[at - 1]! >= 0xf0) count++;
+  return count;
+}
 
 /** `NaN`, `3 values are not finite, the first NaN at 17`. */
 export const describeNotFinite = ({ index, value, count }: NotFinite): string =>
