@@ -242,6 +242,18 @@ test('a field that a data layer does not have is refused where its data is neede
   );
 });
 
+test('a crop that finds its offset by itself, CROP in old layers, is refused with what to write', () => {
+  for (const crop of ['layer { type: "AutoCrop"', 'layers { type: CROP'])
+    assert.match(
+      refusal(() =>
+        build(
+          `input: "x" input_shape { dim: [1, 1, 4, 4] } ${crop} name: "c" bottom: "x" bottom: "x" top: "y" }`,
+        ),
+      ).message,
+      /"c" \(AutoCrop\).*write type: "Crop" with crop_param/,
+    );
+});
+
 test('a word where a number belongs may be that of a template, which is said', () => {
   assert.match(
     refusal(() => build(conv('kernel_size: 3 group: cls3x'))).message,

@@ -188,6 +188,11 @@ for (const device of devices)
         [n, 2, 8, 12],
       ],
     );
+    // yolo9000's fork has a default, and no reorg_param where it is meant.
+    const bare = `layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 8 dim: 4 dim: 6 } } }
+      layer { name: "a" type: "Reorg" bottom: "x" top: "a" }`;
+    using other = await device.load({ model: readNet(bare, { file: 'bare.prototxt' }) });
+    assert.equal((await other.run({ x })).a!.data, a!.data);
     const fewer = channels / stride ** 2;
     for (let item = 0; item < n; item++)
       for (let k = 0; k < channels; k++)

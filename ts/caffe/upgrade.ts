@@ -274,6 +274,7 @@ const V1_SPECIAL: Readonly<Record<string, string>> = {
   CONVOLUTION3D: 'Convolution3D',
   DECONVOLUTION3D: 'Deconvolution3D',
   POOLING3D: 'Pooling3D',
+  CROP: 'AutoCrop',
   BN: 'BN',
 };
 

@@ -151,6 +151,11 @@ export function explainLayerType(
     };
   const slip = explainV1Name(type);
   if (slip !== undefined) return { code: 'unknown-type', text: `layer type ${slip}` };
+  if (type === 'AutoCrop')
+    return {
+      code: 'unsupported-type',
+      text: `layer type "AutoCrop" (CROP in "layers" of its forks) finds its offset by the layers before it, which is not done here: write type: "Crop" with crop_param { offset: … }; resnode lint then says which offset aligns it`,
+    };
   const near = nearest(type, supported);
   const hint = near === undefined ? '' : `; did you mean "${near}"?`;
   return { code: 'unknown-type', text: `layer type "${type}" is not supported${hint} ${list}` };

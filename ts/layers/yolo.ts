@@ -26,7 +26,8 @@ export const yoloLayers: Layers = {
 function reorg(context: LayerContext): Built {
   const p = withDefaults<{ stride?: number; reverse: boolean }>('ReorgParameter', context.layer.reorg_param);
   const [n, channels, height, width] = planesOf(context);
-  const { stride = 0 } = p;
+  // choasup/caffe-yolo9000 writes no reorg_param where its default of 2 is meant.
+  const { stride = context.layer.reorg_param === undefined ? 2 : 0 } = p;
   if (stride < 1)
     context.fail('reorg', `stride must be given and at least 1, found ${stride}`, 'reorg_param');
   const places = stride * stride;
