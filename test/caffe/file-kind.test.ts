@@ -123,7 +123,7 @@ const bytes = (file: string) => readFileSync(file);
 test('a net is needed: whatever else comes is named, with where it belongs', async () => {
   for (const [kind, message] of [
     ['solver', /this is a solver .*here a net \(prototxt\) is needed: .*"net" names/],
-    ['caffemodel', /this is trained weights .*--weights/],
+    ['caffemodel', /this is a file of trained weights .*--weights/],
     ['solver-state', /this is a solver state .*--snapshot/],
     ['mean', /a mean image .*--mean/],
     ['onnx', /an ONNX model.*resnode convert/],

@@ -143,7 +143,7 @@ test('misuse is refused with what mends it', () => {
   const refusals: readonly (readonly [words: readonly string[], says: RegExp])[] = [
     [
       ['--task', 'detect', ...base],
-      /--truth: expected .*PASCAL VOC's \.xml files, or COCO's \.json, but received "nothing"/,
+      /--truth: expected .*PASCAL VOC's \.xml files, or COCO's \.json, but received nothing/,
     ],
     [
       ['--task', 'detect', ...base, '--truth', 'annotations', '--crops', '10'],

@@ -66,7 +66,7 @@ test('- is an image where the standard input begins as one, else a list of paths
   assert.equal([second.file, second.error.code, status], ['photos/none.png', 'image/not-found', 1]);
   const nothing = classify('');
   assert.is(nothing.status, 2);
-  assert.match(nothing.stderr, /the images: expected .*from standard input \(-\), but received "nothing"/);
+  assert.match(nothing.stderr, /the images: expected .*from standard input \(-\), but received nothing\n/);
 });
 
 test('--crops 10 averages ten crops; progress is a line on stderr where it is asked for', () => {

@@ -40,7 +40,7 @@ for (const [words, said] of [
   [[...classify, '--labels', at('l.txt', 'a\nb\n')], /--labels: expected .*10 lines, .*, but received/],
   [[...classify, '--mean-value', '1,2,3'], /--mean-value: expected .*grey images, but received \[1, 2, 3\]/],
   [[...classify, '--mean', 'none', '--std', '1,2,3'], /--std: expected .+, but received/],
-  [[...classify, '--precision', 'int8'], /--calibration: expected .+, but received "nothing"/],
+  [[...classify, '--precision', 'int8'], /--calibration: expected .+, but received nothing$/],
   [
     [...classify, '--calibration', at('c.json', '{}')],
     /--precision: expected .+ computed with --calibration, but/,
@@ -51,7 +51,7 @@ for (const [words, said] of [
   ],
   [
     ['summary', large],
-    /large\.caffemodel:1:1: this is trained weights \(\.caffemodel\); here a net \(prototxt\) is needed/,
+    /large\.caffemodel:1:1: this is a file of trained weights \(\.caffemodel\); here a net \(prototxt\) is needed/,
   ],
   [[...classify, '--mean', join(root, 'none')], /none: there is no such file or folder$/],
   [

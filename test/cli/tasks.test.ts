@@ -154,7 +154,7 @@ test('what is misused is refused before anything is written, with what mends it'
         '--scale',
         '1',
       ],
-      /expected the mean that the net was trained with: --mean FILE/,
+      /expected the one that the net was trained with: --mean FILE/,
     ],
   ];
   for (const [words, says] of refusals) {

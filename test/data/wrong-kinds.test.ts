@@ -65,7 +65,7 @@ const kinds: Record<keyof typeof files, RegExp> = {
   gzip: /this is packed by gzip/,
   png: /this is an image \(PNG\)/,
   lfs: /this is a Git LFS pointer/,
-  caffemodel: /this is trained weights/,
+  caffemodel: /this is a file of trained weights/,
   mean: /this is a mean image/,
   npy: /this is a NumPy array/,
   preprocess: /this is resnode's description of preprocessing.*--preprocess/,

@@ -162,6 +162,9 @@ function describeLayer(at: { layer?: string; type?: string; position?: Position 
   return name === '' && place === '' ? '' : `${name}${place}: `;
 }
 
+/** As the value of an argument that was not given: an ArgumentError then ends `but received nothing`. @internal */
+export const NOTHING = Symbol('nothing');
+
 const MOST_CHARACTERS = 200;
 
 /** A value in few words; of whatever kind it is, and even where it cannot be read (a Proxy, a getter that throws). */
@@ -171,6 +174,7 @@ function describe(value: unknown, depth = 0): string {
       const cut = value.length > MOST_CHARACTERS ? `${value.slice(0, MOST_CHARACTERS)}…` : value;
       return JSON.stringify(cut);
     }
+    if (value === NOTHING) return 'nothing';
     if (typeof value === 'bigint') return `${value}n`;
     if (typeof value === 'function') return 'a function';
     if (ArrayBuffer.isView(value))

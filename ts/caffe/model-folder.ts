@@ -82,7 +82,7 @@ export interface ModelFacts {
 const CONTENT: Readonly<Record<ModelFile, string>> = {
   model: 'the deploy net',
   weights: 'its weights',
-  labels: 'class names, one a line, in the order of its outputs',
+  labels: 'class names, one per line, in the order of the outputs',
   preprocess: 'how images are prepared',
   calibration: 'ranges for --precision int8',
 };

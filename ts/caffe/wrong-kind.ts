@@ -46,7 +46,7 @@ const KINDS: Readonly<Record<FileKind, readonly [is: string, cure: string]>> = {
   'lfs-pointer': ['a Git LFS pointer', 'run "git lfs pull" for the file itself'],
   'utf-16': ['text in UTF-16', 'save it as UTF-8 (iconv -f UTF-16 -t UTF-8)'],
   text: ['text', 'give the file itself'],
-  caffemodel: ['trained weights (.caffemodel)', 'give it as the weights (--weights)'],
+  caffemodel: ['a file of trained weights (.caffemodel)', 'give it as the weights (--weights)'],
   'solver-state': [
     'a solver state (.solverstate)',
     '`resnode train --snapshot` goes on from it; the weights are the .caffemodel of the same iteration',
@@ -118,8 +118,8 @@ const NEEDED = {
   torch: [['torch', 'pickle', 'zip', 'tar'], 'a file of torch.save is needed'],
   image: [IMAGES, 'an image is needed'],
   list: [['list', 'text', 'labels', 'utf-16', 'empty'], 'a list of images ("path label" lines) is needed'],
-  'hdf5 list': [['list', 'text', 'labels', 'empty'], 'a list of HDF5 files, a path a line, is needed'],
-  labels: [['labels', 'label-map', 'text', 'list', 'utf-16'], 'class names, one a line, are needed'],
+  'hdf5 list': [['list', 'text', 'labels', 'empty'], 'a list of HDF5 files, a path per line, is needed'],
+  labels: [['labels', 'label-map', 'text', 'list', 'utf-16'], 'class names, one per line, are needed'],
   lmdb: [['lmdb', 'lmdb-file', 'leveldb', 'folder'], 'an LMDB database (a folder with data.mdb) is needed'],
   leveldb: [['leveldb', 'lmdb', 'folder'], 'a LevelDB database (a folder with CURRENT) is needed'],
   // Zeros are numbers too.

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { buffer } from 'node:stream/consumers';
-import { ArgumentError } from '../base/errors.ts';
+import { ArgumentError, NOTHING } from '../base/errors.ts';
 import { checkRegularFile } from '../base/files.ts';
 import { glob, isGlob } from '../base/glob.ts';
 import { isFolder } from '../caffe/model-folder.ts';
@@ -87,7 +87,7 @@ async function sourcesOf(word: string, where: string): Promise<Found> {
 async function standardInput(where: string): Promise<ImageSource[]> {
   const bytes = await buffer(process.stdin);
   if (bytes.length === 0)
-    throw new ArgumentError(where, 'paths or an image from standard input (-)', 'nothing');
+    throw new ArgumentError(where, 'paths or an image from standard input (-)', NOTHING);
   if (imageFormatOf(bytes) !== null) return [{ file: STDIN, source: bytes }];
   return linesOf(bytes, STDIN).map(sourceOf);
 }

@@ -1,6 +1,6 @@
 /** Errors of the library in the words of the command line: its options by their flags, missing files by their names. */
 import type { Command } from 'commander';
-import { ArgumentError, ResnodeError } from '../base/errors.ts';
+import { ArgumentError, NOTHING, ResnodeError } from '../base/errors.ts';
 import { readCause } from '../base/files.ts';
 import { Flag } from './flag.ts';
 
@@ -20,7 +20,7 @@ export function inOwnWords(error: unknown, command: Command): unknown {
   if (error instanceof ArgumentError) {
     const { expected, actual, hint } = error;
     const flag = flagOf(error.argument, command);
-    return flag === null ? error : new ArgumentError(flag, expected, actual ?? 'nothing', hint);
+    return flag === null ? error : new ArgumentError(flag, expected, actual ?? NOTHING, hint);
   }
   const { code, path, syscall } = error as NodeJS.ErrnoException;
   if (error instanceof ResnodeError || path === undefined || syscall === undefined) return error;

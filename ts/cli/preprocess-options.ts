@@ -1,6 +1,6 @@
 /** How an image becomes a net's input, as options: all given, or from a file; never guessed. */
 import type { Command } from 'commander';
-import { ArgumentError } from '../base/errors.ts';
+import { ArgumentError, NOTHING } from '../base/errors.ts';
 import type { DecodeLimits } from '../images/decode.ts';
 import type { Size } from '../images/geometry.ts';
 import { readMean } from '../images/mean-file.ts';
@@ -140,8 +140,8 @@ function meanOf({ mean, meanValue }: PreprocessFlags, beside: string | null): Pr
   if (meanValue !== undefined) return meanValue;
   throw new ArgumentError(
     'the mean',
-    'the mean that the net was trained with: --mean FILE, --mean-value B,G,R (MSRA: 103.063,115.903,123.152), --mean none, or --preprocess FILE',
-    'none of them',
+    'the one that the net was trained with: --mean FILE, --mean-value B,G,R (MSRA: 103.063,115.903,123.152), --mean none, or --preprocess FILE',
+    NOTHING,
     beside === null ? undefined : `${beside} has one, but is not read where other options are given`,
   );
 }

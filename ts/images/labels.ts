@@ -49,7 +49,7 @@ export function readLabelNumbers(file: string): Map<string, number> {
 
 function readLabelText(file: string): string {
   const wrong = wrongKindAt(file, 'labels');
-  if (wrong !== null) throw new ArgumentError('labels', 'class names, one a line', file, wrong);
+  if (wrong !== null) throw new ArgumentError('labels', 'class names, one per line', file, wrong);
   checkFileSize(file, MAX_LABELS_BYTES, 'label files');
   try {
     return readFileSync(file, 'utf8');

@@ -11,7 +11,7 @@ export interface ClassifierFiles {
   readonly model: string | URL;
   /** A .caffemodel or .caffemodel.h5. */
   readonly weights: string | URL;
-  /** Class names, one a line, or as an array. Default: `class 0`, `class 1`, … */
+  /** Class names, one per line in a file, or as an array. Default: `class 0`, `class 1`, … */
   readonly labels?: string | URL | readonly string[];
   /**
    * A file of `savePreprocess`, or what it holds. Default: `NAME.preprocess.json` beside `NAME.prototxt`, or

@@ -14,7 +14,7 @@ export interface TaskFiles {
   readonly model: string | URL;
   /** A .caffemodel or .caffemodel.h5. */
   readonly weights: string | URL;
-  /** Class names, one a line, or as an array, with the background's or without. Default: `class 0`, `class 1`, … */
+  /** Class names, one per line in a file, or as an array, with the background's or without. Default: `class 0`, `class 1`, … */
   readonly labels?: string | URL | readonly string[];
   /**
    * How images are prepared, or a file that says it. Default: `NAME.preprocess.json` beside `NAME.prototxt`, or
