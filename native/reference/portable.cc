@@ -13,17 +13,25 @@ class PortableLoops {
 
   template <class Function>
   void map(float* target, int64_t count, const Function& function) const {
-    if (target) mapEach(target, count, function);
+    if (target) forEach(spread_, count, 1024, [&](int64_t i) { target[i] = function.template value<double>(i); });
   }
-  // Runs of neighbours at once: what is copied is mostly that.
+  // Runs of neighbours, or of what lies equally far apart, at once.
   void map(float* target, int64_t count, const Gather& gather) const {
     if (!target || count == 0) return;
     const Walk& walk = gather.walk;
-    int64_t length = 1;
+    int64_t length = 1, step = 1;
     for (int axis = walk.axes - 1; axis >= 0 && walk.stride[axis] == length; --axis) length *= walk.size[axis];
-    if (length == 1) return mapEach(target, count, gather);
-    forEach(spread_, count / length, std::max<int64_t>(1, 4096 / length),
-            [&](int64_t run) { std::copy_n(gather.source + walk.at(run * length), length, target + run * length); });
+    if (length == 1 && walk.axes > 0) {
+      length = walk.size[walk.axes - 1];
+      step = walk.stride[walk.axes - 1];
+    }
+    forEach(spread_, count / length, std::max<int64_t>(1, 4096 / length), [&](int64_t run) {
+      const float* from = gather.source + walk.at(run * length);
+      float* to = target + run * length;
+      if (step == 1) std::copy_n(from, length, to);
+      else
+        for (int64_t i = 0; i < length; ++i) to[i] = from[i * step];
+    });
   }
   template <class Function>
   void sums(float* target, int64_t count, int64_t terms, const Function& function) const {
@@ -49,11 +57,6 @@ class PortableLoops {
   }
 
  private:
-  template <class Function>
-  void mapEach(float* target, int64_t count, const Function& function) const {
-    forEach(spread_, count, 1024, [&](int64_t i) { target[i] = function.template value<double>(i); });
-  }
-
   const std::string& layer_;
   const Spread& spread_;
 };

@@ -171,6 +171,75 @@ test('maxima of regions, some of which lie outside of the map or are none', asyn
   }
 });
 
+test('a maximum with its mask, and what goes back to its place', async () => {
+  for (const [kernel, stride, pad] of [
+    [2, 2, 0],
+    [3, 2, 1],
+  ]) {
+    await compare(
+      [
+        input('data', [2, 21, 8, 10]),
+        `layer { name: "pool" type: "Pooling" bottom: "data" top: "pool" top: "mask" pooling_param { pool: MAX kernel_size: ${kernel} stride: ${stride} pad: ${pad} } }`,
+        'layer { name: "up" type: "Upsample" bottom: "pool" bottom: "mask" top: "up" upsample_param { upsample_h: 8 upsample_w: 10 } }',
+      ].join('\n'),
+      { data: draw(2 * 21 * 8 * 10, 19) },
+    );
+  }
+});
+
+test('a place outside of its plane is refused with its layer, wherever it stands', async () => {
+  const caffe = net(
+    [
+      input('data', [1, 3, 2, 2]),
+      input('mask', [1, 3, 2, 2]),
+      'layer { name: "up" type: "Upsample" bottom: "data" bottom: "mask" top: "up" upsample_param { upsample_h: 4 upsample_w: 4 } }',
+    ].join('\n'),
+  );
+  for (const wrong of [16, -1, Number.NaN, 1e30]) {
+    for (const device of [reference, ...devices]) {
+      using model = await device.load({ model: caffe, weights: randomWeights(graphFromCaffe(caffe)) });
+      const mask = new Float32Array(12).fill(3);
+      mask[9] = wrong;
+      try {
+        await model.run({ data: new Float32Array(12), mask });
+        assert.unreachable();
+      } catch (error) {
+        assert.is((error as { code?: string }).code, 'label/invalid');
+        assert.match((error as Error).message, /"up"/);
+      }
+    }
+  }
+});
+
+test('a crop of the planes of a convolution, which keeps its channels', async () => {
+  const crop = (top: string, param: string) =>
+    `layer { name: "${top}" type: "Crop" bottom: "conv" bottom: "like" top: "${top}" crop_param { ${param} } }`;
+  await compare(
+    [
+      input('data', [2, 3, 9, 11]),
+      input('like', [2, 21, 4, 5]),
+      'layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param { num_output: 21 kernel_size: 1 } }',
+      crop('a', 'axis: 2 offset: 3 offset: 2'),
+      crop('b', 'axis: 2 offset: 5 offset: 6'),
+    ].join('\n'),
+    { data: draw(2 * 3 * 9 * 11, 23), like: new Float32Array(2 * 21 * 4 * 5) },
+    1,
+  );
+});
+
+test('a bias and a scale of the last axis', async () => {
+  await compare(
+    [
+      input('data', [2, 5, 7, 19]),
+      'layer { name: "bias" type: "Bias" bottom: "data" top: "bias" bias_param { axis: -1 } }',
+      'layer { name: "scale" type: "Scale" bottom: "bias" top: "scale" scale_param { axis: 3 bias_term: true } }',
+      'layer { name: "relu" type: "ReLU" bottom: "scale" top: "relu" }',
+    ].join('\n'),
+    { data: draw(2 * 5 * 7 * 19, 29) },
+    1,
+  );
+});
+
 test('the largest channel, of equal ones the last, and not-a-number below everything', async () => {
   const data = draw(2 * 5 * 17 * 19, 17).map((value) => Math.round(3 * value));
   data.fill(Number.NaN, 40, 60);

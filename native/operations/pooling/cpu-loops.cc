@@ -62,13 +62,18 @@ RESNODE_INLINE void load(const Value* values, Vector& vector) {
   std::memcpy(&vector, values, sizeof vector);
 }
 
-// Places count through the whole window, padding included. Where nothing is greater than the least float, there is none.
-RESNODE_VECTORISED void maximumWithPlace(const float* x, int64_t width, const Window& window, float* y,
-                                         uint16_t* where) {
-  Floats best = Floats{} - FLT_MAX;
-  Places place = Places{} + static_cast<int32_t>(kMostPlaces);
+// The number of a place: start + row · step + column. Where nothing is greater than the least float, it is `none`.
+struct Counting {
+  int64_t start, step;
+  int32_t none;
+};
+
+RESNODE_INLINE void findMaximum(const float* x, int64_t width, const Window& window, const Counting& counting,
+                                Floats& best, Places& place) {
+  best = Floats{} - FLT_MAX;
+  place = Places{} + counting.none;
   for (int64_t row = window.rows.first; row < window.rows.end; ++row) {
-    auto at = static_cast<int32_t>((row - window.top) * window.kernelWidth + window.columns.first - window.left);
+    auto at = static_cast<int32_t>(counting.start + row * counting.step + window.columns.first);
     for (int64_t column = window.columns.first; column < window.columns.end; ++column, ++at) {
       Floats pixel;
       load(x + (row * width + column) * kLanes, pixel);
@@ -77,9 +82,29 @@ RESNODE_VECTORISED void maximumWithPlace(const float* x, int64_t width, const Wi
       place = isGreater ? Places{} + at : place;
     }
   }
+}
+
+// Places count through the whole window, padding included.
+RESNODE_VECTORISED void maximumWithPlace(const float* x, int64_t width, const Window& window, float* y,
+                                         uint16_t* where) {
+  Floats best;
+  Places place;
+  const Counting counting{-window.top * window.kernelWidth - window.left, window.kernelWidth,
+                          static_cast<int32_t>(kMostPlaces)};
+  findMaximum(x, width, window, counting, best, place);
   const auto narrow = __builtin_convertvector(place, ShortPlaces);
   std::memcpy(y, &best, sizeof best);
   std::memcpy(where, &narrow, sizeof narrow);
+}
+
+// Places count through the plane.
+RESNODE_VECTORISED void maximumWithMask(const float* x, int64_t width, const Window& window, float* y, float* mask) {
+  Floats best;
+  Places place;
+  findMaximum(x, width, window, {0, width, -1}, best, place);
+  const auto values = __builtin_convertvector(place, Floats);
+  std::memcpy(y, &best, sizeof best);
+  std::memcpy(mask, &values, sizeof values);
 }
 
 RESNODE_VECTORISED void addToPlaces(const float* dy, const uint16_t* where, int64_t width, const Window& window,
@@ -179,6 +204,13 @@ void poolBlocked(ThreadPool& pool, const Pooling& pooling, const Shape& in, cons
   const auto loop = pooling.method == PoolingMethod::max ? maximum : average;
   forEachWindow(pool, pooling, in, out, planes, [&](int64_t from, const Window& window, int64_t to) {
     loop(x + from * kLanes, in[3], window.rows, window.columns, y + to * kLanes);
+  });
+}
+
+void maximaWithMask(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
+                    const float* x, float* y, float* mask) {
+  forEachWindow(pool, pooling, in, out, planes, [&](int64_t from, const Window& window, int64_t to) {
+    maximumWithMask(x + from * kLanes, in[3], window, y + to * kLanes, mask + to * kLanes);
   });
 }
 

@@ -16,6 +16,10 @@ void maximaWithPlaces(ThreadPool& pool, const Pooling& pooling, const Shape& in,
 // A larger window has no such places.
 constexpr int64_t kMostPlaces = 0xffff;
 
+// The same with the place in its plane of each maximum, −1 where nothing is greater than the least float; mask as y.
+void maximaWithMask(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
+                    const float* x, float* y, float* mask);
+
 // dx: [planes][H][W][16]; dy as y. `where`: null for averages.
 void poolBlockedGradient(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
                          const float* dy, const uint16_t* where, float* dx);

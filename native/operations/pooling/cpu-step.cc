@@ -161,6 +161,22 @@ bool addBlockedPooling(StepBuilder& step, const Pooling& pooling) {
   return true;
 }
 
+// With a mask as the second output, whose gradient is left to the reference loops.
+bool addMaskedPooling(StepBuilder& step, const Pooling& pooling) {
+  const Shape in = step.inputShape(0), out = step.outputShape(0);
+  if (!step.pool() || in.size() != 4 || pooling.method != PoolingMethod::max) return false;
+  const Layout result = blockedLayout(out);
+  const int64_t planes = channelView(result)->outer * channelView(result)->blocks;
+  step.call({step.read(0, blockedLayout(in)), step.write(0, result), step.write(1, result)},
+            [=, pool = step.pool()](const std::vector<void*>& at) -> Work {
+              return
+                  [=, x = static_cast<float*>(at[0]), y = static_cast<float*>(at[1]),
+                   mask = static_cast<float*>(at[2])] { maximaWithMask(*pool, pooling, in, out, planes, x, y, mask); };
+            });
+  step.describe("loops");
+  return true;
+}
+
 bool addSamplingGradient(StepBuilder& step, const Pooling& pooling) {
   const Shape &in = step.outputShape(0), &out = step.inputShape(2);
   const bool suits = resized(step.layout(2), in).has_value();
@@ -197,7 +213,7 @@ bool addBlockedPoolingGradient(StepBuilder& step, const Pooling& pooling) {
 
 bool addPooling(StepBuilder& step, const Pooling& pooling) {
   const Shape& out = step.outputShape(0);
-  if (step.operation().outputs.size() > 1) return false;
+  if (step.operation().outputs.size() > 1 && step.hasOutput(1)) return addMaskedPooling(step, pooling);
   if (isSampling(pooling, step.inputShape(0), out)) return addSampling(step, pooling);
   if (step.pool()) return addBlockedPooling(step, pooling);
   const auto problem = describe(pooling, step.inputShape(0), out);
