@@ -28,7 +28,8 @@ export interface StepLimit {
 
 /**
  * The step of `ResnodeTraining`: forward, loss, backward, SGD with momentum. `fusesSums`: as where cuDNN makes the sums that
- * BatchNorm reads together with each convolution's result, which a machine's tuner takes where it is faster.
+ * BatchNorm reads together with each convolution's result, and those that its gradient reads together with the diff behind
+ * its ReLU, which a machine's tuner takes where it is faster.
  */
 export function stepLimit(
   { net }: Net,
@@ -81,6 +82,29 @@ function workOf(program: Program, precision: Precision, fusesSums: boolean): Wor
     const maker = program.operations.find(({ outputs }) => outputs[0] === id);
     return maker?.kind === 'convolution' && maker.bias === null && maker.relu === null;
   };
+
+  // The BatchNorm whose gradient alone reads a diff that a convolution makes, and whose ReLU and sums cuDNN brings it through
+  // (readerOfDiff of cuda/operations/convolution/step.cc).
+  const normBehind = (diff: number) => {
+    const readers = program.operations.filter(({ inputs }) => inputs.includes(diff));
+    const [reader] = readers;
+    if (!fusesSums || !isNarrow || readers.length !== 1 || reader?.kind !== 'gradient') return null;
+    const norm = program.operations[reader.of]!;
+    const isBehind =
+      norm.kind === 'batchNorm' &&
+      norm.statistics === 'batch' &&
+      norm.relu?.negativeSlope === 0 &&
+      norm.inputs.length === 1 &&
+      reader.inputs.length === 1 + 2 * norm.outputs.length;
+    return isBehind && count(diff) === count(norm.inputs[0]!) ? norm : null;
+  };
+  const isMadeByConvolution = (diff: number) =>
+    program.operations.some(
+      (each) =>
+        each.kind === 'gradient' &&
+        each.outputs[0] === diff &&
+        program.operations[each.of]!.kind === 'convolution',
+    );
 
   const forward = (operation: ProgramOperation, at: number): Work[] => {
     const ends = [
@@ -158,7 +182,7 @@ function workOf(program: Program, precision: Precision, fusesSums: boolean): Wor
           ...dx.map((id) => ({
             what: `${name}, data gradient`,
             macs,
-            bytes: map(y) + map(id) + width * weights,
+            bytes: map(y) + map(id) * (normBehind(id) === null ? 1 : 2) + width * weights,
           })),
           { what: `${name}, weight gradient`, macs, bytes: map(y) + map(x) + 4 * weights },
         ];
@@ -168,7 +192,10 @@ function workOf(program: Program, precision: Precision, fusesSums: boolean): Wor
         // the diff has come through it.
         const seesY = of.relu !== null && of.inputs.length === 1 && !isNarrow;
         const reads = map(x) + map(y) + (seesY ? map(y) : 0);
-        const areMade = gradient.inputs.length > of.inputs.length + 2 * of.outputs.length;
+        const diff = gradient.inputs[of.inputs.length + of.outputs.length]!;
+        const areMade =
+          gradient.inputs.length > of.inputs.length + 2 * of.outputs.length ||
+          (isMadeByConvolution(diff) && normBehind(diff) !== null);
         return [
           ...(areMade ? [] : [{ what: 'BatchNorm backward sums', macs: 0, bytes: reads }]),
           ...dx.map((id) => ({ what: 'BatchNorm backward dx', macs: 0, bytes: reads + map(id) })),

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <optional>
 
+#include "cuda/convolution/diff-norm-trial.h"
 #include "cuda/convolution/shift-corrections.h"
 #include "cuda/kernels/trial.h"
 #include "cuda/memory.h"
@@ -27,7 +29,13 @@ class DeviceMeasure final : public ConvolutionMeasure {
     flush_ = allocateHere(flushBytes_);
     makeTensors();
     enqueue(reference, expected_.get());
-    if (problem_.wantsSums) makeStatistics(false, expected_.get(), kExpected);
+    if (norm_) {
+      norm_->makeSums(expected_.get(), DiffNormTrial::kExpected);
+      behind_ = allocateHere(outputBytes());
+      norm_->bringThroughRelu(expected_.get(), output_.get(), behind_.get());
+    } else if (problem_.wantsSums) {
+      makeStatistics(false, expected_.get(), kExpected);
+    }
     RESNODE_CUDA(cudaStreamSynchronize(stream_));
   }
   ~DeviceMeasure() override { cudaStreamSynchronize(stream_); }  // before its memory goes
@@ -41,13 +49,11 @@ class DeviceMeasure final : public ConvolutionMeasure {
     else RESNODE_CUDA(cudaMemsetAsync(output_.get(), 0xff, outputBytes(), stream_));
     enqueue(implementation, output_.get(), isOverResidual ? output_.get() : residual_.get());
     const ConvolutionTolerance tolerance = toleranceOf(problem_);
-    launchDifference(problem_.resultType(), output_.get(), expected_.get(), problem_.resultElements(),
-                     tolerance.relative, tolerance.absolute, reinterpret_cast<float*>(worst_.get()), stream_);
-    float worst = 0;
-    RESNODE_CUDA(cudaMemcpyAsync(&worst, worst_.get(), sizeof worst, cudaMemcpyDeviceToHost, stream_));
-    RESNODE_CUDA(cudaStreamSynchronize(stream_));
+    const DeviceMemory& expected = norm_ && implementation.makesSums() ? behind_ : expected_;
+    const float worst =
+        worstOf(problem_.resultType(), output_.get(), expected.get(), problem_.resultElements(), tolerance);
     if (!(worst <= 1)) return "wrong: " + std::to_string(worst) + " times the tolerance from the reference";
-    return implementation.makesSums() ? checkStatistics() : "";
+    return implementation.makesSums() ? checkSums() : "";
   }
 
   double time(ConvolutionImplementation& implementation) override {
@@ -55,7 +61,8 @@ class DeviceMeasure final : public ConvolutionMeasure {
     RESNODE_CUDA(cudaMemsetAsync(flush_.get(), 0, flushBytes_, stream_));
     start_.record(stream_);
     enqueue(implementation, output_.get(), residual_.get());
-    if (problem_.wantsSums) makeStatistics(implementation.makesSums(), output_.get(), kFound);
+    if (norm_ && !implementation.makesSums()) norm_->makeSums(output_.get(), DiffNormTrial::kFound);
+    if (problem_.wantsSums && !norm_) makeStatistics(implementation.makesSums(), output_.get(), kFound);
     stop_.record(stream_);
     return millisecondsBetween(start_, stop_) * 1000.0;
   }
@@ -114,7 +121,9 @@ class DeviceMeasure final : public ConvolutionMeasure {
       launchNoise(residualType, residual_.get(), {y.pixels(), y.c, y.pixels(), y.paddedChannels}, sizeOf(residualType),
                   4, stream_);
     }
-    if (problem_.wantsSums) {
+    if (problem_.wantsSums && problem_.pass == ConvolutionPass::dataGradient) {
+      norm_.emplace(problem_, stream_);
+    } else if (problem_.wantsSums) {
       statisticsScratch_ = batchStatisticsScratch(type, y.pixels(), y.c, y.paddedChannels, 1) > 0;
       statistics_ =
           allocateHere((4 * y.c + batchStatisticsScratch(type, y.pixels(), y.c, y.paddedChannels, 1)) * sizeof(float));
@@ -139,15 +148,31 @@ class DeviceMeasure final : public ConvolutionMeasure {
     }
   }
   // Of values that were not rounded yet, perhaps.
-  std::string checkStatistics() {
-    makeStatistics(true, nullptr, kFound);
-    const ConvolutionTolerance tolerance = toleranceOf(problem_);
-    launchDifference(ElementType::float32, statistics(kFound), statistics(kExpected), 2 * problem_.output.c,
-                     4 * tolerance.relative, 4 * tolerance.absolute, reinterpret_cast<float*>(worst_.get()), stream_);
+  std::string checkSums() {
+    const ConvolutionTolerance one = toleranceOf(problem_);
+    ConvolutionTolerance tolerance{4 * one.relative, 4 * one.absolute};
+    float worst = 0;
+    if (norm_) {
+      // Roundings of either sign add up as a random walk does.
+      tolerance.absolute *= std::sqrt(static_cast<float>(problem_.input.pixels()));
+      worst = worstOf(ElementType::float32, norm_->sums(DiffNormTrial::kFound), norm_->sums(DiffNormTrial::kExpected),
+                      2 * problem_.input.c, tolerance);
+    } else {
+      makeStatistics(true, nullptr, kFound);
+      worst =
+          worstOf(ElementType::float32, statistics(kFound), statistics(kExpected), 2 * problem_.output.c, tolerance);
+    }
+    return worst <= 1 ? "" : "wrong: " + std::to_string(worst) + " times the tolerance from the reference's sums";
+  }
+  // As launchDifference() has it.
+  float worstOf(ElementType type, const void* found, const void* expected, int64_t elements,
+                const ConvolutionTolerance& tolerance) {
+    launchDifference(type, found, expected, elements, tolerance.relative, tolerance.absolute,
+                     reinterpret_cast<float*>(worst_.get()), stream_);
     float worst = 0;
     RESNODE_CUDA(cudaMemcpyAsync(&worst, worst_.get(), sizeof worst, cudaMemcpyDeviceToHost, stream_));
     RESNODE_CUDA(cudaStreamSynchronize(stream_));
-    return worst <= 1 ? "" : "wrong: " + std::to_string(worst) + " times the tolerance from the reference's statistics";
+    return worst;
   }
 
   // What follows from the weights and the factors, for those who take shifted integers for signed ones.
@@ -183,7 +208,9 @@ class DeviceMeasure final : public ConvolutionMeasure {
     arguments.narrowBias = narrowBias_.get();
     arguments.residual = residual;
     arguments.diff = diff_.get();
-    if (implementation.makesSums()) {
+    if (norm_) {
+      arguments.norm = norm_->arguments();
+    } else if (implementation.makesSums()) {
       arguments.sums = statistics(kFound);
       arguments.squares = arguments.sums + problem_.output.c;
     }
@@ -200,7 +227,8 @@ class DeviceMeasure final : public ConvolutionMeasure {
   Event start_, stop_;
   DeviceMemory input_, weights_, bias_, factors_, corrections_, narrowBias_, residual_, diff_, output_, expected_,
       workspace_, flush_, worst_;
-  DeviceMemory statistics_;
+  DeviceMemory statistics_, behind_;
+  std::optional<DiffNormTrial> norm_;  // of a data gradient whose sums are wanted
   bool statisticsScratch_ = false;
   size_t workspaceBytes_ = 0, flushBytes_ = 0;
 };

@@ -34,8 +34,8 @@ struct ConvolutionProblem {
   float negativeSlope = 0;
   ConvolutionPass pass = ConvolutionPass::forward;
   bool winograd = true;  // whether Winograd's transforms are allowed
-  // What reads the output wants each channel's sum and sum of squares, and finds them itself where the implementation does not
-  // make them. Of forward passes in 16 bits without an epilogue.
+  // What reads the result wants sums of its channels, and finds them itself where the implementation does not make them; in 16
+  // bits. Of a forward pass without an epilogue: of values and of squares. Of a data gradient: what DiffNorm says.
   bool wantsSums = false;
 
   int64_t weightChannels() const { return group == 1 ? input.paddedChannels : input.c / group; }
@@ -62,6 +62,15 @@ struct ConvolutionProblem {
 // Everything that matters, as text: the key of caches and the name in benchmarks.
 std::string keyOf(const ConvolutionProblem& problem);
 
+// The BatchNorm over batch statistics, scaled and behind it a ReLU of slope 0, that made what a convolution read, and whose
+// gradient alone reads the convolution's data gradient: what makes its sums puts out the diff as it is behind that ReLU.
+struct DiffNorm {
+  const void* x = nullptr;  // what it read
+  const float *mean = nullptr, *inverse = nullptr, *gamma = nullptr,
+              *beta = nullptr;               // [channels]; 1/√(variance + eps)
+  float *sum = nullptr, *product = nullptr;  // [channels]: Σ diff and Σ diff · x̂, which are made
+};
+
 struct ConvolutionArguments {
   const void* input = nullptr;
   const void* weights = nullptr;
@@ -72,6 +81,7 @@ struct ConvolutionArguments {
   const void* residual = nullptr;    // of the output's layout; may be the output itself
   const void* diff = nullptr;        // of gradients: dy, of the output's layout
   float *sums = nullptr, *squares = nullptr;  // [output.c], of what is put out, where the implementation makes them
+  DiffNorm norm;                              // of data gradients, where the implementation makes sums
   void* output = nullptr;                     // what the pass makes: y, dx or dw
   void* workspace = nullptr;                  // workspaceBytes(), 256-byte aligned
 };

@@ -89,8 +89,8 @@ class CudnnConvolution final : public ConvolutionImplementation {
 
   const std::string& name() const override { return configuration_->name; }
   size_t workspaceBytes() const override {
-    return configuration_->narrowResult ? aligned(planBytes_) + problem_.resultElements() * bytesOf(problem_.type)
-                                        : planBytes_;
+    if (configuration_->narrowResult) return aligned(planBytes_) + problem_.resultElements() * bytesOf(problem_.type);
+    return goesThroughNorm() ? aligned(planBytes_) + 3 * equivalentBytes() : planBytes_;
   }
   bool makesSums() const override { return configuration_->makesSums; }
   bool readsCorrections() const override { return problem_.type == ElementType::uint8; }
@@ -130,7 +130,17 @@ class CudnnConvolution final : public ConvolutionImplementation {
         pointers.push_back(const_cast<float*>(arguments.corrections));
       }
     }
-    if (makesSums()) {
+    if (goesThroughNorm()) {
+      const DiffNorm& norm = arguments.norm;
+      char* equivalent = static_cast<char*>(arguments.workspace) + aligned(planBytes_);
+      ids.insert(ids.end(), {kNormInputId, kNormMeanId, kNormInverseId, kNormGammaId, kNormBetaId, kDiffSumId,
+                             kDiffProductId, kEquivalentDiffScaleId, kEquivalentInputScaleId, kEquivalentBiasId});
+      pointers.push_back(const_cast<void*>(norm.x));
+      for (const float* each : {norm.mean, norm.inverse, norm.gamma, norm.beta})
+        pointers.push_back(const_cast<float*>(each));
+      pointers.insert(pointers.end(), {norm.sum, norm.product, equivalent, equivalent + equivalentBytes(),
+                                       equivalent + 2 * equivalentBytes()});
+    } else if (makesSums()) {
       ids.insert(ids.end(), {kSumsId, kSquaresId});
       pointers.insert(pointers.end(), {arguments.sums, arguments.squares});
     }
@@ -149,6 +159,10 @@ class CudnnConvolution final : public ConvolutionImplementation {
   }
 
  private:
+  bool goesThroughNorm() const { return makesSums() && problem_.pass == ConvolutionPass::dataGradient; }
+  // Of factors for dx, one a channel, which cuDNN puts out and nothing here reads.
+  size_t equivalentBytes() const { return aligned(problem_.input.c * sizeof(float)); }
+
   // A grouped convolution writes the true channels only; whoever writes a tensor writes its padding's zeros too (types.h).
   void clearPadding(void* output, cudaStream_t stream) const {
     if (problem_.group == 1) return;

@@ -8,7 +8,7 @@ using namespace cudnn;
 
 namespace {
 
-constexpr size_t kMaxParts = 32;  // reserved, so that references into parts_ stay valid
+constexpr size_t kMaxParts = 48;  // reserved, so that references into parts_ stay valid
 
 cudnnDataType_t dataType(ElementType type) {
   switch (type) {
@@ -95,9 +95,6 @@ void CudnnConvolutionGraph::addIntegers(const ConvolutionProblem& problem) {
   const auto plane = [&](const char* what, int64_t id, cudnnDataType_t type, bool isVirtual) -> const CudnnDescriptor& {
     return tensor(what, id, type, yDimensions, yStrides, isVirtual);
   };
-  const auto channels = [&](const char* what, int64_t id, int64_t count) -> const CudnnDescriptor& {
-    return tensor(what, id, CUDNN_DATA_FLOAT, {1, count, 1, 1}, {count, 1, count, count}, false);
-  };
   const bool isShifted = problem.type == ElementType::uint8, isMoved = shiftsResult(problem);
   // What is cut to int8 behind a shift is cut at what stands for zero.
   const bool relu = problem.relu && problem.outputType != ElementType::uint8;
@@ -162,8 +159,11 @@ void CudnnConvolutionGraph::addNumbers(const ConvolutionProblem& problem, Epilog
     return tensor("an intermediate", nextId++, CUDNN_DATA_FLOAT, yDimensions, yStrides, true);
   };
 
+  const bool goesThroughNorm = form == EpilogueForm::sums && problem.pass == ConvolutionPass::dataGradient;
+  const std::vector<int64_t> xDimensions = dimensions(problem.input, problem.group), xStrides = strides(problem.input);
   const CudnnDescriptor& x =
-      tensor("the input", kInputId, type, dimensions(problem.input, problem.group), strides(problem.input), false);
+      goesThroughNorm ? tensor("the diff in front of the ReLU", nextId++, CUDNN_DATA_FLOAT, xDimensions, xStrides, true)
+                      : tensor("the input", kInputId, type, xDimensions, xStrides, false);
   const bool isWideResult = form == EpilogueForm::free && problem.pass == ConvolutionPass::weightGradient;
   const CudnnDescriptor& w =
       tensor("the weights", kWeightsId, isWideResult ? CUDNN_DATA_FLOAT : type, {filters, depth, problem.r, problem.s},
@@ -197,20 +197,69 @@ void CudnnConvolutionGraph::addNumbers(const ConvolutionProblem& problem, Epilog
     operations_.push_back(
         pointwise("the ReLU", CUDNN_POINTWISE_RELU_FWD, *last, nullptr, result(), problem.negativeSlope).get());
   }
-  if (form == EpilogueForm::sums) addSums(*last, filters);
+  if (goesThroughNorm) addDiffNorm(x, problem, nextId);
+  else if (form == EpilogueForm::sums) addSums(*last, filters);
+}
+
+const CudnnDescriptor& CudnnConvolutionGraph::channels(const char* what, int64_t id, int64_t count) {
+  return tensor(what, id, CUDNN_DATA_FLOAT, {1, count, 1, 1}, {count, 1, count, count}, false);
 }
 
 void CudnnConvolutionGraph::addSums(const CudnnDescriptor& y, int64_t filters) {
-  const auto channels = [&](const char* what, int64_t id) -> const CudnnDescriptor& {
-    return tensor(what, id, CUDNN_DATA_FLOAT, {1, filters, 1, 1}, {filters, 1, filters, filters}, false);
-  };
-  const CudnnDescriptor &sums = channels("the sums", kSumsId), &squares = channels("the sums of squares", kSquaresId);
+  const CudnnDescriptor &sums = channels("the sums", kSumsId, filters),
+                        &squares = channels("the sums of squares", kSquaresId, filters);
   CudnnDescriptor& operation = add(CUDNN_BACKEND_OPERATION_GEN_STATS_DESCRIPTOR, "the statistics");
   operation.set(CUDNN_ATTR_OPERATION_GENSTATS_MODE, CUDNN_GENSTATS_SUM_SQSUM);
   operation.set(CUDNN_ATTR_OPERATION_GENSTATS_MATH_PREC, CUDNN_DATA_FLOAT);
   operation.set(CUDNN_ATTR_OPERATION_GENSTATS_XDESC, y);
   operation.set(CUDNN_ATTR_OPERATION_GENSTATS_SUMDESC, sums);
   operation.set(CUDNN_ATTR_OPERATION_GENSTATS_SQSUMDESC, squares);
+  operation.finalize();
+  operations_.push_back(operation.get());
+}
+
+// dgrad → dReLU → BatchNorm's backward weights, as cuDNN's developer guide draws it among the fusions with engines of their own
+// ("DgradDreluBNBwdWeight"): the ReLU is seen from ((x − mean) × inverse) × gamma + beta, which is computed again.
+void CudnnConvolutionGraph::addDiffNorm(const CudnnDescriptor& diff, const ConvolutionProblem& problem,
+                                        int64_t nextId) {
+  const std::vector<int64_t> sizes = dimensions(problem.input, problem.group), steps = strides(problem.input);
+  const int64_t count = sizes[1];
+  const CudnnDescriptor& x = tensor("BatchNorm's input", kNormInputId, dataType(problem.type), sizes, steps, false);
+  const CudnnDescriptor &mean = channels("BatchNorm's mean", kNormMeanId, count),
+                        &inverse = channels("1/√(variance + eps)", kNormInverseId, count),
+                        &gamma = channels("BatchNorm's scale", kNormGammaId, count),
+                        &beta = channels("BatchNorm's bias", kNormBetaId, count);
+  const CudnnDescriptor* made = &x;
+  const auto append = [&](const char* what, cudnnPointwiseMode_t mode, const CudnnDescriptor& operand) {
+    const CudnnDescriptor& y = tensor("an intermediate", nextId++, CUDNN_DATA_FLOAT, sizes, steps, true);
+    operations_.push_back(pointwise(what, mode, *made, &operand, y).get());
+    made = &y;
+  };
+  append("− mean", CUDNN_POINTWISE_SUB, mean);
+  append("× 1/√(variance + eps)", CUDNN_POINTWISE_MUL, inverse);
+  append("× scale", CUDNN_POINTWISE_MUL, gamma);
+  append("+ bias", CUDNN_POINTWISE_ADD, beta);
+  const CudnnDescriptor& behind =
+      tensor("the diff behind the ReLU", kInputId, dataType(problem.type), sizes, steps, false);
+  operations_.push_back(behindRelu(diff, *made, behind).get());
+
+  const CudnnDescriptor &sum = channels("the diff's sums", kDiffSumId, count),
+                        &product = channels("the sums of diff · x̂", kDiffProductId, count),
+                        &diffScale = channels("dx's share of the diff", kEquivalentDiffScaleId, count),
+                        &inputScale = channels("dx's share of x", kEquivalentInputScaleId, count),
+                        &bias = channels("dx's constant", kEquivalentBiasId, count);
+  CudnnDescriptor& operation = add(CUDNN_BACKEND_OPERATION_BN_BWD_WEIGHTS_DESCRIPTOR, "BatchNorm's sums");
+  operation.set(CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_MATH_PREC, CUDNN_DATA_FLOAT);
+  operation.set(CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_MEAN_DESC, mean);
+  operation.set(CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_INVSTD_DESC, inverse);
+  operation.set(CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_BN_SCALE_DESC, gamma);
+  operation.set(CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_X_DESC, x);
+  operation.set(CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_DY_DESC, behind);
+  operation.set(CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_DBN_SCALE_DESC, product);
+  operation.set(CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_DBN_BIAS_DESC, sum);
+  operation.set(CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_EQ_DY_SCALE_DESC, diffScale);
+  operation.set(CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_EQ_X_SCALE_DESC, inputScale);
+  operation.set(CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_EQ_BIAS, bias);
   operation.finalize();
   operations_.push_back(operation.get());
 }
@@ -275,6 +324,22 @@ const CudnnDescriptor& CudnnConvolutionGraph::pointwise(const char* what, cudnnP
   operation.set(CUDNN_ATTR_OPERATION_POINTWISE_XDESC, x);
   if (b) operation.set(CUDNN_ATTR_OPERATION_POINTWISE_BDESC, *b);
   operation.set(CUDNN_ATTR_OPERATION_POINTWISE_YDESC, y);
+  operation.finalize();
+  return operation;
+}
+
+const CudnnDescriptor& CudnnConvolutionGraph::behindRelu(const CudnnDescriptor& dy, const CudnnDescriptor& x,
+                                                         const CudnnDescriptor& dx) {
+  CudnnDescriptor& settings = add(CUDNN_BACKEND_POINTWISE_DESCRIPTOR, "the ReLU's gradient");
+  settings.set(CUDNN_ATTR_POINTWISE_MODE, CUDNN_POINTWISE_RELU_BWD);
+  settings.set(CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_DATA_FLOAT);
+  settings.finalize();
+
+  CudnnDescriptor& operation = add(CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, "the ReLU's gradient");
+  operation.set(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, settings);
+  operation.set(CUDNN_ATTR_OPERATION_POINTWISE_DYDESC, dy);
+  operation.set(CUDNN_ATTR_OPERATION_POINTWISE_XDESC, x);
+  operation.set(CUDNN_ATTR_OPERATION_POINTWISE_DXDESC, dx);
   operation.finalize();
   return operation;
 }

@@ -21,13 +21,23 @@ enum CudnnTensorId : int64_t {
   kShiftId,
   kSumsId,
   kSquaresId,
+  kNormInputId,
+  kNormMeanId,
+  kNormInverseId,
+  kNormGammaId,
+  kNormBetaId,
+  kDiffSumId,
+  kDiffProductId,
+  kEquivalentDiffScaleId,
+  kEquivalentInputScaleId,
+  kEquivalentBiasId,
   kOutputId
 };
 
 // Engines that are compiled ahead know one form of the epilogue, that of cudnnConvolutionBiasActivationForward: the residual
 // is added first, and the bias has the data's type. Engines that compile at run time take any. Of a gradient by 16-bit
-// weights the classic form has the data's type, the free one float32. The form with sums makes those of what is put out,
-// channel by channel, where the problem wants them and has no epilogue.
+// weights the classic form has the data's type, the free one float32. The form with sums makes those that the problem
+// wants, channel by channel: a gradient's behind BatchNorm's ReLU, DiffNorm has what they are.
 enum class EpilogueForm { classic, free, sums };
 
 // True: both forms make the same graph.
@@ -50,8 +60,13 @@ class CudnnConvolutionGraph {
   // y = mode(x, b); b null: of x alone.
   const CudnnDescriptor& pointwise(const char* what, cudnn::cudnnPointwiseMode_t mode, const CudnnDescriptor& x,
                                    const CudnnDescriptor* b, const CudnnDescriptor& y, float negativeSlope = 0);
+  // dx = dy where x is positive, and 0 elsewhere.
+  const CudnnDescriptor& behindRelu(const CudnnDescriptor& dy, const CudnnDescriptor& x, const CudnnDescriptor& dx);
+  const CudnnDescriptor& channels(const char* what, int64_t id, int64_t count);
   // The sums and the sums of squares of y's channels.
   void addSums(const CudnnDescriptor& y, int64_t filters);
+  // A data gradient behind BatchNorm's ReLU, which is seen from what BatchNorm read, and the sums of its channels.
+  void addDiffNorm(const CudnnDescriptor& diff, const ConvolutionProblem& problem, int64_t nextId);
   CudnnDescriptor& add(cudnn::cudnnBackendDescriptorType_t type, const char* what);
 
   CudnnHandle& handle_;

@@ -1,8 +1,9 @@
 /**
- * Training in 16 bits where cuDNN makes the sums that BatchNorm reads together with a convolution's result, on the cuDNN of
- * test/cuda/host/libraries: against float32, and against the statistics that a pass of its own makes.
+ * Training in 16 bits where cuDNN makes the sums that BatchNorm reads together with a convolution's result, and those that its
+ * gradient reads together with the diff behind its ReLU, on the cuDNN of test/cuda/host/libraries: against float32, and
+ * against what passes of their own make.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -11,7 +12,7 @@ import { type Device, readNet, type TrainOptions } from '../../ts/index.ts';
 import { openEmulated } from '../support/emulated.ts';
 import { useStandInCudnn } from '../support/stand-in-cudnn.ts';
 import { batch, model, NET, open, SGD, valuesOf } from '../support/trainer-cases.ts';
-import { nameWinners } from '../support/tuning-cache.ts';
+import { CACHE, nameWinners } from '../support/tuning-cache.ts';
 
 const NARROW = ['float16', 'bfloat16'] as const;
 const smooth = readNet(NET.replaceAll('"ReLU"', '"TanH"'), { file: 'smooth' });
@@ -49,13 +50,21 @@ if (useStandInCudnn()) {
   for (const precision of NARROW)
     for (const net of [model, smooth]) await tuned.planTraining({ model: net, update: SGD, precision });
   tuned.dispose();
+  // And in another one where gradients want them alone; all else is computed as where nothing was measured.
+  const gradientFolder = join(cacheFolder, 'gradients');
+  cpSync(join(cacheFolder, CACHE), join(gradientFolder, CACHE));
+  const namedGradients = nameWinners(gradientFolder, (key) =>
+    key.endsWith('data gradient direct sums') ? FUSED : 'none',
+  ).filter((key) => key.endsWith(' sums') && key.includes('gradient'));
+  const behind = (await openEmulated({ cudnn: true, cacheFolder: gradientFolder }))!;
   const named = nameWinners(cacheFolder, (key) => (key.endsWith(' sums') ? FUSED : null));
   const fused = (await openEmulated({ cudnn: true, cacheFolder }))!;
   const unmeasured = (await openEmulated({ cudnn: true, cacheFolder: join(cacheFolder, 'none') }))!;
 
   test('only convolutions of 16 bits that BatchNorm reads alone are asked for sums', () => {
     assert.equal([...new Set(named.map((key) => key.split(' ')[0]))].sort(), ['bfloat16', 'float16']);
-    for (const key of named) assert.not.match(key, /bias|relu|gradient/);
+    for (const key of named) assert.not.match(key, /bias|relu|weight gradient/);
+    assert.is(namedGradients.length, 2, 'of each precision one shape');
   });
 
   test('what makes sums is taken where it was measured, and not otherwise', async () => {
@@ -67,8 +76,10 @@ if (useStandInCudnn()) {
         return [at('-sums'), at("of the convolution's sums")];
       };
       const [convolutions, norms] = await of(fused);
-      assert.is(convolutions!.length, 8, `${convolutions}`);
-      assert.is(norms!.length, 8, `${norms}`);
+      // Forward all, backward those behind a ReLU inside a block.
+      assert.is(convolutions!.length, 12, `${convolutions}`);
+      assert.is(norms!.length, 12, `${norms}`);
+      assert.is(convolutions!.filter((layer) => /_conv2$/.test(layer)).length, 8);
       assert.equal(await of(unmeasured), [[], []]);
     }
     const { operations } = await fused.planTraining({ model, update: SGD });
@@ -116,8 +127,23 @@ if (useStandInCudnn()) {
       });
     });
 
+  for (const precision of NARROW)
+    test(`${precision}: a diff that is made behind BatchNorm's ReLU with its sums gives the gradients of two passes`, async () => {
+      const unit = { float16: 2 ** -10, bfloat16: 2 ** -7 }[precision];
+      for (const recompute of [false, true]) {
+        const options = { model, precision, recompute };
+        const found = await diffsOf(behind, options);
+        const shares = apart(found, await diffsOf(unmeasured, options));
+        assert.ok(
+          shares.every((share) => share <= 2 * unit),
+          `${shares}`,
+        );
+        assert.ok(Math.max(...shares) > 0, 'sums of what is not rounded yet differ a little');
+      }
+    });
+
   test.after(() => {
-    for (const device of [own, fused, unmeasured]) device.dispose();
+    for (const device of [own, fused, behind, unmeasured]) device.dispose();
     rmSync(cacheFolder, { recursive: true });
   });
 }

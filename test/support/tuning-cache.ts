@@ -2,6 +2,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+/** Its name in a folder of measurements. */
+export const CACHE = 'convolutions-1.txt';
+
 /** FNV-1a, of 64 bits, which ends every line. */
 function proofOf(text: string): string {
   let hash = 14695981039346656037n;
@@ -20,7 +23,7 @@ export function nameWinners(
   winnerOf: (key: string) => string | null,
   time?: string,
 ): string[] {
-  const file = join(folder, 'convolutions-1.txt');
+  const file = join(folder, CACHE);
   const changed: string[] = [];
   const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
   const rewritten = lines.map((line) => {

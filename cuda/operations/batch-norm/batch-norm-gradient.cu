@@ -91,6 +91,11 @@ struct Step {
   }
 };
 
+__global__ void inverseDeviations(const float* variance, float eps, int64_t channels, float* inverse) {
+  const int64_t c = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (c < channels) inverse[c] = 1.0f / sqrtf(variance[c] + eps);
+}
+
 __global__ void perChannel(const float* mean, const float* variance, const float* factor, float eps, int64_t channels,
                            float* means, float* inverses) {
   const int64_t c = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
@@ -104,6 +109,10 @@ __global__ void perChannel(const float* mean, const float* variance, const float
 
 int64_t batchNormGradientScratch(const ChannelShape& shape) {
   return 6 * shape.channels.channels + channelSumsScratch(shape);
+}
+
+void launchInverseDeviations(const float* variance, float eps, int64_t channels, float* inverse, cudaStream_t stream) {
+  if (channels > 0) launch(inverseDeviations, gridFor(channels), stream, variance, eps, channels, inverse);
 }
 
 void launchBatchNormGradient(const BatchNormGradient& gradient, const ChannelShape& shape, float* scratch,

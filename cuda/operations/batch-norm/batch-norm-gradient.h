@@ -30,4 +30,7 @@ void launchBatchNormGradient(const BatchNormGradient& gradient, const ChannelSha
                              cudaStream_t stream);
 int64_t batchNormGradientScratch(const ChannelShape& shape);
 
+// 1/√(variance + eps), [channels], as it is computed there.
+void launchInverseDeviations(const float* variance, float eps, int64_t channels, float* inverse, cudaStream_t stream);
+
 }  // namespace resnode::cuda

@@ -107,10 +107,13 @@ Step backward(const BatchNorm& batchNorm, const GradientContext& gradient) {
   step.workspaceBytes = bytesOfFloats(batchNormGradientScratch(shape));
   const std::shared_ptr<NcclCommunicator> processes =
       batchNorm.synchronised && batchNorm.statistics == Statistics::batch ? gradient.context.processes : nullptr;
+  // The convolution that makes the diff may have brought it through the ReLU, and made its sums where they are asked for.
+  const bool haveSums = gradient.context.isMade(gradient.operation.outputs[gradient.at.inputs]);
+  if (haveSums) step.implementation += ", of the convolution's sums";
   step.launch = [=, at = gradient.at](const Bindings& b, cudaStream_t stream) {
     BatchNormGradient of;
-    // With a residual the diff has come through the ReLU.
-    of.behind = behindOf(at.inputs > 1 ? std::nullopt : batchNorm.relu, at, b);
+    // With a residual the diff has come through the ReLU, too.
+    of.behind = behindOf(at.inputs > 1 || haveSums ? std::nullopt : batchNorm.relu, at, b);
     of.x = at.x(b, 0);
     of.mean = batchNorm.statistics == Statistics::global ? b.parameter<float>(0) : b.floats(at.inputs + 1);
     of.variance = batchNorm.statistics == Statistics::global ? b.parameter<float>(1) : b.floats(at.inputs + 2);
@@ -118,8 +121,8 @@ Step backward(const BatchNorm& batchNorm, const GradientContext& gradient) {
     of.gamma = batchNorm.scale ? b.parameter<float>(3) : nullptr;
     of.beta = batchNorm.bias ? b.parameter<float>(batchNorm.scale ? 4 : 3) : nullptr;
     of.eps = batchNorm.eps;
-    of.sum = at.more(b, 0);
-    of.product = at.more(b, 1);
+    of.sum = haveSums ? at.dw(b, 1) : at.more(b, 0);
+    of.product = haveSums ? at.dw(b, 0) : at.more(b, 1);
     of.dx = at.dx(b, 0);
     of.dScale = at.dw(b, 0);
     of.dBias = at.dw(b, 1);

@@ -5,6 +5,7 @@
 #include "cuda/convolution/shift-corrections.h"
 #include "cuda/gradient-step.h"
 #include "cuda/kernels/behind-relu.h"
+#include "cuda/operations/batch-norm/batch-norm-gradient.h"
 #include "cuda/operations/convolution/convolution-gradient.h"
 #include "cuda/operations/scale/affine-gradient.h"
 #include "cuda/space-to-depth.h"
@@ -179,6 +180,39 @@ ConvolutionProblem dataProblem(ConvolutionProblem problem, const GradientContext
   return problem;
 }
 
+// The gradient that alone reads a data gradient, of the BatchNorm that made what the convolution read: what makes its sums
+// together with the diff saves it a pass over both of its maps. Null: there is none, or it needs what cuDNN does not make.
+const Operation* readerOfDiff(const ConvolutionProblem& problem, const GradientContext& gradient) {
+  const Program& program = gradient.context.program;
+  const TensorId diff = gradient.operation.outputs[0];
+  if (diff < 0 || bytesOf(problem.type) != 2 || problem.group != 1 || problem.input.c != problem.input.paddedChannels)
+    return nullptr;
+  if (std::count(program.outputs.begin(), program.outputs.end(), diff) > 0) return nullptr;
+  const Operation* reader = nullptr;
+  for (const Operation& each : program.operations) {
+    const auto reads = std::count(each.inputs.begin(), each.inputs.end(), diff);
+    if (reads == 0) continue;
+    if (reader || reads > 1) return nullptr;
+    reader = &each;
+  }
+  const auto* of = reader ? reader->attributes.as<Gradient>() : nullptr;
+  if (!of) return nullptr;
+  const Operation& forward = program.operations[of->of];
+  const auto* norm = forward.attributes.as<BatchNorm>();
+  if (!norm || norm->statistics != Statistics::batch || !norm->relu || norm->relu->negativeSlope != 0) return nullptr;
+  const bool isScaled = norm->scale && norm->bias && reader->outputs[1] >= 0 && reader->outputs[2] >= 0;
+  if (!isScaled || forward.inputs.size() > 1 || reader->inputs.size() != 1 + 2 * forward.outputs.size()) return nullptr;
+  const TensorLayout& x = gradient.context.layouts[reader->inputs[0]];
+  if (!x.isNhwc || x.shape != gradient.context.layouts[diff].shape) return nullptr;
+  // Where the forward pass is computed again, what it reads may come later.
+  const auto isThere = [&](TensorId id) {
+    return std::none_of(
+        &gradient.operation, program.operations.data() + program.operations.size(),
+        [&](const Operation& each) { return std::count(each.outputs.begin(), each.outputs.end(), id) > 0; });
+  };
+  return isThere(reader->inputs[0]) && isThere(reader->inputs[2]) && isThere(reader->inputs[3]) ? reader : nullptr;
+}
+
 Step backward(const Convolution& convolution, const GradientContext& gradient) {
   ConvolutionProblem problem = problemOf(convolution, gradient.forward, gradient.context);
   problem.bias = problem.residual = problem.relu = false;
@@ -187,7 +221,10 @@ Step backward(const Convolution& convolution, const GradientContext& gradient) {
     wanted.pass = pass;
     return isWanted ? gradient.context.choose(wanted) : nullptr;
   };
-  const auto data = choose(gradient.wantsDx(0), dataProblem(problem, gradient), ConvolutionPass::dataGradient),
+  ConvolutionProblem ofData = dataProblem(problem, gradient);
+  const Operation* reader = readerOfDiff(ofData, gradient);
+  ofData.wantsSums = reader != nullptr;
+  const auto data = choose(gradient.wantsDx(0), ofData, ConvolutionPass::dataGradient),
              weight = choose(gradient.wantsDw(0), problem, ConvolutionPass::weightGradient);
   Step step = gradient.likeOutput("");
   for (const auto& each : {data, weight}) {
@@ -205,7 +242,22 @@ Step backward(const Convolution& convolution, const GradientContext& gradient) {
   const size_t weightBytes = unpacks ? aligned(bytesOfFloats(problem.weightElements())) : 0;
   size_t scratch = gradient.wantsDw(1) ? bytesOfFloats(channelSumsScratch(channels)) : 0;
   for (const auto& each : {data, weight}) scratch = std::max(scratch, each ? each->workspaceBytes() : 0);
-  step.workspaceBytes = behindBytes + weightBytes + scratch;
+  const int64_t normChannels = problem.input.c;
+  const bool makesSums = data && data->makesSums();
+  const size_t inverseBytes = makesSums ? aligned(bytesOfFloats(normChannels)) : 0;
+  step.workspaceBytes = behindBytes + weightBytes + inverseBytes + scratch;
+  float eps = 0;
+  if (makesSums) {
+    const auto& norm =
+        gradient.context.program.operations[reader->attributes.get<Gradient>().of].attributes.get<BatchNorm>();
+    eps = norm.eps;
+    step.moreInputs = {reader->inputs[0], reader->inputs[2], reader->inputs[3]};
+    for (bool isMap : {true, false, false}) step.nhwcInputs.push_back(isMap);
+    step.moreOutputs = {reader->outputs[1], reader->outputs[2]};
+    step.parameters.push_back({*norm.scale, {}});
+    step.parameters.push_back({*norm.bias, {}});
+  }
+  const size_t inputs = gradient.operation.inputs.size(), outputs = gradient.operation.outputs.size();
   step.launch = [=, relu = convolution.relu, at = gradient.at](const Bindings& b, cudaStream_t stream) {
     ConvolutionArguments arguments;
     arguments.diff = at.dy(b, 0);
@@ -216,7 +268,14 @@ Step backward(const Convolution& convolution, const GradientContext& gradient) {
     }
     arguments.input = at.x(b, 0);
     arguments.weights = b.parameters[0];
-    arguments.workspace = b.workspace + behindBytes + weightBytes;
+    arguments.workspace = b.workspace + behindBytes + weightBytes + inverseBytes;
+    if (makesSums) {
+      float* inverse = floatsAt(b, behindBytes + weightBytes);
+      launchInverseDeviations(b.floats(inputs + 2), eps, normChannels, inverse, stream);
+      arguments.norm = {b.inputs[inputs],      b.floats(inputs + 1),  inverse,
+                        b.parameter<float>(1), b.parameter<float>(2), b.floatsOut(outputs + 1),
+                        b.floatsOut(outputs)};
+    }
     if (data) {
       arguments.output = at.dx(b, 0);
       data->enqueue(arguments, stream);

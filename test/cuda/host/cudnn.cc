@@ -278,7 +278,8 @@ struct WrongSums final : ConvolutionImplementation {
   bool makesSums() const override { return true; }
   void enqueue(const ConvolutionArguments& arguments, cudaStream_t stream) override {
     right_->enqueue(arguments, stream);
-    cudaMemsetAsync(arguments.squares + 3, 0x3f, sizeof(float), stream);
+    float* second = arguments.squares ? arguments.squares : arguments.norm.product;
+    cudaMemsetAsync(second + 3, 0x4f, sizeof(float), stream);
   }
   std::unique_ptr<ConvolutionImplementation> right_;
 };
@@ -306,7 +307,41 @@ RESNODE_TEST(cudnn,
     }
     expect(makeSums == 3, "three make sums");
     WrongSums wrong(options[1].make());
-    expect(measure->check(wrong).find("statistics") != std::string::npos, "wrong squares");
+    expect(measure->check(wrong).find("sums") != std::string::npos, "wrong squares");
+  }
+}
+
+RESNODE_TEST(cudnn,
+             "a data gradient behind BatchNorm's ReLU with the sums that its gradient reads: the same promises") {
+  CudnnHandle handle(fakeLibrary());
+  for (const ElementType type : {ElementType::float16, ElementType::bfloat16}) {
+    for (const test::ConvolutionCase& shape : {test::ConvolutionCase{"3x3", 2, 8, 30, 21, 16, 3, 3, 1, 1, 1, 1},
+                                               {"1x1", 1, 24, 7, 5, 8, 1, 1, 1, 0, 1, 1},
+                                               {"strided", 1, 16, 9, 8, 8, 3, 3, 2, 1, 1, 1}}) {
+      ConvolutionProblem p = test::problemOf(shape, type);
+      p.pass = ConvolutionPass::dataGradient;
+      expect(namesOf(cudnnOptions(handle, p, {})).find("sums") == std::string::npos, "not wanted");
+      p.wantsSums = true;
+      const ConvolutionOptions options = cudnnOptions(handle, p, {});
+      same(namesOf(options),
+           "cudnn-engine-1[2:5] cudnn-engine-1[2:5]-sums cudnn-engine-2[]-sums cudnn-engine-0[]-sums cudnn-engine-2[] "
+           "cudnn-engine-0[]",
+           "order");
+      const auto measure = measureOnDevice(p, *ownCandidates(p, 90).front(), nullptr);
+      for (const ConvolutionOption& option : options) {
+        const auto made = option.make();
+        expect(made->makesSums() == option.mustBeTimed, option.name);
+        // Behind the plan's own workspace lie three numbers a channel that nothing reads.
+        expect(made->workspaceBytes() == (option.mustBeTimed ? 256 + 3 * 256 : 64), option.name + ": workspace");
+        same(measure->check(*made), "", keyOf(p) + " " + option.name);
+        expect(measure->time(*made) >= 0, "a time");
+      }
+      WrongSums wrong(options[1].make());
+      expect(measure->check(wrong).find("sums") != std::string::npos, "a wrong product");
+      // Not behind the ReLU, which what makes sums must be.
+      WrongSums apart(options[0].make());
+      expect(measure->check(apart).find("from the reference") != std::string::npos, "in front of the ReLU");
+    }
   }
 }
 

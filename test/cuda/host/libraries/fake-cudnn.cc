@@ -139,7 +139,33 @@ const Rule kRules[] = {
     {CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, CUDNN_ATTR_OPERATION_POINTWISE_BDESC, CUDNN_TYPE_BACKEND_DESCRIPTOR,
      1, false},
     {CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, CUDNN_ATTR_OPERATION_POINTWISE_YDESC, CUDNN_TYPE_BACKEND_DESCRIPTOR,
-     1, true},
+     1, false},
+    {CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, CUDNN_ATTR_OPERATION_POINTWISE_DYDESC, CUDNN_TYPE_BACKEND_DESCRIPTOR,
+     1, false},
+    {CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, CUDNN_ATTR_OPERATION_POINTWISE_DXDESC, CUDNN_TYPE_BACKEND_DESCRIPTOR,
+     1, false},
+    {CUDNN_BACKEND_OPERATION_BN_BWD_WEIGHTS_DESCRIPTOR, CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_MATH_PREC,
+     CUDNN_TYPE_DATA_TYPE, 1, true},
+    {CUDNN_BACKEND_OPERATION_BN_BWD_WEIGHTS_DESCRIPTOR, CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_MEAN_DESC,
+     CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_OPERATION_BN_BWD_WEIGHTS_DESCRIPTOR, CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_INVSTD_DESC,
+     CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_OPERATION_BN_BWD_WEIGHTS_DESCRIPTOR, CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_BN_SCALE_DESC,
+     CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_OPERATION_BN_BWD_WEIGHTS_DESCRIPTOR, CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_X_DESC,
+     CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_OPERATION_BN_BWD_WEIGHTS_DESCRIPTOR, CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_DY_DESC,
+     CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_OPERATION_BN_BWD_WEIGHTS_DESCRIPTOR, CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_DBN_SCALE_DESC,
+     CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_OPERATION_BN_BWD_WEIGHTS_DESCRIPTOR, CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_DBN_BIAS_DESC,
+     CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_OPERATION_BN_BWD_WEIGHTS_DESCRIPTOR, CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_EQ_DY_SCALE_DESC,
+     CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_OPERATION_BN_BWD_WEIGHTS_DESCRIPTOR, CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_EQ_X_SCALE_DESC,
+     CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
+    {CUDNN_BACKEND_OPERATION_BN_BWD_WEIGHTS_DESCRIPTOR, CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_EQ_BIAS,
+     CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, true},
     {CUDNN_BACKEND_OPERATION_GEN_STATS_DESCRIPTOR, CUDNN_ATTR_OPERATION_GENSTATS_MODE, CUDNN_TYPE_GENSTATS_MODE, 1,
      true},
     {CUDNN_BACKEND_OPERATION_GEN_STATS_DESCRIPTOR, CUDNN_ATTR_OPERATION_GENSTATS_MATH_PREC, CUDNN_TYPE_DATA_TYPE, 1,
@@ -355,9 +381,10 @@ class Run {
   void pointwise(const Descriptor& operation) {
     const Descriptor& settings = operation.at(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR);
     const int mode = settings.one<int>(CUDNN_ATTR_POINTWISE_MODE);
+    if (mode == CUDNN_POINTWISE_RELU_BWD) return reluBackward(operation);
     const bool isRelu = mode == CUDNN_POINTWISE_RELU_FWD;
     demand(isRelu == (operation.values.count(CUDNN_ATTR_OPERATION_POINTWISE_BDESC) == 0),
-           "two operands are added or multiplied, one is clipped");
+           "two operands are added, subtracted or multiplied, one is clipped");
     const float slope = settings.values.count(CUDNN_ATTR_POINTWISE_RELU_LOWER_CLIP_SLOPE)
                             ? settings.one<float>(CUDNN_ATTR_POINTWISE_RELU_LOWER_CLIP_SLOPE)
                             : 0;
@@ -374,8 +401,50 @@ class Run {
     const auto at = [&](int axis, int64_t i) { return b.sizes[axis] == 1 ? 0 : i; };
     y.fill([&](int64_t n, int64_t c, int64_t h, int64_t w) {
       const float left = x.get(n, c, h, w), right = b.get(at(0, n), at(1, c), at(2, h), at(3, w));
-      return mode == CUDNN_POINTWISE_MUL ? left * right : left + right;
+      return mode == CUDNN_POINTWISE_MUL ? left * right : mode == CUDNN_POINTWISE_SUB ? left - right : left + right;
     });
+  }
+
+  void reluBackward(const Descriptor& operation) {
+    const Tensor &dy = tensor(operation.at(CUDNN_ATTR_OPERATION_POINTWISE_DYDESC)),
+                 &x = tensor(operation.at(CUDNN_ATTR_OPERATION_POINTWISE_XDESC));
+    Tensor& dx = tensor(operation.at(CUDNN_ATTR_OPERATION_POINTWISE_DXDESC));
+    dx.fill([&](int64_t n, int64_t c, int64_t h, int64_t w) { return x.get(n, c, h, w) > 0 ? dy.get(n, c, h, w) : 0; });
+  }
+
+  // dScale = Σ dy · x̂ and dBias = Σ dy, and what dx = a · dy + b · x + c is made of.
+  void normWeights(const Descriptor& operation) {
+    const auto at = [&](cudnnBackendAttributeName_t name) -> Tensor& { return tensor(operation.at(name)); };
+    const Tensor &x = at(CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_X_DESC),
+                 &dy = at(CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_DY_DESC),
+                 &means = at(CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_MEAN_DESC),
+                 &inverses = at(CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_INVSTD_DESC),
+                 &scales = at(CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_BN_SCALE_DESC);
+    const cudnnBackendAttributeName_t made[] = {
+        CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_DBN_SCALE_DESC, CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_DBN_BIAS_DESC,
+        CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_EQ_DY_SCALE_DESC, CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_EQ_X_SCALE_DESC,
+        CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_EQ_BIAS};
+    const std::vector<int64_t> aChannel{1, x.sizes[1], 1, 1};
+    demand(x.sizes == dy.sizes && means.sizes == aChannel && inverses.sizes == aChannel && scales.sizes == aChannel,
+           "maps of one shape, numbers a channel");
+    const double count = static_cast<double>(x.sizes[0] * x.sizes[2] * x.sizes[3]);
+    for (int64_t c = 0; c < x.sizes[1]; ++c) {
+      const double mean = means.get(0, c, 0, 0), inverse = inverses.get(0, c, 0, 0), scale = scales.get(0, c, 0, 0);
+      double sum = 0, product = 0;
+      for (int64_t n = 0; n < x.sizes[0]; ++n)
+        for (int64_t h = 0; h < x.sizes[2]; ++h)
+          for (int64_t w = 0; w < x.sizes[3]; ++w) {
+            sum += dy.get(n, c, h, w);
+            product += dy.get(n, c, h, w) * (x.get(n, c, h, w) - mean) * inverse;
+          }
+      const double ofInput = -scale * inverse * inverse * product / count;
+      const double values[] = {product, sum, scale * inverse, ofInput, -scale * inverse * sum / count - ofInput * mean};
+      for (size_t i = 0; i < std::size(made); ++i) {
+        Tensor& target = at(made[i]);
+        demand(target.sizes == aChannel, "a number a channel");
+        target.put(static_cast<float>(values[i]), 0, c, 0, 0);
+      }
+    }
   }
 
   void sumUp(const Descriptor& operation) {
@@ -532,6 +601,7 @@ EXPORT cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescr
     for (const Descriptor* operation : graph.all<Descriptor*>(CUDNN_ATTR_OPERATIONGRAPH_OPS)) {
       if (operation->type == CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR) run.pointwise(*operation);
       else if (operation->type == CUDNN_BACKEND_OPERATION_GEN_STATS_DESCRIPTOR) run.sumUp(*operation);
+      else if (operation->type == CUDNN_BACKEND_OPERATION_BN_BWD_WEIGHTS_DESCRIPTOR) run.normWeights(*operation);
       else if (operation->type == CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR) run.convolve(*operation);
       else run.convolveBackward(*operation);
     }

@@ -215,6 +215,33 @@ RESNODE_TEST(cudnn_real, "makes plans of ResNet-50's convolutions together with 
   }
 }
 
+// Of bfloat16 it refuses nothing and proposes no engine.
+RESNODE_TEST(cudnn_real,
+             "makes plans of ResNet-50's data gradients behind BatchNorm's ReLU, with its sums, in float16") {
+  CudnnHandle handle(realLibrary(), std::string(kH100));
+  for (const Precision& precision : {kPrecisions[0], kPrecisions[1]}) {
+    for (const Layer& layer : resnet50()) {
+      // Those that read what a BatchNorm alone made for them.
+      const bool isInside = layer.kernel == 3 || layer.residual;
+      if (!isInside) continue;
+      ConvolutionProblem problem = gradientOf(layer, 256, precision, ConvolutionPass::dataGradient);
+      problem.wantsSums = true;
+      std::vector<std::string> failures;
+      bool isMade = false;
+      for (const ConvolutionOption& option : cudnnOptions(handle, problem, {}, &failures)) {
+        if (!option.mustBeTimed || isMade) continue;
+        try {
+          isMade = option.make()->makesSums();
+        } catch (const Error& error) {
+          failures.push_back(error.what());
+        }
+      }
+      const bool isNeeded = precision.type == ElementType::float16;
+      expect(isMade || (!isNeeded && failures.empty()), nameOf(problem, precision) + ": none" + join(failures));
+    }
+  }
+}
+
 RESNODE_TEST(cudnn_real, "makes plans for an H100, with their workspaces") {
   CudnnHandle handle(realLibrary(), std::string(kH100));
   for (const Precision& precision : kPrecisions) {
