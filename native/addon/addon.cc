@@ -6,6 +6,7 @@
 #include "native/addon/device-to-js.h"
 #include "native/addon/host-memory.h"
 #include "native/addon/image-from-js.h"
+#include "native/addon/tuning-cache-to-js.h"
 
 namespace resnode {
 namespace {
@@ -22,6 +23,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   method(exports, "mapFile", mapFile);
   method(exports, "isIntact", isIntact);
   method(exports, "isOfFile", isOfFile);
+  method(exports, "countTuningCacheLines", countTuningCacheLines);
   method(exports, "mapScores", mapScores);
   method(exports, "prepareImage", prepareImage);
   method(exports, "resizeImage", resizeImage);

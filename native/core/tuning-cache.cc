@@ -4,6 +4,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -87,6 +88,17 @@ class Lock {
 };
 
 }  // namespace
+
+TuningCacheLines countLines(std::string_view text) {
+  TuningCacheLines lines;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    ++lines.all;
+    if (!parse(std::string(text.substr(0, end)))) ++lines.damaged;
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return lines;
+}
 
 std::string userCacheFolder() {
   const char* xdg = std::getenv("XDG_CACHE_HOME");

@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace resnode {
@@ -50,6 +51,12 @@ class TuningCache {
   Lines lines_;                          // all machines'
   std::map<std::string, Winner> fresh_;  // stored and not saved
 };
+
+// Of a file's text: all its lines, and those that do not prove themselves.
+struct TuningCacheLines {
+  size_t all = 0, damaged = 0;
+};
+TuningCacheLines countLines(std::string_view text);
 
 // Empty where neither XDG_CACHE_HOME nor HOME is an absolute path.
 std::string userCacheFolder();

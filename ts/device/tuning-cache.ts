@@ -2,6 +2,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { warn } from '../base/warn.ts';
+import { loadBinding } from '../native/load.ts';
 
 const FILE = 'convolutions-1.txt';
 const MAX_BYTES = 64 * 2 ** 20;
@@ -24,31 +25,6 @@ async function damageOf(file: string): Promise<string | null> {
   if (stats.size > MAX_BYTES) return `has ${stats.size} bytes, too many for what was measured`;
   const bytes = await readFile(file).catch(() => null);
   if (bytes === null) return 'what was measured cannot be read';
-  let [lines, damaged] = [0, 0];
-  for (let begin = 0; begin < bytes.length; ) {
-    const newline = bytes.indexOf('\n', begin);
-    const end = newline < 0 ? bytes.length : newline;
-    lines++;
-    if (!isWhole(bytes.subarray(begin, end))) damaged++;
-    begin = end + 1;
-  }
+  const { lines, damaged } = loadBinding().binding.countTuningCacheLines(bytes);
   return damaged === 0 ? null : `${damaged} of ${lines} lines of what was measured are damaged`;
-}
-
-/** A line ends in the FNV-1a of what stands before its last tab. */
-function isWhole(line: Buffer): boolean {
-  const tab = line.lastIndexOf('\t');
-  return tab > 0 && line.toString('latin1', tab + 1) === fnv1a(line.subarray(0, tab));
-}
-
-// http://www.isthe.com/chongo/tech/comp/fnv/: 64 bits in two halves; the prime is 2^40 + 435.
-function fnv1a(bytes: Uint8Array): string {
-  let [high, low] = [0xcbf29ce4, 0x84222325];
-  for (const byte of bytes) {
-    const mixed = (low ^ byte) >>> 0;
-    const product = mixed * 435;
-    high = (Math.imul(high, 435) + Math.floor(product / 2 ** 32) + (mixed << 8)) >>> 0;
-    low = product >>> 0;
-  }
-  return [high, low].map((half) => half.toString(16).padStart(8, '0')).join('');
 }

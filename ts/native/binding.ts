@@ -339,6 +339,8 @@ export interface NativeBinding {
   isIntact(bytes: Uint8Array): boolean;
   /** Whether `mapFile` gave them. */
   isOfFile(bytes: Uint8Array): boolean;
+  /** Of the bytes of the file that keeps what was measured: how many lines it has, and how many do not prove themselves. */
+  countTuningCacheLines(bytes: Uint8Array): { readonly lines: number; readonly damaged: number };
   /** Pixels → channels × crop height × crop width, off the event loop. Throws RangeError before it begins. */
   prepareImage(
     pixels: Uint8Array | Uint16Array,
