@@ -101,7 +101,7 @@ Example:
       if (flags.json) console.log(JSON.stringify({ out, bytes, layers, operations, notRunnable: problems }));
       else
         console.log(
-          `${out}: ${layers} layers as ${operations} operations${problems === 0 ? '' : `, ${problems} layers that resnode cannot run`}, ${Math.ceil(bytes / 1024)} KiB`,
+          `${out}: ${layers} layers as ${operations} operations${problems === 0 ? '' : `, ${problems} layers that resnode cannot run, or whose shapes are not known`}, ${Math.ceil(bytes / 1024)} KiB`,
         );
     },
   );

@@ -169,7 +169,7 @@ export function checkInputNames(inputs: readonly string[], shapes: object): void
     if (!inputs.includes(name))
       throw new ArgumentError(
         'inputShapes',
-        `inputs of the net (${[...new Set(inputs)].join(', ') || 'it has none'})`,
+        `inputs of the net (${[...new Set(inputs)].join(', ') || 'it has none in this phase'})`,
         name,
         didYouMean(name, inputs),
       );
