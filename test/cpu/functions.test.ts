@@ -211,18 +211,27 @@ test('a place outside of its plane is refused with its layer, wherever it stands
   }
 });
 
-test('a crop of the planes of a convolution, which keeps its channels', async () => {
+test('a crop of a convolution that keeps its channels, or whole blocks of them', async () => {
   const crop = (top: string, param: string) =>
     `layer { name: "${top}" type: "Crop" bottom: "conv" bottom: "like" top: "${top}" crop_param { ${param} } }`;
   await compare(
     [
       input('data', [2, 3, 9, 11]),
       input('like', [2, 21, 4, 5]),
+      input('fewer', [1, 5, 9, 8]),
+      input('block', [2, 16, 1, 11]),
       'layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param { num_output: 21 kernel_size: 1 } }',
       crop('a', 'axis: 2 offset: 3 offset: 2'),
       crop('b', 'axis: 2 offset: 5 offset: 6'),
+      crop('c', 'axis: 0 offset: 1 offset: 16 offset: 0 offset: 3').replace('"like"', '"fewer"'),
+      crop('d', 'axis: 1 offset: 0 offset: 4 offset: 0').replace('"like"', '"block"'),
     ].join('\n'),
-    { data: draw(2 * 3 * 9 * 11, 23), like: new Float32Array(2 * 21 * 4 * 5) },
+    {
+      data: draw(2 * 3 * 9 * 11, 23),
+      like: new Float32Array(2 * 21 * 4 * 5),
+      fewer: new Float32Array(360),
+      block: new Float32Array(352),
+    },
     1,
   );
 });

@@ -8,16 +8,16 @@
 namespace resnode::cpu {
 namespace {
 
-RESNODE_INLINE void atMost(Doubles& x, double most) {
-  const Doubles all = Doubles{} + most;
+RESNODE_INLINE void atMost(EightDoubles& x, double most) {
+  const EightDoubles all = EightDoubles{} + most;
   x = x > all ? all : x;
 }
 
 // Each function makes y of x, both eight values in float64.
 struct SigmoidOf {
   explicit SigmoidOf(const Sigmoid&) {}
-  RESNODE_INLINE void operator()(Doubles& x) const {
-    Doubles power = -x;
+  RESNODE_INLINE void operator()(EightDoubles& x) const {
+    EightDoubles power = -x;
     atMost(power, 200);
     exponential(power);
     x = 1 / (1 + power);
@@ -27,11 +27,11 @@ struct SigmoidOf {
 // tanh x = (e^2x − 1) / (e^2x + 1), and x to a relative x²/3 where the difference would lose digits.
 struct TanhOf {
   explicit TanhOf(const Tanh&) {}
-  RESNODE_INLINE void operator()(Doubles& x) const {
-    Doubles power = x + x;
+  RESNODE_INLINE void operator()(EightDoubles& x) const {
+    EightDoubles power = x + x;
     atMost(power, 100);
     exponential(power);
-    const Doubles size = x < 0 ? -x : x;
+    const EightDoubles size = x < 0 ? -x : x;
     x = size < 1e-4 ? x : (power - 1) / (power + 1);
   }
 };
@@ -40,11 +40,11 @@ struct TanhOf {
 struct EluOf {
   double alpha;
   explicit EluOf(const Elu& elu) : alpha(elu.alpha) {}
-  RESNODE_INLINE void operator()(Doubles& x) const {
-    Doubles power = x;
+  RESNODE_INLINE void operator()(EightDoubles& x) const {
+    EightDoubles power = x;
     atMost(power, 0);
     exponential(power);
-    const Doubles less = x > -1e-4 ? x * (1 + 0.5 * x) : power - 1;
+    const EightDoubles less = x > -1e-4 ? x * (1 + 0.5 * x) : power - 1;
     x = x > 0 ? x : alpha * less;
   }
 };
@@ -52,7 +52,7 @@ struct EluOf {
 struct ExpOf {
   double inner, outer;
   explicit ExpOf(const Exp& exp) : inner(exp.inner), outer(exp.outer) {}
-  RESNODE_INLINE void operator()(Doubles& x) const {
+  RESNODE_INLINE void operator()(EightDoubles& x) const {
     x = inner * x;
     atMost(x, 200);
     exponential(x);
@@ -63,8 +63,8 @@ struct ExpOf {
 struct SwishOf {
   double beta;
   explicit SwishOf(const Swish& swish) : beta(swish.beta) {}
-  RESNODE_INLINE void operator()(Doubles& x) const {
-    Doubles power = -beta * x;
+  RESNODE_INLINE void operator()(EightDoubles& x) const {
+    EightDoubles power = -beta * x;
     atMost(power, 200);
     exponential(power);
     x = x / (1 + power);
@@ -74,37 +74,37 @@ struct SwishOf {
 // tanh(ln(1 + e)) = e(e + 2) / (e(e + 2) + 2), and 1 from x = 20 on.
 struct MishOf {
   explicit MishOf(const Mish&) {}
-  RESNODE_INLINE void operator()(Doubles& x) const {
-    Doubles power = x;
+  RESNODE_INLINE void operator()(EightDoubles& x) const {
+    EightDoubles power = x;
     atMost(power, 20);
     exponential(power);
-    const Doubles product = power * (power + 2);
+    const EightDoubles product = power * (power + 2);
     x = x * (product / (product + 2));
   }
 };
 
 template <class Function>
-RESNODE_INLINE void eight(const float* x, float* y, const Function& function) {
-  Floats values;
-  load(x, values);
-  Doubles wide = __builtin_convertvector(values, Doubles);
+RESNODE_INLINE void ofEight(const float* x, float* y, const Function& function) {
+  EightFloats values;
+  loadEight(x, values);
+  EightDoubles wide = __builtin_convertvector(values, EightDoubles);
   function(wide);
-  store(y, __builtin_convertvector(wide, Floats));
+  storeEight(y, __builtin_convertvector(wide, EightFloats));
 }
 
 template <class Function>
 RESNODE_INLINE void byEights(const float* x, float* y, int64_t count, const Function& function) {
-  const int64_t whole = count - count % kAtOnce;
-  for (int64_t i = 0; i < whole; i += kAtOnce) eight(x + i, y + i, function);
+  const int64_t whole = count - count % kEight;
+  for (int64_t i = 0; i < whole; i += kEight) ofEight(x + i, y + i, function);
   if (whole == count) return;
-  float rest[kAtOnce] = {};
+  float rest[kEight] = {};
   std::copy(x + whole, x + count, rest);
-  eight(rest, rest, function);
+  ofEight(rest, rest, function);
   std::copy_n(rest, count - whole, y + whole);
 }
 
 template <class Kind>
-RESNODE_INLINE void each(const Kind& function, const float* x, float* y, int64_t count) {
+RESNODE_INLINE void eachValue(const Kind& function, const float* x, float* y, int64_t count) {
   const Kind f = function;
 #pragma omp simd
   for (int64_t i = 0; i < count; ++i) y[i] = valueOf(f, x[i]);
@@ -126,7 +126,7 @@ RESNODE_INLINE void eachDiff(const Kind& function, const float* dy, const float*
   }
 #define RESNODE_VALUES(Kind)                                                                        \
   RESNODE_VECTORISED void valuesOf(const Kind& function, const float* x, float* y, int64_t count) { \
-    each(function, x, y, count);                                                                    \
+    eachValue(function, x, y, count);                                                               \
   }
 #define RESNODE_DIFFS(Kind)                                                                                           \
   RESNODE_VECTORISED void diffsOf(const Kind& function, const float* dy, const float* read, float* dx, int64_t count, \

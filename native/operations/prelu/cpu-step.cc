@@ -9,8 +9,8 @@
 namespace resnode::cpu {
 namespace {
 
-constexpr int64_t kAtOnce = 1 << 13;  // values of a unit of work
-constexpr int64_t kRows = 64;         // whose products are summed in float32 before they go into float64
+constexpr int64_t kSlopedValues = 1 << 13;  // values of a unit of work
+constexpr int64_t kSlopedRows = 64;         // whose products are summed in float32 before they go into float64
 
 // Rows of lanes, each lane with its own slope; a plane of one channel is one row whose slope is everywhere the same.
 RESNODE_VECTORISED void slopedPlane(const float* read, const float* x, float* y, int64_t count, float slope) {
@@ -37,9 +37,9 @@ RESNODE_VECTORISED void slopedRows(const float* read, const float* x, float* y, 
 }
 
 // sums[l] += Σ x · dy where x ≤ 0.
-RESNODE_VECTORISED void addProducts(const float* x, const float* dy, int64_t rows, int64_t lanes, double* sums) {
-  for (int64_t first = 0; first < rows; first += kRows) {
-    const int64_t end = std::min(first + kRows, rows);
+RESNODE_VECTORISED void addSlopeProducts(const float* x, const float* dy, int64_t rows, int64_t lanes, double* sums) {
+  for (int64_t first = 0; first < rows; first += kSlopedRows) {
+    const int64_t end = std::min(first + kSlopedRows, rows);
     for (int64_t begin = 0; begin < lanes; begin += kLanes) {
       const int64_t count = std::min(kLanes, lanes - begin);
       float some[kLanes] = {};
@@ -60,9 +60,9 @@ std::vector<float> slopesOf(const PRelu& prelu, const ChannelView& view, const f
 }
 
 // y = x where `read` > 0, else slope · x.
-void slope(ThreadPool* pool, const ChannelView& view, const std::vector<float>& slopes, const float* read,
-           const float* x, float* y) {
-  const int64_t rows = std::max<int64_t>(1, kAtOnce / view.lanes), parts = ceiling(view.inner, rows);
+void applySlopes(ThreadPool* pool, const ChannelView& view, const std::vector<float>& slopes, const float* read,
+                 const float* x, float* y) {
+  const int64_t rows = std::max<int64_t>(1, kSlopedValues / view.lanes), parts = ceiling(view.inner, rows);
   parallelFor(pool, view.outer * view.blocks * parts, 1, [&](int64_t unit) {
     const int64_t first = unit % parts * rows, count = std::min(rows, view.inner - first), plane = unit / parts;
     const int64_t at = (plane * view.inner + first) * view.lanes;
@@ -83,8 +83,8 @@ void slopeDiffs(ThreadPool* pool, const PRelu& prelu, const ChannelView& view, c
     double* own = sums.data() + block * lanes;
     for (int64_t image = 0; image < view.outer; ++image) {
       const int64_t at = (image * view.blocks + block) * size;
-      addProducts(x + at, dy + at, rows, lanes, own);
-      if (rest > 0) addProducts(x + at + rows * lanes, dy + at + rows * lanes, 1, rest, own);
+      addSlopeProducts(x + at, dy + at, rows, lanes, own);
+      if (rest > 0) addSlopeProducts(x + at + rows * lanes, dy + at + rows * lanes, 1, rest, own);
     }
   });
   std::vector<double> channels(view.channels);
@@ -101,9 +101,10 @@ bool addPRelu(StepBuilder& step, const PRelu& prelu) {
   const Place x = step.read(0, layout);
   step.call({x, step.writeOver(0, x, layout, step.plain(0)), step.plainParameter(prelu.slope)},
             [pool = step.pool(), view = *channelView(layout), prelu](const std::vector<void*>& at) -> Work {
-              return
-                  [=, x = static_cast<float*>(at[0]), y = static_cast<float*>(at[1]),
-                   slopes = static_cast<float*>(at[2])] { slope(pool, view, slopesOf(prelu, view, slopes), x, x, y); };
+              return [=, x = static_cast<float*>(at[0]), y = static_cast<float*>(at[1]),
+                      slopes = static_cast<float*>(at[2])] {
+                applySlopes(pool, view, slopesOf(prelu, view, slopes), x, x, y);
+              };
             });
   step.describe("loops");
   return true;
@@ -128,7 +129,7 @@ bool addPReluGradient(StepBuilder& step, const PRelu& prelu) {
               [pool = step.pool(), view, prelu](const std::vector<void*>& at) -> Work {
                 return [=, x = static_cast<float*>(at[0]), dy = static_cast<float*>(at[1]),
                         dx = static_cast<float*>(at[2]), slopes = static_cast<float*>(at[3])] {
-                  slope(pool, view, slopesOf(prelu, view, slopes), x, dy, dx);
+                  applySlopes(pool, view, slopesOf(prelu, view, slopes), x, dy, dx);
                 };
               });
   }

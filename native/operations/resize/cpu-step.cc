@@ -8,14 +8,14 @@
 namespace resnode::cpu {
 namespace {
 
-struct Columns {
+struct ResizedColumns {
   std::vector<int32_t> first, second;
   std::vector<float> share;
 };
 
 // A row of the result of pixels of 16 lanes, between two rows of the source.
-RESNODE_VECTORISED void blockedRow(const float* above, const float* below, float down, const Columns& columns,
-                                   float* y) {
+RESNODE_VECTORISED void resizedBlockedRow(const float* above, const float* below, float down,
+                                          const ResizedColumns& columns, float* y) {
   const int32_t *first = columns.first.data(), *second = columns.second.data();
   for (size_t i = 0; i < columns.share.size(); ++i) {
     const int64_t left = first[i] * kLanes, right = second[i] * kLanes;
@@ -29,7 +29,8 @@ RESNODE_VECTORISED void blockedRow(const float* above, const float* below, float
     }
   }
 }
-RESNODE_VECTORISED void plainRow(const float* above, const float* below, float down, const Columns& columns, float* y) {
+RESNODE_VECTORISED void resizedPlainRow(const float* above, const float* below, float down,
+                                        const ResizedColumns& columns, float* y) {
   const int32_t *first = columns.first.data(), *second = columns.second.data();
   const float* share = columns.share.data();
   const auto count = static_cast<int64_t>(columns.share.size());
@@ -42,10 +43,10 @@ RESNODE_VECTORISED void plainRow(const float* above, const float* below, float d
 }
 
 // Of so many planes of pixels of `lanes` lanes, 16 or 1.
-void resize(ThreadPool* pool, const Resizing& sizes, int64_t planes, int64_t lanes, const Columns& columns,
-            const float* x, float* y) {
+void resizePlanes(ThreadPool* pool, const Resizing& sizes, int64_t planes, int64_t lanes, const ResizedColumns& columns,
+                  const float* x, float* y) {
   const int64_t source = sizes.width * lanes, result = sizes.wide * lanes;
-  const auto row = lanes == 1 ? plainRow : blockedRow;
+  const auto row = lanes == 1 ? resizedPlainRow : resizedBlockedRow;
   parallelFor(pool, planes * sizes.tall, ThreadPool::grain(8 * result), [&](int64_t unit) {
     const Source down = sizes.row(unit % sizes.tall);
     const float* plane = x + unit / sizes.tall * sizes.height * source;
@@ -57,7 +58,7 @@ bool addResize(StepBuilder& step, const Resize& resizing) {
   const Shape &in = step.inputShape(0), &out = step.outputShape(0);
   const bool isBlocked = step.layout(0) == blockedLayout(in);
   const Resizing sizes(resizing, in, out);
-  Columns columns;
+  ResizedColumns columns;
   for (int64_t w = 0; w < sizes.wide; ++w) {
     const Source column = sizes.column(w);
     columns.first.push_back(static_cast<int32_t>(column.first));
@@ -69,7 +70,7 @@ bool addResize(StepBuilder& step, const Resize& resizing) {
              step.write(0, isBlocked ? blockedLayout(out) : plainLayout(out))},
             [pool = step.pool(), sizes, planes, lanes, columns](const std::vector<void*>& at) -> Work {
               return [=, x = static_cast<float*>(at[0]), y = static_cast<float*>(at[1])] {
-                resize(pool, sizes, planes, lanes, columns, x, y);
+                resizePlanes(pool, sizes, planes, lanes, columns, x, y);
               };
             });
   step.describe("loops");

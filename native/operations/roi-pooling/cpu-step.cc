@@ -9,7 +9,7 @@
 namespace resnode::cpu {
 namespace {
 
-RESNODE_VECTORISED void maximum(const float* x, int64_t width, const Bin& rows, const Bin& columns, float* y) {
+RESNODE_VECTORISED void maximumOfBin(const float* x, int64_t width, const Bin& rows, const Bin& columns, float* y) {
   float most[kLanes] = {};
   for (int64_t h = rows.start; h < rows.end; ++h) {
     for (int64_t w = columns.start; w < columns.end; ++w) {
@@ -23,8 +23,8 @@ RESNODE_VECTORISED void maximum(const float* x, int64_t width, const Bin& rows, 
 }
 
 // `of`: sizes and regions; x and y in blocks.
-void pool(ThreadPool* threads, const RegionBins& of, int64_t regions, const std::string& layer, const float* x,
-          float* y) {
+void poolRegions(ThreadPool* threads, const RegionBins& of, int64_t regions, const std::string& layer, const float* x,
+                 float* y) {
   const int64_t blocks = ceiling(of.channels, kLanes), bins = of.tall * of.wide;
   for (int64_t region = 0; region < regions; ++region) {
     const float image = of.regions[region * 5];
@@ -38,8 +38,8 @@ void pool(ThreadPool* threads, const RegionBins& of, int64_t regions, const std:
     for (int64_t row = 0; row < of.tall; ++row) {
       const Bin rows = of.bin(region[2], region[4], row, of.tall, of.height);
       for (int64_t column = 0; column < of.wide; ++column) {
-        maximum(x + plane * of.height * of.width * kLanes, of.width, rows,
-                of.bin(region[1], region[3], column, of.wide, of.width), made + (row * of.wide + column) * kLanes);
+        maximumOfBin(x + plane * of.height * of.width * kLanes, of.width, rows,
+                     of.bin(region[1], region[3], column, of.wide, of.width), made + (row * of.wide + column) * kLanes);
       }
     }
   });
@@ -54,7 +54,7 @@ bool addRoiPooling(StepBuilder& step, const RoiPooling& pooling) {
               return [=, x = static_cast<float*>(at[0]), rows = static_cast<float*>(at[1]),
                       y = static_cast<float*>(at[2])] {
                 const RegionBins of{nullptr, rows, in[0], in[1], in[2], in[3], out[2], out[3], pooling.spatialScale};
-                pool(threads, of, regions, layer, x, y);
+                poolRegions(threads, of, regions, layer, x, y);
               };
             });
   step.describe("loops");

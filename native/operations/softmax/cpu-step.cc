@@ -14,17 +14,17 @@ constexpr int64_t kWork = 32;    // of a value, in multiplications
 
 // e^x for x ≤ 0 or not-a-number. What is too small for float32 is 0.
 RESNODE_INLINE void exponential(float* values) {
-  Floats x;
-  load(values, x);
-  Doubles y = __builtin_convertvector(x, Doubles);
+  EightFloats x;
+  loadEight(values, x);
+  EightDoubles y = __builtin_convertvector(x, EightDoubles);
   cpu::exponential(y);
-  store(values, __builtin_convertvector(y, Floats));
+  storeEight(values, __builtin_convertvector(y, EightFloats));
 }
 
 RESNODE_VECTORISED void exponentials(float* values, int64_t count) {
-  const int64_t whole = count - count % kAtOnce;
-  for (int64_t i = 0; i < whole; i += kAtOnce) exponential(values + i);
-  float rest[kAtOnce] = {};
+  const int64_t whole = count - count % kEight;
+  for (int64_t i = 0; i < whole; i += kEight) exponential(values + i);
+  float rest[kEight] = {};
   std::copy(values + whole, values + count, rest);
   exponential(rest);
   std::copy_n(rest, count - whole, values + whole);
@@ -32,26 +32,26 @@ RESNODE_VECTORISED void exponentials(float* values, int64_t count) {
 
 RESNODE_INLINE float largest(const float* x, int64_t channels) {
   float most = -INFINITY;
-  if (channels < kAtOnce) {
+  if (channels < kEight) {
     for (int64_t c = 0; c < channels; ++c) most = x[c] > most ? x[c] : most;
     return most;
   }
-  Floats mosts = Floats{} - INFINITY;
-  for (int64_t c = 0; c < channels; c += kAtOnce) {
-    Floats values;
-    load(x + std::min(c, channels - kAtOnce), values);
+  EightFloats mosts = EightFloats{} - INFINITY;
+  for (int64_t c = 0; c < channels; c += kEight) {
+    EightFloats values;
+    loadEight(x + std::min(c, channels - kEight), values);
     mosts = values > mosts ? values : mosts;
   }
-  for (int i = 0; i < kAtOnce; ++i) most = mosts[i] > most ? mosts[i] : most;
+  for (int i = 0; i < kEight; ++i) most = mosts[i] > most ? mosts[i] : most;
   return most;
 }
 
 RESNODE_INLINE float sumOf(const float* x, int64_t channels) {
-  Doubles sums{};
+  EightDoubles sums{};
   int64_t c = 0;
-  for (Floats values; c + kAtOnce <= channels; c += kAtOnce) {
-    load(x + c, values);
-    sums += __builtin_convertvector(values, Doubles);
+  for (EightFloats values; c + kEight <= channels; c += kEight) {
+    loadEight(x + c, values);
+    sums += __builtin_convertvector(values, EightDoubles);
   }
   for (int i = 0; c < channels; ++c, ++i) sums[i] += x[c];
   return static_cast<float>(((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7])));
@@ -63,14 +63,14 @@ RESNODE_VECTORISED void softmaxOfRows(const float* x, float* y, int64_t rows, in
     const float* from = x + row * channels;
     float* to = y + row * channels;
     const float most = largest(from, channels);
-    if (channels < kAtOnce) {
+    if (channels < kEight) {
       for (int64_t c = 0; c < channels; ++c) to[c] = from[c] - most;
     } else {
-      Floats values;
-      for (int64_t c = 0; c < channels; c += kAtOnce) {
-        const int64_t at = std::min(c, channels - kAtOnce);
-        load(from + at, values);
-        store(to + at, values - most);
+      EightFloats values;
+      for (int64_t c = 0; c < channels; c += kEight) {
+        const int64_t at = std::min(c, channels - kEight);
+        loadEight(from + at, values);
+        storeEight(to + at, values - most);
       }
     }
   }
@@ -79,9 +79,9 @@ RESNODE_VECTORISED void softmaxOfRows(const float* x, float* y, int64_t rows, in
     float* to = y + row * channels;
     const float total = sumOf(to, channels);
     int64_t c = 0;
-    for (Floats values; c + kAtOnce <= channels; c += kAtOnce) {
-      load(to + c, values);
-      store(to + c, values / total);
+    for (EightFloats values; c + kEight <= channels; c += kEight) {
+      loadEight(to + c, values);
+      storeEight(to + c, values / total);
     }
     for (; c < channels; ++c) to[c] /= total;
   }
