@@ -69,6 +69,8 @@ export async function runProgram(words: readonly string[]): Promise<void> {
   try {
     await program.parseAsync(words, { from: 'user' });
   } catch (error) {
+    // What commander said, --version and --help among it, stays as it is.
+    if (error instanceof CommanderError) throw error;
     const { inOwnWords } = await import('./own-words.ts');
     throw inOwnWords(error, commandOf(program, words));
   }
