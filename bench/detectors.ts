@@ -1,5 +1,5 @@
 /**
- * Nets that detect and segment at batch 1, beside onnxruntime-node on the same net with the same random weights, in turn:
+ * Public nets that detect, segment and classify at batch 1, beside onnxruntime-node on the same net with the same random weights, in turn:
  * `tsx bench/detectors.ts [--threads 2] [--rounds 15] [--out bench/results/NAME.json] [--nets FOLDER] [NAME...]`.
  * FOLDER holds the public prototxts; DeepLab is made here. What ONNX cannot say of a net is left out on both sides. What
  * is compared are the blobs before the detections, which random weights hardly make. Before each run all threads sleep:
@@ -74,6 +74,38 @@ const CASES: Readonly<Record<string, Case>> = {
     net: inFolder('hujie-frank_SENet__models_SE-ResNeXt-50'),
     inputShapes: { data: [1, 3, 224, 224] },
     head: ['prob'],
+  },
+  'SE-ResNet-50': {
+    net: inFolder('hujie-frank_SENet__models_SE-ResNet-50'),
+    inputShapes: { data: [1, 3, 224, 224] },
+    head: ['prob'],
+  },
+  'ShuffleNet-v2': {
+    net: inFolder('farmingyard_ShuffleNet__shufflenet_v2_1x_deploy'),
+    inputShapes: { data: [1, 3, 224, 224] },
+    head: ['fc1000'],
+  },
+  'DeepLab-v3 MobileNet-v2': {
+    net: inFolder(
+      'foss-for-synopsys-dwc-arc-processors_synopsys-caffe-models__caffe_models_deeplab_deeplabv3_mnv2_pascal_train_aug_deeplabv3_mnv2_pascal_train_aug',
+    ),
+    inputShapes: { sub_7: [1, 3, 513, 513] },
+    head: ['ResizeBilinear_3'],
+  },
+  ENet: {
+    net: inFolder('TimoSaemann_ENet__prototxts_enet_deploy_final'),
+    inputShapes: { data: [1, 3, 512, 1024] },
+    head: ['deconv6_0_0'],
+  },
+  'PSPNet-50': {
+    net: inFolder('hszhao_PSPNet__evaluation_prototxt_pspnet50_ADE20K_473'),
+    inputShapes: { data: [1, 3, 473, 473] },
+    head: ['conv6_interp'],
+  },
+  HED: {
+    net: inFolder('s9xie_hed__examples_hed_deploy'),
+    inputShapes: { data: [1, 3, 500, 500] },
+    head: ['sigmoid-fuse'],
   },
 };
 
@@ -166,10 +198,9 @@ async function measure(name: string, each: Case, folder: string) {
     });
     const inputs = Object.fromEntries(
       Object.entries(model.inputs).map(([blob, shape], i) => {
-        const image = each.inputShapes.data!;
         const data =
           blob === 'im_info'
-            ? Float32Array.of(image[2]!, image[3]!, 1)
+            ? Float32Array.of(each.inputShapes.data![2]!, each.inputShapes.data![3]!, 1)
             : randomValues(elementCount(shape), 2, 0, i);
         return [blob, { shape, data }];
       }),
