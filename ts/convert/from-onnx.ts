@@ -204,7 +204,7 @@ class NetBuilder {
           return fail(
             constant(input) === null
               ? `input ${input} ("${name}") is made by no node before it`
-              : `input ${input} ("${name}") is a constant, expected a value that the net computes`,
+              : `input ${input} ("${name}") is a constant, expected a value that the net computes; fold what depends on constants alone as the net is exported (torch.onnx.export does with do_constant_folding), or with onnxsim`,
           );
         if (value.holds !== undefined && ![takes].flat().includes(value.holds))
           return fail(WHY_NOT_FLOATS[value.holds]);
