@@ -33,7 +33,7 @@ Step GradientContext::likeOutput(const char* implementation) const {
   step.inPlace = {at.inputs + at.outputs};
   if (!y(0).isNhwc) return step;
   const auto isNhwc = [&](TensorId id, size_t input) {
-    return isNhwcPlace(forward, input, context.program.tensors[id].shape);
+    return isMapPlace(forward, input, context.program.tensors[id].shape);
   };
   for (size_t i = 0; i < at.inputs; ++i) step.nhwcInputs[i] = isNhwc(forward.inputs[i], i);
   for (size_t i = 0; i < at.outputs; ++i)

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "cuda/types.h"
+#include "native/core/feature-maps.h"
 #include "native/core/int8.h"
 
 namespace resnode::cuda {
@@ -30,10 +31,9 @@ TensorLayout nhwcLayout(const Shape& shape, ElementType type);
 TensorLayout foldedLayout(const Shape& shape, ElementType type);
 TensorLayout plainLayout(const Shape& shape);
 
-// Convolutions, their transposes and poolings work on nhwc; what follows its input (elementwise steps, sums, concatenations) keeps it so,
-// and makes a 4-D input of the program nhwc where its result comes to a convolution; the rest is plain. A gradient works
-// in the form of what the operation made, and its diffs of what that read are in the same (isNhwcPlace). For inference in 16
-// bits, images that foldable convolutions alone read are folded. Where a map is positive is a bit a value where sums behind
+// Feature maps (native/core/feature-maps.h) are nhwc, the rest is plain. A gradient works in the form of what the operation made, and
+// its diffs of what that read are in the same. For inference in 16 bits, images that foldable convolutions alone read are folded.
+// Where a map is positive is a bit a value where sums behind
 // ReLUs alone read it: value number i of the map is bit i % 8 of byte i / 8. Where the maxima of windows lie is a byte a
 // value where gradients alone read it (pooling.h). What one BatchNorm makes for another's residual alone is not made: the other
 // makes it as it reads it. Of `quantization`, what a convolution of integers reads is integers, unless the user sees it; what
@@ -47,16 +47,10 @@ bool multipliesIntegers(const Program& program, const Operation& operation, cons
 // A tensor's layout in nhwc as integers.
 TensorLayout integerLayout(const Shape& shape, const Quantized& quantized);
 
-// Whether input number `i` of an operation is worked on in nhwc where its output is: all 4-D ones but a Scale's operand.
-bool isNhwcPlace(const Operation& operation, size_t i, const Shape& shape);
-
 // A tensor as [outer, channels, inner] around axis 1; rows of nhwc are paddedChannels apart.
 struct ChannelView {
   int64_t outer, channels, paddedChannels, inner;
 };
 ChannelView channelView(const TensorLayout& layout);
-
-// Whether a Scale is per channel of axis 1, which is what nhwc has.
-bool isPerChannel(const Scale& scale, const Shape& shape);
 
 }  // namespace resnode::cuda

@@ -16,6 +16,7 @@ const RUNS: readonly (readonly [file: string, processor: string])[] = [
   ['cpu/kernels', 'max'],
   ['device/golden', 'max'],
   ...PROCESSORS.map((processor) => ['cpu/int8-kernels', processor] as const),
+  ['cpu/bfloat16-kernels', 'max'],
   ['cpu/filters', 'max'],
   ['cpu/filter-gradients', 'max'],
 ];

@@ -152,8 +152,9 @@ void copyInput(const RunInput& input, const void* data, const Shape& shape, int6
 void requireFloat32(const PlanOptions& options, const char* device) {
   if (options.precision == Precision::float32) return;
   throw Error("device/unsupported", std::string("The ") + device +
-                                        " device computes in float32 only; tf32, float16 and bfloat16 need a CUDA "
-                                        "device, int8 the cpu device or a CUDA device");
+                                        " device has no tf32 and no float16, which need a CUDA device; take precision "
+                                        "\"float32\", or \"bfloat16\" or \"int8\", which the cpu device computes in "
+                                        "as well");
 }
 
 }  // namespace resnode

@@ -1,4 +1,5 @@
 // The CPU backend: our own tiles and loops, and oneDNN for what those cannot do.
+#include "native/core/feature-maps.h"
 #include "native/core/host-buffer.h"
 #include "native/core/interface-stamp.h"
 #include "native/cpu/executable.h"
@@ -59,16 +60,17 @@ class CpuBackend final : public Backend {
             {"kernels", kernels_ ? std::string("resnode, ") + kernels_->name : std::string("oneDNN")}};
   }
   std::shared_ptr<Plan> plan(std::shared_ptr<const Program> program, const PlanOptions& options) override {
-    const bool isInt8 = options.precision == Precision::int8;
-    if (!isInt8) requireFloat32(options, "cpu");
+    const bool isInt8 = options.precision == Precision::int8, isBfloat16 = options.precision == Precision::bfloat16;
+    if (isBfloat16) requireBfloat16(*program);
+    else if (!isInt8) requireFloat32(options, "cpu");
     const auto* like = static_cast<const CpuPlan*>(options.like.get());
     const bool measures = options.tune && !options.deterministic && !deterministic_ && !like;
     return guarded("plan", [&] {
       const Int8Kernels* int8 = int8Kernels_;
       if (isInt8 && !int8 && !OneDnn::isInstalled()) int8 = int8Kernels(kernels_, true);
-      auto plan = std::make_shared<CpuPlan>(std::move(program), oneDnn_, *pool_, kernels_, int8, winograd_,
-                                            measures ? choice_.get() : nullptr, like,
-                                            isInt8 ? options.quantization : Quantization{});
+      auto plan = std::make_shared<CpuPlan>(
+          std::move(program), oneDnn_, *pool_, kernels_, int8, winograd_, measures ? choice_.get() : nullptr, like,
+          isInt8 ? options.quantization : Quantization{}, isBfloat16 ? bfloat16Kernels(kernels_) : nullptr);
       choice_->save();
       return plan;
     });
@@ -86,6 +88,23 @@ class CpuBackend final : public Backend {
   std::shared_ptr<Buffer> allocateBuffer(size_t bytes) override { return std::make_shared<HostBuffer>(bytes); }
 
  private:
+  // Throws Error("device/unsupported") where a program cannot be computed in bfloat16.
+  void requireBfloat16(const Program& program) const {
+    if (!bfloat16Kernels(kernels_))
+      throw Error(
+          "device/unsupported",
+          "The cpu device has no bfloat16 here, for which its own kernels are needed: AVX2 or AVX-512 (not kernels: "
+          "\"oneDNN\"), or a 64-bit Arm; take precision \"float32\"");
+    for (const Operation& operation : program.operations) {
+      if (isOfTraining(operation))
+        throw Error(
+            "device/unsupported",
+            "The cpu device computes in bfloat16 forward only and trains in float32; training in bfloat16 needs a CUDA "
+            "device",
+            operation.layer);
+    }
+  }
+
   std::shared_ptr<OneDnn> oneDnn_;
   std::unique_ptr<ThreadPool> pool_;
   const TileKernels* kernels_ = nullptr;

@@ -1,6 +1,7 @@
 #include "native/cpu/executable.h"
 
 #include "native/core/host-buffer.h"
+#include "native/cpu/bfloat16-copy.h"
 #include "native/cpu/blocked-copy.h"
 #include "native/cpu/float-copy.h"
 #include "native/cpu/parallel.h"
@@ -36,6 +37,9 @@ CpuExecutable::Delivery CpuExecutable::delivery(TensorId id) const {
   const Layout &has = plan_->layout(id), &plain = plan_->plain(id);
   const void* from = data(id);
   if (has == plain) return [from, bytes = plain.get_size()](void* to) { std::memcpy(to, from, bytes); };
+  const auto widened = Bfloat16Copy::describe(has, plain);
+  if (widened && plan_->pool())
+    return [copy = *widened, pool = plan_->pool(), from](void* to) { copy.run(*pool, from, to); };
   const auto copy = BlockedCopy::describe(has, plain);
   if (copy && plan_->pool()) {
     return [copy = *copy, pool = plan_->pool(), from](void* to) {

@@ -22,7 +22,7 @@ bool isInt8(const Layout& layout);
 // The same order of elements with another type.
 Layout withType(const Layout& layout, dnnl::memory::data_type type);
 inline Layout inFloat32(const Layout& layout) {
-  return isInt8(layout) ? withType(layout, dnnl::memory::data_type::f32) : layout;
+  return layout.data_type() == ValueType::f32 ? layout : withType(layout, ValueType::f32);
 }
 
 }  // namespace resnode::cpu

@@ -18,7 +18,10 @@ Layout::Layout(const Dims& dims, ValueType type, const Dims& strides) {
 size_t Layout::get_size() const {
   if (!isBlocked()) return data.ndims == 0 ? 0 : dnnl::memory::desc(data).get_size();
   const dnnl_blocking_desc_t& blocking = data.format_desc.blocking;
-  const size_t valueBytes = data_type() == ValueType::s8 || data_type() == ValueType::u8 ? 1 : sizeof(float);
+  const ValueType type = data_type();
+  const size_t valueBytes = type == ValueType::s8 || type == ValueType::u8 ? 1
+                            : type == ValueType::bf16                      ? sizeof(uint16_t)
+                                                                           : sizeof(float);
   int64_t inner = 1, values = 1;
   for (int i = 0; i < blocking.inner_nblks; ++i) inner *= blocking.inner_blks[i];
   for (int dim = 0; dim < data.ndims; ++dim) {

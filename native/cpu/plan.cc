@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "native/core/feature-maps.h"
+#include "native/cpu/bfloat16-copy.h"
 #include "native/cpu/kind-steps.h"
 #include "native/cpu/parallel.h"
 #include "native/reference/operations.h"
@@ -119,6 +121,23 @@ void quantizeOutputs(StepBuilder& step) {
   }
 }
 
+// Feature maps that were made in float32, rounded once for all that read them.
+void roundOutputs(StepBuilder& step) {
+  const PlanState& state = step.state();
+  const std::vector<TensorId>& inputs = step.program().inputs;
+  for (size_t i = 0; state.bfloat16Kernels && i < step.operation().outputs.size(); ++i) {
+    if (!step.hasOutput(i)) continue;
+    const TensorId id = step.operation().outputs[i];
+    const int buffer = state.description.tensorBuffers[id];
+    if (!state.isMap[id] || isBfloat16(state.layouts[id]) || buffer < 0) continue;
+    // A buffer that is shared with what came before may still be read under that name.
+    const bool isInput = std::any_of(inputs.begin(), inputs.end(),
+                                     [&](TensorId input) { return state.description.tensorBuffers[input] == buffer; });
+    if (isInput || state.description.buffers[buffer].from != step.index()) continue;
+    step.convert(i, bfloat16Layout(step.outputShape(i)));
+  }
+}
+
 }  // namespace
 
 KindTable<KindSteps>& kindSteps() {
@@ -128,7 +147,7 @@ KindTable<KindSteps>& kindSteps() {
 
 CpuPlan::CpuPlan(std::shared_ptr<const Program> program, std::shared_ptr<OneDnn> oneDnn, ThreadPool& pool,
                  const TileKernels* kernels, const Int8Kernels* int8Kernels, bool winograd, ConvolutionChoice* choice,
-                 const CpuPlan* like, Quantization quantization)
+                 const CpuPlan* like, Quantization quantization, const Bfloat16Kernels* bfloat16Kernels)
     : original_(std::move(program)) {
   state_.program = withoutUnread(original_);
   state_.oneDnn = std::move(oneDnn);
@@ -141,6 +160,7 @@ CpuPlan::CpuPlan(std::shared_ptr<const Program> program, std::shared_ptr<OneDnn>
   const auto& operations = original_->operations;
   state_.winograd = winograd && (kernels || std::none_of(operations.begin(), operations.end(), isGradient));
   state_.quantization = std::move(quantization);
+  state_.bfloat16Kernels = bfloat16Kernels;
   const Program& pruned = *state_.program;
   state_.lifetimes = tensorLifetimes(pruned);
   for (const Tensor& tensor : pruned.tensors) state_.layouts.push_back(plainLayout(tensor.shape));
@@ -157,6 +177,7 @@ CpuPlan::CpuPlan(std::shared_ptr<const Program> program, std::shared_ptr<OneDnn>
   const bool canQuantize = state_.quantization.tensors.empty() || state_.int8Kernels;
   if (kernels && canQuantize) state_.pool = &pool;
   state_.quantized = quantizedTensors(pruned, state_.quantization, state_.pool != nullptr);
+  state_.isMap = featureMaps(pruned);
   state_.description.tensorBuffers.assign(pruned.tensors.size(), -1);
   for (TensorId id : pruned.inputs) {
     if (state_.description.tensorBuffers[id] >= 0) continue;
@@ -173,6 +194,7 @@ CpuPlan::CpuPlan(std::shared_ptr<const Program> program, std::shared_ptr<OneDnn>
                   pruned.operations[i].layer);
     }
     quantizeOutputs(builder);
+    roundOutputs(builder);
     state_.description.implementations.push_back(builder.implementation());
     steps_.push_back(builder.take());
   }

@@ -8,6 +8,7 @@
 #include "native/cpu/int8.h"
 #include "native/cpu/step.h"
 #include "native/cpu/thread-pool.h"
+#include "native/cpu/tile-bfloat16.h"
 #include "native/cpu/tile-int8.h"
 #include "native/cpu/upcoming.h"
 
@@ -25,12 +26,14 @@ struct PlanState {
   bool winograd = true;
   ConvolutionChoice* choice = nullptr;      // null: nothing is measured, a rule decides
   const std::vector<Pack>* like = nullptr;  // of a plan for other shapes, which this one shall share; null: none
-  Quantization quantization;                // empty: float32
+  Quantization quantization;                // empty: no int8
+  const Bfloat16Kernels* bfloat16Kernels = nullptr;  // null: feature maps are float32, or 8-bit integers
 
   std::vector<Lifetime> lifetimes;           // per tensor
   std::vector<Layout> layouts;               // per tensor, as its maker leaves it
   std::vector<Layout> plainLayouts;          // per tensor, row-major in the same dimensions
   std::vector<Quantized> quantized;          // per tensor, as it is where int8 is read or made
+  std::vector<bool> isMap;                   // per tensor: is bfloat16 where that is asked for
   std::vector<bool> isPinned;                // per buffer: a program's input or output, not to be written over
   std::vector<std::optional<Pack>> masters;  // per mutable parameter that was used
   std::vector<bool> isShared;                // per parameter: by operations that see it in different dimensions
@@ -53,7 +56,8 @@ class CpuPlan final : public Plan {
  public:
   CpuPlan(std::shared_ptr<const Program> program, std::shared_ptr<OneDnn> oneDnn, ThreadPool& pool,
           const TileKernels* kernels, const Int8Kernels* int8Kernels, bool winograd,
-          ConvolutionChoice* choice = nullptr, const CpuPlan* like = nullptr, Quantization quantization = {});
+          ConvolutionChoice* choice = nullptr, const CpuPlan* like = nullptr, Quantization quantization = {},
+          const Bfloat16Kernels* bfloat16Kernels = nullptr);
   const Program& program() const override { return *original_; }
   const PlanDescription& description() const override { return state_.description; }
   const std::vector<Step>& steps() const { return steps_; }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "native/core/error.h"
+#include "native/cpu/bfloat16-copy.h"
 #include "native/cpu/blocked-copy.h"
 #include "native/cpu/float-copy.h"
 #include "native/cpu/int8-copy.h"
@@ -175,6 +176,12 @@ void StepBuilder::requantize(TensorId id, const Place& from, const Layout& has, 
                     if (!copy.run(*pool, from, to)) throwNotFinite(tensor, layer);
                   };
                 });
+  }
+  const auto rounded = Bfloat16Copy::describe(has, wanted);
+  if (rounded && pool()) {
+    return call({from, to}, [copy = *rounded, pool = pool()](const std::vector<void*>& at) -> Work {
+      return [=, from = at[0], to = at[1]] { copy.run(*pool, from, to); };
+    });
   }
   if (!isInt8(has) && isInt8(wanted)) {
     const auto count = static_cast<int64_t>(has.get_size() / sizeof(float));

@@ -42,7 +42,7 @@ class StepBuilder {
   bool hasOutput(size_t i) const { return i < operation().outputs.size() && operation().outputs[i] >= 0; }
   const Shape& inputShape(size_t i) const { return shape(operation().inputs[i]); }
   const Shape& outputShape(size_t i) const { return shape(operation().outputs[i]); }
-  // As its maker left it; of int8 the same in float32.
+  // As its maker left it; of int8 and bfloat16 the same in float32.
   Layout layout(size_t input) const { return inFloat32(state_.layouts[operation().inputs[input]]); }
   // Row-major in the same dimensions.
   const Layout& plain(size_t input) const { return state_.plainLayouts[operation().inputs[input]]; }
@@ -125,7 +125,7 @@ class StepBuilder {
  private:
   Layout plainOfOutput(size_t i) const { return plainLayout(outputShape(i)); }
   Place temporary(size_t bytes);
-  // A tensor's values on their way from float32 to int8, or back.
+  // A tensor's values on their way from float32 to int8 or bfloat16, or back.
   void requantize(TensorId id, const Place& from, const Layout& has, const Place& to, const Layout& wanted);
   int addBuffer(size_t bytes, int from, int to, bool isPinned);
 

@@ -145,16 +145,22 @@ test('unknown options are refused with what is expected', async () => {
     assert.instance(await outcome(device.load({ ...files, ...wrong })), ArgumentError);
 });
 
-test('the CPU devices compute in float32 only and say what takes the others', async () => {
+test('what the CPU devices do not compute in is refused, with what they or others do', async () => {
+  const refusal = async (work: Promise<unknown>, message: RegExp) => {
+    const error = (await outcome(work)) as DeviceError;
+    assert.is(error.code, 'device/unsupported');
+    assert.match(error.message, message);
+  };
   for (const kind of ['cpu', 'reference'] as const) {
     await using device = await openDevice(kind);
-    for (const precision of ['tf32', 'float16', 'bfloat16'] as const) {
-      const error = (await outcome(device.load({ ...files, precision }))) as DeviceError;
-      assert.is(error.code, 'device/unsupported');
-      assert.match(error.message, /float32 only.*CUDA/);
-    }
+    for (const precision of ['tf32', 'float16'] as const)
+      await refusal(device.load({ ...files, precision }), /no tf32 and no float16, .* CUDA.*"bfloat16"/);
     assert.is(device.memory().total, 0);
   }
+  await using reference = await openDevice('reference');
+  await refusal(reference.load({ ...files, precision: 'bfloat16' }), /"bfloat16".*which the cpu device/);
+  await using device = await openDevice('cpu');
+  await refusal(device.train({ ...files, update: null, precision: 'bfloat16' }), /trains in float32.*CUDA/);
 });
 
 test('a residual that the user asks for survives the last operation', async () => {

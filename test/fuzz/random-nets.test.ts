@@ -6,7 +6,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openDevice } from '../../ts/index.ts';
 import { type Comparison, compareNets, describeFigures } from './random-nets.ts';
-import { allComparisons, openVariants, QUIET } from './sides.ts';
+import { allComparisons, bfloat16Comparisons, openVariants, QUIET } from './sides.ts';
 
 const SEED = Number(process.env.RESNODE_FUZZ_SEED ?? 1);
 const NETS = Number(process.env.RESNODE_FUZZ_NETS ?? 200);
@@ -30,5 +30,14 @@ test(`${NETS} random nets, rewritten by all passes, give what the reference give
 
 test(`the diffs of ${NETS / 2} random nets are the same fused, computed again, and on the CPU`, () =>
   holds(comparisons.training, NETS / 2, 'training'));
+
+const narrow = bfloat16Comparisons(reference, variants);
+if (narrow === null) console.log('skipped: bfloat16, for which this processor has no tiles');
+else {
+  test(`${NETS / 2} random nets in bfloat16 are float32's within its roundings`, () =>
+    holds(narrow.rounded, NETS / 2, 'bfloat16'));
+  test(`${NETS / 2} random nets in bfloat16 are the same numbers on all instruction sets`, () =>
+    holds(narrow.same, NETS / 2, 'bfloat16 on all instruction sets'));
+}
 
 test.run();

@@ -48,8 +48,13 @@ const inputsOf = ({ inputs }: RandomNet) =>
 /**
  * A forward pass: the net's own outputs, and apart from them what is asked for.
  * @param options.optimize Whether passes rewrite the net; else it runs layer by layer.
+ * @param options.precision Default float32.
  */
-export function forward(name: string, device: Device, { optimize }: { optimize: boolean }): Side {
+export function forward(
+  name: string,
+  device: Device,
+  { optimize, precision = 'float32' }: { optimize: boolean; precision?: 'float32' | 'bfloat16' },
+): Side {
   const run = async (net: RandomNet) => {
     const [model, weights] = [readNet(prototxtOf(net), { file: 'random.prototxt' }), weightsOf(net)];
     const results = new Map<string, Float32Array>();
@@ -58,6 +63,7 @@ export function forward(name: string, device: Device, { optimize }: { optimize: 
         model,
         weights,
         optimize,
+        precision,
         ...(outputs === undefined ? {} : { outputs }),
       });
       for (const [blob, { data }] of Object.entries(await loaded.run(inputsOf(net))))
@@ -140,6 +146,33 @@ export async function openVariants(): Promise<{ variants: Map<string, Device>; a
       absent.push(`random nets on ${name}: ${(error as Error).message}`);
     }
   return { variants, absent };
+}
+
+/**
+ * Forward passes in bfloat16: within what roundings of 8 bits make of float32, in nets without Clip, which keeps roundings of
+ * large values and not the values; and the same numbers on all instruction sets.
+ */
+export function bfloat16Comparisons(
+  reference: Device,
+  variants: ReadonlyMap<string, Device>,
+): { rounded: Comparison; same: Comparison } | null {
+  const own = INSTRUCTION_SETS.flatMap((kernels) => {
+    const device = variants.get(`the CPU with ${kernels}`);
+    return device === undefined
+      ? []
+      : [forward(`bfloat16, ${kernels}`, device, { optimize: true, precision: 'bfloat16' })];
+  });
+  const [first, ...others] = own;
+  if (first === undefined) return null;
+  return {
+    rounded: { ...forwardComparison(reference, [first]), make: netWithoutClip, bound: 0.1 },
+    same: { ...forwardComparison(reference, others), reference: first, bound: 0 },
+  };
+}
+
+function netWithoutClip(random: Random): RandomNet {
+  const net = randomNet(random);
+  return prototxtOf(net).includes('"Clip"') ? netWithoutClip(random) : net;
 }
 
 /** Forward passes and training steps on the reference and on all variants. */

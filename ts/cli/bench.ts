@@ -60,7 +60,7 @@ export function bench(): Command {
       'after',
       `
 Nets: ${benchNetNames.join(', ')}. With --device cuda, in float16 where no --precision is given, nets run fused and layer by
-layer on this GPU, beside torch and Caffe where they are named.
+layer on this GPU, beside torch and Caffe where they are named. On the processor --precision bfloat16 measures resnode in float32 and in bfloat16.
 
 Examples:
   resnode bench --nets ResNet-50 --batches 1,8 --threads 2 --out now.json --html now.html
@@ -71,14 +71,21 @@ Examples:
     )
     .action(async (flags: Flags) => {
       if (flags.device !== 'cpu') return benchOnDevice(command, flags);
-      if (flags.precision !== undefined && flags.precision !== 'float32')
-        command.error(`error: the processor is measured in float32; ${flags.precision} needs --device cuda`, {
+      const bfloat16 = flags.precision === 'bfloat16';
+      if (flags.precision !== undefined && flags.precision !== 'float32' && !bfloat16)
+        command.error(
+          `error: the processor is measured in float32 and bfloat16; ${flags.precision} needs --device cuda`,
+          { exitCode: 2 },
+        );
+      if (bfloat16 && flags.train)
+        command.error('error: the processor trains in float32 alone; bfloat16 needs --device cuda', {
           exitCode: 2,
         });
       const report = await runBench({
         nets: flags.nets,
         batches: flags.batches,
         task: flags.train ? 'training' : 'forward',
+        bfloat16,
         threads: flags.threads,
         rounds: flags.rounds,
         busy: flags.busy ?? false,

@@ -48,8 +48,8 @@ export interface CompileOptions extends GraphOptions, MatchOptions {
   readonly optimize?: boolean;
   /**
    * What activations and weights are stored and multiplied in. Default `float32`, which is IEEE float32; `int8` needs
-   * a calibration and the CPU device, whose other feature maps stay float32, or a CUDA device, whose others are float16; the
-   * others need a CUDA device. Sums stay float32, of int8 int32. What is no feature map (scores, labels, losses) stays
+   * a calibration and the CPU device, whose other feature maps stay float32, or a CUDA device, whose others are float16;
+   * `bfloat16` is for the CPU device (docs/cpu-kernels.md) and CUDA devices, the others for CUDA devices. Sums stay float32, of int8 int32. What is no feature map (scores, labels, losses) stays
    * float32 too.
    */
   readonly precision?: Precision;

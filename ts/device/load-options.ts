@@ -147,7 +147,7 @@ const commonRows = {
   precision: optional(
     oneOf('float32', 'tf32', 'float16', 'bfloat16', 'int8'),
     'float32',
-    'What activations and weights are stored and multiplied in: int8 needs a calibration, and the CPU or a CUDA device; the others but float32 a CUDA device.',
+    'What activations and weights are stored and multiplied in: int8, which needs a calibration, and bfloat16 on the CPU or a CUDA device; tf32 and float16 on a CUDA device.',
   ),
   calibration: optional(
     either(path, calibration),

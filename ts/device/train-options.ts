@@ -63,7 +63,7 @@ export const solverRows = {
   precision: optional(
     oneOf('float32', 'tf32', 'float16', 'bfloat16'),
     'float32',
-    'What feature maps and their diffs are stored and multiplied in: all but float32 need a CUDA device.',
+    'What feature maps and their diffs are stored and multiplied in: training in all but float32 needs a CUDA device.',
   ),
   lossScale: optional(
     either(number({ above: 0 }), oneOf('dynamic')),

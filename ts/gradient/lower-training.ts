@@ -33,7 +33,7 @@ export interface LowerTrainingOptions extends GraphOptions {
    */
   readonly synchronisedBatchNorm?: boolean;
   /**
-   * What feature maps and their diffs are stored and multiplied in; all but `float32` (the default) need a CUDA device.
+   * What feature maps and their diffs are stored and multiplied in; training in all but `float32` (the default) needs a CUDA device.
    * Weights, their diffs, histories, BatchNorm's statistics, losses and every sum are float32 in all of them.
    */
   readonly precision?: TrainPrecision;

@@ -158,6 +158,8 @@ bool addConvolutionGradient(StepBuilder& step, const Convolution& convolution) {
 }
 
 bool addForward(StepBuilder& step, const Convolution& convolution) {
+  if (step.state().bfloat16Kernels)
+    return addBfloat16Convolution(step, convolution) || addDirectConvolution(step, convolution);
   if (step.pool())
     return addDepthwisePointwise(step, convolution) || leaveToPointwise(step, convolution) ||
            addInt8Tiles(step, convolution) || addInt16Tiles(step, convolution) ||

@@ -6,6 +6,7 @@
 
 namespace resnode::cpu {
 
+bool addBfloat16Convolution(StepBuilder& step, const Convolution& convolution);
 bool addInt8Tiles(StepBuilder& step, const Convolution& convolution);
 bool addInt16Tiles(StepBuilder& step, const Convolution& convolution);
 bool addInt8Convolution(StepBuilder& step, const Convolution& convolution);

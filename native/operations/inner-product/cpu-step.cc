@@ -86,7 +86,9 @@ bool addTiledInnerProduct(StepBuilder& step, const InnerProduct& innerProduct) {
 }
 
 bool addInnerProduct(StepBuilder& step, const InnerProduct& innerProduct) {
-  if (step.pool()) return addTiledInnerProduct(step, innerProduct) || addLearningInnerProduct(step, innerProduct);
+  if (step.pool())
+    return addBfloat16InnerProduct(step, innerProduct) || addTiledInnerProduct(step, innerProduct) ||
+           addLearningInnerProduct(step, innerProduct);
   if (!InnerProductProblem::suits(innerProduct, step.inputShape(0))) return false;
   const InnerProductProblem problem(innerProduct, step.inputShape(0));
   const auto kind = step.forwardKind();

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <vector>
 
+#include "native/cpu/bfloat16.h"
 #include "native/cpu/tile.h"
 #include "native/cpu/vectorised.h"
 
@@ -50,6 +51,38 @@ RESNODE_VECTORISED void average(const float* x, int64_t width, const Range& rows
   }
   const double area = static_cast<double>(rows.padded * columns.padded);
   for (int64_t i = 0; i < kLanes; ++i) y[i] = static_cast<float>(sum[i] / area);
+}
+
+// The same of bfloat16.
+RESNODE_VECTORISED void maximumOfBfloat16(const uint16_t* x, int64_t width, const Range& rows, const Range& columns,
+                                          uint16_t* y) {
+  float best[kLanes];
+  for (float& each : best) each = -FLT_MAX;
+  for (int64_t row = rows.first; row < rows.end; ++row) {
+    for (int64_t column = columns.first; column < columns.end; ++column) {
+      const uint16_t* pixel = x + (row * width + column) * kLanes;
+#pragma omp simd
+      for (int64_t i = 0; i < kLanes; ++i) {
+        const float value = fromBfloat16(pixel[i]);
+        best[i] = value > best[i] ? value : best[i];
+      }
+    }
+  }
+  for (int64_t i = 0; i < kLanes; ++i) y[i] = toBfloat16(best[i]);
+}
+
+RESNODE_VECTORISED void averageOfBfloat16(const uint16_t* x, int64_t width, const Range& rows, const Range& columns,
+                                          uint16_t* y) {
+  double sum[kLanes] = {};
+  for (int64_t row = rows.first; row < rows.end; ++row) {
+    for (int64_t column = columns.first; column < columns.end; ++column) {
+      const uint16_t* pixel = x + (row * width + column) * kLanes;
+#pragma omp simd
+      for (int64_t i = 0; i < kLanes; ++i) sum[i] += fromBfloat16(pixel[i]);
+    }
+  }
+  const double area = static_cast<double>(rows.padded * columns.padded);
+  for (int64_t i = 0; i < kLanes; ++i) y[i] = toBfloat16(static_cast<float>(sum[i] / area));
 }
 
 // A pixel's channels, and as many integers of the same width, in the registers that there are.
@@ -211,6 +244,14 @@ void maximaWithMask(ThreadPool& pool, const Pooling& pooling, const Shape& in, c
                     const float* x, float* y, float* mask) {
   forEachWindow(pool, pooling, in, out, planes, [&](int64_t from, const Window& window, int64_t to) {
     maximumWithMask(x + from * kLanes, in[3], window, y + to * kLanes, mask + to * kLanes);
+  });
+}
+
+void poolBfloat16(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
+                  const uint16_t* x, uint16_t* y) {
+  const auto loop = pooling.method == PoolingMethod::max ? maximumOfBfloat16 : averageOfBfloat16;
+  forEachWindow(pool, pooling, in, out, planes, [&](int64_t from, const Window& window, int64_t to) {
+    loop(x + from * kLanes, in[3], window.rows, window.columns, y + to * kLanes);
   });
 }
 

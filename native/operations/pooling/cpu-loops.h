@@ -10,7 +10,11 @@ namespace resnode::cpu {
 void poolBlocked(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
                  const float* x, float* y);
 
-// The same; where is [planes][outH][outW][16], the place in its window of each maximum, which is the first of several.
+// The same of bfloat16, to which a result is rounded.
+void poolBfloat16(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
+                  const uint16_t* x, uint16_t* y);
+
+// As poolBlocked; where is [planes][outH][outW][16], the place in its window of each maximum, which is the first of several.
 void maximaWithPlaces(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
                       const float* x, float* y, uint16_t* where);
 // A larger window has no such places.

@@ -1,4 +1,5 @@
 // Pooling and its gradient by oneDNN, where its windows are Caffe's.
+#include "native/cpu/bfloat16-copy.h"
 #include "native/cpu/kind-steps.h"
 #include "native/operations/pooling/cpu-loops.h"
 #include "native/operations/pooling/cpu-sampling.h"
@@ -83,10 +84,11 @@ Sampling samplingOf(const Pooling& pooling, const Layout& layout, const Shape& i
           view.lanes};
 }
 
-// What a pooling reads: int8 where only a maximum is taken of it and the result is read as int8, too.
+// What a pooling reads: bfloat16 as it lies, int8 where only a maximum is taken of it and the result is read as int8, too.
 Layout pooledLayout(const StepBuilder& step, const Pooling& pooling) {
   const PlanState& state = step.state();
   const TensorId in = step.operation().inputs[0];
+  if (isBfloat16(state.layouts[in])) return state.layouts[in];
   const Quantized &source = state.quantized[in], &result = state.quantized[step.operation().outputs[0]];
   const bool keeps = pooling.method == PoolingMethod::max && result.isMade && result.scale == source.scale &&
                      result.isUnsigned == source.isUnsigned;
@@ -99,14 +101,14 @@ bool addSampling(StepBuilder& step, const Pooling& pooling) {
   const bool suits = resized(wanted, out).has_value();
   const Layout source = suits ? wanted : step.plain(0), result = *resized(source, out);
   const Sampling sampling = samplingOf(pooling, source, in, out);
-  const bool isFloat = source.data_type() == dnnl::memory::data_type::f32;
+  const size_t bytes = isInt8(source) ? 1 : isBfloat16(source) ? sizeof(uint16_t) : sizeof(float);
   step.call({step.read(0, source), step.write(0, result)},
-            [sampling, isFloat, pool = step.pool()](const std::vector<void*>& at) -> Work {
+            [sampling, bytes, pool = step.pool()](const std::vector<void*>& at) -> Work {
               return [=, x = static_cast<char*>(at[0]), y = static_cast<char*>(at[1])] {
-                sample(pool, sampling, isFloat ? sizeof(float) : 1, x, y);
+                sample(pool, sampling, bytes, x, y);
               };
             });
-  step.describe(isFloat ? "loops" : "loops int8");
+  step.describe(isInt8(source) ? "loops int8" : isBfloat16(source) ? "loops bfloat16" : "loops");
   return true;
 }
 
@@ -132,6 +134,16 @@ bool addBlockedPooling(StepBuilder& step, const Pooling& pooling) {
                 };
               });
     step.describe("loops int8");
+    return true;
+  }
+  if (isBfloat16(wanted)) {
+    step.call({step.read(0, wanted), step.write(0, bfloat16Layout(out))},
+              [=, pool = step.pool()](const std::vector<void*>& at) -> Work {
+                return [=, x = static_cast<uint16_t*>(at[0]), y = static_cast<uint16_t*>(at[1])] {
+                  poolBfloat16(*pool, pooling, in, out, planes, x, y);
+                };
+              });
+    step.describe("loops bfloat16");
     return true;
   }
   const bool keepsPlaces = pooling.method == PoolingMethod::max && step.isDifferentiated() &&

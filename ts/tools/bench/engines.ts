@@ -14,33 +14,44 @@ export interface Engine {
   /** It runs the net after resnode's rewrites, which take fewer multiply-accumulates than it is written with. */
   readonly rewrites: boolean;
   readonly trains: boolean;
+  /** How far its first answer may be from resnode's in float32, as a share of the largest. */
+  readonly bound: number;
   /** The Python that runs it; null: this Node.js does. */
   readonly python: string | null;
 }
+
+/** Of the largest output, between engines of float32. */
+export const FORWARD_BOUND = 1e-4;
+/** Of a deep net in 16 bits. */
+const BFLOAT16_BOUND = 0.2;
 
 export const torchEngine = ownFile('tools/bench/torch-engine.py');
 
 /**
  * resnode first.
  * @param python A Python with torch; null: torch is absent.
+ * @param bfloat16 Whether resnode is measured in bfloat16, too.
  */
-export function findEngines(python: string | null): Engine[] {
+export function findEngines(python: string | null, bfloat16 = false): Engine[] {
+  const own = {
+    name: 'resnode',
+    version: ownPackage().version,
+    absent: null,
+    rewrites: true,
+    trains: true,
+    bound: FORWARD_BOUND,
+    python: null,
+  };
   return [
-    {
-      name: 'resnode',
-      version: ownPackage().version,
-      absent: null,
-      rewrites: true,
-      trains: true,
-      python: null,
-    },
+    own,
+    ...(bfloat16 ? [{ ...own, name: 'resnode bfloat16', trains: false, bound: BFLOAT16_BOUND }] : []),
     npmPeer('onnxruntime-node'),
     ...torchPeers(python),
   ];
 }
 
 function npmPeer(name: string): Engine {
-  const common = { name, rewrites: false, trains: false, python: null };
+  const common = { name, rewrites: false, trains: false, bound: FORWARD_BOUND, python: null };
   try {
     // A package whose `exports` hide its package.json is found by its folder.
     const entry = createRequire(import.meta.url).resolve(name);
@@ -54,7 +65,7 @@ function npmPeer(name: string): Engine {
 
 /** Both memory layouts: which is the better one depends on the net and the processor. */
 function torchPeers(python: string | null): Engine[] {
-  const common = { rewrites: false, trains: true, python };
+  const common = { rewrites: false, trains: true, bound: FORWARD_BOUND, python };
   const absent = (reason: string) => [{ ...common, name: 'torch', version: null, absent: reason }];
   if (python === null) return absent('no Python was named (--python PATH)');
   const job = JSON.stringify({ what: 'version', threads: 1 });

@@ -13,17 +13,24 @@ interface Engine {
   readonly versions: Readonly<Record<string, string>>;
 }
 
+async function openResnode(
+  { folder, net, batch, threads }: Job,
+  data: Float32Array,
+  precision: 'float32' | 'bfloat16',
+): Promise<Engine> {
+  const { openDevice } = await library();
+  const device = await openDevice('cpu', { threads });
+  const [model, weights] = [`${folder}/${net}.prototxt`, `${folder}/${net}.caffemodel`];
+  const loaded = await device.load({ model, weights, batch, precision });
+  return {
+    run: async () => (await loaded.run({ data })).prob!.data,
+    versions: { oneDNN: String(device.description.oneDNN) },
+  };
+}
+
 const engines: Readonly<Record<string, (job: Job, data: Float32Array) => Promise<Engine>>> = {
-  async resnode({ folder, net, batch, threads }, data) {
-    const { openDevice } = await library();
-    const device = await openDevice('cpu', { threads });
-    const [model, weights] = [`${folder}/${net}.prototxt`, `${folder}/${net}.caffemodel`];
-    const loaded = await device.load({ model, weights, batch });
-    return {
-      run: async () => (await loaded.run({ data })).prob!.data,
-      versions: { oneDNN: String(device.description.oneDNN) },
-    };
-  },
+  resnode: (job, data) => openResnode(job, data, 'float32'),
+  'resnode bfloat16': (job, data) => openResnode(job, data, 'bfloat16'),
   async 'onnxruntime-node'({ folder, net, batch, threads, input }, data) {
     type Values = Readonly<Record<string, { readonly data: Float32Array }>>;
     // Its types are a development dependency's, and it may be absent.

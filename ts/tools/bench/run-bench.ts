@@ -1,5 +1,5 @@
 /**
- * resnode against its peers on the same weights, float32. Every measurement is a process of its own, and the engines take
+ * resnode against its peers on the same weights, float32, and against itself in bfloat16 where that is asked for. Every measurement is a process of its own, and the engines take
  * turns, so that what disturbs the machine for a while disturbs all of them.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { printPrototxt } from '../../caffe/print.ts';
 import { SGD_UPDATE } from '../../device/plan-training.ts';
 import { runCaffeTime } from './caffe-time.ts';
 import { othersCores } from './conditions.ts';
-import { type Engine, findEngines } from './engines.ts';
+import { type Engine, FORWARD_BOUND, findEngines } from './engines.ts';
 import {
   type Answers,
   besideBusyCore,
@@ -32,6 +32,8 @@ export interface BenchOptions {
   readonly batches: readonly number[];
   /** A run forward, or a training step: forward, loss, backward, SGD with momentum. */
   readonly task: Task;
+  /** Also resnode in bfloat16, forward. */
+  readonly bfloat16: boolean;
   readonly threads: number;
   /** How often the engines take turns. */
   readonly rounds: number;
@@ -70,7 +72,7 @@ export async function runBench(options: BenchOptions): Promise<Report> {
   try {
     const machine = describeMachine();
     const trains = options.task === 'training';
-    const engines = findEngines(options.python).map((engine) =>
+    const engines = findEngines(options.python, options.bfloat16).map((engine) =>
       trains && !engine.trains && engine.absent === null
         ? { ...engine, absent: 'it does not train' }
         : engine,
@@ -162,7 +164,7 @@ function ask<What extends keyof Answers>(
 function checkOutputs(taken: readonly Taken[], context: Context): void {
   const outputs = taken.map(({ engine }) => ask('firstAnswer', engine, context).answer.output);
   for (const [k, output] of outputs.entries()) {
-    const difference = findDifference(context.options.task, output, outputs[0]!);
+    const difference = findDifference(context.options.task, output, outputs[0]!, taken[k]!.engine.bound);
     if (difference !== null)
       throw new ResnodeError(
         'bench/outputs-differ',
@@ -237,8 +239,6 @@ function measureOperations(
   return { batch, times: answer };
 }
 
-/** Of the largest output, or of the first loss. */
-const FORWARD = 1e-4;
 /**
  * Of all that training changed in the losses. Gradients agree worse than outputs: rounding decides on which side of 0 a
  * ReLU's input lies, and torch's own two layouts lie 3% apart after three steps of ResNet-50 at batch 2. A step without
@@ -249,19 +249,21 @@ const CHANGE = 0.1;
 /**
  * @param actual The first answer, or the losses of the first steps.
  * @param expected The same of the engine that is compared with.
+ * @param bound Of the largest output, or of the first loss.
  * @returns What differs, and by how much; null where they agree.
  */
 export function findDifference(
   task: Task,
   actual: readonly number[],
   expected: readonly number[],
+  bound = FORWARD_BOUND,
 ): string | null {
   const of = (values: readonly number[]) => (task === 'training' ? values.slice(0, 1) : values);
   const difference = relativeDifference(of(actual), of(expected));
-  if (!(difference < FORWARD))
+  if (!(difference < bound))
     return task === 'training'
-      ? `differ in the first loss by ${difference} of it, expected less than ${FORWARD}`
-      : `differ by ${difference} of the largest output, expected less than ${FORWARD}`;
+      ? `differ in the first loss by ${difference} of it, expected less than ${bound}`
+      : `differ by ${difference} of the largest output, expected less than ${bound}`;
   if (task === 'forward') return null;
   const changes = (losses: readonly number[]) => losses.map((loss) => loss - losses[0]!);
   const apart = relativeDifference(changes(actual), changes(expected));

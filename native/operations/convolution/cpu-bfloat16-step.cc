@@ -1,0 +1,49 @@
+// Convolutions on bfloat16 by our own tiles. Feature maps are bfloat16 in blocks, also where a residual is added.
+#include "native/operations/convolution/cpu-bfloat16.h"
+#include "native/operations/convolution/cpu-direct.h"
+#include "native/operations/convolution/cpu-steps.h"
+
+namespace resnode::cpu {
+namespace {
+
+void addCall(StepBuilder& step, const Convolution& convolution, const Bfloat16Convolution& algorithm,
+             const Place& source, const std::string& name) {
+  const Layout layout = bfloat16Layout(step.outputShape(0));
+  const Place weights = packedBy(step, algorithm, convolution.weights, "bfloat16 " + name);
+  const Place bias = convolution.bias ? biasInBlocks(step, *convolution.bias, step.outputShape(0)[1]) : Place{};
+  const bool hasResidual = step.operation().inputs.size() > 1;
+  const Place residual = hasResidual ? step.read(1, layout) : Place{};
+  const Place result =
+      hasResidual && step.mayOverwriteResidual(residual) ? step.share(0, residual, layout) : step.write(0, layout);
+  step.call({source, weights, bias, residual, result, step.scratch(algorithm.scratchBytes())},
+            [algorithm, pool = step.pool()](const std::vector<void*>& at) -> Work {
+              const Bfloat16Operands operands{at[0], at[1], static_cast<float*>(at[2]), at[3], at[4], at[5]};
+              return [algorithm, operands, pool] { algorithm.run(*pool, operands); };
+            });
+  step.describe(std::string("bfloat16 direct ") + algorithm.instructionSet());
+}
+
+}  // namespace
+
+bool addBfloat16Convolution(StepBuilder& step, const Convolution& convolution) {
+  const Bfloat16Kernels* kernels = step.state().bfloat16Kernels;
+  const Shape &in = step.inputShape(0), &out = step.outputShape(0);
+  const Filter filter(convolution, in, out);
+  if (!kernels || !Bfloat16Convolution::suits(filter)) return false;
+  if (step.program().parameters[convolution.weights].isMutable) return false;
+  if (in[1] > kMostPlainChannels) {
+    const Bfloat16Convolution algorithm(*kernels, filter, in[0], {false, convolution.relu});
+    addCall(step, convolution, algorithm, step.read(0, bfloat16Layout(in)), filter.name());
+    return true;
+  }
+  const Bfloat16Convolution algorithm(*kernels, convolution, in, out, {false, convolution.relu});
+  const ChannelPairs pairs = Bfloat16Convolution::pairsOf(convolution, in, out);
+  const Place image = step.readPlain(0), words = step.temporary(plainLayout({pairs.words()}));
+  step.call({image, words}, [pairs, pool = step.pool()](const std::vector<void*>& at) -> Work {
+    return [=, from = static_cast<float*>(at[0]), to = static_cast<uint32_t*>(at[1])] { pairs.run(*pool, from, to); };
+  });
+  addCall(step, convolution, algorithm, words, filter.name() + ", few channels");
+  return true;
+}
+
+}  // namespace resnode::cpu

@@ -1,0 +1,49 @@
+// A convolution tile by tile on bfloat16.
+#pragma once
+
+#include "native/cpu/bfloat16-copy.h"
+#include "native/cpu/tile-bfloat16.h"
+#include "native/operations/convolution/cpu-tiling.h"
+
+namespace resnode::cpu {
+
+struct Bfloat16Operands {
+  const void* source;  // bfloat16 in blocks, or words of pairs of planes
+  const void* weights;
+  const float* bias;     // of whole blocks; null: none
+  const void* residual;  // as the result, added before the ReLU; null: none. May be the result
+  void* result;
+  void* scratch;
+};
+
+class Bfloat16Convolution {
+ public:
+  struct Result {
+    bool isFloat;  // float32 in blocks, as is the residual
+    std::optional<FusedRelu> relu;
+  };
+  // Groups are whole blocks. The others are computed in float32.
+  static bool suits(const Filter& filter) { return filter.group == 1 || filter.hasWholeBlocks(); }
+  // Of a source in blocks.
+  Bfloat16Convolution(const Bfloat16Kernels& kernels, const Filter& filter, int64_t images, const Result& result);
+  // Of one of few channels, which `pairsOf` makes words of.
+  Bfloat16Convolution(const Bfloat16Kernels& kernels, const Convolution& convolution, const Shape& in, const Shape& out,
+                      const Result& result);
+  static ChannelPairs pairsOf(const Convolution& convolution, const Shape& in, const Shape& out);
+
+  const char* instructionSet() const { return kernels_->name; }
+  size_t scratchBytes() const { return tiling_.paddedBytes(); }
+  // As many as weights take, two of them in the place of a float.
+  int64_t weightsFloats() const { return tiling_.weightsWords(); }
+  void packWeights(ThreadPool& pool, const float* weights, float* packed) const;
+  void run(ThreadPool& pool, const Bfloat16Operands& operands) const;
+
+ private:
+  const Bfloat16Kernels* kernels_;
+  Filter filter_;
+  Result result_;
+  bool isPlain_;
+  Tiling tiling_;
+};
+
+}  // namespace resnode::cpu
