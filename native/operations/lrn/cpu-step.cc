@@ -19,48 +19,120 @@ RESNODE_INLINE float inversePower(float scale) {
   return 1 / (kQuarters == 2 ? root : root * std::sqrt(root));
 }
 
-// One channel's pixels; `first` to `end`: the channels of its window, `plane` pixels apart.
+// Pixels of so many channels, `plane` apart.
+struct LrnRows {
+  int64_t channels, plane, before, size;
+  float k, share, beta;
+  int quarters;
+
+  // The channels from `first` to `end` that the window of c has.
+  int64_t first(int64_t c) const { return std::max<int64_t>(c - before, 0); }
+  int64_t end(int64_t c) const { return std::min(c - before + size, channels); }
+  // Those whose windows have c.
+  int64_t firstReader(int64_t c) const { return std::max<int64_t>(c + before - size + 1, 0); }
+  int64_t endReader(int64_t c) const { return std::min(c + before + 1, channels); }
+};
+
+RESNODE_INLINE void addRows(const float* first, const float* end, int64_t step, int64_t pixels, bool areSquared,
+                            float* sums) {
+  std::fill_n(sums, pixels, 0.f);
+  for (const float* row = first; row != end; row += step) {
+#pragma omp simd
+    for (int64_t i = 0; i < pixels; ++i) sums[i] += areSquared ? row[i] * row[i] : row[i];
+  }
+}
+
+// y = x · scale^−beta, scale = k + alpha / n · Σ x².
 template <int kQuarters>
-RESNODE_INLINE void lrnOf(const float* x, const float* first, const float* end, int64_t plane, float k, float share,
-                          float* y, int64_t pixels) {
-  float sums[kLrnPixels] = {};
-  for (const float* row = first; row != end; row += plane) {
+RESNODE_INLINE void lrnOf(const LrnRows& of, const float* x, float* y, int64_t pixels) {
+  float sums[kLrnPixels];
+  for (int64_t c = 0; c < of.channels; ++c) {
+    addRows(x + of.first(c) * of.plane, x + of.end(c) * of.plane, of.plane, pixels, true, sums);
+    const float* from = x + c * of.plane;
+    float* to = y + c * of.plane;
 #pragma omp simd
-    for (int64_t i = 0; i < pixels; ++i) sums[i] += row[i] * row[i];
-  }
-#pragma omp simd
-  for (int64_t i = 0; i < pixels; ++i) y[i] = x[i] * inversePower<kQuarters>(k + share * sums[i]);
-}
-
-RESNODE_VECTORISED void lrnOfRow(const float* x, const float* first, const float* end, int64_t plane, float k,
-                                 float share, int quarters, float* y, int64_t pixels) {
-  switch (quarters) {
-    case 2: return lrnOf<2>(x, first, end, plane, k, share, y, pixels);
-    case 3: return lrnOf<3>(x, first, end, plane, k, share, y, pixels);
-    default: return lrnOf<4>(x, first, end, plane, k, share, y, pixels);
+    for (int64_t i = 0; i < pixels; ++i) to[i] = from[i] * inversePower<kQuarters>(of.k + of.share * sums[i]);
   }
 }
 
-bool addLrn(StepBuilder& step, const Lrn& lrn) {
+// Each x counts in its own y and, through the scale, in those of all windows that have it: with r = dy · x · scale^−beta / scale,
+// dx = dy · scale^−beta − 2 · beta · alpha / n · x · Σ r (lrn_layer.cpp). dx may be dy.
+template <int kQuarters>
+RESNODE_INLINE void lrnDiffsOf(const LrnRows& of, const float* x, const float* dy, float* dx, float* ratios,
+                               int64_t pixels) {
+  float sums[kLrnPixels];
+  for (int64_t c = 0; c < of.channels; ++c) {
+    addRows(x + of.first(c) * of.plane, x + of.end(c) * of.plane, of.plane, pixels, true, sums);
+    const float *from = x + c * of.plane, *diff = dy + c * of.plane;
+    float *to = dx + c * of.plane, *ratio = ratios + c * kLrnPixels;
+#pragma omp simd
+    for (int64_t i = 0; i < pixels; ++i) {
+      const float scale = of.k + of.share * sums[i], own = diff[i] * inversePower<kQuarters>(scale);
+      ratio[i] = own * from[i] / scale;
+      to[i] = own;
+    }
+  }
+  const float factor = 2 * of.beta * of.share;
+  for (int64_t c = 0; c < of.channels; ++c) {
+    addRows(ratios + of.firstReader(c) * kLrnPixels, ratios + of.endReader(c) * kLrnPixels, kLrnPixels, pixels, false,
+            sums);
+    const float* from = x + c * of.plane;
+    float* to = dx + c * of.plane;
+#pragma omp simd
+    for (int64_t i = 0; i < pixels; ++i) to[i] -= factor * from[i] * sums[i];
+  }
+}
+
+RESNODE_VECTORISED void lrnOfPixels(const LrnRows& of, const float* x, float* y, int64_t pixels) {
+  switch (of.quarters) {
+    case 2: return lrnOf<2>(of, x, y, pixels);
+    case 3: return lrnOf<3>(of, x, y, pixels);
+    default: return lrnOf<4>(of, x, y, pixels);
+  }
+}
+RESNODE_VECTORISED void lrnDiffsOfPixels(const LrnRows& of, const float* x, const float* dy, float* dx, float* ratios,
+                                         int64_t pixels) {
+  switch (of.quarters) {
+    case 2: return lrnDiffsOf<2>(of, x, dy, dx, ratios, pixels);
+    case 3: return lrnDiffsOf<3>(of, x, dy, dx, ratios, pixels);
+    default: return lrnDiffsOf<4>(of, x, dy, dx, ratios, pixels);
+  }
+}
+
+std::optional<LrnRows> rowsOf(const Lrn& lrn, const Shape& shape) {
   const int quarters = static_cast<int>(lrn.beta * 4);
   const bool isKnown = quarters >= 2 && quarters <= 4 && static_cast<float>(quarters) == lrn.beta * 4;
   // A scale below 0 is not-a-number by pow and by roots, but not by 1 / scale; nobody has such.
-  if (lrn.region != LrnRegion::across || !isKnown || lrn.k < 0 || lrn.alpha < 0) return false;
+  if (lrn.region != LrnRegion::across || !isKnown || lrn.k < 0 || lrn.alpha < 0) return std::nullopt;
+  return LrnRows{shape[1],
+                 shape[2] * shape[3],
+                 (lrn.size - 1) / 2,
+                 lrn.size,
+                 lrn.k,
+                 lrn.alpha / static_cast<float>(lrn.size),
+                 lrn.beta,
+                 quarters};
+}
+
+// Calls function(where the first pixel lies, pixels, thread) for all of so many images.
+template <class Function>
+void forEachPixels(ThreadPool& pool, const LrnRows& rows, int64_t images, Function&& function) {
+  const int64_t parts = ceiling(rows.plane, kLrnPixels);
+  pool.run(images * parts, 1, [&](int64_t unit, int thread) {
+    const int64_t begin = unit % parts * kLrnPixels;
+    function(unit / parts * rows.channels * rows.plane + begin, std::min(kLrnPixels, rows.plane - begin), thread);
+  });
+}
+
+bool addLrn(StepBuilder& step, const Lrn& lrn) {
   const Shape& shape = step.inputShape(0);
-  const int64_t channels = shape[1], plane = shape[2] * shape[3], parts = ceiling(plane, kLrnPixels);
+  const auto rows = rowsOf(lrn, shape);
+  if (!rows || !step.pool()) return false;
   step.call({step.readPlain(0), step.writePlain(0)},
-            [=, images = shape[0], pool = step.pool()](const std::vector<void*>& at) -> Work {
+            [rows = *rows, images = shape[0], pool = step.pool()](const std::vector<void*>& at) -> Work {
               return [=, x = static_cast<float*>(at[0]), y = static_cast<float*>(at[1])] {
-                const int64_t before = (lrn.size - 1) / 2;
-                const float share = lrn.alpha / static_cast<float>(lrn.size);
-                parallelFor(pool, images * parts, 1, [&](int64_t unit) {
-                  const int64_t begin = unit % parts * kLrnPixels, at = unit / parts * channels * plane + begin;
-                  for (int64_t c = 0; c < channels; ++c) {
-                    const int64_t first = std::max<int64_t>(c - before, 0),
-                                  end = std::min(c - before + lrn.size, channels);
-                    lrnOfRow(x + at + c * plane, x + at + first * plane, x + at + end * plane, plane, lrn.k, share,
-                             quarters, y + at + c * plane, std::min(kLrnPixels, plane - begin));
-                  }
+                forEachPixels(*pool, rows, images, [&](int64_t first, int64_t pixels, int) {
+                  lrnOfPixels(rows, x + first, y + first, pixels);
                 });
               };
             });
@@ -68,7 +140,29 @@ bool addLrn(StepBuilder& step, const Lrn& lrn) {
   return true;
 }
 
-const Steps<Lrn> kLrn{addLrn};
+// inputs: x, y (not read), dy; outputs: dx.
+bool addLrnGradient(StepBuilder& step, const Lrn& lrn) {
+  if (!step.hasInput(2) || !step.pool()) return false;
+  const Shape& shape = step.inputShape(2);
+  const auto rows = rowsOf(lrn, shape);
+  if (!rows) return false;
+  const int64_t ratios = rows->channels * kLrnPixels;
+  const Place dy = step.readPlain(2);
+  step.call({step.readPlain(0), dy, step.writeOver(0, dy, step.plain(2)),
+             step.scratch(sizeof(float) * static_cast<size_t>(ratios * step.pool()->threads()))},
+            [rows = *rows, ratios, images = shape[0], pool = step.pool()](const std::vector<void*>& at) -> Work {
+              return [=, x = static_cast<float*>(at[0]), dy = static_cast<float*>(at[1]),
+                      dx = static_cast<float*>(at[2]), scratch = static_cast<float*>(at[3])] {
+                forEachPixels(*pool, rows, images, [&](int64_t first, int64_t pixels, int thread) {
+                  lrnDiffsOfPixels(rows, x + first, dy + first, dx + first, scratch + thread * ratios, pixels);
+                });
+              };
+            });
+  step.describe("loops");
+  return true;
+}
+
+const Steps<Lrn> kLrn{addLrn, addLrnGradient};
 
 }  // namespace
 }  // namespace resnode::cpu
