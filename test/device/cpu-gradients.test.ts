@@ -25,6 +25,8 @@ const implementations: Record<string, (all: ProgramResult['implementations'], na
       all.map((each) => each === 'in place'),
       [false, true, true, true, true, false],
     ),
+  '{"kind":': (all) => assert.not.ok(all.includes('reference')),
+  PReLU: (all) => assert.not.ok(all.includes('reference')),
   'the shortcut without parameters': (all) => assert.not.ok(all.includes('reference')),
 };
 

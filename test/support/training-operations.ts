@@ -1,5 +1,6 @@
 /** Training operations as programs of a few operations, on shapes that the golden cases do not have: a list for every device. */
 import { elementCount } from '../../ts/base/shape.ts';
+import type { OperationAttributes } from '../../ts/operations/operations.ts';
 import type { TensorId } from '../../ts/operations/program.ts';
 import { noise, ProgramWriter, type runProgram } from './run-program.ts';
 
@@ -536,6 +537,75 @@ for (const coefficients of [
         },
         tolerance: 3e-6,
       });
+
+const FUNCTIONS: readonly OperationAttributes[] = [
+  { kind: 'elu', alpha: 0.7 },
+  { kind: 'elu', alpha: -0.3 },
+  { kind: 'sigmoid' },
+  { kind: 'tanh' },
+  { kind: 'absval' },
+  { kind: 'power', power: 1, scale: -1.5, shift: 0.5 },
+  { kind: 'power', power: 2, scale: 0.5, shift: 1 },
+  { kind: 'clip', min: -0.5, max: 0.75, passesBounds: true, inPlace: false },
+  { kind: 'exp', inner: 0.5, outer: 2 },
+  { kind: 'lrn', region: 'across', size: 5, alpha: 2, beta: 0.75, k: 1 },
+  { kind: 'lrn', region: 'across', size: 7, alpha: 3, beta: 0.5, k: 2 },
+  { kind: 'lrn', region: 'across', size: 3, alpha: 1, beta: 1, k: 0.5 },
+];
+
+for (const attributes of FUNCTIONS)
+  for (const channels of [5, 16])
+    trainingOperations.push({
+      name: `${JSON.stringify(attributes)} of ${channels} channels and its gradient`,
+      write: () => {
+        const writer = new ProgramWriter();
+        const shape = [2, channels, 7, 19];
+        const [x, dy] = [writer.input(shape), writer.input(shape)];
+        const first = convolve(writer, x, {
+          n: 2,
+          c: channels,
+          h: 7,
+          w: 19,
+          outputs: channels,
+          kernel: 1,
+        });
+        const [y, diff, dx] = [writer.tensor(...shape), writer.tensor(...shape), writer.tensor(...shape)];
+        const dw = writer.tensor(...first.weights);
+        const of = writer.operation([first.y], [y], attributes);
+        writer.operation([first.y, y, dy], [diff], { kind: 'gradient', of });
+        writer.operation([x, first.y, diff], [dx, dw, -1], { kind: 'gradient', of: first.of });
+        return [writer, [y, dx, dw]];
+      },
+      tolerance: 5e-6,
+    });
+
+for (const channelShared of [false, true])
+  for (const channels of [5, 16, 21])
+    trainingOperations.push({
+      name: `PReLU of ${channels} channels, ${channelShared ? 'one slope' : 'a slope each'}, and its gradient`,
+      write: () => {
+        const writer = new ProgramWriter();
+        const shape = [2, channels, 7, 19];
+        const [x, dy] = [writer.input(shape), writer.input(shape)];
+        const first = convolve(writer, x, {
+          n: 2,
+          c: channels,
+          h: 7,
+          w: 19,
+          outputs: channels,
+          kernel: 1,
+        });
+        const slopes = [channelShared ? 1 : channels];
+        const slope = writer.parameter(slopes, { mutable: true });
+        const [y, diff, dx] = [writer.tensor(...shape), writer.tensor(...shape), writer.tensor(...shape)];
+        const [dSlope, dw] = [writer.tensor(...slopes), writer.tensor(...first.weights)];
+        const of = writer.operation([first.y], [y], { kind: 'prelu', slope, channelShared });
+        writer.operation([first.y, -1, dy], [diff, dSlope], { kind: 'gradient', of });
+        writer.operation([x, first.y, diff], [dx, dw, -1], { kind: 'gradient', of: first.of });
+        return [writer, [y, dx, dSlope, dw]];
+      },
+      tolerance: 5e-6,
+    });
 
 trainingOperations.push({
   name: 'a reshape and its gradient',
