@@ -40,8 +40,9 @@ RESNODE_VECTORISED void maximum(const float* x, int64_t width, const Range& rows
   for (int64_t i = 0; i < kLanes; ++i) y[i] = best[i];
 }
 
-RESNODE_VECTORISED void average(const float* x, int64_t width, const Range& rows, const Range& columns, float* y) {
-  double sum[kLanes] = {};
+template <class Sum>
+RESNODE_INLINE void averageOf(const float* x, int64_t width, const Range& rows, const Range& columns, float* y) {
+  Sum sum[kLanes] = {};
   for (int64_t row = rows.first; row < rows.end; ++row) {
     for (int64_t column = columns.first; column < columns.end; ++column) {
       const float* pixel = x + (row * width + column) * kLanes;
@@ -49,8 +50,15 @@ RESNODE_VECTORISED void average(const float* x, int64_t width, const Range& rows
       for (int64_t i = 0; i < kLanes; ++i) sum[i] += pixel[i];
     }
   }
-  const double area = static_cast<double>(rows.padded * columns.padded);
+  const Sum area = static_cast<Sum>(rows.padded * columns.padded);
   for (int64_t i = 0; i < kLanes; ++i) y[i] = static_cast<float>(sum[i] / area);
+}
+
+// Float32 holds the sum of a small window; of a large one, float64 does.
+RESNODE_VECTORISED void average(const float* x, int64_t width, const Range& rows, const Range& columns, float* y) {
+  constexpr int64_t kSmall = 16;
+  if (rows.padded * columns.padded <= kSmall) averageOf<float>(x, width, rows, columns, y);
+  else averageOf<double>(x, width, rows, columns, y);
 }
 
 // The same of bfloat16.

@@ -307,7 +307,7 @@ const KINDS: readonly (readonly [Kind, readonly string[]])[] = [
     'convolution',
     ['Convolution', 'ConvolutionDepthwise', 'DepthwiseConvolution', 'HoleConvolution', 'Deconvolution'],
   ],
-  ['product', ['InnerProduct', 'Embed', 'LSTM', 'RNN']],
+  ['product', ['InnerProduct', 'Embed', 'LSTM', 'Lstm', 'RNN']],
   ['pooling', ['Pooling', 'ROIPooling', 'ROIMaskPooling', 'PSROIPooling', 'ROIAlign', 'SPP', 'Pooling3D']],
   ['normalisation', ['BatchNorm', 'BN', 'Scale', 'Bias', 'LRN', 'MVN', 'Normalize', 'Power']],
   [
@@ -319,7 +319,18 @@ const KINDS: readonly (readonly [Kind, readonly string[]])[] = [
   ],
   [
     'combination',
-    ['Eltwise', 'Add', 'Mul', 'Concat', 'Axpy', 'Correlation', 'Correlation1D', 'ArgMax', 'Reduction'],
+    [
+      'Eltwise',
+      'Add',
+      'Mul',
+      'Concat',
+      'Axpy',
+      'Correlation',
+      'Correlation1D',
+      'ArgMax',
+      'Reduction',
+      'CTCGreedyDecoder',
+    ],
   ],
   [
     'shape',
@@ -333,6 +344,8 @@ const KINDS: readonly (readonly [Kind, readonly string[]])[] = [
       'Squeeze',
       'Reorg',
       'Permute',
+      'Transpose',
+      'Reverse',
       'Tile',
       'Im2col',
       'BatchReindex',
