@@ -297,10 +297,55 @@ test('a foreign field of a foreign layer names the layer type; one of a known la
   );
 });
 
+test("what a layer of somebody's own type is written with is told as that layer", () => {
+  const own = (type: string, param: string) =>
+    `${DATA}layer { name: "o" bottom: "x" top: "y" ${param} { odd: "}" at { x: 1 } } type: "${type}" }`;
+  for (const [type, param] of [
+    ['GuidedDropout', 'guided_dropout_param'],
+    ['ROIWarping', 'roi_warping_param'],
+    ['Dazzle', 'quux_zap'],
+  ] as const) {
+    const { code, message } = refusal(() => build(own(type, param)));
+    assert.is(code, 'graph/unknown-type');
+    assert.match(
+      message,
+      new RegExp(`"o" \\(${type}\\) at net\\.prototxt:2:\\d+: layer type "${type}" is not`),
+    );
+    assert.match(message, /a function in JavaScript: write type: "Python" python_param/);
+  }
+  assert.match(
+    refusal(() => build(own('DazzleLoss', 'dazzle_loss_param'))).message,
+    /take its deploy file, or let resnode print --deploy write it/,
+  );
+  // A known layer is refused for the field, whatever it is called.
+  assert.match(
+    refusal(() => build(own('ReLU', 'quux_zap'))).message,
+    /net\.prototxt:2:\d+: LayerParameter has no field "quux_zap"$/,
+  );
+  // Without a type nothing says whose it is.
+  assert.match(
+    refusal(() => build('layer { quux_zap: 1 }')).message,
+    /1:9: LayerParameter has no field "quux_zap"/,
+  );
+  // Endings that all parameters share make none of them near.
+  assert.not.match(refusal(() => build(own('ReLU', 'denseblock_param'))).message, /did you mean/);
+});
+
 test('a slip is still refused with the nearest field', () => {
   assert.match(
     refusal(() => readNet(conv('kernel_sise: 3'), { file: 'net.prototxt' })).message,
     /no field "kernel_sise"; did you mean "kernel_size"/,
+  );
+  for (const slip of ['convolution_parm', 'convoluton_param', 'convolutionparam'])
+    assert.match(
+      refusal(() => readNet(conv('').replace('convolution_param', slip), { file: 'net.prototxt' })).message,
+      new RegExp(
+        `net\\.prototxt:3:1: LayerParameter has no field "${slip}"; did you mean "convolution_param"`,
+      ),
+    );
+  assert.match(
+    refusal(() => readNet('layers { name: "c" type: CONVOLUTON }', { file: 'net.prototxt' })).message,
+    /net\.prototxt:1:\d+: "type" expects one of .*; did you mean CONVOLUTION\?/,
   );
 });
 

@@ -52,6 +52,8 @@ class Source extends Tokens {
   #messages = 0;
   /** The layer that is being read. */
   layer: Message | null = null;
+  /** What it does not have, until its type says whether it is a foreign layer's. */
+  unknownFields: { readonly name: string; readonly refusal: PrototxtError }[] = [];
 
   constructor(text: string, file: string, onForkField: ForkFieldHandler | undefined) {
     super(text, file);
@@ -160,14 +162,54 @@ function refuseField(tokens: Source, type: string, name: Token): void {
   if (fork !== undefined) fail(tokens, 'fork-field', `${found}: ${fork}`, name);
   const slip = explainLayerField(type, name.text);
   if (slip !== undefined) fail(tokens, 'layer-form', `${found}: ${slip}`, name);
-  const near = nearest(name.text, Object.keys(messages[type]!));
+  const near = nearestField(type, name.text);
   const text = `${found}${near === undefined ? '' : `; did you mean "${near}"?`}`;
   const { layer } = tokens;
+  if (type === 'LayerParameter' && layer !== null && tokens.onForkField !== undefined) {
+    const refusal = new PrototxtError('prototxt/unknown-field', tokens.position(name), text);
+    tokens.unknownFields.push({ name: name.text, refusal });
+    return;
+  }
   if (!DATA_MESSAGES.has(type) || layer === null || tokens.onForkField === undefined)
     fail(tokens, 'unknown-field', text, name);
   const given = `${text}${near === undefined ? '; w' : ' W'}here its shapes are given (--input-shape), nothing is read and the layer's tops are inputs`;
   const refusal = new PrototxtError('prototxt/unknown-field', tokens.position(name), given);
   tokens.onForkField({ refusal, type, name: name.text, tunes: false, layer });
+}
+
+/** The field that a misspelt one may mean; what all names of parameters end in makes none of them nearer. */
+function nearestField(type: string, name: string): string | undefined {
+  const fields = Object.keys(messages[type]!);
+  const ending = '_param';
+  if (!name.endsWith(ending)) return nearest(name, fields);
+  const params = fields
+    .filter((field) => field.endsWith(ending))
+    .map((field) => field.slice(0, -ending.length));
+  const near = nearest(name.slice(0, -ending.length), params);
+  return near === undefined ? undefined : `${near}${ending}`;
+}
+
+/** A name without the marks by which a layer's type and the field of its parameters differ: ROIWarping, roi_warping_param. */
+const bareName = (name: string) =>
+  name
+    .replace(/_param$/, '')
+    .replaceAll('_', '')
+    .toLowerCase();
+
+/**
+ * Throws for what a layer does not have, at its place, unless it is called as the layer's type is, or as nothing that a layer has:
+ * that belongs to a layer of somebody's own, whose type says more. Whoever builds the layer refuses it.
+ */
+function settleUnknownFields(tokens: Source): void {
+  const { layer, unknownFields } = tokens;
+  tokens.unknownFields = [];
+  for (const { name, refusal } of unknownFields) {
+    const { type } = layer as { type?: string };
+    const isOwn = bareName(name) === bareName(type ?? '');
+    const isNear = nearestField('LayerParameter', name) !== undefined;
+    if (type === undefined || (!isOwn && isNear)) throw refusal;
+    tokens.onForkField!({ refusal, type: 'LayerParameter', name, tunes: false, layer });
+  }
 }
 
 /** Passes over the value of a field that is not known: a scalar, a message or a list. */
@@ -245,7 +287,10 @@ function parseSubmessage(tokens: Source, type: string, depth: number): Message {
   const message: Message = {};
   recordMessage(message, tokens.position(open));
   parseFields(tokens, type, message, close, depth + 1);
-  if (LAYERS.has(type)) tokens.layer = null;
+  if (LAYERS.has(type)) {
+    settleUnknownFields(tokens);
+    tokens.layer = null;
+  }
   return message;
 }
 
@@ -307,7 +352,8 @@ function parseEnum(tokens: Source, name: string, type: string): string | undefin
     if (fork !== undefined) fail(tokens, 'fork-enum', `${expected}: ${fork}`);
     const slip = type === 'V1LayerParameter.LayerType' ? explainV1Type(token.text) : undefined;
     if (slip !== undefined) fail(tokens, 'layer-form', slip);
-    fail(tokens, 'enum', expected);
+    const near = nearest(token.text, Object.keys(values));
+    fail(tokens, 'enum', near === undefined ? expected : `${expected}; did you mean ${near}?`);
   }
   tokens.next();
   return known;

@@ -140,9 +140,10 @@ export function explainLayerType(
   supported: readonly string[],
 ): { code: CodeOf<'graph'>; text: string } {
   const list = `(supported: Input, ${supported.join(', ')})`;
+  const own = `; ${ownLayerCure(type)}`;
   const fork = forkOfLayerType(type);
   if (fork !== undefined)
-    return { code: 'fork-type', text: `layer type "${type}" is not in BVLC's Caffe: ${fork} ${list}` };
+    return { code: 'fork-type', text: `layer type "${type}" is not in BVLC's Caffe: ${fork}${own} ${list}` };
   const instead = Object.hasOwn(OTHER_BVLC_TYPES, type) ? OTHER_BVLC_TYPES[type] : undefined;
   if (instead !== undefined)
     return {
@@ -157,6 +158,14 @@ export function explainLayerType(
       text: `layer type "AutoCrop" (CROP in "layers" of its forks) finds its offset by the layers before it, which is not done here: write type: "Crop" with crop_param { offset: … }; resnode lint then says which offset aligns it`,
     };
   const near = nearest(type, supported);
-  const hint = near === undefined ? '' : `; did you mean "${near}"?`;
+  const hint = near === undefined ? own : `; did you mean "${near}"?${own.replace('; ', ' Else ')}`;
   return { code: 'unknown-type', text: `layer type "${type}" is not supported${hint} ${list}` };
+}
+
+/** What to do about a layer that is not there: a net is run without its losses, and a layer without weights can be a function. */
+function ownLayerCure(type: string): string {
+  const deploy = isLossType(type)
+    ? 'where the net is only run, take its deploy file, or let resnode print --deploy write it; '
+    : '';
+  return `${deploy}a layer without weights may be a function in JavaScript: write type: "Python" python_param { module: "${type}" layer: "${type}" } and register it (registerLayers, or --layers FILE)`;
 }
