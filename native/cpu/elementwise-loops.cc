@@ -32,6 +32,28 @@ RESNODE_VECTORISED void sumOfTwo(const float* a, const float* b, float* y, int64
   }
 }
 
+RESNODE_VECTORISED void productOfTwo(const float* a, const float* b, float* y, int64_t count, float slope) {
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i) {
+    const float result = a[i] * b[i];
+    y[i] = result < 0 ? result * slope : result;
+  }
+}
+
+// eltwise_layer.cpp: the first two are compared one way round, later ones the other.
+RESNODE_VECTORISED void maximumOfTwo(const float* a, const float* b, float* y, int64_t count, bool areFirst,
+                                     float slope) {
+  if (areFirst) {
+#pragma omp simd
+    for (int64_t i = 0; i < count; ++i) y[i] = a[i] > b[i] ? a[i] : b[i];
+  } else {
+#pragma omp simd
+    for (int64_t i = 0; i < count; ++i) y[i] = b[i] > a[i] ? b[i] : a[i];
+  }
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i) y[i] = y[i] < 0 ? y[i] * slope : y[i];
+}
+
 template <int kDiffs>
 RESNODE_INLINE void addBehindRelu(const float* y, const float* const* diffs, float* sum, int64_t count, float slope) {
   const float* of[kDiffs];
@@ -83,6 +105,24 @@ void sum(ThreadPool* pool, const std::vector<const float*>& x, const std::vector
       const float* first = k == 1 ? x[0] : y;
       sumOfTwo(first + begin, x[k] + begin, y + begin, size, k == 1 ? coefficients[0] : 1.f, coefficients[k],
                k == last ? slope : 1.f);
+    }
+  });
+}
+
+void productOfAll(ThreadPool* pool, const std::vector<const float*>& x, float* y, int64_t count, float slope) {
+  inChunks(pool, count, [&](int64_t begin, int64_t size) {
+    for (size_t k = 1; k < x.size(); ++k) {
+      const float* first = k == 1 ? x[0] : y;
+      productOfTwo(first + begin, x[k] + begin, y + begin, size, k + 1 == x.size() ? slope : 1.f);
+    }
+  });
+}
+
+void maximumOfAll(ThreadPool* pool, const std::vector<const float*>& x, float* y, int64_t count, float slope) {
+  inChunks(pool, count, [&](int64_t begin, int64_t size) {
+    for (size_t k = 1; k < x.size(); ++k) {
+      const float* first = k == 1 ? x[0] : y;
+      maximumOfTwo(first + begin, x[k] + begin, y + begin, size, k == 1, k + 1 == x.size() ? slope : 1.f);
     }
   });
 }

@@ -34,6 +34,10 @@ void multiply(ThreadPool* pool, const float* dy, float* dx, int64_t count, float
 void sum(ThreadPool* pool, const std::vector<const float*>& x, const std::vector<float>& coefficients, float* y,
          int64_t count, float slope);
 
+// y = relu(Π x), and y = relu(max x) by Caffe's comparisons, of which not-a-number is never greater. y may be the first x.
+void productOfAll(ThreadPool* pool, const std::vector<const float*>& x, float* y, int64_t count, float slope);
+void maximumOfAll(ThreadPool* pool, const std::vector<const float*>& x, float* y, int64_t count, float slope);
+
 // sum = y > 0 ? Σ diff : slope · Σ diff, of one to four diffs. sum may be any of them.
 void sumBehindRelu(ThreadPool* pool, const float* y, const std::vector<const float*>& diffs, float* sum, int64_t count,
                    float slope);

@@ -236,6 +236,37 @@ test('a crop of a convolution that keeps its channels, or whole blocks of them',
   );
 });
 
+test('products and maxima of blobs, of which some are not numbers', async () => {
+  const inputs = {
+    a: draw(2 * 5 * 7 * 19, 31),
+    b: draw(2 * 5 * 7 * 19, 37),
+    c: draw(2 * 5 * 7 * 19, 41),
+  };
+  const nan = Number.NaN;
+  for (const [i, values] of [
+    [nan, 1, 2],
+    [1, nan, 2],
+    [1, 2, nan],
+    [nan, nan, 1],
+    [0, -0, 0],
+  ].entries())
+    for (const [k, value] of values.entries()) Object.values(inputs)[k]![i] = value;
+  for (const operation of ['PROD', 'MAX'])
+    for (const bottoms of ['ab', 'ba', 'abc', 'cba', 'aba']) {
+      const eltwise = `layer { name: "e" type: "Eltwise" ${[...bottoms].map((each) => `bottom: "${each}"`).join(' ')} top: "e" eltwise_param { operation: ${operation} } }`;
+      const blobs = Object.keys(inputs).filter((each) => bottoms.includes(each));
+      await compare(
+        [
+          ...blobs.map((each) => input(each, [2, 5, 7, 19])),
+          eltwise,
+          'layer { name: "relu" type: "ReLU" bottom: "e" top: "relu" relu_param { negative_slope: 0.1 } }',
+        ].join('\n'),
+        Object.fromEntries(blobs.map((each) => [each, inputs[each as 'a']])),
+        1,
+      );
+    }
+});
+
 test('a bias and a scale of the last axis', async () => {
   await compare(
     [

@@ -1,4 +1,4 @@
-// Sums: in the layout that their operands share, in place where that is allowed.
+// Sums, products and maxima: in the layout that their operands share, in place where that is allowed.
 #include <algorithm>
 #include <numeric>
 
@@ -19,14 +19,17 @@ size_t leading(StepBuilder& step, size_t begin, size_t end) {
 float slopeOf(const std::optional<FusedRelu>& relu) { return relu ? relu->negativeSlope : 1.f; }
 
 bool addEltwise(StepBuilder& step, const Eltwise& eltwise) {
-  if (eltwise.operation != EltwiseKind::sum) return false;
   const size_t count = step.operation().inputs.size(), first = leading(step, 0, count);
+  if (eltwise.operation != EltwiseKind::sum && count < 2) return false;
   const Layout layout = step.layout(first), plain = step.plain(first);
   std::vector<Place> places;
   for (size_t i = 0; i < count; ++i) places.push_back(step.read(i, layout, plain));
-  // In place over any operand that nobody needs: it is then the first one, which the loops read before they write.
+  // In place over any operand that nobody needs: it is then the first one, which the loops read before they write. Of a maximum
+  // only over the first: the order decides where values are not numbers.
   std::vector<float> coefficients = eltwise.coefficients;
-  for (size_t i = 0; i < count; ++i) {
+  coefficients.resize(count, 1.f);
+  const size_t candidates = eltwise.operation == EltwiseKind::max ? 1 : count;
+  for (size_t i = 0; i < candidates; ++i) {
     const bool isUsedOnce =
         std::count(step.operation().inputs.begin(), step.operation().inputs.end(), step.operation().inputs[i]) == 1;
     if (!isUsedOnce || !step.dies(places[i])) continue;
@@ -38,11 +41,17 @@ bool addEltwise(StepBuilder& step, const Eltwise& eltwise) {
                                        [&](const Place& each) { return each.index == places[0].index; }) == 1;
   places.push_back(isInPlace ? step.writeOver(0, places[0], layout, plain) : step.write(0, layout, plain));
   step.call(std::move(places),
-            [=, pool = step.pool(), size = floatsIn(layout),
+            [=, pool = step.pool(), size = floatsIn(layout), operation = eltwise.operation,
              slope = slopeOf(eltwise.relu)](const std::vector<void*>& at) -> Work {
               std::vector<const float*> inputs;
               for (size_t i = 0; i < count; ++i) inputs.push_back(static_cast<const float*>(at[i]));
-              return [=, y = static_cast<float*>(at[count])] { sum(pool, inputs, coefficients, y, size, slope); };
+              return [=, y = static_cast<float*>(at[count])] {
+                switch (operation) {
+                  case EltwiseKind::sum: return sum(pool, inputs, coefficients, y, size, slope);
+                  case EltwiseKind::prod: return productOfAll(pool, inputs, y, size, slope);
+                  case EltwiseKind::max: return maximumOfAll(pool, inputs, y, size, slope);
+                }
+              };
             });
   step.describe("loops");
   return true;
