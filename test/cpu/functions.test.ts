@@ -127,6 +127,22 @@ test('LRN by the powers that public nets have, of windows that reach beyond the 
   }
 });
 
+test('LRN within channels, of windows that reach beyond the plane', async () => {
+  for (const [size, beta] of [
+    [3, 0.75],
+    [5, 0.5],
+    [7, 1],
+  ])
+    for (const [channels, height, width] of [
+      [21, 5, 3],
+      [16, 13, 17],
+    ] as const)
+      await compare(
+        `${input('data', [2, channels, height, width])}layer { name: "norm" type: "LRN" bottom: "data" top: "norm" lrn_param { norm_region: WITHIN_CHANNEL local_size: ${size} alpha: 0.3 beta: ${beta} } }`,
+        { data: draw(2 * channels * height * width, 43, -8, 8) },
+      );
+});
+
 test('interpolation to larger and smaller maps, plain and in blocks', async () => {
   const convolution =
     'layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param { num_output: 21 kernel_size: 1 } }';

@@ -1,4 +1,5 @@
-// Across channels, by the powers that public nets have, of neighbouring pixels at once. The rest is left to the reference loops.
+// By the powers that public nets have: across channels of neighbouring pixels at once, within channels of 16 at once. The rest is
+// left to the reference loops.
 #include <algorithm>
 #include <cmath>
 
@@ -99,11 +100,17 @@ RESNODE_VECTORISED void lrnDiffsOfPixels(const LrnRows& of, const float* x, cons
   }
 }
 
-std::optional<LrnRows> rowsOf(const Lrn& lrn, const Shape& shape) {
+// 4 · beta where that is a power that takes no pow, else 0.
+int quartersOf(const Lrn& lrn) {
   const int quarters = static_cast<int>(lrn.beta * 4);
   const bool isKnown = quarters >= 2 && quarters <= 4 && static_cast<float>(quarters) == lrn.beta * 4;
   // A scale below 0 is not-a-number by pow and by roots, but not by 1 / scale; nobody has such.
-  if (lrn.region != LrnRegion::across || !isKnown || lrn.k < 0 || lrn.alpha < 0) return std::nullopt;
+  return isKnown && lrn.k >= 0 && lrn.alpha >= 0 ? quarters : 0;
+}
+
+std::optional<LrnRows> rowsOf(const Lrn& lrn, const Shape& shape) {
+  const int quarters = quartersOf(lrn);
+  if (lrn.region != LrnRegion::across || quarters == 0) return std::nullopt;
   return LrnRows{shape[1],
                  shape[2] * shape[3],
                  (lrn.size - 1) / 2,
@@ -112,6 +119,67 @@ std::optional<LrnRows> rowsOf(const Lrn& lrn, const Shape& shape) {
                  lrn.alpha / static_cast<float>(lrn.size),
                  lrn.beta,
                  quarters};
+}
+
+// A window of a plane along one axis, as far as it lies within, and how long it is to the divisor: clipped to the padded plane.
+struct LrnWindow {
+  int64_t first, end, padded;
+  LrnWindow(const Lrn& lrn, int64_t at, int64_t size) {
+    const int64_t before = (lrn.size - 1) / 2, begin = at - before;
+    padded = std::min(begin + lrn.size, size + before) - begin;
+    first = std::max<int64_t>(begin, 0);
+    end = std::min(begin + lrn.size, size);
+  }
+};
+
+// y = x · (1 + alpha / area · Σ x²)^−beta of a row of pixels of 16 channels.
+template <int kQuarters>
+RESNODE_INLINE void lrnWithin(const Lrn& lrn, const float* plane, int64_t row, int64_t height, int64_t width,
+                              float* y) {
+  const LrnWindow rows(lrn, row, height);
+  for (int64_t w = 0; w < width; ++w) {
+    const LrnWindow columns(lrn, w, width);
+    float sums[kLanes] = {};
+    for (int64_t r = rows.first; r < rows.end; ++r) {
+      for (int64_t c = columns.first; c < columns.end; ++c) {
+        const float* pixel = plane + (r * width + c) * kLanes;
+#pragma omp simd
+        for (int64_t l = 0; l < kLanes; ++l) sums[l] += pixel[l] * pixel[l];
+      }
+    }
+    const float share = lrn.alpha / static_cast<float>(rows.padded * columns.padded);
+    const float* from = plane + (row * width + w) * kLanes;
+    float* to = y + (row * width + w) * kLanes;
+#pragma omp simd
+    for (int64_t l = 0; l < kLanes; ++l) to[l] = from[l] * inversePower<kQuarters>(1 + share * sums[l]);
+  }
+}
+
+RESNODE_VECTORISED void lrnWithinRow(const Lrn& lrn, int quarters, const float* plane, int64_t row, int64_t height,
+                                     int64_t width, float* y) {
+  switch (quarters) {
+    case 2: return lrnWithin<2>(lrn, plane, row, height, width, y);
+    case 3: return lrnWithin<3>(lrn, plane, row, height, width, y);
+    default: return lrnWithin<4>(lrn, plane, row, height, width, y);
+  }
+}
+
+bool addLrnWithin(StepBuilder& step, const Lrn& lrn) {
+  const int quarters = quartersOf(lrn);
+  if (quarters == 0 || !step.pool()) return false;
+  const Shape& shape = step.inputShape(0);
+  const int64_t planes = shape[0] * ceiling(shape[1], kLanes);
+  step.call({step.read(0, blockedLayout(shape)), step.write(0, blockedLayout(shape))},
+            [=, height = shape[2], width = shape[3], pool = step.pool()](const std::vector<void*>& at) -> Work {
+              return [=, x = static_cast<float*>(at[0]), y = static_cast<float*>(at[1])] {
+                pool->run(planes * height, ThreadPool::grain(width * kLanes * lrn.size * lrn.size), [&](int64_t unit) {
+                  const int64_t plane = unit / height * height * width * kLanes;
+                  lrnWithinRow(lrn, quarters, x + plane, unit % height, height, width, y + plane);
+                });
+              };
+            });
+  step.describe("loops");
+  return true;
 }
 
 // Calls function(where the first pixel lies, pixels, thread) for all of so many images.
@@ -125,6 +193,7 @@ void forEachPixels(ThreadPool& pool, const LrnRows& rows, int64_t images, Functi
 }
 
 bool addLrn(StepBuilder& step, const Lrn& lrn) {
+  if (lrn.region == LrnRegion::within) return addLrnWithin(step, lrn);
   const Shape& shape = step.inputShape(0);
   const auto rows = rowsOf(lrn, shape);
   if (!rows || !step.pool()) return false;
