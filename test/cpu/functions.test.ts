@@ -62,7 +62,22 @@ for (const [name, layer] of Object.entries(FUNCTIONS)) {
   test(`${name} over the whole range of its arguments`, async () => {
     const wide = Array.from({ length: 4001 }, (_, i) => (i - 2000) / 16);
     const near = [-12, -8, -5, -4, -3, -1].flatMap((k) => [10 ** k, -(10 ** k), 3.3 * 10 ** k]);
-    const values = Float32Array.from([...wide, ...near, 0, -0, 20, -20, 88, -88, 200, -200]);
+    const none = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+    const values = Float32Array.from([
+      ...wide,
+      ...near,
+      0,
+      -0,
+      20,
+      -20,
+      88,
+      -88,
+      200,
+      -200,
+      1e9,
+      -1e9,
+      ...none,
+    ]);
     await compare(
       `${input('data', [1, 1, 1, values.length])}layer { name: "f" bottom: "data" top: "f" ${layer} }`,
       { data: values },
@@ -201,6 +216,24 @@ test('a maximum with its mask, and what goes back to its place', async () => {
       { data: draw(2 * 21 * 8 * 10, 19) },
     );
   }
+});
+
+test('a place that is computed of two masks, where channels fill no block', async () => {
+  const pool = (data: string, top: string) =>
+    `layer { name: "${top}" type: "Pooling" bottom: "${data}" top: "${top}" top: "mask of ${data}" pooling_param { pool: MAX kernel_size: 2 stride: 2 } }`;
+  const rising = Float32Array.from({ length: 36 }, (_, i) => i);
+  await compare(
+    [
+      input('rising', [1, 3, 2, 6]),
+      input('falling', [1, 3, 2, 6]),
+      pool('rising', 'last'),
+      pool('falling', 'first'),
+      // 7, 9 and 11 less twice 0, 2 and 4.
+      'layer { name: "place" type: "Eltwise" bottom: "mask of rising" bottom: "mask of falling" top: "place" eltwise_param { operation: SUM coeff: 1 coeff: -2 } }',
+      'layer { name: "up" type: "Upsample" bottom: "last" bottom: "place" top: "up" upsample_param { upsample_h: 2 upsample_w: 6 } }',
+    ].join('\n'),
+    { rising, falling: rising.map((value) => -value) },
+  );
 });
 
 test('a place outside of its plane is refused with its layer, wherever it stands', async () => {

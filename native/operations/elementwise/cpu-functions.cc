@@ -2,6 +2,7 @@
 #include "native/operations/elementwise/cpu-functions.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "native/cpu/exponential.h"
 
@@ -60,24 +61,28 @@ struct ExpOf {
   }
 };
 
+// Infinity in the place of e^200, so that an infinite x is not-a-number there, as in Caffe.
 struct SwishOf {
   double beta;
   explicit SwishOf(const Swish& swish) : beta(swish.beta) {}
   RESNODE_INLINE void operator()(EightDoubles& x) const {
-    EightDoubles power = -beta * x;
+    const EightDoubles exponent = -beta * x;
+    EightDoubles power = exponent;
     atMost(power, 200);
     exponential(power);
+    power = exponent > 200 ? EightDoubles{} + HUGE_VAL : power;
     x = x / (1 + power);
   }
 };
 
-// tanh(ln(1 + e)) = e(e + 2) / (e(e + 2) + 2), and 1 from x = 20 on.
+// tanh(ln(1 + e)) = e(e + 2) / (e(e + 2) + 2), and 1 from x = 20 on; 0 in the place of e^−200, as Infinity above.
 struct MishOf {
   explicit MishOf(const Mish&) {}
   RESNODE_INLINE void operator()(EightDoubles& x) const {
     EightDoubles power = x;
     atMost(power, 20);
     exponential(power);
+    power = x < -200 ? EightDoubles{} : power;
     const EightDoubles product = power * (power + 2);
     x = x * (product / (product + 2));
   }

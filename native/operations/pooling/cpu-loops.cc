@@ -250,8 +250,12 @@ void poolBlocked(ThreadPool& pool, const Pooling& pooling, const Shape& in, cons
 
 void maximaWithMask(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
                     const float* x, float* y, float* mask) {
+  const int64_t blocks = planes / in[0], pixels = out[2] * out[3];
   forEachWindow(pool, pooling, in, out, planes, [&](int64_t from, const Window& window, int64_t to) {
     maximumWithMask(x + from * kLanes, in[3], window, y + to * kLanes, mask + to * kLanes);
+    // Spare lanes hold zeros.
+    const int64_t lanes = std::min(kLanes, in[1] - to / pixels % blocks * kLanes);
+    std::fill(mask + to * kLanes + lanes, mask + (to + 1) * kLanes, 0.f);
   });
 }
 

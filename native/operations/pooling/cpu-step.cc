@@ -176,7 +176,8 @@ bool addBlockedPooling(StepBuilder& step, const Pooling& pooling) {
 // With a mask as the second output, whose gradient is left to the reference loops.
 bool addMaskedPooling(StepBuilder& step, const Pooling& pooling) {
   const Shape in = step.inputShape(0), out = step.outputShape(0);
-  if (!step.pool() || in.size() != 4 || pooling.method != PoolingMethod::max) return false;
+  if (!step.pool() || in.size() != 4 || pooling.method != PoolingMethod::max || !isLastInside(pooling, in, out))
+    return false;
   const Layout result = blockedLayout(out);
   const int64_t planes = channelView(result)->outer * channelView(result)->blocks;
   step.call({step.read(0, blockedLayout(in)), step.write(0, result), step.write(1, result)},
