@@ -91,8 +91,10 @@ bool StepBuilder::layWithin(size_t input, const Layout& layout, const Place& who
   const int index = state_.description.tensorBuffers[id];
   PlannedBuffer& buffer = state_.description.buffers[index];
   const bool isElsewhere = state_.isPinned[index] || buffer.within >= 0 || index == whole.index;
-  if (isElsewhere || state_.isTraining || !(state_.layouts[id] == layout) || buffer.bytes != layout.get_size() ||
-      at % kHostAlignment != 0)
+  // Which feature maps are rounded to int8 depends on the buffers that are shared, and shall not depend on the batch.
+  const bool isInt8 = !state_.quantization.tensors.empty();
+  if (isElsewhere || state_.isTraining || isInt8 || !(state_.layouts[id] == layout) ||
+      buffer.bytes != layout.get_size() || at % kHostAlignment != 0)
     return false;
   buffer.within = whole.index;
   buffer.at = at;

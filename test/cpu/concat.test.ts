@@ -4,6 +4,7 @@
  */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { calibrationOf } from '../../ts/compile/calibration.ts';
 import { graphFromCaffe, type NetParameter, openDevice } from '../../ts/index.ts';
 import { cpuLibrary } from '../support/cpu-library.ts';
 import { draw, input, net } from '../support/net-text.ts';
@@ -110,6 +111,30 @@ for (const [name, layers] of Object.entries(CASES)) {
     }
   });
 }
+
+test('in int8, an image alone has the numbers of the same image in a batch', async () => {
+  const layers = [
+    sigmoid('data'),
+    concat('c', 'data', 'data'),
+    concat('d', 'c'),
+    convolution('e', 'd'),
+    'layer { name: "f" type: "Eltwise" bottom: "c" bottom: "d" top: "f" eltwise_param { operation: MAX } }',
+  ];
+  const text = (batch: number) => net([input('data', [batch, 16, 5, 7]), ...layers].join('\n'));
+  const ranges = { 'data@data': 1, 'data@data_sigmoid': 1, 'c@c': 1, 'd@d': 1, 'e@e': 4, 'f@f': 1 };
+  const calibration = calibrationOf({ net: '', method: 'min-max', percentile: null, images: 1, ranges });
+  const made = async (batch: number, data: Float32Array) => {
+    const model = text(batch);
+    const weights = randomWeights(graphFromCaffe(model));
+    using int8 = await device.load({ model, weights, precision: 'int8', calibration });
+    return int8.run({ data });
+  };
+  const data = draw(2 * 16 * 5 * 7, 7);
+  const together = await made(2, data);
+  const alone = await made(1, data.subarray(0, data.length / 2));
+  for (const [blob, { data: own }] of Object.entries(alone))
+    assert.equal(own, together[blob]!.data.subarray(0, own.length), blob);
+});
 
 test('most of what DenseNet concatenates is not copied', async () => {
   const caffe = net([input('data', [1, 16, 5, 7]), ...CASES['a chain, as DenseNet has it']!].join('\n'));
