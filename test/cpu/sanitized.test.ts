@@ -13,6 +13,9 @@ import { repositoryFolder } from '../support/golden.ts';
 const FILES = [
   'cpu/kernels.test.ts',
   'cpu/depthwise-pointwise.test.ts',
+  'cpu/functions.test.ts',
+  'cpu/concat.test.ts',
+  'cpu/bfloat16-kernels.test.ts',
   'cpu/not-a-number-int8.test.ts',
   'device/cpu-gradients.test.ts',
   'fuzz/random-nets.test.ts',
