@@ -25,6 +25,7 @@ export const forkEnums: Readonly<Record<string, Readonly<Record<string, number>>
   'ReLU6Parameter.Engine': { DEFAULT: 0, CAFFE: 1, CUDNN: 2 },
   'ImageDataParameter.LabelType': { NONE: 0, IMAGE: 1, PIXEL: 2 },
   ...yoloLossEnums,
+  'UnPoolingParameter.UnPoolMethod': { MAX: 0 },
   'CorrelationParameter.CorrelationType': { MULTIPLY: 0, SUBTRACT: 1 },
 };
 
@@ -70,6 +71,12 @@ export const forkAdditions = {
     VOXEL_SOFTMAX: TEXT_ONLY + 11,
     VOXEL_SOFTMAX_LOSS: TEXT_ONLY + 12,
     WINDOW_SEG_DATA: TEXT_ONLY + 13,
+    UNPOOLING: TEXT_ONLY + 14,
+  },
+  // HyeonwooNoh/caffe (DeconvNet)
+  v1Fields: {
+    bn_param: [TEXT_ONLY, 'message:BNParameter'],
+    unpooling_param: [TEXT_ONLY + 1, 'message:UnPoolingParameter'],
   },
   pooling: {
     kernel_depth: [TEXT_ONLY + 3, 'uint32'],
@@ -115,6 +122,8 @@ export const forkLayerFields: Readonly<Record<string, FieldDefinition>> = {
   bn_param: [152, 'message:BNParameter'],
   interp_param: [163, 'message:InterpParameter'],
   upsample_param: [177, 'message:UpsampleParameter'],
+  // HyeonwooNoh/caffe
+  unpooling_param: [TEXT_ONLY + 39, 'message:UnPoolingParameter'],
   // farmingyard/ShuffleNet
   shuffle_channel_param: [164, 'message:ShuffleChannelParameter'],
   // OpenCV's reader
@@ -311,6 +320,14 @@ export const forkMessages: Messages = {
   },
   LabelMap: { item: [1, '*message:LabelMapItem'] },
   LabelMapItem: { name: [1, 'string'], label: [2, 'int32'], display_name: [3, 'string'] },
+  // HyeonwooNoh/caffe
+  UnPoolingParameter: {
+    unpool: [TEXT_ONLY, 'enum:UnPoolingParameter.UnPoolMethod', 'MAX'],
+    kernel_size: [TEXT_ONLY + 1, 'uint32', 1],
+    stride: [TEXT_ONLY + 2, 'uint32', 1],
+    pad: [TEXT_ONLY + 3, 'uint32', 0],
+    unpool_size: [TEXT_ONLY + 4, 'uint32'],
+  },
   UpsampleDarknetParameter: { stride: [1, 'int32', 1] },
   DepthToSpaceParameter: { block_size: [1, 'int32'], data_format: [2, 'string', 'NHWC'] },
   SpaceToDepthParameter: { block_size: [1, 'int32'], data_format: [2, 'string', 'NHWC'] },

@@ -637,6 +637,7 @@ export const messages: Readonly<Record<string, Readonly<Record<string, FieldDefi
     transform_param: [36, 'message:TransformationParameter'],
     loss_param: [42, 'message:LossParameter'],
     layer: [1, 'message:V0LayerParameter'],
+    ...forkAdditions.v1Fields,
   },
   V0LayerParameter: {
     name: [1, 'string'],

@@ -1,10 +1,11 @@
-/** Eltwise: the sum, product or maximum of blobs of one shape. */
+/** Eltwise: the sum, product or maximum of blobs of one shape; of one blob alone, as in FlowNet's fork, the sum with its coefficient. */
 import { showShape } from '../base/shape.ts';
+import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
 
 export const eltwiseLayers: Layers = {
-  Eltwise: { build: eltwise, bottoms: [2, Number.POSITIVE_INFINITY] },
+  Eltwise: { build: eltwise, bottoms: [1, Number.POSITIVE_INFINITY] },
 };
 
 function eltwise(context: LayerContext): Built {
@@ -31,6 +32,18 @@ function eltwise(context: LayerContext): Built {
   }
   if (coefficients.length > 0 && p.operation === 'PROD')
     context.fail('coefficients', 'coeff is only for operation: SUM');
+  if (context.shapes.length === 1) {
+    if (p.operation !== 'SUM')
+      context.fail(
+        'bottom-count',
+        `operation: ${p.operation} takes at least 2 bottoms, found 1; SUM takes one, with its coeff`,
+        positionOf(context.layer.eltwise_param, 'operation'),
+      );
+    return {
+      operation: { kind: 'power', power: 1, scale: coefficients[0] ?? 1, shift: 0 },
+      tops: [shape],
+    };
+  }
   return {
     operation: {
       kind: 'eltwise',

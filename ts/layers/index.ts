@@ -5,6 +5,7 @@ import { forkOfLayerType } from '../caffe/fork-fields.ts';
 import { explainV1Name } from '../caffe/layer-forms.ts';
 import type { LayerParameter } from '../caffe/net-parameter.ts';
 import { activationLayers } from './activations.ts';
+import { balancedLosses } from './balanced-loss.ts';
 import { batchNormLayers } from './batch-norm.ts';
 import { blockLayers } from './blocks.ts';
 import { bnLayers } from './bn.ts';
@@ -56,6 +57,7 @@ import { yoloLosses } from './yolo-losses.ts';
 
 export const layerRules: Layers = {
   ...activationLayers,
+  ...balancedLosses,
   ...batchNormLayers,
   ...bnLayers,
   ...blockLayers,

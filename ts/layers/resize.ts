@@ -1,8 +1,8 @@
 /**
  * Planes of another size: Interp (DeepLab's and PSPNet's forks), ResizeBilinear, ResizeNearestNeighbor and UpsampleDarknet
- * (Synopsys's) and Upsample (SegNet's with a mask, MobileNet-YOLO's without); and of the same, turned round: Flip (happynear's).
+ * (Synopsys's), Upsample (SegNet's with a mask, MobileNet-YOLO's without) and Unpooling (DeconvNet's); and of the same, turned round: Flip (happynear's).
  */
-import { showShape } from '../base/shape.ts';
+import { type Shape, showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import { Composition } from './compose.ts';
@@ -14,6 +14,7 @@ export const resizeLayers: Layers = {
   ResizeBilinear: { build: resizeBilinear },
   ResizeNearestNeighbor: { build: resizeNearestNeighbor },
   Upsample: { build: upsample, bottoms: [1, 2] },
+  Unpooling: { build: unpooling, bottoms: [2, 2] },
   UpsampleDarknet: { build: upsampleDarknet },
   Flip: { build: flip },
 };
@@ -118,12 +119,7 @@ function upsample(context: LayerContext): Built {
       tops: [[n, channels, height * scale, width * scale]],
     };
   }
-  const mask = context.shapes[1]!;
-  if (showShape(mask) !== showShape(context.shapes[0]!))
-    context.fail(
-      'shape',
-      `the mask must be as large as the bottom: ${showShape(context.shapes[0]!)}, found ${showShape(mask)}`,
-    );
+  checkMask(context);
   const [tall, wide] = (['h', 'w'] as const).map((side) => {
     const asked = p[`upsample_${side}`];
     if (asked !== undefined) return asked;
@@ -139,6 +135,37 @@ function upsample(context: LayerContext): Built {
     return (side === 'h' ? height : width) * scale - (pads ? 1 : 0);
   }) as [number, number];
   if (tall < 1 || wide < 1) context.fail('resize', `the top would be ${tall}×${wide}`, 'upsample_param');
+  return { operation: { kind: 'unpool' }, tops: [[n, channels, tall, wide]] };
+}
+
+function checkMask({ shapes, fail }: LayerContext): void {
+  const [bottom, mask] = shapes as [Shape, Shape];
+  if (showShape(mask) !== showShape(bottom))
+    fail('shape', `the mask must be as large as the bottom: ${showShape(bottom)}, found ${showShape(mask)}`);
+}
+
+interface UnpoolingParameter {
+  unpool: string;
+  kernel_size: number;
+  stride: number;
+  pad: number;
+  unpool_size?: number;
+}
+
+/** DeconvNet's (github.com/HyeonwooNoh/caffe): what a max pooling took, back to where its mask says; as large as asked, or as it was. */
+function unpooling(context: LayerContext): Built {
+  const [n, channels, height, width] = planesOf(context);
+  const written = context.layer.unpooling_param;
+  const p = withDefaults<UnpoolingParameter>('UnPoolingParameter', written);
+  checkMask(context);
+  const size = (of: number) => p.unpool_size ?? (of - 1) * p.stride + p.kernel_size - 2 * p.pad;
+  const [tall, wide] = [size(height), size(width)];
+  if (tall < height || wide < width)
+    context.fail(
+      'resize',
+      `the top would be ${tall}×${wide}, its bottom is ${height}×${width}; give unpool_size, or the pooling's kernel_size, stride and pad`,
+      positionOf(written, 'unpool_size') ?? 'unpooling_param',
+    );
   return { operation: { kind: 'unpool' }, tops: [[n, channels, tall, wide]] };
 }
 

@@ -354,6 +354,7 @@ const KINDS: readonly (readonly [Kind, readonly string[]])[] = [
       'Interp',
       'ResizeBilinear',
       'ResizeNearestNeighbor',
+      'Unpooling',
       'Upsample',
       'UpsampleDarknet',
       'DepthToSpace',

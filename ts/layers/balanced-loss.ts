@@ -1,0 +1,46 @@
+/** SigmoidCrossEntropyBalanceLoss: how edges and objects are learned where most pixels are none. */
+import { elementCount, type Shape, showShape } from '../base/shape.ts';
+import { buildHostLoss } from './host-loss.ts';
+import type { Built, LayerContext, Layers } from './layer.ts';
+
+export const balancedLosses: Layers = {
+  SigmoidCrossEntropyBalanceLoss: { build: balancedLoss, bottoms: [2, 2], isLoss: true },
+};
+
+/**
+ * Equation 2 of holistically-nested edge detection (arXiv:1504.06375), as sigmoid_cross_entropy_loss_layer.cpp of
+ * github.com/s9xie/hed computes it: in each item the places of label 1 weigh as the share of those of label 0, and these as the
+ * share of the others; the sum is divided by the items. Other labels are left out, of the diff too.
+ */
+function balancedLoss(context: LayerContext): Built {
+  const [scores, labels] = context.shapes as [Shape, Shape];
+  if (scores.length === 0 || scores[0] !== labels[0] || elementCount(scores) !== elementCount(labels))
+    context.fail(
+      'shape',
+      `needs a label for each score, found ${showShape(labels)} for ${showShape(scores)}`,
+    );
+  const items = scores[0]!;
+  const length = elementCount(scores.slice(1));
+  return buildHostLoss(context, [], 1, ([of, label]) => {
+    const diff = new Float32Array(items * length);
+    let sum = 0;
+    for (let first = 0; first < diff.length; first += length) {
+      let [edges, others] = [0, 0];
+      for (let i = first; i < first + length; i++) {
+        if (label!.data[i] === 1) edges++;
+        else if (label!.data[i] === 0) others++;
+      }
+      for (let i = first; i < first + length; i++) {
+        const isEdge = label!.data[i] === 1;
+        if (!isEdge && label!.data[i] !== 0) continue;
+        const weight = (isEdge ? others : edges) / (edges + others) / items;
+        // −log σ(x) for an edge, −log(1 − σ(x)) else, without overflow.
+        const score = of!.data[i]!;
+        const signed = isEdge ? -score : score;
+        sum += weight * (Math.max(signed, 0) + Math.log1p(Math.exp(-Math.abs(signed))));
+        diff[i] = weight * (1 / (1 + Math.exp(-score)) - (isEdge ? 1 : 0));
+      }
+    }
+    return { loss: [sum], diffs: [diff] };
+  });
+}
