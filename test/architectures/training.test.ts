@@ -190,7 +190,7 @@ test('a new head has a name of its own, and whoever read the old one reads it', 
   assert.is(classifierOf(replaceHead(resnet({ depth: 20 }), 10)).head.name, 'fc10_new');
   assert.is(classifierOf(replaceHead(resnet({ depth: 20 }), 10, 'ants')).head.name, 'ants');
   refuses(() => replaceHead(resnet({ depth: 20 }), 10, 'pool5'), 'a name that the net does not use yet');
-  refuses(() => replaceHead(resnet({ depth: 20 }), 1), 'an integer of at least 2 for classes');
+  refuses(() => replaceHead(resnet({ depth: 20 }), 1), 'classes: expected an integer of at least 2');
   refuses(() => replaceHead(resnet({ depth: 20, train: true }), 2), 'a deploy net: one Input layer');
   refuses(() => classifierOf({ layer: resnet({ depth: 20 }).layer!.slice(0, -2) }), 'pool5');
 });
