@@ -147,6 +147,7 @@ test('LRN within channels, of windows that reach beyond the plane', async () => 
     [3, 0.75],
     [5, 0.5],
     [7, 1],
+    [2147483647, 0.75],
   ])
     for (const [channels, height, width] of [
       [21, 5, 3],

@@ -172,7 +172,8 @@ bool addLrnWithin(StepBuilder& step, const Lrn& lrn) {
   step.call({step.read(0, blockedLayout(shape)), step.write(0, blockedLayout(shape))},
             [=, height = shape[2], width = shape[3], pool = step.pool()](const std::vector<void*>& at) -> Work {
               return [=, x = static_cast<float*>(at[0]), y = static_cast<float*>(at[1])] {
-                pool->run(planes * height, ThreadPool::grain(width * kLanes * lrn.size * lrn.size), [&](int64_t unit) {
+                const int64_t window = std::min(lrn.size, height) * std::min(lrn.size, width);
+                pool->run(planes * height, ThreadPool::grain(width * kLanes * window), [&](int64_t unit) {
                   const int64_t plane = unit / height * height * width * kLanes;
                   lrnWithinRow(lrn, quarters, x + plane, unit % height, height, width, y + plane);
                 });
