@@ -250,10 +250,21 @@ test('without an addon that fits, the error and doctor name a command that works
   }
 });
 
+/** What needs files of the package, or a package beside it. */
+const READERS = `import { readNet } from 'resnode';
+import { writeHdf5Weights } from 'resnode/convert';
+import { describeNet, pageText } from 'resnode/tools';
+import { openReport } from 'resnode/train';
+const net = readNet('layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 } } }', { file: 'net' });
+const say = ({ code, message }) => console.log(code + ' ' + message);
+Promise.resolve().then(() => pageText(describeNet(net).data)).catch(say)
+  .then(() => openReport('report.html').close()).catch(say)
+  .then(() => writeHdf5Weights('weights.h5', { name: '', layers: [] })).catch(say);`;
+
 for (const format of ['esm', 'cjs'] as const)
   test(`bundled as ${format}: an error says to mark it as external, and marked so it works`, () => {
-    app.write({ 'source.mjs': `import { openDevice } from 'resnode';\n${open}` });
-    const bundle = (...external: string[]) => {
+    const bundle = (source: string, ...external: string[]) => {
+      app.write({ 'source.mjs': source });
       const outfile = join(app.folder, `bundle.${format === 'esm' ? 'mjs' : 'cjs'}`);
       buildSync({
         entryPoints: [join(app.folder, 'source.mjs')],
@@ -268,8 +279,10 @@ for (const format of ['esm', 'cjs'] as const)
       const { stdout, stderr } = app.node([outfile]);
       return stdout + stderr;
     };
-    assert.match(bundle(), /^device\/bundled\n.*--external:resnode/);
-    if (format === 'esm' || requiresModules) assert.is(bundle('resnode'), 'opened cpu\n');
+    const opens = `import { openDevice } from 'resnode';\n${open}`;
+    assert.match(bundle(opens), /^device\/bundled\n.*--external:resnode/);
+    assert.is(bundle(READERS).replaceAll(/ .*/g, ''), 'device/bundled\n'.repeat(3));
+    if (format === 'esm' || requiresModules) assert.is(bundle(opens, 'resnode'), 'opened cpu\n');
   });
 
 const CONSUMER = `

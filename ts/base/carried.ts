@@ -9,3 +9,9 @@ export function carried(name: string): string {
   const found = [file, `${file}.cjs`].find((path) => existsSync(path));
   return found ?? createRequire(import.meta.url).resolve(name);
 }
+
+/** What such a module exports. */
+export function requireCarried(name: string): unknown {
+  const file = carried(name);
+  return createRequire(file)(file);
+}

@@ -1,5 +1,6 @@
 /** Packages that only some need, and that they install themselves (`peerDependencies` of package.json). */
 import { ResnodeError } from './errors.ts';
+import { ownPackage } from './own-package.ts';
 
 /** The command that installs each. */
 const COMMANDS = {
@@ -10,11 +11,13 @@ const COMMANDS = {
 /**
  * @param what What needs it, as the sentence begins.
  * @throws ResnodeError `package/missing` with the command that installs it
+ * @throws DeviceError `device/bundled`: a bundle does not know what is installed beside resnode
  */
 export function needPackage(name: keyof typeof COMMANDS, what: string): void {
   try {
     import.meta.resolve(name);
   } catch (cause) {
+    ownPackage();
     const message = `${what} needs the package ${name.split('/')[0]}, which is not installed; install it: ${COMMANDS[name]}`;
     throw new ResnodeError('package/missing', message, { cause });
   }

@@ -49,8 +49,12 @@ function readManifest(file: string): { name?: string; version?: string } {
 /**
  * The path of a file that the code reads or runs.
  * @param path Below `ts`. scripts/build-dist.mjs lays it at the same path below `dist`, and this module in a folder there.
+ * @throws DeviceError `device/bundled`: a bundle has no such files
  */
-export const ownFile = (path: string): string => fileURLToPath(new URL(`../${path}`, import.meta.url));
+export function ownFile(path: string): string {
+  ownPackage();
+  return fileURLToPath(new URL(`../${path}`, import.meta.url));
+}
 
 /** Whether this is TypeScript's source, which tsx compiles as it is read. */
 export const isSource = (): boolean => import.meta.url.endsWith('.ts');

@@ -4,8 +4,7 @@
  * piece laid out alone, equal ones once: equal blocks look equal, and a thousand of them take little more time than one.
  * What a source, such as the labels, gives to cards far below runs beside the net, which else would have no waist.
  */
-import { createRequire } from 'node:module';
-import { carried } from '../../base/carried.ts';
+import { requireCarried } from '../../base/carried.ts';
 import type { PageEdge } from './page-data.ts';
 
 interface Size {
@@ -162,7 +161,7 @@ interface Placed {
 
 /** @param edges Pairs of places in `sizes`. */
 function layOut(sizes: readonly Size[], edges: readonly Edge[]): Placed {
-  dagre ??= createRequire(import.meta.url)(carried('@dagrejs/dagre')) as typeof import('@dagrejs/dagre');
+  dagre ??= requireCarried('@dagrejs/dagre') as typeof import('@dagrejs/dagre');
   const { Graph, layout } = dagre;
   const graph = new Graph();
   graph.setGraph({ rankdir: 'TB', nodesep: 40, edgesep: EDGE_GAP, ranksep: ROW_GAP, ranker: 'longest-path' });
