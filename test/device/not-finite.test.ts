@@ -42,6 +42,13 @@ test('bytes are looked at whatever their alignment and type, pieces too', async 
   });
 });
 
+test('bytes that change while they are looked at end the search', async () => {
+  const values = Float32Array.of(0, none, 1);
+  const found = notFiniteBytes(new Uint8Array(values.buffer), 'float32');
+  values.fill(0);
+  assert.equal(await found, { index: 1, value: none, count: 1 });
+});
+
 const net = (name: string) =>
   readNet(
     `name: "${name}" layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 2 } } }

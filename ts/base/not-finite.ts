@@ -42,21 +42,24 @@ export async function notFiniteBytes(
   dtype: 'float32' | 'float64',
 ): Promise<NotFinite | null> {
   const yieldIfDue = yielding();
-  const count = dtype === 'float32' ? countNotFinite32 : countNotFinite64;
-  let [first, all] = [-1, 0];
+  const [count, size] = dtype === 'float32' ? [countNotFinite32, 4] : [countNotFinite64, 8];
+  let first = null as Pick<NotFinite, 'index' | 'value'> | null;
+  let all = 0;
   for (let at = 0; at < bytes.length; at += PIECE) {
     const piece = bytes.subarray(at, at + PIECE);
     const here = count(piece, 0, piece.length);
-    if (here > 0 && first < 0) first = at;
+    if (here > 0 && first === null) {
+      // At once: their owner, or who writes a mapped file, may change the values between turns.
+      let inPiece = 0;
+      while (inPiece + size < piece.length && count(piece, inPiece, inPiece + size) === 0) inPiece += size;
+      const view = new DataView(piece.buffer, piece.byteOffset + inPiece, size);
+      const value = dtype === 'float32' ? view.getFloat32(0, true) : view.getFloat64(0, true);
+      first = { index: (at + inPiece) / size, value };
+    }
     all += here;
     await yieldIfDue();
   }
-  if (all === 0) return null;
-  const size = dtype === 'float32' ? 4 : 8;
-  while (count(bytes, first, first + size) === 0) first += size;
-  const view = new DataView(bytes.buffer, bytes.byteOffset + first);
-  const value = dtype === 'float32' ? view.getFloat32(0, true) : view.getFloat64(0, true);
-  return { index: first / size, value, count: all };
+  return first === null ? null : { ...first, count: all };
 }
 
 // IEEE 754: of what is no number or infinite, and of nothing else, all bits of the exponent are set.

@@ -90,7 +90,7 @@ export function* readFields(bytes: Uint8Array, context: WireContext): Generator<
       fail(
         'truncated',
         start,
-        `field ${number} says it has ${length} bytes, but ${bytes.length - offset} are left; the file is cut short or damaged`,
+        `field ${number} says it has ${length >= 0 ? length : 'more than 2^53'} bytes, but ${bytes.length - offset} are left; the file is cut short or damaged`,
       );
     }
     yield { number, wireType, value: 0, bytes: bytes.subarray(offset, offset + length) };
