@@ -193,4 +193,12 @@ test('what is read in one piece is refused by its size before it is read', async
   assert.ok(MAX_LIST_BYTES < 2 ** 29, 'a string of Node');
 });
 
+test('a length beyond what a file can have is told as such', () => {
+  const length = [...new Array(9).fill(0x80), 0x01];
+  assert.throws(
+    () => readCaffemodel(Buffer.from([0xa2, 0x06, ...length]), { file: 'net' }),
+    /field 100 says it has more than 2\^53 bytes, but 0 are left/,
+  );
+});
+
 test.run();

@@ -1,5 +1,5 @@
 /** What was measured on this machine, kept in a file: what of it is damaged is said and measured again. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -59,7 +59,9 @@ test('lines that are changed, cut short or no lines at all are counted in a warn
 });
 
 test('a folder or a binary file in its place is warned of', async () => {
-  assert.match((await warningsOf((file) => mkdirSync(file))).join(), /no plain file/);
+  const ofFolder = await warningsOf((file) => mkdirSync(file));
+  assert.match(ofFolder.join(), /is a folder, .* until you remove it/);
+  assert.match((await warningsOf((file) => symlinkSync('/dev/null', file))).join(), /no plain file/);
   const binary = readFileSync(process.execPath).subarray(0, 4096);
   assert.match((await warningsOf((file) => writeFileSync(file, binary))).join(), /are damaged/);
 });

@@ -6,21 +6,24 @@ import { loadBinding } from '../native/load.ts';
 
 const FILE = 'convolutions-1.txt';
 const MAX_BYTES = 64 * 2 ** 20;
+const FOLDER = 'is a folder, where a file keeps what was measured';
 
 /** Native code leaves damaged lines out and measures again; its user is told why that takes time. */
 export async function warnOfDamagedCache(folder: string): Promise<void> {
   const file = join(folder, FILE);
   const damage = await damageOf(file);
-  if (damage !== null)
-    warn(
-      'device/tuning-cache',
-      `${file}: ${damage}; this is measured again where it is needed, and the next write mends the file`,
-    );
+  if (damage === null) return;
+  const cure =
+    damage === FOLDER
+      ? 'all is measured again by each process until you remove it'
+      : 'this is measured again where it is needed, and the next write mends the file';
+  warn('device/tuning-cache', `${file}: ${damage}; ${cure}`);
 }
 
 async function damageOf(file: string): Promise<string | null> {
   const stats = await stat(file).catch(() => null);
   if (stats === null) return null;
+  if (stats.isDirectory()) return FOLDER;
   if (!stats.isFile()) return 'what was measured is no plain file and cannot be used';
   if (stats.size > MAX_BYTES) return `has ${stats.size} bytes, too many for what was measured`;
   const bytes = await readFile(file).catch(() => null);

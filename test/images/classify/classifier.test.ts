@@ -77,6 +77,14 @@ test("a caller's device stays open when the classifier is closed", async () => {
   assert.ok(model.inputs.data);
 });
 
+test('a Device of another copy of the package is taken as its own', async () => {
+  using device = await openDevice('cpu', { threads: 1 });
+  const other = { load: device.load.bind(device) } as unknown as typeof device;
+  await using classifier = await openClassifier(fashion, { device: other, maxBatch: 1 });
+  const [{ path, index }] = images as [(typeof images)[number]];
+  assert.is((await classifier.classify(path, { top: 1 }))[0]!.index, index);
+});
+
 test('one image more than maxQueue is refused at once, and those that wait are answered', async () => {
   await using classifier = await openClassifier(fashion, { ...cpu, maxQueue: 3, maxBatch: 2 });
   const [{ path }] = images as [(typeof images)[number]];

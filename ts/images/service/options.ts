@@ -1,7 +1,7 @@
 /** What everything that answers for images is opened with: a device, batches, a queue. */
-import { either, instance, integer, number, oneOf } from '../../base/kinds.ts';
+import { either, integer, number, oneOf } from '../../base/kinds.ts';
 import { optional, type Table } from '../../base/options.ts';
-import { Device, type DeviceKind, deviceKind, openDevice } from '../../device/device.ts';
+import { type Device, type DeviceKind, deviceKind, deviceLike, openDevice } from '../../device/device.ts';
 import type { LoadOptions } from '../../device/load-options.ts';
 import { type DecodeLimits, limitRows } from '../decode.ts';
 
@@ -24,7 +24,7 @@ export interface ServiceOptions extends DecodeLimits {
 export const serviceRows: Table<ServiceOptions> = {
   ...limitRows,
   device: optional(
-    either(deviceKind, instance<Device>('a Device', Device)),
+    either(deviceKind, deviceLike),
     'auto',
     "Where to compute: openDevice's kinds, or a Device.",
   ),
@@ -48,7 +48,7 @@ export async function onDevice<T>(
   { device: where = 'auto', threads }: ServiceOptions,
   make: (device: Device, isOwned: boolean) => Promise<T>,
 ): Promise<T> {
-  if (where instanceof Device) return make(where, false);
+  if (typeof where === 'object') return make(where, false);
   const device = await openDevice(where, threads === undefined ? {} : { threads });
   try {
     return await make(device, true);
