@@ -258,7 +258,11 @@ import { openReport } from 'resnode/train';
 const net = readNet('layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 } } }', { file: 'net' });
 const say = ({ code, message }) => console.log(code + ' ' + message);
 Promise.resolve().then(() => pageText(describeNet(net).data)).catch(say)
-  .then(() => openReport('report.html').close()).catch(say)
+  .then(() => {
+    const report = openReport('bundled.html');
+    report.add({ type: 'iteration', iteration: 1, loss: 2, rate: 0.1, outputs: [] });
+    return report.close();
+  }).catch(say)
   .then(() => writeHdf5Weights('weights.h5', { name: '', layers: [] })).catch(say);`;
 
 for (const format of ['esm', 'cjs'] as const)
@@ -285,7 +289,11 @@ for (const format of ['esm', 'cjs'] as const)
     if (format === 'esm' || requiresModules) assert.is(bundle(opens, 'resnode'), 'opened cpu\n');
   });
 
+// The declarations of every entry point are read, those that CONSUMER uses and all others.
 const CONSUMER = `
+${declaredEntryPoints()
+  .map((path, i) => `import type * as entry${i} from '${path.replace(/^\./, 'resnode')}';\n`)
+  .join('')}
 import { openDevice, ResnodeError, type Outputs } from 'resnode';
 import { Solver } from 'resnode/train';
 export async function main(): Promise<Float32Array> {
@@ -333,7 +341,8 @@ for (const { compiler, name, file, options } of COMPILERS)
 /** What `compiler` finds in `files` and in the declarations that they read, those of dependencies too. */
 function mistakes(compiler: string, files: readonly string[], options: object): string[] {
   const settings = {
-    ...{ noEmit: true, strict: true, noUncheckedIndexedAccess: true, target: 'es2022' },
+    ...{ noEmit: true, strict: true, noUncheckedIndexedAccess: true, exactOptionalPropertyTypes: true },
+    target: 'es2022',
     ...{ lib: ['es2022', 'esnext.disposable'], typeRoots: [module('@types')], types: ['node'] },
     ...options,
   };

@@ -31,7 +31,7 @@ export interface TrainOptions
   /** Decides BatchNorm's statistics, Dropout and which layers there are. Default: the net's own state, else TRAIN. */
   readonly phase?: 'TRAIN' | 'TEST';
   /** Matched by layer name as at `load`; layers that they lack begin at their fillers, but one must match. */
-  readonly weights?: NetOptions['weights'];
+  readonly weights?: Required<NetOptions>['weights'];
   /** Weights of which nothing matches are taken too. Default false. */
   readonly partialWeights?: boolean;
 }

@@ -47,11 +47,23 @@ export async function camOverlay(
     .toBuffer();
 }
 
+interface ShownWithMap extends Size {
+  /** RGB. */
+  readonly original: Uint8Array;
+  readonly overlay: Uint8Array;
+  /** Of the map. */
+  readonly maximum: number;
+}
+
 /**
- * What the net saw, without and with the map over it, as RGB.
+ * What the net saw, without and with the map over it.
  * @internal
  */
-export async function shownWithMap(image: Image, shown: { resize: Resize; crop: Size }, map: Tensor) {
+export async function shownWithMap(
+  image: Image,
+  shown: { resize: Resize; crop: Size },
+  map: Tensor,
+): Promise<ShownWithMap> {
   const { default: sharp } = await import('sharp');
   const region = regionOf(image, shown);
   const scale = Math.min(
