@@ -254,6 +254,20 @@ test('a crop that finds its offset by itself, CROP in old layers, is refused wit
     );
 });
 
+test('a window over a volume that lacks its sizes, or has them twice, is refused at its place', () => {
+  for (const [layer, message] of [
+    ['type: "Convolution3D"', /net\.prototxt:2:7: a Convolution3D needs kernel_depth/],
+    [
+      'type: "NdConvolution" convolution_param { kernel_size: 2 kernel_shape { dim: [2, 2, 2] } }',
+      /net\.prototxt:2:\d+: gives both kernel_size and kernel_shape/,
+    ],
+  ] as const)
+    assert.match(
+      refusal(() => build(`${DATA}layer { name: "v" bottom: "x" top: "y" ${layer} }`)).message,
+      message,
+    );
+});
+
 test('a word where a number belongs may be that of a template, which is said', () => {
   assert.match(
     refusal(() => build(conv('kernel_size: 3 group: cls3x'))).message,

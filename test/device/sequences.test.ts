@@ -263,6 +263,10 @@ test('shapes and numbers that mean nothing are refused at their place', () => {
       layer('WarpCTCLoss', 'x label', 'ctc_loss_param { blank_index: 3 }'),
       /the blank is class 3, of 3 classes/,
     ],
+    [
+      layer('CTCGreedyDecoder', 'x', 'ctc_decoder_param { blank_index: 3 }'),
+      /the blank is class 3, of 3 classes from 0 on; -1 is the last one/,
+    ],
     [layer('WarpCTCLoss', 'label x', ''), /the scores must be T×N×C, found 2×5/],
   ] as const)
     assertRefused(net(scores + text), said);

@@ -37,6 +37,7 @@ export function renameVolumeLayer(layer: Message): Message {
   if (volume !== undefined && plain !== undefined)
     throw refuse(layer, own, 'sizes', `gives both ${own} and ${name}; keep one`);
   const given = (volume ?? plain ?? {}) as Message;
+  inheritPosition(given, layer);
   const param = type.startsWith('Nd')
     ? ofShapes(given, isPooling)
     : isPooling
@@ -111,6 +112,9 @@ function ofShapes(param: Message, isPooling: boolean): Message {
   const kernel = dims(kernel_shape);
   if (kernel === undefined || kernel.length === 0)
     throw refuse(param, 'kernel_shape', 'sizes', 'needs kernel_shape { dim: … }, once an axis');
+  const beside = ['kernel_size', 'stride', 'pad'].find((field) => rest[field] !== undefined);
+  if (beside !== undefined)
+    throw refuse(param, beside, 'sizes', `gives both ${beside} and kernel_shape; keep the shapes`);
   const [stride, pad] = [dims(stride_shape), dims(pad_shape)];
   for (const [field, list] of [
     ['stride_shape', stride],

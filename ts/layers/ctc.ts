@@ -232,6 +232,12 @@ function greedyDecoder(context: LayerContext): Built {
     );
   const isJudged = second !== undefined && !goesOn;
   const blank = p.blank_index < 0 ? classes - 1 : p.blank_index;
+  if (blank >= classes)
+    context.fail(
+      'shape',
+      `the blank is class ${blank}, of ${classes} classes from 0 on; -1 is the last one`,
+      positionOf(context.layer.ctc_decoder_param, 'blank_index'),
+    );
   const length = isJudged ? second.slice(1).reduce((a, b) => a * b, 1) : 0;
   const top = isJudged ? [1, 2, 1, 1] : [items, steps, 1, 1];
   const layer: JavaScriptLayer = {
