@@ -30,13 +30,15 @@ function shapeOf(name: string, index: number, side: number, label: number[], fil
   return index === 0 ? [1, 3, side, side] : label;
 }
 
-/** Labels of nets that judge every place: a map beside the image. */
+/** Labels of nets that judge every place, a map beside the image, or that read text. */
 function labelOf(file: string): number[] {
   if (/enet_train_encoder/.test(file)) return [1, 1, 28, 28];
   if (/fcn8s/.test(file)) return [1, 1, 224, 224];
   if (/FSINet/.test(file)) return [1, 2, 224, 224];
   if (/test_Scale1/.test(file)) return [1, 1, 225, 225];
   if (/test_513/.test(file)) return [1, 1, 513, 513];
+  // A text of up to 25 characters.
+  if (/crnn/.test(file)) return [1, 25];
   return [1];
 }
 

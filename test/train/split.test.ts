@@ -98,7 +98,7 @@ test('what is no set of classes is refused with what is needed', async () => {
   await refused(splitClassFolders(folderWith('a/1.jpg', 'a/2.jpg', 'b/1.jpg')), 'two images of each class');
   await refused(splitClassFolders('/nowhere'), 'a folder with a folder of images for each class');
   for (const valShare of [0, 1, Number.NaN, -0.5])
-    await refused(splitClassFolders(folderWith(...numbered('a', 2)), { valShare }), 'for valShare');
+    await refused(splitClassFolders(folderWith(...numbered('a', 2)), { valShare }), 'valShare: expected');
 });
 
 test('a class whose images cannot be read is named, and not left out in silence', async () => {
