@@ -50,6 +50,8 @@ CudaExecutable::CudaExecutable(std::shared_ptr<Transfer> transfer, std::shared_p
   checks_.resize(plan_->checks());
   if (plan_->processes()) plan_->processes()->open();
   for (const PlannedBuffer& buffer : plan_->description().buffers) buffers_.push_back(arena_.get() + buffer.offset);
+  if (plan_->arrivalsBuffer() >= 0)
+    RESNODE_CUDA(cudaMemsetAsync(buffer(plan_->arrivalsBuffer()), 0, plan_->arrivalsBytes(), device_->compute()));
   for (const PlannedStep& planned : plan_->steps()) bind(planned);
 }
 
@@ -74,6 +76,8 @@ void CudaExecutable::bind(const PlannedStep& planned) {
   for (const PackedParameter& parameter : planned.step.parameters)
     bound.bindings.parameters.push_back(parameters_->get(parameter));
   if (planned.workspace >= 0) bound.bindings.workspace = buffer(planned.workspace);
+  if (plan_->arrivalsBuffer() >= 0)
+    bound.bindings.arrivals = reinterpret_cast<unsigned*>(buffer(plan_->arrivalsBuffer()));
   if (planned.labelCheck >= 0) {
     bound.bindings.badLabel = check(planned.labelCheck);
     checks_[planned.labelCheck] = {static_cast<int>(index), planned.step.labelClasses};

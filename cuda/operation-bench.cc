@@ -254,6 +254,9 @@ std::vector<OperationVariant> convolution(const OperationBench& bench, Convoluti
   const double weightBytes = static_cast<double>(fused.weightElements() * bytesOf(type));
   const DeviceMemory weights = allocateHere(fused.weightElements() * bytesOf(type)),
                      workspace = allocateHere(std::max(whole->workspaceBytes(), alone->workspaceBytes()));
+  const size_t arrivalBytes = std::max(whole->arrivals(), alone->arrivals()) * sizeof(unsigned);
+  const DeviceMemory arrivals = allocateHere(arrivalBytes);
+  RESNODE_CUDA(cudaMemsetAsync(arrivals.get(), 0, arrivalBytes, stream));
   const DeviceMemory bias = allocateHere(y.paddedChannels * sizeof(float)),
                      narrowBias = allocateHere(y.paddedChannels * bytesOf(type));
   const int64_t taps = bench.kernel * bench.kernel;
@@ -269,6 +272,7 @@ std::vector<OperationVariant> convolution(const OperationBench& bench, Convoluti
     arguments.narrowBias = hasBias ? narrowBias.get() : nullptr;
     arguments.output = set + inputBytes;
     arguments.workspace = workspace.get();
+    arguments.arrivals = reinterpret_cast<unsigned*>(arrivals.get());
     implementation.enqueue(arguments, stream);
   };
   Affine batchNorm{y.pixels(), y.c, 1, y.paddedChannels};

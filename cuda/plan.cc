@@ -103,6 +103,7 @@ CudaPlan::CudaPlan(std::shared_ptr<const Program> program, const PlanOptions& op
     const TensorLayout plain = plainLayout(layouts_[id].shape);
     outputs_.push_back({i, addBuffer(plain.bytes(), last, last), layouts_[id], plain});
   }
+  if (arrivals_ > 0) arrivalsBuffer_ = addBuffer(arrivalsBytes(), 0, last);
   if (checks_ > 0) checkBuffer_ = addBuffer(checks_ * sizeof(int), 0, last);
   description_.arena = placeBuffers(description_.buffers, kAlignment);
   std::set<PackedParameter> seen;
@@ -167,6 +168,7 @@ void CudaPlan::convertInput(PlannedStep& planned, size_t i, int index) {
 
 void CudaPlan::addStep(int index, Step step, std::vector<TensorId> inputs, std::vector<TensorId> outputs) {
   inputs.insert(inputs.end(), step.moreInputs.begin(), step.moreInputs.end());
+  if (step.leavesOut) outputs[0] = -1;
   outputs.insert(outputs.end(), step.moreOutputs.begin(), step.moreOutputs.end());
   for (TensorId id : step.moreOutputs) {
     isMadeEarly_[id] = true;
@@ -201,6 +203,7 @@ void CudaPlan::addStep(int index, Step step, std::vector<TensorId> inputs, std::
     if (id >= 0) placeTensor(id);
   }
   if (planned.step.workspaceBytes > 0) planned.workspace = addBuffer(planned.step.workspaceBytes, index, index);
+  arrivals_ = std::max(arrivals_, planned.step.arrivals);
   if (planned.step.checksLabels) planned.labelCheck = checks_++;
   if (planned.step.checksNumbers) planned.numberCheck = checks_++;
   updates_ = updates_ || planned.step.updates;

@@ -51,6 +51,9 @@ class CudaPlan final : public Plan {
   // Numbers that a run leaves for the host, 0 where all is right: of labels, and of values that became integers.
   int checkBuffer() const { return checkBuffer_; }
   int checks() const { return checks_; }
+  // Counters that are zero between kernels, all steps' in turn; −1: none are wanted.
+  int arrivalsBuffer() const { return arrivalsBuffer_; }
+  size_t arrivalsBytes() const { return arrivals_ * sizeof(unsigned); }
   // Whether a run calls functions of the process.
   bool callsHost() const { return program_->functions != nullptr; }
   // Whether a run changes what learns.
@@ -78,6 +81,8 @@ class CudaPlan final : public Plan {
   std::vector<std::vector<int>> staging_;
   std::vector<Conversion> outputs_;
   int checkBuffer_ = -1, checks_ = 0;
+  int arrivalsBuffer_ = -1;
+  int64_t arrivals_ = 0;
   bool updates_ = false;
   std::shared_ptr<NcclCommunicator> processes_;
   PlanDescription description_;

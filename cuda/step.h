@@ -22,9 +22,10 @@ struct Bindings {
   std::vector<void*> outputs;
   std::vector<void*> parameters;
   char* workspace = nullptr;
-  int* badLabel = nullptr;   // of steps that check labels; of an update all of theirs
-  int64_t labelChecks = 0;   // of an update
-  int* notFinite = nullptr;  // of steps that check numbers
+  unsigned* arrivals = nullptr;  // the executable's own counters: ConvolutionArguments
+  int* badLabel = nullptr;       // of steps that check labels; of an update all of theirs
+  int64_t labelChecks = 0;       // of an update
+  int* notFinite = nullptr;      // of steps that check numbers
 
   template <class T>
   T* parameter(size_t i) const {
@@ -45,10 +46,12 @@ struct Step {
   std::vector<TensorId> moreInputs;  // read behind the operation's own
   // Made behind the operation's own, where an operation that comes later finds them: StepContext::isMade.
   std::vector<TensorId> moreOutputs;
+  bool leavesOut = false;  // does not make its first output, which nothing but a step without work reads
   std::vector<PackedParameter> parameters;
   std::vector<size_t> inPlace;    // inputs that the first output may overwrite
   bool eachOverItsInput = false;  // each output may overwrite the input at its place
   size_t workspaceBytes = 0;
+  int64_t arrivals = 0;
   std::optional<size_t> aliasOf;  // the first output is this input's memory, where that is allowed
   bool checksLabels = false;
   int64_t labelClasses = 0;    // of a step that checks labels

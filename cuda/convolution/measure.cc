@@ -36,6 +36,7 @@ class DeviceMeasure final : public ConvolutionMeasure {
     } else if (problem_.wantsSums) {
       makeStatistics(false, expected_.get(), kExpected);
     }
+    if (problem_.pooling) pool(expected_.get(), expectedPooled_.get());
     RESNODE_CUDA(cudaStreamSynchronize(stream_));
   }
   ~DeviceMeasure() override { cudaStreamSynchronize(stream_); }  // before its memory goes
@@ -47,11 +48,14 @@ class DeviceMeasure final : public ConvolutionMeasure {
     if (isOverResidual)
       RESNODE_CUDA(cudaMemcpyAsync(output_.get(), residual_.get(), outputBytes(), cudaMemcpyDeviceToDevice, stream_));
     else RESNODE_CUDA(cudaMemsetAsync(output_.get(), 0xff, outputBytes(), stream_));
+    if (pooled_.get()) RESNODE_CUDA(cudaMemsetAsync(pooled_.get(), 0xff, pooledBytes(), stream_));
     enqueue(implementation, output_.get(), isOverResidual ? output_.get() : residual_.get());
     const ConvolutionTolerance tolerance = toleranceOf(problem_);
     const DeviceMemory& expected = norm_ && implementation.makesSums() ? behind_ : expected_;
-    const float worst =
-        worstOf(problem_.resultType(), output_.get(), expected.get(), problem_.resultElements(), tolerance);
+    const float worst = implementation.pools() ? worstOf(problem_.type, pooled_.get(), expectedPooled_.get(),
+                                                         problem_.pooling->output.elements(), tolerance)
+                                               : worstOf(problem_.resultType(), output_.get(), expected.get(),
+                                                         problem_.resultElements(), tolerance);
     if (!(worst <= 1)) return "wrong: " + std::to_string(worst) + " times the tolerance from the reference";
     return implementation.makesSums() ? checkSums() : "";
   }
@@ -63,6 +67,7 @@ class DeviceMeasure final : public ConvolutionMeasure {
     enqueue(implementation, output_.get(), residual_.get());
     if (norm_ && !implementation.makesSums()) norm_->makeSums(output_.get(), DiffNormTrial::kFound);
     if (problem_.wantsSums && !norm_) makeStatistics(implementation.makesSums(), output_.get(), kFound);
+    if (problem_.pooling && !implementation.pools()) pool(output_.get(), pooled_.get());
     stop_.record(stream_);
     return millisecondsBetween(start_, stop_) * 1000.0;
   }
@@ -128,8 +133,17 @@ class DeviceMeasure final : public ConvolutionMeasure {
       statistics_ =
           allocateHere((4 * y.c + batchStatisticsScratch(type, y.pixels(), y.c, y.paddedChannels, 1)) * sizeof(float));
     }
+    if (problem_.pooling) {
+      pooled_ = allocateHere(pooledBytes());
+      expectedPooled_ = allocateHere(pooledBytes());
+    }
     output_ = allocateHere(outputBytes());
     expected_ = allocateHere(outputBytes());
+  }
+
+  size_t pooledBytes() const { return problem_.pooling->output.elements() * bytesOf(problem_.type); }
+  void pool(const void* output, void* pooled) {
+    launchMaxPooling(*problem_.pooling, problem_.type, output, pooled, {}, stream_);
   }
 
   // Mean and variance of each channel, one set behind the other.
@@ -199,7 +213,13 @@ class DeviceMeasure final : public ConvolutionMeasure {
       workspace_ = allocateHere(implementation.workspaceBytes());
       workspaceBytes_ = implementation.workspaceBytes();
     }
+    if (implementation.arrivals() > arrivals_) {
+      arrivals_ = implementation.arrivals();
+      arrivalCounts_ = allocateHere(arrivals_ * sizeof(unsigned));
+      RESNODE_CUDA(cudaMemsetAsync(arrivalCounts_.get(), 0, arrivals_ * sizeof(unsigned), stream_));
+    }
     ConvolutionArguments arguments;
+    arguments.arrivals = reinterpret_cast<unsigned*>(arrivalCounts_.get());
     arguments.input = input_.get();
     arguments.weights = weights_.get();
     arguments.bias = reinterpret_cast<const float*>(bias_.get());
@@ -214,7 +234,7 @@ class DeviceMeasure final : public ConvolutionMeasure {
       arguments.sums = statistics(kFound);
       arguments.squares = arguments.sums + problem_.output.c;
     }
-    arguments.output = output;
+    arguments.output = implementation.pools() ? pooled_.get() : output;
     arguments.workspace = workspace_.get();
     implementation.enqueue(arguments, stream_);
   }
@@ -227,7 +247,8 @@ class DeviceMeasure final : public ConvolutionMeasure {
   Event start_, stop_;
   DeviceMemory input_, weights_, bias_, factors_, corrections_, narrowBias_, residual_, diff_, output_, expected_,
       workspace_, flush_, worst_;
-  DeviceMemory statistics_, behind_;
+  DeviceMemory statistics_, behind_, pooled_, expectedPooled_, arrivalCounts_;
+  int64_t arrivals_ = 0;
   std::optional<DiffNormTrial> norm_;  // of a data gradient whose sums are wanted
   bool statisticsScratch_ = false;
   size_t workspaceBytes_ = 0, flushBytes_ = 0;

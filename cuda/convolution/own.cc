@@ -5,6 +5,7 @@
 #include "cuda/operations/convolution/convolution-direct.h"
 #include "cuda/operations/convolution/convolution-gradient.h"
 #include "cuda/operations/convolution/convolution-mma.h"
+#include "cuda/operations/convolution/convolution-pooled.h"
 #include "cuda/operations/convolution/convolution-simt.h"
 #include "cuda/operations/convolution/depthwise.h"
 #include "cuda/operations/convolution/integers-direct.h"
@@ -17,17 +18,24 @@ namespace {
 class Own final : public ConvolutionImplementation {
  public:
   using Launch = std::function<void(const ConvolutionArguments&, cudaStream_t)>;
-  Own(std::string name, size_t workspaceBytes, Launch launch)
-      : name_(std::move(name)), workspaceBytes_(workspaceBytes), launch_(std::move(launch)) {}
+  struct Traits {
+    int64_t arrivals = 0;
+    bool pools = false;
+  };
+  Own(std::string name, size_t workspaceBytes, Launch launch, Traits traits)
+      : name_(std::move(name)), workspaceBytes_(workspaceBytes), launch_(std::move(launch)), traits_(traits) {}
   const std::string& name() const override { return name_; }
   size_t workspaceBytes() const override { return workspaceBytes_; }
   bool deterministic() const override { return true; }
+  int64_t arrivals() const override { return traits_.arrivals; }
+  bool pools() const override { return traits_.pools; }
   void enqueue(const ConvolutionArguments& arguments, cudaStream_t stream) override { launch_(arguments, stream); }
 
  private:
   std::string name_;
   size_t workspaceBytes_;
   Launch launch_;
+  Traits traits_;
 };
 
 std::string nameOf(const SimtTile& tile) {
@@ -37,7 +45,7 @@ std::string nameOf(const SimtTile& tile) {
 std::string nameOf(const MmaTile& tile) {
   std::ostringstream name;
   name << "mma-" << tile.pixels << "x" << tile.filters << "x" << tile.depth << "-stages" << tile.stages;
-  if (tile.splits > 1) name << "-splits" << tile.splits;
+  if (tile.splits > 1) name << "-splits" << tile.splits << (tile.isJoined ? "-joined" : "");
   return name.str();
 }
 
@@ -58,8 +66,8 @@ constexpr int64_t kBlocksWanted = 256;
 
 ConvolutionCandidates ownCandidates(const ConvolutionProblem& problem, int computeCapability) {
   ConvolutionCandidates candidates;
-  const auto add = [&](std::string name, size_t workspaceBytes, Own::Launch launch) {
-    candidates.push_back(std::make_unique<Own>(std::move(name), workspaceBytes, std::move(launch)));
+  const auto add = [&](std::string name, size_t workspaceBytes, Own::Launch launch, Own::Traits traits = {}) {
+    candidates.push_back(std::make_unique<Own>(std::move(name), workspaceBytes, std::move(launch), traits));
   };
   using Arguments = ConvolutionArguments;
   if (problem.pass == ConvolutionPass::dataGradient) {
@@ -100,9 +108,20 @@ ConvolutionCandidates ownCandidates(const ConvolutionProblem& problem, int compu
     for (tile.splits = 1; tile.splits <= 16; tile.splits *= 2) {
       if (tile.splits > 1 && blocks * tile.splits > kBlocksWanted) break;
       if (!mmaRefusal(problem, tile, computeCapability).empty()) continue;
-      add(nameOf(tile), mmaWorkspaceBytes(problem, tile),
-          [=](const Arguments& a, cudaStream_t stream) { launchConvolutionMma(problem, tile, a, stream); });
+      for (bool isJoined : {false, true}) {
+        if (isJoined && tile.splits == 1) continue;
+        tile.isJoined = isJoined;
+        add(nameOf(tile), mmaWorkspaceBytes(problem, tile),
+            [=](const Arguments& a, cudaStream_t stream) { launchConvolutionMma(problem, tile, a, stream); },
+            {mmaArrivals(problem, tile), false});
+      }
+      tile.isJoined = false;
     }
+  }
+  for (const MmaTile& tile : pooledTiles()) {
+    if (!pooledRefusal(problem, tile, computeCapability).empty()) continue;
+    add(nameOf(tile) + "-pooled", 0,
+        [=](const Arguments& a, cudaStream_t stream) { launchConvolutionPooled(problem, tile, a, stream); }, {0, true});
   }
   return candidates;
 }
@@ -141,6 +160,12 @@ std::string keyOf(const ConvolutionProblem& problem) {
     key << (problem.pass == ConvolutionPass::dataGradient ? " data gradient" : " weight gradient");
   if (!problem.winograd) key << " direct";
   if (problem.wantsSums) key << " sums";
+  if (problem.pooling) {
+    const PoolingShape& pooling = *problem.pooling;
+    key << " pooled " << pooling.kernelH << "x" << pooling.kernelW << " stride " << pooling.strideH << "x"
+        << pooling.strideW << " pad " << pooling.padH << "x" << pooling.padW << " > ";
+    shape(pooling.output);
+  }
   return key.str();
 }
 

@@ -2,10 +2,11 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "cuda/types.h"
+#include "cuda/operations/pooling/pooling.h"
 
 namespace resnode::cuda {
 
@@ -37,6 +38,8 @@ struct ConvolutionProblem {
   // What reads the result wants sums of its channels, and finds them itself where the implementation does not make them; in 16
   // bits. Of a forward pass without an epilogue: of values and of squares. Of a data gradient: what DiffNorm says.
   bool wantsSums = false;
+  // Of a forward pass: the maximum pooling that alone reads the output. An implementation may put out its result instead.
+  std::optional<PoolingShape> pooling;
 
   int64_t weightChannels() const { return group == 1 ? input.paddedChannels : input.c / group; }
   int64_t weightElements() const { return output.paddedChannels * r * s * weightChannels(); }
@@ -84,6 +87,7 @@ struct ConvolutionArguments {
   DiffNorm norm;                              // of data gradients, where the implementation makes sums
   void* output = nullptr;                     // what the pass makes: y, dx or dw
   void* workspace = nullptr;                  // workspaceBytes(), 256-byte aligned
+  unsigned* arrivals = nullptr;               // arrivals() of them, zero, as they are left; of one stream alone
 };
 
 // A way to compute one problem. Made on the device's thread, enqueued there.
@@ -93,9 +97,11 @@ class ConvolutionImplementation {
   // Stable across runs and machines: "direct", "mma-128x64", "cudnn-engine-38[...]".
   virtual const std::string& name() const = 0;
   virtual size_t workspaceBytes() const = 0;
+  virtual int64_t arrivals() const { return 0; }  // counters of its own between blocks
   virtual bool deterministic() const = 0;
   virtual bool readsCorrections() const { return false; }
   virtual bool makesSums() const { return false; }
+  virtual bool pools() const { return false; }  // `output` is the pooling's
   virtual void enqueue(const ConvolutionArguments& arguments, cudaStream_t stream) = 0;
 };
 

@@ -1,152 +1,79 @@
 #include "cuda/operations/convolution/convolution-mma.h"
 
 #include "cuda/operations/convolution/convolution-epilogue.h"
-#include "cuda/operations/convolution/implicit-gemm.h"
 #include "cuda/operations/convolution/integers-epilogue.h"
-#include "cuda/operations/convolution/shifted-bytes.h"
+#include "cuda/operations/convolution/mma-tile.h"
 #include "native/core/error.h"
 
 namespace resnode::cuda {
 
-// A block's work, and how its warps share it.
-template <int pixels_, int filters_, int warpRows_, int warpColumns_, int depthBytes_, int stages_>
-struct MmaBlock {
-  static constexpr int pixels = pixels_, filters = filters_, depthBytes = depthBytes_, stages = stages_;
-  static constexpr int warpColumns = warpColumns_, warps = warpRows_ * warpColumns_, threads = warps * 32;
-  static constexpr int warpPixels = pixels / warpRows_, warpFilters = filters / warpColumns_;
-  static constexpr int rowTiles = warpPixels / 16, columnTiles = warpFilters / 8;  // of one mma
-  static_assert(warpPixels % 16 == 0 && warpFilters % 16 == 0, "ldmatrix takes 16 rows at once");
-
-  // The epilogue's slab of a warp: 16 pixels of float32 sums. A row is 8 floats longer than its filters: a half-warp
-  // writes 4 rows of 4 pairs, 8·row + 2·t, once over all 32 banks. (The reads, 32 bytes a lane, meet in pairs.)
-  static constexpr int slabRow = warpFilters + 8;
-  static constexpr int sharedBytes = (pixels + filters) * depthBytes * stages;
-  static_assert(warps * 16 * slabRow * 4 <= sharedBytes, "slabs reuse the stages' memory");
-  static_assert(sharedBytes <= 99 * 1024, "what a block may have on sm_86, sm_89 and sm_120");
-};
-
 namespace {
 
-// Integers have sums of their own, and another epilogue.
-template <class T>
-constexpr bool areIntegers = sizeof(T) == 1;
-template <class T>
-using SumOf = std::conditional_t<areIntegers<T>, int, float>;
+// Integers have another epilogue.
 template <class T>
 using EpilogueOf = std::conditional_t<areIntegers<T>, IntegersEpilogue, ConvolutionEpilogue<T>>;
 
-// Neighbouring sums that travel together.
-template <class Sum, int count>
-struct alignas(sizeof(Sum) * count) Sums {
-  Sum values[count];
-};
-
-// What a warp multiplies in one step: 32 bytes of the reduction, 16 elements, 8 of tf32 or 32 integers.
-template <class T, class Tile>
-struct Fragments {
-  uint32_t a[Tile::rowTiles][4];
-  uint32_t b[Tile::columnTiles][2];
-
-  // pixelRow and filterRow: this lane's rows for ldmatrix, in the stage; *Chunk: its 16-byte chunk there at step 0, with
-  // the row's phase. The two chunks of step k are 2k and 2k + 1: the xors of 2k and of the phase commute.
-  __device__ __forceinline__ void load(SharedAddress pixelRow, int pixelChunk, SharedAddress filterRow, int filterChunk,
-                                       int step) {
-#pragma unroll
-    for (int i = 0; i < Tile::rowTiles; ++i) {
-      loadMatrices(a[i], pixelRow + i * 16 * Tile::depthBytes + ((pixelChunk ^ (step * 2)) * 16));
-      for (uint32_t& word : a[i]) word = factorsOf<T>(word);
-    }
-#pragma unroll
-    for (int j = 0; j < Tile::columnTiles; j += 2) {
-      uint32_t words[4];  // both words of filters 0 to 7, then of 8 to 15
-      loadMatrices(words, filterRow + j * 8 * Tile::depthBytes + ((filterChunk ^ (step * 2)) * 16));
-      b[j][0] = words[0], b[j][1] = words[1], b[j + 1][0] = words[2], b[j + 1][1] = words[3];
-    }
-    if constexpr (sizeof(T) == 4) {
-      for (auto& row : a) {
-        for (uint32_t& word : row) word = roundToTf32(word);
-      }
-      for (auto& column : b) {
-        for (uint32_t& word : column) word = roundToTf32(word);
-      }
-    }
+// Adds the parts of 8 neighbouring sums, from the first one on, in their order. They come from other blocks: past the
+// first-level cache, which does not see what those write.
+template <class Sum>
+__device__ __forceinline__ void addParts(const Sum* part, int splits, int64_t apart, Sum (&sums)[8]) {
+  using Four = std::conditional_t<std::is_same_v<Sum, int>, int4, float4>;
+  for (int split = 0; split < splits; ++split, part += apart) {
+    const Four low = __ldcg(reinterpret_cast<const Four*>(part)),
+               high = __ldcg(reinterpret_cast<const Four*>(part) + 1);
+    sums[0] += low.x, sums[1] += low.y, sums[2] += low.z, sums[3] += low.w;
+    sums[4] += high.x, sums[5] += high.y, sums[6] += high.z, sums[7] += high.w;
   }
-};
+}
 
-// partial: null, or [splits, pixels, filters] sums of blockIdx.y's part of the reduction, instead of the output.
+// Whether all other blocks that share this one's output tile have stored their parts. The count is zero again behind the last
+// one, as the next launch wants it. As threads of several blocks add up in the CUDA C++ Programming Guide, "Memory Fence Functions".
+__device__ __forceinline__ bool isLastOfTile(unsigned* arrivals) {
+  RESNODE_SHARED(bool, isLast, [1]);
+  __threadfence();
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    isLast[0] = atomicAdd(arrivals + blockIdx.x, 1u) == gridDim.y - 1;
+    if (isLast[0]) arrivals[blockIdx.x] = 0;
+  }
+  __syncthreads();
+  return isLast[0];
+}
+
+// partial: null, or [splits, pixels, filters] sums of blockIdx.y's part of the reduction, instead of the output; with
+// arrivals, [tiles], the last block of a tile makes the output of them.
 template <class T, class Tile, Gather gather>
 __global__ void __launch_bounds__(Tile::threads)
-    convolutionMma(ImplicitGemm gemm, EpilogueOf<T> epilogue, SumOf<T>* partial) {
+    convolutionMma(ImplicitGemm gemm, EpilogueOf<T> epilogue, SumOf<T>* partial, unsigned* arrivals) {
 #if RESNODE_HAS_MMA
   RESNODE_DYNAMIC_SHARED(unsigned char, memory);
-  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-  const int firstPixel = blockIdx.x / gemm.filterTiles * Tile::pixels + warp / Tile::warpColumns * Tile::warpPixels;
-  const int firstFilter = blockIdx.x % gemm.filterTiles * Tile::filters + warp % Tile::warpColumns * Tile::warpFilters;
-
-  using Sum = SumOf<T>;
-  Sum sums[Tile::rowTiles][Tile::columnTiles][4] = {};
+  const int firstPixel = blockIdx.x / gemm.filterTiles * Tile::pixels,
+            firstFilter = blockIdx.x % gemm.filterTiles * Tile::filters;
+  TileSums<T, Tile> sums = {};
   {
     const int firstStage = blockIdx.y * gemm.stagesOfSplit;
     StageLoader<Tile::pixels, Tile::filters, Tile::depthBytes, Tile::threads, gather, isShifted<T>> loader(
-        gemm, blockIdx.x / gemm.filterTiles * Tile::pixels, blockIdx.x % gemm.filterTiles * Tile::filters, firstStage);
-
-    // ldmatrix: lanes 0 to 15 give a's rows at the first chunk, the others at the second; of b, lanes 0 to 7 and 8 to 15
-    // give the two chunks of 8 filters, the others those of the next 8.
-    const int pixelRow = warp / Tile::warpColumns * Tile::warpPixels + lane % 16;
-    const int filterRow = Tile::pixels + warp % Tile::warpColumns * Tile::warpFilters + lane / 16 * 8 + lane % 8;
-    const int pixelChunk = (lane / 16) ^ rowPhase<Tile::depthBytes>(pixelRow);
-    const int filterChunk = (lane / 8 % 2) ^ rowPhase<Tile::depthBytes>(filterRow);
-
-    const int count = min(gemm.stagesOfSplit, gemm.stages - firstStage);
-    const SharedAddress stages = sharedAddress(memory);
-    forEachStage<Tile::stages>(loader, stages, count, [&](int stage) {
-      const SharedAddress pixels = stages + stage + pixelRow * Tile::depthBytes;
-      const SharedAddress filters = stages + stage + filterRow * Tile::depthBytes;
-      constexpr int kSteps = Tile::depthBytes / 32;
-      Fragments<T, Tile> fragments[2];  // the next step's are loaded while this one's are multiplied
-      fragments[0].load(pixels, pixelChunk, filters, filterChunk, 0);
-#pragma unroll
-      for (int step = 0; step < kSteps; ++step) {
-        if (step + 1 < kSteps) fragments[(step + 1) % 2].load(pixels, pixelChunk, filters, filterChunk, step + 1);
-        const Fragments<T, Tile>& now = fragments[step % 2];
-#pragma unroll
-        for (int i = 0; i < Tile::rowTiles; ++i) {
-#pragma unroll
-          for (int j = 0; j < Tile::columnTiles; ++j) multiplyAdd<FactorOf<T>>(sums[i][j], now.a[i], now.b[j]);
-        }
-      }
-    });
+        gemm, pixelRows(gemm, firstPixel), firstFilter, firstStage);
+    multiplyTile<T, Tile>(loader, sharedAddress(memory), min(gemm.stagesOfSplit, gemm.stages - firstStage), sums);
   }
-
-  // Through shared memory, so that a lane has 8 neighbouring channels and a warp stores whole lines.
-  Sum* slab = reinterpret_cast<Sum*>(memory) + warp * 16 * Tile::slabRow;
-  constexpr int kLanes = Tile::warpFilters / 8, kRowStep = 32 / kLanes;
-  const int channel = firstFilter + lane % kLanes * 8;
-#pragma unroll
-  for (int i = 0; i < Tile::rowTiles; ++i) {
-    __syncwarp();
-#pragma unroll
-    for (int j = 0; j < Tile::columnTiles; ++j) {
-      Sum* pair = slab + lane / 4 * Tile::slabRow + j * 8 + lane % 4 * 2;
-      *reinterpret_cast<Sums<Sum, 2>*>(pair) = {sums[i][j][0], sums[i][j][1]};
-      *reinterpret_cast<Sums<Sum, 2>*>(pair + 8 * Tile::slabRow) = {sums[i][j][2], sums[i][j][3]};
-    }
-    __syncwarp();
-    for (int row = lane / kLanes; row < 16; row += kRowStep) {
-      const int pixel = firstPixel + i * 16 + row;
-      if (pixel >= gemm.pixels || channel >= gemm.filters) continue;
-      Sum values[8];
-#pragma unroll
-      for (int k = 0; k < 8; ++k) values[k] = slab[row * Tile::slabRow + lane % kLanes * 8 + k];
-      if (partial) {
-        const int64_t row = static_cast<int64_t>(blockIdx.y) * gemm.pixels + pixel;
-        auto* to = reinterpret_cast<Sums<Sum, 4>*>(partial + row * gemm.filters + channel);
-        to[0] = {values[0], values[1], values[2], values[3]};
-        to[1] = {values[4], values[5], values[6], values[7]};
-      } else {
-        epilogue.store(pixel, channel, values);
-      }
-    }
+  eachVector<T, Tile>(memory, sums, [&](int row, int filter, const SumOf<T>(&values)[8]) {
+    const int pixel = firstPixel + row, channel = firstFilter + filter;
+    if (pixel >= gemm.pixels || channel >= gemm.filters) return;
+    if (!partial) return epilogue.store(pixel, channel, values);
+    const int64_t partialRow = static_cast<int64_t>(blockIdx.y) * gemm.pixels + pixel;
+    auto* to = reinterpret_cast<Sums<SumOf<T>, 4>*>(partial + partialRow * gemm.filters + channel);
+    to[0] = {values[0], values[1], values[2], values[3]};
+    to[1] = {values[4], values[5], values[6], values[7]};
+  });
+  if (!arrivals || !isLastOfTile(arrivals)) return;
+  constexpr int kVectors = Tile::filters / 8;
+  for (int item = threadIdx.x; item < Tile::pixels * kVectors; item += Tile::threads) {
+    const int pixel = firstPixel + item / kVectors, channel = firstFilter + item % kVectors * 8;
+    if (pixel >= gemm.pixels || channel >= gemm.filters) continue;
+    SumOf<T> whole[8] = {};
+    addParts(partial + static_cast<int64_t>(pixel) * gemm.filters + channel, gridDim.y,
+             static_cast<int64_t>(gemm.pixels) * gemm.filters, whole);
+    epilogue.store(pixel, channel, whole);
   }
 #endif
 }
@@ -158,12 +85,7 @@ __global__ void __launch_bounds__(256)
   const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= vectors) return;
   SumOf<T> sums[8] = {};
-  for (int split = 0; split < splits; ++split) {
-    const auto* part = reinterpret_cast<const Sums<SumOf<T>, 4>*>(partial) + (split * vectors + i) * 2;
-    const Sums<SumOf<T>, 4> low = part[0], high = part[1];
-#pragma unroll
-    for (int k = 0; k < 4; ++k) sums[k] += low.values[k], sums[4 + k] += high.values[k];
-  }
+  addParts(partial + i * 8, splits, vectors * 8, sums);
   const int rowVectors = epilogue.paddedChannels / 8;
   const int64_t pixel = i / rowVectors;
   epilogue.store(pixel, static_cast<int>(i - pixel * rowVectors) * 8, sums);
@@ -178,7 +100,7 @@ EpilogueOf<T> makeEpilogue(const ConvolutionProblem& problem, const ConvolutionA
 // One tile as the launcher sees it.
 template <class T>
 struct Entry {
-  using Kernel = void (*)(ImplicitGemm, EpilogueOf<T>, SumOf<T>*);
+  using Kernel = void (*)(ImplicitGemm, EpilogueOf<T>, SumOf<T>*, unsigned*);
   MmaTile tile;
   int depthBytes, threads, sharedBytes;
   Kernel pointwise, window, narrow;  // narrow: null where it was not compiled
@@ -284,6 +206,13 @@ size_t mmaWorkspaceBytes(const ConvolutionProblem& problem, const MmaTile& tile)
   return tile.splits == 1 ? 0 : static_cast<size_t>(tile.splits) * problem.output.elements() * sizeof(float);  // or int
 }
 
+int64_t mmaArrivals(const ConvolutionProblem& problem, const MmaTile& tile) {
+  const auto tilesOf = [](int64_t size, int64_t tile) { return (size + tile - 1) / tile; };
+  return tile.isJoined
+             ? tilesOf(problem.output.pixels(), tile.pixels) * tilesOf(problem.output.paddedChannels, tile.filters)
+             : 0;
+}
+
 void launchConvolutionMma(const ConvolutionProblem& problem, const MmaTile& tile, const ConvolutionArguments& arguments,
                           cudaStream_t stream) {
   const int64_t pixels = problem.output.pixels();
@@ -297,11 +226,12 @@ void launchConvolutionMma(const ConvolutionProblem& problem, const MmaTile& tile
         implicitGemmOf(problem, arguments, tile.filters, entry->depthBytes, stagesOfSplit(problem, tile));
     const EpilogueOf<T> epilogue = makeEpilogue<T>(problem, arguments);
     SumOf<T>* partial = tile.splits > 1 ? static_cast<SumOf<T>*>(arguments.workspace) : nullptr;
+    unsigned* arrivals = tile.isJoined ? arguments.arrivals : nullptr;
     const int64_t pixelTiles = (pixels + tile.pixels - 1) / tile.pixels;
     Grid grid{dim3(static_cast<unsigned>(pixelTiles * gemm.filterTiles), tile.splits), dim3(entry->threads)};
     grid.sharedBytes = entry->sharedBytes;
-    launch(kernel, grid, stream, gemm, epilogue, partial);
-    if (partial) {
+    launch(kernel, grid, stream, gemm, epilogue, partial, arrivals);
+    if (partial && !arrivals) {
       const int64_t vectors = problem.output.elements() / 8;
       launch(addSplits<T>, gridFor(vectors), stream, partial, tile.splits, vectors, epilogue);
     }

@@ -13,6 +13,8 @@ struct MmaTile {
   // Blocks that share one output tile, each a part of the reduction: small outputs of deep reductions would leave most of
   // the GPU idle. Their sums meet in the workspace and are added in order: as deterministic as one block.
   int splits = 1;
+  // By the last block of a tile, which waits for nobody, instead of by a second kernel: a node less where nodes are the time.
+  bool isJoined = false;
 };
 
 // The tiles that are compiled, for the autotuner; each with splits = 1.
@@ -22,6 +24,8 @@ const std::vector<MmaTile>& mmaTiles();
 std::string mmaRefusal(const ConvolutionProblem& problem, const MmaTile& tile, int computeCapability);
 
 size_t mmaWorkspaceBytes(const ConvolutionProblem& problem, const MmaTile& tile);
+// ConvolutionArguments::arrivals that it takes: of a joined tile, one an output tile.
+int64_t mmaArrivals(const ConvolutionProblem& problem, const MmaTile& tile);
 
 void launchConvolutionMma(const ConvolutionProblem& problem, const MmaTile& tile, const ConvolutionArguments& arguments,
                           cudaStream_t stream);

@@ -25,7 +25,8 @@ __global__ void __launch_bounds__(tilePixels* tileFilters / (kSide * kSide))
   const int firstFilter = blockIdx.x % gemm.filterTiles * tileFilters;
 
   float sums[kSide][kSide] = {};
-  StageLoader<tilePixels, tileFilters, kDepthBytes, kThreads, gather> loader(gemm, firstPixel, firstFilter, 0);
+  StageLoader<tilePixels, tileFilters, kDepthBytes, kThreads, gather> loader(gemm, pixelRows(gemm, firstPixel),
+                                                                             firstFilter, 0);
   forEachStage<kStages>(loader, sharedAddress(memory), gemm.stages, [&](int stage) {
     const char* pixels = memory + stage + y * kDepthBytes;
     const char* filters = memory + stage + (tilePixels + x) * kDepthBytes;

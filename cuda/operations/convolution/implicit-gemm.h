@@ -37,6 +37,24 @@ struct ImplicitGemm {
   int stages, stagesOfSplit;  // of the reduction, in all and a blockIdx.y
 };
 
+// Which pixel of the output a block's row is.
+struct OutputPlace {
+  int n, h, w;
+  bool isThere;
+};
+
+// One pixel after the other, from `first` on.
+struct PixelRows {
+  int first, height, width, count;
+  __device__ OutputPlace operator()(int row) const {
+    const int pixel = first + row, line = pixel / width, n = line / height;
+    return {n, line - n * height, pixel - line * width, pixel < count};
+  }
+};
+__device__ inline PixelRows pixelRows(const ImplicitGemm& gemm, int first) {
+  return {first, gemm.outHeight, gemm.outWidth, gemm.pixels};
+}
+
 template <int depthBytes>
 RESNODE_HOST_DEVICE int rowPhase(int row) {
   return depthBytes == 64 ? row / 2 % 4 : row % 8;
@@ -58,7 +76,9 @@ class StageLoader {
  public:
   static constexpr int kStageBytes = (tilePixels + tileFilters) * depthBytes;
 
-  __device__ StageLoader(const ImplicitGemm& gemm, int firstPixel, int firstFilter, int firstStage) : gemm_(gemm) {
+  // `rows`: OutputPlace of a row's number.
+  template <class Rows>
+  __device__ StageLoader(const ImplicitGemm& gemm, const Rows& rows, int firstFilter, int firstStage) : gemm_(gemm) {
     const int row = threadIdx.x / kLanes, lane = threadIdx.x % kLanes;
     const int byte = lane * kVector;
     target_ = row * depthBytes + ((byte / 16) ^ rowPhase<depthBytes>(row)) * 16 + byte % 16;
@@ -71,12 +91,10 @@ class StageLoader {
     }
     // Once a block: from a pixel's number to where its window starts. Rows that no pixel has start above every image.
     for (int i = 0; i < kPixelRows; ++i) {
-      const int pixel = firstPixel + row + i * kRowStep;
-      const int line = pixel / gemm.outWidth, n = line / gemm.outHeight;
-      const int top = (line - n * gemm.outHeight) * gemm.strideH - gemm.padH;
-      const int left = (pixel - line * gemm.outWidth) * gemm.strideW - gemm.padW;
-      pixelStart_[i] = ((n * gemm.height + top) * gemm.width + left) * gemm.channelVectors;
-      top_[i] = pixel < gemm.pixels ? top : kOutside;
+      const OutputPlace place = rows(row + i * kRowStep);
+      const int top = place.h * gemm.strideH - gemm.padH, left = place.w * gemm.strideW - gemm.padW;
+      pixelStart_[i] = ((place.n * gemm.height + top) * gemm.width + left) * gemm.channelVectors;
+      top_[i] = place.isThere ? top : kOutside;
       left_[i] = left;
     }
     filter_ = gemm.weights + (static_cast<int64_t>(firstFilter + row) * gemm.reductionVectors + vector_) * kVector;

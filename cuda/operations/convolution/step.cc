@@ -7,6 +7,8 @@
 #include "cuda/kernels/behind-relu.h"
 #include "cuda/operations/batch-norm/batch-norm-gradient.h"
 #include "cuda/operations/convolution/convolution-gradient.h"
+#include "cuda/operations/convolution/convolution-pooled.h"
+#include "cuda/operations/pooling/step.h"
 #include "cuda/operations/scale/affine-gradient.h"
 #include "cuda/space-to-depth.h"
 
@@ -95,6 +97,7 @@ Step ofIntegers(const Convolution& convolution, const Operation& operation, cons
   }
   if (problem.residual && operation.inputs[0] != operation.inputs[1]) step.inPlace = {1};
   step.workspaceBytes = chosen->workspaceBytes();
+  step.arrivals = chosen->arrivals();
   step.implementation = "int8 " + chosen->name();
   step.launch = [problem, chosen](const Bindings& b, cudaStream_t stream) {
     ConvolutionArguments arguments;
@@ -106,6 +109,7 @@ Step ofIntegers(const Convolution& convolution, const Operation& operation, cons
     if (problem.residual) arguments.residual = b.inputs[1];
     arguments.output = b.outputs[0];
     arguments.workspace = b.workspace;
+    arguments.arrivals = b.arrivals;
     chosen->enqueue(arguments, stream);
   };
   return step;
@@ -127,6 +131,23 @@ const Operation* readerOfSums(const ConvolutionProblem& problem, const Operation
   return nullptr;
 }
 
+// The maximum pooling that alone reads what a convolution makes, and makes what lies as real numbers; null: there is none.
+const Operation* poolingBehind(const Operation& operation, const StepContext& context) {
+  const Program& program = context.program;
+  const TensorId id = operation.outputs[0];
+  if (context.trains || std::count(program.outputs.begin(), program.outputs.end(), id) > 0) return nullptr;
+  const Operation* reader = nullptr;
+  for (const Operation& each : program.operations) {
+    if (std::count(each.inputs.begin(), each.inputs.end(), id) == 0) continue;
+    if (reader) return nullptr;
+    reader = &each;
+  }
+  const auto* pooling = reader ? reader->attributes.as<Pooling>() : nullptr;
+  if (!pooling || pooling->method != PoolingMethod::max || reader->outputs.size() > 1) return nullptr;
+  const bool areNumbers = !isInteger(context.stored[id].type) && !isInteger(context.stored[reader->outputs[0]].type);
+  return areNumbers ? reader : nullptr;
+}
+
 Step forward(const Convolution& convolution, const Operation& operation, const StepContext& context) {
   if (multipliesIntegers(context.program, operation, context.quantization))
     return ofIntegers(convolution, operation, context);
@@ -134,7 +155,10 @@ Step forward(const Convolution& convolution, const Operation& operation, const S
   const Operation* reader = readerOfSums(whole, operation, context);
   whole.wantsSums = reader != nullptr;
   const bool isFolded = context.input(operation, 0).isFolded;
-  const ConvolutionProblem problem = isFolded ? foldedProblem(whole) : whole;
+  ConvolutionProblem problem = isFolded ? foldedProblem(whole) : whole;
+  const Operation* pooling = poolingBehind(operation, context);
+  if (pooling) problem.pooling = poolingShape(pooling->attributes.get<Pooling>(), *pooling, context);
+  if (!pooledRefusal(problem).empty()) problem.pooling.reset();
   const std::shared_ptr<ConvolutionImplementation> chosen = context.choose(problem);
 
   Step step;
@@ -149,10 +173,16 @@ Step forward(const Convolution& convolution, const Operation& operation, const S
         {*convolution.bias, {Packing::Form::padded, context.type, problem.output.paddedChannels}});
   if (problem.residual && operation.inputs[0] != operation.inputs[1]) step.inPlace = {1};
   step.workspaceBytes = chosen->workspaceBytes();
+  step.arrivals = chosen->arrivals();
   step.implementation = chosen->name();
   const bool makesSums = chosen->makesSums();
   if (makesSums) step.moreOutputs = {reader->outputs[1], reader->outputs[2]};
-  step.launch = [problem, chosen, narrowBias, makesSums](const Bindings& b, cudaStream_t stream) {
+  const bool pools = chosen->pools();
+  if (pools) {
+    step.moreOutputs = {pooling->outputs[0]};
+    step.leavesOut = true;
+  }
+  step.launch = [problem, chosen, narrowBias, makesSums, pools](const Bindings& b, cudaStream_t stream) {
     ConvolutionArguments arguments;
     arguments.input = b.inputs[0];
     arguments.weights = b.parameters[0];
@@ -163,8 +193,9 @@ Step forward(const Convolution& convolution, const Operation& operation, const S
       arguments.sums = b.floatsOut(1);
       arguments.squares = b.floatsOut(2);
     }
-    arguments.output = b.outputs[0];
+    arguments.output = b.outputs[pools ? 1 : 0];
     arguments.workspace = b.workspace;
+    arguments.arrivals = b.arrivals;
     chosen->enqueue(arguments, stream);
   };
   return step;

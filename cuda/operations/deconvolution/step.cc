@@ -68,12 +68,14 @@ Step backward(const Deconvolution& deconvolution, const GradientContext& gradien
   size_t scratch = gradient.wantsDw(1) ? bytesOfFloats(channelSumsScratch(channels)) : 0;
   for (const auto& each : {data, weight}) scratch = std::max(scratch, each ? each->workspaceBytes() : 0);
   step.workspaceBytes = weightBytes + scratch;
+  if (data) step.arrivals = data->arrivals();
   step.launch = [=, at = gradient.at](const Bindings& b, cudaStream_t stream) {
     ConvolutionArguments arguments;
     arguments.input = at.dy(b, 0);
     arguments.diff = at.x(b, 0);
     arguments.weights = b.parameters[0];
     arguments.workspace = b.workspace + weightBytes;
+    arguments.arrivals = b.arrivals;
     if (data) {
       arguments.output = at.dx(b, 0);
       data->enqueue(arguments, stream);

@@ -1,10 +1,11 @@
+#include "cuda/operations/pooling/step.h"
+
 #include "cuda/gradient-step.h"
 #include "cuda/operations/pooling/pooling-gradient.h"
 
 namespace resnode::cuda {
-namespace {
 
-PoolingShape shapeOf(const Pooling& pooling, const Operation& operation, const StepContext& context) {
+PoolingShape poolingShape(const Pooling& pooling, const Operation& operation, const StepContext& context) {
   PoolingShape shape;
   shape.input = nhwcLayout(context.input(operation, 0).shape, context.type).nhwc;
   shape.output = context.output(operation, 0).nhwc;
@@ -17,10 +18,16 @@ PoolingShape shapeOf(const Pooling& pooling, const Operation& operation, const S
   return shape;
 }
 
+namespace {
+
 Step forward(const Pooling& pooling, const Operation& operation, const StepContext& context) {
-  const PoolingShape shape = shapeOf(pooling, operation, context);
+  const PoolingShape shape = poolingShape(pooling, operation, context);
   Step step;
   step.nhwcInputs = {true};
+  if (context.isMade(operation.outputs[0])) {
+    step.implementation = "in the convolution";
+    return step;
+  }
   step.implementation = pooling.method == PoolingMethod::max ? "max pooling" : "average pooling";
   const TensorLayout &source = context.stored[operation.inputs[0]], &result = context.stored[operation.outputs[0]];
   const bool areIntegers = pooling.method == PoolingMethod::max && operation.outputs.size() == 1 &&
@@ -56,7 +63,7 @@ Step backward(const Pooling& pooling, const GradientContext& gradient) {
   const bool isMax = pooling.method == PoolingMethod::max;
   Step step = gradient.likeOutput(isMax ? "max pooling" : "average pooling");
   step.inPlace.clear();
-  const PoolingShape shape = shapeOf(pooling, gradient.forward, gradient.context);
+  const PoolingShape shape = poolingShape(pooling, gradient.forward, gradient.context);
   const bool hasMask = gradient.at.outputs > 1, arePlaces = hasMask && gradient.y(1).bits > 0;
   if (hasMask) step.nhwcInputs[gradient.at.inputs + 1] = arePlaces;
   if (isMax && !arePlaces) step.workspaceBytes = shape.output.elements() * sizeof(int);

@@ -135,7 +135,9 @@ void checkIntegers(const ConvolutionCase& shape, const IntegersCase& each, size_
 int checkTile(const ConvolutionCase& shape, const IntegersCase& each, const cuda::MmaTile& tile) {
   const cuda::ConvolutionProblem problem = integersProblem(shape, each);
   if (!cuda::mmaRefusal(problem, tile, kCapability).empty()) return 0;
-  checkIntegers(shape, each, cuda::mmaWorkspaceBytes(problem, tile), [&](const auto& same, const auto& arguments) {
+  std::vector<unsigned> arrivals(cuda::mmaArrivals(problem, tile));
+  checkIntegers(shape, each, cuda::mmaWorkspaceBytes(problem, tile), [&](const auto& same, auto arguments) {
+    arguments.arrivals = arrivals.data();
     cuda::launchConvolutionMma(same, tile, arguments, nullptr);
   });
   return 1;
@@ -180,7 +182,10 @@ RESNODE_TEST(convolution_integers, "by tensor cores, every tile") {
 }
 
 RESNODE_TEST(convolution_integers, "split reductions add integers") {
-  for (const int splits : {2, 3}) expect(checkTile(kWide[3], kCases[4], {64, 64, 128, 4, splits}) == 1, "refused");
+  for (const int splits : {2, 3}) {
+    for (const bool isJoined : {false, true})
+      expect(checkTile(kWide[3], kCases[4], {64, 64, 128, 4, splits, isJoined}) == 1, "refused");
+  }
 }
 
 }  // namespace

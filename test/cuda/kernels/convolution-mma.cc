@@ -1,5 +1,7 @@
 #include "cuda/operations/convolution/convolution-mma.h"
 
+#include <algorithm>
+
 #include "cuda/operations/convolution/implicit-gemm.h"
 #include "test/cuda/kernels/convolution-check.h"
 
@@ -14,9 +16,14 @@ int checkTile(const cuda::MmaTile& tile, const ConvolutionCase& shape, cuda::Ele
   const bool tf32 = type == cuda::ElementType::float32;
   const cuda::ConvolutionProblem problem = problemOf(shape, type, tf32, extras);
   if (!cuda::mmaRefusal(problem, tile, kCapability).empty()) return 0;
-  checkConvolution<T>(
-      shape, type, tf32, extras, cuda::mmaWorkspaceBytes(problem, tile),
-      [&](const auto& same, const auto& arguments) { cuda::launchConvolutionMma(same, tile, arguments, nullptr); });
+  std::vector<unsigned> arrivals(cuda::mmaArrivals(problem, tile));
+  checkConvolution<T>(shape, type, tf32, extras, cuda::mmaWorkspaceBytes(problem, tile),
+                      [&](const auto& same, auto arguments) {
+                        arguments.arrivals = arrivals.data();
+                        cuda::launchConvolutionMma(same, tile, arguments, nullptr);
+                      });
+  expect(std::count(arrivals.begin(), arrivals.end(), 0u) == static_cast<int64_t>(arrivals.size()),
+         "counters are left as they were found");
   return 1;
 }
 
@@ -61,16 +68,21 @@ RESNODE_TEST(convolution_mma, "several blocks each way") {
   expect(checkTile<float>({128, 32, 16, 4}, shape, cuda::ElementType::float32, kEverything) == 1, "refused");
 }
 
-RESNODE_TEST(convolution_mma, "split reductions") {
+RESNODE_TEST(convolution_mma, "split reductions, added by a second kernel or by the last block of a tile") {
   const ConvolutionCase shape{
       "3×3 of 56 channels", 1, 56, 3, 5, 40, 3, 3, 1, 1, 1, 1};  // 504: 16 stages of 32, the last cut
   for (const int splits : {2, 3, 8, 16}) {
-    const cuda::MmaTile tile{64, 64, 32, 4, splits};
-    eachType([&](auto element, cuda::ElementType type) {
-      if (sizeof(element) == 4) return;
-      expect(checkTile<decltype(element)>(tile, shape, type, kEverything) == 1, "refused " + std::to_string(splits));
-    });
+    for (const bool isJoined : {false, true}) {
+      const cuda::MmaTile tile{64, 64, 32, 4, splits, isJoined};
+      eachType([&](auto element, cuda::ElementType type) {
+        if (sizeof(element) == 4) return;
+        expect(checkTile<decltype(element)>(tile, shape, type, kEverything) == 1, "refused " + std::to_string(splits));
+      });
+    }
   }
+  const ConvolutionCase wide{"9·17 pixels, 88 filters", 1, 24, 9, 17, 88, 3, 3, 1, 1, 1, 1};  // 3 · 2 tiles
+  expect(checkTile<__half>({64, 64, 32, 4, 3, true}, wide, cuda::ElementType::float16, kEverything) == 1, "refused");
+  expect(checkTile<float>({64, 32, 32, 4, 4, true}, shape, cuda::ElementType::float32, {}) == 1, "refused in tf32");
   expect(checkTile<float>({64, 32, 32, 4, 4}, shape, cuda::ElementType::float32, {}) == 1, "refused in tf32");
   const auto problem = problemOf(shape, cuda::ElementType::float16);
   expect(!cuda::mmaRefusal(problem, {64, 64, 32, 4, 17}, kCapability).empty(), "17 splits of 16 stages");

@@ -33,9 +33,12 @@ RESNODE_TEST(convolution_own, "every candidate computes its problem") {
     size_t splits = 0;
     for (const auto& candidate : cuda::ownCandidates(problemOf(shape, type, tf32, extras), 90)) {
       splits += candidate->workspaceBytes() > 0;
-      checkConvolution<decltype(element)>(
-          shape, type, tf32, extras, candidate->workspaceBytes(),
-          [&](const auto&, const auto& arguments) { candidate->enqueue(arguments, nullptr); });
+      std::vector<unsigned> arrivals(candidate->arrivals());
+      checkConvolution<decltype(element)>(shape, type, tf32, extras, candidate->workspaceBytes(),
+                                          [&](const auto&, auto arguments) {
+                                            arguments.arrivals = arrivals.data();
+                                            candidate->enqueue(arguments, nullptr);
+                                          });
     }
     expect(splits > 2, "no split reductions were offered");
   });
@@ -44,7 +47,8 @@ RESNODE_TEST(convolution_own, "every candidate computes its problem") {
 RESNODE_TEST(convolution_own, "which kernels are offered") {
   using cuda::ElementType;
   const auto half = namesOf(kDeep, ElementType::float16, false, 90);
-  expect(half.count("mma-64x64x64-stages4-splits8") == 1, "the deep layers of ResNet-50 want split reductions");
+  for (const char* name : {"mma-64x64x64-stages4-splits8", "mma-64x64x64-stages4-splits8-joined"})
+    expect(half.count(name) == 1, "the deep layers of ResNet-50 want split reductions");
   expect(!any(half, "mma-128x") && !any(half, "mma-256x") && !any(half, "simt"),
          "49 pixels need no tile of 128; simt is for float32");
   expect(namesOf(kDeep, ElementType::float16, false, 75).size() == 1, "sm_75 has direct alone in 16 bits");

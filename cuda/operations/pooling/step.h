@@ -1,0 +1,11 @@
+#pragma once
+
+#include "cuda/operations/pooling/pooling.h"
+#include "cuda/step.h"
+
+namespace resnode::cuda {
+
+// Of a pooling that reads and makes nhwc of the program's element type.
+PoolingShape poolingShape(const Pooling& pooling, const Operation& operation, const StepContext& context);
+
+}  // namespace resnode::cuda
