@@ -138,6 +138,10 @@ test('sizes that are missing, or that a layer over planes would not read, are re
     }
     assert.unreachable(layer);
   };
+  refused(
+    'type: "Convolution3D" convolution_param { num_output: 1 kernel_size: 3 kernel_size: 2 kernel_size: 1 kernel_depth: 3 }',
+    /takes one kernel_size for height and width, found 3, 2, 1; that along time is kernel_depth/,
+  );
   refused('type: "Convolution3D" convolution3d_param { num_output: 1 kernel_size: 3 }', /needs kernel_depth/);
   refused(
     'type: "Convolution3D" convolution3d_param { num_output: 1 kernel_size: 3 kernel_depth: 1 group: 3 }',

@@ -85,6 +85,16 @@ function ofDepth(param: Message, layer: Message): Message {
       'sizes',
       `a ${layer.type} ignores group: ${group}, all its channels are one group; leave it out`,
     );
+  const several = (['kernel_size', 'stride', 'pad'] as const).find(
+    (field) => [rest[field]].flat().length > 1,
+  );
+  if (several !== undefined)
+    throw refuse(
+      param,
+      several,
+      'sizes',
+      `a ${layer.type} takes one ${several} for height and width, found ${[rest[several]].flat().join(', ')}; that along time is kernel_depth, temporal_stride and temporal_pad`,
+    );
   const volume = (time: unknown, plane: unknown, missing: number | undefined) => {
     const [size = missing] = [plane].flat() as (number | undefined)[];
     return size === undefined ? undefined : [(time ?? missing) as number, size, size];
