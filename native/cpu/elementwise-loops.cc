@@ -1,6 +1,7 @@
 #include "native/cpu/elementwise-loops.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "native/cpu/vectorised.h"
 
@@ -40,18 +41,12 @@ RESNODE_VECTORISED void productOfTwo(const float* a, const float* b, float* y, i
   }
 }
 
-// eltwise_layer.cpp: the first two are compared one way round, later ones the other.
-RESNODE_VECTORISED void maximumOfTwo(const float* a, const float* b, float* y, int64_t count, bool areFirst,
-                                     float slope) {
-  if (areFirst) {
+RESNODE_VECTORISED void maximumOfTwo(const float* a, const float* b, float* y, int64_t count, float slope) {
 #pragma omp simd
-    for (int64_t i = 0; i < count; ++i) y[i] = a[i] > b[i] ? a[i] : b[i];
-  } else {
-#pragma omp simd
-    for (int64_t i = 0; i < count; ++i) y[i] = b[i] > a[i] ? b[i] : a[i];
+  for (int64_t i = 0; i < count; ++i) {
+    const float result = a[i] > b[i] ? a[i] : b[i];
+    y[i] = result < 0 ? result * slope : result;
   }
-#pragma omp simd
-  for (int64_t i = 0; i < count; ++i) y[i] = y[i] < 0 ? y[i] * slope : y[i];
 }
 
 template <int kDiffs>
@@ -121,8 +116,9 @@ void productOfAll(ThreadPool* pool, const std::vector<const float*>& x, float* y
 void maximumOfAll(ThreadPool* pool, const std::vector<const float*>& x, float* y, int64_t count, float slope) {
   inChunks(pool, count, [&](int64_t begin, int64_t size) {
     for (size_t k = 1; k < x.size(); ++k) {
-      const float* first = k == 1 ? x[0] : y;
-      maximumOfTwo(first + begin, x[k] + begin, y + begin, size, k == 1, k + 1 == x.size() ? slope : 1.f);
+      // eltwise_layer.cpp: the first two are compared one way round, later ones the other.
+      const auto [a, b] = k == 1 ? std::pair(x[0], x[1]) : std::pair(x[k], static_cast<const float*>(y));
+      maximumOfTwo(a + begin, b + begin, y + begin, size, k + 1 == x.size() ? slope : 1.f);
     }
   });
 }

@@ -177,7 +177,7 @@ CpuPlan::CpuPlan(std::shared_ptr<const Program> program, std::shared_ptr<OneDnn>
   const bool canQuantize = state_.quantization.tensors.empty() || state_.int8Kernels;
   if (kernels && canQuantize) state_.pool = &pool;
   state_.quantized = quantizedTensors(pruned, state_.quantization, state_.pool != nullptr);
-  state_.isMap = featureMaps(pruned);
+  if (bfloat16Kernels) state_.isMap = featureMaps(pruned);
   state_.description.tensorBuffers.assign(pruned.tensors.size(), -1);
   for (TensorId id : pruned.inputs) {
     if (state_.description.tensorBuffers[id] >= 0) continue;

@@ -33,7 +33,7 @@ struct PlanState {
   std::vector<Layout> layouts;               // per tensor, as its maker leaves it
   std::vector<Layout> plainLayouts;          // per tensor, row-major in the same dimensions
   std::vector<Quantized> quantized;          // per tensor, as it is where int8 is read or made
-  std::vector<bool> isMap;                   // per tensor: is bfloat16 where that is asked for
+  std::vector<bool> isMap;                   // per tensor: is bfloat16; empty where that is not asked for
   std::vector<bool> isPinned;                // per buffer: a program's input or output, not to be written over
   std::vector<std::optional<Pack>> masters;  // per mutable parameter that was used
   std::vector<bool> isShared;                // per parameter: by operations that see it in different dimensions

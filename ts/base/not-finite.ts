@@ -42,16 +42,17 @@ export async function notFiniteBytes(
   dtype: 'float32' | 'float64',
 ): Promise<NotFinite | null> {
   const yieldIfDue = yielding();
-  const [count, size] = dtype === 'float32' ? [countNotFinite32, 4] : [countNotFinite64, 8];
+  const size = dtype === 'float32' ? 4 : 8;
   let first = null as Pick<NotFinite, 'index' | 'value'> | null;
   let all = 0;
   for (let at = 0; at < bytes.length; at += PIECE) {
     const piece = bytes.subarray(at, at + PIECE);
-    const here = count(piece, 0, piece.length);
+    const here = countNotFinite(piece, 0, piece.length, size);
     if (here > 0 && first === null) {
       // At once: their owner, or who writes a mapped file, may change the values between turns.
       let inPiece = 0;
-      while (inPiece + size < piece.length && count(piece, inPiece, inPiece + size) === 0) inPiece += size;
+      while (inPiece + size < piece.length && countNotFinite(piece, inPiece, inPiece + size, size) === 0)
+        inPiece += size;
       const view = new DataView(piece.buffer, piece.byteOffset + inPiece, size);
       const value = dtype === 'float32' ? view.getFloat32(0, true) : view.getFloat64(0, true);
       first = { index: (at + inPiece) / size, value };
@@ -62,18 +63,13 @@ export async function notFiniteBytes(
   return first === null ? null : { ...first, count: all };
 }
 
-// IEEE 754: of what is no number or infinite, and of nothing else, all bits of the exponent are set.
-function countNotFinite32(bytes: Uint8Array, begin: number, end: number): number {
+// IEEE 754: of what is no number or infinite, and of nothing else, all bits of the exponent are set: 8 of a float32's upper 9, 11
+// of a float64's upper 12.
+function countNotFinite(bytes: Uint8Array, begin: number, end: number, size: 4 | 8): number {
+  const least = size === 4 ? 0x80 : 0xf0;
   let count = 0;
-  for (let at = begin + 3; at < end; at += 4)
-    if ((bytes[at]! & 0x7f) === 0x7f && bytes[at - 1]! >= 0x80) count++;
-  return count;
-}
-
-function countNotFinite64(bytes: Uint8Array, begin: number, end: number): number {
-  let count = 0;
-  for (let at = begin + 7; at < end; at += 8)
-    if ((bytes[at]! & 0x7f) === 0x7f && bytes[at - 1]! >= 0xf0) count++;
+  for (let at = begin + size - 1; at < end; at += size)
+    if ((bytes[at]! & 0x7f) === 0x7f && bytes[at - 1]! >= least) count++;
   return count;
 }
 

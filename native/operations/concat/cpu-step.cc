@@ -56,20 +56,18 @@ bool addConcat(StepBuilder& step, const Concat& concat) {
   int64_t at = 0;
   bool copies = false;
   for (size_t i : inputs) {
-    const size_t bytes = static_cast<size_t>(at) * sizeof(float);
-    if (whole[0] == 1 && step.layWithin(i, layouts.parts[i], output, bytes)) {
-      at += rowOf(parts[i]);
+    const int64_t begin = at;
+    at += rowOf(parts[i]);
+    if (whole[0] == 1 && step.layWithin(i, layouts.parts[i], output, static_cast<size_t>(begin) * sizeof(float)))
       continue;
-    }
     copies = true;
     step.call({step.read(i, layouts.parts[i]), output},
-              [pool = step.pool(), at, row = rowOf(parts[i]), step = rowOf(whole),
+              [pool = step.pool(), begin, row = rowOf(parts[i]), step = rowOf(whole),
                outer = whole[0]](const std::vector<void*>& address) -> Work {
-                return [=, from = static_cast<float*>(address[0]), to = static_cast<float*>(address[1]) + at] {
+                return [=, from = static_cast<float*>(address[0]), to = static_cast<float*>(address[1]) + begin] {
                   copyRows(pool, from, row, to, step, outer, row);
                 };
               });
-    at += rowOf(parts[i]);
   }
   step.describe(copies ? "loops" : "in place");
   return true;

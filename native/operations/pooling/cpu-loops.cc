@@ -27,31 +27,49 @@ Range rangeOf(int64_t position, int64_t stride, int64_t pad, int64_t kernel, int
   return {std::max<int64_t>(begin, 0), std::min(end, size), end - begin};
 }
 
-RESNODE_VECTORISED void maximum(const float* x, int64_t width, const Range& rows, const Range& columns, float* y) {
+RESNODE_INLINE float widened(float x) { return x; }
+RESNODE_INLINE float widened(uint16_t x) { return fromBfloat16(x); }
+RESNODE_INLINE void put(float* to, float x) { *to = x; }
+RESNODE_INLINE void put(uint16_t* to, float x) { *to = toBfloat16(x); }
+
+// Of float32, or of bfloat16.
+template <class Value>
+RESNODE_INLINE void maximumOf(const Value* x, int64_t width, const Range& rows, const Range& columns, Value* y) {
   float best[kLanes];
   for (float& each : best) each = -FLT_MAX;
   for (int64_t row = rows.first; row < rows.end; ++row) {
     for (int64_t column = columns.first; column < columns.end; ++column) {
-      const float* pixel = x + (row * width + column) * kLanes;
+      const Value* pixel = x + (row * width + column) * kLanes;
 #pragma omp simd
-      for (int64_t i = 0; i < kLanes; ++i) best[i] = pixel[i] > best[i] ? pixel[i] : best[i];
+      for (int64_t i = 0; i < kLanes; ++i) {
+        const float value = widened(pixel[i]);
+        best[i] = value > best[i] ? value : best[i];
+      }
     }
   }
-  for (int64_t i = 0; i < kLanes; ++i) y[i] = best[i];
+  for (int64_t i = 0; i < kLanes; ++i) put(y + i, best[i]);
 }
 
-template <class Sum>
-RESNODE_INLINE void averageOf(const float* x, int64_t width, const Range& rows, const Range& columns, float* y) {
+template <class Sum, class Value>
+RESNODE_INLINE void averageOf(const Value* x, int64_t width, const Range& rows, const Range& columns, Value* y) {
   Sum sum[kLanes] = {};
   for (int64_t row = rows.first; row < rows.end; ++row) {
     for (int64_t column = columns.first; column < columns.end; ++column) {
-      const float* pixel = x + (row * width + column) * kLanes;
+      const Value* pixel = x + (row * width + column) * kLanes;
 #pragma omp simd
-      for (int64_t i = 0; i < kLanes; ++i) sum[i] += pixel[i];
+      for (int64_t i = 0; i < kLanes; ++i) sum[i] += widened(pixel[i]);
     }
   }
   const Sum area = static_cast<Sum>(rows.padded * columns.padded);
-  for (int64_t i = 0; i < kLanes; ++i) y[i] = static_cast<float>(sum[i] / area);
+  for (int64_t i = 0; i < kLanes; ++i) put(y + i, static_cast<float>(sum[i] / area));
+}
+
+RESNODE_VECTORISED void maximum(const float* x, int64_t width, const Range& rows, const Range& columns, float* y) {
+  maximumOf(x, width, rows, columns, y);
+}
+RESNODE_VECTORISED void maximumOfBfloat16(const uint16_t* x, int64_t width, const Range& rows, const Range& columns,
+                                          uint16_t* y) {
+  maximumOf(x, width, rows, columns, y);
 }
 
 // Float32 holds the sum of a small window; of a large one, float64 does.
@@ -60,37 +78,9 @@ RESNODE_VECTORISED void average(const float* x, int64_t width, const Range& rows
   if (rows.padded * columns.padded <= kSmall) averageOf<float>(x, width, rows, columns, y);
   else averageOf<double>(x, width, rows, columns, y);
 }
-
-// The same of bfloat16.
-RESNODE_VECTORISED void maximumOfBfloat16(const uint16_t* x, int64_t width, const Range& rows, const Range& columns,
-                                          uint16_t* y) {
-  float best[kLanes];
-  for (float& each : best) each = -FLT_MAX;
-  for (int64_t row = rows.first; row < rows.end; ++row) {
-    for (int64_t column = columns.first; column < columns.end; ++column) {
-      const uint16_t* pixel = x + (row * width + column) * kLanes;
-#pragma omp simd
-      for (int64_t i = 0; i < kLanes; ++i) {
-        const float value = fromBfloat16(pixel[i]);
-        best[i] = value > best[i] ? value : best[i];
-      }
-    }
-  }
-  for (int64_t i = 0; i < kLanes; ++i) y[i] = toBfloat16(best[i]);
-}
-
 RESNODE_VECTORISED void averageOfBfloat16(const uint16_t* x, int64_t width, const Range& rows, const Range& columns,
                                           uint16_t* y) {
-  double sum[kLanes] = {};
-  for (int64_t row = rows.first; row < rows.end; ++row) {
-    for (int64_t column = columns.first; column < columns.end; ++column) {
-      const uint16_t* pixel = x + (row * width + column) * kLanes;
-#pragma omp simd
-      for (int64_t i = 0; i < kLanes; ++i) sum[i] += fromBfloat16(pixel[i]);
-    }
-  }
-  const double area = static_cast<double>(rows.padded * columns.padded);
-  for (int64_t i = 0; i < kLanes; ++i) y[i] = toBfloat16(static_cast<float>(sum[i] / area));
+  averageOf<double>(x, width, rows, columns, y);
 }
 
 // A pixel's channels, and as many integers of the same width, in the registers that there are.

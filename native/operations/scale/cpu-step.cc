@@ -11,13 +11,13 @@ bool addScale(StepBuilder& step, const Scale& scale) {
   const Shape& shape = step.inputShape(0);
   if (shape.size() < 2) return false;
   const bool isOfChannels = scale.outer == shape[0] && scale.channels == shape[1],
-             isOfImages = scale.outer == 1 && scale.channels == shape[0] * shape[1],
-             isOfLast = scale.inner == 1 && !isOfChannels && !isOfImages;
+             isOfImages = !isOfChannels && scale.outer == 1 && scale.channels == shape[0] * shape[1],
+             isOfLast = !isOfChannels && !isOfImages && scale.inner == 1;
   if (!isOfChannels && !isOfImages && !isOfLast) return false;
   const Layout layout = isOfLast ? step.plain(0) : step.channelwiseLayout(0);
   const ChannelView view =
       isOfLast ? ChannelView{1, 1, scale.outer, scale.channels, scale.channels} : *channelView(layout);
-  if (isOfImages && !isOfChannels && view.outer != shape[0]) return false;
+  if (isOfImages && view.outer != shape[0]) return false;
   const auto valuesOf = [&](ScaleOperand as, const std::optional<ParameterId>& parameter) {
     return scale.operand == as ? step.readPlain(1) : parameter ? step.plainParameter(*parameter) : Place{};
   };
@@ -27,7 +27,7 @@ bool addScale(StepBuilder& step, const Scale& scale) {
   const Place y = isItself ? step.write(0, layout) : step.writeOver(0, x, layout);
   const float slope = scale.relu ? scale.relu->negativeSlope : 1.f;
   step.call({x, y, factors, biases},
-            [view, slope, perImage = isOfImages && !isOfChannels ? shape[1] : 0,
+            [view, slope, perImage = isOfImages ? shape[1] : 0,
              pool = step.pool()](const std::vector<void*>& addresses) -> Work {
               const auto at = [&](size_t i) { return static_cast<float*>(addresses[i]); };
               return [=, x = at(0), y = at(1), factors = at(2), biases = at(3)] {
