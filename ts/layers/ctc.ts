@@ -3,7 +3,7 @@
  * stand anywhere, and what is read from one. CtcLoss and LabelsequenceAccuracy of crnn.caffe (github.com/yalecyu/crnn.caffe, also in
  * DeepDetect's fork), WarpCTCLoss and CTCGreedyDecoder of caffe_ocr (github.com/senlinuc/caffe_ocr). They are computed on the host.
  */
-import { type Shape, showShape } from '../base/shape.ts';
+import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import { buildHostLoss } from './host-loss.ts';
@@ -18,21 +18,28 @@ export const ctcLayers: Layers = {
   CTCGreedyDecoder: { build: greedyDecoder, bottoms: [1, 2] },
 };
 
-/** Scores of T steps, N items and C classes, and N×L labels. */
+/** Scores of T steps, N items and C classes. */
+function scoresOf(context: LayerContext): readonly [steps: number, items: number, classes: number] {
+  const scores = context.shapes[0]!;
+  const [steps = 0, items = 0, classes = 0, ...more] = scores;
+  if (scores.length < 3 || more.some((size) => size !== 1))
+    context.fail('shape', `the scores must be T×N×C, found ${showShape(scores)}`);
+  return [steps, items, classes];
+}
+
+/** The same, and N×L labels. */
 function sizesOf(context: LayerContext): {
   readonly steps: number;
   readonly items: number;
   readonly classes: number;
   readonly length: number;
 } {
-  const [scores, labels] = context.shapes as [Shape, Shape];
-  const [steps = 0, items = 0, classes = 0, ...more] = scores;
-  if (scores.length < 3 || more.some((size) => size !== 1))
-    context.fail('shape', `the scores must be T×N×C, found ${showShape(scores)}`);
+  const [steps, items, classes] = scoresOf(context);
+  const labels = context.shapes[1]!;
   const [rows, ...length] = labels;
   if (rows !== items)
     context.fail('shape', `the labels must be N×L, here ${items}×L, found ${showShape(labels)}`);
-  return { steps, items, classes, length: length.reduce((a, b) => a * b, 1) };
+  return { steps, items, classes, length: elementCount(length) };
 }
 
 /** ctc_loss_layer.cpp: the mean over the items; its diff is that of their sum. */
@@ -195,7 +202,7 @@ function sequenceAccuracy(context: LayerContext): Built {
       'shape',
       `takes scores N×T×C and labels N×L, found ${showShape(scores)} and ${showShape(labels)}`,
     );
-  const length = labels.slice(1).reduce((a, b) => a * b, 1);
+  const length = elementCount(labels.slice(1));
   const layer: JavaScriptLayer = {
     shapes: () => [[]],
     forward: ([of, wanted]) => {
@@ -220,10 +227,8 @@ function greedyDecoder(context: LayerContext): Built {
     'CTCDecoderParameter',
     context.layer.ctc_decoder_param,
   );
-  const [scores, second] = context.shapes as [Shape, Shape?];
-  const [steps = 0, items = 0, classes = 0] = scores;
-  if (scores.length < 3 || scores.slice(3).some((size) => size !== 1))
-    context.fail('shape', `the scores must be T×N×C, found ${showShape(scores)}`);
+  const [steps, items, classes] = scoresOf(context);
+  const second = context.shapes[1];
   const goesOn = second !== undefined && second[0] === steps && second[1] === items;
   if (second !== undefined && !goesOn && second[0] !== items)
     context.fail(
@@ -238,7 +243,7 @@ function greedyDecoder(context: LayerContext): Built {
       `the blank is class ${blank}, of ${classes} classes from 0 on; -1 is the last one`,
       positionOf(context.layer.ctc_decoder_param, 'blank_index'),
     );
-  const length = isJudged ? second.slice(1).reduce((a, b) => a * b, 1) : 0;
+  const length = isJudged ? elementCount(second.slice(1)) : 0;
   const top = isJudged ? [1, 2, 1, 1] : [items, steps, 1, 1];
   const layer: JavaScriptLayer = {
     shapes: () => [top],

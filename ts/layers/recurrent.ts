@@ -18,6 +18,15 @@ export const recurrentLayers: Layers = {
 /** Longer sequences than Caffe's memory takes: each step is several operations. */
 const MOST_STEPS = 2 ** 16;
 
+/** Refuses more steps than are unrolled. */
+export function checkSteps(context: LayerContext, steps: number): void {
+  if (steps > MOST_STEPS)
+    context.fail(
+      'unsupported',
+      `${steps} steps in time are unrolled into several operations each; ${MOST_STEPS} is the most that are run`,
+    );
+}
+
 /** A recurrent layer on its way: its sequence cut into steps. */
 interface Unrolled {
   readonly layer: Composition;
@@ -74,11 +83,7 @@ function unroll(context: LayerContext, gates: number, states: number): Unrolled 
       'top-count',
       `takes ${1 + hidden} tops ${exposed ? 'with' : 'without'} expose_hidden, found ${context.topCount}`,
     );
-  if (x[0]! > MOST_STEPS)
-    context.fail(
-      'unsupported',
-      `${x[0]} steps in time are unrolled into several operations each; ${MOST_STEPS} is the most that are run`,
-    );
+  checkSteps(context, x[0]!);
   const batch = x[1]!;
   const layer = new Composition(context.shapes);
   const product = (part: Part, axis: number, outputs: number, bias: boolean) => {
@@ -131,8 +136,8 @@ function unroll(context: LayerContext, gates: number, states: number): Unrolled 
 }
 
 /** The state before a step, times cont; no diff goes to what was before the first. */
-function continued({ layer, size }: Unrolled, before: Part, cont: Part, isFirst: boolean): Part {
-  const batch = before.shape[1]!;
+export function continued(layer: Composition, before: Part, cont: Part, isFirst: boolean): Part {
+  const [, batch, size] = before.shape as [number, number, number];
   return layer.one(
     { kind: 'scale', operand: 'scale', scale: null, bias: null, outer: 1, channels: batch, inner: size },
     [before, cont],
@@ -141,7 +146,8 @@ function continued({ layer, size }: Unrolled, before: Part, cont: Part, isFirst:
   );
 }
 
-const inner = (weights: ParameterId, bias: ParameterId | null, numOutput: number) =>
+/** A product of the values behind the second axis: of all steps, or of one. */
+export const inner = (weights: ParameterId, bias: ParameterId | null, numOutput: number) =>
   ({ kind: 'innerProduct', weights, bias, axis: 2, numOutput, transpose: false, relu: null }) as const;
 
 /** lstm_layer.cpp: gates i, f, o, g. */
@@ -154,7 +160,7 @@ function lstm(context: LayerContext): Built {
   input.forEach((added, t) => {
     const own = layer.one(
       inner(weights, null, 4 * size),
-      [continued(unrolled, h, cont[t]!, t === 0)],
+      [continued(layer, h, cont[t]!, t === 0)],
       added.shape,
     );
     [c, h] = layer.add(
@@ -178,11 +184,7 @@ function rnn(context: LayerContext): Built {
   let [h] = unrolled.before as [Part];
   const states: Part[] = [];
   input.forEach((added, t) => {
-    const own = layer.one(
-      inner(hidden, null, size),
-      [continued(unrolled, h, cont[t]!, t === 0)],
-      added.shape,
-    );
+    const own = layer.one(inner(hidden, null, size), [continued(layer, h, cont[t]!, t === 0)], added.shape);
     h = layer.one({ kind: 'tanh' }, [layer.sum([own, added])], added.shape);
     states.push(h);
   });

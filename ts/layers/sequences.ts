@@ -8,6 +8,7 @@ import { withDefaults } from '../caffe/net-parameter.ts';
 import { Composition, type Part } from './compose.ts';
 import { around, type Built, canonicalAxis, type LayerContext, type Layers } from './layer.ts';
 import type { ParameterId } from './operation.ts';
+import { checkSteps, continued, inner } from './recurrent.ts';
 
 export const sequenceLayers: Layers = {
   Transpose: { build: transpose },
@@ -45,9 +46,6 @@ function reverse(context: LayerContext): Built {
   return layer.built([layer.reshape(turned, shape)]);
 }
 
-/** As BVLC's (recurrent.ts). */
-const MOST_STEPS = 2 ** 16;
-
 /** A sequence T×N×…, or, with batch_size or two axes, T·N×…. */
 function stepsOf(context: LayerContext): {
   readonly steps: number;
@@ -67,11 +65,7 @@ function stepsOf(context: LayerContext): {
       positionOf(context.layer.lstm_param, 'batch_size'),
     );
   const steps = isFlat ? x[0]! / batch : x[0]!;
-  if (steps > MOST_STEPS)
-    context.fail(
-      'unsupported',
-      `${steps} steps in time are unrolled into several operations each; ${MOST_STEPS} is the most that are run`,
-    );
+  checkSteps(context, steps);
   return { steps, batch, depth: elementCount(x.slice(isFlat ? 1 : 2)), isFlat };
 }
 
@@ -107,19 +101,7 @@ function lstm(context: LayerContext): Built {
   const hidden = context.parameter([4 * size, size], p.weight_filler);
   const bias = context.parameter([4 * size], p.bias_filler);
   const product = (part: Part, of: ParameterId, added: ParameterId | null) =>
-    layer.one(
-      {
-        kind: 'innerProduct',
-        weights: of,
-        bias: added,
-        axis: 2,
-        numOutput: 4 * size,
-        transpose: false,
-        relu: null,
-      },
-      [part],
-      [...part.shape.slice(0, 2), 4 * size],
-    );
+    layer.one(inner(of, added, 4 * size), [part], [...part.shape.slice(0, 2), 4 * size]);
   const inputs = layer.alongFirst(product(layer.reshape(x, [steps, batch, depth]), weights, bias));
   const cont = layer.alongFirst(
     clip === undefined
@@ -163,20 +145,3 @@ function nothing(layer: Composition, input: Part, state: Shape): Part {
   const part = layer.one({ kind: 'crop', offset: [0, 0, 0] }, [input], state, [false]);
   return layer.one({ kind: 'power', power: 1, scale: 0, shift: 0 }, [part], state, [false]);
 }
-
-/** The state before a step where the sequence goes on, else 0; no diff goes to what was before the first. */
-const continued = (layer: Composition, before: Part, cont: Part, isFirst: boolean): Part =>
-  layer.one(
-    {
-      kind: 'scale',
-      operand: 'scale',
-      scale: null,
-      bias: null,
-      outer: 1,
-      channels: before.shape[1]!,
-      inner: before.shape[2]!,
-    },
-    [before, cont],
-    before.shape,
-    [!isFirst, false],
-  );
