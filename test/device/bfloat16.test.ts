@@ -1,17 +1,18 @@
 /** bfloat16 on the CPU: against float32 within what rounding allows, in memory, and on trained nets. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { elementCount } from '../../ts/base/shape.ts';
 import { blobFromFloats } from '../../ts/caffe/blob.ts';
 import { readNet, readNetFile } from '../../ts/caffe/net-parameter.ts';
-import { evaluateImages, type Sample } from '../../ts/images/evaluate/evaluate-images.ts';
+import { evaluateImages } from '../../ts/images/evaluate/evaluate-images.ts';
 import { summariseOutcomes } from '../../ts/images/evaluate/statistics.ts';
 import { openDevice } from '../../ts/index.ts';
 import { checkCase } from '../../ts/tools/parity/check-case.ts';
 import { readGoldenCase } from '../../ts/tools/parity/golden-case.ts';
 import { layersOf } from '../cpu/filter-cases.ts';
+import { cifarFile, cifarPreprocess, cifarSamples } from '../support/cifar-samples.ts';
 import { goldenCases, sharedFolder } from '../support/golden.ts';
 import { random } from '../support/int8-cases.ts';
 
@@ -134,20 +135,9 @@ test('values do not depend on which blobs are asked for, on the batch, or on the
 });
 
 const shared = sharedFolder() ?? '';
-const cifar = join(shared, 'data/cifar10-test1000.bin');
-if (existsSync(cifar))
+if (existsSync(cifarFile))
   test('CIFAR-10: ResNet-20 in bfloat16 loses at most 3 of 1000 images and agrees on 990', async () => {
-    const bytes = readFileSync(cifar);
-    const samples = Array.from({ length: 1000 }, (_, i): Sample => {
-      const record = bytes.subarray(i * 3073, (i + 1) * 3073);
-      const data = Uint8Array.from(
-        { length: 3072 },
-        (_, k) => record[1 + (k % 3) * 1024 + Math.floor(k / 3)]!,
-      );
-      return { label: record[0]!, image: { width: 32, height: 32, channels: 3, data, file: `record ${i}` } };
-    });
-    const crop = { width: 32, height: 32 };
-    const preprocess = { resize: null, crop, mean: [123.675, 116.28, 103.53], order: 'RGB' } as const;
+    const samples = cifarSamples();
     const folder = join(shared, 'models/cifar10-resnet20');
     const evaluated = async (precision: 'float32' | 'bfloat16') => {
       await using model = await device.load({
@@ -156,7 +146,7 @@ if (existsSync(cifar))
         batch: 50,
         precision,
       });
-      return (await evaluateImages(model, samples, { preprocess, batch: 50 })).outcomes;
+      return (await evaluateImages(model, samples, { preprocess: cifarPreprocess, batch: 50 })).outcomes;
     };
     const [float, narrow] = [await evaluated('float32'), await evaluated('bfloat16')];
     const agreeing = narrow.filter(({ predicted }, i) => predicted === float[i]!.predicted).length;

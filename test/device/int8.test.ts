@@ -1,7 +1,7 @@
 /** int8: against the same integers computed here, against float32 within what rounding allows, and on trained nets. */
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -23,6 +23,7 @@ import { summariseOutcomes } from '../../ts/images/evaluate/statistics.ts';
 import { readLabels } from '../../ts/images/labels.ts';
 import { msraPreprocess, type Preprocess, preprocessImage } from '../../ts/images/preprocess.ts';
 import { calibrate } from '../../ts/quantize/calibrate.ts';
+import { cifarFile, cifarPreprocess, cifarSamples } from '../support/cifar-samples.ts';
 import { COMMAND, nodeArguments } from '../support/command.ts';
 import { repositoryFolder, sharedFolder } from '../support/golden.ts';
 
@@ -343,22 +344,10 @@ async function compared(
   return { agreeing, lost: right(float) - right(int8) };
 }
 
-const cifar = join(shared, 'data/cifar10-test1000.bin');
-if (limit === undefined && existsSync(cifar))
+if (limit === undefined && existsSync(cifarFile))
   test('CIFAR-10: int8 loses at most 1 % of the images and agrees on 98 %', async () => {
-    const bytes = readFileSync(cifar);
-    const samples = Array.from({ length: 1000 }, (_, i): Sample => {
-      const record = bytes.subarray(i * 3073, (i + 1) * 3073);
-      const data = Uint8Array.from(
-        { length: 3072 },
-        (_, k) => record[1 + (k % 3) * 1024 + Math.floor(k / 3)]!,
-      );
-      return { label: record[0]!, image: { width: 32, height: 32, channels: 3, data, file: `record ${i}` } };
-    });
-    const crop = { width: 32, height: 32 };
-    const preprocess = { resize: null, crop, mean: [123.675, 116.28, 103.53], order: 'RGB' } as const;
     for (const name of ['cifar10-resnet20', 'cifar10-resnet56']) {
-      const { agreeing, lost } = await compared(name, samples, preprocess, [10, 50]);
+      const { agreeing, lost } = await compared(name, cifarSamples(), cifarPreprocess, [10, 50]);
       assert.ok(agreeing >= 980 && lost <= 10, `${agreeing} agree, ${lost} lost`);
     }
   });

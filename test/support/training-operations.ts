@@ -553,27 +553,29 @@ const FUNCTIONS: readonly OperationAttributes[] = [
   { kind: 'lrn', region: 'across', size: 3, alpha: 1, beta: 1, k: 0.5 },
 ];
 
+/** What a 1×1 convolution makes, for an operation of as many values to follow, and where its gradient goes. */
+function behindConvolution(channels: number) {
+  const writer = new ProgramWriter();
+  const [n, h, w] = [2, 7, 19];
+  const shape = [n, channels, h, w];
+  const [x, dy] = [writer.input(shape), writer.input(shape)];
+  const first = convolve(writer, x, { n, c: channels, h, w, outputs: channels, kernel: 1 });
+  const [y, diff, dx] = [writer.tensor(...shape), writer.tensor(...shape), writer.tensor(...shape)];
+  const dw = writer.tensor(...first.weights);
+  /** The convolution's gradient, once `diff` is made. */
+  const finish = () => writer.operation([x, first.y, diff], [dx, dw, -1], { kind: 'gradient', of: first.of });
+  return { writer, x: first.y, y, dy, diff, dx, dw, finish };
+}
+
 for (const attributes of FUNCTIONS)
   for (const channels of [5, 16])
     trainingOperations.push({
       name: `${JSON.stringify(attributes)} of ${channels} channels and its gradient`,
       write: () => {
-        const writer = new ProgramWriter();
-        const shape = [2, channels, 7, 19];
-        const [x, dy] = [writer.input(shape), writer.input(shape)];
-        const first = convolve(writer, x, {
-          n: 2,
-          c: channels,
-          h: 7,
-          w: 19,
-          outputs: channels,
-          kernel: 1,
-        });
-        const [y, diff, dx] = [writer.tensor(...shape), writer.tensor(...shape), writer.tensor(...shape)];
-        const dw = writer.tensor(...first.weights);
-        const of = writer.operation([first.y], [y], attributes);
-        writer.operation([first.y, y, dy], [diff], { kind: 'gradient', of });
-        writer.operation([x, first.y, diff], [dx, dw, -1], { kind: 'gradient', of: first.of });
+        const { writer, x, y, dy, diff, dx, dw, finish } = behindConvolution(channels);
+        const of = writer.operation([x], [y], attributes);
+        writer.operation([x, y, dy], [diff], { kind: 'gradient', of });
+        finish();
         return [writer, [y, dx, dw]];
       },
       tolerance: 5e-6,
@@ -584,24 +586,13 @@ for (const channelShared of [false, true])
     trainingOperations.push({
       name: `PReLU of ${channels} channels, ${channelShared ? 'one slope' : 'a slope each'}, and its gradient`,
       write: () => {
-        const writer = new ProgramWriter();
-        const shape = [2, channels, 7, 19];
-        const [x, dy] = [writer.input(shape), writer.input(shape)];
-        const first = convolve(writer, x, {
-          n: 2,
-          c: channels,
-          h: 7,
-          w: 19,
-          outputs: channels,
-          kernel: 1,
-        });
+        const { writer, x, y, dy, diff, dx, dw, finish } = behindConvolution(channels);
         const slopes = [channelShared ? 1 : channels];
         const slope = writer.parameter(slopes, { mutable: true });
-        const [y, diff, dx] = [writer.tensor(...shape), writer.tensor(...shape), writer.tensor(...shape)];
-        const [dSlope, dw] = [writer.tensor(...slopes), writer.tensor(...first.weights)];
-        const of = writer.operation([first.y], [y], { kind: 'prelu', slope, channelShared });
-        writer.operation([first.y, -1, dy], [diff, dSlope], { kind: 'gradient', of });
-        writer.operation([x, first.y, diff], [dx, dw, -1], { kind: 'gradient', of: first.of });
+        const dSlope = writer.tensor(...slopes);
+        const of = writer.operation([x], [y], { kind: 'prelu', slope, channelShared });
+        writer.operation([x, -1, dy], [diff, dSlope], { kind: 'gradient', of });
+        finish();
         return [writer, [y, dx, dSlope, dw]];
       },
       tolerance: 5e-6,

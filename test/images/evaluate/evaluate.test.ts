@@ -18,6 +18,7 @@ import { tenCrops } from '../../../ts/images/evaluate/ten-crop.ts';
 import { readLabels } from '../../../ts/images/labels.ts';
 import { msraPreprocess, preprocessImage } from '../../../ts/images/preprocess.ts';
 import { loadPreprocess } from '../../../ts/images/preprocess-file.ts';
+import { cifarFile, cifarPreprocess, cifarSamples } from '../../support/cifar-samples.ts';
 import { COMMAND } from '../../support/command.ts';
 import { repositoryFolder, sharedFolder } from '../../support/golden.ts';
 
@@ -156,25 +157,12 @@ test('the command refuses what it cannot do in one sentence', () => {
 });
 
 const shared = sharedFolder() ?? '';
-const cifar = join(shared, 'data/cifar10-test1000.bin');
-if (existsSync(cifar)) {
+if (existsSync(cifarFile)) {
   for (const [depth, right, claimed] of [
     [20, 915, '91.5%'],
     [56, 926, '92.6%'],
   ] as const)
     test(`CIFAR-10: ResNet-${depth} is right on ${right} of 1,000 images, the ${claimed} of its makers`, async () => {
-      const bytes = readFileSync(cifar);
-      const images = Array.from({ length: bytes.length / 3073 }, (_, i): Sample => {
-        const record = bytes.subarray(i * 3073, (i + 1) * 3073);
-        const data = Uint8Array.from(
-          { length: 3072 },
-          (_, k) => record[1 + (k % 3) * 1024 + Math.floor(k / 3)]!,
-        );
-        return {
-          label: record[0]!,
-          image: { width: 32, height: 32, channels: 3, data, file: `record ${i}` },
-        };
-      });
       await using device = await openDevice('cpu', { threads: 2 });
       const folder = join(shared, `models/cifar10-resnet${depth}`);
       await using net = await device.load({
@@ -182,13 +170,8 @@ if (existsSync(cifar)) {
         weights: join(folder, 'model.caffemodel'),
         batch: 50,
       });
-      const { outcomes } = await evaluateImages(net, images, {
-        preprocess: {
-          resize: null,
-          crop: { width: 32, height: 32 },
-          mean: [123.675, 116.28, 103.53],
-          order: 'RGB',
-        },
+      const { outcomes } = await evaluateImages(net, cifarSamples(), {
+        preprocess: cifarPreprocess,
         batch: 50,
       });
       assert.is(outcomes.length, 1000);
