@@ -1,5 +1,5 @@
-// The N-API surface: ts/native/binding.ts is its contract. A job that still runs keeps what it needs by shared
-// pointers; dispose() only lets go.
+// The N-API surface, as ts/native/binding.ts declares it. A running job keeps what it needs alive by shared pointers;
+// dispose() only drops the handle's reference.
 #include <napi.h>
 
 #include "native/addon/communicator-to-js.h"

@@ -25,7 +25,7 @@ Napi::Value upload(const Napi::CallbackInfo& info, const std::shared_ptr<Device>
   const Napi::Uint8Array source = info[0].As<Napi::Uint8Array>();
   const size_t offset = sizeArgument(info[1]);
   checkRange(*buffer, offset, source.ByteLength());
-  // Copied here, so that the caller may reuse, transfer or free its array at once.
+  // Copied on the calling thread, so that the caller may reuse, transfer or free its array at once.
   auto bytes = std::make_shared<std::vector<uint8_t>>(source.Data(), source.Data() + source.ByteLength());
   return submitVoid(info.Env(), device,
                     [buffer, bytes, offset] { buffer->upload(bytes->data(), offset, bytes->size()); });

@@ -10,12 +10,14 @@ namespace {
 
 constexpr napi_type_tag kCommunicatorTag{0x7c1d3f6b92a84e05, 0xb8e27a4d10c95f36};
 
-// Two worlds of the same processes: JavaScript's, and the one of the device's thread, whose calls must not mix.
+// Two communicators of the same processes, one for JavaScript and one for the device's thread, because their calls must
+// not mix.
 struct Communicators {
   std::shared_ptr<Communicator> own, device;
 };
 
-// Waiting for other processes may take long: on libuv's pool, one call after the other as the caller awaits each.
+// Waiting for other processes may take long, so it happens on libuv's pool. The caller awaits each call before the
+// next.
 class Worker final : public Napi::AsyncWorker {
  public:
   Worker(Napi::Env env, std::function<void()> work, std::function<Napi::Value(Napi::Env)> finish)

@@ -17,7 +17,7 @@
 namespace resnode {
 namespace {
 
-// Closes behind the work that is queued; then the thread, its backend and the device go.
+// Closes after the queued work. Then the thread, its backend and the device are released.
 void close(const std::shared_ptr<Device>& device) {
   if (device->closing) return;
   device->closing = true;
@@ -146,7 +146,7 @@ void closeAll(Environment& environment) {
   if (environment.devices.empty()) return;
   environment.devices.clear();
 #ifdef __GLIBC__
-  malloc_trim(0);  // threads that come and go scatter what they free over glibc's arenas
+  malloc_trim(0);  // threads that come and go scatter their freed memory over glibc's arenas
 #endif
 }
 
@@ -252,7 +252,7 @@ Napi::Value openDevice(const Napi::CallbackInfo& info) {
           return executable;
         },
         [device, program, handle](Napi::Env loop, std::shared_ptr<Executable>& executable) {
-          // Packing has changed what the parameters hold.
+          // Packing has changed how many bytes the parameters hold.
           if (handle->pointer) handle->report(loop, static_cast<int64_t>(handle->pointer->hostBytes()));
           return executableToJs(loop, device, program, executable);
         });

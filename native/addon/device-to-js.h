@@ -11,13 +11,13 @@
 
 namespace resnode {
 
-// The devices of one environment.
+// The devices of one JavaScript environment.
 struct Environment {
   std::set<std::shared_ptr<Device>> devices;
   std::vector<std::weak_ptr<HostFunctions>> functions;
 };
 
-// What an environment that goes away (a worker that is terminated) does while its references may still be let go: ends
+// Called when an environment is torn down (a worker is terminated), while its references can still be released. Ends
 // the devices' threads and releases what they worked on.
 void closeAll(Environment& environment);
 

@@ -3,7 +3,7 @@
 namespace resnode {
 namespace {
 
-// One that settles its promise when it is completed.
+// A run that settles its promise when it is completed.
 class SettlingRun final : public StartedRun {
  public:
   SettlingRun(std::unique_ptr<StartedRun> run, std::shared_ptr<Settlement<int>> state, std::function<void()> after)

@@ -1,4 +1,4 @@
-// A device and its jobs: work runs on the device's thread, promises settle on the event loop.
+// A device and its jobs. Work runs on the device's thread; promises settle on the event loop.
 #pragma once
 
 #include <napi.h>
@@ -16,19 +16,19 @@
 
 namespace resnode {
 
-// A buffer and the device that it may be used with.
+// A buffer and the device that it belongs to.
 struct OwnedBuffer {
   std::shared_ptr<Buffer> buffer;
   const void* device;
 };
 
-// A promise that is not settled yet, as its device holds it.
+// An unsettled promise, as its device holds it.
 class Pending {
  public:
   virtual ~Pending() = default;
-  // Makes work that runs end soon. Called on JavaScript's thread.
+  // Makes running work end soon. Called on JavaScript's thread.
   virtual void cancel() = 0;
-  // Lets go of everything that hangs on it; it will not be settled. Called on JavaScript's thread.
+  // Releases all its references; the promise will never settle. Called on JavaScript's thread.
   virtual void abandon() = 0;
 };
 
@@ -38,26 +38,26 @@ struct Device {
   std::shared_ptr<Communicator> communicator;  // null: this process is alone
   std::unique_ptr<DeviceThread> thread;
   Napi::ThreadSafeFunction settle;
-  // JavaScript's thread only. The event loop stays alive while there are any, and JavaScript references, which may go on
-  // their own thread only, live as long.
+  // Used on JavaScript's thread only. Entries keep the event loop alive, and they keep JavaScript references, which
+  // must be released on their own thread.
   std::set<std::shared_ptr<Pending>> pending;
   bool closing = false;
   std::vector<std::weak_ptr<Handle<Parameters>>> parameters;
-  // The mapped files that parameters may still be read of.
+  // The mapped files from which parameters may still be read.
   std::vector<std::pair<std::weak_ptr<Parameters>, std::weak_ptr<const GuardedMap>>> files;
   std::vector<std::weak_ptr<Handle<Executable>>> executables;
   std::vector<std::weak_ptr<Handle<OwnedBuffer>>> buffers;
 };
 
-// Adds to a list of weak pointers, from which those that died are dropped.
+// Adds to a list of weak pointers and drops the expired ones.
 template <class T>
 void remember(std::vector<std::weak_ptr<T>>& list, const std::shared_ptr<T>& value) {
   list.erase(std::remove_if(list.begin(), list.end(), [](const auto& each) { return each.expired(); }), list.end());
   list.push_back(value);
 }
 
-// hold() for what a backend made: it is let go on the device's thread, behind the work that is queued, because a GPU's
-// memory cannot be freed anywhere else without waiting for it.
+// Like hold(), for objects of a backend. They are released on the device's thread after the queued work, because
+// another thread could free a GPU's memory only after waiting for that work.
 template <class T>
 std::shared_ptr<Handle<T>> holdOn(const std::shared_ptr<Device>& device, const Napi::Object& object,
                                   std::shared_ptr<T> value, const napi_type_tag& tag) {
@@ -66,7 +66,7 @@ std::shared_ptr<Handle<T>> holdOn(const std::shared_ptr<Device>& device, const N
   });
 }
 
-// A promise with what will settle it: filled on the device's thread, settled on the event loop.
+// A promise and its result. The device's thread fills it, and the event loop settles it.
 template <class Result>
 struct Settlement final : Pending {
   Settlement(Napi::Env env, std::shared_ptr<Device> owner, std::function<Napi::Value(Napi::Env, Result&)> finishing,
@@ -79,8 +79,8 @@ struct Settlement final : Pending {
   Napi::Promise::Deferred deferred;
   std::shared_ptr<Device> device;
   std::function<Napi::Value(Napi::Env, Result&)> finish;
-  std::function<void()> stop;              // empty: what it waits for is not stopped
-  std::function<void(Napi::Env)> settled;  // told on the event loop, however it ended; may be empty
+  std::function<void()> stop;              // empty: what it waits for cannot be stopped
+  std::function<void(Napi::Env)> settled;  // called on the event loop, whatever the result; may be empty
   Result result{};
   bool failed = false;
   std::string code, message, layer;
@@ -91,7 +91,7 @@ struct Settlement final : Pending {
     message = std::move(what);
     layer = std::move(where);
   }
-  // Calls `work` and keeps what it throws.
+  // Calls `work` and stores the exception that it throws.
   template <class Work>
   void attempt(Work work) {
     try {
@@ -107,7 +107,7 @@ struct Settlement final : Pending {
   void cancel() override {
     if (stop) stop();
   }
-  // Resolves or rejects.
+  // Resolves or rejects the promise.
   void conclude(Napi::Env loop) {
     if (settled) settled(loop);
     try {
@@ -123,22 +123,22 @@ struct Settlement final : Pending {
     settled = nullptr;
     result = {};
   }
-  // On the device's thread, which has done with `self`. An environment that is going away takes no calls any more and
-  // abandons what is pending.
+  // Called on the device's thread, which no longer needs `self`. An environment that is being torn down takes no more
+  // calls, and abandons its pending promises.
   static void settle(const std::shared_ptr<Settlement>& self) {
     self->device->settle.NonBlockingCall([self](Napi::Env loop, Napi::Function) {
       Napi::HandleScope scope(loop);
       self->device->pending.erase(self);
       if (self->device->pending.empty()) self->device->settle.Unref(loop);
-      // Nothing may be thrown from here: node-addon-api would keep this function, and with it all that was made.
+      // Nothing may be thrown here: node-addon-api would then leak this function and all that it holds.
       try {
         self->conclude(loop);
-      } catch (const Napi::Error&) {  // a thread that is being terminated takes no calls any more
+      } catch (const Napi::Error&) {  // a thread that is being terminated takes no more calls
       }
       self->abandon();
     });
   }
-  // After the job was posted, or refused.
+  // Called after the job was posted (`taken`) or refused.
   static Napi::Promise promise(Napi::Env env, const std::shared_ptr<Settlement>& self, bool taken) {
     Device& device = *self->device;
     if (!taken) {
@@ -152,7 +152,7 @@ struct Settlement final : Pending {
   }
 };
 
-// Runs `work` on the device thread and settles a promise with `finish` on the event loop.
+// Runs `work` on the device's thread, then settles a promise with `finish` on the event loop.
 template <class Result>
 Napi::Promise submit(Napi::Env env, const std::shared_ptr<Device>& device, std::function<Result(Backend&)> work,
                      std::function<Napi::Value(Napi::Env, Result&)> finish) {
@@ -164,8 +164,8 @@ Napi::Promise submit(Napi::Env env, const std::shared_ptr<Device>& device, std::
   return Settlement<Result>::promise(env, state, taken);
 }
 
-// The same for a run that `start` begins and `cancel` makes end soon; `after` is called on the device thread when it is
-// over, and `settled` on the event loop, however it ended.
+// The same for a run that `start` begins and `cancel` makes end soon. When it is over, `after` is called on the
+// device's thread. `settled` is called on the event loop, whatever the result.
 Napi::Promise submitRun(Napi::Env env, const std::shared_ptr<Device>& device,
                         std::function<std::unique_ptr<StartedRun>()> start, std::function<void()> cancel,
                         std::function<void()> after, std::function<void(Napi::Env)> settled,

@@ -14,19 +14,20 @@ constexpr napi_type_tag kExecutableTag = {0x94d0c3a57be24f18, 0xa6f18b3d2c7e5094
 struct RunState {
   std::atomic<bool> cancelled{false};
   std::vector<std::vector<char>> copies;
-  std::vector<Napi::Reference<Napi::TypedArray>> lent;  // arrays that are read in place
+  std::vector<Napi::Reference<Napi::TypedArray>> lent;  // arrays that the run reads in place
   RunRequest request;
   std::vector<double> milliseconds;
-  std::vector<Napi::Reference<Napi::Float32Array>> outputs;  // empty where a buffer takes it
+  std::vector<Napi::Reference<Napi::Float32Array>> outputs;  // empty for an output that goes to a buffer
 };
 
-// Those of an executable that are not settled yet, by their numbers: how each is cancelled.
+// The runs of an executable that are not settled yet, by number, each with the function that cancels it.
 struct Runs {
   std::map<uint32_t, std::function<void()>> unsettled;
   uint32_t next = 0;
 };
 
-// Tells functions of the process which run they belong to while it begins, in which all of them are called.
+// While a run starts, tells the process's own functions that their calls belong to it. All of them are called in that
+// time.
 class Attendance {
  public:
   Attendance(std::shared_ptr<HostFunctions> functions, const std::atomic<bool>& cancelled)
@@ -43,7 +44,7 @@ class Attendance {
   std::shared_ptr<HostFunctions> functions_;
 };
 
-// `what` it is given as: "input \"data\"".
+// `what` describes the argument in errors: "input \"data\"".
 std::shared_ptr<Buffer> bufferArgument(const Napi::Value& value, const std::shared_ptr<Device>& device, size_t bytes,
                                        const std::string& what) {
   const auto buffer = bufferOf(value, device, what);
@@ -53,7 +54,8 @@ std::shared_ptr<Buffer> bufferArgument(const Napi::Value& value, const std::shar
   return buffer;
 }
 
-// A Float32Array or Uint8Array, or { buffer, dtype }. `place`: where the executable takes float32 values; null: nowhere yet.
+// Reads a Float32Array or Uint8Array, or { buffer, dtype }. `place`: where the executable keeps the input's float32
+// values, or null.
 RunInput valuesFromJs(const Napi::Value& value, size_t count, const std::string& what, bool copies, float* place,
                       const std::shared_ptr<Device>& device, RunState& state) {
   if (value.IsTypedArray()) {
@@ -63,7 +65,7 @@ RunInput valuesFromJs(const Napi::Value& value, size_t count, const std::string&
       const char* bytes = static_cast<const char*>(array.ArrayBuffer().Data()) + array.ByteOffset();
       const DataType type = isBytes ? DataType::uint8 : DataType::float32;
       if (copies) {
-        // At once, so that the caller may reuse, transfer or free its array.
+        // Copied now, so that the caller may reuse, transfer or free its array.
         if (place && !isBytes) {
           std::copy_n(bytes, array.ByteLength(), reinterpret_cast<char*>(place));
           return {place, type, nullptr, {}};
@@ -86,7 +88,7 @@ RunInput valuesFromJs(const Napi::Value& value, size_t count, const std::string&
               "Expected a Float32Array or Uint8Array of " + std::to_string(count) + " values for " + what);
 }
 
-// The same, or { bytes, mean, scale }: of each channel.
+// As above, or { bytes, mean, scale } with a mean and scale per channel.
 RunInput inputFromJs(const Napi::Value& value, const Tensor& tensor, bool copies, float* place,
                      const std::shared_ptr<Device>& device, RunState& state) {
   const Shape& shape = tensor.shape;
@@ -118,7 +120,7 @@ Napi::Value run(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& d
   const bool copies = options.Get("copyInputs").ToBoolean();
   if (inputs.Length() != program->inputs.size())
     throw Error("argument/invalid", "The number of inputs does not fit the program");
-  // The thread of a device that closes, and all that it has, may be gone.
+  // The thread of a closing device may already be gone, with all that it owns.
   const bool hasPlaces = runs->unsettled.empty() && !device->closing;
   for (uint32_t i = 0; i < inputs.Length(); ++i) {
     const Tensor& tensor = program->tensors[program->inputs[i]];
@@ -142,7 +144,7 @@ Napi::Value run(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& d
   }
   state->request.cancelled = &state->cancelled;
   if (options.Get("profile").ToBoolean()) state->request.milliseconds = &state->milliseconds;
-  // What waits in the queue is V8's business too: else it would see no reason to collect what holds it.
+  // V8 must know of the copies in the queue, or it would see no reason to collect the objects that hold them.
   int64_t copied = 0;
   for (const std::vector<char>& each : state->copies) copied += static_cast<int64_t>(each.size());
   if (copied > 0) Napi::MemoryManagement::AdjustExternalMemory(env, copied);
@@ -157,7 +159,7 @@ Napi::Value run(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& d
   runs->unsettled.emplace(number, cancel);
   const Napi::Promise done = submitRun(
       env, device,
-      // One that was cancelled before it began is the executable's business too: other processes may count on it.
+      // A run that was cancelled before it began is still started, because other processes may count on it.
       [state, executable, functions] {
         const Attendance attendance(functions, state->cancelled);
         return executable->start(state->request);
@@ -173,7 +175,7 @@ Napi::Value run(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& d
         if (copied > 0) Napi::MemoryManagement::AdjustExternalMemory(loop, -copied);
       },
       [state, handle](Napi::Env loop) -> Napi::Value {
-        // A run may have taken memory for staging.
+        // The run may have allocated staging memory.
         if (handle->pointer) handle->report(loop, static_cast<int64_t>(handle->pointer->hostBytes()));
         Napi::Object result = Napi::Object::New(loop);
         Napi::Array outputs = Napi::Array::New(loop, state->outputs.size());
@@ -208,7 +210,7 @@ Napi::Value executableToJs(Napi::Env env, const std::shared_ptr<Device>& device,
   method(object, "run", [device, program, handle, runs](const Napi::CallbackInfo& info) -> Napi::Value {
     return run(info, device, program, handle, runs);
   });
-  // Once for all runs: a function of each one's own would take V8 longer than the rest of a call.
+  // One method for all runs. Creating a function for each run would take V8 longer than the rest of the call.
   method(object, "cancel", [runs](const Napi::CallbackInfo& info) -> Napi::Value {
     const auto found = runs->unsettled.find(info[0].ToNumber().Uint32Value());
     if (found != runs->unsettled.end()) found->second();

@@ -8,7 +8,7 @@
 
 namespace resnode {
 
-// NativeExecutable of ts/native/binding.ts.
+// Makes a NativeExecutable of ts/native/binding.ts.
 Napi::Value executableToJs(Napi::Env env, const std::shared_ptr<Device>& device,
                            const std::shared_ptr<const Program>& program,
                            const std::shared_ptr<Executable>& executable);

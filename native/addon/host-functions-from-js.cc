@@ -9,16 +9,16 @@
 namespace resnode {
 namespace {
 
-// A call that a device's thread waits for. JavaScript may answer it late, twice, or never.
+// A call for which a device's thread waits. JavaScript may answer it late, twice, or never.
 class Waiting {
  public:
   explicit Waiting(const HostCall& call) : call_(&call) {}
 
-  // Null once it is over: the device's memory is another's by then.
+  // Null once the call is over, because its memory may then belong to another call.
   const HostCall* call() const { return call_; }
   std::mutex& mutex() { return mutex_; }
 
-  // Under the mutex.
+  // The caller holds the mutex.
   void finish(const std::string& code, const std::string& message) {
     if (!call_) return;
     call_ = nullptr;
@@ -32,7 +32,7 @@ class Waiting {
     isCancelled_ = true;
     finish("", "");
   }
-  // On the device's thread.
+  // Called on the device's thread.
   void await(const std::string& layer) {
     std::unique_lock<std::mutex> lock(mutex_);
     changed_.wait(lock, [this] { return call_ == nullptr; });
@@ -48,7 +48,7 @@ class Waiting {
   std::string code_, message_;
 };
 
-// null where there is no data; a copy of it otherwise.
+// A copy of the values; null if there are none.
 Napi::Value copyOf(Napi::Env env, const HostValues& values) {
   if (!values.data) return env.Null();
   auto array = newArray<Napi::Float32Array>(env, values.count);
@@ -56,7 +56,7 @@ Napi::Value copyOf(Napi::Env env, const HostValues& values) {
   return array;
 }
 
-// What JavaScript answers: an error's text, or an array for each place that is asked for.
+// JavaScript's answer: an error's text, or an array for each requested output.
 void answer(Waiting& waiting, const Napi::Value& error, const Napi::Value& arrays) {
   const std::lock_guard<std::mutex> lock(waiting.mutex());
   const HostCall* call = waiting.call();
@@ -116,7 +116,7 @@ class FunctionsOfJs final : public HostFunctions {
     std::shared_ptr<Waiting> last;
     {
       const std::lock_guard<std::mutex> lock(mutex_);
-      if (!isGone_) function_.Release();  // it goes with its environment
+      if (!isGone_) function_.Release();  // it is released with its environment
       isGone_ = true;
       last = std::move(waiting_);
     }
@@ -126,13 +126,13 @@ class FunctionsOfJs final : public HostFunctions {
   }
 
  private:
-  // On JavaScript's thread: function(index, isBackward, reads, counts of what is asked for, answer).
+  // Calls function(index, isBackward, reads, sizes of the requested outputs, answer) on JavaScript's thread.
   static void ask(Napi::Env env, const Napi::Function& function, const std::shared_ptr<Waiting>& waiting) {
     const auto fail = [&](const std::string& what) {
       const std::lock_guard<std::mutex> lock(waiting->mutex());
       waiting->finish("layer/failed", what);
     };
-    const HostCall* call = waiting->call();  // only this thread ends it from here on
+    const HostCall* call = waiting->call();  // from here on only this thread can end the call
     if (!call) return;
     try {
       const Napi::HandleScope scope(env);
@@ -153,7 +153,7 @@ class FunctionsOfJs final : public HostFunctions {
   std::mutex mutex_;
   bool isGone_ = false;
   const std::atomic<bool>* run_ = nullptr;
-  std::shared_ptr<Waiting> waiting_;  // one: a device has one thread, and a plan one device
+  std::shared_ptr<Waiting> waiting_;  // one is enough: a device has one thread, and a plan one device
 };
 
 }  // namespace

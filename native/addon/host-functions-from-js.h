@@ -10,10 +10,10 @@ namespace resnode {
 
 struct Environment;
 
-// A HostFunction of ts/native/binding.ts, to be called from a device's thread; null for null.
+// Wraps a HostFunction of ts/native/binding.ts, to be called from a device's thread; null for null.
 std::shared_ptr<HostFunctions> hostFunctionsFromJs(Napi::Env env, const Napi::Value& function);
 
-// Lets go of all device threads that wait for an environment that is going away. On JavaScript's thread.
+// Releases all device threads that wait for an environment that is being torn down. Called on JavaScript's thread.
 void abandonHostCalls(Environment& environment);
 
 }  // namespace resnode

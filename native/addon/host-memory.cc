@@ -23,12 +23,12 @@ std::map<const char*, std::weak_ptr<Region>>& registry() {
   return *table;
 }
 
-// Memory of our own, or a mapped file.
+// Memory that we allocated, or a mapped file.
 struct Region {
   AlignedBytes memory;
-  std::shared_ptr<const GuardedMap> file;  // null: `memory`
+  std::shared_ptr<const GuardedMap> file;  // null: `memory` is used
   size_t length;
-  bool ofFile = false;  // what mapFile gave
+  bool ofFile = false;  // mapFile made it
 
   explicit Region(size_t bytes) : length(bytes) {}
   Region(const Region&) = delete;
@@ -40,11 +40,11 @@ struct Region {
   }
 };
 
-constexpr size_t kReadWhole = size_t{64} << 10;  // files up to this are read: nobody can change them then
+constexpr size_t kReadWhole = size_t{64} << 10;  // smaller files are read, so that nobody can change them afterwards
 
-// What ArrayBuffers own, by numbers that are used once: where an ArrayBuffer cannot be made, Node.js has called the
-// finaliser or has not (https://nodejs.org/api/n-api.html#napi_create_external_arraybuffer leaves it open), and the region
-// goes once in either case.
+// The regions that ArrayBuffers own, by numbers that are never reused. If an ArrayBuffer cannot be made, Node.js may or
+// may not have called the finaliser (https://nodejs.org/api/n-api.html#napi_create_external_arraybuffer leaves it
+// open). In either case the region is released once.
 class Owners {
  public:
   uintptr_t add(std::shared_ptr<Region> region) {
@@ -53,7 +53,7 @@ class Owners {
     return last_;
   }
   void drop(uintptr_t number) {
-    std::shared_ptr<Region> last;  // goes behind the lock
+    std::shared_ptr<Region> last;  // destroyed after the lock is released
     const std::lock_guard<std::mutex> lock(mutex_);
     const auto found = regions_.find(number);
     if (found == regions_.end()) return;
@@ -72,8 +72,8 @@ Owners& owners() {
   return *table;
 }
 
-// An ArrayBuffer that owns a region together with whoever asks for it. Throws Error("memory/too-large") where JavaScript
-// has no ArrayBuffers of this length.
+// An ArrayBuffer that shares ownership of a region. Throws Error("memory/too-large") if JavaScript cannot have
+// ArrayBuffers of this length.
 Napi::Value regionToJs(Napi::Env env, const std::shared_ptr<Region>& region) {
   {
     const std::lock_guard<std::mutex> lock(registryMutex);
@@ -101,7 +101,7 @@ Napi::Error fileError(Napi::Env env, const std::string& path, int number) {
 
 HeldMemory memoryOf(const void* bytes, size_t length) {
   const char* start = static_cast<const char*>(bytes);
-  // Declared before the lock: where it is the last owner, its end takes the lock.
+  // Declared before the lock: if this is the last owner, its destructor takes the lock.
   std::shared_ptr<Region> region;
   const std::lock_guard<std::mutex> lock(registryMutex);
   auto after = registry().upper_bound(start);
@@ -114,7 +114,7 @@ HeldMemory memoryOf(const void* bytes, size_t length) {
 Napi::Value mapFile(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const std::string path = info[0].ToString().Utf8Value();
-  // A FIFO would wait for its writer, a terminal become the process's own.
+  // Without these flags, opening a FIFO would wait for its writer, and a terminal would become the process's own.
   const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (file < 0) throw fileError(env, path, errno);
   struct stat status{};
@@ -146,7 +146,7 @@ Napi::Value mapFile(const Napi::CallbackInfo& info) {
   for (size_t done = 0; done < length && !failed;) {
     const ssize_t count = read(file, region->address() + done, length - done);
     if (count > 0) done += static_cast<size_t>(count);
-    else if (count == 0) failed = EIO;  // cut short meanwhile
+    else if (count == 0) failed = EIO;  // the file was truncated meanwhile
     else if (errno != EINTR) failed = errno;
   }
   ::close(file);

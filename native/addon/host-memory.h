@@ -1,4 +1,4 @@
-// Memory that JavaScript sees as ArrayBuffers and native code may hold beyond a call, without a copy.
+// Memory that JavaScript sees as ArrayBuffers and that native code may keep beyond a call, without a copy.
 #pragma once
 
 #include <napi.h>
@@ -9,25 +9,25 @@
 
 namespace resnode {
 
-// (path) → a file's bytes: small ones are read, large ones mapped read-only until the last owner goes.
+// (path) → a file's bytes. Small files are read; large ones are mapped read-only until the last owner is gone.
 Napi::Value mapFile(const Napi::CallbackInfo& info);
 
-// (bytes) → memory of our own, not cleared; freed with the last owner.
+// (bytes) → memory that we allocate. It is not cleared, and is freed with its last owner.
 Napi::Value allocateMemory(const Napi::CallbackInfo& info);
 
-// (bytes) → false where they lie in a mapped file that was written to, or cut short, since.
+// (bytes) → false if they belong to a mapped file that was changed or truncated since.
 Napi::Value isIntact(const Napi::CallbackInfo& info);
 
-// (bytes) → whether mapFile gave them.
+// (bytes) → whether mapFile returned them.
 Napi::Value isOfFile(const Napi::CallbackInfo& info);
 
 struct HeldMemory {
-  std::shared_ptr<const void> owner;       // null: the bytes lie in neither
-  std::shared_ptr<const GuardedMap> file;  // null: in no mapped file
-  bool ofFile = false;                     // what mapFile gave, mapped or read
+  std::shared_ptr<const void> owner;       // null: the bytes are in neither kind of region
+  std::shared_ptr<const GuardedMap> file;  // null: they are not in a mapped file
+  bool ofFile = false;                     // mapFile returned them, mapped or read
 };
 
-// What holds these bytes.
+// The owner of these bytes.
 HeldMemory memoryOf(const void* bytes, size_t length);
 
 }  // namespace resnode

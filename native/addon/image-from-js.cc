@@ -1,4 +1,4 @@
-// Image work on libuv's pool, where decoding happens too; the device's thread stays free for nets.
+// Image work runs on libuv's pool, as decoding does, and leaves the device's thread to nets.
 #include "native/addon/image-from-js.h"
 
 #include <functional>
@@ -12,7 +12,7 @@
 namespace resnode {
 namespace {
 
-// Keeps the input array referenced, fills a typed array off the event loop, resolves with it.
+// Keeps the input array alive, fills a typed array off the event loop, and resolves with it.
 template <class Array>
 class ImageWorker final : public Napi::AsyncWorker {
  public:

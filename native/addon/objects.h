@@ -1,5 +1,5 @@
-// How native things hang on JavaScript objects: methods, getters, and handles that are freed by dispose() or, failing
-// that, by the garbage collector, and whose bytes V8 knows of.
+// How JavaScript objects hold native ones: methods, getters, and handles. dispose() or, failing that, the garbage
+// collector frees a handle. V8 knows how many bytes it holds.
 #pragma once
 
 #include <napi.h>
@@ -22,7 +22,7 @@ inline Napi::Error toJsError(Napi::Env env, const std::string& code, const std::
   return error;
 }
 
-// Calls `work`. Whatever C++ throws arrives as a JavaScript error with a code: anything else would end the process.
+// Calls `work`. Any C++ exception becomes a JavaScript error with a code; uncaught, it would end the process.
 template <class Work>
 auto withJsErrors(Napi::Env env, Work work) {
   try {
@@ -48,8 +48,8 @@ void method(const Napi::Object& object, const char* name, const Function& functi
                        name));
 }
 
-// A typed array by JavaScript's own constructor, which throws where there is no memory; napi_create_arraybuffer ends the
-// process then. Throws Error("device/out-of-memory").
+// Makes a typed array by calling JavaScript's constructor, which throws if memory runs out, whereas
+// napi_create_arraybuffer would end the process. Throws Error("device/out-of-memory").
 template <class Array>
 Array newArray(Napi::Env env, size_t length) {
   constexpr bool isBytes = std::is_same_v<Array, Napi::Uint8Array>,
@@ -77,10 +77,10 @@ void getter(const Napi::Object& object, const char* name, const Function& functi
 template <class T>
 struct Handle {
   std::shared_ptr<T> pointer;
-  std::function<void(std::shared_ptr<T>)> discard;  // lets go of it; empty: here and now
+  std::function<void(std::shared_ptr<T>)> discard;  // releases the value; empty: it is released at once
   int64_t reported = 0;
 
-  // Tells V8 how many bytes outside its heap now hang on this object.
+  // Tells V8 how many bytes outside its heap this object now holds.
   void report(Napi::Env env, int64_t bytes) {
     if (bytes != reported) Napi::MemoryManagement::AdjustExternalMemory(env, bytes - reported);
     reported = bytes;
@@ -92,8 +92,8 @@ struct Handle {
   }
 };
 
-// Wraps `value` and marks the object with a type tag, so that a foreign object can never be taken for one of ours.
-// Adds dispose().
+// Wraps `value` and marks the object with a type tag, so that a foreign object is never taken for one of ours. Adds
+// dispose().
 template <class T>
 std::shared_ptr<Handle<T>> hold(const Napi::Object& object, std::shared_ptr<T> value, const napi_type_tag& tag,
                                 std::function<void(std::shared_ptr<T>)> discard = {}) {
@@ -122,7 +122,7 @@ std::shared_ptr<Handle<T>> hold(const Napi::Object& object, std::shared_ptr<T> v
   return handle;
 }
 
-// The handle of an object made by hold(). Throws Error("argument/invalid") for others.
+// The handle of an object that hold() made. Throws Error("argument/invalid") for other objects.
 template <class T>
 std::shared_ptr<Handle<T>> handleOf(const Napi::Value& value, const napi_type_tag& tag, const char* name) {
   bool matches = false;
@@ -134,7 +134,7 @@ std::shared_ptr<Handle<T>> handleOf(const Napi::Value& value, const napi_type_ta
   return *static_cast<std::shared_ptr<Handle<T>>*>(data);
 }
 
-// What it holds. Throws Error("device/disposed") after dispose().
+// The value that the handle holds. Throws Error("device/disposed") after dispose().
 template <class T>
 std::shared_ptr<T> held(const Napi::Value& value, const napi_type_tag& tag, const char* name) {
   auto pointer = handleOf<T>(value, tag, name)->pointer;

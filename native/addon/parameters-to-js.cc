@@ -18,7 +18,7 @@ void checkIntact(const MappedFiles& files) {
 
 namespace {
 
-// ParameterData of ts/operations/program.ts; null: zeros.
+// Reads a ParameterData of ts/operations/program.ts; null stands for zeros.
 ParameterSource sourceFromJs(const Napi::Value& value, const Parameter& parameter, MappedFiles& files) {
   ParameterSource source;
   if (value.IsNull()) return source;
@@ -74,7 +74,7 @@ Napi::Value parametersToJs(Napi::Env env, const std::shared_ptr<Device>& device,
     if (id >= program->parameters.size())
       throw Error("argument/invalid", "parameter " + std::to_string(id) + " does not exist");
     const size_t count = elementCount(program->parameters[id].shape);
-    // Written by the device's thread, so that the event loop copies nothing.
+    // The device's thread fills the array, so that the event loop copies nothing.
     auto array = newArray<Napi::Float32Array>(info.Env(), count);
     auto target = std::make_shared<Napi::Reference<Napi::Float32Array>>(Napi::Persistent(array));
     return submit<int>(

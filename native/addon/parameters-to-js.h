@@ -13,14 +13,14 @@ inline constexpr napi_type_tag kParametersTag = {0x2f9b7d4c1e8a4063, 0xb1d35e6f7
 
 using MappedFiles = std::vector<std::shared_ptr<const GuardedMap>>;
 
-// ParameterData[] of ts/operations/program.ts. Bytes in host-memory.h's memory are held, others are copied. `files`: those
-// that they are views of.
+// Reads ParameterData[] of ts/operations/program.ts. Bytes in memory of host-memory.h are shared, others are copied.
+// `files`: set to the mapped files among them.
 std::vector<ParameterSource> sourcesFromJs(const Napi::Array& list, const Program& program, MappedFiles& files);
 
-// Throws Error("weights/changed") where what was read of a file may not be what it held.
+// Throws Error("weights/changed") if a file changed, so that bytes read from it may be wrong.
 void checkIntact(const MappedFiles& files);
 
-// NativeParameters of ts/native/binding.ts.
+// Makes a NativeParameters of ts/native/binding.ts.
 Napi::Value parametersToJs(Napi::Env env, const std::shared_ptr<Device>& device,
                            const std::shared_ptr<const Program>& program,
                            const std::shared_ptr<Parameters>& parameters);

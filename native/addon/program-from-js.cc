@@ -10,13 +10,13 @@
 namespace resnode {
 namespace {
 
-// Where a value stands; made into text only for a refusal.
+// The path of a value. It becomes text only for a refusal.
 struct Place {
   const Place* parent;
   const char* name = nullptr;  // of a field; null: an item of a list
   uint32_t index = 0;
 
-  // "layer "conv1" (convolution): relu.negativeSlope", "the program: tensors[3].shape[0]"
+  // For example "layer "conv1" (convolution): relu.negativeSlope" or "the program: tensors[3].shape[0]".
   std::string text() const {
     if (!parent) return name;
     const std::string before = parent->text();
@@ -37,7 +37,7 @@ std::string shown(const Napi::Value& value) {
   throw Error("program/invalid", place.text() + " must be " + expected + ", it is " + shown(value));
 }
 
-// An integer that T holds and a double has exactly.
+// An integer that both T and a double represent exactly.
 template <class T>
 T readInteger(const Place& place, const Napi::Value& value) {
   constexpr double kExact = 9007199254740992.0;  // 2^53
@@ -88,7 +88,7 @@ void read(const Place& place, const Napi::Value& value, Pair& result) {
   result = {both[0], both[1]};
 }
 
-// The word of a choice.
+// Reads an enumeration by its word.
 template <class T>
 std::enable_if_t<std::is_enum_v<T>> read(const Place& place, const Napi::Value& value, T& result) {
   constexpr auto names = namesOf(T{});
@@ -107,7 +107,8 @@ void read(const Place& place, const Napi::Value& value, std::optional<T>& result
   read(place, value, result.emplace());
 }
 
-// Nothing beside the fields that were read, `known` of them: a misspelt name would else be a value that nobody reads.
+// Refuses objects with other fields than the `known` ones that were read: nothing would read the value of a misspelt
+// name.
 template <class Known>
 void refuseUnknown(const Place& place, const Napi::Object& object, uint32_t known, Known isKnown) {
   const Napi::Array names = object.GetPropertyNames();
@@ -118,7 +119,8 @@ void refuseUnknown(const Place& place, const Napi::Object& object, uint32_t know
   }
 }
 
-// All fields of a struct of operations.h. `beside`: how many others the object has, `isBeside`: which.
+// Reads all fields of a struct of operations.h. `beside`: how many more the object may have; `isBeside`: whether a name
+// is one of these.
 template <class T, class Beside>
 void readFields(const Place& place, const Napi::Object& object, T& result, uint32_t beside, Beside isBeside) {
   uint32_t known = beside;
@@ -153,7 +155,7 @@ void read(const Place& place, const Napi::Value& value, Parameter& result) {
   read({&place, "mutable"}, object.Get("mutable"), result.isMutable);
 }
 
-// The kind whose name is `kind`.
+// Reads the attributes of the kind with this name.
 Attributes readAttributes(const std::string& kind, const Place& place, const Napi::Object& object) {
   std::optional<Attributes> found;
   Attributes::forEachType([&](auto result) {

@@ -1,11 +1,11 @@
-// How whole the file is in which native code keeps what it measured.
+// Whether the file that keeps native measurements is intact.
 #pragma once
 
 #include <napi.h>
 
 namespace resnode {
 
-// text: a Uint8Array, the file's bytes. Returns { lines, damaged }.
+// text: the file's bytes as a Uint8Array. Returns { lines, damaged }.
 Napi::Value countTuningCacheLines(const Napi::CallbackInfo& info);
 
 }  // namespace resnode

@@ -31,7 +31,7 @@ std::vector<Lifetime> tensorLifetimes(const Program& program) {
 }
 
 AlignedBytes allocate(size_t bytes, const std::string& what) {
-  // In huge pages where there are any to be had: ResNet-50 takes 2.5% less processor time for it.
+  // Huge pages, where the system has any, cut the processor time of ResNet-50 by 2.5%.
   const size_t alignment = bytes >= kHugePage / 2 ? kHugePage : kHostAlignment;
   void* memory = nullptr;
   if (posix_memalign(&memory, alignment, std::max<size_t>(bytes, 1)) != 0) {
@@ -39,14 +39,14 @@ AlignedBytes allocate(size_t bytes, const std::string& what) {
                 "Not enough memory for " + what + ": needs " + std::to_string(bytes >> 20) + " MiB");
   }
 #ifdef MADV_HUGEPAGE
-  if (alignment == kHugePage) madvise(memory, bytes, MADV_HUGEPAGE);  // advice: may be refused
+  if (alignment == kHugePage) madvise(memory, bytes, MADV_HUGEPAGE);  // only advice: the kernel may refuse it
 #endif
   return AlignedBytes(static_cast<char*>(memory));
 }
 
 namespace {
 
-// The product is a double's, rounded once.
+// Computes the product in double and rounds it once.
 template <class Value>
 void scaleInto(const unsigned char* bytes, int64_t count, double scale, float* destination) {
   for (int64_t i = 0; i < count; ++i) {
@@ -98,7 +98,7 @@ void addIds(const std::vector<ParameterId>& each, std::vector<ParameterId>& ids)
   ids.insert(ids.end(), each.begin(), each.end());
 }
 
-// Of a struct with fields: what its fields name, in their order.
+// The parameter ids in a struct's fields, in the order of the fields.
 template <class T>
 void addFields(const T& fields, std::vector<ParameterId>& ids) {
   T::visitFields(fields, [&](Field field, const auto& value) {

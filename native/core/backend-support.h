@@ -1,4 +1,4 @@
-// What every backend needs around its kernels: lifetimes, aligned memory, parameters in their plain form.
+// What every backend needs besides its kernels: lifetimes, aligned memory, and parameters as float32 arrays.
 #pragma once
 
 #include <algorithm>
@@ -19,7 +19,7 @@ struct Lifetime {
   int to = -1;
 };
 
-// Inputs live from operation 0, outputs to the last one.
+// A program's inputs live from operation 0, its outputs to the last operation.
 std::vector<Lifetime> tensorLifetimes(const Program& program);
 
 struct FreeDeleter {
@@ -27,26 +27,26 @@ struct FreeDeleter {
 };
 using AlignedBytes = std::unique_ptr<char, FreeDeleter>;
 
-// A cache line, and an AVX-512 register.
+// The size of a cache line and of an AVX-512 register.
 inline constexpr size_t kHostAlignment = 64;
 
-// Aligned, not cleared. Throws Error("device/out-of-memory").
+// Returns aligned memory that is not cleared. Throws Error("device/out-of-memory").
 AlignedBytes allocate(size_t bytes, const std::string& what);
 
-// Writes a parameter's values in plain float32: bytes × channelScale in float64, rounded once.
+// Writes a parameter's values as row-major float32. The product value × channelScale is computed in float64 and rounded
+// once.
 void materialise(const ParameterSource& source, const Shape& shape, float* destination);
 
-// Drops the pages of a mapped source that were read: the file can give them again.
+// Drops the pages of a mapped source after they were read. The kernel can read them from the file again.
 void releasePages(const ParameterSource& source, const Shape& shape);
 
-// Parameters that an operation reads or writes; of a gradient those of the operation that it differentiates.
+// The parameters that an operation reads or writes. For a gradient, those of the operation that it differentiates.
 std::vector<ParameterId> parametersOf(const Program& program, const Operation& operation);
 
-// Places for the diffs of an operation's parameters among the outputs of its gradient: one for each of its fields that
-// learn, whether it has it or not.
+// How many of a gradient's outputs are diffs of parameters: one for each learned field, also for an absent one.
 size_t learnedPlaces(const Operation& operation);
 
-// Values [first, first + count) of a run's input of this shape → plain float32.
+// Copies values [first, first + count) of a run's input of this shape to row-major float32.
 void copyInput(const RunInput& input, const void* data, const Shape& shape, int64_t first, int64_t count,
                float* destination);
 

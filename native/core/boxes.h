@@ -1,4 +1,4 @@
-// Codes, sorting and overlap of boxes, for detection: plain functions of one thread.
+// Decoding, sorting and overlap of boxes for detection: single-threaded functions without state.
 #pragma once
 
 #include <cmath>
@@ -9,7 +9,8 @@
 
 namespace resnode {
 
-// What a detector says of a prior → the box that it means (SSD's bbox_util.cpp, DecodeBBox). A variance of null counts as 1.
+// Decodes a detector's prediction for a prior into a box (SSD's bbox_util.cpp, DecodeBBox). Without variances, 1 is
+// used.
 template <class Real>
 RESNODE_HOST_DEVICE void decodeBox(BoxCode code, const float* said, const float* prior, const float* variance,
                                    Real* box) {
@@ -32,7 +33,7 @@ RESNODE_HOST_DEVICE void decodeBox(BoxCode code, const float* said, const float*
   }
 }
 
-// One side of what a detector should say of a prior for a box (EncodeBBox): the inverse of decodeBox.
+// One coordinate of the code of a box relative to a prior (EncodeBBox): the inverse of decodeBox.
 template <class Real>
 RESNODE_HOST_DEVICE Real encodedSide(BoxCode code, const float* box, const float* prior, const float* variance,
                                      int side) {
@@ -46,14 +47,14 @@ RESNODE_HOST_DEVICE Real encodedSide(BoxCode code, const float* box, const float
   return apart / size / by;
 }
 
-// Whether candidate a comes before b: by score downwards, and by index where scores are equal.
+// Whether candidate a comes before b: by descending score, and by ascending index for equal scores.
 RESNODE_HOST_DEVICE bool isBetter(const float* scores, int64_t stride, int32_t a, int32_t b) {
   const float left = scores[a * stride], right = scores[b * stride];
   return left > right || (left == right && a < b);
 }
 
-// Sorts the best `most` indices to the front, the best first; what is behind them is in no order. A heap of the best so far,
-// whose top is the worst of them.
+// Moves the best `most` indices to the front, in order; the rest is left unordered. A heap holds the best so far, with
+// the worst of them on top.
 RESNODE_HOST_DEVICE void sortByScore(int32_t* list, int64_t count, int64_t most, const float* scores, int64_t stride) {
   const auto sift = [&](int64_t from, int64_t end) {
     const int32_t moved = list[from];
@@ -83,7 +84,7 @@ RESNODE_HOST_DEVICE void sortByScore(int32_t* list, int64_t count, int64_t most,
   }
 }
 
-// The area of a box over that of both; `one` is added to lengths where the last pixel belongs to a box.
+// Intersection over union of two boxes. `one` is added to lengths if a box includes its last pixel.
 template <class Real>
 RESNODE_HOST_DEVICE Real overlapOf(const float* a, const float* b, Real one) {
   const auto size = [one](Real x1, Real y1, Real x2, Real y2) {
@@ -96,8 +97,9 @@ RESNODE_HOST_DEVICE Real overlapOf(const float* a, const float* b, Real one) {
   return both == 0 ? Real(0) : both / (size(a[0], a[1], a[2], a[3]) + size(b[0], b[1], b[2], b[3]) - both);
 }
 
-// Non-maximum suppression: keeps, in order and in place, what overlaps nothing better by more than the threshold. `eta`
-// shrinks the threshold after each box that is kept, while it is above 0.5. @returns How many it keeps, `most` at most.
+// Non-maximum suppression, in place: keeps a box unless it overlaps a better one that was kept by more than the
+// threshold. While the threshold is above 0.5, each kept box multiplies it by `eta`. @returns How many boxes were kept,
+// at most `most`.
 template <class Real>
 RESNODE_HOST_DEVICE int64_t suppress(int32_t* list, int64_t count, int64_t most, const float* boxes, float threshold,
                                      float eta, float one) {

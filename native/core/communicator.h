@@ -1,5 +1,5 @@
-// Processes that work together. All calls but rank, size and those of messages are collective: every process makes the
-// same ones in the same order, on one thread each.
+// Processes that work together. All calls except rank, size and the message functions are collective: every process
+// makes the same calls in the same order, on one thread each.
 #pragma once
 
 #include <algorithm>
@@ -12,15 +12,15 @@ namespace resnode {
 class Communicator {
  public:
   virtual ~Communicator() = default;
-  // From 0; 0 is the one that writes and logs.
+  // Ranks start at 0. Process 0 writes files and logs.
   virtual int rank() const = 0;
   virtual int size() const = 0;
-  // In place: the sum over all processes, the same bits in each. Throws Error("communicator/failed").
+  // Sums over all processes, in place. Every process gets the same bits. Throws Error("communicator/failed").
   virtual void sum(float* values, size_t count) = 0;
   virtual void sum(double* values, size_t count) = 0;
 
-  // Messages, which another process asks for in the order in which they were sent. `send` returns when `bytes` may change;
-  // `hasMessage` never waits; `receive` does. Throw Error("communicator/failed").
+  // Messages arrive in the order in which they were sent. `send` returns once `bytes` may change. `hasMessage` never
+  // waits, `receive` does. All three throw Error("communicator/failed").
   virtual void send(int rank, const std::vector<unsigned char>& bytes) = 0;
   virtual bool hasMessage(int rank) = 0;
   virtual std::vector<unsigned char> receive(int rank) = 0;
@@ -29,8 +29,8 @@ class Communicator {
     float* data;
     size_t count;
   };
-  // The sum over the number of processes, of each array in place, as Caffe divides the diffs of its solvers. What is small
-  // goes in one message: a net has many biases, and each message waits for all processes.
+  // Averages each array over all processes, in place, as Caffe divides the diffs in its solvers. Small arrays share one
+  // message, because a net has many biases and every message waits for all processes.
   void mean(const std::vector<Values>& arrays) {
     constexpr size_t kSmall = size_t{1} << 14;
     std::vector<float> together;
@@ -47,7 +47,7 @@ class Communicator {
       next += count;
     }
   }
-  // What each process says, by rank: `bytes` of the same length everywhere.
+  // The bytes of each process, ordered by rank. `bytes` must have the same length everywhere.
   std::vector<std::vector<unsigned char>> gather(const std::vector<unsigned char>& bytes) {
     const size_t length = bytes.size();
     std::vector<float> all(length * static_cast<size_t>(size()), 0.f);
@@ -58,9 +58,10 @@ class Communicator {
       said.emplace_back(at, at + static_cast<std::ptrdiff_t>(length));
     return said;
   }
-  // Another one of the same processes, for another thread.
+  // A second communicator of the same processes, for another thread.
   virtual std::unique_ptr<Communicator> duplicate() = 0;
-  // Leaves; all processes do, or the launcher ends the job. Once, on the one that was opened.
+  // Ends communication. All processes must call it, or the launcher ends the job. Called once, on the communicator that
+  // was opened.
   virtual void finish() = 0;
 
  private:
@@ -71,7 +72,8 @@ class Communicator {
   }
 };
 
-// A communicator library (libresnode_mpi.so) has this symbol. Returns a new object that the caller deletes. Throws Error.
+// Every communicator library (libresnode_mpi.so) exports this symbol. It returns a new object, which the caller
+// deletes. Throws Error.
 inline constexpr const char* kOpenCommunicatorSymbol = "resnode_open_communicator";
 using OpenCommunicator = Communicator* (*)();
 

@@ -9,7 +9,7 @@ namespace resnode {
 
 class Error : public std::runtime_error {
  public:
-  // code: `area/what`; layer: the Caffe layer at fault, empty where there is none.
+  // code: `area/what`; layer: the Caffe layer that caused the error, or empty.
   Error(std::string code, const std::string& message, std::string layer = {})
       : std::runtime_error(message), code_(std::move(code)), layer_(std::move(layer)) {}
 

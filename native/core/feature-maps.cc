@@ -8,7 +8,7 @@ bool isSpatial(const Operation& operation) {
          operation.attributes.is<Pooling>();
 }
 
-// Inputs that decide what follows them is: 0, 1, or all.
+// How many of an operation's inputs decide whether its output is a feature map: 0, 1, or all.
 size_t followedInputs(const Operation& operation, const Shape& shape) {
   return operation.attributes.visit([&](const auto& op) -> size_t {
     using T = std::decay_t<decltype(op)>;
@@ -39,7 +39,7 @@ bool isPerChannel(const Scale& scale, const Shape& shape) {
 
 std::vector<bool> featureMaps(const Program& program) {
   const auto shapeOf = [&](TensorId id) -> const Shape& { return program.tensors[id].shape; };
-  // Backward: what comes to a convolution.
+  // Backward pass: which tensors reach a convolution.
   std::vector<bool> wanted(program.tensors.size(), false);
   for (size_t i = program.operations.size(); i-- > 0;) {
     const Operation& operation = program.operations[i];
@@ -50,7 +50,7 @@ std::vector<bool> featureMaps(const Program& program) {
     const size_t count = isSpatial(operation) ? operation.inputs.size() : followed;
     for (size_t k = 0; wants && k < count; ++k) wanted[operation.inputs[k]] = true;
   }
-  // Forward: what is one.
+  // Forward pass: which tensors are feature maps.
   std::vector<bool> is(program.tensors.size(), false);
   for (TensorId id : program.inputs) is[id] = wanted[id] && shapeOf(id).size() == 4;
   for (const Operation& operation : program.operations) {

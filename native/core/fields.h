@@ -1,4 +1,4 @@
-// What the fields of operations are made of; operations.h lists them, each with its name and its role.
+// The types of the operations' fields. operations.h lists the fields, each with its name and role.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ struct Pair {
   int64_t width = 1;
 };
 
-// y = max(x, 0) + negativeSlope · min(x, 0), as the last step of another operation.
+// The fused function y = max(x, 0) + negativeSlope · min(x, 0), which another operation applies to its result.
 struct FusedRelu {
   float negativeSlope = 0;
 };
@@ -23,16 +23,16 @@ enum class Role {
   attribute,
   operation,  // the index of an earlier operation
   parameter,  // ids of parameters
-  learned,    // the same, whose diff has a place among the outputs of a gradient
+  learned,    // ids of parameters whose diffs are outputs of a gradient
 };
 
-// What the gradient of a kind reads again of what the operation read and made; byRule: it depends on attributes.
+// Which inputs and outputs of the forward operation its gradient reads; byRule: this depends on attributes.
 enum class GradientReads { noGradient, nothing, inputs, outputs, byRule };
 
 struct Field {
   const char* name;
   Role role = Role::attribute;
-  int64_t least = std::numeric_limits<int64_t>::min();  // of integers and pairs
+  int64_t least = std::numeric_limits<int64_t>::min();  // for integers and pairs
 };
 
 }  // namespace resnode

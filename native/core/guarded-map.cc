@@ -12,10 +12,10 @@
 namespace resnode {
 namespace {
 
-// What the handler may touch: memory that is there from the beginning, and atomics.
+// The signal handler may touch only this: memory that exists from the start, and atomics.
 struct Place {
   std::atomic<bool> taken{false};
-  std::atomic<uintptr_t> begin{0}, end{0};  // whole pages; 0, 0: nothing
+  std::atomic<uintptr_t> begin{0}, end{0};  // whole pages; 0, 0: unused
   std::atomic<bool> lost{false};
 };
 constexpr size_t kPlaces = 4096;
@@ -23,7 +23,8 @@ Place places[kPlaces];
 uintptr_t pageSize = 4096;
 struct sigaction previous{};
 
-// Not ours: what was installed before, or the default, which ends the process when the instruction runs again.
+// The fault is not in a mapping of ours. Calls the previously installed handler, or restores the default, which ends
+// the process when the instruction runs again.
 void passOn(int signal, siginfo_t* info, void* context) {
   if (previous.sa_flags & SA_SIGINFO) return previous.sa_sigaction(signal, info, context);
   if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) return previous.sa_handler(signal);
@@ -32,7 +33,7 @@ void passOn(int signal, siginfo_t* info, void* context) {
   sigaction(signal, &standard, nullptr);
 }
 
-// mmap is no function of POSIX's list for signal handlers, but on Linux it is the system call and nothing else.
+// mmap is not on POSIX's list of functions for signal handlers, but on Linux it is only the system call.
 void onBusError(int signal, siginfo_t* info, void* context) {
   const auto address = reinterpret_cast<uintptr_t>(info->si_addr);
   for (Place& place : places) {

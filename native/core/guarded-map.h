@@ -1,6 +1,6 @@
-// A file that is mapped while others may write to it. Linux sends SIGBUS to who touches a page behind the end of a file
-// that was cut short (mmap(2)): here such pages become zeros, and intact() says that the file is not what was mapped.
-// docs/decisions/0009-mapped-files.md
+// A file that is mapped while others may write to it. Linux sends SIGBUS to a thread that touches a page beyond the end
+// of a file that was truncated (mmap(2)). A handler here replaces such pages by zeros, and intact() reports that the
+// file changed. docs/decisions/0009-mapped-files.md
 #pragma once
 
 #include <cstddef>
@@ -12,8 +12,8 @@ namespace resnode {
 
 class GuardedMap {
  public:
-  // Takes over `file`, an open regular file of `length` > 0 bytes; `path` is its name in errors. Null where it cannot be
-  // mapped, or guarded.
+  // Takes ownership of `file`, an open regular file of `length` > 0 bytes; errors name it by `path`. Null if the file
+  // cannot be mapped or guarded.
   static std::shared_ptr<GuardedMap> make(int file, size_t length, std::string path);
   ~GuardedMap();
   GuardedMap(const GuardedMap&) = delete;
@@ -22,7 +22,8 @@ class GuardedMap {
   const char* data() const { return address_; }
   size_t length() const { return length_; }
   const std::string& path() const { return path_; }
-  // Whether all that was read of it is of the file as it was mapped. Called from any thread.
+  // Whether the file is unchanged since it was mapped, so that all bytes read so far are its own. Called from any
+  // thread.
   bool intact() const;
 
  private:

@@ -1,4 +1,4 @@
-// Buffers of the devices that compute in main memory.
+// Buffers of devices that compute in main memory.
 #pragma once
 
 #include "native/core/backend-support.h"

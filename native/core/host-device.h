@@ -1,4 +1,4 @@
-// Functions that a GPU calls too.
+// Marks functions that run on the GPU, too.
 #pragma once
 
 #ifdef __CUDACC__

@@ -1,5 +1,5 @@
-// Layers that are functions of the process itself, written in JavaScript. A device calls them from its own thread and
-// waits.
+// Layers that the process itself implements in JavaScript. A device calls them from its own thread and waits for the
+// result.
 #pragma once
 
 #include <atomic>
@@ -10,7 +10,7 @@
 
 namespace resnode {
 
-// Plain row-major float32 in main memory. Without data: not there, or not asked for.
+// Row-major float32 in main memory. Null data: the tensor is absent, or its values are not requested.
 struct HostValues {
   float* data;
   size_t count;
@@ -19,7 +19,8 @@ struct HostValues {
 struct HostCall {
   int64_t function;  // HostFunction::index
   bool isBackward;
-  std::vector<HostValues> reads;   // forward: x; backward: x, y and dy, in the order of the operation's places
+  // forward: x; backward: x, y and dy, in the order of the operation's inputs and outputs
+  std::vector<HostValues> reads;
   std::vector<HostValues> writes;  // forward: y; backward: dx
   std::string layer;
 };
@@ -27,12 +28,12 @@ struct HostCall {
 class HostFunctions {
  public:
   virtual ~HostFunctions() = default;
-  // Fills `call.writes`. Throws Error("layer/failed", …, layer) for what the function throws, and Aborted where the run
-  // that it belongs to was cancelled.
+  // Fills `call.writes`. Throws Error("layer/failed", …, layer) if the function throws, and Aborted if the run was
+  // cancelled.
   virtual void run(const HostCall& call) = 0;
-  // The run whose calls follow, by its flag; null: none. On the device's thread.
+  // Announces the run whose calls follow, by its cancel flag; null: no run. Called on the device's thread.
   virtual void attend(const std::atomic<bool>* cancelled) = 0;
-  // The flag was set: a call that waits for its function ends. On JavaScript's thread.
+  // Called on JavaScript's thread when the flag was set. Ends the wait of a call for its function.
   virtual void cancel(const std::atomic<bool>* cancelled) = 0;
 };
 

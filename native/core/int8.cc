@@ -13,7 +13,7 @@ bool isKnown(float range) { return std::isfinite(range) && range > 0; }
 
 bool isRelu(const std::optional<FusedRelu>& relu) { return relu && relu->negativeSlope == 0; }
 
-// Tensors without negative values, whatever comes in.
+// Which tensors can never hold negative values.
 std::vector<bool> nonNegative(const Program& program) {
   std::vector<bool> result(program.tensors.size(), false);
   for (const Operation& operation : program.operations) {
@@ -85,7 +85,8 @@ std::vector<Quantized> quantizedTensors(const Program& program, const Quantizati
     if (isSeen(static_cast<TensorId>(id))) result[id].isMade = false;
   }
   if (!byWords) return result;
-  // The largest of rounded values is the largest, rounded: what only such a pooling reads is rounded before it.
+  // Rounding is monotonic: the maximum of rounded values is the rounded maximum. So a tensor that only such a pooling
+  // reads is quantized before the pooling.
   for (auto each = program.operations.rbegin(); each != program.operations.rend(); ++each) {
     const auto* pooling = each->attributes.as<Pooling>();
     if (!pooling || pooling->method != PoolingMethod::max || each->outputs.size() > 1) continue;

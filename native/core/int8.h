@@ -1,5 +1,6 @@
-// Which tensors of a program become 8-bit integers, for every device that computes with them: value = scale × integer, symmetric,
-// so that 0 is 0 and padding stays what it is. Unsigned where nothing can be negative (after a ReLU), which has twice the levels.
+// Which tensors of a program become 8-bit integers, for every device that computes with them. Quantization is symmetric
+// (value = scale × integer), so that 0 and padding stay 0. Tensors that cannot be negative (after a ReLU) are unsigned,
+// which doubles the number of levels.
 #pragma once
 
 #include <string>
@@ -9,28 +10,30 @@
 
 namespace resnode {
 
-// Magnitudes of the weights' integers.
+// The largest magnitude of a weight's integer.
 inline constexpr float kInt8WeightLevels = 127;
 
 struct Quantized {
-  float scale = 0;  // 0: its range is not known
+  float scale = 0;  // 0: the range is unknown
   bool isUnsigned = false;
-  // Where it is made it becomes int8: a convolution reads it so, and no user of the program sees it.
+  // The operation that makes the tensor writes int8, because a convolution reads it as int8 and it is no input or
+  // output of the program.
   bool isMade = false;
 };
 
-// One a tensor of the program. `byWords`: it is computed by kernels of ours, which read channels by four, not by oneDNN.
+// One entry per tensor of the program. `byWords`: our kernels, which read channels in groups of four, compute it, and
+// not oneDNN.
 std::vector<Quantized> quantizedTensors(const Program& program, const Quantization& quantization, bool byWords);
 
-// Whether a convolution's weights are constant, and finite with their bias, and its ReLU, if there is one, is plain.
+// Whether a convolution's weights are constant, weights and bias are finite, and a fused ReLU has no negative slope.
 bool hasKnownWeights(const Program& program, const Convolution& convolution, const Quantization& quantization);
 
-// Whether an operation is a convolution that can run in int8: so are its weights, and the range of what it reads is known;
-// our kernels read channels of a group by four.
+// Whether an operation is a convolution that can run in int8: its weights are known, and so is the range of its input.
+// For our kernels a group's channels must be a multiple of four.
 bool isInt8Convolution(const Program& program, const Operation& operation, const Quantization& quantization,
                        bool byWords);
 
-// Eight bits hold neither not-a-number nor the infinities: a run in which one would become int8 is refused.
+// Eight bits cannot represent NaN or infinity, so a run is refused if such a value would become int8.
 [[noreturn]] void throwNotFinite(const std::string& tensor, const std::string& layer);
 
 }  // namespace resnode

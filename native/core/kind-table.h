@@ -1,5 +1,5 @@
-// What a backend has for each kind of operation. A kind registers itself where its functions stand, so that a new one is a
-// new file: there is no list of all kinds to extend.
+// A backend's functions for each kind of operation. A kind registers itself in the file that defines its functions, so
+// a new kind needs no entry in a central list.
 #pragma once
 
 #include <array>

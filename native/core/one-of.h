@@ -1,4 +1,4 @@
-// A value of one of several types, which never changes: copies share it.
+// An immutable value of one of several types. Copies share it.
 #pragma once
 
 #include <cstddef>
@@ -9,14 +9,14 @@
 
 namespace resnode {
 
-// Instead of std::variant, which makes each file that copies or destroys one compile how every type is copied and destroyed:
-// of all kinds of operations that took longer than the rest of most files.
+// Used instead of std::variant, because with a variant every file that copies or destroys one compiles the copy and the
+// destructor of each type. For the list of all operation kinds this took longer than the rest of most files.
 template <class First, class... Others>
 class OneOf {
  public:
   static constexpr size_t kCount = 1 + sizeof...(Others);
 
-  // Where `Type` stands among the types; kCount: nowhere.
+  // The index of `Type` in the list of types; kCount if it is not in the list.
   template <class Type>
   static constexpr size_t indexOf() {
     constexpr bool isIt[] = {std::is_same_v<Type, First>, std::is_same_v<Type, Others>...};
@@ -27,9 +27,9 @@ class OneOf {
 
   OneOf() : OneOf(First{}) {}
   template <class Type, class = std::enable_if_t<indexOf<Type>() != kCount>>
-  OneOf(Type value)  // NOLINT(google-explicit-constructor): any of the types is one of them
+  OneOf(Type value)  // NOLINT(google-explicit-constructor): each of the types converts to OneOf
       : index_(indexOf<Type>()), value_(std::make_shared<const Type>(std::move(value))) {}
-  // What is moved is copied, so that it still has a value.
+  // A move copies, so that the source keeps its value.
   OneOf(const OneOf&) = default;
   OneOf& operator=(const OneOf&) = default;
   ~OneOf() = default;
@@ -39,13 +39,13 @@ class OneOf {
   bool is() const {
     return index_ == indexOf<Type>();
   }
-  // Null where it is of another type.
+  // Null if the value has another type.
   template <class Type>
   const Type* as() const {
     static_assert(indexOf<Type>() != kCount, "none of the types");
     return is<Type>() ? static_cast<const Type*>(value_.get()) : nullptr;
   }
-  // Throws std::bad_cast where it is of another type.
+  // Throws std::bad_cast if the value has another type.
   template <class Type>
   const Type& get() const {
     const Type* value = as<Type>();
@@ -53,7 +53,7 @@ class OneOf {
     return *value;
   }
 
-  // visit(const Type&) of the value that it has.
+  // Calls visit(const Type&) with the value.
   template <class Visit>
   decltype(auto) visit(Visit&& visit) const {
     using Result = decltype(visit(std::declval<const First&>()));
@@ -61,7 +61,7 @@ class OneOf {
     static constexpr Call calls[] = {call<First, Result, Visit>, call<Others, Result, Visit>...};
     return calls[index_](visit, value_.get());
   }
-  // visit(Type{}) of every type.
+  // Calls visit(Type{}) for every type.
   template <class Visit>
   static void forEachType(Visit visit) {
     visit(First{});

@@ -1,5 +1,6 @@
-// Philox4x32-10: four random words as a function of a key and a counter, so that any of them is drawn without those
-// before it. Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011, section 3.3. The same on a GPU.
+// Philox4x32-10: four random words as a function of a key and a counter, so any of them can be computed without those
+// before. Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011, section 3.3. GPUs compute the same
+// words.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
 // Greedy by size (Pisarchyk & Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020, section 5.2): the
-// largest buffer first, each in the lowest gap among those alive at the same time.
+// largest buffer comes first, and each gets the lowest gap among the buffers alive at the same time.
 #include "native/core/place-buffers.h"
 
 #include <algorithm>
@@ -11,9 +11,9 @@
 namespace resnode {
 namespace {
 
-constexpr size_t kMostBytes = size_t{1} << 62;  // sums of two do not overflow
+constexpr size_t kMostBytes = size_t{1} << 62;  // the sum of two such numbers does not overflow
 
-// The buffer that a part lies in, itself no part of another one, and where.
+// The outermost buffer that contains a part, and the part's offset in it.
 std::pair<size_t, size_t> wholeOf(const std::vector<PlannedBuffer>& buffers, size_t index) {
   size_t at = 0;
   for (; buffers[index].within >= 0; index = static_cast<size_t>(buffers[index].within)) at += buffers[index].at;
@@ -32,7 +32,7 @@ ArenaSize placeBuffers(std::vector<PlannedBuffer>& buffers, size_t alignment) {
   ArenaSize size;
   for (const PlannedBuffer& buffer : buffers) {
     if (buffer.within >= 0) continue;
-    // No place can lie behind the sum of all.
+    // No offset can exceed the sum of all sizes.
     if (buffer.bytes > kMostBytes || size.separateBytes + aligned(buffer.bytes) > kMostBytes)
       throw Error("device/out-of-memory", "Not enough memory for the activations: needs more than 2^62 bytes");
     size.separateBytes += aligned(buffer.bytes);

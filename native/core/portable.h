@@ -1,19 +1,19 @@
-// Kinds whose arithmetic is written once for all devices (ts/operations/schema.ts: isPortable), each in
-// native/operations/<kind>/<kind>.h; native/reference/portable-kinds.h includes them all. There stand
+// Kinds whose arithmetic is written once for all devices (isPortable in ts/operations/schema.ts), each in
+// native/operations/<kind>/<kind>.h. native/reference/portable-kinds.h includes them all. Such a header defines
 //
 //   template <class Run> void forward(const Kind&, const Forward& at, Run& run);
-//   template <class Run> void backward(const Kind&, const Backward& at, Run& run);   // where it has a gradient
-//   int64_t scratchFloats(const Kind&, const Shapes& inputs);                        // where it needs scratch
+//   template <class Run> void backward(const Kind&, const Backward& at, Run& run);   // if it has a gradient
+//   int64_t scratchFloats(const Kind&, const Shapes& inputs);                        // if it needs scratch
 //
-// which say in which order a device computes what:
+// These functions tell a device what to compute, and in which order:
 //
 //   run.map(target, count, function)          target[i] = function.value<Real>(i)
 //   run.sums(target, count, terms, function)  target[i] = function.finish(Σj function.term<Real>(i, j), i)
 //   run.each(count, function)                 function.item<Real>(i), which writes where no other item does
 //   run.check(labels, count)                  "label/invalid" unless each is a class
 //
-// A target of null is nothing that anybody asks for. Functions are plain data: pointers into plain row-major float32
-// tensors, and sizes. The CPU devices call them with Real = double, GPUs with float; sums are in double on both.
+// A null target means that the result is not requested. Functions are plain data: sizes, and pointers into row-major
+// float32 tensors. CPUs call them with Real = double, GPUs with float; both sum in double.
 #pragma once
 
 #include <cmath>
@@ -27,14 +27,14 @@
 
 namespace resnode {
 
-// Two sums at once; what a function has no use for stays 0.
+// Two sums at once. A function that needs only one leaves the other 0.
 struct Totals {
   double a, b;
 };
 
 using Shapes = std::vector<Shape>;
 
-// Places of an operation, by position. Parameters come in the order of its fields; what is optional and absent is null.
+// The tensors of an operation, by position. Parameters come in the order of its fields; an absent optional one is null.
 struct Forward {
   Shapes xShape, yShape;
   std::vector<const float*> x;
@@ -43,7 +43,7 @@ struct Forward {
   float* scratch = nullptr;
 };
 
-// What is not needed, not there, or not asked for is null. `dy` of null is 0; of one at least there is a value.
+// A tensor that is absent, not needed or not requested is null. A null `dy` stands for zeros; at least one is not null.
 struct Backward {
   Shapes xShape, yShape;
   std::vector<const float*> x, y, dy;
@@ -52,7 +52,7 @@ struct Backward {
   float* scratch = nullptr;
 };
 
-// Indices as an operation reads them.
+// Class indices, as an operation reads them.
 struct Labels {
   const float* values;
   int64_t channels;
@@ -63,7 +63,7 @@ struct Labels {
   RESNODE_HOST_DEVICE bool isIgnored(int64_t i) const {
     return ignores && (truncates ? std::trunc(values[i]) : values[i]) == ignored;
   }
-  // The class, or −1 for a label that no class has: Caffe's release build reads outside its arrays for those.
+  // The class, or −1 for a label that is not a class. For such labels Caffe's release build reads outside its arrays.
   RESNODE_HOST_DEVICE int64_t classAt(int64_t i) const {
     const float label = truncates ? std::trunc(values[i]) : values[i];
     const bool valid = label >= 0 && label < static_cast<float>(channels) && label == std::floor(label);
@@ -76,7 +76,7 @@ inline Labels labelsOf(const float* values, int64_t channels, const std::optiona
   return {values, channels, ignored.has_value(), static_cast<float>(ignored.value_or(0)), truncates};
 }
 
-// What a sum of losses is divided by; `valid`: places that are not ignored (loss_layer.cpp). At least 1.
+// The divisor of a sum of losses, at least 1 (loss_layer.cpp). `valid`: the number of labels that are not ignored.
 RESNODE_HOST_DEVICE double normalizerOf(Normalization normalization, int64_t outer, int64_t inner, double valid) {
   const double count = normalization == Normalization::full        ? static_cast<double>(outer * inner)
                        : normalization == Normalization::valid     ? valid
@@ -99,13 +99,13 @@ struct Fill {
   }
 };
 
-// What stands at another place of one tensor.
+// For operations that copy values to other positions of a tensor.
 constexpr int kMostPortableAxes = 8;
-// Lists that go to a device by value.
+// Limits of lists that are passed to a device by value.
 constexpr int64_t kMostBoxesOfCell = 64, kMostAnchors = 64, kMostIgnored = 64, kMostWeightedClasses = 256;
 constexpr int kMostSpatialAxes = 6;
 
-// A place of a tensor, as a sum of coordinates · stride + start.
+// Maps coordinates to a position in a tensor: start + sum of coordinate · stride.
 struct Walk {
   int axes = 0;
   int64_t size[kMostPortableAxes] = {};
@@ -129,7 +129,7 @@ inline std::vector<int64_t> stridesOf(const Shape& shape) {
   return strides;
 }
 
-// target[i] = source[where walk says], or 0 where `source` is null.
+// target[i] = source[position of i according to `walk`], or 0 if `source` is null.
 struct Gather {
   const float* source;
   Walk walk;
@@ -139,7 +139,7 @@ struct Gather {
   }
 };
 
-// How many classes the labels are of that a forward pass checks; 0: it checks none.
+// The number of classes for the labels that a forward pass checks; 0: it checks none.
 template <class T>
 int64_t classesOf(const T&, const Shapes&) {
   return 0;

@@ -1,5 +1,5 @@
-// The Program as native code sees it, plain data; ts/operations/program.ts is the same in TypeScript. What an operation
-// is, ts/operations/schema.ts says for both.
+// The Program as native code sees it: plain data. ts/operations/program.ts is its TypeScript twin, and
+// ts/operations/schema.ts defines the operations for both.
 #pragma once
 
 #include <cstddef>
@@ -33,7 +33,7 @@ struct Parameter {
 
 struct Operation {
   std::string layer;
-  std::vector<TensorId> inputs, outputs;  // of Gradient, AllMean and Update also −1: not there
+  std::vector<TensorId> inputs, outputs;  // −1, in Gradient, AllMean and Update only: absent
   Attributes attributes;
 };
 
@@ -46,8 +46,8 @@ struct Program {
   std::vector<Parameter> parameters;
   std::vector<Operation> operations;
   std::vector<TensorId> inputs, outputs;
-  std::shared_ptr<Communicator> communicator;  // the processes of AllMean; null: this one is alone
-  std::shared_ptr<HostFunctions> functions;    // what HostFunction calls; null: there are none
+  std::shared_ptr<Communicator> communicator;  // the processes of AllMean; null: there is only this one
+  std::shared_ptr<HostFunctions> functions;    // functions for HostFunction; null: there are none
 };
 
 }  // namespace resnode

@@ -1,4 +1,4 @@
-// What operations on regions of interest share: rows of an image's index and x1, y1, x2, y2.
+// What operations on regions of interest share. A region is a row of an image index and x1, y1, x2, y2.
 #pragma once
 
 #include "native/core/portable.h"
@@ -13,21 +13,23 @@ struct RegionImage {
   }
 };
 
-// "label/invalid" for a region of an image that is not there; −1 is a row without a region. Takes a float a region.
+// Throws "label/invalid" for a region whose image does not exist; −1 marks a row without a region. `scratch` needs one
+// float per region.
 template <class Run>
 void checkRegions(const float* regions, int64_t count, int64_t images, float* scratch, Run& run) {
   run.map(scratch, count, RegionImage{regions});
   run.check(labelsOf(scratch, images, -1), count);
 }
 
-// From where to where a bin goes, cut at the feature map.
+// The range of a bin, clipped to the feature map.
 struct Bin {
   int64_t start, end;
 };
 
 RESNODE_HOST_DEVICE int64_t between(int64_t value, int64_t most) { return value < 0 ? 0 : value > most ? most : value; }
 
-// A bin of a region from start to end, both among it, cut into bins of equal length that overlap where they must.
+// One of the bins of equal length into which a region from start to end (inclusive) is cut. Bins overlap if the length
+// is not a multiple.
 RESNODE_HOST_DEVICE Bin binOf(int64_t start, int64_t end, int64_t index, int64_t bins, int64_t size) {
   const int64_t length = end - start + 1 > 1 ? end - start + 1 : 1;
   const float each = static_cast<float>(length) / static_cast<float>(bins);
@@ -35,7 +37,7 @@ RESNODE_HOST_DEVICE Bin binOf(int64_t start, int64_t end, int64_t index, int64_t
           between(static_cast<int64_t>(std::ceil(static_cast<float>(index + 1) * each)) + start, size)};
 }
 
-// Zeros for a channel of dx, of all images, which regions then add to.
+// Clears a channel of dx for all images, before regions add to it.
 template <class Maps>
 RESNODE_HOST_DEVICE void clearChannel(const Maps& of, float* dx, int64_t channel) {
   const int64_t plane = of.height * of.width;
@@ -44,7 +46,8 @@ RESNODE_HOST_DEVICE void clearChannel(const Maps& of, float* dx, int64_t channel
   }
 }
 
-// A channel of dx, of all images, where y holds the maximum of each bin: `Maxima` tells where in x it stands, −1 nowhere.
+// One channel of dx for all images, where y is the maximum of each bin. `Maxima` gives the maximum's index in x, or −1
+// if there is none.
 template <class Maxima>
 struct RegionMaximaDiff {
   Maxima of;

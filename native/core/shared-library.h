@@ -1,5 +1,5 @@
-// A library that is opened at run time: the driver, oneDNN, cuDNN, NCCL, and resnode's own devices. Nothing of the others
-// need be installed to build or load ours.
+// A library that is opened at run time: the driver, oneDNN, cuDNN, NCCL, or one of resnode's own devices. Nobody needs
+// the other libraries to build or load resnode.
 #pragma once
 
 #include <string>
@@ -10,23 +10,25 @@ class SharedLibrary {
  public:
   enum class Binding { now, lazy };
 
-  // `path`: a file, or a bare name that the loader searches for. Where it cannot be opened, why() is not empty.
+  // `path`: a file, or a name without a folder, which the loader searches for. If it cannot be opened, why() is not
+  // empty.
   explicit SharedLibrary(const std::string& path, Binding binding = Binding::now);
   ~SharedLibrary();
   SharedLibrary(const SharedLibrary&) = delete;
   SharedLibrary& operator=(const SharedLibrary&) = delete;
 
   bool isOpen() const { return handle_ != nullptr; }
-  // Why it is not open, for a message that names the path.
+  // Why the library is not open. The message names the path.
   const std::string& why() const { return why_; }
-  // Null where the library has no such function.
+  // Null if the library has no such function.
   template <class Function>
   Function function(const char* name) const {
     return reinterpret_cast<Function>(symbol(name));
   }
-  // Where the loader found it; the path that was given where it does not say.
+  // The file that the loader found, or the given path if the loader does not report it.
   std::string file() const;
-  // Until the process ends: for what has threads of its own, or hands out what it keeps.
+  // Keeps the library open until the process ends. Needed if it has threads of its own, or returns pointers that it
+  // owns.
   void keepOpen() { isKept_ = true; }
 
  private:
@@ -37,7 +39,7 @@ class SharedLibrary {
   bool isKept_ = false;
 };
 
-// The first function that is missing goes to `missing`, which is empty before.
+// `missing` must be empty before. It gets the name of the first function that the library lacks.
 template <class Function>
 void loadFunction(const SharedLibrary& library, const char* name, Function& function, std::string& missing) {
   function = library.function<Function>(name);

@@ -20,11 +20,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The file's name bears the format's version: another format is another file.
+// The file's name carries the version of its format: another format uses another file.
 constexpr const char* kFile = "convolutions-1.txt";
 constexpr size_t kMaxLineBytes = 4096, kMaxFileBytes = 64 << 20;
 
-// Fields are separated by tabs and lines by newlines, so neither may be in one.
+// Tabs separate fields and newlines separate lines, so a field may contain neither.
 std::string field(std::string text) {
   for (char& c : text) {
     if (static_cast<unsigned char>(c) < ' ') c = ' ';
@@ -32,7 +32,7 @@ std::string field(std::string text) {
   return text;
 }
 
-// FNV-1a: proves that a line is whole, not who wrote it.
+// FNV-1a. It proves that a line is complete, not who wrote it.
 std::string proofOf(const std::string& text) {
   uint64_t hash = 14695981039346656037u;
   for (unsigned char c : text) hash = (hash ^ c) * 1099511628211u;
@@ -41,9 +41,9 @@ std::string proofOf(const std::string& text) {
   return digits;
 }
 
-// A line is "machine (its fields) \t key \t winner \t microseconds \t proof". Nothing where it does not prove itself.
+// A line is "machine (its fields) \t key \t winner \t microseconds \t proof". Empty if its proof does not match.
 struct Parsed {
-  std::string key;  // with the machine
+  std::string key;  // includes the machine
   TuningCache::Winner winner;
 };
 std::optional<Parsed> parse(const std::string& line) {
@@ -69,9 +69,9 @@ std::string lineOf(const std::string& key, const TuningCache::Winner& winner) {
   return text + "\t" + proofOf(text);
 }
 
-// Held while one process reads, merges and writes: milliseconds, so that who waits 10 seconds waits for one that was
-// stopped. Then, and where locks do not work (some network folders), nobody waits: the file is still written as a whole,
-// and at worst a winner is measured again.
+// Held while one process reads, merges and writes, which takes milliseconds. After 10 seconds the holder must have been
+// stopped, and nobody waits any longer. Nor does anybody wait on network folders without locks. The file is still
+// replaced as a whole; at worst a winner is measured again.
 class Lock {
  public:
   explicit Lock(const std::string& path)
@@ -103,7 +103,7 @@ TuningCacheLines countLines(std::string_view text) {
 std::string userCacheFolder() {
   const char* xdg = std::getenv("XDG_CACHE_HOME");
   if (xdg && xdg[0] == '/')
-    return std::string(xdg) + "/resnode";  // a relative one counts as unset (XDG Base Directory)
+    return std::string(xdg) + "/resnode";  // a relative path counts as unset (XDG Base Directory)
   const char* home = std::getenv("HOME");
   if (home && home[0] == '/') return std::string(home) + "/.cache/resnode";
   return {};
@@ -134,7 +134,7 @@ TuningCache::Lines TuningCache::read(size_t& age) const {
   Lines lines;
   std::error_code error;
   if (!fs::is_regular_file(path_, error) || fs::file_size(path_, error) > kMaxFileBytes || error)
-    return lines;  // none, or not of our making
+    return lines;  // there is no file, or it is not ours
   std::ifstream file(path_, std::ios::binary);
   for (std::string line; std::getline(file, line);) {
     if (std::optional<Parsed> parsed = parse(line)) lines[parsed->key] = {line, age++};
@@ -151,7 +151,8 @@ std::optional<TuningCache::Winner> TuningCache::find(const std::string& key) con
 
 void TuningCache::store(const std::string& key, Winner winner) { fresh_[machine_ + field(key)] = std::move(winner); }
 
-// Of processes of this machine that were killed while they wrote. Another machine's are as old as a day.
+// Removes files that processes of this machine left when they were killed during a write, and files of other machines
+// that are a day old.
 void TuningCache::removeLeftovers() const {
   const fs::path path(path_);
   const std::string prefix = path.filename().string() + ".";
@@ -184,7 +185,7 @@ void TuningCache::save() {
     else content += *text + '\n';
   }
   removeLeftovers();
-  // mkstemp's file is new: nobody's link is followed.
+  // mkstemp creates a new file, so nobody's symbolic link is followed.
   std::string temporary = path_ + "." + std::to_string(getpid()) + "-XXXXXX";
   const int file = mkstemp(temporary.data());
   bool isWritten = file >= 0;

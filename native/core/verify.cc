@@ -14,7 +14,7 @@
 namespace resnode {
 namespace rules {
 
-// Elementwise functions without rules of their own.
+// Elementwise functions have no further rules.
 template <class T>
 void check(const T&, const Subject& of) {
   of.sameShape();
@@ -28,7 +28,7 @@ constexpr size_t kMostAxes = 32;  // blob.hpp (kMaxBlobAxes)
 
 using rules::kMostValues, rules::product, rules::refuse, rules::shown, rules::Subject;
 
-// Bounds and ids of fields, whatever the kind.
+// Checks the bounds and ids of fields, for every kind.
 class Fields {
  public:
   Fields(const Subject& of, size_t index) : of_(of), index_(index) {}
@@ -40,7 +40,7 @@ class Fields {
   void operator()(Field field, const std::vector<int64_t>& values) const {
     for (int64_t value : values) bounded(field, value);
   }
-  // ts/layers/window.ts: Caffe keeps sizes in an int.
+  // Caffe keeps sizes in an int (ts/layers/window.ts).
   void operator()(Field field, const Pair& value) const {
     bounded(field, value.height);
     bounded(field, value.width);
@@ -80,7 +80,7 @@ void checkShape(const char* what, const std::string& name, const Shape& shape) {
     refuse(std::string(what) + " \"" + name + "\": its shape " + shown(shape) + " is none");
 }
 
-// Every tensor is made once, before it is read.
+// Checks that every tensor is written once, before it is read.
 class Made {
  public:
   explicit Made(const Program& program) : made_(program.tensors.size()) {

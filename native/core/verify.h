@@ -4,7 +4,7 @@
 
 namespace resnode {
 
-// Whether a program means something. Throws Error("program/invalid") that names the layer, its kind and what is wrong.
+// Checks that a program is valid. Throws Error("program/invalid") that names the layer, its kind and the problem.
 void verify(const Program& program);
 
 }  // namespace resnode

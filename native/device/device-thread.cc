@@ -83,8 +83,8 @@ DeviceThread::Task DeviceThread::next(const std::deque<std::unique_ptr<StartedRu
     changed_.wait(lock, [this] { return closed_ || !tasks_.empty(); });
     return tasks_.empty() ? Task{} : pop();
   }
-  // A run that is posted while another computes shall begin its upload at once, so neither is waited for alone. Spin
-  // for as long as a quick run takes, then look now and then.
+  // A run that is posted while another one computes should begin its upload at once, so wait for the post and for the
+  // running one together. Spin as long as a quick run takes, then check every 50 µs.
   const Stopwatch watch;
   while (tasks_.empty() && inFlight.size() < kRunsInFlight && !inFlight.front()->finished()) {
     if (watch.milliseconds() > 2) {

@@ -1,4 +1,4 @@
-// One FIFO thread that owns a backend. Jobs run in order; whoever closes it joins it.
+// A FIFO thread that owns a backend. Jobs run in order, and whoever closes the thread joins it.
 #pragma once
 
 #include <condition_variable>
@@ -15,35 +15,38 @@ namespace resnode {
 class DeviceThread {
  public:
   using Job = std::function<void(Backend&)>;
-  // Begins a run and returns it, or null where it is over already. Throws nothing, nor does the run's complete().
+  // Starts a run and returns it, or null if it is already complete. Neither this function nor the run's complete()
+  // throws.
   using RunJob = std::function<std::unique_ptr<StartedRun>(Backend&)>;
 
-  // Creates the backend on the thread itself (OpenMP settings belong to a thread) and waits for it. Rethrows its Error.
+  // Creates the backend on the thread itself, because OpenMP settings belong to a thread, and waits for it. Rethrows
+  // its Error.
   explicit DeviceThread(std::function<std::unique_ptr<Backend>()> create);
   ~DeviceThread();
   DeviceThread(const DeviceThread&) = delete;
   DeviceThread& operator=(const DeviceThread&) = delete;
 
-  // Runs when all before it have finished. False when closed; the job is not taken then.
+  // The job runs after all previous jobs have finished. Returns false, and drops the job, if the thread is closed.
   bool post(Job job);
-  // Begins when all before it have begun; up to kRunsInFlight are under way and finish in order. False when closed.
+  // The run starts after all previous ones have started. Up to kRunsInFlight are in flight, and they finish in order.
+  // Returns false if the thread is closed.
   bool postRun(RunJob run);
-  // No more jobs; those queued still run.
+  // Accepts no more jobs; queued ones still run.
   void close();
-  // Drops what is queued, waits for what runs.
+  // Drops queued jobs and waits for the running one.
   void stop();
   const std::vector<std::pair<std::string, std::string>>& description() const { return description_; }
-  // From any thread; null once the thread has ended.
+  // Called from any thread. Null once the thread has ended.
   std::shared_ptr<Backend> backend() const;
 
  private:
   struct Task {
-    Job job;  // one of the two
+    Job job;  // one of job and run is set
     RunJob run;
   };
   bool push(Task task);
   void loop();
-  // The next task; an empty one where the oldest run in flight should be completed first, or the thread should end.
+  // The next task. Empty if the oldest run in flight should be completed first, or if the thread should end.
   Task next(const std::deque<std::unique_ptr<StartedRun>>& inFlight);
 
   mutable std::mutex mutex_;

@@ -11,10 +11,11 @@
 namespace resnode {
 namespace {
 
-// The newest CUDA that the driver runs, as 12020 for 12.2; 0: there is no driver, or it does not say.
+// The newest CUDA version that the driver supports, for example 12020 for 12.2. 0 if there is no driver, or it reports
+// none.
 int driverVersion() {
   const SharedLibrary driver("libcuda.so.1");
-  // Needs no cuInit, which would begin to use the GPU.
+  // This call needs no cuInit, which would begin to use the GPU.
   const auto get = driver.function<int (*)(int*)>("cuDriverGetVersion");
   int version = 0;
   return get && get(&version) == 0 ? version : 0;
@@ -26,8 +27,9 @@ std::string libraryPath(const std::string& name, const std::string& folder) {
   return folder + "/libresnode_" + name + ".so";
 }
 
-// CUDA has a library for today's drivers and, where it was built or installed, one for older ones: the first, unless the
-// driver is too old for it and the second is there. (Where it is not, the first says which driver it needs.)
+// There is a CUDA library for current drivers and, if it was built or installed, one for older drivers. Take the first,
+// unless the driver is too old for it and the second exists. If the second is missing, the first reports which driver
+// it needs.
 std::string cudaPath(const std::string& folder) {
   std::string current = libraryPath("cuda", folder), older = libraryPath("cuda11", folder);
   if (!exists(older)) return current;
@@ -38,7 +40,7 @@ std::string cudaPath(const std::string& folder) {
   return needed && version > 0 && version < needed() ? older : current;
 }
 
-// The function that a library exports; never unloaded. Throws Error(code, `refusal` and why).
+// A function that a library exports. The library is never unloaded. Throws Error(code, `refusal` and the reason).
 template <class Function>
 Function load(const std::string& path, const char* symbol, const char* code, const std::string& refusal) {
   SharedLibrary library(path);
@@ -50,7 +52,7 @@ Function load(const std::string& path, const char* symbol, const char* code, con
   if (!stamp || !function)
     throw Error(code, path + " is no library of resnode's, or one of another version: it has no " +
                           (stamp ? symbol : kInterfaceStampSymbol) + "; " + cure);
-  // A library of another build would take what it is passed for something else.
+  // A library of another build would misread the objects that it gets.
   const std::string its = stamp(), own = interfaceStamp();
   if (its != own)
     throw Error(code, path + " and the addon were built from different sources: its interface is " + its +
@@ -60,9 +62,9 @@ Function load(const std::string& path, const char* symbol, const char* code, con
 
 template <class Function>
 Function loadOfBackend(const std::string& kind, const std::string& path, const char* symbol) {
-  // libgomp reads this once, when it is loaded with the library below. Spinning threads collapse beside a busy
-  // neighbour; passive ones do not (docs/decisions/0001-cpu-backend-library.md).
-  // A short spin still saves the wake-up between two operations.
+  // libgomp reads this once, when the library below loads it. Threads that spin slow each other down when a neighbour
+  // uses the processors; passive ones do not (docs/decisions/0001-cpu-backend-library.md). A short spin still avoids
+  // the wake-up between two operations.
   setenv("OMP_WAIT_POLICY", "passive", 0);
   setenv("GOMP_SPINCOUNT", "3000", 0);
   return load<Function>(path, symbol, "device/unavailable", "The " + kind + " device cannot be opened");

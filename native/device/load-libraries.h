@@ -1,4 +1,4 @@
-// The libraries beside the addon, opened when they are asked for.
+// The libraries in the addon's folder, which are opened on demand.
 #pragma once
 
 #include <memory>
@@ -9,13 +9,14 @@
 
 namespace resnode {
 
-// Opens libresnode_<kind>.so in `folder` and makes its backend. Throws Error("device/unavailable", what was tried).
+// Opens libresnode_<kind>.so in `folder` and creates its backend. Throws Error("device/unavailable") that lists what
+// was tried.
 std::unique_ptr<Backend> loadBackend(const std::string& kind, const std::string& folder, const BackendOptions& options);
 
-// What a backend library could open; where it cannot be loaded itself, `problem` says so.
+// The devices that a backend library could open. If the library cannot be loaded, `problem` says why.
 DeviceList listDevices(const std::string& kind, const std::string& folder);
 
-// Opens libresnode_<kind>.so in `folder` and enters its world of processes. Throws Error("communicator/unavailable").
+// Opens libresnode_<kind>.so in `folder` and joins its group of processes. Throws Error("communicator/unavailable").
 std::shared_ptr<Communicator> loadCommunicator(const std::string& kind, const std::string& folder);
 
 }  // namespace resnode

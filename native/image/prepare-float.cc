@@ -6,7 +6,7 @@
 namespace resnode::image {
 namespace {
 
-// Samples as floats from 0 to 255: R, G, B (or grey) of the source as the wanted channel.
+// Reads samples as floats from 0 to 255: R, G, B (or grey) of the source as the requested channel.
 template <class Sample>
 class Source {
  public:
@@ -21,7 +21,7 @@ class Source {
   double at(int y, int x, int channel) const {
     const Sample* from = data_ + (static_cast<int64_t>(y) * width_ + x) * channels_;
     if (isGrey_) return level(from[0]);
-    // skimage.color.rgb2gray's weights, which caffe.io.load_image(color=False) takes.
+    // The weights of skimage.color.rgb2gray, which caffe.io.load_image(color=False) uses.
     if (toGrey_) return 0.2125 * level(from[0]) + 0.7154 * level(from[1]) + 0.0721 * level(from[2]);
     return level(from[bgr_ ? 2 - channel : channel]);
   }
@@ -34,7 +34,7 @@ class Source {
   bool isGrey_, toGrey_, bgr_;
 };
 
-// Where an output position lies in the source, and how much of the pixel behind counts.
+// Which source pixels an output position interpolates between, and the weight of the second.
 struct Place {
   int low;
   double part;
@@ -52,8 +52,8 @@ void prepareFrom(const Sample* data, const Pixels& pixels, const Preparation& pr
   const auto& [resizedWidth, resizedHeight, left, top, width, height, channels, bgr, isFloat, scale, mean] =
       preparation;
   const bool isResized = resizedWidth != pixels.width || resizedHeight != pixels.height;
-  // caffe.io.resize_image maps the image to 0 to 1 before it resizes: what skimage's mode "constant" takes for the pixels
-  // beyond the edge, 0, is the image's least value.
+  // caffe.io.resize_image maps the image to 0 to 1 before it resizes. skimage's mode "constant" fills pixels beyond the
+  // edge with 0, which is then the image's smallest value.
   double least = 0;
   if (isResized) {
     least = source.at(0, 0, 0);

@@ -8,7 +8,7 @@ namespace {
 
 constexpr int kOne = 1 << 11;
 
-// One output position: the two source positions and their weights, which sum to kOne up to rounding.
+// One output position: two source positions and their weights, which sum to kOne up to rounding.
 struct Tap {
   int low, high;
   int weightLow, weightHigh;
@@ -21,7 +21,7 @@ std::vector<Tap> taps(int source, int target, bool clampWeights) {
     auto offset = static_cast<float>((i + 0.5) * scale - 0.5);
     int low = static_cast<int>(std::floor(offset));
     offset -= static_cast<float>(low);
-    // OpenCV drops the fraction at the left and right edge, but not at the top and bottom.
+    // OpenCV drops the fraction at the left and right edges, but not at the top and bottom.
     if (clampWeights && (low < 0 || low >= source - 1)) offset = 0;
     const auto weigh = [](float weight) { return static_cast<int>(std::nearbyint(weight * kOne)); };
     result[i] = {std::clamp(low, 0, source - 1), std::clamp(low + 1, 0, source - 1), weigh(1.0f - offset),
@@ -30,8 +30,8 @@ std::vector<Tap> taps(int source, int target, bool clampWeights) {
   return result;
 }
 
-// Of one row: every column's two neighbours, weighed, a sixteenth of it: at most 255 · (kOne + 1) / 16, which 16 bits hold.
-// A constant number of channels, so that the loop over them unrolls.
+// Interpolates one row horizontally: the weighted sum of two neighbours per column, divided by 16. It is at most 255 ·
+// (kOne + 1) / 16, which 16 bits hold. The number of channels is constant, so that the loop over them unrolls.
 template <int kChannels>
 void resizeRow(const uint8_t* from, const std::vector<Tap>& columns, int16_t* __restrict to) {
   for (const Tap& tap : columns) {
@@ -43,8 +43,8 @@ void resizeRow(const uint8_t* from, const std::vector<Tap>& columns, int16_t* __
   }
 }
 
-// Of two such rows. The intermediate truncations are OpenCV's own. A byte may alias anything: without __restrict nothing
-// here is computed eight at a time.
+// Interpolates between two such rows. The intermediate truncations are OpenCV's own. A byte pointer may alias anything:
+// without __restrict the compiler could not compute eight values at a time.
 void blendRows(const int16_t* __restrict upper, const int16_t* __restrict lower, const Tap& row, int count,
                uint8_t* __restrict target) {
   const auto weightLow = static_cast<int16_t>(row.weightLow), weightHigh = static_cast<int16_t>(row.weightHigh);
@@ -68,7 +68,7 @@ void halve(const Pixels& source, uint8_t* target) {
   }
 }
 
-// R, G, B (or grey) of any source as the wanted channels; alpha is dropped.
+// R, G, B (or grey) of any source as the requested channels; alpha is dropped.
 std::vector<uint8_t> convertColour(const Pixels& source, int channels, bool bgr) {
   const int64_t count = static_cast<int64_t>(source.width) * source.height;
   std::vector<uint8_t> result(count * channels);
@@ -78,7 +78,7 @@ std::vector<uint8_t> convertColour(const Pixels& source, int channels, bool bgr)
     const int r = from[0], g = isGrey ? r : from[1], b = isGrey ? r : from[2];
     uint8_t* to = result.data() + i * channels;
     if (channels == 1) {
-      // cv::cvtColor's 15-bit weights of ITU-R BT.601 (OpenCV 4 and later; OpenCV 2 and 3 had 14 bits).
+      // The 15-bit weights of ITU-R BT.601 in cv::cvtColor (OpenCV 4 and later; OpenCV 2 and 3 used 14 bits).
       to[0] = static_cast<uint8_t>(isGrey ? r : (r * 9798 + g * 19235 + b * 3735 + (1 << 14)) >> 15);
     } else {
       to[0] = static_cast<uint8_t>(bgr ? b : r);

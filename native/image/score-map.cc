@@ -7,7 +7,7 @@
 namespace resnode::image {
 namespace {
 
-// Two neighbours and the part of the second.
+// Two neighbours and the weight of the second.
 struct Neighbours {
   int low = 0, high = 0;
   float part = 0;
@@ -33,7 +33,7 @@ Neighbours rowOf(const ScoreMap& map, int y) {
   return neighboursAt(y * map.scaleY + map.offsetY, map.lastY, map.height);
 }
 
-// One row of a channel, between two rows of the scores.
+// One row of a channel, interpolated between two rows of the scores.
 void blendRows(const float* plane, const Neighbours& row, int width, float* target) {
   const float* low = plane + static_cast<size_t>(row.low) * width;
   const float* high = plane + static_cast<size_t>(row.high) * width;

@@ -1,4 +1,4 @@
-// libresnode_mpi.so: the processes that mpirun started. MPI 3.1, https://www.mpi-forum.org/docs/
+// libresnode_mpi.so: communicates with the processes that mpirun started. MPI 3.1, https://www.mpi-forum.org/docs/
 #include "native/core/communicator.h"
 
 #include <dlfcn.h>
@@ -29,14 +29,14 @@ class MpiCommunicator final : public Communicator {
   explicit MpiCommunicator(MPI_Comm communicator) : communicator_(communicator) {
     MPI_Comm_rank(communicator_, &rank_);
     MPI_Comm_size(communicator_, &size_);
-    // Errors come back as numbers; by default they would end the process.
+    // Return errors as numbers; by default they would end the process.
     MPI_Comm_set_errhandler(communicator_, MPI_ERRORS_RETURN);
   }
   int rank() const override { return rank_; }
   int size() const override { return size_; }
   void sum(float* values, size_t count) override { sum(values, count, MPI_FLOAT); }
   void sum(double* values, size_t count) override { sum(values, count, MPI_DOUBLE); }
-  // Its length goes first, and then its pieces.
+  // Sends the length first, then the pieces.
   void send(int rank, const std::vector<unsigned char>& bytes) override {
     const auto length = static_cast<uint64_t>(bytes.size());
     sendPiece(rank, &length, sizeof length);
@@ -77,7 +77,7 @@ class MpiCommunicator final : public Communicator {
     check(MPI_Irecv(bytes, static_cast<int>(length), MPI_BYTE, rank, kTag, communicator_, &request), "MPI_Irecv");
     await(request);
   }
-  // MPI's own waiting keeps a processor busy, which the other process may need.
+  // MPI's own wait keeps a processor busy that the other process may need.
   static void await(MPI_Request& request) {
     for (int isDone = 0;;) {
       check(MPI_Test(&request, &isDone, MPI_STATUS_IGNORE), "MPI_Test");
@@ -86,8 +86,8 @@ class MpiCommunicator final : public Communicator {
     }
   }
 
-  // To the first and back: an all-reduce may add in another order in each process. In pieces, since a message's length is
-  // an int.
+  // Reduces to the first process and broadcasts from there, because an all-reduce may add in another order in each
+  // process. The array is sent in pieces, because a message's length is an int.
   template <class T>
   void sum(T* values, size_t count, MPI_Datatype type) {
     constexpr size_t kPiece = size_t{1} << 22;
@@ -113,7 +113,7 @@ extern "C" __attribute__((visibility("default"))) const char* resnode_interface_
 
 extern "C" __attribute__((visibility("default"))) resnode::Communicator* resnode_open_communicator() {
   using resnode::Error;
-  // Open MPI's plugins look for its symbols in the process, and this library was opened privately.
+  // Open MPI's plugins look for its symbols in the global scope, but this library was opened privately.
   Dl_info info;
   if (dladdr(reinterpret_cast<void*>(&MPI_Init_thread), &info))
     dlopen(info.dli_fname, RTLD_NOW | RTLD_GLOBAL | RTLD_NOLOAD);

@@ -1,4 +1,4 @@
-// Rules of products, sums and reductions.
+// Rules for products, sums and reductions.
 #pragma once
 
 #include "native/core/verify/subject.h"

@@ -1,4 +1,4 @@
-// Rules of kinds that work on boxes.
+// Rules for kinds that work on boxes.
 #pragma once
 
 #include <algorithm>
@@ -25,7 +25,7 @@ inline void check(const DetectionOutput& detection, const Subject& of) {
   of.count("inputs[0]", of.input(0), product({images, priors, detection.shareLocation ? 1 : detection.classes, 4}));
   of.count("inputs[1]", of.input(1), product({images, priors, detection.classes}));
   of.count("inputs[2]", of.input(2), priors * 8);
-  // Rows for all that may be kept, and for an image each where nothing is.
+  // Enough rows for all boxes that may be kept, and at least one for each image.
   const int64_t kept = product(
       {std::min(detection.topK.value_or(priors), priors), detection.classes - (detection.background >= 0 ? 1 : 0)});
   const int64_t most = product({images, std::min(kept, detection.keepTopK.value_or(kept))});

@@ -1,4 +1,4 @@
-// Rules of losses and of what measures predictions against labels.
+// Rules for losses and for measures of predictions against labels.
 #pragma once
 
 #include <cmath>

@@ -1,4 +1,4 @@
-// Rules of kinds that move values without changing them, keep them, or hand them on.
+// Rules for kinds that move, store or pass on values without changing them.
 #pragma once
 
 #include "native/core/portable.h"
@@ -6,7 +6,7 @@
 
 namespace resnode::rules {
 
-// Parts that make up a whole along an axis.
+// Checks that parts make up a whole along an axis.
 inline void checkParts(int64_t axis, const Shape& whole, const std::vector<TensorId>& parts, const char* what,
                        const Subject& of) {
   of.expect(axis < static_cast<int64_t>(whole.size()), "axis must be below the number of axes");
@@ -74,7 +74,7 @@ inline void check(const BatchReindex&, const Subject& of) {
   of.shape("outputs", 0, of.output(0), expected);
 }
 
-// Planes of another size.
+// The output's planes may have another size.
 inline void checkPlanes(size_t inputs, const Subject& of) {
   of.places(inputs, inputs, 1, 1);
   const Shape& x = of.input(0);
@@ -116,7 +116,7 @@ inline void check(const Continuation&, const Subject& of) {
   of.expect(of.output(0).size() == 2, "outputs must be T×N");
 }
 
-// What it computes, the process that wrote it knows.
+// Only the process that wrote the function knows its shapes.
 inline void check(const HostFunction&, const Subject& of) { of.places(0, SIZE_MAX, 0, SIZE_MAX); }
 
 }  // namespace resnode::rules

@@ -1,4 +1,4 @@
-// Rules of kinds that normalise, scale and bend values in place.
+// Rules for kinds that normalise, scale or apply a function to values.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// One operation as the rules of its kind see it. The rules are those that ts/operations/schema.ts describes; ids are in
-// range and shapes positive where a rule is asked.
+// One operation, as the rules for its kind see it. ts/operations/schema.ts describes the rules. Ids are in range and
+// shapes positive before a rule is called.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 
 namespace resnode::rules {
 
-constexpr int64_t kMostValues = int64_t{1} << 48;  // of a tensor: bytes and sums of bytes stay far below 2^63
+constexpr int64_t kMostValues = int64_t{1} << 48;  // per tensor: bytes and sums of bytes stay far below 2^63
 
 inline std::string shown(const Shape& shape) {
   std::string text;
@@ -20,7 +20,7 @@ inline std::string shown(const Shape& shape) {
   return text.empty() ? "one value" : text;
 }
 
-// At most kMostValues + 1.
+// The product, or kMostValues + 1 if it is larger.
 inline int64_t product(const std::vector<int64_t>& factors) {
   int64_t result = 1;
   for (int64_t factor : factors) {
@@ -34,7 +34,7 @@ inline int64_t product(const std::vector<int64_t>& factors) {
   throw Error("program/invalid", what, layer);
 }
 
-// One operation as its rules see it: everything by position, and refusals that name it.
+// Gives a rule the operation's tensors by position, and refusals that name the operation.
 class Subject {
  public:
   Subject(const Program& program, const Operation& operation, const char* kind)

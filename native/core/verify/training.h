@@ -1,4 +1,4 @@
-// Rules of gradients and updates.
+// Rules for gradients and updates.
 #pragma once
 
 #include <algorithm>
@@ -8,7 +8,7 @@
 
 namespace resnode::rules {
 
-// Of every so-many-th row and column, from the first on.
+// The shape of every stride-th row and column, starting with the first.
 inline Shape sampledShape(Shape shape, const Pair& stride) {
   if (shape.size() != 4) return shape;
   shape[2] = (shape[2] + stride.height - 1) / stride.height;
@@ -36,9 +36,9 @@ inline void check(const SumBehindRelu& sum, const Subject& of) {
   }
 }
 
-// What a gradient reads of what its operation read (x) and made (y): the twin of the functions in ts/operations/schema.ts
-// (kGradientReads is their data); test/compile/verify.test.ts compares them. `dx`, `dw`: whose diffs are asked for.
-// Their gradients read what was read, or what was made where they work in place.
+// What a gradient reads of its operation's inputs (x) and outputs (y). The functions in ts/operations/schema.ts say the
+// same (kGradientReads holds their data), and test/compile/verify.test.ts compares the two. `dx`, `dw`: the diffs that
+// are requested. The gradients of the kinds in kReadsOwn read x, or y if the operation works in place.
 template <class T>
 constexpr bool kReadsOwn = std::is_same_v<T, Bnll> || std::is_same_v<T, Clip> || std::is_same_v<T, Log>;
 
@@ -87,8 +87,8 @@ inline bool readsOutput(const Operation& forward, size_t i) {
   });
 }
 
-// How many inputs have a diff of their own: labels, indices and the pass of Dropout have none, and a BatchNorm's residual has
-// that of the sum.
+// How many inputs have a diff of their own. Labels, indices and Dropout's pass number have none, and the diff of a
+// BatchNorm's residual is that of the sum.
 template <class T>
 constexpr size_t kInputsWithDiff =
     std::is_same_v<T, Embed> ? 0
@@ -104,7 +104,7 @@ constexpr size_t kInputsWithDiff =
         ? 1
         : SIZE_MAX;
 
-// Whether a diff of a convolution's input has the places alone that its windows of 1×1 see.
+// Whether a diff of a convolution's input holds only the positions that its 1×1 windows read.
 inline bool isSampled(const Operation& forward, const Program& program, const Shape& diff) {
   const auto* convolution = forward.attributes.as<Convolution>();
   if (!convolution || convolution->kernel.height != 1 || convolution->kernel.width != 1 ||

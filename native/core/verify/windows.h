@@ -1,4 +1,4 @@
-// Rules of kinds that move a window over planes.
+// Rules for kinds that move a window over planes.
 #pragma once
 
 #include "native/core/portable.h"
@@ -50,7 +50,7 @@ inline void check(const Pooling& pooling, const Subject& of) {
   of.expect(x.size() == 4 && y.size() == 4, "inputs and outputs must be N×C×H×W");
   const auto& [method, kernel, stride, pad] = pooling;
   of.expect(pad.height < kernel.height && pad.width < kernel.width, "pad must be below kernel");
-  // Sizes round up or down: the last window begins less than a stride behind where it would still be inside.
+  // Sizes may round up or down, so the last window begins less than one stride after the last position that fits.
   const auto begins = [](int64_t size, int64_t outputs, int64_t kernel, int64_t stride, int64_t pad) {
     return outputs - 1 <= (size + 2 * pad + stride) / stride &&
            (outputs - 1) * stride < size + 2 * pad - kernel + stride;
