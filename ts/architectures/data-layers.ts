@@ -34,28 +34,31 @@ export interface DataLayersOptions {
 const DATA_LAYERS = signature('dataLayers', {
   options: required(
     options<DataLayersOptions>({
-      kind: required(oneOf('lmdb', 'list'), 'Of the sources.'),
-      train: required(path, 'Source of TRAIN.'),
-      test: required(path, 'Source of TEST.'),
-      batch: required(integer(1), 'Images in one forward pass.'),
-      testBatch: required(integer(1), 'The same in TEST.'),
+      kind: required(oneOf('lmdb', 'list'), 'The kind of the sources.'),
+      train: required(path, 'The source of phase TRAIN.'),
+      test: required(path, 'The source of phase TEST.'),
+      batch: required(integer(1), 'The number of images in one forward pass of phase TRAIN.'),
+      testBatch: required(integer(1), 'The number of images in one forward pass of phase TEST.'),
       input: optional(string, 'data', "The net's input blob."),
-      crop: required(nullOr(integer(1)), 'Square that the net takes; null: images as they are.'),
-      mirror: required(boolean, 'TRAIN mirrors half of the images.'),
-      mean: required(either(list(number(), { of: 'numbers' }), path), 'Subtracted.'),
-      scale: optional(number(), '1', 'Factor that is applied after the mean is subtracted.'),
-      channels: optional(integer(1), '3', '1: images are read as grey.'),
-      rootFolder: optional(string, 'nothing', 'Before the paths of lists.'),
+      crop: required(
+        nullOr(integer(1)),
+        'The side of the square that the net takes; null: images keep their size.',
+      ),
+      mirror: required(boolean, 'Whether phase TRAIN mirrors half of the images.'),
+      mean: required(either(list(number(), { of: 'numbers' }), path), 'The mean that is subtracted.'),
+      scale: optional(number(), '1', 'The factor that is applied after the mean is subtracted.'),
+      channels: optional(integer(1), '3', 'The number of channels; with 1, images are read as grey.'),
+      rootFolder: optional(string, 'nothing', 'The folder that the paths of lists are relative to.'),
       resize: optional(
         options<{ readonly width: number; readonly height: number }>({
-          width: required(integer(1), 'In pixels.'),
-          height: required(integer(1), 'In pixels.'),
+          width: required(integer(1), 'The width in pixels.'),
+          height: required(integer(1), 'The height in pixels.'),
         }),
         'not resized',
-        'Lists only.',
+        'The size that images are resized to; for lists only.',
       ),
     }),
-    'Sources and transform.',
+    'The sources and how their images are transformed.',
   ),
 });
 

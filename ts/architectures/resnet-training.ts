@@ -49,18 +49,30 @@ const RESNET_TRAINING = signature('resnetTraining', {
   options: required(
     options<ResnetTrainingOptions>({
       ...architectureRows,
-      train: optional(string, "as Caffe's examples", 'Source of TRAIN.'),
-      test: optional(string, "as Caffe's examples", 'Source of TEST.'),
-      mean: optional(either(list(number(), { of: 'numbers' }), path), 'of the data set', 'Subtracted.'),
-      testBatch: optional(integer(1), "the paper's", 'Images in one forward pass of TEST.'),
-      batch: optional(integer(1), "the paper's", 'A divisor of it.'),
-      folder: optional(path, 'the working folder', 'Where the files will lie.'),
-      net: optional(path, 'train_val.prototxt in folder', 'Where the net will lie.'),
-      prefix: optional(path, "the net's name in folder", 'Of snapshots.'),
-      testImages: optional(integer(1), "the paper's", 'Of the test set.'),
-      seed: optional(integer(), '1', 'Of fillers and data.'),
+      train: optional(string, "as Caffe's examples", 'The source of phase TRAIN.'),
+      test: optional(string, "as Caffe's examples", 'The source of phase TEST.'),
+      mean: optional(
+        either(list(number(), { of: 'numbers' }), path),
+        'of the data set',
+        'The mean that is subtracted.',
+      ),
+      testBatch: optional(
+        integer(1),
+        "the paper's",
+        'The number of images in one forward pass of phase TEST.',
+      ),
+      batch: optional(
+        integer(1),
+        "the paper's",
+        "The number of images in one forward pass; it must divide the paper's batch.",
+      ),
+      folder: optional(path, 'the working folder', 'The folder for the files.'),
+      net: optional(path, 'train_val.prototxt in folder', 'The path that the solver names for the net.'),
+      prefix: optional(path, "the net's name in folder", 'The prefix of snapshots.'),
+      testImages: optional(integer(1), "the paper's", 'The number of images in the test set.'),
+      seed: optional(integer(), '1', "The seed of the fillers and of the data's order."),
     }),
-    'Which net, and how.',
+    'Which net to train, and how.',
   ),
 });
 

@@ -93,70 +93,94 @@ export const architectureRows = {
   name: optional(
     name,
     'family and depth',
-    'Family, depth and width in a word: resnet-110, wrn-28-10, resnext-50-32x4d.',
+    'Family, depth and width as one name: resnet-110, wrn-28-10, resnext-50-32x4d.',
   ),
-  family: optional(oneOf(...FAMILY_NAMES), 'resnet', 'A row of the table of architectures.'),
+  family: optional(oneOf(...FAMILY_NAMES), 'resnet', 'The family: a row of the table of architectures.'),
   depth: optional(
     integer(1),
     'as name or blocks say',
-    'Layers: ImageNet 18, 34, 50, 101, 152, 200; CIFAR 6n+2 with basic blocks, 9n+2 with bottlenecks, 6n+4 of wide nets.',
+    'The number of layers: ImageNet 18, 34, 50, 101, 152, 200; CIFAR 6n+2 with basic blocks, 9n+2 with bottlenecks, 6n+4 for wide nets.',
   ),
   blocks: optional(
     list(integer(1, 1000), { of: 'positive integers', atLeast: 1 }),
     'as the depth says',
-    'Blocks of each stage, instead of a depth.',
+    'The number of blocks of each stage, instead of a depth.',
   ),
-  block: optional(oneOf('basic', 'bottleneck'), 'as the depth has it', 'Two convolutions, or three.'),
+  block: optional(
+    oneOf('basic', 'bottleneck'),
+    'as the depth requires',
+    'The block: basic has two convolutions, bottleneck three.',
+  ),
   data: optional(
     oneOf('imagenet', 'cifar'),
     'imagenet where it has the depth',
-    'Whose stem, width and schedule.',
+    'The data set whose stem, widths and schedule the net takes.',
   ),
-  classes: optional(integer(1), '1000, CIFAR 10', 'Outputs of the last layer.'),
-  version: optional(oneOf('v1', 'v1.5'), "the family's", 'Where a bottleneck has its stride.'),
+  classes: optional(integer(1), '1000, CIFAR 10', 'The number of outputs of the last layer.'),
+  version: optional(
+    oneOf('v1', 'v1.5'),
+    "the family's",
+    'Which convolution of a bottleneck has its stride: v1 the first 1×1, v1.5 the 3×3.',
+  ),
   shortcut: optional(
     oneOf('identity', 'projection', 'all-projections', 'A', 'B', 'C'),
     'as in the paper',
-    'Where the shape changes zeros for new channels (A) or a 1×1 convolution (B), or one in every block (C).',
+    'Shortcuts: where the shape changes, zeros for new channels (A) or a 1×1 convolution (B); or a 1×1 convolution in every block (C).',
   ),
-  stem: optional(oneOf('7x7', 'deep', '3x3'), '7x7, CIFAR 3x3', 'The first convolution; deep: three of 3×3.'),
-  widen: optional(integer(1, 64), '10, ImageNet 2', 'Of wrn: how many times wider.'),
-  groups: optional(integer(1, 1024), '8, ImageNet 32', 'Of resnext and se-resnext: the cardinality.'),
-  groupWidth: optional(integer(1, 1024), '64, ImageNet 4', 'Channels of a group in the first stage.'),
+  stem: optional(
+    oneOf('7x7', 'deep', '3x3'),
+    '7x7, CIFAR 3x3',
+    'The first convolution; deep replaces it with three 3×3 convolutions.',
+  ),
+  widen: optional(integer(1, 64), '10, ImageNet 2', 'For wrn: the factor by which blocks are wider.'),
+  groups: optional(integer(1, 1024), '8, ImageNet 32', 'For resnext and se-resnext: the cardinality.'),
+  groupWidth: optional(
+    integer(1, 1024),
+    '64, ImageNet 4',
+    'For resnext and se-resnext: the channels of a group in the first stage.',
+  ),
   squeeze: optional(
     integer(1, 4096),
     '16 of se-resnet and se-resnext',
-    'Squeeze-and-Excitation: so many channels become one.',
+    "Squeeze-and-Excitation's reduction: how many channels become one.",
   ),
   dropout: optional(
     number({ above: 0, to: 0.95 }),
     'none',
-    'Of pre-activation blocks: the share that is dropped.',
+    'For pre-activation blocks: the share of values that Dropout drops.',
   ),
-  channels: optional(integer(1), '3', 'Of the input.'),
-  size: optional(integer(1), '224, CIFAR 32', 'Height and width of the input.'),
+  channels: optional(integer(1), '3', 'The number of channels of the input.'),
+  size: optional(integer(1), '224, CIFAR 32', 'The height and width of the input.'),
 };
 
 const RESNET = signature('resnet', {
   options: required(
     options<ResnetOptions>({
       ...architectureRows,
-      batch: optional(integer(1), '1', 'First dimension of the input.'),
+      batch: optional(integer(1), '1', 'The first dimension of the input.'),
       train: optional(
         either(
           boolean,
           options<Exclude<ResnetOptions['train'], boolean | undefined>>({
-            train: optional(string, "as Caffe's examples", 'Source of TRAIN.'),
-            test: optional(string, "as Caffe's examples", 'Source of TEST.'),
-            mean: optional(either(list(number(), { of: 'numbers' }), path), 'of the data set', 'Subtracted.'),
-            testBatch: optional(integer(1), "the paper's", 'Images in one forward pass of TEST.'),
+            train: optional(string, "as Caffe's examples", 'The source of phase TRAIN.'),
+            test: optional(string, "as Caffe's examples", 'The source of phase TEST.'),
+            mean: optional(
+              either(list(number(), { of: 'numbers' }), path),
+              'of the data set',
+              'The mean that is subtracted.',
+            ),
+            testBatch: optional(
+              integer(1),
+              "the paper's",
+              'The number of images in one forward pass of phase TEST.',
+            ),
           }),
         ),
         'false',
-        'The train_val net instead.',
+        'Makes the train_val net instead of the deploy net.',
       ),
     }),
-    'Which net.',
+    'Which net to make.',
   ),
 });
 

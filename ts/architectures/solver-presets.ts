@@ -19,11 +19,11 @@ export interface SolverTarget {
 }
 
 const targetRows = {
-  net: required(path, 'Of the train_val net.'),
-  prefix: required(path, 'Where snapshots go.'),
-  testIterations: required(integer(1), 'Of a test.'),
-  iterSize: optional(integer(1), '1', 'Passes an update.'),
-  seed: optional(integer(), '1', 'Of fillers and data.'),
+  net: required(path, 'The path of the train_val net.'),
+  prefix: required(path, 'The prefix of snapshots.'),
+  testIterations: required(integer(1), 'The number of iterations of a test.'),
+  iterSize: optional(integer(1), '1', 'The number of passes per update.'),
+  seed: optional(integer(), '1', "The seed of the fillers and of the data's order."),
 };
 
 const solverTarget = options<SolverTarget>(targetRows);
@@ -129,11 +129,11 @@ const LINEAR_SOLVER = signature('linearSolver', {
   options: required(
     options<LinearSolverOptions>({
       ...targetRows,
-      iterations: required(integer(1), 'In all.'),
-      interval: optional(integer(1), 'a tenth of iterations', 'Between tests.'),
-      rate: required(number({ from: 0 }), 'At the beginning.'),
-      weightDecay: required(number({ from: 0 }), 'Of all weights.'),
-      type: optional(oneOf('SGD', 'Nesterov'), 'SGD', "Caffe's solver."),
+      iterations: required(integer(1), 'The number of iterations in all.'),
+      interval: optional(integer(1), 'a tenth of iterations', 'The number of iterations between tests.'),
+      rate: required(number({ from: 0 }), 'The learning rate at the beginning.'),
+      weightDecay: required(number({ from: 0 }), 'The weight decay of all weights.'),
+      type: optional(oneOf('SGD', 'Nesterov'), 'SGD', "Caffe's type of solver."),
     }),
     'Files, counts and rates.',
   ),

@@ -26,35 +26,39 @@ export function solverText(solver: SolverParameter, command: readonly string[]):
 }
 
 const WRITE_TRAINING_FILES = signature('writeTrainingFiles', {
-  folder: required(path, 'Made where it is not there.'),
+  folder: required(path, 'The folder; it is made if it does not exist.'),
   files: required(
     fields<TrainingFiles>('what resnetTraining gives', {
       deploy: required(netParameter, 'The deploy net.'),
       net: required(netParameter, 'The train_val net.'),
-      solver: required(solverParameter, 'Its solver.'),
-      augment: required(having<TrainingFiles['augment']>('an object'), 'By phase.'),
+      solver: required(solverParameter, 'The solver.'),
+      augment: required(having<TrainingFiles['augment']>('an object'), 'Augmentations by phase.'),
       warmup: required(
         nullOr(
           fields<NonNullable<TrainingFiles['warmup']>>('{ iterations, rate, solver }', {
-            iterations: required(integer(0), 'So many.'),
-            rate: required(number({ from: 0 }), 'Of them.'),
-            solver: required(solverParameter, 'Of the first stage.'),
+            iterations: required(integer(0), 'The number of iterations of the warm-up.'),
+            rate: required(number({ from: 0 }), 'The rate of the warm-up.'),
+            solver: required(solverParameter, 'The solver of the warm-up.'),
           }),
         ),
-        'A constant rate at the beginning.',
+        'A constant rate for the first iterations.',
       ),
       about: required(
         fields<TrainingFiles['about']>('{ name, paper, schedule }', {
-          name: required(string, "The net's."),
-          paper: required(string, 'Of the net.'),
-          schedule: required(string, 'Where it is written.'),
+          name: required(string, 'The name of the net.'),
+          paper: required(string, 'The paper that describes the net.'),
+          schedule: required(string, 'Where the paper gives the schedule.'),
         }),
-        'For README.md.',
+        'What README.md says about the net.',
       ),
     }),
-    'Of resnetTraining.',
+    'The result of resnetTraining.',
   ),
-  options: optional(tableOf<{ readonly overwrite?: boolean }>({ overwrite }), 'none', 'How.'),
+  options: optional(
+    tableOf<{ readonly overwrite?: boolean }>({ overwrite }),
+    'none',
+    'How to write the files.',
+  ),
 });
 
 /**

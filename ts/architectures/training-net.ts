@@ -100,8 +100,8 @@ export function classifierOf(deploy: NetParameter): Classifier {
 
 const REPLACE_HEAD = signature('replaceHead', {
   deploy: required(netParameter, 'A deploy net.'),
-  classes: required(integer(2), 'Of the new head.'),
-  name: optional(string, 'fc<classes>', 'Of the new head.'),
+  classes: required(integer(2), 'The number of classes of the new head.'),
+  name: optional(string, 'fc<classes>', 'The name of the new head.'),
 });
 
 /**
@@ -141,26 +141,26 @@ const TRAINING_NET = signature('trainingNet', {
     options<TrainingNetOptions>({
       data: required(
         list(layerParameter, { of: 'layers' }),
-        "The layers that make the net's input and label.",
+        "The layers that make the net's input and its label.",
       ),
-      batchNorm: optional(oneOf('live', 'frozen'), 'live', 'Which statistics.'),
+      batchNorm: optional(oneOf('live', 'frozen'), 'live', 'Which statistics BatchNorm uses.'),
       movingAverageFraction: optional(
         number({ from: 0, to: 1 }),
         'as in the deploy net',
-        'What each iteration keeps of the running statistics.',
+        'The share of the running statistics that each iteration keeps.',
       ),
       rateOf: optional(
         callback<NonNullable<TrainingNetOptions['rateOf']>>(),
         '1 everywhere',
-        'lr_mult of a layer.',
+        'The lr_mult of a layer.',
       ),
       headFiller: optional(
         options<NonNullable<TrainingNetOptions['headFiller']>>({
-          type: required(oneOf('gaussian'), 'Its type.'),
-          std: required(number({ from: 0 }), 'Its deviation.'),
+          type: required(oneOf('gaussian'), "The filler's type."),
+          std: required(number({ from: 0 }), "The filler's standard deviation."),
         }),
         'msra',
-        'Of InnerProduct layers.',
+        'The weight filler of InnerProduct layers.',
       ),
     }),
     'Data and statistics.',

@@ -11,9 +11,9 @@ export interface Blob {
 }
 
 const blobFields = fields<Blob>('a Blob, { shape, dtype, bytes }', {
-  shape: required(list(integer(0), { of: 'dimensions' }), 'Dimensions, the outermost first.'),
-  dtype: required(oneOf('float32', 'float64'), 'Type of the values.'),
-  bytes: required(instance('a Uint8Array', Uint8Array), 'The values, little-endian.'),
+  shape: required(list(integer(0), { of: 'dimensions' }), 'The dimensions, outermost first.'),
+  dtype: required(oneOf('float32', 'float64'), 'The type of the values.'),
+  bytes: required(instance('a Uint8Array', Uint8Array), 'The values as little-endian bytes.'),
 });
 
 /** As many bytes as its shape and type say. */
@@ -30,8 +30,8 @@ export const blob: Kind<Blob> = {
 };
 
 const BLOB_FROM_FLOATS = signature('blobFromFloats', {
-  shape: required(list(integer(0), { of: 'dimensions' }), 'Dimensions, the outermost first.'),
-  values: required(instance('a Float32Array', Float32Array), 'As many values.'),
+  shape: required(list(integer(0), { of: 'dimensions' }), 'The dimensions, outermost first.'),
+  values: required(instance('a Float32Array', Float32Array), 'As many values as the shape has.'),
 });
 
 /**
@@ -50,8 +50,8 @@ export function blobFromFloats(shape: readonly number[], values: Float32Array): 
 const TO_FLOAT64 = signature('toFloat64', {
   blob: required(
     fields<Pick<Blob, 'dtype' | 'bytes'>>('a Blob', {
-      dtype: required(oneOf('float32', 'float64'), 'Type of the values.'),
-      bytes: required(instance('a Uint8Array', Uint8Array), 'Whole values, little-endian.'),
+      dtype: required(oneOf('float32', 'float64'), 'The type of the values.'),
+      bytes: required(instance('a Uint8Array', Uint8Array), 'The values as little-endian bytes.'),
     }),
     'The blob.',
   ),
@@ -68,8 +68,8 @@ export function toFloat64(blob: Pick<Blob, 'dtype' | 'bytes'>): Float64Array {
 const TO_FLOAT32 = signature('toFloat32', {
   blob: required(
     fields<Pick<Blob, 'dtype' | 'bytes'>>('a Blob', {
-      dtype: required(oneOf('float32', 'float64'), 'Type of the values.'),
-      bytes: required(instance('a Uint8Array', Uint8Array), 'Whole values, little-endian.'),
+      dtype: required(oneOf('float32', 'float64'), 'The type of the values.'),
+      bytes: required(instance('a Uint8Array', Uint8Array), 'The values as little-endian bytes.'),
     }),
     'The blob.',
   ),

@@ -29,17 +29,17 @@ export interface WeightsFile {
 export const weightsLayers: Kind<readonly WeightsLayer[]> = list(
   fields<WeightsLayer>('a layer of weights, { name, type, blobs }', {
     name: required(string, "The layer's name."),
-    type: required(string, "The layer's type; may be empty."),
-    blobs: required(list(blob, { of: 'blobs' }), 'Its blobs in their order.'),
-    file: optional(string, "the others'", 'Of which it is.'),
+    type: required(string, "The layer's type; it may be empty."),
+    blobs: required(list(blob, { of: 'blobs' }), "The layer's blobs, in Caffe's order."),
+    file: optional(string, "the others'", 'The file that the layer comes from.'),
   }),
   { of: 'layers' },
 );
 
 export const weightsFile: Kind<WeightsFile> = fields<WeightsFile>('a WeightsFile, { file, name, layers }', {
-  file: required(string, 'Named in errors.'),
+  file: required(string, 'The name of the file in errors.'),
   name: required(string, "The net's name."),
-  layers: required(weightsLayers, 'Layers with their blobs.'),
+  layers: required(weightsLayers, 'The layers with their blobs.'),
 });
 
 // Field numbers of caffe.proto: NetParameter.name 1, layers 2 (V1), layer 100 (V2).
@@ -63,10 +63,10 @@ const RAW_TYPES = ['float64', 'float32', 'float16'] as const;
 const MAX_ELEMENTS = 2 ** 31 - 1; // Caffe counts elements in an int.
 
 const READ_CAFFEMODEL = signature('readCaffemodel', {
-  bytes: required(instance('a Buffer or Uint8Array', Uint8Array), 'The file, mapped or read.'),
+  bytes: required(instance('a Buffer or Uint8Array', Uint8Array), 'The bytes of the file.'),
   options: required(
-    options<{ file: string }>({ file: required(string, 'Named in errors.') }),
-    'The name of the bytes.',
+    options<{ file: string }>({ file: required(string, 'The name of the file in errors.') }),
+    'The name of the file.',
   ),
 });
 
@@ -97,10 +97,10 @@ export function readCaffemodel(bytes: Uint8Array, options: { file: string }): We
 }
 
 const READ_BINARYPROTO = signature('readBinaryproto', {
-  bytes: required(instance('a Buffer or Uint8Array', Uint8Array), 'The file, mapped or read.'),
+  bytes: required(instance('a Buffer or Uint8Array', Uint8Array), 'The bytes of the file.'),
   options: required(
-    options<{ file: string }>({ file: required(string, 'Named in errors.') }),
-    'The name of the bytes.',
+    options<{ file: string }>({ file: required(string, 'The name of the file in errors.') }),
+    'The name of the file.',
   ),
 });
 

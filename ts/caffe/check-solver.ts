@@ -116,7 +116,7 @@ export interface CheckedSolver {
 }
 
 const CHECK_SOLVER = signature('checkSolver', {
-  solver: required(solverParameter, 'As readSolver gives it.'),
+  solver: required(solverParameter, 'A solver, as readSolver returns it.'),
 });
 
 /**
@@ -142,12 +142,12 @@ export function checkSolver(solver: SolverParameter): CheckedSolver {
 const SOLVER_NET_STATE = signature('solverNetState', {
   solverNet: required(
     fields<Pick<SolverNet, 'phase' | 'state'>>('a net of a CheckedSolver', {
-      phase: required(oneOf('TRAIN', 'TEST'), 'Its phase.'),
-      state: required(message('NetState'), "The solver's state for it."),
+      phase: required(oneOf('TRAIN', 'TEST'), 'The phase of the net.'),
+      state: required(message('NetState'), "The solver's NetState for the net."),
     }),
-    'Of checkSolver.',
+    "A net of checkSolver's result.",
   ),
-  net: required(netParameter, 'The net that it names, read.'),
+  net: required(netParameter, 'The net that the solver names, as read.'),
 });
 
 /**

@@ -17,7 +17,9 @@ import { type NetWeights, netWeights, refuseLayersTwice } from './write-caffemod
 /** Slashes in a layer's name are groups in groups. */
 const MAX_DEPTH = 64;
 
-const READ_HDF5_WEIGHTS = signature('readHdf5Weights', { path: required(path, 'Of a .caffemodel.h5.') });
+const READ_HDF5_WEIGHTS = signature('readHdf5Weights', {
+  path: required(path, 'The path of a .caffemodel.h5.'),
+});
 
 /**
  * Reads all layers of a .caffemodel.h5; values are copied, float32 or float64.
@@ -62,8 +64,8 @@ export async function readHdf5Weights(path: string): Promise<WeightsFile> {
 }
 
 const WRITE_HDF5_WEIGHTS = signature('writeHdf5Weights', {
-  path: required(path, 'Where it goes.'),
-  weights: required(netWeights, 'Layers with their blobs.'),
+  path: required(path, 'The path of the file to write.'),
+  weights: required(netWeights, 'The layers with their blobs.'),
 });
 
 /**

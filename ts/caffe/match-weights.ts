@@ -43,11 +43,11 @@ export interface MatchOptions {
 
 /** What matchWeights takes. */
 export const matchOptions = options<MatchOptions>({
-  strict: optional(boolean, 'false', 'Treats weights without a layer as errors.'),
+  strict: optional(boolean, 'false', 'Makes it an error if the file has weights that no layer takes.'),
   partialWeights: optional(
     boolean,
     'false',
-    'Layers without weights in the file keep the values of their fillers.',
+    'Lets layers that have no weights in the file keep the values of their fillers.',
   ),
   reshapeWeights: optional(
     boolean,

@@ -49,17 +49,17 @@ export interface NetParameter {
 }
 
 const READ_NET = signature('readNet', {
-  text: required(string, 'The prototxt.'),
+  text: required(string, 'The text of the prototxt.'),
   options: required(
     options<{ file: string; onForkField?: ForkFieldHandler }>({
-      file: required(string, 'Named in errors.'),
+      file: required(string, 'The name of the file in errors.'),
       onForkField: optional(
         callback<ForkFieldHandler>(),
         'fields of forks are errors',
-        'Takes what known forks of Caffe added, which is left out then.',
+        'Called for each field that a known fork of Caffe added; the field is then ignored.',
       ),
     }),
-    'The name of the text.',
+    'The name of the text, and what to do with fields of forks.',
   ),
 });
 
@@ -81,17 +81,17 @@ export function readNet(
 }
 
 const READ_NET_FILE = signature('readNetFile', {
-  file: required(path, 'Of a prototxt.'),
+  file: required(path, 'The path of a prototxt.'),
   options: optional(
     options<{ onForkField?: ForkFieldHandler }>({
       onForkField: optional(
         callback<ForkFieldHandler>(),
         'fields of forks are errors',
-        'Takes what known forks of Caffe added, which is left out then.',
+        'Called for each field that a known fork of Caffe added; the field is then ignored.',
       ),
     }),
     'none',
-    'What forks added.',
+    'What to do with fields of forks.',
   ),
 });
 
@@ -140,7 +140,7 @@ export const droppedLayers = (net: NetParameter): readonly LayerParameter[] =>
 
 /** Rows of Caffe's NetState. */
 export const netStateRows = {
-  phase: optional(oneOf('TRAIN', 'TEST'), "the net's own, else TEST", 'Which layers there are.'),
+  phase: optional(oneOf('TRAIN', 'TEST'), "the net's own, else TEST", 'The phase that selects layers.'),
   level: optional(integer(), '0', "Caffe's NetState level."),
   stages: optional(list(string, { of: 'stage names' }), 'none', "Caffe's NetState stages."),
 };
@@ -149,8 +149,8 @@ export const netStateRows = {
 export const netState = options<NetState>(netStateRows);
 
 const FILTER_NET = signature('filterNet', {
-  net: required(netParameter, 'Upgraded, as readNet gives it.'),
-  options: optional(netState, 'its own state, else TEST', 'What its rules are held to.'),
+  net: required(netParameter, 'An upgraded net, as readNet returns it.'),
+  options: optional(netState, 'its own state, else TEST', 'The NetState that decides which layers stay.'),
 });
 
 /**

@@ -14,10 +14,10 @@ const MAX_HEADER = 1 << 20;
 const DTYPES: Readonly<Record<string, Blob['dtype']>> = { '<f4': 'float32', '<f8': 'float64' };
 
 const READ_NPY = signature('readNpy', {
-  bytes: required(instance('a Buffer or Uint8Array', Uint8Array), 'The file, mapped or read.'),
+  bytes: required(instance('a Buffer or Uint8Array', Uint8Array), 'The bytes of the file.'),
   options: required(
-    options<{ file: string }>({ file: required(string, 'Named in errors.') }),
-    'The name of the bytes.',
+    options<{ file: string }>({ file: required(string, 'The name of the file in errors.') }),
+    'The name of the file.',
   ),
 });
 
@@ -70,7 +70,7 @@ export function readNpy(bytes: Uint8Array, options: { file: string }): Blob {
 }
 
 const WRITE_NPY = signature('writeNpy', {
-  path: required(path, 'Where it goes.'),
+  path: required(path, 'The path of the file to write.'),
   blob: required(blob, 'The values.'),
 });
 

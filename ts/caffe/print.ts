@@ -8,8 +8,8 @@ import { message as messageKind } from './message-kind.ts';
 import { messages } from './schema.ts';
 
 const PRINT_PROTOTXT = signature('printPrototxt', {
-  message: required(anything, 'A message of that type.'),
-  type: optional(oneOf(...Object.keys(messages)), 'NetParameter', 'Its name in caffe.proto.'),
+  message: required(anything, 'A message of the type.'),
+  type: optional(oneOf(...Object.keys(messages)), 'NetParameter', "The type's name in caffe.proto."),
 });
 
 /**
@@ -19,7 +19,7 @@ const PRINT_PROTOTXT = signature('printPrototxt', {
  */
 export function printPrototxt(message: object, type = 'NetParameter'): string {
   PRINT_PROTOTXT.check(message, type);
-  const rows = { message: required(messageKind(type), 'Of that type.') };
+  const rows = { message: required(messageKind(type), 'A message of the type.') };
   new Signature('printPrototxt', rows).check(message);
   const lines: string[] = [];
   print(message as Message, type, '', lines);

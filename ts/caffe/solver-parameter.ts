@@ -66,10 +66,10 @@ export interface SolverParameter {
 export const solverParameter: Kind<SolverParameter> = message('SolverParameter');
 
 const READ_SOLVER = signature('readSolver', {
-  text: required(string, 'The prototxt.'),
+  text: required(string, 'The text of the prototxt.'),
   options: required(
-    options<{ file: string }>({ file: required(string, 'Named in errors.') }),
-    'The name of the bytes.',
+    options<{ file: string }>({ file: required(string, 'The name of the file in errors.') }),
+    'The name of the text.',
   ),
 });
 
@@ -83,7 +83,7 @@ export function readSolver(text: string, options: { file: string }): SolverParam
   return upgradeSolver(parsePrototxt('solver', text, options)) as SolverParameter;
 }
 
-const READ_SOLVER_FILE = signature('readSolverFile', { file: required(path, 'Of a prototxt.') });
+const READ_SOLVER_FILE = signature('readSolverFile', { file: required(path, 'The path of a prototxt.') });
 
 /**
  * Reads the solver's prototxt at a path.

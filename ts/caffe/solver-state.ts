@@ -33,16 +33,19 @@ export interface SolverState {
 }
 
 const solverState: Kind<SolverState> = fields<SolverState>('a SolverState', {
-  iter: required(integer(0), 'Iterations done.'),
+  iter: required(integer(0), 'The number of iterations done.'),
   learned_net: required(string, 'The path of the weights.'),
-  current_step: required(integer(0), 'Steps of the rate that were taken.'),
-  history: required(list(blob, { of: 'blobs' }), 'One blob a learnable parameter and slot.'),
+  current_step: required(integer(0), 'The number of steps that the learning rate has taken.'),
+  history: required(
+    list(blob, { of: 'blobs' }),
+    "The solver's histories: for each slot, one blob per learnable parameter.",
+  ),
 });
 
 const FIELD = { iter: 1, learned_net: 2, history: 3, current_step: 4 };
 
 const READ_SOLVER_STATE = signature('readSolverState', {
-  path: required(path, 'Of a .solverstate or .solverstate.h5.'),
+  path: required(path, 'The path of a .solverstate or .solverstate.h5.'),
 });
 
 /**
@@ -78,8 +81,8 @@ export async function readSolverState(path: string): Promise<SolverState> {
 }
 
 const SAVE_SOLVER_STATE = signature('saveSolverState', {
-  path: required(path, 'Where it goes.'),
-  state: required(solverState, 'What Caffe needs to go on.'),
+  path: required(path, 'The path of the file to write.'),
+  state: required(solverState, 'What Caffe needs to resume.'),
 });
 
 /** Writes a .solverstate, whole or not at all. @throws ResnodeError `file/write` */
@@ -89,8 +92,8 @@ export async function saveSolverState(path: string, state: SolverState): Promise
 }
 
 const SAVE_HDF5_SOLVER_STATE = signature('saveHdf5SolverState', {
-  path: required(path, 'Where it goes.'),
-  state: required(solverState, 'What Caffe needs to go on.'),
+  path: required(path, 'The path of the file to write.'),
+  state: required(solverState, 'What Caffe needs to resume.'),
 });
 
 /** Writes a .solverstate.h5, whole or not at all, beside a running event loop. @throws WeightsError `weights/write` */

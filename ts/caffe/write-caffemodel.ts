@@ -17,12 +17,12 @@ export interface NetWeights {
 
 export const netWeights: Kind<NetWeights> = fields<NetWeights>('weights, { name, layers }', {
   name: required(string, "The net's name."),
-  layers: required(weightsLayers, 'Layers with their blobs.'),
+  layers: required(weightsLayers, 'The layers with their blobs.'),
 });
 
 const WRITE_CAFFEMODEL = signature('writeCaffemodel', {
-  path: required(path, 'Where it goes.'),
-  weights: required(netWeights, 'Layers with their blobs.'),
+  path: required(path, 'The path of the file to write.'),
+  weights: required(netWeights, 'The layers with their blobs.'),
 });
 
 /**
@@ -36,8 +36,8 @@ export function writeCaffemodel(path: string, weights: NetWeights): void {
 }
 
 const SAVE_CAFFEMODEL = signature('saveCaffemodel', {
-  path: required(path, 'Where it goes.'),
-  weights: required(netWeights, 'Layers with their blobs.'),
+  path: required(path, 'The path of the file to write.'),
+  weights: required(netWeights, 'The layers with their blobs.'),
 });
 
 /**
@@ -50,7 +50,7 @@ export async function saveCaffemodel(path: string, weights: NetWeights): Promise
 }
 
 const WRITE_BINARYPROTO = signature('writeBinaryproto', {
-  path: required(path, 'Where it goes.'),
+  path: required(path, 'The path of the file to write.'),
   blob: required(blob, 'The values.'),
 });
 

@@ -31,10 +31,13 @@ export interface Calibration {
 
 const calibrationRows = {
   net: required(string, "The net's name."),
-  method: required(oneOf('min-max', 'percentile', 'entropy'), 'How ranges were chosen.'),
-  percentile: required(nullOr(number({ from: 0, to: 100 })), 'Of the method percentile, else null.'),
-  images: required(integer(0), 'How many images were looked at.'),
-  ranges: required(record(number({ from: 0 })), 'The largest magnitude by `blob@layer`.'),
+  method: required(oneOf('min-max', 'percentile', 'entropy'), 'The method that chose the ranges.'),
+  percentile: required(
+    nullOr(number({ from: 0, to: 100 })),
+    'The percentile of the method percentile; null for other methods.',
+  ),
+  images: required(integer(0), 'The number of images that the calibration ran.'),
+  ranges: required(record(number({ from: 0 })), 'The largest magnitude of each `blob@layer`.'),
 };
 
 /** What `calibrate` makes and `saveCalibration` writes. */
@@ -46,7 +49,7 @@ export const calibration: Kind<Calibration> = fields<Calibration>('a calibration
 const CALIBRATION_OF = signature('calibrationOf', {
   content: required(
     fields<Omit<Calibration, 'format'>>('what calibrate found', calibrationRows),
-    'The ranges, and what they come from.',
+    'The ranges and how they were made.',
   ),
 });
 
@@ -57,8 +60,8 @@ export function calibrationOf(content: Omit<Calibration, 'format'>): Calibration
 }
 
 const SAVE_CALIBRATION = signature('saveCalibration', {
-  path: required(path, 'Where it goes.'),
-  calibration: required(calibration, 'What calibrate made.'),
+  path: required(path, 'The path of the file to write.'),
+  calibration: required(calibration, 'The result of calibrate.'),
 });
 
 /** Writes a calibration, whole or not at all. @throws ResnodeError `file/write` */
@@ -68,7 +71,7 @@ export function saveCalibration(path: string, content: Calibration): void {
 }
 
 const READ_CALIBRATION = signature('readCalibration', {
-  path: required(path, 'Of a file that saveCalibration wrote.'),
+  path: required(path, 'The path of a file that saveCalibration wrote.'),
 });
 
 /**

@@ -19,14 +19,14 @@ import { readSafetensors, type Safetensors, writeSafetensors } from './safetenso
 const FORMAT = 'caffe';
 
 const READ_SAFETENSORS_FILE = signature('readSafetensorsFile', {
-  file: required(path, 'A path.'),
+  file: required(path, 'The path of the file.'),
   options: optional(
     options<{ net?: NetParameter | null; inputShapes?: Readonly<Record<string, readonly number[]>> }>({
-      net: optional(nullOr(netParameter), 'what the file says', 'The net.'),
-      inputShapes: optional(shapes, 'as the file says', 'Of inputs.'),
+      net: optional(nullOr(netParameter), 'the net that the file holds', 'The net.'),
+      inputShapes: optional(shapes, 'as the file says', 'The shapes of inputs, by blob name.'),
     }),
     'none',
-    'The net.',
+    'The net and its shapes.',
   ),
 });
 
@@ -49,10 +49,10 @@ export function readSafetensorsFile(
 }
 
 const WRITE_SAFETENSORS_FILE = signature('writeSafetensorsFile', {
-  path: required(path, 'Where it goes.'),
+  path: required(path, 'The path of the file to write.'),
   content: required(
     fields<Pick<Network, 'weights'>>('{ net, weights }', { weights: required(weightsFile, 'The weights.') }),
-    'Weights, and the net where there is one.',
+    'The weights, and the net if there is one.',
   ),
 });
 

@@ -79,25 +79,29 @@ export interface Conversion {
 }
 
 const CONVERT = signature('convert', {
-  from: required(path, 'The source.'),
-  to: required(path, 'The target.'),
+  from: required(path, 'The source file.'),
+  to: required(path, 'The target file or folder.'),
   options: optional(
     options<ConvertOptions>({
-      model: optional(either(path, netParameter), 'what the source says', 'The net.'),
-      outputModel: optional(path, "the target's name with .prototxt", 'Where a net is written.'),
-      merge: optional(boolean, 'false', 'Fold BatchNorm and Scale into the convolutions.'),
-      inputShapes: optional(shapes, 'as the source says', 'Shapes of inputs by name.'),
+      model: optional(either(path, netParameter), 'the net that the source holds', 'The net.'),
+      outputModel: optional(path, "the target's name with .prototxt", 'The path of the net to write.'),
+      merge: optional(boolean, 'false', 'Folds BatchNorm and Scale into the convolutions.'),
+      inputShapes: optional(shapes, 'as the source says', 'The shapes of inputs, by blob name.'),
       map: optional(
         path,
-        'names that are known',
-        'A JSON file that says which tensors of the source are the weights of `model`.',
+        'tensors with known names',
+        'A JSON file that maps tensors of the source to the weights of `model`.',
       ),
       outputs: outputsOfFile,
-      check: optional(boolean, 'true', 'Run source and result on the same inputs.'),
+      check: optional(
+        boolean,
+        'true',
+        'Runs source and result on the same inputs and compares their outputs.',
+      ),
       overwrite,
     }),
     'none',
-    'How.',
+    'How to convert.',
   ),
 });
 

@@ -45,10 +45,10 @@ const DEPLOY_NET = signature('deployNet', {
   net: required(netParameter, 'The net.'),
   options: optional(
     options<DeployOptions>({
-      inputShapes: optional(shapes, 'as the net or its data says', 'Shapes of inputs, by blob name.'),
+      inputShapes: optional(shapes, 'as the net or its data says', 'The shapes of inputs, by blob name.'),
     }),
     'none',
-    'What the net leaves open.',
+    'What the net does not say.',
   ),
 });
 

@@ -15,7 +15,7 @@ const MERGE_AFFINE = signature('mergeAffine', {
   network: required(
     fields<Network>('{ net, weights }', {
       net: required(netParameter, 'The net.'),
-      weights: required(weightsFile, 'Its weights.'),
+      weights: required(weightsFile, 'The weights of the net.'),
     }),
     'A net and its weights.',
   ),

@@ -28,13 +28,13 @@ export interface ReadResult {
 
 /** What readers of a net in one file take: rows of their signatures. */
 export const readerParameters = {
-  file: required(path, 'A path.'),
+  file: required(path, 'The path of the file.'),
   options: optional(
     options<{ inputShapes?: Readonly<Record<string, readonly number[]>> }>({
-      inputShapes: optional(shapes, 'as the file says', 'Shapes of inputs by name.'),
+      inputShapes: optional(shapes, 'as the file says', 'The shapes of inputs, by blob name.'),
     }),
     'none',
-    'Shapes.',
+    'The shapes of inputs and the outputs of the net.',
   ),
 };
 
@@ -42,7 +42,7 @@ export const readerParameters = {
 export const outputsOfFile = optional(
   list(string, { of: 'names' }),
   'as the file says',
-  "Values of an ONNX model that become the outputs of the net instead of the model's own.",
+  "The values of an ONNX model that become the outputs of the net instead of the model's own.",
 );
 
 /**

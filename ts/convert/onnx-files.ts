@@ -21,11 +21,11 @@ const READ_ONNX_FILE = signature('readOnnxFile', {
   file: readerParameters.file,
   options: optional(
     options<{ inputShapes?: Readonly<Record<string, readonly number[]>>; outputs?: readonly string[] }>({
-      inputShapes: optional(shapes, 'as the file says', 'Shapes of inputs by name.'),
+      inputShapes: optional(shapes, 'as the file says', 'The shapes of inputs, by blob name.'),
       outputs: outputsOfFile,
     }),
     'none',
-    'How.',
+    'The shapes of inputs.',
   ),
 });
 
@@ -49,11 +49,11 @@ export function readOnnxFile(
 }
 
 const WRITE_ONNX_FILE = signature('writeOnnxFile', {
-  file: required(path, 'Where it goes.'),
+  file: required(path, 'The path of the file to write.'),
   network: required(
     fields<Network>('{ net, weights }', {
       net: required(netParameter, 'The net.'),
-      weights: required(weightsFile, 'Its weights.'),
+      weights: required(weightsFile, 'The weights of the net.'),
     }),
     'A net and its weights.',
   ),

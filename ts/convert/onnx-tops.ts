@@ -14,7 +14,7 @@ import { onnxChunks } from './onnx-write.ts';
 import { toOnnx } from './to-onnx.ts';
 
 const ONNX_TOPS = signature('onnxTops', {
-  network: required(netToRun, 'What runs.'),
+  network: required(netToRun, 'The net to run, with its weights.'),
   open: internal(callback<typeof onnxRuntime>()),
 });
 

@@ -144,8 +144,8 @@ function checkLighting(value: unknown, name: string): void {
 }
 
 const READ_AUGMENT = signature('readAugment', {
-  file: required(path, 'Of a JSON file.'),
-  phase: required(oneOf('TRAIN', 'TEST'), 'Whose part.'),
+  file: required(path, 'The path of a JSON file.'),
+  phase: required(oneOf('TRAIN', 'TEST'), 'The phase whose augmentations are returned.'),
 });
 
 /**

@@ -64,29 +64,53 @@ const degrees = either(number({ from: 0, to: 180 }), range({ from: -180, to: 180
 const shears = either(number({ from: 0, to: 80 }), range({ from: -80, to: 80 }));
 
 export const resizedCrop: Kind<ResizedCrop> = options<ResizedCrop>({
-  area: optional(range({ above: 0, to: 1 }), '[0.08, 1]', "Share of the image's area."),
-  ratio: optional(range({ above: 0, to: 100 }), '[3/4, 4/3]', 'Width over height.'),
+  area: optional(
+    range({ above: 0, to: 1 }),
+    '[0.08, 1]',
+    "The smallest and the largest share of the image's area.",
+  ),
+  ratio: optional(
+    range({ above: 0, to: 100 }),
+    '[3/4, 4/3]',
+    'The smallest and the largest ratio of width to height.',
+  ),
 });
 export const jitter: Kind<Jitter> = options<Jitter>({
-  brightness: optional(number({ from: 0, to: 10 }), '0', 'Factors from 1 − v to 1 + v.'),
-  contrast: optional(number({ from: 0, to: 10 }), '0', 'Likewise.'),
-  saturation: optional(number({ from: 0, to: 10 }), '0', 'Likewise.'),
-  hue: optional(number({ from: 0, to: 0.5 }), '0', 'Largest turn, of a whole circle.'),
+  brightness: optional(
+    number({ from: 0, to: 10 }),
+    '0',
+    'Brightness is multiplied by a factor from 1 − v to 1 + v.',
+  ),
+  contrast: optional(
+    number({ from: 0, to: 10 }),
+    '0',
+    'Contrast is multiplied by a factor from 1 − v to 1 + v.',
+  ),
+  saturation: optional(
+    number({ from: 0, to: 10 }),
+    '0',
+    'Saturation is multiplied by a factor from 1 − v to 1 + v.',
+  ),
+  hue: optional(
+    number({ from: 0, to: 0.5 }),
+    '0',
+    'The largest turn of the hue, as a share of a full circle.',
+  ),
 });
 export const affine: Kind<Affine> = options<Affine>({
-  rotation: optional(degrees, '0', 'Degrees, clockwise.'),
+  rotation: optional(degrees, '0', 'The rotation in degrees, clockwise.'),
   translate: optional(
     list(number({ from: 0, to: 1 }), { of: 'numbers from 0 to 1', exactly: 2 }) as Kind<
       readonly [number, number]
     >,
     '[0, 0]',
-    'Shares of width and height.',
+    'The largest shifts, as shares of width and height.',
   ),
-  scale: optional(range({ above: 0, to: 100 }), '[1, 1]', 'How many times larger.'),
-  shear: optional(shears, '0', 'Degrees along x.'),
-  fill: optional(number({ from: 0, to: 255 }), '0', 'Of what comes from outside.'),
+  scale: optional(range({ above: 0, to: 100 }), '[1, 1]', 'The smallest and the largest factor of the size.'),
+  shear: optional(shears, '0', 'The shear along x in degrees.'),
+  fill: optional(number({ from: 0, to: 255 }), '0', 'The value of pixels that come from outside the image.'),
 });
 export const cutout: Kind<Cutout> = options<Cutout>({
-  size: required(integer(1, 2 ** 16), 'Side in pixels.'),
-  count: optional(integer(1, 1000), '1', 'So many squares.'),
+  size: required(integer(1, 2 ** 16), 'The side of a square in pixels.'),
+  count: optional(integer(1, 1000), '1', 'The number of squares.'),
 });

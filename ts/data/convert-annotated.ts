@@ -27,31 +27,31 @@ export interface ImageWithObjects {
 /** ReadRichImageToAnnotatedDatum gives the Datum no class. */
 const NO_LABEL = -1;
 
-const pixels = required(number(), 'In pixels.');
+const pixels = required(number(), 'A coordinate in pixels.');
 const CONVERT_ANNOTATED_IMAGES = signature('convertAnnotatedImages', {
   images: required(
     list(
       fields<ImageWithObjects>('an image, { path, name, objects }', {
-        path: required(path, 'Of the file.'),
-        name: required(string, 'Of the record.'),
+        path: required(path, 'The path of the image.'),
+        name: required(string, 'The name of the record.'),
         objects: required(
           list(
             fields<NumberedObject>('an object, { label, xmin, ymin, xmax, ymax }', {
-              label: required(integer(1), 'Its class.'),
+              label: required(integer(1), 'The class of the object.'),
               ...{ xmin: pixels, ymin: pixels, xmax: pixels, ymax: pixels },
-              difficult: optional(boolean, 'false', 'Hard to see.'),
+              difficult: optional(boolean, 'false', 'Whether the object is hard to see.'),
             }),
             { of: 'objects' },
           ),
-          'What is in it.',
+          'The objects in the image.',
         ),
       }),
       { of: 'images' },
     ),
-    'Images by path.',
+    'The images, by path.',
   ),
-  output: required(path, 'Of the database.'),
-  options: optional(options<ConvertImagesOptions>(imageRows), 'none', 'How.'),
+  output: required(path, 'The folder of the database.'),
+  options: optional(options<ConvertImagesOptions>(imageRows), 'none', 'How to store the images.'),
 });
 
 /**

@@ -31,25 +31,28 @@ export interface NamedImage {
 const CONVERT_RAW_IMAGES = signature('convertRawImages', {
   images: required(
     fields<Omit<RawImages, 'order'>>('RawImages of readIdx or readCifar', {
-      shape: required(list(integer(1), { of: 'sizes', atLeast: 3 }) as Kind<RawImages['shape']>, 'C×H×W.'),
-      labels: required(instance('a Uint8Array', Uint8Array), 'Classes.'),
-      image: required(callback<RawImages['image']>(), 'Of image i.'),
+      shape: required(
+        list(integer(1), { of: 'sizes', atLeast: 3 }) as Kind<RawImages['shape']>,
+        'The shape, C×H×W.',
+      ),
+      labels: required(instance('a Uint8Array', Uint8Array), 'The classes of the images.'),
+      image: required(callback<RawImages['image']>(), 'Returns the pixels of image i.'),
     }),
-    'Images.',
+    'The images.',
   ),
-  output: required(path, 'Of the database.'),
-  digits: required(integer(1, 32), 'Of the key.'),
+  output: required(path, 'The folder of the database.'),
+  digits: required(integer(1, 32), 'The number of digits of a key.'),
   options: optional(
     options<ConvertRawOptions>({
       ...datasetRows,
       order: optional(
         oneOf('BGR', 'RGB'),
         'BGR',
-        'Of the planes of colours that are written; it is said in a file beside the records.',
+        'The order of the colour channels in the database; a file beside the records keeps it.',
       ),
     }),
     'none',
-    'How.',
+    'How to store the images.',
   ),
 });
 
@@ -90,21 +93,21 @@ const CONVERT_IMAGES = signature('convertImages', {
   images: required(
     list(
       fields<NamedImage>('an image, { path, name, label }', {
-        path: required(path, 'Of the file.'),
-        name: required(string, 'Of the record.'),
-        label: required(integer(), 'Its class.'),
+        path: required(path, 'The path of the image.'),
+        name: required(string, 'The name of the record.'),
+        label: required(integer(), 'The class of the image.'),
       }),
       { of: 'images' },
     ),
-    'Images by path.',
+    'The images, by path.',
   ),
-  output: required(path, 'Of the database.'),
+  output: required(path, 'The folder of the database.'),
   options: optional(
     options<ConvertImagesOptions>({
       ...imageRows,
     }),
     'none',
-    'How.',
+    'How to store the images.',
   ),
 });
 

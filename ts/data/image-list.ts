@@ -9,14 +9,14 @@ import { checkIsListFile, readListLine } from './list-lines.ts';
 import type { ListedImage } from './reader.ts';
 
 const READ_IMAGE_LIST = signature('readImageList', {
-  file: required(path, '`path label` a line.'),
+  file: required(path, 'A file with one `path label` per line.'),
   options: optional(
     options<ImageListOptions>({
-      negative: optional(boolean, 'true', 'Whether labels below 0 are taken.'),
+      negative: optional(boolean, 'true', 'Whether labels below 0 are accepted.'),
       several: optional(boolean, 'false', 'Whether lines may have several values, the same number in each.'),
     }),
     'none',
-    'Which labels are taken.',
+    'Which labels are accepted.',
   ),
 });
 

@@ -40,28 +40,36 @@ export interface ConvertImagesOptions extends ConvertDatasetOptions {
 
 /** Rows of ConvertDatasetOptions. */
 export const datasetRows = {
-  shuffle: optional(integer(), 'as they come', 'In random order, by this seed.'),
-  onProgress: optional(callback<(done: number, total: number) => void>(), 'none', 'Told now and then.'),
+  shuffle: optional(integer(), 'the order in which they come', 'The seed of a random order.'),
+  onProgress: optional(
+    callback<(done: number, total: number) => void>(),
+    'none',
+    'Called now and then with the progress.',
+  ),
   signal: optional(signal, 'none', "Aborts it; the promise rejects with the signal's reason."),
 };
 
 /** Rows of ConvertImagesOptions. */
 export const imageRows = {
   ...datasetRows,
-  resize: optional(exactSize, 'as they are', 'To exactly this size, bilinear.'),
-  gray: optional(boolean, 'false', 'One channel.'),
+  resize: optional(exactSize, 'as they are', 'Resizes images to exactly this size, bilinearly.'),
+  gray: optional(boolean, 'false', 'Stores one grey channel.'),
   encoded: optional(
     boolean,
     'false',
     'Stores files as they are, and encodes images that were changed; otherwise images are stored decoded.',
   ),
-  encodeType: optional(oneOf('jpg', 'png'), 'as the file is', 'What changed images are encoded as.'),
-  checkSize: optional(boolean, 'false', "All must be of the first one's size."),
+  encodeType: optional(
+    oneOf('jpg', 'png'),
+    "the file's own format",
+    'The format in which changed images are encoded.',
+  ),
+  checkSize: optional(boolean, 'false', 'Requires all images to have the size of the first one.'),
   maxPixels: limitRows.maxPixels,
   onBroken: optional(
     callback<(error: ImageError) => void>(),
     'the first is an error',
-    'Told what cannot be read.',
+    'Called for each image that cannot be read.',
   ),
 };
 

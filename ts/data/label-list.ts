@@ -25,9 +25,11 @@ export interface LabelListOptions {
 }
 
 const READ_LABEL_LIST = signature('readLabelList', {
-  file: required(path, '`path 0,3,7` or `path 1 0 1` a line.'),
+  file: required(path, 'A file with one `path 0,3,7` or `path 1 0 1` per line.'),
   options: optional(
-    options<LabelListOptions>({ classes: optional(integer(1), 'what the list says', 'How many there are.') }),
+    options<LabelListOptions>({
+      classes: optional(integer(1), 'what the list says', 'The number of classes.'),
+    }),
     'none',
     'How many classes there are.',
   ),

@@ -23,7 +23,7 @@ export function datumAt(database: LmdbFile, position: number): { key: string; da
   return datumOf(database.at(position), database.file);
 }
 
-const READ_LMDB = signature('readLmdb', { path: required(path, 'A folder with data.mdb.') });
+const READ_LMDB = signature('readLmdb', { path: required(path, 'The folder that holds data.mdb.') });
 
 /**
  * All Datums of an LMDB database in the order of their keys; encoded ones are given as they are.

@@ -26,18 +26,18 @@ export interface MeanOptions {
 }
 
 const MEAN_OF_IMAGES = signature('meanOfImages', {
-  path: required(path, 'A folder with data.mdb.'),
+  path: required(path, 'The folder that holds data.mdb.'),
   options: optional(
     options<MeanOptions>({
       onProgress: optional(
         callback<(done: number, total: number) => void>(),
         'none',
-        'Told now and then how many are done.',
+        'Called now and then with the number of images done.',
       ),
       signal: optional(signal, 'none', "Aborts it; the promise rejects with the signal's reason."),
     }),
     'none',
-    'Progress and end.',
+    'Progress and cancellation.',
   ),
 });
 
@@ -93,8 +93,8 @@ export async function meanOfImages(path: string, options: MeanOptions = {}): Pro
 }
 
 const WRITE_MEAN_IMAGE = signature('writeMeanImage', {
-  path: required(path, 'Where it goes.'),
-  mean: required(meanImage, 'C×H×W.'),
+  path: required(path, 'The path of the file to write.'),
+  mean: required(meanImage, 'The mean image, C×H×W.'),
 });
 
 /** Writes a mean image as Caffe's mean_file: a BlobProto [1, channels, height, width]. */

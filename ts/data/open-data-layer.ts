@@ -41,18 +41,18 @@ export const DATA_LAYERS = [
 
 /** Rows that a layer and a net have in common. */
 export const dataRows = {
-  phase: required(oneOf('TRAIN', 'TEST'), 'Whose batches.'),
-  seed: optional(integer(), '1', 'Of all randomness.'),
-  folder: optional(path, 'the working folder', 'What file names are relative to.'),
-  rank: optional(integer(0), '0', 'Of the processes that train together, this one.'),
-  ranks: optional(integer(1), '1', 'How many train together.'),
+  phase: required(oneOf('TRAIN', 'TEST'), 'The phase of the batches.'),
+  seed: optional(integer(), '1', 'The seed of all random numbers.'),
+  folder: optional(path, 'the working folder', 'The folder that file names are relative to.'),
+  rank: optional(integer(0), '0', 'The rank of this process among those that train together.'),
+  ranks: optional(integer(1), '1', 'The number of processes that train together.'),
   share: optional(
     oneOf('samples', 'batches'),
     'samples',
-    "What each takes of one process's order: every `ranks`th sample or every `ranks`th batch.",
+    'What each process takes of the common order: every `ranks`th sample or every `ranks`th batch.',
   ),
-  augment: optional(augment, 'none', 'What is done to images beside transform_param.'),
-  workers: optional(integer(1, 64), 'as libuv has', 'Threads.'),
+  augment: optional(augment, 'none', 'Augmentations beside transform_param.'),
+  workers: optional(integer(1, 64), "as many as libuv's pool", 'The number of threads.'),
 };
 
 const OPEN_DATA_LAYER = signature('openDataLayer', {
@@ -63,10 +63,10 @@ const OPEN_DATA_LAYER = signature('openDataLayer', {
       iterator: optional(
         having<AsyncIterable<Batch>>('an async iterable'),
         "the layer's own data",
-        'Makes the batches of an Input or MemoryData layer.',
+        'An iterator that makes the batches of an Input or MemoryData layer.',
       ),
     }),
-    'How.',
+    'How to read the data.',
   ),
 });
 

@@ -15,17 +15,17 @@ export interface NetDataOptions extends Omit<DataLayerOptions, 'iterator'> {
 }
 
 const OPEN_NET_DATA = signature('openNetData', {
-  net: required(netParameter, 'Filtered for the phase.'),
+  net: required(netParameter, 'A net that is filtered for the phase.'),
   options: required(
     options<NetDataOptions>({
       ...dataRows,
       iterators: optional(
         record(having<AsyncIterable<Batch>>('an async iterable')),
         'none',
-        'Layer → the iterator that makes its batches.',
+        'By the name of the layer, the iterator that makes its batches.',
       ),
     }),
-    'How.',
+    'How to read the data.',
   ),
 });
 

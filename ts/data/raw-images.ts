@@ -20,8 +20,8 @@ export interface RawImages {
 }
 
 const READ_IDX = signature('readIdx', {
-  images: required(path, 'Of the IDX file.'),
-  labels: optional(path, 'named as the images', 'Of the labels.'),
+  images: required(path, 'The path of the IDX file of images.'),
+  labels: optional(path, 'named as the images', 'The path of the labels.'),
 });
 
 /**
@@ -76,8 +76,8 @@ async function readIdxArray(
 }
 
 const READ_CIFAR = signature('readCifar', {
-  files: required(list(path, { of: 'paths', atLeast: 1 }), 'Binary batches.'),
-  labelBytes: optional(oneOf(1, 2), '1', '2 for CIFAR-100.'),
+  files: required(list(path, { of: 'paths', atLeast: 1 }), 'Paths of binary batches.'),
+  labelBytes: optional(oneOf(1, 2), '1', 'The number of label bytes per image: 2 for CIFAR-100.'),
 });
 
 /**

@@ -12,7 +12,7 @@ const READ = ['Data', 'ImageData', 'ImageSegData', 'HDF5Data', 'AnnotatedData'];
 
 const READ_INPUT_SHAPES = signature('readInputShapes', {
   net: required(netParameter, 'The net.'),
-  given: optional(shapes, 'none', 'Shapes that are known, by blob.'),
+  given: optional(shapes, 'none', 'The shapes that are already known, by blob.'),
 });
 
 /**

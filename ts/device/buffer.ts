@@ -36,36 +36,38 @@ export function checkBufferShape({
 
 /** What `device.buffer` takes instead of values. */
 export const bufferShape = options<BufferShape>({
-  shape: required(shape, 'N×C×H×W.'),
-  dtype: optional(oneOf('float32', 'uint8'), 'float32', 'Type of the values.'),
+  shape: required(shape, 'The shape, e.g. N×C×H×W.'),
+  dtype: optional(oneOf('float32', 'uint8'), 'float32', 'The type of the values.'),
 });
 
 const BUFFER_UPLOAD = signature('buffer.upload', {
   source: required(
     kind('a typed array', (value) => ArrayBuffer.isView(value) && new Uint8Array(value.buffer).length >= 0),
-    'Values or bytes, copied at the call.',
+    'Values or bytes; the call copies them.',
   ),
   options: optional(
-    options<{ readonly offset?: number }>({ offset: optional(integer(0), '0', 'In bytes.') }),
+    options<{ readonly offset?: number }>({ offset: optional(integer(0), '0', 'The offset in bytes.') }),
     'none',
-    'Where they go.',
+    'Where to write them.',
   ),
 });
 const BUFFER_COPY = signature('buffer.copy', {
   source: required(
     having<DeviceBuffer>('a DeviceBuffer', 'upload', 'download'),
-    'Of the same device and size.',
+    'A buffer of the same device and size.',
   ),
 });
-const BUFFER_FILL = signature('buffer.fill', { value: optional(integer(0, 255), '0', 'Of every byte.') });
+const BUFFER_FILL = signature('buffer.fill', {
+  value: optional(integer(0, 255), '0', 'The value of every byte.'),
+});
 const DEVICE_BUFFER = signature('DeviceBuffer', {
   native: required(
     having<NativeBuffer>('a native buffer (use device.buffer)', 'upload', 'dispose'),
-    'Of the addon.',
+    "The addon's buffer.",
   ),
-  shape: required(shape, 'N×C×H×W.'),
-  dtype: required(oneOf('float32', 'uint8'), 'Type of the values.'),
-  device: required(string, 'Its name.'),
+  shape: required(shape, 'The shape, e.g. N×C×H×W.'),
+  dtype: required(oneOf('float32', 'uint8'), 'The type of the values.'),
+  device: required(string, 'The name of the device.'),
 });
 /**
  * Bytes on a device with a shape and a type. Give it to `model.run` as an input or under `outputs`. Every call takes

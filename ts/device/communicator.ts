@@ -12,20 +12,20 @@ const INSTALL =
   'install an MPI (Debian: apt-get install libopenmpi-dev openmpi-bin) and build resnode from source';
 
 const COMMUNICATOR_SUM = signature('communicator.sum', {
-  values: required(instance('a Float32Array', Float32Array), 'As many in each process.'),
+  values: required(instance('a Float32Array', Float32Array), 'The values; every process gives equally many.'),
 });
 const COMMUNICATOR_SEND = signature('communicator.send', {
-  rank: required(integer(0), 'To whom.'),
-  message: required(instance('a Uint8Array', Uint8Array), 'What.'),
+  rank: required(integer(0), 'The rank of the receiver.'),
+  message: required(instance('a Uint8Array', Uint8Array), 'The message.'),
 });
 const COMMUNICATOR_RECEIVE = signature('communicator.receive', {
-  rank: required(integer(0), 'From whom.'),
+  rank: required(integer(0), 'The rank of the sender.'),
   options: optional(
     options<ReceiveOptions>({
       signal: optional(signal, 'none', "Ends the wait; the promise rejects with the signal's reason."),
     }),
     'none',
-    'How long.',
+    'How long to wait.',
   ),
 });
 
@@ -41,7 +41,7 @@ const [SHORTEST, LONGEST] = [1, 20];
 const COMMUNICATOR = signature('Communicator', {
   native: required(
     having<NativeCommunicator>('a native communicator (use openCommunicator)', 'sum', 'finish'),
-    'Of the addon.',
+    "The addon's communicator.",
   ),
 });
 /**
@@ -130,7 +130,7 @@ export class Communicator {
 }
 
 const OPEN_COMMUNICATOR = signature('openCommunicator', {
-  kind: optional(oneOf('mpi'), 'mpi', 'What the processes meet by.'),
+  kind: optional(oneOf('mpi'), 'mpi', 'The library that connects the processes.'),
 });
 
 /**

@@ -113,7 +113,7 @@ const BENCH_OPERATION = signature('device.benchOperation', {
       'an operation to time',
       (value) => typeof (value as NativeOperationBench | null)?.kind === 'string',
     ),
-    'For benchmarks.',
+    "The addon's functions for benchmarks.",
   ),
 });
 const BUFFER = signature('device.buffer', {
@@ -131,21 +131,24 @@ const BUFFER = signature('device.buffer', {
 const DEVICE = signature('Device', {
   native: required(
     having<NativeDevice>('a native device (use openDevice)', 'memory', 'dispose'),
-    'Of the addon.',
+    "The addon's device.",
   ),
-  name: required(string, 'E.g. `cuda:0`.'),
-  reason: required(string, 'Why it is this device.'),
+  name: required(string, 'The name, e.g. `cuda:0`.'),
+  reason: required(string, 'Why this device was chosen.'),
   parts: required(
     fields<DeviceParts>('what openDevice was given', {
-      memoryLimit: required(number({ above: 0, infinite: true }), 'In bytes.'),
+      memoryLimit: required(number({ above: 0, infinite: true }), 'The limit in bytes.'),
       tune: required(boolean, 'Whether convolutions are measured.'),
       communicator: required(
         nullOr(having<Communicator>('a communicator', 'sum')),
-        'Null: this process is alone.',
+        'The processes that train together; null: this process is alone.',
       ),
-      onWarning: required(nullOr(callback<(warning: Warning) => void>()), 'Null: Node prints them.'),
+      onWarning: required(
+        nullOr(callback<(warning: Warning) => void>()),
+        'Called for each warning; null: Node prints warnings.',
+      ),
     }),
-    'How it was opened.',
+    'How the device was opened.',
   ),
 });
 

@@ -36,7 +36,7 @@ const DEVICES = signature('devices', {
   options: optional(
     options<{ readonly libraryFolder?: string }>({ libraryFolder: internal(path) }),
     'none',
-    'For tests.',
+    'Only tests give options.',
   ),
 });
 

@@ -108,13 +108,17 @@ function sourceOr<T>(read: Kind<T>, isText: (value: unknown) => boolean, hint: s
 export const netRows = {
   model: required(
     netSource,
-    'The net: a prototxt by path, file: URL or bytes, a NetParameter; for load and plan a model folder too.',
+    'The net: a prototxt by path, file: URL or bytes, or a NetParameter. load and plan also take a model folder.',
   ),
   level: optional(integer(), "the net's own, else 0", "Caffe's NetState level."),
   stages: optional(list(string, { of: 'stage names' }), "the net's own", "Caffe's NetState stages."),
-  inputShapes: optional(shapes, 'as written, or as data layers read', 'Shapes of inputs, by blob name.'),
-  batch: optional(integer(1), 'as written', 'The batch size: replaces the first dimension of every input.'),
-  seed: optional(integer(), '1', 'Of the fillers and of Dropout.'),
+  inputShapes: optional(shapes, 'as written, or as data layers read', 'The shapes of inputs, by blob name.'),
+  batch: optional(
+    integer(1),
+    'as written',
+    'The batch size, which replaces the first dimension of every input.',
+  ),
+  seed: optional(integer(), '1', 'The seed of the fillers and of Dropout.'),
   frozenBatchNorm: optional(
     boolean,
     'false',
@@ -130,8 +134,8 @@ export const matchRows = {
 
 const outputs = optional(
   list(string, { of: 'blob names' }),
-  'those that no layer reads',
-  'Blobs to return, as `blob` or `blob@layer`.',
+  'the blobs that no layer reads',
+  'The blobs to return, as `blob` or `blob@layer`.',
 );
 
 const commonRows = {
@@ -139,15 +143,19 @@ const commonRows = {
   phase: optional(
     oneOf('TRAIN', 'TEST'),
     "the net's own, else TEST",
-    'Selects layers, and decides whether BatchNorm and Dropout act as in training.',
+    'Selects layers, and decides whether BatchNorm and Dropout behave as in training.',
   ),
-  strict: optional(boolean, 'false', 'Treats weights without a layer as errors.'),
+  strict: optional(boolean, 'false', 'Makes it an error if the file has weights that no layer takes.'),
   ...matchRows,
-  optimize: optional(boolean, 'true in phase TEST', 'Fuse layers where the results stay the same.'),
+  optimize: optional(
+    boolean,
+    'true in phase TEST',
+    'Fuses layers where this does not change the results beyond rounding.',
+  ),
   precision: optional(
     oneOf('float32', 'tf32', 'float16', 'bfloat16', 'int8'),
     'float32',
-    'What activations and weights are stored and multiplied in: int8, which needs a calibration, and bfloat16 on the CPU or a CUDA device; tf32 and float16 on a CUDA device.',
+    'The type in which activations and weights are stored and multiplied: int8, which needs a calibration, and bfloat16 on the CPU or a CUDA device; tf32 and float16 on a CUDA device.',
   ),
   calibration: optional(
     either(path, calibration),
@@ -159,7 +167,7 @@ const commonRows = {
     'as the device',
     'Uses only implementations that give the same bits every time.',
   ),
-  tune: optional(boolean, 'as the device', 'Measure convolutions that are new to this machine.'),
+  tune: optional(boolean, 'as the device', 'Measures convolutions that are new to this machine.'),
   moreOutputs: internal<readonly string[]>(list(string, { of: 'blob names' })),
   quantization: internal<NativeQuantization>(anything as Kind<NativeQuantization>),
 };
@@ -170,14 +178,18 @@ export const loadRows = {
   batches: optional(
     list(integer(1), { of: 'batch sizes' }),
     'none',
-    'More batch sizes to compile and measure now.',
+    'More batch sizes to compile and measure at once.',
   ),
   keptShapes: optional(
     integer(1),
     '4',
-    'How many other input shapes stay compiled after a run; the least recently used goes first.',
+    'How many other input shapes stay compiled after a run; the least recently used is dropped first.',
   ),
-  weights: optional(weightsSource, 'the fillers', 'By path, file: URL or bytes, or as they were read.'),
+  weights: optional(
+    weightsSource,
+    'the fillers',
+    'The weights: a path, file: URL or bytes, or the result of a reader.',
+  ),
 };
 
 export const loadOptions = options<LoadOptions>({ ...loadRows, outputs });

@@ -104,12 +104,12 @@ const runOptions = options<RunOptions>({
   outputs: optional(
     record(instance('a DeviceBuffer', DeviceBuffer)),
     'none',
-    'Buffers that take outputs, by name.',
+    'Buffers that receive outputs, by name.',
   ),
   copyInputs: optional(
     boolean,
     'true',
-    'false reads arrays in place: do not change them until the promise settles.',
+    'false reads arrays in place; do not change them until the promise settles.',
   ),
   ...rangeRows,
 });
@@ -117,17 +117,17 @@ const inputsRow = required(readable, 'An array for each input blob, by name.');
 
 const MODEL_RUN = signature('model.run', {
   inputs: inputsRow,
-  options: optional(runOptions, 'none', 'How to run it.'),
+  options: optional(runOptions, 'none', 'How to run the net.'),
 });
 const MODEL_TIME = signature('model.time', {
   inputs: inputsRow,
-  options: optional(runOptions, 'none', 'How to run it.'),
+  options: optional(runOptions, 'none', 'How to run the net.'),
 });
-const MODEL_KEEP = signature('model.keep', { batch: required(integer(1), 'A batch size.') });
-const MODEL_SKIP_RUNS = signature('model.skipRuns', { count: required(integer(0), 'Runs.') });
+const MODEL_KEEP = signature('model.keep', { batch: required(integer(1), 'The batch size.') });
+const MODEL_SKIP_RUNS = signature('model.skipRuns', { count: required(integer(0), 'The number of runs.') });
 const MODEL_PARAMETER = signature('model.parameter', {
-  layer: required(string, 'Its name.'),
-  index: required(integer(0), 'Of the blob.'),
+  layer: required(string, 'The name of the layer.'),
+  index: required(integer(0), 'The index of the blob.'),
 });
 const MODEL_SET_WEIGHTS = signature('model.setWeights', {
   weights: required(newWeights, 'New blobs by layer, or a weights file.'),

@@ -21,13 +21,13 @@ import { checkTrainOptions, planTrainingOptions, type TrainOptions, trainOptions
 import type { Trainer } from './trainer.ts';
 
 const LOAD = signature('device.load', { options: required(loadOptions, 'The net and how to run it.') });
-const PLAN = signature('device.plan', { options: required(planOptions, 'As for device.load.') });
+const PLAN = signature('device.plan', { options: required(planOptions, 'The options of device.load.') });
 
 const TRAIN = signature('device.train', {
   options: required(trainOptions, 'The net and how it learns.'),
 });
 const PLAN_TRAINING = signature('device.planTraining', {
-  options: required(planTrainingOptions, 'As for device.train.'),
+  options: required(planTrainingOptions, 'The options of device.train.'),
 });
 
 /** The device that the nets live on, which they keep from being collected. */

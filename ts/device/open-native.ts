@@ -69,8 +69,8 @@ export const deviceOptions = options<DeviceOptions>({
   ),
   kernels: optional(
     oneOf(...KERNELS),
-    'the best that the processor has',
-    'What computes convolutions on the CPU device.',
+    'the fastest that the processor supports',
+    'The kernels that compute convolutions on the CPU device.',
   ),
   winograd: optional(
     boolean,
@@ -83,16 +83,16 @@ export const deviceOptions = options<DeviceOptions>({
     'The most memory, in bytes, that models may hold on this device.',
   ),
   deterministic: optional(boolean, 'false', 'Uses only implementations that give the same bits every time.'),
-  cudnn: optional(boolean, 'true', "Use cuDNN on a CUDA device; false uses only resnode's own kernels."),
+  cudnn: optional(boolean, 'true', "Uses cuDNN on a CUDA device; false uses only resnode's own kernels."),
   gpuMemory: optional(
     number({ above: 0 }),
     'a GPU is opened',
-    'CUDA: plans for a GPU with this many bytes, which need not be present; computes nothing.',
+    'CUDA: plans for a GPU with this many bytes, which need not be present; such a device computes nothing.',
   ),
   tune: optional(
     boolean,
     'true',
-    'Measure convolutions that are new to this machine; false takes the algorithm that is likely best.',
+    'Measures convolutions that are new to this machine; false chooses the algorithm that is probably fastest.',
   ),
   cacheFolder: optional(
     path,
@@ -102,7 +102,7 @@ export const deviceOptions = options<DeviceOptions>({
   communicator: optional(
     having<Communicator>('a communicator of openCommunicator', 'sum', 'finish'),
     'none',
-    'The processes that nets on this device are trained with.',
+    "The processes that train together on this device's nets.",
   ),
   onWarning: optional(
     callback<(warning: Warning) => void>(),

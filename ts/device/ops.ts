@@ -210,14 +210,14 @@ export function softmax({ input, axis = 1 }: SoftmaxOptions): SingleOperation {
 }
 
 const COMPILE_OPERATION = signature('compileOperation', {
-  device: required(having<Device>('a Device of openDevice', 'load'), 'Where.'),
+  device: required(having<Device>('a Device of openDevice', 'load'), 'The device that computes.'),
   operation: required(
     fields<SingleOperation>('a SingleOperation', {
-      layers: required(list(layerParameter, { of: 'layers' }), 'One fused node.'),
-      weights: required(weightsLayers, 'Its blobs.'),
-      inputs: required(record(tensor), 'By name.'),
+      layers: required(list(layerParameter, { of: 'layers' }), 'The layers: they must form one fused node.'),
+      weights: required(weightsLayers, 'The weights by layer.'),
+      inputs: required(record(tensor), 'The inputs by name.'),
     }),
-    'Of ops.',
+    'The operation and its data.',
   ),
 });
 
@@ -254,24 +254,27 @@ const pairKind: Kind<PairOption> = either(
       value.every((each) => Number.isInteger(each) && each >= 0),
   ),
 );
-const operationDevice = required(having<Device>('a Device of openDevice', 'load'), 'Where.');
-const input = required(tensor, 'N×C×H×W.');
+const operationDevice = required(
+  having<Device>('a Device of openDevice', 'load'),
+  'The device that computes.',
+);
+const input = required(tensor, 'The input, N×C×H×W.');
 const OPERATIONS = {
   convolution: signature('ops.convolution', {
     device: operationDevice,
     options: required(
       options<ConvolutionOptions>({
         input,
-        weights: required(tensor, 'num_output × C/group × kernel height × kernel width.'),
-        bias: optional(tensor, 'none', 'num_output.'),
-        residual: optional(tensor, 'none', 'Added before the ReLU.'),
-        stride: optional(pairKind, '1', 'Of the window.'),
-        pad: optional(pairKind, '0', 'Around the input.'),
-        dilation: optional(integer(1), '1', 'Of the window.'),
-        group: optional(integer(1), '1', 'Groups of channels.'),
-        relu: optional(boolean, 'false', 'As the last step.'),
+        weights: required(tensor, 'The weights: num_output × C/group × kernel height × kernel width.'),
+        bias: optional(tensor, 'none', 'The bias: num_output values.'),
+        residual: optional(tensor, 'none', 'A tensor that is added before the ReLU.'),
+        stride: optional(pairKind, '1', 'The stride of the window.'),
+        pad: optional(pairKind, '0', 'The padding around the input.'),
+        dilation: optional(integer(1), '1', 'The dilation of the window.'),
+        group: optional(integer(1), '1', 'The number of groups of channels.'),
+        relu: optional(boolean, 'false', 'Applies a ReLU at the end.'),
       }),
-      'Its values.',
+      'The weights and attributes.',
     ),
   }),
   innerProduct: signature('ops.innerProduct', {
@@ -279,11 +282,11 @@ const OPERATIONS = {
     options: required(
       options<InnerProductOptions>({
         input,
-        weights: required(tensor, 'N×K.'),
-        bias: optional(tensor, 'none', 'N.'),
-        relu: optional(boolean, 'false', 'As the last step.'),
+        weights: required(tensor, 'The weights, N×K.'),
+        bias: optional(tensor, 'none', 'The bias: N values.'),
+        relu: optional(boolean, 'false', 'Applies a ReLU at the end.'),
       }),
-      'Its values.',
+      'The weights and attributes.',
     ),
   }),
   batchNormScaleRelu: signature('ops.batchNormScaleRelu', {
@@ -291,26 +294,26 @@ const OPERATIONS = {
     options: required(
       options<BatchNormScaleReluOptions>({
         input,
-        mean: required(tensor, 'C.'),
-        variance: required(tensor, 'C.'),
-        factor: optional(number(), '1', 'By which both are divided.'),
-        eps: optional(number({ from: 0 }), '1e-5', 'Added to the variance.'),
-        gamma: optional(tensor, '1', 'C.'),
-        beta: optional(tensor, '0', 'C.'),
-        relu: optional(boolean, 'true', 'As the last step.'),
+        mean: required(tensor, 'The mean: C values.'),
+        variance: required(tensor, 'The variance: C values.'),
+        factor: optional(number(), '1', 'The number that mean and variance are divided by.'),
+        eps: optional(number({ from: 0 }), '1e-5', 'The number that is added to the variance.'),
+        gamma: optional(tensor, '1', 'The factors: C values.'),
+        beta: optional(tensor, '0', 'The biases: C values.'),
+        relu: optional(boolean, 'true', 'Applies a ReLU at the end.'),
       }),
-      'Its values.',
+      'The statistics and attributes.',
     ),
   }),
   addRelu: signature('ops.addRelu', {
     device: operationDevice,
     options: required(
       options<AddReluOptions>({
-        inputs: required(list(tensor, { of: 'tensors', atLeast: 2 }), 'Of one shape.'),
-        coefficients: optional(list(number(), { of: 'numbers' }), 'all 1', 'One per input.'),
-        relu: optional(boolean, 'true', 'As the last step.'),
+        inputs: required(list(tensor, { of: 'tensors', atLeast: 2 }), 'Tensors of one shape.'),
+        coefficients: optional(list(number(), { of: 'numbers' }), 'all 1', 'One coefficient per input.'),
+        relu: optional(boolean, 'true', 'Applies a ReLU at the end.'),
       }),
-      'Its values.',
+      'The inputs and attributes.',
     ),
   }),
   pooling: signature('ops.pooling', {
@@ -318,20 +321,23 @@ const OPERATIONS = {
     options: required(
       options<PoolingOptions>({
         input,
-        method: required(oneOf('max', 'average'), 'Of a window.'),
-        kernel: required(pairKind, 'The window.'),
-        stride: optional(pairKind, '1', 'Of the window.'),
-        pad: optional(pairKind, '0', 'Around the input.'),
+        method: required(oneOf('max', 'average'), 'How the values of a window are combined.'),
+        kernel: required(pairKind, 'The height and width of the window.'),
+        stride: optional(pairKind, '1', 'The stride of the window.'),
+        pad: optional(pairKind, '0', 'The padding around the input.'),
         roundMode: optional(oneOf('CEIL', 'FLOOR'), 'CEIL', "Caffe's round_mode."),
       }),
-      'Its values.',
+      'The attributes.',
     ),
   }),
   softmax: signature('ops.softmax', {
     device: operationDevice,
     options: required(
-      options<SoftmaxOptions>({ input, axis: optional(integer(), '1', 'Along which.') }),
-      'Its values.',
+      options<SoftmaxOptions>({
+        input,
+        axis: optional(integer(), '1', 'The axis along which the softmax is computed.'),
+      }),
+      'The attributes.',
     ),
   }),
 };

@@ -23,8 +23,8 @@ export type Input =
 export type Inputs = Readonly<Record<string, Input>>;
 
 const tensorFields = fields<Tensor>('a Tensor, { shape, data: Float32Array }', {
-  shape: required(list(integer(1), { of: 'positive integers' }), 'N×C×H×W.'),
-  data: required(instance('a Float32Array', Float32Array), 'Row-major.'),
+  shape: required(list(integer(1), { of: 'positive integers' }), 'The shape, e.g. N×C×H×W.'),
+  data: required(instance('a Float32Array', Float32Array), 'The values, row-major.'),
 });
 
 /** As many values as its shape says. */

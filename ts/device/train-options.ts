@@ -39,23 +39,23 @@ export interface TrainOptions
 const updateRule: Kind<UpdateRule> = options<UpdateRule>({
   type: required(
     oneOf('SGD', 'Nesterov', 'AdaGrad', 'RMSProp', 'AdaDelta', 'Adam', 'AdamW', 'LARS'),
-    "Caffe's solver, or an extension.",
+    "The type of Caffe's solver, or an extension.",
   ),
   momentum: required(number(), "Caffe's momentum."),
   momentum2: required(number(), "Adam's second momentum."),
-  delta: required(number(), 'Of AdaGrad, RMSProp, AdaDelta and Adam.'),
-  rms_decay: required(number(), 'Of RMSProp.'),
-  clip_gradients: required(nullOr(number({ from: 0 })), 'The greatest L2 norm of all diffs; null: any.'),
-  iter_size: required(integer(1), 'Passes an update.'),
-  weight_decay: required(number(), 'Before decay_mult.'),
-  regularization_type: required(oneOf('L1', 'L2'), 'What decays.'),
+  delta: required(number(), 'The delta of AdaGrad, RMSProp, AdaDelta and Adam.'),
+  rms_decay: required(number(), 'The rms_decay of RMSProp.'),
+  clip_gradients: required(nullOr(number({ from: 0 })), 'The largest L2 norm of all diffs; null: no limit.'),
+  iter_size: required(integer(1), 'The number of passes per update.'),
+  weight_decay: required(number(), 'The weight decay, before decay_mult.'),
+  regularization_type: required(oneOf('L1', 'L2'), 'The norm that weight decay penalises.'),
   momentum_convention: optional(
     oneOf('caffe', 'dampened'),
     'caffe',
-    'Of SGD: `dampened` remembers a mean of gradients, as Torch and CNTK do.',
+    "SGD's momentum: `dampened` keeps a mean of gradients, as Torch and CNTK do.",
   ),
   lars_trust: optional(number({ above: 0 }), '0.001', "LARS's trust coefficient."),
-  ema_decay: optional(number({ from: 0, to: 1 }), '0: none', 'Of an average of the weights.'),
+  ema_decay: optional(number({ from: 0, to: 1 }), '0: none', 'The decay of an average of the weights.'),
 });
 
 /** What a Solver hands on. */
@@ -63,7 +63,7 @@ export const solverRows = {
   precision: optional(
     oneOf('float32', 'tf32', 'float16', 'bfloat16'),
     'float32',
-    'What feature maps and their diffs are stored and multiplied in: training in all but float32 needs a CUDA device.',
+    'The type in which feature maps and their diffs are stored and multiplied. All types but float32 need a CUDA device.',
   ),
   lossScale: optional(
     either(number({ above: 0 }), oneOf('dynamic')),
@@ -84,34 +84,41 @@ export const solverRows = {
 
 const planRows = {
   ...netRows,
-  phase: optional(oneOf('TRAIN', 'TEST'), 'TRAIN', 'Which layers there are.'),
+  phase: optional(oneOf('TRAIN', 'TEST'), 'TRAIN', 'The phase that selects layers.'),
   ...matchRows,
-  update: required(nullOr(updateRule), 'What becomes of the diffs; null: `gradients` returns them.'),
+  update: required(
+    nullOr(updateRule),
+    'How the diffs update the weights; null: there is no update, and `gradients` returns the diffs.',
+  ),
   outputs: optional(
     list(string, { of: 'blob names' }),
     'none',
-    "Blobs that a step returns besides the net's outputs.",
+    "Blobs that a step returns in addition to the net's outputs.",
   ),
   diffs: optional(
     list(string, { of: 'blob names' }),
     'none',
-    'Blobs whose diffs `gradients` returns; with update: null.',
+    'Blobs whose diffs `gradients` returns; only with update: null.',
   ),
   ...solverRows,
 };
 
 export const trainOptions = options<TrainOptions>({
   ...planRows,
-  weights: optional(weightsSource, 'the fillers', 'By path, file: URL or bytes, or as they were read.'),
+  weights: optional(
+    weightsSource,
+    'the fillers',
+    'The weights: a path, file: URL or bytes, or the result of a reader.',
+  ),
   history: optional(
     list(instance('a Float32Array', Float32Array), { of: 'Float32Arrays' }),
     'zeros',
-    'Of a .solverstate, in its order.',
+    'The histories of a .solverstate, in its order.',
   ),
   averages: optional(
     list(instance('a Float32Array', Float32Array), { of: 'Float32Arrays' }),
     'the weights',
-    'Of the weights, to go on from: one a learnable blob.',
+    'Averages of the weights to resume from, one per learnable blob.',
   ),
 });
 

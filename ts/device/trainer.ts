@@ -105,9 +105,9 @@ interface Pass {
 
 const scheduleOptions = options<Schedule>({
   rate: required(number(), 'The learning rate, before lr_mult.'),
-  iteration: required(integer(0), 'From 0. Adam and Dropout read it.'),
-  first: optional(boolean, 'true', "The iteration's first pass."),
-  last: optional(boolean, 'true', "The iteration's last pass."),
+  iteration: required(integer(0), 'The iteration, from 0; Adam and Dropout use it.'),
+  first: optional(boolean, 'true', 'Whether this is the first pass of the iteration.'),
+  last: optional(boolean, 'true', 'Whether this is the last pass of the iteration.'),
 });
 const passOptions = options<PassOptions>({
   signal: optional(signal, 'none', "Aborts the pass; the promise rejects with the signal's reason."),
@@ -115,14 +115,18 @@ const passOptions = options<PassOptions>({
 });
 const stepRows = {
   inputs: required(readable, 'An array for each input blob, by name.'),
-  schedule: required(scheduleOptions, 'What the pass needs to know of the solver.'),
-  options: optional(passOptions, 'none', 'How to run it.'),
+  schedule: required(scheduleOptions, 'The learning rate and the iteration.'),
+  options: optional(passOptions, 'none', 'How to run the pass.'),
 };
 
 const TRAINER_STEP = signature('trainer.step', { ...stepRows });
 const TRAINER_TIME = signature('trainer.time', {
   ...stepRows,
-  schedule: optional(scheduleOptions, 'needed where there is an update', 'As for trainer.step.'),
+  schedule: optional(
+    scheduleOptions,
+    'needed where there is an update',
+    'The learning rate and the iteration, as in trainer.step.',
+  ),
 });
 const TRAINER_GRADIENTS = signature('trainer.gradients', {
   inputs: stepRows.inputs,
@@ -131,9 +135,9 @@ const TRAINER_GRADIENTS = signature('trainer.gradients', {
       topDiffs: optional(
         record(instance('a Float32Array', Float32Array)),
         'zeros',
-        "Diffs of the net's outputs that are no losses, by name.",
+        "Diffs of the net's outputs that are not losses, by name.",
       ),
-      iteration: optional(integer(0), '0', 'By which Dropout draws.'),
+      iteration: optional(integer(0), '0', 'The iteration, which seeds Dropout.'),
       signal: optional(signal, 'none', "Aborts the pass; the promise rejects with the signal's reason."),
     }),
     'none',
@@ -143,10 +147,10 @@ const TRAINER_GRADIENTS = signature('trainer.gradients', {
 const TRAINER_WEIGHTS = signature('trainer.weights', {
   options: optional(
     options<WeightsOptions>({
-      average: optional(boolean, 'false', 'Their average, where the update has an ema_decay.'),
+      average: optional(boolean, 'false', 'Returns their average if the update has an ema_decay.'),
     }),
     'none',
-    'Which.',
+    'Which weights to return.',
   ),
 });
 const TRAINER_SET_WEIGHTS = signature('trainer.setWeights', {

@@ -40,10 +40,14 @@ export const graphRows = {
   phase: optional(
     oneOf('TRAIN', 'TEST'),
     "the net's own, else TEST",
-    "Decides BatchNorm's statistics and Dropout.",
+    'Decides which statistics BatchNorm uses, and whether Dropout drops values.',
   ),
-  inputShapes: optional(shapes, 'as written', 'Shapes of inputs, by blob name.'),
-  batch: optional(integer(1), 'as written', 'The batch size: replaces the first dimension of every input.'),
+  inputShapes: optional(shapes, 'as written', 'The shapes of inputs, by blob name.'),
+  batch: optional(
+    integer(1),
+    'as written',
+    'The batch size, which replaces the first dimension of every input.',
+  ),
   frozenBatchNorm: optional(
     boolean,
     'false',
@@ -54,8 +58,8 @@ export const graphRows = {
 export const graphOptions = options<GraphOptions>(graphRows);
 
 const GRAPH_FROM_CAFFE = signature('graphFromCaffe', {
-  net: required(netParameter, 'Upgraded and filtered.'),
-  options: optional(graphOptions, 'none', 'How it is built.'),
+  net: required(netParameter, 'An upgraded and filtered net.'),
+  options: optional(graphOptions, 'none', 'How to build the graph.'),
 });
 
 /**

@@ -28,11 +28,11 @@ export interface NetPart {
 /** Rows of LayerRange. */
 export const rangeRows = {
   start: optional(string, "the net's first", 'The layer to begin with.'),
-  end: optional(string, "the net's last", 'The layer to end with; its tops are returned.'),
+  end: optional(string, "the net's last", 'The layer to end with; the result returns its tops.'),
 };
 
 const NET_BETWEEN = signature('netBetween', {
-  net: required(netParameter, 'Upgraded and filtered.'),
+  net: required(netParameter, 'An upgraded and filtered net.'),
   options: optional(
     options<NetBetweenOptions>({
       ...rangeRows,
@@ -41,7 +41,7 @@ const NET_BETWEEN = signature('netBetween', {
       batch: graphRows.batch,
     }),
     'none',
-    'From where to where.',
+    'The part of the net.',
   ),
 });
 

@@ -49,7 +49,7 @@ interface Window {
 }
 
 const RECEPTIVE_FIELDS = signature('receptiveFields', {
-  graph: required(graph, 'As graphFromCaffe makes it.'),
+  graph: required(graph, 'A graph, as graphFromCaffe makes it.'),
 });
 
 /**

@@ -25,7 +25,7 @@ export interface Summary {
   readonly macs: number;
 }
 
-const SUMMARISE = signature('summarise', { graph: required(graph, 'As graphFromCaffe makes it.') });
+const SUMMARISE = signature('summarise', { graph: required(graph, 'A graph, as graphFromCaffe makes it.') });
 
 /** One row a layer, of as many operations as it became, and the totals. Shared parameters count once in the totals. */
 export function summarise(graph: Graph): Summary {

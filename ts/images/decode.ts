@@ -61,24 +61,24 @@ export const limitRows = {
 
 export const decodeOptions = options<DecodeOptions>({
   ...limitRows,
-  name: optional(string, 'the path, or `image`', 'What errors call the image.'),
+  name: optional(string, 'the path, or `image`', 'The name of the image in errors.'),
   orientation: optional(
     oneOf('applied', 'ignored'),
     'applied',
     'Whether the image is rotated as its EXIF orientation says.',
   ),
-  depth: optional(oneOf(8, 16), '8', '16: samples of 16 bits keep them.'),
+  depth: optional(oneOf(8, 16), '8', 'The bits of a sample; 16 keeps samples of 16 bits.'),
   window: optional(
     window,
     "the file's, or all values",
     'The centre and width of the values that become black to white, for DICOM and 16-bit images.',
   ),
-  signal: optional(signal, 'none', "Aborts; the promise rejects with the signal's reason."),
+  signal: optional(signal, 'none', "Cancels the request; the promise rejects with the signal's reason."),
 });
 
 const DECODE_IMAGE = signature('decodeImage', {
   source: required(either(location, bytes), 'A path, a file: URL, or the bytes of an encoded image.'),
-  options: optional(decodeOptions, 'none', 'How to decode it.'),
+  options: optional(decodeOptions, 'none', 'How to decode the image.'),
 });
 
 /**

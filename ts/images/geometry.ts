@@ -14,18 +14,18 @@ export interface Box extends Size {
 }
 
 export const box: Kind<Box> = fields<Box>('a box, { x, y, width, height }', {
-  x: required(number(), 'In pixels.'),
-  y: required(number(), 'In pixels.'),
-  width: required(number({ from: 0 }), 'In pixels.'),
-  height: required(number({ from: 0 }), 'In pixels.'),
+  x: required(number(), 'The left edge in pixels.'),
+  y: required(number(), 'The top edge in pixels.'),
+  width: required(number({ from: 0 }), 'The width in pixels.'),
+  height: required(number({ from: 0 }), 'The height in pixels.'),
 });
 
 /** To a shorter side with the aspect kept, or to exactly width × height; null: as it is. */
 export type Resize = { readonly shorterSide: number } | Size | null;
 
 const sizeRows = {
-  width: required(integer(1), 'In pixels.'),
-  height: required(integer(1), 'In pixels.'),
+  width: required(integer(1), 'The width in pixels.'),
+  height: required(integer(1), 'The height in pixels.'),
 };
 /** Of an image too. */
 export const size: Kind<Size> = fields<Size>('a size, { width, height }', sizeRows);
@@ -42,7 +42,7 @@ export const exactSize: Kind<Size> = written(
 );
 
 export const shorterSide = options<{ readonly shorterSide: number }>({
-  shorterSide: required(integer(1), 'In pixels; the aspect is kept.'),
+  shorterSide: required(integer(1), 'The shorter side in pixels; the aspect ratio stays.'),
 });
 
 export const resize: Kind<Resize> = nullOr(either(exactSize, shorterSide));

@@ -28,12 +28,12 @@ function imageKind<T extends Image | DeepImage>(data: Kind<Uint8Array | Uint16Ar
   const form = fields<Omit<Image, 'data'> & { readonly data: T['data'] }>(
     'an Image, { width, height, channels, data, file }',
     {
-      width: required(integer(1), 'In pixels.'),
-      height: required(integer(1), 'In pixels.'),
-      channels: required(oneOf(1, 3), 'Grey, or R, G, B.'),
-      data: required(data as Kind<never>, 'H×W×C.'),
-      file: required(string, 'Named in errors.'),
-      rendering: optional(string, 'none', 'How stored values became grey levels.'),
+      width: required(integer(1), 'The width in pixels.'),
+      height: required(integer(1), 'The height in pixels.'),
+      channels: required(oneOf(1, 3), 'The number of channels: 1 for grey, 3 for R, G, B.'),
+      data: required(data as Kind<never>, 'The samples, H×W×C.'),
+      file: required(string, 'The name of the file in errors.'),
+      rendering: optional(string, 'none', 'How the stored values became grey levels.'),
     },
   );
   return {
@@ -58,7 +58,10 @@ export const anyImage = imageKind<Image | DeepImage>(
 /** Pixels, or a file of them. */
 export const imageOrFile: Kind<AnyImage> = either(location, bytes, anyImage);
 /** The argument of what looks at one image. */
-export const imageArgument = required(imageOrFile, 'A path, a file: URL, bytes of an image file, or pixels.');
+export const imageArgument = required(
+  imageOrFile,
+  'A path, a file: URL, the bytes of an image file, or pixels.',
+);
 
 /** Whether it is pixels, where a file's place or its bytes may stand too. */
 export const isImage = (value: AnyImage): value is Image | DeepImage =>

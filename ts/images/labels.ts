@@ -9,7 +9,7 @@ import { wrongKindAt } from '../caffe/wrong-kind.ts';
 
 const READ_LABELS = signature('readLabels', {
   file: required(path, 'A file of class names, one per line.'),
-  classes: optional(integer(0), 'any', 'How many the net has.'),
+  classes: optional(integer(0), 'any', 'The number of classes of the net.'),
 });
 
 /**

@@ -11,7 +11,7 @@ import { readNpy } from '../caffe/npy.ts';
 import { wrongKindAt } from '../caffe/wrong-kind.ts';
 import type { MeanImage, Preprocess } from './preprocess.ts';
 
-const READ_MEAN_IMAGE = signature('readMeanImage', { file: required(path, 'Of a .binaryproto.') });
+const READ_MEAN_IMAGE = signature('readMeanImage', { file: required(path, 'The path of a .binaryproto.') });
 
 /** Reads a mean image `[1,] channels × height × width` from a .binaryproto. @throws WeightsError, ImageError */
 export function readMeanImage(file: string): MeanImage {

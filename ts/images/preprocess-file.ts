@@ -18,8 +18,8 @@ import { type Window, window as windowKind } from './window.ts';
 const FORMAT = 'resnode-preprocess/1';
 
 const SAVE_PREPROCESS = signature('savePreprocess', {
-  path: required(path, 'Where it goes.'),
-  preprocess: required(preprocess, 'To be kept.'),
+  path: required(path, 'The path of the file to write.'),
+  preprocess: required(preprocess, 'The preprocessing to save.'),
 });
 
 /**
@@ -52,8 +52,8 @@ function write(path: string, preprocess: Preprocess | (WholePreprocess & { reado
 }
 
 const SAVE_WHOLE_PREPROCESS = signature('saveWholePreprocess', {
-  path: required(path, 'Where it goes.'),
-  preprocess: required(wholePreprocess, 'To be kept.'),
+  path: required(path, 'The path of the file to write.'),
+  preprocess: required(wholePreprocess, 'The preprocessing to save.'),
 });
 
 /**
@@ -68,7 +68,7 @@ export function saveWholePreprocess(path: string, preprocess: WholePreprocess): 
 
 type Fail = (where: string, expected: string, found: unknown) => never;
 
-const LOAD_PREPROCESS = signature('loadPreprocess', { path: required(path, 'A path.') });
+const LOAD_PREPROCESS = signature('loadPreprocess', { path: required(path, 'The path of the file.') });
 
 /**
  * Reads what savePreprocess wrote.
@@ -91,7 +91,9 @@ export function loadPreprocess(path: string): Preprocess {
   };
 }
 
-const LOAD_WHOLE_PREPROCESS = signature('loadWholePreprocess', { path: required(path, 'A path.') });
+const LOAD_WHOLE_PREPROCESS = signature('loadWholePreprocess', {
+  path: required(path, 'The path of the file.'),
+});
 
 /**
  * Reads what saveWholePreprocess wrote; or savePreprocess, where nothing of the image is cropped away.

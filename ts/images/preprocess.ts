@@ -53,30 +53,30 @@ export interface Preprocess {
 export type TunedPreprocess = Pick<Preprocess, 'mean'> & Partial<Omit<Preprocess, 'crop'>>;
 
 export const meanImage: Kind<MeanImage> = fields<MeanImage>('a mean image, { shape, data }', {
-  shape: required(list(integer(1), { of: 'positive integers', atLeast: 3 }), 'C×H×W.'),
-  data: required(instance('a Float32Array', Float32Array), 'Row-major.'),
+  shape: required(list(integer(1), { of: 'positive integers', atLeast: 3 }), 'The shape, C×H×W.'),
+  data: required(instance('a Float32Array', Float32Array), 'The values, row-major.'),
 });
 
 const mean: Kind<Preprocess['mean']> = either(list(number(), { of: 'numbers', atLeast: 1 }), meanImage);
 
 const meanRow = required(
   mean,
-  'Subtracted, of pixels from 0 to 255: one value a channel, one for all, or a mean image.',
+  'The mean that is subtracted from pixels of 0 to 255: one value per channel, one for all, or a mean image.',
 );
 
 /** Rows of what has a default. */
 const optionalRows = {
   order: optional(oneOf('BGR', 'RGB'), 'BGR', 'The order of the channels, also in the mean and std.'),
-  scale: optional(number({ not: 0 }), '1', 'Factor that is applied after the mean is subtracted.'),
+  scale: optional(number({ not: 0 }), '1', 'The factor that is applied after the mean is subtracted.'),
   std: optional(
     list(number({ above: 0 }), { of: 'numbers above 0', atLeast: 1 }),
     'none',
-    'Divisor that is applied after the mean is subtracted: one value per channel, or one for all.',
+    'The divisor that is applied after the mean is subtracted: one value per channel, or one for all.',
   ),
   interpolation: optional(
     oneOf('bytes', 'float'),
     'bytes',
-    "Resizes in bytes, as OpenCV does, or in floats, as caffe.io's Transformer does.",
+    "How images are resized: in bytes, as OpenCV does, or in floats, as caffe.io's Transformer does.",
   ),
   orientation: optional(
     oneOf('applied', 'ignored'),
@@ -86,11 +86,11 @@ const optionalRows = {
   depth: optional(
     oneOf(8, 16),
     '8',
-    'Bits per channel to keep of 16-bit image files; 16 needs interpolation float.',
+    'The bits per channel that are kept of 16-bit image files; 16 needs interpolation float.',
   ),
   window: optional(
     window,
-    "a DICOM file's own; of other 16 bits all values",
+    "a DICOM file's own; all values of other 16-bit files",
     'The centre and width of the values that become black to white, for DICOM and 16-bit image files.',
   ),
 };
@@ -100,14 +100,18 @@ export const preprocessRows = { mean: meanRow, ...optionalRows };
 
 /** What an image goes through on its way to a net. */
 export const preprocess = options<Preprocess>({
-  resize: required(resize, 'Bilinear; null: as it is.'),
-  crop: required(exactSize, 'Cut from the centre of the resized image.'),
+  resize: required(resize, 'The size that images are resized to, bilinearly; null: images keep their size.'),
+  crop: required(exactSize, 'The size that is cropped from the centre of the resized image.'),
   ...preprocessRows,
 });
 
 /** The same for a net whose input is the crop. */
 export const tunedPreprocess = options<TunedPreprocess>({
-  resize: optional(resize, "a shorter side of 256/224 of the net's input", 'Bilinear; null: as it is.'),
+  resize: optional(
+    resize,
+    "a shorter side of 256/224 of the net's input",
+    'The size that images are resized to, bilinearly; null: images keep their size.',
+  ),
   ...preprocessRows,
 });
 
@@ -117,7 +121,7 @@ export interface Corner {
   readonly top: number;
 }
 
-const MSRA_PREPROCESS = signature('msraPreprocess', { mean: required(mean, 'Subtracted.') });
+const MSRA_PREPROCESS = signature('msraPreprocess', { mean: required(mean, 'The mean that is subtracted.') });
 
 /**
  * MSRA's for ResNet-50/101/152: BGR 0–255, shorter side 256, centre crop 224, minus the mean.
@@ -129,16 +133,16 @@ export function msraPreprocess(mean: Preprocess['mean']): Preprocess {
 }
 
 const PREPROCESS_IMAGE = signature('preprocessImage', {
-  image: required(anyImage, 'Decoded pixels.'),
-  preprocess: required(preprocess, 'What it goes through.'),
-  channels: required(oneOf(1, 3), 'What the net takes.'),
+  image: required(anyImage, 'A decoded image.'),
+  preprocess: required(preprocess, 'How the image is prepared.'),
+  channels: required(oneOf(1, 3), 'The number of channels that the net takes.'),
   corner: optional(
     options<Corner>({
-      left: required(integer(0), 'In pixels.'),
-      top: required(integer(0), 'In pixels.'),
+      left: required(integer(0), 'The column in pixels.'),
+      top: required(integer(0), 'The row in pixels.'),
     }),
     'centred',
-    'Of the crop.',
+    'The top left corner of the crop.',
   ),
 });
 

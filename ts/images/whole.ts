@@ -26,8 +26,8 @@ export interface WholePreprocess extends Omit<Preprocess, 'resize' | 'crop'> {
 }
 
 const longest = {
-  longestSide: required(integer(1), 'In pixels; the aspect is kept.'),
-  multipleOf: optional(integer(1), '1', 'Of which both sides are multiples, each rounded by itself.'),
+  longestSide: required(integer(1), 'The longer side in pixels; the aspect ratio stays.'),
+  multipleOf: optional(integer(1), '1', 'Both sides are rounded to multiples of this, each by itself.'),
 };
 export const wholeResize: Kind<WholeResize> = nullOr(
   either(
@@ -35,15 +35,23 @@ export const wholeResize: Kind<WholeResize> = nullOr(
     shorterSide,
     options<Extract<WholeResize, { longestSide: number }>>(longest),
     options<Extract<WholeResize, { shorterSide: number; longestSide: number }>>({
-      shorterSide: required(integer(1), 'In pixels; the aspect is kept.'),
+      shorterSide: required(integer(1), 'The shorter side in pixels; the aspect ratio stays.'),
       ...longest,
     }),
   ),
 );
 
 export const wholePreprocess = options<WholePreprocess>({
-  resize: optional(wholeResize, 'as the task says', 'Bilinear; null: as it is.'),
-  pad: optional(exactSize, 'none', 'Filled up to this size on the right and below, with the mean.'),
+  resize: optional(
+    wholeResize,
+    'as the task says',
+    'The size that images are resized to, bilinearly; null: images keep their size.',
+  ),
+  pad: optional(
+    exactSize,
+    'none',
+    'The size that images are padded to, on the right and below, with the mean.',
+  ),
   ...preprocessRows,
 });
 

@@ -67,13 +67,21 @@ export interface JavaScriptLayer {
 export type JavaScriptLayers = Readonly<Record<string, JavaScriptLayer>>;
 
 const javaScriptLayer: Kind<JavaScriptLayer> = options<JavaScriptLayer>({
-  shapes: required(callback<JavaScriptLayer['shapes']>(), "The tops' shapes."),
-  forward: optional(callback<NonNullable<JavaScriptLayer['forward']>>(), 'an input', "The tops' values."),
-  backward: optional(callback<NonNullable<JavaScriptLayer['backward']>>(), 'none', "The bottoms' diffs."),
+  shapes: required(callback<JavaScriptLayer['shapes']>(), 'Returns the shapes of the tops.'),
+  forward: optional(
+    callback<NonNullable<JavaScriptLayer['forward']>>(),
+    'a layer of inputs',
+    'Returns the values of the tops.',
+  ),
+  backward: optional(
+    callback<NonNullable<JavaScriptLayer['backward']>>(),
+    'none',
+    'Returns the diffs of the bottoms.',
+  ),
 });
 
 const REGISTER = signature('registerLayers', {
-  layers: required(record(javaScriptLayer), 'By `module.Layer`, or by `Layer`.'),
+  layers: required(record(javaScriptLayer), 'Functions by `module.Layer`, or by `Layer`.'),
 });
 
 const registered = new Map<string, JavaScriptLayer>();

@@ -45,18 +45,18 @@ export const passes: readonly Pass[] = [
 ];
 
 const RUN_PASSES = signature('runPasses', {
-  graph: required(graph, 'As graphFromCaffe makes it.'),
+  graph: required(graph, 'A graph, as graphFromCaffe makes it.'),
   options: optional(
     options<PassesOptions>({
-      only: optional(list(string, { of: 'names of passes' }), 'all', 'Which of them.'),
+      only: optional(list(string, { of: 'names of passes' }), 'all', 'The passes to run.'),
       onPass: optional(
         callback<NonNullable<PassesOptions['onPass']>>(),
         'none',
-        'Told the graph before and after each.',
+        'Called with the graph before and after each pass.',
       ),
     }),
     'none',
-    'Which passes.',
+    'Which passes to run.',
   ),
 });
 

@@ -25,24 +25,35 @@ export interface CalibrateOptions {
 }
 
 const CALIBRATE = signature('calibrate', {
-  device: required(deviceLike, 'Of openDevice.'),
+  device: required(deviceLike, 'A device of openDevice.'),
   load: required(
     options<Omit<LoadOptions, 'outputs'> & { readonly model: NetParameter }>({
       ...loadRows,
       model: required(netParameter, 'The net.'),
     }),
-    'As device.load takes them.',
+    'The net, and options of device.load.',
   ),
-  inputs: required(iterable<AsyncIterable<Inputs> | Iterable<Inputs>>('inputs'), 'One for each run.'),
+  inputs: required(
+    iterable<AsyncIterable<Inputs> | Iterable<Inputs>>('inputs'),
+    'The inputs, one entry per run.',
+  ),
   options: optional(
     options<CalibrateOptions>({
-      method: optional(oneOf('min-max', 'percentile', 'entropy'), 'entropy', 'How ranges are chosen.'),
-      percentile: optional(number({ above: 50, to: 100 }), '99.99', 'Of the method percentile.'),
-      onProgress: optional(callback<(done: number) => void>(), 'none', 'Told after each run.'),
+      method: optional(
+        oneOf('min-max', 'percentile', 'entropy'),
+        'entropy',
+        'The method that chooses the ranges.',
+      ),
+      percentile: optional(
+        number({ above: 50, to: 100 }),
+        '99.99',
+        'The percentile of the method percentile.',
+      ),
+      onProgress: optional(callback<(done: number) => void>(), 'none', 'Called after each run.'),
       signal: optional(signal, 'none', "Aborts it; the promise rejects with the signal's reason."),
     }),
     'none',
-    'How.',
+    'How to choose the ranges.',
   ),
 });
 

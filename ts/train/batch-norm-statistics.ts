@@ -49,18 +49,21 @@ export interface Statistics {
 const AVERAGE_STATISTICS = signature('averageStatistics', {
   options: required(
     options<StatisticsOptions>({
-      net: required(netParameter, 'Unfiltered.'),
+      net: required(netParameter, 'A net that is not filtered for a phase.'),
       level: optional(integer(), '0', "Caffe's NetState level."),
       stages: optional(list(string, { of: 'stage names' }), 'none', "Caffe's NetState stages."),
-      weights: required(weightsFile, 'Its weights.'),
-      match: optional(matchOptions, 'all must fit', 'What becomes of layers that the weights do not fit.'),
-      source: required(dataSource, 'Batches of TRAIN.'),
-      iterations: required(integer(1), 'How many batches.'),
-      device: required(having<Pick<Device, 'load'>>('a Device of openDevice', 'load'), 'Where.'),
+      weights: required(weightsFile, 'The weights of the net.'),
+      match: optional(matchOptions, 'all must fit', 'What happens to layers that the weights do not fit.'),
+      source: required(dataSource, 'The batches of phase TRAIN.'),
+      iterations: required(integer(1), 'The number of batches.'),
+      device: required(
+        having<Pick<Device, 'load'>>('a Device of openDevice', 'load'),
+        'The device that computes.',
+      ),
       signal: optional(signal, 'none', "Aborts it; the promise rejects with the signal's reason."),
-      onBatch: optional(callback<(done: number) => void>(), 'none', 'Told after each batch.'),
+      onBatch: optional(callback<(done: number) => void>(), 'none', 'Called after each batch.'),
     }),
-    'What is measured.',
+    'What to measure.',
   ),
 });
 

@@ -26,7 +26,7 @@ export interface ScheduleExtensions {
 export const extensionRows = {
   warmup: optional(
     options<NonNullable<ScheduleExtensions['warmup']>>({
-      iterations: required(integer(0), 'How many iterations begin with `rate`.'),
+      iterations: required(integer(0), 'The number of iterations that train at `rate`.'),
       rate: required(number({ from: 0 }), 'The learning rate of these iterations.'),
     }),
     'none',
@@ -48,17 +48,20 @@ const SCHEDULE = signature('Schedule', {
         oneOf('fixed', 'step', 'exp', 'inv', 'multistep', 'poly', 'sigmoid'),
         "Caffe's policy.",
       ),
-      base_lr: required(number(), 'Its rate.'),
-      gamma: required(number(), 'Of the policy.'),
-      power: required(number(), 'Of the policy.'),
-      stepsize: required(number(), 'Of the policy.'),
-      stepvalue: required(list(number(), { of: 'iterations' }) as Kind<number[]>, 'Of multistep.'),
-      max_iter: required(number(), 'Iterations.'),
+      base_lr: required(number(), "The policy's base rate."),
+      gamma: required(number(), "The policy's gamma."),
+      power: required(number(), "The policy's power."),
+      stepsize: required(number(), "The policy's stepsize."),
+      stepvalue: required(
+        list(number(), { of: 'iterations' }) as Kind<number[]>,
+        'The iterations at which multistep lowers the rate.',
+      ),
+      max_iter: required(number(), 'The number of iterations.'),
     }),
-    'Of a solver.',
+    'The settings of a solver.',
   ),
   extensions: optional(scheduleExtensions, 'none', 'Schedules that Caffe has no policy for.'),
-  currentStep: optional(integer(0), '0', 'Of a .solverstate.'),
+  currentStep: optional(integer(0), '0', 'The number of steps in a .solverstate.'),
 });
 /** Gives the rates of a run, one iteration after the other. */
 export class Schedule {

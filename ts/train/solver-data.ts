@@ -9,8 +9,12 @@ import { openNetData } from '../data/open-net-data.ts';
 import type { OpenData } from './open-training.ts';
 
 const SOLVER_DATA = signature('solverData', {
-  namedIn: optional(path, 'the working folder', 'The solver or the net that is run.'),
-  augment: optional(path, 'none', 'A JSON file: what is done to images beside transform_param.'),
+  namedIn: optional(
+    path,
+    'the working folder',
+    'The file of the solver or net; file names of data layers may be relative to its folder.',
+  ),
+  augment: optional(path, 'none', 'A JSON file with augmentations beside transform_param.'),
 });
 
 /**

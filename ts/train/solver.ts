@@ -30,10 +30,10 @@ export interface SolverOptions extends Omit<TrainingOptions, 'data'> {
 const SOLVER = signature('Solver', {
   options: required(
     options<SolverOptions>({
-      solver: required(either(path, solverParameter), 'A path, or a SolverParameter.'),
+      solver: required(either(path, solverParameter), 'The path of a solver prototxt, or a SolverParameter.'),
       device: required(
         having<SolverOptions['device']>('a Device of openDevice', 'load', 'train'),
-        'Where to train.',
+        'The device to train on.',
       ),
       snapshot: optional(path, 'none', 'A .solverstate to resume from.'),
       weights: optional(
@@ -41,7 +41,7 @@ const SOLVER = signature('Solver', {
         "the solver's own",
         'The weights to start from; on a command line, several files with commas between them.',
       ),
-      data: optional(callback<OpenData>(), "the nets' data layers", 'Where batches come from.'),
+      data: optional(callback<OpenData>(), "the nets' data layers", 'Opens the source of batches.'),
       level: netRows.level,
       stages: netRows.stages,
       frozenBatchNorm: netRows.frozenBatchNorm,
@@ -55,11 +55,11 @@ const SOLVER = signature('Solver', {
       ...solverRows,
       ...extensionRows,
     }),
-    'What is trained, and where.',
+    'What to train, and on which device.',
   ),
 });
 const SOLVER_REQUEST = signature('solver.request', {
-  action: required(oneOf('snapshot', 'stop'), 'What is asked for.'),
+  action: required(oneOf('snapshot', 'stop'), 'The action that is requested.'),
 });
 const SOLVER_RUN = signature('solver.run', {
   options: optional(
@@ -67,26 +67,26 @@ const SOLVER_RUN = signature('solver.run', {
       signal: optional(signal, 'none', "Aborts it; the promise rejects with the signal's reason."),
     }),
     'none',
-    'When it ends.',
+    'How the run ends early.',
   ),
 });
 const SOLVER_STEP = signature('solver.step', {
-  iterations: required(integer(1), 'How many.'),
+  iterations: required(integer(1), 'The number of iterations.'),
   options: optional(
     options<StepOptions>({
       signal: optional(
         signal,
         'none',
-        "Aborts between two iterations; the promise rejects with the signal's reason.",
+        "Cancels training between two iterations; the promise rejects with the signal's reason.",
       ),
       onEvent: optional(
         callback<(event: SolverEvent) => void>(),
         'none',
-        'Told what happens, as `run` tells it.',
+        'Called with each event that `run` would yield.',
       ),
     }),
     'none',
-    'When it ends, and who is told.',
+    'How the steps end early, and who receives events.',
   ),
 });
 

@@ -53,13 +53,13 @@ export interface TestResult {
 }
 
 const TEST_NET = signature('testNet', {
-  model: required(having<Pick<Model, 'run'>>('a Model of device.load', 'run'), 'The net.'),
-  source: required(dataSource, 'Its batches.'),
+  model: required(having<Pick<Model, 'run'>>('a Model of device.load', 'run'), 'The net to test.'),
+  source: required(dataSource, 'The source of its batches.'),
   options: required(
     options<TestOptions>({
       iterations: required(integer(1), 'How many batches.'),
-      lossWeights: required(record(number()), 'Output → loss_weight.'),
-      detections: optional(list(string), 'none', 'Outputs of DetectionEvaluate layers.'),
+      lossWeights: required(record(number()), 'The loss_weight of each output.'),
+      detections: optional(list(string), 'none', 'The outputs of DetectionEvaluate layers.'),
       apVersion: optional(
         oneOf(...AP_VERSIONS),
         'Integral',
@@ -71,7 +71,7 @@ const TEST_NET = signature('testNet', {
       signal: optional(signal, 'none', "Aborts it; the promise rejects with the signal's reason."),
       onBatch: optional(callback<NonNullable<TestOptions['onBatch']>>(), 'none', 'Called after each batch.'),
     }),
-    'How many.',
+    'How to test.',
   ),
 });
 

@@ -34,8 +34,12 @@ const classifierOptions = options<ClassifierOptions>(serviceRows);
 
 const classifyOptions = options<ClassifyOptions>({
   top: optional(integer(1), '5', 'How many classes to return, the most probable first.'),
-  crops: optional(oneOf(1, 10), '1', '10: the mean of four corners, the centre and their mirrors.'),
-  signal: optional(signal, 'none', "Aborts; the promise rejects with the signal's reason."),
+  crops: optional(
+    oneOf(1, 10),
+    '1',
+    'The number of crops; 10 averages four corners, the centre and their mirror images.',
+  ),
+  signal: optional(signal, 'none', "Cancels the request; the promise rejects with the signal's reason."),
 });
 
 const source: Kind<string | URL | ClassifierFiles> = {
@@ -45,11 +49,11 @@ const source: Kind<string | URL | ClassifierFiles> = {
 
 const OPEN_CLASSIFIER = signature('openClassifier', {
   source: required(source, 'A model folder, or its files.'),
-  options: optional(classifierOptions, 'none', 'How it works.'),
+  options: optional(classifierOptions, 'none', 'How to classify.'),
 });
 const CLASSIFY = signature('classifier.classify', {
   image: imageArgument,
-  options: optional(classifyOptions, 'none', 'How it is classified.'),
+  options: optional(classifyOptions, 'none', 'How to classify this image.'),
 });
 
 /**

@@ -33,9 +33,9 @@ export const classifierFiles: Kind<ClassifierFiles> = options<ClassifierFiles>({
   preprocess: optional(
     either(location, preprocess),
     'the file beside the model',
-    'A file of savePreprocess, or what it holds.',
+    'A file that savePreprocess wrote, or its content.',
   ),
-  calibration: optional(location, 'none', 'Of `resnode quantize`, for precision int8.'),
+  calibration: optional(location, 'none', 'The calibration of `resnode quantize`, for precision int8.'),
 });
 
 const READ_MODEL_FOLDER = signature('readModelFolder', { folder: required(location, 'A model folder.') });

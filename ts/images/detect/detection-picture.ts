@@ -8,15 +8,15 @@ import { cssColour } from '../palette.ts';
 import type { Detection } from './detection.ts';
 
 const detection = fields<Detection>('a detection, { label, index, score, box }', {
-  label: required(string, 'Of its class.'),
-  index: required(integer(0), 'Of its class.'),
-  score: required(number(), 'From 0 to 1.'),
-  box: required(box, "In the image's own pixels."),
+  label: required(string, 'The name of the class.'),
+  index: required(integer(0), 'The index of the class.'),
+  score: required(number(), 'The score, from 0 to 1.'),
+  box: required(box, "The box in the image's own pixels."),
 });
 
 const DETECTION_PICTURE = signature('detectionPicture', {
-  image: required(image, 'Decoded pixels.'),
-  detections: required(list(detection, { of: 'detections' }), 'What was found in it.'),
+  image: required(image, 'A decoded image.'),
+  detections: required(list(detection, { of: 'detections' }), 'The objects that were found in the image.'),
 });
 
 /**

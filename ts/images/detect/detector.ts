@@ -61,24 +61,24 @@ const detectorOptions = options<DetectorOptions>({
   boxStds: optional(
     four,
     '1,1,1,1',
-    'What box regressions of Faster R-CNN, R-FCN and MS-CNN are multiplied by, where the weights do not hold that already.',
+    'The factors that box regressions of Faster R-CNN, R-FCN and MS-CNN are multiplied by if the weights do not include them.',
   ),
-  boxMeans: optional(four, '0,0,0,0', 'What is then added to them.'),
+  boxMeans: optional(four, '0,0,0,0', 'The values that are then added to the regressions.'),
 });
 
 const detectOptions = options<DetectOptions>({
-  minScore: optional(number({ from: 0, to: 1 }), '0.5', 'The least score of what is returned.'),
+  minScore: optional(number({ from: 0, to: 1 }), '0.5', 'The lowest score of an object that is returned.'),
   top: optional(integer(1), '100', 'How many objects to return, those with the highest scores.'),
-  signal: optional(signal, 'none', "Aborts; the promise rejects with the signal's reason."),
+  signal: optional(signal, 'none', "Cancels the request; the promise rejects with the signal's reason."),
 });
 
 const OPEN_DETECTOR = signature('openDetector', {
   source: required(taskSource, 'A model folder, or its files.'),
-  options: optional(detectorOptions, 'none', 'How it works.'),
+  options: optional(detectorOptions, 'none', 'How to detect.'),
 });
 const DETECT = signature('detector.detect', {
   image: imageArgument,
-  options: optional(detectOptions, 'none', 'How it is looked at.'),
+  options: optional(detectOptions, 'none', 'How to detect objects in this image.'),
 });
 
 /**

@@ -35,25 +35,25 @@ export interface EvaluatedDetector extends DetectionScores {
 }
 
 const EVALUATE_DETECTOR = signature('evaluateDetector', {
-  detector: required(having<Detector>('a Detector of openDetector', 'detect'), 'Whose boxes are counted.'),
+  detector: required(having<Detector>('a Detector of openDetector', 'detect'), 'The detector to evaluate.'),
   samples: required(
     list(
       fields<DetectionSample>('{ image, objects }', {
-        image: required(imageOrFile, 'As for detector.detect.'),
-        objects: required(trueObjects, 'What is in it.'),
+        image: required(imageOrFile, 'The image, as for detector.detect.'),
+        objects: required(trueObjects, 'The objects in the image.'),
       }),
       { of: 'samples, each { image, objects }', atLeast: 1 },
     ),
-    'Images and their objects.',
+    'The images and the objects in them.',
   ),
   options: optional(
     options<EvaluateDetectorOptions>({
       ...eachRows,
-      minScore: optional(number({ from: 0, to: 1 }), '0.01', 'The least score that counts.'),
-      top: optional(integer(1), '100', 'The most objects of an image that count.'),
+      minScore: optional(number({ from: 0, to: 1 }), '0.01', 'The lowest score of an object that counts.'),
+      top: optional(integer(1), '100', 'The largest number of objects per image that count.'),
     }),
     'none',
-    'How it is done.',
+    'How to evaluate.',
   ),
 });
 

@@ -27,8 +27,8 @@ export interface DatasetOptions {
 
 /** Rows of DatasetOptions. */
 export const datasetRows = {
-  classes: required(integer(1), 'Of the net.'),
-  labels: optional(list(string, { of: 'class names' }), 'none', "In the net's order."),
+  classes: required(integer(1), 'The number of classes of the net.'),
+  labels: optional(list(string, { of: 'class names' }), 'none', "The class names, in the net's order."),
 };
 
 export const datasetOptions = options<DatasetOptions>(datasetRows);

@@ -16,14 +16,14 @@ export interface EachOptions {
 }
 
 export const eachRows: Table<EachOptions> = {
-  batch: optional(integer(1, 1024), '8', 'Images that are asked for at once.'),
+  batch: optional(integer(1, 1024), '8', 'The number of images that are requested at once.'),
   skipBroken: optional(
     boolean,
     'false',
-    'Leaves out images that cannot be read, and lists them; otherwise the first one is an error.',
+    'Skips images that cannot be read, and lists them; otherwise the first one is an error.',
   ),
-  onProgress: optional(callback<(done: number) => void>(), 'none', 'Told how many images are done.'),
-  signal: optional(signal, 'none', "Aborts; the promise rejects with the signal's reason."),
+  onProgress: optional(callback<(done: number) => void>(), 'none', 'Called with the number of images done.'),
+  signal: optional(signal, 'none', "Cancels the request; the promise rejects with the signal's reason."),
 };
 
 /** What a batch of samples gave. */

@@ -89,52 +89,56 @@ export const imageOfSample: Kind<Sample['image']> = either(path, anyImage);
 /** Rows of what any evaluation takes. */
 export const evaluateRows = {
   ...limitRows,
-  preprocess: required(preprocess, 'What images go through.'),
+  preprocess: required(preprocess, 'How images are prepared.'),
   crops: optional(
     oneOf<1 | 10>(1, 10),
     '1',
-    'Views of an image: the centre, or the four corners, the centre and their mirror images.',
+    'The number of views of an image: the centre alone, or the four corners, the centre and their mirror images.',
   ),
-  batch: optional(integer(1), '8, and 1 with ten crops', 'Images in one run.'),
-  skipBroken: optional(boolean, 'false', 'Leaves out images that cannot be read.'),
+  batch: optional(integer(1), '8, and 1 with ten crops', 'The number of images in one run.'),
+  skipBroken: optional(boolean, 'false', 'Skips images that cannot be read.'),
   signal: optional(signal, 'none', "Aborts it; the promise rejects with the signal's reason."),
 };
 
 const evaluateOptions = options<EvaluateOptions>({
   resume: optional(
     fields<Progress>('the progress of an earlier call', {
-      done: required(integer(0), 'Samples that are over.'),
-      outcomes: required(list(having<Outcome>('an outcome')), 'One an image.'),
-      skipped: required(list(having<SkippedImage>('a skipped file')), 'Left out.'),
+      done: required(integer(0), 'The number of samples that are done.'),
+      outcomes: required(list(having<Outcome>('an outcome')), 'The outcomes, one per image.'),
+      skipped: required(list(having<SkippedImage>('a skipped file')), 'The images that were skipped.'),
     }),
     'from the beginning',
-    'Goes on behind it.',
+    'Earlier progress to continue from.',
   ),
   ...evaluateRows,
-  scales: optional(list(integer(1), { of: 'sides', atLeast: 1 }), 'none', 'Shorter sides, instead of crops.'),
+  scales: optional(
+    list(integer(1), { of: 'sides', atLeast: 1 }),
+    'none',
+    'Runs whole images at these shorter sides instead of crops.',
+  ),
   onProgress: optional(
     callback<NonNullable<EvaluateOptions['onProgress']>>(),
     'none',
-    'Told after each run.',
+    'Called after each run.',
   ),
 });
 
 const EVALUATE_IMAGES = signature('evaluateImages', {
-  model: required(model, 'The classifier.'),
+  model: required(model, 'The model of the classifier.'),
   samples: required(
     list(
       either(
         fields<Omit<Sample, 'orderIsAssumed'>>('a sample, { image, label }', {
-          image: required(imageOfSample, 'A path, or pixels.'),
+          image: required(imageOfSample, 'The image: a path, or pixels.'),
           label: required(anything as Kind<number>, 'The true class, from 0.'),
         }),
         callback<LazySample>(),
       ),
       { of: 'samples' },
     ),
-    'Images with their classes.',
+    'The images with their classes.',
   ),
-  options: required(evaluateOptions, 'How.'),
+  options: required(evaluateOptions, 'How to evaluate.'),
 });
 
 /**

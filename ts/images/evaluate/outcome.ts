@@ -21,8 +21,8 @@ export interface Outcome {
 }
 
 const OUTCOME_OF = signature('outcomeOf', {
-  scores: required(numbers, 'One a class.'),
-  label: required(anything, 'The true class, an integer.'),
+  scores: required(numbers, 'The scores, one per class.'),
+  label: required(anything, 'The true class, as an integer.'),
 });
 
 /**
@@ -53,7 +53,7 @@ export const outcome = fields<Outcome>('an outcome of outcomeOf', {
   label: required(integer(0), 'The true class.'),
   predicted: required(integer(0), 'The class with the highest score.'),
   confidence: required(number(), 'The highest score.'),
-  rank: required(integer(0), 'How many classes score as high.'),
-  scores: optional(list(number()), 'none', 'Of each class.'),
-  sample: optional(integer(0), 'none', 'Its place among the samples.'),
+  rank: required(integer(0), "The number of other classes whose score is at least the true class's."),
+  scores: optional(list(number()), 'none', 'The scores of all classes.'),
+  sample: optional(integer(0), 'none', 'The index among the samples.'),
 });

@@ -31,9 +31,9 @@ export interface ProgressFile<Found = Outcome> {
 }
 
 const OPEN_PROGRESS_FILE = signature('openProgressFile', {
-  path: required(path, 'A path.'),
-  identity: required(record(anything), 'What the progress is of.'),
-  seconds: optional(number({ from: 0 }), '2', 'Between two writings.'),
+  path: required(path, 'The path of the file.'),
+  identity: required(record(anything), 'The identity of the work whose progress is kept.'),
+  seconds: optional(number({ from: 0 }), '2', 'The seconds between two writes.'),
 });
 
 /**

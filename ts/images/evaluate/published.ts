@@ -29,7 +29,7 @@ const PAPER = 'https://arxiv.org/abs/1512.03385';
 
 const PUBLISHED_ERRORS = signature('publishedErrors', {
   net: required(netParameter, 'A deploy net.'),
-  crops: required(oneOf<PublishedCrops>(1, 10, 'multi-scale'), 'How the images were prepared.'),
+  crops: required(oneOf<PublishedCrops>(1, 10, 'multi-scale'), 'How the images are cropped.'),
 });
 
 /** What was published for this net, or null where it is none of `resnet({ depth: 50 | 101 | 152 })`, inputs aside. */

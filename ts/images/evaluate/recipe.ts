@@ -68,17 +68,21 @@ export interface FileHash {
 const EVALUATION_RECIPE = signature('evaluationRecipe', {
   input: required(
     options<RecipeInput>({
-      model: required(path, 'Of the prototxt.'),
-      weights: required(path, 'Of the weights.'),
-      preprocess: required(preprocess, 'What images go through.'),
-      crops: required(oneOf<1 | 10>(1, 10), 'Views of an image.'),
-      scales: optional(list(integer(1), { of: 'sides' }), 'none', 'Shorter sides, instead of crops.'),
-      batch: required(integer(1), 'Images in one run.'),
-      device: required(having<Device>('a Device'), 'Of openDevice.'),
-      precision: required(string, 'As for device.load.'),
-      calibration: optional(path, 'none', 'For int8.'),
+      model: required(path, 'The path of the prototxt.'),
+      weights: required(path, 'The path of the weights.'),
+      preprocess: required(preprocess, 'How images are prepared.'),
+      crops: required(oneOf<1 | 10>(1, 10), 'The number of views of an image.'),
+      scales: optional(
+        list(integer(1), { of: 'sides' }),
+        'none',
+        'The shorter sides of whole images, instead of crops.',
+      ),
+      batch: required(integer(1), 'The number of images in one run.'),
+      device: required(having<Device>('a Device'), 'The device of openDevice.'),
+      precision: required(string, 'The precision, as for device.load.'),
+      calibration: optional(path, 'none', 'The calibration for int8.'),
     }),
-    'What made the result.',
+    'What produced the result.',
   ),
 });
 

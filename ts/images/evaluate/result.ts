@@ -63,20 +63,20 @@ export interface ResultComparison {
 const result = fields<Pick<EvaluationResult, 'calibration' | 'recipe'>>('an EvaluationResult', {
   calibration: required(
     fields<EvaluationResult['calibration']>('a calibration', {
-      expectedError: required(number(), 'Of the confidences.'),
+      expectedError: required(number(), 'The expected calibration error of the confidences.'),
       bins: required(
         list(anything as Kind<EvaluationResult['calibration']['bins'][number]>),
-        'Of equal width.',
+        'Bins of equal width.',
       ),
     }),
-    'Of the confidences.',
+    'The calibration of the confidences.',
   ),
-  recipe: required(having<EvaluationResult['recipe']>('an object'), 'What made it.'),
+  recipe: required(having<EvaluationResult['recipe']>('an object'), 'The recipe that produced the result.'),
 });
 
 const COMPARE_RESULTS = signature('compareResults', {
-  before: required(result, 'A result.'),
-  after: required(result, 'Another.'),
+  before: required(result, 'The earlier result.'),
+  after: required(result, 'The later result.'),
 });
 
 /** Whether two results are the same, speed aside. */

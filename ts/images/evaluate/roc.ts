@@ -56,7 +56,7 @@ export const binaryRows = {
   specificities: optional(
     list(number({ from: 0, to: 1 }), { of: 'shares from 0 to 1' }),
     '0.9 and 0.95',
-    'Shares of negatives that are to be recognised: the sensitivity at each is told.',
+    'The specificities at which sensitivity is reported.',
   ),
 };
 
@@ -67,9 +67,9 @@ export const numbers = kind<ArrayLike<number>>(
 );
 
 const BINARY_FIGURES = signature('binaryFigures', {
-  positives: required(numbers, 'Scores of what is positive.'),
-  negatives: required(numbers, 'Scores of what is not.'),
-  options: optional(options<BinaryOptions>(binaryRows), 'none', 'Which figures.'),
+  positives: required(numbers, 'The scores of positive samples.'),
+  negatives: required(numbers, 'The scores of negative samples.'),
+  options: optional(options<BinaryOptions>(binaryRows), 'none', 'Which figures to compute.'),
 });
 
 /**

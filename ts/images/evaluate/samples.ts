@@ -48,8 +48,8 @@ const READ_SAMPLES = signature('readSamples', {
       ...datasetRows,
       databaseOrder: optional(
         oneOf('BGR', 'RGB'),
-        'what `resnode dataset` wrote beside them; for nets of order BGR else as they are',
-        "The channels' order of a database's raw images.",
+        'as `resnode dataset` wrote it beside the database; as they are for nets of order BGR',
+        "The order of the channels of a database's raw images.",
       ),
       decoding: optional(decodeOptions, 'as decodeImage', 'How encoded Datums are decoded.'),
     }),

@@ -51,12 +51,12 @@ const EVALUATE_LABELS = signature('evaluateLabels', {
   samples: required(
     list(
       fields<LabelsSample>('a sample, { image, labels }', {
-        image: required(imageOfSample, 'A path, or pixels.'),
-        labels: required(list(integer(0), { of: 'classes' }), 'The classes that it has.'),
+        image: required(imageOfSample, 'The image: a path, or pixels.'),
+        labels: required(list(integer(0), { of: 'classes' }), 'The classes of the image.'),
       }),
       { of: 'samples' },
     ),
-    'Images with their classes.',
+    'The images with their classes.',
   ),
   options: required(
     options<EvaluateLabelsOptions>({
@@ -64,10 +64,10 @@ const EVALUATE_LABELS = signature('evaluateLabels', {
       onProgress: optional(
         callback<NonNullable<EvaluateLabelsOptions['onProgress']>>(),
         'none',
-        'Told after each run.',
+        'Called after each run.',
       ),
     }),
-    'How.',
+    'How to evaluate.',
   ),
 });
 
@@ -159,23 +159,23 @@ export interface LabelsOptions extends BinaryOptions {
 }
 
 const labelsOutcome = fields<LabelsOutcome>('an outcome of evaluateLabels', {
-  labels: required(list(integer(0), { of: 'classes' }), 'The classes that it has.'),
-  scores: required(list(number()), 'Of each class.'),
-  sample: optional(integer(0), 'none', 'Its place among the samples.'),
+  labels: required(list(integer(0), { of: 'classes' }), 'The classes of the image.'),
+  scores: required(list(number()), 'The scores of all classes.'),
+  sample: optional(integer(0), 'none', 'The index among the samples.'),
 });
 const SUMMARISE_LABELS = signature('summariseLabels', {
-  outcomes: required(list(labelsOutcome, { of: 'outcomes' }), 'Of evaluateLabels.'),
+  outcomes: required(list(labelsOutcome, { of: 'outcomes' }), 'The outcomes of evaluateLabels.'),
   options: optional(
     options<LabelsOptions>({
       ...binaryRows,
       threshold: optional(
         number({ from: 0, to: 1 }),
         '0.5',
-        'From which probability on a class counts as told.',
+        'The probability from which a class counts as predicted.',
       ),
     }),
     'none',
-    'Which figures.',
+    'Which figures to compute.',
   ),
 });
 

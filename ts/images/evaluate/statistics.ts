@@ -53,8 +53,8 @@ export interface OutcomeSummary {
 }
 
 const SUMMARISE_OUTCOMES = signature('summariseOutcomes', {
-  outcomes: required(list(outcome, { of: 'outcomes' }), 'Of outcomeOf.'),
-  options: optional(options<BinaryOptions>(binaryRows), 'none', 'Which figures.'),
+  outcomes: required(list(outcome, { of: 'outcomes' }), 'The results of outcomeOf.'),
+  options: optional(options<BinaryOptions>(binaryRows), 'none', 'Which figures to compute.'),
 });
 
 /**
@@ -93,9 +93,9 @@ export function summariseOutcomes(outcomes: readonly Outcome[], options: BinaryO
 }
 
 const WILSON_INTERVAL = signature('wilsonInterval', {
-  count: required(number({ from: 0 }), 'Of total.'),
-  total: required(number({ above: 0 }), 'Of images.'),
-  z: optional(number({ from: 0 }), '1.96: 95%', 'Of the normal distribution.'),
+  count: required(number({ from: 0 }), 'The number of images that count.'),
+  total: required(number({ above: 0 }), 'The number of all images.'),
+  z: optional(number({ from: 0 }), '1.96: 95%', 'The quantile of the normal distribution.'),
 });
 
 /**

@@ -7,8 +7,8 @@ import type { DeepImage, Image } from '../image.ts';
 import type { Corner, Preprocess } from '../preprocess.ts';
 
 const TEN_CROP_CORNERS = signature('tenCropCorners', {
-  image: required(size, 'Of the image.'),
-  crop: required(size, 'Of the crop.'),
+  image: required(size, 'The size of the image.'),
+  crop: required(size, 'The size of the crop.'),
 });
 
 /** Left and top of the four corners and the centre, row by row. */

@@ -16,15 +16,15 @@ const HEAT: readonly (readonly [red: number, green: number, blue: number])[] = [
 
 /** Rows of what a map is drawn from. */
 export const DRAWN = {
-  image: required(image, 'Decoded pixels.'),
+  image: required(image, 'A decoded image.'),
   shown: required(
     fields<{ resize: Resize; crop: Size }>('{ resize, crop }', {
-      resize: required(resize, 'What the net saw.'),
-      crop: required(size, 'What the net saw.'),
+      resize: required(resize, 'The size that the image was resized to.'),
+      crop: required(size, 'The crop of the resized image.'),
     }),
-    'What the net saw.',
+    'The part of the image that the net saw.',
   ),
-  map: required(tensor, 'H×W.'),
+  map: required(tensor, 'The map, H×W.'),
 };
 
 const CAM_OVERLAY = signature('camOverlay', DRAWN);

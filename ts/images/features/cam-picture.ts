@@ -15,7 +15,7 @@ const LETTER = 6.8;
 
 const CAM_PICTURE = signature('camPicture', {
   ...DRAWN,
-  caption: required(string, 'Stands below, e.g. the class and its score.'),
+  caption: required(string, 'The text below the picture, e.g. the class and its score.'),
 });
 
 /**

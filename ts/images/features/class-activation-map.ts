@@ -30,8 +30,8 @@ export interface CamHead {
 }
 
 const FIND_CAM_TAIL = signature('findCamHead', {
-  graph: required(graph, 'As written: graphFromCaffe.'),
-  purpose: optional(string, 'a class activation map', 'What needs such an end.'),
+  graph: required(graph, 'The graph before any passes, as graphFromCaffe makes it.'),
+  purpose: optional(string, 'a class activation map', 'What errors say the ending is needed for.'),
 });
 
 /**
@@ -103,22 +103,22 @@ export interface ClassActivationMap {
 }
 
 const CLASS_ACTIVATION_MAP = signature('classActivationMap', {
-  model: required(model, 'Loaded with outputs: [head.features, head.scores].'),
+  model: required(model, 'A model that was loaded with outputs: [head.features, head.scores].'),
   head: required(
     fields<Pick<CamHead, 'features' | 'scores' | 'layer' | 'classes' | 'channels'>>(
       'a CamHead of findCamHead',
       {
-        features: required(string, 'Blob.'),
-        scores: required(string, 'Blob.'),
-        layer: required(string, 'InnerProduct.'),
-        classes: required(integer(1), 'Of the net.'),
-        channels: required(integer(1), 'Of the features.'),
+        features: required(string, 'The blob of features.'),
+        scores: required(string, 'The blob of scores.'),
+        layer: required(string, 'The InnerProduct layer.'),
+        classes: required(integer(1), 'The number of classes.'),
+        channels: required(integer(1), 'The number of channels of the features.'),
       },
     ),
-    'Of findCamHead.',
+    'The result of findCamHead.',
   ),
-  inputs: required(record(anything), 'As model.run takes them.'),
-  wanted: optional(integer(0), 'the highest score', 'The class, from 0.'),
+  inputs: required(record(anything), 'The inputs, as model.run takes them.'),
+  wanted: optional(integer(0), 'the class with the highest score', 'The class, from 0.'),
 });
 
 /**

@@ -31,26 +31,26 @@ export interface FeatureOptions extends DecodeLimits {
 }
 
 const EXTRACT_FEATURES = signature('extractFeatures', {
-  model: required(model, 'Loaded with outputs: [blob].'),
-  files: required(list(either(location, bytes), { of: 'paths, or bytes of image files' }), 'Images.'),
+  model: required(model, 'A model that was loaded with outputs: [blob].'),
+  files: required(list(either(location, bytes), { of: 'paths, or bytes of image files' }), 'The images.'),
   options: required(
     options<FeatureOptions>({
-      preprocess: required(preprocess, 'What images go through.'),
-      batch: optional(integer(1), '8', 'Images in one run.'),
+      preprocess: required(preprocess, 'How images are prepared.'),
+      batch: optional(integer(1), '8', 'The number of images in one run.'),
       onProgress: optional(
         callback<(done: number) => void>(),
         'none',
-        'Told after each run how many images are done.',
+        'Called after each run with the number of images done.',
       ),
       signal: optional(signal, 'none', "Aborts it; the promise rejects with the signal's reason."),
       onBroken: optional(
         callback<(error: ImageError) => void>(),
         'the first is an error',
-        'Told what cannot be read.',
+        'Called for each image that cannot be read.',
       ),
       ...limitRows,
     }),
-    'How.',
+    'How to compute the features.',
   ),
 });
 

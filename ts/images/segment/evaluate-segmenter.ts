@@ -39,25 +39,28 @@ export interface EvaluatedSegmenter extends SegmentationScores {
 const EVALUATE_SEGMENTER = signature('evaluateSegmenter', {
   segmenter: required(
     having<Segmenter>('a Segmenter of openSegmenter', 'segment'),
-    'Whose maps are counted.',
+    'The segmenter to evaluate.',
   ),
   samples: required(
     list(
       fields<SegmentationSample>('{ image, truth }', {
-        image: required(imageOrFile, 'As for segmenter.segment.'),
-        truth: required(either(location, labelMap), 'A PNG whose samples are classes, or a map.'),
+        image: required(imageOrFile, 'The image, as for segmenter.segment.'),
+        truth: required(
+          either(location, labelMap),
+          'The true map: a PNG whose samples are classes, or a map.',
+        ),
       }),
       { of: 'samples, each { image, truth }', atLeast: 1 },
     ),
-    'Images and their maps.',
+    'The images and their true maps.',
   ),
   options: optional(
     options<EvaluateSegmenterOptions>({
       ...eachRows,
-      ignored: optional(integer(0, 255), '255', 'What pixels that do not count have for a class.'),
+      ignored: optional(integer(0, 255), '255', 'The value of pixels that do not count.'),
     }),
     'none',
-    'How it is done.',
+    'How to evaluate.',
   ),
 });
 

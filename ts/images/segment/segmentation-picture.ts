@@ -16,10 +16,10 @@ const LINE = 20;
 const LETTER = 7.5;
 
 const area = fields<ClassArea>('the area of a class, { label, index, pixels, share }', {
-  label: required(string, 'Of the class.'),
-  index: required(integer(0), 'Of the class.'),
-  pixels: required(integer(0), 'How many.'),
-  share: required(number(), 'Of the image.'),
+  label: required(string, 'The name of the class.'),
+  index: required(integer(0), 'The index of the class.'),
+  pixels: required(integer(0), 'The number of its pixels.'),
+  share: required(number(), 'Its share of the image.'),
 });
 interface Form {
   readonly kind: 'classes' | 'edges';
@@ -29,14 +29,14 @@ interface Form {
   readonly areas?: readonly ClassArea[];
 }
 const form = fields<Form>('a Segmentation, { kind, width, height, map }', {
-  kind: required(oneOf('classes', 'edges'), 'What the map says.'),
-  width: required(integer(1), 'In pixels.'),
-  height: required(integer(1), 'In pixels.'),
+  kind: required(oneOf('classes', 'edges'), 'What the map contains: classes or edges.'),
+  width: required(integer(1), 'The width in pixels.'),
+  height: required(integer(1), 'The height in pixels.'),
   map: required(
     either(instance('a Uint8Array', Uint8Array), instance('a Float32Array', Float32Array)),
-    'Row by row.',
+    'The values, row by row.',
   ),
-  areas: optional(list(area, { of: 'areas' }), 'none', 'Of classes.'),
+  areas: optional(list(area, { of: 'areas' }), 'none', 'The areas of the classes.'),
 });
 const segmentation: Kind<Segmentation> = {
   expected: form.expected,
@@ -54,11 +54,11 @@ const segmentation: Kind<Segmentation> = {
 };
 
 const SEGMENTATION_PNG = signature('segmentationPng', {
-  segmentation: required(segmentation, 'A map.'),
+  segmentation: required(segmentation, 'A segmentation.'),
 });
 const SEGMENTATION_PICTURE = signature('segmentationPicture', {
-  image: required(image, 'Decoded pixels.'),
-  segmentation: required(segmentation, 'Its map.'),
+  image: required(image, 'A decoded image.'),
+  segmentation: required(segmentation, 'The segmentation of the image.'),
 });
 
 /**

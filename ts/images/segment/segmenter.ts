@@ -33,20 +33,24 @@ export interface SegmentOptions {
 
 const segmenterOptions = options<SegmenterOptions>({
   ...serviceRows,
-  output: optional(string, "the net's last output", 'The blob of scores, N×C×H×W, or of a Sigmoid, N×1×H×W.'),
+  output: optional(
+    string,
+    "the net's last output",
+    'The blob with the scores, N×C×H×W, or with the output of a Sigmoid, N×1×H×W.',
+  ),
 });
 
 const segmentOptions = options<SegmentOptions>({
-  signal: optional(signal, 'none', "Aborts; the promise rejects with the signal's reason."),
+  signal: optional(signal, 'none', "Cancels the request; the promise rejects with the signal's reason."),
 });
 
 const OPEN_SEGMENTER = signature('openSegmenter', {
   source: required(taskSource, 'A model folder, or its files.'),
-  options: optional(segmenterOptions, 'none', 'How it works.'),
+  options: optional(segmenterOptions, 'none', 'How to segment.'),
 });
 const SEGMENT = signature('segmenter.segment', {
   image: imageArgument,
-  options: optional(segmentOptions, 'none', 'How it is looked at.'),
+  options: optional(segmentOptions, 'none', 'How to segment this image.'),
 });
 
 /**

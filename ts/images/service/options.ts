@@ -26,7 +26,7 @@ export const serviceRows: Table<ServiceOptions> = {
   device: optional(
     either(deviceKind, deviceLike),
     'auto',
-    "Where to compute: openDevice's kinds, or a Device.",
+    'The device to compute on: a kind of openDevice, or a Device.',
   ),
   threads: optional(
     integer(1, 1024),
@@ -36,11 +36,15 @@ export const serviceRows: Table<ServiceOptions> = {
   precision: optional(
     oneOf('float32', 'tf32', 'float16', 'bfloat16', 'int8'),
     'float32',
-    'What activations and weights are stored and multiplied in.',
+    'The type in which activations and weights are stored and multiplied.',
   ),
-  maxBatch: optional(integer(1, 256), '8', 'The largest batch.'),
+  maxBatch: optional(integer(1, 256), '8', 'The largest number of images in one run.'),
   maxDelay: optional(number({ from: 0 }), '0', 'How long an image waits for a full batch, in milliseconds.'),
-  maxQueue: optional(integer(1), '256', 'How many images may wait or be in progress; one more is refused.'),
+  maxQueue: optional(
+    integer(1),
+    '256',
+    'How many images may wait or be in progress; further images are refused.',
+  ),
 };
 
 /** Makes something on the device of the options; one that was opened for it is closed where that fails. */

@@ -36,9 +36,9 @@ const taskFiles: Kind<TaskFiles> = options<TaskFiles>({
   preprocess: optional(
     either(location, wholePreprocess),
     'the file beside the model',
-    'How images are prepared, or a file that says it.',
+    'How images are prepared, or the path of a preprocess.json.',
   ),
-  calibration: optional(location, 'none', 'Of `resnode quantize`, for precision int8.'),
+  calibration: optional(location, 'none', 'The calibration of `resnode quantize`, for precision int8.'),
 });
 
 export const taskSource: Kind<string | URL | TaskFiles> = {

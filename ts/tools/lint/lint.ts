@@ -28,13 +28,13 @@ export interface LintOptions {
 }
 
 const LINT_PROTOTXT = signature('lintPrototxt', {
-  text: required(string, 'The prototxt.'),
+  text: required(string, 'The text of the prototxt.'),
   options: required(
     options<LintOptions>({
-      inputShapes: optional(shapes, 'as written', 'Shapes of inputs, by blob name.'),
-      file: required(string, 'Named in findings.'),
+      inputShapes: optional(shapes, 'as written', 'The shapes of inputs, by blob name.'),
+      file: required(string, 'The name of the file in findings.'),
     }),
-    'The name of the text.',
+    'The name of the text, and the shapes of inputs.',
   ),
 });
 
@@ -65,13 +65,13 @@ export function lintPrototxt(text: string, options: LintOptions): Finding[] {
 }
 
 const LINT_FILE = signature('lintFile', {
-  file: required(path, 'Of a prototxt.'),
+  file: required(path, 'The path of a prototxt.'),
   options: optional(
     options<Omit<LintOptions, 'file'>>({
-      inputShapes: optional(shapes, 'as written', 'Shapes of inputs, by blob name.'),
+      inputShapes: optional(shapes, 'as written', 'The shapes of inputs, by blob name.'),
     }),
     'none',
-    'What the file leaves open.',
+    'What the file does not say.',
   ),
 });
 

@@ -31,7 +31,7 @@ export const activationOptions = options<ActivationOptions>({
   labels: optional(
     list(string, { of: 'class names' }),
     'none',
-    'One a class, for the blobs with as many values.',
+    'The class names, for blobs with as many values.',
   ),
 });
 

@@ -53,12 +53,12 @@ const ROW = 19;
 const HEADER_AND_FOOTER = 40;
 
 const DESCRIBE_NET = signature('describeNet', {
-  net: required(netParameter, 'Upgraded and filtered.'),
+  net: required(netParameter, 'An upgraded and filtered net.'),
   options: optional(
     options<DescribeOptions>({
       ...graphRows,
-      file: optional(string, 'none', 'What the page calls the file.'),
-      times: optional(having<MeasuredTimes>('times of readTimes'), 'none', 'Of readTimes.'),
+      file: optional(string, 'none', 'The name of the file on the page.'),
+      times: optional(having<MeasuredTimes>('times of readTimes'), 'none', 'The result of readTimes.'),
       roofs: optional(
         options<NonNullable<DescribeOptions['roofs']>>({
           gflops: optional(
@@ -73,12 +73,16 @@ const DESCRIBE_NET = signature('describeNet', {
           ),
         }),
         'the highest rates in times',
-        "The machine's.",
+        'The limits of the machine.',
       ),
-      marks: optional(having<ForkMarks>('marks of readNetWithMarks'), 'none', 'Of readNetWithMarks.'),
+      marks: optional(
+        having<ForkMarks>('marks of readNetWithMarks'),
+        'none',
+        'The result of readNetWithMarks.',
+      ),
     }),
     'none',
-    'How.',
+    'What the page shows beside the net.',
   ),
 });
 

@@ -20,7 +20,7 @@ export const filterOptions = options<FilterOptions>({
   strict: matchOptions.table.strict as Option<boolean>,
   partialWeights: matchOptions.table.partialWeights as Option<boolean>,
   reshapeWeights: matchOptions.table.reshapeWeights as Option<boolean>,
-  order: optional(oneOf('BGR', 'RGB'), 'BGR', 'Of the channels of an image, by which filters are coloured.'),
+  order: optional(oneOf('BGR', 'RGB'), 'BGR', 'The order of the channels, by which filters are coloured.'),
 });
 
 const FILTERS = 8; // outputs and inputs shown of a k×k convolution

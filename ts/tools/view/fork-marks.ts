@@ -18,7 +18,9 @@ export interface ForkMarks {
   readonly net: readonly string[];
 }
 
-const READ_NET_WITH_MARKS = signature('readNetWithMarks', { file: required(path, 'Of a prototxt.') });
+const READ_NET_WITH_MARKS = signature('readNetWithMarks', {
+  file: required(path, 'The path of a prototxt.'),
+});
 
 /**
  * Reads a prototxt; what known forks of Caffe added is left out and marked.

@@ -20,7 +20,9 @@ export interface MeasuredTimes {
   readonly operations: readonly MeasuredOperation[];
 }
 
-const READ_TIMES = signature('readTimes', { file: required(path, 'Of what `resnode time --json` printed.') });
+const READ_TIMES = signature('readTimes', {
+  file: required(path, 'The path of a file that `resnode time --json` printed.'),
+});
 
 /** Reads what `resnode time --json` printed. @throws ArgumentError naming the file and what is wrong with it */
 export function readTimes(file: string): MeasuredTimes {

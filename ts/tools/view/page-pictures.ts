@@ -30,17 +30,17 @@ export function picturedLayers({ data, layers }: Description): number[] {
 
 const DESCRIPTION = required(
   fields<Description>('a Description of describeNet', {
-    data: required(having<Description['data']>('an object'), 'Of the page.'),
-    layers: required(list(having<Description['layers'][number]>('a layer')), 'Traced.'),
+    data: required(having<Description['data']>('an object'), 'The data of the page.'),
+    layers: required(list(having<Description['layers'][number]>('a layer')), 'The layers with their shapes.'),
     partial: required(having<Description['partial']>('an object'), 'The graph.'),
   }),
-  'Of describeNet.',
+  'The result of describeNet.',
 );
 
 const ADD_FILTERS = signature('addFilters', {
   description: DESCRIPTION,
-  weights: required(weightsFile, 'Whose filters.'),
-  options: optional(filterOptions, 'none', 'How the weights fill the net, and the order of colours.'),
+  weights: required(weightsFile, 'The weights whose filters are drawn.'),
+  options: optional(filterOptions, 'none', 'How the weights fill the net, and the order of the channels.'),
 });
 
 /** Filters of the weights. @throws WeightsError */
@@ -64,11 +64,11 @@ export async function addFilters(
 }
 
 const ADD_ACTIVATIONS = signature('addActivations', {
-  pictures: required(having<PagePictures>('pictures'), 'That are there.'),
+  pictures: required(having<PagePictures>('pictures'), 'Pictures that already exist.'),
   description: DESCRIPTION,
-  device: required(deviceLike, 'Of openDevice.'),
-  inputs: required(record(anything), 'As model.run takes them.'),
-  options: required(activationOptions, 'As device.load takes them.'),
+  device: required(deviceLike, 'A device of openDevice.'),
+  inputs: required(record(anything), 'The inputs, as model.run takes them.'),
+  options: required(activationOptions, 'The options of device.load.'),
 });
 
 /**

@@ -25,12 +25,12 @@ const read = (name: string) => readFileSync(ownFile(`tools/view/page/${name}`), 
 const PAGE_TEXT = signature('pageText', {
   data: required(
     fields<Pick<PageData, 'title' | 'layers'>>('PageData of describeNet', {
-      title: required(string, 'Of the page.'),
-      layers: required(list(having<PageData['layers'][number]>('a layer')), 'Its layers.'),
+      title: required(string, 'The title of the page.'),
+      layers: required(list(having<PageData['layers'][number]>('a layer')), 'The layers of the page.'),
     }),
-    'Of describeNet.',
+    'The result of describeNet.',
   ),
-  pictures: optional(having<PagePictures>('pictures'), 'none', 'By index of the layer.'),
+  pictures: optional(having<PagePictures>('pictures'), 'none', 'Pictures, by index of the layer.'),
 });
 
 /** The page as text. It asks the network for nothing, and its policy forbids it to. */

@@ -91,26 +91,29 @@ const weightsOfClasses: Kind<'balanced' | readonly number[]> = either(
 export const FINETUNE = signature('finetune', {
   options: required(
     options<FinetuneOptions>({
-      folder: required(path, 'A folder of images for each class, or a list with several labels an image.'),
+      folder: required(
+        path,
+        'A folder with a folder of images per class, or a list with several labels per image.',
+      ),
       labels: optional(
         list(string, { of: 'class names' }),
         'class 0, class 1, …',
-        'Names of the classes of a list.',
+        'The class names of a list.',
       ),
       model: required(path, 'The deploy prototxt.'),
-      weights: required(path, 'Its weights.'),
-      out: required(path, 'Where the result goes.'),
+      weights: required(path, 'The weights of the net.'),
+      out: required(path, 'The folder to write.'),
       overwrite,
-      device: required(having<Device>('a Device of openDevice', 'load', 'train'), 'Where.'),
-      preprocess: required(tunedPreprocess, 'How the net was trained to see images.'),
+      device: required(having<Device>('a Device of openDevice', 'load', 'train'), 'The device to train on.'),
+      preprocess: required(tunedPreprocess, 'How images were prepared when the original net was trained.'),
       maxPixels: limitRows.maxPixels,
       onBroken: optional(
         callback<(error: ImageError) => void>(),
         'the first is an error',
-        'Told what cannot be read.',
+        'Called for each image that cannot be read.',
       ),
       epochs: optional(integer(1), '10', 'How many times training sees each image.'),
-      batch: optional(integer(1), '16', 'Images per iteration.'),
+      batch: optional(integer(1), '16', 'The number of images per iteration.'),
       rate: optional(
         number({ above: 0 }),
         '0.002',
@@ -124,9 +127,9 @@ export const FINETUNE = signature('finetune', {
       batchNorm: optional(
         oneOf('frozen', 'live'),
         'frozen',
-        'Whether BatchNorm keeps its statistics or takes those of each batch, which is for large ones.',
+        'Whether BatchNorm keeps its stored statistics or uses those of each batch, which suits large batches.',
       ),
-      weightDecay: optional(number({ from: 0 }), '0.0001', 'Of all weights.'),
+      weightDecay: optional(number({ from: 0 }), '0.0001', 'The weight decay of all weights.'),
       classWeights: optional(
         weightsOfClasses,
         'none',
@@ -135,7 +138,7 @@ export const FINETUNE = signature('finetune', {
       sampling: optional(
         oneOf('shuffled', 'balanced'),
         'shuffled',
-        'balanced shows every class equally often in an epoch.',
+        'The order of the images; balanced shows every class equally often in an epoch.',
       ),
       valShare: optional(
         number({ above: 0 }),
@@ -145,10 +148,10 @@ export const FINETUNE = signature('finetune', {
       seed: optional(
         integer(),
         '1',
-        "The seed of the split, of the head's initial weights and of the order of images.",
+        "The seed of the split, of the new head's initial weights and of the order of images.",
       ),
       signal: optional(signal, 'none', "Aborts it; the promise rejects with the signal's reason."),
-      stop: optional(signal, 'none', 'Ends training in order, with a snapshot.'),
+      stop: optional(signal, 'none', 'Ends training after the current iteration, with a snapshot.'),
       ...matchRows,
       precision: solverRows.precision,
       lossScale: solverRows.lossScale,

@@ -30,8 +30,8 @@ export function checkReportFile(file: string): void {
 }
 
 const OPEN_REPORT = signature('openReport', {
-  file: required(path, 'Where the page goes.'),
-  title: optional(string, "the net's name", 'Its heading.'),
+  file: required(path, 'The path of the page to write.'),
+  title: optional(string, "the net's name", 'The heading of the page.'),
 });
 
 /**

@@ -24,12 +24,12 @@ export interface AnnotatedImagesOptions {
 const READ_ANNOTATED_IMAGES = signature('readAnnotatedImages', {
   path: required(
     path,
-    "A folder of PASCAL VOC's .xml files, COCO's .json, or a list of `image annotation` lines.",
+    "A folder of PASCAL VOC's .xml files, COCO's .json, or a list with one `image annotation` per line.",
   ),
-  labels: required(path, "SSD's label map, or names one a line, the background first."),
+  labels: required(path, "SSD's label map, or class names, one per line, beginning with the background."),
   options: optional(
     options<AnnotatedImagesOptions>({
-      root: optional(path, 'as the annotations say', 'Where the images are.'),
+      root: optional(path, 'as the annotations say', 'The folder of the images.'),
     }),
     'none',
     'Where the images are.',

@@ -35,7 +35,7 @@ export interface ScoreOptions {
 }
 
 const SCORE_DETECTIONS = signature('scoreDetections', {
-  images: required(scoredImages, 'What is there, and what was found.'),
+  images: required(scoredImages, 'For each image, the true objects and the objects that were found.'),
   options: optional(
     options<ScoreOptions>({
       labels: optional(

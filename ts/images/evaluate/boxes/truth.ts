@@ -37,25 +37,25 @@ export interface ScoredImage {
   readonly found: readonly FoundObject[];
 }
 
-const label = required(string, 'Of its class.');
-const place = required(box, "In the image's own pixels.");
+const label = required(string, 'The name of the class.');
+const place = required(box, "The box in the image's own pixels.");
 const trueObject = fields<TrueObject>('an object, { label, box }', {
   label,
   box: place,
-  area: optional(number({ from: 0 }), "the box's", 'In pixels.'),
-  isDifficult: optional(boolean, 'false', "PASCAL VOC's."),
-  isCrowd: optional(boolean, 'false', "COCO's."),
+  area: optional(number({ from: 0 }), "the box's", 'The area in pixels.'),
+  isDifficult: optional(boolean, 'false', "PASCAL VOC's `difficult`."),
+  isCrowd: optional(boolean, 'false', "COCO's `iscrowd`."),
 });
 export const trueObjects = list(trueObject, { of: 'objects' });
 const foundObject = fields<FoundObject>('a detection, { label, score, box }', {
   label,
-  score: required(number(), 'The higher the surer.'),
+  score: required(number(), 'The score; higher means more certain.'),
   box: place,
 });
 export const scoredImages = list(
   fields<ScoredImage>('{ objects, found }', {
-    objects: required(trueObjects, 'What is there.'),
-    found: required(list(foundObject, { of: 'detections' }), 'What was found.'),
+    objects: required(trueObjects, 'The true objects.'),
+    found: required(list(foundObject, { of: 'detections' }), 'The objects that were found.'),
   }),
   { of: 'images, each { objects, found }' },
 );

@@ -44,18 +44,18 @@ export interface SegmentationScores {
 }
 
 export const labelMap = fields<LabelMap>('a map, { width, height, map }', {
-  width: required(integer(1), 'In pixels.'),
-  height: required(integer(1), 'In pixels.'),
-  map: required(instance('a Uint8Array', Uint8Array), 'A class for each pixel, row by row.'),
+  width: required(integer(1), 'The width in pixels.'),
+  height: required(integer(1), 'The height in pixels.'),
+  map: required(instance('a Uint8Array', Uint8Array), 'The class of each pixel, row by row.'),
 });
 
 const PIXEL_COUNTS = signature('PixelCounts', {
-  labels: required(list(string, { of: 'class names', atLeast: 1 }), 'Of the classes, in order.'),
-  ignored: optional(integer(0, 255), '255', 'What pixels that do not count have for a class.'),
+  labels: required(list(string, { of: 'class names', atLeast: 1 }), 'The class names, in order.'),
+  ignored: optional(integer(0, 255), '255', 'The value of pixels that do not count.'),
 });
 const ADD = signature('pixelCounts.add', {
-  truth: required(labelMap, 'What is there.'),
-  found: required(labelMap, 'What was found.'),
+  truth: required(labelMap, 'The true map.'),
+  found: required(labelMap, 'The map that was found.'),
 });
 
 /** As plain data: by true class, then by found class. */

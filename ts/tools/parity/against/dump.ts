@@ -12,7 +12,7 @@ export interface Dump extends TopsSource {
   readonly inputs: Readonly<Record<string, Tensor>>;
 }
 
-const READ_DUMP = signature('readDump', { folder: required(path, 'Of caffe-dump.py.') });
+const READ_DUMP = signature('readDump', { folder: required(path, 'A folder that caffe-dump.py wrote.') });
 
 /**
  * Reads a dump (format "caffe-golden/1", kind "net") of phase TEST; its last pass counts.

@@ -30,11 +30,11 @@ export interface InputComparison {
 export type InputCauseName = 'channel-order' | 'mean' | 'scale' | 'resize' | 'several' | 'unknown';
 
 const COMPARE_INPUT = signature('compareInput', {
-  file: required(path, 'An image.'),
-  preprocess: required(preprocess, 'What it goes through.'),
-  recorded: required(tensor, 'N×C×H×W.'),
-  index: required(integer(0), 'Of the image in it.'),
-  limits: optional(options<DecodeLimits>(limitRows), 'none', 'What bounds the decoding.'),
+  file: required(path, 'The path of an image.'),
+  preprocess: required(preprocess, 'How the image is prepared.'),
+  recorded: required(tensor, 'The recorded input, N×C×H×W.'),
+  index: required(integer(0), 'The index of the image in the batch.'),
+  limits: optional(options<DecodeLimits>(limitRows), 'none', 'Limits on the decoding.'),
 });
 
 /**

@@ -71,21 +71,21 @@ const COMPARE_LAYERS = signature('compareLayers', {
   options: required(
     options<CompareOptions>({
       ...netToRunRows,
-      device: required(deviceLike, 'What is tested.'),
-      source: required(having<TopsSource>('a TopsSource', 'run', 'dispose'), 'What it is compared with.'),
-      inputs: required(iterable<CompareOptions['inputs']>('inputs'), 'One for each run.'),
+      device: required(deviceLike, 'The device to test.'),
+      source: required(having<TopsSource>('a TopsSource', 'run', 'dispose'), 'What to compare it with.'),
+      inputs: required(iterable<CompareOptions['inputs']>('inputs'), 'The inputs, one entry per run.'),
       tolerance: optional(
         number({ from: 0, to: 1 }),
         '1e-4 in float32',
-        'How much tops may differ, as a share of their largest value.',
+        'How much tops may differ, relative to their largest value.',
       ),
       precision: optional(
         oneOf('float32', 'tf32', 'float16', 'bfloat16'),
         'float32',
-        'What the device computes in.',
+        'The precision in which the device computes.',
       ),
     }),
-    'Both sides.',
+    'The two sides of the comparison.',
   ),
 });
 

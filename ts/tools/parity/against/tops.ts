@@ -58,26 +58,26 @@ export function layerTops(graph: Graph): LayerTop[] {
 /** Rows of NetToRun. */
 export const netToRunRows = {
   net: required(netParameter, 'The net.'),
-  weights: required(nullOr(weightsFile), 'Null: fillers.'),
-  match: optional(matchOptions, 'all must fit', 'What becomes of layers that the weights do not fit.'),
-  inputShapes: optional(shapes, 'as written', 'Of inputs.'),
+  weights: required(nullOr(weightsFile), 'The weights; null: the values of the fillers.'),
+  match: optional(matchOptions, 'all must fit', 'What happens to layers that the weights do not fit.'),
+  inputShapes: optional(shapes, 'as written', 'The shapes of inputs, by blob name.'),
 };
 
 export const netToRun = options<NetToRun>(netToRunRows);
 
 const DEVICE_TOPS = signature('deviceTops', {
-  device: required(deviceLike, 'Of openDevice.'),
-  network: required(netToRun, 'What runs.'),
+  device: required(deviceLike, 'A device of openDevice.'),
+  network: required(netToRun, 'The net to run, with its weights.'),
   options: optional(
     options<Pick<LoadOptions, 'precision'>>({
       precision: optional(
         oneOf('float32', 'tf32', 'float16', 'bfloat16', 'int8'),
         'float32',
-        'What is multiplied.',
+        'The type in which values are multiplied.',
       ),
     }),
     'none',
-    'How.',
+    'How to run it.',
   ),
 });
 
