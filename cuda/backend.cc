@@ -32,7 +32,7 @@ class CudaBackend final : public Backend {
         chooser_(device_, cudnn_, options.cacheFolder) {
     if (cudnn_) cudnn_->setStream(device_->compute());
   }
-  // Whoever destroys it last: what its members free is of this device.
+  // The calling thread's current health belongs to the device, which is about to be destroyed.
   ~CudaBackend() override { currentHealth() = nullptr; }
 
   std::vector<std::pair<std::string, std::string>> describe() const override {
@@ -53,7 +53,7 @@ class CudaBackend final : public Backend {
   std::shared_ptr<Plan> plan(std::shared_ptr<const Program> program, const PlanOptions& options) override {
     device_->use();
     TuneBudget budget;
-    // A convolution that learns is three problems.
+    // A convolution that learns is three problems: the forward pass and the diffs of its input and weights.
     const bool trains = std::any_of(program->operations.begin(), program->operations.end(),
                                     [](const Operation& operation) { return operation.attributes.is<Gradient>(); });
     if (trains) budget.netSeconds *= 3;
@@ -90,7 +90,7 @@ class CudaBackend final : public Backend {
   }
 
  private:
-  // Those of a communicator, one NCCL world for all programs; null: this process is alone.
+  // The NCCL communicator of these processes, shared by all programs; null if this process is alone.
   std::shared_ptr<NcclCommunicator> processesOf(const std::shared_ptr<Communicator>& communicator) {
     if (!communicator || communicator->size() == 1) return nullptr;
     if (!processes_) processes_ = std::make_shared<NcclCommunicator>(communicator, device_);
@@ -112,7 +112,7 @@ extern "C" __attribute__((visibility("default"))) const char* resnode_interface_
   return resnode::interfaceStamp();
 }
 
-// Within a major version of CUDA the oldest driver does (https://docs.nvidia.com/deploy/cuda-compatibility/).
+// Within a major version of CUDA, the oldest driver suffices (https://docs.nvidia.com/deploy/cuda-compatibility/).
 extern "C" __attribute__((visibility("default"))) int resnode_needed_driver() { return CUDART_VERSION / 1000 * 1000; }
 
 extern "C" __attribute__((visibility("default"))) resnode::Backend* resnode_create_backend(

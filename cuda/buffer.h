@@ -1,4 +1,4 @@
-// Transfers between main memory and the GPU in pieces, and the buffers that users hold.
+// Piecewise transfers between main memory and the GPU, and the buffers that users hold.
 #pragma once
 
 #include <memory>
@@ -8,7 +8,8 @@
 
 namespace resnode::cuda {
 
-// Copies through two pinned pieces, so that one is filled while the other travels. All calls wait for their end.
+// Copies through two pinned pieces, so that one is filled while the other is transferred. All calls wait until they are
+// complete.
 class Transfer {
  public:
   explicit Transfer(std::shared_ptr<Device> device) : device_(std::move(device)) {}
@@ -25,7 +26,7 @@ class Transfer {
   Piece& piece(size_t index);
 
   std::shared_ptr<Device> device_;
-  std::unique_ptr<Piece> pieces_[2];  // made at first use
+  std::unique_ptr<Piece> pieces_[2];  // allocated at first use
 };
 
 class CudaBuffer final : public Buffer {

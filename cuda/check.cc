@@ -7,10 +7,10 @@
 namespace resnode::cuda {
 namespace {
 
-// Which CUDA 11's headers do not have.
+// CUDA 11's headers lack these.
 constexpr int kContained = 226, kTensorMemoryLeak = 721;  // cudaErrorContained, cudaErrorTensorMemoryLeak
 
-// What mends a GPU's failure beside a new process, which Health says.
+// The cure for an error that lost the GPU. A new process is always one, and Health says so.
 constexpr const char* kNewProcess = "";
 constexpr const char* kByHardware =
     "The GPU met a fault of its hardware: see `nvidia-smi -q -d ECC` and \"NVRM: Xid\" in the system's log (dmesg). "
@@ -26,9 +26,9 @@ constexpr const char* kByOthers =
     "the GPU has failed: look for \"NVRM: Xid\" in the system's log (dmesg); after Xid 79 the machine has to be "
     "restarted";
 
-// The cure where every later call on the context fails the same way: those that leave "the process in an inconsistent state"
-// (https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__TYPES.html), and what the driver says of a GPU that it has
-// lost. Null: only this call failed.
+// The cure for an error after which every later call on the context fails: one that leaves "the process in an
+// inconsistent state" (https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__TYPES.html), or one that reports a
+// lost GPU. Null: only this call failed.
 const char* cureOfFatal(cudaError_t status) {
   switch (static_cast<int>(status)) {
     case cudaErrorIllegalAddress:
@@ -55,7 +55,7 @@ const char* cureOfFatal(cudaError_t status) {
   }
 }
 
-// `cuda/memory.cc`, wherever it was built.
+// Shortens a source path to `cuda/memory.cc`, wherever it was built.
 const char* shortened(const char* file) {
   const char* found = nullptr;
   for (const char* at = file; (at = std::strstr(at, "cuda/")); ++at) found = at;
@@ -83,7 +83,7 @@ Health*& currentHealth() {
 }
 
 void fail(cudaError_t status, const char* statement, const char* file, int line) {
-  cudaGetLastError();  // what is no sticky error shall not be reported again by the next launch
+  cudaGetLastError();  // so that the next launch does not report a non-sticky error again
   Health* health = currentHealth();
   const std::string message = std::string(statement) + " failed" + (health ? " on " + health->device() : "") + ": " +
                               cudaGetErrorString(status) + " (" + cudaGetErrorName(status) + ", " + shortened(file) +

@@ -1,5 +1,5 @@
-// Every CUDA call goes through RESNODE_CUDA: a failure becomes an Error that names the statement, the place and the
-// device; TypeScript makes a DeviceError of it.
+// Every CUDA call goes through RESNODE_CUDA. A failure becomes an Error that names the statement, the source line and
+// the device; TypeScript turns it into a DeviceError.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -10,19 +10,19 @@
 
 namespace resnode::cuda {
 
-// Throws Error. Codes: device/out-of-memory, device/lost (a sticky error: the context is gone), device/failed.
+// Throws Error. Codes: device/out-of-memory, device/lost (a sticky error destroyed the context), device/failed.
 [[noreturn]] void fail(cudaError_t status, const char* statement, const char* file, int line);
 
-// What a status means, its name, and what mends it where that is known.
+// What a status means, its name, and the cure if one is known.
 std::string errorText(cudaError_t status);
 
-// A device as errors name it, and whether it still works. From any thread.
+// The name of a device in errors, and whether it still works. Called from any thread.
 class Health {
  public:
   explicit Health(std::string device) : device_(std::move(device)) {}
   const std::string& device() const { return device_; }
   bool isLost() const { return lost_; }
-  // The first cause stays.
+  // Records the first cause; later ones are ignored.
   void lose(const std::string& cause);
   // Throws Error("device/lost") with the first cause.
   void throwIfLost() const;
@@ -33,7 +33,7 @@ class Health {
   std::atomic<bool> lost_{false};
 };
 
-// Of the device that the calling thread works on; null: none. fail() names it, and marks it lost where it is.
+// The device on which the calling thread works, or null. fail() names it, and marks it as lost after a sticky error.
 Health*& currentHealth();
 
 }  // namespace resnode::cuda

@@ -66,7 +66,7 @@ Device::Device(int ordinal)
     use();
     computeCapability_ = 10 * attribute(cudaDevAttrComputeCapabilityMajor, ordinal) +
                          attribute(cudaDevAttrComputeCapabilityMinor, ordinal);
-    // Non-blocking: the default stream, which other libraries of the process may use, is not waited for.
+    // A non-blocking stream does not wait for the default stream, which other libraries of the process may use.
     RESNODE_CUDA(cudaStreamCreateWithFlags(&compute_, cudaStreamNonBlocking));
     RESNODE_CUDA(cudaStreamCreateWithFlags(&upload_, cudaStreamNonBlocking));
   } catch (const Error& error) {

@@ -1,4 +1,4 @@
-// One GPU as one backend uses it: two streams, what it can do, and whether it still works.
+// One GPU as a backend uses it: two streams, its capabilities, and whether it still works.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -11,15 +11,15 @@
 
 namespace resnode::cuda {
 
-// 13000 → "13.0", as CUDA counts.
+// Formats CUDA's version numbers: 13000 → "13.0".
 std::string versionText(int version);
 
-// Empty, or why no GPU can be used and what mends it.
+// Why no GPU can be used, and the cure. Empty if the driver works.
 std::string driverProblem();
 
 class Device {
  public:
-  // Throws Error("device/unavailable"): what was looked for, and what to do.
+  // Throws Error("device/unavailable") that says what was looked for, and what to do.
   explicit Device(int ordinal);
   ~Device();
   Device(const Device&) = delete;
@@ -32,12 +32,12 @@ class Device {
   cudaStream_t compute() const { return compute_; }
   cudaStream_t upload() const { return upload_; }
 
-  // Makes it the calling thread's device. Throws Error("device/lost") where it is.
+  // Makes it the calling thread's current device. Throws Error("device/lost") if it is lost.
   void use();
   bool isLost() const { return health_.isLost(); }
-  // Waits for both streams; throws nothing.
+  // Waits for both streams. Throws nothing.
   void settle() noexcept;
-  // From any thread; zeros where the driver does not answer.
+  // Called from any thread; zeros if the driver does not answer.
   DriverMemory memory() const;
 
  private:
@@ -48,7 +48,7 @@ class Device {
   cudaStream_t compute_ = nullptr, upload_ = nullptr;
 };
 
-// Makes a device the calling thread's for a while, whatever its health: what destructors need.
+// Makes a device the calling thread's current device within a scope, whatever its health. Destructors need this.
 class DeviceScope {
  public:
   explicit DeviceScope(const Device& device);

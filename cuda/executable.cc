@@ -9,7 +9,7 @@
 namespace resnode::cuda {
 namespace {
 
-// An error with where it happened.
+// Adds the place of the failure to an error.
 Error at(const Error& error, const std::string& place, const std::string& layer) {
   return Error(error.code(), place + ": " + error.what(), layer);
 }
@@ -20,7 +20,7 @@ size_t floatBytes(const Program& program, TensorId id) {
 
 }  // namespace
 
-// One that was started and is not completed.
+// A run that was started and is not completed.
 class CudaExecutable::Run final : public StartedRun {
  public:
   Run(std::shared_ptr<CudaExecutable> executable, const RunRequest& request, int slot)
@@ -125,8 +125,8 @@ std::unique_ptr<StartedRun> CudaExecutable::start(const RunRequest& request) {
     slots_[slot]->finished.record(device_->compute());
     return run;
   } catch (const std::exception& error) {
-    if (processes) processes->leave(error.what());  // what was begun may wait for it
-    device_->settle();                              // and may still read and write the slot
+    if (processes) processes->leave(error.what());  // work that was enqueued may wait for them
+    device_->settle();                              // it may also still read and write the slot
     throw;
   }
 }
@@ -149,7 +149,7 @@ char* CudaExecutable::pinned(PinnedMemory& memory, size_t bytes) {
   return memory.get();
 }
 
-// Arrays travel on the upload stream, beside what the compute stream does.
+// Arrays are transferred on the upload stream while the compute stream works.
 void CudaExecutable::upload(const RunRequest& request, int index) {
   Slot& slot = *slots_[index];
   std::vector<size_t> bytes;
@@ -173,8 +173,8 @@ void CudaExecutable::upload(const RunRequest& request, int index) {
   RESNODE_CUDA(cudaStreamWaitEvent(device_->compute(), slot.uploaded.get(), 0));
 }
 
-// Not in the graph, which therefore is the same for arrays, buffers and bytes. A buffer may be what an earlier run writes:
-// the compute stream is in order.
+// Not part of the graph, so that one graph serves arrays, buffers and bytes. An earlier run may still write a buffer,
+// but the compute stream keeps the order.
 void CudaExecutable::convertInputs(const RunRequest& request, int slot) {
   const Program& program = plan_->program();
   const cudaStream_t stream = device_->compute();
@@ -252,7 +252,7 @@ void CudaExecutable::launchAll(const RunRequest* request, std::vector<Event>* ev
 void CudaExecutable::capture() {
   const cudaStream_t stream = device_->compute();
   cudaGraph_t graph = nullptr;
-  // Thread-local: what other threads of the process do with CUDA meanwhile is none of our business.
+  // Thread-local: other threads of the process may use CUDA during the capture.
   RESNODE_CUDA(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
   try {
     launchAll(nullptr, nullptr);
@@ -263,7 +263,7 @@ void CudaExecutable::capture() {
   }
   RESNODE_CUDA(cudaStreamEndCapture(stream, &graph));
   cudaGraphExec_t executable = nullptr;
-  // cudaGraphInstantiate itself has other parameters in CUDA 11.
+  // CUDA 11's cudaGraphInstantiate has other parameters than later ones.
   const cudaError_t status = cudaGraphInstantiateWithFlags(&executable, graph, 0);
   cudaGraphDestroy(graph);
   RESNODE_CUDA(status);
@@ -309,10 +309,10 @@ void CudaExecutable::deliver(const RunRequest& request, int index) {
     RESNODE_CUDA(cudaEventSynchronize(slot.finished.get()));
   } catch (const Error& error) {
     if (plan_->processes()) plan_->processes()->leave(error.what());
-    // The GPU has run the net as one piece: it does not say where.
+    // The GPU ran the net as one graph, so the layer at fault is unknown.
     throw at(error, "A run of \"" + program.name + "\" failed", {});
   }
-  // What has learned is not undone: then the run has its result.
+  // An update cannot be undone, so after one the run returns its result even if it was cancelled.
   if (!plan_->updates()) throwIfCancelled(request);
   for (size_t i = 0; i < checks_.size(); ++i) {
     const Check& about = checks_[i];

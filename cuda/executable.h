@@ -1,9 +1,10 @@
-// A plan with memory: runs it directly the first time, from then on as one CUDA graph.
+// A plan with memory. Its first run launches every step directly; later runs launch one CUDA graph.
 //
-// A run: arrays → a slot's pinned memory → (upload stream) the slot's place on the GPU → (compute stream) the input tensors,
-// which are converted from there or from the caller's buffers → (the graph) every step, outputs as plain float32 → pinned
-// memory → the caller. Two slots, so that the next run's inputs travel while this one computes; what is in between exists
-// once, since the compute stream is in order.
+// A run copies arrays to a slot's pinned memory, and on the upload stream to the slot's buffers on the GPU. On the
+// compute stream, it converts these, or the caller's buffers, to the input tensors. The graph then runs every step and
+// converts outputs to row-major float32, which go to pinned memory and to the caller. There are two slots, so that the
+// next run's inputs are uploaded while this one computes. Activations exist once, because the compute stream keeps the
+// order.
 #pragma once
 
 #include <memory>
@@ -21,16 +22,16 @@ class CudaExecutable final : public Executable, public std::enable_shared_from_t
 
   std::unique_ptr<StartedRun> start(const RunRequest& request) override;
   size_t arenaBytes() const override { return arena_.bytes(); }
-  size_t workspaceBytes() const override { return 0; }  // workspaces lie in the arena
+  size_t workspaceBytes() const override { return 0; }  // workspaces are part of the arena
   size_t hostBytes() const override { return heldPinnedBytes_; }
   size_t pinnedBytes() const override { return heldPinnedBytes_; }
 
  private:
   class Run;
   struct Slot {
-    PinnedMemory inputs, results;  // as large as the largest that a run gave or wanted so far
-    std::vector<char*> outputs;    // of this run, in `results`; null: a buffer takes it
-    const int* checks = nullptr;   // as well
+    PinnedMemory inputs, results;  // as large as the largest run so far needed
+    std::vector<char*> outputs;    // of this run, in `results`; null: the output goes to a buffer
+    const int* checks = nullptr;   // the run's checks, also in `results`
     Event uploaded, finished;
     bool busy = false;
   };
@@ -40,21 +41,21 @@ class CudaExecutable final : public Executable, public std::enable_shared_from_t
   };
 
   void bind(const PlannedStep& planned);
-  // Launches what a conversion does. `tensor` is made by or for the step that is bound.
+  // The launch of a conversion. `tensor` is the one that the bound step reads or writes.
   LaunchFunction converting(const Conversion& conversion, TensorId tensor, const void* source, void* target);
   int* check(int number) const { return reinterpret_cast<int*>(buffer(plan_->checkBuffer())) + number; }
   char* buffer(int index) const { return buffers_[index]; }
   char* data(TensorId id) const { return buffer(plan_->bufferOf(id)); }
   int freeSlot();
-  // At least so many bytes in one of a slot's memories, which nothing uses.
+  // Returns at least this many bytes of one of a slot's memories, while no run uses it.
   char* pinned(PinnedMemory& memory, size_t bytes);
   void upload(const RunRequest& request, int slot);
-  // From where they came to their places among the activations.
+  // Converts the staged inputs, or the caller's buffers, to the input tensors.
   void convertInputs(const RunRequest& request, int slot);
   void enqueue(const RunRequest& request);
   void download(const RunRequest& request, Slot& slot);
-  // Launches everything from the input tensors to plain outputs; with `request`, cancellation is looked for between steps,
-  // with `events`, one is recorded before each step and after the last.
+  // Launches everything from the input tensors to row-major outputs. With `request` it checks for cancellation between
+  // steps. With `events` it records one before each step and one after the last.
   void launchAll(const RunRequest* request, std::vector<Event>* events);
   void capture();
   void deliver(const RunRequest& request, int slot);
@@ -66,15 +67,15 @@ class CudaExecutable final : public Executable, public std::enable_shared_from_t
   DeviceMemory arena_;
   std::vector<char*> buffers_;
   std::vector<BoundStep> steps_;
-  // What a number of the check buffer is about: an operation's labels, or a tensor that became integers.
+  // What an entry of the check buffer refers to: an operation's labels, or a tensor that was quantized.
   struct Check {
     int operation = -1;
     int64_t classes = 0;
     TensorId tensor = -1;
   };
   std::vector<Check> checks_;
-  std::unique_ptr<Slot> slots_[kSlots];  // made at first use
-  bool isWarm_ = false;                  // ran directly once: what a first launch loads is there
+  std::unique_ptr<Slot> slots_[kSlots];  // created at first use
+  bool isWarm_ = false;                  // it ran directly once, so everything that a first launch loads is loaded
   GraphExecutable graph_;
   std::atomic<size_t> heldPinnedBytes_{0};  // of all slots
 };

@@ -7,7 +7,7 @@
 namespace resnode::cuda {
 namespace {
 
-// Nothing comes from above.
+// Used if every dy is absent.
 Step zeroStep(const GradientContext& gradient) {
   Step step = gradient.likeOutput("zeros");
   step.inPlace.clear();

@@ -1,5 +1,5 @@
-// Steps of the backward pass: native/reference/gradients.h is the specification. Diffs of feature maps have the maps' type,
-// those of parameters are float32.
+// Steps of the backward pass; native/reference/gradients.h specifies them. Diffs of feature maps have the maps' type,
+// and those of parameters are float32.
 #pragma once
 
 #include "cuda/kernels/channels.h"
@@ -7,14 +7,14 @@
 
 namespace resnode::cuda {
 
-// The places of a gradient by what they mean, in its step's bindings; null: not needed, not there, or not asked for.
+// Gives a gradient's bindings by meaning. Null: absent, not needed, or not requested.
 struct GradientPlaces {
   size_t inputs, outputs;  // of the operation that it differentiates
 
   const void* x(const Bindings& b, size_t i) const { return b.inputs[i]; }
   const void* y(const Bindings& b, size_t i) const { return b.inputs[inputs + i]; }
   const void* dy(const Bindings& b, size_t i) const { return b.inputs[inputs + outputs + i]; }
-  // What stands behind the diffs.
+  // The inputs that follow the diffs.
   const float* more(const Bindings& b, size_t i) const {
     const size_t at = inputs + 2 * outputs + i;
     return at < b.inputs.size() ? b.floats(at) : nullptr;
@@ -25,12 +25,12 @@ struct GradientPlaces {
 
 struct GradientContext {
   const Operation& operation;  // the gradient
-  const Operation& forward;    // what it differentiates
+  const Operation& forward;    // the operation that it differentiates
   const StepContext& context;
   GradientPlaces at;
 
   const TensorLayout& x(size_t i) const { return context.layouts[forward.inputs[i]]; }
-  // What is not made would lie as what it is made of.
+  // A result that is not stored would have the layout of its source.
   const TensorLayout& y(size_t i) const {
     const TensorLayout& made = context.layouts[forward.outputs[i]];
     return made.affineOf < 0 ? made : context.layouts[made.affineOf];
@@ -38,23 +38,23 @@ struct GradientContext {
   bool wantsDx(size_t i) const { return operation.outputs[i] >= 0; }
   bool wantsDw(size_t i) const { return operation.outputs[at.inputs + i] >= 0; }
 
-  // A step whose feature maps have the form of what the operation made; its first diff may replace dy.
+  // A step whose feature maps have the layout of the operation's output. Its first diff may overwrite dy.
   Step likeOutput(const char* implementation) const;
-  // A step on plain tensors.
+  // A step on row-major float32 tensors.
   Step plain(const char* implementation) const;
-  // A tensor that is worked on in the form of what the operation made.
+  // The layout of a tensor with this shape in the form of the operation's output.
   TensorLayout inForm(const Shape& shape) const;
 };
 
 ChannelShape channelShape(const TensorLayout& layout);
-// Of elementwise steps: the padding of nhwc alone matters.
+// For elementwise steps, where only the padding of nhwc matters.
 inline ChannelShape paddedShape(const TensorLayout& layout) {
   return layout.isNhwc ? channelShape(layout) : ChannelShape{layout.elements(), {}};
 }
 
 BehindRelu behindOf(const std::optional<FusedRelu>& relu, const GradientPlaces& at, const Bindings& b);
 
-// What is plain is float32.
+// Row-major tensors are float32.
 inline const float* floats(const void* values) { return static_cast<const float*>(values); }
 inline float* floats(void* values) { return static_cast<float*>(values); }
 

@@ -1,10 +1,10 @@
-// The one way in which kernels are launched, and what lets the host run them (test/cuda/emulator): in a build with
-// RESNODE_EMULATE the same sources are compiled by the host's compiler, and launch() runs a grid's threads on the CPU.
+// All kernels are launched here, so that the host can run them, too (test/cuda/emulator). In a build with
+// RESNODE_EMULATE the host's compiler compiles the same sources, and launch() runs a grid's threads on the CPU.
 //
 // Rules for kernels:
 //   - `__shared__` arrays: RESNODE_SHARED(float, tile, [32][33]);  dynamic ones: RESNODE_DYNAMIC_SHARED(char, memory);
 //   - barriers and shuffles: __syncthreads(), __syncwarp(), __shfl_xor_sync, __shfl_down_sync, __shfl_sync,
-//     __ballot_sync, atomicAdd; what else the emulator has is listed in test/cuda/emulator/emulator.h.
+//     __ballot_sync, atomicAdd; test/cuda/emulator/emulator.h lists what else the emulator has.
 //   - inline PTX (mma.sync, ldmatrix, cp.async) only in cuda/ptx.h, which has a host version of each.
 //   - no assumption on the order of threads between two barriers.
 #pragma once
@@ -32,21 +32,21 @@ struct Grid {
   size_t sharedBytes = 0;
 };
 
-// Blocks of `threads` threads, one thread an item (a kernel with a grid-stride loop may be given a `limit` of blocks).
+// Blocks of `threads` threads, one thread per item. `limit` bounds the blocks of a kernel with a grid-stride loop.
 inline Grid gridFor(int64_t items, unsigned threads = 256, int64_t limit = 0x7fffffff) {
   int64_t blocks = (items + threads - 1) / threads;
   if (blocks > limit) blocks = limit;
   return {dim3(static_cast<unsigned>(blocks < 1 ? 1 : blocks)), dim3(threads), 0};
 }
 
-// Shared memory beyond 48 KB must be asked for, on each device.
+// Shared memory beyond 48 KB must be enabled for each kernel on each device.
 inline void allowShared(const void* kernel, size_t bytes) {
   if (bytes <= 48 * 1024) return;
   RESNODE_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)));
 }
 
 #if defined(__CUDACC__)
-// Throws Error as RESNODE_CUDA does where the launch is refused.
+// Throws Error, as RESNODE_CUDA does, if the launch is refused.
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), const Grid& grid, cudaStream_t stream, Arguments... arguments) {
   allowShared(reinterpret_cast<const void*>(kernel), grid.sharedBytes);

@@ -8,7 +8,7 @@
 namespace resnode::cuda {
 namespace {
 
-// Whether nothing but foldable convolutions of real numbers reads it.
+// Whether the tensor is read by foldable floating-point convolutions only.
 bool isReadFolded(const Program& program, TensorId id, const Quantization& quantization) {
   bool isRead = false;
   for (const Operation& operation : program.operations) {
@@ -23,7 +23,7 @@ bool isReadFolded(const Program& program, TensorId id, const Quantization& quant
   return isRead && std::count(program.outputs.begin(), program.outputs.end(), id) == 0;
 }
 
-// Whether `isRead(operation, i)` holds for all that read a tensor, and no user does.
+// Whether `isRead(operation, i)` holds for every reader of a tensor, and the tensor is no output of the program.
 template <class IsRead>
 bool isReadOnly(const Program& program, TensorId id, IsRead isRead) {
   for (const Operation& operation : program.operations) {
@@ -34,8 +34,8 @@ bool isReadOnly(const Program& program, TensorId id, IsRead isRead) {
   return std::count(program.outputs.begin(), program.outputs.end(), id) == 0;
 }
 
-// Of what a forward pass makes for the backward pass alone: where a BatchNorm's result is positive, and where a pooling's
-// maxima lie in their windows.
+// Narrow layouts for what the forward pass stores only for the backward pass: the signs of a BatchNorm's result, and
+// the positions of a pooling's maxima in their windows.
 TensorLayout narrowLayout(const Program& program, const Operation& operation, const TensorLayout& layout,
                           ElementType type) {
   TensorLayout narrow = layout;
@@ -57,7 +57,8 @@ TensorLayout narrowLayout(const Program& program, const Operation& operation, co
   return narrow;
 }
 
-// Whether a BatchNorm's result is read as another's residual alone, by one that can make it of what it is made of.
+// Whether the only reader of a BatchNorm's result is another BatchNorm, which adds it as residual and can compute it
+// from its source.
 bool isMadeByItsReader(const Program& program, const Operation& operation, const std::vector<TensorLayout>& layouts) {
   const auto* batchNorm = operation.attributes.as<BatchNorm>();
   if (!batchNorm || batchNorm->relu || operation.inputs.size() > 1) return false;
@@ -70,13 +71,13 @@ bool isMadeByItsReader(const Program& program, const Operation& operation, const
   return isResidual && readers == 1 && x.isNhwc && y.isNhwc && x.affineOf < 0;
 }
 
-// Makes integers of what convolutions of integers read.
+// Quantizes the tensors that int8 convolutions read.
 void chooseIntegers(const Program& program, const Quantization& quantization, std::vector<TensorLayout>& layouts) {
   const std::vector<Quantized> quantized = quantizedTensors(program, quantization, true);
   for (size_t id = 0; id < layouts.size(); ++id) {
     if (quantized[id].isMade && layouts[id].isNhwc) layouts[id] = integerLayout(layouts[id].shape, quantized[id]);
   }
-  // A pooling of real numbers rounds the maxima alone.
+  // A pooling of floating-point values quantizes only the maxima.
   std::vector<bool> isMadeSo(layouts.size(), false);
   for (const Operation& operation : program.operations) {
     if (operation.outputs.empty()) continue;

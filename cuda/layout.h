@@ -1,4 +1,4 @@
-// Which form each tensor of a program has on the GPU (types.h): nhwc or plain.
+// Chooses the layout of each tensor of a program on the GPU (types.h): nhwc, or row-major float32 ("plain").
 #pragma once
 
 #include <vector>
@@ -12,12 +12,13 @@ namespace resnode::cuda {
 struct TensorLayout {
   bool isNhwc = false;
   ElementType type = ElementType::float32;  // plain: float32
-  Nhwc nhwc;                                // of nhwc tensors: as it lies in memory
-  Shape shape;                              // as the program has it
+  Nhwc nhwc;                                // of nhwc tensors: dimensions in memory
+  Shape shape;                              // as in the program
   bool isFolded = false;                    // nhwc: images in blocks of 2×2 (space-to-depth.h)
-  int bits = 0;                             // nhwc: of each value, where it is no number of the type
-  TensorId affineOf = -1;  // plain: instead of a map, center, scale and bias [channels], by which it is made of that
-  float scale = 1;         // of integers: what one is worth
+  int bits = 0;                             // nhwc: bits per value, if it is not a number of the type
+  // Plain: holds center, scale and bias [channels] instead of a map, which is computed from this tensor.
+  TensorId affineOf = -1;
+  float scale = 1;  // of integers: value = scale × integer
 
   int64_t elements() const { return isNhwc ? nhwc.elements() : elementCount(shape); }
   size_t bytes() const {
@@ -26,28 +27,30 @@ struct TensorLayout {
   }
 };
 
-// A 4-D tensor in nhwc.
+// A 4-D tensor as nhwc.
 TensorLayout nhwcLayout(const Shape& shape, ElementType type);
 TensorLayout foldedLayout(const Shape& shape, ElementType type);
 TensorLayout plainLayout(const Shape& shape);
 
-// Feature maps (native/core/feature-maps.h) are nhwc, the rest is plain. A gradient works in the form of what the operation made, and
-// its diffs of what that read are in the same. For inference in 16 bits, images that foldable convolutions alone read are folded.
-// Where a map is positive is a bit a value where sums behind
-// ReLUs alone read it: value number i of the map is bit i % 8 of byte i / 8. Where the maxima of windows lie is a byte a
-// value where gradients alone read it (pooling.h). What one BatchNorm makes for another's residual alone is not made: the other
-// makes it as it reads it. Of `quantization`, what a convolution of integers reads is integers, unless the user sees it; what
-// only a maximum pooling reads is, too, where such a convolution makes it.
+// Feature maps (native/core/feature-maps.h) are nhwc, all other tensors are row-major. A gradient works in the layout
+// of the operation's output, and its diffs have the same layout. The exceptions:
+// - For inference in 16 bits, images that only foldable convolutions read are folded.
+// - If only SumBehindRelu reads where a map is positive, it is stored as one bit per value: bit i % 8 of byte i / 8 for
+//   value i.
+// - If only gradients read the positions of a pooling's maxima, they are stored as one byte per value (pooling.h).
+// - A BatchNorm's result that only another BatchNorm reads, as residual, is not stored; its reader computes it.
+// - `quantization`: the inputs of int8 convolutions are integers, unless the user sees them. So are tensors that only a
+//   maximum pooling reads, if such a convolution makes them.
 std::vector<TensorLayout> chooseLayouts(const Program& program, ElementType type,
                                         const Quantization& quantization = {});
 
-// Whether an operation is a convolution of 8-bit integers.
+// Whether an operation is a convolution in int8.
 bool multipliesIntegers(const Program& program, const Operation& operation, const Quantization& quantization);
 
-// A tensor's layout in nhwc as integers.
+// The nhwc layout of a quantized tensor.
 TensorLayout integerLayout(const Shape& shape, const Quantized& quantized);
 
-// A tensor as [outer, channels, inner] around axis 1; rows of nhwc are paddedChannels apart.
+// A tensor as [outer, channels, inner] around axis 1. The rows of nhwc are paddedChannels apart.
 struct ChannelView {
   int64_t outer, channels, paddedChannels, inner;
 };

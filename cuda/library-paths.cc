@@ -17,13 +17,13 @@ std::string variable(const char* name) {
   return value ? value : "";
 }
 
-// Nothing where it is relative: whose folder this process happens to run in shall not decide what is loaded.
+// Empty if the path is relative: the current folder must not decide what is loaded.
 std::string folderVariable(const char* name) {
   std::string value = variable(name);
   return fs::path(value).is_absolute() ? value : "";
 }
 
-// Entries of a folder whose names begin so, sorted; none where there is no such folder.
+// The entries of a folder whose names begin like this, sorted. Empty if the folder does not exist.
 std::vector<std::string> entries(const std::string& folder, const std::string& beginning) {
   std::vector<std::string> found;
   std::error_code ignored;
@@ -34,7 +34,8 @@ std::vector<std::string> entries(const std::string& folder, const std::string& b
   return found;
 }
 
-// The prefixes of every python3 on PATH: as it is called (a virtual environment's link) and as it is (the link's target).
+// The prefixes of every python3 on PATH, both as called (a virtual environment's link) and resolved (the link's
+// target).
 std::vector<std::string> prefixesOnPath(const std::string& path) {
   std::vector<std::string> prefixes;
   for (size_t from = 0; from <= path.size();) {
@@ -50,7 +51,7 @@ std::vector<std::string> prefixesOnPath(const std::string& path) {
   return prefixes;
 }
 
-// <prefix>/lib/python3.X/{site,dist}-packages of every python known, the user's choice first.
+// <prefix>/lib/python3.X/{site,dist}-packages of every known python; the user's choice comes first.
 std::vector<std::string> packageFolders(const LibraryEnvironment& environment) {
   std::vector<std::string> prefixes{environment.virtualEnv, environment.condaPrefix};
   for (std::string& prefix : prefixesOnPath(environment.path)) prefixes.push_back(std::move(prefix));
@@ -150,7 +151,7 @@ std::vector<std::string> ncclPlaces(const LibraryEnvironment& environment) {
 
 std::vector<std::string> companionPlaces(const LibraryEnvironment& environment, const std::string& cudnnFolder,
                                          const std::string& file) {
-  // nvidia-cublas-cu12 and its kin unpack to cublas/lib, cuda_nvrtc/lib; those for CUDA 13 share cu13/lib.
+  // nvidia-cublas-cu12 and similar packages unpack to cublas/lib, cuda_nvrtc/lib; those for CUDA 13 share cu13/lib.
   const char* const kPackages[] = {"/cu13/lib/", "/cublas/lib/", "/cuda_nvrtc/lib/"};
   std::vector<std::string> places{cudnnFolder + "/" + file};
   for (const char* package : kPackages) places.push_back(cudnnFolder + "/../.." + package + file);

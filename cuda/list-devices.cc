@@ -7,7 +7,7 @@
 namespace resnode::cuda {
 namespace {
 
-// The driver's management library knows a GPU's memory without a context on it, which costs hundreds of megabytes
+// The driver's management library reports a GPU's memory without a context, which would cost hundreds of megabytes
 // (https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceQueries.html).
 class Nvml {
  public:
@@ -24,7 +24,7 @@ class Nvml {
   Nvml(const Nvml&) = delete;
   Nvml& operator=(const Nvml&) = delete;
 
-  // False where it does not know.
+  // Returns false if NVML cannot tell.
   bool memory(int ordinal, DriverMemory& memory) const {
     char bus[32] = "";
     void* device = nullptr;
@@ -53,8 +53,8 @@ class Nvml {
   int (*memoryInfo_)(void*, void*) = nullptr;
 };
 
-// What Caffe's device_query prints (Caffe::DeviceQuery, common.cpp), and what matters today. Clocks are attributes since
-// CUDA 13.
+// The properties that Caffe's device_query prints (Caffe::DeviceQuery, common.cpp), and newer ones. Clocks are
+// attributes since CUDA 13.
 std::vector<std::pair<std::string, std::string>> propertiesOf(int ordinal, const cudaDeviceProp& of) {
   const auto attribute = [&](cudaDeviceAttr which) {
     int value = 0;
@@ -119,7 +119,7 @@ DeviceList listDevices() {
   DeviceList list;
   int driver = 0, count = 0;
   if (cudaDriverGetVersion(&driver) == cudaSuccess && driver > 0) list.driver = versionText(driver);
-  list.runtime = versionText(CUDART_VERSION);  // CUDA 11's cudaRuntimeGetVersion knows none where there is no driver
+  list.runtime = versionText(CUDART_VERSION);  // CUDA 11's cudaRuntimeGetVersion returns none if there is no driver
   const CudnnLookup& cudnn = cudnnOfThisProcess();
   for (const CudnnLookup::Attempt& attempt : cudnn.attempts)
     list.cudnnTried.emplace_back(attempt.path, attempt.outcome);

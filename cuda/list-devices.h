@@ -1,14 +1,14 @@
-// What GPUs there are, and what they need beside them, without opening any.
+// Lists the GPUs and the libraries that they need, without opening a GPU.
 #pragma once
 
 #include "native/core/backend.h"
 
 namespace resnode::cuda {
 
-// Throws nothing for what is missing: `problem` says it.
+// Throws nothing if something is missing; `problem` reports it.
 DeviceList listDevices();
 
-// Empty, or that cuDNN was not found and what to do.
+// That cuDNN was not found, and what to do. Empty if it was found.
 std::string cudnnProblem();
 
 }  // namespace resnode::cuda

@@ -1,4 +1,4 @@
-// What CUDA gives and one owner has: memory, events, graphs. Given back on whatever thread the owner dies, on the right device.
+// Owners of CUDA's memory, events and graphs. They release on the right device, whichever thread destroys them.
 #pragma once
 
 #include <memory>
@@ -9,7 +9,7 @@
 
 namespace resnode::cuda {
 
-// A handle that `release` gives back; null: none. Without a device, whichever is the calling thread's will do.
+// A handle that `release` frees, or null. Without a device, it is freed on the calling thread's current one.
 template <class Handle, auto release>
 class Owned {
  public:
@@ -26,7 +26,7 @@ class Owned {
     if (!handle_) return;
     std::optional<DeviceScope> scope;
     if (device_) scope.emplace(*device_);
-    release(handle_);  // on a lost device there is nothing to say about its error
+    release(handle_);  // on a lost device this fails, and the error tells nothing new
   }
   Handle get() const { return handle_; }
 
@@ -49,15 +49,15 @@ class OwnedBytes {
   size_t bytes_ = 0;
 };
 
-// On the GPU; not cleared; 256-byte aligned. cudaFree waits for what uses it.
+// GPU memory: not cleared, 256-byte aligned. cudaFree waits for kernels that use it.
 using DeviceMemory = OwnedBytes<cudaFree>;
-// Throws Error("device/out-of-memory"): what for, needs, free. The device stays usable.
+// Throws Error("device/out-of-memory") that names the purpose and the bytes needed and free. The device stays usable.
 DeviceMemory allocateOnDevice(const std::shared_ptr<Device>& device, size_t bytes, const std::string& what);
 
-// On the calling thread's device, which outlives it: what is measured with. At least a byte.
+// Memory on the calling thread's current device, which must outlive it. For measurements. At least one byte.
 DeviceMemory allocateHere(size_t bytes);
 
-// In main memory, page-locked: what the GPU copies from and to without the driver's help.
+// Page-locked main memory, which the GPU reads and writes without the driver's help.
 using PinnedMemory = OwnedBytes<cudaFreeHost>;
 PinnedMemory allocatePinned(const std::shared_ptr<Device>& device, size_t bytes);
 
@@ -66,19 +66,19 @@ class Event {
   explicit Event(unsigned flags = cudaEventDisableTiming);
   cudaEvent_t get() const { return event_.get(); }
   void record(cudaStream_t stream);
-  // Whether all before it is done. Errors count as done: whoever waits for it will be told.
+  // Whether everything recorded before it is complete. A failure counts as complete, because the next wait reports it.
   bool isDone() const;
 
  private:
   Owned<cudaEvent_t, cudaEventDestroy> event_;
 };
 
-// Between two that were made with cudaEventDefault; waits for the later one.
+// The time between two events made with cudaEventDefault. Waits for the later one.
 float millisecondsBetween(const Event& start, const Event& stop);
 
 using GraphExecutable = Owned<cudaGraphExec_t, cudaGraphExecDestroy>;
 
-// Where parts of memory begin.
+// The alignment of parts of memory.
 inline constexpr size_t kAlignment = 256;
 inline size_t aligned(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 

@@ -33,7 +33,7 @@ std::vector<float> download(const void* from, int64_t count, ElementType type, c
   return values;
 }
 
-// The largest difference, as a share of 1 + |expected|: of the order of the type's rounding where all is right.
+// The largest error relative to 1 + |expected|. If all is right, it is of the order of the type's rounding.
 double worstOf(const std::vector<float>& actual, const std::function<double(int64_t)>& expected) {
   double worst = 0;
   for (size_t i = 0; i < actual.size(); ++i) {
@@ -44,8 +44,8 @@ double worstOf(const std::vector<float>& actual, const std::function<double(int6
   return worst;
 }
 
-// What the variants of one operation work on: sets of maps that one run goes through in turn, more than the L2 cache holds,
-// so that each launch finds its inputs in memory as it would in a net.
+// The memory on which the variants of one operation work: sets of maps, which one run uses in turn. Together they
+// exceed the L2 cache, so that each launch reads its inputs from memory, as in a net.
 class Sets {
  public:
   Sets(const OperationBench& bench, size_t setBytes, cudaStream_t stream)
@@ -60,7 +60,7 @@ class Sets {
   }
   char* set(size_t i) const { return memory_.get() + i * stride_; }
 
-  // `fill` makes a set's inputs; `launch` runs on one; `check` looks at the first set behind its first run.
+  // `fill` writes a set's inputs, `launch` runs on a set, and `check` compares the first set after its first run.
   OperationVariant variant(const std::string& name, int launches, double bytes, const std::function<void(char*)>& fill,
                            const std::function<void(char*)>& launch, const std::function<double(char*)>& check) const {
     OperationVariant made{name, launches, bytes, 0, {}};
@@ -85,7 +85,7 @@ class Sets {
   cudaStream_t stream_;
 };
 
-// Per-channel values that keep a map in bounds however often it is normalised in place.
+// Per-channel values that keep a map bounded however often it is normalised in place.
 struct Channels {
   std::vector<float> mean, variance, gamma, beta, inverse, spread, shift;
   DeviceMemory memory;
@@ -228,7 +228,7 @@ std::vector<OperationVariant> addRelu(const OperationBench& bench, cudaStream_t 
               })};
 }
 
-// BatchNorm is folded into the weights, so that fused there is a bias and a ReLU; apart the convolution has neither.
+// Fused, BatchNorm becomes part of the weights, and the convolution has a bias and a ReLU. Unfused, it has neither.
 std::vector<OperationVariant> convolution(const OperationBench& bench, ConvolutionChooser& chooser,
                                           cudaStream_t stream) {
   ConvolutionProblem fused;
@@ -306,7 +306,7 @@ std::vector<OperationVariant> convolution(const OperationBench& bench, Convoluti
   return {std::move(together), std::move(apart)};
 }
 
-// Bytes read and written.
+// Counts the bytes read and written.
 std::vector<OperationVariant> copy(const OperationBench& bench, cudaStream_t stream) {
   const size_t bytes = static_cast<size_t>(bench.n);
   const Sets sets(bench, 2 * aligned(bytes), stream);

@@ -1,4 +1,4 @@
-// Operations of a ResNet timed by themselves: fused, as separate launches, and as Caffe launches them.
+// Times the operations of a ResNet one by one: fused, as separate launches, and as Caffe launches them.
 #pragma once
 
 #include <vector>
@@ -8,7 +8,7 @@
 
 namespace resnode::cuda {
 
-// Memory is taken for the call alone. Throws Error("argument/invalid") for an operation that there is not.
+// Its memory is released when it returns. Throws Error("argument/invalid") for an unknown operation.
 std::vector<OperationVariant> benchOperation(const OperationBench& bench, Device& device, ConvolutionChooser& chooser);
 
 }  // namespace resnode::cuda

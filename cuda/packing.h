@@ -1,4 +1,4 @@
-// Parameters in the forms that kernels want. Host code alone.
+// Packs parameters into the layouts that kernels read. Host code only.
 #pragma once
 
 #include <cstdint>
@@ -13,20 +13,21 @@ namespace resnode::cuda {
 
 struct Packing {
   enum class Form {
-    plain,          // float32 as it is
-    padded,         // a vector, zeros up to `rows`
-    factors,        // `factors` themselves, zeros up to `rows`, whatever the values are
-    filters,        // [K, C, R, S] → [rows, R, S, channels], zeros where there is no K or C
-    corrections,    // of the filters, in integers, that `corrections` describe
-    foldedFilters,  // [K, C, R, S] → [rows, blocks of R, blocks of S, 2, 2, 4]: filters of 2×2 blocks (space-to-depth.h)
-    innerProduct,   // [N, C·pixels] (or transposed) → [N, pixels, channels]: the order of an nhwc input
+    plain,        // float32, unchanged
+    padded,       // a vector, padded with zeros to `rows`
+    factors,      // `factors` themselves, padded with zeros to `rows`, whatever the values
+    filters,      // [K, C, R, S] → [rows, R, S, channels], padded with zeros in K and C
+    corrections,  // of the filters as integers, as `corrections` describes
+    // [K, C, R, S] → [rows, blocks of R, blocks of S, 2, 2, 4]: filters of 2×2 blocks (space-to-depth.h).
+    foldedFilters,
+    innerProduct,  // [N, C·pixels] (or transposed) → [N, pixels, channels]: the order of an nhwc input
   };
   Form form = Form::plain;
   ElementType type = ElementType::float32;
   int64_t rows = 0, channels = 0, pixels = 1;
   bool transposed = false;
   int64_t top = 0, left = 0;        // of foldedFilters: zeros before the first row and column
-  std::vector<float> factors = {};  // of each row, by which its values are multiplied first; none: by 1
+  std::vector<float> factors = {};  // one per row, multiplied with the values first; empty: 1
   ShiftCorrections corrections = {};
 
   bool operator<(const Packing& other) const { return key() < other.key(); }
@@ -41,7 +42,7 @@ struct Packing {
 
 size_t packedBytes(const Packing& packing, const Shape& shape);
 
-// Rounds once, from float32 to the packing's type; integers are cut to ±127. `target` holds packedBytes().
+// Rounds once, from float32 to the packing's type. Integers are clamped to ±127. `target` holds packedBytes().
 void pack(const Packing& packing, const Shape& shape, const float* values, void* target);
 
 }  // namespace resnode::cuda

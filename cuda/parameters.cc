@@ -51,7 +51,7 @@ void CudaParameters::require(const std::vector<PackedParameter>& wanted) {
   for (const PackedParameter& each : missing) {
     if (!learnsThere(each.id)) continue;
     hostBytes_ -= sourceBytes(each.id);
-    sources_[each.id] = {};  // never read again
+    sources_[each.id] = {};  // not read again
   }
 }
 

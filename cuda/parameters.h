@@ -1,4 +1,4 @@
-// A model's parameters on the GPU: each packed once for each form that a plan wants, shared by all its batch sizes.
+// A model's parameters on the GPU. Each is packed once for each layout that a plan needs, and all batch sizes share it.
 #pragma once
 
 #include <map>
@@ -23,7 +23,8 @@ class CudaParameters final : public Parameters {
   CudaParameters(std::shared_ptr<Transfer> transfer, std::shared_ptr<const Program> program,
                  std::vector<ParameterSource> sources);
 
-  // Packs and uploads what is not there yet, in one allocation. Throws Error("device/out-of-memory") and changes nothing.
+  // Packs and uploads what is missing, in one allocation. Throws Error("device/out-of-memory"), and then changes
+  // nothing.
   void require(const std::vector<PackedParameter>& wanted);
   void* get(const PackedParameter& parameter) const { return packed_.at(parameter); }
 
@@ -33,9 +34,9 @@ class CudaParameters final : public Parameters {
   size_t hostBytes() const override { return hostBytes_; }
 
  private:
-  // Held for a source that is of no weights file.
+  // Bytes held for a source that is not part of a weights file.
   size_t sourceBytes(ParameterId id) const;
-  // Whether a parameter's truth is on the GPU.
+  // Whether the GPU holds the only current values of a parameter.
   bool learnsThere(ParameterId id) const;
 
   std::shared_ptr<Transfer> transfer_;
@@ -44,7 +45,7 @@ class CudaParameters final : public Parameters {
   std::vector<DeviceMemory> blocks_;
   std::map<PackedParameter, char*> packed_;
   std::atomic<size_t> bytes_{0};
-  std::atomic<size_t> hostBytes_{0};  // copies that the addon made; weights files are not counted
+  std::atomic<size_t> hostBytes_{0};  // copies that the addon made; weights files do not count
 };
 
 }  // namespace resnode::cuda

@@ -8,14 +8,14 @@
 namespace resnode::cuda {
 namespace {
 
-// In int8: of what is no integer.
+// In int8: the type of maps that are not quantized.
 ElementType elementTypeOf(Precision precision) {
   return precision == Precision::float16 || precision == Precision::int8 ? ElementType::float16
          : precision == Precision::bfloat16                              ? ElementType::bfloat16
                                                                          : ElementType::float32;
 }
 
-// Whether a run waits for the other processes of its communicator.
+// Whether runs wait for the other processes of the communicator.
 bool isShared(const Program& program) {
   return std::any_of(program.operations.begin(), program.operations.end(), [](const Operation& operation) {
     const auto* batchNorm = operation.attributes.as<BatchNorm>();
@@ -53,7 +53,8 @@ CudaPlan::CudaPlan(std::shared_ptr<const Program> program, const PlanOptions& op
   description_.tensorBuffers.assign(program_->tensors.size(), -1);
   isMadeEarly_.assign(program_->tensors.size(), false);
 
-  // A classifier head runs in the place of its softmax: the feature map lives until then, what was pooled never does.
+  // A classifier head runs in place of its softmax. Until then its feature map must live, and the pooled values are
+  // never stored.
   std::vector<const ClassifierHeadMatch*> headAt(program_->operations.size(), nullptr);
   const std::vector<ClassifierHeadMatch> heads = findClassifierHeads(*program_, layouts_);
   for (const ClassifierHeadMatch& head : heads) {
@@ -63,7 +64,7 @@ CudaPlan::CudaPlan(std::shared_ptr<const Program> program, const PlanOptions& op
     lifetimes_[program_->operations[head.innerProduct].outputs[0]].from = head.softmax;
   }
 
-  // What makes a tensor as it reads it needs what that is made of.
+  // A step that computes one of its inputs while reading needs that input's source.
   for (int i = 0; i < static_cast<int>(program_->operations.size()); ++i) {
     for (TensorId id : program_->operations[i].inputs) {
       if (id < 0 || layouts_[id].affineOf < 0) continue;
@@ -141,7 +142,7 @@ bool CudaPlan::shareBuffer(const PlannedStep& planned, TensorId output, TensorId
   if (buffer < 0 || converted || bufferOf(output) >= 0 || lifetimes_[output].from < 0) return false;
   if (layouts_[input].bytes() != layouts_[output].bytes()) return false;
   PlannedBuffer& shared = description_.buffers[buffer];
-  // An alias changes nothing; a result may only replace what nobody reads later, the user included.
+  // An alias changes nothing. A result may only overwrite values that neither a later step nor the user reads.
   if (!alias && (shared.to != index || returned_[buffer])) return false;
   description_.tensorBuffers[output] = buffer;
   shared.to = std::max(shared.to, lifetimes_[output].to);
@@ -149,7 +150,7 @@ bool CudaPlan::shareBuffer(const PlannedStep& planned, TensorId output, TensorId
   return true;
 }
 
-// In steps of one change each: between plain and nhwc, between real numbers and integers.
+// Each conversion changes one thing: row-major ↔ nhwc, or floating point ↔ integers.
 void CudaPlan::convertInput(PlannedStep& planned, size_t i, int index) {
   const std::vector<TensorLayout>& integers = planned.step.integers;
   TensorLayout has = layouts_[planned.inputs[i]];
@@ -186,7 +187,7 @@ void CudaPlan::addStep(int index, Step step, std::vector<TensorId> inputs, std::
     planned.made.push_back({i, addBuffer(from.bytes(), index, index), from, to, checks_++});
   }
   if (!planned.made.empty()) {
-    // What is made apart lies over nothing.
+    // An output that is converted afterwards cannot share an input's memory.
     planned.step.aliasOf.reset();
     planned.step.inPlace.clear();
     planned.step.eachOverItsInput = false;

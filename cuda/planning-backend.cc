@@ -7,10 +7,10 @@
 namespace resnode::cuda {
 namespace {
 
-// Of a GPU with tensor cores for every precision; its kernels decide on scratch.
+// That of a GPU with tensor cores for every precision; it decides which kernels plan scratch memory.
 constexpr int kComputeCapability = 80;
 
-// What a device without cuDNN takes where nothing is measured (chooser.cc): the direct kernel comes last.
+// The implementation that is chosen without cuDNN and without measurements (chooser.cc): the direct kernel comes last.
 std::shared_ptr<ConvolutionImplementation> firstThatFits(const ConvolutionProblem& problem) {
   ConvolutionCandidates candidates = ownCandidates(problem, kComputeCapability);
   for (size_t i = 1; i < candidates.size(); ++i) {

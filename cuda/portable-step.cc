@@ -1,4 +1,4 @@
-// Steps of portable kinds (native/core/portable.h), all on plain tensors, but of those that have steps of their own.
+// Steps of portable kinds (native/core/portable.h) that have no step of their own. All work on row-major tensors.
 #include "cuda/gradient-step.h"
 #include "cuda/kernels/portable.h"
 #include "native/reference/portable-kinds.h"
@@ -6,7 +6,7 @@
 namespace resnode::cuda {
 namespace {
 
-// Which of the operation's parameters are there, in the order of its fields, and how they lie.
+// The operation's parameters in the order of its fields; an absent one is empty.
 std::vector<std::optional<ParameterId>> parameterPlaces(const Portable& operation) {
   std::vector<std::optional<ParameterId>> places;
   operation.visit([&](const auto& op) {
@@ -100,7 +100,7 @@ Step portableBackward(const Kind& kind, const GradientContext& gradient) {
   return portableGradient(kind, gradient);
 }
 
-// Those of operations/<kind>/.
+// The functions of operations/<kind>/.
 template <class Kind>
 constexpr bool kHasOwnSteps = std::is_same_v<Kind, Deconvolution>;
 

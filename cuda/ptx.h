@@ -1,11 +1,11 @@
-// The instructions that C++ has no words for, one function each: mma.sync, ldmatrix, cp.async. Fragments and their layouts
-// are those of the PTX ISA, "Matrix Fragments for mma.m16n8k16 with floating point type", "... mma.m16n8k8" (.tf32) and "...
-// mma.m16n8k32" (.s8, .u8). In
-// a build with RESNODE_EMULATE each has a version for the host.
+// The instructions that C++ cannot express, one function each: mma.sync, ldmatrix, cp.async. For fragments and their
+// layouts see the PTX ISA, "Matrix Fragments for mma.m16n8k16 with floating point type", "... mma.m16n8k8" (.tf32) and
+// "... mma.m16n8k32" (.s8, .u8). In a build with RESNODE_EMULATE each has a version for the host.
 //
-// A warp holds A (16 × k), B (k × 8) and C, D (16 × 8). With group = lane / 4 and t = lane % 4, seen as 32-bit words
+// A warp holds A (16 × k), B (k × 8) and C, D (16 × 8). Let group = lane / 4 and t = lane % 4. Seen as 32-bit words
 // along k (two 16-bit elements, one tf32, or four integers), all shapes are the same, 8 words deep:
-//   a[0] row group, word t       a[1] row group + 8, word t      a[2] row group, word t + 4    a[3] row group + 8, word t + 4
+//   a[0] row group, word t       a[1] row group + 8, word t      a[2] row group, word t + 4    a[3] row group + 8, word
+//   t + 4
 //   b[0] column group, word t    b[1] column group, word t + 4
 //   d[0], d[1] row group, columns 2t and 2t + 1                  d[2], d[3] row group + 8, the same columns
 #pragma once
@@ -14,8 +14,8 @@
 
 #include "cuda/launch.h"
 
-// mma.sync of these shapes and types, and cp.async, want sm_80. Kernels of tensor cores leave their bodies empty below
-// it (and are refused there); copies become plain ones.
+// mma.sync of these shapes and types, and cp.async, need sm_80. Below it the bodies of tensor-core kernels are empty
+// (such kernels are refused there), and copies are ordinary loads and stores.
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
 #define RESNODE_HAS_MMA 1
 #else
@@ -29,15 +29,15 @@
 
 namespace resnode::cuda {
 
-using SharedAddress = uint32_t;  // bytes, in the shared window
+using SharedAddress = uint32_t;  // in bytes, in the shared window
 
 __device__ __forceinline__ SharedAddress sharedAddress(const void* shared) {
   return static_cast<SharedAddress>(__cvta_generic_to_shared(shared));
 }
 
-// `bytes` (4, 8 or 16, both sides aligned to it) from global to shared memory, zeros if not `valid`: then nothing is read.
-// Seen by this thread after waitForCopies, by others after a barrier that follows. 16 bytes go past L1 (.cg), what is
-// shorter cannot.
+// Copies `bytes` (4, 8 or 16, with both sides aligned to it) from global to shared memory, or writes zeros without
+// reading if not `valid`. This thread sees the result after waitForCopies, and other threads after a barrier that
+// follows it. Copies of 16 bytes bypass L1 (.cg); shorter ones cannot.
 template <int bytes>
 __device__ __forceinline__ void copyAsync(SharedAddress to, const void* from, bool valid) {
   static_assert(bytes == 4 || bytes == 8 || bytes == 16, "what cp.async can copy");
@@ -59,14 +59,14 @@ __device__ __forceinline__ void copyAsync(SharedAddress to, const void* from, bo
 #endif
 }
 
-// The copies since the last commit are one group.
+// Makes the copies since the last commit one group.
 __device__ __forceinline__ void commitCopies() {
 #if RESNODE_HAS_MMA
   asm volatile("cp.async.commit_group;" ::: "memory");
 #endif
 }
 
-// Until at most `pending` of the latest groups are under way.
+// Waits until at most `pending` of the latest groups are incomplete.
 template <int pending>
 __device__ __forceinline__ void waitForCopies() {
 #if RESNODE_HAS_MMA
@@ -74,8 +74,8 @@ __device__ __forceinline__ void waitForCopies() {
 #endif
 }
 
-// Four matrices of 8 rows × 16 bytes: lane 8·i + j gives the address of row j of matrix i, word t of row `group` of
-// matrix i comes back in r[i].
+// Loads four matrices of 8 rows × 16 bytes. Lane 8·i + j gives the address of row j of matrix i. Word t of row `group`
+// of matrix i is returned in r[i].
 __device__ __forceinline__ void loadMatrices(uint32_t (&r)[4], SharedAddress row) {
 #if RESNODE_HAS_MMA
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
@@ -85,7 +85,7 @@ __device__ __forceinline__ void loadMatrices(uint32_t (&r)[4], SharedAddress row
 #endif
 }
 
-// d += a·b, float32 sums. T: __half and __nv_bfloat16 (m16n8k16), float (m16n8k8, words rounded by roundToTf32).
+// d += a·b with float32 sums. T: __half and __nv_bfloat16 (m16n8k16), float (m16n8k8, words rounded by roundToTf32).
 template <class T>
 __device__ __forceinline__ void multiplyAdd(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
 
@@ -103,7 +103,7 @@ RESNODE_MMA(float, "m16n8k8.row.col.f32.tf32.tf32.f32")
 #endif
 #undef RESNODE_MMA
 
-// sum + the four products of a's bytes, signed or not as T, and b's signed ones (dp4a, sm_61). T: int8_t, uint8_t.
+// sum + the four products of the bytes of a and b (dp4a, sm_61). T (int8_t, uint8_t) says whether a is signed; b is.
 template <class T>
 __device__ __forceinline__ int addProducts(int sum, uint32_t a, uint32_t b) {
   int result;
@@ -112,7 +112,8 @@ __device__ __forceinline__ int addProducts(int sum, uint32_t a, uint32_t b) {
   return result;
 }
 
-// d += a·b of 8-bit integers (m16n8k32), a's signed or not as T, b's signed; int32 sums. A word is four of them along k.
+// d += a·b of 8-bit integers (m16n8k32) with int32 sums. T says whether a is signed. A word holds four integers along
+// k.
 template <class T>
 __device__ __forceinline__ void multiplyAdd(int (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
 
@@ -129,7 +130,7 @@ RESNODE_MMA(uint8_t, "m16n8k32.row.col.s32.u8.s8.s32")
 #endif
 #undef RESNODE_MMA
 
-// The bits of a float32 → those of the nearest tf32 (10 bits of mantissa), ties away from zero.
+// Rounds the bits of a float32 to the nearest tf32 (10 bits of mantissa), ties away from zero.
 __device__ __forceinline__ uint32_t roundToTf32(uint32_t bits) {
   uint32_t rounded = 0;
 #if RESNODE_HAS_MMA

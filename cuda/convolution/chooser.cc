@@ -16,11 +16,11 @@ std::vector<std::string> machineOf(const Device& device, const CudnnHandle* cudn
   cudaDriverGetVersion(&driver);
   return {device.model() + " " + std::to_string(device.computeCapability()), versionText(driver),
           cudnn ? cudnn->library().versionText() : "",
-          // The library for older drivers is compiled by another nvcc.
+          // Another nvcc compiles the library for older drivers.
           kVersion + (CUDART_VERSION < 12000 ? std::string(" cuda11") : "")};
 }
 
-// Nothing is run: the one that the cache knows, else the first that can be made.
+// Chooses without running anything: the cached winner, or else the first option that can be made.
 std::unique_ptr<ConvolutionImplementation> likelyBest(const TuningCache& cache, const std::string& key,
                                                       const ConvolutionOptions& options) {
   std::string refusals;
@@ -55,10 +55,11 @@ ConvolutionChooser::ConvolutionChooser(std::shared_ptr<Device> device, std::shar
 
 ConvolutionOptions ConvolutionChooser::optionsFor(const ConvolutionProblem& problem, bool deterministic) {
   ConvolutionOptions options;
-  // A bias in 16 bits is given beside the float32 one: see CudnnWishes.
+  // A 16-bit bias is given besides the float32 one: see CudnnWishes.
   if (cudnn_) options = cudnnOptions(*cudnn_, problem, {deterministic, problem.bias && bytesOf(problem.type) == 2});
-  // cuDNN's first proposal, then ours, which are ready at once, then cuDNN's others, many of which must be compiled first
-  // (half a second each); our slowest, which takes every problem, comes last. Of integers ours are first: they make the CPU's bits.
+  // First comes cuDNN's first proposal, then our kernels, which are ready at once, then cuDNN's other proposals, many
+  // of which must be compiled (half a second each). Our slowest kernel, which takes every problem, comes last. For
+  // integers ours come first, because they give the same bits as the CPU.
   ConvolutionOptions own = optionsOf(ownCandidates(problem, device_->computeCapability()));
   ConvolutionOption direct = std::move(own.front());
   own.erase(own.begin());
@@ -83,7 +84,7 @@ std::shared_ptr<ConvolutionImplementation> ConvolutionChooser::choose(const Conv
   } else {
     chosen = likelyBest(cache_, key, options);
   }
-  // cuDNN's plans need their handle for as long as they live.
+  // cuDNN's plans need the handle for as long as they live.
   return {chosen.release(), [cudnn = cudnn_](ConvolutionImplementation* implementation) { delete implementation; }};
 }
 

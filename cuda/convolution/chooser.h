@@ -1,4 +1,5 @@
-// What computes a convolution on one device: cuDNN's options and our own, measured once and remembered.
+// Chooses what computes a convolution on a device, among cuDNN's options and our own. Measures once and remembers the
+// winner.
 #pragma once
 
 #include <memory>
@@ -9,19 +10,20 @@
 
 namespace resnode::cuda {
 
-// Of one convolution: more is not worth what else could lie there.
+// For one convolution. A faster one with a larger workspace is not worth the memory.
 inline constexpr size_t kWorkspaceLimit = size_t{512} << 20;
 
 class ConvolutionChooser {
  public:
-  // cudnn: null for our own kernels alone.
+  // cudnn: null to use our own kernels only.
   ConvolutionChooser(std::shared_ptr<Device> device, std::shared_ptr<CudnnHandle> cudnn,
                      const std::string& cacheFolder);
 
-  // `budget` is shared by the problems of a net. Without `tune` nothing runs: what is remembered, or the likely best.
+  // `budget` is shared by all problems of a net. Without `tune` nothing is run, and the result is the remembered winner
+  // or the likely best.
   std::shared_ptr<ConvolutionImplementation> choose(const ConvolutionProblem& problem, bool deterministic, bool tune,
                                                     TuneBudget& budget);
-  // What was chosen since is kept for later processes.
+  // Saves recent choices for later processes.
   void save() { cache_.save(); }
 
  private:

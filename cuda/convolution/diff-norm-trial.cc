@@ -9,14 +9,14 @@ namespace resnode::cuda {
 namespace {
 
 constexpr int kSets = 2, kSumsOfSet = 2;
-constexpr uint32_t kSeed = 7;  // of no other noise of a trial
+constexpr uint32_t kSeed = 7;  // differs from the seeds of a trial's other noise
 
 ChannelShape shapeOf(const Nhwc& map, ElementType type) { return {map.pixels(), {map.c, map.paddedChannels, 1}, type}; }
 
 }  // namespace
 
-// The numbers of a channel are such that float32 keeps all digits near the ReLU's edge, in any order of operations, and 16 bits
-// the sign: else what comes through it in one implementation would be cut in another.
+// A channel's numbers are chosen so that float32 keeps all digits near the ReLU's edge, in any order of operations, and
+// 16 bits keep the sign. Otherwise one implementation's ReLU could pass a value that another cuts.
 DiffNormTrial::DiffNormTrial(const ConvolutionProblem& problem, cudaStream_t stream)
     : map_(problem.input), type_(problem.type), stream_(stream) {
   input_ = allocateHere(map_.elements() * bytesOf(type_));
@@ -48,7 +48,7 @@ DiffNorm DiffNormTrial::arguments() const {
 
 void DiffNormTrial::makeSums(const void* diff, Sums which) const {
   BatchNormGradient of;
-  of.behind = {diff, input_.get(), 0};  // in 16 bits the ReLU is seen from x, whatever y is
+  of.behind = {diff, input_.get(), 0};  // in 16 bits the sign is computed from x, whatever y is
   of.x = input_.get();
   of.mean = part(kMean);
   of.variance = part(kVariance);

@@ -1,5 +1,5 @@
-// What a data gradient is measured with where a BatchNorm's gradient reads it: that BatchNorm's input and numbers, and the
-// sums of DiffNorm as a pass of our own makes them.
+// Test data for a data gradient that a BatchNorm's gradient reads: the input and parameters of that BatchNorm, and the
+// sums of DiffNorm as a separate pass computes them.
 #pragma once
 
 #include "cuda/convolution/problem.h"
@@ -9,17 +9,17 @@ namespace resnode::cuda {
 
 class DiffNormTrial {
  public:
-  // Of a data gradient in 16 bits that wants sums. Takes memory of the current device.
+  // For a 16-bit data gradient that wants sums. Allocates on the current device.
   DiffNormTrial(const ConvolutionProblem& problem, cudaStream_t stream);
 
-  // Two sets of sums, [2, channels] each: what is expected, and what an implementation has made.
+  // Two sets of sums, [2, channels] each: the expected ones, and those of an implementation.
   enum Sums { kExpected, kFound };
   float* sums(Sums which) const;
-  // With the found sums to be made.
+  // Arguments with which an implementation writes the kFound sums.
   DiffNorm arguments() const;
-  // The pass that reads a diff in front of the ReLU.
+  // The separate pass: computes the sums from a diff before the ReLU's derivative is applied.
   void makeSums(const void* diff, Sums which) const;
-  // The diff as it is behind the ReLU. `scratch`: memory for one more map.
+  // Applies the ReLU's derivative to a diff. `scratch`: memory for one more map.
   void bringThroughRelu(const void* diff, void* scratch, void* behind) const;
 
  private:

@@ -39,11 +39,12 @@ class DeviceMeasure final : public ConvolutionMeasure {
     if (problem_.pooling) pool(expected_.get(), expectedPooled_.get());
     RESNODE_CUDA(cudaStreamSynchronize(stream_));
   }
-  ~DeviceMeasure() override { cudaStreamSynchronize(stream_); }  // before its memory goes
+  ~DeviceMeasure() override { cudaStreamSynchronize(stream_); }  // before its memory is freed
 
   std::string check(ConvolutionImplementation& implementation) override {
-    cudaGetLastError();  // what a candidate that failed before may have left behind
-    // A residual as large as the output is the output itself, as the planner may place it; otherwise NaN shows what stays unwritten.
+    cudaGetLastError();  // clears the error of a candidate that failed before
+    // A residual as large as the output is given in the output's memory, as the planner may do. Otherwise the output
+    // starts as NaN, which shows what was not written.
     const bool isOverResidual = problem_.residual && residualBytes() == outputBytes();
     if (isOverResidual)
       RESNODE_CUDA(cudaMemcpyAsync(output_.get(), residual_.get(), outputBytes(), cudaMemcpyDeviceToDevice, stream_));
@@ -61,7 +62,8 @@ class DeviceMeasure final : public ConvolutionMeasure {
   }
 
   double time(ConvolutionImplementation& implementation) override {
-    // Writing the flush buffer also keeps the device busy while the host enqueues, so that launches are not what is timed.
+    // Writing the flush buffer also keeps the device busy while the host enqueues, so that the time does not include
+    // the launches.
     RESNODE_CUDA(cudaMemsetAsync(flush_.get(), 0, flushBytes_, stream_));
     start_.record(stream_);
     enqueue(implementation, output_.get(), residual_.get());
@@ -81,7 +83,7 @@ class DeviceMeasure final : public ConvolutionMeasure {
   size_t residualBytes() const {
     return problem_.output.elements() * bytesOf(isInteger(problem_.type) ? problem_.residualType : problem_.type);
   }
-  // Of noise: integers of all sizes.
+  // The largest integer of the noise.
   static constexpr float kLargest = 127;
   static float sizeOf(ElementType type) {
     return type == ElementType::uint8 ? 2 * kLargest : isInteger(type) ? kLargest : 1;
@@ -106,14 +108,15 @@ class DeviceMeasure final : public ConvolutionMeasure {
       launchNoise(type, narrowBias_.get(), channels, 1, 3, stream_);  // the same numbers, rounded
     }
     if (isInteger(type)) {
-      // Factors of one sign or the other, the residual's behind them. Sums have the order of kLargest² times the root of their length.
+      // Factors of both signs, followed by the residual's. A sum is of the order of kLargest² times the root of its
+      // length.
       factors_ = allocateHere((y.paddedChannels + kShiftPlace + 1) * sizeof(float));
       launchNoise(ElementType::float32, factors_.get(), {1, y.paddedChannels + 1, 1, y.paddedChannels + 1},
                   sizeOf(problem_.outputType) * scale / (kLargest * kLargest), 6, stream_);
       makeShifts();
     }
     if (problem_.pass != ConvolutionPass::forward) {
-      // A sum over pixels has the order of one where they are small.
+      // The diff is scaled so that a sum over all pixels is of the order of one.
       const float size = problem_.pass == ConvolutionPass::dataGradient
                              ? 1
                              : 1.0f / std::sqrt(static_cast<float>(std::max<int64_t>(y.pixels(), 1)));
@@ -146,7 +149,7 @@ class DeviceMeasure final : public ConvolutionMeasure {
     launchMaxPooling(*problem_.pooling, problem_.type, output, pooled, {}, stream_);
   }
 
-  // Mean and variance of each channel, one set behind the other.
+  // Mean and variance of each channel, in two sets.
   enum Statistics { kExpected, kFound };
   float* statistics(Statistics which) {
     return reinterpret_cast<float*>(statistics_.get()) + 2 * which * problem_.output.c;
@@ -161,13 +164,13 @@ class DeviceMeasure final : public ConvolutionMeasure {
                             statisticsScratch_ ? statistics(kFound) + 2 * y.c : nullptr);
     }
   }
-  // Of values that were not rounded yet, perhaps.
+  // An implementation may sum the values before they were rounded.
   std::string checkSums() {
     const ConvolutionTolerance one = toleranceOf(problem_);
     ConvolutionTolerance tolerance{4 * one.relative, 4 * one.absolute};
     float worst = 0;
     if (norm_) {
-      // Roundings of either sign add up as a random walk does.
+      // Rounding errors of both signs add up like a random walk.
       tolerance.absolute *= std::sqrt(static_cast<float>(problem_.input.pixels()));
       worst = worstOf(ElementType::float32, norm_->sums(DiffNormTrial::kFound), norm_->sums(DiffNormTrial::kExpected),
                       2 * problem_.input.c, tolerance);
@@ -178,7 +181,7 @@ class DeviceMeasure final : public ConvolutionMeasure {
     }
     return worst <= 1 ? "" : "wrong: " + std::to_string(worst) + " times the tolerance from the reference's sums";
   }
-  // As launchDifference() has it.
+  // The error of launchDifference().
   float worstOf(ElementType type, const void* found, const void* expected, int64_t elements,
                 const ConvolutionTolerance& tolerance) {
     launchDifference(type, found, expected, elements, tolerance.relative, tolerance.absolute,
@@ -189,7 +192,8 @@ class DeviceMeasure final : public ConvolutionMeasure {
     return worst;
   }
 
-  // What follows from the weights and the factors, for those who take shifted integers for signed ones.
+  // Computes shift and corrections from weights and factors, for implementations that treat offset integers as signed
+  // ones.
   void makeShifts() {
     float* factors = reinterpret_cast<float*>(factors_.get()) + problem_.output.paddedChannels;
     float ofResidual = 0;
@@ -249,7 +253,7 @@ class DeviceMeasure final : public ConvolutionMeasure {
       workspace_, flush_, worst_;
   DeviceMemory statistics_, behind_, pooled_, expectedPooled_, arrivalCounts_;
   int64_t arrivals_ = 0;
-  std::optional<DiffNormTrial> norm_;  // of a data gradient whose sums are wanted
+  std::optional<DiffNormTrial> norm_;  // for a data gradient that wants sums
   bool statisticsScratch_ = false;
   size_t workspaceBytes_ = 0, flushBytes_ = 0;
 };
@@ -257,14 +261,15 @@ class DeviceMeasure final : public ConvolutionMeasure {
 }  // namespace
 
 ConvolutionTolerance toleranceOf(const ConvolutionProblem& problem) {
-  // Sums of `depth` products of the order of 1/√depth: float32's rounding errors add up as a random walk does.
+  // Sums of `depth` products of the order of 1/√depth. float32's rounding errors add up like a random walk.
   const float depth = static_cast<float>(problem.reductionDepth());
   const float sums = std::max(1e-5f, 3e-7f * std::sqrt(depth));
-  // Integers' sums are exact; a product and a sum that are rounded apart move what lies between two integers to the other one.
+  // Sums of integers are exact, but rounding product and sum separately can change a result by one if it is between two
+  // integers.
   if (isInteger(problem.type)) return {1.0f / 512, isInteger(problem.outputType) ? 1.0f : 1.0f / 1024};
   switch (problem.type) {
     case ElementType::float16:
-      return {1.0f / 512, 1.0f / 1024 + sums};  // two roundings to 11 bits and the bias's; twice that
+      return {1.0f / 512, 1.0f / 1024 + sums};  // twice this: two roundings to 11 bits, and the bias's
     case ElementType::bfloat16: return {1.0f / 64, 1.0f / 128 + sums};  // the same with 8 bits
     default:
       return problem.tf32 ? ConvolutionTolerance{1.0f / 256, 1.0f / 256}

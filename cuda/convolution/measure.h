@@ -1,4 +1,4 @@
-// Checks and times a problem's implementations on the device, on noise of the problem's own shapes.
+// Checks and times the implementations of a problem on the device, with noise in the problem's shapes.
 #pragma once
 
 #include <memory>
@@ -7,15 +7,15 @@
 
 namespace resnode::cuda {
 
-// Allowed between a right result and the reference's, both rounded to the element type; noise is scaled so that results are
-// of the order of one. |a − b| ≤ absolute + relative·|b|.
+// The allowed difference between a correct result and the reference, both rounded to the element type: |a − b| ≤
+// absolute + relative·|b|. The noise is scaled so that results are of the order of one.
 struct ConvolutionTolerance {
   float relative, absolute;
 };
 ConvolutionTolerance toleranceOf(const ConvolutionProblem& problem);
 
-// Takes memory for the problem's tensors, a second output and twice the L2 cache; gives it back when destroyed. Throws Error
-// (device/out-of-memory). `reference` computes what others are compared with.
+// Allocates the problem's tensors, a second output and twice the L2 cache until it is destroyed. `reference` computes
+// the expected results. Throws Error (device/out-of-memory).
 std::unique_ptr<ConvolutionMeasure> measureOnDevice(const ConvolutionProblem& problem,
                                                     ConvolutionImplementation& reference, cudaStream_t stream);
 

@@ -1,5 +1,5 @@
-// A candidate before it is made: names are cheap, plans are not (engines that compile at run time take a second each), so
-// that the tuner makes one at a time and a cached winner alone.
+// A candidate before it is created. A name is cheap but a plan is not: engines that compile at run time take a second.
+// So the tuner creates one at a time, and if the winner is cached, only that one.
 #pragma once
 
 #include <functional>
@@ -9,9 +9,10 @@
 namespace resnode::cuda {
 
 struct ConvolutionOption {
-  std::string name;                                                  // of what `make` makes
-  std::function<std::unique_ptr<ConvolutionImplementation>()> make;  // once; throws Error where it cannot
-  bool mustBeTimed = false;  // taken only where it was timed, here or by the cache
+  std::string name;  // of the implementation that `make` creates
+  // Called once; throws Error if it cannot be created.
+  std::function<std::unique_ptr<ConvolutionImplementation>()> make;
+  bool mustBeTimed = false;  // chosen only if it was timed, here or in the cache
 };
 
 using ConvolutionOptions = std::vector<ConvolutionOption>;

@@ -51,15 +51,16 @@ std::string nameOf(const MmaTile& tile) {
 
 int64_t tilesOf(int64_t size, int64_t tile) { return (size + tile - 1) / tile; }
 
-// Would a tile of half the size cover as much? Then it is not worth the time to measure this one. (64 is the least that
-// every kind of tile has.)
+// Whether a tile of half the size would cover as much, so that this one is not worth measuring. (64 is the smallest
+// size of every kind of tile.)
 template <class Tile>
 bool oversized(const ConvolutionProblem& problem, const Tile& tile) {
   return (tile.pixels > 64 && problem.output.pixels() <= tile.pixels / 2) ||
          (tile.filters > 64 && problem.output.paddedChannels <= tile.filters / 2);
 }
 
-// Blocks that an output gives, below which its reduction is worth splitting: about what the largest GPUs run at once.
+// If an output gives fewer blocks than this, its reduction is worth splitting. The largest GPUs run about this many at
+// once.
 constexpr int64_t kBlocksWanted = 256;
 
 }  // namespace
@@ -153,7 +154,7 @@ std::string keyOf(const ConvolutionProblem& problem) {
   if (problem.bias) key << " bias";
   if (problem.residual) key << " residual" << (isInteger(problem.type) ? integers(problem.residualType) : "");
   if (problem.relu) {
-    key.precision(9);  // every float32 apart from its neighbours
+    key.precision(9);  // enough to tell every float32 from its neighbours
     key << " relu " << problem.negativeSlope;
   }
   if (problem.pass != ConvolutionPass::forward)

@@ -1,5 +1,5 @@
-// What a convolution lacks that multiplies shifted integers (Unsigned8) as the signed ones that they lie as, which cuDNN does:
-// 128 × the weights that meet the image. Σ(x − 128)·w + 128·Σw = Σx·w, in whole numbers.
+// Corrections for a convolution that multiplies uint8 as the signed bytes that are stored (Unsigned8), as cuDNN does:
+// 128 × the sum of the weights inside the image. Σ(x − 128)·w + 128·Σw = Σx·w, exactly.
 #pragma once
 
 #include <cstdint>
@@ -10,17 +10,17 @@
 
 namespace resnode::cuda {
 
-// One number a filter; where windows reach over an edge, and the image has to end there as zeros do, one a place of the output,
-// too: [places, filters], filters being padded.
+// One number per filter. If windows cross an edge, where padding must count as zeros, there is one per position of the
+// output: [positions, filters], with padded filters.
 struct ShiftCorrections {
   int64_t height = 1, width = 1, outHeight = 1, outWidth = 1;
   int64_t r = 1, s = 1, strideH = 1, strideW = 1, padH = 0, padW = 0, dilationH = 1, dilationW = 1;
-  int64_t filters = 1, depth = 1;  // padded; channels of one filter
+  int64_t filters = 1, depth = 1;  // filters: padded; depth: channels of one filter
 
   static ShiftCorrections of(const ConvolutionProblem& problem);
   bool isOfPlaces() const;
   int64_t places() const { return isOfPlaces() ? outHeight * outWidth : 1; }
-  // weights: [filters, r, s, depth] of the problem. Whole numbers, exact below 2²⁴.
+  // weights: [filters, r, s, depth] of the problem. The results are integers, exact below 2²⁴.
   std::vector<float> from(const int8_t* weights) const;
 
   auto key() const {
@@ -30,9 +30,9 @@ struct ShiftCorrections {
   bool operator<(const ShiftCorrections& other) const { return key() < other.key(); }
 };
 
-// Where the shift of the result lies behind the residual's factor, in floats: cuDNN is promised multiples of 16 bytes.
+// The offset in floats of the result's shift from the residual's factor, because cuDNN needs multiples of 16 bytes.
 inline constexpr int64_t kShiftPlace = 4;
-// What is added to the result, in its units, where residual or result lie shifted.
+// The number to add to the result, in its units, if residual or result are stored with an offset.
 inline bool shiftsResult(const ConvolutionProblem& problem) {
   return problem.outputType == ElementType::uint8 || (problem.residual && problem.residualType == ElementType::uint8);
 }

@@ -13,7 +13,7 @@ double median(std::vector<double> values) {
   return values.size() % 2 ? values[half] : (values[half - 1] + values[half]) / 2;
 }
 
-// One problem's contest.
+// The contest for one problem.
 class Contest {
  public:
   Contest(ConvolutionMeasure& measure, const TuneBudget& budget, size_t workspaceLimit)
@@ -31,7 +31,7 @@ class Contest {
     try {
       run(option, trial);
     } catch (const Error& error) {
-      if (error.code() == "device/lost") throw;  // nothing that comes after could be believed
+      if (error.code() == "device/lost") throw;  // no later result could be trusted
       trial.note = error.what();
     }
     return trial;
@@ -81,7 +81,7 @@ ConvolutionOptions optionsOf(ConvolutionCandidates candidates) {
   ConvolutionOptions options;
   for (std::unique_ptr<ConvolutionImplementation>& candidate : candidates) {
     const std::string name = candidate->name();
-    // std::function wants to be copied, so the candidate is shared until it is taken.
+    // std::function must be copyable, so the candidate is held by a shared pointer until it is taken.
     auto held = std::make_shared<std::unique_ptr<ConvolutionImplementation>>(std::move(candidate));
     options.push_back({name, [held] { return std::move(*held); }});
   }
@@ -114,7 +114,7 @@ Choice recallOrChoose(TuningCache& cache, const std::string& key, const Convolut
       } catch (const Error& error) {
         if (error.code() == "device/lost") throw;
       }
-      break;  // it cannot be made here any more: choose anew
+      break;  // it can no longer be created here: choose anew
     }
   }
   Choice choice = choose(options, *measure(), budget, workspaceLimit);

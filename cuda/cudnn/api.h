@@ -1,5 +1,6 @@
-// What we use of cuDNN 9's graph API (https://docs.nvidia.com/deeplearning/cudnn/backend/latest/api/cudnn-graph-library.html),
-// declared by ourselves under cuDNN's own names: no header of NVIDIA's is needed to build. Why:
+// The part of cuDNN 9's graph API
+// (https://docs.nvidia.com/deeplearning/cudnn/backend/latest/api/cudnn-graph-library.html) that we use, declared here
+// under cuDNN's own names, so that builds need no NVIDIA header. Why:
 // docs/decisions/0002-cudnn-declared-not-included.md. test/cuda/cudnn-api.test.ts compares every name, value and
 // signature here with the real header.
 #pragma once
@@ -89,7 +90,7 @@ enum cudnnBackendAttributeType_t : int {
   CUDNN_TYPE_CHAR = 24,
 };
 
-// Lists that are printed too: X(name, value).
+// These lists are also printed: X(name, value).
 #define RESNODE_CUDNN_ATTRIBUTES(X)                             \
   X(CUDNN_ATTR_POINTWISE_MODE, 0)                               \
   X(CUDNN_ATTR_POINTWISE_MATH_PREC, 1)                          \
@@ -210,7 +211,7 @@ inline const char* nameOf(cudnnBackendBehaviorNote_t note) {
 }
 #undef RESNODE_CASE
 
-// One pointer a function, under the function's name; library.cc fills them with dlsym.
+// One pointer per function, under the function's name. library.cc fills them with dlsym.
 struct Functions {
   size_t (*cudnnGetVersion)();
   size_t (*cudnnGetCudartVersion)();

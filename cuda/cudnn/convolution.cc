@@ -19,12 +19,11 @@ namespace {
 
 constexpr int64_t kMaxKnobs = 64, kMaxNotes = 32;  // more than cuDNN 9 has
 
-// cuDNN proposes up to a hundred configurations, best first, and many must be compiled before they can be timed, half a
+// cuDNN proposes up to a hundred configurations, best first. Many must be compiled before they can be timed, half a
 // second each. On an H200, for each convolution of ResNet-50 at batches 1 and 256, the best of mode A's first ones was
-// within 5% of the best of all. A weight gradient's fallbacks take a second each to compile, 20 s of a training plan of
-// ResNet-50, and are wanted only where nothing else was proposed at all.
-// Engines of integers are compiled, all of them, and ours are there.
-// `before`: what other graphs of the same problem have given; `have`: what this one has.
+// within 5% of the best of all. A weight gradient's fallbacks take a second each to compile (20 s for a training plan
+// of ResNet-50), so they are used only if nothing else was proposed. All integer engines must be compiled, and our own
+// kernels can replace them. `before`: how many other graphs of the problem have given; `have`: how many this one has.
 size_t wantedOf(cudnnBackendHeurMode_t mode, const ConvolutionProblem& problem, size_t before, size_t have) {
   const bool areIntegers = isInteger(problem.type);
   switch (mode) {
@@ -36,18 +35,18 @@ size_t wantedOf(cudnnBackendHeurMode_t mode, const ConvolutionProblem& problem, 
   }
 }
 
-// An engine with its knobs set, and the graph that it is for.
+// An engine with its knobs set, and its graph.
 struct EngineConfiguration {
   std::shared_ptr<const CudnnConvolutionGraph> graph;
   CudnnDescriptor descriptor;
   EngineNotes notes;
   std::string name;
   bool narrowBias = false;
-  bool narrowResult = false;  // of the data's type, where float32 is wanted
+  bool narrowResult = false;  // it writes the data's type where float32 is needed
   bool makesSums = false;
 };
 
-// "cudnn-engine-38[2:5,13:1]": the engine's index, then knob types and values in the order of the types.
+// "cudnn-engine-38[2:5,13:1]": the engine's index, then knob types and values, ordered by type.
 std::string describe(int64_t engine, const std::set<std::pair<int, int64_t>>& knobs) {
   std::string text = "cudnn-engine-" + std::to_string(engine) + "[";
   for (const auto& [type, value] : knobs)
@@ -160,14 +159,15 @@ class CudnnConvolution final : public ConvolutionImplementation {
 
  private:
   bool goesThroughNorm() const { return makesSums() && problem_.pass == ConvolutionPass::dataGradient; }
-  // Of factors for dx, one a channel, which cuDNN puts out and nothing here reads.
+  // For factors of dx, one per channel, which cuDNN writes and nothing here reads.
   size_t equivalentBytes() const { return aligned(problem_.input.c * sizeof(float)); }
 
-  // A grouped convolution writes the true channels only; whoever writes a tensor writes its padding's zeros too (types.h).
+  // A grouped convolution writes only the true channels, but whoever writes a tensor must write zeros to its padding
+  // (types.h).
   void clearPadding(void* output, cudaStream_t stream) const {
     if (problem_.group == 1) return;
     const Nhwc& made = problem_.pass == ConvolutionPass::dataGradient ? problem_.input : problem_.output;
-    const bool isWeight = problem_.pass == ConvolutionPass::weightGradient;  // whole filters are padding
+    const bool isWeight = problem_.pass == ConvolutionPass::weightGradient;  // its padding consists of whole filters
     const size_t bytes = bytesOf(configuration_->narrowResult ? problem_.type : problem_.resultType()) *
                          (isWeight ? problem_.r * problem_.s * problem_.weightChannels() : 1);
     if (made.c == made.paddedChannels) return;
@@ -202,7 +202,7 @@ ConvolutionOptions cudnnOptions(CudnnHandle& handle, const ConvolutionProblem& p
   const auto consider = [&](const std::shared_ptr<const CudnnConvolutionGraph>& graph, CudnnDescriptor descriptor,
                             EpilogueForm form) {
     auto configuration = std::make_shared<EngineConfiguration>(readConfiguration(graph, std::move(descriptor)));
-    // The forms' engines are numbered apart.
+    // Each form numbers its engines separately.
     if (form == EpilogueForm::classic && !formsAgree(problem)) configuration->name += "-classic";
     configuration->narrowBias = form == EpilogueForm::classic && isNarrow;
     configuration->narrowResult = form == EpilogueForm::classic && isNarrow && problem.resultType() != problem.type;
@@ -218,7 +218,7 @@ ConvolutionOptions cudnnOptions(CudnnHandle& handle, const ConvolutionProblem& p
                        configuration->makesSums});
   };
 
-  // Classic first: most of its engines need no compiling.
+  // Classic first: most of its engines need no compilation.
   for (EpilogueForm form : {EpilogueForm::classic, EpilogueForm::free, EpilogueForm::sums}) {
     if (form == EpilogueForm::sums && !problem.wantsSums) continue;
     const bool wantsNarrowBias = form == EpilogueForm::classic && problem.bias && isNarrow;
@@ -254,7 +254,7 @@ ConvolutionOptions cudnnOptions(CudnnHandle& handle, const ConvolutionProblem& p
       }
     }
   }
-  // What also makes sums is tried right behind the likely best: it saves a pass over the output.
+  // Engines that also compute sums are tried right after the likely best one, because they save a pass over the output.
   std::stable_partition(options.begin() + std::min<size_t>(options.size(), 1), options.end(),
                         [](const ConvolutionOption& option) { return option.mustBeTimed; });
   return options;

@@ -1,5 +1,5 @@
-// cuDNN's ways to compute a convolution problem: what heuristics A, B and fallback propose, each once, without what
-// excluded.h refuses.
+// cuDNN's implementations of a convolution problem: what heuristics A, B and fallback propose, each once, except those
+// that excluded.h refuses.
 #pragma once
 
 #include "cuda/convolution/option.h"
@@ -9,17 +9,17 @@ namespace resnode::cuda {
 
 struct CudnnWishes {
   bool deterministic = false;
-  // ConvolutionArguments::narrowBias will be given: for 16-bit data most engines want the bias in the data's type. It costs
-  // one more rounding of the bias, half a unit in its last place.
+  // Whether ConvolutionArguments::narrowBias will be given: with 16-bit data, most engines need the bias in the data's
+  // type. This rounds the bias once more, by up to half a unit in its last place.
   bool narrowBias = false;
 };
 
-// In the heuristics' order, likely winners first. `handle` must outlive what is made. A problem that cuDNN cannot take has
-// none; `refusals` (null: not wanted) says why, one line an engine or step.
+// In the heuristics' order, with likely winners first. `handle` must outlive the results. Empty for a problem that
+// cuDNN cannot compute; then `refusals` (null: not requested) says why, one line per engine or step.
 ConvolutionOptions cudnnOptions(CudnnHandle& handle, const ConvolutionProblem& problem, const CudnnWishes& wishes,
                                 std::vector<std::string>* refusals = nullptr);
 
-// All of them made (a second each, where engines compile): for conformance tests.
+// Creates all of them, for conformance tests. Takes a second for each engine that compiles.
 ConvolutionCandidates cudnnCandidates(CudnnHandle& handle, const ConvolutionProblem& problem, const CudnnWishes& wishes,
                                       std::vector<std::string>* refusals = nullptr);
 

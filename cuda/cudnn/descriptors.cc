@@ -50,7 +50,7 @@ int64_t CudnnDescriptor::getInto(cudnnBackendAttributeName_t name, cudnnBackendA
   const cudnnStatus_t status = library_->call.cudnnBackendGetAttribute(descriptor_, name, type, limit, &count, values);
   if (status != CUDNN_STATUS_SUCCESS)
     checkCudnn(*library_, status, std::string("reading ") + nameOf(name) + " of " + what_);
-  return std::min(count, limit);  // `count` is how many there are, not how many were written
+  return std::min(count, limit);  // `count` is how many exist, not how many were written
 }
 
 int64_t CudnnDescriptor::count(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type) const {

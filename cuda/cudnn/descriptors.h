@@ -1,5 +1,5 @@
-// cuDNN's backend descriptors as objects: created, given attributes, finalised; every refusal becomes an Error that says
-// which attribute of what, and cuDNN's own reason.
+// cuDNN's backend descriptors as objects: created, given attributes, finalised. A refusal becomes an Error that names
+// the attribute and the descriptor, and gives cuDNN's own reason.
 #pragma once
 
 #include <memory>
@@ -13,13 +13,13 @@ namespace resnode::cuda {
 // Code device/failed: "cuDNN 9.24.0: <what>: CUDNN_STATUS_BAD_PARAM (<last error string>)".
 void checkCudnn(const CudnnLibrary& library, cudnn::cudnnStatus_t status, const std::string& what);
 
-// Attribute types by the C++ type of a value.
+// The attribute type for a C++ type.
 template <class T>
 struct CudnnTypeOf;
 
 class CudnnDescriptor {
  public:
-  // what: for errors, "the tensor x".
+  // what: the descriptor's name in errors, such as "the tensor x".
   CudnnDescriptor(const CudnnLibrary& library, cudnn::cudnnBackendDescriptorType_t type, std::string what);
   ~CudnnDescriptor();
   CudnnDescriptor(CudnnDescriptor&& other) noexcept;
@@ -55,9 +55,9 @@ class CudnnDescriptor {
     values.resize(static_cast<size_t>(getInto(name, CudnnTypeOf<T>::value, limit, values.data())));
     return values;
   }
-  // How many descriptors there are (some attributes tell; an engine's knobs do not).
+  // The number of descriptors, for attributes that report it (an engine's knobs do not).
   int64_t count(cudnn::cudnnBackendAttributeName_t name, cudnn::cudnnBackendAttributeType_t type) const;
-  // cuDNN fills descriptors that the caller has made: at most `limit`.
+  // The caller must create the descriptors that cuDNN fills: at most `limit`.
   std::vector<CudnnDescriptor> descriptors(cudnn::cudnnBackendAttributeName_t name,
                                            cudnn::cudnnBackendDescriptorType_t type, int64_t limit,
                                            const std::string& what) const;
@@ -71,8 +71,8 @@ class CudnnDescriptor {
   std::string what_;
 };
 
-// A cuDNN handle of the current device, or the properties of a device that is not here (cuDNN 9.8 and later): everything
-// but running works on these.
+// A cuDNN handle for the current device, or only the properties of a device that is not present (cuDNN 9.8 and later).
+// With properties, everything except running works.
 class CudnnHandle {
  public:
   // Throws Error.
@@ -83,7 +83,7 @@ class CudnnHandle {
   CudnnHandle& operator=(const CudnnHandle&) = delete;
 
   const CudnnLibrary& library() const { return *library_; }
-  cudnn::cudnnHandle_t get() const { return handle_; }  // null where there are properties only
+  cudnn::cudnnHandle_t get() const { return handle_; }  // null if there are only properties
   const CudnnDescriptor* properties() const { return properties_.get(); }
   void setStream(cudaStream_t stream);
 

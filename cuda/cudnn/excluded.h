@@ -1,4 +1,4 @@
-// The engines that we refuse, by what cuDNN notes of them, with the reason. One list; nothing else filters.
+// The engines that we refuse because of cuDNN's notes on them, and why. Nothing else filters engines.
 #pragma once
 
 #include <algorithm>
@@ -22,7 +22,7 @@ struct EngineNotes {
   }
 };
 
-// Empty: the engine may be used. Otherwise the note and the reason.
+// The note and the reason, or an empty string if the engine may be used.
 inline std::string exclusionOf(const EngineNotes& notes, const ConvolutionProblem& problem, bool deterministic,
                                const CudnnLibrary& library) {
   using namespace cudnn;

@@ -15,12 +15,12 @@ cudnnDataType_t dataType(ElementType type) {
     case ElementType::float16: return CUDNN_DATA_HALF;
     case ElementType::bfloat16: return CUDNN_DATA_BFLOAT16;
     case ElementType::int8:
-    case ElementType::uint8: return CUDNN_DATA_INT8;  // as they lie in memory
+    case ElementType::uint8: return CUDNN_DATA_INT8;  // as stored
     default: return CUDNN_DATA_FLOAT;
   }
 }
 
-// What each pass calls the same things.
+// Each pass's names for the same attributes.
 struct OperationNames {
   cudnnBackendDescriptorType_t operation;
   cudnnBackendAttributeName_t settings, x, w, y, alpha, beta;
@@ -50,8 +50,8 @@ const OperationNames& namesOf(ConvolutionPass pass) {
   return pass == ConvolutionPass::forward ? forward : pass == ConvolutionPass::dataGradient ? data : filter;
 }
 
-// cuDNN's order of dimensions is N, C, H, W; ours in memory is n, h, w, c with rows of paddedChannels. A plain convolution
-// takes the padding along (zero weights make zeros of it); a grouped one counts the true channels only.
+// cuDNN orders dimensions as N, C, H, W. In memory ours are n, h, w, c, with rows of paddedChannels. A convolution
+// without groups includes the padding (zero weights give zeros); a grouped one has only the true channels.
 std::vector<int64_t> dimensions(const Nhwc& tensor, int64_t group) {
   return {tensor.n, group == 1 ? tensor.paddedChannels : tensor.c, tensor.h, tensor.w};
 }
@@ -60,7 +60,7 @@ std::vector<int64_t> strides(const Nhwc& tensor) {
   return {tensor.h * tensor.w * tensor.paddedChannels, 1, tensor.w * tensor.paddedChannels, tensor.paddedChannels};
 }
 
-// Behind the input: as before it, unless the output is smaller than that makes it (space-to-depth.h).
+// The padding after the input. It equals the padding before it, unless the output is smaller (space-to-depth.h).
 int64_t postPadding(int64_t input, int64_t output, int64_t kernel, int64_t stride, int64_t prePadding,
                     int64_t dilation) {
   const int64_t span = (kernel - 1) * dilation + 1;
@@ -96,9 +96,9 @@ void CudnnConvolutionGraph::addIntegers(const ConvolutionProblem& problem) {
     return tensor(what, id, type, yDimensions, yStrides, isVirtual);
   };
   const bool isShifted = problem.type == ElementType::uint8, isMoved = shiftsResult(problem);
-  // What is cut to int8 behind a shift is cut at what stands for zero.
+  // If a shift follows, clamping to int8 also clamps at the value that stands for zero.
   const bool relu = problem.relu && problem.outputType != ElementType::uint8;
-  int left = isShifted + problem.bias + problem.residual + isMoved + relu;  // operations beside the factors
+  int left = isShifted + problem.bias + problem.residual + isMoved + relu;  // operations besides the factors
   int64_t nextId = kOutputId + 1;
   const auto result = [&]() -> const CudnnDescriptor& {
     if (left-- == 0) return plane("the output", kOutputId, dataType(problem.outputType), false);
@@ -152,7 +152,7 @@ void CudnnConvolutionGraph::addNumbers(const ConvolutionProblem& problem, Epilog
                              yStrides = strides(problem.output);
   const int64_t filters = yDimensions[1], depth = problem.weightChannels();
 
-  int left = problem.bias + problem.residual + problem.relu;  // of the epilogue
+  int left = problem.bias + problem.residual + problem.relu;  // operations of the epilogue
   int64_t nextId = kOutputId + 1;
   const auto result = [&]() -> const CudnnDescriptor& {
     if (left-- == 0) return tensor("the output", kOutputId, type, yDimensions, yStrides, false);
@@ -218,8 +218,9 @@ void CudnnConvolutionGraph::addSums(const CudnnDescriptor& y, int64_t filters) {
   operations_.push_back(operation.get());
 }
 
-// dgrad → dReLU → BatchNorm's backward weights, as cuDNN's developer guide draws it among the fusions with engines of their own
-// ("DgradDreluBNBwdWeight"): the ReLU is seen from ((x − mean) × inverse) × gamma + beta, which is computed again.
+// dgrad → dReLU → BatchNorm's backward weights. cuDNN's developer guide lists it among the fusions with specialised
+// engines ("DgradDreluBNBwdWeight"). The ReLU's sign comes from ((x − mean) × inverse) × gamma + beta, which is
+// recomputed.
 void CudnnConvolutionGraph::addDiffNorm(const CudnnDescriptor& diff, const ConvolutionProblem& problem,
                                         int64_t nextId) {
   const std::vector<int64_t> sizes = dimensions(problem.input, problem.group), steps = strides(problem.input);
@@ -276,7 +277,7 @@ const CudnnDescriptor& CudnnConvolutionGraph::tensor(const char* what, int64_t i
   tensor.set(CUDNN_ATTR_TENSOR_DATA_TYPE, type);
   tensor.set(CUDNN_ATTR_TENSOR_DIMENSIONS, dimensions);
   tensor.set(CUDNN_ATTR_TENSOR_STRIDES, strides);
-  tensor.set(CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, int64_t{16});  // arenas place buffers at multiples of 64
+  tensor.set(CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, int64_t{16});  // arenas align buffers to multiples of 64
   tensor.set(CUDNN_ATTR_TENSOR_IS_VIRTUAL, isVirtual);
   tensor.finalize();
   return tensor;

@@ -8,7 +8,7 @@
 namespace resnode::cuda {
 namespace {
 
-// The first function that the library lacks; empty: none.
+// The first function that the library lacks, or an empty string.
 std::string loadAll(const SharedLibrary& library, cudnn::Functions& call) {
   std::string missing;
   loadFunction(library, "cudnnGetVersion", call.cudnnGetVersion, missing);
@@ -27,8 +27,8 @@ std::string loadAll(const SharedLibrary& library, cudnn::Functions& call) {
   return missing;
 }
 
-// cuDNN opens its companions by their bare names when an engine first wants them. One that the loader would not find is
-// opened here by its full path: the loader then takes the open one.
+// cuDNN opens its companion libraries by their bare names when an engine first needs them. If the loader would not find
+// one, we open it by its full path. The loader then returns the open library.
 bool openCompanion(const LibraryEnvironment& environment, const std::string& cudnnFolder, const std::string& file) {
   const auto open = [](const std::string& path) {
     SharedLibrary library(path, SharedLibrary::Binding::lazy);
@@ -40,7 +40,7 @@ bool openCompanion(const LibraryEnvironment& environment, const std::string& cud
   return std::any_of(places.begin(), places.end(), open);
 }
 
-// Empty: opened. Otherwise why not.
+// Why the library could not be opened; empty: it is open.
 std::string tryToOpen(const std::string& path, CudnnLibrary& result) {
   SharedLibrary library(path);
   if (!library.isOpen()) return library.why();
@@ -82,11 +82,12 @@ CudnnLookup lookUpCudnn(const LibraryEnvironment& environment) {
     if (why.empty()) {
       const std::string folder = std::filesystem::path(library->path).parent_path().string();
       const std::string major = std::to_string(library->cudaMajor);
-      const std::string suffix = library->cudaMajor >= 13 ? "" : "-cu" + major;  // of NVIDIA's pip packages
+      const std::string suffix = library->cudaMajor >= 13 ? "" : "-cu" + major;  // as in NVIDIA's pip packages
       library->hasNvrtc = openCompanion(environment, folder, "libnvrtc.so." + major);
       if (!library->hasNvrtc)
         lookup.missing = "libnvrtc.so." + major + " was not found: pip install nvidia-cuda-nvrtc" + suffix;
-      // Without it cuDNN 9.24 aborts the process at the first heuristic: "Cannot load symbol cublasLtGetVersion".
+      // Without this library cuDNN 9.24 aborts the process at the first heuristic: "Cannot load symbol
+      // cublasLtGetVersion".
       if (!openCompanion(environment, folder, "libcublasLt.so." + major)) {
         why = "it needs libcublasLt.so." + major + ", which was not found: pip install nvidia-cublas" + suffix;
       }

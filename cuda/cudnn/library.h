@@ -1,4 +1,5 @@
-// cuDNN 9, found and opened at run time; never linked, never shipped. Without it the CUDA device works on our own kernels.
+// cuDNN 9, which is found and opened at run time, never linked or shipped. Without it the CUDA device uses our own
+// kernels only.
 #pragma once
 
 #include <memory>
@@ -10,13 +11,13 @@
 
 namespace resnode::cuda {
 
-// An opened library. Never closed: cuDNN's threads and caches outlive what we know of.
+// An open library. It is never closed, because cuDNN's threads and caches outlive our handles.
 struct CudnnLibrary {
   cudnn::Functions call{};
-  std::string path;       // of the file that the loader took
+  std::string path;       // of the file that the loader opened
   size_t version = 0;     // 92400 is 9.24.0
-  int cudaMajor = 0;      // of the CUDA that it was built for
-  bool hasNvrtc = false;  // false: engines that compile at run time are left out (excluded.h)
+  int cudaMajor = 0;      // of the CUDA for which it was built
+  bool hasNvrtc = false;  // false: engines that compile at run time are excluded (excluded.h)
 
   std::string versionText() const;
 };
@@ -26,18 +27,18 @@ struct CudnnLookup {
     std::string path;
     std::string outcome;  // "opened", or why not
   };
-  std::shared_ptr<const CudnnLibrary> library;  // null: none was found
+  std::shared_ptr<const CudnnLibrary> library;  // null: not found
   std::vector<Attempt> attempts;
-  std::string missing;  // empty, or what else should be installed, with the command
-  std::string install;  // the command that installs one that this driver can run
+  std::string missing;  // what else should be installed, with the command; empty: nothing
+  std::string install;  // the command that installs a cuDNN for this driver
 
-  // One line: version and path, or that none was found and the command that installs it.
+  // One line: version and path, or that none was found and the command that installs one.
   std::string summary() const;
 };
 
 CudnnLookup lookUpCudnn(const LibraryEnvironment& environment);
 
-// The same for this process's environment, looked up once.
+// The lookup for this process's environment, done once.
 const CudnnLookup& cudnnOfThisProcess();
 
 }  // namespace resnode::cuda

@@ -5,17 +5,17 @@
 namespace resnode::cuda {
 namespace {
 
-// As many bytes of kernel arguments as are used.
+// Templates on the number of diffs and norms keep the kernel arguments as short as possible.
 template <int kDiffs>
 struct Diffs {
-  const void *y, *values[kDiffs];      // y: null where there are signs, or no ReLU
-  const uint8_t* signs;                // null: y tells them
-  bool isSampled[kDiffs], areSampled;  // the second: any of them
+  const void *y, *values[kDiffs];      // y: null if there are signs, or no ReLU
+  const uint8_t* signs;                // null: y gives the signs
+  bool isSampled[kDiffs], areSampled;  // areSampled: whether any diff is
   Sampling sampling;
-  int64_t rows, columns;  // that are sampled
+  int64_t rows, columns;  // of a sampled diff
   float negativeSlope;
 
-  // Where a pixel of [n, height, width] lies among those that are sampled; −1: it is none of them.
+  // The index of a pixel of [n, height, width] among the sampled ones; −1 if it is not sampled.
   RESNODE_HOST_DEVICE int64_t sampled(int64_t pixel) const {
     const int64_t line = quotient(pixel, sampling.width), w = pixel - line * sampling.width;
     const int64_t image = quotient(line, sampling.height), h = line - image * sampling.height;
@@ -53,11 +53,11 @@ struct AddSums {
   }
 };
 
-// A pixel's n channels of everything that is read.
+// n channels of one pixel of every map that is read.
 template <class T, int n, int kDiffs, int kNorms>
 struct Pixel {
   Pack<T, n> y, diffs[kDiffs], x[Norms<kNorms>::kPlaces];
-  unsigned signs;  // a bit a channel, where y is not read
+  unsigned signs;  // one bit per channel, if y is not read
 
   __device__ __forceinline__ Pixel(const Diffs<kDiffs>& from, const Norms<kNorms>& norms, int64_t row, int64_t stored,
                                    int64_t channel) {
@@ -76,7 +76,7 @@ struct Pixel {
   }
 };
 
-// Channels last: as sumRows of channel-sums.h, whose tiles and chunks it takes; a thread owns n neighbouring channels.
+// Channels last, with the tiles and chunks of sumRows (channel-sums.h). A thread owns n neighbouring channels.
 template <class T, int n, int columns, int rows, int kDiffs, int kNorms>
 __global__ void __launch_bounds__(columns / n * rows)
     sumPixels(const Diffs<kDiffs> from, const Norms<kNorms> norms, T* output, const ChannelShape shape,
@@ -116,7 +116,7 @@ __global__ void __launch_bounds__(columns / n * rows)
       }
       store<T, n>(output + row * stored + slice + x, made);
     };
-    // Two rows are loaded before either is added: one alone does not keep enough bytes on their way.
+    // Two rows are loaded before either is added, because one alone keeps too few bytes in flight.
     for (int64_t row = first + y; row < end; row += 2 * rows) {
       const bool isLast = row + rows >= end;
       const Pixel<T, n, kDiffs, kNorms> pixel(from, norms, row, stored, slice + x),
@@ -138,7 +138,7 @@ __global__ void __launch_bounds__(columns / n * rows)
   }
 }
 
-// A warp a channel.
+// One warp per channel.
 template <int kNorms>
 __global__ void addParts(const Sums<kNorms>* parts, int64_t chunks, int64_t channels, const Norms<kNorms> norms) {
   const int64_t thread = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x, channel = thread / 32;
@@ -154,13 +154,13 @@ __global__ void addParts(const Sums<kNorms>* parts, int64_t chunks, int64_t chan
   }
 }
 
-// Any form, an element a thread: without norms.
+// Any layout, one element per thread, without norms.
 template <class T>
 __global__ void sumEach(const Diffs<kMostDiffs> from, T* output, int64_t elements, const Channels channels) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= elements) return;
   const ChannelCursor cursor(channels, i);
-  // Planes are of pixels where channels come last, else of values.
+  // With channels last, planes consist of pixels, else of values.
   const int64_t width = channels.inner == 1 ? channels.stored : 1, pixel = quotient(i, width);
   const int64_t sampled = from.areSampled ? from.sampled(pixel) : -1;
   float sum = 0;
@@ -176,7 +176,7 @@ __global__ void sumEach(const Diffs<kMostDiffs> from, T* output, int64_t element
   output[i] = fromFloat<T>(cursor.padding() ? 0.0f : from.through(sum, isPositive));
 }
 
-// Of the sum and x: what a norm reads, where it is added up in a pass of its own.
+// The terms of a norm that a pass of its own sums: functions of the diff sum and x.
 struct NormTerms {
   static constexpr int kMaps = 2;
   struct Channel {
@@ -248,7 +248,7 @@ void launchPixels(const DiffSum& sum, const ChannelShape& shape, float* scratch,
   }
 }
 
-// Whether channels come last and every place begins where sixteen bytes do.
+// Whether channels come last and every tensor is aligned to 16 bytes.
 bool suitsPixels(const DiffSum& sum, const ChannelShape& shape) {
   const auto n = static_cast<int64_t>(16 / bytesOf(shape.type));
   bool areAligned = alignedTo(16, sum.areSigns ? nullptr : sum.y, sum.output);

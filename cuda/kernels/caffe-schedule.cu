@@ -12,7 +12,7 @@ __global__ void scaled(int64_t count, float factor, const float* from, float* to
   if (const int64_t i = place(); i < count) to[i] = factor * from[i];
 }
 
-// caffe_gpu_add_scalar and caffe_gpu_powx(0.5) are a launch each.
+// caffe_gpu_add_scalar and caffe_gpu_powx(0.5), one launch each.
 __global__ void addScalar(int64_t count, float value, float* to) {
   if (const int64_t i = place(); i < count) to[i] += value;
 }
@@ -25,7 +25,7 @@ __global__ void overImages(int64_t count, int64_t channels, const float* from, f
   if (const int64_t i = place(); i < count) to[i] = from[i % channels];
 }
 
-// num_by_chans × spatial_sum_multiplier → the map: alpha times it, added where `adds` says so.
+// num_by_chans × spatial_sum_multiplier → the map, multiplied by alpha, and added if `adds`.
 __global__ void overMap(int64_t count, int64_t spatial, float alpha, bool adds, const float* from, float* to) {
   if (const int64_t i = place(); i < count) to[i] = (adds ? to[i] : 0.0f) + alpha * from[i / spatial];
 }
@@ -71,7 +71,8 @@ void launchCaffeBatchNormScaleRelu(const CaffeMap& map, const CaffeChannels& of,
   if (count == 0) return;
   float *temp = scratch, *kept = temp + count, *mean = kept + count, *variance = mean + channels,
         *numByChans = variance + channels;
-  // BatchNorm: mean and variance over scale_factor, x − mean, the deviation of every place, their quotient, its copy.
+  // BatchNorm: mean and variance divided by scale_factor, x − mean, the deviation of every position, the quotient, its
+  // copy.
   launch(scaled, grid(channels), stream, channels, 1.0f, of.mean, mean);
   launch(scaled, grid(channels), stream, channels, 1.0f, of.variance, variance);
   launch(overImages, grid(images), stream, images, channels, static_cast<const float*>(mean), numByChans);
@@ -82,7 +83,7 @@ void launchCaffeBatchNormScaleRelu(const CaffeMap& map, const CaffeChannels& of,
   launch(overMap, grid(count), stream, count, map.spatial, 1.0f, false, static_cast<const float*>(numByChans), temp);
   launch(divided, grid(count), stream, count, static_cast<const float*>(temp), data);
   copy(count, data, kept, stream);
-  // Scale: its bottom is kept because it is computed in place.
+  // Scale keeps a copy of its bottom because it works in place.
   copy(count, data, temp, stream);
   launch(scaleBias, grid(count), stream, count, static_cast<const float*>(data), of.gamma, of.beta, channels,
          map.spatial, data);

@@ -1,7 +1,7 @@
-// Caffe's own launches for what a ResNet does between its convolutions, as batch_norm_layer.cu (use_global_stats),
-// scale_layer.cu, relu_layer.cu and eltwise_layer.cu make them, in place where the published nets say so: float32, N×C×H×W.
-// For benchmarks alone. Where Caffe calls cuBLAS to spread a channel's value over a map (a product of rank one), a plain
-// kernel moves the same bytes here, which is at least as quick.
+// The launches that Caffe makes for the layers between a ResNet's convolutions: batch_norm_layer.cu (use_global_stats),
+// scale_layer.cu, relu_layer.cu and eltwise_layer.cu, in place as in the published nets, float32, N×C×H×W. For
+// benchmarks only. Where Caffe calls cuBLAS to spread a channel's value over a map (a product of rank one), a simple
+// kernel here moves the same bytes, and is at least as fast.
 #pragma once
 
 #include "cuda/types.h"
@@ -19,7 +19,7 @@ struct CaffeChannels {
   float eps = 1e-5f;
 };
 
-// How many floats of memory the layers keep beside the map: temp_, x_norm_, Scale's copy of its bottom, per-channel values.
+// How many floats the layers keep besides the map: temp_, x_norm_, Scale's copy of its bottom, per-channel values.
 int64_t caffeScratch(const CaffeMap& map);
 
 // BatchNorm, Scale and ReLU, each in place on `data`: 13 launches, 14 passes over the map.

@@ -1,7 +1,7 @@
-// Two sums a channel over functions of what several maps have at a place: the gradients of biases, scales, slopes and
-// BatchNorm. In float32, in an order that only type and sizes decide.
+// Two sums per channel of functions of several maps: the gradients of biases, scales, slopes and BatchNorm. They are
+// computed in float32, in an order that depends on type and sizes only.
 //
-// Terms is as a Step of combine.h, but returns a SumPair: what a place gives.
+// Terms is like a Step of combine.h, but returns a SumPair, the contribution of one position.
 #pragma once
 
 #include "cuda/kernels/channels.h"
@@ -27,7 +27,7 @@ struct AddPairs {
   }
 };
 
-// inner = 1: blocks (slices of channels, chunks of rows); a thread owns n neighbouring channels.
+// inner = 1: blocks (slices of channels, chunks of rows). A thread owns n neighbouring channels.
 template <class T, int n, int columns, int rows, class Terms>
 __global__ void __launch_bounds__(columns / n * rows)
     sumRows(const Terms terms, const Maps<Terms::kMaps> maps, const ChannelShape shape, int64_t perChunk,
@@ -54,7 +54,7 @@ __global__ void __launch_bounds__(columns / n * rows)
         mine[j].add(terms(values, own[j]));
       }
     };
-    // Two rows are loaded before either is added: one alone does not keep enough bytes on their way.
+    // Two rows are loaded before either is added, because one alone keeps too few bytes in flight.
     for (int64_t row = first + y; row < end; row += 2 * rows) {
       const bool isLast = row + rows >= end;
       const Neighbours<T, n, Terms::kMaps> neighbours(maps, row * shape.channels.stored + slice + x);
@@ -74,7 +74,7 @@ __global__ void __launch_bounds__(columns / n * rows)
   parts[blockIdx.y * channels + slice + column] = total;
 }
 
-// inner > 1, which is plain: blocks (channels, chunks of the channel's outer × inner values).
+// inner > 1, which means row-major: blocks (channels, chunks of the channel's outer × inner values).
 template <class Terms>
 __global__ void __launch_bounds__(kThreads) sumPlanes(const Terms terms, const Maps<Terms::kMaps> maps,
                                                       const ChannelShape shape, int64_t perChunk, SumPair* parts) {
@@ -93,7 +93,7 @@ __global__ void __launch_bounds__(kThreads) sumPlanes(const Terms terms, const M
   if (threadIdx.x == 0) parts[blockIdx.y * shape.channels.channels + channel] = mine;
 }
 
-// A thread a channel, or a warp.
+// One thread or one warp per channel.
 template <int lanes, class Pair>
 __global__ void addChunks(const Pair* parts, int64_t chunks, int64_t channels, float* first, float* second) {
   const int64_t thread = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x, channel = thread / lanes;
@@ -108,7 +108,7 @@ __global__ void addChunks(const Pair* parts, int64_t chunks, int64_t channels, f
 
 }  // namespace channel_sums
 
-// first and second: [channels] float32, null where not wanted. `scratch`: channelSumsScratch() floats.
+// first and second: [channels] float32, null if not requested. `scratch`: channelSumsScratch() floats.
 template <class Terms>
 void launchChannelSums(const Terms& terms, const Maps<Terms::kMaps>& maps, const ChannelShape& shape, float* first,
                        float* second, float* scratch, cudaStream_t stream) {

@@ -1,4 +1,4 @@
-// Where channels lie, and what gradients are told of them: nothing here needs a GPU's compiler.
+// The position of channels in memory, and the arguments of gradients that depend on it. Compiles without CUDA.
 #pragma once
 
 #include <algorithm>
@@ -7,16 +7,17 @@
 
 namespace resnode::cuda {
 
-// A second pass over what does not fit into the second-level cache finds there the rows that the first one read last.
+// The order of rows. If a map does not fit into the L2 cache, a second pass in reverse finds there the rows that the
+// first pass read last.
 enum class RowOrder { firstFirst, lastFirst };
 
-// Where channels lie: plain [outer, channels, inner] (stored = channels), or nhwc (inner = 1, stored = paddedChannels).
+// Row-major [outer, channels, inner] (stored = channels), or nhwc (inner = 1, stored = paddedChannels).
 struct Channels {
   int64_t channels = 1, stored = 1, inner = 1;
 };
 
-// As Channels, with how many rows of channels there are, plain [outer, channels, inner], or nhwc's pixels; and what lies
-// there: plain is float32.
+// Channels with the number of rows (row-major [outer, channels, inner], or nhwc's pixels) and the element type (float32
+// if row-major).
 struct ChannelShape {
   int64_t outer = 1;
   Channels channels;
@@ -24,8 +25,8 @@ struct ChannelShape {
   int64_t elements() const { return outer * channels.stored * channels.inner; }
 };
 
-// dy behind a ReLU that is an operation's last step, seen from what it made (relu_layer.cpp: the slope counts at 0). Maps of
-// the operation's shape.
+// dy multiplied by the derivative of a fused ReLU, whose sign the operation's result y gives (relu_layer.cpp: at 0 the
+// slope applies). Maps have the operation's shape.
 struct BehindRelu {
   const void* dy = nullptr;
   const void* y = nullptr;  // null: there is no ReLU
@@ -35,17 +36,17 @@ struct BehindRelu {
 
 namespace channel_sums {
 
-constexpr int kThreads = 256;  // of plain shapes
+constexpr int kThreads = 256;  // for row-major shapes
 
-// Channels of a block, and rows that it takes at a time. What float32 has decides its rounding; 16-bit rows are read 128
-// bytes at a time.
+// The channels of a block, and the rows that it reads at a time. The tile for float32 decides the order of its sums,
+// and so their rounding. 16-bit rows are read 128 bytes at a time.
 struct Tile {
   int columns, rows;
 };
 constexpr Tile kTile{32, 8}, kNarrowTile{64, 32};
 inline Tile tileOf(const ChannelShape& shape) { return shape.type == ElementType::float32 ? kTile : kNarrowTile; }
 
-// How a channel's values are shared: at least 16 values a thread, and 1024 blocks in all.
+// How a channel's values are split among blocks: at least 16 values per thread, and 1024 blocks in all.
 struct Chunks {
   int64_t count, size;
 };
@@ -63,7 +64,7 @@ inline Chunks chunksOf(const ChannelShape& shape) {
 
 }  // namespace channel_sums
 
-// Floats of scratch memory that launchChannelSums needs.
+// Floats of scratch memory for launchChannelSums.
 inline int64_t channelSumsScratch(const ChannelShape& shape) {
   return channel_sums::chunksOf(shape).count * shape.channels.channels * 2;
 }

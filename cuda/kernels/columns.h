@@ -1,5 +1,5 @@
-// Reductions down the columns of a matrix in memory, as nhwc has them: a row is a pixel, a column a channel. Sums make
-// global averages, moments batch statistics.
+// Reductions over the columns of a matrix in memory, as in nhwc: a row is a pixel, a column a channel. Sums give global
+// averages, moments give batch statistics.
 #pragma once
 
 #include "cuda/kernels/reduce.h"
@@ -10,13 +10,13 @@ namespace resnode::cuda {
 // A block takes a slice of 8 vectors (128 bytes of a row) and 32 rows at a time; a warp reads 4 rows.
 inline constexpr int kSliceVectors = 8, kSliceRows = 32, kSliceThreads = kSliceVectors * kSliceRows;
 
-// Blocks for all slices of `columns`, with V elements a vector.
+// The number of blocks for all slices of `columns`, with V elements per vector.
 inline unsigned slicesOf(int64_t columns, int V) {
   return static_cast<unsigned>((columns + kSliceVectors * V - 1) / (kSliceVectors * V));
 }
 
-// What a column is reduced to. add() takes the next value, where `inverse` is 1 / (how many there are with it); addFour() the
-// next four, where `share` is 4 / (how many there are with them).
+// The reductions of a column. add() takes the next value, with `inverse` = 1 / (the count including it). addFour()
+// takes the next four, with `share` = 4 / (the count including them).
 struct ColumnSum {
   float sum;
   __device__ __forceinline__ void add(float value, float) { sum += value; }
@@ -35,7 +35,8 @@ struct Moments {
     mean += before * inverse;
     squares += before * (value - mean);
   }
-  // Their own mean and squares, merged: shorter chains of dependent operations than one after the other, and a division less.
+  // Computes mean and squares of the four values, then merges them: shorter chains of dependent operations than four
+  // calls of add(), and fewer divisions.
   __device__ __forceinline__ void addFour(const float (&values)[4], float share) {
     const float own = 0.25f * ((values[0] + values[1]) + (values[2] + values[3]));
     const float a = values[0] - own, b = values[1] - own, c = values[2] - own, d = values[3] - own;
@@ -55,9 +56,9 @@ struct Moments {
   }
 };
 
-// A block reduces rows [first, end) of `input`, `stride` elements apart and readable up to column `columns` (a multiple of
-// V): thread t < 8·V returns column slice·8·V + t, the others nothing of use. A thread takes every 32nd row in turn, four
-// at a time; then the block's partial results are merged in one fixed order.
+// A block reduces rows [first, end) of `input`, which are `stride` elements apart and readable up to column `columns`
+// (a multiple of V). Thread t < 8·V returns column slice·8·V + t; the results of other threads are meaningless. A
+// thread reads every 32nd row, four at a time. Then the block merges its partial results in one fixed order.
 template <int V, class T, class Part>
 __device__ __forceinline__ Part reduceColumns(const T* input, int64_t first, int64_t end, int64_t stride,
                                               int64_t columns, unsigned slice, Part neutral) {

@@ -1,9 +1,9 @@
-// output = a function of what several maps of one shape have at a place, and of its channel; zero in the padding. What most
-// gradients are made of: each value is read once, 16 bytes at a time where channels come last.
+// output = a function of the values of several maps at one position, and of its channel; zero in the padding. Most
+// gradients are computed this way. Each value is read once, 16 bytes at a time if channels come last.
 //
 // A Step (plain data, passed to the kernel) has
 //   static constexpr int kMaps                                       how many maps it reads
-//   struct Channel; Channel channel(int64_t) const                   what a channel's elements share, found once
+//   struct Channel; Channel channel(int64_t) const                   what depends on the channel only, computed once
 //   float operator()(const float (&values)[kMaps], const Channel&) const
 #pragma once
 
@@ -11,16 +11,16 @@
 
 namespace resnode::cuda {
 
-// Of the output's shape and type; one of them may be the output. Null: its values are 0.
+// Maps of the output's shape and type, one of which may be the output. A null map stands for zeros.
 template <int count>
 struct Maps {
   const void* at[count];
 };
 
-// Nothing depends on the channel.
+// For steps that do not depend on the channel.
 struct AnyChannel {};
 
-// n neighbours of each map.
+// n neighbouring values of each map.
 template <class T, int n, int count>
 struct Neighbours {
   Pack<T, n> packs[count];
@@ -36,7 +36,7 @@ struct Neighbours {
   }
 };
 
-// Channels last: threadIdx.x owns n neighbouring channels and goes down the rows.
+// Channels last: threadIdx.x owns n neighbouring channels and walks down the rows.
 template <class T, int n, class Step>
 __global__ void combineRows(const Step step, const Maps<Step::kMaps> maps, T* output, int64_t rows,
                             const Channels channels, RowOrder order) {
@@ -64,7 +64,7 @@ __global__ void combineRows(const Step step, const Maps<Step::kMaps> maps, T* ou
   });
 }
 
-// Any shape, an element a thread.
+// Any shape, one element per thread.
 template <class T, class Step>
 __global__ void combineEach(const Step step, const Maps<Step::kMaps> maps, T* output, int64_t elements,
                             const Channels channels) {

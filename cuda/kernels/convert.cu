@@ -6,10 +6,10 @@ namespace resnode::cuda {
 namespace {
 
 constexpr int kTile = 32;                     // pixels and channels of a transposed tile
-constexpr int kTileRows = 8;                  // a block of 32 × 8 threads moves it in four steps
-constexpr int kFewChannels = kImageChannels;  // a thread a pixel, without a tile
+constexpr int kTileRows = 8;                  // a block of 32 × 8 threads transposes it in four steps
+constexpr int kFewChannels = kImageChannels;  // one thread per pixel, without a tile
 
-// A value of a channel as kernels read it. In the order in which the host computes it (prepare.cc): the same bits.
+// The value of a byte. The order of operations is that of the host (prepare.cc), so that the bits are the same.
 RESNODE_HOST_DEVICE float numberOf(uint8_t value, int64_t channel, const Normalisation& normalisation) {
   const float number = value;
   if (channel >= Normalisation::kChannels) return number;
@@ -33,7 +33,7 @@ __global__ void fewChannelsToNhwcKernel(const Source* source, T* target, int64_t
   store<T, kFewChannels>(target + pixel * kFewChannels, pack);
 }
 
-// [N, C, h, w] → [N, h/2, w/2, 2, 2, 4]. Neighbouring threads write neighbouring pixels of blocks.
+// [N, C, h, w] → [N, h/2, w/2, 2, 2, 4]. Neighbouring threads write neighbouring pixels of a block.
 template <class Source, class T>
 __global__ void fewChannelsToFoldedKernel(const Source* source, T* target, int64_t pixels, int64_t height,
                                           int64_t width, int channels, Normalisation normalisation) {
@@ -51,7 +51,7 @@ __global__ void fewChannelsToFoldedKernel(const Source* source, T* target, int64
   store<T, kFewChannels>(target + pixel * kFewChannels, pack);
 }
 
-// Which tile a block moves.
+// The tile of a block.
 struct TilePlace {
   int64_t image, firstPixel, firstChannel;
 };
@@ -60,7 +60,7 @@ RESNODE_HOST_DEVICE TilePlace tileOf(int64_t block, int64_t pixelTiles, int64_t 
   return {quotient(row, channelTiles), (block - row * pixelTiles) * kTile, remainder(row, channelTiles) * kTile};
 }
 
-// Both ways through a tile whose rows are one float longer than 32, so that a column is in 32 banks.
+// Transposes, in both directions, through a tile with rows of 33 floats, so that a column is spread over 32 banks.
 template <class Source, class T>
 __global__ void nchwToNhwcKernel(const Source* source, T* target, int64_t plane, int64_t channels,
                                  int64_t paddedChannels, int64_t pixelTiles, int64_t channelTiles,

@@ -1,4 +1,4 @@
-// Between what users have (uint8 images, row-major float32) and what kernels want (types.h).
+// Conversions between users' data (uint8 images, row-major float32) and the kernels' layouts (types.h).
 #pragma once
 
 #include "cuda/types.h"
@@ -8,7 +8,7 @@ namespace resnode::cuda {
 
 enum class SourceType { float32, uint8 };
 
-// Row-major [N, C, H, W] → nhwc; uint8 values count as 0 to 255, those of images (c ≤ 4) are normalised.
+// Row-major [N, C, H, W] → nhwc. uint8 values stand for 0 to 255; those of images (c ≤ 4) are normalised.
 void launchNchwToNhwc(SourceType sourceType, const void* source, ElementType type, void* target, const Nhwc& shape,
                       cudaStream_t stream, const Normalisation& normalisation = {});
 
@@ -22,7 +22,7 @@ void launchNhwcToNchw(ElementType type, const void* source, const Nhwc& shape, f
 // uint8 → float32, element by element.
 void launchBytesToFloat(const uint8_t* source, float* target, int64_t count, cudaStream_t stream);
 
-// Row-major images of bytes [n, c, …], c ≤ 4, planes of so many pixels → the same in float32, normalised.
+// Row-major images of bytes [n, c, …], c ≤ 4, `plane` pixels each → the same in float32, normalised.
 void launchNormalise(const uint8_t* source, float* target, int64_t count, int64_t channels, int64_t plane,
                      const Normalisation& normalisation, cudaStream_t stream);
 

@@ -1,5 +1,6 @@
-// output[i] = a function of an element's place and channel, zero in the padding, in float32: what reads neighbours (combine.h
-// is for what does not). Step (plain data, passed to the kernel) has float operator()(int64_t i, int64_t channel).
+// output[i] = a function of an element's index and channel, in float32; zero in the padding. For functions that read
+// neighbours; combine.h is for those that do not. Step (plain data, passed to the kernel) has float operator()(int64_t
+// i, int64_t channel).
 #pragma once
 
 #include "cuda/kernels/vector.h"

@@ -1,12 +1,12 @@
-// Global average pooling: many pixels, one output a channel. A block takes one image and one slice of its channels, so
-// that a batch of one still fills many processors, and a sum has one order.
+// Global average pooling: many pixels, one output per channel. A block takes a slice of the channels of one image, so
+// that a batch of one still occupies many multiprocessors. The order of the sum is fixed.
 #pragma once
 
 #include "cuda/kernels/columns.h"
 
 namespace resnode::cuda {
 
-// output[image·outputStride + channel] = Σ pixels / area; channels from input.c to outputStride are written as zero.
+// output[image·outputStride + channel] = Σ pixels / area. Channels from input.c to outputStride are set to zero.
 template <int V, class T, class Out>
 __global__ void __launch_bounds__(kSliceThreads)
     globalAverage(const T* input, Out* output, int64_t pixels, int64_t channels, int64_t paddedChannels,

@@ -1,5 +1,5 @@
-// One block looks through all labels: a scalar comes out, no scratch memory goes in, and the sum has one order. What is
-// heavy, softmax over all rows, is a launch of its own where somebody wants its result.
+// One block reads all labels and returns a scalar, without scratch memory and in a fixed order. The expensive part,
+// softmax over all rows, is a launch of its own, which runs only if its result is requested.
 #pragma once
 
 #include <climits>
@@ -10,19 +10,19 @@
 
 namespace resnode::cuda {
 
-constexpr int kTallyThreads = 512;  // at most; 1024 would leave too few registers
+constexpr int kTallyThreads = 512;  // the most; 1024 would leave too few registers
 
-// The one block: no more warps than `work` has threads for.
+// One block with no more warps than `work` has threads for.
 inline Grid oneBlock(int64_t work) {
   const int64_t threads = (work + 31) / 32 * 32;
   return {dim3(1), dim3(static_cast<unsigned>(threads < 32 ? 32 : threads > kTallyThreads ? kTallyThreads : threads))};
 }
 
-// What a thread has seen of the positions. float64, since it is one addition a position.
+// A thread's running totals over its positions, in float64, because each position costs only one addition.
 struct Tally {
   double sum;
   int64_t count;
-  int64_t bad;  // the first position with a wrong label
+  int64_t bad;  // the first position with an invalid label
 
   __device__ void reject(int64_t position) { bad = position < bad ? position : bad; }
 };
@@ -35,16 +35,16 @@ inline __device__ void writeBadLabel(const Tally& tally, int* badLabel) {
   if (badLabel) *badLabel = tally.bad == LLONG_MAX ? 0 : static_cast<int>(tally.bad + 1);
 }
 
-// The scores of a position, `inner` apart. Warps share those that lie together, so that they need no division (a
-// subroutine that costs registers).
+// The scores of a position, `inner` apart. Warps share contiguous scores, which need no division (a subroutine that
+// costs registers).
 template <class Team>
 __device__ const float* scoresAt(const float* scores, int64_t position, int64_t channels, int64_t inner) {
   if (std::is_same_v<Team, OneWarp>) return scores + position * channels;
   return scores + position / inner * channels * inner + position % inner;
 }
 
-// Calls visit(position, class, team) for all valid labels, and returns the block's sum of what visit returns (in every
-// thread). A team (a warp or a thread) shares a position; visit is called by all of it and returns the same to all.
+// Calls visit(position, class, team) for all valid labels, and returns the block's sum of the results in every thread.
+// A team (a warp or a thread) shares a position: all its threads call visit and get the same result.
 template <class Team, class Visit>
 __device__ Tally tally(const Labels& labels, int64_t positions, const Team& team, Visit visit) {
   Tally mine{0, 0, LLONG_MAX};
@@ -56,7 +56,7 @@ __device__ Tally tally(const Labels& labels, int64_t positions, const Team& team
       continue;
     }
     const double value = visit(position, target);
-    if (team.first() > 0) continue;  // one of a team counts
+    if (team.first() > 0) continue;  // one thread of a team counts
     mine.sum += value;
     ++mine.count;
   }

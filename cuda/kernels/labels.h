@@ -1,4 +1,4 @@
-// Labels as losses and accuracies read them.
+// Labels as loss and accuracy layers read them.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ struct Labels {
   float ignored;
 
   RESNODE_HOST_DEVICE bool isIgnored(int64_t position) const { return ignores && values[position] == ignored; }
-  // The class, or −1 for a label that no class has. Caffe's release build reads outside its arrays for those.
+  // The class, or −1 for a label that is not a class. For such labels Caffe's release build reads outside its arrays.
   RESNODE_HOST_DEVICE int64_t classAt(int64_t position) const {
     const float label = values[position];
     const bool valid = label >= 0 && label < static_cast<float>(channels) && label == floorf(label);
@@ -28,11 +28,11 @@ inline Labels labelsOf(const float* values, int64_t channels, const std::optiona
   return {values, channels, ignored.has_value(), static_cast<float>(ignored.value_or(0))};
 }
 
-// The distribution that scores are compared with (native/operations/losses/reference.cc: targetAt).
+// The target distribution of a loss (native/operations/losses/reference.cc: targetAt).
 struct Targets {
   float smoothing, share;  // share: smoothing / channels
   bool weighs;
-  bool dividesByWeights;  // by the sum of those of the labels that count, not by how many count
+  bool dividesByWeights;  // divide by the sum of the weights of valid labels, not by their number
   float weights[kMostWeightedClasses];
 
   RESNODE_HOST_DEVICE bool isPlain() const { return smoothing == 0 && !weighs; }
@@ -52,7 +52,7 @@ inline Targets targetsOf(const SoftmaxLoss& loss) {
   return targets;
 }
 
-// What a sum of losses is divided by; `valid`: labels that are not ignored (loss_layer.cpp).
+// The divisor of a sum of losses (loss_layer.cpp). `valid`: how many labels are not ignored.
 RESNODE_HOST_DEVICE int64_t normalizerOf(Normalization normalization, int64_t outer, int64_t inner, int64_t valid) {
   const int64_t count = normalization == Normalization::full        ? outer * inner
                         : normalization == Normalization::valid     ? valid

@@ -9,7 +9,7 @@ namespace resnode::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-// A value of fewer terms is one thread's, of more a block's.
+// Up to this many terms, a thread computes a value; beyond, a block does.
 constexpr int64_t kTermsOfThread = 128;
 
 template <class Function>
@@ -37,7 +37,8 @@ __global__ void sumByThread(const Function function, float* target, int64_t coun
   target[i] = function.template finish<float>(all, i);
 }
 
-// At least one block a multiprocessor: without the figure ptxas holds some of these to 32 registers and spills.
+// The launch bound asks for one block per multiprocessor. Without it, ptxas limits some of these kernels to 32
+// registers and spills.
 template <class Function>
 __global__ void __launch_bounds__(kThreads, 1)
     sumByBlock(const Function function, float* target, int64_t count, int64_t terms) {
@@ -63,7 +64,7 @@ __global__ void __launch_bounds__(kThreads) findBadLabel(const Labels labels, in
   if (threadIdx.x == 0) *badLabel = bad == LLONG_MAX ? 0 : static_cast<int>(bad + 1);
 }
 
-// native/reference/portable.h is the same on the host.
+// The same interface as native/reference/portable.h on the host.
 struct Launches {
   int* badLabel;
   cudaStream_t stream;

@@ -1,4 +1,4 @@
-// Portable kinds (native/core/portable.h) on a GPU: their loops as launches, in the order in which they stand.
+// Portable kinds (native/core/portable.h) on a GPU: each of their loops is a launch, in the order of the source.
 #pragma once
 
 #include "cuda/launch.h"
@@ -6,7 +6,7 @@
 
 namespace resnode::cuda {
 
-// `badLabel`: where 0 goes, or 1 + the first place whose index names nothing; null where none is read.
+// `badLabel`: set to 0, or to 1 + the first position with an invalid index; null if the operation reads no indices.
 void launchForward(const Portable& operation, const Forward& at, int* badLabel, cudaStream_t stream);
 void launchBackward(const Portable& operation, const Backward& at, cudaStream_t stream);
 

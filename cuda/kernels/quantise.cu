@@ -7,9 +7,9 @@
 namespace resnode::cuda {
 namespace {
 
-constexpr int kValues = 8;  // a thread's
+constexpr int kValues = 8;  // per thread
 
-// Layouts have a multiple of 4 elements; what is no multiple of 8 ends with a thread of 4.
+// Layouts have a multiple of 4 elements. If it is not a multiple of 8, the last thread converts 4.
 template <class From, class To, class Step>
 __device__ __forceinline__ void eachOf(const From* source, To* target, int64_t elements, Step step) {
   const int64_t first = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) * kValues;
@@ -39,7 +39,7 @@ __global__ void __launch_bounds__(256) dequantise(const From* source, To* target
   eachOf(source, target, elements, [&](From value) { return fromFloat<To>(toFloat(value) * scale); });
 }
 
-// function(From{}, To{}) of integers and real numbers.
+// Calls function(From{}, To{}) for an integer and a floating-point type.
 template <class Function>
 void ofBoth(ElementType integers, ElementType numbers, Function function) {
   dispatch(numbers, [&](auto number) {

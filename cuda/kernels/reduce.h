@@ -1,5 +1,5 @@
-// Reductions over a warp and a block: one value a thread goes in, the result comes out in every thread. The tree has one
-// shape, so that the same values give the same bits; `combine` must be associative but for rounding.
+// Reductions over a warp or a block: each thread gives one value, and every thread gets the result. The tree has a
+// fixed shape, so that the same values give the same bits. `combine` must be associative up to rounding.
 #pragma once
 
 #include <cstring>
@@ -10,11 +10,11 @@ namespace resnode::cuda {
 
 inline constexpr unsigned kFullWarp = 0xffffffff;
 
-// Shuffles of plain structs, a word at a time.
+// Shuffles of trivially copyable structs, a word at a time.
 template <class T>
 __device__ __forceinline__ T shuffleXor(T value, int bits) {
   static_assert(sizeof(T) % sizeof(int) == 0, "whole words");
-#ifdef RESNODE_EMULATE  // whose shuffles take any type, and are slow
+#ifdef RESNODE_EMULATE  // the emulator's shuffles take any type, and are slow
   return __shfl_xor_sync(kFullWarp, value, bits);
 #endif
   int words[sizeof(T) / sizeof(int)];
@@ -25,8 +25,8 @@ __device__ __forceinline__ T shuffleXor(T value, int bits) {
   return value;
 }
 
-// Every lane of the warp takes part. Lower lanes are the left operand in both lanes of a pair, so that all lanes end with
-// the same bits whether or not combine is commutative.
+// All lanes of the warp must call it. In each pair, the lower lane's value is the left operand in both lanes, so that
+// all lanes get the same bits even if combine is not commutative.
 template <class T, class Combine>
 __device__ __forceinline__ T warpReduce(T value, Combine combine) {
   const int lane = threadIdx.x % 32;
@@ -38,14 +38,14 @@ __device__ __forceinline__ T warpReduce(T value, Combine combine) {
   return value;
 }
 
-// Every thread of the block takes part; blockDim is (32·n, 1, 1). `neutral` stands in for warps that the block lacks.
-// T has no member initialisers: it lies in shared memory.
+// All threads of the block must call it; blockDim is (32·n, 1, 1). `neutral` stands in for absent warps. T must have no
+// member initialisers, because it is in shared memory.
 template <class T, class Combine>
 __device__ __forceinline__ T blockReduce(T value, T neutral, Combine combine) {
   RESNODE_SHARED(T, parts, [32]);
   const unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
   value = warpReduce(value, combine);
-  __syncthreads();  // an earlier reduction's parts have been read
+  __syncthreads();  // the parts of an earlier reduction have been read
   if (lane == 0) parts[warp] = value;
   __syncthreads();
   return warpReduce(lane < warps ? parts[lane] : neutral, combine);
@@ -58,7 +58,7 @@ struct Add {
   }
 };
 
-// NaN loses, as fmaxf has it.
+// Ignores NaN, as fmaxf does.
 struct Maximum {
   __device__ __forceinline__ float operator()(float a, float b) const { return fmaxf(a, b); }
 };

@@ -8,14 +8,14 @@
 namespace resnode::cuda {
 namespace {
 
-// target[row, pixel, channel] = values[row·rowStep + pixel·pixelStep + channel·channelStep], zero where there is no such
-// row or channel: every form at once.
+// target[row, pixel, channel] = values[row·rowStep + pixel·pixelStep + channel·channelStep], or zero if there is no
+// such row or channel. This describes every packing.
 struct Item {
   const float* values;
   void* target;
   ElementType type;
   int64_t elements;
-  int64_t stored, pixels;  // channels of the target, pixels of both
+  int64_t stored, pixels;  // stored: channels of the target
   int64_t rows, channels;  // of the values
   int64_t rowStep, pixelStep, channelStep;
 
@@ -26,7 +26,7 @@ struct Item {
   }
 };
 
-constexpr int kItems = 32;  // a launch: kernel parameters are up to 4 KB
+constexpr int kItems = 32;  // per launch: kernel parameters are limited to 4 KB
 struct Batch {
   Item items[kItems];
 };
@@ -39,7 +39,7 @@ __device__ __forceinline__ void repackAs(const Item& item) {
     target[i] = fromFloat<T>(item.at(i));
 }
 
-// Blocks (a share of an item, items).
+// Blocks (part of an item, items).
 __global__ void repack(const Batch batch, const int* proceeds) {
   if (*proceeds == 0) return;
   const Item& item = batch.items[blockIdx.y];
@@ -48,7 +48,7 @@ __global__ void repack(const Batch batch, const int* proceeds) {
     case ElementType::float16: return repackAs<__half>(item);
     case ElementType::bfloat16: return repackAs<__nv_bfloat16>(item);
     case ElementType::int8:
-    case ElementType::uint8: return;  // what learns is no integer
+    case ElementType::uint8: return;  // parameters that learn are not integers
   }
 }
 

@@ -1,5 +1,4 @@
-// Parameters that training changed, from their plain form to the forms that kernels read: what pack() (packing.h) does,
-// on the GPU.
+// Repacks parameters on the GPU after training changed them, as pack() (packing.h) does on the host.
 #pragma once
 
 #include <vector>
@@ -11,11 +10,11 @@ namespace resnode::cuda {
 struct Repacking {
   Packing packing;
   Shape shape;          // of the parameter
-  const float* values;  // plain
+  const float* values;  // row-major
   void* target;         // packedBytes(), of the packing's type
 };
 
-// All of them, where *proceeds is not 0.
+// Repacks all of them if *proceeds is not 0.
 void launchRepack(const std::vector<Repacking>& all, const int* proceeds, cudaStream_t stream);
 
 }  // namespace resnode::cuda

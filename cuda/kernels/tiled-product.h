@@ -1,12 +1,12 @@
-// C = A·B in float32 where A and B are functions of their indices: what the gradients of convolutions and inner products
-// share. Tiles of 64 × 64, 16 of the reduction at a time, 4 × 4 sums a thread; a long reduction is shared by several
-// blocks, whose sums are added in one order.
+// C = A·B in float32, where A and B are functions of their indices. The gradients of convolutions and inner products
+// share it. Tiles are 64 × 64, with 16 of the reduction at a time and 4 × 4 sums per thread. Several blocks share a
+// long reduction, and their sums are added in a fixed order.
 //
 // A Problem (plain data, passed to the kernel) has
 //   int rows, columns, depth, groups           of C and of the reduction; as many products, one after the other
 //   kDepthIsNear                               whether neighbours of A in memory are neighbours in the reduction
 //   Row row(int group, int m), Column column(int group, int n), Depth depthOf(int group, int k)
-//                                              whatever is to be found once for an index
+//                                              what depends on one index only
 //   float a(Row, Depth), float b(Depth, Column)
 //   void store(int group, int m, int n, float)
 #pragma once
@@ -20,11 +20,11 @@ namespace resnode::cuda {
 namespace tiled {
 
 constexpr int kTile = 64, kDepth = 16, kThreads = 256, kSums = 4;
-constexpr int kLoads = kTile * kDepth / kThreads;  // elements of each operand that a thread carries a stage
+constexpr int kLoads = kTile * kDepth / kThreads;  // elements of each operand that a thread loads per stage
 
 struct Split {
-  int count, depth;  // how many blocks share a reduction, and how much of it each takes
-  float* parts;      // [group, split, rows, columns]; null: one block does, and stores
+  int count, depth;  // count: blocks that share a reduction; depth: the part of each
+  float* parts;      // [group, split, rows, columns]; null: one block computes and stores the sum
 };
 
 template <class Problem>
@@ -37,8 +37,8 @@ __global__ void __launch_bounds__(kThreads) product(const Problem problem, const
   const int endDepth = firstDepth + split.depth < problem.depth ? firstDepth + split.depth : problem.depth;
   const int thread = threadIdx.x;
 
-  // Which elements a thread carries: neighbouring threads have neighbours in memory. What depends on rows and columns
-  // alone is found before the loop.
+  // Assigns elements to threads so that neighbouring threads load neighbouring addresses. What depends on rows and
+  // columns only is computed before the loop.
   constexpr bool kNear = Problem::kDepthIsNear;
   const int rowAt = kNear ? thread / kDepth : thread % kTile, depthAt = kNear ? thread % kDepth : thread / kTile;
   constexpr int kRowStep = kNear ? kThreads / kDepth : 0, kDepthStep = kNear ? 0 : kThreads / kTile;
@@ -52,7 +52,7 @@ __global__ void __launch_bounds__(kThreads) product(const Problem problem, const
 
   float sums[kSums][kSums] = {};
   const int y = thread / (kTile / kSums) * kSums, x = thread % (kTile / kSums) * kSums;
-  // Of narrow products, such as those of a convolution in groups, most threads carry elements and have no sums.
+  // In narrow products, such as those of grouped convolutions, most threads load elements but have no sums.
   const bool hasSums = firstRow + y < problem.rows && firstColumn + x < problem.columns;
   for (int from = firstDepth; from < endDepth; from += kDepth) {
 #pragma unroll
@@ -109,8 +109,8 @@ __global__ void addParts(const Problem problem, const Split split) {
 
 inline int64_t tiles(int64_t count) { return (count + kTile - 1) / kTile; }
 
-// Blocks of at least 256 of the reduction, as many as make 1024 in all: constants, so that the rounding is the same on
-// every device.
+// Blocks with at least 256 of the reduction, and up to 1024 blocks in all. These are constants, so that the rounding is
+// the same on every device.
 inline Split splitOf(int64_t rows, int64_t columns, int64_t depth, int64_t groups) {
   const int64_t blocks = std::max<int64_t>(tiles(rows) * tiles(columns) * groups, 1);
   const int64_t wanted = std::clamp<int64_t>(1024 / blocks, 1, std::max<int64_t>(depth / 256, 1));
@@ -120,7 +120,7 @@ inline Split splitOf(int64_t rows, int64_t columns, int64_t depth, int64_t group
 
 }  // namespace tiled
 
-// Floats of scratch memory that launchTiledProduct makes use of; 0: none.
+// Floats of scratch memory for launchTiledProduct; may be 0.
 inline int64_t tiledProductScratch(int64_t rows, int64_t columns, int64_t depth, int64_t groups = 1) {
   const tiled::Split split = tiled::splitOf(rows, columns, depth, groups);
   return split.count > 1 ? split.count * groups * rows * columns : 0;

@@ -5,7 +5,7 @@
 namespace resnode::cuda {
 namespace {
 
-// PCG's output permutation (O'Neill 2014) as a hash of the place.
+// PCG's output permutation (O'Neill 2014) as a hash of the index.
 RESNODE_HOST_DEVICE uint32_t hash(uint64_t place, uint32_t seed) {
   uint32_t state = static_cast<uint32_t>(place) * 747796405u + static_cast<uint32_t>(place >> 32) * 2891336453u +
                    seed * 277803737u + 2891336453u;
@@ -31,7 +31,7 @@ RESNODE_HOST_DEVICE float excess(float a, float b, float relative, float absolut
   return times == times ? times : INFINITY;  // one is NaN, or infinite where the other is not
 }
 
-// Floats that are not negative order as their bits do, so that integers find the largest.
+// Nonnegative floats are ordered like their bits, so an integer maximum finds the largest.
 template <class T>
 __global__ void difference(const T* a, const T* b, int64_t elements, float relative, float absolute, int* worst) {
   float mine = 0;

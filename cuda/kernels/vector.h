@@ -1,4 +1,4 @@
-// Sixteen bytes at a time, and which channel an element has: what the elementwise kernels share.
+// Vectors of 16 bytes, and the channel of an element: shared by elementwise kernels.
 #pragma once
 
 #include "cuda/kernels/channels.h"
@@ -6,7 +6,7 @@
 
 namespace resnode::cuda {
 
-// `n` neighbours that travel as one load or store, or as several of sixteen bytes.
+// `n` neighbouring elements, loaded or stored at once or in pieces of 16 bytes.
 template <class T, int n>
 struct alignas(sizeof(T) * n < 16 ? sizeof(T) * n : 16) Pack {
   T values[n];
@@ -29,16 +29,16 @@ RESNODE_HOST_DEVICE void store(T* to, const Pack<T, n>& pack) {
   *reinterpret_cast<Pack<T, n>*>(to) = pack;
 }
 
-// x > 0 ? x : slope·x, of which NaN stays NaN.
+// x > 0 ? x : slope·x; NaN stays NaN.
 RESNODE_HOST_DEVICE float leaky(float x, float slope) { return x > 0 ? x : x * slope; }
 
-// i / n and i % n: in 32 bits where they fit, since GPUs divide 64 bits by a long subroutine.
+// i / n and i % n. They use 32 bits if the operands fit, because a GPU divides 64 bits in a long subroutine.
 RESNODE_HOST_DEVICE int64_t quotient(int64_t i, int64_t n) {
   return ((i | n) >> 32) == 0 ? static_cast<int64_t>(static_cast<uint32_t>(i) / static_cast<uint32_t>(n)) : i / n;
 }
 RESNODE_HOST_DEVICE int64_t remainder(int64_t i, int64_t n) { return i - quotient(i, n) * n; }
 
-// Goes through the elements from `i` on and knows the channel of each.
+// Steps through elements, starting with i, and tracks the channel of each.
 struct ChannelCursor {
   RESNODE_HOST_DEVICE ChannelCursor(const Channels& all, int64_t i) : all(all) {
     const int64_t row = all.inner == 1 ? i : quotient(i, all.inner);
@@ -56,7 +56,7 @@ struct ChannelCursor {
   int64_t channel, within;
 };
 
-// output[i] = step(input[i], channel), zero where the channel is padding. A thread takes n neighbours.
+// output[i] = step(input[i], channel), and zero where the channel is padding. A thread computes n neighbours.
 template <class T, int n, class Step>
 __global__ void mapKernel(Step step, const T* input, T* output, int64_t elements, Channels channels) {
   const int64_t first = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) * n;
@@ -91,8 +91,8 @@ void launchMap(const Step& step, const void* input, void* output, int64_t elemen
   }
 }
 
-// A thread's rows, two at a time, whose values are loaded before either is written: one alone does not keep enough bytes on
-// their way. Blocks are rows of threadIdx.y; visit(row, next), where next = row for an odd last one.
+// Visits a thread's rows in pairs, whose values are loaded before either is written, because one alone keeps too few
+// bytes in flight. Blocks have rows of threadIdx.y. visit(row, next) gets next = row for the last of an odd number.
 template <class Visit>
 __device__ __forceinline__ void eachTwoRows(int64_t rows, RowOrder order, Visit visit) {
   const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.y;

@@ -1,6 +1,6 @@
-// What we use of NCCL 2 (https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/api.html), declared by ourselves under
-// NCCL's own names, as cuDNN is (docs/decisions/0002-cudnn-declared-not-included.md). test/cuda/nccl-api.test.ts compares
-// every value and signature here with the real header.
+// The part of NCCL 2 (https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/api.html) that we use, declared here
+// under NCCL's own names, as for cuDNN (docs/decisions/0002-cudnn-declared-not-included.md). test/cuda/nccl-api.test.ts
+// compares every value and signature here with the real header.
 #pragma once
 
 #include <driver_types.h>
@@ -31,7 +31,7 @@ enum ncclRedOp_t : int {
   ncclAvg = 4,
 };
 
-// One pointer a function, under the function's name; library.cc fills them with dlsym.
+// One pointer per function, under the function's name. library.cc fills them with dlsym.
 struct Functions {
   ncclResult_t (*ncclGetVersion)(int*);
   ncclResult_t (*ncclGetUniqueId)(ncclUniqueId*);

@@ -11,11 +11,11 @@
 namespace resnode::cuda {
 namespace {
 
-// What every process tells all others before NCCL is asked for anything: it would wait for those that cannot come.
+// Every process sends this to all others before it calls NCCL, which would wait forever for a process that cannot join.
 struct Introduction {
-  int version = 0;             // of NCCL; 0: none
+  int version = 0;             // of NCCL; 0: not found
   unsigned char gpu[16] = {};  // its UUID
-  nccl::ncclUniqueId world{};  // the first process's counts
+  nccl::ncclUniqueId world{};  // the first process's is used
 };
 
 std::string processName(size_t rank) { return "process " + std::to_string(rank); }
@@ -59,7 +59,7 @@ void requireNcclEverywhere(const std::vector<Introduction>& all, size_t rank) {
   }
 }
 
-// NCCL would refuse it too, with less to say.
+// NCCL would also refuse this, but with a less helpful message.
 void requireGpuEach(const std::vector<Introduction>& all, const Device& device, size_t rank) {
   for (size_t one = 0; one < all.size(); ++one) {
     for (size_t other = one + 1; other < all.size(); ++other) {
@@ -89,7 +89,7 @@ void NcclCommunicator::open() {
   const auto rank = static_cast<size_t>(processes_->rank());
   const std::vector<Introduction> all =
       introduce(introductionOf(library_.get(), *device_, processes_->rank()), *processes_);
-  while (!farewell().empty()) {}  // of an earlier world of theirs: all have come to this one
+  while (!farewell().empty()) {}  // messages of an earlier NCCL communicator; all processes have reached this one
   requireNcclEverywhere(all, rank);
   requireGpuEach(all, *device_, rank);
   require(library_->call.ncclCommInitRank(&communicator_, size_, all[0].world, processes_->rank()), "ncclCommInitRank");
@@ -97,7 +97,7 @@ void NcclCommunicator::open() {
 
 void NcclCommunicator::mean(const std::vector<Values>& arrays, cudaStream_t stream) {
   check();
-  // A group becomes few launches, however many arrays there are.
+  // NCCL turns a group into few launches, however many arrays there are.
   require(library_->call.ncclGroupStart(), "ncclGroupStart");
   nccl::ncclResult_t status = nccl::ncclSuccess;
   for (const Values& each : arrays) {
@@ -132,7 +132,7 @@ void NcclCommunicator::giveUp(const std::string& why) {
   failure_ = "The processes that train with " + device_->name() + " lost each other: " + why +
              ". Go on from the last snapshot, in new processes";
   const nccl::ncclComm_t communicator = std::exchange(communicator_, nullptr);
-  library_->call.ncclCommAbort(communicator);  // its kernels on the GPU end
+  library_->call.ncclCommAbort(communicator);  // ends its kernels on the GPU
 }
 
 void NcclCommunicator::leave(const std::string& why) noexcept {
@@ -140,7 +140,7 @@ void NcclCommunicator::leave(const std::string& why) noexcept {
   for (int other = 0; other < size_; ++other) {
     try {
       if (other != processes_->rank()) processes_->send(other, {why.begin(), why.end()});
-    } catch (const Error&) {  // it is gone itself
+    } catch (const Error&) {  // the other process is gone
     }
   }
   giveUp("this process left a pass: " + why);
@@ -148,7 +148,7 @@ void NcclCommunicator::leave(const std::string& why) noexcept {
 
 void NcclCommunicator::check() {
   if (communicator_) {
-    // In its own words first: NCCL may notice too that a process has left.
+    // The process's own message comes first, because NCCL may also notice that it left.
     std::string why = farewell();
     if (why.empty()) {
       nccl::ncclResult_t state = nccl::ncclSuccess;
@@ -178,7 +178,7 @@ void NcclCommunicator::await(const Event& event) {
   const Stopwatch watch;
   while (!event.isDone()) {
     check();
-    // As the device thread polls (native/device/device-thread.cc).
+    // Polls as the device thread does (native/device/device-thread.cc).
     if (watch.milliseconds() > 2) std::this_thread::sleep_for(std::chrono::microseconds(50));
     else std::this_thread::yield();
   }

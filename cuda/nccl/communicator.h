@@ -1,5 +1,5 @@
-// The processes that train one net together, a GPU each, by NCCL. They find each other by the communicator that started
-// them (native/core/communicator.h); what their GPUs have to say goes between the GPUs, in the order of the compute stream.
+// The processes that train one net together by NCCL, one GPU each. They find each other through the communicator that
+// started them (native/core/communicator.h). GPUs then exchange data directly, in the order of the compute stream.
 #pragma once
 
 #include <memory>
@@ -14,7 +14,7 @@ namespace resnode::cuda {
 
 class NcclCommunicator {
  public:
-  // Does nothing yet.
+  // Does not communicate yet.
   NcclCommunicator(std::shared_ptr<Communicator> processes, std::shared_ptr<Device> device)
       : processes_(std::move(processes)), device_(std::move(device)), size_(processes_->size()) {}
   ~NcclCommunicator();
@@ -23,32 +23,33 @@ class NcclCommunicator {
 
   int size() const { return size_; }
 
-  // Enters NCCL's world; collective, once. Every process throws where one cannot: Error("communicator/unavailable") where
-  // there is no NCCL or two processes have one GPU, Error("communicator/failed").
+  // Creates NCCL's communicator. Collective; called once. If one process cannot join, all throw:
+  // Error("communicator/unavailable") if NCCL is missing or two processes share a GPU, Error("communicator/failed")
+  // otherwise.
   void open();
 
-  // What is averaged over all processes; `to` may be `from`.
+  // An array to average over all processes; `to` may be `from`.
   struct Values {
     const float* from;
     float* to;
     size_t count;
   };
-  // Collective, in the stream's order, in a captured graph too. Throws Error("communicator/failed").
+  // Collective. Runs in the stream's order, also in a captured graph. Throws Error("communicator/failed").
   void mean(const std::vector<Values>& arrays, cudaStream_t stream);
 
-  // Looks for what went wrong since: a process that is gone, for one. Then what still runs is given up, so that nothing
-  // waits for it, and this and all later calls throw Error("communicator/failed").
+  // Looks for failures since the last call, such as a process that is gone. After one, running operations are aborted
+  // so that nothing waits for them, and this and all later calls throw Error("communicator/failed").
   void check();
   bool hasFailed() noexcept;
-  // This process does not come to the end of a run that all of them make: what it has given NCCL is given up, and the others
-  // are told, so that none waits for it. Nothing where it was over before.
+  // Called if this process cannot finish a run in which all take part. Aborts its NCCL operations and tells the others,
+  // so that none waits for it. Does nothing if communication has ended before.
   void leave(const std::string& why) noexcept;
-  // Waits for an event behind which there may be a mean that never comes; throws as check().
+  // Waits for an event that may follow a mean that never completes; throws as check() does.
   void await(const Event& event);
 
  private:
   void require(nccl::ncclResult_t status, const char* call);
-  // Why another process has left, as it says; empty: none has.
+  // The reason that another process gave when it left; empty: none has.
   std::string farewell();
   void giveUp(const std::string& why);
 

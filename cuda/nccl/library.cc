@@ -5,10 +5,10 @@
 namespace resnode::cuda {
 namespace {
 
-// The first that says what went wrong (ncclGetLastError); ncclAvg, capture in graphs and what else we use are older.
+// The first version with ncclGetLastError; ncclAvg, graph capture and all else that we use are older.
 constexpr int kLeastVersion = 21300;
 
-// The first function that the library lacks; empty: none.
+// The first function that the library lacks, or an empty string.
 std::string loadAll(const SharedLibrary& library, nccl::Functions& call) {
   std::string missing;
   loadFunction(library, "ncclGetVersion", call.ncclGetVersion, missing);
@@ -30,7 +30,7 @@ std::string textOf(int version) {
          std::to_string(version % 100);
 }
 
-// Empty: opened. Otherwise why not.
+// Why the library could not be opened; empty: it is open.
 std::string tryToOpen(const std::string& path, NcclLibrary& result) {
   SharedLibrary library(path);
   if (!library.isOpen()) return library.why();

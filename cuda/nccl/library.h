@@ -1,4 +1,4 @@
-// NCCL 2, found and opened at run time where several processes train; never linked, never shipped.
+// NCCL 2, which is found and opened at run time if several processes train; never linked or shipped.
 #pragma once
 
 #include <memory>
@@ -9,23 +9,23 @@
 
 namespace resnode::cuda {
 
-// An opened library. Never closed: NCCL has threads.
+// An open library. It is never closed, because NCCL has threads.
 struct NcclLibrary {
   nccl::Functions call{};
-  std::string path;  // of the file that the loader took
+  std::string path;  // of the file that the loader opened
   int version = 0;   // 22304 is 2.23.4
 
   std::string versionText() const;
 };
 
 struct NcclLookup {
-  std::shared_ptr<const NcclLibrary> library;  // null: none was found
-  std::string tried;                           // every place, and why not, a line each
+  std::shared_ptr<const NcclLibrary> library;  // null: not found
+  std::string tried;                           // every path that was tried and its error, one per line
 };
 
 NcclLookup lookUpNccl(const LibraryEnvironment& environment);
 
-// The same for this process's environment, looked up once.
+// The lookup for this process's environment, done once.
 const NcclLookup& ncclOfThisProcess();
 
 }  // namespace resnode::cuda
