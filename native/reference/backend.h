@@ -6,7 +6,7 @@
 
 namespace resnode::reference {
 
-// Every operation in naive loops on one thread: slow, and the definition of right.
+// Runs every operation in naive loops on one thread. Slow; it defines the correct results.
 std::unique_ptr<Backend> createBackend();
 
 }  // namespace resnode::reference

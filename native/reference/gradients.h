@@ -1,18 +1,18 @@
-// The specification of every gradient: Caffe's Backward_cpu as naive loops, accumulating in float64. What is written is
-// the diff of this operation alone; where a tensor or a parameter has several readers the program adds them up.
+// The specification of every gradient: Caffe's Backward_cpu as naive loops that accumulate in float64. They write the
+// diff of this operation only; if a tensor or parameter has several readers, the program adds their diffs.
 #pragma once
 
 #include "native/reference/operations.h"
 
 namespace resnode::reference {
 
-// The places of a gradient by what they mean. Without data: not needed, not there, or not asked for.
+// A gradient's tensors by meaning. Without data: absent, not needed, or not requested.
 struct GradientArguments {
-  std::vector<View> x, y;                 // what the operation read and made
-  std::vector<View> dy;                   // diffs of what it made; without data they are 0
-  std::vector<View> dx;                   // diffs of what it read
-  std::vector<View> dw;                   // diffs of its parameters: two places, PReLU's one, or none
-  std::vector<View> sums;                 // of a BatchNorm: both that sumBehindRelu has made, or none
+  std::vector<View> x, y;                 // inputs and outputs of the operation
+  std::vector<View> dy;                   // diffs of its outputs; without data they are 0
+  std::vector<View> dx;                   // diffs of its inputs
+  std::vector<View> dw;                   // diffs of its parameters: two entries, PReLU's one, or none
+  std::vector<View> sums;                 // of a BatchNorm: both sums from SumBehindRelu, or none
   const std::vector<float*>& parameters;  // as in Arguments
   Communicator* communicator;
   const std::string& layer;
@@ -20,14 +20,14 @@ struct GradientArguments {
   const Program& program;
 };
 
-// dy behind a ReLU that is the operation's last step, seen from what it made: y > 0 only where its own input was
-// (negativeSlope ≥ 0). relu_layer.cpp: the slope counts at 0.
+// dy with the derivative of a fused ReLU, whose sign comes from the result: y > 0 exactly if the ReLU's input was
+// (negativeSlope ≥ 0). relu_layer.cpp: at 0 the slope applies.
 inline double behindRelu(const std::optional<FusedRelu>& relu, const View& y, const View& dy, int64_t i) {
   const double diff = dy.data ? dy.data[i] : 0;
   return relu && !(y.data[i] > 0) ? diff * relu->negativeSlope : diff;
 }
 
-// dx = function(dy, where the value lies)
+// dx = function(dy, index)
 template <class Function>
 void mapDiffs(const GradientArguments& arguments, Function function) {
   if (!arguments.dx[0].data) return;
@@ -37,7 +37,7 @@ void mapDiffs(const GradientArguments& arguments, Function function) {
   });
 }
 
-// Sums in float64, rounded once into a diff; of no size where nobody asks.
+// Sums in float64 that are rounded once into a diff. Empty if the diff is not requested.
 class Sums {
  public:
   Sums(const View& diff, int64_t count) : diff_(diff.data), values_(diff.data ? count : 0) {}

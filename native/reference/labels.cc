@@ -5,7 +5,7 @@
 
 namespace resnode::reference {
 
-// Caffe's release build reads outside its arrays for a wrong label; here it is named.
+// Caffe's release build reads outside its arrays for an invalid label; here it is reported.
 int64_t checkedLabel(float label, int64_t channels, const std::string& layer) {
   if (!(label >= 0 && label < static_cast<float>(channels)) || label != std::floor(label)) {
     throw Error("label/invalid",

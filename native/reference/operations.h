@@ -1,5 +1,5 @@
-// The specification of every operation: naive loops over plain row-major float32, accumulating in float64.
-// The reference backend runs these; other backends are tested against them and use them for rare layers.
+// The specification of every operation: naive loops over row-major float32 that accumulate in float64. The reference
+// backend runs them. Other backends are tested against them, and use them for rare layers.
 #pragma once
 
 #include <functional>
@@ -11,12 +11,12 @@
 namespace resnode::reference {
 
 struct View {
-  float* data = nullptr;  // null: not there (an id of −1)
+  float* data = nullptr;  // null: absent (an id of −1)
   const Shape* shape = nullptr;
 };
 
-// Calls function(i) for each i of a part. The function must outlive it. (There are hundreds: a std::function of each would be
-// a seventh of what all that stands here takes to compile.)
+// Calls function(i) for each i of a part. The function must outlive it. (There are hundreds of them: a std::function
+// for each would take a seventh of the time that compiling all loops takes.)
 class Loop {
  public:
   template <class Function>
@@ -34,10 +34,10 @@ class Loop {
   void (*run_)(const void* function, int64_t from, int64_t to);
 };
 
-// Runs a loop over parts of 0 … count that make up the whole, `grain` long or so, in any order and on any thread.
+// Runs a loop over parts of 0 … count of about `grain` iterations, in any order and on any thread.
 using Spread = std::function<void(int64_t count, int64_t grain, const Loop& loop)>;
 
-// Everything one operation reads and writes. `parameters` is indexed by ParameterId; plain float32.
+// All that one operation reads and writes, in row-major float32. `parameters` is indexed by ParameterId.
 struct Arguments {
   std::vector<View> inputs;
   std::vector<View> outputs;
@@ -45,7 +45,7 @@ struct Arguments {
   Communicator* communicator = nullptr;  // null: this process is alone
   const Program* program = nullptr;
   const Operation* operation = nullptr;
-  Spread spread = {};  // none: all on this thread
+  Spread spread = {};  // empty: everything runs on this thread
 };
 
 template <class Function>
@@ -55,12 +55,12 @@ void forEach(const Spread& spread, int64_t count, int64_t grain, const Function&
   else loop(0, count);
 }
 
-// Fills inputs and outputs from the memory at each place of the operation, null where its id is −1. What is not there
-// still has the shape of what it stands for, but for the diff of a parameter.
+// Binds inputs and outputs to the given memory, or null where the id is −1. An absent tensor still has the shape of the
+// tensor that it stands for, unless it is the diff of a parameter.
 void bindArguments(const Program& program, const Operation& operation, const std::vector<float*>& inputs,
                    const std::vector<float*>& outputs, Arguments& arguments);
 
-// Runs the operation that the arguments were bound to. Throws Error("label/invalid", ..., layer) for labels that no class has.
+// Runs the operation to which the arguments are bound. Throws Error("label/invalid", ..., layer) for invalid labels.
 void run(const Arguments& arguments);
 
 struct GradientArguments;
@@ -71,7 +71,7 @@ struct KindLoops {
 };
 KindTable<KindLoops>& kindLoops();
 
-// The loops of a kind, registered where they stand: const Loops<Pooling> kLoops{pool, poolGradient};
+// The loops of a kind, registered in the file that defines them: const Loops<Pooling> kLoops{pool, poolGradient};
 template <class Kind>
 class Loops {
  public:
@@ -89,12 +89,12 @@ class Loops {
   }
 };
 
-// An integer from 0 to channels − 1, or Error("label/invalid").
+// The label as an integer from 0 to channels − 1. Throws Error("label/invalid").
 int64_t checkedLabel(float label, int64_t channels, const std::string& layer);
 bool isIgnored(float label, const std::optional<int64_t>& ignored);
 
-// Slice and Concat are the same copy in two directions: copy(part's data, where it lies in the whole, length). Parts
-// without data are passed over.
+// Slice and Concat are the same copy in two directions: copy(data of the part, offset in the whole, length). Parts
+// without data are skipped.
 template <class Copy>
 void alongAxis(const std::vector<View>& parts, const Shape& whole, int64_t axis, Copy copy) {
   int64_t outer = 1, inner = 1, start = 0;

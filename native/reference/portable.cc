@@ -1,4 +1,5 @@
-// Portable kinds (core/portable.h) on the host: loops in float64, and what an operation's places are to them.
+// Portable kinds (core/portable.h) on the host: loops in float64, and the mapping of an operation's tensors to their
+// arguments.
 #include <algorithm>
 
 #include "native/reference/gradients.h"
@@ -15,7 +16,7 @@ class PortableLoops {
   void map(float* target, int64_t count, const Function& function) const {
     if (target) forEach(spread_, count, 1024, [&](int64_t i) { target[i] = function.template value<double>(i); });
   }
-  // Runs of neighbours, or of what lies equally far apart, at once.
+  // Copies runs of values that are adjacent, or equally far apart, at once.
   void map(float* target, int64_t count, const Gather& gather) const {
     if (!target || count == 0) return;
     const Walk& walk = gather.walk;
@@ -61,7 +62,7 @@ class PortableLoops {
   const Spread& spread_;
 };
 
-// What the operation's parameters are, in the order of its fields; null: not there.
+// The operation's parameters in the order of its fields; null: absent.
 template <class T>
 std::vector<float*> portableParameters(const T& op, const std::vector<float*>& parameters) {
   std::vector<float*> list;
@@ -89,7 +90,7 @@ std::vector<Pointer> pointersOf(const std::vector<View>& views) {
   return pointers;
 }
 
-// Sizes of the diffs of an operation's parameters, in the order of their places; 0: not there.
+// Sizes of the diffs of an operation's parameters, in order; 0: absent.
 template <class T>
 std::vector<int64_t> parameterSizes(const T& op, const Program& program) {
   std::vector<int64_t> sizes;

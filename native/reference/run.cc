@@ -40,7 +40,7 @@ KindTable<KindLoops>& kindLoops() {
 
 void bindArguments(const Program& program, const Operation& operation, const std::vector<float*>& inputs,
                    const std::vector<float*>& outputs, Arguments& arguments) {
-  // What stands at each place, −1 or not.
+  // The tensor at each position, which may be −1.
   std::vector<TensorId> read = operation.inputs, written = operation.outputs;
   if (const auto* gradient = operation.attributes.as<Gradient>()) {
     const Operation& forward = program.operations[gradient->of];

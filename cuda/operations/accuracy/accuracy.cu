@@ -32,7 +32,7 @@ struct Hits {
   int64_t right, seen;
 };
 
-// A block a class: it looks through all labels for its own, so that no class needs memory to be counted in.
+// One block per class. It looks for its class among all labels, so that classes need no counters in memory.
 __global__ void accuracyOfClass(const float* scores, const Labels labels, int64_t positions, int64_t inner,
                                 int64_t topK, float* perClass) {
   const int64_t target = blockIdx.x;

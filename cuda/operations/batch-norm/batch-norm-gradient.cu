@@ -7,12 +7,12 @@
 namespace resnode::cuda {
 namespace {
 
-// What a channel's elements share: [channels] each, one after the other in scratch memory.
+// What the elements of a channel share: arrays of [channels], one after the other in scratch memory.
 struct PerChannel {
   float *mean, *inverse, *sum, *product;
 };
 
-// x̂, of what perChannel() made.
+// x̂, from the result of perChannel().
 struct Normalised {
   const float *mean, *inverse;
   struct Channel {
@@ -22,7 +22,7 @@ struct Normalised {
   RESNODE_HOST_DEVICE Channel channel(int64_t c) const { return {mean[c], inverse[c]}; }
 };
 
-// dy behind the ReLU, as y shows it.
+// dy with the ReLU's derivative applied, whose sign comes from y.
 struct SeenFromY {
   using Channel = AnyChannel;
   BehindRelu behind;
@@ -32,8 +32,8 @@ struct SeenFromY {
   }
 };
 
-// The same as x shows it, which is read anyway, computed as the forward pass does: in 16 bits, where y has been rounded,
-// nothing is lost by it, and a map less is read twice.
+// The same with the sign recomputed from x, as in the forward pass. x is read anyway, so this saves reading y. In 16
+// bits, where y has been rounded, it loses nothing.
 struct SeenFromX {
   struct Channel {
     float mean, scale, bias;
@@ -49,7 +49,7 @@ struct SeenFromX {
   }
 };
 
-// Of dy, y and x.
+// Maps: dy, y and x.
 template <class Relu>
 struct Terms {
   static constexpr int kMaps = 3;
@@ -66,7 +66,7 @@ struct Terms {
   }
 };
 
-// The same.
+// Maps: dy, y and x.
 template <class Relu>
 struct Step {
   static constexpr int kMaps = 3;
@@ -77,7 +77,7 @@ struct Step {
   };
   Relu relu;
   Normalised normalised;
-  const float *sum, *product;  // null: over global statistics
+  const float *sum, *product;  // null: global statistics
   const float* gamma;
   float inverseCount;
   RESNODE_HOST_DEVICE Channel channel(int64_t c) const {
@@ -119,7 +119,7 @@ void launchBatchNormGradient(const BatchNormGradient& gradient, const ChannelSha
                              cudaStream_t stream) {
   const int64_t channels = shape.channels.channels;
   if (channels == 0) return;
-  // Sums that are asked for lie where they are asked for.
+  // Sums that are requested are written where they are requested.
   const PerChannel each{scratch, scratch + channels, gradient.dBias ? gradient.dBias : scratch + 2 * channels,
                         gradient.dScale ? gradient.dScale : scratch + 3 * channels};
   launch(perChannel, gridFor(channels), stream, gradient.mean, gradient.variance, gradient.factor, gradient.eps,

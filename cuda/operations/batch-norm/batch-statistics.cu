@@ -8,7 +8,8 @@ namespace resnode::cuda {
 namespace {
 
 constexpr int kPlaneThreads = 256;
-constexpr int64_t kBlocks = 1024;  // wanted in all: a constant, so that the rounding is the same on every device
+// The aim for all channels together: constant, so that the rounding is the same on every device.
+constexpr int64_t kBlocks = 1024;
 
 struct MergeMoments {
   __device__ Moments operator()(Moments a, const Moments& b) const {
@@ -17,7 +18,7 @@ struct MergeMoments {
   }
 };
 
-// Where a block's moments go: `parts` [chunks, channels], or, null, the result.
+// Where a block writes its moments: `parts` [chunks, channels], or the result if it is null.
 struct Destination {
   Moments* parts;
   float *mean, *variance;
@@ -49,7 +50,8 @@ __global__ void __launch_bounds__(kPlaneThreads)
     momentsOfPlanes(const T* input, int64_t count, int64_t perChunk, int64_t inner, const Destination destination) {
   const int64_t channel = blockIdx.x, first = blockIdx.y * perChunk + threadIdx.x;
   const int64_t end = (blockIdx.y + 1) * perChunk < count ? (blockIdx.y + 1) * perChunk : count;
-  const int64_t outerStep = kPlaneThreads / inner, innerStep = kPlaneThreads % inner;  // instead of a division a value
+  // These avoid a division per value.
+  const int64_t outerStep = kPlaneThreads / inner, innerStep = kPlaneThreads % inner;
   int64_t o = first / inner, i = first % inner;
   Moments mine{0, 0, 0};
   for (int64_t at = first; at < end; at += kPlaneThreads) {
@@ -65,7 +67,7 @@ __global__ void __launch_bounds__(kPlaneThreads)
   if (threadIdx.x == 0) destination.write(blockIdx.y, channel, mine);
 }
 
-// A warp a channel.
+// One warp per channel.
 __global__ void mergeChunks(const Destination destination, int64_t chunks) {
   const int64_t channel = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / 32;
   if (channel >= destination.channels) return;
@@ -82,10 +84,10 @@ __global__ void statisticsOfSums(const float* sums, const float* squares, float 
   if (c >= channels) return;
   const float center = sums[c] / count, apart = fmaf(-center, center, squares[c] / count);
   mean[c] = center;
-  variance[c] = apart < 0 ? 0.0f : apart;  // not-a-number stays what it is
+  variance[c] = apart < 0 ? 0.0f : apart;  // NaN stays NaN
 }
 
-// batch_norm_layer.cpp: a factor of 0 makes all 0.
+// batch_norm_layer.cpp: a factor of 0 makes all statistics 0.
 RESNODE_HOST_DEVICE float unfactorOf(const float* factor) { return !factor ? 1.0f : *factor == 0 ? 0.0f : 1 / *factor; }
 
 __global__ void normalise(const BatchNormalisation normalisation, int64_t channels, float* center, float* scale,
@@ -124,7 +126,7 @@ __global__ void movingStatistics(const float* mean, const float* variance, float
   blob1[c] = fraction * blob1[c] + correction * variance[c];
 }
 
-// How a channel's values are shared: at least 16 values a thread.
+// How a channel's values are split among blocks: at least 16 values per thread.
 struct Chunks {
   int64_t count, size;
 };

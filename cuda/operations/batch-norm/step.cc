@@ -12,7 +12,7 @@ Step forward(const BatchNorm& batchNorm, const Operation& operation, const StepC
   const bool isGlobal = batchNorm.statistics == Statistics::global, updates = batchNorm.update && !isGlobal;
   const std::shared_ptr<NcclCommunicator> processes = batchNorm.synchronised && !isGlobal ? context.processes : nullptr;
   Step step = likeOutput(operation, context, isGlobal ? "global statistics" : "batch statistics");
-  // What another BatchNorm makes as it reads it: center, scale and bias are put out alone.
+  // If the next BatchNorm computes this one's result while reading, only center, scale and bias are written.
   const bool isUnmade = context.output(operation, 0).affineOf >= 0;
   const TensorLayout& layout = isUnmade ? context.input(operation, 0) : context.output(operation, 0);
   const ChannelView view = channelView(layout);
@@ -34,7 +34,7 @@ Step forward(const BatchNorm& batchNorm, const Operation& operation, const StepC
   step.parameters = {{batchNorm.mean, {}}, {batchNorm.variance, {}}, {batchNorm.factor, {}}};
   if (batchNorm.scale) step.parameters.push_back({*batchNorm.scale, {}});
   if (batchNorm.bias) step.parameters.push_back({*batchNorm.bias, {}});
-  // The convolution before it may have put each channel's sums where mean and variance belong.
+  // The previous convolution may have written each channel's sums in the place of mean and variance.
   const bool haveSums = !isGlobal && operation.outputs.size() > 2 && context.isMade(operation.outputs[1]);
   if (haveSums) step.implementation += ", of the convolution's sums";
   const size_t floats = aligned(view.channels * sizeof(float)) / sizeof(float);
@@ -43,14 +43,14 @@ Step forward(const BatchNorm& batchNorm, const Operation& operation, const StepC
                                                                         view.paddedChannels, view.inner);
   step.workspaceBytes = (6 * floats + scratch) * sizeof(float);
   step.launch = [=](const Bindings& b, cudaStream_t stream) {
-    float* workspace = floatsAt(b);  // [channels] each, one after the other
+    float* workspace = floatsAt(b);  // arrays of [channels], one after the other
     float* center = isUnmade ? b.floatsOut(0) : workspace;
     const int64_t apart = isUnmade ? view.channels : static_cast<int64_t>(floats);
     float *scale = center + apart, *bias = scale + apart;
-    // Where they are asked for, they are what the gradient reads.
+    // If they are requested, the gradient reads them.
     float* mean = b.floatsOut(1) ? b.floatsOut(1) : workspace + 3 * floats;
     float* variance = b.floatsOut(2) ? b.floatsOut(2) : workspace + 4 * floats;
-    float* own = processes ? workspace + 5 * floats : mean;  // this process's
+    float* own = processes ? workspace + 5 * floats : mean;  // of this process
     BatchNormalisation normalisation{mean, variance};
     if (isGlobal) {
       normalisation = {b.parameter<float>(0), b.parameter<float>(1), b.parameter<float>(2)};
@@ -62,7 +62,7 @@ Step forward(const BatchNorm& batchNorm, const Operation& operation, const StepC
                             variance, stream, scratch > 0 ? workspace + 6 * floats : nullptr);
     }
     if (processes) {
-      // All have as many values: the mean of means, and of each one's variance around it.
+      // All processes have the same number of values: average the means, and then each variance around the common mean.
       const auto channels = static_cast<size_t>(view.channels);
       processes->mean({{own, mean, channels}}, stream);
       launchVarianceAround(mean, own, variance, view.channels, stream);
@@ -84,7 +84,7 @@ Step forward(const BatchNorm& batchNorm, const Operation& operation, const StepC
     affine.bias = bias;
     affine.residual = madeOf >= 0 ? b.inputs[2] : hasResidual ? b.inputs[1] : nullptr;
     affine.residualBy = madeOf >= 0 ? b.floats(1) : nullptr;
-    // The statistics' pass read the last rows last.
+    // The pass over the statistics read the last rows last.
     affine.order = isGlobal ? RowOrder::firstFirst : RowOrder::lastFirst;
     affine.relu = batchNorm.relu.has_value();
     affine.negativeSlope = affine.relu ? batchNorm.relu->negativeSlope : 0;
@@ -107,12 +107,12 @@ Step backward(const BatchNorm& batchNorm, const GradientContext& gradient) {
   step.workspaceBytes = bytesOfFloats(batchNormGradientScratch(shape));
   const std::shared_ptr<NcclCommunicator> processes =
       batchNorm.synchronised && batchNorm.statistics == Statistics::batch ? gradient.context.processes : nullptr;
-  // The convolution that makes the diff may have brought it through the ReLU, and made its sums where they are asked for.
+  // The convolution that makes the diff may have applied the ReLU's derivative and computed the requested sums.
   const bool haveSums = gradient.context.isMade(gradient.operation.outputs[gradient.at.inputs]);
   if (haveSums) step.implementation += ", of the convolution's sums";
   step.launch = [=, at = gradient.at](const Bindings& b, cudaStream_t stream) {
     BatchNormGradient of;
-    // With a residual the diff has come through the ReLU, too.
+    // With a residual, the ReLU's derivative is already applied to the diff, too.
     of.behind = behindOf(at.inputs > 1 || haveSums ? std::nullopt : batchNorm.relu, at, b);
     of.x = at.x(b, 0);
     of.mean = batchNorm.statistics == Statistics::global ? b.parameter<float>(0) : b.floats(at.inputs + 1);

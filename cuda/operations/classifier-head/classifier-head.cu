@@ -1,7 +1,7 @@
-// Three launches, of which each needs all of the one before: the pool spreads an image over its channels' slices, the
-// product spreads over the classes, and softmax and top-k want an image's scores in one block. Joined any further, every
-// block of the product would pool its images again, or one block would read all of the weights. Where neither prob nor
-// top-k is wanted, two.
+// Three launches, each of which needs all results of the one before. The pool spreads an image over slices of channels,
+// the product spreads over classes, and softmax and top-k need all scores of an image in one block. If they were merged
+// further, every block of the product would pool its images again, or one block would read all weights. If neither prob
+// nor top-k is requested, there are two launches.
 #include "cuda/operations/classifier-head/classifier-head.h"
 
 #include "cuda/kernels/global-average.h"
@@ -11,7 +11,7 @@
 namespace resnode::cuda {
 namespace {
 
-// A class and its score. One comes before another by a higher score, then by a lower index; NaN comes after all numbers.
+// A class and its score. A higher score comes first, then a lower index; NaN comes after all numbers.
 struct Ranked {
   float score;
   int index;
@@ -30,8 +30,8 @@ struct First {
 
 constexpr int kNobody = 0x7fffffff;
 
-// A block an image. Each round finds the first of those that come after the one found before: nothing is marked or
-// sorted, and a round is one look at the scores, which the first-level cache holds.
+// One block per image. Each round finds the first class that comes after the one found before. Nothing is marked or
+// sorted, and a round reads the scores once, from L1.
 __global__ void __launch_bounds__(256)
     softmaxAndTopK(const float* scores, float* prob, int classes, int topK, int* topIndices, float* topValues) {
   const float* row = scores + static_cast<int64_t>(blockIdx.x) * classes;

@@ -5,7 +5,7 @@
 namespace resnode::cuda {
 namespace {
 
-// The only operation that reads a tensor that is no output of the program; −1 where there is none.
+// The operation that is the only reader of a tensor, if the tensor is no output of the program; −1 otherwise.
 int onlyReader(const Program& program, TensorId id) {
   if (std::count(program.outputs.begin(), program.outputs.end(), id) > 0) return -1;
   int reader = -1;
@@ -36,14 +36,14 @@ std::vector<ClassifierHeadMatch> findClassifierHeads(const Program& program, con
     if (second < 0) continue;
     const auto* product = program.operations[second].attributes.as<InnerProduct>();
     if (!product || product->axis != 1 || product->relu) continue;
-    // The scores may be asked for: the step writes them anyway.
+    // The program may also output the scores, because the step writes them anyway.
     const TensorId scores = program.operations[second].outputs[0];
     for (size_t k = second + 1; k < program.operations.size(); ++k) {
       const Operation& operation = program.operations[k];
       const auto* softmax = operation.attributes.as<Softmax>();
       if (!softmax || operation.inputs[0] != scores || softmax->channels != product->numOutput || softmax->inner != 1)
         continue;
-      // Who else reads the scores must come later: they are written in the softmax's place.
+      // Other readers of the scores must come later, because the softmax's step writes them.
       const bool readBefore = std::any_of(
           program.operations.begin() + second + 1, program.operations.begin() + k,
           [&](const Operation& each) { return std::count(each.inputs.begin(), each.inputs.end(), scores) > 0; });

@@ -1,4 +1,4 @@
-// Finds the end of a classifier: global average pooling → inner product → softmax, nobody else reading in between.
+// Finds the end of a classifier: global average pooling → inner product → softmax, without other readers in between.
 #pragma once
 
 #include <vector>
@@ -13,8 +13,8 @@ struct ClassifierHeadMatch {
 
 std::vector<ClassifierHeadMatch> findClassifierHeads(const Program& program, const std::vector<TensorLayout>& layouts);
 
-// Global average pooling → inner product → softmax as one step in the place of the softmax; `inputs` of its bindings is the
-// pooling's, `outputs` the scores and the probabilities.
+// Global average pooling → inner product → softmax as one step in place of the softmax. Its `inputs` are the pooling's,
+// its `outputs` the scores and the probabilities.
 Step makeClassifierHeadStep(const Operation& pooling, const Operation& innerProduct, const StepContext& context);
 
 }  // namespace resnode::cuda

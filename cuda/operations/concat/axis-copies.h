@@ -1,4 +1,4 @@
-// Concat, Slice and their gradients: parts along an axis of a whole, as blocks of bytes.
+// Concat, Slice and their gradients: parts of a whole along an axis, as blocks of bytes.
 #pragma once
 
 #include "cuda/layout.h"
@@ -16,7 +16,7 @@ struct AxisCopies {
 
 AxisCopies axisCopies(const TensorLayout& whole, const std::vector<TensorLayout>& parts, int64_t axis);
 
-// Copies along the channels do not reach the padding.
+// Whether copies along the channels skip the padding.
 bool leavesPadding(const TensorLayout& layout, int64_t axis);
 
 }  // namespace resnode::cuda

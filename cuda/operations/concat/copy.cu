@@ -28,12 +28,12 @@ void launchUnits(const void* source, int64_t sourceStride, void* target, int64_t
 void launchCopyRows(const void* source, int64_t sourceStride, void* target, int64_t targetStride, int64_t rows,
                     int64_t bytes, cudaStream_t stream) {
   if (rows == 0 || bytes == 0) return;
-  if (rows == 1 || (sourceStride == bytes && targetStride == bytes)) {  // one piece of memory
+  if (rows == 1 || (sourceStride == bytes && targetStride == bytes)) {  // the rows are contiguous
     bytes *= rows;
     rows = 1;
     sourceStride = targetStride = bytes;
   }
-  // The largest unit that divides every place where a row starts or ends.
+  // The largest unit that divides the addresses and sizes of all rows.
   const uintptr_t places = reinterpret_cast<uintptr_t>(source) | reinterpret_cast<uintptr_t>(target) |
                            static_cast<uintptr_t>(rows > 1 ? sourceStride | targetStride : 0);
   const uintptr_t all = places | static_cast<uintptr_t>(bytes);

@@ -1,12 +1,12 @@
-// Concat, Slice, Reshape: blocks of memory from here to there.
+// Concat, Slice, Reshape: copies of memory blocks.
 #pragma once
 
 #include "cuda/types.h"
 
 namespace resnode::cuda {
 
-// `rows` blocks of `bytes` (a multiple of 2), at strides in bytes: concat along an axis is one call per input, slice one
-// per output. nhwc tensors concatenate along their channels with strides of paddedChannels elements.
+// Copies `rows` blocks of `bytes` (a multiple of 2) at strides in bytes. Concat along an axis takes one call per input,
+// Slice one per output. nhwc tensors concatenate along channels with strides of paddedChannels elements.
 void launchCopyRows(const void* source, int64_t sourceStride, void* target, int64_t targetStride, int64_t rows,
                     int64_t bytes, cudaStream_t stream);
 

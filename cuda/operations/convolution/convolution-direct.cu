@@ -7,8 +7,8 @@ namespace resnode::cuda {
 
 namespace {
 
-// Neighbouring threads compute neighbouring channels of one pixel: its inputs are read once for all of them.
-// (Three blocks an SM: up to 80 registers. Left alone, ptxas goes below 64 and spills.)
+// Neighbouring threads compute neighbouring channels of one pixel, so that its inputs are read once for all of them.
+// (Three blocks per SM allow 80 registers. Without the bound, ptxas stays below 64 and spills.)
 template <class T, int vector>
 __global__ void __launch_bounds__(256, 3)
     convolutionDirect(DirectWindow window, const T* input, const T* weights, ConvolutionEpilogue<T> epilogue) {
@@ -39,7 +39,7 @@ void launchConvolutionDirect(const ConvolutionProblem& problem, const Convolutio
   dispatch(problem.type, [&](auto element) {
     using T = decltype(element);
     constexpr int kWide = 16 / sizeof(T);
-    // A group's channels start at multiples of their number: vectors that divide it are aligned, in both operands.
+    // A group's channels start at multiples of their number, so vectors that divide it are aligned in both operands.
     const int channels = window.weightChannels;
     const auto kernel = channels % kWide == 0 ? convolutionDirect<T, kWide>
                         : channels % 4 == 0   ? convolutionDirect<T, 4>

@@ -1,5 +1,5 @@
-// The plain convolution: one thread an output value, every group, stride and dilation. The specification on the device,
-// and what computes problems that nobody else takes (grouped ones with odd channels).
+// The direct convolution: one thread per output value, for every group, stride and dilation. It is the specification on
+// the device, and computes the problems that no other kernel takes (grouped ones with odd channels).
 #pragma once
 
 #include "cuda/convolution/problem.h"

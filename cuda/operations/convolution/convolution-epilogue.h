@@ -1,5 +1,5 @@
-// What follows the sums of a convolution, in every kernel the same: + bias, + residual, ReLU, one rounding; zeros in the
-// padding channels, whatever was summed there.
+// The epilogue of a convolution, the same in every kernel: + bias, + residual, ReLU, one rounding. Padding channels
+// become zero, whatever their sums.
 #pragma once
 
 #include "cuda/convolution/problem.h"
@@ -7,7 +7,7 @@
 
 namespace resnode::cuda {
 
-// What one instruction loads or stores, up to 16 bytes.
+// The type that one instruction loads or stores, up to 16 bytes.
 template <class T, int count>
 struct alignas(sizeof(T) * count) ElementVector {
   T values[count];
@@ -19,7 +19,7 @@ struct ConvolutionEpilogue {
   const T* residual;  // [pixels, paddedChannels] or null; may be the output
   T* output;          // [pixels, paddedChannels]
   int channels, paddedChannels;
-  float slope;  // below zero; 1 without ReLU
+  float slope;  // of the ReLU for negative values; 1 without ReLU
 
   __device__ T finish(float sum, int channel, float residualValue) const {
     if (channel >= channels) return fromFloat<T>(0);
@@ -32,7 +32,7 @@ struct ConvolutionEpilogue {
     output[i] = finish(sum, channel, residual ? toFloat(residual[i]) : 0.0f);
   }
 
-  // 8 channels from a multiple of 8 on: 16 bytes at a time.
+  // Stores 8 channels, starting at a multiple of 8, 16 bytes at a time.
   __device__ void store(int64_t pixel, int channel, const float (&sums)[8]) const {
     constexpr int kCount = 16 / sizeof(T);
     using Vector = ElementVector<T, kCount>;

@@ -7,12 +7,12 @@
 namespace resnode::cuda {
 namespace {
 
-// A convolution in the kernels' own integers.
+// A convolution in int.
 struct Window {
-  int height, width, inputs, inputStride;  // inputs: channels of a group; stride: of a pixel
+  int height, width, inputs, inputStride;  // inputs: channels of a group; inputStride: of a pixel
   int outHeight, outWidth, outputs, outputStride;
   int r, s, strideH, strideW, padH, padW, dilationH, dilationW;
-  int weightChannels;  // of a filter's position
+  int weightChannels;  // channels per position of a filter
 };
 
 Window windowOf(const ConvolutionProblem& problem) {
@@ -55,10 +55,10 @@ struct DataGradient {
   T* dx;
 
   struct Row {
-    int image, h, w;  // h and w count from the padding's edge
+    int image, h, w;  // h and w start at the padding's edge
   };
   struct Depth {
-    int h, w, output, weight;  // what r and s take from h and w; channel of dy; where its filter begins
+    int h, w, output, weight;  // h, w: subtracted for r and s; output: channel of dy; weight: where its filter begins
   };
   using Column = int;
 
@@ -87,7 +87,8 @@ struct DataGradient {
   }
 };
 
-// Rows: a group's output channels; columns: (r, s, input channel), the padding of x among them; reduction: output pixels.
+// Rows: a group's output channels; columns: (r, s, input channel), including the padding channels of x; reduction:
+// output pixels.
 template <class T>
 struct WeightGradient {
   static constexpr bool kDepthIsNear = false;

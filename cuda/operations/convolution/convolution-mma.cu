@@ -9,12 +9,12 @@ namespace resnode::cuda {
 
 namespace {
 
-// Integers have another epilogue.
+// Integers use another epilogue.
 template <class T>
 using EpilogueOf = std::conditional_t<areIntegers<T>, IntegersEpilogue, ConvolutionEpilogue<T>>;
 
-// Adds the parts of 8 neighbouring sums, from the first one on, in their order. They come from other blocks: past the
-// first-level cache, which does not see what those write.
+// Adds the parts of 8 neighbouring sums, in order. Other blocks wrote them, so they are read past L1, which is not
+// coherent.
 template <class Sum>
 __device__ __forceinline__ void addParts(const Sum* part, int splits, int64_t apart, Sum (&sums)[8]) {
   using Four = std::conditional_t<std::is_same_v<Sum, int>, int4, float4>;
@@ -26,8 +26,9 @@ __device__ __forceinline__ void addParts(const Sum* part, int splits, int64_t ap
   }
 }
 
-// Whether all other blocks that share this one's output tile have stored their parts. The count is zero again behind the last
-// one, as the next launch wants it. As threads of several blocks add up in the CUDA C++ Programming Guide, "Memory Fence Functions".
+// Whether all other blocks that share this output tile have stored their parts. After the last one, the count is zero
+// again, as the next launch needs it. See the CUDA C++ Programming Guide, "Memory Fence Functions", where several
+// blocks compute a sum.
 __device__ __forceinline__ bool isLastOfTile(unsigned* arrivals) {
   RESNODE_SHARED(bool, isLast, [1]);
   __threadfence();
@@ -40,8 +41,8 @@ __device__ __forceinline__ bool isLastOfTile(unsigned* arrivals) {
   return isLast[0];
 }
 
-// partial: null, or [splits, pixels, filters] sums of blockIdx.y's part of the reduction, instead of the output; with
-// arrivals, [tiles], the last block of a tile makes the output of them.
+// partial: null, or [splits, pixels, filters], where blockIdx.y's part of the sums is stored instead of the output.
+// With arrivals ([tiles]), the last block of a tile computes the output from them.
 template <class T, class Tile, Gather gather>
 __global__ void __launch_bounds__(Tile::threads)
     convolutionMma(ImplicitGemm gemm, EpilogueOf<T> epilogue, SumOf<T>* partial, unsigned* arrivals) {
@@ -78,7 +79,7 @@ __global__ void __launch_bounds__(Tile::threads)
 #endif
 }
 
-// Adds the parts of a split reduction, in their order.
+// Adds the parts of a split reduction, in order.
 template <class T>
 __global__ void __launch_bounds__(256)
     addSplits(const SumOf<T>* partial, int splits, int64_t vectors, EpilogueOf<T> epilogue) {
@@ -97,13 +98,13 @@ EpilogueOf<T> makeEpilogue(const ConvolutionProblem& problem, const ConvolutionA
   else return epilogueOf<T>(problem, arguments);
 }
 
-// One tile as the launcher sees it.
+// The kernels of one tile, for the launcher.
 template <class T>
 struct Entry {
   using Kernel = void (*)(ImplicitGemm, EpilogueOf<T>, SumOf<T>*, unsigned*);
   MmaTile tile;
   int depthBytes, threads, sharedBytes;
-  Kernel pointwise, window, narrow;  // narrow: null where it was not compiled
+  Kernel pointwise, window, narrow;  // narrow: null if it was not compiled
 
   Kernel kernel(Gather gather) const {
     return gather == Gather::pointwise ? pointwise : gather == Gather::window ? window : narrow;
@@ -119,15 +120,15 @@ Entry<T> entry() {
                 convolutionMma<T, Tile, Gather::pointwise>,
                 convolutionMma<T, Tile, Gather::window>,
                 nullptr};
-  // First layers: 4 channels, few filters, short reductions. Twice the copies want short rows.
+  // First layers have 4 channels, few filters and short reductions. Twice as many copies favour short rows.
   if constexpr (sizeof(T) == 2 && Tile::depthBytes == 64 && Tile::filters <= 64) {
     made.narrow = convolutionMma<T, Tile, Gather::narrow>;
   }
   return made;
 }
 
-// Warps of 64×64 read shared memory least (32 bytes a step and row, 128 rows for 4096 sums); small tiles are for small
-// outputs.
+// Warps of 64×64 read shared memory least (32 bytes per step and row, 128 rows for 4096 sums). Small tiles are for
+// small outputs.
 template <class T>
 const std::vector<Entry<T>>& entries() {
   if constexpr (areIntegers<T>) {
@@ -196,7 +197,7 @@ std::string mmaRefusal(const ConvolutionProblem& problem, const MmaTile& tile, i
     }
   });
   if (!reason.empty()) return reason;
-  // The last split must have something left.
+  // The last split must not be empty.
   if (tile.splits < 1) return "no split at all";
   const bool enough = (tile.splits - 1) * stagesOfSplit(problem, tile) < stagesOfTile(problem, tile);
   return enough ? "" : "more splits than the reduction has stages for";

@@ -11,21 +11,22 @@ namespace {
 
 constexpr int kWindow = 3, kStride = 2;
 
-// How many windows a block pools, and the patch of the convolution's output that they cover: its rows, but for a few.
+// The windows that a block pools, and the patch of the convolution's output that they cover. The block's tile has only
+// a few rows more.
 template <class Tile, int height_, int width_>
 struct PooledBlock : Tile {
   static constexpr int height = height_, width = width_;
   static constexpr int patchHeight = (height - 1) * kStride + kWindow, patchWidth = (width - 1) * kStride + kWindow;
   static_assert(patchHeight * patchWidth <= Tile::pixels, "a row of the block for each pixel of the patch");
-  // Behind the warps' slabs lies the patch; a row is 16 bytes longer than its filters, so that neighbouring rows meet in
-  // other banks.
+  // The patch follows the warps' slabs. A row is 16 bytes longer than its filters, so that neighbouring rows use
+  // different banks.
   static constexpr int patchRow = Tile::filters + 8, slabBytes = Tile::warps * 16 * Tile::slabRow * 4;
   static_assert(slabBytes + Tile::pixels * patchRow * 2 <= Tile::sharedBytes, "the patch reuses the stages' memory");
 };
 
 struct Pooled {
   int height, width, padH, padW;  // of the pooling's output
-  int tilesH, tilesW;             // of blocks' windows
+  int tilesH, tilesW;             // of the blocks' windows
 };
 
 struct PatchRows {
@@ -68,7 +69,7 @@ __global__ void __launch_bounds__(Tile::threads)
     const int filter = item % kVectors * 8, window = item / kVectors, channel = firstFilter + filter;
     const int p = firstP + window / Tile::width, q = firstQ + window % Tile::width;
     if (p >= pooled.height || q >= pooled.width || channel >= gemm.filters) continue;
-    // Strict > from −FLT_MAX, as Caffe's (pooling_layer.cu), so that NaN is never a maximum.
+    // Strict > from −FLT_MAX, as in Caffe (pooling_layer.cu), so NaN is never a maximum.
     float maxima[8];
 #pragma unroll
     for (float& maximum : maxima) maximum = -FLT_MAX;
@@ -99,7 +100,7 @@ struct Entry {
   using Kernel = void (*)(ImplicitGemm, Pooled, ConvolutionEpilogue<T>);
   MmaTile tile;
   int depthBytes, threads, sharedBytes, height, width;
-  Kernel window, narrow;  // by how the reduction is found in the input
+  Kernel window, narrow;  // by how the reduction is gathered from the input
 };
 
 template <class T, class Tile>
@@ -114,7 +115,8 @@ Entry<T> entry() {
           convolutionPooled<T, Tile, Gather::narrow>};
 }
 
-// 7×8 windows cover 15×17 pixels, of which 14×16 are no other block's: of 256 rows seven eighths are of use. 3×8 cover 7×17.
+// 7×8 windows cover 15×17 pixels, of which 14×16 belong to no other block, so seven eighths of 256 rows are useful. 3×8
+// windows cover 7×17.
 template <class T>
 const std::vector<Entry<T>>& entries() {
   static const std::vector<Entry<T>> all{entry<T, PooledBlock<MmaBlock<256, 64, 4, 2, 64, 4>, 7, 8>>(),

@@ -9,11 +9,11 @@ namespace resnode::cuda {
 namespace {
 
 constexpr int kDepthBytes = 64, kStages = 3;  // 16 floats; three stages of 128 + 128 rows are 48 KB
-constexpr int kSide = 8;                      // sums a thread, each way
+constexpr int kSide = 8;                      // sums per thread in each direction
 
-// Thread (y, x) of tilePixels/8 × tileFilters/8 has the pixels y + i·tilePixels/8 and the filters x + j·tileFilters/8; a
-// warp is 4 × 8 of them. So it reads 8 neighbouring filters (no bank conflict: implicit-gemm.h) and 4 neighbouring pixels
-// at once, and stores 8 neighbouring channels, 32 bytes, of 4 pixels.
+// Thread (y, x) of tilePixels/8 × tileFilters/8 computes the pixels y + i·tilePixels/8 and the filters x +
+// j·tileFilters/8. A warp is 4 × 8 threads. It reads 8 neighbouring filters (without bank conflicts: implicit-gemm.h)
+// and 4 neighbouring pixels at once, and stores 8 neighbouring channels, 32 bytes, of 4 pixels.
 template <int tilePixels, int tileFilters, Gather gather>
 __global__ void __launch_bounds__(tilePixels* tileFilters / (kSide * kSide))
     convolutionSimt(ImplicitGemm gemm, ConvolutionEpilogue<float> epilogue) {
@@ -30,7 +30,8 @@ __global__ void __launch_bounds__(tilePixels* tileFilters / (kSide * kSide))
   forEachStage<kStages>(loader, sharedAddress(memory), gemm.stages, [&](int stage) {
     const char* pixels = memory + stage + y * kDepthBytes;
     const char* filters = memory + stage + (tilePixels + x) * kDepthBytes;
-#pragma unroll 1  // 256 multiply-adds a turn; loads of further chunks would take the registers of a second block
+// 256 multiply-adds per iteration; loading more chunks ahead would take the registers of a second block.
+#pragma unroll 1
     for (int chunk = 0; chunk < kDepthBytes / 16; ++chunk) {
       const int pixelChunk = (chunk ^ rowPhase<kDepthBytes>(y)) * 16,
                 filterChunk = (chunk ^ rowPhase<kDepthBytes>(x)) * 16;

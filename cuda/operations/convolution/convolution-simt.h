@@ -1,5 +1,5 @@
-// Implicit GEMM in IEEE float32, on the ordinary units: 8 × 8 sums a thread. For group 1, on any GPU; where tf32 is not
-// wanted and cuDNN is not there, what stands between `direct` and nothing.
+// Implicit GEMM in IEEE float32 without tensor cores: 8 × 8 sums per thread, group 1, any GPU. It is used where tf32 is
+// not allowed and cuDNN is missing, and is faster than `direct`.
 #pragma once
 
 #include "cuda/convolution/problem.h"
@@ -7,12 +7,12 @@
 namespace resnode::cuda {
 
 struct SimtTile {
-  int pixels, filters;  // of the output, a block
+  int pixels, filters;  // of the output, per block
 };
 
 const std::vector<SimtTile>& simtTiles();
 
-// Empty: supported. Otherwise the reason why not.
+// The reason why the problem is not supported; empty: it is.
 std::string simtRefusal(const ConvolutionProblem& problem, const SimtTile& tile);
 
 void launchConvolutionSimt(const ConvolutionProblem& problem, const SimtTile& tile,

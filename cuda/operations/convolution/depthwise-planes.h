@@ -1,4 +1,4 @@
-// What the kernels of depthwise convolutions share: a thread has `channels` of a pixel, 8 or, of images, 4.
+// What the kernels of depthwise convolutions share. A thread computes `channels` of a pixel: 8, or 4 for images.
 #pragma once
 
 #include "cuda/convolution/problem.h"
@@ -7,11 +7,11 @@
 namespace resnode::cuda {
 
 constexpr int kThreads = 256;
-constexpr int kMostVectors = 32;  // of channels, in a block
+constexpr int kMostVectors = 32;  // of channels, per block
 
 // Planes of the convolution: x is [n, height, width], y [n, outHeight, outWidth].
 struct Planes {
-  int64_t work;  // items of threadIdx.y: columns or places
+  int64_t work;  // items of threadIdx.y: columns or positions
   int height, width, outHeight, outWidth;
   int r, s, strideH, strideW, padH, padW, dilationH, dilationW;
   int stored;  // channels of a pixel

@@ -6,12 +6,12 @@
 namespace resnode::cuda {
 namespace {
 
-constexpr int kTaps = 4;             // of a row of the window, that a thread sums
-constexpr int kPixelsOfThread = 16;  // at least
+constexpr int kTaps = 4;             // of a row of the window, per thread
+constexpr int kPixelsOfThread = 16;  // the least
 constexpr int64_t kBlocksWanted = 512;
 
-// Blocks (a share of y's pixels, vectors of channels, some taps of a row of the window).
-// parts[share][tap][channel]: added up in one order behind this.
+// Blocks (share of y's pixels, vectors of channels, some taps of a row of the window). parts[share][tap][channel];
+// addShares() adds them in a fixed order.
 template <class T, int channels>
 __global__ void __launch_bounds__(kThreads, 2)
     depthwiseWeightGradient(const Planes planes, int64_t share, const T* x, const T* dy, float* parts) {
@@ -69,7 +69,7 @@ __global__ void addShares(const float* parts, float* dw, int64_t elements, int t
 
 struct Shares {
   Grid grid;
-  int64_t pixels, count;  // of a share; how many there are
+  int64_t pixels, count;  // pixels: of a share; count: of shares
 };
 
 Shares sharesOf(const ConvolutionProblem& problem) {

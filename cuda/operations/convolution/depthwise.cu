@@ -6,10 +6,10 @@
 namespace resnode::cuda {
 namespace {
 
-constexpr int kColumns = 4;  // of a line, that a thread of the forward pass makes
+constexpr int kColumns = 4;  // of a line, per thread of the forward pass
 constexpr size_t kSharedBytes = size_t{48} << 10;
 
-// filters[tap][channel of the block], of weights[channel][tap].
+// Loads weights[channel][tap] as filters[tap][channel of the block].
 template <class T>
 __device__ __forceinline__ void loadFilters(const T* weights, float* filters, int taps, int first, int count,
                                             int stored) {
@@ -32,8 +32,8 @@ __device__ __forceinline__ void storeSums(const ConvolutionEpilogue<T>& epilogue
   }
 }
 
-// Blocks (kColumns columns of lines, vectors of channels). Three an SM: up to 80 registers; left alone, ptxas stops at 64 and
-// spills.
+// Blocks (kColumns columns of lines, vectors of channels). Three per SM allow 80 registers; without the bound, ptxas
+// stops at 64 and spills.
 template <class T, int channels>
 __global__ void __launch_bounds__(kThreads, 3)
     depthwise(const Planes planes, const T* x, const T* weights, const ConvolutionEpilogue<T> epilogue) {
@@ -72,12 +72,12 @@ __global__ void __launch_bounds__(kThreads, 3)
   }
 }
 
-// The first line of y whose window still covers a place of x, which counts from the padding's edge.
+// The first line of y whose window covers a position of x, counted from the padding's edge.
 RESNODE_HOST_DEVICE int firstReaching(int place, int extent, int stride) {
   return place > extent ? (place - extent + stride - 1) / stride : 0;
 }
 
-// Blocks (places of x, vectors of channels). Of the window only those taps are visited that reach the place.
+// Blocks (positions of x, vectors of channels). Visits only those taps of the window that reach the position.
 template <class T, int channels>
 __global__ void __launch_bounds__(kThreads)
     depthwiseDataGradient(const Planes planes, const T* dy, const T* weights, const ConvolutionEpilogue<T> epilogue) {
@@ -114,7 +114,7 @@ size_t filterBytes(const ConvolutionProblem& problem, int64_t vectors) {
   return static_cast<size_t>(problem.r * problem.s * vectors * channelsOfThread(problem)) * sizeof(float);
 }
 
-// As many vectors of channels as there are and fit, the rest of a block's threads for pixels.
+// As many vectors of channels as exist and fit; the rest of a block's threads work on pixels.
 Grid gridOf(const ConvolutionProblem& problem, int64_t work) {
   const int64_t all = problem.input.paddedChannels / channelsOfThread(problem);
   unsigned vectors = 1;

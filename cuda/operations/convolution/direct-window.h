@@ -1,4 +1,4 @@
-// What the plain convolutions share: where a thread's products lie.
+// Where a thread of a direct convolution finds its products.
 #pragma once
 
 #include "cuda/convolution/problem.h"
@@ -6,14 +6,14 @@
 namespace resnode::cuda {
 
 struct DirectWindow {
-  int height, width, channels;  // of the input; channels as they lie in memory
+  int height, width, channels;  // of the input; channels: as stored
   int outHeight, outWidth;
   int r, s, strideH, strideW, padH, padW, dilationH, dilationW;
   int weightChannels, groupOutputs;  // of one group
   int64_t outputs;
 
-  // visit(input, weights): where the channels of one place of a filter's window begin, in elements, for each place within
-  // the image.
+  // Calls visit(input, weights) for each position of a filter's window that is inside the image, with the offsets, in
+  // elements, where its channels begin.
   template <class Visit>
   RESNODE_HOST_DEVICE void eachPlace(int64_t pixel, int channel, Visit visit) const {
     const int64_t row = pixel / outWidth, n = row / outHeight;

@@ -24,8 +24,8 @@ std::string implicitGemmRefusal(const ConvolutionProblem& problem) {
   if (problem.group != 1) return "groups";
   if (problem.output.paddedChannels % 8 != 0) return "output channels that are not padded to 8";
   if (pixelBytes(problem) % 8 != 0) return "input pixels that are not vectors of 8 bytes";
-  // Kernels count vectors and pixels in int; windows start before an image and end after it, the last block's rows after
-  // the last pixel.
+  // Kernels count vectors and pixels in int. Windows start before an image and end after it, and the last block's rows
+  // end after the last pixel.
   const Nhwc& in = problem.input;
   const int64_t lines = (in.n + 1) * (in.h + 2 * problem.padH) + problem.r * problem.dilationH;
   const int64_t columns = in.w + 2 * problem.padW + problem.s * problem.dilationW;

@@ -9,7 +9,7 @@ namespace resnode::cuda {
 
 namespace {
 
-// Neighbouring threads compute neighbouring channels of one pixel: its inputs are read once for all of them.
+// Neighbouring threads compute neighbouring channels of one pixel, so that its inputs are read once for all of them.
 template <class T>
 __global__ void __launch_bounds__(256)
     integersDirect(DirectWindow window, const T* input, const int8_t* weights, IntegersEpilogue epilogue) {

@@ -1,5 +1,5 @@
-// The plain convolution of 8-bit integers: one thread an output value, four products an instruction (dp4a); every group whose
-// channels divide by four, stride and dilation.
+// The direct convolution of 8-bit integers: one thread per output value, four products per instruction (dp4a), for
+// every stride and dilation, and every group whose channels are a multiple of four.
 #pragma once
 
 #include "cuda/convolution/problem.h"

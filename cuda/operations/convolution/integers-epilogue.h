@@ -1,12 +1,13 @@
-// What follows the sums of a convolution of 8-bit integers, in every kernel the same, to the bit what the CPU's kernels make
-// (native/cpu/tile-int8-loops.h): docs/cpu-kernels.md states it.
+// The epilogue of an int8 convolution, the same in every kernel, and bit for bit that of the CPU's kernels
+// (native/cpu/tile-int8-loops.h). docs/cpu-kernels.md defines it.
 #pragma once
 
 #include "cuda/operations/convolution/convolution-epilogue.h"
 
 namespace resnode::cuda {
 
-// The types are looked at as the kernel runs: they are the same for all threads, and kernels of each would be nine times as many.
+// Branches on the types at run time. They are the same for all threads, and templates on them would give nine times as
+// many kernels.
 struct IntegersEpilogue {
   const float* factors;
   const float* bias;     // [paddedChannels] or null
@@ -35,7 +36,7 @@ struct IntegersEpilogue {
     }
   }
 
-  // 8 channels from a multiple of 8 on: as many bytes at a time as they are.
+  // Stores 8 channels, starting at a multiple of 8, with as many bytes at a time as possible.
   __device__ void store(int64_t pixel, int channel, const int (&sums)[8]) const {
     const int64_t first = pixel * paddedChannels + channel;
     float values[8] = {};

@@ -1,5 +1,5 @@
-// A block's part of an implicit matrix product on tensor cores, as warps share it: what convolutions have in common that do
-// different things with their sums.
+// A block's part of an implicit matrix product on tensor cores, as its warps share it. Convolutions use it with
+// different epilogues.
 #pragma once
 
 #include <type_traits>
@@ -15,37 +15,38 @@ struct MmaBlock {
   static constexpr int pixels = pixels_, filters = filters_, depthBytes = depthBytes_, stages = stages_;
   static constexpr int warpColumns = warpColumns_, warps = warpRows_ * warpColumns_, threads = warps * 32;
   static constexpr int warpPixels = pixels / warpRows_, warpFilters = filters / warpColumns_;
-  static constexpr int rowTiles = warpPixels / 16, columnTiles = warpFilters / 8;  // of one mma
+  static constexpr int rowTiles = warpPixels / 16, columnTiles = warpFilters / 8;  // tiles of one mma
   static_assert(warpPixels % 16 == 0 && warpFilters % 16 == 0, "ldmatrix takes 16 rows at once");
 
-  // The epilogue's slab of a warp: 16 pixels of float32 sums. A row is 8 floats longer than its filters: a half-warp
-  // writes 4 rows of 4 pairs, 8·row + 2·t, once over all 32 banks. (The reads, 32 bytes a lane, meet in pairs.)
+  // A warp's slab in the epilogue: 16 pixels of float32 sums. A row is 8 floats longer than its filters. A half-warp
+  // writes 4 rows of 4 pairs, 8·row + 2·t, which covers all 32 banks once. (Reads of 32 bytes per lane conflict in
+  // pairs.)
   static constexpr int slabRow = warpFilters + 8;
   static constexpr int sharedBytes = (pixels + filters) * depthBytes * stages;
   static_assert(warps * 16 * slabRow * 4 <= sharedBytes, "slabs reuse the stages' memory");
   static_assert(sharedBytes <= 99 * 1024, "what a block may have on sm_86, sm_89 and sm_120");
 };
 
-// Integers have sums of their own.
+// Sums of integers are int32.
 template <class T>
 constexpr bool areIntegers = sizeof(T) == 1;
 template <class T>
 using SumOf = std::conditional_t<areIntegers<T>, int, float>;
 
-// Neighbouring sums that travel together.
+// Neighbouring sums that one instruction moves.
 template <class Sum, int count>
 struct alignas(sizeof(Sum) * count) Sums {
   Sum values[count];
 };
 
-// What a warp multiplies in one step: 32 bytes of the reduction, 16 elements, 8 of tf32 or 32 integers.
+// A warp's operands for one step: 32 bytes of the reduction, which are 16 elements, 8 tf32 or 32 integers.
 template <class T, class Tile>
 struct Fragments {
   uint32_t a[Tile::rowTiles][4];
   uint32_t b[Tile::columnTiles][2];
 
-  // pixelRow and filterRow: this lane's rows for ldmatrix, in the stage; *Chunk: its 16-byte chunk there at step 0, with
-  // the row's phase. The two chunks of step k are 2k and 2k + 1: the xors of 2k and of the phase commute.
+  // pixelRow and filterRow: this lane's rows for ldmatrix, in the stage; *Chunk: its 16-byte chunk there at step 0,
+  // with the row's phase. The two chunks of step k are 2k and 2k + 1, because the xors of 2k and of the phase commute.
   __device__ __forceinline__ void load(SharedAddress pixelRow, int pixelChunk, SharedAddress filterRow, int filterChunk,
                                        int step) {
 #pragma unroll
@@ -70,16 +71,16 @@ struct Fragments {
   }
 };
 
-// The sums of a warp's pixels and filters, of a thread's share as mma.sync has it.
+// A thread's share of the sums of a warp's pixels and filters, in the layout of mma.sync.
 template <class T, class Tile>
 using TileSums = SumOf<T>[Tile::rowTiles][Tile::columnTiles][4];
 
-// Over `count` stages, which the loader fills in shared memory.
+// Multiplies `count` stages, which the loader fills in shared memory.
 template <class T, class Tile, class Loader>
 __device__ __forceinline__ void multiplyTile(Loader& loader, SharedAddress memory, int count, TileSums<T, Tile>& sums) {
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-  // ldmatrix: lanes 0 to 15 give a's rows at the first chunk, the others at the second; of b, lanes 0 to 7 and 8 to 15
-  // give the two chunks of 8 filters, the others those of the next 8.
+  // ldmatrix: lanes 0 to 15 give the addresses of a's rows at the first chunk, the others those at the second. For b,
+  // lanes 0 to 7 and 8 to 15 give the two chunks of 8 filters, and the others those of the next 8.
   const int pixelRow = warp / Tile::warpColumns * Tile::warpPixels + lane % 16;
   const int filterRow = Tile::pixels + warp % Tile::warpColumns * Tile::warpFilters + lane / 16 * 8 + lane % 8;
   const int pixelChunk = (lane / 16) ^ rowPhase<Tile::depthBytes>(pixelRow);
@@ -103,8 +104,8 @@ __device__ __forceinline__ void multiplyTile(Loader& loader, SharedAddress memor
   });
 }
 
-// take(row, filter, sums of 8 neighbouring filters), both counted in the block: through shared memory, which the stages are
-// done with, so that a warp stores whole lines.
+// Calls take(row, filter, sums of 8 neighbouring filters), with both counted within the block. The sums pass through
+// shared memory, which the stages no longer need, so that a warp stores whole lines.
 template <class T, class Tile, class Take>
 __device__ __forceinline__ void eachVector(unsigned char* memory, const TileSums<T, Tile>& sums, Take take) {
   using Sum = SumOf<T>;

@@ -26,10 +26,10 @@ ConvolutionProblem problemOf(const Convolution& convolution, const Operation& op
   return problem;
 }
 
-// In units of the result, as docs/cpu-kernels.md has it: rounded as the CPU's plan rounds them.
+// Factors in units of the result, rounded as the CPU's plan rounds them (docs/cpu-kernels.md).
 struct IntegerFactors {
-  std::vector<float> toInteger;  // of each output's weights
-  std::vector<float> ofSums;     // of each output's, and behind them the residual's, and the shift
+  std::vector<float> toInteger;  // one per output, for its weights
+  std::vector<float> ofSums;     // one per output, then the residual's, and the shift
   std::vector<float> ofBias;
 };
 
@@ -49,7 +49,7 @@ IntegerFactors integerFactors(const std::vector<float>& ranges, float sourceScal
   return factors;
 }
 
-// On 8-bit integers: reads them, and makes them or real numbers, as the result's layout says.
+// A convolution on 8-bit integers. It writes integers or floating point, as the result's layout says.
 Step ofIntegers(const Convolution& convolution, const Operation& operation, const StepContext& context) {
   ConvolutionProblem problem = problemOf(convolution, operation, context);
   const std::vector<Quantized> quantized = quantizedTensors(context.program, context.quantization, true);
@@ -115,8 +115,8 @@ Step ofIntegers(const Convolution& convolution, const Operation& operation, cons
   return step;
 }
 
-// The BatchNorm that wants the sums of what a convolution makes; null: none does, or they would not do. Sums of squares lose
-// digits where the mean is large, which maps of 16 bits do not have.
+// The BatchNorm that reads a convolution's result and can use its channel sums; null if there is none. Sums of squares
+// lose digits if the mean is large, which 16-bit maps do not allow anyway.
 const Operation* readerOfSums(const ConvolutionProblem& problem, const Operation& operation,
                               const StepContext& context) {
   const bool isBare = !problem.bias && !problem.residual && !problem.relu;
@@ -131,7 +131,7 @@ const Operation* readerOfSums(const ConvolutionProblem& problem, const Operation
   return nullptr;
 }
 
-// The maximum pooling that alone reads what a convolution makes, and makes what lies as real numbers; null: there is none.
+// The max pooling that is the only reader of a convolution and writes floating point; null if there is none.
 const Operation* poolingBehind(const Operation& operation, const StepContext& context) {
   const Program& program = context.program;
   const TensorId id = operation.outputs[0];
@@ -201,7 +201,7 @@ Step forward(const Convolution& convolution, const Operation& operation, const S
   return step;
 }
 
-// Where the diff of the input has the places alone that windows of 1×1 see, the problem is that of a stride of 1 on them.
+// If the input's diff holds only the positions that 1×1 windows read, the problem is one of stride 1 on these.
 ConvolutionProblem dataProblem(ConvolutionProblem problem, const GradientContext& gradient) {
   if (!gradient.wantsDx(0)) return problem;
   const TensorLayout& diff = gradient.context.layouts[gradient.operation.outputs[0]];
@@ -211,8 +211,9 @@ ConvolutionProblem dataProblem(ConvolutionProblem problem, const GradientContext
   return problem;
 }
 
-// The gradient that alone reads a data gradient, of the BatchNorm that made what the convolution read: what makes its sums
-// together with the diff saves it a pass over both of its maps. Null: there is none, or it needs what cuDNN does not make.
+// The BatchNorm gradient that is the only reader of a data gradient, if that BatchNorm made the convolution's input. An
+// implementation that computes the BatchNorm's sums together with the diff saves a pass over two maps. Null if there is
+// none, or if it needs something that cuDNN does not compute.
 const Operation* readerOfDiff(const ConvolutionProblem& problem, const GradientContext& gradient) {
   const Program& program = gradient.context.program;
   const TensorId diff = gradient.operation.outputs[0];
@@ -235,7 +236,7 @@ const Operation* readerOfDiff(const ConvolutionProblem& problem, const GradientC
   if (!isScaled || forward.inputs.size() > 1 || reader->inputs.size() != 1 + 2 * forward.outputs.size()) return nullptr;
   const TensorLayout& x = gradient.context.layouts[reader->inputs[0]];
   if (!x.isNhwc || x.shape != gradient.context.layouts[diff].shape) return nullptr;
-  // Where the forward pass is computed again, what it reads may come later.
+  // If the forward pass is computed again, tensors that it reads may come later.
   const auto isThere = [&](TensorId id) {
     return std::none_of(
         &gradient.operation, program.operations.data() + program.operations.size(),
@@ -267,7 +268,7 @@ Step backward(const Convolution& convolution, const GradientContext& gradient) {
   const TensorLayout& output = gradient.y(0);
   const ChannelShape channels = channelShape(output);
   const bool wantsResidual = gradient.at.inputs > 1 && gradient.wantsDx(1);
-  // dy as it is behind the ReLU: in memory of its own where no residual's diff is the same.
+  // dy with the ReLU's derivative applied. It needs memory of its own, unless the residual's diff is the same.
   const size_t behindBytes = convolution.relu && !wantsResidual ? aligned(output.bytes()) : 0;
   const bool unpacks = weight && !hasPlainWeights(problem);
   const size_t weightBytes = unpacks ? aligned(bytesOfFloats(problem.weightElements())) : 0;

@@ -1,4 +1,4 @@
-// What the steps of convolutions and of their transposes share.
+// What the steps of Convolution and Deconvolution share.
 #pragma once
 
 #include "cuda/packing.h"
@@ -6,7 +6,7 @@
 
 namespace resnode::cuda {
 
-// The problem of a convolution that reads `input` and makes `output`, without an epilogue; `op` says its window.
+// The problem of a convolution from `input` to `output` without an epilogue, with the window of `op`.
 template <class Windowed>
 ConvolutionProblem windowProblem(const Windowed& op, const Nhwc& input, const Nhwc& output,
                                  const StepContext& context) {

@@ -1,5 +1,6 @@
-// A deconvolution is the transpose of the convolution that reads what it makes and makes what it reads, with the same weights
-// (deconv_layer.cpp): forward that one's gradient by its input, backward its forward pass and its gradient by the weights.
+// A deconvolution is the transpose of the convolution, with the same weights, from its output to its input
+// (deconv_layer.cpp). Its forward pass is that convolution's data gradient. Its backward pass is that convolution's
+// forward pass and weight gradient.
 #include <algorithm>
 
 #include "cuda/gradient-step.h"

@@ -8,7 +8,7 @@ namespace {
 
 struct Mask {
   const float* pass;
-  uint32_t seed, stream, rank, threshold;  // of 2³²: what is drawn below it drops
+  uint32_t seed, stream, rank, threshold;  // threshold: of 2³²; values drawn below it are dropped
   float scale;
 
   explicit Mask(const Dropout& dropout, const float* pass)
@@ -19,7 +19,7 @@ struct Mask {
         threshold(static_cast<uint32_t>(dropout.ratio * 4294967296.)),
         scale(static_cast<float>(1. / (1. - dropout.ratio))) {}
 
-  // For the four values from place 4 · four on.
+  // Draws for the four values from index 4 · four.
   __device__ PhiloxWords draw(int64_t four) const {
     return philox({{static_cast<uint32_t>(four), static_cast<uint32_t>(pass[0]), static_cast<uint32_t>(pass[1]), rank}},
                   seed, stream);
@@ -27,7 +27,7 @@ struct Mask {
   __device__ float apply(uint32_t word, float value) const { return word < threshold ? 0.0f : value * scale; }
 };
 
-// A thread takes four neighbours, which one draw is for.
+// A thread takes four neighbours, which share one draw.
 template <bool isAligned>
 __global__ void dropPlain(const Mask mask, const float* input, float* output, int64_t count) {
   const int64_t four = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x, first = four * 4;
@@ -46,7 +46,7 @@ __global__ void dropPlain(const Mask mask, const float* input, float* output, in
   }
 }
 
-// A thread an element: its neighbours in memory are of other channels, and drawn elsewhere.
+// One thread per element: its neighbours in memory belong to other channels and other draws.
 template <class T>
 __global__ void dropNhwc(const Mask mask, const T* input, T* output, int64_t elements, const Nhwc shape) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;

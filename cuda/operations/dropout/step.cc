@@ -24,7 +24,7 @@ Step forward(const Dropout& dropout, const Operation& operation, const StepConte
   return step;
 }
 
-// The mask is drawn again, so that nothing is kept for it.
+// The mask is drawn again, so it need not be stored.
 Step backward(const Dropout& dropout, const GradientContext& gradient) {
   Step step = gradient.likeOutput("dropout");
   step.launch = [=, layout = gradient.y(0), at = gradient.at](const Bindings& b, cudaStream_t stream) {

@@ -5,7 +5,7 @@
 namespace resnode::cuda {
 namespace {
 
-// Of dy, y and x.
+// Maps: dy, y and x.
 template <class T>
 struct UnaryGradient {
   static constexpr int kMaps = 3;

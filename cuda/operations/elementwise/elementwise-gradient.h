@@ -1,4 +1,4 @@
-// Gradients of elementwise.h. Maps have the shape's type.
+// Gradients of the functions in elementwise.h. Maps have the shape's type.
 #pragma once
 
 #include "cuda/kernels/channels.h"
@@ -6,8 +6,8 @@
 
 namespace resnode::cuda {
 
-// dx = dy · f'(x). Where the function needs no x, or no y, it is not read (ts/gradient/gradient-needs.ts); ReLU and ELU
-// take y where there is no x. In place on dy allowed.
+// dx = dy · f'(x). x or y is not read if the function does not need it (ts/gradient/gradient-needs.ts); ReLU and ELU
+// use y if there is no x. May work in place on dy.
 void launchUnaryGradient(const Elementwise& function, const void* x, const void* y, const void* dy, void* dx,
                          const ChannelShape& shape, cudaStream_t stream);
 

@@ -1,4 +1,4 @@
-// One input, one output, one function: those of native/operations/elementwise/elementwise.h.
+// Functions of one value (native/operations/elementwise/elementwise.h).
 #pragma once
 
 #include "cuda/types.h"
@@ -6,8 +6,8 @@
 
 namespace resnode::cuda {
 
-// output[i] = f(input[i]); in place allowed. plain: `type` is float32. nhwc: pass the shape's channels and
-// paddedChannels, so that padding stays zero; plain: channels = paddedChannels = 1.
+// output[i] = f(input[i]); may work in place. Row-major: `type` is float32, channels = paddedChannels = 1. nhwc: the
+// shape's channels and paddedChannels, so that padding stays zero.
 void launchUnary(const Elementwise& function, ElementType type, const void* input, void* output, int64_t elements,
                  int64_t channels, int64_t paddedChannels, cudaStream_t stream);
 

@@ -6,7 +6,7 @@
 namespace resnode::cuda {
 namespace {
 
-// A sum's: of dy and y.
+// For a sum. Maps: dy and y.
 struct SumGradient {
   static constexpr int kMaps = 2;
   using Channel = AnyChannel;
@@ -18,9 +18,9 @@ struct SumGradient {
   }
 };
 
-// Of dy, y and the inputs (eltwise_layer.cpp). The diff of a product is the product of the others or, where it need not be
-// stable, what was made over what was read. Of equal maxima the second of the first two takes the diff, a later input only
-// where it is greater.
+// Maps: dy, y and the inputs (eltwise_layer.cpp). The diff of a product is the product of the other inputs or, if
+// stable_prod_grad is off, the result divided by the input. Of equal maxima, the second of the first two inputs gets
+// the diff; a later input gets it only if it is greater.
 template <EltwiseOperation operation>
 struct EltwiseGradient {
   static constexpr int kMaps = 2 + kMaxEltwiseInputs;
@@ -34,7 +34,7 @@ struct EltwiseGradient {
     float diff = behind.of(values[0], values[1]), own = 0, others = diff, most = values[2];
     int best = 0;
 #pragma unroll
-    for (int k = 0; k < kMaxEltwiseInputs; ++k) {  // known indices: values stay in registers
+    for (int k = 0; k < kMaxEltwiseInputs; ++k) {  // constant indices keep values in registers
       if (k >= count) continue;
       const float value = values[2 + k];
       if (k == which) own = value;

@@ -5,8 +5,8 @@
 
 namespace resnode::cuda {
 
-// The diff of the input number `which`. Sums read no inputs. `quotientOf` (null: the product of the others) is what a
-// product made: its diff is then that over the input.
+// The diff of input number `which`. Sums read no inputs. `quotientOf`: the result of a product, whose diff is then the
+// result divided by the input; null: the product of the other inputs.
 void launchEltwiseGradient(const EltwiseInputs& eltwise, int which, const BehindRelu& behind, const void* quotientOf,
                            void* dx, const ChannelShape& shape, cudaStream_t stream);
 

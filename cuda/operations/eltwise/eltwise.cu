@@ -6,7 +6,7 @@
 namespace resnode::cuda {
 namespace {
 
-constexpr int kManyInputs = 128;  // as many as the 4 KB of a kernel's parameters hold with room to spare
+constexpr int kManyInputs = 128;  // as many as fit into the 4 KB of a kernel's parameters, with room to spare
 
 template <int capacity>
 struct Operands {
@@ -17,7 +17,7 @@ struct Operands {
   float negativeSlope;
 };
 
-// MAX as eltwise_layer.cpp compares: the first two one way round, later ones the other.
+// MAX compares as eltwise_layer.cpp does: the first two inputs in one direction, later ones in the other.
 template <EltwiseOperation operation>
 RESNODE_HOST_DEVICE float combine(float result, float coefficient, float value, int k) {
   if constexpr (operation == EltwiseOperation::sum) return result + coefficient * value;
@@ -39,7 +39,7 @@ __device__ __forceinline__ void eltwiseAt(const Operands<capacity>& operands, T*
   };
   if constexpr (capacity <= kMaxEltwiseInputs) {
 #pragma unroll
-    for (int k = 0; k < capacity; ++k) {  // known indices: the parameters stay where they are
+    for (int k = 0; k < capacity; ++k) {  // constant indices keep the parameters in place
       if (k < operands.count) take(k);
     }
   } else {

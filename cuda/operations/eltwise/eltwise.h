@@ -1,11 +1,11 @@
-// Caffe's Eltwise (eltwise_layer.cu), with ReLU: add-relu is SUM.
+// Caffe's Eltwise (eltwise_layer.cu), with ReLU: a fused add-relu is SUM.
 #pragma once
 
 #include "cuda/types.h"
 
 namespace resnode::cuda {
 
-inline constexpr int kMaxEltwiseInputs = 8;  // in vectors; up to 128 are taken one element at a time, more refused
+inline constexpr int kMaxEltwiseInputs = 8;  // as vectors; up to 128 are read one element at a time, more are refused
 
 enum class EltwiseOperation { sum, prod, max };
 
@@ -18,7 +18,7 @@ struct EltwiseInputs {
   float negativeSlope = 0;
 };
 
-// All of one type and `elements` (padding zeros stay zero by themselves: sum, prod and max of zeros are zero). The output
+// All have one type and `elements` values. (Padding stays zero: sum, product and maximum of zeros are zero.) The output
 // may be one of the inputs. Accumulates in float32, in the order of the inputs.
 void launchEltwise(const EltwiseInputs& eltwise, ElementType type, void* output, int64_t elements, cudaStream_t stream);
 

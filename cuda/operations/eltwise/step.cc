@@ -15,7 +15,7 @@ EltwiseOperation operationOf(const Eltwise& eltwise) {
 Step forward(const Eltwise& eltwise, const Operation& operation, const StepContext& context) {
   Step step = likeOutput(operation, context, "eltwise");
   const TensorLayout& layout = context.output(operation, 0);
-  // Accumulation in several launches writes the output before it has read all inputs: only few may share memory with it.
+  // Several launches write the output before they have read all inputs, so only few inputs may share memory with it.
   step.inPlace.clear();
   for (size_t i = 0; i < operation.inputs.size() && operation.inputs.size() <= kMaxEltwiseInputs; ++i)
     step.inPlace.push_back(i);
@@ -34,7 +34,7 @@ Step forward(const Eltwise& eltwise, const Operation& operation, const StepConte
 
 Step backward(const Eltwise& eltwise, const GradientContext& gradient) {
   Step step = gradient.likeOutput("eltwise");
-  // The other diffs are made from dy too.
+  // The other diffs are also computed from dy.
   if (std::count_if(gradient.operation.outputs.begin(), gradient.operation.outputs.end(),
                     [](TensorId id) { return id >= 0; }) > 1)
     step.inPlace.clear();

@@ -1,5 +1,5 @@
-// A function of the process computes on copies in main memory: the stream is waited for, twice. Such a program is launched
-// step by step, since a graph could not call it (CudaPlan::callsHost).
+// A function of the process computes on copies in main memory, so the step waits for the stream twice. Such a program
+// is launched step by step, because a graph could not call the function (CudaPlan::callsHost).
 #include "cuda/gradient-step.h"
 #include "cuda/nccl/communicator.h"
 #include "native/core/host-functions.h"
@@ -11,7 +11,7 @@ size_t countOf(TensorId id, const StepContext& context) {
   return static_cast<size_t>(elementCount(context.layouts[id].shape));
 }
 
-// What travels in one direction.
+// The copies in one direction.
 class Copies {
  public:
   void add(void* place, size_t count) {
@@ -25,9 +25,9 @@ class Copies {
     for (size_t i = 0; i < values_.size(); ++i) list.push_back({places_[i] ? values_[i].data() : nullptr, counts_[i]});
     return list;
   }
-  // `processes`: whom the stream may wait for; null: none.
+  // `processes`: those for which the stream may wait; null: none.
   void copy(cudaMemcpyKind direction, NcclCommunicator* processes, cudaStream_t stream) {
-    // Copies of memory that is not pinned wait for the stream by themselves, where a mean may stand that never comes.
+    // A copy of memory that is not pinned waits for the stream, which may contain a mean that never completes.
     if (processes) {
       Event reached;
       reached.record(stream);
@@ -48,7 +48,7 @@ class Copies {
   std::vector<size_t> counts_;
 };
 
-// The functions of a program, and the processes that its stream may wait for; either null: none.
+// The functions of a program, and the processes for which its stream may wait; either may be null.
 struct Host {
   std::shared_ptr<HostFunctions> functions;
   std::shared_ptr<NcclCommunicator> processes;

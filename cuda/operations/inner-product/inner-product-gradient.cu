@@ -5,7 +5,7 @@
 namespace resnode::cuda {
 namespace {
 
-// A matrix as it lies.
+// A matrix and its strides.
 struct Matrix {
   const float* values;
   int64_t rowStep, columnStep;

@@ -1,11 +1,11 @@
-// The gradients of an inner product by its input and its weights, in float32 on plain matrices.
+// The gradients of an inner product with respect to input and weights, in float32 on row-major matrices.
 #pragma once
 
 #include "cuda/types.h"
 
 namespace resnode::cuda {
 
-// x [rows, k], dy [rows, outputs]; weights [outputs, k], or [k, outputs] where transposed.
+// x [rows, k], dy [rows, outputs]; weights [outputs, k], or [k, outputs] if transposed.
 struct InnerProductShape {
   int64_t rows = 0, k = 0, outputs = 0;
   bool transposed = false;
@@ -16,7 +16,7 @@ void launchInnerProductDataGradient(const InnerProductShape& shape, const float*
                                     float* scratch, cudaStream_t stream);
 int64_t innerProductDataScratch(const InnerProductShape& shape);
 
-// dw = dyᵀ · x, as the weights lie. `scratch`: innerProductWeightScratch() floats.
+// dw = dyᵀ · x, in the layout of the weights. `scratch`: innerProductWeightScratch() floats.
 void launchInnerProductWeightGradient(const InnerProductShape& shape, const float* x, const float* dy, float* dw,
                                       float* scratch, cudaStream_t stream);
 int64_t innerProductWeightScratch(const InnerProductShape& shape);

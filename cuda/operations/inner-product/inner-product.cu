@@ -22,7 +22,7 @@ struct InnerProductOf {
   }
 };
 
-// Values [at, at + 8) of a row of k, zeros past its end.
+// Values [at, at + 8) of a row of k, with zeros past its end.
 template <bool kAligned, class T>
 __device__ __forceinline__ void load8(const T* row, int64_t at, int64_t k, float (&values)[8]) {
   if (kAligned && at + 8 <= k) {
@@ -38,7 +38,7 @@ __device__ __forceinline__ void load8(const T* row, int64_t at, int64_t k, float
   for (int i = 0; i < 8; ++i) values[i] = at + i < k ? toFloat(row[at + i]) : 0;
 }
 
-// Few rows: all of the time goes into reading the weights, once. A warp an output, its lanes along k.
+// Few rows: reading the weights once takes all of the time. One warp per output, with its lanes along k.
 template <int kRows, bool kAligned, class In, class Weight>
 __global__ void __launch_bounds__(256) innerProductOfFewRows(const InnerProductOf<In, Weight> problem) {
   const int64_t n = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / 32;
@@ -63,13 +63,12 @@ __global__ void __launch_bounds__(256) innerProductOfFewRows(const InnerProductO
   }
 }
 
-// Many rows: tiles of 32 rows × 32 outputs, 64 of k at a time. Four groups of 64 threads take 16 of those k each, a
-// thread 4 × 4 products, and the groups' sums are added in their order.
+// Many rows: tiles of 32 rows × 32 outputs, 64 of k at a time. Each of four groups of 64 threads takes 16 of those k,
+// and a thread 4 × 4 products. The groups' sums are added in order.
 constexpr int kTile = 32, kDepth = 64, kGroups = 4, kQuads = kTile / 4;
 
 using Quad = Pack<float, 4>;
-using Tile =
-    Quad[kQuads + 1];  // [kDepth] of them: by k, so that a thread's 4 values are neighbours; + 1 against bank conflicts
+using Tile = Quad[kQuads + 1];  // [kDepth]: by k, so that a thread's 4 values are neighbours; + 1 avoids bank conflicts
 
 __device__ __forceinline__ void store8(Tile* tile, int line, int at, const float (&values)[8]) {
 #pragma unroll
@@ -83,7 +82,8 @@ __global__ void __launch_bounds__(256) innerProductOfTiles(const InnerProductOf<
   const int64_t firstRow = static_cast<int64_t>(blockIdx.x) * kTile,
                 firstOutput = static_cast<int64_t>(blockIdx.y) * kTile;
 
-  // Each thread carries 8 values of one row of the input and of one row of the weights; the next ones while it computes.
+  // Each thread loads 8 values of one row of the input and of one row of the weights. It loads the next ones while it
+  // computes.
   const int line = threadIdx.x % kTile, at = threadIdx.x / kTile * 8;
   const bool hasRow = firstRow + line < problem.rows, hasOutput = firstOutput + line < problem.outputs;
   const In* inputRow = problem.input + (hasRow ? (firstRow + line) * problem.rowStride : 0);

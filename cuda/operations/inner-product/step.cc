@@ -10,7 +10,7 @@
 namespace resnode::cuda {
 namespace {
 
-// A feature map is read as it lies: its weights were packed in the same order.
+// A feature map is read as it is, because its weights were packed in the same order.
 bool readsFeatureMap(const InnerProduct& innerProduct, const TensorLayout& input) {
   return input.isNhwc && innerProduct.axis == 1;
 }
@@ -61,7 +61,8 @@ Step forward(const InnerProduct& innerProduct, const Operation& operation, const
   return step;
 }
 
-// On plain matrices, with the weights as they are updated: small beside the convolutions that come before.
+// Works on row-major matrices, with the weights as they are updated. This is cheap compared with the convolutions
+// before it.
 Step backward(const InnerProduct& innerProduct, const GradientContext& gradient) {
   Step step = gradient.plain("inner product");
   const Shape& in = gradient.x(0).shape;

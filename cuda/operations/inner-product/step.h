@@ -1,11 +1,11 @@
-// What the classifier head's step shares with InnerProduct's.
+// What the steps of the classifier head and InnerProduct share.
 #pragma once
 
 #include "cuda/step.h"
 
 namespace resnode::cuda {
 
-// Weights and bias as they are read for an input of this layout.
+// Weights and bias, packed for an input of this layout.
 std::vector<PackedParameter> innerProductParameters(const InnerProduct& innerProduct, const TensorLayout& input);
 
 }  // namespace resnode::cuda

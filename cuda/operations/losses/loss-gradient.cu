@@ -29,7 +29,7 @@ __global__ void __launch_bounds__(kCountThreads)
   *weight = static_cast<float>(static_cast<double>(*dy) / normalizer);
 }
 
-// A team (a warp or a thread) a position.
+// One team (a warp or a thread) per position.
 template <class Team>
 __global__ void softmaxLossGradient(const float* scores, const Labels labels, const Targets targets,
                                     const float* weight, float* dx, int64_t positions, int64_t inner) {

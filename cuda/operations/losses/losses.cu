@@ -20,7 +20,7 @@ __global__ void __launch_bounds__(kTallyThreads)
     const auto lossOf = [&](int64_t c) {
       const float score = row[c * inner];
       const float probability = kGiven ? score : softmax.probability(score);
-      return static_cast<double>(-logf(probability < FLT_MIN ? FLT_MIN : probability));  // NaN stays
+      return static_cast<double>(-logf(probability < FLT_MIN ? FLT_MIN : probability));  // NaN stays NaN
     };
     if (targets.isPlain()) return lossOf(target);
     double sum = 0;

@@ -1,4 +1,4 @@
-// SoftmaxWithLoss and EuclideanLoss on plain float32; native/operations/losses/reference.cc is the specification.
+// SoftmaxWithLoss and EuclideanLoss on row-major float32; native/operations/losses/reference.cc specifies them.
 #pragma once
 
 #include <optional>
@@ -8,9 +8,9 @@
 
 namespace resnode::cuda {
 
-// scores [outer, channels, inner], labels [outer, inner] as floats. `prob` (scores' shape) is written; null: not wanted
-// (the kernel then needs no memory for it). `result` is one float. Every launch writes *badLabel: the index + 1 of the first
-// label that no class has (and that is not ignored; it counts as if it were), 0 where there is none. null: not wanted.
+// scores [outer, channels, inner], labels [outer, inner] as floats. `prob` has the scores' shape; null: not requested,
+// and the kernel needs no memory for it. `result` is one float. Every launch sets *badLabel to the index + 1 of the
+// first invalid label (which then counts as ignored), or 0 if there is none. null: not requested.
 void launchSoftmaxLoss(const SoftmaxLoss& loss, const float* scores, const float* labels, float* prob, float* result,
                        int* badLabel, cudaStream_t stream);
 

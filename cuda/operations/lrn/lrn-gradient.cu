@@ -11,7 +11,7 @@ RESNODE_HOST_DEVICE float scaleOf(const LrnShape& shape, const float* x, int64_t
   return region == LrnRegion::across ? scaleAcross(shape, x, i) : scaleWithin(shape, x, i);
 }
 
-// −2·beta·alpha/n · dy·y/s: what each value of a window takes of it, times itself.
+// −2·beta·alpha/n · dy·y/s: each value of a window gets this, times itself.
 template <LrnRegion region>
 struct Through {
   LrnShape shape;
@@ -35,7 +35,7 @@ struct LrnGradientStep {
   const float *x, *dy, *through;
   RESNODE_HOST_DEVICE float operator()(int64_t i, int64_t) const {
     const int64_t plane = shape.height * shape.width, before = (shape.size - 1) / 2, after = shape.size - 1 - before;
-    float sum = 0;  // over the windows that hold this value
+    float sum = 0;  // over the windows that contain this value
     if (region == LrnRegion::across) {
       const int64_t c = i / plane % shape.channels;
       for (int64_t d = greater(c - after, 0); d < lesser(c + before + 1, shape.channels); ++d)

@@ -1,4 +1,4 @@
-// What LRN divides by (lrn_layer.cpp), shared by the layer and its gradient: plain [N, C, H, W].
+// The divisor of LRN (lrn_layer.cpp), for the layer and its gradient: row-major [N, C, H, W].
 #pragma once
 
 #include "cuda/launch.h"
@@ -14,7 +14,8 @@ struct LrnShape {
 RESNODE_HOST_DEVICE int64_t lesser(int64_t a, int64_t b) { return a < b ? a : b; }
 RESNODE_HOST_DEVICE int64_t greater(int64_t a, int64_t b) { return a > b ? a : b; }
 
-// k + alpha/size·Σ x² over neighbouring channels. Summed anew for each element: Caffe's running sum drifts.
+// k + alpha/size·Σ x² over neighbouring channels. The sum is computed anew for each element, because Caffe's running
+// sum drifts.
 RESNODE_HOST_DEVICE float scaleAcross(const LrnShape& shape, const float* x, int64_t i) {
   const int64_t plane = shape.height * shape.width, c = i / plane % shape.channels, before = (shape.size - 1) / 2;
   const int64_t first = greater(c - before, 0), end = lesser(c - before + shape.size, shape.channels);
@@ -26,7 +27,8 @@ RESNODE_HOST_DEVICE float scaleAcross(const LrnShape& shape, const float* x, int
   return shape.k + shape.alpha / static_cast<float>(shape.size) * sum;
 }
 
-// 1 + alpha·(average of x² over the window): in Caffe a net of square, average pool and power, hence pooling's divisor.
+// 1 + alpha·(average of x² over the window). In Caffe this is a net of square, average pool and power, so the divisor
+// is pooling's.
 RESNODE_HOST_DEVICE float scaleWithin(const LrnShape& shape, const float* x, int64_t i) {
   const int64_t h = i / shape.width % shape.height, w = i % shape.width, before = (shape.size - 1) / 2;
   const int64_t top = h - before, bottom = lesser(top + shape.size, shape.height + before);

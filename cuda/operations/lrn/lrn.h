@@ -1,4 +1,4 @@
-// Local response normalisation (lrn_layer.cu) on plain float32 N×C×H×W, across channels or within one.
+// Local response normalisation (lrn_layer.cu) on row-major float32 N×C×H×W, across channels or within one.
 #pragma once
 
 #include "cuda/types.h"

@@ -11,7 +11,7 @@ namespace {
 RESNODE_HOST_DEVICE int64_t lesser(int64_t a, int64_t b) { return a < b ? a : b; }
 RESNODE_HOST_DEVICE int64_t greater(int64_t a, int64_t b) { return a > b ? a : b; }
 
-// One axis: what window number `output` covers. `length` also counts padding, not what hangs over it.
+// One axis: the range that window number `output` covers. `length` includes padding, but not what exceeds it.
 struct Axis {
   int64_t size, outputs, kernel, stride, pad;
 
@@ -20,7 +20,7 @@ struct Axis {
   RESNODE_HOST_DEVICE int64_t first(int64_t output) const { return greater(start(output), 0); }
   RESNODE_HOST_DEVICE int64_t end(int64_t output) const { return lesser(paddedEnd(output), size); }
   RESNODE_HOST_DEVICE int64_t length(int64_t output) const { return paddedEnd(output) - start(output); }
-  // The windows that `at` lies in: [firstWindow, endWindow).
+  // The windows that contain `at`: [firstWindow, endWindow).
   RESNODE_HOST_DEVICE int64_t firstWindow(int64_t at) const {
     return at + pad < kernel ? 0 : quotient(at + pad - kernel, stride) + 1;
   }
@@ -38,7 +38,7 @@ Plane planeOf(const PoolingShape& shape) {
           shape.input.paddedChannels};
 }
 
-// n neighbouring channels of a pixel, each thread's own.
+// n neighbouring channels of a pixel, one set per thread.
 struct Place {
   int64_t image, row, column, channel;
 };
@@ -47,7 +47,7 @@ RESNODE_HOST_DEVICE Place placeOf(int64_t i, const Plane& plane, int64_t rows, i
   return {image, line - image * rows, pixel - line * columns, i - pixel * plane.stored};
 }
 
-// Integers go 16 bytes at a time too.
+// Integers are also moved 16 bytes at a time.
 template <int n>
 __device__ __forceinline__ void loadPositions(const int* from, int (&positions)[n]) {
   constexpr int kInts = n < 4 ? n : 4;
@@ -70,7 +70,7 @@ __device__ __forceinline__ void storePositions(int* to, const int (&positions)[n
   }
 }
 
-// Where each window's maximum lies, as pixel of its image; −1: nowhere.
+// The position of each window's maximum, as pixel of its image; −1: none.
 template <class T, int n>
 __global__ void findMaxima(const Plane plane, const T* x, int* positions, int64_t elements) {
   const int64_t i = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) * n;
@@ -95,7 +95,7 @@ __global__ void findMaxima(const Plane plane, const T* x, int* positions, int64_
   storePositions<n>(positions + i, found);
 }
 
-// The same from the plain mask of the forward pass, an element a thread; in the padding nowhere.
+// The same from the forward pass's row-major mask, one thread per element; −1 in the padding.
 __global__ void positionsOf(const Plane plane, const float* mask, int* positions, int64_t elements, int64_t channels) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= elements) return;
@@ -104,7 +104,7 @@ __global__ void positionsOf(const Plane plane, const float* mask, int* positions
   positions[i] = at.channel < channels ? static_cast<int>(mask[row * plane.columns.outputs + at.column]) : -1;
 }
 
-// What a pixel gets of the diff of a window that it lies in.
+// What a pixel gets from the diff of a window that contains it.
 struct Averages {
   template <int n, class Window, class Diff>
   __device__ __forceinline__ void add(const Window& window, const Diff& dy, float (&sums)[n]) const {
@@ -132,9 +132,9 @@ struct AtPlaces {
   }
 };
 
-// A window as a pixel in it sees it.
+// A window, as a pixel in it sees it.
 struct SeenWindow {
-  int64_t from;  // where its diff lies
+  int64_t from;  // index of its diff
   int pixel, place;
   float length;
 };
@@ -183,7 +183,7 @@ void launchMaxima(const PoolingShape& shape, const MaximaKnown& known, const voi
   launchGather<T, n>(shape, dy, AtPositions{positions}, dx, stream);
 }
 
-// Calls function(T{}, n) with how many neighbours a thread takes.
+// Calls function(T{}, n) with the number of neighbours per thread.
 template <class Function, class... Pointers>
 void byPacks(const PoolingShape& shape, ElementType type, Function function, Pointers... pointers) {
   dispatch(type, [&](auto element) {

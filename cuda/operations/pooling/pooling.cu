@@ -8,13 +8,13 @@
 namespace resnode::cuda {
 namespace {
 
-// A shape in the kernels' own integers: whatever the tensor's size, one row of it has fewer than 2³¹ elements.
+// A shape in int: whatever the tensor's size, one row has fewer than 2³¹ elements.
 struct Window {
   int inputH, inputW, outputH, outputW, channels, paddedChannels;
   int kernelH, kernelW, strideH, strideW, padH, padW;
 };
 
-// [first, end) is inside the plane; `length` also counts padding, not what hangs over it (pooling_layer.cpp).
+// [first, end) is inside the plane. `length` includes padding, but not what exceeds it (pooling_layer.cpp).
 struct Span {
   int first, end, length;
 };
@@ -24,7 +24,7 @@ RESNODE_HOST_DEVICE Span spanOf(int output, int size, int kernel, int stride, in
   return {start > 0 ? start : 0, paddedEnd < size ? paddedEnd : size, paddedEnd - start};
 }
 
-// The maximum and where it was first seen: strict >, so that NaN is never one (pooling_layer.cpp).
+// The maximum and its first position: strict >, so NaN is never the maximum (pooling_layer.cpp).
 struct MaximumOf {
   float value = -FLT_MAX;
   int position = -1;
@@ -45,7 +45,7 @@ struct AverageOf {
 
 enum class Where { unknown, mask, places };
 
-// What becomes of a result: the element type's number, or the integer that this number is rounded to.
+// Converts a result to the element type or, rounded, to an integer.
 template <class T>
 struct AsNumber {
   using Result = T;
@@ -63,7 +63,8 @@ struct AsInteger {
   }
 };
 
-// A block (x) an output row, a thread an output pixel's vector of V channels; blocks (y) share long rows.
+// A block (x) computes an output row, and a thread a vector of V channels of an output pixel. Several blocks (y) share
+// long rows.
 template <class Method, Where kWhere, int V, class T, class As>
 __global__ void __launch_bounds__(256) poolWindows(const Window window, const T* input, typename As::Result* output,
                                                    const MaximaWanted wanted, const As as) {
@@ -75,7 +76,7 @@ __global__ void __launch_bounds__(256) poolWindows(const Window window, const T*
   for (int item = blockIdx.y * blockDim.x + threadIdx.x; item < items; item += gridDim.y * blockDim.x) {
     const int q = item / vectors, channel = item % vectors * V;
     const Span columns = spanOf(q, window.inputW, window.kernelW, window.strideW, window.padW);
-    // Positions are counted in the plane, or in the window as it is before it is clipped.
+    // Positions are counted in the plane, or in the window before clipping.
     const bool inWindow = kWhere == Where::places;
     const int top = inWindow ? p * window.strideH - window.padH : 0,
               left = inWindow ? q * window.strideW - window.padW : 0;
@@ -92,7 +93,7 @@ __global__ void __launch_bounds__(256) poolWindows(const Window window, const T*
     Pack<typename As::Result, V> results;
     const float area = static_cast<float>(rows.length) * static_cast<float>(columns.length);
 #pragma unroll
-    for (int v = 0; v < V; ++v) {  // an empty window's result is not zero, padding is
+    for (int v = 0; v < V; ++v) {  // the result of an empty window is not zero, but padding is
       results.values[v] = as(channel + v < window.channels ? methods[v].result(area) : 0);
     }
     store(outputRow + static_cast<int64_t>(q) * window.paddedChannels + channel, results);
@@ -142,7 +143,7 @@ void launchWindows(const PoolingShape& shape, const T* input, T* output, const M
   launchWindowsAs<Method, kWhere>(shape, input, output, wanted, AsNumber<T>{}, stream);
 }
 
-// One window that holds the whole plane.
+// Whether one window covers the whole plane.
 bool isGlobal(const PoolingShape& shape) {
   return shape.output.h == 1 && shape.output.w == 1 && shape.kernelH - shape.padH >= shape.input.h &&
          shape.kernelW - shape.padW >= shape.input.w;

@@ -5,7 +5,7 @@
 
 namespace resnode::cuda {
 
-// Of a pooling that reads and makes nhwc of the program's element type.
+// For a pooling from and to nhwc of the program's element type.
 PoolingShape poolingShape(const Pooling& pooling, const Operation& operation, const StepContext& context);
 
 }  // namespace resnode::cuda

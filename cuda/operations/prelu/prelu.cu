@@ -14,7 +14,7 @@ struct PReluStep {
   }
 };
 
-// Of dy and x.
+// Maps: dy and x.
 struct PReluGradient {
   static constexpr int kMaps = 2;
   struct Channel {
@@ -28,7 +28,7 @@ struct PReluGradient {
   }
 };
 
-// The same.
+// Maps: dy and x.
 struct SlopeTerms {
   static constexpr int kMaps = 2;
   using Channel = AnyChannel;
@@ -38,7 +38,7 @@ struct SlopeTerms {
   }
 };
 
-// One slope for all channels: their sums as a channel of their own.
+// One slope for all channels: sums the channels' sums as if they were a channel.
 struct Given {
   static constexpr int kMaps = 1;
   using Channel = AnyChannel;

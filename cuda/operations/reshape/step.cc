@@ -4,7 +4,7 @@
 namespace resnode::cuda {
 namespace {
 
-// A feature map becomes plain on the way; what is plain already is the same memory.
+// A feature map is converted to row-major first. A row-major tensor shares its memory with the result.
 Step forward(const Reshape&, const Operation& operation, const StepContext& context) {
   Step step = plainStep(operation, "reshape");
   const TensorLayout& input = context.input(operation, 0);
@@ -18,7 +18,7 @@ Step forward(const Reshape&, const Operation& operation, const StepContext& cont
   return step;
 }
 
-// The same numbers: the diff of what was made is that of what was read.
+// The diff of the output is that of the input, with the same numbers.
 Step backward(const Reshape&, const GradientContext& gradient) {
   Step step = gradient.plain("reshape");
   step.aliasOf = gradient.at.inputs + gradient.at.outputs;

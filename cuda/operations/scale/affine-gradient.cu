@@ -5,7 +5,7 @@
 namespace resnode::cuda {
 namespace {
 
-// Of dy, y and x.
+// Maps: dy, y and x.
 struct AffineTerms {
   static constexpr int kMaps = 3;
   using Channel = AnyChannel;
@@ -17,7 +17,7 @@ struct AffineTerms {
   }
 };
 
-// Of dy and y.
+// Maps: dy and y.
 struct Scaled {
   static constexpr int kMaps = 2;
   struct Channel {

@@ -13,8 +13,8 @@ RESNODE_HOST_DEVICE float affineOf(const Affine& affine, float x, float center, 
   return affine.relu ? leaky(value, affine.negativeSlope) : value;
 }
 
-// Channels last (inner = 1): threadIdx.x owns n neighbouring channels, whose constants stay in registers while it
-// goes down the rows. kBy: the residual has constants of its own.
+// Channels last (inner = 1): threadIdx.x owns n neighbouring channels, whose constants stay in registers while it walks
+// down the rows. kBy: the residual has constants of its own.
 template <class T, int n, bool kBy>
 __global__ void affineRowsKernel(Affine affine, const T* input, T* output) {
   const int64_t channel = (static_cast<int64_t>(blockIdx.y) * blockDim.x + threadIdx.x) * n;
@@ -62,7 +62,7 @@ __global__ void affineRowsKernel(Affine affine, const T* input, T* output) {
   });
 }
 
-// Plain [outer, channels, inner].
+// Row-major [outer, channels, inner].
 template <class T>
 __global__ void affinePlanesKernel(Affine affine, const T* input, T* output, int64_t elements) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;

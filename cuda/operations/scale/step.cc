@@ -15,7 +15,7 @@ Step forward(const Scale& scale, const Operation& operation, const StepContext& 
     affine.negativeSlope = scale.relu->negativeSlope;
   }
   if (operation.inputs.size() > 1) step.nhwcInputs[1] = false;
-  // Where scale and bias come from: a parameter by its place, or the second input.
+  // Scale and bias are either a parameter or the second input.
   const auto parameter = [&](const std::optional<ParameterId>& id) {
     if (!id) return -1;
     step.parameters.push_back({*id, {}});

@@ -1,4 +1,4 @@
-// What BatchNorm's step shares with Scale's.
+// What the steps of BatchNorm and Scale share.
 #pragma once
 
 #include "cuda/layout.h"
@@ -6,7 +6,7 @@
 
 namespace resnode::cuda {
 
-// Of the channels of a map that lies so.
+// An Affine over the channels of a map with this layout.
 inline Affine affineOver(const ChannelView& view) {
   return {view.outer, view.channels, view.inner, view.paddedChannels};
 }

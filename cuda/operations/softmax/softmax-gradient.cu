@@ -5,7 +5,7 @@
 namespace resnode::cuda {
 namespace {
 
-// A team (a warp or a thread) a position.
+// One team (a warp or a thread) per position.
 template <class Team>
 __global__ void softmaxGradient(const float* y, const float* dy, float* dx, int64_t positions, int64_t channels,
                                 int64_t inner) {

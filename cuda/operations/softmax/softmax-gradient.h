@@ -5,7 +5,7 @@
 
 namespace resnode::cuda {
 
-// dx = y·(dy − Σ dy·y), over the channels of each position. In place on dy allowed.
+// dx = y·(dy − Σ dy·y), over the channels of each position. May work in place on dy.
 void launchSoftmaxGradient(const Softmax& softmax, const float* y, const float* dy, float* dx, cudaStream_t stream);
 
 }  // namespace resnode::cuda

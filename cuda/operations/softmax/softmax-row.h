@@ -1,4 +1,5 @@
-// One softmax, shared by the kernels that need one: softmax_layer.cu's shift by the maximum, in two passes over a row.
+// Softmax of one row, for all kernels that need it. As in softmax_layer.cu it subtracts the maximum; it makes two
+// passes over the row.
 #pragma once
 
 #include "cuda/kernels/reduce.h"
@@ -6,13 +7,13 @@
 
 namespace resnode::cuda {
 
-// p[c] = exp(x[c] − maximum) / sum. A NaN makes all of a row NaN, as does a row of nothing but −inf.
+// p[c] = exp(x[c] − maximum) / sum. A NaN makes the whole row NaN; so does a row of −inf only.
 struct SoftmaxRow {
   float maximum, sum;
   RESNODE_HOST_DEVICE float probability(float score) const { return expf(score - maximum) / sum; }
 };
 
-// Who shares a row.
+// Teams of threads that share a row.
 struct OneThread {
   __device__ __forceinline__ int64_t first() const { return 0; }
   __device__ __forceinline__ int64_t step() const { return 1; }
@@ -38,7 +39,8 @@ struct OneBlock {
   }
 };
 
-// Of `channels` scores, `stride` apart; every thread of the team comes here with the same row and gets the same result.
+// Of `channels` scores, `stride` apart. Every thread of the team must call it with the same row, and gets the same
+// result.
 template <class Team>
 __device__ __forceinline__ SoftmaxRow softmaxOf(const float* scores, int64_t channels, int64_t stride,
                                                 const Team& team) {
@@ -50,7 +52,7 @@ __device__ __forceinline__ SoftmaxRow softmaxOf(const float* scores, int64_t cha
   return row;
 }
 
-// The same, and then the probabilities; in place allowed.
+// The same, then writes the probabilities; may work in place.
 template <class Team>
 __device__ __forceinline__ void writeSoftmax(const float* scores, float* probabilities, int64_t channels,
                                              int64_t stride, const Team& team) {
@@ -59,7 +61,7 @@ __device__ __forceinline__ void writeSoftmax(const float* scores, float* probabi
     probabilities[c * stride] = row.probability(scores[c * stride]);
 }
 
-// The scores of a position lie `inner` apart from here on.
+// Where the scores of a position start; they are `inner` apart.
 RESNODE_HOST_DEVICE int64_t startOf(int64_t position, int64_t channels, int64_t inner) {
   const int64_t outer = inner == 1 ? position : quotient(position, inner);
   return outer * channels * inner + position - outer * inner;

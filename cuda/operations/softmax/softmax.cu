@@ -5,7 +5,7 @@
 namespace resnode::cuda {
 namespace {
 
-constexpr int64_t kLongRow = 1024;  // beyond 32 scores a lane, a row gets a block
+constexpr int64_t kLongRow = 1024;  // with more than 32 scores per lane, a row gets a block
 
 __global__ void softmaxByWarps(const float* input, float* output, int64_t rows, int64_t channels) {
   const int64_t row = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / 32;
@@ -17,7 +17,7 @@ __global__ void softmaxByBlocks(const float* input, float* output, int64_t chann
   writeSoftmax(input + start, output + start, channels, 1, OneBlock());
 }
 
-// Neighbouring threads have neighbouring positions, so that every step along the channels is coalesced.
+// Neighbouring threads have neighbouring positions, so that every access along the channels is coalesced.
 __global__ void softmaxByThreads(const float* input, float* output, int64_t positions, int64_t channels,
                                  int64_t inner) {
   const int64_t position = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;

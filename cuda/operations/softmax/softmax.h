@@ -1,11 +1,11 @@
-// Softmax on plain float32 [outer, channels, inner], shifted by the maximum, as softmax_layer.cu.
+// Softmax on row-major float32 [outer, channels, inner], with the maximum subtracted as in softmax_layer.cu.
 #pragma once
 
 #include "cuda/types.h"
 
 namespace resnode::cuda {
 
-// In place allowed.
+// May work in place.
 void launchSoftmax(const float* input, float* output, int64_t outer, int64_t channels, int64_t inner,
                    cudaStream_t stream);
 

@@ -6,7 +6,7 @@
 namespace resnode::cuda {
 namespace {
 
-// Where an update finds a blob: places among the step's parameters; −1: not there.
+// Where an update finds a blob's tensors: indices among the step's parameters; −1: absent.
 struct BlobPlaces {
   int values, accumulator, history, second, average;
 };

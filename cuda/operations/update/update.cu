@@ -9,27 +9,27 @@ namespace resnode::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kItems = 32;         // blobs a launch: kernel parameters are up to 4 KB
+constexpr int kItems = 32;         // blobs per launch: kernel parameters are limited to 4 KB
 constexpr int64_t kBlocks = 512;   // that share a blob
-constexpr int kSquareBlocks = 64;  // whose sums make the norm
+constexpr int kSquareBlocks = 64;  // whose sums give the norm
 
 // What the kernels of one update share.
 struct State {
-  int proceeds;  // the values change: all is finite, and this is the last pass of an iteration
-  int isSound;   // losses are finite and labels are classes
+  int proceeds;  // values change, because all is finite and this is the last pass of an iteration
+  int isSound;   // losses are finite and labels are valid
   int isFirst, isLast;
-  int isFirstUpdate;                     // the iteration is 0: a dampened history begins as the gradient
-  float rate;                            // Adam: with its correction of the moments
-  float meanCorrection, rootCorrection;  // AdamW's
+  int isFirstUpdate;                     // the iteration is 0: a dampened history starts with the gradient
+  float rate;                            // Adam: including the correction of the moments
+  float meanCorrection, rootCorrection;  // for AdamW
   float clip;                            // diffs are multiplied by it
-  float lossScale;                       // they are so many times what they should be
+  float lossScale;                       // diffs are too large by this factor
 };
 
 struct Batch {
   UpdatedValues items[kItems];
 };
 
-// The rule's constants as the kernels want them.
+// The rule's constants, as the kernels need them.
 struct Rule {
   UpdateRule rule;
   float momentum, momentum2, delta, rmsDecay;
@@ -39,7 +39,7 @@ struct Rule {
   bool dampened;
   float trust, averageDecay;
 
-  // What the value loses for a gradient g.
+  // The decrease of a value for gradient g.
   RESNODE_HOST_DEVICE float step(const State& state, float rate, float g, float* history, float* second) const {
     const float old = *history;
     switch (rule) {
@@ -105,14 +105,14 @@ __global__ void checkLoss(const LossValues loss, State* state) {
   if (threadIdx.x == 0 && !sound) state->isSound = state->proceeds = 0;
 }
 
-// The kernels over blobs: blocks (a share of a blob, blobs).
+// Kernels over blobs run as blocks (share of a blob, blobs).
 template <class Visit>
 __device__ __forceinline__ void eachValue(const UpdatedValues& item, Visit visit) {
   const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
   for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < item.count; i += step) visit(i);
 }
 
-// Of a small blob most blocks have none. The same for all threads of a block.
+// Most blocks have no part of a small blob. The result is the same for all threads of a block.
 __device__ __forceinline__ bool hasValues(const UpdatedValues& item) {
   return static_cast<int64_t>(blockIdx.x) * blockDim.x < item.count;
 }
@@ -131,7 +131,7 @@ RESNODE_HOST_DEVICE float gradientOf(const UpdatedValues& item, int64_t i) {
 
 __global__ void notSkipped(float* skipped) { *skipped = 0; }
 
-// All threads that find something write the same.
+// All threads that find a non-finite diff write the same value.
 __global__ void checkDiffs(const Batch batch, State* state, float* skipped) {
   if (!state->isSound || !state->isLast) return;
   const UpdatedValues& item = batch.items[blockIdx.y];
@@ -142,7 +142,7 @@ __global__ void checkDiffs(const Batch batch, State* state, float* skipped) {
   *skipped = 1;
 }
 
-// float64, as the sum is over all blobs: one addition a value.
+// In float64, because the sum runs over all blobs; it costs one addition per value.
 __global__ void __launch_bounds__(kThreads) squares(const Batch batch, const State* state, double* sums) {
   if (!state->proceeds) return;
   const UpdatedValues& item = batch.items[blockIdx.y];
@@ -163,7 +163,7 @@ __global__ void __launch_bounds__(kThreads) clip(const double* sums, int64_t cou
   if (threadIdx.x == 0 && norm > limit) state->clip = static_cast<float>(limit / norm);
 }
 
-// Blocks as `squares`: shares of ‖w‖² and, at `gradients`, of the diffs'.
+// Blocks as in `squares`: shares of ‖w‖² and, at `gradients`, of the diffs'.
 __global__ void __launch_bounds__(kThreads)
     layerSquares(const Batch batch, const State* state, double* weights, double* gradients) {
   if (!state->proceeds) return;
@@ -182,7 +182,7 @@ __global__ void __launch_bounds__(kThreads)
   gradients[blockIdx.y * kSquareBlocks + blockIdx.x] = ofGradients;
 }
 
-// LARS's factor of a blob's rate (reference.cc); `weights` and `gradients` are the shares of its blocks.
+// LARS's factor for a blob's rate (reference.cc). `weights` and `gradients` are the shares of its blocks.
 __device__ float trustOf(const double* weights, const double* gradients, const Rule& rule, float decay, float share) {
   double ofWeights = 0, ofGradients = 0;
   for (int i = 0; i < kSquareBlocks; ++i) {
@@ -195,7 +195,7 @@ __device__ float trustOf(const double* weights, const double* gradients, const R
                             (gradient + static_cast<double>(decay) * weight));
 }
 
-// `weights`, `gradients`: of the batch's blobs, for LARS; null: none.
+// `weights`, `gradients`: of the batch's blobs, for LARS; null: not used.
 __global__ void __launch_bounds__(kThreads)
     apply(const Batch batch, const Rule rule, const State* state, const double* weights, const double* gradients) {
   if (!state->proceeds) return;
@@ -211,7 +211,7 @@ __global__ void __launch_bounds__(kThreads)
     const float shrinking = decay * (!rule.l1    ? value
                                      : value > 0 ? 1.0f
                                      : value < 0 ? -1.0f
-                                                 : 0.0f);  // caffe_sign: that of 0 is 0
+                                                 : 0.0f);  // as caffe_sign: the sign of 0 is 0
     const float g = gradientOf(item, i) * share + (isApart ? 0.0f : shrinking);
     const float lost = rule.step(*state, rate, g, item.history + i, item.second ? item.second + i : nullptr);
     const float now = item.values[i] = value - lost - (isApart ? rate * shrinking : 0.0f);

@@ -3,7 +3,7 @@
 namespace resnode::reference {
 namespace {
 
-// accuracy_layer.cpp: a tie counts against the true class, which is itself among those counted.
+// accuracy_layer.cpp: ties count against the true class, and the true class counts itself.
 void forward(const Accuracy& accuracy, const Arguments& arguments) {
   std::vector<int64_t> hits(accuracy.channels), seen(accuracy.channels);
   int64_t right = 0, count = 0;

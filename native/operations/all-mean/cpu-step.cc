@@ -1,4 +1,4 @@
-// Diffs averaged over processes, in their plain layout: others may run on processors that like other ones.
+// Averages diffs over processes in row-major layout, because other processes may run on processors with other layouts.
 #include <cstring>
 
 #include "native/core/communicator.h"

@@ -6,7 +6,7 @@
 namespace resnode::reference {
 namespace {
 
-// parallel.cpp (P2PSync::on_gradients_ready) and solver.cpp: the sum of all solvers' diffs, over their number.
+// parallel.cpp (P2PSync::on_gradients_ready) and solver.cpp: the sum of all solvers' diffs, divided by their number.
 void forward(const AllMean&, const Arguments& arguments) {
   std::vector<Communicator::Values> diffs;
   for (size_t i = 0; i < arguments.inputs.size(); ++i) {

@@ -1,5 +1,5 @@
-// argmax_layer.cpp: pairs of value and index sorted downwards, so that of equal values the later one comes first. A NaN is
-// below everything.
+// argmax_layer.cpp sorts pairs of value and index in descending order, so that of equal values the later one comes
+// first. NaN sorts below everything.
 #pragma once
 
 #include "native/core/portable.h"
@@ -11,7 +11,7 @@ struct ArgMaxRow {
   float* y;
   ArgMax op;
 
-  // Whether channel a comes before channel b, values v and w.
+  // Whether channel a (value v) comes before channel b (value w).
   RESNODE_HOST_DEVICE static bool isBefore(float v, int64_t a, float w, int64_t b) {
     const bool isNan = v != v, otherIsNan = w != w;
     if (isNan != otherIsNan) return otherIsNan;

@@ -1,4 +1,4 @@
-// The largest channel of each pixel, of neighbouring pixels at once. More than one of them is left to the reference loops.
+// The largest channel of each pixel, for neighbouring pixels at once. The reference loops handle a topK above one.
 #include "native/operations/arg-max/arg-max.h"
 
 #include <algorithm>
@@ -13,7 +13,7 @@ namespace {
 
 constexpr int64_t kArgMaxPixels = 256;
 
-// As ArgMaxRow::isBefore says: a later channel comes first where it is not less, and not-a-number is below everything.
+// As in ArgMaxRow::isBefore: a later channel comes first unless it is less, and NaN is below everything.
 RESNODE_VECTORISED void largestOfPixels(const float* x, int64_t plane, int64_t channels, float* values, float* indices,
                                         int64_t pixels) {
   std::copy_n(x, pixels, values);
@@ -31,7 +31,7 @@ RESNODE_VECTORISED void largestOfPixels(const float* x, int64_t plane, int64_t c
 }
 
 bool addArgMax(StepBuilder& step, const ArgMax& of) {
-  constexpr int64_t kExact = int64_t{1} << 24;  // integers that float32 has
+  constexpr int64_t kExact = int64_t{1} << 24;  // integers that float32 represents exactly
   if (of.topK != 1 || of.inner < 8 || of.channels > kExact) return false;
   const int64_t parts = ceiling(of.inner, kArgMaxPixels);
   step.call(

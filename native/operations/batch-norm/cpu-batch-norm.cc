@@ -9,12 +9,12 @@
 namespace resnode::cpu {
 namespace {
 
-// Channels with their padding up to whole strips.
+// The number of channels, padded to whole strips.
 int64_t paddedChannels(const ChannelView& view) {
   return view.lanes == 1 ? view.channels : (view.blocks - 1) * view.lanes + (view.lanes + kStrip - 1) / kStrip * kStrip;
 }
 
-// Sums of each image and channel: the order of additions does not depend on the threads.
+// Sums per image and channel, so that the order of additions does not depend on the threads.
 struct Partial {
   double first, second;
 };
@@ -35,7 +35,7 @@ struct Scratch {
   }
 };
 
-// Of equally large batches in several processes, all together.
+// Adds the partials of all processes, whose batches are equally large.
 void addOver(Communicator& communicator, Partial* partials, int64_t channels) {
   communicator.sum(&partials->first, 2 * channels);
 }
@@ -61,9 +61,10 @@ void forEachStrip(ThreadPool* pool, const ChannelView& view, Function function) 
               [&](int64_t i) { function(i / strips, stripAt(view, i / strips, i % strips)); });
 }
 
-// Calls first(image, strip) for every strip of every image, then between(channel) for every channel, then last(image, strip).
-// Where there are enough channels for all threads, each does all for its own: `last` finds in its cache what `first` read,
-// beginning with the image that was read last. The order of additions is the same.
+// Calls first(image, strip) for every strip of every image, then between(channel) for every channel, then last(image,
+// strip). If there are enough channels for all threads, each thread does all three for its own channels. `last` then
+// visits the images in reverse, and so finds in cache what `first` read. The order of additions is the same in both
+// cases.
 template <class First, class Between, class Last>
 void inTwoPasses(ThreadPool* pool, const ChannelView& view, First first, Between between, Last last) {
   const int64_t strips = view.blocks * stripsPerBlock(view);
@@ -83,7 +84,7 @@ void inTwoPasses(ThreadPool* pool, const ChannelView& view, First first, Between
   });
 }
 
-// batch_norm_layer.cpp: sums divided by the factor that counts them; a factor of 0 makes them 0.
+// batch_norm_layer.cpp: sums are divided by their factor; a factor of 0 makes them 0.
 double unfactor(const BatchNormParameters& parameters) {
   return parameters.factor[0] == 0 ? 0 : 1 / static_cast<double>(parameters.factor[0]);
 }
@@ -93,8 +94,8 @@ double scaleOf(const BatchNorm& batchNorm, const BatchNormParameters& parameters
   return (parameters.scale ? parameters.scale[channel] : 1.0) / std::sqrt(variance + batchNorm.eps);
 }
 
-// The images' means of a channel and squares about them → the batch's mean and variance: the images' variances about their
-// own means, and that of their means; all are equally large.
+// Combines the means and squared deviations of a channel's images into the batch's mean and variance: the mean of the
+// images' variances plus the variance of their means. All images are equally large.
 Partial poolImages(const Partial* partials, const ChannelView& view, int64_t padded, int64_t c) {
   const double images = static_cast<double>(view.outer);
   double mean = 0, between = 0, within = 0;
@@ -108,8 +109,8 @@ Partial poolImages(const Partial* partials, const ChannelView& view, int64_t pad
   return {mean, (within / static_cast<double>(view.inner) + between) / images};
 }
 
-// The mean and variance of a channel's equally large batches in several processes: as mean and mean of squares, which add up; in
-// float64 their difference keeps enough.
+// The mean and variance of a channel over the equally large batches of several processes. Means and mean squares are
+// additive; in float64 their difference is accurate enough.
 void poolProcesses(Communicator& communicator, Partial* partials, int64_t channels) {
   for (int64_t c = 0; c < channels; ++c) partials[c].second += partials[c].first * partials[c].first;
   addOver(communicator, partials, channels);
@@ -146,12 +147,12 @@ void batchNorm(const BatchNorm& batchNorm, const ChannelView& view, const BatchN
       scratch.partials[image * padded + strip.channel + l] = {mean[l], squares[l]};
   };
   const auto use = [&](int64_t c, double mean, double variance) {
-    // batch_norm_layer.cpp: the unbiased variance is summed up, the biased one normalises.
+    // batch_norm_layer.cpp: the moving sum takes the unbiased variance, normalisation the biased one.
     if (updates) {
       parameters.mean[c] = static_cast<float>(fraction * parameters.mean[c] + mean);
       parameters.variance[c] = static_cast<float>(fraction * parameters.variance[c] + variance * correction);
     }
-    // As the gradient will see them.
+    // Rounded to what the gradient will read.
     scratch.means[c] = static_cast<float>(mean);
     scratch.scales[c] = scaleOf(batchNorm, parameters, static_cast<float>(variance), c);
     scratch.biases[c] = parameters.bias ? parameters.bias[c] : 0.0;
@@ -226,8 +227,8 @@ void batchNormGradient(const BatchNorm& batchNorm, const ChannelView& view, cons
     for (int64_t l = 0; l < strip.lanes; ++l)
       scratch.partials[image * padded + strip.channel + l] = {sum[l], product[l]};
   };
-  // Σ dy and Σ dy · (x − mean), dy behind the ReLU. The parameters' diffs stay this process's own: they are averaged with all
-  // others.
+  // Σ dy and Σ dy · (x − mean), where dy has the ReLU's derivative applied. The parameters' diffs stay those of this
+  // process; AllMean averages them later.
   const auto addImages = [&](int64_t c) {
     double sum = 0, product = 0;
     for (int64_t n = 0; n < view.outer; ++n) {

@@ -7,11 +7,11 @@
 namespace resnode::cpu {
 namespace {
 
-// Rows whose sums are kept in float32 before they go into float64.
+// How many rows are summed in float32 before the sums are added in float64.
 constexpr int64_t kRows = 64;
 
-// A strip as rows of kLanes lanes (0: `lanes` of them). A single channel's plane is rows of 16 values with the same
-// constants, and one short row.
+// A strip as rows of kLanes lanes, or of `lanes` lanes if it is 0. The plane of a single channel is rows of 16 values
+// with equal constants, and one short row.
 struct Rows {
   int64_t count, stride, lanes;
 };
@@ -37,8 +37,8 @@ RESNODE_INLINE void accumulate(const float* x, const Rows& rows, const float* sh
   }
 }
 
-// A Normalisation where the compiler keeps it in registers. One formula for what a ReLU decides on: the gradient has to
-// decide as the forward pass did.
+// A Normalisation in registers. The formula whose sign decides the ReLU is shared, because the gradient must decide as
+// the forward pass did.
 struct Lanes {
   double mean[kStrip], scale[kStrip], bias[kStrip];
   RESNODE_INLINE Lanes(const Normalisation& by, int64_t lanes) {
@@ -145,7 +145,7 @@ RESNODE_INLINE void scaledRows(const float* y, const float* dy, float* dx, const
   }
 }
 
-// Whole rows of 16 and of 8 lanes have loops of their own.
+// Full rows of 16 and of 8 lanes have their own loops.
 #define RESNODE_BY_LANES(function, rows, ...)             \
   do {                                                    \
     if ((rows).lanes == 16) function<16>(__VA_ARGS__);    \
@@ -175,14 +175,14 @@ RESNODE_VECTORISED void scaled(const float* y, const float* dy, float* dx, const
   RESNODE_BY_LANES(scaledRows, rows, y, dy, dx, rows, scale, slope);
 }
 
-// Constants of one channel for each lane of a row.
+// One channel's constants, repeated for each lane of a row.
 template <class T>
 struct Spread {
   T values[kStrip];
   explicit Spread(T value) { std::fill_n(values, kStrip, value); }
 };
 
-// A single channel's plane as whole rows and a short one: function(offset, rows).
+// The plane of a single channel as full rows and a short one: function(offset, rows).
 template <class Function>
 void forPlane(const Strip& strip, Function function) {
   const int64_t whole = strip.rows / kStrip;
@@ -198,7 +198,7 @@ void fold(double* lanes) {
 
 void momentsOf(const float* x, const Strip& strip, double* mean, double* squares) {
   x += strip.offset;
-  // Distances from a value of the lane itself: sums of squares about 0 would cancel where the mean is large.
+  // Deviations from one of the lane's own values, because sums of squares about 0 would cancel if the mean is large.
   float shift[kStrip] = {};
   double sum[kStrip] = {}, about[kStrip] = {};
   if (strip.stride == 1) {

@@ -1,11 +1,11 @@
-// Batch normalisation in whatever layout its input has.
+// Batch normalisation in the layout of its input.
 #include "native/cpu/kind-steps.h"
 #include "native/operations/batch-norm/cpu-batch-norm.h"
 
 namespace resnode::cpu {
 namespace {
 
-// Adds the places of what `parametersAt` finds again, from `first` on.
+// Adds the memory that `parametersAt` looks up, starting at index `first`.
 std::vector<Place> placesOf(StepBuilder& step, const BatchNorm& batchNorm) {
   std::vector<Place> places;
   for (ParameterId id : {batchNorm.mean, batchNorm.variance, batchNorm.factor})
@@ -42,9 +42,9 @@ bool addBatchNorm(StepBuilder& step, const BatchNorm& batchNorm) {
   return true;
 }
 
-// inputs: x, perhaps a residual (not read), y, mean, variance, dy and two more; outputs: dx, perhaps nothing for the
-// residual, dscale, dbias. With global statistics only x, y and dy; x is then not there where no parameter's diff is asked
-// for. What is there decides what the ReLU is told from; with a residual the diff has come through it.
+// inputs: x, possibly a residual (not read), y, mean, variance, dy and two more; outputs: dx, possibly none for the
+// residual, dscale, dbias. With global statistics only x, y and dy, and x only if a parameter's diff is requested. The
+// tensors that exist decide where the ReLU's sign comes from. With a residual, the derivative is already applied.
 bool addBatchNormGradient(StepBuilder& step, const BatchNorm& forward) {
   const size_t inputs = step.differentiated().inputs.size(), outputs = step.differentiated().outputs.size();
   const size_t y = inputs, meanIndex = y + 1, varianceIndex = y + 2, dyIndex = y + outputs;
@@ -83,7 +83,7 @@ bool addBatchNormGradient(StepBuilder& step, const BatchNorm& forward) {
   return true;
 }
 
-// With x there, y is not read: the ReLU is told from what is normalised again.
+// If x is available, y is not read, because the ReLU's sign is recomputed from x.
 std::vector<size_t> unread(const BatchNorm&, const GradientOf& of) {
   return of.gradient.inputs[0] >= 0 ? std::vector<size_t>{of.y()} : std::vector<size_t>{};
 }

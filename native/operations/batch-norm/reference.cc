@@ -6,8 +6,9 @@
 namespace resnode::reference {
 namespace {
 
-// batch_norm_layer.cpp: the biased variance normalises, the unbiased one is accumulated, and the running sums have no
-// (1 − fraction): factor counts them. Global statistics are the sums divided by the factor; a factor of 0 makes them 0.
+// batch_norm_layer.cpp: the biased variance normalises, and the unbiased one is accumulated. The moving sums lack a
+// factor (1 − fraction); `factor` accumulates the weights instead. Global statistics are the sums divided by it, and a
+// factor of 0 makes them 0.
 void forward(const BatchNorm& batchNorm, const Arguments& arguments) {
   const Shape& shape = *arguments.inputs[0].shape;
   const int64_t outer = shape[0], channels = shape.size() > 1 ? shape[1] : 1;
@@ -65,8 +66,8 @@ void forward(const BatchNorm& batchNorm, const Arguments& arguments) {
   }
 }
 
-// batch_norm_layer.cpp with the Scale behind it: with x̂ the normalised value and g = dy · gamma,
-// dx = (g − mean(g) − x̂ · mean(g · x̂)) / √(variance + eps) over batch statistics, g / √(variance + eps) over global ones.
+// batch_norm_layer.cpp with the Scale that follows: with x̂ the normalised value and g = dy · gamma, dx = (g − mean(g)
+// − x̂ · mean(g · x̂)) / √(variance + eps) over batch statistics, g / √(variance + eps) over global ones.
 void backward(const BatchNorm& batchNorm, const GradientArguments& arguments) {
   const Shape& shape = *arguments.x[0].shape;
   const int64_t outer = shape[0], channels = shape.size() > 1 ? shape[1] : 1;
@@ -76,7 +77,7 @@ void backward(const BatchNorm& batchNorm, const GradientArguments& arguments) {
   const bool isGlobal = batchNorm.statistics == Statistics::global;
   const float* x = arguments.x[0].data;
   float* dx = arguments.dx[0].data;
-  // With a residual the diff has come through the ReLU.
+  // With a residual, the ReLU's derivative is already applied to the diff.
   std::optional<FusedRelu> relu;
   if (arguments.x.size() == 1) relu = batchNorm.relu;
   const float factor = arguments.parameters[batchNorm.factor][0];
@@ -108,7 +109,7 @@ void backward(const BatchNorm& batchNorm, const GradientArguments& arguments) {
     }
     if (arguments.dw[0].data) arguments.dw[0].data[c] = static_cast<float>(product);
     if (arguments.dw[1].data) arguments.dw[1].data[c] = static_cast<float>(sum);
-    // The parameters' diffs stay this process's own: they are averaged with all others.
+    // The parameters' diffs stay those of this process; AllMean averages them later.
     if (communicator && !isGlobal) {
       double sums[] = {sum, product};
       communicator->sum(sums, 2);

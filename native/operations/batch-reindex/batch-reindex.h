@@ -1,4 +1,4 @@
-// batch_reindex_layer.cpp: the diffs of an item that stands several times add up.
+// batch_reindex_layer.cpp: if an item occurs several times, its diffs add up.
 #pragma once
 
 #include "native/core/portable.h"

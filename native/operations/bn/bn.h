@@ -1,12 +1,12 @@
-// bn_layer.cpp of PSPNet (github.com/hszhao/PSPNet) and of SegNet (github.com/alexgkendall/caffe-segnet) with the
-// statistics of the batch; with stored ones it is an affine function (ts/layers/bn.ts).
+// bn_layer.cpp of PSPNet (github.com/hszhao/PSPNet) and of SegNet (github.com/alexgkendall/caffe-segnet), with batch
+// statistics. With stored statistics the layer is an affine function (ts/layers/bn.ts).
 #pragma once
 
 #include "native/core/portable.h"
 
 namespace resnode {
 
-// Scratch: of each channel the mean, 1/deviation, Σdy/n and Σ(ŷ·dy)/n.
+// Scratch, per channel: the mean, 1/deviation, Σdy/n and Σ(ŷ·dy)/n.
 inline int64_t scratchFloats(const Bn&, const Shapes& inputs) { return 4 * inputs[0][1]; }
 
 struct Channels {
@@ -20,7 +20,7 @@ struct Channels {
   RESNODE_HOST_DEVICE double share() const { return 1.0 / static_cast<double>(items * places); }
 };
 
-// The mean of values, or of values · others.
+// The mean of values, or of values times others.
 struct ChannelMean {
   const float *values, *others;
   Channels s;
@@ -92,7 +92,7 @@ struct ChannelInputDiff {
   }
 };
 
-// Running statistics, of the variance by its 1/deviation.
+// Moving statistics; that of the variance uses 1/deviation.
 struct Running {
   float* target;
   const float* batch;

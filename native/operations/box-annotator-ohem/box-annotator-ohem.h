@@ -5,7 +5,7 @@
 
 namespace resnode {
 
-// Scratch: whether each region is kept.
+// Scratch: one flag per region, whether it is kept.
 inline int64_t scratchFloats(const BoxAnnotatorOhem&, const Shapes& inputs) { return inputs[0][0]; }
 
 struct HardRegion {
@@ -25,7 +25,7 @@ struct HardRegion {
   }
 };
 
-// What is kept of `channels` values a region.
+// Copies the `channels` values of each kept region.
 struct KeptOfRegion {
   const float *kept, *values;
   int64_t channels;

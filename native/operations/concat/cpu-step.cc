@@ -1,5 +1,5 @@
-// Concatenation of channels without leaving a blocked layout, as long as no block is shared by two inputs. Of a single image
-// an input is a run of the result: whoever makes it writes it there, and nothing is copied.
+// Concatenation of channels in a blocked layout, as long as no two inputs share a block. For a single image, each input
+// is a contiguous part of the result, so its producer writes it there and nothing is copied.
 #include <algorithm>
 
 #include "native/cpu/blocked-copy.h"
@@ -8,7 +8,7 @@
 namespace resnode::cpu {
 namespace {
 
-// A tensor of four dimensions in the layout that another one has; nothing where blocks would not be full.
+// A 4-D tensor in another tensor's layout; empty if blocks would not be full.
 std::optional<Layout> likeIt(const Layout& layout, const Shape& shape) {
   if (shape.size() != 4 || layout.data.ndims != 4) return std::nullopt;
   if (layout == plainLayout(layout.dims())) return plainLayout(shape);
@@ -19,7 +19,7 @@ std::optional<Layout> likeIt(const Layout& layout, const Shape& shape) {
   return std::nullopt;
 }
 
-// The layout for a whole and its parts, by index: that of the first tensor that a convolution laid out, if it suits all.
+// The layout of a whole and its parts, by index: that of the first tensor from a convolution, if it suits all.
 struct Layouts {
   Layout whole;
   std::vector<Layout> parts;

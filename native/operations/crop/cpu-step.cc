@@ -1,4 +1,4 @@
-// Rows of feature maps in blocks of channels, whole blocks of which are kept. Other crops are copies of runs
+// Crops feature maps in blocks of channels, if whole blocks are kept. Other crops copy runs of values
 // (reference/portable.cc).
 #include <algorithm>
 

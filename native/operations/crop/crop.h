@@ -1,4 +1,4 @@
-// crop_layer.cpp: offsets from the beginning of each axis; outside the region the diff is 0.
+// crop_layer.cpp: offsets from the start of each axis. Outside the region the diff is 0.
 #pragma once
 
 #include "native/core/portable.h"
@@ -7,7 +7,7 @@ namespace resnode {
 
 struct CropDiff {
   const float* dy;
-  Walk region;  // of y, as coordinates of x: size is y's, stride x's
+  Walk region;  // y's region in x's coordinates: sizes are y's, strides x's
   int64_t offset[kMostPortableAxes], size[kMostPortableAxes];
 
   template <class Real>

@@ -1,5 +1,6 @@
-// Deconvolutions by our tiles; where those are not there, and with gradients, by oneDNN if there are several channels to a
-// sum. A channel by itself, which bilinear upsampling is, has a few terms a place: the portable loops visit those alone.
+// Deconvolutions by our tiles. If these are unavailable, and for gradients, oneDNN computes those that sum over several
+// channels. A sum over one channel, as in bilinear upsampling, has only a few terms per position, and the portable
+// loops visit only these.
 #include "native/cpu/fused-relu.h"
 #include "native/cpu/kind-steps.h"
 #include "native/operations/convolution/cpu-steps.h"
@@ -12,7 +13,7 @@ using DeconvolutionBackwardData = dnnl::deconvolution_backward_data;
 using DeconvolutionBackwardWeights = dnnl::deconvolution_backward_weights;
 constexpr auto kDirectDeconvolution = dnnl::algorithm::deconvolution_direct;
 
-// A deconvolution as oneDNN describes it.
+// A deconvolution in oneDNN's terms.
 struct DeconvolutionProblem {
   Shape in, out;
   Dims weights;
@@ -24,7 +25,7 @@ struct DeconvolutionProblem {
       : in(input), out(output), hasBias(op.bias.has_value()) {
     const int64_t group = op.group, from = in[1] / group, to = out[1] / group;
     const int64_t window = op.kernel.height * op.kernel.width;
-    // Outputs come first there, inputs in Caffe.
+    // oneDNN puts outputs first, Caffe inputs.
     weights = {to, from, op.kernel.height, op.kernel.width};
     Dims steps{window, to * window, op.kernel.width, 1};
     if (group > 1) {
@@ -48,7 +49,7 @@ struct DeconvolutionProblem {
   }
 };
 
-// Whether it adds up several channels.
+// Whether it sums over several channels.
 bool isDense(const Deconvolution& op, const Shape& in) { return op.group < in[1]; }
 
 bool addDeconvolution(StepBuilder& step, const Deconvolution& op) {
@@ -75,7 +76,7 @@ bool addDeconvolutionGradient(StepBuilder& step, const Deconvolution& op) {
   const size_t x = 0, dy = 2, dx = 0, dWeights = 1, dBias = 2;
   const DeconvolutionProblem problem(op, step.shape(forward.inputs[0]), step.shape(forward.outputs[0]));
   if (!isDense(op, problem.in) || !step.hasInput(dy)) return false;
-  if (step.hasOutput(dBias) && !step.hasOutput(dWeights)) return false;  // a sum over dy alone; x is not there
+  if (step.hasOutput(dBias) && !step.hasOutput(dWeights)) return false;  // a sum over dy only; x is absent
   std::string implementation;
   if (step.hasOutput(dWeights)) {
     const bool hasBias = problem.hasBias && step.hasOutput(dBias);

@@ -1,15 +1,16 @@
-// deconv_layer.cpp: the transpose of a convolution, whose forward pass is its data gradient and the other way round.
+// deconv_layer.cpp: the transpose of a convolution. Its forward pass is the convolution's data gradient, and the other
+// way round.
 #pragma once
 
 #include "native/core/portable.h"
 
 namespace resnode {
 
-// Sizes, and where a value of x, of y and of the weights lies.
+// Sizes, and the positions of values of x, y and the weights.
 struct Upsampling {
   int64_t batch, channels, height, width;  // of x
   int64_t outputs, tall, wide;             // of y
-  int64_t perGroup, groupOutputs;          // channels of x and of y in a group
+  int64_t perGroup, groupOutputs;          // channels of x and of y per group
   int64_t kh, kw, strideH, strideW, padH, padW, dilationH, dilationW;
 
   Upsampling(const Deconvolution& op, const Shape& x, const Shape& y)
@@ -32,7 +33,7 @@ struct Upsampling {
         dilationW(op.dilation.width) {}
 };
 
-// y = bias + Σ x·w. A term is a channel of x; of its rows and columns only those are visited that reach the place.
+// y = bias + Σ x·w. A term is a channel of x. Only its rows and columns that reach the position are visited.
 struct Upsampled {
   const float *x, *weights, *bias;
   Upsampling s;
@@ -61,13 +62,13 @@ struct Upsampled {
   RESNODE_HOST_DEVICE float finish(const Totals& sums, int64_t i) const {
     return static_cast<float>(bias ? sums.a + bias[i / (s.wide * s.tall) % s.outputs] : sums.a);
   }
-  // The first row of x whose window still covers a place.
+  // The first row of x whose window covers a position.
   RESNODE_HOST_DEVICE static int64_t first(int64_t place, int64_t extent, int64_t stride) {
     return place > extent ? (place - extent + stride - 1) / stride : 0;
   }
 };
 
-// dx: a convolution of dy. A term is a value of the window of one output channel.
+// dx: a convolution of dy. A term is a value of the window in one output channel.
 struct UpsampledInputDiff {
   const float *dy, *weights;
   Upsampling s;
@@ -91,7 +92,7 @@ struct UpsampledInputDiff {
   }
 };
 
-// dw: a term is a value of one channel of x, over the batch.
+// dw: a term is a value of one channel of x, over the whole batch.
 struct UpsampledWeightDiff {
   const float *x, *dy;
   Upsampling s;

@@ -1,4 +1,4 @@
-// Detections of which the boxes that some class's score suggests are decoded, and no others: few of a detector's priors.
+// Decodes only the boxes of priors with a sufficient score for some class, which are few.
 #include "native/cpu/kind-steps.h"
 #include "native/cpu/parallel.h"
 #include "native/cpu/vectorised.h"
@@ -7,10 +7,10 @@
 namespace resnode::cpu {
 namespace {
 
-constexpr int64_t kPriors = 64;     // that are looked at together
-constexpr int64_t kScoreWork = 32;  // of a score, in multiplications: mostly it comes from another thread's cache
+constexpr int64_t kPriors = 64;     // examined together
+constexpr int64_t kScoreWork = 32;  // per score, in multiplications: most scores come from another thread's cache
 
-// Which priors have a class, the background aside, whose score is above the threshold.
+// Marks the priors for which a class other than the background has a score above the threshold.
 RESNODE_VECTORISED void markWanted(const ClassDetections& of, const float* scores, int64_t priors, char* isWanted) {
   const int64_t classes = of.at.classes;
   for (int64_t prior = 0; prior < priors; ++prior) {
@@ -23,7 +23,7 @@ RESNODE_VECTORISED void markWanted(const ClassDetections& of, const float* score
   }
 }
 
-// `wanted`: of each image, room for its priors; `isWanted`: of each prior.
+// `wanted`: per image, room for all its priors; `isWanted`: one flag per prior.
 void detect(ThreadPool* pool, const Detections& all, int32_t* wanted, char* isWanted) {
   const DetectionPlaces& at = all.places;
   const int64_t parts = ceiling(at.priors, kPriors);

@@ -7,10 +7,10 @@
 
 namespace resnode {
 
-// Sizes, and where scratch lies: decoded boxes, then, for each image and class, candidates and how many there are, then how
-// many rows each image has.
+// Sizes, and the layout of scratch memory: decoded boxes, then the candidates of each image and class and their number,
+// then the number of rows of each image.
 struct DetectionPlaces {
-  int64_t images, priors, classes, sets;  // sets of boxes: one, or one a class
+  int64_t images, priors, classes, sets;  // sets of boxes: one, or one per class
   float* boxes;
   int32_t *candidates, *counts, *rows;
 
@@ -78,7 +78,7 @@ struct ClassDetections {
   RESNODE_HOST_DEVICE const float* scoresOf(int64_t image, int64_t label) const {
     return scores + image * at.priors * at.classes + label;
   }
-  // Of so many candidates, whose boxes are decoded.
+  // Handles the first `count` candidates, whose boxes are decoded.
   template <class Real>
   RESNODE_HOST_DEVICE void keepBest(int64_t i, int64_t count) const {
     const int64_t label = i % at.classes, image = i / at.classes;
@@ -90,7 +90,7 @@ struct ClassDetections {
   }
 };
 
-// The best of all classes of an image, by how many of each: the lists are sorted.
+// Keeps the best keepTopK detections of an image over all classes. The lists are sorted, so reducing their counts suffices.
 struct ImageDetections {
   const float* scores;
   DetectionPlaces at;
@@ -118,7 +118,7 @@ struct ImageDetections {
   }
 };
 
-// The rows of an image, or of what is behind the last image.
+// Writes the rows of an image, or those after the last image.
 struct DetectionRows {
   const float* scores;
   float* y;
@@ -149,7 +149,7 @@ struct DetectionRows {
   }
 };
 
-// All of it, in this order.
+// All steps, in this order.
 struct Detections {
   DetectionPlaces places;
   DecodedBox boxes;

@@ -1,5 +1,5 @@
 // Dropout in phase TRAIN (dropout_layer.cpp): Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from
-// Overfitting", JMLR 2014. What stays is scaled, so that phase TEST need not be.
+// Overfitting", JMLR 2014. Remaining values are scaled, so that phase TEST needs no scaling.
 #include <algorithm>
 
 #include "native/core/philox.h"
@@ -8,7 +8,7 @@
 namespace resnode::reference {
 namespace {
 
-// Forward and backward are the same; the backward pass draws the mask again, so that nothing is kept for it.
+// Forward and backward passes are the same. The backward pass draws the mask again, so it need not be stored.
 void drop(const Dropout& dropout, const View& pass, const float* from, float* to, int64_t count) {
   const float scale = static_cast<float>(1. / (1. - dropout.ratio));
   const uint64_t threshold = static_cast<uint64_t>(dropout.ratio * 4294967296.);  // of 2^32

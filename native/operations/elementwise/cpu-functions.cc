@@ -1,4 +1,4 @@
-// Compiled without contraction, so that all instruction sets make the same bits.
+// Compiled without contraction, so that all instruction sets give the same bits.
 #include "native/operations/elementwise/cpu-functions.h"
 
 #include <algorithm>
@@ -14,7 +14,7 @@ RESNODE_INLINE void atMost(EightDoubles& x, double most) {
   x = x > all ? all : x;
 }
 
-// Each function makes y of x, both eight values in float64.
+// Each function computes y from x, both eight values in float64.
 struct SigmoidOf {
   explicit SigmoidOf(const Sigmoid&) {}
   RESNODE_INLINE void operator()(EightDoubles& x) const {
@@ -25,7 +25,7 @@ struct SigmoidOf {
   }
 };
 
-// tanh x = (e^2x − 1) / (e^2x + 1), and x to a relative x²/3 where the difference would lose digits.
+// tanh x = (e^2x − 1) / (e^2x + 1); for small x, where the difference would lose digits, x (relative error x²/3).
 struct TanhOf {
   explicit TanhOf(const Tanh&) {}
   RESNODE_INLINE void operator()(EightDoubles& x) const {
@@ -37,7 +37,7 @@ struct TanhOf {
   }
 };
 
-// e^x − 1 = x + x²/2 to a relative x²/6 where the difference would lose digits.
+// e^x − 1; for small x, where the difference would lose digits, x + x²/2 (relative error x²/6).
 struct EluOf {
   double alpha;
   explicit EluOf(const Elu& elu) : alpha(elu.alpha) {}
@@ -61,7 +61,7 @@ struct ExpOf {
   }
 };
 
-// Infinity in the place of e^200, so that an infinite x is not-a-number there, as in Caffe.
+// Infinity instead of e^200, so that an infinite x gives NaN, as in Caffe.
 struct SwishOf {
   double beta;
   explicit SwishOf(const Swish& swish) : beta(swish.beta) {}
@@ -75,7 +75,7 @@ struct SwishOf {
   }
 };
 
-// tanh(ln(1 + e)) = e(e + 2) / (e(e + 2) + 2), and 1 from x = 20 on; 0 in the place of e^−200, as Infinity above.
+// tanh(ln(1 + e)) = e(e + 2) / (e(e + 2) + 2), and 1 for x ≥ 20; 0 instead of e^−200, for the same reason as above.
 struct MishOf {
   explicit MishOf(const Mish&) {}
   RESNODE_INLINE void operator()(EightDoubles& x) const {
@@ -156,7 +156,7 @@ RESNODE_DIFFS(Clip)
 RESNODE_DIFFS(Exp)
 RESNODE_DIFFS(HardSwish)
 
-// The function itself calls pow.
+// The scalar function calls pow.
 RESNODE_VECTORISED void valuesOf(const Power& power, const float* x, float* y, int64_t count) {
   const float scale = power.scale, shift = power.shift;
   if (power.power == 0) std::fill_n(y, count, 1.f);
@@ -183,7 +183,7 @@ RESNODE_VECTORISED void diffsOf(const Power& power, const float* dy, const float
   }
 }
 
-// From what it made, which says all where alpha is not negative; else by e^x.
+// Computed from the result if alpha is not negative, else by e^x.
 RESNODE_VECTORISED void diffsOf(const Elu& elu, const float* dy, const float* read, float* dx, int64_t count,
                                 bool hasX) {
   const float alpha = elu.alpha;

@@ -1,17 +1,17 @@
-// Elementwise functions of many values at once, by the processor's vectors, on one thread. Of what stands here not, which is
-// rare, the reference loops call the function of each value.
+// Elementwise functions of many values at once in vector registers, on one thread. The reference loops compute the
+// functions that are missing here, one value at a time; these are rare.
 #pragma once
 
 #include "native/operations/elementwise/elementwise.h"
 
 namespace resnode::cpu {
 
-// Whether there are loops for these attributes.
+// Whether there are vector loops for these attributes.
 template <class Kind>
 bool hasValues(const Kind&) {
   return true;
 }
-// x^2 is what public nets ask for beside scale · x + shift.
+// Besides scale · x + shift, public nets use x^2.
 inline bool hasValues(const Power& power) { return power.power == 0 || power.power == 1 || power.power == 2; }
 
 // y = f(x); y may be x.
@@ -27,7 +27,7 @@ void valuesOf(const Swish& swish, const float* x, float* y, int64_t count);
 void valuesOf(const Mish& mish, const float* x, float* y, int64_t count);
 void valuesOf(const HardSwish& hardSwish, const float* x, float* y, int64_t count);
 
-// dx = dy · f'(x), told from x or, where `hasX` is false, from y = f(x); dx may be dy.
+// dx = dy · f'(x), computed from x or, if `hasX` is false, from y = f(x); dx may be dy.
 void diffsOf(const Elu& elu, const float* dy, const float* y, float* dx, int64_t count, bool hasX);
 void diffsOf(const Sigmoid& sigmoid, const float* dy, const float* y, float* dx, int64_t count, bool hasX);
 void diffsOf(const Tanh& tanh, const float* dy, const float* y, float* dx, int64_t count, bool hasX);

@@ -1,4 +1,4 @@
-// Functions of each value: in whatever layout their input has, in place where that is allowed.
+// Elementwise functions, in the layout of their input, and in place if allowed.
 #include "native/cpu/elementwise-loops.h"
 #include "native/cpu/kind-steps.h"
 #include "native/cpu/parallel.h"
@@ -20,7 +20,7 @@ bool addRelu(StepBuilder& step, const Relu& relu) {
   return true;
 }
 
-// inputs: x, y (one of them is enough), dy; outputs: dx. With a slope below 0 only x shows the sign.
+// inputs: x, y (one of them suffices), dy; outputs: dx. With a negative slope only x shows the sign.
 bool addReluGradient(StepBuilder& step, const Relu& relu) {
   const size_t sign = step.hasInput(1) && relu.negativeSlope >= 0 ? 1 : 0;
   if (!step.hasInput(sign) || !step.hasInput(2)) return false;
@@ -40,7 +40,7 @@ std::vector<size_t> unreadByRelu(const Relu& relu, const GradientOf& of) {
   return relu.negativeSlope >= 0 && of.gradient.inputs[of.y()] >= 0 ? std::vector<size_t>{0} : std::vector<size_t>{};
 }
 
-// What lies in a layout beside values, which whoever reads it next counts as zeros.
+// The spare values of a layout, which the next reader expects to be zero.
 struct Spare {
   ChannelView view;
   void clear(float* y, ThreadPool* pool) const {
@@ -74,7 +74,7 @@ bool addFunction(StepBuilder& step, const Kind& function) {
   return true;
 }
 
-// inputs: x, y (one of them is enough, or none where the slope is the same everywhere), dy; outputs: dx.
+// inputs: x, y (one of them suffices, or none if the slope is constant), dy; outputs: dx.
 template <class Kind>
 bool addFunctionGradient(StepBuilder& step, const Kind& function) {
   if (!step.hasInput(2) || !hasValues(function)) return false;

@@ -1,5 +1,6 @@
-// The elementwise functions (ts/operations/schema.ts: isElementwise), once for all devices: the reference loops call them in
-// float64, GPUs in float32. valueOf(f, x) is y; diffOf(f, dy, x, y, hasX) is dy · f'(x), by what kGradientReads lets it read.
+// The elementwise functions (isElementwise in ts/operations/schema.ts), shared by all devices: the reference loops call
+// them in float64, GPUs in float32. valueOf(f, x) is y; diffOf(f, dy, x, y, hasX) is dy · f'(x), and reads what
+// kGradientReads allows.
 #pragma once
 
 #include <cmath>
@@ -9,7 +10,7 @@
 
 namespace resnode {
 
-// relu_layer.cpp. What it made tells the sign as well where the slope is not negative.
+// relu_layer.cpp. The result also shows the sign if the slope is not negative.
 template <class Real>
 RESNODE_HOST_DEVICE Real valueOf(const Relu& relu, Real x) {
   return x > 0 ? x : x * relu.negativeSlope;
@@ -19,7 +20,7 @@ RESNODE_HOST_DEVICE Real diffOf(const Relu& relu, Real dy, Real x, Real y, bool 
   return (hasX ? x : y) > 0 ? dy : dy * relu.negativeSlope;
 }
 
-// elu_layer.cpp; from what it made where alpha is not negative.
+// elu_layer.cpp; uses the result if alpha is not negative.
 template <class Real>
 RESNODE_HOST_DEVICE Real valueOf(const Elu& elu, Real x) {
   return x > 0 ? x : elu.alpha * std::expm1(x);
@@ -58,7 +59,7 @@ RESNODE_HOST_DEVICE Real diffOf(const AbsVal&, Real dy, Real x, Real, bool) {
   return x > 0 ? dy : x < 0 ? -dy : Real(0);
 }
 
-// power_layer.cpp: power 0 is 1 whatever the base and has no gradient, and power 1 skips pow and reads nothing.
+// power_layer.cpp: power 0 gives 1 for any base and has no gradient; power 1 skips pow and reads nothing.
 template <class Real>
 RESNODE_HOST_DEVICE Real valueOf(const Power& power, Real x) {
   const Real base = power.shift + power.scale * x;
@@ -71,7 +72,7 @@ RESNODE_HOST_DEVICE Real diffOf(const Power& power, Real dy, Real x, Real, bool)
   return dy * factor * std::pow(power.shift + power.scale * x, power.power - Real(1));
 }
 
-// bnll_layer.cpp: in the form that does not overflow; its gradient holds e^x at e^50.
+// bnll_layer.cpp, in the form that does not overflow. The gradient limits e^x to e^50.
 template <class Real>
 RESNODE_HOST_DEVICE Real valueOf(const Bnll&, Real x) {
   return x > 0 ? x + std::log(Real(1) + std::exp(-x)) : std::log(Real(1) + std::exp(x));
@@ -83,7 +84,7 @@ RESNODE_HOST_DEVICE Real diffOf(const Bnll&, Real dy, Real read, Real y, bool ha
   return dy * power / (power + Real(1));
 }
 
-// clip_layer.cpp: max(min, min(x, max)), of which not-a-number becomes min.
+// clip_layer.cpp: max(min, min(x, max)), which turns NaN into min.
 template <class Real>
 RESNODE_HOST_DEVICE Real valueOf(const Clip& clip, Real x) {
   const Real below = clip.max < x ? Real(clip.max) : x;
@@ -136,8 +137,8 @@ RESNODE_HOST_DEVICE Real diffOf(const Swish& swish, Real dy, Real x, Real, bool)
   return dy * (gate + swish.beta * x * gate * (Real(1) - gate));
 }
 
-// mish_layer.cpp of Synopsys's fork (github.com/foss-for-synopsys-dwc-arc-processors/synopsys-caffe; arXiv:1908.08681): the
-// softplus is x from 20 up and eˣ from −20 down.
+// mish_layer.cpp of Synopsys's fork (github.com/foss-for-synopsys-dwc-arc-processors/synopsys-caffe; arXiv:1908.08681):
+// the softplus is x for x ≥ 20 and eˣ for x ≤ −20.
 template <class Real>
 RESNODE_HOST_DEVICE Real valueOf(const Mish&, Real x) {
   const Real soft = x > 20 ? x : x < -20 ? std::exp(x) : std::log(std::exp(x) + Real(1));

@@ -1,4 +1,4 @@
-// Functions of each value alone, in float64.
+// Elementwise functions, in float64.
 #include "native/operations/elementwise/elementwise.h"
 
 #include "native/reference/gradients.h"

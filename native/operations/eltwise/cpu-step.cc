@@ -1,4 +1,4 @@
-// Sums, products and maxima: in the layout that their operands share, in place where that is allowed.
+// Sums, products and maxima, in the layout that the operands share, and in place if allowed.
 #include <algorithm>
 #include <numeric>
 
@@ -8,7 +8,7 @@
 namespace resnode::cpu {
 namespace {
 
-// The first of these inputs that a convolution laid out decides for all.
+// The index of the first of these inputs that a convolution laid out; its layout is used for all.
 size_t leading(StepBuilder& step, size_t begin, size_t end) {
   for (size_t i = begin; i < end; ++i) {
     if (step.hasInput(i) && !(step.layout(i) == step.plain(i))) return i;
@@ -24,8 +24,8 @@ bool addEltwise(StepBuilder& step, const Eltwise& eltwise) {
   const Layout layout = step.layout(first), plain = step.plain(first);
   std::vector<Place> places;
   for (size_t i = 0; i < count; ++i) places.push_back(step.read(i, layout, plain));
-  // In place over any operand that nobody needs: it is then the first one, which the loops read before they write. Of a maximum
-  // only over the first: the order decides where values are not numbers.
+  // In place over any operand that is no longer needed, which then becomes the first one, because the loops read it
+  // before they write. A maximum may only overwrite the first, because the order matters for NaN.
   std::vector<float> coefficients = eltwise.coefficients;
   coefficients.resize(count, 1.f);
   const size_t candidates = eltwise.operation == EltwiseKind::max ? 1 : count;
@@ -57,7 +57,8 @@ bool addEltwise(StepBuilder& step, const Eltwise& eltwise) {
   return true;
 }
 
-// inputs: the operands (not read), y, dy; outputs: the operands' diffs. Equal coefficients make equal diffs: one buffer.
+// inputs: the operands (not read), y, dy; outputs: the operands' diffs. Equal coefficients give equal diffs, which
+// share one buffer.
 bool addEltwiseGradient(StepBuilder& step, const Eltwise& eltwise) {
   const size_t count = step.differentiated().inputs.size(), y = count, dy = count + 1;
   const bool hasRelu = eltwise.relu.has_value();
@@ -84,7 +85,7 @@ bool addEltwiseGradient(StepBuilder& step, const Eltwise& eltwise) {
       step.share(i, same->place, layout, plain);
       continue;
     }
-    // Only the last to be computed may take the diff's own place.
+    // Only the last diff to be computed may overwrite dy.
     const bool isLast = std::all_of(wanted.begin(), wanted.end(),
                                     [&](size_t k) { return k <= i || eltwise.coefficients[k] == coefficient; });
     const Place to = isLast ? step.writeOver(i, from, layout, plain) : step.write(i, layout, plain);
@@ -104,7 +105,7 @@ bool addEltwiseGradient(StepBuilder& step, const Eltwise& eltwise) {
 }
 
 std::vector<size_t> unread(const Eltwise& eltwise, const GradientOf& of) {
-  // A slope below 0 changes signs: what was made does not show where the ReLU cut.
+  // A negative slope changes signs, so the result does not show where the ReLU cut.
   const bool keepsSign = !eltwise.relu || eltwise.relu->negativeSlope >= 0;
   if (eltwise.operation != EltwiseKind::sum || !keepsSign) return {};
   std::vector<size_t> unread(eltwise.relu ? of.y() : of.y() + 1);

@@ -12,7 +12,8 @@ void forward(const Eltwise& eltwise, const Arguments& arguments) {
       const double value = arguments.inputs[k].data[i];
       if (eltwise.operation == EltwiseKind::sum) result += eltwise.coefficients[k] * value;
       if (eltwise.operation == EltwiseKind::prod) result *= value;
-      // eltwise_layer.cpp: the first two are compared one way round, later ones the other; not-a-number is never greater.
+      // eltwise_layer.cpp compares the first two inputs in one direction and later ones in the other. NaN is never
+      // greater.
       if (eltwise.operation == EltwiseKind::max && (k == 1 ? !(result > value) : value > result)) result = value;
     }
     if (eltwise.relu && result < 0) result *= eltwise.relu->negativeSlope;
@@ -20,9 +21,9 @@ void forward(const Eltwise& eltwise, const Arguments& arguments) {
   }
 }
 
-// eltwise_layer.cpp. The diff of a product is the product of the others or, where it need not be stable, what was made
-// over what was read: not a number where that is 0. Of equal maxima the second of the first two takes the diff, a later
-// input only where it is greater.
+// eltwise_layer.cpp. The diff of a product is the product of the other inputs or, without stable_prod_grad, the result
+// divided by the input, which is NaN if that is 0. Of equal maxima, the second of the first two inputs gets the diff; a
+// later input gets it only if it is greater.
 void backward(const Eltwise& eltwise, const GradientArguments& arguments) {
   const size_t inputs = arguments.x.size();
   const auto winner = [&](int64_t i) {

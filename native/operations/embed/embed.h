@@ -18,7 +18,7 @@ struct EmbeddedValue {
   }
 };
 
-// A row of the weights' diff: what was made of it.
+// A row of the weights' diff: the sum over its uses.
 struct EmbeddedRowDiff {
   const float* dy;
   Labels indices;
@@ -35,7 +35,7 @@ struct EmbeddedRowDiff {
   }
 };
 
-// Σ of every `stride`-th value.
+// The sum of every `stride`-th value.
 struct ColumnSum {
   const float* values;
   int64_t stride;

@@ -1,4 +1,4 @@
-// flip_layer.cpp of github.com/happynear/caffe-windows: it is its own gradient.
+// flip_layer.cpp of github.com/happynear/caffe-windows. Flip is its own gradient.
 #pragma once
 
 #include "native/core/portable.h"

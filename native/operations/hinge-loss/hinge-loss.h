@@ -1,4 +1,4 @@
-// hinge_loss_layer.cpp: one class against all; a margin of exactly 0 has the gradient 0.
+// hinge_loss_layer.cpp: one class against all others. A margin of exactly 0 has gradient 0.
 #pragma once
 
 #include "native/core/portable.h"
@@ -11,7 +11,7 @@ struct Margins {
   int64_t outer;
   HingeNorm norm;
 
-  // −1 for the class of the label, else 1.
+  // −1 for the label's class, else 1.
   RESNODE_HOST_DEVICE int sign(int64_t i) const {
     return labels.classAt(i / labels.channels) == i % labels.channels ? -1 : 1;
   }
@@ -37,7 +37,7 @@ struct MarginsDiff {
   template <class Real>
   RESNODE_HOST_DEVICE float value(int64_t i) const {
     const Real margin = of.template margin<Real>(i);
-    const Real slope = of.norm == HingeNorm::L2 ? 2 * margin : margin > 0 ? Real(1) : margin;  // NaN stays
+    const Real slope = of.norm == HingeNorm::L2 ? 2 * margin : margin > 0 ? Real(1) : margin;  // NaN stays NaN
     return static_cast<float>(Real(*dy) / Real(of.outer) * Real(of.sign(i)) * slope);
   }
 };

@@ -1,17 +1,17 @@
-// im2col.cpp over any number of spatial axes. A column's channel is (c·k₁ + i₁)·k₂ + i₂ ….
+// im2col.cpp for any number of spatial axes. The channel of a column is (c·k₁ + i₁)·k₂ + i₂ ….
 #pragma once
 
 #include "native/core/portable.h"
 
 namespace resnode {
 
-// Windows over an image, and how many there are along each axis.
+// The windows over an image, and their number along each axis.
 struct ColumnWindows {
   int axes;
   int64_t size[kMostSpatialAxes], kernel[kMostSpatialAxes], stride[kMostSpatialAxes], pad[kMostSpatialAxes],
       dilation[kMostSpatialAxes];
   int64_t windows[kMostSpatialAxes];
-  int64_t pixels = 1, places = 1, positions = 1;  // the products of sizes, kernels and windows
+  int64_t pixels = 1, places = 1, positions = 1;  // the products of sizes, kernels and numbers of windows
 
   explicit ColumnWindows(const Im2col& columns) : axes(static_cast<int>(columns.size.size())) {
     for (int i = 0; i < axes; ++i) {
@@ -28,7 +28,7 @@ struct ColumnWindows {
   }
 };
 
-// A value of the columns: one of the image, or 0 outside of it.
+// A value of the columns: a value of the image, or 0 outside of it.
 struct ColumnOf {
   const float* image;
   ColumnWindows at;
@@ -51,7 +51,7 @@ struct ColumnOf {
   }
 };
 
-// A value of the image: all that columns hold for it. The terms are the places of a window.
+// A value of the image: the sum of its copies in the columns. The terms are the positions of a window.
 struct SumOfColumns {
   const float* columns;
   ColumnWindows at;

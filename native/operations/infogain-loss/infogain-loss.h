@@ -5,7 +5,7 @@
 
 namespace resnode {
 
-// Scratch: the diff of the loss over the normaliser.
+// Scratch: the loss's diff divided by the normaliser.
 inline int64_t scratchFloats(const InfogainLoss&, const Shapes&) { return 1; }
 
 struct InfogainRows {
@@ -16,7 +16,7 @@ struct InfogainRows {
   RESNODE_HOST_DEVICE const float* scoresAt(int64_t position) const {
     return scores + position / inner * labels.channels * inner + position % inner;
   }
-  // Scores less this have e^… ≤ 1; `sum` is theirs.
+  // The maximum score, which is subtracted so that e^… ≤ 1; `sum` is the sum of these exponentials.
   template <class Real>
   RESNODE_HOST_DEVICE Real maximum(const float* row, Real& sum) const {
     Real most = row[0];
@@ -52,7 +52,7 @@ struct InfogainTerm {
   }
 };
 
-// dy over the normaliser.
+// dy divided by the normaliser.
 struct InfogainWeight {
   Labels labels;
   int64_t outer, inner;
@@ -69,7 +69,7 @@ struct InfogainWeight {
   }
 };
 
-// p·ΣH[label] − H[label], without the floor of the loss.
+// p·ΣH[label] − H[label], without the loss's lower bound.
 struct InfogainDiff {
   InfogainRows rows;
   const float* weight;

@@ -1,5 +1,5 @@
-// Inner products of bfloat16, as pointwise convolutions by our tiles whose pixels are the images. What they make, scores mostly, is
-// float32.
+// Inner products in bfloat16, computed by our tiles as pointwise convolutions whose pixels are the images. The results,
+// mostly scores, are float32.
 #include "native/cpu/blocked-copy.h"
 #include "native/operations/convolution/cpu-bfloat16.h"
 #include "native/operations/convolution/cpu-steps.h"

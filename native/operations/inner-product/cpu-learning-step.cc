@@ -1,5 +1,6 @@
-// Inner products whose weights learn, and their gradients, by our tiles. The stored matrix M is [outputs][inputs], or
-// transposed; u has a value for each of its rows, v for each of its columns: v = u M, u = v Mᵀ, and M's diff is uᵀ v.
+// Inner products whose weights learn, and their gradients, computed by our tiles. The stored matrix M is
+// [outputs][inputs], or transposed. u has one value per row of M, and v one per column: v = u M, u = v Mᵀ, and the diff
+// of M is uᵀ v.
 #include <algorithm>
 
 #include "native/cpu/fused-relu.h"
@@ -33,7 +34,7 @@ void callWithFloats(StepBuilder& step, std::vector<Place> places, std::function<
   });
 }
 
-// Rows of whole blocks, what is missing filled up with zeros.
+// Rows of whole blocks, padded with zeros.
 Place inBlocks(StepBuilder& step, const Place& matrix, int64_t rows, const Matrix& m) {
   if (m.fillsBlocks()) return matrix;
   const Place padded = floats(step, rows * m.paddedColumns());
@@ -46,7 +47,7 @@ Place inBlocks(StepBuilder& step, const Place& matrix, int64_t rows, const Matri
   return padded;
 }
 
-// Multiplies into rows of whole blocks, of which the columns that there are become the result.
+// Multiplies into rows of whole blocks, whose valid columns become the result.
 void multiplyInBlocks(StepBuilder& step, const MatrixProduct& product, const Matrix& m, const Place& scalars,
                       const Place& values, const Place& result) {
   const Place padded = m.fillsBlocks() ? result : floats(step, product.rows * m.paddedColumns());
@@ -66,7 +67,7 @@ void toColumns(StepBuilder& step, const Matrix& m, const Place& u, const Place& 
   multiplyInBlocks(step, product, m, u, inBlocks(step, weights, m.rows, m), v);
 }
 
-// u = v Mᵀ, transposed: Mᵀ's values are the scalars, and images lie beside each other.
+// u = v Mᵀ, computed transposed: the values of Mᵀ are the scalars, and images are adjacent.
 void toRows(StepBuilder& step, const Matrix& m, const Place& v, const Place& weights, const Place& u) {
   const int64_t images = m.paddedImages();
   const MatrixProduct product{m.rows, m.columns, images, m.columns, 1, images, images};

@@ -7,9 +7,9 @@
 namespace resnode::cpu {
 namespace {
 
-// Summed at once: the values beside each other stay in the smallest cache while all rows go by.
+// Columns that are summed at once. They stay in L1 while all rows pass.
 constexpr int64_t kAtOnce = 128;
-// Rows of a unit.
+// Rows per unit of work.
 constexpr int64_t kRowsOfUnit = 64;
 
 }  // namespace

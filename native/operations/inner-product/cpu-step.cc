@@ -25,7 +25,7 @@ struct InnerProductProblem {
     Dims strides(weights.size(), 1);
     for (size_t i = weights.size() - 1; i > 1; --i) strides[i - 1] = strides[i] * weights[i];
     strides[0] = strides[1] * weights[1];
-    if (innerProduct.transpose) {  // stored [K, N]: the output index is the fastest
+    if (innerProduct.transpose) {  // stored [K, N]: the output index varies fastest
       for (size_t i = 1; i < strides.size(); ++i) strides[i] *= innerProduct.numOutput;
       strides[0] = 1;
     }
@@ -36,7 +36,8 @@ struct InnerProductProblem {
   }
   Layout bias() const { return plainLayout({out[1]}); }
 
-  // What learns stays row-major: the layouts that oneDNN likes are padded, and reordering takes longer than multiplying.
+  // Weights that learn stay row-major: oneDNN's preferred layouts are padded, and reordering takes longer than
+  // multiplying.
   Layout weightsFor(bool learns) const { return learns ? plainWeights : anyLayout(weights); }
 
   InnerProductForward::primitive_desc forward(bool learns, dnnl::prop_kind kind, const dnnl::primitive_attr& attr,
@@ -48,7 +49,7 @@ struct InnerProductProblem {
   }
 };
 
-// As a pointwise convolution by our tiles, whose pixels are the images.
+// Computed by our tiles as a pointwise convolution whose pixels are the images.
 bool addTiledInnerProduct(StepBuilder& step, const InnerProduct& innerProduct) {
   const Shape in = step.inputShape(0);
   const int64_t images = in[0], inputs = elementCount(in) / in[0], outputs = innerProduct.numOutput;
@@ -60,7 +61,7 @@ bool addTiledInnerProduct(StepBuilder& step, const InnerProduct& innerProduct) {
   filter.isTransposed = innerProduct.transpose;
   const DirectConvolution direct(*step.kernels(), filter, row, sums);
   if (direct.source() == plainLayout(row)) return false;
-  // Channels of one pixel each lie in both layouts alike; of one image alone also in the convolution's.
+  // For channels of a single pixel both layouts are the same; for a single image, the convolution's is, too.
   const bool isBlocked =
       in.size() == 4 && in[2] * in[3] == 1 && in[1] % kLanes == 0 && step.layout(0) == blockedLayout(in);
   const Place x = isBlocked ? step.read(0, step.layout(0)) : step.readPlain(0), y = step.writePlain(0);
@@ -115,7 +116,7 @@ bool addInnerProductGradient(StepBuilder& step, const InnerProduct& innerProduct
   if (step.pool()) return addLearningInnerProductGradient(step, innerProduct);
   const Shape& in = step.shape(step.differentiated().inputs[0]);
   if (!step.hasInput(2) || !InnerProductProblem::suits(innerProduct, in)) return false;
-  if (step.hasOutput(2) && !step.hasOutput(1)) return false;  // a sum over dy alone; x is not there
+  if (step.hasOutput(2) && !step.hasOutput(1)) return false;  // a sum over dy only; x is absent
   const InnerProductProblem problem(innerProduct, in);
   const dnnl::primitive_attr attr = attributes();
   const bool learns = step.program().parameters[innerProduct.weights].isMutable;

@@ -1,4 +1,4 @@
-// Ways of our tiles to compute inner products: in bfloat16, and those whose weights learn. False: not this one.
+// Inner products by our tiles: in bfloat16, and with weights that learn. They return false if they do not apply.
 #pragma once
 
 #include "native/cpu/step-builder.h"

@@ -15,8 +15,8 @@ double lossNormalizer(const SoftmaxLoss& loss, int64_t valid) {
   return std::max(1.0, normalizer);
 }
 
-// What the distribution that the scores are compared with has at class c, where `target` is the label: the label alone, or
-// less of it and a share of all; class weights weigh both (torch.nn.CrossEntropyLoss).
+// The target distribution at class c, where `target` is the label: 1 at the label, or with smoothing less there and an
+// equal share for all. Class weights multiply both (torch.nn.CrossEntropyLoss).
 double targetAt(const SoftmaxLoss& loss, int64_t target, int64_t c) {
   const auto weightOf = [&](int64_t at) { return loss.classWeights.empty() ? 1.0 : loss.classWeights[at]; };
   const double smoothing = loss.smoothing;
@@ -24,7 +24,7 @@ double targetAt(const SoftmaxLoss& loss, int64_t target, int64_t c) {
          smoothing / static_cast<double>(loss.channels) * weightOf(c);
 }
 
-// Where `valid` divides by weights, it is the sum of the labels' own, which the mean is taken over.
+// If `valid` normalises by weights, the divisor is the sum of the labels' weights.
 double weightedNormalizer(const SoftmaxLoss& loss, int64_t valid, double weights) {
   const bool isWeighted = !loss.classWeights.empty() && loss.dividesByWeights;
   if (!isWeighted || loss.normalization != Normalization::valid) return lossNormalizer(loss, valid);
@@ -35,7 +35,7 @@ double labelWeight(const SoftmaxLoss& loss, int64_t target) {
   return loss.classWeights.empty() ? 1.0 : loss.classWeights[target];
 }
 
-// softmax_loss_layer.cpp: −log(max(p, FLT_MIN)), the normaliser at least 1.
+// softmax_loss_layer.cpp: −log(max(p, FLT_MIN)); the normaliser is at least 1.
 void forward(const SoftmaxLoss& loss, const Arguments& arguments) {
   const float* labels = arguments.inputs[1].data;
   const bool isPlain = loss.smoothing == 0 && loss.classWeights.empty();
@@ -76,8 +76,8 @@ void forward(const EuclideanLoss&, const Arguments& arguments) {
   arguments.outputs[0].data[0] = static_cast<float>(sum / 2 / static_cast<double>(shape[0]));
 }
 
-// softmax_loss_layer.cpp: (p − 1 at the label) · the loss's diff / normaliser, 0 where the label is ignored. Labels have
-// no diff. Of a target t that is no single class: p · Σt − t.
+// softmax_loss_layer.cpp: (p − 1 at the label) · the loss's diff / normaliser, and 0 if the label is ignored. Labels
+// have no diff. For a target distribution t: p · Σt − t.
 void backward(const SoftmaxLoss& loss, const GradientArguments& arguments) {
   float* dx = arguments.dx[0].data;
   if (!dx) return;

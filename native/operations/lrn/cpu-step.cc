@@ -1,5 +1,5 @@
-// By the powers that public nets have: across channels of neighbouring pixels at once, within channels of 16 at once. The rest is
-// left to the reference loops.
+// LRN with the exponents of public nets: across channels for neighbouring pixels at once, within channels for 16
+// channels at once. The reference loops handle the rest.
 #include <algorithm>
 #include <cmath>
 
@@ -12,7 +12,7 @@ namespace {
 
 constexpr int64_t kLrnPixels = 128;  // whose channels stay in a thread's own cache
 
-// scale^−beta for a beta of ½, ¾ or 1, which takes no pow.
+// scale^−beta for a beta of ½, ¾ or 1, which needs no pow.
 template <int kQuarters>
 RESNODE_INLINE float inversePower(float scale) {
   if (kQuarters == 4) return 1 / scale;
@@ -20,16 +20,16 @@ RESNODE_INLINE float inversePower(float scale) {
   return 1 / (kQuarters == 2 ? root : root * std::sqrt(root));
 }
 
-// Pixels of so many channels, `plane` apart.
+// Pixels with their channels, `plane` apart.
 struct LrnRows {
   int64_t channels, plane, before, size;
   float k, share, beta;
   int quarters;
 
-  // The channels from `first` to `end` that the window of c has.
+  // The channels in the window of c, from `first` to `end`.
   int64_t first(int64_t c) const { return std::max<int64_t>(c - before, 0); }
   int64_t end(int64_t c) const { return std::min(c - before + size, channels); }
-  // Those whose windows have c.
+  // The channels whose windows contain c.
   int64_t firstReader(int64_t c) const { return std::max<int64_t>(c + before - size + 1, 0); }
   int64_t endReader(int64_t c) const { return std::min(c + before + 1, channels); }
 };
@@ -56,8 +56,8 @@ RESNODE_INLINE void lrnOf(const LrnRows& of, const float* x, float* y, int64_t p
   }
 }
 
-// Each x counts in its own y and, through the scale, in those of all windows that have it: with r = dy · x · scale^−beta / scale,
-// dx = dy · scale^−beta − 2 · beta · alpha / n · x · Σ r (lrn_layer.cpp). dx may be dy.
+// Each x contributes to its own y and, through the scale, to those of all windows that contain it. With r = dy · x ·
+// scale^−beta / scale: dx = dy · scale^−beta − 2 · beta · alpha / n · x · Σ r (lrn_layer.cpp). dx may be dy.
 template <int kQuarters>
 RESNODE_INLINE void lrnDiffsOf(const LrnRows& of, const float* x, const float* dy, float* dx, float* ratios,
                                int64_t pixels) {
@@ -100,11 +100,12 @@ RESNODE_VECTORISED void lrnDiffsOfPixels(const LrnRows& of, const float* x, cons
   }
 }
 
-// 4 · beta where that is a power that takes no pow, else 0.
+// 4 · beta if the exponent needs no pow, else 0.
 int quartersOf(const Lrn& lrn) {
   const int quarters = static_cast<int>(lrn.beta * 4);
   const bool isKnown = quarters >= 2 && quarters <= 4 && static_cast<float>(quarters) == lrn.beta * 4;
-  // A scale below 0 is not-a-number by pow and by roots, but not by 1 / scale; nobody has such.
+  // For a negative scale, pow and roots give NaN but 1 / scale does not, so such parameters (which nobody uses) go to
+  // the reference loops.
   return isKnown && lrn.k >= 0 && lrn.alpha >= 0 ? quarters : 0;
 }
 
@@ -121,7 +122,8 @@ std::optional<LrnRows> rowsOf(const Lrn& lrn, const Shape& shape) {
                  quarters};
 }
 
-// A window of a plane along one axis, as far as it lies within, and how long it is to the divisor: clipped to the padded plane.
+// The part of a window inside a plane along one axis, and its length for the divisor, which is clipped to the padded
+// plane.
 struct LrnWindow {
   int64_t first, end, padded;
   LrnWindow(const Lrn& lrn, int64_t at, int64_t size) {
@@ -132,7 +134,7 @@ struct LrnWindow {
   }
 };
 
-// y = x · (1 + alpha / area · Σ x²)^−beta of a row of pixels of 16 channels.
+// y = x · (1 + alpha / area · Σ x²)^−beta for a row of pixels of 16 channels.
 template <int kQuarters>
 RESNODE_INLINE void lrnWithin(const Lrn& lrn, const float* plane, int64_t row, int64_t height, int64_t width,
                               float* y) {
@@ -183,7 +185,7 @@ bool addLrnWithin(StepBuilder& step, const Lrn& lrn) {
   return true;
 }
 
-// Calls function(where the first pixel lies, pixels, thread) for all of so many images.
+// Calls function(index of the first pixel, pixels, thread) for all images.
 template <class Function>
 void forEachPixels(ThreadPool& pool, const LrnRows& rows, int64_t images, Function&& function) {
   const int64_t parts = ceiling(rows.plane, kLrnPixels);

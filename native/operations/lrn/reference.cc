@@ -6,7 +6,7 @@
 namespace resnode::reference {
 namespace {
 
-// lrn_layer.cpp. WITHIN_CHANNEL is a net of square, average pool and power there: the window's divisor is the
+// lrn_layer.cpp. There, WITHIN_CHANNEL is a net of square, average pool and power, so the divisor of a window is the
 // pooling layer's (clipped to the padded plane), and k is 1.
 void forward(const Lrn& lrn, const Arguments& arguments) {
   const Shape& shape = *arguments.inputs[0].shape;  // [N, C, H, W]
@@ -46,7 +46,7 @@ void forward(const Lrn& lrn, const Arguments& arguments) {
   }
 }
 
-// The values that are squared and summed for one value: where they lie, and what alpha is divided by.
+// Visits the values that are squared and summed for one value, and returns the divisor of alpha.
 template <class Visit>
 int64_t visitWindow(const Lrn& lrn, const Shape& shape, int64_t n, int64_t c, int64_t h, int64_t w, Visit visit) {
   const int64_t channels = shape[1], height = shape[2], width = shape[3], before = (lrn.size - 1) / 2;
@@ -66,8 +66,8 @@ int64_t visitWindow(const Lrn& lrn, const Shape& shape, int64_t n, int64_t c, in
   return (bottom - top) * (right - left);
 }
 
-// lrn_layer.cpp: y = x · s^−beta with s = k + alpha/n · Σ x²; each x counts in its own y and, through s, in those of
-// every window that it lies in.
+// lrn_layer.cpp: y = x · s^−beta with s = k + alpha/n · Σ x². Each x contributes to its own y and, through s, to those
+// of every window that contains it.
 void backward(const Lrn& lrn, const GradientArguments& arguments) {
   if (!arguments.dx[0].data || !arguments.dy[0].data) return;
   const Shape& shape = *arguments.x[0].shape;

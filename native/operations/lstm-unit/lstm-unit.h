@@ -1,4 +1,4 @@
-// lstm_unit_layer.cpp. The diff of the forget gate is f·(1 − f) of the gate times cont, as Caffe has it.
+// lstm_unit_layer.cpp. As in Caffe, the diff of the forget gate is f·(1 − f) of the gate times cont.
 #pragma once
 
 #include "native/core/portable.h"
@@ -43,7 +43,7 @@ struct LstmStep {
 struct LstmDiff {
   LstmCell cell;
   const float *dc, *dh;     // null: 0
-  float *dBefore, *dGates;  // null: not asked for
+  float *dBefore, *dGates;  // null: not requested
   template <class Real>
   RESNODE_HOST_DEVICE void item(int64_t place) const {
     const LstmGates<Real> gate = cell.at<Real>(place);

@@ -1,11 +1,11 @@
-// Which prior each true box is matched with: MatchBBox of SSD's bbox_util.cpp.
+// Matches true boxes with priors: MatchBBox of SSD's bbox_util.cpp.
 #pragma once
 
 #include "native/operations/multi-box-loss/multi-box.h"
 
 namespace resnode {
 
-// GetGroundTruth: the class of each box, for the check; −1 where there is none.
+// GetGroundTruth: the class of each box, to be checked; −1 for an absent box.
 struct TruthLabel {
   MultiBox of;
   template <class Real>
@@ -39,7 +39,7 @@ struct MultiBoxDecoded {
   }
 };
 
-// What a box overlaps most, of what nothing has claimed.
+// The prior with the largest overlap among those that are not claimed.
 struct BestPrior {
   MultiBox of;
   RESNODE_HOST_DEVICE void find(int64_t image, int64_t group, int64_t row, bool isFirst) const {
@@ -61,8 +61,8 @@ struct BestPrior {
   }
 };
 
-// MatchBBox, its first half: the pair that overlaps most, then the next among those that are left, until each box has a
-// prior of its own.
+// The first half of MatchBBox: matches the pair with the largest overlap, then the next among the rest, until each box
+// has its own prior.
 struct BipartiteMatch {
   MultiBox of;
   template <class Real>
@@ -95,7 +95,7 @@ struct BipartiteMatch {
   }
 };
 
-// Its second half: what is left matches the box that it overlaps most, if by enough.
+// The second half: each remaining prior matches the box with the largest overlap, if that exceeds the threshold.
 struct PredictionMatch {
   MultiBox of;
   template <class Real>

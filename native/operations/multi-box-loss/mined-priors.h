@@ -1,4 +1,4 @@
-// Hard negatives, and hard examples (arXiv:1604.03540): which priors without a match have a loss.
+// Mines hard negatives and hard examples (arXiv:1604.03540): chooses the unmatched priors that have a loss.
 #pragma once
 
 #include <cstring>
@@ -7,7 +7,7 @@
 
 namespace resnode {
 
-// ComputeConfLoss and ComputeLocLoss: by which priors are chosen.
+// The loss by which priors are chosen: ComputeConfLoss and ComputeLocLoss.
 struct MiningLoss {
   MultiBox of;
   template <class Real>
@@ -24,11 +24,11 @@ struct MiningLoss {
   }
 };
 
-// MineHardExamples: one image. Of equal losses the first counts.
+// MineHardExamples for one image. Of equal losses the first is chosen.
 struct MinedPriors {
   MultiBox of;
 
-  // Of numbers that are not negative, in the order of the numbers.
+  // For nonnegative numbers; the bits have the numbers' order.
   RESNODE_HOST_DEVICE static uint32_t bitsOf(float value) {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
@@ -40,7 +40,8 @@ struct MinedPriors {
       count += of.mayBeChosen(image, p) && bitsOf(of.losses[image * of.priors + p]) >= bits;
     return count;
   }
-  // Marks the `most` worst of an image: bit by bit, the largest loss that as many reach.
+  // Marks the `most` priors of an image with the largest losses. The threshold, the largest loss that so many reach, is
+  // found bit by bit.
   RESNODE_HOST_DEVICE void markWorst(int64_t image, int64_t most) const {
     if (most == 0) return;
     uint32_t limit = 0;
@@ -55,7 +56,7 @@ struct MinedPriors {
       of.chosen[image * of.priors + p] = bits > limit || (bits == limit && left-- > 0);
     }
   }
-  // The same, without those that overlap worse ones: ApplyNMS.
+  // The same, without priors that overlap one with a larger loss: ApplyNMS.
   RESNODE_HOST_DEVICE void markApart(int64_t image, int64_t most) const {
     int32_t* list = of.chosen + (of.images + image) * of.priors;
     int64_t count = 0;

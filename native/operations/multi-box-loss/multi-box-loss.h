@@ -1,7 +1,7 @@
 // multibox_loss_layer.cpp and util/bbox_util.cpp of SSD (github.com/weiliu89/caffe; arXiv:1512.02325, section 2.2; hard
-// examples: arXiv:1604.03540). Boxes are matched and priors are chosen in float32 on every device, so that all of them choose
-// alike; the losses are computed in the device's own precision. The gradient matches once more, which costs less than a
-// convolution's tile.
+// examples: arXiv:1604.03540). All devices match boxes and choose priors in float32, so that they choose alike; the
+// losses are computed in the device's own precision. The gradient repeats the matching, which costs less than a tile of
+// a convolution.
 #pragma once
 
 #include "native/operations/multi-box-loss/matched-truths.h"
@@ -26,7 +26,7 @@ struct CountedMatches {
   }
 };
 
-// Everything but the losses.
+// All steps except the losses.
 template <class Run>
 void matchBoxes(const MultiBox& of, Run& run) {
   run.each(of.images, TruthsOfImage{of});

@@ -1,4 +1,4 @@
-// What the steps of a multibox loss share: their numbers, the boxes that are matched, a prior's class and its losses.
+// What the steps of a multibox loss share: parameters, the boxes to match, a prior's class and its losses.
 #pragma once
 
 #include <cfloat>
@@ -8,13 +8,13 @@
 
 namespace resnode {
 
-// A prior that matches nothing, and one that may not.
+// Marks priors without a match, and priors that may not match because they cross the image's edge.
 constexpr int32_t kUnmatched = -1, kCrossing = -2;
-// Overlaps up to it are none.
+// Smaller overlaps count as none.
 constexpr float kLeastOverlap = 1e-6f;
 
-// All that the steps read, and where they put what the next ones read. `groups`: boxes are matched once for all classes, or
-// once a class where each class moves its own boxes and these are matched.
+// The inputs of all steps, and the memory in which a step leaves results for the next ones. `groups`: boxes are matched
+// once for all classes, or once per class if each class predicts its own boxes and these are matched.
 struct MultiBox {
   int64_t images, priors, classes, sets, groups, truths;
   const float *locations, *scores, *prior, *truth;
@@ -78,7 +78,7 @@ struct MultiBox {
     bestOverlaps = take(truths);
     matches = take(1);
     match = whole(images * groups * priors);
-    // Twice: the list that non-maximum suppression sorts lies behind the marks.
+    // Twice the size: the list that non-maximum suppression sorts follows the marks.
     chosen = whole(mining == Mining::none ? 0 : 2 * images * priors);
     listed = whole(images * truths);
     counts = whole(images);
@@ -89,7 +89,7 @@ struct MultiBox {
   RESNODE_HOST_DEVICE int64_t classOf(int64_t row) const {
     return agnostic ? background + 1 : static_cast<int64_t>(truth[8 * row + 1]);
   }
-  // GPUs go on until somebody looks at what the check of the classes found.
+  // GPUs continue until the host reads the result of the class check.
   RESNODE_HOST_DEVICE bool isThere(int64_t row) const {
     const float image = truth[8 * row], label = truth[8 * row + 1];
     return image >= 0 && image < static_cast<float>(images) && image == std::floor(image) && label >= 0 &&
@@ -98,7 +98,7 @@ struct MultiBox {
   RESNODE_HOST_DEVICE bool isInGroup(int64_t row, int64_t group) const {
     return groups == 1 || static_cast<int64_t>(truth[8 * row + 1]) == group;
   }
-  // What is matched with the boxes of an image.
+  // A box of an image that is matched with true boxes.
   RESNODE_HOST_DEVICE const float* candidate(int64_t image, int64_t group, int64_t i) const {
     return priorsMatch ? prior + 4 * i : boxes + ((image * sets + group) * priors + i) * 4;
   }
@@ -109,7 +109,7 @@ struct MultiBox {
   }
   RESNODE_HOST_DEVICE bool isIgnored(const float* box) const { return ignoresCrossing && crosses(box); }
 
-  // The class of a prior: the last that it matches, else the background.
+  // A prior's class: that of its last match, else the background.
   RESNODE_HOST_DEVICE int64_t labelAt(int64_t image, int64_t i) const {
     for (int64_t group = groups; group-- > 0;) {
       const int32_t row = match[(image * groups + group) * priors + i];
@@ -123,12 +123,12 @@ struct MultiBox {
     }
     return false;
   }
-  // Whether the scores of a prior have a loss.
+  // Whether a prior's scores contribute to the loss.
   RESNODE_HOST_DEVICE bool counted(int64_t image, int64_t i) const {
     return mining == Mining::none || isPositive(image, i) || chosen[image * priors + i] != 0;
   }
 
-  // 1 / (Σ eˣ), and the largest x.
+  // 1 / (Σ eˣ⁻ᵐ) with m = the largest x, which `most` returns.
   template <class Real>
   RESNODE_HOST_DEVICE Real softmaxScale(const float* x, float* most) const {
     *most = x[0];
@@ -137,8 +137,8 @@ struct MultiBox {
     for (int64_t c = 0; c < classes; ++c) sum += std::exp(Real(x[c]) - Real(*most));
     return 1 / sum;
   }
-  // EncodeConfPrediction's targets of a logistic loss: where all priors count, those without a match are of no class, and
-  // every target begins as the background's number.
+  // EncodeConfPrediction's targets of a logistic loss. If all priors count, unmatched ones belong to no class. Every
+  // target is initialised with the background's number.
   RESNODE_HOST_DEVICE float targetOf(int64_t image, int64_t i, int64_t c) const {
     for (int64_t group = 0; group < groups; ++group) {
       const int32_t row = match[(image * groups + group) * priors + i];
@@ -160,11 +160,11 @@ struct MultiBox {
     return -std::log(share > Real(FLT_MIN) ? share : Real(FLT_MIN));
   }
 
-  // Whose locations say where a box is.
+  // The set of locations for a box's class.
   RESNODE_HOST_DEVICE int64_t setOf(int64_t row) const {
     return sets == 1 ? 0 : static_cast<int64_t>(truth[8 * row + 1]);
   }
-  // How far one side of a prior's location is from what it should be.
+  // The loss of one side of a prior's location.
   template <class Real>
   RESNODE_HOST_DEVICE Real apart(int64_t image, int64_t set, int64_t i, int64_t row, int side) const {
     const float* variance = prior + (priors + i) * 4;

@@ -1,4 +1,4 @@
-// multinomial_logistic_loss_layer.cpp: what is below 1e-20 counts as that, in the gradient too.
+// multinomial_logistic_loss_layer.cpp: probabilities below 1e-20 count as 1e-20, also in the gradient.
 #pragma once
 
 #include "native/core/portable.h"

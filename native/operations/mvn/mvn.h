@@ -1,12 +1,12 @@
-// mvn_layer.cpp. Its backward pass takes the deviation without eps for the gradient's and with it for the result's:
-// (dy − (y·Σ(y·dy) + Σdy)/n) / (√variance + eps).
+// mvn_layer.cpp. Its backward pass uses the deviation without eps for the gradient and with eps for the result: (dy −
+// (y·Σ(y·dy) + Σdy)/n) / (√variance + eps).
 #pragma once
 
 #include "native/core/portable.h"
 
 namespace resnode {
 
-// Scratch: of each row the mean, the deviation, Σdy/n and Σ(y·dy)/n.
+// Scratch, per row: the mean, the deviation, Σdy/n and Σ(y·dy)/n.
 inline int64_t scratchFloats(const Mvn& op, const Shapes&) { return 4 * op.outer; }
 
 struct RowMean {
@@ -38,7 +38,7 @@ struct RowDeviation {
 };
 
 struct Normalized {
-  const float *x, *mean, *deviation;  // null: not divided
+  const float *x, *mean, *deviation;  // deviation: null if values are not divided by it
   int64_t inner;
   template <class Real>
   RESNODE_HOST_DEVICE float value(int64_t i) const {

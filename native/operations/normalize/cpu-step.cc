@@ -1,4 +1,4 @@
-// The norm of the channels at each place, in the layout of our convolutions.
+// Normalises by the norm of the channels at each position, in the layout of our convolutions.
 #include <algorithm>
 #include <cmath>
 
@@ -8,7 +8,7 @@
 namespace resnode::cpu {
 namespace {
 
-// Places whose sums stay in a cache while the blocks of channels go by.
+// Positions whose sums stay in cache while the blocks of channels pass.
 constexpr int64_t kPlaces = 32;
 
 struct Plane {
@@ -33,7 +33,7 @@ RESNODE_VECTORISED void multiplyBy(const float* x, const double* factors, const 
   }
 }
 
-// normalize_layer.cpp of SSD: the norm is stored in float32.
+// As in normalize_layer.cpp of SSD, the norm is stored in float32.
 void normalisePlaces(const Plane& plane, const Normalize& op, const float* x, const float* scale, int64_t first,
                      float* y) {
   const int64_t places = std::min(kPlaces, plane.places - first);
@@ -50,7 +50,7 @@ void normalisePlaces(const Plane& plane, const Normalize& op, const float* x, co
     double scales[kLanes] = {};
     for (int64_t l = 0; l < channels; ++l) scales[l] = scale[op.channelShared ? 0 : block * kLanes + l];
     multiplyBy(x + at(block), factors, scales, places, y + at(block));
-    // What a block lacks stays 0, also where a norm is not a number.
+    // Spare channels of a block stay 0, even if a norm is NaN.
     for (int64_t p = 0; channels < kLanes && p < places; ++p)
       std::fill_n(y + at(block) + p * kLanes + channels, kLanes - channels, 0.f);
   }

@@ -1,12 +1,12 @@
-// normalize_layer.cpp of SSD (github.com/weiliu89/caffe; ParseNet, arXiv:1506.04579): the L2 norm of an item, or of the
-// channels at a place.
+// normalize_layer.cpp of SSD (github.com/weiliu89/caffe; ParseNet, arXiv:1506.04579): divides by the L2 norm of an
+// item, or of the channels at a position.
 #pragma once
 
 #include "native/core/portable.h"
 
 namespace resnode {
 
-// Sizes, and where the values lie that one norm is of.
+// Sizes, and the positions of the values of one norm.
 struct NormRows {
   int64_t items, channels, places;
   bool across, shared;
@@ -31,7 +31,7 @@ struct NormRows {
   RESNODE_HOST_DEVICE int64_t scaleOf(int64_t i) const { return shared ? 0 : i / places % channels; }
 };
 
-// Scratch: the norms, and Σ x·dy of each.
+// Scratch: the norms, and Σ x·dy for each.
 inline int64_t scratchFloats(const Normalize& op, const Shapes& inputs) { return 2 * NormRows(op, inputs[0]).norms(); }
 
 struct NormOfRow {

@@ -1,4 +1,4 @@
-// Channels to the last axis, as SSD's heads have them: straight from the layout of our convolutions.
+// Moves channels to the last axis, as SSD's heads do, directly from the layout of our convolutions.
 #include "native/cpu/blocked-copy.h"
 #include "native/cpu/kind-steps.h"
 

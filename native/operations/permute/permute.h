@@ -5,7 +5,7 @@
 
 namespace resnode {
 
-// Where the values of a permuted tensor lie in the one that it is made of.
+// The positions of a permuted tensor's values in its source.
 inline Walk permuted(const Shape& source, const std::vector<int64_t>& order) {
   const std::vector<int64_t> strides = stridesOf(source);
   Walk walk;

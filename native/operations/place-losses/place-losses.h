@@ -1,4 +1,5 @@
-// softmax_loss_layer.cu of R-FCN's fork (github.com/daijifeng001/caffe-rfcn): what its third top has.
+// The third top of softmax_loss_layer.cu in R-FCN's fork (github.com/daijifeng001/caffe-rfcn): the loss at each
+// position.
 #pragma once
 
 #include <cfloat>

@@ -12,14 +12,14 @@
 namespace resnode::cpu {
 namespace {
 
-// The rows or columns of a window that lie in the plane, and how many the average divides by (pooling_layer.cpp).
+// The rows or columns of a window inside the plane, and the divisor of the average (pooling_layer.cpp).
 struct Range {
   int64_t first, end, padded;
 };
 
 struct Window {
   Range rows, columns;
-  int64_t top, left, kernelWidth;  // from where places count
+  int64_t top, left, kernelWidth;  // top, left: the origin for counting positions
 };
 
 Range rangeOf(int64_t position, int64_t stride, int64_t pad, int64_t kernel, int64_t size) {
@@ -32,7 +32,7 @@ RESNODE_INLINE float widened(uint16_t x) { return fromBfloat16(x); }
 RESNODE_INLINE void put(float* to, float x) { *to = x; }
 RESNODE_INLINE void put(uint16_t* to, float x) { *to = toBfloat16(x); }
 
-// Of float32, or of bfloat16.
+// For float32 and bfloat16.
 template <class Value>
 RESNODE_INLINE void maximumOf(const Value* x, int64_t width, const Range& rows, const Range& columns, Value* y) {
   float best[kLanes];
@@ -72,7 +72,7 @@ RESNODE_VECTORISED void maximumOfBfloat16(const uint16_t* x, int64_t width, cons
   maximumOf(x, width, rows, columns, y);
 }
 
-// Float32 holds the sum of a small window; of a large one, float64 does.
+// A small window is summed in float32, a large one in float64.
 RESNODE_VECTORISED void average(const float* x, int64_t width, const Range& rows, const Range& columns, float* y) {
   constexpr int64_t kSmall = 16;
   if (rows.padded * columns.padded <= kSmall) averageOf<float>(x, width, rows, columns, y);
@@ -83,7 +83,7 @@ RESNODE_VECTORISED void averageOfBfloat16(const uint16_t* x, int64_t width, cons
   averageOf<double>(x, width, rows, columns, y);
 }
 
-// A pixel's channels, and as many integers of the same width, in the registers that there are.
+// A pixel's channels, and as many integers of the same width, in vector registers.
 using Floats = float __attribute__((vector_size(kLanes * sizeof(float))));
 using Places = int32_t __attribute__((vector_size(kLanes * sizeof(int32_t))));
 using ShortPlaces = uint16_t __attribute__((vector_size(kLanes * sizeof(uint16_t))));
@@ -93,7 +93,7 @@ RESNODE_INLINE void load(const Value* values, Vector& vector) {
   std::memcpy(&vector, values, sizeof vector);
 }
 
-// The number of a place: start + row · step + column. Where nothing is greater than the least float, it is `none`.
+// The number of a position: start + row · step + column. If no value exceeds the lowest float, it is `none`.
 struct Counting {
   int64_t start, step;
   int32_t none;
@@ -115,7 +115,7 @@ RESNODE_INLINE void findMaximum(const float* x, int64_t width, const Window& win
   }
 }
 
-// Places count through the whole window, padding included.
+// Counts positions in the whole window, including padding.
 RESNODE_VECTORISED void maximumWithPlace(const float* x, int64_t width, const Window& window, float* y,
                                          uint16_t* where) {
   Floats best;
@@ -128,7 +128,7 @@ RESNODE_VECTORISED void maximumWithPlace(const float* x, int64_t width, const Wi
   std::memcpy(where, &narrow, sizeof narrow);
 }
 
-// Places count through the plane.
+// Counts positions in the plane.
 RESNODE_VECTORISED void maximumWithMask(const float* x, int64_t width, const Window& window, float* y, float* mask) {
   Floats best;
   Places place;
@@ -172,7 +172,7 @@ RESNODE_VECTORISED void addShares(const float* dy, int64_t width, const Window& 
 // A pixel's channels in a register that every processor has.
 using Bytes = uint8_t __attribute__((vector_size(kLanes)));
 
-// The greater one of each two; `flip` makes the order of signed bytes that of unsigned ones.
+// The maximum of each pair. `flip` makes unsigned bytes compare like signed ones and back.
 RESNODE_VECTORISED void raise(const uint8_t* from, int64_t count, uint8_t flip, uint8_t* to) {
   for (int64_t i = 0; i < count; ++i) {
     const auto value = static_cast<uint8_t>(from[i] ^ flip);
@@ -180,7 +180,7 @@ RESNODE_VECTORISED void raise(const uint8_t* from, int64_t count, uint8_t flip, 
   }
 }
 
-// Of pixels that lie side by side.
+// For adjacent pixels.
 void maximumOfPixels(const uint8_t* pixels, const Range& columns, uint8_t flip, uint8_t* y) {
   Bytes best{};
   for (int64_t column = columns.first; column < columns.end; ++column) {
@@ -192,7 +192,7 @@ void maximumOfPixels(const uint8_t* pixels, const Range& columns, uint8_t flip, 
   std::memcpy(y, &best, sizeof best);
 }
 
-// Calls function(window, place of its result) for all of a row of the result.
+// Calls function(window, position of its result) for a row of the result.
 template <class Function>
 void forEachWindowOf(const Pooling& pooling, const Shape& in, const Shape& out, int64_t row, Function&& function) {
   const Range rows = rangeOf(row, pooling.stride.height, pooling.pad.height, pooling.kernel.height, in[2]);
@@ -204,8 +204,8 @@ void forEachWindowOf(const Pooling& pooling, const Shape& in, const Shape& out, 
   }
 }
 
-// Calls function(plane, row, thread) for each row of a result [images][blocks][rows], image by image and row by row: a
-// convolution before it was mostly cut so, and a thread then finds in its cache what it made. `work`: of a row.
+// Calls function(plane, row, thread) for each row of a result [images][blocks][rows], image by image and row by row. A
+// convolution before it was mostly split in the same way, so a thread finds in cache what it wrote. `work`: per row.
 template <class Function>
 void forEachRow(ThreadPool& pool, const Shape& in, const Shape& out, int64_t planes, int64_t work,
                 Function&& function) {
@@ -216,7 +216,7 @@ void forEachRow(ThreadPool& pool, const Shape& in, const Shape& out, int64_t pla
   });
 }
 
-// Calls function(a plane of x in pixels, window, pixel of y) for all windows.
+// Calls function(plane of x in pixels, window, pixel of y) for all windows.
 template <class Function>
 void forEachWindow(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
                    Function&& function) {
@@ -243,7 +243,7 @@ void maximaWithMask(ThreadPool& pool, const Pooling& pooling, const Shape& in, c
   const int64_t blocks = planes / in[0], pixels = out[2] * out[3];
   forEachWindow(pool, pooling, in, out, planes, [&](int64_t from, const Window& window, int64_t to) {
     maximumWithMask(x + from * kLanes, in[3], window, y + to * kLanes, mask + to * kLanes);
-    // Spare lanes hold zeros.
+    // Spare lanes stay zero.
     const int64_t lanes = std::min(kLanes, in[1] - to / pixels % blocks * kLanes);
     std::fill(mask + to * kLanes + lanes, mask + (to + 1) * kLanes, 0.f);
   });
@@ -283,7 +283,7 @@ void maximumOfBytes(ThreadPool& pool, const Pooling& pooling, const Shape& in, c
                     bool areUnsigned, const uint8_t* x, uint8_t* y) {
   const uint8_t flip = areUnsigned ? 0 : 0x80;
   const int64_t pitch = in[3] * kLanes;
-  // Of each thread, the greatest of all rows of a row of windows.
+  // Per thread, the maximum over the rows of a row of windows.
   std::vector<uint8_t> greatest(pool.threads() * pitch);
   forEachRow(pool, in, out, planes, pitch * pooling.kernel.height, [&](int64_t plane, int64_t line, int thread) {
     const Range rows = rangeOf(line, pooling.stride.height, pooling.pad.height, pooling.kernel.height, in[2]);

@@ -1,4 +1,4 @@
-// Pooling in a blocked layout, by Caffe's rules at the edges.
+// Pooling in a blocked layout, with Caffe's rules at the edges.
 #pragma once
 
 #include "native/core/program.h"
@@ -6,29 +6,30 @@
 
 namespace resnode::cpu {
 
-// x: [planes][H][W][16]; y: [planes][outH][outW][16]. A window that lies in padding alone is not expected.
+// x: [planes][H][W][16]; y: [planes][outH][outW][16]. No window may be entirely in the padding.
 void poolBlocked(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
                  const float* x, float* y);
 
-// The same of bfloat16, to which a result is rounded.
+// The same for bfloat16; results are rounded to it.
 void poolBfloat16(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
                   const uint16_t* x, uint16_t* y);
 
-// As poolBlocked; where is [planes][outH][outW][16], the place in its window of each maximum, which is the first of several.
+// As poolBlocked. `where`, [planes][outH][outW][16], gets each maximum's position in its window; the first of equal
+// maxima counts.
 void maximaWithPlaces(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
                       const float* x, float* y, uint16_t* where);
-// A larger window has no such places.
+// A larger window has too many positions.
 constexpr int64_t kMostPlaces = 0xffff;
 
-// The same with the place in its plane of each maximum, −1 where nothing is greater than the least float; mask as y.
+// The same with each maximum's position in its plane, or −1 if no value exceeds the lowest float; mask has y's layout.
 void maximaWithMask(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
                     const float* x, float* y, float* mask);
 
-// dx: [planes][H][W][16]; dy as y. `where`: null for averages.
+// dx: [planes][H][W][16]; dy in y's layout. `where`: null for averages.
 void poolBlockedGradient(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
                          const float* dy, const uint16_t* where, float* dx);
 
-// The maximum of 8-bit integers; x, y as above.
+// Max pooling of 8-bit integers; x, y as above.
 void maximumOfBytes(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
                     bool areUnsigned, const uint8_t* x, uint8_t* y);
 

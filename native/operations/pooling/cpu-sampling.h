@@ -1,4 +1,4 @@
-// Pooling with a 1×1 window in [outer][blocks][inner][lanes]: whole pixels of `lanes` channels.
+// Pooling with a 1×1 window in [outer][blocks][inner][lanes]: copies whole pixels of `lanes` channels.
 #pragma once
 
 #include "native/cpu/layout.h"
@@ -12,9 +12,9 @@ namespace resnode::cpu {
 struct Sampling {
   int64_t planes, height, width, outHeight, outWidth, strideHeight, strideWidth, lanes;
 };
-// Values of `elementBytes` each.
+// For values of `elementBytes` each.
 void sample(ThreadPool* pool, const Sampling& sampling, size_t elementBytes, const char* x, char* y);
-// dx is dy where it was sampled, else 0.
+// dx is dy at sampled pixels, else 0.
 void sampleGradient(ThreadPool* pool, const Sampling& sampling, const float* dy, float* dx);
 
 }  // namespace resnode::cpu

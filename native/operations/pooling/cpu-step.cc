@@ -1,4 +1,4 @@
-// Pooling and its gradient by oneDNN, where its windows are Caffe's.
+// Pooling and its gradient by oneDNN, for windows that agree with Caffe's.
 #include "native/cpu/bfloat16-copy.h"
 #include "native/cpu/kind-steps.h"
 #include "native/operations/pooling/cpu-loops.h"
@@ -16,8 +16,8 @@ struct PoolingProblem {
   Dims kernel, strides, left, right;
 };
 
-// Caffe's average divides by the window inside the padded plane: oneDNN's exclude_padding where there is no padding,
-// its include_padding where no window hangs over; nothing for the rest.
+// Caffe's average divides by the part of the window inside the padded plane. This is oneDNN's exclude_padding if there
+// is no padding, and its include_padding if no window exceeds the padded plane. Empty otherwise.
 std::optional<PoolingProblem> describe(const Pooling& pooling, const Shape& in, const Shape& out) {
   PoolingProblem problem{dnnl::algorithm::pooling_max,
                          {pooling.kernel.height, pooling.kernel.width},
@@ -29,7 +29,8 @@ std::optional<PoolingProblem> describe(const Pooling& pooling, const Shape& in, 
     const int64_t lastStart = (out[axis + 2] - 1) * problem.strides[axis] - problem.left[axis];
     problem.right[axis] = lastStart + problem.kernel[axis] - in[axis + 2];
     overhangs = overhangs || problem.right[axis] > problem.left[axis];
-    // A stride beyond the kernel leaves pixels unread at the far edge; a window may also lie in padding alone.
+    // With a stride beyond the kernel, pixels at the far edge are not read. A window may also be entirely in the
+    // padding.
     if (problem.right[axis] < 0 || problem.right[axis] >= problem.kernel[axis] || lastStart >= in[axis + 2])
       return std::nullopt;
   }
@@ -42,7 +43,7 @@ std::optional<PoolingProblem> describe(const Pooling& pooling, const Shape& in, 
   return problem;
 }
 
-// Empty where oneDNN has nothing for this layout.
+// Empty if oneDNN has no implementation for this layout.
 PoolingForward::primitive_desc forward(const PoolingProblem& problem, dnnl::prop_kind kind, const Layout& source,
                                        const Layout& result, const dnnl::engine& engine) {
   const PoolingForward::desc desc(kind, problem.algorithm, source, result, problem.strides, problem.kernel,
@@ -50,14 +51,14 @@ PoolingForward::primitive_desc forward(const PoolingProblem& problem, dnnl::prop
   return PoolingForward::primitive_desc(desc, attributes(), engine, true);
 }
 
-// Windows of one pixel: nothing is compared or averaged, and no pixel is read twice. Caffe's rounding up may add one that
-// lies outside.
+// Windows of one pixel: nothing is compared or averaged, and no pixel is read twice. Caffe's rounding up may add a
+// window outside the plane.
 bool isSampling(const Pooling& pooling, const Shape& in, const Shape& out) {
   return pooling.kernel.height == 1 && pooling.kernel.width == 1 && pooling.pad.height == 0 && pooling.pad.width == 0 &&
          (out[2] - 1) * pooling.stride.height < in[2] && (out[3] - 1) * pooling.stride.width < in[3];
 }
 
-// The same layout for another size of the plane; nothing where our loops cannot run through it.
+// The same layout for another plane size; empty if our loops cannot process it.
 std::optional<Layout> resized(const Layout& layout, const Shape& shape) {
   const auto of = [&](const Dims& dims, int lanes) {
     return withType(lanes == 0   ? channelsLast(dims)
@@ -71,7 +72,7 @@ std::optional<Layout> resized(const Layout& layout, const Shape& shape) {
   return std::nullopt;
 }
 
-// `layout`: of the larger tensor, which says most about both.
+// `layout`: of the larger tensor, which determines both.
 Sampling samplingOf(const Pooling& pooling, const Layout& layout, const Shape& in, const Shape& out) {
   const ChannelView view = *channelView(layout);
   return {view.outer * view.blocks * view.inner / (in[2] * in[3]),
@@ -84,7 +85,7 @@ Sampling samplingOf(const Pooling& pooling, const Layout& layout, const Shape& i
           view.lanes};
 }
 
-// What a pooling reads: bfloat16 as it lies, int8 where only a maximum is taken of it and the result is read as int8, too.
+// The layout of the input: bfloat16 as stored, int8 only if its maximum is taken and the result is also read as int8.
 Layout pooledLayout(const StepBuilder& step, const Pooling& pooling) {
   const PlanState& state = step.state();
   const TensorId in = step.operation().inputs[0];
@@ -112,13 +113,13 @@ bool addSampling(StepBuilder& step, const Pooling& pooling) {
   return true;
 }
 
-// Whether no window lies in padding alone.
+// Whether no window is entirely in the padding.
 bool isLastInside(const Pooling& pooling, const Shape& in, const Shape& out) {
   return (out[2] - 1) * pooling.stride.height - pooling.pad.height < in[2] &&
          (out[3] - 1) * pooling.stride.width - pooling.pad.width < in[3];
 }
 
-// On our threads by our loops, in the layout of our convolutions.
+// By our loops on our threads, in the layout of our convolutions.
 bool addBlockedPooling(StepBuilder& step, const Pooling& pooling) {
   const Shape in = step.inputShape(0), out = step.outputShape(0);
   if (!step.pool() || in.size() != 4) return false;
@@ -149,7 +150,7 @@ bool addBlockedPooling(StepBuilder& step, const Pooling& pooling) {
   const bool keepsPlaces = pooling.method == PoolingMethod::max && step.isDifferentiated() &&
                            pooling.kernel.height * pooling.kernel.width < kMostPlaces;
   if (keepsPlaces) {
-    // Two of 16 bits in the room of a float.
+    // Two 16-bit values take the space of one float.
     const Layout layout = plainLayout({ceiling(floatsIn(result), 2)});
     const Place where = step.keep(layout);
     step.state().kept.emplace(step.index(), PlanState::Kept{where, blockedLayout(in), result, layout});
@@ -173,7 +174,7 @@ bool addBlockedPooling(StepBuilder& step, const Pooling& pooling) {
   return true;
 }
 
-// With a mask as the second output, whose gradient is left to the reference loops.
+// With a mask as second output. The reference loops compute its gradient.
 bool addMaskedPooling(StepBuilder& step, const Pooling& pooling) {
   const Shape in = step.inputShape(0), out = step.outputShape(0);
   if (!step.pool() || in.size() != 4 || pooling.method != PoolingMethod::max || !isLastInside(pooling, in, out))

@@ -6,8 +6,8 @@
 namespace resnode::reference {
 namespace {
 
-// pooling_layer.cpp: max takes the first maximum in row-major order; average divides by the window clipped to
-// [−pad, size + pad), so padding counts and the overhang of the rounded-up size does not.
+// pooling_layer.cpp: max takes the first maximum in row-major order. Average divides by the size of the window clipped
+// to [−pad, size + pad), so padding counts, but what exceeds it because sizes are rounded up does not.
 void forward(const Pooling& pooling, const Arguments& arguments) {
   const Shape& in = *arguments.inputs[0].shape;
   const Shape& out = *arguments.outputs[0].shape;
@@ -46,9 +46,9 @@ void forward(const Pooling& pooling, const Arguments& arguments) {
   }
 }
 
-// pooling_layer.cpp: the first maximum in row-major order takes the whole diff, the average spreads it over the part of
-// its window that lies in the plane, divided as in the forward pass. A mask (second output) has no gradient, and tells where
-// the maxima were.
+// pooling_layer.cpp: the first maximum in row-major order gets the whole diff. An average spreads it over the part of
+// its window inside the plane, divided as in the forward pass. A mask (second output) has no gradient; it gives the
+// positions of the maxima.
 void backward(const Pooling& pooling, const GradientArguments& arguments) {
   if (!arguments.dx[0].data) return;
   const Shape& in = *arguments.x[0].shape;

@@ -1,4 +1,4 @@
-// A slope below 0 for each channel, in whatever layout the input has.
+// PReLU, with one slope per channel, in the layout of its input.
 #include <algorithm>
 #include <numeric>
 
@@ -9,10 +9,10 @@
 namespace resnode::cpu {
 namespace {
 
-constexpr int64_t kSlopedValues = 1 << 13;  // values of a unit of work
-constexpr int64_t kSlopedRows = 64;         // whose products are summed in float32 before they go into float64
+constexpr int64_t kSlopedValues = 1 << 13;  // per unit of work
+constexpr int64_t kSlopedRows = 64;         // whose products are summed in float32 before they are added in float64
 
-// Rows of lanes, each lane with its own slope; a plane of one channel is one row whose slope is everywhere the same.
+// Rows of lanes, each lane with its own slope. The plane of one channel is a row with one slope.
 RESNODE_VECTORISED void slopedPlane(const float* read, const float* x, float* y, int64_t count, float slope) {
 #pragma omp simd
   for (int64_t i = 0; i < count; ++i) y[i] = read[i] > 0 ? x[i] : x[i] * slope;
@@ -52,7 +52,7 @@ RESNODE_VECTORISED void addSlopeProducts(const float* x, const float* dy, int64_
   }
 }
 
-// A slope for each lane of all blocks.
+// The slope of each lane of all blocks.
 std::vector<float> slopesOf(const PRelu& prelu, const ChannelView& view, const float* slopes) {
   std::vector<float> all(view.blocks * view.lanes, 0.f);
   for (int64_t c = 0; c < view.channels; ++c) all[c] = slopes[prelu.channelShared ? 0 : c];
@@ -72,10 +72,10 @@ void applySlopes(ThreadPool* pool, const ChannelView& view, const std::vector<fl
   });
 }
 
-// In an order that does not depend on how many threads there are.
+// Sums in an order that does not depend on the number of threads.
 void slopeDiffs(ThreadPool* pool, const PRelu& prelu, const ChannelView& view, const float* x, const float* dy,
                 float* diffs) {
-  // A plane of one channel as rows of 16, and what is left.
+  // The plane of one channel as rows of 16 and a remainder.
   const int64_t lanes = view.lanes == 1 ? kLanes : view.lanes, size = view.inner * view.lanes;
   const int64_t rows = size / lanes, rest = size - rows * lanes;
   std::vector<double> sums(view.blocks * lanes);
@@ -116,7 +116,7 @@ bool addPReluGradient(StepBuilder& step, const PRelu& prelu) {
   const Layout layout = step.channelwiseLayout(2);
   const Place x = step.read(0, layout), dy = step.read(2, layout), slopes = step.plainParameter(prelu.slope);
   const ChannelView view = *channelView(layout);
-  // Before dx may take the place of dy.
+  // Computed before dx may overwrite dy.
   if (step.hasOutput(1)) {
     step.call({x, dy, step.writePlain(1)}, [pool = step.pool(), view, prelu](const std::vector<void*>& at) -> Work {
       return [=, x = static_cast<float*>(at[0]), dy = static_cast<float*>(at[1]), diffs = static_cast<float*>(at[2])] {

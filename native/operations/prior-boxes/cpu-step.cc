@@ -1,4 +1,4 @@
-// Prior boxes depend on the net alone: they are computed once, and copied in every run.
+// Prior boxes depend only on the net's shapes. They are computed once and copied in every run.
 #include "native/operations/prior-boxes/prior-boxes.h"
 
 #include "native/cpu/kind-steps.h"

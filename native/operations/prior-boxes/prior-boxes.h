@@ -1,5 +1,5 @@
-// prior_box_layer.cpp of SSD (github.com/weiliu89/caffe; arXiv:1512.02325, section 2.2). ts/layers/detection.ts says which
-// boxes a cell has.
+// prior_box_layer.cpp of SSD (github.com/weiliu89/caffe; arXiv:1512.02325, section 2.2). ts/layers/detection.ts
+// determines the boxes of a cell.
 #pragma once
 
 #include "native/core/portable.h"

@@ -7,7 +7,7 @@
 
 namespace resnode {
 
-// Scratch: the moved boxes, their scores, their order, and how many there are.
+// Scratch: the moved boxes, their scores, their order, and their number.
 inline int64_t scratchFloats(const Proposal&, const Shapes& inputs) { return elementCount(inputs[1]) / 4 * 6 + 1; }
 
 struct Anchors {

@@ -18,7 +18,7 @@ struct SensitiveBins {
     return {between(static_cast<int64_t>(std::floor(static_cast<float>(index) * each + start)), size),
             between(static_cast<int64_t>(std::ceil(static_cast<float>(index + 1) * each + start)), size)};
   }
-  // Where a value of y comes from.
+  // The source of a value of y.
   struct Place {
     int64_t plane;  // −1: no region
     Bin rows, columns;
@@ -48,7 +48,7 @@ struct SensitiveBins {
   }
 };
 
-// A channel of dx, of all images: one bin of one output.
+// One channel of dx, of all images: one bin of one output.
 struct SensitiveBinsDiff {
   SensitiveBins of;
   const float* dy;

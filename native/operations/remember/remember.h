@@ -1,4 +1,4 @@
-// recurrent_layer.cpp: the state behind the last step is where the next run goes on.
+// recurrent_layer.cpp: stores the state after the last step, with which the next run continues.
 #pragma once
 
 #include "native/core/portable.h"

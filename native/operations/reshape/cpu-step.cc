@@ -1,4 +1,4 @@
-// The same values under another shape.
+// The same values with another shape.
 #include <algorithm>
 
 #include "native/cpu/kind-steps.h"

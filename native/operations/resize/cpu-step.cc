@@ -1,4 +1,4 @@
-// Interpolation of feature maps in blocks of channels or plain.
+// Interpolation of feature maps, in blocks of channels or row-major.
 #include "native/operations/resize/resize.h"
 
 #include "native/cpu/kind-steps.h"
@@ -13,7 +13,7 @@ struct ResizedColumns {
   std::vector<float> share;
 };
 
-// A row of the result of pixels of 16 lanes, between two rows of the source.
+// A row of the result with pixels of 16 lanes, interpolated between two rows of the source.
 RESNODE_VECTORISED void resizedBlockedRow(const float* above, const float* below, float down,
                                           const ResizedColumns& columns, float* y) {
   const int32_t *first = columns.first.data(), *second = columns.second.data();
@@ -42,7 +42,7 @@ RESNODE_VECTORISED void resizedPlainRow(const float* above, const float* below, 
   }
 }
 
-// Of so many planes of pixels of `lanes` lanes, 16 or 1.
+// Resizes planes of pixels with `lanes` lanes, 16 or 1.
 void resizePlanes(ThreadPool* pool, const Resizing& sizes, int64_t planes, int64_t lanes, const ResizedColumns& columns,
                   const float* x, float* y) {
   const int64_t source = sizes.width * lanes, result = sizes.wide * lanes;

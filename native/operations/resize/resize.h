@@ -1,13 +1,13 @@
-// Interp of DeepLab and PSPNet (interp_layer.cpp, util/interp.cpp: caffe_cpu_interp2, corners on corners); upsample_layer.cpp
-// of MobileNet-YOLO (nearest); resize_bilinear_layer.cpp of github.com/foss-for-synopsys-dwc-arc-processors/synopsys-caffe,
-// which is TensorFlow's (asymmetric, halfPixel).
+// Interp of DeepLab and PSPNet (interp_layer.cpp, util/interp.cpp: caffe_cpu_interp2, aligned corners);
+// upsample_layer.cpp of MobileNet-YOLO (nearest); resize_bilinear_layer.cpp of
+// github.com/foss-for-synopsys-dwc-arc-processors/synopsys-caffe, which is TensorFlow's (asymmetric, halfPixel).
 #pragma once
 
 #include "native/core/portable.h"
 
 namespace resnode {
 
-// Which places of x a place of y is made of, and how much of the second.
+// The two positions of x that a position of y interpolates between, and the weight of the second.
 struct Source {
   int64_t first, second;
   float share;
@@ -31,7 +31,7 @@ struct Resizing {
     if (first > from - 1) first = from - 1;
     return {first, first < from - 1 ? first + 1 : first, at - static_cast<float>(first)};
   }
-  // resize_bilinear_layer.cpp: what lies before the first pixel's middle is the first pixel.
+  // resize_bilinear_layer.cpp: positions before the centre of the first pixel give the first pixel.
   RESNODE_HOST_DEVICE Source middle(int64_t place, float ratio, int64_t from) const {
     const float at = method == ResizeMethod::halfPixel ? (static_cast<float>(place) + 0.5f) * ratio - 0.5f
                                                        : static_cast<float>(place) * ratio;

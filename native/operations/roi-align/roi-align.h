@@ -1,7 +1,7 @@
-// Three layers of one name. Corners: roi_align_layer.cpp of Cascade R-CNN (github.com/zhaoweicai/cascade-rcnn), a sample at
-// each corner of its bins. Maximum: roi_align_layer.cpp of Mask R-CNN for Caffe (github.com/jasjeetIM/Mask-RCNN), which weighs
-// the first four pixels of a bin by their distance from four places of the region. Mean: arXiv:1703.06870, section 3, as
-// Detectron and torchvision compute it.
+// Three layers of the same name. Corners: roi_align_layer.cpp of Cascade R-CNN (github.com/zhaoweicai/cascade-rcnn),
+// which samples each corner of a bin. Maximum: roi_align_layer.cpp of Mask R-CNN for Caffe
+// (github.com/jasjeetIM/Mask-RCNN), which weights the first four pixels of a bin by their distance from four points of
+// the region. Mean: arXiv:1703.06870, section 3, as Detectron and torchvision compute it.
 #pragma once
 
 #include <cfloat>
@@ -12,7 +12,7 @@ namespace resnode {
 
 inline int64_t scratchFloats(const RoiAlign&, const Shapes& inputs) { return inputs[1][0]; }
 
-// Pixels of a plane and what each counts.
+// Pixels of a plane and their weights.
 template <class Real>
 struct Taps {
   int64_t at[4];
@@ -30,7 +30,8 @@ struct Taps {
   }
 };
 
-// The samples of a bin along one axis: sample i lies at first + i · step; those that can lie in the plane are [from, to).
+// The samples of a bin along one axis: sample i is at first + i · step. Those that can be inside the plane are [from,
+// to).
 struct SampledAxis {
   float first, step, count;
   int64_t from, to;
@@ -55,14 +56,14 @@ struct AlignedRegions {
   }
 
   RESNODE_HOST_DEVICE const float* regionOf(int64_t i) const { return regions + i / (wide * tall * channels) * 5; }
-  // Where in x the plane of a value of y begins; −1: its region is none.
+  // Where the plane for a value of y begins in x; −1: there is no region.
   RESNODE_HOST_DEVICE int64_t planeOf(int64_t i) const {
     const float at = regionOf(i)[0];
     const int64_t image = static_cast<int64_t>(at);
     if (!(at >= 0) || image >= images) return -1;
     return (image * channels + i / (wide * tall) % channels) * height * width;
   }
-  // Calls add(taps, share) for what a value of y is made of, and returns what it is beside that.
+  // Calls add(taps, share) for the parts of a value of y, and returns a constant to add.
   template <class Real, class Add>
   RESNODE_HOST_DEVICE float taps(const float* plane, int64_t i, const Add& add) const {
     const int64_t column = i % wide, row = i / wide % tall;
@@ -78,7 +79,7 @@ struct AlignedRegions {
     return value < least ? least : value > most ? most : value;
   }
 
-  // Four pixels about a place inside the plane, at its edges the outermost ones.
+  // The four pixels around a position in the plane; at its edges, the outermost ones.
   template <class Real>
   RESNODE_HOST_DEVICE Taps<Real> bilinear(Real y, Real x) const {
     y = within(y, Real(0), Real(height - 1));
@@ -95,7 +96,7 @@ struct AlignedRegions {
     return found;
   }
 
-  // The corner of a bin, of pixels whose centres lie at halves.
+  // The corner of a bin, where pixel centres are at halves.
   template <class Real, class Add>
   RESNODE_HOST_DEVICE void corner(const float* region, int64_t row, int64_t column, const Add& add) const {
     const Real left = Real(region[1]) * scale - Real(0.5), top = Real(region[2]) * scale - Real(0.5);
@@ -107,7 +108,7 @@ struct AlignedRegions {
     add(bilinear<Real>(y, x), Real(1));
   }
 
-  // roi_align_kernel of torchvision in float32, which decides how many samples a bin has.
+  // roi_align_kernel of torchvision in float32, which decides the number of samples in a bin.
   RESNODE_HOST_DEVICE SampledAxis axis(float from, float to, int64_t bin, int64_t bins, int64_t length) const {
     const float start = from * scale - (aligned ? 0.5f : 0.0f);
     float size = to * scale - (aligned ? 0.5f : 0.0f) - start;
@@ -117,7 +118,7 @@ struct AlignedRegions {
     const float step = each / count, first = begin + 0.5f * step;
     if (ratio > 0) return {first, step, count, 0, ratio};
     if (!(count >= 1)) return {first, step, 0, 0, 0};
-    // A region may be far larger than the plane; its samples are half a pixel to a pixel apart.
+    // A region may be far larger than the plane. Its samples are half a pixel to one pixel apart.
     const float before = within((-1 - first) / step - 1, 0.0f, count),
                 last = within((static_cast<float>(length) - first) / step + 2, 0.0f, count);
     return {first, step, count, static_cast<int64_t>(before), static_cast<int64_t>(last)};
@@ -138,7 +139,7 @@ struct AlignedRegions {
     }
   }
 
-  // Where a pixel lies in its region, from −1 to 1, against a place: 1 at it, 0 at a distance of 1.
+  // The nearness of a pixel to a point of its region, both from −1 to 1: 1 at the point, 0 at a distance of 1.
   RESNODE_HOST_DEVICE static float nearness(float place, int64_t pixel, float from, float to) {
     const float at = within(2 * (static_cast<float>(pixel) - from) / (to - from) - 1, -1.0f, 1.0f);
     const float near = 1 - std::fabs(place - at);
@@ -160,7 +161,7 @@ struct AlignedRegions {
     const float x0 = cut(static_cast<float>(column) * across + left, width),
                 x1 = cut(static_cast<float>(column + 1) * across + left, width);
     if (!(y1 >= y0 && x1 >= x0)) return 0;
-    // Mask R-CNN's kernel reads the next row where a bin ends at the plane's edge; here a plane ends there.
+    // Mask R-CNN's kernel reads the next row if a bin ends at the plane's edge; here a plane ends there.
     const int64_t firstRow = static_cast<int64_t>(std::ceil(y0)),
                   lastRow = between(static_cast<int64_t>(std::floor(y1)), height - 1);
     const int64_t firstColumn = static_cast<int64_t>(std::ceil(x0)),
@@ -190,7 +191,7 @@ struct AlignedRegions {
   }
 };
 
-// A channel of dx, of all images.
+// One channel of dx, of all images.
 struct AlignedDiff {
   AlignedRegions of;
   const float* dy;

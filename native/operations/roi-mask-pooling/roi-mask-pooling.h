@@ -1,5 +1,6 @@
 // roi_mask_pooling_layer.cu of GBD-Net (github.com/craftGBD/caffe-GBD; arXiv:1610.02579), whose .cpp reads the sides of
-// regions in another order. A value under the mask is compared as 0 and, where it is the largest so far, taken as it is.
+// regions in another order. A value under the mask is compared as 0; if it is the largest so far, it is stored
+// unchanged.
 #pragma once
 
 #include <cfloat>
@@ -16,7 +17,7 @@ struct MaskedBins {
   float scale, shift, regionScale, maskScale;
   RegionPart part;
 
-  // A side of the region along one axis: how it is cut there, and where its mask lies.
+  // One side of the region along an axis: how it is clipped, and where its mask is.
   struct Side {
     int64_t start, end, maskStart, maskEnd;
   };
@@ -27,7 +28,7 @@ struct MaskedBins {
             place(first ? centre : centre + size * regionScale / 2), place(centre - size * maskScale / 2),
             place(centre + size * maskScale / 2)};
   }
-  // Where in x the value of y stands; −1: its bin is empty.
+  // The index in x of a value of y; −1: its bin is empty.
   RESNODE_HOST_DEVICE int64_t maximum(int64_t i) const {
     const int64_t channel = i / (wide * tall) % channels;
     const float* region = regions + i / (wide * tall * channels) * 5;

@@ -1,4 +1,4 @@
-// Maxima of regions' bins, of 16 channels at once.
+// The maxima of regions' bins, for 16 channels at once.
 #include "native/operations/roi-pooling/roi-pooling.h"
 
 #include "native/cpu/kind-steps.h"
@@ -22,7 +22,7 @@ RESNODE_VECTORISED void maximumOfBin(const float* x, int64_t width, const Bin& r
   std::copy_n(most, kLanes, y);
 }
 
-// `of`: sizes and regions; x and y in blocks.
+// `of`: sizes and regions; x and y are blocked.
 void poolRegions(ThreadPool* threads, const RegionBins& of, int64_t regions, const std::string& layer, const float* x,
                  float* y) {
   const int64_t blocks = ceiling(of.channels, kLanes), bins = of.tall * of.wide;

@@ -17,7 +17,7 @@ struct RegionBins {
                   end = static_cast<int64_t>(std::round(to * scale));
     return binOf(start, end, index, bins, size);
   }
-  // Where in x the maximum of a value of y stands; −1: its bin is empty.
+  // The index in x of the maximum for a value of y; −1: its bin is empty.
   RESNODE_HOST_DEVICE int64_t maximum(int64_t i) const {
     const int64_t column = i % wide, row = i / wide % tall, channel = i / (wide * tall) % channels;
     const float* region = regions + i / (wide * tall * channels) * 5;

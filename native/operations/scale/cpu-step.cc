@@ -1,12 +1,12 @@
-// Scale and bias of channels in whatever layout the input has.
+// Scale and bias of channels, in the layout of the input.
 #include "native/cpu/kind-steps.h"
 #include "native/operations/batch-norm/cpu-batch-norm.h"
 
 namespace resnode::cpu {
 namespace {
 
-// Of the channels of all images alike, or of each image: what is left of BatchNorm, and attention (SENet's). Or of the last
-// axis, as TensorFlow has channels.
+// Per channel for all images, or per channel and image: the rest of a BatchNorm, and attention (SENet's). Or along the
+// last axis, where TensorFlow has channels.
 bool addScale(StepBuilder& step, const Scale& scale) {
   const Shape& shape = step.inputShape(0);
   if (shape.size() < 2) return false;

@@ -27,8 +27,8 @@ void forward(const Scale& scale, const Arguments& arguments) {
   }
 }
 
-// scale_layer.cpp, bias_layer.cpp: dx = dy · scale, dscale = Σ dy · x, dbias = Σ dy; a second bottom is a scale or a bias
-// whose diff is that of an input.
+// scale_layer.cpp, bias_layer.cpp: dx = dy · scale, dscale = Σ dy · x, dbias = Σ dy. A second bottom is a scale or a
+// bias whose diff is that of an input.
 void backward(const Scale& scale, const GradientArguments& arguments) {
   const bool hasOperand = scale.operand != ScaleOperand::none;
   const float* factors = scale.operand == ScaleOperand::scale ? arguments.x[1].data

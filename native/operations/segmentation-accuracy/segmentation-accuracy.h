@@ -5,12 +5,12 @@
 
 namespace resnode {
 
-// Places are counted in so many parts at once, whose tables take no more memory than the places.
+// The number of parts in which positions are counted at once. Their tables take no more memory than the labels.
 inline int64_t countedParts(const SegmentationAccuracy& op) {
   const int64_t parts = op.outer * op.inner / (op.channels * op.channels);
   return parts < 1 ? 1 : parts < 64 ? parts : 64;
 }
-// Scratch: the label of each place, −1 where it is ignored; the class of each; the counts of each part; the counts.
+// Scratch: the label of each position, −1 if it is ignored; its class; the counts of each part; the total counts.
 inline int64_t scratchFloats(const SegmentationAccuracy& op, const Shapes&) {
   return 2 * op.outer * op.inner + (countedParts(op) + 1) * op.channels * op.channels;
 }
@@ -55,7 +55,7 @@ struct CountedPart {
     float* table = tables + part * cells;
     for (int64_t i = 0; i < cells; ++i) table[i] = 0;
     for (int64_t place = places * part / parts; place < places * (part + 1) / parts; ++place) {
-      // GPUs go on until somebody looks at what the check of the labels found.
+      // GPUs continue until the host reads the result of the label check.
       if (labels[place] >= 0 && labels[place] < static_cast<float>(channels))
         table[static_cast<int64_t>(labels[place]) * channels + static_cast<int64_t>(classes[place])] += 1;
     }
@@ -97,7 +97,7 @@ struct ConfusionShare {
         recalls += both / row;
         ++classes;
       }
-      // A class that neither has is right.
+      // A class that neither labels nor predictions contain counts as correct.
       overlaps += both == either ? 1.0 : both / either;
     }
     const double of = which == 0 ? all : which == 1 ? static_cast<double>(classes) : static_cast<double>(channels);

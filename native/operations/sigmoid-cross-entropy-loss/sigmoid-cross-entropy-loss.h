@@ -1,11 +1,11 @@
-// sigmoid_cross_entropy_loss_layer.cpp: in the form that does not overflow.
+// sigmoid_cross_entropy_loss_layer.cpp, in the form that does not overflow.
 #pragma once
 
 #include "native/core/portable.h"
 
 namespace resnode {
 
-// Scratch: the diff of the loss over the normaliser.
+// Scratch: the loss's diff divided by the normaliser.
 inline int64_t scratchFloats(const SigmoidCrossEntropyLoss&, const Shapes&) { return 1; }
 
 struct CrossEntropy {
@@ -53,7 +53,7 @@ struct CrossEntropyDiff {
 
 inline CrossEntropy crossEntropyOf(const SigmoidCrossEntropyLoss& op, const std::vector<const float*>& x,
                                    const Shape& shape) {
-  // Targets are any numbers: no class is checked.
+  // Targets may be any numbers, so no class is checked.
   return {x[0], labelsOf(x[1], 0, op.ignoreLabel, true), op.outer, elementCount(shape) / op.outer, op.normalization};
 }
 

@@ -1,6 +1,6 @@
 // smooth_L1_loss_layer.cpp of SSD (github.com/weiliu89/caffe) and of Fast R-CNN (github.com/rbgirshick/caffe-fast-rcnn;
-// arXiv:1504.08083, equation 3), smooth_L1_loss_ohem_layer.cpp of R-FCN (github.com/daijifeng001/caffe-rfcn), and MSRA's
-// older one with inside weights alone.
+// arXiv:1504.08083, equation 3), smooth_L1_loss_ohem_layer.cpp of R-FCN (github.com/daijifeng001/caffe-rfcn), and
+// MSRA's older version with only inside weights.
 #pragma once
 
 #include "native/core/portable.h"
@@ -23,7 +23,7 @@ struct SmoothL1 {
     const Real found = far < 1 / square ? square * d * d / 2 : far - Real(0.5) / square;
     return outside ? found * Real(outside[i]) : found;
   }
-  // Of the loss by a.
+  // The derivative of the loss with respect to a.
   template <class Real>
   RESNODE_HOST_DEVICE Real slope(int64_t i) const {
     const Real d = apart<Real>(i), square = Real(sigma) * Real(sigma);

@@ -1,4 +1,5 @@
-// Softmax of plain values, on all threads. Compiled without contraction, so that all instruction sets make the same bits.
+// Softmax of row-major values, on all threads. Compiled without contraction, so that all instruction sets give the same
+// bits.
 #include <algorithm>
 #include <cmath>
 
@@ -9,10 +10,10 @@
 namespace resnode::cpu {
 namespace {
 
-constexpr int64_t kPlaces = 64;  // that are made together
-constexpr int64_t kWork = 32;    // of a value, in multiplications
+constexpr int64_t kPlaces = 64;  // computed together
+constexpr int64_t kWork = 32;    // per value, in multiplications
 
-// e^x for x ≤ 0 or not-a-number. What is too small for float32 is 0.
+// e^x for x ≤ 0 or NaN. Results too small for float32 become 0.
 RESNODE_INLINE void exponential(float* values) {
   EightFloats x;
   loadEight(values, x);
@@ -57,7 +58,7 @@ RESNODE_INLINE float sumOf(const float* x, int64_t channels) {
   return static_cast<float>(((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7])));
 }
 
-// Rows of neighbouring values. The last vector of a row, where it fills none, begins within the one before.
+// Rows of adjacent values. If the last vector of a row is not full, it starts inside the previous one.
 RESNODE_VECTORISED void softmaxOfRows(const float* x, float* y, int64_t rows, int64_t channels) {
   for (int64_t row = 0; row < rows; ++row) {
     const float* from = x + row * channels;
@@ -87,7 +88,7 @@ RESNODE_VECTORISED void softmaxOfRows(const float* x, float* y, int64_t rows, in
   }
 }
 
-// Neighbouring places, whose channels are `inner` values apart.
+// Neighbouring positions, whose channels are `inner` values apart.
 RESNODE_VECTORISED void softmaxOfPlaces(const float* x, float* y, int64_t places, int64_t channels, int64_t inner) {
   float most[kPlaces], totals[kPlaces];
   double sums[kPlaces] = {};

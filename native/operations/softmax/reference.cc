@@ -6,8 +6,8 @@
 namespace resnode::reference {
 namespace {
 
-// softmax_layer.cpp. Every step is stored in float32 as there: the gradient of a class that has nearly everything is a
-// difference of numbers that are nearly 1, in which one rounding shows.
+// softmax_layer.cpp. Every step is stored in float32, as there: the gradient of a class with a probability near 1 is a
+// difference of numbers near 1, in which a single rounding shows.
 void forward(const Softmax& softmax, const Arguments& arguments) {
   const int64_t channels = softmax.channels, inner = softmax.inner;
   forEach(arguments.spread, softmax.outer * inner, std::max<int64_t>(1, 1024 / channels), [&](int64_t place) {
@@ -27,7 +27,7 @@ void forward(const Softmax& softmax, const Arguments& arguments) {
   });
 }
 
-// softmax_layer.cpp; products and sum are stored in float32 as there, see runSoftmax.
+// softmax_layer.cpp. Products and sum are stored in float32, as there; see `forward`.
 void backward(const Softmax& softmax, const GradientArguments& arguments) {
   if (!arguments.dx[0].data || !arguments.dy[0].data) return;
   for (int64_t o = 0; o < softmax.outer; ++o) {

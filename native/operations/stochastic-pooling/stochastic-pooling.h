@@ -1,4 +1,4 @@
-// pooling_layer.cu (StoPoolForwardTrain, StoPoolForwardTest, StoPoolBackward): Caffe has it on GPUs alone.
+// pooling_layer.cu (StoPoolForwardTrain, StoPoolForwardTest, StoPoolBackward). Caffe has it on GPUs only.
 #pragma once
 
 #include <cfloat>
@@ -33,7 +33,7 @@ struct StochasticWindows {
     });
     return total;
   }
-  // Which value of x is drawn.
+  // The index of the value of x that is drawn.
   RESNODE_HOST_DEVICE int64_t drawn(int64_t window) const {
     const float threshold = uniform(window) * sum(window);
     float seen = 0;
@@ -45,9 +45,9 @@ struct StochasticWindows {
       found = at;
       return true;
     });
-    return found < 0 ? last : found;  // a rounding, or not-a-number
+    return found < 0 ? last : found;  // because of a rounding error or NaN
   }
-  // From 0 to below 1.
+  // A number in [0, 1).
   RESNODE_HOST_DEVICE float uniform(int64_t window) const {
     const uint32_t low = static_cast<uint32_t>(window), high = static_cast<uint32_t>(window >> 32);
     const PhiloxWords drawn =
@@ -69,7 +69,7 @@ struct StochasticWindows {
   }
 };
 
-// dx: a term is one of the windows that may cover a place.
+// dx: a term is one of the windows that may cover a position.
 struct StochasticDiff {
   StochasticWindows of;
   const float* dy;

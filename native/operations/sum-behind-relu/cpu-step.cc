@@ -1,4 +1,4 @@
-// In the layout of what the ReLU made, over one of the diffs where that is allowed.
+// Works in the layout of the ReLU's result, and overwrites one of the diffs if allowed.
 #include <algorithm>
 
 #include "native/cpu/elementwise-loops.h"

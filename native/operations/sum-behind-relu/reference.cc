@@ -5,7 +5,7 @@
 namespace resnode::reference {
 namespace {
 
-// A diff's value at a place of y, of which a smaller one has every so-many-th.
+// The value of a diff at a position of y. A sampled diff holds every stride-th position.
 double diffAt(const View& diff, const Shape& y, const Pair& stride, int64_t i) {
   if (*diff.shape == y) return diff.data[i];
   const int64_t line = i / y[3], w = i % y[3], h = line % y[2], plane = line / y[2];
@@ -14,8 +14,8 @@ double diffAt(const View& diff, const Shape& y, const Pair& stride, int64_t i) {
   return diff.data[(plane * small[2] + h / stride.height) * small[3] + w / stride.width];
 }
 
-// split_layer.cpp adds up the diffs of a blob's readers; relu_layer.cpp passes the sum on; batch_norm_layer.cpp and
-// scale_layer.cpp add it up, and its products with what was normalised.
+// split_layer.cpp adds the diffs of a blob's readers, relu_layer.cpp applies the derivative, and batch_norm_layer.cpp
+// and scale_layer.cpp sum the result and its products with the normalised values.
 void forward(const SumBehindRelu& op, const Arguments& arguments) {
   const Shape& shape = *arguments.outputs[0].shape;
   const size_t diffs = arguments.inputs.size() - 3 * op.eps.size();

@@ -1,4 +1,4 @@
-// Of 16 channels of a blocked feature map at once.
+// Unpools 16 channels of a blocked feature map at once.
 #include "native/operations/unpool/unpool.h"
 
 #include <algorithm>
@@ -12,7 +12,8 @@
 namespace resnode::cpu {
 namespace {
 
-// Blocks of x and their places to those of y. Spare lanes hold zeros, the mask's too. False: a place lies outside of its plane.
+// Scatters blocks of x to their positions in y. Spare lanes hold zeros, also in the mask. Returns false if a position
+// is outside its plane.
 bool unpool(ThreadPool* pool, int64_t blocks, int64_t pooled, int64_t pixels, const float* x, const float* mask,
             float* y) {
   std::atomic<bool> isInside{true};
@@ -41,7 +42,7 @@ bool addUnpool(StepBuilder& step) {
               return [=, x = static_cast<float*>(at[0]), mask = static_cast<float*>(at[1]),
                       y = static_cast<float*>(at[2])] {
                 if (unpool(pool, blocks, pooled, pixels, x, mask, y)) return;
-                // The first in the order of plain values, as the reference finds it.
+                // The first one in row-major order, as in the reference.
                 for (int64_t plane = 0; plane < images * channels; ++plane) {
                   const int64_t block = plane / channels * ceiling(channels, kLanes) + plane % channels / kLanes;
                   for (int64_t i = 0; i < pooled; ++i) {

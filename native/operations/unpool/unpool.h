@@ -1,11 +1,12 @@
-// upsample_layer.cpp of SegNet (github.com/alexgkendall/caffe-segnet): what a maximum pooling took goes back to its place.
+// upsample_layer.cpp of SegNet (github.com/alexgkendall/caffe-segnet): puts the maxima of a max pooling back at their
+// positions.
 #pragma once
 
 #include "native/core/portable.h"
 
 namespace resnode {
 
-// A plane of y; what its mask says twice holds the last.
+// A plane of y. If the mask repeats a position, the last value counts.
 struct UnpooledPlane {
   const float *x, *mask;
   float* y;

@@ -1,4 +1,4 @@
-// The solver's update; diffs come in the layouts in which the parameters are kept.
+// The solver's update. Diffs come in the parameters' layouts.
 #include "native/core/backend-support.h"
 #include "native/core/error.h"
 #include "native/cpu/kind-steps.h"

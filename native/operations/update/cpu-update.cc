@@ -11,19 +11,20 @@ namespace {
 
 constexpr int64_t kValuesOfChunk = 1 << 15;
 
-// What the rule needs for one parameter, computed once.
+// Constants of the rule for one parameter, computed once.
 struct Factors {
   float gradient;  // clipping and 1 / iter_size
   float decay;
   bool isL1;
   float rate;
-  float momentum, complement;  // momentum and 1 − momentum, or rms_decay's
+  float momentum, complement;  // of momentum, or of rms_decay
   float momentum2, complement2;
   float delta;
-  float meanCorrection, rootCorrection;  // AdamW's
+  float meanCorrection, rootCorrection;  // for AdamW
 };
 
-// The diff as the rule sees it: scaled, with the decay added (sgd_solver.cpp: Normalize, Regularize; L1's sign of 0 is 0).
+// The diff that the rule uses: scaled, with the decay added (sgd_solver.cpp: Normalize, Regularize; for L1 the sign of
+// 0 is 0).
 RESNODE_INLINE float regularised(float diff, float value, const Factors& by) {
   const float sign = static_cast<float>(value > 0) - static_cast<float>(value < 0);
   return diff * by.gradient + by.decay * (by.isL1 ? sign : value);
@@ -41,7 +42,7 @@ RESNODE_RULE(sgd) {
   }
 }
 
-// Torch's: the history is a mean of gradients, `complement` of the new one.
+// As in Torch: the history is an average of gradients, with weight `complement` for the new one.
 RESNODE_RULE(dampenedSgd) {
 #pragma omp simd
   for (int64_t i = 0; i < count; ++i) {
@@ -98,7 +99,7 @@ RESNODE_RULE(adam) {
   }
 }
 
-// The decay is the weight's own, apart from the moments.
+// The decay applies to the weight itself, independently of the moments.
 RESNODE_RULE(adamW) {
 #pragma omp simd
   for (int64_t i = 0; i < count; ++i) {
@@ -200,7 +201,7 @@ void Updater::run(const float* schedule) {
   gradient /= static_cast<double>(update_.iterSize) * lossScale;
   const bool isRmsProp = update_.rule == UpdateRule::rmsprop;
   const double momentum = isRmsProp ? update_.rmsDecay : update_.momentum;
-  // adam_solver.cpp: t counts from 1.
+  // adam_solver.cpp: t starts at 1.
   const double t = iteration + 1;
   const double correction =
       update_.rule == UpdateRule::adam

@@ -1,4 +1,4 @@
-// Caffe's SGDSolver::ApplyUpdate over all learnable parameters, in place and in parallel.
+// Caffe's SGDSolver::ApplyUpdate over all learnable parameters, in place and on all threads.
 #pragma once
 
 #include <cstdint>
@@ -12,9 +12,9 @@ namespace resnode::cpu {
 // One learnable parameter; all arrays have the same layout.
 struct Updated {
   float* values;
-  float* diff;         // null: none, counts as 0
+  float* diff;         // null: all 0
   float* accumulator;  // null: none
-  float* history[2];   // as the rule needs them
+  float* history[2];   // as the rule needs it
   float* average;      // null: none
   int64_t count;
   float lrMult, decayMult;
@@ -28,26 +28,26 @@ class Updater {
   void run(const float* schedule);
 
  private:
-  // Elements that a thread takes at a time.
+  // The elements that a thread takes at a time.
   struct Chunk {
     size_t parameter;
     int64_t begin, count;
   };
-  // Calls function(index, chunk, its parameter) for all of them, in parallel.
+  // Calls function(index, chunk, its parameter) for all chunks, in parallel.
   template <class Function>
   void forEachChunk(Function&& function);
   void accumulate(bool isFirst);
   // The L2 norm of all diffs together.
   double norm();
-  // Of each parameter: what LARS multiplies its rate by. `gradient`: what diffs are multiplied by.
+  // For each parameter, LARS's factor for its rate. `gradient`: the factor of diffs.
   std::vector<double> trusts(double gradient);
 
   Update update_;
   std::vector<Updated> parameters_;
   ThreadPool* pool_;
   std::vector<Chunk> chunks_;
-  std::vector<double> squares_;        // one a chunk: the order of additions does not depend on the threads
-  std::vector<double> weightSquares_;  // as many, for LARS
+  std::vector<double> squares_;        // one per chunk, so that the order of additions does not depend on the threads
+  std::vector<double> weightSquares_;  // likewise, for LARS
 };
 
 }  // namespace resnode::cpu

@@ -7,8 +7,8 @@
 namespace resnode::reference {
 namespace {
 
-// What w loses for a gradient g; moves the history. sgd_solver.cpp and its neighbours, Caffe's order of operations; AdamW
-// (Loshchilov & Hutter, arXiv 1711.05101) and the dampened momentum as PyTorch and Torch have them.
+// The decrease of w for a gradient g; updates the history. sgd_solver.cpp and its siblings, in Caffe's order of
+// operations; AdamW (Loshchilov & Hutter, arXiv 1711.05101) and the dampened momentum as in PyTorch and Torch.
 double step(const Update& update, double rate, double iteration, double g, float* history, float* second) {
   const double momentum = update.momentum, old = *history;
   switch (update.rule) {
@@ -51,8 +51,9 @@ double step(const Update& update, double rate, double iteration, double g, float
   return 0;
 }
 
-// LARS's factor of a layer's rate, ‖w‖ · trust / (‖g‖ + decay · ‖w‖), before the decay is added to g (You et al., arXiv
-// 1708.03888, algorithm 1). What does not decay, biases and BatchNorm's, and what is 0 keeps the rate.
+// LARS's factor for a layer's rate, ‖w‖ · trust / (‖g‖ + decay · ‖w‖), before the decay is added to g (You et al.,
+// arXiv 1708.03888, algorithm 1). Parameters without decay (biases and BatchNorm's) and parameters that are 0 keep the
+// rate.
 double trustOf(const Update& update, double decay, double weightSquares, double gradientSquares) {
   const double weight = std::sqrt(weightSquares), gradient = std::sqrt(gradientSquares);
   if (update.rule != UpdateRule::lars || decay == 0 || weight == 0 || gradient == 0) return 1;
@@ -62,8 +63,8 @@ double trustOf(const Update& update, double decay, double weightSquares, double 
 // math_functions.hpp (caffe_sign): the sign of 0 is 0.
 double sign(double value) { return value > 0 ? 1 : value < 0 ? -1 : 0; }
 
-// SGDSolver::ApplyUpdate: clip by the L2 norm of all diffs that were accumulated, divide by iter_size, add the decay,
-// then the rule, then w −= what it says. Diffs count as what they are over the loss scale.
+// SGDSolver::ApplyUpdate: clip by the L2 norm of all accumulated diffs, divide by iter_size, add the decay, apply the
+// rule, then w −= the result. Diffs are divided by the loss scale.
 void forward(const Update& update, const Arguments& arguments) {
   if (!arguments.outputs.empty()) *arguments.outputs[0].data = 0;
   for (size_t k = 1 + update.parameters.size(); k < arguments.inputs.size(); ++k) {
