@@ -1,9 +1,10 @@
 /**
- * Public nets that detect, segment and classify at batch 1, beside onnxruntime-node on the same net with the same random weights, in turn:
- * `tsx bench/detectors.ts [--threads 2] [--rounds 15] [--out bench/results/NAME.json] [--nets FOLDER] [NAME...]`.
- * FOLDER holds the public prototxts; DeepLab is made here. What ONNX cannot say of a net is left out on both sides. What
- * is compared are the blobs before the detections, which random weights hardly make. Before each run all threads sleep:
- * onnxruntime's look for work for some 30 ms after a run, on the cores that the next one would need.
+ * Public nets that detect, segment and classify at batch 1, beside onnxruntime-node, which runs the same net with the
+ * same random weights: `tsx bench/detectors.ts [--threads 2] [--rounds 15] [--out bench/results/NAME.json] [--nets
+ * FOLDER] [NAME...]`. FOLDER holds the public prototxts; DeepLab is built here. What ONNX cannot express is left out on
+ * both sides. The blobs before the detections are compared, because random weights give hardly any detections. The
+ * engines take turns, and before each run all threads sleep: onnxruntime's threads spin for about 30 ms after a run, on
+ * the cores that the next one needs.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -33,7 +34,7 @@ import { commit, describeMachine } from '../ts/tools/bench/machine.ts';
 interface Case {
   readonly net: () => NetParameter;
   readonly inputShapes: Record<string, readonly number[]>;
-  /** Blobs that are compared, and up to which it is measured where the whole net cannot be exported. */
+  /** The blobs that are compared. If the whole net cannot be exported, both engines run up to them. */
   readonly head: readonly string[];
 }
 
@@ -109,7 +110,9 @@ const CASES: Readonly<Record<string, Case>> = {
   },
 };
 
-/** DeepLab v2 (https://arxiv.org/abs/1606.00915, section 3.2): stride 8 by dilation, four rates summed, 21 classes. */
+/**
+ * DeepLab v2 (https://arxiv.org/abs/1606.00915, section 3.2): stride 8 by dilation, the sum of four rates, 21 classes.
+ */
 function deepLab(): NetParameter {
   const dilated = (layer: LayerParameter): LayerParameter => {
     const stage = /^res([45])/.exec(layer.name ?? '')?.[1];
@@ -158,7 +161,7 @@ const summary = (times: readonly number[]) => ({
   most: round(Math.max(...times)),
 });
 
-/** The net up to its head, and with its own outputs if ONNX can say them. */
+/** The net up to its head, and with its own outputs if ONNX can express them. */
 function exported(net: NetParameter, { inputShapes, head }: Case) {
   const whole = graphFromCaffe(net, { inputShapes });
   const weights = randomWeights(whole);
@@ -179,7 +182,7 @@ function exported(net: NetParameter, { inputShapes, head }: Case) {
   }
 }
 
-/** Longer than the threads of either engine look for work. */
+/** Longer than the threads of either engine spin. */
 const asleep = () => setTimeout(100);
 
 async function measure(name: string, each: Case, folder: string) {
@@ -268,7 +271,8 @@ const results = [];
 try {
   for (const name of asked.length > 0 ? asked : Object.keys(CASES)) {
     const measured = await measure(name, CASES[name]!, folder);
-    // All convolutions counted as direct ones: Winograd's algorithms multiply less, and may be below it.
+    // Counts all convolutions as direct ones. Winograd's algorithms multiply less, so their time may be below this
+    // limit.
     const result = { ...measured, sgemmMilliseconds: round((2 * measured.macs) / ceilings.gflops / 1e6) };
     results.push(result);
     const { resnode, 'onnxruntime-node': peer, ratio, leftOut, differs } = result;

@@ -1,4 +1,4 @@
-/** Recorded reports as docs/speed.md shows them: one paragraph of conditions and one table each. */
+/** Formats recorded reports for docs/speed.md: a paragraph with the conditions and a table each. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { DeviceReport } from '../ts/tools/bench/device-report.ts';
@@ -22,13 +22,12 @@ const BEGIN =
   '<!-- Written by `npm run speed-page` from the files that it names; not to be edited by hand. -->';
 const END = '<!-- The end of what `npm run speed-page` writes. -->';
 
-/** Schemas of a runner that gave each engine weights of its own. */
+/** Schemas of a runner that gave each engine its own weights. */
 const UNCOMPARED = ['resnode-train-bench/1'];
 
 /**
- * A text with the figures of reports between its two markers, in the place of what was there.
- * @param files Reports, as paths from `folder`; named so in the text.
- * @throws Error where the text lacks a marker; as `readReport`
+ * Replaces what is between a text's two markers by the figures of reports. @param files Reports, as paths from
+ * `folder`, by which the text names them. @throws Error if the text lacks a marker; as `readReport`
  */
 export function withFigures(text: string, files: readonly string[], folder: URL): string {
   const sections = files.map((file) => {
@@ -38,7 +37,7 @@ export function withFigures(text: string, files: readonly string[], folder: URL)
   return between(text, sections.join('\n\n'));
 }
 
-/** A text with `content` between its two markers. @throws Error where it lacks one */
+/** Replaces what is between a text's two markers by `content`. @throws Error if it lacks one */
 function between(text: string, content: string): string {
   const [begin, end] = [text.indexOf(BEGIN), text.indexOf(END)];
   if (begin < 0 || end < begin) throw new Error(`expected the lines "${BEGIN}" and "${END}", in this order`);
@@ -46,7 +45,7 @@ function between(text: string, content: string): string {
 }
 
 /**
- * A text with the table of a serving report between its markers.
+ * Puts the table of a serving report between a text's markers.
  * @param file A report of `npm run bench-serving -- --json`, as a path from `folder`.
  */
 export function withServing(text: string, file: string, folder: URL): string {
@@ -70,13 +69,13 @@ export function withServing(text: string, file: string, folder: URL): string {
   );
 }
 
-/** @param file Where the report lies. */
+/** @param file The report's path. */
 function section(report: RecordedReport, file: string): string {
   const told = [conditions(report, file), ...operations(report)].join(';\n');
   return [`${told}:`, '', ...table(report)].join('\n');
 }
 
-/** Of a GPU: its nets, with every engine that was timed on it. */
+/** For a GPU: its nets, with every engine that was timed on it. */
 function deviceSection({ date, commit, device, description, nets }: DeviceReport, file: string): string {
   const about = Object.entries(description).map(([name, value]) => `${name} ${value}`);
   const rows = nets.flatMap((net) => {
@@ -86,7 +85,7 @@ function deviceSection({ date, commit, device, description, nets }: DeviceReport
       const { engine, milliseconds, difference } = each;
       const middle = median(milliseconds);
       const speed = (1000 * net.batch) / middle;
-      // What was not seen to compute the same is not slower or faster at it.
+      // An engine whose results were not compared is neither slower nor faster.
       const ratio = difference === null ? '' : (middle / own).toFixed(2);
       const title = i === 0 ? `${titleOf(net)}, ${net.precision}` : '';
       return `| ${title} | ${engine} | ${significant(middle)} | ${speed.toFixed(1)} | ${ratio} |`;
@@ -130,7 +129,7 @@ function operations({ operations: found, sgemmGflops, bandwidth }: RecordedRepor
 
 interface Column {
   readonly head: string;
-  /** Empty where it was not measured; a column that is empty for all is left out. */
+  /** Empty if it was not measured. A column that is empty in every row is left out. */
   readonly cell: (result: Result, own: Result, report: RecordedReport) => string;
 }
 
@@ -180,7 +179,7 @@ const resultRows = ({ title, results }: Group, report: RecordedReport): string[]
     ...COLUMNS.map(({ cell }) => cell(result, results[0]!, report)),
   ]);
 
-// Of another machine no ratio is told.
+// There is no ratio to figures from another machine.
 const caffeRows = ({ title, batch, results, caffe }: Group): string[][] =>
   caffe.map((figures, i) => {
     const milliseconds = caffeMilliseconds(figures);

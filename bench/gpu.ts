@@ -1,17 +1,20 @@
 /**
- * ResNet-50, 101 and 152 on a GPU beside PyTorch (and JAX) on the same weights and input. Prints a line of JSON a
- * measurement, as they come; scripts/gpu-check.sh makes the table. The two engines take turns, so that both meet the same
- * clocks. Their outputs are compared first, and an engine whose outputs are not finite is not timed. Input and weights are
- * on the GPU; the probabilities are fetched.
- * --train: a training step instead (forward, loss, backward, SGD with momentum); what is compared are the first losses.
+ * ResNet-50, 101 and 152 on a GPU beside PyTorch (and JAX) with the same weights and input. Prints a line of JSON for
+ * each measurement as soon as it is done; scripts/gpu-check.sh makes the table. The two engines take turns, so that
+ * both meet the same clocks. Their outputs are compared first, and an engine whose outputs are not finite is not timed.
+ * Input and weights are on the GPU; the probabilities are copied to the host.
+ * --train: a training step instead (forward, loss, backward, SGD with momentum). The first losses are compared.
  *
- *   tsx bench/gpu.ts [--train] [--precisions float16,…] [--peers half,…] [--depths 50,…] [--batches 1,…] [--limit SECONDS]
+ *   tsx bench/gpu.ts [--train] [--precisions float16,…] [--peers half,…] [--depths 50,…] [--batches 1,…] [--limit
+ *   SECONDS]
  *
- * Precision int8 is of a forward run alone, calibrated on its own input; it has no peer and no limit.
- * Peers: half, amp, compile, timm (torch-peer.py says what they are), jax, and none; of training amp and compile.
- * The order is that of the lists, precisions outermost: what time does not allow is told, another call can do it.
- * --no-operations: without the milliseconds of each operation. --no-cudnn: resnode's own kernels alone. --device cuda:1: another GPU. --device cpu: on the processor,
- * peers too (a proof without a GPU). --python FILE: the Python that has torch. --torch-scale: torch's first loss scale.
+ * Precision int8 applies to forward runs only and is calibrated on its own input; it has no peer and no limit. Peers:
+ * half, amp, compile, timm (explained in torch-peer.py), jax, and none; for training, amp and compile. Measurements
+ * follow the order of the lists, with precisions outermost. The program names those for which time did not suffice;
+ * another call can make them.
+ * --no-operations: without the milliseconds of each operation. --no-cudnn: with resnode's own kernels only. --device
+ * cuda:1: another GPU. --device cpu: on the processor, also for peers (a test without a GPU). --python FILE: a Python
+ * with torch. --torch-scale: torch's first loss scale.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -57,7 +60,7 @@ const batches = list(options.batches).map(Number);
 const variants = list(options.peers ?? (options.train ? 'amp,compile' : 'half,amp,compile'));
 const peerDevice = options.device.startsWith('cuda') ? 'cuda' : 'cpu';
 
-/** How far the two outputs may be apart, as a share of the largest probability or loss. */
+/** The allowed difference of the two outputs, as a share of the largest probability or loss. */
 const BOUNDS: Record<ForwardPrecision, number> = {
   float32: 1e-3,
   tf32: 3e-2,
@@ -65,7 +68,10 @@ const BOUNDS: Record<ForwardPrecision, number> = {
   bfloat16: 0.2,
   int8: 0.5,
 };
-/** Seconds of a measurement, before the first of its kind has shown it: resnode tunes, torch and JAX compile. */
+/**
+ * Seconds that a measurement is expected to take until the first of its kind is done: resnode tunes; torch and JAX
+ * compile.
+ */
 const takes = new Map([
   ['none', 20],
   ['amp', 20],
@@ -114,7 +120,7 @@ async function startPeer(name: PeerName): Promise<PythonPeer> {
 }
 
 interface Rival extends Engine {
-  /** What it said when it was loaded. */
+  /** Its first answer, when it was loaded. */
   readonly about: Answer;
 }
 
@@ -140,7 +146,10 @@ async function rivalOf({ peer: variant, ...at }: Case): Promise<Rival> {
   };
 }
 
-/** The least time, and its share. A step's is that of resnode's own schedule, and says nothing of another's. */
+/**
+ * The lower bound of the time, and its share. For a training step it is that of resnode's schedule, and does not apply
+ * to others.
+ */
 function limitOf({ depth, batch, precision }: Case, name: string, times: Times) {
   if (ceilings === null || precision === 'int8' || (options.train && name !== 'resnode')) return {};
   const limit = options.train ? stepLimit(nets.get(depth)!, batch, precision, ceilings) : null;
@@ -153,7 +162,7 @@ function limitOf({ depth, batch, precision }: Case, name: string, times: Times) 
   };
 }
 
-// A number that JSON has no word for is said in one.
+// Writes numbers that JSON cannot represent as words.
 const losses = (output: Float32Array | null) =>
   output === null ? [] : [...output].map((value) => (Number.isFinite(value) ? value : String(value)));
 
@@ -204,7 +213,7 @@ async function measureCase(at: Case, device: Device): Promise<void> {
       ...row,
       ...limitOf(at, engine.name, times),
       ...(engine === own ? {} : { apart, agrees }),
-      // What computes something else is not slower or faster at the same.
+      // An engine with other results is neither slower nor faster.
       ...(isCompared ? { resnodeIsFasterBy: ownSpeed / row.imagesPerSecond } : {}),
     });
   }
@@ -216,7 +225,7 @@ async function measureCase(at: Case, device: Device): Promise<void> {
 try {
   using device = await openDevice(options.device as DeviceKind, { cudnn: options.cudnn });
   print({ about: device.description });
-  // Torch measures the ceilings; without it the engines that are left are measured all the same.
+  // Torch measures the ceilings. Without it, the other engines are measured nevertheless.
   const noTorch = variants.some((variant) => processOf(variant) === 'torch' && variant !== 'none')
     ? await startPeer('torch').then(() => null, messageOf)
     : null;

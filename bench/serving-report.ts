@@ -1,13 +1,13 @@
-/** What `npm run bench-serving -- --json` writes. */
+/** The output of `npm run bench-serving -- --json`. */
 
 export interface ServingReport {
-  /** Year-month-day. */
+  /** YYYY-MM-DD. */
   readonly date: string;
   readonly processor: string;
   readonly cores: number;
   readonly node: string;
   readonly connections: number;
-  /** In each round. */
+  /** Per round. */
   readonly requests: number;
   readonly rounds: number;
   readonly servers: readonly {
@@ -17,17 +17,17 @@ export interface ServingReport {
   }[];
 }
 
-/** What one server did in one round. */
+/** The results of one server in one round. */
 export interface ServingRound {
   readonly requestsPerSecond: number;
-  /** Of the server's process, user and system, a request. */
+  /** User and system time of the server's process, per request. */
   readonly cpuMilliseconds: number;
-  /** Milliseconds from request to answer, as the client sees it. */
+  /** Milliseconds from request to answer, as the client measures them. */
   readonly p50: number;
   readonly p99: number;
-  /** 99% of the turns of its event loop were no later, in milliseconds. */
+  /** The 99th percentile of the event loop's delay, in milliseconds. */
   readonly eventLoopLateP99: number;
   readonly residentMegabytes: number;
-  /** Answers other than 200. */
+  /** The number of answers other than 200. */
   readonly refused: number;
 }

@@ -1,7 +1,8 @@
 /**
- * `npm run bench-serving -- --requests 2000 --json FILE`: a classification server under load over loopback, beside the
- * same on onnxruntime-node, at its defaults and without spinning. ResNet-50 with random weights, a JPEG of 500×375,
- * 16 connections; servers in turn, round by round; their answers are compared before anything is timed.
+ * `npm run bench-serving -- --requests 2000 --json FILE`: a classification server under load over loopback, compared
+ * with one on onnxruntime-node, both at its defaults and without spinning. ResNet-50 with random weights, a JPEG of
+ * 500×375, 16 connections. The servers take turns, round by round, and their answers are compared before anything is
+ * timed.
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, renameSync, rmSync } from 'node:fs';
@@ -59,7 +60,7 @@ async function main(): Promise<void> {
   }
 }
 
-/** A model folder with model.onnx beside; an image to time with, and one that needs no resizing to compare with. */
+/** A model folder with model.onnx in it; one image for timing, and one that needs no resizing for the comparison. */
 async function writeFiles(folder: string) {
   prepare({ name: 'model', net: resnet({ depth: 50 }), input: [3, 224, 224] }, [1], folder, 'TEST');
   renameSync(join(folder, 'model-1.onnx'), join(folder, 'model.onnx'));
@@ -130,7 +131,7 @@ async function serve(
 
 let expected: { index: number; probability: number } | null = null;
 
-/** All servers name the same class, with the same probability but for rounding. */
+/** All servers must name the same class, with the same probability up to rounding. */
 async function checkAnswer(name: string, url: string, image: Buffer): Promise<void> {
   const response = await fetch(`${url}/classify`, { method: 'POST', body: new Uint8Array(image) });
   const [best] = (await response.json()) as [{ index: number; probability: number }];

@@ -1,10 +1,13 @@
-/** `npm run speed-page`: writes the figures of docs/speed.md and the README from the recorded reports that are named here. */
+/**
+ * `npm run speed-page`: writes the figures of docs/speed.md and the README from the recorded reports that are listed
+ * here.
+ */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { writeFileAtomically } from '../ts/caffe/atomic-file.ts';
 import { withFigures, withServing } from './figures.ts';
 
-/** What the page shows, in this order: reports of `resnode bench --out`, as paths from its folder. */
+/** The reports of the page, in this order: files of `resnode bench --out`, as paths from its folder. */
 const FILES = [
   '../bench/results/2026-11-30-intel-xeon-forward.json',
   '../bench/results/2026-11-27-amd-epyc-forward.json',
@@ -14,7 +17,7 @@ const FILES = [
   '../bench/results/2026-11-27-amd-epyc-training-cifar-20.json',
 ];
 
-/** The README's, as a path from the repository's folder. */
+/** The README's report, as a path from the repository's folder. */
 const SERVING = 'bench/results/2026-11-28-amd-epyc-serving.json';
 
 const repository = new URL('../', import.meta.url);
@@ -22,7 +25,7 @@ const readme = fileURLToPath(new URL('README.md', repository));
 const docs = new URL('docs/', repository);
 const page = fileURLToPath(new URL('speed.md', docs));
 
-/** A page as it is, and as it is to be. */
+/** A page as it is, and as it should be. */
 export function speedPage(): { readonly found: string; readonly expected: string } {
   const found = readFileSync(page, 'utf8');
   return { found, expected: withFigures(found, FILES, docs) };

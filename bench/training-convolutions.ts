@@ -1,7 +1,7 @@
 /**
- * How fast the CPU device trains convolutions, forward and the gradients of data and weights each by itself, on its own tiles
- * and on oneDNN in turn, each twice: the table of docs/cpu-kernels.md. `tsx bench/training-convolutions.ts [FILTER]`, where FILTER
- * is part of a problem's name.
+ * How fast the CPU device trains convolutions: the forward pass and the gradients of data and weights, each timed
+ * separately, on its own tiles and on oneDNN in turn, each twice. It is the table of docs/cpu-kernels.md. `tsx
+ * bench/training-convolutions.ts [FILTER]`, where FILTER is part of a problem's name.
  */
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -50,7 +50,10 @@ const PROBLEMS: readonly Problem[] = [
 const nameOf = ({ input, outputs, kernel, stride = 1, group = 1, dilation = 1 }: Problem) =>
   `${input.join('×')} to ${outputs}, ${kernel}×${kernel}${stride > 1 ? `, stride ${stride}` : ''}${dilation > 1 ? `, dilation ${dilation}` : ''}${group > 1 ? `, ${group} groups` : ''}`;
 
-/** Between two pointwise convolutions and a BatchNorm, which leave the layouts of a net around it; what learns decides what is computed. */
+/**
+ * The convolution between two pointwise convolutions and a BatchNorm, which stand for the layouts of a surrounding net.
+ * Which of them learn decides which passes are computed.
+ */
 function layersOf(problem: Problem, learns: { readonly before: boolean; readonly itself: boolean }) {
   const { input, outputs, kernel, stride = 1, group = 1, dilation = 1 } = problem;
   const isFirst = input[1] <= 4;
@@ -86,13 +89,13 @@ function layersOf(problem: Problem, learns: { readonly before: boolean; readonly
       dilation: [dilation],
       pad: [((kernel - 1) / 2) * dilation],
     }),
-    // As in a ResNet, which lets Winograd's algorithm compute forward too.
+    // As in a ResNet; this allows Winograd's algorithm in the forward pass, too.
     { name: 'norm', type: 'BatchNorm', bottom: ['itself'], top: ['norm'] },
     convolution('after', 'norm', true, { num_output: 16, kernel_size: [1] }),
   ];
 }
 
-/** The fastest of a few: milliseconds of one pass of the convolution. */
+/** The fastest of several passes of the convolution, in milliseconds. */
 async function measure(
   device: Device,
   problem: Problem,
@@ -141,7 +144,7 @@ async function measureAll(kernels: 'tiles' | 'oneDNN'): Promise<Times> {
   return all;
 }
 
-/** In a process of its own: threads of one kind get in the way of the other kind's. */
+/** Runs in a separate process, because the threads of one kind disturb those of the other. */
 function inProcess(kernels: string): Times {
   const words = ['--import', 'tsx', fileURLToPath(import.meta.url), filter, kernels];
   return JSON.parse(execFileSync(process.execPath, words, { encoding: 'utf8' }));

@@ -1,7 +1,9 @@
 /**
- * What a training step takes at least by the traffic of its own schedule, by kind of work: `tsx bench/training-traffic.ts
- * [--depth 50] [--batch 256] [--precision float16] [--bandwidth 4154] [--peak 743] [--fuse-sums]`. The defaults are an H200's, in GB/s of a
- * copy and TFLOP/s of a large product. With --fuse-sums as where cuDNN makes BatchNorm's sums with every convolution. A model, without a GPU: nothing is measured.
+ * The lower bound of a training step, from the traffic of its own schedule, by kind of work: `tsx
+ * bench/training-traffic.ts [--depth 50] [--batch 256] [--precision float16] [--bandwidth 4154] [--peak 743]
+ * [--fuse-sums]`. The defaults are those of an H200, in GB/s of a copy and TFLOP/s of a large product. --fuse-sums
+ * assumes that cuDNN computes BatchNorm's sums with every convolution. This is a model: it needs no GPU and measures
+ * nothing.
  */
 import { parseArgs } from 'node:util';
 import { type Depth, makeNet, type Precision } from './gpu/case.ts';

@@ -1,6 +1,7 @@
 /**
- * How far the CPU device's 3×3 convolutions, and their gradients in training, are from the reference loops, whose sums are float64,
- * with Winograd's algorithm and without: the tables of docs/cpu-kernels.md. `tsx bench/winograd-error.ts`
+ * The errors of the CPU device's 3×3 convolutions, and of their gradients in training, compared with the reference
+ * loops, which sum in float64, both with Winograd's algorithm and without: the tables of docs/cpu-kernels.md. `tsx
+ * bench/winograd-error.ts`
  */
 import { type Device, DeviceError, type LayerParameter, openDevice } from '../ts/index.ts';
 
@@ -25,14 +26,14 @@ const layers = (channels: number, size: number): LayerParameter[] => [
     type: 'Convolution',
     bottom: ['data'],
     top: ['conv'],
-    // He et al.'s initialisation: results as large as the inputs.
+    // He et al.'s initialisation, which gives results as large as the inputs.
     convolution_param: { num_output: channels, kernel_size: [3], pad: [1], weight_filler: { type: 'msra' } },
   },
 ];
 
 async function compute(device: Device, channels: number, size: number): Promise<Float32Array> {
   await using model = await device.load({ model: { layer: layers(channels, size) } });
-  // As after a ReLU: half of it 0.
+  // As after a ReLU: half of the values are 0.
   const data = Float32Array.from({ length: 2 * channels * size * size }, (_, i) =>
     Math.max(0, Math.sin(i * i)),
   );
@@ -70,7 +71,7 @@ for (const kernels of ['AVX-512', 'AVX2', 'oneDNN'] as const) {
   }
 }
 
-/** The diffs of the data and of the weights; the forward pass is the same algorithm as above. */
+/** The diffs of the data and the weights; the forward pass uses the same algorithm as above. */
 async function gradients(device: Device, channels: number, size: number): Promise<Float32Array[]> {
   const layer = layers(channels, size);
   using trainer = await device.train({ model: { layer }, update: null, diffs: ['data'] });

@@ -1,7 +1,7 @@
 /**
- * Runs tests of the CPU device on 64-bit Arm, under qemu's user-mode emulation: `npm run test-arm64`, which builds the
- * addon for it first. The files are those that need neither other processes nor other native packages; emulated, a
- * processor is some twenty times as slow, so that they are few.
+ * Runs tests of the CPU device on 64-bit Arm, under qemu's user-mode emulation: `npm run test-arm64`, which first
+ * builds the addon for Arm. It runs the files that need neither other processes nor other native packages. They are
+ * few, because an emulated processor is some twenty times slower.
  */
 import { spawnSync } from 'node:child_process';
 import { availableParallelism } from 'node:os';
@@ -10,7 +10,7 @@ import { conclude, type Outcome, runFile } from './run-file.ts';
 import { nodeArguments } from './support/command.ts';
 import { repositoryFolder } from './support/golden.ts';
 
-/** With FEAT_I8MM, with dot products alone, and with neither: int8's tiles are different ones. */
+/** With FEAT_I8MM, with dot products only, and with neither, because int8 has different tiles for each. */
 const PROCESSORS = ['max', 'cortex-a76', 'cortex-a72'];
 const RUNS: readonly (readonly [file: string, processor: string])[] = [
   ['cpu/kernels', 'max'],

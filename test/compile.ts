@@ -1,6 +1,6 @@
 /**
- * The sources and the tests as JavaScript, made once for a whole run: what tsx does in every process takes half a second
- * of its processor, and a run starts hundreds.
+ * Compiles the sources and tests to JavaScript once for a whole run. tsx would take half a second of processor time in
+ * every process, and a run starts hundreds of processes.
  */
 import { cpSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
@@ -13,8 +13,8 @@ const FOLDERS = ['ts', 'test', 'bench', 'scripts', 'examples'];
 const PACKAGE = /^resnode(\/|$)/;
 
 /**
- * Writes `.compiled-…` in `root`, where the code looks for the addon, and returns its path: the files of `ts` lie in it as
- * those of a built package do in `dist`, the others below `other`. It goes when this process ends.
+ * Writes `.compiled-…` in `root`, where the code looks for the addon, and returns its path. The files of `ts` are at
+ * its top, as in the `dist` of a built package, and the others are below `other`. It is removed when this process ends.
  */
 export async function compileAll(root: string): Promise<string> {
   const out = folderUntilExit(mkdtempSync(join(root, '.compiled-')));
@@ -36,8 +36,8 @@ export async function compileAll(root: string): Promise<string> {
     logLevel: 'warning',
   } as const;
   await build({ ...options, entryPoints, plugins: [sharpAsOneFile(out), importsAsCompiled(root)] });
-  // The command and threads of data layers start hundreds of times, the one with 250 modules, the other with 80: as few files
-  // they start in half the time. The command's parts are loaded as they are needed; a thread needs one file.
+  // The command (250 modules) and the threads of data layers (80 modules) start hundreds of times, and as few files
+  // they start in half the time. The command loads its parts on demand; a thread needs one file.
   const started = (name: string, division: { splitting?: boolean; chunkNames?: string }) =>
     build({
       ...options,
@@ -60,7 +60,10 @@ export async function compileAll(root: string): Promise<string> {
   return out;
 }
 
-/** Of what a process takes to load sharp, most is for the 60 files of its own code: tests load it hundreds of times. */
+/**
+ * Most of the time that a process takes to load sharp is for the 60 files of its own code, and tests load it hundreds
+ * of times.
+ */
 function sharpAsOneFile(out: string): Plugin {
   const path = pathToFileURL(join(out, 'sharp.js')).href;
   return {
@@ -71,7 +74,7 @@ function sharpAsOneFile(out: string): Plugin {
   };
 }
 
-/** Each module stays one; a test looks for its fixtures where its source lies. */
+/** Each module remains a file, because a test looks for its fixtures next to its source. */
 function importsAsCompiled(root: string): Plugin {
   return {
     name: 'imports as compiled',

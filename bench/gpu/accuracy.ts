@@ -1,7 +1,8 @@
 /**
- * A trained ResNet-18 on 100 photographs: the top class and the probabilities at each precision beside the CPU device
- * at float32 (the same GPU's float32 where oneDNN is not installed). Prints a line of JSON a precision; exit status 1 where a top class differs,
- * in int8, which is calibrated on every fifth photograph, where more or fewer by two are right.
+ * A trained ResNet-18 on 100 photographs: the top class and the probabilities at each precision, compared with the CPU
+ * device at float32 (or the GPU's float32 if oneDNN is not installed). Prints a line of JSON per precision. Exits with
+ * status 1 if a top class differs. For int8, which is calibrated on every fifth photograph, up to two more or fewer may
+ * be right.
  *
  *   tsx bench/gpu/accuracy.ts SHARED [DEVICE]    SHARED holds models/imagenet-resnet18 and data/imagenet-samples
  */

@@ -1,4 +1,7 @@
-/** One net at one batch size: its files for torch, its arithmetic, and the least time that the measured ceilings allow. */
+/**
+ * One net at one batch size: its files for torch, its arithmetic, and the lower bound of its time according to the
+ * measured ceilings.
+ */
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,9 +15,9 @@ import { recipeInput, recipeWeights } from '../../ts/tools/parity/recipe.ts';
 const SEED = 20151210;
 export type Depth = 50 | 101 | 152;
 export const PRECISIONS = ['float16', 'bfloat16', 'tf32', 'float32'] as const;
-/** What nets are trained in. */
+/** The precisions of training. */
 export type Precision = (typeof PRECISIONS)[number];
-/** What they run in. */
+/** The precisions of forward runs. */
 export type ForwardPrecision = Precision | 'int8';
 
 export interface Net {
@@ -29,21 +32,21 @@ export function makeNet(depth: Depth): Net {
 }
 
 /**
- * Of a training step: so small that roundings are not amplified while losses are compared. At 1e-4 torch in float32 and in
- * float64 are 0.7% apart after three steps.
+ * For a training step: so small that rounding errors are not amplified while losses are compared. At 1e-4, torch in
+ * float32 and in float64 differ by 0.7% after three steps.
  */
 export const RATE = 1e-6;
-/** Training steps whose losses are compared. */
+/** The number of training steps whose losses are compared. */
 export const COMPARED_STEPS = 5;
 
-/** Classes that an arithmetic sequence runs through. */
+/** Classes in an arithmetic sequence. */
 export const makeLabels = (batch: number): Float32Array =>
   Float32Array.from({ length: batch }, (_, i) => (i * 37) % 1000);
 
 export const makeInput = (batch: number): Float32Array => recipeInput([batch, 3, 224, 224], SEED);
 
 /**
- * Writes weights.f32, weights.json (each value's key in torch-peer.py's ResNet, its place and shape), input<N>.f32 and
+ * Writes weights.f32, weights.json (each value's key in torch-peer.py's ResNet, its offset and shape), input<N>.f32 and
  * labels<N>.f32.
  */
 export function writeForTorch({ weights }: Net, batches: readonly number[], folder: string): void {
@@ -88,7 +91,7 @@ export function writeForTorch({ weights }: Net, batches: readonly number[], fold
   }
 }
 
-// res3b2_branch2c → blocks.5.conv3, its bn… and scale… → blocks.5.bn3. Blocks count in order of appearance.
+// res3b2_branch2c → blocks.5.conv3, its bn… and scale… → blocks.5.bn3. Blocks are numbered in order of appearance.
 function torchModules(): (layer: string) => string {
   const blocks = new Map<string, number>();
   return (layer) => {
@@ -100,12 +103,12 @@ function torchModules(): (layer: string) => string {
   };
 }
 
-/** What the GPU was measured to do: `float16 TFLOP/s` and so on, `bandwidth GB/s`. */
+/** The measured peaks of the GPU: `float16 TFLOP/s` and so on, `bandwidth GB/s`. */
 export type Ceilings = Readonly<Record<string, number>>;
 
 /**
- * The least seconds of one run: for each operation, as resnode runs the net, the longer of its arithmetic at the
- * measured peak and of its bytes (inputs, outputs, parameters, each once) at the measured bandwidth.
+ * The lower bound of one run in seconds. For each operation of resnode's plan, it adds the longer of two times: its
+ * arithmetic at the measured peak, and its bytes (inputs, outputs and parameters, each once) at the measured bandwidth.
  */
 export function rooflineSeconds(
   { net }: Net,

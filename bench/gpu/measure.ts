@@ -2,19 +2,19 @@
 
 export interface Engine {
   readonly name: string;
-  /** Probabilities, or the losses of the first steps; null where the net is not the same and nothing can be compared. */
+  /** Probabilities, or the losses of the first steps; null if the net differs and nothing can be compared. */
   output(): Promise<Float32Array | null>;
   /** Milliseconds from each call to its result in the process's memory, one call at a time. */
   latency(runs: number): Promise<number[]>;
-  /** Milliseconds a run where the next ones already wait; one number for all runs. */
+  /** Milliseconds per run while the next runs already wait; one number for all runs. */
   throughput(runs: number): Promise<number[]>;
-  /** Updates that were skipped so far because their diffs were not finite; of training alone. */
+  /** How many updates were skipped so far because their diffs were not finite; training only. */
   skippedUpdates?(): Promise<number>;
 }
 
 /**
- * Why an engine is not timed: what is no number takes no time that means anything. Null where all is finite, and where
- * there is nothing to look at.
+ * Why an engine is not timed: the time of a result that is not finite means nothing. Null if all values are finite, or
+ * if there are none.
  */
 export function whyNotTimed(output: Float32Array | null): string | null {
   const bad = output?.filter((value) => !Number.isFinite(value)) ?? [];
@@ -24,15 +24,17 @@ export function whyNotTimed(output: Float32Array | null): string | null {
 
 export interface Compared {
   readonly output: Float32Array | null;
-  /** Why it was not timed, else null. */
+  /** Why it was not timed, or null. */
   readonly refusal: string | null;
-  /** The largest difference to the first engine as a share of its largest value; null where one of them has none. */
+  /**
+   * The largest difference from the first engine, as a share of its largest value; null if one of them has no output.
+   */
   readonly apart: number | null;
-  /** Null where it was not timed. */
+  /** Null if it was not timed. */
   readonly times: Times | null;
 }
 
-/** Compares what the engines compute, then times in turn those whose results are finite. */
+/** Compares the engines' results, then times in turn those with finite results. */
 export async function compareAndTime(engines: readonly Engine[]): Promise<Compared[]> {
   const outputs: (Float32Array | null)[] = [];
   for (const engine of engines) outputs.push(await engine.output());
@@ -64,7 +66,7 @@ export async function oneByOne(run: () => Promise<unknown>, runs: number): Promi
   return times;
 }
 
-/** Milliseconds a run where all wait at once. */
+/** Milliseconds per run when all are queued at once. */
 export async function allAtOnce(run: () => Promise<unknown>, runs: number): Promise<number> {
   const start = performance.now();
   await Promise.all(Array.from({ length: runs }, run));
@@ -72,10 +74,10 @@ export async function allAtOnce(run: () => Promise<unknown>, runs: number): Prom
 }
 
 const ROUNDS = 5;
-/** About how long an engine measures each of the two in a round. */
+/** How long an engine measures each of the two in a round, roughly. */
 const MILLISECONDS = 150;
 
-/** One engine after the other in every round, so that what disturbs meets all of them. They are warm already. */
+/** In every round the engines run one after the other, so that disturbances affect all of them. They must be warm. */
 export async function takeTurns(engines: readonly Engine[]): Promise<Times[]> {
   const jobs: { engine: Engine; runs: number; times: Times }[] = [];
   for (const engine of engines) {
@@ -97,7 +99,7 @@ function spread(values: readonly number[]) {
   return { median: at(0.5), p10: at(0.1), p90: at(0.9), count: sorted.length };
 }
 
-/** Medians and spread. */
+/** Medians and spreads. */
 export function timesRow(batch: number, { latency, throughput }: Times) {
   const throughputMilliseconds = spread(throughput);
   return {
@@ -107,7 +109,7 @@ export function timesRow(batch: number, { latency, throughput }: Times) {
   };
 }
 
-/** The largest difference as a share of the largest expected value; Infinity where one is no number. */
+/** The largest difference as a share of the largest expected value; Infinity if a value is NaN. */
 export function apart(actual: Float32Array, expected: Float32Array): number {
   const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   const differences = expected.map((value, i) => Math.abs(value - actual[i]!));

@@ -1,6 +1,7 @@
 /**
- * What resnode says that it holds beside what the driver says, for ResNet-50 at batch 1. Prints a line of JSON a
- * precision; exit status 1 where they are apart, or where float16 takes 400 MB, the CUDA context included.
+ * Compares the memory that resnode reports with what the driver reports, for ResNet-50 at batch 1. Prints a line of
+ * JSON per precision. Exits with status 1 if they differ, or if float16 takes 400 MB or more, including the CUDA
+ * context.
  *
  *   tsx bench/gpu/memory.ts [DEVICE]
  */
@@ -10,7 +11,7 @@ import { type Device, devices, openDevice } from '../../ts/index.ts';
 import { makeInput, makeNet, PRECISIONS, type Precision } from './case.ts';
 
 const LIMIT = 400e6;
-/** The driver gives memory in pages of 2 MiB; a model takes a handful of allocations, and a graph of its own. */
+/** The driver allocates pages of 2 MiB. A model makes a few allocations, and has a graph of its own. */
 const GRANULARITY = 16 * 2 ** 20;
 const kind = process.argv[2] ?? 'cuda';
 const net = makeNet(50);
@@ -28,7 +29,7 @@ async function load(target: Device, precision: Precision) {
 }
 
 for (const precision of PRECISIONS) {
-  // The first model loads the kernels' code, too; the second one is measured.
+  // The first model also loads the kernels' code, so the second one is measured.
   (await load(device, precision)).dispose();
   const [emptyUsed, emptyHeld] = [used(), device.memory().total];
   const model = await load(device, precision);

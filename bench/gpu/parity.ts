@@ -1,6 +1,7 @@
 /**
- * Recorded cases of real Caffe on a device, as `resnode parity` compares them, and a line of JSON for each as it is done: who is
- * ended in the middle keeps what was compared. Exit status 1 where an array is beyond its tolerance.
+ * Compares recorded cases of real Caffe with a device, as `resnode parity` does. Prints a line of JSON for each as soon
+ * as it is done, so that the results so far survive if the process is killed. Exits with status 1 if an array exceeds
+ * its tolerance.
  *
  *   tsx bench/gpu/parity.ts DEVICE PRECISION TUNE FOLDER…    TUNE: tune, or no-tune
  */
@@ -13,7 +14,7 @@ import { findGoldenCases, readGoldenCase } from '../../ts/tools/parity/golden-ca
 const [kind, precision, tune, ...folders] = process.argv.slice(2);
 using device = await openDevice(kind as DeviceKind, kind === 'cuda' ? { tune: tune === 'tune' } : {});
 for (const folder of folders.flatMap(findGoldenCases)) {
-  // One that cannot be loaded or run does not keep the others from being compared.
+  // A case that cannot be loaded or run does not stop the others.
   const result = await checkCase(device, readGoldenCase(folder), precision as FloatPrecision).catch(
     (error: unknown) => {
       if (error instanceof ResnodeError)

@@ -1,11 +1,11 @@
-/** bench/torch-peer.py and bench/jax-peer.py: Python processes that answer line by line. */
+/** Runs bench/torch-peer.py and bench/jax-peer.py, Python processes that answer line by line. */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 export type Answer = Record<string, unknown>;
 
-/** Which script it runs. */
+/** The script to run. */
 export type PeerName = 'torch' | 'jax';
 
 export class PythonPeer {
@@ -21,7 +21,7 @@ export class PythonPeer {
     this.#child.on('error', (error) => {
       this.#errors += error.message;
     });
-    this.#child.stdin.on('error', () => {}); // told by the answer that does not come
+    this.#child.stdin.on('error', () => {}); // the missing answer reports it
     this.#child.stderr.setEncoding('utf8').on('data', (text: string) => {
       this.#errors = (this.#errors + text).slice(-4000);
     });
@@ -30,7 +30,7 @@ export class PythonPeer {
 
   /**
    * @param device `cuda` or `cpu`
-   * @throws Error where there is no Python, it has no such package, or that sees no such device
+   * @throws Error if there is no Python, or it lacks the package, or the package sees no such device
    */
   static async start(
     name: PeerName,
@@ -40,7 +40,7 @@ export class PythonPeer {
     return { peer, about: await peer.#answer(seconds) };
   }
 
-  /** @throws Error with what the peer said; where it takes longer than `seconds`, the process is ended */
+  /** @throws Error with the peer's message. If the answer takes longer than `seconds`, the process is killed */
   async ask(request: Answer, seconds: number): Promise<Answer> {
     this.#child.stdin.write(`${JSON.stringify(request)}\n`);
     return this.#answer(seconds);
@@ -74,7 +74,7 @@ export class PythonPeer {
     try {
       if (this.#child.pid !== undefined) process.kill(-this.#child.pid, 'SIGKILL');
     } catch {
-      // It was gone.
+      // It had already exited.
     }
   }
 }

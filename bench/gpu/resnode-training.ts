@@ -1,4 +1,4 @@
-/** resnode's training step as an engine of bench/gpu.ts. Input and labels are on the GPU, as torch has them. */
+/** resnode's training step as an engine of bench/gpu.ts. Input and labels are on the GPU, as torch's are. */
 
 import { SGD_UPDATE } from '../../ts/device/plan-training.ts';
 import type { Device, DeviceBuffer, Trainer } from '../../ts/index.ts';
@@ -48,7 +48,7 @@ export class ResnodeTraining implements Engine {
     return this.#trainer.skippedUpdates;
   }
 
-  /** Each operation of a step by itself: the forward pass, then gradients and update. */
+  /** The time of each operation of a step: the forward pass, then gradients and update. */
   async operations(): Promise<OperationTime[]> {
     return timeOperations(this.#trainer.plan(), () => this.#trainer.time(this.#inputs, this.#schedule()));
   }

@@ -1,4 +1,4 @@
-/** resnode as an engine of bench/gpu.ts: a model on a device, and its input already there, as torch has it. */
+/** resnode as an engine of bench/gpu.ts: a model on a device, with its input on the device, as torch's is. */
 
 import type { Device, DeviceBuffer, Model, ModelPlan } from '../../ts/index.ts';
 import { calibrate } from '../../ts/quantize/calibrate.ts';
@@ -16,15 +16,15 @@ export function countImplementations({ operations }: ModelPlan): Readonly<Record
   );
 }
 
-/** An operation of a run or a step that was launched one by one. */
+/** An operation of a run or step that was launched operation by operation. */
 export interface OperationTime {
   readonly layer: string;
   readonly implementation: string;
-  /** The median of a few runs. */
+  /** The median of several runs. */
   readonly milliseconds: number;
 }
 
-/** What `model.time` and `trainer.time` tell, a few times. */
+/** The results of several calls of `model.time` or `trainer.time`. */
 export async function timeOperations(
   { operations }: ModelPlan,
   time: () => Promise<readonly { readonly layer: string; readonly milliseconds: number }[]>,
@@ -79,7 +79,7 @@ export class ResnodeRun implements Engine {
     return [await allAtOnce(() => this.output(), runs)];
   }
 
-  /** Each operation by itself, in the order of the plan. */
+  /** The time of each operation, in the order of the plan. */
   async operations(): Promise<OperationTime[]> {
     return timeOperations(this.#model.plan(), () => this.#model.time({ data: this.#input }));
   }

@@ -1,7 +1,7 @@
 /**
- * The least time of a training step by the traffic of its own schedule: for each operation of the program that the CUDA
- * device runs, the longer of its arithmetic at the measured peak and of the bytes that its kernels read and write at the
- * measured bandwidth. Each pass over a map counts; caches between operations are left out.
+ * The lower bound of a training step, from the traffic of its own schedule. For each operation of the program that the
+ * CUDA device runs, it takes the longer of two times: its arithmetic at the measured peak, and the bytes that its
+ * kernels read and write at the measured bandwidth. Each pass over a map counts; caches between operations are ignored.
  */
 
 import { elementCount } from '../../ts/base/shape.ts';
@@ -11,15 +11,15 @@ import type { Program, ProgramOperation } from '../../ts/operations/program.ts';
 import { asTraining } from '../../ts/tools/bench/nets.ts';
 import type { Ceilings, Net, Precision } from './case.ts';
 
-/** One kernel's work, or that of a few that belong together. */
+/** The work of one kernel, or of a few that belong together. */
 interface Work {
-  /** `BatchNorm statistics`. */
+  /** For example `BatchNorm statistics`. */
   readonly what: string;
   readonly macs: number;
   readonly bytes: number;
 }
 
-/** What a step takes at least, in all and by kind of work, in milliseconds; and the bytes that it moves. */
+/** The lower bound of a step, in total and by kind of work, in milliseconds, and the bytes that it moves. */
 export interface StepLimit {
   readonly milliseconds: number;
   readonly bytes: number;
@@ -27,9 +27,9 @@ export interface StepLimit {
 }
 
 /**
- * The step of `ResnodeTraining`: forward, loss, backward, SGD with momentum. `fusesSums`: as where cuDNN makes the sums that
- * BatchNorm reads together with each convolution's result, and those that its gradient reads together with the diff behind
- * its ReLU, which a machine's tuner takes where it is faster.
+ * The step of `ResnodeTraining`: forward, loss, backward, SGD with momentum. `fusesSums`: assume that cuDNN computes
+ * the sums that BatchNorm reads together with each convolution's result, and those that BatchNorm's gradient reads
+ * together with the diff behind its ReLU. The tuner of a machine does this where it is faster.
  */
 export function stepLimit(
   { net }: Net,
@@ -56,7 +56,7 @@ function workOf(program: Program, precision: Precision, fusesSums: boolean): Wor
   const isNarrow = precision === 'float16' || precision === 'bfloat16';
   const width = isNarrow ? 2 : 4;
   const count = (id: number) => elementCount(program.tensors[id]!.shape);
-  // Where a map is positive is a bit a value, where the maximum of a window lies a byte.
+  // The signs of a map take one bit per value, and the position of a window's maximum one byte.
   const madeBeside = (of: ProgramOperation['kind'], first: number) =>
     new Set(program.operations.flatMap(({ kind, outputs }) => (kind === of ? outputs.slice(first) : [])));
   const signs = madeBeside('batchNorm', 3);
@@ -65,26 +65,27 @@ function workOf(program: Program, precision: Precision, fusesSums: boolean): Wor
   const parameter = (id: number) => elementCount(program.parameters[id]!.shape);
   const firstGradient = program.operations.findIndex(({ kind }) => kind === 'gradient');
 
-  // Arithmetic of a convolution or an inner product.
+  // The arithmetic of a convolution or an inner product.
   const macsOf = (operation: ProgramOperation & { readonly weights: number }) => {
     const [outputs] = program.parameters[operation.weights]!.shape;
     return (count(operation.outputs[0]!) / outputs!) * parameter(operation.weights);
   };
 
-  // Whether what a BatchNorm makes is another one's residual, and nothing else.
+  // Whether a BatchNorm's result is read only as another one's residual.
   const isAResidual = ({ outputs }: ProgramOperation) => {
     const readers = program.operations.filter(({ inputs }) => inputs.includes(outputs[0]!));
     return readers.length === 1 && readers[0]!.kind === 'batchNorm' && readers[0]!.inputs[1] === outputs[0];
   };
 
-  // Whether a convolution without an epilogue makes it, with which cuDNN makes sums (cuda/operations/convolution/step.cc).
+  // Whether a convolution without epilogue makes the tensor, so that cuDNN can compute its sums
+  // (cuda/operations/convolution/step.cc).
   const isMadeBare = (id: number) => {
     const maker = program.operations.find(({ outputs }) => outputs[0] === id);
     return maker?.kind === 'convolution' && maker.bias === null && maker.relu === null;
   };
 
-  // The BatchNorm whose gradient alone reads a diff that a convolution makes, and whose ReLU and sums cuDNN brings it through
-  // (readerOfDiff of cuda/operations/convolution/step.cc).
+  // The BatchNorm whose gradient is the only reader of a convolution's data gradient, and whose ReLU and sums cuDNN can
+  // compute (readerOfDiff in cuda/operations/convolution/step.cc).
   const normBehind = (diff: number) => {
     const readers = program.operations.filter(({ inputs }) => inputs.includes(diff));
     const [reader] = readers;
@@ -123,7 +124,7 @@ function workOf(program: Program, precision: Precision, fusesSums: boolean): Wor
           },
         ];
       case 'batchNorm': {
-        // launchBatchStatistics reads x, launchAffine reads it again: that of what adds the result as a residual
+        // launchBatchStatistics reads x, and launchAffine reads it again: the one that adds the result as a residual
         // (cuda/layout.h), or its own.
         const isFused = fusesSums && isNarrow && isMadeBare(operation.inputs[0]!);
         const statistics = isFused
@@ -141,7 +142,7 @@ function workOf(program: Program, precision: Precision, fusesSums: boolean): Wor
             bytes: moved,
           },
         ];
-      case 'sumBehindRelu': // what it reads of BatchNorms and makes for them counts as theirs
+      case 'sumBehindRelu': // its inputs from BatchNorms, and the sums that it makes for them, count as theirs
         return [
           {
             what: 'diff sums and masks',
@@ -155,8 +156,8 @@ function workOf(program: Program, precision: Precision, fusesSums: boolean): Wor
           })),
         ];
       case 'update': {
-        // Diffs are read to see whether they are finite and to be applied; weight and history are read and written; the
-        // form that the kernels read is made from the weight again.
+        // Diffs are read twice: to check that they are finite, and to apply them. Weight and history are read and
+        // written, and then the weight is packed again for the kernels.
         const learned = operation.parameters.reduce((sum, each) => sum + parameter(each.parameter), 0);
         return [{ what: 'update', macs: 0, bytes: learned * (8 + 8 + 8 + 4 + width) }];
       }
@@ -188,8 +189,8 @@ function workOf(program: Program, precision: Precision, fusesSums: boolean): Wor
         ];
       }
       case 'batchNorm': {
-        // In 16 bits the ReLU is seen from x (batch-norm-gradient.cu), else from y, which is one map more. With a residual
-        // the diff has come through it.
+        // In 16 bits the ReLU's sign is recomputed from x (batch-norm-gradient.cu); otherwise y is read, which is one
+        // more map. With a residual, the derivative is already applied to the diff.
         const seesY = of.relu !== null && of.inputs.length === 1 && !isNarrow;
         const reads = map(x) + map(y) + (seesY ? map(y) : 0);
         const diff = gradient.inputs[of.inputs.length + of.outputs.length]!;
@@ -201,13 +202,13 @@ function workOf(program: Program, precision: Precision, fusesSums: boolean): Wor
           ...dx.map((id) => ({ what: 'BatchNorm backward dx', macs: 0, bytes: reads + map(id) })),
         ];
       }
-      case 'eltwise': // dy and, behind a ReLU, y, for every diff that is made
+      case 'eltwise': // dy and, with a ReLU, y, for every diff
         return dx.map((id) => ({
           what: 'mask of add + ReLU',
           macs: 0,
           bytes: map(y) * (of.relu === null ? 1 : 2) + map(id),
         }));
-      case 'pooling': // the place of each maximum, which the forward pass has kept
+      case 'pooling': // the position of each maximum, which the forward pass stored
         return dx.map((id) => ({
           what: 'pooling backward',
           macs: 0,
@@ -220,7 +221,7 @@ function workOf(program: Program, precision: Precision, fusesSums: boolean): Wor
     }
   };
 
-  // The images come as float32 and become maps; their three channels are padded to four (types.h).
+  // The images arrive as float32 and become maps, whose three channels are padded to four (types.h).
   const images = program.inputs.filter((id) => program.tensors[id]!.shape.length === 4);
   const conversion = images.map((id) => ({
     what: 'image to map',

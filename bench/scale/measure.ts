@@ -1,6 +1,7 @@
 /**
- * How long the processes of mpirun take for sums: `mpirun -n 2 node --import tsx bench/scale/measure.ts --out FILE`. Of each size the
- * median of several sums from JavaScript, its copies included; the first process writes.
+ * How long sums over the processes of mpirun take: `mpirun -n 2 node --import tsx bench/scale/measure.ts --out FILE`.
+ * For each size, the median of several sums called from JavaScript, including its copies. The first process writes the
+ * file.
  */
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -9,7 +10,7 @@ import { openCommunicator } from '../../ts/device/communicator.ts';
 
 export const FORMAT = 'resnode-sums/1';
 
-/** What it writes. */
+/** The content of the file. */
 export interface MeasuredSums {
   readonly format: typeof FORMAT;
   readonly date: string;
@@ -19,7 +20,7 @@ export interface MeasuredSums {
   readonly sums: readonly { readonly bytes: number; readonly milliseconds: readonly number[] }[];
 }
 
-/** Values of one sum; the last are ResNet-50's gradients. */
+/** Values per sum; the last size is that of ResNet-50's gradients. */
 const SIZES = [1, 1 << 10, 1 << 14, 1 << 18, 1 << 22, 25_557_032];
 const TIMES = 7;
 
@@ -29,7 +30,7 @@ const sums: { bytes: number; milliseconds: number[] }[] = [];
 for (const size of SIZES) {
   const values = new Float32Array(size).fill(1);
   const milliseconds: number[] = [];
-  // The first one takes memory.
+  // The first sum allocates memory.
   for (let i = -1; i < TIMES; i++) {
     const begin = performance.now();
     await communicator.sum(values);

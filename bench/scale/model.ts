@@ -1,20 +1,21 @@
 /**
- * How long processes that train together wait for each other: the cost of collective operations as Thakur, Rabenseifner and Gropp,
- * "Optimization of Collective Communication Operations in MPICH", Int. J. High Performance Computing Applications 19(1), 2005, sections
- * 2 and 4, write it down: a message of n bytes takes α + n·β, adding it n·γ. Nothing is measured here.
+ * How long processes that train together wait for each other, by the cost model of collective operations in Thakur,
+ * Rabenseifner and Gropp, "Optimization of Collective Communication Operations in MPICH", Int. J. High Performance
+ * Computing Applications 19(1), 2005, sections 2 and 4: sending n bytes takes α + n·β, and adding them n·γ. Nothing is
+ * measured here.
  */
 
-/** What messages go by. */
+/** A connection between processes. */
 export interface Link {
   /** α, seconds. */
   readonly latency: number;
-  /** 1/β, of a process in one direction. */
+  /** 1/β, per process and direction. */
   readonly bytesPerSecond: number;
-  /** 1/γ: how fast a process adds what arrives. */
+  /** 1/γ: how fast a process adds the bytes that arrive. */
   readonly addedPerSecond: number;
 }
 
-/** Seconds of an all-reduce of so many bytes among so many processes. */
+/** The seconds of an all-reduce of this many bytes among this many processes. */
 export type AllReduce = (bytes: number, processes: number, link: Link) => number;
 
 const costs = ({ latency, bytesPerSecond, addedPerSecond }: Link) => [
@@ -23,29 +24,29 @@ const costs = ({ latency, bytesPerSecond, addedPerSecond }: Link) => [
   1 / addedPerSecond,
 ];
 
-/** Reduce-scatter and allgather around a ring: 2(p − 1)α + 2·(p − 1)/p·nβ + (p − 1)/p·nγ. */
+/** Reduce-scatter and allgather in a ring: 2(p − 1)α + 2·(p − 1)/p·nβ + (p − 1)/p·nγ. */
 export const ring: AllReduce = (bytes, processes, link) => {
   const [alpha, beta, gamma] = costs(link) as [number, number, number];
   const share = ((processes - 1) / processes) * bytes;
   return 2 * (processes - 1) * alpha + 2 * share * beta + share * gamma;
 };
 
-/** Rabenseifner's, by halving and doubling: 2·lg p·α + 2·(p − 1)/p·nβ + (p − 1)/p·nγ; p a power of two. */
+/** Rabenseifner's, by halving and doubling: 2·lg p·α + 2·(p − 1)/p·nβ + (p − 1)/p·nγ; p is a power of two. */
 export const halving: AllReduce = (bytes, processes, link) => {
   const [alpha, beta, gamma] = costs(link) as [number, number, number];
   const share = ((processes - 1) / processes) * bytes;
   return 2 * Math.log2(processes) * alpha + 2 * share * beta + share * gamma;
 };
 
-/** To the first by a binomial tree and back: lg p·(α + nβ + nγ) + lg p·(α + nβ). */
+/** To the first process by a binomial tree and back: lg p·(α + nβ + nγ) + lg p·(α + nβ). */
 export const tree: AllReduce = (bytes, processes, link) => {
   const [alpha, beta, gamma] = costs(link) as [number, number, number];
   return Math.ceil(Math.log2(processes)) * (2 * alpha + 2 * bytes * beta + bytes * gamma);
 };
 
 /**
- * Machines of several processes: a reduce-scatter within each, a ring among the machines of every process's part, by
- * the link of its own, and an allgather within each.
+ * For machines with several processes: a reduce-scatter within each machine, a ring among the machines for each
+ * process's part over its own link, and an allgather within each machine.
  */
 export function twoLevels(perMachine: number, within: Link): AllReduce {
   return (bytes, processes, between) => {
@@ -55,24 +56,24 @@ export function twoLevels(perMachine: number, within: Link): AllReduce {
   };
 }
 
-/** A layer's gradients, in the order of the forward pass. */
+/** The gradients of a layer, in the order of the forward pass. */
 export interface LayerGradients {
   readonly bytes: number;
   /** Of the backward pass's time. */
   readonly share: number;
 }
 
-/** When an iteration is over, and how much of it is waiting. */
+/** The duration of an iteration, and how much of it is waiting. */
 export interface Iteration {
   readonly seconds: number;
   readonly waiting: number;
 }
 
 /**
- * One iteration. Gradients are there layer by layer, from the last one back; they go in buckets of at least so many bytes, one
- * after the other, each as soon as the last of its layers is done and the bucket before has gone (Li et al., "PyTorch
- * Distributed", VLDB 2020, section 3.2.3).
- * @param bucket Infinity: all together, behind the backward pass.
+ * One iteration. Gradients become ready layer by layer, from the last one back. They are sent in buckets of at least
+ * this many bytes. Each bucket is sent as soon as its last layer is done and the previous bucket has been sent (Li et
+ * al., "PyTorch Distributed", VLDB 2020, section 3.2.3).
+ * @param bucket Infinity: all in one, after the backward pass.
  */
 export function iterate(
   layers: readonly LayerGradients[],

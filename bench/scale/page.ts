@@ -1,4 +1,7 @@
-/** `npm run scale-page`: writes docs/scale.md, what 8 and 64 processes wait for each other, from bytes, rates and the model. */
+/**
+ * `npm run scale-page`: writes docs/scale.md, which estimates from bytes, rates and the model how long 8 and 64
+ * processes wait for each other.
+ */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { writeFileAtomically } from '../../ts/caffe/atomic-file.ts';
@@ -22,12 +25,12 @@ const page = fileURLToPath(new URL('docs/scale.md', repository));
 const [MEGA, GIGA] = [1e6, 1e9];
 const MICRO = 1e-6;
 const RANKS = [8, 64] as const;
-/** torch's DistributedDataParallel's. */
+/** The bucket size of torch's DistributedDataParallel. */
 const BUCKET = 25 * 2 ** 20;
-/** Of a training step: two products a convolution, against one forward. */
+/** The backward pass's share of a training step: it has two products per convolution, the forward pass one. */
 const BACKWARD = 2 / 3;
 
-/** A link, what it is called, and who says so. */
+/** A link, its name, and the source of its rates. */
 interface Named extends Link {
   readonly name: string;
   readonly source: string;
@@ -81,13 +84,13 @@ const ETHERNET_1G: Named = {
 };
 const LINKS = [NVLINK, PCIE, INFINIBAND, SHARED_100G, ETHERNET_10G, ETHERNET_1G];
 
-/** Processes, what they meet by, and the step of one that was measured alone. */
+/** A number of processes, their connections, and the step that was measured on one process. */
 interface System {
   readonly name: string;
   readonly images: number;
   readonly seconds: number;
   readonly reduce: AllReduce;
-  /** Of 8 processes, of 64. */
+  /** For 8 processes and for 64. */
   readonly links: readonly [Link, Link];
 }
 
@@ -116,10 +119,10 @@ const SYSTEMS: readonly System[] = [
   { ...EPYC, name: 'two cores a machine, 1 Gb/s', reduce: tree, links: [ETHERNET_1G, ETHERNET_1G] },
 ];
 
-/** ILSVRC2012_img_train.tar over its images; a Datum of a picture at 256×256. */
+/** The size of ILSVRC2012_img_train.tar divided by its images; a Datum of a picture of 256×256. */
 const READ = { jpeg: 147_897_477_120 / 1_281_167, datum: 3 * 256 ** 2 };
 
-/** What a net's solver averages, layer by layer: BatchNorm's statistics are no gradients. */
+/** The gradients that a net's solver averages, by layer. BatchNorm's statistics are not gradients. */
 export function gradientsOf(net: NetParameter): LayerGradients[] {
   const { layers, macs } = summarise(graphFromCaffe(net));
   return layers.map((layer) => ({
@@ -227,7 +230,7 @@ function stepTable(layers: readonly LayerGradients[]): string {
   return table(head, rows);
 }
 
-/** docs/scale.md as it is, and as it is to be. */
+/** docs/scale.md as it is, and as it should be. */
 export function scalePage(): { readonly found: () => string; readonly expected: string } {
   const layers = gradientsOf(resnet({ depth: 50 }));
   const bytes = bytesOf(layers);

@@ -1,6 +1,6 @@
 /**
- * The peer: the same paths as examples/http-server, on onnxruntime-node with one run a request, as its documentation
- * shows. `node onnxruntime-server.mjs MODEL_FOLDER`, which holds model.onnx. ALLOW_SPINNING: of its threads.
+ * The peer: the same paths as examples/http-server, on onnxruntime-node with one run per request, as its documentation
+ * shows. `node onnxruntime-server.mjs MODEL_FOLDER`, which holds model.onnx. ALLOW_SPINNING: whether its threads spin.
  */
 import { createServer } from 'node:http';
 import { join } from 'node:path';
@@ -19,7 +19,7 @@ const [input] = session.inputNames;
 const [output] = session.outputNames;
 collectDefaultMetrics();
 
-/** B, G, R minus the mean of MSRA, shorter side 256, centre 224. @param {Buffer} bytes */
+/** B, G, R minus MSRA's mean, shorter side 256, centre 224. @param {Buffer} bytes */
 async function classify(bytes) {
   const { data, info } = await sharp(bytes)
     .resize(256, 256, { fit: 'outside', kernel: 'linear' })

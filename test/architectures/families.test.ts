@@ -1,4 +1,4 @@
-/** The table of architectures: what papers say of their nets, which depths there are, and that every row trains. */
+/** The table of architectures: what papers state about their nets, which depths exist, and that every row trains. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { FAMILY_NAMES, readName } from '../../ts/architectures/families.ts';
@@ -18,7 +18,7 @@ import { lintPrototxt } from '../../ts/tools/lint/lint.ts';
 import { recipeInput, recipeWeights } from '../../ts/tools/parity/recipe.ts';
 import { Schedule } from '../../ts/train/schedules.ts';
 
-/** Learned values, and those of them that are weights and biases of convolutions and inner products. */
+/** The number of learned values, and how many of them are weights and biases of convolutions and inner products. */
 function parametersOf(net: NetParameter): { all: number; weights: number } {
   const typeOf = new Map(net.layer!.map(({ name, type }) => [name!, type!]));
   const count = (isCounted: (type: string) => boolean) =>
@@ -31,7 +31,7 @@ function parametersOf(net: NetParameter): { all: number; weights: number } {
   };
 }
 
-// Some papers count what BatchNorm learns, some do not (10.2 million of 1,001 layers are without).
+// Some papers count BatchNorm's learned values and some do not (the 10.2 million of 1,001 layers exclude them).
 for (const { name, millions } of architectures()) {
   if (millions === null) continue;
   test(`${name} has the ${millions} million parameters of its paper`, () => {
@@ -72,7 +72,7 @@ test('shortcuts A, B and C differ by their projections', () => {
     { family: 'preresnet', depth: 164 },
   ] as const) {
     const blocks = planOf(shared).plan.stages.reduce((sum, stage) => sum + stage.blocks, 0);
-    // The first stage of basic blocks begins with the stem's channels, that of bottlenecks with four times as many.
+    // The first stage of basic blocks starts with the stem's channels, that of bottlenecks with four times as many.
     const changes = planOf(shared).plan.stages.length - (planOf(shared).plan.block === 'basic' ? 1 : 0);
     assert.equal(
       (['A', 'B', 'C'] as const).map((shortcut) => projections({ ...shared, shortcut })),
@@ -105,7 +105,7 @@ test('every depth of a rule is built, and a depth between them is refused with t
       const weighted = layer!.filter(
         ({ type, name }) => /^(Convolution|InnerProduct)$/.test(type!) && !/branch1$|_se_/.test(name!),
       ).length;
-      // Wide nets count the three projections; of width 1 they have two.
+      // Wide nets count the three projections; nets of width 1 have only two.
       assert.is(family === 'wrn' ? weighted + 2 : weighted, depth, `${family} ${depth}`);
     }
   }
@@ -163,7 +163,7 @@ test('names say family, depth and width; others are refused with the nearest', (
     );
 });
 
-// BVLC Caffe's layer factory has all of these.
+// The layer types of BVLC Caffe's layer factory.
 const BVLC = new Set(
   'Input Data Convolution BatchNorm Scale ReLU Eltwise Pooling InnerProduct Softmax SoftmaxWithLoss Accuracy Power Concat Sigmoid Dropout'.split(
     ' ',
@@ -215,7 +215,7 @@ for (const options of SMALL)
     assert.ok(losses.every(Number.isFinite) && losses[1] !== losses[0], `${losses}`);
   });
 
-/** Losses of two steps of a batch. */
+/** The losses of two steps on one batch. */
 async function trained(options: ResnetOptions, batch: number): Promise<number[]> {
   const { size = 32, channels = 3 } = options;
   const shape = [{ dim: [batch, channels, size, size] }, { dim: [batch] }];
@@ -243,7 +243,7 @@ test('1,001 layers on CIFAR are planned for training, in less memory where block
   const model = withLoss(resnet({ name: 'preresnet-1001' }));
   const plan = (recompute: boolean) => device.planTraining({ model, update: SGD_UPDATE, recompute });
   const [whole, less] = [await plan(false), await plan(true)];
-  // Weights, their gradients and histories: three times 10.3 million floats, less what is packed.
+  // Weights, their gradients and histories: three times 10.3 million floats, minus what is packed.
   assert.ok(
     whole.parameterBytes > 2 * 4 * 10.3e6 * 0.9 && whole.parameterBytes < 4 * 4 * 10.4e6,
     `${whole.parameterBytes}`,

@@ -24,10 +24,11 @@ for (const depth of [50, 101, 152] as const) {
   }
 }
 
-// The data layer's name, the net's name and pool1 (PyTorch's pads) differ between those who publish.
+// The data layer's name, the net's name and pool1 (PyTorch pads) differ between publishers.
 const comparable = (net: NetParameter) =>
   net.layer!.filter(({ type, name }) => type !== 'Input' && name !== 'pool1');
-// 3×3 is written with or without its pads and strides of 1, in any order; what they mean is in the shapes and here.
+// Publishers write 3×3 with or without pads and strides of 1, in any order. The shapes show what they mean, and this
+// compares it.
 const meaning = (net: NetParameter) =>
   comparable(net).map(({ name, type, bottom, top, ...parameters }) => ({
     name,
@@ -52,7 +53,7 @@ if (existsSync(resnet18)) {
   });
 } else console.log('skipped: no trained ResNet-18 at shared/models/imagenet-resnet18 beside the checkout');
 
-/** Learnable values: all but BatchNorm's statistics. */
+/** The number of learnable values: all except BatchNorm's statistics. */
 function learnable(net: NetParameter): number {
   const statistics = new Set(net.layer!.filter(({ type }) => type === 'BatchNorm').map(({ name }) => name));
   return graphFromCaffe(net)
@@ -60,9 +61,9 @@ function learnable(net: NetParameter): number {
     .reduce((sum, { shape }) => sum + elementCount(shape), 0);
 }
 
-// ImageNet's parameters are those of torchvision's models (50's with MSRA's 64 biases of conv1 more), its
-// multiply-accumulates table 1's; CIFAR's parameters are those of akamaster/pytorch_resnet_cifar10, which round to
-// table 6's 0.27, 0.46, 0.66, 0.85, 1.7 and 19.4 million.
+// ImageNet's parameters are those of torchvision's models (plus MSRA's 64 biases of conv1 for depth 50), and its
+// multiply-accumulates those of table 1. CIFAR's parameters are those of akamaster/pytorch_resnet_cifar10, which round
+// to table 6's 0.27, 0.46, 0.66, 0.85, 1.7 and 19.4 million.
 for (const [depth, parameters, gigamacs] of [
   [18, 11_689_512, 1.8],
   [34, 21_797_672, 3.7],
@@ -167,7 +168,7 @@ for (const options of [
   });
 }
 
-// Its 600 sums let made-up weights overflow; with weights of zero every class is as likely.
+// With 600 sums, random weights overflow. With zero weights every class has the same probability.
 test('1202 loads and runs', async () => {
   using device = await openDevice('cpu', { threads: 2 });
   using model = await device.load({ model: resnet({ depth: 1202 }) });

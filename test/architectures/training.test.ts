@@ -29,7 +29,7 @@ const refuses = (action: () => unknown, words: string) =>
     words,
   );
 
-/** The graph that a training sees, and that a test sees. */
+/** The graphs of phase TRAIN and phase TEST. */
 function graphsOf(net: NetParameter, batch: number, size: number, channels = 3) {
   return (['TRAIN', 'TEST'] as const).map((phase) =>
     graphFromCaffe(filterNet(net, { phase }), {
@@ -57,7 +57,7 @@ for (const depth of [18, 34, 50, 101, 152, 20, 32, 44, 56, 110, 1202] as const) 
       tested!.outputs.map((id) => tested!.values[id]!.blob),
       ['loss', 'top-1', 'top-5'],
     );
-    // The same blobs as the deploy net has, so that weights go from the one to the other.
+    // The deploy net has the same blobs, so that weights can be moved between the two.
     const shapes = (graph: typeof train) => graph!.parameters.map(({ layer, shape }) => `${layer} ${shape}`);
     assert.equal(shapes(train), shapes(graphFromCaffe(resnet({ depth }))));
     const solver = checkSolver(readSolverFile(join(out, 'solver.prototxt')));
@@ -74,7 +74,7 @@ test("the paper's schedules, in its own numbers", () => {
     [imagenet.base_lr, imagenet.max_iter, imagenet.momentum, imagenet.weight_decay, imagenet.gamma],
     [0.1, 600_000, 0.9, 1e-4, 0.1],
   );
-  // 30, 60 and 90 of ImageNet's epochs, of 1,281,167 images each.
+  // 30, 60 and 90 of ImageNet's epochs with 1,281,167 images each.
   assert.equal(
     imagenet.stepvalue!.map((iterations) => Math.round((iterations * 256) / 1_281_167)),
     [30, 60, 90],
@@ -113,7 +113,7 @@ test('BatchNorm has three param of rate 0 and follows the phase; convolutions be
   );
   const text = trainingNetText(frozen);
   assert.equal(complaints(lintPrototxt(text, { file: 'frozen' })), []);
-  // Without the remark it would be complained of.
+  // Without the remark lint would complain.
   const bare = text.replace(/^.*resnode-lint.*\n/gm, '');
   assert.equal(
     [...new Set(complaints(lintPrototxt(bare, { file: 'frozen' })).map(({ rule }) => rule))],
@@ -133,7 +133,7 @@ const pair = (crop = 32) =>
     mean: [1, 2, 3],
   });
 
-// What training adds or takes: everything else of two nets must be equal, layer by layer and in order.
+// What training adds or removes. The rest of two nets must be equal, layer by layer and in order.
 const structure = (net: NetParameter) =>
   net
     .layer!.filter(({ type }) => !/^(Input|Data|Softmax|SoftmaxWithLoss|Accuracy)$/.test(type!))
@@ -143,7 +143,7 @@ const structure = (net: NetParameter) =>
         type,
         bottom,
         top,
-        // In schema order, so that the order in which the fields were written does not matter.
+        // In schema order, so that the order in which fields were written does not matter.
         parameters: printPrototxt(
           { convolution_param, pooling_param, inner_product_param, scale_param },
           'LayerParameter',
@@ -164,7 +164,7 @@ if (existsSync(cifar)) {
   test('the trained CIFAR net has the generated structure, but for how its identity shortcuts are written', () => {
     const outside = (net: NetParameter) =>
       structure(net).filter(({ name }) => !name!.includes('branch1') && !name!.startsWith('pool'));
-    // Its blocks are numbered.
+    // Blocks are numbered.
     const renamed = (name: string) =>
       name
         .replace(/([234])([abc])(?=_|$)/, (_, stage, letter) => `${stage}_${'abc'.indexOf(letter) + 1}`)
@@ -186,7 +186,7 @@ test('a new head has a name of its own, and whoever read the old one reads it', 
   assert.equal(net.layer!.at(-1)!.bottom, ['fc7']);
   assert.not.ok(printPrototxt(net).includes('fc1000'));
   assert.is(classifierOf(net).classes, 7);
-  // The same number of classes is still another head.
+  // A new head is another layer, even with the same number of classes.
   assert.is(classifierOf(replaceHead(resnet({ depth: 20 }), 10)).head.name, 'fc10_new');
   assert.is(classifierOf(replaceHead(resnet({ depth: 20 }), 10, 'ants')).head.name, 'ants');
   refuses(() => replaceHead(resnet({ depth: 20 }), 10, 'pool5'), 'a name that the net does not use yet');
@@ -209,7 +209,7 @@ test('rates: a head learns faster, a frozen body not at all', () => {
   assert.equal(of('conv1').param, [{ lr_mult: 0, decay_mult: 0 }]);
   assert.equal(of('scale_conv1').param!.length, 2);
   assert.is(of('res5a_branch2a').param, undefined);
-  // Two classes have no five best.
+  // With two classes there is no top-5 accuracy.
   assert.equal(
     net.layer!.flatMap(({ type, name }) => (type === 'Accuracy' ? [name] : [])),
     ['top-1'],

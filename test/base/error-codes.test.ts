@@ -1,4 +1,4 @@
-/** The table of error codes is whole, and docs/errors.md is written from it. */
+/** The table of error codes is complete, and docs/errors.md is generated from it. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -51,7 +51,7 @@ test('every code in the table is thrown somewhere', () => {
   const isSaid = (word: string) => said.includes(`'${word}'`) || said.includes(`"${word}"`);
   const unused = codes.filter((code) => {
     const what = code.split('/')[1]!;
-    // Codes that are put together: `${area}/${what}`, `hdf5-${kind}`, `${bottom or top}-count`.
+    // Composed codes: `${area}/${what}`, `hdf5-${kind}`, `${bottom or top}-count`.
     return ![code, what, what.replace(/^hdf5-/, ''), what.replace(/-count$/, '')].some(isSaid);
   });
   assert.equal(unused, []);

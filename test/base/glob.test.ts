@@ -1,4 +1,4 @@
-/** File names by a pattern, as bash expands them with globstar. */
+/** File name patterns expand as bash expands them with globstar. */
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';

@@ -1,4 +1,4 @@
-/** docs/options.md says what the tables say. */
+/** docs/options.md agrees with the tables. */
 import { readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';

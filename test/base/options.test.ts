@@ -1,4 +1,4 @@
-/** Tables of options: what they refuse, and in which words. */
+/** Tables of options: what they refuse, and the messages. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ArgumentError } from '../../ts/base/errors.ts';

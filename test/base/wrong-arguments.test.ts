@@ -1,6 +1,7 @@
 /**
- * Every exported function, with wrong values in every position and every option: what comes out is a result or a
- * ResnodeError, never a TypeError of the engine. Functions are found by the exports, so that a new one is tried too.
+ * Calls every exported function with wrong values in every position and every option. It must return a result or throw
+ * a ResnodeError, never a TypeError of the engine. The functions are taken from the exports, so that new ones are
+ * included.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -69,7 +70,7 @@ const WRONG: readonly unknown[] = [
   new Proxy({}, { get: trap, has: trap, ownKeys: trap, getPrototypeOf: trap }),
 ];
 
-/** Ends what was begun: promises, generators, what holds memory. */
+/** Ends whatever a call started: promises, generators, owners of memory. */
 async function settle(value: unknown): Promise<void> {
   const result = (await value) as Record<string | symbol, unknown> | null | undefined;
   if (result === null || (typeof result !== 'object' && typeof result !== 'function')) return;
@@ -96,7 +97,7 @@ async function attempt(name: string, call: () => unknown): Promise<void> {
   }
 }
 
-/** Wrong values in each position, the others left out or wrong too; and in each option by itself. */
+/** Wrong values in each position, with the others absent or also wrong, and in each option separately. */
 async function tryAll(name: string, call: (...values: unknown[]) => unknown, rows: readonly Option[]) {
   const count = Math.max(rows.length, call.length);
   for (const [i, wrong] of WRONG.entries()) {
@@ -120,7 +121,7 @@ async function tryAll(name: string, call: (...values: unknown[]) => unknown, row
   }
 }
 
-/** The untyped errors, one for each sentence. */
+/** The untyped errors, one per message. */
 const seen = () =>
   Object.fromEntries(new Map([...untyped].map(([name, text]) => [text.slice(0, 300), name])));
 
@@ -129,7 +130,7 @@ const exported = Object.entries(resnode as Readonly<Record<string, unknown>>).fi
   (entry): entry is [string, (...values: unknown[]) => unknown] => typeof entry[1] === 'function',
 );
 const isError = (value: unknown) => (value as { prototype?: unknown }).prototype instanceof Error;
-/** The first two take nothing; errors.ts is below the tables. */
+/** The first two take no arguments; errors.ts is below the tables. */
 const WITHOUT_TABLE = ['architectures', 'conversions', 'formatPosition'];
 
 test('every exported function has a table of its arguments', () => {
@@ -161,7 +162,7 @@ test('a solver, an evaluation and features refuse unknown options with the neare
   }
 });
 
-/** What users get from resnode and hand back, or make their own of: it may hold more than is looked at. */
+/** Types whose values users get from resnode or make themselves. They may have more fields than are read. */
 const DATA = [
   'a Blob',
   'a Blob, { shape, dtype, bytes }',
@@ -212,7 +213,7 @@ test('names that no table has are refused, with the nearest one, by every functi
   assert.ok(tables > 40, `${tables} tables`);
 });
 
-/** The parameters in a function's own text: what stands between commas outside brackets. */
+/** The number of parameters in a function's source: the parts between commas outside brackets. */
 function parameterCount(text: string): number {
   let [depth, count] = [0, 0];
   for (const [i, char] of [...text.slice(text.indexOf('(') + 1)].entries()) {

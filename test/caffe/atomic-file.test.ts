@@ -1,4 +1,4 @@
-/** Files that are there whole or not at all, and what writers that were killed leave behind. */
+/** Files are written as a whole or not at all, and leftovers of killed writers are removed. */
 import { spawnSync } from 'node:child_process';
 import {
   mkdirSync,
@@ -33,7 +33,7 @@ test('the next write removes what a writer that was killed left, and nothing els
   const dead = spawnSync('true').pid;
   const leftover = temporaryFor(path).replace(`-${process.pid}-`, `-${dead}-`);
   const kept = [
-    temporaryFor(path), // this process writes it
+    temporaryFor(path), // this process is writing it
     temporaryFor(join(folder, 'other.caffemodel')).replace(`-${process.pid}-`, `-${dead}-`),
     leftover.replace(/\.[0-9a-f]{8}-/, '.00000000-'), // another machine's
     join(folder, '.net.caffemodel.notes.tmp'),
@@ -126,7 +126,7 @@ test('external data behind a link that leads out of the folder of an ONNX model 
     ...bytes,
   ];
   const text = (value: string) => [...Buffer.from(value)];
-  // A convolution of 1×1 whose weights lie elsewhere.
+  // A 1×1 convolution with external weights.
   const model = (location: string) => {
     const weights = [
       ...[1, 1, 1, 1].flatMap((dim) => [8, dim]),

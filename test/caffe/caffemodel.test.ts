@@ -39,7 +39,7 @@ if (golden !== null) {
   for (const [name, { ok }] of Object.entries(manifest.refused)) {
     if (name.startsWith('no_such')) continue;
     test(`${name} is ${ok ? 'accepted, as Caffe does' : 'refused with a WeightsError'}`, () => {
-      // What Caffe takes has no layers: it is taken here where that is asked for.
+      // A file that Caffe accepts without layers is accepted here only on request.
       if (ok) load(name, true);
       else assert.throws(() => load(name), isWeightsError);
     });

@@ -1,4 +1,6 @@
-/** The wrong kind of file: every reader says what it got, what it needs, and where the file belongs. */
+/**
+ * The wrong kind of file: every reader names the kind that it got, the kind that it needs, and where the file belongs.
+ */
 
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

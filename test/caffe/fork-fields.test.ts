@@ -78,7 +78,7 @@ test('a number that forks use for different fields is read by the type of its la
   assert.is(layer('Clip', ...tagged(148)).permute_param, undefined);
 });
 
-// Nets found in public repositories, each with what BVLC's protobuf said of it.
+// Nets from public repositories, each with the message of BVLC's protobuf.
 const wild = join(sharedFolder() ?? '', 'prototxt-wild');
 if (!existsSync(join(wild, 'index.json'))) {
   console.log('skipped: no nets from the wild at shared/prototxt-wild beside the checkout');
@@ -96,7 +96,7 @@ if (!existsSync(join(wild, 'index.json'))) {
       continue;
     }
     const [, type, field] = /type "caffe\.(\w+)" has no field named "(\w+)"/.exec(bvlc_parse)!;
-    // These the upgrade renames to BVLC's own words.
+    // The upgrade renames these to BVLC's fields.
     if (['ceil_mode', 'pad_l'].includes(field!)) continue;
     if (Object.hasOwn(messages[type!]!, field!)) {
       test(`${file}: a field of a fork whose layers are run is read; what else a fork added is refused`, () => {

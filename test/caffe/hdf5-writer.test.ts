@@ -1,4 +1,4 @@
-/** HDF5 files are written beside a running event loop, whole or not at all, whatever becomes of the thread. */
+/** HDF5 files are written while the event loop runs, as a whole or not at all, whatever happens to the thread. */
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -25,7 +25,7 @@ const refused = async (work: Promise<void>, message: RegExp) => {
 
 test("the caller's event loop turns while a large blob is written, and the blob stays the caller's", async () => {
   const large = weights(2 ** 23);
-  // The thread is there, its library loaded.
+  // Starts the thread and loads its library.
   await writeHdf5Weights(path('first.h5'), weights(1));
   let turns = 0;
   let isWriting = true;
@@ -36,7 +36,7 @@ test("the caller's event loop turns while a large blob is written, and the blob 
   setImmediate(turn);
   await writeHdf5Weights(path('large.h5'), large);
   isWriting = false;
-  // One a message, and one a piece of the copy, would be some fifty.
+  // With one turn per message and one per piece of the copy, there would be about fifty.
   assert.ok(turns > 200, `${turns} turns`);
   const { layers } = await readHdf5Weights(path('large.h5'));
   assert.is(layers[0]!.name, 'a/b');

@@ -1,4 +1,4 @@
-/** A ResNet-152's 240 MB of weights: opened without reading them, packed without a second copy. */
+/** The 240 MB of weights of a ResNet-152 are opened without reading them, and packed without a second copy. */
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
@@ -39,8 +39,8 @@ else {
       assert.is(child.status, 0, child.stderr);
       const { read, load, parameters } = JSON.parse(child.stdout) as Record<string, number>;
       assert.ok(read! < 20 * MB, `reading took ${read} bytes`);
-      // Activations, the largest layer as it is packed, V8, whose collector is late on a busy machine: a second copy of
-      // the file would be twice that.
+      // Activations, the largest packed layer, and V8, whose collector is late on a busy machine. A second copy of the
+      // file would take twice that.
       assert.ok(load! - parameters! < 120 * MB, `loading took ${load} bytes for ${parameters} of parameters`);
     } finally {
       rmSync(folder, { recursive: true });

@@ -1,4 +1,7 @@
-/** Files of the smallest items that a format has: each ends in a typed error that says the limit, before it takes memory. */
+/**
+ * Files with the smallest possible items of a format: each is refused with an error that names the limit, before memory
+ * is allocated.
+ */
 import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -34,7 +37,7 @@ import { loadPreprocess } from '../../ts/images/preprocess-file.ts';
 const folder = mkdtempSync(join(tmpdir(), 'resnode-limits-'));
 test.after(() => rmSync(folder, { recursive: true }));
 const path = (name: string) => join(folder, name);
-/** A file of so many bytes that takes none on disk. */
+/** A file of this size that takes no space on disk. */
 function sparse(name: string, bytes: number, head = ''): string {
   writeFileSync(path(name), head);
   truncateSync(path(name), bytes);
@@ -53,9 +56,9 @@ async function refused(work: () => unknown, code: string, message: RegExp): Prom
   assert.match((error as Error).message, message);
 }
 const file = 'x';
-/** `count` times the same bytes. */
+/** The same bytes `count` times. */
 const many = (count: number, ...bytes: number[]) => Buffer.alloc(count * bytes.length, Buffer.from(bytes));
-/** Field 2 (or another) of a message: a varint as its length. */
+/** Field 2 (or another) of a message, with a varint as its length. */
 function field(number: number, payload: Buffer): Buffer {
   const length: number[] = [];
   for (let rest = payload.length; ; rest = Math.floor(rest / 128)) {
@@ -109,7 +112,7 @@ test('binary weights have a limit of layers, of fields, of dimensions', async ()
   await refused(model(v1), 'weights/limit', /more than 100000 layers/);
   const unknown = Buffer.concat([named, many(MAX_FIELDS + 1, 0x18, 1)]);
   await refused(model(unknown), 'weights/limit', /more than 1000000 fields/);
-  // The fields of all layers together.
+  // The fields of all layers count together.
   const layer = field(2, many(MAX_FIELDS / 10, 0x40, 1));
   await refused(
     model(Buffer.concat([named, ...Array.from({ length: 11 }, () => layer)])),

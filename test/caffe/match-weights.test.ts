@@ -1,4 +1,6 @@
-/** Weights that do not fit a net: each refusal names layer, cause and cure; nothing stays at its filler in silence. */
+/**
+ * Weights that do not fit a net: each refusal names layer, cause and cure. No layer silently keeps its filler's values.
+ */
 
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -205,7 +207,7 @@ for (const [rule, net, weights, message] of [
     assert.match(error.message, 'w.caffemodel: layer "l"');
     assert.is(error.layer, 'l');
     assert.not.match(error.message, /rename the layer/);
-    // A training may begin such a layer anew.
+    // A training run may reinitialise such a layer.
     assert.match(
       refused(() => matchWeights(needed, file(weights), {}, 'train')).message,
       /rename the layer in the prototxt/,
@@ -216,7 +218,7 @@ test("only where one of both is a matrix and the other a kernel are they called 
   const message = (net: number[], weights: number[]) =>
     refused(() => matchWeights(parameters({ l: [net] }), file(layer('l', '', weights)))).message;
   assert.match(message([4, 8, 1, 1], [4, 8]), /an InnerProduct's for a Convolution/);
-  // A Scale's, by a tool that writes a row.
+  // A Scale's values from a tool that writes a row.
   assert.match(message([8], [1, 8]), /other dimensions, with the same values in the same order/);
 });
 

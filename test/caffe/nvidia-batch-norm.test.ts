@@ -1,4 +1,4 @@
-/** NVIDIA's BatchNorm with scale and bias inside becomes BatchNorm and Scale, in nets and in weights. */
+/** NVIDIA's BatchNorm with scale and bias becomes BatchNorm and Scale, in nets and in weights. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -79,7 +79,7 @@ const [mean, variance, scale, bias] = [
 const file = (blobs: Buffer[]) =>
   bytesField(100, Buffer.concat([bytesField(1, 'data/bn'), bytesField(2, 'BatchNorm'), ...blobs]));
 
-// The third blob is read by nobody in NVIDIA's forward pass; 7 here would show if it were.
+// NVIDIA's forward pass does not read the third blob; a 7 would show if it were read.
 const five = file([
   floats(...mean),
   blob(0, 2, Float64Array.from(variance)),

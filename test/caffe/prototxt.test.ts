@@ -46,7 +46,7 @@ for (const group of golden === null ? [] : ['prototxt', 'syntax', 'upgrade']) {
           return;
         }
         const expected = readJson<Record<string, unknown>>(`${path}.json`);
-        // Caffe derives a missing snapshot_prefix from the file's path; that is the solver's affair, not the format's.
+        // Caffe derives a missing snapshot_prefix from the file's path. The solver does that, not the format.
         if (!('snapshot_prefix' in message)) delete expected.snapshot_prefix;
         assert.equal(JSON.parse(JSON.stringify(toJson(typeOf(entry), upgrade(message)))), expected);
       });
@@ -71,7 +71,7 @@ if (golden !== null) {
         parseMessage(typeOf(entry), text, { file: name });
       } catch (error) {
         assert.instance(error, PrototxtError);
-        // Caffe reports the token after an unknown field or a missing value; the field itself may be a line above.
+        // Caffe reports the token after an unknown field or a missing value; the field itself may be one line earlier.
         assert.ok(Math.abs((error as PrototxtError).position.line - line) <= 1, (error as Error).message);
         return;
       }

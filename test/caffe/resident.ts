@@ -1,4 +1,4 @@
-/** Run by large-caffemodel.test.ts: how much memory reading and loading a net's weights takes, as JSON. */
+/** Run by large-caffemodel.test.ts: prints as JSON how much memory reading and loading a net's weights takes. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { readWeights } from '../../ts/caffe/read-weights.ts';
 import { openDevice, resnet } from '../../ts/index.ts';
@@ -8,7 +8,7 @@ const status = (field: string) =>
   Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(readFileSync('/proc/self/status', 'utf8'))![1]) *
   1024;
 
-/** The most that was resident during `work`, beyond what was before. */
+/** The peak resident memory during `work`, minus the memory before. */
 async function growth(work: () => Promise<unknown>): Promise<number> {
   writeFileSync('/proc/self/clear_refs', '5'); // proc(5): resets VmHWM to what is resident now
   const before = status('VmRSS');

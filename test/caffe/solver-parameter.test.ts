@@ -51,7 +51,7 @@ if (golden !== null) {
   }
 }
 
-// The message's own words, by sgd_solver.cpp's, solver.cpp's and sgd_solvers.hpp's checks.
+// The messages for the checks in sgd_solver.cpp, solver.cpp and sgd_solvers.hpp.
 for (const [what, text, place, code, words] of [
   [
     'a momentum of NaN',

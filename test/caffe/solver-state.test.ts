@@ -54,7 +54,7 @@ for (const group of ['solver', 'train']) {
         })),
       });
       await saveSolverState(path('again.solverstate'), state);
-      // The same fields, so the same length: only their order differs.
+      // The same fields in another order, so the length is the same.
       assert.is(statSync(path('again.solverstate')).size, statSync(join(golden, manifest.solverstate!)).size);
       assert.equal(content(await readSolverState(path('again.solverstate'))), content(state));
       await saveHdf5SolverState(path('again.solverstate.h5'), state);

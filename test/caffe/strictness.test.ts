@@ -1,4 +1,7 @@
-/** What Caffe refuses is refused at its place; what its forks' files only tune with is ignored with a warning. */
+/**
+ * What Caffe refuses is refused with its position. Fields of forks that only affect performance are ignored with a
+ * warning.
+ */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -304,7 +307,7 @@ test('a foreign field of a foreign layer names the layer type; one of a known la
     refusal(() => build(known)).message,
     /2:\d+: ReLUParameter has no field "maximum": .*Synopsys/,
   );
-  // Where both are there, the type is what is missing in the first place.
+  // If both are missing, the type is reported first.
   assert.is(
     refusal(() => build(`${known}\n${foreign.replace(DATA, '').replaceAll('"y"', '"z"')}`)).code,
     'graph/fork-type',
@@ -331,17 +334,17 @@ test("what a layer of somebody's own type is written with is told as that layer"
     refusal(() => build(own('DazzleLoss', 'dazzle_loss_param'))).message,
     /take its deploy file, or let resnode print --deploy write it/,
   );
-  // A known layer is refused for the field, whatever it is called.
+  // A known layer is refused because of the field, whatever the field is called.
   assert.match(
     refusal(() => build(own('ReLU', 'quux_zap'))).message,
     /net\.prototxt:2:\d+: LayerParameter has no field "quux_zap"$/,
   );
-  // Without a type nothing says whose it is.
+  // Without a type it is unknown which fork the field belongs to.
   assert.match(
     refusal(() => build('layer { quux_zap: 1 }')).message,
     /1:9: LayerParameter has no field "quux_zap"/,
   );
-  // Endings that all parameters share make none of them near.
+  // An ending that all parameters share does not make a name similar.
   assert.not.match(refusal(() => build(own('ReLU', 'denseblock_param'))).message, /did you mean/);
 });
 
@@ -384,7 +387,7 @@ else
       for (const [, field] of row[2]!.matchAll(/(\w+) = \d+/g))
         owners.set(field!, [...(owners.get(field!) ?? []), row[1]!.split(' ')[0]!]);
     assert.ok(owners.size > 25, `${owners.size} fields`);
-    // How our names of forks call the repositories of that list.
+    // Our names of forks, and the repositories of that list.
     const called: Record<string, RegExp> = {
       'NVIDIA/caffe': /nvcaffe/,
       'chuanqi305/ssd': /chuanqi305/,

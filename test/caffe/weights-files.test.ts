@@ -1,4 +1,4 @@
-/** The other forms of weights: written caffemodels, HDF5, .npy. */
+/** Other formats of weights: written caffemodels, HDF5, .npy. */
 
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -114,7 +114,7 @@ test('HDF5: text, cut and damaged files are refused by name', async () => {
     writeFileSync(path('cut.h5'), whole.subarray(0, length));
     assert.match((await refused(() => readHdf5Weights(path('cut.h5')))).message, 'cut.h5');
   }
-  // Damage may hit a value, which no reader can see; what it may not do is end otherwise than these two ways.
+  // Damage may change a value, which no reader can notice. Any other outcome is wrong.
   for (let at = 8; at < whole.length; at += 61) {
     const damaged = Buffer.from(whole);
     damaged[at] = damaged[at]! ^ 0x55;

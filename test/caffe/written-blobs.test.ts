@@ -1,4 +1,4 @@
-/** Weights that stand in a prototxt: layer.hpp gives a layer its `blobs` before it is set up, which then skips its fillers. */
+/** Weights in a prototxt: layer.hpp sets a layer's `blobs` before SetUp, which then skips the fillers. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -60,7 +60,7 @@ test('of a layer that a weights file has too, the file counts', async () => {
     ],
   };
   assert.equal(await run(inner('y', 'x', WEIGHTS), { weights }), [17, 23]);
-  // What the file has not is no filler where the prototxt has it.
+  // Weights that are missing in the file are not taken from fillers if the prototxt has them.
   assert.equal(await run(inner('y', 'x', '') + inner('z', 'y', WEIGHTS), { weights }), [73, 163]);
 });
 
@@ -79,7 +79,7 @@ test('blobs that do not fit are refused', async () => {
     /^net.prototxt:1:\d+: layer "y", blob 0: 3 values are written, 2×2 needs 4/,
   );
   await refused(WEIGHTS.replace('dim: 2 dim: 2', 'dim: 4 dim: 1'), /^net.prototxt:1:\d+: layer "y", blob 0/);
-  // The place is the prototxt's, where a weights file is there too.
+  // The position is in the prototxt, even if there is also a weights file.
   const weights = { file: 'w.caffemodel', name: 'net', layers: [] };
   await refused(WEIGHTS.replace('dim: 2 dim: 2', 'dim: 4 dim: 1'), /^net.prototxt:1:\d+: layer "y"/, {
     weights,
@@ -115,7 +115,8 @@ test('a training begins with them', async () => {
     model: readNet(text, { file: 'net.prototxt' }),
     update: { ...SGD_UPDATE, momentum: 0, weight_decay: 0 },
   });
-  // y is [15, 31]: 15 more than the first target, as large as the second; the slope of the weights is 15 · x.
+  // y is [15, 31]: the first value exceeds its target by 15, and the second equals it. The slope of the weights is 15 ·
+  // x.
   await trainer.step({ x: Float32Array.of(1, 2), t: Float32Array.of(0, 31) }, { rate: 0.1, iteration: 0 });
   const { layers } = await trainer.weights();
   const [matrix, bias] = layers.find(({ name }) => name === 'y')!.blobs.map((blob) => [...toFloat32(blob)]);

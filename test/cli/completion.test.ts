@@ -1,4 +1,4 @@
-/** The scripts of `resnode completion` complete, in the shells that are here. */
+/** The scripts of `resnode completion` complete in the shells that are installed. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -26,7 +26,7 @@ async function script(shell: string): Promise<string> {
   return file;
 }
 
-/** What bash offers at the end of a line. */
+/** What bash suggests at the end of a line. */
 function offered(file: string, line: string): string[] {
   const words = line.split(' ');
   const code = `source ${file}; COMP_WORDS=(${words.map((word) => `'${word}'`).join(' ')}); COMP_CWORD=${words.length - 1}; _resnode; printf '%s\\n' "\${COMPREPLY[@]}"`;

@@ -1,4 +1,4 @@
-/** The train_val net that `generate` writes works in every command that takes a net. */
+/** The train_val net that `generate` writes works in every command that reads a net. */
 
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
@@ -46,7 +46,7 @@ test('view draws it, convert writes its deploy net, and print makes that and the
   using device = await openDevice('cpu', { threads: 1 });
   using trainer = await device.train({ model: net, batch: 1, update: null });
   const weights = join(folder, 'w.caffemodel');
-  // Without stored statistics BatchNorm multiplies by 1/√eps, layer after layer, to NaN.
+  // Without stored statistics every BatchNorm multiplies by 1/√eps, which ends in NaN.
   const { layers, ...rest } = await trainer.weights();
   const stored = ({ shape }: Blob) => blobFromFloats(shape, new Float32Array(elementCount(shape)).fill(1));
   writeCaffemodel(weights, {

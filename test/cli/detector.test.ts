@@ -1,4 +1,4 @@
-/** An SSD as a newcomer trains one: pictures with VOC's annotations → LMDB → resnode train, test, detect. */
+/** A newcomer's SSD: pictures with VOC's annotations → LMDB → resnode train, test, detect. */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -34,7 +34,7 @@ function overlap(a: Square, b: Square): number {
   const both = Math.max(0, width) * Math.max(0, height);
   return both / (a.width * a.height + b.width * b.height - both);
 }
-/** A dark or a bright square on grey, with its box. */
+/** A dark or bright square on grey, and its box. */
 async function drawPicture(set: string, i: number): Promise<{ label: string; box: Square }> {
   const random = seededRandom(i + (set === 'test' ? 1000 : 0));
   const data = Buffer.from(Array.from({ length: 3 * SIZE * SIZE }, () => 110 + 20 * random()));
@@ -129,7 +129,8 @@ test('an SSD learns drawn squares from annotations: loss falls, mean average pre
   };
   for (const set of ['train', 'test']) {
     for (const part of ['JPEGImages', 'Annotations']) mkdirSync(path(`${set}/${part}`), { recursive: true });
-    for (let i = 0; i < (set === 'train' ? 64 : 20); i++) truth = await drawPicture(set, i); // the last one is looked at below
+    // The last one is used below.
+    for (let i = 0; i < (set === 'train' ? 64 : 20); i++) truth = await drawPicture(set, i);
     resnode(
       ...['dataset', 'annotated', `${set}/Annotations`, '--labels', 'labelmap.prototxt'],
       ...['--out', `${set}_lmdb`, '--encoded', '--shuffle'],

@@ -1,4 +1,4 @@
-/** `resnode evaluate --task detect` and `--task segment`: figures that are known, what is not known, misuse. */
+/** `resnode evaluate --task detect` and `--task segment`: known figures, unknown figures, misuse. */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -18,7 +18,7 @@ for (const name of ['images', 'annotations', 'maps']) mkdirSync(join(root, name)
 const run = (...words: string[]) =>
   spawnSync(process.execPath, [...COMMAND, 'evaluate', ...words], { encoding: 'utf8', cwd: root });
 
-/** Three images of 32×32: of their marked squares one is found, one is hardly there, one is elsewhere. */
+/** Three images of 32×32: one marked square is found, one is hardly visible, one is elsewhere. */
 const SQUARES = [
   { name: 'a', seen: { x: 8, y: 8 }, marked: { x: 8, y: 8 } },
   { name: 'b', seen: { x: 0, y: 0 }, marked: { x: 0, y: 0 } },
@@ -104,7 +104,7 @@ test('maps: pixel accuracy and mean IU, pixels of 255 left out, another class by
   const { stdout, stderr, status } = run(...words, '--json');
   assert.is(status, 0, stderr);
   const { scores } = JSON.parse(stdout);
-  // Of 2,560 pixels that count 256 are white in truth, and black for the net.
+  // Of the 2,560 pixels that count, 256 are white in the ground truth and black in the result.
   assert.equal([scores.images, scores.pixels], [3, 2560]);
   assert.ok(Math.abs(scores.pixelAccuracy - 0.9) < 1e-9);
   assert.ok(Math.abs(scores.classes[2].iu - 768 / 1024) < 1e-9);

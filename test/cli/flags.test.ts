@@ -1,4 +1,4 @@
-/** Flags are rows of tables: every one of every command, with its help and with dozens of wrong texts. */
+/** Flags are rows of tables. Every flag of every command is tested, with its help and with dozens of wrong values. */
 import type { Command } from 'commander';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -20,7 +20,7 @@ const all = commands.flatMap((command) =>
 );
 const valued = all.filter(({ flag }) => flag.required || flag.optional);
 
-/** Every row of every function's table, those of tables within tables too. */
+/** Every row of every function's table, including nested tables. */
 function rowsWithin(rows: Readonly<Record<string, Option>>, found = new Set<Option>()): Set<Option> {
   for (const row of Object.values(rows)) {
     if (found.has(row)) continue;
@@ -48,7 +48,8 @@ test('the help of a flag is the sentence of its row, what a value must be and it
   for (const { flag, name, command } of all) {
     const { says, default: fallback, kind } = flag.row;
     assert.match(says, /^\S.*\.$/, name);
-    // What a flag switches off has a row of the library, whose sentence says what happens without the flag.
+    // A flag that switches something off has a row in the library's table, whose description says what happens without
+    // the flag.
     if (flag.negate) assert.match(flag.description, /^[A-Z].*\.$/, name);
     else assert.ok(flag.description.startsWith(says), name);
     if (!flag.required && !flag.optional) continue;

@@ -48,7 +48,7 @@ test('generate writes what the library gives, with paths from the working folder
     printPrototxt(readSolverFile(join(folder, 'run/solver.prototxt')), 'SolverParameter'),
     printPrototxt({ ...expected.solver, ...paths }, 'SolverParameter'),
   );
-  // The files begin with the commands that train the net: the warm-up, and from its snapshot the rest.
+  // The files start with the commands that train the net: the warm-up, and the rest from its snapshot.
   const lines = readFileSync(join(folder, 'run/solver.prototxt'), 'utf8').split('\n').slice(0, 2);
   assert.equal(lines, [
     '# resnode train --solver run/solver-warmup.prototxt --augment run/augment.json',
@@ -59,7 +59,7 @@ test('generate writes what the library gives, with paths from the working folder
     readme,
     /^ {4}caffe train --solver run\/solver-warmup\.prototxt\n {4}caffe train --solver run\/solver\.prototxt --snapshot/m,
   );
-  // It is one that the tool takes: what is missing is the data.
+  // The tool accepts the command; only the data are missing.
   const run = resnode(...lines[0]!.replace(/^# resnode /, '').split(' '), '--device', 'reference');
   assert.is(run.status, 1);
   assert.match(run.stderr, /flowers/);

@@ -1,4 +1,4 @@
-/** What a command takes as images: files, folders, lists, patterns and the standard input. */
+/** What a command accepts as images: files, folders, lists, patterns and the standard input. */
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,6 @@
-/** --input-shape: where a net is opened it is there, and a blob that is no input is refused with the nearest one. */
+/**
+ * Every command that opens a net has --input-shape. A blob that is not an input is refused, with the most similar name.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** `--layers`: functions of a module stand for a net's Python layers. */
+/** `--layers`: functions of a module implement a net's Python layers. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

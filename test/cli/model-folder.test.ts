@@ -1,4 +1,4 @@
-/** --model takes a model folder: net, weights, labels and preprocessing, in every command that has them. */
+/** --model accepts a model folder (net, weights, labels and preprocessing) in every command that uses them. */
 import {
   copyFileSync,
   cpSync,
@@ -25,7 +25,7 @@ const image = join(fashion, 'images/0000.png');
 const folder = mkdtempSync(join(tmpdir(), 'resnode-model-folder-'));
 test.after(() => rmSync(folder, { recursive: true }));
 
-/** In this process, which is quicker than one each. */
+/** Runs in this process, which is faster than starting one for each call. */
 async function resnode(...words: string[]): Promise<string> {
   const { log, error } = console;
   let printed = '';

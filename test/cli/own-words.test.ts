@@ -1,4 +1,4 @@
-/** What a command is told of its flags, it is told by their names; what of files, by theirs. */
+/** Messages of a command name its flags as the user wrote them, and files by their names. */
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** `resnode parity --against` from outside. */
+/** `resnode parity --against`, as a user calls it. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -25,7 +25,7 @@ const resnode = (...words: string[]) =>
 
 for (const kind of ['cpu', 'reference'] as const)
   test(`what plan says for batch 1 and 3 is what the ${kind} device holds after load`, async () => {
-    // By the rule: two processes that measure beside a busy neighbour may choose differently.
+    // Without measuring, because on a busy machine two processes may choose differently.
     const words = [
       'plan',
       model,
@@ -80,7 +80,7 @@ for (const recompute of [false, true])
     assert.ok(row.activationBytes > 0);
   });
 
-// Weights that two layers share, folded and plain biases, and what the reference loops compute beside oneDNN.
+// Weights that two layers share, folded and unfolded biases, and layers that reference loops compute next to oneDNN.
 const mixed = `
   layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 dim: 9 dim: 9 } } }
   layer { name: "a" type: "Convolution" bottom: "data" top: "a" convolution_param { num_output: 3 kernel_size: 3 pad: 1 }

@@ -1,4 +1,4 @@
-/** Logs of trainings: resnode's in each form and Caffe's give the same curves, and `resnode plot` draws them. */
+/** Training logs: resnode's in each form and Caffe's give the same curves, and `resnode plot` draws them. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -43,7 +43,7 @@ const printed = train('--log', 'log.jsonl', '--report', 'report.html');
 train('--log', 'caffe.log', '--log-format', 'caffe');
 writeFileSync(path('printed.txt'), printed);
 
-/** What all forms have: values of displayed iterations, to the six digits that are printed. */
+/** What all forms contain: the values of displayed iterations, to the six printed digits. */
 function shown({ loss, rate, outputs }: TrainingLog) {
   const round = (values: TrainingLog['loss']) =>
     values.filter(([at]) => at % 2 === 0 && at < 10).map(([at, value]) => [at, Number(value.toPrecision(6))]);
@@ -69,7 +69,7 @@ test('the three forms of a log give the same curves', async () => {
   assert.equal(text, own);
 });
 
-// The expressions of BVLC's tools/extra/parse_log.py and extract_seconds.py.
+// The regular expressions of BVLC's tools/extra/parse_log.py and extract_seconds.py.
 test('a log in Caffe’s form is one that parse_log.py reads', () => {
   const lines = readFileSync(path('caffe.log'), 'utf8').trimEnd().split('\n');
   const solving = lines.findIndex((line) => line.includes('Solving'));

@@ -1,4 +1,4 @@
-/** How commands learn to prepare images: said, never guessed; contradictions and leftovers are named. */
+/** How commands learn to prepare images: from explicit settings only. Contradictory and unused settings are named. */
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -35,7 +35,10 @@ const commands: Record<string, () => Command> = {
   ...{ cam, classify, dataset, evaluate, features, finetune, parity, quantize, view },
 };
 
-/** In this process, which is quicker than one each; what it throws is what the command would end with. */
+/**
+ * Runs in this process, which is faster than starting one for each call. It throws the error with which the command
+ * would end.
+ */
 async function resnode(name: string, ...words: string[]) {
   const said = { stdout: '', stderr: '', status: 0 };
   const { log, error } = console;

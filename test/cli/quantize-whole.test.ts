@@ -1,4 +1,7 @@
-/** `resnode quantize` of detectors and segmenters: they see whole images, prepared as `detect` and `segment` prepare them. */
+/**
+ * `resnode quantize` for detectors and segmenters: they see whole images, prepared as `detect` and `segment` prepare
+ * them.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -24,7 +27,7 @@ const filesOf = (net: string) => [
   ...['--model', join(net, 'model.prototxt'), '--weights', join(net, 'model.caffemodel')],
 ];
 
-/** The calibration by the largest magnitude. */
+/** Calibrated by the largest magnitude. */
 async function quantized(net: string, images: readonly string[], ...more: readonly string[]) {
   const out = join(net, 'calibration.json');
   const { log, error } = console;
@@ -51,7 +54,7 @@ async function quantized(net: string, images: readonly string[], ...more: readon
   return readCalibration(out);
 }
 
-// What is bright lies in a corner, where no crop from the middle has it.
+// The bright part is in a corner, outside a centre crop.
 const corner = (name: string, width: number, height: number, side: number, grey = 255) =>
   writePatches(join(folder, `${name}.png`), width, height, [
     { x: width - side, y: height - side, width: side, height: side, grey },
@@ -62,7 +65,7 @@ test('a fully convolutional net sees images in their own sizes, one after the ot
   const { images: count, ranges } = await quantized(shadeNet(join(folder, 'shades')), images);
   assert.is(count, 2);
   assert.ok(Math.abs(ranges['mean@mean']! - 0.8) < 1e-6, `${ranges['mean@mean']}`);
-  // Where all become one size, they run together.
+  // If all images get the same size, they run in one batch.
   const small = await quantized(
     shadeNet(join(folder, 'small')),
     images,

@@ -1,4 +1,7 @@
-/** `mpirun -n 3 resnode evaluate`, `classify`, `features`, `bn-stats`: each process does its share, and the result is that of one. */
+/**
+ * `mpirun -n 3 resnode evaluate`, `classify`, `features`, `bn-stats`: each process does its share, and the result is
+ * that of a single process.
+ */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -91,7 +94,7 @@ async function writeFiles(): Promise<void> {
   });
 }
 
-// Bits are compared: beside a busy neighbour each process would measure anew which algorithm is faster.
+// The test compares bits, so nothing is measured: on a busy machine each process might choose another algorithm.
 const DEVICE = ['--device', 'cpu', '--threads', '1', '--no-tune'];
 const PIXELS = ['--mean-value', '128', '--scale', '0.0078125', '--no-resize'];
 const net = (model = 'deploy.prototxt') => [
@@ -106,14 +109,14 @@ const net = (model = 'deploy.prototxt') => [
 const alone = (words: readonly string[]): Promise<Ended> =>
   ended(spawn(process.execPath, [...COMMAND, ...words]));
 
-/** What the command itself says on stderr. */
+/** The command's own lines on stderr. */
 const said = ({ stderr }: Ended): string[] => stderr.split('\n').filter((line) => line.startsWith('resnode'));
 
 /** Runs a command in one process and in several. */
 const both = (count: number, words: readonly string[]): Promise<[Ended, Ended]> =>
   Promise.all([alone(words), inProcesses(count, main, words)]);
 
-/** A result without what takes time. */
+/** A result without timings. */
 function timeless({ stdout }: Ended): unknown {
   const { imagesPerSecond: _, ...result } = JSON.parse(stdout) as { imagesPerSecond?: number };
   return result;

@@ -1,4 +1,4 @@
-/** `resnode detect` and `resnode segment` as they are typed: answers, pictures, broken images, misuse. */
+/** `resnode detect` and `resnode segment` as a user types them: results, pictures, broken images, misuse. */
 import { spawnSync } from 'node:child_process';
 import {
   existsSync,

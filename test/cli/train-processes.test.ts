@@ -1,4 +1,7 @@
-/** `mpirun -n 2 resnode train --mpi`: one log, one snapshot, and the same weights as one process with the whole batch. */
+/**
+ * `mpirun -n 2 resnode train --mpi`: one log, one snapshot, and the same weights as a single process with the whole
+ * batch.
+ */
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -82,7 +85,7 @@ if (hasMpirun())
     }
   });
 
-/** A net on DummyData whose labels are `label`, and a solver for it; `unused` is a layer that no loss reads. */
+/** A net on DummyData with the label `label`, and a solver for it. `unused` is a layer that no loss reads. */
 function writeDummy(folder: string, more: string, label = 1, unused = ''): string {
   writeFileSync(
     join(folder, 'dummy.prototxt'),
@@ -149,7 +152,7 @@ layer { name: "silence" type: "Silence" bottom: "side" }`;
         .toFile(good);
       const broken = join(folder, 'broken.png');
       writeFileSync(broken, 'no image');
-      // The second of two processes has every second image.
+      // The second of two processes gets every second image.
       const lines = Array.from({ length: 12 }, (_, i) => `${i === 9 ? broken : good} ${i % 3}`);
       writeFiles(folder, 2);
       writeFileSync(join(folder, 'list.txt'), `${lines.join('\n')}\n`);

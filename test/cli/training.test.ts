@@ -1,4 +1,4 @@
-/** `resnode train`, `test` and `bn-stats` on a small net that makes its own data. */
+/** `resnode train`, `test` and `bn-stats` on a small net that generates its own data. */
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -98,7 +98,7 @@ test('misuse is status 2 with one sentence', () => {
     [2, 'train', '--solver', 'ok.prototxt', '--warmup-iterations', '5', '--warmup-rate', 'x'],
     [2, 'train', '--solver', 'ok.prototxt', '--sigint_effect', 'explode'],
     [2, 'test', '--model', 'net.prototxt'],
-    // Flags of detectors, where the net is none.
+    // Flags for detectors, with a net that is not one.
     [2, 'test', '--model', 'net.prototxt', '--weights', 'fillers.caffemodel', '--ap-version', '11point'],
     [2, 'test', '--model', 'net.prototxt', '--weights', 'fillers.caffemodel', '--per-class'],
     [1, 'test', '--model', 'net.prototxt', '--weights', 'none.caffemodel', '--device', 'cpu'],

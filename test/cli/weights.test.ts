@@ -1,4 +1,4 @@
-/** Weights that do not fit, and files of another kind, through every command that takes weights. */
+/** Weights that do not fit, and files of another kind, in every command that reads weights. */
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
@@ -229,7 +229,7 @@ test('a solver whose net has a name twice is refused before it trains; one name 
   const bad = resnode('train', '--solver', 'bad-solver.prototxt');
   assert.is(bad.status, 1);
   assert.match(bad.stderr, /several layers with parameters of the name "conv"/);
-  // Another layer of the name in each phase is the usual way to write data and heads.
+  // Data layers and heads usually have different names in each phase.
   const head = data.split('\n').find((line) => line.includes('name: "fc2"'))!;
   const phases = (phase: string) => head.replace(/\}\s*$/, `include { phase: ${phase} } }`);
   writeFileSync(path('good.prototxt'), data.replace(head, `${phases('TRAIN')}\n${phases('TEST')}`));

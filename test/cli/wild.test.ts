@@ -1,6 +1,6 @@
 /**
- * Which nets from public repositories build, and why the others do not: `lint`, `summary` and `plan` over all of them,
- * and with `--time` (it takes minutes) a run of each. Prints the table.
+ * Which nets from public repositories build, and why the others do not: `lint`, `summary` and `plan` of all of them,
+ * and with `--time` (which takes minutes) a run of each. Prints the table.
  */
 
 import { existsSync, readFileSync } from 'node:fs';
@@ -21,7 +21,7 @@ import { ownLayers, shapesFor, stateOf } from '../support/wild-nets.ts';
 
 const wild = join(sharedFolder() ?? '', 'prototxt-wild');
 
-/** Nets that do not build, and why: docs/support.md has the same list. What is not here builds. */
+/** Nets that do not build, and why; docs/support.md has the same list. All others build. */
 const REFUSED: Readonly<Record<string, RegExp>> = {
   'happynear+AMSoftmax__prototxt_auto_face_train_test_auto.prototxt': /bp_norm|"GlobalLSEMargin"/,
   'zhouyu-hust+FSINet__examples_FSINet_FSINet.prototxt': /"ClassBalancedSigmoidCrossEntropyAttentionLoss"/,
@@ -75,7 +75,7 @@ else
         built.set('lint', built.get('lint')! + 1);
       const net = stateOf(readNetFile(path));
       const given = shapesFor(net, file);
-      // Its regions of four sizes are as many times its images.
+      // Its regions of four sizes are a multiple of its images.
       const batch = /GBD/.test(file) ? undefined : 1;
       const work: Record<string, () => unknown> = {
         summary: async () =>

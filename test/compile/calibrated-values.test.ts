@@ -1,4 +1,4 @@
-/** Whether a calibration is of the net that is to run with it. */
+/** A calibration must belong to the net that uses it. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { calibrationOf, mergeAffine } from '../../ts/api/convert.ts';
@@ -16,7 +16,10 @@ const inPlace = (type: string, blob: string, parameter = '') =>
   `layer { name: "${blob}_${type}" type: "${type}" bottom: "${blob}" top: "${blob}" ${parameter} }`;
 const affine = (blob: string) =>
   inPlace('BatchNorm', blob) + inPlace('Scale', blob, 'scale_param { bias_term: true }');
-/** Blocks, and what is not fused behind a Scale, so that this names a range; a pooling, a dropout and groups before convolutions. */
+/**
+ * Blocks, a Scale followed by a layer that is not fused, so that the name belongs to a range, and a pooling, a dropout
+ * and groups before convolutions.
+ */
 const text = (name: string, blocks = 1) => {
   let from = 'first';
   let layers = `name: "${name}" layer { name: "in" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 8 dim: 6 } } }

@@ -1,4 +1,7 @@
-/** BatchNorm and Scale as numbers in a convolution: computed by hand from Caffe's formulas (batch_norm_layer.cpp, scale_layer.cpp). */
+/**
+ * BatchNorm and Scale folded into a convolution's weights, computed by hand from Caffe's formulas
+ * (batch_norm_layer.cpp, scale_layer.cpp).
+ */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { ParameterRecipe } from '../../ts/compile/lower.ts';
@@ -30,7 +33,7 @@ const valuesOf = (recipe: ParameterRecipe, blobs = BLOBS) => {
   return [...new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4)];
 };
 
-// Of mean [2, 3] and variance [4, 1], the sums divided by the factor.
+// For mean [2, 3] and variance [4, 1]: the sums divided by the factor.
 const INVERSE = [1 / Math.sqrt(4.25), 1 / Math.sqrt(1.25)] as const;
 const rounded = (values: readonly number[]) => values.map(Math.fround);
 

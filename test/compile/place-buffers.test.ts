@@ -1,4 +1,7 @@
-/** Where the buffers of a plan lie (native/core/place-buffers.cc), compiled by itself: random lifetimes in, places out. */
+/**
+ * The offsets of a plan's buffers (native/core/place-buffers.cc, compiled separately): random lifetimes in, offsets
+ * out.
+ */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -44,7 +47,7 @@ const compiled = spawnSync(
 
 test('compiles', () => assert.is(compiled.status, 0, compiled.stderr || String(compiled.error)));
 
-/** A line of numbers for each list of lifetimes. */
+/** One line of numbers for each list of lifetimes. */
 function answers(lists: readonly (readonly Lifetime[])[], alignment: number): string[] {
   const input = lists
     .map(
@@ -64,7 +67,7 @@ function place(lists: readonly (readonly Lifetime[])[], alignment: number): Plac
   });
 }
 
-/** Its specification: Pisarchyk & Lee (2020), section 5.2, by looking at every end of another buffer. */
+/** The specification, Pisarchyk & Lee (2020), section 5.2: tries the end of every other buffer. */
 function bySpecification(list: readonly Lifetime[], alignment: number): Placement {
   const size = (i: number) => Math.ceil(list[i]!.bytes / alignment) * alignment;
   const offsets: number[] = list.map(() => 0);
@@ -94,7 +97,7 @@ const random = (below: number) => {
   return Math.floor((seed / 2 ** 32) * below);
 };
 
-/** Few or many buffers, long or short lives; some sizes are equal, some huge, one list is empty. */
+/** Few or many buffers with short or long lives; some sizes are equal, some huge, and one list is empty. */
 const lists: Lifetime[][] = Array.from({ length: 400 }, (_, round) => {
   const [most, longest] = [[5000, 3, 2 ** 40][round % 3]!, [8, 30][round % 2]!];
   return Array.from({ length: random(40) + Math.min(round, 1) }, () => {
@@ -140,7 +143,7 @@ for (const alignment of [64, 256]) {
 }
 
 test('more bytes than any machine addresses are refused, alone and together', () => {
-  // The sum of 16,384 would be 0 in 64 bits, and an arena of nothing.
+  // The sum of 16,384 of these would be 0 in 64 bits, which would make an empty arena.
   const huge = (bytes: string | number, count: number) =>
     Array.from({ length: count }, () => ({ bytes: bytes as number, from: 0, to: 0 }));
   assert.equal(

@@ -1,4 +1,4 @@
-/** Native code refuses a program whose gradients or update do not have the places that they read and write. */
+/** Native code refuses a program if a gradient or an update lacks an input or output. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Program, ProgramOperation } from '../../ts/operations/program.ts';

@@ -1,4 +1,4 @@
-/** What native code refuses before it plans: every fault is an error that names the layer, its kind and the field. */
+/** Native code refuses invalid programs before planning, with an error that names the layer, its kind and the field. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { readAgain } from '../../ts/gradient/gradient-needs.ts';
@@ -11,7 +11,7 @@ test.after(() => device.dispose());
 
 const OPTIONS = { precision: 'float32', deterministic: false, tune: false, quantization: null } as const;
 
-/** The message of the refusal; null: it is accepted. */
+/** The message of the refusal; null: the program is accepted. */
 async function refusal(program: unknown): Promise<string | null> {
   try {
     (await device.prepare(program as Program, OPTIONS)).dispose();
@@ -28,7 +28,7 @@ interface Damaged extends Omit<Program, 'operations'> {
   readonly operations: Record<string, unknown>[];
 }
 
-/** x → convolution → prelu, and the gradient of both; `change` damages it. */
+/** x → convolution → prelu, and the gradients of both; `change` damages the program. */
 function program(change: (program: Damaged) => void): Program {
   const writer = new ProgramWriter();
   const x = writer.input([2, 4, 5, 5]);
@@ -220,7 +220,10 @@ for (const [name, change, message] of FAULTS)
     assert.match((await refusal(program(change))) ?? 'accepted', message);
   });
 
-/** A batchNorm, a strided convolution of its result, and the sum of a diff and of the convolution's behind its ReLU. */
+/**
+ * A batchNorm, a strided convolution that reads it, and the sum of a diff and of the convolution's diff behind the
+ * ReLU.
+ */
 function blockEnd(change: (program: Damaged) => void): Program {
   const writer = new ProgramWriter();
   const shape = [2, 4, 5, 5];
@@ -332,7 +335,7 @@ test('a getter that throws, and a program that is none, end in errors', async ()
 const relus = [null, { negativeSlope: 0 }];
 const around = { outer: 2, channels: 4, inner: 25 };
 
-/** Operations on maps of 2×4×5×5 in all variants that decide what their gradients read. */
+/** Operations on maps of 2×4×5×5, in all variants that affect what their gradients read. */
 const VARIANTS: readonly OperationAttributes[] = [
   ...relus.flatMap((relu): OperationAttributes[] => [
     { kind: 'convolution', weights: 0, bias: 1, ...window, group: 1, relu },
@@ -406,7 +409,9 @@ interface Shapes {
   readonly inputs: number[][];
   readonly outputs: number[][];
 }
-/** What an operation of these attributes reads and makes; with a residual and signs, or with a mask, too. */
+/**
+ * The input and output shapes of an operation with these attributes, also with a residual and signs, or with a mask.
+ */
 const formsOf = (attributes: OperationAttributes): Shapes[] => {
   const shapes = shapesOf(attributes);
   const { inputs, outputs } = shapes;
@@ -446,7 +451,7 @@ const shapesOf = (attributes: OperationAttributes): Shapes => {
   }
 };
 
-/** An operation and its gradient, which is given what `given` says. */
+/** An operation and its gradient, which gets the tensors that `given` lists. */
 function gradientProgram(
   attributes: OperationAttributes,
   { inputs, outputs }: Shapes,

@@ -1,4 +1,4 @@
-/** `resnode convert`: pairs, refusals, and that a check can fail. */
+/** `resnode convert`: pairs of formats, refusals, and a failing check. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

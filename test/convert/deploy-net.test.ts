@@ -1,4 +1,4 @@
-/** Nets that are trained → nets that are deployed, and back. */
+/** Training nets → deploy nets, and back. */
 import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -155,7 +155,9 @@ test('deploy of train is the net again: layers, names, shapes', async () => {
 });
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-'));
-/** The deploy net prints, reads back and builds with the parameters that the trained net has for these layers. */
+/**
+ * The deploy net can be printed, read back and built, with the parameters that the training net has for these layers.
+ */
 async function roundTrip(file: string): Promise<string> {
   const net = readNetFile(file);
   const inputShapes = Object.fromEntries(
@@ -190,7 +192,7 @@ async function roundTrip(file: string): Promise<string> {
   for (const { layer } of graph.parameters) assert.ok(layers.has(layer), `${file}: ${layer}`);
   try {
     const back = trainNet(again);
-    // Scores without a Softmax have one then; one that had another name is prob.
+    // Scores without a Softmax get one, and a softmax of another name becomes prob.
     const body = (each: NetParameter) =>
       shapeOf(each)
         .filter((layer) => !/^(Input|Softmax) /.test(layer))

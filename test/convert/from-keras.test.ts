@@ -1,4 +1,4 @@
-/** Keras's .h5 → Caffe: files of h5py in the layout of Keras, with what PyTorch's operators compute (make_torch.py). */
+/** Keras's .h5 → Caffe: files that h5py wrote in Keras's layout, compared with PyTorch's operators (make_torch.py). */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

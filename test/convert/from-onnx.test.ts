@@ -131,7 +131,7 @@ test('small integers are folded as ONNX defines each operator', () => {
   assert.equal(folded('Mod', [integers([2], -7, 7), integers([], 3)]), [[2], [2, 1]]);
   assert.equal(folded('Where', [equalToEight, row, integers([], 0)]), [[3], [0, 8, 0]]);
   assert.equal(folded('ReduceProd', [row], { keepdims: int(0) }), [[], [504]]);
-  // What is not possible, or more than a shape can be, is left to be refused by its name.
+  // An impossible constant, or one larger than a shape can be, stays unfolded and is refused by its name.
   assert.is(folded('Div', [row, integers([], 0)]), null);
   assert.is(folded('Gather', [row, integers([], 3)]), null);
   assert.is(folded('Reshape', [row, integers([2], -1, 2)]), null);
@@ -336,7 +336,7 @@ test('a layer works in place only where it is the only reader of a value that no
 });
 
 test('a length that is negative as an int64 is refused, not followed backwards', () => {
-  // Field 7, length −11: back to its own first byte, for ever.
+  // Field 7 with length −11: it would return to its own first byte for ever.
   const bytes = Buffer.from('3af5ffffffffffffffff01', 'hex');
   assert.throws(
     () => readOnnx(bytes, { file: 'a.onnx' }),

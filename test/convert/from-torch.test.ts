@@ -1,4 +1,4 @@
-/** torch.save's files and safetensors → Caffe: what torch itself wrote (fixtures/make_torch.py), refusals, damage. */
+/** torch.save's files and safetensors → Caffe: files that torch wrote (fixtures/make_torch.py), refusals, damage. */
 
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -28,12 +28,12 @@ const shape = [2, 3, 33, 33];
 const read = async (file: string): Promise<ReadResult> =>
   await formatOf(file).format.read!(file, { net: null, inputShapes: { data: shape } });
 
-// torch took the input as its normalisation leaves it; the net takes pixels minus the mean.
+// torch's input is normalised; the net's input is pixels minus the mean.
 const normalised = npy('input.npy');
 const plane = 33 * 33;
 const input = normalised.map((value, i) => value * 255 * [0.229, 0.224, 0.225][Math.floor(i / plane) % 3]!);
 
-/** The net without its softmax, as torch's ends. */
+/** The net without its softmax, because torch's ends there. */
 async function scores({ net, weights }: Network): Promise<Float32Array> {
   using device = await openDevice('cpu');
   using model = await device.load({
@@ -125,7 +125,7 @@ test('the first tensor that is missing is named as the file would name it', asyn
 });
 
 test('an object of code is refused by its name, and one of several state dicts is not guessed', () => {
-  // torch.save(model): a class of the script's own.
+  // torch.save(model) stores a class of the script itself.
   const pickle = (text: string) => new Uint8Array(Buffer.from(text, 'latin1'));
   const options = { file: 'a', globals: torchGlobals, persistent: () => null };
   assert.throws(
@@ -201,7 +201,7 @@ test('hostile pickles are refused by the name of what they would call, and call 
   assert.not.ok(existsSync('executed') || existsSync(join(fixtures, 'executed')));
 });
 
-/** Tensors of a made-up state dict, of zeros. */
+/** A synthetic state dict of zeros. */
 const stateDict = (shapes: Record<string, number[]>, kind: FloatType | null = 'float32') =>
   new Map(
     Object.entries(shapes).map(([name, dims]) => [
@@ -320,7 +320,7 @@ test('files that are cut short or damaged give a typed error or a net, never any
     }
     for (let i = 0; i < 150; i++) {
       const damaged = Buffer.from(whole);
-      // Half of the hits where structure is dense: at both ends.
+      // Half of the damage is near both ends, where the structure is dense.
       for (let hits = 0; hits <= i % 3; hits++) {
         const span = i % 2 === 0 ? damaged.length : Math.min(damaged.length, 4000);
         const at = Math.floor(random() * span);

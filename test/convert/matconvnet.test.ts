@@ -1,4 +1,7 @@
-/** MatConvNet's .mat ↔ Caffe: files of scipy and h5py in MatConvNet's structure, with what PyTorch's operators compute (make_matconvnet.py). */
+/**
+ * MatConvNet's .mat ↔ Caffe: files that scipy and h5py wrote in MatConvNet's structure, compared with PyTorch's
+ * operators (make_matconvnet.py).
+ */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** Tensors by name: tensorpack's .npz, and any names by a map (files of numpy, make_numpy.py). */
+/** Tensors by name: tensorpack's .npz, and arbitrary names through a map (files that numpy wrote, make_numpy.py). */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -176,7 +176,7 @@ test('damaged archives and those that unpack to too much end in typed errors', a
   const whole = readFileSync(fixture('tensorpack.npz'));
   const broken = Buffer.from(whole);
   broken.fill(0xff, 60, 120);
-  // One entry of 257 MiB of zeros, written by hand: local header, data, directory, end.
+  // One entry of 257 MiB of zeros, built by hand: local header, data, directory, end.
   const data = deflateRawSync(Buffer.alloc(257 * 2 ** 20), { level: 1 });
   const fields = Buffer.alloc(26);
   fields.writeUInt16LE(20, 0);

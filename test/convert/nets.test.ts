@@ -1,4 +1,4 @@
-/** Whole nets through ONNX and back, and merged; RESNODE_ALL_DEPTHS=1 adds ResNet-101 and -152. */
+/** Whole nets to ONNX and back, and merged; RESNODE_ALL_DEPTHS=1 adds ResNet-101 and -152. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -59,7 +59,7 @@ else
   for (const name of ['cifar10-resnet20', 'cifar10-resnet56', 'imagenet-resnet18'])
     nets.push([name, () => pair(join(shared, 'models', name), 'deploy.prototxt', 'model.caffemodel')]);
 
-/** Largest difference, absolute, and of the largest value. */
+/** The largest difference: absolute, and relative to the largest value. */
 function apart(actual: Float32Array | undefined, expected: Float32Array) {
   assert.is(actual?.length, expected.length);
   const absolute = expected.reduce((most, value, i) => Math.max(most, Math.abs(value - actual![i]!)), 0);
@@ -77,7 +77,7 @@ for (const [name, make] of nets) {
     using device = await openDevice('cpu', { threads: 2 });
     using model = await device.load({ model: source.net, weights: source.weights, outputs, optimize: false });
     const shape = model.inputs.data as [number, number, number, number];
-    // Pixels for nets that take pixels; the recipe's first convolution is scaled for them too.
+    // Pixel values for nets that take pixels; the recipe's first convolution is scaled for them, too.
     const data = recipeInput(shape, SEED);
     const expected = await model.run({ data });
 

@@ -1,4 +1,4 @@
-/** ONNX's operators one by one → Caffe's layers: each gives what ONNX Runtime computes. */
+/** ONNX's operators one by one → Caffe's layers: each computes what ONNX Runtime computes. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -37,7 +37,7 @@ const floats = (...shape: number[]) =>
   );
 const number = (value: number) => floatConstant(`s${random()}`, [], [value]);
 const integers = (...values: number[]) => integerConstant(`i${random()}`, [values.length], values);
-/** A number with a point is a float for ONNX. */
+/** ONNX treats a number with a point as a float. */
 const point = (value: number) => ({ type: 'float', value }) as const;
 
 function attribute(value: unknown): OnnxAttribute {
@@ -73,7 +73,7 @@ function write(steps: readonly Step[], shape: readonly number[], opset: number) 
   );
 }
 
-/** The types of the layers that a model becomes, once their results agree. */
+/** The types of the layers into which a model is converted, after their results were compared. */
 async function same(steps: readonly Step[], shape: readonly number[] = X, opset = 17): Promise<string[]> {
   write(steps, shape, opset);
   const data = Float32Array.from({ length: elementCount(shape) }, (_, i) => Math.sin(i * 1.7) * 3);
@@ -141,7 +141,7 @@ test('RoiAlign is ROIAlign, whose regions begin with the image', async () => {
       (await same([['RoiAlign', ['x', regions, images], { ...attributes, ...more }]])).includes('ROIAlign'),
     );
   await same([['RoiAlign', ['x', regions, images], attributes]], X, 10);
-  // The image's index as a detector computes it: a column of floats, cast.
+  // The image index as a detector computes it: a column of floats, cast.
   const rois = floatConstant('rois', [2, 5], [1, 0, 1, 5, 4, 0, 2, 0, 6, 3]);
   await same([
     ['Mul', [rois, number(1)], {}, ['all']],
@@ -286,7 +286,7 @@ test('any padding is a convolution or a constant product where nothing takes zer
   assert.equal(await same([['Pad', ['x', pads]]]), ['Convolution']);
   await same([['Pad', ['x', integers(0, 1, 0, 2, 0, 0, 3, 0)]]]);
   for (const mode of ['reflect', 'edge']) await same([['Pad', ['x', pads], { mode }]]);
-  // Not run: ONNX Runtime 1.30 takes zeros before a MaxPool for nothing where it optimizes.
+  // Not run: when it optimises, ONNX Runtime 1.30 ignores zeros before a MaxPool.
   write(
     [
       ['Pad', ['x', pads], {}, ['p']],
@@ -308,7 +308,7 @@ test('sums, means, maxima and their places over any axes', async () => {
       for (const type of ['ReduceMean', 'ReduceMax', 'ReduceMin', 'ReduceL1', 'ReduceL2', 'ReduceSumSquare'])
         await same([[type, ['x'], { axes, keepdims }]]);
     }
-    // Zeros are equal: the first or the last of them counts.
+    // Zeros are equal: either the first or the last of them counts.
     for (const type of ['ArgMax', 'ArgMin'])
       for (const select_last_index of [0, 1])
         await same([

@@ -1,4 +1,4 @@
-/** What detectors end in: a model is cut before a NonMaxSuppression, unless that is what resnode itself wrote a layer as. */
+/** The ends of detectors: a model is cut before a NonMaxSuppression, unless resnode itself wrote it for a layer. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -26,7 +26,7 @@ const PRIORS = 40;
 const CLASSES = 3;
 const [OVERLAP, SCORE] = [0.2, 0.5];
 
-/** Boxes and scores of an image, and what NonMaxSuppression keeps of them, as exporters write it. */
+/** Boxes and scores of an image, and NonMaxSuppression's selection, as exporters write them. */
 function detector(): Uint8Array[] {
   const constants: OnnxTensor[] = [];
   const integers = (...values: number[]) => {
@@ -112,7 +112,7 @@ test('the net ends at the values that are asked for, which ONNX Runtime computes
   assert.not.match(readFileSync(files[1]!, 'utf8'), /NonMax|indices/);
 });
 
-/** The layers of docs/converting.md that follow such a net. */
+/** The layers that docs/converting.md adds to such a net. */
 const documented = (): string => {
   const page = readFileSync(join(repositoryFolder, 'docs/converting.md'), 'utf8');
   return /```protobuf\n(layer[\s\S]*?)```/.exec(page)![1]!;

@@ -1,4 +1,7 @@
-/** Pickles of Lasagne and neon: NumPy's arrays, read as data and mapped to a net (files of numpy, make_pickles.py). */
+/**
+ * Pickles of Lasagne and neon: NumPy arrays that are read as data and mapped to a net (files that numpy wrote,
+ * make_pickles.py).
+ */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-/** Caffe's weights as safetensors and back, bit by bit; files of others; damage. */
+/** Caffe's weights as safetensors and back, bit for bit; other programs' files; damage. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -37,7 +37,7 @@ test('caffemodel → safetensors → caffemodel keeps every bit, every name, typ
   assert.ok(back.check!.compared === 'outputs' && back.check!.largest.relative < 1e-5);
   assert.equal(bytesOf(path('back.caffemodel')), bytesOf(weights));
   assert.equal(readNetFile(path('back.prototxt')), readNetFile(model));
-  // What resnode wrote before is the same file again.
+  // A caffemodel that resnode wrote becomes the same file again.
   writeCaffemodel(path('first.caffemodel'), readCaffemodel(readFileSync(weights), { file: weights }));
   assert.ok(readFileSync(path('first.caffemodel')).equals(readFileSync(path('back.caffemodel'))));
 });
@@ -60,7 +60,7 @@ test("names as safetensors' users see them", () => {
   assert.is(metadata.get('format'), 'caffe');
   assert.match(metadata.get('prototxt')!, /^name: /);
   assert.equal(tensors.get('conv1.0')!.shape, [16, 1, 3, 3]);
-  // Values begin at a multiple of 8.
+  // Values start at a multiple of 8.
   assert.is(readFileSync(path('net.safetensors')).readUInt32LE(0) % 8, 0);
 });
 

@@ -1,4 +1,6 @@
-/** Checkpoints of TensorFlow ↔ Caffe: files of TensorFlow's Saver, with what TensorFlow computes (make_tensorflow.py). */
+/**
+ * TensorFlow checkpoints ↔ Caffe: files of TensorFlow's Saver, compared with TensorFlow's results (make_tensorflow.py).
+ */
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,7 +22,7 @@ const npy = (name: string) => toFloat32(readNpy(readFileSync(fixture(name)), { f
 const fashion = join(repositoryFolder, 'examples/fashion');
 const inputShapes = { data: [2, 3, 33, 33] };
 
-// TensorFlow pads the odd pixel at the far side; 33 and its halves are odd and even.
+// TensorFlow pads an odd pixel at the far side; 33 and its halves are odd and even.
 for (const [name, expected] of [
   ['port-v1.ckpt', 'tensorflow-port.npy'],
   ['port-v2.ckpt', 'tensorflow-port.npy'],
@@ -124,7 +126,7 @@ test('damaged, incomplete and foreign checkpoints end in typed errors', async ()
     assert.instance(error, ResnodeError, `${name}: ${error}`);
     assert.match((error as Error).message, message);
   }
-  // A database's table is none of TensorFlow's.
+  // A LevelDB table is not a TensorFlow table.
   const table = join(repositoryFolder, 'test/data/fixtures/raw.leveldb/000005.ldb');
   const error = await readTensorflow(table, { net: null, inputShapes }).catch((thrown: unknown) => thrown);
   assert.match((error as Error).message, /it has no header: it is a table of another program/);

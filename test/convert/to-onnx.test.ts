@@ -1,4 +1,4 @@
-/** Caffe → ONNX: every layer type against what Caffe recorded, run by ONNX Runtime; and back. */
+/** Caffe → ONNX: every layer type, run by ONNX Runtime and compared with what Caffe recorded; and back. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -115,10 +115,10 @@ test('every layer type gives in ONNX Runtime what Caffe recorded, and again when
   );
 });
 
-// What draws, keeps a state, reads labels into a loss or has a batch of its own.
+// Layers that draw random numbers, keep state, read labels for a loss, or have a batch of their own.
 const REFUSED_RARE =
   /^(contrastive|filter|hinge|infogain|lstm_(carry|plain|fractional_cont|static|x4d)|multinomial|rnn_(carry|plain|static)|sigmoid_ce)/;
-// A batch's own statistics, losses, and a ROIAlign that takes the largest of four sums.
+// Batch statistics, losses, and a ROIAlign that takes the maximum of four sums.
 const REFUSED_FORKS = /^(bn_pspnet_train|bn_segnet_learn|roialign_maskrcnn|smoothl1)/;
 
 for (const [kind, whose, expected] of [
@@ -169,7 +169,7 @@ for (const [kind, whose, expected] of [
         weights: back.weights,
         outputs: golden.structure.outputs,
       });
-      // What nothing reads but for its size is no input any more.
+      // An input of which only the size is used is no longer an input.
       const again = await model.run(
         Object.fromEntries(Object.keys(model.inputs).map((key) => [key, feeds[key]!])),
       );

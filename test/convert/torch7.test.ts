@@ -1,4 +1,4 @@
-/** Torch7's .t7 → Caffe: files in the form of File.lua, with what PyTorch's operators compute (make_torch7.py). */
+/** Torch7's .t7 → Caffe: files in the format of File.lua, compared with PyTorch's operators (make_torch7.py). */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -59,7 +59,7 @@ const number = (value: number) => Buffer.concat([ints(1), Buffer.from(Float64Arr
 
 test('damaged, hostile and foreign files end in typed errors', async () => {
   const whole = readFileSync(join(fixtures, 'fb-b.t7'));
-  // Modules that stand twice in modules that stand twice …: a thousand bytes, 2^60 of them.
+  // Modules that occur twice in modules that occur twice, and so on: a thousand bytes that describe 2^60 modules.
   const modules: Buffer[] = [];
   for (let i = 0; i < 60; i++)
     modules.push(

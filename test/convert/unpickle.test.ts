@@ -1,4 +1,4 @@
-/** Pickles of CPython (fixtures/make_torch.py) in protocols 0 to 5, read as data; what is code is refused by name. */
+/** CPython's pickles (fixtures/make_torch.py) in protocols 0 to 5 are read as data. Code is refused by name. */
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';

@@ -1,4 +1,4 @@
-/** Convolutions of bfloat16 by the CPU device's own tiles: on each instruction set the bits of plain loops. */
+/** bfloat16 convolutions by the CPU device's own tiles give the bits of simple loops on each instruction set. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { elementCount } from '../../ts/base/shape.ts';
@@ -14,7 +14,7 @@ test.after(() => own.forEach((device) => device.dispose()));
 
 const nameOf = (device: Device) => `${device.description.kernels}, ${device.description.threads} threads`;
 
-/** The same numbers, and so the same bits but for the sign of a 0. */
+/** The numbers must be equal, so the bits are, except for the sign of a 0. */
 function assertSame(found: Float32Array, wanted: Float32Array, what: string) {
   assert.is(found.length, wanted.length, what);
   found.forEach((value, i) => {
@@ -51,7 +51,7 @@ test('a number is rounded to the nearest of 8 bits, halves to even; what is too 
 interface Case extends Filter {
   readonly slope?: number;
 }
-/** What ResNets are made of, and what else a convolution may be. */
+/** The convolutions of ResNets, and all other forms of convolutions. */
 const CASES: readonly Case[] = [
   { input: [1, 64, 7, 7], outputs: 64, kernel: [1, 1] },
   { input: [1, 64, 7, 7], outputs: 64, kernel: [1, 1], residual: true, slope: 0 },
@@ -117,7 +117,7 @@ for (const each of CASES)
   });
 
 test('sums too small to be normal numbers are 0, in between as at the end', async () => {
-  // Products of 2^-125 and less, most of which are too small; the sums of those would be normal numbers.
+  // Products of 2^-125 and less, most of which underflow, although their sums would be normal numbers.
   const each: Case = { input: [1, 32, 4, 5], outputs: 16, kernel: [1, 1] };
   const { values, bias, ...net } = netOf(each, 2 ** -64);
   const data = random(elementCount(each.input), 5).map((value) => value * 2 ** -61);

@@ -1,6 +1,6 @@
 /**
- * Of a single image, what is concatenated is written where it lies in the result: nobody may write over it there for as long as
- * others read it. The same as of each image in a batch, whose parts are copied.
+ * For a single image, the parts of a concatenation are written directly into the result, and nothing may overwrite them
+ * while others still read them. The results equal those of each image in a batch, where the parts are copied.
  */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -17,7 +17,7 @@ const convolution = (name: string, bottom: string, outputs = 16) =>
   `layer { name: "${name}" type: "Convolution" bottom: "${bottom}" top: "${name}" convolution_param { num_output: ${outputs} kernel_size: 1 } }`;
 const concat = (name: string, ...bottoms: string[]) =>
   `layer { name: "${name}" type: "Concat" ${bottoms.map((each) => `bottom: "${each}"`).join(' ')} top: "${name}" }`;
-/** In place. */
+/** Works in place. */
 const sigmoid = (blob: string) =>
   `layer { name: "${blob}_sigmoid" type: "Sigmoid" bottom: "${blob}" top: "${blob}" }`;
 const sum = (name: string, ...bottoms: string[]) =>

@@ -1,4 +1,4 @@
-/** The CPU device's choice between its own convolutions: measured once, remembered between processes. */
+/** The CPU device chooses among its own convolutions by measuring once and remembers the choice between processes. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -47,7 +47,7 @@ async function implementation(cacheFolder: string, options: DeviceOptions = {}, 
   return (await device.plan({ model: net(batch) })).operations[0]!.implementation;
 }
 
-/** Makes another algorithm the winner of every line. */
+/** Rewrites every line so that another algorithm is the winner. */
 const elect = (winner: string, folder: string) => nameWinners(folder, () => winner, '1.000');
 
 const hasOwnKernels = await (async () => {
@@ -71,7 +71,7 @@ measured('a process measures what is new; the next one reads the winner and meas
       env: { ...process.env, XDG_CACHE_HOME: folder },
     });
     assert.is(status, 0, stderr);
-    // Whatever is measured is stored, and whatever is stored makes another file.
+    // Every measurement is stored, and every save replaces the file.
     const { ino, mtimeNs } = statSync(fileIn(join(folder, 'resnode')), { bigint: true });
     return {
       batches: JSON.parse(stdout).batches,
@@ -149,7 +149,8 @@ if (hasOwnKernels && !taskset) console.log('skipped: taskset, which gives two th
       assert.is(status, 0, stderr);
       return linesIn(join(folder, 'resnode'))[0]!;
     };
-    // Linux counts a wait when it ends: a thread that gets no core before the measurement is over has waited for nothing.
+    // Linux counts a wait when it ends, so a thread that gets no core until the measurement is over has no wait
+    // counted.
     const isDisturbed = () => / \(disturbed\)\t[\d.]+\t/.test(measure());
     assert.ok([1, 2, 3, 4, 5].some(isDisturbed));
   },
@@ -171,7 +172,7 @@ measured('more than 8 images are measured as 8', async () => {
   assert.is(linesIn(folder).length, 1);
 });
 
-// What the system says of a core's second level; 0: nothing.
+// The system's size of a core's L2 cache; 0: unknown.
 const cacheBytes = Number(spawnSync('getconf', ['LEVEL2_CACHE_SIZE'], { encoding: 'utf8' }).stdout) || 0;
 
 measured(

@@ -1,4 +1,7 @@
-/** A depthwise convolution is computed with the pointwise one that alone reads it, in the same bits as apart. */
+/**
+ * A depthwise convolution is fused with the pointwise one that is its only reader, and gives the same bits as separate
+ * ones.
+ */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { elementCount } from '../../ts/base/shape.ts';
@@ -21,11 +24,11 @@ interface Case {
   readonly pad?: number;
   readonly dilation?: number;
   readonly bias?: boolean;
-  /** The slope of the ReLU behind the depthwise one; null: there is none. */
+  /** The slope of the ReLU after the depthwise convolution; null: there is none. */
   readonly slope?: number | null;
-  /** The same behind the pointwise one. Default: as behind the depthwise one. */
+  /** The slope of the ReLU after the pointwise convolution. Default: the same as after the depthwise one. */
   readonly lastSlope?: number | null;
-  /** What is added to the pointwise result: what the depthwise one reads, or another convolution's result. */
+  /** What is added to the pointwise result: the depthwise convolution's input, or another convolution's result. */
   readonly residual?: 'source' | 'other';
 }
 

@@ -1,4 +1,7 @@
-/** The CPU device decodes the boxes alone that a score suggests: the same rows, bit by bit, as the reference loops. */
+/**
+ * The CPU device decodes only boxes with a sufficient score, and gives the same rows, bit for bit, as the reference
+ * loops.
+ */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openDevice, readNet } from '../../ts/index.ts';
@@ -13,7 +16,7 @@ interface Case {
   readonly images?: number;
   readonly priors: number;
   readonly classes: number;
-  /** detection_output_param, beside the number of classes. */
+  /** The fields of detection_output_param besides the number of classes. */
   readonly param: string;
   readonly isShared?: boolean;
 }
@@ -34,7 +37,7 @@ const net = ({ images = 1, priors, classes, param, isShared = true }: Case) => {
   return readNet(text, { file: 'net.prototxt' });
 };
 
-/** Corners in order, and variances. */
+/** Ordered corners, and variances. */
 function priorsOf(count: number): Float32Array {
   const corners = randomValues(count * 4, 2, 0, 3).map(Math.abs);
   for (let i = 0; i < count * 4; i += 4)

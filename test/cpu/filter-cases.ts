@@ -1,4 +1,4 @@
-/** Convolutions of any group and stride, and deconvolutions, as nets of one layer or a few. */
+/** Convolutions with any group and stride, and deconvolutions, as nets of one or a few layers. */
 import type { LayerParameter } from '../../ts/index.ts';
 
 export interface Filter {
@@ -10,7 +10,7 @@ export interface Filter {
   readonly stride?: readonly [number, number];
   readonly pad?: readonly [number, number];
   readonly dilation?: number;
-  /** A second convolution's result is added, and a ReLU follows. */
+  /** Whether a second convolution's result is added and a ReLU follows. */
   readonly residual?: boolean;
 }
 
@@ -57,7 +57,7 @@ export function layersOf({
   ];
 }
 
-/** What a case's test is called. */
+/** The name of a case's test. */
 export function nameOf({
   type = 'Convolution',
   input,
@@ -70,21 +70,21 @@ export function nameOf({
 }
 
 export const FILTERS: readonly Filter[] = [
-  // Depthwise, of any stride, dilation and kernel, wider and narrower than what the channels' blocks hold.
+  // Depthwise, with any stride, dilation and kernel, with more or fewer channels than a block.
   { input: [2, 32, 9, 17], outputs: 32, group: 32, kernel: [3, 3], pad: [1, 1] },
   { input: [1, 24, 10, 23], outputs: 24, group: 24, kernel: [3, 3], pad: [1, 1], stride: [2, 2] },
   { input: [1, 17, 11, 13], outputs: 17, group: 17, kernel: [5, 3], pad: [2, 1], stride: [3, 4] },
   { input: [1, 40, 12, 9], outputs: 40, group: 40, kernel: [3, 3], pad: [4, 4], dilation: 4 },
   { input: [1, 3, 8, 40], outputs: 3, group: 3, kernel: [3, 3], pad: [1, 1] },
   { input: [1, 16, 3, 2], outputs: 16, group: 16, kernel: [7, 7], pad: [3, 3], residual: true },
-  // Images, whose few channels stay planes, with one column of padding and with more.
+  // Images, whose few channels stay planar, with one and with more columns of padding.
   { input: [2, 3, 11, 40], outputs: 32, kernel: [3, 3], pad: [1, 1], stride: [2, 2] },
   { input: [1, 1, 9, 33], outputs: 20, kernel: [3, 3], pad: [1, 1] },
   { input: [1, 3, 12, 31], outputs: 24, kernel: [5, 5], pad: [2, 2], stride: [2, 2] },
-  // Several outputs of a channel.
+  // Several outputs per channel.
   { input: [1, 20, 7, 9], outputs: 60, group: 20, kernel: [3, 3], pad: [1, 1] },
   { input: [1, 2, 7, 9], outputs: 8, group: 2, kernel: [3, 3], stride: [2, 2] },
-  // Groups of less than a block, of parts of blocks, of whole blocks.
+  // Groups of less than a block, of partial blocks, of whole blocks.
   { input: [1, 32, 9, 16], outputs: 32, group: 8, kernel: [3, 3], pad: [1, 1], residual: true },
   { input: [1, 32, 9, 16], outputs: 64, group: 4, kernel: [3, 3], pad: [1, 1], stride: [2, 2] },
   { input: [2, 60, 5, 6], outputs: 30, group: 3, kernel: [1, 1] },
@@ -92,7 +92,7 @@ export const FILTERS: readonly Filter[] = [
   { input: [1, 64, 8, 8], outputs: 96, group: 2, kernel: [3, 3], pad: [1, 1] },
   { input: [1, 64, 8, 15], outputs: 128, group: 2, kernel: [5, 5], pad: [2, 2], stride: [2, 2] },
   { input: [1, 96, 7, 7], outputs: 96, group: 6, kernel: [1, 1], residual: true },
-  // Groups of 2, 4 and 8 channels, several in a block, whose last one is not full.
+  // Groups of 2, 4 and 8 channels, several to a block, the last of which is not full.
   { input: [1, 36, 9, 21], outputs: 36, group: 18, kernel: [3, 3], pad: [1, 1], residual: true },
   { input: [2, 128, 9, 15], outputs: 128, group: 32, kernel: [3, 3], pad: [1, 1], stride: [2, 2] },
   { input: [1, 24, 12, 11], outputs: 24, group: 3, kernel: [3, 5], pad: [2, 4], dilation: 2 },

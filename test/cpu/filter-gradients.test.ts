@@ -1,4 +1,4 @@
-/** The gradients of convolutions of any group and stride, and of deconvolutions, by the CPU device's own tiles. */
+/** The gradients of convolutions with any group and stride, and of deconvolutions, by the CPU device's own tiles. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { elementCount } from '../../ts/base/shape.ts';
@@ -11,19 +11,19 @@ const own = await openAllKernels({ tune: false });
 test.after(() => [reference, ...own].forEach((device) => device.dispose()));
 
 const PLAIN: readonly Filter[] = [
-  // Dense: 1×1, 3×3, and what a first layer is; channels that fill no block; more images than a part holds.
+  // Dense: 1×1, 3×3, and a first layer; channels that do not fill a block; more images than fit into one part.
   { input: [3, 32, 9, 11], outputs: 64, kernel: [1, 1] },
   { input: [2, 64, 13, 12], outputs: 32, kernel: [1, 1], stride: [2, 2] },
   { input: [2, 3, 21, 25], outputs: 32, kernel: [7, 7], pad: [3, 3], stride: [2, 2] },
   { input: [2, 1, 12, 12], outputs: 10, kernel: [5, 5], dilation: 2, pad: [1, 5] },
   { input: [140, 16, 2, 4], outputs: 16, kernel: [3, 3], pad: [1, 1] },
   { input: [1, 16, 40, 40], outputs: 16, kernel: [3, 3], pad: [2, 2], dilation: 2, stride: [1, 3] },
-  // Taps that never meet a pixel, and a plane that no tap leaves.
+  // Taps that never meet a pixel, and a plane in which all taps stay.
   { input: [1, 16, 1, 1], outputs: 16, kernel: [3, 3], pad: [1, 1] },
   { input: [2, 32, 3, 2], outputs: 16, kernel: [3, 2] },
 ];
 
-/** What training computes by Winograd's algorithm. */
+/** Cases that training computes by Winograd's algorithm. */
 const WINOGRAD: readonly Filter[] = [
   { input: [2, 32, 9, 11], outputs: 48, kernel: [3, 3], pad: [1, 1] },
   { input: [2, 20, 9, 11], outputs: 33, kernel: [3, 3], pad: [1, 1], residual: true },
@@ -32,7 +32,7 @@ const WINOGRAD: readonly Filter[] = [
   { input: [9, 16, 31, 33], outputs: 32, kernel: [3, 3], pad: [1, 1] },
   { input: [1, 64, 61, 64], outputs: 64, kernel: [3, 3], pad: [1, 1] },
   { input: [4, 144, 14, 15], outputs: 128, kernel: [3, 3], pad: [1, 1] },
-  // Planes of their own by dilation; no padding, and more of it than the kernel reaches.
+  // With dilation, separate planes; no padding, and more padding than the kernel reaches.
   { input: [2, 32, 13, 14], outputs: 16, kernel: [3, 3], pad: [2, 1], dilation: 2 },
   { input: [2, 16, 10, 10], outputs: 16, kernel: [3, 3] },
   { input: [2, 16, 9, 8], outputs: 32, kernel: [3, 3], pad: [3, 4] },
@@ -114,7 +114,7 @@ test('what only a BatchNorm reads is made by Winograd, the same bits on every in
 
 test('behind a window of zeros a ReLU passes no diff, as in Caffe: such results are made directly', async () => {
   const filter: Filter = { input: [1, 16, 8, 8], outputs: 16, kernel: [3, 3], pad: [1, 1] };
-  // Without a bias, as Caffe's default filler begins.
+  // Without a bias, because Caffe's default filler is 0.
   const layer = layersOf(filter).map((each) =>
     each.convolution_param === undefined
       ? each

@@ -1,4 +1,7 @@
-/** Convolutions of any group and stride, and deconvolutions, by the CPU device's own tiles, against the reference loops. */
+/**
+ * Convolutions with any group and stride, and deconvolutions, by the CPU device's own tiles, against the reference
+ * loops.
+ */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { elementCount } from '../../ts/base/shape.ts';

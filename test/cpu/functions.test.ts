@@ -1,6 +1,7 @@
 /**
- * Functions of each value, PReLU, LRN, interpolation, regions' maxima and the largest channel, which the CPU device computes by
- * vectors in the layout of the convolutions around them, against the reference loops on plain values in float64.
+ * Layers that the CPU device computes with vectors, in the layout of the convolutions around them: elementwise
+ * functions, PReLU, LRN, interpolation, maxima of regions and the largest channel. They are compared with the reference
+ * loops on row-major values in float64.
  */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -17,7 +18,10 @@ const TOLERANCE = 1e-5;
 
 type Values = Readonly<Record<string, Float32Array>>;
 
-/** All outputs on every instruction set, each value within the tolerance of itself or of the least that `floor` says. */
+/**
+ * All outputs on every instruction set, each within the tolerance relative to the value, or to `floor` if that is
+ * larger.
+ */
 async function compare(text: string, inputs: Values, floor = 0) {
   const caffe = net(text);
   const weights = randomWeights(graphFromCaffe(caffe));

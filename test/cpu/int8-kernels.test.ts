@@ -1,4 +1,4 @@
-/** Convolutions of 8-bit integers by the CPU device's own tiles: on each instruction set the bits of plain loops. */
+/** int8 convolutions by the CPU device's own tiles give the bits of simple loops on each instruction set. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { elementCount } from '../../ts/base/shape.ts';
@@ -28,13 +28,13 @@ const own = await openAllKernels({ tune: false }),
   direct = (await openAllKernels({ winograd: false })).slice(0, 2);
 test.after(() => [...own, ...direct].forEach((device) => device.dispose()));
 
-/** Whether Winograd's algorithm can compute it, and may be worth it. */
+/** Whether Winograd's algorithm can compute the case, and may be faster. */
 const isWinograds = ({ input, kernel, stride = [1, 1], dilation = 1, group = 1 }: Int8Case) =>
   `${kernel}` === '3,3' && `${stride}` === '1,1' && dilation === 1 && group === 1 && input[1] >= 16;
 
 test('products that are summed at once are rounded once', () => {
   assert.is(fusedMultiplyAdd(1 + 2 ** -12, 1 + 2 ** -12, -1 - 2 ** -11), 2 ** -24);
-  // Halfway but for 2^-60, which the product's sum in 64 bits has lost.
+  // Halfway except for 2^-60, which a sum of the rounded product in 64 bits would lose.
   assert.is(fusedMultiplyAdd(2 ** -30, 2 ** -30, 1 + 2 ** -23), 1 + 2 ** -23);
   assert.is(fusedMultiplyAdd(2 ** -12 + 2 ** -30, 2 ** -12, 1 + 2 ** -23), 1 + 2 ** -22);
   assert.is(fusedMultiplyAdd(2 ** -12 - 2 ** -30, 2 ** -12, 1 + 2 ** -23), 1 + 2 ** -23);
@@ -118,7 +118,7 @@ for (const each of FIRST)
         name: '',
         layers: blobs.map((of) => ({ ...of, type: 'Convolution' })),
       };
-      // Without a convolution behind it there is a range all the same, of nothing that is computed.
+      // Even without a convolution after it there is a range, for a tensor that is never computed.
       const ranges = { [pooled ? 'pool@pool' : 'conv@relu']: RANGES.made };
       const calibration = calibrationOf({ net: '', method: 'min-max', percentile: null, images: 1, ranges });
       // Each image has a range of its own.

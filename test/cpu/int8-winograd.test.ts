@@ -1,7 +1,7 @@
 /**
- * 3×3 convolutions of 8-bit integers by Winograd's algorithm make the bits of the direct ones: of random shapes with
- * padding that differs from side to side and residuals of each type, and of the weights and pixels whose transformed values
- * are largest.
+ * Winograd's algorithm for 3×3 convolutions in int8 gives the bits of direct convolutions, for random shapes with
+ * different padding on each side and residuals of each type, and for the weights and pixels with the largest
+ * transformed values.
  */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -17,7 +17,7 @@ const direct = await openAllKernels({ winograd: false });
 test.after(() => [...own, ...direct].forEach((device) => device.dispose()));
 
 const RESIDUALS = ['none', 'signed', 'unsigned', 'float32'] as const;
-/** The signs of a row of G, or of Bᵀ: pixels of such signs add up in a transformed value. */
+/** The signs in a row of G or Bᵀ: pixels with these signs add up in a transformed value. */
 const SIGNS = [
   [1, 1, 1],
   [1, -1, 1],
@@ -27,7 +27,7 @@ function drawn(seed: number) {
   const next = seededRandom(seed);
   const whole = (least: number, most: number) => least + Math.floor(next() * (most - least + 1));
   const residual = RESIDUALS[whole(0, 3)]!;
-  // With a residual the result has the source's size.
+  // With a residual, the result has the source's size.
   const both = residual === 'none' ? null : 2;
   const [top, left] = [whole(0, both ?? 3), whole(0, both ?? 3)];
   const [bottom, right] = both === null ? [whole(0, 3), whole(0, 3)] : [both - top, both - left];
@@ -41,7 +41,8 @@ function drawn(seed: number) {
     signed: next() < 0.5,
     relu: next() < 0.5,
     made: next() < 0.5,
-    // Weights and pixels of random values, or the largest of random signs, of signs alike, or of a pattern's.
+    // Weights and pixels: random values, or the largest values with random signs, equal signs, or the signs of a
+    // pattern.
     kind: whole(0, 3),
   };
 }

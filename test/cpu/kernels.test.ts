@@ -1,4 +1,6 @@
-/** The CPU device's own convolutions, poolings and inner products, for each instruction set, against the reference loops. */
+/**
+ * The CPU device's own convolutions, poolings and inner products on each instruction set, against the reference loops.
+ */
 
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -24,7 +26,7 @@ interface Answer {
   readonly implementation: string;
 }
 
-/** The last layer's output, of an input that is the same every time. */
+/** The last layer's output for an input that is always the same. */
 async function compute(
   device: Device,
   layers: readonly LayerParameter[],
@@ -98,17 +100,17 @@ function convolution({
 }
 
 const PROBLEMS: readonly Problem[] = [
-  // Pointwise: rows that do not divide by a tile, channels that do not fill a block.
+  // Pointwise: numbers of rows that are no multiple of a tile, channels that do not fill a block.
   { input: [1, 64, 7, 7], outputs: 256, kernel: 1 },
   { input: [3, 20, 5, 9], outputs: 33, kernel: 1 },
   { input: [2, 48, 1, 1], outputs: 48, kernel: 1, bias: false },
   { input: [2, 32, 14, 14], outputs: 64, kernel: 1, stride: 2 },
   { input: [1, 17, 6, 6], outputs: 16, kernel: 1, pad: 1 },
-  // Few channels stay plain.
+  // Few channels, which stay planar.
   { input: [2, 3, 33, 35], outputs: 64, kernel: 7, stride: 2, pad: 3 },
   { input: [1, 1, 28, 28], outputs: 16, kernel: 3, pad: 1 },
   { input: [1, 4, 9, 8], outputs: 20, kernel: 5, pad: 2, bias: false },
-  // Windows that reach over each edge, and past the plane.
+  // Windows that cross each edge, or lie beyond the plane.
   { input: [1, 32, 8, 8], outputs: 32, kernel: 3, stride: 2, pad: 1 },
   { input: [1, 16, 4, 5], outputs: 16, kernel: 5, pad: 4 },
   { input: [2, 24, 9, 11], outputs: 40, kernel: [3, 5], stride: [1, 2], pad: [1, 2] },
@@ -139,11 +141,11 @@ test('a convolution equals the reference within 2e-6 of the largest value, long 
 
 test("Winograd's equals it within 4e-6, whatever part of its last tiles is outside", async () => {
   for (const [n, inputs, outputs, height, width, pad] of [
-    [1, 16, 16, 32, 32, 1], // every thread its own tiles
-    [2, 64, 64, 8, 8, 1], // fewer tiles than threads would like: each takes its own outputs
+    [1, 16, 16, 32, 32, 1], // every thread has its own tiles
+    [2, 64, 64, 8, 8, 1], // fewer tiles than threads need: each thread computes its own outputs
     [1, 80, 64, 6, 7, 1],
     [1, 64, 96, 15, 13, 1],
-    [1, 128, 128, 28, 28, 1], // all threads on all tiles together
+    [1, 128, 128, 28, 28, 1], // all threads work on all tiles together
     [3, 256, 256, 14, 14, 1],
     [1, 40, 33, 9, 6, 0],
     [1, 16, 16, 5, 5, 2],
@@ -199,10 +201,10 @@ test("not-a-number comes through a convolution's ReLU, as through Caffe's", asyn
 test("pooling behind a convolution keeps to Caffe's windows", async () => {
   for (const [pool, kernel, stride, pad, size] of [
     ['MAX', 3, 2, 0, 112],
-    ['MAX', 3, 2, 0, 8], // rounded up: the last window hangs over
+    ['MAX', 3, 2, 0, 8], // rounded up: the last window exceeds the plane
     ['MAX', 2, 2, 1, 7],
     ['AVE', 7, 1, 0, 7],
-    ['AVE', 3, 2, 1, 8], // padding counts, what hangs over does not
+    ['AVE', 3, 2, 1, 8], // padding counts, what exceeds it does not
     ['AVE', 3, 2, 0, 6],
     ['MAX', 1, 2, 0, 9],
   ] as const) {

@@ -1,4 +1,4 @@
-/** Not-a-number and the infinities in int8, which has none of them: a run is refused where one would become an integer. */
+/** NaN and infinities cannot be represented in int8: a run is refused if one would become an integer. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { calibrationOf } from '../../ts/api/convert.ts';
@@ -35,7 +35,7 @@ const calibrationWithout = (...names: (keyof typeof ranges)[]) =>
   });
 const SPECIAL = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
 
-/** @param at The layer and blob of which one value is `value`. */
+/** @param at The layer and blob in which one value is `value`. */
 const weights = (value = 0, at = '', blob = 0): WeightsFile => ({
   file: 'made up',
   name: '',
@@ -99,7 +99,7 @@ for (const value of SPECIAL) {
       images: 1,
       ranges: { 'a@a': 9 },
     });
-    // By name: tiles that need no VNNI.
+    // With this name, the tiles do not use VNNI.
     await using named = await openDevice('cpu', { threads: 2, kernels: 'AVX2', ...cpuLibrary });
     await using model = await named.load({ model: stride2, precision: 'int8', calibration });
     assert.match(model.plan().operations[0]!.implementation, /^int16/);
@@ -123,7 +123,7 @@ for (const value of SPECIAL) {
       await using model = await device.load({ model: net, weights: file });
       const expected = (await model.run({ data: noise(SHAPE) })).d!.data;
       const found = await run(noise(SHAPE), file);
-      // Of 0 × ∞, where int8 rounds to 0, comes NaN.
+      // 0 × ∞ gives NaN where int8 rounds to 0.
       found.forEach((each, i) => {
         assert.is(Number.isFinite(each), Number.isFinite(expected[i]), `value ${i}: ${each}, ${expected[i]}`);
       });

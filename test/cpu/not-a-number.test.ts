@@ -1,4 +1,4 @@
-/** Not-a-number and the infinities on every variant of the CPU device, forward and backward. */
+/** NaN and infinities on every variant of the CPU device, forward and backward. */
 import { test } from 'uvu';
 import { DeviceError, openDevice } from '../../ts/index.ts';
 import { cpuLibrary } from '../support/cpu-library.ts';

@@ -1,4 +1,4 @@
-/** The CPU device opens oneDNN's library when it is asked for by name, and not before. */
+/** The CPU device opens oneDNN's library only if it is requested by name. */
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import * as assert from 'uvu/assert';
 import { openDevice, ResnodeError, readNet } from '../../ts/index.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
-/** OpenMP's threads come with oneDNN, and with nothing else. */
+/** Only oneDNN loads OpenMP's threads. */
 const isOpen = () => /libdnnl|libgomp/.test(readFileSync('/proc/self/maps', 'utf8'));
 
 const nets = {

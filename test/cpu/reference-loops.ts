@@ -1,7 +1,7 @@
 /**
- * The reference loops of RESNODE_TEST_REFERENCE's library, which are those of the addon built another way
- * (sanitized.test.ts): forward and backward, they compute what the addon's do. The CPU device runs the loops of most kinds,
- * but never those of these.
+ * Compares the reference loops in the library RESNODE_TEST_REFERENCE, which are the addon's loops in another build
+ * (sanitized.test.ts), with the addon's own, forward and backward. The CPU device runs the loops of most kinds, but
+ * never those of the kinds listed here.
  */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';

@@ -1,6 +1,7 @@
 /**
- * The CPU device and the reference loops under AddressSanitizer and UBSan: libraries alone are built with them
- * (build/sanitized), and the tests of kernels, random nets and loops open those, in a process that begins with their runtime.
+ * The CPU device and the reference loops under AddressSanitizer and UBSan. Only libraries are built with them
+ * (build/sanitized). The tests of kernels, random nets and loops open these libraries in a process that starts with the
+ * sanitizers' runtime.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -22,7 +23,7 @@ const FILES = [
   'cpu/reference-loops.ts',
 ];
 const NETS = 20;
-/** What the addon's own build has found already need not be found again. */
+/** The addon's own build has already found these, so they need not be found again. */
 const folder = join(repositoryFolder, 'build/sanitized');
 
 function run(command: string, ...words: string[]): string {
@@ -37,7 +38,7 @@ function run(command: string, ...words: string[]): string {
 const runtime = spawnSync('g++', ['-print-file-name=libasan.so'], { encoding: 'utf8' }).stdout?.trim();
 const hasOneDnn = existsSync(join(repositoryFolder, 'build/Release/libresnode_cpu.so'));
 if (!hasOneDnn) console.log('skipped: the CPU device was not built (no oneDNN), and so not with sanitizers');
-// g++ prints the bare name of what it does not have.
+// g++ prints only the bare name of a file that it lacks.
 else if (!runtime?.startsWith('/'))
   console.log('skipped: g++ has no AddressSanitizer (Debian: libasan, with gcc)');
 else {
@@ -51,7 +52,7 @@ else {
       '-DRESNODE_SANITIZE=ON',
       '-DCMAKE_BUILD_TYPE=None',
       '-DCMAKE_CXX_FLAGS=-g1',
-      // Many sources at a time: the headers are half of what there is to compile.
+      // Many sources per compilation, because headers make up half of the code.
       '-DCMAKE_UNITY_BUILD=ON',
       '-DCMAKE_UNITY_BUILD_BATCH_SIZE=32',
     );
@@ -71,8 +72,8 @@ else {
           RESNODE_TEST_CPU: folder,
           RESNODE_TEST_REFERENCE: join(folder, 'reference'),
           RESNODE_FUZZ_NETS: String(NETS),
-          // V8 and Node leave what the process's end takes; the signal handler of mapped files is ours. What is undefined
-          // ends in an instruction that is none, or a breakpoint.
+          // Leaks are not reported, because V8 and Node leave memory to the end of the process. The SIGBUS handler of
+          // mapped files stays ours. UBSan's traps end in an illegal instruction or a breakpoint.
           ASAN_OPTIONS:
             'detect_leaks=0:allow_user_segv_handler=1:abort_on_error=1:handle_sigill=1:handle_sigtrap=1',
         },

@@ -1,4 +1,7 @@
-/** The CPU device's own softmax against the reference loops: along each axis, of places that fill no vector, up to the ends of float32. */
+/**
+ * The CPU device's own softmax against the reference loops: along each axis, with sizes that do not fill a vector, up
+ * to the limits of float32.
+ */
 
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -10,7 +13,7 @@ const reference = await openDevice('reference');
 const device = await openDevice('cpu', { threads: 2, ...cpuLibrary });
 test.after(() => [reference, device].forEach((each) => each.dispose()));
 
-// A rounding or two of the result, or of the least value that float32 has.
+// One or two rounding errors, of the result or of the smallest float32.
 const [RELATIVE, LEAST] = [4e-7, 3e-45];
 
 async function compare(shape: readonly number[], data: Float32Array, axis: number) {

@@ -1,4 +1,7 @@
-/** The CPU device's threads, and a kernel with scratch of each, compiled with ThreadSanitizer (test/cpu/thread-pool.cc): each C++ case is a case here. */
+/**
+ * The CPU device's threads, and a kernel with scratch memory per thread, compiled with ThreadSanitizer
+ * (test/cpu/thread-pool.cc). Each C++ case is a case here.
+ */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-/** Steps of a whole training on the CPU's own tiles. */
+/** Training steps on the CPU's own tiles. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { toFloat32 } from '../../ts/caffe/blob.ts';

@@ -1,4 +1,4 @@
-/** Annotations of VOC, COCO and SSD's lists → an LMDB that an AnnotatedData layer reads: the boxes come back. */
+/** Annotations of VOC, COCO and SSD's lists → an LMDB that an AnnotatedData layer reads, with the same boxes. */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -50,7 +50,7 @@ item { name: "dog" label: 2 display_name: "Dog" }`,
 );
 
 const float = (value: number) => Math.fround(value);
-/** As SSD writes them: VOC's corners, counted from 1, divided by the image's sides. */
+/** As SSD writes them: VOC's corners, which count from 1, divided by the image's sides. */
 const EXPECTED: Annotation[] = [
   { label: 1, instance: 0, difficult: false, xmin: float(1 / 40), ymin: float(1 / 20), xmax: 0.5, ymax: 0.5 },
   { label: 1, instance: 1, difficult: false, xmin: 0.125, ymin: 0.25, xmax: 0.25, ymax: 0.5 },

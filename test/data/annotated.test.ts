@@ -1,4 +1,6 @@
-/** AnnotatedData of SSD's fork: records, what is drawn for each image, and that boxes stay with their objects. */
+/**
+ * AnnotatedData of SSD's fork: its records, the random choices for each image, and that boxes stay with their objects.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -28,7 +30,7 @@ const annotation = (label: number, box: readonly number[], more: Partial<Annotat
   ...more,
 });
 
-/** A dark picture on which each object is bright in a channel of its own: B, then G, then R. */
+/** A dark picture in which each object is bright in its own channel: B, then G, then R. */
 function record(objects: readonly Annotation[]): Buffer {
   const data = new Uint8Array(3 * HEIGHT * WIDTH);
   objects.forEach(({ xmin, ymin, xmax, ymax }, c) => {
@@ -98,7 +100,7 @@ test('the label has a row for each box: place, class, instance, sides, difficult
       [2, 3, 2, 1],
     ],
   );
-  // A batch of two has room for the two records that have most.
+  // A batch of two has room for the two records with the most objects.
   const pairs = await batches(2, 1, '', '', pictures, 2);
   assert.equal(pairs.shapes.label, [1, 1, 3, 8]);
   assert.equal(
@@ -128,7 +130,7 @@ test('whatever is drawn, expanded, cut out, resized and mirrored, a box is where
     for (const [place, of, , ...sides] of rowsOf(label)) {
       if (place === -1) continue;
       const c = [0, 3].includes(of!) ? 1 : 0;
-      // In the third record the object stands alone, and is the first.
+      // In the third record the object is alone, and therefore the first.
       const channel = data.subarray(3600 * c, 3600 * (c + 1)).some((value) => value > 125) ? c : 0;
       const bright = [60, 60, 0, 0];
       for (let i = 0; i < 3600; i++) {

@@ -1,4 +1,4 @@
-/** Random places and colours, against numbers of torch, PIL and Python's colorsys (each test says whose). */
+/** Random positions and colours, against numbers from torch, PIL and Python's colorsys (each test names its source). */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ArgumentError, DataError } from '../../ts/base/errors.ts';
@@ -57,7 +57,7 @@ test('whole turns, shifts and none at all move pixels to pixels', () => {
       1e-3,
     );
   moved({}, at);
-  // Clockwise: what was at the left comes to the top.
+  // Clockwise: the left side moves to the top.
   moved({ rotation: 90 }, (x, y) => at(y, 3 - x));
   moved({ rotation: 180 }, (x, y) => at(3 - x, 3 - y));
   moved({ shiftX: 1, shiftY: -2 }, (x, y) => (x < 1 || y > 1 ? 9 : at(x - 1, y + 2)));
@@ -92,7 +92,7 @@ const colours = pixelsOfImage(
   { width: 2, height: 2, channels: 3, data: Uint8Array.from(COLOURS), file: '' },
   true,
 );
-/** R, G, B of the result, which has B, G, R. @param draw 0 to 1. */
+/** R, G, B of the result, which is stored as B, G, R. @param draw 0 to 1. */
 const jittered = (jitter: Augment['jitter'], draw: number) => {
   const { data } = jitterPixels(colours, jitter!, () => draw);
   return COLOURS.map((_, i) => data[i - (i % 3) + 2 - (i % 3)]!);
@@ -138,7 +138,8 @@ test('parts lie inside the image, have the areas and aspects that are asked for,
       if (x) corners.add(name);
   }
   assert.equal([...corners].sort(), ['bottom', 'left', 'right', 'top']);
-  // No part of a long strip has such an aspect and so much of the area: the largest with the aspect, in its centre.
+  // No part of a long strip has this aspect ratio and this much area, so the largest part with the aspect ratio is
+  // taken from the centre.
   assert.equal(drawPart({ width: 100, height: 10 }, { area: [1, 1] }, seededRandom(1)), {
     ...{ x: 43, y: 0, width: 13, height: 10 },
   });

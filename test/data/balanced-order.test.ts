@@ -16,7 +16,7 @@ test('every class comes equally often, and all its samples before one comes agai
       assert.is(new Set(places.slice(from, from + members)).size, members);
     assert.is(new Set(places).size, Math.min(places.length, members));
   }
-  // Never more than one round away from balance: any three places of a round have all three classes.
+  // Never more than one round out of balance: any three positions of a round contain all three classes.
   for (let from = 0; from + 3 <= 39; from += 3)
     assert.is(new Set([...order].slice(from, from + 3).map((index) => labels[index])).size, 3);
 });

@@ -65,7 +65,7 @@ test('IDX files become records as convert_mnist_data writes them', async () => {
     [4, 3, 2, 1, 0].map((label, i) => [`0000000${i}`, label, 1, 2, 3]),
   );
   assert.equal(new Uint8Array(records[3]!.datum.data), pixels.subarray(18, 24));
-  // Field by field as protobuf's own serialisation: channels, height, width, data, label.
+  // Field by field as protobuf serialises them: channels, height, width, data, label.
   const bytes = writeDatum({ channels: 1, height: 2, width: 3, data: pixels.subarray(0, 6), label: 4 });
   assert.equal([...bytes], [0x08, 1, 0x10, 2, 0x18, 3, 0x22, 6, 0, 8, 16, 24, 32, 40, 0x28, 4]);
 });
@@ -289,7 +289,7 @@ const withCifar = existsSync(cifar)
 withCifar("CIFAR-10's own images keep their labels and pixels", async () => {
   const file = cifar;
   const bytes = readFileSync(file);
-  // As convert_cifar_data with RGB; else B, G, R, as all other images lie in databases.
+  // RGB as convert_cifar_data stores it, otherwise B, G, R, as all other images in databases.
   for (const order of ['RGB', 'BGR'] as const) {
     const out = join(folder(), 'out');
     await convertRawImages(await readCifar([file]), out, 5, { order });

@@ -1,4 +1,4 @@
-/** HDF5Output: what a run writes, and that it is there whole or not at all. */
+/** HDF5Output: the file of a run, which is written as a whole or not at all. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-/** What layers that decode images refuse, and what may be said beside a prototxt about decoding. */
+/** What layers that decode images refuse, and the options for decoding besides the prototxt's. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** Labels that no class has are named with their line or record, before and within a training. */
+/** Invalid labels are reported with their line or record, before and during training. */
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -93,7 +93,7 @@ test('a label that a device refuses is named with the line of its sample', async
   }
 });
 
-/** Pictures of 5×6 whose label maps are of class 1, but for the border of them that is ignored, and one pixel of the second. */
+/** Pictures of 5×6 whose label maps are of class 1, except for an ignored border and one pixel of the second map. */
 async function segmentation(ignored: string) {
   const lines = await Promise.all(
     [1, 7].map(async (label, i) => {

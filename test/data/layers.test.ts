@@ -1,4 +1,4 @@
-/** Data layers as sources: what they give, in which order, and what they refuse. */
+/** Data layers as sources: their batches, their order, and what they refuse. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -22,7 +22,7 @@ import { repositoryFolder } from '../support/golden.ts';
 const fixtures = join(repositoryFolder, 'test/data/fixtures');
 const folder = () => mkdtempSync(join(tmpdir(), 'resnode-'));
 const layerOf = (text: string) => readNet(`layer { name: "d" ${text} }`, { file: 'net.prototxt' }).layer![0]!;
-// One thread, where a test does not ask for more: to start one from source takes half a second.
+// One thread, unless a test needs more: starting one from source takes half a second.
 const open = (text: string, options: Partial<DataLayerOptions> = {}) =>
   openDataLayer(layerOf(text), { phase: 'TRAIN', folder: fixtures, workers: 1, ...options });
 const data = (source: string, batch: number, more = '') =>
@@ -46,7 +46,7 @@ const refused = async (work: Promise<unknown>, code: string, message: RegExp) =>
 const sorted = (list: number[]) => [...list].sort((a, b) => a - b);
 
 const enough = new Error('enough');
-/** A signal that keeps the process, as AbortSignal.timeout does not. */
+/** A signal that keeps the process alive, unlike AbortSignal.timeout. */
 const after = (milliseconds: number): AbortSignal => {
   const controller = new AbortController();
   setTimeout(() => controller.abort(enough), milliseconds);
@@ -163,7 +163,7 @@ test('random places and colours are the same bits however many workers there are
   );
 });
 
-/** Batches of which each is copied and given back before the next one is asked for. */
+/** Each batch is copied and returned before the next one is requested. */
 async function takeRecycled(source: DataSource, count: number): Promise<Batch[]> {
   const batches: Batch[] = [];
   const given: Batch[] = [];
@@ -502,7 +502,7 @@ test('HDF5Data shuffles files and the rows within', async () => {
       sorted(epoch),
       Array.from({ length: 60 }, (_, i) => i),
     );
-    // A file's rows stay together: one file is in memory at a time.
+    // The rows of a file stay together, because one file is in memory at a time.
     for (const part of [0, 20, 40])
       assert.is(new Set(epoch.slice(part, part + 20).map((row) => Math.floor(row / 20))).size, 1);
   }
@@ -674,7 +674,7 @@ test('the event loop stays free while batches are made', async () => {
   console.log(
     `figures: while ${batches} batches of 256 images were decoded, a timer of 5 ms fired ${ticks} times`,
   );
-  // Work on this thread would let it fire once a batch.
+  // If this thread did the work, the timer would fire once per batch.
   assert.ok(ticks > 2 * batches, `${ticks} ticks`);
 });
 

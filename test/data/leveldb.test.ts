@@ -1,4 +1,4 @@
-/** LevelDB: what LevelDB 1.23 wrote as Caffe does is read and left alone, and what is damaged is refused. */
+/** LevelDB: databases that LevelDB 1.23 wrote, as Caffe does, are read and not changed. Damaged ones are refused. */
 import { execFileSync } from 'node:child_process';
 import {
   cpSync,
@@ -25,7 +25,7 @@ import { unpackSnappy } from '../../ts/data/leveldb/snappy.ts';
 import { openDataLayer } from '../../ts/data/open-data-layer.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
-// A folder of our own for what is made while a database is open.
+// A temporary folder of our own for what is created while a database is open.
 process.env.TMPDIR = mkdtempSync(join(tmpdir(), 'resnode-'));
 test.after(() => rmSync(process.env.TMPDIR!, { recursive: true }));
 
@@ -65,7 +65,7 @@ const batchesOf = async (more: string, options: Partial<DataLayerOptions> = {}) 
 };
 const mirrors = () => readdirSync(tmpdir()).filter((name) => name.startsWith('resnode-leveldb-'));
 
-// make.py: byte j of record i is 7i + 3j, its label i mod 10.
+// As in make.py: byte j of record i is 7i + 3j, its label i mod 10.
 const raw = (i: number) => Uint8Array.from({ length: 60 }, (_, j) => i * 7 + j * 3);
 
 test('records of compressed tables and of the log come in the order of their keys, the last version of each', async () => {
@@ -175,7 +175,7 @@ test('no damage ends the process, leaves a descriptor or a file behind, or goes 
     try {
       const records = await readAll(root);
       refusals.taken++;
-      // What no checksum covers is room between blocks; a log may be cut between two records.
+      // No checksum covers the space between blocks, and a log may be truncated between two records.
       for (const record of records)
         assert.ok(
           whole.some(({ key }) => key === record.key),
@@ -191,7 +191,7 @@ test('no damage ends the process, leaves a descriptor or a file behind, or goes 
   assert.equal(mirrors(), []);
 });
 
-/** A table of one block in an index, with right checksums. */
+/** A table with one block, in an index with correct checksums. */
 function table(block: Buffer, type: number, keys = 1): Buffer {
   const sealed = (bytes: Buffer, kind: number) => {
     const body = Buffer.concat([bytes, Buffer.of(kind)]);
@@ -230,12 +230,12 @@ async function withTable(bytes: Buffer, message: RegExp): Promise<void> {
 }
 
 test('what lies behind a right checksum is checked too: packed lengths, keys, overlapping blocks', async () => {
-  // Says 2^31 bytes, in 6.
+  // 6 bytes that claim to be 2^31.
   await withTable(
     table(Buffer.from([0x80, 0x80, 0x80, 0x80, 8, 0]), 1),
     /6 packed bytes cannot be 2147483648/,
   );
-  // A copy from before the beginning.
+  // A copy from before the start.
   await withTable(table(Buffer.from([4, 1, 9]), 1), /a copy lies outside the data/);
   await withTable(table(Buffer.from([0, 0, 0, 0xff]), 0), /a block has no end/);
   await withTable(
@@ -247,10 +247,10 @@ test('what lies behind a right checksum is checked too: packed lengths, keys, ov
 });
 
 test("the checksum is CRC-32C, and Snappy's copies may overlap with where they go", () => {
-  // RFC 3720, B.4: 32 bytes of zeros, and of 0 to 31.
+  // RFC 3720, B.4: 32 bytes of zeros, and the bytes 0 to 31.
   assert.is(crc32c(Buffer.alloc(32)), 0x8a9136aa);
   assert.is(crc32c(Buffer.from(Array.from({ length: 32 }, (_, i) => i))), 0x46dd794e);
-  // A literal "ab", then a copy of 9 bytes from 2 before.
+  // A literal "ab", then a copy of 9 bytes from 2 bytes earlier.
   assert.is(unpackSnappy(Buffer.from([11, 1 << 2, 97, 98, ((9 - 4) << 2) | 1, 2])).toString(), 'abababababa');
 });
 

@@ -1,4 +1,4 @@
-/** Lists of images as people write them: read, or refused with line and cure, by all that read lists. */
+/** Image lists as people write them: all readers of lists read them, or refuse them with line and cure. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ const root = mkdtempSync(join(tmpdir(), 'resnode-list-'));
 test.after(() => rmSync(root, { recursive: true }));
 const list = join(root, 'list.txt');
 
-/** By both readers: paths and labels, or their messages. */
+/** By both readers: paths and labels, or the messages of the refusals. */
 async function read(content: string | Buffer) {
   writeFileSync(list, content);
   const error = (thrown: unknown) => {

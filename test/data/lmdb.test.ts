@@ -1,4 +1,4 @@
-/** LMDB: what liblmdb wrote is read, what is written liblmdb reads, and what is damaged is refused. */
+/** LMDB: databases that liblmdb wrote are read, liblmdb reads those that we write, and damaged ones are refused. */
 import { spawnSync } from 'node:child_process';
 import {
   cpSync,
@@ -33,7 +33,7 @@ const refused = (work: () => unknown, code: string, message: RegExp) => {
   assert.unreachable(`${code} ${message}`);
 };
 
-// make.py: byte j of record i is 7i + 3j, its label i mod 10.
+// As in make.py: byte j of record i is 7i + 3j, its label i mod 10.
 const raw = (i: number) => Uint8Array.from({ length: 60 }, (_, j) => i * 7 + j * 3);
 
 test('records come in the order of their keys, whatever the pages they lie on', async () => {
@@ -103,7 +103,7 @@ test('a database that is cut short or damaged is refused, never a crash', () => 
   writeFileSync(path, bytes.subarray(0, bytes.length - 1));
   refused(readAll, 'data/lmdb', /cut short; copy it again/);
   let damaged = 0;
-  // The heads of all pages, where the structure is, and a sample of the rest.
+  // The heads of all pages, which hold the structure, and a sample of the rest.
   const places = Array.from({ length: bytes.length }, (_, at) => at).filter(
     (at) => at % 4096 < (at < 8192 ? 152 : 24) || at % 257 === 0,
   );
@@ -132,7 +132,7 @@ test('a record that is no whole Datum is named', () => {
   database.close();
 });
 
-// [records, length of a key, of a value]: no page, one, pages of their own, one to four levels of branches.
+// [records, length of a key, of a value]: no page, one, overflow pages, one to four levels of branches.
 const databases = [
   [0, 8, 10],
   [1, 8, 5000],

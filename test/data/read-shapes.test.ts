@@ -1,4 +1,4 @@
-/** The shapes of data layers: from their text, from what they read, or from the caller. */
+/** The shapes of data layers: from their fields, from the data that they read, or from the caller. */
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';

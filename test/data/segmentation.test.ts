@@ -1,4 +1,4 @@
-/** ImageSegData: an image and the class of each of its pixels stay together, and a net of PSPNet's kind learns from them. */
+/** ImageSegData: an image and the classes of its pixels stay together, and a net like PSPNet learns from them. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,7 +21,7 @@ const folder = mkdtempSync(join(tmpdir(), 'resnode-segmentation-'));
 test.after(() => rmSync(folder, { recursive: true }));
 const MEANS = [10, 20, 30];
 
-/** A picture whose blue is 40 times the class, green the row and red the column, with the map of its classes. */
+/** A picture whose blue is 40 times the class, green the row and red the column, and the map of its classes. */
 async function writePair(
   name: string,
   height: number,
@@ -50,7 +50,7 @@ const layerOf = (image: string, transform: string, tops = 'top: "data" top: "lab
     { file: join(folder, 'net.prototxt') },
   ).layer![0]!;
 
-/** Classes, and the rows and columns of the picture, of a batch; the mean, 0 and 0 in the padding. */
+/** The classes, and the rows and columns in the picture, of a batch; in the padding, the mean, 0 and 0. */
 async function batchOf(image: string, transform: string, phase: 'TRAIN' | 'TEST', seed = 1) {
   const source = await openDataLayer(layerOf(image, transform), { phase, seed, folder, workers: 1 });
   const batch = await source.next();
@@ -245,7 +245,7 @@ test('a small net of dilated convolutions and Interp learns which half of a pict
   const mean = (values: readonly number[]) => values.reduce((a, b) => a + b) / values.length;
   assert.ok(mean(losses.slice(0, 5)) > 0.7, losses.slice(0, 5).join(', '));
   assert.ok(mean(losses.slice(-10)) < 0.25, losses.slice(-10).join(', '));
-  // Pictures are read as the training read them, but whole.
+  // Pictures are read as in training, but whole.
   await using segmenter = await openSegmenter(wanted.out, { device });
   assert.equal(segmenter.preprocess, { resize: null, mean: MEANS, order: 'BGR', scale: Math.fround(0.02) });
   const found = await segmenter.segment(join(folder, 'drawn0.ppm'));
@@ -258,7 +258,7 @@ test('a small net of dilated convolutions and Interp learns which half of a pict
 test('a net of one size alone gets pictures with the mean around them, or as they were resized', async () => {
   const plan = async (image: string) => {
     const net = join(folder, 'fixed.prototxt');
-    // An Interp to a size that is written.
+    // An Interp to a fixed size.
     const text = NET(`${WIDE} ${image}`).replace('zoom_factor: 2', 'height: 17 width: 17');
     writeFileSync(net, text);
     const solver = readSolver(`net: "${net}" base_lr: 0.05 lr_policy: "fixed" max_iter: 1`, {

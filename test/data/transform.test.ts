@@ -1,4 +1,4 @@
-/** transform_param and augment, against values worked out by hand from data_transformer.cpp. */
+/** transform_param and augment, against values computed by hand from data_transformer.cpp. */
 
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -20,7 +20,7 @@ const plain: Transform = {
   colour: null,
   augment: {},
 };
-// Channel c, row y, column x has 100c + 10y + x.
+// Channel c, row y, column x has the value 100c + 10y + x.
 const planes = (channels: number, height: number, width: number) =>
   pixelsOfDatum({
     channels,
@@ -41,7 +41,7 @@ const run = (pixels: ReturnType<typeof planes>, options: Partial<Transform>, ran
   transformPixels(pixels, transform, random, shape, output, 0);
   return [...output];
 };
-/** A generator that gives these values. */
+/** A generator that returns these values. */
 const draws =
   (...values: number[]) =>
   (): number => {
@@ -103,7 +103,7 @@ test('one mean value is for all channels, as many as channels are one each, roun
   const by = run(planes(1, 1, 256), { meanValues: [103.94], scale });
   const expected = Array.from({ length: 256 }, (_, x) => f(f(x - f(103.94)) * f(scale)));
   assert.equal(by, expected);
-  // Float64 arithmetic rounded once would differ here.
+  // Float64 arithmetic with one rounding would differ here.
   assert.ok(expected.some((value, x) => value !== f((x - f(103.94)) * scale)));
 });
 
@@ -154,7 +154,7 @@ test('every place is as likely as another, and half of the images are mirrored; 
     counts.set(corner, (counts.get(corner) ?? 0) + 1);
   }
   assert.is(counts.size, 9);
-  // 9000 of 9 places: expected 1000, standard deviation 30; of 2: 4500, 47. Five of each.
+  // 9000 draws of 9 positions: 1000 expected, standard deviation 30; of 2: 4500, 47. The tolerance is five of these.
   for (const [corner, count] of counts) assert.ok(Math.abs(count - 1000) < 150, `${corner}: ${count}`);
   assert.ok(Math.abs(mirrored - 4500) < 240, `${mirrored}`);
 });

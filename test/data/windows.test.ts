@@ -1,4 +1,4 @@
-/** WindowData: which windows are drawn, and where their pixels come to lie, by cases worked by hand from Caffe's code. */
+/** WindowData: which windows are drawn, and where their pixels end up, in cases computed by hand from Caffe's code. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -104,7 +104,7 @@ test('a mean image is taken from its middle', async () => {
 });
 
 test('context_pad shows what is around the window, and zeros where that lies beyond the image', async () => {
-  // 3×3 at the left edge: grown by 6/4 it reaches from −1 to 4.
+  // 3×3 at the left edge: enlarged by 6/4 it extends from −1 to 4.
   const file = windowFile('2 0.9 0 2 2 4');
   const at = { cropSize: 6, contextPad: 1, isSquare: false };
   const window = { x1: 0, y1: 2, x2: 2, y2: 4 };

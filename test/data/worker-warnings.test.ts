@@ -1,4 +1,4 @@
-/** What the threads of a data layer warn of is heard where the program listens, once. */
+/** Warnings from a data layer's threads reach the program's listener, once. */
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,7 @@
-/** The wrong kind of file where images, records, numbers or JSON are read: what it is, what is needed, where it belongs. */
+/**
+ * The wrong kind of file for images, records, numbers or JSON: the message names the kind that it is, the kind that is
+ * needed, and where the file belongs.
+ */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -92,7 +95,7 @@ const opened = (type: string, param: string) => (source: string) =>
 const shaped = (type: string, param: string) => (source: string) =>
   readInputShapes({ layer: [layerOf(type, param, source)] });
 
-/** Each reader with what it needs and a kind that it takes or refuses in its own words. */
+/** Each reader with the kind that it needs, and a kind that it reads or refuses with its own message. */
 const readers: Record<string, [read: (file: string) => unknown, needed: RegExp, own?: keyof typeof files]> = {
   readImageList: [(file) => readImageList(file), /here a list of images/],
   ImageData: [opened('ImageData', 'image_data_param'), /here a list of images/],
@@ -121,7 +124,7 @@ const inWorkers = ['Data', 'a file that HDF5Data lists'];
 for (const [name, [read, needed, own]] of Object.entries(readers))
   test(`${name}: another kind of file is named, with what is needed`, async () => {
     for (const [kind, is] of Object.entries(kinds)) {
-      // What opens a worker for each file is shown two kinds.
+      // Readers that start a worker for each file get only two kinds.
       if (kind === own || (inWorkers.includes(name) && !['net', 'png'].includes(kind))) continue;
       const file = files[kind as keyof typeof files];
       const { message } = await refusal(() => read(file));

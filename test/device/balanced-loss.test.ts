@@ -14,7 +14,10 @@ const [ITEMS, PLACES] = [3, 20];
 const text = (label: readonly number[] = SHAPE) =>
   `${input('x', SHAPE)}${input('label', label)}layer { name: "y" type: "SigmoidCrossEntropyBalanceLoss" bottom: "x" bottom: "label" top: "y" loss_weight: 2 }`;
 
-/** The mean over items of β Σ −log σ(x) of edges and (1 − β) Σ −log(1 − σ(x)) of the rest, β the rest's share. */
+/**
+ * The mean over items of β Σ −log σ(x) over edges and (1 − β) Σ −log(1 − σ(x)) over the rest; β is the share of the
+ * rest.
+ */
 function loss(x: ArrayLike<number>, label: Float32Array): number {
   let sum = 0;
   for (let item = 0; item < ITEMS; item++) {
@@ -29,7 +32,7 @@ function loss(x: ArrayLike<number>, label: Float32Array): number {
   return sum / ITEMS;
 }
 
-/** An item with few edges and a place that is neither, one of edges alone, one with all sorts. */
+/** An item with few edges and a position that is neither, one with edges only, and a mixed one. */
 const label = Float32Array.from({ length: ITEMS * PLACES }, (_, i) =>
   i < PLACES ? (i === 7 ? 255 : Number(i % 9 === 0)) : i < 2 * PLACES ? 1 : Number(i % 3 === 0),
 );

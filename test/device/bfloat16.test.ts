@@ -1,4 +1,6 @@
-/** bfloat16 on the CPU: against float32 within what rounding allows, in memory, and on trained nets. */
+/**
+ * bfloat16 on the CPU: compared with float32 within the rounding error, its memory, and its results on trained nets.
+ */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -19,7 +21,7 @@ import { random } from '../support/int8-cases.ts';
 const device = await openDevice('cpu', { threads: 2 });
 test.after(() => device.dispose());
 
-/** Half a unit in the last place, as a share of the value. */
+/** Half a unit in the last place, relative to the value. */
 const ROUNDING = 2 ** -9;
 
 for (const [channels, kernel] of [
@@ -66,7 +68,7 @@ for (const [channels, kernel] of [
     );
   });
 
-// Of Faster R-CNN roundings choose other regions.
+// In Faster R-CNN, rounding changes the choice of regions.
 const CHOOSES = /mini_faster_rcnn$/;
 const CASES = ['mini-resnet', 'layers', 'layers2', 'forks'];
 for (const folder of CASES.flatMap((kind) => goldenCases(kind)).filter((path) => !CHOOSES.test(path)))

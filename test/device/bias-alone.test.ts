@@ -1,4 +1,4 @@
-/** Weights that stand still beside a bias that learns: the gradient of a sum over dy alone, whatever the layer read. */
+/** Fixed weights with a bias that learns: the gradient is a sum over dy only, whatever the layer reads. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { readNet } from '../../ts/caffe/net-parameter.ts';

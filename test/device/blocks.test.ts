@@ -1,4 +1,4 @@
-/** Blocks of pixels as channels or as items, against TensorFlow's definitions as loops over indices. */
+/** Rearranging blocks of pixels into channels or items, against TensorFlow's definitions as loops over indices. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { elementCount } from '../../ts/base/shape.ts';
@@ -11,7 +11,7 @@ const devices = await openPlainDevices();
 const emulated = await openEmulated();
 if (emulated !== null) devices.push(emulated);
 
-/** Values of x where a top's place says they lie; null: a zero. */
+/** The index in x for an index of a top; null: a zero. */
 type From = (place: readonly number[]) => readonly number[] | null;
 
 interface Case {

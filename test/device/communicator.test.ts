@@ -1,4 +1,4 @@
-/** Several processes, one sum; a process that dies ends the job. */
+/** Several processes compute one sum. If a process dies, the job ends. */
 import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';

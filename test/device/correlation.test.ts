@@ -1,4 +1,7 @@
-/** Correlation and Correlation1D against float64 loops over zero-padded planes, written from the paper and the fork's shapes. */
+/**
+ * Correlation and Correlation1D against float64 loops over zero-padded planes, written from the paper and the fork's
+ * shapes.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -35,7 +38,7 @@ const netOf = (c: Case) => `name: "pairs" force_backward: true
     max_displacement: ${c.most} stride_1: ${c.stride1 ?? 1} stride_2: ${c.stride2 ?? 1} ${c.direction === undefined ? '' : `single_direction: ${c.direction}`}
     ${c.subtracts ? 'correlation_type: SUBTRACT' : ''} } }`;
 
-/** Values of y and what each is made of: [index of a, index of b] of every term, −1 in the padding. */
+/** Values of y and their terms: [index of a, index of b] for every term, −1 in the padding. */
 function correlated(c: Case, a: Float32Array, b: Float32Array, dy: (i: number) => number) {
   const [n, channels, height, width] = c.shape;
   const isSquare = c.type === 'Correlation';
@@ -64,7 +67,7 @@ function correlated(c: Case, a: Float32Array, b: Float32Array, dy: (i: number) =
           const diff = dy(y.length) / (c.kernel ** 2 * channels);
           for (let k = 0; k < c.kernel ** 2; k++)
             for (let channel = 0; channel < channels; channel++) {
-              // The middle of a patch, in the padded plane, then in the plane.
+              // The centre of a patch, in the padded plane, then in the plane.
               const h = row * (c.stride1 ?? 1) + mostH + Math.floor(k / c.kernel) - padH;
               const w = column * (c.stride1 ?? 1) + c.most + (k % c.kernel) - c.pad;
               const [i, j] = [at(item, channel, h, w), at(item, channel, h + down, w + right)];

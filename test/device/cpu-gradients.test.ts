@@ -1,4 +1,4 @@
-/** Training operations of the CPU device against the reference loops, and what computes them. */
+/** Training operations of the CPU device against the reference loops, and which implementations compute them. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { againstReference } from '../support/against-reference.ts';
@@ -10,9 +10,9 @@ const cpu = openNative('cpu', cpuLibrary);
 const direct = openNative('cpu', { winograd: false, ...cpuLibrary });
 test.after(() => [cpu, direct].forEach((device) => device.dispose()));
 
-/** By how a case's name begins: what else is known of its implementations. */
+/** For cases whose names start like this: what is known about their implementations. */
 const implementations: Record<string, (all: ProgramResult['implementations'], name: string) => void> = {
-  // A bias's diff alone is a sum over dy, for which oneDNN would want x and weights' diffs too.
+  // A bias's diff alone is a sum over dy. oneDNN would need x and compute the weights' diffs, too.
   'the gradient of convolution': (all, name) => {
     const isOwn = name.includes('"wanted":["db"]') ? /wino/ : /reference|wino/;
     assert.not.ok(
@@ -35,7 +35,7 @@ for (const operation of trainingOperations)
     const result = await againstReference(direct, operation);
     const known = Object.keys(implementations).find((start) => operation.name.startsWith(start));
     if (known !== undefined) implementations[known]!(result.implementations, operation.name);
-    // F(4×4, 3×3) has transforms with factors of up to 8, and roundings to match.
+    // The transforms of F(4×4, 3×3) have factors of up to 8, which amplify rounding errors.
     if (operation.name.includes('convolution {'))
       await againstReference(cpu, {
         ...operation,

@@ -1,4 +1,4 @@
-/** Several processes on the processor: what they learn together (data-parallel-cases.ts), and what each draws. */
+/** Several processes on the CPU: what they learn together (data-parallel-cases.ts), and what each draws. */
 import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -15,7 +15,7 @@ if (hasMpirun())
     );
     assert.is(status, 0, stderr);
     const [none, one, both] = JSON.parse(stdout) as [number, number, number];
-    // Of two independent halves: a quarter, a half and a quarter, within four standard deviations.
+    // Two independent halves give a quarter, a half and a quarter, within four standard deviations.
     for (const [found, expected] of [
       [none, 250],
       [one, 500],

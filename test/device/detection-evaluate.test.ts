@@ -1,4 +1,7 @@
-/** DetectionEvaluate: the rows that SSD's code makes of found and true boxes, and the precision that its solver makes of them. */
+/**
+ * DetectionEvaluate: the rows that SSD's code computes from found and true boxes, and the precision that its solver
+ * computes from them.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -35,10 +38,10 @@ async function rowsOf(found: number[][], truths: number[][], param: string): Pro
 const half = [0.25, 0.25, 0.75, 0.75];
 const NONE = [-1, -1, -1, -1, -1, -1, -1];
 const FOUND = [
-  [1, 2, 0.75, ...half], // another image: a class that it has not
-  [0, 1, 0.25, ...half], // found before by the next
+  [1, 2, 0.75, ...half], // another image: a class that it does not contain
+  [0, 1, 0.25, ...half], // the next one found it before
   [0, 1, 0.5, 0.25, 0.25, 0.75, 0.7],
-  [0, 1, 0.125, 0, 0, 0.1, 0.1], // beside
+  [0, 1, 0.125, 0, 0, 0.1, 0.1], // beside it
   [0, 2, 0.5, 0, 0, 0.25, 0.25], // difficult
   NONE,
 ];
@@ -79,7 +82,7 @@ test('where nothing is found the counts of true boxes stay', async () => {
 
 test('name_size_file makes pixels of boxes, whose ends belong to them', async () => {
   writeFileSync(join(folder, 'sizes.txt'), 'a 4 4\nb 400 400\n');
-  // 2×2 of 4 pixels, one pixel apart: 3·2 of 9 + 9 − 6 with both ends, 2·1 of 4 + 4 − 2 without.
+  // 2×2 of 4 pixels, one pixel apart: the overlap is 3·2 of 9 + 9 − 6 if both ends count, 2·1 of 4 + 4 − 2 if not.
   const found = [[0, 1, 0.5, 0.25, 0.25, 0.75, 0.75]];
   const truths = [[0, 1, 0, 0.5, 0.25, 1, 0.75, 0]];
   const param = 'num_classes: 2 overlap_threshold: 0.4';
@@ -131,7 +134,7 @@ test('a test of the net tells mean average precision over all batches, by ap_ver
     [0, 1, 0.8, 0.8, 0.8, 0.9, 0.9],
     [0, 1, 0.7, 0, 0, 0.2, 0.2],
   ].map((row) => ({ d: Float32Array.from(row), t: Float32Array.from(truths.flat()) }));
-  // Right, wrong, right of six: precision 1 at 1/6, 2/3 at 2/6.
+  // Right, wrong, right, of six boxes: precision 1 at recall 1/6, 2/3 at 2/6.
   for (const [apVersion, expected] of [
     ['Integral', (1 + 2 / 3) / 6],
     ['MaxIntegral', (1 + 2 / 3) / 6],

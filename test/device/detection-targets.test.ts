@@ -1,4 +1,4 @@
-/** What Faster R-CNN learns towards: anchors' and regions' targets, worked by hand from py-faster-rcnn's description. */
+/** Faster R-CNN's training targets for anchors and regions, computed by hand from py-faster-rcnn's description. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openDevice, readNet } from '../../ts/index.ts';
@@ -16,7 +16,7 @@ const near = (found: Iterable<number>, expected: readonly number[]) => {
   });
 };
 
-/** One anchor a place, of 16×16 pixels: 4×4 of them tile the image. */
+/** One anchor of 16×16 pixels per position: 4×4 anchors tile the image. */
 const anchorNet = (objects: number, parameters = '') =>
   readNet(
     `${input('scores', 1, 2, 4, 4)}${input('gt', objects, 5)}${input('info', 1, 3)}${input('data', 1, 3, 64, 64)}
@@ -32,8 +32,8 @@ test('anchors that cover an object, or cover it best, are positive; the rest are
   using model = await device.load({ model: net });
   const { labels, deltas, inside, outside } = await model.run({
     scores: new Float32Array(32),
-    // Right on the anchor of row 1, column 1; three pixels beside that of row 0, column 2 (overlap 208 of 304: below 0.7,
-    // yet the best); a row of padding.
+    // Exactly the anchor of row 1, column 1; three pixels from that of row 0, column 2 (overlap 208 of 304: below 0.7,
+    // but the best); a row of padding.
     gt: Float32Array.of(16, 16, 31, 31, 3, 35, 0, 50, 15, 1, 0, 0, 0, 0, 0),
     info: Float32Array.of(64, 64, 1),
     data: new Float32Array(3 * 64 * 64),
@@ -91,11 +91,11 @@ test('regions over an object learn its class and the way to its box, in units of
   using model = await device.load({ model: net });
   const shifted = [18, 16, 33, 31]; // overlap 224 of 288
   const { rois, labels, deltas, inside } = await model.run({
-    // The third is elsewhere; the last one, of image −1, is none.
+    // The third is elsewhere; the last one, of image −1, is not a region.
     regions: Float32Array.of(0, 16, 16, 31, 31, 0, ...shifted, 0, 0, 0, 5, 5, -1, -1, -1, -1, -1),
     gt: Float32Array.of(16, 16, 31, 31, 3),
   });
-  // The object's own box counts as a region, too.
+  // The object's own box also counts as a region.
   const rows = [0, 1, 2, 3].map((row) => ({
     box: [...rois!.data.subarray(5 * row, 5 * row + 5)],
     label: labels!.data[row]!,

@@ -1,4 +1,4 @@
-/** Dropout in phase TRAIN on the processor: dropout-cases.ts. */
+/** Dropout in phase TRAIN on the CPU: dropout-cases.ts. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openDevice, readNet } from '../../ts/index.ts';

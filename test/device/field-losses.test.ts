@@ -1,6 +1,6 @@
 /**
- * The losses of region proposals in MS-CNN and Cascade R-CNN, and how right their maps are, against what the forks' layers compute,
- * written out in float64; their gradients against differences.
+ * The losses and accuracies of region proposals in MS-CNN and Cascade R-CNN, compared with the forks' layers written
+ * out in float64, and their gradients compared with differences.
  */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -28,7 +28,7 @@ interface Field {
   readonly height: number;
 }
 
-/** What a data layer would say: of each item its class, box and overlap, some of each. */
+/** What a data layer provides: the class, box and overlap of each item, with some of each kind. */
 function labelsOf(items: number, fields: readonly Field[], stride: number, seed: number): Float32Array {
   const noise = draw(items * AREA * 6, seed, 0, 1);
   const labels = new Float32Array(items * 6 * AREA);
@@ -59,10 +59,10 @@ interface Said {
 }
 
 interface Options {
-  /** Which places of the background count. */
+  /** Whether a background position counts. */
   readonly keeps: (item: number, place: number) => boolean;
   readonly lambda: number;
-  /** bg_multiple, where both weigh by it; null: all weigh alike. */
+  /** bg_multiple, if it weights both; null: all have the same weight. */
   readonly multiple: number | null;
   readonly byOverlap: boolean;
   readonly smooth: boolean;
@@ -75,7 +75,7 @@ const softmax = (scores: readonly number[]) => {
   return powers.map((power) => power / sum);
 };
 
-/** The loss, its second part, and the diffs of scores [item][k][place] and of regressions [item][k][place]. */
+/** The loss, its second part, and the diffs of scores [item][k][position] and of regressions [item][k][position]. */
 function reference(said: Said, { keeps, lambda, multiple, byOverlap, smooth, bounds }: Options) {
   const label = (item: number, plane: number, place: number) =>
     said.labels[(item * 6 + plane) * AREA + place]!;
@@ -141,7 +141,7 @@ const near = (found: number, expected: number, what: string) =>
     `${what}: ${found}, not ${expected}`,
   );
 
-/** Of equal rank the later place first. */
+/** The later position comes first if ranks are equal. */
 const hardest = (places: readonly number[], rank: (place: number) => number, count: number) =>
   new Set([...places].sort((a, b) => rank(b) - rank(a) || b - a).slice(0, count));
 
@@ -152,7 +152,7 @@ layer { name: "loss" type: "DetectionLoss" bottom: "said" bottom: "label" top: "
   detection_loss_param { cls_num: ${CLASSES} field_w: ${FIELD.width} field_h: ${FIELD.height} downsample_rate: 8
     bg_threshold: 0.6 ${param} } }`;
 
-/** Many are equal. */
+/** Many values are equal. */
 const said = draw(IMAGES * (CLASSES + 4) * AREA, 5, -3, 3).map(Math.round);
 const label = labelsOf(IMAGES, [FIELD], 8, 7);
 const asMaps = (): Said => ({
@@ -178,7 +178,7 @@ const defaults: Options = {
   bounds: { xy: 2, wh: 2 },
 };
 
-/** Of each class as many as it has objects, at least four. */
+/** For each class, as many as it has objects, but at least four. */
 const hard = (item: number, place: number) =>
   [1, 2].some((k) => {
     const count = Array.from({ length: AREA }, (_, at) => label[item * 6 * AREA + at]).filter(
@@ -242,7 +242,7 @@ for (const device of devices) {
         single(`sample_mode: "${mode}" bg_multiple: 2`).replace('loss_weight: 0.75', ''),
         { said, label },
       );
-      // What is kept has a diff.
+      // Positions that are kept have a diff.
       const kept = (item: number, place: number) =>
         blobs.said!.data[item * (CLASSES + 4) * AREA + place] !== 0;
       const expected = reference(asMaps(), {
@@ -292,7 +292,7 @@ const asGroups = (): Said => ({
   box: (item, k, place) => boxes[(item * 4 + k) * AREA + place]!,
   labels: groupLabel,
 });
-/** Places of an image, of both kinds of boxes. */
+/** The positions of an image, for both kinds of boxes. */
 const ofImage = (image: number) =>
   Array.from({ length: GROUP.length * AREA }, (_, i) => image * GROUP.length * AREA + i);
 const groupBackground = (image: number) =>
@@ -309,13 +309,13 @@ const hardInImage = (item: number, place: number, count: (image: number) => numb
   const image = Math.floor(item / GROUP.length);
   const rank = (i: number) => {
     const [of, at] = [Math.floor(i / AREA), i % AREA];
-    // Of equal scores in another order, the sums differ in their last bits.
+    // If equal scores are summed in another order, the last bits differ.
     return -Math.fround(softmax(Array.from({ length: CLASSES }, (_, k) => asGroups().score(of, k, at)))[0]!);
   };
   return hardest(groupBackground(image), rank, count(image)).has(item * AREA + place);
 };
 const GROUPS: readonly (readonly [text: string, Options])[] = [
-  // More than there are.
+  // More than exist.
   [
     'min_num_neg: 100',
     {
@@ -379,7 +379,7 @@ for (const device of devices) {
     const near0 = (name: string, count: number) =>
       name === 'label' ? (count === label.length ? label : groupLabel) : draw(count, 3, -0.4, 0.4);
     for (const text of [single('sample_mode: "all" bb_smooth: false'), grouped('min_num_neg: 100')]) {
-      // Both values of the top count in Caffe's loss, and the gradient is that of the first alone.
+      // Caffe's loss reads both values of the top, but the gradient is that of the first only.
       const { compared } = await checkGradients(device, {
         net: `${text
           .replace(/top: "(loss|l)"/, 'top: "both"')
@@ -422,7 +422,7 @@ layer { name: "rest" type: "Silence" bottom: "second" }`,
           if (at(0) === 0 && at(5) >= Math.fround(0.6)) continue;
           const own = Array.from({ length: CLASSES }, (_, k) => maps.score(item, k, place));
           const best = Math.max(...own);
-          // Of equal scores MS-CNN's pairs have the later class first.
+          // With equal scores, MS-CNN's pairs put the later class first.
           const winner = more === 0 ? own.lastIndexOf(best) : own.indexOf(best);
           const isRight = winner === at(0) ? 1 : 0;
           found.all++;

@@ -1,4 +1,4 @@
-/** What fillers draw depends on the seed and on the blob's name, and on nothing else. */
+/** The values of fillers depend on the seed and the blob's name only. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { toFloat32 } from '../../ts/caffe/blob.ts';

@@ -1,4 +1,4 @@
-/** Filter: how many items its tops have follows from the inputs of each run. */
+/** Filter: the number of items in its tops depends on the inputs of each run. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { GraphError } from '../../ts/base/errors.ts';
@@ -118,7 +118,7 @@ for (const device of devices) {
       );
       return (await trainer.weights()).layers.find(({ name }) => name === 'ip')!.blobs[0]!;
     };
-    // The same by hand: a weight step of momentum SGD from the gradients at each iteration.
+    // The same by hand: momentum SGD applied to a weight with the gradients of each iteration.
     using gradients = await device.train({ model: learning(ITEMS, true), update: null, seed: 3 });
     const start = (await gradients.weights()).layers;
     let weights = start;

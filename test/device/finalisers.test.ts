@@ -1,4 +1,7 @@
-/** What nobody disposed: the garbage collector frees it, late, and says so. Run in processes with --expose-gc. */
+/**
+ * The garbage collector frees objects that nobody disposed, late, and with a warning. Runs in processes with
+ * --expose-gc.
+ */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -13,7 +16,7 @@ const prelude = (place: (source: string) => string) => `
   import { openDevice } from ${place('ts/index.ts')};
   const files = { model: ${JSON.stringify(join(fashion, 'deploy.prototxt'))}, weights: ${JSON.stringify(join(fashion, 'model.caffemodel'))} };
   const collect = async () => { for (let i = 0; i < 8; i++) { globalThis.gc(); await sleep(20); } };
-  // Finalisers run in later turns, and a device's thread frees in its own: beside a busy neighbour that takes longer.
+  // Finalisers run in later turns, and a device's thread frees in its own time, which takes longer on a busy machine.
   const collectUntil = async (isDone) => { for (let i = 0; i < 100 && !isDone(); i++) await collect(); };
   const threads = () => readdirSync('/proc/self/task').length;
 `;

@@ -1,4 +1,4 @@
-/** Weights with a factor for each channel, from a file's bytes: of either type, at any address. */
+/** Weights with one factor per channel, read from a file's bytes: of either type, at any address. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Blob, blobFromFloats } from '../../ts/caffe/blob.ts';

@@ -1,4 +1,4 @@
-/** Layers of Caffe's forks: what their own code made, forward and backward, and what they refuse. */
+/** Layers of Caffe's forks: the results of their own code, forward and backward, and what they refuse. */
 import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { test } from 'uvu';
@@ -22,9 +22,9 @@ if (existsSync(malformed)) {
     cases: { file: string; stage: string; ok: boolean; inputs?: Record<string, number[]> }[];
   }>(join(malformed, 'index.json'));
   for (const { file, stage, inputs } of cases) {
-    // OpenCV's field, which its nets need: SSD's own parser does not know it.
+    // OpenCV's field, which its nets need but SSD's own parser does not know.
     if (file === 'det_clip.prototxt') continue;
-    // MSRA's older SmoothL1Loss takes three bottoms, which SSD's refuses: R-FCN's nets of daijifeng001 have it.
+    // MSRA's older SmoothL1Loss takes three bottoms, which SSD's refuses; daijifeng001's R-FCN nets use it.
     if (file === 'smoothl1_ssd_3bottoms.prototxt') continue;
     const model = join(malformed, file);
     test(`${file} is refused with its place, or the value that is wrong`, async () => {
@@ -278,7 +278,7 @@ test('SegAccuracy gives pixel accuracy, mean recall and mean overlap; without re
   const scores = Float32Array.of(1, 0, 1, 0, 1, 0);
   using once = await accuracy('');
   const { acc } = await once.run({ s: scores, l: Float32Array.of(0, 0, 255) });
-  // Class 0: one of two is right; class 1 is taken once and never there.
+  // Class 0: one of two is right; class 1 is predicted once and never true.
   assert.equal([...acc!.data], [0.5, 0.5, 0.25]);
   using all = await accuracy('reset: false');
   await all.run({ s: scores, l: Float32Array.of(0, 0, 255) });
@@ -340,7 +340,7 @@ test('a mask of ROIMaskPooling counts as 0, and Sparsify drops what is small and
       roi_mask_pooling_param { pooled_h: 1 pooled_w: 1 mask_scale: 0.1 } }`);
   const x = Float32Array.of(-1, -2, -3, -4, 9, -5, -6, -7, -8);
   const { m } = await masked.run({ x, rois: Float32Array.of(0, 0, 0, 2, 2) });
-  // 9 lies under the mask: 0 is above −1, and the value that stands there is taken.
+  // 9 is under the mask: it is compared as 0, which is greater than −1, and then the value itself is taken.
   assert.is(m!.data[0], 9);
   const net = readNet(
     `${input('x', 1, 3)}layer { name: "s" type: "Sparsify" bottom: "x" top: "y" sparsify_param { coef: 0.5 thre: 0.2 } }`,

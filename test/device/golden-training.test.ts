@@ -1,4 +1,4 @@
-/** Every backward pass and every run of a solver that real Caffe recorded, on every device that computes in main memory. */
+/** Every backward pass and solver run that real Caffe recorded, on every device that computes in main memory. */
 import { test } from 'uvu';
 import { testTrainingCases } from '../support/golden-cases.ts';
 import { openPlainDevices } from '../support/plain-devices.ts';

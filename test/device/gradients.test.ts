@@ -1,4 +1,4 @@
-/** The gradient of every layer type against central differences, on random shapes, as Caffe's own tests do. */
+/** The gradient of every layer type against central differences on random shapes, as in Caffe's own tests. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { seededRandom } from '../../ts/base/random.ts';
@@ -8,7 +8,7 @@ import { openPlainDevices } from '../support/plain-devices.ts';
 
 const devices = await openPlainDevices();
 
-/** Random choices, the same for each seed. */
+/** Random choices that are the same for each seed. */
 class Choice {
   readonly random: () => number;
   constructor(seed: number) {
@@ -199,7 +199,7 @@ const cases: Record<string, (choice: Choice) => Omit<GradientCheck, 'seed'>> = {
     fill: apart,
   }),
   'Eltwise, MAX': (choice) => ({
-    // One input apart from two that are equal to it but for a shift larger than a step.
+    // Two inputs are equal; a third differs from them by a shift larger than a step.
     net: `${input('a', [2, 2, 3, 3])} ${layer('Power', 'power_param { scale: -1 }', ['a'], ['b'])}
       ${layer('Eltwise', 'eltwise_param { operation: MAX }', ['a', 'b'])}`,
     fill: apart,
@@ -287,7 +287,10 @@ const cases: Record<string, (choice: Choice) => Omit<GradientCheck, 'seed'>> = {
   'a residual block': residual,
 };
 
-/** Of a name, so that a new case moves no other one to other numbers; from 11 few of those lie on kinks. */
+/**
+ * Derived from the name, so that a new case does not change the numbers of others. With seeds from 11 on, few values
+ * are at kinks.
+ */
 const seedOf = (name: string) =>
   [...name].reduce((seed, char) => (seed * 31 + char.charCodeAt(0)) % 999_983, 11);
 

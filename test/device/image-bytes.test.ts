@@ -1,4 +1,4 @@
-/** Images as bytes on the devices that compute in main memory; test/cuda runs the same cases on the emulated GPU. */
+/** Images as bytes on devices that compute in main memory; test/cuda runs the same cases on the emulated GPU. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Preprocess } from '../../ts/api/images.ts';
