@@ -1,5 +1,5 @@
 /**
- * A test file in a process of its own, and what it says of itself: its counts, and lines `skipped: …` and `figures: …`.
+ * Runs a test file in its own process and reads what it reports: its counts, and lines `skipped: …` and `figures: …`.
  */
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -11,19 +11,19 @@ const HELD_MS = 10_000;
 
 export interface Counts {
   readonly passed: number;
-  /** Tests, and the file itself where it crashed, holds none or leaves some out without saying why. */
+  /** Failed tests, plus the file itself if it crashed, has no tests, or leaves some out without saying why. */
   readonly failed: number;
-  /** Why. */
+  /** The reasons. */
   readonly skipped: readonly string[];
 }
 
 export interface Outcome extends Counts {
   readonly seconds: number;
-  /** Of a processor, with what the file itself started and waited for. */
+  /** Processor time, including that of processes that the file started and waited for. */
   readonly processorSeconds: number;
 }
 
-/** Runs it and prints its line; where it failed, also all that it wrote. */
+/** Runs it and prints its line. If it failed, also prints all its output. */
 export function runFile(
   name: string,
   command: string,
@@ -35,7 +35,7 @@ export function runFile(
   let processorSeconds = 0;
   let isHeld = false;
   return new Promise((resolve) => {
-    // What it waits for may be why it does not end, and would keep its own handlers of signals from running.
+    // SIGKILL, because a file that hangs may block its own signal handlers.
     const limit = { timeout: LIMIT_MS, killSignal: 'SIGKILL' } as const;
     const child = childUntilExit(spawn(command, words, { stdio: ['ignore', 'pipe', 'pipe'], ...limit, env }));
     let output = '';
@@ -67,7 +67,7 @@ export function runFile(
   });
 }
 
-/** What a file's words and its end say. @param isHeld Its output was still open. */
+/** Judges a file by its output and its exit. @param isHeld Its output was still open. */
 export function judge(
   output: string,
   status: number | null,
@@ -79,7 +79,7 @@ export function judge(
   const skipped = told(output, 'skipped');
   const problems = [
     ...(status !== 0 && total === passed ? [`ended with ${signal ?? status}`] : []),
-    // uvu's last words; a file without them may have left before its tests began.
+    // uvu's last words. A file without them may have exited before its tests began.
     ...(/^ *Total:/m.test(output) ? [] : ['it did not come to its end']),
     ...(isHeld ? ['a process that it started lives on'] : []),
     ...(total === 0 && skipped.length === 0 ? ['it holds no test'] : []),
@@ -89,7 +89,7 @@ export function judge(
   return { passed, failed: total - passed + (problems.length > 0 ? 1 : 0), skipped, total, notes };
 }
 
-/** Prints the sums, on which the exit status depends: nothing failed, and something was there. */
+/** Prints the sums, which determine the exit status: nothing failed, and there were tests. */
 export function conclude(results: readonly Outcome[]): void {
   const sum = (key: 'passed' | 'failed') => results.reduce((total, each) => total + each[key], 0);
   const skips = results.reduce((total, { skipped }) => total + skipped.length, 0);
@@ -97,7 +97,7 @@ export function conclude(results: readonly Outcome[]): void {
   process.exitCode = sum('failed') === 0 && sum('passed') + skips > 0 ? 0 : 1;
 }
 
-/** What a file says of itself, once each; uvu's dots may stand before it. */
+/** The distinct lines of one kind that a file printed; uvu's dots may precede them. */
 function told(output: string, what: 'skipped' | 'figures'): string[] {
   const lines = output.matchAll(new RegExp(`^[•✘ ]*${what}: (.*)$`, 'gm'));
   return [...new Set([...lines].map(([, text]) => text!))];
@@ -105,14 +105,14 @@ function told(output: string, what: 'skipped' | 'figures'): string[] {
 
 let counted = childSeconds();
 
-/** Seconds of a processor that the child took that has just ended. */
+/** Processor seconds of the child that has just ended. */
 export function takenSeconds(): number {
   const before = counted;
   counted = childSeconds();
   return counted - before;
 }
 
-/** Taken by all children that have ended (proc(5): cutime and cstime, in hundredths on Linux). */
+/** Processor time of all children that have ended (proc(5): cutime and cstime, in hundredths on Linux). */
 function childSeconds(): number {
   const fields = readFileSync('/proc/self/stat', 'utf8')
     .replace(/^.*\) /s, '')

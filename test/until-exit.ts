@@ -1,4 +1,4 @@
-/** Folders and processes that go when this process ends, also where it is interrupted or crashes. */
+/** Folders and processes that are removed when this process ends, even if it is interrupted or crashes. */
 import type { ChildProcess } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -10,7 +10,7 @@ process.on('exit', () => {
   for (const child of children) child.kill('SIGKILL');
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
-// Without a handler a signal ends the process before `exit`. Shells give it this status.
+// Without a handler, a signal ends the process before `exit`. Shells use this status for it.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
   process.on(signal, () => process.exit(128 + constants.signals[signal]));
 

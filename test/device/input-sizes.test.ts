@@ -1,4 +1,4 @@
-/** Images of any size through one model: a new size costs no measuring and no packing, and memory stays bounded. */
+/** Images of any size through one model: a new size needs neither measuring nor packing, and memory stays bounded. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,7 +15,7 @@ const convolution = (name: string, from: string, outputs: number, more = '') => 
   layer { name: "${name}" type: "Convolution" bottom: "${from}" top: "${name}"
     convolution_param { num_output: ${outputs} kernel_size: 3 pad: 1 weight_filler { type: "msra" } ${more} } }
   layer { name: "${name}_relu" type: "ReLU" bottom: "${name}" top: "${name}" }`;
-/** Convolutions of every way to compute one, and a head that any size fits. */
+/** Convolutions of every implementation, and a head that accepts any size. */
 const net = readNet(
   `layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 40 dim: 40 } } }
   ${convolution('c1', 'data', 32, 'stride: 2')}
@@ -39,7 +39,7 @@ const refused = (run: Promise<unknown>) =>
     (error: unknown) => error,
   );
 
-/** Bytes held while ever other sizes are run. */
+/** The bytes held while more and more sizes are run. */
 async function heldBytes(device: Device, run: (size: number) => Promise<unknown>, sizes: readonly number[]) {
   const held: number[] = [];
   for (const size of sizes) {

@@ -1,4 +1,4 @@
-/** int8: against the same integers computed here, against float32 within what rounding allows, and on trained nets. */
+/** int8: compared with integers computed here, with float32 within the rounding error, and on trained nets. */
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, writeFileSync } from 'node:fs';
@@ -27,11 +27,11 @@ import { cifarFile, cifarPreprocess, cifarSamples } from '../support/cifar-sampl
 import { COMMAND, nodeArguments } from '../support/command.ts';
 import { repositoryFolder, sharedFolder } from '../support/golden.ts';
 
-// With this the file tests oneDNN, which takes what it is told for the processor's own, so that older kernels, and their
-// overflows, are seen here too; without it our own tiles, or what the processor has.
+// If set, the file tests oneDNN, which takes this for the processor's instruction set, so that older kernels and their
+// overflows are tested, too. Otherwise it tests our own tiles, or what the processor supports.
 const limit = process.env.ONEDNN_MAX_CPU_ISA;
 const kernels = limit === undefined ? {} : ({ kernels: 'oneDNN' } as const);
-/** Whether weights have all 127 levels: oneDNN, which computes int8 where there is no VNNI, halves them there. */
+/** Whether weights have all 127 levels. oneDNN, which computes int8 without VNNI, halves them there. */
 const hasAllLevels = await (async () => {
   await using device = await openDevice('cpu', { threads: 2, kernels: 'oneDNN' });
   return /VNNI|bfloat16|AMX/.test(String(device.description['instruction set']));
@@ -47,7 +47,7 @@ const head =
   layer('name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 dim: 7 dim: 6 } }') +
   convolution('a', 'data', 'num_output: 32 kernel_size: 1');
 
-/** Weights between −1 and 1, those of `ones` all 1. */
+/** Weights between −1 and 1; those of the layers in `ones` are all 1. */
 function weightsOf(net: NetParameter, ones: readonly string[] = []): WeightsFile {
   const random = seededRandom(5);
   const layers = new Map<
@@ -89,7 +89,7 @@ for (const [name, isUnsigned] of [
     await using float = await device.load({ model: net, weights, outputs: ['a', 'b'] });
     const data = noise(252, 1);
     const { a, b } = await float.run({ data });
-    const range = 0.75 * largest(a!.data); // cuts some, so that saturation is seen too
+    const range = 0.75 * largest(a!.data); // clips some values, so that saturation is tested, too
     const calibration = calibrationOf({
       net: '',
       method: 'min-max',
@@ -122,7 +122,7 @@ for (const [name, isUnsigned] of [
             magnitude += Math.abs(integer);
           }
       const expected = (sum * scale * most) / 127 + bias[k]!;
-      // With all levels the integers are the same; with half of them a weight is off by up to a whole level of 127.
+      // With all levels the integers are equal. With half of them, a weight's error is at most one level of 127.
       const allowed = hasAllLevels ? 1e-5 * (1 + Math.abs(expected)) : (magnitude * scale * most) / 63;
       rounding = Math.max(rounding, Math.abs(value - b!.data[i]!));
       assert.ok(Math.abs(value - expected) <= allowed, `value ${i}: ${value}, expected ${expected}`);
@@ -130,7 +130,7 @@ for (const [name, isUnsigned] of [
     assert.ok(rounding > 1e-4, 'int8 differs from float32');
   });
 
-// Without VNNI pairs of products are summed in 16 bits: 2 × 255 × 127 would not fit.
+// Without VNNI, pairs of products are summed in 16 bits, where 2 × 255 × 127 would not fit.
 test('the largest values and weights do not overflow', async () => {
   const net = readNet(`${head}${relu('a')}${convolution('b', 'a', 'num_output: 16 kernel_size: 3 pad: 1')}`, {
     file: 'net',
@@ -147,7 +147,7 @@ test('the largest values and weights do not overflow', async () => {
   });
   await using int8 = await device.load({ model: net, weights, precision: 'int8', calibration });
   const { b } = await int8.run({ data });
-  // All of a is 3 × 1 + 1 = 4, the largest; inside, b is 32 × 9 × 4 + 1.
+  // All of a is 3 × 1 + 1 = 4, the largest value; inside, b is 32 × 9 × 4 + 1.
   const inside = b!.data.filter(
     (_, i) => i % 6 > 0 && i % 6 < 5 && Math.floor(i / 6) % 7 > 0 && Math.floor(i / 6) % 7 < 6,
   );
@@ -185,7 +185,7 @@ test('residual blocks are float32 to 1 % of the range (2 % with half the levels)
   await using alone = await openDevice('cpu', { threads: 2, ...kernels });
   const planned = await alone.plan(int8Options);
   await using int8 = await alone.load({ ...int8Options, weights });
-  // The stride of e is moved up to d, so that a pick of every other pixel of its residual comes to be, in int8, too.
+  // The stride of e moves up to d, so that its residual is subsampled, in int8, too.
   assert.equal(
     int8
       .plan()
@@ -281,7 +281,7 @@ if (limit === undefined)
         encoding: 'utf8',
         cwd: repositoryFolder,
       });
-      // A file of the folder that is no image is named.
+      // A file in the folder that is not an image is named.
       assert.match(run.stderr, /^(resnode: 1 of .* is skipped, .*truth\.tsv\n)?$/);
       return run.stdout;
     };
@@ -305,7 +305,7 @@ if (limit === undefined)
 
 const shared = sharedFolder() ?? '';
 
-/** Counts in float32 and int8, and how many images both take for the same; calibrated on every nth image. */
+/** Correct counts in float32 and int8, and how many images both classify alike; calibrated on every nth image. */
 async function compared(
   name: string,
   samples: readonly Sample[],

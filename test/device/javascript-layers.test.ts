@@ -1,4 +1,4 @@
-/** Layers that are functions in JavaScript: they compute and learn as layers of Caffe's do, on every device. */
+/** Layers implemented in JavaScript compute and learn as Caffe's layers do, on every device. */
 import { Worker } from 'node:worker_threads';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -24,7 +24,7 @@ const [device] = devices as [Device];
 
 test('a function may answer later, and the event loop is free meanwhile', () => {
   let ticks = 0;
-  // Answers when a timer has had three turns, however late they come.
+  // Answers after three turns of a timer, however late they come.
   const forward: JavaScriptLayer['forward'] = ([x]) =>
     new Promise((resolve) => {
       const timer = setInterval(() => {
@@ -123,7 +123,7 @@ test('a Python layer without a function is refused with the cure, and so are sha
     assert.is(wrong.code, 'graph/javascript-layer');
     assert.match(wrong.message, /net\.prototxt:\d+:\d+.*positive integers.*found \[ \[ 0 \] \]/s);
   });
-  // What JSON has no form for is shown too.
+  // A value that JSON cannot represent is shown, too.
   await withLayers({ 'my_layers.Square': { ...square, shapes: () => [[3n]] as never } }, async () => {
     assert.match((await refusal(device.load({ model: net() }))).message, /found \[ \[ 3n \] \]/);
   });

@@ -1,4 +1,4 @@
-/** Files that are larger than any array may be: each reader says so, at once and in few words. */
+/** Files larger than any array: each reader refuses them at once with a short message. */
 import { constants } from 'node:buffer';
 import { mkdtempSync, openSync, rmSync, truncateSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -21,7 +21,7 @@ const SIZE = 5 * 2 ** 30;
 const folder = mkdtempSync(join(tmpdir(), 'resnode-large-'));
 test.after(() => rmSync(folder, { recursive: true }));
 
-/** A file with a hole behind its first bytes, which takes no disk. */
+/** A file with a hole after its first bytes, which takes no disk space. */
 function sparse(name: string, ...head: (string | readonly number[])[]): string {
   const path = join(folder, name);
   const descriptor = openSync(path, 'wx');

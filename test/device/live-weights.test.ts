@@ -50,7 +50,7 @@ test("weights that were read of a Buffer are the model's own: the Buffer may be 
   const file = join(mkdtempSync(join(tmpdir(), 'resnode-')), 'net.caffemodel');
   writeCaffemodel(file, { name: 'net', layers: randomWeights(graph).layers });
   const read = () => {
-    const bytes = readFileSync(file); // a Buffer, of which slice() gives a view
+    const bytes = readFileSync(file); // a Buffer, whose slice() returns a view
     return { bytes, weights: readCaffemodel(bytes, { file }) };
   };
   const values = ({ layers }: WeightsFile) =>

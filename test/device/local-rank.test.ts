@@ -1,4 +1,4 @@
-/** Which GPU a process takes that was started beside others. */
+/** Which GPU a process uses if several processes run on one machine. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ArgumentError } from '../../ts/base/errors.ts';

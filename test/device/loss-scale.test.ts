@@ -1,4 +1,7 @@
-/** A dynamic loss scale: it halves where an update is skipped and doubles after 2000 that are not, as GradScaler does. */
+/**
+ * A dynamic loss scale halves when an update is skipped, and doubles after 2000 updates without a skip, as GradScaler
+ * does.
+ */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { LossScale } from '../../ts/device/loss-scale.ts';

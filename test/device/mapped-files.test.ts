@@ -1,6 +1,6 @@
 /**
- * Memory that JavaScript and native code share: files larger than an array can be, cut short or written to while they are
- * held, or no files at all; arrays that there is no memory for.
+ * Memory that JavaScript and native code share: files larger than an array can be, files that are truncated or written
+ * while they are in use, objects that are not files, and arrays for which there is no memory.
  */
 import { spawnSync } from 'node:child_process';
 import {
@@ -32,7 +32,7 @@ test.after(() => rmSync(folder, { recursive: true }));
 const at = (name: string) => join(folder, name);
 const arraysHaveALimit = Number(process.versions.node.split('.')[0]) < 22;
 
-/** A net whose weights take 16 MiB, and a file of them. */
+/** A net with 16 MiB of weights, and a file of them. */
 function largeNet(name: string) {
   const model = at(`${name}.prototxt`);
   writeFileSync(
@@ -132,7 +132,7 @@ test('a model whose weights were cut short before they were packed is refused, a
   const other = largeNet('other');
   using loaded = await device.load(other);
   assert.is((await loaded.run({ data: new Float32Array(1024).fill(1) })).fc!.data[0], 512);
-  // Packed by now, so that it no longer matters.
+  // The weights are already packed, so this no longer matters.
   truncateSync(other.weights, 0);
   assert.is((await loaded.run({ data: new Float32Array(1024).fill(1) })).fc!.data[4095], 512);
 });
@@ -160,7 +160,8 @@ const having = (command: string) =>
 having('prlimit')(
   'an output that cannot be allocated is an error with a code, not the end of the process',
   () => {
-    // 1 GiB of pixels where the process may have some 64 MiB more than it has. Plain JavaScript: a loader needs more.
+    // 1 GiB of pixels while the process may allocate only about 64 MiB more. In plain JavaScript, because a loader
+    // needs more.
     const program = `
     const { resizeImage } = require(${JSON.stringify(loadBinding().path)});
     const size = { width: 1, height: 1, channels: 4, resizedWidth: 16384, resizedHeight: 16384, float: false };

@@ -1,4 +1,4 @@
-/** MultiBoxLoss against a second description of it, differences, and cases that are worked by hand. */
+/** MultiBoxLoss against a second implementation, against differences, and in cases computed by hand. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { seededRandom } from '../../ts/base/random.ts';
@@ -85,7 +85,7 @@ const inputsOf = ({ loc, conf, priors, variances, truths }: Given, rows: number)
 };
 
 async function gradients(device: Device, s: MultiBoxSettings, given: Given, more?: string) {
-  // Rows that hold no box stand behind the others.
+  // Rows without a box follow the others.
   const rows = given.truths.length + 2;
   const model = readNet(netOf(s, given, rows, more), { file: 'net.prototxt' });
   using trainer = await device.train({ model, update: null, diffs: ['loc', 'conf'] });
@@ -102,7 +102,7 @@ const isClose = (found: ArrayLike<number>, wanted: ArrayLike<number>, what: stri
     );
 };
 
-/** Priors on a jittered grid, some of them beyond the image; boxes near some of them. */
+/** Priors on a jittered grid, some of them outside the image; boxes near some of them. */
 function randomCase(s: MultiBoxSettings, seed: number): Given {
   const random = seededRandom(seed);
   const images = 3;
@@ -204,7 +204,7 @@ test('the gradients are the slopes of the loss', async () => {
   for (const i of [0, 7, 40, 100, 200]) isClose([await slope('conf', i)], [dConf[i]!], `conf ${i}`, 1e-3);
 });
 
-// Four priors in a row, each a quarter of the image; every score is 0 unless it is said.
+// Four priors in a row, each a quarter of the image; every score is 0 unless it is given.
 const quarters: readonly Box[] = [0, 1, 2, 3].map((i): Box => [i / 4, 0, (i + 1) / 4, 1]);
 const row = (truths: readonly Truth[], scores: readonly number[] = [], images = 1): Given => ({
   images,
@@ -221,7 +221,7 @@ for (const device of devices) {
   test(`a box that a prior says exactly costs its class alone, and the three worst of the others, ${on}`, async () => {
     const truths = [{ image: 0, label: 1, box: quarters[1]! }];
     const { loss, dLoc, dConf } = await gradients(device, two, row(truths));
-    // Four priors with even scores, ln 2 each, over one match.
+    // Four priors with equal scores, ln 2 each, divided by one match.
     isClose([loss], [4 * Math.log(2)], 'loss');
     isClose(dLoc, new Float32Array(16), 'diff of loc');
     isClose(dConf, [-0.5, 0.5, 0.5, -0.5, -0.5, 0.5, -0.5, 0.5], 'diff of conf');
@@ -229,7 +229,7 @@ for (const device of devices) {
 
   test(`of the negatives the hardest count, as many as the ratio says, ${on}`, async () => {
     const truths = [{ image: 0, label: 1, box: quarters[0]! }];
-    // The last prior is the surest of its mistake, the third less so.
+    // The last prior is the most confidently wrong, the third less so.
     const given = row(truths, [0, 0, 2, 0, 0, 1, 0, 3]);
     const { dConf } = await gradients(device, { ...two, negPosRatio: 2 }, given);
     assert.equal([...dConf].slice(2, 4), [0, 0], 'an easy negative');
@@ -244,7 +244,7 @@ for (const device of devices) {
       [loss, ...dLoc, ...dConf],
       Array.from({ length: 25 }, () => 0),
     );
-    // Where all priors count, they are background, over a normaliser that is 1 at least.
+    // If all priors count, they are background, and the normaliser is at least 1.
     const all = await gradients(device, { ...two, mining: 'NONE' }, row([]));
     isClose([all.loss], [4 * Math.log(2)], 'all priors');
   });
@@ -272,7 +272,7 @@ for (const device of devices) {
   });
 
   test(`each box has a prior of its own, though another box overlaps it more, ${on}`, async () => {
-    // Both overlap the second prior most; the wider one is left with the third, by less than overlap_threshold.
+    // Both overlap the second prior most. The wider one only gets the third, with less than overlap_threshold.
     const truths: Truth[] = [
       { image: 0, label: 1, box: [0.25, 0, 0.55, 1] },
       { image: 0, label: 1, box: [0.25, 0, 0.7, 1] },

@@ -1,4 +1,4 @@
-/** Public nets of every kind, with random weights: fused, each is what it is layer by layer. */
+/** Public nets of every kind with random weights: fused, each computes the same as layer by layer. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -17,10 +17,10 @@ import {
 import { sharedFolder } from '../support/golden.ts';
 import { randomValues, randomWeights } from '../support/random-weights.ts';
 
-/** What a run may take here: others of the same layers are smaller. */
+/** Larger nets are not run; others with the same layers are smaller. */
 const MOST_MACS = 15e9;
 const MOST_PARAMETERS = 80e6;
-/** Parts of the written height and width that are tried: the smallest that the net can take is run. */
+/** The parts of the declared height and width that are tried: the smallest that works is run. */
 const PARTS = [1 / 4, 1 / 2, 1];
 
 interface Case {
@@ -29,7 +29,7 @@ interface Case {
   readonly graph: Graph;
 }
 
-/** The net at the smallest size that it can take. @throws ResnodeError where it does not build */
+/** The net at its smallest possible size. @throws ResnodeError if it does not build */
 function smallest(file: string): Case {
   const net = filterNet(readNet(readFileSync(file, 'utf8'), { file }));
   const written = graphFromCaffe(net);

@@ -1,4 +1,4 @@
-/** NaN and infinities, in weights and in what a net computes, are warnings that name the layer; a program sees them too. */
+/** NaN and infinities, in weights and in results, give warnings that name the layer, and programs can see them. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { notFinite, notFiniteBytes } from '../../ts/base/not-finite.ts';
@@ -156,7 +156,7 @@ test('the first layer whose output is not finite is named once, found layer by l
   try {
     await using device = await openDevice('cpu', { threads: 1 });
     const weights = weightsOf(1);
-    // Finite weights of which 1e30 · 1e30 is infinite; the softmax behind makes NaN of it.
+    // Finite weights with 1e30 · 1e30 = infinity, from which the softmax makes NaN.
     const large: WeightsFile = {
       ...weights,
       layers: weights.layers.map((layer) => ({

@@ -1,4 +1,4 @@
-/** Single operations on every device against loops in float64 that are written here. */
+/** Single operations on every device against loops in float64. */
 
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -136,7 +136,7 @@ for (const device of devices) {
       [2, 7],
       exponents.map((value, i) => value / total[Math.floor(i / 7)]!),
     );
-    // Caffe rounds up: 6 with a window of 3 and a stride of 2 gives 3, the last window clipped to 2.
+    // Caffe rounds up: 6 with a window of 3 and a stride of 2 gives 3, with the last window clipped to 2.
     const plane: Tensor = { shape: [1, 1, 1, 6], data: Float32Array.of(1, 5, 2, 8, 3, 4) };
     const row = { input: plane, kernel: [1, 3] as const, stride: [1, 2] as const };
     close(await ops.pooling(device, { ...row, method: 'max' }), [1, 1, 1, 3], [5, 8, 4]);

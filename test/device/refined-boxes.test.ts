@@ -1,4 +1,4 @@
-/** DetectionOutput of four and five bottoms, against RefineDet's rules written out in float64. */
+/** DetectionOutput with four and five bottoms, against RefineDet's rules written out in float64. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { seededRandom } from '../../ts/base/random.ts';
@@ -55,7 +55,10 @@ function overlap(a: Box, b: Box): number {
   return (w * h) / (area(a) + area(b) - w * h);
 }
 
-/** Zhang et al., "RefineDet" (2018), section 3.4: what is hardly an object is dropped, anchors are moved before they are used. */
+/**
+ * Zhang et al., "RefineDet" (2018), section 3.4: boxes with a low objectness are dropped, and anchors are refined
+ * before use.
+ */
 function refined(given: Record<string, Float32Array>, images: number, moves: boolean): number[][] {
   const rows: number[][] = [];
   for (let image = 0; image < images; image++)

@@ -1,4 +1,7 @@
-/** Regions of MS-CNN and Cascade R-CNN against their papers' rules in float64, each candidate compared with each. */
+/**
+ * The proposals of MS-CNN and Cascade R-CNN against their papers' rules in float64, with all pairs of candidates
+ * compared.
+ */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { GraphError, graphFromCaffe } from '../../ts/index.ts';
@@ -15,7 +18,7 @@ const list = (name: string, values: readonly number[]) =>
 
 interface Candidate {
   readonly score: number;
-  /** x, y, width, height: of pixels, where both corners are pixels. */
+  /** x, y, width, height, in pixels including both corners. */
   readonly box: readonly [number, number, number, number];
 }
 
@@ -25,7 +28,10 @@ const [MEANS, STDS] = [
 ];
 const REG = `bbox_reg_param { ${list('bbox_mean', MEANS)} ${list('bbox_std', STDS)} }`;
 
-/** Section 3.2 of MS-CNN: the centre moves by shares of the field, the sides grow by an exponential, both within bounds. */
+/**
+ * Section 3.2 of MS-CNN: the centre moves by fractions of the field, and the sides grow exponentially, both within
+ * bounds.
+ */
 function boxOf(
   said: readonly number[],
   field: readonly [number, number],
@@ -48,7 +54,7 @@ function boxOf(
   return [x, y, w, h] as const;
 }
 
-/** Best first; whoever overlaps a better one that stays by more than the threshold goes. */
+/** Best first; a candidate is dropped if it overlaps a better kept one by more than the threshold. */
 function suppressed(candidates: readonly Candidate[], threshold: number): Candidate[] {
   const sorted = candidates.toSorted((a, b) => b.score - a.score);
   const stays: boolean[] = [];

@@ -1,6 +1,7 @@
 /**
- * What the stages of MS-CNN and Cascade R-CNN learn towards and what they find, against the forks' rules written out in float64:
- * ProposalTarget, DecodeBBox as it trains, BboxAccuracy, HardMining, FrcnnOutput and the DetectionEvaluate behind it.
+ * The training targets and detections of MS-CNN's and Cascade R-CNN's stages, against the forks' rules written out in
+ * float64: ProposalTarget, DecodeBBox in training, BboxAccuracy, HardMining, FrcnnOutput and the DetectionEvaluate that
+ * follows it.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -27,7 +28,9 @@ const reg = (more = '') => `bbox_reg_param { ${list('bbox_mean', MEANS)} ${list(
 
 type Box = readonly [x1: number, y1: number, x2: number, y2: number];
 
-/** Both corners are pixels. @param pixel Whether less than one in common is nothing: Cascade R-CNN's. */
+/**
+ * Both corners are pixels. @param pixel Whether an overlap of less than one pixel counts as none, as in Cascade R-CNN.
+ */
 function overlap(a: Box, b: Box, pixel: boolean): number {
   const [w, h] = [0, 1].map((k) => Math.min(a[k + 2]!, b[k + 2]!) + 1 - Math.max(a[k]!, b[k]!)) as [
     number,
@@ -57,7 +60,10 @@ layer { name: "t" type: "ProposalTarget" bottom: "regions" bottom: "gt" ${TOPS.s
     .join(' ')} ${reg(more)}
   proposal_target_param { cls_num: 4 num_img_per_batch: 2 img_width: 128 img_height: 96 ${param} } }`);
 
-/** Image 0: on the first object; two pixels off; half on it; elsewhere; on the ignored one. Image 1: background. Then none. */
+/**
+ * Image 0: on the first object; two pixels off; half on it; elsewhere; on the ignored one. Image 1: background. Then no
+ * region.
+ */
 const REGIONS = [
   [0, 10, 10, 41, 29],
   [0, 12, 10, 43, 29],
@@ -74,7 +80,7 @@ const TRUTHS = [
 ];
 const boxOf = (row: readonly number[]): Box => row.slice(1, 5) as unknown as Box;
 
-/** What moves a region to an object, normalised. */
+/** The normalised regression from a region to an object. */
 function deltas(from: Box, to: Box): number[] {
   const size = (box: Box) => [box[2] - box[0] + 1, box[3] - box[1] + 1] as const;
   const [[w, h], [wide, tall]] = [size(from), size(to)];
@@ -104,7 +110,7 @@ for (const device of devices) {
       regions: REGIONS,
       gt: truths,
     });
-    // Objects' own boxes count as regions; what lies on the ignored one does not, nor what overlaps too little.
+    // Objects' own boxes count as regions. Regions on the ignored object, or with too little overlap, do not.
     const objects = [
       [REGIONS[0]!, TRUTHS[0]!],
       [REGIONS[1]!, TRUTHS[0]!],
@@ -150,7 +156,7 @@ for (const device of devices) {
       ),
       'matches',
     );
-    // A quarter of all rows, eight of them objects; the two others have the rest.
+    // A quarter of all rows, eight of which are objects; the other two share the rest.
     near(
       found.weights!.data,
       rows.map((row) => (row < 4 ? (0.25 * 10) / 8 : (0.75 * 10) / 2)),
@@ -172,11 +178,11 @@ for (const device of devices) {
     const share = overlap(boxOf(REGIONS[1]!), boxOf(TRUTHS[0]!), true);
     assert.equal(found.targets!.shape, [7, 16, 1, 1]);
     const [first, second] = [0, 1].map((row) => [...found.inside!.data.subarray(16 * row, 16 * row + 16)]);
-    // The region that is the object's own box says nothing of regressions.
+    // The region that is the object's own box does not affect regressions.
     near(first!, Array<number>(16).fill(0));
     near(second!, [...Array<number>(12).fill(0), 1, 1, 1, 1]);
     near(found.targets!.data.subarray(28, 32), deltas(boxOf(REGIONS[1]!), boxOf(TRUTHS[0]!)));
-    // Rows in turn: two objects and one of the background, three and a half times... the seventh is the first again.
+    // Rows repeat: two objects and one of the background, three and a half times; the seventh is the first again.
     const sum = 3 * 1 + 2 * share;
     near(
       found.weights!.data,
@@ -197,7 +203,7 @@ for (const device of devices) {
     const labels = [...found.labels!.data];
     assert.equal(labels.filter((label) => label > 0).sort(), [1, 3, 3, 3]);
     const rows = Array.from({ length: 16 }, (_, row) => [...found.rois!.data.subarray(5 * row, 5 * row + 5)]);
-    // Background, then what overlaps too little, in order.
+    // Background, then regions with too little overlap, in order.
     near(rows.slice(4, 7).flat(), [REGIONS[2]!, REGIONS[3]!, REGIONS[5]!].flat());
     for (const row of rows.slice(7)) {
       const [image, x1, y1, x2, y2] = row as [number, ...Box];
@@ -304,7 +310,7 @@ layer { name: "a" type: "BboxAccuracy" bottom: "delta" bottom: "rois" bottom: "m
 layer { name: "h" type: "HardMining" bottom: "rank" bottom: "rois" bottom: "labels" top: "hard" top: "l"
   hard_mining_param { num_image: 2 num_roi_per_image: 3 } }`);
     const rois = [0, 0, 1, 0, 0, 0, 1].map((image, row) => [image, row, row, row + 1, row + 1]);
-    // Image 0 has five; image 1 only two, so that the next hardest of image 0 comes in.
+    // Image 0 has five; image 1 has only two, so the next hardest of image 0 is taken.
     const rank = [0.5, 0.9, 0.1, 0.2, 0.9, 0.7, 0.3];
     const found = await run(device, text, {
       rank: [rank],
@@ -406,7 +412,8 @@ layer { name: "e" type: "DetectionEvaluate" bottom: "found" bottom: "truth" bott
     truth: Float32Array.from(truth.flat()),
     size: Float32Array.of(20, 10),
   });
-  // The image was 10 times as large: the first boxes are 11 and 6 pixels wide there, which is too little in common; 2 and 1.5 here.
+  // The image was 10 times as large: the first boxes are 11 and 6 pixels wide there, which overlap too little; here
+  // they are 2 and 1.5.
   near(e!.data, [
     ...[-1, 1, 1, -1, -1, -1, 2, 1, -1, -1],
     ...[0, 1, 0.5, 0, 1],

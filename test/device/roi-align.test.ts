@@ -1,4 +1,6 @@
-/** ROIAlign with sampling_ratio or aligned: the mean of bilinear samples, against the same written once more in float64. */
+/**
+ * ROIAlign with sampling_ratio or aligned: the mean of bilinear samples, against a second implementation in float64.
+ */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { DeviceError, GraphError } from '../../ts/base/errors.ts';
@@ -9,7 +11,7 @@ const devices = await openPlainDevices();
 
 const [IMAGES, CHANNELS, HEIGHT, WIDTH] = [2, 3, 9, 11] as const;
 const [TALL, WIDE, SCALE] = [3, 2, 0.25] as const;
-// Inside; larger than a bin; beyond each edge; without a size; mirrored; outside altogether; none.
+// Inside; larger than a bin; beyond each edge; empty; mirrored; entirely outside; no region.
 const REGIONS = [
   [0, 4, 6, 30, 28],
   [1, 1.3, 2.7, 6.1, 5.9],
@@ -26,7 +28,7 @@ interface Form {
   readonly aligned: boolean;
 }
 
-/** arXiv:1703.06870, section 3; edges as in torchvision's roi_align: outside by more than a pixel is 0. */
+/** arXiv:1703.06870, section 3; edges as in torchvision's roi_align: more than a pixel outside gives 0. */
 function roiAlign(x: Float32Array, { ratio, aligned }: Form): number[] {
   const pixel = (plane: number, row: number, column: number) =>
     x[(plane * HEIGHT + Math.min(row, HEIGHT - 1)) * WIDTH + Math.min(column, WIDTH - 1)]!;
@@ -44,7 +46,7 @@ function roiAlign(x: Float32Array, { ratio, aligned }: Form): number[] {
     const size = aligned ? (to - from) * SCALE : Math.max((to - from) * SCALE, 1);
     const samples = ratio > 0 ? ratio : Math.max(Math.ceil(size / count), 0);
     return Array.from({ length: count }, (_, bin) =>
-      // The plane ends before the 64th sample of a bin of the huge region; all of them count.
+      // The plane ends before the 64th sample of a bin of the huge region, but all samples count.
       ({
         count: samples,
         at: Array.from(

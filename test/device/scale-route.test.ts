@@ -1,4 +1,4 @@
-/** Regions of a pyramid by their sizes, and together again, against the rule worked out row by row. */
+/** Routing the regions of a pyramid by size and joining them again, against the rule computed row by row. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { graphFromCaffe } from '../../ts/index.ts';
@@ -26,7 +26,7 @@ const route = (of: string, more: string, to: string, range: Range) =>
 const concat = (bottoms: readonly string[], top: string) =>
   `layer { name: "${top}" type: "Concat" ${bottoms.map((bottom) => `bottom: "${bottom}"`).join(' ')} top: "${top}" concat_param { axis: 0 } }`;
 
-/** Routes of regions and of a feature each; the features are joined before the regions, as the fork's nets do. */
+/** Routes of regions and of one feature each; the features are joined before the regions, as in the fork's nets. */
 const stage = (of: string, more: string, name: string, levels: readonly Range[]) => {
   const tops = levels.map((_, i) => `${name}${i}`);
   return [
@@ -42,7 +42,7 @@ const stage = (of: string, more: string, name: string, levels: readonly Range[])
 type Row = readonly number[];
 const scaleOf = ([, x1, y1, x2, y2]: Row) => Math.sqrt((x2! - x1! + 1) * (y2! - y1! + 1));
 
-/** Rows of which the scale is within the range; where there is none the one that is nearest to its middle. */
+/** The rows whose scale is within the range; if there is none, the one nearest to its middle. */
 function taken(rows: readonly Row[], [low, high]: Range): Row[] {
   const within = rows.filter((row) => scaleOf(row) >= (low ?? 0) && scaleOf(row) < (high ?? Infinity));
   if (within.length > 0) return within;
@@ -51,7 +51,7 @@ function taken(rows: readonly Row[], [low, high]: Range): Row[] {
   return [rows.reduce((best, row) => (apart(row) < apart(best) ? row : best))];
 }
 
-/** Squares of these sides, in an image. */
+/** Squares with these sides in an image. */
 const squares = (sides: readonly number[]): Row[] =>
   sides.map((side, i) => [0, 3 + i, 5, 3 + i + side - 1, 5 + side - 1]);
 const flat = (rows: readonly Row[]) => Float32Array.from(rows.flat());
@@ -81,7 +81,7 @@ for (const device of devices)
       using loaded = await device.load({ model });
       const given = draw(3 * rows.length, 6);
       const outputs = await loaded.run({ rois: flat(rows), given });
-      // A feature goes where its region goes.
+      // A feature follows its region.
       const withFeatures = rows.map((row, i): Row => [...row, ...given.subarray(3 * i, 3 * i + 3)]);
       const first = levels.flatMap((level) => taken(withFeatures, level));
       const second = levels.flatMap((level) => taken(first, level));

@@ -1,6 +1,6 @@
 /**
- * Layers that read text: Transpose, Reverse and caffe-lstm's Lstm against loops in float64, CTC against the sum over all ways to write
- * a text.
+ * Layers that read text: Transpose, Reverse and caffe-lstm's Lstm against loops in float64, CTC against the sum over
+ * all paths that spell a text.
  */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -33,7 +33,7 @@ const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
 
 const [STEPS, ITEMS, DEPTH, SIZE] = [4, 2, 3, 2];
 
-/** lstm_layer.cpp of caffe-lstm in float64, from nothing. @param goesOn 0 where a row begins anew. */
+/** lstm_layer.cpp of caffe-lstm in float64, with a zero initial state. @param goesOn 0 where a sequence begins. */
 function lstm(x: Float32Array, blobs: readonly Float32Array[], goesOn: (row: number) => boolean): number[] {
   const [wx, wh, b] = blobs as [Float32Array, Float32Array, Float32Array];
   const all: number[] = [];
@@ -67,7 +67,7 @@ const blobsOf = async (loaded: Model) =>
 
 const LSTM = `lstm_param { num_output: ${SIZE} weight_filler { type: "gaussian" std: 1 } bias_filler { type: "gaussian" std: 1 }`;
 
-/** −log of the probability of a text: the sum over every sequence of classes that reads as it. */
+/** −log of a text's probability: the sum over every sequence of classes that spells it. */
 function ctc(scores: readonly (readonly number[])[], text: readonly number[], blank: number): number {
   const classes = scores[0]!.length;
   const shares = scores.map((row) => {
@@ -157,7 +157,7 @@ for (const device of devices) {
   test(`CtcLoss and WarpCTCLoss are −log of the sum over all ways, their diffs those of the items' sum, on ${device.kind}`, async () => {
     const [steps, items, classes] = [5, 4, 3];
     const x = draw(steps * items * classes, 5, -2, 2);
-    // Classes that follow each other, one that repeats, nothing at all, and more than five steps can say.
+    // Distinct consecutive classes, a repeated class, an empty text, and one that does not fit into five steps.
     const texts = [[1, 2], [2, 2], [], [1, 1, 1, 2]];
     const label = new Float32Array(items * 4);
     texts.forEach((text, n) => label.set(text, 4 * n));

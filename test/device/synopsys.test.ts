@@ -1,4 +1,4 @@
-/** Layers and fields of Synopsys's fork against loops in float64 over indices, or against the same in Caffe's own words. */
+/** Layers and fields of Synopsys's fork against loops in float64 over indices, or against BVLC's equivalent layers. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { seededRandom } from '../../ts/base/random.ts';
@@ -36,7 +36,7 @@ function refusal(text: string): string {
   return assert.unreachable('it was accepted') as never;
 }
 
-/** Each place of the top, as indices along its axes. */
+/** Each position of the top, as indices along its axes. */
 function* places(shape: readonly number[]): Generator<number[]> {
   for (let i = 0; i < elementCount(shape); i++) {
     let rest = i;
@@ -51,7 +51,10 @@ function* places(shape: readonly number[]): Generator<number[]> {
   }
 }
 
-/** The value at a place of a blob that may have one row where the top has several, and fewer axes. */
+/**
+ * The value of a blob at a position, with broadcasting: the blob may have one row where the top has several, and fewer
+ * axes.
+ */
 const at = (data: Float32Array, shape: readonly number[], place: readonly number[]) => {
   const own = place.slice(place.length - shape.length);
   return data[shape.reduce((index, size, axis) => index * size + (size === 1 ? 0 : own[axis]!), 0)]!;
@@ -190,7 +193,7 @@ function drawMaps(images: number) {
   return blobs;
 }
 
-/** The same as SSD's layers before DetectionOutput make it: boxes by map, place and kind. */
+/** What SSD's layers before DetectionOutput make: boxes by map, position and kind. */
 function inSsdOrder(blobs: ReturnType<typeof drawMaps>, images: number) {
   const loc: number[] = [];
   const conf: number[] = [];
@@ -248,7 +251,7 @@ for (const device of devices)
       const found = await loaded.run(given);
       assert.equal(found.y!.shape, expected.y!.shape);
       assertClose(found.y!.data, [...expected.y!.data], 'y');
-      // Of all maps together.
+      // All maps together.
       const five = [...ALL.slice(0, 4), 'prior'];
       using together = await device.load({
         model: net(
@@ -285,7 +288,7 @@ test('its scores are looked at in all maps, and what does not fit is refused', (
 test('a size by a scale is computed in float32, as the fork has it', () => {
   for (const type of ['ResizeNearestNeighbor', 'ResizeBilinear'])
     for (const [from, scale, to] of [
-      [10, 0.9, 9], // 8.99999976 in float64, of the float32 next to 0.9
+      [10, 0.9, 9], // 8.99999976 in float64, for the float32 next to 0.9
       [30, 0.7, 21],
       [10, 0.89, 8],
       [4, 2.5, 10],
@@ -340,7 +343,7 @@ test('diffs pass through Mul and Add, summed where a row is repeated', async () 
     }
 });
 
-/** The boxes of a cell in the fork's words: width and height in pixels. */
+/** The boxes of a cell in the fork's fields: width and height in pixels. */
 const PRIORS = {
   tf: [
     [60 - 0.1 * 80, 60 - 0.1 * 100],

@@ -1,4 +1,4 @@
-/** Threads that are terminated in the middle of native work leave none of its memory behind. */
+/** Threads that are terminated in the middle of native work leak none of its memory. */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { test } from 'uvu';
@@ -7,10 +7,11 @@ import { nodeArguments } from '../support/command.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
 const COUNT = 6;
-// The pools of V8 and of small allocations differ by 35e6. Threads that leave their inputs behind leave 96e6 or more.
+// The pools of V8 and of small allocations vary by 35e6. Threads that leak their inputs leave 96e6 or more.
 const MOST = 60e6;
-// glibc raises this threshold to the size of a mapping that it frees, and keeps what lies below it (mallopt(3)), so that
-// resident memory would say which thread freed last. One that is set stays, and what is freed goes back to the system.
+// glibc raises this threshold to the size of a mapping that it frees, and keeps smaller blocks (mallopt(3)), so that
+// resident memory would depend on which thread freed last. If it is set, it stays fixed, and freed memory returns to
+// the system.
 const environment = { ...process.env, MALLOC_MMAP_THRESHOLD_: String(1 << 20) };
 
 if (!existsSync('/proc/self/status')) console.log('skipped: there is no /proc to read memory from');

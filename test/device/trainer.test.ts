@@ -1,4 +1,4 @@
-/** What a Trainer promises on devices that compute in main memory, and what it refuses. */
+/** The guarantees of a Trainer on devices that compute in main memory, and what it refuses. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ArgumentError, type Device, DeviceError, openDevice } from '../../ts/index.ts';

@@ -1,4 +1,4 @@
-/** What was measured on this machine, kept in a file: what of it is damaged is said and measured again. */
+/** The file that keeps this machine's measurements: damaged lines are reported and measured again. */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,13 +8,13 @@ import { type Device, openDevice } from '../../ts/index.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-cache-'));
 test.after(() => rmSync(folder, { recursive: true }));
-// Lines that native code wrote; their proofs are its own.
+// Lines that native code wrote, with their proofs.
 const WHOLE =
   'cpu\tAMD EPYC\t0.1.0\tAVX-512 threads 2 2x16x8x8 to 16x8x8 kernel 3x3 stride 1x1 pad 1x1 dilation 1x1\tdirect\t6.770\t9096f46b33a78b34\n' +
   'cpu\tAMD EPYC\t0.1.0\tAVX-512 threads 2 2x32x4x4 to 32x4x4 kernel 3x3 stride 1x1 pad 1x1 dilation 1x1\tWinograd 4×4\t6.750\t90d30788dae5082c\n';
 let count = 0;
 
-/** The warnings of a device that is opened beside a file. */
+/** The warnings of a device that opens this file. */
 async function warningsOf(
   write: (file: string) => void,
   options: { tune?: boolean } = {},

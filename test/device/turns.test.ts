@@ -1,4 +1,7 @@
-/** What takes long before a net runs lets others have their turns; counted in turns, which no load on the machine lowers. */
+/**
+ * Long work before a net runs lets other work have its turns. The test counts turns, whose number does not fall on a
+ * busy machine.
+ */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { yielding } from '../../ts/base/yielding.ts';
@@ -10,7 +13,7 @@ import { inHeldMemory, mapFile } from '../../ts/native/host-memory.ts';
 import { firstNotFinite } from '../../ts/train/divergence.ts';
 import { noise } from '../support/run-program.ts';
 
-/** How often setImmediate had its turn meanwhile. */
+/** How many turns setImmediate had meanwhile. */
 async function turnsOf(work: Promise<unknown>): Promise<number> {
   let turns = 0;
   let running = true;
@@ -43,7 +46,7 @@ for (const filler of ['gaussian', 'xavier', 'positive_unitball'])
 test('while weights are searched for what is not finite', async () => {
   const values = noise(4 * COUNT, 1);
   const layers = [{ name: 'ip', type: 'InnerProduct', blobs: [blobFromFloats([4 * COUNT], values)] }];
-  // Fast processors search all of it in a few turns.
+  // A fast processor searches all of it in a few turns.
   assert.ok((await turnsOf(firstNotFinite({ layers }))) >= 1);
   values[4 * COUNT - 1] = Number.NaN;
   assert.is((await firstNotFinite({ layers }))?.layer, 'ip');

@@ -1,4 +1,4 @@
-/** Padding that differs from side to side, and means that leave it out, against float64 loops over the padded plane. */
+/** Padding that differs on each side, and averages that exclude it, against float64 loops over the padded plane. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -39,7 +39,7 @@ const deconvolution = (c: Case) => convolution(c).replace('"Convolution"', '"Dec
 const pooling = (c: Case, pool: string) =>
   `${input(c)} layer { name: "y" type: "Pooling" bottom: "x" top: "y" pooling_param { pool: ${pool} round_mode: FLOOR ${fields(c)} } }`;
 
-/** What a window sees at each of its places: indices of the plane, −1 in the padding. */
+/** What a window reads at each of its positions: indices of the plane, −1 in the padding. */
 function windows({ kernel, stride, pads: [t, l, b, r], ...c }: Case): {
   sizes: number[];
   places: number[][];
@@ -58,7 +58,10 @@ function windows({ kernel, stride, pads: [t, l, b, r], ...c }: Case): {
   return { sizes, places };
 }
 
-/** Each value times the kernel at its place, added up, without what the pads cut. Weights are channels × outputs × kernel. */
+/**
+ * The sum of each value times the kernel at its position, without the parts that the pads cut. Weights are channels ×
+ * outputs × kernel.
+ */
 function deconvolved(
   { kernel, stride, pads: [t, l, b, r], ...c }: Case,
   seen: Float32Array[],
@@ -101,7 +104,7 @@ const planes = (x: Float32Array) => {
   return Array.from({ length: 2 * CHANNELS }, (_, i) => x.subarray(i * plane, (i + 1) * plane));
 };
 
-/** What each place makes of what it sees; a mean counts the padding, or leaves it out. */
+/** The pooled value at each position. An average includes or excludes the padding. */
 const pooled = (x: Float32Array, places: readonly number[][], pool: string): number[] =>
   planes(x).flatMap((plane) =>
     places.map((place) => {

@@ -1,4 +1,4 @@
-/** What could go wrong: each ends in a typed error and leaves the device usable. */
+/** Failures: each ends in a typed error and leaves the device usable. */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
@@ -83,12 +83,12 @@ test('a model whose device has closed refuses to run, and touches nothing that w
       const device = await openDevice('cpu', { threads: 2 });
       const model = await device.load(${JSON.stringify(files)});
       device.dispose();
-      // The thread ends meanwhile, and frees the backend.
+      // Meanwhile the thread ends and frees the backend.
       await new Promise((resolve) => setTimeout(resolve, 200));
       const outcome = await model.run({ data: new Float32Array(784) }).catch(({ code }) => code);
       process.stdout.write(String(outcome));`,
   );
-  // glibc overwrites what is freed (mallopt(3)).
+  // glibc overwrites freed memory (mallopt(3)).
   const env = { ...process.env, MALLOC_PERTURB_: '165' };
   const { status, stdout, stderr } = spawnSync(process.execPath, script, {
     cwd: repositoryFolder,

@@ -1,4 +1,4 @@
-/** Unpooling of DeconvNet, and Eltwise of one bottom of FlowNet's fork. */
+/** Unpooling of DeconvNet, and Eltwise with one bottom from FlowNet's fork. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openEmulated } from '../support/emulated.ts';

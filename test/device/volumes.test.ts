@@ -1,4 +1,7 @@
-/** Layers over volumes of C3D and video-caffe: Pooling3D against loops in float64, convolutions against BVLC's with a size an axis. */
+/**
+ * Layers over volumes from C3D and video-caffe: Pooling3D against loops in float64, convolutions against BVLC's with a
+ * size for each axis.
+ */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { elementCount } from '../../ts/base/shape.ts';
@@ -16,7 +19,7 @@ if (emulated !== null) devices.push(emulated);
 type Three = readonly [number, number, number];
 const SHAPE = [2, 3, 5, 7, 6] as const;
 
-/** Each window's values, and how many places it has with its padding, as pool3d_layer.cpp finds them. */
+/** Each window's values, and its size with padding, as pool3d_layer.cpp computes it. */
 function* windows(x: Float32Array, kernel: Three, stride: Three, pad: Three) {
   const [items, channels, ...sizes] = SHAPE;
   const counts = sizes.map((size, i) => Math.ceil((size + 2 * pad[i]! - kernel[i]!) / stride[i]!) + 1);

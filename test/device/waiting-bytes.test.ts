@@ -1,4 +1,4 @@
-/** Inputs: their copies are freed with their runs, and those that are not copied are read in place. */
+/** Inputs: copies are freed with their runs, and inputs that are not copied are read in place. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openDevice, readNet } from '../../ts/index.ts';
@@ -14,7 +14,7 @@ const pooling = readNet(
 layer { name: "pool" type: "Pooling" bottom: "data" top: "pool" pooling_param { pool: AVE global_pooling: true } }`,
   { file: 'pooling' },
 );
-/** Of 4 MiB each. */
+/** Each has 4 MiB. */
 const RUNS = 40;
 const ROUNDS = 5;
 
@@ -23,7 +23,7 @@ test('the copy of an input goes when its run is over, and not when V8 collects g
   using model = await device.load({ model: pooling });
   const data = new Float32Array(1024 * 1024);
   const round = () => Promise.all(Array.from({ length: RUNS }, () => model.run({ data })));
-  // What the allocator keeps for the next round is there after the first one.
+  // After the first round the allocator has what it keeps for the next.
   await round();
   const before = process.memoryUsage.rss();
   for (let i = 0; i < ROUNDS; i++) await round();
@@ -59,7 +59,7 @@ test('with copyInputs: false arrays are read in place, and can be used again whe
   data.fill(5);
   const second = await model.run({ data }, { copyInputs: false });
   assert.equal([first.power.data[7], second.power.data[7]], [2, 6]);
-  // Disposal and abortion while runs wait: every promise settles, and nothing is read behind it.
+  // Disposal and abort while runs wait: every promise settles, and nothing is read afterwards.
   const controller = new AbortController();
   const runs = Array.from({ length: 8 }, () =>
     model.run({ data }, { copyInputs: false, signal: controller.signal }),

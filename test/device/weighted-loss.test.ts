@@ -1,4 +1,4 @@
-/** SegNet's SoftmaxWithLoss, whose classes weigh and whose mean is over places, against its formula in float64. */
+/** SegNet's SoftmaxWithLoss, which weights classes and averages over positions, against its formula in float64. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { graphFromCaffe, readNet } from '../../ts/index.ts';
@@ -27,7 +27,7 @@ const label = Float32Array.from({ length: IMAGES * PLACES }, (_, i) =>
   i % 5 === 3 ? IGNORED : (i * 7) % CLASSES,
 );
 
-/** Σ w(label)·(−log p) over the places that count, divided by their number or by the images'; and its slopes. */
+/** Σ w(label)·(−log p) over the valid positions, divided by their number or by that of images; and its derivative. */
 function expectedOf(byPlaces: boolean) {
   const slopes = new Float64Array(scores.length);
   const counted = label.filter((each) => each !== IGNORED).length;

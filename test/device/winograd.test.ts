@@ -1,4 +1,6 @@
-/** Winograd's algorithms on the CPU: where they are used, how far they are from the reference, switched off. */
+/**
+ * Winograd's algorithms on the CPU: where they are used, their error against the reference, and how to disable them.
+ */
 
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';

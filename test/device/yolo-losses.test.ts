@@ -1,6 +1,6 @@
 /**
- * RegionLoss of both forks, Yolov3 and EvalDetection against what the forks' layers compute, written out in float64 with loops over
- * their maps as they lie.
+ * RegionLoss of both forks, Yolov3 and EvalDetection, against the forks' layers written out in float64 with loops over
+ * their maps.
  */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -19,12 +19,12 @@ const LENGTH = 5 + CLASSES;
 const BIASES = [1.1, 1.3, 2.5, 1.6, 0.7, 2.2, 3.1, 3.3, 1.9, 0.6];
 const list = (name: string, values: readonly number[]) => values.map((each) => `${name}: ${each}`).join(' ');
 
-/** Class, centre, width, height, of each image. */
+/** Class, centre, width and height, for each image. */
 const TRUTHS = [
   [
     [2, 0.3, 0.4, 0.35, 0.3],
     [0, 0.8, 0.1, 0.7, 0.8],
-    // In the cell of the first, of another class, much alike.
+    // In the first one's cell, of another class, and similar.
     [1, 0.32, 0.45, 0.36, 0.31],
   ],
   [[1, 0.55, 0.9, 0.2, 0.5]],
@@ -41,7 +41,7 @@ const corners = Float32Array.from([
   ),
   ...Array<number>(8).fill(-1),
 ]);
-/** What each layout holds in float32, read back. */
+/** What each layout holds in float32, converted back. */
 const truthsIn = (layout: 'centred' | 'corners') =>
   TRUTHS.map((rows, image) =>
     rows.map((_, i) => {
@@ -55,7 +55,7 @@ const truthsIn = (layout: 'centred' | 'corners') =>
 
 const logistic = (x: number) => 1 / (1 + Math.exp(-x));
 
-/** Of boxes by centre and sides. */
+/** For boxes given by centre and sides. */
 function iou(a: readonly number[], b: readonly number[]): number {
   const w = Math.min(a[0]! + a[2]! / 2, b[0]! + b[2]! / 2) - Math.max(a[0]! - a[2]! / 2, b[0]! - b[2]! / 2);
   const h = Math.min(a[1]! + a[3]! / 2, b[1]! + b[3]! / 2) - Math.max(a[1]! - a[3]! / 2, b[1]! - b[3]! / 2);
@@ -65,7 +65,7 @@ function iou(a: readonly number[], b: readonly number[]): number {
 const [OBJECT, CLASS, NONE, COORD, THRESHOLD] = [5, 1.5, 0.7, 2, 0.25];
 const SCALES = `object_scale: ${OBJECT} class_scale: ${CLASS} noobject_scale: ${NONE} coord_scale: ${COORD} thresh: ${THRESHOLD}`;
 
-/** What is left to learn of a map, plane by plane: an array of diffs by index, before it is divided by the images. */
+/** The diffs of a map, plane by plane, as an array by index, before the division by the images. */
 function regionDiffs(x: Float32Array, boxes: number, isIntel: boolean, rescore: boolean, biasMatch: boolean) {
   const diff = new Float64Array(x.length);
   const at = (image: number, n: number, k: number, s: number) =>
@@ -301,7 +301,7 @@ for (const device of devices) {
 
   test(`EvalDetection counts true boxes and judges found ones, best first by class, on ${device.kind}`, async () => {
     const x = draw(IMAGES * 5 * LENGTH * AREA, 6, -2, 2);
-    // One box as it should be: the third kind in the cell of the second image's object.
+    // A correct box: the third kind in the cell of the second image's object.
     const s = 3 * SIDE + 2;
     const set = (k: number, value: number) => {
       x[((5 + 2) * LENGTH + k) * AREA + s] = value;

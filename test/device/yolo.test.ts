@@ -1,4 +1,7 @@
-/** YOLO's boxes against its papers' equations in float64, each class of each box a candidate; Reorg against darknet's indices. */
+/**
+ * YOLO's boxes against the papers' equations in float64, with each class of each box a candidate; Reorg against
+ * darknet's indices.
+ */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { seededRandom } from '../../ts/base/random.ts';
@@ -23,7 +26,7 @@ interface Case {
   readonly type: 'YoloDetectionOutput' | 'Yolov3DetectionOutput';
   readonly boxes: number;
   readonly param: string;
-  /** Width and height of a box of a map, as shares of the image. */
+  /** Width and height of a box of a map, relative to the image. */
   readonly size: (map: number, box: number) => readonly [number, number];
   readonly softmax: boolean;
 }
@@ -141,7 +144,7 @@ test('a net that ends in boxes of YOLO is a detector, whose classes are counted 
         head.background,
         ...(head.kind === 'ssd' ? [head.detections, head.scores] : []),
       ],
-      // All its maps are looked at for what is no number.
+      // All its maps are searched for values that are not finite.
       ['ssd', CLASSES + 1, 0, 'det', net.layer!.at(-1)!.bottom],
     );
   }
@@ -188,7 +191,7 @@ for (const device of devices)
         [n, 2, 8, 12],
       ],
     );
-    // yolo9000's fork has a default, and no reorg_param where it is meant.
+    // yolo9000's fork has a default, and omits reorg_param if it is meant.
     const bare = `layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 8 dim: 4 dim: 6 } } }
       layer { name: "a" type: "Reorg" bottom: "x" top: "a" }`;
     using other = await device.load({ model: readNet(bare, { file: 'bare.prototxt' }) });

@@ -1,4 +1,4 @@
-/** examples/batch-folder: a line a file, one bad file costs one line, a second run goes on. */
+/** examples/batch-folder: one line per file, a bad file costs one line, and a second run continues. */
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

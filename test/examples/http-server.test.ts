@@ -1,4 +1,4 @@
-/** examples/http-server as a client meets it: answers, errors by status, a full queue, its end. */
+/** examples/http-server as a client sees it: answers, errors by status, a full queue, shutdown. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -49,7 +49,7 @@ test('health and metrics count what was served', async () => {
   assert.match(metrics, /^classify_pending 0$/m);
 });
 
-/** Requests that have reached the classifier, answered or not. */
+/** The number of requests that have reached the classifier, answered or not. */
 async function taken(): Promise<number> {
   const metrics = await (await fetch(`${url}/metrics`)).text();
   const values = metrics.matchAll(/^classify_(?:answers_total\{.*\}|pending) (\d+)$/gm);

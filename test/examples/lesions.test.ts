@@ -1,4 +1,7 @@
-/** The story of few lesions among many clear scans, shortened: 16 bits and a window, weights for the rare class, misses as pictures. */
+/**
+ * A short version of the example with few lesions among many clear scans: 16 bits and a window, weights for the rare
+ * class, misses as pictures.
+ */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

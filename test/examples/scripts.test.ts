@@ -1,4 +1,4 @@
-/** Examples that run to their end: fine-tuning, net surgery, and Electron's main process with a stand-in for Electron. */
+/** Examples that run to completion: fine-tuning, net surgery, and Electron's main process with a fake Electron. */
 import { spawnSync } from 'node:child_process';
 import {
   copyFileSync,
@@ -69,7 +69,7 @@ test('net-surgery: a class for every place of a larger image, and none of the cl
 });
 
 test('electron-main: the page gets the classes of the files that its user chose, and errors with their codes', () => {
-  // Electron is no dependency of the project: what main.mjs takes of it is played here.
+  // Electron is not a dependency of the project, so this fakes the parts that main.mjs uses.
   const place = join(folder, 'electron');
   cpSync(join(examples, 'electron-main'), place, { recursive: true });
   const broken = join(folder, 'broken.png');

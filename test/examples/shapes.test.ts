@@ -1,4 +1,4 @@
-/** Nets that learn shapes: SSD by its loss with hard negatives, and an FCN, each judged by pictures that it has not seen. */
+/** Nets that learn shapes: an SSD by its loss with hard negatives, and an FCN, each evaluated on unseen pictures. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

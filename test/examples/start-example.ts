@@ -1,16 +1,16 @@
-/** Runs an example in a process of its own, from this tree: tsconfig.json says where `resnode` lies. */
+/** Runs an example from this tree in a separate process; tsconfig.json tells it where `resnode` is. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { repositoryFolder } from '../support/golden.ts';
 
 export interface Example {
   readonly process: ChildProcess;
-  /** Of what it printed when it was ready. */
+  /** The match in what it printed when it was ready. */
   readonly match: RegExpMatchArray;
   readonly ended: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>;
 }
 
-/** Settles when the example has printed what is waited for. @throws where it ends before */
+/** Resolves when the example has printed the expected text. @throws if it ends before */
 export async function startExample(file: string, args: readonly string[], ready: RegExp): Promise<Example> {
   const child = spawn(
     process.execPath,

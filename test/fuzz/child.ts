@@ -1,6 +1,6 @@
 /**
- * Gives readers their inputs, one after the other, as its parent asks. The parent is told of each before it is read, so
- * that it knows which one crashed the process or held it up.
+ * Gives readers their inputs one after the other, as its parent asks. It announces each input before it is read, so
+ * that the parent knows which one crashed or blocked the process.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,7 +9,7 @@ import { ResnodeError } from '../../ts/base/errors.ts';
 import { Random } from './random.ts';
 import { mutate, READERS } from './readers.ts';
 
-/** What the parent asks for: the inputs from `from` to `to` − 1 of a seed. */
+/** A task from the parent: the inputs from `from` to `to` − 1 of a seed. */
 export interface Task {
   readonly reader: string;
   readonly seed: number;
@@ -17,7 +17,7 @@ export interface Task {
   readonly to: number;
 }
 
-/** What the parent is told. */
+/** The messages to the parent. */
 export type Message =
   | { readonly type: 'begin'; readonly index: number }
   | { readonly type: 'untyped'; readonly index: number; readonly error: string }
@@ -56,7 +56,7 @@ async function readAll({ reader: name, seed, from, to }: Task): Promise<void> {
   if (process.connected) tell({ type: 'done', refused, peak: peak() });
 }
 
-/** The most memory that the process has held since `forgetPeak`, bytes (proc(5): clear_refs, VmHWM). */
+/** The peak memory of the process since `forgetPeak`, in bytes (proc(5): clear_refs, VmHWM). */
 function peak(): number {
   return Number(/VmHWM:\s*(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))![1]) * 1024;
 }

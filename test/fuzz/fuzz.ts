@@ -1,4 +1,7 @@
-/** Runs readers on many damaged files, in a process that may crash, hang or grow; another one then goes on. */
+/**
+ * Runs readers on many damaged files in a process that may crash, hang or use too much memory; then another process
+ * continues.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { nodeArguments } from '../support/command.ts';
@@ -13,16 +16,16 @@ export interface Figures {
   inputs: number;
   /** Inputs that were refused with a typed error; the others were still valid. */
   refused: number;
-  /** One line for each finding: the input's number and what happened. */
+  /** One line per finding: the input's number and what happened. */
   readonly crashes: string[];
   readonly hangs: string[];
   readonly untyped: string[];
   readonly large: string[];
-  /** The most bytes that a process took. */
+  /** The peak memory of any process, in bytes. */
   peak: number;
 }
 
-/** Inputs from `from` to `to` − 1 of a seed. A finding is made again by the same seed and number. */
+/** Inputs from `from` to `to` − 1 of a seed. The same seed and number reproduce a finding. */
 export async function fuzz(reader: Reader, seed: number, from: number, to: number): Promise<Figures> {
   const figures: Figures = {
     reader: reader.name,
@@ -39,23 +42,23 @@ export async function fuzz(reader: Reader, seed: number, from: number, to: numbe
     const hangs = figures.hangs.length;
     const { last, ended } = await runChild(reader, seed, next, to, figures);
     if (ended === null) break;
-    // Beside other work any input may take long: what hangs does so by itself and again, too.
+    // On a busy machine any input may take long. A real hang repeats when the input runs alone.
     if (figures.hangs.length > hangs) {
       const again = { ...figures, hangs: [] as string[] };
       await runChild(reader, seed, last, last + 1, again);
       if (again.hangs.length === 0) figures.hangs.pop();
     }
-    // Told nothing: it is the harness that is broken.
+    // It sent nothing, so the harness itself is broken.
     if (last < next) throw new Error(`${reader.name}: the process did not begin: ${ended}`);
     next = last + 1;
   }
   return figures;
 }
 
-/** The process that has done what it was asked for: to start one takes as long as hundreds of inputs. */
+/** A process that has completed its task. Starting one takes as long as hundreds of inputs. */
 let waiting: ChildProcess | undefined;
 
-/** Ends the process that waits. @throws Error where it does not end well */
+/** Ends the idle process. @throws Error if it does not exit cleanly */
 export async function endFuzzing(): Promise<void> {
   const child = waiting;
   if (child === undefined) return;
@@ -65,7 +68,7 @@ export async function endFuzzing(): Promise<void> {
   if (code !== 0) throw new Error(`what read the files ended with ${signal ?? code}`);
 }
 
-/** @returns `ended`: why the process stopped before it was through; null: it was. */
+/** @returns `ended`: why the process stopped before the end; null: it completed. */
 function runChild(reader: Reader, seed: number, from: number, to: number, figures: Figures) {
   return new Promise<{ last: number; ended: string | null }>((resolve) => {
     const child =
@@ -82,7 +85,7 @@ function runChild(reader: Reader, seed: number, from: number, to: number, figure
       isHanging = true;
       child.kill('SIGKILL');
     };
-    // Its start, which reads the whole library, may take longer beside other work.
+    // Its start, which loads the whole library, may take longer on a busy machine.
     let watch = setTimeout(limit, 120_000);
     child.stderr!.on('data', (bytes) => {
       stderr = (stderr + bytes).slice(-2000);
@@ -117,7 +120,7 @@ function runChild(reader: Reader, seed: number, from: number, to: number, figure
   });
 }
 
-/** One line that a person and a test read alike. */
+/** One line for people and tests. */
 export function describe(figures: Figures): string {
   const { reader, seed, inputs, refused, crashes, hangs, untyped, large, peak } = figures;
   return `${reader}: seed ${seed}, ${inputs} inputs, ${refused} refused, crashes ${crashes.length}, hangs over 5 s ${hangs.length}, untyped errors ${untyped.length}, memory over 1 GiB ${large.length}, peak ${Math.round(peak / 2 ** 20)} MiB`;

@@ -1,4 +1,4 @@
-/** Damage that knows nothing of a format: what a bad disk, a cut download or a careless attacker makes. */
+/** Damage without knowledge of a format: that of a bad disk, a truncated download or a careless attacker. */
 import { AWKWARD, type Random } from './random.ts';
 
 const CHANGES: readonly ((bytes: Buffer, random: Random) => Buffer)[] = [
@@ -12,7 +12,7 @@ const CHANGES: readonly ((bytes: Buffer, random: Random) => Buffer)[] = [
   insertText,
 ];
 
-/** One to eight changes, anywhere. */
+/** One to eight changes at random positions. */
 export function mutateBytes(bytes: Uint8Array, random: Random): Buffer {
   let result: Buffer = Buffer.from(bytes);
   for (let left = 1 + random.below(8); left > 0; left--) result = random.pick(CHANGES)(result, random);
@@ -60,7 +60,7 @@ function swap(bytes: Buffer, random: Random): Buffer {
   return bytes;
 }
 
-/** 16, 32 or 64 bits in either byte order: sizes, counts and offsets of binary formats. */
+/** 16, 32 or 64 bits in either byte order: the sizes, counts and offsets of binary formats. */
 function insertNumber(bytes: Buffer, random: Random): Buffer {
   const value = Buffer.alloc(8);
   value.writeBigInt64LE(

@@ -1,6 +1,6 @@
 /**
- * Damage that keeps the syntax: one to three fields of a valid file get another value, vanish, come twice or change
- * places. Most random damage ends in a reader's first check; this reaches what comes behind it.
+ * Damage that keeps the syntax: one to three fields of a valid file change their value, vanish, are repeated or are
+ * swapped. Most random damage fails a reader's first check; this reaches the code after it.
  */
 import { bytesField, integerField, varint } from '../../ts/caffe/wire.ts';
 import { AWKWARD, type Random } from './random.ts';
@@ -15,7 +15,7 @@ function several(change: FieldMutation): FieldMutation {
   };
 }
 
-/** protobuf's text format: a value, a name, a whole field or a whole message. */
+/** protobuf's text format: changes a value, a name, a whole field or a whole message. */
 export const mutatePrototxt: FieldMutation = several((bytes, random) => {
   const lines = Buffer.from(bytes).toString('utf8').split('\n');
   const at = random.below(lines.length);
@@ -44,7 +44,7 @@ interface Field {
   readonly payload: Buffer;
 }
 
-/** protobuf's binary format, to any depth; a payload that reads as a message is taken for one. */
+/** protobuf's binary format, at any depth. A payload that parses as a message is treated as one. */
 export const mutateWire: FieldMutation = several((bytes, random) => {
   const fields = readMessage(Buffer.from(bytes));
   if (fields === null || fields.length === 0) return bytes;
@@ -133,7 +133,7 @@ function encode({ number, type, payload }: Field): Buffer {
   return type === 2 ? bytesField(number, payload) : Buffer.concat([varint(number * 8 + type), payload]);
 }
 
-/** JSON: any value at any depth becomes another, vanishes, or gets an awkward name. */
+/** JSON: any value at any depth changes, vanishes, or gets an awkward name. */
 export const mutateJson: FieldMutation = several((bytes, random) => {
   const other = () =>
     random.pick<unknown>([
@@ -176,7 +176,7 @@ export const mutateJson: FieldMutation = several((bytes, random) => {
   }
 });
 
-/** Lines of fields with blanks between them. */
+/** Lines of fields separated by blanks. */
 export const mutateList: FieldMutation = several((bytes, random) => {
   const lines = Buffer.from(bytes).toString('utf8').split('\n');
   const at = random.below(lines.length);

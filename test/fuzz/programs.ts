@@ -1,6 +1,6 @@
 /**
- * Programs as the border takes them, damaged field by field: what native code accepts is run on the reference and the CPU.
- * A program travels in V8's own serialisation, which keeps undefined, NaN and infinities.
+ * Programs at the native border, damaged field by field. Programs that native code accepts are run on the reference and
+ * the CPU. They are passed in V8's own serialisation, which keeps undefined, NaN and infinities.
  */
 
 import { deserialize, serialize } from 'node:v8';
@@ -20,7 +20,7 @@ import { trainingOperations } from '../support/training-operations.ts';
 import { Random } from './random.ts';
 import { prototxtOf, randomNet, randomTrainingNet } from './random-net.ts';
 
-/** Every kind that a net has, in small. */
+/** Every kind of operation in nets, small. */
 const KINDS = `
   layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 4 dim: 5 dim: 5 } } }
   layer { name: "label" type: "Input" top: "label" input_param { shape { dim: 2 } } }
@@ -44,7 +44,7 @@ const KINDS = `
   layer { name: "euclidean" type: "EuclideanLoss" bottom: "sigmoid" bottom: "absval" top: "euclidean" }
   layer { name: "accuracy" type: "Accuracy" bottom: "fc" bottom: "label" top: "accuracy" include { phase: TRAIN } }`;
 
-/** Forward and backward, everything learned. */
+/** Forward and backward passes, with everything learned. */
 function training(prototxt: string, sparesTraffic = false): Program {
   const graph = graphFromCaffe(readNet(prototxt, { file: 'net' }), { phase: 'TRAIN' });
   const { program } = lower(graph, { training: true });
@@ -56,7 +56,7 @@ function training(prototxt: string, sparesTraffic = false): Program {
   }).program;
 }
 
-/** Small valid programs: random nets fused and their backward passes, and the training operations of every kind. */
+/** Small valid programs: random fused nets with their backward passes, and the training operations of every kind. */
 export function programSeeds(): Buffer[] {
   const nets = Array.from({ length: 8 }, (_, i) =>
     prototxtOf((i < 4 ? randomNet : randomTrainingNet)(new Random(77 + i))),
@@ -108,7 +108,7 @@ const WRONG = [
 
 type Place = readonly [owner: Record<string, unknown>, key: string];
 
-/** Every field and item of a value, its own parts included. */
+/** Every field and item of a value, recursively. */
 function placesIn(value: unknown): Place[] {
   if (typeof value !== 'object' || value === null) return [];
   const owner = value as Record<string, unknown>;
@@ -118,13 +118,13 @@ function placesIn(value: unknown): Place[] {
 const CHANGES: readonly ((program: { operations: unknown[] }, place: Place, random: Random) => void)[] = [
   (_, [owner, key], random) => (owner[key] = random.pick(WRONG)),
   (_, [owner, key], random) => (owner[key] = random.pick(WRONG)),
-  // Another small number where one stands: an id, a size, an axis.
+  // Replaces a number by another small one: an id, a size, an axis.
   (program, [owner, key], random) => {
     const numbers = placesIn(program).filter(([of, name]) => typeof of[name] === 'number');
     const [of, name] = typeof owner[key] === 'number' ? ([owner, key] as const) : random.pick(numbers);
     of[name] = random.below(3) === 0 ? random.below(12) : (of[name] as number) + random.pick([-1, 1]);
   },
-  // The value of another field of that name.
+  // Copies the value of another field with that name.
   (program, [owner, key], random) => {
     const same = placesIn(program).filter(([, name]) => name === key);
     const [other] = random.pick(same);
@@ -146,7 +146,7 @@ export function mutateProgram(bytes: Uint8Array, random: Random): Uint8Array {
   for (let left = 1 + random.below(3); left > 0; left--) {
     const places = placesIn(program);
     if (places.length === 0 || !Array.isArray(program.operations) || program.operations.length === 0) break;
-    // In an operation mostly: there is more to be wrong.
+    // Mostly in an operation, which has more fields.
     const inside = placesIn(program.operations);
     const place = random.pick(random.below(4) > 0 && inside.length > 0 ? inside : places);
     random.pick(CHANGES)(program, place, random);
@@ -171,7 +171,7 @@ export async function runMutated(bytes: Uint8Array): Promise<void> {
 async function run(device: NativeDevice, program: Program): Promise<void> {
   const options = { precision: 'float32', deterministic: false, tune: false, quantization: null } as const;
   const plan = await device.prepare(program, options);
-  // What is accepted and huge would only measure memory.
+  // Huge accepted programs would only measure memory.
   if (valuesOf(program) > 200_000) return plan.dispose();
   const parameters = await device.createParameters(
     program,

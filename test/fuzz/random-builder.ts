@@ -1,4 +1,4 @@
-/** Layers of a random net, one after the other. */
+/** Appends layers to a random net. */
 import type { Random } from './random.ts';
 
 export interface RandomLayer {
@@ -27,13 +27,13 @@ export const sameShape = (a: Blob, b: Blob) => a.shape.every((size, i) => size =
 
 export class Builder {
   readonly random: Random;
-  /** For a training step: statistics of the batch, rates, blobs that do not learn. */
+  /** For a training step: batch statistics, learning rates, blobs that do not learn. */
   readonly trains: boolean;
   readonly layers: RandomLayer[] = [];
   readonly blobs: Blob[] = [];
   /** `blob@layer` */
   readonly made: string[] = [];
-  /** Blobs that a layer has read: Caffe lets nobody write to them in place any more. */
+  /** Blobs that a layer has read. Caffe does not allow writing to them in place afterwards. */
   readonly #read = new Set<string>();
 
   constructor(random: Random, trains: boolean) {
@@ -88,7 +88,7 @@ export class Builder {
     this.blobs.push(...tops);
   }
 
-  /** How blobs learn; now and then one does not. */
+  /** Learning rates of blobs; sometimes a blob does not learn. */
   rates(count: number): string {
     if (!this.trains || !this.chance(5)) return '';
     return Array.from({ length: count }, () => `param { lr_mult: ${this.random.pick([0, 1, 2])} }`).join(' ');

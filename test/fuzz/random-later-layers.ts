@@ -1,7 +1,10 @@
-/** Layers of newer Caffes and of forks, as steps of a random net: what makes maps larger, moves values, or is a function of each. */
+/**
+ * Layers of newer Caffe versions and of forks as steps of a random net: those that enlarge maps, move values, or are
+ * functions of each value.
+ */
 import { type Blob, type Builder, type Step, sameShape } from './random-builder.ts';
 
-/** Each channel by itself, as bilinear upsampling has it, or sums over groups. */
+/** Per channel, as in bilinear upsampling, or with sums over groups. */
 const deconvolution: Step = (builder, from) => {
   const { random } = builder;
   const [channels, height, width] = from.shape;
@@ -108,7 +111,7 @@ const pointwise = (builder: Builder, from: Blob, output: number): Blob => {
   );
 };
 
-/** Alone, or between two pointwise ones, as MobileNets have it, what it reads perhaps added to the result. */
+/** Alone, or between two pointwise convolutions as in MobileNets, where the input may be added to the result. */
 const depthwise: Step = (builder, from) => {
   if (builder.chance(3)) return ofEachChannel(builder, from);
   const wide = pointwise(builder, from, 5 + builder.random.below(30));
@@ -118,7 +121,7 @@ const depthwise: Step = (builder, from) => {
   return sameShape(narrow, wide) ? builder.layer('Eltwise', [wide, narrow], wide.shape) : narrow;
 };
 
-/** Squeeze and excitation: each channel times what the whole map says of it. */
+/** Squeeze and excitation: each channel is multiplied by a function of the whole map. */
 const attention: Step = (builder, from) => {
   const [channels] = from.shape;
   const global = 'pooling_param { pool: AVE global_pooling: true }';

@@ -1,6 +1,6 @@
 /**
- * Small random nets with weights: what the passes rewrite comes often, in every order, and now and then something that
- * forbids it: another reader, an output that is asked for, a pad, a coefficient.
+ * Small random nets with weights. Patterns that the passes rewrite are frequent and come in every order, and sometimes
+ * with an obstacle: another reader, a requested output, a pad, a coefficient.
  */
 import { elementCount } from '../../ts/base/shape.ts';
 import { blobFromFloats } from '../../ts/caffe/blob.ts';
@@ -24,7 +24,7 @@ export interface RandomNet {
     Record<string, { readonly shape: readonly number[]; readonly data: Float32Array }>
   >;
   readonly layers: readonly RandomLayer[];
-  /** Values to ask for beside the net's own outputs: `blob@layer`. */
+  /** Values to request besides the net's own outputs: `blob@layer`. */
   readonly asked: readonly string[];
 }
 
@@ -57,7 +57,7 @@ export function weightsOf({ layers }: RandomNet): WeightsFile {
   };
 }
 
-/** The same net on other numbers, which lie on no kink where these do. */
+/** The same net on other numbers, so that values at kinks differ. */
 export function redrawn(net: RandomNet, random: Random): RandomNet {
   const inputs = Object.entries(net.inputs).map(([name, { shape, data }]) => {
     const other = name === 'label' ? data : values(random, data.length, -2, 2);
@@ -74,7 +74,7 @@ interface Window {
   readonly kernel: readonly [number, number];
   readonly stride: number;
   readonly pad: readonly [number, number];
-  /** Below and on the right. Default: the same. */
+  /** The pads below and on the right. Default: as above and on the left. */
   readonly behind?: readonly [number, number];
   readonly dilation?: number;
   readonly group?: number;
@@ -126,14 +126,14 @@ const convolution: Step = (builder, from) => {
     [1, 2],
   ] as const);
   const pad = kernel.map((size) => random.below(dilation * (size - 1) + 1)) as [number, number];
-  // As most nets have it.
+  // As most nets do.
   if (kernel[0] === kernel[1]) pad[1] = pad[0];
   const behind = kernel.map((size) => random.below(dilation * (size - 1) + 1)) as [number, number];
   const uneven = builder.chance(6) ? { behind } : {};
   return convolve(builder, from, { output, kernel, stride, pad, dilation, group, ...uneven });
 };
 
-/** What keeps a size, as the branches of a residual block do. */
+/** A convolution that keeps the size, as in the branches of a residual block. */
 const sameSize = (builder: Builder, from: Blob, output: number): Blob => {
   const side = builder.random.pick([1, 3, 3]);
   return convolve(builder, from, {
@@ -147,9 +147,9 @@ const sameSize = (builder: Builder, from: Blob, output: number): Blob => {
 const normalise: Step = (builder, from) => {
   const { random } = builder;
   const [channels] = from.shape;
-  // 0: a net that never trained, whose mean and variance are 0 then.
+  // 0: an untrained net, whose mean and variance are then 0.
   const factor = builder.trains ? random.pick([1, 0.5]) : random.pick([1, 1, 1, 0.5, 999.982, 999.982, 0]);
-  // The batch's own statistics, where enough values are behind each.
+  // Uses batch statistics if each of them has enough values.
   const isBatch =
     from.shape[1] * from.shape[2] >= 4 && (builder.trains ? !builder.chance(4) : builder.chance(12));
   const eps = isBatch || factor === 0 ? '1e-2' : random.pick(['1e-5', '1e-3']);
@@ -167,7 +167,7 @@ const normalise: Step = (builder, from) => {
   );
 };
 
-/** Of channels, as behind a BatchNorm; now and then along the height. */
+/** Per channel, as after a BatchNorm; sometimes along the height. */
 const scale: Step = (builder, from) => {
   const axis = builder.chance(8) ? 2 : 1;
   const size = from.shape[axis - 1]!;
@@ -253,11 +253,11 @@ const pooling: Step = (builder, from) => {
       `pooling_param { pool: ${method} global_pooling: true }`,
     );
   const kernel = random.pick([1, 2, 3, 4]);
-  // A stride above the kernel may leave the last window empty: Caffe's average is then not a number.
+  // A stride above the kernel may leave the last window empty, for which Caffe's average is NaN.
   const stride = random.pick([1, 2, 2, 3].filter((each) => each <= kernel));
   const pad = random.below(Math.min(2, kernel));
   if (height + 2 * pad < kernel || width + 2 * pad < kernel) return from;
-  // pooling_layer.cpp: rounded up, but no window begins behind the image and its left pad.
+  // pooling_layer.cpp: rounded up, but no window starts beyond the image and its left pad.
   const size = (length: number) => {
     const rounded = Math.ceil((length + 2 * pad - kernel) / stride) + 1;
     return pad > 0 && (rounded - 1) * stride >= length + pad ? rounded - 1 : rounded;
@@ -291,7 +291,9 @@ function eltwise(builder: Builder, bottoms: readonly Blob[]): Blob {
   );
 }
 
-/** conv → BN → ReLU → conv → BN + shortcut → ReLU, as in a residual block, or with another operation or coefficients. */
+/**
+ * conv → BN → ReLU → conv → BN + shortcut → ReLU, as in a residual block, or with another operation or coefficients.
+ */
 const residual: Step = (builder, from) => {
   const { random } = builder;
   let branch = from;
@@ -302,14 +304,14 @@ const residual: Step = (builder, from) => {
   }
   const same = builder.blobs.filter((blob) => blob.name !== branch.name && sameShape(blob, branch));
   if (same.length === 0) return branch;
-  // Any earlier blob of the shape, the block's own input among them; itself twice, now and then.
+  // Any earlier blob of this shape, including the block's own input; sometimes the branch itself.
   const other = builder.chance(12) ? branch : random.pick(same);
   const others = builder.chance(6) ? [other, random.pick(same)] : [other];
   const sum = eltwise(builder, builder.chance(2) ? [branch, ...others] : [...others, branch]);
   return builder.chance(3) ? sum : activation(builder, sum);
 };
 
-/** A block whose both branches are convolutions, which may both carry the sum. */
+/** A block with a convolution in both branches, either of which may add the sum. */
 const twoBranches: Step = (builder, from) => {
   const output = 1 + builder.random.below(8);
   const ends = [0, 1].map(() => {
@@ -322,8 +324,8 @@ const twoBranches: Step = (builder, from) => {
 };
 
 /**
- * The end of one stage of a ResNet and the projection that begins the next: pixels that 1×1 convolutions with a stride
- * skip. In a part of them something needs these pixels nevertheless.
+ * The end of one stage of a ResNet and the projection at the start of the next, whose strided 1×1 convolutions skip
+ * pixels. In some of these nets another layer needs the skipped pixels.
  */
 const projection: Step = (builder, from) => {
   const { random } = builder;
@@ -403,7 +405,7 @@ function body(builder: Builder, most: number): Blob {
   let blob: Blob = { name: 'data', shape };
   builder.blobs.push(blob);
   for (let left = 3 + random.below(most); left > 0; left--)
-    // Now and then from an earlier blob, so that blobs have several readers and the net several ends.
+    // Sometimes continues from an earlier blob, so that blobs have several readers and the net several outputs.
     blob = random.pick(STEPS)(builder, builder.chance(6) ? random.pick(builder.blobs) : blob);
   return blob;
 }
@@ -418,7 +420,7 @@ function finished(builder: Builder, batch: number, labels: RandomNet['inputs'] =
   };
 }
 
-/** Three to ten steps, then inner products and a softmax in half of the nets. */
+/** Three to ten steps; half of the nets end with inner products and a softmax. */
 export function randomNet(random: Random): RandomNet {
   const builder = new Builder(random, false);
   const blob = body(builder, 8);
@@ -430,7 +432,7 @@ export function randomNet(random: Random): RandomNet {
   return finished(builder, 1 + random.below(3));
 }
 
-/** A net that learns: fewer steps, a loss, often a second one in the middle. */
+/** A net that learns: fewer steps, a loss, and often a second loss in the middle. */
 export function randomTrainingNet(random: Random): RandomNet {
   const builder = new Builder(random, true);
   const batch = 2 + random.below(3);

@@ -1,6 +1,6 @@
 /**
- * What makes a net fast changes no result: random nets, fused, on every variant of the CPU, against the reference layer by
- * layer. `npm run fuzz -- --nets` goes on from here.
+ * Optimisations change no result: random nets, fused, on every variant of the CPU, against the reference layer by
+ * layer. `npm run fuzz -- --nets` continues from here.
  */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';

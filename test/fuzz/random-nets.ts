@@ -1,8 +1,8 @@
-/** Random nets on one side of a comparison and on others; what differs is made small before it is told. */
+/** Compares a reference with other sides on random nets. A net that differs is shrunk before it is reported. */
 import { Random } from './random.ts';
 import { prototxtOf, type RandomNet, redrawn } from './random-net.ts';
 
-/** What a side computes, by name. */
+/** A side's results, by name. */
 export type Results = ReadonlyMap<string, Float32Array>;
 
 export interface Side {
@@ -12,14 +12,20 @@ export interface Side {
 
 export interface Comparison {
   readonly make: (random: Random) => RandomNet;
-  /** What is right. */
+  /** The side whose results are correct. */
   readonly reference: Side;
   readonly sides: readonly Side[];
-  /** Of the largest value of each result. */
+  /** Relative to the largest value of each result. */
   readonly bound: number;
-  /** Below this magnitude a result counts as this large: what is 0 but for roundings is no measure. Default 1e-3. */
+  /**
+   * A result with a smaller magnitude counts as this large, because a result that is 0 up to rounding has no scale.
+   * Default 1e-3.
+   */
   readonly least?: (expected: Results) => number;
-  /** Results have kinks (a ReLU's diff at 0): only what differs on other inputs too is a difference. Default false. */
+  /**
+   * Results have kinks (a ReLU's diff at 0), so a difference counts only if it persists with other inputs. Default
+   * false.
+   */
   readonly hasKinks?: boolean;
 }
 
@@ -27,17 +33,20 @@ export interface Figures {
   readonly seed: number;
   nets: number;
   results: number;
-  /** Nets that differed on kinks alone. */
+  /** Nets that differed at kinks only. */
   kinks: number;
   worst: number;
-  /** A text for each net and side that differ: the seed, the net's number, what and by how much, the smallest prototxt. */
+  /**
+   * A text per net and side that differ: the seed, the net's number, what differs and by how much, the smallest
+   * prototxt.
+   */
   readonly differences: string[];
 }
 
-/** So many tell enough, and making each small takes time. */
+/** More would add little, and shrinking each takes time. */
 const MOST_DIFFERENCES = 3;
 
-/** Nets `from` to `to` − 1 of a seed; ends at the third difference. */
+/** Nets `from` to `to` − 1 of a seed; stops at the third difference. */
 export async function compareNets(
   comparison: Comparison,
   seed: number,
@@ -73,7 +82,7 @@ export async function compareNets(
   return figures;
 }
 
-/** One line that a person and a test read alike. */
+/** One line for people and tests. */
 export const describeFigures = ({ seed, nets, results, kinks, worst, differences }: Figures): string =>
   `seed ${seed}, ${nets} nets, ${results} results, worst ${worst.toExponential(1)} of the largest value, ${kinks} on kinks alone, ${differences.length} differences`;
 
@@ -83,7 +92,7 @@ async function isKink(comparison: Comparison, side: Side, other: RandomNet): Pro
   return (await differenceOn(comparison, side, other, expected)).what === null;
 }
 
-/** What differs first, or fails; null: nothing. */
+/** The first result that differs or fails; null: none. */
 async function differenceOn(
   { bound, least = () => 1e-3 }: Comparison,
   side: Side,
@@ -102,7 +111,7 @@ async function differenceOn(
   return { what: null, relative: worst };
 }
 
-/** NaN where one side alone is not a number, or is not there. */
+/** NaN if only one side's value is NaN or absent. */
 function relativeDifference(actual: Float32Array | undefined, expected: Float32Array, least: number): number {
   if (actual?.length !== expected.length) return Number.NaN;
   let [most, difference] = [least, 0];
@@ -116,7 +125,7 @@ function relativeDifference(actual: Float32Array | undefined, expected: Float32A
   return difference / most;
 }
 
-/** Leaves out, as long as it still differs, what is asked for and layers, whose readers then read what they read. */
+/** While the net still differs, drops requested outputs and layers, whose readers then read the layers' inputs. */
 async function shrink(net: RandomNet, differs: (net: RandomNet) => Promise<boolean>): Promise<RandomNet> {
   let small = net;
   for (let isSmaller = true; isSmaller; ) {

@@ -1,4 +1,4 @@
-/** Draws that follow from a seed, for inputs that can be made again. */
+/** Reproducible random draws from a seed. */
 import { seededRandom } from '../../ts/base/random.ts';
 
 export class Random {
@@ -8,7 +8,7 @@ export class Random {
     this.#next = seededRandom(seed);
   }
 
-  /** From 0 to `count` − 1. */
+  /** An integer from 0 to `count` − 1. */
   below(count: number): number {
     return Math.floor(this.#next() * count);
   }
@@ -18,7 +18,7 @@ export class Random {
   }
 }
 
-/** What breaks arithmetic: around 0, the limits of 8, 16, 31, 32, 53, 63 and 64 bits. */
+/** Numbers that break arithmetic: around 0 and the limits of 8, 16, 31, 32, 53, 63 and 64 bits. */
 export const AWKWARD = [
   '-1',
   '0',

@@ -1,4 +1,4 @@
-/** A short run of the fuzzers, always the same inputs; `npm run fuzz` goes on from there. */
+/** A short run of the fuzzers on fixed inputs; `npm run fuzz` continues from here. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { describe, endFuzzing, findings, fuzz } from './fuzz.ts';

@@ -1,4 +1,4 @@
-/** Every reader of files that strangers may send: small valid files to begin from, and what is called with them. */
+/** Every reader of files that strangers may send: small valid files to start from, and the calls that read them. */
 import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
@@ -43,22 +43,22 @@ import type { Random } from './random.ts';
 
 export interface Reader {
   readonly name: string;
-  /** Of the file that is written for it. */
+  /** The extension of the file. */
   readonly extension: string;
-  /** Valid files. @param folder Where some are made. */
+  /** Valid files. @param folder Where some are created. */
   seeds(folder: string): Promise<readonly Uint8Array[]> | readonly Uint8Array[];
   /** Reads the file to its last value. */
   read(path: string, bytes: Buffer): unknown;
-  /** It never refuses: what is damaged is reported, or ignored as its format says. */
+  /** It never refuses a file: damage is reported, or ignored as the format defines. */
   readonly isLenient?: boolean;
-  /** Changes that keep the syntax, beside those of any bytes. */
+  /** Syntax-preserving changes, in addition to changes of arbitrary bytes. */
   readonly mutations?: readonly ((bytes: Uint8Array, random: Random) => Uint8Array)[];
-  /** Those changes alone. */
+  /** Only use these changes. */
   readonly keepsSyntax?: boolean;
 }
 
 const fixture = (name: string) => readFileSync(join(repositoryFolder, 'test', name));
-/** A list of one image, whose boxes are in this file. */
+/** A list with one image, whose boxes are in this file. */
 function boxesBeside(path: string) {
   const [list, names] = ['list.txt', 'names.txt'].map((name) => join(dirname(path), name));
   writeFileSync(list!, `a.jpg ${basename(path)}\n`);
@@ -169,7 +169,7 @@ async function written(folder: string, name: string, write: (path: string) => un
   return bytes;
 }
 
-/** A database is a folder: the mutated file takes the place of one of its files. */
+/** A database is a folder: the mutated file replaces one of its files. */
 function inDatabase(source: string, file: string, path: string, bytes: Buffer): string {
   const folder = `${path}.folder`;
   rmSync(folder, { recursive: true, force: true });
@@ -526,7 +526,7 @@ export const READERS: readonly Reader[] = [
   },
 ];
 
-/** An input that follows from its reader's seeds, a seed and its number. */
+/** An input, determined by its reader's seeds, a seed and its number. */
 export function mutate(reader: Reader, seeds: readonly Uint8Array[], random: Random): Buffer {
   const seed = random.pick(seeds);
   const all = [...(reader.keepsSyntax === true ? [] : [mutateBytes]), ...(reader.mutations ?? [])];

@@ -1,4 +1,4 @@
-/** `npm run fuzz`: all readers in turn, or random nets, with fresh inputs until the time is up. */
+/** `npm run fuzz`: all readers in turn, or random nets, with new inputs until the time is up. */
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { openDevice } from '../../ts/index.ts';
 import { describe, endFuzzing, findings, fuzz } from './fuzz.ts';

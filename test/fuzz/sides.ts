@@ -1,4 +1,4 @@
-/** What computes a random net: a device with all passes, or layer by layer; a training step, fused or not. */
+/** Ways to compute a random net: a device with all passes, or layer by layer; a training step, fused or not. */
 import { elementCount } from '../../ts/base/shape.ts';
 import { toFloat32 } from '../../ts/caffe/blob.ts';
 import { readNet } from '../../ts/caffe/net-parameter.ts';
@@ -10,7 +10,7 @@ import { values } from './random-builder.ts';
 import { prototxtOf, type RandomNet, randomNet, randomTrainingNet, weightsOf } from './random-net.ts';
 import type { Comparison, Results, Side } from './random-nets.ts';
 
-/** Forward passes: a dozen layers of float32, each within 1e-5, Winograd's roundings among them. */
+/** Forward passes: a dozen float32 layers with an error of up to 1e-5 each, including Winograd's rounding. */
 export const forwardComparison = (reference: Device, sides: readonly Side[]): Comparison => ({
   make: randomNet,
   reference: forward('layer by layer', reference, { optimize: false }),
@@ -19,8 +19,8 @@ export const forwardComparison = (reference: Device, sides: readonly Side[]): Co
 });
 
 /**
- * Training steps. Some diffs are 0 but for roundings, a bias's in front of a BatchNorm say: they are measured by the
- * largest diff of the net.
+ * Training steps. Some diffs are 0 up to rounding, such as that of a bias before a BatchNorm, so all are compared
+ * relative to the largest diff of the net.
  */
 export const trainingComparison = (reference: Device, sides: readonly Side[]): Comparison => ({
   make: randomTrainingNet,
@@ -39,16 +39,15 @@ function largestDiff(results: Results): number {
   return largest;
 }
 
-/** Random statistics may be those of a net that never trained. */
+/** Random statistics may look like those of an untrained net. */
 export const QUIET: DeviceOptions = { onWarning: () => {} };
 
 const inputsOf = ({ inputs }: RandomNet) =>
   Object.fromEntries(Object.entries(inputs).map(([name, { data }]) => [name, data]));
 
 /**
- * A forward pass: the net's own outputs, and apart from them what is asked for.
- * @param options.optimize Whether passes rewrite the net; else it runs layer by layer.
- * @param options.precision Default float32.
+ * A forward pass: the net's own outputs, and separately the requested ones. @param options.optimize Whether passes
+ * rewrite the net; otherwise it runs layer by layer. @param options.precision Default float32.
  */
 export function forward(
   name: string,
@@ -75,8 +74,8 @@ export function forward(
 }
 
 /**
- * A forward and a backward pass: outputs, all diffs, and what BatchNorm's statistics are then.
- * @param options.layerByLayer Asks for every value, so that nothing is fused and nothing computed again.
+ * A forward and a backward pass: outputs, all diffs, and BatchNorm's statistics afterwards. @param options.layerByLayer
+ * Requests every value, so that nothing is fused or recomputed.
  */
 export function training(
   name: string,
@@ -85,7 +84,7 @@ export function training(
 ): Side {
   const run = async (net: RandomNet) => {
     const everything = net.layers.flatMap(({ name: layer, tops }) => tops.map((top) => `${top}@${layer}`));
-    // Half of what is asked for is a value, half is a diff.
+    // Half of the requested names are values, half are diffs.
     const [seen, diffs] = [0, 1].map((half) => net.asked.filter((_, i) => i % 2 === half));
     using trainer = await device.train({
       model: readNet(prototxtOf(net), { file: 'random.prototxt' }),
@@ -115,7 +114,7 @@ export function training(
   return { name, run };
 }
 
-// The net's own ends that are no losses.
+// The net's own outputs that are not losses.
 function topDiffs(trainer: Trainer, { layers }: RandomNet): Record<string, Float32Array> {
   const read = new Set(layers.flatMap(({ bottoms, tops }) => bottoms.filter((name) => !tops.includes(name))));
   const ends = layers
@@ -129,7 +128,7 @@ function topDiffs(trainer: Trainer, { layers }: RandomNet): Record<string, Float
   );
 }
 
-/** The CPU device in all variants that this processor has, by name; and why others are not there. */
+/** The CPU device in all variants that this processor supports, by name, and why the others are absent. */
 export async function openVariants(): Promise<{ variants: Map<string, Device>; absent: string[] }> {
   const options: Record<string, DeviceOptions> = {
     'the CPU': {},
@@ -149,8 +148,8 @@ export async function openVariants(): Promise<{ variants: Map<string, Device>; a
 }
 
 /**
- * Forward passes in bfloat16: within what roundings of 8 bits make of float32, in nets without Clip, which keeps roundings of
- * large values and not the values; and the same numbers on all instruction sets.
+ * Forward passes in bfloat16: within the error of rounding to 8 bits, in nets without Clip (which keeps the rounding
+ * errors of large values but not the values), and the same numbers on all instruction sets.
  */
 export function bfloat16Comparisons(
   reference: Device,

@@ -1,4 +1,4 @@
-/** Which gradients there are, in what order, and what they read: Caffe's rules (net.cpp Init, split_layer.cpp). */
+/** Which gradients exist, in which order, and what they read: Caffe's rules (net.cpp Init, split_layer.cpp). */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { filterNet, readNet } from '../../ts/caffe/net-parameter.ts';
@@ -39,7 +39,7 @@ function train(
   return { ...result, forward };
 }
 
-// Every tensor is made once, before it is read.
+// Checks that every tensor is written once, before it is read.
 function checkOrder({ operations, inputs }: Program): void {
   const made = new Set(inputs);
   for (const operation of operations) {
@@ -51,7 +51,7 @@ function checkOrder({ operations, inputs }: Program): void {
   }
 }
 
-/** `conv1(x, y → dx, dw)`: what each operation of the backward pass reads and makes. */
+/** `conv1(x, y → dx, dw)`: what each operation of the backward pass reads and writes. */
 function backwardOf({ program, forward }: ReturnType<typeof train>): string[] {
   return program.operations.slice(forward.operations.length).map((operation) => {
     if (operation.kind !== 'gradient') return `${operation.kind} ${operation.layer}`;
@@ -235,7 +235,7 @@ test('where traffic is spared, the sums of the BatchNorms at the end of a block 
     gradients.map(({ inputs }) => inputs.slice(-2)),
     [sum.outputs.slice(1, 3), sum.outputs.slice(3, 5)],
   );
-  // They are the diffs of both layers' biases and scales.
+  // These are the diffs of both layers' biases and scales.
   assert.ok(gradients.every(({ outputs }) => outputs.slice(-2).every((id) => id === -1)));
   const diffs = new Set(result.parameterDiffs.values());
   assert.ok(sum.outputs.slice(1).every((id) => diffs.has(id)));

@@ -1,4 +1,4 @@
-/** Coordinate maps against where nets put the values of a ramp. */
+/** Coordinate maps against the positions to which nets move the values of a ramp. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { readNet } from '../../ts/caffe/net-parameter.ts';
@@ -39,7 +39,7 @@ for (const [name, layer] of Object.entries(nets))
       const ends = [Math.min(...y!.data), Math.max(...y!.data)];
       let compared = 0;
       for (let i = 0; i < tall * wide; i++) {
-        // Beyond the outermost positions of its bottom a resize repeats them.
+        // Beyond the outermost positions of its bottom, a resize repeats them.
         if (ends.includes(y!.data[i]!)) continue;
         const place = axis === 0 ? Math.floor(i / wide) : i % wide;
         const wanted = map.start[axis] + place * map.stride[axis];

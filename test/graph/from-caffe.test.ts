@@ -19,7 +19,7 @@ interface Manifest {
 }
 
 const golden = goldenFolder();
-// The recorder wrote a loss, which has no axes, as [] in some cases and as [1] in others.
+// The recorder wrote the shape of a loss, which has no axes, as [] in some cases and as [1] in others.
 const scalarAsOne = (shape: readonly number[]) => (shape.length === 0 ? [1] : shape);
 const build = (path: string, manifest: NetState = {}) => {
   const { phase, level, stages } = manifest;
@@ -29,7 +29,7 @@ const build = (path: string, manifest: NetState = {}) => {
   );
 };
 
-/** Cases of layers that are not built. */
+/** Cases of layers that do not build. */
 const isNotBuilt = (folder: string) => basename(folder).startsWith('filter_');
 
 for (const group of ['layers', 'rules', 'mini-resnet', 'layers2', 'nets2']) {
@@ -66,7 +66,7 @@ if (golden !== null) {
     );
     for (const [name, entry] of Object.entries(index)) {
       if (entry.stage !== 'init' || entry.kind !== 'net') continue;
-      // Caffe has stochastic pooling on GPUs alone, and these records are of a CPU; here it runs on both.
+      // Caffe has stochastic pooling on GPUs only, and these records come from a CPU; here it runs on both.
       const isAccepted = entry.ok || name === 'pool_stochastic.prototxt';
       testMalformed(join(golden, group, name), isAccepted);
     }

@@ -1,4 +1,4 @@
-/** Names that JavaScript's objects have already, and shapes that no blob has: taken as they are, or typed errors. */
+/** Names that JavaScript's objects already have, and impossible shapes: they work, or give typed errors. */
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

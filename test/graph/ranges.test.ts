@@ -1,4 +1,4 @@
-/** Numbers that a layer cannot mean are refused as the net is built, at their place, and say what they may be. */
+/** Invalid numbers are refused when the net is built, with their position and the valid range. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { GraphError } from '../../ts/base/errors.ts';
@@ -54,7 +54,7 @@ const value = (type: string, param: string) =>
 const smoothL1 = (param: string) =>
   `${input('a', 1, 8)}${input('b', 1, 8)}layer { name: "l" type: "SmoothL1LossOHEM" bottom: "a" bottom: "b" top: "t" ${param} }`;
 
-/** What is refused: the code, and a part of the message. What is accepted beside it shows that the rest is right. */
+/** What is refused: the code and a part of the message. The accepted text beside it shows that the rest is valid. */
 const refused: readonly [text: string, code: string, message: RegExp][] = [
   [prior('min_size: inf'), 'prior-box', /min_size must be finite and above 0, found Infinity/],
   [evaluate('num_classes: 0'), 'detection-output', /num_classes must be at least 1, found 0/],

@@ -1,4 +1,4 @@
-/** What positions see through windows on windows, against every tap looked at; and that no size of a kernel takes time. */
+/** What positions read through nested windows, against a check of every tap; and that large kernels take no longer. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { seededRandom } from '../../ts/base/random.ts';
@@ -12,7 +12,7 @@ interface Form {
   readonly dilation: number;
 }
 
-/** The input positions of p, by the definition of a convolution and of its transpose. */
+/** The input positions of p, by the definition of a convolution and its transpose. */
 function seenBy(forms: readonly Form[], p: number): number[] {
   const form = forms.at(-1);
   if (form === undefined) return [p];

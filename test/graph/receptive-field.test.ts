@@ -1,4 +1,7 @@
-/** Receptive fields against published numbers, against arithmetic by hand, and against what pixels really change. */
+/**
+ * Receptive fields against published numbers, against arithmetic by hand, and against the pixels that really have an
+ * effect.
+ */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { resnet } from '../../ts/architectures/resnet.ts';
@@ -21,9 +24,9 @@ const convolution = (name: string, bottom: string, settings: string) =>
      convolution_param { num_output: 1 ${settings} ${filler} } }`;
 
 // Araujo, Norris and Sim (Distill, 2019), table of resnet_v1_50, _101 and _152: field 483, 1027, 1507, effective stride
-// 32, effective padding 239, 511, 751. By hand for 50, stride j: conv1 7 (j 2), pool1 +2·2 = 11 (j 4), three 3×3
-// +3·2·4 = 35, four at j 8 +64 = 99, six at j 16 +192 = 291, three at j 32 +192 = 483. The 1×1 convolutions that carry
-// the strides come before the 3×3, so that these already see the larger stride.
+// 32, effective padding 239, 511, 751. By hand for 50, stride j: conv1 7 (j 2), pool1 +2·2 = 11 (j 4), three 3×3 +3·2·4
+// = 35, four at j 8 +64 = 99, six at j 16 +192 = 291, three at j 32 +192 = 483. The 1×1 convolutions with the strides
+// precede the 3×3 ones, which therefore already have the larger stride.
 for (const [depth, size, padding] of [
   [50, 483, 239],
   [101, 1027, 511],
@@ -38,7 +41,7 @@ for (const [depth, size, padding] of [
       stride: [32, 32],
       start: [-padding, -padding],
     });
-    // Behind the global average every position of res5c is seen: 6 steps of 32 more.
+    // After the global average every position of res5c is included: 6 more steps of 32.
     assert.equal(fields[graph.blobs.get('prob')!]!.size, [size + 192, size + 192]);
   });
 
@@ -48,7 +51,7 @@ test('with the stride on the 3×3 (v1.5) res5c sees less: 427 pixels', () => {
   assert.equal(receptiveFields(graph)[graph.blobs.get('res5c')!]!.size, [427, 427]);
 });
 
-/** Each pixel of 20×26 is changed, and what changes is compared with the fields. */
+/** Changes each pixel of 20×26 and compares what changes with the fields. */
 async function assertExact(net: NetParameter, outputs: string[]) {
   const graph = graphFromCaffe(net);
   const fields = receptiveFields(graph);
@@ -65,7 +68,7 @@ async function assertExact(net: NetParameter, outputs: string[]) {
       for (const blob of outputs)
         after[blob]!.data.forEach((value, i) => {
           if (value === before[blob]!.data[i]) return;
-          // A position is all its channels.
+          // A position includes all its channels.
           const [, , rows, columns] = before[blob]!.shape as [number, number, number, number];
           const key = `${blob} ${i % (rows * columns)}`;
           if (!seen.has(key)) seen.set(key, new Set());
@@ -83,7 +86,7 @@ async function assertExact(net: NetParameter, outputs: string[]) {
         [1, changed.filter((text) => text.startsWith(',')).map((text) => Number(text.slice(1))), width, x],
       ] as const) {
         const first = start[axis] + at * stride[axis];
-        // Dilated windows skip pixels at their edges only where these lie outside the image.
+        // Dilated windows skip pixels at their edges only if these are outside the image.
         const inside = (pixel: number) => pixel >= 0 && pixel < length;
         if (inside(first)) assert.is(Math.min(...values), first, `${blob} ${y},${x} axis ${axis}: first`);
         const last = first + size[axis] - 1;
@@ -95,7 +98,7 @@ async function assertExact(net: NetParameter, outputs: string[]) {
 }
 
 test('a position sees exactly the pixels that change it', async () => {
-  // Odd on purpose: unequal sides, dilation, padding that is no half of the kernel, branches of unequal reach.
+  // Irregular on purpose: unequal sides, dilation, padding that is not half of the kernel, branches of unequal reach.
   const net = readNet(
     `${IMAGE}
     ${convolution('a', 'data', 'kernel_h: 5 kernel_w: 3 stride_h: 2 stride_w: 1 pad_h: 1 pad_w: 2')}
@@ -136,7 +139,7 @@ test('blocks of a plane that become channels or items, and back, keep their plac
     stride: [stride, stride],
     start,
   });
-  // Of all items: the pixels of a block.
+  // Over all items: the pixels of a block.
   assert.equal(field('items'), sees(2, 2, [-2, -1]));
   assert.equal(field('again'), sees(2, 1, [0, -1]));
   for (const blob of ['up', 'back']) assert.equal(field(blob), sees(1, 0.5, [0, 0]));
@@ -165,7 +168,7 @@ test('where strides are fractions, size is what the position sees that sees most
   await using model = await device.load({ model: net, outputs });
   const [height, width] = [16, 18];
   const before = await model.run({ data: new Float32Array(height * width).fill(1) });
-  /** Of each blob and position: the first and last row and column that change it. */
+  /** For each blob and position: the first and last row and column that change it. */
   const seen = new Map(
     outputs.map((blob) => [blob, Array.from(before[blob]!.data, () => [Infinity, -1, Infinity, -1])]),
   );
@@ -223,7 +226,7 @@ test('a resize moves positions by the ratio of the sizes, and a shuffle of chann
       [2, 2],
     ],
   );
-  // 5×5 positions become 9×9: every half position of a, between two of them.
+  // 5×5 positions become 9×9, including every half position between two of a.
   assert.equal(
     [field('wide')!.size, field('wide')!.stride],
     [
@@ -238,7 +241,7 @@ test('a resize moves positions by the ratio of the sizes, and a shuffle of chann
       [1, 1],
     ],
   );
-  // Each lies between two middles of pixels.
+  // Each is between two pixel centres.
   assert.equal(
     [field('middle')!.size, field('middle')!.stride],
     [
@@ -310,7 +313,7 @@ test('what scales a map or is joined with it, and is the same everywhere, lets e
       { input: 'data', size: [19, 25], stride: [stride, stride], start: [0, 0] },
       blob,
     );
-  // The last pixel that is read changes the first position too.
+  // The last pixel that is read also changes the first position.
   await using device = await openDevice('reference');
   const outputs: string[] = ['scaled', 'axpy', 'later'];
   await using model = await device.load({ model: net, outputs });

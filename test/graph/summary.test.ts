@@ -1,4 +1,4 @@
-/** A net as a table: a layer is one row, whatever it becomes. */
+/** A net as a table: one row per layer, however it is implemented. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { graphFromCaffe, readNet, summarise } from '../../ts/index.ts';
@@ -18,7 +18,7 @@ test('an unrolled LSTM is one row, whose weights count once', () => {
   const { rows, layers, parameters } = rowsOf(`${input('x', 5, 2, 3)}${input('cont', 5, 2)}
     layer { name: "lstm" type: "LSTM" bottom: "x" bottom: "cont" top: "h" recurrent_param { num_output: 4 } }`);
   assert.equal(rows, ['lstm LSTM 5×2×4']);
-  // W_xc, b_c and W_hc of four gates.
+  // W_xc, b_c and W_hc for four gates.
   assert.is(layers[0]!.parameters, 4 * 4 * (3 + 1 + 4));
   assert.is(parameters, layers[0]!.parameters);
 });

@@ -1,4 +1,4 @@
-/** Our reader of HDF5: all that h5py writes is read, nothing outside the file is, and a damaged file ends in a typed error. */
+/** Our HDF5 reader: it reads all that h5py writes, nothing outside the file, and a damaged file gives a typed error. */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -45,7 +45,7 @@ async function refused(work: Promise<unknown>, code: string, message: RegExp): P
 const descriptors = () => readdirSync('/proc/self/fd').length;
 const ramp = Array.from({ length: 30 }, (_, i) => i);
 
-// fixtures/make.py: each of these is the ramp.
+// fixtures/make.py: each of these is the same ramp.
 const RAMPS = [
   ...['float32', 'float64', 'float16', 'big-endian', 'big-endian i4', 'compact', 'of a named type'],
   ...['i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8'],
@@ -159,7 +159,7 @@ test('damaged files end in typed errors or in other values, leave no descriptor 
     const whole = readFileSync(unpacked(name));
     for (let i = 0; i < 60; i++) {
       const bytes = Buffer.from(whole);
-      // Structures lie at the beginning and everywhere; some mutants are cut.
+      // Structures are at the start and throughout the file; some mutants are truncated.
       const places = 1 + Math.floor(random() * 8);
       for (let j = 0; j < places; j++)
         bytes[Math.floor(random() * (random() < 0.5 ? 4096 : bytes.length))] = Math.floor(random() * 256);
@@ -182,7 +182,7 @@ test('damaged files end in typed errors or in other values, leave no descriptor 
 });
 
 test("metadata whose checksum is wrong is refused, and the checksum is Jenkins' lookup3", async () => {
-  // The last lines of lookup3.c's driver5.
+  // The last lines of driver5 in lookup3.c.
   assert.is(lookup3(Buffer.from('Four score and seven years ago')), 0x17770551);
   assert.is(lookup3(Buffer.from('')), 0xdeadbeef);
   const bytes = readFileSync(fixture('link-latest.h5'));

@@ -1,4 +1,4 @@
-/** Preprocessing in floats beside what caffe.io gives, and what std, scale and order do. */
+/** Float preprocessing compared with caffe.io, and the effect of std, scale and order. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';

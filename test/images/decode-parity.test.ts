@@ -1,4 +1,4 @@
-/** Decoding beside what OpenCV read from the same files: docs/decode-parity.md says what differs, and nothing else does. */
+/** Decoding compared with OpenCV's results for the same files. docs/decode-parity.md lists all differences. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -11,13 +11,13 @@ import { repositoryFolder } from '../support/golden.ts';
 const folder = join(repositoryFolder, 'test/images/fixtures/decode');
 const page = readFileSync(join(repositoryFolder, 'docs/decode-parity.md'), 'utf8');
 const versions = JSON.parse(readFileSync(join(folder, 'versions.json'), 'utf8'));
-// NAME.png.colour.png is what OpenCV read from NAME.png.
+// NAME.png.colour.png is OpenCV's result for NAME.png.
 const names = readdirSync(folder).filter((name) => /^[^.]+\.(?!json)\w+$/.test(name));
 const cut = names.filter((name) => name.startsWith('truncated'));
 const float = names.filter((name) => name.includes('float'));
 const whole = names.filter((name) => !cut.includes(name) && !float.includes(name));
 
-/** `0`, or largest and mean difference and the share of values that differ. */
+/** `0`, or the largest and mean difference and the share of values that differ. */
 async function apart(name: string, kind: 'colour' | 'grey'): Promise<string> {
   const image = await decodeImage(join(folder, name));
   const { width, height } = image;

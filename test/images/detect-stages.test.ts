@@ -1,4 +1,4 @@
-/** openDetector with the heads of MS-CNN and Cascade R-CNN: boxes that are known, as the forks' own scripts count them. */
+/** openDetector with the heads of MS-CNN and Cascade R-CNN: known boxes, counted as the forks' own scripts do. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,7 +21,7 @@ const rounded = (found: readonly Detection[]) =>
   ]);
 
 test("MS-CNN: the image becomes the net's input, a side is the difference of its corners, each class moves the proposals as it says", async () => {
-  // The input is 64×64: a cell is 40×32 pixels of this image.
+  // The input is 64×64, so a cell is 40×32 pixels of this image.
   const image = await writePatches(join(folder, 'wide.png'), 160, 128, [
     { x: 40, y: 64, width: 40, height: 32 },
     { x: 120, y: 0, width: 40, height: 32, grey: 115 },
@@ -49,7 +49,7 @@ test('MS-CNN finds nothing where no region is proposed', async () => {
 });
 
 test('MS-CNN: of overlapping boxes of a class one stays, from 0.5 of their union on where nms does not say otherwise', async () => {
-  // Two neighbours, of which the class moves the left one half a width: they share a third.
+  // Two neighbours, the left of which the class moves by half a width, so that they overlap by a third.
   const image = await writePatches(join(folder, 'two.png'), 64, 64, [{ x: 0, y: 0, width: 32, height: 16 }]);
   const count = async (options: object) => {
     const net = squareMsCnn(join(folder, 'near'), { shift: 0 });
@@ -60,7 +60,7 @@ test('MS-CNN: of overlapping boxes of a class one stays, from 0.5 of their union
     });
     return (await detector.detect(image, { minScore: 0.9 })).length;
   };
-  // Twice as wide: 0 to 24 (cut off) and 8 to 40 share 16 of 40.
+  // Twice as wide: 0 to 24 (clipped) and 8 to 40 overlap in 16 of 40.
   assert.is(await count({}), 2);
   assert.is(await count({ nms: 0.41 }), 2);
   assert.is(await count({ nms: 0.39 }), 1);
@@ -72,7 +72,7 @@ test("Cascade R-CNN: the last stage's boxes, both corners in them, with the mean
   ]);
   await using detector = await openDetector(squareCascade(join(folder, 'cascade')), cpu);
   assert.equal([...detector.labels], ['background', 'bright']);
-  // Pixels 16 to 31 of the input, moved by 1 twice: 18 to 33; of the image 36 to 66.
+  // Pixels 16 to 31 of the input, moved by 1 twice: 18 to 33; in the image 36 to 66.
   assert.equal(rounded(await detector.detect(image)), [['bright', 0.75, 36, 64, 31, 31]]);
 });
 
@@ -85,12 +85,12 @@ test("Cascade R-CNN keeps the aspect of an image within the sides of the net's i
 });
 
 test("Cascade R-CNN's sides become multiples of 32, each by itself, as its script rounds them", async () => {
-  // 70×128 within 64×64 is 35×64; 35 becomes 32.
+  // 70×128 within 64×64 is 35×64; 35 is rounded to 32.
   const image = await writePatches(join(folder, 'rounded.png'), 70, 128, [
     { x: 0, y: 64, width: 35, height: 32 },
   ]);
   await using detector = await openDetector(squareCascade(join(folder, 'rounded')), cpu);
-  // Pixels 0 to 15 of the input, moved by 1 twice: 2 to 17; of the image, 70/32 as large, 4.38 to 37.19.
+  // Pixels 0 to 15 of the input, moved by 1 twice: 2 to 17; in the image, at a scale of 70/32, 4.38 to 37.19.
   assert.equal(rounded(await detector.detect(image)), [['bright', 0.75, 4.38, 64, 33.81, 31]]);
   const resize = { shorterSide: 800, longestSide: 1312, multipleOf: 32 };
   for (const [image, resized] of [

@@ -1,4 +1,4 @@
-/** openDetector: boxes of nets whose answers are known, in the pixels of images of other sizes; refusals. */
+/** openDetector: boxes of nets with known answers, in pixels of images of other sizes; refusals. */
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -86,8 +86,9 @@ test('Faster R-CNN: the shorter side becomes that of the options, boxes are thos
     { x: 32, y: 64, width: 32, height: 32 },
     { x: 96, y: 0, width: 32, height: 32, grey: 115 },
   ]);
-  // An anchor of pixels 16 to 21 of the input is 6 wide; moved by nothing it ends 6 further on, at 22, as in py-faster-rcnn.
-  // In the image, which is twice as large, that is 32 to 44: 13 pixels; moved by nothing 32 to 45, both of them pixels of the box.
+  // An anchor of pixels 16 to 21 of the input is 6 wide. With a zero regression it ends 6 further, at 22, as in
+  // py-faster-rcnn. In the image, which is twice as large, that is 32 to 44, 13 pixels; with a zero regression 32 to
+  // 45, both of which belong to the box.
   for (const shift of [0, 0.25]) {
     const net = shift === 0 ? regions : squareRegions(join(folder, 'shifted'), { shift });
     await using detector = await openDetector(net, cpu);
@@ -231,7 +232,7 @@ test('a real face detector finds the three faces of a photograph that look at us
   const found = await detector.detect(join(shared!, 'data/imagenet-samples/n10148035_groom.JPEG'), {
     minScore: 0.7,
   });
-  // As seen on the picture.
+  // As seen in the picture.
   const seen = [
     [152, 162, 33, 41],
     [221, 119, 45, 63],
@@ -243,7 +244,7 @@ test('a real face detector finds the three faces of a photograph that look at us
     box.forEach((value, k) => assert.ok(Math.abs(value - seen[i]![k]!) < 3, `${box}`));
 });
 
-/** The priors and the decoding that its Python code has: vision/ssd/config/fd_config.py. */
+/** The priors and decoding of its Python code: vision/ssd/config/fd_config.py. */
 function faceNet(net: string): string {
   const maps = [...net.matchAll(/type: "Permute"\s+bottom: "(\d+)"/g)].map(([, name]) => name!);
   const sizes = [

@@ -1,4 +1,4 @@
-/** DICOM and images of 16 bits: what is shown is what the file or the window says, and what is not read is refused. */
+/** DICOM and 16-bit images: they are shown as the file or the window says, and unsupported ones are refused. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -85,7 +85,7 @@ test('depth 16 keeps what 8 bits would lose', async () => {
 test('bits above those stored are no part of a value, nor are those below', async () => {
   const levels = [0, 100, 2000, 4095];
   const plain = await decodeImage(dicomFile({ pixels: shorts(levels) }));
-  // Overlays once lay in the upper bits (PS3.5 2004, section 8.1.2).
+  // Overlays used to be in the upper bits (PS3.5 2004, section 8.1.2).
   const above = await decodeImage(dicomFile({ pixels: shorts(levels.map((value) => value | 0xb000)) }));
   const below = await decodeImage(
     dicomFile({ pixels: shorts(levels.map((value) => (value << 4) | 5)), highBit: 15 }),
@@ -266,7 +266,7 @@ test('a window is two numbers, the width at least 1; others are refused with wha
 });
 const sixteenBytes = await sixteen.clone().png().toBuffer();
 
-/** A bright disc on noise, or the noise alone: 12 bits whose upper half would say nothing. */
+/** A bright disc on noise, or only noise: 12 bits, whose upper half alone would show nothing. */
 function scan(hasDisc: boolean, seed: number): Buffer {
   const values = Array.from({ length: 28 * 28 }, (_, at) => {
     const [x, y] = [(at % 28) - 14, Math.floor(at / 28) - 14];

@@ -1,4 +1,4 @@
-/** What public nets are told to be: detectors, segmenters, or neither, by their layers alone. */
+/** What kind public nets are recognised as by their layers only: detectors, segmenters, or neither. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';

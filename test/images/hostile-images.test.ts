@@ -1,4 +1,7 @@
-/** Images as strangers send them: what is no image that is read reaches no decoder, and what is costs what was allowed. */
+/**
+ * Images from strangers: a file in an unsupported format reaches no decoder, and a supported one stays within the
+ * limits.
+ */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -139,13 +142,13 @@ test('a photograph whose data is damaged is refused, not filled with grey, howev
     'image/unreadable',
     /^torn\.jpg: cannot be decoded/,
   );
-  // Ended before its time, it is whole as a file: libjpeg fills the rest with grey.
+  // If the end marker comes early, the file is still complete: libjpeg fills the rest with grey.
   const baseline = readFileSync(fixture('baseline-444.jpg'));
   const ended = Buffer.concat([baseline.subarray(0, baseline.length / 2), Buffer.of(0xff, 0xd9)]);
   await imageError(decodeImage(ended), 'image/unreadable', /premature end/i);
-  // libvips mixes the messages of its threads: what is refused must not hang on them.
+  // libvips mixes the messages of its threads, so a refusal must not depend on them.
   const odd = Buffer.concat([whole.subarray(0, -2), Buffer.alloc(30, 0x11), whole.subarray(-2)]);
-  // What has bytes too many, as OpenCV takes it too, is taken each time.
+  // A file with extra bytes, which OpenCV also reads, is accepted every time.
   const many = Array.from({ length: 24 }, (_, i) =>
     decodeImage(i % 2 === 0 ? odd : ended).then(
       () => null,

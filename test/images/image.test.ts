@@ -1,4 +1,4 @@
-/** Decoding, resizing and preprocessing: what OpenCV and Caffe give, and every image that goes wrong. */
+/** Decoding, resizing and preprocessing: the results of OpenCV and Caffe, and all kinds of bad images. */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

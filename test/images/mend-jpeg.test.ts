@@ -1,4 +1,4 @@
-/** JPEGs that OpenCV reads whole with a warning are read so here; those that lack something are refused as before. */
+/** JPEGs that OpenCV reads completely with a warning are read here, too; incomplete ones are still refused. */
 import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -46,7 +46,7 @@ for (const progressive of [false, true]) {
       const name = `${kind} ${where}`;
       const { result, said } = await warningsOf(() => decodeImage(bytes, { name }));
       assert.equal(result.data, clean.data, name);
-      // Behind the last scan nobody looks.
+      // Nothing is read after the last scan.
       if (where === 'before the end') continue;
       assert.is(said.length, 1, `${name}: ${said.join()}`);
       assert.match(said[0]!, new RegExp(`^image/mended ${name}: .*\\d bytes? too many before marker 0x`));

@@ -1,4 +1,4 @@
-/** openSegmenter: maps of nets whose answers are known, of the images' own sizes; what its PNG files hold. */
+/** openSegmenter: maps of nets with known answers, in the images' own sizes; the content of its PNG files. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -43,7 +43,7 @@ test('scores, Softmax, ArgMax, its flat list and a Deconvolution give the same c
       end,
     );
     const area = (label: string) => found.areas.find((each) => each.label === label)?.pixels ?? 0;
-    // Where scores are interpolated, a border lies between two squares: up to two pixels away.
+    // Where scores are interpolated, the border between two squares is uncertain by up to two pixels.
     const slack = end === 'none' || end === 'softmax' ? 64 : 0;
     for (const [label, pixels] of [
       ['grey', 192],

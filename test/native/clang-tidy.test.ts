@@ -1,4 +1,4 @@
-/** native/ and, where nvcc is, the C++ of cuda/ are clean under .clang-tidy. */
+/** native/ and, if nvcc is installed, the C++ of cuda/ are clean under .clang-tidy. */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { test } from 'uvu';

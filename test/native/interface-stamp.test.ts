@@ -1,4 +1,4 @@
-/** A library of another build than the addon's is refused before anything of it is called. */
+/** A library from another build than the addon's is refused before any of its functions is called. */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,10 +12,10 @@ const folder = mkdtempSync(join(tmpdir(), 'resnode-stamp-'));
 test.after(() => rmSync(folder, { recursive: true }));
 
 const KINDS = ['cpu', 'cuda', 'mpi'];
-/** What crashes whoever calls it. */
+/** Functions that crash their caller. */
 const SYMBOLS = ['resnode_create_backend', 'resnode_list_devices', 'resnode_open_communicator'];
 
-/** Libraries of each kind, in a folder of their own. */
+/** Libraries of each kind in a folder of their own. */
 function librariesOf(name: string, ...lines: string[]): string {
   const place = join(folder, name);
   mkdirSync(place);

@@ -1,4 +1,4 @@
-/** `npm run docs`: every type that the public API mentions is public and described, and the site is one that can be read. */
+/** `npm run docs`: every type that the public API mentions is public and documented, and the site can be read. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -25,7 +25,7 @@ const [site, json] = [join(folder, 'site'), join(folder, 'api.json')];
 
 test('the API is documented without a warning', () => {
   const typedoc = join(repositoryFolder, 'node_modules/typedoc/bin/typedoc');
-  // Types are checked where the package is built (packed.test.ts): half of the time goes to that.
+  // packed.test.ts checks types, where the package is built; this would take half of the time.
   const flags = [...LATER, ...FEWER_COLLECTIONS];
   const words = ['--skipErrorChecking', '--html', site, '--json', json];
   const run = spawnSync(process.execPath, [...flags, typedoc, ...words], {

@@ -1,4 +1,4 @@
-/** The pieces of TypeScript in a page of documentation. */
+/** The TypeScript code in a page of documentation. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { repositoryFolder } from '../support/golden.ts';

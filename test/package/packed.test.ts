@@ -1,4 +1,4 @@
-/** What a user of the packed package meets: module systems, compilers, bundlers, broken builds. */
+/** The packed package as users meet it: module systems, compilers, bundlers, broken builds. */
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -14,7 +14,7 @@ import { documentedCode } from './documented-code.ts';
 const app = packedApp();
 test.after(() => app.remove());
 
-/** Major versions, as README and package.json have them. */
+/** Major versions, as in README and package.json. */
 const SUPPORTED = [20, 22, 24];
 const module = (name: string) => join(repositoryFolder, 'node_modules', name);
 const open = `openDevice('cpu', { threads: 1 }).then(
@@ -22,7 +22,7 @@ const open = `openDevice('cpu', { threads: 1 }).then(
   (error) => { console.log(error.code + '\\n' + error.message); });`;
 const release = join(app.package, 'build/Release');
 
-/** Uses the package from a module and says what was printed. */
+/** Uses the package from a module and returns what it printed. */
 function use(name = 'use.mjs'): string {
   app.write({
     'use.mjs': `import { openDevice } from 'resnode';\n${open}`,
@@ -119,7 +119,7 @@ test('the code in README and docs compiles, strictly, as a reader would paste it
       documentedCode(page).map((code, i) => [`${page.replaceAll('/', '-')}-${i}.mts`, whole(code)]),
     );
   assert.ok(pieces.length > 8, `${pieces.length} pieces`);
-  // A name that does not exist is a mistake.
+  // A name that does not exist is an error.
   const wrong = { 'wrong.mts': "import { openDevise } from 'resnode';\nawait openDevise();\n" };
   const files = { ...Object.fromEntries(pieces), ...wrong };
   app.write(files);
@@ -135,7 +135,7 @@ test('the code in README and docs compiles, strictly, as a reader would paste it
   assert.match(found[0]!, /wrong\.mts.*openDevise/);
 });
 
-/** A piece of code as a module, with declarations of what is given and it does not make itself. */
+/** A code sample as a module, with declarations of the values that it uses but does not create. */
 function whole(code: string): string {
   const given = {
     pixels: 'Float32Array',
@@ -250,7 +250,7 @@ test('without an addon that fits, the error and doctor name a command that works
   }
 });
 
-/** What needs files of the package, or a package beside it. */
+/** Code that needs files of the package, or another package. */
 const READERS = `import { readNet } from 'resnode';
 import { writeHdf5Weights } from 'resnode/convert';
 import { describeNet, pageText } from 'resnode/tools';
@@ -289,7 +289,7 @@ for (const format of ['esm', 'cjs'] as const)
     if (format === 'esm' || requiresModules) assert.is(bundle(opens, 'resnode'), 'opened cpu\n');
   });
 
-// The declarations of every entry point are read, those that CONSUMER uses and all others.
+// The declarations of every entry point are compiled, those that CONSUMER uses and all others.
 const CONSUMER = `
 ${declaredEntryPoints()
   .map((path, i) => `import type * as entry${i} from '${path.replace(/^\./, 'resnode')}';\n`)
@@ -315,7 +315,7 @@ const REQUIRES = `
 import resnode = require('resnode');
 export const kinds: readonly resnode.DeviceKind[] = ['cpu', 'cuda:1'];
 `;
-// The oldest and today's; whatever lies between reads the same declarations.
+// The oldest and the current version; all versions in between read the same declarations.
 const COMPILERS = [
   { compiler: 'typescript-5.2', name: 'nodenext', file: 'consumer.mts', options: { module: 'nodenext' } },
   {
@@ -338,7 +338,10 @@ for (const { compiler, name, file, options } of COMPILERS)
     assert.equal(mistakes(compiler, [file], options), []);
   });
 
-/** What `compiler` finds in `files` and in the declarations that they read, those of dependencies too. */
+/**
+ * The errors that `compiler` finds in `files` and in the declarations that they import, including those of
+ * dependencies.
+ */
 function mistakes(compiler: string, files: readonly string[], options: object): string[] {
   const settings = {
     ...{ noEmit: true, strict: true, noUncheckedIndexedAccess: true, exactOptionalPropertyTypes: true },
@@ -360,7 +363,7 @@ function mistakesByCommand(compiler: string, files: readonly string[], settings:
   return found;
 }
 
-/** The compiler's own libraries and those of Node.js it need not check again, as it would without skipLibCheck. */
+/** Skips the libraries of the compiler and of Node.js, which it would check without skipLibCheck. */
 function mistakesByLibrary(compiler: string, files: readonly string[], settings: object): string[] {
   const ts = createRequire(import.meta.url)(compiler) as typeof import('typescript');
   const { options: parsed, errors } = ts.convertCompilerOptionsFromJson(settings, app.folder);

@@ -1,4 +1,4 @@
-/** Passes look at a net's nodes in proportion to their number: counted, not timed. */
+/** The work of passes is proportional to the number of a net's nodes: counted, not timed. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { readNet } from '../../ts/caffe/net-parameter.ts';
@@ -19,7 +19,7 @@ const sum = (name: string, a: string, b: string) =>
 const repeat = (count: number, part: (i: number) => string) =>
   Array.from({ length: count }, (_, i) => part(i)).join('\n');
 
-/** Nets of `size` parts, each of which something in the passes would meet again and again. */
+/** Nets of `size` parts, each of which contains a pattern that a pass might visit again and again. */
 const nets: Record<string, (size: number) => string> = {
   'residual blocks behind each other': (size) =>
     convolution('s0', 'data') +
@@ -61,7 +61,7 @@ function counted(graph: Graph): { graph: Graph; reads: () => number } {
   return { graph: { ...graph, nodes }, reads: () => reads };
 }
 
-/** By pass: the reads of a net's nodes. */
+/** The reads of a net's nodes, by pass. */
 function readsOf(net: string): Map<string, number> {
   let graph = graphFromCaffe(readNet(`${INPUT} ${net}`, { file: 'net' }));
   return new Map(

@@ -22,7 +22,7 @@ if (existsSync(path)) {
     const count = new Map<string, number>();
     for (const { operation } of runPasses(graph).nodes)
       count.set(operation.kind, (count.get(operation.kind) ?? 0) + 1);
-    // pool1, pool5 and the three residuals that are picked where the stride moved up
+    // pool1, pool5 and the three residuals that are subsampled because the stride moved up.
     assert.equal(Object.fromEntries(count), { convolution: 53, pooling: 5, innerProduct: 1, softmax: 1 });
   });
 

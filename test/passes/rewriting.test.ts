@@ -1,4 +1,4 @@
-/** What each pass rewrites, and what forbids it; that results stay is test/fuzz's part. */
+/** What each pass rewrites, and what prevents it. test/fuzz checks that results stay the same. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { readNet } from '../../ts/caffe/net-parameter.ts';
@@ -22,7 +22,7 @@ function graphOf(layers: readonly string[], outputs?: readonly string[]): Graph 
   return outputs === undefined ? graph : withOutputs(graph, outputs);
 }
 
-/** `kind(values that it reads)`, with `/stride` and `+relu`, of each node after all passes. */
+/** `kind(values that it reads)`, with `/stride` and `+relu`, for each node after all passes. */
 function rewritten(layers: readonly string[], outputs?: readonly string[]): string[] {
   const { nodes, values } = runPasses(graphOf(layers, outputs));
   return nodes.map(({ operation, inputs }) => {

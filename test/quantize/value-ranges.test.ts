@@ -1,4 +1,4 @@
-/** Ranges for 8-bit integers, on distributions whose answer is known. */
+/** Ranges for 8-bit integers, on distributions with known answers. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { seededRandom } from '../../ts/base/random.ts';
@@ -42,7 +42,7 @@ test('entropy keeps all of an even distribution, and cuts a few values far out',
   const even = histogramOf(uniform(200_000, 3, 4));
   close(chooseRange(even, 'entropy', 99), 3, 0.05);
   const random = seededRandom(5);
-  // Normal (Box and Muller), and four values at twenty deviations.
+  // Normal values (Box and Muller), and four values at twenty standard deviations.
   const normal = Float32Array.from(
     { length: 200_000 },
     () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random()),

@@ -1,4 +1,4 @@
-/** What detectors and segmenters are shown where the preprocessing names no size, and whether images run together. */
+/** The inputs of detectors and segmenters if the preprocessing has no size, and whether images run together. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

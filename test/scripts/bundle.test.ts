@@ -1,4 +1,4 @@
-/** The files of the package: how many a program reads, and what it reads without being asked. */
+/** The files of the package: how many a program loads, and which it loads without being asked. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ const folder = mkdtempSync(join(tmpdir(), 'resnode-bundle-'));
 test.after(() => rmSync(folder, { recursive: true }));
 const outputs = await bundle(repositoryFolder, folder);
 
-/** The files that are read with the one that begins at `entry`, and their modules. */
+/** The files that are loaded with `entry`, and their modules. */
 function readWith(entry: string): { readonly files: number; readonly modules: readonly string[] } {
   const first = Object.keys(outputs).find((file) => outputs[file]!.entryPoint === entry);
   assert.ok(first !== undefined, `no file begins at ${entry}`);

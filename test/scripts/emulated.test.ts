@@ -1,4 +1,4 @@
-/** RESNODE_TEST_EMULATED=built is refused where what was built is older than its sources. */
+/** RESNODE_TEST_EMULATED=built is refused if the build is older than its sources. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

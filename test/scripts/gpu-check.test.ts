@@ -1,4 +1,4 @@
-/** scripts/gpu-check.sh where there is no GPU: a clear statement, every step with its reason, a status that says so. */
+/** scripts/gpu-check.sh without a GPU: a clear statement, every step with its reason, and a matching exit status. */
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -56,7 +56,7 @@ test('--plan prints every step with its limit, and each call fits its time', () 
     assert.ok(sum <= most, `${sum} s of ${most} s`);
     assert.match(calls[i]!, new RegExp(`at most ${sum} s of ${most} s`));
   }
-  // What costs most to lose comes first, and torch is compiled before the cases of its AMP.
+  // The steps that would be worst to lose come first, and torch is compiled before the cases of its AMP.
   const order = ['kernels', 'goldens', 'training', 'forward', 'compiled', 'variants', 'operations'];
   const places = order.map((name) => calls[0]!.indexOf(`\n  ${name} `));
   assert.equal(
@@ -105,7 +105,7 @@ test('who ends the check keeps what it has: the step under way says so, the othe
     env: { ...process.env, OUT: out },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
-  // The first step, a word of which ends it, comes behind one that is not asked for.
+  // A signal interrupts the first step during a step that was not requested.
   for await (const text of check.stderr) if (String(text).includes('gpu-check: build')) break;
   check.kill('SIGTERM');
   await new Promise((resolve) => check.once('close', resolve));
@@ -134,7 +134,7 @@ test('cases of parity are told one by one: those before the end are kept, with w
   assert.is(whole.cases, rows.filter(({ checks }: { checks: number }) => checks > 0).length);
   assert.ok(whole.comparisons >= whole.cases && whole.cases > 0 && whole.worstRelative < 1e-4);
   assert.equal(whole.beyond, []);
-  // Ended within the second line.
+  // Truncated within the second line.
   const cut = run.stdout.slice(0, run.stdout.indexOf('\n') + 20);
   const [first] = rows;
   const part = parityOf(rowsOf(cut), 'not done within 2 s');

@@ -1,4 +1,4 @@
-/** What the runner makes of a file that is not as it should be: each is a failure, whatever else the file says. */
+/** How the runner treats bad test files: each is a failure, whatever else the file prints. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { judge } from '../run-file.ts';
 import { nodeArguments, scriptArguments } from '../support/command.ts';
 import { repositoryFolder } from '../support/golden.ts';
 
-// Where uvu is found.
+// A folder from which uvu can be found.
 const folder = mkdtempSync(join(repositoryFolder, '.compiled-'));
 test.after(() => rmSync(folder, { recursive: true }));
 
@@ -19,12 +19,12 @@ const PASS = "test('passes', () => {});";
 const FAIL = "test('fails', () => { throw new Error('told'); });";
 const RUN = 'test.run();';
 
-/** Its tests that passed, its failures, its skips, and what is said of it. */
+/** Passed tests, failures, skips, and the message. */
 function judged(...lines: string[]): readonly [number, number, number, string] {
   const script = ["import { test } from 'uvu';", ...lines].join('\n');
   const file = join(folder, 'file.test.mjs');
   writeFileSync(file, script);
-  // As the runner starts it: its last word is the file.
+  // As the runner starts it: the last argument is the file.
   const words = [...nodeArguments('test/scripts/run-file.test.ts').slice(0, -1), file];
   const { stdout, stderr, status, signal } = spawnSync(process.execPath, words, { encoding: 'utf8' });
   const { passed, failed, skipped, notes } = judge(stdout + stderr, status, signal);
@@ -83,7 +83,7 @@ test('a file without tests, and tests that are left out without a reason', () =>
   assert.equal(judged(PASS, "test.skip('fails', () => {});", RUN), [1, 1, 0, leftOut]);
 });
 
-/** Runs a file of its own, with 300 ms for what holds its output. */
+/** Runs a separate file, and allows 300 ms for processes that hold its output. */
 const running = (file: string) =>
   scriptArguments(
     (place) => `

@@ -1,4 +1,4 @@
-/** Loads the library in a worker, and says so when runs are under way; who started it then ends it. */
+/** Loads the library in a worker, and reports when runs are in flight. The parent then terminates it. */
 import { join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 

@@ -1,4 +1,7 @@
-/** `npm run soak -- [--requests N] [--workers N] [--seed S]`: a service's day, compressed. Exit status 1 where one is lost. */
+/**
+ * `npm run soak -- [--requests N] [--workers N] [--seed S]`: a day of a service, compressed. Exits with status 1 if a
+ * request is lost.
+ */
 import { parseArgs } from 'node:util';
 import { describe, soak } from './soak.ts';
 

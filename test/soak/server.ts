@@ -1,6 +1,6 @@
 /**
- * A service as a user would write one: an image in the body, its class in the answer; what cannot be decoded is a 4xx
- * that names the error's code. POST /weights reads a model file from the body, as a converter's upload would.
+ * A service as a user would write it: the body holds an image, the answer its class. An image that cannot be decoded
+ * gives a 4xx with the error's code. POST /weights reads a model file from the body, as a converter's upload would.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage } from 'node:http';
@@ -35,7 +35,7 @@ async function classify(bytes: Buffer, signal: AbortSignal): Promise<unknown> {
   return { label: labels[best], probability: prob!.data[best] };
 }
 
-/** A worker that dies in the middle of a run. */
+/** A worker that is terminated in the middle of a run. */
 async function passingWorker(): Promise<unknown> {
   const worker = new Worker(new URL('./passing-worker.mjs', import.meta.url), {
     workerData: { folder, tsx: import.meta.resolve('tsx/esm/api') },

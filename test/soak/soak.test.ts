@@ -1,4 +1,4 @@
-/** A short day of a service; `npm run soak` is the long one. */
+/** A short day of a service; `npm run soak` runs the long one. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { describe, soak } from './soak.ts';

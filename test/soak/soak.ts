@@ -1,4 +1,4 @@
-/** Sends a service what a day would bring it, one request in ten hostile, and watches its memory. */
+/** Sends a service the requests of a day, one in ten of them hostile, and watches its memory. */
 import { fork } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
@@ -10,14 +10,14 @@ import { repositoryFolder } from '../support/golden.ts';
 
 export interface SoakFigures {
   readonly requests: number;
-  /** Answers by status. */
+  /** The number of answers by status. */
   readonly statuses: Readonly<Record<number, number>>;
-  /** Requests that the client itself broke off. */
+  /** Requests that the client aborted. */
   readonly abandoned: number;
-  /** Requests without an answer, and answers that are wrong: what each was. */
+  /** Descriptions of requests without an answer, and of wrong answers. */
   readonly lost: readonly string[];
   readonly workers: number;
-  /** RSS of the service in bytes: after a tenth of the requests, at most, and at the end. */
+  /** RSS of the service in bytes: after a tenth of the requests, the peak, and at the end. */
   readonly rss: { readonly warm: number; readonly most: number; readonly end: number };
 }
 
@@ -30,7 +30,7 @@ interface Sent {
   readonly path: string;
   readonly body: Buffer;
   readonly expect: readonly number[];
-  /** Break off after sending. */
+  /** Abort after sending. */
   readonly abandon?: boolean;
 }
 
@@ -38,7 +38,7 @@ const SVG = Buffer.from(
   '<svg xmlns="http://www.w3.org/2000/svg" width="9000" height="9000"><filter id="f"><feTurbulence numOctaves="99"/></filter><rect width="9000" height="9000" filter="url(#f)"/></svg>',
 );
 
-/** A PNG of few bytes and many pixels. */
+/** A PNG with few bytes and many pixels. */
 function bomb(width: number, height: number): Buffer {
   const chunk = (type: string, data: Buffer) => {
     const body = Buffer.concat([Buffer.from(type), data]);
@@ -109,7 +109,7 @@ function send(port: number, { path, body, abandon }: Sent): Promise<{ status: nu
   });
 }
 
-/** @param workers How many workers come and are terminated on the way. */
+/** @param workers How many workers are started and terminated on the way. */
 export async function soak(count: number, workers: number, seed: number): Promise<SoakFigures> {
   const child = fork(join(repositoryFolder, 'test/soak/server.ts'), [], {
     execArgv: ['--import', 'tsx', '--expose-gc'],

@@ -1,4 +1,4 @@
-/** The package's addresses: what each exports, and what the root does without. */
+/** The package's entry points: what each exports, and what the root does not load. */
 import { readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { test } from 'uvu';
@@ -8,7 +8,7 @@ import { repositoryFolder } from '../support/golden.ts';
 
 const ts = join(repositoryFolder, 'ts');
 
-/** A file and all that is read with it: static imports, not those of types alone. */
+/** A file and all that it imports statically, except types. */
 function readWith(file: string, seen = new Set<string>()): Set<string> {
   if (seen.has(file)) return seen;
   seen.add(file);
@@ -42,7 +42,7 @@ test('a name has one address', () => {
 
 test('the root reads no room of images, databases, HDF5, training, drawing or conversion to other formats', () => {
   const files = [...readWith('index.ts')];
-  // Beside the rules of Caffe's layers, which `graphFromCaffe` needs at once.
+  // Besides the rules of Caffe's layers, which `graphFromCaffe` needs at once.
   const others = files.filter((file) => !file.startsWith('layers/'));
   assert.ok(others.length <= 79, `${others.length} modules are read beside the layers`);
   assert.equal(

@@ -1,4 +1,4 @@
-/** What is written from ts/operations/schema.ts says what it says. */
+/** The files that are generated from ts/operations/schema.ts are current. */
 import { readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';

@@ -1,4 +1,4 @@
-/** Data flows one way: each folder imports only those before it, and no file imports its importer. */
+/** Data flows one way: each folder imports only earlier ones, and no file imports its importer. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
@@ -6,7 +6,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { repositoryFolder } from '../support/golden.ts';
 
-/** Each imports only those before it; a folder inside one of them may stand further down. */
+/** Each imports only those before it; a nested folder may have a later entry. */
 const TYPESCRIPT = [
   'base',
   'pages',
@@ -68,9 +68,9 @@ const included = (folder: string) =>
   imports(folder, /\.(cc|cu|h)$/, /#include "([^"]*)"/g, (_, path) => join(repositoryFolder, path));
 const [native, cuda] = [included('native'), included('cuda')];
 
-/** The place in `order` of the innermost folder (or file) that is listed; −1: none is. */
+/** The index in `order` of the innermost listed folder (or file); −1: none. */
 function placeOf(file: string, order: string[]): number {
-  // A kind of operation has files of two rooms: its reference loops, and what the CPU device does better.
+  // The files of an operation kind belong to two layers: its reference loops, and the CPU device's steps.
   const room = file
     .replace(/\.ts$/, '')
     .replace(/^operations\/[\w-]+\/cpu-/, 'cpu/')

@@ -1,4 +1,4 @@
-/** Each kind of operation registers its functions where they stand. */
+/** Each kind of operation registers its functions in the files that define them. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';

@@ -1,4 +1,4 @@
-/** A program on the reference device and on another one. */
+/** Compares a program on the reference device and on another one. */
 import * as assert from 'uvu/assert';
 import type { NativeDevice } from '../../ts/native/binding.ts';
 import { openNative, type ProgramResult, runProgram } from './run-program.ts';
@@ -25,7 +25,7 @@ function compare(
   });
 }
 
-/** @returns What the device made of it, within `tolerance` of what the reference did. */
+/** @returns The device's results, which are within `tolerance` of the reference's. */
 export async function againstReference(
   device: NativeDevice,
   { name, write, tolerance, options = {} }: TrainingOperation,

@@ -1,22 +1,22 @@
 /**
- * Convolutions of bfloat16 as loops over numbers, summed in the order and rounded as native/cpu/tile-bfloat16.h says, after the
- * definition of VDPBF16PS: what the CPU device's own tiles must make, bit by bit.
+ * bfloat16 convolutions as loops over numbers, summed in the order and rounded as native/cpu/tile-bfloat16.h defines,
+ * following the definition of VDPBF16PS. The CPU device's own tiles must give the same bits.
  */
 import type { Filter } from '../cpu/filter-cases.ts';
 import { fusedMultiplyAdd } from './int8-loops.ts';
 
 const LEAST_NORMAL = 2 ** -126;
 const LANES = 16;
-/** A source of so few channels is read plain. */
+/** A source with so few channels is read as planes. */
 const FEW_CHANNELS = 4;
 
 const float = new Float32Array(1);
 const bits = new Uint32Array(float.buffer);
 
-/** Numbers too small to be normal are 0 of their sign. */
+/** Subnormal numbers become 0 with their sign. */
 const flushed = (x: number) => (Math.abs(x) < LEAST_NORMAL ? 0 * Math.sign(x) : x);
 
-/** The nearest bfloat16, halves to even. */
+/** The nearest bfloat16, ties to even. */
 export function toBfloat16(x: number): number {
   float[0] = x;
   if (Number.isNaN(x) || flushed(float[0]!) === 0) return flushed(float[0]!);
@@ -27,11 +27,11 @@ export function toBfloat16(x: number): number {
   return float[0]!;
 }
 
-/** a × b + c of what VDPBF16PS adds to one sum. */
+/** a × b + c, as VDPBF16PS adds it to one sum. */
 const addProduct = (c: number, a: number, b: number) =>
   flushed(fusedMultiplyAdd(flushed(a), flushed(b), flushed(c)));
 
-/** The channels of a group in the order in which they are summed, in blocks whose taps go by together. */
+/** The channels of a group in the order of summation, in blocks that share the loop over taps. */
 function blocksOf(channels: number): number[][] {
   const perBlock = channels <= FEW_CHANNELS ? 2 : LANES;
   return Array.from({ length: Math.ceil(channels / perBlock) }, (_, block) => {
@@ -47,10 +47,10 @@ function blocksOf(channels: number): number[][] {
 /**
  * One convolution.
  * @param source N×C×H×W, rounded here.
- * @param weights As Caffe has them, rounded here.
- * @param residual Of the result's shape, rounded here; null: none.
- * @param slope Of the ReLU, below 0; null: there is none.
- * @param rounded What becomes of a value. Default a bfloat16.
+ * @param weights As in Caffe, rounded here.
+ * @param residual In the result's shape, rounded here; null: none.
+ * @param slope Of the ReLU for negative values; null: there is none.
+ * @param rounded How values are rounded. Default: to bfloat16.
  */
 export function convolve(
   source: Float32Array,

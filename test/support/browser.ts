@@ -1,4 +1,4 @@
-/** A headless Chromium, Debian's, through playwright-core. */
+/** Debian's headless Chromium through playwright-core. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { type BrowserContext, chromium } from 'playwright-core';
 import { repositoryFolder } from './golden.ts';
 
-/** Where Chromium is, installed where that can be done; null (after printing why the caller skips) where not. */
+/** The path of Chromium, which is installed if possible; null, after printing why the caller skips, if not. */
 export function findChromium(): string | null {
   const script = join(repositoryFolder, 'scripts/install-chromium.sh');
   const found = spawnSync('bash', [script], { encoding: 'utf8' });
@@ -20,7 +20,7 @@ export interface Browser {
   close(): Promise<void>;
 }
 
-/** Starts Chromium with an empty profile of its own. */
+/** Starts Chromium with a new, empty profile. */
 export async function startBrowser(path: string, colorScheme: 'light' | 'dark' = 'light'): Promise<Browser> {
   const profile = mkdtempSync(join(tmpdir(), 'resnode-chromium-'));
   const context = await chromium.launchPersistentContext(profile, {

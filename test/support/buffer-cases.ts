@@ -1,4 +1,4 @@
-/** What a DeviceBuffer must do on every device. */
+/** The behaviour of a DeviceBuffer on every device. */
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -31,7 +31,7 @@ export function testBuffers(name: string, open: () => Promise<Device>): void {
     using other = await device.buffer({ shape: [6] });
     await other.copy(zeros);
     assert.equal(await other.download(), Float32Array.of(0, 0, 1, 2, 0, 0));
-    // Larger than the pieces in which a GPU's transfers are staged, and no multiple of them.
+    // Larger than the pieces of a GPU's transfers, and not a multiple of them.
     const large = Uint8Array.from({ length: (9 << 20) + 13 }, (_, i) => (i * 31) >> 3);
     using long = await device.buffer(large);
     assert.ok(Buffer.compare(large, (await long.download()) as Uint8Array) === 0);
@@ -61,7 +61,7 @@ export function testBuffers(name: string, open: () => Promise<Device>): void {
     using prob = await device.buffer({ shape: [2, 10] });
     assert.equal(await model.run({ data }, { outputs: { prob } }), {});
     assert.equal(await prob.download(), expected);
-    // Another batch size, by the buffer's own shape and by its length.
+    // Another batch size, which follows from the buffer's own shape or its length.
     using shaped = await device.buffer({ shape: [1, 1, 28, 28], dtype: 'uint8' });
     await shaped.upload(pixels(1));
     const alone = (await model.run({ data: shaped })).prob!;

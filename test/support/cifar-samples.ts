@@ -1,4 +1,4 @@
-/** The 1000 test images of CIFAR-10 that may lie beside the checkout, as samples to evaluate. */
+/** The 1000 test images of CIFAR-10 next to the checkout, if they exist, as samples to evaluate. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Sample } from '../../ts/images/evaluate/evaluate-images.ts';
@@ -6,7 +6,7 @@ import { sharedFolder } from './golden.ts';
 
 export const cifarFile = join(sharedFolder() ?? '', 'data/cifar10-test1000.bin');
 
-/** How the nets of shared/models were trained to see them. */
+/** The preprocessing with which the nets of shared/models were trained. */
 export const cifarPreprocess = {
   resize: null,
   crop: { width: 32, height: 32 },
@@ -14,7 +14,7 @@ export const cifarPreprocess = {
   order: 'RGB',
 } as const;
 
-/** Of each record a label, then planes of red, green and blue (https://www.cs.toronto.edu/~kriz/cifar.html). */
+/** A record is a label, then planes of red, green and blue (https://www.cs.toronto.edu/~kriz/cifar.html). */
 export function cifarSamples(): Sample[] {
   const bytes = readFileSync(cifarFile);
   return Array.from({ length: bytes.length / 3073 }, (_, i): Sample => {

@@ -1,13 +1,13 @@
-/** How tests start Node on TypeScript, dozens of times: the command, and scripts of their own. */
+/** How tests start Node on TypeScript, dozens of times: the command line, and scripts of their own. */
 import { join, relative, resolve } from 'node:path';
 import { LATER } from '../../scripts/v8-flags.mjs';
 import { repositoryFolder } from './golden.ts';
 
 /**
- * Node's arguments that run `source`, a path from the repository's folder or an absolute one below it, before its own
- * words. test/run.ts compiles everything once for many files and says where (RESNODE_TEST_COMPILED), since sources take
- * three times as long to start; a file that is run by itself takes the sources. Only where a test fails are the lines of
- * its source worth the reading of maps.
+ * Node's arguments that run `source`, a path from the repository's folder or an absolute one below it. Further
+ * arguments are the source's own. test/run.ts compiles everything once for many files and passes the folder
+ * (RESNODE_TEST_COMPILED), because sources take three times as long to start. A file that is run on its own uses the
+ * sources. Source maps are read only if a test fails.
  */
 export function nodeArguments(
   source: string,
@@ -24,8 +24,8 @@ export function nodeArguments(
 }
 
 /**
- * Node's arguments that run a module given as text, with its own flags before them.
- * @param write Writes it; `place` gives what it imports a source by, in quotes.
+ * Node's arguments that run a module given as text, preceded by its own flags. @param write Writes it; `place` returns
+ * the quoted specifier by which it imports a source.
  */
 export function scriptArguments(write: (place: (source: string) => string) => string): readonly string[] {
   const compiled = process.env.RESNODE_TEST_COMPILED ?? null;
@@ -35,11 +35,11 @@ export function scriptArguments(write: (place: (source: string) => string) => st
   return [...flags, '--input-type=module', '-e', write(place)];
 }
 
-/** Where test/compile.ts puts what it makes of a file; both paths are relative. */
+/** Where test/compile.ts puts the compiled file; both paths are relative. */
 export function compiledPath(source: string): string {
   const [folder, ...rest] = source.replace(/\.ts$/, '.js').split('/');
   return folder === 'ts' ? join(...rest) : join('other', folder!, ...rest);
 }
 
-/** Node's arguments that run the command. */
+/** Node's arguments that run the command line. */
 export const COMMAND: readonly string[] = nodeArguments('ts/cli/main.ts');

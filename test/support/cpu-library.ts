@@ -1,4 +1,4 @@
-/** Where the tests of the CPU's kernels find the library that they test: test/cpu/sanitized.test.ts names another. */
+/** The library that the tests of the CPU's kernels use: test/cpu/sanitized.test.ts names another. */
 import { loadBinding } from '../../ts/native/load.ts';
 
 /** Options of `openDevice('cpu')` and `openNative('cpu')`. */

@@ -1,4 +1,4 @@
-/** Two processes with half a batch each learn what one learns with the whole. */
+/** Two processes with half a batch each learn the same as one process with the whole batch. */
 import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -23,7 +23,7 @@ async function weightsOf(processes: number, words: readonly string[], environmen
   return new Map(Object.entries(values).map(([name, text]) => [name, floats(text)]));
 }
 
-/** @param words - Behind the device and how BatchNorm goes: processes/train.ts. */
+/** @param words - The arguments of processes/train.ts after the device and BatchNorm's mode. */
 export function testDataParallel(
   device: string,
   words: readonly string[] = [],
@@ -38,7 +38,7 @@ export function testDataParallel(
         const { relative } = difference(two.get(name)!, expected);
         assert.ok(relative < 2e-5, `${name}: ${relative}`);
       }
-      // Running sums are equal too: without synchronising they would be those of half a batch.
+      // Moving sums are equal, too; without synchronisation they would be those of half a batch.
       assert.ok(one.has('bn_conv1/0'));
     });
 }

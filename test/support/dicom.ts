@@ -1,8 +1,11 @@
-/** DICOM files by hand: PS3.10, section 7.1 (preamble and file meta information), PS3.5, section 7.1.2 (explicit VR). */
+/**
+ * DICOM files built by hand: PS3.10, section 7.1 (preamble and file meta information), PS3.5, section 7.1.2 (explicit
+ * VR).
+ */
 
 type Value = string | number;
 
-/** One element, explicit VR, little endian. */
+/** One element with explicit VR, little endian. */
 function element(group: number, number: number, vr: string, value: Value | Uint8Array): Buffer {
   const bytes =
     typeof value === 'number'
@@ -42,7 +45,7 @@ export interface DicomFields {
   readonly pixels: Uint8Array | null;
 }
 
-/** A grey image of 16 bits, 12 of them stored, where nothing else is said. */
+/** Unless specified otherwise, a grey 16-bit image with 12 bits stored. */
 export function dicomFile(fields: DicomFields): Buffer {
   const { syntax = '1.2.840.10008.1.2.1', rows = 2, columns = 2, photometric = 'MONOCHROME2' } = fields;
   const {

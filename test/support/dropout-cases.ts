@@ -1,4 +1,7 @@
-/** Dropout in phase TRAIN, on every device: what it drops, when it drops the same again, and that a net with it learns. */
+/**
+ * Dropout in phase TRAIN on every device: which values it drops, when it drops the same values again, and that a net
+ * with it learns.
+ */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { toFloat32 } from '../../ts/caffe/blob.ts';
@@ -6,7 +9,7 @@ import { SGD_UPDATE } from '../../ts/device/plan-training.ts';
 import { type Device, GraphError, readNet, type Trainer, type TrainOptions } from '../../ts/index.ts';
 import { noise, openNative, ProgramWriter, runProgram } from './run-program.ts';
 
-/** Philox4x32-10 by its definition (Salmon et al. 2011, section 3.3), in integers of any size. */
+/** Philox4x32-10 by its definition (Salmon et al. 2011, section 3.3), in big integers. */
 export function philox(counter: readonly number[], key: readonly number[]): number[] {
   let [c0, c1, c2, c3] = counter.map(BigInt) as [bigint, bigint, bigint, bigint];
   let [k0, k1] = key.map(BigInt) as [bigint, bigint];
@@ -33,7 +36,7 @@ const DROPPED = readNet(
 const ones = { data: new Float32Array(1e4).fill(1) };
 const kept = (values: Float32Array) => values.map((value) => (value === 0 ? 0 : 1));
 
-// AlexNet's layers in its order, smaller; two classes that differ by where the picture is bright.
+// AlexNet's layers in order, but smaller; two classes that differ in where the picture is bright.
 const filled = 'weight_filler { type: "gaussian" std: 0.1 }';
 const ALEXNET = readNet(
   input('data', 16, 1, 12, 12) +
@@ -87,7 +90,7 @@ export async function stepsOf(trainer: Trainer, from: number, to: number): Promi
 export const valuesOf = async (trainer: Trainer) =>
   (await trainer.weights()).layers.flatMap(({ blobs }) => blobs.map((blob) => toFloat32(blob)));
 
-// A dropout inside a block, which recomputing runs again.
+// A dropout inside a block, which recomputation runs again.
 const BLOCK = readNet(
   input('data', 16, 1, 12, 12) +
     input('label', 16) +

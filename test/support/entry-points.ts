@@ -1,4 +1,4 @@
-/** What the package exports, as package.json names it. */
+/** The package's exports, according to package.json. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as convert from '../../ts/api/convert.ts';
@@ -9,7 +9,7 @@ import * as train from '../../ts/api/train.ts';
 import * as root from '../../ts/index.ts';
 import { repositoryFolder } from './golden.ts';
 
-/** Its subpaths and what each exports. */
+/** Its subpaths and the exports of each. */
 export const entryPoints: Readonly<Record<string, object>> = {
   '.': root,
   './train': train,

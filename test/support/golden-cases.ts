@@ -1,4 +1,4 @@
-/** What real Caffe recorded, as one list for every device: forward passes, layer by layer and fused; training. */
+/** The records of real Caffe as one list for every device: forward passes, layer by layer and fused; training. */
 import { existsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { test } from 'uvu';
@@ -28,7 +28,7 @@ interface Manifest {
   }[];
 }
 
-/** The tolerance that the golden data's README gives: 20 × the recorded noise + 1e-6 of the array's maximum. */
+/** The tolerance in the golden data's README: 20 × the recorded noise + 1e-6 of the array's maximum. */
 function compare(actual: Float32Array, folder: string, recorded: Recorded, what: string): void {
   const expected = readFloats(join(folder, recorded.file));
   assert.is(actual.length, expected.length, what);
@@ -40,11 +40,14 @@ function compare(actual: Float32Array, folder: string, recorded: Recorded, what:
   assert.ok(worst <= tolerance, `${what}: differs by ${worst}, tolerance ${tolerance}`);
 }
 
-/** Of forks only layers that are rewritten into others: `testForkCases` has the rest. */
+/** Of the forks, only layers that are rewritten into others; `testForkCases` has the rest. */
 const isNotBuilt = (folder: string) =>
   basename(dirname(folder)) === 'forks' && !/^(axpy|crelu|dwconv|hardswish|mish)/.test(basename(folder));
 
-/** Registers a test for every case on a device, in float32. @param repeat How often a fused net runs before it is compared. */
+/**
+ * Registers a test for every case on a device, in float32. @param repeat How often a fused net runs before the
+ * comparison.
+ */
 export function testGoldenCases(device: Device, { repeat = 1 } = {}): void {
   for (const group of ['layers', 'rules', 'mini-resnet', 'layers2', 'nets2', 'forks']) {
     for (const folder of goldenCases(group)) {
@@ -65,12 +68,12 @@ export function testGoldenCases(device: Device, { repeat = 1 } = {}): void {
             phase: manifest.phase,
             level: manifest.level,
             stages: manifest.stages,
-            // Fused means as loaded by default: a net in phase TRAIN keeps its layers apart (design decision 13).
+            // Fused means as loaded by default: a net in phase TRAIN keeps its layers separate (design decision 13).
             ...(optimize ? {} : { optimize: false }),
             ...(weights !== null && existsSync(weights) ? { weights } : {}),
           });
           const changes = manifest.passes.some((pass) => Object.keys(pass.params_after ?? {}).length > 0);
-          // A recurrent net goes on from where its last run ended.
+          // A recurrent net continues where its last run ended.
           const isRecurrent = manifest.structure.layers.some(({ type }) => type === 'LSTM' || type === 'RNN');
           const runs = optimize && manifest.phase === 'TEST' && !changes && !isRecurrent ? repeat : 1;
           for (const pass of manifest.passes) {
@@ -78,7 +81,7 @@ export function testGoldenCases(device: Device, { repeat = 1 } = {}): void {
               Object.entries(pass.inputs).map(([name, { file }]) => [name, readFloats(join(folder, file))]),
             );
             let results = await model.run(inputs);
-            // A device may compute the first run otherwise than those that follow.
+            // A device may compute the first run in another way than later ones.
             for (let i = 1; i < runs; i++) results = await model.run(inputs);
             for (const [name, recorded] of Object.entries(pass.blobs ?? {}))
               if (results[name] !== undefined) compare(results[name].data, folder, recorded, name);
@@ -107,8 +110,7 @@ export function testGoldenCases(device: Device, { repeat = 1 } = {}): void {
 }
 
 /**
- * Registers a test for every backward pass and every run of a solver on a device.
- * @param groups Of the golden data.
+ * Registers a test for every backward pass and every solver run on a device. @param groups Of the golden data.
  * @param names Of their cases.
  */
 export function testTrainingCases(
@@ -132,7 +134,10 @@ export function testTrainingCases(
     }
 }
 
-/** Registers a test for every case of a fork's layer: forward, fused and layer by layer, and backward where it has one. */
+/**
+ * Registers a test for every case of a fork's layer: forward, fused and layer by layer, and backward if it has a
+ * gradient.
+ */
 export function testForkCases(device: Device): void {
   for (const folder of goldenCases('forks')) {
     const name = basename(folder);

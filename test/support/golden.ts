@@ -1,20 +1,20 @@
-/** Where the golden data of real Caffe lies: `RESNODE_GOLDEN`, or `shared/golden` beside the checkout. */
+/** Finds the golden data of real Caffe: `RESNODE_GOLDEN`, or `shared/golden` next to the checkout. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 
-/** The checkout's own folder. */
+/** The folder of the checkout. */
 export const repositoryFolder = root;
 
-/** `shared/` beside the checkout (models, data, golden), or null where it is absent. */
+/** `shared/` next to the checkout (models, data, golden), or null if it does not exist. */
 export function sharedFolder(): string | null {
   const folder = process.env.RESNODE_SHARED ?? resolve(root, '../shared');
   return existsSync(folder) ? folder : null;
 }
 
-/** The golden folder, or null (after printing why the caller is about to skip). */
+/** The golden folder, or null, after printing why the caller skips. */
 export function goldenFolder(): string | null {
   const folder = process.env.RESNODE_GOLDEN ?? resolve(root, '../shared/golden');
   if (existsSync(folder)) return folder;
@@ -24,7 +24,7 @@ export function goldenFolder(): string | null {
   return null;
 }
 
-/** Folders under `golden/<group>` that hold a manifest.json, sorted. */
+/** Sorted folders under `golden/<group>` with a manifest.json. */
 export function goldenCases(group: string): string[] {
   const folder = goldenFolder();
   if (folder === null || !existsSync(join(folder, group))) return [];

@@ -1,6 +1,6 @@
 /**
- * Caffe's GradientChecker (test_gradient_check_util.hpp) for whole nets: the analytic gradient of Σ diff · output + loss
- * against central differences, for every input blob and every learnable blob.
+ * Caffe's GradientChecker (test_gradient_check_util.hpp) for whole nets: compares the analytic gradient of Σ diff ·
+ * output + loss with central differences, for every input blob and every learnable blob.
  */
 
 import * as assert from 'uvu/assert';
@@ -10,21 +10,21 @@ import { blobFromFloats, toFloat32 } from '../../ts/caffe/blob.ts';
 import { type Device, readNet, type Trainer, type WeightsFile } from '../../ts/index.ts';
 
 export interface GradientCheck {
-  /** Prototxt; every input whose name begins with `label` has no gradient. */
+  /** Prototxt; inputs whose names start with `label` have no gradient. */
   readonly net: string;
   readonly phase?: 'TRAIN' | 'TEST';
   /** Values of an input. Default: from −1 to 1. */
   readonly fill?: (name: string, count: number, random: () => number) => Float32Array;
-  /** Default 1e-2, as Caffe's tests. */
+  /** Default 1e-2, as in Caffe's tests. */
   readonly step?: number;
-  /** Of max(|analytic|, |numeric|, 1). Default 1e-3, as Caffe's tests. */
+  /** Relative to max(|analytic|, |numeric|, 1). Default 1e-3, as in Caffe's tests. */
   readonly threshold?: number;
   readonly seed: number;
 }
 
 const SAMPLES = 8;
 
-/** @returns How many elements were compared, and how many lie on a kink: there both sides have another slope. */
+/** @returns How many elements were compared, and how many are at a kink, where the two sides have different slopes. */
 export async function checkGradients(
   device: Device,
   check: GradientCheck,
@@ -98,7 +98,10 @@ export function uniform(_: string, count: number, random: () => number): Float32
   return Float32Array.from({ length: count }, () => 2 * random() - 1);
 }
 
-/** Values that are at least 0.05 apart and from 0, in random order: no step goes over a kink of max, |x| or ReLU. */
+/**
+ * Values that are at least 0.05 from each other and from 0, in random order, so that no step crosses a kink of max, |x|
+ * or ReLU.
+ */
 export function apart(_: string, count: number, random: () => number): Float32Array {
   const values = Float32Array.from({ length: count }, (_, i) => (i + 0.5 - Math.floor(count / 2)) * 0.05);
   for (let i = count - 1; i > 0; i--) {
@@ -113,7 +116,7 @@ function sample(count: number, random: () => number): Set<number> {
   return new Set(Array.from({ length: SAMPLES }, () => Math.floor(random() * count)));
 }
 
-// Statistics become those of a net that has trained: a factor that is not 1, a variance above 0.
+// Sets statistics to those of a trained net: a factor other than 1, a variance above 0.
 function randomised(weights: WeightsFile, { batchNorms }: Trainer, random: () => number): WeightsFile {
   const statistics = new Set(batchNorms.map(({ layer }) => layer));
   return {

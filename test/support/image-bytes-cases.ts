@@ -1,11 +1,11 @@
-/** What images as bytes must be on every device: the bits of the floats that a host prepares. */
+/** Images as bytes give, on every device, the same bits as the floats that a host prepares. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Preprocess, preprocessImage } from '../../ts/api/images.ts';
 import { bytesOf, preprocessBytes } from '../../ts/images/preprocess.ts';
 import type { Device, NetParameter, Precision } from '../../ts/index.ts';
 
-/** Of a 3-channel image whose bytes are all different enough that a swapped channel or row is seen. */
+/** A 3-channel image whose bytes differ enough that a swapped channel or row shows. */
 const picture = (width: number, height: number) => ({
   width,
   height,
@@ -30,7 +30,7 @@ const convolution = (stride: number) => ({
   convolution_param: { num_output: 8, kernel_size: [3], pad: [1], stride: [stride], ...filler },
 });
 
-/** Ways in which images lie on a device: in blocks of 2×2 in 16 bits, pixel by pixel, plain. */
+/** The layouts of images on a device: in blocks of 2×2 in 16 bits, pixel by pixel, row-major. */
 const nets: readonly { readonly size: number; readonly net: NetParameter }[] = [
   { size: 8, net: net('blocks', [2, 3, 8, 8], convolution(2)) },
   { size: 7, net: net('pixels', [2, 3, 7, 7], convolution(1)) },
@@ -74,11 +74,11 @@ export function testImageBytes(
           const expected = await model.run({
             data: { shape, data: Float32Array.of(...floats[0]!, ...floats[1]!) },
           });
-          // The second run of a GPU is its graph.
+          // The second run on a GPU uses its graph.
           for (let i = 0; i < 2; i++) {
             const data = Uint8Array.of(...bytes[0]!, ...bytes[1]!);
             const running = model.run({ data: { shape, data, ...bytesOf(preprocess, 3) } });
-            data.fill(0); // copied at the call
+            data.fill(0); // the call has copied them
             assert.equal((await running).result!.data, expected.result!.data, `${net.name} ${precision}`);
           }
           using buffer = await device.buffer({ shape, dtype: 'uint8' });

@@ -1,9 +1,9 @@
-/** The same script in several processes, as `mpirun` starts them. */
+/** Runs the same script in several processes with `mpirun`. */
 import { type ChildProcessByStdio, spawn, spawnSync } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
 import { nodeArguments } from './command.ts';
 
-/** Whether mpirun is there; prints why the caller skips where it is not. */
+/** Whether mpirun exists; if not, prints why the caller skips. */
 export function hasMpirun(): boolean {
   const found = spawnSync('mpirun', ['--version'], { encoding: 'utf8' });
   if (found.status === 0) return true;
@@ -17,7 +17,7 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** Runs a TypeScript file as `count` processes; ends them after ten minutes. */
+/** Runs a TypeScript file as `count` processes, and ends them after ten minutes. */
 export function inProcesses(
   count: number,
   script: string,
@@ -38,7 +38,7 @@ export function inProcesses(
   return ended(child);
 }
 
-/** What a process says until it has ended. */
+/** The output of a process until it ends. */
 export function ended(child: ChildProcessByStdio<Writable | null, Readable, Readable>): Promise<Ended> {
   let [stdout, stderr] = ['', ''];
   child.stdout.setEncoding('utf8').on('data', (text: string) => {

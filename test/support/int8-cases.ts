@@ -1,4 +1,4 @@
-/** Nets of one convolution of 8-bit integers, and what they make, by the loops of int8-loops.ts. */
+/** Nets of one int8 convolution, and their results by the loops of int8-loops.ts. */
 import { seededRandom } from '../../ts/base/random.ts';
 import { elementCount } from '../../ts/base/shape.ts';
 import { blobFromFloats } from '../../ts/caffe/blob.ts';
@@ -9,15 +9,15 @@ export interface Int8Case extends Int8Convolution {
   readonly input: readonly [number, number, number, number];
   /** Whether the source has negative values. */
   readonly signed?: boolean;
-  /** The source is added to the result, which has its shape. */
+  /** The source is added to the result, which has the same shape. */
   readonly residual?: boolean;
-  /** What the result becomes: an int8 convolution reads it. */
+  /** The type of the result, which an int8 convolution reads. */
   readonly made?: 'unsigned' | 'signed';
-  /** Every weight, and every value of the source, is the largest there is. */
+  /** Every weight and every value of the source is the largest possible. */
   readonly largest?: boolean;
 }
 
-/** What ResNets are made of, and what else a convolution may be. */
+/** The convolutions of ResNets, and all other forms of convolutions. */
 export const INT8_CASES: readonly Int8Case[] = [
   { input: [1, 64, 7, 7], outputs: 64, kernel: [1, 1], made: 'unsigned' },
   { input: [1, 64, 7, 7], outputs: 64, kernel: [1, 1], made: 'unsigned', residual: true },
@@ -56,7 +56,7 @@ export const INT8_CASES: readonly Int8Case[] = [
   { input: [1, 512, 4, 4], outputs: 32, kernel: [3, 3], pad: [1, 1], made: 'unsigned' },
   { input: [2, 64, 19, 22], outputs: 64, kernel: [3, 3], pad: [1, 1], made: 'unsigned', residual: true },
   { input: [1, 40, 17, 9], outputs: 36, kernel: [3, 3], pad: [0, 2], signed: true },
-  // The largest sums of 26 bits that Winograd's algorithm may be trusted with, and larger ones.
+  // The largest sums, of 26 bits, for which Winograd's algorithm is allowed, and larger ones.
   { input: [1, 115, 9, 6], outputs: 16, kernel: [3, 3], pad: [1, 1], largest: true },
   { input: [1, 116, 9, 6], outputs: 16, kernel: [3, 3], pad: [1, 1], largest: true },
   { input: [1, 300, 5, 6], outputs: 16, kernel: [3, 3], pad: [1, 1], signed: true, largest: true },
@@ -100,7 +100,10 @@ export const random = (length: number, seed: number) => {
   return Float32Array.from({ length }, () => 2 * next() - 1);
 };
 
-/** in → source (the identity, in float32) → conv [+ source] [→ ReLU], and where that becomes levels a 1×1 behind it. */
+/**
+ * in → source (the identity, in float32) → conv [+ source] [→ ReLU], followed by a 1×1 convolution if the result
+ * becomes levels.
+ */
 export function netOf(each: Int8Case) {
   const { input, outputs, kernel, signed, residual, made } = each;
   const relu = (blob: string) => ({ name: `${blob}_relu`, type: 'ReLU', bottom: [blob], top: [blob] });
@@ -140,7 +143,7 @@ export function netOf(each: Int8Case) {
   return { net: { layer: layers }, weights, ranges };
 }
 
-/** What the last layer makes, in float32. */
+/** The last layer's result, in float32. */
 export function expected(each: Int8Case, data: Float32Array): Float32Array {
   const { input, outputs, signed = false, residual, made } = each;
   const source = quantise(signed ? data : data.map((x) => Math.max(0, x)), input, RANGES.source, !signed);

@@ -1,9 +1,9 @@
 /**
- * Convolutions of 8-bit integers as loops over numbers, rounded as native code rounds: what the CPU device's own tiles
- * must make, bit by bit.
+ * int8 convolutions as loops over numbers, rounded as native code rounds. The CPU device's own tiles must give the same
+ * bits.
  */
 
-/** A feature map of integers, N×C×H×W, and what a level is worth. */
+/** A feature map of integers, N×C×H×W, and the value of one level. */
 export interface Levels {
   readonly shape: readonly [number, number, number, number];
   readonly values: Int32Array;
@@ -26,16 +26,19 @@ export const halfToEven = (value: number): number => {
 
 const cut = (value: number, least: number, most: number) => Math.min(most, Math.max(least, value));
 
-/** The float32 nearest to a × b + c, all float32: the product is exact here, and what the sum loses decides ties. */
+/**
+ * The float32 nearest to a × b + c, all float32. The product is exact here, and the part that the sum loses decides
+ * ties.
+ */
 export function fusedMultiplyAdd(a: number, b: number, c: number): number {
   const product = a * b;
   const sum = product + c;
-  // Knuth's two-sum: what is missing of the sum.
+  // Knuth's two-sum: the part that the sum loses.
   const part = sum - product;
   const missing = product - (sum - part) + (c - part);
   const rounded = Math.fround(sum);
   if (missing === 0 || rounded === sum) return rounded;
-  // Only where the sum lies halfway between two floats does what is missing matter.
+  // The lost part matters only if the sum is halfway between two floats.
   const other = rounded < sum ? nextFloat(rounded, 1) : nextFloat(rounded, -1);
   if (sum - rounded !== other - sum) return rounded;
   return missing > 0 === rounded < other ? other : rounded;
@@ -51,7 +54,7 @@ function nextFloat(value: number, direction: 1 | -1): number {
 
 const limits = (isUnsigned: boolean) => (isUnsigned ? ([0, 255] as const) : ([-128, 127] as const));
 
-/** What a level of values up to `range` is worth: 255 of them where none is negative, else 127. */
+/** The value of a level for values up to `range`: there are 255 levels if none is negative, else 127. */
 export const scaleOf = (range: number, isUnsigned: boolean): number =>
   Math.fround(Math.fround(range) / (isUnsigned ? 255 : 127));
 
@@ -107,10 +110,9 @@ function sum(
 }
 
 /**
- * @param range Of the result, which becomes levels; null: it stays float32.
- * @param isUnsigned Whether a ReLU is behind it.
- * @param residual Levels, or values where the result stays float32.
- * @returns Values in the result's units, and the same as levels.
+ * @param range Of the result, which becomes levels; null: it stays float32. @param isUnsigned Whether a ReLU follows.
+ * @param residual Levels, or values if the result stays float32. @returns Values in the result's units, and the same as
+ * levels.
  */
 export function convolve(
   source: Levels,
@@ -145,12 +147,12 @@ export function convolve(
   return { values, levels: { shape, scale, values: levels } };
 }
 
-/** Levels of a first layer's images, each scaled by its own largest magnitude, and those of its weights. */
+/** The levels of a first layer's images, each scaled by its own largest magnitude, and those of its weights. */
 const SOURCE_LEVELS = 4095;
 
 /**
- * The first convolution of a net: 12 bits and a sign of each image, weights of as many levels as sums of 31 bits allow.
- * @param range Of the result, unsigned levels; null: it stays float32, with a ReLU.
+ * The first convolution of a net: 12 bits and a sign for each image, and weights with as many levels as sums of 31 bits
+ * allow. @param range Of the result, unsigned levels; null: it stays float32, with a ReLU.
  */
 export function convolveFirst(
   source: Float32Array,
@@ -199,7 +201,7 @@ export function convolveFirst(
   return { values, levels: { shape, scale, values: levels } };
 }
 
-/** The largest of each window of k×k levels, which all lie in the plane; there is no padding. */
+/** The maximum of each window of k×k levels, all inside the plane; there is no padding. */
 export function poolMaximum({ shape, values, scale }: Levels, size: number, stride: number): Levels {
   const [images, channels, height, width] = shape;
   const [down, across] = [Math.ceil((height - size) / stride) + 1, Math.ceil((width - size) / stride) + 1];

@@ -1,4 +1,4 @@
-/** Layers in JavaScript, and what holds for them on every device. */
+/** Layers in JavaScript, and their properties on every device. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { ResnodeError } from '../../ts/base/errors.ts';

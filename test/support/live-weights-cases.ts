@@ -1,4 +1,4 @@
-/** Weights of a loaded net change on every device, and parts of it run alone. */
+/** A loaded net's weights change on every device, and parts of it run separately. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { netBetween } from '../../ts/api/train.ts';
@@ -18,7 +18,7 @@ import { randomWeights } from './random-weights.ts';
 import { noise } from './run-program.ts';
 import { batch, model as net, open, refuses } from './trainer-cases.ts';
 
-/** Without its loss, so that an image is all that it takes. */
+/** Without its loss, so that it needs only an image. */
 const deploy = { ...net, layer: net.layer!.filter(({ name }) => name !== 'label' && name !== 'loss') };
 const graph = graphFromCaffe(net, { phase: 'TEST' });
 const first = randomWeights(graph);
@@ -41,7 +41,7 @@ const fc = async (model: Model, inputs: Inputs = { data }) => (await model.run(i
 const blobsOf = ({ layers }: WeightsFile, name: string) =>
   layers.find((layer) => layer.name === name)!.blobs.map(toFloat32);
 
-/** @param precisions Of which each computes to the same bits with weights that came later. */
+/** @param precisions Those in which results with later weights have the same bits. */
 export function testLiveWeights(device: Device, precisions: readonly string[] = ['float32']): void {
   for (const precision of precisions)
     test(`${device.name}, ${precision}: a net whose weights were set computes what a net loaded with them computes`, async () => {
@@ -181,7 +181,7 @@ export function testLiveWeights(device: Device, precisions: readonly string[] = 
       for (const [i, value] of a.entries())
         assert.ok(Math.abs(value - b[i]!) <= 1e-5 * scale, `${what}[${i}]: ${value}, ${b[i]}`);
     };
-    // To the middle of what would be fused: conv before its ReLU.
+    // To the middle of a fused group: conv before its ReLU.
     const { conv } = await model.run({ data }, { end: 'conv' });
     near(conv!.data, blobs['conv@conv']!.data, 'conv');
     const { b } = await model.run({ conv: conv! }, { start: 'relu', end: 'b_relu' });

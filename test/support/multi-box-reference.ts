@@ -1,6 +1,6 @@
 /**
- * MultiBoxLoss as the SSD paper (arXiv:1512.02325, sections 2.1 and 2.2) and the fork's caffe.proto describe it, in float64 and
- * with no thought of speed: lists of boxes, tables of overlaps, sorted pairs.
+ * MultiBoxLoss as the SSD paper (arXiv:1512.02325, sections 2.1 and 2.2) and the fork's caffe.proto describe it, in
+ * float64 and without regard to speed: lists of boxes, tables of overlaps, sorted pairs.
  */
 
 export type Box = readonly [x1: number, y1: number, x2: number, y2: number];
@@ -71,7 +71,7 @@ function decode(code: MultiBoxSettings['code'], offset: readonly number[], prior
   return [x - w / 2, y - h / 2, x + w / 2, y + h / 2];
 }
 
-/** Candidate → index into `truths`, −1 (none) or −2 (it reaches beyond the image); and what each overlaps most. */
+/** Candidate → index into `truths`, −1 (none) or −2 (it exceeds the image); and the largest overlap of each. */
 function matchBoxes(s: MultiBoxSettings, candidates: readonly Box[], truths: readonly Truth[]) {
   const ignored = candidates.map((box) => s.ignoreCrossing && crosses(box));
   const table = candidates.map((box, i) =>
@@ -132,7 +132,7 @@ export function multiBoxReference(
   };
   const classOf = (truth: Truth) => (s.agnostic ? s.background + 1 : truth.label);
 
-  /** Positive pairs of each image, which sets they move, and the negatives that count. */
+  /** The positive pairs of each image, the sets that they regress, and the negatives that count. */
   const positives: { image: number; i: number; set: number; truth: Truth }[] = [];
   const negatives: number[][] = [];
   for (let image = 0; image < images; image++) {

@@ -1,4 +1,4 @@
-/** What becomes of not-a-number and the infinities: on every device what the reference device, and so Caffe, makes of them. */
+/** NaN and infinities: every device gives what the reference device, and so Caffe, gives. */
 
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -15,9 +15,9 @@ export interface Case {
   readonly name: string;
   readonly shape: readonly number[];
   readonly layers: readonly LayerParameter[];
-  /** Winograd's algorithms mix the pixels of a tile: what is not finite may spread there, and is never lost. */
+  /** Winograd's algorithms mix the pixels of a tile: a value that is not finite may spread there, but is never lost. */
   readonly spreads?: boolean;
-  /** One convolution reads another, whose channels fill no block. */
+  /** One convolution reads another, whose channels do not fill a block. */
   readonly isChained?: boolean;
 }
 
@@ -55,7 +55,7 @@ const eltwise = (operation: 'PROD' | 'SUM' | 'MAX', count = 3): Case => ({
   name: `Eltwise ${operation} of ${count}`,
   shape: [2, 5, 6, 7],
   layers: [
-    // Three operands of which each has what is not finite in other places.
+    // Three operands, each with values that are not finite at other positions.
     ...Array.from({ length: count - 1 }, (_, i) => ({
       name: `a${i}`,
       type: 'Reshape',
@@ -87,7 +87,7 @@ const eltwise = (operation: 'PROD' | 'SUM' | 'MAX', count = 3): Case => ({
   ],
 });
 
-/** Two convolutions with something between, of weights of 1: an infinity stays one. */
+/** Two convolutions with weights of 1 and a layer in between: an infinity stays one. */
 const chained = (
   name: string,
   shape: readonly number[],
@@ -183,7 +183,7 @@ export const cases: readonly Case[] = [
       },
     },
   ]),
-  // What channels that do not exist become there, ln 0 and 1/0, counts for nothing either.
+  // Whatever spare channels become there, ln 0 and 1/0, must not matter.
   chained('a logarithm between', [1, 10, 5, 6], { num_output: 10 }, [{ type: 'AbsVal' }, { type: 'Log' }]),
   chained(
     'a reciprocal between',
@@ -237,7 +237,7 @@ export const cases: readonly Case[] = [
   withRelu(eltwise('MAX', 2)),
 ];
 
-/** Noise in which some values are not finite: alone, side by side, and in a whole region. */
+/** Noise in which some values are not finite: alone, next to each other, and in a whole region. */
 export function spoiled(shape: readonly number[]): Float32Array {
   const values = noise(shape);
   const special = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
@@ -247,15 +247,15 @@ export function spoiled(shape: readonly number[]): Float32Array {
   return values;
 }
 
-/** Finite values, the same every time. */
+/** Finite values, the same for each call. */
 export const noise = (shape: readonly number[]) =>
   Float32Array.from({ length: elementCount(shape) }, (_, i) => Math.sin(i * i));
 
 const kindOf = (value: number) => (Number.isFinite(value) ? 'finite' : String(value));
 
 /**
- * Each value is finite, infinite or not a number as it is expected to be.
- * @param spreads What is not finite may be so in more places, and of another kind.
+ * Each value is finite, infinite or NaN as expected. @param spreads Values that are not finite may appear at more
+ * positions, and may be of another kind.
  */
 export function assertKinds(
   actual: Float32Array,
@@ -275,7 +275,7 @@ export function assertKinds(
 const reference = openDevice('reference');
 let users = 0;
 
-/** The reference device, until the tests of all who asked for it are through. */
+/** The reference device, which is closed after the tests of all its users. */
 export function sharedReference(): Promise<Device> {
   users++;
   test.after(async () => {
@@ -284,7 +284,7 @@ export function sharedReference(): Promise<Device> {
   return reference;
 }
 
-/** The case's layers behind an input `data`. */
+/** The case's layers after an input `data`. */
 export const netOf = ({ shape, layers }: Case): NetParameter => ({
   layer: [
     { name: 'input', type: 'Input', top: ['data'], input_param: { shape: [{ dim: [...shape] }] } },
@@ -293,7 +293,7 @@ export const netOf = ({ shape, layers }: Case): NetParameter => ({
 });
 
 /**
- * Adds a test for every operation, forward.
+ * Adds a forward test for every operation.
  * @param spreads Whether the device may use Winograd's algorithms.
  */
 export function testNotANumber(

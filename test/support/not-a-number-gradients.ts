@@ -1,4 +1,4 @@
-/** What becomes of not-a-number and the infinities on the way back: diffs are on every device what the reference makes. */
+/** NaN and infinities in the backward pass: every device's diffs are those of the reference. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Device, LayerParameter, Precision } from '../../ts/index.ts';
@@ -19,10 +19,10 @@ const layer = (
   top: readonly string[],
   more: Omit<LayerParameter, 'name' | 'type'> = {},
 ): LayerParameter => ({ name: `${type} ${top}`, type, bottom: [...bottom], top: [...top], ...more });
-/** The data and, beside it, its negative: two bottoms that are not finite in the same places. */
+/** The data and its negative: two bottoms that are not finite at the same positions. */
 const pair = layer('Power', ['data'], ['other'], { power_param: { scale: -1 } });
 
-/** Layers of several bottoms or tops, and losses, which have no forward case of their own. */
+/** Layers with several bottoms or tops, and losses, which have no forward case of their own. */
 const more: readonly Case[] = [
   { name: 'Concat', shape, layers: [pair, layer('Concat', ['data', 'other'], ['y'])] },
   {
@@ -68,8 +68,9 @@ const more: readonly Case[] = [
 ];
 
 /**
- * Adds two tests for every operation: what is not finite comes with the data, or with the diffs from above.
- * @param mixesKinds Where one convolution reads another, an infinity may be NaN: oneDNN's, in the channels that fill a block.
+ * Adds two tests for every operation: the values that are not finite come with the data, or with the top's diffs.
+ * @param mixesKinds If one convolution reads another, an infinity may become NaN: oneDNN does this in the channels that
+ * fill up a block.
  */
 export function testNotANumberBackward(
   name: string,
@@ -88,7 +89,7 @@ export function testNotANumberBackward(
   for (const each of [...cases, ...more])
     for (const where of ['the data', 'the diff above'] as const)
       test(`${name} never hides what is not finite in ${where} on the way back: ${each.name}`, async () => {
-        // Padding is zeros to Caffe's im2col, and zero times not-a-number is one; the reference leaves padding out.
+        // In Caffe's im2col padding is zeros, and zero times NaN is NaN; the reference skips padding.
         const padded = new Set(
           each.layers
             .filter((one) => Number([one.convolution_param?.pad ?? 0].flat()[0]) > 0)

@@ -1,4 +1,4 @@
-/** A header of NVIDIA's, wherever one can be had, and what we declare of its names ourselves compared with it. */
+/** Compares our own declarations with a header of NVIDIA's, from wherever one is available. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,13 +6,13 @@ import { dirname, join } from 'node:path';
 import { repositoryFolder } from './golden.ts';
 
 export interface Header {
-  /** `cudnn_graph.h` */
+  /** For example `cudnn_graph.h`. */
   readonly file: string;
-  /** `cudnn`: of the folder in pip's packages. */
+  /** For example `cudnn`: the folder in pip's packages. */
   readonly library: string;
-  /** pip's. */
+  /** The name for pip. */
   readonly package: string;
-  /** What it wants of CUDA's: file name → enough of it. */
+  /** What it includes from CUDA: file name → a sufficient replacement. */
   readonly cuda: Readonly<Record<string, string>>;
 }
 
@@ -42,8 +42,9 @@ function download({ library, package: name }: Header, cached: string): string | 
 }
 
 /**
- * The folder of a header: RESNODE_<LIBRARY>_INCLUDE, an installed package's, or, with RESNODE_<LIBRARY>_DOWNLOAD=1, pip's
- * wheel (hundreds of megabytes, its headers kept in build/<library>-include). Null (after saying why the caller skips).
+ * The folder of a header: RESNODE_<LIBRARY>_INCLUDE, an installed package's, or, with RESNODE_<LIBRARY>_DOWNLOAD=1,
+ * that of pip's wheel (hundreds of megabytes, whose headers are kept in build/<library>-include). Null, after printing
+ * why the caller skips, if there is none.
  */
 export function includeFolder(header: Header): string | null {
   const { file, library } = header;
@@ -82,7 +83,10 @@ export interface Declared {
   }[];
 }
 
-/** What an api.h declares: enumerators with their enum and value (in lists `#define X_LIST(X)` too), functions with their types. */
+/**
+ * The declarations of an api.h: enumerators with their enum and value (also in lists `#define X_LIST(X)`), functions
+ * with their types.
+ */
 export function declared(api: string): Declared {
   const lists = new Map(
     [...api.matchAll(/#define (RESNODE_\w+)\(X\)((?:.*\\\n)*.*)/g)].map(([, name, body]) => [
@@ -103,7 +107,7 @@ export function declared(api: string): Declared {
   return { enumerators, functions };
 }
 
-/** @param more - More lines of C++. @returns The compiler's complaints, empty where there are none. */
+/** @param more - More lines of C++. @returns The compiler's errors, or an empty string. */
 export function compareWithHeader(
   { enumerators, functions }: Declared,
   header: Header,

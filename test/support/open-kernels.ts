@@ -1,15 +1,15 @@
-/** CPU devices on one instruction set each, as far as this processor has them. */
+/** CPU devices on one instruction set each, for those that this processor supports. */
 import * as assert from 'uvu/assert';
 import { type Device, DeviceError, type DeviceOptions, openDevice } from '../../ts/index.ts';
 import { cpuLibrary } from './cpu-library.ts';
 
-/** The sets of instructions that resnode has loops of its own for on this architecture, the widest first. */
+/** The instruction sets for which resnode has loops on this architecture, the widest first. */
 export const INSTRUCTION_SETS =
   process.arch === 'arm64' ? (['NEON'] as const) : (['AVX-512', 'AVX2'] as const);
 
 export type Kernels = 'AVX-512' | 'AVX2' | 'NEON' | 'oneDNN';
 
-/** Null, and said so, where this processor has no such instructions. */
+/** Null, with a message, if this processor lacks the instructions. */
 export async function openKernels(kernels: Kernels, options: DeviceOptions): Promise<Device | null> {
   try {
     return await openDevice('cpu', { kernels, ...options, ...cpuLibrary });
@@ -21,7 +21,7 @@ export async function openKernels(kernels: Kernels, options: DeviceOptions): Pro
   }
 }
 
-/** Every instruction set, on several numbers of threads. */
+/** Every instruction set, each with several numbers of threads. */
 export async function openAllKernels(options: DeviceOptions = {}): Promise<readonly Device[]> {
   const onTwo = INSTRUCTION_SETS.map((kernels) => [kernels, 2] as const);
   const all = [

@@ -18,11 +18,11 @@ import { repositoryFolder } from './golden.ts';
 
 export interface PackedApp {
   readonly folder: string;
-  /** Of resnode in its node_modules. */
+  /** The path of resnode in its node_modules. */
   readonly package: string;
-  /** Writes files, by their names. */
+  /** Writes files by name. */
   write(files: Readonly<Record<string, string>>): void;
-  /** Runs Node.js in the application's folder; by default the one that runs the tests. */
+  /** Runs Node.js in the application's folder; by default the version that runs the tests. */
   node(args: readonly string[], env?: Readonly<Record<string, string>>, executable?: string): Ran;
   remove(): void;
 }
@@ -33,7 +33,7 @@ export interface Ran {
   readonly stderr: string;
 }
 
-/** Only what `files` of package.json names comes along, as for a user. */
+/** As for a user, it contains only what `files` of package.json lists. */
 export function packedApp(): PackedApp {
   const folder = mkdtempSync(join(tmpdir(), 'resnode-package-'));
   const stage = join(folder, 'stage');
@@ -59,14 +59,14 @@ export function packedApp(): PackedApp {
   mkdirSync(target, { recursive: true });
   execFileSync('tar', ['-xzf', join(stage, tarball), '-C', target, '--strip-components=1']);
   rmSync(stage, { recursive: true });
-  // Laid beside it, not packed: compressing libraries of tens of megabytes takes longer than most tests.
+  // Copied next to it, not packed: compressing libraries of tens of megabytes takes longer than most tests.
   const release = join(repositoryFolder, 'build/Release');
   const prebuilds = join(target, 'prebuilds/linux-x64');
   mkdirSync(prebuilds, { recursive: true });
   copyFileSync(join(release, 'resnode.node'), join(prebuilds, 'resnode.glibc.node'));
   for (const name of ['libresnode_cpu.so', 'libresnode_cuda.so'])
     if (existsSync(join(release, name))) copyFileSync(join(release, name), join(prebuilds, name));
-  // Its dependencies, as npm would lay them beside it; those of the tests stay away.
+  // Its dependencies, as npm would install them; the tests' own dependencies are not included.
   for (const name of runtimeModules()) {
     mkdirSync(dirname(join(modules, name)), { recursive: true });
     symlinkSync(bin(name), join(modules, name));

@@ -1,7 +1,7 @@
-/** The devices that need no GPU and no emulator. */
+/** The devices that need neither a GPU nor the emulator. */
 import { type Device, openDevice } from '../../ts/index.ts';
 
-/** The reference, and the CPU device where it is built: prints why the caller skips it where it is not. */
+/** The reference device, and the CPU device if it is built; otherwise prints why the caller skips it. */
 export async function openPlainDevices(): Promise<Device[]> {
   const devices = [await openDevice('reference')];
   try {

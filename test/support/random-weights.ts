@@ -1,4 +1,4 @@
-/** Random weights for nets of any size: as many values as are wanted, of a few that are drawn. */
+/** Random weights for nets of any size, repeated from a small pool. */
 import { elementCount } from '../../ts/base/shape.ts';
 import { blobFromFloats } from '../../ts/caffe/blob.ts';
 import type { WeightsFile } from '../../ts/caffe/caffemodel.ts';
@@ -13,7 +13,7 @@ for (let i = 0, state = 2463534242; i < pool.length; i++) {
   pool[i] = state / 2 ** 31;
 }
 
-/** Values around `middle`, repeated where more are wanted than were drawn. */
+/** Values around `middle`, repeated if more are needed than the pool has. */
 export function randomValues(count: number, spread: number, middle: number, from: number): Float32Array {
   const all = new Float32Array(count);
   const drawn = Math.min(count, pool.length);
@@ -22,7 +22,7 @@ export function randomValues(count: number, spread: number, middle: number, from
   return all;
 }
 
-/** Weights that let no activation grow without bound (LeCun et al., "Efficient BackProp", section 4.6). */
+/** Weights that keep activations bounded (LeCun et al., "Efficient BackProp", section 4.6). */
 export function randomWeights(graph: Graph): WeightsFile {
   const types = new Map(graph.nodes.map(({ name, type }) => [name, type]));
   const layers = [...new Set(graph.parameters.map(({ layer }) => layer))].map((name, position) => ({

@@ -1,4 +1,4 @@
-/** Programs written by hand, run as they are on a native device: what native code does, with nothing in between. */
+/** Runs hand-written programs on a native device, directly through native code. */
 
 import { join } from 'node:path';
 import { elementCount } from '../../ts/base/shape.ts';
@@ -35,7 +35,7 @@ export function noise(count: number, seed: number): Float32Array {
   });
 }
 
-/** Collects a Program; inputs and parameters bring their values. */
+/** Builds a Program; inputs and parameters come with their values. */
 export class ProgramWriter {
   readonly #tensors: { name: string; shape: readonly number[] }[] = [];
   readonly #parameters: { name: string; shape: readonly number[]; mutable: boolean }[] = [];
@@ -88,7 +88,7 @@ type Attributes = ProgramOperation extends infer Each
     : never
   : never;
 
-/** Outputs of every run, the parameters after the last one, and what computed. */
+/** The outputs of every run, the parameters after the last one, and the implementations. */
 export interface ProgramResult {
   readonly outputs: Float32Array[][];
   readonly parameters: Float32Array[];

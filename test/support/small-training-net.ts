@@ -1,4 +1,4 @@
-/** Two residual blocks with everything that a ResNet is trained with, for tests that train it in a moment. */
+/** Two residual blocks with everything that ResNet training uses, for tests that train quickly. */
 import { readNet } from '../../ts/caffe/net-parameter.ts';
 
 const convolution = (name: string, bottom: string, outputs: number, stride = 1) => `

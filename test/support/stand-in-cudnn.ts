@@ -1,9 +1,11 @@
-/** The cuDNN of test/cuda/host/libraries, which computes graphs by naive loops, as the one that devices of this process open. */
+/**
+ * The fake cuDNN of test/cuda/host/libraries, which computes graphs by naive loops, for the devices of this process.
+ */
 import { copyFileSync, mkdirSync, renameSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { emulatedBuild } from './emulated.ts';
 
-/** False (after printing why the caller is about to skip) where it cannot be built. */
+/** False, after printing why the caller skips, if it cannot be built. */
 export function useStandInCudnn(): boolean {
   const fake = emulatedBuild('fake-cudnn-92400');
   const empty = emulatedBuild('empty');
@@ -16,7 +18,10 @@ export function useStandInCudnn(): boolean {
   return true;
 }
 
-/** Another process may have loaded what lies there: it keeps that, where a copy over it would change what it runs. */
+/**
+ * Another process may have loaded the existing file. That process keeps it, whereas copying over it would change the
+ * running code.
+ */
 function place(library: string, path: string): void {
   const copy = `${path}.${process.pid}`;
   copyFileSync(library, copy);

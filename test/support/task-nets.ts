@@ -1,4 +1,4 @@
-/** Nets whose weights are made by hand, so that it is known what they find: bright squares, shades, edges. */
+/** Nets with hand-made weights, so that their results are known: bright squares, shades, edges. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -69,7 +69,7 @@ const brightness = (side: number, pad = 0) =>
   `layer { name: "mean" type: "Convolution" bottom: "data" top: "mean" convolution_param { num_output: 1 kernel_size: ${side} stride: ${side} pad: ${pad} bias_term: false } }`;
 const meanOf = (side: number) =>
   [[[1, 1, side, side], Array<number>(side * side).fill(1 / (255 * side * side))]] as const;
-/** Scores of two classes, dark and bright, of each place of a mean. */
+/** Scores of two classes, dark and bright, for each position of a mean. */
 const WHETHER_BRIGHT = [
   [
     [2, 1, 1, 1],
@@ -77,7 +77,7 @@ const WHETHER_BRIGHT = [
   ],
   [[2], [0, -10]],
 ] as const;
-/** Regressions that leave each place's box where it is. */
+/** Regressions that leave each box where it is. */
 const NOT_MOVED = [
   [
     [4, 1, 1, 1],
@@ -91,7 +91,7 @@ const rows = (name: string) => `
 layer { name: "${name}_perm" type: "Permute" bottom: "${name}" top: "${name}_perm" permute_param { order: 0 order: 2 order: 3 order: 1 } }
 layer { name: "${name}_flat" type: "Flatten" bottom: "${name}_perm" top: "${name}_flat" }`;
 
-/** An SSD of 32×32 inputs whose 16 cells of 8×8 are boxes, found where they are bright. */
+/** An SSD with 32×32 inputs whose boxes are 16 cells of 8×8; it detects the bright ones. */
 export const squareSsd = (folder: string): string =>
   writeModelFolder(
     folder,
@@ -117,8 +117,8 @@ layer { name: "found" type: "DetectionOutput" bottom: "loc_flat" bottom: "conf_r
   );
 
 /**
- * A Faster R-CNN whose anchors are the left top corners, 6×6, of cells of 16×16, found where the cells are bright.
- * @param shift By which the last class moves its boxes to the right, in their widths.
+ * A Faster R-CNN whose anchors are the top left corners, 6×6, of cells of 16×16; it detects the bright cells. @param
+ * shift How far the last class moves its boxes to the right, in widths.
  */
 export const squareRegions = (folder: string, { shift = 0 } = {}): string =>
   writeModelFolder(
@@ -170,8 +170,8 @@ const PROPOSING =
   'iou_thr: 0.7 nms_type: "IOU" field_whr: 2 field_xyr: 2 max_nms_num: 100 max_post_nms_num: 10 min_size: 4';
 
 /**
- * An MS-CNN whose proposals are the bright cells of 16×16; grey is the second class, white the third.
- * @param shift By which the last class moves its boxes to the right, in their widths.
+ * An MS-CNN whose proposals are the bright cells of 16×16; grey is the second class, white the third. @param shift How
+ * far the last class moves its boxes to the right, in widths.
  */
 export const squareMsCnn = (folder: string, { shift = 0 } = {}): string =>
   writeModelFolder(
@@ -211,8 +211,8 @@ ${inner('bbox_pred', 'pool', 12)}
   );
 
 /**
- * A Cascade R-CNN of two stages whose proposals are the bright cells of 16×16: each stage moves them by a sixteenth of their
- * width, a pixel. The first stage is sure of what is bright, the second says that all is as likely as not.
+ * A Cascade R-CNN of two stages whose proposals are the bright cells of 16×16. Each stage moves them by a sixteenth of
+ * their width, one pixel. The first stage is sure of bright cells; the second gives all classes equal scores.
  */
 export const squareCascade = (folder: string): string => {
   const decode = (name: string, deltas: string, regions: string) =>
@@ -274,7 +274,7 @@ layer { name: "cls_prob_2nd_avg" type: "Eltwise" bottom: "cls_prob_2nd" bottom: 
   );
 };
 
-/** What stands behind the scores of `shadeNet`. */
+/** Layers that may follow the scores of `shadeNet`. */
 export const SHADE_ENDS = {
   none: '',
   softmax: 'layer { name: "prob" type: "Softmax" bottom: "score" top: "prob" }',
@@ -286,7 +286,7 @@ layer { name: "list" type: "Flatten" bottom: "turned" top: "list" }`,
 layer { name: "crop" type: "Crop" bottom: "up" bottom: "data" top: "crop" crop_param { axis: 2 offset: 4 } }`,
 } as const;
 
-/** Black, grey and white as three classes, of squares of 4×4; fully convolutional. */
+/** Black, grey and white as three classes, in squares of 4×4; fully convolutional. */
 export const shadeNet = (
   folder: string,
   end: keyof typeof SHADE_ENDS = 'none',
@@ -314,7 +314,7 @@ ${SHADE_ENDS[end]}
     { labels: ['black', 'grey', 'white'], preprocess: {}, ...others },
   );
 
-/** Where brightness changes from left to right, as HED's last layers: a concat of maps, and a Sigmoid of one. */
+/** Detects changes of brightness from left to right, with HED's last layers: a concat of maps, and a Sigmoid of one. */
 export const edgeNet = (folder: string): string =>
   writeModelFolder(
     folder,

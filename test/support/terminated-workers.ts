@@ -1,5 +1,5 @@
 /**
- * Threads that end in the middle of native work, one after the other, in a process of their own: what the process holds
+ * Ends threads in the middle of native work, one after the other, in a separate process, and measures its memory
  * afterwards. `npx tsx test/support/terminated-workers.ts run 300` shows it at length.
  */
 import { readFileSync } from 'node:fs';
@@ -8,7 +8,7 @@ import { Worker } from 'node:worker_threads';
 import { loadBinding } from '../../ts/native/load.ts';
 import { ProgramWriter } from './run-program.ts';
 
-/** What a thread does when it is terminated. */
+/** What a thread is doing when it is terminated. */
 export const WORK = [
   'run',
   'lent',
@@ -28,7 +28,7 @@ interface Net {
   readonly output: number;
 }
 
-/** 16 MiB in, 16 MiB of weights with their diff and history: forward, backward and an update in each run. */
+/** 16 MiB in, and 16 MiB of weights with their diff and history: forward, backward and an update in each run. */
 function trainingNet(): Net {
   const writer = new ProgramWriter();
   const schedule = writer.input([5], Float32Array.of(1e-3, 0, 1, 1, 1));
@@ -90,7 +90,7 @@ function forwardNet(): Net {
   return { writer, output };
 }
 
-// Runs in the worker, in plain JavaScript: a TypeScript loader in each would take longer than all else.
+// Runs in the worker, in plain JavaScript: starting a TypeScript loader in each would take longer than the rest.
 const SCRIPT = `
 const { parentPort, workerData } = require('node:worker_threads');
 const { addon, work, kind, program, parameters, planOptions, deviceOptions, values, file, sharp, picture } = workerData;
@@ -132,11 +132,11 @@ const all = async () => {
 void all();
 `;
 
-/** Resident bytes before, and after `count` threads were terminated amid `work`. */
+/** Resident bytes before and after `count` threads were terminated during `work`. */
 export async function terminate(work: Work, count: number): Promise<{ before: number; after: number }> {
   const { writer, output } = work === 'train' ? trainingNet() : forwardNet();
   const program = writer.program([output]);
-  // The reference device is slow, so that a run is under way when its thread ends.
+  // The reference device is slow, so that a run is in progress when its thread ends.
   const kind = ['run', 'lent', 'profile', 'train'].includes(work) ? 'reference' : 'cpu';
   const { path, folder } = loadBinding();
   const workerData = {
@@ -167,7 +167,7 @@ export async function terminate(work: Work, count: number): Promise<{ before: nu
     await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
     await worker.terminate();
   };
-  // The first ones fill the allocators' and V8's own pools.
+  // The first ones fill the pools of the allocators and of V8.
   for (let i = 0; i < 5; i++) await one();
   globalThis.gc?.();
   const before = residentBytes();
@@ -176,7 +176,7 @@ export async function terminate(work: Work, count: number): Promise<{ before: nu
   return { before, after: residentBytes() };
 }
 
-/** A JPEG of six million pixels, which takes a while. */
+/** A JPEG of six million pixels, which takes a while to decode. */
 async function picture(): Promise<Buffer> {
   const { default: sharp } = await import('sharp');
   const noise = { type: 'gaussian', mean: 128, sigma: 40 } as const;

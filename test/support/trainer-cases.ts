@@ -1,4 +1,4 @@
-/** What a Trainer promises on every device: order, bits, memory. */
+/** The guarantees of a Trainer on every device: order, bits, memory. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { toFloat32 } from '../../ts/caffe/blob.ts';
@@ -73,13 +73,13 @@ export const refuses = async (
   return assert.unreachable('nothing was thrown') as never;
 };
 
-/** Without BatchNorm's statistics, which have counted a batch before anything is known of its loss. */
+/** Without BatchNorm's statistics, which count a batch before its loss is known. */
 const learned = async (trainer: Trainer) => {
   const statistics = new Set(trainer.batchNorms.map(({ layer }) => layer));
   return (await valuesOf(trainer)).filter(([name]) => !statistics.has(name.split('/')[0]!));
 };
 
-/** Registers a test for each promise on a device. */
+/** Registers a test for each guarantee on a device. */
 export function testTrainer(device: Device): void {
   for (const [name, run] of promises) test(`${name} (${device.kind})`, () => run(device));
 }
@@ -128,7 +128,7 @@ each(
     using loaded = await device.load({ model });
     const outputs = await loaded.run(inputs);
     assert.equal(await loaded.run(inputs, { copyInputs: false }), outputs);
-    // Of another batch size, which is compiled first.
+    // Another batch size, which is compiled first.
     const halves = { data: data.slice(0, 384), label: label.slice(0, 2) };
     assert.equal(await loaded.run(halves, { copyInputs: false }), await loaded.run(halves));
   },
@@ -312,7 +312,7 @@ each('what lies on the device is what was planned, and is given back', async (de
   assert.equal(device.memory().total, held.total, 'a step takes no more');
   trainer.dispose();
   trainer.dispose();
-  // The device's thread gives it back in its turn.
+  // The device's thread frees it in its turn.
   for (let tries = 0; tries < 1000 && device.memory().total !== before.total; tries++)
     await new Promise((resolve) => setTimeout(resolve, 5));
   assert.is(device.memory().total, before.total);
@@ -324,7 +324,7 @@ each('a pass that is aborted rejects with the reason, and the next one works', a
   const isRejected = async () => {
     const controller = new AbortController();
     const options = { rate: 0.1, iteration: 0 };
-    // Those before it are under way when it is aborted.
+    // The steps before it are in flight when it is aborted.
     const before = batches.slice(0, 3).map((inputs) => trainer.step(inputs, options));
     const running = trainer.step(batches[3]!, options, { signal: controller.signal });
     controller.abort(new Error('enough'));
@@ -333,7 +333,7 @@ each('a pass that is aborted rejects with the reason, and the next one works', a
     if (result.status === 'rejected') assert.is(result.reason.message, 'enough');
     return result.status === 'rejected';
   };
-  // A device may be through with all of them before this thread comes to abort the last.
+  // A device may complete all of them before this thread aborts the last.
   let attempts = 0;
   while (!(await isRejected())) assert.ok(++attempts < 1000, 'a pass is aborted');
   const [loss] = await steps(trainer, 0, 1);

@@ -1,7 +1,7 @@
-/** Events as a solver gives them, of a made-up training. */
+/** The events of a fictitious training run, as a solver reports them. */
 import type { SolverEvent } from '../../ts/train/events.ts';
 
-/** @param iterations With a test after each tenth. */
+/** @param iterations With a test after every tenth. */
 export function* trainingEvents(iterations: number): Generator<SolverEvent> {
   const output = (name: string, value: number, lossWeight = 0) => ({ name, values: [value], lossWeight });
   yield {

@@ -1,4 +1,6 @@
-/** Training operations as programs of a few operations, on shapes that the golden cases do not have: a list for every device. */
+/**
+ * Training operations as programs of a few operations, in shapes that the golden cases lack: a list for every device.
+ */
 import { elementCount } from '../../ts/base/shape.ts';
 import type { OperationAttributes } from '../../ts/operations/operations.ts';
 import type { TensorId } from '../../ts/operations/program.ts';
@@ -6,7 +8,7 @@ import { noise, ProgramWriter, type runProgram } from './run-program.ts';
 
 export interface TrainingOperation {
   readonly name: string;
-  /** The same program at each call, and what it returns. */
+  /** Writes the same program at each call. */
   readonly write: () => [ProgramWriter, TensorId[]];
   /** Relative to the largest value of each array. */
   readonly tolerance: number;
@@ -31,7 +33,7 @@ interface Convolution {
   wanted?: readonly ('dx' | 'dw' | 'db')[];
 }
 
-/** Adds a convolution of `x`; its weights are learned where `mutable`. */
+/** Adds a convolution of `x`; its weights are learned if `mutable`. */
 function convolve(writer: ProgramWriter, x: TensorId, problem: Convolution, mutable = true) {
   const {
     n,
@@ -175,7 +177,7 @@ for (const pooling of poolings) {
       write: () => {
         const writer = new ProgramWriter();
         const shape = [2, channels, size, size];
-        // Few different values: most windows have several maxima.
+        // Few distinct values, so that most windows have several maxima.
         const few = noise(2 * channels * size * size, 5).map((value) => Math.round(value * 2));
         let x = writer.input(shape, few);
         const input = x;
@@ -264,15 +266,15 @@ for (const { shape, relu, scale, statistics } of normalisations) {
         writer.operation([input, x, dx], [dInput, dw, -1], { kind: 'gradient', of: first.of });
         return [writer, [...outputs, dInput, dw]];
       },
-      // One value a channel: what is left of it minus itself is rounding alone.
+      // With one value per channel, subtracting the mean leaves only rounding errors.
       tolerance: 1e-5,
       options: { runs: 2 },
     });
   }
 }
 
-// A residual that the batchNorm adds, once from the outside and once from the same convolution; the diff of the sum is what
-// comes through the ReLU of all the parts that its readers add.
+// A residual that the batchNorm adds, once from outside and once from the same convolution. The diff of the sum is the
+// total of its readers' parts behind the ReLU.
 for (const relu of [null, { negativeSlope: 0 }, { negativeSlope: 0.2 }])
   for (const statistics of ['batch', 'global'] as const)
     for (const [channels, parts] of [
@@ -337,9 +339,9 @@ for (const relu of [null, { negativeSlope: 0 }, { negativeSlope: 0.2 }])
           tolerance: 1e-5,
         });
 
-// The end of a block as a device computes it whose memory is slow (ts/gradient/spare-traffic.ts): the sums of a BatchNorm
-// with a residual and of the one that makes the residual are made with their diff, and diffs of strided 1×1 convolutions have
-// the places alone that these see.
+// The end of a block on a device with slow memory (ts/gradient/spare-traffic.ts). The sums of a BatchNorm with a
+// residual, and of the one that makes the residual, are computed together with their diff. Diffs of strided 1×1
+// convolutions hold only the positions that these read.
 for (const [channels, height, width, stride] of [
   [5, 6, 5, [1, 1]],
   [16, 7, 5, [2, 2]],
@@ -441,7 +443,7 @@ for (const [channels, height, width, stride] of [
         tolerance: 2e-5,
       });
 
-// As in a net whose BatchNorm is frozen: nothing is saved, and what was read is there only where a parameter learns.
+// As in a net with a frozen BatchNorm: nothing is saved, and the input is available only if a parameter learns.
 for (const relu of [null, { negativeSlope: 0 }])
   for (const learns of [true, false])
     for (const channels of [5, 32])
@@ -502,7 +504,7 @@ for (const coefficients of [
           const shape = [2, channels, 6, 7];
           const convolution = { n: 2, c: channels, h: 6, w: 7, outputs: channels, kernel: 3, pad: 1 };
           const x = writer.input(shape);
-          // The first operand comes from a convolution, the others are plain, the last one is the input itself.
+          // The first operand comes from a convolution, the others are row-major, and the last is the input itself.
           const first = convolve(writer, x, convolution);
           const operands = coefficients.map((_, i) =>
             i === 0 ? first.y : i === coefficients.length - 1 ? x : writer.input(shape),
@@ -553,7 +555,9 @@ const FUNCTIONS: readonly OperationAttributes[] = [
   { kind: 'lrn', region: 'across', size: 3, alpha: 1, beta: 1, k: 0.5 },
 ];
 
-/** What a 1×1 convolution makes, for an operation of as many values to follow, and where its gradient goes. */
+/**
+ * The result of a 1×1 convolution, for an operation with as many values to follow, and the destination of its gradient.
+ */
 function behindConvolution(channels: number) {
   const writer = new ProgramWriter();
   const [n, h, w] = [2, 7, 19];
@@ -562,7 +566,7 @@ function behindConvolution(channels: number) {
   const first = convolve(writer, x, { n, c: channels, h, w, outputs: channels, kernel: 1 });
   const [y, diff, dx] = [writer.tensor(...shape), writer.tensor(...shape), writer.tensor(...shape)];
   const dw = writer.tensor(...first.weights);
-  /** The convolution's gradient, once `diff` is made. */
+  /** The convolution's gradient, once `diff` is computed. */
   const finish = () => writer.operation([x, first.y, diff], [dx, dw, -1], { kind: 'gradient', of: first.of });
   return { writer, x: first.y, y, dy, diff, dx, dw, finish };
 }
@@ -729,7 +733,7 @@ for (const rule of rules)
           });
           return [writer, [y, dw]];
         },
-        // A gradient of nearly 0 divided by its own size, nearly 0 too, shows its roundings.
+        // A gradient near 0, divided by its own small size, shows its rounding errors.
         tolerance: ['sgd', 'nesterov', 'lars', 'dampened'].includes(rule) ? 1e-5 : 1e-4,
         options: {
           runs: 6,

@@ -1,11 +1,11 @@
-/** The file in which native code remembers what it measured (native/core/tuning-cache.cc), as tests change it. */
+/** Lets tests edit the file in which native code keeps its measurements (native/core/tuning-cache.cc). */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Its name in a folder of measurements. */
+/** The file's name in its folder. */
 export const CACHE = 'convolutions-1.txt';
 
-/** FNV-1a, of 64 bits, which ends every line. */
+/** 64-bit FNV-1a, which ends every line. */
 function proofOf(text: string): string {
   let hash = 14695981039346656037n;
   for (const byte of Buffer.from(text, 'utf8'))
@@ -14,9 +14,9 @@ function proofOf(text: string): string {
 }
 
 /**
- * Names other winners, where `winnerOf` gives one for a problem's key, so that what was measured slower is what computes.
- * Returns the keys of these.
- * @param time What each of them is said to have taken. Default: as it was measured.
+ * Changes winners: `winnerOf` may name another one for a problem's key, so that a slower implementation is used.
+ * Returns the keys that changed.
+ * @param time The time to record for each of them. Default: the measured one.
  */
 export function nameWinners(
   folder: string,

@@ -1,6 +1,6 @@
 /**
- * Runs the test file that is named, and ends with 13, as Node does, where a top-level await of it never settles: uvu sets
- * the exit status first, and Node then leaves it as it is.
+ * Runs the given test file. Exits with 13, as Node does, if one of its top-level awaits never settles: uvu sets the
+ * exit status first, and Node would leave it unchanged.
  */
 import { pathToFileURL } from 'node:url';
 

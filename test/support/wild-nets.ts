@@ -1,9 +1,12 @@
-/** Nets of other people as they would be used: the state in which they have inputs, and shapes that their text does not say. */
+/**
+ * Other people's nets as they would be used: the state in which they have inputs, and shapes that their text does not
+ * give.
+ */
 import { filterNet, type NetParameter } from '../../ts/caffe/net-parameter.ts';
 import { supportedLayerTypes } from '../../ts/layers/index.ts';
 import type { JavaScriptLayers } from '../../ts/layers/javascript.ts';
 
-/** The layers that a user would keep: for the first phase that has inputs, and for the stages that these name. */
+/** The layers that a user would keep: for the first phase that has inputs, and for the stages in these layers. */
 export function stateOf(net: NetParameter): NetParameter {
   const stages = (net.layer ?? [])
     .filter(({ bottom = [] }) => bottom.length === 0)
@@ -16,10 +19,10 @@ export function stateOf(net: NetParameter): NetParameter {
   return tries.map((state) => filterNet(net, state)).find(inputs) ?? filterNet(net);
 }
 
-/** Shapes of tops that a data layer of a fork, or of Python, reads: by the names that these nets give them. */
+/** Shapes of tops of a fork's or Python's data layer, by the names that these nets use. */
 function shapeOf(name: string, index: number, side: number, label: number[], file: string): number[] {
   const regions = /BN_1k/.test(file) ? 48 : 1;
-  // Class-agnostic nets have boxes of two classes.
+  // Class-agnostic nets have boxes for two classes.
   const boxes = /BN_1k/.test(file) ? 4 * 201 : /agnostic|R-FCN|rfcn/.test(file) ? 8 : 4 * 21;
   if (/^rois/.test(name)) return [regions, 5];
   if (/^labels/.test(name)) return [regions, 1, 1, 1];
@@ -30,7 +33,7 @@ function shapeOf(name: string, index: number, side: number, label: number[], fil
   return index === 0 ? [1, 3, side, side] : label;
 }
 
-/** Labels of nets that judge every place, a map beside the image, or that read text. */
+/** Labels of nets that classify every position, a map beside the image, or that read text. */
 function labelOf(file: string): number[] {
   if (/enet_train_encoder/.test(file)) return [1, 1, 28, 28];
   if (/fcn8s/.test(file)) return [1, 1, 224, 224];
@@ -42,7 +45,7 @@ function labelOf(file: string): number[] {
   return [1];
 }
 
-/** What `--input-shape` would give: an image of batch 1, labels of batch 1. */
+/** What `--input-shape` would give: an image and labels of batch 1. */
 export function shapesFor(net: NetParameter, file: string): Record<string, number[]> {
   const side = /cifar|captcha/i.test(file) ? 32 : /BN_1k/.test(file) ? 233 : 224;
   return Object.fromEntries(
@@ -60,7 +63,7 @@ export function shapesFor(net: NetParameter, file: string): Record<string, numbe
             'EvalData',
           ].includes(type) &&
           !supportedLayerTypes.includes(type) &&
-          // What the configuration of py-faster-rcnn says stays; that boxes are of two classes, it does not say.
+          // Keeps the configuration of py-faster-rcnn, which does not say that there are boxes for two classes.
           (python_param?.layer !== 'RoIDataLayer' || /stage1_rfcn/.test(file)) &&
           (type === 'ImageLabelmapData' ||
             !(transform_param as { crop_size?: number } | undefined)?.crop_size),
@@ -73,7 +76,7 @@ export function shapesFor(net: NetParameter, file: string): Record<string, numbe
   );
 }
 
-/** What a user writes for Python layers of his own; here for TrailNet's: an augmentation left out, and a loss. */
+/** A user's implementations of Python layers, here TrailNet's: an augmentation that is skipped, and a loss. */
 export const ownLayers: JavaScriptLayers = {
   'digits_python_layers.TrailAugLayer': {
     shapes: ({ bottoms }) => bottoms,

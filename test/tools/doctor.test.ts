@@ -7,7 +7,7 @@ import { DeviceError } from '../../ts/base/errors.ts';
 import { findDriver, hasNvidiaGpu } from '../../ts/device/nvidia.ts';
 import { checkCudnn, checkDriver, checkGpus, checkNode, diagnose } from '../../ts/tools/doctor.ts';
 
-/** A machine that has only these files. */
+/** A fake machine with only these files. */
 function machineWith(files: Record<string, string>, environment: Record<string, string> = {}) {
   const root = mkdtempSync(join(tmpdir(), 'resnode-doctor-'));
   for (const [path, text] of Object.entries(files)) {
@@ -19,7 +19,7 @@ function machineWith(files: Record<string, string>, environment: Record<string, 
 const card = {
   'sys/bus/pci/devices/0000:01:00.0/vendor': '0x10de\n',
   'sys/bus/pci/devices/0000:01:00.0/class': '0x030200\n',
-  'sys/bus/pci/devices/0000:01:00.1/vendor': '0x10de\n', // its sound
+  'sys/bus/pci/devices/0000:01:00.1/vendor': '0x10de\n', // its sound device
   'sys/bus/pci/devices/0000:01:00.1/class': '0x040300\n',
 };
 const moduleOf = (version: string) => ({

@@ -1,4 +1,6 @@
-/** Processes that train together, as solvers of one process: whatever befalls one, nobody waits for ever. */
+/**
+ * Processes that train together, simulated as solvers in one process: whatever happens to one, nobody waits for ever.
+ */
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,7 +15,10 @@ const root = mkdtempSync(join(tmpdir(), 'resnode-agreement-'));
 test.after(() => rmSync(root, { recursive: true }));
 let count = 0;
 
-/** Where processes wait for each other; who waits at another place than the rest, or for one that ended, is told. */
+/**
+ * Where processes wait for each other. A process that waits at another point than the rest, or for one that ended, gets
+ * an error.
+ */
 class Meeting {
   readonly #waiting = new Map<
     number,
@@ -60,7 +65,7 @@ interface Process {
   readonly world: Fakes;
   options: Partial<SolverOptions>;
   signal?: AbortSignal;
-  /** What its user does with an event; `leave` ends the loop. */
+  /** The user's reaction to an event; `leave` ends the loop. */
   onEvent: (event: SolverEvent, solver: Solver) => unknown;
 }
 
@@ -69,7 +74,7 @@ interface Ended {
   readonly error: ResnodeError | null;
 }
 
-/** Runs two solvers; `befall` says what befalls which. */
+/** Runs two solvers; `befall` decides what happens to which. */
 async function runTwo(
   text: string,
   befall: (processes: readonly [Process, Process], folder: string) => void = () => {},
@@ -108,7 +113,7 @@ async function runTwo(
   return { first: first!, second: second!, folder };
 }
 
-/** A device whose steps meet the other process's, as the means of their diffs do. */
+/** A device whose steps wait for the other process's, as the mean of their diffs does. */
 const together =
   (train: Fakes['device']['train'], meet: () => Promise<unknown>): Fakes['device']['train'] =>
   async (options) => {

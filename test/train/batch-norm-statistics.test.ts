@@ -32,7 +32,7 @@ function source(seed: number): DataSource {
     dispose: async () => {},
   };
 }
-// Statistics that are there before must not count; `conv` keeps its filler, the same at every load.
+// Existing statistics must not count; `conv` keeps its filler, the same at every load.
 const blob = (...values: number[]) => ({
   shape: [values.length],
   dtype: 'float32' as const,

@@ -1,4 +1,4 @@
-/** A training that goes wrong in a layer that is known beforehand. */
+/** A training run that diverges in a known layer. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -29,7 +29,7 @@ const NET = `name: "wild"
   layer { name: "sum" type: "Eltwise" bottom: "ip" bottom: "flat" top: "sum" }
   layer { name: "loss" type: "SoftmaxWithLoss" bottom: "sum" bottom: "label" top: "loss" }`;
 
-/** Small numbers; from a batch on, one whose square no float32 holds. */
+/** Small numbers; from one batch on, a number whose square exceeds float32. */
 function source(bad: number): DataSource {
   const random = seededRandom(1);
   let next = 0;
@@ -58,7 +58,7 @@ for (const kind of ['reference', 'cpu'] as const)
         const solver = readSolver(text, { file: 'solver.prototxt' });
         return await collect(new Solver({ solver, device, data: async () => source(bad) }));
       };
-      // The bad batch is the last pass of iteration 3, the one that the update would follow.
+      // The bad batch is the last pass of iteration 3, after which the update would come.
       const events = await run('bad', 9, 4 * iterSize - 1);
       const [diverged] = ofType(events, 'diverged');
       const kept = ofType(events, 'snapshot').at(-1)!;

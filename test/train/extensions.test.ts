@@ -1,4 +1,7 @@
-/** The solver's extensions, beside PyTorch's numbers (fixtures/make-updates.py) and their own formulas in float64. */
+/**
+ * The solver's extensions, compared with PyTorch's numbers (fixtures/make-updates.py) and with their formulas in
+ * float64.
+ */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -100,7 +103,7 @@ for (const [name, update, loss] of cases)
       if (expected[name]!.average !== undefined) near(result.average!, expected[name]!.average!, 'average');
     });
 
-/** Σ over a batch of the softmax loss's gradient, in float64. */
+/** The sum over a batch of the softmax loss's gradients, in float64. */
 function gradientOf(weights: readonly number[], step: number): number[] {
   const gradient = new Array<number>(15).fill(0);
   for (const [n, label] of labels[step]!.entries()) {
@@ -130,7 +133,7 @@ test('LARS is algorithm 1 of You et al.: a layer moves by trust times its own no
 });
 
 test("at a constant rate the dampened momentum is Caffe's with the rate times 1 − momentum, but for its first gradient", async () => {
-  // h₀ = g₀ instead of (1 − m)·g₀: the sum of both differs by what the first gradient adds, m^(t+1)·g₀ at step t.
+  // h₀ = g₀ instead of (1 − m)·g₀: the two differ by what the first gradient adds, m^(t+1)·g₀ at step t.
   const dampened = (await train('reference', { ...plain, momentum: 0, momentum_convention: 'dampened' }))
     .weights;
   const caffe = (await train('reference', plain)).weights;

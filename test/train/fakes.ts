@@ -1,4 +1,4 @@
-/** A device, a trainer and data that say what they were asked, for tests of the solver's own order. */
+/** A fake device, trainer and data that record their calls, for tests of the solver's own order. */
 import { blobFromFloats, toFloat32 } from '../../ts/caffe/blob.ts';
 import type { WeightsFile } from '../../ts/caffe/caffemodel.ts';
 import { readSolver } from '../../ts/caffe/solver-parameter.ts';
@@ -20,18 +20,18 @@ export const NET = `
 export interface Fakes {
   /** `step 0.1 first last`, `test`, `state`: what happened, in order. */
   readonly calls: string[];
-  /** The loss of each pass; called with the pass's number, counted from the first of the run. */
+  /** The loss of each pass; called with the number of the pass in the run. */
   loss: (pass: number) => number;
   batchNorms: SolverTrainer['batchNorms'];
-  /** Updates left out after so many passes. */
+  /** How many updates were skipped after this many passes. */
   skipped: (passes: number) => number;
-  /** Whether the source takes batches back: `recycle 3` then. */
+  /** Whether the source takes batches back, recorded as `recycle 3`. */
   recycles: boolean;
-  /** Where the trainer's dynamic loss scale is; null: it has none. */
+  /** The trainer's dynamic loss scale; null: it has none. */
   lossScale: { readonly factor: number; readonly since: number } | null;
-  /** What the trainer was opened with. */
+  /** The options with which the trainer was opened. */
   trainOptions: TrainOptions | null;
-  /** What is not disposed of. */
+  /** How many objects are not disposed. */
   open: number;
   readonly device: TrainingDevice;
   readonly data: OpenData;
@@ -160,14 +160,14 @@ export function countingSource(name: string, onDispose: () => void = () => {}): 
   };
 }
 
-/** A solver over fakes; `text` is what its file says beside the net, rate and policy. */
+/** A solver over fakes; `text` is the rest of its file besides the net, rate and policy. */
 export function fakeSolver(world: Fakes, folder: string, text: string, options: Partial<SolverOptions> = {}) {
   const file = `base_lr: 0.5 lr_policy: "fixed" snapshot_prefix: "${folder}/fake" net_param { ${NET} } ${text}`;
   const solver = readSolver(file, { file: `${folder}/solver.prototxt` });
   return new Solver({ solver, device: world.device, data: world.data, ...options });
 }
 
-/** All events of a run; `onEvent` sees each at once. */
+/** All events of a run; `onEvent` gets each at once. */
 export async function collect(
   solver: Solver,
   onEvent: (event: SolverEvent) => void = () => {},

@@ -1,4 +1,4 @@
-/** The recipe of `npm run train-fashion`, its short form: trained from nothing, on real images. */
+/** The short form of the recipe of `npm run train-fashion`: trained from scratch on real images. */
 import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -28,7 +28,7 @@ if (source !== null) {
       },
     });
     assert.ok(accuracy > 0.8, `${accuracy}`);
-    // The test net of the solver and the deploy net with folded weights see the same images and agree.
+    // The solver's test net and the deploy net with folded weights see the same images and agree.
     assert.ok(Math.abs(accuracies.at(-1)! - accuracy) < 0.003, `${accuracies.at(-1)} and ${accuracy}`);
     for (const name of ['deploy', 'train_val', 'solver'])
       assert.equal(

@@ -1,4 +1,4 @@
-/** Fine-tuning as a whole, on pictures that are drawn here: stripes that lie, and stripes that stand. */
+/** A complete fine-tuning run on pictures that are drawn here: horizontal stripes and vertical stripes. */
 import { spawn } from 'node:child_process';
 import {
   cpSync,
@@ -106,7 +106,7 @@ test('what is written is read, has nothing to complain of, and names the files t
 
 test('class weights are in the loss, inverse to the images of a class; balanced sampling is in augment.json', async () => {
   const split = await splitClassFolders(pictures);
-  // Of 48 images to train with 12 are of the first class.
+  // 12 of the 48 training images are of the first class.
   const train = split.train.filter(({ label }, i) => label === 1 || i % 2 === 0);
   const unbalanced = { ...split, train };
   const counts = [0, 1].map((label) => train.filter((each) => each.label === label).length);
@@ -208,7 +208,7 @@ test('a net that knew clothes tells lying from standing stripes, and all that de
   const { summary } = of('evaluated')[0]!;
   assert.is(summary.images, 12);
   assert.ok(summary.top1.correct >= 11, `${summary.top1.correct} of 12`);
-  // The test net saw the same images in the same way.
+  // The test net saw the same images, prepared in the same way.
   const tested = of('test')
     .at(-1)!
     .outputs.find(({ name }) => name === 'top-1')!.values[0]!;
@@ -233,7 +233,7 @@ test('a net that knew clothes tells lying from standing stripes, and all that de
     'train_val.prototxt',
     'val.txt',
   ]);
-  // What was told on the way is there afterwards.
+  // What was reported on the way is recorded afterwards.
   const told = events.flatMap((event) =>
     event.type === 'snapshot'
       ? [event.weights, event.state]
@@ -337,7 +337,7 @@ test('a stop leaves a snapshot that training goes on from, and no result; before
   }
 });
 
-// The command itself, since signals come to a process.
+// Runs the command itself, because signals go to a process.
 for (const [signal, status] of [
   ['SIGINT', 130],
   ['SIGTERM', 143],

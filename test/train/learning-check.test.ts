@@ -1,4 +1,7 @@
-/** A net that cannot learn is refused, or warned of, before a training begins; lint has the same rules (test/tools/lint). */
+/**
+ * A net that cannot learn is refused, or gives a warning, before training begins; lint has the same rules
+ * (test/tools/lint).
+ */
 import { tmpdir } from 'node:os';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';

@@ -1,4 +1,4 @@
-/** mixup: the net's loss and update beside soft labels in float64, its draws, and nets that cannot take it. */
+/** mixup: the net's loss and update compared with soft labels in float64, its draws, and unsuitable nets. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

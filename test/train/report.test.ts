@@ -36,7 +36,7 @@ test('a curve keeps its means and extremes in bounded memory', () => {
   assert.is(points[0]!.low, 0);
   assert.is(points.at(-1)!.x, 999);
   const [first] = points;
-  // Of 0 … 127: the buckets are of equal counts, a power of two.
+  // Of 0 … 127: the buckets have equal counts, a power of two.
   assert.equal([first!.x, first!.mean, first!.high], [127, 63.5, 127]);
   const short = new Curve(8);
   short.add(3, 7);
@@ -171,8 +171,8 @@ test('durations are said in the two units that matter', () => {
 });
 
 /**
- * Waits until the charts have followed a new width: their observer speaks in a later frame, seconds later beside a
- * busy neighbour. What the page's policy would forbid to evaluate inside, playwright evaluates from outside.
+ * Waits until the charts have followed a new width: their observer is called in a later frame, seconds later on a busy
+ * machine. Playwright evaluates from outside what the page's policy would forbid inside.
  */
 async function chartsFollow(page: Page, width: number): Promise<void> {
   await page.evaluate(`new Promise((resolve, reject) => {
@@ -217,7 +217,7 @@ if (chromium !== null)
             `${seen.widths}`,
           );
         }
-        // The page's --first, as red, green, blue, opaque in a little-endian word.
+        // The page's --first colour: red, green, blue, opaque in a little-endian word.
         const first = scheme === 'light' ? 0xffc3571f : 0xffffb58d;
         assert.ok(
           await page.evaluate(`new Uint32Array(document.querySelector('canvas').getContext('2d')

@@ -1,4 +1,4 @@
-/** A snapshot that does not fit what goes on from it: one sentence, with a way on. */
+/** A snapshot that does not fit the run that resumes from it: one sentence, with a way to continue. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** A run that was interrupted and goes on ends with the same bits as one that was not; and what it is like meanwhile. */
+/** An interrupted and resumed run ends with the same bits as an uninterrupted one; and how it reports itself. */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -61,7 +61,7 @@ const solverText = (prefix: string, more: string) => `
   momentum: 0.9 weight_decay: 0.001 display: 1 random_seed: 3 test_iter: 2 test_interval: 3
   snapshot_prefix: "${prefix}" ${more}`;
 
-/** Files by one name each, so that two runs' files are of equal content. */
+/** All runs use one name for each file, so that their files have equal content. */
 async function train(
   kind: 'reference' | 'cpu',
   name: string,
@@ -113,7 +113,7 @@ for (const [kind, settings] of [
     const resumed = await train(kind, `${id}-parts`, settings, { snapshot: state });
     assert.equal(rest(resumed, 7), rest(whole, 7));
     assert.equal(await outcome(`${id}-parts`, suffix), await outcome(`${id}-whole`, suffix));
-    // It did learn, on data in another order each epoch.
+    // It did learn, on data in another order in each epoch.
     assert.is.not(rest(whole, 7).losses[0]!.loss, rest(whole, 7).losses[1]!.loss);
   });
 }

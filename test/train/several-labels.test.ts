@@ -1,4 +1,7 @@
-/** Images with several labels, or none: from a list through finetune, evaluate and classify, to a folder that says so. */
+/**
+ * Images with several labels or none: from a list through finetune, evaluate and classify, to a folder that records
+ * this.
+ */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -21,7 +24,7 @@ const fashion = join(repositoryFolder, 'examples/fashion');
 const net = { model: join(fashion, 'deploy.prototxt'), weights: join(fashion, 'model.caffemodel') };
 
 const NAMES = ['bright corner, upper left', 'stripes', 'dark centre'];
-/** Each has its own sign, whatever else the picture has. */
+/** Each label has its own mark, whatever else is in the picture. */
 const pictures = join(folder, 'pictures');
 mkdirSync(pictures);
 const random = seededRandom(3);
@@ -141,14 +144,14 @@ test('figures of several labels are those worked by hand', () => {
   ];
   const summary = summariseLabels(outcomes);
   const [first, second, third] = summary.classes;
-  // Class 0: told of images 0 and 2, found one of two; its positives score 0.9 and 0.4, the negative 0.6.
+  // Class 0: predicted for images 0 and 2, one of two is found; its positives score 0.9 and 0.4, the negative 0.6.
   assert.equal(
     [first!.images, first!.predicted, first!.recall, first!.precision, first!.f1],
     [2, 2, 0.5, 0.5, 0.5],
   );
   assert.is(first!.scores!.auc, 0.5);
   assert.equal([second!.recall, second!.f1, second!.scores!.auc], [1, 1, 1]);
-  // No image has class 2: nothing can be said.
+  // No image has class 2, so nothing can be said.
   assert.equal(
     [third!.images, third!.recall, third!.precision, third!.f1, third!.scores],
     [0, null, null, null, null],

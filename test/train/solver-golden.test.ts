@@ -1,4 +1,7 @@
-/** Whole runs of Caffe, repeated by the Solver: rates, losses, weights, .solverstate, resuming from Caffe's own. */
+/**
+ * Whole runs of Caffe, repeated by the Solver: rates, losses, weights, .solverstate, and resuming from Caffe's own
+ * files.
+ */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -75,7 +78,7 @@ function feed(folder: string, { feed }: Golden, first: number): DataSource {
   };
 }
 
-// The mean over the passes of an iteration of Σ weight · loss.
+// The mean over an iteration's passes of Σ weight · loss.
 function weightedLosses({ loss_blobs, losses_per_forward, iters }: Golden, { layer = [] }: NetParameter) {
   const weights = loss_blobs.map(
     (blob) => layer.find(({ top }) => top?.includes(blob))?.loss_weight?.[0] ?? 1,
@@ -100,7 +103,8 @@ const meanAbsolute = (values: Float32Array) =>
 for (const folder of [...goldenCases('solver'), ...goldenCases('train')]) {
   const golden = readJson<Golden>(join(folder, 'manifest.json'));
   const net = readNetFile(join(folder, 'net.prototxt'));
-  // Twenty iterations of a small ResNet amplify a rounding at a ReLU's kink; `resnode parity` follows the CPU through those.
+  // Twenty iterations of a small ResNet amplify a rounding error at a ReLU's kink; `resnode parity` follows the CPU
+  // through these.
   const kind = folder.includes('/train/') ? 'reference' : 'cpu';
   const noises = golden.params_after ?? golden.track!;
   const solver = async (iterations: number, options: Partial<SolverOptions>, first = 0, more = '') => {

@@ -1,4 +1,4 @@
-/** The solver's own order and arithmetic, over a trainer that computes nothing. */
+/** The solver's own order and arithmetic, with a trainer that computes nothing. */
 import {
   existsSync,
   mkdirSync,
@@ -271,7 +271,7 @@ for (const format of ['BINARYPROTO', 'HDF5'] as const)
     assert.equal([...again.trainOptions!.history![0]!], [0.5, 0.5, 0.5]);
     assert.is(again.trainOptions!.seed, 7);
 
-    // As Caffe's own snapshots: without our file the data begins anew, and that is said.
+    // As with Caffe's own snapshots: without our file the data starts from the beginning, with a message.
     rmSync(`${state}.json`);
     const caffe = fakes();
     const anew = await collect(fakeSolver(caffe, folder, text, { snapshot: state }));

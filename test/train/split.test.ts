@@ -7,7 +7,7 @@ import { ArgumentError } from '../../ts/base/errors.ts';
 import { type Split, splitClassFolders, splitLabelLists } from '../../ts/train/finetune/split.ts';
 import { sharedFolder } from '../support/golden.ts';
 
-/** A folder with empty files of these paths. */
+/** A folder with empty files at these paths. */
 function folderWith(...paths: string[]): string {
   const folder = mkdtempSync(join(tmpdir(), 'resnode-split-'));
   for (const path of paths) {
@@ -54,7 +54,7 @@ test('every class gives the same share, every image is on one side, and the seed
   assert.equal(await splitClassFolders(folder, { valShare: 0.2, seed: 7 }), split);
   const other = await splitClassFolders(folder, { valShare: 0.2, seed: 8 });
   assert.not.equal(other.val, split.val);
-  // However small the share, each class is judged by an image and trained with one.
+  // However small the share, each class has a validation image and a training image.
   for (const valShare of [0.001, 0.999]) {
     const edge = await splitClassFolders(folder, { valShare });
     for (const label of [0, 1, 2])

@@ -1,4 +1,4 @@
-/** A net whose function never answers: its thread is to be terminated. */
+/** A net with a function that never answers; its thread is to be terminated. */
 import { parentPort } from 'node:worker_threads';
 import { openDevice, readNet, registerLayers } from '../../../ts/index.ts';
 

@@ -1,7 +1,10 @@
-/** Run by communicator.test.ts in several processes: messages to the first and back, of which it prints the lengths. */
+/**
+ * Run by communicator.test.ts in several processes: sends messages to the first process and back, and prints their
+ * lengths.
+ */
 import { openCommunicator } from '../../../ts/device/communicator.ts';
 
-// None, one byte, more than goes at once, more than one piece.
+// None, one byte, more than is sent at once, more than one piece.
 const LENGTHS = [0, 1, 100_000, 70_000_000];
 const communicator = await openCommunicator();
 const { rank, size } = communicator;

@@ -1,6 +1,6 @@
 /**
- * Run by train-processes.test.ts: the command line, whose second process gets a signal once a file is there. Words: the signal,
- * the file, then those of the command line.
+ * Run by train-processes.test.ts: the command line, whose second process gets a signal once a file exists. Arguments:
+ * the signal, the file, then those of the command line.
  */
 import { existsSync } from 'node:fs';
 

@@ -1,4 +1,4 @@
-/** Run by communicator.test.ts in several processes: sums, and what happens where one of them dies. */
+/** Run by communicator.test.ts in several processes: sums, and what happens if one of them dies. */
 import { openCommunicator } from '../../../ts/device/communicator.ts';
 
 const communicator = await openCommunicator();

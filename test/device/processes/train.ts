@@ -1,7 +1,7 @@
 /**
- * Run by data-parallel-cases.ts: three steps of a small residual net. Each of several processes takes its share of every
- * batch; `frozen` or `synchronised` says how BatchNorm goes. The first process prints the weights; where it fails, each process
- * prints its device and its error. A third word is the folder of the device's library.
+ * Run by data-parallel-cases.ts: three steps of a small residual net. Each of several processes takes its share of
+ * every batch; `frozen` or `synchronised` selects BatchNorm's mode. The first process prints the weights; on failure,
+ * each process prints its device and its error. A third argument is the folder of the device's library.
  */
 import { writeSync } from 'node:fs';
 import { openCommunicator } from '../../../ts/device/communicator.ts';
@@ -21,7 +21,7 @@ const device = await openDevice(kind, {
 });
 process.on('uncaughtException', ({ code, message }: Error & { code?: string }) => {
   writeSync(1, `${JSON.stringify({ rank, device: device.name, code, message })}\n`);
-  setTimeout(() => process.exit(1), 500); // the launcher ends the others: let them speak first
+  setTimeout(() => process.exit(1), 500); // the launcher ends the others: let them print first
 });
 const trainer = await device.train({
   model: smallTrainingNet(batch),
@@ -49,7 +49,7 @@ const values = layers.flatMap(({ name, blobs }) =>
     return [`${name}/${i}`, bytes.toString('base64')] as const;
   }),
 );
-// Every process has the same weights: their sum is size times each.
+// Every process has the same weights: the sum is the number of processes times each.
 const first = Buffer.from(values[0]![1], 'base64');
 const own = new Float32Array(first.buffer.slice(first.byteOffset, first.byteOffset + first.length));
 const sum = await communicator.sum(own);

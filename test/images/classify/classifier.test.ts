@@ -1,4 +1,4 @@
-/** openClassifier, on a real trained net: answers, batches, refusals, its end. */
+/** openClassifier on a real trained net: answers, batches, refusals, disposal. */
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -113,7 +113,7 @@ test('a broken image, a large one and an aborted one cost no other its answer', 
   assert.is((broken as PromiseRejectedResult).reason.code, 'image/unreadable');
   assert.is((aborted as PromiseRejectedResult).reason.message, 'the client has gone');
   assert.is(fine!.status, 'fulfilled');
-  assert.is((await classifier.classify(large)).length, 5); // pixels are in memory already
+  assert.is((await classifier.classify(large)).length, 5); // pixels are already in memory
   const { failed, aborted: given } = classifier.stats();
   assert.equal([failed, given], [1, 1]);
 });

@@ -1,4 +1,4 @@
-/** Evaluations that are stopped and go on, and results that are made again. */
+/** Evaluations that are interrupted and resumed, and results that are computed again. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
@@ -25,7 +25,7 @@ const folder = mkdtempSync(join(tmpdir(), 'resnode-'));
 const inFolder = (name: string) => join(folder, name);
 const net = ['--model', at('deploy.prototxt'), '--weights', at('model.caffemodel')];
 const preprocessed = [...net, '--preprocess', at('preprocess.json')];
-// Bits are compared: beside a busy neighbour each process would measure anew which algorithm is faster.
+// The test compares bits, so nothing is measured: on a busy machine each process might choose another algorithm.
 const words = (...more: string[]) => [...COMMAND, 'evaluate', '--threads', '2', '--no-tune', ...more];
 const evaluate = (...more: string[]) =>
   spawnSync(process.execPath, words(...more), { encoding: 'utf8', cwd: repositoryFolder });

@@ -1,4 +1,4 @@
-/** Marked objects: PASCAL VOC's XML and COCO's JSON, and what is wrong with some. */
+/** Annotated objects: PASCAL VOC's XML and COCO's JSON, and errors in them. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,7 @@
-/** Figures for unbalanced classes, beside scikit-learn's (fixtures/make-figures.py) and beside cases worked by hand. */
+/**
+ * Figures for unbalanced classes, compared with scikit-learn's (fixtures/make-figures.py) and in cases computed by
+ * hand.
+ */
 import { readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -40,7 +43,7 @@ for (const { name, labels, scores, ...expected } of cases)
     for (const [i, own] of balance.classes.entries()) {
       const what = `class ${own.label}`;
       close(own.recall, expected.recall[i]!, `${what}, recall`);
-      // scikit-learn says 0 where nothing was taken for the class; here it is null.
+      // scikit-learn reports 0 for a class that was never predicted; here it is null.
       close(own.precision ?? 0, expected.precision[i]!, `${what}, precision`);
       close(own.f1, expected.f1[i]!, `${what}, F1`);
       const { auc, interval, averagePrecision, sensitivityAt } = expected.classes[i]!;
@@ -56,7 +59,7 @@ for (const { name, labels, scores, ...expected } of cases)
   });
 
 test('ties count half, by hand', () => {
-  // Of 2 × 3 pairs 0.8 is above all three, 0.5 above one and beside one: (3 + 1.5) / 6.
+  // Of 2 × 3 pairs, 0.8 is above all three, and 0.5 above one and equal to one: (3 + 1.5) / 6.
   const { auc, averagePrecision, curve, sensitivityAt } = binaryFigures([0.8, 0.5], [0.5, 0.6, 0.1]);
   close(auc, 4.5 / 6, 'AUC');
   // 0.8: recall 1/2, precision 1; 0.5, with two negatives: recall 1, precision 2/4.
@@ -128,7 +131,7 @@ test('six positives in forty of which none is found: what is said first is not "
     facts[2]![1],
     /^34 of 40: 85\.0% .*; always "healthy" is right for 85\.0%, no less than the net$/,
   );
-  // All the same the scores tell them apart: another threshold finds all.
+  // Nevertheless the scores separate the classes: another threshold finds all.
   assert.match(facts[3]![1], /^1\.000 \(no interval/);
   assert.is(facts[5]![1], '100.0% at 90.0% specificity, 100.0% at 95.0%');
 });

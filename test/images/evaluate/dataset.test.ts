@@ -1,4 +1,4 @@
-/** Folders and lists with classes, in every form, and what is refused. */
+/** Folders and lists with classes, in every form, and which are refused. */
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';

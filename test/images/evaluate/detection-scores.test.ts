@@ -1,4 +1,4 @@
-/** Average precision: PASCAL VOC's by hand, COCO's beside pycocotools. */
+/** Average precision: PASCAL VOC's by hand, COCO's compared with pycocotools. */
 import { spawnSync } from 'node:child_process';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -44,7 +44,7 @@ test('a difficult object counts neither way, however often it is found; alone it
 });
 
 test('the best overlap decides, though its object is taken', () => {
-  // The second box overlaps the first object more, which is taken; VOC does not look for the next best.
+  // The second box overlaps the first object more, which is already matched; VOC does not try the next best.
   const objects = [there(0), there(4)];
   const boxes = [found(0.9, 0), found(0.8, 1)];
   assert.equal(voc(objects, boxes)[1], 0.5);
@@ -83,7 +83,7 @@ test('VOC 2007 looks at eleven recalls, the fourth a little above 0.3 as in nump
   assert.equal(voc(objects, boxes), [elevenths(1, 1, 1), 0.3]);
 });
 
-/** Boxes of three classes, in sizes of all kinds, with crowds, ties and misses. */
+/** Boxes of three classes in all kinds of sizes, with crowds, ties and misses. */
 function scene(seed: number): ScoredImage[] {
   const next = seededRandom(seed);
   const from = (least: number, most: number) => Math.round(least + (most - least) * next());
@@ -129,7 +129,7 @@ const ours = (images: readonly ScoredImage[]) => {
   return NAMES.map((name) => coco[name] ?? -1);
 };
 
-/** What pycocotools 2.0.11 gave for the scenes of these seeds. */
+/** The results of pycocotools 2.0.11 for the scenes of these seeds. */
 const RECORDED: Readonly<Record<number, readonly number[]>> = {
   1: [
     0.3370882956659103, 0.5396034224491035, 0.3988478025521386, 0.0801077543651801, 0.45552126617394983, 0.7,

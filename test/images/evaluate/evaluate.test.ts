@@ -1,4 +1,4 @@
-/** Trained nets over images whose classes are known: exact counts. */
+/** Trained nets on images with known classes: exact counts. */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** Nets over whole images: against windows that slide by hand, and against the plain nets where one window fits. */
+/** Nets over whole images: against windows that slide by hand, and against the original nets where one window fits. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -20,7 +20,8 @@ import { msraPreprocess, preprocessImage } from '../../../ts/images/preprocess.t
 import { loadPreprocess } from '../../../ts/images/preprocess-file.ts';
 import { repositoryFolder, sharedFolder } from '../../support/golden.ts';
 
-// No padding, so that a window over the image is a window over every map: a position of the last map is 2 pixels.
+// Without padding, so that a window over the image is a window over every map. One position of the last map is 2
+// pixels.
 const small = (pooling: string, end = '') =>
   readNet(
     `layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 2 dim: 8 dim: 8 } } }
@@ -79,7 +80,7 @@ test('a 1×1 convolution in the place of the inner product, its scores averaged,
   const { layer = [] } = net;
   const at = layer.findIndex(({ name }) => name === 'fc');
   const fc = layer[at]!;
-  // VGG's order: scores at every position, then their mean. Fillers come in the same order, so the weights are equal.
+  // VGG's order: scores at every position, then their mean. Fillers are in the same order, so the weights are equal.
   const converted: NetParameter = {
     ...net,
     layer: [
@@ -104,7 +105,7 @@ test('a 1×1 convolution in the place of the inner product, its scores averaged,
 });
 
 test("names that are taken are left alone; MSRA's nets take any size", () => {
-  // The convolution and its blob have the names that would be made.
+  // The convolution and its blob have the names that the conversion would give.
   const text = JSON.stringify(small('global_pooling: true'));
   const net = JSON.parse(
     text.replaceAll('"conv"', '"pool_positions"').replace('"name":"pool_positions"', '"name":"pool_mean"'),

@@ -1,4 +1,4 @@
-/** Images with their classes from an LMDB database, raw and encoded. */
+/** Images and their classes from an LMDB database, raw and encoded. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-/** Counting, intervals, calibration and ten crops, against numbers worked out elsewhere. */
+/** Counting, intervals, calibration and ten crops, against numbers computed elsewhere. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { resnet } from '../../../ts/architectures/resnet.ts';
@@ -18,7 +18,7 @@ test('a tie counts against the true class, as in Caffe, whichever comes first', 
   assert.equal(outcomeOf([0.4, 0.4, 0.2], 0), { label: 0, predicted: 1, confidence: 0.4, rank: 1 });
   assert.equal(outcomeOf([0.4, 0.4, 0.2], 1), { label: 1, predicted: 0, confidence: 0.4, rank: 1 });
   assert.equal(outcomeOf([0.5, 0.3, 0.2], 0), { label: 0, predicted: 0, confidence: 0.5, rank: 0 });
-  // Six equal scores: five others tie, so that not even top-5 is a hit.
+  // Six equal scores: five others tie, so not even top-5 is correct.
   assert.is(outcomeOf(new Float32Array(6), 3).rank, 5);
 });
 

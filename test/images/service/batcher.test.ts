@@ -1,9 +1,9 @@
-/** What waits is run together: sizes, delays, failures, aborts. */
+/** Waiting requests run together: sizes, delays, failures, aborts. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Batcher } from '../../../ts/images/service/batcher.ts';
 
-/** A device that answers when it is told to. */
+/** A device that answers on command. */
 function manual() {
   const runs: { items: readonly number[]; finish: (error?: Error) => void }[] = [];
   const run = (items: readonly number[]) =>
@@ -58,7 +58,7 @@ test('with a delay the first waits for a full batch, and no longer than the dela
   assert.equal([...(await three), await fourth], [-1, -2, -3, -4]);
   const alone = batcher.add(5);
   while (runs.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
-  assert.ok(performance.now() - started >= 39); // timers count whole milliseconds, from the last one on
+  assert.ok(performance.now() - started >= 39); // timers count whole milliseconds since the last one
   runs[1]!.finish();
   assert.is(await alone, -5);
 });

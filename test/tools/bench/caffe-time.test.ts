@@ -1,4 +1,4 @@
-/** The log of a real `caffe time` (BVLC Caffe, LeNet on a CPU, 50 iterations), and tools that pretend to be Caffe. */
+/** The log of a real `caffe time` (BVLC Caffe, LeNet on a CPU, 50 iterations), and fake Caffe tools. */
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

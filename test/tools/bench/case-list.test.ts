@@ -1,4 +1,4 @@
-/** The operations that are timed are those of the nets, and compute the same as the reference loops. */
+/** The timed operations are those of the nets, and compute the same as the reference loops. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { compileOperation } from '../../../ts/device/ops.ts';
@@ -16,7 +16,7 @@ test("the convolutions are ResNet-50's 53, and their arithmetic adds up to that 
     53,
   );
   const macs = cases.reduce((sum, each) => sum + each.macs * count(each), 0);
-  // 3.86 GMAC as published, 3.48 after the strides have moved up (decision 4 of the design).
+  // 3.86 GMAC as published; 3.48 after the strides have moved up (decision 4 of the design).
   assert.ok(Math.abs(macs / 3.48e9 - 1) < 0.005, `${macs}`);
 });
 

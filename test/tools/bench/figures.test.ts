@@ -1,4 +1,4 @@
-/** The figures of docs/speed.md are those of the recorded reports: no figure of speed is written by hand. */
+/** The figures of docs/speed.md come from the recorded reports: no speed is written by hand. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

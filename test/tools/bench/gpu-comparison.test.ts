@@ -73,23 +73,24 @@ test("the limit of a step is its own schedule's traffic, several times that of t
     const expected = (passes * 256 * 2) / 4154e6;
     assert.ok(Math.abs(byWork[work]! - expected) < 0.01, `${work}: ${byWork[work]}, not ${expected}`);
   };
-  // Values an image: of the maps that a block's first two convolutions and conv1 make, of those that end the blocks, and
-  // of the projections'; of the blocks' ends, those that two strided convolutions read, and the last, which one layer reads.
+  // Values per image: of the maps that conv1 and a block's first two convolutions make, of those that end the blocks,
+  // and of the projections. Of the blocks' ends, two strided convolutions read some, and one layer reads the last.
   const inner = 64 * 112 ** 2 + 6 * 64 * 56 ** 2 + 8 * 128 * 28 ** 2 + 12 * 256 * 14 ** 2 + 6 * 512 * 7 ** 2;
   const stages = [256 * 56 ** 2, 512 * 28 ** 2, 1024 * 14 ** 2, 2048 * 7 ** 2] as const;
   const projections = stages.reduce((sum, map) => sum + map);
   const ends = [3, 4, 6, 3].reduce((sum, blocks, i) => sum + blocks * stages[i]!, 0);
   const strided = stages[0] + stages[1] + stages[2];
   const mask = 1 / 16;
-  // Each BatchNorm reads its map once for statistics, reads and writes it to normalise; one that ends a block reads what it
-  // adds too, which may be a projection's map as it was before its BatchNorm, and writes a bit a value.
+  // Each BatchNorm reads its map once for statistics, and reads and writes it to normalise. One that ends a block also
+  // reads its residual, which may be a projection's map before its BatchNorm, and writes one bit per value.
   near('BatchNorm statistics', inner + ends + projections);
   near('BatchNorm apply', 2 * inner);
   near('BatchNorm apply + add + ReLU', (3 + mask) * ends);
-  // Backwards it reads its map and its diff, and then both again to write a third; what ends a block sums as it makes the diff.
+  // Backwards it reads its map and its diff, and then both again to write a third. At the end of a block, the sums are
+  // computed together with the diff.
   near('BatchNorm backward sums', 2 * inner + ends + projections);
   near('BatchNorm backward dx', 3 * (inner + ends + projections));
-  // Two diffs are read, with the mask, and their sum is written; diffs of strided convolutions are a quarter as large.
+  // Two diffs and the mask are read, and their sum is written; diffs of strided convolutions are a quarter as large.
   near('diff sums and masks', (3 + mask) * ends - stages[3] - (3 / 2) * strided);
   assert.ok(limit.milliseconds > 23 && limit.milliseconds < 23.2, String(limit.milliseconds));
   // Maps of four bytes, and the ReLU of a BatchNorm seen from its output: more than twice the bytes.

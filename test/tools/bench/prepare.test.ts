@@ -1,4 +1,4 @@
-/** What engines are given for a training step: one net, the same numbers in every form, and it learns. */
+/** The inputs of the engines for a training step: one net, with the same numbers in every form, and it learns. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -28,7 +28,7 @@ interface TorchGraph {
 const graph = JSON.parse(readFileSync(file('.graph.json'), 'utf8')) as TorchGraph;
 
 test("a step's arithmetic is three times that of a run, less the gradient of the image", () => {
-  // Width 16, 32 and 64 on 32×32, 16×16 and 8×8: a convolution is 9·16²·32² wherever it does not double the width.
+  // Widths 16, 32 and 64 on 32×32, 16×16 and 8×8: a convolution is 9·16²·32² unless it doubles the width.
   const convolution = 9 * 16 ** 2 * 32 ** 2;
   const first = 9 * 3 * 16 * 32 ** 2;
   const run = first + 16 * convolution + 2 * (convolution / 2) + 64 * 10;

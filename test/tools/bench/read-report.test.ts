@@ -1,4 +1,4 @@
-/** Reports that were written with earlier schemas are read as today's; what is no report is refused. */
+/** Reports in earlier schemas are read as current ones; a file that is no report is refused. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -88,7 +88,7 @@ test("a GPU's recorded run is read with each engine, and compared with itself", 
       'forward ResNet-50 1 float16 torch amp',
     ],
   );
-  // Beside both peers: two times of resnode.
+  // With both peers, resnode has two times.
   assert.is(report.nets[0]!.milliseconds.length, 6);
   const { comparisons, warnings } = compareReports(report, report);
   assert.is(comparisons.length, 14);

@@ -10,7 +10,10 @@ const BYTES = 48_000_000;
 const near = (actual: number, expected: number) =>
   assert.ok(Math.abs(actual - expected) < 1e-9 * expected, `${actual} for ${expected}`);
 
-/** Rounds in which every process receives from another one, and may add what came. @returns when the last one is done */
+/**
+ * Rounds in which every process receives from another one, and may add what it received. @returns when the last one is
+ * done
+ */
 function simulate(
   processes: number,
   rounds: readonly { from: (rank: number) => number; bytes: number; adds: boolean }[],
@@ -88,7 +91,7 @@ test('what goes beside the backward pass waits for the last bucket at least, and
 
 test('gradients are of what is learned: 25,557,032 values of ResNet-50, without its statistics', () => {
   const bytes = gradientsOf(resnet({ depth: 50 })).reduce((sum, layer) => sum + layer.bytes, 0);
-  assert.is(bytes, 4 * (25_557_032 + 64)); // MSRA's first convolution has a bias too
+  assert.is(bytes, 4 * (25_557_032 + 64)); // MSRA's first convolution has a bias, too
 });
 
 test('docs/scale.md is what `npm run scale-page` writes', () => {

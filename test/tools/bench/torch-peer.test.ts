@@ -1,4 +1,4 @@
-/** bench/torch-peer.py with a real torch, on the processor: RESNODE_TEST_TORCH names a Python that has it. */
+/** bench/torch-peer.py with a real torch on the CPU: RESNODE_TEST_TORCH names a Python that has it. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ const python = process.env.RESNODE_TEST_TORCH;
 if (python === undefined) {
   console.log('skipped: RESNODE_TEST_TORCH names no Python that has torch');
 } else {
-  // Compiling takes minutes on a processor, and is not what is looked at.
+  // Compiling takes minutes on a CPU, and is not tested here.
   process.env.TORCHDYNAMO_DISABLE = '1';
   test('a torch whose steps give NaN is refused; one whose steps are finite says its losses', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'resnode-torch-peer-'));
@@ -35,7 +35,7 @@ if (python === undefined) {
       // A loss scale beyond float16 makes every diff infinite: each step halves it, and none learns.
       const request = { do: 'train', folder, depth: 50, batch: 1, precision: 'float16', variant: 'amp' };
       assert.is((await peer.ask({ ...request, scale: 2 ** 60 }, 600)).skipped, 5);
-      // timm's net is another one, so that nothing is compared; what is no number is refused all the same.
+      // timm's net is another one, so nothing is compared; results that are not finite are refused nevertheless.
       const timm = () =>
         peer
           .ask({ do: 'load', folder, depth: 50, batch: 1, precision: 'float32', variant: 'timm' }, 600)
@@ -43,7 +43,7 @@ if (python === undefined) {
       const { seconds, error } = await timm();
       const hasTimm = seconds !== undefined;
       if (!hasTimm) console.log(`skipped: timm cannot be loaded (${error})`);
-      // A pixel that is no number makes every loss one.
+      // A NaN pixel makes every loss NaN.
       const image = readFileSync(join(folder, 'input1.f32'));
       image.writeFloatLE(Number.NaN, 0);
       writeFileSync(join(folder, 'input1.f32'), image);

@@ -15,7 +15,7 @@ const found = (text: string) =>
 const input = (shape: string) =>
   `layer { name: "data" type: "Input" top: "data" input_param { shape { ${shape} } } }\n`;
 const IMAGE = input('dim: 1 dim: 3 dim: 8 dim: 8');
-/** Inputs of 8×8, and a loss in phase TRAIN around what is under test. */
+/** Inputs of 8×8, and a loss in phase TRAIN around the layers under test. */
 const training = (text: string) =>
   `${IMAGE}layer { name: "l" type: "Input" top: "label" input_param { shape { dim: 1 } } }\n${text}
 layer { name: "fc" type: "InnerProduct" bottom: "x" top: "fc" inner_product_param { num_output: 2 weight_filler { type: "msra" } } include { phase: TRAIN } }
@@ -82,7 +82,7 @@ writeFileSync(
   'layer { name: "ohem" type: "SmoothL1LossOHEM" bottom: "a" bottom: "b" top: "loss" }',
 );
 
-/** Rule → a file that it finds once, where, and the same file mended. */
+/** Rule → a file with one finding, its position, and the same file corrected. */
 const CASES: Record<string, [wrong: string, at: string, mended: string]> = {
   'does-not-parse': [`${IMAGE}layer { nme: "a" }`, 'error 2', IMAGE],
   'fork-field': [`default_forward_type: FLOAT16\n${IMAGE}`, 'warning 1', IMAGE],
@@ -386,7 +386,7 @@ layer { name: "u" type: "Deconvolution" bottom: "c" top: "u"
 convolution_param { num_output: 3 group: 3 bias_term: false kernel_size: 4 stride: 2 } }
 layer { name: "crop" type: "Crop" bottom: "u" bottom: "data" top: "crop" crop_param { offset: ${offset} } }`;
   const found = (offset: number) => lint(net(offset)).filter(({ rule }) => rule === 'crop-offset');
-  // Position 0 of c is pixel −3; of u (0 − 1.5) / 2 positions before it: pixel −4.5.
+  // Position 0 of c is pixel −3; that of u is (0 − 1.5) / 2 positions before it: pixel −4.5.
   const [finding] = found(1);
   assert.match(
     finding!.message,
@@ -407,9 +407,9 @@ test('published detectors and segmenters have only the traps that are known of t
       counts.set(key, (counts.get(key) ?? 0) + 1);
     }
   assert.equal(Object.fromEntries(counts), {
-    // Its upsampling halves the channels, and so sums pairs of them.
+    // Its upsampling halves the channels, and therefore sums pairs of them.
     'MobileNet-YOLO: deconvolution-bilinear': 2,
-    // Pads 35, and crops from 0 on: its own fork computed the offsets.
+    // Pads 35, and crops from 0 on; its own fork computed the offsets.
     'hed: crop-offset': 5,
     // Weights are set by net surgery.
     'fcn.berkeleyvision.org: deconvolution-filler': 3,
@@ -500,7 +500,7 @@ inTheWild('every file in the wild is linted, and a net that Caffe builds has no 
   assert.ok(names.length > 100);
   for (const name of names)
     assert.equal(
-      // MSRA's older SmoothL1Loss takes three bottoms, and its SoftmaxWithLoss gives three tops.
+      // MSRA's older SmoothL1Loss takes three bottoms, and its SoftmaxWithLoss has three tops.
       lintFile(join(wild, name)).filter(
         ({ rule, message }) =>
           rule === 'does-not-build' && !/(SmoothL1Loss|SoftmaxWithLoss).*found [23]$/.test(message),

@@ -1,4 +1,4 @@
-/** A case that diverges is run again with weights moved by a rounding; one whole run has to pass. */
+/** A case that diverges is run again with weights moved by a rounding error; one complete run has to pass. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { blobFromFloats, toFloat32 } from '../../../ts/caffe/blob.ts';
@@ -11,7 +11,7 @@ const check = (name: string, ok: boolean): Check => ({
   ...{ absolute: ok ? 0 : 1, relative: ok ? 0 : 1, tolerance: 0.5 },
 });
 
-/** Runs in turn, each a list of what passes; the last one is repeated. */
+/** A sequence of runs, each a list of what passes; the last one is repeated. */
 function runs(...outcomes: boolean[][]) {
   let calls = 0;
   const run = async () => {

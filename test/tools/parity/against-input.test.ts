@@ -1,4 +1,4 @@
-/** An image prepared here beside an input that was prepared otherwise: the difference is named. */
+/** Compares an image prepared here with an input that was prepared in another way: the difference is named. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ const folder = mkdtempSync(join(tmpdir(), 'resnode-input-'));
 test.after(() => rmSync(folder, { recursive: true }));
 const file = join(folder, 'photo.png');
 const [width, height] = [90, 60];
-// Coloured, smooth and uneven, so that every change of the preparation moves it.
+// Coloured, smooth and uneven, so that every change of the preparation has an effect.
 const pixels = Uint8Array.from({ length: width * height * 3 }, (_, i) => {
   const [x, y, c] = [Math.floor(i / 3) % width, Math.floor(i / 3 / width), i % 3];
   return 40 + 60 * c + 40 * Math.sin(x / 9) + 0.6 * y;

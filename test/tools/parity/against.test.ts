@@ -1,4 +1,4 @@
-/** Two sides of one net: they agree, or the slip that was put into one of them is named. */
+/** Two sides of one net: they agree, or the error that was put into one of them is named. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -37,7 +37,7 @@ const convolution = (name: string, bottom: string, outputs: number, fields: stri
    layer { name: "scale_${name}" type: "Scale" bottom: "${name}" top: "${name}" scale_param { bias_term: true } }`;
 const relu = (name: string) => `layer { name: "${name}_relu" type: "ReLU" bottom: "${name}" top: "${name}" }`;
 
-// As MSRA's ResNets begin: conv1 with a bias, pool1 that rounds up, a block with its stride on the first 1×1.
+// The start of MSRA's ResNets: conv1 with a bias, pool1 that rounds up, a block with its stride on the first 1×1.
 const net = readNet(
   `name: "small"
    layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 dim: 32 dim: 32 } } }

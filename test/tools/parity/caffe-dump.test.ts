@@ -1,4 +1,4 @@
-/** scripts/caffe-dump.py under Python 3 and a stub of pycaffe: what it writes is what `resnode parity` reads. */
+/** scripts/caffe-dump.py under Python 3 with a stub of pycaffe: `resnode parity` reads what it writes. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-/** Writes what the reference device computes as a dump of Caffe, so that faults can be put into one. */
+/** Writes the reference device's results as a Caffe dump, so that faults can be put into it. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
@@ -14,7 +14,7 @@ export interface DumpOptions {
   readonly net: NetParameter;
   readonly weights: WeightsFile;
   readonly inputs: Readonly<Record<string, Tensor>>;
-  /** Changes what was computed. */
+  /** Changes the results. */
   readonly change?: (tops: Map<string, Tensor>) => Tops;
 }
 

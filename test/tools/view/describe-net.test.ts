@@ -1,4 +1,4 @@
-/** What the page is given: every layer once, true numbers, cards that do not overlap, nets that cannot run. */
+/** The data of the page: every layer once, correct numbers, cards that do not overlap, nets that cannot run. */
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -50,7 +50,8 @@ function assertSound(data: PageData, what: string): void {
 test('ResNet-50: the numbers of the paper, and 4 or 5 layers on the card of a fused convolution', () => {
   const { data } = describeNet(resnet({ depth: 50 }));
   assertSound(data, 'ResNet-50');
-  // 25,557,032 learnable (torchvision counts the same net so) + conv1's bias 64 + BatchNorm's 53,120 means and variances + 53 factors.
+  // 25,557,032 learnable (torchvision's count for the same net) + conv1's bias 64 + BatchNorm's 53,120 means and
+  // variances + 53 factors.
   assert.is(data.totals.parameters, 25_557_032 + 64 + 53_120 + 53);
   assert.is(layerOf(data, 'conv1').macs, 64 * 112 * 112 * 147);
   assert.equal(
@@ -71,7 +72,7 @@ test('ResNet-1202 is drawn whole, in about the time that its size asks for', () 
   const { data } = describeNet(resnet({ depth: 1202 }));
   assertSound(data, 'ResNet-1202');
   assert.ok(data.cards.length > 1200);
-  // Every block alike: a drift of the layout would widen the page.
+  // All blocks are alike: a drift of the layout would widen the page.
   assert.ok(data.width < 1000, `${data.width} wide`);
 });
 
@@ -173,13 +174,13 @@ test('times find their cards; the bound is the slower of the two roofs', () => {
   const given = describeNet(net, { times, roofs: { gflops: 100, gigabytes: 10 } }).data;
   const { measured, macs, bytes } = cardOf(given, 'conv1');
   assert.is(macs, 64 * 112 * 112 * 147);
-  // Image, top, weights, bias; BatchNorm's 129 and Scale's 128 values are counted where they lie.
+  // Image, top, weights, bias; BatchNorm's 129 and Scale's 128 values are counted where they are stored.
   assert.is(bytes, 4 * (3 * 224 * 224 + 64 * 112 * 112 + 64 * 147 + 64 + 129 + 128));
   assert.is(measured!.limit, 'arithmetic');
   assert.ok(Math.abs(measured!.bound - (2 * macs) / 100e6) < 1e-9);
   assert.is(cardOf(given, 'pool1').measured!.limit, 'memory');
   assert.is(cardOf(given, 'res2a').measured, null);
-  // Without given roofs the best operation defines them, so that no time is below its bound.
+  // Without given ceilings the best operation defines them, so that no time is below its bound.
   const found = describeNet(net, { times }).data;
   for (const card of found.cards)
     if (card.measured) assert.ok(card.measured.bound <= card.measured.milliseconds * (1 + 1e-12));
@@ -293,7 +294,7 @@ else {
       const isForks = marks.problems.size + marks.remarks.size + marks.net.length > 0;
       const [, field] = /no field named "(.*)"/.exec(bvlc_parse) ?? [];
       if (field === undefined) assert.not(isForks, file);
-      // ceil_mode and pads on each side are renamed to BVLC's own words; forks' layers that run need no mark.
+      // ceil_mode and pads on each side are renamed to BVLC's fields; forks' layers that run need no mark.
       else if (!['ceil_mode', 'pad_l', ...Object.keys(forkLayerFields)].includes(field))
         assert.ok(isForks, file);
       assertSound(describeNet(filterNet(net), { marks }).data, file);
@@ -314,7 +315,7 @@ else {
       const side = /cifar/i.test(file) ? 32 : 224;
       const inputShapes = Object.fromEntries(
         inputsOf(phase)
-          // Those with a crop_size have a shape.
+          // Layers with a crop_size have a shape.
           .filter(
             (layer) =>
               DATA_TYPES.includes(layer.type!) &&

@@ -1,4 +1,6 @@
-/** The page in a real browser: it loads, finds, walks, opens; nothing is asked of the network, nothing is complained of. */
+/**
+ * The page in a real browser: it loads, searches, navigates, opens; it makes no network request and reports no error.
+ */
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -27,7 +29,7 @@ if (chromium !== null) {
   let browser: Browser;
   const complaints: string[] = [];
 
-  /** Opens a page's text from a file, as a user would. */
+  /** Opens a page from a file, as a user would. */
   async function open(text: string): Promise<Page> {
     const file = join(folder, `${Math.random()}.html`);
     writeFileSync(file, text);
@@ -42,7 +44,7 @@ if (chromium !== null) {
     await page.waitForSelector('.card');
     return page;
   }
-  /** Looks again and again, from outside: the page's policy forbids the functions that playwright would wait with. */
+  /** Polls from outside: the page's policy forbids the functions that playwright would wait with. */
   async function until(condition: () => Promise<boolean>, what: string): Promise<void> {
     for (let tries = 0; !(await condition()); tries++) {
       assert.ok(tries < 300, what);
@@ -95,7 +97,7 @@ if (chromium !== null) {
   });
 
   test('a net wider than the window opens at its first layers, large enough to read, at 1440 and at 390 pixels', async () => {
-    // As in an SSD: the image feeds the trunk and, far from it, what asks for the image's size.
+    // As in an SSD: the image feeds the trunk and, far from it, layers that need the image's size.
     const heads = Array.from(
       { length: 12 },
       (_, i) => `layer { name: "head${i}" type: "Convolution" bottom: "trunk" top: "head${i}"
@@ -218,7 +220,7 @@ if (chromium !== null) {
       [true, 6 * 28 + 5, 3 * 28 + 2],
       [true, 8 * 3 + 7, 2 * 3 + 1],
     ]);
-    // The last tile, 28 pixels, as it is shown: its brightest grey by its own scale, and beside the other tiles.
+    // The last tile, 28 pixels, as it is displayed: its brightest grey on its own scale, and on the scale of all tiles.
     const brightest = () =>
       page.evaluate<number>(`(() => {
         const image = document.querySelector('#panel img');
