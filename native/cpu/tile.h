@@ -70,17 +70,17 @@ constexpr int64_t kCommonColumns = 3, kMostCommonStride = 2;
 // Groups of 1, 2, 4 or 8 channels.
 constexpr int kNarrowWidths = 4;
 
-// Where Winograd's F(4×4, 3×3) evaluates polynomials, beside 0 and ∞: ±a and ±b.
-constexpr float kWinogradA = 0.625f, kWinogradB = 1.5f;
+// Winograd's F(m×m, 3×3) makes tiles of m×m results from (m + 2)×(m + 2) pixels of the source. The sizes m:
+constexpr int kLeastWinograd = 3, kMostWinograd = 4;
 
-// One tile of Winograd's F(4×4, 3×3), 16 channels: its 6×6 pixels of the source, or the 4×4 that it makes.
+// One tile of 16 channels: its pixels of the source, or the results that it makes.
 // Transformed values lie `step` floats apart.
 struct WinogradSource {
   const float* source;           // its first pixel, which may lie outside of the plane
   int64_t rowStride;             // floats from row to row
   int64_t columnStride;          // and from column to column
   int top, bottom, left, right;  // the rows and columns of the tile that are inside: top ≤ i < bottom
-  float* transformed;            // [36]
+  float* transformed;            // [(m + 2)²]
   int64_t step;
 };
 struct WinogradResult {
@@ -90,7 +90,7 @@ struct WinogradResult {
   const float* residual;  // null: none
   float* result;
   int64_t rowStride, columnStride;  // of the result and the residual
-  int rows, columns;                // how many of its four are inside
+  int rows, columns;                // how many of its m are inside
   bool relu;
   float slope;
 };
@@ -100,10 +100,15 @@ struct WinogradWeights {
   const float* taps;  // [9]
   int64_t tapStep;
   bool isTurned;
-  float* transformed;  // [36]
+  float* transformed;  // [(m + 2)²]
   int64_t step;
 };
-// The algorithm is linear in the source and in the weights, so that the weights' diff is Gᵀ (Σ BᵀdB ⊙ A y Aᵀ) G, summed over
+struct WinogradTransforms {
+  void (*source)(const WinogradSource&);
+  void (*result)(const WinogradResult&);
+  void (*weights)(const WinogradWeights&);
+};
+// F(4×4, 3×3) is linear in the source and in the weights, so that the weights' diff is Gᵀ (Σ BᵀdB ⊙ A y Aᵀ) G, summed over
 // tiles whose result has the diff y: of one tile A y Aᵀ, of 16 channels of the products the diff of their 9 taps.
 struct WinogradDiff {
   const float* diff;
@@ -145,9 +150,7 @@ struct TileKernels {
   int mostBlocks;    // of the result's, in a tile: 1 or 2
   // By form, blocks − 1 and pixels − 1.
   Tile tiles[kTileForms][2][14];
-  void (*winogradSource)(const WinogradSource&);
-  void (*winogradResult)(const WinogradResult&);
-  void (*winogradWeights)(const WinogradWeights&);
+  WinogradTransforms winograd[kMostWinograd - kLeastWinograd + 1];  // by m − kLeastWinograd
   void (*winogradDiff)(const WinogradDiff&);
   void (*winogradWeightsDiff)(const WinogradWeightsDiff&);
   void (*narrow[kNarrowWidths])(const NarrowArguments&);  // by the logarithm of a group's channels

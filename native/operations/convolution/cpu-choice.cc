@@ -69,18 +69,21 @@ double millisecondsWithoutCore() {
 }
 
 std::string keyOf(const std::string& kernels, int threads, const Convolution& convolution, bool hasResidual,
-                  const Shape& in, const Shape& out, bool areCached) {
+                  const Shape& in, const Shape& out, bool areCached, const std::vector<std::string>& winograds) {
   const auto list = [](std::initializer_list<int64_t> values) {
     std::string text;
     for (int64_t each : values) text += (text.empty() ? "" : "x") + std::to_string(each);
     return text;
   };
   const auto pair = [&](const Pair& values) { return list({values.height, values.width}); };
+  // Each set of candidates is a contest of its own; most have one beside the direct algorithm.
+  std::string others;
+  for (size_t i = 1; i < winograds.size(); ++i) others += " or " + winograds[i];
   return kernels + " threads " + std::to_string(threads) + " " + list({in[0], in[1], in[2], in[3]}) + " to " +
          list({out[1], out[2], out[3]}) + " kernel " + pair(convolution.kernel) + " stride " +
          pair(convolution.stride) + " pad " + pair(convolution.pad) + " dilation " + pair(convolution.dilation) +
          (convolution.bias ? " bias" : "") + (hasResidual ? " residual" : "") + (convolution.relu ? " relu" : "") +
-         (areCached ? " cached" : "");
+         (areCached ? " cached" : "") + others;
 }
 
 // Memory of one problem, and the time of what computes it there.
@@ -126,12 +129,14 @@ Shape fewImages(Shape shape) {
   return shape;
 }
 
-TuningCache::Winner measure(ThreadPool& pool, bool areCached, const Contest& contest) {
+TuningCache::Winner measure(ThreadPool& pool, bool areCached, const Contest& contest,
+                            const std::vector<std::string>& winograds) {
   Measurement measurement(pool, contest.bytes, areCached);
-  double directTime = std::numeric_limits<double>::infinity(), winogradTime = directTime;
-  const auto isClear = [&] {
-    return std::max(directTime, winogradTime) > kClearly * std::min(directTime, winogradTime);
-  };
+  constexpr double kNever = std::numeric_limits<double>::infinity();
+  double direct = kNever;
+  std::vector<double> others(winograds.size(), kNever);
+  const auto best = [&] { return std::min_element(others.begin(), others.end()); };
+  const auto isClear = [&] { return std::max(direct, *best()) > kClearly * std::min(direct, *best()); };
   const double waitedBefore = millisecondsWithoutCore();
   const Stopwatch watch;
   const auto isDisturbed = [&] {
@@ -140,46 +145,64 @@ TuningCache::Winner measure(ThreadPool& pool, bool areCached, const Contest& con
   for (int round = 0; round < kFewestRounds ||
                       (round < kMostRounds && (!isClear() || isDisturbed()) && watch.milliseconds() < kMilliseconds);
        ++round) {
-    directTime = std::min(directTime, measurement.milliseconds(contest.direct));
-    winogradTime = std::min(winogradTime, measurement.milliseconds(contest.winograd));
+    direct = std::min(direct, measurement.milliseconds(contest.direct));
+    for (size_t i = 0; i < others.size(); ++i)
+      others[i] = std::min(others[i], measurement.milliseconds(contest.winograds[i]));
   }
-  const std::string winner = winogradTime * contest.leastGain < directTime ? kWinograd : kDirect;
-  return {winner + (isDisturbed() ? kDisturbed : ""), 1000 * std::min(directTime, winogradTime)};
+  const bool isDirect = *best() * contest.leastGain >= direct;
+  const std::string winner = isDirect ? kDirect : winograds[best() - others.begin()];
+  return {winner + (isDisturbed() ? kDisturbed : ""), 1000 * std::min(direct, *best())};
 }
 
 }  // namespace
 
-bool ConvolutionChoice::prefersWinograd(const std::string& kernels, const Convolution& convolution, bool hasResidual,
-                                        const Shape& allIn, const Shape& allOut, int64_t weightsOfNet,
-                                        const std::function<Contest(const Shape&, const Shape&)>& contest) {
+std::string ConvolutionChoice::fastest(const std::vector<std::string>& winograds, const std::string& kernels,
+                                       const Convolution& convolution, bool hasResidual, const Shape& allIn,
+                                       const Shape& allOut, int64_t weightsOfNet,
+                                       const std::function<Contest(const Shape&, const Shape&)>& contest) {
   const Shape in = fewImages(allIn), out = fewImages(allOut);
   if (!cache_) cache_.emplace(cacheFolder_, std::vector<std::string>{"cpu", processorModel(), kVersion});
   const bool areCached = weightsOfNet <= ownCacheBytes();
-  const std::string key = keyOf(kernels, pool_.threads(), convolution, hasResidual, in, out, areCached);
-  const auto isWinograd = [](const TuningCache::Winner& winner) { return winner.name.find(kWinograd) == 0; };
+  const std::string key = keyOf(kernels, pool_.threads(), convolution, hasResidual, in, out, areCached, winograds);
+  const auto nameOf = [&](const TuningCache::Winner& winner) {
+    for (const std::string& name : winograds) {
+      if (winner.name.find(name) == 0) return name;
+    }
+    return std::string(kDirect);
+  };
   const auto known = cache_->find(key);
-  if (known && (measured_.count(key) != 0 || !wasDisturbed(*known))) return isWinograd(*known);
-  TuningCache::Winner winner = measure(pool_, areCached, contest(in, out));
+  if (known && (measured_.count(key) != 0 || !wasDisturbed(*known))) return nameOf(*known);
+  TuningCache::Winner winner = measure(pool_, areCached, contest(in, out), winograds);
   // Two measurements that agree are as good as a quiet one, and a machine that is always busy does not measure for ever.
-  if (known && isWinograd(*known) == isWinograd(winner)) winner.name = isWinograd(winner) ? kWinograd : kDirect;
+  if (known && nameOf(*known) == nameOf(winner)) winner.name = nameOf(winner);
   cache_->store(key, winner);
   measured_.insert(key);
-  return isWinograd(winner);
+  return nameOf(winner);
 }
 
-bool prefersWinograd(StepBuilder& step, const Convolution& convolution, const std::string& name,
-                     const std::string& kernels, const std::function<Contest(const Shape&, const Shape&)>& contest) {
+std::optional<size_t> chooseWinograd(StepBuilder& step, const Convolution& convolution,
+                                     const std::vector<Candidate>& candidates, const std::string& kernels,
+                                     const std::function<Contest(const Shape&, const Shape&)>& contest) {
   if (const std::vector<Pack>* packs = step.like()) {
-    const auto isTaken = [&](const Pack& pack) { return pack.id == convolution.weights && pack.transformName == name; };
-    if (std::none_of(packs->begin(), packs->end(), isTaken)) return false;
+    for (size_t i = 0; i < candidates.size(); ++i) {
+      const auto isTaken = [&](const Pack& pack) {
+        return pack.id == convolution.weights && pack.transformName == candidates[i].weights;
+      };
+      if (std::any_of(packs->begin(), packs->end(), isTaken)) return i;
+    }
+    return std::nullopt;
   }
-  if (!step.choice()) return true;
+  if (!step.choice()) return 0;
   int64_t weightsOfNet = 0;
   for (const Parameter& parameter : step.program().parameters) weightsOfNet += elementCount(parameter.shape);
   weightsOfNet *= static_cast<int64_t>(sizeof(float));
   const bool hasResidual = step.operation().inputs.size() > 1;
-  return step.choice()->prefersWinograd(kernels, convolution, hasResidual, step.inputShape(0), step.outputShape(0),
-                                        weightsOfNet, contest);
+  std::vector<std::string> names;
+  for (const Candidate& candidate : candidates) names.emplace_back(candidate.name);
+  const std::string fastest = step.choice()->fastest(names, kernels, convolution, hasResidual, step.inputShape(0),
+                                                     step.outputShape(0), weightsOfNet, contest);
+  const auto at = std::find(names.begin(), names.end(), fastest);
+  return at == names.end() ? std::nullopt : std::optional<size_t>(at - names.begin());
 }
 
 }  // namespace resnode::cpu

@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "native/core/program.h"
 #include "native/core/tuning-cache.h"
@@ -13,10 +14,11 @@
 
 namespace resnode::cpu {
 
-// In the tuning cache, and of weights that are packed for it.
+// Names in the tuning cache, and of weights that are packed for an algorithm: of Winograd's with tiles of 4×4 results or of 3×3.
 inline constexpr const char* kWinograd = "Winograd 4×4";
+inline constexpr const char* kSmallWinograd = "Winograd 3×3";
 
-// One problem that both algorithms can compute.
+// One problem that the direct algorithm and others can compute.
 struct Contest {
   // Bytes of what they are given; the weights' of whichever has more.
   struct Bytes {
@@ -25,9 +27,11 @@ struct Contest {
   struct Memory {
     float *source, *weights, *bias, *residual, *result, *scratch;  // null where there are no bytes
   };
+  using Algorithm = std::function<void(const Memory&)>;
   Bytes bytes;
-  std::function<void(const Memory&)> direct, winograd;
-  // How many times as fast Winograd's must be to be worth the memory of its weights.
+  Algorithm direct;
+  std::vector<Algorithm> winograds;
+  // How many times as fast as the direct one Winograd's must be to be worth the memory of their weights.
   double leastGain = 1;
 };
 
@@ -36,12 +40,12 @@ class ConvolutionChoice {
   // Nothing is read or written before the first question.
   ConvolutionChoice(ThreadPool& pool, std::string cacheFolder) : pool_(pool), cacheFolder_(std::move(cacheFolder)) {}
 
-  // Whether Winograd's algorithm is faster than the direct one, where both can compute it, in a net whose weights are so many
-  // bytes: where they fit into a core's own cache they are there from the run before. `kernels`: what makes the problem another
-  // one besides; `contest`: of such shapes of the source and the result.
-  bool prefersWinograd(const std::string& kernels, const Convolution& convolution, bool hasResidual, const Shape& in,
-                       const Shape& out, int64_t weightsOfNet,
-                       const std::function<Contest(const Shape&, const Shape&)>& contest);
+  // The fastest algorithm: the direct one, or one of these, which are the contest's `winograds` by name. In a net whose weights are so
+  // many bytes: weights that fit into a core's own cache are there since the run before. `kernels` is what makes the problem
+  // another one besides; `contest` makes one of such shapes of the source and the result.
+  std::string fastest(const std::vector<std::string>& winograds, const std::string& kernels,
+                      const Convolution& convolution, bool hasResidual, const Shape& in, const Shape& out,
+                      int64_t weightsOfNet, const std::function<Contest(const Shape&, const Shape&)>& contest);
   // What was measured since is kept for later processes.
   void save() {
     if (cache_) cache_->save();

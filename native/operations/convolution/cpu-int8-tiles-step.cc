@@ -53,7 +53,7 @@ Contest contestOf(ThreadPool& pool, const Int8Winograd& winograd, const Int8Conv
            sizeof(float) * static_cast<size_t>(ceiling(out[1], kLanes) * kLanes), bytes(types.residual, out),
            bytes(types.result, out), winograd.scratchBytes(pool.threads())},
           by(&Int8Winograd::runDirect),
-          by(&Int8Winograd::runTransformed),
+          {by(&Int8Winograd::runTransformed)},
           kLeastGain};
 }
 
@@ -63,11 +63,12 @@ bool takesWinograd(StepBuilder& step, const Convolution& convolution, const Int8
   if (!step.winograd() || convolution.dilation.height != 1 || convolution.dilation.width != 1) return false;
   if (!winogradPays(convolution, in, out, out[0] * out[2] * out[3])) return false;
   const Int8Kernels& kernels = *step.state().int8Kernels;
-  return prefersWinograd(
-      step, convolution, nameOf(types, kWinograd), nameOf(types, kernels.name), [&](const Shape& of, const Shape& to) {
-        return contestOf(*step.pool(), Int8Winograd(kernels, *step.kernels(), convolution, of, to, types), types, of,
-                         to);
-      });
+  const auto contest = [&](const Shape& of, const Shape& to) {
+    return contestOf(*step.pool(), Int8Winograd(kernels, *step.kernels(), convolution, of, to, types), types, of, to);
+  };
+  return chooseWinograd(step, convolution, {{kWinograd, kMostWinograd, nameOf(types, kWinograd)}},
+                        nameOf(types, kernels.name), contest)
+      .has_value();
 }
 
 }  // namespace

@@ -7,7 +7,7 @@
 namespace resnode::cpu {
 namespace {
 
-constexpr int64_t kTransformed = WinogradTiles::kTransformed, kTaps = 9;
+constexpr int64_t kTransformed = 36, kTaps = 9;
 constexpr int64_t kChannelsPerPair = 2, kPairsOfPixel = kLanes / kChannelsPerPair;
 // Of packed weights: what the first byte says, and a cache line behind it the weights.
 enum : int8_t { kDirectWeights, kTransformedWeights };

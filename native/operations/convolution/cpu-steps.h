@@ -24,10 +24,17 @@ bool winogradPays(const Convolution& convolution, const Shape& in, const Shape& 
 // Whether a convolution of weights that learn, or of a program with gradients, may be Winograd's, forward or for the data's diff, and
 // the diff of its weights: by the shapes alone, because what is learned must not depend on a measurement.
 bool winogradTrains(const StepBuilder& step, const Convolution& convolution, const Shape& in, const Shape& out);
-// Whether weights that do not learn are taken for Winograd's algorithm: as a plan for other shapes took them, by that name, or as
-// it is measured to be faster; where nothing is measured it is taken.
-bool prefersWinograd(StepBuilder& step, const Convolution& convolution, const std::string& name,
-                     const std::string& kernels, const std::function<Contest(const Shape&, const Shape&)>& contest);
+// Winograd's algorithm with tiles of size×size results, and the name under which weights are packed for it.
+struct Candidate {
+  const char* name;
+  int size;
+  std::string weights;
+};
+// Which of the candidates computes a convolution whose weights do not learn; empty: the direct algorithm. A plan for other shapes
+// keeps the algorithm that the weights are packed for; where nothing is measured it is the first candidate.
+std::optional<size_t> chooseWinograd(StepBuilder& step, const Convolution& convolution,
+                                     const std::vector<Candidate>& candidates, const std::string& kernels,
+                                     const std::function<Contest(const Shape&, const Shape&)>& contest);
 // Weights as an algorithm packs them.
 template <class Algorithm>
 Place packedBy(StepBuilder& step, const Algorithm& algorithm, ParameterId weights, const std::string& name) {

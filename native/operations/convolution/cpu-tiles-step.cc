@@ -98,24 +98,47 @@ bool addDirectDeconvolution(StepBuilder& step, const Deconvolution& deconvolutio
 
 namespace {
 
-// Both algorithms in float32.
+const Candidate kLargeTiles{kWinograd, kMostWinograd, kWinograd},
+    kSmallTiles{kSmallWinograd, kLeastWinograd, kSmallWinograd};
+
+// Small tiles read 25 transformed weights where large ones read 36, but there are more of them. They are worth a measurement where few
+// pixels share large weights, and where they reach little further beyond the plane.
+std::vector<Candidate> candidatesOf(const StepBuilder& step, const Convolution& convolution, const Shape& in,
+                                    const Shape& out) {
+  constexpr int64_t kMostPixels = 512, kLeastWeights = int64_t{128} * 128;
+  if (step.like()) return {kLargeTiles, kSmallTiles};
+  const WinogradTiles large(*step.kernels(), convolution, in, out, kMostWinograd),
+      small(*step.kernels(), convolution, in, out, kLeastWinograd);
+  const bool isNear = small.count() * small.transformed() * 4 <= large.count() * large.transformed() * 5;
+  if (isNear && out[0] * out[2] * out[3] <= kMostPixels && in[1] * out[1] >= kLeastWeights)
+    return {kLargeTiles, kSmallTiles};
+  return {kLargeTiles};
+}
+
+// All algorithms in float32.
 Contest contestOf(ThreadPool& pool, const TileKernels& kernels, const Convolution& convolution, bool hasResidual,
-                  const Shape& in, const Shape& out) {
+                  const Shape& in, const Shape& out, const std::vector<Candidate>& candidates) {
   const DirectConvolution direct(kernels, Filter(convolution, in, out), in, out);
-  const WinogradConvolution winograd(kernels, convolution, in, out);
-  const size_t result = direct.result().get_size();
   const auto by = [&pool, &convolution](const auto& algorithm) {
     return [&pool, algorithm, relu = convolution.relu](const Contest::Memory& at) {
       algorithm.run(pool, {at.source, at.weights, at.bias, at.residual, at.result, at.scratch, relu.has_value(),
                            relu ? relu->negativeSlope : 0});
     };
   };
-  return {{direct.source().get_size(),
-           sizeof(float) * static_cast<size_t>(std::max(direct.weightsFloats(), winograd.weightsFloats())),
-           convolution.bias ? sizeof(float) * static_cast<size_t>(out[1] + kLanes) : 0, hasResidual ? result : 0,
-           result, std::max(direct.scratchBytes(pool.threads()), winograd.scratchBytes(pool.threads()))},
-          by(direct),
-          by(winograd)};
+  const size_t result = direct.result().get_size();
+  Contest contest{{direct.source().get_size(), sizeof(float) * static_cast<size_t>(direct.weightsFloats()),
+                   convolution.bias ? sizeof(float) * static_cast<size_t>(out[1] + kLanes) : 0,
+                   hasResidual ? result : 0, result, direct.scratchBytes(pool.threads())},
+                  by(direct),
+                  {}};
+  for (const Candidate& candidate : candidates) {
+    const WinogradConvolution winograd(kernels, convolution, in, out, candidate.size);
+    contest.bytes.weights =
+        std::max(contest.bytes.weights, sizeof(float) * static_cast<size_t>(winograd.weightsFloats()));
+    contest.bytes.scratch = std::max(contest.bytes.scratch, winograd.scratchBytes(pool.threads()));
+    contest.winograds.emplace_back(by(winograd));
+  }
+  return contest;
 }
 
 // Whether all that read a convolution's result normalise it. Where a window holds zeros alone the result is 0, by Winograd's
@@ -135,25 +158,30 @@ bool isNormalised(const StepBuilder& step, const Convolution& convolution) {
 bool addWinogradConvolution(StepBuilder& step, const Convolution& convolution) {
   if (!step.pool() || !step.winograd()) return false;
   const Shape &in = step.inputShape(0), &out = step.outputShape(0);
+  const TileKernels& kernels = *step.kernels();
   const bool isMutable = step.program().parameters[convolution.weights].isMutable;
+  Candidate taken = kLargeTiles;
   if (isMutable || step.state().isTraining) {
     if (!winogradTrains(step, convolution, in, out) || !isNormalised(step, convolution)) return false;
   } else {
     if (!winogradPays(convolution, in, out, out[0] * out[2] * out[3])) return false;
     const bool hasResidual = step.operation().inputs.size() > 1;
-    if (!prefersWinograd(step, convolution, kWinograd, step.kernels()->name, [&](const Shape& of, const Shape& to) {
-          return contestOf(*step.pool(), *step.kernels(), convolution, hasResidual, of, to);
-        }))
-      return false;
+    const std::vector<Candidate> candidates = candidatesOf(step, convolution, in, out);
+    const auto contest = [&](const Shape& of, const Shape& to) {
+      return contestOf(*step.pool(), kernels, convolution, hasResidual, of, to, candidates);
+    };
+    const auto chosen = chooseWinograd(step, convolution, candidates, kernels.name, contest);
+    if (!chosen) return false;
+    taken = candidates[*chosen];
   }
-  const WinogradConvolution winograd(*step.kernels(), convolution, in, out);
+  const WinogradConvolution winograd(kernels, convolution, in, out, taken.size);
   const Filter filter(convolution, in, out);
-  const DirectConvolution direct(*step.kernels(), filter, in, out);
+  const DirectConvolution direct(kernels, filter, in, out);
   const Place weights =
       isMutable ? transformedInRun(step, winograd, false, weightsOf(step, direct, convolution.weights, filter.name()))
-                : packedBy(step, TransformedWeights{direct, winograd}, convolution.weights, kWinograd);
+                : packedBy(step, TransformedWeights{direct, winograd}, convolution.weights, taken.weights);
   addCall(step, winograd, convolution.bias, convolution.relu, weights);
-  step.describe(std::string("Winograd 4×4 ") + winograd.instructionSet());
+  step.describe(std::string(taken.name) + " " + winograd.instructionSet());
   return true;
 }
 

@@ -44,7 +44,7 @@ int64_t WinogradOrder::tilesAtOnce(int threads) const {
 std::vector<int64_t> WinogradOrder::firstWeights(int threads) const {
   std::vector<int64_t> first(threads, 0);
   if (isPrivate(threads)) return first;
-  const int64_t units = WinogradTiles::kTransformed * groups_;
+  const int64_t units = tiles_.transformed() * groups_;
   const int64_t grain = productGrain(std::min(tilesAtOnce(threads), tiles_.count()));
   for (int thread = 0; thread < threads; ++thread)
     first[thread] = std::min(ThreadPool::ownUnits(thread, threads, units, grain).first, units - 1) * weightsPerGroup();

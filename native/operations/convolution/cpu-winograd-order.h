@@ -1,4 +1,4 @@
-// Which thread makes what of Winograd's algorithm, and when: of its transformed source, its 36 products and its result.
+// Which thread makes what of Winograd's algorithm, and when: of its transformed source, its products and its result.
 #pragma once
 
 #include "native/cpu/thread-pool.h"
@@ -14,7 +14,7 @@ class WinogradOrder {
   struct Bytes {
     int64_t source, product, weight;
   };
-  // Some of the 36 products of some groups: first ≤ product < end.
+  // Some of the products of some groups: first ≤ product < end.
   struct Products {
     int64_t first, end, firstGroup, endGroup;
   };
@@ -33,9 +33,9 @@ class WinogradOrder {
   const WinogradTiles& tiles() const { return tiles_; }
   int64_t groups() const { return groups_; }
   int64_t blocksPerGroup() const { return blocksPerGroup_; }
-  // Transformed weights are [36][groups][blocks][16 channels][16 × blocks of a group].
+  // Transformed weights are [(m + 2)²][groups][blocks][16 channels][16 × blocks of a group].
   int64_t weightsPerGroup() const { return tiles_.sourceBlocks() * kLanes * blocksPerGroup_ * kLanes; }
-  int64_t weights() const { return WinogradTiles::kTransformed * groups_ * weightsPerGroup(); }
+  int64_t weights() const { return tiles_.transformed() * groups_ * weightsPerGroup(); }
   // For a pool of so many threads.
   size_t scratchBytes(int threads) const {
     return static_cast<size_t>((isPrivate(threads) ? threads : 1) * transformedBytes(tilesAtOnce(threads)));
@@ -66,7 +66,7 @@ class WinogradOrder {
   bool isPrivate(int threads) const;
   int64_t tilesAtOnce(int threads) const;
   int64_t bytesPerTile() const {
-    return WinogradTiles::kTransformed * kLanes *
+    return tiles_.transformed() * kLanes *
            (tiles_.sourceBlocks() * bytes_.source + tiles_.resultBlocks() * bytes_.product);
   }
   int64_t transformedBytes(int64_t tiles) const {
@@ -102,7 +102,7 @@ void WinogradOrder::forEachProduct(int64_t tiles, const Products& products, Func
                     next = group + 1 == products.endGroup && product + 1 < products.end
                                ? (product + 1) * groups_ + products.firstGroup
                                : unit + 1;
-      const bool isLast = next == WinogradTiles::kTransformed * groups_;
+      const bool isLast = next == tiles_.transformed() * groups_;
       place.weights = unit * weightsPerGroup();
       place.source = product * sourceStep;
       place.product = product * productStep + group * blocksPerGroup_ * tiles * kLanes;
@@ -125,7 +125,7 @@ void WinogradOrder::runPart(const Steps& steps, char* transformed, const Range& 
                             int64_t endGroup, const Upcoming::Weights* upcoming) const {
   for (int64_t block = 0; block < tiles_.sourceBlocks(); ++block)
     steps.transformSource(range, block, 0, range.count, transformed);
-  steps.multiply(transformed, range.count, {0, WinogradTiles::kTransformed, firstGroup, endGroup}, upcoming);
+  steps.multiply(transformed, range.count, {0, tiles_.transformed(), firstGroup, endGroup}, upcoming);
   for (int64_t block = firstGroup * blocksPerGroup_; block < endGroup * blocksPerGroup_; ++block)
     steps.transformResult(range, block, 0, range.count, transformed);
 }
@@ -136,11 +136,11 @@ void WinogradOrder::runTogether(ThreadPool& pool, const Steps& steps, char* tran
   const int64_t tiles = range.count, parts = ceiling(tiles, WinogradTiles::kPerUnit);
   const auto begin = [&](int64_t unit) { return unit % parts * WinogradTiles::kPerUnit; };
   const auto end = [&](int64_t unit) { return std::min(begin(unit) + WinogradTiles::kPerUnit, tiles); };
-  const int64_t grain = ThreadPool::grain(WinogradTiles::kWorkPerUnit);
+  const int64_t grain = ThreadPool::grain(tiles_.workPerUnit());
   pool.run(tiles_.sourceBlocks() * parts, grain,
            [&](int64_t unit) { steps.transformSource(range, unit / parts, begin(unit), end(unit), transformed); });
   const bool isLast = range.first + tiles == tiles_.count();
-  const int64_t products = WinogradTiles::kTransformed * groups_;
+  const int64_t products = tiles_.transformed() * groups_;
   pool.run(products, productGrain(tiles), [&](int64_t unit, int thread) {
     const int64_t product = unit / groups_, group = unit % groups_;
     steps.multiply(transformed, tiles, {product, product + 1, group, group + 1},

@@ -5,14 +5,14 @@
 namespace resnode::cpu {
 namespace {
 
-constexpr int64_t kSize = 4;
 constexpr int64_t kSharedBytes = 4 << 20, kMostSharedBytes = 16 << 20;
 
 }  // namespace
 
 WinogradTiles::WinogradTiles(const TileKernels& kernels, const Convolution& convolution, const Shape& in,
-                             const Shape& out)
+                             const Shape& out, int size)
     : kernels_(&kernels),
+      size_(size),
       images_(in[0]),
       sourceBlocks_(ceiling(in[1], kLanes)),
       resultBlocks_(ceiling(out[1], kLanes)),
@@ -29,16 +29,17 @@ WinogradTiles::WinogradTiles(const TileKernels& kernels, const Convolution& conv
   }
 }
 
-std::vector<WinogradTiles::Span> WinogradTiles::spansOf(int64_t size, int64_t dilation, int64_t padding,
-                                                        int64_t sourceSize) {
+std::vector<WinogradTiles::Span> WinogradTiles::spansOf(int64_t results, int64_t dilation, int64_t padding,
+                                                        int64_t sourceSize) const {
+  const int64_t size = size_, pixels = size + 2;
   std::vector<Span> spans;
-  for (int64_t phase = 0; phase < std::min(dilation, size); ++phase) {
-    for (int64_t first = phase; first < size; first += kSize * dilation) {
-      const int64_t source = first - padding;
+  for (int64_t phase = 0; phase < std::min(dilation, results); ++phase) {
+    for (int64_t first = phase; first < results; first += size * dilation) {
+      const int64_t above = padding - first, below = sourceSize + above;
       spans.push_back(
-          {first, std::min(kSize, ceiling(size - first, dilation)),
-           static_cast<int>(std::min<int64_t>(ceiling(std::max<int64_t>(-source, 0), dilation), 6)),
-           static_cast<int>(std::clamp<int64_t>(ceiling(std::max<int64_t>(sourceSize - source, 0), dilation), 0, 6))});
+          {first, std::min(size, ceiling(results - first, dilation)),
+           static_cast<int>(std::min(ceiling(std::max<int64_t>(above, 0), dilation), pixels)),
+           static_cast<int>(std::clamp<int64_t>(ceiling(std::max<int64_t>(below, 0), dilation), 0, pixels))});
     }
   }
   return spans;
@@ -63,7 +64,7 @@ void WinogradTiles::transformSource(const float* source, const Range& range, int
     tile.bottom = place.rows.endInside;
     tile.right = place.columns.endInside;
     tile.transformed = transformed + (block * range.count + i) * kLanes;
-    kernels_->winogradSource(tile);
+    transforms().source(tile);
   });
 }
 
@@ -81,7 +82,7 @@ void WinogradTiles::transformResult(const float* transformed, const Range& range
     tile.result = like.result + at;
     tile.rows = static_cast<int>(place.rows.count);
     tile.columns = static_cast<int>(place.columns.count);
-    kernels_->winogradResult(tile);
+    transforms().result(tile);
   });
 }
 

@@ -1,4 +1,4 @@
-// Where the tiles of Winograd's F(4×4, 3×3) lie: 4×4 results each, of 6×6 pixels of the source.
+// Where the tiles of Winograd's F(m×m, 3×3) lie: m×m results each, of (m + 2)×(m + 2) pixels of the source.
 #pragma once
 
 #include <vector>
@@ -10,39 +10,41 @@ namespace resnode::cpu {
 
 class WinogradTiles {
  public:
-  // Values that a tile's 6×6 pixels are transformed to.
-  static constexpr int64_t kTransformed = 36;
   // Some tiles, 0 ≤ i < `count`, the first of which is `first` of all; their transformed values of 16 channels are
-  // [36][blocks][count][16], `step` values from one of the 36 to the next.
+  // [(m + 2)²][blocks][count][16], `step` values from one of the (m + 2)² to the next.
   struct Range {
     int64_t first, count;
   };
 
   // Of a kernel of 3×3 with stride 1, in one group, whose feature maps are blocked. With a dilation of d, pixels whose places leave
   // the same remainder by d depend on each other alone: they are tiled as a plane of their own.
-  WinogradTiles(const TileKernels& kernels, const Convolution& convolution, const Shape& in, const Shape& out);
+  WinogradTiles(const TileKernels& kernels, const Convolution& convolution, const Shape& in, const Shape& out,
+                int size = kMostWinograd);
 
+  // m, and how many values a tile's pixels are transformed to.
+  int size() const { return size_; }
+  int64_t transformed() const { return int64_t{size_ + 2} * (size_ + 2); }
   int64_t count() const { return images_ * static_cast<int64_t>(ofImage_.size()); }
   int64_t sourceBlocks() const { return sourceBlocks_; }
   int64_t resultBlocks() const { return resultBlocks_; }
   // Values from row to row of a tile.
   int64_t sourceRow() const { return dilation_.height * width_ * kLanes; }
   int64_t resultRow() const { return dilation_.height * resultWidth_ * kLanes; }
-  // An odd number of cache lines: at a multiple of 4 KiB, all 36 values would share one set of the cache.
+  // An odd number of cache lines: at a multiple of 4 KiB, all of a tile's values would share one set of the cache.
   static int64_t step(int64_t blocks, int64_t tiles) { return (blocks * tiles | 1) * kLanes; }
   // Of tiles whose transform is one unit of work for a thread, which is at least so much of it (ThreadPool::grain).
   static constexpr int64_t kPerUnit = 8;
   // A transformed value costs about 16 times what a multiplication does.
-  static constexpr int64_t kWorkPerUnit = kPerUnit * kTransformed * kLanes * 16;
+  int64_t workPerUnit() const { return kPerUnit * transformed() * kLanes * 16; }
   // Of a tile's source and result.
-  int64_t transformedPerTile() const { return kTransformed * (sourceBlocks_ + resultBlocks_) * kLanes; }
+  int64_t transformedPerTile() const { return transformed() * (sourceBlocks_ + resultBlocks_) * kLanes; }
   // How many tiles all threads work on at once, in a cache that they share; more than that takes where `bytes` is more, because
   // others would otherwise be most of what moves for each such part.
   int64_t sharedTiles(int64_t bytes, int64_t bytesPerTile) const;
-  int64_t sourceValues(int64_t tiles) const { return kTransformed * step(sourceBlocks_, tiles); }
-  int64_t resultValues(int64_t tiles) const { return kTransformed * step(resultBlocks_, tiles); }
+  int64_t sourceValues(int64_t tiles) const { return transformed() * step(sourceBlocks_, tiles); }
+  int64_t resultValues(int64_t tiles) const { return transformed() * step(resultBlocks_, tiles); }
 
-  // A tile's rows, or columns: the first of its result, and how many there are, a dilation apart; and of the six of its
+  // A tile's rows, or columns: the first of its result, and how many there are, a dilation apart; and of the m + 2 of its
   // source those that are inside.
   struct Span {
     int64_t first, count;
@@ -51,7 +53,7 @@ class WinogradTiles {
   struct Place {
     Span rows, columns;
   };
-  // Values from a source's first to the first of a tile's six by six, which may lie outside of the plane, and from a result's first
+  // Values from a source's first to the first of a tile's pixels, which may lie outside of the plane, and from a result's first
   // to a tile's.
   int64_t sourceAt(int64_t image, const Place& place, int64_t block) const {
     const int64_t row = place.rows.first - top_, column = place.columns.first - left_;
@@ -78,13 +80,15 @@ class WinogradTiles {
   // Aᵀ m A; `like` has the bias of all channels, and the residual and the result of all pixels.
   void transformResult(const float* transformed, const Range& range, int64_t block, int64_t begin, int64_t end,
                        const WinogradResult& like) const;
-  // A y Aᵀ of the result's diff.
+  // A y Aᵀ of the result's diff, for tiles of 4.
   void transformDiff(const float* diff, const Range& range, int64_t block, int64_t begin, int64_t end,
                      float* transformed) const;
 
  private:
-  static std::vector<Span> spansOf(int64_t size, int64_t dilation, int64_t padding, int64_t sourceSize);
+  std::vector<Span> spansOf(int64_t results, int64_t dilation, int64_t padding, int64_t sourceSize) const;
+  const WinogradTransforms& transforms() const { return kernels_->winograd[size_ - kLeastWinograd]; }
   const TileKernels* kernels_;
+  int size_;
   int64_t images_, sourceBlocks_, resultBlocks_;
   int64_t height_, width_, top_, left_, resultHeight_, resultWidth_;
   Pair dilation_;

@@ -65,7 +65,7 @@ void WinogradWeightsGradient::runPart(int64_t part, const float* source, const f
       tiles_.transformSource(source, range, block, 0, range.count, transformed);
     for (int64_t block = 0; block < tiles_.resultBlocks(); ++block)
       tiles_.transformDiff(diff, range, block, 0, range.count, transformed + tiles_.sourceValues(range.count));
-    for (int64_t unit = 0; unit < WinogradTiles::kTransformed * groups_; ++unit)
+    for (int64_t unit = 0; unit < tiles_.transformed() * groups_; ++unit)
       multiply(transformed, range.count, unit, products);
   }
 }
@@ -76,7 +76,7 @@ void WinogradWeightsGradient::runTogether(ThreadPool& pool, const float* source,
   for (int64_t first = 0; first < tiles_.count(); first += tilesAtOnce_) {
     const Range range{first, std::min(tilesAtOnce_, tiles_.count() - first)};
     const int64_t parts = ceiling(range.count, WinogradTiles::kPerUnit);
-    pool.run(blocks * parts, ThreadPool::grain(WinogradTiles::kWorkPerUnit), [&](int64_t unit) {
+    pool.run(blocks * parts, ThreadPool::grain(tiles_.workPerUnit()), [&](int64_t unit) {
       const int64_t begin = unit % parts * WinogradTiles::kPerUnit,
                     end = std::min(begin + WinogradTiles::kPerUnit, range.count), block = unit / parts;
       if (block < sourceBlocks) return tiles_.transformSource(source, range, block, begin, end, transformed);
@@ -84,7 +84,7 @@ void WinogradWeightsGradient::runTogether(ThreadPool& pool, const float* source,
                            transformed + tiles_.sourceValues(range.count));
     });
     const int64_t perUnit = productFloats_ / groups_;
-    pool.run(WinogradTiles::kTransformed * groups_, ThreadPool::grain(range.count * perUnit), [&](int64_t unit) {
+    pool.run(tiles_.transformed() * groups_, ThreadPool::grain(range.count * perUnit), [&](int64_t unit) {
       if (first == 0) std::fill_n(products + unit * perUnit, perUnit, 0.f);
       multiply(transformed, range.count, unit, products);
     });
@@ -93,7 +93,7 @@ void WinogradWeightsGradient::runTogether(ThreadPool& pool, const float* source,
 
 void WinogradWeightsGradient::transformProducts(ThreadPool& pool, const float* products, float* result) const {
   const int64_t lanes = blocksPerGroup_ * kLanes, perTap = kLanes * lanes;
-  pool.run(productFloats_ / perTap, ThreadPool::grain(WinogradTiles::kTransformed * perTap * 4), [&](int64_t unit) {
+  pool.run(productFloats_ / perTap, ThreadPool::grain(tiles_.transformed() * perTap * 4), [&](int64_t unit) {
     WinogradWeightsDiff diff{};
     diff.step = productFloats_;
     diff.tapStep = perTap;

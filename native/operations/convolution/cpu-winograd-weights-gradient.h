@@ -26,7 +26,7 @@ class WinogradWeightsGradient {
   using Range = WinogradTiles::Range;
   int64_t transformedFloats(int64_t tiles) const { return tiles_.sourceValues(tiles) + tiles_.resultValues(tiles); }
   // [36][groups][blocks of the source][16 channels][16 × blocks of a group].
-  int64_t productsFloats() const { return WinogradTiles::kTransformed * productFloats_; }
+  int64_t productsFloats() const { return tiles_.transformed() * productFloats_; }
   // Adds one of 36 products, one group, to its sums over tiles.
   void multiply(const float* transformed, int64_t tiles, int64_t unit, float* products) const;
   // A part's sums over its tiles.

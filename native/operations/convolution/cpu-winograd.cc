@@ -67,19 +67,19 @@ class FloatSteps {
 }  // namespace
 
 WinogradConvolution::WinogradConvolution(const TileKernels& kernels, const Convolution& convolution, const Shape& in,
-                                         const Shape& out)
+                                         const Shape& out, int size)
     : kernels_(&kernels),
       source_(blockedLayout(in)),
       result_(blockedLayout(out)),
-      order_(WinogradTiles(kernels, convolution, in, out), kernels.mostPixels, kernels.mostBlocks,
+      order_(WinogradTiles(kernels, convolution, in, out, size), kernels.mostPixels, kernels.mostBlocks,
              {sizeof(float), sizeof(float), sizeof(float)}) {}
 
 void WinogradConvolution::transformWeights(ThreadPool& pool, bool isTurned, const float* packed,
                                            float* transformed) const {
   const int64_t perTap = kLanes * order_.blocksPerGroup() * kLanes;
-  // Each read of 9 values makes 36.
-  pool.run(order_.groups() * order_.tiles().sourceBlocks(), ThreadPool::grain(WinogradTiles::kTransformed * perTap * 4),
-           [&](int64_t unit) {
+  const auto transform = kernels_->winograd[order_.tiles().size() - kLeastWinograd].weights;
+  pool.run(order_.groups() * order_.tiles().sourceBlocks(),
+           ThreadPool::grain(order_.tiles().transformed() * perTap * 4), [&](int64_t unit) {
              WinogradWeights weights{};
              weights.tapStep = perTap;
              weights.isTurned = isTurned;
@@ -87,7 +87,7 @@ void WinogradConvolution::transformWeights(ThreadPool& pool, bool isTurned, cons
              for (int64_t i = 0; i < perTap; i += kLanes) {
                weights.taps = packed + unit * 9 * perTap + i;
                weights.transformed = transformed + unit * perTap + i;
-               kernels_->winogradWeights(weights);
+               transform(weights);
              }
            });
 }

@@ -1,5 +1,5 @@
-// Winograd's F(4×4, 3×3) (Lavin and Gray, https://arxiv.org/abs/1509.09308): 36 products for the 144 that a tile of 4×4
-// results takes directly. Its sums have larger terms than the result; ts/tools/bench and docs/cpu-kernels.md tell the error.
+// Winograd's F(m×m, 3×3) (Lavin and Gray, https://arxiv.org/abs/1509.09308). A tile of 4×4 results takes 36 products instead of 144, a
+// tile of 3×3 results 25 instead of 81. The sums have larger terms than the result; docs/cpu-kernels.md states the error.
 #pragma once
 
 #include "native/operations/convolution/cpu-direct.h"
@@ -11,7 +11,8 @@ namespace resnode::cpu {
 class WinogradConvolution {
  public:
   // Of a kernel of 3×3 with stride 1, in one group.
-  WinogradConvolution(const TileKernels& kernels, const Convolution& convolution, const Shape& in, const Shape& out);
+  WinogradConvolution(const TileKernels& kernels, const Convolution& convolution, const Shape& in, const Shape& out,
+                      int size = kMostWinograd);
 
   const Layout& source() const { return source_; }
   const Layout& result() const { return result_; }
