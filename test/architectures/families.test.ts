@@ -56,7 +56,7 @@ for (const [name, count] of [
     assert.is(parametersOf(resnet({ name })).all, count);
   });
 
-test("plain nets have their residual nets' parameters, where those have shortcuts without any", () => {
+test('plain nets have as many parameters as their residual nets, if shortcuts have none', () => {
   for (const depth of [20, 56])
     assert.is(parametersOf(resnet({ family: 'plain', depth })).all, parametersOf(resnet({ depth })).all);
 });
@@ -82,7 +82,7 @@ test('shortcuts A, B and C differ by their projections', () => {
   }
 });
 
-test('every depth of a rule is built, and a depth between them is refused with the nearest', () => {
+test('every depth that fits a rule builds; a depth in between is refused with the nearest one', () => {
   for (const n of [1, 2, 7, 16]) {
     for (const [family, block, depth] of [
       ['resnet', 'basic', 6 * n + 2],
@@ -138,7 +138,7 @@ test('every depth of a rule is built, and a depth between them is refused with t
   refused({ name: 'resnet-20', depth: 32 }, 'the name says 20');
 });
 
-test('names say family, depth and width; others are refused with the nearest', () => {
+test('names contain family, depth and width; others are refused with the nearest one', () => {
   assert.equal(readName('wrn-28-10'), { family: 'wrn', depth: 28, widen: 10 });
   assert.equal(readName('se-resnext-50-32x4d'), {
     family: 'se-resnext',
@@ -233,12 +233,12 @@ async function trained(options: ResnetOptions, batch: number): Promise<number[]>
   return losses;
 }
 
-test('98 layers on images of MNIST train a step', async () => {
+test('a net of 98 layers on MNIST images trains a step', async () => {
   const losses = await trained({ depth: 98, channels: 1, size: 28 }, 2);
   assert.ok(losses.every(Number.isFinite), `${losses}`);
 });
 
-test('1,001 layers on CIFAR are planned for training, in less memory where blocks are computed again', async () => {
+test('training 1,001 layers on CIFAR is planned, in less memory if blocks are recomputed', async () => {
   using device = await openDevice('cpu', { threads: 1 });
   const model = withLoss(resnet({ name: 'preresnet-1001' }));
   const plan = (recompute: boolean) => device.planTraining({ model, update: SGD_UPDATE, recompute });
@@ -251,7 +251,7 @@ test('1,001 layers on CIFAR are planned for training, in less memory where block
   assert.ok(less.arenaBytes < 0.6 * whole.arenaBytes, `${less.arenaBytes} of ${whole.arenaBytes}`);
 });
 
-test("every family has its paper's schedule, as a solver that is checked", () => {
+test("every family has its paper's schedule, in a solver that passes the checks", () => {
   for (const family of FAMILY_NAMES)
     for (const data of ['imagenet', 'cifar'] as const) {
       const block = planOf({ family, blocks: [1, 1, 1], data }).plan.block;
@@ -275,7 +275,7 @@ test("every family has its paper's schedule, as a solver that is checked", () =>
   assert.equal([next.weight_decay, next.stepvalue, next.max_iter], [5e-4, [58_594, 87_891], 117_188]);
 });
 
-test('a warm-up in two stages has the rates of one with a constant rate at first', () => {
+test('a warm-up in two stages has the rates of one stage that starts at a constant rate', () => {
   const { solver, warmup } = resnetTraining({ name: 'preresnet-164', folder: 'runs' });
   const first = checkSolver(warmup!.solver).parameters;
   const second = checkSolver(solver).parameters;

@@ -38,7 +38,7 @@ const meaning = (net: NetParameter) =>
     parameters: printPrototxt(parameters, 'LayerParameter'),
   }));
 
-test('20 with projections is the net of the example', () => {
+test("depth 20 with projections is the example's net", () => {
   const net = resnet({ depth: 20, channels: 1, size: 28, shortcut: 'projection' });
   assert.equal(
     meaning(net),
@@ -48,7 +48,7 @@ test('20 with projections is the net of the example', () => {
 
 const resnet18 = join(sharedFolder() ?? '', 'models/imagenet-resnet18/deploy.prototxt');
 if (existsSync(resnet18)) {
-  test('18 has the layers of a ResNet-18 that others trained', () => {
+  test('depth 18 has the layers of a ResNet-18 that others trained', () => {
     assert.equal(meaning(resnet({ depth: 18 })), meaning(readNetFile(resnet18)));
   });
 } else console.log('skipped: no trained ResNet-18 at shared/models/imagenet-resnet18 beside the checkout');
@@ -77,7 +77,7 @@ for (const [depth, parameters, gigamacs] of [
   [110, 1_727_962, 0.25],
   [1202, 19_421_274, 2.8],
 ] as const) {
-  test(`${depth} has the parameters and the arithmetic that are known of it`, () => {
+  test(`${depth} has the known numbers of parameters and operations`, () => {
     const net = resnet({ depth });
     assert.is(learnable(net), parameters);
     const digits = gigamacs < 1 ? 2 : 1;
@@ -90,7 +90,7 @@ for (const [depth, parameters, gigamacs] of [
   });
 }
 
-test("v1.5 takes torchvision's 4.09 GMAC and as many parameters", () => {
+test("v1.5 takes torchvision's 4.09 GMAC and has the same number of parameters", () => {
   const net = resnet({ depth: 50, version: 'v1.5' });
   assert.is(totalMacs(graphFromCaffe(net)), 4_089_184_256);
   assert.is(learnable(net), 25_557_032 + 64);
@@ -101,7 +101,7 @@ const shapesOf = (options: ResnetOptions, ...names: string[]) => {
   return names.map((name) => graph.values[resolveOutput(graph, name)]!.shape.join('×'));
 };
 
-test('shapes: batch, classes, channels and size, odd ones too', () => {
+test('shapes: batch, classes, channels and size, including odd ones', () => {
   assert.equal(shapesOf({ depth: 34 }, 'pool1', 'res2c', 'res3d', 'res4f', 'res5c', 'pool5', 'prob'), [
     '1×64×56×56',
     '1×64×56×56',
@@ -153,7 +153,7 @@ for (const options of [
   { depth: 56, size: 16 },
   { depth: 110, size: 8 },
 ] as const) {
-  test(`${JSON.stringify(options)} runs on the CPU as on the reference`, async () => {
+  test(`${JSON.stringify(options)} gives the same results on the CPU as on the reference`, async () => {
     const [cpu, reference] = [
       await run('cpu', options, ['pool5', 'prob']),
       await run('reference', options, ['pool5', 'prob']),
@@ -169,7 +169,7 @@ for (const options of [
 }
 
 // With 600 sums, random weights overflow. With zero weights every class has the same probability.
-test('1202 loads and runs', async () => {
+test('depth 1202 loads and runs', async () => {
   using device = await openDevice('cpu', { threads: 2 });
   using model = await device.load({ model: resnet({ depth: 1202 }) });
   const { prob } = await model.run({ data: new Float32Array(3 * 32 * 32) });
@@ -187,7 +187,7 @@ test('an identity shortcut is every other pixel, then zeros', async () => {
   assert.equal([...res3a_branch1!], expected);
 });
 
-test('options that do not fit are refused with what does', () => {
+test('options that do not fit are refused, with those that do', () => {
   const refused = (options: object, words: string) =>
     assert.throws(
       () => resnet(options as ResnetOptions),

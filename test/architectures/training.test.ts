@@ -40,7 +40,7 @@ function graphsOf(net: NetParameter, batch: number, size: number, channels = 3) 
 }
 
 for (const depth of [18, 34, 50, 101, 152, 20, 32, 44, 56, 110, 1202] as const) {
-  test(`${depth}: what is written is read, has nothing to complain of, and builds in both phases`, () => {
+  test(`${depth}: the written net can be read, passes lint, and builds in both phases`, () => {
     const out = join(folder, `${depth}`);
     const files = resnetTraining({ depth, net: join(out, 'train_val.prototxt'), prefix: join(out, 'net') });
     for (const path of writeTrainingFiles(out, files).filter((name) => name.endsWith('.prototxt')))
@@ -67,7 +67,7 @@ for (const depth of [18, 34, 50, 101, 152, 20, 32, 44, 56, 110, 1202] as const) 
   });
 }
 
-test("the paper's schedules, in its own numbers", () => {
+test("the schedules have the paper's numbers", () => {
   const imagenet = resnetTraining({ depth: 50, batch: 32 }).solver;
   assert.is(imagenet.iter_size! * 32, 256);
   assert.equal(
@@ -94,7 +94,7 @@ test("the paper's schedules, in its own numbers", () => {
   assert.is(resnetTraining({ depth: 152 }).warmup, null);
 });
 
-test('BatchNorm has three param of rate 0 and follows the phase; convolutions begin with msra', () => {
+test('BatchNorm has three params with rate 0 and follows the phase; convolutions are initialised with msra', () => {
   const { layer: layers = [] } = resnet({ depth: 20, train: true });
   for (const { type, param, batch_norm_param, convolution_param } of layers) {
     if (type === 'BatchNorm') {
@@ -151,7 +151,7 @@ const structure = (net: NetParameter) =>
       }),
     );
 
-test('the trained Fashion net has the structure that is generated for it', () => {
+test('the trained Fashion net has the generated structure', () => {
   const options = { depth: 20, channels: 1, size: 28, shortcut: 'projection', train: true } as const;
   assert.equal(
     structure(reads(resnet(options))),
@@ -161,7 +161,7 @@ test('the trained Fashion net has the structure that is generated for it', () =>
 
 const cifar = join(sharedFolder() ?? '', 'models/cifar10-resnet20/deploy.prototxt');
 if (existsSync(cifar)) {
-  test('the trained CIFAR net has the generated structure, but for how its identity shortcuts are written', () => {
+  test('the trained CIFAR net has the generated structure, except for the form of its identity shortcuts', () => {
     const outside = (net: NetParameter) =>
       structure(net).filter(({ name }) => !name!.includes('branch1') && !name!.startsWith('pool'));
     // Blocks are numbered.
@@ -180,7 +180,7 @@ if (existsSync(cifar)) {
   });
 } else console.log('skipped: no trained CIFAR net at shared/models/cifar10-resnet20 beside the checkout');
 
-test('a new head has a name of its own, and whoever read the old one reads it', () => {
+test('a new head gets a new name, and the readers of the old head read it', () => {
   const net = replaceHead(resnet({ depth: 18 }), 7);
   assert.equal(classifierOf(net).head.name, 'fc7');
   assert.equal(net.layer!.at(-1)!.bottom, ['fc7']);
@@ -195,7 +195,7 @@ test('a new head has a name of its own, and whoever read the old one reads it', 
   refuses(() => classifierOf({ layer: resnet({ depth: 20 }).layer!.slice(0, -2) }), 'pool5');
 });
 
-test('rates: a head learns faster, a frozen body not at all', () => {
+test('learning rates: a head learns faster, and a frozen body does not learn', () => {
   const body = replaceHead(resnet({ depth: 18 }), 2);
   const net = trainingNet(body, {
     data: pair(224),
@@ -218,7 +218,7 @@ test('rates: a head learns faster, a frozen body not at all', () => {
   graphsOf(reads(net), 1, 224);
 });
 
-test('lists are read as Caffe reads them: shuffled in TRAIN alone, grey where one channel is asked for', () => {
+test('lists are read as in Caffe: shuffled only in TRAIN, and grey if the net has one channel', () => {
   const [train, tested] = dataLayers({
     kind: 'list',
     train: 'train.txt',
@@ -243,7 +243,7 @@ test('lists are read as Caffe reads them: shuffled in TRAIN alone, grey where on
   assert.equal(train!.top, ['picture', 'label']);
 });
 
-test('a bounded training: the rate falls in a line over its iterations', () => {
+test('in a training run with a limit, the rate falls linearly over its iterations', () => {
   const solver = linearSolver({
     net: 'n',
     prefix: 'p',
@@ -261,7 +261,7 @@ test('a bounded training: the rate falls in a line over its iterations', () => {
   );
 });
 
-test('what does not fit is refused with what does', () => {
+test('options that do not fit are refused, with those that do', () => {
   refuses(() => resnetTraining({ depth: 50, batch: 100 }), 'a divisor of 256');
   refuses(() => resnetTraining({ depth: 20, testBatch: 99 }), 'a divisor of the 10000 test images');
   refuses(() => resnetTraining({ depth: 21 }), 'the nearest that resnet has: 20, 18 and 26');

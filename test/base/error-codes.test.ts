@@ -20,11 +20,11 @@ function sources(folder: string, ending: RegExp): string {
 const typescript = sources('ts', /\.ts$/);
 const native = ['native', 'cuda'].map((folder) => sources(folder, /\.(cc|h|cu|cuh)$/)).join('\n');
 
-test('docs/errors.md is what the table says now (npm run errors-page writes it)', () => {
+test('docs/errors.md agrees with the table (npm run errors-page writes it)', () => {
   assert.ok(readFileSync(ERRORS_PAGE, 'utf8') === errorsPage(), 'run: npm run errors-page');
 });
 
-test('codes are in order, each with what it means and what cures it, one sentence each', () => {
+test('codes are sorted, and each has one sentence for its meaning and one for its cure', () => {
   assert.equal(codes, [...codes].sort());
   for (const code of codes) {
     assert.match(code, /^[a-z0-9]+\/[a-z0-9-]+$/);

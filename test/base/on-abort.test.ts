@@ -6,7 +6,7 @@ import { onAbort } from '../../ts/base/on-abort.ts';
 import { readNet } from '../../ts/caffe/net-parameter.ts';
 import { openDevice } from '../../ts/device/device.ts';
 
-test('callbacks of a signal are called once each, in their order, and share one listener', () => {
+test('callbacks of a signal are called once each, in order, and share one listener', () => {
   const controller = new AbortController();
   const called: number[] = [];
   for (let i = 0; i < 50; i++) onAbort(controller.signal, () => called.push(i));
@@ -16,7 +16,7 @@ test('callbacks of a signal are called once each, in their order, and share one 
   assert.equal(called, [...Array(50).keys()]);
 });
 
-test('what is withdrawn is not called, even by a callback before it, and the last takes the listener along', () => {
+test('a withdrawn callback is not called, even if another callback withdraws it, and the last one removes the listener', () => {
   const controller = new AbortController();
   const called: string[] = [];
   const same = () => called.push('same');
@@ -35,7 +35,7 @@ test('what is withdrawn is not called, even by a callback before it, and the las
   assert.is(getEventListeners(signal, 'abort').length, 0);
 });
 
-test('a hundred runs with one signal draw no warning of a leak', async () => {
+test('a hundred runs with one signal cause no warning about a leak', async () => {
   const warnings: string[] = [];
   const hear = (warning: Error) => warnings.push(warning.name);
   process.on('warning', hear);

@@ -4,11 +4,11 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { OPTIONS_PAGE, optionsPage } from '../../scripts/options-page.ts';
 
-test('docs/options.md is what the tables say now (npm run options-page writes it)', () => {
+test('docs/options.md agrees with the tables (npm run options-page writes it)', () => {
   assert.ok(readFileSync(OPTIONS_PAGE, 'utf8') === optionsPage(), 'run: npm run options-page');
 });
 
-test('every option has a default or must be given, and a sentence', () => {
+test('every option has a description, and either a default or must be given', () => {
   const rows = optionsPage()
     .split('\n')
     .filter((line) => line.startsWith('| `'));

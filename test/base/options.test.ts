@@ -50,7 +50,7 @@ const refusal = (...values: unknown[]): string => {
   return 'taken';
 };
 
-test('one sentence for all errors', () => {
+test('one sentence lists all errors', () => {
   assert.is(refusal('cpu', { threads: 0 }), 'threads: expected an integer from 1 to 1024, but received 0');
   assert.is(
     refusal('cpu', { shapes: { data: [1, 0] } }),
@@ -60,7 +60,7 @@ test('one sentence for all errors', () => {
   assert.is(refusal('cpu', { mean: [1, 'x'] }), 'mean[1]: expected a number, but received "x"');
 });
 
-test('an unknown option is refused with the nearest name', () => {
+test('an unknown option is refused with the most similar name', () => {
   assert.match(
     refusal('cpu', { thread: 1 }),
     /the options of open: expected .+, but received "thread"; did you mean "threads"\?/,
@@ -78,12 +78,12 @@ test('a value that is nearly right is refused with the right one', () => {
   assert.match(refusal('cuda0'), /did you mean "cuda"\?/);
 });
 
-test('an option that is undefined is one that is not given', () => {
+test('an undefined option counts as absent', () => {
   assert.is(refusal(), 'taken');
   assert.is(refusal(undefined, { threads: undefined, limit: null }), 'taken');
 });
 
-test('whatever an option is, the error is an ArgumentError', () => {
+test("whatever an option's value is, the error is an ArgumentError", () => {
   const cyclic: unknown[] = [];
   cyclic.push(cyclic);
   const throwing = new Proxy(
@@ -117,7 +117,7 @@ test('whatever an option is, the error is an ArgumentError', () => {
   assert.match(refusal('cpu', throwing), /that can be read/);
 });
 
-test('data of a known form may hold more than its rows', () => {
+test('data of a known form may have additional fields', () => {
   const point = new Signature('draw', {
     point: required(fields<{ x: number }>('a point', { x: required(number(), 'X.') }), 'A point.'),
   });
@@ -126,7 +126,7 @@ test('data of a known form may hold more than its rows', () => {
   assert.throws(() => point.check(), /point: expected a point, but received undefined/);
 });
 
-test('booleans are no strings', () => {
+test('booleans are not strings', () => {
   assert.is(boolean.mistake('false')?.expected, 'true or false');
 });
 

@@ -143,7 +143,7 @@ test('every exported function has a table of its arguments', () => {
   );
 });
 
-test('a solver, an evaluation and features refuse unknown options with the nearest one', async () => {
+test('a solver, an evaluation and features refuse unknown options with the most similar one', async () => {
   using device = await resnode.openDevice('reference');
   using model = await device.load({ model: Buffer.from(NET) });
   const preprocess = { resize: null, crop: { width: 2, height: 2 }, mean: [0] };
@@ -192,7 +192,7 @@ const DATA = [
   '{ resize, crop }',
 ];
 
-test('names that no table has are refused, with the nearest one, by every function that takes options', () => {
+test('every function that takes options refuses names that are in no table, with the most similar one', () => {
   let tables = 0;
   for (const { name, parameters } of signatures.values())
     for (const [parameter, { kind }] of Object.entries(parameters)) {
@@ -225,14 +225,14 @@ function parameterCount(text: string): number {
   throw new Error(`no function: ${text}`);
 }
 
-test('a table has a row for each parameter', () => {
+test('a table has one row per parameter', () => {
   const functions = exported.filter(([name, value]) => !isClass(value) && signatures.has(name));
   assert.ok(functions.length > 80);
   for (const [name, value] of functions)
     assert.is(Object.keys(signatures.get(name)!.parameters).length, parameterCount(String(value)), name);
 });
 
-test('whatever an exported function is given, only ResnodeErrors come out', async () => {
+test('whatever arguments an exported function gets, it throws only ResnodeErrors', async () => {
   let functions = 0;
   for (const [name, value] of exported) {
     if (isError(value)) continue;
@@ -256,7 +256,7 @@ const NET = `name: "n"
   layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_param { num_output: 2 } }
   layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" include { phase: TRAIN } }`;
 
-test('so it is with the objects that the API returns, disposed ones too', async () => {
+test('so do the objects that the API returns, including disposed ones', async () => {
   calls = 0;
   untyped.clear();
   const device = await resnode.openDevice('reference');

@@ -28,7 +28,7 @@ import { scriptArguments } from '../support/command.ts';
 const folder = mkdtempSync(join(tmpdir(), 'resnode-atomic-'));
 test.after(() => rmSync(folder, { recursive: true }));
 
-test('the next write removes what a writer that was killed left, and nothing else', async () => {
+test('the next write removes the leftovers of a killed writer, and nothing else', async () => {
   const path = join(folder, 'net.caffemodel');
   const dead = spawnSync('true').pid;
   const leftover = temporaryFor(path).replace(`-${process.pid}-`, `-${dead}-`);
@@ -51,7 +51,7 @@ test('the next write removes what a writer that was killed left, and nothing els
   assert.is(readFileSync(path, 'utf8'), 'b');
 });
 
-test('a link in the place of the target is replaced, and what it leads to is not written', () => {
+test('a link at the target path is replaced, and the file to which it points is not written', () => {
   const [secret, path] = [join(folder, 'secret'), join(folder, 'link')];
   writeFileSync(secret, 'mine');
   symlinkSync(secret, path);
@@ -71,7 +71,7 @@ const writers: Record<string, (path: string) => unknown> = {
   LMDB: (path) => new LmdbWriter(path).abandon(),
 };
 for (const [name, write] of Object.entries(writers))
-  test(`${name}: what cannot be written is an error that names the file, the cause and the cure`, async () => {
+  test(`${name}: a failed write gives an error that names the file, the cause and the cure`, async () => {
     writeFileSync(join(folder, 'a-file'), '');
     mkdirSync(join(folder, `${name}-is-a-folder`));
     const before = readdirSync(folder).length;
@@ -97,7 +97,7 @@ for (const [name, write] of Object.entries(writers))
     assert.is(readdirSync(folder).length, before);
   });
 
-test('a full disk, a read-only one and a folder of others say so', () => {
+test('errors name a full disk, a read-only disk and a folder of another user', () => {
   for (const [code, cure] of [
     ['ENOSPC', /full; make room/],
     ['EROFS', /read-only/],
@@ -116,7 +116,7 @@ test('a full disk, a read-only one and a folder of others say so', () => {
   assert.is(writeFailure('/some/file', other), other);
 });
 
-test('external data behind a link that leads out of the folder of an ONNX model is refused', async () => {
+test('external data of an ONNX model is refused if a link leads out of its folder', async () => {
   const inside = join(folder, 'model');
   mkdirSync(inside);
   const varint = (n: number) => (n < 128 ? [n] : [(n & 127) | 128, n >> 7]);

@@ -51,7 +51,7 @@ if (golden !== null) {
       for (const blob of layer.blobs) assert.is(blob.bytes.buffer, bytes.buffer);
   });
 
-  test('every prefix of a caffemodel ends in a result or a WeightsError', () => {
+  test('every prefix of a caffemodel gives a result or a WeightsError', () => {
     const bytes = readFileSync(join(folder, 'v2.caffemodel'));
     for (let length = 0; length < bytes.length; length++) {
       try {
@@ -62,7 +62,7 @@ if (golden !== null) {
     }
   });
 
-  test('10,000 mutated caffemodels end in a result or a WeightsError', () => {
+  test('10,000 mutated caffemodels give a result or a WeightsError', () => {
     const source = readFileSync(join(folder, 'v1.caffemodel'));
     let seed = 11;
     const random = (n: number) => {

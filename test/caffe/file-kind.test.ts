@@ -84,7 +84,7 @@ mkdirSync(path('lmdb'));
 write('lmdb/data.mdb', 'x');
 files.lmdb = path('lmdb');
 
-test('what a file is, is seen from its content, whatever it is called', async () => {
+test('the kind of a file is recognised from its content, whatever its name', async () => {
   await saveSolverState(path('a.solverstate'), {
     iter: 7,
     learned_net: 'a.caffemodel',
@@ -100,7 +100,7 @@ test('what a file is, is seen from its content, whatever it is called', async ()
   for (const [kind, file] of Object.entries(files)) assert.is(fileKindAt(file), kind as FileKind, file);
 });
 
-test('of a large file the beginning says what it is', () => {
+test('the start of a large file is enough to recognise its kind', () => {
   const name = 'a'.repeat(100);
   writeCaffemodel(path('large.caffemodel'), {
     name,
@@ -122,7 +122,7 @@ const refusal = async (work: () => unknown): Promise<ResnodeError> => {
 
 const bytes = (file: string) => readFileSync(file);
 
-test('a net is needed: whatever else comes is named, with where it belongs', async () => {
+test('where a net is needed, any other file is named with the place where it belongs', async () => {
   for (const [kind, message] of [
     ['solver', /this is a solver .*here a net \(prototxt\) is needed: .*"net" names/],
     ['caffemodel', /this is a file of trained weights .*--weights/],
@@ -152,7 +152,7 @@ test('a net is needed: whatever else comes is named, with where it belongs', asy
   }
 });
 
-test('a solver is needed: a net says that it is one', async () => {
+test('where a solver is needed, a net is named as one', async () => {
   for (const kind of ['net', 'caffemodel', 'solver-state', 'html', 'empty', 'utf-16', 'folder']) {
     const error = await refusal(() => readSolverFile(files[kind]!));
     assert.is(error.code, 'prototxt/wrong-kind', error.message);
@@ -160,7 +160,7 @@ test('a solver is needed: a net says that it is one', async () => {
   }
 });
 
-test('weights are needed: by path on a device, by bytes, by thread', async () => {
+test('where weights are needed: by path on a device, by bytes, in a thread', async () => {
   using device = await openDevice('cpu', { threads: 1 });
   for (const kind of Object.keys(files).filter((name) => !['caffemodel', 'hdf5'].includes(name))) {
     const error = await refusal(() => device.load({ model: files.net!, weights: files[kind]! }));
@@ -174,7 +174,7 @@ test('weights are needed: by path on a device, by bytes, by thread', async () =>
     );
 });
 
-test('a mean image, a solver state, HDF5, .npy, ONNX, safetensors and .pth are needed: each says what it got', async () => {
+test('where a mean image, a solver state, HDF5, .npy, ONNX, safetensors or .pth is needed, the error names the kind that was found', async () => {
   const readers: Record<string, [(file: string) => unknown, RegExp]> = {
     mean: [(file) => readBinaryproto(bytes(file), { file }), /a mean image \(\.binaryproto\) is needed/],
     'solver-state': [(file) => readSolverState(file), /a solver state .* is needed/],
@@ -199,7 +199,7 @@ test('a mean image, a solver state, HDF5, .npy, ONNX, safetensors and .pth are n
   assert.match((await refusal(() => convert(files.html!, path('b.npy')))).message, /extension|web page/);
 });
 
-test('an HDF5 file of another use says which', async () => {
+test('an HDF5 file for another purpose is named as such', async () => {
   const { saveHdf5SolverState } = await import('../../ts/caffe/solver-state.ts');
   await saveHdf5SolverState(path('state.h5'), {
     iter: 1,
@@ -217,12 +217,12 @@ test('an HDF5 file of another use says which', async () => {
   );
 });
 
-test('lint takes nets and solvers, and names what is neither', async () => {
+test('lint accepts nets and solvers, and names other files', async () => {
   assert.match(lintFile(files.caffemodel!)[0]!.message, /here a net or a solver \(prototxt\) is needed/);
   assert.match(lintFile(files.list!)[0]!.message, /this is a list of files/);
 });
 
-test("V1's layers with V2's types, and the reverse, say just that", async () => {
+test('V1 layers with V2 types, and the reverse, give an error that says so', async () => {
   for (const [text, message] of [
     [
       'layers { name: "a" type: "Convolution" }',
@@ -256,7 +256,7 @@ test("V1's layers with V2's types, and the reverse, say just that", async () => 
   );
 });
 
-test('a word of four megabytes is looked at once, not once for each of its letters', () => {
+test('a word of four megabytes is examined once, not once per letter', () => {
   assert.equal(topLevelWords(`${'b'.repeat(1 << 22)} name: "x" layer { type: "y" }`), ['name', 'layer']);
 });
 

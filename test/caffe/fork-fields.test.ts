@@ -18,7 +18,7 @@ const refusal = (type: string, text: string): PrototxtError => {
   return assert.unreachable('it was accepted') as never;
 };
 
-test('a field of a fork is named with its fork and what to do', () => {
+test("a fork's field is reported with its fork and what to do", () => {
   const { code, message } = refusal('NetParameter', 'layer {\n  forward_type: FLOAT16\n}');
   assert.is(code, 'prototxt/fork-field');
   assert.is(
@@ -27,7 +27,7 @@ test('a field of a fork is named with its fork and what to do', () => {
   );
 });
 
-test('a field that changes results is not called harmless, and one of several forks names them all', () => {
+test('a field that changes results is not called harmless, and a field of several forks is reported with all of them', () => {
   assert.match(
     refusal('NetParameter', 'layer { loss_param { label_smoothing: 0.1 } }').message,
     /NVIDIA's .* and changes what is computed; remove it to have BVLC's semantics instead$/,
@@ -38,25 +38,25 @@ test('a field that changes results is not called harmless, and one of several fo
   );
 });
 
-test("a field of a layer that BVLC does not have promises none of BVLC's semantics without it", () => {
+test("for a field of a layer that BVLC lacks, the error does not promise BVLC's semantics without it", () => {
   assert.match(
     refusal('NetParameter', 'layer { type: "Mul" mul_param { mul_shape: 3 } }').message,
     /"mul_param": it belongs to Synopsys's .* and is for its Mul, which BVLC does not have; write what it computes in other layers$/,
   );
 });
 
-test("an enum value of a fork keeps the list of BVLC's", () => {
+test("for a fork's enum value, the error still lists BVLC's", () => {
   const { code, message } = refusal('NetParameter', 'layer { convolution_param { engine: MKLDNN } }');
   assert.is(code, 'prototxt/fork-enum');
   assert.match(message, /:1:37: .* DEFAULT, CAFFE, CUDNN, found "MKLDNN": it belongs to Intel's/);
 });
 
-test('a slip that no fork has keeps its hint', () => {
+test("a typo that is no fork's field gets a hint", () => {
   assert.is(refusal('SolverParameter', 'base_rl: 1').code, 'prototxt/unknown-field');
   assert.is(refusal('SolverParameter', 'constructor: 1').code, 'prototxt/unknown-field');
 });
 
-test('a number that forks use for different fields is read by the type of its layer', () => {
+test("a number that forks use for different fields is read according to the layer's type", () => {
   const tagged = (number: number, ...bytes: number[]) => {
     const key = number * 8 + 2;
     return [(key & 127) | 128, key >> 7, bytes.length, ...bytes];
@@ -99,7 +99,7 @@ if (!existsSync(join(wild, 'index.json'))) {
     // The upgrade renames these to BVLC's fields.
     if (['ceil_mode', 'pad_l'].includes(field!)) continue;
     if (Object.hasOwn(messages[type!]!, field!)) {
-      test(`${file}: a field of a fork whose layers are run is read; what else a fork added is refused`, () => {
+      test(`${file}: the field of a fork is read if its layers run; the fork's other additions are refused`, () => {
         try {
           parseMessage(typeOf[kind], text, { file });
         } catch (error) {
@@ -108,7 +108,7 @@ if (!existsSync(join(wild, 'index.json'))) {
       });
       continue;
     }
-    test(`${file} is refused for the field that BVLC's protobuf names, with its fork`, () => {
+    test(`${file} is refused for the field that BVLC's protobuf reports, with its fork`, () => {
       const { code, message } = refusal(typeOf[kind], text);
       assert.is(code, 'prototxt/fork-field');
       assert.ok(message.includes(`: ${type} has no field "${field}": it belongs to `), message);

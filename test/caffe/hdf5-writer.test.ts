@@ -23,7 +23,7 @@ const refused = async (work: Promise<void>, message: RegExp) => {
   assert.match((error as ResnodeError).message, message);
 };
 
-test("the caller's event loop turns while a large blob is written, and the blob stays the caller's", async () => {
+test("the event loop runs while a large blob is written, and the blob remains the caller's", async () => {
   const large = weights(2 ** 23);
   // Starts the thread and loads its library.
   await writeHdf5Weights(path('first.h5'), weights(1));
@@ -43,14 +43,14 @@ test("the caller's event loop turns while a large blob is written, and the blob 
   assert.equal(toFloat32(layers[0]!.blobs[0]!), toFloat32(large.layers[0]!.blobs[0]!));
 });
 
-test('files written at once do not meet', async () => {
+test('files that are written at the same time do not interfere', async () => {
   const counts = [5, 6, 7];
   await Promise.all(counts.map((count) => writeHdf5Weights(path(`${count}.h5`), weights(count))));
   for (const count of counts)
     assert.equal((await readHdf5Weights(path(`${count}.h5`))).layers[0]!.blobs[0]!.shape, [count]);
 });
 
-test('what cannot be written is said, and leaves nothing behind', async () => {
+test('a failed write is reported and leaves nothing behind', async () => {
   const before = readdirSync(folder).sort();
   await refused(writeHdf5Weights(path('none/x.h5'), weights(1)), /none\/x\.h5: cannot be written \(/);
   const odd = weights(4);
@@ -66,7 +66,7 @@ test('what cannot be written is said, and leaves nothing behind', async () => {
   assert.equal(readdirSync(folder).sort(), before);
 });
 
-test('a thread that dies in the middle is an error, leaves nothing behind, and the next file has another one', async () => {
+test('if the thread dies, an error reports it, nothing is left behind, and the next file gets another thread', async () => {
   const before = readdirSync(folder).sort();
   const { postMessage } = Worker.prototype;
   Worker.prototype.postMessage = function (this: Worker, ...given: Parameters<typeof postMessage>) {

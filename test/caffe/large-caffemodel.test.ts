@@ -27,7 +27,7 @@ function writeZeroWeights(path: string): void {
 
 if (!existsSync('/proc/self/clear_refs')) console.log('skipped: there is no /proc to read memory from');
 else {
-  test('a ResNet-152 opens without its payload in memory, and loads in hardly more than it then holds', () => {
+  test('a ResNet-152 opens without reading its payload, and loads in hardly more memory than it then holds', () => {
     const folder = mkdtempSync(join(tmpdir(), 'resnode-large-'));
     try {
       const path = join(folder, 'ResNet-152.caffemodel');

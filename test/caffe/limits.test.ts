@@ -68,7 +68,7 @@ function field(number: number, payload: Buffer): Buffer {
   return Buffer.concat([Buffer.from([number * 8 + 2, ...length]), payload]);
 }
 
-test('a prototxt has a limit of text, of tokens, of messages, and of what stands without quotes', async () => {
+test('a prototxt has limits for its text, tokens, messages and unquoted text', async () => {
   const net = (text: string) => () => readNet(text, { file });
   const pieces = `name: ${'"a" '.repeat(MAX_PROTOTXT_TOKENS)}`;
   await refused(net(pieces), 'prototxt/limit', /x:1:\d+: the text has more than 1000000 tokens/);
@@ -96,14 +96,14 @@ test('a prototxt has a limit of text, of tokens, of messages, and of what stands
   );
 });
 
-test('a string of escapes is read in one piece of its size', () => {
+test('a string of escapes is read into one piece of its size', () => {
   const before = process.memoryUsage().rss;
   const { name } = readNet(`name: "${'\\x41\\102\\u00e9é'.repeat(200_000)}"`, { file });
   assert.is(name, 'ABéé'.repeat(200_000));
   assert.ok(process.memoryUsage().rss - before < 200e6, `${(process.memoryUsage().rss - before) / 1e6} MB`);
 });
 
-test('binary weights have a limit of layers, of fields, of dimensions', async () => {
+test('binary weights have limits for layers, fields and dimensions', async () => {
   const model = (bytes: Buffer) => () => readCaffemodel(bytes, { file });
   const named = Buffer.from([0x0a, 1, 0x61]);
   const layers = Buffer.concat([named, many(MAX_LAYERS + 1, 0xa2, 6, 0)]);
@@ -127,7 +127,7 @@ test('binary weights have a limit of layers, of fields, of dimensions', async ()
   await refused(() => readDatum(datum, { file, key: 'k' }), 'data/datum', /more than 1000000 fields/);
 });
 
-test('an ONNX model has a limit of fields, whatever they are', async () => {
+test('an ONNX model has a limit for fields of any kind', async () => {
   const onnx = (graph: Buffer) => () => {
     const producer = Buffer.from([8, 8, 0x12, 5, ...Buffer.from('torch')]);
     return readOnnx(Buffer.concat([producer, field(7, graph)]), { file });
@@ -139,7 +139,7 @@ test('an ONNX model has a limit of fields, whatever they are', async () => {
   await refused(onnx(dims), 'weights/limit', /a list of more than 1000000 numbers/);
 });
 
-test('a pickle has a limit of steps, a safetensors file of its header and of how deep a message unfolds it', async () => {
+test('a pickle has a limit for its steps, and a safetensors file for its header and the nesting in it', async () => {
   const pickle = Buffer.concat([Buffer.from([0x80, 2]), many(MAX_PICKLE_OPCODES, 0x7d)]);
   await refused(() => readTorchFile(pickle, file), 'torch/limit', /more than 2000000 steps/);
   const safetensors = (header: string, length = header.length) => {
@@ -166,7 +166,7 @@ test('a pickle has a limit of steps, a safetensors file of its header and of how
   );
 });
 
-test('a list of images is read line by line, none longer than a limit, whatever it is', async () => {
+test('an image list is read line by line, with a limit for each line, whatever the file is', async () => {
   const list = sparse('list.txt', 600e6, 'a.jpg 1\n');
   await refused(
     () => readImageList(list),
@@ -186,7 +186,7 @@ test('a list of images is read line by line, none longer than a limit, whatever 
   );
 });
 
-test('what is read in one piece is refused by its size before it is read', async () => {
+test('a file that is read at once is refused by its size before it is read', async () => {
   const labels = sparse('labels.txt', MAX_LABELS_BYTES + 1, 'cat\n');
   await refused(() => readLabels(labels), 'file/too-large', /label files have at most 16777216/);
   const json = sparse('x.json', MAX_JSON_BYTES + 1, '{');
@@ -196,7 +196,7 @@ test('what is read in one piece is refused by its size before it is read', async
   assert.ok(MAX_LIST_BYTES < 2 ** 29, 'a string of Node');
 });
 
-test('a length beyond what a file can have is told as such', () => {
+test('a length beyond the largest possible file is reported as such', () => {
   const length = [...new Array(9).fill(0x80), 0x01];
   assert.throws(
     () => readCaffemodel(Buffer.from([0xa2, 0x06, ...length]), { file: 'net' }),

@@ -31,7 +31,7 @@ const refused = (work: () => unknown): WeightsError => {
 const CONV = [[4, 3, 3, 3], [4]];
 const FC = [[4, 8], [4]];
 
-test('a layer without weights is an error that names every unmatched layer of equal shapes', () => {
+test('a layer without weights is an error that names every unmatched layer with equal shapes', () => {
   const error = refused(() =>
     matchWeights(
       parameters({ conv: CONV, fc2: FC }),
@@ -53,7 +53,7 @@ test('a layer without weights is an error that names every unmatched layer of eq
   assert.not.match(error.message, /"x" 9: renamed/);
 });
 
-test("another net's file, a file without layers, and names behind a prefix are told apart", () => {
+test("another net's file, a file without layers, and names with a prefix are told apart", () => {
   const net = parameters({ conv: CONV, fc: FC });
   assert.match(
     refused(() => matchWeights(net, file(layer('a', 'Bias', [9])))).message,
@@ -64,7 +64,7 @@ test("another net's file, a file without layers, and names behind a prefix are t
   assert.match(refused(() => matchWeights(net, prefixed)).message, /names begin with "m\/"/);
 });
 
-test('partialWeights leaves what is missing at its filler and says so', () => {
+test("partialWeights keeps the fillers' values where weights are missing, and reports it", () => {
   const { blobs, report } = matchWeights(
     parameters({ conv: CONV, fc2: FC }),
     file(layer('conv', 'Convolution', ...CONV), layer('fc', 'InnerProduct', ...FC)),
@@ -77,7 +77,7 @@ test('partialWeights leaves what is missing at its filler and says so', () => {
   assert.is(matchText(report), '1 of 2 layers took weights; at their fillers: fc2; unused in the file: fc');
 });
 
-test('a training takes part of a file, and refuses one of which nothing matches', () => {
+test('training accepts a file that fits partly, and refuses one without any match', () => {
   const net = parameters({ conv: CONV, fc2: FC });
   const part = file(layer('conv', 'Convolution', ...CONV));
   assert.is(
@@ -91,14 +91,14 @@ test('a training takes part of a file, and refuses one of which nothing matches'
   matchWeights(net, nothing, { partialWeights: true }, 'train');
 });
 
-test('a superfluous layer is an error only with strict', () => {
+test('a superfluous layer is an error only in strict mode', () => {
   const net = parameters({ conv: CONV });
   const more = file(layer('conv', 'Convolution', ...CONV), layer('fc', 'InnerProduct', ...FC));
   matchWeights(net, more);
   assert.is(refused(() => matchWeights(net, more, { strict: true })).code, 'weights/strict');
 });
 
-test('shared blobs come from any layer that has them; none of them is called missing or unused', () => {
+test('shared blobs come from any layer that has them, and none of these layers is called missing or unused', () => {
   const shared = [
     {
       layer: 'a',
@@ -200,7 +200,7 @@ for (const [rule, net, weights, message] of [
     /another layer there \(BatchNorm\)/,
   ],
 ] as const)
-  test(`a shape that does not fit says its cause: ${rule}`, () => {
+  test(`a shape that does not fit is refused with its cause: ${rule}`, () => {
     const needed = parameters({ l: net.map((shape) => [...shape]) });
     const error = refused(() => matchWeights(needed, file(weights)));
     assert.match(error.message, message);
@@ -214,7 +214,7 @@ for (const [rule, net, weights, message] of [
     );
   });
 
-test("only where one of both is a matrix and the other a kernel are they called an InnerProduct's and a Convolution's", () => {
+test('shapes are attributed to InnerProduct and Convolution only if one is a matrix and the other a kernel', () => {
   const message = (net: number[], weights: number[]) =>
     refused(() => matchWeights(parameters({ l: [net] }), file(layer('l', '', weights)))).message;
   assert.match(message([4, 8, 1, 1], [4, 8]), /an InnerProduct's for a Convolution/);
@@ -222,7 +222,7 @@ test("only where one of both is a matrix and the other a kernel are they called 
   assert.match(message([8], [1, 8]), /other dimensions, with the same values in the same order/);
 });
 
-test('with reshapeWeights the same values are taken in other dimensions', () => {
+test('with reshapeWeights, the same values are read with other dimensions', () => {
   for (const [net, weights] of [
     [
       [4, 8],
@@ -249,7 +249,7 @@ test('with reshapeWeights the same values are taken in other dimensions', () => 
   refused(() => matchWeights(parameters({ l: [[4, 8]] }), transposed, { reshapeWeights: true }));
 });
 
-test('where most layers of the same names differ, the file is said to be of another net', () => {
+test('if most layers with equal names differ, the error says that the file belongs to another net', () => {
   const net = parameters({ a: [[4, 8]], b: [[4, 8]], c: [[2, 2]] });
   const error = refused(() =>
     matchWeights(net, file(layer('a', '', [5, 9]), layer('b', '', [6, 10]), layer('c', '', [2, 2]))),
@@ -257,7 +257,7 @@ test('where most layers of the same names differ, the file is said to be of anot
   assert.match(error.message, /so is "b": 2 of the 3 layers .* the file is likely another net's/);
 });
 
-test('two layers with parameters and one name are an error where weights are matched', () => {
+test('two layers with parameters and the same name are an error when weights are matched', () => {
   const twice = [...parameters({ fc: FC }), ...parameters({ fc: [[2, 4], [2]] })];
   const error = refused(() => matchWeights(twice, file(layer('fc', 'InnerProduct', ...FC))));
   assert.is(error.code, 'weights/names-twice');

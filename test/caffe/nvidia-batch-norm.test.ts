@@ -20,7 +20,7 @@ layer { name: "input" type: "Input" top: "data" input_param { shape { dim: 1 dim
 layer { name: "data/bn" type: "BatchNorm" bottom: "data" top: "y" batch_norm_param { ${param} } ${more} }`;
 const layersOf = (text: string) => readNet(text, { file: 'net.prototxt' }).layer!;
 
-test('a layer with scale_bias, or a filler of one, becomes two', () => {
+test('a layer with scale_bias, or with a filler for it, becomes two layers', () => {
   const net = layersOf(prototxt('moving_average_fraction: 0.9 eps: 1e-6 scale_bias: true'));
   assert.is(
     printPrototxt({ layer: net.slice(1) }),
@@ -89,7 +89,7 @@ const five = file([
   floats(...bias),
 ]);
 
-test('raw values of 64, 32 and 16 bits are read, others refused', () => {
+test('raw values of 64, 32 and 16 bits are read; others are refused', () => {
   const [layer] = readCaffemodel(five, { file: 'a' }).layers;
   assert.equal(
     layer!.blobs.map((each) => [each.dtype, ...toFloat32(each)]),
@@ -114,7 +114,7 @@ const expected = input.map((x, i) => {
   return ((x - mean[c]!) / Math.sqrt(variance[c]! + eps)) * scale[c]! + bias[c]!;
 });
 
-test('the pair loads as it is, and is rewritten for BVLC, with the numbers of the definition', async () => {
+test('the pair loads unchanged, is rewritten for BVLC, and gives the numbers of the definition', async () => {
   writeFileSync(path('nvidia.prototxt'), prototxt(`eps: ${eps} scale_bias: true`));
   writeFileSync(path('nvidia.caffemodel'), five);
   const check = async (model: string, weights: string) => {
@@ -145,7 +145,7 @@ test('the pair loads as it is, and is rewritten for BVLC, with the numbers of th
   await check('bvlc.prototxt', 'bvlc.caffemodel');
 });
 
-test('five blobs for a BatchNorm without scale_bias are refused with what to write', async () => {
+test('five blobs for a BatchNorm without scale_bias are refused, with what to write', async () => {
   writeFileSync(path('plain.prototxt'), prototxt(''));
   using device = await openDevice('cpu');
   const error = await device

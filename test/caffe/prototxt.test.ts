@@ -51,7 +51,7 @@ for (const group of golden === null ? [] : ['prototxt', 'syntax', 'upgrade']) {
         assert.equal(JSON.parse(JSON.stringify(toJson(typeOf(entry), upgrade(message)))), expected);
       });
     } else if (!entry.ok) {
-      test(`${group}/${name} is refused with its place`, () => {
+      test(`${group}/${name} is refused with its position`, () => {
         assert.throws(
           () => parseMessage(typeOf(entry), text, { file: name }),
           (error: unknown) => error instanceof PrototxtError,
@@ -87,7 +87,7 @@ test('an unknown field names the field itself and the nearest known one', () => 
   );
 });
 
-test('hostile nesting ends in an error, not in a stack overflow', () => {
+test('hostile nesting gives an error, not a stack overflow', () => {
   for (const text of ['layer{'.repeat(200_000), '['.repeat(1e6), 'net_param{'.repeat(100_000)]) {
     assert.throws(
       () => parseMessage('SolverParameter', text, { file: 'hostile' }),
@@ -96,7 +96,7 @@ test('hostile nesting ends in an error, not in a stack overflow', () => {
   }
 });
 
-test('10,000 mutated prototxts end in a message or a PrototxtError', () => {
+test('10,000 mutated prototxts give a message or a PrototxtError', () => {
   let seed = 7;
   const random = (n: number) => {
     seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;

@@ -150,14 +150,14 @@ for (const [what, text, place, code, words] of [
   });
 }
 
-test('what Caffe does not look at is accepted', () => {
+test('values that Caffe does not check are accepted', () => {
   check(`${FIXED}regularization_type: "L3"`); // no weight_decay
   check(`${FIXED}type: "SGD" rms_decay: 7`);
   check(`${FIXED}test_interval: 0`);
   check('net: "n" lr_policy: "fixed"');
 });
 
-test('what Caffe accepts and nobody means is a warning with its place', () => {
+test('a value that Caffe accepts but nobody intends gives a warning with its position', () => {
   const codes = (text: string) =>
     check(text).warnings.map(({ code, position }) => `${code} ${position?.line}`);
   assert.equal(codes('net: "n"\nlr_policy: "step" stepsize: 1'), [
@@ -173,7 +173,7 @@ test('what Caffe accepts and nobody means is a warning with its place', () => {
   ]);
 });
 
-test('defaults are filled in and the solver given stays as it was', () => {
+test('defaults are filled in, and the given solver is not changed', () => {
   const solver = readSolver(FIXED, { file: 'a.b/solver.prototxt' });
   const before = structuredClone(solver);
   const { parameters } = checkSolver(solver);
@@ -192,7 +192,7 @@ test('defaults are filled in and the solver given stays as it was', () => {
   );
 });
 
-test('test nets come in the order of Caffe, nets inside are upgraded', () => {
+test("test nets come in Caffe's order, and nets inside the solver are upgraded", () => {
   const { train, tests } = check(
     `net_param { layers { name: "a" type: SILENCE } } lr_policy: "fixed" test_interval: 1
      test_net: "file" test_net_param { name: "inside" } test_iter: [1, 2, 3, 4]
@@ -225,7 +225,7 @@ test("a net's state: the phase, under the net's own, under the solver's; stages 
   });
 });
 
-test('a file that is not there is an ArgumentError', () => {
+test('a missing file is an ArgumentError', () => {
   assert.throws(
     () => readSolverFile('none.prototxt'),
     (error: unknown) =>

@@ -42,7 +42,7 @@ for (const group of ['solver', 'train']) {
   for (const golden of goldenCases(group)) {
     const manifest = readJson<Golden>(join(golden, 'manifest.json'));
     if (manifest.solverstate === undefined) continue;
-    test(`${group}: ${manifest.solverstate} of Caffe reads as what Caffe held, and both forms of ours read alike`, async () => {
+    test(`${group}: ${manifest.solverstate} of Caffe is read with Caffe's values, and both of our formats are read alike`, async () => {
       const state = await readSolverState(join(golden, manifest.solverstate!));
       assert.equal(content(state), {
         iter: manifest.solverstate_iter,
@@ -63,14 +63,14 @@ for (const group of ['solver', 'train']) {
   }
 }
 
-test('both forms keep what they were given', async () => {
+test('both formats keep all values', async () => {
   await saveSolverState(path('small.solverstate'), small);
   await saveHdf5SolverState(path('small.solverstate.h5'), small);
   for (const name of ['small.solverstate', 'small.solverstate.h5'])
     assert.equal(content(await readSolverState(path(name))), content(small), name);
 });
 
-test('the HDF5 form has the types that Caffe reads: int, a C string with its zero, float', async () => {
+test('the HDF5 format has the types that Caffe reads: int, a C string with its zero, float', async () => {
   await saveHdf5SolverState(path('types.solverstate.h5'), small);
   const { File, ready } = await import('h5wasm/node');
   await ready;
@@ -86,7 +86,7 @@ test('the HDF5 form has the types that Caffe reads: int, a C string with its zer
   file.close();
 });
 
-test('what is no state, is cut short or damaged is refused with the file and the reason', async () => {
+test('a file that is no state, is truncated or is damaged is refused with the file and the reason', async () => {
   const refused = async (name: string, words: RegExp) => {
     try {
       await readSolverState(path(name));
@@ -116,7 +116,7 @@ test('what is no state, is cut short or damaged is refused with the file and the
   await refused('other.h5', /no \/iter and \/history/);
 });
 
-test('a state that cannot be written leaves the old one whole', async () => {
+test('a state that cannot be written leaves the old one intact', async () => {
   await saveSolverState(path('kept'), small);
   const before = readFileSync(path('kept'));
   const broken = { ...small, history: [{ ...small.history[0]!, bytes: new Uint8Array(3) }] };

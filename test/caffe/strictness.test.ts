@@ -85,13 +85,13 @@ for (const [text, message] of [
     /expects one of FAN_IN, FAN_OUT, AVERAGE, found "fan_in"/,
   ],
 ] as const)
-  test(`a filler that Caffe refuses is refused at its place: ${text.split('\n')[1]!.slice(-70)}`, () => {
+  test(`a filler that Caffe refuses is refused with its position: ${text.split('\n')[1]!.slice(-70)}`, () => {
     const { message: found } = refusal(() => build(text));
     assert.match(found, message);
     assert.match(found, /net\.prototxt:\d+:\d+: /);
   });
 
-test('sparse leaves so many weights of each input on average, as the gaussian filler of Caffe', () => {
+test("sparse keeps the given number of weights per input on average, as Caffe's gaussian filler does", () => {
   const filler = { type: 'gaussian', value: 0, min: 0, max: 1, mean: 0, std: 1, sparse: 3 } as const;
   const spec = { ...filler, variance_norm: 'FAN_IN' } as const;
   assert.is(fillerProblem(spec, [30, 1000]), null);
@@ -120,29 +120,29 @@ for (const [text, message] of [
   [pool('global_pooling: true kernel_w: 2'), /global_pooling takes no kernel size/],
   [pool('kernel_size: 3 pool: max'), /expects one of MAX, AVE, STOCHASTIC, AVE_EXC_PAD, AVE_TF, found "max"/],
 ] as const)
-  test(`a pair given by half, or twice, is refused at its place: ${text.split('\n')[1]!.slice(0, 70)}`, () => {
+  test(`half a pair, or two pairs, are refused with their position: ${text.split('\n')[1]!.slice(0, 70)}`, () => {
     const { message: found } = refusal(() => build(text));
     assert.match(found, message);
     assert.match(found, /net\.prototxt:3:\d+: /);
   });
 
-test('a pad of one side alone is 0 on the other, as in the base convolution layer of Caffe', () => {
+test("a pad on one side only is 0 on the other, as in Caffe's base convolution layer", () => {
   assert.equal(topOf(conv('kernel_size: 3 pad_h: 1')), [2, 4, 9, 7]);
 });
 
-test('kernel_h beside kernel_size is ignored by the pooling of Caffe, here with a warning', async () => {
+test("kernel_h next to kernel_size is ignored, as in Caffe's pooling, but with a warning", async () => {
   const said = await warnings(() => assert.equal(topOf(pool('kernel_size: 3 kernel_h: 5')), [2, 4, 7, 7]));
   assert.match(said.join(), /"p" \(Pooling\): kernel_h beside kernel_size is ignored/);
 });
 
-test('a NUL byte in a string is refused where it stands', () => {
+test('a NUL byte in a string is refused with its position', () => {
   const { code, message } = refusal(() => readNet('\nname: "a\0b"', { file: 'net.prototxt' }));
   assert.is(code, 'prototxt/nul');
   assert.match(message, /^net\.prototxt:2:9: /);
   assert.is(readNet('name: "a\\000b"', { file: 'net.prototxt' }).name, 'a\0b');
 });
 
-test('an Input with more shapes than tops is refused, as is one with bottoms', () => {
+test('an Input with more shapes than tops, or with bottoms, is refused', () => {
   const shape = 'shape { dim: 1 }';
   assert.match(
     refusal(() => build(`layer { name: "i" type: "Input" top: "x" input_param { ${shape} ${shape} } }`))
@@ -159,7 +159,7 @@ const MOODY = (phase: string) => `state { phase: ${phase} stage: "b" }
 ${DATA}layer { name: "bn" type: "BatchNorm" bottom: "x" top: "y" }
 layer { name: "d" type: "Dropout" bottom: "y" top: "z" include { stage: "b" } }`;
 
-test("a net's own state decides filtering and BatchNorm alike", () => {
+test("a net's own state decides both filtering and BatchNorm", () => {
   assert.equal(
     build(MOODY('TRAIN')).nodes.map(({ operation }) => operation.kind),
     ['batchNorm', 'dropout'],
@@ -170,7 +170,7 @@ test("a net's own state decides filtering and BatchNorm alike", () => {
   );
 });
 
-test("a phase that is asked for beats the net's own, and that is said", async () => {
+test("a requested phase takes precedence over the net's own, with a message", async () => {
   const said = await warnings(() =>
     assert.is(build(MOODY('TRAIN'), {}, { phase: 'TEST' }).nodes[0]!.operation.kind, 'affine'),
   );
@@ -180,12 +180,12 @@ test("a phase that is asked for beats the net's own, and that is said", async ()
   );
 });
 
-test("a layer's own phase decides how it computes, as Net::Init has it", () => {
+test("a layer's own phase decides how it computes, as in Net::Init", () => {
   const text = `${DATA}layer { name: "bn" type: "BatchNorm" bottom: "x" top: "y" phase: TRAIN }`;
   assert.is(build(text, { phase: 'TEST' }).nodes[0]!.operation.kind, 'batchNorm');
 });
 
-test('ceil_mode is round_mode, and pads of each side that are equal are pad_h and pad_w', () => {
+test('ceil_mode is read as round_mode, and equal pads on each side as pad_h and pad_w', () => {
   assert.equal(topOf(pool('kernel_size: 2 stride: 2')), [2, 4, 5, 5]);
   assert.equal(topOf(pool('kernel_size: 2 stride: 2 ceil_mode: false')), [2, 4, 4, 4]);
   assert.equal(topOf(pool('kernel_size: 2 stride: 2 ceil_mode: true')), [2, 4, 5, 5]);
@@ -199,7 +199,7 @@ test('ceil_mode is round_mode, and pads of each side that are equal are pad_h an
   assert.match(refusal(() => build(conv('kernel_size: 3 pad_l: 1 pad_r: 1 pad: 1'))).message, /beside pad;/);
 });
 
-test("a net's force_mult stands for nothing without its solver's force_decay, which is refused", () => {
+test("a net's force_mult has no effect without its solver's force_decay, and is refused", () => {
   const text = conv('kernel_size: 3').replace(
     'convolution_param',
     'param { force_mult: 1 } convolution_param',
@@ -211,7 +211,7 @@ test("a net's force_mult stands for nothing without its solver's force_decay, wh
   );
 });
 
-test('hole, for both sides or one each, is dilation, in a HoleConvolution too', () => {
+test('hole, for both axes or one, is read as dilation, also in a HoleConvolution', () => {
   const hole = (fields: string) => conv(fields).replace('"Convolution"', '"HoleConvolution"');
   for (const layer of [conv, hole]) {
     assert.equal(topOf(layer('kernel_size: 3 hole: 2')), topOf(conv('kernel_size: 3 dilation: 2')));
@@ -232,7 +232,7 @@ test('hole, for both sides or one each, is dilation, in a HoleConvolution too', 
     assert.match(refusal(() => build(conv(`kernel_size: 3 ${fields}`))).message, message);
 });
 
-test('a field that a data layer does not have is refused where its data is needed, and of no meaning where its shapes are given', () => {
+test('a missing field of a data layer is refused if its data is needed, and ignored if its shapes are given', () => {
   const text =
     'layer { name: "d" type: "ImageData" top: "data" image_data_param { source: "s" batch_size: 2 use_image: true } }';
   const net = readNet(text, { file: 'net.prototxt' });
@@ -245,7 +245,7 @@ test('a field that a data layer does not have is refused where its data is neede
   );
 });
 
-test('a crop that finds its offset by itself, CROP in old layers, is refused with what to write', () => {
+test('a crop that finds its own offset, CROP in old layers, is refused with what to write', () => {
   for (const crop of ['layer { type: "AutoCrop"', 'layers { type: CROP'])
     assert.match(
       refusal(() =>
@@ -257,7 +257,7 @@ test('a crop that finds its offset by itself, CROP in old layers, is refused wit
     );
 });
 
-test('a window over a volume that lacks its sizes, or has them twice, is refused at its place', () => {
+test('a window over a volume with missing or repeated sizes is refused with its position', () => {
   for (const [layer, message] of [
     ['type: "Convolution3D"', /net\.prototxt:2:7: a Convolution3D needs kernel_depth/],
     [
@@ -271,7 +271,7 @@ test('a window over a volume that lacks its sizes, or has them twice, is refused
     );
 });
 
-test('a word where a number belongs may be that of a template, which is said', () => {
+test('a word in place of a number is reported as a possible template', () => {
   assert.match(
     refusal(() => build(conv('kernel_size: 3 group: cls3x'))).message,
     /"group" expects a non-negative integer, found "cls3x"; if the file is a template/,
@@ -279,7 +279,7 @@ test('a word where a number belongs may be that of a template, which is said', (
   assert.not.match(refusal(() => build(conv('kernel_size: three'))).message, /template/);
 });
 
-test('fields of forks that only tune are ignored with one warning that names them and their fork', async () => {
+test('fork fields that only affect performance are ignored, with one warning that names them and their fork', async () => {
   const text = `default_forward_type: FLOAT16 eltwise_mem_sharing: false bn_stats_batch_size: 32 engine: "MKL2017"
 ${conv('kernel_size: 3 engine: MKL2017 conv_algos_override: 1')}
 layer { name: "r" type: "ReLU" bottom: "y" top: "y" forward_type: FLOAT backward_type: FLOAT
@@ -297,7 +297,7 @@ layer { name: "r" type: "ReLU" bottom: "y" top: "y" forward_type: FLOAT backward
   assert.match(solver.join(), /s\.prototxt:1:12: .*solver_data_type/);
 });
 
-test('a foreign field of a foreign layer names the layer type; one of a known layer is refused itself', () => {
+test('a foreign field of a foreign layer is reported with the layer type; one of a known layer is itself refused', () => {
   const foreign = `${DATA}layer { name: "video" bottom: "x" top: "y" video_data_param { video_file: "x" } type: "VideoData" }`;
   const { code, message } = refusal(() => build(foreign));
   assert.is(code, 'graph/fork-type');
@@ -314,7 +314,7 @@ test('a foreign field of a foreign layer names the layer type; one of a known la
   );
 });
 
-test("what a layer of somebody's own type is written with is told as that layer", () => {
+test('unknown fields of a layer with a user-defined type are reported with that layer', () => {
   const own = (type: string, param: string) =>
     `${DATA}layer { name: "o" bottom: "x" top: "y" ${param} { odd: "}" at { x: 1 } } type: "${type}" }`;
   for (const [type, param] of [
@@ -348,7 +348,7 @@ test("what a layer of somebody's own type is written with is told as that layer"
   assert.not.match(refusal(() => build(own('ReLU', 'denseblock_param'))).message, /did you mean/);
 });
 
-test('a slip is still refused with the nearest field', () => {
+test('a typo is still refused with the most similar field', () => {
   assert.match(
     refusal(() => readNet(conv('kernel_sise: 3'), { file: 'net.prototxt' })).message,
     /no field "kernel_sise"; did you mean "kernel_size"/,
@@ -366,7 +366,7 @@ test('a slip is still refused with the nearest field', () => {
   );
 });
 
-test('no two fields of a message share a number', () => {
+test('no two fields of a message have the same number', () => {
   for (const [message, fields] of Object.entries(messages)) {
     const numbers = new Map<number, string>();
     for (const [field, [number]] of Object.entries(fields)) {
@@ -380,7 +380,7 @@ const facts = join(sharedFolder() ?? '', 'fork-fields.md');
 if (!existsSync(facts))
   console.log("skipped: no facts of forks' files at shared/fork-fields.md beside the checkout");
 else
-  test('every field of a layer is attributed to a fork whose caffe.proto has it', () => {
+  test('every field of a layer is attributed to a fork whose caffe.proto contains it', () => {
     const [, numbers = ''] = readFileSync(facts, 'utf8').split(/^## /m);
     const owners = new Map<string, string[]>();
     for (const row of numbers.matchAll(/^\| ([^|]+) \| \w+ \| ([^|]+) \|$/gm))

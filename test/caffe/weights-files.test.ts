@@ -54,7 +54,7 @@ const refused = async (work: () => unknown) => {
   return assert.unreachable('was not refused') as never;
 };
 
-test('a caffemodel that was written reads as it was, types included', () => {
+test('a written caffemodel is read with the same content, including types', () => {
   writeCaffemodel(path('net.caffemodel'), net);
   const read = readCaffemodel(readFileSync(path('net.caffemodel')), { file: 'net' });
   assert.is(read.name, 'net');
@@ -65,7 +65,7 @@ test('a caffemodel that was written reads as it was, types included', () => {
   );
 });
 
-test('writing leaves nothing behind but the file, and refuses a blob whose shape does not fit', () => {
+test('writing leaves only the file behind, and refuses a blob whose shape does not fit', () => {
   const before = readdirSync(folder).length;
   const wrong = { ...values(4), shape: [5] };
   assert.throws(
@@ -84,14 +84,14 @@ test('writing leaves nothing behind but the file, and refuses a blob whose shape
   assert.is(readdirSync(folder).length, before);
 });
 
-test('a mean image keeps its legacy dimensions, which older tools read', () => {
+test('a mean image keeps the legacy dimensions that older tools read', () => {
   writeBinaryproto(path('mean.binaryproto'), values(1, 3, 4, 5));
   const bytes = readFileSync(path('mean.binaryproto'));
   assert.equal([...bytes.subarray(0, 8)], [8, 1, 16, 3, 24, 4, 32, 5]);
   assert.equal(toFloat64(readBinaryproto(bytes, { file: '' })), toFloat64(values(1, 3, 4, 5)));
 });
 
-test("HDF5: written and read again, and Caffe's own file equals the caffemodel beside it", async () => {
+test("HDF5 is written and read again, and Caffe's own file equals the caffemodel beside it", async () => {
   await writeHdf5Weights(path('net.caffemodel.h5'), { ...net, layers: net.layers.slice(1) });
   const own = await readHdf5Weights(path('net.caffemodel.h5'));
   const sorted = (layers: { name: string }[]) => layers.sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -106,7 +106,7 @@ test("HDF5: written and read again, and Caffe's own file equals the caffemodel b
   );
 });
 
-test('HDF5: text, cut and damaged files are refused by name', async () => {
+test('text, truncated and damaged HDF5 files are refused by name', async () => {
   await writeHdf5Weights(path('whole.h5'), { name: '', layers: net.layers.slice(1, 2) });
   const whole = readFileSync(path('whole.h5'));
   await refused(() => readHdf5Weights(path('none.h5')));
@@ -127,7 +127,7 @@ test('HDF5: text, cut and damaged files are refused by name', async () => {
   }
 });
 
-test('.npy: written and read again for float32 and float64 and every number of dimensions', () => {
+test('.npy is written and read again for float32 and float64 and every number of dimensions', () => {
   const double = {
     shape: [2, 2],
     dtype: 'float64' as const,
@@ -144,7 +144,7 @@ test('.npy: written and read again for float32 and float64 and every number of d
   }
 });
 
-test('.npy: what NumPy would have to convert is refused with the call that does it', async () => {
+test('.npy that NumPy would have to convert is refused, with the call that converts it', async () => {
   const make = (dictionary: string, data: Uint8Array, version = 1) => {
     const header = Buffer.from(`${dictionary}\n`);
     const head = Buffer.from(

@@ -30,21 +30,21 @@ async function run(text: string, options: object = {}): Promise<number[]> {
   return [...top!.data];
 }
 
-test('a layer with blobs in the prototxt has these weights', async () => {
+test('a layer with blobs in the prototxt gets these weights', async () => {
   assert.equal(await run(inner('y', 'x', WEIGHTS)), [15, 31]);
 });
 
-test('they may have the four dimensions that blobs once had, and values in float64', async () => {
+test('they may have the four dimensions that blobs used to have, and float64 values', async () => {
   const legacy = `blobs { num: 1 channels: 1 height: 2 width: 2 double_data: [1, 2, 3, 4] }
     blobs { num: 1 channels: 1 height: 1 width: 2 data: [10, 20] }`;
   assert.equal(await run(inner('y', 'x', legacy)), [15, 31]);
 });
 
-test('a layer without them begins at its filler', async () => {
+test('a layer without them starts with its filler', async () => {
   assert.equal(await run(inner('y', 'x', WEIGHTS) + inner('z', 'y', '')), [46, 46]);
 });
 
-test('of a layer that a weights file has too, the file counts', async () => {
+test('if a weights file has the layer, too, the file counts', async () => {
   const weights = {
     file: 'w.caffemodel',
     name: 'net',
@@ -86,14 +86,14 @@ test('blobs that do not fit are refused', async () => {
   });
 });
 
-test("of a blob that layers share, its owner's values count: the first layer's (Net::ShareWeights)", async () => {
+test('if layers share a blob, the values of its owner count, which is the first layer (Net::ShareWeights)', async () => {
   const sharing = (name: string, value: number) =>
     `layer { name: "${name}" type: "InnerProduct" bottom: "x" top: "${name}" param { name: "w" }
       inner_product_param { num_output: 1 bias_term: false } blobs { shape { dim: 1 dim: 2 } data: ${value} data: 0 } }`;
   assert.equal(await run(sharing('first', 5) + sharing('second', 7)), [5]);
 });
 
-test('NaN among them is said with their place in the prototxt, beside a weights file too', async () => {
+test('NaN among them is reported with its position in the prototxt, also next to a weights file', async () => {
   const said: string[] = [];
   const hear = ({ message }: Error) => said.push(message);
   process.on('warning', hear);
@@ -107,7 +107,7 @@ test('NaN among them is said with their place in the prototxt, beside a weights 
   for (const message of found) assert.match(message, /^net\.prototxt:1:\d+: layer "[yz]", blob 0: 1 value/);
 });
 
-test('a training begins with them', async () => {
+test('training starts with them', async () => {
   await using device = await openDevice('reference');
   const text = `${input}layer { name: "t" type: "Input" top: "t" input_param { shape { dim: 1 dim: 2 } } }
     ${inner('y', 'x', WEIGHTS)}layer { name: "loss" type: "EuclideanLoss" bottom: "y" bottom: "t" top: "loss" }`;
@@ -126,7 +126,7 @@ test('a training begins with them', async () => {
   );
 });
 
-test('they are no weights of 0, whatever the filler', () => {
+test('they do not count as zero weights, whatever the filler', () => {
   const net = `layer { name: "x" type: "DummyData" top: "x" dummy_data_param { shape { dim: 1 dim: 2 } } }
     layer { name: "y" type: "InnerProduct" bottom: "x" top: "y" WRITTEN inner_product_param { num_output: 2 } }
     layer { name: "loss" type: "EuclideanLoss" bottom: "y" bottom: "x" top: "loss" }`;
@@ -136,7 +136,7 @@ test('they are no weights of 0, whatever the filler', () => {
   assert.not.ok(rules(WEIGHTS).includes('zero-weights'));
 });
 
-test('the page of a net shows their filters beside those of a file', async () => {
+test("the page of a net shows their filters next to a file's", async () => {
   const net = readNet(input + inner('y', 'x', WEIGHTS), { file: 'net.prototxt' });
   const weights = { file: 'w.caffemodel', name: 'net', layers: [] };
   const [shown] = Object.values(await addFilters(describeNet(net), weights));
@@ -154,7 +154,7 @@ test('the page of a net shows their filters beside those of a file', async () =>
   rmSync(folder, { recursive: true });
 });
 
-test('a conversion takes them, too', async () => {
+test('a conversion reads them, too', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'resnode-written-blobs-'));
   const at = (name: string) => join(folder, name);
   await saveCaffemodel(at('empty.caffemodel'), { name: 'net', layers: [] });

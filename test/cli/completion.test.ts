@@ -35,7 +35,7 @@ function offered(file: string, line: string): string[] {
   return stdout.split('\n').filter((word) => word !== '');
 }
 
-test('bash completes commands, those within them, flags, and values that can be listed; else files', async () => {
+test('bash completes commands, subcommands, flags, and values that can be listed, and files otherwise', async () => {
   const file = await script('bash');
   assert.equal(
     offered(file, 'resnode ')

@@ -27,7 +27,7 @@ test.before(() => {
   resnode('generate', 'resnet', '--depth', '20', '--out', folder);
 });
 
-test('summary and plan take it, in training too, and time runs both passes apart', () => {
+test('summary and plan read it, also for training, and time runs both passes separately', () => {
   assert.match(resnode('summary', net, '--batch', '1', ...cpu), /SoftmaxWithLoss.*0\.27 M parameters/s);
   assert.match(resnode('plan', net, '--train', '--batch', '2', ...cpu), /largest that fits/);
   const timed = JSON.parse(
@@ -41,7 +41,7 @@ test('summary and plan take it, in training too, and time runs both passes apart
   assert.ok(timed.passes.forward > 0 && timed.passes.backward > 0);
 });
 
-test('view draws it, convert writes its deploy net, and print makes that and the way back', async () => {
+test('view draws it, convert writes its deploy net, and print makes the deploy net and converts back', async () => {
   resnode('view', net, '--out', join(folder, 'net.html'));
   using device = await openDevice('cpu', { threads: 1 });
   using trainer = await device.train({ model: net, batch: 1, update: null });
@@ -65,7 +65,7 @@ test('view draws it, convert writes its deploy net, and print makes that and the
   );
 });
 
-test('run takes shapes on the command line, and no label where no output needs it', () => {
+test('run takes shapes on the command line, and needs no label if no output does', () => {
   writeFileSync(join(folder, 'x.f32'), new Uint8Array(4 * 3 * 32 * 32));
   const words = ['--input', `data=${join(folder, 'x.f32')}`, '--input-shape', 'data=1x3x32x32'];
   const out = join(folder, 'out');

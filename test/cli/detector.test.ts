@@ -122,7 +122,7 @@ interface Event {
   }[];
 }
 
-test('an SSD learns drawn squares from annotations: loss falls, mean average precision rises, detect finds them', async () => {
+test('an SSD learns drawn squares from annotations: the loss falls, mean average precision rises, and detect finds them', async () => {
   let truth: Awaited<ReturnType<typeof drawPicture>> = {
     label: '',
     box: { x: 0, y: 0, width: 0, height: 0 },

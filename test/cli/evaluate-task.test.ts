@@ -42,7 +42,7 @@ writeFileSync(
   }),
 );
 
-test('two of three squares are found: VOC XML and COCO JSON give the same figures, as JSON and as a file', () => {
+test('two of three squares are found: VOC XML and COCO JSON give the same figures, on the terminal and in a file', () => {
   for (const truth of ['annotations', 'coco.json']) {
     const { stdout, stderr, status } = run(
       ...['--task', 'detect', '--model', 'ssd', '--images', 'images', '--truth', truth],
@@ -63,7 +63,7 @@ test('two of three squares are found: VOC XML and COCO JSON give the same figure
   }
 });
 
-test('people get a table; images of which nothing is known are named, and left out', async () => {
+test('without --json there is a table; images without annotations are named and left out', async () => {
   await writePatches(join(root, 'images/unknown.png'), 32, 32, []);
   const { stdout, stderr, status } = run(
     '--task',
@@ -88,7 +88,7 @@ test('people get a table; images of which nothing is known are named, and left o
   assert.match(stdout, / VOC 2007 {2}VOC 2010 {3}COCO {2}objects {2}found {2}class\n/);
 });
 
-test('maps: pixel accuracy and mean IU, pixels of 255 left out, another class by --ignore-label', async () => {
+test('maps: pixel accuracy and mean IU without pixels of class 255, or of another class with --ignore-label', async () => {
   for (const [name, white] of [
     ['a', 8],
     ['b', 16],
@@ -113,7 +113,7 @@ test('maps: pixel accuracy and mean IU, pixels of 255 left out, another class by
   assert.match(table.stdout, /^3 images, 1536 pixels; in percent\npixel accuracy {9}100\.00\n/);
 });
 
-test('a broken image or map costs a line and the status, a map of another size or with another class too', async () => {
+test('a broken image or map is reported in a line and in the exit status, and so is a map of another size or with an unknown class', async () => {
   writeFileSync(join(root, 'images/broken.png'), 'no image');
   writeFileSync(join(root, 'maps/broken.png'), 'no map');
   await writePatches(join(root, 'images/wide.png'), 40, 32, []);
@@ -138,7 +138,7 @@ test('a broken image or map costs a line and the status, a map of another size o
     for (const folder of ['images', 'maps']) rmSync(join(root, folder, `${name}.png`));
 });
 
-test('misuse is refused with what mends it', () => {
+test('misuse is refused with the cure', () => {
   const base = ['--model', 'ssd', '--images', 'images'];
   const refusals: readonly (readonly [words: readonly string[], says: RegExp])[] = [
     [
@@ -178,7 +178,7 @@ if (hasMpirun())
     ['detect', 'ssd', 'annotations'],
     ['segment', 'shades', 'maps'],
   ] as const)
-    test(`${task}: three processes, of which each looks at an image, come to the figures of one`, async () => {
+    test(`${task}: three processes with one image each get the same figures as one process`, async () => {
       const words = [
         ...['--task', task, '--model', join(root, model), '--images', join(root, 'images')],
         ...['--truth', join(root, truth), '--batch', '1', '--json', '--device', 'cpu', '--threads', '1'],

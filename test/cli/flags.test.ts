@@ -34,7 +34,7 @@ const libraryRows = new Set(
 );
 const ownRows = new Set<Option>(Object.values(ownFlags).map(({ row }) => row));
 
-test('every flag of every command is a row of a function or of the own flags', () => {
+test("every flag of every command is a row in a function's table or in the command's own", () => {
   assert.ok(commands.length >= Object.keys(COMMANDS).length && all.length > 200, `${all.length} flags`);
   for (const { flag, name } of all) {
     assert.instance(flag, Flag, name);
@@ -44,7 +44,7 @@ test('every flag of every command is a row of a function or of the own flags', (
   for (const [name, { row }] of Object.entries(ownFlags)) assert.ok(used.has(row), `no command has ${name}`);
 });
 
-test('the help of a flag is the sentence of its row, what a value must be and its default', () => {
+test("a flag's help has its row's description, the form of its value, and its default", () => {
   for (const { flag, name, command } of all) {
     const { says, default: fallback, kind } = flag.row;
     assert.match(says, /^\S.*\.$/, name);
@@ -59,7 +59,7 @@ test('the help of a flag is the sentence of its row, what a value must be and it
   }
 });
 
-test('a value that a flag has by itself is one that its kind takes', () => {
+test("a flag's default has the flag's kind", () => {
   for (const { flag, name } of valued)
     if (flag.defaultValue !== undefined) assert.is(flag.row.kind.mistake(flag.defaultValue), null, name);
 });
@@ -142,7 +142,7 @@ const WRONG = [
 ];
 
 let texts = 0;
-test('whatever text a flag is given, its kind takes it or an ArgumentError names the flag', () => {
+test("for any value, a flag's kind accepts it or an ArgumentError names the flag", () => {
   for (const { flag, name } of valued) {
     let refused = 0;
     for (const text of WRONG) {
@@ -164,7 +164,7 @@ test('whatever text a flag is given, its kind takes it or an ArgumentError names
   }
 });
 
-test('on the command line it is a sentence and exit status 2, before anything is done', async () => {
+test('on the command line a wrong value gives one sentence and exit status 2, before anything is done', async () => {
   let runs = 0;
   for (const { command, flag, name } of valued) {
     const { mistake, written } = flag.row.kind;
@@ -200,7 +200,7 @@ const refusal = async (...words: string[]): Promise<string> =>
     (error: unknown) => failureOf(error).text ?? 'said',
   );
 
-test('a word that is nearly right is refused with the right one, a list with its commas, a pair with its form', async () => {
+test('a value that is nearly right is refused with the right one, a list with its commas, a pair with its form', async () => {
   assert.match(
     await refusal('time', '--precision', 'flaot16'),
     /--precision: expected .+, but received "flaot16"; did you mean "float16"\?/,

@@ -17,7 +17,7 @@ const resnode = (...words: string[]) =>
     cwd: folder,
   });
 
-test('generate writes what the library gives, with paths from the working folder', () => {
+test('generate writes what the library returns, with paths relative to the working folder', () => {
   const words = ['--classes', '7', '--train', 'flowers', '--mean-value', '1,2,3', '--batch', '64'];
   const { status, stdout } = resnode(
     'generate',
@@ -65,7 +65,7 @@ test('generate writes what the library gives, with paths from the working folder
   assert.match(run.stderr, /flowers/);
 });
 
-test('misuse is one sentence and status 2', () => {
+test('misuse gives one sentence and status 2', () => {
   for (const words of [
     ['generate'],
     ['generate', 'vgg', '--depth', '18', '--out', 'x'],

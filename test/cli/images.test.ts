@@ -22,7 +22,7 @@ const at = (...names: string[]) => names.map((name) => join(root, name));
 const files = async (...words: string[]) =>
   (await imageSources(at(...words), '--images')).map(({ file }) => file);
 
-test('a folder is the images below it, a list the paths in it, a pattern what it matches, a file itself', async () => {
+test('a folder stands for the images below it, a list for its paths, a pattern for its matches, and a file for itself', async () => {
   const all = at('photos/[1].png', 'photos/a.png', 'photos/more/b.png');
   assert.equal(await files('photos'), all);
   assert.equal(await files('list.txt'), all.slice(1));
@@ -32,7 +32,7 @@ test('a folder is the images below it, a list the paths in it, a pattern what it
   assert.equal(await files('photos/[1].png'), all.slice(0, 1));
 });
 
-test('words without images are refused by the name of their flag', async () => {
+test('arguments without images are refused by their flag', async () => {
   mkdirSync(join(root, 'empty'));
   writeFileSync(join(root, 'none.txt'), '\n');
   writeFileSync(join(root, 'binary.lst'), readFileSync(boot));
@@ -57,7 +57,7 @@ const lines = (text: string) =>
     .split('\n')
     .map((line) => JSON.parse(line));
 
-test('- is an image where the standard input begins as one, else a list of paths; nothing is refused', () => {
+test('- is an image if the standard input starts like one, else a list of paths; empty input is refused', () => {
   const [image] = lines(classify(readFileSync(boot)).stdout);
   assert.equal([image.file, image.top[0].label], ['-', 'Ankle boot']);
   const { status, stdout } = classify('photos/a.png\nphotos/none.png\n');
@@ -69,7 +69,7 @@ test('- is an image where the standard input begins as one, else a list of paths
   assert.match(nothing.stderr, /the images: expected .*from standard input \(-\), but received nothing\n/);
 });
 
-test('--crops 10 averages ten crops; progress is a line on stderr where it is asked for', () => {
+test('--crops 10 averages ten crops; progress is printed on stderr if requested', () => {
   const wide = ['--mean-value', '73', '--shorter-side', '32'];
   const [one] = lines(classify(readFileSync(boot), ...wide).stdout);
   const { stdout, stderr } = classify(readFileSync(boot), ...wide, '--crops', '10', '--progress');

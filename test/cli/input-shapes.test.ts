@@ -43,7 +43,7 @@ const COMMANDS: Readonly<Record<string, readonly string[]>> = {
 };
 
 for (const [command, words] of Object.entries(COMMANDS))
-  test(`${command} refuses the shape of a blob that is no input, with the nearest one`, async () => {
+  test(`${command} refuses a shape for a blob that is not an input, with the most similar name`, async () => {
     const said = await refusal([command, ...words, '--input-shape', 'dat=1x1x28x28']);
     assert.match(
       said,

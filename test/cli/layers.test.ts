@@ -32,7 +32,7 @@ function run(code: string) {
 const double = (forward: string) =>
   `export default { 'm.Double': { shapes: ({ bottoms }) => bottoms, forward: ${forward} } };`;
 
-test('a net with a Python layer runs by the function that a module gives', () => {
+test('a net with a Python layer runs with a function from a module', () => {
   const { status, stderr, out } = run(double('async ([x]) => [x.data.map((value) => 2 * value)]'));
   assert.is(status, 0, stderr);
   const bytes = readFileSync(join(out, 'twice.f32'));
@@ -46,7 +46,7 @@ for (const [what, code, status, words] of [
   ['throws', double("() => { throw new Error('no weights'); }"), 1, /no weights/],
   ['gives too few values', double('([x]) => [x.data.slice(1)]'), 1, /expected a Float32Array of 4 values/],
 ] as const)
-  test(`a module that ${what} is refused in words`, () => {
+  test(`a module that ${what} is refused with a message`, () => {
     const refused = run(code);
     assert.is(refused.status, status, refused.stderr);
     assert.match(refused.stderr, words);

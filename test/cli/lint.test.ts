@@ -17,7 +17,7 @@ writeFileSync(join(folder, 'good.prototxt'), 'layer { name: "r" type: "ReLU" bot
 writeFileSync(join(folder, 'old.prototxt'), '\nlayers { name: "d" type: DATA top: "data" }');
 writeFileSync(join(folder, 'wrong.prototxt'), 'layer { nme: "d" }');
 
-test('status 0 where nothing was found, 1 for an error, and for a warning only with --strict', () => {
+test('the status is 0 without findings and 1 for an error, and for a warning only with --strict', () => {
   const good = lint('good.prototxt', '--strict');
   assert.equal([good.status, good.stdout], [0, '0 errors, 0 warnings, 0 notes\n']);
   const old = lint('old.prototxt');
@@ -32,7 +32,7 @@ test('status 0 where nothing was found, 1 for an error, and for a warning only w
   assert.match(wrong.stdout, /^wrong\.prototxt:1:9: error does-not-parse: /);
 });
 
-test('one cause in many places is said once, with their lines; another cause by itself', () => {
+test('a cause with many positions is reported once with its lines, and another cause separately', () => {
   const layer = (name: string) =>
     `layer { name: "${name}" type: "Convolution" bottom: "data" top: "${name}" param {} param {} convolution_param { num_output: 1 kernel_size: 1 bias_term: false } }`;
   const text = [
@@ -50,7 +50,7 @@ test('one cause in many places is said once, with their lines; another cause by 
   assert.ok(stdout.trimEnd().split('\n').length < 20, stdout);
 });
 
-test('--json gives the findings, --rules all rules; misuse is status 2', () => {
+test('--json prints the findings and --rules all rules; misuse is status 2', () => {
   const [finding] = JSON.parse(lint('old.prototxt', '--json').stdout);
   assert.equal([finding.rule, finding.level, finding.position.line], ['v1-syntax', 'warning', 2]);
   assert.equal(JSON.parse(lint('--rules', '--json').stdout), lintRules);

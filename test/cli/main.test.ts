@@ -33,14 +33,14 @@ test('classify finds the ankle boot', () => {
 
 const recorded = join(sharedFolder() ?? '', 'models/fashion-resnet20');
 if (existsSync(recorded))
-  test('classify gives the probability that another training framework recorded for its model', () => {
+  test('classify prints the probability that another training framework recorded for its model', () => {
     const top = bootOf(join(recorded, 'deploy.prototxt'), join(recorded, 'model.caffemodel'));
     assert.is(top.label, 'Ankle boot');
     assert.ok(Math.abs(top.probability - 0.997879) < 1e-5);
   });
 else console.log(`skipped: no ${recorded}`);
 
-test('misuse exits with 2, a failure with 1 and one sentence', () => {
+test('misuse exits with 2, and a failure with 1 and one sentence', () => {
   assert.is(resnode('classify', '--bogus').status, 2);
   assert.is(resnode('time', ...files, '--iterations', '0').status, 2);
   const failed = resnode('classify', 'none.png', ...files, '--mean-value', '73');
@@ -48,7 +48,7 @@ test('misuse exits with 2, a failure with 1 and one sentence', () => {
   assert.match(failed.stderr, /^resnode: none\.png: there is no such file\n$/);
 });
 
-test('a misspelt option is named before one that is missing, and images in the wrong place are told theirs', () => {
+test('a misspelt option is reported before a missing one, and images in the wrong place are told where they belong', () => {
   for (const [words, cure] of [
     [
       ['classify', 'x.png', '--mdoel', 'net'],
@@ -63,7 +63,7 @@ test('a misspelt option is named before one that is missing, and images in the w
   }
 });
 
-test('a name that a flag had before is refused with its new one, and so is an output without --out', () => {
+test('a former flag name is refused with the new one, and so is an output without --out', () => {
   for (const [words, cure] of [
     [
       ['features', ...files, '--output', 'x.npy'],
@@ -89,7 +89,7 @@ test('a name that a flag had before is refused with its new one, and so is an ou
   }
 });
 
-test('--help lists every command in its group, and a word before --help that of the command', () => {
+test("--help lists every command in its group; a command before --help shows the command's help", () => {
   const { stdout } = resnode('--help');
   for (const group of ['Classify and compute:', 'Train:', 'Convert:', 'Look into nets:', 'This machine:'])
     assert.match(stdout, new RegExp(`^${group}$`, 'm'));
@@ -99,7 +99,7 @@ test('--help lists every command in its group, and a word before --help that of 
   assert.is(resnode('device-query', '--help').stdout, help);
 });
 
-test('every misuse is one sentence that begins with the command, and summary takes its net either way', () => {
+test('every misuse gives one sentence that begins with the command, and summary accepts its net both ways', () => {
   for (const words of [
     ['bogus'],
     ['summary'],
@@ -113,7 +113,7 @@ test('every misuse is one sentence that begins with the command, and summary tak
   assert.equal(resnode('summary', ...files.slice(0, 2)).stdout, resnode('summary', files[1]!).stdout);
 });
 
-test('a reader that stops early, such as head, is no error', () => {
+test('a reader that stops early, such as head, causes no error', () => {
   const command = [process.execPath, ...COMMAND].map((word) => `"${word}"`).join(' ');
   const pipe = `${command} print --resnet 152 | head -n 1; echo "\${PIPESTATUS[0]}"`;
   const { stdout, stderr } = spawnSync('bash', ['-c', pipe], { encoding: 'utf8', cwd: repositoryFolder });
@@ -121,7 +121,7 @@ test('a reader that stops early, such as head, is no error', () => {
   assert.is(stderr, '');
 });
 
-test('a standard output that is full is one sentence, and a failure', () => {
+test('a full standard output gives one sentence and a failure', () => {
   const command = [process.execPath, ...COMMAND].map((word) => `"${word}"`).join(' ');
   const { status, stderr } = spawnSync('bash', ['-c', `${command} print --resnet 18 > /dev/full`], {
     encoding: 'utf8',
@@ -131,20 +131,20 @@ test('a standard output that is full is one sentence, and a failure', () => {
   assert.match(stderr, /^resnode: standard output cannot be written: ENOSPC[^\n]*\n$/);
 });
 
-test('summary counts what the paper says of ResNet-20 (0.27 M, and its projections)', () => {
+test("summary's counts agree with the ResNet-20 paper (0.27 M, plus its projections)", () => {
   const { parameters, macs } = JSON.parse(resnode('summary', files[1]!, '--json').stdout);
   assert.ok(parameters > 270_000 && parameters < 280_000, `${parameters}`);
   assert.ok(macs > 0);
 });
 
-test('time gives the whole and every operation', () => {
+test('time prints the total and every operation', () => {
   const { milliseconds, operations } = JSON.parse(
     resnode('time', ...files, '--iterations', '2', '--json').stdout,
   );
   assert.ok(milliseconds.median > 0 && operations.length > 20);
 });
 
-test('print writes a solver in canonical form, its old type upgraded', () => {
+test('print writes a solver in canonical form, with its old type upgraded', () => {
   const file = join(mkdtempSync(join(tmpdir(), 'resnode-')), 'solver.prototxt');
   writeFileSync(file, 'solver_type: ADAM lr_policy: "fixed"\nnet: "n"');
   assert.is(resnode('print', '--solver', file).stdout, 'net: "n"\nlr_policy: "fixed"\ntype: "Adam"\n');
@@ -154,7 +154,7 @@ test('print writes a solver in canonical form, its old type upgraded', () => {
   assert.is(resnode('print').status, 2);
 });
 
-test('print writes the nets of the family, with their options', () => {
+test("print writes the family's nets, with their options", () => {
   const net = (...words: string[]) => JSON.parse(resnode('print', '--resnet', ...words, '--json').stdout);
   assert.equal(
     net('50', '--resnet-version', 'v1.5', '--classes', '7'),
@@ -174,7 +174,7 @@ test('print writes the nets of the family, with their options', () => {
   }
 });
 
-test('doctor is content where the CPU device works, GPU or not', () => {
+test('doctor is satisfied if the CPU device works, with or without a GPU', () => {
   const run = resnode('doctor', '--json');
   assert.is(run.status, 0);
   const { ok, findings } = JSON.parse(run.stdout);
@@ -185,7 +185,7 @@ test('doctor is content where the CPU device works, GPU or not', () => {
   assert.match(resnode('doctor').stdout, /the CPU device works, /);
 });
 
-test('device-query without a GPU fails in one sentence; with one it prints it', () => {
+test('device-query fails without a GPU in one sentence, and with one prints it', () => {
   const run = resnode('device-query');
   if (run.status === 0) assert.match(run.stdout, /^device +cuda:0$/m);
   else {

@@ -48,7 +48,7 @@ test('a folder stands for its files', async () => {
   assert.equal([shape, bytes.length], [[1, 10], 40]);
 });
 
-test('every command that reads a net takes a folder in its place', async () => {
+test('every command that reads a net accepts a folder instead', async () => {
   for (const words of [
     ['summary', fashion, '--json'],
     ['summary', '--model', fashion, '--json'],
@@ -72,7 +72,7 @@ test('every command that reads a net takes a folder in its place', async () => {
   assert.match(printed, /^name: /);
 });
 
-test('device.load takes a folder, as itself and among options, and so does device.plan', async () => {
+test('device.load and device.plan accept a folder, alone or in their options', async () => {
   using device = await openDevice('cpu', { threads: 1 });
   for (const load of [
     () => device.load(fashion),
@@ -91,7 +91,7 @@ test('device.load takes a folder, as itself and among options, and so does devic
   assert.match(error!.message, /which lacks model\.prototxt/);
 });
 
-test('convert writes a folder of a pair or another folder, and what lies beside them goes along', async () => {
+test('convert writes a folder from a pair or from another folder, and copies the other files in it', async () => {
   const copy = join(folder, 'copy');
   await resnode('convert', fashion, '--out', copy);
   assert.equal(readdirSync(copy).sort(), [
@@ -113,7 +113,7 @@ test('convert writes a folder of a pair or another folder, and what lies beside 
   assert.match(readFileSync(join(back, 'README.md'), 'utf8'), /Nothing here says how images are prepared/);
 });
 
-test('a folder that holds something is refused by every command that writes one, and written over where that is asked for', async () => {
+test('every command that writes a folder refuses one that is not empty, unless overwriting is requested', async () => {
   const full = join(folder, 'full');
   mkdirSync(full);
   writeFileSync(join(full, 'thesis.txt'), 'mine');
@@ -142,7 +142,7 @@ test('a folder that holds something is refused by every command that writes one,
   assert.ok(readdirSync(full).includes('model.caffemodel'));
 });
 
-test('train --out leaves the deploy net, its weights, names and preprocessing; what it could not is refused before', async () => {
+test('train --out leaves the deploy net, its weights, names and preprocessing, and refuses beforehand if it cannot', async () => {
   const at = (name: string) => join(folder, name);
   writeFileSync(at('list.txt'), '0000.png 0\n0001.png 1\n');
   writeFileSync(at('two.txt'), 'boot\npullover\n');
@@ -175,7 +175,7 @@ solver_mode: CPU random_seed: 1`,
   assert.match(useless!.message, /--labels: expected nothing without --out/);
 });
 
-test('finetune names its classes by the folders of images, not by the labels of the net that it begins with', async () => {
+test('finetune takes the class names from the image folders, not from the labels of the initial net', async () => {
   for (const [kind, images] of Object.entries({
     boots: ['0000', '0001', '0002'],
     shirts: ['0003', '0004', '0005'],
@@ -190,7 +190,7 @@ test('finetune names its classes by the folders of images, not by the labels of 
   assert.is(readFileSync(join(out, 'labels.txt'), 'utf8'), 'boots\nshirts\n');
 });
 
-test('the calibration of a folder is taken for int8 alone', async () => {
+test('the calibration in a folder is used for int8 only', async () => {
   const whole = join(folder, 'whole');
   cpSync(fashion, whole, { recursive: true });
   await resnode(
@@ -210,7 +210,7 @@ test('the calibration of a folder is taken for int8 alone', async () => {
     );
 });
 
-test('what is given by name takes the place of its file, before the folder or behind it', async () => {
+test("a file that is given by name replaces the folder's, before or after the folder", async () => {
   const labels = join(folder, 'other.txt');
   writeFileSync(labels, 'abcdefghij'.split('').join('\n'));
   for (const words of [
@@ -220,7 +220,7 @@ test('what is given by name takes the place of its file, before the folder or be
     assert.match(await resnode('classify', image, ...words, ...cpu), /^ {2}0\.9\d+ {2}j$/m);
 });
 
-test('a folder without weights is refused with the file that it lacks', async () => {
+test('a folder without weights is refused, with the missing file', async () => {
   copyFileSync(join(fashion, 'deploy.prototxt'), join(folder, 'deploy.prototxt'));
   const error = await resnode('classify', image, '--model', folder).then(
     () => null,

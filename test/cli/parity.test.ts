@@ -18,7 +18,7 @@ const weights = ['--weights', join(fashion, 'model.caffemodel')];
 const resnode = (...words: string[]) =>
   spawnSync(process.execPath, [...COMMAND, 'parity', ...words], { encoding: 'utf8', cwd: repositoryFolder });
 
-test('photographs, CPU against the reference device: one row a top, all within tolerance', () => {
+test('photographs on the CPU and the reference device: one row per top, all within tolerance', () => {
   const run = resnode(
     '--model',
     model,
@@ -32,7 +32,7 @@ test('photographs, CPU against the reference device: one row a top, all within t
   assert.match(run.stdout, /95 tops of 2 runs on cpu against reference, .*all within tolerance\n$/);
 });
 
-test('a tolerance that nothing keeps: exit status 1, and why', () => {
+test('an impossible tolerance gives exit status 1 and the reason', () => {
   const run = resnode(
     ...['--model', model, ...weights, '--device', 'cpu', '--against', 'onnx', '--tolerance', '1e-12'],
   );
@@ -40,7 +40,7 @@ test('a tolerance that nothing keeps: exit status 1, and why', () => {
   assert.match(run.stdout, /\nfirst beyond tolerance: conv1@\S+ \(\w+\)\nlikely cause \(accumulated\): /);
 });
 
-test('misuse is one sentence with exit status 2, a failure with 1', () => {
+test('misuse gives one sentence with exit status 2, a failure one with 1', () => {
   const loss = join(folder, 'loss.prototxt');
   const net = readNetFile(model);
   writeFileSync(

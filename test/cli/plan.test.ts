@@ -24,7 +24,7 @@ const resnode = (...words: string[]) =>
   });
 
 for (const kind of ['cpu', 'reference'] as const)
-  test(`what plan says for batch 1 and 3 is what the ${kind} device holds after load`, async () => {
+  test(`for batches 1 and 3, plan prints what the ${kind} device holds after load`, async () => {
     // Without measuring, because on a busy machine two processes may choose differently.
     const words = [
       'plan',
@@ -54,7 +54,7 @@ for (const kind of ['cpu', 'reference'] as const)
     assert.ok(largestBatch >= 3);
   });
 
-test('a net that takes one image, such as one with proposals, is planned: batch 1 is the largest', () => {
+test('a net that takes one image, such as one with proposals, is planned with batch 1 as the largest', () => {
   const net = join(mkdtempSync(join(tmpdir(), 'resnode-plan-')), 'net.prototxt');
   const inputs = ['s', 'd', 'i'].map(
     (name, i) =>
@@ -70,7 +70,7 @@ test('a net that takes one image, such as one with proposals, is planned: batch 
 });
 
 for (const recompute of [false, true])
-  test(`what plan --train${recompute ? ' --recompute' : ''} says is what the device holds in training`, async () => {
+  test(`plan --train${recompute ? ' --recompute' : ''} prints what the device holds in training`, async () => {
     const words = ['plan', model, '--train', '--device', 'cpu', '--threads', '2', '--batch', '4', '--json'];
     const [row] = JSON.parse(resnode(...words, ...(recompute ? ['--recompute'] : [])).stdout).batches;
     await using device = await openDevice('cpu', { threads: 2 });
@@ -93,7 +93,7 @@ const mixed = `
   layer { name: "fc" type: "InnerProduct" bottom: "scale" top: "fc" inner_product_param { num_output: 5 } }
   layer { name: "rows" type: "InnerProduct" bottom: "scale" top: "rows" inner_product_param { num_output: 4 axis: 2 } }`;
 
-test('a plan is exact for shared weights, computed parameters and layers without oneDNN, whatever the optimizing', async () => {
+test('a plan is exact for shared weights, computed parameters and layers without oneDNN, optimised or not', async () => {
   const net = readNet(mixed, { file: 'mixed.prototxt' });
   const random = seededRandom(7);
   const layers = new Map<string, { name: string; type: string; blobs: Blob[] }>();
@@ -114,7 +114,7 @@ test('a plan is exact for shared weights, computed parameters and layers without
     }
 });
 
-test('plan is a table for people, and says what it does not do', () => {
+test('plan prints a table, which says what it does not measure', () => {
   const { stdout } = resnode('plan', model, '--device', 'cpu', '--batch', '1');
   assert.match(stdout, /batch +weights +activations +workspace +total +fits\n +1 .* yes\nlargest that fits /);
   const recompute = resnode('plan', model, '--recompute');

@@ -55,7 +55,7 @@ function shown({ loss, rate, outputs }: TrainingLog) {
   };
 }
 
-test('the three forms of a log give the same curves', async () => {
+test('the three log formats give the same curves', async () => {
   const logs = await Promise.all(
     ['log.jsonl', 'caffe.log', 'printed.txt'].map((name) => readTrainingLog(path(name))),
   );
@@ -70,7 +70,7 @@ test('the three forms of a log give the same curves', async () => {
 });
 
 // The regular expressions of BVLC's tools/extra/parse_log.py and extract_seconds.py.
-test('a log in Caffe’s form is one that parse_log.py reads', () => {
+test('parse_log.py can read a log in Caffe’s format', () => {
   const lines = readFileSync(path('caffe.log'), 'utf8').trimEnd().split('\n');
   const solving = lines.findIndex((line) => line.includes('Solving'));
   assert.ok(solving > 0);
@@ -108,7 +108,7 @@ I0601 10:00:05.000001 77 solver.cpp:228] Iteration 40, loss = 1.5
 I0601 10:00:06.000001 77 solver.cpp:228] Iteration 40, loss = 1.25
 `;
 
-test('a log of Caffe’s own is read in its old form and its new one, several test nets apart, the later run of an iteration', async () => {
+test('Caffe’s own logs are read in the old and the new format, with test nets separate and the last run of an iteration', async () => {
   writeFileSync(path('bvlc.log'), CAFFE);
   const { loss, rate, outputs } = await readTrainingLog(path('bvlc.log'));
   assert.equal(loss, [
@@ -133,7 +133,7 @@ test('train --report writes the page and its data', () => {
   assert.equal([curves.loss.length, tests.length, done.reason], [10, 3, 'finished']);
 });
 
-test('plot draws several logs in one page, and as SVG; a log by stdin; what is no log is refused', async () => {
+test('plot draws several logs in one page and as SVG, reads a log from stdin, and refuses a file that is no log', async () => {
   const { log } = console;
   let said = '';
   console.log = (line: string) => (said += `${line}\n`);

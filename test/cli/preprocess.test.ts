@@ -82,7 +82,7 @@ for (const [command, ...words] of [
   ['view', '--image', boot, '--out', join(root, 'x.html')],
   ['parity', '--against', 'reference', '--images', boot],
 ] as const)
-  test(`${command} demands the mean that the net was trained with`, async () => {
+  test(`${command} requires the mean with which the net was trained`, async () => {
     const { error } = await resnode(command, ...words, ...net);
     assert.instance(error, ArgumentError, `${error}`);
     assert.match(
@@ -91,7 +91,7 @@ for (const [command, ...words] of [
     );
   });
 
-test('the file beside the model is used by name and named; one of the same name comes first; options leave it', async () => {
+test('the file next to the model is used and named; one with the same name takes precedence; options replace it', async () => {
   const place = mkdtempSync(join(root, 'beside-'));
   const beside = join(place, 'deploy.prototxt');
   copyFileSync(model, beside);
@@ -111,7 +111,7 @@ test('the file beside the model is used by name and named; one of the same name 
   refused(['--preprocess', join(fashion, 'preprocess.json')], /the net's input, 224×224.*28×28/);
 });
 
-test('options that contradict each other are refused', () => {
+test('contradictory options are refused', () => {
   const file = join(fashion, 'preprocess.json');
   for (const [words, message] of [
     [['--mean', 'none', '--mean-value', '1'], /either --mean or --mean-value/],
@@ -135,7 +135,7 @@ test('options that contradict each other are refused', () => {
     assert.throws(() => chosen(['--mean', 'none', ...words]));
 });
 
-test('what is given is what is done; the default size is 256 for 224, and in proportion', () => {
+test('the given options are applied; the default size is 256 for 224, and in proportion otherwise', () => {
   const crop = { width: 224, height: 224 };
   assert.equal(chosen(['--mean', 'none']), { resize: { shorterSide: 256 }, crop, mean: [0] });
   assert.equal(chosen(['--mean', 'none'], model, { width: 28, height: 28 }).resize, { shorterSide: 32 });
@@ -151,7 +151,7 @@ test('what is given is what is done; the default size is 256 for 224, and in pro
   );
 });
 
-test("--mean takes caffe.io's .npy: an image, or one value a channel; height × width × channels is refused with the cure", () => {
+test("--mean reads caffe.io's .npy: an image, or one value per channel; height × width × channels is refused with the cure", () => {
   const file = join(root, 'mean.npy');
   const values = Float32Array.from({ length: 3 * 4 * 5 }, (_, i) => i);
   writeNpy(file, blobFromFloats([3, 4, 5], values));
@@ -164,7 +164,7 @@ test("--mean takes caffe.io's .npy: an image, or one value a channel; height × 
   refused(['--mean', file], /pixels from 0 to 255/);
 });
 
-test('an image that cannot be read costs a line and exit status 1 at the end, or none with --skip-broken, in every command that reads many', async () => {
+test('in every command that reads many images, an unreadable one costs a line and exit status 1 at the end, or 0 with --skip-broken', async () => {
   const pictures = join(root, 'pictures');
   for (const name of ['a', 'b']) {
     mkdirSync(join(pictures, name), { recursive: true });
@@ -224,7 +224,7 @@ test('an image that cannot be read costs a line and exit status 1 at the end, or
   }
 });
 
-test('no file of a folder is dropped in silence; --max-pixels holds', async () => {
+test('no file of a folder is silently skipped; --max-pixels applies', async () => {
   const place = join(root, 'mixed');
   mkdirSync(join(place, '.thumbnails'), { recursive: true });
   copyFileSync(boot, join(place, 'boot.png'));

@@ -60,7 +60,7 @@ const corner = (name: string, width: number, height: number, side: number, grey 
     { x: width - side, y: height - side, width: side, height: side, grey },
   ]);
 
-test('a fully convolutional net sees images in their own sizes, one after the other', async () => {
+test('a fully convolutional net sees images at their own sizes, one after the other', async () => {
   const images = [await corner('wide', 64, 32, 4, 102), await corner('tall', 24, 48, 4, 204)];
   const { images: count, ranges } = await quantized(shadeNet(join(folder, 'shades')), images);
   assert.is(count, 2);
@@ -100,7 +100,7 @@ test('the segmenter then runs in int8 at any size', async () => {
   }
 });
 
-test('detectors see whole images in the size that detect gives them, with im_info where they have it', async () => {
+test("detectors see whole images at detect's size, with im_info if they take it", async () => {
   for (const [net, side, name] of [
     [squareSsd(join(folder, 'ssd')), 32, 'mean@mean'],
     [squareRegions(join(folder, 'regions')), 64, 'mean@mean'],
@@ -113,7 +113,7 @@ test('detectors see whole images in the size that detect gives them, with im_inf
   }
 });
 
-test('an image that cannot be read is left out where that is asked for', async () => {
+test('an unreadable image is left out if requested', async () => {
   const broken = join(folder, 'broken.png');
   writeFileSync(broken, 'no picture');
   const images = [broken, await corner('whole', 32, 32, 8)];
@@ -121,13 +121,13 @@ test('an image that cannot be read is left out where that is asked for', async (
   assert.is((await quantized(net, images, '--skip-broken', '--batch', '1')).images, 1);
 });
 
-test('an image of a size that the net cannot take is left out by its name, and the others count', async () => {
+test('an image whose size the net cannot take is left out by name, and the others count', async () => {
   const images = [await corner('strip', 64, 2, 2), await corner('fits', 32, 32, 8)];
   const net = shadeNet(join(folder, 'strips'));
   assert.is((await quantized(net, images, '--skip-broken')).images, 1);
 });
 
-test('sizes of whole images are refused for a net that looks at a crop', async () => {
+test('sizes for whole images are refused for a net that takes a crop', async () => {
   const net = writeModelFolder(
     join(folder, 'classifier'),
     `name: "classifier"

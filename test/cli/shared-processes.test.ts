@@ -130,7 +130,7 @@ if (hasMpirun()) {
     ['one class an image', 'deploy.prototxt', 'list.txt'],
     ['several labels an image', 'sigmoid.prototxt', 'labels.txt'],
   ] as const)
-    test(`evaluate of ${what}: three processes find what one finds, image for image`, async () => {
+    test(`evaluate of ${what}: three processes find the same as one, image by image`, async () => {
       const words = ['evaluate', ...net(model), '--images', at(list), '--batch', '4', '--json'];
       const [one, three] = await both(3, words);
       assert.is(one.status, 0, one.stderr);
@@ -154,7 +154,7 @@ if (hasMpirun()) {
     assert.match(readFileSync(at('report.html'), 'utf8'), /balanced accuracy/);
   });
 
-  test('classify: the lines of three processes stand in the order of the images, a broken one in its place', async () => {
+  test('classify: three processes print lines in the order of the images, including a broken one', async () => {
     const words = ['classify', at('broken'), ...net(), '--batch', '2', '--json'];
     const [one, three] = await both(3, words);
     assert.is(one.status, 1);
@@ -164,7 +164,7 @@ if (hasMpirun()) {
     assert.match(one.stdout.split('\n')[4]!, /04\.png","error"/);
   });
 
-  test('features: four processes write the file of one, also where two of them have nothing to do', async () => {
+  test('features: four processes write the same file as one, even if two of them have no image', async () => {
     const words = (out: string) => [
       ...['features', ...net(), '--images', at('list.txt'), '--blob', 'pool'],
       ...['--batch', '12', '--out', at(out)],
@@ -180,7 +180,7 @@ if (hasMpirun()) {
     );
   });
 
-  test('bn-stats: three processes write the bits that one writes, with shuffled and mirrored images and Dropout', async () => {
+  test('bn-stats: three processes write the same bits as one, with shuffled and mirrored images and Dropout', async () => {
     const words = (out: string) => [
       ...['bn-stats', '--model', at('train.prototxt'), '--weights', at('net.caffemodel')],
       ...['--iterations', '8', '--out', at(out), ...DEVICE],
@@ -195,7 +195,7 @@ if (hasMpirun()) {
     assert.not.equal(readFileSync(at('one.caffemodel')), readFileSync(at('net.caffemodel')));
   });
 
-  test('a failure in one process ends all with its status, and the first process says it', async () => {
+  test('a failure in one process ends all with its status, and the first process reports it', async () => {
     const words = [
       ...['bn-stats', '--model', at('train-broken.prototxt'), '--weights', at('net.caffemodel')],
       ...['--iterations', '7', '--out', at('never.caffemodel'), ...DEVICE],
@@ -211,7 +211,7 @@ if (hasMpirun()) {
     assert.not.ok(existsSync(at('never.caffemodel')));
   });
 
-  test('SIGKILL of one process ends the others, and no file is left', async () => {
+  test('SIGKILL of one process ends the others and leaves no file', async () => {
     const mark = at('killed.json');
     const words = [
       ...['evaluate', ...net(), '--images', at('long.txt'), '--batch', '1'],
@@ -227,7 +227,7 @@ if (hasMpirun()) {
     ['one class an image', 'deploy.prototxt', 'list.txt'],
     ['several labels an image', 'sigmoid.prototxt', 'labels.txt'],
   ] as const)
-    test(`SIGTERM to one process stops all where progress is kept, and one process goes on to the whole result: ${what}`, async () => {
+    test(`SIGTERM to one process stops all if progress is kept, and one process continues to the whole result: ${what}`, async () => {
       const mark = at('progress.json');
       const words = ['evaluate', ...net(model), '--images', at('middle.txt'), '--batch', '2', '--json'];
       writeFileSync(at('middle.txt'), readFileSync(at(list), 'utf8').repeat(20));
@@ -242,13 +242,13 @@ if (hasMpirun()) {
       assert.not.ok(existsSync(mark));
     });
 
-  test("a command that is one process's work refuses several, and says so once", async () => {
+  test('a command for one process refuses several, with one message', async () => {
     const { status, stderr } = await inProcesses(2, main, ['view', at('deploy.prototxt')]);
     assert.is(status, 2, stderr);
     assert.is(stderr.match(/resnode view: expected one process, but received "2 of mpirun"/g)?.length, 1);
   });
 
-  test('--no-mpi lets each process do all of the work', async () => {
+  test('with --no-mpi each process does all of the work', async () => {
     const words = ['classify', at('images', '00.png'), ...net(), '--top', '1', '--no-mpi', '--json'];
     const { status, stdout, stderr } = await inProcesses(2, main, words);
     assert.is(status, 0, stderr);

@@ -36,7 +36,7 @@ const lines = (text: string) =>
     .split('\n')
     .map((line) => JSON.parse(line));
 
-test('detect prints a line of JSON an image, one for a broken one, and draws the boxes of the others', async () => {
+test('detect prints one line of JSON per image, also for a broken one, and draws the boxes of the others', async () => {
   const { stdout, stderr, status } = run([
     'detect',
     'photos',
@@ -65,7 +65,7 @@ test('detect prints a line of JSON an image, one for a broken one, and draws the
   assert.equal([picture.width, picture.height, picture.channels], [64, 48, 3]);
 });
 
-test('detect prints a table for people, of an image from standard input too', () => {
+test('detect prints a table without --json, also for an image from standard input', () => {
   const { stdout, status } = run(
     ['detect', '-', '--model', 'ssd', '--min-score', '0.9'],
     readFileSync(join(root, 'photos/a.png')),
@@ -77,7 +77,7 @@ test('detect prints a table for people, of an image from standard input too', ()
   );
 });
 
-test('segment writes the classes as a PNG of indices, the overlay beside it, and how much each class takes', async () => {
+test('segment writes the classes as a PNG of indices with an overlay, and prints the share of each class', async () => {
   await writePatches(join(root, 'half.png'), 40, 32, [{ x: 20, y: 0, width: 20, height: 32 }]);
   const { stdout, status } = run(['segment', 'half.png', '--model', 'shades', '--json', '--out', 'maps']);
   assert.is(status, 0);
@@ -102,14 +102,14 @@ test('segment writes the classes as a PNG of indices, the overlay beside it, and
   assert.equal([grey.channels, grey.width], [1, 40]);
 });
 
-test('two images of one name get pictures of two names', async () => {
+test('two images with the same name get pictures with different names', async () => {
   mkdirSync(join(root, 'twice/x'), { recursive: true });
   for (const name of ['twice/a.png', 'twice/x/a.png']) await writePatches(join(root, name), 16, 16, []);
   assert.is(run(['detect', 'twice', '--model', 'ssd', '--out', 'twice-found']).status, 0);
   assert.equal(readdirSync(join(root, 'twice-found')).sort(), ['00001-a.png', '00002-a.png']);
 });
 
-test('what is misused is refused before anything is written, with what mends it', () => {
+test('misuse is refused before anything is written, with the cure', () => {
   const refusals: readonly (readonly [words: readonly string[], says: RegExp])[] = [
     [
       ['detect', 'half.png', '--model', 'ssd', '--out', 'found'],
@@ -166,7 +166,7 @@ test('what is misused is refused before anything is written, with what mends it'
   assert.not.ok(existsSync(join(root, 'one.png')));
 });
 
-test('--save-preprocess keeps what was done, and the same answers come from it', () => {
+test('--save-preprocess saves the settings, which then give the same answers', () => {
   const files = ['--model', 'ssd/model.prototxt', '--weights', 'ssd/model.caffemodel'];
   const words = ['detect', 'photos/a.png', ...files, '--json'];
   const first = run([...words, '--mean', 'none', '--save-preprocess', 'kept.json']);

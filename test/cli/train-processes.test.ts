@@ -42,7 +42,7 @@ display: 1 snapshot_prefix: "${join(folder, `s${batch}`)}" random_seed: 3 solver
 }
 
 if (hasMpirun())
-  test('two processes with half the batch each end with the weights of one', async () => {
+  test('two processes with half the batch each end with the same weights as one', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'resnode-mpi-'));
     try {
       const { default: sharp } = await import('sharp');
@@ -116,7 +116,7 @@ const WORDS = ['--mpi', '--device', 'cpu', '--threads', '1'];
 const signalled = 'test/device/processes/signalled-cli.ts';
 
 if (hasMpirun()) {
-  test('a weight gone infinite at a snapshot ends every process, with the layer named', () =>
+  test('a weight that is infinite at a snapshot ends every process, and the layer is named', () =>
     inFolder(async (folder) => {
       const unused = `layer { name: "side" type: "InnerProduct" bottom: "data" top: "side" inner_product_param { num_output: 2 } }
 layer { name: "silence" type: "Silence" bottom: "side" }`;
@@ -143,7 +143,7 @@ layer { name: "silence" type: "Silence" bottom: "side" }`;
       assert.not.ok(existsSync(join(folder, 'd_iter_2.caffemodel')));
     }));
 
-  test('a process that raises in its data layer ends the others, with its message', () =>
+  test('a process whose data layer throws ends the others, with its message', () =>
     inFolder(async (folder) => {
       const { default: sharp } = await import('sharp');
       const good = join(folder, 'good.png');
@@ -162,7 +162,7 @@ layer { name: "silence" type: "Silence" bottom: "side" }`;
       assert.match(stderr, /broken\.png/);
     }));
 
-  test('a label that no class has, within a step, ends every process', () =>
+  test('an invalid label within a step ends every process', () =>
     inFolder(async (folder) => {
       const solver = writeDummy(folder, 'max_iter: 6', 7);
       const { status, stderr } = await inProcesses(2, main, ['train', '--solver', solver, ...WORDS]);

@@ -34,7 +34,7 @@ layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "
 );
 writeCaffemodel(path('fillers.caffemodel'), { name: 'dummy', layers: [] });
 
-test('bn-stats writes mean, variance and a factor of 1; test prints every batch, then the means', () => {
+test('bn-stats writes mean, variance and a factor of 1; test prints every batch and then the means', () => {
   const stats = resnode(
     ...['bn-stats', '--model', 'net.prototxt', '--weights', 'fillers.caffemodel', '--iterations', '5'],
     ...['--out', 'stats.caffemodel', '--device', 'cpu', '--json', '--partial-weights'],
@@ -86,7 +86,7 @@ test('bn-stats writes mean, variance and a factor of 1; test prints every batch,
   assert.ok(Math.abs(json.loss - value(lines[4]!)) < 1e-5 * json.loss);
 });
 
-test('misuse is status 2 with one sentence', () => {
+test('misuse gives status 2 and one sentence', () => {
   writeFileSync(path('odd.prototxt'), 'net: "net.prototxt" lr_policy: "fixd"');
   writeFileSync(path('ok.prototxt'), 'net: "net.prototxt" lr_policy: "fixed" max_iter: 1');
   for (const [status, ...words] of [
@@ -170,7 +170,7 @@ test('train prints the modes of BatchNorm, iterations, tests and snapshots; a lo
   assert.is(JSON.parse(frozen.stdout.split('\n')[0]!).batchNorms[0].statistics, 'global');
 });
 
-test('SIGHUP snapshots, SIGINT snapshots and stops; --snapshot goes on from there', async () => {
+test('SIGHUP saves a snapshot, SIGINT saves one and stops; --snapshot continues from it', async () => {
   solver('long', 'base_lr: 0.001 max_iter: 1000000 display: 1');
   const child = spawn(
     process.execPath,
@@ -215,7 +215,7 @@ test('SIGHUP snapshots, SIGINT snapshots and stops; --snapshot goes on from ther
   );
 });
 
-test('a training that diverges is status 1, and says where', () => {
+test('training that diverges gives status 1 and says where', () => {
   solver('wild', 'base_lr: 1e30 max_iter: 50 display: 0 snapshot: 1');
   const { status, stderr } = resnode('train', '--solver', 'wild.prototxt', '--device', 'cpu');
   assert.is(status, 1);
@@ -230,7 +230,7 @@ for (const [what, words, asker] of [
   ['--gpu 0', ['--gpu', '0'], /^resnode: --gpu 0: /],
   ['--gpu all', ['--gpu', 'all'], /^resnode: --gpu all: /],
 ] as const)
-  test(`${what} without a GPU names who asks and what mends it`, () => {
+  test(`${what} without a GPU names the option that needs one and the cure`, () => {
     solver('gpu', 'base_lr: 0.1 max_iter: 1 solver_mode: GPU');
     const run = spawnSync(process.execPath, [...COMMAND, 'train', '--solver', 'gpu.prototxt', ...words], {
       encoding: 'utf8',

@@ -44,7 +44,7 @@ test('view writes one page with times, filters and activations', () => {
   for (const part of ['"activation"', '"filters"', '"measured":{']) assert.ok(text.includes(part), part);
 });
 
-test("view's misuse and failures are one sentence and leave no page", () => {
+test('misuse and failures of view give one sentence and leave no page', () => {
   const output = join(folder, 'none.html');
   for (const [status, words] of [
     [2, ['view']],
@@ -99,7 +99,7 @@ test('features writes the array and the list of its images', () => {
   assert.is(unknown.stderr, 'resnode: the net has no blob "prop"; did you mean "prob"?\n');
 });
 
-test('cam writes an overlay and says what it shows', () => {
+test('cam writes an overlay and names what it shows', () => {
   const output = join(folder, 'cam.png');
   const run = resnode(
     'cam',

@@ -102,7 +102,7 @@ const commands: Record<string, readonly string[]> = {
 };
 
 for (const [name, words] of Object.entries(commands))
-  test(`${name} refuses a renamed layer with the file's name for it`, () => {
+  test(`${name} refuses a renamed layer, with its name in the file`, () => {
     const refused = resnode(...words, '--weights', 'net.caffemodel');
     assert.is(refused.status, 1, refused.stdout + refused.stderr);
     assert.match(
@@ -113,7 +113,7 @@ for (const [name, words] of Object.entries(commands))
   });
 
 for (const name of ['run', 'classify', 'bn-stats'])
-  test(`${name} computes with --partial-weights, and says which layers are at their fillers`, () => {
+  test(`${name} computes with --partial-weights, and names the layers that keep their fillers`, () => {
     const partial = resnode(...commands[name]!, '--weights', 'net.caffemodel', '--partial-weights');
     assert.is(partial.status, 0, partial.stderr);
     assert.match(
@@ -136,7 +136,7 @@ test('convert refuses before it writes', () => {
   assert.not.ok(existsSync(path('net.onnx')));
 });
 
-test('a file of 0 bytes and one that is cut short are typed errors, with and without --partial-weights', () => {
+test('an empty file and a truncated one give typed errors, with and without --partial-weights', () => {
   for (const [more, file, message] of [
     [[], 'empty.caffemodel', /this is an empty file; here weights .* are needed/],
     [['--partial-weights'], 'cut.caffemodel', /cut short/],
@@ -154,7 +154,7 @@ const solver = (name: string, model: string) =>
     `net: "${model}"\nbase_lr: 0.01\nlr_policy: "fixed"\nmax_iter: 1\nsnapshot_prefix: "${name}"\nsolver_mode: CPU\n`,
   );
 
-test('train says which layers took weights, and refuses a file of which none did', () => {
+test('train names the layers that took weights, and refuses a file without any', () => {
   solver('solver.prototxt', 'data.prototxt');
   const part = resnode('train', '--solver', 'solver.prototxt', '--weights', 'net.caffemodel');
   assert.is(part.status, 0, part.stderr);
@@ -179,7 +179,7 @@ test('train says which layers took weights, and refuses a file of which none did
   );
 });
 
-test('a net with a name twice: lint refuses it, every command warns, weights are neither read nor written', async () => {
+test('a net that uses a name twice: lint refuses it, every command warns, weights are neither read nor written', async () => {
   const twice = net('conv');
   writeFileSync(path('twice.prototxt'), twice);
   const lint = resnode('lint', 'twice.prototxt');
@@ -222,7 +222,7 @@ test('a net with a name twice: lint refuses it, every command warns, weights are
   assert.not.ok(existsSync(path('a.caffemodel')));
 });
 
-test('a solver whose net has a name twice is refused before it trains; one name in TRAIN and TEST is not', () => {
+test('a solver whose net uses a name twice is refused before training; a name in both TRAIN and TEST is not', () => {
   const data = readFileSync(path('data.prototxt'), 'utf8');
   writeFileSync(path('bad.prototxt'), data.replace('name: "fc2"', 'name: "conv"'));
   solver('bad-solver.prototxt', 'bad.prototxt');
@@ -239,7 +239,7 @@ test('a solver whose net has a name twice is refused before it trains; one name 
   assert.is(good.status, 0, good.stderr);
 });
 
-test('view --partial-weights says what stayed at its filler, and NaN in weights, without an image too', () => {
+test('view --partial-weights names the layers that kept their fillers, and NaN in weights, also without an image', () => {
   const filled = resnode('view', 'renamed.prototxt', '--weights', 'net.caffemodel', '--partial-weights');
   assert.is(filled.status, 0, filled.stderr);
   assert.match(filled.stderr, /1 of 2 layers took weights; at their fillers: fc2; unused in the file: fc/);

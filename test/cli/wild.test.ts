@@ -55,7 +55,7 @@ async function timeOnce(device: Device, model: NetParameter, inputShapes: Record
 if (!existsSync(join(wild, 'index.json')))
   console.log('skipped: no nets from the wild at shared/prototxt-wild beside the checkout');
 else
-  test('a net from the wild builds, or is one of the list of those that are refused, for the reason that stands there', async () => {
+  test('a net from the wild builds, or is in the list of refused nets for the reason given there', async () => {
     registerLayers(ownLayers);
     using device = await openDevice('cpu', { threads: 1 });
     const index = JSON.parse(readFileSync(join(wild, 'index.json'), 'utf8')) as {

@@ -51,7 +51,7 @@ function refusal(name: string, of: Readonly<Record<string, number>>): string {
   return assert.unreachable('it was accepted') as never;
 }
 
-test('a calibration of another net is refused, though some of its blobs have names of this one', () => {
+test('a calibration of another net is refused, even if some of its blobs have the same names', () => {
   const message = refusal('large', ranges(net('large', 3)));
   assert.match(message, /one of this net, "small": make one with "resnode quantize" .*in code: calibrate/);
   assert.match(
@@ -61,7 +61,7 @@ test('a calibration of another net is refused, though some of its blobs have nam
   assert.match(refusal('', { 'x@y': 1 }), /one of a net without a name, with 1 of 1 ranges/);
 });
 
-test('a convolution of which the calibration does not know what it reads is refused with its layer and blob', () => {
+test('a convolution whose input is missing in the calibration is refused with its layer and blob', () => {
   const { 'sum1@sum1': _, ...rest } = { ...ranges(net()) };
   const { 'first@first_ReLU': __, ...lacking } = rest;
   assert.match(
@@ -71,7 +71,7 @@ test('a convolution of which the calibration does not know what it reads is refu
   assert.match(refusal('small', lacking), /a range of 0 leaves .* without int8/);
 });
 
-test('a range is 0 where a blob is always 0, or too small for a scale; none is larger than float32 holds', () => {
+test('a range is 0 if a blob is always 0 or too small for a scale; none exceeds float32', () => {
   const whole = ranges(net());
   for (const [range, expected] of [
     [0, 0],
@@ -89,7 +89,7 @@ test('a range is 0 where a blob is always 0, or too small for a scale; none is l
   );
 });
 
-test('what calibrate wrote is taken without a word: cut, with other outputs, shapes and passes, and merged', async () => {
+test('a calibration applies without a message to the net with a cut, other outputs, shapes and passes, and merged layers', async () => {
   const warnings: Error[] = [];
   const note = (warning: Error) => warnings.push(warning);
   process.on('warning', note);
@@ -146,7 +146,7 @@ test('what calibrate wrote is taken without a word: cut, with other outputs, sha
   assert.match(warnings[0]!.message, /of the net "renamed".*those of "small"/);
 });
 
-test('at sizes where SAME pads need a crop, and where they need none, the same convolutions compute in int8', async () => {
+test('the same convolutions run in int8 at sizes where SAME pads need a crop and where they do not', async () => {
   const filler = 'weight_filler { type: "xavier" }';
   const same = readNet(
     `name: "same" layer { name: "in" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 9 dim: 9 } } }

@@ -37,13 +37,13 @@ const valuesOf = (recipe: ParameterRecipe, blobs = BLOBS) => {
 const INVERSE = [1 / Math.sqrt(4.25), 1 / Math.sqrt(1.25)] as const;
 const rounded = (values: readonly number[]) => values.map(Math.fround);
 
-test('weights stay as they are in the file, with a factor for each channel', () => {
+test('weights stay as in the file, with one factor per channel', () => {
   const { bytes, channelScale } = pack({ kind: 'folded-weights', weights: 0, affine: [BATCH_NORM, SCALE] });
   assert.equal([...new Float32Array(bytes.buffer)], BLOBS[0]);
   assert.equal([...channelScale!], [3 * INVERSE[0], -1 * INVERSE[1]]);
 });
 
-test("a convolution's bias is normalised and scaled with what it is added to", () => {
+test("a convolution's bias is normalised and scaled with its result", () => {
   const folded = (bias: number | null, affine: readonly AffineStep[]) =>
     valuesOf({ kind: 'folded-bias', bias, affine, channels: 2 });
   assert.equal(folded(1, [BATCH_NORM]), rounded([(10 - 2) * INVERSE[0], (-20 - 3) * INVERSE[1]]));
@@ -54,7 +54,7 @@ test("a convolution's bias is normalised and scaled with what it is added to", (
   );
 });
 
-test('a Scale without bias, or a Bias, leaves the other as it is', () => {
+test('a Scale without bias, or a Bias, leaves the other unchanged', () => {
   const affine = [
     { kind: 'scale', gamma: 5, beta: null },
     { kind: 'scale', gamma: null, beta: 6 },
@@ -72,7 +72,7 @@ test('a factor of 0 makes mean and variance 0', () => {
   );
 });
 
-test('all blobs that a recipe is made of are named', () => {
+test('all blobs of a recipe are named', () => {
   const recipes: ParameterRecipe[] = [
     { kind: 'zeros' },
     { kind: 'blob', parameter: 7 },

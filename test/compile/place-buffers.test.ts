@@ -107,7 +107,7 @@ const lists: Lifetime[][] = Array.from({ length: 400 }, (_, round) => {
 });
 
 for (const alignment of [64, 256]) {
-  test(`no two buffers that are alive at once overlap, at multiples of ${alignment}`, () => {
+  test(`no two buffers that are alive at once overlap, with offsets at multiples of ${alignment}`, () => {
     place(lists, alignment).forEach(({ offsets }, round) => {
       const list = lists[round]!;
       assert.is(offsets.length, list.length);
@@ -124,7 +124,7 @@ for (const alignment of [64, 256]) {
     });
   });
 
-  test(`the arena holds every buffer, and lies between what is alive at once and the sum of all, by ${alignment}`, () => {
+  test(`the arena holds every buffer, and its size is between the peak of live bytes and the sum of all, at ${alignment}`, () => {
     place(lists, alignment).forEach(({ bytes, separate, offsets }, round) => {
       const list = lists[round]!;
       const size = ({ bytes }: Lifetime) => Math.ceil(bytes / alignment) * alignment;
@@ -136,13 +136,13 @@ for (const alignment of [64, 256]) {
     });
   });
 
-  test(`the places are those of greedy placement by size, by ${alignment}`, () =>
+  test(`the offsets are those of greedy placement by size, at ${alignment}`, () =>
     place(lists, alignment).forEach((placement, round) =>
       assert.equal(placement, bySpecification(lists[round]!, alignment), `round ${round}`),
     ));
 }
 
-test('more bytes than any machine addresses are refused, alone and together', () => {
+test('more bytes than any machine addresses are refused, for one buffer and for several together', () => {
   // The sum of 16,384 of these would be 0 in 64 bits, which would make an empty arena.
   const huge = (bytes: string | number, count: number) =>
     Array.from({ length: count }, () => ({ bytes: bytes as number, from: 0, to: 0 }));
@@ -154,7 +154,7 @@ test('more bytes than any machine addresses are refused, alone and together', ()
 });
 
 for (const kind of ['reference', 'cpu'] as const)
-  test(`a program whose tensors together pass all memory is refused, not wrapped round: ${kind}`, async () => {
+  test(`a program whose tensors together exceed all memory is refused without overflow: ${kind}`, async () => {
     const device = openNative(kind);
     const writer = new ProgramWriter();
     const inputs = Array.from({ length: 16384 }, () => writer.input([2 ** 24, 2 ** 24], new Float32Array()));

@@ -48,12 +48,12 @@ const update = {
   outputs: [],
 } as const;
 
-test('what fits is accepted', async () => {
+test('a valid program is accepted', async () => {
   assert.is(await refusal(gradient), 'accepted');
   assert.is(await refusal(update), 'accepted');
 });
 
-test('places that are missing, and ids that are not there, are refused', async () => {
+test('missing inputs and outputs, and invalid ids, are refused', async () => {
   assert.match(await refusal({ ...gradient, inputs: [-1, 1] }), /2 inputs where 3 belong/);
   assert.match(await refusal({ ...gradient, outputs: [] }), /0 outputs where 1 belong/);
   assert.match(await refusal({ ...gradient, of: 1 }), /of is 1, must be from 0 to below 1/);

@@ -51,7 +51,7 @@ function program(change: (program: Damaged) => void): Program {
   return written;
 }
 
-test('what is right is accepted', async () => {
+test('valid programs are accepted', async () => {
   assert.is(await refusal(program(() => {})), null);
 });
 
@@ -263,7 +263,7 @@ function blockEnd(change: (program: Damaged) => void): Program {
   return written;
 }
 
-test('sums that are made with a diff, and diffs of fewer places, are accepted where they fit', async () => {
+test('sums that are computed with a diff, and sampled diffs, are accepted if they fit', async () => {
   assert.is(await refusal(blockEnd(() => {})), null);
 });
 
@@ -314,7 +314,7 @@ for (const [name, change, message] of BLOCK_FAULTS)
     assert.match((await refusal(blockEnd(change))) ?? 'accepted', message);
   });
 
-test('a getter that throws, and a program that is none, end in errors', async () => {
+test('a getter that throws, and a value that is no program, give errors', async () => {
   for (const value of [undefined, null, 3, 'program', []])
     assert.match((await refusal(value)) ?? 'accepted', /the program: itself must be an object/);
   const throwing = { ...program(() => {}) };
@@ -481,7 +481,7 @@ function gradientProgram(
   return writer.program([...y, ...[...dx, ...dw].filter((id) => id >= 0)]);
 }
 
-test('native code asks of a gradient exactly what the schema says it reads', async () => {
+test('native code requires of a gradient exactly what the schema says it reads', async () => {
   let count = 0;
   for (const [attributes, shapes] of VARIANTS.flatMap((each) =>
     formsOf(each).map((form) => [each, form] as const),

@@ -26,7 +26,7 @@ const resnode = (...words: string[]) =>
   });
 const read = (file: string) => readCaffemodel(readFileSync(file), { file });
 
-test('a trained net goes to ONNX and back, and each command says how far apart the two are', () => {
+test('a trained net is converted to ONNX and back, and each command prints the difference', () => {
   const there = resnode('convert', weights, '--out', 'net.onnx', '--model', model);
   assert.is(there.status, 0, there.stderr);
   assert.match(
@@ -41,7 +41,7 @@ test('a trained net goes to ONNX and back, and each command says how far apart t
   assert.is(readNetFile(path('net.prototxt')).layer?.length, readNetFile(model).layer?.length);
 });
 
-test('a merged pair is written with its net, and HDF5 and back is bit-equal', async () => {
+test('a merged pair is written with its net, and is bit-equal after HDF5 and back', async () => {
   const merged = await convert(weights, path('merged.caffemodel'), { model, merge: true });
   assert.equal(merged.files, [path('merged.caffemodel'), path('merged.prototxt')]);
   assert.ok(merged.merged > 30 && merged.check!.largest.relative < 1e-5);
@@ -55,7 +55,7 @@ test('a merged pair is written with its net, and HDF5 and back is bit-equal', as
   assert.is(compareValues(read(weights), read(path('again.caffemodel'))).largest.absolute, 0);
 });
 
-test('a mean image goes to NumPy and back', async () => {
+test('a mean image is converted to NumPy and back', async () => {
   const values = Float32Array.from({ length: 60 }, (_, i) => i * 1.1);
   writeBinaryproto(path('mean.binaryproto'), blobFromFloats([1, 3, 4, 5], values));
   await convert(path('mean.binaryproto'), path('mean.npy'));
@@ -109,7 +109,7 @@ test('--help names every pair, and every other pair is refused by name', async (
   assert.instance(await convert('', '').catch((error: unknown) => error), ArgumentError);
 });
 
-test('a check sees one weight that is wrong, in the outputs and in the values', async () => {
+test('a check notices a single wrong weight, in the outputs and in the values', async () => {
   const [net, source] = [readNetFile(model), read(weights)];
   const layers = source.layers.map((layer) => {
     if (layer.name !== 'conv1') return layer;

@@ -36,13 +36,13 @@ async function refusal(work: () => unknown): Promise<ResnodeError> {
   return assert.unreachable('it was accepted') as never;
 }
 
-test('a data layer becomes an Input of batch 1, the loss a Softmax called prob, and labels and measures go', async () => {
+test('a data layer becomes an Input of batch 1, the loss a Softmax named prob, and labels and metrics are removed', async () => {
   const net = await deployNet(parse(`${DATA} ${fc('fc')} ${loss('fc')} ${accuracy('fc')}`));
   assert.equal(shapeOf(net), ['Input  > data', 'InnerProduct data > fc', 'Softmax fc > prob']);
   assert.equal(net.layer![0]!.input_param, { shape: [{ dim: [1, 3, 8, 8] }] });
 });
 
-test('auxiliary heads over the same labels go with all that served only them', async () => {
+test('auxiliary heads for the same labels are removed, with all layers that only served them', async () => {
   const net = await deployNet(
     parse(`${DATA} ${fc('trunk')} ${fc('aux', 'trunk')} ${loss('aux', 'loss_weight: 0.3')} ${accuracy('aux')}
       ${fc('main', 'trunk')} ${loss('main')} ${accuracy('main')}`),
@@ -54,7 +54,7 @@ test('auxiliary heads over the same labels go with all that served only them', a
   ]);
 });
 
-test('heads over labels of their own all stay, the last one as prob', async () => {
+test('heads for their own labels all stay, the last one as prob', async () => {
   const net = await deployNet(
     parse(`${DATA} layer { name: "cut" type: "Slice" bottom: "label" top: "a" top: "b" }
       ${fc('colour')} ${loss('colour', 'loss_weight: 0.1', 'a')} ${fc('kind')} ${loss('kind', '', 'b')}`),
@@ -67,7 +67,7 @@ test('heads over labels of their own all stay, the last one as prob', async () =
   ]);
 });
 
-test('probabilities that are there already are not made twice, and predictions of a regression stay as they are', async () => {
+test("existing probabilities are not duplicated, and a regression's predictions stay unchanged", async () => {
   const there = await deployNet(
     parse(`${DATA} ${fc('fc')} layer { name: "p" type: "Softmax" bottom: "fc" top: "p" } ${loss('fc')}`),
   );
@@ -80,12 +80,12 @@ test('probabilities that are there already are not made twice, and predictions o
   assert.equal(shapeOf(regression).slice(1), ['InnerProduct data > fc']);
 });
 
-test('a loss of TRAIN alone counts, and so do scores that only an Accuracy reads', async () => {
+test('a loss only in TRAIN counts, and so do scores that only an Accuracy reads', async () => {
   for (const ends of [loss('fc', 'include { phase: TRAIN }') + accuracy('fc'), accuracy('fc')])
     assert.equal(shapeOf(await deployNet(parse(`${DATA} ${fc('fc')} ${ends}`))).at(-1), 'Softmax fc > prob');
 });
 
-test('a deploy net with labels left loses them, and without them stays as it is', async () => {
+test('a deploy net with leftover labels loses them, and without them stays unchanged', async () => {
   const input = (name: string, dims: string) =>
     `layer { name: "${name}" type: "Input" top: "${name}" input_param { shape { ${dims} } } }`;
   const image = input('data', 'dim: 2 dim: 3 dim: 8 dim: 8');
@@ -95,7 +95,7 @@ test('a deploy net with labels left loses them, and without them stays as it is'
   assert.is(printPrototxt(await deployNet(clean)), printPrototxt(clean));
 });
 
-test('what has no deploy form is refused with the reason, at the layer', async () => {
+test('a net without a deploy form is refused with the reason, at the layer', async () => {
   assert.match(
     (await refusal(() => deployNet(parse(DATA)))).message,
     /no layer but data, losses and measures/,
@@ -115,7 +115,7 @@ test('what has no deploy form is refused with the reason, at the layer', async (
   assert.equal(given.layer![0]!.input_param, { shape: [{ dim: [1, 3, 9, 9] }] });
 });
 
-test('a deploy net becomes a net that can be trained, with fillers, data and an accuracy, or says why not', async () => {
+test('a deploy net becomes a net that can be trained, with fillers, data and an accuracy, or the error says why not', async () => {
   const trained = trainNet(resnet({ depth: 20 }));
   assert.equal(shapeOf(trained).slice(-2), [
     'SoftmaxWithLoss fc10,label > loss',
@@ -145,7 +145,7 @@ test('a deploy net becomes a net that can be trained, with fillers, data and an 
     assert.match((await refusal(() => trainNet(parse(text)))).message, message);
 });
 
-test('deploy of train is the net again: layers, names, shapes', async () => {
+test('the deploy net of the training net is the original net: layers, names, shapes', async () => {
   for (const depth of [20, 50] as const) {
     const net = resnet({ depth });
     assert.equal(shapeOf(await deployNet(trainNet(net))), shapeOf(net));
@@ -209,7 +209,7 @@ const shared = sharedFolder();
 const golden = goldenFolder();
 if (shared === null) console.log('skipped: no shared/prototxt-wild beside the checkout');
 else
-  test('nets from the wild go both ways, or say why not', async () => {
+  test('nets from the wild are converted in both directions, or refused with a reason', async () => {
     const wild = join(shared, 'prototxt-wild');
     const index = JSON.parse(readFileSync(join(wild, 'index.json'), 'utf8')) as {
       file: string;
@@ -227,7 +227,7 @@ else
     assert.ok((outcomes.get('both ways') ?? 0) >= 40, JSON.stringify([...outcomes]));
   });
 if (golden !== null)
-  test('golden nets go both ways, or say why not', async () => {
+  test('golden nets are converted in both directions, or refused with a reason', async () => {
     const nets = ['train', 'mini-resnet', 'nets2'].flatMap((group) =>
       (readdirSync(join(golden, group), { recursive: true }) as string[])
         .filter((name) => /net\.prototxt$/.test(basename(name)))

@@ -28,7 +28,7 @@ for (const [name, eps, pool] of [
   ['keras-old', 1e-3, { pad: 1, round_mode: 'FLOOR' }],
   ['keras-whole', 0.25, { round_mode: 'FLOOR' }],
 ] as const)
-  test(`${name}.h5 gives what Keras's layers compute`, async () => {
+  test(`${name}.h5 gives the results of Keras's layers`, async () => {
     const { net, weights, preprocess } = await readKerasResnet(path(`${name}.h5`), { inputShapes });
     const named = (wanted: string) => net.layer!.find((layer) => layer.name === wanted)!;
     assert.is(named('bn_conv1').batch_norm_param!.eps, Math.fround(eps));
@@ -49,7 +49,7 @@ for (const [name, eps, pool] of [
   });
 
 for (const name of ['keras-resnet8', 'keras-odd', 'keras-sequential'])
-  test(`${name}.h5 of other names is the net that its model_config describes`, async () => {
+  test(`${name}.h5 with other names gives the net that its model_config describes`, async () => {
     writeFileSync(path(`${name}.h5`), gunzipSync(readFileSync(join(fixtures, `${name}.h5.gz`))));
     const { net, weights } = await readKerasResnet(path(`${name}.h5`));
     using device = await openDevice('cpu');
@@ -64,7 +64,7 @@ for (const name of ['keras-resnet8', 'keras-odd', 'keras-sequential'])
     assert.ok(result.check!.ok);
   });
 
-test('a model_config that describes no net, or layers that are not here, are refused by name', async () => {
+test('a model_config that describes no net, or unsupported layers, is refused by name', async () => {
   const config = (layers: unknown[]) =>
     JSON.stringify({ class_name: 'Functional', config: { name: 'm', layers } });
   const input = {
@@ -105,7 +105,7 @@ test('a model_config that describes no net, or layers that are not here, are ref
   }
 });
 
-test('the command converts it and says what the input is', async () => {
+test('the command converts it and describes the input', async () => {
   const result = await convert(path('keras-new.h5'), path('net.caffemodel'), { inputShapes });
   assert.ok(result.check!.ok);
   assert.is(result.preprocess!.order, 'BGR');

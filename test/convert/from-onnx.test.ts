@@ -32,7 +32,7 @@ const worst = (actual: Float32Array | undefined, expected: Float32Array) =>
     : Number.POSITIVE_INFINITY;
 
 for (const name of ['torch-basic', 'torch-bottleneck-dynamic', 'zoo-v2', 'assorted'])
-  test(`${name}.onnx gives on the CPU what ${name.startsWith('torch') ? 'PyTorch and ' : ''}ONNX Runtime computes`, async () => {
+  test(`${name}.onnx gives on the CPU the results of ${name.startsWith('torch') ? 'PyTorch and ' : ''}ONNX Runtime`, async () => {
     const file = join(fixtures, `${name}.onnx`);
     const { net, weights } = readOnnxFile(file);
     using device = await openDevice('cpu');
@@ -47,7 +47,7 @@ for (const name of ['torch-basic', 'torch-bottleneck-dynamic', 'zoo-v2', 'assort
     if (name.startsWith('torch')) assert.ok(worst(output?.data, npy(`${name}.npy`)) < 1e-5);
   });
 
-test('layers take the names of their weights, and work in place', () => {
+test('layers get the names of their weights, and work in place', () => {
   const { net } = readOnnxFile(join(fixtures, 'torch-bottleneck-dynamic.onnx'));
   const lines = (net.layer ?? []).map(({ name, type, bottom, top }) => `${name} ${type} ${bottom}→${top}`);
   assert.equal(lines.slice(1, 5), [
@@ -59,7 +59,7 @@ test('layers take the names of their weights, and work in place', () => {
   assert.match(lines.at(-1)!, /^fc InnerProduct .*→output$/);
 });
 
-test('paddings and shapes that the graph computes, ConstantOfShape among them, are computed before the net runs', async () => {
+test('paddings and shapes that the graph computes, including ConstantOfShape, are computed before the net runs', async () => {
   const file = join(fixtures, 'torch-folded.onnx');
   const { net, weights } = readOnnxFile(file, { inputShapes: { input: input.shape } });
   assert.equal(
@@ -169,7 +169,7 @@ function model(
   };
 }
 
-test('what Caffe has no equal of is refused by the name of the node, with the reason', () => {
+test('a node that Caffe cannot express is refused by name, with the reason', () => {
   const one = (
     type: string,
     attributes: Record<string, OnnxAttribute>,
@@ -273,7 +273,7 @@ test('what Caffe has no equal of is refused by the name of the node, with the re
   });
 });
 
-test('weights beside the model are read from its own folder and nowhere else', () => {
+test('weights beside the model are read only from its own folder', () => {
   const whole = readFileSync(join(fixtures, 'external.onnx'));
   const data = readFileSync(join(fixtures, 'external.bin'));
   const [model, values] = [join(folder, 'external.onnx'), join(folder, 'external.bin')];
@@ -303,7 +303,7 @@ test('weights beside the model are read from its own folder and nowhere else', (
   }
 });
 
-test('a layer works in place only where it is the only reader of a value that nobody asked for', () => {
+test('a layer works in place only if it is the only reader of a value that is not an output', () => {
   const relu = (name: string, bottom: string, top: string) => ({
     name,
     type: 'ReLU',
@@ -335,7 +335,7 @@ test('a layer works in place only where it is the only reader of a value that no
   assert.is(tops(['f']).at(-1), 'silence: c→');
 });
 
-test('a length that is negative as an int64 is refused, not followed backwards', () => {
+test('a length that is negative as an int64 is refused, and does not lead backwards', () => {
   // Field 7 with length −11: it would return to its own first byte for ever.
   const bytes = Buffer.from('3af5ffffffffffffffff01', 'hex');
   assert.throws(
@@ -344,7 +344,7 @@ test('a length that is negative as an int64 is refused, not followed backwards',
   );
 });
 
-test('files cut short at every percent, and damaged files, end in typed errors or in a net', () => {
+test('files truncated at every percent, and damaged files, give typed errors or a net', () => {
   let refused = 0;
   let read = 0;
   const attempt = (bytes: Uint8Array, what: string) => {

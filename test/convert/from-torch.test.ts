@@ -69,14 +69,14 @@ for (const [file, expected, name, what] of [
   ],
   ['torch-cifar.th', 'torch-cifar', 'ResNet', "akamaster's shortcuts without parameters"],
 ] as const)
-  test(`${file} gives what PyTorch computes: ${what}`, async () => {
+  test(`${file} gives PyTorch's results: ${what}`, async () => {
     const result = await read(join(fixtures, file));
     assert.is(result.net!.name, name);
     const difference = worst(await scores(result as Network), npy(`${expected}.npy`));
     assert.ok(difference < 2e-5, `${difference}`);
   });
 
-test('the command writes weights, net and preprocessing, and says what the input must be', async () => {
+test('the command writes weights, net and preprocessing, and describes the input', async () => {
   const result = await convert(join(fixtures, 'torch-checkpoint.pth'), path('net.caffemodel'), {
     inputShapes: { data: shape },
   });
@@ -91,7 +91,7 @@ test('the command writes weights, net and preprocessing, and says what the input
   assert.match(net, /group: 2/);
 });
 
-test('a file is read by what it is, whatever it is called; what is left out is said', async () => {
+test('a file is read by its content, whatever its name; omitted parts are reported', async () => {
   for (const [file, name] of [
     ['counted.pth', 'pytorch_model.bin'],
     ['transformers-basic.safetensors', 'weights'],
@@ -108,7 +108,7 @@ test('a file is read by what it is, whatever it is called; what is left out is s
   assert.match((error as Error).message, /an extension of \.caffemodel/);
 });
 
-test('the first tensor that is missing is named as the file would name it', async () => {
+test('the first missing tensor is named as in the file', async () => {
   const { tensors } = readSafetensors(readFileSync(join(fixtures, 'transformers-basic.safetensors')), {
     file: 'a',
   });
@@ -124,7 +124,7 @@ test('the first tensor that is missing is named as the file would name it', asyn
     assert.throws(without(missing), new RegExp(`"${missing.replaceAll('.', '\\.')}".* is missing`), missing);
 });
 
-test('an object of code is refused by its name, and one of several state dicts is not guessed', () => {
+test('a code object is refused by name, and several state dicts are not guessed from', () => {
   // torch.save(model) stores a class of the script itself.
   const pickle = (text: string) => new Uint8Array(Buffer.from(text, 'latin1'));
   const options = { file: 'a', globals: torchGlobals, persistent: () => null };
@@ -191,7 +191,7 @@ test('an object of code is refused by its name, and one of several state dicts i
   assert.throws(() => read(dict([['epoch', 3]])), /but epoch; save it with/);
 });
 
-test('hostile pickles are refused by the name of what they would call, and call nothing', async () => {
+test('hostile pickles are refused by the name that they would call, and call nothing', async () => {
   for (const file of ['hostile-zip.pth', 'hostile-legacy.pth']) {
     const error = await read(join(fixtures, file)).catch((thrown: unknown) => thrown);
     assert.instance(error, WeightsError);
@@ -230,14 +230,14 @@ const small: Record<string, number[]> = {
 const recognise = (shapes: Record<string, number[]>, kind?: FloatType | null) =>
   torchResnet(stateDict(shapes, kind), { file: 'a.pth', inputShapes: {} });
 
-test('a net without classifier ends in pool5, one of another input has no preprocessing', () => {
+test('a net without classifier ends at pool5, and one with another input has no preprocessing', () => {
   assert.is(recognise(small).net.layer!.at(-1)!.name, 'pool5');
   const grey = recognise({ ...small, 'conv1.weight': [4, 1, 7, 7] });
   assert.is(grey.preprocess, undefined);
   assert.not.ok(grey.net.layer!.some(({ name }) => name === 'data_scale'));
 });
 
-test('what is no ResNet, or more than one, is refused by the tensor that does not fit', () => {
+test('a net that is not a ResNet, or two of them, is refused by the tensor that does not fit', () => {
   const { 'layer1.0.bn2.running_var': _, ...without } = small;
   const prefixed = (prefix: string) =>
     Object.fromEntries(Object.entries(small).map(([name, dims]) => [prefix + name, dims]));
@@ -278,7 +278,7 @@ test('what is no ResNet, or more than one, is refused by the tensor that does no
   assert.throws(() => recognise(small, null), /"conv1\.weight" is torch\.LongStorage, expected floats/);
 });
 
-test('a shape of the input that does not fit, and a net for a file that has one, are refused', async () => {
+test('an input shape that does not fit, and a net for a file that has its own, are refused', async () => {
   const file = join(fixtures, 'torch-cifar.th');
   const model = join(repositoryFolder, 'examples/fashion/deploy.prototxt');
   for (const [options, message] of [
@@ -293,7 +293,7 @@ test('a shape of the input that does not fit, and a net for a file that has one,
   assert.not.ok(existsSync(path('x.caffemodel')));
 });
 
-test('files that are cut short or damaged give a typed error or a net, never anything else', async () => {
+test('truncated or damaged files give a typed error or a net, never anything else', async () => {
   const random = seededRandom(3);
   let refused = 0;
   const attempt = async (bytes: Uint8Array, extension: string, what: string) => {
@@ -332,7 +332,7 @@ test('files that are cut short or damaged give a typed error or a net, never any
   assert.ok(refused > 150, `${refused}`);
 });
 
-test('files of other kinds under the same names are named', async () => {
+test('files of other kinds with the same names are recognised', async () => {
   const tar = Buffer.alloc(512);
   tar.write('ustar', 257);
   for (const [bytes, message] of [

@@ -51,11 +51,11 @@ for (const [name, expected] of [
   ['dagnn-7.3.mat', 'dagnn.npy'],
   ['simplenn.mat', 'simplenn.npy'],
 ] as const)
-  test(`${name} gives what MatConvNet's blocks compute`, async () => {
+  test(`${name} gives the results of MatConvNet's blocks`, async () => {
     assertClose(await outputOf(path(name)), npy(expected), name);
   });
 
-test('the format is seen from the content, the input from meta, and parameters come under their layers', async () => {
+test('the format is recognised by content, the input comes from meta, and parameters belong to their layers', async () => {
   writeFileSync(path('renamed.bin'), readFileSync(path('dagnn-packed.mat')));
   const result = await convert(path('renamed.bin'), path('net.caffemodel'));
   assert.ok(result.check!.ok);
@@ -76,7 +76,7 @@ test('the format is seen from the content, the input from meta, and parameters c
   assert.equal(preprocess!.mean, [1, 2, 3]);
 });
 
-test('a net of Caffe goes to .mat and back with the same outputs, its mean beside it', async () => {
+test('a Caffe net is converted to .mat and back with the same outputs and its mean', async () => {
   const there = await convert(fashion, path('fashion.mat'));
   assert.ok(there.check!.ok && there.check!.largest.relative < 1e-5, JSON.stringify(there.check!.largest));
   assert.equal(there.files, [path('fashion.mat')]);
@@ -94,7 +94,7 @@ test('a net of Caffe goes to .mat and back with the same outputs, its mean besid
   assert.is(back.preprocess?.crop.width, 28);
 });
 
-test('what MatConvNet has no block for is refused by the layer', async () => {
+test('a layer for which MatConvNet has no block is refused by name', async () => {
   const net = `layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 8 dim: 8 } } }
 layer { name: "odd" type: "ELU" bottom: "data" top: "odd" }`;
   writeFileSync(path('odd.prototxt'), net);
@@ -127,7 +127,7 @@ function withLayers(name: string, ...layers: readonly Record<string, unknown>[])
   return path(name);
 }
 
-test('damaged, hostile and foreign files end in typed errors that name the place', async () => {
+test('damaged, hostile and foreign files give typed errors that name the position', async () => {
   const whole = readFileSync(path('dagnn.mat'));
   const packed = readFileSync(path('dagnn-packed.mat'));
   const bomb = Buffer.concat([

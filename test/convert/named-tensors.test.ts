@@ -85,14 +85,14 @@ const mapFile = (name: string, content: unknown): string => {
   return path(name);
 };
 
-test("tensorpack's arrays fill a net of MSRA's names, whatever the file is called", async () => {
+test("tensorpack's arrays fill a net with MSRA's names, whatever the file's name", async () => {
   writeFileSync(path('renamed.bin'), readFileSync(fixture('tensorpack.npz')));
   const result = await convert(path('renamed.bin'), path('tensorpack.caffemodel'), { model });
   assert.ok(result.check!.ok);
   await assertComputes(path('tensorpack.caffemodel'));
 });
 
-test('a map takes tensors of any names, and the command says what it did', async () => {
+test('a map can use tensors of any names, and the command prints what it did', async () => {
   const names = mapFile('names.json', map);
   const run = spawnSync(
     process.execPath,
@@ -115,7 +115,7 @@ test('a map takes tensors of any names, and the command says what it did', async
 });
 
 for (const name of ['port-v1.ckpt', 'port-v2.ckpt', 'torch-mixed.safetensors', 'torch-checkpoint.pth'])
-  test(`a map that does not fit prints the tensors of ${name}`, async () => {
+  test(`for a map that does not fit, the tensors of ${name} are printed`, async () => {
     const error = await convert(fixture(name), path('x.caffemodel'), {
       model,
       map: mapFile('none.json', {}),
@@ -127,14 +127,14 @@ for (const name of ['port-v1.ckpt', 'port-v2.ckpt', 'torch-mixed.safetensors', '
     );
   });
 
-test('names that are not known are printed with their shapes and types, and the way out', async () => {
+test('unknown names are printed with their shapes and types, and the way to map them', async () => {
   const error = await convert(fixture('named.npz'), path('x.caffemodel'), { model }).catch(
     (thrown: unknown) => thrown,
   );
   assert.match((error as Error).message, /\(--map names\.json\); it holds\n {2}s_k +3×3×3×4 +float32\n/);
 });
 
-test('mistakes in a map are named, with the nearest name or the order of axes', async () => {
+test('mistakes in a map are reported, with the most similar name or the order of axes', async () => {
   const cases: [unknown, RegExp][] = [
     ['{', /it is no JSON/],
     [[], /expected an object/],
@@ -172,7 +172,7 @@ test('mistakes in a map are named, with the nearest name or the order of axes', 
   assert.match((without as Error).message, /a net \(--model net\.prototxt\), whose layers the map names/);
 });
 
-test('damaged archives and those that unpack to too much end in typed errors', async () => {
+test('damaged archives, and those that unpack to too much, give typed errors', async () => {
   const whole = readFileSync(fixture('tensorpack.npz'));
   const broken = Buffer.from(whole);
   broken.fill(0xff, 60, 120);

@@ -70,7 +70,7 @@ function apart(actual: Float32Array | undefined, expected: Float32Array) {
 }
 
 for (const [name, make] of nets) {
-  test(`${name}: ONNX Runtime gives our outputs within 1e-4, the way back the same net, the merged pair 1e-5`, async () => {
+  test(`${name}: ONNX Runtime gives our outputs within 1e-4, the way back gives the same net, the merged pair is within 1e-5`, async () => {
     const source = make();
     const scores = (source.net.layer ?? []).filter(({ type }) => type === 'InnerProduct').at(-1)!.top![0]!;
     const outputs = ['prob', scores];

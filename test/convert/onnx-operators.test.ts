@@ -96,7 +96,7 @@ async function same(steps: readonly Step[], shape: readonly number[] = X, opset 
   return (net.layer ?? []).map(({ type = '' }) => type).filter((type) => type !== 'Input');
 }
 
-test('a mean of what lies on the input is Pooling with AVE_EXC_PAD, where it is padded', async () => {
+test('an average over the valid pixels only is Pooling with AVE_EXC_PAD if it is padded', async () => {
   const poolOf = async (attributes: Record<string, unknown>) => {
     assert.equal(await same([['AveragePool', ['x'], { kernel_shape: [3, 3], ...attributes }]]), ['Pooling']);
     return (readOnnxFile(file).net.layer!.at(-1)!.pooling_param as { pool: string }).pool;
@@ -117,7 +117,7 @@ test('a mean of what lies on the input is Pooling with AVE_EXC_PAD, where it is 
     assert.is(await poolOf(attributes), pool, JSON.stringify(attributes));
 });
 
-test('a maximum over pads that differ from side to side is Pooling with pads of its own, rounded up too', async () => {
+test('a maximum with different pads on each side is Pooling with its own pads, also rounded up', async () => {
   for (const attributes of [
     { pads: [2, 2, 0, 0], strides: [2, 2] },
     { pads: [0, 1, 2, 0] },
@@ -128,7 +128,7 @@ test('a maximum over pads that differ from side to side is Pooling with pads of 
     assert.equal(await same([['MaxPool', ['x'], { kernel_shape: [3, 3], ...attributes }]]), ['Pooling']);
 });
 
-test('RoiAlign is ROIAlign, whose regions begin with the image', async () => {
+test('RoiAlign is ROIAlign, with regions that start with the image index', async () => {
   const regions = floatConstant('regions', [3, 4], [0, 1, 5, 4, 1.3, 0.2, 3.1, 2.9, -2, -2, 9, 8]);
   const images = integers(0, 1, 0);
   const attributes = { output_height: 2, output_width: 3, spatial_scale: point(0.75) };
@@ -153,7 +153,7 @@ test('RoiAlign is ROIAlign, whose regions begin with the image', async () => {
   ]);
 });
 
-test('Compress, and NonZero through Squeeze or Transpose to a Gather, are Filter', async () => {
+test('Compress, and NonZero through Squeeze or Transpose into a Gather, are Filter', async () => {
   const ITEMS = [7, 3, 2];
   const score: Step[] = [
     ['ReduceSum', ['x', integers(1, 2)], { keepdims: 0 }, ['sum']],
@@ -196,7 +196,7 @@ test('Compress, and NonZero through Squeeze or Transpose to a Gather, are Filter
   );
 });
 
-test('ConvTranspose with any pads, output_padding and output_shape is Deconvolution, and Slice where its sides are cut unlike', async () => {
+test('ConvTranspose with any pads, output_padding and output_shape is Deconvolution, plus Slice if its sides are cropped unevenly', async () => {
   const of = (attributes: Record<string, unknown>, kernel = [4, 3], group = 1) =>
     same([['ConvTranspose', ['x', floats(6, 4, ...kernel), floats(4 * group)], { ...attributes, group }]]);
   assert.equal(await of({ strides: [2, 2], pads: [1, 1, 1, 1] }), ['Deconvolution']);
@@ -214,7 +214,7 @@ test('ConvTranspose with any pads, output_padding and output_shape is Deconvolut
   await same([['ConvTranspose', ['x', floats(6, 2, 3)], { strides: [2] }]], [2, 6, 9]);
 });
 
-test('a convolution with other zeros before than behind has zeros in its kernel, over any number of axes', async () => {
+test('a convolution with more zeros on one side has zeros in its kernel, over any number of axes', async () => {
   for (const attributes of [
     { pads: [0, 0, 1, 1], strides: [2, 2] },
     { pads: [2, 0, 1, 2], strides: [3, 2] },
@@ -232,7 +232,7 @@ test('a convolution with other zeros before than behind has zeros in its kernel,
 const sizes = (h: number, w: number) => ['x', '', '', integers(2, 6, h, w)];
 const scales = (h: number, w: number) => ['x', '', floatConstant(`f${random()}`, [4], [1, 1, h, w])];
 
-test('Resize with its corners on the corners is Interp, a repetition Upsample, every other one two constant products', async () => {
+test('Resize with aligned corners is Interp, repetition is Upsample, and every other Resize two constant products', async () => {
   const linear = (transformation: string) => ({
     mode: 'linear',
     coordinate_transformation_mode: transformation,
@@ -259,7 +259,7 @@ test('Resize with its corners on the corners is Interp, a repetition Upsample, e
   await same([['Resize', ['x', old], { mode: 'linear' }]], X, 10);
 });
 
-test('values go to other places by Permute, Slice, Tile, Reshape and constant products', async () => {
+test('values move by Permute, Slice, Tile, Reshape and constant products', async () => {
   assert.equal(await same([['Transpose', ['x'], { perm: [0, 2, 3, 1] }]]), ['Permute']);
   assert.equal(await same([['Transpose', ['x']]]), ['Permute']);
   assert.equal(await same([['Slice', ['x', integers(1), integers(4), integers(1)]]]), ['Slice', 'Silence']);
@@ -281,7 +281,7 @@ test('values go to other places by Permute, Slice, Tile, Reshape and constant pr
   );
 });
 
-test('any padding is a convolution or a constant product where nothing takes zeros along', async () => {
+test('padding of any kind is a convolution or a constant product if no zeros can be added otherwise', async () => {
   const pads = integers(0, 0, 1, 2, 0, 0, 1, 2);
   assert.equal(await same([['Pad', ['x', pads]]]), ['Convolution']);
   await same([['Pad', ['x', integers(0, 1, 0, 2, 0, 0, 3, 0)]]]);
@@ -301,7 +301,7 @@ test('any padding is a convolution or a constant product where nothing takes zer
   );
 });
 
-test('sums, means, maxima and their places over any axes', async () => {
+test('sums, means, maxima and their indices over any axes', async () => {
   for (const keepdims of [0, 1]) {
     for (const axes of [[1], [1, 3], [-1], [2, 3]]) {
       await same([['ReduceSum', ['x', integers(...axes)], { keepdims }]]);
@@ -330,7 +330,7 @@ test('normalisations over rows are as exact as their own eps', async () => {
   assert.equal(await same([['MeanVarianceNormalization', ['x'], { axes: [2, 3] }]]), ['MVN']);
 });
 
-test('functions of a value, and arithmetic of values that broadcast', async () => {
+test('elementwise functions, and arithmetic with broadcasting', async () => {
   const positive: Step = ['Exp', ['x'], {}, ['e']];
   assert.equal(await same([['Clip', ['x', number(0), number(6)]]]), ['Clip']);
   assert.equal(await same([['HardSwish', ['x']]]), ['HardSwish']);
@@ -362,7 +362,7 @@ test('functions of a value, and arithmetic of values that broadcast', async () =
   }
 });
 
-test('a constant that the net puts out, or joins with what it computes, is a Parameter layer', async () => {
+test('a constant that is an output of the net, or is concatenated with results, is a Parameter layer', async () => {
   await same([['Concat', ['x', floats(2, 2, 5, 7)], { axis: 1 }]]);
 });
 
@@ -372,13 +372,13 @@ test('regions: MaxRoiPool is ROIPooling', async () => {
   assert.equal(await same([['MaxRoiPool', ['x', regions], attributes]]), ['Parameter', 'ROIPooling']);
 });
 
-test('Erf, and Gelu in both its forms, are composed to within 1e-6 of what they are', async () => {
+test('Erf, and Gelu in both forms, are composed with an error below 1e-6', async () => {
   await same([['Erf', ['x']]]);
   await same([['Gelu', ['x']]], X, 20);
   await same([['Gelu', ['x'], { approximate: 'tanh' }]], X, 20);
 });
 
-test('TopK of a constant number of values is ArgMax, which takes the first of equal values, too', async () => {
+test('TopK with a constant count is ArgMax, which also takes the first of equal values', async () => {
   const twice: Step = ['Concat', ['x', 'x'], { axis: 3 }, ['xx']];
   for (const attributes of [{}, { axis: 1 }, { axis: 2, largest: 0 }])
     for (const k of [1, 3])
@@ -391,7 +391,7 @@ test('TopK of a constant number of values is ArgMax, which takes the first of eq
       }
 });
 
-test('what a Caffe net cannot say is refused by operator and node, with what to do', () => {
+test('an operator that Caffe cannot express is refused by operator and node, with what to do', () => {
   for (const [step, message] of [
     [['NonMaxSuppression', ['x', 'x']], /node "n0" \(NonMaxSuppression\): .*DetectionOutput/],
     [['RoiAlign', ['x', floats(1, 4), integers(0)], { mode: 'max' }], /node "n0" \(RoiAlign\): mode max/],
@@ -419,7 +419,7 @@ test('what a Caffe net cannot say is refused by operator and node, with what to 
   }
 });
 
-test('docs/onnx.md is what the rules say now (npm run onnx-page writes it)', () => {
+test('docs/onnx.md agrees with the rules (npm run onnx-page writes it)', () => {
   assert.ok(readFileSync(ONNX_PAGE, 'utf8') === onnxPage(), 'run: npm run onnx-page');
 });
 

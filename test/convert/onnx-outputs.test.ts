@@ -93,7 +93,7 @@ const x = Float32Array.from({ length: (4 + CLASSES) * PRIORS }, (_, i) => {
   return row < 2 ? random() : row < 4 ? 0.05 + 0.2 * random() : 4 * random() - 2;
 });
 
-test('a NonMaxSuppression is refused, and the message says how to end the net before it', () => {
+test('a NonMaxSuppression is refused, with how to end the net before it', () => {
   assert.throws(
     () => readOnnxFile(path('net.onnx')),
     (error: Error) =>
@@ -102,7 +102,7 @@ test('a NonMaxSuppression is refused, and the message says how to end the net be
   );
 });
 
-test('the net ends at the values that are asked for, which ONNX Runtime computes too', async () => {
+test('the net ends at the requested values, which ONNX Runtime computes, too', async () => {
   const { check, files } = await convert(path('net.onnx'), path('cut.caffemodel'), {
     outputs: ['boxes', 'scores'],
   });
@@ -118,7 +118,7 @@ const documented = (): string => {
   return /```protobuf\n(layer[\s\S]*?)```/.exec(page)![1]!;
 };
 
-test('with the layers of docs/converting.md behind it, it finds what NonMaxSuppression keeps', async () => {
+test('followed by the layers of docs/converting.md, it finds what NonMaxSuppression selects', async () => {
   const run = spawnSync(
     process.execPath,
     [...COMMAND, 'convert', 'net.onnx', '--out', 'found.caffemodel', '--outputs', 'boxes,scores'],
@@ -162,7 +162,7 @@ test('with the layers of docs/converting.md behind it, it finds what NonMaxSuppr
   );
 });
 
-test('a net with a DetectionOutput becomes ONNX that ONNX Runtime checks, and is read back as what it was', async () => {
+test('a net with a DetectionOutput becomes ONNX that ONNX Runtime checks, and is read back unchanged', async () => {
   const { check, files } = await convert(path('found.caffemodel'), path('found.onnx'), {
     model: path('whole.prototxt'),
   });
@@ -191,7 +191,7 @@ const REFINEDET = `layer { name: "in" type: "Input" top: "loc" top: "conf" top: 
 layer { name: "found" type: "DetectionOutput" bottom: "loc" bottom: "conf" bottom: "priors" bottom: "objects" bottom: "moves" top: "found"
   detection_output_param { num_classes: 3 code_type: CENTER_SIZE objectness_score: 0.1 keep_top_k: 9 confidence_threshold: 0.01 nms_param { nms_threshold: 0.45 top_k: 8 } } }`;
 
-test("RefineDet's DetectionOutput of two images is read back, its moved boxes as the layers that they are composed of", async () => {
+test("RefineDet's DetectionOutput for two images is read back, with its moved boxes as the layers that compose them", async () => {
   const net = readNet(REFINEDET, { file: 'refinedet.prototxt' });
   writeOnnxFile(path('refinedet.onnx'), { net, weights: { file: '', name: '', layers: [] } });
   const back = readOnnxFile(path('refinedet.onnx'));
@@ -215,7 +215,7 @@ test("RefineDet's DetectionOutput of two images is read back, its moved boxes as
   assert.equal([...(await again.run(inputs)).found!.data], [...found!.data]);
 });
 
-test('nodes that differ from those of a DetectionOutput by one constant or one input are no DetectionOutput', () => {
+test('nodes that differ from a DetectionOutput in one constant or one input are not a DetectionOutput', () => {
   const net = readNet(REFINEDET, { file: 'refinedet.prototxt' });
   const model = toOnnx(graphFromCaffe(net), () => assert.unreachable() as never);
   const refuses = (changed: OnnxModel) =>
@@ -230,7 +230,7 @@ test('nodes that differ from those of a DetectionOutput by one constant or one i
   refuses({ ...model, nodes: model.nodes.map((each) => (each === kept ? swapped : each)) });
 });
 
-test('a Faster R-CNN is checked with the size of its image as im_info, so that it makes regions', async () => {
+test('a Faster R-CNN is checked with its image size as im_info, so that it proposes regions', async () => {
   const golden = goldenFolder();
   if (golden === null) return console.log('skipped: no golden data');
   const at = (name: string) => join(golden, 'forks/mini_faster_rcnn', name);
@@ -241,7 +241,7 @@ test('a Faster R-CNN is checked with the size of its image as im_info, so that i
   assert.ok(check!.differences.length > 0);
 });
 
-test('a value that no node makes is refused with the nearest name, and so are outputs of another format', async () => {
+test('a value that no node makes is refused with the most similar name, and so are outputs for another format', async () => {
   assert.throws(
     () => readOnnxFile(path('net.onnx'), { outputs: ['boxs'] }),
     (error: Error) =>

@@ -43,7 +43,7 @@ const transposed = (values: readonly number[]) =>
   Array.from({ length: 20 }, (_, i) => values[(i % 4) * 5 + Math.floor(i / 4)]!);
 
 if (isMade) {
-  test('the values of a pickle of Lasagne fill a net by a map, whatever protocol wrote it', async () => {
+  test('the values of a Lasagne pickle fill a net through a map, whatever its protocol', async () => {
     const zeros = Array<number>(5).fill(0);
     for (const protocol of [2, 3, 4, 5]) {
       const file = path(`lasagne-${protocol}.pkl`);
@@ -57,7 +57,7 @@ if (isMade) {
     }
   });
 
-  test('filters of neon, a matrix, are reshaped and transposed', async () => {
+  test("neon's filters, a matrix, are reshaped and transposed", async () => {
     const layer = (i: number) => `model/config/layers/${i}/params/W`;
     const map = {
       conv: [{ tensor: layer(0), reshape: [3, 3, 3, 4], transpose: [3, 0, 1, 2] }, null],
@@ -71,7 +71,7 @@ if (isMade) {
     assert.match((error as Error).message, /reshape is \[3,3,4\], expected dimensions of 108 values/);
   });
 
-  test('without a map a pickle is answered by a table of its arrays', async () => {
+  test('without a map, the arrays of a pickle are printed in a table', async () => {
     const error = await readNumpyPickle(path('lasagne-2.pkl')).catch((thrown: unknown) => thrown);
     assert.instance(error, WeightsError);
     assert.match(
@@ -80,7 +80,7 @@ if (isMade) {
     );
   });
 
-  test('a pickle that asks for code is refused by name, and nothing runs', async () => {
+  test('a pickle that calls code is refused by name, and nothing runs', async () => {
     const error = await namedTensors(path('hostile.pkl')).catch((thrown: unknown) => thrown);
     assert.instance(error, WeightsError);
     assert.is((error as WeightsError).code, 'torch/global');
@@ -88,14 +88,14 @@ if (isMade) {
     assert.not(existsSync(path('executed')));
   });
 
-  test('arrays of another byte order are refused where they are asked for; what holds itself ends', async () => {
+  test('arrays with another byte order are refused when requested; a pickle that contains itself ends', async () => {
     const map = { conv: ['values/0', 'values/1'], fc: [{ tensor: 'values/2', transpose: [1, 0] }, null] };
     const error = await weightsOf(path('big-endian.pkl'), map).catch((thrown: unknown) => thrown);
     assert.is((error as WeightsError).code, 'convert/tensor-type');
     assert.equal([...(await namedTensors(path('itself.pkl'))).keys()], ['values/0']);
   });
 
-  test('a pickle that is cut short or damaged anywhere is a typed error, or other values', () => {
+  test('a pickle that is truncated or damaged anywhere gives a typed error or other values', () => {
     const bytes = readFileSync(path('lasagne-2.pkl'));
     for (let at = 0; at < bytes.length; at += 7) {
       const damaged = Buffer.from(bytes);

@@ -42,7 +42,7 @@ test('caffemodel → safetensors → caffemodel keeps every bit, every name, typ
   assert.ok(readFileSync(path('first.caffemodel')).equals(readFileSync(path('back.caffemodel'))));
 });
 
-test('without the net values are compared, and the net beside it serves where it is needed', async () => {
+test('without the net, values are compared, and the net beside the file is used if needed', async () => {
   const there = await convert(weights, path('values.safetensors'));
   assert.is(there.check!.compared, 'values');
   assert.is(there.check!.largest.absolute, 0);
@@ -55,7 +55,7 @@ test('without the net values are compared, and the net beside it serves where it
   assert.ok(onnx.check!.ok);
 });
 
-test("names as safetensors' users see them", () => {
+test('names are those that users of safetensors expect', () => {
   const { metadata, tensors } = readSafetensors(readFileSync(path('net.safetensors')), { file: 'a' });
   assert.is(metadata.get('format'), 'caffe');
   assert.match(metadata.get('prototxt')!, /^name: /);
@@ -72,7 +72,7 @@ const file = (header: unknown, values = 0): Buffer => {
 };
 const tensor = (more: object = {}) => ({ dtype: 'F32', shape: [2], data_offsets: [0, 8], ...more });
 
-test('a file of blobs without our metadata is read by its names', () => {
+test('a file of blobs without our metadata is read by names', () => {
   writeFileSync(
     path('other.safetensors'),
     file({ 'a.b.1': tensor(), 'a.b.0': tensor({ shape: [2, 1] }) }, 8),
@@ -88,7 +88,7 @@ test('a file of blobs without our metadata is read by its names', () => {
   );
 });
 
-test('damaged headers and layers are refused by what is wrong', () => {
+test('damaged headers and layers are refused with the error', () => {
   const layers = (list: unknown) => ({
     __metadata__: { format: 'caffe', layers: typeof list === 'string' ? list : JSON.stringify(list) },
     'conv.0': tensor(),
@@ -130,7 +130,7 @@ test('damaged headers and layers are refused by what is wrong', () => {
   }
 });
 
-test('layers of one name are refused, and doubles stay doubles', () => {
+test('layers with the same name are refused, and doubles stay doubles', () => {
   const blob = (value: number) => ({
     shape: [1],
     dtype: 'float64' as const,

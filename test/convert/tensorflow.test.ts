@@ -30,7 +30,7 @@ for (const [name, expected] of [
   ['port-small.ckpt', 'tensorflow-port-small.npy'],
   ['slim.ckpt.index', 'tensorflow-slim.npy'],
 ] as const)
-  test(`${name} gives what TensorFlow computes`, async () => {
+  test(`${name} gives TensorFlow's results`, async () => {
     const { net, weights, notes } = await readTensorflow(fixture(name), { net: null, inputShapes });
     assert.match(notes?.[0] ?? '', /^1 variables are no weights of the net \(global_step\)/);
     using device = await openDevice('cpu');
@@ -48,7 +48,7 @@ for (const [name, expected] of [
     assert.ok(worst / largest < 1e-5, `${worst} of ${largest}`);
   });
 
-test('the convolutions keep the names of MSRA, and the mean is the one of the source', async () => {
+test("the convolutions keep MSRA's names, and the mean is that of the source", async () => {
   copyFileSync(fixture('port-v1.ckpt'), path('renamed.bin'));
   const result = await convert(path('renamed.bin'), path('net.caffemodel'), { inputShapes });
   assert.ok(result.check!.ok);
@@ -60,7 +60,7 @@ test('the convolutions keep the names of MSRA, and the mean is the one of the so
 });
 
 for (const name of ['fashion.ckpt', 'fashion.ckpt.index'])
-  test(`a net of Caffe goes to ${name} and back with the same outputs`, async () => {
+  test(`a Caffe net is converted to ${name} and back with the same outputs`, async () => {
     const there = await convert(fashion, path(name));
     assert.ok(there.check!.ok && there.check!.largest.relative < 1e-5, JSON.stringify(there.check));
     const tensors = await readCheckpoint(path(name));
@@ -73,7 +73,7 @@ for (const name of ['fashion.ckpt', 'fashion.ckpt.index'])
     assert.is(back.check!.compared, 'outputs');
   });
 
-test('layers without a place in the port are refused by name', async () => {
+test('layers without an equivalent in the port are refused by name', async () => {
   const net = `layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 8 dim: 8 } } }
 layer { name: "conv1" type: "Convolution" bottom: "data" top: "conv1" convolution_param { num_output: 2 kernel_size: 3 } }
 layer { name: "mine" type: "Convolution" bottom: "conv1" top: "mine" convolution_param { num_output: 2 kernel_size: 1 } }`;
@@ -87,7 +87,7 @@ layer { name: "mine" type: "Convolution" bottom: "conv1" top: "mine" convolution
   );
 });
 
-test('damaged, incomplete and foreign checkpoints end in typed errors', async () => {
+test('damaged, incomplete and foreign checkpoints give typed errors', async () => {
   const [one, index, data] = ['port-v1.ckpt', 'port-v2.ckpt.index', 'port-v2.ckpt.data-00000-of-00001'].map(
     (name) => readFileSync(fixture(name)),
   ) as [Buffer, Buffer, Buffer];

@@ -63,7 +63,7 @@ function weightsOf(golden: NetCase & { folder: string }, net: NetParameter): Wei
   };
 }
 
-test('every layer type gives in ONNX Runtime what Caffe recorded, and again when it is read back', async () => {
+test('every layer type gives in ONNX Runtime what Caffe recorded, also after it is read back', async () => {
   if (goldenFolder() === null) return;
   using device = await openDevice('cpu');
   const refused: string[] = [];
@@ -125,7 +125,7 @@ for (const [kind, whose, expected] of [
   ['layers2', 'BVLC', REFUSED_RARE],
   ['forks', 'the forks', REFUSED_FORKS],
 ] as const)
-  test(`every further layer type of ${whose} gives in ONNX Runtime what Caffe recorded, and again when it is read back, or is refused by its reason`, async () => {
+  test(`every further layer type of ${whose} gives in ONNX Runtime what Caffe recorded, also after it is read back, or is refused with a reason`, async () => {
     if (goldenFolder() === null) return;
     const refused: string[] = [];
     const device = await openDevice('cpu');
@@ -195,7 +195,7 @@ const INPUT =
 const netOf = (text: string) => readNet(INPUT + text, { file: 'net.prototxt' });
 const none = { file: 'none', name: '', layers: [] };
 
-test('pooling that ONNX cannot express as one window is written with zeros before it, or refused by name', async () => {
+test('pooling that ONNX cannot express as one window is preceded by padding, or refused by name', async () => {
   using device = await openDevice('cpu');
   const data = Float32Array.from({ length: 126 }, (_, i) => Math.sin(i));
   for (const fields of [
@@ -231,7 +231,7 @@ test('pooling that ONNX cannot express as one window is written with zeros befor
   );
 });
 
-test('a dropout that draws in phase TEST is refused with what makes it draw', () => {
+test('a dropout that draws in phase TEST is refused, with the field that causes it', () => {
   const net = netOf(
     'layer { name: "d" type: "Dropout" bottom: "x" top: "y" dropout_param { sample_weights_test: true } }',
   );
@@ -241,7 +241,7 @@ test('a dropout that draws in phase TEST is refused with what makes it draw', ()
   );
 });
 
-test('a layer without weights is refused by name, before anything is written', () => {
+test('a layer without weights is refused by name before anything is written', () => {
   const net = netOf(
     'layer { name: "c" type: "Convolution" bottom: "x" top: "y" convolution_param { num_output: 1 kernel_size: 1 } }',
   );
@@ -253,7 +253,7 @@ test('a layer without weights is refused by name, before anything is written', (
   assert.throws(() => mapFile(path), /there is no such file/);
 });
 
-test('names of blobs are kept, values that are overwritten are blob@layer, and any batch can be run', async () => {
+test('blobs keep their names, overwritten values are blob@layer, and any batch size can be run', async () => {
   const net = netOf(
     'layer { name: "p" type: "Power" bottom: "x" top: "y" power_param { scale: 2 } } layer { name: "r" type: "ReLU" bottom: "y" top: "y" } layer { name: "s" type: "Softmax" bottom: "y" top: "prob" }',
   );
@@ -300,7 +300,7 @@ test('a layer that works in place on an input leaves the input its name', async 
   );
 });
 
-test('Filter is Compress, by which as many items pass as the selector says, and is read back as Filter', async () => {
+test('Filter is Compress, passes as many items as the selector selects, and is read back as Filter', async () => {
   using device = await openDevice('cpu');
   const net = readNet(
     `layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 4 dim: 3 } } }

@@ -22,7 +22,7 @@ for (const [name, what] of [
   ['fb-a-ascii', 'basic blocks, shortcut A, ASCII'],
   ['nngraph', 'a gModule, zeros by nn.Padding'],
 ])
-  test(`${name}.t7 gives what its modules compute: ${what}`, async () => {
+  test(`${name}.t7 gives the results of its modules: ${what}`, async () => {
     const { net, weights, notes } = await readTorch7(join(fixtures, `${name}.t7`), { inputShapes });
     assert.equal(notes, ['the net ends in scores; a Softmax "prob" is added']);
     using device = await openDevice('cpu');
@@ -40,7 +40,7 @@ for (const [name, what] of [
     assert.ok(worst / largest < 1e-5, `${worst} of ${largest}`);
   });
 
-test('the format is seen from the content, and images are prepared as fb.resnet.torch does', async () => {
+test('the format is recognised by content, and images are prepared as in fb.resnet.torch', async () => {
   writeFileSync(path('renamed.bin'), readFileSync(join(fixtures, 'nngraph.t7')));
   const small = await convert(path('renamed.bin'), path('net.caffemodel'), { inputShapes });
   assert.ok(small.check!.ok);
@@ -57,7 +57,7 @@ const object = (index: number, name: string) => Buffer.concat([ints(4, index), t
 const word = (value: string) => Buffer.concat([ints(2), text(value)]);
 const number = (value: number) => Buffer.concat([ints(1), Buffer.from(Float64Array.of(value).buffer)]);
 
-test('damaged, hostile and foreign files end in typed errors', async () => {
+test('damaged, hostile and foreign files give typed errors', async () => {
   const whole = readFileSync(join(fixtures, 'fb-b.t7'));
   // Modules that occur twice in modules that occur twice, and so on: a thousand bytes that describe 2^60 modules.
   const modules: Buffer[] = [];

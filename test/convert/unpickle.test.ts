@@ -45,7 +45,7 @@ for (const [protocol, encoded] of Object.entries(pickles.data))
     assert.is(first, second);
   });
 
-test('bytes and sets of protocols 4 and 5', () => {
+test('protocols 4 and 5 have bytes and sets', () => {
   for (const encoded of Object.values(pickles.bytes)) {
     const [bytes, set] = load(Buffer.from(encoded, 'base64')) as [Uint8Array, Set<number>];
     assert.equal([...bytes], [0, 255]);
@@ -63,7 +63,7 @@ function refusal(bytes: Uint8Array): WeightsError {
   return assert.unreachable('it was read') as never;
 }
 
-test('a call of os.system or eval is refused by its name in every protocol', () => {
+test('a call of os.system or eval is refused by name in every protocol', () => {
   for (const encoded of Object.values(pickles.system)) {
     const { code, message } = refusal(Buffer.from(encoded, 'base64'));
     assert.is(code, 'torch/global');
@@ -73,7 +73,7 @@ test('a call of os.system or eval is refused by its name in every protocol', () 
     assert.match(refusal(Buffer.from(encoded, 'base64')).message, /asks for (?:__builtin__|builtins)\.eval,/);
 });
 
-test('no way around the list of names: other opcodes, names with dots, attributes, prototypes', () => {
+test('nothing bypasses the list of allowed names: other opcodes, names with dots, attributes, prototypes', () => {
   for (const [pickle, message] of [
     ["(S'echo'\nios\nsystem\n.", /asks for os\.system/],
     ["(cos\nsystem\nS'echo'\no.", /asks for os\.system/],
@@ -102,7 +102,7 @@ test('an object keeps its items; its attributes are dropped', () => {
   assert.equal(load(text(pickle)), new Map([['a', 1]]));
 });
 
-test('a tensor must lie within its storage, and cannot be larger than it', () => {
+test('a tensor must be inside its storage, and cannot be larger than it', () => {
   const tensor = (rest: string) =>
     text(
       `ctorch._utils\n_rebuild_tensor_v2\n((S'storage'\nctorch\nFloatStorage\nS'0'\nS'cpu'\nI6\ntQ${rest}I00\nNtR.`,
@@ -119,7 +119,7 @@ test('a tensor must lie within its storage, and cannot be larger than it', () =>
     assert.match(refusal(tensor(rest)).message, message);
 });
 
-test('damage and lengths beyond the file give an error that says where', () => {
+test('damage and lengths beyond the file give an error with the position', () => {
   for (const [pickle, message] of [
     ['', /at byte 0: 1 bytes are needed, 0 are left/],
     ['X\xff\xff\xff\x7fabc', /at byte 0: 2147483647 bytes are needed, 3 are left/],
@@ -137,7 +137,7 @@ test('damage and lengths beyond the file give an error that says where', () => {
     assert.match(refusal(text(pickle)).message, message, JSON.stringify(pickle));
 });
 
-test('random changes of a pickle end in a typed error or in data', () => {
+test('random changes of a pickle give a typed error or data', () => {
   const random = seededRandom(5);
   for (const encoded of Object.values(pickles.data))
     for (let i = 0; i < 300; i++) {

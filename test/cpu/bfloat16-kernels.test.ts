@@ -40,7 +40,7 @@ const weightsOf = (blobs: Readonly<Record<string, readonly [number[], Float32Arr
   })),
 });
 
-test('a number is rounded to the nearest of 8 bits, halves to even; what is too small to be normal is 0', () => {
+test('a number is rounded to the nearest with 8 bits, ties to even; subnormal results are 0', () => {
   assert.is(toBfloat16(1 + 2 ** -8), 1);
   assert.is(toBfloat16(1 + 2 ** -8 + 2 ** -20), 1 + 2 ** -7);
   assert.is(toBfloat16(1 + 3 * 2 ** -8), 1 + 2 ** -6);
@@ -116,7 +116,7 @@ for (const each of CASES)
     }
   });
 
-test('sums too small to be normal numbers are 0, in between as at the end', async () => {
+test('sums too small for normal numbers are 0, in intermediate results as at the end', async () => {
   // Products of 2^-125 and less, most of which underflow, although their sums would be normal numbers.
   const each: Case = { input: [1, 32, 4, 5], outputs: 16, kernel: [1, 1] };
   const { values, bias, ...net } = netOf(each, 2 ** -64);
@@ -137,7 +137,7 @@ test('sums too small to be normal numbers are 0, in between as at the end', asyn
   }
 });
 
-test('an inner product sums as a convolution over one pixel does, and its result is float32', async () => {
+test('an inner product sums like a convolution over one pixel, and its result is float32', async () => {
   const [images, inputs, outputs] = [3, 70, 21];
   const [values, bias] = [random(outputs * inputs, 1), random(outputs, 2)];
   const product = { num_output: outputs };
@@ -163,7 +163,7 @@ test('an inner product sums as a convolution over one pixel does, and its result
   }
 });
 
-test('poolings compute in float32 on what is bfloat16, and round once', async () => {
+test('poolings of bfloat16 compute in float32 and round once', async () => {
   const shape = [2, 20, 9, 11] as const;
   for (const pool of ['MAX', 'AVE'] as const)
     for (const [kernel, stride, pad] of [
@@ -198,7 +198,7 @@ test('poolings compute in float32 on what is bfloat16, and round once', async ()
     }
 });
 
-test('what is not finite stays where it is: it is where float32 has it', async () => {
+test('values that are not finite are at the same positions as in float32', async () => {
   await using reference = await openDevice('reference', { onWarning: () => {} });
   for (const each of [
     { input: [1, 20, 6, 7], outputs: 20, kernel: [3, 3], pad: [1, 1] },

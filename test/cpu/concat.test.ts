@@ -112,7 +112,7 @@ for (const [name, layers] of Object.entries(CASES)) {
   });
 }
 
-test('in int8, an image alone has the numbers of the same image in a batch', async () => {
+test('in int8, a single image gives the same numbers as in a batch', async () => {
   const layers = [
     sigmoid('data'),
     concat('c', 'data', 'data'),
@@ -136,7 +136,7 @@ test('in int8, an image alone has the numbers of the same image in a batch', asy
     assert.equal(own, together[blob]!.data.subarray(0, own.length), blob);
 });
 
-test('most of what DenseNet concatenates is not copied', async () => {
+test("most of DenseNet's concatenations copy nothing", async () => {
   const caffe = net([input('data', [1, 16, 5, 7]), ...CASES['a chain, as DenseNet has it']!].join('\n'));
   using model = await load(caffe);
   const implementations = model

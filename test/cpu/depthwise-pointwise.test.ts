@@ -146,7 +146,7 @@ const CASES: Readonly<Record<string, Case>> = {
 };
 
 for (const [name, each] of Object.entries(CASES)) {
-  test(`${name}: as the reference, and in the bits of the two apart`, async () => {
+  test(`${name}: as the reference, and with the bits of separate convolutions`, async () => {
     const layers = layersOf(each);
     const { values: expected } = await compute(reference, layers);
     const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
@@ -170,7 +170,7 @@ for (const [name, each] of Object.entries(CASES)) {
   });
 }
 
-test('stays apart where others read it, where the next one is not pointwise, and where pixels are few', async () => {
+test('they stay separate if others read the result, if the next one is not pointwise, or if there are few pixels', async () => {
   const [source, ...rest] = layersOf({ input: [1, 5, 16, 17], channels: 32, outputs: 32 });
   const nets: Record<string, LayerParameter[]> = {
     'another reader': [
@@ -246,7 +246,7 @@ function programOf(mutable: readonly string[] = []): Program {
   return writer.program([convolve('pointwise', convolve('depthwise', source, 3, 32), 1, 1)]);
 }
 
-test('stays apart where weights or a bias learn, and where the pointwise one reads integers', async () => {
+test('they stay separate if weights or a bias learn, or if the pointwise one reads integers', async () => {
   const device = openNative('cpu');
   const options = { precision: 'float32', deterministic: false, tune: false, quantization: null } as const;
   const isTogether = async (program: Program, more: Partial<NativePlanOptions> = {}) => {
@@ -266,7 +266,7 @@ test('stays apart where weights or a bias learn, and where the pointwise one rea
   device.dispose();
 });
 
-test('an infinity is one for the next convolution, and no NaN of the lanes beside the last channel', async () => {
+test('an infinity stays one for the next convolution, and is no NaN from the lanes beyond the last channel', async () => {
   const layers = [
     ...layersOf({ input: [1, 5, 16, 17], channels: 32, outputs: 41, slope: null }),
     convolution('last', 'pointwise', 8),

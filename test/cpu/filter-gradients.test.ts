@@ -59,7 +59,7 @@ async function gradientsOf(device: Device, filter: Filter) {
 }
 
 for (const filter of [...PLAIN, ...WINOGRAD, ...FILTERS]) {
-  test(`${nameOf(filter)}: gradients as the reference's, the same bits on every instruction set and number of threads`, async () => {
+  test(`${nameOf(filter)}: gradients as the reference's, with the same bits on every instruction set and number of threads`, async () => {
     const { values: expected } = await gradientsOf(reference, filter);
     const answers: Awaited<ReturnType<typeof gradientsOf>>[] = [];
     for (const device of own) answers.push(await gradientsOf(device, filter));
@@ -87,7 +87,7 @@ function near(actual: Float32Array, expected: Float32Array, what: string): void 
   assert.ok(worst <= 1e-5 * largest, `${what} differs by ${worst} of ${largest}`);
 }
 
-test('what only a BatchNorm reads is made by Winograd, the same bits on every instruction set and number of threads', async () => {
+test('results that only a BatchNorm reads use Winograd, with the same bits on every instruction set and number of threads', async () => {
   for (const filter of WINOGRAD.filter(({ residual }) => !residual)) {
     const layer = layersOf(filter);
     const behind = [{ name: 'norm', type: 'BatchNorm', bottom: layer.at(-1)!.top!, top: ['norm'] }];
@@ -112,7 +112,7 @@ test('what only a BatchNorm reads is made by Winograd, the same bits on every in
   }
 });
 
-test('behind a window of zeros a ReLU passes no diff, as in Caffe: such results are made directly', async () => {
+test('after a window of zeros a ReLU passes no diff, as in Caffe, because such results are computed directly', async () => {
   const filter: Filter = { input: [1, 16, 8, 8], outputs: 16, kernel: [3, 3], pad: [1, 1] };
   // Without a bias, because Caffe's default filler is 0.
   const layer = layersOf(filter).map((each) =>
@@ -136,7 +136,7 @@ test('behind a window of zeros a ReLU passes no diff, as in Caffe: such results 
   }
 });
 
-test('without Winograd where that is asked for', async () => {
+test('Winograd can be disabled', async () => {
   await using device = await openDevice('cpu', { winograd: false });
   for (const filter of WINOGRAD) {
     const { implementations } = await gradientsOf(device, filter);

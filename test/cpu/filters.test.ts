@@ -25,7 +25,7 @@ async function compute(device: Device, filter: Filter, spoil: (data: Float32Arra
 }
 
 for (const filter of FILTERS) {
-  test(`${nameOf(filter)}: as the reference, the same bits on every instruction set and number of threads`, async () => {
+  test(`${nameOf(filter)}: as the reference, with the same bits on every instruction set and number of threads`, async () => {
     const { values: expected } = await compute(reference, filter);
     const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
     const answers = [];
@@ -42,7 +42,7 @@ for (const filter of FILTERS) {
   });
 }
 
-test('what is not a number in one group stays in that group, as in the reference', async () => {
+test('NaN in one group stays in that group, as in the reference', async () => {
   for (const filter of FILTERS.filter(({ group = 1 }) => group > 1)) {
     const [, channels, height, width] = filter.input;
     const at = (Math.min(filter.group! - 1, 1) * channels) / filter.group! + 0.5;

@@ -89,7 +89,7 @@ for (const [name, layer] of Object.entries(FUNCTIONS)) {
     );
   });
 
-  test(`${name} between convolutions, of channels that fill no block`, async () => {
+  test(`${name} between convolutions, with channels that do not fill a block`, async () => {
     const convolution = (name: string, bottom: string, outputs: number) =>
       `layer { name: "${name}" type: "Convolution" bottom: "${bottom}" top: "${name}" convolution_param { num_output: ${outputs} kernel_size: 3 pad: 1 } }`;
     for (const channels of [16, 21]) {
@@ -128,7 +128,7 @@ for (const shared of [false, true]) {
   });
 }
 
-test('LRN by the powers that public nets have, of windows that reach beyond the channels', async () => {
+test('LRN with the exponents of public nets, with windows that exceed the channels', async () => {
   for (const [size, beta, k] of [
     [5, 0.75, 1],
     [3, 0.5, 2],
@@ -146,7 +146,7 @@ test('LRN by the powers that public nets have, of windows that reach beyond the 
   }
 });
 
-test('LRN within channels, of windows that reach beyond the plane', async () => {
+test('LRN within channels, with windows that exceed the plane', async () => {
   for (const [size, beta] of [
     [3, 0.75],
     [5, 0.5],
@@ -163,7 +163,7 @@ test('LRN within channels, of windows that reach beyond the plane', async () => 
       );
 });
 
-test('interpolation to larger and smaller maps, plain and in blocks', async () => {
+test('interpolation to larger and smaller maps, row-major and blocked', async () => {
   const convolution =
     'layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param { num_output: 21 kernel_size: 1 } }';
   for (const [height, width] of [
@@ -184,7 +184,7 @@ test('interpolation to larger and smaller maps, plain and in blocks', async () =
   }
 });
 
-test('maxima of regions, some of which lie outside of the map or are none', async () => {
+test('maxima of regions, some of which are outside the map or empty', async () => {
   const rois = Float32Array.from(
     [
       [0, 0, 0, 90, 60],
@@ -207,7 +207,7 @@ test('maxima of regions, some of which lie outside of the map or are none', asyn
   }
 });
 
-test('a maximum with its mask, and what goes back to its place', async () => {
+test('a maximum with its mask, and unpooling it', async () => {
   for (const [kernel, stride, pad] of [
     [2, 2, 0],
     [3, 2, 1],
@@ -223,7 +223,7 @@ test('a maximum with its mask, and what goes back to its place', async () => {
   }
 });
 
-test('a place that is computed of two masks, where channels fill no block', async () => {
+test('a position computed from two masks, with channels that do not fill a block', async () => {
   const pool = (data: string, top: string) =>
     `layer { name: "${top}" type: "Pooling" bottom: "${data}" top: "${top}" top: "mask of ${data}" pooling_param { pool: MAX kernel_size: 2 stride: 2 } }`;
   const rising = Float32Array.from({ length: 36 }, (_, i) => i);
@@ -241,7 +241,7 @@ test('a place that is computed of two masks, where channels fill no block', asyn
   );
 });
 
-test('a place outside of its plane is refused with its layer, wherever it stands', async () => {
+test('a position outside its plane is refused with its layer, wherever it is', async () => {
   const caffe = net(
     [
       input('data', [1, 3, 2, 2]),
@@ -290,7 +290,7 @@ test('a crop of a convolution that keeps its channels, or whole blocks of them',
   );
 });
 
-test('products and maxima of blobs, of which some are not numbers', async () => {
+test('products and maxima of blobs with some NaN', async () => {
   const inputs = {
     a: draw(2 * 5 * 7 * 19, 31),
     b: draw(2 * 5 * 7 * 19, 37),
@@ -321,7 +321,7 @@ test('products and maxima of blobs, of which some are not numbers', async () => 
     }
 });
 
-test('a bias and a scale of the last axis', async () => {
+test('a bias and a scale along the last axis', async () => {
   await compare(
     [
       input('data', [2, 5, 7, 19]),
@@ -334,7 +334,7 @@ test('a bias and a scale of the last axis', async () => {
   );
 });
 
-test('the largest channel, of equal ones the last, and not-a-number below everything', async () => {
+test('the largest channel, the last of equal ones, with NaN below everything', async () => {
   const data = draw(2 * 5 * 17 * 19, 17).map((value) => Math.round(3 * value));
   data.fill(Number.NaN, 40, 60);
   for (let c = 0; c < 5; ++c) data[c * 17 * 19 + 100] = Number.NaN;

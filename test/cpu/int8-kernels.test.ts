@@ -159,7 +159,7 @@ for (const each of FIRST)
       }
     });
 
-test('the maximum of signed levels is the greatest of them, all below zero or not', async () => {
+test('the maximum of signed levels is their largest, whether all are negative or not', async () => {
   const layers: LayerParameter[] = [
     { name: 'in', type: 'Input', top: ['in'], input_param: { shape: [{ dim: [2, 16, 13, 11] }] } },
     layer('conv', ['in'], { outputs: 32, kernel: [1, 1] }),

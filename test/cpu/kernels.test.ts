@@ -132,7 +132,7 @@ const PROBLEMS: readonly Problem[] = [
   { input: [1, 16, 2, 2], outputs: 16, kernel: 3, stride: [3, 2], pad: 1 },
 ];
 
-test('a convolution equals the reference within 2e-6 of the largest value, long sums within √n roundings', async () => {
+test('a convolution equals the reference within 2e-6 of the largest value, and long sums within √n roundings', async () => {
   assert.ok(direct.length > 0 || !['x64', 'arm64'].includes(process.arch));
   for (const problem of PROBLEMS) {
     const layers = [convolution(problem)];
@@ -152,7 +152,7 @@ test('a convolution equals the reference within 2e-6 of the largest value, long 
   }
 });
 
-test("Winograd's equals it within 4e-6, whatever part of its last tiles is outside", async () => {
+test("Winograd's result equals it within 4e-6, whatever part of its last tiles is outside", async () => {
   for (const [n, inputs, outputs, height, width, pad] of [
     [1, 16, 16, 32, 32, 1], // every thread has its own tiles
     [2, 64, 64, 8, 8, 1], // fewer tiles than threads need: each thread computes its own outputs
@@ -224,7 +224,7 @@ test("Winograd's with tiles of 3×3 equals it within 4e-6 where it was measured 
 const sum = (...bottom: string[]): LayerParameter =>
   ({ name: 'sum', type: 'Eltwise', bottom, top: ['sum'] }) as LayerParameter;
 
-test('a residual is added before the ReLU, also where it is the input itself', async () => {
+test('a residual is added before the ReLU, even if it is the input itself', async () => {
   for (const kernel of [1, 3]) {
     for (const slope of [0, 0.1, -0.5, 2]) {
       const problem: Problem = { input: [2, 32, 6, 6], outputs: 32, kernel, pad: (kernel - 1) / 2 };
@@ -239,7 +239,7 @@ test('a residual is added before the ReLU, also where it is the input itself', a
   }
 });
 
-test("not-a-number comes through a convolution's ReLU, as through Caffe's", async () => {
+test("NaN passes a convolution's ReLU, as it does Caffe's", async () => {
   const problem: Problem = { input: [1, 16, 4, 4], outputs: 16, kernel: 1 };
   const layers = [convolution(problem), relu('conv', 0)];
   const spoil = (data: Float32Array) => data.fill(Number.NaN, 5, 6);
@@ -249,7 +249,7 @@ test("not-a-number comes through a convolution's ReLU, as through Caffe's", asyn
   }
 });
 
-test("pooling behind a convolution keeps to Caffe's windows", async () => {
+test("pooling after a convolution has Caffe's windows", async () => {
   for (const [pool, kernel, stride, pad, size] of [
     ['MAX', 3, 2, 0, 112],
     ['MAX', 3, 2, 0, 8], // rounded up: the last window exceeds the plane
@@ -282,7 +282,7 @@ test("pooling behind a convolution keeps to Caffe's windows", async () => {
   }
 });
 
-test('an inner product of any number of outputs, of plain and of blocked inputs, of images one after the other', async () => {
+test('an inner product with any number of outputs, for row-major and blocked inputs, and for images one after the other', async () => {
   for (const [n, channels, size, outputs, transpose] of [
     [1, 64, 1, 1000, false],
     [5, 32, 1, 10, false],
@@ -327,7 +327,7 @@ test('the number of threads changes no bit, even beyond the number of processors
   }
 });
 
-test('oneDNN can be asked for; an unknown name is refused', async () => {
+test('oneDNN can be requested; an unknown name is refused', async () => {
   const device = (await open('oneDNN'))!;
   const { implementation } = await compute(device, [convolution(PROBLEMS[0]!)], PROBLEMS[0]!.input);
   assert.not.match(implementation, /direct|Winograd/);

@@ -71,7 +71,7 @@ async function refuses(job: Promise<unknown>, where: RegExp) {
 for (const value of SPECIAL) {
   const data = noise(SHAPE);
   data[777] = value;
-  test(`${value} in an input of int8 is refused by its blob and its layer, and the next run is whole`, async () => {
+  test(`${value} in an input of int8 is refused with its blob and layer, and the next run is correct`, async () => {
     await using model = await device.load({
       model: net,
       weights: weights(),
@@ -84,7 +84,7 @@ for (const value of SPECIAL) {
     assert.equal((await model.run({ data: noise(SHAPE) })).d!.data, whole);
   });
 
-  test(`${value} in the input of a first layer of integers is refused`, async () => {
+  test(`${value} in the input of an integer first layer is refused`, async () => {
     const stride2 = readNet(
       layer('name: "in" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 9 dim: 8 } }') +
         layer(`name: "a" type: "Convolution" bottom: "data" top: "a"
@@ -112,12 +112,12 @@ for (const value of SPECIAL) {
     refuses(run(data, weights(), calibrationWithout('data@in')), /a value of /));
 
   for (const blob of [0, 1])
-    test(`${value} in ${blob === 0 ? 'weights' : 'a bias'} leaves that layer in float32, and its result is refused as int8`, async () => {
+    test(`${value} in ${blob === 0 ? 'weights' : 'a bias'} keeps that layer in float32, and its result is refused as int8`, async () => {
       for (const name of ['a', 'b', 'c'])
         await refuses(run(noise(SHAPE), weights(value, name, blob)), /a value of /);
     });
 
-  test(`${value} in the last layer comes out as in float32`, async () => {
+  test(`${value} in the last layer is output as in float32`, async () => {
     for (const blob of [0, 1]) {
       const file = weights(value, 'd', blob);
       await using model = await device.load({ model: net, weights: file });

@@ -41,7 +41,7 @@ const hasTiles = probe.description.kernels !== 'oneDNN';
 if (!hasTiles) console.log('skipped: this processor has no instructions for our tiles: all is oneDNN’s');
 
 if (hasTiles) {
-  test('a library that cannot be opened is named with what it is for, and stops only what needs it', async () => {
+  test('a library that cannot be opened is named with its purpose, and stops only what needs it', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'resnode-'));
     copyFileSync(
       join(repositoryFolder, 'build/Release/libresnode_cpu.so'),
@@ -91,7 +91,7 @@ if (hasTiles) {
     });
 
   for (const [name, layers] of Object.entries(nets))
-    test(`training opens nothing, with what learns, what is frozen and a net for testing beside it: ${name}`, async () => {
+    test(`training opens nothing, with learned and frozen layers and a test net: ${name}`, async () => {
       const model = netOf(layers);
       for (const layer of model.layer!.filter(({ name }) => name === 'p')) layer.param = [{ lr_mult: 0 }];
       for (const threads of [1, 2]) {
@@ -112,7 +112,7 @@ if (hasTiles) {
     });
 }
 
-test('asked for by name, it is opened with the device, which tells its version', async () => {
+test('if requested by name, it is opened with the device, which reports its version', async () => {
   await using device = await openDevice('cpu', { kernels: 'oneDNN', threads: 2 });
   assert.match(String(device.description.oneDNN), /^2\.\d+\.\d+$/);
   assert.ok(isOpen());

@@ -61,7 +61,7 @@ else {
   });
 
   for (const file of FILES)
-    test(`${file} reads and writes no byte that is not its own, and does nothing undefined`, () => {
+    test(`${file} reads and writes only its own bytes, and does nothing undefined`, () => {
       const child = spawnSync(process.execPath, nodeArguments(join('test', file)), {
         encoding: 'utf8',
         cwd: repositoryFolder,

@@ -52,7 +52,7 @@ for (const [shape, axis] of [
   });
 }
 
-test('softmax of values below the largest by as much as float32 can tell, and of what is not finite', async () => {
+test('softmax of values below the largest by as much as float32 can represent, and of values that are not finite', async () => {
   const below = Float32Array.from({ length: 400 }, (_, i) => -i / 2.7);
   await compare([1, 400], below, 1);
   for (const extreme of [Number.NaN, Infinity, -Infinity, 3.4e38]) {

@@ -46,7 +46,7 @@ const run = spawnSync(program, { encoding: 'utf8', timeout: 300_000 });
 for (const [, outcome, text] of run.stdout?.matchAll(/^(ok|failed) ([^\n]*)$/gm) ?? [])
   test(text!, () => assert.is(outcome, 'ok'));
 
-test('every case came to its end without a data race', () => {
+test('every case completes without a data race', () => {
   assert.is([...run.stdout.matchAll(/^ok /gm)].length, 31);
   assert.is(run.status, 0, run.stderr);
 });

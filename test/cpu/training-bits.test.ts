@@ -38,7 +38,7 @@ async function learn(device: Device): Promise<Float32Array[]> {
   return (await trainer.weights()).layers.flatMap(({ blobs }) => blobs.map(toFloat32));
 }
 
-test('what is learned in a few steps is the same bits on every instruction set and number of threads', async () => {
+test('a few training steps give the same bits on every instruction set and number of threads', async () => {
   const learned: Float32Array[][] = [];
   for (const device of devices) learned.push(await learn(device));
   assert.ok(learned[0]!.length > 8 && learned[0]!.every((blob) => blob.every(Number.isFinite)));

@@ -71,7 +71,7 @@ function records(name: string) {
 const sorted = (annotations: readonly Annotation[] | null) =>
   [...annotations!].sort((a, b) => a.label - b.label || a.instance - b.instance);
 
-test("a folder of VOC's annotations becomes AnnotatedDatums with SSD's keys, boxes and instances, the images beside it", () => {
+test("a folder of VOC annotations becomes AnnotatedDatums with SSD's keys, boxes and instances, and the images", () => {
   const { status, stderr, stdout } = resnode(
     'voc/Annotations',
     '--labels',
@@ -89,7 +89,7 @@ test("a folder of VOC's annotations becomes AnnotatedDatums with SSD's keys, box
   assert.equal([channels, height, width, encoded, label], [3, 20, 40, false, -1]);
 });
 
-test('an AnnotatedData layer reads the same boxes, of images that were resized and encoded too', async () => {
+test('an AnnotatedData layer reads the same boxes, also for resized and encoded images', async () => {
   const { status, stderr } = resnode(
     ...['voc/Annotations', '--labels', 'labelmap.prototxt', '--out', 'small.lmdb'],
     ...['--resize', '10x10', '--encoded', '--encode-type', 'png'],
@@ -139,7 +139,7 @@ test("COCO's file counts from 0, names classes by its categories, and its crowds
   ]);
 });
 
-test("a list's annotations are one image's .xml, .json of COCO's categories by number, or .txt, and names one a line are labels", () => {
+test("a list's annotations are an image's .xml, .json with COCO category numbers, or .txt, and one name per line gives labels", () => {
   writeFileSync(
     path('one.json'),
     JSON.stringify({ image: {}, annotation: [{ category_id: 17, bbox: [4, 4, 8, 8] }] }),
@@ -179,7 +179,7 @@ test("a list's annotations are one image's .xml, .json of COCO's categories by n
   );
 });
 
-test('classes that the label map lacks or calls background, and annotations that are none, are refused by their file', () => {
+test('classes that the label map lacks or calls background, and invalid annotations, are refused with their file', () => {
   const refused = (file: string, labels: string, pattern: RegExp) => {
     try {
       readAnnotatedImages(path(file), path(labels));
@@ -212,7 +212,7 @@ test('classes that the label map lacks or calls background, and annotations that
   }
 });
 
-test('boxes beyond their image are written as marked, and told', () => {
+test('boxes that exceed their image are written as annotated, with a message', () => {
   writeFileSync(path('wide.txt'), '1 -2 0 50 20\n');
   writeFileSync(path('wide-list.txt'), 'voc/JPEGImages/a.png wide.txt\n');
   const { status, stderr } = resnode('wide-list.txt', '--labels', 'labelmap.prototxt', '--out', 'wide.lmdb');
@@ -222,7 +222,7 @@ test('boxes beyond their image are written as marked, and told', () => {
   assert.equal([annotations![0]!.xmin, annotations![0]!.xmax], [float(-0.05), 1.25]);
 });
 
-test('a broken image ends it, or is left out and named, and nothing half-written stays', async () => {
+test('a broken image ends the conversion, or is left out and named, and nothing half-written remains', async () => {
   writeFileSync(path('broken.png'), 'no picture');
   const images = [
     { path: path('broken.png'), name: 'broken.png', objects: [] },

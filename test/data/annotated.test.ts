@@ -80,7 +80,7 @@ async function batches(count: number, seed: number, ...layer: Parameters<typeof 
 const rowsOf = (label: Float32Array) =>
   Array.from({ length: label.length / 8 }, (_, i) => [...label.subarray(8 * i, 8 * i + 8)]);
 
-test('a record is what was written: its boxes by class, the pixels a view', () => {
+test('a record is read as it was written: its boxes by class, its pixels as a view', () => {
   const { datum, annotations } = readAnnotatedDatum(record(two), { file: 'f', key: 'k' });
   assert.equal([datum.channels, datum.height, datum.width], [3, HEIGHT, WIDTH]);
   assert.is(annotations!.length, 2);
@@ -88,7 +88,7 @@ test('a record is what was written: its boxes by class, the pixels a view', () =
   assert.equal([annotations![1]!.label, annotations![1]!.instance, annotations![1]!.difficult], [3, 2, true]);
 });
 
-test('the label has a row for each box: place, class, instance, sides, difficult; rows that are left are −1', async () => {
+test('the label has a row per box: item, class, instance, sides, difficult; unused rows are −1', async () => {
   const { shapes, made } = await batches(1, 1);
   assert.equal(shapes, { data: [3, 3, HEIGHT, WIDTH], label: [1, 1, 3, 8] });
   const rows = rowsOf(made[0]!.label);
@@ -123,7 +123,7 @@ const SAMPLED = `batch_sampler { max_sample: 1 max_trials: 1 }
     sample_constraint { min_jaccard_overlap: 0.3 } max_sample: 1 max_trials: 50 }
   batch_sampler { sampler { min_scale: 0.3 max_scale: 1 } sample_constraint { min_object_coverage: 0.9 } max_sample: 1 }`;
 
-test('whatever is drawn, expanded, cut out, resized and mirrored, a box is where its object is', async () => {
+test('after random drawing, expanding, cropping, resizing and mirroring, a box is where its object is', async () => {
   const { made } = await batches(40, 3, AUGMENTED, SAMPLED, pictures, 1);
   let [seen, changed] = [0, 0];
   for (const { data, label } of made)
@@ -152,7 +152,7 @@ test('whatever is drawn, expanded, cut out, resized and mirrored, a box is where
   assert.ok(seen > 20 && changed > 10, `${seen} boxes, ${changed} of them moved`);
 });
 
-test('a seed draws the same batches, and another one others', async () => {
+test('a seed draws the same batches, another seed others', async () => {
   const distort = `${AUGMENTED} distort_param { brightness_prob: 0.5 brightness_delta: 32 contrast_prob: 0.5 contrast_lower: 0.5 contrast_upper: 1.5
     hue_prob: 0.5 hue_delta: 18 saturation_prob: 0.5 saturation_lower: 0.5 saturation_upper: 1.5 random_order_prob: 0.5 }`;
   const [one, again, other] = await Promise.all([7, 7, 8].map((seed) => batches(3, seed, distort, SAMPLED)));
@@ -163,7 +163,7 @@ test('a seed draws the same batches, and another one others', async () => {
   );
 });
 
-test('images of one colour stay so in every mode of resizing', async () => {
+test('images of one colour keep it in every mode of resizing', async () => {
   const flat = {
     data: new Uint8Array(3 * 7 * 9).fill(77),
     width: 9,
@@ -208,7 +208,7 @@ for (const [param, message] of [
     }
   });
 
-test('a Data layer refuses what AnnotatedData alone does', async () => {
+test('a Data layer refuses the fields that only AnnotatedData has', async () => {
   const layer = { ...layerOf('resize_param { height: 10 width: 10 }'), type: 'Data' };
   try {
     await openDataLayer(layer, { phase: 'TRAIN' });
@@ -218,7 +218,7 @@ test('a Data layer refuses what AnnotatedData alone does', async () => {
   }
 });
 
-test('a database of plain Datums is no AnnotatedData', async () => {
+test('a database of ordinary Datums is not AnnotatedData', async () => {
   const datum = writeDatum({ channels: 1, height: 2, width: 2, data: new Uint8Array(4), label: 3 });
   const plain = await database('plain', [datum]);
   try {

@@ -31,7 +31,7 @@ const close = (found: ArrayLike<number>, expected: readonly number[], tolerance:
 };
 const STAY = { rotation: 0, shiftX: 0, shiftY: 0, scale: 1, shear: 0 };
 
-test("an affine map gives what torch's grid_sample gives for torchvision's matrix", () => {
+test("an affine map gives the result of torch's grid_sample for torchvision's matrix", () => {
   const map = { rotation: 30, shiftX: 1, shiftY: -1, scale: 1.2, shear: 10 };
   const { data } = affinePixels(grey(6, 5), map, 7);
   close(
@@ -47,7 +47,7 @@ test("an affine map gives what torch's grid_sample gives for torchvision's matri
   );
 });
 
-test('whole turns, shifts and none at all move pixels to pixels', () => {
+test('whole turns, shifts and the identity map pixels to pixels', () => {
   const image = grey(4, 4);
   const at = (x: number, y: number) => image.data[4 * y + x]!;
   const moved = (map: object, from: (x: number, y: number) => number) =>
@@ -63,7 +63,7 @@ test('whole turns, shifts and none at all move pixels to pixels', () => {
   moved({ shiftX: 1, shiftY: -2 }, (x, y) => (x < 1 || y > 1 ? 9 : at(x - 1, y + 2)));
 });
 
-test('angles, shifts, scales and shears are drawn within what is given, both ways', () => {
+test('angles, shifts, scales and shears are drawn from the given ranges, in both directions', () => {
   const affine = { rotation: 10, translate: [0.1, 0.25], scale: [0.5, 2], shear: [-3, 1] } as const;
   const drawn = Array.from({ length: 400 }, (_, i) =>
     drawAffine(affine, { width: 40, height: 20 }, seededRandom(mix(i))),
@@ -98,17 +98,17 @@ const jittered = (jitter: Augment['jitter'], draw: number) => {
   return COLOURS.map((_, i) => data[i - (i % 3) + 2 - (i % 3)]!);
 };
 
-test("brightness, contrast and saturation are PIL's ImageEnhance, which rounds to bytes", () => {
+test("brightness, contrast and saturation are those of PIL's ImageEnhance, which rounds to bytes", () => {
   close(jittered({ brightness: 1 }, 0.65), [255, 39, 116, 13, 255, 166, 100, 100, 104, 255, 0, 6], 1);
   close(jittered({ contrast: 1 }, 0.3), [160, 58, 94, 46, 190, 117, 87, 87, 88, 193, 40, 43], 1);
   close(jittered({ saturation: 1 }, 0.85), [255, 0, 91, 0, 255, 102, 77, 77, 82, 255, 0, 0], 1);
 });
 
-test("hue turns as Python's colorsys", () => {
+test("hue turns as in Python's colorsys", () => {
   close(jittered({ hue: 0.5 }, 0.6), [200, 72, 30, 10, 228, 250, 78.8, 77, 80, 255, 148, 0], 1e-3);
 });
 
-test('what is not given is not changed, and grey images have neither saturation nor hue', () => {
+test('absent settings change nothing, and grey images have neither saturation nor hue', () => {
   assert.equal(jittered({}, 0.9), COLOURS);
   const image = grey(3, 2);
   assert.equal([...jitterPixels(image, { saturation: 1, hue: 0.5 }, seededRandom(1)).data], [...image.data]);
@@ -119,7 +119,7 @@ test('what is not given is not changed, and grey images have neither saturation 
   );
 });
 
-test('parts lie inside the image, have the areas and aspects that are asked for, and cover all of it', () => {
+test('parts are inside the image, have the requested areas and aspects, and together cover all of it', () => {
   const [width, height] = [60, 40];
   const corners = new Set<string>();
   for (let i = 0; i < 600; i++) {
@@ -145,7 +145,7 @@ test('parts lie inside the image, have the areas and aspects that are asked for,
   });
 });
 
-test('a resized part has the crop size, and the whole image as a part is the image resized', async () => {
+test('a resized part has the crop size, and the whole image as a part gives the resized image', async () => {
   const transform = { ...STILL, cropSize: 5, augment: { resizedCrop: {} } };
   const { width, height } = await augmentPixels(grey(30, 20), transform, seededRandom(3));
   assert.equal([width, height], [5, 5]);
@@ -158,7 +158,7 @@ test('a resized part has the crop size, and the whole image as a part is the ima
   assert.equal([...same.data], [...grey(6, 6).data]);
 });
 
-test('cutout makes squares of zeros in what the net gets, cut off at the edges', () => {
+test("cutout makes squares of zeros in the net's input, clipped at the edges", () => {
   const sizes = new Set<number>();
   for (let i = 0; i < 200; i++) {
     const output = new Float32Array(100).fill(Number.NaN);
@@ -175,7 +175,7 @@ test('cutout makes squares of zeros in what the net gets, cut off at the edges',
   assert.ok(sizes.has(16) && sizes.has(4), [...sizes].join());
 });
 
-test('augmentations are checked field by field, and contradictions refused', () => {
+test('augmentations are checked field by field, and contradictions are refused', () => {
   for (const [value, message] of [
     [
       { jitter: { brightnes: 0.4 } },
@@ -207,7 +207,7 @@ test('augmentations are checked field by field, and contradictions refused', () 
   assert.equal(checkAugment(right), right);
 });
 
-test('images of floats are refused where bytes are needed', async () => {
+test('float images are refused where bytes are needed', async () => {
   const image = grey(4, 4);
   const floats = { ...image, data: Float32Array.from(image.data) };
   for (const augment of [{ jitter: { hue: 0.1 } }, { affine: { rotation: 5 } }, { resizedCrop: {} }]) {

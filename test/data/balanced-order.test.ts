@@ -5,7 +5,7 @@ import { balancedOrder } from '../../ts/data/balanced-order.ts';
 // 6 of class 0, 30 of class 1, 4 of class −1.
 const labels = Array.from({ length: 40 }, (_, i) => (i % 7 === 0 ? 0 : i % 10 === 9 ? -1 : 1));
 
-test('every class comes equally often, and all its samples before one comes again', async () => {
+test('every class comes equally often, and all its samples come before one is repeated', async () => {
   const order = await balancedOrder(labels, 3);
   assert.is(order.length, labels.length);
   for (const label of [0, 1, -1]) {
@@ -21,7 +21,7 @@ test('every class comes equally often, and all its samples before one comes agai
     assert.is(new Set([...order].slice(from, from + 3).map((index) => labels[index])).size, 3);
 });
 
-test('the same seed gives the same order, another one another; one class alone is shuffled', async () => {
+test('the same seed gives the same order and another seed another one; a single class is shuffled', async () => {
   assert.equal(await balancedOrder(labels, 5), await balancedOrder(labels, 5));
   assert.not.equal(await balancedOrder(labels, 5), await balancedOrder(labels, 6));
   const one = await balancedOrder(Array<number>(9).fill(2), 1);

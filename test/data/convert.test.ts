@@ -70,7 +70,7 @@ test('IDX files become records as convert_mnist_data writes them', async () => {
   assert.equal([...bytes], [0x08, 1, 0x10, 2, 0x18, 3, 0x22, 6, 0, 8, 16, 24, 32, 40, 0x28, 4]);
 });
 
-test('shuffling gives the same records in another order, the same for the same seed', async () => {
+test('shuffling gives the same records in another order, which is the same for the same seed', async () => {
   const root = idxFolder();
   const raw = await readIdx(join(root, 't-images-idx3-ubyte.gz'));
   const labels = async (name: string, shuffle: number) => {
@@ -88,7 +88,7 @@ test('shuffling gives the same records in another order, the same for the same s
   assert.is.not(order.join(), '4,3,2,1,0');
 });
 
-test('IDX files that are none, cut short or do not belong together are refused', async () => {
+test('IDX files that are invalid, truncated or do not belong together are refused', async () => {
   const root = idxFolder();
   const images = join(root, 't-images-idx3-ubyte.gz');
   const labels = join(root, 't-labels-idx1-ubyte.gz');
@@ -143,7 +143,7 @@ async function imageFolder(): Promise<string> {
   return root;
 }
 
-test('images become planes B, G, R, or stay the files that they are', async () => {
+test('images become planes B, G, R, or stay encoded', async () => {
   const root = await imageFolder();
   const list = [5, 6].map((label, i) => {
     const name = `${['cats', 'dogs'][i]}/one.png`;
@@ -179,7 +179,7 @@ test('images become planes B, G, R, or stay the files that they are', async () =
     assert.ok(Math.abs(value! - wanted!) <= 3);
 });
 
-test('an image that fails leaves nothing behind', async () => {
+test('a failing image leaves nothing behind', async () => {
   const root = await imageFolder();
   const cat = { path: join(root, 'cats/one.png'), name: 'a', label: 0 };
   const dog = { path: join(root, 'dogs/one.png'), name: 'b', label: 1 };
@@ -232,7 +232,7 @@ test('the mean of encoded images is that of their pixels', async () => {
   assert.equal(mean.channels, [30, 20, 10.5]);
 });
 
-test('resnode dataset converts, tells how many, and refuses in one sentence', async () => {
+test('resnode dataset converts, prints the count, and refuses in one sentence', async () => {
   const root = idxFolder();
   const images = join(root, 't-images-idx3-ubyte.gz');
   const out = join(root, 'out.lmdb');

@@ -82,7 +82,7 @@ test('resnode test writes the rows of all batches as num × channels × height �
   assert.is(new Set(data!.values).size, 6, 'two equal values a row, another in each');
 });
 
-test('resnode run writes the rows of its batch beside the blobs that are asked for', () => {
+test('resnode run writes the rows of its batch, besides the requested blobs', () => {
   const inputs = { data: Float32Array.of(1, 2, 3, -1, -2, -3), label: Float32Array.of(0, 1) };
   for (const [name, values] of Object.entries(inputs))
     writeFileSync(path(`${name}.f32`), new Uint8Array(values.buffer));
@@ -102,7 +102,7 @@ test('resnode run writes the rows of its batch beside the blobs that are asked f
   );
 });
 
-test('resnode train writes the rows of every pass of the training net, and of the last test', () => {
+test('resnode train writes the rows of every pass of the training net and of the last test', () => {
   writeFileSync(
     path('both.prototxt'),
     net(`${output('train.h5', 'include { phase: TRAIN }')} ${output('test.h5', 'include { phase: TEST }')}`),
@@ -125,7 +125,7 @@ test('resnode train writes the rows of every pass of the training net, and of th
   ]);
 });
 
-test('what is written is read by an HDF5Data layer', () => {
+test('an HDF5Data layer reads the written file', () => {
   writeFileSync(path('list.txt'), 'test.h5\n');
   writeFileSync(
     path('again.prototxt'),
@@ -150,7 +150,7 @@ test('two layers, or two phases, that write to one file are refused before anyth
   assert.match(stderr, /layer "out".*writes out\.h5, as layer "out" does; .*include \{ phase: TEST \}/);
 });
 
-test('a folder that is not there is said before anything runs, and nothing is left of a run that failed', () => {
+test('a missing folder is reported before anything runs, and a failed run leaves nothing behind', () => {
   writeFileSync(path('nowhere.prototxt'), net(output('none/out.h5')));
   const { status, stderr } = resnode([...TEST, '--model', 'nowhere.prototxt']);
   assert.is(status, 1);
@@ -161,7 +161,7 @@ test('a folder that is not there is said before anything runs, and nothing is le
   );
 });
 
-test('without h5wasm the command that installs it is said before anything runs', () => {
+test('without h5wasm, the command that installs it is printed before anything runs', () => {
   writeFileSync(
     path('hooks.mjs'),
     'export async function resolve(name, context, next) { if (name.startsWith("h5wasm")) throw new Error("none"); return next(name, context); }',
@@ -195,7 +195,7 @@ const refuse = (text: string, pattern: RegExp) => {
   assert.unreachable(text);
 };
 
-test('an HDF5Output without a file, with rows that differ, or with other bottoms and tops is refused by its layer', () => {
+test('an HDF5Output without a file, with different rows, or with other bottoms and tops is refused by its layer', () => {
   const layer = (more: string) => `layer { name: "out" type: "HDF5Output" ${more} }`;
   const file = 'hdf5_output_param { file_name: "o.h5" }';
   refuse(layer('bottom: "ip" bottom: "label"'), /out.*hdf5_output_param has no file_name/);
@@ -207,7 +207,7 @@ test('an HDF5Output without a file, with rows that differ, or with other bottoms
   );
 });
 
-test('a net that is loaded in code says that it writes nothing, unless the blobs are asked for', async () => {
+test('a net loaded in code warns that it writes nothing, unless the blobs are requested', async () => {
   const model = readNet(net(output('code.h5')), { file: 'net.prototxt' });
   assert.equal(hdf5Outputs(model), [{ layer: 'out', file: 'code.h5', data: 'ip', label: 'label' }]);
   const warnings: string[] = [];

@@ -30,7 +30,7 @@ const refused = async (work: Promise<unknown>, code: string, message: RegExp) =>
 };
 const red = () => sharp({ create: { width: 8, height: 6, channels: 3, background: 'red' } });
 
-test('root_folder without its slash is named, where the slash is what is missing', async () => {
+test('a root_folder without its slash is reported if the slash is missing', async () => {
   const root = folder();
   mkdirSync(join(root, 'photos'));
   await red().png().toFile(join(root, 'photos/a 0.png'));
@@ -45,7 +45,7 @@ test('root_folder without its slash is named, where the slash is what is missing
   await (await source('photos/')).dispose();
 });
 
-test('what is no image by its content reaches no decoder, from lists and from databases', async () => {
+test('content that is no image reaches no decoder, from lists and from databases', async () => {
   const root = folder();
   const svg = Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"/>');
   writeFileSync(join(root, 'cat.jpg'), svg);
@@ -67,7 +67,7 @@ test('what is no image by its content reaches no decoder, from lists and from da
   );
 });
 
-test('augment.orientation and augment.maxPixels hold for what a layer decodes', async () => {
+test('augment.orientation and augment.maxPixels apply to the images that a layer decodes', async () => {
   const root = folder();
   await red().withMetadata({ orientation: 6 }).jpeg().toFile(join(root, 'a.jpg'));
   writeFileSync(join(root, 'list.txt'), 'a.jpg 0\n');

@@ -36,12 +36,12 @@ const list = (name: string, ...values: number[]) => {
 const found = (text: string) =>
   lintPrototxt(text, { file: join(folder, 'net.prototxt') }).filter(({ rule }) => rule === 'label-range');
 
-test('labels from 0 to the last class are right, and so is an ignored one', () => {
+test('labels from 0 to the last class are valid, and so is an ignored one', () => {
   assert.is(wrongLabels(labels(0, 1, 2), 3, undefined), null);
   assert.is(wrongLabels(labels(0, 255, 2), 3, 255), null);
 });
 
-test('the first wrong label is named, and what mends it follows from all', () => {
+test('the first invalid label is reported, with a cure that depends on all labels', () => {
   assert.match(wrongLabels(labels(1, 2, 3), 3, undefined)!, /label 3 at line 3, .* begin at 1: subtract 1/);
   assert.match(
     wrongLabels(labels(0, 9, 4), 3, undefined)!,
@@ -51,7 +51,7 @@ test('the first wrong label is named, and what mends it follows from all', () =>
   assert.match(wrongLabels(labels(0, 0.5), 3, undefined)!, /label 0.5 at line 2/);
 });
 
-test('lint reads the list that is there, and names the line', () => {
+test('lint reads an existing list and names the line', () => {
   const [finding, ...others] = found(net(list('one.txt', 1, 2, 3)));
   assert.equal(others, []);
   assert.match(finding!.message, /^layer "data" \(ImageData\) has the label 3 at one\.txt:3, .*begin at 1/);
@@ -60,7 +60,7 @@ test('lint reads the list that is there, and names the line', () => {
   assert.equal(found(net(list('zero.txt', 0).replace('zero.txt', 'nowhere.txt'))), []);
 });
 
-test('lint reads the first records of a database, and names the record', async () => {
+test('lint reads the first records of a database and names the record', async () => {
   const writer = new LmdbWriter(join(folder, 'db'));
   for (let i = 0; i < 5; i++)
     writer.add(`k${i}`, writeDatum({ channels: 1, height: 1, width: 1, label: i, data: Uint8Array.of(0) }));
@@ -69,7 +69,7 @@ test('lint reads the first records of a database, and names the record', async (
   assert.match(found(net(data))[0]!.message, /has the label 3 at record "k3" of db, .* have to be 5/);
 });
 
-test('a label that a device refuses is named with the line of its sample', async () => {
+test('a label that a device refuses is reported with the line of its sample', async () => {
   await sharp({ create: { width: 4, height: 4, channels: 3, background: 'red' } })
     .png()
     .toFile(join(folder, 'a.png'));
@@ -123,7 +123,7 @@ layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "small" top: "
 }
 const IGNORED = 'loss_param { ignore_label: 255 }';
 
-test('a label of a label map is named with the map and the pixel, before a training and within one', async () => {
+test('an invalid label in a label map is reported with the map and the pixel, before and during training', async () => {
   const net = await segmentation(IGNORED);
   const find = (path: string) => join(folder, path);
   const state = { phase: 'TEST', level: 0, stages: [] } as const;
@@ -152,7 +152,7 @@ test('a label of a label map is named with the map and the pixel, before a train
   }
 });
 
-test('a label of a label map is named so in a test, too', async () => {
+test('an invalid label in a label map is also reported in a test', async () => {
   const net = await segmentation(IGNORED);
   const source = await openNetData(net, { phase: 'TEST', folder, workers: 1 });
   const refusal = new DeviceError(
@@ -174,7 +174,7 @@ test('a label of a label map is named so in a test, too', async () => {
   }
 });
 
-test('what a data layer fills a crop with, the loss has to ignore: both labels are named, and the cure', async () => {
+test('the loss must ignore the label with which a data layer fills a crop: both labels are reported, with the cure', async () => {
   const text = await segmentation(IGNORED);
   const net = {
     ...text,
@@ -210,7 +210,7 @@ test('what a data layer fills a crop with, the loss has to ignore: both labels a
   );
 });
 
-test('the border of a label map is no class either, unless it is ignored', async () => {
+test('the border of a label map is not a class either, unless it is ignored', async () => {
   const shapes = { data: [2, 3, 4, 4], label: [2, 1, 4, 4] };
   const state = { phase: 'TEST', level: 0, stages: [] } as const;
   const filtered = await segmentation('');
@@ -221,7 +221,7 @@ test('the border of a label map is no class either, unless it is ignored', async
   );
 });
 
-test('before a training the labels of LevelDB and HDF5 are looked at too, in test nets as well', async () => {
+test('labels in LevelDB and HDF5 are also checked before training, including those of test nets', async () => {
   const at = (path: string) => [join(folder, path), join(fixtures, path)].find(existsSync);
   const check = async (data: string, phase: 'TRAIN' | 'TEST', classes = 3) => {
     const whole = readNet(net(data).replace('num_output: 3', `num_output: ${classes}`), {

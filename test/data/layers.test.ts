@@ -53,7 +53,7 @@ const after = (milliseconds: number): AbortSignal => {
   return controller.signal;
 };
 
-test('Data gives records in the order of their keys, over and over, through the middle of batches', async () => {
+test('Data returns records in the order of their keys, again and again, across batches', async () => {
   const source = await open(data('raw.lmdb', 40));
   assert.equal(source.shapes, { data: [40, 3, 4, 5], label: [40] });
   assert.is(source.epochSize, 100);
@@ -69,7 +69,7 @@ test('Data gives records in the order of their keys, over and over, through the 
   assert.ok(source.waited > 0);
 });
 
-test('encoded records are decoded to B, G, R, as a raw record of the same picture', async () => {
+test('encoded records are decoded to B, G, R, like a raw record of the same picture', async () => {
   const source = await open(data('encoded.lmdb', 2));
   const [batch] = await take(source, 1);
   assert.is(batch!.data!.length, 2 * 6000);
@@ -81,7 +81,7 @@ test('encoded records are decoded to B, G, R, as a raw record of the same pictur
   assert.ok(Math.abs(first!.data![10 * 50 + 7]! - expected) < 0.51);
 });
 
-test('a record of another size than the first one is refused by its key', async () => {
+test('a record of another size than the first one is refused with its key', async () => {
   const source = await open(data('encoded.lmdb', 3));
   await refused(
     source.next(),
@@ -96,7 +96,7 @@ test('a record of another size than the first one is refused by its key', async 
   await forced.dispose();
 });
 
-test('float_data and one top alone are read', async () => {
+test('float_data and a single top are supported', async () => {
   const source = await open(
     'type: "Data" top: "x" data_param { source: "floats.lmdb" batch_size: 2 } transform_param { scale: 2 }',
   );
@@ -104,7 +104,7 @@ test('float_data and one top alone are read', async () => {
   assert.equal([...(await take(source, 1))[0]!.x!], [0, 0.5, 1, 1.5, 2, 2.5, 2, 2.5, 3, 3.5, 4, 4.5]);
 });
 
-test('two ranks read what one rank reads, each its own; in TEST each reads all', async () => {
+test('two ranks read the records of one rank, each its own; in TEST each reads all', async () => {
   const labels = async (rank: number, ranks: number, phase: 'TRAIN' | 'TEST' = 'TRAIN') =>
     values(await take(await open(data('raw.lmdb', 7), { rank, ranks, phase }), 30), 'data').filter(
       (_, i) => i % 60 === 0,
@@ -120,7 +120,7 @@ test('two ranks read what one rank reads, each its own; in TEST each reads all',
   assert.equal(await labels(1, 2, 'TEST'), alone.slice(0, 210));
 });
 
-test('with shuffle every epoch has every record once, each in another order, the same for the same seed', async () => {
+test('with shuffle every epoch has every record once, each epoch in another order, the same for the same seed', async () => {
   const read = async (seed: number) =>
     values(
       await take(await open(data('raw.lmdb', 20), { seed, augment: { shuffle: true } }), 15),
@@ -139,7 +139,7 @@ test('with shuffle every epoch has every record once, each in another order, the
 const augmented = data('raw.lmdb', 16, 'transform_param { crop_size: 4 mirror: true }');
 const augment = { shuffle: true, pad: 2, lighting: {}, shorterSide: [4, 9] as [number, number] };
 
-test('the same seed gives the same bits, however many workers there are', async () => {
+test('the same seed gives the same bits for any number of workers', async () => {
   const one = await take(await open(augmented, { augment, workers: 1 }), 20);
   const three = await take(await open(augmented, { augment, workers: 3 }), 20);
   assert.equal(three, one);
@@ -147,7 +147,7 @@ test('the same seed gives the same bits, however many workers there are', async 
   assert.not.equal(other[0]!.data, one[0]!.data);
 });
 
-test('random places and colours are the same bits however many workers there are, and need a crop_size', async () => {
+test('random positions and colours have the same bits for any number of workers, and need a crop_size', async () => {
   const random: Augment = {
     ...{ resizedCrop: {}, affine: { rotation: 20, shear: 5 } },
     ...{ jitter: { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1 }, cutout: { size: 2 } },
@@ -178,7 +178,7 @@ async function takeRecycled(source: DataSource, count: number): Promise<Batch[]>
   return batches;
 }
 
-test('batches that are given back are filled again, to the same bits', async () => {
+test('batches that are given back are filled again, with the same bits', async () => {
   const cases: [string, Partial<DataLayerOptions>][] = [
     [augmented, { augment }],
     [augmented.replace('mirror: true', 'mirror: true mean_value: 3 scale: 0.1'), { augment: { pad: 3 } }],
@@ -196,7 +196,7 @@ test('batches that are given back are filled again, to the same bits', async () 
     );
 });
 
-test('a batch is given back once, and to the source that gave it', async () => {
+test('a batch is given back once, and to the source that returned it', async () => {
   const source = await open(data('raw.lmdb', 10));
   const batch = await source.next();
   const recycle = async (given: Batch) => source.recycle!(given);
@@ -210,7 +210,7 @@ test('a batch is given back once, and to the source that gave it', async () => {
   await source.dispose();
 });
 
-test('a source goes on from a state to the same bits, whatever was read ahead', async () => {
+test('a source resumes from a state with the same bits, whatever was read ahead', async () => {
   const whole = await take(await open(augmented, { augment }), 20);
   const first = await open(augmented, { augment });
   for (let i = 0; i < 9; i++) await first.next();
@@ -222,7 +222,7 @@ test('a source goes on from a state to the same bits, whatever was read ahead', 
   assert.equal(await take(second, 11), whole.slice(9));
 });
 
-test('a state of something else, or one that comes late, is refused', async () => {
+test('a state of another source, or one that comes late, is refused', async () => {
   const source = await open(data('raw.lmdb', 4));
   const restore = async (state: unknown) => source.restore(state);
   await refused(restore({ kind: 'images' }), 'data/state', /give what state\(\) returned/);
@@ -234,7 +234,7 @@ test('a state of something else, or one that comes late, is refused', async () =
   await source.dispose();
 });
 
-test('an aborted call takes no batch', async () => {
+test('an aborted call consumes no batch', async () => {
   const source = await open(data('raw.lmdb', 10));
   const controller = new AbortController();
   const waiting = source.next(controller.signal);
@@ -256,7 +256,7 @@ test('two calls at once, and calls after dispose, are refused', async () => {
   await refused(source.next(), 'data/disposed', /disposed/);
 });
 
-test('dispose in the middle of reading ahead refuses who waits, and ends', async () => {
+test('dispose rejects pending calls while it reads ahead, and ends', async () => {
   const source = await open(augmented.replace('batch_size: 16', 'batch_size: 4000'), { augment });
   const waiting = source.next();
   const [outcome] = await Promise.all([waiting.catch((error: DataError) => error.code), source.dispose()]);
@@ -264,7 +264,7 @@ test('dispose in the middle of reading ahead refuses who waits, and ends', async
   assert.not(process.getActiveResourcesInfo().includes('MessagePort'), 'a thread is left');
 });
 
-test('a thread that dies is an error to who waits, and not the end of the process', async () => {
+test('a thread that dies gives the waiting caller an error, and does not end the process', async () => {
   const pool = new WorkerPool({ kind: 'lmdb', path: '/proc/self/nothing' } as ReaderSpec, 'd');
   await refused(pool.describe({ index: 0, seed: 0 }), 'data/not-found', /layer "d": .*nothing/);
   const dying = new WorkerPool({ kind: 'none' } as unknown as ReaderSpec, 'd');
@@ -273,7 +273,7 @@ test('a thread that dies is an error to who waits, and not the end of the proces
   await refused(pool.describe({ index: 0, seed: 0 }), 'data/disposed', /disposed/);
 });
 
-test('a process that forgets to dispose ends nevertheless, in the middle of decoding', () => {
+test('a process that forgets to dispose ends nevertheless, even while decoding', () => {
   const script = `
     import { openDataLayer } from ${JSON.stringify(join(repositoryFolder, 'ts/data/open-data-layer.ts'))};
     import { readNet } from ${JSON.stringify(join(repositoryFolder, 'ts/caffe/net-parameter.ts'))};
@@ -306,7 +306,7 @@ async function imageFolder(count: number): Promise<string> {
 const imageData = (more: string, rest = '') =>
   `type: "ImageData" top: "data" top: "label" image_data_param { source: "list.txt" ${more} } ${rest}`;
 
-test('ImageData reads its list, B, G, R, and wraps', async () => {
+test('ImageData reads its list as B, G, R, and wraps around', async () => {
   const root = await imageFolder(5);
   const source = await open(imageData('batch_size: 3'), { folder: root });
   assert.equal(source.shapes, { data: [3, 3, 6, 8], label: [3] });
@@ -319,7 +319,7 @@ test('ImageData reads its list, B, G, R, and wraps', async () => {
   );
 });
 
-test('ImageData resizes, makes grey, crops, puts root_folder before names and skips', async () => {
+test('ImageData resizes, converts to grey, crops, prepends root_folder to names, and skips', async () => {
   const root = await imageFolder(5);
   const grey = await open(
     `type: "ImageData" top: "data" top: "label"
@@ -353,7 +353,7 @@ test('ImageData shuffles at the start of every epoch', async () => {
   assert.is(new Set(epochs.map((epoch) => epoch.join())).size, 4);
 });
 
-test('a list or an image that is wrong is named with its line', async () => {
+test('an invalid list or image is reported with its line', async () => {
   const root = await imageFolder(2);
   const list = (text: string) => writeFileSync(join(root, 'list.txt'), text);
   const source = () => open(imageData('batch_size: 1'), { folder: root });
@@ -390,7 +390,7 @@ test('a list or an image that is wrong is named with its line', async () => {
   );
 });
 
-test('a record that is cut short, or has no label where one is asked for, is refused by its key', async () => {
+test('a record that is truncated, or lacks a requested label, is refused with its key', async () => {
   await refused(open(data('odd.lmdb', 1)), 'data/datum', /layer "d": .*odd\.lmdb.*record "0 cut"/);
   await refused(open(data('empty.lmdb', 1)), 'data/empty', /layer "d": .*no records/);
   const { openLmdb } = await import('../../ts/data/lmdb.ts');
@@ -418,7 +418,7 @@ test('a record that is cut short, or has no label where one is asked for, is ref
   await larger.dispose();
 });
 
-test('layers that say too little or too much are refused', async () => {
+test('layers with missing or excess settings are refused', async () => {
   const cases: [string, RegExp][] = [
     ['type: "Data" top: "data" data_param { batch_size: 1 }', /no source/],
     ['type: "Data" top: "data" data_param { source: "raw.lmdb" }', /batch_size of at least 1/],
@@ -481,7 +481,7 @@ async function hdf5Files(rows: number[], name = 'x'): Promise<string> {
 const hdf5 = (more: string, tops = 'top: "x" top: "y"') =>
   `type: "HDF5Data" ${tops} hdf5_data_param { source: "files.txt" ${more} }`;
 
-test('HDF5Data gives the rows of all files, a dataset a top, integers too', async () => {
+test('HDF5Data returns the rows of all files, one dataset per top, including integers', async () => {
   const root = await hdf5Files([3, 4]);
   const source = await open(hdf5('batch_size: 5'), { folder: root });
   assert.equal(source.shapes, { x: [5, 2, 1], y: [5] });
@@ -491,7 +491,7 @@ test('HDF5Data gives the rows of all files, a dataset a top, integers too', asyn
   assert.equal([...batches[0]!.x!], [0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5]);
 });
 
-test('HDF5Data shuffles files and the rows within', async () => {
+test('HDF5Data shuffles files and the rows in them', async () => {
   const root = await hdf5Files([20, 20, 20]);
   const stream = values(
     await take(await open(hdf5('batch_size: 20 shuffle: true'), { folder: root }), 6),
@@ -530,7 +530,7 @@ test('HDF5 files that do not fit are named', async () => {
   await refused(open(hdf5('batch_size: 1')), 'data/not-found', /files\.txt/);
 });
 
-test('DummyData fills anew what is random, each top by its own filler', async () => {
+test('DummyData refills random tops, each with its own filler', async () => {
   const text = `type: "DummyData" top: "a" top: "b" dummy_data_param {
     shape { dim: 200 dim: 10 } shape { dim: 3 } data_filler { type: "gaussian" mean: 2 std: 3 } data_filler { value: 5 } }`;
   const source = await open(text);
@@ -554,7 +554,7 @@ async function* counting(end = Infinity): AsyncGenerator<Batch> {
   for (let i = 0; i < end; i++) yield { x: new Float32Array(4).fill(i), y: Uint8Array.of(i, i) };
 }
 
-test("an iterator's batches are given on, resumed, and refused where they do not fit or end", async () => {
+test("an iterator's batches are passed on, resumed, and refused if they do not fit or end", async () => {
   const source = await open(input, { iterator: counting() });
   assert.equal(source.shapes, { x: [2, 2], y: [2] });
   for (let i = 0; i < 3; i++) assert.is((await source.next()).x![0], i);
@@ -609,7 +609,7 @@ const two = `layer { name: "d" ${data('raw.lmdb', 4)} include { phase: TRAIN } }
   layer { name: "more" type: "DummyData" top: "z" dummy_data_param { shape { dim: 2 } data_filler { type: "uniform" } } }
   layer { name: "relu" type: "ReLU" bottom: "data" top: "relu" }`;
 
-test("a net's data layers are one source, which resumes as one", async () => {
+test("a net's data layers are one source, which resumes as a whole", async () => {
   const source = await net(two);
   assert.equal(source.shapes, { data: [4, 3, 4, 5], label: [4], z: [2] });
   assert.is(source.epochSize, 100);
@@ -624,7 +624,7 @@ test("a net's data layers are one source, which resumes as one", async () => {
   await resumed.dispose();
 });
 
-test("a net's batches are given back to all its layers, where they all take them", async () => {
+test("a net's batches are given back to all its layers, if they all take them", async () => {
   const batches = await takeRecycled(await net(two), 10);
   assert.equal(batches, await take(await net(two), 10));
   const source = await net(two);
@@ -635,7 +635,7 @@ test("a net's batches are given back to all its layers, where they all take them
   await own.dispose();
 });
 
-test('what one of two layers gave before a call was aborted is not lost', async () => {
+test('a batch of one of two layers is not lost if a call is aborted', async () => {
   let release = () => {};
   const gate = new Promise<void>((resolve) => {
     release = resolve;
@@ -661,7 +661,7 @@ test('a net without data, or with an iterator for no layer, is refused', async (
   await refused(net(two, { iterators: { x: counting() } }), 'data/layer', /"x".*no such data layer/);
 });
 
-test('the event loop stays free while batches are made', async () => {
+test('the event loop stays responsive while batches are made', async () => {
   const text = data('encoded.lmdb', 256, 'transform_param { crop_size: 32 mirror: true force_color: true }');
   const source = await open(text, { augment: { shorterSide: [64, 96] } });
   await source.next();

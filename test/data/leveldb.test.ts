@@ -68,7 +68,7 @@ const mirrors = () => readdirSync(tmpdir()).filter((name) => name.startsWith('re
 // As in make.py: byte j of record i is 7i + 3j, its label i mod 10.
 const raw = (i: number) => Uint8Array.from({ length: 60 }, (_, j) => i * 7 + j * 3);
 
-test('records of compressed tables and of the log come in the order of their keys, the last version of each', async () => {
+test('records from compressed tables and from the log come in the order of their keys, with the last version of each', async () => {
   const records = await readAll(fixture('raw'));
   assert.is(records.length, 100);
   for (const [i, { key, datum }] of records.entries()) {
@@ -78,7 +78,7 @@ test('records of compressed tables and of the log come in the order of their key
   }
 });
 
-test('a record is found by its position, in any order', async () => {
+test('a record is found by its index, in any order', async () => {
   const database = await LevelDb.open(fixture('raw'));
   for (let i = 0; i < 100; i++) {
     const at = (i * 37 + 99) % 100;
@@ -87,7 +87,7 @@ test('a record is found by its position, in any order', async () => {
   await database.close();
 });
 
-test("the user's files stay as they are, and nothing is left behind", async () => {
+test("the user's files are not changed, and nothing is left behind", async () => {
   const root = folder();
   cpSync(fixture('raw'), root, { recursive: true });
   const state = () =>
@@ -102,7 +102,7 @@ test("the user's files stay as they are, and nothing is left behind", async () =
   assert.equal(mirrors(), []);
 });
 
-test('a Data layer gives what it gives of the same records as LMDB, shuffled too', async () => {
+test('a Data layer returns the same as from the same records in LMDB, also shuffled', async () => {
   for (const augment of [{}, { shuffle: true }])
     assert.equal(
       await batchesOf('source: "raw.leveldb" backend: LEVELDB', { augment }),
@@ -110,7 +110,7 @@ test('a Data layer gives what it gives of the same records as LMDB, shuffled too
     );
 });
 
-test('the backend that is written is taken at its word; where none is, what is there decides', async () => {
+test('a backend in the prototxt is used; without one, the existing files decide', async () => {
   assert.equal(await batchesOf('source: "raw.leveldb"'), await batchesOf('source: "raw.lmdb"'));
   await refused(
     () => open('source: "raw.lmdb" backend: LEVELDB'),
@@ -124,7 +124,7 @@ test('the backend that is written is taken at its word; where none is, what is t
   );
 });
 
-test('what is no database, or none with records, is refused with what to do', async () => {
+test('a path that is no database, or one without records, is refused with what to do', async () => {
   const root = folder();
   await refused(() => LevelDb.open('/nowhere'), 'data/not-found', /nowhere: there is no such folder/);
   await refused(() => LevelDb.open(root), 'data/not-found', /no CURRENT in it/);
@@ -134,7 +134,7 @@ test('what is no database, or none with records, is refused with what to do', as
   assert.equal(mirrors(), []);
 });
 
-test('a database that lacks a file or is cut short is refused with the name that it has', async () => {
+test('a database that lacks a file or is truncated is refused with its name', async () => {
   const spoilt = async (spoil: (root: string) => void, message: RegExp) => {
     const root = folder();
     cpSync(fixture('raw'), root, { recursive: true });
@@ -157,7 +157,7 @@ test('a database that lacks a file or is cut short is refused with the name that
 
 const descriptors = () => readdirSync('/proc/self/fd').length;
 
-test('no damage ends the process, leaves a descriptor or a file behind, or goes unseen in a value', async () => {
+test('no damage ends the process, leaves a descriptor or a file behind, or goes unnoticed in a value', async () => {
   const seed = 1;
   const random = seededRandom(seed);
   const whole = await readAll(fixture('raw'));
@@ -229,7 +229,7 @@ async function withTable(bytes: Buffer, message: RegExp): Promise<void> {
   await refused(() => readAll(root), 'data/leveldb', message);
 }
 
-test('what lies behind a right checksum is checked too: packed lengths, keys, overlapping blocks', async () => {
+test('data with a correct checksum is also checked: packed lengths, keys, overlapping blocks', async () => {
   // 6 bytes that claim to be 2^31.
   await withTable(
     table(Buffer.from([0x80, 0x80, 0x80, 0x80, 8, 0]), 1),
@@ -246,7 +246,7 @@ test('what lies behind a right checksum is checked too: packed lengths, keys, ov
   await withTable(table(Buffer.from([0, 0, 0, 0]), 7), /packed by method 7/);
 });
 
-test("the checksum is CRC-32C, and Snappy's copies may overlap with where they go", () => {
+test("the checksum is CRC-32C, and Snappy's copies may overlap their destination", () => {
   // RFC 3720, B.4: 32 bytes of zeros, and the bytes 0 to 31.
   assert.is(crc32c(Buffer.alloc(32)), 0x8a9136aa);
   assert.is(crc32c(Buffer.from(Array.from({ length: 32 }, (_, i) => i))), 0x46dd794e);
@@ -254,7 +254,7 @@ test("the checksum is CRC-32C, and Snappy's copies may overlap with where they g
   assert.is(unpackSnappy(Buffer.from([11, 1 << 2, 97, 98, ((9 - 4) << 2) | 1, 2])).toString(), 'abababababa');
 });
 
-test('a folder in which a file is no plain one is refused before anything waits for it', async () => {
+test('a folder with a file that is not a regular one is refused before anything waits for it', async () => {
   const root = folder();
   cpSync(fixture('raw'), root, { recursive: true });
   rmSync(join(root, '000010.ldb'));

@@ -42,7 +42,7 @@ for (const [name, content] of [
   ],
   ['tabs, and spaces around', '  a b 3.jpg\t1\nc (2) x.png   0  \n'],
 ] as const)
-  test(`a list is read with ${name}`, async () => {
+  test(`a list with ${name} is read`, async () => {
     const expected = 'a b 3.jpg=1,c (2) x.png=0';
     assert.equal(await read(content), [expected, expected]);
   });
@@ -70,7 +70,7 @@ for (const [name, line, cure] of [
     }
   });
 
-test('a list in UTF-16 is refused with the command that mends it', async () => {
+test('a list in UTF-16 is refused with the command that converts it', async () => {
   for (const bytes of [
     Buffer.from('\uFEFFa.jpg 1\r\n', 'utf16le'),
     Buffer.from('\uFEFFa.jpg 1\r\n', 'utf16le').swap16(),
@@ -82,12 +82,12 @@ test('a list in UTF-16 is refused with the command that mends it', async () => {
     assert.match(message, /not UTF-8/);
 });
 
-test('labels below 0 are for layers, where a loss may ignore them', async () => {
+test('labels below 0 are for layers, whose loss may ignore them', async () => {
   writeFileSync(list, 'a.jpg -1\n');
   assert.is((await readImageList(list))[0]!.label, -1);
 });
 
-test('class folders: hidden ones, empty ones and other files are no classes, and are named', () => {
+test('class folders: hidden folders, empty ones and other files are not classes, and are named', () => {
   const classes = join(root, 'classes');
   for (const file of [
     'b/1.jpg',

@@ -36,7 +36,7 @@ const refused = (work: () => unknown, code: string, message: RegExp) => {
 // As in make.py: byte j of record i is 7i + 3j, its label i mod 10.
 const raw = (i: number) => Uint8Array.from({ length: 60 }, (_, j) => i * 7 + j * 3);
 
-test('records come in the order of their keys, whatever the pages they lie on', async () => {
+test('records come in the order of their keys, whatever their pages', async () => {
   let i = 0;
   for await (const { key, datum } of readLmdb(fixture('raw'))) {
     assert.is(key, String(i).padStart(8, '0'));
@@ -46,7 +46,7 @@ test('records come in the order of their keys, whatever the pages they lie on', 
   assert.is(i, 100);
 });
 
-test('a record is found by its position, in any order', () => {
+test('a record is found by its index, in any order', () => {
   const database = openLmdb(fixture('raw'));
   for (let i = 0; i < 100; i++) {
     const at = (i * 37 + 99) % 100;
@@ -56,7 +56,7 @@ test('a record is found by its position, in any order', () => {
   database.close();
 });
 
-test('values with pages of their own, floats and negative labels are read', () => {
+test('values on overflow pages, floats and negative labels are read', () => {
   const database = openLmdb(fixture('encoded'));
   const { key, datum } = datumAt(database, 1);
   assert.is(key, '00000001_planes');
@@ -72,7 +72,7 @@ test('values with pages of their own, floats and negative labels are read', () =
   floats.close();
 });
 
-test('what is no database, or none with records, is refused with what to do', () => {
+test('a path that is no database, or one without records, is refused with what to do', () => {
   const empty = folder();
   refused(() => openLmdb('/nowhere.lmdb'), 'data/not-found', /nowhere\.lmdb: there is no such folder/);
   refused(() => openLmdb(empty), 'data/not-found', /no data\.mdb/);
@@ -89,7 +89,7 @@ test('what is no database, or none with records, is refused with what to do', ()
   refused(() => openLmdb(empty), 'data/lmdb', /mdb_dump and mdb_load/);
 });
 
-test('a database that is cut short or damaged is refused, never a crash', () => {
+test('a truncated or damaged database is refused and never crashes', () => {
   const bytes = readFileSync(join(fixture('raw'), 'data.mdb'));
   const path = join(folder(), 'data.mdb');
   const readAll = () => {
@@ -121,7 +121,7 @@ test('a database that is cut short or damaged is refused, never a crash', () => 
   assert.ok(damaged > 100, `${damaged} of ${places.length}`);
 });
 
-test('a record that is no whole Datum is named', () => {
+test('a record that is not a whole Datum is named', () => {
   const database = openLmdb(fixture('odd'));
   const at = (i: number, message: RegExp) => refused(() => datumAt(database, i), 'data/datum', message);
   at(0, /odd\.lmdb.*record "0 cut": this is no whole Datum/);
@@ -143,7 +143,7 @@ const databases = [
 ] as const;
 const keyOf = (i: number, length: number) => String(i).padStart(length, '0');
 
-test('what is written is read again, and by liblmdb, which adds to it and takes from it', async () => {
+test('a written database is read by us and by liblmdb, which adds and deletes records', async () => {
   const root = folder();
   for (const [count, keyLength, length] of databases) {
     const path = join(root, `${count}-${keyLength}-${length}`);
@@ -191,7 +191,7 @@ print('same')`;
   }
 });
 
-test('a database appears whole or not at all, and takes only sorted keys that LMDB takes', async () => {
+test('a database appears as a whole or not at all, and accepts only sorted keys that LMDB accepts', async () => {
   const root = folder();
   const path = join(root, 'a.lmdb');
   const writer = new LmdbWriter(path);
@@ -206,7 +206,7 @@ test('a database appears whole or not at all, and takes only sorted keys that LM
   refused(() => new LmdbWriter(path), 'data/exists', /is there already/);
 });
 
-test('a read-only folder will do', () => {
+test('a read-only folder suffices', () => {
   const root = folder();
   cpSync(fixture('raw'), root, { recursive: true });
   openLmdb(root).close();

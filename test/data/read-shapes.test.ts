@@ -50,7 +50,7 @@ async function refusal(work: () => Promise<unknown>): Promise<GraphError> {
   return assert.unreachable('it was accepted') as never;
 }
 
-test('the text says shapes by crop_size, of as many channels as it tells, else three', async () => {
+test('crop_size gives the shapes, with the channels that the fields imply, else three', async () => {
   const source = 'source: "none"';
   assert.equal(await shapesOf(data(source, 'crop_size: 9')), { data: '4×3×9×9', label: '4' });
   assert.equal(await shapesOf(data(source, 'crop_size: 9 force_gray: true')), {
@@ -63,7 +63,7 @@ test('the text says shapes by crop_size, of as many channels as it tells, else t
   });
 });
 
-test('MemoryData, DummyData, ImageData that resizes and WindowData say theirs', async () => {
+test('MemoryData, DummyData, ImageData that resizes and WindowData give their own', async () => {
   const layer = (type: string, param: string, fields: string) =>
     `layer { name: "d" type: "${type}" top: "data" top: "label" ${param} { ${fields} } }`;
   const memory = 'batch_size: 2 channels: 5 height: 6 width: 7';
@@ -88,7 +88,7 @@ test('MemoryData, DummyData, ImageData that resizes and WindowData say theirs', 
   });
 });
 
-test('a database that is there says the shape of its first record, whichever kind it is', async () => {
+test('an existing database gives the shape of its first record, for every backend', async () => {
   const sizes: string[] = [];
   for (const name of ['raw.lmdb', 'raw.leveldb', 'encoded.lmdb']) {
     const backend = name.endsWith('leveldb') ? 'LEVELDB' : 'LMDB';
@@ -100,7 +100,7 @@ test('a database that is there says the shape of its first record, whichever kin
   assert.is(sizes.length, 3);
 });
 
-test('the first image of a list says the size, from the folder of the prototxt where that has the list', async () => {
+test("the first image of a list gives the size, relative to the prototxt's folder if the list is there", async () => {
   const list = write('list.txt', `${join(images, 'grey.png')} 1\n`);
   const layer = (source: string) =>
     `layer { name: "d" type: "ImageData" top: "data" top: "label" image_data_param { source: "${source}" batch_size: 3 } }`;
@@ -110,7 +110,7 @@ test('the first image of a list says the size, from the folder of the prototxt w
   assert.is(beside.data!.join('×'), whole.data);
 });
 
-test('the rows of an HDF5 file say the shapes of all tops', async () => {
+test('the rows of an HDF5 file give the shapes of all tops', async () => {
   await h5wasm.ready;
   const path = join(folder, 'rows.h5');
   const file = new h5wasm.File(path, 'w');
@@ -122,7 +122,7 @@ test('the rows of an HDF5 file say the shapes of all tops', async () => {
   assert.equal(await shapesOf(layer), { data: '2×3×2×2', label: '2×2' });
 });
 
-test('given shapes count first, and a label follows its data', async () => {
+test('given shapes take precedence, and a label follows its data', async () => {
   const layer = data('source: "none"');
   assert.equal(await shapesOf(layer, { data: [7, 1, 5, 5] }), { data: '7×1×5×5', label: '7' });
   assert.equal(await shapesOf(data('source: "x"', 'crop_size: 9'), { data: [7, 1, 5, 5] }), {
@@ -131,7 +131,7 @@ test('given shapes count first, and a label follows its data', async () => {
   });
 });
 
-test('shapes that cannot be known are refused with the layer, the reason and what mends it', async () => {
+test('unknown shapes are refused with the layer, the reason and the cure', async () => {
   const missing = await refusal(() => shapesOf(data('source: "none_lmdb"')));
   assert.is(missing.code, 'graph/input-shape');
   assert.match(
@@ -147,7 +147,7 @@ test('shapes that cannot be known are refused with the layer, the reason and wha
   );
 });
 
-test('a net without inputs in this state says which flags have them', () => {
+test('a net without inputs in this state is refused, with the flags that have them', () => {
   const text = `${data('source: "x"', 'crop_size: 4').replace('top: "data"', 'include { phase: TRAIN stage: "a" } top: "data"')}`;
   assert.throws(
     () => graphFromCaffe(netOf(text)),
@@ -155,7 +155,7 @@ test('a net without inputs in this state says which flags have them', () => {
   );
 });
 
-test('load takes the shapes of what a net reads, and a label only where an output needs it', async () => {
+test("load gets the shapes of a net's inputs, and of a label only if an output needs it", async () => {
   using device = await openDevice('cpu', { threads: 1 });
   const layer = data(`source: "${join(fixtures, 'raw.lmdb')}" backend: LMDB`);
   const loss = 'layer { name: "loss" type: "SoftmaxWithLoss" bottom: "pool" bottom: "label" top: "loss" }';

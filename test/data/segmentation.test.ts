@@ -76,7 +76,7 @@ const list = (name: string, ...lines: string[]) => {
 await writePair('wide', 6, 9, (y, x) => (y + x) % 5);
 const WIDE = list('wide.txt', 'wide.ppm wide.png');
 
-test('in phase TEST the middle is cut from an image and from its classes', async () => {
+test('in phase TEST the centre is cropped from an image and its classes', async () => {
   const { pixels, dims } = await batchOf(
     `${WIDE} label_type: PIXEL`,
     'crop_height: 4 crop_width: 5 mirror: false',
@@ -90,7 +90,7 @@ test('in phase TEST the middle is cut from an image and from its classes', async
   });
 });
 
-test('what is smaller than the crop is surrounded by the mean, and by the label that is ignored', async () => {
+test('an image smaller than the crop is surrounded by the mean, and its classes by the ignored label', async () => {
   const { pixels, dims } = await batchOf(
     `${WIDE} label_type: PIXEL ignore_label: 200`,
     'crop_size: 10',
@@ -104,7 +104,7 @@ test('what is smaller than the crop is surrounded by the mean, and by the label 
   });
 });
 
-test('in phase TRAIN crops and mirrors are drawn, and classes follow their pixels', async () => {
+test('in phase TRAIN crops and mirrors are random, and classes follow their pixels', async () => {
   const seen = new Set<string>();
   for (let seed = 1; seed < 14; seed++) {
     const { pixels } = await batchOf(`${WIDE} label_type: PIXEL`, 'crop_size: 4 mirror: true', 'TRAIN', seed);
@@ -118,7 +118,7 @@ test('in phase TRAIN crops and mirrors are drawn, and classes follow their pixel
   assert.ok(seen.size > 8 && [...seen].some((place) => place.endsWith('-1')), [...seen].join(', '));
 });
 
-test('a factor resizes both, and classes are never mixed', async () => {
+test('a scale factor resizes both, and classes are never mixed', async () => {
   const { pixels } = await batchOf(`${WIDE} label_type: PIXEL`, 'crop_size: 12 scale_factors: 2', 'TEST');
   pixels.forEach(({ label }, i) => {
     const [y, x] = [Math.floor(i / 12), i % 12];
@@ -136,7 +136,7 @@ test('new_height and new_width resize both, and classes are never mixed', async 
   });
 });
 
-test('one class may stand for a whole image, or none', async () => {
+test('a whole image may have one class or none', async () => {
   const image = list('classes.txt', 'wide.ppm 3');
   const one = await batchOf(`${image} label_type: IMAGE`, '', 'TEST');
   assert.ok(one.pixels.every(({ label }) => label === 3));
@@ -144,7 +144,7 @@ test('one class may stand for a whole image, or none', async () => {
   assert.ok(none.pixels.every(({ label }) => label === 255));
 });
 
-test('the shapes of a net are read from its first image where its text does not say them', async () => {
+test('the shapes of a net come from its first image if its fields do not give them', async () => {
   const uncut = { layer: [layerOf(`${WIDE} label_type: PIXEL batch_size: 2`, '')] };
   assert.equal(await readInputShapes(uncut), { data: [2, 3, 6, 9], label: [2, 1, 6, 9], dims: [2, 1, 1, 2] });
   const graph = graphFromCaffe({ layer: [layerOf(`${WIDE} batch_size: 2`, 'crop_size: 4')] });
@@ -158,7 +158,7 @@ test('the shapes of a net are read from its first image where its text does not 
   );
 });
 
-test('a list, a map or a parameter that does not fit is refused with its place', async () => {
+test('a list, a map or a parameter that does not fit is refused with its position', async () => {
   await writePair('small', 5, 9, () => 0);
   const refusal = async (image: string, transform = '', tops?: string) => {
     try {
@@ -221,7 +221,7 @@ layer { name: "score" type: "Convolution" bottom: "conv2" top: "score" convoluti
 layer { name: "up" type: "Interp" bottom: "score" top: "up" interp_param { zoom_factor: 2 } }
 layer { name: "loss" type: "SoftmaxWithLoss" bottom: "up" bottom: "label" top: "loss" loss_param { ignore_label: 255 } }`;
 
-test('a small net of dilated convolutions and Interp learns which half of a picture is what, and is left as a segmenter', async () => {
+test('a small net of dilated convolutions and Interp learns the halves of a picture, and is saved as a segmenter', async () => {
   const random = seededRandom(3);
   const lines: string[] = [];
   for (let i = 0; i < 8; i++) {
@@ -255,7 +255,7 @@ test('a small net of dilated convolutions and Interp learns which half of a pict
   assert.ok(right > 0.85 * map.length, `${right} of ${map.length}`);
 });
 
-test('a net of one size alone gets pictures with the mean around them, or as they were resized', async () => {
+test('a net with a fixed size gets pictures surrounded by the mean, or resized', async () => {
   const plan = async (image: string) => {
     const net = join(folder, 'fixed.prototxt');
     // An Interp to a fixed size.

@@ -49,11 +49,11 @@ const draws =
     return values.shift()!;
   };
 
-test('without parameters the values are given as they are', () => {
+test('without parameters the values are unchanged', () => {
   assert.equal(run(planes(2, 2, 3), {}), [0, 1, 2, 10, 11, 12, 100, 101, 102, 110, 111, 112]);
 });
 
-test('bytes, which are looked up in a table, become the bits that floats do', () => {
+test('bytes, which use a lookup table, give the same bits as floats', () => {
   const bytes = planes(3, 2, 2);
   const floats = { ...bytes, data: Float32Array.from(bytes.data) };
   const lighting = { eigenvalues: [30, 20, 10] };
@@ -66,18 +66,18 @@ test('bytes, which are looked up in a table, become the bits that floats do', ()
       assert.equal(run(bytes, options, seededRandom(seed)), run(floats, options, seededRandom(seed)));
 });
 
-test('in TEST the crop is centred, the smaller margin before it', () => {
+test('in TEST the crop is centred, with the smaller margin first', () => {
   assert.equal(run(planes(1, 4, 5), { cropSize: 2 }), [11, 12, 21, 22]);
   assert.equal(run(planes(1, 5, 5), { cropSize: 2 }), [11, 12, 21, 22]);
 });
 
-test('in TRAIN mirror, top and left are drawn, in this order', () => {
+test('in TRAIN mirror, top and left are drawn in this order', () => {
   const options = { phase: 'TRAIN', cropSize: 2, mirror: true } as const;
   assert.equal(run(planes(1, 4, 5), options, draws(0.49, 0.99, 0)), [20, 21, 30, 31]);
   assert.equal(run(planes(1, 4, 5), options, draws(0.5, 0, 0.75)), [4, 3, 14, 13]);
 });
 
-test('the mean image is subtracted where the crop lies, before the scale, and is mirrored with it', () => {
+test("the mean image is subtracted at the crop's position before scaling, and is mirrored with it", () => {
   const mean = { shape: [1, 1, 4, 5], data: Float32Array.from({ length: 20 }, (_, i) => i) };
   // Rows 2 and 3, columns 0 and 1: 20 − 10, 21 − 11, 30 − 15, 31 − 16.
   const options = { phase: 'TRAIN', cropSize: 2, mirror: true, mean, scale: 0.5 } as const;
@@ -89,14 +89,14 @@ test('the mean image is subtracted where the crop lies, before the scale, and is
   );
 });
 
-test('a mean of the crop is subtracted from the crop', () => {
+test("a mean of the crop's size is subtracted from the crop", () => {
   const mean = { shape: [1, 2, 2], data: Float32Array.of(1, 2, 3, 4) };
   const options = { cropSize: 2, mean, augment: { meanOfCrop: true } };
   assert.equal(run(planes(1, 4, 5), options), [10, 10, 18, 18]);
   assert.equal(run(planes(1, 4, 5), { ...options, mirror: true }, draws(0.9)), [10, 10, 18, 18]);
 });
 
-test('one mean value is for all channels, as many as channels are one each, rounded as float32 arithmetic', () => {
+test('a single mean value applies to all channels, several apply to one each, rounded as in float32 arithmetic', () => {
   assert.equal(run(planes(2, 1, 2), { meanValues: [10] }), [-10, -9, 90, 91]);
   assert.equal(run(planes(2, 1, 2), { meanValues: [10, 1] }), [-10, -9, 99, 100]);
   const [f, scale] = [Math.fround, 0.017];
@@ -107,7 +107,7 @@ test('one mean value is for all channels, as many as channels are one each, roun
   assert.ok(expected.some((value, x) => value !== f((x - f(103.94)) * scale)));
 });
 
-test('padding is zeros of what the net gets, all around', () => {
+test("padding gives zeros in the net's input, on all sides", () => {
   const options = { phase: 'TRAIN', cropSize: 2, meanValues: [5], augment: { pad: 1 } } as const;
   assert.equal(run(planes(1, 2, 2), options, draws(0, 0)), [0, 0, 0, -5]);
   assert.equal(run(planes(1, 2, 2), options, draws(0.99, 0.99)), [6, 0, 0, 0]);
@@ -118,7 +118,7 @@ test('padding is zeros of what the net gets, all around', () => {
   assert.equal(run(planes(1, 2, 2), { ...options, meanValues: [], mean }, draws(0.99, 0)), [0, 7, 0, 0]);
 });
 
-test('lighting adds α·λ·p to R, G and B, which are the planes 2, 1 and 0', () => {
+test('lighting adds α·λ·p to R, G and B, which are planes 2, 1 and 0', () => {
   // Box–Muller: u = 1 − e^−½ and v = 0 give α = 1; v = ¼ gives 0.
   const one = [1 - Math.exp(-0.5), 0];
   const none = [1 - Math.exp(-0.5), 0.25];
@@ -142,7 +142,7 @@ test('lighting adds α·λ·p to R, G and B, which are the planes 2, 1 and 0', (
   assert.ok(Math.abs(red! - (200 - 0.1 * 55.4625 * 0.5675)) < 1e-3);
 });
 
-test('every place is as likely as another, and half of the images are mirrored; the same seed, the same', () => {
+test('all positions are equally likely, half of the images are mirrored, and the same seed gives the same', () => {
   const counts = new Map<string, number>();
   let mirrored = 0;
   for (let i = 0; i < 9000; i++) {
@@ -159,7 +159,7 @@ test('every place is as likely as another, and half of the images are mirrored; 
   assert.ok(Math.abs(mirrored - 4500) < 240, `${mirrored}`);
 });
 
-test('the shorter side is drawn with both ends, the aspect kept', async () => {
+test('the shorter side is drawn from the closed range, and the aspect is kept', async () => {
   const transform = { ...plain, cropSize: 4, augment: { shorterSide: [4, 6] as const } };
   const sides = new Map<number, number>();
   for (let i = 0; i < 300; i++) {
@@ -171,7 +171,7 @@ test('the shorter side is drawn with both ends, the aspect kept', async () => {
   for (const count of sides.values()) assert.ok(count > 60);
 });
 
-test('planes and decoded pixels are resized to the same; colour and grey are made of one another', async () => {
+test('planes and decoded pixels are resized alike; colour and grey are converted into each other', async () => {
   const width = 6;
   const rgb = Uint8Array.from({ length: width * 4 * 3 }, (_, i) => (i * 37) % 256);
   const image = { width, height: 4, channels: 3, data: rgb, file: '' } as const;
@@ -196,7 +196,7 @@ test('planes and decoded pixels are resized to the same; colour and grey are mad
   assert.is(planesOf(await resizePixels(pixelsOfImage(single, true), 5, 3)).length, 45);
 });
 
-test('what does not fit is refused with both sizes', () => {
+test('sizes that do not fit are refused with both sizes', () => {
   const refused = (work: () => unknown, message: RegExp) => {
     try {
       work();
@@ -250,7 +250,7 @@ test('augment is checked field by field', () => {
   assert.equal(checkAugment(right), right);
 });
 
-test('a shuffled order has every number once, and every order is as likely', async () => {
+test('a shuffled order has every number once, and all orders are equally likely', async () => {
   const order = await shuffled(100_000, 3);
   assert.equal(
     order.slice().sort(),

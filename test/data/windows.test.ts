@@ -70,7 +70,7 @@ const refused = async (pattern: RegExp, ...given: Parameters<typeof open>) => {
 const plane = (crop: number, value: (x: number, y: number) => number) =>
   Array.from({ length: crop * crop }, (_, i) => value(i % crop, Math.floor(i / crop)));
 
-test('a window of the size of the crop is cut out in B, G, R, minus the mean, times the scale', async () => {
+test("a window of the crop's size is cropped as B, G, R, minus the mean, times the scale", async () => {
   const file = windowFile('1 1 2 3 5 6', '0 0 2 3 5 6');
   const { data, label, shapes } = await first(
     file,
@@ -87,7 +87,7 @@ test('a window of the size of the crop is cut out in B, G, R, minus the mean, ti
   assert.equal(label, [0, 1], 'background first');
 });
 
-test('a mean image is taken from its middle', async () => {
+test('a mean image is cropped at its centre', async () => {
   writeMeanImage(join(folder, 'mean.binaryproto'), {
     shape: [3, 6, 6],
     data: Float32Array.from({ length: 108 }, (_, i) => i),
@@ -103,7 +103,7 @@ test('a mean image is taken from its middle', async () => {
   );
 });
 
-test('context_pad shows what is around the window, and zeros where that lies beyond the image', async () => {
+test('context_pad shows the surroundings of the window, and zeros beyond the image', async () => {
   // 3×3 at the left edge: enlarged by 6/4 it extends from −1 to 4.
   const file = windowFile('2 0.9 0 2 2 4');
   const at = { cropSize: 6, contextPad: 1, isSquare: false };
@@ -124,7 +124,7 @@ test('context_pad shows what is around the window, and zeros where that lies bey
   );
 });
 
-test('mirror turns a window with its zeros, half of the time', async () => {
+test('mirror flips a window with its zeros, half of the time', async () => {
   const source = await open(
     windowFile('2 0.9 0 2 2 4'),
     'batch_size: 40 fg_fraction: 1 context_pad: 1',
@@ -149,7 +149,7 @@ test('crop_mode square makes windows square about their centre before they are w
   });
 });
 
-test('windows are foreground from fg_threshold on, background below bg_threshold, and nothing between', async () => {
+test('windows are foreground from fg_threshold on, background below bg_threshold, and unused in between', async () => {
   const file = windowFile(
     '1 0.7 0 0 0 0',
     '2 0.69 1 0 1 0',
@@ -174,7 +174,7 @@ test('windows are foreground from fg_threshold on, background below bg_threshold
   );
 });
 
-test('two openings with one seed draw the same, and a resumed one goes on', async () => {
+test('two sources with one seed draw the same windows, and a resumed one continues', async () => {
   const file = windowFile(...Array.from({ length: 8 }, (_, i) => `${i + 1} 1 ${i} 0 ${i} 0`));
   const given = [file, 'batch_size: 4 fg_fraction: 1', 'crop_size: 1'] as const;
   const one = await open(...given);
@@ -188,7 +188,7 @@ test('two openings with one seed draw the same, and a resumed one goes on', asyn
   await other.dispose();
 });
 
-test('a window file that is none is refused with its line and what was expected there', async () => {
+test('an invalid window file is refused with its line and what was expected there', async () => {
   const refuse = async (text: string, pattern: RegExp) => {
     writeFileSync(join(folder, 'odd.txt'), text);
     const error = await readWindowFile(join(folder, 'odd.txt'), { foreground: 0.5, background: 0.5 }).catch(
@@ -230,7 +230,7 @@ test('a window file that is none is refused with its line and what was expected 
   );
 });
 
-test('a window file that is not there, or whose windows lie outside their images, is refused when it is opened', async () => {
+test('a missing window file, or one with windows outside their images, is refused when it is opened', async () => {
   await refused(
     /none\.txt: the window file cannot be read \(ENOENT\)/,
     'none.txt',
@@ -246,7 +246,7 @@ test('a window file that is not there, or whose windows lie outside their images
   );
 });
 
-test('a batch needs windows of both kinds, where it draws both', async () => {
+test('a batch needs windows of both kinds if it draws both', async () => {
   const file = windowFile('1 1 0 0 3 3');
   await refused(
     /has no window whose overlap is less than bg_threshold \(0\.5\), of which 3 a batch are drawn/,
@@ -258,7 +258,7 @@ test('a batch needs windows of both kinds, where it draws both', async () => {
   assert.equal(label, [1, 1, 1, 1]);
 });
 
-test('an image of another size than its file says is refused by the window that is drawn', async () => {
+test('an image of another size than its file says is refused when a window of it is drawn', async () => {
   writeFileSync(join(folder, 'size.txt'), '# 0\nimage.png\n3 9 10\n1\n1 1 0 0 3 8\n');
   await refused(
     /size\.txt:5: a window of image\.png: the image is 8×10, the window file says 9×10/,
@@ -268,7 +268,7 @@ test('an image of another size than its file says is refused by the window that 
   );
 });
 
-test('what Caffe leaves out without a word, or ends at, is refused by its field', async () => {
+test('settings that Caffe silently ignores, or aborts at, are refused by field', async () => {
   const file = windowFile('1 1 0 0 3 3', '0 0 0 0 3 3');
   for (const [param, transform, pattern] of [
     ['', 'crop_size: 4', /batch_size must be a positive integer/],

@@ -31,11 +31,11 @@ function run(...words: string[]): string {
   return stdout;
 }
 
-test('a module that is given as text opens a data layer', () => {
+test('a module that is given as text can open a data layer', () => {
   assert.is(run(...scriptArguments(program)), '7\n');
 });
 
-test('what a flag preloads is there in the threads, too', () => {
+test('modules that a flag preloads are available in the threads, too', () => {
   const preloaded = join(folder, 'preloaded.cjs');
   writeFileSync(
     preloaded,

@@ -9,7 +9,7 @@ import * as assert from 'uvu/assert';
 import { readNet } from '../../ts/caffe/net-parameter.ts';
 import { openDataLayer } from '../../ts/data/open-data-layer.ts';
 
-test('several threads that cut images of 16 bits to 8 warn of it once, and the program hears it', async () => {
+test('several threads that reduce 16-bit images to 8 bits warn once, and the program hears it', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'resnode-'));
   const names = Array.from({ length: 8 }, (_, i) => `${i}.png`);
   for (const name of names)

@@ -122,7 +122,7 @@ const readers: Record<string, [read: (file: string) => unknown, needed: RegExp, 
 };
 const inWorkers = ['Data', 'a file that HDF5Data lists'];
 for (const [name, [read, needed, own]] of Object.entries(readers))
-  test(`${name}: another kind of file is named, with what is needed`, async () => {
+  test(`${name}: another kind of file is named, with the kind that is needed`, async () => {
     for (const [kind, is] of Object.entries(kinds)) {
       // Readers that start a worker for each file get only two kinds.
       if (kind === own || (inWorkers.includes(name) && !['net', 'png'].includes(kind))) continue;
@@ -134,18 +134,18 @@ for (const [name, [read, needed, own]] of Object.entries(readers))
     }
   });
 
-test('a folder in place of a list says that it is one', async () => {
+test('a folder in place of a list is named as one', async () => {
   for (const name of ['readImageList', 'ImageData', 'HDF5Data', 'the shapes of ImageData'])
     assert.match((await refusal(() => readers[name]![0](path('empty')))).message, /this is a folder/, name);
 });
 
-test('an HDF5 file in place of the list that names it: the cure is a list', async () => {
+test('an HDF5 file in place of the list that names it is refused, with a list as the cure', async () => {
   const hdf5 = write('train.h5', Buffer.from('\x89HDF\r\n\x1a\n', 'latin1'));
   const { message } = await refusal(() => readers.HDF5Data![0](hdf5));
   assert.match(message, /this is an HDF5 file.*write its path into a text file/);
 });
 
-test('run --input takes raw float32 alone, zeros among them', () => {
+test('run --input reads only raw float32, including zeros', () => {
   const net = write(
     'run.prototxt',
     'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 256 } } }\nlayer { name: "r" type: "ReLU" bottom: "x" top: "r" }\n',
