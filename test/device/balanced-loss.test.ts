@@ -38,7 +38,7 @@ const label = Float32Array.from({ length: ITEMS * PLACES }, (_, i) =>
 );
 
 for (const device of devices) {
-  test(`edges weigh as the share of the rest in their item, on ${device.kind}`, async () => {
+  test(`edges are weighted by the share of the rest in their item, on ${device.kind}`, async () => {
     const x = draw(ITEMS * PLACES, 1, -3, 3);
     using trainer = await device.train({
       model: { ...net(text()), force_backward: true },
@@ -60,7 +60,7 @@ for (const device of devices) {
     assert.is(blobs.x!.data[7], 0);
   });
 
-  test(`scores that no exponential of float32 holds have finite losses, labels without classes none, on ${device.kind}`, async () => {
+  test(`scores whose exponential exceeds float32 give finite losses, and labels without classes give 0, on ${device.kind}`, async () => {
     using loaded = await device.load({ model: net(text()) });
     const x = new Float32Array(ITEMS * PLACES).fill(-1000);
     const { y } = await loaded.run({ x, label });
@@ -73,7 +73,7 @@ for (const device of devices) {
   });
 }
 
-test('labels of another size are refused', () => {
+test('labels with another size are refused', () => {
   assertRefused(net(text([3, 1, 4, 4])), /needs a label for each score, found 3×1×4×4 for 3×1×4×5/);
 });
 

@@ -31,7 +31,7 @@ for (const [channels, kernel] of [
   [256, 3],
   [512, 3],
 ] as const)
-  test(`a sum of ${channels * kernel ** 2} products differs by the roundings of its factors and of its additions`, async () => {
+  test(`a sum of ${channels * kernel ** 2} products differs by the rounding of its factors and additions`, async () => {
     const input = [1, channels, 6, 5] as const;
     const net = { layer: layersOf({ input, outputs: 24, kernel: [kernel, kernel] }) };
     const values = random(24 * channels * kernel ** 2, 1);
@@ -72,7 +72,7 @@ for (const [channels, kernel] of [
 const CHOOSES = /mini_faster_rcnn$/;
 const CASES = ['mini-resnet', 'layers', 'layers2', 'forks'];
 for (const folder of CASES.flatMap((kind) => goldenCases(kind)).filter((path) => !CHOOSES.test(path)))
-  test(`${folder.split('/').slice(-2).join('/')}: each array within half a unit a layer`, async () => {
+  test(`${folder.split('/').slice(-2).join('/')}: each array is within half a unit per layer`, async () => {
     const golden = readGoldenCase(folder);
     if (golden.kind === 'solver') return;
     const { firstDivergence } = await checkCase(device, golden, 'bfloat16');
@@ -89,7 +89,7 @@ const block = `
     )
     .join('\n')}`;
 
-test('weights and feature maps take half the memory, whether they are planned or held', async () => {
+test('weights and feature maps take half the memory, both planned and held', async () => {
   const model = readNet(block, { file: 'block' });
   const plan = (precision: 'float32' | 'bfloat16') => device.plan({ model, precision });
   const [wide, narrow] = [await plan('float32'), await plan('bfloat16')];
@@ -100,7 +100,7 @@ test('weights and feature maps take half the memory, whether they are planned or
   assert.is(loaded.plan().operations.length, 4);
 });
 
-test('values do not depend on which blobs are asked for, on the batch, or on the number of threads', async () => {
+test('values do not depend on the requested blobs, the batch, or the number of threads', async () => {
   const text = `${block}
     layer { name: "act" type: "Sigmoid" bottom: "d" top: "act" }
     layer { name: "dw" type: "Convolution" bottom: "act" top: "dw"

@@ -19,7 +19,7 @@ layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "
   { file: 'bias.prototxt' },
 );
 
-test('only the biases get diffs, and the CPU device has those of the reference', async () => {
+test("only the biases get diffs, and the CPU device's equal the reference's", async () => {
   const inputs = { data: randomInput([4, 3, 8, 8], 1), label: Float32Array.of(0, 1, 2, 4) };
   const found = await Promise.all(
     (['cpu', 'reference'] as const).map(async (kind) => {

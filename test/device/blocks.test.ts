@@ -111,7 +111,7 @@ for (const device of devices)
     });
 
 for (const each of CASES)
-  test(`${each.name}: its diff goes back where the values came from`, async () => {
+  test(`${each.name}: its diff returns to where the values came from`, async () => {
     await checkGradients(devices[0]!, { net: textOf(each), seed: 4 });
   });
 

@@ -26,19 +26,19 @@ if (hasMpirun()) {
     }
   });
 
-  test('where one process dies, the others are ended, with a message', async () => {
+  test('if one process dies, the others are ended with a message', async () => {
     const { status, stderr } = await inProcesses(2, script, ['die']);
     assert.is(status, 3);
     assert.match(stderr, /rank 1|exit code/i);
   });
 
-  test('messages arrive whole and in the order in which they were sent, each process hearing every other', async () => {
+  test('messages arrive complete and in the order in which they were sent, from every process to every other', async () => {
     const { status, stdout, stderr } = await inProcesses(3, messages);
     assert.is(status, 0, stderr);
     assert.equal(JSON.parse(stdout), { 1: [0, 1, 100_000, 70_000_000], 2: [0, 1, 100_000, 70_000_000] });
   });
 
-  test('without a launcher it is a world of one, once a process', async () => {
+  test('without a launcher there is a single process, and MPI can be entered once', async () => {
     const communicator = await openCommunicator();
     assert.equal([communicator.rank, communicator.size], [0, 1]);
     assert.equal(await communicator.sum(Float32Array.of(1.5, 2)), Float32Array.of(1.5, 2));

@@ -178,7 +178,7 @@ for (const device of devices)
       assertClose(blobs.b!.data, expected.db, 'the diff of b');
     });
 
-test('ONNX Runtime computes the same of the net as ONNX', async () => {
+test('ONNX Runtime gives the same results for the net as ONNX', async () => {
   const file = join(folder, 'net.onnx');
   for (const [name, c] of Object.entries(cases)) {
     const net = filterNet(readNet(netOf(c), { file: 'net.prototxt' }));
@@ -201,7 +201,7 @@ test('ONNX Runtime computes the same of the net as ONNX', async () => {
 const pair: Case = { type: 'Correlation1D', shape: [1, 2, 6, 8], pad: 3, kernel: 1, most: 3 };
 const graphOf = (text: string) => graphFromCaffe(readNet(text, { file: 'net.prototxt' }));
 
-test('what a correlation sees of its second blob grows by the displacements, to one side where it looks to one side', () => {
+test('the receptive field in the second blob grows by the displacements, only to one side if it looks to one side', () => {
   const of = (c: Case) => {
     const graph = graphOf(netOf(c).replaceAll('bottom: "b"', 'bottom: "a"'));
     return receptiveFields(graph)[graph.nodes.at(-1)!.outputs[0]!]!;
@@ -226,7 +226,7 @@ test('what a correlation sees of its second blob grows by the displacements, to 
   );
 });
 
-test('parameters that no correlation has are refused at their place, with what to do', () => {
+test('invalid parameters of a correlation are refused with their position and what to do', () => {
   const refusals: readonly (readonly [string, RegExp])[] = [
     [netOf(pair).replace('kernel_size: 1', ''), /kernel_size is missing/],
     [netOf(pair).replace('max_displacement: 3', ''), /max_displacement is missing/],

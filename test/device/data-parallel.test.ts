@@ -8,7 +8,7 @@ import { hasMpirun, inProcesses } from '../support/in-processes.ts';
 if (hasMpirun()) for (const device of ['cpu', 'reference']) testDataParallel(device);
 
 if (hasMpirun())
-  test('each process drops for itself', async () => {
+  test('each process draws its own dropout', async () => {
     const { status, stdout, stderr } = await inProcesses(
       2,
       fileURLToPath(new URL('processes/dropout.ts', import.meta.url)),

@@ -52,7 +52,7 @@ const TRUTHS = [
   [-1, -1, -1, -1, -1, -1, -1, -1],
 ];
 
-test('rows count the true boxes of each class, then judge found boxes by image, class and score', async () => {
+test('rows count the true boxes of each class, then rate found boxes by image, class and score', async () => {
   assert.equal(await rowsOf(FOUND, TRUTHS, 'num_classes: 3 evaluate_difficult_gt: false'), [
     [-1, 1, 2, -1, -1],
     [-1, 2, 0, -1, -1],
@@ -72,7 +72,7 @@ test('rows count the true boxes of each class, then judge found boxes by image, 
   ]);
 });
 
-test('where nothing is found the counts of true boxes stay', async () => {
+test('if nothing is found, the counts of true boxes remain', async () => {
   const nothing = [[0, -1, -1, -1, -1, -1, -1], NONE];
   assert.equal(await rowsOf(nothing, TRUTHS, 'num_classes: 3'), [
     [-1, 1, 2, -1, -1],
@@ -80,7 +80,7 @@ test('where nothing is found the counts of true boxes stay', async () => {
   ]);
 });
 
-test('name_size_file makes pixels of boxes, whose ends belong to them', async () => {
+test('name_size_file converts boxes to pixels, which include both ends', async () => {
   writeFileSync(join(folder, 'sizes.txt'), 'a 4 4\nb 400 400\n');
   // 2×2 of 4 pixels, one pixel apart: the overlap is 3·2 of 9 + 9 − 6 if both ends count, 2·1 of 4 + 4 − 2 if not.
   const found = [[0, 1, 0.5, 0.25, 0.25, 0.75, 0.75]];
@@ -106,7 +106,7 @@ test('name_size_file makes pixels of boxes, whose ends belong to them', async ()
   );
 });
 
-test('wrong bottoms and fields are refused with their place', async () => {
+test('wrong bottoms and fields are refused with their position', async () => {
   for (const [param, words] of [
     ['', /num_classes must be given/],
     ['num_classes: 2 overlap_threshold: 0', /net\.prototxt:3:\d+: .*overlap_threshold must be above 0/],
@@ -122,7 +122,7 @@ test('wrong bottoms and fields are refused with their place', async () => {
   );
 });
 
-test('a test of the net tells mean average precision over all batches, by ap_version, and of each class where that is asked for', async () => {
+test('a test of the net reports mean average precision over all batches, by ap_version, and for each class if requested', async () => {
   const model = net(1, 2, 'num_classes: 2');
   using loaded = await device.load({ model });
   const truths = [
@@ -162,7 +162,7 @@ test('a test of the net tells mean average precision over all batches, by ap_ver
   }
 });
 
-test('MaxIntegral takes the best precision from each recall on, and a class that is never found is 0', () => {
+test('MaxIntegral takes the best precision from each recall on, and gives 0 for a class that is never found', () => {
   const found = [false, true, true].map((isRight, i) => ({ score: 1 - i / 10, isRight }));
   assert.ok(Math.abs(averagePrecision(found, 2, 'Integral') - (1 / 2 + 2 / 3) / 2) < 1e-12);
   assert.ok(Math.abs(averagePrecision(found, 2, 'MaxIntegral') - 2 / 3) < 1e-12);
@@ -170,7 +170,7 @@ test('MaxIntegral takes the best precision from each recall on, and a class that
   assert.is(averagePrecision([], 3, '11point'), 0);
 });
 
-test("SSD's fields of the solver are read, and other words for them refused", () => {
+test("SSD's fields of the solver are read, and other values for them refused", () => {
   const solver = (more: string) =>
     checkSolver(
       readSolver(`net: "n.prototxt" base_lr: 0.1 lr_policy: "fixed" max_iter: 1 ${more}`, {

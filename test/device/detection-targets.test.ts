@@ -27,7 +27,7 @@ const anchorNet = (objects: number, parameters = '') =>
     { file: 'net.prototxt' },
   );
 
-test('anchors that cover an object, or cover it best, are positive; the rest are negative, outside and between none', async () => {
+test('anchors that cover an object, or cover it best, are positive; the rest are negative, and those outside or in between are neither', async () => {
   const net = anchorNet(3);
   using model = await device.load({ model: net });
   const { labels, deltas, inside, outside } = await model.run({
@@ -59,7 +59,7 @@ test('anchors that cover an object, or cover it best, are positive; the rest are
   );
 });
 
-test('of a batch of anchors no more than the share is positive, and the same ones in every run from the first', async () => {
+test('a batch has at most the given share of positive anchors, and every run draws the same, starting with the first', async () => {
   const net = anchorNet(4, ", 'RPN_BATCHSIZE': 4, 'RPN_FG_FRACTION': 0.5");
   const corners = [0, 16, 32, 48].flatMap((x) => [x, x, x + 15, x + 15, 1]);
   const labelsOf = async () => {
@@ -79,7 +79,7 @@ test('of a batch of anchors no more than the share is positive, and the same one
   assert.equal(await labelsOf(), labels);
 });
 
-test('regions over an object learn its class and the way to its box, in units of the deviations; the others are background', async () => {
+test('regions over an object learn its class and the regression to its box, in units of the deviations; the others are background', async () => {
   const net = readNet(
     `${input('regions', 4, 5)}${input('gt', 1, 5)}
     layer { name: "targets" type: "Python" bottom: "regions" bottom: "gt"

@@ -213,7 +213,7 @@ async function gradientsOf(device: Device, text: string, inputs: Record<string, 
 
 for (const device of devices) {
   for (const [param, options] of SINGLE)
-    test(`DetectionLoss with ${param} is the fork's, forward and backward, on ${device.kind}`, async () => {
+    test(`DetectionLoss with ${param} gives the fork's results, forward and backward, on ${device.kind}`, async () => {
       const expected = reference(asMaps(), options);
       const { outputs, blobs } = await gradientsOf(device, single(param), { said, label });
       assert.equal(outputs.loss!.shape, [1, 1, 1, 2]);
@@ -232,7 +232,7 @@ for (const device of devices) {
       assert.ok(nonzero > 60, `${nonzero}`);
     });
 
-  test(`DetectionLoss by chance keeps all objects and some of the background, alike in both passes, on ${device.kind}`, async () => {
+  test(`random DetectionLoss keeps all objects and some of the background, the same in both passes, on ${device.kind}`, async () => {
     for (const [mode, most] of [
       ['random', (objects: number) => Math.max(2 * objects, 4 * (CLASSES - 1))],
       ['mixture', (objects: number) => Math.max(objects, 4 * (CLASSES - 1)) + 2 * Math.max(4, objects)],
@@ -346,7 +346,7 @@ const GROUPS: readonly (readonly [text: string, Options])[] = [
 
 for (const device of devices) {
   for (const [param, options] of GROUPS)
-    test(`DetectionGroupLoss with ${param} is the fork's, forward and backward, on ${device.kind}`, async () => {
+    test(`DetectionGroupLoss with ${param} gives the fork's results, forward and backward, on ${device.kind}`, async () => {
       const expected = reference(asGroups(), options);
       const found = await gradientsOf(device, grouped(param), { scores, boxes, label: groupLabel });
       assert.equal(found.outputs.l!.shape, [1, 1, 1, 2]);
@@ -361,7 +361,7 @@ for (const device of devices) {
         });
     });
 
-  test(`DetectionGroupLoss keeps batch_size places of an image, on ${device.kind}`, async () => {
+  test(`DetectionGroupLoss keeps batch_size positions per image, on ${device.kind}`, async () => {
     for (const mining of ['random', 'mixture']) {
       const text = grouped(`batch_size: 12 bg_multiple: 2 neg_mining_type: "${mining}"`);
       const { blobs } = await gradientsOf(device, text, { scores, boxes, label: groupLabel });
@@ -375,7 +375,7 @@ for (const device of devices) {
     }
   });
 
-  test(`the gradients are those of the losses, on ${device.kind}`, async () => {
+  test(`the gradients agree with the losses, on ${device.kind}`, async () => {
     const near0 = (name: string, count: number) =>
       name === 'label' ? (count === label.length ? label : groupLabel) : draw(count, 3, -0.4, 0.4);
     for (const text of [single('sample_mode: "all" bb_smooth: false'), grouped('min_num_neg: 100')]) {
@@ -395,7 +395,7 @@ layer { name: "rest" type: "Silence" bottom: "second" }`,
     }
   });
 
-  test(`DetectionAccuracy and DetectionGroupAccuracy tell shares of right classes, and overlaps, on ${device.kind}`, async () => {
+  test(`DetectionAccuracy and DetectionGroupAccuracy give the shares of correct classes, and overlaps, on ${device.kind}`, async () => {
     for (const [text, maps, inputs, more] of [
       [
         single('')
@@ -452,7 +452,7 @@ layer { name: "rest" type: "Silence" bottom: "second" }`,
   });
 }
 
-test('of a background that is drawn from more often than it has places all counts', async () => {
+test('if the background has fewer positions than are drawn, all count', async () => {
   const losses = [];
   for (const param of ['bg_multiple: 4294967295', 'sample_mode: "all"']) {
     using model = await devices[0]!.load({ model: net(single(param)) });
@@ -461,7 +461,7 @@ test('of a background that is drawn from more often than it has places all count
   assert.equal(losses[0], losses[1]);
 });
 
-test('a label that is no class is an error that names the layer, the place and the classes', async () => {
+test('an invalid label is an error that names the layer, the position and the classes', async () => {
   using model = await devices[0]!.load({ model: net(single('')) });
   const wrong = label.with(AREA * 6 + 7, 3);
   try {

@@ -37,7 +37,7 @@ async function trained(device: Device, model = whole, seed = 1): Promise<Record<
   );
 }
 
-test('weights do not depend on which outputs are asked for', async () => {
+test('weights do not depend on the requested outputs', async () => {
   await using device = await openDevice('cpu', { threads: 1 });
   assert.equal(await scores(device, { outputs: ['b', 'u'] }), await scores(device, { outputs: ['b'] }));
   assert.equal(
@@ -46,7 +46,7 @@ test('weights do not depend on which outputs are asked for', async () => {
   );
 });
 
-test('weights do not depend on layers beside them, nor on their order', async () => {
+test('weights do not depend on other layers or their order', async () => {
   await using device = await openDevice('cpu', { threads: 1 });
   assert.equal(
     await scores(device, { model: net('input', 'a', 'b') }),
@@ -57,7 +57,7 @@ test('weights do not depend on layers beside them, nor on their order', async ()
   assert.equal(await trained(device, net('input', 'a', 'b', 'unused')), await trained(device));
 });
 
-test('one seed fills the same weights on every device, to load and to train', async () => {
+test('one seed gives the same weights on every device, for inference and training', async () => {
   await using cpu = await openDevice('cpu', { threads: 1 });
   await using reference = await openDevice('reference');
   const filled = await trained(cpu);
@@ -69,7 +69,7 @@ test('one seed fills the same weights on every device, to load and to train', as
   }
 });
 
-test('another seed, another layer and another blob draw other values', async () => {
+test('another seed, another layer and another blob give other values', async () => {
   await using device = await openDevice('cpu', { threads: 1 });
   const [one, two] = [await trained(device), await trained(device, whole, 2)];
   assert.not.equal(one['a/0'], two['a/0']);

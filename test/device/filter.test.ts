@@ -49,7 +49,7 @@ for (const device of devices) {
         layer('SoftmaxWithLoss', ['ip', filter ? 'fl' : 'label'], ['loss']),
     );
 
-  test(`each run has as many items as its selector passes, on ${device.kind}`, async () => {
+  test(`each run has as many items as its selector selects, on ${device.kind}`, async () => {
     using model = await device.load({
       model: net(input('x', ITEMS, 2) + input('sel', ITEMS, 1, 1) + layer('Filter', ['x', 'sel'], ['y'])),
     });
@@ -67,7 +67,7 @@ for (const device of devices) {
     assert.equal((await model.run({ x, sel })).y!.data, x.slice(2, 4), 'selected by a DeviceBuffer');
   });
 
-  test(`losses and gradients are those of the items that pass alone, on ${device.kind}`, async () => {
+  test(`losses and gradients are those of the selected items only, on ${device.kind}`, async () => {
     using filtered = await device.train({
       model: learning(ITEMS, true),
       update: null,
@@ -96,7 +96,7 @@ for (const device of devices) {
     }
   });
 
-  test(`updates follow each other whatever each batch selects, on ${device.kind}`, async () => {
+  test(`updates follow each other, whatever each batch selects, on ${device.kind}`, async () => {
     const update: UpdateRule = {
       type: 'SGD',
       momentum: 0.9,
@@ -141,7 +141,7 @@ for (const device of devices) {
     near(floats(await learnt(SELECTORS)), floats(expected), 'weights');
   });
 
-  test(`a selector may be computed, by weights too, where nothing learns, on ${device.kind}`, async () => {
+  test(`a selector may be computed, even from weights, if nothing learns, on ${device.kind}`, async () => {
     const text = (first: string) =>
       input('x', ITEMS, 2) +
       layer('InnerProduct', ['x'], ['score'], first) +
@@ -169,7 +169,7 @@ for (const device of devices) {
       );
   });
 
-  test(`where nothing is selected outputs have no items, and what is made of all of them is refused, on ${device.kind}`, async () => {
+  test(`if nothing is selected, outputs have no items, and layers that need all items are refused, on ${device.kind}`, async () => {
     const text =
       input('x', ITEMS, 2) +
       input('sel', ITEMS) +

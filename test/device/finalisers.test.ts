@@ -60,7 +60,7 @@ test('a buffer that nobody disposed is freed when it is collected, with a warnin
   assert.match(stderr, /RESNODE_LEAK.*a buffer of 4000 bytes on reference was collected without dispose/);
 });
 
-test('a model keeps its device alive, and its device its thread', () => {
+test('a model keeps its device alive, and a device its thread', () => {
   const { result } = run(`
     const model = await (async () => (await openDevice('cpu')).load(files))();
     await collect();
@@ -88,7 +88,7 @@ test('so does a trainer', () => {
   assert.is(result, 1);
 });
 
-test('a disposed device gives its thread back, and so does one that was collected', () => {
+test('a disposed device ends its thread, and so does a collected one', () => {
   const { result } = run(`
     await openDevice('reference').then((device) => device.dispose());
     let before;
@@ -107,7 +107,7 @@ test('a disposed device gives its thread back, and so does one that was collecte
   assert.equal(result, { disposed: 0, open: 10, collected: 0 });
 });
 
-test('a disposed device takes its models, trainers and buffers with it, and nothing is warned of', () => {
+test('a disposed device takes its models, trainers and buffers with it, without a warning', () => {
   const { result, stderr } = run(
     (place) => `
     const { withLoss } = await import(${place('ts/device/plan-training.ts')});
@@ -137,7 +137,7 @@ test('a disposed device takes its models, trainers and buffers with it, and noth
   assert.is(stderr, '');
 });
 
-test('V8 is told of the bytes outside its heap, so that it collects in time without being asked', () => {
+test('V8 knows the bytes outside its heap, so that it collects in time without a request', () => {
   const { result } = run(`
     process.removeAllListeners('warning');
     const device = await openDevice('reference');

@@ -27,7 +27,7 @@ if (existsSync(malformed)) {
     // MSRA's older SmoothL1Loss takes three bottoms, which SSD's refuses; daijifeng001's R-FCN nets use it.
     if (file === 'smoothl1_ssd_3bottoms.prototxt') continue;
     const model = join(malformed, file);
-    test(`${file} is refused with its place, or the value that is wrong`, async () => {
+    test(`${file} is refused with its position, or with the wrong value`, async () => {
       const [device] = devices as [Device];
       const run = async () => {
         using net = await device.load({ model });
@@ -58,7 +58,7 @@ const input = (name: string, ...shape: number[]) =>
   `layer { name: "${name}" type: "Input" top: "${name}" input_param { shape { ${shape.map((dim) => `dim: ${dim}`).join(' ')} } } }\n`;
 const load = (text: string) => devices[0]!.load({ model: readNet(text, { file: 'net.prototxt' }) });
 
-test('a detection output has as many rows as there are detections, whatever the most is', async () => {
+test('a detection output has as many rows as there are detections, whatever the maximum', async () => {
   const text = `${input('loc', 1, 8)}${input('conf', 1, 4)}${input('prior', 1, 2, 8)}
     layer { name: "det" type: "DetectionOutput" bottom: "loc" bottom: "conf" bottom: "prior" top: "det"
       detection_output_param { num_classes: 2 confidence_threshold: 0.5 keep_top_k: 200 code_type: CENTER_SIZE } }`;
@@ -80,7 +80,7 @@ test('a detection output has as many rows as there are detections, whatever the 
   assert.equal([...none.data], [0, -1, -1, -1, -1, -1, -1]);
 });
 
-test('two layers of one name are told apart by what is written, and a mixture is refused', async () => {
+test('two layers of one name are distinguished by their fields, and a mixture is refused', async () => {
   const bn = (param: string) =>
     load(
       `${input('x', 1, 2, 3, 3)}layer { name: "bn" type: "BN" bottom: "x" top: "y" bn_param { ${param} } }`,
@@ -119,7 +119,7 @@ test('CReLU is the ReLU of x and of −x, and Upsample without a mask repeats', 
   assert.equal([...u!.data], [1, 1, 0, 0, 1, 1, 0, 0, 0, 0, 2, 2, 0, 0, 2, 2]);
 });
 
-test('Gather, ContinuationIndicator and Flip give copies, beginnings and mirrored planes', async () => {
+test('Gather, ContinuationIndicator and Flip give copies, sequence starts and mirrored planes', async () => {
   using net = await load(`${input('x', 1, 1, 2, 3)}
     layer { name: "g" type: "Gather" bottom: "x" top: "g" }
     layer { name: "f" type: "Flip" bottom: "g" top: "f" }
@@ -135,7 +135,7 @@ test('Gather, ContinuationIndicator and Flip give copies, beginnings and mirrore
   );
 });
 
-test("the losses of each region have four axes, whatever the scores' are, so that they add up", async () => {
+test("the loss per region has four axes, whatever the scores' are, so that losses can be added", async () => {
   using net =
     await load(`${input('scores', 3, 2)}${input('labels', 3, 1, 1, 1)}${input('boxes', 3, 8)}${input('targets', 3, 8)}
     layer { name: "cls" type: "SoftmaxWithLossOHEM" bottom: "scores" bottom: "labels" top: "a" top: "p" top: "each" loss_weight: [1, 0, 0] }
@@ -144,7 +144,7 @@ test("the losses of each region have four axes, whatever the scores' are, so tha
   assert.equal(net.outputs.sum, [3, 1, 1, 1]);
 });
 
-test("PriorBox takes widths and heights as they are written, in both forks' words", async () => {
+test("PriorBox reads widths and heights as written, in both forks' fields", async () => {
   const prior = (param: string, type = 'PriorBox') =>
     load(`${input('x', 1, 1, 1, 2)}${input('image', 1, 3, 10, 20)}
       layer { name: "p" type: "${type}" bottom: "x" bottom: "image" top: "p" prior_box_param { ${param} step: 10 } }`);
@@ -178,7 +178,7 @@ test("PriorBox takes widths and heights as they are written, in both forks' word
     }
 });
 
-test('Interp takes the size of its second bottom where use_blob_size says so', async () => {
+test('Interp takes the size of its second bottom if use_blob_size is set', async () => {
   const interp = (bottoms: string, param: string) =>
     load(`${input('x', 1, 1, 2, 2)}${input('like', 1, 7, 3, 3)}
       layer { name: "up" type: "Interp" ${bottoms} top: "up" interp_param { ${param} } }`);
@@ -199,7 +199,7 @@ test('Interp takes the size of its second bottom where use_blob_size says so', a
   }
 });
 
-test("Synopsys's Pad surrounds with a constant, Squeeze takes axes of 1 away, and icnet tells which BN it is", async () => {
+test("Synopsys's Pad surrounds with a constant, Squeeze removes axes of 1, and icnet selects its BN", async () => {
   using net = await load(`${input('x', 1, 1, 1, 2)}
     layer { name: "pad" type: "Pad" bottom: "x" top: "pad" pad_param { paddings: [0, 0, 0, 0, 1, 0, 1, 2] constant_values: 7 } }
     layer { name: "thin" type: "Squeeze" bottom: "pad" top: "thin" squeeze_param { axis: 0 axis: -3 } }
@@ -228,7 +228,7 @@ test("Synopsys's Pad surrounds with a constant, Squeeze takes axes of 1 away, an
     }
 });
 
-test("losses of each region choose the hardest of each image, and a fixed number divides R-FCN's losses", async () => {
+test("the losses per region select the hardest of each image, and a fixed number divides R-FCN's losses", async () => {
   const text = `${input('scores', 4, 2)}${input('rois', 4, 5)}${input('labels', 4, 1, 1, 1)}${input('weights', 4, 2, 1, 1)}
     layer { name: "cls" type: "SoftmaxWithLossOHEM" bottom: "scores" bottom: "labels" top: "sum" top: "p" top: "each"
       loss_weight: 0 loss_weight: 0 loss_weight: 0 loss_param { normalization: PRE_FIXED pre_fixed_normalizer: 8 } }
@@ -260,7 +260,7 @@ test("losses of each region choose the hardest of each image, and a fixed number
   }
 });
 
-test("MSRA's older SmoothL1Loss divides by all places and weighs inside alone", async () => {
+test("MSRA's older SmoothL1Loss divides by all positions and has inside weights only", async () => {
   using net = await load(`${input('a', 1, 1, 1, 2)}${input('b', 1, 1, 1, 2)}${input('w', 1, 1, 1, 2)}
     layer { name: "loss" type: "SmoothL1Loss" bottom: "a" bottom: "b" bottom: "w" top: "loss" }`);
   const { loss } = await net.run({
@@ -271,7 +271,7 @@ test("MSRA's older SmoothL1Loss divides by all places and weighs inside alone", 
   assert.is(loss!.data[0], (0.5 * 0.25 + 5.5) / 2);
 });
 
-test('SegAccuracy gives pixel accuracy, mean recall and mean overlap; without reset of all runs so far', async () => {
+test('SegAccuracy gives pixel accuracy, mean recall and mean overlap; without reset, those of all runs so far', async () => {
   const accuracy = (param: string) =>
     load(`${input('s', 1, 2, 1, 3)}${input('l', 1, 1, 1, 3)}
       layer { name: "acc" type: "SegAccuracy" bottom: "s" bottom: "l" top: "acc" seg_accuracy_param { ignore_label: 255 ${param} } }`);
@@ -294,7 +294,7 @@ test('SegAccuracy gives pixel accuracy, mean recall and mean overlap; without re
   assert.is(code, 'label/invalid');
 });
 
-test('SegAccuracy of large maps equals counts made place by place, on every device', async () => {
+test('SegAccuracy of large maps equals counts of single positions, on every device', async () => {
   const [images, classes, rows, columns] = [2, 3, 40, 41];
   const places = rows * columns;
   const random = seededRandom(7);
@@ -334,7 +334,7 @@ test('SegAccuracy of large maps equals counts made place by place, on every devi
   }
 });
 
-test('a mask of ROIMaskPooling counts as 0, and Sparsify drops what is small and adds its penalty to the diff', async () => {
+test('a mask of ROIMaskPooling counts as 0, and Sparsify drops small values and adds its penalty to the diff', async () => {
   using masked = await load(`${input('x', 1, 1, 3, 3)}${input('rois', 1, 5)}
     layer { name: "m" type: "ROIMaskPooling" bottom: "x" bottom: "rois" top: "m"
       roi_mask_pooling_param { pooled_h: 1 pooled_w: 1 mask_scale: 0.1 } }`);

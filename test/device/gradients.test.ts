@@ -305,7 +305,7 @@ for (const device of devices)
 
 // eltwise_layer.cpp: top_data / bottom_data · top_diff, or the product of the others.
 for (const device of devices)
-  test(`stable_prod_grad decides what the diff of a 0 is, on ${device.kind}`, async () => {
+  test(`stable_prod_grad decides the diff of a 0, on ${device.kind}`, async () => {
     const [a, b, diff] = [Float32Array.of(0, 3, 5), Float32Array.of(2, 0, 7), Float32Array.of(10, 10, 10)];
     const diffs = async (isStable: boolean) => {
       const model = readNet(

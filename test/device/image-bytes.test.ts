@@ -16,7 +16,7 @@ const data = (dim: readonly number[]): NetParameter => ({
   ],
 });
 
-test('mean and scale are of each channel or of all, and each has a default', async () => {
+test('mean and scale apply to each channel or to all, and each has a default', async () => {
   await using device = await openDevice('cpu');
   await using model = await device.load({ model: data([2, 2, 1, 1]) });
   const bytes = { shape: [2, 2, 1, 1], data: Uint8Array.of(10, 20, 30, 40) };
@@ -29,7 +29,7 @@ test('mean and scale are of each channel or of all, and each has a default', asy
   assert.equal(await twice({ mean: [10], scale: [1, 0.5] }), [0, 10, 40, 30]);
 });
 
-test('a mean of what is no image of bytes, or of another number of channels, is refused by name', async () => {
+test('a mean for an input that is not an image of bytes, or with another number of channels, is refused by name', async () => {
   await using device = await openDevice('cpu');
   await using model = await device.load({ model: data([1, 2, 1, 1]) });
   await using wide = await device.load({ model: data([1, 5, 1, 1]) });
@@ -82,7 +82,7 @@ test('a mean of what is no image of bytes, or of another number of channels, is 
   }
 });
 
-test('bytes and their mean are copied at the call, those of a Buffer too, in every way to run', async () => {
+test('every way to run copies bytes and their mean at the call, including those of a Buffer', async () => {
   await using device = await openDevice('cpu');
   await using model = await device.load({ model: data([1, 1, 1, 2]) });
   for (const make of [(count: number) => new Uint8Array(count), Buffer.alloc])
@@ -100,7 +100,7 @@ test('bytes and their mean are copied at the call, those of a Buffer too, in eve
     }
 });
 
-test('an array that was transferred away is refused, whatever part of a net is run', async () => {
+test('an array that was transferred away is refused, whatever part of a net runs', async () => {
   await using device = await openDevice('cpu');
   await using model = await device.load({ model: data([1, 1, 1, 2]) });
   const gone = new Uint8Array(2);
@@ -113,7 +113,7 @@ test('an array that was transferred away is refused, whatever part of a net is r
       );
 });
 
-test('a mean image, which is mirrored with its crop, and a resize in floats have no bytes', () => {
+test('a mean image, which is mirrored with its crop, and a resize in floats cannot be used with bytes', () => {
   const preprocess: Preprocess = { resize: null, crop: { width: 2, height: 2 }, mean: [1, 2, 3], scale: 0.5 };
   assert.equal(bytesOf(preprocess, 3), { mean: [1, 2, 3], scale: [0.5, 0.5, 0.5] });
   assert.is(bytesOf({ ...preprocess, interpolation: 'float' }, 3), null);

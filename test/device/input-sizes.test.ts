@@ -49,7 +49,7 @@ async function heldBytes(device: Device, run: (size: number) => Promise<unknown>
   return held;
 }
 
-test('a new size measures nothing and packs no parameter: it takes the memory of its activations alone', async () => {
+test('a new size measures nothing and packs no parameter: it only takes the memory of its activations', async () => {
   await using device = await open();
   await using model = await device.load({ model: net });
   const { parameters } = device.memory();
@@ -68,7 +68,7 @@ test('a new size measures nothing and packs no parameter: it takes the memory of
   assert.is(measurements(), measured, 'choices that were measured');
 });
 
-test('a batch size that is asked for at loading is measured', async () => {
+test('a batch size that is requested at loading is measured', async () => {
   await using device = await open();
   await using model = await device.load({ model: net });
   const measured = measurements();
@@ -90,7 +90,7 @@ test('an image of another size gets the answer of a model that is loaded with th
   }
 });
 
-test('when sizes change for ever, only as many as keptShapes says are held', async () => {
+test('if sizes keep changing, only keptShapes of them are held', async () => {
   for (const keptShapes of [1, 3]) {
     await using device = await open({ tune: false });
     await using model = await device.load({ model: net, keptShapes });
@@ -106,7 +106,7 @@ test('when sizes change for ever, only as many as keptShapes says are held', asy
   }
 });
 
-test('a size that does not fit beside those that are kept takes their memory', async () => {
+test('a size that does not fit beside the kept ones takes their memory', async () => {
   await using probe = await open({ tune: false });
   await using measured = await probe.load({ model: net });
   await measured.run({ data: image(160, 160) });
@@ -121,7 +121,7 @@ test('a size that does not fit beside those that are kept takes their memory', a
   await model.run({ data: image(40, 40) });
 });
 
-test('a model that is disposed of while a new size is compiled holds nothing', async () => {
+test('a model that is disposed while a new size is compiled holds nothing', async () => {
   await using device = await open({ tune: false });
   const model = await device.load({ model: net });
   const run = refused(model.run({ data: image(50, 50) }));

@@ -167,7 +167,7 @@ const residual = readNet(
   { file: 'residual' },
 );
 
-test('residual blocks are float32 to 1 % of the range (2 % with half the levels), whatever the batch, and the plan is what is held', async () => {
+test('residual blocks equal float32 within 1 % of the range (2 % with half the levels) for any batch, and the plan states what is held', async () => {
   const weights = weightsOf(residual);
   await using device = await openDevice('cpu', { threads: 2, ...kernels });
   await using float = await device.load({ model: residual, weights });
@@ -205,7 +205,7 @@ test('residual blocks are float32 to 1 % of the range (2 % with half the levels)
   }
 });
 
-test('what int8 needs and has not is told', async () => {
+test('missing prerequisites of int8 are reported', async () => {
   const weights = weightsOf(residual);
   const file = join(mkdtempSync(join(tmpdir(), 'resnode-')), 'calibration.json');
   writeFileSync(file, '{ "format": "resnode-calibration/1", "ranges": { "a@a": -1 } }');
@@ -260,7 +260,7 @@ test('what int8 needs and has not is told', async () => {
 
 const fashion = join(repositoryFolder, 'examples/fashion');
 if (limit === undefined)
-  test('by oneDNN, processors without VNNI compute the same to their half as many levels', () => {
+  test('with oneDNN, processors without VNNI compute the same with half as many levels', () => {
     for (const isa of ['ALL', 'AVX512_CORE', 'AVX2', 'SSE41']) {
       const run = spawnSync(process.execPath, nodeArguments('test/device/int8.test.ts'), {
         encoding: 'utf8',

@@ -22,7 +22,7 @@ for (const each of devices) testJavaScriptLayers(each);
 
 const [device] = devices as [Device];
 
-test('a function may answer later, and the event loop is free meanwhile', () => {
+test('a function may answer later, while the event loop runs', () => {
   let ticks = 0;
   // Answers after three turns of a timer, however late they come.
   const forward: JavaScriptLayer['forward'] = ([x]) =>
@@ -47,7 +47,7 @@ test('a function may answer later, and the event loop is free meanwhile', () => 
   });
 });
 
-test('a function that never answers holds nothing: an AbortSignal ends its run, and those behind it', () => {
+test('a function that never answers blocks nothing: an AbortSignal ends its run, and the next ones', () => {
   let calls = 0;
   let reached = () => {};
   const forward = () => {
@@ -86,7 +86,7 @@ test('a function that never answers holds nothing: an AbortSignal ends its run, 
   });
 });
 
-test('without "backward" no diff goes down, as where propagate_down is false', () =>
+test('without "backward" no diff is propagated, as with propagate_down: false', () =>
   withLayers({ 'my_layers.Square': { shapes: square.shapes, forward: square.forward! } }, async () => {
     using trainer = await device.train({ model: net(), update: null });
     const { parameters } = await trainer.gradients(
@@ -114,7 +114,7 @@ test('a function without bottoms makes its tops, or leaves them to the caller; i
   });
 });
 
-test('a Python layer without a function is refused with the cure, and so are shapes that cannot be', async () => {
+test('a Python layer without a function is refused with the cure, and so are impossible shapes', async () => {
   const missing = await refusal(device.load({ model: net() }));
   assert.is(missing.code, 'graph/unsupported-type');
   assert.match(missing.message, /registerLayers.*--layers FILE/);
@@ -131,7 +131,7 @@ test('a Python layer without a function is refused with the cure, and so are sha
   assert.throws(() => registerLayers({ Square: { ...square, forwards: 1 } } as never), /forward/);
 });
 
-test('a function that takes its arguments for something else is told how it is called', async () => {
+test('a function that misreads its arguments gets an error that says how it is called', async () => {
   const run = async () => {
     using model = await device.load({ model: net() });
     await model.run({ data: new Float32Array(6) });

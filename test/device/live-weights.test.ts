@@ -30,7 +30,7 @@ try {
 }
 for (const device of devices) testLiveWeights(device);
 
-test('weights in int8 are not changed, since scales follow from them', async () => {
+test('weights in int8 cannot be changed, because scales depend on them', async () => {
   const device = devices[1];
   if (device === undefined) return console.log('skipped: there is no cpu device');
   const { calibrate } = await import('../../ts/api/convert.ts');
@@ -44,7 +44,7 @@ test('weights in int8 are not changed, since scales follow from them', async () 
   await refuses(() => model.setWeights(weights), DeviceError, /int8/);
 });
 
-test("weights that were read of a Buffer are the model's own: the Buffer may be overwritten", async () => {
+test('weights that were read from a Buffer belong to the model: the Buffer may be overwritten', async () => {
   const device = devices[0]!;
   const graph = graphFromCaffe(net, { phase: 'TEST' });
   const file = join(mkdtempSync(join(tmpdir(), 'resnode-')), 'net.caffemodel');

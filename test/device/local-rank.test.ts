@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import { ArgumentError } from '../../ts/base/errors.ts';
 import { localRank, ownGpu } from '../../ts/device/local-rank.ts';
 
-test('launchers say which of its machine a process is', () => {
+test('launchers tell a process its rank on its machine', () => {
   assert.equal(localRank({ OMPI_COMM_WORLD_LOCAL_RANK: '1' }), {
     rank: 1,
     variable: 'OMPI_COMM_WORLD_LOCAL_RANK',
@@ -15,7 +15,7 @@ test('launchers say which of its machine a process is', () => {
   assert.is(localRank({ OMPI_COMM_WORLD_LOCAL_RANK: '' }), null);
 });
 
-test('of a list of GPUs each takes the one at its place', () => {
+test('each process takes the GPU at its index in a list', () => {
   assert.is(ownGpu([4, 2], { OMPI_COMM_WORLD_LOCAL_RANK: '1' }), 2);
   assert.is(ownGpu([4], { OMPI_COMM_WORLD_LOCAL_RANK: '1' }), 4);
   const refusal = (gpus: number[], environment: NodeJS.ProcessEnv) => {

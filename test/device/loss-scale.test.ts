@@ -10,7 +10,7 @@ import { ArgumentError } from '../../ts/index.ts';
 const update = {};
 const dynamic = () => new LossScale({ precision: 'float16', lossScale: 'dynamic', update });
 
-test('it halves with each update that is skipped, down to a least one', () => {
+test('it halves with each skipped update, down to a minimum', () => {
   const scale = dynamic();
   assert.is(scale.factor, 65536);
   scale.updated(true, 65536);
@@ -20,7 +20,7 @@ test('it halves with each update that is skipped, down to a least one', () => {
   assert.is(scale.factor, 2 ** -14);
 });
 
-test('it doubles after 2000 updates in a row that are not skipped, up to a most one', () => {
+test('it doubles after 2000 updates in a row without a skip, up to a maximum', () => {
   const scale = dynamic();
   for (let i = 0; i < 1999; i++) scale.updated(false, 65536);
   scale.updated(true, 65536);
@@ -32,13 +32,13 @@ test('it doubles after 2000 updates in a row that are not skipped, up to a most 
   assert.is(scale.factor, 2 ** 24);
 });
 
-test('what came back from passes with an earlier factor does not count again', () => {
+test('results of passes with an earlier factor do not count again', () => {
   const scale = dynamic();
   for (let i = 0; i < 3; i++) scale.updated(true, 65536);
   assert.is(scale.factor, 32768);
 });
 
-test('it goes on from where it was; a constant stays what it is', () => {
+test('it continues from its state; a constant does not change', () => {
   const scale = dynamic();
   scale.restore({ factor: 512, since: 1999 });
   scale.updated(false, 512);
@@ -49,7 +49,7 @@ test('it goes on from where it was; a constant stays what it is', () => {
   assert.equal([constant.factor, constant.state], [1024, null]);
 });
 
-test('it needs 16 bits and an update, where a skipped one is seen', () => {
+test('it needs 16 bits and an update in which a skip shows', () => {
   for (const options of [
     { lossScale: 'dynamic', update },
     { lossScale: 'dynamic', precision: 'tf32', update },

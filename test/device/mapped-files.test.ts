@@ -60,7 +60,7 @@ async function refused(promise: unknown, code: string): Promise<Error> {
   return assert.unreachable(`expected ${code}`) as never;
 }
 
-test('a file above the limit of arrays is refused by its size, and the process goes on', async () => {
+test('a file above the limit of arrays is refused by its size, and the process continues', async () => {
   const path = at('sparse.caffemodel');
   closeSync(openSync(path, 'w'));
   truncateSync(path, 5 * 2 ** 30);
@@ -90,7 +90,7 @@ if (arraysHaveALimit)
     assert.match(error.message, /layer "fc": blob 0, 1100×1000000, has 4400000000 bytes/);
   });
 
-test('a file that was cut short while it was held reads as zeros, and is told', async () => {
+test('a file that was truncated while in use reads as zeros, and this is reported', async () => {
   const { weights } = largeNet('cut');
   const bytes = mapFile(weights);
   checkIntact(bytes, weights);
@@ -105,7 +105,7 @@ test('a file that was cut short while it was held reads as zeros, and is told', 
   );
 });
 
-test('a file that was written anew in place is told, one that was replaced by renaming is safe', () => {
+test('a file that was rewritten in place is reported, and one that was replaced by renaming is safe', () => {
   const { weights } = largeNet('rewritten');
   const [rewritten, replaced] = [mapFile(weights), mapFile(weights)];
   copyFileSync(weights, at('beside.bin'));
@@ -119,7 +119,7 @@ test('a file that was written anew in place is told, one that was replaced by re
   checkIntact(rewritten, weights);
 });
 
-test('a model whose weights were cut short before they were packed is refused, and the device still works', async () => {
+test('a model whose weights were truncated before they were packed is refused, and the device still works', async () => {
   using device = await openDevice('cpu');
   const { model, weights } = largeNet('early');
   const { layers } = await readWeights(weights, mapFile);
@@ -137,7 +137,7 @@ test('a model whose weights were cut short before they were packed is refused, a
   assert.is((await loaded.run({ data: new Float32Array(1024).fill(1) })).fc!.data[4095], 512);
 });
 
-test('another batch size of a model whose file was written to since gives an error, or the values it was loaded with', async () => {
+test('another batch size of a model whose file changed gives an error, or the values with which it was loaded', async () => {
   using device = await openDevice('cpu');
   const files = largeNet('later');
   using loaded = await device.load(files);

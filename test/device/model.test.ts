@@ -25,7 +25,7 @@ async function outcome(promise: Promise<unknown>): Promise<unknown> {
   );
 }
 
-test('other batch sizes need no new load: each image gets the answer that it gets alone', async () => {
+test('other batch sizes need no new load, and each image gets the answer that it gets alone', async () => {
   await using device = await openDevice('cpu');
   await using model = await device.load({ ...files, batch: 1 });
   const alone = (await model.run({ data: pixels(1) })).prob!;
@@ -38,7 +38,7 @@ test('other batch sizes need no new load: each image gets the answer that it get
   assert.equal(prob!.shape, [2, 10]);
 });
 
-test('runs keep their order when a new shape has to be compiled first, and own their inputs from the call on', async () => {
+test('runs keep their order if a new shape has to be compiled first, and own their inputs from the call on', async () => {
   await using device = await openDevice('cpu');
   await using model = await device.load({ ...files, batch: 1 });
   const expected = (await model.run({ data: pixels(1) })).prob!.data;
@@ -59,7 +59,7 @@ test('runs keep their order when a new shape has to be compiled first, and own t
   for (const { data: values } of results) assert.ok(Math.abs(values[0]! - expected[0]!) < 1e-6);
 });
 
-test('a net is loaded with the options of the call, whatever becomes of the object afterwards', async () => {
+test('a net is loaded with the options at the call, even if the object changes afterwards', async () => {
   using device = await openDevice('cpu', { threads: 1 });
   const options = { ...files, batch: 2 };
   const loading = device.load(options);
@@ -68,7 +68,7 @@ test('a net is loaded with the options of the call, whatever becomes of the obje
   assert.is(model.inputs.data![0], 2);
 });
 
-test('only the shapes used last are kept: memory does not grow with their number', async () => {
+test('only the most recent shapes are kept, so memory does not grow with their number', async () => {
   await using device = await openDevice('cpu');
   await using model = await device.load({ ...files, batch: 1 });
   for (let batch = 2; batch <= 6; batch++) await model.run({ data: pixels(batch) });
@@ -78,7 +78,7 @@ test('only the shapes used last are kept: memory does not grow with their number
   assert.is(device.memory().activations, activations);
 });
 
-test('a shape that the net cannot take is refused, and the model still runs', async () => {
+test('a shape that does not fit the net is refused, and the model still runs', async () => {
   await using device = await openDevice('cpu');
   await using model = await device.load(files);
   const wrong = await outcome(model.run({ data: { shape: [1, 2, 28, 28], data: pixels(2) } }));
@@ -87,7 +87,7 @@ test('a shape that the net cannot take is refused, and the model still runs', as
   assert.is((await model.run({ data: pixels(1) })).prob!.data.length, 10);
 });
 
-test('what the plan says is what the device then holds', async () => {
+test('the device then holds what the plan states', async () => {
   await using device = await openDevice('cpu');
   await using model = await device.load({ ...files, batch: 2 });
   const { parameterBytes, arenaBytes, workspaceBytes, separateBytes } = model.plan();
@@ -100,7 +100,7 @@ test('what the plan says is what the device then holds', async () => {
   assert.equal(before, model.plan());
 });
 
-test('too little memory is said before any is taken: need, free and the largest batch that fits, which then loads', async () => {
+test('a lack of memory is reported before any is allocated, with need, free memory and the largest batch that fits, which then loads', async () => {
   const memoryLimit = 8e6;
   await using device = await openDevice('cpu', { memoryLimit });
   const error = await outcome(device.load({ ...files, batch: 1000 }));
@@ -124,7 +124,7 @@ test('the largest batch is found by bisection', async () => {
     assert.is(await largestBatch(100, fits * 10 + 5, async (batch) => batch * 10), fits);
 });
 
-test('auto says what it chose and why; cuda never falls back', async () => {
+test('auto reports its choice and why; cuda never falls back', async () => {
   await using device = await openDevice();
   assert.ok(['cpu', 'cuda'].includes(device.kind));
   assert.ok(device.reason.length > 0);
@@ -135,7 +135,7 @@ test('auto says what it chose and why; cuda never falls back', async () => {
   assert.is((error as DeviceError).code, 'device/unavailable');
 });
 
-test('unknown options are refused with what is expected', async () => {
+test('unknown options are refused, with the expected ones', async () => {
   for (const kind of ['tpu', 'cpu:1', 'cuda:', 'cuda:-1'])
     assert.instance(await outcome(openDevice(kind as 'cpu')), ArgumentError);
   assert.instance(await outcome(openDevice('cpu', { threads: 0 })), ArgumentError);
@@ -145,7 +145,7 @@ test('unknown options are refused with what is expected', async () => {
     assert.instance(await outcome(device.load({ ...files, ...wrong })), ArgumentError);
 });
 
-test('what the CPU devices do not compute in is refused, with what they or others do', async () => {
+test('a precision that the CPU devices do not support is refused, with those that they or others do', async () => {
   const refusal = async (work: Promise<unknown>, message: RegExp) => {
     const error = (await outcome(work)) as DeviceError;
     assert.is(error.code, 'device/unsupported');
@@ -163,7 +163,7 @@ test('what the CPU devices do not compute in is refused, with what they or other
   await refusal(device.train({ ...files, update: null, precision: 'bfloat16' }), /trains in float32.*CUDA/);
 });
 
-test('a residual that the user asks for survives the last operation', async () => {
+test('a residual that the user requests survives the last operation', async () => {
   const layer = (name: string, bottom: string[], rest: object) => ({ name, bottom, top: [name], ...rest });
   const convolution = {
     type: 'Convolution',
@@ -201,7 +201,7 @@ test('the summary names layers as they run, and its totals are those of the net'
   assert.ok(layers.some((row) => row.layers.length > 1));
 });
 
-test('disposing twice, and while a shape is being compiled, is safe', async () => {
+test('disposing twice, or while a shape is being compiled, is safe', async () => {
   await using device = await openDevice('cpu');
   const model = await device.load(files);
   const running = outcome(model.run({ data: pixels(5) }));
@@ -211,7 +211,7 @@ test('disposing twice, and while a shape is being compiled, is safe', async () =
   assert.is(device.memory().total, 0);
 });
 
-test('weights whose BatchNorm never stored statistics are warned of where a net uses them', async () => {
+test('weights whose BatchNorm never stored statistics give a warning if a net uses them', async () => {
   const model = readNet(
     `input: "data" input_shape { dim: 1 dim: 2 dim: 3 dim: 3 }
      layer { name: "bn" type: "BatchNorm" bottom: "data" top: "bn" }`,

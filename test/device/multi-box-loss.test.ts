@@ -174,7 +174,7 @@ const VARIANTS: Readonly<Record<string, Partial<MultiBoxSettings>>> = {
 };
 
 for (const [name, change] of Object.entries(VARIANTS))
-  test(`the loss and its gradients ${name} are those of a second description`, async () => {
+  test(`the loss and its gradients ${name} equal those of a second implementation`, async () => {
     const s = { ...DEFAULTS, ...change };
     for (const seed of [1, 2, 3]) {
       const given = randomCase(s, seed);
@@ -189,7 +189,7 @@ for (const [name, change] of Object.entries(VARIANTS))
     }
   });
 
-test('the gradients are the slopes of the loss', async () => {
+test('the gradients are the derivatives of the loss', async () => {
   const s = { ...DEFAULTS, mining: 'NONE' } as const;
   const given = randomCase(s, 5);
   const [device] = devices as [Device];
@@ -218,7 +218,7 @@ const two = { ...DEFAULTS, classes: 2 };
 
 for (const device of devices) {
   const on = `on ${device.kind}`;
-  test(`a box that a prior says exactly costs its class alone, and the three worst of the others, ${on}`, async () => {
+  test(`a box that a prior predicts exactly costs only its class, plus the three worst of the others, ${on}`, async () => {
     const truths = [{ image: 0, label: 1, box: quarters[1]! }];
     const { loss, dLoc, dConf } = await gradients(device, two, row(truths));
     // Four priors with equal scores, ln 2 each, divided by one match.
@@ -227,7 +227,7 @@ for (const device of devices) {
     isClose(dConf, [-0.5, 0.5, 0.5, -0.5, -0.5, 0.5, -0.5, 0.5], 'diff of conf');
   });
 
-  test(`of the negatives the hardest count, as many as the ratio says, ${on}`, async () => {
+  test(`the hardest negatives count, as many as the ratio says, ${on}`, async () => {
     const truths = [{ image: 0, label: 1, box: quarters[0]! }];
     // The last prior is the most confidently wrong, the third less so.
     const given = row(truths, [0, 0, 2, 0, 0, 1, 0, 3]);
@@ -238,7 +238,7 @@ for (const device of devices) {
     isClose([none.loss], [Math.log(2)], 'the match alone');
   });
 
-  test(`without a box in the batch the loss is 0, and so are its gradients, ${on}`, async () => {
+  test(`without a box in the batch the loss and its gradients are 0, ${on}`, async () => {
     const { loss, dLoc, dConf } = await gradients(device, two, row([], [1, 2, 3, 4, 5, 6, 7, 8]));
     assert.equal(
       [loss, ...dLoc, ...dConf],
@@ -249,19 +249,19 @@ for (const device of devices) {
     isClose([all.loss], [4 * Math.log(2)], 'all priors');
   });
 
-  test(`a box that no prior touches matches nothing, ${on}`, async () => {
+  test(`a box that no prior overlaps is not matched, ${on}`, async () => {
     const truths = [{ image: 0, label: 1, box: [2, 2, 3, 3] as Box }];
     const { loss } = await gradients(device, two, row(truths));
     assert.is(loss, 0);
   });
 
-  test(`difficult boxes count or not, as use_difficult_gt says, ${on}`, async () => {
+  test(`use_difficult_gt decides whether difficult boxes count, ${on}`, async () => {
     const truths = [{ image: 0, label: 1, box: quarters[2]!, difficult: true }];
     isClose([(await gradients(device, two, row(truths))).loss], [4 * Math.log(2)], 'they count');
     assert.is((await gradients(device, { ...two, useDifficult: false }, row(truths))).loss, 0);
   });
 
-  test(`an image without a box has no negatives beside one that has, ${on}`, async () => {
+  test(`an image without a box has no negatives, even next to one with a box, ${on}`, async () => {
     const truths = [{ image: 1, label: 1, box: quarters[1]! }];
     const { dConf } = await gradients(device, two, row(truths, [], 2));
     assert.equal(
@@ -271,7 +271,7 @@ for (const device of devices) {
     assert.ok([...dConf].slice(8).every((diff) => diff !== 0));
   });
 
-  test(`each box has a prior of its own, though another box overlaps it more, ${on}`, async () => {
+  test(`each box has its own prior, even if another box overlaps it more, ${on}`, async () => {
     // Both overlap the second prior most. The wider one only gets the third, with less than overlap_threshold.
     const truths: Truth[] = [
       { image: 0, label: 1, box: [0.25, 0, 0.55, 1] },
@@ -306,7 +306,7 @@ const refusals: Readonly<Record<string, RegExp>> = {
   'num_classes: 3': /need 1×12 scores, the second bottom is 1×8/,
 };
 for (const [param, message] of Object.entries(refusals))
-  test(`multibox_loss_param { ${param} } is refused with its place`, async () => {
+  test(`multibox_loss_param { ${param} } is refused with its position`, async () => {
     try {
       await gradients(devices[0]!, two, row([]), param);
       assert.unreachable('it was accepted');
@@ -318,7 +318,7 @@ for (const [param, message] of Object.entries(refusals))
     }
   });
 
-test('a normalization that only losses of R-FCN have is refused with its place', () => {
+test("a normalization that only R-FCN's losses have is refused with its position", () => {
   const text = netOf(two, row([]), 2).replace('normalization: VALID', 'normalization: PRE_FIXED');
   try {
     graphFromCaffe(readNet(text, { file: 'net.prototxt' }), { phase: 'TRAIN' });

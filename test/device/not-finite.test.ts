@@ -9,7 +9,7 @@ import { openDevice, readNet } from '../../ts/index.ts';
 
 const { NaN: none, POSITIVE_INFINITY: infinity } = Number;
 
-test('the first value that is not finite is found, wherever it lies', async () => {
+test('the first value that is not finite is found, wherever it is', async () => {
   for (const length of [1, 3, 4, 7, 1000])
     for (const at of [0, length - 1])
       for (const value of [none, infinity, -infinity]) {
@@ -22,7 +22,7 @@ test('the first value that is not finite is found, wherever it lies', async () =
   assert.is(notFinite(new Float32Array()), null);
 });
 
-test('bytes are looked at whatever their alignment and type, pieces too', async () => {
+test('bytes of any alignment and type are searched, including pieces', async () => {
   const values = new Float32Array(600_000).fill(3.4e38, 0, 9);
   values[299_999] = none;
   values[599_998] = infinity;
@@ -42,7 +42,7 @@ test('bytes are looked at whatever their alignment and type, pieces too', async 
   });
 });
 
-test('bytes that change while they are looked at end the search', async () => {
+test('bytes that change during the search end it', async () => {
   const values = Float32Array.of(0, none, 1);
   const found = notFiniteBytes(new Uint8Array(values.buffer), 'float32');
   values.fill(0);
@@ -85,7 +85,7 @@ async function warningsOf(work: () => Promise<unknown>): Promise<string[]> {
 }
 
 for (const kind of ['cpu', 'reference'] as const) {
-  test(`${kind}: NaN in weights names file, layer and blob at the load; in outputs it names output and layer, once`, async () => {
+  test(`${kind}: NaN in weights gives the file, layer and blob at loading; in outputs, the output and layer, once`, async () => {
     await using device = await openDevice(kind, { threads: 1 });
     let model: Awaited<ReturnType<typeof device.load>> | undefined;
     const weights = { ...weightsOf(none), file: `${kind}.caffemodel` };
@@ -110,14 +110,14 @@ for (const kind of ['cpu', 'reference'] as const) {
     model!.dispose();
   });
 
-  test(`${kind}: NaN in an input shows in the output; a healthy net says nothing`, async () => {
+  test(`${kind}: NaN in an input shows in the output; a healthy net gives no warning`, async () => {
     await using device = await openDevice(kind, { threads: 1 });
     await using model = await device.load({ model: net(`${kind}-healthy`), weights: weightsOf(1) });
     assert.equal(await warningsOf(() => model.run({ data: Float32Array.of(1, 1) })), []);
     assert.is((await warningsOf(() => model.run({ data: Float32Array.of(none, 1) }))).length, 1);
   });
 
-  test(`${kind}: an infinite weight is said where training begins with it`, async () => {
+  test(`${kind}: an infinite weight is reported when training starts with it`, async () => {
     await using device = await openDevice(kind, { threads: 1 });
     const update = null;
     const seen = await warningsOf(async () => {
@@ -131,7 +131,7 @@ for (const kind of ['cpu', 'reference'] as const) {
   });
 }
 
-test('a conversion is not right where both sides compute NaN, nor where a blob has it', async () => {
+test('a conversion is not correct if both sides compute NaN, or if a blob contains it', async () => {
   const runner = (value: number) => ({
     by: 'it',
     run: async () => ({ prob: Float32Array.of(value, 0.5) }),
@@ -149,7 +149,7 @@ test('a conversion is not right where both sides compute NaN, nor where a blob h
   assert.ok(compareValues(weightsOf(1), weightsOf(1)).ok);
 });
 
-test('the first layer whose output is not finite is named once, found layer by layer after the run was answered', async () => {
+test('the first layer with an output that is not finite is named once, found layer by layer after the run was answered', async () => {
   const said: { code?: string; message: string }[] = [];
   const listen = (warning: Error) => said.push(warning as never);
   process.on('warning', listen);

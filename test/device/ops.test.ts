@@ -176,7 +176,7 @@ for (const device of devices) {
   });
 }
 
-test('a window that Caffe rounds up to and that lies outside is empty, on every device', async () => {
+test('a window that exists because Caffe rounds up, and that is outside, is empty on every device', async () => {
   const data = Float32Array.from({ length: 2 * 16 * 4 * 4 }, (_, i) => i);
   const options = { input: { shape: [2, 16, 4, 4], data }, method: 'max', kernel: 1, stride: 2 } as const;
   await using cpu = await openDevice('cpu', { threads: 2 });

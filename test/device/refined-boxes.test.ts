@@ -136,7 +136,7 @@ test("a fourth bottom without objectness_score is the picture that SSD's `visual
   assert.equal(await run([...three, 'data']), await run(three));
 });
 
-test("scores of being an object without objectness_score are compared with RefineDet's default, 0.01", async () => {
+test("objectness scores without objectness_score are compared with RefineDet's default, 0.01", async () => {
   const given = draw(1);
   const bottoms = ['loc', 'conf', 'prior', 'arm_conf'];
   const run = async (param: string) => {
@@ -148,7 +148,7 @@ test("scores of being an object without objectness_score are compared with Refin
   assert.not.equal(await run(''), await run(`objectness_score: ${OBJECT}`));
 });
 
-test("bottoms that do not fit RefineDet's are refused with what was expected", async () => {
+test("bottoms that do not fit RefineDet's are refused, with the expected ones", async () => {
   const refusal = async (bottoms: readonly string[], param: string) => {
     try {
       using net = await devices[0]!.load({ model: netOf(1, bottoms, param) });

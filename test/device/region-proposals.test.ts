@@ -139,7 +139,7 @@ for (const device of devices) {
     assertRows(scored!, expected, 6);
   });
 
-  test(`where nothing is proposed, a region stands that the forks write, on ${device.kind}`, async () => {
+  test(`if nothing is proposed, there is the region that the forks write, on ${device.kind}`, async () => {
     using loaded = await device.load({ model: net(multi()) });
     const zeros = MAPS.map(({ size }) => new Float32Array(IMAGES * (CLASSES + 4) * size[0] * size[1]));
     const { rois, scored } = await loaded.run({ m0: zeros[0]!, m1: zeros[1]! });
@@ -152,7 +152,7 @@ for (const device of devices) {
     );
   });
 
-  test(`BoxGroupOutput proposes of several kinds of boxes, whose corners are pixels, on ${device.kind}`, async () => {
+  test(`BoxGroupOutput proposes several kinds of boxes, whose corners are pixels, on ${device.kind}`, async () => {
     const [kinds, rows, columns, stride] = [3, 3, 4, 16];
     const [widths, heights] = [
       [44, 22, 32],
@@ -229,7 +229,7 @@ layer { name: "p" type: "BoxGroupOutput" bottom: "prob" bottom: "box" top: "rois
   });
 
   for (const type of ['ROIPooling', 'ROIAlign'])
-    test(`${type} with pad_ratio sees what lies around its regions, on ${device.kind}`, async () => {
+    test(`${type} with pad_ratio includes the surroundings of its regions, on ${device.kind}`, async () => {
       const pooled = (ratio: string) =>
         net(
           `${input('x', [1, 2, 12, 14])}${input('rois', [2, 5])}layer { name: "y" type: "${type}" bottom: "x" bottom: "rois" top: "y" roi_pooling_param { pooled_h: 3 pooled_w: 3 spatial_scale: 0.5 ${ratio} } }`,
@@ -244,7 +244,7 @@ layer { name: "p" type: "BoxGroupOutput" bottom: "prob" bottom: "box" top: "rois
     });
 }
 
-test('what does not fit is refused with its reason', () => {
+test('parameters that do not fit are refused with the reason', () => {
   const refusal = (text: string) => {
     try {
       graphFromCaffe(net(text));

@@ -164,7 +164,7 @@ for (const device of devices) {
     );
   });
 
-  test(`ProposalTarget with cls_aware learns in the columns of the class, by overlap where it is told, on ${device.kind}`, async () => {
+  test(`ProposalTarget with cls_aware learns in the columns of the class, and by overlap if set, on ${device.kind}`, async () => {
     const found = await run(
       device,
       targetNet(
@@ -191,7 +191,7 @@ for (const device of devices) {
     );
   });
 
-  test(`ProposalTarget of a batch takes a share of objects, then background, then boxes by chance in MS-CNN, on ${device.kind}`, async () => {
+  test(`ProposalTarget of a batch takes a share of objects, then background, then, in MS-CNN, random boxes, on ${device.kind}`, async () => {
     const found = await run(
       device,
       targetNet(7, 3, 7, 'batch_size: 16 bg_thr_lw: 0.2', 'cls_aware: false', 6),
@@ -226,7 +226,7 @@ for (const device of devices) {
     );
   });
 
-  test(`DecodeBBox leaves out, as it trains, what is inside out and what was an object's own box, on ${device.kind}`, async () => {
+  test(`in training, DecodeBBox drops inverted boxes and those that were an object's own box, on ${device.kind}`, async () => {
     const text = `${input('delta', [4, 8])}${input('rois', [4, 5])}${input('matched', [4, 6])}
 layer { name: "d" type: "DecodeBBox" bottom: "delta" bottom: "rois" bottom: "matched" top: "next" ${reg()} decode_bbox_param { gt_iou_thr: 0.9 } }`;
     const moves = [0.1, -0.2, 0.3, 0.1];
@@ -269,7 +269,7 @@ layer { name: "d" type: "DecodeBBox" bottom: "delta" bottom: "rois" bottom: "mat
     near(next!.data, [...decoded(rois[0]!), ...decoded(rois[3]!)]);
   });
 
-  test(`BboxAccuracy tells the overlap of objects with regions as they were and as they are moved, on ${device.kind}`, async () => {
+  test(`BboxAccuracy gives the overlap of objects with regions before and after regression, on ${device.kind}`, async () => {
     const text = (classes: number, aware: boolean) =>
       net(`${input('delta', [3, 4 * classes])}${input('rois', [3, 5])}${input('matched', [3, 6])}
 layer { name: "a" type: "BboxAccuracy" bottom: "delta" bottom: "rois" bottom: "matched" top: "after" top: "before" ${reg(`cls_aware: ${aware}`)} }`);
@@ -305,7 +305,7 @@ layer { name: "a" type: "BboxAccuracy" bottom: "delta" bottom: "rois" bottom: "m
     near([...found.after!.data, ...found.before!.data], [-1, -1]);
   });
 
-  test(`HardMining keeps the hardest regions of each image, in their order, on ${device.kind}`, async () => {
+  test(`HardMining keeps the hardest regions of each image, in order, on ${device.kind}`, async () => {
     const text = net(`${input('rank', [7])}${input('rois', [7, 5])}${input('labels', [7, 1, 1, 1])}
 layer { name: "h" type: "HardMining" bottom: "rank" bottom: "rois" bottom: "labels" top: "hard" top: "l"
   hard_mining_param { num_image: 2 num_roi_per_image: 3 } }`);
@@ -325,7 +325,7 @@ layer { name: "h" type: "HardMining" bottom: "rank" bottom: "rois" bottom: "labe
   });
 
   for (const aware of [true, false])
-    test(`FrcnnOutput with cls_aware: ${aware} finds what no better box of its class overlaps, on ${device.kind}`, async () => {
+    test(`FrcnnOutput with cls_aware: ${aware} finds boxes that no better box of their class overlaps, on ${device.kind}`, async () => {
       const [count, classes, threshold, least, most] = [12, 3, 0.4, 0.2, 5];
       const model =
         net(`${input('prob', [count, classes])}${input('delta', [count, aware ? 4 * classes : 8, 1, 1])}
@@ -385,7 +385,7 @@ layer { name: "f" type: "FrcnnOutput" bottom: "prob" bottom: "delta" bottom: "ro
     });
 }
 
-test('DetectionEvaluate of three bottoms compares boxes in the pixels that images had', async () => {
+test('DetectionEvaluate with three bottoms compares boxes in pixels of the original images', async () => {
   writeFileSync(join(folder, 'sizes.txt'), 'a 200 100\nb 50 80\n');
   const model = readNet(
     `${input('found', [5, 7, 1, 1])}${input('truth', [4, 8, 1, 1])}${input('size', [1, 2, 1, 1])}
@@ -422,7 +422,7 @@ layer { name: "e" type: "DetectionEvaluate" bottom: "found" bottom: "truth" bott
   assert.equal(e!.shape, [6, 5, 1, 1]);
 });
 
-test('HardMining of more images than can be counted keeps those that regions are of', async () => {
+test('HardMining of more images than can be counted keeps those with regions', async () => {
   using model = await devices[0]!.load({
     model: net(`${input('rank', [2])}${input('rois', [2, 5])}
 layer { name: "h" type: "HardMining" bottom: "rank" bottom: "rois" top: "hard"
@@ -433,7 +433,7 @@ layer { name: "h" type: "HardMining" bottom: "rank" bottom: "rois" top: "hard"
   assert.equal(hard!.data, rois);
 });
 
-test('what does not fit is refused with what was found and what is expected', () => {
+test('parameters and shapes that do not fit are refused, with what was found and what is expected', () => {
   const refused = (param: string, said: RegExp, more = '') =>
     assertRefused(targetNet(7, 3, 8, param, more), said);
   refused('batch_size: 0', /batch_size must be at least 1, or -1 for all, found 0/);
@@ -462,7 +462,7 @@ layer { name: "e" type: "DetectionEvaluate" bottom: "f" bottom: "t" bottom: "s" 
   );
 });
 
-test('regions and boxes of no image of the batch are errors that name the layer', async () => {
+test('regions and boxes without an image in the batch are errors that name the layer', async () => {
   for (const [regions, truths, said] of [
     [
       REGIONS.with(0, [2, 0, 0, 9, 9]),

@@ -52,7 +52,7 @@ if (golden !== null) {
       );
   });
 
-  test('ResNet-50 on the CPU, fused, gives what Caffe gives for the blobs recorded whole', async () => {
+  test("ResNet-50 on the CPU, fused, gives Caffe's results for the blobs that were recorded completely", async () => {
     using device = await openDevice('cpu', { threads: 2 });
     using model = await device.load({ model: net, weights });
     const { prob } = await model.run({ data: input });
@@ -65,7 +65,7 @@ if (golden !== null) {
     );
   });
 
-  test('ResNet-50 on the CPU gives what Caffe gives in every blob', async () => {
+  test("ResNet-50 on the CPU gives Caffe's results in every blob", async () => {
     using device = await openDevice('cpu', { threads: 2 });
     const names = Object.keys(manifest.samples);
     using model = await device.load({ model: net, weights, outputs: names });

@@ -108,7 +108,7 @@ for (const device of devices) {
         assert.ok(Math.abs(y!.data[i]! - value) < 2e-6, `${i}: ${y!.data[i]}, not ${value}`);
     });
 
-  test(`the diff of x is what each pixel counts, the one of regions 0, on ${device.kind}`, async () => {
+  test(`the diff of x is the weight of each pixel, and that of regions is 0, on ${device.kind}`, async () => {
     using trainer = await device.train({
       model: net(param('sampling_ratio: 2')),
       update: null,
@@ -128,7 +128,7 @@ for (const device of devices) {
     }
   });
 
-  test(`a region that is no number has no samples, and one of an image that is not there is refused, on ${device.kind}`, async () => {
+  test(`a NaN region has no samples, and a region of a missing image is refused, on ${device.kind}`, async () => {
     for (const more of ['sampling_ratio: 2', 'aligned: true', '']) {
       using model = await device.load({ model: net(param(more)) });
       const odd = rois.map((value, i) =>
@@ -147,7 +147,7 @@ for (const device of devices) {
   });
 }
 
-test('what an ROIAlign cannot be is refused with the field', async () => {
+test('invalid ROIAligns are refused with the field', async () => {
   const refusal = async (text: string) => {
     try {
       (await devices[0]!.load({ model: net(text) })).dispose();

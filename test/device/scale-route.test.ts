@@ -98,7 +98,7 @@ for (const device of devices)
       }
     });
 
-test('a route has as many rows as regions come in; no more than one a level is added where they come together', () => {
+test('a route has as many rows as regions come in; where they are joined, at most one per level is added', () => {
   const graph = graphFromCaffe(
     net(
       `${input('rois', [300, 5])}${input('given', [300, 3, 1, 1])}${stage('rois', 'given', 'first', LEVELS)}
@@ -109,7 +109,7 @@ test('a route has as many rows as regions come in; no more than one a level is a
   assert.equal(['first0', 'first', 'second'].map(rowsOf), [300, 303, 306]);
 });
 
-test('diffs of joined features go back through the levels to the maps', async () => {
+test('diffs of joined features return through the levels to the maps', async () => {
   const levels = LEVELS.slice(0, 2);
   const text = `${input('label_rois', [3, 5])}${levels.map((_, i) => input(`map${i}`, [1, 2, 6, 6])).join('')}
     ${levels

@@ -84,7 +84,7 @@ function ctc(scores: readonly (readonly number[])[], text: readonly number[], bl
 }
 
 for (const device of devices) {
-  test(`Transpose puts axes in another order, Reverse the last of one first, on ${device.kind}`, async () => {
+  test(`Transpose reorders axes, and Reverse reverses one, on ${device.kind}`, async () => {
     const x = draw(24, 1);
     const at = (a: number, b: number, c: number) => x[(a * 3 + b) * 4 + c]!;
     const places = [0, 1].flatMap((a) =>
@@ -108,7 +108,7 @@ for (const device of devices) {
     }
   });
 
-  test(`Lstm begins from nothing, in T×N×C as in T·N×C, on ${device.kind}`, async () => {
+  test(`Lstm starts with a zero state, in T×N×C as in T·N×C, on ${device.kind}`, async () => {
     const x = draw(STEPS * ITEMS * DEPTH, 2);
     for (const [shape, more] of [
       [[STEPS, ITEMS, DEPTH], ''],
@@ -127,7 +127,7 @@ for (const device of devices) {
     }
   });
 
-  test(`a second bottom of Lstm says which rows go on, on ${device.kind}`, async () => {
+  test(`a second bottom of Lstm says which rows continue, on ${device.kind}`, async () => {
     const shapes = input('x', [STEPS, ITEMS, DEPTH]) + input('clip', [STEPS, ITEMS]);
     using loaded = await device.load({ model: net(`${shapes}${layer('Lstm', 'x clip', `${LSTM} }`)}`) });
     const blobs = await blobsOf(loaded);
@@ -140,7 +140,7 @@ for (const device of devices) {
     );
   });
 
-  test(`Lstm, Reverse and Transpose hand their gradients down, on ${device.kind}`, async () => {
+  test(`Lstm, Reverse and Transpose propagate their gradients, on ${device.kind}`, async () => {
     for (const text of [
       layer('Lstm', 'x', `${LSTM} }`),
       layer('Transpose', 'x', 'transpose_param { dim: [1, 2, 0] }'),
@@ -154,7 +154,7 @@ for (const device of devices) {
     }
   });
 
-  test(`CtcLoss and WarpCTCLoss are −log of the sum over all ways, their diffs those of the items' sum, on ${device.kind}`, async () => {
+  test(`CtcLoss and WarpCTCLoss are −log of the sum over all paths, and their diffs those of the sum over items, on ${device.kind}`, async () => {
     const [steps, items, classes] = [5, 4, 3];
     const x = draw(steps * items * classes, 5, -2, 2);
     // Distinct consecutive classes, a repeated class, an empty text, and one that does not fit into five steps.
@@ -188,7 +188,7 @@ for (const device of devices) {
     }
   });
 
-  test(`CTCGreedyDecoder and LabelsequenceAccuracy read the best class of each step, without runs and blanks, on ${device.kind}`, async () => {
+  test(`CTCGreedyDecoder and LabelsequenceAccuracy read the best class of each step, without repeats and blanks, on ${device.kind}`, async () => {
     const [steps, items, classes] = [5, 2, 3];
     const best = [
       [1, 1, 0, 1, 2],
@@ -225,7 +225,7 @@ for (const device of devices) {
     );
   });
 
-  test(`a label that no class has ends the run with its place, on ${device.kind}`, async () => {
+  test(`an invalid label ends the run with its position, on ${device.kind}`, async () => {
     const text = `${input('x', [3, 1, 2])}${input('label', [1, 2])}${layer('WarpCTCLoss', 'x label', '')}`;
     using loaded = await device.load({ model: net(text) });
     try {
@@ -237,7 +237,7 @@ for (const device of devices) {
   });
 }
 
-test('shapes and numbers that mean nothing are refused at their place', () => {
+test('invalid shapes and numbers are refused with their position', () => {
   const scores = input('x', [4, 2, 3]) + input('label', [2, 5]);
   for (const [text, said] of [
     [

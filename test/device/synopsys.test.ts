@@ -93,7 +93,7 @@ const PAIRS: readonly [a: number[], b: number[], top: number[]][] = [
 for (const device of devices) {
   for (const [a, b, top] of PAIRS)
     for (const type of ['Mul', 'Add'])
-      test(`${type} of ${a.join('×')} and ${b.join('×')} repeats rows where one has a single one, on ${device.kind}`, async () => {
+      test(`${type} of ${a.join('×')} and ${b.join('×')} broadcasts axes of size one, on ${device.kind}`, async () => {
         const model = net(
           `${input('a', a)}${input('b', b)}layer { name: "y" type: "${type}" bottom: "a" bottom: "b" top: "y" }`,
         );
@@ -108,7 +108,7 @@ for (const device of devices) {
         assertClose(y!.data, expected, 'y');
       });
 
-  test(`ResizeNearestNeighbor takes the pixel at the place times the ratio, planes first or channels last, on ${device.kind}`, async () => {
+  test(`ResizeNearestNeighbor takes the pixel at the position times the ratio, planes first or channels last, on ${device.kind}`, async () => {
     for (const [param, last] of [
       ['data_format: "NCHW" output_height: 8 output_width: 15', false],
       ['data_format: "NCHW" scale_height: 2 scale_width: 3 half_pixel_centers: true', false],
@@ -227,7 +227,7 @@ const apart = (blobs: ReturnType<typeof drawMaps>, more = 'no_permute: true nbot
 
 for (const device of devices)
   for (const images of [1, 2])
-    test(`no_permute finds what SSD's order of ${images} images gives, on ${device.kind}`, async () => {
+    test(`no_permute finds the same as SSD's order for ${images} images, on ${device.kind}`, async () => {
       const blobs = drawMaps(images);
       const ssd = inSsdOrder(blobs, images);
       const shapes = {
@@ -263,7 +263,7 @@ for (const device of devices)
       assertClose(y!.data, [...expected.y!.data], 'y');
     });
 
-test('its scores are looked at in all maps, and what does not fit is refused', () => {
+test('its scores are searched in all maps, and parameters that do not fit are refused', () => {
   const blobs = drawMaps(1);
   const model = apart(blobs);
   const head = findDetectorHead(model, graphFromCaffe(model));
@@ -285,7 +285,7 @@ test('its scores are looked at in all maps, and what does not fit is refused', (
   );
 });
 
-test('a size by a scale is computed in float32, as the fork has it', () => {
+test('a size by a scale is computed in float32, as in the fork', () => {
   for (const type of ['ResizeNearestNeighbor', 'ResizeBilinear'])
     for (const [from, scale, to] of [
       [10, 0.9, 9], // 8.99999976 in float64, for the float32 next to 0.9
@@ -305,7 +305,7 @@ test('a size by a scale is computed in float32, as the fork has it', () => {
     }
 });
 
-test('what is not exactly done is refused with its reason', () => {
+test('unsupported settings are refused with the reason', () => {
   const resize = (param: string) =>
     refusal(
       `${input('x', [1, 2, 4, 5])}layer { name: "y" type: "ResizeNearestNeighbor" bottom: "x" top: "y" resize_nearest_neighbor_param { data_format: "NCHW" ${param} } }`,
@@ -334,7 +334,7 @@ test('what is not exactly done is refused with its reason', () => {
   );
 });
 
-test('diffs pass through Mul and Add, summed where a row is repeated', async () => {
+test('diffs pass through Mul and Add, and are summed where a row is repeated', async () => {
   for (const type of ['Mul', 'Add'])
     for (const [a, b] of PAIRS.slice(0, 3)) {
       const text = `${input('a', a)}${input('b', b)}layer { name: "y" type: "${type}" bottom: "a" bottom: "b" top: "y" }`;
@@ -387,7 +387,7 @@ for (const order of ['tf', 'keras'] as const)
       }
     });
 
-test('a square of tf that the cut leaves nothing of is refused', () => {
+test('a square of tf that is empty after clipping is refused', () => {
   assert.match(
     refusal(`${input('map', [1, 4, 2, 3])}${input('image', [1, 3, 600, 80])}
       layer { name: "prior" type: "PriorBox" bottom: "map" bottom: "image" top: "prior" prior_box_param { tf: true min_size: 60 } }`),

@@ -16,7 +16,7 @@ const environment = { ...process.env, MALLOC_MMAP_THRESHOLD_: String(1 << 20) };
 
 if (!existsSync('/proc/self/status')) console.log('skipped: there is no /proc to read memory from');
 else
-  test('threads that are terminated amid a run, a training step, a load, a transfer or image work leave nothing behind', () => {
+  test('threads that are terminated during a run, a training step, a load, a transfer or image work leak nothing', () => {
     const child = spawnSync(
       process.execPath,
       [

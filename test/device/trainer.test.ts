@@ -9,7 +9,7 @@ import { batch, open, refuses, SGD, steps, testTrainer, valuesOf } from '../supp
 const devices = await openPlainDevices();
 for (const device of devices) testTrainer(device);
 
-test('blocks that are computed again give the same bits, in less memory', async () => {
+test('recomputed blocks give the same bits, in less memory', async () => {
   const [device] = devices as [Device];
   using kept = await open(device);
   using again = await open(device, { recompute: true });
@@ -18,7 +18,7 @@ test('blocks that are computed again give the same bits, in less memory', async 
   assert.ok(again.plan().arenaBytes < 0.75 * kept.plan().arenaBytes, `${again.plan().arenaBytes}`);
 });
 
-test('too little memory is said before any is taken, with the batch that fits', async () => {
+test('a lack of memory is reported before any is allocated, with the batch that fits', async () => {
   for (const { kind } of devices) {
     using device = await openDevice(kind as 'cpu', { memoryLimit: 2 ** 20 });
     const error = await refuses(
@@ -34,7 +34,7 @@ test('too little memory is said before any is taken, with the batch that fits', 
   }
 });
 
-test('misuse is told by name', async () => {
+test('misuse is reported by name', async () => {
   const [device] = devices as [Device];
   using trainer = await open(device);
   using gradients = await open(device, { update: null });
@@ -71,7 +71,7 @@ test('misuse is told by name', async () => {
   await refuses(() => trainer.weights(), DeviceError, /disposed/);
 });
 
-test('passes leave the event loop free', async () => {
+test('training passes do not block the event loop', async () => {
   for (const device of devices) {
     using trainer = await open(device, { batch: 32 });
     const inputs = { data: noise(32 * 3 * 64, 1), label: new Float32Array(32) };

@@ -37,13 +37,13 @@ async function warningsOf(
   return heard;
 }
 
-test('a whole file, an empty one and none are not warned of', async () => {
+test('an intact file, an empty one and a missing one give no warning', async () => {
   assert.equal(await warningsOf((file) => writeFileSync(file, WHOLE)), []);
   assert.equal(await warningsOf((file) => writeFileSync(file, '')), []);
   assert.equal(await warningsOf(() => {}), []);
 });
 
-test('lines that are changed, cut short or no lines at all are counted in a warning, and the device opens', async () => {
+test('lines that are changed, truncated or invalid are counted in a warning, and the device opens', async () => {
   for (const [content, damage] of [
     [WHOLE.replace('6.770', '6.771'), '1 of 2 lines'],
     [WHOLE.replace('AMD EPYC', 'AMD EPYX'), '1 of 2 lines'],
@@ -58,7 +58,7 @@ test('lines that are changed, cut short or no lines at all are counted in a warn
   }
 });
 
-test('a folder or a binary file in its place is warned of', async () => {
+test('a folder or a binary file in its place gives a warning', async () => {
   const ofFolder = await warningsOf((file) => mkdirSync(file));
   assert.match(ofFolder.join(), /is a folder, .* until you remove it/);
   assert.match((await warningsOf((file) => symlinkSync('/dev/null', file))).join(), /no plain file/);
@@ -66,7 +66,7 @@ test('a folder or a binary file in its place is warned of', async () => {
   assert.match((await warningsOf((file) => writeFileSync(file, binary))).join(), /are damaged/);
 });
 
-test('nothing is read where nothing is measured', async () => {
+test('nothing is read if nothing is measured', async () => {
   assert.equal(await warningsOf((file) => writeFileSync(file, 'x'), { tune: false }), []);
 });
 

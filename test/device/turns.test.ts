@@ -38,12 +38,12 @@ const net = (filler: string) =>
   );
 
 for (const filler of ['gaussian', 'xavier', 'positive_unitball'])
-  test(`while ${filler} draws 4 million values`, async () => {
+  test(`the event loop runs while ${filler} draws 4 million values`, async () => {
     const turns = await turnsOf(fillParameters(lowerNet(net(filler), {}), null, {}));
     assert.ok(turns >= 5, `${turns} turns`);
   });
 
-test('while weights are searched for what is not finite', async () => {
+test('the event loop runs while weights are searched for values that are not finite', async () => {
   const values = noise(4 * COUNT, 1);
   const layers = [{ name: 'ip', type: 'InnerProduct', blobs: [blobFromFloats([4 * COUNT], values)] }];
   // A fast processor searches all of it in a few turns.
@@ -62,7 +62,7 @@ test('bytes that native code holds are not copied again, others are', async () =
   assert.is(await inHeldMemory(copy, yielding()), copy);
 });
 
-test('weights may be changed once the net is loaded', async () => {
+test('weights may change after the net is loaded', async () => {
   for (const kind of ['reference', 'cpu'] as const) {
     await using device = await openDevice(kind, { threads: 1 });
     const values = noise(COUNT, 3);

@@ -127,7 +127,7 @@ const cases: Readonly<Record<string, Case>> = {
 
 for (const device of devices) {
   for (const [name, c] of Object.entries(cases)) {
-    test(`a convolution padded ${name} sees zeros there, on ${device.kind}`, async () => {
+    test(`a convolution padded ${name} reads zeros there, on ${device.kind}`, async () => {
       using net = await device.load({ model: readNet(convolution(c), { file: 'net.prototxt' }) });
       const x = draw(c, 3);
       const { y } = await net.run({ x });
@@ -153,7 +153,7 @@ for (const device of devices) {
       assertClose(y!.data, expected, 'y');
     });
 
-    test(`a deconvolution is cut ${name.replace('padded ', '')}, on ${device.kind}`, async () => {
+    test(`a deconvolution is cropped ${name.replace('padded ', '')}, on ${device.kind}`, async () => {
       using net = await device.load({
         model: readNet(deconvolution({ ...c, written: undefined }), { file: 'net.prototxt' }),
       });
@@ -171,7 +171,7 @@ for (const device of devices) {
     });
 
     for (const pool of ['MAX', 'AVE_EXC_PAD', 'AVE'])
-      test(`pool: ${pool} padded ${name} takes what Synopsys's fork takes, on ${device.kind}`, async () => {
+      test(`pool: ${pool} padded ${name} gives the results of Synopsys's fork, on ${device.kind}`, async () => {
         using net = await device.load({ model: readNet(pooling(c, pool), { file: 'net.prototxt' }) });
         const x = draw(c, 4);
         const { y } = await net.run({ x });
@@ -182,7 +182,7 @@ for (const device of devices) {
   }
 
   for (const pool of ['MAX', 'AVE', 'AVE_EXC_PAD'])
-    test(`pool: ${pool} with pad_type: 1 has ceil(size / stride) places, whatever kernel and rounding, on ${device.kind}`, async () => {
+    test(`pool: ${pool} with pad_type: 1 has ceil(size / stride) positions for any kernel and rounding, on ${device.kind}`, async () => {
       for (const kernel of [1, 2, 3])
         for (const stride of [1, 2, 3, 4])
           for (const size of [
@@ -211,7 +211,7 @@ for (const device of devices) {
             }
     });
 
-  test(`a window smaller than its stride sees the first of each, with SAME, on ${device.kind}`, async () => {
+  test(`a window smaller than its stride reads the start of each stride, with SAME, on ${device.kind}`, async () => {
     for (const pool of ['MAX', 'AVE', 'AVE_EXC_PAD']) {
       using net = await device.load({
         model: readNet(
@@ -225,7 +225,7 @@ for (const device of devices) {
     }
   });
 
-  test(`a mean of pads that are alike leaves them out, in sizes rounded up too, on ${device.kind}`, async () => {
+  test(`an average with equal pads excludes them, also in sizes that are rounded up, on ${device.kind}`, async () => {
     using net = await device.load({
       model: readNet(
         `layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 1 dim: 3 dim: 4 } } }
@@ -238,7 +238,7 @@ for (const device of devices) {
   });
 }
 
-test('diffs pass through padding that differs, and through means that leave it out', async () => {
+test('diffs pass through uneven padding, and through averages that exclude it', async () => {
   const [device] = devices;
   for (const [i, c] of [cases["Inception's first"]!, cases['far more behind than before']!].entries())
     for (const net of [convolution(c), deconvolution(c), pooling(c, 'AVE_EXC_PAD'), pooling(c, 'AVE')]) {
@@ -247,7 +247,7 @@ test('diffs pass through padding that differs, and through means that leave it o
     }
 });
 
-test('ONNX Runtime computes the same of the net as ONNX', async () => {
+test('ONNX Runtime gives the same results for the net as ONNX', async () => {
   const file = join(folder, 'net.onnx');
   const [device] = devices;
   // Rounded up beyond the padding on one axis, and within it on the other.
@@ -275,7 +275,7 @@ test('ONNX Runtime computes the same of the net as ONNX', async () => {
     }
 });
 
-test('what cannot be padded so is refused at its place', () => {
+test('layers that cannot be padded so are refused with their position', () => {
   const refusal = (text: string) => {
     try {
       graphFromCaffe(filterNet(readNet(text, { file: 'net.prototxt' })));

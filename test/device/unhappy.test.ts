@@ -57,7 +57,7 @@ test('disposing during a run lets it finish; later runs are refused', async () =
   device.dispose();
 });
 
-test('memory is given back: a disposed model leaves nothing on the device', async () => {
+test('memory is freed: a disposed model leaves nothing on the device', async () => {
   using device = await openDevice('cpu');
   const model = await device.load(files);
   assert.ok(device.memory().activations > 0 && device.memory().parameters > 0);
@@ -76,7 +76,7 @@ test('a closed device refuses work', async () => {
   assert.instance(outcome, DeviceError);
 });
 
-test('a model whose device has closed refuses to run, and touches nothing that went with the device', () => {
+test('a model whose device has closed refuses to run, and touches nothing that was freed with the device', () => {
   const script = scriptArguments(
     (place) => `
       const { openDevice } = await import(${place('ts/index.ts')});
@@ -109,7 +109,7 @@ test('missing weights name the file', async () => {
   assert.match((outcome as Error).message, 'no-such.caffemodel');
 });
 
-test('a worker that is terminated in the middle of runs does not take the process with it', async () => {
+test('a worker that is terminated during runs does not end the process', async () => {
   const worker = new Worker(
     `import('tsx/esm/api').then(async ({ register }) => {
       register();

@@ -18,7 +18,7 @@ const one = (param: string) =>
   `${input('x', [2, 3])}layer { name: "y" type: "Eltwise" bottom: "x" top: "y" eltwise_param { ${param} } }`;
 
 for (const device of devices) {
-  test(`the largest of each window goes back to its place, all else is 0, on ${device.kind}`, async () => {
+  test(`the maximum of each window returns to its position, and all else is 0, on ${device.kind}`, async () => {
     for (const param of ['kernel_size: 2 stride: 2 unpool_size: 6', 'kernel_size: 2 stride: 2']) {
       const width = param.includes('unpool_size') ? 6 : 4;
       const x = draw(2 * 3 * 6 * width, 3);
@@ -37,7 +37,7 @@ for (const device of devices) {
     }
   });
 
-  test(`an Eltwise of one bottom is that times its coeff, on ${device.kind}`, async () => {
+  test(`an Eltwise with one bottom multiplies it by its coeff, on ${device.kind}`, async () => {
     const x = draw(6, 4);
     for (const [param, factor] of [
       ['operation: SUM coeff: -0.5', -0.5],
@@ -51,7 +51,7 @@ for (const device of devices) {
     }
   });
 
-  test(`diffs go to where the values came from, on ${device.kind}`, async () => {
+  test(`diffs return to where the values came from, on ${device.kind}`, async () => {
     for (const text of [
       `${input('x', [2, 3, 2, 2])}layer { name: "pool" type: "Pooling" bottom: "x" top: "pool" top: "mask" pooling_param { kernel_size: 1 } }
 layer { name: "y" type: "Unpooling" bottom: "pool" bottom: "mask" top: "y" unpooling_param { unpool_size: 3 } }`,
@@ -61,7 +61,7 @@ layer { name: "y" type: "Unpooling" bottom: "pool" bottom: "mask" top: "y" unpoo
   });
 }
 
-test('a top that is too small, or a second coeff, is refused at its place', () => {
+test('a top that is too small, or a second coeff, is refused with its position', () => {
   for (const [text, said] of [
     [unpooled('unpool_size: 2'), /the top would be 2×2, its bottom is 3×2; give unpool_size/],
     [unpooled('kernel_size: 2 stride: 2 pad: 2'), /the top would be 2×0/],

@@ -66,7 +66,7 @@ const POOLINGS: readonly [type: string, param: string, kernel: Three, stride: Th
 for (const device of devices) {
   for (const [type, param, kernel, stride, pad] of POOLINGS) {
     const layer = `layer { name: "y" type: "${type}" bottom: "x" top: "y" ${param} }`;
-    test(`${type} { ${param} } takes windows over time, height and width, on ${device.kind}`, async () => {
+    test(`${type} { ${param} } has windows over time, height and width, on ${device.kind}`, async () => {
       using loaded = await device.load({ model: net(`${input('x', SHAPE)}${layer}`) });
       const x = draw(elementCount(SHAPE), 1);
       const { y } = await loaded.run({ x });
@@ -78,7 +78,7 @@ for (const device of devices) {
       expected.forEach((value, i) => assert.ok(Math.abs(y!.data[i]! - value) < 1e-5, `${i}`));
     });
 
-    test(`${type} { ${param} } hands its gradient to what it took, on ${device.kind}`, async () => {
+    test(`${type} { ${param} } propagates its gradient to its input, on ${device.kind}`, async () => {
       const { compared } = await checkGradients(device, {
         net: `${input('x', SHAPE)}${layer}`,
         fill: apart,
@@ -102,7 +102,7 @@ for (const device of devices) {
       'type: "Convolution" convolution_param { num_output: 4 kernel_size: [1, 3, 2] pad: [0, 1, 1]',
     ],
   ] as const)
-    test(`${fork.slice(6, 25)} is BVLC's with a size an axis, on ${device.kind}`, async () => {
+    test(`${fork.slice(6, 25)} is BVLC's layer with a size per axis, on ${device.kind}`, async () => {
       const filled = 'weight_filler { type: "gaussian" std: 1 } } }';
       const text = (layer: string) =>
         net(`${input('x', SHAPE)}layer { name: "y" bottom: "x" top: "y" ${layer} ${filled}`);
@@ -117,7 +117,7 @@ for (const device of devices) {
     });
 }
 
-test('C3D 1.0 writes them as V1 layers, with their sizes in convolution_param and pooling_param', () => {
+test('C3D 1.0 writes V1 layers, with their sizes in convolution_param and pooling_param', () => {
   const v1 = readNet(
     `input: "x" input_shape { dim: 1 dim: 3 dim: 5 dim: 7 dim: 6 }
     layers { name: "c" type: CONVOLUTION3D bottom: "x" top: "c" convolution_param { num_output: 2 kernel_size: 3 kernel_depth: 2 temporal_pad: 1 } }
@@ -130,7 +130,7 @@ test('C3D 1.0 writes them as V1 layers, with their sizes in convolution_param an
   assert.equal(shapeOf('y'), [1, 2, 4, 3, 2]);
 });
 
-test('sizes that are missing, or that a layer over planes would not read, are refused at their place', () => {
+test('missing sizes, or sizes that a layer over planes would ignore, are refused with their position', () => {
   const refused = (layer: string, said: RegExp) => {
     try {
       graphFromCaffe(net(`${input('x', SHAPE)}layer { name: "y" bottom: "x" top: "y" ${layer} }`));

@@ -18,7 +18,7 @@ layer { name: "pool" type: "Pooling" bottom: "data" top: "pool" pooling_param { 
 const RUNS = 40;
 const ROUNDS = 5;
 
-test('the copy of an input goes when its run is over, and not when V8 collects garbage', async () => {
+test('the copy of an input is freed when its run ends, not when V8 collects garbage', async () => {
   using device = await openDevice('cpu', { threads: 1 });
   using model = await device.load({ model: pooling });
   const data = new Float32Array(1024 * 1024);
@@ -32,7 +32,7 @@ test('the copy of an input goes when its run is over, and not when V8 collects g
   assert.ok(grown < 0.4 * all, `${grown} of ${all}`);
 });
 
-test('runs that are called at once compute what each was given, though the array changes between the calls', async () => {
+test('runs that are called at once compute with the values at each call, even if the array changes in between', async () => {
   using device = await openDevice('cpu', { threads: 1 });
   using model = await device.load({ model: net, outputs: ['power'] });
   const data = new Float32Array(side * side);

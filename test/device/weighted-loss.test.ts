@@ -47,7 +47,7 @@ function expectedOf(byPlaces: boolean) {
 
 for (const device of devices)
   for (const normalize of [true, false])
-    test(`class_weighting weighs places, of which the mean is ${normalize ? 'over their number' : "over the images'"}, on ${device.kind}`, async () => {
+    test(`class_weighting weights positions, and the mean is ${normalize ? 'over their number' : "over the images'"}, on ${device.kind}`, async () => {
       const model = netOf(`${list(WEIGHTS)} ignore_label: ${IGNORED} normalize: ${normalize}`);
       using trainer = await device.train({
         model: { ...model, force_backward: true },
@@ -67,7 +67,7 @@ for (const device of devices)
         );
     });
 
-test('without weight_by_label_freqs class_weighting stands for nothing, as in the fork', () => {
+test('without weight_by_label_freqs class_weighting has no effect, as in the fork', () => {
   const { nodes } = graphFromCaffe(netOf('class_weighting: 1 class_weighting: 2'));
   assert.equal((nodes[0]!.operation as { classWeights?: unknown }).classWeights, []);
 });

@@ -50,7 +50,7 @@ async function compute(kind: 'cpu' | 'reference', winograd: boolean, net: LayerP
   return { values: conv!.data, implementation: model.plan().operations[0]!.implementation };
 }
 
-test('a 3×3 convolution by Winograd is within 3e-6 of the largest value, and off means off', async () => {
+test('a 3×3 convolution by Winograd is within 3e-6 of the largest value, and can be disabled', async () => {
   for (const [inputs, outputs, size] of [
     [16, 16, 28],
     [64, 64, 56],
@@ -72,7 +72,7 @@ test('a 3×3 convolution by Winograd is within 3e-6 of the largest value, and of
   }
 });
 
-test('few tiles, whose channels the threads divide, also where they do not go up', async () => {
+test('few tiles, whose channels the threads share, even if the division leaves a remainder', async () => {
   for (const [outputs, threads] of [
     [80, 4],
     [144, 6],
@@ -88,7 +88,7 @@ test('few tiles, whose channels the threads divide, also where they do not go up
   }
 });
 
-test('a dilated convolution by Winograd is as close, whatever its padding and the size of its planes', async () => {
+test('a dilated convolution by Winograd is as accurate, for any padding and plane size', async () => {
   for (const [inputs, outputs, size, dilation, pad] of [
     [64, 48, 17, 2, 2],
     [32, 20, 23, 3, 1],
@@ -107,7 +107,7 @@ test('a dilated convolution by Winograd is as close, whatever its padding and th
   }
 });
 
-test('not few channels, whose transforms cost too much; many, whose weights swell, only for many pixels', async () => {
+test('it is not used for few channels, whose transforms cost too much, and for many, whose weights grow, only with many pixels', async () => {
   const implementation = async (inputs: number, outputs: number, size: number) =>
     (await compute('cpu', true, layer(inputs, outputs, size))).implementation;
   assert.not.match(await implementation(3, 64, 7), /wino/i);
@@ -116,7 +116,7 @@ test('not few channels, whose transforms cost too much; many, whose weights swel
   if (!/wino/i.test(many)) console.log(`skipped: no Winograd here, ${many}`);
 });
 
-test('--no-winograd switches it off on the command line, forward and backward', async () => {
+test('--no-winograd disables it on the command line, forward and backward', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'resnode-winograd-'));
   try {
     const model = join(folder, 'net.prototxt');
@@ -140,7 +140,7 @@ test('--no-winograd switches it off on the command line, forward and backward', 
   }
 });
 
-test("a plan names which of a convolution's diffs Winograd computes: of planes of 3×20 and 5×22, the data's", async () => {
+test("a plan names which of a convolution's diffs use Winograd: for planes of 3×20 and 5×22, the data's", async () => {
   await using device = await openDevice('cpu');
   const named = async (pad: number, data: boolean) => {
     const layers = layer(64, 64, 0, { pad });

@@ -237,7 +237,7 @@ for (const device of devices) {
     [0, 1],
     [1, 0],
   ] as const)
-    test(`RegionLoss of MobileNet-YOLO with rescore: ${rescore} bias_match: ${match} is the fork's, on ${device.kind}`, async () => {
+    test(`RegionLoss of MobileNet-YOLO with rescore: ${rescore} bias_match: ${match} gives the fork's results, on ${device.kind}`, async () => {
       const x = draw(IMAGES * 5 * LENGTH * AREA, 2, -1.5, 1.5);
       const diffs = regionDiffs(x, 5, false, rescore === 1, match === 1);
       const { outputs, blobs } = await gradientsOf(
@@ -257,7 +257,7 @@ for (const device of devices) {
       assert.equal(outputs.l!.shape, []);
     });
 
-  test(`RegionLoss of Intel's fork, by SSD's rows, is the fork's, on ${device.kind}`, async () => {
+  test(`RegionLoss of Intel's fork with SSD's rows gives the fork's results, on ${device.kind}`, async () => {
     const x = draw(IMAGES * 5 * LENGTH * AREA, 3, -2.5, 2.5);
     const diffs = regionDiffs(x, 5, true, true, true);
     const { outputs, blobs } = await gradientsOf(device, region(CORNERS, ''), { x, label: corners });
@@ -274,7 +274,7 @@ for (const device of devices) {
     { logic: true, focal: false, smoothing: 0, like: 0.3 },
     { logic: false, focal: true, smoothing: 0.1, like: 0.3 },
   ])
-    test(`Yolov3 with ${JSON.stringify(options)} is the fork's, on ${device.kind}`, async () => {
+    test(`Yolov3 with ${JSON.stringify(options)} gives the fork's results, on ${device.kind}`, async () => {
       const [rows, columns] = [3, 5];
       const x = draw(IMAGES * MASK.length * LENGTH * rows * columns, 4, -1.5, 1.5);
       const diffs = yolov3Diffs(x, rows, columns, options);
@@ -299,7 +299,7 @@ for (const device of devices) {
       near(blobs.x!.data, passed, 'diff');
     });
 
-  test(`EvalDetection counts true boxes and judges found ones, best first by class, on ${device.kind}`, async () => {
+  test(`EvalDetection counts true boxes and rates found ones, best first by class, on ${device.kind}`, async () => {
     const x = draw(IMAGES * 5 * LENGTH * AREA, 6, -2, 2);
     // A correct box: the third kind in the cell of the second image's object.
     const s = 3 * SIDE + 2;
@@ -361,7 +361,7 @@ layer { name: "e" type: "EvalDetection" bottom: "x" bottom: "label" top: "e" eva
   });
 }
 
-test('a box of no class, or outside of the image, is an error that names the layer, the row and what is expected', async () => {
+test('a box without a class, or outside the image, is an error that names the layer, the row and what is expected', async () => {
   const x = draw(IMAGES * 5 * LENGTH * AREA, 2);
   using model = await devices[0]!.load({ model: net(region(CENTRED, '')) });
   for (const [label, said] of [
@@ -387,7 +387,7 @@ test('a box of no class, or outside of the image, is an error that names the lay
     }
 });
 
-test('a map that has diverged gives a loss that is no number, as in the forks', async () => {
+test('a map that has diverged gives a NaN loss, as in the forks', async () => {
   const text = region(CENTRED, 'bias_match: 0');
   using model = await devices[0]!.load({ model: net(text) });
   const x = draw(IMAGES * 5 * LENGTH * AREA, 2).fill(Number.NaN);
@@ -395,7 +395,7 @@ test('a map that has diverged gives a loss that is no number, as in the forks', 
   assert.ok(Number.isNaN(l!.data[0]!));
 });
 
-test('what does not fit, or is not run, is refused with what was found and what is expected', () => {
+test('unsupported and unfitting settings are refused, with what was found and what is expected', () => {
   for (const [text, said] of [
     [region([2, 1, 6, 4], ''), /the label must be 2×1×K×5 .*or 1×1×K×8 .*found 2×1×6×4/],
     [region(CENTRED, 'coords: 5'), /coords must be 4, found 5/],

@@ -133,7 +133,7 @@ for (const device of devices)
         );
       });
 
-test('a net that ends in boxes of YOLO is a detector, whose classes are counted from 1 on', () => {
+test('a net that ends in YOLO boxes is a detector, whose classes count from 1', () => {
   for (const c of cases) {
     const net = filterNet(netOf(c, 1));
     const head = findDetectorHead(net, graphFromCaffe(net));
@@ -150,7 +150,7 @@ test('a net that ends in boxes of YOLO is a detector, whose classes are counted 
   }
 });
 
-test('parameters that do not fit the maps are refused at their place', () => {
+test('parameters that do not fit the maps are refused with their position', () => {
   const refusal = (c: Case, from: string, to: string) => {
     try {
       const text = JSON.stringify(netOf(c, 1));
@@ -170,7 +170,7 @@ test('parameters that do not fit the maps are refused at their place', () => {
 });
 
 for (const device of devices)
-  test(`Reorg stacks places as darknet does, and back; pixelshuffler spreads channels, on ${device.kind}`, async () => {
+  test(`Reorg rearranges positions as darknet does, and back; pixelshuffler spreads channels, on ${device.kind}`, async () => {
     const [n, channels, h, w, stride] = [2, 8, 4, 6, 2];
     using net = await device.load({
       model: readNet(

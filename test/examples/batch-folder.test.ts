@@ -35,7 +35,7 @@ const lines = () =>
       (line) => JSON.parse(line) as { file: string; classes?: { label: string }[]; error?: { code: string } },
     );
 
-test('every image has a line, a broken one its error, and the status says so', async () => {
+test('every image has a line, a broken one its error, and the status shows it', async () => {
   assert.equal(await batch(), { said: '4 images answered, 1 could not be, 0 were before', code: 1 });
   const broken = lines().filter(({ error }) => error !== undefined);
   assert.equal(
@@ -46,7 +46,7 @@ test('every image has a line, a broken one its error, and the status says so', a
   assert.is(boot!.classes![0]!.label, 'Ankle boot');
 });
 
-test('a run that was cut off in a line goes on, and answers no file twice', async () => {
+test('a run that was cut off in a line continues, and answers no file twice', async () => {
   const whole = readFileSync(results, 'utf8');
   writeFileSync(results, whole.slice(0, whole.lastIndexOf('\n', whole.length - 2) - 20));
   const { said } = await batch();

@@ -9,7 +9,7 @@ import { startExample } from './start-example.ts';
 const fashion = join(repositoryFolder, 'examples/fashion');
 const file = join(fashion, 'images/0000.png');
 
-test('the Fastify server answers, refuses what is no image, and ends at SIGTERM with status 0', async () => {
+test('the Fastify server answers, refuses bodies that are no image, and ends at SIGTERM with status 0', async () => {
   const server = await startExample('fastify-server/server.mjs', [fashion], /listening on (\d+)/);
   const url = `http://127.0.0.1:${server.match[1]}`;
   const post = (body: string | Uint8Array<ArrayBuffer>) =>

@@ -13,7 +13,7 @@ const url = `http://127.0.0.1:${server.match[1]}`;
 const post = (body: Uint8Array<ArrayBuffer>, path = '/classify') =>
   fetch(`${url}${path}`, { method: 'POST', body });
 
-test('an image in the body is answered with its likeliest classes', async () => {
+test('an image in the body is answered with its most probable classes', async () => {
   const response = await post(image);
   assert.is(response.status, 200);
   const classes = (await response.json()) as { label: string; probability: number }[];
@@ -22,14 +22,14 @@ test('an image in the body is answered with its likeliest classes', async () => 
   assert.ok(classes[0]!.probability > 0.9);
 });
 
-test('what is no image is 422 with a code, too large a body 413, another path 404', async () => {
+test('a body that is no image gives 422 with a code, one that is too large 413, another path 404', async () => {
   const broken = await post(Buffer.from('no image'));
   assert.equal([broken.status, ((await broken.json()) as { code: string }).code], [422, 'image/unreadable']);
   assert.is((await post(Buffer.alloc(11e6)).catch(() => ({ status: 413 }))).status, 413);
   assert.is((await post(image, '/elsewhere')).status, 404);
 });
 
-test('more than the queue holds is 503 with Retry-After, and all others are answered', async () => {
+test('requests beyond the queue get 503 with Retry-After, and all others are answered', async () => {
   const responses = await Promise.all(Array.from({ length: 400 }, () => post(image)));
   const counts = new Map<number, number>();
   for (const { status, headers } of responses) {
@@ -40,7 +40,7 @@ test('more than the queue holds is 503 with Retry-After, and all others are answ
   assert.is((counts.get(200) ?? 0) + (counts.get(503) ?? 0), 400);
 });
 
-test('health and metrics count what was served', async () => {
+test('health and metrics count the served requests', async () => {
   const health = (await (await fetch(`${url}/health`)).json()) as { served: number; pending: number };
   assert.ok(health.served >= 129);
   assert.is(health.pending, 0);
@@ -56,7 +56,7 @@ async function taken(): Promise<number> {
   return [...values].reduce((sum, [, value]) => sum + Number(value), 0);
 }
 
-test('SIGTERM answers what was accepted and ends with status 0', async () => {
+test('SIGTERM answers accepted requests and ends with status 0', async () => {
   const before = await taken();
   const last = Promise.all(Array.from({ length: 20 }, () => post(image)));
   while ((await taken()) < before + 20) await new Promise((resolve) => setTimeout(resolve, 5));

@@ -17,7 +17,7 @@ const folder = mkdtempSync(join(tmpdir(), 'resnode-lesions-'));
 test.after(() => rmSync(folder, { recursive: true }));
 const scans = join(folder, 'scans');
 
-test('scans have 16 bits, of which a window shows what eight bits would lose', async () => {
+test('scans have 16 bits, and a window shows what eight bits would lose', async () => {
   await drawLesions(scans, { train: { clear: 40, lesion: 4 }, val: { clear: 12, lesion: 4 } });
   assert.equal(readdirSync(join(scans, 'train/lesion')).length, 4);
   const file = join(scans, 'val/lesion/0.png');

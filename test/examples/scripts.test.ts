@@ -50,7 +50,7 @@ test('finetune: classes from folders, a model folder that classifies', () => {
   assert.is(run('finetune/finetune.mjs', []).status, 2);
 });
 
-test('net-surgery: a class for every place of a larger image, and none of the class that was taken out', () => {
+test('net-surgery: a class for every position of a larger image, and never the class that was removed', () => {
   const out = join(folder, 'surgery');
   const { status, stdout, stderr } = run('net-surgery/surgery.mjs', [fashion, boot, out]);
   assert.is(status, 0, stderr);

@@ -25,18 +25,18 @@ async function holds(comparison: Comparison, nets: number, kind: string): Promis
 
 const comparisons = allComparisons(reference, variants);
 const names = ['the reference', ...variants.keys()].join(', ');
-test(`${NETS} random nets, rewritten by all passes, give what the reference gives layer by layer: on ${names}`, () =>
+test(`${NETS} random nets, rewritten by all passes, give the reference's results layer by layer: on ${names}`, () =>
   holds(comparisons.forward, NETS, 'forward'));
 
-test(`the diffs of ${NETS / 2} random nets are the same fused, computed again, and on the CPU`, () =>
+test(`the diffs of ${NETS / 2} random nets are the same fused, recomputed, and on the CPU`, () =>
   holds(comparisons.training, NETS / 2, 'training'));
 
 const narrow = bfloat16Comparisons(reference, variants);
 if (narrow === null) console.log('skipped: bfloat16, for which this processor has no tiles');
 else {
-  test(`${NETS / 2} random nets in bfloat16 are float32's within its roundings`, () =>
+  test(`${NETS / 2} random nets in bfloat16 give float32's results within rounding`, () =>
     holds(narrow.rounded, NETS / 2, 'bfloat16'));
-  test(`${NETS / 2} random nets in bfloat16 are the same numbers on all instruction sets`, () =>
+  test(`${NETS / 2} random nets in bfloat16 give the same numbers on all instruction sets`, () =>
     holds(narrow.same, NETS / 2, 'bfloat16 on all instruction sets'));
 }
 

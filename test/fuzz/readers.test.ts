@@ -8,7 +8,7 @@ const SEED = 1;
 const INPUTS = 120;
 
 for (const reader of READERS)
-  test(`${reader.name}: damaged files end in values or typed errors, without a crash, a hang or a gibibyte`, async () => {
+  test(`${reader.name}: damaged files give values or typed errors, without a crash, a hang or a gibibyte`, async () => {
     const figures = await fuzz(reader, SEED, 0, INPUTS);
     console.log(`figures: ${describe(figures)}`);
     assert.equal(findings(figures), []);
@@ -17,6 +17,6 @@ for (const reader of READERS)
       assert.ok(figures.refused > 0, 'no input was refused: the mutations reach nothing');
   });
 
-test('the process that read them ends well', endFuzzing);
+test('the process that read them ends cleanly', endFuzzing);
 
 test.run();

@@ -69,7 +69,7 @@ function backwardOf({ program, forward }: ReturnType<typeof train>): string[] {
   });
 }
 
-test('gradients come in reverse, stop at the data and the labels, and a convolution reads only its input', () => {
+test("gradients come in reverse order, stop at the data and the labels, and a convolution's reads only its input", () => {
   const result = train(`${DATA} ${convolution('c1', 'data')} ${convolution('c2', 'c1')} ${LOSS('c2')}`);
   assert.equal(backwardOf(result), [
     'loss(x0,x1,dy0 → dx0)',
@@ -82,7 +82,7 @@ test('gradients come in reverse, stop at the data and the labels, and a convolut
   assert.equal(added, ['loss diff']);
 });
 
-test('a parameter with lr_mult 0 has no diff, and nothing flows to where nothing learns', () => {
+test('a parameter with lr_mult 0 has no diff, and no diff flows to where nothing learns', () => {
   const result = train(
     `${DATA} ${convolution('c1', 'data', FROZEN)} ${convolution('c2', 'c1')} ${convolution('c3', 'c2', FROZEN)} ${LOSS('c3')}`,
   );
@@ -116,7 +116,7 @@ test('BatchNorm, Scale and ReLU are one operation whose gradient reads x, y, mea
   ]);
 });
 
-test('what another layer reads, and a ReLU with a negative slope below 0, are not fused away', () => {
+test('a value that another layer reads, and a ReLU with a negative slope below 0, are not fused', () => {
   const between = (relu: string) => `${DATA} ${convolution('c1', 'data')}
     layer { name: "relu" type: "ReLU" bottom: "c1" top: "r" ${relu} }`;
   const shared = train(
@@ -128,7 +128,7 @@ test('what another layer reads, and a ReLU with a negative slope below 0, are no
   assert.is(backwardOf(negative)[2], 'relu(x0,dy0 → dx0)');
 });
 
-test('a ReLU behind a ReLU stays an operation of its own, with its own slope', () => {
+test('a ReLU after a ReLU stays an operation of its own, with its own slope', () => {
   const { forward } = train(`${DATA} ${convolution('c1', 'data')}
     layer { name: "one" type: "ReLU" bottom: "c1" top: "one" }
     layer { name: "two" type: "ReLU" bottom: "one" top: "two" relu_param { negative_slope: 0.25 } } ${LOSS('two')}`);
@@ -140,7 +140,7 @@ test('a ReLU behind a ReLU stays an operation of its own, with its own slope', (
 const BLOCK = `${DATA} ${convolution('c1', 'data')} ${convolution('c2', 'c1')} ${convolution('c3', 'c1')}
   layer { name: "sum" type: "Eltwise" bottom: "c3" bottom: "c2" top: "sum" }`;
 
-test('a residual sum hands its diff on without an operation, and the diffs of both branches are added', () => {
+test('a residual sum passes its diff on without an operation, and the diffs of both branches are added', () => {
   const result = train(`${BLOCK} ${LOSS('sum')}`);
   assert.equal(backwardOf(result).slice(2), [
     'c3(x0,dy0 → dx0,dw0)',
@@ -153,7 +153,7 @@ test('a residual sum hands its diff on without an operation, and the diffs of bo
   assert.equal(sum!.inputs, [c2!.outputs[0], c3!.outputs[0]], 'in the order of the readers');
 });
 
-test('a ReLU behind the sum is passed once for both branches', () => {
+test('a ReLU after the sum is applied once for both branches', () => {
   const result = train(
     `${BLOCK} layer { name: "relu" type: "ReLU" bottom: "sum" top: "sum" } ${LOSS('sum')}`,
   );
@@ -166,7 +166,7 @@ test('a ReLU behind the sum is passed once for both branches', () => {
   assert.equal([c3!.inputs.at(-1), c2!.inputs.at(-1)], [through!.outputs[0], through!.outputs[0]]);
 });
 
-test('the diffs of several readers are added and passed by the ReLU at once, and beyond four added before', () => {
+test('the diffs of several readers are added and pass the ReLU in one operation; beyond four they are added first', () => {
   const readers = (count: number) => {
     const names = Array.from({ length: count }, (_, i) => `r${i}`);
     const layers = names.map((name) => convolution(name, 'sum')).join('');
@@ -190,7 +190,7 @@ const NORMALISED = (between = '') => `${DATA} ${convolution('c1', 'data')} ${con
   layer { name: "sum" type: "Eltwise" bottom: "c1" bottom: "bn" top: "sum" }
   layer { name: "relu" type: "ReLU" bottom: "sum" top: "sum" }`;
 
-test('a sum of what BatchNorm alone makes for it and a residual is one operation, which reads no sum backwards', () => {
+test("a sum of a BatchNorm's result, which nothing else reads, and a residual is one operation, whose gradient reads no sum", () => {
   const result = train(`${NORMALISED()} ${LOSS('sum')}`);
   const merged = result.forward.operations.find(({ kind }) => kind === 'batchNorm')!;
   assert.is(merged.inputs.length, 2);
@@ -221,7 +221,7 @@ const strided = (name: string, stride = 2, more = '') =>
 const BRANCHES = (layers: string) =>
   `${PROJECTED} ${layers} layer { name: "end" type: "Concat" bottom: "a" bottom: "b" top: "end" } ${LOSS('end')}`;
 
-test('where traffic is spared, the sums of the BatchNorms at the end of a block are made with their diff', () => {
+test('with sparesTraffic, the sums of the BatchNorms at the end of a block are computed with their diff', () => {
   const result = train(`${PROJECTED} ${LOSS('sum')}`, { sparesTraffic: true });
   const { operations, tensors } = result.program;
   const sum = operations.find(({ kind }) => kind === 'sumBehindRelu')!;
@@ -242,7 +242,7 @@ test('where traffic is spared, the sums of the BatchNorms at the end of a block 
   assert.is(train(`${PROJECTED} ${LOSS('sum')}`).program.operations.length, operations.length);
 });
 
-test('what the ReLU of a BatchNorm passes, what others read and global statistics have no sums made with their diff', () => {
+test('BatchNorms with a ReLU, with other readers, or with global statistics get no sums with their diff', () => {
   const normsOf = (layers: string) =>
     train(layers, { sparesTraffic: true }).program.operations.flatMap((operation) =>
       operation.kind === 'sumBehindRelu' ? [operation.eps.length] : [],
@@ -257,7 +257,7 @@ test('what the ReLU of a BatchNorm passes, what others read and global statistic
   assert.equal(normsOf(`${PROJECTED} ${side} ${LOSS('end')}`), [1]);
 });
 
-test('where traffic is spared, diffs of strided 1×1 convolutions have the places alone that these see', () => {
+test('with sparesTraffic, diffs of strided 1×1 convolutions hold only the positions that these read', () => {
   const shapes = (layers: string, request: Partial<DiffRequest> = { sparesTraffic: true }) => {
     const { program } = train(layers, request);
     const sum = program.operations.find(({ kind }) => kind === 'sumBehindRelu')!;
@@ -278,7 +278,7 @@ test('where traffic is spared, diffs of strided 1×1 convolutions have the place
   assert.equal(shapes(both, wanted), { stride: [1, 1], sizes: [6, 6] }, 'a diff that is asked for is whole');
 });
 
-test('a BatchNorm whose result others read, or behind which a ReLU stands, adds no residual', () => {
+test('a BatchNorm with other readers, or followed by a ReLU, adds no residual', () => {
   const kinds = (layers: string) => train(layers).forward.operations.map(({ kind }) => kind);
   const isRead = `${NORMALISED(convolution('other', 'bn'))}
     layer { name: "end" type: "Concat" bottom: "sum" bottom: "other" top: "end" } ${LOSS('end')}`;
@@ -296,13 +296,13 @@ test('shared weights get the sum of their diffs', () => {
   assert.is(backwardOf(result).at(-1), 'eltwise c1/0 diff');
 });
 
-test('what contributes to no loss has no diff', () => {
+test('values that contribute to no loss have no diff', () => {
   const result = train(`${BLOCK} ${convolution('side', 'sum')} ${LOSS('sum')}`);
   assert.not.ok(backwardOf(result).some((text) => text.startsWith('side')));
   assert.is(result.parameterDiffs.size, 5);
 });
 
-test('wanted diffs are told as a whole and by reader', () => {
+test('requested diffs are returned as a whole and by reader', () => {
   const { program } = train(BLOCK + LOSS('sum'));
   const c1 = program.tensors.findIndex(({ name }) => name === 'c1');
   const { tensorDiffs } = train(BLOCK + LOSS('sum'), { tensors: [0, c1] });
@@ -311,7 +311,7 @@ test('wanted diffs are told as a whole and by reader', () => {
   assert.is.not(tensorDiffs.get(0)!.whole, null, 'of the data too');
 });
 
-test('what does not wait is computed again just before its gradient, and BatchNorm counts a batch once', () => {
+test('values that are not kept are recomputed just before their gradient, and BatchNorm counts a batch once', () => {
   const layers = `${DATA} ${convolution('c1', 'data')}
     layer { name: "bn" type: "BatchNorm" bottom: "c1" top: "c1" } ${convolution('c2', 'c1')} ${LOSS('c2')}`;
   const kept = new Set<number>();

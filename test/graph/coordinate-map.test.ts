@@ -24,7 +24,7 @@ const nets: Readonly<Record<string, string>> = {
 };
 
 for (const [name, layer] of Object.entries(nets))
-  test(`${name}: a ramp has at each position of the top the coordinate that the map says`, async () => {
+  test(`${name}: at each position of the top, a ramp has the coordinate that the map gives`, async () => {
     const net = readNet(INPUT + CONVOLUTION + layer, { file: 'net.prototxt' });
     const graph = graphFromCaffe(net);
     const map = coordinateMaps(graph)[graph.blobs.get('y')!]!;

@@ -109,7 +109,7 @@ if (golden !== null) {
   }
 }
 
-test('an unknown layer type says whose it is', () => {
+test('an unknown layer type is reported with its fork', () => {
   const refusal = (type: string): GraphError => {
     const text = `layer { name: "d" type: "Input" top: "d" input_param { shape { dim: 1 } } }\nlayer {\n  type: "${type}" bottom: "d" top: "t" }`;
     try {
@@ -160,7 +160,7 @@ const refusedAs = (layers: string): string => {
   return assert.unreachable('it was accepted') as never;
 };
 
-test('a shared blob has the multipliers of whoever writes them first; others may repeat but not change them', () => {
+test('a shared blob has the multipliers of the first layer that sets them; others may repeat but not change them', () => {
   const two = (first: string, second: string) =>
     inner('one', 'd', `param { name: "w" ${first} }`) + inner('two', 'one', `param { name: "w" ${second} }`);
   const [shared] = learning(two('', 'lr_mult: 2 decay_mult: 0')).parameters;
@@ -174,7 +174,7 @@ test('a shared blob has the multipliers of whoever writes them first; others may
   assert.is(refusedAs(two('decay_mult: 3', 'decay_mult: 2')), 'graph/shared-multiplier');
 });
 
-test("BatchNorm's blobs never learn, whatever decay they keep", () => {
+test("BatchNorm's blobs never learn, whatever decay they have", () => {
   const specs = 'param { lr_mult: 0 decay_mult: 2 }';
   const multipliers = (more: string) =>
     learning(`layer { name: "bn" type: "BatchNorm" bottom: "d" top: "bn" ${more} }`).parameters.map(

@@ -39,7 +39,7 @@ layer { name: "last" type: "ReLU" bottom: "t${blob}" top: "${layer}_" }
 layer { name: "out" type: "Power" bottom: "${layer}_" top: "${layer === blob ? `${layer}2` : layer}" }`;
 
 for (const blob of NAMES)
-  test(`blobs, layers and parameters may be called as "${blob}"`, async () => {
+  test(`blobs, layers and parameters may be named "${blob}"`, async () => {
     for (const layer of NAMES) {
       const net = parse(netOf(blob, layer));
       const top = layer === blob ? `${layer}2` : layer;
@@ -69,7 +69,7 @@ for (const blob of NAMES)
     }
   });
 
-test('tops of data layers may have such names too, alone and merged', async () => {
+test('tops of data layers may have such names, too, alone and merged', async () => {
   const dummy = (layer: string, top: string) =>
     `layer { name: "${layer}" type: "DummyData" top: "${top}" dummy_data_param { shape { dim: 2 } data_filler { value: 3 } } }`;
   const net = filterNet(parse(`${dummy('constructor', '__proto__')} ${dummy('__proto__', 'toString')}`));
@@ -200,7 +200,7 @@ for (const [what, text] of [
     'layer { name: "d" type: "Data" top: "x" data_param { batch_size: 4294967295 } transform_param { crop_size: 4294967295 } }',
   ],
 ] as const)
-  test(`${what}: a typed error of the graph, in every door`, async () => {
+  test(`${what}: a typed error of the graph, from every function`, async () => {
     const net = parse(text);
     assert.match(await codeOf(() => graphFromCaffe(net)), /^graph\//);
     assert.match(await codeOf(() => device.load({ model: net })), /^graph\//);
@@ -225,7 +225,7 @@ for (const [what, text] of [
     assert.ok(nodes.every(({ inputs }) => inputs.length <= 1024));
   });
 
-test('32 dims of 1 are a blob as Caffe has them, or refused by the device with a code', async () => {
+test('32 dims of 1 are a valid blob, as in Caffe, or the device refuses them with a code', async () => {
   const net = parse(
     `${input(Array.from({ length: 32 }, () => 1))}layer { name: "r" type: "ReLU" bottom: "x" top: "y" }`,
   );

@@ -177,7 +177,7 @@ const refused: readonly [text: string, code: string, message: RegExp][] = [
 ];
 for (const [text, code, message] of refused) {
   const param = /_param \{.*/.exec(text.slice(text.lastIndexOf('layer')))![0];
-  test(`${param} is refused at its place`, () => {
+  test(`${param} is refused with its position`, () => {
     const found = messageOf(text);
     assert.ok(found.startsWith(`graph/${code} `), found);
     assert.match(found, message);
@@ -204,7 +204,7 @@ const four = (shape: readonly number[]) =>
   detection_output_param { num_classes: 3 code_type: CENTER_SIZE } }`,
   );
 
-test('a fourth bottom of DetectionOutput is a picture or scores of being an object, by its shape; anything else is refused', () => {
+test('a fourth bottom of DetectionOutput is a picture or objectness scores, depending on its shape; anything else is refused', () => {
   assert.is(four([1, 3, 32, 32]), 'accepted');
   assert.is(four([1, 24]), 'accepted');
   assert.match(

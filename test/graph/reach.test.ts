@@ -26,7 +26,7 @@ function seenBy(forms: readonly Form[], p: number): number[] {
 const through = (reach: Reach, { isTransposed, ...window }: Form): Reach =>
   isTransposed ? throughTransposed(reach, window) : throughWindow(reach, window);
 
-test('three windows on each other, transposed or not, see what a search of every tap finds', () => {
+test('three nested windows, transposed or not, read what a search of every tap finds', () => {
   const next = seededRandom(20);
   const upTo = (most: number) => 1 + Math.floor(next() * most);
   for (let round = 0; round < 300; round++) {
@@ -47,7 +47,7 @@ test('three windows on each other, transposed or not, see what a search of every
   }
 });
 
-test('kernels and dilations as large as Caffe writes them are answered at once', () => {
+test('the largest kernels and dilations that Caffe allows take no longer', () => {
   const large = 2 ** 31 - 1;
   const before = through(ITSELF, { isTransposed: true, kernel: large, stride: 2, pad: 1, dilation: 1 });
   assert.equal([before.first(0), before.last(0)], [-(2 ** 30 - 2), 0]);

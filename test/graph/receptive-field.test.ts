@@ -45,7 +45,7 @@ for (const [depth, size, padding] of [
     assert.equal(fields[graph.blobs.get('prob')!]!.size, [size + 192, size + 192]);
   });
 
-test('with the stride on the 3×3 (v1.5) res5c sees less: 427 pixels', () => {
+test('with the stride on the 3×3 (v1.5), res5c sees fewer pixels: 427', () => {
   // 35, then +2·4 + 3·2·8 = 91, +2·8 + 5·2·16 = 267, +2·16 + 2·2·32 = 427.
   const graph = graphFromCaffe(resnet({ depth: 50, version: 'v1.5' }));
   assert.equal(receptiveFields(graph)[graph.blobs.get('res5c')!]!.size, [427, 427]);
@@ -114,7 +114,7 @@ test('a position sees exactly the pixels that change it', async () => {
   await assertExact(net, ['a', 'b', 'sum', 'pool', 'lrn']);
 });
 
-test('blocks of a plane that become channels or items, and back, keep their places; where a Reorg mixes them they are lost', async () => {
+test('blocks of a plane that become channels or items, and back, keep their positions; where a Reorg mixes them they are lost', async () => {
   const blocks = (name: string, type: string, bottom: string, settings: string) =>
     `layer { name: "${name}" type: "${type}" bottom: "${bottom}" top: "${name}" ${settings} }`;
   const net = readNet(
@@ -146,7 +146,7 @@ test('blocks of a plane that become channels or items, and back, keep their plac
   assert.equal(field('mixed')!.size, [8, 8]);
 });
 
-test('where strides are fractions, size is what the position sees that sees most, and start what the first one sees', async () => {
+test('with fractional strides, size is that of the position that sees most, and start that of the first one', async () => {
   const deconvolution = (name: string, bottom: string, settings: string) =>
     convolution(name, bottom, settings).replace('"Convolution"', '"Deconvolution"');
   const net = readNet(
@@ -198,7 +198,7 @@ test('where strides are fractions, size is what the position sees that sees most
   }
 });
 
-test('an inner product sees the whole image, a label nothing', () => {
+test('an inner product sees the whole image, and a label nothing', () => {
   const field = fieldsOf(`${IMAGE}
     layer { name: "label" type: "Input" top: "label" input_param { shape { dim: 1 } } }
     ${convolution('a', 'data', 'kernel_size: 3 stride: 2')}
@@ -210,7 +210,7 @@ test('an inner product sees the whole image, a label nothing', () => {
   assert.is(field('label'), null);
 });
 
-test('a resize moves positions by the ratio of the sizes, and a shuffle of channels leaves them where they are', () => {
+test('a resize moves positions by the ratio of the sizes, and a channel shuffle does not move them', () => {
   const field = fieldsOf(`${input('dim: 1 dim: 1 dim: 9 dim: 9')}
     ${convolution('a', 'data', 'kernel_size: 3 stride: 2 pad: 1').replace('num_output: 1', 'num_output: 4')}
     layer { name: "wide" type: "Interp" bottom: "a" top: "wide" interp_param { height: 9 width: 9 } }
@@ -252,7 +252,7 @@ test('a resize moves positions by the ratio of the sizes, and a shuffle of chann
   assert.equal(field('mixed'), a);
 });
 
-test('what is of regions has no field, and what gave up its positions sees no more through later windows', () => {
+test('values of regions have no field, and values without positions see no more through later windows', () => {
   const field = fieldsOf(`${input('dim: 1 dim: 4 dim: 8 dim: 8')}
     layer { name: "r" type: "Input" top: "r" input_param { shape { dim: 2 dim: 5 } } }
     layer { name: "roi" type: "ROIPooling" bottom: "data" bottom: "r" top: "roi" roi_pooling_param { pooled_h: 2 pooled_w: 2 } }
@@ -273,7 +273,7 @@ test('branches of different strides have no common field', () => {
   assert.is(field('sum'), null);
 });
 
-test('what is made of a value without a field has none, whatever else it is made of', () => {
+test('a value that depends on one without a field has none, whatever else it depends on', () => {
   const field = fieldsOf(`${input('dim: 1 dim: 1 dim: 2 dim: 2')}
     ${convolution('a', 'data', 'kernel_size: 1 stride: 2 pad: 1')}
     ${convolution('b', 'data', 'kernel_size: 1')}
@@ -283,7 +283,7 @@ test('what is made of a value without a field has none, whatever else it is made
   assert.equal([field('sum'), field('c'), field('all')], [null, null, null]);
 });
 
-test('what scales a map or is joined with it, and is the same everywhere, lets each position see all', async () => {
+test('a factor or an addend that is constant over the map lets each position see everything', async () => {
   const pooled = `layer { name: "mean" type: "Pooling" bottom: "a" top: "mean"
       pooling_param { pool: AVE global_pooling: true } }
     ${convolution('gate', 'mean', 'kernel_size: 1')}`;

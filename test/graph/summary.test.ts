@@ -23,7 +23,7 @@ test('an unrolled LSTM is one row, whose weights count once', () => {
   assert.is(parameters, layers[0]!.parameters);
 });
 
-test('a convolution over one or three axes, and a correlation, are one row of the shape of their top', () => {
+test('a convolution over one or three axes, and a correlation, are one row with the shape of their top', () => {
   for (const sizes of [[9], [4, 5, 6]]) {
     const { rows, layers } = rowsOf(`${input('x', 2, 3, ...sizes)}
       layer { name: "c" type: "Convolution" bottom: "x" top: "c" convolution_param { num_output: 4 kernel_size: 3 pad: 1 } }`);
@@ -35,7 +35,7 @@ test('a convolution over one or three axes, and a correlation, are one row of th
   assert.equal(rows, ['c Correlation1D 1×5×4×8']);
 });
 
-test('two layers of one name and type are two rows', () => {
+test('two layers with the same name and type are two rows', () => {
   const relu = 'layer { name: "r" type: "ReLU" bottom: "x" top: "y" }';
   assert.equal(rowsOf(`${input('x', 1, 3, 4, 4)}\n${relu}\n${relu.replace('"y"', '"z"')}`).rows, [
     'r ReLU 1×3×4×4',

@@ -52,7 +52,7 @@ const RAMPS = [
   ...['chunked', 'deflated', 'shuffled', 'one chunk', 'growing twice', 'group/soft', 'group/hard'],
 ];
 for (const libver of ['earliest', 'v108', 'v110', 'latest'])
-  test(`what h5py writes with libver="${libver}" is read: every type, every way to keep values`, async () => {
+  test(`files that h5py writes with libver="${libver}" are read: every type, every storage layout`, async () => {
     await inFile(unpacked(`${libver}.h5`), async (root) => {
       const values = async (path: string) => {
         const found = root.get(path);
@@ -83,7 +83,7 @@ for (const libver of ['earliest', 'v108', 'v110', 'latest'])
     });
   });
 
-test('a userblock, and more chunks than a page of their index has, are read', async () => {
+test('a userblock, and more chunks than fit into one page of their index, are read', async () => {
   const [float32, paged] = await Promise.all(
     [fixture('userblock.h5'), unpacked('paged.h5')].map((path) =>
       inFile(path, (root) => (root.get(root.names()[0]!) as Hdf5Dataset).values()),
@@ -96,7 +96,7 @@ test('a userblock, and more chunks than a page of their index has, are read', as
   );
 });
 
-test('what is not read is refused with what to do', async () => {
+test('unsupported features are refused with what to do', async () => {
   const reader = (name: string) => hdf5Reader({ kind: 'hdf5', files: [fixture(name)], tops: ['x'] });
   const read = async (name: string) => {
     const { describe, read } = reader(name);
@@ -122,7 +122,7 @@ for (const libver of ['earliest', 'latest']) {
       /"conv2" is an external link into "other\.h5"/,
     );
   });
-  test(`links that lead in circles end, libver="${libver}"`, async () => {
+  test(`circular links end, libver="${libver}"`, async () => {
     await refused(
       readHdf5Weights(fixture(`cycle-${libver}.h5`)),
       'weights/hdf5',
@@ -143,13 +143,13 @@ test('a virtual dataset is refused by name, wherever an HDF5 file is read', asyn
   await refused(readSolverState(fixture('virtual.h5')), 'weights/solver-state', /no \/iter and \/history/);
 });
 
-test('values that would take ten times the memory of the file, and over 256 MiB, are refused before they take it', async () => {
+test("values over 256 MiB that take ten times the file's size are refused before memory is allocated", async () => {
   const before = process.memoryUsage().arrayBuffers;
   await refused(readHdf5Weights(fixture('bomb.h5')), 'weights/hdf5-limit', /h5repack -f NONE/);
   assert.ok(process.memoryUsage().arrayBuffers - before < 2 ** 26);
 });
 
-test('damaged files end in typed errors or in other values, leave no descriptor open, and later reads work', async () => {
+test('damaged files give typed errors or other values, leave no descriptor open, and later reads work', async () => {
   const seed = 1;
   const random = seededRandom(seed);
   const open = descriptors();
@@ -181,7 +181,7 @@ test('damaged files end in typed errors or in other values, leave no descriptor 
   assert.is((await inFile(unpacked('latest.h5'), (root) => root.names())).length > 20, true);
 });
 
-test("metadata whose checksum is wrong is refused, and the checksum is Jenkins' lookup3", async () => {
+test("metadata with a wrong checksum is refused, and the checksum is Jenkins' lookup3", async () => {
   // The last lines of driver5 in lookup3.c.
   assert.is(lookup3(Buffer.from('Four score and seven years ago')), 0x17770551);
   assert.is(lookup3(Buffer.from('')), 0xdeadbeef);
@@ -196,7 +196,7 @@ test("metadata whose checksum is wrong is refused, and the checksum is Jenkins' 
   );
 });
 
-test('a file that is no plain file is refused at once', async () => {
+test('a file that is not a regular file is refused at once', async () => {
   await refused(readHdf5Weights(folder), 'weights/wrong-kind', /a folder/);
   await refused(readHdf5Weights(join(folder, 'none.h5')), 'weights/not-found', /cannot be read/);
   assert.instance(await readHdf5Weights('/dev/null').catch((error: unknown) => error), WeightsError);

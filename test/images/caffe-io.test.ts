@@ -34,7 +34,7 @@ function near(actual: Float32Array, expected: Float32Array): void {
 }
 
 for (const { width, height, channels, bits, resizedWidth, resizedHeight, pixels, resized } of recorded.resize)
-  test(`${bits} bits, ${width}×${height}×${channels} to ${resizedWidth}×${resizedHeight} in floats is caffe.io's`, async () => {
+  test(`${bits} bits, ${width}×${height}×${channels} to ${resizedWidth}×${resizedHeight} in floats equals caffe.io's result`, async () => {
     const bytes = bytesOf(pixels);
     const image = {
       ...{ width, height, channels, file: 'picture' },
@@ -54,7 +54,7 @@ for (const { width, height, channels, bits, resizedWidth, resizedHeight, pixels,
     );
   });
 
-test("in floats grey has scikit-image's weights", async () => {
+test("in floats, grey has scikit-image's weights", async () => {
   const { width, height, pixels, grey } = recorded.grey;
   const image = { width, height, channels: 3 as const, data: bytesOf(pixels), file: 'picture' };
   const values = await preprocessImage(
@@ -65,7 +65,7 @@ test("in floats grey has scikit-image's weights", async () => {
   near(values, floatsOf(grey));
 });
 
-test('of a larger resize the crop alone is computed, at its place', async () => {
+test('of a larger resize only the crop is computed, at its position', async () => {
   const { width, height, pixels } = recorded.resize[0]!;
   const image = { width, height, channels: 3 as const, data: bytesOf(pixels), file: 'picture' };
   const options = { resize: { width: 13, height: 12 }, mean: [7], interpolation: 'float' } as const;
@@ -107,7 +107,7 @@ test('16 bits keep their fractions of 0 to 255 in floats, and are refused in byt
   assert.match((refused as Error).message, /--interpolation float/);
 });
 
-test('scale and std that cannot be meant are refused', async () => {
+test('invalid scale and std are refused', async () => {
   const image: Image = { width: 1, height: 1, channels: 3, data: Uint8Array.of(1, 2, 3), file: 'picture' };
   const preprocess = { resize: null, crop: { width: 1, height: 1 }, mean: [0] };
   for (const wrong of [

@@ -44,12 +44,12 @@ async function apart(name: string, kind: 'colour' | 'grey'): Promise<string> {
 }
 
 for (const name of whole)
-  test(`${name} is what OpenCV reads, but for what docs/decode-parity.md says`, async () => {
+  test(`${name} equals OpenCV's result, except for what docs/decode-parity.md lists`, async () => {
     const row = `| ${name} | ${await apart(name, 'colour')} | ${await apart(name, 'grey')} |`;
     assert.ok(page.includes(row), `expected in docs/decode-parity.md: ${row}`);
   });
 
-test("colour is OpenCV's byte by byte for every file; the page lists every file and the versions", () => {
+test("colour equals OpenCV's byte for byte in every file, and the page lists every file and the versions", () => {
   const rows = page.split('\n').filter((line) => /^\| [^| ]+\.\w+ \|/.test(line));
   assert.is(rows.length, whole.length);
   for (const row of rows) assert.is(row.split('|')[2]!.trim(), '0', row);
@@ -62,7 +62,7 @@ test("colour is OpenCV's byte by byte for every file; the page lists every file 
     assert.ok(page.includes(version), `docs/decode-parity.md names another version than ${version}`);
 });
 
-test('what is cut short is refused by name, though OpenCV fills the rest of a JPEG', async () => {
+test('a truncated file is refused by name, although OpenCV fills the rest of a JPEG', async () => {
   assert.is(cut.length, 3);
   for (const name of cut) {
     const error = await decodeImage(join(folder, name)).catch((thrown: unknown) => thrown);
@@ -76,7 +76,7 @@ test('what is cut short is refused by name, though OpenCV fills the rest of a JP
   );
 });
 
-test('samples in float have no agreed range: refused, as OpenCV refuses them', async () => {
+test('float samples have no agreed range, and are refused, as OpenCV refuses them', async () => {
   assert.is(float.length, 2);
   for (const name of float) {
     const error = await decodeImage(join(folder, name)).catch((thrown: unknown) => thrown);

@@ -20,7 +20,7 @@ const rounded = (found: readonly Detection[]) =>
     ...[score, x, y, width, height].map((value) => Math.round(value * 100) / 100),
   ]);
 
-test("MS-CNN: the image becomes the net's input, a side is the difference of its corners, each class moves the proposals as it says", async () => {
+test("MS-CNN: the image gets the size of the net's input, a side is the difference of its corners, and each class moves the proposals", async () => {
   // The input is 64×64, so a cell is 40×32 pixels of this image.
   const image = await writePatches(join(folder, 'wide.png'), 160, 128, [
     { x: 40, y: 64, width: 40, height: 32 },
@@ -42,13 +42,13 @@ test("MS-CNN: the image becomes the net's input, a side is the difference of its
   assert.equal((await found(2.5))[1], ['white', 1, 140, 64, 20, 32], 'what lies beyond the image is cut off');
 });
 
-test('MS-CNN finds nothing where no region is proposed', async () => {
+test('MS-CNN finds nothing if no region is proposed', async () => {
   const dark = await writePatches(join(folder, 'dark.png'), 64, 64, []);
   await using detector = await openDetector(squareMsCnn(join(folder, 'none')), cpu);
   assert.equal(await detector.detect(dark, { minScore: 0 }), []);
 });
 
-test('MS-CNN: of overlapping boxes of a class one stays, from 0.5 of their union on where nms does not say otherwise', async () => {
+test('MS-CNN: of overlapping boxes of a class one remains, with a threshold of 0.5 unless nms is given', async () => {
   // Two neighbours, the left of which the class moves by half a width, so that they overlap by a third.
   const image = await writePatches(join(folder, 'two.png'), 64, 64, [{ x: 0, y: 0, width: 32, height: 16 }]);
   const count = async (options: object) => {
@@ -66,7 +66,7 @@ test('MS-CNN: of overlapping boxes of a class one stays, from 0.5 of their union
   assert.is(await count({ nms: 0.39 }), 1);
 });
 
-test("Cascade R-CNN: the last stage's boxes, both corners in them, with the mean of the stages' probabilities", async () => {
+test("Cascade R-CNN: the last stage's boxes, including both corners, with the mean of the stages' probabilities", async () => {
   const image = await writePatches(join(folder, 'square.png'), 128, 128, [
     { x: 32, y: 64, width: 32, height: 32 },
   ]);
@@ -84,7 +84,7 @@ test("Cascade R-CNN keeps the aspect of an image within the sides of the net's i
   assert.equal(rounded(await detector.detect(image)), [['bright', 0.75, 2, 32, 16, 16]]);
 });
 
-test("Cascade R-CNN's sides become multiples of 32, each by itself, as its script rounds them", async () => {
+test("Cascade R-CNN's sides become multiples of 32, each rounded separately, as in its script", async () => {
   // 70×128 within 64×64 is 35×64; 35 is rounded to 32.
   const image = await writePatches(join(folder, 'rounded.png'), 70, 128, [
     { x: 0, y: 64, width: 35, height: 32 },
@@ -121,7 +121,7 @@ test('Cascade R-CNN: a box at the edge of an image ends there', async () => {
   assert.equal(rounded(await detector.detect(image)), [['bright', 0.75, 100, 96, 28, 31]]);
 });
 
-test('what turns regressions back is refused where the net decodes its boxes itself', async () => {
+test('options that denormalise regressions are refused if the net decodes its boxes itself', async () => {
   const nets = [squareCascade(join(folder, 'decodes')), squareSsd(join(folder, 'decodes-ssd'))];
   for (const net of nets)
     for (const options of [{ boxStds: [0.1, 0.1, 0.2, 0.2] }, { boxMeans: [0, 0, 0, 0] }]) {
@@ -133,7 +133,7 @@ test('what turns regressions back is refused where the net decodes its boxes its
     }
 });
 
-test('both are evaluated as other detectors are', async () => {
+test('both are evaluated like other detectors', async () => {
   const [right, wrong] = await Promise.all(
     [16, 32].map((x) =>
       writePatches(join(folder, `at-${x}.png`), 64, 64, [{ x, y: 32, width: 16, height: 16 }]),
@@ -155,7 +155,7 @@ test('both are evaluated as other detectors are', async () => {
   }
 });
 
-test('a net with their proposals, but without scores or boxes of them, is refused with its outputs', () => {
+test('a net with their proposals, but without scores or boxes for them, is refused with its outputs', () => {
   const refusal = (text: string) => {
     const net = readNet(text, { file: 'net.prototxt' });
     try {

@@ -33,7 +33,7 @@ const rounded = (found: readonly Detection[]) =>
 const ssd = squareSsd(join(folder, 'ssd'));
 const regions = squareRegions(join(folder, 'regions'));
 
-test("an SSD's boxes are in the pixels of the image as it is, whatever its size and aspect", async () => {
+test("an SSD's boxes are in pixels of the original image, whatever its size and aspect", async () => {
   await using detector = await openDetector(ssd, cpu);
   assert.equal([...detector.labels, detector.background], ['background', 'square', 0]);
   const small = await writePatches(join(folder, 'small.png'), 64, 48, [
@@ -52,7 +52,7 @@ test("an SSD's boxes are in the pixels of the image as it is, whatever its size 
   assert.ok(best!.score > 0.99 && best!.score <= 1);
 });
 
-test('images of one size run in batches, each with its own boxes; one without any has none', async () => {
+test('images of one size run in batches, each with its own boxes, or without any', async () => {
   await using detector = await openDetector(ssd, { ...cpu, maxBatch: 4, maxDelay: 200 });
   const files = await Promise.all(
     [0, 1, 2, 3].map((cell) =>
@@ -68,7 +68,7 @@ test('images of one size run in batches, each with its own boxes; one without an
   assert.ok(batches[4]! >= 2, JSON.stringify(batches));
 });
 
-test('top keeps the surest objects, minScore drops the others', async () => {
+test('top keeps the most confident objects, and minScore drops the others', async () => {
   await using detector = await openDetector(ssd, cpu);
   const file = await writePatches(join(folder, 'shades.png'), 32, 32, [
     { x: 0, y: 0, width: 8, height: 8, grey: 140 },
@@ -81,7 +81,7 @@ test('top keeps the surest objects, minScore drops the others', async () => {
   assert.is((await detector.detect(file, { minScore: 0 })).length > 0, true);
 });
 
-test('Faster R-CNN: the shorter side becomes that of the options, boxes are those of the image, each class moves them as it says', async () => {
+test('Faster R-CNN: the shorter side follows the options, boxes are in pixels of the image, and each class moves them', async () => {
   const image = await writePatches(join(folder, 'regions.png'), 160, 128, [
     { x: 32, y: 64, width: 32, height: 32 },
     { x: 96, y: 0, width: 32, height: 32, grey: 115 },
@@ -99,7 +99,7 @@ test('Faster R-CNN: the shorter side becomes that of the options, boxes are thos
   }
 });
 
-test('boxStds and boxMeans turn normalised regressions back; nms keeps boxes that overlap less', async () => {
+test('boxStds and boxMeans denormalise regressions; nms keeps boxes that overlap less', async () => {
   const shifted = squareRegions(join(folder, 'normalised'), { shift: 1 });
   const image = await writePatches(join(folder, 'one.png'), 64, 64, [
     { x: 16, y: 16, width: 16, height: 16 },
@@ -113,7 +113,7 @@ test('boxStds and boxMeans turn normalised regressions back; nms keeps boxes tha
   assert.equal(await left({ boxStds: [0.25, 1, 1, 1], boxMeans: [0.25, 0, 0, 0] }), [20]);
 });
 
-test("labels may leave the background out, and may be SSD's label map; any other number is refused, and so is a preprocessing that cuts away", async () => {
+test("labels may omit the background, and may be SSD's label map; another number is refused, and so is a preprocessing that crops", async () => {
   const copy = join(folder, 'copy');
   squareSsd(copy);
   writeFileSync(join(copy, 'labels.txt'), 'background\nsquare\n');
@@ -152,7 +152,7 @@ item { name: "n01" label: 1 }`,
   );
 });
 
-test('a net that is no detector is refused with the outputs that it has', async () => {
+test('a net that is no detector is refused with its outputs', async () => {
   const plain = writeModelFolder(
     join(folder, 'plain'),
     `layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 1 dim: 4 dim: 4 } } }
@@ -166,7 +166,7 @@ test('a net that is no detector is refused with the outputs that it has', async 
   assert.match(error.message, /its outputs are "prob" 1×3 \(Softmax\)$/);
 });
 
-test('weights that are not finite are an error, not an empty answer', async () => {
+test('weights that are not finite give an error, not an empty answer', async () => {
   const copy = squareSsd(join(folder, 'nan'));
   const { model, labels } = { model: join(copy, 'model.prototxt'), labels: ['square'] };
   const weights = readFileSync(join(copy, 'model.caffemodel'));
@@ -179,7 +179,7 @@ test('weights that are not finite are an error, not an empty answer', async () =
   assert.is(error.code, 'detector/not-finite');
 });
 
-test('a full queue, a closed detector and an aborted request are refused by their own codes', async () => {
+test('a full queue, a closed detector and an aborted request are refused with their own codes', async () => {
   using device = await openDevice('cpu', { threads: 1 });
   const detector = await openDetector(ssd, { device, maxQueue: 2 });
   const file = join(folder, 'small.png');
@@ -194,7 +194,7 @@ test('a full queue, a closed detector and an aborted request are refused by thei
   assert.ok(model.inputs.data, "a caller's device stays open");
 });
 
-test('what is written for whole images is read again, and the picture has the size of the image', async () => {
+test("saved preprocessing for whole images is read again, and the picture has the image's size", async () => {
   await using detector = await openDetector(ssd, cpu);
   const path = join(folder, 'kept.json');
   saveWholePreprocess(path, detector.preprocess);
@@ -215,7 +215,7 @@ test('what is written for whole images is read again, and the picture has the si
   assert.equal([png.width, png.height, png.channels], [64, 48, 3]);
 });
 
-test('a real face detector finds the three faces of a photograph that look at us: Ultra-Light-Fast with SSD layers behind it', async () => {
+test('a real face detector finds the three faces in a photograph that look at the camera: Ultra-Light-Fast followed by SSD layers', async () => {
   const shared = sharedFolder();
   const golden = shared === null ? '' : join(shared, 'golden/forks/real_rfb320_face');
   if (!existsSync(golden)) return console.log('skipped: no shared/golden, whose weights it needs');

@@ -29,7 +29,7 @@ const refusal = async (source: Uint8Array, options = {}): Promise<ImageError> =>
 };
 
 for (const [name, levels] of Object.entries(expected))
-  test(`the grey levels of ${name}.dcm are those that pydicom makes`, async () => {
+  test(`the grey levels of ${name}.dcm equal pydicom's`, async () => {
     const image = await decodeImage(join(fixtures, 'dicom', `${name}.dcm`));
     assert.equal(
       [image.width * image.height * image.channels, image.channels],
@@ -38,7 +38,7 @@ for (const [name, levels] of Object.entries(expected))
     assert.equal(Array.from(image.data), levels);
   });
 
-test('what was done is said: rescaling, window and its origin, inversion', async () => {
+test('what was done is reported: rescaling, window and its origin, inversion', async () => {
   const rendering = async (name: string, options = {}) =>
     (await decodeImage(join(fixtures, 'dicom', `${name}.dcm`), options)).rendering ?? '';
   assert.is(await rendering('ct-12-bits'), '1 · stored − 1024, window 40/400 (of the file)');
@@ -50,7 +50,7 @@ test('what was done is said: rescaling, window and its origin, inversion', async
   );
 });
 
-test('a given window counts instead of the file’s, in rescaled units; of one width 1 it is a threshold', async () => {
+test('a given window replaces the file’s, in rescaled units; with width 1 it is a threshold', async () => {
   // Rescaled: −1, 0, 1, 2.
   const file = dicomFile({
     pixels: shorts([0, 1, 2, 3]),
@@ -82,7 +82,7 @@ test('depth 16 keeps what 8 bits would lose', async () => {
   );
 });
 
-test('bits above those stored are no part of a value, nor are those below', async () => {
+test('bits above or below the stored ones are not part of a value', async () => {
   const levels = [0, 100, 2000, 4095];
   const plain = await decodeImage(dicomFile({ pixels: shorts(levels) }));
   // Overlays used to be in the upper bits (PS3.5 2004, section 8.1.2).
@@ -167,24 +167,24 @@ for (const [what, fields, code, words] of [
   ],
   ['more bits stored than there are', { pixels, stored: 17 }, 'image/unreadable', /stores 17 of 16 bits/],
 ] as readonly (readonly [string, DicomFields, string, RegExp])[])
-  test(`DICOM with ${what} is refused with what it is and the cure`, async () => {
+  test(`DICOM with ${what} is refused with its name and the cure`, async () => {
     const error = await refusal(dicomFile(fields));
     assert.is(error.code, code, error.message);
     assert.match(error.message, words);
     assert.match(error.message, /^x\.dcm: /);
   });
 
-test('DICOM cut anywhere gives an image error, and nothing else', async () => {
+test('DICOM that is truncated anywhere gives an image error', async () => {
   const whole = readFileSync(join(fixtures, 'dicom/ct-12-bits.dcm'));
   for (let length = 132; length < whole.length; length += 3) await refusal(whole.subarray(0, length));
 });
 
-test('--max-pixels holds before pixels are decoded', async () => {
+test('--max-pixels applies before pixels are decoded', async () => {
   const file = dicomFile({ pixels, rows: 60000, columns: 60000 });
   assert.is((await refusal(file)).code, 'image/too-large');
 });
 
-test('without dicom-parser the error names the one command that installs it', () => {
+test('without dicom-parser the error names the command that installs it', () => {
   const words = scriptArguments(
     (place) => `
     import { register } from 'node:module';
@@ -196,7 +196,7 @@ test('without dicom-parser the error names the one command that installs it', ()
   assert.match(said, /^package\/missing Reading DICOM images needs .*: npm install dicom-parser@1\.8\n$/);
 });
 
-test('images of 16 bits that are cut to 8 are warned of, once, with both cures', async () => {
+test('16-bit images that are reduced to 8 bits give one warning, with both cures', async () => {
   const warnings: string[] = [];
   const listen = ({ code, message }: Error & { code?: string }) => {
     if (code === 'image/depth') warnings.push(message);
@@ -216,7 +216,7 @@ const write = (path: string, format: 'png' | 'tiff') =>
   (format === 'png' ? sixteen.clone().png() : sixteen.clone().tiff({ compression: 'deflate' })).toFile(path);
 
 for (const format of ['png', 'tiff'] as const)
-  test(`of a ${format.toUpperCase()} with 16 bits a window says what becomes black to white`, async () => {
+  test(`for a 16-bit ${format.toUpperCase()} a window maps its values from black to white`, async () => {
     const path = join(folder, `deep.${format}`);
     await write(path, format);
     const image = await decodeImage(path, { window: [1000.5, 2001] });
@@ -231,14 +231,14 @@ for (const format of ['png', 'tiff'] as const)
     assert.equal(Array.from(deep.data), [0, 32768, 65535, 65535]);
   });
 
-test('images of 8 bits are not touched by a window', async () => {
+test('a window does not change 8-bit images', async () => {
   const png = await sharp(Uint8Array.from([0, 10, 200, 255]), { raw: { width: 2, height: 2, channels: 1 } })
     .png()
     .toBuffer();
   assert.equal((await decodeImage(png, { window: [5, 2] })).data, (await decodeImage(png)).data);
 });
 
-test('a window is two numbers, the width at least 1; others are refused with what a window is', async () => {
+test('a window is two numbers, the width at least 1; others are refused with an explanation', async () => {
   for (const window of [[1], [1, 2, 3], [1, 0], [1, Number.NaN], 'wide'])
     assert.instance(
       await decodeImage(sixteenBytes, { window: window as never }).catch((e: unknown) => e),
@@ -283,7 +283,7 @@ function scan(hasDisc: boolean, seed: number): Buffer {
   });
 }
 
-test('finetune, evaluate, classify and openClassifier see DICOM through one decoder, and keep the window', async () => {
+test('finetune, evaluate, classify and openClassifier read DICOM with one decoder, and keep the window', async () => {
   const images = join(folder, 'scans');
   for (const [name, hasDisc] of [
     ['clear', false],

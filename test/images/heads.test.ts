@@ -35,7 +35,7 @@ const SEGMENTERS: Readonly<
   'eric612_MobileNet-YOLO__models_tusimple_mobilenet_yolov3_lite_deploy': ['edges', 'sigmoid', 1, false],
 };
 
-test('public detectors are told by their layers: SSD, Faster R-CNN, R-FCN', () => {
+test('public detectors are recognised by their layers: SSD, Faster R-CNN, R-FCN', () => {
   if (folder === null || !existsSync(folder)) return console.log('skipped: no shared/nets');
   for (const [name, [kind, classes, sets]] of Object.entries(DETECTORS)) {
     const { net, graph } = read(name);
@@ -52,7 +52,7 @@ test('public detectors are told by their layers: SSD, Faster R-CNN, R-FCN', () =
   }
 });
 
-test('public segmenters are told by their layers, and whether they take images of any size', () => {
+test('public segmenters are recognised by their layers, and so is whether they accept images of any size', () => {
   if (folder === null || !existsSync(folder)) return console.log('skipped: no shared/nets');
   for (const [name, [kind, blob, classes, anySize]] of Object.entries(SEGMENTERS)) {
     const { net, graph } = read(name);
@@ -66,7 +66,7 @@ test('public segmenters are told by their layers, and whether they take images o
   }
 });
 
-test('neither is a classifier, nor a net whose regions or priors are left to its caller', () => {
+test('a classifier, or a net whose regions or priors are left to the caller, is neither', () => {
   if (folder === null || !existsSync(folder)) return console.log('skipped: no shared/nets');
   for (const [name, says] of [
     ['hujie-frank_SENet__models_SE-ResNet-50', /"prob" 1×1000 \(Softmax\)/],

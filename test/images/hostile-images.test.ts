@@ -82,7 +82,7 @@ test('a picture is read by its content, whatever its name', async () => {
   }
 });
 
-test('more pixels than maxPixels are refused by both figures before they are decoded', async () => {
+test('more pixels than maxPixels are refused with both figures before they are decoded', async () => {
   const black = (width: number, height: number) =>
     sharp({ create: { width, height, channels: 3, background: '#000' }, limitInputPixels: false });
   const large = await black(16384, 8192).png().toBuffer();
@@ -104,7 +104,7 @@ test('more pixels than maxPixels are refused by both figures before they are dec
   await imageError(decodeImage(Buffer.from('P6 999999 999999 255\n')), 'image/too-large', /999999×999999/);
 });
 
-test('of an animation of a thousand frames the first one is decoded', async () => {
+test("the first of an animation's thousand frames is decoded", async () => {
   const frames = 1000;
   const gif = await sharp(Buffer.alloc(16 * 16 * frames * 3, 7), {
     raw: { width: 16, height: 16 * frames, channels: 3, pageHeight: 16 },
@@ -116,7 +116,7 @@ test('of an animation of a thousand frames the first one is decoded', async () =
   assert.equal([width, height], [16, 16]);
 });
 
-test("a signal ends the wait with its reason; a deadline is an error of the image's own", async () => {
+test('a signal ends the wait with its reason; a deadline is an error of the image itself', async () => {
   const signal = AbortSignal.abort(new Error('enough'));
   assert.is(await errorOf(decodeImage(fixture('rgb.png'), { signal })), signal.reason);
   const noise = Buffer.from(
@@ -133,7 +133,7 @@ test("a signal ends the wait with its reason; a deadline is an error of the imag
     assert.instance(await errorOf(decodeImage(slow, { timeout })), ArgumentError);
 });
 
-test('a photograph whose data is damaged is refused, not filled with grey, however many are decoded at once', async () => {
+test('a photograph with damaged data is refused, not filled with grey, however many are decoded at once', async () => {
   const whole = readFileSync(fixture('progressive-444.jpg'));
   const scan = whole.indexOf(Buffer.from([0xff, 0xda]));
   const torn = Buffer.concat([whole.subarray(0, scan + 400), whole.subarray(scan + 700)]);
@@ -174,7 +174,7 @@ for (const name of [
   'palette.gif',
   'rgb.png',
 ])
-  test(`${name}, cut short anywhere, is refused with a typed error`, async () => {
+  test(`${name}, truncated anywhere, is refused with a typed error`, async () => {
     const bytes = readFileSync(fixture(name));
     for (let part = 0; part < 20; part++)
       assert.instance(
@@ -183,7 +183,7 @@ for (const name of [
       );
   });
 
-test('headers of BMP and PNM that lie are refused by what is wrong', async () => {
+test('false headers of BMP and PNM are refused with the error', async () => {
   const bmp = readFileSync(fixture('palette.bmp'));
   const changed = (at: number, value: number) => {
     const copy = Buffer.from(bmp);
@@ -204,7 +204,7 @@ test('headers of BMP and PNM that lie are refused by what is wrong', async () =>
     await imageError(decodeImage(bytes), 'image/unreadable', words);
 });
 
-test('16 bits are kept where asked, reduced elsewhere; images of 8 bits stay so', async () => {
+test('16 bits are kept if requested and reduced otherwise; 8-bit images stay unchanged', async () => {
   for (const name of [
     'rgb-16.png',
     'grey-16.png',
@@ -225,7 +225,7 @@ test('16 bits are kept where asked, reduced elsewhere; images of 8 bits stay so'
   assert.instance((await decodeImage(fixture('rgb.png'), { depth: 16 })).data, Uint8Array);
 });
 
-test('paths, file: URLs and all kinds of bytes are taken; what is none of them is an ArgumentError', async () => {
+test('paths, file: URLs and all kinds of bytes are accepted; other values give an ArgumentError', async () => {
   const bytes = readFileSync(fixture('rgb.png'));
   const plain = new Uint8Array(bytes);
   const shared = new Uint8Array(new SharedArrayBuffer(bytes.length));

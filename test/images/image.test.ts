@@ -62,12 +62,12 @@ const opencv = JSON.parse(
 ) as Fixtures;
 
 for (const { pixels, resized, ...sizes } of opencv.resize) {
-  test(`resizing ${sizes.width}×${sizes.height} to ${sizes.resizedWidth}×${sizes.resizedHeight} gives OpenCV's very bytes`, async () => {
+  test(`resizing ${sizes.width}×${sizes.height} to ${sizes.resizedWidth}×${sizes.resizedHeight} gives exactly OpenCV's bytes`, async () => {
     assert.equal(await loadBinding().binding.resizeImage(bytes(pixels), sizes), bytes(resized));
   });
 }
 
-test("grey from colour is OpenCV's, byte by byte", async () => {
+test("grey from colour equals OpenCV's byte for byte", async () => {
   const { width, height, pixels, grey } = opencv.grey;
   const image = { width, height, channels: 3 as const, data: bytes(pixels), file: '' };
   const values = await preprocessImage(image, { resize: null, crop: { width, height }, mean: [0] }, 1);
@@ -87,7 +87,7 @@ test("MSRA's preprocessing: planes B, G, R of the centre, minus the mean", async
       assert.is(values[(c * 224 + y) * 224 + x], image.data[((y + 16) * 260 + x + 18) * 3 + (2 - c)]! - mean);
 });
 
-test('a mean image is subtracted at its centre; RGB and scale do what they say', async () => {
+test('a mean image is subtracted at its centre; RGB and scale work as named', async () => {
   const data = Float32Array.from({ length: 3 * 4 * 6 }, (_, i) => i);
   const image = picture(4, 2);
   const values = await preprocessImage(
@@ -110,14 +110,14 @@ test('a mean image is subtracted at its centre; RGB and scale do what they say',
         );
 });
 
-test('sizes: the shorter side is exact, the longer one rounded to nearest', () => {
+test('sizes: the shorter side is exact, the longer one rounded to the nearest', () => {
   assert.equal(resizedSize({ width: 500, height: 375 }, { shorterSide: 256 }), { width: 341, height: 256 });
   assert.equal(resizedSize({ width: 333, height: 500 }, { shorterSide: 256 }), { width: 256, height: 384 });
   assert.equal(resizedSize({ width: 10, height: 20 }, { width: 7, height: 9 }), { width: 7, height: 9 });
   assert.equal(centreCrop({ width: 341, height: 256 }, { width: 224, height: 224 }), { left: 58, top: 16 });
 });
 
-test('crops and means that do not fit are refused by both sizes', async () => {
+test('crops and means that do not fit are refused with both sizes', async () => {
   const crop = { width: 5, height: 5 };
   assert.match(
     (await imageError(preprocessImage(picture(4, 9), { resize: null, crop, mean: [0] }, 3))).message,
@@ -135,7 +135,7 @@ test('crops and means that do not fit are refused by both sizes', async () => {
   }
 });
 
-test('1×1 and 20,000 pixels wide: preprocessed, or refused before memory is taken', async () => {
+test('images of 1×1 and 20,000 pixels are preprocessed, or refused before memory is allocated', async () => {
   const crop = { width: 224, height: 224 };
   writeFileSync(path('one.png'), await encode(1, 1).png().toBuffer());
   const one = await decodeImage(path('one.png'));
@@ -159,7 +159,7 @@ test('an image bomb of 20,000×20,000 pixels in a few kilobytes is refused witho
   assert.is((await imageError(decodeImage(bomb))).code, 'image/too-large');
 });
 
-test('every image that is cut short is refused by name', async () => {
+test('every truncated image is refused by name', async () => {
   for (const [name, encoded] of [
     ['cut.jpg', await encode(64, 48).jpeg().toBuffer()],
     ['cut.png', await encode(64, 48).png().toBuffer()],
@@ -183,7 +183,7 @@ test('files that are no images, missing files and folders are refused by name', 
   }
 });
 
-test('grey, alpha, 16-bit, CMYK, rotated and animated images decode by the stated rules', async () => {
+test('grey, alpha, 16-bit, CMYK, rotated and animated images are decoded by the documented rules', async () => {
   const rgb = noise(6 * 4 * 3);
   const raw = { raw: { width: 6, height: 4, channels: 3 as const } };
   const grey = await decodeImage(
@@ -224,7 +224,7 @@ test('grey, alpha, 16-bit, CMYK, rotated and animated images decode by the state
   assert.equal([first.width, first.height, first.data[0]], [4, 4, 200]);
 });
 
-test('preprocessing is saved and loaded as it was, mean image included, and leaves no other file', async () => {
+test('preprocessing is saved and loaded unchanged, including the mean image, and leaves no other file', async () => {
   const data = Float32Array.from({ length: 3 * 5 * 6 }, (_, i) => i / 7);
   const before = readdirSync(folder).length;
   for (const mean of [[104, 117, 123], { shape: [1, 3, 5, 6], data }]) {
@@ -238,7 +238,7 @@ test('preprocessing is saved and loaded as it was, mean image included, and leav
   assert.is(readdirSync(folder).length, before + 2);
 });
 
-test('a preprocess file that is wrong is refused by field', async () => {
+test('an invalid preprocess file is refused by field', async () => {
   const good = {
     format: 'resnode-preprocess/1',
     resize: null,
@@ -295,7 +295,7 @@ test('a preprocess file that is wrong is refused by field', async () => {
   );
 });
 
-test('labels: BOM and CRLF do not matter, another number of classes does', () => {
+test('labels: BOM and CRLF do not matter, but the number of classes does', () => {
   writeFileSync(path('labels.txt'), '\uFEFFn01440764 tench, Tinca tinca\r\nn01443537 goldfish\r\n');
   assert.equal(readLabels(path('labels.txt'), 2), ['n01440764 tench, Tinca tinca', 'n01443537 goldfish']);
   assert.throws(() => readLabels(path('labels.txt'), 3), /3 lines.*with 2/);

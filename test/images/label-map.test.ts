@@ -32,11 +32,11 @@ item {
   assert.equal(read('item { name: "none" label: -1 } item { name: "a" label: 0 }'), ['a']);
 });
 
-test('names of classes that merely look like it stay lines', () => {
+test('class names that only look like one remain lines', () => {
   assert.equal(read('item one\nitem two\n'), ['item one', 'item two']);
 });
 
-test('a broken label map is an error at its line, and a label that no net has is refused', () => {
+test('a broken label map is an error with its line, and a label that the net lacks is refused', () => {
   for (const [text, place] of [
     ['item { name: "a" label: 0 }\nitem { name: "b" label: one }', /labelmap\.prototxt:2:\d+/],
     ['item { name: "a" label: 0 }\nitem { name: "b"', /labelmap\.prototxt:2:\d+/],

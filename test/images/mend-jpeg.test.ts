@@ -28,7 +28,7 @@ async function warningsOf<T>(work: () => Promise<T>): Promise<{ result: T; said:
 
 for (const progressive of [false, true]) {
   const kind = progressive ? 'progressive' : 'sequential';
-  test(`${kind}: bytes too many before a marker are passed over with a warning, the pixels are those of the clean file`, async () => {
+  test(`${kind}: extra bytes before a marker are skipped with a warning, and the pixels are those of the clean file`, async () => {
     const jpeg = await jpegOf(progressive);
     const clean = await decodeImage(jpeg);
     const end = jpeg.length - 2;
@@ -53,7 +53,7 @@ for (const progressive of [false, true]) {
     }
   });
 
-  test(`${kind}: cut short or damaged it is refused, beside others that are mended too`, async () => {
+  test(`${kind}: a truncated or damaged file is refused, also among others that are repaired`, async () => {
     const jpeg = await jpegOf(progressive);
     const odd = insert(jpeg, jpeg.length - 2, 1, 2, 3);
     const cut = jpeg.subarray(0, jpeg.length - 200);
@@ -67,7 +67,7 @@ for (const progressive of [false, true]) {
   });
 }
 
-test('parameters of a scan that a sequential JPEG has no use for are passed over with a warning', async () => {
+test('scan parameters that a sequential JPEG does not use are skipped with a warning', async () => {
   const jpeg = await jpegOf(false);
   const clean = await decodeImage(jpeg);
   const odd = Buffer.from(jpeg);

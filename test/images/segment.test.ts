@@ -30,7 +30,7 @@ const at = ({ map, width }: ClassMap, x: number, y: number) => map[y * width + x
 const grey = { x: 8, y: 0, width: 16, height: 12, grey: 128 };
 const white = { x: 24, y: 16, width: 16, height: 16 };
 
-test('scores, Softmax, ArgMax, its flat list and a Deconvolution give the same classes at the size of the image', async () => {
+test("scores, Softmax, ArgMax, its flat list and a Deconvolution give the same classes at the image's size", async () => {
   const file = await writePatches(join(folder, 'shades.png'), 40, 32, [grey, white]);
   for (const end of Object.keys(SHADE_ENDS) as (keyof typeof SHADE_ENDS)[]) {
     await using segmenter = await openSegmenter(shadeNet(join(folder, end), end), cpu);
@@ -54,7 +54,7 @@ test('scores, Softmax, ArgMax, its flat list and a Deconvolution give the same c
   }
 });
 
-test('images of other sizes follow each other; each map has the size of its own', async () => {
+test("images of other sizes follow each other, and each map has its image's size", async () => {
   await using segmenter = await openSegmenter(join(folder, 'argmax'), cpu);
   const sizes = [
     [40, 32],
@@ -72,7 +72,7 @@ test('images of other sizes follow each other; each map has the size of its own'
   );
 });
 
-test('a resize, a longest side and a pad come back to the pixels of the image', async () => {
+test("a resize, a longest side and a pad are mapped back to the image's pixels", async () => {
   const file = await writePatches(join(folder, 'large.png'), 80, 64, [
     { x: 48, y: 32, width: 32, height: 32 },
   ]);
@@ -101,7 +101,7 @@ test('a resize, a longest side and a pad come back to the pixels of the image', 
   assert.match(error.message, /larger than 64×48.*--longest-side/);
 });
 
-test('a net with an inner product is not fully convolutional: images become its input', async () => {
+test('a net with an inner product is not fully convolutional, so images get the size of its input', async () => {
   const fixed = writeModelFolder(
     join(folder, 'fixed'),
     `layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 1 dim: 4 dim: 4 } } }
@@ -123,7 +123,7 @@ test('a net with an inner product is not fully convolutional: images become its 
   assert.equal([found.width, found.height, found.areas[0]!.index], [17, 23, 1]);
 });
 
-test('edges are the fused map, another one by its name, and values from 0 to 1', async () => {
+test('edges are the fused map, or another one by name, with values from 0 to 1', async () => {
   const net = edgeNet(join(folder, 'edges'));
   const file = await writePatches(join(folder, 'half.png'), 24, 20, [{ x: 12, y: 0, width: 12, height: 20 }]);
   for (const [options, strongest] of [
@@ -145,7 +145,7 @@ test('edges are the fused map, another one by its name, and values from 0 to 1',
   );
 });
 
-test('a classifier is no segmenter, and says so with what it has', async () => {
+test('a classifier is refused as a segmenter, with its outputs', async () => {
   const plain = writeModelFolder(
     join(folder, 'plain'),
     `layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 1 dim: 4 dim: 4 } } }
@@ -159,7 +159,7 @@ test('a classifier is no segmenter, and says so with what it has', async () => {
   assert.match(error.message, /"prob" is 1×3; the outputs are "prob" 1×3 \(Softmax\)$/);
 });
 
-test("a map as PNG keeps its indices in PASCAL VOC's palette, as other readers see it too", async () => {
+test("a map as PNG keeps its indices in PASCAL VOC's palette, and other readers see the same", async () => {
   const map = Uint8Array.from({ length: 256 }, (_, i) => i);
   const bytes = await encodeIndexedPng(map, 16, 16);
   assert.equal(await decodeIndexedPng(bytes, 'map.png'), { width: 16, height: 16, map });
@@ -197,7 +197,7 @@ test('label maps of other writers are read: grey, few bits, filtered rows; other
   }
 });
 
-test('the picture lies over the image, with a legend below where there are classes', async () => {
+test('the picture overlays the image, with a legend below if there are classes', async () => {
   const image = (await decodeImage(join(folder, 'shades.png'))) as Image;
   await using segmenter = await openSegmenter(join(folder, 'deconvolution'), cpu);
   const found = await segmenter.segment(image);
@@ -210,13 +210,13 @@ test('the picture lies over the image, with a legend below where there are class
   assert.equal((await decodeIndexedPng(readFileSync(file), file)).map, found.map);
 });
 
-test('a map of (n − 1)/s + 1 values has its corners on the corners of the input, another one the area', () => {
+test('a map of (n − 1)/s + 1 values is aligned with the corners of the input, and others with its area', () => {
   assert.equal(inputToMap(513, 65), { scale: 64 / 512, offset: 0 });
   assert.equal(inputToMap(473, 473), { scale: 1, offset: 0 });
   assert.equal(inputToMap(320, 10), { scale: 1 / 32, offset: 0.5 / 32 - 0.5 });
 });
 
-test('an image of a size that the net cannot take is refused by its name', async () => {
+test('an image whose size the net cannot take is refused by name', async () => {
   await using segmenter = await openSegmenter(shadeNet(join(folder, 'strip')), cpu);
   const file = await writePatches(join(folder, 'strip.png'), 64, 2, []);
   const error = await failure(segmenter.segment(file));

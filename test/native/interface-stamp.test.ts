@@ -44,7 +44,7 @@ async function refusals(libraryFolder: string): Promise<readonly string[]> {
   ];
 }
 
-test('of another stamp: the error has both, and the cure', async () => {
+test('with another stamp, the error contains both and the cure', async () => {
   const place = librariesOf(
     'other',
     'const char* resnode_interface_stamp(void) { return "0123456789abcdef"; }',
@@ -56,7 +56,7 @@ test('of another stamp: the error has both, and the cure', async () => {
     );
 });
 
-test('without a stamp: the error names what is missing', async () => {
+test('without a stamp, the error names what is missing', async () => {
   for (const text of await refusals(librariesOf('none')))
     assert.match(
       text,

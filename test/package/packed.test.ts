@@ -32,7 +32,7 @@ function use(name = 'use.mjs'): string {
   return stdout + stderr;
 }
 
-test('import takes it', () => {
+test('it can be imported', () => {
   assert.is(use('use.mjs'), 'opened cpu\n');
 });
 
@@ -41,11 +41,11 @@ const requiresModules = major > 22 || (major === 22 && minor >= 12) || (major ==
 if (!requiresModules)
   console.log(`skipped: require('resnode'): Node ${process.versions.node} cannot require an ES module`);
 else
-  test('require takes it, without a warning', () => {
+  test('it can be required, without a warning', () => {
     assert.is(use('use.cjs'), 'opened cpu\n');
   });
 
-test('every entry point can be imported, and what it exports has the name that it is exported by', () => {
+test('every entry point can be imported, and its exports have the names under which they are exported', () => {
   const paths = declaredEntryPoints().map((path) => path.replace(/^\./, 'resnode'));
   app.write({
     'all.mjs': `for (const path of ${JSON.stringify(paths)}) {
@@ -57,7 +57,7 @@ test('every entry point can be imported, and what it exports has the name that i
   assert.is(app.node(['all.mjs']).stdout, paths.map((path) => `${path} true []\n`).join(''));
 });
 
-test('examples/worker-threads classifies in a worker, and both threads end by themselves', () => {
+test('examples/worker-threads classifies in a worker, and both threads end on their own', () => {
   const examples = join(repositoryFolder, 'examples');
   cpSync(join(examples, 'worker-threads'), join(app.folder, 'worker-threads'), { recursive: true });
   const fashion = join(examples, 'fashion');
@@ -72,7 +72,7 @@ test('examples/worker-threads classifies in a worker, and both threads end by th
 
 const [twoLines] = documentedCode('README.md') as [string];
 
-test("the README's first lines classify an image as printed", () => {
+test("the README's first lines classify an image with the printed result", () => {
   const fashion = join(repositoryFolder, 'examples/fashion');
   cpSync(fashion, join(app.folder, 'ants-and-bees'), { recursive: true });
   cpSync(join(fashion, 'images/0000.png'), join(app.folder, 'ant.jpg'));
@@ -90,7 +90,7 @@ for (const version of SUPPORTED.filter((each) => each !== major)) {
     continue;
   }
   const node = (args: readonly string[]) => app.node(args, {}, installed.stdout.trim());
-  test(`Node ${version} opens it as a module of both kinds, and its command classifies`, () => {
+  test(`Node ${version} loads it as both kinds of module, and its command classifies`, () => {
     assert.match(node(['--version']).stdout, new RegExp(`^v${version}\\.`));
     use(); // Writes both.
     for (const name of ['use.mjs', 'use.cjs'])
@@ -103,7 +103,7 @@ for (const version of SUPPORTED.filter((each) => each !== major)) {
     assert.is(status, 0, stderr);
     assert.match(stdout, /"Ankle boot"/);
   });
-  test(`Node ${version} knows the flags with which tests and builds start it`, () => {
+  test(`Node ${version} knows the flags that tests and builds use`, () => {
     const script = `import { spawnSync } from 'node:child_process';
 import { FEWER_COLLECTIONS, LATER } from ${JSON.stringify(join(repositoryFolder, 'scripts/v8-flags.mjs'))};
 process.stderr.write(spawnSync(process.execPath, [...LATER, ...FEWER_COLLECTIONS, '-e', '']).stderr);`;
@@ -111,7 +111,7 @@ process.stderr.write(spawnSync(process.execPath, [...LATER, ...FEWER_COLLECTIONS
   });
 }
 
-test('the code in README and docs compiles, strictly, as a reader would paste it', () => {
+test('the code in README and docs compiles strictly, as a reader would paste it', () => {
   const pages = ['README.md', ...readdirSync(join(repositoryFolder, 'docs')).map((name) => `docs/${name}`)];
   const pieces = pages
     .filter((page) => page.endsWith('.md'))
@@ -163,7 +163,7 @@ await report.close();`,
   assert.match(readFileSync(join(app.folder, 'report.html'), 'utf8'), 'leeoniya/uPlot');
 });
 
-test('without h5wasm, HDF5 is read, and writing it names the command that installs what it needs', () => {
+test('without h5wasm, HDF5 is read, and writing it names the command that installs the missing package', () => {
   const weights = join(repositoryFolder, 'examples/fashion/model.caffemodel');
   app.write({
     'hdf5.mjs': `import { readFileSync } from 'node:fs';
@@ -178,7 +178,7 @@ await writeHdf5Weights('weights.h5', readCaffemodel(readFileSync(${JSON.stringif
   assert.not.ok(readdirSync(app.folder).some((name) => name.includes('weights.h5')));
 });
 
-test('without h5wasm, a training whose snapshots are HDF5 does not begin', () => {
+test('without h5wasm, training with HDF5 snapshots does not start', () => {
   app.write({
     'solver.prototxt': `base_lr: 0.1 lr_policy: "fixed" max_iter: 1 snapshot: 1 snapshot_format: HDF5 snapshot_prefix: "./s"
 net_param { layer { name: "data" type: "DummyData" top: "x" top: "y" dummy_data_param { shape { dim: 2 dim: 3 } shape { dim: 2 } } }
@@ -200,7 +200,7 @@ test('its internals cannot be imported', () => {
   assert.match(app.node(['deep.mjs']).stderr, 'ERR_PACKAGE_PATH_NOT_EXPORTED');
 });
 
-test('a build that was interrupted, or does not load, never shadows the prebuilt addon', () => {
+test('an interrupted build, or one that does not load, never shadows the prebuilt addon', () => {
   mkdirSync(release, { recursive: true });
   writeFileSync(join(release, 'resnode.node'), '\x7fELF');
   assert.is(use(), 'opened cpu\n');
@@ -214,7 +214,7 @@ test('a build that was interrupted, or does not load, never shadows the prebuilt
   rmSync(join(app.package, 'build'), { recursive: true });
 });
 
-test('a build that is finished is taken before the prebuilt addon', () => {
+test('a finished build takes precedence over the prebuilt addon', () => {
   cpSync(join(app.package, 'prebuilds/linux-x64/resnode.glibc.node'), join(release, 'resnode.node'));
   cpSync(join(app.package, 'prebuilds/linux-x64/libresnode_cpu.so'), join(release, 'libresnode_cpu.so'));
   writeFileSync(join(release, '.built'), '');
@@ -224,7 +224,7 @@ test('a build that is finished is taken before the prebuilt addon', () => {
   rmSync(join(app.package, 'build'), { recursive: true });
 });
 
-test('without an addon that fits, the error and doctor name a command that works in a package', () => {
+test('without a suitable addon, the error and doctor name a command that works in a package', () => {
   const prebuilds = join(app.package, 'prebuilds');
   renameSync(prebuilds, `${prebuilds}-away`);
   try {
@@ -266,7 +266,7 @@ Promise.resolve().then(() => pageText(describeNet(net).data)).catch(say)
   .then(() => writeHdf5Weights('weights.h5', { name: '', layers: [] })).catch(say);`;
 
 for (const format of ['esm', 'cjs'] as const)
-  test(`bundled as ${format}: an error says to mark it as external, and marked so it works`, () => {
+  test(`bundled as ${format}: an error says to mark it as external, and then it works`, () => {
     const bundle = (source: string, ...external: string[]) => {
       app.write({ 'source.mjs': source });
       const outfile = join(app.folder, `bundle.${format === 'esm' ? 'mjs' : 'cjs'}`);

@@ -74,13 +74,13 @@ function readsOf(net: string): Map<string, number> {
 }
 
 for (const [name, net] of Object.entries(nets))
-  test(`each pass looks twice as often at a net twice as large: ${name}`, () => {
+  test(`each pass reads twice as much for a net that is twice as large: ${name}`, () => {
     const [small, large] = [readsOf(net(40)), readsOf(net(80))];
     for (const [pass, reads] of large)
       assert.ok(reads <= 2.2 * small.get(pass)!, `${pass}: ${small.get(pass)} reads, then ${reads}`);
   });
 
-test('a net of more than 5,000 layers is 1,667 convolutions in the end', () => {
+test('a net of more than 5,000 layers becomes 1,667 convolutions', () => {
   const layers = nets['residual blocks behind each other']!(833);
   const graph = graphFromCaffe(readNet(`${INPUT} ${layers}`, { file: 'net' }));
   assert.ok(graph.nodes.length > 5000);

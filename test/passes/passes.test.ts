@@ -18,7 +18,7 @@ if (existsSync(path)) {
   const block = (kernel: number, inputs: number, outputs: number, size: number) =>
     kernel * kernel * inputs * outputs * size * size;
 
-  test('ResNet-50 becomes 53 convolutions and six more operations: the rest is folded and fused', () => {
+  test('ResNet-50 becomes 53 convolutions and six more operations; the rest is folded and fused', () => {
     const count = new Map<string, number>();
     for (const { operation } of runPasses(graph).nodes)
       count.set(operation.kind, (count.get(operation.kind) ?? 0) + 1);
@@ -26,7 +26,7 @@ if (existsSync(path)) {
     assert.equal(Object.fromEntries(count), { convolution: 53, pooling: 5, innerProduct: 1, softmax: 1 });
   });
 
-  test('moving the strides up removes just the pixels that nobody reads', () => {
+  test('moving strides up removes exactly the pixels that nobody reads', () => {
     const saved = [
       [64, 56],
       [128, 28],
@@ -40,7 +40,7 @@ if (existsSync(path)) {
     assert.ok(totalMacs(graph) > 3.85e9 && totalMacs(graph) < 3.87e9);
   });
 
-  test('a blob that is asked for keeps its shape and its pixels', () => {
+  test('a requested blob keeps its shape and its pixels', () => {
     const after = runPasses(withOutputs(graph, ['res2c', 'res3a_branch2a@res3a_branch2a', 'prob']));
     assert.equal(
       after.outputs.map((id) => after.values[id]!.shape),

@@ -39,7 +39,7 @@ const normalised = (bottom: string) => [
   layer('Scale', 'scale', 'bn', 'scale_param { bias_term: true }'),
 ];
 
-test('BatchNorm, Scale and ReLU become the end of a convolution, unless someone reads or asks for what lies between', () => {
+test('BatchNorm, Scale and ReLU are fused into a convolution, unless a value in between is read or requested', () => {
   const layers = [convolution('c', 'data'), ...normalised('c'), layer('ReLU', 'r', 'scale')];
   assert.equal(rewritten(layers), ['convolution(data)+relu']);
   assert.equal(rewritten(layers, ['bn', 'r']), ['convolution(data)', 'affine(bn)+relu']);
@@ -52,7 +52,7 @@ test('BatchNorm, Scale and ReLU become the end of a convolution, unless someone 
 
 const UNEVEN = 'kernel_size: 3 stride: 2 pad_b: 1 pad_r: 1';
 
-test('what a convolution with uneven pads makes is cropped behind BatchNorm, Scale and ReLU, unless someone reads or asks for what lies between', () => {
+test('the result of a convolution with uneven pads is cropped after BatchNorm, Scale and ReLU, unless a value in between is read or requested', () => {
   const layers = [convolution('c', 'data', UNEVEN), ...normalised('c'), layer('ReLU', 'r', 'scale')];
   assert.equal(rewritten(layers), ['convolution/2(data)+relu', 'crop(r)']);
   assert.equal(rewritten([...layers, layer('ReLU', 'again', 'r')]), [
@@ -69,7 +69,7 @@ test('what a convolution with uneven pads makes is cropped behind BatchNorm, Sca
   ]);
 });
 
-test('what sees several pixels, or all channels, stays behind the crop', () => {
+test('operations on several pixels, or on all channels, stay after the crop', () => {
   for (const [type, more] of [
     ['Pooling', 'pooling_param { kernel_size: 2 }'],
     ['Softmax', ''],
@@ -82,7 +82,7 @@ test('what sees several pixels, or all channels, stays behind the crop', () => {
   }
 });
 
-test('a Crop of channels, or of what another layer reads too, stays where it is', () => {
+test('a Crop of channels, or one whose input another layer reads, does not move', () => {
   const crop = (axis: number, reference: string) =>
     layer('Crop', 'k', `c ${reference}`, `crop_param { axis: ${axis} offset: 0 }`);
   const small = (shape: string) =>
@@ -115,7 +115,7 @@ test('affine steps are folded in the order in which they run', () => {
   );
 });
 
-test('a sum of two becomes the end of the later convolution; with coefficients, of one value twice or behind a ReLU it does not', () => {
+test('a sum of two is fused into the later convolution, except with coefficients, of one value twice, or after a ReLU', () => {
   const [a, b] = [convolution('a', 'data'), convolution('b', 'data')];
   assert.equal(rewritten([a, b, layer('Eltwise', 's', 'a b')]), [
     'convolution(data)',
@@ -135,7 +135,7 @@ test('a sum of two becomes the end of the later convolution; with coefficients, 
   ]);
 });
 
-test('a ReLU keeps its slope, and what has one takes no second one', () => {
+test('a ReLU keeps its slope, and an operation with one gets no second one', () => {
   const layers = [
     convolution('c', 'data'),
     layer('ReLU', 'first', 'c', 'relu_param { negative_slope: 0.25 }'),
@@ -159,11 +159,11 @@ const stage = (one = STRIDE, two = STRIDE) => [
   convolution('two', 'last', two),
 ];
 
-test('a stride moves up where all readers skip the same pixels', () => {
+test('a stride moves up if all readers skip the same pixels', () => {
   assert.equal(rewritten(stage()), ['convolution/2(data)', 'convolution(last)', 'convolution(last)']);
 });
 
-test('a stride stays where a reader needs the pixels: another stride, a pad, a kernel, another layer, the caller', () => {
+test('a stride stays if a reader needs the pixels: another stride, a pad, a kernel, another layer, the caller', () => {
   const stays = (layers: readonly string[], outputs?: readonly string[]) =>
     assert.is(rewritten(layers, outputs)[0], 'convolution(data)');
   stays(stage(STRIDE, 'kernel_size: 1 stride: 3'));
@@ -175,7 +175,7 @@ test('a stride stays where a reader needs the pixels: another stride, a pad, a k
   stays(stage(), ['last', 'one', 'two']);
 });
 
-test('strides multiply, and what is added to fewer pixels is picked from, as often as a stride moves', () => {
+test('strides multiply, and a residual is subsampled each time a stride moves past its addition', () => {
   const layers = [
     convolution('a', 'data', 'kernel_size: 3 pad: 1 stride: 2'),
     layer('Pooling', 'p', 'data', 'pooling_param { kernel_size: 2 stride: 2 }'),
@@ -195,7 +195,7 @@ test('strides multiply, and what is added to fewer pixels is picked from, as oft
   );
 });
 
-test('a convolution that is added to what it read reads that value twice', () => {
+test('a convolution that is added to its own input reads that value twice', () => {
   const layers = [
     convolution('a', 'data', 'kernel_size: 3 pad: 1'),
     convolution('b', 'a'),
@@ -210,7 +210,7 @@ test('a convolution that is added to what it read reads that value twice', () =>
   ]);
 });
 
-test('what no output needs is dropped, but for a BatchNorm that moves its running sums', () => {
+test('operations that no output needs are dropped, except a BatchNorm that updates its moving sums', () => {
   const layers = [
     convolution('c', 'data'),
     layer('Sigmoid', 'unused', 'data'),
@@ -220,7 +220,7 @@ test('what no output needs is dropped, but for a BatchNorm that moves its runnin
   assert.equal(rewritten(layers, ['c']), ['convolution(data)', 'batchNorm(data)']);
 });
 
-test('Split and Dropout at inference compute nothing, one behind the other or as outputs too', () => {
+test('Split and Dropout compute nothing at inference, also one after the other or as outputs', () => {
   const layers = [
     convolution('c', 'data'),
     layer('Split', 'one', 'c'),

@@ -32,13 +32,13 @@ test('larger values later widen the bins and lose no count; zeros are not counte
     assert.throws(() => histogram.add(Float32Array.of(1, wrong)), /not finite/);
 });
 
-test('a percentile cuts its share of the values', () => {
+test('a percentile clips its share of the values', () => {
   const histogram = histogramOf(uniform(100_000, 2, 3));
   close(chooseRange(histogram, 'percentile', 90), 1.8, 0.02);
   close(chooseRange(histogram, 'percentile', 100), 2, 0.001);
 });
 
-test('entropy keeps all of an even distribution, and cuts a few values far out', () => {
+test('entropy keeps all of a uniform distribution, and clips a few outliers', () => {
   const even = histogramOf(uniform(200_000, 3, 4));
   close(chooseRange(even, 'entropy', 99), 3, 0.05);
   const random = seededRandom(5);
@@ -51,7 +51,7 @@ test('entropy keeps all of an even distribution, and cuts a few values far out',
   assert.ok(range > 2.5 && range < 6, `${range}`);
 });
 
-test('entropy cuts none of a few different values: a constant, a binary map, two neighbours far from a third', () => {
+test('entropy clips none of a few distinct values: a constant, a binary map, two neighbours far from a third', () => {
   const repeated = (...counts: readonly (readonly [value: number, count: number])[]) =>
     histogramOf(Float32Array.from(counts.flatMap(([value, count]) => Array<number>(count).fill(value))));
   for (const histogram of [
@@ -63,7 +63,7 @@ test('entropy cuts none of a few different values: a constant, a binary map, two
     close(chooseRange(histogram, 'entropy', 99), 1, 1e-6);
 });
 
-test('entropy is the least divergence that trying every range by the definition finds', () => {
+test('entropy gives the smallest divergence over all ranges, tried one by one from the definition', () => {
   const random = seededRandom(6);
   const counts = Float64Array.from({ length: 64 }, (_, i) => Math.floor(1000 * random() * Math.exp(-i / 9)));
   counts[63] = 3;

@@ -27,7 +27,7 @@ test('SSD: the size of the input, several at once', () => {
   });
 });
 
-test("Faster R-CNN: the sides of py-faster-rcnn, one after the other; Cascade R-CNN: the input's own sides", () => {
+test("Faster R-CNN: py-faster-rcnn's sides, one after the other; Cascade R-CNN: the input's own sides", () => {
   assert.equal(shown(netOf(squareRegions(join(folder, 'regions')))), {
     imageInfo: 'im_info',
     resize: { shorterSide: 600, longestSide: 1000 },
@@ -40,7 +40,7 @@ test("Faster R-CNN: the sides of py-faster-rcnn, one after the other; Cascade R-
   });
 });
 
-test('a segmenter: each image in its own size; one size and one image where the net is written for those', () => {
+test('a segmenter: each image at its own size, or one size and one image if the net is written for these', () => {
   assert.equal(shown(netOf(shadeNet(join(folder, 'shades')))), {
     imageInfo: null,
     resize: null,

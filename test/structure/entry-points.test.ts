@@ -27,11 +27,11 @@ function readWith(file: string, seen = new Set<string>()): Set<string> {
   return seen;
 }
 
-test('package.json names the entry points that there are', () => {
+test('package.json lists all entry points', () => {
   assert.equal(declaredEntryPoints().sort(), Object.keys(entryPoints).sort());
 });
 
-test('a name has one address', () => {
+test('a name is exported by one entry point', () => {
   const seen = new Map<string, string>();
   for (const [path, exported] of Object.entries(entryPoints))
     for (const name of Object.keys(exported)) {
@@ -40,7 +40,7 @@ test('a name has one address', () => {
     }
 });
 
-test('the root reads no room of images, databases, HDF5, training, drawing or conversion to other formats', () => {
+test('the root loads no code for images, databases, HDF5, training, drawing or conversion to other formats', () => {
   const files = [...readWith('index.ts')];
   // Besides the rules of Caffe's layers, which `graphFromCaffe` needs at once.
   const others = files.filter((file) => !file.startsWith('layers/'));

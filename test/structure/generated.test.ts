@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert';
 import { generated, generatedPath } from '../../scripts/generate-operations.ts';
 
 for (const [name, text] of Object.entries(generated))
-  test(`${name} is what the schema says now (npm run generate writes it)`, () => {
+  test(`${name} agrees with the schema (npm run generate writes it)`, () => {
     assert.ok(readFileSync(generatedPath(name), 'utf8') === text, 'run: npm run generate');
   });
 

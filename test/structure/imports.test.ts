@@ -102,12 +102,12 @@ function cycles(graph: Map<string, string[]>): string[] {
   return found;
 }
 
-test('TypeScript folders import only what stands before them', () => {
+test('TypeScript folders import only earlier folders', () => {
   assert.ok(typescript.size > 40);
   assert.equal(wrongDirections(typescript, TYPESCRIPT), []);
 });
 
-test('native folders include only what stands before them', () => {
+test('native folders include only earlier folders', () => {
   assert.ok(native.size > 30);
   assert.equal(wrongDirections(native, NATIVE), []);
 });
@@ -134,7 +134,7 @@ test('files and functions are named by subject', () => {
   );
 });
 
-test('the checks see a wrong direction and a cycle', () => {
+test('the checks notice a wrong direction and a cycle', () => {
   const wrong = new Map([
     ['caffe/a.ts', ['device/b.ts']],
     ['device/b.ts', ['caffe/a.ts']],
@@ -166,7 +166,7 @@ test('C++ and CUDA sources are formatted as .clang-format says', () => {
   assert.is(run.status, 0, run.stderr);
 });
 
-test('N-API stays in native/addon, and CUDA out of native/', () => {
+test('N-API is used only in native/addon, and CUDA never in native/', () => {
   for (const file of native.keys()) {
     const text = readFileSync(join(repositoryFolder, 'native', file), 'utf8');
     if (!file.startsWith('addon/')) assert.not.match(text, /napi\.h|node_api/, file);

@@ -25,7 +25,7 @@ function textOf(folder: string, file: string): string {
     .join('');
 }
 
-test('every kind has reference loops, and a gradient where the schema says so', () => {
+test('every kind has reference loops, and a gradient if the schema says so', () => {
   const text = textOf('native/operations', 'reference.cc');
   assert.ok(kinds.length > 10);
   for (const { name, gradient } of kinds) {

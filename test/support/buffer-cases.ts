@@ -17,7 +17,7 @@ async function outcome(promise: Promise<unknown>): Promise<unknown> {
 }
 
 export function testBuffers(name: string, open: () => Promise<Device>): void {
-  test(`${name}: a buffer begins as zeros or as given, and comes back as it was written`, async () => {
+  test(`${name}: a buffer starts as zeros or with given values, and is read as it was written`, async () => {
     await using device = await open();
     using zeros = await device.buffer({ shape: [2, 3] });
     assert.equal(await zeros.download(), new Float32Array(6));
@@ -37,7 +37,7 @@ export function testBuffers(name: string, open: () => Promise<Device>): void {
     assert.ok(Buffer.compare(large, (await long.download()) as Uint8Array) === 0);
   });
 
-  test(`${name}: sources are copied at the call; calls take effect in order`, async () => {
+  test(`${name}: sources are copied at the call, and calls take effect in order`, async () => {
     await using device = await open();
     using buffer = await device.buffer({ shape: [4], dtype: 'uint8' });
     const source = Uint8Array.of(1, 2, 3, 4);
@@ -79,7 +79,7 @@ export function testBuffers(name: string, open: () => Promise<Device>): void {
     assert.not.equal(results[5], expected);
   });
 
-  test(`${name}: buffers count until they are disposed, and what uses them then says so`, async () => {
+  test(`${name}: buffers count until they are disposed, and using them afterwards is refused`, async () => {
     await using device = await open();
     const buffer = await device.buffer({ shape: [1000] });
     assert.is(device.memory().buffers, 4000);
@@ -90,7 +90,7 @@ export function testBuffers(name: string, open: () => Promise<Device>): void {
     assert.is(((await outcome(buffer.download())) as DeviceError).code, 'device/disposed');
   });
 
-  test(`${name}: what is not right is refused by name`, async () => {
+  test(`${name}: misuse is refused by name`, async () => {
     await using device = await open();
     await using model = await device.load(files);
     using buffer = await device.buffer({ shape: [10] });

@@ -30,7 +30,7 @@ export function testDataParallel(
   environment: NodeJS.ProcessEnv = {},
 ): void {
   for (const mode of ['frozen', 'synchronised'])
-    test(`${mode} BatchNorm on the ${device} device: the same weights within what the order of a sum changes`, async () => {
+    test(`${mode} BatchNorm on the ${device} device: the same weights, up to the order of a sum`, async () => {
       const all = [device, mode, ...words];
       const [one, two] = [await weightsOf(1, all, environment), await weightsOf(2, all, environment)];
       assert.equal([...one.keys()], [...two.keys()]);

@@ -110,7 +110,7 @@ export function testDropout(device: Device, where: Parameters<typeof openNative>
   const each = (name: string, run: (device: Device) => Promise<void>) =>
     test(`${name} (${kind})`, () => run(device));
 
-  test(`what is dropped follows from seed, stream, rank, iteration, pass and place by Philox (${kind})`, async () => {
+  test(`dropped values follow from seed, stream, rank, iteration, pass and index by Philox (${kind})`, async () => {
     const device = openNative(kind, where);
     for (const [seed, stream, rank, iteration, pass, ratio] of [
       [0, 0, 0, 0, 0, 0.5],

@@ -55,7 +55,7 @@ export function testImageBytes(
   open: () => Promise<Device>,
   precisions: readonly Precision[],
 ): void {
-  test(`${name}: bytes with a mean and a scale give the bits of floats that were prepared before`, async () => {
+  test(`${name}: bytes with a mean and a scale give the same bits as floats that were prepared before`, async () => {
     await using device = await open();
     for (const precision of precisions)
       for (const { size, net } of nets) {

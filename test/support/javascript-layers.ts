@@ -39,7 +39,7 @@ export const refusal = (work: Promise<unknown>): Promise<ResnodeError> =>
 
 /** Registers the tests of a device. */
 export function testJavaScriptLayers(device: Device): void {
-  test(`${device.kind}: a function computes what Power computes, forward and backward, run after run`, () =>
+  test(`${device.kind}: a function computes the same as Power, forward and backward, run after run`, () =>
     withLayers({ 'my_layers.Square': square }, async () => {
       const power = text.replace(
         /layer \{ name: "square"[^}]*\} \}/,
@@ -70,13 +70,13 @@ export function testJavaScriptLayers(device: Device): void {
       });
     }));
 
-  test(`${device.kind}: the gradient of a function is the one of central differences`, () =>
+  test(`${device.kind}: the gradient of a function agrees with central differences`, () =>
     withLayers({ Square: square }, async () => {
       const { compared } = await checkGradients(device, { net: text, seed: 7 });
       assert.ok(compared > 10);
     }));
 
-  test(`${device.kind}: what a function throws, or gives too little of, is an error that names the layer`, async () => {
+  test(`${device.kind}: a function that throws, or returns too little, gives an error that names the layer`, async () => {
     const failing = (forward: JavaScriptLayer['forward']) =>
       withLayers({ 'my_layers.Square': { shapes: square.shapes, forward: forward! } }, async () => {
         using model = await device.load({ model: net() });

@@ -44,7 +44,7 @@ const blobsOf = ({ layers }: WeightsFile, name: string) =>
 /** @param precisions Those in which results with later weights have the same bits. */
 export function testLiveWeights(device: Device, precisions: readonly string[] = ['float32']): void {
   for (const precision of precisions)
-    test(`${device.name}, ${precision}: a net whose weights were set computes what a net loaded with them computes`, async () => {
+    test(`${device.name}, ${precision}: a net whose weights were set computes the same as a net loaded with them`, async () => {
       using model = await load(device, first, { precision });
       using other = await load(device, second, { precision });
       const before = await fc(model);
@@ -58,7 +58,7 @@ export function testLiveWeights(device: Device, precisions: readonly string[] = 
       assert.equal(await fc(model), before);
     });
 
-  test(`${device.name}: a blob that BatchNorm or a convolution shares with what it is folded into takes effect alone`, async () => {
+  test(`${device.name}: setting one of several blobs that are folded together takes effect separately`, async () => {
     using model = await load(device, first);
     for (const [layer, index] of [
       ['conv', 1],
@@ -82,7 +82,7 @@ export function testLiveWeights(device: Device, precisions: readonly string[] = 
     }
   });
 
-  test(`${device.name}: weights() gives all blobs, those of fillers and those that were folded away too`, async () => {
+  test(`${device.name}: weights() returns all blobs, including those of fillers and folded ones`, async () => {
     using model = await load(device, first);
     for (const layer of first.layers)
       assert.equal(blobsOf(await model.weights(), layer.name), layer.blobs.map(toFloat32));
@@ -91,7 +91,7 @@ export function testLiveWeights(device: Device, precisions: readonly string[] = 
     assert.equal(await fc(again), await fc(filled));
   });
 
-  test(`${device.name}: runs called before a change compute with the old weights, those after it with the new`, async () => {
+  test(`${device.name}: runs called before a change compute with the old weights, later ones with the new`, async () => {
     using model = await load(device, first);
     using other = await load(device, second);
     const [before, after] = [await fc(model), await fc(other)];
@@ -137,7 +137,7 @@ export function testLiveWeights(device: Device, precisions: readonly string[] = 
     await refuses(() => model.weights(), DeviceError, /disposed/);
   });
 
-  test(`${device.name}: a trainer goes on with the weights that were set, its history as it was`, async () => {
+  test(`${device.name}: a trainer continues with the new weights and its existing history`, async () => {
     using trainer = await open(device);
     using other = await open(device);
     const schedule = (iteration: number) => ({ rate: 0.05, iteration });
@@ -164,7 +164,7 @@ export function testLiveWeights(device: Device, precisions: readonly string[] = 
     await refuses(() => trainer.setWeights({ fc: [new Float32Array(3)] }), ArgumentError, /40 values/);
   });
 
-  test(`${device.name}: a net run in two parts gives what it gives whole`, async () => {
+  test(`${device.name}: a net that runs in two parts gives the same as the whole`, async () => {
     using model = await device.load({ model: net, phase: 'TEST', weights: first });
     using whole = await device.load({
       model: net,
@@ -197,7 +197,7 @@ export function testLiveWeights(device: Device, precisions: readonly string[] = 
     assert.equal([...after.fc!.data.subarray(0, 5)], [1, 2, 3, 4, 5], 'with the weights of now');
   });
 
-  test(`${device.name}: a part asks for its inputs, and refuses layers that are not there`, async () => {
+  test(`${device.name}: a part requires its inputs, and refuses unknown layers`, async () => {
     using model = await device.load({ model: net, phase: 'TEST', weights: first });
     for (const [inputs, range, text] of [
       [{ data }, { start: 'c_conv1', end: 'fc' }, /inputs: expected the names b/],
@@ -210,7 +210,7 @@ export function testLiveWeights(device: Device, precisions: readonly string[] = 
       await refuses(() => model.run(inputs, range), ArgumentError, text);
   });
 
-  test(`${device.name}: a diff goes back from one layer to another as in the whole net`, async () => {
+  test(`${device.name}: a diff propagates from one layer to another as in the whole net`, async () => {
     const inputs = batch(1);
     using whole = await open(device, { weights: first, update: null, diffs: ['b@b_relu'], outputs: ['b'] });
     const { outputs, blobs } = await whole.gradients(inputs);

@@ -303,7 +303,7 @@ export function testNotANumber(
 ): void {
   const reference = sharedReference();
   for (const each of cases)
-    test(`${name} never hides what is not finite: ${each.name}`, async () => {
+    test(`${name} never hides values that are not finite: ${each.name}`, async () => {
       const answers = [];
       for (const one of [await reference, device])
         for (const optimize of [true, false]) {

@@ -88,7 +88,7 @@ export function testNotANumberBackward(
   const reference = sharedReference();
   for (const each of [...cases, ...more])
     for (const where of ['the data', 'the diff above'] as const)
-      test(`${name} never hides what is not finite in ${where} on the way back: ${each.name}`, async () => {
+      test(`${name} never hides values that are not finite in ${where} in the backward pass: ${each.name}`, async () => {
         // In Caffe's im2col padding is zeros, and zero times NaN is NaN; the reference skips padding.
         const padded = new Set(
           each.layers

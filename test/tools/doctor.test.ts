@@ -26,7 +26,7 @@ const moduleOf = (version: string) => ({
   'proc/driver/nvidia/version': `NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  ${version}  Release Build  (builder)\nGCC version:  gcc 12.2.0\n`,
 });
 
-test('here: the addon loads, the CPU device works, and every gap says what mends it or that nothing can', async () => {
+test('here the addon loads, the CPU device works, and every problem has a cure or says that there is none', async () => {
   const { ok, findings } = await diagnose();
   assert.is(ok, true);
   const found = new Map(findings.map((finding) => [finding.name, finding]));
@@ -36,7 +36,7 @@ test('here: the addon loads, the CPU device works, and every gap says what mends
   assert.match(found.get('glibc')!.found, /^2\.\d+$/);
 });
 
-test('driver: no GPU at all needs no mending; a GPU without a driver does', () => {
+test('driver: a missing GPU needs no cure, a GPU without a driver does', () => {
   const bare = machineWith({});
   const none = checkDriver(bare);
   assert.is(none.ok, false);
@@ -72,7 +72,7 @@ test('driver: a container without libcuda, an old driver, a good one', () => {
   for (const machine of [container, old, good, ancient]) machine.remove();
 });
 
-test('a GPU is there where one is on the PCI bus, or its device file or library is', () => {
+test('a GPU exists if one is on the PCI bus, or its device file or library exists', () => {
   const machines = [
     [false, machineWith({})],
     [false, machineWith({ ...card, 'sys/bus/pci/devices/0000:01:00.0/vendor': '0x1002\n' })],
@@ -96,7 +96,7 @@ test('driver: the loader path comes before the usual folders', () => {
   machine.remove();
 });
 
-test('cuDNN: every place that was tried is told, with what came of it', () => {
+test('cuDNN: every path that was tried is listed, with the outcome', () => {
   const missing = checkCudnn({ cudnn: null, cudnnTried: [['/a/libcudnn.so.9', 'no such file']] });
   assert.equal(missing.tried, ['/a/libcudnn.so.9: no such file']);
   assert.is(missing.mend, 'pip install nvidia-cudnn-cu13');
@@ -117,7 +117,7 @@ test('cuDNN: every place that was tried is told, with what came of it', () => {
   assert.is(found.found, '9.14.0, /b/libcudnn.so.9');
 });
 
-test('GPUs: listed with their memory; one that cannot be opened says why', () => {
+test('GPUs are listed with their memory; one that cannot be opened has its reason', () => {
   const memory = { free: 2 ** 30, total: 2 ** 31 };
   const gpu = { device: 'cuda:0', name: 'a GPU', computeCapability: '9.0', memory, properties: {} };
   const list = { devices: [gpu], problem: null };
@@ -127,7 +127,7 @@ test('GPUs: listed with their memory; one that cannot be opened says why', () =>
   assert.match(closed.found, /a GPU.*; but: the driver is too old$/);
 });
 
-test('an old Node is named', () => {
+test('an old Node version is reported', () => {
   assert.is(checkNode('18.20.0').ok, false);
   assert.is(checkNode('20.0.0').ok, true);
 });

@@ -130,7 +130,7 @@ const together =
 const last = ({ events }: Ended) => events.at(-1) as Extract<SolverEvent, { type: 'done' }>;
 const SOLVER = 'max_iter: 6 snapshot: 3 test_iter: 1 test_interval: 2 random_seed: 1';
 
-test('two processes train to the end, and the first alone tests and writes', async () => {
+test('two processes train to the end, and only the first tests and writes', async () => {
   const { first, second } = await runTwo(SOLVER);
   assert.equal([first.error, second.error], [null, null]);
   assert.equal([last(first).reason, last(second).reason], ['finished', 'finished']);
@@ -138,13 +138,13 @@ test('two processes train to the end, and the first alone tests and writes', asy
   assert.equal([ofType(first.events, 'snapshot').length, ofType(second.events, 'snapshot').length], [2, 0]);
 });
 
-test('a seed that nobody wrote is the first process’s', async () => {
+test('without a seed in the solver, the first process’s is used', async () => {
   const { first, second } = await runTwo('max_iter: 1 snapshot_after_train: false');
   assert.is(ofType(first.events, 'start')[0]!.seed, ofType(second.events, 'start')[0]!.seed);
 });
 
 for (const asked of [0, 1])
-  test(`process ${asked} is asked to stop: both do, behind the same iteration, and the first writes`, async () => {
+  test(`if process ${asked} is asked to stop, both do, after the same iteration, and the first writes`, async () => {
     const { first, second } = await runTwo(SOLVER, (processes) => {
       processes[asked]!.onEvent = (event, solver) => {
         if (event.type === 'iteration' && event.iteration === 3) solver.request('stop');
@@ -161,7 +161,7 @@ for (const asked of [0, 1])
     );
   });
 
-test('a snapshot that the second process is asked for is written by the first', async () => {
+test('a snapshot requested from the second process is written by the first', async () => {
   const { first } = await runTwo('max_iter: 4 random_seed: 1', ([, second]) => {
     second.onEvent = (event, solver) => {
       if (event.type === 'iteration' && event.iteration === 1) solver.request('snapshot');
@@ -202,7 +202,7 @@ test('a weight that is infinite at a snapshot ends both, and is not called a bad
 });
 
 for (const bad of [0, 1])
-  test(`a loss that is no number in process ${bad} ends both`, async () => {
+  test(`a NaN loss in process ${bad} ends both`, async () => {
     const ended = await runTwo(SOLVER, (processes) => {
       processes[bad]!.world.loss = (pass) => (pass === 4 ? Number.NaN : 1);
     });
@@ -291,7 +291,7 @@ for (const [what, text, befall] of [
   ],
 ] as [string, string, (each: Process) => void][])
   for (const rank of [0, 1])
-    test(`where process ${rank} ${what}, the other one learns it`, async () => {
+    test(`if process ${rank} ${what}, the other one is told`, async () => {
       const ended = await runTwo(text, (processes) => befall(processes[rank]!));
       const [own, other] = rank === 0 ? [ended.first, ended.second] : [ended.second, ended.first];
       assert.is(own.error?.message, 'own');
@@ -308,7 +308,7 @@ for (const [what, text, onEvent] of [
   ],
 ] as [string, string, Process['onEvent']][])
   for (const rank of [0, 1])
-    test(`where process ${rank} ${what}, the other one learns it`, async () => {
+    test(`if process ${rank} ${what}, the other one is told`, async () => {
       const ended = await runTwo(text, (processes) => {
         processes[rank]!.onEvent = onEvent;
       });
@@ -317,14 +317,14 @@ for (const [what, text, onEvent] of [
       assert.is(other.error?.code, 'communicator/other-failed', other.error?.message);
     });
 
-test('who leaves at the last event leaves nobody waiting', async () => {
+test('a process that leaves at the last event leaves nobody waiting', async () => {
   const { first, second } = await runTwo(SOLVER, ([each]) => {
     each.onEvent = ({ type }) => (type === 'done' ? 'leave' : undefined);
   });
   assert.equal([first.error, second.error], [null, null]);
 });
 
-test('where the first cannot write or test, the second learns it', async () => {
+test('if the first cannot write or test, the second is told', async () => {
   for (const befall of [
     // The folder is gone when the snapshot is due.
     (each: Process, folder: string) => {

@@ -86,7 +86,7 @@ for (const kind of ['reference', 'cpu'] as const) {
     assert.equal(blobs(result.weights, 'scale'), blobs(weights, 'scale'));
   });
 
-  test(`${kind}: with one batch, TEST gives what TRAIN gave, but for m/(m − 1)`, async () => {
+  test(`${kind}: with one batch, TEST gives the same as TRAIN, except for m/(m − 1)`, async () => {
     await using device = await openDevice(kind, { threads: 1 });
     const result = await averageStatistics({ net, weights, match, source: source(2), iterations: 1, device });
     const batch = await source(2).next();
@@ -110,7 +110,7 @@ for (const kind of ['reference', 'cpu'] as const) {
   });
 }
 
-test('what has no batch statistics is refused', async () => {
+test('nets without batch statistics are refused', async () => {
   await using device = await openDevice('reference');
   const frozen = readNet(
     NET.replaceAll('type: "BatchNorm"', 'type: "BatchNorm" batch_norm_param { use_global_stats: true }'),

@@ -50,7 +50,7 @@ function source(bad: number): DataSource {
 
 for (const kind of ['reference', 'cpu'] as const)
   for (const iterSize of [1, 2])
-    test(`${kind}, iter_size ${iterSize}: the layer is named, the weights are those before the bad batch`, async () => {
+    test(`${kind}, iter_size ${iterSize}: the layer is named, and the weights are those before the bad batch`, async () => {
       await using device = await openDevice(kind, { threads: 1 });
       const run = async (name: string, iterations: number, bad: number) => {
         const text = `base_lr: 0.1 lr_policy: "fixed" momentum: 0.9 max_iter: ${iterations} iter_size: ${iterSize}

@@ -96,7 +96,7 @@ const cases: readonly (readonly [name: string, update: UpdateRule, loss?: string
 ];
 for (const [name, update, loss] of cases)
   for (const kind of ['reference', 'cpu'] as const)
-    test(`${name} on ${kind} has PyTorch's numbers`, async () => {
+    test(`${name} on ${kind} gives PyTorch's numbers`, async () => {
       const result = await train(kind, update, loss);
       near(result.losses, expected[name]!.losses, 'loss');
       near(result.weights, expected[name]!.weights, 'weight');
@@ -132,7 +132,7 @@ test('LARS is algorithm 1 of You et al.: a layer moves by trust times its own no
     near((await train(kind, update)).weights, weights, `${kind}, weight`);
 });
 
-test("at a constant rate the dampened momentum is Caffe's with the rate times 1 − momentum, but for its first gradient", async () => {
+test("at a constant rate, dampened momentum is Caffe's with the rate times 1 − momentum, except for its first gradient", async () => {
   // h₀ = g₀ instead of (1 − m)·g₀: the two differ by what the first gradient adds, m^(t+1)·g₀ at step t.
   const dampened = (await train('reference', { ...plain, momentum: 0, momentum_convention: 'dampened' }))
     .weights;
@@ -165,7 +165,7 @@ const settings = (text: string, name = 'snapshot') =>
     { file: join(folder, 'solver.prototxt') },
   );
 
-test('a solver with ema_decay writes the average beside the weights, and goes on from it', async () => {
+test('a solver with ema_decay writes the average beside the weights, and resumes from it', async () => {
   await using device = await openDevice('reference');
   const run = (text: string, name: string, snapshot?: string) =>
     collect(
@@ -206,7 +206,7 @@ test('without ema_decay no average is written', async () => {
   assert.not(existsSync(join(folder, 'none_iter_1.ema.caffemodel')));
 });
 
-test('each extension is said to be one that Caffe refuses, with the conversion of the rate', () => {
+test('for each extension, a message says that Caffe refuses it, with the conversion of the rate', () => {
   const warningsOf = (text: string) =>
     checkSolver(settings(`max_iter: 1 ${text}`)).warnings.filter(({ code }) => code === 'solver/extension');
   assert.equal(warningsOf('momentum: 0.9'), []);
@@ -221,7 +221,7 @@ test('each extension is said to be one that Caffe refuses, with the conversion o
   assert.match(conversion!.message, /base_lr 0\.1 has the effect of 0\.01 in Caffe's convention/);
 });
 
-test('extensions with wrong values, or of another type, are refused at their line', () => {
+test('extensions with wrong values or types are refused with their line', () => {
   for (const [text, said] of [
     ['momentum_convention: "torch"', /must be "caffe" or "dampened", found "torch"/],
     ['type: "Nesterov" momentum_convention: "dampened"', /is of type "SGD"/],
@@ -241,7 +241,7 @@ test('extensions with wrong values, or of another type, are refused at their lin
     );
 });
 
-test('a loss refuses weights that are not one a class, and smoothing of 1', async () => {
+test('a loss refuses weights other than one per class, and smoothing of 1', async () => {
   await using device = await openDevice('reference');
   for (const [loss, said] of [
     ['loss_param { class_weight: 1 class_weight: 2 }', /once for each of 3 classes.*found 2 times/],
@@ -257,7 +257,7 @@ test('a loss refuses weights that are not one a class, and smoothing of 1', asyn
     }
 });
 
-test('an average is there where the update keeps one, and dampened is of SGD', async () => {
+test('an average exists if the update keeps one, and dampening belongs to SGD', async () => {
   await using device = await openDevice('reference');
   await using trainer = await device.train({ model: readNet(netOf(), { file: 'net' }), update: plain });
   const refuses = async (work: Promise<unknown>) =>

@@ -65,7 +65,7 @@ const recipe = {
   seed: 1,
 } as const;
 
-test('what is written is read, has nothing to complain of, and names the files that are there', async () => {
+test('the written files can be read, pass lint, and name existing files', async () => {
   const out = join(folder, 'files');
   const split = await splitClassFolders(pictures);
   const written = writeFinetuneFiles(out, { ...files, folder: pictures, preprocess }, split, recipe);
@@ -104,7 +104,7 @@ test('what is written is read, has nothing to complain of, and names the files t
   assert.equal(readFileSync(written.paths.labels, 'utf8'), 'lying\nstanding\n');
 });
 
-test('class weights are in the loss, inverse to the images of a class; balanced sampling is in augment.json', async () => {
+test('class weights are in the loss, inversely proportional to the images of a class; balanced sampling is in augment.json', async () => {
   const split = await splitClassFolders(pictures);
   // 12 of the 48 training images are of the first class.
   const train = split.train.filter(({ label }, i) => label === 1 || i % 2 === 0);
@@ -143,7 +143,7 @@ test('class weights are in the loss, inverse to the images of a class; balanced 
   );
 });
 
-test('a mean image lies beside and is subtracted from the crop; an exact size is a size of the list', async () => {
+test('a mean image is saved beside the net and subtracted from the crop; an exact size is that of the list', async () => {
   const out = join(folder, 'mean');
   const split = await splitClassFolders(pictures);
   const mean = { shape: [1, 28, 28], data: new Float32Array(784).fill(73) };
@@ -160,7 +160,7 @@ test('a mean image lies beside and is subtracted from the crop; an exact size is
   assert.not.match(readFileSync(join(out, 'training/train_val.prototxt'), 'utf8'), /use_global_stats/);
 });
 
-test('nets and preprocessing that do not fit are refused with what does', async () => {
+test('nets and preprocessing that do not fit are refused, with those that do', async () => {
   const split = await splitClassFolders(pictures);
   const trained = join(folder, 'train_val.prototxt');
   writeFileSync(trained, printPrototxt(resnet({ depth: 20, train: true })));
@@ -194,7 +194,7 @@ const collect = async (options: Partial<FinetuneOptions>) => {
   return events;
 };
 
-test('a net that knew clothes tells lying from standing stripes, and all that describes it is written', async () => {
+test('a net that knew clothes tells horizontal from vertical stripes, and all its files are written', async () => {
   const out = join(folder, 'stripes');
   const events = await collect({ out });
   const of = <T extends FinetuneEvent['type']>(type: T) =>
@@ -264,7 +264,7 @@ test('the same seed gives the same losses, another one others', async () => {
   assert.not.equal(await losses(4), first);
 });
 
-test('weights of another net, a rate that is too high, a stop: said, and nothing half written', async () => {
+test('weights of another net, a rate that is too high and a stop are reported, and nothing half-written remains', async () => {
   const failed = async (options: Partial<FinetuneOptions>) => {
     const out = mkdtempSync(join(folder, 'failed-'));
     const error = await collect({ ...options, out, epochs: 1 }).then(
@@ -286,7 +286,7 @@ test('weights of another net, a rate that is too high, a stop: said, and nothing
     assert.instance(await failed(wrong), ArgumentError);
 });
 
-test('images that cannot be read are left out of the split and told, where that is asked for', async () => {
+test('unreadable images are left out of the split and listed, if requested', async () => {
   const broken = join(folder, 'broken');
   cpSync(pictures, broken, { recursive: true });
   const [torn] = listImages(broken).files;
@@ -307,7 +307,7 @@ test('images that cannot be read are left out of the split and told, where that 
   assert.equal(value.ignored, ['notes.txt']);
 });
 
-test('a stop leaves a snapshot that training goes on from, and no result; before the training its reason is thrown', async () => {
+test('a stop leaves a snapshot to resume from, and no result; before training its reason is thrown', async () => {
   await using device = await openDevice('cpu', { threads: 2 });
   const out = join(folder, 'stopped');
   const controller = new AbortController();
@@ -342,7 +342,7 @@ for (const [signal, status] of [
   ['SIGINT', 130],
   ['SIGTERM', 143],
 ] as const)
-  test(`resnode finetune ends on ${signal} with a snapshot, says how to go on, and has status ${status}`, async () => {
+  test(`resnode finetune ends on ${signal} with a snapshot, says how to resume, and has status ${status}`, async () => {
     const { child, ended } = command(signal, ['--epochs', '500']);
     let asked = false;
     child.stdout.on('data', (text) => {

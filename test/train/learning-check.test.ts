@@ -53,11 +53,11 @@ const weightsOf = (layer: string, ...values: number[][]): WeightsFile => ({
   ],
 });
 
-test('a net that can learn gives no word', () => {
+test('a net that can learn gives no message', () => {
   assert.equal(check(NET), []);
 });
 
-test('BatchNorm over one value is refused with its layer, place and cure', () => {
+test('BatchNorm over one value is refused with its layer, position and cure', () => {
   const single = { inputShapes: { data: [1, 3, 1, 1], label: [1] } };
   const one = NET.replace('batch_size: 32', 'batch_size: 1');
   const error = refused(one, single);
@@ -71,7 +71,7 @@ test('BatchNorm over one value is refused with its layer, place and cure', () =>
   assert.not.match(check(one, { ...single, frozenBatchNorm: true }).join(), /few-values/);
 });
 
-test('one class, and no loss, are refused', () => {
+test('a single class, and a missing loss, are refused', () => {
   assert.is(refused(NET.replace('num_output: 3', 'num_output: 1')).code, 'net/one-class');
   const error = refused(NET.replace(/layer { name: "loss".*/, ''));
   assert.is(error.code, 'net/no-loss');
@@ -79,7 +79,7 @@ test('one class, and no loss, are refused', () => {
   assert.is(refused(NET.replace('top: "loss"', 'top: "loss" loss_weight: 0')).code, 'net/no-loss');
 });
 
-test('what hardly learns is a warning with place and cure', () => {
+test('a net that hardly learns gives a warning with position and cure', () => {
   for (const [text, code, words] of [
     [
       NET.replace(FILLED, ''),
@@ -112,7 +112,7 @@ test('what hardly learns is a warning with place and cure', () => {
   }
 });
 
-test("a net learns where its only weights are a BN's, a Normalize's, an Embed's, an LSTM's or a fork's convolution's", () => {
+test("a net learns if its only weights are a BN's, a Normalize's, an Embed's, an LSTM's or a fork's convolution's", () => {
   const inputShapes = { data: [32, 3, 4, 4], label: [32], cont: [32, 3] };
   for (const layer of [
     'type: "BN" bottom: "data"',
@@ -137,11 +137,11 @@ test("a net learns where its only weights are a BN's, a Normalize's, an Embed's,
   }
 });
 
-test('weights that are given are no zero weights', () => {
+test('given weights do not count as zero weights', () => {
   assert.equal(check(NET.replace(FILLED, ''), { weights: weightsOf('fc', [1], [1]) }), []);
 });
 
-test('stored statistics that are all 0 are warned of where they are used', () => {
+test('stored statistics that are all 0 give a warning where they are used', () => {
   const frozen = NET.replace('top: "bn" }', 'top: "bn" batch_norm_param { use_global_stats: true } }');
   const codes = (text: string, given?: Partial<LearningCheck>) =>
     check(text, given).map((each) => each.split(' ')[0]);
@@ -158,7 +158,7 @@ test('stored statistics that are all 0 are warned of where they are used', () =>
   assert.equal(codes(frozen, { weights: weightsOf('bn', [1, 1, 1], [2, 2, 2], [9]) }), []);
 });
 
-test('a solver refuses such a net before a trainer takes memory', async () => {
+test('a solver refuses such a net before a trainer allocates memory', async () => {
   const world = fakes();
   const solver = fakeSolver(world, tmpdir(), 'max_iter: 1');
   const { net_param } = solver.parameters;

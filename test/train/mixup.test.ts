@@ -120,7 +120,7 @@ for (const kind of ['reference', 'cpu'] as const)
     assert.ok(ofType(events, 'warning').some(({ message }) => /mixup is an extension/.test(message)));
   });
 
-test('a training that goes on from a snapshot draws what the whole one draws', async () => {
+test('training that resumes from a snapshot draws the same as an uninterrupted run', async () => {
   await using device = await openDevice('reference');
   const run = (text: string, name: string, snapshot?: string) =>
     collect(
@@ -141,7 +141,7 @@ test('a training that goes on from a snapshot draws what the whole one draws', a
   );
 });
 
-test('λ has the mean and the variance of Beta(α, α); each batch has partners of its own', async () => {
+test('λ has the mean and variance of Beta(α, α), and each batch has its own partners', async () => {
   for (const alpha of [0.05, 0.2, 1, 4]) {
     const random = seededRandom(7);
     const draws = Array.from({ length: 20_000 }, () => beta(alpha, random));
@@ -162,7 +162,7 @@ test('λ has the mean and the variance of Beta(α, α); each batch has partners 
   assert.is(new Set([await draw(1, 0), await draw(2, 0), await draw(1, 1), await draw(1, 0, 1)]).size, 4);
 });
 
-test('nets that cannot take mixup are refused by name, at the line of the solver', async () => {
+test("nets that cannot use mixup are refused by name, with the solver's line", async () => {
   const at = { file: 'solver.prototxt', line: 3, column: 1 };
   const state = { phase: 'TRAIN' as const, level: 0, stages: [] };
   for (const [text, batch, said] of [

@@ -43,7 +43,7 @@ test('a curve keeps its means and extremes in bounded memory', () => {
   assert.equal(short.points(), [{ x: 3, mean: 7, low: 7, high: 7 }]);
 });
 
-test('a report has its curves, its results and the sections beside them, and a JSON of the same', async () => {
+test('a report has its curves, its results and further sections, and the same as JSON', async () => {
   const { data, file, page } = await reportOf('whole', trainingEvents(2000));
   const titles = [...page.matchAll(/<h2>([^<]*)</g)].map(([, title]) => title);
   assert.equal(titles, [
@@ -75,7 +75,7 @@ test('a report has its curves, its results and the sections beside them, and a J
   );
 });
 
-test('a section may have a confusion matrix and pictures; no fact of the training stands twice', async () => {
+test('a section may have a confusion matrix and pictures; no fact of the training is repeated', async () => {
   const file = join(folder, 'sections.html');
   const report = openReport(file, 'ResNet-20 <made up>');
   for (const event of trainingEvents(100)) report.add(event);
@@ -108,7 +108,7 @@ test('a section may have a confusion matrix and pictures; no fact of the trainin
     assert.ok(tables.split(fact).length <= 2, `${fact} stands ${tables.split(fact).length - 1} times`);
 });
 
-test('a training that diverged, ended with an error or never began is still reported', async () => {
+test('training that diverged, ended with an error or never started is still reported', async () => {
   const events = [...trainingEvents(100)];
   const cut = events.slice(0, 9);
   const failed = await reportOf('failed', cut);
@@ -136,7 +136,7 @@ test('a training that diverged, ended with an error or never began is still repo
   assert.not.match(empty.page, /class="chart"|<script/);
 });
 
-test('a loss that falls over a decade is drawn by ratios, so that its end is seen, and one that hardly falls is not', () => {
+test('a loss that falls over a decade has a logarithmic axis, so that its end can be seen, and one that hardly falls does not', () => {
   const axisOf = (last: number) => {
     const loss = [2.3, last].map((mean, x) => ({ x, mean, low: mean, high: mean }));
     const curves = { loss, rate: [], throughput: [], waiting: [] };
@@ -148,7 +148,7 @@ test('a loss that falls over a decade is drawn by ratios, so that its end is see
   );
 });
 
-test('where a report cannot go is said before the training', () => {
+test('a path where no report can be written is refused before training', () => {
   for (const [file, words] of [
     [join(folder, 'report.txt'), 'ends in .html'],
     [join(folder, 'none/report.html'), 'a folder that exists'],
@@ -159,7 +159,7 @@ test('where a report cannot go is said before the training', () => {
     );
 });
 
-test('durations are said in the two units that matter', () => {
+test('durations are printed in the two relevant units', () => {
   assert.equal([8.44, 59.96, 185, 3599.7, 3720, 86_399].map(formatDuration), [
     '8.4 s',
     '60.0 s',
@@ -192,7 +192,7 @@ async function chartsFollow(page: Page, width: number): Promise<void> {
 const chromium = findChromium();
 if (chromium !== null)
   for (const scheme of ['light', 'dark'] as const)
-    test(`in a browser, ${scheme}: nothing is complained of, curves have colour and room`, async () => {
+    test(`in a browser, ${scheme}: there are no errors, and curves have colour and room`, async () => {
       const { file } = await reportOf(scheme, trainingEvents(500));
       const browser = await startBrowser(chromium, scheme);
       try {

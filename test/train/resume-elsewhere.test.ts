@@ -27,7 +27,7 @@ const refused = async (change: (world: Fakes) => void): Promise<ResnodeError> =>
   return assert.unreachable('it was not refused') as never;
 };
 
-test('a snapshot at or past max_iter is a warning that says what to raise', async () => {
+test('a snapshot at or past max_iter gives a warning that says what to raise', async () => {
   for (const most of [1, 2])
     assert.match(
       (await warnings(`max_iter: ${most}`)).join(),
@@ -36,14 +36,14 @@ test('a snapshot at or past max_iter is a warning that says what to raise', asyn
   assert.equal(await warnings('max_iter: 3'), []);
 });
 
-test('another solver type is a warning that names both', async () => {
+test('another solver type gives a warning that names both', async () => {
   assert.match(
     (await warnings('max_iter: 3 type: "Nesterov"')).join(),
     /solver\/other-type .*type SGD, this one is Nesterov/,
   );
 });
 
-test('a history that does not fit names the snapshot and the way on', async () => {
+test('a history that does not fit is refused with the snapshot and the way to continue', async () => {
   const error = await refused(({ device }) => {
     device.train = () => Promise.reject(new ArgumentError('history', '4 arrays', '2'));
   });
@@ -51,7 +51,7 @@ test('a history that does not fit names the snapshot and the way on', async () =
   assert.match(error.message, /fake_iter_2\.solverstate: .*--weights .*fake_iter_2\.caffemodel/);
 });
 
-test('data that changed names the file whose removal is the way on', async () => {
+test('changed data is refused with the file to remove in order to continue', async () => {
   const error = await refused((world) => {
     const { data } = world;
     Object.assign(world, {

@@ -118,7 +118,7 @@ for (const [kind, settings] of [
   });
 }
 
-test('a warm-up as a solver of its own, from whose snapshot the other goes on, ends with the bits of one run', async () => {
+test('a warm-up as a separate solver, from whose snapshot the other resumes, ends with the bits of one run', async () => {
   const warmup = { iterations: 4, rate: 0.005 };
   await train('cpu', 'warm-whole', '', { warmup });
   const first = warmupSolver(
@@ -134,7 +134,7 @@ test('a warm-up as a solver of its own, from whose snapshot the other goes on, e
   assert.equal([stages.weights, stages.history], [whole.weights, whole.history]);
 });
 
-test('the event loop stays free while the cpu trains', async () => {
+test('the event loop stays responsive while the CPU trains', async () => {
   let last = performance.now();
   let latest = 0;
   let ticks = 0;
@@ -155,7 +155,7 @@ test('the event loop stays free while the cpu trains', async () => {
   );
 });
 
-test('a snapshot of another net whose blobs have equal sizes is refused, with what differs first; of before it is taken', async () => {
+test('a snapshot of another net whose blobs have equal sizes is refused with the first difference, before any of it is used', async () => {
   const events = await train('reference', 'first-net', '', {}, (event, solver) => {
     if (event.type === 'iteration' && event.iteration === 1) solver.request('stop');
   });

@@ -24,7 +24,7 @@ for (const group of ['solver', 'train']) {
   }
 }
 
-test('the step that a snapshot carries is where the next run begins', () => {
+test('the step in a snapshot is where the next run starts', () => {
   const solver = settings('gamma: 0.5 stepvalue: 3 stepvalue: 3 stepvalue: 6');
   const whole = new Schedule(solver);
   const first = rates(whole, 4);
@@ -42,14 +42,14 @@ test('a warm-up is a constant rate, and the policy counts its iterations', () =>
   assert.equal(rates(later, 5), [0.01, 0.01, 0.01, 0.1, 0.05].map(Math.fround));
 });
 
-test('cosine begins with base_lr, has half of it in the middle and ends near 0', () => {
+test('cosine starts with base_lr, has half of it in the middle and ends near 0', () => {
   const cosine = new Schedule(settings(''), { cosine: true });
   assert.is(cosine.rate(0), Math.fround(0.1));
   assert.is(cosine.rate(250), Math.fround(0.05));
   assert.ok(cosine.rate(499) > 0 && cosine.rate(499) < 1e-5);
 });
 
-test('a warm-up that is none is refused', () => {
+test('an invalid warm-up is refused', () => {
   const solver = settings('');
   for (const warmup of [
     { iterations: -1, rate: 0.1 },

@@ -70,7 +70,7 @@ const refusal = (work: () => unknown): ResnodeError => {
   return assert.unreachable() as never;
 };
 
-test('numbers with commas and a value a class say the same; - is none', () => {
+test('numbers with commas and one value per class mean the same; - is none', () => {
   assert.equal(readLabelList(numbers), readLabelList(vectors));
   const { classes, images: read } = readLabelList(numbers);
   assert.is(classes, 3);
@@ -98,7 +98,7 @@ for (const [what, lines, words] of [
     /some image has several labels.*a folder of images for each class/,
   ],
 ] as const)
-  test(`a list with ${what} is refused at its line, with what is expected`, () => {
+  test(`a list with ${what} is refused with its line and what is expected`, () => {
     const { message } = refusal(() => readLabelList(write('bad.txt', lines)));
     assert.match(message, words);
     // A list without several labels is wrong as a whole.
@@ -106,7 +106,7 @@ for (const [what, lines, words] of [
       assert.match(message, lines.length === 2 ? /bad\.txt:2: / : /bad\.txt:1: /);
   });
 
-test('labels beyond the classes of the net are refused at their line', () => {
+test('labels beyond the classes of the net are refused with their line', () => {
   assert.match(
     refusal(() => readLabelList(write('bad.txt', ['a.png 0,3']), { classes: 3 })).message,
     /labels from 0 to 2/,
@@ -114,7 +114,7 @@ test('labels beyond the classes of the net are refused at their line', () => {
   assert.match(refusal(() => readLabelList(vectors, { classes: 4 })).message, /4 values/);
 });
 
-test('ImageData gives a value a class as N×K; lines of another length are refused', async () => {
+test('ImageData returns one value per class as N×K; lines of another length are refused', async () => {
   const data = readNet(
     `layer { name: "d" type: "ImageData" top: "data" top: "label"
     image_data_param { source: "${vectors}" root_folder: "${pictures}/" batch_size: 4 is_color: false } }`,
@@ -136,7 +136,7 @@ test('ImageData gives a value a class as N×K; lines of another length are refus
   assert.match((error as Error).message, /bad.txt:2.*expected 2 values behind the path, as in line 1/);
 });
 
-test('figures of several labels are those worked by hand', () => {
+test('figures for several labels agree with those computed by hand', () => {
   const outcomes = [
     { labels: [0], scores: [0.9, 0.2, 0.1] },
     { labels: [0, 1], scores: [0.4, 0.8, 0.2] },
@@ -170,7 +170,7 @@ const out = join(folder, 'findings');
 const resnode = (...words: string[]) =>
   spawnSync(process.execPath, [...COMMAND, ...words], { encoding: 'utf8' });
 
-test('finetune, evaluate, classify and openClassifier tell each class by itself', async () => {
+test('finetune, evaluate, classify and openClassifier rate each class separately', async () => {
   const tuned = resnode(
     'finetune',
     numbers,
@@ -237,7 +237,7 @@ test('finetune, evaluate, classify and openClassifier tell each class by itself'
   assert.ok(probabilities.reduce((sum, { probability }) => sum + probability, 0) > 1.2);
 });
 
-test('what does not fit several labels is refused with why, and nothing is written', async () => {
+test('options that do not fit several labels are refused with the reason, and nothing is written', async () => {
   await using device = await openDevice('cpu', { threads: 1 });
   const common = { ...net, folder: numbers, device, preprocess: { mean: [73] }, out: join(folder, 'none') };
   for (const [more, expected] of [
@@ -269,7 +269,7 @@ test('what does not fit several labels is refused with why, and nothing is writt
   assert.not.ok(existsSync(join(folder, 'none', 'model.prototxt')));
 });
 
-test('classes of which there is nothing to train with or to judge by are warned of', async () => {
+test('classes without images for training or validation give a warning', async () => {
   await using device = await openDevice('cpu', { threads: 1 });
   const list = write(
     'rare.txt',

@@ -160,7 +160,7 @@ for (const folder of [...goldenCases('solver'), ...goldenCases('train')]) {
   });
 
   if (golden.case === 'two_losses')
-    test('debug_info has the mean absolute diffs of Caffe, before clipping and decay', async () => {
+    test("debug_info prints Caffe's mean absolute diffs, before clipping and decay", async () => {
       const events = await solver(
         1,
         { weights: join(folder, 'weights.caffemodel') },
@@ -187,7 +187,7 @@ for (const folder of [...goldenCases('solver'), ...goldenCases('train')]) {
 
   const { resume } = golden;
   if (resume === undefined) continue;
-  test(`${golden.case}: goes on from Caffe's own .solverstate as Caffe did`, async () => {
+  test(`${golden.case}: resumes from Caffe's own .solverstate as Caffe did`, async () => {
     const events = await solver(
       golden.iters + resume.iters,
       { snapshot: join(folder, golden.solverstate!) },

@@ -72,7 +72,7 @@ test("tests, iterations and snapshots come in Caffe's order", async () => {
   assert.is(world.open, 0, 'everything was closed');
 });
 
-test('test_initialization: false leaves the first test out; without an interval the end is a snapshot', async () => {
+test('test_initialization: false skips the first test; without an interval there is a snapshot at the end', async () => {
   const world = fakes();
   const events = await collect(
     fakeSolver(world, newFolder(), 'max_iter: 3 test_iter: 1 test_interval: 2 test_initialization: false'),
@@ -91,7 +91,7 @@ test('test_initialization: false leaves the first test out; without an interval 
   assert.is(ofType(none, 'warning')[0]!.code, 'solver/no-snapshot');
 });
 
-test('finalTest tests the weights that are kept, once', async () => {
+test('finalTest tests the saved weights, once', async () => {
   for (const [iterations, tests] of [
     [3, ['test 2', 'test 3']],
     [4, ['test 2', 'test 4']],
@@ -105,7 +105,7 @@ test('finalTest tests the weights that are kept, once', async () => {
   }
 });
 
-test('a test averages its outputs over test_iter batches and has the weights of that iteration', async () => {
+test('a test averages its outputs over test_iter batches with the weights of that iteration', async () => {
   const world = fakes();
   const events = await collect(
     fakeSolver(world, newFolder(), 'max_iter: 2 test_iter: 4 test_interval: 2 test_compute_loss: true'),
@@ -125,7 +125,7 @@ test('a test averages its outputs over test_iter batches and has the weights of 
   assert.is(ofType(silent, 'test')[0]!.loss, null);
 });
 
-test('iter_size passes make one iteration, whose loss is their mean, weighted', async () => {
+test('iter_size passes make one iteration, whose loss is their weighted mean', async () => {
   const world = fakes();
   world.loss = (pass) => pass;
   const events = await collect(fakeSolver(world, newFolder(), 'max_iter: 2 iter_size: 3'));
@@ -148,7 +148,7 @@ test('iter_size passes make one iteration, whose loss is their mean, weighted', 
   assert.equal([start!.batch, start!.samplesPerIteration, start!.epochSize], [4, 12, 100]);
 });
 
-test('batches are read in place and given back where the source takes them, each after its last use', async () => {
+test('batches are read in place and given back if the source takes them, each after its last use', async () => {
   const world = fakes();
   world.recycles = true;
   const text = 'max_iter: 2 iter_size: 2 test_interval: 9 test_iter: 2 snapshot_after_train: false';
@@ -160,7 +160,7 @@ test('batches are read in place and given back where the source takes them, each
   ]);
 });
 
-test("average_loss smooths as Caffe does: a mean until it is full, then a window's", async () => {
+test("average_loss smooths as Caffe does: a mean until the window is full, then the window's mean", async () => {
   const world = fakes();
   world.loss = (pass) => [3, 1, 5, 9, 0][pass]! / 2;
   const events = await collect(fakeSolver(world, newFolder(), 'max_iter: 5 average_loss: 3'));
@@ -170,7 +170,7 @@ test("average_loss smooths as Caffe does: a mean until it is full, then a window
   );
 });
 
-test('iter_size with batch statistics warns, with stored ones it does not', async () => {
+test('iter_size gives a warning with batch statistics, but not with stored ones', async () => {
   for (const [statistics, warned] of [
     ['batch', true],
     ['global', false],
@@ -184,7 +184,7 @@ test('iter_size with batch statistics warns, with stored ones it does not', asyn
   }
 });
 
-test('a request for a stop ends after the iteration with a snapshot, and a test without a result', async () => {
+test('a request to stop ends after the iteration with a snapshot, and a test without a result', async () => {
   const world = fakes();
   const solver = fakeSolver(world, newFolder(), 'max_iter: 9 test_iter: 5 test_interval: 4');
   const events = await collect(solver, (event) => {
@@ -221,7 +221,7 @@ test('a request for a stop ends after the iteration with a snapshot, and a test 
   assert.is(tested.open, 0);
 });
 
-test('a request for a snapshot writes one and goes on', async () => {
+test('a request for a snapshot writes one and continues', async () => {
   const solver = fakeSolver(fakes(), newFolder(), 'max_iter: 3 snapshot: 2');
   const events = await collect(solver, (event) => {
     if (event.type === 'iteration' && event.iteration === 0) solver.request('snapshot');
@@ -242,7 +242,7 @@ test('a request for a snapshot writes one and goes on', async () => {
 });
 
 for (const format of ['BINARYPROTO', 'HDF5'] as const)
-  test(`a snapshot (${format}) is Caffe's two files and one JSON of ours; a resumed run goes on where the data was`, async () => {
+  test(`a snapshot (${format}) is Caffe's two files and a JSON of ours; a resumed run continues where the data was`, async () => {
     const folder = newFolder();
     const text = `max_iter: 5 test_iter: 1 test_interval: 2 snapshot: 3 snapshot_format: ${format} random_seed: 7`;
     const world = fakes();
@@ -279,7 +279,7 @@ for (const format of ['BINARYPROTO', 'HDF5'] as const)
     assert.is(caffe.calls[0], 'step 0 first last');
   });
 
-test("a snapshot's weights are found beside it when it was moved", async () => {
+test("a moved snapshot's weights are found beside it", async () => {
   const [folder, other] = [newFolder(), newFolder()];
   await collect(fakeSolver(fakes(), folder, 'max_iter: 2'));
   for (const name of readdirSync(folder)) {
@@ -291,7 +291,7 @@ test("a snapshot's weights are found beside it when it was moved", async () => {
   assert.is(resumed.weights, join(other, 'fake_iter_2.caffemodel'));
 });
 
-test('a JSON that is not of its .solverstate is refused with what mends it', async () => {
+test('a JSON that does not belong to its .solverstate is refused with the cure', async () => {
   const folder = newFolder();
   await collect(fakeSolver(fakes(), folder, 'max_iter: 2'));
   const state = join(folder, 'fake_iter_2.solverstate');
@@ -308,7 +308,7 @@ test('a JSON that is not of its .solverstate is refused with what mends it', asy
   }
 });
 
-test('nan and infinity end the run at once, the plateau after five; the last snapshot stays', async () => {
+test('NaN and infinity end the run at once, the plateau after five; the last snapshot remains', async () => {
   const plateau = 87.33654475;
   for (const [losses, reason, at] of [
     [[1, 1, 1, Number.NaN], 'nan', 3],
@@ -353,7 +353,7 @@ test('a skipped update gives a warning; after twenty in a row training stops and
   assert.match(diverged!.message, /20 updates in a row are not finite.*--loss-scale/);
 });
 
-test('a dynamic loss scale is told where an update is skipped, and a snapshot goes on with it', async () => {
+test('a dynamic loss scale is reported when an update is skipped, and a snapshot keeps it', async () => {
   const world = fakes();
   const folder = newFolder();
   const options = { precision: 'float16', lossScale: 'dynamic' } as const;
@@ -379,7 +379,7 @@ test('a dynamic loss scale is told where an update is skipped, and a snapshot go
   }
 });
 
-test('weights that are not finite are never a snapshot', async () => {
+test('weights that are not finite are never saved in a snapshot', async () => {
   const folder = newFolder();
   const world = fakes();
   const { device } = world;
@@ -405,7 +405,7 @@ test('weights that are not finite are never a snapshot', async () => {
   assert.equal([ofType(events, 'diverged')[0]!.layer, readdirSync(folder).length], ['ip', 3]);
 });
 
-test('an abort throws its reason; it and leaving the loop close everything', async () => {
+test('an abort throws its reason; an abort, or leaving the loop, closes everything', async () => {
   const world = fakes();
   const controller = new AbortController();
   const reason = new Error('enough');
@@ -434,7 +434,7 @@ test('two runs at once are refused, one after the other are not', async () => {
   assert.equal(outline(await collect(solver)), outline(events));
 });
 
-test('the net is found beside the solver where the working folder has none, and that is said', async () => {
+test('the net is searched beside the solver if the working folder has none, with a message', async () => {
   const folder = newFolder();
   writeFileSync(join(folder, 'beside.prototxt'), NET);
   const file = join(folder, 'solver.prototxt');
@@ -449,7 +449,7 @@ test('the net is found beside the solver where the working folder has none, and 
   assert.is(ofType(events, 'start')[0]!.solver, file);
 });
 
-test('what cannot be is refused before anything is computed', async () => {
+test('impossible settings are refused before anything is computed', async () => {
   const world = fakes();
   const folder = newFolder();
   const run = (text: string, options: Partial<SolverOptions> = {}) =>
@@ -473,7 +473,7 @@ test('what cannot be is refused before anything is computed', async () => {
   assert.equal(world.calls, []);
 });
 
-test("a net that is not there names the solver's line, the folders that were searched, and what is there", async () => {
+test("a missing net is reported with the solver's line, the folders searched, and the existing files", async () => {
   const folder = newFolder();
   writeFileSync(join(folder, 'train_val.prototxt'), NET);
   const file = join(folder, 'solver.prototxt');
@@ -502,7 +502,7 @@ test("a net that is not there names the solver's line, the folders that were sea
   assert.match(wrong.message, /this is a solver \(prototxt\); here a net \(prototxt\) is needed/);
 });
 
-test('weights: the later of several files counts, and an option beats the solver', async () => {
+test('weights: the later of several files takes precedence, and an option overrides the solver', async () => {
   const folder = newFolder();
   await collect(fakeSolver(fakes(), folder, 'max_iter: 3 snapshot: 1'));
   const file = (i: number) => `${folder}/fake_iter_${i}.caffemodel`;
@@ -521,7 +521,7 @@ test('weights: the later of several files counts, and an option beats the solver
   assert.is(await begin('', { weights: [file(1), file(3)] }), 3);
 });
 
-test('the event says a drawn seed, so that a run can be repeated', async () => {
+test('the event contains a drawn seed, so that a run can be repeated', async () => {
   const seeds = [];
   for (const text of ['', '', 'random_seed: 5', 'random_seed: 4294967301']) {
     const events = await collect(fakeSolver(fakes(), newFolder(), `max_iter: 0 ${text}`));
@@ -531,7 +531,7 @@ test('the event says a drawn seed, so that a run can be repeated', async () => {
   assert.equal(seeds.slice(2), [5, 5]);
 });
 
-test('steps of any sizes, and the run behind them, do together what one run does', async () => {
+test('steps of any sizes, followed by a run, do the same as a single run', async () => {
   const text = 'max_iter: 7 test_iter: 1 test_interval: 3 snapshot: 2';
   const whole = fakes();
   const wanted = await collect(fakeSolver(whole, newFolder(), text));
@@ -548,12 +548,12 @@ test('steps of any sizes, and the run behind them, do together what one run does
   assert.is(world.open, 0, 'the run frees what the steps had opened');
 });
 
-test('a step goes beyond max_iter, as Solver::Step does', async () => {
+test('a step goes beyond max_iter, as in Solver::Step', async () => {
   await using solver = fakeSolver(fakes(), newFolder(), 'max_iter: 2');
   assert.is((await solver.step(5)).iteration, 5);
 });
 
-test('a step that was aborted goes on from there; what is open stays so until close', async () => {
+test('an aborted step can be continued; open resources stay open until close', async () => {
   const world = fakes();
   const solver = fakeSolver(world, newFolder(), 'max_iter: 9');
   const controller = new AbortController();
@@ -570,7 +570,7 @@ test('a step that was aborted goes on from there; what is open stays so until cl
   assert.is(world.open, 0);
 });
 
-test('net is there from open on, and misuse is told', async () => {
+test('net is available from open on, and misuse is reported', async () => {
   const world = fakes();
   await using solver = fakeSolver(world, newFolder(), 'max_iter: 9');
   assert.throws(() => solver.net, /solver\.open\(\)/);
@@ -591,7 +591,7 @@ test('net is there from open on, and misuse is told', async () => {
     );
 });
 
-test('snapshot() writes now, and a solver goes on from it as from any other', async () => {
+test('snapshot() writes at once, and a solver resumes from it as from any other', async () => {
   const folder = newFolder();
   await using solver = fakeSolver(fakes(), folder, 'max_iter: 9 snapshot_after_train: false');
   await solver.step(3);
@@ -608,7 +608,7 @@ test('snapshot() writes now, and a solver goes on from it as from any other', as
   );
 });
 
-test('a stop ends a step; a solver that diverged makes no other', async () => {
+test('a stop ends a step; a solver that diverged makes no further one', async () => {
   await using solver = fakeSolver(fakes(), newFolder(), 'max_iter: 9');
   const stopping = solver.step(5, {
     onEvent: (event) => {

@@ -62,7 +62,7 @@ test('every class gives the same share, every image is on one side, and the seed
   }
 });
 
-test('train/ and val/ are taken as they are; a class may be missing in val alone', async () => {
+test('train/ and val/ are used as they are; a class may be missing only in val', async () => {
   const folder = folderWith(
     ...numbered('train/ants', 3),
     ...numbered('train/bees', 2),
@@ -92,7 +92,7 @@ if (existsSync(hymenoptera))
   });
 else console.log('skipped: no photographs at shared/data/hymenoptera beside the checkout');
 
-test('what is no set of classes is refused with what is needed', async () => {
+test('a folder that is no set of classes is refused with what is needed', async () => {
   await refused(splitClassFolders(folderWith('a/1.jpg', 'a/2.jpg')), 'with a alone');
   await refused(splitClassFolders(folderWith('1.jpg')), 'with none');
   await refused(splitClassFolders(folderWith('a/1.jpg', 'a/2.jpg', 'b/1.jpg')), 'two images of each class');
@@ -101,7 +101,7 @@ test('what is no set of classes is refused with what is needed', async () => {
     await refused(splitClassFolders(folderWith(...numbered('a', 2)), { valShare }), 'valShare: expected');
 });
 
-test('a class whose images cannot be read is named, and not left out in silence', async () => {
+test('a class whose images cannot be read is named, not silently left out', async () => {
   const folder = folderWith(...numbered('a', 4), ...numbered('b', 3), ...numbered('c', 2));
   const broken = new Set(numbered('c', 2).map((name) => join(folder, name)));
   await refused(
@@ -111,7 +111,7 @@ test('a class whose images cannot be read is named, and not left out in silence'
   await refused(splitClassFolders(folder, { broken }), `${join(folder, 'c')}, whose 2 cannot be read`);
 });
 
-test('a list with several labels is split by chance, or as train.txt and val.txt say; broken images are left out', async () => {
+test('a list with several labels is split at random, or by train.txt and val.txt; broken images are left out', async () => {
   const folder = folderWith(...numbered('x', 10));
   const lines = numbered('x', 10).map((name, i) => `${name} ${['0', '0,1', '-'][i % 3]}\n`);
   writeFileSync(join(folder, 'all.txt'), lines.join(''));

@@ -32,7 +32,7 @@ const failure = (promise: Promise<unknown>): Promise<ResnodeError> =>
     (error: ResnodeError) => error,
   );
 
-test('a model folder and an image make labels with their probabilities', async () => {
+test('a model folder and an image give labels with their probabilities', async () => {
   await using classifier = await openClassifier(fashion, cpu);
   const answers = await Promise.all(images.map(({ path }) => classifier.classify(path, { top: 2 })));
   const right = answers.filter(([best], i) => best!.index === images[i]!.index);
@@ -44,7 +44,7 @@ test('a model folder and an image make labels with their probabilities', async (
   }
 });
 
-test('bytes, pixels and batches answer as a run of the model alone does', async () => {
+test('bytes, pixels and batches get the answers of the model alone', async () => {
   const [{ path }] = images as [(typeof images)[number]];
   const pixels = await decodeImage(path);
   using device = await openDevice('cpu', { threads: 1 });
@@ -77,7 +77,7 @@ test("a caller's device stays open when the classifier is closed", async () => {
   assert.ok(model.inputs.data);
 });
 
-test('a Device of another copy of the package is taken as its own', async () => {
+test('a Device of another copy of the package works like its own', async () => {
   using device = await openDevice('cpu', { threads: 1 });
   const other = { load: device.load.bind(device) } as unknown as typeof device;
   await using classifier = await openClassifier(fashion, { device: other, maxBatch: 1 });
@@ -85,7 +85,7 @@ test('a Device of another copy of the package is taken as its own', async () => 
   assert.is((await classifier.classify(path, { top: 1 }))[0]!.index, index);
 });
 
-test('one image more than maxQueue is refused at once, and those that wait are answered', async () => {
+test('one image more than maxQueue is refused at once, and waiting ones are answered', async () => {
   await using classifier = await openClassifier(fashion, { ...cpu, maxQueue: 3, maxBatch: 2 });
   const [{ path }] = images as [(typeof images)[number]];
   const waiting = [1, 2, 3].map(() => classifier.classify(path));
@@ -97,7 +97,7 @@ test('one image more than maxQueue is refused at once, and those that wait are a
   assert.equal([served, refused], [3, 1]);
 });
 
-test('a broken image, a large one and an aborted one cost no other its answer', async () => {
+test('a broken image, a large one and an aborted one do not affect the answers of others', async () => {
   await using classifier = await openClassifier(fashion, { ...cpu, maxPixels: 28 * 28 });
   const [{ path }] = images as [(typeof images)[number]];
   const abort = new AbortController();
@@ -118,7 +118,7 @@ test('a broken image, a large one and an aborted one cost no other its answer', 
   assert.equal([failed, given], [1, 1]);
 });
 
-test('closing answers what waits; disposing rejects it; both refuse what comes', async () => {
+test('closing answers waiting images; disposing rejects them; both refuse new ones', async () => {
   const [{ path }] = images as [(typeof images)[number]];
   const closing = await openClassifier(fashion, cpu);
   const waiting = Promise.all([1, 2, 3, 4, 5].map(() => closing.classify(path)));
@@ -151,7 +151,7 @@ test('ten crops are averaged, and need room to crop', async () => {
   assert.is(runs, 10);
 });
 
-test('what is missing is named: preprocessing, weights, labels of another count', async () => {
+test('missing parts are named: preprocessing, weights, labels with another count', async () => {
   copyFileSync(join(fashion, 'deploy.prototxt'), join(folder, 'model.prototxt'));
   assert.match((await failure(openClassifier(folder, cpu))).message, /which lacks model\.caffemodel/);
   copyFileSync(join(fashion, 'model.caffemodel'), join(folder, 'model.caffemodel'));

@@ -32,7 +32,7 @@ const evaluate = (...more: string[]) =>
 const readResult = (file: string) => JSON.parse(readFileSync(file, 'utf8')) as EvaluationResult;
 const steady = ({ imagesPerSecond: _, ...result }: EvaluationResult) => result;
 
-test('from any batch on, the rest gives what the whole gave', async () => {
+test('starting at any batch, the rest gives the same as the whole', async () => {
   const samples = readLabelledImages(at('images.txt'), { classes: 10 }).files;
   await using device = await openDevice('cpu', { threads: 2 });
   await using model = await device.load({ model: at('deploy.prototxt'), weights: at('model.caffemodel') });
@@ -53,7 +53,7 @@ test('from any batch on, the rest gives what the whole gave', async () => {
   }
 });
 
-test('interrupted, the same command goes on and ends with the same result', async () => {
+test('after an interruption, the same command continues and ends with the same result', async () => {
   const list = inFolder('long.txt');
   const [first] = readFileSync(at('images.txt'), 'utf8').split('\n');
   const others = readLabelledImages(at('images.txt'), { classes: 10 }).files;
@@ -94,7 +94,7 @@ test('interrupted, the same command goes on and ends with the same result', asyn
   assert.equal(steady(readResult(output)), steady(JSON.parse(whole.stdout)));
 });
 
-test('what is no progress of this evaluation is refused, and the first difference is told', () => {
+test('progress of another evaluation is refused, with the first difference', () => {
   const file = inFolder('progress.json');
   const kept = openProgressFile(file, { recipe: { crops: 1 } }, 1000);
   assert.is(kept.resume, null);
@@ -123,7 +123,7 @@ test('what is no progress of this evaluation is refused, and the first differenc
   assert.not(existsSync(file));
 });
 
-test('a result is made again to the bit, its mean image too; other files and other results are told', () => {
+test('a result is reproduced to the bit, including its mean image; other files and other results are reported', () => {
   const mean = inFolder('mean.binaryproto');
   writeBinaryproto(mean, blobFromFloats([1, 1, 28, 28], new Float32Array(784).fill(73)));
   const output = inFolder('replayed.json');
@@ -166,7 +166,7 @@ test('a result is made again to the bit, its mean image too; other files and oth
   );
 });
 
-test('of two results, counts may be the same where confidences are not', () => {
+test('two results may have equal counts but different confidences', () => {
   const counts = { images: 1, top1: 1, top5: 1, classes: [], confusions: [], skipped: [] };
   const before = { ...counts, calibration: { expectedError: 0.25, bins: [] }, recipe: { a: { b: 1 } } };
   const after = { ...before, calibration: { expectedError: 0.5, bins: [] }, recipe: { a: { b: 2 }, c: 3 } };

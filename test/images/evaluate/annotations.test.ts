@@ -37,7 +37,7 @@ const VOC = `<?xml version="1.0"?>
   <object><bndbox><xmax>20</xmax><ymax>30</ymax><xmin>11</xmin><ymin>21</ymin></bndbox><difficult>1</difficult><name>cat &amp; <![CDATA[dog]]></name><pose/></object>
 </annotation>`;
 
-test("VOC's corners are pixels counted from 1, both in the box; parts are no objects", () => {
+test("VOC's corners are pixels counted from 1, both inside the box; parts are not objects", () => {
   mkdirSync(join(root, 'Annotations'));
   write('Annotations/000007.xml', VOC);
   write('Annotations/000003.xml', '\uFEFF<annotation><filename></filename></annotation>');
@@ -66,7 +66,7 @@ const COCO = {
   ],
 };
 
-test("COCO's boxes belong to images and categories by their ids; images without any are there", () => {
+test("COCO's boxes belong to images and categories by their ids; images without any are included", () => {
   const annotations = write('coco.json', COCO);
   assert.equal(readAnnotations(annotations), [
     { name: 'a.jpg', objects: [], annotations },
@@ -81,7 +81,7 @@ test("COCO's boxes belong to images and categories by their ids; images without 
   ]);
 });
 
-test('what is no annotation is refused with its file and what is wrong', () => {
+test('an invalid annotation is refused with its file and the error', () => {
   const object = (inner: string) => `<annotation><object>${inner}</object></annotation>`;
   const box = '<bndbox><xmin>5</xmin><ymin>1</ymin><xmax>4</xmax><ymax>9</ymax></bndbox>';
   const wrong: readonly (readonly [name: string, content: string | object, says: RegExp])[] = [

@@ -35,7 +35,7 @@ const outcomesOf = (labels: readonly number[], scores: readonly (readonly number
   labels.map((label, i) => ({ ...outcomeOf(scores[i]!, label), scores: scores[i]! }));
 
 for (const { name, labels, scores, ...expected } of cases)
-  test(`the figures are scikit-learn's: ${name}`, () => {
+  test(`the figures equal scikit-learn's: ${name}`, () => {
     const specificities = [0.8, 0.9, 0.95, 1];
     const { balance } = summariseOutcomes(outcomesOf(labels, scores), { specificities });
     close(balance.balancedAccuracy, expected.balancedAccuracy, 'balanced accuracy');
@@ -58,7 +58,7 @@ for (const { name, labels, scores, ...expected } of cases)
     }
   });
 
-test('ties count half, by hand', () => {
+test('ties count half, computed by hand', () => {
   // Of 2 × 3 pairs, 0.8 is above all three, and 0.5 above one and equal to one: (3 + 1.5) / 6.
   const { auc, averagePrecision, curve, sensitivityAt } = binaryFigures([0.8, 0.5], [0.5, 0.6, 0.1]);
   close(auc, 4.5 / 6, 'AUC');
@@ -79,13 +79,13 @@ test('ties count half, by hand', () => {
   ]);
 });
 
-test('scores that are all equal know nothing: AUC 1/2, average precision the share of positives', () => {
+test('equal scores carry no information: AUC 1/2, average precision the share of positives', () => {
   const { auc, averagePrecision, interval, sensitivityAt } = binaryFigures([0.5], [0.5, 0.5, 0.5]);
   assert.equal([auc, averagePrecision, interval], [0.5, 0.25, null]);
   assert.equal(sensitivityAt[0], { specificity: 0.9, sensitivity: 0, threshold: null });
 });
 
-test('a specificity that the negatives just reach is reached: 0.9 of ten is one wrong, whatever 1 − 0.9 is', () => {
+test('a specificity that the negatives just reach is reached: 0.9 of ten allows one error, whatever 1 − 0.9 is in floating point', () => {
   const negatives = [0.9, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1];
   assert.is(binaryFigures([0.8], negatives).sensitivityAt[0]!.sensitivity, 1);
 });
@@ -100,7 +100,7 @@ test('without a positive or a negative there is no curve, and scores must be fin
   assert.throws(() => summariseOutcomes(outcomesOf([0], [[1, 0]]), { specificities: [90] }), /from 0 to 1/);
 });
 
-test('where one class occurs alone, or scores were not kept, there are counts and no curves', () => {
+test('if there is only one class, or no scores were kept, there are counts and no curves', () => {
   const alone = summariseOutcomes(
     outcomesOf(
       [0, 0],
@@ -115,7 +115,7 @@ test('where one class occurs alone, or scores were not kept, there are counts an
   assert.equal([balance.auc, balance.averagePrecision, balance.balancedAccuracy], [null, null, 1]);
 });
 
-test('six positives in forty of which none is found: what is said first is not "85.0% right"', () => {
+test('if none of six positives in forty is found, the report does not start with "85.0% right"', () => {
   const labels = Array.from({ length: 40 }, (_, i) => (i < 6 ? 1 : 0));
   const summary = summariseOutcomes(
     outcomesOf(
@@ -136,7 +136,7 @@ test('six positives in forty of which none is found: what is said first is not "
   assert.is(facts[5]![1], '100.0% at 90.0% specificity, 100.0% at 95.0%');
 });
 
-test('the majority of classes of equal size is the first of them, the rarest too', () => {
+test('of equally large classes, the first is both the majority and the rarest', () => {
   const { balance } = summariseOutcomes(
     outcomesOf(
       [2, 1],

@@ -57,7 +57,7 @@ test('files that begin with a synset id are matched with the labels', () => {
   ]);
 });
 
-test("a list is Caffe's: the last space divides, paths are relative to the list", () => {
+test("a list is Caffe's: the last space separates, and paths are relative to the list", () => {
   const root = folder();
   const list = join(root, 'val.txt');
   writeFileSync(list, '\uFEFFa b.png 1\r\n\n/c.png 0\n');
@@ -73,7 +73,7 @@ test("a list is Caffe's: the last space divides, paths are relative to the list"
   refused(list, { classes: 2 }, /"path label" lines/);
 });
 
-test('whatever leaves a class unclear is refused', () => {
+test('an ambiguous class is refused', () => {
   refused('/nowhere', { classes: 2 }, /not there/);
   refused(folder(), { classes: 2 }, /a folder with images/);
   refused(folder('a/1.png', '2.png'), { classes: 2 }, /2\.png/);

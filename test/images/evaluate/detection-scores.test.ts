@@ -23,7 +23,7 @@ const voc = (objects: readonly TrueObject[], boxes: readonly FoundObject[]) => {
 const elevenths = (...bests: readonly number[]) =>
   Math.round((bests.reduce((a, b) => a + b) / 11) * 1e9) / 1e9;
 
-test('an object that is found is right, a second finding of it is wrong', () => {
+test('an object that is found is right, a second detection of it is wrong', () => {
   assert.equal(voc([there(0)], [found(0.9, 0)]), [1, 1]);
   assert.equal(voc([there(0), there(50)], [found(0.9, 0), found(0.8, 0), found(0.7, 50)]), [
     elevenths(...Array<number>(6).fill(1), ...Array<number>(5).fill(2 / 3)),
@@ -31,19 +31,19 @@ test('an object that is found is right, a second finding of it is wrong', () => 
   ]);
 });
 
-test('an overlap of exactly the threshold is not above it: wrong in VOC', () => {
+test('an overlap of exactly the threshold does not exceed it: wrong in VOC', () => {
   // 10×10 and 20×10 from the same corner share 100 of 200.
   assert.equal(voc([there(0)], [found(0.9, 0, { box: boxAt(0, 20) })]), [0, 0]);
   assert.equal(voc([there(0)], [found(0.9, 0, { box: boxAt(0, 19.9) })]), [1, 1]);
 });
 
-test('a difficult object counts neither way, however often it is found; alone it leaves no class', () => {
+test('a difficult object does not count, however often it is found; alone it leaves no class', () => {
   const difficult = there(50, { isDifficult: true });
   assert.equal(voc([there(0), difficult], [found(0.9, 50), found(0.8, 50), found(0.7, 0)]), [1, 1]);
   assert.equal(voc([difficult], [found(0.9, 50)]), [null, null]);
 });
 
-test('the best overlap decides, though its object is taken', () => {
+test('the best overlap decides, even if its object is already matched', () => {
   // The second box overlaps the first object more, which is already matched; VOC does not try the next best.
   const objects = [there(0), there(4)];
   const boxes = [found(0.9, 0), found(0.8, 1)];
@@ -56,7 +56,7 @@ test('of equal scores the earlier one comes first', () => {
   assert.equal(voc([there(0)], [wrong, found(0.9, 0)]), [0.5, 0.5]);
 });
 
-test('recalls are those of all images, precisions of the classes apart', () => {
+test('recalls are over all images, precisions per class', () => {
   const images: ScoredImage[] = [
     { objects: [there(0)], found: [found(0.5, 0)] },
     { objects: [there(0, { label: 'b' })], found: [found(0.9, 0), found(0.8, 0, { label: 'b' })] },
@@ -77,7 +77,7 @@ test('recalls are those of all images, precisions of the classes apart', () => {
   );
 });
 
-test('VOC 2007 looks at eleven recalls, the fourth a little above 0.3 as in numpy', () => {
+test('VOC 2007 takes eleven recalls, the fourth slightly above 0.3, as in numpy', () => {
   const objects = Array.from({ length: 10 }, (_, i) => there(50 * i));
   const boxes = [found(0.9, 0), found(0.8, 50), found(0.7, 100)];
   assert.equal(voc(objects, boxes), [elevenths(1, 1, 1), 0.3]);
@@ -152,7 +152,7 @@ const RECORDED: Readonly<Record<number, readonly number[]>> = {
   ],
 };
 
-test("COCO's twelve figures are those that pycocotools gave", () => {
+test("COCO's twelve figures equal pycocotools' recorded ones", () => {
   for (const [seed, expected] of Object.entries(RECORDED))
     for (const [i, value] of ours(scene(Number(seed))).entries())
       assert.ok(
@@ -185,7 +185,7 @@ for images in json.load(sys.stdin):
 print(json.dumps(result))
 `;
 
-test('and those that pycocotools gives now, where it is there', () => {
+test('and those that pycocotools computes now, if it is installed', () => {
   const python = process.env.RESNODE_PYTHON ?? 'python3';
   const found = spawnSync(python, ['-c', 'import pycocotools.cocoeval'], { encoding: 'utf8' });
   if (found.status !== 0)

@@ -134,7 +134,7 @@ test('the command writes what it prints, with the recipe', () => {
   assert.match(evaluateCommand(...files, '--images', list, '--labels', labels).stdout, /Ankle boot → Sandal/);
 });
 
-test('the command refuses what it cannot do in one sentence', () => {
+test('the command refuses misuse in one sentence', () => {
   for (const [words, status, message] of [
     [[...files, '--images', list, '--crops', '5'], 2, /--crops: expected 1 or 10/],
     [[...files, '--images', '/nowhere'], 2, /not there/],
@@ -162,7 +162,7 @@ if (existsSync(cifarFile)) {
     [20, 915, '91.5%'],
     [56, 926, '92.6%'],
   ] as const)
-    test(`CIFAR-10: ResNet-${depth} is right on ${right} of 1,000 images, the ${claimed} of its makers`, async () => {
+    test(`CIFAR-10: ResNet-${depth} is right on ${right} of 1,000 images, as its authors state (${claimed})`, async () => {
       await using device = await openDevice('cpu', { threads: 2 });
       const folder = join(shared, `models/cifar10-resnet${depth}`);
       await using net = await device.load({
@@ -215,7 +215,7 @@ if (existsSync(imagenet) && existsSync(photos)) {
 } else
   console.log('skipped: no shared/models/imagenet-resnet18 or data/imagenet-samples beside the checkout');
 
-test('evaluate leads with balance, and its report shows curves and the misses as pictures', () => {
+test('evaluate starts with balance, and its report shows curves and pictures of the misses', () => {
   const folder = mkdtempSync(join(tmpdir(), 'resnode-'));
   const report = join(folder, 'report.html');
   const words = [...files, '--images', list, '--labels', join(fashion, 'labels.txt')];

@@ -45,7 +45,7 @@ const close = (a: ArrayLike<number>, b: ArrayLike<number>, tolerance: number) =>
 };
 const noise = (count: number) => Float32Array.from({ length: count }, (_, i) => Math.sin(i * i + 1));
 
-test('a larger image: the scores are the mean of those of every window, two pixels apart', async () => {
+test('for a larger image, the scores are the mean of those of every window, two pixels apart', async () => {
   await using device = await openDevice('cpu', { threads: 2 });
   const [height, width] = [14, 12];
   const image = noise(2 * height * width);
@@ -74,7 +74,7 @@ test('a larger image: the scores are the mean of those of every window, two pixe
   }
 });
 
-test('a 1×1 convolution in the place of the inner product, its scores averaged, gives the same', async () => {
+test('a 1×1 convolution in place of the inner product, with averaged scores, gives the same', async () => {
   await using device = await openDevice('cpu', { threads: 2 });
   const net = fullyConvolutional(small('global_pooling: true'));
   const { layer = [] } = net;
@@ -104,7 +104,7 @@ test('a 1×1 convolution in the place of the inner product, its scores averaged,
   close((await ours.run({ data })).fc!.data, scores.data, 1e-5);
 });
 
-test("names that are taken are left alone; MSRA's nets take any size", () => {
+test("existing names are kept; MSRA's nets accept any size", () => {
   // The convolution and its blob have the names that the conversion would give.
   const text = JSON.stringify(small('global_pooling: true'));
   const net = JSON.parse(
@@ -155,7 +155,7 @@ test('a net with another end is refused, and the layer in the way is named', () 
 
 const fashion = join(repositoryFolder, 'examples/fashion');
 
-test('scores of scales are the mean over scales of image and mirror', async () => {
+test('the scores of several scales are the mean over scales of image and mirror image', async () => {
   const net = readNetFile(join(fashion, 'deploy.prototxt'));
   const weights = join(fashion, 'model.caffemodel');
   const preprocess = loadPreprocess(join(fashion, 'preprocess.json'));
@@ -205,7 +205,7 @@ const shared = sharedFolder() ?? '';
 const imagenet = join(shared, 'models/imagenet-resnet18');
 const photos = join(shared, 'data/imagenet-samples');
 if (existsSync(imagenet) && existsSync(photos))
-  test('ImageNet: ResNet-18 at 224 and 256 over 8 photographs; a 224 image gives the plain scores', async () => {
+  test('ImageNet: ResNet-18 at 224 and 256 on 8 photographs; a 224 image gives the original scores', async () => {
     const msra = msraPreprocess([103.53, 116.28, 123.675]);
     const labels = readLabels(join(shared, 'data/synset_words.txt'), 1000);
     const all = readLabelledImages(photos, { classes: 1000, labels }).files.slice(0, 8);

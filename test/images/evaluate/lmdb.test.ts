@@ -37,7 +37,7 @@ const only = async (path: string) => {
   return (sample as () => Promise<never>)().finally(close);
 };
 
-test('raw and encoded Datums give what the files give', async () => {
+test('raw and encoded Datums give the same as files', async () => {
   const raw = await Promise.all(
     files.map(async ({ image, label }) => {
       const { width, height, channels, data } = await decodeImage(image);
@@ -68,7 +68,7 @@ test('raw and encoded Datums give what the files give', async () => {
   assert.equal([top1.correct, source.matchedBy], [28, 'database']);
 });
 
-test('planes B, G, R of a raw Datum become R, G, B pixels; no label is class 0', async () => {
+test('planes B, G, R of a raw Datum become R, G, B pixels; an absent label is class 0', async () => {
   const data = Uint8Array.of(1, 2, 11, 12, 21, 22);
   const path = await database([{ channels: 3, height: 1, width: 2, data, label: 7 }]);
   const { image, label } = await only(path);
@@ -85,7 +85,7 @@ test('planes B, G, R of a raw Datum become R, G, B pixels; no label is class 0',
   );
 });
 
-test('what is no image, no class or no database is refused, and the record is named', async () => {
+test('invalid images, classes and databases are refused, and the record is named', async () => {
   const refused = async (
     work: Promise<unknown>,
     type: typeof ImageError | typeof DataError,
@@ -141,7 +141,7 @@ test('what is no image, no class or no database is refused, and the record is na
 const cifar = join(sharedFolder() ?? '', 'models/cifar10-resnet20');
 const batch = join(sharedFolder() ?? '', 'data/cifar10-test1000.bin');
 if (existsSync(cifar) && existsSync(batch))
-  test('a net of order R, G, B is as right over a database in either order as over the images, or refuses an unknown one', async () => {
+  test('a net with order R, G, B gets the same results from a database in either order as from the images, and an unknown order is refused', async () => {
     const images = await readCifar([batch]);
     const some = { ...images, labels: images.labels.subarray(0, 100) };
     await using device = await openDevice('cpu', { threads: 2 });

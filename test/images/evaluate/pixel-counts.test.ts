@@ -12,7 +12,7 @@ const map = (...values: readonly number[]) => ({
 const near = (value: number | null, expected: number) =>
   assert.ok(Math.abs(value! - expected) < 1e-12, `${value}`);
 
-test('the four figures are those of the counts by true and found class, over all images', () => {
+test('the four figures follow from the counts by true and found class, over all images', () => {
   const counts = new PixelCounts(['ground', 'tree', 'car']);
   counts.add(map(0, 0, 0, 0, 1, 1), map(0, 0, 0, 1, 1, 0));
   counts.add(map(1, 1), map(1, 2));
@@ -34,7 +34,7 @@ test('the four figures are those of the counts by true and found class, over all
   );
 });
 
-test('pixels of class 255, or of another one that does not count, are left out', () => {
+test('pixels of class 255, or of another ignored class, are left out', () => {
   for (const [ignored, value] of [
     [undefined, 255],
     [7, 7],
@@ -46,7 +46,7 @@ test('pixels of class 255, or of another one that does not count, are left out',
   }
 });
 
-test('a class that neither is nor was found counts in no mean; without pixels there are no figures', () => {
+test('a class that is neither true nor found counts in no mean; without pixels there are no figures', () => {
   const counts = new PixelCounts(['a', 'b', 'c']);
   assert.equal(
     [counts.scores().pixelAccuracy, counts.scores().meanIu, counts.scores().frequencyWeightedIu],
@@ -57,7 +57,7 @@ test('a class that neither is nor was found counts in no mean; without pixels th
   assert.is(counts.scores().classes[2]!.iu, null);
 });
 
-test('maps of two sizes and classes that there are not are refused', () => {
+test('maps of different sizes and invalid classes are refused', () => {
   const counts = new PixelCounts(['a', 'b']);
   const refusal = (truth: ReturnType<typeof map>, found: ReturnType<typeof map>): Error => {
     try {

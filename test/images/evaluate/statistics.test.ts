@@ -22,14 +22,14 @@ test('a tie counts against the true class, as in Caffe, whichever comes first', 
   assert.is(outcomeOf(new Float32Array(6), 3).rank, 5);
 });
 
-test('no class, and scores that are no numbers, are refused', () => {
+test('an invalid class, and NaN scores, are refused', () => {
   for (const label of [-1, 2, 0.5]) assert.throws(() => outcomeOf([1, 0], label), /class from 0 to 1/);
   assert.throws(() => outcomeOf([Number.NaN, 0], 0), /score of class 0/);
   assert.throws(() => outcomeOf([0, Number.NaN], 0), /score of class 1/);
   assert.throws(() => summariseOutcomes([]), isMisuse);
 });
 
-test("Wilson's interval is that of the textbooks (81 of 263: 0.2553 to 0.3662, Newcombe 1998, table I)", () => {
+test("Wilson's interval agrees with textbooks (81 of 263: 0.2553 to 0.3662, Newcombe 1998, table I)", () => {
   const known: [number, number, number, number][] = [
     [81, 263, 0.2553, 0.3662],
     [15, 148, 0.0624, 0.1605],
@@ -72,7 +72,7 @@ test('classes, confusions and calibration add up', () => {
   );
 });
 
-test('published errors stand beside the nets they belong to only', () => {
+test('published errors are shown only next to the nets to which they belong', () => {
   const { top1, top5, net } = publishedErrors(resnet({ depth: 101, batch: 4 }), 1)!;
   assert.equal([net, top1, top5], ['ResNet-101', 0.236, 0.071]);
   assert.is(publishedErrors(resnet({ depth: 152 }), 10)!.top5, 0.057);
@@ -91,7 +91,7 @@ const gradient: Image = {
   file: 'gradient',
 };
 
-test('ten crops are corners, centre and mirrors of them, the mean subtracted before', async () => {
+test('ten crops are the corners, the centre and their mirror images, after the mean is subtracted', async () => {
   assert.equal(
     tenCropCorners({ width: 256, height: 340 }, { width: 224, height: 224 }).map(({ left, top }) => [
       left,
@@ -127,7 +127,7 @@ test('ten crops are corners, centre and mirrors of them, the mean subtracted bef
   );
 });
 
-test('ten crops without room for them are refused, and why is said', async () => {
+test('ten crops without room for them are refused with the reason', async () => {
   const crop = { width: 224, height: 224 };
   for (const resize of [{ shorterSide: 224 }, { width: 300, height: 224 }])
     assert.throws(() => checkTenCrop({ resize, crop, mean: [0] }), /corners and centre coincide/);

@@ -28,7 +28,7 @@ const images = readdirSync(join(fashion, 'images'))
   .map((name) => join(fashion, 'images', name));
 const pixelsOf = async (file: string) => preprocessImage(await decodeImage(file), preprocess, 1);
 
-test('features are what a run of each image alone gives, whatever the batch, in the order of the files', async () => {
+test('features equal those of a separate run per image, whatever the batch, in the order of the files', async () => {
   await using device = await openDevice('cpu', { threads: 2 });
   await using loaded = await device.load({ model, weights, outputs: ['pool5'] });
   const progress: number[] = [];
@@ -52,7 +52,7 @@ test('features are what a run of each image alone gives, whatever the batch, in 
   }
 });
 
-test('a broken image among many is named; a blob without a row an image is refused', async () => {
+test('a broken image among many is named; a blob without one row per image is refused', async () => {
   await using device = await openDevice('cpu', { threads: 2 });
   await using loaded = await device.load({ model, weights, outputs: ['pool5'] });
   const broken = join(mkdtempSync(join(tmpdir(), 'resnode-')), 'broken.png');
@@ -101,7 +101,7 @@ test("the map's mean plus the bias is the class's score: the definition of Zhou 
   }
 });
 
-test('a net that does not end in a global average is refused, with the layer that is in the way', () => {
+test('a net that does not end in a global average is refused, with the layer in the way', () => {
   const front = `layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 2 dim: 6 dim: 6 } } }`;
   const product = (bottom: string) =>
     `layer { name: "fc" type: "InnerProduct" bottom: "${bottom}" top: "fc" inner_product_param { num_output: 3 } }`;
@@ -129,7 +129,7 @@ test('a net that does not end in a global average is refused, with the layer tha
   assert.is(found.features, 'data@data');
 });
 
-test('the overlay lies where the map says: a hot corner is changed, a cold one is the image', async () => {
+test('the overlay is where the map says: a hot corner is changed, and a cold one equals the image', async () => {
   const grey = {
     width: 80,
     height: 40,
@@ -156,7 +156,7 @@ test('the overlay lies where the map says: a hot corner is changed, a cold one i
   );
 });
 
-test('the picture of a map has the original beside it, the scale of colours, and a caption that wraps', async () => {
+test('the picture of a map has the original beside it, the colour scale, and a caption that wraps', async () => {
   const image = await decodeImage(images[0]!);
   const shown = { resize: null, crop: { width: 28, height: 28 } };
   const map = { shape: [2, 2], data: Float32Array.of(0, 4, -3, 0) };
@@ -183,7 +183,7 @@ test('the picture of a map has the original beside it, the scale of colours, and
 const shared = sharedFolder();
 if (shared === null) console.log('skipped: no shared/models; no class activation map of a real ImageNet net');
 else {
-  test('on photographs of ImageNet the map of the labelled class peaks inside the image and adds up', async () => {
+  test('on ImageNet photographs the map of the labelled class has its peak inside the image and adds up', async () => {
     const folder = join(shared, 'models/imagenet-resnet18');
     const net = readNetFile(join(folder, 'deploy.prototxt'));
     const head = findCamHead(graphFromCaffe(net, { batch: 1 }));

@@ -18,7 +18,7 @@ function manual() {
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 const opened = { sizes: [1, 2, 4], maxDelay: 0, concurrency: 1 };
 
-test('what arrives while the device is busy is run in the largest sizes that it fills, in its order', async () => {
+test('requests that arrive while the device is busy run in the largest batches that they fill, in order', async () => {
   const { runs, run } = manual();
   const batcher = new Batcher(opened, run);
   const results = Promise.all([1, 2, 3, 4, 5, 6, 7, 8].map((item) => batcher.add(item)));
@@ -41,7 +41,7 @@ test('what arrives while the device is busy is run in the largest sizes that it 
   );
 });
 
-test('with a delay the first waits for a full batch, and no longer than the delay', async () => {
+test('with a delay the first request waits for a full batch, but no longer than the delay', async () => {
   const { runs, run } = manual();
   const batcher = new Batcher({ ...opened, maxDelay: 40 }, run);
   const started = performance.now();
@@ -63,7 +63,7 @@ test('with a delay the first waits for a full batch, and no longer than the dela
   assert.is(await alone, -5);
 });
 
-test('a run that fails rejects its own items and no others', async () => {
+test('a run that fails rejects only its own items', async () => {
   const { runs, run } = manual();
   const batcher = new Batcher(opened, run);
   const [first, ...others] = [1, 2, 3].map((item) => batcher.add(item));
@@ -77,7 +77,7 @@ test('a run that fails rejects its own items and no others', async () => {
   assert.equal(await Promise.all(others), [-2, -3]);
 });
 
-test('a signal takes an item out of the queue, and drops the result of a run under way', async () => {
+test('a signal removes an item from the queue, and drops the result of a running one', async () => {
   const { runs, run } = manual();
   const batcher = new Batcher(opened, run);
   const [under, waits] = [new AbortController(), new AbortController()];
@@ -98,7 +98,7 @@ test('a signal takes an item out of the queue, and drops the result of a run und
   assert.is(await third, -3);
 });
 
-test('once closed, what waits and what comes is rejected, and the run under way is answered', async () => {
+test('after closing, waiting and new requests are rejected, and the running ones are answered', async () => {
   const { runs, run } = manual();
   const batcher = new Batcher(opened, run);
   const messageOf = (result: Promise<number>) => result.then(String, (error: Error) => error.message);

@@ -10,7 +10,7 @@ import { parseCaffeTime, runCaffeTime } from '../../../ts/tools/bench/caffe-time
 const log = readFileSync(new URL('fixtures/caffe-time-lenet-cpu.txt', import.meta.url), 'utf8');
 const isLogError = (error: unknown) => error instanceof ResnodeError && error.code === 'bench/caffe-log';
 
-test('every figure of a real log is read, forward apart from backward', () => {
+test('every figure of a real log is read, with forward and backward separate', () => {
   const time = parseCaffeTime(log);
   assert.is(time.iterations, 50);
   assert.equal(time.forwardBackward.slice(0, 6), [34, 34, 34, 28, 24, 23]);
@@ -34,7 +34,7 @@ test('the layers add up to the averages that Caffe prints', () => {
   assert.ok(Math.abs(sum('backward') / time.averageBackward - 1) < 0.01);
 });
 
-test('exponents, Windows line ends, layers of one name and the device are understood', () => {
+test('exponents, Windows line ends, layers with equal names and the device are understood', () => {
   const changed = log
     .replace('forward: 4.01876 ms', 'forward: 3.68935e+02 ms')
     .replaceAll('      relu1\t', '      conv1\t')
@@ -48,7 +48,7 @@ test('exponents, Windows line ends, layers of one name and the device are unders
   );
 });
 
-test('a log that ends early, or is none, says what is missing', () => {
+test('a log that ends early, or is invalid, is refused with what is missing', () => {
   const lines = log.split('\n');
   assert.throws(() => parseCaffeTime(lines.slice(0, 30).join('\n'), 'a.log'), isLogError);
   assert.throws(

@@ -52,14 +52,14 @@ test('a change beyond the noise has a direction', () => {
   assert.is(verdict(1.01).verdict, 'same within noise');
 });
 
-test('rounds that differ much among themselves make a small change noise', () => {
+test('a small change is noise if the rounds differ much among themselves', () => {
   const restless = [[30], [36], [27]];
   const { comparisons } = compareReports(report([result(restless)]), report([result(times(1.15, restless))]));
   assert.is(comparisons[0]!.verdict, 'same within noise');
   assert.ok(comparisons[0]!.noise > 0.15);
 });
 
-test('operations are compared by name and batch size; what one report lacks is left out', () => {
+test('operations are compared by name and batch size; those that one report lacks are left out', () => {
   const time = { name: 'softmax, 1000', nets: [], implementation: 'x', macs: 0, bytes: 1, candidates: [] };
   const operations = (milliseconds: number[]) => ({ batch: 1, times: [{ ...time, milliseconds }] });
   const { comparisons } = compareReports(
@@ -76,7 +76,7 @@ test('operations are compared by name and batch size; what one report lacks is l
   );
 });
 
-test('other machines, thread counts, disturbed runs and a machine that changed are warned of', () => {
+test('other machines, other thread counts, disturbed runs and a changed machine give warnings', () => {
   const other = report([result(steady)], {
     machine: { ...report([]).machine, processor: 'B' },
     settings: { threads: 4, precision: 'float32', rounds: 3 },
@@ -92,7 +92,7 @@ test('other machines, thread counts, disturbed runs and a machine that changed a
   assert.equal(compareReports(report([result(steady)]), report([result(steady)])).warnings, []);
 });
 
-test('a training step is not compared with a run forward', () => {
+test('a training step is not compared with a forward run', () => {
   const both = (factor: number) =>
     report([result(times(factor, steady)), result(times(3 * factor * factor, steady), 1, 'training')]);
   const { comparisons } = compareReports(both(1), both(0.5));

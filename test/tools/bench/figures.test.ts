@@ -22,7 +22,7 @@ test('the page is what `npm run speed-page` writes', () => {
   assert.is(found, expected, 'run `npm run speed-page`');
 });
 
-test('so is the table of the README', () => {
+test("so is the README's table", () => {
   const page = readmePage();
   assert.is(page.found, page.expected, 'run `npm run speed-page`');
   assert.match(page.found, /\| onnxruntime-node \| \d/);
@@ -88,7 +88,7 @@ const written = (changes: Partial<Report> = {}) => {
   return withFigures(empty, ['a.json'], pathToFileURL(`${folder}/`));
 };
 
-test('a report is its conditions and a row an engine; what nobody measured is no column', () => {
+test('a report has its conditions and a row per engine, and no column for what was not measured', () => {
   assert.is(
     written(),
     `before
@@ -113,7 +113,7 @@ after
   );
 });
 
-test('a figure that was edited by hand does not survive, and writing twice changes nothing', () => {
+test('a manually edited figure is overwritten, and writing twice changes nothing', () => {
   const good = written();
   const again = (text: string) => withFigures(text, ['a.json'], pathToFileURL(`${folder}/`));
   assert.is(again(good), good);
@@ -121,7 +121,7 @@ test('a figure that was edited by hand does not survive, and writing twice chang
   assert.throws(() => again(good.replace(markers[1]!, '')), /expected the lines/);
 });
 
-test('steps of the runner that compared no outputs say so', () => {
+test('steps of a runner that compared no outputs are marked', () => {
   assert.not.match(written(), /not compared/);
   const { schema: _, ...old } = report;
   const steps = report.results.map(({ quiet, ...rest }) => ({ ...rest, rounds: quiet }));

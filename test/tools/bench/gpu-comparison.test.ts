@@ -36,7 +36,7 @@ test('an engine whose losses are not finite is not timed, and the other one is',
   }
 });
 
-test("resnode's own losses are held to the same", async () => {
+test("the same applies to resnode's own losses", async () => {
   const own = fakeEngine('resnode', [6.9, Number.NaN]);
   const rival = fakeEngine('torch amp', [6.9, 6.8]);
   const [ours, theirs] = await compareAndTime([own.engine, rival.engine]);
@@ -46,7 +46,7 @@ test("resnode's own losses are held to the same", async () => {
   assert.ok(rival.timed());
 });
 
-test('losses that are finite are compared, and a net that is not the same is only timed', async () => {
+test('finite losses are compared, and a different net is only timed', async () => {
   const own = fakeEngine('resnode', [8, 4]);
   const [, same, other] = await compareAndTime([
     own.engine,
@@ -59,13 +59,13 @@ test('losses that are finite are compared, and a net that is not the same is onl
   assert.ok(other!.times!.throughput.length > 0);
 });
 
-test('torch starts its loss scale where resnode does, and does not let it grow', () => {
+test("torch's loss scale starts with resnode's value and cannot grow", () => {
   const script = readFileSync(new URL('../../../bench/torch-peer.py', import.meta.url), 'utf8');
   assert.match(script, /init_scale=scale, growth_interval=2\*\*31 - 1/);
   assert.match(script, /scale=1024\.0, fused=True/);
 });
 
-test("the limit of a step is its own schedule's traffic, several times that of the forward pass", () => {
+test('the limit of a step is the traffic of its own schedule, several times that of the forward pass', () => {
   const ceilings = { 'float16 TFLOP/s': 743, 'float32 TFLOP/s': 50, 'bandwidth GB/s': 4154 };
   const limit = stepLimit(makeNet(50), 256, 'float16', ceilings);
   const { byWork } = limit;

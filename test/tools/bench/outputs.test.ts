@@ -6,18 +6,18 @@ import { findDifference } from '../../../ts/tools/bench/run-bench.ts';
 const resnode = [9.63151, 8.889062, 8.057856, 7.649467];
 const torch = [9.631516, 8.887527, 8.053629, 7.588662];
 
-test('outputs agree to rounding, and a value that is none agrees with nothing', () => {
+test('outputs agree up to rounding, and NaN agrees with nothing', () => {
   assert.is(findDifference('forward', [0.1, 0.90001], [0.1, 0.9]), null);
   assert.match(findDifference('forward', [0.1, 0.9002], [0.1, 0.9])!, /of the largest output/);
   assert.match(findDifference('forward', [0.1, Number.NaN], [0.1, 0.9])!, /NaN/);
   assert.match(findDifference('forward', [0.1], [0.1, 0.9])!, /Infinity/);
 });
 
-test("two engines' rounding is no difference in training", () => {
+test('rounding differences between two engines are no difference in training', () => {
   assert.is(findDifference('training', torch, resnode), null);
 });
 
-test('losses from other weights, without update, without momentum, or that are no numbers differ', () => {
+test('losses from other weights, without update, without momentum, or that are NaN differ', () => {
   const differ = (losses: number[]) => findDifference('training', losses, resnode);
   assert.match(differ(torch.map((loss) => loss * 1.001))!, /first loss/);
   assert.match(differ(torch.map(() => torch[0]!))!, /what training changed/);

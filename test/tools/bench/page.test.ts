@@ -90,7 +90,7 @@ const cells = (html: string, row: string) => {
   return (found ?? '').split(/<\/?td>/).filter((_, i) => i % 2 === 1);
 };
 
-test("Caffe's forward and backward are a row of the engines' table", async () => {
+test("Caffe's forward and backward passes are a row in the engines' table", async () => {
   const html = benchPage({ ...report, caffe: [caffe] });
   const row = ['Caffe (CPU), in this run', '20.0', '400.00', ...Array(6).fill(''), '1.96', '400.0', '600.5'];
   assert.equal(cells(html, 'Caffe'), row);
@@ -102,7 +102,7 @@ test("Caffe's forward and backward are a row of the engines' table", async () =>
   assert.is(cells(elsewhere, 'Caffe \\(CPU\\), recorded on a GPU')[9], '');
 });
 
-test('a training step has a section of its own, and Caffe is in it with forward and backward together', async () => {
+test("a training step has its own section, with Caffe's forward and backward passes together", async () => {
   const steps = report.results.map((each) => ({ ...each, task: 'training' as const, firstAnswer: [] }));
   const training = { ...caffe, task: 'training' as const };
   const both = { ...report, results: [...report.results, ...steps], caffe: [training] };
@@ -137,7 +137,7 @@ test('a training step has a section of its own, and Caffe is in it with forward 
   assert.match(text, /without an update, over resnode's: 5\.02/);
 });
 
-test('an operation that was timed in several implementations shows each, the chosen one first', async () => {
+test('an operation that was timed in several implementations lists each, the chosen one first', async () => {
   const expected = /x 2\.00 ms, another 4\.00 ms/;
   assert.match(benchPage(report), expected);
   assert.match(table(report), expected);

@@ -27,7 +27,7 @@ interface TorchGraph {
 }
 const graph = JSON.parse(readFileSync(file('.graph.json'), 'utf8')) as TorchGraph;
 
-test("a step's arithmetic is three times that of a run, less the gradient of the image", () => {
+test("a step's arithmetic is three times that of a run, minus the gradient of the image", () => {
   // Widths 16, 32 and 64 on 32×32, 16×16 and 8×8: a convolution is 9·16²·32² unless it doubles the width.
   const convolution = 9 * 16 ** 2 * 32 ** 2;
   const first = 9 * 3 * 16 * 32 ** 2;
@@ -35,7 +35,7 @@ test("a step's arithmetic is three times that of a run, less the gradient of the
   assert.equal(arithmetic, { written: BATCH * (3 * run - first), rewritten: BATCH * (3 * run - first) });
 });
 
-test("torch's file has Caffe's weights, statistics of the batch, a loss, and learns all but the statistics", () => {
+test("torch's file has Caffe's weights, batch statistics and a loss, and learns everything except the statistics", () => {
   const weights = floats('.weights.f32');
   const blobs = readCaffemodel(readFileSync(file('.caffemodel')), { file: '' }).layers.flatMap(
     (layer) => layer.blobs,

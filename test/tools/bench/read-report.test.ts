@@ -35,7 +35,7 @@ test('a file that is no report is refused with what was found', () => {
   assert.throws(() => readReport(join(folder, 'none.json')), /ENOENT/);
 });
 
-test('before training came into the runner a result was forward, and an operation had one candidate', () => {
+test('in reports from before training was timed, results are forward and operations have one candidate', () => {
   const time = { name: 'softmax', nets: [], implementation: 'x', macs: 0, bytes: 8, milliseconds: [1, 2] };
   const caffe = { net: 'ResNet-50', batch: 1, time: { averageForward: 3 }, recordedOn: null };
   const old = {
@@ -57,7 +57,7 @@ test('before training came into the runner a result was forward, and an operatio
   );
 });
 
-test('the recorded runs of the first schemas are read', () => {
+test('the recorded runs in the first schemas are read', () => {
   const first = readReport(recorded('2026-11-24-amd-epyc-resnet-50.json')) as RecordedReport;
   assert.equal(
     first.results.map(({ task, engine, batch }) => `${task} ${engine} ${batch}`),
@@ -96,7 +96,7 @@ test("a GPU's recorded run is read with each engine, and compared with itself", 
   assert.equal(warnings, []);
 });
 
-test("gpu-check's steps are read together and one by one; an engine that was refused keeps its reason", () => {
+test("gpu-check's steps are read together and one by one; a refused engine keeps its reason", () => {
   const spread = { p10: 4, median: 5, p90: 6, count: 3 };
   const at = { depth: 50, batch: 8, precision: 'float16', train: true };
   const rows = [
@@ -150,7 +150,7 @@ test("gpu-check's steps are read together and one by one; an engine that was ref
   assert.equal(alone.nets, whole.nets.slice(0, 1));
 });
 
-test('a report of the processor is not compared with one of a GPU', () => {
+test("a CPU's report is not compared with a GPU's", () => {
   const [processor, gpu] = ['2026-11-27-amd-epyc-forward.json', '2026-11-27-nvidia-h200.json'].map((name) =>
     readReport(recorded(name)),
   );

@@ -30,7 +30,7 @@ function simulate(
 }
 
 for (const processes of [2, 8, 64]) {
-  test(`a ring of ${processes} that sends each chunk takes what the formula says`, () => {
+  test(`a ring of ${processes} that sends each chunk takes the time of the formula`, () => {
     const left = (rank: number) => (rank + processes - 1) % processes;
     const round = { from: left, bytes: BYTES / processes };
     const half = (adds: boolean) => Array.from({ length: processes - 1 }, () => ({ ...round, adds }));
@@ -70,12 +70,12 @@ for (const processes of [2, 8, 64]) {
   });
 }
 
-test('one machine of two levels is its ring; one process a machine is the ring between them', () => {
+test('two levels on one machine are its ring, and with one process per machine the ring between them', () => {
   near(twoLevels(8, LINK)(BYTES, 8, LINK), ring(BYTES, 8, LINK));
   near(twoLevels(1, LINK)(BYTES, 8, LINK), ring(BYTES, 8, LINK));
 });
 
-test('what goes beside the backward pass waits for the last bucket at least, and never longer than all behind it', () => {
+test('sums beside the backward pass wait for the last bucket at least, and never longer than sums after it', () => {
   const layers = gradientsOf(resnet({ depth: 50 }));
   const bytes = layers.reduce((sum, layer) => sum + layer.bytes, 0);
   const step = { seconds: 0.04, backward: 2 / 3 };
@@ -89,7 +89,7 @@ test('what goes beside the backward pass waits for the last bucket at least, and
   }
 });
 
-test('gradients are of what is learned: 25,557,032 values of ResNet-50, without its statistics', () => {
+test('gradients belong to learned values: 25,557,032 for ResNet-50, without its statistics', () => {
   const bytes = gradientsOf(resnet({ depth: 50 })).reduce((sum, layer) => sum + layer.bytes, 0);
   assert.is(bytes, 4 * (25_557_032 + 64)); // MSRA's first convolution has a bias, too
 });

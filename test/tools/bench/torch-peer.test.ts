@@ -14,7 +14,7 @@ if (python === undefined) {
 } else {
   // Compiling takes minutes on a CPU, and is not tested here.
   process.env.TORCHDYNAMO_DISABLE = '1';
-  test('a torch whose steps give NaN is refused; one whose steps are finite says its losses', async () => {
+  test('torch steps that give NaN are refused; finite ones return their losses', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'resnode-torch-peer-'));
     const { peer } = await PythonPeer.start('torch', { seconds: 600, device: 'cpu', python });
     try {

@@ -293,7 +293,7 @@ test('every rule has a case, a source and a fix', () => {
 });
 
 for (const [rule, [wrong, at, mended]] of Object.entries(CASES)) {
-  test(`${rule}: found once, at its line, and not once it is mended`, () => {
+  test(`${rule}: found once, at its line, and no longer after the fix`, () => {
     const [level, line] = at.split(' ');
     const of = (text: string) => found(text).filter((each) => each.split(' ')[1] === rule);
     assert.equal(of(wrong), [`${level} ${rule} ${line}`]);
@@ -305,7 +305,7 @@ for (const [rule, [wrong, at, mended]] of Object.entries(CASES)) {
   });
 }
 
-test('BatchNorm with one or two param: refused where they learn, incomplete where not; three rates are zeroed by Caffe', () => {
+test('BatchNorm with one or two params: refused if they learn, incomplete if not; three rates are set to zero by Caffe', () => {
   const levels = (params: string) =>
     found(batchNorm(params)).filter((each) => each.includes('batch-norm-lr'));
   for (const count of [1, 2]) {
@@ -316,7 +316,7 @@ test('BatchNorm with one or two param: refused where they learn, incomplete wher
   assert.equal(levels('param { lr_mult: 0 } '.repeat(4)), ['error batch-norm-lr 3']);
 });
 
-test('few values of a live BatchNorm are a warning that says how many, frozen ones and many are nothing', () => {
+test('few values per live BatchNorm give a warning with their number; frozen ones and many values do not', () => {
   const few = (shape: string, fields = '') =>
     lint(batchNorm(`${THREE} ${fields}`).replace('dim: 1 dim: 3 dim: 8 dim: 8', shape))
       .filter(({ rule }) => rule === 'batch-norm-few-values')
@@ -331,7 +331,7 @@ test('few values of a live BatchNorm are a warning that says how many, frozen on
   assert.equal(few('dim: 1 dim: 3 dim: 1 dim: 1', 'batch_norm_param { use_global_stats: true }'), []);
 });
 
-test('weights that are shared, set to a constant or fixed Scales: only what begins at 0 is found, once for a cause', () => {
+test('weights that are shared, set to a constant or fixed Scales: only what starts at 0 is found, once per cause', () => {
   const zero = (text: string) =>
     lint(training(text))
       .filter(({ rule }) => rule === 'zero-weights')
@@ -360,7 +360,7 @@ test('weights that are shared, set to a constant or fixed Scales: only what begi
   assert.match(zero(scale('filler { type: "constant" }')).join(), /"s" \(Scale\) begins with weights of 0/);
 });
 
-test('a softmax of a softmax is found through layers that hand it on', () => {
+test('a softmax of a softmax is found through layers that pass it on', () => {
   const twice = (between: string) =>
     lint(`${IMAGE}layer { name: "p" type: "Softmax" bottom: "data" top: "p" }\n${between}`).filter(
       ({ rule }) => rule === 'softmax-twice',
@@ -379,7 +379,7 @@ layer { name: "d" type: "Dropout" bottom: "f" top: "f" }\nlayer { name: "q" type
   );
 });
 
-test('a crop says the offset that the layers give, through deconvolutions too, and is silent within half a position', () => {
+test('a crop is reported with the offset that the layers imply, also through deconvolutions, and not within half a position', () => {
   const net = (offset: number) => `${IMAGE}layer { name: "c" type: "Convolution" bottom: "data" top: "c"
 convolution_param { num_output: 3 kernel_size: 3 stride: 2 pad: 4 } }
 layer { name: "u" type: "Deconvolution" bottom: "c" top: "u"
@@ -395,7 +395,7 @@ layer { name: "crop" type: "Crop" bottom: "u" bottom: "data" top: "crop" crop_pa
   assert.equal([found(4), found(5)], [[], []]);
 });
 
-test('published detectors and segmenters have only the traps that are known of them', () => {
+test('published detectors and segmenters have only their known problems', () => {
   const shared = sharedFolder();
   const nets = join(shared ?? '', 'nets');
   if (shared === null || !existsSync(nets)) return;
@@ -422,7 +422,7 @@ test('use_global_stats: false is found in phase TEST', () => {
   assert.match(finding!.message, /phase TEST/);
 });
 
-test('a column is the one of the field, and the arithmetic of a size is shown', () => {
+test("a column is the field's, and the arithmetic of a size is shown", () => {
   const net = `${IMAGE}${convolution('kernel_size: 3 stride: 2 pad: 1')} }`;
   const [finding] = lint(net);
   assert.match(finding!.message, /\(8 \+ 2·1 − 3\) \/ 2 \+ 1 = 4\.5, rounded down to 4: one pixel/);
@@ -441,7 +441,7 @@ test('a mean as large as the crop is a note, and mean_file beside mean_value an 
   assert.equal(found(data('mean_value: 1')), ['error mean-value-count 3']);
 });
 
-test('a comment on the line before silences the rules that it names, there alone', () => {
+test('a comment on the line before silences the rules that it names, only there', () => {
   const rounding = `${convolution('kernel_size: 3 stride: 2')} }\n`;
   const silenced = `${IMAGE}# resnode-lint: disable=legacy-input, size-rounding\n${rounding}`;
   assert.equal(found(silenced), []);
@@ -449,7 +449,7 @@ test('a comment on the line before silences the rules that it names, there alone
   assert.equal(found(`${silenced}${rounding.replaceAll('"a"', '"b"')}`), ['note size-rounding 4']);
 });
 
-test('a solver whose net or weights are missing names its line, the folders searched and what is nearly so called', () => {
+test('a solver with a missing net or missing weights is reported with its line, the folders searched and similar names', () => {
   const missing = (text: string) => lint(text).find(({ rule }) => rule === 'solver-file-missing')!.message;
   const message = missing(solver('lr_policy: "fixed"').replace('train.', 'trian.'));
   assert.match(
@@ -465,7 +465,7 @@ test('a solver whose net or weights are missing names its line, the folders sear
   );
 });
 
-test('a blob, an unreadable mean and a solver without its net are no crash', () => {
+test('a blob, an unreadable mean and a solver without its net cause no crash', () => {
   writeFileSync(join(folder, 'broken.binaryproto'), 'nothing');
   assert.match(lint(imageData('mean_file: "broken.binaryproto"'))[0]!.message, /cannot be read/);
   assert.equal(found(solver('lr_policy: "fixed" iter_size: 2').replace('train.', 'none.')), [
@@ -476,7 +476,7 @@ test('a blob, an unreadable mean and a solver without its net are no crash', () 
   assert.throws(() => lintFile(join(folder, 'none.prototxt')), /there is no such file/);
 });
 
-test("MSRA's own files give no errors and no warnings, and notes on conv1 and pool1", () => {
+test("MSRA's own files give no errors or warnings, but notes on conv1 and pool1", () => {
   const golden = goldenFolder();
   if (golden === null) return;
   for (const depth of [50, 101, 152]) {

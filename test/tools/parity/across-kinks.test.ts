@@ -45,7 +45,7 @@ test('a case that passes is run once, with the recorded weights', async () => {
   assert.is(calls(), 1);
 });
 
-test('weights move to a neighbour at most', async () => {
+test('weights move to a neighbouring value at most', async () => {
   const values = Float32Array.of(1, -3.5, 0, 1e-20);
   const weights: WeightsFile = {
     file: '',

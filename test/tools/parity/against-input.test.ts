@@ -68,14 +68,14 @@ for (const [name, text, here, there] of cases)
     assert.match(cause!.text, text);
   });
 
-test('the same preparation agrees, and so does one that rounds otherwise', async () => {
+test('the same preparation agrees, and so does one with other rounding', async () => {
   const same = await compare(base, base);
   assert.equal([same.ok, same.absolute, same.mean, same.cause], [true, 0, 0, null]);
   const rounded = await compare(base, base, (data) => data.map((value, i) => value + (i % 3) - 1));
   assert.ok(rounded.ok && rounded.absolute === 1);
 });
 
-test('another image, and another size, are said to be unknown', async () => {
+test('another image, and another size, are reported as unknown', async () => {
   const other = await compare(base, base, (data) => data.map((_, i) => (i * 37) % 200));
   assert.is(other.cause!.name, 'unknown');
   const smaller = await compareInput(file, base, { shape: [1, 3, 9, 9], data: new Float32Array(243) }, 0);

@@ -277,7 +277,7 @@ for (const [i, [name, layer, text, { there = {}, here = {}, ...rest }]] of fault
     assert.match(cause.text, text);
   });
 
-test('without a fault everything agrees, Dropout and in-place layers too', async () => {
+test('without a fault everything agrees, including Dropout and in-place layers', async () => {
   using reference = await openDevice('reference');
   using device = await openDevice('cpu', { threads: 2 });
   const source = await deviceTops(reference, { net, weights });
@@ -296,7 +296,7 @@ test('without a fault everything agrees, Dropout and in-place layers too', async
   assert.is(result.layers.length, graphFromCaffe(net).nodes.length + 1);
 });
 
-test('differences that only grew are called that; what the other side lacks is listed', async () => {
+test('differences that only grew are called that, and missing layers of the other side are listed', async () => {
   using reference = await openDevice('reference');
   using device = await openDevice('cpu', { threads: 2 });
   const dump = join(folder, 'partial');
@@ -319,7 +319,7 @@ test('differences that only grew are called that; what the other side lacks is l
   assert.is(result.notCompared.length, 5);
 });
 
-test('a dump of another net, a truncated one and one of training are refused', async () => {
+test('a dump of another net, a truncated one and one from training are refused', async () => {
   using device = await openDevice('reference');
   const dump = join(folder, 'other');
   await writeDump(device, dump, {
@@ -343,7 +343,7 @@ test('a dump of another net, a truncated one and one of training are refused', a
     assert.throws(() => readDump(path), /expected a net run in phase TEST/);
 });
 
-test('ONNX Runtime agrees layer by layer, and where it is not installed the command that installs it is named', async () => {
+test('ONNX Runtime agrees layer by layer; if it is not installed, the command that installs it is named', async () => {
   using device = await openDevice('cpu', { threads: 2 });
   const source = await onnxTops({ net, weights });
   const result = await compareLayers({ device, net, weights, source, inputs: [inputs] });
@@ -356,7 +356,7 @@ test('ONNX Runtime agrees layer by layer, and where it is not installed the comm
   assert.match((error as Error).message, /npm install onnxruntime-node/);
 });
 
-test('what real Caffe recorded is a dump too', async () => {
+test('the records of real Caffe are dumps, too', async () => {
   using device = await openDevice('cpu', { threads: 2 });
   for (const path of goldenCases('mini-resnet').filter((each) => /r50w8/.test(each))) {
     const golden = readGoldenCase(path);

@@ -41,7 +41,7 @@ if (found.status !== 0)
     `skipped: no python3 with numpy, so scripts/caffe-dump.py is not run (${(found.stderr ?? `${found.error}`).trim().split('\n').at(-1)})`,
   );
 else {
-  test('an .npy of another batch size: read by both forms of parity, which agree with the stub', () => {
+  test('an .npy with another batch size is read by both forms of parity, which agree with the stub', () => {
     const values = Float32Array.from({ length: 120 }, (_, i) => Math.sin(i));
     writeNpy(path('input.npy'), blobFromFloats([2, 3, 4, 5], values));
     const out = path('from-npy');
@@ -65,7 +65,7 @@ else {
     assert.ok(Math.abs(bytes.readFloatLE(4 * 5) - (2 * Math.sin(5) + 1)) < 1e-6);
   });
 
-  test('images are prepared as resnode prepares them; with another mean, parity names it', async () => {
+  test('images are prepared as resnode prepares them; if the mean differs, parity names it', async () => {
     const [width, height] = [60, 40];
     const images = [1, 2].map((k) => path(`${k}.png`));
     for (const [k, image] of images.entries()) {

@@ -47,7 +47,7 @@ function assertSound(data: PageData, what: string): void {
   });
 }
 
-test('ResNet-50: the numbers of the paper, and 4 or 5 layers on the card of a fused convolution', () => {
+test("ResNet-50: the paper's numbers, and 4 or 5 layers on the card of a fused convolution", () => {
   const { data } = describeNet(resnet({ depth: 50 }));
   assertSound(data, 'ResNet-50');
   // 25,557,032 learnable (torchvision's count for the same net) + conv1's bias 64 + BatchNorm's 53,120 means and
@@ -68,7 +68,7 @@ test('ResNet-50: the numbers of the paper, and 4 or 5 layers on the card of a fu
   assert.match(cardOf(data, 'res2c').note!, /^Runs as 1×256×28×28, not 1×256×56×56/);
 });
 
-test('ResNet-1202 is drawn whole, in about the time that its size asks for', () => {
+test('ResNet-1202 is drawn completely, in a time proportional to its size', () => {
   const { data } = describeNet(resnet({ depth: 1202 }));
   assertSound(data, 'ResNet-1202');
   assert.ok(data.cards.length > 1200);
@@ -76,7 +76,7 @@ test('ResNet-1202 is drawn whole, in about the time that its size asks for', () 
   assert.ok(data.width < 1000, `${data.width} wide`);
 });
 
-test('labels run beside the net to the loss, so that its blocks stand in one column', () => {
+test('labels run beside the net to the loss, so that its blocks form one column', () => {
   const names = Array.from({ length: 30 }, (_, i) => `conv${i}`);
   const convolutions = names.map(
     (
@@ -112,7 +112,7 @@ test('labels run beside the net to the loss, so that its blocks stand in one col
   }
 });
 
-test('a layer that cannot run is drawn and says why; what follows it has no shape, the rest has', () => {
+test('a layer that cannot run is drawn with the reason; layers after it have no shape, the others do', () => {
   const { data } = describeNet(
     parse(`
     layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 8 dim: 8 } } }
@@ -130,7 +130,7 @@ test('a layer that cannot run is drawn and says why; what follows it has no shap
   assert.match(data.remarks[0]!, /^2 of 5 layers/);
 });
 
-test("a data layer's shape is what --input-shape gives, else crop_size, and the page says so", () => {
+test("a data layer's shape comes from --input-shape, else from crop_size, and the page says so", () => {
   const net = parse(`
     layer { name: "data" type: "Data" top: "data" top: "label" transform_param { crop_size: 24 } }
     layer { name: "a" type: "Pooling" bottom: "data" top: "a" pooling_param { kernel_size: 2 stride: 2 } }
@@ -143,7 +143,7 @@ test("a data layer's shape is what --input-shape gives, else crop_size, and the 
   assert.equal(given.remarks, []);
 });
 
-test('layers of one name, in-place layers and Dropout keep their places', () => {
+test('layers with equal names, in-place layers and Dropout keep their positions', () => {
   const { data } = describeNet(
     parse(`
     layer { name: "data" type: "Input" top: "x" input_param { shape { dim: 1 dim: 3 dim: 8 dim: 8 } } }
@@ -161,7 +161,7 @@ test('layers of one name, in-place layers and Dropout keep their places', () => 
   assert.equal(data.layers[4]!.bottoms[0]!.others, [3]);
 });
 
-test('times find their cards; the bound is the slower of the two roofs', () => {
+test('times belong to their cards; the bound is the slower of the two ceilings', () => {
   const times = {
     device: 'cpu',
     milliseconds: 9,
@@ -191,7 +191,7 @@ test('times find their cards; the bound is the slower of the two roofs', () => {
   });
 });
 
-test('a file of times that is none is refused by name', () => {
+test('an invalid file of times is refused by name', () => {
   const file = join(mkdtempSync(join(tmpdir(), 'resnode-')), 'time.json');
   for (const text of ['', '[]', 'null', '{"milliseconds":{"median":1},"operations":[{"layer":"a"}]}']) {
     writeFileSync(file, text);
@@ -211,13 +211,13 @@ test('names that look like markup stay text', () => {
   assert.not.match(text, /https?:\/\/(?!www\.w3\.org\/2000\/svg)/);
 });
 
-test('an empty net is a page too', () => {
+test('an empty net gives a page, too', () => {
   const { data } = describeNet(parse('name: "none"'));
   assertSound(data, 'empty');
   assert.ok(pageText(data).includes('none'));
 });
 
-test('a layer in place that cannot run hides what lay before it, so that no layer reads around it', () => {
+test('an in-place layer that cannot run hides its input, so that no layer reads around it', () => {
   const { data } = describeNet(
     parse(`
     layer { name: "data" type: "Input" top: "x" input_param { shape { dim: 1 dim: 3 dim: 8 dim: 8 } } }
@@ -232,7 +232,7 @@ test('a layer in place that cannot run hides what lay before it, so that no laye
   assert.is(layerOf(data, 'end').problem, null);
 });
 
-test('a net for a fork of Caffe is drawn without what the fork added, which is marked where it stood', () => {
+test("a net for a fork of Caffe is drawn without the fork's additions, which are marked", () => {
   const file = join(mkdtempSync(join(tmpdir(), 'resnode-')), 'fork.prototxt');
   writeFileSync(
     file,
@@ -287,7 +287,7 @@ else {
     }[]
   ).filter(({ kind }) => kind === 'net');
 
-  test('every net from the wild is drawn, those for forks of Caffe with their marks', () => {
+  test('every net from the wild is drawn, those for forks of Caffe with marks', () => {
     assert.ok(index.length > 90, `${index.length} nets`);
     for (const { file, bvlc_parse } of index) {
       const { net, marks } = readNetWithMarks(join(folder, file));
@@ -301,7 +301,7 @@ else {
     }
   });
 
-  test('every net from the wild that uses supported layers alone builds, once its inputs have shapes', () => {
+  test('every net from the wild with supported layers only builds, once its inputs have shapes', () => {
     const known = [...supportedLayerTypes, ...DATA_TYPES, 'Input', 'Silence'];
     const nets = index.filter(
       (each) => each.bvlc_parse === 'ok' && each.types.every((type) => known.includes(type)),
@@ -339,14 +339,14 @@ else {
   });
 }
 
-test('every layer type that runs has a kind to be drawn as', () => {
+test('every layer type that runs is drawn as some kind', () => {
   assert.equal(
     supportedLayerTypes.filter((type) => kindOf(type) === 'unknown'),
     [],
   );
 });
 
-test('a card whose value the net as written does not have says nothing of another shape', () => {
+test('a card whose value does not occur in the original net shows no other shape', () => {
   const net = parse(
     `layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 4 dim: 12 dim: 12 } } }
 layer { name: "c" type: "Convolution" bottom: "x" top: "c" convolution_param {
@@ -360,7 +360,7 @@ layer { name: "s" type: "Scale" bottom: "b" top: "s" scale_param { bias_term: tr
   );
 });
 
-test('a crop that reads the size of what a later fused sum belongs to is drawn without a cycle', () => {
+test('a crop that reads the size of a value that is part of a later fused sum is drawn without a cycle', () => {
   const net = readNet(
     `layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 1 dim: 4 dim: 4 } } }
 layer { name: "a" type: "Convolution" bottom: "data" top: "a" convolution_param { num_output: 1 kernel_size: 1 } }

@@ -60,7 +60,7 @@ if (chromium !== null) {
   });
   test.after(() => browser.close());
 
-  test('ResNet-152: search finds res4b35, the panel shows it, and the card comes into sight', async () => {
+  test('ResNet-152: search finds res4b35, the panel shows it, and its card scrolls into view', async () => {
     const page = await open(pageText(describeNet(resnet({ depth: 152 })).data));
     assert.match(
       (await page.textContent('#totals'))!,
@@ -188,7 +188,7 @@ if (chromium !== null) {
     await page.close();
   });
 
-  test('activations and filters of an image are shown on opening a layer', async () => {
+  test('opening a layer shows activations and filters for an image', async () => {
     const fashion = join(repositoryFolder, 'examples/fashion');
     const net = filterNet(readNetFile(join(fashion, 'deploy.prototxt')));
     const description = describeNet(net);
@@ -250,7 +250,7 @@ if (chromium !== null) {
     await page.close();
   });
 
-  test('filters of three channels are in colour, blue first as Caffe has them, unless the order is RGB', async () => {
+  test('filters of three channels are in colour, with blue first as in Caffe, unless the order is RGB', async () => {
     const net = readNet(
       `layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 8 dim: 8 } } }
        layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param { num_output: 1 kernel_size: 2 } }`,
@@ -280,7 +280,7 @@ if (chromium !== null) {
     }
   });
 
-  test('the overview names the stages, the legend covers no card, and a phone shows the layer that is open', async () => {
+  test('the overview names the stages, the legend covers no card, and a phone shows the open layer', async () => {
     const page = await open(pageText(describeNet(resnet({ depth: 50 })).data));
     assert.is(
       await page.getAttribute('#overview', 'aria-label'),
@@ -305,7 +305,7 @@ if (chromium !== null) {
     await page.close();
   });
 
-  test('the whole net is saved as an SVG that needs no page', async () => {
+  test('the whole net is saved as an SVG that does not need the page', async () => {
     const page = await open(pageText(describeNet(resnet({ depth: 50 })).data));
     const [download] = await Promise.all([page.waitForEvent('download'), page.click('#export')]);
     assert.match(download.suggestedFilename(), /\.svg$/);
@@ -335,7 +335,7 @@ if (chromium !== null) {
     await page.close();
   });
 
-  test('the network is forbidden by the page itself', async () => {
+  test('the page itself forbids network access', async () => {
     const page = await open(pageText(describeNet(resnet({ depth: 20 })).data));
     const answer = await page.evaluate('fetch("http://127.0.0.1:9/").then(() => "asked", () => "refused")');
     assert.is(answer, 'refused');
