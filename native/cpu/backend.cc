@@ -1,4 +1,4 @@
-// The CPU backend: our own tiles and loops, and oneDNN for what those cannot do.
+// The CPU backend: our own tiles and loops, and oneDNN for operations that these do not support.
 #include "native/core/feature-maps.h"
 #include "native/core/host-buffer.h"
 #include "native/core/interface-stamp.h"
@@ -19,7 +19,7 @@ auto guarded(const char* what, Function function) {
   }
 }
 
-// What oneDNN compiles for on this processor.
+// The instruction set for which oneDNN generates code on this processor.
 const char* oneDnnInstructionSet() {
   switch (dnnl::get_effective_cpu_isa()) {
     case dnnl::cpu_isa::sse41: return "SSE4.1";
@@ -48,8 +48,7 @@ class CpuBackend final : public Backend {
     }
     int8Kernels_ = int8Kernels(kernels_, !options.kernels.empty());
     if (!kernels_)
-      guarded("open",
-              [&] { return &oneDnn_->engine(); });  // it will be needed: now is the time to say that it is missing
+      guarded("open", [&] { return &oneDnn_->engine(); });  // it will be needed, so if it is missing, report it now
     choice_ = std::make_unique<ConvolutionChoice>(*pool_, options.cacheFolder);
   }
   std::vector<std::pair<std::string, std::string>> describe() const override {
@@ -88,7 +87,7 @@ class CpuBackend final : public Backend {
   std::shared_ptr<Buffer> allocateBuffer(size_t bytes) override { return std::make_shared<HostBuffer>(bytes); }
 
  private:
-  // Throws Error("device/unsupported") where a program cannot be computed in bfloat16.
+  // Throws Error("device/unsupported") if a program cannot be computed in bfloat16.
   void requireBfloat16(const Program& program) const {
     if (!bfloat16Kernels(kernels_))
       throw Error(

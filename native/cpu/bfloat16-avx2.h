@@ -1,4 +1,4 @@
-// 16 values of bfloat16 (bfloat16.h) in AVX2, for what is compiled with its flags.
+// 16 bfloat16 values (bfloat16.h) in AVX2, for files compiled with its flags.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ inline Vector loadBfloat16(const uint16_t* x) {
   return {widened(_mm_loadu_si128(at)), widened(_mm_loadu_si128(at + 1))};
 }
 
-// In the lower halves of words.
+// The results are in the lower halves of words.
 inline __m256i rounded(const __m256& x) {
   const __m256i bits = _mm256_castps_si256(x), upper = _mm256_srli_epi32(bits, 16);
   const __m256i half = _mm256_add_epi32(_mm256_and_si256(upper, _mm256_set1_epi32(1)), _mm256_set1_epi32(0x7fff));

@@ -1,4 +1,4 @@
-// 16 values of bfloat16 (bfloat16.h) in AVX-512, for what is compiled with its flags.
+// 16 bfloat16 values (bfloat16.h) in AVX-512, for files compiled with its flags.
 #pragma once
 
 #include <cstdint>

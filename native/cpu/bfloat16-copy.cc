@@ -38,7 +38,7 @@ std::optional<Bfloat16Copy> Bfloat16Copy::describe(const Layout& from, const Lay
 void Bfloat16Copy::run(ThreadPool& pool, const void* from, void* to) const {
   forEachPart(pool, images_, channels_, pixels_, 2, [&](const BlockedPart& part) {
     const int64_t count = part.pixels * kLanes, place = isPlain_ ? part.plain : part.blocked;
-    // What is plain is copied in blocks on its way.
+    // Row-major values are copied into blocks on the way.
     float floats[kPartPixels * kLanes];
     if (rounds_) {
       const float* source = static_cast<const float*>(from) + place;

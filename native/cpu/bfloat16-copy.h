@@ -1,4 +1,5 @@
-// Copies of feature maps between float32, plain or in blocks, and bfloat16 in blocks; and what our loops read of float32.
+// Copies feature maps between float32, row-major or blocked, and blocked bfloat16, and converts float32 operands of our
+// loops.
 #pragma once
 
 #include <optional>
@@ -14,7 +15,7 @@ inline bool isBfloat16(const Layout& layout) { return layout.data_type() == Valu
 
 class Bfloat16Copy {
  public:
-  // Nothing for other layouts.
+  // Empty for other layouts.
   static std::optional<Bfloat16Copy> describe(const Layout& from, const Layout& to);
   void run(ThreadPool& pool, const void* from, void* to) const;
 
@@ -23,10 +24,11 @@ class Bfloat16Copy {
   int64_t images_ = 0, channels_ = 0, pixels_ = 0;
 };
 
-// [rows][columns] of float32 → [blocks][rows][16], the last block filled up with zeros.
+// [rows][columns] of float32 → [blocks][rows][16]; the last block is padded with zeros.
 void roundMatrix(ThreadPool& pool, int64_t rows, int64_t columns, const float* matrix, uint16_t* blocks);
 
-// Of a plain image: planes of words, of two channels each, with `left` columns of zeros before each row, `width` columns in all.
+// The form of a row-major image: planes of words with two channels each, with `left` columns of zeros before each row
+// and `width` columns in all.
 struct ChannelPairs {
   int64_t images, channels, height, from, left, width;
 

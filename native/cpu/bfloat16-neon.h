@@ -1,4 +1,4 @@
-// 16 values of bfloat16 (bfloat16.h) in NEON.
+// 16 bfloat16 values (bfloat16.h) in NEON.
 #pragma once
 
 #include <cstdint>

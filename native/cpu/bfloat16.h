@@ -1,5 +1,6 @@
-// bfloat16, the upper half of a float32: rounded to the nearest, halves to even, as VCVTNEPS2BF16 does. What is too small for a
-// normal number is 0 of its sign; every not-a-number becomes the same. No header of the standard library, for tile-bfloat16-loops.h.
+// bfloat16, the upper half of a float32, rounded to the nearest, ties to even, as VCVTNEPS2BF16 does. Subnormal results
+// become 0 with their sign, and every NaN becomes the same one. Includes no header of the standard library, for the
+// sake of tile-bfloat16-loops.h.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +26,7 @@ RESNODE_INLINE float fromBfloat16(uint16_t x) {
   return result;
 }
 
-// Two as they are multiplied together: the first in the lower half.
+// Two values that are multiplied together, the first in the lower half.
 RESNODE_INLINE uint32_t pairOf(uint16_t first, uint16_t second) { return first | static_cast<uint32_t>(second) << 16; }
 
 }  // namespace

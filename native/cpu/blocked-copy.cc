@@ -6,7 +6,7 @@
 namespace resnode::cpu {
 namespace {
 
-// Calls function(column of the matrix, index in the blocks, channels) for the 16 channels or less of every row and block.
+// Calls function(column of the matrix, index in the blocks, channels) for up to 16 channels of every row and block.
 template <class Function>
 void forEachRow(ThreadPool& pool, int64_t rows, int64_t columns, Function function) {
   const int64_t blocks = ceiling(columns, kLanes);

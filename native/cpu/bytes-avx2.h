@@ -1,4 +1,4 @@
-// 16 sums, and 16 floats as bytes, in AVX2, for what is compiled with its flags.
+// 16 sums, and 16 floats as bytes, in AVX2, for files compiled with its flags.
 #pragma once
 
 #include <cstdint>
@@ -59,7 +59,7 @@ inline __m256i asBytes(const Vector& a, const Vector& b) {
   const __m256i x = asPairs(a), y = asPairs(b);
   return _mm256_permute4x64_epi64(kIsUnsigned ? _mm256_packus_epi16(x, y) : _mm256_packs_epi16(x, y), 0xD8);
 }
-// 16 values each of four pixels.
+// 16 values for each of four pixels.
 template <bool kIsUnsigned>
 inline void storeFour(int8_t* to, const Vector& a, const Vector& b, const Vector& c, const Vector& d) {
   auto* at = reinterpret_cast<__m256i*>(to);

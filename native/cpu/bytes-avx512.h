@@ -1,4 +1,4 @@
-// 16 sums, and 16 floats as bytes, in AVX-512, for what is compiled with its flags.
+// 16 sums, and 16 floats as bytes, in AVX-512, for files compiled with its flags.
 #pragma once
 
 #include <immintrin.h>
@@ -35,7 +35,7 @@ inline Sums shiftRight(const Sums& a) {
   return _mm512_srai_epi32(a, kBits);
 }
 
-// 16 integers of 16 bits, each of two pixels.
+// 16 integers of 16 bits for each of two pixels.
 struct HalvesPair {
   __m512i both;
 };
@@ -65,13 +65,13 @@ inline HalvesPair shiftLeft(const HalvesPair& a) {
   return {_mm512_slli_epi16(a.both, kBits)};
 }
 
-// 16 values each of four pixels.
+// 16 values for each of four pixels.
 template <bool kIsUnsigned>
 inline void storeFour(int8_t* to, const __m512& a, const __m512& b, const __m512& c, const __m512& d) {
   const __m512i ab = _mm512_packs_epi32(_mm512_cvtps_epi32(a), _mm512_cvtps_epi32(b)),
                 cd = _mm512_packs_epi32(_mm512_cvtps_epi32(c), _mm512_cvtps_epi32(d));
   const __m512i bytes = kIsUnsigned ? _mm512_packus_epi16(ab, cd) : _mm512_packs_epi16(ab, cd);
-  // Each quarter holds four values of each pixel.
+  // Each quarter holds four values per pixel.
   const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
   _mm512_storeu_si512(to, _mm512_permutexvar_epi32(order, bytes));
 }

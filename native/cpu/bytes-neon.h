@@ -96,7 +96,7 @@ inline void storeOne(int8_t* to, const Vector& x) {
     vst1q_u8(reinterpret_cast<uint8_t*>(to), vcombine_u8(vqmovun_s16(pair(0)), vqmovun_s16(pair(2))));
   else vst1q_s8(to, vcombine_s8(vqmovn_s16(pair(0)), vqmovn_s16(pair(2))));
 }
-// 16 values each of four pixels.
+// 16 values for each of four pixels.
 template <bool kIsUnsigned>
 inline void storeFour(int8_t* to, const Vector& a, const Vector& b, const Vector& c, const Vector& d) {
   constexpr int kPixelBytes = kQuarters * kQuarterLanes;
@@ -106,7 +106,7 @@ inline void storeFour(int8_t* to, const Vector& a, const Vector& b, const Vector
   storeOne<kIsUnsigned>(to + 3 * kPixelBytes, d);
 }
 
-// Adds the products of one 16-bit integer, in a lane of `values`, with each of 16.
+// Adds the products of a 16-bit integer, in a lane of `values`, with each of 16.
 template <int kLane>
 inline Sums addShorts(const Sums& sums, const int16x4_t& values, const int16x8_t& low, const int16x8_t& high) {
   return {{vmlal_lane_s16(sums.quarters[0], vget_low_s16(low), values, kLane),
@@ -115,11 +115,11 @@ inline Sums addShorts(const Sums& sums, const int16x4_t& values, const int16x8_t
            vmlal_high_lane_s16(sums.quarters[3], high, values, kLane)}};
 }
 
-// A word of two integers of 16 bits.
+// A word with two 16-bit integers.
 struct Shorts {
   using Word = int16x4_t;
   struct Weights {
-    int16x8x2_t low, high;  // of 8 channels each, the first integers and the second
+    int16x8x2_t low, high;  // 8 channels each: the first integers and the second
   };
   static inline Word repeat(const uint32_t* x) { return vreinterpret_s16_u32(vld1_dup_u32(x)); }
   static inline Weights load(const int8_t* x) {

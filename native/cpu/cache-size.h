@@ -1,4 +1,4 @@
-// How much a core's own cache holds.
+// The size of a core's own cache.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 namespace resnode::cpu {
 
-// Bytes of the second level; 0 where the system does not say.
+// Bytes of the L2 cache; 0 if the system does not report it.
 inline int64_t ownCacheBytes() {
 #if defined(_SC_LEVEL2_CACHE_SIZE)
   static const int64_t kBytes = sysconf(_SC_LEVEL2_CACHE_SIZE);

@@ -116,7 +116,7 @@ void productOfAll(ThreadPool* pool, const std::vector<const float*>& x, float* y
 void maximumOfAll(ThreadPool* pool, const std::vector<const float*>& x, float* y, int64_t count, float slope) {
   inChunks(pool, count, [&](int64_t begin, int64_t size) {
     for (size_t k = 1; k < x.size(); ++k) {
-      // eltwise_layer.cpp: the first two are compared one way round, later ones the other.
+      // eltwise_layer.cpp compares the first two inputs in one direction and later ones in the other.
       const auto [a, b] = k == 1 ? std::pair(x[0], x[1]) : std::pair(x[k], static_cast<const float*>(y));
       maximumOfTwo(a + begin, b + begin, y + begin, size, k + 1 == x.size() ? slope : 1.f);
     }

@@ -1,4 +1,4 @@
-// Elementwise operations: any layout will do, as long as all operands share it.
+// Elementwise operations. Any layout works, if all operands share it.
 #pragma once
 
 #include <algorithm>
@@ -11,7 +11,7 @@ namespace resnode::cpu {
 
 // `pool`: as parallel.h says.
 
-// Calls function(first, how many) for all of `count` elements, so many at a time: 64 KiB, which stay in a cache while more
+// Calls function(first, how many) for all of `count` elements in pieces of 64 KiB, which stay in cache while more
 // operands are added.
 template <class Function>
 void inChunks(ThreadPool* pool, int64_t count, Function&& function) {
@@ -30,15 +30,15 @@ void reluGradient(ThreadPool* pool, const float* y, const float* dy, float* dx, 
 // dx = factor · dy.
 void multiply(ThreadPool* pool, const float* dy, float* dx, int64_t count, float factor);
 
-// y = relu(Σ coefficient · x); a slope of 1 is no ReLU. y may be the first x.
+// y = relu(Σ coefficient · x); a slope of 1 means no ReLU. y may be the first x.
 void sum(ThreadPool* pool, const std::vector<const float*>& x, const std::vector<float>& coefficients, float* y,
          int64_t count, float slope);
 
-// y = relu(Π x), and y = relu(max x) by Caffe's comparisons, of which not-a-number is never greater. y may be the first x.
+// y = relu(Π x), and y = relu(max x) with Caffe's comparisons, for which NaN is never greater. y may be the first x.
 void productOfAll(ThreadPool* pool, const std::vector<const float*>& x, float* y, int64_t count, float slope);
 void maximumOfAll(ThreadPool* pool, const std::vector<const float*>& x, float* y, int64_t count, float slope);
 
-// sum = y > 0 ? Σ diff : slope · Σ diff, of one to four diffs. sum may be any of them.
+// sum = y > 0 ? Σ diff : slope · Σ diff, for one to four diffs. sum may be any of them.
 void sumBehindRelu(ThreadPool* pool, const float* y, const std::vector<const float*>& diffs, float* sum, int64_t count,
                    float slope);
 

@@ -69,7 +69,7 @@ void* CpuExecutable::address(const Place& place) const {
   }
 }
 
-// What is written there takes as long as threads take to wake.
+// The caller will now write to this memory, which takes about as long as threads need to wake up.
 float* CpuExecutable::inputPlace(size_t i) {
   if (plan_->pool()) plan_->pool()->expectJob();
   return inputValues(i);
@@ -85,7 +85,7 @@ std::unique_ptr<StartedRun> CpuExecutable::start(const RunRequest& request) {
     float* to = inputValues(i);
     if (from == to) continue;
     const int64_t count = elementCount(shape);
-    // By all threads, which are awake when the first operation begins.
+    // By all threads, which are then awake when the first operation starts.
     parallelFor(plan_->pool(), (count + kCopied - 1) / kCopied, 1, [&](int64_t part) {
       const int64_t first = part * kCopied;
       copyInput(input, from, shape, first, std::min(kCopied, count - first), to + first);

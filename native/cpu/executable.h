@@ -1,4 +1,4 @@
-// A plan with memory: binds every call once, runs them in order.
+// A plan with memory: binds every call once, and runs the calls in order.
 #pragma once
 
 #include "native/core/backend-support.h"
@@ -14,7 +14,7 @@ class CpuExecutable final : public Executable {
   std::unique_ptr<StartedRun> start(const RunRequest& request) override;
   float* inputPlace(size_t input) override;
   size_t arenaBytes() const override { return plan_->description().arena.bytes; }
-  size_t workspaceBytes() const override { return 0; }  // scratch lies in the arena
+  size_t workspaceBytes() const override { return 0; }  // scratch is part of the arena
 
  private:
   // Writes what a run left at `from` to its user, row-major.

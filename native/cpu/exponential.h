@@ -1,4 +1,5 @@
-// e^x of eight values at once, in float64: the same bits on all instruction sets where a file is compiled without contraction.
+// e^x of eight values at once, in float64. Files compiled without contraction get the same bits on all instruction
+// sets.
 #pragma once
 
 #include <cstdint>
@@ -28,13 +29,13 @@ constexpr double kPowersOfTwo[] = {1.,
                                    1.3215486790144309e-6,
                                    1.0178086009239699e-7};
 
-// y becomes e^y, rounded from 2^n · 2^f with a relative error below 1e-11, since |f| ≤ ½, for y ≤ 200 or not-a-number.
-// Below −200 it is e^−200, which is 0 in float32.
+// Replaces y by e^y, computed as 2^n · 2^f with a relative error below 1e-11, since |f| ≤ ½, for y ≤ 200 or NaN. Below
+// −200 the result is e^−200, which is 0 in float32.
 RESNODE_INLINE void exponential(EightDoubles& y) {
   constexpr double kLog2E = 1.4426950408889634, kRound = 0x1.8p52;
   const EightDoubles least = EightDoubles{} - 200;
   y = (y < least ? least : y) * kLog2E;
-  // Added to so large a number, the integer stands in its last bits.
+  // Added to such a large number, the integer appears in the last bits.
   const EightDoubles shifted = y + kRound, f = y - (shifted - kRound);
   EightDoubles power = f * kPowersOfTwo[9] + kPowersOfTwo[8];
 #pragma GCC unroll 8

@@ -5,7 +5,7 @@
 namespace resnode::cpu {
 namespace {
 
-// How far each place of a dimension lies from its first.
+// The offset of each index of a dimension.
 std::vector<std::vector<int64_t>> offsetsOf(const dnnl_memory_desc_t& data) {
   const dnnl_blocking_desc_t& blocking = data.format_desc.blocking;
   std::vector<std::vector<int64_t>> offsets(data.ndims);

@@ -1,5 +1,5 @@
-// A copy of float32 values from one layout of blocks and strides to another, for what is rare: parameters read and written,
-// layouts of layers that our convolutions do not make.
+// Copies float32 values between layouts of blocks and strides. For rare cases: parameters that are read and written,
+// and layouts that our convolutions do not produce.
 #pragma once
 
 #include <optional>
@@ -11,14 +11,14 @@ namespace resnode::cpu {
 
 class FloatCopy {
  public:
-  // Nothing where oneDNN alone knows one of the layouts.
+  // Empty if only oneDNN knows one of the layouts.
   static std::optional<FloatCopy> describe(const Layout& from, const Layout& to);
   void run(ThreadPool& pool, const float* from, float* to) const;
 
  private:
   Dims dims_;
-  std::vector<std::vector<int64_t>> from_, to_;  // by dimension and place in it: floats, which add up
-  int64_t padded_ = 0;                           // floats of a target that has places without values
+  std::vector<std::vector<int64_t>> from_, to_;  // by dimension and index: offsets in floats, which add up
+  int64_t padded_ = 0;                           // floats of a target that has padding
 };
 
 }  // namespace resnode::cpu

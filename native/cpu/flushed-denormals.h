@@ -1,4 +1,4 @@
-// While it lives, this thread reads numbers too small to be normal as 0, and makes 0 of them.
+// While it exists, this thread reads subnormal numbers as 0 and rounds subnormal results to 0.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// 16 integers of 16 bits in AVX2, which AVX-512 has too.
+// 16 integers of 16 bits in AVX2; AVX-512 has these instructions, too.
 #pragma once
 
 #include <immintrin.h>

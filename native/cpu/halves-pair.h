@@ -1,4 +1,4 @@
-// Two `Halves` side by side, for what is compiled with either's operations.
+// Two `Halves` side by side, for files compiled with the operations of either.
 #pragma once
 
 #include <cstdint>

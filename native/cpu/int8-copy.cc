@@ -10,10 +10,10 @@
 namespace resnode::cpu {
 namespace {
 
-// Added and taken away again, it rounds what is below 2^22 to the nearest integer, halves to even.
+// Adding and subtracting it rounds values below 2^22 to the nearest integer, ties to even.
 constexpr float kRounder = 12582912.f;
 
-// Whether all are finite: 0 · x is 0 only where x is.
+// Returns whether all values are finite: 0 · x is 0 only if x is.
 RESNODE_VECTORISED bool quantise(const float* from, int64_t count, float factor, float least, float most, int8_t* to) {
   float sums[kLanes] = {};
   for (int64_t i = 0; i < count; i += kLanes) {
@@ -61,7 +61,7 @@ bool Int8Copy::run(ThreadPool& pool, const void* from, void* to) const {
   std::atomic<bool> areFinite{true};
   forEachPart(pool, images_, channels_, pixels_, 2, [&](const BlockedPart& part) {
     const int64_t count = part.pixels * kLanes, place = isPlain_ ? part.plain : part.blocked;
-    // What is plain is copied in blocks on its way.
+    // Row-major values are copied into blocks on the way.
     float floats[kPartPixels * kLanes];
     if (toIntegers_) {
       const float* source = static_cast<const float*>(from) + place;

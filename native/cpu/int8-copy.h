@@ -1,4 +1,4 @@
-// Copies of feature maps between float32, plain or in blocks, and 8-bit integers in blocks.
+// Copies feature maps between float32, row-major or blocked, and blocked 8-bit integers.
 #pragma once
 
 #include <optional>
@@ -10,9 +10,9 @@ namespace resnode::cpu {
 
 class Int8Copy {
  public:
-  // Nothing for other layouts. `factor`: what values are multiplied by.
+  // Empty for other layouts. `factor`: multiplied with the values.
   static std::optional<Int8Copy> describe(const Layout& from, const Layout& to, float factor);
-  // False where a value that was to become an integer is not finite; `to` is then of no use.
+  // False if a value to be quantized is not finite; `to` is then unusable.
   bool run(ThreadPool& pool, const void* from, void* to) const;
 
  private:

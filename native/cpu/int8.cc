@@ -29,7 +29,7 @@ void refuseNotFinite(ThreadPool* pool, const float* from, int64_t count, const s
   constexpr int64_t PART = 1 << 14;
   std::atomic<bool> isFinite{true};
   parallelFor(pool, (count + PART - 1) / PART, 1, [&](int64_t unit) {
-    // 0 · x is 0 only where x is finite; sums in lanes, which compilers make vectors of.
+    // 0 · x is 0 only if x is finite. Sums in lanes, which compilers vectorise.
     float sums[16] = {};
     const int64_t begin = unit * PART, end = std::min(count, begin + PART);
     int64_t i = begin;

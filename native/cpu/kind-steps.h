@@ -1,5 +1,6 @@
-// What the CPU device does for each kind of operation better than the reference loops, registered where it stands
-// (native/operations/<kind>/cpu-step.cc): const Steps<Pooling> kPooling{addPooling, addPoolingGradient};
+// The CPU device's faster steps for kinds of operations, which otherwise use the reference loops. They are registered
+// in the files that define them (native/operations/<kind>/cpu-step.cc): const Steps<Pooling> kPooling{addPooling,
+// addPoolingGradient};
 #pragma once
 
 #include <algorithm>
@@ -11,17 +12,17 @@
 
 namespace resnode::cpu {
 
-// A gradient whose diff is there, and what it differentiates.
+// A gradient whose diff is present, and the operation that it differentiates.
 struct GradientOf {
   const Program& program;
   const Operation& gradient;
   const Operation& forward;
-  size_t y() const { return forward.inputs.size(); }  // the place of the first output among the gradient's inputs
+  size_t y() const { return forward.inputs.size(); }  // the index of the first output among the gradient's inputs
   const Shape& shape(TensorId id) const { return program.tensors[id].shape; }
 };
 
 struct KindSteps {
-  std::function<bool(StepBuilder&, const Attributes&)> forward, backward;  // false: left to the reference loops
+  std::function<bool(StepBuilder&, const Attributes&)> forward, backward;  // false: use the reference loops
   std::function<std::vector<size_t>(const Attributes&, const GradientOf&)> unread;
 };
 KindTable<KindSteps>& kindSteps();
@@ -45,7 +46,7 @@ class Steps {
   }
 };
 
-// Of a product of one input and its weights: x, where no parameter's diff is asked for, and y, where no ReLU is behind it.
+// For a product of an input and its weights: x if no parameter's diff is requested, and y if there is no fused ReLU.
 template <class Product>
 std::vector<size_t> unreadByProduct(const Product& product, const GradientOf& of) {
   if (of.y() != 1) return {};

@@ -14,7 +14,7 @@ Layout::Layout(const Dims& dims, ValueType type, const Dims& strides) {
   }
 }
 
-// As dnnl_memory_desc_get_size() counts it.
+// As dnnl_memory_desc_get_size() computes it.
 size_t Layout::get_size() const {
   if (!isBlocked()) return data.ndims == 0 ? 0 : dnnl::memory::desc(data).get_size();
   const dnnl_blocking_desc_t& blocking = data.format_desc.blocking;
@@ -35,7 +35,7 @@ size_t Layout::get_size() const {
   return (static_cast<size_t>(std::max(values, inner)) + data.offset0) * valueBytes;
 }
 
-// As dnnl_memory_desc_equal() compares: the stride of a dimension of one place says nothing.
+// Compares as dnnl_memory_desc_equal() does: the stride of a dimension of size 1 does not matter.
 bool Layout::operator==(const Layout& other) const {
   if (!isBlocked() || !other.isBlocked())
     return data.format_kind == other.data.format_kind && dnnl::memory::desc(data) == dnnl::memory::desc(other.data);
@@ -124,7 +124,7 @@ std::optional<ChannelView> channelView(const Layout& layout) {
     if (isMatrix) std::swap(view.outer, view.inner);
     if (blocking.strides[1] != 1) return std::nullopt;
   }
-  // Rows of lanes must follow each other without gaps, innermost dimension last.
+  // Rows of lanes must be contiguous, with the innermost dimension last.
   int64_t stride = view.lanes;
   for (int i = data.ndims - 1; i >= 2; --i) {
     if (data.dims[i] > 1 && blocking.strides[i] != stride) return std::nullopt;

@@ -12,7 +12,8 @@ namespace {
 constexpr const char* kLibrary = "libdnnl.so.2";
 std::atomic<bool> isOpen{false};
 
-// Looked for beside this library first (its RPATH), then where the system's loader looks. Never closed: its threads stay.
+// Searched first next to this library (its RPATH), then where the system's loader looks. Never closed, because its
+// threads stay.
 std::unique_ptr<SharedLibrary> open() {
   auto library = std::make_unique<SharedLibrary>(kLibrary);
   if (library->isOpen()) library->keepOpen();

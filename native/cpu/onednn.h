@@ -1,5 +1,5 @@
-// oneDNN (API of 2.x, https://oneapi-src.github.io/oneDNN/v2.6/), whose library is opened when something first calls it:
-// most nets compute without it, and it is ten times as large as all of ours. Include this, never <dnnl.hpp>.
+// oneDNN (API of 2.x, https://oneapi-src.github.io/oneDNN/v2.6/), whose library is opened at the first call: most nets
+// do not need it, and it is ten times as large as all of our own. Include this, never <dnnl.hpp>.
 #pragma once
 
 #include <dnnl.h>
@@ -10,13 +10,13 @@
 
 namespace resnode::cpu {
 
-// A function of the library by its name. Throws Error("device/unavailable") where there is no library to open.
+// A function of the library by name. Throws Error("device/unavailable") if the library is missing.
 void* oneDnnFunction(const char* name);
 
 }  // namespace resnode::cpu
 
-// What dnnl.hpp calls for us, unoptimised code included. The linker names what is missing here (CMakeLists.txt:
-// --no-undefined).
+// The functions that dnnl.hpp calls, also in unoptimised code. The linker reports any that is missing here
+// (CMakeLists.txt: --no-undefined).
 #define RESNODE_ONEDNN(name)                                                                            \
   ([]() -> decltype(&::name) {                                                                          \
     static const auto found = reinterpret_cast<decltype(&::name)>(resnode::cpu::oneDnnFunction(#name)); \
@@ -81,17 +81,17 @@ void* oneDnnFunction(const char* name);
 
 namespace resnode::cpu {
 
-// oneDNN's engine and stream for one device, made when first asked for. Any number of threads may ask.
+// oneDNN's engine and stream for one device, created on first use. Thread-safe.
 class OneDnn {
  public:
-  // `threads`: of OpenMP's, for the thread that first asks.
+  // `threads`: the number of OpenMP threads, for the thread that uses it first.
   explicit OneDnn(int threads) : threads_(threads) {}
   const dnnl::engine& engine();
-  // Work on it is done when its execute() returns and wait() was called.
+  // Work on it is complete when its execute() has returned and wait() was called.
   dnnl::stream& stream();
-  // Whether its library can be opened, which opens it.
+  // Opens the library, and returns whether that succeeded.
   static bool isInstalled();
-  // Nothing before the library was opened.
+  // Empty before the library was opened.
   static std::optional<std::string> openedVersion();
 
  private:

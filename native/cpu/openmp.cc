@@ -11,7 +11,7 @@ struct Job {
   const void* context;
 };
 
-// The runtime's routines by their names (OpenMP API 5.2, section 18.2).
+// The runtime's routines by name (OpenMP API 5.2, section 18.2).
 void work(void* data) {
   const Job& job = *static_cast<const Job*>(data);
   static const auto threadsOf = reinterpret_cast<int (*)()>(oneDnnFunction("omp_get_num_threads"));
@@ -26,7 +26,8 @@ void work(void* data) {
 void setOpenMpThreads(int threads) { reinterpret_cast<void (*)(int)>(oneDnnFunction("omp_set_num_threads"))(threads); }
 
 void runOnOpenMp(int64_t units, void (*call)(const void* context, int64_t unit), const void* context) {
-  // What GCC makes of "#pragma omp parallel" (libgomp/parallel.c): 0 threads are as many as are set.
+  // The function that GCC generates for "#pragma omp parallel" (libgomp/parallel.c): 0 threads means as many as are
+  // set.
   static const auto parallel =
       reinterpret_cast<void (*)(void (*)(void*), void*, unsigned, unsigned)>(oneDnnFunction("GOMP_parallel"));
   Job job{units, call, context};

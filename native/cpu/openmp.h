@@ -1,12 +1,12 @@
-// OpenMP's threads, on which oneDNN computes. Their runtime, libgomp, comes with oneDNN's library and with nothing else: it is
-// not linked, so that a process which needs neither has neither.
+// OpenMP's threads, on which oneDNN computes. Their runtime, libgomp, is a dependency of oneDNN's library only. We do
+// not link it, so a process that does not use oneDNN loads neither.
 #pragma once
 
 #include <cstdint>
 
 namespace resnode::cpu {
 
-// How many threads work for the thread that calls this.
+// How many threads work for the calling thread.
 void setOpenMpThreads(int threads);
 
 // Calls call(context, unit) for 0 ≤ unit < units, in equal shares.

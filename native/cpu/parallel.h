@@ -1,4 +1,4 @@
-// A loop over independent units, on the threads that the program has.
+// A loop over independent units, on the program's threads.
 #pragma once
 
 #include "native/cpu/openmp.h"
@@ -6,8 +6,8 @@
 
 namespace resnode::cpu {
 
-// `pool` null: on OpenMP's threads, in equal shares, beside oneDNN, which computes on them: a program keeps to one kind,
-// because threads of the other kind would have gone to sleep whenever they are wanted.
+// Null `pool`: on OpenMP's threads, in equal shares, because oneDNN computes on them. A program uses only one kind of
+// threads, because those of the other kind would be asleep whenever they are needed.
 template <class Function>
 void parallelFor(ThreadPool* pool, int64_t units, int64_t grain, Function&& function) {
   if (pool) return pool->run(units, grain, function);

@@ -9,7 +9,7 @@ namespace resnode::cpu {
 CpuParameters::CpuParameters(std::shared_ptr<const Program> program, std::vector<ParameterSource> sources,
                              std::shared_ptr<OneDnn> oneDnn, ThreadPool& pool)
     : program_(std::move(program)), sources_(std::move(sources)), oneDnn_(std::move(oneDnn)), pool_(pool) {
-  // Copies that the addon made count too; what is of a weights file does not.
+  // Copies that the addon made count, too; parts of a weights file do not.
   for (size_t i = 0; i < sources_.size(); ++i) bytes_ += sourceBytes(static_cast<ParameterId>(i));
 }
 
@@ -61,7 +61,7 @@ void CpuParameters::packInto(const Pack& pack, char* bytes) {
   dnnl::memory source(pack.plain, engine, staging_.get()), target(pack.layout, engine, bytes);
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-  // Output channels are the first dimension, or the first two where there are groups.
+  // Output channels are the first dimension, or the first two if there are groups.
   if (!pack.factors.empty())
     attributes.set_output_scales(pack.plain.dims().size() > parameter.shape.size() ? 3 : 1, pack.factors);
   const dnnl::reorder::primitive_desc reorder(source, target, attributes);
@@ -89,7 +89,8 @@ void* CpuParameters::master(const Pack& wanted) {
   auto found = masters_.find(wanted.id);
   if (found == masters_.end()) {
     found = masters_.emplace(wanted.id, Packed{wanted, pack(wanted)}).first;
-    // What changes is never read from its source again, whose copy need not stay; an update may also name what does not.
+    // The source of a parameter that changes is not read again, so its copy need not stay. (An update may also list a
+    // parameter that does not change.)
     if (program_->parameters[wanted.id].isMutable) {
       bytes_ -= sourceBytes(wanted.id);
       sources_[wanted.id] = {};
@@ -107,7 +108,7 @@ void CpuParameters::write(ParameterId id, ParameterSource source) {
   const auto master = masters_.find(id);
   ParameterSource& own = sources_[id];
   if (own.bytes && maySourceBeBound(id)) {
-    // Nobody else has this copy: native code made it, or was given it to keep.
+    // Nothing else uses this copy: native code made it, or took ownership of it.
     materialise(source, program_->parameters[id].shape,
                 reinterpret_cast<float*>(const_cast<unsigned char*>(own.bytes)));
   } else {

@@ -1,4 +1,4 @@
-// The parameters of a model on the CPU: sources as given, what was packed from them, and the mutable ones' values.
+// The parameters of a model on the CPU: their sources, the packed copies, and the values of mutable ones.
 #pragma once
 
 #include <atomic>
@@ -16,12 +16,12 @@ class CpuParameters final : public Parameters {
   CpuParameters(std::shared_ptr<const Program> program, std::vector<ParameterSource> sources,
                 std::shared_ptr<OneDnn> oneDnn, ThreadPool& pool);
 
-  // An immutable parameter's values in a layout; reordered once for each.
+  // The values of an immutable parameter in a layout. Each layout is packed once.
   void* packed(const Pack& pack);
-  // A mutable parameter's values, which operations read and write, in the layout of the first program that used it.
-  // Throws Error("device/unsupported") where another program wants another layout.
+  // The values of a mutable parameter, which operations read and write, in the layout of the first program that used
+  // it. Throws Error("device/unsupported") if another program needs another layout.
   void* master(const Pack& pack);
-  // Frees what packing needed.
+  // Frees the memory that packing needed.
   void endPacking();
 
   void read(ParameterId id, float* destination) const override;
@@ -34,14 +34,14 @@ class CpuParameters final : public Parameters {
     AlignedBytes bytes;
   };
   AlignedBytes pack(const Pack& pack);
-  // Makes of a parameter's source what is packed: `bytes` of pack.layout's size.
+  // Packs a parameter's source: `bytes` has the size of pack.layout.
   void packInto(const Pack& pack, char* bytes);
-  // Held for a source that is of no weights file.
+  // Bytes held for a source that is not part of a weights file.
   size_t sourceBytes(ParameterId id) const;
-  // Whether a copy that the addon made is already what is wanted, as a bias that BatchNorm was folded into: it is not
-  // copied again, so that a plan, which counts what is packed, tells what is held.
+  // Whether the addon's copy of a source already has the requested form, such as a bias into which BatchNorm was
+  // folded. It is then not copied again. The plan counts packed bytes, and so states what is held.
   bool isSource(const Pack& pack) const;
-  // Whether executables may be bound to a source itself.
+  // Whether executables may use a source directly.
   bool maySourceBeBound(ParameterId id) const;
   size_t plainBytes(ParameterId id) const { return elementCount(program_->parameters[id].shape) * sizeof(float); }
 
@@ -51,8 +51,8 @@ class CpuParameters final : public Parameters {
   ThreadPool& pool_;
   std::multimap<ParameterId, Packed> packed_;
   std::map<ParameterId, Packed> masters_;
-  // Plain values on their way into a layout, and what oneDNN needs on that way. Kept from one parameter to the next:
-  // freed blocks of many sizes would stay in the heap between the packed parameters, 50 MB for ResNet-50.
+  // Row-major values on their way into a layout, and oneDNN's scratch for that. Kept between parameters: freed blocks
+  // of many sizes would otherwise stay in the heap between packed parameters, 50 MB for ResNet-50.
   AlignedBytes staging_, scratch_;
   size_t scratchBytes_ = 0;
   std::atomic<size_t> bytes_{0};

@@ -14,7 +14,7 @@ namespace {
 // Inputs of a gradient that our steps do not read, so that their tensors need not live as long.
 std::vector<size_t> unreadInputs(const Program& program, const Operation& gradient, const Operation& of) {
   const GradientOf both{program, gradient, of};
-  if (gradient.inputs[both.y() + of.outputs.size()] < 0) return {};  // no diff: left to the reference
+  if (gradient.inputs[both.y() + of.outputs.size()] < 0) return {};  // no diff: the reference loops compute it
   const KindSteps& steps = kindSteps().of(of.attributes);
   return steps.unread ? steps.unread(of.attributes, both) : std::vector<size_t>{};
 }
@@ -31,7 +31,7 @@ std::shared_ptr<const Program> withoutUnread(const std::shared_ptr<const Program
   return copy;
 }
 
-// Parameters of operations of several kinds, or of convolutions in different numbers of groups.
+// Parameters that operations of several kinds share, or convolutions with different numbers of groups.
 std::vector<bool> sharedParameters(const Program& program) {
   std::vector<std::optional<std::pair<size_t, int64_t>>> users(program.parameters.size());
   std::vector<bool> shared(program.parameters.size(), false);
@@ -49,15 +49,15 @@ std::vector<bool> sharedParameters(const Program& program) {
   return shared;
 }
 
-// Whether a gradient is asked for what the devices alone ask for whose memory is slow beside their arithmetic
-// (ts/gradient/differentiate.ts): with sums that are made already, or for a diff of fewer places.
+// Whether a gradient has a form that only devices with slow memory request (ts/gradient/differentiate.ts): with
+// precomputed sums, or for a sampled diff.
 bool sparesTraffic(const StepBuilder& step) {
   const Operation &gradient = step.operation(), &forward = step.differentiated();
   if (gradient.inputs.size() > forward.inputs.size() + 2 * forward.outputs.size()) return true;
   return step.hasOutput(0) && !forward.inputs.empty() && step.outputShape(0) != step.shape(forward.inputs[0]);
 }
 
-// False: the kind has no step of its own, or none for this operation.
+// False if the kind has no step of its own, or none for this operation.
 bool addOperation(StepBuilder& step) {
   const Attributes& attributes = step.operation().attributes;
   const bool isGradient = attributes.is<Gradient>();
@@ -68,7 +68,7 @@ bool addOperation(StepBuilder& step) {
   return add && add(step, kind);
 }
 
-// Loops on the threads that the program has.
+// Runs loops on the program's threads.
 reference::Spread onThreads(ThreadPool* pool) {
   return [pool](int64_t count, int64_t grain, const reference::Loop& loop) {
     parallelFor(pool, (count + grain - 1) / grain, 1,
@@ -76,7 +76,8 @@ reference::Spread onThreads(ThreadPool* pool) {
   };
 }
 
-// The reference loops on plain data, for what is rare or small: on all threads where values do not depend on each other.
+// Runs the reference loops on row-major data, for rare or small operations, on all threads if their values are
+// independent.
 void addReference(StepBuilder& step) {
   const Operation& operation = step.operation();
   const Program& program = step.program();
@@ -105,7 +106,7 @@ void addReference(StepBuilder& step) {
             });
 }
 
-// Float32 outputs that int8 convolutions read, converted once for all of them.
+// Quantizes float32 outputs that int8 convolutions read, once for all of them.
 void quantizeOutputs(StepBuilder& step) {
   const PlanState& state = step.state();
   for (size_t i = 0; i < step.operation().outputs.size(); ++i) {
@@ -113,7 +114,7 @@ void quantizeOutputs(StepBuilder& step) {
     const TensorId id = step.operation().outputs[i];
     const int buffer = state.description.tensorBuffers[id];
     if (!state.quantized[id].isMade || isInt8(state.layouts[id]) || step.outputShape(i).size() != 4) continue;
-    // A buffer that is shared with what came before may still be read under that name.
+    // A buffer that is shared with an earlier tensor may still be read under that name.
     if (buffer < 0 || state.description.buffers[buffer].from != step.index() || state.isPinned[buffer]) continue;
     const Shape& shape = step.outputShape(i);
     step.convert(i, step.pool() ? withType(blockedLayout(shape), valueType(state.quantized[id]))
@@ -121,7 +122,7 @@ void quantizeOutputs(StepBuilder& step) {
   }
 }
 
-// Feature maps that were made in float32, rounded once for all that read them.
+// Rounds feature maps that were computed in float32, once for all their readers.
 void roundOutputs(StepBuilder& step) {
   const PlanState& state = step.state();
   const std::vector<TensorId>& inputs = step.program().inputs;
@@ -130,7 +131,7 @@ void roundOutputs(StepBuilder& step) {
     const TensorId id = step.operation().outputs[i];
     const int buffer = state.description.tensorBuffers[id];
     if (!state.isMap[id] || isBfloat16(state.layouts[id]) || buffer < 0) continue;
-    // A buffer that is shared with what came before may still be read under that name.
+    // A buffer that is shared with an earlier tensor may still be read under that name.
     const bool isInput = std::any_of(inputs.begin(), inputs.end(),
                                      [&](TensorId input) { return state.description.tensorBuffers[input] == buffer; });
     if (isInput || state.description.buffers[buffer].from != step.index()) continue;
@@ -155,7 +156,7 @@ CpuPlan::CpuPlan(std::shared_ptr<const Program> program, std::shared_ptr<OneDnn>
   state_.int8Kernels = int8Kernels;
   state_.choice = choice;
   if (like) state_.like = &like->packs();
-  // oneDNN, which others are compared with, trains by the direct algorithm.
+  // oneDNN, the baseline of comparisons, trains with the direct algorithm.
   const auto isGradient = [](const Operation& operation) { return operation.attributes.is<Gradient>(); };
   const auto& operations = original_->operations;
   state_.winograd = winograd && (kernels || std::none_of(operations.begin(), operations.end(), isGradient));

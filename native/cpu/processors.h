@@ -1,4 +1,5 @@
-// On which processors a thread may run, and whether it does. Off Linux nothing is known, and nothing changes.
+// On which processors a thread may run, and whether it runs. On other systems than Linux nothing is known, and nothing
+// changes.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,7 @@ using ThreadHandle = std::thread::native_handle_type;
 ThreadHandle currentThread();
 // −1: unknown.
 int currentProcessor();
-// For how many nanoseconds a thread has run; −1: unknown.
+// The processor time of a thread in nanoseconds; −1: unknown.
 int64_t processorTime(ThreadHandle thread);
 
 class Processors {
@@ -25,7 +26,7 @@ class Processors {
   bool operator==(const Processors& other) const;
   bool operator!=(const Processors& other) const { return !(*this == other); }
   void remove(int processor);
-  // Moves the thread if it runs, or waits to run, elsewhere.
+  // Moves the thread if it is running, or waiting to run, on another processor.
   void allow(ThreadHandle thread) const;
 
  private:

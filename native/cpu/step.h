@@ -1,4 +1,4 @@
-// What a plan holds for each operation: calls on memory that is known by place, not yet by address.
+// The plan's calls for each operation, on memory that has a symbolic place but no address yet.
 #pragma once
 
 #include <functional>
@@ -9,13 +9,13 @@
 
 namespace resnode::cpu {
 
-// Where an argument of a call will lie.
+// The memory of a call's argument.
 struct Place {
   enum class In {
-    nowhere,  // nothing, a null pointer
+    nowhere,  // a null pointer
     buffer,   // PlanDescription::buffers
     master,   // a mutable parameter
-    packed,   // CpuPlan::packs: an immutable parameter in one layout
+    packed,   // CpuPlan::packs: an immutable parameter in a layout
   };
   In in = In::nowhere;
   int index = -1;
@@ -25,7 +25,7 @@ using Work = std::function<void()>;
 
 struct Call {
   std::vector<Place> places;
-  // Given the address of each place: what every run does, which ends when it returns.
+  // Gets the address of each place, and returns the work of every run, which is complete when it returns.
   std::function<Work(const std::vector<void*>& addresses)> bind;
 };
 
@@ -33,12 +33,12 @@ struct Step {
   std::vector<Call> calls;
 };
 
-// A parameter's values in `layout`; `plain` describes the same as row-major.
+// A parameter's values in `layout`; `plain` describes the same values as row-major.
 struct Pack {
   ParameterId id = -1;
   Layout plain, layout;
-  std::vector<float> factors = {};  // of each output channel, for int8: what is packed is value × factor
-  // Makes what is packed out of row-major values, where that is no mere reordering; `transformName` tells one from others.
+  std::vector<float> factors = {};  // per output channel, for int8: values are multiplied by them
+  // Packs row-major values if more than a reordering is needed; `transformName` identifies it.
   std::function<void(const float* plain, float* packed)> transform = nullptr;
   std::string transformName = {};
 

@@ -15,16 +15,16 @@ void pause() {
 #endif
 }
 
-// To sleep and to be woken takes 50 µs, 150 where a processor is virtual. So a worker looks again and again for its next job
-// for as long as a program of JavaScript takes from the end of a short run to the next one; the caller, for what others still
-// do, for as long as that mostly takes.
+// Falling asleep and waking up takes 50 µs, or 150 on a virtual processor. So a worker polls for its next job as long
+// as a JavaScript program usually takes from the end of a short run to the next one. The caller polls for the end of
+// the others' units as long as these usually take.
 constexpr auto kBetweenJobs = std::chrono::microseconds(100), kEndOfJob = std::chrono::microseconds(40);
-// And for one that it was woken for.
+// How long a worker polls for a job for which it was woken in advance.
 constexpr auto kBeforeExpectedJob = std::chrono::microseconds(400);
-// How often who waits looks whether others run: awake, asleep.
+// How often a waiting thread checks whether others run: awake, asleep.
 constexpr auto kLook = std::chrono::microseconds(20), kRest = std::chrono::microseconds(200);
 
-// True when `ready` was.
+// Returns whether `ready` became true.
 template <class Ready>
 bool spin(std::chrono::microseconds longest, Ready ready) {
   using Clock = std::chrono::steady_clock;
@@ -69,7 +69,7 @@ void ThreadPool::take(int thread) {
       ticket = slot.fetch_add(1);
       const uint64_t unit = ticket & kNext;
       if (unit >= ticket >> 32) break;
-      // The job is not over before this unit is accounted for: what to call stays what it is.
+      // The job cannot end before this unit is counted as done, so call_ stays valid.
       call_(context_, static_cast<int64_t>(unit), thread);
       ++done;
       ticket = slot.load();
@@ -95,8 +95,8 @@ void ThreadPool::wait(int thread, std::chrono::microseconds awake, Ready ready) 
   std::unique_lock lock(mutex_);
   const bool isFirst = asleep.fetch_add(1) == 0;
   if (thread > 0) slots_[thread].processor = -1;
-  // As long as the job is not over, somebody may still lose its processor. One of those that sleep looks: many, where
-  // threads are more than processors, would take the time of those that work.
+  // Until the job is over, a thread may still lose its processor. Only one of the sleeping threads checks for this:
+  // with more threads than processors, many would take time from those that work.
   std::vector<int64_t> before;
   while (isFirst && left_.load() > 0 && !change.wait_for(lock, kRest, ready)) {
     lock.unlock();
@@ -146,7 +146,7 @@ void ThreadPool::leaveTakenProcessor(int thread) {
 
 std::vector<int64_t> ThreadPool::timesInJob() {
   if (left_.load() == 0) return {};
-  // One thread that looks is enough.
+  // One thread that checks is enough.
   const std::unique_lock lock(processors_, std::try_to_lock);
   if (!lock) return {};
   std::vector<int64_t> times;
@@ -171,7 +171,7 @@ bool ThreadPool::lendProcessor(const std::vector<int64_t>& before) {
     Slot& slot = slots_[i];
     if (slot.state != State::watched) continue;
     const Processors allowed = Processors::allowedTo(slot.thread);
-    // Where nobody can tell it could not be given back.
+    // If the affinity is unknown, the processor could not be returned.
     if (allowed.count() == 0) continue;
     if (!slot.isGuest || allowed != slot.lent) slot.before = allowed;
     slot.isGuest = lends = true;
@@ -184,7 +184,7 @@ bool ThreadPool::lendProcessor(const std::vector<int64_t>& before) {
 void ThreadPool::returnProcessor(int thread) {
   const std::lock_guard lock(processors_);
   Slot& slot = slots_[thread];
-  // Whom others have moved meanwhile, as taskset does, stays where they want it.
+  // A thread that was moved by others meanwhile, as taskset does, stays where it is.
   if (slot.isGuest && Processors::allowedTo(currentThread()) == slot.lent) slot.before.allow(currentThread());
   slot.isGuest = false;
 }
@@ -214,7 +214,7 @@ void ThreadPool::expectJob() {
 }
 
 void ThreadPool::wake() {
-  // Behind the lock nobody is between looking for a job and falling asleep.
+  // After taking the lock, no thread is between looking for a job and falling asleep.
   { const std::lock_guard lock(mutex_); }
   wake_.notify_all();
 }

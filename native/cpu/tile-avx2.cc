@@ -1,4 +1,5 @@
-// 6 pixels × 16 channels in 12 registers of AVX2. Compiled with -mavx2 -mfma, run where the processor has them.
+// 6 pixels × 16 channels in 12 AVX2 registers. Compiled with -mavx2 -mfma, and run if the processor has these
+// instructions.
 #if defined(__x86_64__)
 #include "native/cpu/vector-avx2.h"
 
@@ -7,7 +8,7 @@ namespace {
 
 constexpr int kPixels = 6, kBlocks = 1, kNarrow = 5, kScalars = 6;
 
-// For each lane the value of one channel of its group, which is as many lanes as it has channels.
+// For each lane, the value of one channel of its group, which has as many lanes as channels.
 template <int kWidth, int kChannel>
 inline __m256 ofGroup(const __m256& x) {
   if constexpr (kWidth == 1) return x;

@@ -1,4 +1,4 @@
-// 14 pixels × 32 channels in 28 registers of AVX-512. Compiled with -mavx512f, run where the processor has it.
+// 14 pixels × 32 channels in 28 AVX-512 registers. Compiled with -mavx512f, and run if the processor has it.
 #if defined(__x86_64__)
 #include "native/cpu/vector-avx512.h"
 
@@ -7,7 +7,7 @@ namespace {
 
 constexpr int kPixels = 14, kBlocks = 2, kNarrow = 12, kScalars = 16;
 
-// For each lane the value of one channel of its group, which is as many lanes as it has channels.
+// For each lane, the value of one channel of its group, which has as many lanes as channels.
 template <int kWidth, int kChannel>
 inline Vector ofGroup(const Vector& x) {
   if constexpr (kWidth == 1) return x;

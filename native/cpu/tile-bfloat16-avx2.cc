@@ -1,5 +1,5 @@
-// 4 pixels × 16 channels in 8 registers of AVX2, with two fused multiply-adds for a VDPBF16PS. Compiled with -mavx2 -mfma and without
-// contractions, run where the processor has them.
+// 4 pixels × 16 channels in 8 AVX2 registers, with two fused multiply-adds in place of a VDPBF16PS. Compiled with
+// -mavx2 -mfma and without contractions, and run if the processor has these instructions.
 #if defined(__x86_64__)
 #include "native/cpu/bfloat16-avx2.h"
 

@@ -1,5 +1,5 @@
-// 14 pixels × 32 channels in 28 registers of AVX-512 with VDPBF16PS. Compiled with -mavx512f -mavx512bf16, run where the processor
-// says that it has them.
+// 14 pixels × 32 channels in 28 AVX-512 registers with VDPBF16PS. Compiled with -mavx512f -mavx512bf16, and run if the
+// processor reports them.
 #if defined(__x86_64__)
 #include "native/cpu/bfloat16-avx512.h"
 
@@ -14,7 +14,7 @@ struct Pairs {
   static inline Word repeat(const uint32_t* x) { return _mm512_set1_epi32(static_cast<int>(*x)); }
   static inline Weights load(const uint32_t* x) { return _mm512_loadu_si512(x); }
   static inline Vector addProducts(const Vector& sums, const Word& word, const Weights& weights) {
-    return _mm512_dpbf16_ps(sums, (__m512bh)word, (__m512bh)weights);  // no other cast takes vectors to vectors
+    return _mm512_dpbf16_ps(sums, (__m512bh)word, (__m512bh)weights);  // the only cast that converts vectors to vectors
   }
 };
 

@@ -1,5 +1,5 @@
-// 12 pixels × 32 channels in 24 registers of AVX-512, with two fused multiply-adds for a VDPBF16PS. Compiled with -mavx512f and without
-// contractions, run where the processor has it.
+// 12 pixels × 32 channels in 24 AVX-512 registers, with two fused multiply-adds in place of a VDPBF16PS. Compiled with
+// -mavx512f and without contractions, and run if the processor has it.
 #if defined(__x86_64__)
 #include "native/cpu/bfloat16-avx512.h"
 

@@ -1,5 +1,5 @@
-// 4 pixels × 16 channels in 16 of NEON's 32 registers, with two fused multiply-adds for a VDPBF16PS. Arm's own instructions for bfloat16
-// round to odd, which would be other bits.
+// 4 pixels × 16 channels in 16 of NEON's 32 registers, with two fused multiply-adds in place of a VDPBF16PS. Arm's own
+// bfloat16 instructions round to odd, which would give other bits.
 #if defined(__aarch64__)
 #include "native/cpu/bfloat16-neon.h"
 

@@ -14,7 +14,7 @@ const Bfloat16Kernels* bfloat16Kernels(const TileKernels* kernels) {
   if (!kernels) return nullptr;
 #if defined(__x86_64__)
   if (std::strcmp(kernels->name, "AVX-512") != 0) return &kBfloat16KernelsAvx2;
-  // An Intel Xeon (family 6, model 207) takes as long for a VDPBF16PS as for four fused multiply-adds (docs/cpu-kernels.md).
+  // On an Intel Xeon (family 6, model 207) a VDPBF16PS takes as long as four fused multiply-adds (docs/cpu-kernels.md).
   const bool hasBf16 =
       __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") && !__builtin_cpu_is("intel");
   return hasBf16 ? &kBfloat16KernelsAvx512Bf16 : &kBfloat16KernelsAvx512;

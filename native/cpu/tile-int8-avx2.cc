@@ -1,5 +1,5 @@
-// 4 pixels × 16 channels in 8 registers of AVX2. vpmaddubsw would sum pairs of products in 16 bits, which overflow; here both
-// factors are widened to 16 bits, and pairs are summed in 32. Compiled with -mavx2 -mfma and without contractions.
+// 4 pixels × 16 channels in 8 AVX2 registers. vpmaddubsw would sum pairs of products in 16 bits, which overflow. So
+// both factors are widened to 16 bits, and pairs are summed in 32. Compiled with -mavx2 -mfma and without contractions.
 #if defined(__x86_64__)
 #include "native/cpu/bytes-avx2.h"
 
@@ -13,7 +13,7 @@ inline __m256i addPairs(const __m256i& sums, const __m256i& x, const __m256i& y)
 }
 
 struct Bytes {
-  // Of four channels the first and the third, and the second and the fourth, in 16 bits each.
+  // The first and third of four channels, and the second and fourth, in 16 bits each.
   struct Word {
     __m256i even, odd;
   };

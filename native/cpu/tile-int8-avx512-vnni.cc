@@ -1,5 +1,6 @@
-// 14 pixels × 32 channels in 28 registers of AVX-512 with VNNI. Compiled with -mavx512f -mavx512bw -mavx512vnni and without
-// contractions, which would round once where others round twice; run where the processor has them.
+// 14 pixels × 32 channels in 28 AVX-512 registers with VNNI. Compiled with -mavx512f -mavx512bw -mavx512vnni and
+// without contractions, which would round once where other instruction sets round twice. Run if the processor has these
+// instructions.
 #if defined(__x86_64__)
 #include "native/cpu/bytes-avx512.h"
 #include "native/cpu/vector-avx512.h"

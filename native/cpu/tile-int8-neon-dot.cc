@@ -1,4 +1,4 @@
-// 5 pixels × 16 channels in 20 registers of NEON with dot products (FEAT_DotProd). Compiled with its flag, run where the
+// 5 pixels × 16 channels in 20 NEON registers with dot products (FEAT_DotProd). Compiled with its flag, and run if the
 // processor has it.
 #if defined(__aarch64__)
 #include "native/cpu/bytes-neon.h"
@@ -8,8 +8,9 @@ namespace {
 
 constexpr int kPixels = 5, kBlocks = 1;
 
-// sdot multiplies signed bytes alone. An unsigned one is its lower seven bits less the value of its eighth as a sign,
-// 0 or −128, which is multiplied with the negated weight: weights are never −128 (cpu-int8.cc).
+// sdot multiplies only signed bytes. An unsigned byte is its lower seven bits minus the value of its eighth bit as a
+// sign, 0 or −128. That is multiplied with the negated weight, which is possible because weights are never −128
+// (cpu-int8.cc).
 struct Bytes {
   struct Word {
     int8x16_t low, sign;

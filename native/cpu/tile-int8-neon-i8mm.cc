@@ -1,5 +1,5 @@
-// 6 pixels × 16 channels in 24 registers of NEON with dot products of unsigned and signed bytes (FEAT_I8MM). Compiled with
-// its flag, run where the processor has it.
+// 6 pixels × 16 channels in 24 NEON registers with dot products of unsigned and signed bytes (FEAT_I8MM). Compiled with
+// its flag, and run if the processor has it.
 #if defined(__aarch64__)
 #include "native/cpu/bytes-neon.h"
 

@@ -1,4 +1,5 @@
-// 5 pixels × 16 channels in 20 registers of NEON, for processors without dot products: both factors are widened to 16 bits.
+// 5 pixels × 16 channels in 20 NEON registers, for processors without dot products: both factors are widened to 16
+// bits.
 #if defined(__aarch64__)
 #include "native/cpu/bytes-neon.h"
 
@@ -9,7 +10,7 @@ constexpr int kPixels = 5, kBlocks = 1;
 
 struct Bytes {
   using Word = int16x4_t;
-  // By input channel; of 8 output channels each.
+  // By input channel, with 8 output channels each.
   struct Weights {
     int16x8_t low[4], high[4];
   };

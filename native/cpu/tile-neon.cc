@@ -7,7 +7,7 @@ namespace {
 
 constexpr int kPixels = 6, kBlocks = 1, kNarrow = 5, kScalars = 6;
 
-// For each lane the value of one channel of its group, which is as many lanes as it has channels.
+// For each lane, the value of one channel of its group, which has as many lanes as channels.
 template <int kWidth, int kChannel>
 inline Vector ofGroup(const Vector& x) {
   if constexpr (kWidth == 1) return x;

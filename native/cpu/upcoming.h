@@ -1,5 +1,5 @@
-// The weights that are read next, behind an operation: its threads fetch them into their own caches while they multiply, where
-// otherwise the first products of each operation would wait for them.
+// The weights of the next operation. While threads multiply, they prefetch these into their own caches. Otherwise the
+// first products of each operation would wait for them.
 #pragma once
 
 #include <algorithm>
@@ -14,26 +14,26 @@ struct Upcoming {
   struct Weights {
     const float* first;
     int64_t floats;
-    // How far apart they are fetched in so many steps, a cache line at most.
+    // The distance of prefetches if they are spread over this many steps; at most a cache line.
     int64_t stepOf(int64_t steps) const {
       return std::min<int64_t>(64 / sizeof(float), (floats + steps - 1) / std::max<int64_t>(steps, 1));
     }
   };
-  std::vector<Weights> ofThread;  // what each reads first
+  std::vector<Weights> ofThread;  // the weights that each thread reads first
 
-  // `starts`: where each thread begins, in floats from the first of all.
+  // `starts`: where each thread starts, in floats from the first weight.
   void set(const float* weights, int64_t floats, const std::vector<int64_t>& starts) {
-    // Beside what is read now: so much of a thread's own cache.
+    // The part of a thread's own cache that is not needed for current data.
     static const int64_t kMost =
         std::max<int64_t>(ownCacheBytes(), 1 << 20) * 3 / 8 / static_cast<int64_t>(sizeof(float));
     ofThread.clear();
     for (int64_t start : starts) ofThread.push_back({weights + start, std::min(floats - start, kMost)});
   }
-  // Null: nothing is known.
+  // Null: unknown.
   const Weights* of(int thread) const { return ofThread.empty() ? nullptr : &ofThread[thread]; }
 };
 
-// What a unit of a job fetches: the last one that its thread begins with. Null: nothing, as where nothing is known.
+// What a unit of a job prefetches: the next weights if it is the last unit of its thread's own range. Null: nothing.
 inline const Upcoming::Weights* behind(const Upcoming* upcoming, int64_t unit, int thread, int64_t units,
                                        int64_t grain) {
   if (!upcoming || upcoming->ofThread.empty()) return nullptr;

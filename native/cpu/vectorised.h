@@ -1,4 +1,4 @@
-// Functions compiled for several instruction sets; the loader takes the best that the processor has.
+// Functions compiled for several instruction sets; the loader chooses the best that the processor has.
 #pragma once
 
 #include <features.h>
@@ -9,7 +9,7 @@
 #else
 #define RESNODE_VECTORISED
 #endif
-#ifdef __SANITIZE_ADDRESS__  // once each: whatever is inlined would compile again with all its checks
+#ifdef __SANITIZE_ADDRESS__  // only once: each inlined function would be compiled again with all its checks
 #define RESNODE_INLINE inline
 #else
 #define RESNODE_INLINE inline __attribute__((always_inline))

@@ -8,14 +8,14 @@ namespace resnode::cpu {
 namespace {
 
 constexpr int64_t kFloat = sizeof(float);
-// Of the values between the two, that a thread makes before it multiplies them.
+// The size of the values in between that a thread computes before it multiplies them.
 constexpr int64_t kBandBytes = 128 << 10;
-// Of a thread's own cache, where the system does not say what it holds.
+// The assumed size of a thread's own cache if the system does not report it.
 constexpr int64_t kLeastCacheBytes = 1 << 20;
 int64_t halfOfCache() { return std::max(ownCacheBytes(), kLeastCacheBytes) / 2; }
-// The last bands of a thread, which fetch what is read behind this operation: what earlier ones fetched would be gone.
+// The last bands of a thread prefetch what the next operation reads. What earlier bands prefetched would be evicted.
 constexpr int64_t kBandsFetching = 2;
-// Tiles that each thread should have: of fewer, some wait for others.
+// The least number of tiles per thread; with fewer, some threads wait for others.
 constexpr int64_t kTilesPerThread = 4;
 
 }  // namespace
@@ -73,8 +73,9 @@ DepthwisePointwise::Ahead DepthwisePointwise::takeUpcoming(Upcoming::Weights& le
 void DepthwisePointwise::run(ThreadPool& pool, const ConvolutionOperands& depthwise,
                              const ConvolutionOperands& pointwise) const {
   const int64_t bands = this->bands(pool.threads()), floats = bandFloats(pool.threads());
-  // A thread's first band fetches the weights, which then stay in its cache; the others what the next one will read, where the layer
-  // before has not left it there, else the weights that are read behind these.
+  // In its first band a thread prefetches the pointwise weights, which then stay in its cache. In later bands it
+  // prefetches the source of the next band or, if the previous layer left that in cache, the weights of the next
+  // operation.
   const bool isFar = images_ * inputBlocks_ * sourceFloats_ * kFloat > halfOfCache() * pool.threads();
   std::vector<char> hasWeights(pool.threads(), 0);
   std::vector<Upcoming::Weights> upcoming(pool.threads(), Upcoming::Weights{});

@@ -1,5 +1,5 @@
-// A depthwise convolution and the pointwise one behind it in one go, a few pixels at a time: what lies between them stays
-// in the cache of the thread that makes it, where otherwise it would go through memory that threads share, twice.
+// Fuses a depthwise convolution with the pointwise one that follows, a few pixels at a time. The values in between stay
+// in the cache of their thread. Otherwise they would pass twice through memory that threads share.
 #pragma once
 
 #include "native/operations/convolution/cpu-narrow.h"
@@ -8,46 +8,46 @@ namespace resnode::cpu {
 
 class DepthwisePointwise {
  public:
-  // `between`: of the depthwise result.
+  // `between`: the shape of the depthwise result.
   DepthwisePointwise(const TileKernels& kernels, const Filter& depthwise, const Filter& pointwise, const Shape& in,
                      const Shape& between, const Shape& out);
 
-  // Both pack their weights as they do alone.
+  // Both pack their weights as they do separately.
   const NarrowConvolution& depthwise() const { return depthwise_; }
   const DirectConvolution& pointwise() const { return pointwise_; }
-  // Whether it is worth it: every thread reads all of the pointwise weights, and pixels alone are shared among threads.
+  // Whether fusing is worth it: every thread reads all pointwise weights, because threads share only the pixels.
   bool pays(int threads) const;
   size_t scratchBytes(int threads) const { return static_cast<size_t>(threads * bandFloats(threads)) * sizeof(float); }
-  // The depthwise one's `result` and the pointwise one's `source` are not looked at, nor is the former's `residual`.
+  // The depthwise operands' `result` and `residual`, and the pointwise operands' `source`, are not used.
   void run(ThreadPool& pool, const ConvolutionOperands& depthwise, const ConvolutionOperands& pointwise) const;
 
  private:
-  // Tiles of an image, first ≤ i < end, that a thread makes in one go.
+  // The tiles of an image, first ≤ i < end, that a thread computes together.
   struct Band {
     int64_t image, first, end;
   };
-  // What the multipliers' tiles fetch meanwhile: so many floats of each of some planes.
+  // What the multiplying tiles prefetch: this many floats from each of some planes.
   struct Ahead {
     const float* first;
     int64_t floats, planes;
   };
-  // Of an image: so many units of work.
+  // The number of bands, which are units of work, per image.
   int64_t bands(int threads) const;
   int64_t bandFloats(int threads) const;
   Band bandOf(int64_t unit, int64_t bands) const;
-  // What of the source a band is the first to read, where others went before it.
+  // The part of the source that a band reads first, if earlier bands have read theirs.
   Ahead sourceOf(const Band& band, const float* source) const;
-  // What is left of the weights behind these, of which a thread fetches a part in each of so many bands.
+  // The next part of the upcoming weights, which a thread prefetches in as many bands as are left.
   static Ahead takeUpcoming(Upcoming::Weights& left, int64_t bands);
   void multiply(const ConvolutionOperands& operands, const Band& band, const float* source, const Ahead* ahead) const;
 
   const TileKernels* kernels_;
   NarrowConvolution depthwise_;
   DirectConvolution pointwise_;
-  int64_t images_, pixels_, tiles_;         // pixels and tiles of one image
-  int64_t sourceWidth_, sourceFloats_;      // of a plane that the depthwise one reads
-  int64_t inputBlocks_, outputs_, groups_;  // of the pointwise one; a group has lanes() channels
-  std::vector<int64_t> firstPixels_;        // of each tile, and the number of all
+  int64_t images_, pixels_, tiles_;         // pixels and tiles: of one image
+  int64_t sourceWidth_, sourceFloats_;      // of a plane of the depthwise source
+  int64_t inputBlocks_, outputs_, groups_;  // of the pointwise convolution; a group has lanes() channels
+  std::vector<int64_t> firstPixels_;        // of each tile, followed by the total
 };
 
 }  // namespace resnode::cpu

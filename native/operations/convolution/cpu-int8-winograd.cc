@@ -9,19 +9,19 @@ namespace {
 
 constexpr int64_t kTransformed = 36, kTaps = 9;
 constexpr int64_t kChannelsPerPair = 2, kPairsOfPixel = kLanes / kChannelsPerPair;
-// Of packed weights: what the first byte says, and a cache line behind it the weights.
+// The first byte of packed weights says which they are; the weights follow one cache line later.
 enum : int8_t { kDirectWeights, kTransformedWeights };
 constexpr int64_t kHeaderFloats = 16;
 
 int64_t magnitudeOf(bool isSigned) { return isSigned ? 128 : 255; }
 
-// 24 G x, its last row a quarter of that.
+// 24 G x, except that its last row is a quarter of that.
 std::array<int, 6> transformed(int first, int second, int third) {
   const int even = first + third, far = first + 4 * third;
   return {6 * first, -4 * (even + second), -4 * (even - second), far + 2 * second, far - 2 * second, 6 * third};
 }
 
-// WinogradOrder::run's, of one run.
+// The steps of WinogradOrder::run for one run.
 class Int8Steps {
  public:
   Int8Steps(const Int8Kernels& kernels, const WinogradOrder& order, const Int8Convolution& direct,

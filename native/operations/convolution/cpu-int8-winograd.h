@@ -1,7 +1,7 @@
-// Winograd's F(4×4, 3×3) on 8-bit integers: 36 products in 16 bits for the 144 in 8 bits that a tile of 4×4 results takes
-// directly, and the very same sums. Transformed values are integers (winograd-int8-loops.h), sums of products are known modulo
-// 2³², and 576 times a result that has 26 bits is enough to know it. Where weights are so large that a result may have more, it
-// is computed directly.
+// Winograd's F(4×4, 3×3) on 8-bit integers. It takes 36 products in 16 bits instead of the 144 in 8 bits that a tile of
+// 4×4 results takes directly, and gives exactly the same sums. Transformed values are integers (winograd-int8-loops.h).
+// Sums of products are known modulo 2³², which suffices for 576 times a result of up to 26 bits. If the weights are so
+// large that a result may have more bits, the direct algorithm computes it.
 #pragma once
 
 #include "native/operations/convolution/cpu-int8.h"
@@ -11,7 +11,7 @@ namespace resnode::cpu {
 
 class Int8Winograd {
  public:
-  // Of a kernel of 3×3 with stride 1, without dilation, in one group.
+  // For a 3×3 kernel with stride 1, without dilation or groups.
   Int8Winograd(const Int8Kernels& kernels, const TileKernels& tileKernels, const Convolution& convolution,
                const Shape& in, const Shape& out, Int8Convolution::Types types);
 
@@ -20,12 +20,12 @@ class Int8Winograd {
   int64_t weightsFloats() const;
   void packWeights(ThreadPool& pool, const float* weights, float* packed) const;
   void run(ThreadPool& pool, const Int8Operands& operands) const;
-  // By the one algorithm or the other, of weights that were packed for it.
+  // By one algorithm or the other, with weights packed for it.
   void runTransformed(ThreadPool& pool, const Int8Operands& operands) const;
   void runDirect(ThreadPool& pool, const Int8Operands& operands) const;
 
  private:
-  // Whether every result has 26 bits, whatever the source.
+  // Whether every result has at most 26 bits, whatever the source.
   bool isExact(const float* weights) const;
   void transformWeights(ThreadPool& pool, const float* weights, int16_t* transformed) const;
 

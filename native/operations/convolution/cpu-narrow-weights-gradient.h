@@ -1,5 +1,5 @@
-// The diff of the weights of groups that share a block (cpu-narrow.h): lane by lane the product of a pixel's diff with each
-// channel of its group. Summed as in cpu-weights-gradient.h.
+// The diff of the weights of groups that share a block (cpu-narrow.h): for each lane, the product of a pixel's diff
+// with each channel of its group. Summed as in cpu-weights-gradient.h.
 #pragma once
 
 #include "native/operations/convolution/cpu-narrow.h"
@@ -16,7 +16,7 @@ class NarrowWeightsGradient {
   size_t scratchBytes(int /*threads*/) const {
     return sums_ > 1 ? sizeof(float) * static_cast<size_t>(sums_ * weightsFloats_) : 0;
   }
-  // `result`: as NarrowConvolution packs weights.
+  // `result`: in NarrowConvolution's layout of weights.
   void run(ThreadPool& pool, const float* source, const float* diff, float* scratch, float* result) const;
 
  private:

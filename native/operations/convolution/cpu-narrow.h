@@ -1,6 +1,6 @@
-// A convolution, or its transpose, in groups of 1, 2, 4 or 8 channels, several of them in one block: depthwise, or as in
-// ResNeXt. It multiplies little more often than it reads, so that nothing is copied to pad the source: at the edges pixels
-// are computed with the taps that are inside.
+// A convolution, or its transpose, in groups of 1, 2, 4 or 8 channels, several of which share a block: depthwise, or as
+// in ResNeXt. It multiplies hardly more often than it reads, so the source is not copied for padding. At the edges,
+// pixels are computed only with the taps inside.
 #pragma once
 
 #include "native/operations/convolution/cpu-direct.h"
@@ -15,7 +15,7 @@ class NarrowConvolution {
   const Layout& result() const { return result_; }
   const char* instructionSet() const { return kernels_->name; }
   size_t scratchBytes(int /*threads*/) const { return 0; }
-  // Of the packed weights, [blocks][taps][inputs of a group][16 channels].
+  // For packed weights, [blocks][taps][inputs of a group][16 channels].
   int64_t weightsFloats() const { return blocks_ * filter_.taps() * weightsPerTap(); }
   void packWeights(ThreadPool& pool, const float* weights, float* packed) const;
   void unpackWeights(ThreadPool& pool, const float* packed, float* weights) const;
@@ -23,35 +23,36 @@ class NarrowConvolution {
   std::optional<Layout> weightsLayout(const Shape& weights) const;
   void run(ThreadPool& pool, const ConvolutionOperands& operands) const;
 
-  // Neighbouring pixels that have the same taps, in any plane: `arguments` lack what lies in memory, which the others say in
-  // floats from the plane's first.
+  // Neighbouring pixels with the same taps, in any plane. `arguments` lacks the pointers, which the other fields give
+  // in floats from the start of the plane.
   struct Piece {
     NarrowArguments arguments;
     int64_t source, weights, result;
   };
-  // Of pixels first ≤ p < end of a plane, row-major; for filters of one phase.
+  // Pieces for pixels first ≤ p < end of a plane, row-major; for filters with one phase.
   std::vector<Piece> pieces(int64_t first, int64_t end) const;
-  // How many rows of the source's planes lie above all that pixels p ≥ end see first: those that pixels p < end have read.
+  // How many rows of the source's planes the pixels p < end read. The pixels p ≥ end are the first to read the rows
+  // below.
   int64_t rowsRead(int64_t end) const;
-  // `result`: where the plane's first would be.
+  // `result`: where the plane's first pixel would be.
   void runPiece(const Piece& piece, const ConvolutionOperands& operands, int64_t plane, float* result) const;
 
  private:
-  // Neighbouring pixels of a row, of one phase, that have the same taps.
+  // Neighbouring pixels of a row, with the same phase and the same taps.
   struct Segment {
     int64_t phase, first, count;
     Axis::Taps taps;
   };
-  // Calls function(place in the packed weights, in the given ones) for all of them.
+  // Calls function(index in the packed weights, in the given ones) for all weights.
   template <class Function>
   void forEachWeight(ThreadPool& pool, Function&& function) const;
   int64_t weightsPerTap() const { return filter_.groupInputs() * kLanes; }
   // Pixels first ≤ q < end of a segment.
   Piece piece(int64_t row, const Segment& segment, int64_t first, int64_t end) const;
-  // Calls function(piece) for those of a row's places first ≤ q < end of each phase.
+  // Calls function(piece) for the pieces of a row's positions first ≤ q < end in each phase.
   template <class Function>
   void forEachPiece(int64_t row, int64_t first, int64_t end, Function&& function) const;
-  // The segment whose loops make all of a row; null: there is none.
+  // The segment whose loops compute a whole row; null: there is none.
   const Segment* wholeRow() const;
 
   const TileKernels* kernels_;

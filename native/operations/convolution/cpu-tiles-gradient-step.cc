@@ -7,10 +7,10 @@ namespace {
 
 constexpr size_t kX = 0, kY = 1, kDy = 2, kDx = 0, kDWeights = 1, kDBias = 2;
 
-// A residual's diff, and one of nothing, are left to the reference loops.
+// The reference loops compute gradients with a residual's diff, or without dy.
 bool suits(StepBuilder& step) { return step.differentiated().inputs.size() == 1 && step.hasInput(kDy); }
 
-// Which diffs Winograd's algorithm computes: a choice of each, since their planes differ in size.
+// Which diffs Winograd's algorithm computes. Each is chosen separately, because their planes differ in size.
 struct Diffs {
   bool weights = false, data = false;
 };

@@ -8,7 +8,7 @@ namespace resnode::cpu {
 namespace {
 
 constexpr int64_t kWord = 4;  // bytes
-// What stays in a thread's own cache while more goes by, some of it ahead of its turn: a quarter of what it holds.
+// What stays in a thread's own cache while more passes through it, some of it prefetched: a quarter of its size.
 int64_t cachedWords() { return std::max<int64_t>(ownCacheBytes() / 4, 256 << 10) / kWord; }
 
 }  // namespace
@@ -41,7 +41,7 @@ Tiling::Tiling(const Filter& filter, int64_t images, bool isPlain, int64_t chann
 }
 
 void Tiling::placeColumns(bool padsRows) {
-  // How far the taps of an axis reach beyond its first source and past its last.
+  // How far the taps of an axis reach before its first source and after its last.
   const auto reach = [](const Axis& axis) {
     std::pair<int64_t, int64_t> reach{0, 0};
     for (size_t phase = 0; phase < axis.phases.size(); ++phase) {
@@ -93,7 +93,7 @@ void Tiling::placeParts() {
       part.weights = weightsWords_;
       part.offsets = isByWord_ ? input % pixel_ : 0;
       part.firstLane = static_cast<int>(output - first);
-      // What a block lacks of channels is zeros.
+      // Missing channels of a block are zeros.
       part.endLane = static_cast<int>(next == end ? lanes : next - first);
       const int64_t inLast = next % kLanes;
       part.spareLane = static_cast<int>(next == filter_.outputs && inLast > 0 ? inLast : kLanes);
@@ -134,7 +134,7 @@ void Tiling::placeTaps() {
   }
 }
 
-// Tiles of a row as equal as can be: a narrow one leaves the multipliers waiting for the additions before.
+// Splits a row into tiles of nearly equal size, because in a narrow tile multiplications wait for previous additions.
 void Tiling::placeTiles() {
   const auto phases = static_cast<int64_t>(filter_.columns.phases.size());
   for (int64_t phase = 0; phase < phases; ++phase) {
@@ -204,7 +204,7 @@ void Tiling::padPlane(const uint8_t* from, uint8_t* to, uint8_t flip) const {
       }
       continue;
     }
-    // What the last column of the result does not reach is not copied.
+    // Columns that the last column of the result does not reach are not copied.
     const int64_t left = std::min(left_, paddedWidth_) * pixel,
                   copied = std::clamp<int64_t>(paddedWidth_ - left_, 0, width) * pixel;
     std::memset(to, flip, left);
@@ -220,7 +220,7 @@ Tiling::Split Tiling::split(int threads) const {
   const int64_t cached = cachedWords();
   Split split{};
   split.tileParts = std::clamp<int64_t>(ceiling(sourceWords, cached), 1, tiles);
-  // What is read from beyond that cache: the source once a group, or the weights once a part of the source.
+  // What is read from outside that cache: the source once per group, or the weights once per part of the source.
   const int64_t parts = images_ * split.tileParts;
   const int64_t bySource = images_ * sourceWords * (images_ * sourceWords > cached ? groups_ : 1) + weightsWords_;
   const int64_t byWeights = images_ * sourceWords + weightsWords_ * (weightsWords_ > cached ? parts : 1);

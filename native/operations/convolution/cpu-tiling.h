@@ -1,6 +1,6 @@
-// How a convolution is cut into tiles: a few pixels × 16 or 32 channels of the result stay in registers while all that they
-// are sums of goes by. A feature map is [N][blocks][H][W][16 channels]; one of a few channels may stay plain, [N][C][H][W].
-// Sources and weights are counted in words of 32 bits, which hold one channel in float32, four in 8 bits.
+// Splits a convolution into tiles: a few pixels × 16 or 32 channels of the result stay in registers until all their
+// terms are added. A feature map is [N][blocks][H][W][16 channels]; with few channels it may stay row-major,
+// [N][C][H][W]. Sources and weights are counted in 32-bit words, which hold one channel in float32, or four in 8 bits.
 #pragma once
 
 #include <algorithm>
@@ -14,82 +14,85 @@
 
 namespace resnode::cpu {
 
-// What a tile is made of: in words, but for the result, which is counted in values.
+// The operands of a tile: in words, except the result, which is in values.
 struct TilePlace {
   int64_t image;
-  int64_t source;      // from the first word of all, padded or not
-  int64_t weights;     // and of the weights
-  int64_t ahead;       // and of those that will be read next: the tile's share of them
-  int64_t aheadStep;   // words of them by word and tap
+  int64_t source;      // from the first word, padded or not
+  int64_t weights;     // likewise, of the weights
+  int64_t ahead;       // likewise, of the weights to be read next: the tile's share
+  int64_t aheadStep;   // their words per word and tap
   int64_t channel;     // its first
   int64_t result;      // its first value
   int blocks, pixels;  // of the result
   int thread;
-  // Whether the thread is about to end, mostly, with these weights; then, which of so many such tiles it is.
+  // Whether the thread is (mostly) about to finish with these weights; then, the index of the tile among the last ones,
+  // and their number.
   bool isLast;
   int64_t lastTile, lastTiles;
 };
 
 class Tiling {
  public:
-  // `channelsPerWord`: 1 or 4, which divides a group's inputs where groups are no whole blocks. `padsRows`: taps above and
-  // below the plane see padding, too; otherwise they are left out.
+  // `channelsPerWord`: 1 or 4; it must divide a group's inputs if groups are not whole blocks. `padsRows`: taps above
+  // and below the plane read padding, too; otherwise they are skipped.
   Tiling(const Filter& filter, int64_t images, bool isPlain, int64_t channelsPerWord, bool padsRows, int mostPixels,
          int mostBlocks);
 
   TileForm form() const { return form_; }
   int64_t planes() const { return images_ * planes_; }
-  // Whether the source is copied into a place with columns, and perhaps rows, of padding; `columnOffset` is where.
+  // Whether the source is copied to memory with columns, and perhaps rows, of padding. `columnOffset` gives positions
+  // in it.
   bool isPadded() const { return isPadded_; }
   int64_t paddedBytes() const { return isPadded_ ? images_ * planes_ * planeWords() * 4 : 0; }
-  // `flip`: XORed to every byte, and what padding is.
+  // `flip`: XORed with every byte, and the value of padding.
   void pad(ThreadPool& pool, const void* from, void* to, uint8_t flip = 0) const;
-  // Of the packed weights: of each part [blocks][taps][words of a pixel][16 × blocks of the result].
+  // The size of the packed weights: for each part [blocks][taps][words of a pixel][16 × blocks of the result].
   int64_t weightsWords() const { return weightsWords_; }
-  // Calls function(place in the packed weights, output, tap among the given ones, first input of a word's).
+  // Calls function(index in the packed weights, output, tap among the given ones, first input of a word's).
   template <class Function>
   void forEachWeight(ThreadPool& pool, Function&& function) const;
-  // Whether that is every one of them: no channels are missing, and no groups are cut.
+  // Whether every packed weight is set, because no channels are missing and no groups are split.
   bool fillsWeights() const {
     return !isByWord_ && filter_.outputs % lanes() == 0 && filter_.groupInputs() % (pixel_ * channelsPerWord_) == 0;
   }
-  // Of the source, that a tap reads of a block at once.
+  // Words of the source that a tap reads of a block at once.
   int64_t wordsPerTap() const { return isByWord_ ? 1 : pixel_; }
-  // Of the result that a tile makes at once.
+  // Channels of the result that a tile computes at once.
   int64_t lanes() const { return blocksPerGroup_ * kLanes; }
-  // Calls function(place, arguments) for all tiles, on all threads: with arguments of its kernel (TileTaps) that are those given but
-  // for the taps.
+  // Calls function(place, arguments) for all tiles, on all threads. `arguments` are those of its kernel (TileTaps): the
+  // given ones with the taps filled in.
   template <class Arguments, class Function>
   void run(ThreadPool& pool, const Arguments& arguments, Function&& function) const {
     const Split split = this->split(pool.threads());
     pool.run(split.units, split.grain,
              [&](int64_t unit, int thread) { runUnit(split, unit, pool.threads(), thread, arguments, function); });
   }
-  // Of the packed weights, the first ones of each thread.
+  // Where in the packed weights each thread starts.
   std::vector<int64_t> firstWeights(int threads) const;
 
  private:
-  // What is made at once of a few blocks of the result's channels: all, or those lanes that a group of the filter has.
+  // What is computed at once of a few blocks of the result's channels: all of them, or the lanes that belong to one
+  // group of the filter.
   struct Part {
-    int64_t source, weights;  // words from the image's first and from the first of all
+    int64_t source, weights;  // words from the start of the image, and of all weights
     size_t offsets;           // of the taps, in tapOffsets_
     int firstLane, endLane, spareLane;
   };
-  // A unit makes one of so many parts of the groups of blocks, of one of so many parts of the tiles.
+  // A unit computes one part of the groups of blocks for one part of the tiles.
   struct Split {
     int64_t groupParts, tileParts;
-    bool weightsStay;  // units that share weights follow each other; otherwise those that share the source
+    bool weightsStay;  // units with the same weights are adjacent; otherwise those with the same source
     int64_t units, grain;
     int64_t groupPart(int64_t unit, int64_t places) const { return weightsStay ? unit / places : unit % groupParts; }
   };
   void placeColumns(bool padsRows);
-  // Leaves padding beside the plane to the tiles, those of float32, where each of their taps has one pixel there at most. False: it is
-  // copied.
+  // Leaves padding beside the plane to float32 tiles, if each of their taps has at most one pixel in it. False: padding
+  // is copied.
   bool leavesEdges();
   void placeTaps();
   void placeParts();
   void placeTiles();
-  // Of a source's column, from the first one that is padded.
+  // The offset of a source's column from the first padded one.
   int64_t columnOffset(int64_t column) const {
     return (isSplit_ ? column % filter_.columns.step * splitWidth_ + column / filter_.columns.step : column) * pixel_;
   }
@@ -100,7 +103,7 @@ class Tiling {
   void runUnit(const Split& split, int64_t unit, int threads, int thread, Arguments arguments,
                Function&& function) const;
   int64_t tilesPerImage() const { return rows_ * static_cast<int64_t>(tiles_.size()); }
-  // Words of the weights that belong to a tap of a part.
+  // Words of the weights for one tap of a part.
   int64_t weightsPerTap() const { return wordsPerTap() * lanes(); }
 
   Filter filter_;
@@ -109,32 +112,33 @@ class Tiling {
   int64_t images_;
   int64_t channelsPerWord_;
   int64_t pixel_;       // words of a pixel in a plane of the source
-  int64_t planes_;      // of the source: blocks, or channels
+  int64_t planes_;      // of the source: blocks or channels
   int64_t groupWords_;  // of a pixel that a group reads
-  bool isByWord_;       // words are taps of their own: groups that are no whole blocks
+  bool isByWord_;       // words are separate taps, for groups that are not whole blocks
   int64_t height_, top_ = 0, bottom_ = 0;
   int64_t left_ = 0, paddedWidth_ = 0;
-  bool isPadded_ = false;  // to the left and right, and above and below where that is asked for
-  // Columns lie by their remainder after division by the step, so that those of neighbouring results are neighbours.
+  bool isPadded_ = false;  // on the left and right and, if requested, above and below
+  // Columns are ordered by their remainder modulo the step, so that those of neighbouring results are adjacent.
   bool isSplit_ = false;
   int64_t splitWidth_ = 0;
-  int64_t pixelStride_ = 0;         // words of the source from one pixel of the result to the next
-  int64_t rows_ = 0, columns_ = 0;  // of the result; all its pixels are one row where a pixel depends on its own alone
+  int64_t pixelStride_ = 0;         // words of the source between neighbouring pixels of the result
+  int64_t rows_ = 0, columns_ = 0;  // of the result; if each pixel depends on only one, all pixels form one row
   int64_t groups_ = 0, blocksPerGroup_ = 0;  // of the result's blocks
   int64_t weightsWords_ = 0;
   std::vector<std::vector<Part>> parts_;  // by group of blocks
-  // Of a row of the result and a phase of its columns: where q's first tap is, and which taps are inside.
+  // For a row of the result and a phase of its columns: the position of q's first tap, and which taps are inside.
   struct Row {
     int64_t source, firstTap, taps;
   };
   std::vector<Row> rowsOf_;
   std::vector<int64_t> order_;
   std::vector<std::vector<int64_t>>
-      tapOffsets_;  // one list, or one for each place of a group's first word in its block
+      tapOffsets_;  // one list, or one for each index of a group's first word in its block
   struct Columns {
     int64_t phase, first;
     int count;
-    std::vector<uint8_t> edges;  // TileArguments::edges, for as many taps as there can be; empty: all pixels see all
+    // TileArguments::edges, for as many taps as there can be; empty: all pixels read all taps.
+    std::vector<uint8_t> edges;
   };
   std::vector<Columns> tiles_;  // of a row
 };
@@ -161,7 +165,8 @@ void Tiling::forEachWeight(ThreadPool& pool, Function&& function) const {
   });
 }
 
-// A short tile takes little longer than a few divisions, or than to copy what was just written: its arguments stay where they are.
+// A short tile takes hardly longer than a few divisions, or than copying what was just written, so its arguments are
+// updated in place.
 template <class Arguments, class Function>
 void Tiling::runUnit(const Split& split, int64_t unit, int threads, int thread, Arguments arguments,
                      Function&& function) const {
@@ -199,7 +204,7 @@ void Tiling::runUnit(const Split& split, int64_t unit, int threads, int thread, 
       taps.firstLane = part.firstLane;
       taps.endLane = part.endLane;
       taps.spareLane = part.spareLane;
-      // The part whose weights come next is mostly the one that is made next.
+      // The part with the next weights is mostly the one that is computed next.
       const bool isLast = part.weights + partWords == weightsWords_;
       tile.isLast = isLastUnit && group + 1 == lastGroup && &part == &parts_[group].back();
       tile.lastTiles = lastTile - firstTile;

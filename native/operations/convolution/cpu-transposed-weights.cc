@@ -16,7 +16,7 @@ void transposeWeights(ThreadPool& pool, const Filter& transposed, int64_t fromLa
   const std::vector<int64_t> order = transposed.order();
   const int64_t taps = transposed.taps(), resultBlocks = transposed.outputs / kLanes,
                 sourceBlocks = transposed.groupInputs() / kLanes, blocksOfGroup = transposed.groupOutputs() / kLanes;
-  // Of 16 × `lanes` weights of a tap: the block that is a tile's first is followed by the tile's others.
+  // The position of 16 × `lanes` weights of a tap: a tile's first block is followed by its other blocks.
   const auto place = [taps](int64_t resultBlock, int64_t sourceBlocks, int64_t sourceBlock, int64_t tap,
                             int64_t lanes) {
     const int64_t perTile = lanes / kLanes, tile = resultBlock / perTile;

@@ -1,4 +1,4 @@
-// Weights that are packed for a convolution, packed for its transpose.
+// Repacks weights that are packed for a convolution for its transpose.
 #pragma once
 
 #include "native/cpu/thread-pool.h"
@@ -6,7 +6,7 @@
 
 namespace resnode::cpu {
 
-// `transposed`: of whole blocks; `fromLanes`, `toLanes`: 16 or 32, the channels of the result that a tile of each makes.
+// `transposed`: with whole blocks; `fromLanes`, `toLanes`: 16 or 32, the channels of the result in a tile of each.
 void transposeWeights(ThreadPool& pool, const Filter& transposed, int64_t fromLanes, const float* from, int64_t toLanes,
                       float* to);
 

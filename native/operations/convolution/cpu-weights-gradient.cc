@@ -5,7 +5,7 @@
 namespace resnode::cpu {
 namespace {
 
-// Of the weights that a unit sums up: they stay in a thread's own cache.
+// The weights that a unit sums, which stay in a thread's own cache.
 constexpr int64_t kCachedFloats = (256 << 10) / sizeof(float);
 }  // namespace
 
@@ -27,7 +27,7 @@ WeightsGradient::WeightsGradient(const TileKernels& kernels, const Filter& filte
   sample();
   int64_t width = filter_.columns.size;
   if (isPlain_) {
-    // Neighbouring columns of the kernel are the scalars of a tile: all see the same pixels, padding included.
+    // Neighbouring columns of the kernel are the scalars of a tile: all read the same pixels, including padding.
     const auto& taps = filter_.columns.phases[0];
     left_ = std::max<int64_t>(-taps.front().shift, 0);
     width = left_ + std::max(width, (out[3] - 1) * filter_.columns.step + taps.back().shift + 1);
@@ -68,7 +68,7 @@ void WeightsGradient::copySamples(ThreadPool& pool, const float* from, float* to
   });
 }
 
-// In the order of Tiling's parts, so that what they sum up lies as weights are packed.
+// In the order of Tiling's parts, so that the sums have the layout of packed weights.
 void WeightsGradient::placeParts() {
   const int64_t blocksOfFilter = filter_.group == 1 ? diffBlocks_ : filter_.groupOutputs() / kLanes;
   blocks_ = !isByWord_ && blocksOfFilter % kernels_->mostBlocks == 0 ? kernels_->mostBlocks : 1;
@@ -90,7 +90,7 @@ void WeightsGradient::placeParts() {
   }
 }
 
-// Plane by plane, of each all taps: [planes][taps][channels of a plane][lanes].
+// Plane by plane, with all taps of each: [planes][taps][channels of a plane][lanes].
 void WeightsGradient::placeRuns(size_t list) {
   const int64_t height = static_cast<int64_t>(filter_.rows.phases[0].size()),
                 width = static_cast<int64_t>(filter_.columns.phases[0].size());
@@ -98,7 +98,7 @@ void WeightsGradient::placeRuns(size_t list) {
   const int64_t perTap = (isByWord_ ? groupInputs_ : pixel_) * lanes;
   const auto first = static_cast<int64_t>(list);
   std::vector<Run>& runs = runs_[list];
-  // Cuts scalars first ≤ i < end as equally as can be.
+  // Splits scalars first ≤ i < end into nearly equal parts.
   const auto cut = [most](int64_t begin, int64_t end, const auto& add) {
     const int64_t count = end - begin, tiles = ceiling(count, most);
     for (int64_t i = 0; i < tiles; ++i) {
@@ -117,7 +117,7 @@ void WeightsGradient::placeRuns(size_t list) {
       }
       for (int64_t column = 0; column < width; ++column) {
         const int64_t tap = result + (row * width + column) * perTap;
-        // A group's channels may lie in several blocks.
+        // A group's channels may be in several blocks.
         const int64_t end = isByWord_ ? first + groupInputs_ : pixel_;
         for (int64_t channel = first; channel < end;) {
           const int64_t block = channel / pixel_, next = std::min(end, (block + 1) * pixel_);
@@ -132,7 +132,7 @@ void WeightsGradient::placeRuns(size_t list) {
   }
 }
 
-// In blocks of 16 channels, whatever a tile's are: all instruction sets add up the same sums.
+// In blocks of 16 channels, whatever a tile's size, so that all instruction sets add the same sums.
 void WeightsGradient::placeSplit() {
   const auto parts = static_cast<int64_t>(parts_.size());
   const int64_t blocks = parts * blocks_, perPlane = weightsFloats_ / (blocks * planesPerPart_);
@@ -223,7 +223,7 @@ void WeightsGradient::runUnit(int64_t unit, const float* source, const float* di
   const int64_t firstStrip = static_cast<int64_t>(strips_.size()) * sum / split_.sums,
                 endStrip = static_cast<int64_t>(strips_.size()) * (sum + 1) / split_.sums;
   for (int64_t strip = firstStrip; strip < endStrip; ++strip) {
-    // What the next strip reads comes from memory meanwhile.
+    // Meanwhile the data of the next strip is prefetched from memory.
     int64_t next = 0;
     const auto ahead = [&] {
       if (strip + 1 == endStrip) return static_cast<const float*>(nullptr);

@@ -9,7 +9,7 @@ Axis convolved(int64_t size, int64_t result, int64_t kernel, int64_t stride, int
   return axis;
 }
 
-// x reaches y where y + pad = x × stride + tap × dilation.
+// x reaches y if y + pad = x × stride + tap × dilation.
 Axis deconvolved(int64_t size, int64_t result, int64_t kernel, int64_t stride, int64_t pad, int64_t dilation) {
   Axis axis{size, result, 1, std::vector<std::vector<Axis::Tap>>(stride)};
   for (int64_t phase = 0; phase < stride; ++phase) {

@@ -1,7 +1,8 @@
-// Where the taps of a filter lie, along each axis, for convolutions and their transposes alike. A result belongs to one of
-// a few phases and is the q-th of it; each phase has its own taps, whose sources are `step` apart for neighbouring q. A
-// convolution has one phase, whose step is its stride; a deconvolution has as many as its stride, whose step is 1:
-// Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", section 4 (https://arxiv.org/abs/1603.07285).
+// The positions of a filter's taps along each axis, for convolutions and their transposes alike. A result belongs to
+// one of a few phases and is the q-th of its phase. Each phase has its own taps, whose sources are `step` apart for
+// neighbouring q. A convolution has one phase, whose step is its stride. A deconvolution has as many phases as its
+// stride, with step 1: Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", section 4
+// (https://arxiv.org/abs/1603.07285).
 #pragma once
 
 #include <string>
@@ -29,15 +30,15 @@ struct Axis {
     const auto all = static_cast<int64_t>(phases.size());
     return (result - phase + all - 1) / all;
   }
-  // Whether the only tap of each result is in the result's own place.
+  // Whether each result has a single tap, at the result's own position.
   bool isOwnPlace() const {
     return step == 1 && phases.size() == 1 && phases[0].size() == 1 && phases[0][0].shift == 0 && result == size;
   }
-  // Those whose source is inside.
+  // The taps whose source is inside.
   Taps inside(int64_t phase, int64_t q) const;
 };
 
-// A convolution or its transpose, as our loops see it.
+// A convolution or its transpose, for our loops.
 struct Filter {
   Axis rows, columns;
   int64_t inputs, outputs, group;  // channels
@@ -50,23 +51,24 @@ struct Filter {
   int64_t groupInputs() const { return inputs / group; }
   int64_t groupOutputs() const { return outputs / group; }
   bool hasWholeBlocks() const { return groupInputs() % kLanes == 0 && groupOutputs() % kLanes == 0; }
-  // Groups of as many inputs as outputs, of which whole ones fill a block.
+  // Groups with as many inputs as outputs, several of which fill a block.
   bool isNarrow() const {
     return groupInputs() == groupOutputs() && groupInputs() < kLanes && kLanes % groupInputs() == 0;
   }
-  // Each result sees one pixel of the source, in its own place.
+  // Each result reads one pixel of the source, at its own position.
   bool isPointwise() const { return rows.isOwnPlace() && columns.isOwnPlace(); }
-  // The kernel's places in the order in which our loops read weights: by phase, taps of one phase together.
+  // The kernel's positions in the order in which our loops read weights: by phase, with the taps of one phase together.
   std::vector<int64_t> order() const;
-  // Where the taps of each phase begin in that order, the phases of the columns next to each other.
+  // Where the taps of each phase begin in that order; the phases of the columns are adjacent.
   std::vector<int64_t> firstTaps() const;
-  // The place in the given weights of the first tap of an output and one of its group's inputs. Asked for each weight.
+  // The index, in the given weights, of the first tap of an output and one of its group's inputs. Called for each
+  // weight.
   int64_t weight(int64_t output, int64_t input) const {
     if (!isTransposed) return taps() * (output * groupInputs() + input);
     const int64_t of = output / groupOutputs();
     return taps() * ((of * groupInputs() + input) * groupOutputs() + output % groupOutputs());
   }
-  // Tells what was packed for one from what was packed for others.
+  // Distinguishes weights packed for different filters.
   std::string name() const { return name_ + (isTransposed ? ", transposed" : ""); }
 
  private:

@@ -7,7 +7,7 @@
 namespace resnode::cpu {
 namespace {
 
-// Of a core's own cache: weights that leave room for a thread's tiles, and these.
+// The parts of a core's own cache for weights, which leave room for a thread's tiles, and for these tiles.
 int64_t privateWeights() { return std::max<int64_t>(ownCacheBytes() / 8 * 5, 640 << 10); }
 int64_t privateBytes() { return std::max<int64_t>(ownCacheBytes() / 3, 256 << 10); }
 
@@ -22,7 +22,8 @@ WinogradOrder::WinogradOrder(WinogradTiles tiles, int mostPixels, int mostBlocks
 
 WinogradOrder::Parts WinogradOrder::privateParts(int threads) const {
   if (weights() * bytes_.weight > privateWeights()) return {0, 0};
-  // For every thread to take several, of tiles enough for the kernels; all threads then end at the same time.
+  // Every thread gets the same number of parts, several if possible, with enough tiles for the kernels. So all threads
+  // end at the same time.
   const int64_t most = mostPixels_, fitting = std::max<int64_t>(privateBytes() / bytesPerTile() / most, 1) * most;
   int64_t parts = std::clamp<int64_t>(tiles_.count() / std::max<int64_t>(most / 2, 1), 1, int64_t{3} * threads);
   if (parts > threads) parts -= parts % threads;

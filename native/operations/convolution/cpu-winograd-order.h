@@ -1,4 +1,5 @@
-// Which thread makes what of Winograd's algorithm, and when: of its transformed source, its products and its result.
+// Assigns the work of Winograd's algorithm to threads, and orders it: the transformed source, the products and the
+// result.
 #pragma once
 
 #include "native/cpu/thread-pool.h"
@@ -10,24 +11,24 @@ namespace resnode::cpu {
 class WinogradOrder {
  public:
   using Range = WinogradTiles::Range;
-  // Bytes of a transformed value of the source, of a product, and of a transformed weight.
+  // Bytes of a transformed source value, of a product, and of a transformed weight.
   struct Bytes {
     int64_t source, product, weight;
   };
-  // Some of the products of some groups: first ≤ product < end.
+  // Some products of some groups: first ≤ product < end.
   struct Products {
     int64_t first, end, firstGroup, endGroup;
   };
-  // Tiles whose products with a group's weights are made at once; places in values. What is read next is `ahead`, so many weights
-  // for each channel of the source.
+  // Tiles whose products with a group's weights are computed at once; positions are in values. `ahead` is what is read
+  // next, with this many weights for each channel of the source.
   struct ProductPlace {
     int64_t source, product, weights, ahead, aheadStep;
     int pixels;
-    bool isLast;  // of all products; then, which of so many parts of the tiles it is
+    bool isLast;  // of all products; then, the index among the parts of the tiles, and their number
     int64_t part, parts;
   };
 
-  // Kernels multiply so many tiles, and blocks of the result, at once.
+  // Kernels multiply at most this many tiles and blocks of the result at once.
   WinogradOrder(WinogradTiles tiles, int mostPixels, int mostBlocks, Bytes bytes);
 
   const WinogradTiles& tiles() const { return tiles_; }
@@ -36,33 +37,33 @@ class WinogradOrder {
   // Transformed weights are [(m + 2)²][groups][blocks][16 channels][16 × blocks of a group].
   int64_t weightsPerGroup() const { return tiles_.sourceBlocks() * kLanes * blocksPerGroup_ * kLanes; }
   int64_t weights() const { return tiles_.transformed() * groups_ * weightsPerGroup(); }
-  // For a pool of so many threads.
+  // For a pool with this many threads.
   size_t scratchBytes(int threads) const {
     return static_cast<size_t>((isPrivate(threads) ? threads : 1) * transformedBytes(tilesAtOnce(threads)));
   }
-  // Where the products of so many tiles lie behind their transformed source.
+  // Where the products of this many tiles start, after their transformed source.
   int64_t productsAt(int64_t tiles) const { return tiles_.sourceValues(tiles) * bytes_.source; }
-  // Of the transformed weights, the first ones of each thread.
+  // Where in the transformed weights each thread starts.
   std::vector<int64_t> firstWeights(int threads) const;
-  // `steps` have transformSource and transformResult (of a range, a block, the first tile, the end and the transformed values), and
-  // multiply (of the transformed values, their tiles, which products, and what the last of them fetches; null: the weights that come
-  // next).
+  // `steps` has transformSource and transformResult (which take a range, a block, the first tile, the end and the
+  // transformed values), and multiply (which takes the transformed values, their tiles, which products, and what the
+  // last of them prefetches; null: the weights that come next).
   template <class Steps>
   void run(ThreadPool& pool, char* scratch, const Steps& steps, const Upcoming* upcoming = nullptr) const;
-  // Calls function(place) for all of them.
+  // Calls function(place) for all products.
   template <class Function>
   void forEachProduct(int64_t tiles, const Products& products, Function&& function) const;
 
  private:
-  // How many parts of the tiles, and of the groups, are each made by one thread, from the source to the result: their transformed
-  // values do not leave its cache. What parts of the groups have in common, the transformed source, each of them makes for itself:
-  // to fetch it from another thread's cache takes longer.
+  // How many parts of the tiles, and of the groups, there are. One thread computes each part from the source to the
+  // result, so that transformed values stay in its cache. Parts of the groups share the transformed source, but each
+  // computes its own: reading it from another thread's cache takes longer.
   struct Parts {
     int64_t tiles, groups;
   };
   Parts privateParts(int threads) const;
-  // Otherwise the threads share the transforms, then the products, then the results: where the weights fill the cache, and
-  // where the parts would be fewer than the threads.
+  // Otherwise the threads share the transforms, then the products, then the results. This applies if the weights fill
+  // the cache, or if there would be fewer parts than threads.
   bool isPrivate(int threads) const;
   int64_t tilesAtOnce(int threads) const;
   int64_t bytesPerTile() const {
@@ -90,7 +91,7 @@ template <class Function>
 void WinogradOrder::forEachProduct(int64_t tiles, const Products& products, Function&& function) const {
   const int64_t sourceStep = WinogradTiles::step(tiles_.sourceBlocks(), tiles),
                 productStep = WinogradTiles::step(tiles_.resultBlocks(), tiles);
-  // Parts as equal as can be: the first ones are one tile longer.
+  // Parts are nearly equal: the first ones are one tile longer.
   const int64_t parts = ceiling(tiles, mostPixels_), shorter = tiles / parts, longer = tiles % parts;
   const int64_t aheadStep = ceiling(blocksPerGroup_ * kLanes, parts),
                 aheadOfPart = tiles_.sourceBlocks() * kLanes * aheadStep;

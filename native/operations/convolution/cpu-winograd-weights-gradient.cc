@@ -7,7 +7,8 @@
 namespace resnode::cpu {
 namespace {
 
-// Products of which every part has its own sums: they stay in a thread's cache beside the tiles, and are soon added up.
+// Products for which every part has its own sums: these stay in a thread's cache beside the tiles, and are quickly
+// added.
 constexpr int64_t kPrivateProducts = (256 << 10) / sizeof(float), kPrivateSums = (4 << 20) / sizeof(float);
 constexpr int64_t kPrivateTiles = (256 << 10) / sizeof(float);
 

@@ -1,6 +1,6 @@
-// The diff of a 3×3 convolution's weights as the derivative of Winograd's algorithm: 36 products of a tile's transformed source with
-// its transformed diff, for the 144 that the direct sums take. How the sums over tiles are cut depends on the shapes
-// alone, so that the number of threads changes no bit.
+// The diff of a 3×3 convolution's weights as the derivative of Winograd's algorithm: 36 products of a tile's
+// transformed source with its transformed diff, instead of the 144 of the direct sums. How the sums over tiles are
+// split depends on the shapes only, so that the number of threads changes no bit.
 #pragma once
 
 #include "native/cpu/thread-pool.h"
@@ -10,7 +10,7 @@ namespace resnode::cpu {
 
 class WinogradWeightsGradient {
  public:
-  // Of a kernel of 3×3 with stride 1, in one group.
+  // For a 3×3 kernel with stride 1, without groups.
   WinogradWeightsGradient(const TileKernels& kernels, const Convolution& convolution, const Shape& in,
                           const Shape& out);
 
@@ -19,7 +19,7 @@ class WinogradWeightsGradient {
   size_t scratchBytes(int threads) const {
     return sizeof(float) * (productsFloats() * parts_ + transformedFloats(tilesAtOnce_) * (isPrivate_ ? threads : 1));
   }
-  // `result`: weights as DirectConvolution packs them.
+  // `result`: in DirectConvolution's layout of weights.
   void run(ThreadPool& pool, const float* source, const float* diff, float* scratch, float* result) const;
 
  private:
@@ -27,7 +27,7 @@ class WinogradWeightsGradient {
   int64_t transformedFloats(int64_t tiles) const { return tiles_.sourceValues(tiles) + tiles_.resultValues(tiles); }
   // [36][groups][blocks of the source][16 channels][16 × blocks of a group].
   int64_t productsFloats() const { return tiles_.transformed() * productFloats_; }
-  // Adds one of 36 products, one group, to its sums over tiles.
+  // Adds one of 36 products, for one group, to its sums over tiles.
   void multiply(const float* transformed, int64_t tiles, int64_t unit, float* products) const;
   // A part's sums over its tiles.
   void runPart(int64_t part, const float* source, const float* diff, float* transformed, float* products) const;
@@ -38,7 +38,7 @@ class WinogradWeightsGradient {
   Layout source_, diff_;
   WinogradTiles tiles_;
   int64_t blocksPerGroup_ = 0, groups_ = 0, productFloats_ = 0;
-  // Whether a thread does all for the tiles of one of several parts, or all threads share each step.
+  // Whether a thread does all the work for the tiles of a part, or all threads share each step.
   bool isPrivate_ = false;
   int64_t parts_ = 1, tilesAtOnce_ = 1;
 };
