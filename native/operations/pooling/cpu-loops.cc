@@ -22,7 +22,7 @@ struct Window {
   int64_t top, left, kernelWidth;  // top, left: the origin for counting positions
 };
 
-Range rangeOf(int64_t position, int64_t stride, int64_t pad, int64_t kernel, int64_t size) {
+RESNODE_INLINE Range rangeOf(int64_t position, int64_t stride, int64_t pad, int64_t kernel, int64_t size) {
   const int64_t begin = position * stride - pad, end = std::min(begin + kernel, size + pad);
   return {std::max<int64_t>(begin, 0), std::min(end, size), end - begin};
 }
@@ -32,22 +32,29 @@ RESNODE_INLINE float widened(uint16_t x) { return fromBfloat16(x); }
 RESNODE_INLINE void put(float* to, float x) { *to = x; }
 RESNODE_INLINE void put(uint16_t* to, float x) { *to = toBfloat16(x); }
 
-// For float32 and bfloat16.
+// The maximum of each pair. For float32 and bfloat16.
 template <class Value>
-RESNODE_INLINE void maximumOf(const Value* x, int64_t width, const Range& rows, const Range& columns, Value* y) {
-  float best[kLanes];
-  for (float& each : best) each = -FLT_MAX;
-  for (int64_t row = rows.first; row < rows.end; ++row) {
-    for (int64_t column = columns.first; column < columns.end; ++column) {
-      const Value* pixel = x + (row * width + column) * kLanes;
-#pragma omp simd
-      for (int64_t i = 0; i < kLanes; ++i) {
-        const float value = widened(pixel[i]);
-        best[i] = value > best[i] ? value : best[i];
-      }
-    }
+RESNODE_INLINE void raiseTo(const Value* from, int64_t count, float* to) {
+  for (int64_t i = 0; i < count; ++i) {
+    const float value = widened(from[i]);
+    to[i] = value > to[i] ? value : to[i];
   }
-  for (int64_t i = 0; i < kLanes; ++i) put(y + i, best[i]);
+}
+
+// The maximum of each window of a row over its columns.
+template <class Value>
+RESNODE_INLINE void maximaOf(const float* pixels, const Pooling& pooling, int64_t width, int64_t windows, Value* y) {
+  for (int64_t q = 0; q < windows; ++q, y += kLanes) {
+    const Range columns = rangeOf(q, pooling.stride.width, pooling.pad.width, pooling.kernel.width, width);
+    float best[kLanes];
+    for (float& each : best) each = -FLT_MAX;
+    for (int64_t column = columns.first; column < columns.end; ++column) {
+      const float* pixel = pixels + column * kLanes;
+#pragma omp simd
+      for (int64_t i = 0; i < kLanes; ++i) best[i] = pixel[i] > best[i] ? pixel[i] : best[i];
+    }
+    for (int64_t i = 0; i < kLanes; ++i) put(y + i, best[i]);
+  }
 }
 
 template <class Sum, class Value>
@@ -64,12 +71,14 @@ RESNODE_INLINE void averageOf(const Value* x, int64_t width, const Range& rows, 
   for (int64_t i = 0; i < kLanes; ++i) put(y + i, static_cast<float>(sum[i] / area));
 }
 
-RESNODE_VECTORISED void maximum(const float* x, int64_t width, const Range& rows, const Range& columns, float* y) {
-  maximumOf(x, width, rows, columns, y);
+RESNODE_VECTORISED void raise(const float* from, int64_t count, float* to) { raiseTo(from, count, to); }
+RESNODE_VECTORISED void raise(const uint16_t* from, int64_t count, float* to) { raiseTo(from, count, to); }
+RESNODE_VECTORISED void maxima(const float* pixels, const Pooling& pooling, int64_t width, int64_t windows, float* y) {
+  maximaOf(pixels, pooling, width, windows, y);
 }
-RESNODE_VECTORISED void maximumOfBfloat16(const uint16_t* x, int64_t width, const Range& rows, const Range& columns,
-                                          uint16_t* y) {
-  maximumOf(x, width, rows, columns, y);
+RESNODE_VECTORISED void maxima(const float* pixels, const Pooling& pooling, int64_t width, int64_t windows,
+                               uint16_t* y) {
+  maximaOf(pixels, pooling, width, windows, y);
 }
 
 // A small window is summed in float32, a large one in float64.
@@ -78,8 +87,8 @@ RESNODE_VECTORISED void average(const float* x, int64_t width, const Range& rows
   if (rows.padded * columns.padded <= kSmall) averageOf<float>(x, width, rows, columns, y);
   else averageOf<double>(x, width, rows, columns, y);
 }
-RESNODE_VECTORISED void averageOfBfloat16(const uint16_t* x, int64_t width, const Range& rows, const Range& columns,
-                                          uint16_t* y) {
+RESNODE_VECTORISED void average(const uint16_t* x, int64_t width, const Range& rows, const Range& columns,
+                                uint16_t* y) {
   averageOf<double>(x, width, rows, columns, y);
 }
 
@@ -180,16 +189,20 @@ RESNODE_VECTORISED void raise(const uint8_t* from, int64_t count, uint8_t flip, 
   }
 }
 
-// For adjacent pixels.
-void maximumOfPixels(const uint8_t* pixels, const Range& columns, uint8_t flip, uint8_t* y) {
-  Bytes best{};
-  for (int64_t column = columns.first; column < columns.end; ++column) {
-    Bytes pixel;
-    load(pixels + column * kLanes, pixel);
-    best = pixel > best ? pixel : best;
+// The maximum of each window of a row over its columns.
+void maximaOfBytes(const uint8_t* pixels, const Pooling& pooling, int64_t width, int64_t windows, uint8_t flip,
+                   uint8_t* y) {
+  for (int64_t q = 0; q < windows; ++q, y += kLanes) {
+    const Range columns = rangeOf(q, pooling.stride.width, pooling.pad.width, pooling.kernel.width, width);
+    Bytes best{};
+    for (int64_t column = columns.first; column < columns.end; ++column) {
+      Bytes pixel;
+      load(pixels + column * kLanes, pixel);
+      best = pixel > best ? pixel : best;
+    }
+    best ^= flip;
+    std::memcpy(y, &best, sizeof best);
   }
-  best ^= flip;
-  std::memcpy(y, &best, sizeof best);
 }
 
 // Calls function(window, position of its result) for a row of the result.
@@ -216,6 +229,22 @@ void forEachRow(ThreadPool& pool, const Shape& in, const Shape& out, int64_t pla
   });
 }
 
+// Max pooling in two steps: per row of the result, the maximum of each column over the rows of its windows, then the maximum of
+// each window over its columns. raise(row of x, values, maxima) does the former, finish(maxima, row of y) the latter.
+template <class Maximum, class Value, class Raise, class Finish>
+void forEachMaximum(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
+                    Maximum lowest, const Value* x, Value* y, Raise&& raise, Finish&& finish) {
+  const int64_t pitch = in[3] * kLanes;
+  std::vector<Maximum> maxima(pool.threads() * pitch);
+  forEachRow(pool, in, out, planes, pitch * pooling.kernel.height, [&](int64_t plane, int64_t line, int thread) {
+    const Range rows = rangeOf(line, pooling.stride.height, pooling.pad.height, pooling.kernel.height, in[2]);
+    Maximum* columns = maxima.data() + thread * pitch;
+    std::fill_n(columns, pitch, lowest);
+    for (int64_t row = rows.first; row < rows.end; ++row) raise(x + (plane * in[2] + row) * pitch, pitch, columns);
+    finish(columns, y + (plane * out[2] + line) * out[3] * kLanes);
+  });
+}
+
 // Calls function(plane of x in pixels, window, pixel of y) for all windows.
 template <class Function>
 void forEachWindow(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
@@ -228,14 +257,32 @@ void forEachWindow(ThreadPool& pool, const Pooling& pooling, const Shape& in, co
   });
 }
 
+// For float32 and bfloat16.
+template <class Value>
+void poolValues(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
+                const Value* x, Value* y) {
+  if (pooling.method == PoolingMethod::max) {
+    forEachMaximum(
+        pool, pooling, in, out, planes, -FLT_MAX, x, y,
+        [](const Value* pixels, int64_t count, float* maxima) { raise(pixels, count, maxima); },
+        [&](const float* columns, Value* to) { maxima(columns, pooling, in[3], out[3], to); });
+    return;
+  }
+  forEachWindow(pool, pooling, in, out, planes, [&](int64_t from, const Window& window, int64_t to) {
+    average(x + from * kLanes, in[3], window.rows, window.columns, y + to * kLanes);
+  });
+}
+
 }  // namespace
 
 void poolBlocked(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
                  const float* x, float* y) {
-  const auto loop = pooling.method == PoolingMethod::max ? maximum : average;
-  forEachWindow(pool, pooling, in, out, planes, [&](int64_t from, const Window& window, int64_t to) {
-    loop(x + from * kLanes, in[3], window.rows, window.columns, y + to * kLanes);
-  });
+  poolValues(pool, pooling, in, out, planes, x, y);
+}
+
+void poolBfloat16(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
+                  const uint16_t* x, uint16_t* y) {
+  poolValues(pool, pooling, in, out, planes, x, y);
 }
 
 void maximaWithMask(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
@@ -246,14 +293,6 @@ void maximaWithMask(ThreadPool& pool, const Pooling& pooling, const Shape& in, c
     // Spare lanes stay zero.
     const int64_t lanes = std::min(kLanes, in[1] - to / pixels % blocks * kLanes);
     std::fill(mask + to * kLanes + lanes, mask + (to + 1) * kLanes, 0.f);
-  });
-}
-
-void poolBfloat16(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
-                  const uint16_t* x, uint16_t* y) {
-  const auto loop = pooling.method == PoolingMethod::max ? maximumOfBfloat16 : averageOfBfloat16;
-  forEachWindow(pool, pooling, in, out, planes, [&](int64_t from, const Window& window, int64_t to) {
-    loop(x + from * kLanes, in[3], window.rows, window.columns, y + to * kLanes);
   });
 }
 
@@ -282,18 +321,10 @@ void poolBlockedGradient(ThreadPool& pool, const Pooling& pooling, const Shape& 
 void maximumOfBytes(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
                     bool areUnsigned, const uint8_t* x, uint8_t* y) {
   const uint8_t flip = areUnsigned ? 0 : 0x80;
-  const int64_t pitch = in[3] * kLanes;
-  // Per thread, the maximum over the rows of a row of windows.
-  std::vector<uint8_t> greatest(pool.threads() * pitch);
-  forEachRow(pool, in, out, planes, pitch * pooling.kernel.height, [&](int64_t plane, int64_t line, int thread) {
-    const Range rows = rangeOf(line, pooling.stride.height, pooling.pad.height, pooling.kernel.height, in[2]);
-    uint8_t* pixels = greatest.data() + thread * pitch;
-    std::fill_n(pixels, pitch, static_cast<uint8_t>(0));
-    for (int64_t row = rows.first; row < rows.end; ++row) raise(x + (plane * in[2] + row) * pitch, pitch, flip, pixels);
-    for (int64_t q = 0; q < out[3]; ++q)
-      maximumOfPixels(pixels, rangeOf(q, pooling.stride.width, pooling.pad.width, pooling.kernel.width, in[3]), flip,
-                      y + ((plane * out[2] + line) * out[3] + q) * kLanes);
-  });
+  forEachMaximum(
+      pool, pooling, in, out, planes, uint8_t{0}, x, y,
+      [flip](const uint8_t* pixels, int64_t count, uint8_t* maxima) { raise(pixels, count, flip, maxima); },
+      [&](const uint8_t* columns, uint8_t* to) { maximaOfBytes(columns, pooling, in[3], out[3], flip, to); });
 }
 
 }  // namespace resnode::cpu
