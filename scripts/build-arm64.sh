@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the addon and the CPU library for 64-bit Arm on another machine, in build/linux-arm64/Release, with Debian's cross
-# compiler. No CUDA and no MPI: on the Arm machine itself, npm run build takes what is there.
+# Cross-compiles the addon and the CPU library for 64-bit Arm with Debian's compiler, into build/linux-arm64/Release,
+# without CUDA and MPI. (On an Arm machine, npm run build uses what is installed.)
 #   scripts/build-arm64.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,4 +1,5 @@
-// Makes dist, or the folder that is named: the code and its declarations, the files that it reads, and the packages that it carries (ts/base/carried.ts).
+// Builds dist, or the given folder: the code and its declarations, the files that it reads, and bundled packages
+// (ts/base/carried.ts).
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -11,13 +12,13 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const require = createRequire(import.meta.url);
 const dist = resolve(process.argv[2] ?? join(root, 'dist'));
 
-/** Modules that become one file with what they need themselves. */
+/** Modules that are bundled into one file with their dependencies. */
 const BUNDLED = ['@dagrejs/dagre'];
-/** Files that stand in pages as they are. */
+/** Files that pages include unchanged. */
 const COPIED = ['uplot/dist/uPlot.iife.min.js', 'uplot/dist/uPlot.min.css'];
 
 rmSync(dist, { recursive: true, force: true });
-// The compiler that is no JavaScript takes a quarter of the time; typedoc needs the one that is.
+// The native compiler takes a quarter of the time; typedoc needs the JavaScript one.
 const compiler = join(dirname(require.resolve('typescript-7/package.json')), 'bin/tsc');
 const words = ['-p', 'tsconfig.build.json', '--outDir', dist];
 execFileSync(process.execPath, [compiler, ...words], { cwd: root, stdio: 'inherit' });

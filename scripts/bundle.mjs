@@ -1,20 +1,24 @@
-// Makes few files of many modules: to open one more file takes a program longer than to read it.
+// Bundles many modules into few files, because opening another file takes longer than reading it.
 import { readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { build } from 'esbuild';
 
 const LIBRARY = ['ts/index.ts', 'ts/api/*.ts'];
-/** What runs begins small, and reads the rest on demand. */
+/** Programs, which start small and load the rest on demand. */
 const PROGRAMS = ['ts/cli/main.ts', 'ts/tools/bench/measure.ts'];
-/** What threads run: a file each. */
+/** Code of threads: one file each. */
 const THREADS = ['ts/data/worker.ts', 'ts/caffe/hdf5-thread.ts'];
-/** What whoever runs a net reads with the root, and then with the first net: as few files as can be. Each may need those before it. */
+/**
+ * What a program loads with the root, and then with its first net, in as few files as possible. Each may need the ones
+ * before it.
+ */
 const WHOLE = ['ts/index.ts', 'ts/device/nets.ts'];
 
 /**
  * @param {string} root The repository's folder.
- * @param {string} dist Where the files go, each entry at its path below ts.
- * @returns {Promise<import('esbuild').Metafile['outputs']>} What esbuild tells of each file that it wrote: the modules in it, and the files that it imports.
+ * @param {string} dist Where the files go, each entry at its path below ts. @returns
+ * {Promise<import('esbuild').Metafile['outputs']>} esbuild's description of each written file: the modules in it, and
+ * the files that it imports.
  */
 export async function bundle(root, dist) {
   /** @satisfies {import('esbuild').BuildOptions} */
@@ -35,7 +39,7 @@ export async function bundle(root, dist) {
     ...common,
     entryPoints: [...LIBRARY, ...PROGRAMS],
     splitting: true,
-    // One folder below dist: ts/base/own-package.ts.
+    // One folder below dist, see ts/base/own-package.ts.
     chunkNames: 'parts/[name]-[hash]',
   };
   const { metafile } = await build({ ...divided, write: false });
@@ -47,9 +51,8 @@ export async function bundle(root, dist) {
 }
 
 /**
- * esbuild puts modules into one file that are needed by the same entries. So all entries of the library, and what is read on
- * demand, begin by importing WHOLE, as far as they are no part of it themselves.
- * @param {string} root
+ * esbuild puts modules that the same entries need into one file. So all entries of the library, and modules that are
+ * loaded on demand, start by importing the files of WHOLE of which they are not part. @param {string} root
  * @param {import('esbuild').Metafile} metafile
  * @returns {import('esbuild').Plugin}
  */
@@ -78,7 +81,7 @@ function keepWhole(root, { inputs, outputs }) {
 }
 
 /**
- * A module and all that it imports at once.
+ * A module and all its static imports.
  * @param {string} path
  * @param {import('esbuild').Metafile['inputs']} inputs
  * @param {Set<string>} seen

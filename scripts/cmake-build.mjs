@@ -33,7 +33,7 @@ const newest = (folder) =>
   }, 0);
 
 function cmakeJs(...words) {
-  // Where npm has put it: below this package, or beside it.
+  // Where npm installed it: below this package, or next to it.
   const manifest = createRequire(import.meta.url).resolve('cmake-js/package.json');
   const command = [join(dirname(manifest), 'bin/cmake-js'), ...words, '--log-level', 'error', ...options];
   const run = spawnSync(process.execPath, command, { cwd: root, stdio: 'inherit' });
@@ -53,7 +53,7 @@ const gainsLibrary =
   gains(spawnSync('mpicc', ['--version']).status === 0, 'libresnode_mpi.so');
 if (!existsSync(stamp) || statSync(stamp).mtimeMs < sources || gainsLibrary) {
   const start = Date.now();
-  // What is interrupted is not taken for an addon: find-addon.cjs asks for the stamp.
+  // An interrupted build must not count as an addon: find-addon.cjs requires the stamp.
   rmSync(stamp, { force: true });
   if (gainsLibrary) cmakeJs('configure');
   cmakeJs('compile', '--silent', '--parallel', String(availableParallelism()));

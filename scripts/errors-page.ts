@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { errorCodes } from '../ts/base/error-codes.ts';
 
-/** Where the page lies. */
+/** The page's path. */
 export const ERRORS_PAGE = fileURLToPath(new URL('../docs/errors.md', import.meta.url));
 
 const HEAD = `# Errors

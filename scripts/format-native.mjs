@@ -1,4 +1,4 @@
-// Formats the C++ and CUDA sources as .clang-format says; with --check only names those that are not.
+// Formats the C++ and CUDA sources with .clang-format; --check only lists those that are not formatted.
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';

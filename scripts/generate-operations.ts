@@ -1,4 +1,4 @@
-/** Writes what follows from ts/operations/schema.ts: `npm run generate`. */
+/** Writes the files that are generated from ts/operations/schema.ts: `npm run generate`. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Field, Row } from '../ts/operations/row.ts';
@@ -9,7 +9,7 @@ type Fields = Readonly<Record<string, Field>>;
 const kinds = Object.entries(schema) as unknown as [kind: string, row: Row<never>][];
 const ROOT = new URL('../', import.meta.url);
 
-/** The rows of all kinds that have some, by name: structs of their own. */
+/** The fields of all kinds that are lists of rows, by name: they get structs of their own. */
 const nested = kinds.flatMap(([, { fields }]) => Object.values(fields).filter(({ type }) => type === 'rows'));
 
 /** Lines of at most `width` characters. */
@@ -126,7 +126,7 @@ function cppVisit([name, { type, learns, least }]: [string, Field]): string {
   return `    visit(Field{"${name}", Role::${role}${bound}}, self.${name});\n`;
 }
 
-/** What is plain data of a gradient's reads; the rest is a rule of native/core/verify/training.h. */
+/** The gradient's reads, if they are plain data; the rest is a rule in native/core/verify/training.h. */
 function cppReads({ gradient }: Row<never>): string {
   if (gradient === null) return 'noGradient';
   if (typeof gradient === 'function') return 'byRule';
@@ -161,7 +161,7 @@ ${kind}${all.map(cppField).join('')}
 `;
 }
 
-/** A choice that several kinds share is one enum, which stands before the first of them. */
+/** An enumeration that several kinds share is defined before the first of them. */
 const firstKindOf = new Map<string, string>();
 for (const [kind, { fields }] of kinds)
   for (const { type, name } of Object.values(fields) as Field[])
@@ -285,7 +285,7 @@ What a Program for native code consists of. An operation names its layer, the te
 position, its kind, and the fields of its kind, all of them.
 ${kinds.map(docSection).join('')}`;
 
-/** Each written file and what stands in it now. */
+/** Each generated file and its current text. */
 export const generated: Readonly<Record<string, string>> = {
   'ts/operations/operations.ts': typescript(),
   'native/core/operations.h': cpp(),
@@ -293,12 +293,12 @@ export const generated: Readonly<Record<string, string>> = {
   'docs/operations.md': docs(),
 };
 
-/** Where a written file lies. */
+/** The path of a generated file. */
 export const generatedPath = (name: string): string => fileURLToPath(new URL(name, ROOT));
 
 if (process.argv[1] === fileURLToPath(import.meta.url))
   for (const [name, text] of Object.entries(generated)) {
     const path = generatedPath(name);
-    // An unchanged file keeps its time, so that nothing is compiled again.
+    // An unchanged file keeps its time, so that nothing is recompiled.
     if (!existsSync(path) || readFileSync(path, 'utf8') !== text) writeFileSync(path, text);
   }

@@ -17,7 +17,7 @@ stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
 mkdir -p "$stage/build/carried"
 
-# At most what a lent machine takes.
+# The limit of a lent machine.
 pack() {
   tar -cf - -C "$stage" . | xz -9 -T0 >"$1"
   local bytes most=$((64 * 1024 * 1024))
@@ -30,7 +30,7 @@ if [ "${1:-}" = --models ]; then
   mkdir -p "$stage/build/carried/models" "$stage/build/carried/data"
   cp -R "$models/models/imagenet-resnet18" "$stage/build/carried/models/"
   cp -R "$models/data/imagenet-samples" "$models/data/synset_words.txt" "$stage/build/carried/data/"
-  chmod -R u+w "$stage/build/carried"  # else it could not be unpacked again over itself
+  chmod -R u+w "$stage/build/carried"  # otherwise it could not be unpacked over itself
   pack "${2:-build/gpu-models.tar.xz}"
   exit 0
 fi
@@ -42,7 +42,7 @@ cmake --build build/gpu --parallel "$(nproc)" --target resnode_cuda kernel-tests
 
 mkdir -p "$stage/build/Release" "$stage/build/gpu"
 cp "$(readlink -f "$(command -v node)")" "$stage/build/carried/node"
-# The stamp says that the build was finished: without it the addon does not count.
+# The stamp says that the build is complete: without it the addon does not count.
 cp build/Release/resnode.node build/Release/.built build/Release/libresnode_cpu.so "$stage/build/Release/"
 cp build/gpu/cuda/libresnode_cuda.so "$stage/build/Release/"
 cp build/gpu/kernel-tests "$stage/build/gpu/"
@@ -50,12 +50,12 @@ git rev-parse --short HEAD >"$stage/build/carried/commit"
 chmod u+w "$stage"/build/Release/*
 strip --strip-unneeded "$stage"/build/carried/node "$stage"/build/Release/* "$stage/build/gpu/kernel-tests"
 
-# What the checks run, as it is here now.
+# The files that the checks run, in their current state.
 git ls-files -z --cached --others --exclude-standard -- package.json tsconfig.json scripts ts test bench examples |
   while IFS= read -r -d '' source; do [ ! -f "$source" ] || printf '%s\0' "$source"; done |
   tar --null -cf - -T - | tar -xf - -C "$stage"
 
-# The packages that resnode, its tests and its benchmark on a GPU import, and what those need.
+# The packages that resnode, its tests and its GPU benchmark import, with their dependencies.
 node --input-type=module -e '
 import { cpSync, existsSync, readFileSync } from "node:fs";
 const [target] = process.argv.slice(1);
@@ -83,7 +83,7 @@ else
 fi
 if [ -d build/gpu-check/cache/resnode ]; then cp -R build/gpu-check/cache/resnode "$stage/build/carried/tuning-cache"; fi
 
-# On a lent machine it is too late to find out that something is missing: what is packed has to open the CPU device here.
+# On a lent machine it is too late to notice missing files, so the packed copy must open the CPU device here.
 found=$(cd "$stage" && env -i PATH=/usr/bin:/bin HOME="$stage" build/carried/node --import tsx ts/cli/main.ts doctor --json || true)
 "$stage/build/carried/node" -e '
 const { findings = [] } = JSON.parse(process.argv[1] || "{}");

@@ -1,35 +1,35 @@
 #!/usr/bin/env bash
-# What only a GPU can show, in two runs without network: one of at most 560 s (kernels, recorded nets, training and
-# forward beside torch, operations), then one of at most 150 s (accuracy, memory, racecheck). Each step has its own time
-# limit, stops no other, and writes its own NAME.json; all together are gpu-check.json and gpu-check.txt, written after every
-# step, in ${OUT:-build/gpu-check}. Exit status 0: all is well; 1: a step failed; 3: no GPU.
+# Checks that need a GPU, in two runs without network: one of at most 560 s (kernels, recorded nets, training and
+# forward next to torch, operations), then one of at most 150 s (accuracy, memory, racecheck). Each step has its own
+# time limit, does not stop the others, and writes its own NAME.json. After every step, gpu-check.json and gpu-check.txt
+# in ${OUT:-build/gpu-check} collect all results. Exit status 0: all steps passed; 1: a step failed; 3: no GPU.
 #
-#   --plan                 print what will run, in which order, for how long at most, and the size of what travels
-#   --pack [FILE]          pack what a machine without node, network and compilers needs (scripts/gpu-carry.sh), at most 64 MiB:
-#                          unpacked in an empty folder or in a checkout there, this script finds it without a flag
-#   --pack-models [FILE]   pack the trained models and images of the second call, at most 64 MiB
-#   --second               the second call
-#   --carried FILE.tar.xz  what --pack or --pack-models packed; may be given twice
-#   --node FILE.xz         node alone
+#   --plan                 print the steps in order, with their time limits, and the size of the packed files
+#   --pack [FILE]          pack what a machine without node, network and compilers needs (scripts/gpu-carry.sh), at most
+#                          64 MiB: unpacked in an empty folder or a checkout there, this script finds it without a flag
+#   --pack-models [FILE]   pack the trained models and images for the second run, at most 64 MiB
+#   --second               the second run
+#   --carried FILE.tar.xz  a file of --pack or --pack-models; may be given twice
+#   --node FILE.xz         only node
 #   --build                build the CUDA library and the kernel tests here (cmake and nvcc)
-#   --golden DIR           recorded Caffe (default what was carried, else ../shared/golden)
-#   --models DIR           trained models and their images (default what was carried, else ../shared)
-#   --only STEP,…          some of them, also those of neither call: --plan names them
-#   --limit SECONDS        for all (default 560, of the second call 150)
+#   --golden DIR           recorded Caffe (default: the packed one, else ../shared/golden)
+#   --models DIR           trained models and their images (default: the packed ones, else ../shared)
+#   --only STEP,…          only these steps, which may belong to neither run: --plan lists them
+#   --limit SECONDS        for all steps (default 560, for the second run 150)
 #   --depths 50,101,152  --batches 1,8,…  --precisions float16,…  --peers half,amp,…    what the step bench runs
 #
-# What was measured of convolutions is kept in $OUT/cache/resnode and packed by the next --pack, so that the next run on the
+# Measurements of convolutions are kept in $OUT/cache/resnode and packed by the next --pack, so that the next run on the
 # same kind of GPU, driver and cuDNN need not measure again.
 set -euo pipefail
 from=$PWD
 cd "$(dirname "$0")/.."
-# Files are named from where the check was called.
+# Paths are relative to the folder from which the check was called.
 named() { case $1 in /* | '') echo "$1" ;; *) echo "$from/$1" ;; esac; }
 out=${OUT:+$(named "$OUT")}
 out=${out:-build/gpu-check}
 mkdir -p "$out"
 
-# The system's xz, else Python's.
+# Uses the system's xz, else Python's.
 unpack() {
   if command -v xz >/dev/null; then xz -dc "$1"
   elif command -v python3 >/dev/null; then python3 -c 'import lzma, shutil, sys; shutil.copyfileobj(lzma.open(sys.argv[1]), sys.stdout.buffer)' "$1"

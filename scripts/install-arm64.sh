@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Prints a folder with what a program for 64-bit Arm needs of Debian 12: the C and C++ libraries, oneDNN and its headers
-# (5 MB to download). Changes nothing on the machine and needs no root: apt works on the machine's own sources with
-# the architecture arm64, in the folder alone.
+# Prints a folder with the parts of Debian 12 that a program for 64-bit Arm needs: the C and C++ libraries, oneDNN and
+# its headers (5 MB to download). It changes nothing on the machine and needs no root: apt uses the machine's own
+# sources with the architecture arm64, in this folder only.
 #   scripts/install-arm64.sh [FOLDER]    default build/linux-arm64/sysroot
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints the path of a Chromium; where there is none, root installs Debian's. Only the tests of pages need it.
+# Prints the path of a Chromium. If there is none, root installs Debian's. Only the tests of pages need it.
 set -euo pipefail
 
 find_chromium() { command -v "${RESNODE_CHROMIUM:-chromium}" || command -v chromium-browser || command -v google-chrome; }

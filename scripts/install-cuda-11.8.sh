@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Puts Debian's CUDA 11.8 compiler into a folder and prints it: nvcc, its headers and the static runtime, of packages in
-# Debian's component non-free (858 MB to download, 0.1 GB kept). Changes nothing on the machine and needs no root: apt
-# works on the machine's own sources with that component, in the folder alone.
+# Puts Debian's CUDA 11.8 compiler into a folder and prints its path: nvcc, its headers and the static runtime, from
+# packages in Debian's component non-free (858 MB to download, 0.1 GB kept). It changes nothing on the machine and needs
+# no root: apt uses the machine's own sources with that component, in this folder only.
 #   scripts/install-cuda-11.8.sh [FOLDER]    default build/cuda-11.8
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,7 +16,7 @@ if ! command -v apt-get >/dev/null 2>&1 || ! grep -qs '^VERSION_CODENAME=bookwor
 fi
 
 mkdir -p "$folder/apt/lists/partial" "$folder/apt/archives/partial"
-# The mirror that the machine takes Debian itself from.
+# The mirror that the machine uses for Debian.
 mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources 2>/dev/null |
   grep -oE '^(URIs:|deb) .*' | grep -oE '(https?|mirror\+file|file)://?[^ ]+' | grep -vE 'security|nodesource|google' | head -1 || true)
 if [ -z "$mirror" ]; then
@@ -32,7 +32,7 @@ apt() {
 apt update
 (cd "$folder/apt/archives" && apt download nvidia-cuda-toolkit nvidia-cuda-dev)
 
-# As NVIDIA's own folder is laid out: bin, include, lib64, nvvm/libdevice. cicc and ptxas lie beside nvcc.
+# The layout of NVIDIA's own folder: bin, include, lib64, nvvm/libdevice. cicc and ptxas are next to nvcc.
 stage=$folder/apt/stage
 mkdir -p "$stage" "$folder/bin" "$folder/lib64" "$folder/nvvm"
 for package in "$folder"/apt/archives/nvidia-cuda-*.deb; do

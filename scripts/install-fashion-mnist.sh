@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints the folder of Fashion-MNIST's files; where they are not there, root installs Debian's package.
+# Prints the folder of Fashion-MNIST's files. If they are missing, root installs Debian's package.
 set -euo pipefail
 
 folder=${RESNODE_FASHION_MNIST:-/usr/share/datasets/fashion-mnist}

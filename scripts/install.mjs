@@ -1,6 +1,6 @@
-// npm's install script. A prebuilt addon that loads is left as it is (so that `npm install --ignore-scripts` gives the
-// same); without one the addon is built, and what that needs and is missing is said in one go. Nobody else needs cmake-js and
-// node-addon-api, so that they are optional peers: who builds from source installs them.
+// npm's install script. A prebuilt addon that loads is left unchanged (so `npm install --ignore-scripts` gives the
+// same). Without one, the addon is built, and everything that this lacks is reported at once. Only builds from source
+// need cmake-js and node-addon-api, so these are optional peers, which the builder installs.
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
@@ -23,7 +23,7 @@ function whyNoAddon() {
   return reason;
 }
 
-/** What builds, from npm: found below this package, or beside it. */
+/** The npm packages for a build: below this package, or next to it. */
 function missingPackages() {
   const require = createRequire(import.meta.url);
   const isThere = (name) => {
@@ -41,7 +41,7 @@ const outputOf = (command, args, input = '') => {
   return run.status === 0 ? run.stdout : null;
 };
 
-// What CMakeLists.txt needs: [what, is it there, Debian's package].
+// The requirements of CMakeLists.txt: [what, whether it is installed, Debian's package].
 function missingTools() {
   const compiler = process.env.CXX ?? 'c++';
   const hasCompiler = outputOf(compiler, ['--version']) !== null;
@@ -76,7 +76,7 @@ if (reason !== null) {
   }
   const packages = missingPackages();
   if (packages.length > 0) {
-    // A failed install leaves nothing behind; only `npm rebuild` finds resnode where it is.
+    // A failed install leaves nothing behind; only `npm rebuild` finds resnode in its place.
     const command =
       process.env.npm_command === 'install'
         ? `npm install resnode ${packages.join(' ')}`
@@ -84,7 +84,7 @@ if (reason !== null) {
     console.error(`resnode: building it from source takes ${packages.join(' and ')}: ${command}`);
   }
   if (missing.length > 0 || packages.length > 0) process.exit(1);
-  // For the GPU that is here; all architectures take a quarter of an hour.
+  // Only for the GPU in this machine: building for all architectures takes a quarter of an hour.
   const architectures =
     process.env.RESNODE_CUDA_ARCHITECTURES ?? (outputOf('nvidia-smi', ['-L']) === null ? null : 'native');
   console.error(

@@ -1,11 +1,12 @@
-// Prints what each CUDA kernel of the last build uses, from what ptxas said (cuda/keep-ptxas.sh), and fails on spills.
+// Prints the resources of each CUDA kernel in the last build, from ptxas's output (cuda/keep-ptxas.sh), and fails on
+// spills.
 //   node scripts/kernel-resources.mjs [BUILD FOLDER] [--json]
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** One entry a kernel and architecture of one file's ptxas text. */
+/** One entry per kernel and architecture in the ptxas output for one file. */
 export function parsePtxas(text, source) {
   const kernels = [];
   let kernel = null;
@@ -24,7 +25,7 @@ export function parsePtxas(text, source) {
       };
       kernels.push(kernel);
     } else if (kernel && line.includes('bytes stack frame')) {
-      // A device function that was not inlined has a line of its own, before the kernel's figures.
+      // A device function that was not inlined has its own line before the kernel's figures.
       kernel.stack = Math.max(kernel.stack, number(/(\d+) bytes stack frame/, line));
       kernel.spills += number(/(\d+) bytes spill stores/, line) + number(/(\d+) bytes spill loads/, line);
     } else if (kernel && /Used \d+ registers/.test(line)) {
@@ -35,7 +36,7 @@ export function parsePtxas(text, source) {
   return kernels;
 }
 
-/** Names as people read them: without namespaces, and without the list of parameters. */
+/** Readable names, without namespaces and parameter lists. */
 function demangle(names) {
   const run = spawnSync('c++filt', [], { input: names.join('\n'), encoding: 'utf8' });
   if (run.status !== 0) return names;
@@ -49,7 +50,7 @@ function demangle(names) {
   );
 }
 
-/** Every kernel of a build folder whose source is still there. */
+/** Every kernel of a build folder whose source still exists. */
 export function kernelResources(folder) {
   const sources = readdirSync(fileURLToPath(new URL('../cuda', import.meta.url)), { recursive: true })
     .filter((name) => name.endsWith('.cu'))

@@ -1,6 +1,6 @@
-// Checks native/ and cuda/, but for kernels, with clang-tidy, as .clang-tidy says. The sources of each target are read as
-// one file (CMake's unity build, configured in build/tidy and never built): the headers, which take most of the time, are
-// read once a target. What was found clean (build/tidy/clean holds its hash) is not checked again.
+// Checks native/ and cuda/, except kernels, with clang-tidy and .clang-tidy. The sources of each target are read as one
+// file (CMake's unity build, configured in build/tidy and never built), so that the headers, which take most of the
+// time, are read once per target. A clean file (whose hash is in build/tidy/clean) is not checked again.
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -19,7 +19,7 @@ function output(command, ...words) {
   process.exit(1);
 }
 
-// scripts/setup.sh --for-tests installs a recent one, which passes over the headers of others.
+// scripts/setup.sh --for-tests installs a recent version, which skips foreign headers.
 const clangTidy = [join(root, 'build/tools/clang_tidy/data/bin/clang-tidy'), 'clang-tidy'].find(
   (command) => spawnSync(command, ['--version']).status === 0,
 );
@@ -45,11 +45,11 @@ output(
 const units = JSON.parse(readFileSync(join(folder, 'compile_commands.json'), 'utf8'))
   .map(({ file }) => file)
   .filter((file) => !file.endsWith('.cu'))
-  // The joined ones take the longest.
+  // Unity files take the longest.
   .sort((a, b) => b.includes('/Unity/') - a.includes('/Unity/'));
-// What kernels and their launches multiply are sizes of blocks.
+// Kernels and their launches multiply sizes of blocks.
 const cudaChecks = '--checks=-bugprone-implicit-widening-of-multiplication-result';
-// omp.h is the compiler's own; clang's other headers come before.
+// omp.h belongs to the compiler; clang's other headers come first.
 const compilerHeaders = output('c++', '-print-file-name=include');
 
 const hash = createHash('sha256').update(output(clangTidy, '--version'));

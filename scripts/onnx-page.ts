@@ -5,7 +5,7 @@ import * as read from '../ts/convert/from-onnx-operators.ts';
 import * as written from '../ts/convert/to-onnx-operators.ts';
 import { schema } from '../ts/operations/schema.ts';
 
-/** Where the page lies. */
+/** The page's path. */
 export const ONNX_PAGE = fileURLToPath(new URL('../docs/onnx.md', import.meta.url));
 
 const HEAD = `# ONNX
@@ -21,7 +21,7 @@ const cell = (text: string) => text.replaceAll('|', '\\|');
 const table = (head: string, rows: readonly (readonly string[])[]) =>
   `${head}\n|---|---|\n${rows.map((row) => `| ${row.map(cell).join(' | ')} |\n`).join('')}`;
 
-/** Kinds that only the graph has, and what makes them. */
+/** Kinds that exist only in the graph, and the layers that make them. */
 const ONLY_GRAPH: Readonly<Record<string, string>> = {
   affine: 'BatchNorm with global statistics, Scale, Bias',
   file: "InfogainLoss's matrix in a file",

@@ -11,7 +11,7 @@ import '../ts/index.ts';
 import '../ts/device/nets.ts';
 import '../ts/device/trainer.ts';
 
-/** Where the page lies. */
+/** The page's path. */
 export const OPTIONS_PAGE = fileURLToPath(new URL('../docs/options.md', import.meta.url));
 
 const HEAD = `# Arguments and options
@@ -20,7 +20,7 @@ Written by \`npm run options-page\` from the tables that the functions check the
 A value that is \`undefined\` is one that is not given; names that are not listed are refused where a function takes options.
 `;
 
-/** Made by functions alone: their constructors are no part of the API. */
+/** Only functions create these; their constructors are not part of the API. */
 const INTERNAL = ['Communicator', 'Device', 'DeviceBuffer', 'device.benchOperation', 'model.keep'];
 
 const cell = (text: string) => text.replaceAll('|', '\\|').replaceAll('\n', ' ');

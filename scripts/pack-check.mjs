@@ -1,4 +1,4 @@
-// What pack-check.sh expects of an installed package: CLASSIFIED.json TRUTH.tsv DOCTOR.json
+// What pack-check.sh requires of an installed package: CLASSIFIED.json TRUTH.tsv DOCTOR.json
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 
@@ -16,12 +16,12 @@ const results = classified
   .split('\n')
   .map((line) => JSON.parse(line));
 const wrong = results.filter(({ file, top: [first] }) => first.index !== classes.get(basename(file)));
-// The net of the example is wrong on a few.
+// The example's net misclassifies a few images.
 const isRight = results.length === classes.size && wrong.length <= 0.1 * classes.size;
 const diagnosis = JSON.parse(doctor);
 const shown = ['addon', 'CPU device', 'CUDA library'];
 const found = new Map(diagnosis.findings.map((finding) => [finding.name, finding]));
-// Prebuilt, the CUDA library loads where no driver is; a build from source has one where there is a GPU.
+// A prebuilt CUDA library loads without a driver; a build from source has one if there is a GPU.
 const cudaIsRight = found.get('CUDA library').ok || !found.get('addon').details.prebuilt;
 console.log(
   `pack-check: ${results.length - wrong.length} of ${classes.size} images classified right; doctor: ${diagnosis.findings

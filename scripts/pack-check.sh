@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Proves the package: packs it, installs it in empty folders without compiler, cmake and nvcc, counts what came along, and
-# uses it by every Node that is supported in a minimal Debian 12 that has never seen any of them. Needs root and debootstrap
-# for that Debian; without, an empty PATH stands in. Cleans up after itself. --tarball FILE.tgz: check this one.
+# Tests the package: packs it, installs it in empty folders without compiler, cmake and nvcc, counts the installed
+# files, and uses it with every supported Node in a minimal Debian 12 that has none of these tools. This needs root and
+# debootstrap; without them, an empty PATH is used instead. Cleans up after itself. --tarball FILE.tgz: test this one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 repository=$PWD
 fashion=$repository/examples/fashion
 most_packages=12
-most_megabytes=75 # of everything that one `npm install resnode` brings
+most_megabytes=75 # for everything that one `npm install resnode` installs
 nodes="20 22 24"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -24,7 +24,7 @@ packed=$(stat -c %s "$tarball")
 unpacked=$(tar -xzf "$tarball" --to-command='wc -c' | awk '{ sum += $1 } END { print sum }')
 say "$(basename "$tarball"): $((packed / 1000)) kB packed, $((unpacked / 1000)) kB unpacked, $(tar -tzf "$tarball" | wc -l) files"
 
-# 1. The bare system, with node and nothing else added.
+# 1. The bare system, with only node added.
 node=$(readlink -f "$(command -v node)")
 root=$work/root
 if [ "$(id -u)" = 0 ] && command -v debootstrap >/dev/null; then
@@ -39,7 +39,7 @@ else
   say "bare system: this one with an empty PATH (debootstrap or root is not to be had)"
 fi
 
-# 2. Folders on PATH that hold npm and a shell, no tool that builds.
+# 2. Folders on PATH with npm and a shell, but without build tools.
 mkdir -p "$work/bin"
 for tool in node npm sh env uname cat ls rm mkdir dirname basename sed grep; do
   ln -s "$(readlink -f "$(command -v $tool)")" "$work/bin/$tool"
@@ -50,7 +50,7 @@ for tool in cc c++ gcc g++ clang cmake make ninja nvcc; do
 done
 
 
-# 3. Nine of ten images get their class; doctor is content.
+# 3. Nine of ten images are classified correctly, and doctor reports no problem.
 # check_use RUNNER FOLDER [NODE]: RUNNER is inside or env; FOLDER holds app and fashion as RUNNER sees them.
 check_use() {
   local node="${3:-node}" resnode="$2/node_modules/.bin/resnode" examples="$2/../fashion"
@@ -80,14 +80,14 @@ for options in "" --ignore-scripts; do
   check_use inside "$seen/$name"
 done
 
-# 4. Every Node that is supported.
+# 4. Every supported Node.
 for version in $nodes; do
   cp "$(bash scripts/install-node.sh "$version")" "$apps/node-$version"
   say "Node $(inside "$seen/node-$version" --version)"
   check_use inside "$seen/app" "$seen/node-$version"
 done
 
-# 5. Without a prebuilt addon and without tools: one message that names all that is missing.
+# 5. Without a prebuilt addon and without tools: one message that names everything that is missing.
 package=node_modules/resnode
 rm -rf "$apps/app/$package/prebuilds"
 if inside node "$seen/app/$package/scripts/install.mjs" 2>"$work/missing.log"; then
@@ -98,7 +98,7 @@ for word in compiler CMake make oneDNN "apt-get install g++ cmake make libdnnl-d
 done
 say "without an addon and tools: $(sed -n 2p "$work/missing.log" | cut -d' ' -f2-)"
 
-# 6. With tools (these are this machine's), it is built from source.
+# 6. With tools (this machine's), it is built from source.
 (cd "$apps/app" && npm install --ignore-scripts --no-audit --no-fund --loglevel=error cmake-js node-addon-api)
 if node "$apps/app/$package/scripts/install.mjs" >"$work/build.log" 2>&1; then
   say "built from source on this machine, and used here"

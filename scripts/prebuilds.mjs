@@ -1,6 +1,6 @@
-// Makes prebuilds/linux-x64, or with --arm64 prebuilds/linux-arm64, which Debian's cross compiler builds: prebuildify builds,
-// strips and names the addon and the backend libraries. Then proves of every file what an installation relies on: that a plain
-// system has what it needs, in versions that are old enough.
+// Makes prebuilds/linux-x64, or with --arm64 prebuilds/linux-arm64 by Debian's cross compiler: prebuildify builds,
+// strips and names the addon and the backend libraries. Then it checks every file: a basic system must have what the
+// file needs, in sufficiently old versions.
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -13,8 +13,8 @@ const architecture = process.argv.includes('--arm64') ? 'arm64' : 'x64';
 const isCross = architecture !== process.arch;
 const target = join(root, `prebuilds/linux-${architecture}`);
 const GLIBC_LIMIT = '2.36'; // Debian 12
-const BYTES_LIMIT = 30e6; // of the 75 MB that an installation may take, 21 of them sharp's
-// Every Linux that Node runs on has these.
+const BYTES_LIMIT = 30e6; // of the 75 MB that an installation may have, of which sharp takes 21
+// Every Linux that runs Node has these.
 const SYSTEM =
   /^(ld-linux-x86-64|ld-linux-aarch64|libc|libm|libdl|librt|libpthread|libgcc_s|libstdc\+\+)\.so\./;
 
@@ -30,7 +30,8 @@ function fail(message) {
 
 const BACKENDS = architecture === 'x64' ? ['libresnode_cpu.so', 'libresnode_cuda.so'] : ['libresnode_cpu.so'];
 
-// As `prebuildify --napi --strip --tag-libc --node-gyp scripts/cmake-build.mjs` in a build folder of its own.
+// Does the same as `prebuildify --napi --strip --tag-libc --node-gyp scripts/cmake-build.mjs`, in a separate build
+// folder.
 async function build() {
   const cwd = join(root, architecture === 'x64' ? 'build/package' : `build/package-${architecture}`);
   rmSync(target, { recursive: true, force: true });
@@ -46,7 +47,7 @@ async function build() {
     fail(
       `${absent.join(' and ')} not built: oneDNN's headers or nvcc are missing (--partial packs what there is)`,
     );
-  // An MPI is the system's own: its library is built where it is used.
+  // MPI belongs to the system, so its library is built where it is used.
   for (const name of readdirSync(target))
     if (name.endsWith('.so') && !BACKENDS.includes(name)) rmSync(join(target, name));
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes a fresh clone ready: system headers, npm packages, the native addon. Quick when there is nothing to do.
-# --for-tests: also an MPI and clang-tidy (build/tools, or the system's); --for-arm64: also a cross compiler and an emulator
-# of 64-bit Arm; --generate: first writes what follows from ts/operations/schema.ts
+# Prepares a fresh clone: system headers, npm packages, the native addon. Quick if nothing is missing.
+# --for-tests: also an MPI and clang-tidy (in build/tools, or the system's); --for-arm64: also a cross compiler and an
+# emulator for 64-bit Arm; --generate: first writes the files that are generated from ts/operations/schema.ts
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,12 +17,12 @@ if ! ls /usr/include/dnnl.hpp /usr/include/*/dnnl.hpp /usr/local/include/dnnl.hp
   fi
 fi
 
-# What only tests need: processes that train together, what checks C++, another processor.
+# Only for tests: training with several processes, C++ checks, another architecture.
 missing=()
 case "${1:-}" in
 --for-tests)
   command -v mpicc >/dev/null 2>&1 || missing+=(libopenmpi-dev openmpi-bin)
-  # A recent one passes over the headers of others, which takes half the time of Debian's.
+  # A recent version skips foreign headers, which takes half the time of Debian's.
   if [ ! -x build/tools/clang_tidy/data/bin/clang-tidy ] && ! python3 -m pip install --quiet --target build/tools 'clang-tidy==22.*' 2>/dev/null; then
     command -v clang-tidy >/dev/null 2>&1 || missing+=(clang-tidy)
   fi
@@ -45,7 +45,7 @@ fi
 export ONNXRUNTIME_NODE_INSTALL=skip
 stamp=node_modules/.resnode-lock
 if [ ! -f "$stamp" ] || ! cmp -s package-lock.json "$stamp"; then
-  # npm ci would empty the folder that the link names, which another checkout uses.
+  # npm ci would empty the folder to which the link points, which another checkout uses.
   if [ -L node_modules ]; then
     echo "setup: node_modules is a link to $(readlink node_modules), whose packages are not those of package-lock.json: run scripts/setup.sh where it leads, or remove the link" >&2
     exit 1

@@ -1,7 +1,7 @@
-// A plugin of typedoc: what is exported is grouped by the room of ts/ that it lies in, so that no name says it twice.
+// A typedoc plugin that groups exports by their folder in ts/, so that the category is written only once.
 import { Comment, CommentTag, Converter, ReflectionKind } from 'typedoc';
 
-/** By the beginning of a path below ts/; the longest that fits counts. */
+/** By the prefix of a path below ts/; the longest match counts. */
 const CATEGORIES = {
   architectures: 'Nets to build',
   base: 'Errors and warnings',

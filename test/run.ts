@@ -1,7 +1,7 @@
 /**
- * Runs test files, each in a process of its own, so that one crash cannot hide the others, and counts: a line
- * `skipped: …` that a file prints is a test (or a group of them) that was not run, and why.
- * `npm test -- cuda/device lint` runs the files whose paths hold one of the words.
+ * Runs test files, each in its own process, so that a crash cannot hide the others, and counts. A line `skipped: …`
+ * that a file prints stands for a test (or a group of tests) that was not run, with the reason. `npm test --
+ * cuda/device lint` runs the files whose paths contain one of the words.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -13,10 +13,9 @@ import { conclude, type Outcome, runFile, takenSeconds } from './run-file.ts';
 import { nodeArguments } from './support/command.ts';
 import { childUntilExit, folderUntilExit } from './until-exit.ts';
 
-// Node reads the certificates that this adds in each process that it starts, which takes two thirds of its start. No test
-// speaks TLS.
+// Node reads these additional certificates in each process, which takes two thirds of its start. No test uses TLS.
 delete process.env.NODE_EXTRA_CA_CERTS;
-// What files say of themselves is read without colours.
+// The output of files is parsed without colours.
 delete process.env.FORCE_COLOR;
 
 const SLOWEST = 25;
@@ -59,18 +58,21 @@ if (strange.length > 0) {
   process.exit(1);
 }
 const files = all.filter((name) => words.length === 0 || words.some((word) => holds(name, word))).sort();
-// A few files are sooner through as they are.
+// For a few files it is faster not to compile.
 const compiled = files.length < 5 ? null : await compileAll(dirname(folder));
 const environment: NodeJS.ProcessEnv =
   compiled === null ? { ...process.env } : { ...process.env, RESNODE_TEST_COMPILED: compiled };
 
-// What devices measure does not go to the user's cache, and nothing measured before decides what is tested.
+// Measurements of devices do not go to the user's cache, and earlier measurements do not affect the tests.
 const cache = folderUntilExit(mkdtempSync(join(tmpdir(), 'resnode-cache-')));
 
 const lastSeconds: Readonly<Record<string, number>> = existsSync(DURATIONS)
   ? JSON.parse(readFileSync(DURATIONS, 'utf8'))
   : {};
-/** The longest begin, so that no processor waits for another one's last: as they took the last time, then by folder. */
+/**
+ * The longest files start first, so that no processor waits for another's last one: ordered by their last times, then
+ * by folder.
+ */
 function byDuration(names: readonly string[]): string[] {
   const guess = (name: string) => {
     const at = LONG.findIndex((start) => name.startsWith(start));
@@ -95,8 +97,8 @@ const queue = byDuration(files.filter((file) => !isEmulated(file)));
 const runAll = async (queue: string[]) => {
   for (let file = queue.shift(); file !== undefined; file = queue.shift()) await run(file);
 };
-// One build serves those on the emulated CUDA runtime, which then begin: they are the longest. Where it fails, each says
-// why, one after the other.
+// One build serves all files on the emulated CUDA runtime, which start after it because they are the longest. If it
+// fails, each of them reports why, one after the other.
 let buildSeconds = 0;
 const buildEmulated = () =>
   new Promise<boolean>((resolve) => {
@@ -114,14 +116,14 @@ const prepareEmulated = async () => {
   } else await runAll(emulated);
 };
 const prepared = prepareEmulated();
-// One more than processors: files also wait, for each other's processes, for timers and disks.
+// One more than there are processors, because files also wait for other processes, timers and disks.
 const lanes = Array.from({ length: availableParallelism() + 1 }, async (_, lane) => {
-  if (lane > 0) await runAll(queue); // the build has the first one's processor
+  if (lane > 0) await runAll(queue); // the build uses the first one's processor
   await prepared;
   await runAll(queue);
 });
 await Promise.all(lanes);
-// A file that was not compiled beforehand compiles itself, which is not what it takes beside all the others.
+// A file that was not compiled beforehand compiles itself, so its time is not comparable.
 if (compiled !== null) {
   const seconds = { ...lastSeconds };
   for (const { file, processorSeconds } of results) seconds[file] = processorSeconds;

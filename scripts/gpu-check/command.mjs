@@ -1,11 +1,11 @@
-// Child processes that cannot outlast their time.
+// Child processes with a time limit.
 import { spawn } from 'node:child_process';
 
 const KEPT = 2 ** 24;
 
 let underWay = null;
 
-// Ends what runs now, which is then told as any command that was ended.
+// Ends the running command, which is then reported as any command that was killed.
 export function endUnderWay() {
   if (underWay !== null) end(underWay);
 }
@@ -14,12 +14,11 @@ function end(child) {
   try {
     process.kill(-child.pid, 'SIGKILL');
   } catch {
-    // It is over.
+    // It has already ended.
   }
 }
 
-// Ends the child and all that it started when `limit` seconds are over.
-// → { status, timedOut, stdout, stderr }
+// Kills the child and all that it started after `limit` seconds. → { status, timedOut, stdout, stderr }
 export function run([command, ...words], { limit, environment = {} }) {
   return new Promise((resolve) => {
     const child = spawn(command, words, {
@@ -48,14 +47,14 @@ export function run([command, ...words], { limit, environment = {} }) {
   });
 }
 
-// The error of a Node or Python program, else the last lines.
+// The error of a Node or Python program, else its last lines.
 export function tail(text) {
   const lines = text.trim().split('\n');
   const error = lines.filter((line) => /^\w*(Error|Exception)\b.*:/.test(line)).at(-1);
   return (error ?? lines.slice(-3).join(' | ')).slice(-600);
 }
 
-// Why a command is no success; null where it is one.
+// Why a command failed; null if it succeeded.
 export const failure = ({ status, timedOut, stdout, stderr }, limit) =>
   timedOut
     ? `not done within ${Math.round(limit)} s`

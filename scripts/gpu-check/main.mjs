@@ -1,4 +1,4 @@
-// Runs the steps in order, within the time that is left, and writes what came of each. See ../gpu-check.sh.
+// Runs the steps in order within the remaining time, and writes their results. See ../gpu-check.sh.
 import { cpSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { endUnderWay } from './command.mjs';
@@ -19,7 +19,7 @@ if (options.plan) {
   process.exit(0);
 }
 
-// What an earlier run measured travels along, and comes back in --out.
+// An earlier run's measurements are packed, and returned in --out.
 const cache = resolve(options.out, 'cache');
 process.env.XDG_CACHE_HOME = cache;
 if (existsSync(join(CARRIED, 'tuning-cache')))
@@ -29,7 +29,8 @@ else mkdirSync(cache, { recursive: true });
 const context = { options, secondsLeft, noGpu: null };
 const check = { format: 'resnode-gpu-check/1', date: new Date().toISOString(), status: 'running', steps: [] };
 
-// Who ends the check keeps what was measured: the step under way tells what it has, those behind it are skipped.
+// If the check is interrupted, results so far are kept: the running step reports what it has, and later steps are
+// skipped.
 let ended = null;
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'])
   process.on(signal, () => {
@@ -58,7 +59,7 @@ async function attempt(step) {
   return { ...outcome, seconds: Math.round((performance.now() - start) / 100) / 10 };
 }
 
-// Each step's own file says what it was measured on.
+// Each step's own file names the machine on which it was measured.
 function writeStep(step) {
   const machine = check.steps.find(({ name }) => name === 'device')?.result ?? {};
   const { date } = check;

@@ -1,4 +1,5 @@
-// The words of gpu-check.sh that choose what runs. A wrong one ends the check at once: minutes on a GPU are few.
+// The arguments of gpu-check.sh that choose what runs. A wrong one ends the check at once, because minutes on a GPU are
+// few.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';

@@ -1,4 +1,4 @@
-// What gpu-check would run, in which order and for how long at most, and the size of what travels.
+// What gpu-check would run, in which order and with which limits, and the size of the packed files.
 import { spawnSync } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 

@@ -1,6 +1,6 @@
 /**
- * Of a program that prints a line of JSON for each row; of one that was ended in the middle of a row the rows before it.
- * @param {string} stdout
+ * The rows of a program that prints a line of JSON for each. If it was killed in the middle of a row, the rows before
+ * it. @param {string} stdout
  * @returns {any[]}
  */
 export function rowsOf(stdout) {
@@ -17,9 +17,8 @@ export function rowsOf(stdout) {
 }
 
 /**
- * What came of recorded cases, of those that were compared before the program was ended.
- * @param {any[]} rows of bench/gpu/parity.ts
- * @param {string | null} reason why the program is no success
+ * The results of recorded cases that were compared before the program ended. @param {any[]} rows of bench/gpu/parity.ts
+ * @param {string | null} reason why the program failed
  */
 export function parityOf(rows, reason) {
   const beyond = rows.filter(({ ok }) => !ok);

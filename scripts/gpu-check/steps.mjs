@@ -1,6 +1,6 @@
-// What gpu-check does, in order of what is worth most. A step: name, what it shows, its time limit in seconds, the call that
-// it belongs to (1: the first, of at most 560 s; 2: the second, of at most 150 s; null: where --only names it), why it is
-// skipped (null: it is not), and run(context, limit) → { status, reason?, result? }.
+// The steps of gpu-check, the most valuable first. A step has a name, a description, its time limit in seconds, its run
+// (1: the first, of at most 560 s; 2: the second, of at most 150 s; null: only if --only names it), the reason why it
+// is skipped (null: it is not), and run(context, limit) → { status, reason?, result? }.
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { failure, run, tail } from './command.mjs';
@@ -38,7 +38,7 @@ const device = {
       ['nvidia-smi', '--query-gpu=name,driver_version,memory.total,clocks.max.sm', '--format=csv,noheader'],
       { limit: 20 },
     );
-    // Its version is on disk; importing it takes 10 s.
+    // Its version is in a file; importing torch takes 10 s.
     const torch = await run(
       ['python3', '-c', 'import importlib.metadata as of; print(of.version("torch"))'],
       {
@@ -69,7 +69,7 @@ const build = {
   name: 'build',
   about: "the CUDA library and the kernel tests, with this machine's nvcc",
   limit: 300,
-  call: 'both', // where --build asks for it
+  call: 'both', // if --build is given
   skip: ({ options }) =>
     !options.build
       ? 'not asked for (--build)'
@@ -117,7 +117,7 @@ const kernels = {
   },
 };
 
-// `words`: what kernel-tests is told.
+// `words`: the arguments of kernel-tests.
 const sanitizer = (tool, { limit, call, name = tool, about, words: chosen = [] }) => ({
   name,
   about: about ?? `compute-sanitizer ${tool} on the kernel tests`,
@@ -150,7 +150,7 @@ const sanitizer = (tool, { limit, call, name = tool, about, words: chosen = [] }
   },
 });
 
-// Those that ask nothing of the emulated runtime; the recorded nets are a step of their own.
+// The tests that do not need the emulated runtime; the recorded nets are a separate step.
 const GOLDEN_TESTS = ['golden.test.ts'];
 const OTHER_TESTS = [
   'golden-training.test.ts',
@@ -200,8 +200,8 @@ const tests = testFiles({
   files: OTHER_TESTS,
 });
 
-// The small cases with the likely best convolutions: timing candidates for their thousand shapes would take all the
-// time there is. ResNet-50 as it is used: with the quickest ones.
+// The small cases use the convolutions that are likely to be best: timing the candidates for their thousand shapes
+// would take all the time. ResNet-50 runs as in practice, with the fastest ones.
 const parity = {
   name: 'parity',
   about: 'every recorded array of real Caffe, at each precision',
@@ -246,7 +246,7 @@ const parity = {
   },
 };
 
-// bench/gpu/parity.ts, bench/gpu/memory.ts, bench/gpu/accuracy.ts and bench/gpu.ts print a line of JSON for each row.
+// bench/gpu/parity.ts, bench/gpu/memory.ts, bench/gpu/accuracy.ts and bench/gpu.ts print a line of JSON per row.
 const memory = {
   name: 'memory',
   about: 'device.memory() against the plan and the driver; ResNet-50 at batch 1 in 400 MB',
@@ -286,7 +286,7 @@ const forwardFlags = (options) =>
   ['depths', 'batches', 'precisions', 'peers'].flatMap((name) => [`--${name}`, options[name]]);
 const ONE_CASE = ['--depths', '50', '--precisions', 'float16'];
 
-// bench/gpu.ts with these flags; it ends by itself a little before its time is over.
+// Runs bench/gpu.ts with these flags; it ends by itself slightly before its limit.
 const benchmark = ({ flagsOf, ...step }) => ({
   ...step,
   skip: lacksModules,
@@ -318,7 +318,7 @@ const operations = {
   skip: lacksModules,
   async run({ options }, limit) {
     const file = join(options.out, 'operations-report.json');
-    rmSync(file, { force: true }); // an earlier check's
+    rmSync(file, { force: true }); // of an earlier check
     const words = ['bench', '--device', 'cuda', '--operations', '--batches', '32', '--out', file];
     const outcome = await run(cli(...words), { limit });
     const why = failure(outcome, limit);

@@ -1,7 +1,7 @@
 /**
- * Convolutions that are taken only where they were measured, named in the cache of what was measured: those with the maximum
- * pooling behind them in one kernel, and those whose split reductions a tile's last block adds. On the emulated runtime,
- * against the same net where nothing was measured.
+ * Convolutions that are chosen only if they were measured, and that tests name in the tuning cache: those that include
+ * the max pooling that follows, and those whose split reductions a tile's last block adds. On the emulated runtime,
+ * against the same net without measurements.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -27,7 +27,10 @@ const UNIT = { float16: 2 ** -10, bfloat16: 2 ** -7 };
 const NARROW = ['float16', 'bfloat16'] as const;
 
 const filled = 'weight_filler { type: "msra" } bias_filler { type: "gaussian" std: 0.1 }';
-/** A residual net's first layers: odd sizes cut windows and tiles, and the two deep convolutions have different numbers of these. */
+/**
+ * The first layers of a residual net: windows and tiles are clipped at odd sizes, and the two deep convolutions have
+ * different numbers of them.
+ */
 const net = readNet(
   `name: "begins"
   layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 dim: 43 dim: 57 } } }
@@ -49,7 +52,7 @@ const cacheFolder = mkdtempSync(join(tmpdir(), 'resnode-winners-'));
 const plain = await openEmulated();
 
 if (plain !== null) {
-  // Measured once, so that there is a cache with a line a convolution.
+  // Measured once, so that there is a cache with one line per convolution.
   const tuned = (await openEmulated({ tune: true, cacheFolder }))!;
   for (const precision of NARROW) await tuned.plan({ model: net, precision });
   tuned.dispose();
@@ -91,7 +94,7 @@ if (plain !== null) {
     const outputs = ['pool1'];
     const bytes = async (from: Device) =>
       (await from.plan({ model: net, precision: 'float16', outputs })).arenaBytes;
-    // Where conv1 lay, of 2 images with 22 × 29 pixels and 24 channels, pool1 lies, of 11 × 14.
+    // pool1, of 11 × 14, replaces conv1, of 2 images with 22 × 29 pixels and 24 channels.
     assert.ok((await bytes(plain)) - (await bytes(device)) >= 2 * (22 * 29 - 11 * 14) * 24 * 2);
   });
 
@@ -104,7 +107,7 @@ if (plain !== null) {
       const largest = wide.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
       const worst = (others: Float32Array) =>
         others.reduce((most, value, i) => Math.max(most, Math.abs(value - wide[i]!)), 0) / largest;
-      // A unit a layer, as in precision.test.ts.
+      // One unit per layer, as in precision.test.ts.
       assert.ok(worst(values) <= 3 * UNIT[precision], `${worst(values)}`);
       assert.ok(worst(values) <= 1.5 * worst(narrow), `${worst(values)}, apart ${worst(narrow)}`);
     });
@@ -113,7 +116,7 @@ if (plain !== null) {
     test(`a run finds the counters as the one before found them, an aborted one's too (${streams})`, async () => {
       process.env.RESNODE_EMULATED_STREAMS = streams;
       try {
-        // What nobody counts wrong: one run of a device's own each.
+        // Correct results: one run on a separate device for each.
         const expected: Float32Array[] = [];
         for (const seed of [0, 1, 2]) {
           using fresh = await openWinners();
@@ -123,9 +126,9 @@ if (plain !== null) {
         using open = await openWinners();
         using one = await load(open, 'float16');
         using other = await load(open, 'float16');
-        // The first run is launched step by step, those behind it are replayed.
+        // The first run is launched step by step, later ones are replayed.
         for (const seed of [0, 1, 2, 0]) assert.equal(await run(one, seed), expected[seed]);
-        // Two models and two slots each, asked for at once.
+        // Two models with two slots each, called at once.
         const asked = [0, 1, 2, 1].flatMap((seed) => [run(one, seed), run(other, seed)]);
         assert.equal(
           await Promise.all(asked),

@@ -1,6 +1,7 @@
 /**
- * The CUDA library for older drivers: which of the two is opened, and, where CUDA 11.8's headers are (build/cuda-11.8 of
- * scripts/install-cuda-11.8.sh, or RESNODE_CUDA11_INCLUDE), the same sources compiled against them for the emulated runtime.
+ * The CUDA library for older drivers: which of the two libraries is opened. If CUDA 11.8's headers are available
+ * (build/cuda-11.8 of scripts/install-cuda-11.8.sh, or RESNODE_CUDA11_INCLUDE), the same sources are also compiled
+ * against them for the emulated runtime.
  */
 
 import { spawnSync } from 'node:child_process';
@@ -17,7 +18,7 @@ import { repositoryFolder } from '../support/golden.ts';
 const CURRENT = 'libresnode_cuda.so';
 const OLDER = 'libresnode_cuda11.so';
 
-/** Which library is looked at, where a driver for CUDA `driver` is here (null: none) and `libraries` are. */
+/** The library that is opened if there is a driver for CUDA `driver` (null: none) and these `libraries`. */
 function chosen(driver: number | null, libraries: readonly string[]): string {
   const folder = mkdtempSync(join(tmpdir(), 'resnode-cuda11-'));
   const compile = (name: string, source: string) => {
@@ -31,7 +32,7 @@ function chosen(driver: number | null, libraries: readonly string[]): string {
   }
   if (driver !== null)
     compile('libcuda.so.1', `int cuDriverGetVersion(int *version) { *version = ${driver}; return 0; }\n`);
-  // The loader reads its path when a process begins.
+  // The loader reads its path when a process starts.
   const addon = JSON.stringify(loadBinding().path);
   const script = `console.log(require(${addon}).listDevices('cuda', ${JSON.stringify(folder)}).problem)`;
   const run = spawnSync(process.execPath, ['-e', script], {
@@ -39,7 +40,7 @@ function chosen(driver: number | null, libraries: readonly string[]): string {
     env: { ...process.env, LD_LIBRARY_PATH: folder },
   });
   rmSync(folder, { recursive: true });
-  // The stand-ins list no devices, and the message names the one that was asked.
+  // The fake libraries list no devices, and the message names the one that was opened.
   return /(libresnode_cuda\d*\.so)\b/.exec(run.stdout)?.[1] ?? run.stdout + run.stderr;
 }
 

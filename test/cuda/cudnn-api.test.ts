@@ -1,6 +1,6 @@
 /**
- * cuda/cudnn/api.h declares cuDNN's names itself (docs/decisions/0002-cudnn-declared-not-included.md): here every value,
- * enum and signature is compared with the real header by the compiler, wherever one can be had (nvidia-header.ts).
+ * cuda/cudnn/api.h declares cuDNN's names itself (docs/decisions/0002-cudnn-declared-not-included.md). Here the
+ * compiler compares every value, enum and signature with the real header, if one is available (nvidia-header.ts).
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

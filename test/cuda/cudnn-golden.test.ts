@@ -1,6 +1,7 @@
 /**
- * Every recorded forward and backward pass with convolutions by cuDNN's graph API, on a cuDNN of our own that computes graphs by naive
- * loops (test/cuda/host/libraries). It computes at once, so streams are eager and nothing is replayed.
+ * Every recorded forward and backward pass with convolutions through cuDNN's graph API, on a fake cuDNN that computes
+ * graphs by naive loops (test/cuda/host/libraries). It computes immediately, so streams are eager and nothing is
+ * replayed.
  */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -33,7 +34,7 @@ if (useStandInCudnn()) {
     const backward = operations.slice(operations.findIndex(({ layer }) => layer === 'loss') + 1);
     const gradients = backward.filter(({ layer }) => /^conv\d$/.test(layer));
     assert.is(gradients.length, 3);
-    // The first one has no diff by its input: nothing below it learns.
+    // The first one has no diff of its input, because nothing below it learns.
     for (const { layer, implementation } of gradients)
       assert.is([...implementation.matchAll(/cudnn-engine/g)].length, layer === 'conv1' ? 1 : 2);
   });

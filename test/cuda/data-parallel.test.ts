@@ -1,6 +1,6 @@
 /**
- * Several processes with a GPU each, by NCCL: on emulated GPUs, with a stand-in for NCCL (host/libraries/fake-nccl.cc) that
- * averages when a lazy stream comes to it, in replayed graphs too.
+ * Several processes with one GPU each and NCCL: on emulated GPUs, with a fake NCCL (host/libraries/fake-nccl.cc) that
+ * averages when a lazy stream reaches it, also in replayed graphs.
  */
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -21,7 +21,7 @@ if (library !== null && nccl !== null && hasMpirun()) {
   const folder = dirname(library);
   testDataParallel('cuda', [folder], environment);
 
-  /** Every process's last words, by its rank. */
+  /** Every process's last message, by rank. */
   async function failures(kind: string, more: NodeJS.ProcessEnv) {
     const { status, stdout, stderr } = await trainIn(2, [kind, 'synchronised', folder], {
       ...environment,
@@ -84,7 +84,7 @@ if (library !== null && nccl !== null && hasMpirun()) {
   });
 
   test('a process that is lost is an error of the others, not a wait: in the first step, and in a replayed one', async () => {
-    // A step has 27: of diffs, and of the statistics of its BatchNorms, forward and backward.
+    // A step has 27: for diffs, and for the statistics of its BatchNorms, forward and backward.
     for (const number of ['1', '40']) {
       const said = await failures('cuda', { RESNODE_FAKE_NCCL_LOSE: number });
       assert.equal(

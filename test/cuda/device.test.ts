@@ -1,4 +1,4 @@
-/** The CUDA device around its models, on the emulated runtime: memory, order, graphs, errors. */
+/** The CUDA device, on the emulated runtime: memory, order, graphs, errors. */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'uvu';
@@ -9,7 +9,7 @@ import { emulatedBuild, openEmulated } from '../support/emulated.ts';
 import { repositoryFolder } from '../support/golden.ts';
 import { testImageBytes } from '../support/image-bytes-cases.ts';
 
-// Looked up once a process.
+// Looked up once per process.
 process.env.RESNODE_CUDNN = '/nowhere/libcudnn.so.9';
 
 const fashion = join(repositoryFolder, 'examples/fashion');
@@ -24,7 +24,7 @@ async function outcome(promise: Promise<unknown>): Promise<DeviceError> {
   );
 }
 
-/** Sets environment variables, which the emulated runtime reads when it needs them, for a test. */
+/** Sets environment variables for a test; the emulated runtime reads them when it needs them. */
 async function within(variables: Record<string, string>, work: () => Promise<void>): Promise<void> {
   Object.assign(process.env, variables);
   try {
@@ -42,7 +42,7 @@ const emulated = (name: string, work: () => Promise<void>) => {
   if (library !== null) test(name, work);
 };
 
-/** Waits for what earlier tests disposed: their devices' threads give it back a little later. */
+/** Waits for objects that earlier tests disposed, because their devices' threads free them slightly later. */
 async function untilGpuIsEmpty(device: Device): Promise<void> {
   for (let tries = 0; tries < 400; tries++) {
     const { free, total } = device.memory().driver!;
@@ -52,14 +52,14 @@ async function untilGpuIsEmpty(device: Device): Promise<void> {
   assert.unreachable(`the emulated GPU still holds memory: ${JSON.stringify(device.memory())}`);
 }
 
-/** The device's thread gives disposed buffers back in their turn. */
+/** The device's thread frees disposed buffers in turn. */
 async function untilBuffersAreFree(device: Device): Promise<void> {
   for (let tries = 0; tries < 400 && device.memory().buffers > 0; tries++)
     await new Promise((resolve) => setTimeout(resolve, 5));
   assert.is(device.memory().buffers, 0);
 }
 
-/** Two inner products and a softmax with a loss: plain tensors alone. */
+/** Two inner products and a softmax with a loss: row-major tensors only. */
 const lossNet: NetParameter = {
   name: 'losses',
   layer: [
@@ -82,7 +82,7 @@ emulated('the plan is what the device holds, and what the driver says is gone', 
   using buffer = await device.buffer({ shape: [1000] });
   assert.is(before.driver!.free - device.memory().driver!.free, memory.total + buffer.bytes);
   assert.equal(await device.plan({ model: files.model, batch: 2, precision: 'float16' }), plan);
-  // Half the bytes a value, and conversions that float32 needs too.
+  // Half the bytes per value, plus conversions that float32 also needs.
   const whole = await device.plan({ model: files.model, batch: 2 });
   assert.ok(plan.parameterBytes < 0.52 * whole.parameterBytes);
   model.dispose();
@@ -141,7 +141,7 @@ emulated('a run that is asked for while another is under way has pinned memory o
     assert.ok(pinned > 0);
     await model.run({ data: pixels(1) });
     assert.is(device.memory().pinned, pinned, 'one after the other they need one slot');
-    // The first is not done before the second was asked for.
+    // The first run is not complete before the second was called.
     await within({ RESNODE_EMULATED_PATIENCE: '20000' }, async () => {
       const [first, second] = await Promise.all([
         model.run({ data: pixels(0) }),
@@ -212,10 +212,11 @@ emulated(
       await untilGpuIsEmpty(device);
       await using model = await device.load(files);
       const late = /^Out of memory on cuda:0 \(Emulated GPU\): a buffer needs 5\.0 MiB, [0-2]\.\d MiB free$/;
-      // Found out before anything is queued, where the first buffer was taken by the time the second was asked for.
+      // Noticed before anything is queued, if the first buffer was allocated by the time of the second call.
       const early = /^Out of memory on cuda:0: needs 5\.0 MiB, [0-2]\.\d MiB free$/;
       const messages: string[] = [];
-      // Which of both it is the scheduler decides: the device's thread has to be busy with the runs until both are queued.
+      // The scheduler decides which of the two it is: the device's thread must be busy with the runs until both are
+      // queued.
       for (let tries = 0; tries < 50 && !messages.some((message) => late.test(message)); tries++) {
         const running = Promise.all(Array.from({ length: 30 }, () => model.run({ data: pixels(0) })));
         const [first, second] = await Promise.allSettled([
@@ -236,7 +237,7 @@ emulated(
         messages.join('\n'),
       );
       assert.is((await model.run({ data: pixels(0) })).prob!.data.length, 10);
-      // Found out early: what TypeScript plans for, with the largest batch that fits.
+      // Noticed early: TypeScript's plan, with the largest batch that fits.
       const planned = await outcome(device.load({ ...files, batch: 1000 }));
       assert.is(planned.code, 'device/out-of-memory');
       assert.match(planned.message, /^Out of memory on cuda:0: needs .* MiB, .* free; batch \d+ fits$/);
@@ -293,14 +294,14 @@ emulated('whatever ends the context loses the device object, and says what mends
     cudaErrorNoDevice: bus,
     cudaErrorDevicesUnavailable: /Another process may have the GPU to itself.*NVRM: Xid/,
   };
-  // An emulated GPU each: what failed once stays failed in this process.
+  // One emulated GPU for each, because a GPU that failed stays failed in this process.
   const names = Object.keys(cures) as (keyof typeof cures)[];
   const first = 10;
   await within({ RESNODE_EMULATED_DEVICES: String(first + names.length) }, async () => {
     for (const [i, name] of names.entries()) {
       const device = await open({}, `cuda:${first + i}`);
       const model = await device.load(files);
-      // A number of its own: the emulator counts anew where it changes.
+      // Numbers differ, because the emulator restarts its count when one changes.
       const failure = { RESNODE_EMULATED_FAILURE: name, RESNODE_EMULATED_FAIL_LAUNCH: String(3 + i) };
       await within(failure, async () => {
         const { code, message } = await outcome(model.run({ data: pixels(0) }));

@@ -1,6 +1,6 @@
 /**
- * Dropout in phase TRAIN on the CUDA device, on the emulated runtime with lazy streams, and beside the CPU device: a run
- * that changes its device goes on with the same masks.
+ * Dropout in phase TRAIN on the CUDA device, on the emulated runtime with lazy streams, compared with the CPU device: a
+ * run that changes its device continues with the same masks.
  */
 import { dirname } from 'node:path';
 import { test } from 'uvu';
@@ -18,7 +18,7 @@ if (device !== null) {
   const reference = await openDevice('reference');
   test.after(() => reference.dispose());
 
-  // Between convolutions the values lie in nhwc on the GPU, their channels padded.
+  // Between convolutions the values are nhwc on the GPU, with padded channels.
   const spatial = readNet(
     `layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 3 dim: 2 dim: 7 dim: 5 } } }
      layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
@@ -55,7 +55,7 @@ if (device !== null) {
       history: await begun.history(),
     });
     const after = await stepsOf(resumed, 3, 6);
-    // Another mask changes a loss by percents; another order of a sum by roundings.
+    // Another mask changes a loss by percents, another order of a sum only by rounding errors.
     [...before, ...after].forEach((loss, i) => {
       assert.ok(Math.abs(loss - losses[i]!) < 1e-4 * losses[i]!, `${i}: ${loss}, ${losses[i]}`);
     });

@@ -1,4 +1,7 @@
-/** Layers of Caffe's forks on the CUDA backend, on the emulated runtime: what their own code made, forward and backward. */
+/**
+ * Layers of Caffe's forks on the CUDA backend, on the emulated runtime: the results of their own code, forward and
+ * backward.
+ */
 import { test } from 'uvu';
 import { openEmulated } from '../support/emulated.ts';
 import { testForkCases } from '../support/golden-cases.ts';

@@ -1,7 +1,7 @@
 /**
- * Training in 16 bits where cuDNN makes the sums that BatchNorm reads together with a convolution's result, and those that its
- * gradient reads together with the diff behind its ReLU, on the cuDNN of test/cuda/host/libraries: against float32, and
- * against what passes of their own make.
+ * Training in 16 bits where cuDNN computes the sums that BatchNorm reads together with a convolution's result, and
+ * those that BatchNorm's gradient reads together with the diff behind its ReLU, on the cuDNN of
+ * test/cuda/host/libraries: compared with float32, and with separate passes.
  */
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -18,7 +18,10 @@ const NARROW = ['float16', 'bfloat16'] as const;
 const smooth = readNet(NET.replaceAll('"ReLU"', '"TanH"'), { file: 'smooth' });
 const FUSED = 'cudnn-engine-1[2:5]-sums';
 
-/** A step each of two trainers, the second from what the first one learned: a replayed graph would not hold the stand-in. */
+/**
+ * One step on each of two trainers, the second of which continues from the first one's result, because a replayed graph
+ * would not call the fake.
+ */
 async function twoSteps(device: Device, options: Partial<TrainOptions>) {
   using first = await open(device, options);
   const one = (await first.step(batch(0), { rate: 0.05, iteration: 0 })).loss!.data[0]!;
@@ -34,7 +37,7 @@ async function diffsOf(device: Device, options: Partial<TrainOptions>) {
 }
 
 const norm = (values: Float32Array) => Math.hypot(...values);
-/** How far each is from what is expected, as a share of that. */
+/** Each difference as a share of the expected value. */
 const apart = (all: readonly Float32Array[], expected: readonly Float32Array[]) =>
   all.map((values, i) => {
     const wanted = expected[i]!;
@@ -45,12 +48,13 @@ if (useStandInCudnn()) {
   const cacheFolder = mkdtempSync(join(tmpdir(), 'resnode-statistics-'));
   const own = (await openEmulated())!;
 
-  // Measured once, so that there is a cache; in it, what makes sums is named wherever sums are wanted.
+  // Measured once, so that there is a cache; then edited to name implementations that compute sums wherever sums are
+  // wanted.
   const tuned = (await openEmulated({ cudnn: true, tune: true, cacheFolder }))!;
   for (const precision of NARROW)
     for (const net of [model, smooth]) await tuned.planTraining({ model: net, update: SGD, precision });
   tuned.dispose();
-  // And in another one where gradients want them alone; all else is computed as where nothing was measured.
+  // A second cache, in which only gradients use them; all else is computed as without measurements.
   const gradientFolder = join(cacheFolder, 'gradients');
   cpSync(join(cacheFolder, CACHE), join(gradientFolder, CACHE));
   const namedGradients = nameWinners(gradientFolder, (key) =>
@@ -76,7 +80,7 @@ if (useStandInCudnn()) {
         return [at('-sums'), at("of the convolution's sums")];
       };
       const [convolutions, norms] = await of(fused);
-      // Forward all, backward those behind a ReLU inside a block.
+      // All forward passes; backward passes behind a ReLU inside a block.
       assert.is(convolutions!.length, 12, `${convolutions}`);
       assert.is(norms!.length, 12, `${norms}`);
       assert.is(convolutions!.filter((layer) => /_conv2$/.test(layer)).length, 8);
@@ -92,7 +96,7 @@ if (useStandInCudnn()) {
       const expected = await diffsOf(own, {});
       const diffs = apart(await diffsOf(fused, { precision }), expected);
       const ofOwn = apart(await diffsOf(own, { precision }), expected);
-      // As near to float32 as where a pass of its own makes them: on the way there and back, a unit a map.
+      // As near to float32 as with separate passes: one unit per map, forward and backward.
       assert.ok(
         diffs.every((share) => share <= 44 * unit),
         `${diffs}`,
@@ -101,20 +105,20 @@ if (useStandInCudnn()) {
         Math.max(...diffs) <= 1.5 * Math.max(...ofOwn),
         `${Math.max(...diffs)}, own ${Math.max(...ofOwn)}`,
       );
-      // Where the forward pass is computed again, so are the sums.
+      // If the forward pass is recomputed, so are the sums.
       const again = apart(await diffsOf(fused, { precision, recompute: true }), expected);
       assert.ok(Math.max(...again) <= 1.5 * Math.max(...ofOwn), `${Math.max(...again)}`);
-      // So do losses and blobs after two steps, moving means and variances among them.
+      // So are losses and blobs after two steps, including moving means and variances.
       const wide = await twoSteps(own, {});
       const found = await twoSteps(fused, { precision });
       const blobs = ({ values }: typeof wide) => values.map(([, blob]) => blob);
       const shares = apart(blobs(found), blobs(wide));
-      // A ReLU that a rounding turns over changes a diff wholly: as in precision-training.test.ts.
+      // A ReLU whose sign changes by rounding changes a diff completely, as in precision-training.test.ts.
       assert.ok(
         shares.every((share) => share <= 2 * Math.sqrt(22 * unit)),
         `${shares}`,
       );
-      // No blob of BatchNorm's own is far: they were counted before anything had moved much.
+      // None of BatchNorm's own blobs differs much: they were counted before parameters had moved much.
       const statistics = found.values.flatMap(([name], i) => (/_bn\d\//.test(name) ? [shares[i]!] : []));
       assert.is(statistics.length, 24);
       assert.ok(

@@ -1,6 +1,6 @@
 /**
- * Every backward pass and every run of a solver that real Caffe recorded on the CUDA backend, on the emulated runtime with
- * lazy streams (golden.test.ts). A solver's first step is launched, its later ones are replayed from a graph.
+ * Every backward pass and solver run that real Caffe recorded, on the CUDA backend, on the emulated runtime with lazy
+ * streams (golden.test.ts). A solver's first step is launched, and later ones are replayed from a graph.
  */
 import { test } from 'uvu';
 import { openEmulated } from '../support/emulated.ts';

@@ -1,6 +1,7 @@
 /**
- * Every recorded forward pass on the CUDA backend, on the emulated runtime. Streams are lazy: what a stream was given runs
- * when somebody waits for it, so that a missing wait shows as old data. The third run of a net is its second from a graph.
+ * Every recorded forward pass on the CUDA backend, on the emulated runtime. Streams are lazy: their operations run when
+ * somebody waits for them, so that a missing wait shows as old data. The third run of a net is the second one from a
+ * graph.
  */
 import { test } from 'uvu';
 import { openEmulated } from '../support/emulated.ts';

@@ -1,7 +1,7 @@
 /**
- * Convolutions of 8-bit integers by cuDNN's graphs, on the cuDNN of test/cuda/host/libraries: integers from 0 to 255 lie shifted,
- * and what that changes is put right, at the edges of padded images too. Of the CPU's bits only those differ that lie within a
- * rounding of the middle between two integers.
+ * int8 convolutions through cuDNN's graphs, on the cuDNN of test/cuda/host/libraries: integers from 0 to 255 are stored
+ * with an offset, which corrections compensate, also at the edges of padded images. Results differ from the CPU's bits
+ * only where a value is within a rounding error of the middle between two integers.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,7 +16,7 @@ import { expected, INT8_CASES, type Int8Case, netOf, random } from '../support/i
 import { useStandInCudnn } from '../support/stand-in-cudnn.ts';
 import { nameWinners } from '../support/tuning-cache.ts';
 
-/** The nearest float16 of a number that is none too small. */
+/** The nearest float16 of a number that is not too small. */
 const toHalf = (value: number) => {
   if (value === 0) return 0;
   const unit = 2 ** (Math.max(-14, Math.floor(Math.log2(Math.abs(value)))) - 10);
@@ -30,7 +30,7 @@ const loadOf = (each: Int8Case) => {
 
 if (useStandInCudnn()) {
   const cacheFolder = mkdtempSync(join(tmpdir(), 'resnode-int8-'));
-  // Measured once, so that there is a cache; in it cuDNN is named for every convolution of integers.
+  // Measured once, so that there is a cache; then edited to name cuDNN for every int8 convolution.
   const tuned = (await openEmulated({ cudnn: true, tune: true, cacheFolder }))!;
   for (const each of INT8_CASES) (await tuned.load(loadOf(each))).dispose();
   tuned.dispose();

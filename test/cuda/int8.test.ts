@@ -1,6 +1,6 @@
 /**
- * Convolutions of 8-bit integers on the CUDA device: the bits of the loops that the CPU's kernels are compared with, what is
- * no integer rounded to float16.
+ * int8 convolutions on the CUDA device: the bits of the loops with which the CPU's kernels are compared; floating-point
+ * results are rounded to float16.
  */
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -15,7 +15,7 @@ import { goldenCases, readFloats, readJson } from '../support/golden.ts';
 import { dataOf, expected, INT8_CASES, type Int8Case, netOf, RANGES, random } from '../support/int8-cases.ts';
 import { convolve, halfToEven, poolMaximum, quantise } from '../support/int8-loops.ts';
 
-/** The nearest float16, halves to even. */
+/** The nearest float16, ties to even. */
 function toHalf(value: number): number {
   if (value === 0) return 0;
   const unit = 2 ** (Math.max(-14, Math.floor(Math.log2(Math.abs(value)))) - 10);
@@ -68,7 +68,7 @@ test('int8 needs a device that has it, and a calibration', async () => {
 
 async function sameBits(on: Device, each: Int8Case): Promise<void> {
   const { net, weights, ranges } = netOf(each);
-  // The first layer, which makes what becomes integers, computes in float16: exact where its input is.
+  // The first layer, whose result is quantized, computes in float16, which is exact if its input is.
   const data = dataOf(each).map(toHalf);
   await using model = await on.load({
     model: net,
@@ -100,7 +100,7 @@ function pooledNet() {
   return { each, net: { layer: layers }, weights, ranges };
 }
 
-/** What the net's first ReLU makes of its input, as levels. */
+/** The result of the net's first ReLU, as levels. */
 const sourceOf = ({ input }: Int8Case, data: Float32Array) =>
   quantise(
     data.map((x) => Math.max(0, x)),
@@ -109,7 +109,7 @@ const sourceOf = ({ input }: Int8Case, data: Float32Array) =>
     true,
   );
 
-/** The head of pooledNet behind the pooling of these levels. */
+/** The head of pooledNet after the pooling of these levels. */
 function assertPooledHead(found: Float32Array, levels: Parameters<typeof poolMaximum>[0]): void {
   const behind = convolve(
     poolMaximum(levels, 3, 2),
@@ -210,7 +210,7 @@ async function otherReaders(on: Device): Promise<void> {
     const [ours, theirs] = [found[name]!.data, wanted[name]!.data];
     const most = theirs.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
     assert.is(ours.length, theirs.length, name);
-    // Float16 rounds the numbers, and products of them.
+    // Float16 rounds the numbers, and their products.
     ours.forEach((value, i) => {
       if (!(Math.abs(value - theirs[i]!) <= 2 ** -9 * most))
         assert.unreachable(`${name}: value ${i} is ${value}, the CPU's ${theirs[i]}`);
@@ -288,7 +288,7 @@ async function residualNet(on: Device): Promise<void> {
   const most = wanted.reduce((a, b) => Math.max(a, b), 0);
   const apart = (a: Float32Array, b: Float32Array) =>
     a.reduce((worst, value, i) => Math.max(worst, Math.abs(value - b[i]!)), 0) / most;
-  // Rounded so coarsely, weights that nobody trained are far from float32, on the CPU as well.
+  // With such coarse rounding, untrained weights are far from float32, on the CPU as well.
   assert.ok(
     apart(found, wanted) < 1.2 * apart(alike, wanted),
     `${apart(found, wanted)}, the CPU's ${apart(alike, wanted)}`,

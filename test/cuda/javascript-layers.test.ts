@@ -1,4 +1,6 @@
-/** Layers in JavaScript on the CUDA backend, on the emulated runtime: their values travel to main memory and back. */
+/**
+ * Layers in JavaScript on the CUDA backend, on the emulated runtime: their values are copied to main memory and back.
+ */
 import { test } from 'uvu';
 import { openEmulated } from '../support/emulated.ts';
 import { testJavaScriptLayers } from '../support/javascript-layers.ts';

@@ -1,4 +1,4 @@
-/** What ptxas says of the compiled kernels: registers and shared memory are printed, spills fail. */
+/** What ptxas reports for the compiled kernels: registers and shared memory are printed, and spills fail. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-/** Live weights and parts of nets on the CUDA device: emulated, with lazy streams. */
+/** Live weights and parts of nets on the emulated CUDA device, with lazy streams. */
 import { test } from 'uvu';
 import { openEmulated } from '../support/emulated.ts';
 import { testLiveWeights } from '../support/live-weights-cases.ts';

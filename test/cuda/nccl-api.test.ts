@@ -1,6 +1,6 @@
 /**
- * cuda/nccl/api.h declares NCCL's names itself: here every value and signature is compared with the real header by the
- * compiler, wherever one can be had (nvidia-header.ts).
+ * cuda/nccl/api.h declares NCCL's names itself. Here the compiler compares every value and signature with the real
+ * header, if one is available (nvidia-header.ts).
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

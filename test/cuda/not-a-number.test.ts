@@ -1,4 +1,4 @@
-/** Not-a-number and the infinities on the CUDA device, emulated, in every precision, forward and backward. */
+/** NaN and infinities on the emulated CUDA device, in every precision, forward and backward. */
 import { test } from 'uvu';
 import { openEmulated } from '../support/emulated.ts';
 import { testNotANumber } from '../support/not-a-number-cases.ts';

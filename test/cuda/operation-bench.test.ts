@@ -1,4 +1,6 @@
-/** `bench --device cuda` on the emulated runtime: every way to compute an operation gives its numbers, times are there. */
+/**
+ * `bench --device cuda` on the emulated runtime: every variant of an operation computes the same numbers and has times.
+ */
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -31,7 +33,7 @@ test("ResNet-50's operations are told once each, with how often it has them", ()
 const folder = mkdtempSync(join(tmpdir(), 'resnode-device-bench-'));
 test.after(() => rmSync(folder, { recursive: true }));
 
-/** A Python whose torch gives this output (JSON's null: no number), and takes 2 ms. */
+/** A fake Python whose torch gives this output (JSON's null: NaN) and takes 2 ms. */
 function fakePython(output: readonly (number | null)[], skippedUpdates = 0): string {
   const file = join(folder, 'python');
   const first = { answer: { output, versions: {}, skippedUpdates }, processorMilliseconds: 0 };
@@ -55,7 +57,7 @@ if (device !== null) {
         operations: true,
         onMeasured,
       });
-      // Who is ended in the middle has what was measured before.
+      // If it is killed in the middle, it keeps what was measured before.
       assert.equal(
         soFar.map(({ shapes, nets }) => [shapes.length, nets.length]),
         [...report.shapes.map((_, i) => [i + 1, 0]), [report.shapes.length, 1]],
@@ -83,7 +85,7 @@ if (device !== null) {
           [1, 2, 4],
         );
       for (const list of ways('convolution')) assert.match(list[0]!.name, /^fused: /);
-      // Where a way computes nothing, or something else, the difference is of the order of the values.
+      // If a variant computes nothing, or something else, the difference is of the order of the values.
       for (const { name, ways: list } of report.shapes)
         for (const way of list) {
           const rounding = precision === 'float16' && !/Caffe/.test(way.name) ? 4e-3 : 1e-5;
@@ -178,7 +180,7 @@ test('a device that is no GPU says so', async () => {
   );
 });
 
-/** A GPU's report goes through every reader of reports. */
+/** A GPU's report passes every reader of reports. */
 async function checkReaders(report: DeviceReport): Promise<void> {
   const file = join(folder, 'gpu.json');
   writeFileSync(file, JSON.stringify(report));

@@ -1,4 +1,4 @@
-/** Plans for a GPU that is not here: the bytes that a device on resnode's own kernels plans and holds. */
+/** Plans for a GPU that is not present have the bytes that a device with resnode's own kernels plans and holds. */
 
 import { dirname } from 'node:path';
 import { test } from 'uvu';

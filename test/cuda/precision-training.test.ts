@@ -1,4 +1,4 @@
-/** Training in 16 bits on the CUDA device, emulated: against training in float32, and what a loss scale is for. */
+/** Training in 16 bits on the emulated CUDA device, compared with float32, and the purpose of a loss scale. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
@@ -17,19 +17,19 @@ process.env.RESNODE_EMULATED_STREAMS = 'lazy';
 const NARROW = ['float16', 'bfloat16'] as const;
 /** A unit in the last place of a feature map's values. */
 const UNIT = { float16: 2 ** -10, bfloat16: 2 ** -7 };
-/** Maps on the longest way from the data to the loss: a convolution and a BatchNorm each of eight times, and the sums. */
+/** Maps on the longest path from the data to the loss: eight convolutions and eight BatchNorms, and the sums. */
 const DEPTH = 22;
 
 const smooth = readNet(NET.replaceAll('"ReLU"', '"TanH"'), { file: 'smooth' });
 
-/** The diffs of all that learns, blob by blob. */
+/** The diffs of all learned blobs. */
 async function diffsOf(device: Device, net: NetParameter, options: Partial<TrainOptions> = {}) {
   using trainer = await open(device, { model: net, update: null, ...options });
   const { parameters } = await trainer.gradients(batch(1));
   return parameters.flatMap((diff) => (diff === null ? [] : [diff.data]));
 }
 
-/** How far all that learns moved in four steps, blob by blob. */
+/** How far all learned blobs moved in four steps. */
 async function moves(device: Device, options: Partial<TrainOptions>) {
   using trainer = await open(device, options);
   const before = await valuesOf(trainer);
@@ -41,7 +41,7 @@ async function moves(device: Device, options: Partial<TrainOptions>) {
   return { losses, moved, skipped: trainer.skippedUpdates };
 }
 
-/** How far each is from what is expected, as a share of that. */
+/** Each difference as a share of the expected value. */
 const apart = (all: readonly Float32Array[], expected: readonly Float32Array[]) =>
   all.map((values, i) => norm(values.map((value, j) => value - expected[i]![j]!)) / norm(expected[i]!));
 const norm = (values: Float32Array) => Math.hypot(...values);
@@ -49,8 +49,8 @@ const norm = (values: Float32Array) => Math.hypot(...values);
 const device = await openEmulated();
 if (device !== null) {
   for (const precision of NARROW) {
-    // Every map and every diff on the way is rounded by half a unit. The bound is a line, as that of precision.test.ts: a
-    // unit a map on the way there and back.
+    // Every map and every diff on the path is rounded by half a unit. The bound is linear, as in precision.test.ts: one
+    // unit per map, forward and backward.
     test(`${precision}: the diffs of a smooth net are float32's within the roundings of ${DEPTH} maps`, async () => {
       const [expected, diffs] = [await diffsOf(device, smooth), await diffsOf(device, smooth, { precision })];
       const shares = apart(diffs, expected);
@@ -63,8 +63,8 @@ if (device !== null) {
       assert.ok(shares.some((share) => share > UNIT[precision] / 16));
     });
 
-    // A ReLU that a rounding turns over changes a diff wholly: the share of values that lie a map's unit from 0, of which
-    // a norm sees the root. Four updates, twice that.
+    // A ReLU whose sign changes by rounding changes a diff completely. This affects the share of values within a map's
+    // unit of 0, and a norm contains its square root. Four updates, times two.
     test(`${precision}: losses are float32's, and blobs move with its`, async () => {
       const [wide, narrow] = [await moves(device, {}), await moves(device, { precision })];
       narrow.losses.forEach((loss, i) => {
@@ -128,7 +128,7 @@ if (device !== null) {
   });
 
   test('float16: a dynamic loss scale halves with each update that is skipped until none is, and learns then', async () => {
-    // Losses of 100 times the weight: 65536 times their diffs are too large for float16, a thousandth of it is not.
+    // Losses of 100 times the weight: 65536 times their diffs exceed float16, a thousandth of that does not.
     const net = NET.replace('top: "loss"', 'top: "loss" loss_weight: 100');
     using trainer = await open(device, {
       model: readNet(net, { file: 'large-loss' }),

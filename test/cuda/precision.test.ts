@@ -1,4 +1,4 @@
-/** A bottleneck ResNet of 50 layers, and deconvolutions, in each precision, against what Caffe computed in float32. */
+/** A bottleneck ResNet of 50 layers, and deconvolutions, in each precision, compared with Caffe's float32 results. */
 import { basename, join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -11,9 +11,9 @@ interface Manifest {
   passes: { inputs: Record<string, { file: string }>; blobs: Record<string, { file: string }> }[];
 }
 
-/** Blobs by how many convolutions lie on the longest way to them. */
+/** Blobs by the number of convolutions on the longest path to them. */
 const DEPTHS = { conv1: 1, res2a: 4, res2c: 10, res3d: 22, res4f: 40, res5c: 49, prob: 50 };
-/** A unit in the last place of what is stored or multiplied. */
+/** A unit in the last place of a stored value or a factor. */
 const UNIT: Partial<Record<Precision, number>> = {
   tf32: 2 ** -10,
   float16: 2 ** -10,
@@ -26,8 +26,9 @@ if (device !== null && folder !== undefined) {
   const manifest = readJson<Manifest>(join(folder, 'manifest.json'));
   const [pass] = manifest.passes as [Manifest['passes'][0]];
   for (const [precision, unit] of Object.entries(UNIT) as [Precision, number][]) {
-    // Each layer rounds its input, its weights and its output, by half a unit each at most. Over layers that adds up like
-    // a random walk's steps at best, like a line at worst. The bound is a line: a unit a layer, of the blob's largest value.
+    // Each layer rounds its input, weights and output, by at most half a unit each. Over layers, these errors add up
+    // like a random walk at best and linearly at worst. The bound is linear: one unit per layer, relative to the blob's
+    // largest value.
     test(`${precision}: every blob within depth × ${unit} of its largest value, and the same best class`, async () => {
       using model = await device.load({
         model: join(folder, 'net.prototxt'),
@@ -48,7 +49,7 @@ if (device !== null && folder !== undefined) {
           error <= bound,
           `${name}: ${error} of its largest value, at most ${bound}\n${JSON.stringify(errors)}`,
         );
-      // Coarser than float32: the precision was not ignored.
+      // Coarser than float32, so the precision was not ignored.
       assert.ok(
         errors.some(({ error }) => error > unit / 64),
         JSON.stringify(errors),
@@ -64,7 +65,7 @@ if (device !== null && folder !== undefined) {
   }
 }
 
-// A rounding each of the input, the weights and the sums, and one with the bias: two units, of the blob's largest value.
+// One rounding of the input, the weights, the sums, and the bias: two units, relative to the blob's largest value.
 if (device !== null)
   for (const folder of goldenCases('layers2').filter((path) => /^deconv_.*[a-z]\d/.test(basename(path)))) {
     const manifest = readJson<Manifest>(join(folder, 'manifest.json'));

@@ -1,4 +1,4 @@
-/** A few of test/fuzz's random nets on the CUDA device: our own kernels, on the emulated runtime. */
+/** A few of test/fuzz's random nets on the CUDA device: our own kernels on the emulated runtime. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openDevice } from '../../ts/index.ts';
@@ -6,7 +6,7 @@ import { compareNets, describeFigures } from '../fuzz/random-nets.ts';
 import { forward, forwardComparison, QUIET, training, trainingComparison } from '../fuzz/sides.ts';
 import { openEmulated } from '../support/emulated.ts';
 
-// One of them takes as long there as twenty on the CPU.
+// One takes as long here as twenty on the CPU.
 const NETS = Number(process.env.RESNODE_FUZZ_NETS ?? 12);
 const SEED = Number(process.env.RESNODE_FUZZ_SEED ?? 3);
 

@@ -1,4 +1,4 @@
-/** What a Trainer promises, on the CUDA device: emulated, with lazy streams. */
+/** The guarantees of a Trainer on the emulated CUDA device, with lazy streams. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openEmulated } from '../support/emulated.ts';
@@ -21,7 +21,7 @@ if (device !== null) {
         () => true,
         () => false,
       );
-      // Its result and its update are there, or neither is.
+      // Both its result and its update exist, or neither.
       if (isDone) await other.step(batch(iteration), { rate: 0.05, iteration });
       const fc = async (which: typeof trainer) => new Map(await valuesOf(which)).get('fc/0');
       assert.equal(await fc(trainer), await fc(other));

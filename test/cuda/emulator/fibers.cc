@@ -7,10 +7,10 @@
 #include <vector>
 
 #ifdef RESNODE_KERNELS_SANITIZED
-// AddressSanitizer wants to know the bounds of the running stack, or it loses who allocated, and with that each leak. Of each
-// switch it would take an eighth of the time: all stacks stand side by side, as one in its eyes, and it is told where the
-// scheduler comes and goes. That one is too large for it to clear where an exception leaves frames (it says so once; ~Fiber
-// does), and fake stacks are turned off by emulator.cc.
+// AddressSanitizer must know the bounds of the running stack, or it loses allocations and reports them as leaks.
+// Announcing each switch would take an eighth of the time. Instead all stacks are contiguous and count as one, and only
+// entering and leaving the scheduler is announced. This stack is too large for it to clean up after an exception (it
+// says so once; ~Fiber does it), and emulator.cc turns fake stacks off.
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #else
@@ -21,7 +21,8 @@
 
 #if defined(__x86_64__) && !defined(RESNODE_UCONTEXT)
 #define RESNODE_OWN_SWITCH
-// ucontext asks the kernel for the signal mask at each switch; a tile of tensor-core instructions is 32 switches.
+// ucontext makes a system call for the signal mask at each switch, and a tile of tensor-core instructions has 32
+// switches.
 extern "C" void resnode_switch_stack(void** from, void* to);
 asm(R"(
 .text
@@ -53,13 +54,14 @@ resnode_switch_stack:
 namespace resnode::emulator {
 namespace {
 
-constexpr size_t kGuardBytes = 4096;  // below the stack: an overflow ends in a fault, not in the neighbour
+// Below the stack, so that an overflow faults instead of overwriting the neighbour.
+constexpr size_t kGuardBytes = 4096;
 constexpr size_t kStackBytes = 256 * 1024;
 constexpr size_t kPlaceBytes = kGuardBytes + kStackBytes;
 constexpr size_t kPlaces = 1024;  // the threads of a block
 constexpr int kNoMemory = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 
-// Where all stacks stand, and which places are free.
+// The region of all stacks, and which slots are free.
 struct Places {
   Places() {
     void* memory = mmap(nullptr, kPlaces * kPlaceBytes, PROT_NONE, kNoMemory, -1, 0);
@@ -82,7 +84,7 @@ struct Places {
   std::vector<char*> free;
 };
 
-// Never destroyed: the emulator's threads are, with its other globals, at the end of the process.
+// Never destroyed, because the emulator's threads are destroyed with its other globals at the end of the process.
 Places& places() {
   static Places& all = *new Places;
   return all;
@@ -120,8 +122,8 @@ Fiber::Fiber(void (*body)()) : context_(new Context) {
   context_->stack = context_->memory + kGuardBytes;
   context_->body = body;
 #ifdef RESNODE_OWN_SWITCH
-  // What the first switch pops: six registers and the address of enter(), on a stack aligned as after a call.
-  // Stacks that all began at the same place of a page would share a few lines of the cache.
+  // The data that the first switch pops: six registers and the address of enter(), on a stack aligned as after a call.
+  // If all stacks began at the same offset in a page, they would share a few cache lines.
   static size_t count = 0;
   const size_t place = count++ % 16 * 256;
   void** top = reinterpret_cast<void**>(context_->stack + kStackBytes - 64 - place);
@@ -139,7 +141,7 @@ Fiber::Fiber(void (*body)()) : context_(new Context) {
 }
 
 Fiber::~Fiber() {
-  __asan_unpoison_memory_region(context_->stack, kStackBytes);  // frames that were left as they stood
+  __asan_unpoison_memory_region(context_->stack, kStackBytes);  // frames that were not unwound
   places().giveBack(context_->memory);
 }
 

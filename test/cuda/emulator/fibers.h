@@ -6,7 +6,8 @@
 
 namespace resnode::emulator {
 
-// One stack. resume() runs `body` (which never returns) until it calls suspend() or another's transfer(); only one fiber runs at a time.
+// One stack. resume() runs `body` (which never returns) until it calls suspend() or another fiber's transfer(). Only
+// one fiber runs at a time.
 class Fiber {
  public:
   explicit Fiber(void (*body)());
@@ -15,8 +16,8 @@ class Fiber {
   Fiber& operator=(const Fiber&) = delete;
 
   void resume();          // called on the scheduler's stack
-  void transfer();        // called on another fiber's stack: to this one, which has run before
-  static void suspend();  // called on a fiber's stack: back to the scheduler
+  void transfer();        // called on another fiber's stack; switches to this one, which must have run before
+  static void suspend();  // called on a fiber's stack; returns to the scheduler
   static bool running();
 
   struct Context;

@@ -16,7 +16,7 @@ void put(const char* library, const std::string& path) {
   fs::copy_file(library, path);
 }
 
-// No variable, no system folder, no loader.
+// No variables, no system folders, no loader.
 LibraryEnvironment nowhere() {
   LibraryEnvironment environment;
   environment.loader = false;

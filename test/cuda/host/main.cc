@@ -1,5 +1,5 @@
-// Runs the host's cases (cuda/convolution, cuda/cudnn; no kernels' order matters here) whose names contain the argument:
-// "ok NAME", "failed NAME: why" or "skipped NAME: why".
+// Runs the host's cases (cuda/convolution, cuda/cudnn; the order of kernels does not matter here) whose names contain
+// the argument. Prints "ok NAME", "failed NAME: why" or "skipped NAME: why".
 #include "test/cuda/host/main.h"
 
 #include <cstdio>

@@ -1,4 +1,4 @@
-// kernels/harness.h, and what tests of the host need besides.
+// kernels/harness.h, and what tests of the host need in addition.
 #pragma once
 
 #include <filesystem>
@@ -12,7 +12,7 @@ struct Skip {
   std::string reason;
 };
 
-// A folder that is gone at the end.
+// A folder that is removed at the end.
 class TemporaryFolder {
  public:
   TemporaryFolder() {

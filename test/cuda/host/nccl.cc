@@ -9,7 +9,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// No variable, no system folder, no loader.
+// No variables, no system folders, no loader.
 LibraryEnvironment nowhere() {
   LibraryEnvironment environment;
   environment.loader = false;

@@ -21,9 +21,9 @@ struct Fake final : ConvolutionImplementation {
   size_t workspace_;
 };
 
-// A device whose clock runs only when something does.
+// A fake device whose clock runs only while something runs.
 struct FakeMeasure final : ConvolutionMeasure {
-  std::map<std::string, std::vector<double>> times;  // microseconds, run by run; the last repeats
+  std::map<std::string, std::vector<double>> times;  // microseconds per run; the last one repeats
   std::map<std::string, std::string> wrong;
   std::map<std::string, std::string> failing;  // name → error code, at the first timed run
   std::map<std::string, int> runs;

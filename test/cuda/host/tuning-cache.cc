@@ -61,7 +61,7 @@ RESNODE_TEST(cache, "every damage to the file costs the damaged lines and nothin
     for (int i = 0; i < 3; ++i) cache.store("key" + std::to_string(i), {"winner" + std::to_string(i), i + 1.0});
   }
   const std::string path = fileIn(folder), whole = test::readFile(path);
-  // Cut anywhere, and one bit flipped anywhere: what is found is what was stored, or nothing.
+  // Truncated anywhere, and with one bit flipped anywhere: the result is what was stored, or nothing.
   const auto check = [&](const std::string& text, size_t at) {
     test::writeFile(path, text);
     const TuningCache cache(folder.path, kMachine);
@@ -82,7 +82,7 @@ RESNODE_TEST(cache, "every damage to the file costs the damaged lines and nothin
   }
   expect(check("\t\t\t\n\n\t\n" + whole + std::string(10000, 'x') + "\n" + std::string("\0\xff\x80\n", 4), 0) == 3,
          "rubbish around");
-  // Rewritten without the rubbish.
+  // Rewritten without the invalid lines.
   {
     TuningCache cache(folder.path, kMachine);
     cache.store("key0", {"winner0", 1});

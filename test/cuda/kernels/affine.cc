@@ -5,7 +5,8 @@
 namespace resnode::cuda {
 namespace {
 
-// The specification: less the center, Scale, then SUM with the residual, then ReLU; in float64 with one rounding, as the kernel in float32.
+// The specification: subtract the center, Scale, then SUM with the residual, then ReLU. In float64 with one rounding,
+// as the kernel in float32.
 std::vector<float> expectedOf(const std::vector<float>& input, const std::vector<float>& residual, const Affine& affine,
                               int64_t inner) {
   std::vector<float> result(input.size());

@@ -11,7 +11,7 @@ struct Statistics {
   std::vector<double> mean, variance;
 };
 
-// In float64, two passes. `at(o, c, i)` is an element.
+// In float64, in two passes. `at(o, c, i)` is an element.
 template <class At>
 Statistics statisticsOf(int64_t outer, int64_t channels, int64_t inner, At at) {
   Statistics statistics;
@@ -30,7 +30,7 @@ Statistics statisticsOf(int64_t outer, int64_t channels, int64_t inner, At at) {
   return statistics;
 }
 
-// With scratch and without; within the bound that the header states.
+// With and without scratch, within the bound in the header.
 template <class T>
 void check(ElementType type, const test::Memory<T>& input, int64_t outer, int64_t channels, int64_t padded,
            int64_t inner, const std::string& what) {
@@ -51,7 +51,7 @@ void check(ElementType type, const test::Memory<T>& input, int64_t outer, int64_
       const double unit = 4 * taken * 0x1p-24, deviation = std::sqrt(expected.variance[at]),
                    size = std::fabs(expected.mean[at]);
       test::near(mean[at], expected.mean[at], 0, unit * (size + deviation), which + " mean");
-      // A variance of nothing is that of the mean's rounding.
+      // The variance of a constant is that of the mean's rounding.
       test::near(variance[at], expected.variance[at], 0,
                  unit * (expected.variance[at] + size * deviation) + unit * unit * size * size, which + " variance");
     }
@@ -124,7 +124,7 @@ RESNODE_TEST(batch_statistics, "of sums and sums of squares, in place; what roun
     }
   }
   test::Memory<float> sums(2), squares(2);
-  sums[0] = 30.0f, squares[0] = 89.9f;  // ten threes, and a square too small
+  sums[0] = 30.0f, squares[0] = 89.9f;  // ten threes, with a sum of squares that is too small
   sums[1] = NAN, squares[1] = NAN;
   launchStatisticsOfSums(sums.data(), squares.data(), 10, 2, sums.data(), squares.data(), nullptr);
   test::expect(sums[0] == 3 && squares[0] == 0, "no variance is negative");

@@ -8,7 +8,7 @@
 namespace resnode::cuda {
 namespace {
 
-// The order that the header states, by sorting.
+// The order that the header defines, by sorting.
 std::vector<int> ranked(const float* scores, int64_t classes) {
   std::vector<int> order(static_cast<size_t>(classes));
   std::iota(order.begin(), order.end(), 0);
@@ -19,7 +19,7 @@ std::vector<int> ranked(const float* scores, int64_t classes) {
   return order;
 }
 
-// Checks the scores against the reference's layers one after another, prob and top-k against those scores.
+// Compares the scores with the reference's layers one after another, and prob and top-k with those scores.
 template <class T>
 void check(ElementType type, const Nhwc& shape, int64_t classes, int topK, bool wantsProb, bool bias,
            const test::Memory<T>& input, const test::Memory<T>& weights, const std::string& what) {

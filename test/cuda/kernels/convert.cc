@@ -25,7 +25,8 @@ RESNODE_TEST(convert, "row-major float32 and bytes to nhwc, with zeros in the pa
       launchNchwToNhwc(SourceType::float32, floats.data(), type, output.data(), shape, nullptr);
       test::nearNhwc(output, shape, test::floatsOf(floats), type == ElementType::float32 ? 0 : test::relativeOf(type),
                      1e-6, test::describe(shape, type));
-      auto fromBytes = test::nanMemory<T>(static_cast<size_t>(shape.elements()), 1);  // where four do not fit one store
+      // Where four do not fit into one store.
+      auto fromBytes = test::nanMemory<T>(static_cast<size_t>(shape.elements()), 1);
       launchNchwToNhwc(SourceType::uint8, bytes.data(), type, fromBytes.data(), shape, nullptr);
       std::vector<float> expected(count);
       for (size_t i = 0; i < count; ++i) expected[i] = bytes[i];  // 0 to 255 are exact in every type
@@ -76,7 +77,7 @@ RESNODE_TEST(convert, "bytes of images are normalised to the bits of floats that
         const auto c = static_cast<int64_t>(i) / plane % shape.c;
         prepared[i] = (static_cast<float>(bytes[i]) - normalisation.mean[c]) * normalisation.scale[c];
       }
-      for (size_t misaligned : {0, 1}) {  // four channels that do not fit one store go through tiles
+      for (size_t misaligned : {0, 1}) {  // four channels that do not fit into one store use tiles
         auto expected = test::nanMemory<T>(static_cast<size_t>(shape.elements()), misaligned);
         auto output = test::nanMemory<T>(expected.size(), misaligned);
         launchNchwToNhwc(SourceType::float32, prepared.data(), type, expected.data(), shape, nullptr);

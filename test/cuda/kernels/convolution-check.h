@@ -1,11 +1,12 @@
 // Runs a convolution kernel on random data and compares each output with native/reference.
 //
-// The bound, per output y = Σ a·b + bias + residual over K products, with S = Σ|a·b| + |bias| + |residual| from the reference
-// itself, run on absolute values:
-//   (K + 3)·2⁻²³·S   float32 sums in any order; 2⁻²³ and not 2⁻²⁴, since tensor cores cut off where others round
+// The bound for an output y = Σ a·b + bias + residual over K products, with S = Σ|a·b| + |bias| + |residual| from the
+// reference itself, run on absolute values:
+//   (K + 3)·2⁻²³·S   float32 sums in any order; 2⁻²³ instead of 2⁻²⁴, because tensor cores truncate where others round
 //   2·2⁻¹¹·S         tf32 only: both factors are rounded to 11 bits; products of 16-bit factors are exact in float32
-//   2⁻ᵖ·|y|          one rounding of the result: p = 24, 11 (float16, and 2⁻²⁵ where it is subnormal), 8 (bfloat16)
-// ReLU with a slope from −1 to 1 adds nothing. One product left out is about S/K: seen for every K here.
+//   2⁻ᵖ·|y|          one rounding of the result: p = 24, 11 (float16, and 2⁻²⁵ if it is subnormal), 8 (bfloat16)
+// ReLU with a slope from −1 to 1 adds nothing. A missing product changes the result by about S/K, which is noticed for
+// every K here.
 #pragma once
 
 #include <functional>
@@ -24,7 +25,7 @@ struct ConvolutionCase {
   int64_t strideW = 0, padW = 0, dilationW = 0;  // 0: as in height
 };
 
-// What ResNets are made of, small; then what else Caffe's layer takes.
+// The convolutions of ResNets, small; then all other forms that Caffe's layer allows.
 inline const std::vector<ConvolutionCase>& residualNetCases() {
   static const std::vector<ConvolutionCase> cases{{"1×1", 2, 32, 5, 7, 48, 1, 1, 1, 0, 1, 1},
                                                   {"1×1 stride 2", 1, 40, 7, 5, 72, 1, 1, 2, 0, 1, 1},
@@ -62,7 +63,7 @@ inline const std::vector<ConvolutionCase>& depthwiseCases() {
   return cases;
 }
 
-// As the reference takes it, with weights in parameter 0.
+// In the reference's form, with weights in parameter 0.
 Convolution convolutionOf(const cuda::ConvolutionProblem& problem);
 
 struct ConvolutionExtras {
@@ -70,7 +71,7 @@ struct ConvolutionExtras {
   float slope = 0;
 };
 
-// Plain, and with everything at once.
+// None, and all of them at once.
 inline const std::vector<ConvolutionExtras>& allExtras() {
   static const std::vector<ConvolutionExtras> extras{
       {}, {true, false, false, true, 0}, {true, true, true, true, 0.25f}};
@@ -82,7 +83,7 @@ using ConvolutionLaunch = std::function<void(const cuda::ConvolutionProblem&, co
 cuda::ConvolutionProblem problemOf(const ConvolutionCase& shape, cuda::ElementType type, bool tf32 = false,
                                    const ConvolutionExtras& extras = {});
 
-// The values that T rounds to, so that the reference computes with what the kernel is given.
+// The values rounded to T, so that the reference computes with the kernel's inputs.
 template <class T>
 std::vector<float> randomPlain(int64_t count, unsigned seed) {
   const Memory<T> random = randomMemory<T>(count, seed, -1, 1);
@@ -111,7 +112,7 @@ std::vector<float> referenceConvolution(const cuda::ConvolutionProblem& problem,
                                         std::vector<float> residual);
 std::vector<float> absolute(std::vector<float> values);
 
-// T: float, __half or __nv_bfloat16, as `type` says.
+// T: float, __half or __nv_bfloat16, according to `type`.
 template <class T>
 void checkConvolution(const ConvolutionCase& shape, cuda::ElementType type, bool tf32, const ConvolutionExtras& extras,
                       size_t workspaceBytes, const ConvolutionLaunch& launch);

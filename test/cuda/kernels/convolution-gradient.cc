@@ -9,8 +9,9 @@
 namespace resnode::test {
 namespace {
 
-// Float32 sums of K products in any order: (K + 3)·2⁻²³ of the sum of their sizes, which the reference itself gives; of dx
-// in 16 bits one rounding besides: 2⁻¹¹ (float16, and 2⁻²⁵ where it is subnormal) or 2⁻⁸ (bfloat16) of itself.
+// Float32 sums of K products in any order: (K + 3)·2⁻²³ times the sum of their magnitudes, which the reference itself
+// gives; for dx in 16 bits, plus one rounding: 2⁻¹¹ (float16, and 2⁻²⁵ if it is subnormal) or 2⁻⁸ (bfloat16) of the
+// value.
 template <class T>
 void check(const ConvolutionCase& shape, cuda::ElementType type) {
   const cuda::ConvolutionProblem problem = problemOf(shape, type);

@@ -1,5 +1,5 @@
-// Convolutions of 8-bit integers: sums are the reference's, which are whole numbers below 2²⁴ here, and what follows them is
-// computed once more as docs/cpu-kernels.md states it: equal bits.
+// Convolutions of 8-bit integers. Sums are the reference's, which are integers below 2²⁴ here. The epilogue is computed
+// again as docs/cpu-kernels.md defines it, and gives equal bits.
 #include <cmath>
 
 #include "cuda/operations/convolution/convolution-mma.h"
@@ -38,7 +38,7 @@ void dispatchIntegers(ElementType type, Function function) {
   });
 }
 
-// Whole numbers of the type, all of them; or halves.
+// All integers of the type, or halves.
 template <class T>
 std::vector<float> numbers(int64_t count, unsigned seed) {
   const std::vector<float> units = randomPlain<float>(count, seed);
@@ -60,7 +60,7 @@ void checkAs(const ConvolutionCase& shape, const IntegersCase& each, const cuda:
   const auto residual = numbers<Residual>(each.residual ? out.n * out.c * out.h * out.w : 0, 3);
   const auto bias = randomPlain<float>(each.bias ? out.c : 0, 4);
   auto factors = randomPlain<float>(out.paddedChannels + 1, 5);
-  // Some results lie beyond the range, most within.
+  // Some results exceed the range, most do not.
   for (float& factor : factors)
     factor *= sizeof(Out) == 1 ? 1.f / 64 / std::sqrt(static_cast<float>(weightInputs * window)) : 1e-4f;
   factors.back() = 0.37f;
@@ -143,7 +143,7 @@ int checkTile(const ConvolutionCase& shape, const IntegersCase& each, const cuda
   return 1;
 }
 
-// Of whole vectors of 16 channels.
+// With whole vectors of 16 channels.
 const ConvolutionCase kWide[] = {{"1×1", 2, 32, 5, 7, 48, 1, 1, 1, 0, 1, 1},
                                  {"1×1 stride 2", 1, 48, 7, 5, 72, 1, 1, 2, 0, 1, 1},
                                  {"3×3 pad 1", 1, 16, 7, 6, 33, 3, 3, 1, 1, 1, 1},

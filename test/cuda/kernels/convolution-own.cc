@@ -1,4 +1,4 @@
-// cuda/convolution/own.cc: which of our kernels are offered for which problem, and what problems are called.
+// cuda/convolution/own.cc: which of our kernels are offered for which problem, and the names of problems.
 #include <algorithm>
 #include <set>
 

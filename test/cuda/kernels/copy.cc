@@ -5,7 +5,7 @@
 namespace resnode::cuda {
 namespace {
 
-// Rows of random bytes to a target of 0x5a, from and to `offset` bytes past an aligned address.
+// Copies rows of random bytes to a target of 0x5a, with both `offset` bytes past an aligned address.
 void copies(int64_t sourceStride, int64_t targetStride, int64_t rows, int64_t bytes, size_t sourceOffset,
             size_t targetOffset) {
   const std::string what = "rows " + test::sizes(rows, bytes) + ", strides " + test::sizes(sourceStride, targetStride) +

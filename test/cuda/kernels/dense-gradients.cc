@@ -1,4 +1,4 @@
-// Inner products, losses, Softmax and LRN: gradients on plain tensors.
+// Gradients of inner products, losses, Softmax and LRN on row-major tensors.
 #include "cuda/operations/inner-product/inner-product-gradient.h"
 #include "cuda/operations/losses/loss-gradient.h"
 #include "cuda/operations/lrn/lrn-gradient.h"

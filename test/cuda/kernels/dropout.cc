@@ -1,4 +1,4 @@
-// Dropout: the bits of the reference loops in both layouts, so that a run may change its device.
+// Dropout gives the bits of the reference loops in both layouts, so that a run may change its device.
 #include "cuda/operations/dropout/dropout.h"
 
 #include <algorithm>

@@ -25,7 +25,7 @@ std::vector<UnaryCase> unaryCases() {
       {"power 0", Power{0, 2, 0.5f}, Power{0, 2, 0.5f}},
       {"power 2", Power{2, -1.5f, 0.25f}, Power{2, -1.5f, 0.25f}},
       {"power 0.5", Power{0.5f, 1, 3}, Power{0.5f, 1, 3}},
-      {"power of negatives", Power{0.3f, 1, 0}, Power{0.3f, 1, 0}},  // NaN, as Caffe's pow
+      {"power of negatives", Power{0.3f, 1, 0}, Power{0.3f, 1, 0}},  // NaN, as in Caffe's pow
   };
 }
 

@@ -4,7 +4,7 @@
 
 namespace resnode::test {
 
-// A number in the device's memory, which CUDA itself is asked to clear.
+// A number in device memory, which CUDA itself clears.
 class Flag {
  public:
   Flag() { expect(cudaMalloc(reinterpret_cast<void**>(&data_), sizeof(int)) == cudaSuccess, "device memory"); }

@@ -1,4 +1,4 @@
-// What tests of gradients share beside the specification.
+// What tests of gradients share besides the specification.
 #pragma once
 
 #include <cmath>
@@ -7,7 +7,7 @@
 
 namespace resnode::test {
 
-// NaN, so that what is read without having been written shows.
+// NaN, so that reading memory that was not written shows.
 inline Memory<float> scratchOf(int64_t floats) { return nanMemory<float>(static_cast<size_t>(floats)); }
 
 inline std::vector<float> absolute(std::vector<float> values) {
@@ -15,7 +15,7 @@ inline std::vector<float> absolute(std::vector<float> values) {
   return values;
 }
 
-// nhwc from plain values, which T holds.
+// nhwc from row-major values that T represents exactly.
 template <class T>
 Memory<T> nhwcOf(const std::vector<float>& plain, const cuda::Nhwc& shape) {
   Memory<T> memory(static_cast<size_t>(shape.elements()));

@@ -22,7 +22,7 @@ test::Memory<float> labelsFor(const Sizes& sizes, unsigned seed) {
   return labels;
 }
 
-// Scores of few values, so that there are ties.
+// Scores with few distinct values, so that there are ties.
 test::Memory<float> scoresFor(const Sizes& sizes, unsigned seed) {
   auto scores = test::randomMemory<float>(sizes.scores(), seed, -4, 4);
   for (size_t i = 0; i < scores.size(); ++i) scores[i] = std::round(scores[i] * 2) / 2;
@@ -80,7 +80,7 @@ RESNODE_TEST(losses, "SoftmaxWithLoss in every normalisation, with and without i
 
 RESNODE_TEST(losses, "targets are smoothed and classes weigh, in every normalisation") {
   for (const Sizes& sizes : kSizes) {
-    if (sizes.channels > 256) continue;  // the most classes that weigh
+    if (sizes.channels > 256) continue;  // the most classes with weights
     const auto scores = scoresFor(sizes, 25);
     auto labels = labelsFor(sizes, 26);
     for (size_t i = 1; i < labels.size(); i += 4) labels[i] = 255;
@@ -183,7 +183,7 @@ RESNODE_TEST(losses, "Accuracy: ties count against the true class, top-k, classe
         arguments.outputs = {{expected.data(), &one}, {expectedPerClass.data(), &classes}};
         test::runReference(accuracy, arguments);
         for (bool apart : {true, false}) {
-          if (apart && (topK == 2 || sizes.channels == 1000)) continue;  // a block a class is slow here
+          if (apart && (topK == 2 || sizes.channels == 1000)) continue;  // one block per class is slow here
           auto result = test::nanMemory<float>(1),
                perClass = test::nanMemory<float>(static_cast<size_t>(sizes.channels));
           test::Memory<int> bad(1);

@@ -1,4 +1,4 @@
-// Memory that the host and kernels both reach: pinned and mapped on a real GPU, plain under the emulator.
+// Memory that both the host and kernels can access: pinned and mapped on a real GPU, ordinary under the emulator.
 #include "test/cuda/kernels/harness.h"
 
 #ifndef RESNODE_EMULATE

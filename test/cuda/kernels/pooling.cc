@@ -15,7 +15,7 @@ struct Windows {
   int64_t kernelH, kernelW, strideH, strideW, padH, padW;
 };
 
-// Rounded up, and less one where a window would start in the padding (pooling_layer.cpp).
+// Rounded up, minus one if a window would start in the padding (pooling_layer.cpp).
 int64_t pooledSize(int64_t size, int64_t kernel, int64_t stride, int64_t pad) {
   const int64_t out = (size + 2 * pad - kernel + stride - 1) / stride + 1;
   return pad > 0 && (out - 1) * stride >= size + pad ? out - 1 : out;
@@ -102,7 +102,7 @@ RESNODE_TEST(pooling, "MAX equals Caffe's, mask and ties included") {
     eachShape([&](const PoolingShape& shape) {
       auto input = test::randomNhwc<T>(shape.input, 3, -3, 3);
       for (size_t i = 0; i < input.size(); ++i)
-        input[i] = fromFloat<T>(std::round(toFloat(input[i])));  // 7 values: many ties
+        input[i] = fromFloat<T>(std::round(toFloat(input[i])));  // 7 distinct values: many ties
       checkMaximum(shape, type, input, describe(shape, type));
     });
   });
@@ -113,7 +113,8 @@ RESNODE_TEST(pooling, "MAX to integers equals MAX, then rounding, and tells what
     using T = decltype(element);
     for (const Nhwc& shape : {Nhwc{2, 9, 7, 64, 64}, Nhwc{1, 5, 5, 3, 4}, Nhwc{1, 6, 4, 13, 16}}) {
       for (ElementType to : {ElementType::int8, ElementType::uint8}) {
-        // Nothing; an infinity; a window of nothing but NaN, of which −FLT_MAX is left, infinite where it is rounded to 16 bits.
+        // No bad value; an infinity; a window of only NaN, whose maximum is −FLT_MAX, which is infinite when rounded to
+        // 16 bits.
         for (int bad : {0, 1, 2}) {
           const PoolingShape windows = shapeOf(shape, kWindows[1]);
           auto input = test::randomNhwc<T>(shape, 61);
@@ -187,7 +188,7 @@ RESNODE_TEST(pooling, "AVE over the whole plane: a reduction, with padding and o
         const PoolingShape shape{
             input, {input.n, 1, 1, input.c, input.paddedChannels}, input.h + over, input.w + 2 * over, 1, 1, pad, pad};
         const size_t misaligned = input.c == 31 ? 1 : 0;
-        // Sums of values around 1, so that what is lost in adding shows against the result.
+        // Sums of values around 1, so that errors of the addition show in the result.
         checkAverage(shape, type, test::randomNhwc<T>(input, 9, 0.5, 1.5, misaligned), 0, describe(shape, type));
       }
     }

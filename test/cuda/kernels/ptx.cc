@@ -1,5 +1,5 @@
-// The host versions of cuda/ptx.h against what the PTX ISA says of the instructions; its tables are written out here, since
-// ptx.h and emulator/ptx.h see the same layouts as words.
+// The host versions of cuda/ptx.h against the PTX ISA's description of the instructions. Its tables are written out
+// here, because ptx.h and emulator/ptx.h treat the same layouts as words.
 #include "cuda/ptx.h"
 
 #include <array>
@@ -50,7 +50,7 @@ void checkMultiply(bool tf32) {
   const auto c = randomMemory<float>(16 * 8, 3);
   if (tf32) {
     for (auto* values : {&a, &b}) {
-      for (size_t i = 0; i < values->size(); ++i) {  // drops the 13 bits that tf32 has not
+      for (size_t i = 0; i < values->size(); ++i) {  // drops the 13 bits that tf32 lacks
         float& value = reinterpret_cast<float&>((*values)[i]);
         uint32_t bits;
         std::memcpy(&bits, &value, 4);
@@ -130,7 +130,7 @@ void checkCopies() {
                middle.data(), late.data(), valid);
   for (int i = 0; i < half; ++i) {
     const std::string what = sizes("copy of", bytes, "byte", i);
-#ifdef RESNODE_EMULATE  // a GPU may be early
+#ifdef RESNODE_EMULATE  // a GPU may copy early
     expect(early[i] == 0xff, what + " came before its wait");
     expect(middle[half + i] == 0xff, what + " of the second group came with the first");
 #endif
@@ -147,7 +147,8 @@ RESNODE_TEST(ptx, "mma.sync m16n8k16 of float16") { checkMultiply<__half, Half16
 RESNODE_TEST(ptx, "mma.sync m16n8k16 of bfloat16") { checkMultiply<__nv_bfloat16, Half16>(false); }
 RESNODE_TEST(ptx, "mma.sync m16n8k8 of tf32") { checkMultiply<float, Tf32>(true); }
 
-// "ldmatrix": lanes 8i to 8i + 7 name the rows of matrix i; lane l receives elements 2·(l % 4) and the next of row l / 4.
+// "ldmatrix": lanes 8i to 8i + 7 give the rows of matrix i; lane l receives elements 2·(l % 4) and the next of row l /
+// 4.
 RESNODE_TEST(ptx, "ldmatrix x4") {
   Memory<uint32_t> words(128), out(128);
   Memory<int> rows(32);

@@ -1,4 +1,4 @@
-// Real numbers ⇄ 8-bit integers: halves to even, cut at the ends, and what is not finite is told.
+// Floating point ⇄ 8-bit integers: ties to even, clamped at the ends, and values that are not finite are reported.
 #include "cuda/kernels/quantise.h"
 
 #include <cmath>
@@ -9,7 +9,7 @@
 namespace resnode::test {
 namespace {
 
-constexpr float kScale = 0.5f;  // exact in every type, so that halves are halves
+constexpr float kScale = 0.5f;  // exact in every type, so that halves stay halves
 
 template <class T>
 void checkQuantise(cuda::ElementType type, const std::vector<float>& values, const std::vector<int>& wanted,
@@ -30,7 +30,7 @@ void checkQuantise(cuda::ElementType type, const std::vector<float>& values, con
   }
 }
 
-// More than a thread's eight values, and no multiple of them.
+// More than a thread's eight values, and not a multiple of them.
 const std::vector<float> kValues{0, 0.25f, 0.75f, 1.25f, -0.25f, -0.75f, 63.5f, 64, 127.5f, 1000, -64, -1000};
 
 RESNODE_TEST(quantise, "halves to even, cut at the ends") {

@@ -17,7 +17,7 @@ struct Compose {
   }
 };
 
-// Several in a row, as softmax has them: each must leave the last one's parts alone until all have read them.
+// Several in a row, as in softmax: each must leave the previous one's parts alone until all have read them.
 __global__ void composeRepeatedly(const Line* lines, Line* results, int times) {
   for (int i = 0; i < times; ++i) {
     const Line mine = lines[i * blockDim.x + threadIdx.x];
@@ -51,10 +51,10 @@ RESNODE_TEST(reduce, "every thread gets the composition in the order of threads,
 __global__ void withoutBarrier(int* wrong) {
   RESNODE_SHARED(int, parts, [4]);
   for (int i = 0; i < 3; ++i) {
-    for (int bits = 1; bits < 32; bits *= 2) __syncwarp();  // the warp's own reduction
+    for (int bits = 1; bits < 32; bits *= 2) __syncwarp();  // the reduction within the warp
     if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = i;
     __syncthreads();
-    const int seen = parts[threadIdx.x % 4];  // a barrier is missing between this and the next round's write
+    const int seen = parts[threadIdx.x % 4];  // there is no barrier between this and the next iteration's write
     if (__any_sync(kFullWarp, seen != i)) *wrong = 1;
   }
 }

@@ -15,10 +15,10 @@ struct Plain {
   std::vector<float> values;
 };
 
-// Runs one operation on arguments whose views are set.
+// Runs one operation with arguments whose views are set.
 void runReference(Attributes attributes, resnode::reference::Arguments arguments, const Program& program = {});
 
-// Runs one operation; parameters in the order of their ParameterIds.
+// Runs one operation, with parameters in the order of their ParameterIds.
 std::vector<float> reference(Attributes attributes, std::vector<Plain> inputs, const Shape& output,
                              std::vector<std::vector<float>> parameters = {});
 
@@ -26,8 +26,9 @@ struct Gradients {
   std::vector<std::vector<float>> y, dx, dw;
 };
 
-// Runs one operation and its gradient, all diffs wanted. `outputs`: the shapes of what it makes; `dy`: of each, empty: not
-// there; `learned`: the shapes of its parameters' diffs, by their places. Parameters in the order of their ParameterIds.
+// Runs one operation and its gradient, with all diffs requested. `outputs`: the shapes of its outputs; `dy`: one for
+// each, empty: absent; `learned`: the shapes of its parameters' diffs, in order. Parameters in the order of their
+// ParameterIds.
 Gradients referenceGradients(Attributes attributes, std::vector<Plain> x, const std::vector<Shape>& outputs,
                              std::vector<std::vector<float>> dy, std::vector<std::vector<float>> parameters = {},
                              const std::vector<Shape>& learned = {});
@@ -35,14 +36,15 @@ Gradients referenceGradients(Attributes attributes, std::vector<Plain> x, const 
 // `shape`: outer, channels, inner.
 SoftmaxLoss softmaxLoss(const Shape& shape, std::optional<int64_t> ignoreLabel = std::nullopt,
                         Normalization normalization = Normalization::valid);
-// The same with smoothed targets, with weights of its classes, and with both.
+// The same with smoothed targets, with class weights, and with both.
 std::vector<SoftmaxLoss> weighted(const SoftmaxLoss& loss);
 
 // T is float, __half or __nv_bfloat16 from here on.
 template <class T>
 std::vector<float> floatsOf(const Memory<T>& memory);
 
-// visit(place, pixel, channel, place in row-major N×C×H×W), the padding's channels too, for which the last one is none.
+// Calls visit(index, pixel, channel, index in row-major N×C×H×W), also for the padding's channels, for which the last
+// one is not valid.
 template <class Visit>
 void forEachNhwc(const cuda::Nhwc& shape, const Visit& visit) {
   const int64_t plane = shape.h * shape.w;
@@ -54,7 +56,7 @@ void forEachNhwc(const cuda::Nhwc& shape, const Visit& visit) {
   }
 }
 
-// nhwc with zeros in the padding; values in [low, high), rounded to T.
+// nhwc with zeros in the padding; values are from [low, high), rounded to T.
 template <class T>
 Memory<T> randomNhwc(const cuda::Nhwc& shape, unsigned seed, float low = -2, float high = 2, size_t misaligned = 0);
 
@@ -73,7 +75,7 @@ void nearPlain(const Memory<T>& actual, const std::vector<float>& expected, doub
 
 std::string describe(const cuda::Nhwc& shape, cuda::ElementType type);
 
-// Shapes with every kind of remainder: channels that are no multiple of 8, images of 3 in 4, a single pixel.
+// Shapes with every kind of remainder: channels that are not a multiple of 8, images of 3 in 4, a single pixel.
 std::vector<cuda::Nhwc> oddShapes();
 
 }  // namespace resnode::test

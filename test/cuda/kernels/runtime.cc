@@ -1,4 +1,4 @@
-// The emulated CUDA runtime: that it refuses what CUDA refuses, and that its lazy streams show a missing wait.
+// The emulated CUDA runtime refuses what CUDA refuses, and its lazy streams show a missing wait.
 #include <cstdlib>
 
 #include "cuda/launch.h"
@@ -160,7 +160,7 @@ RESNODE_TEST(runtime, "what may not happen while a stream captures loses the cap
 
 RESNODE_TEST(runtime, "the n-th launch fails when asked, and its device is lost; another one works") {
   const Setting devices("RESNODE_EMULATED_DEVICES", "5");
-  static int device = 0;  // a lost one for each order of threads
+  static int device = 0;  // a lost device for each order of threads
   returns(cudaSetDevice(++device), cudaSuccess, "device");
   cudaStream_t stream = nullptr;
   int *memory = nullptr, *host = nullptr;

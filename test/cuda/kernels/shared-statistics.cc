@@ -1,4 +1,4 @@
-// BatchNorm over several processes' batches: two halves that share what they must are the whole.
+// BatchNorm over the batches of several processes: two halves that share their statistics equal the whole.
 #include <algorithm>
 #include <array>
 
@@ -11,7 +11,7 @@ namespace {
 
 using Two = std::array<std::vector<float>, 2>;
 
-// What an average over both leaves in each.
+// Leaves the average of both in each.
 void average(float* a, float* b, size_t count) {
   for (size_t i = 0; i < count; ++i) a[i] = b[i] = (a[i] + b[i]) / 2;
 }
@@ -63,7 +63,7 @@ RESNODE_TEST(shared_statistics,
     const auto placedGamma = memoryOf(gamma);
     const ChannelShape shape{half.pixels(), {c, half.paddedChannels, 1}};
     Two sums, diffs[2];
-    // Once to see each half's sums, once with what both make of them.
+    // Once to compute each half's sums, and once with the shared ones.
     for (bool isShared : {false, true}) {
       for (size_t i = 0; i < 2; ++i) {
         const auto diff = halfOf(dy, i);

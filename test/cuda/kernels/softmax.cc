@@ -5,7 +5,7 @@
 namespace resnode::cuda {
 namespace {
 
-// exp(score − maximum) is off by its own rounding and by half an ulp of the difference (at most 88): 1e-5 of it.
+// The relative error of exp(score − maximum) is its own rounding plus half an ulp of the difference (at most 88): 1e-5.
 void check(test::Memory<float>& scores, int64_t outer, int64_t channels, int64_t inner, const std::string& what) {
   const Shape shape{outer, channels, inner};
   const std::vector<float> expected =

@@ -7,7 +7,7 @@
 namespace resnode::test {
 namespace {
 
-// The comparison's verdict; the worst value lies on the device.
+// The result of the comparison; the worst value is on the device.
 template <class T>
 float difference(cuda::ElementType type, const Memory<T>& a, const Memory<T>& b, float relative, float absolute) {
   float* worst = nullptr;

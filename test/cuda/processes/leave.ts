@@ -1,6 +1,6 @@
 /**
- * Run by data-parallel.test.ts: the last of several processes aborts its first pass, `during` it or `before` it begins; the
- * others have nobody to wait for. Each prints what its first and its second pass ended with. The second word is the folder of
+ * Run by data-parallel.test.ts: the last of several processes aborts its first pass, `during` it or `before` it starts,
+ * and the others must not wait. Each prints how its first and second passes ended. The second argument is the folder of
  * the device's library.
  */
 import { openCommunicator } from '../../../ts/device/communicator.ts';

@@ -1,4 +1,4 @@
-// Stream capture, and graphs: the captured operations in the order in which they came.
+// Stream capture and graphs: the captured operations, in order.
 #include <algorithm>
 
 #include "test/cuda/emulator/runtime/state.h"
@@ -103,7 +103,7 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
     if (!executable) return cudaErrorInvalidValue;
     for (const Operation& operation : executable->operations) {
       const cudaError_t status = enqueue(stream, operation);
-      if (stickyError() != cudaSuccess) return cudaSuccess;  // found out later, as a failing kernel is
+      if (stickyError() != cudaSuccess) return cudaSuccess;  // the failure shows later, as that of a kernel does
       if (status != cudaSuccess) return status;
     }
     return cudaSuccess;

@@ -1,4 +1,4 @@
-// Device and pinned memory, to the byte; copies and fills, which look whose pointers they are given.
+// Device and pinned memory, byte by byte; copies and fills check to whom their pointers belong.
 #include <cstdlib>
 #include <cstring>
 
@@ -28,7 +28,7 @@ cudaError_t take(void** memory, size_t bytes, bool onDevice) {
   if (onDevice && (bytes > totalBytes() || device.used > totalBytes() - bytes)) return cudaErrorMemoryAllocation;
   if (posix_memalign(memory, onDevice ? 256 : 4096, bytes) != 0) return cudaErrorMemoryAllocation;
   if (onDevice) {
-    std::memset(*memory, 0xff, bytes);  // NaN: nobody may count on zeros
+    std::memset(*memory, 0xff, bytes);  // NaN, so that no code relies on zeros
     device.used += bytes;
   }
   state().allocations[reinterpret_cast<uintptr_t>(*memory)] = {bytes, currentDevice(), onDevice};
@@ -56,7 +56,7 @@ Place placeOf(const void* memory, size_t bytes) {
   return allocation->onDevice ? Place::device : Place::pinned;
 }
 
-// Null-terminated truth about a copy: cudaSuccess where the pointers are what `kind` says.
+// cudaSuccess if the pointers of a copy are what `kind` says.
 cudaError_t checkCopy(const void* target, const void* source, size_t bytes, cudaMemcpyKind kind) {
   const Place to = placeOf(target, bytes), from = placeOf(source, bytes);
   if (to == Place::outside || from == Place::outside) return cudaErrorInvalidValue;
@@ -72,11 +72,11 @@ cudaError_t copyAsync(void* target, const void* source, size_t bytes, cudaMemcpy
   if (const cudaError_t status = checkCopy(target, source, bytes, kind); status != cudaSuccess) return status;
   const bool pageable = placeOf(target, bytes) == Place::pageable || placeOf(source, bytes) == Place::pageable;
   const auto copy = [=] {
-    if (checkCopy(target, source, bytes, kind) != cudaSuccess) return cudaErrorIllegalAddress;  // freed since
+    if (checkCopy(target, source, bytes, kind) != cudaSuccess) return cudaErrorIllegalAddress;  // it was freed since
     std::memmove(target, source, bytes);
     return cudaSuccess;
   };
-  // Pageable memory is staged before the call returns; a graph would keep a pointer that nobody promised to keep.
+  // Pageable memory is staged before the call returns; a graph would keep a pointer that nobody guarantees.
   if (pageable && isCapturing(stream)) return cudaErrorStreamCaptureUnsupported;
   const cudaError_t status = enqueue(stream, copy);
   return status == cudaSuccess && pageable ? finishStream(stream) : status;

@@ -1,18 +1,22 @@
-// The CUDA runtime API on host memory, with libcudart's own symbols: what the files here share.
+// The CUDA runtime API on host memory, with libcudart's own symbols: the shared state of these files.
 //
-// It checks what CUDA checks (whose pointers, what is legal while a stream captures, errors that stick to a device) and
-// runs streams in one of two ways. Environment variables, read when they are needed, so that a test may change them:
-//   RESNODE_EMULATED_DEVICES      how many GPUs there are (1)
+// It checks what CUDA checks (the owner of pointers, what is legal while a stream captures, errors that stick to a
+// device) and runs streams in one of several ways. Environment variables are read when they are needed, so that a test
+// may change them:
+//   RESNODE_EMULATED_DEVICES      number of GPUs (1)
 //   RESNODE_EMULATED_BYTES        memory of each (4294967296)
 //   RESNODE_EMULATED_CAPABILITY   compute capability (90)
-//   RESNODE_EMULATED_STREAMS      eager (at once), or lazy: what a stream was given runs when somebody waits for it, and
-//                                 no sooner, so that a missing wait shows as old data; or uneven: every second stream of
-//                                 a device eager, the others lazy, so that what runs ahead too far shows as new data
-//   RESNODE_EMULATED_PATIENCE     n: an event is asked n times whether it is done before a lazy stream goes on for it (0)
-//   RESNODE_EMULATED_FAIL_LAUNCH  n: the n-th kernel from when it was set ends in RESNODE_EMULATED_FAILURE
-//   RESNODE_EMULATED_FAILURE      an error by its name (cudaErrorIllegalAddress); it sticks to the device
-//   RESNODE_EMULATED_UNREACHABLE  an error by its name: no device can be made the calling thread's
-//   RESNODE_EMULATED_NO_DRIVER    an error by its name: the driver does not start
+//   RESNODE_EMULATED_STREAMS      eager (operations run at once), or lazy: the operations of a stream run only when
+//   somebody
+//                                 waits for it, so that a missing wait shows as old data; or uneven: every second
+//                                 stream of
+//                                 a device is eager and the others lazy, so that running too far ahead shows as new
+//                                 data
+//   RESNODE_EMULATED_PATIENCE     n: an event may be queried n times before a lazy stream continues for it (0)
+//   RESNODE_EMULATED_FAIL_LAUNCH  n: the n-th kernel launch from then on fails with RESNODE_EMULATED_FAILURE
+//   RESNODE_EMULATED_FAILURE      the name of an error (cudaErrorIllegalAddress); it sticks to the device
+//   RESNODE_EMULATED_UNREACHABLE  the name of an error: no device can be made the calling thread's
+//   RESNODE_EMULATED_NO_DRIVER    the name of an error: the driver does not start
 //   RESNODE_EMULATED_ORDER        the order of threads (emulator.h)
 #pragma once
 
@@ -34,22 +38,22 @@ namespace resnode::emulator {
 using Operation = std::function<cudaError_t()>;
 using Clock = std::chrono::steady_clock;
 
-// One cudaEventRecord: done when the stream has come so far.
+// One cudaEventRecord: done when the stream has reached it.
 struct Mark {
-  cudaStream_t stream = nullptr;  // null: the stream is gone, and was finished before
+  cudaStream_t stream = nullptr;  // null: the stream was finished and destroyed
   bool done = false;
-  int64_t looks = 0;  // of cudaEventQuery
+  int64_t looks = 0;  // number of cudaEventQuery calls
   Clock::time_point time;
 };
 
-// Streams that capture into one graph.
+// Streams that are captured into one graph.
 struct Capture {
   cudaStreamCaptureMode mode = cudaStreamCaptureModeGlobal;
   std::thread::id thread;
   cudaStream_t origin = nullptr;
   bool invalid = false;
   std::vector<Operation> operations;
-  std::set<cudaStream_t> unjoined;  // forked by an event, and not waited for since their last operation
+  std::set<cudaStream_t> unjoined;  // forked by an event, and not joined since their last operation
 };
 
 struct Allocation {
@@ -60,7 +64,7 @@ struct Allocation {
 
 struct Device {
   size_t used = 0;
-  cudaError_t sticky = cudaSuccess;  // an illegal access: the context is gone, every later call says so
+  cudaError_t sticky = cudaSuccess;  // an illegal access: the context is lost, and every later call returns this
   std::unique_ptr<CUstream_st> defaultStream;
   std::set<cudaStream_t> streams;
 };
@@ -79,10 +83,10 @@ int64_t fromEnvironment(const char* name, int64_t fallback);
 // The error whose name the variable holds.
 cudaError_t errorNamed(const char* variable, cudaError_t fallback);
 
-// The allocation that holds [memory, memory + bytes), or null; sets `inside` where at least its first byte is in one.
+// The allocation that contains [memory, memory + bytes), or null; sets `inside` if at least the first byte is in one.
 const Allocation* allocationOf(const void* memory, size_t bytes, bool* inside = nullptr);
 
-// Every function of the API: one at a time, sticky errors first, and what goes wrong is kept for cudaGetLastError.
+// Used by every API function: one call at a time, sticky errors first, and errors are kept for cudaGetLastError.
 cudaError_t finish(cudaError_t status);
 cudaError_t stickyError();
 template <class Function>
@@ -91,7 +95,7 @@ cudaError_t call(Function function) {
   const cudaError_t sticky = stickyError();
   return finish(sticky != cudaSuccess ? sticky : function());
 }
-// Those that CUDA forbids while a stream captures (allocations, waits): the capture is lost.
+// For calls that CUDA forbids while a stream captures (allocations, waits): invalidates the capture.
 cudaError_t forbiddenInCapture();
 template <class Function>
 cudaError_t callOutsideCapture(Function function) {
@@ -101,16 +105,16 @@ cudaError_t callOutsideCapture(Function function) {
   });
 }
 
-// What stand-ins for other libraries of NVIDIA's (test/cuda/host/libraries) use: work that waits for other processes,
-// asked until it is done; and whether memory is the current device's.
+// For fakes of NVIDIA's other libraries (test/cuda/host/libraries): work that waits for other processes and is polled
+// until it is done, and whether memory belongs to the current device.
 __attribute__((visibility("default"))) cudaError_t enqueueUntilDone(cudaStream_t stream, std::function<bool()> isDone);
 __attribute__((visibility("default"))) bool isOnDevice(const void* memory, size_t bytes);
 
-// Gives an operation to a stream: recorded where it captures, else run now (eager) or later (lazy). One that returns
-// cudaErrorNotReady is asked again.
+// Adds an operation to a stream: recorded if it captures, else run now (eager) or later (lazy). One that returns
+// cudaErrorNotReady is polled again.
 cudaError_t enqueue(cudaStream_t stream, Operation operation);
-cudaError_t finishStream(cudaStream_t stream);  // runs all that it was given
-cudaError_t finishMark(Mark& mark);             // runs the stream as far as the mark
+cudaError_t finishStream(cudaStream_t stream);  // runs all its operations
+cudaError_t finishMark(Mark& mark);             // runs the stream up to the mark
 cudaError_t finishDevice(int device);
 cudaStream_t resolve(cudaStream_t stream);  // null: the device's default stream
 bool isCapturing(cudaStream_t stream);
@@ -119,7 +123,7 @@ bool isCapturing(cudaStream_t stream);
 
 struct CUstream_st {
   int device = 0;
-  size_t place = 0;             // how many its device had before it
+  size_t place = 0;             // how many streams its device had before it
   bool waitsForDefault = true;  // not cudaStreamNonBlocking
   std::deque<resnode::emulator::Operation> pending;
   std::shared_ptr<resnode::emulator::Capture> capture;
@@ -129,7 +133,7 @@ struct CUevent_st {
   int device = 0;
   bool timing = true;
   std::shared_ptr<resnode::emulator::Mark> mark;        // null: never recorded, which counts as done
-  std::shared_ptr<resnode::emulator::Capture> capture;  // recorded in a capture, by `capturedIn`
+  std::shared_ptr<resnode::emulator::Capture> capture;  // recorded during a capture, by `capturedIn`
   cudaStream_t capturedIn = nullptr;
 };
 

@@ -1,7 +1,7 @@
-// A libnccl.so.2 for tests, between processes of one machine whose GPUs are emulated: strict about what NCCL's documentation
-// demands of its callers; averages in the order of ranks, in shared memory, when the stream comes to it.
-//   RESNODE_FAKE_NCCL_LOSE=n  from its n-th all-reduce on a process is told that another one is gone: none comes to its end,
-//                             until the communicator is aborted
+// A libnccl.so.2 for tests, between processes of one machine with emulated GPUs. It strictly checks what NCCL's
+// documentation requires of callers. It averages in the order of ranks, in shared memory, when the stream reaches it.
+//   RESNODE_FAKE_NCCL_LOSE=n  from its n-th all-reduce on, a process sees another one as lost: none completes until the
+//                             communicator is aborted
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -27,11 +27,12 @@ constexpr int kMostRanks = 8;
 constexpr size_t kMostValues = size_t{1} << 20;
 constexpr char kMagic[] = "fake nccl ";
 
-// What the processes share: zeros at first.
+// Memory that the processes share; initially zeros.
 struct Board {
   struct Rank {
     std::atomic<bool> joined;
-    std::atomic<uint64_t> given, taken;  // how many all-reduces it has given its values to, and taken the result of
+    // The number of all-reduces for which it has given its values, and taken the result.
+    std::atomic<uint64_t> given, taken;
     size_t count;
     float values[kMostValues];
   };
@@ -53,7 +54,7 @@ Board* openBoard(const char* name, bool create) {
   return memory == MAP_FAILED ? nullptr : static_cast<Board*>(memory);
 }
 
-// Goes with the process that made it; what others have open they keep.
+// Removed with the process that made it; other processes keep what they have open.
 struct OwnBoards {
   std::vector<std::string> names;
   ~OwnBoards() {
@@ -71,7 +72,7 @@ struct AllReduce {
 
 }  // namespace
 
-// One that a graph or a stream still has work for must not be destroyed: `inUse`.
+// A communicator must not be destroyed while a graph or a stream still has work for it: `inUse`.
 struct resnode::cuda::nccl::ncclComm {
   Board* board = nullptr;
   int rank = 0, size = 1;
@@ -88,7 +89,7 @@ struct resnode::cuda::nccl::ncclComm {
     return true;
   }
 
-  // Whether it is done.
+  // Returns whether it is done.
   bool advance(AllReduce& work) {
     const char* lose = std::getenv("RESNODE_FAKE_NCCL_LOSE");
     if (lose && number >= std::strtoull(lose, nullptr, 10)) {
@@ -175,7 +176,7 @@ API ncclResult_t ncclCommInitRank(ncclComm_t* result, int size, ncclUniqueId id,
 
 API ncclResult_t ncclCommAbort(ncclComm_t comm) {
   comm->isAborted = true;
-  return ncclSuccess;  // leaked: streams may still come to its work
+  return ncclSuccess;  // leaked, because streams may still reach its work
 }
 
 API ncclResult_t ncclCommDestroy(ncclComm_t comm) {

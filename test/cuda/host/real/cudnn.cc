@@ -1,5 +1,5 @@
-// Our use of cuDNN, against the real library where one is found, without a GPU: since 9.8 cuDNN proposes engines and makes
-// plans for a device of which it is told the properties. Nothing is run here.
+// Our use of cuDNN against the real library, if one is found, without a GPU: since 9.8 cuDNN proposes engines and makes
+// plans for a device described by its properties. Nothing is run here.
 #include <dlfcn.h>
 
 #include <algorithm>
@@ -13,8 +13,8 @@ namespace {
 
 using test::expect;
 
-// An H100 SXM5's, from its data sheet and the CUDA C++ Programming Guide's table of compute capability 9.0, in the form of
-// CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION.
+// The properties of an H100 SXM5, from its data sheet and the CUDA C++ Programming Guide's table of compute capability
+// 9.0, in the form of CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION.
 constexpr const char* kH100 = R"({
   "deviceName": "NVIDIA H100 80GB HBM3", "cudaDeviceId": 0, "deviceVer": 900, "driverVer": 13000, "pciDeviceId": 0, "isTccDriver": 0,
   "multiProcessorCount": 132, "smClockRateKHz": 1980000, "memClockRateKHz": 2619000, "totalGlobalMem": 85017493504, "l2CacheSize": 52428800,
@@ -28,7 +28,7 @@ std::shared_ptr<const CudnnLibrary> realLibrary() {
   if (lookup.library->version < 90800)
     throw test::Skip{"cuDNN " + lookup.library->versionText() +
                      " needs a GPU to be asked anything; 9.8 and later do not"};
-  // Engines that compile want a driver to load what they compiled into. Once open it is found under its soname.
+  // Engines that compile need a driver into which they load the result. Once it is open, it is found under its soname.
   if (!dlopen("libcuda.so.1", RTLD_NOW) && !dlopen(FAKE_DRIVER, RTLD_NOW)) throw test::Failure(dlerror());
   return lookup.library;
 }
@@ -48,7 +48,7 @@ struct Layer {
   bool residual, relu;
 };
 
-// Every different convolution of ResNet-50 as published: the first, then each stage's projection, reduction, 3×3 and
+// Every distinct convolution of ResNet-50 as published: the first, then each stage's projection, reduction, 3×3 and
 // expansion, and the reduction of its later blocks.
 std::vector<Layer> resnet50() {
   std::vector<Layer> layers{{224, 3, 64, 7, 2, false, true}};
@@ -106,7 +106,7 @@ bool mentions(const std::vector<std::string>& refusals, const std::string& what)
                      [&](const std::string& refusal) { return refusal.find(what) != std::string::npos; });
 }
 
-// Refused are engines, for their notes; never a descriptor of ours.
+// Engines may be refused because of their notes, but never one of our descriptors.
 void expectAccepted(CudnnHandle& handle, const ConvolutionProblem& problem, const std::string& what) {
   std::vector<std::string> refusals;
   const size_t count = cudnnOptions(handle, problem, {}, &refusals).size();
@@ -114,7 +114,7 @@ void expectAccepted(CudnnHandle& handle, const ConvolutionProblem& problem, cons
   expect(count > 0, what + ": none" + join(refusals));
 }
 
-// Behind a ReLU, as nearly all of a residual net are: unsigned.
+// After a ReLU, as nearly everywhere in a residual net: unsigned.
 ConvolutionProblem integersOf(const Layer& layer, int64_t batch) {
   ConvolutionProblem problem = problemOf(layer, batch, kPrecisions[0]);
   problem.type = problem.outputType = problem.residualType = ElementType::uint8;
@@ -146,7 +146,7 @@ RESNODE_TEST(cudnn_real, "takes our graphs of every convolution of ResNet-50's i
   CudnnHandle handle(realLibrary(), std::string(kH100));
   for (int64_t batch : {1, 256}) {
     std::vector<Layer> layers = resnet50();
-    layers.erase(layers.begin());  // in real numbers: its input has no range
+    layers.erase(layers.begin());  // in floating point, because its input has no range
     for (const Layer& layer : layers) {
       for (const ElementType type : {ElementType::uint8, ElementType::int8}) {
         ConvolutionProblem problem = integersOf(layer, batch);
@@ -167,7 +167,7 @@ RESNODE_TEST(cudnn_real, "takes our graphs of every convolution of ResNet-50 and
         const ConvolutionOptions options = cudnnOptions(handle, problem, {false, true}, &refusals);
         const std::string what = nameOf(problem, precision);
         expect(!options.empty(), what + ": none" + join(refusals));
-        // Refused are engines, for their notes; never a descriptor of ours.
+        // Engines may be refused because of their notes, but never one of our descriptors.
         for (const std::string& refusal : refusals) expect(refusal.find("cudnn-engine-") == 0, what + ": " + refusal);
         const bool trueFloat32 = precision.type == ElementType::float32 && !precision.tf32;
         expect(mentions(refusals, "CUDNN_NUMERICAL_NOTE_TENSOR_CORE") == trueFloat32,
@@ -215,13 +215,13 @@ RESNODE_TEST(cudnn_real, "makes plans of ResNet-50's convolutions together with 
   }
 }
 
-// Of bfloat16 it refuses nothing and proposes no engine.
+// For bfloat16 it refuses nothing, but proposes no engine.
 RESNODE_TEST(cudnn_real,
              "makes plans of ResNet-50's data gradients behind BatchNorm's ReLU, with its sums, in float16") {
   CudnnHandle handle(realLibrary(), std::string(kH100));
   for (const Precision& precision : {kPrecisions[0], kPrecisions[1]}) {
     for (const Layer& layer : resnet50()) {
-      // Those that read what a BatchNorm alone made for them.
+      // Convolutions that read what only a BatchNorm made for them.
       const bool isInside = layer.kernel == 3 || layer.residual;
       if (!isInside) continue;
       ConvolutionProblem problem = gradientOf(layer, 256, precision, ConvolutionPass::dataGradient);
@@ -291,7 +291,7 @@ RESNODE_TEST(cudnn_real, "takes groups, dilation, leaky ReLU and no epilogue at 
   for (const Precision& precision : kPrecisions) {
     ConvolutionProblem grouped = problemOf({28, 128, 128, 3, 1, false, true}, 4, precision);
     grouped.group = 32;
-    ConvolutionProblem odd = grouped;  // true channels counted, rows of padded ones
+    ConvolutionProblem odd = grouped;  // counts true channels, with rows of padded ones
     odd.group = 3;
     odd.input.c = odd.output.c = 126;
     ConvolutionProblem dilated = problemOf({28, 128, 128, 3, 1, true, true}, 4, precision);
@@ -313,7 +313,7 @@ RESNODE_TEST(cudnn_real, "takes groups, dilation, leaky ReLU and no epilogue at 
   }
 }
 
-// A deconvolution: the gradient by the input of the convolution that reads what it makes.
+// A deconvolution: the data gradient of the convolution from its output to its input.
 ConvolutionProblem deconvolution(int64_t size, int64_t from, int64_t to, int64_t kernel, int64_t stride, int64_t pad,
                                  int64_t group, const Precision& precision) {
   ConvolutionProblem problem;
@@ -333,7 +333,8 @@ ConvolutionProblem deconvolution(int64_t size, int64_t from, int64_t to, int64_t
 RESNODE_TEST(cudnn_real, "takes our graphs of deconvolutions and of their gradients, in groups too") {
   CudnnHandle handle(realLibrary(), std::string(kH100));
   for (const Precision& precision : kPrecisions) {
-    // FCN-32s's and FCN-8s's last, FCN-8s's first; one of 256 channels as of DCGAN; bilinear ones, a group a channel.
+    // The last ones of FCN-32s and FCN-8s, the first of FCN-8s; one with 256 channels as in DCGAN; bilinear ones, with
+    // one group per channel.
     for (const auto& [name, problem] :
          {std::pair("64×64 stride 32", deconvolution(16, 21, 21, 64, 32, 0, 1, precision)),
           std::pair("16×16 stride 8", deconvolution(70, 21, 21, 16, 8, 0, 1, precision)),
