@@ -65,7 +65,7 @@ if (plain !== null) {
   const implementations = (plan: ModelPlan) =>
     Object.fromEntries(plan.operations.map(({ layer, implementation }) => [layer, implementation]));
 
-  test('of three convolutions the one that a pooling alone reads is asked for it', async () => {
+  test('of three convolutions, only the one whose sole reader is a pooling has it included', async () => {
     assert.is(named.length, 6);
     const pooled = named.filter((key) => key.includes(' pooled '));
     assert.equal(pooled.map((key) => key.split(' ')[0]).sort(), ['bfloat16', 'float16']);
@@ -74,7 +74,7 @@ if (plain !== null) {
     assert.is(implementations(plan).pool1, 'max pooling', 'what the caller wants is made');
   });
 
-  test('both are taken where they were measured, and not otherwise', async () => {
+  test('both are chosen only if they were measured', async () => {
     for (const precision of NARROW) {
       const [found, apart] = [
         await device.plan({ model: net, precision }),
@@ -90,7 +90,7 @@ if (plain !== null) {
     );
   });
 
-  test('what is pooled in the kernel takes no memory before', async () => {
+  test('the input of a pooling that is included takes no memory', async () => {
     const outputs = ['pool1'];
     const bytes = async (from: Device) =>
       (await from.plan({ model: net, precision: 'float16', outputs })).arenaBytes;
@@ -99,7 +99,7 @@ if (plain !== null) {
   });
 
   for (const precision of NARROW)
-    test(`${precision}: the numbers are those of kernels apart, within 16 bits' roundings`, async () => {
+    test(`${precision}: the numbers equal those of separate kernels within 16 bits' rounding`, async () => {
       using found = await load(device, precision);
       using apart = await load(plain, precision);
       using whole = await load(plain, 'float32');
@@ -113,7 +113,7 @@ if (plain !== null) {
     });
 
   for (const streams of ['eager', 'lazy', 'uneven'])
-    test(`a run finds the counters as the one before found them, an aborted one's too (${streams})`, async () => {
+    test(`a run finds the counters as the previous one left them, also after an aborted run (${streams})`, async () => {
       process.env.RESNODE_EMULATED_STREAMS = streams;
       try {
         // Correct results: one run on a separate device for each.

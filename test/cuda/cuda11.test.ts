@@ -44,7 +44,7 @@ function chosen(driver: number | null, libraries: readonly string[]): string {
   return /(libresnode_cuda\d*\.so)\b/.exec(run.stdout)?.[1] ?? run.stdout + run.stderr;
 }
 
-test("today's driver gets today's library, an older one the other, and none the first", () => {
+test('a current driver gets the current library, an older one the other, and without a driver the first is opened', () => {
   const both = [CURRENT, OLDER];
   assert.is(chosen(13000, both), CURRENT);
   assert.is(chosen(13020, both), CURRENT);
@@ -53,7 +53,7 @@ test("today's driver gets today's library, an older one the other, and none the 
   assert.is(chosen(null, both), CURRENT);
 });
 
-test('where there is one library, it is opened, and says itself which driver it needs', () => {
+test('if there is only one library, it is opened, and reports which driver it needs', () => {
   assert.is(chosen(12020, [CURRENT]), CURRENT);
   assert.is(chosen(13000, [OLDER]), OLDER);
   assert.is(chosen(12020, []), CURRENT);

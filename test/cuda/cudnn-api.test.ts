@@ -21,7 +21,7 @@ const HEADER = {
 };
 const api = readFileSync(join(repositoryFolder, 'cuda/cudnn/api.h'), 'utf8');
 
-test('what is declared is found by this test, and loaded by library.cc', () => {
+test('this test finds the declarations, and library.cc loads them', () => {
   const { enumerators, functions } = declared(api);
   assert.ok(enumerators.length > 90, `${enumerators.length} enumerators`);
   const names = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map(([, name]) => name).sort();
@@ -41,10 +41,10 @@ test('what is declared is found by this test, and loaded by library.cc', () => {
 const include = includeFolder(HEADER);
 if (include !== null) {
   const compare = (text: string) => compareWithHeader(declared(text), HEADER, include);
-  test("names, values and signatures are the real header's", () => {
+  test("names, values and signatures equal the real header's", () => {
     assert.is(compare(api), '');
   });
-  test('the comparison sees a wrong value, enum and signature', () => {
+  test('the comparison notices a wrong value, enum and signature', () => {
     for (const [right, wrong] of [
       ['CUDNN_DATA_HALF = 2', 'CUDNN_DATA_HALF = 3'],
       ['X(CUDNN_ATTR_TENSOR_STRIDES, 903)', 'X(CUDNN_ATTR_TENSOR_STRIDES, 904)'],

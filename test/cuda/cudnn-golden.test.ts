@@ -18,7 +18,7 @@ if (useStandInCudnn()) {
   testTrainingCases(device!, ['layers', 'mini-resnet']);
   testTrainingCases(device!, ['layers2'], /^deconv/);
 
-  test('cuDNN is what computes', async () => {
+  test('cuDNN computes the convolutions', async () => {
     assert.match(String(device!.description.cuDNN), /^9\.24\.0 \(.*fake-cudnn/);
     for (const precision of ['float32', 'tf32', 'float16', 'bfloat16'] as const) {
       const { operations } = await device!.plan({ model: resnet({ depth: 50 }), batch: 1, precision });
@@ -29,7 +29,7 @@ if (useStandInCudnn()) {
     }
   });
 
-  test('cuDNN is what computes the gradients of convolutions', async () => {
+  test('cuDNN computes the gradients of convolutions', async () => {
     const { operations } = await device!.planTraining({ model: smallTrainingNet(2), update: SGD_UPDATE });
     const backward = operations.slice(operations.findIndex(({ layer }) => layer === 'loss') + 1);
     const gradients = backward.filter(({ layer }) => /^conv\d$/.test(layer));
@@ -39,7 +39,7 @@ if (useStandInCudnn()) {
       assert.is([...implementation.matchAll(/cudnn-engine/g)].length, layer === 'conv1' ? 1 : 2);
   });
 
-  test('cuDNN is what computes deconvolutions and their gradients, in groups too', async () => {
+  test('cuDNN computes deconvolutions and their gradients, also in groups', async () => {
     const net = (group: number) =>
       readNet(
         `layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 6 dim: 5 dim: 4 } } }

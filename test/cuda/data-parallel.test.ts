@@ -35,7 +35,7 @@ if (library !== null && nccl !== null && hasMpirun()) {
     return said.sort((a, b) => a.rank - b.rank);
   }
 
-  test('two processes on one GPU are told so, before NCCL is asked', async () => {
+  test('two processes on one GPU get an error before NCCL is called', async () => {
     const said = await failures('cuda:1', {});
     assert.equal(
       said.map(({ device, code }) => [device, code]),
@@ -51,7 +51,7 @@ if (library !== null && nccl !== null && hasMpirun()) {
       );
   });
 
-  test('without NCCL each process says what was looked for and what installs it', async () => {
+  test('without NCCL each process reports what was looked for and how to install it', async () => {
     for (const { code, message } of await failures('cuda', { RESNODE_NCCL: '/nowhere/libnccl.so.2' })) {
       assert.is(code, 'communicator/unavailable');
       assert.match(
@@ -61,7 +61,7 @@ if (library !== null && nccl !== null && hasMpirun()) {
     }
   });
 
-  test('a process that aborts its first pass, in it or before it, leaves none waiting: the others are told why', async () => {
+  test('a process that aborts its first pass, during it or before it, leaves none waiting: the others get the reason', async () => {
     const script = fileURLToPath(new URL('processes/leave.ts', import.meta.url));
     for (const when of ['during', 'before']) {
       const { status, stdout, stderr } = await inProcesses(2, script, [when, folder], environment);
@@ -83,7 +83,7 @@ if (library !== null && nccl !== null && hasMpirun()) {
     }
   });
 
-  test('a process that is lost is an error of the others, not a wait: in the first step, and in a replayed one', async () => {
+  test('the loss of a process is an error for the others, not an endless wait: in the first step, and in a replayed one', async () => {
     // A step has 27: for diffs, and for the statistics of its BatchNorms, forward and backward.
     for (const number of ['1', '40']) {
       const said = await failures('cuda', { RESNODE_FAKE_NCCL_LOSE: number });

@@ -493,7 +493,7 @@ if (!existsSync(real))
 else if (devices().driver !== null)
   console.log('skipped: the real CUDA library without a driver: there is one');
 else {
-  test('without a driver the CUDA device says what was looked for and what to do, and auto takes the CPU', async () => {
+  test('without a driver the CUDA device reports what was looked for and what to do, and auto takes the CPU', async () => {
     const error = await outcome(openDevice('cuda'));
     assert.instance(error, DeviceError);
     assert.is(error.code, 'device/unavailable');

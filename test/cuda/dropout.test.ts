@@ -29,7 +29,7 @@ if (device !== null) {
     { file: 'spatial' },
   );
 
-  test('feature maps drop the values that they drop on the reference device, forward and backward', async () => {
+  test('feature maps drop the same values as on the reference device, forward and backward', async () => {
     // Small integers, whose sums are exact in any order.
     const integers = (count: number, seed: number) =>
       noise(count, seed).map((value) => Math.round(value * 8));
@@ -45,7 +45,7 @@ if (device !== null) {
     assert.equal(await pass(device), await pass(reference));
   });
 
-  test('a run that changes its device drops as it would have', async () => {
+  test('a run that changes its device drops what it would have dropped', async () => {
     using whole = await openDropping(reference);
     const losses = await stepsOf(whole, 0, 6);
     using begun = await openDropping(device);

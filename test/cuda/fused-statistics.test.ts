@@ -65,13 +65,13 @@ if (useStandInCudnn()) {
   const fused = (await openEmulated({ cudnn: true, cacheFolder }))!;
   const unmeasured = (await openEmulated({ cudnn: true, cacheFolder: join(cacheFolder, 'none') }))!;
 
-  test('only convolutions of 16 bits that BatchNorm reads alone are asked for sums', () => {
+  test('sums are requested only from 16-bit convolutions whose sole reader is a BatchNorm', () => {
     assert.equal([...new Set(named.map((key) => key.split(' ')[0]))].sort(), ['bfloat16', 'float16']);
     for (const key of named) assert.not.match(key, /bias|relu|weight gradient/);
     assert.is(namedGradients.length, 2, 'of each precision one shape');
   });
 
-  test('what makes sums is taken where it was measured, and not otherwise', async () => {
+  test('implementations that compute sums are chosen only if they were measured', async () => {
     for (const precision of NARROW) {
       const of = async (device: Device) => {
         const { operations } = await device.planTraining({ model, update: SGD, precision });
@@ -91,7 +91,7 @@ if (useStandInCudnn()) {
   });
 
   for (const precision of NARROW)
-    test(`${precision}: diffs, losses and blobs are those of statistics made apart, within 16 bits' roundings`, async () => {
+    test(`${precision}: diffs, losses and blobs equal those with separate statistics within 16 bits' rounding`, async () => {
       const unit = { float16: 2 ** -10, bfloat16: 2 ** -7 }[precision];
       const expected = await diffsOf(own, {});
       const diffs = apart(await diffsOf(fused, { precision }), expected);
@@ -132,7 +132,7 @@ if (useStandInCudnn()) {
     });
 
   for (const precision of NARROW)
-    test(`${precision}: a diff that is made behind BatchNorm's ReLU with its sums gives the gradients of two passes`, async () => {
+    test(`${precision}: a diff computed behind BatchNorm's ReLU with its sums gives the gradients of two passes`, async () => {
       const unit = { float16: 2 ** -10, bfloat16: 2 ** -7 }[precision];
       for (const recompute of [false, true]) {
         const options = { model, precision, recompute };

@@ -38,7 +38,7 @@ if (useStandInCudnn()) {
   const named = nameWinners(cacheFolder, (key) => (/^u?int8 /.test(key) ? ENGINE : null));
   const device = (await openEmulated({ cudnn: true, cacheFolder }))!;
 
-  test('signed and unsigned ones, padded and not', () => {
+  test('there are signed and unsigned cases, padded and not', () => {
     for (const kind of [/^int8 /, /^uint8 /, /^uint8 .* kernel 1x1 /, /^uint8 .* kernel 3x3 .* pad 1x1 /])
       assert.ok(
         named.some((key) => kind.test(key)),

@@ -39,16 +39,16 @@ if (device !== null) {
   test.after(() => device.dispose());
   for (const each of INT8_CASES)
     test(`int8, bit by bit: ${JSON.stringify(each)}`, () => sameBits(device, each));
-  test('a maximum pooling between them keeps the integers', () => poolsIntegers(device));
-  test('what is no integer before a pooling becomes one behind it', () => poolsNumbers(device));
-  test('other layers read integers as the numbers that they stand for', () => otherReaders(device));
-  test('the fastest kernel is measured, and each operation timed', () => measuresKernels());
-  test('a value that is not finite is refused, with its layer and blob', () => refusesNotFinite(device));
-  test('a residual net of 50 layers: what int8 costs, and the plan is what is held', () =>
+  test('a max pooling in between keeps the integers', () => poolsIntegers(device));
+  test('floating-point values before a pooling become integers after it', () => poolsNumbers(device));
+  test('other layers read the numbers that the integers represent', () => otherReaders(device));
+  test('the fastest kernel is measured, and each operation is timed', () => measuresKernels());
+  test('a value that is not finite is refused with its layer and blob', () => refusesNotFinite(device));
+  test('a residual net of 50 layers: the cost of int8, and the plan states what is held', () =>
     residualNet(device));
 }
 
-test('int8 needs a device that has it, and a calibration', async () => {
+test('int8 needs a device that supports it, and a calibration', async () => {
   const { net, weights, ranges } = netOf(INT8_CASES[0]!);
   await using reference = await openDevice('reference');
   const load = { model: net, weights, precision: 'int8' } as const;

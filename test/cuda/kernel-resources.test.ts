@@ -20,7 +20,7 @@ ptxas info    : Function properties for ${name}
 ptxas info    : Used 40 registers, used 1 barriers, 4224 bytes smem
 `;
 
-test('spills are found, and what no longer has a source is not', () => {
+test('spills are found, and kernels without a source are ignored', () => {
   writeFileSync(join(folder, 'copy.cu.o.ptxas'), entry('_Z9someEntryi', 0));
   writeFileSync(join(folder, 'gone.cu.o.ptxas'), entry('_Z9goneEntryi', 8));
   const good = resources(folder, '--json');

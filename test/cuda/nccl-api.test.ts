@@ -21,7 +21,7 @@ const HEADER = {
 };
 const api = readFileSync(join(repositoryFolder, 'cuda/nccl/api.h'), 'utf8');
 
-test('what is declared is found by this test, and loaded by library.cc', () => {
+test('this test finds the declarations, and library.cc loads them', () => {
   const { enumerators, functions } = declared(api);
   assert.is(enumerators.length, [...api.matchAll(/^ {2}nccl\w+ = \d+,$/gm)].length);
   const library = readFileSync(join(repositoryFolder, 'cuda/nccl/library.cc'), 'utf8');
@@ -38,10 +38,10 @@ if (include !== null) {
     const size = `static_assert(sizeof(ncclUniqueId) == ${bytes} && alignof(ncclUniqueId) == 1, "size");`;
     return compareWithHeader(declared(text), HEADER, include, [size]);
   };
-  test("names, values and signatures are the real header's", () => {
+  test("names, values and signatures equal the real header's", () => {
     assert.is(compare(api), '');
   });
-  test('the comparison sees a wrong value, size, enum and signature', () => {
+  test('the comparison notices a wrong value, size, enum and signature', () => {
     for (const [right, wrong] of [
       ['ncclAvg = 4', 'ncclAvg = 3'],
       ['internal[128]', 'internal[256]'],

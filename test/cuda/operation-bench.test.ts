@@ -20,7 +20,7 @@ import { openEmulated } from '../support/emulated.ts';
 
 const small = { nets: ['CIFAR-20'], batches: [1], runs: 2, caffe: null, rotatedBytes: 1, copyBytes: 2 ** 16 };
 
-test("ResNet-50's operations are told once each, with how often it has them", () => {
+test("ResNet-50's operations are listed once each, with how often it has them", () => {
   const problems = problemsOf([benchNet('ResNet-50')], 1);
   const count = (kind: string) =>
     problems.filter(({ problem }) => problem.kind === kind).reduce((sum, each) => sum + each.count, 0);
@@ -47,7 +47,7 @@ function fakePython(output: readonly (number | null)[], skippedUpdates = 0): str
 const device = await openEmulated();
 if (device !== null) {
   for (const precision of ['float32', 'float16'] as const)
-    test(`each way of each operation computes the same, in ${precision}`, async () => {
+    test(`all variants of an operation compute the same, in ${precision}`, async () => {
       const soFar: DeviceReport[] = [];
       const onMeasured = (part: DeviceReport) => soFar.push(part);
       const report = await benchDevice(device, {
@@ -101,7 +101,7 @@ if (device !== null) {
       assert.match(text, /GB\/s +\d+% of copy/);
     });
 
-  test('a training step says its losses and how many updates were skipped', async () => {
+  test('a training step reports its losses and how many updates were skipped', async () => {
     const report = await benchDevice(device, {
       ...small,
       task: 'training',
@@ -118,7 +118,7 @@ if (device !== null) {
 
   const step = { ...small, task: 'training', precision: 'float32', operations: false } as const;
 
-  test("torch's losses are compared with resnode's, and what is not finite or differs is not timed", async () => {
+  test("torch's losses are compared with resnode's, and losses that are not finite or differ are not timed", async () => {
     const own = (await benchDevice(device, step)).nets[0]!.losses!;
     const beside = async (python: string) => {
       const report = await benchDevice(device, { ...step, python, torchDevice: 'cpu' });
@@ -141,7 +141,7 @@ if (device !== null) {
   if (process.env.RESNODE_TEST_TORCH === undefined)
     console.log('skipped: RESNODE_TEST_TORCH names no Python that has torch');
   else
-    test('a real torch on the processor computes what the device does, forward and in training', async () => {
+    test('a real torch on the CPU computes the same as the device, forward and in training', async () => {
       const torch = { python: process.env.RESNODE_TEST_TORCH!, torchDevice: 'cpu' };
       for (const [task, precision] of [
         ['forward', 'float32'],
@@ -157,7 +157,7 @@ if (device !== null) {
       }
     });
 
-  test('an operation that there is not is refused', async () => {
+  test('an unknown operation is refused', async () => {
     const bench = { n: 1, c: 1, h: 1, w: 1, outputs: 1, kernel: 1, stride: 1, pad: 0, runs: 1, tune: true };
     await device
       .benchOperation({ ...bench, kind: 'pooling' as 'copy', precision: 'float32', rotatedBytes: 0 })
@@ -172,7 +172,7 @@ if (device !== null) {
   test.after(() => device.dispose());
 }
 
-test('a device that is no GPU says so', async () => {
+test('a device that is no GPU is refused', async () => {
   using cpu = await openDevice('cpu');
   await benchDevice(cpu, { ...small, task: 'forward', precision: 'float32', operations: true }).then(
     () => assert.unreachable(),

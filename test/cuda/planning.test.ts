@@ -12,7 +12,7 @@ const library = process.env.RESNODE_TEST_CUDA === 'hardware' ? null : emulatedBu
 if (library !== null) {
   const model = resnet({ depth: 20 });
 
-  test('a plan without a GPU has the bytes of one with a GPU, forward and in training', async () => {
+  test('a plan without a GPU has the same bytes as one with a GPU, forward and in training', async () => {
     await using real = (await openEmulated())!;
     await using planning = await openDevice('cuda', { gpuMemory: 8 * GIB, libraryFolder: dirname(library) });
     assert.is(planning.memory().free, 8 * GIB);

@@ -51,7 +51,7 @@ if (device !== null) {
   for (const precision of NARROW) {
     // Every map and every diff on the path is rounded by half a unit. The bound is linear, as in precision.test.ts: one
     // unit per map, forward and backward.
-    test(`${precision}: the diffs of a smooth net are float32's within the roundings of ${DEPTH} maps`, async () => {
+    test(`${precision}: the diffs of a smooth net equal float32's within the rounding of ${DEPTH} maps`, async () => {
       const [expected, diffs] = [await diffsOf(device, smooth), await diffsOf(device, smooth, { precision })];
       const shares = apart(diffs, expected);
       const bound = 2 * DEPTH * UNIT[precision];
@@ -65,7 +65,7 @@ if (device !== null) {
 
     // A ReLU whose sign changes by rounding changes a diff completely. This affects the share of values within a map's
     // unit of 0, and a norm contains its square root. Four updates, times two.
-    test(`${precision}: losses are float32's, and blobs move with its`, async () => {
+    test(`${precision}: losses equal float32's within rounding, and blobs move with float32's`, async () => {
       const [wide, narrow] = [await moves(device, {}), await moves(device, { precision })];
       narrow.losses.forEach((loss, i) => {
         const share = Math.abs(loss / wide.losses[i]! - 1);
@@ -80,7 +80,7 @@ if (device !== null) {
       assert.is(narrow.skipped, 0);
     });
 
-    test(`${precision}: training goes on to the same bits from weights and history, which are float32`, async () => {
+    test(`${precision}: training continues to the same bits from weights and history, which are float32`, async () => {
       using whole = await open(device, { precision });
       const losses = await steps(whole, 0, 4);
       using begun = await open(device, { precision });
@@ -92,7 +92,7 @@ if (device !== null) {
     });
   }
 
-  test('float16: a loss scale keeps diffs that would become 0, and gives them back as they are', async () => {
+  test('float16: a loss scale keeps diffs that would become 0, and does not change their values', async () => {
     const net = NET.replaceAll('"ReLU"', '"TanH"').replace('top: "loss"', 'top: "loss" loss_weight: 6e-8');
     const small = readNet(net, { file: 'small-loss' });
     const expected = await diffsOf(device, small);
@@ -106,7 +106,7 @@ if (device !== null) {
     assert.ok(lost!.every((value) => value === 0));
   });
 
-  test('float16: an update whose diffs are not finite is left out and counted, accumulated ones too', async () => {
+  test('float16: an update whose diffs are not finite is skipped and counted, also if they were accumulated', async () => {
     for (const iter_size of [1, 2]) {
       const options = { precision: 'float16', lossScale: 2 ** 24, update: { ...SGD, iter_size } } as const;
       using trainer = await open(device, options);
@@ -127,7 +127,7 @@ if (device !== null) {
     }
   });
 
-  test('float16: a dynamic loss scale halves with each update that is skipped until none is, and learns then', async () => {
+  test('float16: a dynamic loss scale halves with each skipped update until none is, and then the net learns', async () => {
     // Losses of 100 times the weight: 65536 times their diffs exceed float16, a thousandth of that does not.
     const net = NET.replace('top: "loss"', 'top: "loss" loss_weight: 100');
     using trainer = await open(device, {
@@ -149,7 +149,7 @@ if (device !== null) {
     assert.ok(losses.at(-1)! < losses[0]!, `${losses}`);
   });
 
-  test('float16 learns: the loss falls on a batch that is seen again', async () => {
+  test('float16 learns: the loss falls on a repeated batch', async () => {
     using trainer = await open(device, { precision: 'float16' });
     const loss = async () => (await trainer.step(batch(1), { rate: 0.05, iteration: 0 })).loss!.data[0]!;
     const first = await loss();
@@ -158,7 +158,7 @@ if (device !== null) {
     assert.is(trainer.skippedUpdates, 0);
   });
 
-  test('outputs and plans are those of the precision', async () => {
+  test('outputs and plans have the precision', async () => {
     const plans = await Promise.all(
       (['float32', 'float16'] as const).map((precision) =>
         device.planTraining({ model, update: SGD, precision }),
@@ -174,7 +174,7 @@ if (device !== null) {
   });
 }
 
-test('precisions and loss scales that there are not are refused', async () => {
+test('unknown precisions and loss scales are refused', async () => {
   const cpu = await openDevice('cpu').catch(({ message }: Error) => console.log(`skipped: ${message}`));
   if (cpu === undefined) return;
   await refuses(() => open(cpu, { precision: 'float16' }), DeviceError, /float16/);

@@ -22,7 +22,7 @@ if (cuda !== null) {
     ]),
   };
   for (const [kind, comparison] of Object.entries(comparisons))
-    test(`${kind} of ${NETS} random nets are the reference's, layer by layer`, async () => {
+    test(`${kind} of ${NETS} random nets equal the reference's, layer by layer`, async () => {
       const figures = await compareNets(comparison, SEED, 0, NETS);
       console.log(`figures: ${kind}: ${describeFigures(figures)}`);
       assert.is(figures.differences.join('\n\n'), '');

@@ -9,7 +9,7 @@ const device = await openEmulated();
 if (device !== null) {
   testTrainer(device);
 
-  test('a step that was handed over is done, whenever it is aborted', async () => {
+  test('a step that was queued is completed, whenever it is aborted', async () => {
     using trainer = await open(device);
     using other = await open(device);
     for (let iteration = 0; iteration < 3; iteration++) {

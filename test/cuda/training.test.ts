@@ -17,7 +17,7 @@ if (library !== null) {
       await againstReference(cuda, operation);
     });
 
-  test('a sum reads the ReLU as bits, and the BatchNorm of a projection is applied by what adds it', async () => {
+  test('a sum reads the ReLU as bits, and the sum that adds a projection applies its BatchNorm', async () => {
     const { write } = trainingOperations.find(({ name }) =>
       /^2 sums of batchNorms .* of 2 whole/.test(name),
     )!;
@@ -26,7 +26,7 @@ if (library !== null) {
     assert.is(implementations.filter((each) => each.includes('applied by what adds it')).length, 1);
   });
 
-  test('the mean over all processes is the same where there is one', async () => {
+  test('the mean over all processes is the same with a single one', async () => {
     const writer = new ProgramWriter();
     const [first, second] = [writer.input([3]), writer.input([2, 5])];
     const means = [writer.tensor(3), writer.tensor(2, 5)];

@@ -22,14 +22,14 @@ function readWith(entry: string): { readonly files: number; readonly modules: re
   return { files: files.size, modules: [...files].flatMap((file) => Object.keys(outputs[file]!.inputs)) };
 }
 
-test('the root is few files, with the first net one more, and a thread is one', () => {
+test('the root is few files, the first net one more, and a thread one', () => {
   const root = readWith('ts/index.ts').files;
   assert.ok(root <= 5, `${root} files`);
   assert.ok(readWith('ts/device/nets.ts').files <= root + 1);
   for (const thread of ['ts/data/worker.ts', 'ts/caffe/hdf5-thread.ts']) assert.is(readWith(thread).files, 1);
 });
 
-test('what is read on demand in the sources is read on demand in the files', () => {
+test('modules that the sources load on demand are loaded on demand from the files', () => {
   const { modules } = readWith('ts/index.ts');
   assert.ok(modules.includes('ts/device/device.ts'));
   const others = /^ts\/(images|hdf5|train|quantize|tools|cli|compile)\/|^ts\/device\/(nets|trainer)\.ts|onnx/;

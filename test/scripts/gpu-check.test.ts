@@ -41,7 +41,7 @@ else
     assert.match(text, /^resnode gpu-check, .*: no GPU$/m);
   });
 
-test('--plan prints every step with its limit, and each call fits its time', () => {
+test('--plan prints every step with its limit, and each run fits its time', () => {
   const { status, stdout, report } = gpuCheck('--plan');
   assert.is(status, 0);
   assert.is(report, null); // nothing ran
@@ -77,7 +77,7 @@ test('--plan prints every step with its limit, and each call fits its time', () 
   assert.match(stdout, /What travels beside the checkout \([\d.]+ MiB of files\), at most 64\.0 MiB a file:/);
 });
 
-test('--plan --only shows these steps alone', () => {
+test('--plan --only shows only these steps', () => {
   const { status, stdout } = gpuCheck('--plan', '--only', 'kernels,racecheck');
   assert.is(status, 0);
   const [first] = stdout.split('\n\n');
@@ -99,7 +99,7 @@ test('each step writes its own JSON with the date, commit and machine', () => {
   rmSync(out, { recursive: true });
 });
 
-test('who ends the check keeps what it has: the step under way says so, the others are skipped', async () => {
+test('an interrupted check keeps its results: the running step says so, and later ones are skipped', async () => {
   const out = mkdtempSync(join(tmpdir(), 'resnode-gpu-check-'));
   const check = spawn('bash', [join(repositoryFolder, 'scripts/gpu-check.sh'), '--only', 'kernels'], {
     env: { ...process.env, OUT: out },
@@ -119,11 +119,11 @@ test('who ends the check keeps what it has: the step under way says so, the othe
   assert.equal([of('kernels').status, of('kernels').reason], ['skipped', 'the check was ended by SIGTERM']);
 });
 
-test('of a program that was ended in the middle of a row the rows before it are kept', () => {
+test('if a program is killed in the middle of a row, the rows before it are kept', () => {
   assert.equal(rowsOf('measuring\n{"batch":1}\n{"batch":256}\n{"bat'), [{ batch: 1 }, { batch: 256 }]);
 });
 
-test('cases of parity are told one by one: those before the end are kept, with why there are no more', () => {
+test('parity cases are reported one by one: those before an interruption are kept, with its reason', () => {
   const folders = goldenCases('rules');
   if (folders.length === 0) return;
   const words = ['--import', 'tsx', 'bench/gpu/parity.ts', 'reference', 'float32', 'no-tune', ...folders];
@@ -143,7 +143,7 @@ test('cases of parity are told one by one: those before the end are kept, with w
   assert.equal(beyond, [{ folder: first.folder, firstDivergence: { name: 'y' }, error: undefined }]);
 });
 
-test('wrong words end the check before anything runs, and are named with what is expected', () => {
+test('wrong arguments end the check before anything runs, and are named with what is expected', () => {
   for (const [words, message] of [
     [['--nonsense'], /^gpu-check: Unknown option '--nonsense'; /],
     [['--limit', 'abc'], /^gpu-check: --limit takes seconds, more than 0, but received abc$/m],
@@ -161,7 +161,7 @@ test('wrong words end the check before anything runs, and are named with what is
   }
 });
 
-test('files are named from where the check is called', () => {
+test('paths are relative to the folder from which the check is called', () => {
   const away = mkdtempSync(join(tmpdir(), 'resnode-gpu-check-away-'));
   spawnSync('bash', ['-c', 'mkdir empty && tar -cJf carried.tar.xz -C empty .'], { cwd: away });
   const words = [join(repositoryFolder, 'scripts/gpu-check.sh'), '--carried', 'carried.tar.xz', '--plan'];
@@ -172,7 +172,7 @@ test('files are named from where the check is called', () => {
   rmSync(away, { recursive: true });
 });
 
-test('a step that there is not is named with those that there are', () => {
+test('an unknown step is named with the existing ones', () => {
   const { status, stderr } = gpuCheck('--only', 'benchmark');
   assert.is(status, 2);
   assert.match(stderr, /there is no step benchmark: .*bench/);

@@ -38,7 +38,7 @@ test('tests that pass, fail or are skipped with a reason', () => {
   assert.equal(judged(PASS, SKIP, RUN), [1, 0, 1, '1 skipped']);
 });
 
-test('a file that crashes behind its tests, or by a promise that nobody waits for', () => {
+test('a file that crashes after its tests, or by an unhandled rejection', () => {
   assert.equal(judged(PASS, RUN, "process.on('exit', () => process.abort());"), [
     ...[1, 1, 0],
     'ended with SIGABRT',
@@ -49,7 +49,7 @@ test('a file that crashes behind its tests, or by a promise that nobody waits fo
   ]);
 });
 
-test('a file that ends before its tests do, with a skip or without', () => {
+test('a file that ends before its tests do, with or without a skip', () => {
   assert.equal(judged(SKIP, FAIL, RUN, 'process.exit(0);'), [
     0,
     1,
@@ -63,7 +63,7 @@ test('a file that ends before its tests do, with a skip or without', () => {
   ]);
 });
 
-test('a file whose top-level await never settles, before its tests or behind them', () => {
+test('a file whose top-level await never settles, before or after its tests', () => {
   const NEVER = 'await new Promise(() => {});';
   assert.equal(judged(PASS, RUN, NEVER), [1, 1, 0, 'ended with 13']);
   assert.equal(judged(PASS, RUN, NEVER, FAIL, RUN), [1, 1, 0, 'ended with 13']);
@@ -108,7 +108,7 @@ test('a file that leaves a process behind, which holds its output, is not waited
   assert.match(stdout, 'file: 1 of 1, a process that it started lives on');
 });
 
-test('a run that is interrupted ends the files that run, and takes its folders along', async () => {
+test('an interrupted run ends the running files and removes its folders', async () => {
   const file = join(folder, 'waits.mjs');
   const [begun, taken] = [join(folder, 'begun'), mkdtempSync(join(folder, 'taken-'))];
   writeFileSync(

@@ -62,7 +62,7 @@ RESNODE_TEST(library, "cuDNN is found in every python's packages, the user's cho
   }
 }
 
-RESNODE_TEST(library, "its version, and what goes with it") {
+RESNODE_TEST(library, "its version, and its companions") {
   const test::TemporaryFolder folder;
   LibraryEnvironment environment = nowhere();
   environment.virtualEnv = folder.path;
@@ -88,7 +88,7 @@ RESNODE_TEST(library, "its version, and what goes with it") {
   expect(lookUpCudnn(environment).library != nullptr, "cuBLASLt may lie in CUDA's folder");
 }
 
-RESNODE_TEST(library, "one that the driver is too old for is passed over, and the command names one that it can run") {
+RESNODE_TEST(library, "a version for newer drivers is skipped, and the command names one that the driver supports") {
   const test::TemporaryFolder folder;
   LibraryEnvironment environment = nowhere();
   environment.virtualEnv = folder.path;
@@ -131,7 +131,7 @@ RESNODE_TEST(library, "RESNODE_CUDNN is a file or a folder, and then nothing els
   expect(lookup.summary().find("pip install nvidia-cudnn-cu13") != std::string::npos, lookup.summary());
 }
 
-RESNODE_TEST(library, "what is no cuDNN 9 is passed over with its reason") {
+RESNODE_TEST(library, "libraries that are not cuDNN 9 are skipped with the reason") {
   const test::TemporaryFolder folder;
   LibraryEnvironment environment = nowhere();
   for (const char* name : {"/text", "/empty", "/eight", "/nine"})
@@ -150,7 +150,7 @@ RESNODE_TEST(library, "what is no cuDNN 9 is passed over with its reason") {
   same(outcomeOf(lookup, folder.path + "/nine/libcudnn.so.9"), "opened", "cuDNN 9");
 }
 
-RESNODE_TEST(library, "every place is tried once and named") {
+RESNODE_TEST(library, "every path is tried once and named") {
   const test::TemporaryFolder folder;
   LibraryEnvironment environment = LibraryEnvironment::ofThisProcess();
   environment.cudnn = "";

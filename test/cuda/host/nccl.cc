@@ -38,7 +38,7 @@ RESNODE_TEST(nccl, "it is found in every python's packages, the user's choice fi
   test::same(lookUpNccl(environment).library->path, environment.nccl + "/lib/libnccl.so.2", "RESNODE_NCCL's folder");
 }
 
-RESNODE_TEST(nccl, "one that is too old, and what is no NCCL, are passed by with the reason") {
+RESNODE_TEST(nccl, "a version that is too old, and libraries that are not NCCL, are skipped with the reason") {
   const test::TemporaryFolder folder;
   LibraryEnvironment environment = nowhere();
   for (const auto& [name, library, reason] :

@@ -67,7 +67,7 @@ RESNODE_TEST(tune, "the smallest median wins, not the smallest run") {
   expect(choice.trials[1].microseconds == 12, "b's median");
 }
 
-RESNODE_TEST(tune, "what computes wrongly never wins, however fast") {
+RESNODE_TEST(tune, "a candidate that computes wrongly never wins, however fast") {
   FakeMeasure measure;
   measure.times = {{"slow", {100}}, {"wrong", {1}}};
   measure.wrong = {{"wrong", "wrong: 3 times the tolerance"}};
@@ -87,7 +87,7 @@ RESNODE_TEST(tune, "a slow first run ends a candidate") {
   expect(noteOf(choice, "slow").find("slow at first") == 0, noteOf(choice, "slow"));
 }
 
-RESNODE_TEST(tune, "what cannot be made or run, or wants too much memory, is passed over with its reason") {
+RESNODE_TEST(tune, "a candidate that cannot be created or run, or wants too much memory, is skipped with its reason") {
   FakeMeasure measure;
   measure.times = {{"good", {10}}};
   measure.failing = {{"failing", "device/failed"}};
@@ -102,7 +102,7 @@ RESNODE_TEST(tune, "what cannot be made or run, or wants too much memory, is pas
   same(noteOf(choice, "hungry"), "wants 1001 bytes of workspace", "hungry");
 }
 
-RESNODE_TEST(tune, "a lost device ends it") {
+RESNODE_TEST(tune, "a lost device ends the contest") {
   FakeMeasure measure;
   measure.times = {{"good", {10}}};
   measure.failing = {{"fatal", "device/lost"}};
@@ -115,7 +115,7 @@ RESNODE_TEST(tune, "a lost device ends it") {
   throw test::Failure("nothing was thrown");
 }
 
-RESNODE_TEST(tune, "time is bounded, a problem and a net; the options that come first are worth most") {
+RESNODE_TEST(tune, "time is limited per problem and per net, and the options that come first are worth most") {
   FakeMeasure measure;
   measure.secondsEach = 1;
   measure.times = {{"a", {10}}, {"b", {5}}, {"c", {1}}};
@@ -134,7 +134,7 @@ RESNODE_TEST(tune, "time is bounded, a problem and a net; the options that come 
   expect(untimed.microseconds == -1, "is not timed");
 }
 
-RESNODE_TEST(tune, "what must be timed wins by its time, and is not taken without one") {
+RESNODE_TEST(tune, "a candidate that must be timed wins by its time, and is not chosen without one") {
   FakeMeasure measure;
   measure.secondsEach = 1;
   measure.times = {{"apart", {10}}, {"together", {5}}};
@@ -148,7 +148,7 @@ RESNODE_TEST(tune, "what must be timed wins by its time, and is not taken withou
        "untimed");
 }
 
-RESNODE_TEST(tune, "where none works the error tells each one's reason") {
+RESNODE_TEST(tune, "if none works, the error contains the reason for each") {
   FakeMeasure measure;
   measure.wrong = {{"a", "wrong"}};
   TuneBudget budget;
@@ -161,7 +161,7 @@ RESNODE_TEST(tune, "where none works the error tells each one's reason") {
   throw test::Failure("nothing was thrown");
 }
 
-RESNODE_TEST(tune, "candidates that are made already are taken once") {
+RESNODE_TEST(tune, "candidates that are already created are used once") {
   ConvolutionCandidates candidates;
   candidates.push_back(std::make_unique<Fake>("a", 0));
   candidates.push_back(std::make_unique<Fake>("b", 0));
@@ -172,7 +172,7 @@ RESNODE_TEST(tune, "candidates that are made already are taken once") {
   same(choose(options, measure, budget, 0).implementation->name(), "b", "winner");
 }
 
-RESNODE_TEST(tune, "a remembered winner is made alone, and nothing is measured") {
+RESNODE_TEST(tune, "a remembered winner is created alone, and nothing is measured") {
   const test::TemporaryFolder folder;
   TuningCache cache(folder.path, {});
   int measures = 0;

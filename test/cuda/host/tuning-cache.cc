@@ -47,14 +47,14 @@ RESNODE_TEST(cache, "another GPU, driver, cuDNN or version of ours finds nothing
   same(winnerOf(TuningCache(folder.path, kMachine), "3x3"), "direct", "the same machine");
 }
 
-RESNODE_TEST(cache, "fields cannot leak into each other") {
+RESNODE_TEST(cache, "fields cannot run into each other") {
   const test::TemporaryFolder folder;
   TuningCache(folder.path, {"a\tb", "c", "d", "e"}).store("k\ney", {"na\tme\n", 1});
   same(winnerOf(TuningCache(folder.path, {"a\tb", "c", "d", "e"}), "k\ney"), "na me ", "itself");
   same(winnerOf(TuningCache(folder.path, {"a", "b\tc", "d", "e"}), "k\ney"), "none", "shifted");
 }
 
-RESNODE_TEST(cache, "every damage to the file costs the damaged lines and nothing else") {
+RESNODE_TEST(cache, "any damage to the file costs only the damaged lines") {
   const test::TemporaryFolder folder;
   {
     TuningCache cache(folder.path, kMachine);
@@ -91,7 +91,7 @@ RESNODE_TEST(cache, "every damage to the file costs the damaged lines and nothin
   expect(std::count(mended.begin(), mended.end(), '\n') == 3, "three lines are left: " + mended);
 }
 
-RESNODE_TEST(cache, "two that write at once both keep theirs") {
+RESNODE_TEST(cache, "two processes that write at once both keep their winners") {
   const test::TemporaryFolder folder;
   TuningCache one(folder.path, kMachine), two(folder.path, kMachine);
   one.store("a", {"first", 1});
@@ -102,7 +102,7 @@ RESNODE_TEST(cache, "two that write at once both keep theirs") {
   same(winnerOf(TuningCache(folder.path, kMachine), "b"), "second", "two's");
 }
 
-RESNODE_TEST(cache, "eight processes that write at once all keep theirs, and leave no other files") {
+RESNODE_TEST(cache, "eight processes that write at once all keep their winners, and leave no other files") {
   const test::TemporaryFolder folder;
   std::vector<pid_t> children;
   for (int child = 0; child < 8; ++child) {
@@ -127,7 +127,7 @@ RESNODE_TEST(cache, "eight processes that write at once all keep theirs, and lea
   expect(files == 2, "the cache and its lock, not " + std::to_string(files));
 }
 
-RESNODE_TEST(cache, "the oldest go when it is full") {
+RESNODE_TEST(cache, "the oldest lines go when it is full") {
   const test::TemporaryFolder folder;
   for (int i = 0; i < 5; ++i) TuningCache(folder.path, kMachine, 3).store("key" + std::to_string(i), {"w", 1});
   const TuningCache cache(folder.path, kMachine, 3);
@@ -135,7 +135,7 @@ RESNODE_TEST(cache, "the oldest go when it is full") {
     same(winnerOf(cache, "key" + std::to_string(i)), i < 2 ? "none" : "w", "key" + std::to_string(i));
 }
 
-RESNODE_TEST(cache, "where nothing can be written there is no cache, and it says so once") {
+RESNODE_TEST(cache, "if nothing can be written there is no cache, and it says so once") {
   const test::TemporaryFolder folder;
   test::writeFile(folder.path + "/file", "not a folder");
   TuningCache cache(folder.path + "/file", kMachine);
@@ -153,7 +153,7 @@ RESNODE_TEST(cache, "where nothing can be written there is no cache, and it says
   expect(taken.note().find("could not be kept") != std::string::npos, "note: " + taken.note());
 }
 
-RESNODE_TEST(cache, "the user's folder: XDG_CACHE_HOME where absolute, else ~/.cache, else none") {
+RESNODE_TEST(cache, "the user's folder: XDG_CACHE_HOME if it is absolute, else ~/.cache, else none") {
   const std::string home = getenv("HOME") ? getenv("HOME") : "",
                     xdg = getenv("XDG_CACHE_HOME") ? getenv("XDG_CACHE_HOME") : "";
   setenv("HOME", "/home/u", 1);

@@ -72,7 +72,7 @@ RESNODE_TEST(affine, "nhwc: center, scale, bias, residual and ReLU in every comb
   });
 }
 
-RESNODE_TEST(affine, "plain with an inner dimension and without, equals Caffe's Scale") {
+RESNODE_TEST(affine, "row-major with and without an inner dimension equals Caffe's Scale") {
   for (const Shape& shape : {Shape{1, 1, 1}, Shape{3, 31, 1}, Shape{2, 33, 31}, Shape{5, 8, 3}, Shape{1, 1, 1025}}) {
     auto values = test::randomMemory<float>(static_cast<size_t>(elementCount(shape)), 25);
     const auto scale = test::randomMemory<float>(static_cast<size_t>(shape[1]), 26),
@@ -104,9 +104,7 @@ RESNODE_TEST(affine, "more rows than a grid has, and more channels than a block"
   }
 }
 
-RESNODE_TEST(affine, "nothing for nothing") {
-  launchAffine({0, 8, 1, 8}, ElementType::float16, nullptr, nullptr, nullptr);
-}
+RESNODE_TEST(affine, "no rows") { launchAffine({0, 8, 1, 8}, ElementType::float16, nullptr, nullptr, nullptr); }
 
 }  // namespace
 }  // namespace resnode::cuda

@@ -58,7 +58,7 @@ void check(ElementType type, const test::Memory<T>& input, int64_t outer, int64_
   }
 }
 
-RESNODE_TEST(batch_statistics, "nhwc at odd sizes, padding left alone") {
+RESNODE_TEST(batch_statistics, "nhwc at odd sizes, ignoring the padding") {
   test::eachType([](auto element, ElementType type) {
     using T = decltype(element);
     for (const Nhwc& shape : test::oddShapes()) {
@@ -71,7 +71,7 @@ RESNODE_TEST(batch_statistics, "nhwc at odd sizes, padding left alone") {
   });
 }
 
-RESNODE_TEST(batch_statistics, "plain with and without an inner dimension") {
+RESNODE_TEST(batch_statistics, "row-major with and without an inner dimension") {
   test::eachType([](auto element, ElementType type) {
     using T = decltype(element);
     for (const Shape& shape : {Shape{1, 1, 1}, Shape{1, 3, 31}, Shape{3, 5, 33}, Shape{4, 1, 1000}, Shape{33, 2, 7},
@@ -82,7 +82,7 @@ RESNODE_TEST(batch_statistics, "plain with and without an inner dimension") {
   });
 }
 
-RESNODE_TEST(batch_statistics, "many values are shared between blocks and merged") {
+RESNODE_TEST(batch_statistics, "many values are split among blocks and merged") {
   test::eachType([](auto element, ElementType type) {
     using T = decltype(element);
     test::expect(batchStatisticsScratch(type, 5000, 5, 8, 1) == 5 * 9 * 3, "5000 rows are 9 chunks");
@@ -92,7 +92,7 @@ RESNODE_TEST(batch_statistics, "many values are shared between blocks and merged
   });
 }
 
-RESNODE_TEST(batch_statistics, "a mean far above the deviation loses what the bound says, no more") {
+RESNODE_TEST(batch_statistics, "a mean far above the deviation loses no more than the bound") {
   for (float offset : {100.0f, 1000.0f, 10000.0f}) {
     const auto input = test::randomMemory<float>(2000 * 8, 45, offset - 1, offset + 1);
     check(ElementType::float32, input, 2000, 8, 8, 1, "around " + std::to_string(offset));
@@ -103,7 +103,8 @@ RESNODE_TEST(batch_statistics, "a mean far above the deviation loses what the bo
   check(ElementType::float32, constant, 100, 8, 8, 1, "constant");
 }
 
-RESNODE_TEST(batch_statistics, "of sums and sums of squares, in place; what rounding makes negative is 0") {
+RESNODE_TEST(batch_statistics,
+             "from sums and sums of squares, in place; a variance that is negative by rounding is 0") {
   constexpr int64_t kCount = 3000;
   // Mean²/variance up to 100: values of [m − 1, m + 1] have a variance of 1/3.
   for (float center : {0.0f, 0.6f, 5.8f}) {

@@ -90,7 +90,7 @@ RESNODE_TEST(head, "pool, product, softmax and top-k at odd sizes") {
   });
 }
 
-RESNODE_TEST(head, "equal scores rank by index; infinities before and NaN after all others") {
+RESNODE_TEST(head, "equal scores rank by index; infinities come before and NaN after all others") {
   test::eachType([](auto element, ElementType type) {
     using T = decltype(element);
     const Nhwc shape{2, 1, 1, 1, 4};

@@ -35,7 +35,7 @@ RESNODE_TEST(convert, "row-major float32 and bytes to nhwc, with zeros in the pa
   });
 }
 
-RESNODE_TEST(convert, "nhwc to row-major float32 is exact, and there and back again") {
+RESNODE_TEST(convert, "nhwc to row-major float32 is exact, and so is the round trip") {
   test::eachType([&](auto element, ElementType type) {
     using T = decltype(element);
     for (const Nhwc& shape : shapes()) {
@@ -63,7 +63,7 @@ RESNODE_TEST(convert, "bytes to floats") {
 }
 
 // (byte − mean) · scale in float32, rounded once: the numbers of native/image/prepare.cc.
-RESNODE_TEST(convert, "bytes of images are normalised to the bits of floats that the host prepares, in every form") {
+RESNODE_TEST(convert, "bytes of images are normalised to the bits of floats that the host prepares, in every layout") {
   const Normalisation normalisation{{103.94f, 116.78f, 123.68f, 1.5f}, {0.017f, 1, 0.25f, -3}};
   test::eachType([&](auto element, ElementType type) {
     using T = decltype(element);

@@ -20,7 +20,7 @@ void check(const std::vector<ConvolutionCase>& cases) {
 
 }  // namespace
 
-RESNODE_TEST(convolution_direct, "what residual nets are made of") { check(residualNetCases()); }
+RESNODE_TEST(convolution_direct, "the convolutions of residual nets") { check(residualNetCases()); }
 RESNODE_TEST(convolution_direct, "odd sizes, dilation, padding") { check(oddCases()); }
 RESNODE_TEST(convolution_direct, "groups") { check(groupedCases()); }
 

@@ -90,7 +90,7 @@ void check(const ConvolutionCase& shape) {
 
 }  // namespace
 
-RESNODE_TEST(convolution_gradient, "what residual nets are made of") {
+RESNODE_TEST(convolution_gradient, "the convolutions of residual nets") {
   for (const auto& shape : residualNetCases()) check(shape);
 }
 RESNODE_TEST(convolution_gradient, "odd sizes, dilation, padding") {
@@ -99,7 +99,7 @@ RESNODE_TEST(convolution_gradient, "odd sizes, dilation, padding") {
 RESNODE_TEST(convolution_gradient, "groups") {
   for (const auto& shape : groupedCases()) check(shape);
 }
-RESNODE_TEST(convolution_gradient, "depthwise, by its own kernels too") {
+RESNODE_TEST(convolution_gradient, "depthwise, also by its own kernels") {
   const ConvolutionCase manyPixels{"many pixels", 3, 40, 19, 23, 40, 3, 5, 1, 1, 1, 40};
   const auto scratch = cuda::depthwiseWeightGradientScratch(problemOf(manyPixels, cuda::ElementType::float32));
   expect(scratch > 15 * 40, "several blocks share the pixels");
@@ -109,7 +109,7 @@ RESNODE_TEST(convolution_gradient, "depthwise, by its own kernels too") {
     check(shape);
   }
 }
-RESNODE_TEST(convolution_gradient, "long reductions are shared by blocks") {
+RESNODE_TEST(convolution_gradient, "long reductions are split among blocks") {
   const ConvolutionCase pixels{"many pixels", 3, 3, 19, 23, 5, 3, 3, 1, 1, 1, 1},
       filters{"many filters", 1, 5, 3, 3, 600, 1, 1, 1, 0, 1, 1};
   expect(cuda::weightGradientScratch(problemOf(pixels, cuda::ElementType::float32)) > 0, "1311 pixels are shared");

@@ -61,7 +61,7 @@ RESNODE_TEST(convolution_own, "which kernels are offered") {
   expect(any(namesOf(depthwiseCases().front(), ElementType::float16, false, 75), "depthwise"), "depthwise");
 }
 
-RESNODE_TEST(convolution_own, "keys tell problems apart") {
+RESNODE_TEST(convolution_own, "keys distinguish problems") {
   auto problem = problemOf(kDeep, cuda::ElementType::float16);
   expect(cuda::keyOf(problem) == "float16 1x7x7x512 > 1x7x7x512 kernel 3x3 stride 1x1 pad 1x1 dilation 1x1 group 1",
          cuda::keyOf(problem));

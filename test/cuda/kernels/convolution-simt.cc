@@ -21,7 +21,7 @@ RESNODE_TEST(convolution_simt, "every tile, every shape") {
   }
 }
 
-RESNODE_TEST(convolution_simt, "several blocks each way") {
+RESNODE_TEST(convolution_simt, "several blocks in each direction") {
   const ConvolutionCase shape{"3×3 of 9·17 pixels", 1, 8, 9, 17, 136, 3, 3, 1, 1, 1, 1};
   for (const cuda::SimtTile& tile : cuda::simtTiles()) {
     checkConvolution<float>(shape, cuda::ElementType::float32, false, {true, true, true, true, 0.25f}, 0,
@@ -31,7 +31,7 @@ RESNODE_TEST(convolution_simt, "several blocks each way") {
   }
 }
 
-RESNODE_TEST(convolution_simt, "what it refuses") {
+RESNODE_TEST(convolution_simt, "unsupported problems are refused") {
   expect(!cuda::simtRefusal(problemOf(residualNetCases()[0], cuda::ElementType::float16), {64, 64}).empty(), "float16");
   expect(cuda::simtRefusal(problemOf(groupedCases()[1], cuda::ElementType::float32), {64, 64}) == "groups", "groups");
   expect(!cuda::simtRefusal(problemOf(residualNetCases()[0], cuda::ElementType::float32), {64, 65}).empty(),

@@ -22,7 +22,7 @@ void copies(int64_t sourceStride, int64_t targetStride, int64_t rows, int64_t by
   }
 }
 
-RESNODE_TEST(copy, "rows of every alignment, and nothing beside them") {
+RESNODE_TEST(copy, "rows of every alignment, without a byte beside them") {
   for (int64_t bytes : {2, 4, 6, 8, 12, 16, 30, 48, 62, 66, 512}) {
     for (int64_t rows : {1, 3, 33}) {
       copies(bytes, bytes, rows, bytes, 0, 0);

@@ -10,7 +10,7 @@ namespace {
 
 using test::floatsOf;
 
-RESNODE_TEST(dense_gradients, "inner product, as the weights lie and transposed") {
+RESNODE_TEST(dense_gradients, "inner product, with weights as stored and transposed") {
   for (const Shape& s : {Shape{1, 1, 1}, Shape{3, 31, 5}, Shape{33, 70, 65}, Shape{700, 3, 2}, Shape{2, 4, 900}}) {
     for (bool transposed : {false, true}) {
       const InnerProductShape shape{s[0], s[1], s[2], transposed};
@@ -50,7 +50,8 @@ RESNODE_TEST(dense_gradients, "Softmax, in place on dy") {
   }
 }
 
-RESNODE_TEST(dense_gradients, "SoftmaxWithLoss in every normalisation, with ignored labels; no class, no diff") {
+RESNODE_TEST(dense_gradients,
+             "SoftmaxWithLoss in every normalisation, with ignored labels; an invalid label has no diff") {
   for (const Shape& s : kScores) {
     for (auto normalization :
          {Normalization::full, Normalization::valid, Normalization::batchSize, Normalization::none}) {

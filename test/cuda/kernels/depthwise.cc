@@ -16,7 +16,7 @@ RESNODE_TEST(depthwise, "every epilogue, stride and dilation") {
   }
 }
 
-RESNODE_TEST(depthwise, "which convolutions are") {
+RESNODE_TEST(depthwise, "which convolutions are depthwise") {
   const auto is = [](const ConvolutionCase& shape) {
     return isDepthwise(problemOf(shape, cuda::ElementType::float32));
   };

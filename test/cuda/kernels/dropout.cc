@@ -20,7 +20,7 @@ test::Memory<float> memoryOf(const std::vector<float>& values, size_t misaligned
   return memory;
 }
 
-RESNODE_TEST(dropout, "plain, at sizes around a draw and a block, in place and misaligned: the reference's bits") {
+RESNODE_TEST(dropout, "row-major, at sizes around a draw and a block, in place and misaligned: the reference's bits") {
   const auto pass = memoryOf(kPass);
   for (const Dropout& dropout : cases()) {
     for (int64_t count : {0, 1, 3, 4, 5, 7, 31, 1023, 1025, 4099}) {
@@ -38,7 +38,7 @@ RESNODE_TEST(dropout, "plain, at sizes around a draw and a block, in place and m
   }
 }
 
-RESNODE_TEST(dropout, "nhwc: the values that are dropped of N×C×H×W, padding stays zero, in place") {
+RESNODE_TEST(dropout, "nhwc: drops the same values as N×C×H×W, padding stays zero, in place") {
   const auto pass = memoryOf(kPass);
   for (const Dropout& dropout : cases()) {
     test::eachType([&](auto element, ElementType type) {
@@ -58,7 +58,7 @@ RESNODE_TEST(dropout, "nhwc: the values that are dropped of N×C×H×W, padding 
   }
 }
 
-RESNODE_TEST(dropout, "a diff goes the way of the values") {
+RESNODE_TEST(dropout, "a diff is dropped like its value") {
   const Dropout dropout = cases()[1];
   const Shape shape{3, 5, 7};
   const auto random = [&](unsigned seed) { return test::floatsOf(test::randomMemory<float>(3 * 5 * 7, seed)); };

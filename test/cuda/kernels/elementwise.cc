@@ -54,7 +54,7 @@ RESNODE_TEST(unary, "each function on nhwc, padding stays zero, in place and mis
   }
 }
 
-RESNODE_TEST(unary, "plain, at sizes around a vector and a block, and none at all") {
+RESNODE_TEST(unary, "row-major, at sizes around a vector and a block, and empty") {
   for (int64_t elements : {0, 1, 3, 4, 5, 31, 33, 1023, 1025}) {
     const auto input = test::randomMemory<float>(static_cast<size_t>(elements), 5);
     auto output = test::nanMemory<float>(input.size());
@@ -64,7 +64,7 @@ RESNODE_TEST(unary, "plain, at sizes around a vector and a block, and none at al
   }
 }
 
-RESNODE_TEST(unary, "what is not finite") {
+RESNODE_TEST(unary, "values that are not finite") {
   const std::vector<float> values = {NAN, INFINITY, -INFINITY, 0.0f, -0.0f, 100.0f, -100.0f};
   for (const UnaryCase& c : unaryCases()) {
     test::Memory<float> input(values.size());
@@ -76,7 +76,7 @@ RESNODE_TEST(unary, "what is not finite") {
   }
 }
 
-RESNODE_TEST(prelu, "a slope a channel or one in all, nhwc") {
+RESNODE_TEST(prelu, "one slope per channel or one for all, nhwc") {
   test::eachType([&](auto element, ElementType type) {
     using T = decltype(element);
     for (const Nhwc& shape : test::oddShapes()) {
@@ -95,7 +95,7 @@ RESNODE_TEST(prelu, "a slope a channel or one in all, nhwc") {
   });
 }
 
-RESNODE_TEST(prelu, "plain with an inner dimension, in place and misaligned") {
+RESNODE_TEST(prelu, "row-major with an inner dimension, in place and misaligned") {
   for (const Shape& shape : {Shape{1, 1, 1}, Shape{2, 3, 1}, Shape{3, 31, 33}, Shape{2, 5, 4}}) {
     for (size_t misaligned : {0, 1}) {
       auto values = test::randomMemory<float>(static_cast<size_t>(elementCount(shape)), 6, -2, 2, misaligned);

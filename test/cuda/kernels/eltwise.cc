@@ -53,7 +53,7 @@ RESNODE_TEST(eltwise, "sum, prod and max of 2 to 9 inputs, in place on any of th
   });
 }
 
-RESNODE_TEST(eltwise, "128 inputs, and no more") {
+RESNODE_TEST(eltwise, "128 inputs, but no more") {
   compare<float>(EltwiseOperation::sum, ElementType::float32, 128, 5, true, false, 127, 0);
   compare<__half>(EltwiseOperation::max, ElementType::float16, 128, 5, false, false, 100, 0);
   const std::vector<const void*> pointers(129, nullptr);
@@ -65,7 +65,7 @@ RESNODE_TEST(eltwise, "128 inputs, and no more") {
   throw test::Failure("129 inputs were taken");
 }
 
-RESNODE_TEST(eltwise, "one tensor given twice; NaN where the specification has it") {
+RESNODE_TEST(eltwise, "one tensor given twice; NaN as in the specification") {
   test::Memory<float> a(4), b(4), output(4);
   const float as[] = {NAN, 1, -INFINITY, 2}, bs[] = {1, NAN, 3, -2};
   for (int i = 0; i < 4; ++i) {

@@ -44,7 +44,7 @@ Packed<T> packed(const cuda::ConvolutionProblem& problem, const cuda::Packing& p
 
 }  // namespace
 
-RESNODE_TEST(folding, "a convolution over 2×2 blocks gives what it gives over the image, to the bit") {
+RESNODE_TEST(folding, "a convolution over 2×2 blocks gives the same bits as over the image") {
   for (const ConvolutionCase& shape : foldableCases()) {
     eachType([&](auto element, cuda::ElementType type) {
       using T = decltype(element);
@@ -82,7 +82,7 @@ RESNODE_TEST(folding, "a convolution over 2×2 blocks gives what it gives over t
   }
 }
 
-RESNODE_TEST(folding, "bytes fold to what floats fold to") {
+RESNODE_TEST(folding, "bytes are folded like floats") {
   const cuda::Nhwc images{2, 4, 6, 3, 4};
   const auto count = static_cast<size_t>(images.pixels() * images.c);
   Memory<uint8_t> bytes(count, 1);
@@ -97,7 +97,7 @@ RESNODE_TEST(folding, "bytes fold to what floats fold to") {
   nearPlain(fromBytes, floatsOf(fromFloats), 0, 0, "bytes");
 }
 
-RESNODE_TEST(folding, "what it leaves as it is") {
+RESNODE_TEST(folding, "other convolutions are not folded") {
   const auto foldable = [](const ConvolutionCase& shape) {
     return cuda::isFoldable(convolutionOf(problemOf(shape, cuda::ElementType::float16, false, {})),
                             {shape.n, shape.c, shape.h, shape.w});

@@ -78,7 +78,7 @@ RESNODE_TEST(losses, "SoftmaxWithLoss in every normalisation, with and without i
   }
 }
 
-RESNODE_TEST(losses, "targets are smoothed and classes weigh, in every normalisation") {
+RESNODE_TEST(losses, "smoothed targets and class weights, in every normalisation") {
   for (const Sizes& sizes : kSizes) {
     if (sizes.channels > 256) continue;  // the most classes with weights
     const auto scores = scoresFor(sizes, 25);
@@ -113,7 +113,8 @@ RESNODE_TEST(losses, "a probability of zero costs −log FLT_MIN; all ignored co
   }
 }
 
-RESNODE_TEST(losses, "wrong labels are named by the first of them, count as ignored, and nothing outside is read") {
+RESNODE_TEST(losses,
+             "the first of several invalid labels is reported, all count as ignored, and nothing outside is read") {
   for (int64_t inner : {1, 3}) {
     const Sizes sizes{13, 5, inner};
     const auto scores = scoresFor(sizes, 23);
@@ -165,7 +166,7 @@ RESNODE_TEST(losses, "EuclideanLoss") {
   }
 }
 
-RESNODE_TEST(losses, "Accuracy: ties count against the true class, top-k, classes apart, ignored labels") {
+RESNODE_TEST(losses, "Accuracy: ties count against the true class, top-k, per class, ignored labels") {
   for (const Sizes& sizes : kSizes) {
     for (int64_t topK : {1, 2, 5}) {
       for (int64_t ignored : {-1, 0, 1}) {

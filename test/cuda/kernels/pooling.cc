@@ -96,7 +96,7 @@ void eachShape(Check check) {
   }
 }
 
-RESNODE_TEST(pooling, "MAX equals Caffe's, mask and ties included") {
+RESNODE_TEST(pooling, "MAX equals Caffe's, including mask and ties") {
   test::eachType([](auto element, ElementType type) {
     using T = decltype(element);
     eachShape([&](const PoolingShape& shape) {
@@ -108,7 +108,7 @@ RESNODE_TEST(pooling, "MAX equals Caffe's, mask and ties included") {
   });
 }
 
-RESNODE_TEST(pooling, "MAX to integers equals MAX, then rounding, and tells what is not finite") {
+RESNODE_TEST(pooling, "MAX to integers equals MAX followed by rounding, and reports values that are not finite") {
   test::eachType([&](auto element, ElementType type) {
     using T = decltype(element);
     for (const Nhwc& shape : {Nhwc{2, 9, 7, 64, 64}, Nhwc{1, 5, 5, 3, 4}, Nhwc{1, 6, 4, 13, 16}}) {
@@ -139,7 +139,7 @@ RESNODE_TEST(pooling, "MAX to integers equals MAX, then rounding, and tells what
   });
 }
 
-RESNODE_TEST(pooling, "AVE equals Caffe's: padding counts, the overhang does not") {
+RESNODE_TEST(pooling, "AVE equals Caffe's: padding counts, what exceeds it does not") {
   test::eachType([](auto element, ElementType type) {
     using T = decltype(element);
     eachShape([&](const PoolingShape& shape) {
@@ -148,7 +148,7 @@ RESNODE_TEST(pooling, "AVE equals Caffe's: padding counts, the overhang does not
   });
 }
 
-RESNODE_TEST(pooling, "MAX never takes NaN, nor −inf or what nothing exceeds: then −FLT_MAX at −1") {
+RESNODE_TEST(pooling, "MAX ignores NaN and −inf: a window without a greater value gives −FLT_MAX at −1") {
   test::eachType([](auto element, ElementType type) {
     using T = decltype(element);
     const PoolingShape shape = shapeOf({1, 5, 5, 5, 8}, {3, 3, 2, 2, 1, 1});
@@ -179,7 +179,7 @@ RESNODE_TEST(pooling, "windows beyond the plane, unaligned memory, rows longer t
   });
 }
 
-RESNODE_TEST(pooling, "AVE over the whole plane: a reduction, with padding and overhang in the divisor") {
+RESNODE_TEST(pooling, "AVE over the whole plane: a reduction, with padding and with windows that exceed it") {
   test::eachType([](auto element, ElementType type) {
     using T = decltype(element);
     for (const Nhwc& input : test::oddShapes()) {

@@ -33,7 +33,7 @@ void checkQuantise(cuda::ElementType type, const std::vector<float>& values, con
 // More than a thread's eight values, and not a multiple of them.
 const std::vector<float> kValues{0, 0.25f, 0.75f, 1.25f, -0.25f, -0.75f, 63.5f, 64, 127.5f, 1000, -64, -1000};
 
-RESNODE_TEST(quantise, "halves to even, cut at the ends") {
+RESNODE_TEST(quantise, "ties to even, clamped at the ends") {
   eachType([](auto element, cuda::ElementType type) {
     using T = decltype(element);
     checkQuantise<T>(type, kValues, {0, 0, 2, 2, 0, -2, 127, 127, 127, 127, -128, -128}, cuda::ElementType::int8);
@@ -41,7 +41,7 @@ RESNODE_TEST(quantise, "halves to even, cut at the ends") {
   });
 }
 
-RESNODE_TEST(quantise, "not-a-number and infinities are told") {
+RESNODE_TEST(quantise, "NaN and infinities are reported") {
   for (float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(), -INFINITY}) {
     for (size_t at : {size_t{3}, kValues.size() - 1}) {
       Memory<float> from(kValues.size());

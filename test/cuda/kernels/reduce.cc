@@ -59,7 +59,7 @@ __global__ void withoutBarrier(int* wrong) {
   }
 }
 
-RESNODE_TEST(reduce, "the emulator shows a barrier that is missing between two of them") {
+RESNODE_TEST(reduce, "the emulator shows a missing barrier between two of them") {
   emulator::setOrder(emulator::Order::reverse);
   int wrong = 0;
   launch(withoutBarrier, Grid{dim3(1), dim3(128)}, nullptr, &wrong);

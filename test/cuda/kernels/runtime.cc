@@ -72,7 +72,7 @@ RESNODE_TEST(runtime, "memory is bounded, counted and found by its address") {
   cudaGetLastError();
 }
 
-RESNODE_TEST(runtime, "copies look whose pointers they get") {
+RESNODE_TEST(runtime, "copies check to whom their pointers belong") {
   Setup s;
   int pageable[4] = {};
   returns(cudaMemcpy(s.device, pageable, 16, cudaMemcpyDeviceToHost), cudaErrorInvalidValue, "the wrong direction");
@@ -83,7 +83,7 @@ RESNODE_TEST(runtime, "copies look whose pointers they get") {
   cudaGetLastError();
 }
 
-RESNODE_TEST(runtime, "streams in order; events order two of them, and a lazy stream shows where one is missing") {
+RESNODE_TEST(runtime, "streams keep their order; events order two of them, and a lazy stream shows a missing one") {
   for (const char* mode : {"eager", "lazy"}) {
     const Setting streams("RESNODE_EMULATED_STREAMS", mode);
     for (bool wait : {true, false}) {
@@ -103,7 +103,7 @@ RESNODE_TEST(runtime, "streams in order; events order two of them, and a lazy st
   }
 }
 
-RESNODE_TEST(runtime, "a captured graph runs when launched, as often as launched, over forked streams too") {
+RESNODE_TEST(runtime, "a captured graph runs when launched, as often as launched, also over forked streams") {
   Setup s;
   cudaGraph_t graph = nullptr;
   cudaGraphExec_t executable = nullptr;
@@ -135,7 +135,7 @@ RESNODE_TEST(runtime, "a captured graph runs when launched, as often as launched
   cudaGetLastError();
 }
 
-RESNODE_TEST(runtime, "what may not happen while a stream captures loses the capture") {
+RESNODE_TEST(runtime, "forbidden calls while a stream captures invalidate the capture") {
   Setup s;
   cudaGraph_t graph = nullptr;
   void* memory = nullptr;
@@ -158,7 +158,7 @@ RESNODE_TEST(runtime, "what may not happen while a stream captures loses the cap
   captured(cudaSuccess, cudaSuccess, "another stream's wait", [&] { return cudaStreamSynchronize(s.b); });
 }
 
-RESNODE_TEST(runtime, "the n-th launch fails when asked, and its device is lost; another one works") {
+RESNODE_TEST(runtime, "the n-th launch fails on request, and its device is lost; another one works") {
   const Setting devices("RESNODE_EMULATED_DEVICES", "5");
   static int device = 0;  // a lost device for each order of threads
   returns(cudaSetDevice(++device), cudaSuccess, "device");
@@ -189,7 +189,7 @@ RESNODE_TEST(runtime, "the n-th launch fails when asked, and its device is lost;
   test::expect(s.host[1] == 2, "and computes");
 }
 
-RESNODE_TEST(runtime, "devices as the environment says") {
+RESNODE_TEST(runtime, "devices follow the environment") {
   int count = -1, version = -1;
   {
     const Setting devices("RESNODE_EMULATED_DEVICES", "0");

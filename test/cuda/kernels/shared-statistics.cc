@@ -23,7 +23,7 @@ test::Memory<float> memoryOf(const std::vector<float>& values) {
 }
 
 RESNODE_TEST(shared_statistics,
-             "two halves of a batch have its statistics and its gradient; their parameters' diffs add up") {
+             "two halves of a batch have its statistics and its gradient, and their parameters' diffs add up") {
   for (int64_t c : {1, 3, 5, 8, 33}) {
     const Nhwc half{2, 3, 5, c, padChannels(c)};
     const Shape whole{4, c, 3, 5};

@@ -19,7 +19,7 @@ void check(test::Memory<float>& scores, int64_t outer, int64_t channels, int64_t
   }
 }
 
-RESNODE_TEST(softmax, "rows short and long, one and many, and positions apart") {
+RESNODE_TEST(softmax, "short and long rows, one and many, and positions that are apart") {
   for (int64_t channels : {1, 2, 3, 31, 32, 33, 1000, 1024, 1025, 2049}) {
     for (int64_t outer : {1, 5}) {
       for (int64_t inner : {1, 3, 33}) {

@@ -22,7 +22,7 @@ float difference(cuda::ElementType type, const Memory<T>& a, const Memory<T>& b,
 
 }  // namespace
 
-RESNODE_TEST(trial, "noise fills what counts, differs by seed, and leaves the rest zero") {
+RESNODE_TEST(trial, "noise fills the valid values, differs by seed, and leaves the rest zero") {
   eachType([&](auto element, cuda::ElementType type) {
     using T = decltype(element);
     const cuda::NoiseShape shape{31, 9, 33, 16};
@@ -56,7 +56,7 @@ RESNODE_TEST(trial, "noise fills what counts, differs by seed, and leaves the re
   });
 }
 
-RESNODE_TEST(trial, "the worst difference is found wherever it is, in parts of the tolerance") {
+RESNODE_TEST(trial, "the worst difference is found anywhere, as a multiple of the tolerance") {
   eachType([&](auto element, cuda::ElementType type) {
     using T = decltype(element);
     for (size_t count : {size_t{1}, size_t{33}, size_t{1000}}) {

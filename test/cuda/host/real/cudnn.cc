@@ -142,7 +142,7 @@ RESNODE_TEST(cudnn_real, "makes plans of convolutions of 8-bit integers for an H
   }
 }
 
-RESNODE_TEST(cudnn_real, "takes our graphs of every convolution of ResNet-50's in 8-bit integers, signed or not") {
+RESNODE_TEST(cudnn_real, "takes our graphs of every convolution of ResNet-50 in 8-bit integers, signed or not") {
   CudnnHandle handle(realLibrary(), std::string(kH100));
   for (int64_t batch : {1, 256}) {
     std::vector<Layer> layers = resnet50();
@@ -194,7 +194,7 @@ RESNODE_TEST(cudnn_real,
   }
 }
 
-RESNODE_TEST(cudnn_real, "makes plans of ResNet-50's convolutions together with the sums of what they put out") {
+RESNODE_TEST(cudnn_real, "makes plans of ResNet-50's convolutions together with the sums of their results") {
   CudnnHandle handle(realLibrary(), std::string(kH100));
   for (const Precision& precision : {kPrecisions[0], kPrecisions[1]}) {
     for (const Layer& layer : resnet50()) {
@@ -286,7 +286,7 @@ RESNODE_TEST(cudnn_real, "makes plans of gradients for an H100") {
   }
 }
 
-RESNODE_TEST(cudnn_real, "takes groups, dilation, leaky ReLU and no epilogue at all") {
+RESNODE_TEST(cudnn_real, "takes groups, dilation, leaky ReLU and no epilogue") {
   CudnnHandle handle(realLibrary(), std::string(kH100));
   for (const Precision& precision : kPrecisions) {
     ConvolutionProblem grouped = problemOf({28, 128, 128, 3, 1, false, true}, 4, precision);
@@ -330,7 +330,7 @@ ConvolutionProblem deconvolution(int64_t size, int64_t from, int64_t to, int64_t
   return problem;
 }
 
-RESNODE_TEST(cudnn_real, "takes our graphs of deconvolutions and of their gradients, in groups too") {
+RESNODE_TEST(cudnn_real, "takes our graphs of deconvolutions and of their gradients, also in groups") {
   CudnnHandle handle(realLibrary(), std::string(kH100));
   for (const Precision& precision : kPrecisions) {
     // The last ones of FCN-32s and FCN-8s, the first of FCN-8s; one with 256 channels as in DCGAN; bilinear ones, with
