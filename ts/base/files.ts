@@ -94,6 +94,10 @@ const READ_CAUSES: Readonly<Record<string, string>> = {
 export const readCause = ({ code, message }: NodeJS.ErrnoException): string =>
   READ_CAUSES[code ?? ''] ?? `it cannot be read (${code ?? message})`;
 
+/** Whether an error of the file system says that there is no such file. */
+export const isMissing = ({ code }: NodeJS.ErrnoException): boolean =>
+  code === 'ENOENT' || code === 'ENOTDIR';
+
 const WRITE_CAUSES: Readonly<Record<string, (path: string) => string>> = {
   ENOENT: (path) =>
     statsOf(dirname(path)) === null

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { DataError } from '../base/errors.ts';
-import { checkRegularFile } from '../base/files.ts';
+import { checkRegularFile, isMissing, readCause } from '../base/files.ts';
 import { list, oneOf, path } from '../base/kinds.ts';
 import { optional, required, signature } from '../base/options.ts';
 import { elementCount } from '../base/shape.ts';
@@ -114,13 +114,11 @@ async function readBytes(file: string): Promise<Buffer> {
     const bytes = await readFile(file);
     return bytes[0] === 0x1f && bytes[1] === 0x8b ? await promisify(gunzip)(bytes) : bytes;
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const isMissing = code === 'ENOENT';
-    throw new DataError(
-      isMissing ? 'data/not-found' : 'data/unreadable',
-      { file },
-      isMissing ? 'there is no such file' : `cannot be read (${message}); get it again`,
-      { cause: error },
-    );
+    const cause = error as NodeJS.ErrnoException;
+    throw isMissing(cause)
+      ? new DataError('data/not-found', { file }, readCause(cause), { cause })
+      : new DataError('data/unreadable', { file }, `cannot be read (${cause.message}); get it again`, {
+          cause,
+        });
   }
 }

@@ -1,6 +1,7 @@
 /** Image files → pixels. */
 import { open, stat } from 'node:fs/promises';
 import { ImageError, ResnodeError } from '../base/errors.ts';
+import { isMissing, readCause } from '../base/files.ts';
 import { bytes, either, integer, oneOf, signal, string } from '../base/kinds.ts';
 import { onAbort } from '../base/on-abort.ts';
 import { optional, options, required, signature } from '../base/options.ts';
@@ -268,10 +269,9 @@ export async function readImageFile(
     }
   } catch (error) {
     if (error instanceof ImageError) throw error;
-    const { code, message } = error as NodeJS.ErrnoException;
-    throw code === 'ENOENT' || code === 'ENOTDIR'
-      ? new ImageError('image/not-found', file, 'there is no such file', { cause: error })
-      : new ImageError('image/unreadable', file, `cannot be read (${code ?? message})`, { cause: error });
+    const cause = error as NodeJS.ErrnoException;
+    const code = isMissing(cause) ? 'image/not-found' : 'image/unreadable';
+    throw new ImageError(code, file, readCause(cause), { cause });
   }
 }
 

@@ -1,6 +1,7 @@
 /** A segmenter over many images of which the class of each pixel is known. */
 import { readFile } from 'node:fs/promises';
 import { ArgumentError, ImageError } from '../../base/errors.ts';
+import { isMissing, readCause } from '../../base/files.ts';
 import { either, having, integer, list } from '../../base/kinds.ts';
 import { fields, optional, options, required, signature } from '../../base/options.ts';
 import { location, pathOf } from '../../base/sources.ts';
@@ -139,11 +140,9 @@ async function mapOf(truth: SegmentationSample['truth']): Promise<LabelMap> {
   if (typeof truth === 'object' && !(truth instanceof URL)) return truth;
   const path = pathOf(truth);
   const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
-    throw new ImageError(
-      error.code === 'ENOENT' ? 'image/not-found' : 'image/unreadable',
-      path,
-      error.code === 'ENOENT' ? 'there is no such file' : `cannot be read (${error.code})`,
-    );
+    throw new ImageError(isMissing(error) ? 'image/not-found' : 'image/unreadable', path, readCause(error), {
+      cause: error,
+    });
   });
   return decodeIndexedPng(bytes, path);
 }

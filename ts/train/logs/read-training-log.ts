@@ -2,7 +2,7 @@
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { DataError, ResnodeError } from '../../base/errors.ts';
-import { checkRegularFile } from '../../base/files.ts';
+import { checkRegularFile, readCause } from '../../base/files.ts';
 import { path } from '../../base/kinds.ts';
 import { required, signature } from '../../base/options.ts';
 import type { OutputValue, SolverEvent } from '../events.ts';
@@ -44,10 +44,9 @@ export async function readTrainingLog(file: string): Promise<TrainingLog> {
     checkRegularFile(file);
     return await readLines(file, createReadStream(file));
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (error instanceof ResnodeError || code === undefined) throw error;
-    const found = code === 'ENOENT' ? 'there is no such file' : `cannot be read (${code})`;
-    throw new DataError('data/log', { file }, found, { cause: error });
+    const cause = error as NodeJS.ErrnoException;
+    if (error instanceof ResnodeError || cause.code === undefined) throw error;
+    throw new DataError('data/log', { file }, readCause(cause), { cause });
   }
 }
 
