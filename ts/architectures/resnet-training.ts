@@ -2,13 +2,13 @@
 
 import { join } from 'node:path';
 import { ArgumentError } from '../base/errors.ts';
-import { either, integer, list, number, path, string } from '../base/kinds.ts';
+import { integer, path } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import type { SolverParameter } from '../caffe/solver-parameter.ts';
 import { PAPER, type PaperOptions, type PhaseAugment } from './paper-training.ts';
 import { residualNet } from './residual-net.ts';
-import { architectureRows, planOf, type ResnetOptions, resnet } from './resnet.ts';
+import { architectureRows, planOf, type ResnetOptions, resnet, sourceRows } from './resnet.ts';
 import { warmupSolver } from './solver-presets.ts';
 
 export interface ResnetTrainingOptions
@@ -49,18 +49,7 @@ const RESNET_TRAINING = signature('resnetTraining', {
   options: required(
     options<ResnetTrainingOptions>({
       ...architectureRows,
-      train: optional(string, "as Caffe's examples", 'The source of phase TRAIN.'),
-      test: optional(string, "as Caffe's examples", 'The source of phase TEST.'),
-      mean: optional(
-        either(list(number(), { of: 'numbers' }), path),
-        'of the data set',
-        'The mean that is subtracted.',
-      ),
-      testBatch: optional(
-        integer(1),
-        "the paper's",
-        'The number of images in one forward pass of phase TEST.',
-      ),
+      ...sourceRows,
       batch: optional(
         integer(1),
         "the paper's",

@@ -153,6 +153,18 @@ export const architectureRows = {
   size: optional(integer(1), '224, CIFAR 32', 'The height and width of the input.'),
 };
 
+/** Rows of what the data layers of a train_val net read. */
+export const sourceRows = {
+  train: optional(string, "as Caffe's examples", 'The source of phase TRAIN.'),
+  test: optional(string, "as Caffe's examples", 'The source of phase TEST.'),
+  mean: optional(
+    either(list(number(), { of: 'numbers' }), path),
+    'of the data set',
+    'The mean that is subtracted.',
+  ),
+  testBatch: optional(integer(1), "the paper's", 'The number of images in one forward pass of phase TEST.'),
+};
+
 const RESNET = signature('resnet', {
   options: required(
     options<ResnetOptions>({
@@ -162,18 +174,7 @@ const RESNET = signature('resnet', {
         either(
           boolean,
           options<Exclude<ResnetOptions['train'], boolean | undefined>>({
-            train: optional(string, "as Caffe's examples", 'The source of phase TRAIN.'),
-            test: optional(string, "as Caffe's examples", 'The source of phase TEST.'),
-            mean: optional(
-              either(list(number(), { of: 'numbers' }), path),
-              'of the data set',
-              'The mean that is subtracted.',
-            ),
-            testBatch: optional(
-              integer(1),
-              "the paper's",
-              'The number of images in one forward pass of phase TEST.',
-            ),
+            ...sourceRows,
           }),
         ),
         'false',
