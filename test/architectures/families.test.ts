@@ -129,7 +129,7 @@ test('every depth that fits a rule builds; a depth in between is refused with th
   refused({}, 'layers (or a name such as resnet-110, or blocks');
   refused({ depth: 20, blocks: [1, 1, 1] }, 'either blocks or a depth');
   refused({ blocks: [1, 1, 1, 1, 1, 1, 1] }, 'one to six stages');
-  refused({ depth: 20, widen: 2 }, 'widen: expected none with another family than wrn');
+  refused({ depth: 20, widen: 2 }, 'widen: expected none, since only wrn has it');
   refused({ depth: 50, groups: 32 }, 'resnext');
   refused({ depth: 20, dropout: 0.3 }, 'pre-activation');
   refused({ family: 'plain', depth: 20, squeeze: 16 }, 'squeeze: expected none with plain');
@@ -152,8 +152,8 @@ test('names contain family, depth and width; others are refused with the nearest
     ['vgg', 'a family (resnet, plain, preresnet'],
     ['resnet50', 'did you mean "resnet-50"'],
     ['wrn-28x10', 'did you mean "wrn-28-1'],
-    ['resnet-50-2', 'with wrn alone'],
-    ['wrn-50-32x4d', 'with resnext and se-resnext alone'],
+    ['resnet-50-2', 'only with wrn'],
+    ['wrn-50-32x4d', 'only with resnext and se-resnext'],
     ['resnext-50-', 'a family'],
   ] as const)
     assert.throws(

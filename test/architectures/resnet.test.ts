@@ -196,7 +196,10 @@ test('options that do not fit are refused, with those that do', () => {
     );
   refused({ depth: 51 }, 'the nearest that resnet has: 50, 47 and 56');
   refused({ depth: 'toString' }, 'depth: expected a positive integer');
-  refused({ depth: 18, version: 'v1.5' }, 'version: expected "v1" with basic blocks, which know no other');
+  refused(
+    { depth: 18, version: 'v1.5' },
+    'version: expected "v1" with basic blocks, which have no other version',
+  );
   refused({ depth: 50, version: 'v2' }, 'version: expected "v1" or "v1.5"');
   refused({ depth: 20, shortcut: null }, 'expected "identity", "projection", "all-projections", "A"');
   refused({ depth: 20, size: 3 }, 'size: expected an integer from 4');

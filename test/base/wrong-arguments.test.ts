@@ -186,8 +186,8 @@ const DATA = [
   'settings of checkSolver',
   'weights, { name, layers }',
   'what calibrate found',
-  'what openDevice was given',
-  'what resnetTraining gives',
+  'the options of openDevice',
+  'the result of resnetTraining',
   '{ net, weights }',
   '{ resize, crop }',
 ];

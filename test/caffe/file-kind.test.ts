@@ -132,7 +132,7 @@ test('where a net is needed, any other file is named with the place where it bel
     ['hdf5', /an HDF5 file.*--weights/],
     ['html', /a web page \(HTML\).*download failed/],
     ['lfs-pointer', /Git LFS pointer.*git lfs pull/],
-    ['gzip', /packed by gzip.*gunzip/],
+    ['gzip', /compressed with gzip.*gunzip/],
     ['zip', /a zip archive.*unpack/],
     ['list', /a list of files/],
     ['labels', /class names.*--labels/],
@@ -252,7 +252,7 @@ test('V1 layers with V2 types, and the reverse, give an error that says so', asy
   const quoted = readNet(NET.replace('"InnerProduct"', '"INNER_PRODUCT"'), { file: 'n' });
   assert.match(
     (await refusal(() => device.load({ model: quoted }))).message,
-    /"INNER_PRODUCT" is how "layers" \(V1\) calls it, write "InnerProduct"/,
+    /"INNER_PRODUCT" is its name in "layers" \(V1\), write "InnerProduct"/,
   );
 });
 

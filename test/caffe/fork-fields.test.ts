@@ -41,7 +41,7 @@ test('a field that changes results is not called harmless, and a field of severa
 test("for a field of a layer that BVLC lacks, the error does not promise BVLC's semantics without it", () => {
   assert.match(
     refusal('NetParameter', 'layer { type: "Mul" mul_param { mul_shape: 3 } }').message,
-    /"mul_param": it belongs to Synopsys's .* and is for its Mul, which BVLC does not have; write what it computes in other layers$/,
+    /"mul_param": it belongs to Synopsys's .* and is for its Mul, which BVLC does not have; express its computation in other layers$/,
   );
 });
 

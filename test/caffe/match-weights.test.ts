@@ -74,7 +74,10 @@ test("partialWeights keeps the fillers' values where weights are missing, and re
     blobs.map((blob) => blob === null),
     [false, false, true, true],
   );
-  assert.is(matchText(report), '1 of 2 layers took weights; at their fillers: fc2; unused in the file: fc');
+  assert.is(
+    matchText(report),
+    '1 of 2 layers have weights from the file; at their fillers: fc2; unused in the file: fc',
+  );
 });
 
 test('training accepts a file that fits partly, and refuses one without any match', () => {
@@ -82,7 +85,7 @@ test('training accepts a file that fits partly, and refuses one without any matc
   const part = file(layer('conv', 'Convolution', ...CONV));
   assert.is(
     matchText(matchWeights(net, part, {}, 'train').report),
-    '1 of 2 layers took weights; at their fillers: fc2',
+    '1 of 2 layers have weights from the file; at their fillers: fc2',
   );
   const nothing = file(layer('fc', 'InnerProduct', ...FC));
   const error = refused(() => matchWeights(net, nothing, {}, 'train'));
@@ -152,13 +155,13 @@ for (const [rule, net, weights, message] of [
     'a bias too many',
     [[4, 8]],
     layer('l', 'InnerProduct', [4, 8], [4]),
-    /a bias that the net has not, write bias_term: true/,
+    /a bias but the net has none, write bias_term: true/,
   ],
   [
     'a bias missing',
     [[4, 8], [4]],
     layer('l', 'InnerProduct', [4, 8]),
-    /a bias that the file has not, write bias_term: false/,
+    /a bias but the file has none, write bias_term: false/,
   ],
   ['a Scale whose bias is missing', [[4], [4]], layer('l', 'Scale', [4]), /write bias_term: false/],
   [

@@ -109,7 +109,7 @@ test('a file that is no state, is truncated or is damaged is refused with the fi
   await refused('cut', /cut short/);
   await refused('cut.h5', /damaged/);
   await refused('empty', /an empty file; here a solver state .* is needed/);
-  await refused('net.caffemodel', /give the \.solverstate that lies beside/);
+  await refused('net.caffemodel', /give the \.solverstate beside/);
   const { File, ready } = await import('h5wasm/node');
   await ready;
   new File(path('other.h5'), 'w').close();

@@ -65,7 +65,7 @@ for (const [text, message] of [
   [conv('kernel_size: 3 weight_filler { type: "uniform" min: 1 max: -1 }'), /min 1 lies above max -1/],
   [
     conv('kernel_size: 3 weight_filler { type: "xavier" sparse: 2 }'),
-    /sparse belongs to the gaussian filler alone/,
+    /sparse belongs only to the gaussian filler/,
   ],
   [
     conv('kernel_h: 2 kernel_w: 3 weight_filler { type: "bilinear" }'),
@@ -332,7 +332,7 @@ test('unknown fields of a layer with a user-defined type are reported with that 
   }
   assert.match(
     refusal(() => build(own('DazzleLoss', 'dazzle_loss_param'))).message,
-    /take its deploy file, or let resnode print --deploy write it/,
+    /use its deploy file, or let resnode print --deploy write it/,
   );
   // A known layer is refused because of the field, whatever the field is called.
   assert.match(

@@ -163,7 +163,7 @@ test('.npy that NumPy would have to convert is refused, with the call that conve
     [good.replace('<f4', '>f4'), 'astype'],
     [good.replace('False', 'True'), 'ascontiguousarray'],
     [good.replace('2, 2', '2, 3'), 'needs 24 bytes'],
-    [good.replace("'<f4'", "[('a', '<f4')]"), 'plain array'],
+    [good.replace("'<f4'", "[('a', '<f4')]"), 'does not describe an array'],
   ] as const)
     assert.match((await refused(() => readNpy(make(dictionary, four), { file: 'x.npy' }))).message, hint);
   const whole = make(good, four);

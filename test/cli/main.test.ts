@@ -75,12 +75,12 @@ test('a former flag name is refused with the new one, and so is an output withou
     [['evaluate', '--output', 'x.json'], /: expected --out,/],
     [['convert', 'x.pth', '--out', 'x.caffemodel', '--output-model', 'x'], /: expected --out-model,/],
     [['bench', 'compare', 'a', 'b', '--print-json'], /: expected --json,/],
-    [['bench', '--json', 'x.json'], /too many arguments.*; what it writes is named by --out/],
+    [['bench', '--json', 'x.json'], /too many arguments.*; --out names the file to write/],
     [
       ['convert', 'x.pth', 'x.caffemodel', '--out', 'x'],
-      /too many arguments.*; what it writes is named by --out/,
+      /too many arguments.*; --out names the file to write/,
     ],
-    [['dataset', 'mean', 'x', 'y', '--out', 'z'], /too many arguments.*; what it writes is named by --out/],
+    [['dataset', 'mean', 'x', 'y', '--out', 'z'], /too many arguments.*; --out names the file to write/],
   ] as const) {
     const { status, stderr } = resnode(...words);
     assert.is(status, 2, stderr);

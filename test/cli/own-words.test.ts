@@ -73,9 +73,9 @@ for (const [words, said] of [
   ],
   [
     ['classify', join(root, 'empty'), ...model],
-    /expected image files, or folders and lists that hold some, but/,
+    /expected image files, or folders and lists with images, but/,
   ],
-  [['view', fashion, '--out', '/proc/x.html'], /no file of this name can be made in \/proc/],
+  [['view', fashion, '--out', '/proc/x.html'], /no file of this name can be created in \/proc/],
   [
     ['cam', image, ...model, '--class', '77', '--out', join(root, 'x.png')],
     /--class: expected .+, but received 77/,

@@ -105,7 +105,7 @@ test('the file next to the model is used and named; one with the same name takes
   assert.equal(chosen(['--preprocess', join(place, 'deploy.preprocess.json')], model).mean, [5]);
   refused(
     ['--order', 'RGB'],
-    /deploy\.preprocess\.json has one, but is not read where other options are given/,
+    /deploy\.preprocess\.json has one, but is not used together with other options/,
     beside,
   );
   refused(['--preprocess', join(fashion, 'preprocess.json')], /the net's input, 224×224.*28×28/);
@@ -220,7 +220,7 @@ test('in every command that reads many images, an unreadable one costs a line an
     assert.equal([one.error, one.status], [null, 1]);
     assert.match(one.stderr, /^resnode: .*torn\.png: [^\n]+\n$/);
     const none = await resnode('classify', torn, torn, ...net, ...prepared, ...more);
-    assert.match(none.error!.message, /no image is left/);
+    assert.match(none.error!.message, /no image could be read/);
   }
 });
 

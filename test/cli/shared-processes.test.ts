@@ -127,7 +127,7 @@ if (hasMpirun()) {
   test.after(() => rmSync(folder, { recursive: true }));
 
   for (const [what, model, list] of [
-    ['one class an image', 'deploy.prototxt', 'list.txt'],
+    ['one class per image', 'deploy.prototxt', 'list.txt'],
     ['several labels an image', 'sigmoid.prototxt', 'labels.txt'],
   ] as const)
     test(`evaluate of ${what}: three processes find the same as one, image by image`, async () => {
@@ -224,7 +224,7 @@ if (hasMpirun()) {
   });
 
   for (const [what, model, list] of [
-    ['one class an image', 'deploy.prototxt', 'list.txt'],
+    ['one class per image', 'deploy.prototxt', 'list.txt'],
     ['several labels an image', 'sigmoid.prototxt', 'labels.txt'],
   ] as const)
     test(`SIGTERM to one process stops all if progress is kept, and one process continues to the whole result: ${what}`, async () => {
@@ -233,7 +233,7 @@ if (hasMpirun()) {
       writeFileSync(at('middle.txt'), readFileSync(at(list), 'utf8').repeat(20));
       const stopped = await inProcesses(2, signalled, ['SIGTERM', mark, ...words, '--resume', mark]);
       assert.is(stopped.status, 130, stopped.stderr);
-      assert.match(stopped.stderr, /stopped at \d+ of 420 images; the same command goes on from there/);
+      assert.match(stopped.stderr, /stopped at \d+ of 420 images; the same command continues from there/);
       const { done } = JSON.parse(readFileSync(mark, 'utf8')) as { done: number };
       assert.ok(done > 0 && done < 420 && done % 2 === 0, `${done}`);
       const [whole, rest] = await Promise.all([alone(words), alone([...words, '--resume', mark])]);

@@ -117,7 +117,7 @@ test('misuse is refused before anything is written, with the cure', () => {
     ],
     [
       ['detect', 'half.png', '--model', 'ssd', '--out', 'one.png'],
-      /a folder, in which pictures are named as their images/,
+      /a folder for pictures with the names of their images/,
     ],
     [['detect', 'half.png', '--model', 'ssd', '--min-score', '2'], /--min-score/],
     [

@@ -201,9 +201,9 @@ for (const [what, flags, message] of [
   [
     'several GPUs in one process',
     ['--gpu', '0,1'],
-    /--gpu 0,1 needs a process a GPU: mpirun -n 2 resnode train/,
+    /--gpu 0,1 needs one process per GPU: mpirun -n 2 resnode train/,
   ],
-  ['one GPU twice', ['--gpu', '1,1', '--mpi'], /GPUs with commas between them, each once/],
+  ['one GPU twice', ['--gpu', '1,1', '--mpi'], /GPUs, separated by commas, each once/],
 ] as const)
   test(`${what} is a misuse`, () => {
     const words = [...COMMAND, 'train', '--solver', 'x', ...flags];

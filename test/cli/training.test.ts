@@ -140,7 +140,7 @@ test('train prints the modes of BatchNorm, iterations, tests and snapshots; a lo
   const lines = stdout.trimEnd().split('\n');
   assert.match(
     lines[0]!,
-    /^training "dummy" on cpu: SGD, fixed, iterations 0 to 5 of 4 samples, \d+ values to learn, seed 4$/,
+    /^training "dummy" on cpu: SGD, fixed, iterations 0 to 5 of 4 samples, \d+ learnable values, seed 4$/,
   );
   assert.match(lines[1]!, /^BatchNorm with the batch's statistics \(.+\): bn$/);
   assert.match(
@@ -239,7 +239,7 @@ for (const [what, words, asker] of [
     });
     assert.is(run.status, 1, run.stderr);
     assert.match(run.stderr, asker);
-    assert.match(run.stderr, /--device cpu computes on the processor/);
+    assert.match(run.stderr, /--device cpu computes on the CPU/);
   });
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const)

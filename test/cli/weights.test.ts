@@ -118,7 +118,7 @@ for (const name of ['run', 'classify', 'bn-stats'])
     assert.is(partial.status, 0, partial.stderr);
     assert.match(
       partial.stderr,
-      /resnode: warning: net\.caffemodel: \d of \d layers took weights; at their fillers: (fc2|bn)/,
+      /resnode: warning: net\.caffemodel: \d of \d layers have weights from the file; at their fillers: (fc2|bn)/,
     );
   });
 
@@ -154,13 +154,13 @@ const solver = (name: string, model: string) =>
     `net: "${model}"\nbase_lr: 0.01\nlr_policy: "fixed"\nmax_iter: 1\nsnapshot_prefix: "${name}"\nsolver_mode: CPU\n`,
   );
 
-test('train names the layers that took weights, and refuses a file without any', () => {
+test('train names the layers that have weights from the file, and refuses a file without any', () => {
   solver('solver.prototxt', 'data.prototxt');
   const part = resnode('train', '--solver', 'solver.prototxt', '--weights', 'net.caffemodel');
   assert.is(part.status, 0, part.stderr);
   assert.match(
     part.stdout,
-    /1 of 3 layers took weights; at their fillers: fc2, bn; unused in the file: fc\n/,
+    /1 of 3 layers have weights from the file; at their fillers: fc2, bn; unused in the file: fc\n/,
   );
   writeCaffemodel(path('other.caffemodel'), {
     name: 'o',
@@ -242,7 +242,10 @@ test('a solver whose net uses a name twice is refused before training; a name in
 test('view --partial-weights names the layers that kept their fillers, and NaN in weights, also without an image', () => {
   const filled = resnode('view', 'renamed.prototxt', '--weights', 'net.caffemodel', '--partial-weights');
   assert.is(filled.status, 0, filled.stderr);
-  assert.match(filled.stderr, /1 of 2 layers took weights; at their fillers: fc2; unused in the file: fc/);
+  assert.match(
+    filled.stderr,
+    /1 of 2 layers have weights from the file; at their fillers: fc2; unused in the file: fc/,
+  );
   const [weights, bias] = [blob(8, 3, 3, 3), blobFromFloats([8], new Float32Array(8).fill(Number.NaN))];
   writeCaffemodel(path('nan.caffemodel'), {
     name: 'n',

@@ -56,7 +56,7 @@ test('a calibration of another net is refused, even if some of its blobs have th
   assert.match(message, /one of this net, "small": make one with "resnode quantize" .*in code: calibrate/);
   assert.match(
     message,
-    /one of the net large, with 2 of 8 ranges of blobs that are not there: sum2@sum2, sum3@sum3/,
+    /one of the net large, with 2 of 8 ranges of blobs that the net does not have: sum2@sum2, sum3@sum3/,
   );
   assert.match(refusal('', { 'x@y': 1 }), /one of a net without a name, with 1 of 1 ranges/);
 });
@@ -68,7 +68,7 @@ test('a convolution whose input is missing in the calibration is refused with it
     refusal('small', lacking),
     /without a range for what 1 of its convolutions read: layer branch1 reads first@first_ReLU/,
   );
-  assert.match(refusal('small', lacking), /a range of 0 leaves .* without int8/);
+  assert.match(refusal('small', lacking), /a range of 0 excludes .* from int8/);
 });
 
 test('a range is 0 if a blob is always 0 or too small for a scale; none exceeds float32', () => {

@@ -98,7 +98,7 @@ test('a deploy net with leftover labels loses them, and without them stays uncha
 test('a net without a deploy form is refused with the reason, at the layer', async () => {
   assert.match(
     (await refusal(() => deployNet(parse(DATA)))).message,
-    /no layer but data, losses and measures/,
+    /only data layers, losses and measures/,
   );
   const labelled = `${DATA} ${fc('fc')} layer { name: "sum" type: "Concat" bottom: "fc" bottom: "label" top: "sum" } ${loss('sum')}`;
   const error = await refusal(() => deployNet(parse(labelled)));
@@ -139,7 +139,7 @@ test('a deploy net becomes a net that can be trained, with fillers, data and an 
     ],
     [
       `input: "x" input_dim: 1 input_dim: 3 input_dim: 8 input_dim: 6 ${fc('a', 'x')} ${fc('b', 'x')}`,
-      /no loss is known for its outputs \(a 1×4, b 1×4\)/,
+      /it has no outputs with a known loss \(a 1×4, b 1×4\)/,
     ],
   ] as const)
     assert.match((await refusal(() => trainNet(parse(text)))).message, message);

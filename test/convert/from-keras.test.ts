@@ -78,7 +78,7 @@ test('a model_config that describes no net, or unsupported layers, is refused by
     inbound_nodes: [[[from, 0, 0, {}]]],
   });
   const cases: [string, RegExp][] = [
-    ['{', /its model_config is no JSON/],
+    ['{', /its model_config is not JSON/],
     [config([]), /its model_config has 0 layers/],
     [config([input, layer('Lambda', {})]), /layer "a": layers of type Lambda are not converted/],
     [config([input, layer('constructor', {})]), /layers of type constructor are not converted/],
@@ -87,7 +87,7 @@ test('a model_config that describes no net, or unsupported layers, is refused by
       /layer "a": its activation "swish" is not converted/,
     ],
     [config([input, layer('Conv2D', {})]), /layer "a": its kernel is missing among the weights/],
-    [config([input, layer('ReLU', {}, 'b')]), /layer "a": its input "b" is no layer before it/],
+    [config([input, layer('ReLU', {}, 'b')]), /layer "a": its input "b" is not a layer before it/],
     [
       config([{ ...input, config: { name: 'in', batch_shape: [null, null, null, 3] } }]),
       /--input-shape in=1x3x224x224/,
@@ -133,7 +133,7 @@ test('other layouts, other nets and damaged files are refused with what to do', 
     [made('none.h5', (file) => file.create_group('x')), /no attribute layer_names/],
     [
       made('lost.h5', (file) => file.create_attribute('layer_names', ['conv1_conv'])),
-      /layer "conv1_conv" is listed, its group is missing/,
+      /layer "conv1_conv" is listed, but its group is missing/,
     ],
     [
       made('other.h5', (file) => {

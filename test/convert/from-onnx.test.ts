@@ -212,7 +212,7 @@ test('a node that Caffe cannot express is refused by name, with the reason', () 
     [model('Det', {}), /Caffe has no layer for it here \(converted are Abs, Add,/],
     [
       model('Add', {}, one('Add', {}, ['x', 'nothing'])),
-      /input 1 \("nothing"\) is made by no node before it/,
+      /input 1 \("nothing"\) is not the output of a node before it/,
     ],
     [model('Add', {}), /inputs differ: x is 1×3×8×8, w is 1×3×3×3/],
     [model('Relu', {}, { opset: 6 }), /written in opset 6; export it again/],

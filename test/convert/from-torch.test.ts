@@ -100,7 +100,7 @@ test('a file is read by its content, whatever its name; omitted parts are report
     copyFileSync(join(fixtures, file), path(name));
     const result = await convert(path(name), path('any.caffemodel'), { inputShapes: { data: shape } });
     assert.ok(result.check!.ok, name);
-    const counters = ['10 counters of thop (total_ops, total_params) are no weights: left out'];
+    const counters = ['10 counters of thop (total_ops, total_params) are not weights and were skipped'];
     assert.equal(result.notes, file === 'counted.pth' ? counters : []);
   }
   writeFileSync(path('any.bin'), Buffer.from([1, 2, 3, 4]));
@@ -265,7 +265,7 @@ test('a net that is not a ResNet, or two of them, is refused by the tensor that 
     ],
     [
       { ...small, 'layer1.0.conv2.weight': [4, 3, 3, 3], 'layer1.0.conv3.weight': [8, 4, 1, 1] },
-      /takes 3 of 4 channels, which are no equal groups/,
+      /takes 3 of 4 channels, which do not form equal groups/,
     ],
   ];
   for (const [shapes, message] of cases)
@@ -339,7 +339,7 @@ test('files of other kinds with the same names are recognised', async () => {
     [Buffer.from('version https://git-lfs.github.com/spec/v1\n'), /Git LFS pointer/],
     [tar, /tar file of torch before 0\.1\.10/],
     [Buffer.from('hello'), /this is text; here a file of torch\.save is needed/],
-    [Buffer.from([0x80, 2, 0x4e, 0x2e]), /neither the magic number nor is it a zip file/],
+    [Buffer.from([0x80, 2, 0x4e, 0x2e]), /it has no magic number and is not a zip file/],
     [Buffer.from('PK\x05\x06'.padEnd(22, '\0')), /a zip file without data\.pkl/],
   ] as const) {
     writeFileSync(path('other.pth'), bytes);

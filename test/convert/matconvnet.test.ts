@@ -60,7 +60,7 @@ test('the format is recognised by content, the input comes from meta, and parame
   const result = await convert(path('renamed.bin'), path('net.caffemodel'));
   assert.ok(result.check!.ok);
   assert.equal(result.files, ['net.caffemodel', 'net.prototxt', 'net.preprocess.json'].map(path));
-  assert.equal(result.notes, ['1 losses and errors of the training are left out']);
+  assert.equal(result.notes, ['1 losses and errors of the training are skipped']);
   assert.is(result.preprocess!.order, 'RGB');
   assert.equal((result.preprocess!.mean as unknown as { shape: number[] }).shape, [3, 33, 33]);
   const types = readNetFile(path('net.prototxt')).layer!.map(({ name, type }) => `${name}:${type}`);
@@ -142,7 +142,7 @@ test('damaged, hostile and foreign files give typed errors that name the positio
   const cases: [string, Buffer | null, RegExp][] = [
     ['short.mat', whole.subarray(0, 20_000), /goes beyond its end.*\(byte \d+\); the file is cut short/],
     ['tiny.mat', whole.subarray(0, 60), /the header alone has 128/],
-    ['flipped.mat', flipped, /the packed variable at byte 128 is damaged/],
+    ['flipped.mat', flipped, /the compressed variable at byte 128 is damaged/],
     ['bomb.mat', bomb, /its packed variables take more than 268435456 bytes/],
     [path('cyclic-7.3.mat'), null, /nested deeper than 32/],
     [

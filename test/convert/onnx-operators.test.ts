@@ -395,7 +395,7 @@ test('an operator that Caffe cannot express is refused by operator and node, wit
   for (const [step, message] of [
     [['NonMaxSuppression', ['x', 'x']], /node "n0" \(NonMaxSuppression\): .*DetectionOutput/],
     [['RoiAlign', ['x', floats(1, 4), integers(0)], { mode: 'max' }], /node "n0" \(RoiAlign\): mode max/],
-    [['Compress', ['x', 'x']], /without an axis it takes values of the flattened tensor/],
+    [['Compress', ['x', 'x']], /without an axis it selects values of the flattened tensor/],
     [['NonZero', ['x']], /of 4 axes; of one axis, before a Gather, it is converted to Filter/],
     [['GatherND', ['x', integers(0)]], /only with the indices of NonZero/],
     [['LSTM', ['x', floats(1, 4, 4), floats(1, 4, 4)]], /node "n0" \(LSTM\): .*unrolled/],
@@ -407,7 +407,7 @@ test('an operator that Caffe cannot express is refused by operator and node, wit
     [['Cast', ['x'], { to: 8 }], /values of a net are float32/],
     [
       ['Cast', ['x'], { to: 9 }],
-      /output "y" is no float that the net computes: .*only Compress and NonZero take/,
+      /output "y" is not a float that the net computes: .*only Compress and NonZero take/,
     ],
   ] as [Step, RegExp][]) {
     write([step], X, 17);

@@ -96,8 +96,8 @@ test('damaged headers and layers are refused with the error', () => {
   for (const [bytes, message] of [
     [Buffer.alloc(5), /it has 5 bytes/],
     [Buffer.alloc(16, 255), /begins with a header of 18446744073709552000 bytes, but has 16/],
-    [file('{"a":'), /its header is no JSON/],
-    [file('[1]'), /no JSON object/],
+    [file('{"a":'), /its header is not JSON/],
+    [file('[1]'), /not a JSON object/],
     [file({ 'a.0': tensor({ dtype: 'Q4' }) }, 8), /"a\.0": values are "Q4"/],
     [file({ 'a.0': tensor({ shape: [-2] }) }, 8), /"a\.0": expected a shape/],
     [file({ 'a.0': tensor({ data_offsets: [0] }) }, 8), /expected two data_offsets/],
@@ -111,8 +111,8 @@ test('damaged headers and layers are refused with the error', () => {
     [file({ 'a.0': tensor({ dtype: 'I32' }) }, 8), /"a\.0" is I32, expected floats/],
     [file({ 'a.1': tensor() }, 8), /layer "a" has 1 blobs, but none is named "a\.0"/],
     [file({ __metadata__: { format: 'caffe' }, conv: tensor() }, 8), /"conv" is not named as a blob/],
-    [file(layers('no'), 8), /the metadata "layers" is no list/],
-    [file(layers([['conv', 'Convolution']]), 8), /the metadata "layers" is no list/],
+    [file(layers('no'), 8), /the metadata "layers" is not a list/],
+    [file(layers([['conv', 'Convolution']]), 8), /the metadata "layers" is not a list/],
     [
       file(layers([['conv', 'Convolution', 2]]), 8),
       /layer "conv" has 2 blobs by its metadata, "conv\.1" is missing/,

@@ -32,7 +32,7 @@ for (const [name, expected] of [
 ] as const)
   test(`${name} gives TensorFlow's results`, async () => {
     const { net, weights, notes } = await readTensorflow(fixture(name), { net: null, inputShapes });
-    assert.match(notes?.[0] ?? '', /^1 variables are no weights of the net \(global_step\)/);
+    assert.match(notes?.[0] ?? '', /^1 variables are not weights of the net \(global_step\)/);
     using device = await openDevice('cpu');
     using model = await device.load({
       model: { ...net, layer: net!.layer!.filter(({ type }) => type !== 'Softmax') },
@@ -101,7 +101,7 @@ test('damaged, incomplete and foreign checkpoints give typed errors', async () =
       { 'broken.ckpt': broken },
       /the checksum of the block at byte 0 is wrong; the checkpoint is damaged/,
     ],
-    ['cut.ckpt', { 'cut.ckpt': one.subarray(0, -30) }, /does not end as a table does/],
+    ['cut.ckpt', { 'cut.ckpt': one.subarray(0, -30) }, /does not end like a table/],
     [
       'alone.ckpt.index',
       { 'alone.ckpt.index': index },
@@ -129,7 +129,7 @@ test('damaged, incomplete and foreign checkpoints give typed errors', async () =
   // A LevelDB table is not a TensorFlow table.
   const table = join(repositoryFolder, 'test/data/fixtures/raw.leveldb/000005.ldb');
   const error = await readTensorflow(table, { net: null, inputShapes }).catch((thrown: unknown) => thrown);
-  assert.match((error as Error).message, /it has no header: it is a table of another program/);
+  assert.match((error as Error).message, /it has no header: another program wrote the table/);
 });
 
 test.run();

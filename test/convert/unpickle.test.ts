@@ -109,9 +109,9 @@ test('a tensor must be inside its storage, and cannot be larger than it', () => 
     );
   load(tensor('I0\n(I2\nI3\nt(I3\nI1\nt'));
   for (const [rest, message] of [
-    ['I1\n(I2\nI3\nt(I3\nI1\nt', /a tensor of 2×3 does not lie within its storage of 6 values/],
-    ['I0\n(I2\nI3\nt(I4\nI1\nt', /does not lie within/],
-    ['I0\n(I1000000000\nI1000000000\nt(I0\nI0\nt', /does not lie within/],
+    ['I1\n(I2\nI3\nt(I3\nI1\nt', /a tensor of 2×3 is not within its storage of 6 values/],
+    ['I0\n(I2\nI3\nt(I4\nI1\nt', /is not within/],
+    ['I0\n(I1000000000\nI1000000000\nt(I0\nI0\nt', /is not within/],
     ['I0\n(I-1\nI3\nt(I3\nI1\nt', /a dimension is not a natural number/],
     ['I0\n(I2\nt(I3\nI1\nt', /a shape and as many strides/],
     ['I0\nNN', /a shape and as many strides/],
@@ -127,9 +127,9 @@ test('damage and lengths beyond the file give an error with the position', () =>
     ['NN?.', /at byte 2: the opcode "\?" is not known/],
     ['.', /the stack has no value/],
     ['t.', /the stack has no mark/],
-    ['h\x07.', /nothing was remembered under 7/],
+    ['h\x07.', /nothing was stored under 7/],
     ['Na.', /the stack has no value/],
-    ['NNa.', /appended to what is no list/],
+    ['NNa.', /appended to something that is not a list/],
     ['\x80\x09.', /protocol 9 is not known/],
     ['Ix\n.', /"x" is no integer/],
     ['I5', /a line has no end/],

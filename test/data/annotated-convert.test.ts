@@ -198,10 +198,10 @@ test('classes that the label map lacks or calls background, and invalid annotati
   for (const [line, pattern] of [
     ['voc/JPEGImages/a.png\n', /bad\.txt:1: expected "image annotation".*found "voc\/JPEGImages\/a\.png"/],
     ['a.png none.xml\n', /none\.xml: the annotation is not there/],
-    ['a.png wrong.json\n', /wrong\.json: .*"annotation" is no list/],
+    ['a.png wrong.json\n', /wrong\.json: .*"annotation" is not a list/],
     [
       'a.png wrong.txt\n',
-      /wrong\.txt:1: expected "label xmin ymin xmax ymax" with a class from 1 on; found "0 1 1 2 2"/,
+      /wrong\.txt:1: expected "label xmin ymin xmax ymax" with a class of at least 1; found "0 1 1 2 2"/,
     ],
     ['', /the list is empty/],
   ] as const) {

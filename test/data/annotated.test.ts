@@ -188,7 +188,7 @@ test('images of one colour keep it in every mode of resizing', async () => {
 });
 
 for (const [param, message] of [
-  ['noise_param { prob: 0.5 }', /noise_param is not done here/],
+  ['noise_param { prob: 0.5 }', /noise_param is not supported/],
   ['crop_h: 10', /crop_h is not done here/],
   [
     'resize_param { height: 10 width: 10 resize_mode: FIT_SMALL_SIZE }',

@@ -200,9 +200,9 @@ test('a batch is given back once, and to the source that returned it', async () 
   const source = await open(data('raw.lmdb', 10));
   const batch = await source.next();
   const recycle = async (given: Batch) => source.recycle!(given);
-  await refused(recycle({ ...batch }), 'data/batch', /a batch that next\(\) gave/);
+  await refused(recycle({ ...batch }), 'data/batch', /a batch that next\(\) returned/);
   source.recycle!(batch);
-  await refused(recycle(batch), 'data/batch', /and that once/);
+  await refused(recycle(batch), 'data/batch', /and only once/);
   const transferred = await source.next();
   structuredClone(transferred.data, { transfer: [transferred.data!.buffer as ArrayBuffer] });
   source.recycle!(transferred);
@@ -428,9 +428,12 @@ test('layers with missing or excess settings are refused', async () => {
       /both mean_file and mean_value/,
     ],
     [data('raw.lmdb', 1, 'transform_param { force_color: true force_gray: true }'), /both force_color/],
-    ['type: "ImageData" top: "d" top: "l" image_data_param { source: "x" new_height: 5 }', /given together/],
+    [
+      'type: "ImageData" top: "d" top: "l" image_data_param { source: "x" new_height: 5 }',
+      /give both new_height and new_width/,
+    ],
     ['type: "WindowData" top: "d"', /window_data_param has no source/],
-    ['type: "VideoData" top: "d"', /no data layer that is read here/],
+    ['type: "VideoData" top: "d"', /not a data layer that resnode reads/],
     [
       'type: "MemoryData" top: "d" top: "l" memory_data_param { batch_size: 1 }',
       /needs batch_size, channels/,
@@ -628,7 +631,7 @@ test("a net's batches are given back to all its layers, if they all take them", 
   const batches = await takeRecycled(await net(two), 10);
   assert.equal(batches, await take(await net(two), 10));
   const source = await net(two);
-  await refused((async () => source.recycle!({}))(), 'data/batch', /that next\(\) gave/);
+  await refused((async () => source.recycle!({}))(), 'data/batch', /that next\(\) returned/);
   await source.dispose();
   const own = await net(`${two} layer { name: "own" ${input} }`, { iterators: { own: counting() } });
   assert.is(own.recycle, undefined, "an iterator's batches are its own");

@@ -147,7 +147,7 @@ test('a database that lacks a file or is truncated is refused with its name', as
   await spoilt(missing('MANIFEST-000009'), /MANIFEST-000009: it cannot be opened \(ENOENT/);
   await spoilt(
     (root) => truncateSync(join(root, '000005.ldb'), 3000),
-    /it does not end as a table does: it is cut short/,
+    /it does not end like a table: it is truncated/,
   );
   await spoilt(
     (root) => writeFileSync(join(root, 'MANIFEST-000009'), 'x'.repeat(200)),
@@ -259,7 +259,7 @@ test('a folder with a file that is not a regular one is refused before anything 
   cpSync(fixture('raw'), root, { recursive: true });
   rmSync(join(root, '000010.ldb'));
   execFileSync('mkfifo', [join(root, '000010.ldb')]);
-  await refused(() => LevelDb.open(root), 'data/leveldb', /000010\.ldb: it is no plain file/);
+  await refused(() => LevelDb.open(root), 'data/leveldb', /000010\.ldb: it is not a regular file/);
 });
 
 test.run();

@@ -57,7 +57,7 @@ for (const [name, line, cure] of [
   ['no label', 'a.jpg', /no label follows the path/],
   ['no label behind a path with a space', 'my cat.jpg', /no label follows the path/],
   ['a name for a label', 'a.jpg cat', /"cat" is none; number the classes from 0/],
-  ['a fraction for a label', 'a.jpg 0.5', /"0\.5" is none; values that are no classes are for HDF5Data/],
+  ['a fraction for a label', 'a.jpg 0.5', /"0\.5" is none; use HDF5Data for values that are not classes/],
   ['a label below 0', 'a.jpg -3', /"-3" is below 0; number the classes from 0/],
   ['a label beyond 32 bits', 'a.jpg 9999999999', /"9999999999" is none/],
   ['a comma between', 'a.jpg,3', /a space divides them, not ","/],

@@ -80,9 +80,9 @@ test('a path that is no database, or one without records, is refused with what t
   refused(() => openLmdb(empty), 'data/leveldb', /convert_imageset --backend=lmdb/);
   refused(() => openLmdb(fixture('empty')), 'data/empty', /no records/);
   writeFileSync(join(empty, 'data.mdb'), Buffer.alloc(8192, 7));
-  refused(() => openLmdb(empty), 'data/lmdb', /no LMDB database/);
+  refused(() => openLmdb(empty), 'data/lmdb', /not an LMDB database/);
   writeFileSync(join(empty, 'data.mdb'), '');
-  refused(() => openLmdb(empty), 'data/lmdb', /empty or cut short/);
+  refused(() => openLmdb(empty), 'data/lmdb', /empty or truncated/);
   const later = Buffer.alloc(8192);
   later.writeUInt32LE(0xbeefc0de, 24);
   writeFileSync(join(empty, 'data.mdb'), later);
@@ -101,7 +101,7 @@ test('a truncated or damaged database is refused and never crashes', () => {
     }
   };
   writeFileSync(path, bytes.subarray(0, bytes.length - 1));
-  refused(readAll, 'data/lmdb', /cut short; copy it again/);
+  refused(readAll, 'data/lmdb', /truncated; copy it again/);
   let damaged = 0;
   // The heads of all pages, which hold the structure, and a sample of the rest.
   const places = Array.from({ length: bytes.length }, (_, at) => at).filter(
@@ -203,7 +203,7 @@ test('a database appears as a whole or not at all, and accepts only sorted keys 
   writer.abandon();
   assert.equal(readdirSync(root), []);
   mkdirSync(path);
-  refused(() => new LmdbWriter(path), 'data/exists', /is there already/);
+  refused(() => new LmdbWriter(path), 'data/exists', /already exists/);
 });
 
 test('a read-only folder suffices', () => {

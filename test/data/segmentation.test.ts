@@ -176,7 +176,7 @@ test('a list, a map or a parameter that does not fit is refused with its positio
   );
   assert.match(
     await refusal(`${list('e.txt', 'wide.ppm wide.png', 'my wide.ppm wide.png')} ${pixel}`),
-    /e\.txt:2: expected image and label map and nothing behind, found 3 words.*paths have no spaces here/,
+    /e\.txt:2: expected image and label map and nothing after them, found 3 words.*paths have no spaces here/,
   );
   assert.match(
     await refusal(`${list('b.txt', 'wide.ppm small.png')} ${pixel}`),

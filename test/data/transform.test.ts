@@ -220,7 +220,7 @@ test('sizes that do not fit are refused with both sizes', () => {
   refused(() => run(planes(1, 3, 3), { augment: { lighting: {} } }), /three, B, G, R/);
   const output = new Float32Array(9);
   const into = (shape: number[]) => transformPixels(planes(1, 3, 3), plain, Math.random, shape, output, 0);
-  refused(() => into([1, 3, 4]), /1×3×3, the first one 1×3×4: all must be of one size; set crop_size/);
+  refused(() => into([1, 3, 4]), /1×3×3, the first one 1×3×4: all must have one size; set crop_size/);
   refused(() => into([3, 3, 3]), /has 1 channels, the first one 3; set force_color/);
 });
 

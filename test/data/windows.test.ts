@@ -239,7 +239,7 @@ test('a missing window file, or one with windows outside their images, is refuse
   );
   const file = windowFile('1 1 0 0 3 3', '0 0 0 0 3 8');
   await refused(
-    /txt:8: the window 0 0 3 8 does not lie in its image of 10×8/,
+    /txt:8: the window 0 0 3 8 is not inside its image of 10×8/,
     file,
     'batch_size: 2',
     'crop_size: 4',
@@ -284,7 +284,7 @@ test('settings that Caffe silently ignores, or aborts at, are refused by field',
     [
       'batch_size: 2 fg_fraction: 1.5',
       'crop_size: 4',
-      /fg_fraction is a part of the batch, 0 to 1, found 1\.5/,
+      /fg_fraction must be a share of the batch, 0 to 1, found 1\.5/,
     ],
     ['batch_size: 2', 'crop_size: 4 mean_value: 1 mean_value: 2', /give mean_value once or 3 times/],
     [

@@ -65,7 +65,7 @@ const kinds: Record<keyof typeof files, RegExp> = {
   net: /this is a net \(prototxt\)/,
   solver: /this is a solver \(prototxt\)/,
   html: /this is a web page/,
-  gzip: /this is packed by gzip/,
+  gzip: /this is compressed with gzip/,
   png: /this is an image \(PNG\)/,
   lfs: /this is a Git LFS pointer/,
   caffemodel: /this is a file of trained weights/,

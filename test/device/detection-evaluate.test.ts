@@ -110,7 +110,7 @@ test('wrong bottoms and fields are refused with their position', async () => {
   for (const [param, words] of [
     ['', /num_classes must be given/],
     ['num_classes: 2 overlap_threshold: 0', /net\.prototxt:3:\d+: .*overlap_threshold must be above 0/],
-    ['num_classes: 2 resize_param { resize_mode: FIT_SMALL_SIZE }', /resize_mode WARP alone/],
+    ['num_classes: 2 resize_param { resize_mode: FIT_SMALL_SIZE }', /only with resize_mode WARP/],
   ] as const)
     await rowsOf([NONE], TRUTHS, param).then(
       () => assert.unreachable(param),

@@ -211,11 +211,11 @@ test('a Filter whose bottoms do not fit is refused with the sizes', async () => 
   const [data, sel] = [input('x', ITEMS, 2), input('sel', ITEMS)];
   assert.match(
     await refusal(data + sel + layer('Filter', ['x', 'x', 'sel'], ['y'])),
-    /needs a top for each bottom but the selector, 2, found 1/,
+    /needs a top for each bottom except the selector, 2, found 1/,
   );
   assert.match(
     await refusal(data + layer('Filter', ['x', 'x'], ['y'])),
-    /the selector, must be 1 along all axes but the first, found 4×2/,
+    /the selector, must be 1 along all axes except the first, found 4×2/,
   );
   assert.match(
     await refusal(data + input('sel', 3) + layer('Filter', ['x', 'sel'], ['y'])),

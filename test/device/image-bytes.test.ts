@@ -40,7 +40,7 @@ test('a mean for an input that is not an image of bytes, or with another number 
     [
       model,
       { shape, data: of(2), mean: [1, 2, 3] },
-      /the mean of input "data": expected .*a list of 1 or 2 numbers, finite as float32, but received \[1, 2, 3\]/,
+      /the mean of input "data": expected .*a list of 1 or 2 numbers that are finite in float32, but received \[1, 2, 3\]/,
     ],
     [model, { shape, data: of(2), mean: 5 }, /the mean of input "data"/],
     [model, { shape, data: of(2), mean: null }, /the mean of input "data": expected .+, but received null/],

@@ -115,7 +115,7 @@ test('a file that was rewritten in place is reported, and one that was replaced 
   const descriptor = openSync(weights, 'r+');
   closeSync(descriptor);
   copyFileSync(at('rewritten.prototxt'), weights);
-  assert.throws(() => checkIntact(again, weights), /written to or cut short/);
+  assert.throws(() => checkIntact(again, weights), /modified or truncated/);
   checkIntact(rewritten, weights);
 });
 

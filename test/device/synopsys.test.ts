@@ -330,7 +330,7 @@ test('unsupported settings are refused with the reason', () => {
     refusal(
       `${input('x', [1, 2, 4, 5])}layer { name: "y" type: "BatchNorm" bottom: "x" top: "y" batch_norm_param { use_global_stats: false add_eps_before_sqrt: false } }`,
     ),
-    /add_eps_before_sqrt: false is run with global statistics alone/,
+    /add_eps_before_sqrt: false is supported only with global statistics/,
   );
 });
 

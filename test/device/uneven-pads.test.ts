@@ -288,7 +288,7 @@ test('layers that cannot be padded so are refused with their position', () => {
   const c: Case = { kernel: 3, stride: 1, pads: [0, 0, 1, 1] };
   assert.match(
     refusal(deconvolution({ ...c, written: 'pad_type: 1' })),
-    /pad_type: 1 finds a Convolution's padding.*pad_t, pad_b/,
+    /pad_type: 1 computes a Convolution's padding.*pad_t, pad_b/,
   );
   assert.match(refusal(deconvolution({ ...c, pads: [0, 0, 1, 11] })), /cuts all of the top: it would be 9×0/);
   assert.match(
@@ -306,7 +306,7 @@ test('layers that cannot be padded so are refused with their position', () => {
   );
   assert.match(
     refusal(pooling(c, 'AVE').replace('top: "y"', 'top: "y" top: "mask"')),
-    /pool: AVE has no mask: it takes one top, found 2/,
+    /pool: AVE has no mask and therefore one top, found 2/,
   );
 });
 

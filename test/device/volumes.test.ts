@@ -143,7 +143,7 @@ test('missing sizes, or sizes that a layer over planes would ignore, are refused
   };
   refused(
     'type: "Convolution3D" convolution_param { num_output: 1 kernel_size: 3 kernel_size: 2 kernel_size: 1 kernel_depth: 3 }',
-    /takes one kernel_size for height and width, found 3, 2, 1; that along time is kernel_depth/,
+    /takes one kernel_size for height and width, found 3, 2, 1; the one along time is kernel_depth/,
   );
   refused('type: "Convolution3D" convolution3d_param { num_output: 1 kernel_size: 3 }', /needs kernel_depth/);
   refused(
@@ -161,7 +161,7 @@ test('missing sizes, or sizes that a layer over planes would ignore, are refused
   refused('type: "Pooling3D" pooling3d_param { kernel_size: 2 }', /needs kernel_depth/);
   refused(
     'type: "Pooling3D" pooling3d_param { pool: STOCHASTIC kernel_size: 2 kernel_depth: 2 }',
-    /STOCHASTIC is not run over volumes; MAX and AVE are/,
+    /STOCHASTIC is not supported over volumes; use MAX or AVE/,
   );
 });
 

@@ -429,7 +429,7 @@ test('unsupported and unfitting settings are refused, with what was found and wh
         'loss_weight: 0.5',
         '',
       ),
-      /num_object must be 5, as the fork reads five boxes; found 2/,
+      /num_object must be 5, because the fork reads five boxes; found 2/,
     ],
   ] as const)
     assertRefused(net(text), said);

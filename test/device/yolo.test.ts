@@ -166,7 +166,7 @@ test('parameters that do not fit the maps are refused with their position', () =
   assert.match(refusal(second, '"num_classes":3', '"num_classes":4'), /take bottoms of 1×18×H×W/);
   assert.match(refusal(third, '"mask_group_num":2', '"mask_group_num":3'), /number of bottoms, 2; found 3/);
   assert.match(refusal(third, '"mask":[3', '"mask":[4'), /mask 4 has no biases/);
-  assert.match(refusal(third, '"num_box":2', '"gaussian_box":true,"num_box":2'), /not run here/);
+  assert.match(refusal(third, '"num_box":2', '"gaussian_box":true,"num_box":2'), /not supported/);
 });
 
 for (const device of devices)

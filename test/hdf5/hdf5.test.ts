@@ -104,7 +104,7 @@ test('unsupported features are refused with what to do', async () => {
     await read([{ index: 0, seed: 0 }], { x: [3, 5] }, { x: new Float32Array(15) }, () => false);
   };
   await refused(read('lzf.h5'), 'data/hdf5-unsupported', /"x": its values are packed by LZF; .* gzip/);
-  await refused(read('extensible.h5'), 'data/hdf5-unsupported', /write it anew without libver="latest"/);
+  await refused(read('extensible.h5'), 'data/hdf5-unsupported', /write it again without libver="latest"/);
   await refused(read('earliest.h5.gz'), 'data/wrong-kind', /gzip.*HDF5/i);
 });
 
@@ -128,7 +128,11 @@ for (const libver of ['earliest', 'latest']) {
       'weights/hdf5',
       /\/data\/a\/b lies in itself/,
     );
-    await refused(readHdf5Weights(fixture(`soft-cycle-${libver}.h5`)), 'weights/hdf5', /leads in a circle/);
+    await refused(
+      readHdf5Weights(fixture(`soft-cycle-${libver}.h5`)),
+      'weights/hdf5',
+      /leads back to itself/,
+    );
     // 2^40 paths to one blob.
     await refused(
       readHdf5Weights(unpacked(`diamond-${libver}.h5`)),

@@ -168,7 +168,7 @@ test('a net with their proposals, but without scores or boxes for them, is refus
 layer { name: "p" type: "BoxOutput" bottom: "said" top: "p" top: "scored" box_output_param { iou_thr: 0.7 nms_type: "IOU" max_post_nms_num: 8 field_h: 16 field_w: 16 downsample_rate: 16 } }`;
   assert.match(
     refusal(proposals),
-    /of its 8 regions "scored" it has no scores 8×classes with regressions of four values a class; its outputs are "p" .*"scored"/,
+    /of its 8 regions "scored" it has no scores 8×classes with regressions of four values per class; its outputs are "p" .*"scored"/,
   );
   const decoded = `${proposals}
 layer { name: "d" type: "Input" top: "d" input_param { shape { dim: 8 dim: 8 } } }

@@ -121,7 +121,7 @@ test("labels may omit the background, and may be SSD's label map; another number
   writeFileSync(join(copy, 'labels.txt'), 'a\nb\nc\n');
   assert.match(
     (await failure(openDetector(copy, cpu))).message,
-    /labels: expected 2 names, as many as the net has classes, or 1 without the background's, but received ".*labels\.txt with 3"/,
+    /labels: expected 2 names, one for each class of the net, or 1 without the background's, but received ".*labels\.txt with 3"/,
   );
   writeFileSync(
     join(copy, 'labels.txt'),
@@ -200,7 +200,7 @@ test("saved preprocessing for whole images is read again, and the picture has th
   saveWholePreprocess(path, detector.preprocess);
   assert.throws(
     () => loadPreprocess(path),
-    /of detectors and segmenters: .*--resize WxH.*--mean-value B,G,R/,
+    /belongs to detectors and segmenters: .*--resize WxH.*--mean-value B,G,R/,
   );
   saveWholePreprocess(path, { ...detector.preprocess, pad: { width: 32, height: 32 } });
   const files = {

@@ -43,7 +43,7 @@ for (const [name, bytes, words] of [
     Buffer.from(`<?xml version="1.0"?>\n<!-- x -->${SVG}`),
     /an SVG drawing/,
   ],
-  ['an SVG drawing packed by gzip', execFileSync('gzip', { input: SVG }), /gzip/],
+  ['an SVG drawing compressed with gzip', execFileSync('gzip', { input: SVG }), /gzip/],
   [
     'an AVIF image',
     await sharp({ create: { width: 8, height: 8, channels: 3, background: 'red' } })
@@ -63,7 +63,7 @@ for (const [name, bytes, words] of [
   ],
   ['nothing', Buffer.alloc(0), /is empty/],
   ['zeros', Buffer.alloc(64), /first bytes are 00 00/],
-  ["libvips's own format", Buffer.from('b6a6f208', 'hex'), /no known image format/],
+  ["libvips's own format", Buffer.from('b6a6f208', 'hex'), /an unknown image format/],
 ] as const)
   test(`${name} is refused by its content, whatever its name, in a file and in memory`, async () => {
     writeFileSync(path('cat.jpg'), bytes);
@@ -199,7 +199,7 @@ test('false headers of BMP and PNM are refused with the error', async () => {
     [Buffer.from('P5 2 2 70000\n1234'), /largest value is 70000/],
     [Buffer.from('P2 2 1 9\n3 10'), /a sample is 10, over its largest value 9/],
     [Buffer.from('P2 2 1 255\n3 x'), /no number/],
-    [Buffer.from('P6 2 12345678 255\n'), /height is no number of at most 7 digits/],
+    [Buffer.from('P6 2 12345678 255\n'), /height is not a number of at most 7 digits/],
   ] as const)
     await imageError(decodeImage(bytes), 'image/unreadable', words);
 });

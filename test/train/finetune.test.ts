@@ -361,7 +361,7 @@ test('a second signal ends resnode finetune at once', async () => {
     if (!asked && /"type":"split"/.test(String(text))) asked = child.kill('SIGTERM');
   });
   child.stderr.on('data', (text) => {
-    if (/ending in order/.test(String(text))) child.kill('SIGTERM');
+    if (/finishing/.test(String(text))) child.kill('SIGTERM');
   });
   const { signal } = await ended;
   assert.is(signal, 'SIGTERM');

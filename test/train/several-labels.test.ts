@@ -85,11 +85,11 @@ for (const [what, lines, words] of [
   [
     'both forms',
     ['a.png 0,1', 'b.png 1 0'],
-    /numbers of classes with commas between, as in the lines before/,
+    /numbers of classes separated by commas, as in the lines before/,
   ],
   ['lines of different lengths', ['a.png 0 1', 'b.png 1 0 1'], /2 values of 0 or 1/],
-  ['a value that is neither 0 nor 1', ['a.png 0 2'], /numbers of classes with commas/],
-  ['names instead of numbers', ['a.png cat,dog'], /numbers of classes with commas/],
+  ['a value that is neither 0 nor 1', ['a.png 0 2'], /numbers of classes separated by commas/],
+  ['names instead of numbers', ['a.png cat,dog'], /numbers of classes separated by commas/],
   ['a label twice', ['a.png 1,1'], /each label once/],
   ['no label', ['a.png'], /"path 0,3,7", "path 1 0 1" or "path -"/],
   [
@@ -133,7 +133,7 @@ test('ImageData returns one value per class as N×K; lines of another length are
   }
   const bad = write('bad.txt', ['a.png 0 1', 'b.png 1']);
   const error = await readImageList(bad, { several: true }).catch((reason: unknown) => reason);
-  assert.match((error as Error).message, /bad.txt:2.*expected 2 values behind the path, as in line 1/);
+  assert.match((error as Error).message, /bad.txt:2.*expected 2 values after the path, as in line 1/);
 });
 
 test('figures for several labels agree with those computed by hand', () => {
@@ -242,9 +242,9 @@ test('options that do not fit several labels are refused with the reason, and no
   const common = { ...net, folder: numbers, device, preprocess: { mean: [73] }, out: join(folder, 'none') };
   for (const [more, expected] of [
     [{ classWeights: 'balanced' }, /SigmoidCrossEntropyLoss has no weights/],
-    [{ sampling: 'balanced' }, /an image is of several classes/],
+    [{ sampling: 'balanced' }, /an image belongs to several classes/],
     [{ labels: ['a', 'b'] }, /numbers\.txt:\d+: expected labels from 0 to 1/],
-    [{ folder: pictures, labels: ['a', 'b'] }, /none where the images lie in a folder for each class/],
+    [{ folder: pictures, labels: ['a', 'b'] }, /none if each class has a folder of images/],
   ] as const) {
     const error = await finetune({ ...common, ...more })
       .next()
@@ -290,7 +290,10 @@ test('classes without images for training or validation give a warning', async (
   await new Promise((resolve) => setImmediate(resolve));
   process.off('warning', listen);
   assert.match(warnings.join('\n'), /no image of "never" to train with: the net cannot learn it/);
-  assert.match(warnings.join('\n'), /no image of .*"never" to judge by: no figure says how well it is found/);
+  assert.match(
+    warnings.join('\n'),
+    /no image of .*"never" to validate with: no figure can say how well the net finds it/,
+  );
 });
 
 test.run();

@@ -124,7 +124,7 @@ function impossible(
   return new ArgumentError(
     'depth',
     some.length === 0
-      ? `a depth that ${family} has (none with ${choice.join(' and ')})`
+      ? `a depth that ${family} has (none fits ${choice.join(' and ')})`
       : `${some.join(', ')}${choice.length === 0 ? '' : `, with ${choice.join(' and ')}`}`,
     depth,
     candidates.length === 0

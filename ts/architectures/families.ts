@@ -192,8 +192,8 @@ export function readName(name: string): NameParts {
     throw new ArgumentError(
       'name',
       widen === undefined
-        ? 'groups (32x4d) with resnext and se-resnext alone'
-        : 'a width behind the depth with wrn alone',
+        ? 'groups (32x4d) only with resnext and se-resnext'
+        : 'a width after the depth only with wrn',
       name,
     );
   return {

@@ -85,7 +85,7 @@ export function resnetTraining(options: ResnetTrainingOptions): TrainingFiles {
   if (!Number.isInteger(batch) || batch < 1 || paper.batch % batch !== 0)
     throw new ArgumentError(
       'batch',
-      `a divisor of ${paper.batch}, of which iter_size makes ${paper.batch}`,
+      `a divisor of ${paper.batch}, which iter_size multiplies to ${paper.batch}`,
       batch,
     );
   if (!Number.isInteger(testBatch) || testBatch < 1 || testImages % testBatch !== 0)

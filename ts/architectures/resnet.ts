@@ -320,7 +320,7 @@ function partsOf(options: ResnetOptions) {
     if (options[each] !== undefined && parts[each] !== undefined)
       throw new ArgumentError(
         each,
-        `what the name "${name}" leaves open`,
+        `an option that the name "${name}" does not fix`,
         options[each],
         `the name says ${parts[each]}`,
       );
@@ -361,17 +361,17 @@ function checkFits(family: FamilyName, setting: Setting, { block }: Layout, opti
     throw new ArgumentError(argument, expected, actual);
   };
   if (version === 'v1.5' && block === 'basic')
-    refuse('version', '"v1" with basic blocks, which know no other', version);
+    refuse('version', '"v1" with basic blocks, which have no other version', version);
   if (setting.order === 'plain' && shortcut !== undefined)
     refuse('shortcut', 'none with plain, which has no shortcuts', shortcut);
   if (setting.order === 'plain' && squeeze !== undefined) refuse('squeeze', 'none with plain', squeeze);
-  if (family !== 'wrn' && widen !== undefined) refuse('widen', 'none with another family than wrn', widen);
+  if (family !== 'wrn' && widen !== undefined) refuse('widen', 'none, since only wrn has it', widen);
   if (setting.groups === undefined && groups !== undefined)
-    refuse('groups', 'none with another family than resnext and se-resnext', groups);
+    refuse('groups', 'none, since only resnext and se-resnext have it', groups);
   if (setting.groups === undefined && groupWidth !== undefined)
-    refuse('groupWidth', 'none with another family than resnext and se-resnext', groupWidth);
+    refuse('groupWidth', 'none, since only resnext and se-resnext have it', groupWidth);
   if (setting.order !== 'pre' && dropout !== undefined)
-    refuse('dropout', 'none with nets that are not of pre-activation (preresnet, wrn on CIFAR)', dropout);
+    refuse('dropout', 'none, since only pre-activation nets have it (preresnet, wrn on CIFAR)', dropout);
 }
 
 /** Option A repeats zeros of the inputs' size. */
@@ -382,7 +382,7 @@ function checkIdentity({ stem, stages, shortcut, projectsAll, order }: ResidualN
     if (outputs % inputs !== 0)
       throw new ArgumentError(
         'shortcut',
-        `"projection", as ${inputs} channels become ${outputs}, which is no multiple`,
+        `"projection", as ${inputs} channels become ${outputs}, which is not a multiple`,
         'identity',
       );
     inputs = outputs;

@@ -28,7 +28,7 @@ export function solverText(solver: SolverParameter, command: readonly string[]):
 const WRITE_TRAINING_FILES = signature('writeTrainingFiles', {
   folder: required(path, 'The folder; it is made if it does not exist.'),
   files: required(
-    fields<TrainingFiles>('what resnetTraining gives', {
+    fields<TrainingFiles>('the result of resnetTraining', {
       deploy: required(netParameter, 'The deploy net.'),
       net: required(netParameter, 'The train_val net.'),
       solver: required(solverParameter, 'The solver.'),
@@ -130,14 +130,14 @@ the snapshot of the first, and counts its iterations too.
 `
 }
 ${block(resnode)}
-The prototxts have layers of BVLC Caffe alone. It trains them too, without what \`augment.json\` adds:
+The prototxts use only layers of BVLC Caffe. Caffe trains them, too, without the augmentation of \`augment.json\`:
 
 ${block(caffe)}
 | file | |
 |---|---|
-| \`deploy.prototxt\` | the net as it is used |
-| \`train_val.prototxt\` | as it is trained: data, loss, accuracy |
+| \`deploy.prototxt\` | the net for inference |
+| \`train_val.prototxt\` | the net for training: data, loss, accuracy |
 ${warmup === null ? '' : '| `solver-warmup.prototxt` | the first stage |\n'}| \`solver.prototxt\` | the schedule |
-| \`augment.json\` | what is done to images beyond \`transform_param\` |
+| \`augment.json\` | augmentation beyond \`transform_param\` |
 `;
 }

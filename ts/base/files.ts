@@ -49,7 +49,7 @@ export function checkFileSize(file: string, most: number, what: string): void {
   if (size > most)
     throw new ResnodeError(
       'file/too-large',
-      `${file}: has ${size} bytes; ${what} have at most ${most}. Is it another file?`,
+      `${file}: has ${size} bytes; ${what} have at most ${most}. Is it the right file?`,
     );
 }
 
@@ -69,7 +69,7 @@ export const isSpecial = (stats: Stats): boolean => !stats.isFile() && !stats.is
 export const specialFile = (file: string): ResnodeError =>
   new ResnodeError(
     'file/special',
-    `${file}: this is a FIFO, a socket or a device, which is not read; write what it gives to a file, and give that`,
+    `${file}: this is a FIFO, a socket or a device, which resnode does not read; write its data to a file, and give that`,
   );
 
 /** Null where nothing can be looked at. */
@@ -84,7 +84,7 @@ export function statsOf(file: string): Stats | null {
 const READ_CAUSES: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file or folder',
   'file/not-found': 'there is no such file or folder', // the addon's name for ENOENT
-  ENOTDIR: 'a part of its path is no folder',
+  ENOTDIR: 'a part of its path is not a folder',
   EISDIR: 'this is a folder; expected a file',
   EACCES: 'this user may not read it',
   EPERM: 'this user may not read it',
@@ -101,12 +101,12 @@ export const isMissing = ({ code }: NodeJS.ErrnoException): boolean =>
 const WRITE_CAUSES: Readonly<Record<string, (path: string) => string>> = {
   ENOENT: (path) =>
     statsOf(dirname(path)) === null
-      ? `there is no folder ${dirname(path)}; make it, or name another one`
-      : `no file of this name can be made in ${dirname(path)}; name another folder`,
+      ? `there is no folder ${dirname(path)}; create it, or name another one`
+      : `no file of this name can be created in ${dirname(path)}; name another folder`,
   ENOTDIR: (path) => `a part of ${dirname(path)} is a file; name a folder`,
   EISDIR: () => 'it is a folder; name a file in it',
   ENOTEMPTY: () => 'it is a folder; name a file in it',
-  EEXIST: () => 'a file of this name is in its place; remove it, or name another one',
+  EEXIST: () => 'a file has this name; remove it, or choose another name',
   EACCES: (path) =>
     `this user may not write in ${dirname(path)}; change its permissions, or name another folder`,
   EPERM: (path) =>

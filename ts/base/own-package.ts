@@ -31,7 +31,7 @@ export function packageOf(url: string | undefined): OwnPackage {
     throw new DeviceError(
       'device/bundled',
       'cpu',
-      `resnode runs from its own folder in node_modules, where its native addon lies, but a bundler has copied its code${
+      `resnode runs from its own folder in node_modules, where its native addon is, but a bundler has copied its code${
         root === null ? '' : ` to ${fileURLToPath(url!)}`
       }. Mark it as external: esbuild --external:resnode, "external: ['resnode']" in Rollup and Vite's build.rollupOptions, "externals: { resnode: 'module resnode' }" in webpack, "serverExternalPackages: ['resnode']" in Next.js`,
     );

@@ -16,7 +16,8 @@ export const location: Kind<string | URL> = kind(
     if (isFileUrl(value)) return isPath(value as string | URL);
     return typeof value === 'string' && value !== '' && !value.includes('\0') && !REMOTE.test(value);
   },
-  (value) => (value instanceof URL || REMOTE.test(String(value)) ? 'fetch it and give its bytes' : undefined),
+  (value) =>
+    value instanceof URL || REMOTE.test(String(value)) ? 'download it and give its bytes' : undefined,
 );
 
 const contents: Kind<Uint8Array | ArrayBuffer> = kind(

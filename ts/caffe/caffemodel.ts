@@ -188,7 +188,7 @@ export function readBlob(bytes: Uint8Array, file: string, what: string, budget =
           throw new WeightsError(
             'weights/shape',
             { file },
-            `${what}: a shape of more than ${MAX_DIMENSIONS} dimensions is not possible; the file is damaged`,
+            `${what}: a shape cannot have more than ${MAX_DIMENSIONS} dimensions; the file is damaged`,
           );
       }
     } else if (number === BLOB.data && (wireType === 2 || wireType === 5)) floats.push(field.bytes);
@@ -202,7 +202,7 @@ export function readBlob(bytes: Uint8Array, file: string, what: string, budget =
       throw new WeightsError(
         'weights/raw-type',
         { file },
-        `${what}: raw values of type ${rawType} are not known`,
+        `${what}: raw values have the unknown type ${rawType}`,
       );
     if (type === 'float64') doubles.push(raw);
     else floats.push(type === 'float32' ? raw : bytesOf(fromFloat16(raw)));
@@ -214,7 +214,7 @@ export function readBlob(bytes: Uint8Array, file: string, what: string, budget =
     throw new WeightsError(
       'weights/shape',
       { file },
-      `${what}: a shape of ${dims.join('×')} is not possible; the file is damaged`,
+      `${what}: the shape ${dims.join('×')} is invalid; the file is damaged`,
     );
   }
   const dtype = doubles.length > 0 ? 'float64' : 'float32';

@@ -34,13 +34,13 @@ export function fillerProblem(
     };
   }
   if (sparse !== -1 && type !== 'gaussian')
-    return { field: 'sparse', text: `sparse belongs to the gaussian filler alone, not to "${type}"` };
+    return { field: 'sparse', text: `sparse belongs only to the gaussian filler, not to "${type}"` };
   if (sparse < -1) return { field: 'sparse', text: `sparse must be at least 0 (or absent), found ${sparse}` };
   if (sparse >= 0 && shape.length === 0)
     return { field: 'sparse', text: 'sparse needs a blob with axes, this one is a scalar' };
   if (type === 'gaussian' && !(std > 0))
     return { field: 'std', text: `std must be above 0, found ${std}; for one value use type: "constant"` };
-  if (type === 'uniform' && !(min <= max)) return { field: 'min', text: `min ${min} lies above max ${max}` };
+  if (type === 'uniform' && !(min <= max)) return { field: 'min', text: `min ${min} is above max ${max}` };
   if (type === 'bilinear' && (shape.length !== 4 || shape[2] !== shape[3]))
     return {
       field: 'type',

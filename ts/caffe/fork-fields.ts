@@ -344,7 +344,7 @@ export function forkOfField(message: string, field: string): string | undefined 
   const type = layerOfField(message, field);
   return type === undefined
     ? `${owner} and changes what is computed; remove it to have BVLC's semantics instead`
-    : `${owner} and is for its ${type}, which BVLC does not have; write what it computes in other layers`;
+    : `${owner} and is for its ${type}, which BVLC does not have; express its computation in other layers`;
 }
 
 /** The layer type, of forks alone, whose parameters a field is: mul_param is Mul's. */

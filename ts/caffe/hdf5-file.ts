@@ -40,9 +40,9 @@ export function hdf5Holds(root: Hdf5Group): string {
   const names = root.names();
   const has = (...wanted: string[]) => wanted.every((name) => names.includes(name));
   if (has('iter', 'history'))
-    return 'this is a solver state (HDF5): `resnode train --snapshot` goes on from it; its weights are the .caffemodel.h5 of the same iteration';
+    return 'this is a solver state (HDF5): `resnode train --snapshot` resumes from it; its weights are the .caffemodel.h5 of the same iteration';
   if (has('model_weights') || root.texts('layer_names') !== undefined)
-    return 'these are weights of Keras: `resnode convert net.h5 --out net.caffemodel` makes a caffemodel and a prototxt of them, where they are a ResNet';
+    return 'these are weights of Keras: `resnode convert net.h5 --out net.caffemodel` makes a caffemodel and a prototxt from them if they are a ResNet';
   if (has('label'))
     return 'this is the data of an HDF5Data layer: it belongs in the list that the layer names';
   if (has('data')) return 'these are weights (HDF5): give them as the weights (--weights)';

@@ -39,12 +39,12 @@ export async function readHdf5Weights(path: string): Promise<WeightsFile> {
     const yieldIfDue = yielding();
     const visit = async (group: Hdf5Group, name: string, above: readonly number[]): Promise<void> => {
       if (above.includes(group.address))
-        throw new WeightsError('weights/hdf5', { file: path }, `the group /data/${name} lies in itself`);
+        throw new WeightsError('weights/hdf5', { file: path }, `the group /data/${name} contains itself`);
       if (above.length > MAX_DEPTH)
         throw new WeightsError(
           'weights/hdf5-limit',
           { file: path },
-          `its groups are nested over ${MAX_DEPTH} deep`,
+          `its groups are nested deeper than ${MAX_DEPTH}`,
         );
       const blobs: [number, Blob][] = [];
       for (const key of group.names()) {

@@ -35,13 +35,13 @@ export function explainV2Type(token: string): string | undefined {
 /** What is wrong with a V2 type that is a V1 name in quotes; undefined where it is none. */
 export function explainV1Name(type: string): string | undefined {
   return V1_TYPES.includes(type)
-    ? `"${type}" is how "layers" (V1) calls it, write "${v1TypeName(type)}"`
+    ? `"${type}" is its name in "layers" (V1), write "${v1TypeName(type)}"`
     : undefined;
 }
 
 const V1_FIELDS: Readonly<Record<string, string>> = {
-  blobs_lr: 'write param { lr_mult: … } once a blob',
-  weight_decay: 'write param { decay_mult: … } once a blob',
+  blobs_lr: 'write param { lr_mult: … } once per blob',
+  weight_decay: 'write param { decay_mult: … } once per blob',
   blob_share_mode: 'write param { share_mode: … }',
 };
 
@@ -49,11 +49,11 @@ const V1_FIELDS: Readonly<Record<string, string>> = {
 export function explainLayerField(type: string, field: string): string | undefined {
   const has = (message: string) => Object.hasOwn(messages[message]!, field);
   if (type === 'LayerParameter' && has('V1LayerParameter'))
-    return `it is of "layers" (V1), ${IN_V2}: ${V1_FIELDS[field] ?? 'write the layer as V2 has it'}`;
+    return `it is of "layers" (V1), ${IN_V2}: ${V1_FIELDS[field] ?? 'write the layer in the form of V2'}`;
   if (type === 'V1LayerParameter' && has('LayerParameter'))
     return `it is of "layer" (V2), ${IN_V1}: ${ALL_V2}`;
   return undefined;
 }
 
 /** What to write for V2's `param { … }` in a V1 layer, whose `param` is a name. */
-export const explainV1Param = `param { … } is of "layer" (V2), ${IN_V1}: write blobs_lr and weight_decay once a blob, or ${ALL_V2}`;
+export const explainV1Param = `param { … } is of "layer" (V2), ${IN_V1}: write blobs_lr and weight_decay once per blob, or ${ALL_V2}`;

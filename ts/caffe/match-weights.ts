@@ -114,21 +114,21 @@ export function matchWeights(
 /** A net without a file: all at their fillers. */
 export function noWeights(parameters: readonly MatchedParameter[]): Match {
   const layers = [...shapesByLayer(parameters).keys()];
-  const detail = 'no weights were given; keeps its fillers';
+  const detail = 'no weights were given; keeps the values of its fillers';
   return {
     blobs: parameters.map(() => null),
     report: layers.map((layer) => ({ layer, status: 'missing', detail })),
   };
 }
 
-/** `20 of 23 layers took weights; at their fillers: fc; unused in the file: fc1000, loss`. */
+/** `20 of 23 layers have weights from the file; at their fillers: fc; unused in the file: fc1000, loss`. */
 export function matchText(report: readonly LayerReport[]): string {
   const named = (...wanted: LayerReport['status'][]) =>
     report.filter(({ status }) => wanted.includes(status)).map(({ layer }) => layer);
   const [taken, filled, unused] = [named('matched', 'reshaped'), named('missing'), named('ignored')];
   return [
-    `${taken.length} of ${taken.length + filled.length} layers took weights`,
-    ...(filled.length > 0 ? [`at their fillers: ${filled.join(', ')}`] : []),
+    `${taken.length} of ${taken.length + filled.length} layers have weights from the file`,
+    ...(filled.length > 0 ? [`with the values of their fillers: ${filled.join(', ')}`] : []),
     ...(unused.length > 0 ? [`unused in the file: ${unused.join(', ')}`] : []),
   ].join('; ');
 }
@@ -140,7 +140,7 @@ export function refuseNamesTwice(parameters: readonly MatchedParameter[], file: 
   throw new WeightsError(
     'weights/names-twice',
     { ...(file === '' ? {} : { file }), layer: name },
-    `the net has several layers with parameters of the name "${name}", and files keep one set of weights by name; give each layer a name of its own`,
+    `the net has several layers with parameters of the name "${name}", and files store one set of weights per name; give each layer its own name`,
   );
 }
 
@@ -202,7 +202,8 @@ function reportOf(
       }),
     ),
     ...[...shapes.keys()].map((layer): LayerReport => {
-      if (empty.has(layer)) return { layer, status: 'missing', detail: 'not in the file; keeps its fillers' };
+      if (empty.has(layer))
+        return { layer, status: 'missing', detail: 'not in the file; keeps the values of its fillers' };
       const detail = reshaped.get(layer);
       return { layer, status: detail === undefined ? 'matched' : 'reshaped', detail: detail ?? '' };
     }),

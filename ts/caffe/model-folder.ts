@@ -42,7 +42,7 @@ export function filesOfModelFolder<Needed extends ModelFile>(
       throw new ArgumentError(
         'the model folder',
         `a folder with ${needed.map((each) => MODEL_FILES[each][0]).join(' and ')}`,
-        `${path}, which ${isFolder(path) ? `lacks ${MODEL_FILES[name].join(' or ')}` : 'is no folder'}`,
+        `${path}, which ${isFolder(path) ? `lacks ${MODEL_FILES[name].join(' or ')}` : 'is not a folder'}`,
       );
   return files as ReturnType<typeof filesOfModelFolder<Needed>>;
 }
@@ -65,9 +65,9 @@ export function checkNewFolder(folder: string, isOverwritten = false, argument =
   if (first === undefined) return;
   throw new ArgumentError(
     argument,
-    'a folder that is not there yet, or is empty',
+    'a folder that does not exist yet, or is empty',
     `${folder}, which holds ${first}${others.length === 0 ? '' : ` and ${others.length} more`}`,
-    'name another one, or write over what is there (overwrite, --overwrite)',
+    'name another one, or replace its files (overwrite, --overwrite)',
   );
 }
 
@@ -112,7 +112,7 @@ await using classifier = await openClassifier(import.meta.dirname);
 console.log(await classifier.classify('IMAGE.jpg'));
 \`\`\`
 `
-    : '\nNothing here says how images are prepared: `resnode classify … --save-preprocess preprocess.json` keeps it.\n'
+    : '\nNothing here says how images are prepared: `resnode classify … --save-preprocess preprocess.json` saves it.\n'
 }`;
   const path = join(folder, 'README.md');
   writeFileAtomically(path, [text]);

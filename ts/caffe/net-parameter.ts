@@ -201,7 +201,7 @@ function sayOverridden(net: NetParameter, phase: string): void {
   const place = position === undefined ? '' : `${formatPosition(position)}: `;
   warn(
     'prototxt/state',
-    `${place}the net's own state says phase ${net.state!.phase}; ${phase}, which was asked for, is used`,
+    `${place}the net's own state says phase ${net.state!.phase}; the requested ${phase} is used`,
   );
 }
 

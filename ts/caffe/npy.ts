@@ -35,12 +35,12 @@ export function readNpy(bytes: Uint8Array, options: { file: string }): Blob {
   const text = (from: number, to: number) => Buffer.from(bytes.subarray(from, to)).toString('latin1');
   const wrong = wrongKind(bytes, 'npy');
   if (wrong !== null) fail('wrong-kind', wrong);
-  if (text(0, 6) !== MAGIC) fail('npy', 'this is no .npy file; it does not begin with \\x93NUMPY');
+  if (text(0, 6) !== MAGIC) fail('npy', 'this is not an .npy file; it does not begin with \\x93NUMPY');
   const version = bytes[6] ?? 0;
-  if (version < 1 || version > 3) fail('npy', `.npy version ${version} is not known; expected 1, 2 or 3`);
+  if (version < 1 || version > 3) fail('npy', `.npy version ${version} is unknown; expected 1, 2 or 3`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const start = version === 1 ? 10 : 12;
-  if (bytes.length < start) fail('truncated', 'the header is cut short');
+  if (bytes.length < start) fail('truncated', 'the header is truncated');
   const length = version === 1 ? view.getUint16(8, true) : view.getUint32(8, true);
   if (length > MAX_HEADER || start + length > bytes.length)
     fail('truncated', `the header says it has ${length} bytes, the file has ${bytes.length - start}`);
@@ -49,7 +49,7 @@ export function readNpy(bytes: Uint8Array, options: { file: string }): Blob {
   const order = /'fortran_order'\s*:\s*(True|False)/.exec(header)?.[1];
   const dims = /'shape'\s*:\s*\(([\d,\sL]*)\)/.exec(header)?.[1];
   if (descr === undefined || order === undefined || dims === undefined)
-    return fail('npy', `the header is not that of a plain array: ${header.trim().slice(0, 120)}`);
+    return fail('npy', `the header does not describe an array: ${header.trim().slice(0, 120)}`);
   const dtype = Object.hasOwn(DTYPES, descr) ? DTYPES[descr]! : null;
   if (dtype === null)
     return fail(

@@ -88,5 +88,5 @@ export function ignoredText(fields: readonly ForkField[]): string {
   const names = [...new Set(fields.map(({ name }) => name))];
   const owners = [...new Set(fields.map(({ type, name }) => ownersOf(type, name)))];
   const place = formatPosition(fields[0]!.refusal.position);
-  return `${place}: ignored, for it only tunes speed, memory, number format, logging or how work is divided: ${names.join(', ')} (of ${owners.join(', ')})`;
+  return `${place}: ignored, because it only tunes speed, memory, number format, logging or how work is divided: ${names.join(', ')} (of ${owners.join(', ')})`;
 }

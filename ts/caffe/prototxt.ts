@@ -172,7 +172,7 @@ function refuseField(tokens: Source, type: string, name: Token): void {
   }
   if (!DATA_MESSAGES.has(type) || layer === null || tokens.onForkField === undefined)
     fail(tokens, 'unknown-field', text, name);
-  const given = `${text}${near === undefined ? '; w' : ' W'}here its shapes are given (--input-shape), nothing is read and the layer's tops are inputs`;
+  const given = `${text}${near === undefined ? '; w' : ' W'}hen its shapes are given (--input-shape), nothing is read and the layer's tops are inputs`;
   const refusal = new PrototxtError('prototxt/unknown-field', tokens.position(name), given);
   tokens.onForkField({ refusal, type, name: name.text, tunes: false, layer });
 }
@@ -366,7 +366,7 @@ function integerOf(text: string): number {
 /** A word such as MobileNet-SSD's cls3x, for which its gen_model.sh writes three times as many classes. */
 const templateHint = ({ kind, text }: Token): string =>
   kind === 'identifier' && /\d/.test(text)
-    ? '; if the file is a template, make a net of it first, with the script that is beside it (gen_model.sh) or by writing numbers for such words'
+    ? '; if the file is a template, first make a net from it, with the script beside it (gen_model.sh) or by writing numbers for such words'
     : '';
 
 function parseInteger(tokens: Tokens, name: string, type: string): number | bigint {

@@ -43,10 +43,10 @@ export function checkExtensions(solver: SolverParameter, settings: SolverExtensi
   if (momentum_convention === 'dampened' && type !== 'SGD')
     wrong(
       'momentum_convention',
-      `momentum_convention "dampened" is of type "SGD", found "${type}"; remove it`,
+      `momentum_convention "dampened" belongs to type "SGD", found "${type}"; remove it`,
     );
   if (isSaid('lars_trust', settings) && type !== 'LARS')
-    wrong('lars_trust', `lars_trust is of type "LARS", found "${type}"; remove it`);
+    wrong('lars_trust', `lars_trust belongs to type "LARS", found "${type}"; remove it`);
   if (!(lars_trust > 0)) wrong('lars_trust', `lars_trust must be above 0, found ${lars_trust}`);
   for (const [field, value] of Object.entries({ ema_decay, label_smoothing }))
     if (!(value >= 0 && value < 1)) wrong(field, `${field} must be at least 0 and below 1, found ${value}`);
@@ -61,7 +61,7 @@ export function extensionsOf(
   const { type, base_lr, momentum, momentum_convention } = settings;
   const found: { field: string; message: string }[] = [];
   if (EXTENSION_TYPES.some((name) => name === type))
-    found.push({ field: 'type', message: `type "${type}" is an extension; Caffe knows no such solver` });
+    found.push({ field: 'type', message: `type "${type}" is an extension; Caffe has no such solver` });
   for (const field of Object.keys(DEFAULTS) as (keyof typeof DEFAULTS)[])
     if (isSaid(field, settings))
       found.push({ field, message: `${field} is an extension; Caffe refuses a solver with this field` });

@@ -65,7 +65,7 @@ export async function readSolverState(path: string): Promise<SolverState> {
       throw new WeightsError(
         'weights/too-large',
         { file: path },
-        `has ${statsOf(path)?.size} bytes; of a solver's state at most 2 GiB are read. Is it another file?`,
+        `has ${statsOf(path)?.size} bytes; of a solver's state at most 2 GiB are read. Is it the right file?`,
         { cause: error },
       );
     throw new WeightsError(
@@ -141,7 +141,7 @@ function readBinaryState(bytes: Uint8Array, file: string): SolverState {
     throw new WeightsError(
       'weights/solver-state',
       { file },
-      'this is no solver state, it says no iteration; give the .solverstate that lies beside the .caffemodel',
+      'this is not a solver state, it has no iteration; give the .solverstate beside the .caffemodel',
     );
   return checked(state, file);
 }
@@ -152,7 +152,7 @@ function checked(state: SolverState, file: string): SolverState {
     throw new WeightsError(
       'weights/solver-state',
       { file },
-      `iteration ${iter} and step ${current_step} are not possible; the file is damaged`,
+      `iteration ${iter} and step ${current_step} are invalid; the file is damaged`,
     );
   return state;
 }
@@ -183,7 +183,7 @@ function readHdf5State(path: string): Promise<SolverState> {
         throw new WeightsError(
           'weights/solver-state',
           { file: path },
-          `the members of /history are no blobs 0, 1, 2, … but ${history.names().slice(0, 3).join(', ')}`,
+          `the members of /history are not blobs 0, 1, 2, … but ${history.names().slice(0, 3).join(', ')}`,
         );
       blobs.push(await blobOfDataset(blob, { file: path, layer: 'history' }, `blob ${i}`));
       await yieldIfDue();

@@ -138,7 +138,7 @@ export class Tokens {
         throw new PrototxtError(
           'prototxt/nul',
           { file: this.file, line: this.#line, column: i - this.#lineStart + 1 },
-          'a NUL byte stands in this string, where protobuf takes it for the end of the file; remove it, or write "\\0"',
+          'this string has a NUL byte, which protobuf takes for the end of the file; remove it, or write "\\0"',
         );
       if (character === '\\') i++;
     }

@@ -91,7 +91,7 @@ function foldPadding(layers: List, net: Message): List {
         throw refuse(
           connection,
           'unknown-bottom',
-          `bottom "${name}" is made by no layer above and is no input`,
+          `bottom "${name}" is neither the top of a layer above nor an input`,
         );
       const source = from < 0 ? undefined : layers[from];
       const sourceInner = source?.layer as Message | undefined;
@@ -111,7 +111,7 @@ function foldPadding(layers: List, net: Message): List {
         throw refuse(
           connection,
           'padding',
-          'a padding layer and the layer that reads it take one bottom each',
+          'a padding layer and the layer that reads it have one bottom each',
         );
       }
       const bottom = [...strings(connection.bottom)];
@@ -291,7 +291,7 @@ export function v1TypeName(type: string): string {
 
 function upgradeV1Layer(layer: Message): Message {
   if (layer.layer !== undefined)
-    throw refuse(layer, 'v0-in-v1', 'a V0 layer stands inside a V1 layer of another form');
+    throw refuse(layer, 'v0-in-v1', 'a V0 layer is inside a V1 layer of another form');
   const { param, blob_share_mode, blobs_lr, weight_decay, type, ...rest } = layer;
   const upgraded: Message = {};
   for (const [field, value] of Object.entries(rest))

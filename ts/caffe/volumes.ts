@@ -68,7 +68,7 @@ function refuseFields(layer: Message): void {
       param!,
       field,
       'sizes',
-      `${field} is of ${types}, this is a ${layer.type}; over volumes BVLC's Convolution takes kernel_size, stride and pad once an axis`,
+      `${field} belongs to ${types}, this is a ${layer.type}; over volumes BVLC's Convolution takes kernel_size, stride and pad once per axis`,
     );
   }
 }
@@ -83,7 +83,7 @@ function ofDepth(param: Message, layer: Message): Message {
       param,
       'group',
       'sizes',
-      `a ${layer.type} ignores group: ${group}, all its channels are one group; leave it out`,
+      `a ${layer.type} ignores group: ${group}, all its channels are one group; remove it`,
     );
   const several = (['kernel_size', 'stride', 'pad'] as const).find(
     (field) => [rest[field]].flat().length > 1,
@@ -93,7 +93,7 @@ function ofDepth(param: Message, layer: Message): Message {
       param,
       several,
       'sizes',
-      `a ${layer.type} takes one ${several} for height and width, found ${[rest[several]].flat().join(', ')}; that along time is kernel_depth, temporal_stride and temporal_pad`,
+      `a ${layer.type} takes one ${several} for height and width, found ${[rest[several]].flat().join(', ')}; the one along time is kernel_depth, temporal_stride and temporal_pad`,
     );
   const volume = (time: unknown, plane: unknown, missing: number | undefined) => {
     const [size = missing] = [plane].flat() as (number | undefined)[];
@@ -121,7 +121,7 @@ function ofShapes(param: Message, isPooling: boolean): Message {
   const dims = (shape: unknown) => (shape as { dim?: number[] } | undefined)?.dim;
   const kernel = dims(kernel_shape);
   if (kernel === undefined || kernel.length === 0)
-    throw refuse(param, 'kernel_shape', 'sizes', 'needs kernel_shape { dim: … }, once an axis');
+    throw refuse(param, 'kernel_shape', 'sizes', 'needs kernel_shape { dim: … } once per axis');
   const beside = ['kernel_size', 'stride', 'pad'].find((field) => rest[field] !== undefined);
   if (beside !== undefined)
     throw refuse(param, beside, 'sizes', `gives both ${beside} and kernel_shape; keep the shapes`);
@@ -149,7 +149,7 @@ function ofShapes(param: Message, isPooling: boolean): Message {
       param,
       'kernel_shape',
       'sizes',
-      `pooling is run over 2 or 3 axes, kernel_shape has ${kernel.length}`,
+      `pooling is supported over 2 or 3 axes, kernel_shape has ${kernel.length}`,
     );
   const each = (list: readonly number[], [time, ...plane]: readonly string[]) => {
     const [h, w] = list.slice(-2) as [number, number];

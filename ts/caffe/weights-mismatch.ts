@@ -33,7 +33,7 @@ export function mismatchOf(
   const more =
     others.length === 0
       ? ''
-      : `; so ${others.length === 1 ? 'is' : 'are'} ${others.map(({ layer }) => `"${layer}"`).join(', ')}${isOther ? `: ${found.length} of the ${common.length} layers that file and net have by name differ, the file is likely another net's` : ''}`;
+      : `; so ${others.length === 1 ? 'is' : 'are'} ${others.map(({ layer }) => `"${layer}"`).join(', ')}${isOther ? `: ${found.length} of the ${common.length} layers whose names file and net share differ, so the file probably belongs to another net` : ''}`;
   return { ...first, message: first.message + more };
 }
 
@@ -86,15 +86,15 @@ export const shapeText = (shape: Shape): string => (shape.length === 0 ? 'a scal
 export const shapesText = (shapes: readonly Shape[]): string => shapes.map(shapeText).join(', ') || 'none';
 
 function countCause(sources: readonly Shape[], targets: readonly Shape[], type: string): string {
-  if (sources.length === 0) return 'the file names the layer without weights, take another snapshot';
+  if (sources.length === 0) return 'the file names the layer without weights, use another snapshot';
   if (sources.length === 5 && targets.length === 3)
     return "five blobs are the BatchNorm of NVIDIA's Caffe with scale and bias inside, write scale_bias: true in its batch_norm_param";
   const isSame = sameShape(sources[0]!, targets[0]!);
   if (isSame && sources.length === 2 && targets.length === 1)
-    return 'the file has a bias that the net has not, write bias_term: true';
+    return 'the file has a bias but the net has none, write bias_term: true';
   if (isSame && sources.length === 1 && targets.length === 2)
-    return 'the net has a bias that the file has not, write bias_term: false';
-  return `it is another layer there${type === '' ? '' : ` (${type})`}, is the file another net's?`;
+    return 'the net has a bias but the file has none, write bias_term: false';
+  return `it is another layer there${type === '' ? '' : ` (${type})`}, does the file belong to another net?`;
 }
 
 function shapeCause(source: Shape, target: Shape, { isTraining }: MismatchOptions): string {
@@ -105,7 +105,7 @@ function shapeCause(source: Shape, target: Shape, { isTraining }: MismatchOption
       : ["a Convolution's", 'an InnerProduct'];
     const isOfBoth = [source, target].some(isMatrix) && [source, target].some(({ length }) => length === 4);
     const both = isOfBoth ? `${from} for ${to}` : 'other dimensions';
-    return `${both}, with the same values in the same order; reshapeWeights: true (--reshape-weights) takes them so`;
+    return `${both}, with the same values in the same order; reshapeWeights: true (--reshape-weights) accepts them`;
   }
   const differing = target.map((_, i) => i).filter((i) => source[i] !== target[i]);
   const only = source.length === target.length && differing.length === 1 ? differing[0]! : null;
@@ -123,7 +123,7 @@ function shapeCause(source: Shape, target: Shape, { isTraining }: MismatchOption
     if (source[0] === out && source[1] === into)
       return `the file's kernel is ${source[2]}×${source[3]}, write its kernel_size`;
   }
-  return "is the file another net's?";
+  return 'does the file belong to another net?';
 }
 
 const COLOURS = [1, 3];
@@ -135,14 +135,14 @@ function inputChannels(source: number, target: number): string {
       : 'the file was trained with grey images (1 channel), the input has colour; give the net an input of 1 channel and read images as grey: is_color: false in an ImageData layer, force_gray: true in the transform_param of a Data layer';
   const group = Math.max(source, target) / Math.min(source, target);
   const isGroup = Number.isInteger(group) ? `, or group differs by ${group} times` : '';
-  return `it reads ${source} channels in the file and ${target} here; the layer that makes its bottom has another num_output${isGroup}`;
+  return `it reads ${source} channels in the file and ${target} here; the layer that produces its bottom has another num_output${isGroup}`;
 }
 
 function inputValues(source: number, target: number): string {
   if (source === 3 * target)
-    return 'it reads three times as many values in the file, as of colour images; give the net an input of 3 channels (force_color: true or is_color: true in a data layer)';
+    return 'it reads three times as many values in the file, as for colour images; give the net an input of 3 channels (force_color: true or is_color: true in a data layer)';
   if (target === 3 * source)
-    return 'it reads a third as many values in the file, as of grey images; give the net an input of 1 channel (force_gray: true or is_color: false in a data layer)';
+    return 'it reads a third as many values in the file, as for grey images; give the net an input of 1 channel (force_gray: true or is_color: false in a data layer)';
   return `it reads ${source} values in the file and ${target} here; the input (or crop_size) has another elementCount, or a layer before it differs`;
 }
 
@@ -190,8 +190,8 @@ export function missingWeights(
     held(weights, unmatched, missing, isNone),
     {
       set: 'give the weights of this net',
-      train: `give the weights of this net, or ${partial} to begin at the fillers`,
-      run: `name the layers of the prototxt as the file does or give its own weights; ${partial} leaves them at their fillers`,
+      train: `give the weights of this net, or ${partial} to begin with the values of the fillers`,
+      run: `name the layers of the prototxt as the file does or give its own weights; ${partial} keeps the values of their fillers`,
       write: 'name the layers of the prototxt as the file does, or give its own weights',
     }[use],
   ].join('; ');

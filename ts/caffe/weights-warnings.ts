@@ -30,7 +30,7 @@ export async function notFiniteWarnings(
     const file = weights?.layers.findLast(({ name }) => name === layer)?.file ?? weights?.file ?? '';
     warnings.push({
       code: 'weights/not-finite',
-      message: `${file === '' ? '' : `${file}: `}layer "${layer}", blob ${index}: ${describeNotFinite(found)}; what the net computes with it means nothing`,
+      message: `${file === '' ? '' : `${file}: `}layer "${layer}", blob ${index}: ${describeNotFinite(found)}; the net's results are meaningless`,
     });
   }
   return warnings;
@@ -42,6 +42,6 @@ export function namesTwiceWarnings(
 ): Warning[] {
   return namesTwice(parameters).map((name) => ({
     code: 'net/names-twice',
-    message: `several layers with parameters are named "${name}": weights are kept by name, so that files hold one set for all of them and the net cannot be saved or loaded; give each layer a name of its own`,
+    message: `several layers with parameters are named "${name}": files store weights by name, one set for all of these layers, so the net cannot be saved and loaded; give each layer its own name`,
   }));
 }

@@ -33,7 +33,7 @@ export class FieldBudget {
       throw new WeightsError(
         'weights/limit',
         { file },
-        `it has more than ${MAX_FIELDS} fields; no net has as many, the file is damaged or made to take memory`,
+        `it has more than ${MAX_FIELDS} fields; no net has so many; the file is damaged or designed to exhaust memory`,
       );
   }
 }
@@ -59,13 +59,13 @@ export function* readFields(bytes: Uint8Array, context: WireContext): Generator<
     for (let i = 0; i < 10; i++) {
       const byte = bytes[offset];
       if (byte === undefined)
-        return fail('truncated', offset, 'the data ends in the middle of a number; the file is cut short');
+        return fail('truncated', offset, 'the data ends in the middle of a number; the file is truncated');
       offset++;
       value += (byte & 0x7f) * 2 ** (7 * i);
       if (byte < 0x80)
         return Number.isSafeInteger(value) ? value : largeVarint(bytes.subarray(offset - i - 1, offset));
     }
-    return fail('wire', offset, 'a number is longer than 10 bytes; this is no protobuf data');
+    return fail('wire', offset, 'a number is longer than 10 bytes; this is not protobuf data');
   };
   while (offset < bytes.length) {
     budget.take(context.file);
@@ -74,7 +74,7 @@ export function* readFields(bytes: Uint8Array, context: WireContext): Generator<
     const number = Math.floor(tag / 8);
     const wireType = tag % 8;
     if (!(number >= 1 && number < 2 ** 29))
-      fail('wire', start, 'a field number is out of range; this is no protobuf data');
+      fail('wire', start, 'a field number is out of range; this is not protobuf data');
     if (wireType === 0) {
       yield { number, wireType, value: varint(), bytes: NONE };
       continue;
@@ -84,13 +84,13 @@ export function* readFields(bytes: Uint8Array, context: WireContext): Generator<
       return fail(
         'wire',
         start,
-        `wire type ${wireType} does not occur in files of this kind; this is no protobuf data`,
+        `wire type ${wireType} does not occur in files of this kind; this is not protobuf data`,
       );
     if (!(length >= 0 && length <= bytes.length - offset)) {
       fail(
         'truncated',
         start,
-        `field ${number} says it has ${length >= 0 ? length : 'more than 2^53'} bytes, but ${bytes.length - offset} are left; the file is cut short or damaged`,
+        `field ${number} says it has ${length >= 0 ? length : 'more than 2^53'} bytes, but ${bytes.length - offset} are left; the file is truncated or damaged`,
       );
     }
     yield { number, wireType, value: 0, bytes: bytes.subarray(offset, offset + length) };

@@ -70,7 +70,7 @@ export function refuseLayersTwice(layers: NetWeights['layers']): void {
       throw new WeightsError(
         'weights/names-twice',
         { layer: name },
-        `two layers with weights are named "${name}", and files keep one set of weights by name; give each layer a name of its own`,
+        `two layers with weights are named "${name}", and files store one set of weights per name; give each layer its own name`,
       );
     names.add(name);
   }

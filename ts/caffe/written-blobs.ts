@@ -65,7 +65,7 @@ function blobOf(
     throw new WeightsError(
       'weights/data-size',
       at,
-      `layer "${at.layer}", blob ${index}: ${values.length} values are written, ${shapeText(dims)} needs ${elementCount(dims)}`,
+      `layer "${at.layer}", blob ${index}: has ${values.length} values, but ${shapeText(dims)} needs ${elementCount(dims)}`,
     );
   return blobFromFloats(dims, Float32Array.from(values));
 }

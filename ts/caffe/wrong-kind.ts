@@ -2,15 +2,15 @@
 import { type FileKind, fileKind, fileKindAt } from './file-kind.ts';
 
 const UNPACK = 'unpack it first';
-const CONVERT = 'makes a caffemodel and a prototxt of it';
-const MATLAB = `\`resnode convert net.mat --out net.caffemodel\` ${CONVERT} where it holds a net of MatConvNet; save an array as .npy (scipy.io.loadmat, numpy.save)`;
+const CONVERT = 'makes a caffemodel and a prototxt from it';
+const MATLAB = `\`resnode convert net.mat --out net.caffemodel\` ${CONVERT} if it holds a net of MatConvNet; save an array as .npy (scipy.io.loadmat, numpy.save)`;
 const IMAGES = ['jpeg', 'png', 'gif', 'webp', 'tiff', 'bmp', 'pnm'] as const;
 const AN_IMAGE = 'images are arguments of `resnode classify`, or --images of the other commands';
 
 /** What each kind is called, and what to do with it. */
 const KINDS: Readonly<Record<FileKind, readonly [is: string, cure: string]>> = {
-  empty: ['an empty file', 'its download or copy was cut off, fetch it again'],
-  zeros: ['a file of zeros', 'its download or copy was cut off, fetch it again'],
+  empty: ['an empty file', 'its download or copy was interrupted, download it again'],
+  zeros: ['a file of zeros', 'its download or copy was interrupted, download it again'],
   folder: ['a folder', 'give a file'],
   lmdb: ['an LMDB database', 'it is the source of a Data layer, or --images of `resnode evaluate`'],
   leveldb: ['a LevelDB database', 'it is the source of a Data layer with backend: LEVELDB'],
@@ -25,31 +25,31 @@ const KINDS: Readonly<Record<FileKind, readonly [is: string, cure: string]>> = {
   labels: ['a list of class names', 'give it as the labels (--labels)'],
   'preprocess-json': ["resnode's description of preprocessing", 'give it as --preprocess'],
   'calibration-json': ['the calibration of a net', 'give it as --calibration'],
-  'evaluation-json': ['the result of an evaluation', '`resnode evaluate --replay` makes it again'],
+  'evaluation-json': ['the result of an evaluation', '`resnode evaluate --replay` repeats it'],
   'evaluation-progress-json': ['the progress of an evaluation', 'give it as --resume of `resnode evaluate`'],
   'solver-state-json': [
-    'what resnode keeps beside a .solverstate',
+    'the file that resnode writes beside a .solverstate',
     '`resnode train --snapshot` takes the .solverstate itself',
   ],
   'training-report-json': ["the data of a training's report", 'give the file that it belongs to'],
   'database-json': [
-    'what resnode keeps beside the records of a database',
+    'the file that resnode writes beside the records of a database',
     'databases are named by their folder',
   ],
-  'run-json': ['the manifest of a run', 'the blobs lie beside it'],
+  'run-json': ['the manifest of a run', 'the blobs are beside it'],
   json: ['a JSON file', 'give the file that it belongs to'],
   html: [
     'a web page (HTML)',
-    'the download failed or took the page about the file, fetch the file itself ("raw" on GitHub)',
+    'the download failed or fetched the page about the file; download the file itself ("raw" on GitHub)',
   ],
-  xml: ['an XML file', 'perhaps the message of a server that refused the download: fetch the file again'],
-  'lfs-pointer': ['a Git LFS pointer', 'run "git lfs pull" for the file itself'],
+  xml: ['an XML file', 'perhaps the message of a server that refused the download: download the file again'],
+  'lfs-pointer': ['a Git LFS pointer', 'run "git lfs pull" to get the file itself'],
   'utf-16': ['text in UTF-16', 'save it as UTF-8 (iconv -f UTF-16 -t UTF-8)'],
   text: ['text', 'give the file itself'],
   caffemodel: ['a file of trained weights (.caffemodel)', 'give it as the weights (--weights)'],
   'solver-state': [
     'a solver state (.solverstate)',
-    '`resnode train --snapshot` goes on from it; the weights are the .caffemodel of the same iteration',
+    '`resnode train --snapshot` resumes from it; the weights are the .caffemodel of the same iteration',
   ],
   mean: ['a mean image (.binaryproto)', 'give it as the mean (--mean)'],
   datum: ['one image of a database (a Datum)', 'give the database itself'],
@@ -58,28 +58,28 @@ const KINDS: Readonly<Record<FileKind, readonly [is: string, cure: string]>> = {
     'an HDF5 file',
     'weights (--weights), solver states (--snapshot) and the data of HDF5Data layers have this form',
   ],
-  npy: ['a NumPy array', '`resnode convert mean.npy --out mean.binaryproto` makes a mean image of it'],
+  npy: ['a NumPy array', '`resnode convert mean.npy --out mean.binaryproto` makes a mean image from it'],
   npz: [
     'an archive of NumPy arrays',
-    '`resnode convert weights.npz --out net.caffemodel --model net.prototxt` makes a caffemodel of it',
+    '`resnode convert weights.npz --out net.caffemodel --model net.prototxt` makes a caffemodel from it',
   ],
   safetensors: [
     'a safetensors file',
-    '`resnode convert net.safetensors --out net.caffemodel` makes a caffemodel of it',
+    '`resnode convert net.safetensors --out net.caffemodel` makes a caffemodel from it',
   ],
   torch: [
     'a PyTorch file',
-    `\`resnode convert net.pth --out net.caffemodel\` ${CONVERT} where it holds a ResNet`,
+    `\`resnode convert net.pth --out net.caffemodel\` ${CONVERT} if it holds a ResNet`,
   ],
   pickle: [
     'a Python pickle',
-    'where torch.save wrote it, `resnode convert net.pth --out net.caffemodel` reads it',
+    'if torch.save wrote it, `resnode convert net.pth --out net.caffemodel` reads it',
   ],
   zip: ['a zip archive', `${UNPACK} (unzip)`],
-  gzip: ['packed by gzip', `${UNPACK} (gunzip, or tar -xzf)`],
-  bzip2: ['packed by bzip2', `${UNPACK} (bunzip2, or tar -xjf)`],
-  xz: ['packed by xz', `${UNPACK} (unxz, or tar -xJf)`],
-  zstd: ['packed by zstd', `${UNPACK} (unzstd)`],
+  gzip: ['compressed with gzip', `${UNPACK} (gunzip, or tar -xzf)`],
+  bzip2: ['compressed with bzip2', `${UNPACK} (bunzip2, or tar -xjf)`],
+  xz: ['compressed with xz', `${UNPACK} (unxz, or tar -xJf)`],
+  zstd: ['compressed with zstd', `${UNPACK} (unzstd)`],
   '7z': ['a 7z archive', `${UNPACK} (7z x)`],
   rar: ['a rar archive', `${UNPACK} (unrar x)`],
   tar: ['a tar archive', `${UNPACK} (tar -xf)`],
@@ -87,7 +87,7 @@ const KINDS: Readonly<Record<FileKind, readonly [is: string, cure: string]>> = {
   'matlab-7.3': ['a MATLAB file', MATLAB],
   table: [
     'a table of TensorFlow or LevelDB',
-    `\`resnode convert model.ckpt --out net.caffemodel\` ${CONVERT} where it is a checkpoint of a ResNet; a database is named by its folder`,
+    `\`resnode convert model.ckpt --out net.caffemodel\` ${CONVERT} if it is a checkpoint of a ResNet; a database is named by its folder`,
   ],
   torch7: ['a net of Torch7', `\`resnode convert net.t7 --out net.caffemodel\` ${CONVERT}`],
   tflite: ['a TensorFlow Lite model', 'export the net as ONNX and convert that'],
@@ -126,16 +126,16 @@ const NEEDED = {
   floats: [['zeros'], 'raw float32 is needed'],
   json: [['json'], 'a JSON file is needed'],
   preprocess: [['preprocess-json', 'json'], 'a preprocess file (JSON) is needed'],
-  calibration: [['calibration-json', 'json'], 'what `resnode quantize` wrote (JSON) is needed'],
-  evaluation: [['evaluation-json', 'json'], 'what `resnode evaluate --out` wrote (JSON) is needed'],
+  calibration: [['calibration-json', 'json'], 'a file of `resnode quantize` (JSON) is needed'],
+  evaluation: [['evaluation-json', 'json'], 'a result of `resnode evaluate --out` (JSON) is needed'],
   'evaluation progress': [
     ['evaluation-progress-json', 'json'],
-    'the progress of an evaluation (JSON), or a file that is not there yet, is needed',
+    'the progress of an evaluation (JSON), or a file that does not exist yet, is needed',
   ],
-  times: [['json'], 'what `resnode time --json` printed is needed'],
+  times: [['json'], 'the output of `resnode time --json` is needed'],
   'snapshot state': [
     ['solver-state-json', 'json'],
-    'what resnode keeps beside a .solverstate (JSON) is needed',
+    'the file that resnode writes beside a .solverstate (JSON) is needed',
   ],
 } as const satisfies Record<string, readonly [readonly FileKind[], string]>;
 
@@ -144,15 +144,15 @@ export type NeededKind = keyof typeof NEEDED;
 /** What helps better than where the file belongs. */
 const CURES: Readonly<Partial<Record<NeededKind, Partial<Record<FileKind, string>>>>> = {
   solver: {
-    net: 'a solver says how a net is trained and names it ("net: …"); `resnode generate` writes both',
+    net: 'a solver describes a training and names its net ("net: …"); `resnode generate` writes both',
   },
   'hdf5 list': { hdf5: 'write its path into a text file, and name that' },
   floats: {
     npy: "numpy writes it so: array.astype('<f4').tofile('data.f32')",
-    text: 'write the numbers as they lie in memory, 4 bytes each',
+    text: 'write the numbers in binary, 4 bytes each',
     ...Object.fromEntries(IMAGES.map((kind) => [kind, '`resnode features` takes images'])),
   },
-  image: { html: 'the download failed or took the page about the image, fetch the image itself' },
+  image: { html: 'the download failed or fetched the page about the image; download the image itself' },
 };
 
 /**

@@ -74,11 +74,11 @@ Examples:
       const bfloat16 = flags.precision === 'bfloat16';
       if (flags.precision !== undefined && flags.precision !== 'float32' && !bfloat16)
         command.error(
-          `error: the processor is measured in float32 and bfloat16; ${flags.precision} needs --device cuda`,
+          `error: the CPU is measured in float32 and bfloat16; ${flags.precision} needs --device cuda`,
           { exitCode: 2 },
         );
       if (bfloat16 && flags.train)
-        command.error('error: the processor trains in float32 alone; bfloat16 needs --device cuda', {
+        command.error('error: the CPU trains only in float32; bfloat16 needs --device cuda', {
           exitCode: 2,
         });
       const report = await runBench({
@@ -108,7 +108,7 @@ async function benchOnDevice(command: Command, flags: Flags): Promise<void> {
   for (const [flag, value] of Object.entries({ ...without, '--caffe-figures': flags.caffeFigures }))
     if (value !== undefined)
       command.error(
-        `error: ${flag} is for the processor; with --device ${flags.device} resnode is measured alone, or beside --python's torch and --caffe`,
+        `error: ${flag} is for the CPU; with --device ${flags.device} resnode is measured alone, or beside the torch of --python and the Caffe of --caffe`,
         { exitCode: 2 },
       );
   await using device = await openDevice(flags.device, { cudnn: flags.cudnn });
@@ -136,7 +136,7 @@ async function benchOnDevice(command: Command, flags: Flags): Promise<void> {
 
 function compareCommand(): Command {
   return new Command('compare')
-    .description('say what is faster or slower in a second report, beyond the noise of both')
+    .description('list what is faster or slower in a second report, beyond the noise of both')
     .argument('<before>', 'a report of `resnode bench --out`, of bench/gpu.ts or of gpu-check')
     .argument('<after>', 'another')
     .addOption(own('json'))

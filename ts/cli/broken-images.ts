@@ -20,7 +20,7 @@ export class BrokenImages {
   /** @param tell Says one at once. Default: on stderr. */
   constructor({ skipBroken = false }: BrokenFlags, tell?: (error: Broken) => void) {
     this.#isStatusKept = skipBroken;
-    this.#tell = tell ?? ((error) => console.error(`resnode: left out: ${error.message}`));
+    this.#tell = tell ?? ((error) => console.error(`resnode: skipped: ${error.message}`));
   }
 
   /** For options of the library. */
@@ -47,8 +47,8 @@ export class BrokenImages {
     const isNoneLeft = length >= total;
     if (!this.#isStatusKept || isNoneLeft) process.exitCode = 1;
     if (total === 1) return;
-    console.error(`resnode: left out ${length} of ${total} images, which cannot be read`);
-    if (isNoneLeft) throw new ImageError('image/none-left', undefined, 'no image is left; see above');
+    console.error(`resnode: skipped ${length} of ${total} images, which cannot be read`);
+    if (isNoneLeft) throw new ImageError('image/none-left', undefined, 'no image could be read; see above');
   }
 }
 

@@ -99,7 +99,7 @@ async function croppedImages(
   if (longestSide !== undefined || pad !== undefined)
     throw new ArgumentError(
       longestSide === undefined ? '--pad' : '--longest-side',
-      "a detector or a segmenter, which look at whole images: from this net's layers it is neither",
+      'a detector or a segmenter, which run on whole images; the layers of this net are of neither',
       flags.model,
     );
   const chosen = choosePreprocess(flags, flags.model);

@@ -18,7 +18,7 @@ export function deviceQuery(): Command {
     .addOption(own('json'))
     .addHelpText(
       'after',
-      '\nExit status 1 where there is no such GPU: resnode doctor says what is missing.\n\nExample:\n  resnode device-query --gpu 0',
+      '\nThe exit status is 1 if the GPU does not exist; resnode doctor says what is missing.\n\nExample:\n  resnode device-query --gpu 0',
     )
     .action(({ gpu, json }: Flags) => {
       const { devices: all, problem } = devices();

@@ -9,7 +9,7 @@ export function doctor(): Command {
     .addOption(own('json'))
     .addHelpText(
       'after',
-      '\nThe exit status is 0 if the CPU device works; a missing GPU is no failure.\n\nExample:\n  resnode doctor',
+      '\nThe exit status is 0 if the CPU device works; a missing GPU is not a failure.\n\nExample:\n  resnode doctor',
     )
     .action(async ({ json }: { json?: boolean }) => {
       const diagnosis = await diagnose();

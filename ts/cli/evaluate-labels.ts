@@ -125,10 +125,10 @@ export async function evaluateLabelList(
   progress.end();
   if (!isWhole || opened === null) return;
   const { images, identity } = opened;
-  for (const { reason } of skipped) console.error(`resnode: left out: ${reason}`);
+  for (const { reason } of skipped) console.error(`resnode: skipped: ${reason}`);
   if (skipped.length > 0 && !source.skipBroken) process.exitCode = 1;
   if (skipped.length === images.length)
-    throw new ImageError('image/none-left', undefined, 'no image is left; see above');
+    throw new ImageError('image/none-left', undefined, 'no image could be read; see above');
   const { specificity: specificities } = flags;
   const summary = summariseLabels(outcomes, specificities === undefined ? {} : { specificities });
   if (flags.report !== undefined)

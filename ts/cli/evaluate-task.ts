@@ -254,18 +254,18 @@ function known<T>(files: readonly string[], truth: string, find: (file: string) 
     );
   if (unknown.length > 0)
     console.error(
-      `resnode: ${unknown.length} of ${files.length} images are not evaluated, ${truth} says nothing of them: ${unknown.slice(0, 5).join(', ')}${unknown.length > 5 ? ', …' : ''}`,
+      `resnode: ${unknown.length} of ${files.length} images are not evaluated, because ${truth} does not mention them: ${unknown.slice(0, 5).join(', ')}${unknown.length > 5 ? ', …' : ''}`,
     );
   return found;
 }
 
 function sayBroken(skipped: readonly SkippedImage[], total: number, { skipBroken }: TaskFlags): void {
-  for (const { reason } of skipped) console.error(`resnode: left out: ${reason}`);
+  for (const { reason } of skipped) console.error(`resnode: skipped: ${reason}`);
   if (skipped.length === 0) return;
-  console.error(`resnode: left out ${skipped.length} of ${total} images, which cannot be read`);
+  console.error(`resnode: skipped ${skipped.length} of ${total} images, which cannot be read`);
   if (!skipBroken) process.exitCode = 1;
   if (skipped.length === total)
-    throw new ImageError('image/none-left', undefined, 'no image is left; see above');
+    throw new ImageError('image/none-left', undefined, 'no image could be read; see above');
 }
 
 const percent = (value: number | null): string => (value === null ? '–' : (100 * value).toFixed(2));
@@ -277,7 +277,7 @@ function printDetection({ images, voc07, voc10, coco, classes }: DetectionScores
   const { ap, ap50, ap75, apSmall, apMedium, apLarge, ar1, ar10, ar100 } = coco;
   console.log(`COCO                   ${percent(ap)}  (at 0.5 ${percent(ap50)}, at 0.75 ${percent(ap75)})`);
   console.log(
-    `  small ${percent(apSmall)}, medium ${percent(apMedium)}, large ${percent(apLarge)}; recall of 1, 10, 100 an image ${[ar1, ar10, ar100].map(percent).join(', ')}`,
+    `  small ${percent(apSmall)}, medium ${percent(apMedium)}, large ${percent(apLarge)}; recall of 1, 10, 100 objects per image ${[ar1, ar10, ar100].map(percent).join(', ')}`,
   );
   const lines = tableLines(
     ['VOC 2007', 'VOC 2010', 'COCO', 'objects', 'found', 'class'],

@@ -255,12 +255,12 @@ async function run(
   progress.end();
   if (!isWhole || opened === null) return null;
   const { images, identity } = opened;
-  for (const { reason } of skipped) console.error(`resnode: left out: ${reason}`);
+  for (const { reason } of skipped) console.error(`resnode: skipped: ${reason}`);
   if (skipped.length > 0) {
-    console.error(`resnode: left out ${skipped.length} of ${images.length} images, which cannot be read`);
+    console.error(`resnode: skipped ${skipped.length} of ${images.length} images, which cannot be read`);
     if (!source.skipBroken) process.exitCode = 1;
     if (skipped.length === images.length)
-      throw new ImageError('image/none-left', undefined, 'no image is left; see above');
+      throw new ImageError('image/none-left', undefined, 'no image could be read; see above');
   }
   const { specificity: specificities } = flags;
   const summary = summariseOutcomes(outcomes, specificities === undefined ? {} : { specificities });

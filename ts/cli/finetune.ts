@@ -125,7 +125,7 @@ function lines(event: FinetuneEvent, classes: readonly string[]): string[] {
   switch (event.type) {
     case 'split':
       return [
-        `${event.classes.length} classes: ${event.train} images to train with, ${event.val} to judge by; new head ${event.head}`,
+        `${event.classes.length} classes: ${event.train} images for training, ${event.val} for validation; new head ${event.head}`,
       ];
     case 'evaluated': {
       const name = (label: number) => classes[label] ?? `class ${label}`;
@@ -142,8 +142,8 @@ function lines(event: FinetuneEvent, classes: readonly string[]): string[] {
       const { iteration, snapshot, solver, augment } = event;
       return [
         snapshot === null
-          ? `stopped after ${iteration} iterations; nothing was kept`
-          : `stopped after ${iteration} iterations, not judged; to train on: resnode train --solver ${solver} --snapshot ${snapshot.state} --augment ${augment}`,
+          ? `stopped after ${iteration} iterations; nothing was saved`
+          : `stopped after ${iteration} iterations, not evaluated; to continue: resnode train --solver ${solver} --snapshot ${snapshot.state} --augment ${augment}`,
       ];
     }
     default:

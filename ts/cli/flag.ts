@@ -23,7 +23,7 @@ export class Flag extends Option {
     if (value !== undefined) this.default(value);
     const { written } = row.kind;
     if (!this.required && !this.optional) return;
-    if (written === undefined) throw new Error(`${flags}: its kind has no form on a command line`);
+    if (written === undefined) throw new Error(`${flags}: its kind cannot be written on a command line`);
     this.argParser((text, before) => this.#read(row.kind, written, text, before));
   }
 

@@ -81,7 +81,7 @@ Examples:
       if (flags.list) list(flags.json === true);
       else if (architecture === undefined)
         command.error(
-          "error: missing required argument 'architecture' (--list prints those that papers name)",
+          "error: missing required argument 'architecture' (--list prints the architectures that papers name)",
           {
             exitCode: 2,
           },
@@ -132,6 +132,6 @@ function list(json: boolean): void {
   for (const line of tableLines(['name', 'data', 'block', 'blocks', 'parameters', 'paper'], cells))
     console.log(line);
   console.log(
-    'Other depths: CIFAR 6n+2 with basic blocks, 9n+2 with bottlenecks, 6n+4 of wrn; any blocks by --blocks.',
+    'Other depths: CIFAR 6n+2 with basic blocks, 9n+2 with bottlenecks, 6n+4 for wrn; --blocks sets any numbers of blocks.',
   );
 }

@@ -41,8 +41,8 @@ export async function imageSources(words: readonly string[], where: string): Pro
   const beside = parts.flatMap(({ ignored }) => ignored);
   throw new ArgumentError(
     where,
-    'image files, or folders and lists that hold some',
-    `${words.join(', ')}${beside.length === 0 ? '' : ` with ${beside.length} files that are by name no images (${beside.slice(0, 3).join(', ')})`}`,
+    'image files, or folders and lists with images',
+    `${words.join(', ')}${beside.length === 0 ? '' : ` with ${beside.length} files without the name of an image (${beside.slice(0, 3).join(', ')})`}`,
   );
 }
 
@@ -78,7 +78,7 @@ async function sourcesOf(word: string, where: string): Promise<Found> {
   if (/\.(txt|lst|list)$/i.test(word)) return { images: listed(word).map(sourceOf), ignored: NONE };
   if (existsSync(word) || !isGlob(word)) return { images: [sourceOf(word)], ignored: NONE };
   const matched = glob(word);
-  if (matched.length === 0) throw new ArgumentError(where, 'a pattern that some file matches', word);
+  if (matched.length === 0) throw new ArgumentError(where, 'a pattern that matches a file', word);
   const parts = [];
   for (const path of matched) parts.push(await sourcesOf(path, where));
   return { images: parts.flatMap(({ images }) => images), ignored: parts.flatMap(({ ignored }) => ignored) };

@@ -29,7 +29,7 @@ export async function interruptible(
     if (!isStopped || kept === null) throw error;
     process.exitCode = 130;
     console.error(
-      `resnode: stopped at ${kept.done} of ${images} images; the same command goes on from there`,
+      `resnode: stopped at ${kept.done} of ${images} images; the same command continues from there`,
     );
     return false;
   } finally {

@@ -29,7 +29,7 @@ export function lint(): Command {
       'after',
       `
 The exit status is 1 if an error was found (with --strict, also for a warning).
-A cause with several places is printed once, with their lines; --json lists each finding separately.
+A problem that occurs in several places is printed once, with their lines; --json lists each finding separately.
 A comment disables rules in the next line:  # resnode-lint: disable=size-rounding,legacy-input
 
 Example:

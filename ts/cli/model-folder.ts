@@ -40,7 +40,7 @@ export function takeModelFolder(command: Command): void {
   // What is given behind the folder takes the place of its file by itself.
   command.on('option:model', (folder: string) => {
     if (!existsSync(folder) && isMandatory('weights') && !isGiven('weights'))
-      throw new ArgumentError('--model', 'a prototxt or a model folder', `${folder}, which is not there`);
+      throw new ArgumentError('--model', 'a prototxt or a model folder', `${folder}, which does not exist`);
     if (!isFolder(folder)) return;
     const needed = takes('weights') ? (['model', 'weights'] as const) : (['model'] as const);
     const { model, weights, labels, calibration } = filesOfModelFolder(folder, needed);

@@ -42,7 +42,7 @@ export function deviceOptions(command: Command): Command {
       'openDevice',
       'tune',
       '--no-tune',
-      'Does not measure convolutions that are new to this machine, but takes the algorithm that is likely best.',
+      'Does not measure convolutions that are new to this machine, but uses the algorithm that is probably fastest.',
     ),
   );
 }
@@ -104,7 +104,7 @@ export function anyPrecisionOption(command: Command): Command {
 /** The same as load options. */
 export function precisionOf({ precision, calibration }: AnyPrecisionFlags) {
   if (calibration !== undefined && precision !== 'int8')
-    throw new ArgumentError('--precision', 'int8, which alone is computed with --calibration', precision);
+    throw new ArgumentError('--precision', 'int8, which --calibration requires', precision);
   return calibration === undefined ? { precision } : { precision, calibration };
 }
 
@@ -122,7 +122,7 @@ export async function openFlagged(
   }).catch((error: unknown) => {
     if (!(error instanceof DeviceError && device.startsWith('cuda'))) throw error;
     const { code, device: name, message } = error;
-    throw new DeviceError(code, name, `${message}; --device cpu computes on the processor`, { cause: error });
+    throw new DeviceError(code, name, `${message}; --device cpu computes on the CPU`, { cause: error });
   });
   if (device === 'auto' && process.stderr.isTTY)
     console.error(`resnode: computing on ${opened.kind} (${opened.reason})`);

@@ -50,7 +50,7 @@ const gpus: Kind<Gpus> = written(
       (gpuIds.mistake(value) === null && new Set(value as number[]).size === (value as number[]).length),
   ),
   (each) => (each === 'all' ? each : gpuIds.written!.read(each)),
-  'numbers of GPUs with commas between them, each once, or all',
+  'numbers of GPUs, separated by commas, each once, or all',
 );
 
 const inputFiles: Kind<readonly InputFile[]> = written(
@@ -65,7 +65,7 @@ const inputFiles: Kind<readonly InputFile[]> = written(
     if (name === undefined) return undefined;
     return [{ name, file, shape: dims === undefined ? null : shape.written!.read(dims) }];
   },
-  'NAME=FILE or NAME=FILE:SHAPE, such as data=image.f32:1x3x224x224, once a name',
+  'NAME=FILE or NAME=FILE:SHAPE, such as data=image.f32:1x3x224x224, once per name',
   (before, value) => {
     const all = [...(before as InputFile[]), ...(value as InputFile[])];
     return new Set(all.map(({ name }) => name)).size < all.length ? undefined : all;
@@ -226,7 +226,7 @@ export const ownFlags = {
     flags: '--images <path...>',
     row: optional(
       path,
-      'random values, or what the dump holds',
+      'random values, or the input of the dump',
       'Image files, folders, lists of paths (.txt) or quoted patterns; - reads standard input.',
     ),
   },
@@ -386,7 +386,7 @@ export const ownFlags = {
   },
   skipBroken: {
     flags: '--skip-broken',
-    row: onOff('Exits with status 0 even if images could not be read; they are named and left out.'),
+    row: onOff('Exits with status 0 even if images could not be read; they are listed and skipped.'),
   },
   batch: { flags: '--batch <n>', row: optional(integer(1), '4', 'Images per run.') },
   batches: {
@@ -549,7 +549,7 @@ export const ownFlags = {
     flags: '--root <folder>',
     row: optional(
       path,
-      "of VOC the JPEGImages beside, else the annotations' folder",
+      "for VOC the JPEGImages beside it, else the annotations' folder",
       'Where the images are.',
     ),
   },

@@ -207,7 +207,7 @@ function comparisonText(result: LayersComparison & { readonly images: readonly I
       tolerance.toExponential(2),
     ]);
   const worst = layers.reduce((most, each) => (each.relative > most.relative ? each : most));
-  const verdict = `${layers.length} tops of ${runs === 1 ? 'one run' : `${runs} runs`} on ${device} against ${against}, the furthest apart ${worst.name} (${worst.relative.toExponential(2)}): `;
+  const verdict = `${layers.length} tops of ${runs === 1 ? 'one run' : `${runs} runs`} on ${device} against ${against}, the largest difference at ${worst.name} (${worst.relative.toExponential(2)}): `;
   return [
     ...images.flatMap(imageLines),
     line(' ', 'blob@layer', ['type', 'shape', 'absolute', 'relative', 'tolerance']),
@@ -221,12 +221,12 @@ function comparisonText(result: LayersComparison & { readonly images: readonly I
         ]),
     ...(notCompared.length === 0
       ? []
-      : [`not compared, ${against} does not have them: ${notCompared.join(', ')}`]),
+      : [`not compared, because ${against} does not have them: ${notCompared.join(', ')}`]),
   ].join('\n');
 }
 
 function imageLines({ image, absolute, mean, tolerance, ok, cause }: InputComparison): string[] {
-  const levels = `${mean.toFixed(3)} grey levels in the mean (tolerance ${tolerance}), ${absolute.toExponential(2)} at most`;
+  const levels = `${mean.toFixed(3)} grey levels on average (tolerance ${tolerance}), ${absolute.toExponential(2)} at most`;
   return [
     `${ok ? ' ' : '!'} ${image}: prepared here, it differs from the dump's input by ${levels}`,
     ...(cause === null ? [] : [`  likely cause (${cause.name}): ${cause.text}`]),

@@ -21,7 +21,7 @@ export function pictureNames(sources: readonly ImageSource[]): string[] {
 /** Makes a folder for pictures. @throws ArgumentError for one that holds files already, or for the name of a picture */
 export function makePictureFolder(out: string, isOverwritten: boolean | undefined): void {
   if (/\.(png|jpe?g|webp|gif|bmp|tiff?)$/i.test(out))
-    throw new ArgumentError('--out', 'a folder, in which pictures are named as their images', out);
+    throw new ArgumentError('--out', 'a folder for pictures with the names of their images', out);
   checkNewFolder(out, isOverwritten);
   makeFolder(out);
 }

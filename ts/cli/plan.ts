@@ -71,7 +71,7 @@ Examples:
       if (flags.recompute && !flags.train) command.error('error: --recompute needs --train', { exitCode: 2 });
       const { precision } = flags;
       if (flags.train && precision === 'int8')
-        command.error('error: no net is trained in int8; take another --precision', { exitCode: 2 });
+        command.error('error: training does not support int8; choose another --precision', { exitCode: 2 });
       const read = readFilteredNet(
         flags.model,
         flags.train && flags.phase === undefined ? { ...flags, phase: 'TRAIN' } : flags,
@@ -176,7 +176,7 @@ function tableText({
       ? `largest that fits the ${formatBytes(freeBytes)} free on ${device} in ${precision}: ${advice}`
       : `largest that fits a GPU of ${formatBytes(gpuMemory)} in ${precision}: ${advice}, ${
           cudnnWorkspaceBytes > 0
-            ? `with ${formatBytes(cudnnWorkspaceBytes)} left for the largest workspace that cuDNN may want`
+            ? `with ${formatBytes(cudnnWorkspaceBytes)} left for the largest workspace that cuDNN may request`
             : 'without cuDNN'
         }; bytes by resnode's own kernels, without CUDA's context (some 0.6 GB with cuDNN)`,
   ].join('\n');

@@ -17,14 +17,14 @@ interface Flags {
 
 export function plot(): Command {
   return new Command()
-    .argument('<log...>', 'what `resnode train` or `caffe train` wrote, with --log or by 2>; -: by stdin')
+    .argument('<log...>', 'logs of `resnode train --log` or `caffe train` (2>); - reads standard input')
     .addOption(own('outPlot', 'training.html'))
     .addOption(own('title'))
     .addOption(own('json'))
     .addHelpText(
       'after',
       `
-With --json the curves are printed as well: file, loss, rate, outputs (values by iteration).
+--json also prints the curves: file, loss, rate, outputs (values by iteration).
 
 Examples:
   resnode plot log.jsonl

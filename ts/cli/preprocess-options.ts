@@ -95,7 +95,7 @@ export function choosePreprocess(flags: PreprocessFlags, model: string): ChosenP
   return {
     file,
     for(crop) {
-      if (flags.preprocess === undefined) console.error(`resnode: images are prepared as ${file} says`);
+      if (flags.preprocess === undefined) console.error(`resnode: preparing images according to ${file}`);
       const { width, height } = preprocess.crop;
       if (width === crop.width && height === crop.height) return preprocess;
       throw new ArgumentError(
@@ -122,7 +122,7 @@ export function preprocessFileOf(
   if (preprocess !== undefined && given.length > 0)
     throw new ArgumentError(
       'preprocessing',
-      'either --preprocess, which says all of it, or options',
+      'either --preprocess, which contains all settings, or options',
       `--preprocess with ${given.join(', ')}`,
     );
   return preprocess ?? (given.length === 0 ? preprocessBeside(model) : null);
@@ -142,7 +142,7 @@ function meanOf({ mean, meanValue }: PreprocessFlags, beside: string | null): Pr
     'the mean',
     'the one that the net was trained with: --mean FILE, --mean-value B,G,R (MSRA: 103.063,115.903,123.152), --mean none, or --preprocess FILE',
     NOTHING,
-    beside === null ? undefined : `${beside} has one, but is not read where other options are given`,
+    beside === null ? undefined : `${beside} has one, but is not used together with other options`,
   );
 }
 

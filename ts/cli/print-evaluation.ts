@@ -48,7 +48,8 @@ export function printEvaluation(result: EvaluationResult, details: boolean): voi
   if (published !== null)
     console.log(`published: ${published.net}, ILSVRC 2012 validation, ${published.source}`);
   console.log(`expected calibration error ${percent(calibration.expectedError)}`);
-  if (confusions.length > 0) console.log(details ? 'taken for another:' : 'most often taken for another:');
+  if (confusions.length > 0)
+    console.log(details ? 'classified as another:' : 'most often classified as another:');
   for (const { label, predicted, count } of details ? confusions : confusions.slice(0, MOST))
     console.log(`  ${count} × ${name(label)} → ${name(predicted)}`);
   if (details) printTables(result, name);
@@ -89,6 +90,6 @@ export function printComparison(file: string, comparison: ResultComparison): voi
     console.log(
       `the same counts as ${file}; confidences differ: expected calibration error by ${calibrationDifference.toExponential(1)}`,
     );
-  else console.log(`not the same as ${file}: ${differing.join(', ')} differ`);
+  else console.log(`different from ${file}: ${differing.join(', ')} differ`);
   for (const change of changes) console.log(`  ${change}`);
 }

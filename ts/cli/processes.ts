@@ -29,7 +29,7 @@ export async function enterProcesses(flags: ProcessFlags): Promise<Communicator 
     throw new DeviceError(
       error.code,
       error.device,
-      `${error.message}; --no-mpi lets each process do all of the work by itself`,
+      `${error.message}; --no-mpi lets each process do all of the work`,
       { cause: error },
     );
   });
@@ -38,6 +38,6 @@ export async function enterProcesses(flags: ProcessFlags): Promise<Communicator 
   throw new DeviceError(
     'communicator/unavailable',
     'mpi',
-    `${launcher.variable} says that ${launcher.size} processes were started, and MPI finds ${communicator.size}: start them with the mpirun of the MPI that resnode was built with, or give --no-mpi, and each does all of the work by itself`,
+    `${launcher.variable} says that ${launcher.size} processes were started, and MPI finds ${communicator.size}: start them with the mpirun of the MPI that resnode was built with, or give --no-mpi, so that each does all of the work`,
   );
 }

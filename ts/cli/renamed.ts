@@ -23,12 +23,12 @@ export function refuseOldNames([command, ...words]: readonly string[]): void {
     if (word === '--') return;
     const name = word.split('=')[0]!;
     if (Object.hasOwn(renamed, name))
-      throw new ArgumentError(`resnode ${command}`, `${renamed[name]}, as all commands call it now`, name);
+      throw new ArgumentError(`resnode ${command}`, `${renamed[name]}, its name in all commands now`, name);
   }
 }
 
 /** An error of commander's, with the new place of an output that is given as an argument. */
 export const withNewName = (command: string, text: string): string =>
   OUTPUT_BY_PLACE.includes(command) && text.startsWith('error: too many arguments')
-    ? text.trimEnd().replace(/\.?$/, '; what it writes is named by --out\n')
+    ? text.trimEnd().replace(/\.?$/, '; --out names the file to write\n')
     : text;

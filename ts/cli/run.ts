@@ -119,7 +119,7 @@ function readFloats(file: string, name: string, shape: readonly number[] | undef
   checkRegularFile(file);
   const wrong = wrongKindAt(file, 'floats');
   if (wrong !== null)
-    throw new ArgumentError('--input', 'a file of little-endian float32 and nothing else', file, wrong);
+    throw new ArgumentError('--input', 'a file that holds only little-endian float32', file, wrong);
   const bytes = readFileSync(file);
   const image = shape === undefined ? 4 : 4 * elementCount(shape.slice(1));
   if (bytes.length % image !== 0)

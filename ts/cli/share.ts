@@ -109,7 +109,7 @@ class First implements Share {
           'the processes of mpirun',
           `one command line (${own.join(' ')})`,
           `${hello.words.join(' ')} in process ${rank}`,
-          '--no-mpi lets each process do all of its work by itself',
+          '--no-mpi lets each process do all of its work',
         );
     }
   }
@@ -127,7 +127,7 @@ class First implements Share {
     const idle = this.size - batches;
     if (idle > 0)
       console.error(
-        `resnode: ${idle} of ${this.size} processes have nothing to do, since ${total} images, ${batch} a batch, make ${batches} ${batches === 1 ? 'share' : 'shares'}${batch === 1 ? '' : '; a smaller --batch makes more'}`,
+        `resnode: ${idle} of ${this.size} processes have nothing to do, since ${total} images in batches of ${batch} make ${batches} ${batches === 1 ? 'share' : 'shares'}${batch === 1 ? '' : '; a smaller --batch gives more shares'}`,
       );
     const of = (rank: number) => items.filter((_, i) => Math.floor(i / batch) % this.size === rank);
     for (const rank of this.#others) await this.#tell(rank, { kind: 'dealt', items: of(rank), total });

@@ -18,8 +18,8 @@ export function stopOnSignals(): Stop {
     remove();
     status = 128 + SIGNALS[name as keyof typeof SIGNALS];
     process.exitCode = status;
-    console.error(`resnode: ${name}: ending in order; a second one ends at once`);
-    controller.abort(new ResnodeError('train/stopped', `stopped by ${name} before it was done`));
+    console.error(`resnode: ${name}: finishing; a second one ends at once`);
+    controller.abort(new ResnodeError('train/stopped', `stopped by ${name} before it finished`));
   };
   const remove = () => {
     for (const name of Object.keys(SIGNALS)) process.removeListener(name, stop);

@@ -64,5 +64,5 @@ function tableText({ layers, parameters, macs }: Summary): string {
 }
 
 function planText(device: string, plan: ModelPlan): string {
-  return `on ${device}: parameters ${formatBytes(plan.parameterBytes)}, activations ${formatBytes(plan.arenaBytes)} (${formatBytes(plan.separateBytes)} without sharing), workspace ${formatBytes(plan.workspaceBytes)}, ${(plan.macs / 1e9).toFixed(3)} GMAC as it runs`;
+  return `on ${device}: parameters ${formatBytes(plan.parameterBytes)}, activations ${formatBytes(plan.arenaBytes)} (${formatBytes(plan.separateBytes)} without sharing), workspace ${formatBytes(plan.workspaceBytes)}, ${(plan.macs / 1e9).toFixed(3)} GMAC as planned`;
 }

@@ -132,7 +132,7 @@ function checkNoDetector({ apVersion, perClass }: Flags): void {
   if (given !== null)
     throw new ArgumentError(
       given,
-      'none where the net has no DetectionEvaluate layer in this phase',
+      'none for a net without a DetectionEvaluate layer in this phase',
       apVersion ?? true,
       'add the layer, whose bottoms are those of the DetectionOutput and the label',
     );

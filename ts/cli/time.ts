@@ -73,7 +73,7 @@ Examples:
   const full = inputShapeOption(stateOptions(anyPrecisionOption(deviceOptions(command))));
   return full.action(async (flags: Flags) => {
     if (flags.backward && flags.precision === 'int8')
-      command.error('error: int8 has no backward pass; take another --precision', { exitCode: 2 });
+      command.error('error: int8 has no backward pass; choose another --precision', { exitCode: 2 });
     await using device = await openFlagged(withGpu(flags));
     await (flags.backward ? timeTraining : timeInference)(device, flags);
   });

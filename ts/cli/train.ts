@@ -100,7 +100,7 @@ Examples:
     async (flags: Flags) => {
       const fail = (text: string) => command.error(`error: ${text}`, { exitCode: 2 });
       if (flags.weights !== undefined && flags.snapshot !== undefined)
-        fail('expected --weights to begin with or --snapshot to go on from, not both');
+        fail('expected --weights to start from or --snapshot to resume from, not both');
       if (flags.warmupRate !== undefined && flags.warmupIterations === undefined)
         fail('--warmup-rate needs --warmup-iterations');
       if (flags.logFormat !== undefined && flags.log === undefined) fail('--log-format needs --log');
@@ -108,7 +108,7 @@ Examples:
       const processes = processesOf(flags.gpu);
       if (processes > 1 && !isShared(flags))
         fail(
-          `--gpu ${flags.gpu} needs a process a GPU: mpirun -n ${processes} resnode train … (on processors: --device cpu instead of --gpu)`,
+          `--gpu ${flags.gpu} needs one process per GPU: mpirun -n ${processes} resnode train … (on the CPU: --device cpu instead of --gpu)`,
         );
       checkOutFlags(flags);
       if (flags.out !== undefined) checkNewFolder(flags.out, flags.overwrite, '--out');
@@ -200,7 +200,7 @@ function openLog(path: string, flags: 'w' | 'a'): WriteStream {
   }
   return createWriteStream(path, { fd }).on('error', (error) => {
     console.error(
-      `resnode: ${(writeFailure(path, error) as Error).message}; the training goes on without its log`,
+      `resnode: ${(writeFailure(path, error) as Error).message}; training continues without its log`,
     );
   });
 }

@@ -66,10 +66,7 @@ export async function writeTrainedModel(
   { weights, iteration, smoothedLoss }: DoneEvent,
 ): Promise<string[]> {
   if (weights === null)
-    throw new ResnodeError(
-      'train/no-weights',
-      `no snapshot was written, so that ${out} has no weights to hold`,
-    );
+    throw new ResnodeError('train/no-weights', `no snapshot was written, so ${out} would have no weights`);
   makeFolder(out);
   const at = (name: string) => join(out, name);
   const wanted = new Set(deploy.layer?.map(({ name }) => name));

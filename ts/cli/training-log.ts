@@ -16,7 +16,7 @@ export function eventLines(event: SolverEvent): string[] {
       return [
         `training "${event.net}" on ${event.device}: ${event.rule}, ${event.policy}${warmup(event.warmup)}, ` +
           `iterations ${event.iteration} to ${event.maxIterations} of ${event.samplesPerIteration} samples` +
-          `${event.epochSize === null ? '' : ` (an epoch: ${event.epochSize})`}, ${event.learnable} values to learn, seed ${event.seed}`,
+          `${event.epochSize === null ? '' : ` (an epoch: ${event.epochSize})`}, ${event.learnable} learnable values, seed ${event.seed}`,
         ...batchNormLines(event.batchNorms),
         ...(event.weights === null ? [] : [event.weights]),
       ];
@@ -52,7 +52,7 @@ export function eventLines(event: SolverEvent): string[] {
       const how = { finished: 'finished', stopped: 'stopped early', diverged: 'diverged' }[reason];
       return [
         `${how} after ${iteration} iterations, ${formatDuration(seconds)}, ${imagesPerSecond.toFixed(1)} images/s, ` +
-          `${(100 * waiting).toFixed(1)}% of it waiting for data` +
+          `${(100 * waiting).toFixed(1)}% of the time waiting for data` +
           `${weights === null ? '' : `; weights: ${weights}`}`,
       ];
     }

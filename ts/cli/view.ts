@@ -63,7 +63,7 @@ export function view(): Command {
     .addHelpText(
       'after',
       `
-Layers that resnode cannot run, and what forks of Caffe added, are drawn and marked.
+The page also shows layers that resnode cannot run and fields of Caffe's forks, and marks them.
 
 Example:
   resnode time --model ResNet-50-deploy.prototxt --json > time.json
@@ -101,7 +101,7 @@ Example:
       if (flags.json) console.log(JSON.stringify({ out, bytes, layers, operations, notRunnable: problems }));
       else
         console.log(
-          `${out}: ${layers} layers as ${operations} operations${problems === 0 ? '' : `, ${problems} layers that resnode cannot run, or whose shapes are not known`}, ${Math.ceil(bytes / 1024)} KiB`,
+          `${out}: ${layers} layers as ${operations} operations${problems === 0 ? '' : `, ${problems} layers that resnode cannot run, or whose shapes are unknown`}, ${Math.ceil(bytes / 1024)} KiB`,
         );
     },
   );

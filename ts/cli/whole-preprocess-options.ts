@@ -40,7 +40,7 @@ export function chooseWholePreprocess(flags: WholePreprocessFlags, model: string
   ];
   const file = preprocessFileOf(flags, model, [...givenFlags(flags), ...more]);
   if (file !== null) {
-    if (flags.preprocess === undefined) console.error(`resnode: images are prepared as ${file} says`);
+    if (flags.preprocess === undefined) console.error(`resnode: preparing images according to ${file}`);
     return loadWholePreprocess(file);
   }
   const resize = resizeOf(flags);

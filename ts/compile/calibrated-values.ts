@@ -66,18 +66,18 @@ export function rangesOf(written: Graph, calibration: Ranges): ReadonlyMap<strin
   if (unknown.length > 0)
     throw refuse(
       `one of ${ofNet}: ${cure}`,
-      `${ofOther}, with ${unknown.length} of ${Object.keys(calibration.ranges).length} ranges of blobs that are not there: ${some(unknown)}`,
+      `${ofOther}, with ${unknown.length} of ${Object.keys(calibration.ranges).length} ranges of blobs that the net does not have: ${some(unknown)}`,
     );
   const lacking = withoutRange(asCalibrated(written), ranges);
   if (lacking.length > 0)
     throw refuse(
-      `one of ${ofNet}: ${cure}; a range of 0 leaves the convolutions that read its blob without int8`,
-      `${ofOther}, without a range for what ${lacking.length} of its convolutions read: ${some(lacking)}`,
+      `one of ${ofNet}: ${cure}; a range of 0 excludes the convolutions that read its blob from int8`,
+      `${ofOther}, without a range for the inputs of ${lacking.length} convolutions: ${some(lacking)}`,
     );
   if (calibration.net !== '' && written.name !== '' && calibration.net !== written.name)
     warn(
       'calibration/other-net',
-      `the calibration is of the net "${calibration.net}", whose blobs have the names of those of "${written.name}"; if its weights are others, ${cure}`,
+      `the calibration is of the net "${calibration.net}", whose blobs have the names of those of "${written.name}"; if its weights differ, ${cure}`,
     );
   return ranges;
 }

@@ -16,11 +16,11 @@ export function alongAxis(node: NodeContext, value: Activation, axis: number, ma
   const { shape } = value;
   const size = shape[axis]!;
   const last = shape.length - 1;
-  if (axis === 0) node.fail('it computes across the items of a batch, which no layer of Caffe does');
+  if (axis === 0) node.fail('it computes across the items of a batch; no layer of Caffe does that');
   if (!(map.count >= 1)) node.fail(`nothing is left of axis ${axis}`);
   if (!(map.count * size <= MOST_VALUES))
     node.fail(
-      `it makes ${map.count} of ${size} values along axis ${axis}; ${MOST_VALUES} products are the most here`,
+      `it makes ${map.count} of ${size} values along axis ${axis}; at most ${MOST_VALUES} products are supported`,
     );
   const weights = new Float32Array(map.count * size);
   for (let row = 0; row < map.count; row++)

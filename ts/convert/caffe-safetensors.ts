@@ -87,7 +87,7 @@ function caffeWeights({ metadata, tensors }: Safetensors, file: string): Weights
         throw new WeightsError(
           'safetensors/layers',
           { file, layer: name },
-          `layer "${name}" has ${count} blobs by its metadata, "${name}.${i}" is missing`,
+          `layer "${name}" has ${count} blobs according to the metadata, but "${name}.${i}" is missing`,
         );
       rest.delete(`${name}.${i}`);
       return tensor.blob();
@@ -102,7 +102,11 @@ function unlisted(names: ReadonlySet<string>, tensors: Safetensors['tensors'], f
   for (const key of names) {
     const [, layer, index] = BLOB.exec(key) ?? [];
     if (layer === undefined)
-      throw new WeightsError('safetensors/layers', { file }, `"${key}" is not named as a blob: layer.index`);
+      throw new WeightsError(
+        'safetensors/layers',
+        { file },
+        `"${key}" does not have the name of a blob: layer.index`,
+      );
     found.set(layer, (found.get(layer) ?? new Map()).set(Number(index), tensors.get(key)!.blob()));
   }
   return [...found].map(([name, blobs]) => ({
@@ -130,7 +134,7 @@ function listedLayers(
     throw new WeightsError(
       'safetensors/layers',
       { file },
-      'the metadata "layers" is no list of [name, type, number of blobs]',
+      'the metadata "layers" is not a list of [name, type, number of blobs]',
     );
   };
   let list: unknown;

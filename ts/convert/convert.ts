@@ -202,12 +202,12 @@ async function convertFile(from: string, to: string, options: FileOptions): Prom
   if (read.net === null && (merge || pair.onlyMerged || target.holdsNet))
     throw new ArgumentError(
       'model',
-      `a net (--model net.prototxt): ${merge ? 'merging' : pair.onlyMerged ? 'rewriting' : target.name} needs it, ${source.name} does not say it`,
+      `a net (--model net.prototxt): ${merge ? 'merging' : pair.onlyMerged ? 'rewriting' : target.name} needs it, since ${source.name} does not contain a net`,
       undefined,
     );
   const { merged, ...result } = merge ? mergeAffine(read as Network) : { ...read, merged: 0 };
   if (given !== null && read.net !== given)
-    throw new ArgumentError('model', `nothing: ${source.name} says its net itself`, 'a net');
+    throw new ArgumentError('model', `nothing: ${source.name} contains its own net`, 'a net');
   const stem = to.slice(0, to.length - extension.length);
   const isNewNet = result.net !== null && (result.net !== given || options.outputModel !== undefined);
   const outputModel = isNewNet && !target.holdsNet ? (options.outputModel ?? `${stem}.prototxt`) : null;
@@ -317,7 +317,7 @@ async function readBack(target: Format, to: string, { net }: ReadResult): Promis
     throw new WeightsError(
       error.code,
       { file: to },
-      `it is written, but not checked: ${error.message}; install onnxruntime-node, which runs it, or leave the check out (--no-check)`,
+      `the file was written, but not checked: ${error.message}; install onnxruntime-node, which runs it, or skip the check (--no-check)`,
       { cause: error },
     );
   }

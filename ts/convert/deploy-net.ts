@@ -74,7 +74,7 @@ export async function deployNet(net: NetParameter, options: DeployOptions = {}):
   const heads = headsOf(filtered, body);
   const wanted = [...heads.flatMap(({ bottom = [] }) => bottom), ...outputsOf(layers, body)];
   const kept = reachable(body, wanted);
-  if (kept.length === 0) throw refuse(net, 'no layer but data, losses and measures is there');
+  if (kept.length === 0) throw refuse(net, 'it has only data layers, losses and measures');
   checkKept(kept, sources);
   const read = new Set([...kept, ...heads].flatMap(({ bottom = [] }) => bottom));
   const shapes = await readInputShapes(
@@ -190,7 +190,11 @@ function checkKept(kept: readonly LayerParameter[], sources: readonly LayerParam
   for (const layer of kept) {
     const label = layer.bottom?.find((blob) => labels.includes(blob));
     if (label !== undefined)
-      throw refuse(layer, `this layer reads the labels "${label}", which nobody has for a new image`, layer);
+      throw refuse(
+        layer,
+        `this layer reads the labels "${label}", which do not exist for a new image`,
+        layer,
+      );
   }
 }
 
@@ -216,7 +220,7 @@ function inputLayers(
     const wanted = tops.flatMap((top, i) => {
       if (!read.has(top)) return [];
       const shape = shapeGiven(given, top) ?? text?.[i];
-      if (shape === undefined) throw fail(`the shape of "${top}" is not known`);
+      if (shape === undefined) throw fail(`the shape of "${top}" is unknown`);
       return [{ top, dim: layer.type === 'Input' ? [...shape] : [1, ...shape.slice(1)] }];
     });
     return {
@@ -239,7 +243,7 @@ function checkMade(layers: readonly LayerParameter[]): void {
   for (const layer of layers) {
     const missing = layer.bottom?.find((blob) => !made.has(blob));
     if (missing !== undefined)
-      throw refuse(layer, `nothing that stays makes "${missing}", which this layer reads`, layer);
+      throw refuse(layer, `this layer reads "${missing}", which no remaining layer produces`, layer);
     for (const top of layer.top ?? []) made.add(top);
   }
 }

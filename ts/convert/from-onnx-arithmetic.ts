@@ -197,7 +197,7 @@ export function pow(node: NodeContext) {
   const exponent = node.constant(1);
   const blob = exponent === null ? null : blobOfTensor(exponent);
   const values = blob === null ? [] : toFloat32(blob);
-  if (values.length !== 1) return node.fail('its exponent is no single constant of float32');
+  if (values.length !== 1) return node.fail('its exponent is not a single constant of float32');
   node.layer({ name: node.layerName(), type: 'Power', power_param: { power: values[0]! } });
 }
 
@@ -207,14 +207,14 @@ export function gemm(node: NodeContext) {
   if (node.float('alpha', 1) !== 1 || node.float('beta', 1) !== 1 || node.integer('transA', 0) !== 0)
     node.fail('alpha, beta and transA other than 1, 1 and 0 are not converted');
   const { shape } = node.activation(0);
-  const tensor = node.constant(1) ?? node.fail('its weights are no constant');
+  const tensor = node.constant(1) ?? node.fail('its weights are not a constant');
   if (shape.length !== 2 || tensor.shape.length !== 2)
     node.fail(`expected matrices, found ${shape.join('×')} and ${tensor.shape.join('×')}`);
   const isTransposed = node.integer('transB', 0) === 0;
   const outputs = tensor.shape[isTransposed ? 1 : 0]!;
   const bias = node.constant(2);
   if (bias === null && node.inputCount > 2 && node.node.inputs[2] !== '')
-    node.fail('its bias is no constant');
+    node.fail('its bias is not a constant');
   const weights = blobOfTensor(tensor) ?? node.fail(`"${tensor.name}" is ${tensor.type}, expected float32`);
   innerProduct(node, tensor, outputs, 1, isTransposed, [
     weights,
@@ -237,7 +237,7 @@ export function matMul(node: NodeContext) {
   const tensor =
     node.constant(1) ??
     node.fail(
-      "its second input is no constant: it multiplies two values that the net computes, as attention does, which no layer of Caffe's does",
+      'its second input is not a constant: it multiplies two values that the net computes, as attention does; no layer of Caffe does that',
     );
   if (tensor.shape.length !== 2) node.fail(`its weights are ${tensor.shape.join('×')}, expected a matrix`);
   const weights = blobOfTensor(tensor) ?? node.fail(`"${tensor.name}" is ${tensor.type}, expected float32`);

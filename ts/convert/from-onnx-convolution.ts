@@ -23,7 +23,7 @@ interface Window {
 
 function windowOf(node: NodeContext, takesZeros: boolean): Window {
   const value = node.activation(0, { takesZeros });
-  const tensor = node.constant(1) ?? node.fail('its weights are no constant');
+  const tensor = node.constant(1) ?? node.fail('its weights are not a constant');
   const rank = value.shape.length - 2;
   if (rank < 1 || tensor.shape.length !== rank + 2)
     node.fail(
@@ -33,12 +33,12 @@ function windowOf(node: NodeContext, takesZeros: boolean): Window {
   const list = (name: string) => {
     const found = node.integers(name) ?? ones;
     if (found.length !== rank || found.some((each) => !(each >= 1)))
-      node.fail(`${name} is ${found.join(', ')}, expected ${rank} numbers from 1 on`);
+      node.fail(`${name} is ${found.join(', ')}, expected ${rank} numbers of at least 1`);
     return found;
   };
   const bias = node.constant(2);
   if (bias === null && node.inputCount > 2 && node.node.inputs[2] !== '')
-    node.fail('its bias is no constant');
+    node.fail('its bias is not a constant');
   const [weights, biases] = [tensor, bias].map((each) =>
     each === null
       ? null
@@ -66,7 +66,7 @@ function padsOf(node: NodeContext, rank: number): { before: number[]; behind: nu
   const pads = auto === 'VALID' ? null : node.integers('pads');
   const all = pads ?? new Array<number>(2 * rank).fill(0);
   if (all.length !== 2 * rank || all.some((each) => !(each >= 0)))
-    node.fail(`pads are ${all.join(', ')}; expected ${rank === 2 ? 'four' : 2 * rank} numbers from 0 on`);
+    node.fail(`pads are ${all.join(', ')}; expected ${rank === 2 ? 'four' : 2 * rank} numbers of at least 0`);
   return { before: all.slice(0, rank), behind: all.slice(rank) };
 }
 
@@ -93,7 +93,9 @@ function extended(
   const [outputs, inputs, ...kernel] = weights.shape as [number, number, ...number[]];
   const larger = kernel.map((size, i) => size + before[i]! + behind[i]!);
   if (!(outputs * inputs * elementCount(larger) <= MOST_WEIGHTS))
-    node.fail(`with zeros for what Caffe does not pad its kernel would be ${larger.join('×')}`);
+    node.fail(
+      `with zeros for the padding that Caffe does not support its kernel would be ${larger.join('×')}`,
+    );
   const values = toFloat32(weights);
   const [places, most] = [elementCount(kernel), elementCount(larger)];
   const made = new Float32Array(outputs * inputs * most);
@@ -150,7 +152,7 @@ export function conv(node: NodeContext) {
   const [first, last] = [wider(before, behind), wider(behind, before)];
   if ([...first, ...last].some((each) => !Number.isInteger(each)))
     node.fail(
-      `pads are ${[...before, ...behind].join(', ')}, on opposite sides unlike by no multiple of its dilation; Caffe pads them alike`,
+      `pads are ${[...before, ...behind].join(', ')}, whose opposite sides differ, not by a multiple of the dilation; Caffe pads both sides equally`,
     );
   const weights = extended(node, window.weights, first, last);
   const pad = before.map((each, i) => Math.max(each, behind[i]!) + zeros[i]!);

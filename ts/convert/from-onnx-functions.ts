@@ -76,7 +76,7 @@ export function logSoftmax(node: NodeContext) {
   const x = node.activation(0);
   const axis = node.integer('axis', node.opset >= 13 ? -1 : 1);
   if (node.opset < 13 && axis !== x.shape.length - 1)
-    node.fail(`opset ${node.opset} takes the softmax over all axes from ${axis} on together`);
+    node.fail(`opset ${node.opset} computes one softmax over all axes from ${axis} on`);
   const share = node.step([x], { type: 'Softmax', softmax_param: { axis } });
   node.last([share], { type: 'Log' });
 }

@@ -114,16 +114,16 @@ export const operators: Readonly<Record<string, Rule>> = {
 };
 
 const CUT =
-  'end the net before it, at the values that it reads (--outputs boxes,scores with their names), and let a DetectionOutput layer follow, as docs/converting.md shows';
+  'end the net at the values that it reads (--outputs boxes,scores with their names) and append a DetectionOutput layer, as docs/converting.md shows';
 const UNROLLED =
-  "Caffe's own RNN and LSTM have other gates and a cont input; export the net unrolled over its steps, so that it is made of MatMul, Sigmoid and Tanh";
+  "Caffe's RNN and LSTM have other gates and a cont input; export the net unrolled over its steps, so that it consists of MatMul, Sigmoid and Tanh";
 
 const ATTENTION =
-  "it multiplies two values that the net computes, as attention does, which no layer of Caffe's does; nets of convolutions and of products with weights are converted";
+  'it multiplies two values that the net computes, as attention does; no layer of Caffe does that. Only nets of convolutions and of products with weights are converted';
 
 /** Operators that no layer computes, and what to do instead. */
 export const withoutLayer: Readonly<Record<string, string>> = {
-  NonMaxSuppression: `it gives as many boxes as are kept, as indices; ${CUT}`,
+  NonMaxSuppression: `it returns the indices of the boxes that it keeps, whose number varies; ${CUT}`,
   Einsum: ATTENTION,
   LSTM: UNROLLED,
   GRU: UNROLLED,
@@ -134,7 +134,7 @@ export const withoutLayer: Readonly<Record<string, string>> = {
 function batchNormalization(node: NodeContext) {
   if (node.integer('training_mode', 0) !== 0)
     node.fail("it uses the batch's own statistics (training_mode 1); export the net in its evaluation mode");
-  const tensors = [1, 2, 3, 4].map((i) => node.constant(i) ?? node.fail(`input ${i} is no constant`));
+  const tensors = [1, 2, 3, 4].map((i) => node.constant(i) ?? node.fail(`input ${i} is not a constant`));
   const [gamma, beta, mean, variance] = tensors.map(
     (tensor, i) => blobOfTensor(tensor) ?? node.fail(`input ${i + 1} is ${tensor.type}, expected float32`),
   ) as [Blob, Blob, Blob, Blob];
@@ -218,7 +218,7 @@ function constant(node: NodeContext) {
     return node.define(integerConstant(name, [], [node.integer('value_int', 0)]));
   if (node.node.attributes.has('value_float'))
     return node.define(floatConstant(name, [], [node.float('value_float', 0)]));
-  node.fail('its value is no tensor, number or list of integers');
+  node.fail('its value is not a tensor, number or list of integers');
 }
 
 function dropout(node: NodeContext) {
@@ -260,7 +260,7 @@ function lrn(node: NodeContext) {
 
 function prelu(node: NodeContext) {
   const { shape } = node.activation(0);
-  const slope = node.constant(1) ?? node.fail('its slope is no constant');
+  const slope = node.constant(1) ?? node.fail('its slope is not a constant');
   const count = elementCount(slope.shape);
   const isPerChannel = count === shape[1] && slope.shape.at(-(shape.length - 1)) === count;
   if (count !== 1 && !isPerChannel)
@@ -276,7 +276,7 @@ function softmax(node: NodeContext) {
   const first = axis < 0 ? axis + shape.length : axis;
   // Before opset 13 all dimensions from the axis on were one.
   if (node.opset < 13 && shape.slice(first + 1).some((dim) => dim !== 1))
-    node.fail(`opset ${node.opset} takes the softmax over ${shape.slice(first).join('×')} together`);
+    node.fail(`opset ${node.opset} computes one softmax over ${shape.slice(first).join('×')}`);
   node.layer({ name: node.layerName(), type: 'Softmax', softmax_param: { axis: first } });
 }
 
@@ -313,7 +313,7 @@ function reshape(node: NodeContext) {
   const dims =
     (target === null ? null : integersOf(target)) ?? node.fail('its shape is computed as the net runs');
   if (node.integer('allowzero', 0) !== 0 && dims.includes(0))
-    node.fail('a dimension of 0 is not possible in Caffe');
+    node.fail('Caffe does not support a dimension of 0');
   const { shape } = node.activation(0);
   const isFlat = dims.length === 2 && shape.length > 2 && (dims[0] === 0 || dims[0] === shape[0]);
   const rest = elementCount(shape.slice(1));

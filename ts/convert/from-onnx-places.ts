@@ -103,7 +103,7 @@ export function gather(node: NodeContext) {
   const x = node.activation(0);
   const axis = axisOf(node, node.integer('axis', 0), x.shape.length);
   const size = x.shape[axis]!;
-  const indices = integersAt(node, 1) ?? node.fail('its indices are no integers');
+  const indices = integersAt(node, 1) ?? node.fail('its indices are not integers');
   const shape = node.constant(1)!.shape;
   const places = indices.map((index) => (index < 0 ? index + size : index));
   if (places.length === 0 || places.some((place) => !(place >= 0 && place < size)))
@@ -185,14 +185,14 @@ export function scatterElements(node: NodeContext) {
   const tensor = node.constant(0);
   const blob = tensor === null ? null : blobOfTensor(tensor);
   if (blob === null || blob.bytes.some((byte) => byte !== 0) || node.text('reduction', 'none') !== 'none')
-    return node.fail('it changes values that are there; only values put among zeros are converted');
+    return node.fail('it changes existing values; only values written among zeros are converted');
   const mask = node.activation(1, { takes: 'truncated' });
   const x = node.activation(2);
   const rank = x.shape.length;
   const outer = x.shape.slice(0, -1);
   const isAlike = outer.join() === blob.shape.slice(0, -1).join() && mask.shape.join() === x.shape.join();
   if (axisOf(node, node.integer('axis', 0), rank) !== rank - 1 || !isAlike)
-    node.fail('only places along the last axis are converted');
+    node.fail('only positions along the last axis are converted');
   const size = blob.shape.at(-1)!;
   const planes = (value: Activation) =>
     node.step([value], {
@@ -209,7 +209,7 @@ export function scatterElements(node: NodeContext) {
 /** Regions as Caffe has them: the image's index, then the corners. */
 export function roiAlign(node: NodeContext) {
   if (node.text('mode', 'avg') !== 'avg')
-    node.fail('mode max takes no mean of its samples; only avg is converted');
+    node.fail('mode max does not average its samples; only avg is converted');
   const [x, corners] = [node.activation(0), node.activation(1)];
   const count = corners.shape[0]!;
   const column = [count, 1];
@@ -226,7 +226,7 @@ export function roiAlign(node: NodeContext) {
           [
             blobFromFloats(
               column,
-              Float32Array.from(integersOf(constant) ?? node.fail('batch_indices are no integers')),
+              Float32Array.from(integersOf(constant) ?? node.fail('batch_indices are not integers')),
             ),
           ],
         );

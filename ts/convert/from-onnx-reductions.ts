@@ -107,7 +107,7 @@ export function topK(node: NodeContext) {
   const given = node.constant(1);
   const k = (given === null ? null : integersOf(given))?.[0] ?? node.integer('k', 0);
   const size = x.shape[axis]!;
-  if (node.isComputed(1)) node.fail('it counts by a value that is known only as the net runs');
+  if (node.isComputed(1)) node.fail('its count is a value that the net computes');
   if (!(k >= 1 && k <= size)) node.fail(`it takes ${k} of ${size} values`);
   const isSmallest = node.integer('largest', 1) === 0;
   const { places, values } = best(node, x, axis, { k, isSmallest, isFirst: true });
@@ -120,7 +120,7 @@ export function lpNormalization(node: NodeContext) {
   const x = node.activation(0);
   const axis = axisOf(node, node.integer('axis', -1), x.shape.length);
   if (node.integer('p', 2) !== 2) node.fail('p other than 2 is not converted');
-  if (axis !== 1) node.fail(`it normalises along axis ${axis}, Caffe's Normalize along the channels`);
+  if (axis !== 1) node.fail(`it normalises along axis ${axis}; Caffe's Normalize works along the channels`);
   // A sum of zeros stays 0.
   const norm_param = { across_spatial: false, channel_shared: true, eps: 1e-30 };
   node.last([x], { type: 'Normalize', norm_param, param: [{ lr_mult: 0 }] }, [

@@ -144,7 +144,7 @@ function rounded(node: NodeContext, mode: string, at: number): number {
     case 'ceil':
       return Math.ceil(at);
     default:
-      return node.fail(`nearest_mode ${mode} is not known`);
+      return node.fail(`nearest_mode ${mode} is unknown`);
   }
 }
 

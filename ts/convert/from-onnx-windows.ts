@@ -34,7 +34,7 @@ function padsOf(node: NodeContext, size: Two, extent: Two, strides: Two): Four {
   }
   const pads = auto === 'VALID' ? [0, 0, 0, 0] : (node.integers('pads') ?? [0, 0, 0, 0]);
   if (pads.length !== 4 || pads.some((each) => !(each >= 0)))
-    node.fail(`pads are ${pads.join(', ')}; expected four numbers from 0 on`);
+    node.fail(`pads are ${pads.join(', ')}; expected four numbers of at least 0`);
   return pads as unknown as Four;
 }
 
@@ -116,7 +116,7 @@ export function maxUnpool(node: NodeContext) {
     ([0, 1] as const).map((i) => (x.shape[2 + i]! - 1) * strides[i] + kernel[i] - pads[i]! - pads[i + 2]!);
   const [upsample_h, upsample_w] = sizes as [number, number];
   if (mask.holds !== 'places' || mask.plane !== upsample_h * upsample_w)
-    node.fail('its indices are none of a MaxPool of planes as large as what it makes');
+    node.fail('its indices do not come from a MaxPool whose planes have the size of its output');
   node.last([x, mask], { type: 'Upsample', upsample_param: { upsample_h, upsample_w } });
 }
 
@@ -162,7 +162,7 @@ export function pad(node: NodeContext) {
   const listed =
     (given === null ? null : integersOf(given)) ??
     node.integers('pads') ??
-    node.fail('its pads are no constant');
+    node.fail('its pads are not a constant');
   const rank = value.shape.length;
   const axes = node.constant(3) === null ? null : integersOf(node.constant(3)!);
   const pads = axes === null ? listed : padsOfAxes(listed, axes, rank);

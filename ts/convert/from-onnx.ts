@@ -60,10 +60,10 @@ export function fromOnnx(
 
 /** Why a rule does not take what is no plain float. */
 const WHY_NOT_FLOATS = {
-  truncated: 'it computes with integers that a Cast made of floats; only Gather takes such indices',
-  truth: 'it reads what a Cast made true or false, which only Compress and NonZero take',
-  selected: 'it reads the indices of NonZero, which only Gather and GatherND take',
-  places: "it reads MaxPool's indices, which only MaxUnpool takes, and Mod by the size of a plane",
+  truncated: 'it computes with integers that a Cast made from floats; only Gather accepts such indices',
+  truth: 'it reads booleans that a Cast made; only Compress and NonZero accept them',
+  selected: 'it reads the indices of NonZero; only Gather and GatherND accept them',
+  places: "it reads MaxPool's indices; only MaxUnpool accepts them, and Mod by the size of a plane",
 } as const;
 
 /** Channels that are padded by a layer of their own. */
@@ -157,7 +157,7 @@ class NetBuilder {
       throw new WeightsError(
         'onnx/output',
         { file: this.#file },
-        `output "${name}" is no float that the net computes: ${WHY_NOT_FLOATS[value.holds]}; end the model before it`,
+        `output "${name}" is not a float that the net computes: ${WHY_NOT_FLOATS[value.holds]}; end the model before it`,
       );
     if (value !== null && value.zeros[0] + value.zeros[1] > 0) {
       const { name: made } = this.#padded(name, value);
@@ -166,7 +166,7 @@ class NetBuilder {
       throw new WeightsError(
         'onnx/output',
         { file: this.#file },
-        `output "${name}" is made by no node that became a layer`,
+        `output "${name}" comes from a node that did not become a layer`,
       );
   }
 
@@ -203,8 +203,8 @@ class NetBuilder {
         if (value === null)
           return fail(
             constant(input) === null
-              ? `input ${input} ("${name}") is made by no node before it`
-              : `input ${input} ("${name}") is a constant, expected a value that the net computes; fold what depends on constants alone as the net is exported (torch.onnx.export does with do_constant_folding), or with onnxsim`,
+              ? `input ${input} ("${name}") is not the output of a node before it`
+              : `input ${input} ("${name}") is a constant, expected a value that the net computes; fold everything that depends only on constants when you export the net (do_constant_folding of torch.onnx.export), or with onnxsim`,
           );
         if (value.holds !== undefined && ![takes].flat().includes(value.holds))
           return fail(WHY_NOT_FLOATS[value.holds]);
@@ -354,7 +354,7 @@ function checkOutputs(outputs: ReadonlySet<string>, model: OnnxModel, file: stri
     near === undefined
       ? `its outputs are ${model.outputs.map(({ name }) => name).join(', ')}`
       : `did you mean "${near}"?`;
-  throw new WeightsError('onnx/output', { file }, `no node of the model makes "${missing}"; ${hint}`);
+  throw new WeightsError('onnx/output', { file }, `no node of the model produces "${missing}"; ${hint}`);
 }
 
 // Nodes whose results nobody sees would be outputs in Caffe, and nodes that a whole layer stands for are none.

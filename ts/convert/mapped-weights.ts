@@ -84,10 +84,10 @@ export function mappedWeights(
   try {
     json = JSON.parse(readFileSync(map, 'utf8'));
   } catch (error) {
-    return fail(`it is no JSON (${(error as Error).message})`);
+    return fail(`it is not JSON (${(error as Error).message})`);
   }
   if (typeof json !== 'object' || json === null || Array.isArray(json))
-    return fail("expected an object: a layer's name to a list of tensors");
+    return fail("expected an object that maps a layer's name to a list of tensors");
   const entries = new Map(Object.entries(json));
   const { parameters } = graphFromCaffe(net);
   const layers = new Map<string, { index: number; shape: readonly number[] }[]>();
@@ -112,7 +112,7 @@ export function mappedWeights(
           entry === null
             ? (leftOut(types.get(name) ?? '', index, shape) ??
               fail(
-                `blob ${index} of layer "${name}" (${shape.join('×')}) needs a tensor: only a bias may be left out, as zeros, and BatchNorm's third blob, as 1; ${table()}`,
+                `blob ${index} of layer "${name}" (${shape.join('×')}) needs a tensor: only a bias may be omitted (it becomes zeros), and BatchNorm's third blob (it becomes 1); ${table()}`,
               ))
             : valuesOf(entry, name, index);
         if (squeezed(values.shape) !== squeezed(shape))

@@ -76,7 +76,7 @@ export class NetMaker {
 
   /** A blob's shape without the batch. */
   shapeOf(blob: string, layer: string): readonly number[] {
-    return this.#shapes.get(blob) ?? this.fail(layer, `nothing before it makes its input "${blob}"`);
+    return this.#shapes.get(blob) ?? this.fail(layer, `no layer before it produces its input "${blob}"`);
   }
 
   /** Channels, height and width. */
@@ -169,7 +169,7 @@ export class NetMaker {
       if (!Number.isInteger(by))
         this.fail(
           name,
-          `pads ${top}, ${left}, ${bottom}, ${right} and dilation ${dilation.join(', ')} have no equal in Caffe`,
+          `pads ${top}, ${left}, ${bottom}, ${right} and dilation ${dilation.join(', ')} have no equivalent in Caffe`,
         );
       return { before: near < far ? by : 0, by, pad: Math.max(near, far) };
     });

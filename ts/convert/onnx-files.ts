@@ -76,22 +76,22 @@ function externalData(file: string) {
     };
     const path = normalize(location);
     if (location === '' || isAbsolute(path) || path.split(/[\\/]/).includes('..'))
-      fail(`its weights lie in "${location}", outside the folder of the model`);
+      fail(`its weights are in "${location}", outside the folder of the model`);
     const place = join(dirname(file), path);
     if (leadsOut(place, file))
       fail(
-        `its weights lie in "${location}", a link that leads out of the folder of the model; copy the file there`,
+        `its weights are in "${location}", a link that leads out of the folder of the model; copy the file there`,
       );
     let bytes: Uint8Array;
     try {
       bytes = mapped.get(path) ?? mapFile(place);
       mapped.set(path, bytes);
     } catch (error) {
-      return fail(`its weights lie in "${location}", which cannot be read; keep it beside the model`, error);
+      return fail(`its weights are in "${location}", which cannot be read; keep it beside the model`, error);
     }
     const end = length === null ? bytes.length : offset + length;
     if (!(offset >= 0 && offset <= end && end <= bytes.length))
-      fail(`"${location}" has ${bytes.length} bytes, the model reads ${offset} to ${end}`);
+      fail(`"${location}" has ${bytes.length} bytes, but the model reads ${offset} to ${end}`);
     return bytes.subarray(offset, end);
   };
 }

@@ -42,7 +42,7 @@ export function poolingToOnnx(pooling: CaffePooling, input: Pair, output: Pair):
   const { method, kernel, stride, pad } = pooling;
   const axes = [0, 1] as const;
   if (axes.some((i) => (output[i] - 1) * stride[i] >= input[i] + pad[i]))
-    return { kind: 'refused', reason: 'its last window lies beyond the bottom, which ONNX does not allow' };
+    return { kind: 'refused', reason: 'its last window is outside the bottom, which ONNX does not allow' };
   if (axes.every((i) => kernel[i] === input[i] && pad[i] === 0 && output[i] === 1)) return { kind: 'global' };
   // How far the last window reaches beyond the bottom; a negative reach needs no padding, ONNX rounds down.
   const reach = axes.map((i) => Math.max(0, (output[i] - 1) * stride[i] + kernel[i] - input[i] - pad[i]));
@@ -107,7 +107,7 @@ export function poolingFromOnnx(pooling: OnnxPooling, zeros: Pair, input: Pair):
   );
   if (roundMode === undefined || axes.some((i) => pad[i]! >= kernel[i]))
     return refuse(
-      `its pads ${pads.join(', ')} give ${output.join('×')}, which no pad and round_mode of Caffe do for a bottom of ${input.join('×')}`,
+      `its pads ${pads.join(', ')} give ${output.join('×')}, which no pad and round_mode of Caffe give for a bottom of ${input.join('×')}`,
     );
   if (method === 'average') {
     const reach = axes.map((i) => (output[i]! - 1) * strides[i] + kernel[i] - input[i] - pad[i]!);

@@ -98,7 +98,7 @@ export function readOnnx(bytes: Uint8Array, options: { file: string; external?: 
   const graphs = model.messages(7, 'GraphProto');
   const graph = graphs.at(-1);
   if (graph === undefined)
-    throw new WeightsError('onnx/no-graph', { file }, 'this is no ONNX model: it has no graph');
+    throw new WeightsError('onnx/no-graph', { file }, 'this is not an ONNX model: it has no graph');
   const opset = model
     .messages(8, 'OperatorSetIdProto')
     .filter((set) => ['', 'ai.onnx'].includes(set.text(1)))
@@ -109,7 +109,7 @@ export function readOnnx(bytes: Uint8Array, options: { file: string; external?: 
       throw new WeightsError(
         'onnx/external',
         { file },
-        `its weights lie in "${location}", which cannot be read here`,
+        `its weights are in "${location}", which cannot be read here`,
       );
     });
   return {
@@ -181,14 +181,14 @@ function readTensor(tensor: Fields, external: ExternalData): OnnxTensor {
     throw new WeightsError(
       'onnx/shape',
       { file },
-      `tensor "${name}": a shape of ${shape.join('×')} is not possible; the file is damaged`,
+      `tensor "${name}": the shape ${shape.join('×')} is invalid; the file is damaged`,
     );
   const check = (bytes: Uint8Array): Uint8Array => {
     if (bytes.length !== count * size)
       throw new WeightsError(
         'onnx/data-size',
         { file },
-        `tensor "${name}": shape ${shape.join('×') || '[] (a scalar)'} of ${type} needs ${count * size} bytes, there are ${bytes.length}`,
+        `tensor "${name}": shape ${shape.join('×') || '[] (a scalar)'} of ${type} needs ${count * size} bytes, found ${bytes.length}`,
       );
     return bytes;
   };

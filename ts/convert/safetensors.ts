@@ -47,23 +47,23 @@ export function readSafetensors(bytes: Uint8Array, { file }: { file: string }): 
     );
   if (8 + length > bytes.length)
     fail(
-      `it begins with a header of ${length} bytes, but has ${bytes.length} in all; it is cut short or no safetensors file`,
+      `it begins with a header of ${length} bytes, but has ${bytes.length} in all; it is truncated or not a safetensors file`,
     );
   const text = Buffer.from(bytes.subarray(8, 8 + length)).toString('utf8');
   let header: unknown;
   try {
     header = JSON.parse(text);
   } catch (error) {
-    return fail(`its header is no JSON (${(error as Error).message})`);
+    return fail(`its header is not JSON (${(error as Error).message})`);
   }
-  if (!isObject(header)) return fail('its header is no JSON object');
+  if (!isObject(header)) return fail('its header is not a JSON object');
   const data = bytes.subarray(8 + length);
   const metadata = new Map<string, string>();
   const tensors = new Map<string, SourceTensor>();
   for (const [name, entry] of Object.entries(header)) {
     if (name === '__metadata__') {
       for (const [key, value] of Object.entries(isObject(entry) ? entry : {})) {
-        if (typeof value !== 'string') return fail(`__metadata__: "${key}" is no text`);
+        if (typeof value !== 'string') return fail(`__metadata__: "${key}" is not a string`);
         metadata.set(key, value);
       }
     } else tensors.set(name, readEntry(name, entry, data, file, fail));
@@ -94,7 +94,7 @@ function readEntry(
     );
   if (end > data.length)
     fail(
-      `"${name}" ends at byte ${end} of the values, of which there are ${data.length}; the file is cut short`,
+      `"${name}" ends at byte ${end} of the values, of which there are ${data.length}; the file is truncated`,
     );
   return sourceTensor({ file, name }, String(dtype), type.kind, shape, () => data.subarray(begin, end));
 }

@@ -13,7 +13,7 @@ const LEAST_FLOAT = -3.4028234663852886e38;
 function checkThreshold(layer: LayerWriter, threshold: number) {
   if (!(threshold >= 0 && threshold <= 1))
     layer.fail(
-      `its nms_threshold is ${threshold}, ONNX's NonMaxSuppression takes from 0 to 1; 1 suppresses nothing`,
+      `its nms_threshold is ${threshold}, but ONNX's NonMaxSuppression accepts 0 to 1; 1 suppresses nothing`,
     );
 }
 
@@ -40,7 +40,7 @@ function detectionOutput(layer: LayerWriter) {
   const p = layer.node.operation as Of<'detectionOutput'>;
   checkThreshold(layer, p.nmsThreshold);
   if (p.eta < 1)
-    layer.fail("its eta shrinks the threshold from box to box, that of ONNX's NonMaxSuppression stays");
+    layer.fail("its eta lowers the threshold from box to box; that of ONNX's NonMaxSuppression is constant");
   const f = arithmeticOf(layer);
   const [images = 1] = layer.bottoms[0]!;
   const priors = elementCount(layer.bottoms[2]!) / 8;
@@ -276,7 +276,7 @@ function roiAlign(layer: LayerWriter) {
   const { spatialScale, form, samplingRatio, aligned } = layer.node.operation as Of<'roiAlign'>;
   if (form === 'maximum')
     layer.fail(
-      'ONNX has no pooling of regions that takes the largest of four sums over the first pixels of a bin',
+      'ONNX has no pooling of regions that computes the largest of four sums over the first pixels of a bin',
     );
   const f = arithmeticOf(layer);
   const [, , height = 1, width = 1] = layer.bottoms[0]!;

@@ -56,15 +56,15 @@ export const operators: Readonly<Record<Operation['kind'], (layer: LayerWriter) 
   ...planeOperators,
   ...detectionOperators,
   dropout: refused(
-    'Dropout in phase TRAIN, or of sample_weights_test, drops something else each time; use phase TEST without it',
+    'Dropout in phase TRAIN, or with sample_weights_test, drops other values in each run; use phase TEST without it',
   ),
   batchNorm: refused(
     "BatchNorm with the batch's own statistics changes its blobs as it runs; use phase TEST",
   ),
   softmaxLoss: refused(
-    'ONNX does not clamp probabilities nor normalise as SoftmaxWithLoss does; use the deploy prototxt',
+    'ONNX has no loss that clamps probabilities and normalises as SoftmaxWithLoss does; use the deploy prototxt',
   ),
-  accuracy: refused('ONNX has no rule for ties as Accuracy has; use the deploy prototxt'),
+  accuracy: refused('ONNX does not treat ties as Accuracy does; use the deploy prototxt'),
 };
 
 function convolution(layer: LayerWriter) {
@@ -100,8 +100,7 @@ function affine(layer: LayerWriter) {
   const shape = layer.bottoms[0]!;
   const channels = shape[1] ?? 1;
   const [step] = steps;
-  if (steps.length !== 1 || step === undefined)
-    return layer.fail('its affine steps were merged by a pass before');
+  if (steps.length !== 1 || step === undefined) return layer.fail('an earlier pass merged its affine steps');
   if (step.kind === 'scale')
     return multiplyAdd(layer, step.gamma, step.beta, [channels, ...ones(shape.length - 2)]);
   const next = layer.scale?.operation as Of<'affine'> | undefined;

@@ -9,7 +9,7 @@ type Shape = readonly number[];
 const noLoss = refused("ONNX has no loss that clamps and normalises as Caffe's; use the deploy prototxt");
 const noFork = refused('this layer of a fork of Caffe is not written to ONNX');
 const state = refused(
-  'its state goes on from one run to the next, which an ONNX graph does not keep; use expose_hidden',
+  'its state persists from one run to the next, which an ONNX graph cannot express; use expose_hidden',
 );
 
 export const rareOperators = {
@@ -77,7 +77,7 @@ export const rareOperators = {
   roiMaskPooling: noFork,
   continuation: noFork,
   hostFunction: refused(
-    'what a function in JavaScript computes, and boxes that are found on the host, have no form in ONNX; leave the layer out of the net, and what it reads becomes the outputs',
+    'functions in JavaScript and boxes that are found on the host have no equivalent in ONNX; remove the layer from the net, so that its inputs become the outputs',
   ),
 };
 

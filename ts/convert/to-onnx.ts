@@ -31,7 +31,7 @@ export function toOnnx(graph: Graph, blobOf: BlobOf): OnnxModel {
     const layer = writer.layer(node, scale);
     if (node.inputs.some((id) => selected.has(id)) && !isItemByItem(graph, node))
       layer.fail(
-        'it follows a Filter and is not computed item by item, so that what is written would hold for one number of items; end the net before it (outputs)',
+        'it follows a Filter and is not computed item by item, so the written net would be correct for only one number of items; end the net before it (outputs)',
       );
     operators[node.operation.kind](layer);
   }

@@ -43,7 +43,7 @@ export function trainNet(net: NetParameter): NetParameter {
   if (tops.length !== 1 || inputs[0]!.type !== 'Input')
     throw refuse(
       net,
-      `it has ${tops.length} inputs (${tops.join(', ') || 'none'}); data layers give one image`,
+      `it has ${tops.length} inputs (${tops.join(', ') || 'none'}); data layers provide one image`,
     );
   const graph = graphFromCaffe(net);
   const shape = graph.values[graph.inputs[0]!]!.shape;
@@ -58,7 +58,7 @@ export function trainNet(net: NetParameter): NetParameter {
   if (heads.length === 0 && (others.length !== 1 || (graph.values[others[0]!]!.shape[1] ?? 1) < 2))
     throw refuse(
       net,
-      `no loss is known for its outputs (${graph.outputs.map((id) => `${graph.values[id]!.blob} ${graph.values[id]!.shape.join('×')}`).join(', ')}); a Softmax, or scores N×C, was expected`,
+      `it has no outputs with a known loss (${graph.outputs.map((id) => `${graph.values[id]!.blob} ${graph.values[id]!.shape.join('×')}`).join(', ')}); a Softmax, or scores N×C, was expected`,
     );
   const removed = new Set(heads.map(({ name }) => name));
   const scored =

@@ -20,6 +20,6 @@ export function unknownNames(file: string, tensors: SourceTensors, expected: str
     { file },
     tensors.size === 0
       ? `it holds no tensors; expected ${expected}`
-      : `its tensors are not named as ${expected}; it holds\n${tensorTable(tensors)}`,
+      : `its tensors do not have the names of ${expected}; it holds\n${tensorTable(tensors)}`,
   );
 }

@@ -45,7 +45,7 @@ export function readAnnotatedDatum(bytes: Uint8Array, at: { file: string; key: s
     throw new DataError(
       'data/datum',
       { file: at.file },
-      `record "${at.key}": this is no AnnotatedDatum, it has no datum; a database of plain Datums is read by a Data layer`,
+      `record "${at.key}": this is not an AnnotatedDatum, it has no datum; a Data layer reads a database of Datums`,
     );
   return { datum: readDatum(datum, at), annotations };
 }
@@ -71,7 +71,7 @@ function parse(bytes: Uint8Array, { file, key }: { file: string; key: string }) 
     throw new DataError(
       'data/datum',
       { file },
-      `record "${key}": this is no whole AnnotatedDatum (${error.message.replace(/^.*byte \d+: /, '')}); a database of plain Datums is read by a Data layer`,
+      `record "${key}": this is not a complete AnnotatedDatum (${error.message.replace(/^.*byte \d+: /, '')}); a Data layer reads a database of Datums`,
       { cause: error },
     );
   }

@@ -67,18 +67,18 @@ export function annotatedTransformOf(layer: LayerParameter, { refuse }: Context)
     refuseAt(
       param,
       'yolo_data_type',
-      "yolo_data_type: 1, rows of class, centre, width and height, is not read here: give such labels as inputs, or leave it out for SSD's rows",
+      "yolo_data_type: 1, rows of class, centre, width and height, is not supported here: feed such labels as inputs, or remove it to get SSD's rows",
     );
   const noise = withDefaults<{ prob: number }>('NoiseParameter', transform.noise_param as Message);
-  if (noise.prob > 0) refuseAt(transform, 'noise_param', 'noise_param is not done here: remove it');
+  if (noise.prob > 0) refuseAt(transform, 'noise_param', 'noise_param is not supported: remove it');
   for (const field of ['crop_h', 'crop_w'])
     if (transform[field])
-      refuseAt(transform, field, `${field} is not done here: use crop_size, or resize_param`);
+      refuseAt(transform, field, `${field} is not supported: use crop_size, or resize_param`);
   if (transform.expand_param !== undefined && transform.mean_file !== undefined)
     refuseAt(
       transform,
       'expand_param',
-      'expand_param fills what it adds with mean_value: give that in place of mean_file',
+      'expand_param fills the border with mean_value: give mean_value instead of mean_file',
     );
   return {
     samplers: ((param.batch_sampler as Message[] | undefined) ?? []).map((sampler) =>
@@ -169,7 +169,7 @@ function resizeOf([message, ...more]: readonly Message[], refuse: Refuse): Annot
   if (message === undefined) return null;
   if (more.length > 0)
     throw refuse(
-      `resize_param stands ${more.length + 1} times, of which MobileNet-YOLO draws one for each batch; keep one`,
+      `resize_param is given ${more.length + 1} times, and MobileNet-YOLO draws one for each batch; keep one`,
     );
   const p = withDefaults<{
     prob: number;
@@ -179,9 +179,9 @@ function resizeOf([message, ...more]: readonly Message[], refuse: Refuse): Annot
     interp_mode?: ResizeMode[];
   }>('ResizeParameter', message);
   if (p.resize_mode !== 'WARP')
-    throw refuse(`resize_mode: ${p.resize_mode} is not done here; WARP (to height and width) is`);
+    throw refuse(`resize_mode: ${p.resize_mode} is not supported; use WARP (to height and width)`);
   if (p.prob !== 1)
-    throw refuse(`resize_param with prob: ${p.prob} would leave images in sizes of their own; remove prob`);
+    throw refuse(`resize_param with prob: ${p.prob} would leave images with different sizes; remove prob`);
   if (!(p.height > 0 && p.width > 0)) throw refuse('resize_param needs height and width');
   return { width: p.width, height: p.height, modes: p.interp_mode ?? ['LINEAR'] };
 }

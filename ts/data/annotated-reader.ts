@@ -40,7 +40,7 @@ export async function annotatedReader(spec: AnnotatedSpec): Promise<Reader> {
       throw new DataError(
         'data/label',
         { file: database.file },
-        `record "${name}" has no boxes and says no type; a database of labelled images is read by a Data layer`,
+        `record "${name}" has no boxes and no type; a Data layer reads a database of labelled images`,
       );
     const random = seededRandom(seed);
     const prepared = await named(database.file, `record "${name}"`, async () =>

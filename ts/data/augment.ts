@@ -125,7 +125,7 @@ export function checkAugment(value: unknown, name = 'augment'): Augment {
       if (fields[other] !== undefined)
         throw new ArgumentError(
           `${name}.${other}`,
-          'none beside resizedCrop, which says the size',
+          'none beside resizedCrop, which sets the size',
           fields[other],
         );
   if (lighting !== undefined) checkLighting(lighting, `${name}.lighting`);

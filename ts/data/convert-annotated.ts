@@ -86,7 +86,7 @@ export async function convertAnnotatedImages(
   if (beyond > 0)
     warn(
       'data/boxes-beyond',
-      `${beyond} ${beyond === 1 ? 'box reaches' : 'boxes reach'} beyond the image, the first in ${first}; written as marked, as SSD's convert_annoset does`,
+      `${beyond} ${beyond === 1 ? 'box reaches' : 'boxes reach'} beyond the image, the first in ${first}; written unchanged, as SSD's convert_annoset does`,
     );
   return count;
 }

@@ -41,7 +41,7 @@ export function readDatum(bytes: Uint8Array, at: { file: string; key: string }):
     }
   } catch (error) {
     if (!(error instanceof WeightsError)) throw error;
-    fail(`this is no whole Datum (${error.message.replace(/^.*byte \d+: /, '')})`, { cause: error });
+    fail(`this is not a complete Datum (${error.message.replace(/^.*byte \d+: /, '')})`, { cause: error });
   }
   const integer = (number: number): number => integers[number] ?? 0;
   const [channels, height, width] = [DATUM.channels, DATUM.height, DATUM.width].map(integer) as [
@@ -52,7 +52,7 @@ export function readDatum(bytes: Uint8Array, at: { file: string; key: string }):
   const encoded = integer(DATUM.encoded) !== 0;
   const floatData = data.length > 0 || floats.length === 0 ? null : floatsOf(floats);
   const count = channels * height * width;
-  if (encoded && data.length === 0) fail('it says that it is encoded, but has no data');
+  if (encoded && data.length === 0) fail('it is marked as encoded, but has no data');
   if (!encoded && !(count > 0 && count === (floatData ?? data).length))
     fail(
       `${channels}×${height}×${width} (channels, height, width) needs ${count} values, it has ${(floatData ?? data).length}`,

@@ -32,10 +32,10 @@ export async function shapesOfFirstRecord(layer: LayerParameter): Promise<[strin
   const param = withDefaults<{ source?: string; batch_size?: number }>(message, layer[field]);
   const { source, batch_size: batch = 0 } = param;
   const refuse = (text: string) => new DataError('data/layer', {}, text);
-  if (source === undefined) throw refuse('it names no source');
+  if (source === undefined) throw refuse('it has no source');
   if (batch < 1) throw refuse('it has no batch_size');
   const find = finder(source, layer);
-  if (!existsSync(find(source))) throw refuse(`"${source}" is not there`);
+  if (!existsSync(find(source))) throw refuse(`"${source}" does not exist`);
   const reader = await open(layer, find, { source, tops, name, batch });
   try {
     const { shapes } = await reader.reader.describe(reader.first);

@@ -80,7 +80,7 @@ export function checkHdf5Outputs(layers: readonly Hdf5Output[]): void {
       throw new DataError(
         'data/layer',
         { layer },
-        `writes ${file}, as layer "${other.layer}" does; give each HDF5Output a file_name of its own, or keep it to one phase (include { phase: TEST })`,
+        `writes ${file}, as layer "${other.layer}" does; give each HDF5Output its own file_name, or keep it to one phase (include { phase: TEST })`,
       );
   });
 }

@@ -138,7 +138,7 @@ async function datasetsOf(
     const { shape, type, typeName } = dataset;
     if (shape.length === 0 || (type.kind !== 'float' && type.kind !== 'integer'))
       throw refuse(
-        `"${top}" is ${typeName} of shape ${shape.join('×')}; expected numbers with a row a sample`,
+        `"${top}" is ${typeName} of shape ${shape.join('×')}; expected numbers with one row per sample`,
       );
     datasets.push({ shape, values: values ? await floatsOf(dataset, top) : null });
   }

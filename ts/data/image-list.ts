@@ -54,7 +54,7 @@ export async function readImageList(file: string, options: ImageListOptions = {}
         throw new DataError(
           'data/list',
           { file: `${file}:${line}` },
-          `expected ${first.labels?.length ?? 1} values behind the path, as in line ${first.line}; found "${text.slice(0, 200)}"`,
+          `expected ${first.labels?.length ?? 1} values after the path, as in line ${first.line}; found "${text.slice(0, 200)}"`,
         );
       images.push({ ...read, line });
     }
@@ -98,5 +98,5 @@ export async function* readLines(file: string): AsyncGenerator<string> {
 const tooLong = (file: string, line: number): ResnodeError =>
   new ResnodeError(
     'file/line-too-long',
-    `${file}:${line}: the line is longer than ${MAX_LINE} bytes; expected a text file with an entry a line`,
+    `${file}:${line}: the line is longer than ${MAX_LINE} bytes; expected a text file with one entry per line`,
   );

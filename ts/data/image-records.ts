@@ -156,7 +156,7 @@ async function datumOfFile(
     throw new DataError(
       'data/encode-type',
       { file: path },
-      'this is neither a JPEG nor a PNG, so that it must be encoded; give encodeType (--encode-type), jpg or png',
+      'this is neither a JPEG nor a PNG, so it must be encoded; give encodeType (--encode-type), jpg or png',
     );
   if (resize === undefined && type === own && (!gray || image.channels === 1))
     return { ...made, value: writeDatum({ data: bytes, label, encoded: true }) };

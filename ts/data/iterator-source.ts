@@ -47,7 +47,7 @@ export class IteratorSource implements OpenedSource {
   /** The iterator is to begin where it began then: batches that were given are taken from it and dropped. */
   restore(state: unknown): void {
     if (this.#given > 0 || this.#target > 0)
-      throw new DataError('data/state', this.#at, 'restore() comes before the first next()');
+      throw new DataError('data/state', this.#at, 'call restore() before the first next()');
     this.#target = checkState(state, { kind: 'iterator', count: null }, this.#layer).position;
   }
 
@@ -76,7 +76,7 @@ export class IteratorSource implements OpenedSource {
       throw new DataError(
         'data/ended',
         this.#at,
-        `the iterator ended after ${this.#passed + this.#given} batches; give one that does not end, or train for fewer iterations`,
+        `the iterator ended after ${this.#passed + this.#given} batches; give an iterator that does not end, or train for fewer iterations`,
       );
     this.#pending = null;
     return value;

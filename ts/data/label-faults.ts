@@ -24,8 +24,8 @@ export const labelRange: Text = {
   name: 'label-range',
   level: 'error',
   inTests: true,
-  finds: `labels that are no class of the loss, in an image list or the first ${LABELS_LOOKED_AT} records of an LMDB (where it is there); a training looks into LevelDB, HDF5 and label maps too`,
-  why: 'softmax_loss_layer.cpp reads the probability of class label; beyond num_output − 1 it reads what lies behind.',
+  finds: `labels that are not classes of the loss, in an image list or the first ${LABELS_LOOKED_AT} records of an LMDB (if it exists); training also checks LevelDB, HDF5 and label maps`,
+  why: 'softmax_loss_layer.cpp reads the probability of class label; above num_output − 1 it reads out of bounds.',
   fix: 'count classes from 0, or give num_output the number of classes',
 };
 
@@ -114,11 +114,11 @@ export function wrongLabels(
   if (first === null) return null;
   const found = `has the label ${first.label} at ${first.place}, but the classes of ${classes} scores are 0 to ${classes - 1}`;
   if (first.label === filled && (filled !== BORDER || ignored !== undefined))
-    return `${found}; the data layer's ignore_label is ${filled}, with which it fills what a crop lacks, but the loss ${ignored === undefined ? 'has no ignore_label' : `has ignore_label: ${ignored}`}: give the loss ignore_label: ${filled}`;
+    return `${found}; the data layer's ignore_label is ${filled}, with which it fills the part of a crop outside the image, but the loss ${ignored === undefined ? 'has no ignore_label' : `has ignore_label: ${ignored}`}: give the loss ignore_label: ${filled}`;
   if (smallest === 1 && largest === classes)
     return `${found}; yours seem to begin at 1: subtract 1 from each`;
   if (largest === BORDER && first.label === BORDER)
-    return `${found}; where it marks what is no class, as the borders in PASCAL VOC's maps, give the loss ignore_label: ${BORDER}`;
+    return `${found}; if it marks pixels without a class, such as borders in PASCAL VOC's maps, give the loss ignore_label: ${BORDER}`;
   if (smallest >= 0)
     return `${found}; the largest label is ${largest}: num_output would have to be ${largest + 1}`;
   return found;

@@ -62,17 +62,17 @@ export function readLabelList(file: string, options: LabelListOptions = {}): Lab
     const isVector = /^[01](\s+[01])+$/.test(text);
     if (!isVector && !/^(-|\d{1,9}(\s*,\s*\d{1,9})*)$/.test(text))
       refuse(
-        'labels behind the path: numbers of classes with commas between ("0,3,7", "-" for none), or a 0 or 1 for each class ("1 0 1")',
+        'labels after the path: numbers of classes separated by commas ("0,3,7", "-" for none), or a 0 or 1 for each class ("1 0 1")',
       );
     const numbers = text === '-' ? [] : text.split(isVector ? /\s+/ : /\s*,\s*/).map(Number);
     if (images.length > 0 && isVector !== (values !== null))
       refuse(
         values === null
-          ? 'numbers of classes with commas between, as in the lines before'
+          ? 'numbers of classes separated by commas, as in the lines before'
           : `${values} values of 0 or 1, as in the lines before`,
       );
     if (isVector && values !== null && values !== numbers.length)
-      refuse(`${values} values of 0 or 1, one a class, as in the lines before`);
+      refuse(`${values} values of 0 or 1, one per class, as in the lines before`);
     if (isVector) values = numbers.length;
     const labels = isVector
       ? numbers.flatMap((value, label) => (value === 1 ? [label] : []))
@@ -82,7 +82,7 @@ export function readLabelList(file: string, options: LabelListOptions = {}): Lab
     isSeveral ||= isVector || numbers.length !== 1;
     const { classes } = options;
     if (classes !== undefined && (isVector ? numbers.length !== classes : most >= classes))
-      refuse(isVector ? `${classes} values, one a class,` : `labels from 0 to ${classes - 1}`);
+      refuse(isVector ? `${classes} values, one per class,` : `labels from 0 to ${classes - 1}`);
     images.push({ image: resolve(dirname(file), path), labels });
   }
   if (images.length === 0)
@@ -90,7 +90,7 @@ export function readLabelList(file: string, options: LabelListOptions = {}): Lab
   if (!isSeveral)
     throw new ArgumentError(
       'images',
-      'a list in which some image has several labels, or none ("-"): for one class an image give a folder of images for each class',
+      'a list in which some image has several labels, or none ("-"): for one class per image give a folder of images for each class',
       file,
     );
   return { classes: options.classes ?? values ?? most + 1, images };

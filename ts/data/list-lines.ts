@@ -32,7 +32,7 @@ export function readListLine(
   if (path === undefined || label === undefined) {
     const [, divider] = /[^\s]([,;|])-?\d+$/.exec(text) ?? [];
     return fail(
-      divider === undefined ? 'no label follows the path' : `a space divides them, not "${divider}"`,
+      divider === undefined ? 'no label follows the path' : `a space must separate them, not "${divider}"`,
     );
   }
   if (IMAGE_FILE.test(label)) return fail('no label follows the path');
@@ -43,13 +43,13 @@ export function readListLine(
       return { path: path.slice(0, -others.length), label: labels[0]!, labels };
     return fail(
       several
-        ? 'values behind the path are numbers with spaces between, one a class'
-        : `there are ${labels.length} labels, of which this takes one; several are for nets that end in Sigmoid, whose classes do not exclude each other`,
+        ? 'values after the path must be numbers separated by spaces, one per class'
+        : `there are ${labels.length} labels, but one is expected; several labels are for nets that end in Sigmoid, whose classes do not exclude each other`,
     );
   }
   if (!/^[+-]?\d{1,10}$/.test(label) || Math.abs(Number(label)) > 2 ** 31 - 1)
     return fail(
-      `"${label.slice(0, 40)}" is none${Number.isNaN(Number(label)) ? '; number the classes from 0' : '; values that are no classes are for HDF5Data'}`,
+      `"${label.slice(0, 40)}" is not a valid label${Number.isNaN(Number(label)) ? '; number the classes from 0' : '; use HDF5Data for values that are not classes'}`,
     );
   if (Number(label) < 0 && !negative) return fail(`"${label}" is below 0; number the classes from 0`);
   return { path, label: Number(label) };

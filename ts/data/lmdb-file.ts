@@ -84,7 +84,7 @@ export class LmdbFile implements Database {
     while (starts.at(-1)! <= position) {
       const leaf = this.#leaves[starts.length - 1];
       if (leaf === undefined)
-        throw this.#damaged(`has ${starts.at(-1)} records, but says that it has ${this.count}`);
+        throw this.#damaged(`has ${starts.at(-1)} records, but its header says ${this.count}`);
       starts.push(starts.at(-1)! + nodeCount(this.#page(leaf, PAGE.leaf)));
     }
     const index = lastAtMost(starts, position);
@@ -102,12 +102,12 @@ export class LmdbFile implements Database {
     if (head.readUInt32LE(META.magic) !== MAGIC)
       throw this.#damaged(
         head.readUInt32LE(META.magic + 8) === MAGIC
-          ? "is of LMDB's later format, which Caffe cannot read either; copy it with a tool of LMDB 0.9 (mdb_dump and mdb_load)"
-          : 'is no LMDB database of a 64-bit little-endian machine',
+          ? "has LMDB's newer format, which Caffe cannot read either; copy it with the tools of LMDB 0.9 (mdb_dump and mdb_load)"
+          : 'is not an LMDB database of a 64-bit little-endian machine',
       );
     const pageSize = head.readUInt32LE(META.pageSize);
     if (head.readUInt32LE(META.version) !== 1 || pageSize < 256 || pageSize > 65536 || pageSize % 2 !== 0)
-      throw this.#damaged(`is of version ${head.readUInt32LE(META.version)} with pages of ${pageSize} bytes`);
+      throw this.#damaged(`has version ${head.readUInt32LE(META.version)} with pages of ${pageSize} bytes`);
     const second = this.#read(pageSize, 256, 'the second meta page');
     const isLater =
       second.readUInt32LE(META.magic) === MAGIC &&
@@ -117,7 +117,7 @@ export class LmdbFile implements Database {
       throw this.#damaged('has two meta pages that contradict each other');
     const bytes = (Number(meta.readBigUInt64LE(META.lastPage)) + 1) * pageSize;
     const { size } = fstatSync(this.#descriptor);
-    if (size < bytes) throw this.#damaged(`has ${size} bytes of ${bytes}: it is cut short; copy it again`);
+    if (size < bytes) throw this.#damaged(`has ${size} bytes of ${bytes}: it is truncated; copy it again`);
     if (meta.readUInt16LE(META.mainFlags) !== 0)
       throw this.#damaged('has duplicate or integer keys, which Caffe does not write');
     return meta;
@@ -148,12 +148,12 @@ export class LmdbFile implements Database {
     if (end + (isBig ? 8 : size) > page.length)
       throw this.#damaged(`page ${number}: a record leaves its page`);
     if ((flags & ~BIG_DATA) !== 0)
-      throw this.#damaged('has databases inside; Caffe reads the main database alone');
+      throw this.#damaged('has named databases; Caffe reads only the main database');
     const key = page.subarray(begin, end);
     if (!isBig) return { key, value: page.subarray(end, end + size) };
     const first = Number(page.readBigUInt64LE(end));
     if (first < 2 || PAGE_HEADER + size > (this.#pages - first) * this.#pageSize)
-      throw this.#damaged(`page ${number}: a value lies outside the file`);
+      throw this.#damaged(`page ${number}: a value is outside the file`);
     return { key, value: this.#read(first * this.#pageSize + PAGE_HEADER, size, `page ${first}`) };
   }
 
@@ -178,7 +178,7 @@ export class LmdbFile implements Database {
     const page = this.#read(number * this.#pageSize, this.#pageSize, `page ${number}`);
     const isOdd = PAGE_HEADER + 2 * nodeCount(page) > page.length;
     if ((page.readUInt16LE(10) & 0x2f) !== kind || Number(page.readBigUInt64LE(0)) !== number || isOdd)
-      throw this.#damaged(`page ${number} is not what it should be`);
+      throw this.#damaged(`page ${number} has the wrong type`);
     return page;
   }
 
@@ -186,7 +186,7 @@ export class LmdbFile implements Database {
     const bytes = this.#allocate(length);
     for (let done = 0; done < length; ) {
       const count = readSync(this.#descriptor, bytes, done, length - done, offset + done);
-      if (count === 0) throw this.#damaged(`ends in the middle of ${what}; it is empty or cut short`);
+      if (count === 0) throw this.#damaged(`ends in the middle of ${what}; it is empty or truncated`);
       done += count;
     }
     return bytes;
@@ -232,7 +232,7 @@ function dataFile(path: string): string {
     stats === undefined
       ? 'there is no such folder; expected an LMDB database (a folder with data.mdb)'
       : isLeveldb
-        ? "this is a LevelDB database: in a Data layer write backend: LEVELDB; elsewhere LMDB alone is read, so write the images again (resnode dataset, or Caffe's convert_imageset --backend=lmdb)"
-        : 'there is no data.mdb in it; expected an LMDB database (`resnode dataset images` makes one of a folder of images)',
+        ? "this is a LevelDB database: in a Data layer write backend: LEVELDB; elsewhere only LMDB is read, so convert the images again (resnode dataset, or Caffe's convert_imageset --backend=lmdb)"
+        : 'there is no data.mdb in it; expected an LMDB database (`resnode dataset images` makes one from a folder of images)',
   );
 }

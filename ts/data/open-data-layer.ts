@@ -81,19 +81,21 @@ export async function openDataLayer(layer: LayerParameter, options: DataLayerOpt
   const type = layer.type ?? '';
   const refuse = (text: string) => new DataError('data/layer', { layer: name }, text);
   if (!(Number.isInteger(ranks) && ranks >= 1 && Number.isInteger(rank) && rank >= 0 && rank < ranks))
-    throw refuse(`rank ${rank} of ${ranks} is not possible`);
+    throw refuse(`rank ${rank} of ${ranks} is invalid`);
   const refusal = refusalOf(layer);
   if (refusal !== undefined) throw refusal;
   const tops = layer.top ?? [];
   if (options.augment?.balanced && type !== 'ImageData')
     throw refuse(
-      `augment.balanced is of image lists (ImageData), whose labels are known at once; ${type} would have to be read whole`,
+      `augment.balanced needs an image list (ImageData), whose labels are known in advance; ${type} would have to be read completely`,
     );
   const context: Context = { name, type, tops, options, refuse, path: (file) => resolve(folder, file) };
   const shapes = givenShapes(layer, context);
   if (options.iterator !== undefined) {
     if (shapes === null)
-      throw refuse(`the shapes of ${type} are in its data; an iterator needs an Input or MemoryData layer`);
+      throw refuse(
+        `the shapes of ${type} come from its data; an iterator needs an Input or MemoryData layer`,
+      );
     return new IteratorSource(name, shapes, options.iterator);
   }
   const ahead = (prefetch: unknown): Ahead => ({ seed: mix(seed), prefetch: Number(prefetch) });
@@ -118,10 +120,10 @@ export async function openDataLayer(layer: LayerParameter, options: DataLayerOpt
     case 'Input':
     case 'MemoryData':
       throw refuse(
-        `${type} has no data of its own; write a layer that reads in its place (Data, ImageData, HDF5Data), or, in code, give an iterator of batches (${Object.keys(shapes!).join(', ')})`,
+        `${type} has no data of its own; replace it by a layer that reads data (Data, ImageData, HDF5Data), or, in code, give an iterator of batches (${Object.keys(shapes!).join(', ')})`,
       );
     default:
-      throw refuse(`${type} is no data layer that is read here; those are ${DATA_LAYERS.join(', ')}`);
+      throw refuse(`${type} is not a data layer that resnode reads; use one of ${DATA_LAYERS.join(', ')}`);
   }
 }
 
@@ -134,7 +136,7 @@ interface DataParameter {
 async function dataStream(layer: LayerParameter, context: Context): Promise<Stream> {
   const param = withDefaults<DataParameter>('DataParameter', layer.data_param);
   const { tops, refuse } = context;
-  if (tops.length < 1 || tops.length > 2) throw refuse(`has ${tops.length} tops; Data gives data and label`);
+  if (tops.length < 1 || tops.length > 2) throw refuse(`has ${tops.length} tops; Data has data and label`);
   const transform = transformOf(layer, context, null);
   const { path, backend, ...stream } = await databaseStream(layer, param, context);
   return {
@@ -153,13 +155,13 @@ async function annotatedStream(layer: LayerParameter, context: Context): Promise
   const param = withDefaults<DataParameter>('DataParameter', layer.data_param);
   const { tops, options, refuse } = context;
   if (tops.length < 1 || tops.length > 2)
-    throw refuse(`has ${tops.length} tops; AnnotatedData gives data and label`);
+    throw refuse(`has ${tops.length} tops; AnnotatedData has data and label`);
   if (options.augment?.shorterSide !== undefined)
-    throw refuse('augment.shorterSide is not for AnnotatedData: use resize_param in transform_param');
+    throw refuse('augment.shorterSide does not apply to AnnotatedData: use resize_param in transform_param');
   for (const field of ['resizedCrop', 'affine', 'jitter'] as const)
     if (options.augment?.[field] !== undefined)
       throw refuse(
-        `augment.${field} is not for AnnotatedData, whose boxes would not follow: use batch_sampler, expand_param and distort_param`,
+        `augment.${field} does not apply to AnnotatedData, because it would not move the boxes: use batch_sampler, expand_param and distort_param`,
       );
   const transform = transformOf(layer, context, null);
   const annotated = annotatedTransformOf(layer, context);
@@ -215,21 +217,20 @@ async function imageStream(layer: LayerParameter, context: Context): Promise<Str
   const { source, new_height: height, new_width: width, rand_skip: most } = param;
   if (source === undefined)
     throw refuse('image_data_param has no source; expected a list with "path label" lines');
-  if (tops.length !== 2) throw refuse(`has ${tops.length} tops; ImageData gives data and label`);
+  if (tops.length !== 2) throw refuse(`has ${tops.length} tops; ImageData has data and label`);
   for (const field of ['label_type', 'ignore_label'])
     if (layer.image_data_param?.[field] !== undefined)
-      throw refuse(`${field} is of ImageSegData, which reads a class for each pixel; remove it`);
-  if ((height === 0) !== (width === 0))
-    throw refuse('new_height and new_width are given together or not at all');
+      throw refuse(`${field} belongs to ImageSegData, which reads a class for each pixel; remove it`);
+  if ((height === 0) !== (width === 0)) throw refuse('give both new_height and new_width, or neither');
   const list = path(source);
   const lines = await readImageList(list, { several: true });
   if (options.augment?.balanced && lines[0]!.labels !== undefined)
-    throw refuse('augment.balanced is for lists with one class an image; this one has several values');
+    throw refuse('augment.balanced needs a list with one class per image; this one has several values');
   checkRootFolder(param.root_folder, lines[0]!, context);
   const labels = options.augment?.balanced ? lines.map(({ label }) => label) : [];
   const skip = (seed: number) => (most === 0 ? 0 : mix(seed, 1) % most);
   if (skip(mix(options.seed ?? 1)) >= lines.length)
-    throw refuse(`rand_skip ${most} passes over all ${lines.length} images`);
+    throw refuse(`rand_skip ${most} skips all ${lines.length} images`);
   return {
     ...common(context, param.batch_size, options.phase === 'TRAIN'),
     reader: {
@@ -281,7 +282,7 @@ function checkRootFolder(root: string, { path: name, line }: ListedImage, { path
   )
     return;
   throw refuse(
-    `line ${line} of the list makes "${root}${name}" of root_folder "${root}" and "${name}", which is not there; Caffe puts one before the other: write root_folder: "${root}/"`,
+    `line ${line} of the list makes "${root}${name}" of root_folder "${root}" and "${name}", which does not exist; Caffe joins the two without a slash: write root_folder:  "${root}/"`,
   );
 }
 
@@ -335,7 +336,7 @@ function dummyStream(context: Context, shapes: DataSource['shapes'], layer: Laye
   const given = (layer.dummy_data_param?.data_filler as object[] | undefined) ?? [];
   const { tops, refuse } = context;
   if (given.length > 1 && given.length !== tops.length)
-    throw refuse(`has ${given.length} data_filler; give none, one, or one a top (${tops.length})`);
+    throw refuse(`has ${given.length} data_filler; give none, one, or one per top (${tops.length})`);
   const fillers = tops.map((_, i) => withDefaults<FillerSpec>('FillerParameter', given[i] ?? given[0]));
   fillers.forEach((filler, i) => {
     const problem = fillerProblem(filler, shapes[tops[i]!]!);

@@ -124,7 +124,7 @@ class MergedSource implements OpenedSource {
   #recycle(batch: Batch): void {
     const parts = this.#parts.get(batch);
     if (parts === undefined)
-      throw new DataError('data/batch', {}, 'recycle() takes a batch that next() gave');
+      throw new DataError('data/batch', {}, 'recycle() takes a batch that next() returned');
     for (const [i, part] of parts.entries()) this.#sources[i]!.recycle!(part);
   }
 

@@ -88,7 +88,11 @@ export class PrefetchedSource implements OpenedSource {
 
   recycle(batch: Batch): void {
     if (!this.#lent.delete(batch))
-      throw new DataError('data/batch', this.#at, 'recycle() takes a batch that next() gave, and that once');
+      throw new DataError(
+        'data/batch',
+        this.#at,
+        'recycle() takes a batch that next() returned, and only once',
+      );
     // Whoever transferred it has its memory.
     const isWhole = buffersOf(batch).every(({ byteLength }) => byteLength > 0);
     if (isWhole && this.#spare.length < this.#prefetch) this.#spare.push(batch);
@@ -113,7 +117,7 @@ export class PrefetchedSource implements OpenedSource {
 
   restore(state: unknown): void {
     if (this.#ahead.length > 0)
-      throw new DataError('data/state', this.#at, 'restore() comes before the first next()');
+      throw new DataError('data/state', this.#at, 'call restore() before the first next()');
     const { kind } = this.#stream.reader;
     const { seed, position } = checkState(state, { kind, count: this.epochSize }, this.#stream.layer);
     this.#seed = seed;

@@ -37,7 +37,7 @@ export async function readInputShapes(net: NetParameter, given: Shapes = {}): Pr
       return new GraphError(
         'graph/input-shape',
         { layer: name, type, ...(position === undefined ? {} : { position }) },
-        `the ${top.length > 1 ? 'shapes' : 'shape'} of ${top.join(' and ')} cannot be known: ${text}; ${shapeCure(layer)}`,
+        `the ${top.length > 1 ? 'shapes' : 'shape'} of ${top.join(' and ')} cannot be determined: ${text}; ${shapeCure(layer)}`,
         { cause },
       );
     };

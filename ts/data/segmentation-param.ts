@@ -40,12 +40,11 @@ export async function segmentationSpecOf(layer: LayerParameter, context: Context
     throw refuse('image_data_param has no source; expected a list with "image classes" lines');
   if (tops.length < 2 || tops.length > 3)
     throw refuse(
-      `has ${tops.length} tops; ImageSegData gives data, label and, where it is read, the images' size`,
+      `has ${tops.length} tops; ImageSegData has data, label and, if the net reads it, the images' size`,
     );
-  if ((height === 0) !== (width === 0))
-    throw refuse('new_height and new_width are given together or not at all');
+  if ((height === 0) !== (width === 0)) throw refuse('give both new_height and new_width, or neither');
   if (!(ignoreLabel >= 0 && ignoreLabel <= 255))
-    throw refuse(`ignore_label must be from 0 to 255, as a pixel has it; found ${ignoreLabel}`);
+    throw refuse(`ignore_label must be from 0 to 255, the values of a pixel; found ${ignoreLabel}`);
   const transform = transformOf(layer, context, p.is_color);
   if (transform.mean !== null) throw refuse('ImageSegData takes no mean_file: give mean_value');
   const own = Object.keys(options.augment ?? {}).find(
@@ -53,11 +52,10 @@ export async function segmentationSpecOf(layer: LayerParameter, context: Context
   );
   if (own !== undefined)
     throw refuse(
-      `augment.${own} is not for ImageSegData, whose classes would not follow; use scale_factors, mirror and crop_size`,
+      `augment.${own} does not apply to ImageSegData, because it would not change the label map; use scale_factors, mirror and crop_size`,
     );
   const lines = await readPairs(path(source), labels);
-  if (p.rand_skip > lines.length)
-    throw refuse(`rand_skip ${p.rand_skip} passes over all ${lines.length} images`);
+  if (p.rand_skip > lines.length) throw refuse(`rand_skip ${p.rand_skip} skips all ${lines.length} images`);
   return {
     reader: {
       kind: 'segmentation',
@@ -124,17 +122,17 @@ async function readPairs(file: string, labels: SegmentationSpec['labels']): Prom
       throw new DataError(
         'data/list',
         { file: `${file}:${line}` },
-        `expected ${expected}, a space between them (label_type: ${labels}); found "${text.slice(0, 200)}"`,
+        `expected ${expected}, separated by a space (label_type: ${labels}); found "${text.slice(0, 200)}"`,
       );
     if (others.length > 0)
       throw new DataError(
         'data/list',
         { file: `${file}:${line}` },
-        `expected ${expected} and nothing behind, found ${2 + others.length} words: "${text.slice(0, 200)}"; paths have no spaces here`,
+        `expected ${expected} and nothing after them, found ${2 + others.length} words: "${text.slice(0, 200)}"; paths have no spaces here`,
       );
     pairs.push({ path, label, line, ...(labels === 'PIXEL' ? { map: second! } : {}) });
   }
   if (pairs.length === 0)
-    throw new DataError('data/list', { file }, `the list is empty; expected ${expected} a line`);
+    throw new DataError('data/list', { file }, `the list is empty; expected ${expected} per line`);
   return pairs;
 }

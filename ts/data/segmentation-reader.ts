@@ -84,7 +84,7 @@ async function load(spec: SegmentationSpec, { path, map, label, line }: ListedIm
     throw new DataError(
       'data/size',
       {},
-      `${mapName}: is ${classes.width}×${classes.height}, its image ${pixels.width}×${pixels.height}; each pixel needs its class`,
+      `${mapName}: is ${classes.width}×${classes.height}, its image ${pixels.width}×${pixels.height}; each pixel needs a class`,
     );
   return { name, pixels, classes, size };
 }
@@ -117,7 +117,7 @@ async function write(
     throw new DataError(
       'data/size',
       {},
-      `is ${room.join('×')}, the first one ${height}×${width}: all must be of one size; set crop_size, or new_height and new_width`,
+      `is ${room.join('×')}, the first one ${height}×${width}: all must have one size; set crop_size, or new_height and new_width`,
     );
   const place = (margin: number) =>
     transform.phase === 'TRAIN' ? randomInteger(random, margin + 1) : Math.floor(margin / 2);

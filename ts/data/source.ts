@@ -79,7 +79,7 @@ export function checkState(
     throw new DataError(
       'data/state',
       { layer },
-      `the state was taken where an epoch had ${count} samples; here it has ${expected.count}: the data changed, so it cannot go on to the same bits`,
+      `the state was taken where an epoch had ${count} samples; here it has ${expected.count}: the data changed, so a resumed run could not compute the same bits`,
     );
   return { kind, count: expected.count, seed, position };
 }

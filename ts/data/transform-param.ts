@@ -25,14 +25,16 @@ export function transformOf(layer: LayerParameter, context: Context, colour: boo
       ? undefined
       : SSD_TRANSFORMS.find((field) => layer.transform_param?.[field]);
   if (foreign !== undefined)
-    throw refuse(`${foreign} of SSD's fork is done by AnnotatedData alone; remove it from transform_param`);
+    throw refuse(
+      `${foreign} of SSD's fork is supported only by AnnotatedData; remove it from transform_param`,
+    );
   const deeplabs =
     layer.type === 'ImageSegData'
       ? undefined
       : DEEPLAB_TRANSFORMS.find((field) => layer.transform_param?.[field]);
   if (deeplabs !== undefined)
     throw refuse(
-      `${deeplabs} of DeepLab's fork is done by ImageSegData alone; remove it from transform_param`,
+      `${deeplabs} of DeepLab's fork is supported only by ImageSegData; remove it from transform_param`,
     );
   const augment = checkAugment(options.augment ?? {});
   const { scale, mirror, crop_size: cropSize, mean_file: file, mean_value: meanValues = [] } = param;
@@ -42,10 +44,10 @@ export function transformOf(layer: LayerParameter, context: Context, colour: boo
   if (cropSize === 0 && (augment.pad || Array.isArray(augment.shorterSide)))
     throw refuse('augment.pad and a drawn augment.shorterSide need a crop_size in transform_param');
   if (cropSize === 0 && augment.resizedCrop !== undefined)
-    throw refuse('augment.resizedCrop needs a crop_size in transform_param, to which it resizes');
+    throw refuse('augment.resizedCrop needs a crop_size in transform_param as its size');
   if (augment.resizedCrop !== undefined && file !== undefined && !augment.meanOfCrop)
     throw refuse(
-      "augment.resizedCrop cuts parts of any size, from which no whole image's mean can be subtracted: give mean_value, or a mean_file of the crop's size with augment.meanOfCrop",
+      "augment.resizedCrop cuts regions of varying size, from which a mean of whole images cannot be subtracted: give mean_value, or a mean_file of the crop's size with augment.meanOfCrop",
     );
   if (augment.meanOfCrop && file === undefined)
     throw refuse('augment.meanOfCrop needs a mean_file in transform_param');

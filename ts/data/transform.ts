@@ -202,12 +202,12 @@ function checkSize(
     );
   if (cropSize === 0 && (height !== outputHeight || width !== outputWidth))
     refuse(
-      `is ${size}, the first one ${channels}×${outputHeight}×${outputWidth}: all must be of one size; set crop_size, or new_height and new_width`,
+      `is ${size}, the first one ${channels}×${outputHeight}×${outputWidth}: all must have one size; set crop_size, or new_height and new_width`,
     );
   const wanted = augment.meanOfCrop ? [channels, outputHeight, outputWidth] : [channels, height, width];
   if (mean !== null && mean.shape.slice(-3).join('×') !== wanted.join('×'))
     refuse(
-      `is ${size}, which needs a mean image of ${wanted.join('×')}; mean_file has ${mean.shape.slice(-3).join('×')} (make it of these images, give mean_value, or, for one of the crop's size, augment.meanOfCrop)`,
+      `is ${size}, which needs a mean image of ${wanted.join('×')}; mean_file has ${mean.shape.slice(-3).join('×')} (make it from these images, give mean_value, or set augment.meanOfCrop for a mean of the crop's size)`,
     );
   checkMeanCount(meanValues, channels);
   if (augment.lighting !== undefined && channels !== 3)

@@ -23,7 +23,7 @@ export class Turns {
       throw new DataError(
         'data/busy',
         at,
-        'next() was called before the last call had its batch; await it first',
+        'next() was called before the previous call had returned its batch; await it first',
       );
     this.#isTaken = true;
     const begin = performance.now();

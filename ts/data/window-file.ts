@@ -77,7 +77,7 @@ async function readImage(
 ): Promise<void> {
   const mark = await tokens.next('"#" before the index of an image');
   if (mark !== '#')
-    throw tokens.error('"#" before the index of an image, behind as many windows as were announced', mark);
+    throw tokens.error('"#" before the index of an image, after the announced number of windows', mark);
   const image = await tokens.integer('the index of an image', 0);
   // Caffe looks an image up by the index that its windows have.
   if (image !== images.length)
@@ -156,7 +156,7 @@ class Tokens {
     const value = Number(token);
     if (!/^[+-]?\d{1,10}$/.test(token) || value < least || Math.abs(value) > 2 ** 31 - 1)
       throw this.error(
-        `${expected}, a whole number${least === 0 || least === 1 ? ` from ${least} on` : ''}`,
+        `${expected}, a whole number${least === 0 || least === 1 ? ` of at least ${least}` : ''}`,
         token,
       );
     return value;

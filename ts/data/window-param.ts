@@ -32,13 +32,14 @@ export function windowSpecOf(
   if (source === undefined) throw refuse('window_data_param has no source; expected a window file');
   if (batch < 1) throw refuse(`batch_size must be a positive integer, found ${param.batch_size}`);
   if (tops.length < 1 || tops.length > 2)
-    throw refuse(`has ${tops.length} tops; WindowData gives data and label`);
+    throw refuse(`has ${tops.length} tops; WindowData has data and label`);
   // Caffe reads these of transform_param; its upgrade moves them there in nets of old layers alone.
   for (const field of ['crop_size', 'mean_file', 'mirror'])
     if (layer.window_data_param?.[field])
-      throw refuse(`window_data_param's ${field} counts for nothing in Caffe: write it in transform_param`);
+      throw refuse(`window_data_param's ${field} has no effect in Caffe: write it in transform_param`);
   const augment = Object.keys(options.augment ?? {}).find((field) => !AUGMENTS.includes(field));
-  if (augment !== undefined) throw refuse(`augment.${augment} is not for WindowData, which warps windows`);
+  if (augment !== undefined)
+    throw refuse(`augment.${augment} does not apply to WindowData, which warps windows`);
   const transform = transformOf(layer, context, true);
   if (transform.cropSize < 1)
     throw refuse('needs a crop_size in transform_param, to which windows are warped');
@@ -47,12 +48,12 @@ export function windowSpecOf(
   if (transform.cropSize <= 2 * contextPad)
     throw refuse(`context_pad ${contextPad} on both sides leaves nothing of crop_size ${transform.cropSize}`);
   if (!(param.fg_fraction >= 0 && param.fg_fraction <= 1))
-    throw refuse(`fg_fraction is a part of the batch, 0 to 1, found ${param.fg_fraction}`);
+    throw refuse(`fg_fraction must be a share of the batch, 0 to 1, found ${param.fg_fraction}`);
   checkMean(transform, refuse);
   if (transform.scale !== 1)
     warn(
       'data/ignored',
-      `layer "${name}" (WindowData): transform_param's scale ${transform.scale} counts for nothing, as in Caffe; write it in window_data_param`,
+      `layer "${name}" (WindowData): transform_param's scale ${transform.scale} has no effect, as in Caffe; write it in window_data_param`,
     );
   return {
     kind: 'windows',
@@ -81,6 +82,6 @@ function checkMean({ mean, meanValues, cropSize }: WindowSpec['transform'], refu
   const offset = Math.floor((width - cropSize) / 2);
   if (channels !== 3 || offset < 0 || offset + cropSize > height)
     throw refuse(
-      `mean_file is ${mean.shape.slice(-3).join('×')}; expected 3 channels, and of height and width at least crop_size ${cropSize}`,
+      `mean_file is ${mean.shape.slice(-3).join('×')}; expected 3 channels, with a height and width of at least crop_size ${cropSize}`,
     );
 }

@@ -127,7 +127,7 @@ function checkDrawn(windows: Windows, drawn: number, source: string, overlap: st
     throw new DataError(
       'data/windows',
       { file: source },
-      `has no window whose overlap is ${overlap}, of which ${drawn} a batch are drawn; see fg_fraction, fg_threshold and bg_threshold`,
+      `has no window whose overlap is ${overlap}, but each batch needs ${drawn} of them; see fg_fraction, fg_threshold and bg_threshold`,
     );
 }
 
@@ -152,7 +152,7 @@ function outside(
   return new DataError(
     'data/windows',
     { file: `${source}:${line}` },
-    `the window ${x1} ${y1} ${x2} ${y2} does not lie in its image of ${width}×${height} pixels (width × height); x runs from 0 to ${width - 1}, y from 0 to ${height - 1}`,
+    `the window ${x1} ${y1} ${x2} ${y2} is not inside its image of ${width}×${height} pixels (width × height); x runs from 0 to ${width - 1}, y from 0 to ${height - 1}`,
   );
 }
 

@@ -41,7 +41,7 @@ export class LmdbWriter {
   constructor(path: string) {
     this.#path = resolve(path);
     if (existsSync(path))
-      throw new DataError('data/exists', { file: path }, 'is there already; remove it, or give another name');
+      throw new DataError('data/exists', { file: path }, 'already exists; remove it, or give another name');
     this.#folder = temporaryFor(this.#path);
     try {
       mkdirSync(this.#folder);

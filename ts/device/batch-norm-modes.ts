@@ -48,7 +48,7 @@ export function emptyStatistics(
   return [
     {
       code: 'net/empty-statistics',
-      message: `BatchNorm ${names} uses stored statistics (${empty[0]!.reason}), and these are 0: what it makes is its input times 1/√eps; take weights that were trained, or set use_global_stats: false`,
+      message: `BatchNorm ${names} uses stored statistics (${empty[0]!.reason}), and these are 0: its output is its input times 1/√eps; use trained weights, or set use_global_stats: false`,
     },
   ];
 }

@@ -98,7 +98,7 @@ export class DeviceBuffer {
       throw new DeviceError(
         'device/disposed',
         this.#device,
-        'The buffer was disposed, by itself or with its device',
+        'The buffer was disposed, directly or with its device',
       );
     return this.#native;
   }

@@ -93,9 +93,9 @@ export async function openDevice(kind: DeviceKind = 'auto', options: DeviceOptio
   };
   const place = local === null ? '' : `, and ${local.variable} is ${local.rank}`;
   if (family !== 'auto')
-    return open(family as NativeKind, `${kind} was asked for${family === 'cuda' ? place : ''}`);
+    return open(family as NativeKind, `${kind} was requested${family === 'cuda' ? place : ''}`);
   try {
-    return open('cuda', `a CUDA device is there${place}`);
+    return open('cuda', `a CUDA device is available${place}`);
   } catch (error) {
     if (!(error instanceof DeviceError)) throw error;
     const { hasNvidiaGpu } = await import('./nvidia.ts');
@@ -136,7 +136,7 @@ const DEVICE = signature('Device', {
   name: required(string, 'The name, e.g. `cuda:0`.'),
   reason: required(string, 'Why this device was chosen.'),
   parts: required(
-    fields<DeviceParts>('what openDevice was given', {
+    fields<DeviceParts>('the options of openDevice', {
       memoryLimit: required(number({ above: 0, infinite: true }), 'The limit in bytes.'),
       tune: required(boolean, 'Whether convolutions are measured.'),
       communicator: required(

@@ -84,8 +84,8 @@ function channelValues(what: string, list: unknown, channels: number): Float32Ar
     throw new ArgumentError(
       what,
       channels === 1
-        ? 'a list of one number, finite as float32'
-        : `a list of 1 or ${channels} numbers, finite as float32`,
+        ? 'a list of one number that is finite in float32'
+        : `a list of 1 or ${channels} numbers that are finite in float32`,
       list,
       ArrayBuffer.isView(list) ? 'Array.from(values) makes a list of them' : undefined,
     );

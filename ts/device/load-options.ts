@@ -112,7 +112,11 @@ export const netRows = {
   ),
   level: optional(integer(), "the net's own, else 0", "Caffe's NetState level."),
   stages: optional(list(string, { of: 'stage names' }), "the net's own", "Caffe's NetState stages."),
-  inputShapes: optional(shapes, 'as written, or as data layers read', 'The shapes of inputs, by blob name.'),
+  inputShapes: optional(
+    shapes,
+    'as in the net or the data of its data layers',
+    'The shapes of inputs, by blob name.',
+  ),
   batch: optional(
     integer(1),
     'as written',

@@ -29,7 +29,7 @@ export function ownGpu(gpus: readonly number[], environment: NodeJS.ProcessEnv =
   if (place === null)
     throw new ArgumentError(
       'gpu',
-      `one GPU, since no launcher has set ${VARIABLES.join(' or ')}`,
+      `one GPU, since no launcher set ${VARIABLES.join(' or ')}`,
       gpus.join(','),
     );
   const own = gpus[place.rank];

@@ -44,7 +44,7 @@ export class LossScale {
     if (lossScale !== 'dynamic' || (update !== null && isNarrow(precision))) return;
     const expected =
       update === null
-        ? 'a number where there is no update'
+        ? 'a number without an update'
         : 'a number, or "dynamic" in precision "float16" or "bfloat16", where updates with non-finite gradients are skipped';
     throw new ArgumentError('lossScale', expected, lossScale);
   }

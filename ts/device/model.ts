@@ -158,7 +158,7 @@ export class Model<Name extends string = string> {
   constructor(parts: ModelParts) {
     this.#parts = parts;
     const { report, warnings, compiled } = parts.opened;
-    const disposed = 'The model was disposed, by itself or with its device; load it again to run it';
+    const disposed = 'The model was disposed, directly or with its device; load it again to run it';
     this.#runner = new Runner({ ...parts, disposed });
     this.#others = new KeptPlans(this.#runner, parts.keptShapes ?? 4);
     this.#weights = new LiveWeights(compiled, parts);

@@ -70,7 +70,7 @@ async function firstNotFinite(graph: Graph, inputs: Inputs, load: Load): Promise
   for (const [name, input] of Object.entries(inputs)) {
     const data = input instanceof Float32Array ? input : (input as { data?: unknown }).data;
     const found = data instanceof Float32Array ? notFinite(data) : null;
-    if (found !== null) return `the input "${name}" has it already: ${describeNotFinite(found)}`;
+    if (found !== null) return `the input "${name}" already is not finite: ${describeNotFinite(found)}`;
   }
   const made = graph.nodes.flatMap(({ outputs }) => outputs.map((id) => graph.values[id]!));
   const names = [...new Set(made.map(({ blob, layer }) => `${blob}@${layer}`))];
@@ -80,7 +80,7 @@ async function firstNotFinite(graph: Graph, inputs: Inputs, load: Load): Promise
   for (const { blob, layer } of made) {
     const found = notFinite(outputs[`${blob}@${layer}`]!.data);
     if (found !== null)
-      return `the first layer whose output is not finite is "${layer}" (blob "${blob}": ${describeNotFinite(found)}); look at its weights and its input`;
+      return `the first layer whose output is not finite is "${layer}" (blob "${blob}": ${describeNotFinite(found)}); check its weights and its input`;
     await yieldIfDue();
   }
   return null;

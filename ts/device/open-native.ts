@@ -79,14 +79,14 @@ export const deviceOptions = options<DeviceOptions>({
   ),
   memoryLimit: optional(
     number({ above: 0, infinite: true }),
-    'what the system has',
+    "the system's memory",
     'The most memory, in bytes, that models may hold on this device.',
   ),
   deterministic: optional(boolean, 'false', 'Uses only implementations that give the same bits every time.'),
   cudnn: optional(boolean, 'true', "Uses cuDNN on a CUDA device; false uses only resnode's own kernels."),
   gpuMemory: optional(
     number({ above: 0 }),
-    'a GPU is opened',
+    'opens a GPU',
     'CUDA: plans for a GPU with this many bytes, which need not be present; such a device computes nothing.',
   ),
   tune: optional(

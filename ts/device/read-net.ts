@@ -120,7 +120,7 @@ const unwrittenWarnings = (net: NetParameter, { names }: Lowered): Warning[] =>
     .filter((output) => !hdf5Blobs([output]).every((blob) => names.includes(blob)))
     .map(({ layer, file, data, label }) => ({
       code: 'graph/not-written',
-      message: `layer "${layer}" (HDF5Output) does not write ${file} here: resnode train, test and run do; in code, ask for its blobs (outputs: ${JSON.stringify([data, label])})`,
+      message: `layer "${layer}" (HDF5Output) does not write ${file} here; only resnode train, test and run do. In code, request its blobs (outputs: ${JSON.stringify([data, label])})`,
     }));
 
 /** The ranges of the net's values. @throws DeviceError, ArgumentError */

@@ -104,7 +104,7 @@ export function emptyAxes(lower: (counts: Counts) => Lowered, counts: Counts): (
     throw new GraphError(
       'graph/empty-selection',
       { layer: empty[0]!.layer, type: 'Filter' },
-      `selects none of its items, and ${what}; ask for outputs that have an item each, or feed items of which one passes`,
+      `selects none of its items, and ${what}; request outputs with one row per item, or feed items of which one passes`,
     );
   };
   for (const node of graph.nodes) {
@@ -117,7 +117,7 @@ export function emptyAxes(lower: (counts: Counts) => Lowered, counts: Counts): (
     const axis = shape.findIndex((size, at) => size !== others[i]![at]);
     return axis >= 0
       ? axis
-      : refuse(`output "${names[i]}" (${showShape(shape)}) is made of all of them together`);
+      : refuse(`output "${names[i]}" (${showShape(shape)}) is computed from all of them together`);
   });
 }
 
@@ -128,7 +128,7 @@ export function refuseEmpty(counts: Counts): void {
   throw new GraphError(
     'graph/empty-selection',
     { layer: empty, type: 'Filter' },
-    'selects none of the items of this batch, from which nothing can be learnt (Caffe ends in a division by zero); make batches of which at least one item passes',
+    'selects none of the items of this batch, so nothing can be learned (Caffe would divide by zero); make batches of which at least one item passes',
   );
 }
 

@@ -120,11 +120,11 @@ function unshared(array: InputArray): InputArray {
 
 /** What makes of a value an input. */
 function cureOf(actual: unknown, count: number): string | undefined {
-  if (Array.isArray(actual)) return 'numbers become an input by Float32Array.from(numbers)';
+  if (Array.isArray(actual)) return 'convert numbers with Float32Array.from(numbers)';
   if (Buffer.isBuffer(actual)) {
     if (actual.length === 4 * count)
-      return 'float32 values are read by new Float32Array(buffer.buffer, buffer.byteOffset, buffer.length / 4)';
-    return 'the bytes of an image file become an input by decodeImage and preprocessImage';
+      return 'read float32 values with new Float32Array(buffer.buffer, buffer.byteOffset, buffer.length / 4)';
+    return 'convert the bytes of an image file with decodeImage and preprocessImage';
   }
   if (actual instanceof ArrayBuffer) return 'give a view of it, new Float32Array(buffer)';
   if (ArrayBuffer.isView(actual) && !isArray(actual)) return 'Float32Array.from(values) converts them';

@@ -129,13 +129,12 @@ export function checkTrainOptions(options: Omit<TrainOptions, 'model'>): void {
   const { update, history, averages, diffs } = options;
   LossScale.check(options);
   if (update?.momentum_convention === 'dampened' && update.type !== 'SGD')
-    throw new ArgumentError('update.momentum_convention', '"caffe" where the type is not SGD', update.type);
+    throw new ArgumentError('update.momentum_convention', '"caffe" unless the type is SGD', update.type);
   if (averages !== undefined && !update?.ema_decay)
-    throw new ArgumentError('averages', 'none where the update has no ema_decay', averages);
+    throw new ArgumentError('averages', 'none without an ema_decay in the update', averages);
   if (update === null && history !== undefined)
-    throw new ArgumentError('history', 'none where update is null', history);
-  if (update !== null && diffs !== undefined)
-    throw new ArgumentError('diffs', 'none where there is an update', diffs);
+    throw new ArgumentError('history', 'none if update is null', history);
+  if (update !== null && diffs !== undefined) throw new ArgumentError('diffs', 'none with an update', diffs);
 }
 
 /** The parameters' bytes with averages to go on from in their places. @throws ArgumentError where they do not fit */

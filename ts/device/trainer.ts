@@ -124,7 +124,7 @@ const TRAINER_TIME = signature('trainer.time', {
   ...stepRows,
   schedule: optional(
     scheduleOptions,
-    'needed where there is an update',
+    'required with an update',
     'The learning rate and the iteration, as in trainer.step.',
   ),
 });
@@ -197,7 +197,7 @@ export class Trainer {
     this.#compile = compile;
     this.#runner = new Runner({
       ...parts,
-      disposed: 'The trainer was disposed, by itself or with its device; open it again',
+      disposed: 'The trainer was disposed, directly or with its device; open it again',
     });
     this.#selections = new KeptPlans(this.#runner, KEPT_SELECTIONS);
     const { report, warnings, compiled } = parts.opened;
@@ -297,7 +297,7 @@ export class Trainer {
     refuseNamesTwice(compiled.written.parameters, '');
     const { parameters, averages } = compiled;
     if (options.average === true && averages.length === 0)
-      throw new ArgumentError('average', 'false where the update has no ema_decay', true);
+      throw new ArgumentError('average', 'false without an ema_decay in the update', true);
     const values = await this.#read(
       options.average === true ? parameters.map((id, i) => averages[i] ?? id) : parameters,
     );
@@ -400,7 +400,7 @@ export class Trainer {
     if (update === null)
       throw new ArgumentError('step', 'a trainer that was given an update', 'update: null');
     if (update.iter_size === 1 && !(first && last))
-      throw new ArgumentError('first and last', 'true for both where iter_size is 1', { first, last });
+      throw new ArgumentError('first and last', 'true for both if iter_size is 1', { first, last });
     // What accumulates over an iteration's passes is multiplied alike.
     if (first) this.#factor = this.#lossScale.factor;
     const factor = this.#factor;
@@ -506,7 +506,7 @@ function seedsOf(
   const free = seeds.filter(({ weight }) => weight === 0).map(({ blob }) => blob);
   for (const name of Object.keys(topDiffs))
     if (!free.includes(name))
-      throw new ArgumentError('topDiffs', `outputs that are no losses (${free.join(', ') || 'none'})`, name);
+      throw new ArgumentError('topDiffs', `outputs that are not losses (${free.join(', ') || 'none'})`, name);
   return seeds.map(({ blob, shape, weight }) => {
     const count = elementCount(shape);
     const given = weight === 0 && Object.hasOwn(topDiffs, blob) ? topDiffs[blob] : undefined;

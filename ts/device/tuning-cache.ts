@@ -6,7 +6,7 @@ import { loadBinding } from '../native/load.ts';
 
 const FILE = 'convolutions-1.txt';
 const MAX_BYTES = 64 * 2 ** 20;
-const FOLDER = 'is a folder, where a file keeps what was measured';
+const FOLDER = 'is a folder; a file of measured choices was expected';
 
 /** Native code leaves damaged lines out and measures again; its user is told why that takes time. */
 export async function warnOfDamagedCache(folder: string): Promise<void> {
@@ -15,8 +15,8 @@ export async function warnOfDamagedCache(folder: string): Promise<void> {
   if (damage === null) return;
   const cure =
     damage === FOLDER
-      ? 'all is measured again by each process until you remove it'
-      : 'this is measured again where it is needed, and the next write mends the file';
+      ? 'each process measures everything again until you remove it'
+      : 'they are measured again when needed, and the next write repairs the file';
   warn('device/tuning-cache', `${file}: ${damage}; ${cure}`);
 }
 
@@ -24,10 +24,10 @@ async function damageOf(file: string): Promise<string | null> {
   const stats = await stat(file).catch(() => null);
   if (stats === null) return null;
   if (stats.isDirectory()) return FOLDER;
-  if (!stats.isFile()) return 'what was measured is no plain file and cannot be used';
-  if (stats.size > MAX_BYTES) return `has ${stats.size} bytes, too many for what was measured`;
+  if (!stats.isFile()) return 'the file of measured choices is not a regular file and cannot be used';
+  if (stats.size > MAX_BYTES) return `has ${stats.size} bytes, too many for a file of measured choices`;
   const bytes = await readFile(file).catch(() => null);
-  if (bytes === null) return 'what was measured cannot be read';
+  if (bytes === null) return 'the file of measured choices cannot be read';
   const { lines, damaged } = loadBinding().binding.countTuningCacheLines(bytes);
-  return damaged === 0 ? null : `${damaged} of ${lines} lines of what was measured are damaged`;
+  return damaged === 0 ? null : `${damaged} of ${lines} lines of measured choices are damaged`;
 }

@@ -188,7 +188,7 @@ class GraphBuilder {
     const before = this.#blobs.get(name);
     if (before !== undefined && !inPlace) {
       const why = isBottom ? '; an in-place layer needs to be the only reader of its blob' : '';
-      fail('top-twice', `top "${name}" is already made by layer "${this.#values[before]!.layer}"${why}`);
+      fail('top-twice', `top "${name}" is already produced by layer "${this.#values[before]!.layer}"${why}`);
     }
     const problem = shapeProblem(shape);
     if (problem !== null) fail('too-large', `top "${name}" ${problem}`);
@@ -237,7 +237,7 @@ class GraphBuilder {
     const joined = this.#routed.joined(context, bottoms, node);
     const built = joined?.built ?? rule.build(context);
     if ((layer.param?.length ?? 0) > context.used)
-      fail('param-count', `has ${layer.param!.length} param, but only ${context.used} blobs`);
+      fail('param-count', `has ${layer.param!.length} param fields, but only ${context.used} blobs`);
     const weights = checkLossWeights(at, rule, tops.length);
     const made = 'steps' in built ? built.made.map((index) => built.shapes[index]!) : built.tops;
     const shapes = rule.eachBottom ? tops.map(() => made[0]!) : made;
@@ -291,7 +291,7 @@ class GraphBuilder {
       const top = built.made.indexOf(index);
       if (top >= 0) return outputs[top]!;
       const problem = shapeProblem(shape);
-      if (problem !== null) fail('too-large', `what it computes on the way ${problem}`);
+      if (problem !== null) fail('too-large', `an intermediate result ${problem}`);
       const blob = `${node.name} part ${index}`;
       return this.#values.push({ blob, layer: node.name, shape, isPart: true }) - 1;
     });
@@ -334,7 +334,7 @@ function checkLossWeights(
   if (isLoss && tops > 1 && weights.length === 0)
     fail(
       'loss-tops',
-      `a second top on ${type} takes two loss_weight, such as 1 and 0: Caffe gives a loss one of its own; or add a Softmax layer for the probabilities`,
+      `a second top on ${type} requires two loss_weight, such as 1 and 0, because Caffe gives a loss its own loss_weight; or add a Softmax layer for the probabilities`,
     );
   return weights;
 }

@@ -87,13 +87,13 @@ function* fewValues({ layers, phase, shapeOf, frozenBatchNorm, processes }: Lear
     if (values === 1)
       yield {
         layer,
-        message: `takes its statistics from one value a channel (batch 1, 1×1): what it makes is always 0`,
+        message: `computes its statistics from one value per channel (batch 1, 1×1), so its output is always 0`,
       };
     else if (values < FEW)
       yield {
         layer,
         level: 'warning',
-        message: `takes its statistics from only ${values} values a channel (batch ${samples}, ${shape.slice(2).join('×') || '1'})`,
+        message: `computes its statistics from only ${values} values per channel (batch ${samples}, ${shape.slice(2).join('×') || '1'})`,
       };
   }
 }
@@ -191,7 +191,7 @@ function* softmaxTwice({ layers }: LearningNet): Iterable<Fault> {
       yield {
         layer,
         field: 'bottom',
-        message: `takes the softmax of what is one already, made by ${nameOf(first)}: its probabilities stay near 1 over the number of classes`,
+        message: `applies a softmax to the softmax of ${nameOf(first)}: its probabilities stay near 1 over the number of classes`,
       };
     for (const top of layer.top ?? []) makers.set(top, layer);
   }
@@ -222,7 +222,7 @@ function* nothingLearns({ layers }: LearningNet): Iterable<Fault> {
     yield {
       layer: first,
       field: 'param',
-      message: 'has an lr_mult of 0, as all others: nothing learns',
+      message: 'has an lr_mult of 0, like all others: nothing learns',
     };
 }
 
@@ -232,7 +232,7 @@ function* zeroedRates({ layers }: LearningNet): Iterable<Fault> {
       yield {
         layer,
         field: 'param',
-        message: `has three param with a rate, which Caffe sets to 0: its blobs are statistics and do not learn`,
+        message: `has three param fields with a rate, which Caffe sets to 0: its blobs are statistics and do not learn`,
       };
 }
 
@@ -241,8 +241,8 @@ export const learningFaults: readonly FaultKind[] = [
     name: 'batch-norm-few-values',
     level: 'error',
     inTests: true,
-    finds: `live BatchNorm over one value a channel, or over fewer than ${FEW} (a warning)`,
-    why: 'batch_norm_layer.cpp takes mean and variance over N·H·W: of one value the variance is 0 and the output too, of few it is noise.',
+    finds: `live BatchNorm over one value per channel, or over fewer than ${FEW} (a warning)`,
+    why: 'batch_norm_layer.cpp computes mean and variance over N·H·W: with one value the variance and the output are 0, with few values they are noise.',
     fix: 'give a larger batch_size, or use_global_stats: true with trained statistics',
     check: fewValues,
   },
@@ -250,8 +250,8 @@ export const learningFaults: readonly FaultKind[] = [
     name: 'zero-weights',
     level: 'warning',
     finds:
-      'a convolution or inner product that learns and begins with weights of 0; a Scale whose constant filler has no value',
-    why: "FillerParameter's defaults are the type constant and the value 0 (caffe.proto); a product with 0 hands no gradient down.",
+      'a learnable convolution or inner product that begins with weights of 0; a Scale whose constant filler has no value',
+    why: "FillerParameter's defaults are the type constant and the value 0 (caffe.proto); a product with 0 passes no gradient down.",
     fix: 'write weight_filler { type: "msra" }, or begin with trained weights',
     check: zeroWeights,
   },
@@ -259,7 +259,7 @@ export const learningFaults: readonly FaultKind[] = [
     name: 'one-class',
     level: 'error',
     inTests: true,
-    finds: 'a softmax over one class (a warning where it is not the only loss)',
+    finds: 'a softmax over one class (a warning if it is not the only loss)',
     why: 'exp(x)/exp(x) is 1 whatever x is (softmax_layer.cpp).',
     fix: 'give num_output: 2 (or more) to the layer before it',
     check: oneClass,
@@ -269,7 +269,7 @@ export const learningFaults: readonly FaultKind[] = [
     level: 'warning',
     inTests: true,
     finds: 'a Softmax before SoftmaxWithLoss, or before another Softmax',
-    why: 'SoftmaxWithLoss takes the softmax itself (softmax_loss_layer.cpp).',
+    why: 'SoftmaxWithLoss computes the softmax itself (softmax_loss_layer.cpp).',
     fix: 'give it the scores that the Softmax reads',
     check: softmaxTwice,
   },
@@ -286,13 +286,13 @@ export const learningFaults: readonly FaultKind[] = [
     level: 'warning',
     finds: 'a net to train in which every lr_mult is 0, or that has no weights',
     why: 'The rate of a blob is base_lr · lr_mult (sgd_solver.cpp, ComputeUpdateValue).',
-    fix: 'give the layers that are to learn param { lr_mult: 1 }',
+    fix: 'give the layers that should learn param { lr_mult: 1 }',
     check: nothingLearns,
   },
   {
     name: 'batch-norm-rates-zeroed',
     level: 'warning',
-    finds: 'a BatchNorm with three param that have a rate',
+    finds: 'a BatchNorm with three param fields that have a rate',
     why: 'upgrade_proto.cpp (UpgradeNetBatchNorm) sets lr_mult and decay_mult of exactly three to 0 at every load.',
     fix: 'write param { lr_mult: 0 decay_mult: 0 } three times',
     check: zeroedRates,

@@ -83,9 +83,9 @@ export function partOf(
   if (outputs.length === 0)
     throw new ArgumentError(
       end === undefined ? 'start' : 'end',
-      'a layer that makes something',
+      'a layer that has a top',
       end ?? start,
-      end === undefined ? 'none of the outputs is made behind it; give an end' : 'it has no tops',
+      end === undefined ? 'no output comes after it; give an end' : 'it has no tops',
     );
   const fed = new Set(graph.inputs.map((id) => graph.values[id]!.layer));
   const wanted = new Set(outputs.map((name) => blobOf(graph, name)));

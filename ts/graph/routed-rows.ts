@@ -61,13 +61,13 @@ export class RoutedRows {
     if (joins && routed.length < shapes.length)
       context.fail(
         'shape',
-        'joins rows that a ScaleRoute sends with others along axis 0; route these too',
+        'joins rows of a ScaleRoute with others along axis 0; route the others, too',
         'bottom',
       );
     if (!joins && new Set(routed).size > 1)
       context.fail(
         'shape',
-        'joins rows of several ScaleRoutes along another axis than 0, which belong to other regions each',
+        'joins rows of several ScaleRoutes along another axis than 0, but these rows belong to different regions',
         'bottom',
       );
   }
@@ -93,7 +93,7 @@ export class RoutedRows {
       propagateDown: regions.map(() => false),
     });
     const built = inOrder([...shapes, [most]]);
-    if (!('steps' in built)) throw new Error('a Concat of rows is several operations');
+    if (!('steps' in built)) throw new Error('a Concat of routed rows is several operations');
     const inputs = [...regions, order];
     const ids = built.shapes.map((shape, i) => inputs[i] ?? part(shape));
     for (const { operation, ...step } of built.steps)

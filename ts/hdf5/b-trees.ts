@@ -44,7 +44,7 @@ export function* newTree(source: Source, address: number, type: number): Generat
   const rootRecords = head.u16();
   if (root === null) return;
   if (recordBytes === 0 || depth > 16 || nodeBytes < NODE_OVERHEAD + recordBytes)
-    throw damaged('a B-tree is not possible');
+    throw damaged('a B-tree is invalid');
   // How many bytes the counts beside a child's address have, by the most that the levels below can hold.
   const inLeaf = Math.floor((nodeBytes - NODE_OVERHEAD) / recordBytes);
   const countBytes = encodedSize(inLeaf);

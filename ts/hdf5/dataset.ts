@@ -50,7 +50,7 @@ export class Hdf5Dataset {
     this.#header = header;
     this.shape = readDataspace(space);
     this.type = readDatatype(type);
-    if (!(this.count <= MAX_ELEMENTS)) throw damaged(`a shape of ${this.shape.join('×')} is not possible`);
+    if (!(this.count <= MAX_ELEMENTS)) throw damaged(`the shape ${this.shape.join('×')} is invalid`);
   }
 
   /** E.g. `float32`. */
@@ -66,7 +66,7 @@ export class Hdf5Dataset {
   async values(): Promise<Hdf5Values> {
     const { type } = this;
     if (type.kind !== 'float' && type.kind !== 'integer')
-      throw unsupported(`it has ${this.typeName}, no numbers`);
+      throw unsupported(`it has ${this.typeName}, not numbers`);
     const bytes = await this.#bytes();
     if (type.bigEndian) swap(bytes, type.size);
     if (type.kind === 'float' && type.size === 2) return fromFloat16(bytes);
@@ -82,7 +82,7 @@ export class Hdf5Dataset {
 
   /** Addresses of objects, for `Hdf5Group.at`; null for a reference to nothing. @throws Hdf5Problem */
   async references(): Promise<(number | null)[]> {
-    if (this.type.kind !== 'reference') throw unsupported(`it has ${this.typeName}, no references`);
+    if (this.type.kind !== 'reference') throw unsupported(`it has ${this.typeName}, not references`);
     const cursor = new Cursor(Buffer.from((await this.#bytes()).buffer), this.#header.source);
     return Array.from({ length: this.count }, () => cursor.sub(8).uint(8) || null);
   }
@@ -156,7 +156,7 @@ function copyChunk(
   size: number,
 ): void {
   if (offset.some((at, i) => at >= shape[i]! || at % chunk[i]! !== 0))
-    throw damaged(`a chunk lies at ${offset.join(', ')}, outside ${shape.join('×')}`);
+    throw damaged(`a chunk is at ${offset.join(', ')}, outside ${shape.join('×')}`);
   const rank = shape.length;
   const copy = (axis: number, source: number, target: number): void => {
     if (axis >= rank - 1) {

@@ -92,10 +92,10 @@ export class Hdf5Group {
     if (link.kind === 'external')
       throw new Hdf5Problem(
         'external',
-        `"${name}" is an external link into "${link.file}"; other files are not read`,
+        `"${name}" is an external link into "${link.file}"; resnode does not read other files`,
       );
     if (link.kind === 'soft') {
-      if (softLinks >= MAX_SOFT_LINKS) throw damaged(`the link "${name}" leads in a circle`);
+      if (softLinks >= MAX_SOFT_LINKS) throw damaged(`the link "${name}" leads back to itself`);
       return this.#resolve(link.path, softLinks + 1);
     }
     return this.at(link.address);
@@ -116,7 +116,7 @@ function rootOf(source: Source): number {
   let at = 0;
   while (at + 8 <= source.size && source.read(at, 8).toString('latin1') !== SIGNATURE)
     at = at === 0 ? 512 : at * 2;
-  if (at + 48 > source.size) throw damaged('this is no HDF5 file, or its beginning is cut off');
+  if (at + 48 > source.size) throw damaged('this is not an HDF5 file, or its beginning is missing');
   const head = source.cursor(at, Math.min(128, source.size - at));
   head.skip(8);
   const version = head.checkVersion('superblock', 0, 1, 2, 3);
@@ -151,6 +151,6 @@ function rootOf(source: Source): number {
   const moved = at - source.base;
   source.base = at;
   if (end + moved > source.size)
-    throw damaged(`it has ${source.size} bytes of ${end + moved}: it is cut short; copy it again`);
+    throw damaged(`it has ${source.size} bytes of ${end + moved}: it is truncated; copy it again`);
   return root;
 }

@@ -48,7 +48,7 @@ export function readFilters(header: ObjectHeader): Filter[] {
   const unknown = filters.find(({ id }) => ![DEFLATE, SHUFFLE, FLETCHER].includes(id));
   if (unknown !== undefined)
     throw unsupported(
-      `its values are packed by ${NAMES[unknown.id] ?? `filter ${unknown.id}`}; write them anew with gzip or without compression (h5repack -f NONE)`,
+      `its values are compressed with ${NAMES[unknown.id] ?? `filter ${unknown.id}`}; write them again with gzip or without compression (h5repack -f NONE)`,
     );
   return filters;
 }

@@ -11,7 +11,7 @@ export function localHeap(source: Source, address: number): (offset: number) => 
   const data = source.read(head.definedAddress('a local heap'), size);
   return (offset) => {
     const end = data.indexOf(0, offset);
-    if (!(offset < data.length) || end < 0) throw damaged('a name lies outside its heap');
+    if (!(offset < data.length) || end < 0) throw damaged('a name is outside its heap');
     return data.toString('utf8', offset, end);
   };
 }
@@ -69,7 +69,7 @@ export class FractalHeap {
     this.#root = head.address();
     this.#rootRows = head.u16();
     if (this.#width === 0 || this.#startBlock === 0 || heapBits > 64)
-      throw damaged('a fractal heap is not possible');
+      throw damaged('a fractal heap is invalid');
     this.#offsetBytes = byteCount(heapBits);
     this.#lengthBytes = Math.min(
       byteCount(Math.log2(this.#maxDirect)),
@@ -121,6 +121,6 @@ export class FractalHeap {
       at += inRow;
       index += this.#width;
     }
-    throw damaged('an object lies outside its heap');
+    throw damaged('an object is outside its heap');
   }
 }

@@ -21,9 +21,12 @@ export type Layout =
 export function readLayout(header: ObjectHeader): Layout {
   const external = header.first(MESSAGE.external);
   if (external !== undefined)
-    throw new Hdf5Problem('external', 'its values lie in other files (external storage), which are not read');
+    throw new Hdf5Problem(
+      'external',
+      'its values are in other files (external storage), which resnode does not read',
+    );
   const cursor = header.first(MESSAGE.layout);
-  if (cursor === undefined) throw damaged('a dataset does not say where its values lie');
+  if (cursor === undefined) throw damaged('a dataset does not say where its values are');
   const version = cursor.checkVersion('layouts', 1, 2, 3, 4, 5);
   if (version < 3) return oldLayout(cursor);
   const kind = cursor.u8();
@@ -37,10 +40,10 @@ export function readLayout(header: ObjectHeader): Layout {
     case 3:
       throw new Hdf5Problem(
         'external',
-        'it is a virtual dataset, made of others that may lie in other files',
+        'it is a virtual dataset, which consists of others that may be in other files',
       );
     default:
-      throw unsupported(`a layout of class ${kind} is not known`);
+      throw unsupported(`a layout has the unknown class ${kind}`);
   }
 }
 
@@ -52,7 +55,7 @@ function oldLayout(cursor: Cursor): Layout {
   const dims = Array.from({ length: rank }, () => cursor.u32());
   if (kind === 0) return { kind: 'compact', bytes: cursor.take(cursor.u32()) };
   if (kind === 1) return { kind: 'contiguous', address };
-  if (kind !== 2) throw unsupported(`a layout of class ${kind} is not known`);
+  if (kind !== 2) throw unsupported(`a layout has the unknown class ${kind}`);
   return { kind: 'chunked', address, chunk: dims.slice(0, -1), index: { kind: 'B-tree 1' } };
 }
 
@@ -91,7 +94,7 @@ function chunkIndex(cursor: Cursor, flags: number): ChunkIndex {
       return { kind: 'B-tree 2' };
     default:
       throw unsupported(
-        `its chunks are listed by ${type === 4 ? 'an extensible array' : `an index of type ${type}`}; write it anew without libver="latest"`,
+        `its chunks are listed by ${type === 4 ? 'an extensible array' : `an index of type ${type}`}; write it again without libver="latest"`,
       );
   }
 }

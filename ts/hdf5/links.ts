@@ -79,7 +79,7 @@ function readLink(cursor: Cursor): [string, Link] {
   if (type === 0) return [name, { kind: 'hard', address: cursor.definedAddress(`"${name}"`) }];
   const value = cursor.sub(cursor.u16());
   if (type === 1) return [name, { kind: 'soft', path: value.take(value.left).toString('utf8') }];
-  if (type !== 64) throw unsupported(`"${name}" is a link of a kind of its writer's own`);
+  if (type !== 64) throw unsupported(`"${name}" is a link of a user-defined kind`);
   value.skip(1);
   return [name, { kind: 'external', file: value.text(value.left) }];
 }

@@ -63,7 +63,7 @@ export class ObjectHeader {
     if (version === 3 && place === 1) throw unsupported('it keeps messages in a heap of the whole file');
     const header = new ObjectHeader(this.source, cursor.definedAddress('a shared message'));
     const found = header.#messages.find((message) => message.type === type && !message.isShared);
-    if (found === undefined) throw damaged('a shared message is not where it should be');
+    if (found === undefined) throw damaged('a shared message is not at its address');
     return found.body;
   }
 }

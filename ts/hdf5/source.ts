@@ -45,13 +45,13 @@ export class Source {
     this.size = size;
   }
 
-  /** @throws the file system's error; Hdf5Problem where it is no plain file */
+  /** @throws the file system's error; Hdf5Problem where it is not a regular file */
   static async open(path: string): Promise<Source> {
     // Opening a FIFO would wait for its writer.
     const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       const stats = await handle.stat();
-      if (!stats.isFile()) throw damaged('this is no plain file');
+      if (!stats.isFile()) throw damaged('this is not a regular file');
       return new Source(handle, stats.size);
     } catch (error) {
       await handle.close();
@@ -124,13 +124,13 @@ export class Source {
     if (!(this.#values <= limit))
       throw new Hdf5Problem(
         'limit',
-        `its values take more than ${limit} bytes, ten times the file; write it anew without compression (h5repack -f NONE)`,
+        `its values take more than ${limit} bytes, ten times the file; write it again without compression (h5repack -f NONE)`,
       );
   }
 
   #within(address: number, length: number): number {
     if (!(address >= 0 && length >= 0 && this.base + address + length <= this.size))
-      throw damaged(`bytes ${address} to ${address + length} lie outside the file, which has ${this.size}`);
+      throw damaged(`bytes ${address} to ${address + length} are outside the file, which has ${this.size}`);
     return length;
   }
 }
@@ -155,7 +155,7 @@ export class Cursor {
   }
 
   take(count: number): Buffer {
-    if (!(count >= 0 && count <= this.left)) throw damaged('a structure is shorter than it says');
+    if (!(count >= 0 && count <= this.left)) throw damaged('a structure is shorter than its length');
     this.at += count;
     return this.bytes.subarray(this.at - count, this.at);
   }
@@ -201,7 +201,7 @@ export class Cursor {
 
   checkVersion(what: string, ...known: readonly number[]): number {
     const version = this.u8();
-    if (!known.includes(version)) throw unsupported(`version ${version} of its ${what} is not known`);
+    if (!known.includes(version)) throw unsupported(`version ${version} of its ${what} is unknown`);
     return version;
   }
 }

@@ -36,7 +36,7 @@ const IEEE: Readonly<Record<number, string>> = {
 export function readDatatype(cursor: Cursor): Hdf5Type {
   const first = cursor.u8();
   const version = first >> 4;
-  if (version < 1 || version > 5) throw unsupported(`version ${version} of its datatypes is not known`);
+  if (version < 1 || version > 5) throw unsupported(`version ${version} of its datatypes is unknown`);
   const bits = cursor.uint(3);
   const size = cursor.u32();
   if (size === 0) throw damaged('a datatype has no bytes');

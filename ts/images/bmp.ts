@@ -22,7 +22,7 @@ const BITFIELDS = 3;
 export function readBmpHeader(bytes: Uint8Array): Header {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const size = bytes.length >= 18 ? view.getUint32(14, true) : 0;
-  if (size < 12 || bytes.length < 14 + size) throw new Error('its header is cut short');
+  if (size < 12 || bytes.length < 14 + size) throw new Error('its header is truncated');
   const isCore = size === 12;
   const width = isCore ? view.getUint16(18, true) : view.getInt32(18, true);
   const signedHeight = isCore ? view.getUint16(20, true) : view.getInt32(22, true);
@@ -30,7 +30,7 @@ export function readBmpHeader(bytes: Uint8Array): Header {
   const bits = view.getUint16(isCore ? 24 : 28, true);
   const compression = isCore ? UNCOMPRESSED : view.getUint32(30, true);
   if (width < 1 || height < 1) throw new Error(`it is ${width}×${height}`);
-  if (![1, 4, 8, 16, 24, 32].includes(bits)) throw new Error(`it has ${bits} bits a pixel`);
+  if (![1, 4, 8, 16, 24, 32].includes(bits)) throw new Error(`it has ${bits} bits per pixel`);
   const hasMasks = compression === BITFIELDS && (bits === 16 || bits === 32);
   if (compression !== UNCOMPRESSED && !hasMasks)
     throw new Error(
@@ -40,9 +40,9 @@ export function readBmpHeader(bytes: Uint8Array): Header {
   const stride = isCore ? 3 : 4;
   const count = used === 0 ? 2 ** bits : used;
   if (bits <= 8 && (count > 2 ** bits || bytes.length < 14 + size + count * stride))
-    throw new Error('its palette is cut short');
+    throw new Error('its palette is truncated');
   // A header of 40 bytes is followed by the masks, a longer one holds them.
-  if (hasMasks && bytes.length < 66) throw new Error('its header is cut short');
+  if (hasMasks && bytes.length < 66) throw new Error('its header is truncated');
   return {
     width,
     height,
@@ -69,7 +69,7 @@ export async function decodeBmp(bytes: Uint8Array, signal?: AbortSignal): Promis
   const needed = stride * (height - 1) + Math.ceil((width * bits) / 8);
   if (offset < 14 || bytes.length - offset < needed)
     throw new Error(
-      `it is cut short: ${needed} bytes of pixels are needed, ${Math.max(0, bytes.length - offset)} are there`,
+      `it is truncated: ${needed} bytes of pixels are needed, it has ${Math.max(0, bytes.length - offset)}`,
     );
   const shifts = masks.map(shiftOf);
   const data = new Uint8Array(3 * width * height);

@@ -36,7 +36,7 @@ export async function vipsHeader(bytes: Uint8Array, format: ImageFormat): Promis
     sharp(bytes, { failOn: 'error', limitInputPixels: false }).metadata(),
   );
   if (metadata.format !== format.toLowerCase())
-    throw new Error(`the decoder takes it for ${metadata.format}`);
+    throw new Error(`the decoder recognises it as ${metadata.format}`);
   return metadata;
 }
 
@@ -146,7 +146,7 @@ function spaceOf(format: ImageFormat, { space, depth, bitsPerSample }: Metadata)
   if (depth !== 'uchar' && depth !== 'ushort')
     throw new UnfitPixels(
       'depth',
-      `its samples are of type ${depth}${bitsPerSample === undefined ? '' : ` (${bitsPerSample} bits)`}, for which no range is agreed (OpenCV refuses them too); scale them to 8 or 16 bits`,
+      `its samples are of type ${depth}${bitsPerSample === undefined ? '' : ` (${bitsPerSample} bits)`}, which have no agreed range (OpenCV refuses them, too); scale them to 8 or 16 bits`,
     );
   const known = SPACES.find((each) => each === space);
   if (known === undefined || (known === 'cmyk' && depth === 'ushort'))

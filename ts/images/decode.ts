@@ -133,7 +133,7 @@ export async function decodeImage(
     if (format === 'DICOM')
       warn(
         'image/rendering',
-        `DICOM images are shown as they say; the first, ${file}: ${decoded.rendering}`,
+        `DICOM images are rendered as their files specify; the first, ${file}: ${decoded.rendering}`,
         {
           once: true,
         },
@@ -144,7 +144,7 @@ export async function decodeImage(
     if (depth === 16) return { ...decoded, data, file };
     warn(
       'image/depth',
-      `images of 16 bits are cut to their upper 8, as OpenCV does; the first is ${file}. A window (--window CENTRE,WIDTH) says which values count, --depth 16 --interpolation float keeps all`,
+      `images of 16 bits are reduced to their upper 8 bits, as in OpenCV; the first is ${file}. A window (--window CENTRE,WIDTH) says which values count, --depth 16 --interpolation float keeps all bits`,
       { once: true },
     );
     const isColourTiff = format === 'TIFF' && decoded.channels === 3;
@@ -154,7 +154,7 @@ export async function decodeImage(
     new ImageError(
       'image/timeout',
       file,
-      `is not decoded after ${seconds} s; give a larger timeout, or a smaller image`,
+      `was not decoded within ${seconds} s; give a larger timeout, or a smaller image`,
     );
   return withDeadline(work(), { seconds, signal, late });
 }
@@ -226,7 +226,7 @@ function checkSize(
     throw new ImageError(
       'image/too-large',
       file,
-      `is ${width}×${height}, ${width * height} pixels; at most ${maxPixels} are decoded: raise maxPixels (--max-pixels) where you trust it, or make it smaller`,
+      `is ${width}×${height}, ${width * height} pixels; at most ${maxPixels} are decoded: raise maxPixels (--max-pixels) if you trust it, or make it smaller`,
     );
 }
 
@@ -250,7 +250,7 @@ export async function readImageFile(
   try {
     // Opening a pipe would wait for its writer.
     const stats = await stat(path);
-    if (!stats.isFile()) throw new ImageError('image/not-a-file', file, 'this is no file');
+    if (!stats.isFile()) throw new ImageError('image/not-a-file', file, 'this is not a file');
     const handle = await open(path);
     try {
       const head = new Uint8Array(HEAD_BYTES);

@@ -54,18 +54,18 @@ export async function readDicom(bytes: Uint8Array): Promise<DicomImage> {
   if (!UNCOMPRESSED.has(syntax) || element?.hadUndefinedLength) throw compressed(syntax);
   if (element === undefined) {
     if (set.elements.x7fe00008 !== undefined || set.elements.x7fe00009 !== undefined)
-      throw new UnfitPixels('dicom', 'its pixels are floats (Float Pixel Data), which are not read');
+      throw new UnfitPixels('dicom', 'its pixels are floats (Float Pixel Data), which resnode does not read');
     throw new Error('it has no Pixel Data (7FE0,0010)');
   }
   const frames = set.intString('x00280008') ?? 1;
   if (frames > 1)
     throw new UnfitPixels(
       'dicom',
-      `it has ${frames} frames, of which one alone is read; write each frame as a file of its own`,
+      `it has ${frames} frames, but resnode reads only one; write each frame to its own file`,
     );
   const short = (tag: string, name: string): number => {
     const value = set.uint16(tag);
-    if (value === undefined) throw new Error(`it does not say its ${name} (${tagText(tag)})`);
+    if (value === undefined) throw new Error(`it lacks its ${name} (${tagText(tag)})`);
     return value;
   };
   const [height, width] = [short('x00280010', 'Rows'), short('x00280011', 'Columns')];
@@ -84,7 +84,7 @@ export async function readDicom(bytes: Uint8Array): Promise<DicomImage> {
   if (!(allocated === 8 || (allocated === 16 && !isColour)))
     throw new UnfitPixels(
       'dicom',
-      `it has ${allocated} bits a ${isColour ? 'colour' : 'sample'}; 8 are read, and 16 of grey images`,
+      `it has ${allocated} bits per ${isColour ? 'colour' : 'sample'}; resnode reads 8 bits, and 16 for grey images`,
     );
   if (!(stored >= 1 && stored <= allocated && highBit + 1 >= stored && highBit < allocated))
     throw new Error(`it stores ${stored} of ${allocated} bits up to bit ${highBit}`);
@@ -98,7 +98,7 @@ export async function readDicom(bytes: Uint8Array): Promise<DicomImage> {
   const checkLength = () => {
     if (data.length < needed)
       throw new Error(
-        `it has ${data.length} bytes of pixels, ${needed} are needed for ${width}×${height}; it is cut short`,
+        `it has ${data.length} bytes of pixels, ${needed} are needed for ${width}×${height}; it is truncated`,
       );
   };
   const isBig = syntax === BIG_ENDIAN;
@@ -186,7 +186,7 @@ function compressed(syntax: string): UnfitPixels {
   const name = COMPRESSED.find(([start]) => syntax.startsWith(start))?.[1];
   return new UnfitPixels(
     'dicom',
-    `its pixels are compressed (${name === undefined ? '' : `${name}, `}transfer syntax ${syntax || 'unknown'}), which is not read; write it uncompressed: gdcmconv --raw IN OUT, or dcmconv +te behind dcmdjpeg`,
+    `its pixels are compressed (${name === undefined ? '' : `${name}, `}transfer syntax ${syntax || 'unknown'}), which resnode does not read; write it uncompressed: gdcmconv --raw IN OUT, or dcmdjpeg and then dcmconv +te`,
   );
 }
 
@@ -198,7 +198,7 @@ interface Rescale {
 
 function rescaleOf(set: DataSet): Rescale {
   if (set.elements.x00283000 !== undefined)
-    throw new UnfitPixels('dicom', 'it has a Modality LUT Sequence (0028,3000), which is not read');
+    throw new UnfitPixels('dicom', 'it has a Modality LUT Sequence (0028,3000), which resnode does not read');
   const rescale = { slope: decimal(set, 'x00281053') ?? 1, intercept: decimal(set, 'x00281052') ?? 0 };
   if (rescale.slope === 0) throw new Error('its Rescale Slope (0028,1053) is 0');
   return rescale;
@@ -211,7 +211,7 @@ function windowOf(set: DataSet, { slope, intercept }: Rescale, range: readonly [
     if (set.elements.x00283010 !== undefined)
       throw new UnfitPixels(
         'dicom',
-        'it has a VOI LUT Sequence (0028,3010) and no window; the table is not read: give a window (window, --window CENTRE,WIDTH)',
+        'it has a VOI LUT Sequence (0028,3010) and no window; resnode does not read the table: give a window (window, --window CENTRE,WIDTH)',
       );
     return fullRange(range.map((value) => slope * value + intercept));
   }
@@ -232,7 +232,7 @@ function decimal(set: DataSet, tag: string): number | undefined {
   if (text === undefined || text === '') return undefined;
   const value = Number(text);
   if (Number.isFinite(value)) return value;
-  throw new Error(`${tagText(tag)} is "${text.slice(0, 20)}", no number`);
+  throw new Error(`${tagText(tag)} is "${text.slice(0, 20)}", not a number`);
 }
 
 const tagText = (tag: string): string => `(${tag.slice(1, 5)},${tag.slice(5)})`.toUpperCase();

@@ -47,7 +47,7 @@ const TEXT: readonly (readonly [name: string, RegExp])[] = [
   ['a Radiance HDR image', /^#\?/],
   ['a FITS image', /^SIMPLE {2}=/],
   ['a PAM or PFM image', /^P[7Ff]\s/],
-  ['a pointer of Git LFS (git lfs pull gets the file)', /^version https:\/\/git-lfs/],
+  ['a pointer of Git LFS (git lfs pull downloads the file)', /^version https:\/\/git-lfs/],
   ['an SVG drawing', /^\s*<[\s\S]*?<?svg[\s>]/i],
   ['an HTML page', /^\s*<(!doctype html|html)/i],
   ['an XML document', /^\s*<(\?xml|!--|[a-z])/i],
@@ -76,7 +76,7 @@ export function describeBytes(bytes: Uint8Array): string {
   return (
     name ??
     wrong?.replace(/^this is /, '') ??
-    `of no known image format (its first bytes are ${head.slice(0, 16).replaceAll(/..(?=.)/g, '$& ')})`
+    `of an unknown image format (its first bytes are ${head.slice(0, 16).replaceAll(/..(?=.)/g, '$& ')})`
   );
 }
 

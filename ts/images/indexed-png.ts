@@ -71,7 +71,7 @@ export async function decodeIndexedPng(bytes: Uint8Array, file: string): Promise
     );
   };
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (!buffer.subarray(0, 8).equals(SIGNATURE)) fail('it is no PNG');
+  if (!buffer.subarray(0, 8).equals(SIGNATURE)) fail('it is not a PNG');
   const chunks = chunksOf(buffer, fail);
   const header = chunks.find(({ type }) => type === 'IHDR')?.data;
   if (header?.length !== 13) return fail('its header is damaged');
@@ -83,12 +83,12 @@ export async function decodeIndexedPng(bytes: Uint8Array, file: string): Promise
     number,
     number,
   ];
-  if (![GREY, INDEXED].includes(colour)) fail('its pixels have colours of their own');
+  if (![GREY, INDEXED].includes(colour)) fail('its pixels have colours instead of a palette');
   if (![1, 2, 4, 8].includes(depth) || interlace !== 0)
     fail(`${depth} bits${interlace ? ', interlaced' : ''}`);
   if (width < 1 || height < 1) fail(`it is ${width}×${height}`);
   if (width * height > MOST_PIXELS)
-    throw new ImageError('image/too-large', file, `is ${width}×${height}; at most 2^28 pixels are taken`);
+    throw new ImageError('image/too-large', file, `is ${width}×${height}; at most 2^28 pixels are accepted`);
   const stride = Math.ceil((width * depth) / 8);
   const data = Buffer.concat(chunks.filter(({ type }) => type === 'IDAT').map(({ data }) => data));
   const rows = await promisify(inflate)(data, { maxOutputLength: height * (stride + 1) }).catch(() =>

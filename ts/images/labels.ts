@@ -26,7 +26,7 @@ export function readLabels(file: string, classes?: number): string[] {
   if (classes !== undefined && lines.length !== classes)
     throw new ArgumentError(
       'labels',
-      `${classes} lines, as many as the net has classes`,
+      `${classes} lines, one for each class of the net`,
       `${file} with ${lines.length}`,
     );
   return lines;

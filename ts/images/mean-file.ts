@@ -44,7 +44,7 @@ export function readMean(file: string): Preprocess['mean'] {
     throw new ImageError(
       'image/mean',
       file,
-      `expected channels × height × width, found ${blob.shape.join('×')}: save it by numpy.save(file, mean.transpose(2, 0, 1))`,
+      `expected channels × height × width, found ${blob.shape.join('×')}: save it with numpy.save(file, mean.transpose(2, 0, 1))`,
     );
   return imageOf(blob, file);
 }

@@ -32,7 +32,7 @@ export function* mendedJpegs(bytes: Uint8Array, warning: string): Iterable<Mende
     for (const { at } of markers.filter((each) => each.code === code && each.at - count >= 2).slice(0, MOST))
       yield {
         bytes: Buffer.concat([bytes.subarray(0, at - count), bytes.subarray(at)]),
-        what: `${count} bytes too many before marker 0x${extraneous[2]}, which are passed over`,
+        what: `${count} extraneous bytes before marker 0x${extraneous[2]}, which were skipped`,
       };
   }
   if (/Invalid SOS parameters for sequential JPEG/i.test(warning)) {
@@ -42,7 +42,7 @@ export function* mendedJpegs(bytes: Uint8Array, warning: string): Iterable<Mende
       const end = at + 2 + ((bytes[at + 2] ?? 0) << 8) + (bytes[at + 3] ?? 0);
       if (code === SOS && end <= bytes.length) copy.set([0, 63, 0], end - 3);
     }
-    yield { bytes: copy, what: 'wrong parameters of a scan, which a sequential JPEG has no use for' };
+    yield { bytes: copy, what: 'invalid parameters of a scan, which a sequential JPEG does not use' };
   }
 }
 

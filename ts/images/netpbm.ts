@@ -21,7 +21,8 @@ export function readNetpbmHeader(bytes: Uint8Array): Header {
     at = skipSpace(bytes, at);
     const begin = at;
     while (at - begin < 7 && isDigit(bytes[at])) at++;
-    if (at === begin || isDigit(bytes[at])) throw new Error(`its ${what} is no number of at most 7 digits`);
+    if (at === begin || isDigit(bytes[at]))
+      throw new Error(`its ${what} is not a number of at most 7 digits`);
     return Number(Buffer.from(bytes.subarray(begin, at)).toString('latin1'));
   };
   const [width, height] = [next('width'), next('height')];
@@ -51,9 +52,7 @@ export async function decodeNetpbm(bytes: Uint8Array, signal?: AbortSignal): Pro
       ? Math.ceil(width / 8) * height
       : count * sampleBytes;
   if (bytes.length - begin < needed)
-    throw new Error(
-      `it is cut short: ${needed} bytes of samples are needed, ${bytes.length - begin} are there`,
-    );
+    throw new Error(`it is truncated: ${needed} bytes of samples are needed, it has ${bytes.length - begin}`);
   const data = most > 255 ? new Uint16Array(count) : new Uint8Array(count);
   const top = most > 255 ? 65535 : 255;
   const next = isAscii
@@ -92,7 +91,7 @@ function asciiSamples(bytes: Uint8Array, begin: number, isBitmap: boolean) {
     // A plain bitmap's digits need no space between them.
     while (at - first < (isBitmap ? 1 : 5) && isDigit(bytes[at])) value = 10 * value + bytes[at++]! - 0x30;
     if (at === first || (!isBitmap && isDigit(bytes[at])))
-      throw new Error('it is cut short, or has a sample that is no number');
+      throw new Error('it is truncated, or has a sample that is not a number');
     return value;
   };
 }

@@ -81,7 +81,7 @@ export function loadPreprocess(path: string): Preprocess {
   if (json.crop === null)
     return fail(
       'crop.width',
-      'an integer; a crop that is null, for whole images, is of detectors and segmenters: give the same as options without the file (--resize WxH, the input of the net, --mean-value B,G,R, --scale …), in code a preprocess with a crop',
+      'an integer; a null crop, for whole images, belongs to detectors and segmenters: give the settings as options instead of the file (--resize WxH, the input of the net, --mean-value B,G,R, --scale …), in code a preprocess with a crop',
       null,
     );
   return {
@@ -153,7 +153,7 @@ function readOthers(json: Record<string, unknown>, path: string, fail: Fail) {
   const others: Omit<Preprocess, 'resize' | 'crop'> = {
     mean: readMean(json.mean, path, fail),
     order: order === 'BGR' || order === 'RGB' ? order : fail('order', '"BGR" or "RGB"', order),
-    scale: isNumber(scale) && scale !== 0 ? scale : fail('scale', 'a finite number but 0', scale),
+    scale: isNumber(scale) && scale !== 0 ? scale : fail('scale', 'a finite number other than 0', scale),
     ...(std === undefined ? {} : { std: readStd(std, fail) }),
     ...choice('interpolation', ['bytes', 'float']),
     ...choice('orientation', ['applied', 'ignored']),
@@ -161,7 +161,7 @@ function readOthers(json: Record<string, unknown>, path: string, fail: Fail) {
     ...(window === undefined ? {} : { window: window as Window }),
   };
   if (others.depth === 16 && others.interpolation !== 'float')
-    return fail('interpolation', '"float" where depth is 16', json.interpolation);
+    return fail('interpolation', '"float" with a depth of 16', json.interpolation);
   return others;
 }
 

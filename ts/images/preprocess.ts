@@ -205,7 +205,7 @@ function preparationOf(
   if (image.data instanceof Uint16Array && interpolation !== 'float')
     throw new ArgumentError(
       'interpolation',
-      '"float", which alone takes images of 16 bits (--interpolation float)',
+      '"float", which images of 16 bits require (--interpolation float)',
       interpolation,
     );
   const { width, height } = resizedSize(image, preprocess.resize);
@@ -214,7 +214,7 @@ function preparationOf(
     throw new ImageError(
       'image/too-large',
       file,
-      `is ${image.width}×${image.height} and would be resized to ${width}×${height}; at most 2^27 pixels are taken`,
+      `is ${image.width}×${image.height} and would be resized to ${width}×${height}; at most 2^27 pixels are accepted`,
     );
   const { left, top } = corner ?? centreCrop({ width, height }, crop);
   if (crop.width > width || crop.height > height)
@@ -270,7 +270,7 @@ export function decodingOf(
 
 function scaleValues({ scale = 1, std = [1] }: Preprocess, channels: number): Float32Array {
   if (!Number.isFinite(scale) || scale === 0)
-    throw new ArgumentError('scale', 'a finite number but 0', scale);
+    throw new ArgumentError('scale', 'a finite number other than 0', scale);
   if ((std.length !== 1 && std.length !== channels) || !std.every((value) => value > 0 && value < Infinity))
     throw new ArgumentError(
       'std',

@@ -77,7 +77,7 @@ export function placementOf(
     throw new ImageError(
       'image/too-large',
       image.file,
-      `is ${resized.width}×${resized.height}${resize === null ? '' : ' when resized'}, larger than ${pad.width}×${pad.height}, which it is filled up to; resize it to a longest side of ${Math.min(pad.width, pad.height)} (--longest-side)`,
+      `is ${resized.width}×${resized.height}${resize === null ? '' : ' when resized'}, larger than ${pad.width}×${pad.height}, the size to which it is padded; resize it to a longest side of ${Math.min(pad.width, pad.height)} (--longest-side)`,
     );
   const { width, height } = image;
   return { image: { width, height }, resized, input: pad ?? resized, scale };
@@ -92,7 +92,7 @@ export const unfitSize = (
   new ImageError(
     'image/size',
     file,
-    `is ${image.width}×${image.height}, ${input.width}×${input.height} as the net's input: ${cause.message}; resize it, or fill it up (--resize, --pad; multipleOf in preprocess.json)`,
+    `is ${image.width}×${image.height}, ${input.width}×${input.height} as the net's input: ${cause.message}; resize it, or pad it (--resize, --pad; multipleOf in preprocess.json)`,
     { cause },
   );
 

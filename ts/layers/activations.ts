@@ -32,7 +32,7 @@ function relu(context: LayerContext): Built {
     if (p.negative_slope !== 0)
       context.fail(
         'unsupported',
-        'relu6 beside a negative_slope is not run here; keep one',
+        'relu6 with a negative_slope is not supported; keep one',
         positionOf(context.layer.relu_param, 'relu6'),
       );
     return same({ kind: 'clip', min: 0, max: 6, passesBounds: false, inPlace: isInPlace(context) })(context);

@@ -30,7 +30,7 @@ function batchNorm(context: LayerContext): Built {
   if (!global && !p.add_eps_before_sqrt)
     context.fail(
       'unsupported',
-      'add_eps_before_sqrt: false is run with global statistics alone; write use_global_stats: true, or leave it out where the net is trained',
+      'add_eps_before_sqrt: false is supported only with global statistics; write use_global_stats: true, or remove it for training',
       positionOf(context.layer.batch_norm_param, 'add_eps_before_sqrt'),
     );
   const channels = shape[1] ?? 1;

@@ -108,19 +108,19 @@ function blocksOf(
   if (block.length === 0 || block.length >= shape.length || block.some((size) => size < 1))
     context.fail(
       'reshape',
-      `block_shape takes a size of at least 1 for each axis behind the first, for 1 to ${shape.length - 1} of them; found ${block.length === 0 ? 'none' : block.join(', ')}`,
+      `block_shape needs a size of at least 1 for each axis after the first, for 1 to ${shape.length - 1} of them; found ${block.length === 0 ? 'none' : block.join(', ')}`,
       positionOf(written, 'block_shape') ?? param,
     );
   if (around.length !== 2 * block.length)
     context.fail(
       'reshape',
-      `a block_shape of ${block.length} takes ${2 * block.length} ${field}, before and behind each axis; found ${around.length}`,
+      `a block_shape of ${block.length} takes ${2 * block.length} ${field}, before and after each axis; found ${around.length}`,
       positionOf(written, field) ?? param,
     );
   if (shape.length + block.length > MOST_AXES)
     context.fail(
       'dimensions',
-      `blocks along ${block.length} axes of ${shape.length} are more than the ${MOST_AXES} axes that are walked over`,
+      `blocks along ${block.length} axes of ${shape.length} are more than the ${MOST_AXES} supported axes`,
       positionOf(written, 'block_shape'),
     );
   return { block, around };

@@ -55,7 +55,7 @@ function bn(context: LayerContext): Built {
   if (segnet !== undefined && pspnet !== undefined)
     context.fail(
       'bn',
-      `${segnet} is of SegNet's BN, ${pspnet} of PSPNet's; keep the words of one`,
+      `${segnet} belongs to SegNet's BN, ${pspnet} to PSPNet's; keep the fields of one`,
       positionOf(written, pspnet),
     );
   const p = withDefaults<BnParameter>('BNParameter', written);

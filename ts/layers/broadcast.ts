@@ -23,7 +23,7 @@ function broadcast(operand: 'scale' | 'bias') {
       if (size !== other && size !== 1 && other !== 1)
         context.fail(
           'shape',
-          `the bottoms are ${context.shapes.map(showShape).join(' and ')}: from the last axis on, sizes must be alike, or one of them 1`,
+          `the bottoms are ${context.shapes.map(showShape).join(' and ')}: from the last axis on, sizes must be equal, or one of them 1`,
         );
       return Math.max(size, other);
     });

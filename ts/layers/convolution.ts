@@ -109,7 +109,7 @@ function deconvolution(context: LayerContext): Built {
   if (context.layer.convolution_param?.pad_type === 1)
     context.fail(
       'pad',
-      "pad_type: 1 finds a Convolution's padding, not a Deconvolution's; write what is cut from each side of the top: pad_t, pad_b, pad_l, pad_r",
+      "pad_type: 1 computes a Convolution's padding, not a Deconvolution's; write the pixels that are cut from each side of the top: pad_t, pad_b, pad_l, pad_r",
       positionOf(context.layer.convolution_param, 'pad_type'),
     );
   const { before, outputs, sizes, kernel, stride, pad, dilation, bias, channels, cut } = layer;
@@ -185,7 +185,7 @@ function deconvolution(context: LayerContext): Built {
 function refuseCut(context: LayerContext): never {
   return context.fail(
     'pad',
-    `padding that differs from side to side is run over N×C×H×W, this bottom is ${showShape(context.shapes[0]!)}; reshape it, or pad both sides alike`,
+    `padding that differs between sides is supported over N×C×H×W, this bottom is ${showShape(context.shapes[0]!)}; reshape it, or pad both sides equally`,
     'convolution_param',
   );
 }

@@ -76,7 +76,7 @@ function correlation(context: LayerContext, isSquare: boolean): Built {
   if (displacements.length > MOST_DISPLACEMENTS)
     refuse(
       'max_displacement',
-      `${most} at steps of ${step} makes more than ${MOST_DISPLACEMENTS} displacements, which is the most that are run`,
+      `${most} at steps of ${step} makes more than ${MOST_DISPLACEMENTS} displacements, the largest number that is supported`,
     );
   const top: Shape = [n, displacements.length, tall, wide];
   checkTop(context, top, 'correlation_param');

@@ -44,7 +44,7 @@ function crop(context: LayerContext): Built {
   if (outside >= 0)
     context.fail(
       'crop',
-      `axis ${outside} has ${bottom[outside]}, of which ${top[outside]} are taken from ${offset[outside]} on: ${offset[outside]! + top[outside]! - bottom[outside]!} too many`,
+      `axis ${outside} has ${bottom[outside]}, of which ${top[outside]} are cut from ${offset[outside]} on: ${offset[outside]! + top[outside]! - bottom[outside]!} too many`,
       positionOf(context.layer.crop_param, 'offset'),
     );
   const layer = new Composition(context.shapes);
@@ -80,7 +80,7 @@ function batchReindex(context: LayerContext): Built {
 function im2col(context: LayerContext): Built {
   const window = spatialWindow(context);
   if (window.cut !== undefined)
-    context.fail('pad', 'pads opposite sides alike; give pad_h and pad_w', 'convolution_param');
+    context.fail('pad', 'pads opposite sides equally; give pad_h and pad_w', 'convolution_param');
   const { before, channels, sizes } = window;
   const { operation, windows } = columnsOf(context, window);
   const places = elementCount(window.kernel);
@@ -101,7 +101,7 @@ function pad(context: LayerContext): Built {
   if (paddings.length !== 2 * shape.length)
     context.fail(
       'pad',
-      `a bottom of ${shape.length} axes takes ${2 * shape.length} paddings, before and behind each; found ${paddings.length}`,
+      `a bottom of ${shape.length} axes takes ${2 * shape.length} paddings, before and after each; found ${paddings.length}`,
       at,
     );
   const layer = new Composition(context.shapes);

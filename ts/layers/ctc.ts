@@ -53,7 +53,7 @@ function ctcLoss(context: LayerContext): Built {
   if (p.alphabet_size !== sizes.classes)
     context.fail(
       'shape',
-      `alphabet_size is ${p.alphabet_size}, the scores have ${sizes.classes} classes (${showShape(context.shapes[0]!)}); give as many, the blank among them`,
+      `alphabet_size is ${p.alphabet_size}, the scores have ${sizes.classes} classes (${showShape(context.shapes[0]!)}); give as many, including the blank`,
       at('alphabet_size'),
     );
   if (p.time_step < 1 || p.time_step > sizes.steps)
@@ -81,7 +81,7 @@ function loss(
   at: Parameters<LayerContext['fail']>[2],
 ): Built {
   if (blank < 0 || blank >= classes)
-    context.fail('shape', `the blank is class ${blank}, of ${classes} classes from 0 on`, at);
+    context.fail('shape', `the blank is class ${blank}, but the classes are 0 to ${classes - 1}`, at);
   return buildHostLoss(context, [], 1, ([scores, labels]) => {
     const diff = new Float32Array(scores!.data.length);
     let sum = 0;
@@ -90,7 +90,7 @@ function loss(
       for (const [i, label] of text.entries())
         if (!(label >= 0 && label < classes))
           throw new Error(
-            `label ${i} of item ${item} is ${label}; expected a class from 0 to ${classes - 1}, and the blank, ${blank}, behind the last`,
+            `label ${i} of item ${item} is ${label}; expected a class from 0 to ${classes - 1}, and the blank, ${blank}, after the last`,
           );
       const row = (t: number) => (t * items + item) * classes;
       sum += addItem(
@@ -233,14 +233,14 @@ function greedyDecoder(context: LayerContext): Built {
   if (second !== undefined && !goesOn && second[0] !== items)
     context.fail(
       'shape',
-      `the second bottom must be ${steps}×${items}, where sequences go on, or labels ${items}×L, found ${showShape(second)}`,
+      `the second bottom must be ${steps}×${items}, which marks where sequences continue, or labels ${items}×L, found ${showShape(second)}`,
     );
   const isJudged = second !== undefined && !goesOn;
   const blank = p.blank_index < 0 ? classes - 1 : p.blank_index;
   if (blank >= classes)
     context.fail(
       'shape',
-      `the blank is class ${blank}, of ${classes} classes from 0 on; -1 is the last one`,
+      `the blank is class ${blank}, but the classes are 0 to ${classes - 1}; -1 is the last one`,
       positionOf(context.layer.ctc_decoder_param, 'blank_index'),
     );
   const length = isJudged ? elementCount(second.slice(1)) : 0;

@@ -38,7 +38,7 @@ export function declaredShapes(layer: LayerParameter, refuse: Fail): Shape[] | n
   const { type, top: tops = [] } = layer;
   const perTop = <T>(values: readonly T[], what: string): T[] => {
     if (values.length !== 1 && values.length !== tops.length)
-      throw refuse(`has ${values.length} ${what}; give one, or one a top (${tops.length})`);
+      throw refuse(`has ${values.length} ${what}; give one, or one per top (${tops.length})`);
     return tops.map((_, i) => values[i] ?? values[0]!);
   };
   const dims = (field: 'input_param' | 'dummy_data_param') =>
@@ -95,7 +95,7 @@ export function textShapes(layer: LayerParameter, given: Shapes, refuse: Fail): 
   if (known[0] === undefined && !saysChannels(layer))
     warn(
       'graph/assumed-channels',
-      `layer "${name}" (${type}): "${tops[0]}" is taken as ${first.join('×')}; its text does not say that images have three channels (--input-shape ${tops[0]}=… says other shapes)`,
+      `layer "${name}" (${type}): "${tops[0]}" is assumed to be ${first.join('×')}; the prototxt does not say that images have three channels (--input-shape ${tops[0]}=… sets another shape)`,
     );
   const batch = first[0] ?? 1;
   // AnnotatedData's label has a row for each box: one an image, where nobody says how many there are.

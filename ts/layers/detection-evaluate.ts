@@ -71,7 +71,10 @@ function detectionEvaluate(context: LayerContext): Built {
   if (classes < 1) fail('num_classes must be given and at least 1');
   const resizing = withDefaults<{ resize_mode: string }>('ResizeParameter', p.resize_param);
   if (resizing.resize_mode !== 'WARP')
-    fail(`resize_param is run with resize_mode WARP alone, found ${resizing.resize_mode}`, 'resize_param');
+    fail(
+      `resize_param is supported only with resize_mode WARP, found ${resizing.resize_mode}`,
+      'resize_param',
+    );
   const isCascade = context.shapes.length === 3;
   if (isCascade) checkCascade(context, p, fail);
   else checkSsd(context);
@@ -87,7 +90,7 @@ function detectionEvaluate(context: LayerContext): Built {
       const check = (label: number) => {
         if (label === background)
           throw new Error(
-            `a box is of class ${label}, which is background_label_id: ${isCascade ? 'Cascade R-CNN' : 'SSD'} takes none`,
+            `a box is of class ${label}, which is background_label_id; ${isCascade ? 'Cascade R-CNN' : 'SSD'} accepts no such boxes`,
           );
       };
       const truths = truthsOf(truth!.data, isCascade ? CASCADE : SSD, check);
@@ -134,7 +137,7 @@ function checkCascade(
     );
   if (p.name_size_file === undefined)
     fail(
-      'name_size_file must be given, with the sizes that images had, a line "name height width" each',
+      'name_size_file must be given, with a line "name height width" for the original size of each image',
       'name_size_file',
     );
 }
@@ -215,7 +218,9 @@ const inSsd = (size: Size | null): Comparing => ({
 /** As large as the image was before it was resized. */
 function inCascade([height, width]: Size, sizes: Float32Array, image: number): Comparing {
   if (2 * image + 1 >= sizes.length)
-    throw new Error(`a box is of image ${image}, and there are sizes of ${sizes.length / 2}`);
+    throw new Error(
+      `a box belongs to image ${image}, but there are sizes of only ${sizes.length / 2} images`,
+    );
   const [tall, wide] = [height / sizes[2 * image]!, width / sizes[2 * image + 1]!];
   return {
     inPixels: ([x1, y1, x2, y2]) => [x1 * wide, y1 * tall, x2 * wide, y2 * tall],

@@ -55,13 +55,13 @@ function detectionOutput(context: LayerContext): Built {
   if (background === -1 && p.share_location)
     context.fail(
       'detection-output',
-      'background_label_id: -1 takes share_location: false: SSD looks for the locations of class -1 otherwise, and ends',
+      'background_label_id: -1 requires share_location: false; otherwise SSD looks for the locations of class -1, and ends',
       positionOf(param, 'background_label_id'),
     );
   if (nms.soft_nms)
     context.fail(
       'unsupported',
-      "soft_nms: true of DeepDetect's fork, which lowers scores, is not run here; leave it out for SSD's suppression",
+      "soft_nms: true of DeepDetect's fork, which lowers scores, is not supported; remove it to get SSD's suppression",
       positionOf(p.nms_param, 'soft_nms'),
     );
   if (!p.no_permute && context.shapes.length > 5)
@@ -131,7 +131,7 @@ function showsPicture(context: LayerContext, { images, boxes }: RefinedSizes): b
     isPicture ||
     context.fail(
       'detection-output',
-      `the fourth bottom is neither a picture, N×3×H×W, as SSD's visualize takes it, nor RefineDet's scores of being an object, ${images}×${boxes * 2}: found ${showShape(fourth)}; give one of them, or three bottoms`,
+      `the fourth bottom is neither an image, N×3×H×W, for SSD's visualize, nor RefineDet's scores of being an object, ${images}×${boxes * 2}: found ${showShape(fourth)}; give one of them, or three bottoms`,
     )
   );
 }
@@ -163,7 +163,7 @@ function checkRefined(
   if (!p.share_location || p.code_type !== 'CENTER_SIZE')
     context.fail(
       'detection-output',
-      "with five bottoms this is RefineDet's DetectionOutput, which is run with share_location: true and code_type: CENTER_SIZE, as its nets have it",
+      "with five bottoms this is RefineDet's DetectionOutput, which is supported with share_location: true and code_type: CENTER_SIZE, as in its nets",
       at(p.share_location ? 'code_type' : 'share_location'),
     );
 }

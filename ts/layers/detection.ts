@@ -152,12 +152,12 @@ function writtenBoxes(
   if (isOpenCvs && (p.box_width ?? p.box_height) !== undefined)
     context.fail(
       'prior-box',
-      'width and height are given beside box_width and box_height; keep one pair',
+      'both width and height and box_width and box_height are given; keep one pair',
       at,
     );
   const other = (['min_size', 'max_size', 'aspect_ratio'] as const).find((name) => p[name] !== undefined);
   if (other !== undefined)
-    context.fail('prior-box', `${first} gives the sizes of boxes, and so does ${other}; keep one`, at);
+    context.fail('prior-box', `both ${first} and ${other} give the sizes of boxes; keep one`, at);
   const [widths = [], heights = []] = isOpenCvs ? [p.width, p.height] : [p.box_width, p.box_height];
   if (widths.length !== heights.length || widths.length > MOST_BOXES)
     context.fail(
@@ -186,7 +186,7 @@ function boxesOfCell(
     if (size < 1)
       context.fail(
         'prior-box',
-        `min_size ${size} becomes 0, for SSD keeps sizes as integers, in pixels of the image; write 1 or more`,
+        `min_size ${size} becomes 0, because SSD stores sizes as integers, in pixels of the image; write 1 or more`,
         positionOf(param, 'min_size'),
       );
     if (most.length > 0 && !(Math.trunc(most[i] ?? Number.POSITIVE_INFINITY) > Math.trunc(size)))
@@ -221,7 +221,7 @@ function boxesOfCell(
   if (boxes.length > MOST_BOXES)
     context.fail(
       'prior-box',
-      `a cell has ${boxes.length} boxes, ${MOST_BOXES} at most are run`,
+      `a cell has ${boxes.length} boxes, at most ${MOST_BOXES} are supported`,
       'prior_box_param',
     );
   return { widths: boxes.map(([width]) => width), heights: boxes.map(([, height]) => height) };
@@ -248,7 +248,7 @@ function shrunk(context: LayerContext, side: number, [height, width]: readonly [
   if (!(Math.min(...box) > 0))
     context.fail(
       'prior-box',
-      `tf makes the square of min_size ${side} smaller by ${CUT} of the image on each side, which leaves nothing of it in ${width}×${height}`,
+      `tf makes the square of min_size ${side} smaller by ${CUT} of the image on each side, so nothing remains of it in ${width}×${height}`,
       positionOf(context.layer.prior_box_param, 'tf'),
     );
   return box;
@@ -295,7 +295,7 @@ function unitLength(context: LayerContext): Built {
   if (type !== 'L2' || learnsNorm || shape.length < 2 || inner !== shape[1])
     context.fail(
       'unsupported',
-      `this Normalize, with normalize_param, is happynear's; it is run with normalize_type: "L2", without bp_norm, on a bottom of N×C, found "${type}" on ${showShape(shape)}`,
+      `this Normalize, with normalize_param, is happynear's; it is supported with normalize_type: "L2", without bp_norm, on a bottom of N×C, found "${type}" on ${showShape(shape)}`,
       'normalize_param',
     );
   const layer = new Composition(context.shapes);

@@ -42,7 +42,8 @@ function evalDetection(context: LayerContext): Built {
   const { side, num_class: classes, num_object: boxes, biases = [] } = p;
   const refuse = (field: string, text: string) =>
     context.fail('yolo', text, positionOf(param, field) ?? positionOf(param));
-  if (boxes !== 5) refuse('num_object', `num_object must be 5, as the fork reads five boxes; found ${boxes}`);
+  if (boxes !== 5)
+    refuse('num_object', `num_object must be 5, because the fork reads five boxes; found ${boxes}`);
   const sizes = sizesOfBoxes(boxes, biases, [side, side], refuse);
   const [map, label] = context.shapes;
   const expected = [map![0]!, boxes * (5 + classes), side, side];

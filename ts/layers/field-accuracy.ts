@@ -63,7 +63,8 @@ function accuracy(
       ].slice(0, context.topCount),
     forward: (bottoms) => {
       const maps = read(bottoms);
-      if (best > maps.classes) throw new Error(`top_k is ${best}, and there are ${maps.classes} classes`);
+      if (best > maps.classes)
+        throw new Error(`top_k is ${best}, but there are only ${maps.classes} classes`);
       const all = new Mean();
       const objects = new Mean();
       const overlaps = new Mean();

@@ -86,7 +86,7 @@ export function fieldMapsOf(
   )
     context.fail(
       'shape',
-      `${classes} classes and ${fields.length} kinds of boxes take ${isJoined ? 'scores with four regressions behind them' : 'scores, four regressions'} and labels of six planes (class, x, y, width, height, overlap), N×C×H×W${fields.length > 1 ? `, N a multiple of ${fields.length}` : ''}: ${expected.map(showShape).join(', ')}; found ${context.shapes.map(showShape).join(', ')}`,
+      `${classes} classes and ${fields.length} kinds of boxes take ${isJoined ? 'scores followed by four regressions' : 'scores, four regressions'} and labels of six planes (class, x, y, width, height, overlap), N×C×H×W${fields.length > 1 ? `, N a multiple of ${fields.length}` : ''}: ${expected.map(showShape).join(', ')}; found ${context.shapes.map(showShape).join(', ')}`,
     );
   const area = rows * columns;
   const at = (count: number, first: number) => (item: number, k: number, place: number) =>

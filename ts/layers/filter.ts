@@ -19,23 +19,23 @@ function filter(context: LayerContext): Built {
   if (context.topCount !== count)
     context.fail(
       'top-count',
-      `needs a top for each bottom but the selector, ${count}, found ${context.topCount}`,
+      `needs a top for each bottom except the selector, ${count}, found ${context.topCount}`,
     );
   if (selector.length === 0 || selector.slice(1).some((size) => size !== 1))
     context.fail(
       'shape',
-      `the last bottom, the selector, must be 1 along all axes but the first, found ${showShape(selector)}`,
+      `the last bottom, the selector, must be 1 along all axes except the first, found ${showShape(selector)}`,
     );
   for (const shape of context.shapes.slice(0, -1))
     if (shape[0] !== selector[0])
       context.fail(
         'shape',
-        `the selector has ${selector[0]} values, which takes bottoms of as many items; found ${showShape(shape)}`,
+        `the selector has ${selector[0]} values, so bottoms need as many items; found ${showShape(shape)}`,
       );
   if (context.state.forceBackward)
     context.fail(
       'force-backward',
-      'force_backward asks for the gradient of the selector, which has none: Caffe ends there; remove force_backward',
+      'force_backward requires the gradient of the selector, which has none: Caffe ends there; remove force_backward',
     );
   const layer = new Composition(context.shapes);
   const selected = context.state.selected?.[context.layer.name ?? ''] ?? selector[0]!;

@@ -64,7 +64,8 @@ function frcnnOutput(context: LayerContext): Built {
       const [height = 0, wide = 0] = image!.data;
       const rows = Array.from({ length: count }, (_, row) => row).filter((row) => {
         const number = from!.data[row * width]!;
-        if (number > 0) throw new Error(`region ${row} is of image ${number}: its batch is one image`);
+        if (number > 0)
+          throw new Error(`region ${row} belongs to image ${number}, but the batch is one image`);
         // What no region is has no detections.
         return number === 0;
       });

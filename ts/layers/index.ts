@@ -130,7 +130,7 @@ export const supportedLayerTypes: readonly string[] = Object.keys(layerRules).so
 // The rest of what BVLC's layer factory lists, which is not run here, and what does instead.
 const OTHER_BVLC_TYPES: Readonly<Record<string, string>> = {
   Python:
-    'it is code in a module of its own; give a function in JavaScript for it (registerLayers, or --layers FILE), or replace it by layers; where nothing feeds it, its tops are inputs once their shapes are given (--input-shape)',
+    'it is code in a module of its own; give a JavaScript function for it (registerLayers, or --layers FILE), or replace it by layers; if it has no bottoms, its tops become inputs when their shapes are given (--input-shape)',
 };
 
 /**
@@ -150,14 +150,14 @@ export function explainLayerType(
   if (instead !== undefined)
     return {
       code: 'unsupported-type',
-      text: `layer type "${type}" of BVLC's Caffe is not run here: ${instead} ${list}`,
+      text: `layer type "${type}" of BVLC's Caffe is not supported: ${instead} ${list}`,
     };
   const slip = explainV1Name(type);
   if (slip !== undefined) return { code: 'unknown-type', text: `layer type ${slip}` };
   if (type === 'AutoCrop')
     return {
       code: 'unsupported-type',
-      text: `layer type "AutoCrop" (CROP in "layers" of its forks) finds its offset by the layers before it, which is not done here: write type: "Crop" with crop_param { offset: … }; resnode lint then says which offset aligns it`,
+      text: `layer type "AutoCrop" (CROP in "layers" of its forks) derives its offset from the layers before it, which is not supported: write type: "Crop" with crop_param { offset: … }; resnode lint then reports the offset that aligns it`,
     };
   const near = nearest(type, supported);
   const hint = near === undefined ? own : `; did you mean "${near}"?${own.replace('; ', ' Else ')}`;
@@ -167,7 +167,7 @@ export function explainLayerType(
 /** What to do about a layer that is not there: a net is run without its losses, and a layer without weights can be a function. */
 function ownLayerCure(type: string): string {
   const deploy = isLossType(type)
-    ? 'where the net is only run, take its deploy file, or let resnode print --deploy write it; '
+    ? 'to run the net, use its deploy file, or let resnode print --deploy write it; '
     : '';
   return `${deploy}a layer without weights may be a function in JavaScript: write type: "Python" python_param { module: "${type}" layer: "${type}" } and register it (registerLayers, or --layers FILE)`;
 }

@@ -53,7 +53,7 @@ function writtenShapes(layer: LayerParameter, given: Shapes, fail: Fail): (Shape
   const tops = layer.top ?? [];
   const written = ((layer.input_param?.shape ?? []) as { dim?: number[] }[]).map(dimsOf);
   if (written.length > 1 && written.length !== tops.length)
-    fail('input-shape', `has ${written.length} shapes for ${tops.length} tops; give one, or one a top`);
+    fail('input-shape', `has ${written.length} shapes for ${tops.length} tops; give one, or one per top`);
   return tops.map((name, i) => shapeGiven(given, name) ?? (written.length === 1 ? written[0] : written[i]));
 }
 
@@ -62,8 +62,7 @@ function unknownShapes({ type = '', top: tops = [], ...layer }: LayerParameter):
   const source = [data_param, image_data_param, hdf5_data_param, window_data_param].find(
     (param) => param?.source !== undefined,
   )?.source;
-  const where =
-    source === undefined ? 'which is not written in this net' : `"${source}", which is not read here`;
+  const where = source === undefined ? 'which this net does not name' : `"${source}", which is not read here`;
   const many = tops.length > 1;
   return `the ${many ? 'shapes' : 'shape'} of ${tops.join(' and ')} ${many ? 'are' : 'is'} in what ${type} reads, ${where}`;
 }

@@ -8,7 +8,7 @@ export function buildJavaScript(layer: JavaScriptLayer, context: LayerContext): 
   const info = infoOf(context.layer, context.state.phase, context.shapes);
   const refuse = (text: string): never => context.fail('javascript-layer', text, 'python_param');
   if (layer.forward === undefined)
-    refuse('its function in JavaScript has no "forward", which only a layer without bottoms may lack');
+    refuse('its JavaScript function has no "forward", which only a layer without bottoms may omit');
   const tops = shapesOf(layer, info, refuse);
   const composed = new Composition(context.shapes);
   const goesDown = context.shapes.map(() => layer.backward !== undefined);

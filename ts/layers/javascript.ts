@@ -169,7 +169,7 @@ export function shapesOf(
   try {
     shapes = layer.shapes(info);
   } catch (error) {
-    throw refuse(`its function in JavaScript says: ${said('shapes', error)}`);
+    throw refuse(`its JavaScript function failed: ${said('shapes', error)}`);
   }
   const areShapes =
     Array.isArray(shapes) &&
@@ -179,7 +179,7 @@ export function shapesOf(
     );
   if (!areShapes)
     throw refuse(
-      `"shapes" of its function in JavaScript must give a list of positive integers for each of ${info.tops.length} tops, found ${inspect(shapes, { breakLength: Number.POSITIVE_INFINITY })}`,
+      `"shapes" of its JavaScript function must return a list of positive integers for each of ${info.tops.length} tops, found ${inspect(shapes, { breakLength: Number.POSITIVE_INFINITY })}`,
     );
   return shapes as readonly Shape[];
 }
@@ -213,7 +213,7 @@ export function hostCaller(functions: readonly HostFunction[]) {
       (values) => done(null, values),
       (error: unknown) =>
         done(
-          `layer "${called.info.name}" (${called.type})${called.type === 'Python' ? ', its function in JavaScript' : ''}: ${said(isBackward ? 'backward' : 'forward', error)}`,
+          `layer "${called.info.name}" (${called.type})${called.type === 'Python' ? ', its JavaScript function' : ''}: ${said(isBackward ? 'backward' : 'forward', error)}`,
         ),
     );
   };
@@ -259,7 +259,7 @@ function checked(
   place: 'top' | 'bottom',
 ): BottomDiffs {
   if (!Array.isArray(values) || values.length !== shapes.length)
-    throw new ArgumentError(name, `an array of ${shapes.length} Float32Arrays, one a ${place}`, values);
+    throw new ArgumentError(name, `an array of ${shapes.length} Float32Arrays, one per ${place}`, values);
   shapes.forEach((shape, i) => {
     const value: unknown = values[i];
     if (name === 'backward' && value === null) return;

@@ -21,7 +21,7 @@ export function joinedMaps(context: LayerContext, layer: Composition, p: Maps): 
     context.fail('detection-output', text, positionOf(param, field));
   const { bottoms } = layer;
   if (!p.share_location)
-    refuse('no_permute is run with share_location: true, as its nets have it', 'share_location');
+    refuse('no_permute is supported only with share_location: true, as in its nets', 'share_location');
   if (maps < 1 || (bottoms.length !== 2 * maps + 1 && bottoms.length !== 3 * maps))
     refuse(
       `with no_permute, nbottom: ${maps} maps take ${maps} bottoms of scores, ${maps} of locations and one of priors, or ${maps}; found ${bottoms.length} bottoms`,
@@ -39,7 +39,7 @@ export function joinedMaps(context: LayerContext, layer: Composition, p: Maps): 
       );
     if (showShape(scores[map]!.shape) !== showShape(expected))
       refuse(
-        `bottom ${map + 1} must be scores of ${showShape(expected)} (classes, kinds of boxes, places), found ${showShape(scores[map]!.shape)}`,
+        `bottom ${map + 1} must be scores of ${showShape(expected)} (classes, kinds of boxes, positions), found ${showShape(scores[map]!.shape)}`,
         'no_permute',
       );
     return { kinds, places };

@@ -34,7 +34,7 @@ function refuseType(layer: LayerParameter): never {
   const cure =
     bottom.length > 0 || top.length === 0 || type === 'Python'
       ? ''
-      : `; where it only reads data, its tops are inputs once their shapes are known: ${shapeCure(layer)}`;
+      : `; if it only reads data, its tops become inputs when their shapes are known: ${shapeCure(layer)}`;
   throw layerError(layer, code, `${text}${cure}`, 'type');
 }
 
@@ -61,12 +61,12 @@ export function unknownBottom(
   net: NetParameter,
   blobs: Iterable<string>,
 ): string {
-  const found = `bottom "${name}" is made by no layer above`;
+  const found = `bottom "${name}" is not the top of a layer above`;
   const elsewhere = droppedLayers(net).filter(({ top = [] }) => top.includes(name));
   if (elsewhere.length > 0)
     return `${found} in this state; the net has ${[...new Set(elsewhere.map(describeState))].join(', and ')}`;
   if (layerRules[layer.type ?? '']?.isLoss || layer.type === 'Accuracy')
-    return `${found}: without labels this is a deploy net, in which a ${layer.type} has no place; remove the layer, or let resnode print --deploy do it`;
+    return `${found}: without labels this is a deploy net, which needs no ${layer.type}; remove the layer, or let resnode print --deploy do it`;
   const near = nearest(name, blobs);
   return `${found}${near === undefined ? '' : `; did you mean "${near}"?`}`;
 }

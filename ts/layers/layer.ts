@@ -115,7 +115,8 @@ const MAX_AXES = 32;
 
 /** Why a blob cannot have a shape, by Caffe's own limits; null: it can. */
 export function shapeProblem(shape: Shape): string | null {
-  if (shape.length > MAX_AXES) return `would have ${shape.length} axes, Caffe's blobs have up to ${MAX_AXES}`;
+  if (shape.length > MAX_AXES)
+    return `would have ${shape.length} axes, but Caffe's blobs have up to ${MAX_AXES}`;
   return elementCount(shape) <= MAX_ELEMENTS
     ? null
     : `would be ${showShape(shape)}, over Caffe's limit of 2^31 − 1 values`;

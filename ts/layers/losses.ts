@@ -65,7 +65,7 @@ const knownNormalization = (context: LayerContext, name: string): Normalization 
     ? NORMALIZATIONS[name as keyof typeof NORMALIZATIONS]
     : context.fail(
         'normalize',
-        `normalization: ${name} is for SoftmaxWithLoss, SoftmaxWithLossOHEM and SmoothL1LossOHEM; write ${Object.keys(NORMALIZATIONS).join(', ')}`,
+        `normalization: ${name} is supported by SoftmaxWithLoss, SoftmaxWithLossOHEM and SmoothL1LossOHEM; write ${Object.keys(NORMALIZATIONS).join(', ')}`,
         positionOf(context.layer.loss_param, 'normalization'),
       );
 
@@ -97,7 +97,7 @@ function classWeightsOf(
     refuse('give class_weight, or class_weighting with weight_by_label_freqs, not both', 'class_weight');
   if ((weighs || classWeights.length > 0) && (classWeights.length !== channels || channels > MOST_WEIGHTED))
     refuse(
-      `${field} must be given once for each of ${channels} classes, of ${MOST_WEIGHTED} at most, found ${classWeights.length} times`,
+      `${field} must be given once for each of ${channels} classes, at most ${MOST_WEIGHTED}, found ${classWeights.length} times`,
       classWeights.length > 0 ? field : 'weight_by_label_freqs',
     );
   if (!classWeights.every((weight) => weight >= 0 && Number.isFinite(weight)))
@@ -187,7 +187,7 @@ function infogainLoss(context: LayerContext): Built {
   if (matrix !== undefined && context.state.forceBackward)
     context.fail(
       'force-backward',
-      'force_backward asks for the diff of H, the third bottom, which has none; remove it from the net',
+      'force_backward requires the diff of H, the third bottom, which has none; remove it from the net',
     );
   const layer = new Composition(context.shapes);
   const [scores, label] = layer.bottoms as [Part, Part];
@@ -311,7 +311,7 @@ function labels(context: LayerContext, axis: number): { outer: number; channels:
   if (elementCount(label) !== sizes.outer * sizes.inner) {
     context.fail(
       'label-count',
-      `scores of ${showShape(scores)} need ${sizes.outer * sizes.inner} labels (one for each place outside axis ${axis}), the label bottom is ${showShape(label)}`,
+      `scores of ${showShape(scores)} need ${sizes.outer * sizes.inner} labels (one for each position outside axis ${axis}), the label bottom is ${showShape(label)}`,
     );
   }
   return sizes;

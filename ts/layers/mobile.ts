@@ -49,7 +49,7 @@ function axpy(context: LayerContext): Built {
   if (showShape(x) !== showShape(y))
     context.fail(
       'shape',
-      `the second and the third bottom must be alike, found ${showShape(x)} and ${showShape(y)}`,
+      `the second and the third bottom must have equal shapes, found ${showShape(x)} and ${showShape(y)}`,
     );
   if (a[0] !== x[0] || a[1] !== x[1] || a.slice(2).some((size) => size !== 1))
     context.fail(

@@ -118,7 +118,7 @@ function suppression(
   if (nms.top_k === undefined)
     context.fail(
       'multi-box-loss',
-      'nms_param without top_k lets SSD compare 0 boxes, so that nothing is mined; write top_k, -1 for all',
+      'nms_param without top_k makes SSD compare 0 boxes, so nothing is mined; write top_k, -1 for all',
       positionOf(nms_param) ?? 'multibox_loss_param',
     );
   return { nmsThreshold: nms.nms_threshold, nmsTopK: nms.top_k! < 0 ? null : nms.top_k! };
@@ -138,14 +138,14 @@ function checkShapes(context: LayerContext, classes: number, shareLocation: bool
   const shown = context.shapes.map(showShape);
   if (!Number.isInteger(count) || locations !== images * count * sets * 4)
     refuse(
-      `${count} priors need ${images}×${count * sets * 4} locations, the first bottom is ${shown[0]}; concatenate what every feature map's locations, scores and priors are in one order`,
+      `${count} priors need ${images}×${count * sets * 4} locations, the first bottom is ${shown[0]}; concatenate the locations, scores and priors of all feature maps in the same order`,
     );
   if (scores !== images * count * classes)
     refuse(
-      `${count} priors of ${classes} classes need ${images}×${count * classes} scores, the second bottom is ${shown[1]}; each prior has num_classes of them, the background's too`,
+      `${count} priors of ${classes} classes need ${images}×${count * classes} scores, the second bottom is ${shown[1]}; each prior has num_classes of them, including the background's`,
     );
   if (boxes === 0 || context.shapes[3]!.at(-1) !== 8)
     refuse(
-      `the fourth bottom must be boxes as AnnotatedData gives them, 1×1×N×8 (image, class, instance, x1, y1, x2, y2, difficult), found ${shown[3]}`,
+      `the fourth bottom must be boxes in the form of AnnotatedData, 1×1×N×8 (image, class, instance, x1, y1, x2, y2, difficult), found ${shown[3]}`,
     );
 }

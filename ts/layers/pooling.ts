@@ -37,9 +37,9 @@ function pooling(context: LayerContext): Built {
       (each) => each === 0,
     )
   )
-    context.fail('global-pooling', 'global_pooling takes pad 0 and stride 1');
+    context.fail('global-pooling', 'global_pooling requires pad 0 and stride 1');
   if (p.pool !== 'MAX' && context.topCount > 1)
-    context.fail('top-count', `pool: ${p.pool} has no mask: it takes one top, found 2`);
+    context.fail('top-count', `pool: ${p.pool} has no mask and therefore one top, found 2`);
   if (p.pool === 'STOCHASTIC') {
     const { operation, top } = stochastic(context, shape, window, p.round_mode);
     return { operation, tops: [top] };
@@ -134,7 +134,7 @@ export function pooled(
   if (axes.some(({ fits }) => !fits))
     context.fail(
       'pad',
-      `padding ${pads.before.join('×')} before and ${pads.behind.join('×')} behind with a ${kernel.join('×')} window is not run for pool: ${pool}; let a Pad layer stand before it`,
+      `padding ${pads.before.join('×')} before and ${pads.behind.join('×')} after with a ${kernel.join('×')} window is not supported for pool: ${pool}; add a Pad layer before it`,
       'pooling_param',
     );
   const [h, w] = axes as [(typeof axes)[0], (typeof axes)[0]];
@@ -271,7 +271,7 @@ export function poolingWindow(
       if (ignored !== null)
         warn(
           'graph/kernel',
-          `layer "${context.layer.name ?? ''}" (Pooling): ${ignored} beside kernel_size is ignored, as Caffe does; remove it`,
+          `layer "${context.layer.name ?? ''}" (Pooling): ${ignored} beside kernel_size is ignored, as in Caffe; remove it`,
         );
       return [whole, whole];
     }

@@ -97,7 +97,7 @@ function proposal(context: LayerContext, p: Proposing): Built {
       'shape',
       `the third bottom must be the image's height, width and scale, found ${showShape(image)}`,
     );
-  if (count > 64) context.fail('proposal', `has ${count} anchors, 64 at most are run`);
+  if (count > 64) context.fail('proposal', `has ${count} anchors, at most 64 are supported`);
   if (p.beforeNms < 1 || p.afterNms < 1)
     context.fail('proposal', 'pre_nms_topn and post_nms_topn must be at least 1', 'proposal_param');
   const most = Math.min(p.afterNms, p.beforeNms, count * height! * width!);

@@ -37,7 +37,7 @@ function pythonEuclideanLoss(context: LayerContext): Built {
   if (weights.some((weight) => weight !== 0 && weight !== 1))
     context.fail(
       'loss-weight',
-      `the module's gradient is that of loss_weight: 1, found ${weights.join(', ')}; a layer of type "EuclideanLoss" takes other weights`,
+      `the module's gradient assumes loss_weight: 1, found ${weights.join(', ')}; a layer of type "EuclideanLoss" supports other weights`,
       'loss_weight',
     );
   const layer = new Composition(context.shapes);
@@ -112,7 +112,7 @@ export function publicDataShapes(
   if (tops.some((top) => given(top) === undefined))
     warn(
       'graph/assumed-shapes',
-      `layer "${layer.name ?? ''}" (${pythonNames(layer).layer}): taken as ${tops.map((top, i) => `${top} ${shapes[i]!.join('×')}`).join(', ')}, by py-faster-rcnn's configuration (--input-shape says others)`,
+      `layer "${layer.name ?? ''}" (${pythonNames(layer).layer}): assumed to be ${tops.map((top, i) => `${top} ${shapes[i]!.join('×')}`).join(', ')}, from py-faster-rcnn's configuration (--input-shape sets others)`,
     );
   return shapes;
 }

@@ -23,7 +23,7 @@ export function checkSteps(context: LayerContext, steps: number): void {
   if (steps > MOST_STEPS)
     context.fail(
       'unsupported',
-      `${steps} steps in time are unrolled into several operations each; ${MOST_STEPS} is the most that are run`,
+      `${steps} steps in time are unrolled into several operations each; ${MOST_STEPS} is the largest number that is supported`,
     );
 }
 
@@ -71,7 +71,7 @@ function unroll(context: LayerContext, gates: number, states: number): Unrolled 
   if (others < 0)
     context.fail(
       'bottom-count',
-      `with expose_hidden takes ${2 + hidden} bottoms at least (x, cont and the state before), found ${context.shapes.length}`,
+      `with expose_hidden needs at least ${2 + hidden} bottoms (x, cont and the initial state), found ${context.shapes.length}`,
     );
   if (others > 1)
     context.fail(
@@ -119,7 +119,7 @@ function unroll(context: LayerContext, gates: number, states: number): Unrolled 
   const state = [1, batch, size];
   before.forEach(({ shape }) => {
     if (showShape(shape) !== showShape(state))
-      context.fail('shape', `the state before must be ${showShape(state)}, found ${showShape(shape)}`);
+      context.fail('shape', `the initial state must be ${showShape(state)}, found ${showShape(shape)}`);
   });
   const memories = ['h', 'c'].slice(0, states).map((name) => `${context.layer.name ?? ''} ${name}`);
   return {

@@ -26,7 +26,7 @@ function argMax(context: LayerContext): Built {
   if (p.top_k < 1 || p.top_k > places.channels)
     context.fail(
       'top-k',
-      `top_k must be from 1 to ${places.channels}, the values that are compared, found ${p.top_k}`,
+      `top_k must be from 1 to ${places.channels}, the number of values that are compared, found ${p.top_k}`,
       positionOf(context.layer.argmax_param, 'top_k'),
     );
   const both = p.out_max_val && axis === null;

@@ -263,10 +263,10 @@ function decodeBBox(context: LayerContext): Built {
   )
     context.fail(
       'shape',
-      `takes regressions R×8 (of background and object), regions R×5 and, where they are matched, R×6; found ${context.shapes.map(showShape).join(', ')}`,
+      `takes regressions R×8 (of background and object), regions R×5 and, if they are matched, R×6; found ${context.shapes.map(showShape).join(', ')}`,
     );
   if (matches !== undefined && !isTraining)
-    context.fail('bottom-count', 'takes two bottoms in phase TEST: what is matched is for training alone');
+    context.fail('bottom-count', 'takes two bottoms in phase TEST: matched objects are only for training');
   const { gt_iou_thr: own } = withDefaults<{ gt_iou_thr: number }>(
     'DecodeBBoxParameter',
     context.layer.decode_bbox_param,
@@ -290,7 +290,7 @@ function decodeBBox(context: LayerContext): Built {
         if (isTraining && (isInsideOut || isOwn)) continue;
         result.set([image, ...moved], 5 * made++);
       }
-      if (made === 0) throw new Error("no region is left: all are inside out, or objects' own boxes");
+      if (made === 0) throw new Error("no region remains: all are inverted, or are the objects' own boxes");
       return [result];
     },
   };

@@ -53,7 +53,7 @@ function bboxAccuracy(context: LayerContext): Built {
         if (label <= 0 || overlap > Math.fround(ITSELF)) continue;
         const k = isAware ? Math.trunc(label) : 1;
         if (4 * (k + 1) > sides)
-          throw new Error(`an object is of class ${k}, and the regressions are of ${sides / 4} classes`);
+          throw new Error(`an object has class ${k}, but the regressions are for ${sides / 4} classes`);
         const truth = sidesOf([x1, y1, x2, y2]);
         const region = sidesOf(regionAt(rois!.data, row).slice(1) as unknown as Corners);
         const [dx, dy, dw, dh] = [0, 1, 2, 3].map(
@@ -86,7 +86,7 @@ function hardMining(context: LayerContext): Built {
   if (context.topCount !== context.shapes.length - 1)
     context.fail(
       'top-count',
-      `needs a top for each bottom behind the first, ${context.shapes.length - 1}; found ${context.topCount}`,
+      `needs a top for each bottom after the first, ${context.shapes.length - 1}; found ${context.topCount}`,
     );
   if (
     elementCount(scores) !== count ||
@@ -98,7 +98,11 @@ function hardMining(context: LayerContext): Built {
       `takes a score for each region, R, then the regions, R×5, and blobs of as many rows and up to four axes; found ${context.shapes.map(showShape).join(', ')}`,
     );
   if (context.layer.propagate_down?.includes(true))
-    context.fail('propagate-down', 'no diff goes down: leave propagate_down out, or 0', 'propagate_down');
+    context.fail(
+      'propagate-down',
+      'it has no diff for its bottoms: remove propagate_down, or set it to 0',
+      'propagate_down',
+    );
   if (p.num_image < 1 || p.num_roi_per_image < 1)
     context.fail('proposal', 'num_image and num_roi_per_image must be at least 1', 'hard_mining_param');
   const rows = Math.min(p.num_image * p.num_roi_per_image, count);
@@ -113,7 +117,7 @@ function hardMining(context: LayerContext): Built {
         const [image] = regionAt(others[0]!.data, row);
         if (!(image >= 0 && image < p.num_image && Number.isInteger(image)))
           throw new Error(
-            `region ${row} is of image ${image}; expected one from 0 to ${p.num_image - 1} (num_image)`,
+            `region ${row} belongs to image ${image}; expected an image from 0 to ${p.num_image - 1} (num_image)`,
           );
         const list = byImage.get(image);
         if (list === undefined) byImage.set(image, [row]);

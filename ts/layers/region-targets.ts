@@ -82,7 +82,7 @@ function proposalTarget(context: LayerContext): Built {
   if ((width !== 7 && width !== 8) || elementCount(truths) !== width * truths[0]!)
     context.fail(
       'shape',
-      `takes boxes of ground truth second, G×7 (image, x1, y1, x2, y2, class, ignored) or G×8 (difficult behind them), found ${showShape(truths)}`,
+      `takes boxes of ground truth second, G×7 (image, x1, y1, x2, y2, class, ignored) or G×8 (followed by difficult), found ${showShape(truths)}`,
     );
   if (classes < 2) refuse('cls_num', `cls_num must be at least 2, found ${classes}`);
   if (p.batch_size !== -1 && p.batch_size < 1)
@@ -135,7 +135,7 @@ function regionsOf(data: Float32Array, images: number): Region[] {
     .map(([image, ...corners]) => {
       if (image >= images)
         throw new Error(
-          `a region is of image ${image}, and num_img_per_batch is ${images}; give the images of a batch`,
+          `a region belongs to image ${image}, but num_img_per_batch is ${images}; give the number of images in a batch`,
         );
       return { image, box: sidesOf(corners) };
     });
@@ -151,7 +151,7 @@ function truthsOf(data: Float32Array, width: number, images: number, classes: nu
       const [image, x1, y1, x2, y2, label, ignored] = row as unknown as [number, ...Corners, number, number];
       if (image >= images || !(label >= 1 && label < classes))
         throw new Error(
-          `box ${i} of the ground truth is of image ${image} and class ${label}; expected an image below num_img_per_batch, ${images}, and a class from 1 to ${classes - 1}`,
+          `box ${i} of the ground truth has image ${image} and class ${label}; expected an image below num_img_per_batch, ${images}, and a class from 1 to ${classes - 1}`,
         );
       return { image, box: sidesOf([x1, y1, x2, y2]), label: Math.trunc(label), isIgnored: ignored !== 0 };
     });
@@ -203,7 +203,7 @@ function byChance(truths: readonly Truth[], p: Parameters, least: 0 | 1, draw: (
     if (overlap < Math.fround(p.fg_thr)) return { image, box, truth: undefined, overlap: 0 };
   }
   throw new Error(
-    'regions are too few for the batch, and 10,000 boxes by chance were all objects: give more regions, or a higher fg_thr',
+    'there are too few regions for the batch, and 10,000 random boxes all overlapped objects: give more regions, or a higher fg_thr',
   );
 }
 

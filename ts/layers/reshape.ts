@@ -20,7 +20,7 @@ function ofAllProcesses(context: LayerContext): Built {
   if (context.layer.gather_param !== undefined)
     context.fail(
       'unsupported',
-      "this Gather, with gather_param, is Synopsys's, which is not run here",
+      "this Gather, with gather_param, is Synopsys's, which is not supported",
       'gather_param',
     );
   return { operation: { kind: 'identity' }, tops: [context.shapes[0]!] };
@@ -31,7 +31,7 @@ function flatten(context: LayerContext): Built {
   const shape = context.shapes[0]!;
   const start = canonicalAxis(context, p.axis, shape.length);
   const end = canonicalAxis(context, p.end_axis, shape.length, 'end_axis');
-  if (end < start) context.fail('axis', `end_axis ${end} lies before axis ${start}`);
+  if (end < start) context.fail('axis', `end_axis ${end} is before axis ${start}`);
   return {
     operation: { kind: 'reshape' },
     tops: [[...shape.slice(0, start), elementCount(shape.slice(start, end + 1)), ...shape.slice(end + 1)]],
@@ -91,7 +91,7 @@ function squeeze(context: LayerContext): Built {
   if (wide !== undefined)
     context.fail(
       'axis',
-      `takes away axes of size 1; axis ${wide} of ${showShape(shape)} is ${shape[wide]}`,
+      `removes axes of size 1; axis ${wide} of ${showShape(shape)} has size ${shape[wide]}`,
       positionOf(context.layer.squeeze_param, 'axis'),
     );
   const isGone = (size: number, i: number) => size === 1 && (axes.length === 0 || axes.includes(i));
@@ -104,7 +104,7 @@ function pixelShuffle(context: LayerContext, factor: number): Built {
   if (factor < 1 || channels % (factor * factor) !== 0)
     context.fail(
       'reshape',
-      `pixelshuffler must be at least 1, and its square divide the ${channels} channels; found ${factor}`,
+      `pixelshuffler must be at least 1, and its square must divide the ${channels} channels; found ${factor}`,
       positionOf(context.layer.reshape_param, 'pixelshuffler'),
     );
   const fewer = channels / (factor * factor);

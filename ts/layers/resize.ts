@@ -41,7 +41,7 @@ function interp(context: LayerContext): Built {
   const [n, channels, ...sizes] = planesOf(context);
   for (const name of ['pad_beg', 'pad_end'] as const)
     if (p[name] > 0)
-      context.fail('pad', `${name} must be 0 or below, which cuts: found ${p[name]}`, at(name));
+      context.fail('pad', `${name} must be 0, or negative to crop; found ${p[name]}`, at(name));
   for (const name of ['zoom_factor', 'shrink_factor'] as const)
     if (p[name] < 1) context.fail('resize', `${name} must be at least 1, found ${p[name]}`, at(name));
   const cut = sizes.map((size) => size + p.pad_beg + p.pad_end);
@@ -51,7 +51,7 @@ function interp(context: LayerContext): Built {
   if (p.use_blob_size !== (like !== undefined))
     context.fail(
       'bottom-count',
-      `use_blob_size: true takes a second bottom, whose size the top has; found ${like === undefined ? 'one bottom' : 'a second bottom without it'}`,
+      `use_blob_size: true needs a second bottom, which gives the size of the top; found ${like === undefined ? 'one bottom' : 'a second bottom without it'}`,
       at('use_blob_size'),
     );
   if (like !== undefined && like.length !== 4)
@@ -109,7 +109,7 @@ function upsample(context: LayerContext): Built {
     if (segnet !== undefined)
       context.fail(
         'bottom-count',
-        `${segnet} is of SegNet's Upsample, which takes a second bottom, the mask of a max pooling; with one bottom it is MobileNet-YOLO's, which takes scale`,
+        `${segnet} belongs to SegNet's Upsample, which needs a second bottom, the mask of a max pooling; with one bottom the layer is MobileNet-YOLO's Upsample, which uses scale`,
         at(segnet),
       );
     const { scale = 1 } = p;
@@ -220,7 +220,7 @@ function resizeBilinear(context: LayerContext): Built {
   if (p.data_format !== 'NCHW')
     context.fail(
       'resize',
-      `data_format "${p.data_format}" is not run here; the blobs of Caffe's layers are NCHW`,
+      `data_format "${p.data_format}" is not supported; the blobs of Caffe's layers are NCHW`,
       positionOf(written, 'data_format'),
     );
   const ways = (['align_corners', 'half_pixel_centers', 'pytorch_half_pixel'] as const).filter(
@@ -237,7 +237,7 @@ function resizeBilinear(context: LayerContext): Built {
   if (p.pytorch_half_pixel && (tall === 1 || wide === 1))
     context.fail(
       'resize',
-      `pytorch_half_pixel is not run here for a top of ${tall}×${wide}`,
+      `pytorch_half_pixel is not supported for a top of ${tall}×${wide}`,
       positionOf(written, 'pytorch_half_pixel'),
     );
   const method = p.align_corners ? 'aligned' : ways.length > 0 ? 'halfPixel' : 'asymmetric';
@@ -277,7 +277,7 @@ function resizeNearestNeighbor(context: LayerContext): Built {
   if (Math.max(tall, wide) > MOST_PLACES)
     context.fail(
       'unsupported',
-      `the top would be ${tall}×${wide}: float32, in which its pixels are placed, counts no more than 2^24`,
+      `the top would be ${tall}×${wide}: pixels are placed in float32, which counts only to 2^24`,
       'resize_nearest_neighbor_param',
     );
   for (const [from, to] of [
@@ -289,7 +289,7 @@ function resizeNearestNeighbor(context: LayerContext): Built {
       if (place(i) !== Math.floor((i * from) / to))
         context.fail(
           'unsupported',
-          `pixel ${i} of ${to} would be pixel ${place(i)} of ${from}, by its flags and in their rounding; pixel ${Math.floor((i * from) / to)}, its place times the ratio of the sizes, is run here: leave out align_corners and half_pixel_onnx, or use whole scales`,
+          `pixel ${i} of ${to} would be pixel ${place(i)} of ${from} according to its flags and their rounding; supported is pixel ${Math.floor((i * from) / to)}, the position times the ratio of the sizes: remove align_corners and half_pixel_onnx, or use whole scales`,
           'resize_nearest_neighbor_param',
         );
   }

@@ -25,19 +25,19 @@ function segAccuracy(context: LayerContext): Built {
   if (scores.length < 2 || channels < 2 || elementCount(label) !== outer * inner)
     context.fail(
       'label-count',
-      `takes scores of N×C×H×W, C at least 2, and a label for each place, found ${showShape(scores)} and ${showShape(label)}`,
+      `takes scores of N×C×H×W, C at least 2, and a label for each position, found ${showShape(scores)} and ${showShape(label)}`,
     );
   if ((p.output_label?.length ?? 0) > 0)
     context.fail(
       'unsupported',
-      'output_label, a top for a class of its own, is not run here; resnode evaluate gives the figures of each class',
+      'output_label, a top for one class, is not supported; resnode evaluate reports the figures of each class',
       positionOf(written, 'output_label'),
     );
   const ignored = p.ignore_label ?? [];
   if (ignored.length > 64)
     context.fail(
       'unsupported',
-      `has ${ignored.length} ignore_label, 64 at most are run`,
+      `has ${ignored.length} ignore_label, at most 64 are supported`,
       'seg_accuracy_param',
     );
   const layer = new Composition(context.shapes);

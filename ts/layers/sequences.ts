@@ -86,7 +86,7 @@ function lstm(context: LayerContext): Built {
   if (p.clipping_threshold > 0 && context.state.phase === 'TRAIN')
     context.fail(
       'unsupported',
-      `clipping_threshold: ${p.clipping_threshold} bounds diffs inside of the layer, which is not run in phase TRAIN; leave it out, and bound them all by the solver's clip_gradients`,
+      `clipping_threshold: ${p.clipping_threshold} limits diffs inside the layer, which is not supported in phase TRAIN; remove it, and limit all diffs by the solver's clip_gradients`,
       positionOf(context.layer.lstm_param, 'clipping_threshold'),
     );
   const { steps, batch, depth, isFlat } = stepsOf(context);
@@ -95,7 +95,7 @@ function lstm(context: LayerContext): Built {
   if (clip !== undefined && elementCount(clip.shape) !== steps * batch)
     context.fail(
       'shape',
-      `the second bottom says of each of ${steps}×${batch} rows whether it goes on, found ${showShape(clip.shape)}`,
+      `the second bottom must say for each of ${steps}×${batch} rows whether its sequence continues, found ${showShape(clip.shape)}`,
     );
   const weights = context.parameter([4 * size, depth], p.weight_filler);
   const hidden = context.parameter([4 * size, size], p.weight_filler);

@@ -85,7 +85,7 @@ function unevenWindow(
   if (axes.some(({ count }) => count < 1))
     context.fail(
       'too-small',
-      `a ${kernel.join('×')} kernel (dilation ${dilation.join('×')}, pad ${pads.before.join('×')} before and ${pads.behind.join('×')} behind) does not fit the ${size.join('×')} bottom`,
+      `a ${kernel.join('×')} kernel (dilation ${dilation.join('×')}, pad ${pads.before.join('×')} before and ${pads.behind.join('×')} after) does not fit the ${size.join('×')} bottom`,
     );
   const pad = axes.map((axis) => axis.pad);
   checkSizes(context, { kernel, stride, pad, dilation });

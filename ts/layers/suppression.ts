@@ -20,7 +20,7 @@ export function nmsTypeOf(context: LayerContext, type: string, param: Message | 
     known ??
     context.fail(
       'proposal',
-      `nms_type must be "IOU", "IOMU" or "IOFU" (what two boxes share, of both together, of the smaller or of the better one), found "${type}"`,
+      `nms_type must be "IOU", "IOMU" or "IOFU" (the intersection of two boxes over their union, over the smaller box, or over the better box), found "${type}"`,
       positionOf(param, 'nms_type'),
     )
   );

@@ -51,7 +51,7 @@ export function padsOfSides(
   if (windows.size.length !== 2)
     context.fail(
       'pad',
-      `${side ?? 'pad_type'} is for two spatial axes, this bottom has ${windows.size.length}`,
+      `${side ?? 'pad_type'} needs two spatial axes, this bottom has ${windows.size.length}`,
       at,
     );
   if (type === 0) {
@@ -69,7 +69,7 @@ export function padsOfSides(
       'pad',
       other === undefined
         ? `pad_type must be 0, or 1 for TensorFlow's SAME, found ${type}`
-        : `pad_type: 1 finds the padding itself, but ${other} is given too; keep one`,
+        : `pad_type: 1 computes the padding itself, but ${other} is also given; keep one`,
       at,
     );
   const whole = windows.size.map((size, i) => {

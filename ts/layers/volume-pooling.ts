@@ -27,7 +27,11 @@ function pooling3d(context: LayerContext): Built {
     number,
   ];
   if (p.pool !== 'MAX' && p.pool !== 'AVE')
-    context.fail('unsupported', `pool: ${p.pool} is not run over volumes; MAX and AVE are`, 'pooling_param');
+    context.fail(
+      'unsupported',
+      `pool: ${p.pool} is not supported over volumes; use MAX or AVE`,
+      'pooling_param',
+    );
   const plane = poolingWindow(context, p, [height, width]);
   const time = {
     kernel: [p.global_pooling ? length : ((param.kernel_depth as number | undefined) ?? 1), 1] as Pair,

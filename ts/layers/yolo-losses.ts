@@ -137,10 +137,7 @@ function regionLoss(context: LayerContext): Built {
   if (p.coords !== 4) refuse('coords', `coords must be 4, found ${p.coords}`);
   for (const field of ['softmax_tree', 'class_map'] as const)
     if ((p[field] ?? '') !== '')
-      refuse(
-        field,
-        `${field}, a file by which classes are grouped or renamed, is not read here; leave it out`,
-      );
+      refuse(field, `${field}, a file that groups or renames classes, is not supported; remove it`);
   const images = checkMap(context, p, p.num);
   const [map, label] = context.shapes;
   if (map![2] !== map![3])
@@ -241,7 +238,10 @@ function yolov3(context: LayerContext): Built {
   const p = withDefaults<Yolov3Parameters>('Yolov3Parameter', param);
   const refuse = refusal(context, param);
   if (p.iou_loss !== 'MSE')
-    refuse('iou_loss', `iou_loss is run with MSE, the squares of what boxes are off; found ${p.iou_loss}`);
+    refuse(
+      'iou_loss',
+      `iou_loss is supported only with MSE, the squared differences of boxes; found ${p.iou_loss}`,
+    );
   const { biases = [], mask = [] } = p;
   if (mask.length < p.num) refuse('mask', `${p.num} boxes take as many mask, found ${mask.length}`);
   const images = checkMap(context, p, p.num);

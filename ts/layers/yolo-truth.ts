@@ -42,7 +42,7 @@ export function truthsOf(
     const inside = box.slice(0, 2).every((at) => at >= 0 && at < 1);
     if (!(image < images) || !(label >= 0 && label < classes) || !inside)
       throw new Error(
-        `row ${row} of the label is of image ${image}, class ${label}${layout === 'corners' ? ' behind the background' : ''} and centre ${box[0]}, ${box[1]}; expected an image below ${images}, a class from 0 to ${classes - 1} and a centre from 0 to below 1`,
+        `row ${row} of the label has image ${image}, class ${label}${layout === 'corners' ? ' after the background' : ''} and centre ${box[0]}, ${box[1]}; expected an image below ${images}, a class from 0 to ${classes - 1} and a centre from 0 to below 1`,
       );
     // Logarithms of sides are learnt; Intel's fork bounds what a side of 0 comes to.
     const isBox = box
@@ -50,7 +50,7 @@ export function truthsOf(
       .every((side) => Number.isFinite(side) && (layout === 'corners' ? side >= 0 : side > 0));
     if (!isBox)
       throw new Error(
-        `row ${row} of the label has a width of ${box[2]} and a height of ${box[3]}; expected finite ones, ${layout === 'corners' ? 'at least' : 'above'} 0`,
+        `row ${row} of the label has a width of ${box[2]} and a height of ${box[3]}; expected finite values ${layout === 'corners' ? 'of at least' : 'above'} 0`,
       );
     truths[image]!.push({ label, box });
   };

@@ -34,7 +34,7 @@ function reorg(context: LayerContext): Built {
   if (channels % places !== 0 || (!p.reverse && (height % stride !== 0 || width % stride !== 0)))
     context.fail(
       'reorg',
-      `stride ${stride} takes channels that ${places} divides${p.reverse ? '' : `, and sides that ${stride} divides`}; found ${showShape(context.shapes[0]!)}`,
+      `stride ${stride} needs channels that are divisible by ${places}${p.reverse ? '' : `, and sides that are divisible by ${stride}`}; found ${showShape(context.shapes[0]!)}`,
       positionOf(context.layer.reorg_param, 'stride'),
     );
   const fewer = channels / places;
@@ -87,7 +87,7 @@ function yolov3DetectionOutput(context: LayerContext): Built {
   const { biases = [], mask = [], anchors_scale: scales = [] } = p;
   const maps = context.shapes.length;
   if (p.gaussian_box)
-    refuse('gaussian_box', 'gaussian_box: true, boxes with their uncertainty, is not run here');
+    refuse('gaussian_box', 'gaussian_box: true, boxes with their uncertainty, is not supported');
   if (p.mask_group_num !== maps)
     refuse(
       'mask_group_num',

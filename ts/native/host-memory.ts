@@ -28,7 +28,7 @@ export function mapFile(path: string): Uint8Array {
     if (code === 'file/special')
       return refuse(
         'special-file',
-        'this is a FIFO, a socket or a device, which is not read; write what it gives to a file, and give that',
+        'this is a FIFO, a socket or a device, which resnode does not read; write its data to a file, and give that',
       );
     if (code === 'memory/too-large') return refuse('too-large', `the file has ${tooLarge(message)}`);
     if (code === 'device/out-of-memory') return refuse('out-of-memory', message);
@@ -67,7 +67,7 @@ export function checkIntact(bytes: Uint8Array, file: string): void {
     throw new WeightsError(
       'weights/changed',
       { file },
-      'the file was written to or cut short while it was read; try again, and write new versions beside it and rename them',
+      'the file was modified or truncated while it was read; try again, and replace files by writing the new version beside the old one and renaming it',
     );
 }
 

@@ -55,7 +55,7 @@ export function loadFrom(own: OwnPackage): LoadedBinding {
 function cure(own: OwnPackage): string {
   if (own.isCheckout) return `Build it: "${rebuildCommand(own)}" in ${own.root}`;
   return (
-    `Prebuilt addons are for Linux on x64 and arm64 with glibc 2.34 or later. Elsewhere, or where one is damaged, "${rebuildCommand(own)}" ` +
+    `Prebuilt addons are for Linux on x64 and arm64 with glibc 2.34 or later. Elsewhere, or if one is damaged, "${rebuildCommand(own)}" ` +
     'builds it from source and names the tools that this needs. Install in the system that runs it: a node_modules folder ' +
     'copied from another operating system does not fit'
   );

@@ -10,7 +10,7 @@ export interface Bar {
 }
 
 export interface Bars {
-  /** What the numbers are, e.g. `images a second`. */
+  /** What the numbers are, e.g. `images per second`. */
   readonly unit: string;
   /** Names of the series; with one there is no legend. */
   readonly series: readonly string[];

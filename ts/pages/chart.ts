@@ -45,7 +45,7 @@ export function chartHtml({ title, summary, x, y, series }: Chart): string {
   // Inside a script element nothing may look like its end.
   const data = JSON.stringify({ x, y, series }).replaceAll('<', '\\u003c');
   const heading = title === null ? '' : `<h2>${escapeHtml(title)}</h2>`;
-  return `<figure>${heading}<div class="chart"><script type="application/json">${data}</script></div><noscript><p>This viewer runs no scripts, so the chart is not drawn.</p></noscript><figcaption>${escapeHtml(summary)}</figcaption></figure>`;
+  return `<figure>${heading}<div class="chart"><script type="application/json">${data}</script></div><noscript><p>This viewer does not run scripts and cannot draw the chart.</p></noscript><figcaption>${escapeHtml(summary)}</figcaption></figure>`;
 }
 
 /** uPlot's own style, and ours. */

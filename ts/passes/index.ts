@@ -21,22 +21,22 @@ export interface PassesOptions {
 export const passes: readonly Pass[] = [
   {
     name: 'drop-identity',
-    reason: 'first, so that no later pattern has to look through Dropout and Split',
+    reason: 'first, so that no later pattern has to skip Dropout and Split',
     run: dropIdentity,
   },
   {
     name: 'remove-unused',
-    reason: 'early: a reader that nobody needs would keep a value from being fused',
+    reason: 'early, because a value with an unused reader could not be fused',
     run: removeUnused,
   },
   {
     name: 'move-crops',
-    reason: 'before the fusions: a crop behind a convolution would end them',
+    reason: 'before the fusions, because a crop after a convolution would prevent them',
     run: moveCrops,
   },
   {
     name: 'fold-affine',
-    reason: 'before the fusions: BatchNorm and Scale stand between a convolution and its sum',
+    reason: 'before the fusions, because BatchNorm and Scale are between a convolution and its sum',
     run: foldAffine,
   },
   { name: 'fuse-residual', reason: 'before ReLU, which comes after the sum', run: fuseResidual },

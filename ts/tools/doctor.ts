@@ -82,7 +82,7 @@ function checkGlibc(): Finding {
   return {
     name: 'glibc',
     ok,
-    found: version ?? 'none: another C library (musl?), for which there is no prebuilt addon',
+    found: version ?? 'none: another C library (musl?), without a prebuilt addon',
     details: { version: version ?? null },
     ...(ok ? {} : { mend: rebuildCommand() }),
   };
@@ -153,7 +153,7 @@ export function checkDriver(machine: Machine, oldest = OLDEST_DRIVER): Finding {
         ? gpus === 0
           ? ['none, and no NVIDIA GPU on the PCI bus', null]
           : [`none, for ${gpus} NVIDIA GPU(s) on the PCI bus`, installDriver(oldest)]
-        : [`kernel module ${version}, but libcuda.so.1 is not here`, INSTALL_LIBCUDA]
+        : [`kernel module ${version}, but libcuda.so.1 is missing`, INSTALL_LIBCUDA]
       : [`${version ?? 'version unknown'}, ${path}`, major < oldest ? tooOld(oldest) : null];
   return {
     name: 'NVIDIA driver',
@@ -177,7 +177,7 @@ const INSTALL_LIBCUDA = 'in a container: docker run --gpus all …; else: apt-ge
 function checkCudaLibrary(list: Devices | null): Finding {
   const name = 'CUDA library';
   if (list === null)
-    return { name, ok: false, found: 'not looked for: there is no addon', mend: rebuildCommand() };
+    return { name, ok: false, found: 'not checked: there is no addon', mend: rebuildCommand() };
   const path = join(loadBinding().folder, 'libresnode_cuda.so');
   if (!existsSync(path) && !existsSync(path.replace('.so', '11.so')))
     return {
@@ -208,12 +208,12 @@ export function checkCudnn(
   const told = /pip install [\w-]+/.exec(list?.cudnnTried.map(([, outcome]) => outcome).join('\n') ?? '');
   const major = Number.parseInt(list?.driver ?? list?.runtime ?? '13', 10);
   const mend = told?.[0] ?? `pip install nvidia-cudnn-cu${Math.min(13, Math.max(11, major))}`;
-  if (list === null) return { name, ok: false, found: 'not looked for: there is no addon' };
+  if (list === null) return { name, ok: false, found: 'not checked: there is no addon' };
   const { cudnn, cudnnTried } = list;
   if (cudnn !== null)
     return { name, ok: true, found: `${cudnn.version}, ${cudnn.path}`, details: { ...cudnn } };
   if (cudnnTried.length === 0)
-    return { name, ok: false, found: 'not looked for: the CUDA library cannot be used' };
+    return { name, ok: false, found: 'not checked: the CUDA library cannot be used' };
   return { name, ok: false, found: 'none', tried: cudnnTried.map((pair) => pair.join(': ')), mend };
 }
 

@@ -80,7 +80,7 @@ export class Agreement {
     throw new DeviceError(
       'communicator/other-failed',
       'mpi',
-      `Process ${failed.join(', ')} of ${this.size} ended its run, its own message says why; process ${this.rank} cannot go on alone`,
+      `Process ${failed.join(', ')} of ${this.size} ended its run, and its own message says why; process ${this.rank} cannot continue alone`,
     );
   }
 

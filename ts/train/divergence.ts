@@ -117,7 +117,7 @@ export function divergenceMessage(
     nan: 'the loss is not a number',
     infinite: 'the loss is infinite',
     gradients: `the gradients of ${SKIPPED_LENGTH} updates in a row are not finite`,
-    plateau: `the loss stays at ${loss.toFixed(4)} = −log(FLT_MIN), every true class has the probability 0`,
+    plateau: `the loss stays at ${loss.toFixed(4)} = −log(FLT_MIN): every true class has the probability 0`,
   }[reason];
   const where =
     culprit === null

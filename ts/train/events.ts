@@ -55,7 +55,7 @@ export interface StartEvent {
   /** Layers whose weights came from files, and layers that kept their fillers. */
   readonly loaded: readonly string[];
   readonly filled: readonly string[];
-  /** `20 of 23 layers took weights; at their fillers: …; unused in the file: …`; null where none were given. */
+  /** `20 of 23 layers have weights from the file; at their fillers: …; unused in the file: …`; null where none were given. */
   readonly weights: string | null;
   /** Layers of the files that the net has not. */
   readonly unused: readonly string[];

@@ -55,13 +55,12 @@ export function mixedNet(read: ReadNet, shapes: DataSource['shapes'], at: Protot
   const foreign = losses.find(({ type = '' }) => !LINEAR.includes(type));
   if (foreign !== undefined)
     refuse(
-      `the loss of layer "${foreign.name}" (${foreign.type}) is not linear in its labels, so that mixed labels have no meaning there; it is for ${LINEAR.join(', ')}`,
+      `the loss of layer "${foreign.name}" (${foreign.type}) is not linear in its labels, so mixed labels have no meaning; mixup supports ${LINEAR.join(', ')}`,
     );
   if (losses.length === 0) refuse('the net has no loss');
   const labels = new Set(losses.map(({ bottom = [] }) => bottom[1]!));
   const made = [...labels].find((name) => !Object.hasOwn(shapes, name));
-  if (made !== undefined)
-    refuse(`the labels "${made}" are computed by the net; mixup takes labels as the data gives them`);
+  if (made !== undefined) refuse(`the net computes the labels "${made}"; mixup needs labels from the data`);
   for (const { name, type = '', bottom = [] } of body) {
     const label = bottom.find((blob, i) => labels.has(blob) && !(i === 1 && isLossType(type)));
     if (label !== undefined && !READERS.includes(type))
@@ -71,12 +70,14 @@ export function mixedNet(read: ReadNet, shapes: DataSource['shapes'], at: Protot
     (name) => !labels.has(name) && body.some(({ bottom }) => bottom?.includes(name)),
   );
   if (images.length !== 1)
-    refuse(`it mixes one blob of data, this net reads ${images.join(', ') || 'none'} beside its labels`);
+    refuse(
+      `mixup supports one blob of data; this net reads ${images.join(', ') || 'none'} besides its labels`,
+    );
   const [image] = images as [string];
   const samples = shapes[image]![0] ?? 0;
-  if (samples < 2) refuse('a batch of 1 has nothing to be mixed with; raise batch_size');
+  if (samples < 2) refuse('a batch of 1 cannot be mixed; raise batch_size');
   const other = [...labels].find((name) => shapes[name]![0] !== samples);
-  if (other !== undefined) refuse(`the labels "${other}" are not one a sample`);
+  if (other !== undefined) refuse(`the labels "${other}" do not have one value per sample`);
   const parts = partsOf(image, samples, [...labels]);
   const apply = (net: NetParameter): NetParameter => {
     const all = net.layer ?? [];

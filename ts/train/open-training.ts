@@ -139,7 +139,7 @@ export async function openTraining(
       throw new DataError(
         'data/layer',
         { layer: hdf5[0]!.layer },
-        `writes the rows of one process, and ${ranks} train; keep HDF5Output to the test net (include { phase: TEST })`,
+        `writes the rows of one process, but ${ranks} train; use HDF5Output only in the test net (include { phase: TEST })`,
       );
     const weights = await beginningWeights(options, parameters, resumed, file);
     const data = await openSource(written.filtered, 'TRAIN', resumed?.extra?.data.train);
@@ -206,7 +206,7 @@ function restore(source: DataSource, state: unknown, snapshot: string | undefine
     throw new DataError(
       error.code,
       {},
-      `${error.message}; to go on all the same, from the data's first sample, remove ${snapshot}.json`,
+      `${error.message}; to resume anyway, from the data's first sample, remove ${snapshot}.json`,
       { cause: error },
     );
   }
@@ -255,7 +255,7 @@ async function openTrainer(
     throw new WeightsError(
       'weights/other-history',
       { file: options.snapshot! },
-      `its history is not that of ${parameters.type} on this net: ${error.message}; go on with the solver type and net that wrote it, or begin with its weights alone (--weights ${resumed.weights})`,
+      `its history is not that of ${parameters.type} on this net: ${error.message}; resume with the solver type and net that wrote it, or start with only its weights (--weights ${resumed.weights})`,
       { cause: error },
     );
   }

@@ -114,7 +114,7 @@ export async function readSnapshot(path: string): Promise<Resumed> {
     throw new WeightsError(
       'weights/solver-state',
       { file: path },
-      'it names no weights (learned_net) to go on with',
+      'it names no weights (learned_net) to resume with',
     );
   const found = findFile(learned_net, path);
   const yieldIfDue = yielding();
@@ -148,7 +148,7 @@ function readExtra(state: string, iteration: number): ExtraState | null {
   if (extra?.format !== 'resnode-solver-state/1' || !Array.isArray(extra.data?.tests))
     throw refusal('expected the format resnode-solver-state/1');
   if (extra.iteration !== iteration)
-    throw refusal(`it is of iteration ${extra.iteration}, the .solverstate beside it of ${iteration}`);
+    throw refusal(`it belongs to iteration ${extra.iteration}, the .solverstate beside it to ${iteration}`);
   const { lossScale } = extra;
   if (lossScale !== undefined && !(lossScale.factor > 0 && lossScale.since >= 0))
     throw refusal('expected lossScale to be a factor above 0 and a number of updates since it changed');

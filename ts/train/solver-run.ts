@@ -131,7 +131,7 @@ export class SolverRun {
     if (this.#isDiverged)
       throw new ArgumentError(
         'the solver',
-        'one that has not diverged; open another, from the last snapshot',
+        'one that has not diverged; open another one from the last snapshot',
         'a diverged one',
       );
     this.#signal = signal;

@@ -37,7 +37,7 @@ export async function* testEvents(
       yield {
         type: 'warning',
         code: 'solver/test-not-finite',
-        message: `test net ${i} at iteration ${run.iteration}: output "${bad.name}", made by layer "${values[blobs.get(bad.name) ?? -1]?.layer ?? bad.name}", is not finite`,
+        message: `test net ${i} at iteration ${run.iteration}: output "${bad.name}", of layer "${values[blobs.get(bad.name) ?? -1]?.layer ?? bad.name}", is not finite`,
       };
     }
     yield {

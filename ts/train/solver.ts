@@ -123,7 +123,7 @@ export class Solver {
     SOLVER.check(options);
     const { solver, weights, snapshot } = options;
     if (weights !== undefined && snapshot !== undefined)
-      throw new ArgumentError('weights', 'weights to begin with or a snapshot to go on from', 'both');
+      throw new ArgumentError('weights', 'weights to start from or a snapshot to resume from', 'both');
     const parameter = typeof solver === 'string' ? readSolverFile(solver) : solver;
     this.file = solverFile(parameter) ?? null;
     this.#options = { ...options, data: options.data ?? solverData(this.file ?? undefined) };
@@ -133,7 +133,7 @@ export class Solver {
       throw new PrototxtError(
         'solver/snapshot-diff',
         positionOf(parameter, 'snapshot_diff') ?? { file: '<message>', line: 1, column: 1 },
-        'snapshot_diff is not supported, a snapshot holds no gradients; remove it',
+        'snapshot_diff is not supported, because snapshots contain no gradients; remove it',
       );
   }
 
@@ -264,7 +264,7 @@ export class Solver {
 
   #begin(call: string): void {
     if (this.#isRunning)
-      throw new ArgumentError(call, 'one call at a time; the last one has not ended', call);
+      throw new ArgumentError(call, 'one call at a time; the previous one has not ended', call);
     this.#isRunning = true;
   }
 

@@ -20,7 +20,7 @@ export function checkSameNet(trainer: SolverTrainer, { extra, weights }: Resumed
   throw new WeightsError(
     'weights/other-net',
     { file: snapshot },
-    `it is of another net: its history ${at < 0 ? own.length : at} is of ${text(wrote)}, this net has ${text(own)} there; go on with the net that wrote it, or begin with its weights alone (--weights ${weights})`,
+    `it belongs to another net: its history ${at < 0 ? own.length : at} belongs to ${text(wrote)}, but this net has ${text(own)} there; resume with the net that wrote it, or start with only its weights (--weights ${weights})`,
   );
 }
 
@@ -49,7 +49,7 @@ export function checkTrained({ filtered, state, source }: TestedNet, trainer: So
     throw new GraphError(
       'graph/untrained-layer',
       { layer: untrained.layer },
-      'the test net has this layer with parameters, the training net has not, so that nothing trains it; give both the same layer',
+      'the test net has this layer with parameters, but the training net does not, so nothing trains it; give both the same layer',
     );
 }
 
@@ -75,13 +75,13 @@ export function trainingWarnings(
   for (const path of filesBeside(checked, file))
     warnings.push({
       code: 'solver/found-beside',
-      message: `"${path}" is not in the working folder; the one beside ${file} is used`,
+      message: `"${path}" is not in the working folder; using the one beside ${file}`,
     });
   const batch = Object.values(source.shapes)[0]?.[0] ?? 1;
   if (iter_size > 1 && trainer.batchNorms.some(({ statistics }) => statistics === 'batch'))
     warnings.push({
       code: 'solver/iter-size-batch-norm',
-      message: `iter_size ${iter_size} does not make BatchNorm's batches larger: each pass has the statistics of its own ${batch} samples`,
+      message: `iter_size ${iter_size} does not make BatchNorm's batches larger: each pass uses the statistics of its own ${batch} samples`,
     });
   if (snapshot <= 0 && !snapshot_after_train)
     warnings.push({
@@ -91,24 +91,24 @@ export function trainingWarnings(
   if (resumed !== null && resumed.iteration >= max_iter)
     warnings.push({
       code: 'solver/nothing-left',
-      message: `the snapshot is of iteration ${resumed.iteration}, and max_iter is ${max_iter}: nothing is left to train; raise max_iter to go on`,
+      message: `the snapshot has iteration ${resumed.iteration}, but max_iter is ${max_iter}: nothing is left to train; raise max_iter to continue`,
     });
   const wrote = resumed?.extra?.rule;
   if (wrote !== undefined && wrote !== type)
     warnings.push({
       code: 'solver/other-type',
-      message: `the snapshot is of a solver of type ${wrote}, this one is ${type}: its history means something else; write type: "${wrote}", or begin with its weights alone (--weights ${resumed!.weights})`,
+      message: `the snapshot comes from a solver of type ${wrote}, this one has type ${type}: its history has another meaning; write type: "${wrote}", or start with only its weights (--weights ${resumed!.weights})`,
     });
   if (resumed !== null && resumed.extra === null)
     warnings.push({
       code: 'solver/no-data-position',
       message:
-        'the snapshot does not say where the data was (its .json is missing, as in those of Caffe); the data begins anew',
+        'the snapshot lacks the position of the data (its .json is missing, as with snapshots of Caffe); the data begins from the start',
     });
   if (ema_decay > 0 && resumed !== null && !hasAverage)
     warnings.push({
       code: 'solver/no-average',
-      message: `${averageFile(resumed.weights)} is not there: the average begins anew with the snapshot's weights`,
+      message: `${averageFile(resumed.weights)} does not exist: the average starts again from the snapshot's weights`,
     });
   return warnings;
 }

@@ -74,7 +74,7 @@ test('after an interruption, the same command continues and ends with the same r
   while (!existsSync(kept) && run.exitCode === null) await setTimeout(5);
   run.kill('SIGINT');
   assert.equal(await once(run, 'exit'), [130, null]);
-  assert.match(said, /^resnode: stopped at \d+ of 1200 images; the same command goes on from there\n$/);
+  assert.match(said, /^resnode: stopped at \d+ of 1200 images; the same command continues from there\n$/);
   assert.not(existsSync(output));
   const { done, outcomes } = JSON.parse(readFileSync(kept, 'utf8'));
   assert.is(outcomes.length, done);
@@ -159,7 +159,7 @@ test('a result is reproduced to the bit, including its mean image; other files a
     assert.match(run.stderr, message);
     assert.match(run.stderr, /^resnode: [^\n]+\n$/);
   }
-  assert.match(evaluate('--replay', at('labels.txt')).stderr, /"resnode evaluate --out" wrote/);
+  assert.match(evaluate('--replay', at('labels.txt')).stderr, /of "resnode evaluate --out"/);
   assert.match(
     evaluate('--model', 'x').stderr,
     /^resnode: required option '--weights <caffemodel>' not spec/,

@@ -99,12 +99,12 @@ test('an invalid annotation is refused with its file and the error', () => {
     [
       'l.json',
       { ...COCO, annotations: [{ image_id: 1, category_id: 18, bbox: [0, 0, 1, 1] }] },
-      /image_id 1, which is no image/,
+      /image_id 1, which is not an image/,
     ],
     [
       'm.json',
       { ...COCO, annotations: [{ image_id: 4, category_id: 1, bbox: [0, 0, 1, 1] }] },
-      /category_id 1, which is no category/,
+      /category_id 1, which is not a category/,
     ],
     [
       'n.json',

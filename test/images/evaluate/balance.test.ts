@@ -126,7 +126,7 @@ test('if none of six positives in forty is found, the report does not start with
   const facts = balanceFacts(summary, (label) => ['healthy', 'ill'][label]!);
   assert.equal(facts[0], ['balanced accuracy', '50.0% over 2 classes (guessing: 50.0%)']);
   assert.is(facts[1]![0], 'recall of "ill", the rarest class');
-  assert.match(facts[1]![1], /^0 of 6: 0\.0% .*, precision none: nothing was taken for it$/);
+  assert.match(facts[1]![1], /^0 of 6: 0\.0% .*, precision none: no image was classified as it$/);
   assert.match(
     facts[2]![1],
     /^34 of 40: 85\.0% .*; always "healthy" is right for 85\.0%, no less than the net$/,

@@ -153,7 +153,7 @@ test('the command refuses misuse in one sentence', () => {
   assert.is(none.status, 1);
   const lines = none.stderr.trimEnd().split('\n');
   assert.is(lines.filter((line) => line.includes('28×28, which leaves no ten different crops')).length, 30);
-  assert.is(lines.at(-1), 'resnode: no image is left; see above');
+  assert.is(lines.at(-1), 'resnode: no image could be read; see above');
 });
 
 const shared = sharedFolder() ?? '';
@@ -226,7 +226,7 @@ test('evaluate starts with balance, and its report shows curves and pictures of 
   assert.match(rarest!, /^recall of "Bag", the rarest class: 1 of 1: 100\.0% /);
   assert.match(run.stdout, /right: 28 of 30: .*; always "Trouser" is right for 16\.7%/);
   const page = readFileSync(report, 'utf8');
-  for (const part of ['What was found', 'The surest mistakes', 'Coat taken for Pullover', '"guessing"'])
+  for (const part of ['Results', 'The most confident mistakes', 'Coat taken for Pullover', '"guessing"'])
     assert.ok(page.includes(part), part);
   assert.is(page.match(/src="data:image\/jpeg;base64,/g)?.length, 2);
 

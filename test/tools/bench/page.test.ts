@@ -181,7 +181,7 @@ if (chromium !== null)
         .locator('.bar b')
         .evaluateAll((all) => all.map((each) => each.getBoundingClientRect().width));
       assert.is(bars.length, 6);
-      // 40, 32 and 26.7 images a second.
+      // 40, 32 and 26.7 images per second.
       assert.ok(Math.abs(Math.max(...bars) / [...bars].sort((a, b) => b - a)[1]! - 1.25) < 0.02, `${bars}`);
       assert.is(await page.locator('section table').first().locator('tbody tr').count(), 3);
       assert.match(

@@ -28,7 +28,7 @@ test('a file that is no report is refused with what was found', () => {
   refused('{"schema":"resnode-device-bench/2","shapes":[]}', /found one that is damaged/);
   refused(
     '{"schema":"resnode-device-bench/2","nets":[{"peers":[]}],"shapes":[]}',
-    /times that are no numbers/,
+    /times that are not numbers/,
   );
   refused('{"format":"resnode-gpu-check/1"}', /found one that is damaged/);
   refused('{"format":"resnode-gpu-bench/1","device":null}', /found one that is damaged/);

@@ -41,17 +41,17 @@ async function compare(here: Preprocess, there: Preprocess, change = (data: Floa
 
 const cases: [string, RegExp, Preprocess, Preprocess][] = [
   ['channel-order', /order RGB there/, base, { ...base, order: 'RGB' }],
-  ['mean', /no mean is subtracted there/, base, { ...base, mean: [0] }],
+  ['mean', /the other side subtracts no mean/, base, { ...base, mean: [0] }],
   ['mean', /average of each channel/, { ...base, mean: meanImage }, { ...base, mean: [115.5, 125.5, 135.5] }],
-  ['mean', /in the other order of channels there/, base, { ...base, mean: [123, 117, 104] }],
+  ['mean', /in reverse channel order/, base, { ...base, mean: [123, 117, 104] }],
   [
     'mean',
-    /another mean is subtracted there: -14\.00, 3\.00, 0\.00 more/,
+    /the other side subtracts another mean: -14\.00, 3\.00, 0\.00 more/,
     base,
     { ...base, mean: [90, 120, 123] },
   ],
   ['scale', /multiplied by 0\.003922 there, here by 1/, base, { ...base, scale: 1 / 255 }],
-  ['resize', /resized to the crop there/, base, { ...base, resize: crop }],
+  ['resize', /resizes the whole image to the crop/, base, { ...base, resize: crop }],
   ['resize', /256×256/, base, { ...base, resize: { width: 256, height: 256 } }],
   [
     'several',

@@ -171,7 +171,7 @@ const faults: [
   [
     'bias',
     'conv1',
-    /the bias \(second blob\) is not added/,
+    /does not add the bias \(second blob\)/,
     {
       there: {
         weights: withBlobs('conv1', ([first, bias]) => [first!, { ...bias!, data: new Float32Array(8) }]),
@@ -181,7 +181,7 @@ const faults: [
   [
     'bias',
     'conv1',
-    /a bias is added there/,
+    /the other side adds a bias/,
     {
       here: {
         net: on('conv1', {
@@ -241,7 +241,7 @@ const faults: [
   [
     'unknown',
     'fc',
-    /none of the known causes/,
+    /no known cause/,
     {
       there: {
         weights: withBlobs('fc', ([first, bias]) => [
@@ -254,7 +254,7 @@ const faults: [
   [
     'unknown',
     'conv1',
-    /bottoms of this layer are not known/,
+    /does not have the bottoms of this layer/,
     {
       there: { weights: withBlobs('conv1', ([first, bias]) => [reversed(first!), bias!]) },
       change: (tops) => new Map([...tops].filter(([name]) => name === 'conv1@bn_conv1')),

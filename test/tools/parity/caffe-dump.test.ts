@@ -91,7 +91,7 @@ else {
     const other = JSON.parse(run.stdout);
     assert.equal([other.ok, other.firstDivergence], [false, null]);
     assert.is(other.images[1].cause.name, 'mean');
-    assert.match(other.images[1].cause.text, /no mean is subtracted there/);
+    assert.match(other.images[1].cause.text, /the other side subtracts no mean/);
     const one = parity(...net, '--against', out, '--images', images[0]!);
     assert.is(one.status, 2);
     assert.match(

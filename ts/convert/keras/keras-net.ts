@@ -42,7 +42,7 @@ export function kerasNet(
     throw new WeightsError(
       'keras/config',
       { file },
-      `its model_config is no JSON (${(error as Error).message})`,
+      `its model_config is not JSON (${(error as Error).message})`,
     );
   }
   const builder = new Builder(file, tensors, inputShapes);
@@ -127,7 +127,8 @@ class Builder {
       layer = { ...layer, inputs: [input] };
     }
     const bottoms = layer.inputs.map(
-      (input) => this.#tops.get(input) ?? this.maker.fail(name, `its input "${input}" is no layer before it`),
+      (input) =>
+        this.#tops.get(input) ?? this.maker.fail(name, `its input "${input}" is not a layer before it`),
     );
     const [bottom] = bottoms;
     if (bottom === undefined) this.maker.fail(name, 'it has no input');
@@ -142,7 +143,7 @@ class Builder {
     if (dims.length === 0 || dims.some((dim) => !(dim >= 1)))
       this.maker.fail(
         name,
-        `it does not say its size; give it with --input-shape ${name}=1x3x224x224 (inputShapes)`,
+        `its size is unknown; give it with --input-shape ${name}=1x3x224x224 (inputShapes)`,
       );
     const [height, width, channels] = dims;
     return dims.length === 3 && config.data_format !== 'channels_first'
@@ -183,7 +184,10 @@ class Builder {
     const { type, name, config } = layer;
     const at = { name, bottom };
     if (this.#zeros.has(bottom) && !/Conv2D$|MaxPooling2D$|^ZeroPadding2D$/.test(type))
-      maker.fail(name, 'ZeroPadding2D stands before it; only a convolution or a maximum takes zeros along');
+      maker.fail(
+        name,
+        'ZeroPadding2D comes before it; only a convolution or a max pooling can include its zeros',
+      );
     switch (type) {
       case 'Conv2D':
       case 'Convolution2D':
@@ -299,7 +303,7 @@ class Builder {
     if (before.length > 1)
       this.maker.fail(
         name,
-        `its input is ${before.join('×')}; Keras would take each pixel by itself, flatten it first`,
+        `its input is ${before.join('×')}; Keras would treat each pixel separately; flatten it first`,
       );
     const weights = image === undefined ? values : channelsFirst(values, shape[0]!, image);
     return this.maker.innerProduct(
@@ -348,7 +352,7 @@ class Builder {
     if (this.#zeros.has(bottom) && !this.#positive.has(bottom))
       this.maker.fail(
         name,
-        'zeros stand around its input, which may be negative; Caffe pads a maximum with nothing',
+        "its input, which may be negative, is padded with zeros; Caffe's max pooling ignores padding",
       );
     const method = type === 'MaxPooling2D' ? 'max' : 'average';
     return this.maker.pooling(

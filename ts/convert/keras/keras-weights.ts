@@ -36,7 +36,7 @@ export function readKerasWeights(file: string): Promise<KerasWeights> {
         throw new WeightsError(
           'keras/layout',
           { file, layer },
-          `layer "${layer}" is listed, its group is missing`,
+          `layer "${layer}" is listed, but its group is missing`,
         );
       for (const [role, blob] of roles(await blobsOf(found, layer, file)))
         tensors.set(`${layer}/${role}`, { shape: blob.shape, type: blob.dtype, blob: () => blob });
@@ -75,7 +75,7 @@ async function blobsOf(group: Hdf5Group, layer: string, file: string): Promise<B
 function strings(group: Hdf5Group, attribute: string, file: string): string[] {
   const texts = group.texts(attribute);
   if (texts) return texts;
-  throw new WeightsError('keras/layout', { file }, `the attribute ${attribute} is no list of names`);
+  throw new WeightsError('keras/layout', { file }, `the attribute ${attribute} is not a list of names`);
 }
 
 // By order and rank, as Keras itself loads them; the names changed from version to version.

@@ -28,7 +28,7 @@ export function blocksOf(variables: MatFields, file: string): MatNet {
     throw new WeightsError(
       'convert/matconvnet',
       { file },
-      `it has no layers of MatConvNet but ${[...variables.keys()].slice(0, 5).join(', ') || 'nothing'}; expected what save('-struct', 'net') writes of a DagNN (net.saveobj()) or a SimpleNN`,
+      `it has no layers of MatConvNet, but ${[...variables.keys()].slice(0, 5).join(', ') || 'nothing'}; expected the result of save('-struct', 'net') for a DagNN (net.saveobj()) or a SimpleNN`,
     );
   const meta = fieldsOf(fields.get('meta')) ?? fields;
   return {

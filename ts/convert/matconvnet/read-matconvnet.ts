@@ -36,12 +36,16 @@ export async function readMatConvNet(
     throw new WeightsError(
       'convert/matconvnet',
       { file },
-      `its layers read ${inputs.join(', ') || 'no'} inputs; a net of one input is converted`,
+      `its layers read the inputs ${inputs.join(', ') || 'none'}; only nets with one input are converted`,
     );
   const [input] = inputs as [string];
   const unknown = Object.keys(options.inputShapes ?? {}).find((name) => name !== input);
   if (unknown !== undefined)
-    throw new WeightsError('convert/matconvnet', { file }, `it has no input "${unknown}" but "${input}"`);
+    throw new WeightsError(
+      'convert/matconvnet',
+      { file },
+      `it has no input "${unknown}"; its input is "${input}"`,
+    );
   const maker = new NetMaker(file);
   const shape = options.inputShapes?.[input] ?? shapeOf(input, meta, normalization, file);
   const tops = new Map([[input, maker.input(input, shape)]]);
@@ -58,7 +62,7 @@ export async function readMatConvNet(
   const losses = blocks.length - kept.length;
   return {
     ...maker.network(textOf(meta.get('name')) ?? 'MatConvNet'),
-    notes: losses === 0 ? [] : [`${losses} losses and errors of the training are left out`],
+    notes: losses === 0 ? [] : [`${losses} losses and errors of the training are skipped`],
     ...preprocessOf(normalization, shape),
   };
 }
@@ -103,7 +107,7 @@ function inOrder(blocks: readonly Block[], input: string, maker: NetMaker): Bloc
   };
   for (const block of blocks) place(block);
   const [[missing, [stuck]] = ['', [undefined]]] = [...waiting];
-  if (stuck !== undefined) maker.fail(stuck!.name, `nothing makes its input "${missing}" before it`);
+  if (stuck !== undefined) maker.fail(stuck!.name, `no layer before it produces its input "${missing}"`);
   return result;
 }
 
@@ -160,14 +164,15 @@ function padsOf(values: readonly number[], { name }: Block, maker: NetMaker): Pa
 /** @param wanted Its number of values, where that is known. */
 function vector(block: Block, index: number, maker: NetMaker): Float32Array {
   const value = block.params[index];
-  if (value?.kind !== 'numeric') maker.fail(block.name, `its parameter ${index + 1} is no array of numbers`);
+  if (value?.kind !== 'numeric')
+    maker.fail(block.name, `its parameter ${index + 1} is not an array of numbers`);
   return Float32Array.from(value.values());
 }
 
 function convolution(block: Placed, maker: NetMaker): string {
   const { name, bottom, properties, params } = block;
   const filter = params[0];
-  if (filter?.kind !== 'numeric') return maker.fail(name, 'its filters are no array of numbers');
+  if (filter?.kind !== 'numeric') return maker.fail(name, 'its filters are not an array of numbers');
   const weights = caffeFilters(filter, name, maker);
   // MATLAB drops last dimensions of 1; an empty bias is none.
   const bias = params[1]?.kind === 'numeric' ? vector(block, 1, maker) : null;
@@ -222,7 +227,7 @@ function batchNorm(block: Placed, maker: NetMaker): string {
   if (params.length < 3)
     maker.fail(
       name,
-      'it has no moments, so that it would use those of each batch; train it further, or save it with them',
+      'it has no moments and would use those of each batch; train it further, or save it with its moments',
     );
   const moments = vector(block, 2, maker);
   const channels = moments.length / 2;

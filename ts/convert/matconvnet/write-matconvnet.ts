@@ -220,7 +220,7 @@ const RULES: { readonly [Kind in Operation['kind']]?: (layer: Layer) => Written 
   eltwise(layer) {
     const { operation, coefficients } = layer.node.operation as Of<'eltwise'>;
     if (operation !== 'sum' || coefficients.some((each) => each !== 1))
-      layer.fail('dagnn.Sum adds its inputs as they are');
+      layer.fail('dagnn.Sum adds its inputs without coefficients');
     return { type: 'Sum' };
   },
   concat(layer) {
@@ -272,8 +272,7 @@ function affine(layer: Layer): Written {
   const { affine: steps } = layer.node.operation as Of<'affine'>;
   const channels = layer.bottoms[0]![1]!;
   const [step] = steps;
-  if (steps.length !== 1 || step === undefined)
-    return layer.fail('its affine steps were merged by a pass before');
+  if (steps.length !== 1 || step === undefined) return layer.fail('an earlier pass merged its affine steps');
   const constant = (value: number) => () => new Float32Array(channels).fill(value);
   if (step.kind === 'scale') {
     const { gamma, beta } = step;
@@ -330,7 +329,7 @@ function pooling(layer: Layer): Written {
     p.method === 'average' &&
     (found.window.countIncludePad || found.zeros.some((each) => each > 0));
   if (isCounted)
-    layer.fail('its average divides by the padding too, that of dagnn.Pooling by what lies on the image');
+    layer.fail('its average counts the padding; that of dagnn.Pooling counts only pixels of the image');
   return {
     type: 'Pooling',
     block: {

@@ -65,7 +65,7 @@ export async function readMat5(bytes: Uint8Array, file: string): Promise<MatFiel
   if (mark !== 'IM' && mark !== 'MI')
     throw matError(
       file,
-      'its header does not say the order of bytes (IM or MI); it is damaged, or of MATLAB 4: save it again with -v7',
+      'its header does not give the byte order (IM or MI); it is damaged, or was written by MATLAB 4: save it again with -v7',
     );
   const reader = new Reader(file, mark === 'IM');
   const variables = new Map<string, MatValue>();
@@ -83,11 +83,11 @@ export async function readMat5(bytes: Uint8Array, file: string): Promise<MatFiel
         if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE')
           throw matLimit(
             file,
-            `its packed variables take more than ${limit} bytes; save it with -v6, which packs nothing`,
+            `its compressed variables take more than ${limit} bytes; save it with -v6, which does not compress`,
           );
         throw matError(
           file,
-          `the packed variable at byte ${element.at} is damaged (${(error as Error).message})`,
+          `the compressed variable at byte ${element.at} is damaged (${(error as Error).message})`,
         );
       }
       unpacked += data.length;
@@ -121,7 +121,7 @@ class Reader {
   *elements(bytes: Uint8Array, base: number): Generator<Element> {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     for (let at = 0; at < bytes.length; ) {
-      if (at + 8 > bytes.length) throw this.#damaged(base + at, 'a tag of 8 bytes is cut off');
+      if (at + 8 > bytes.length) throw this.#damaged(base + at, 'a tag of 8 bytes is truncated');
       const first = view.getUint32(at, this.#little);
       // The small form has the number of bytes in the upper half and up to 4 bytes in place of the other number.
       const small = first >>> 16;
@@ -215,7 +215,7 @@ class Reader {
     if (element.data.length !== count * number.size)
       throw this.#damaged(
         element.at,
-        `${dims.join('×')} values of ${number.size} bytes are ${count * number.size} bytes, ${element.data.length} are there`,
+        `${dims.join('×')} values of ${number.size} bytes are ${count * number.size} bytes, found ${element.data.length}`,
       );
     if (isComplex) return { kind: 'other', what: 'complex numbers' };
     return { kind: 'numeric', dims, values: () => this.#numbers(element, number) };
@@ -249,7 +249,7 @@ class Reader {
   }
 
   #damaged(at: number, message: string) {
-    return matError(this.#file, `${message} (byte ${at}); the file is cut short or damaged`);
+    return matError(this.#file, `${message} (byte ${at}); the file is truncated or damaged`);
   }
 }
 

@@ -42,7 +42,7 @@ export async function readNpz(file: string): Promise<SourceTensors> {
     throw new WeightsError(
       'npz/format',
       { file },
-      `the archive cannot be read (${(error as Error).message}); it is cut short or damaged`,
+      `the archive cannot be read (${(error as Error).message}); it is truncated or damaged`,
       { cause: error },
     );
   }
@@ -53,7 +53,7 @@ const isStored = (entry: Entry): boolean => entry.compressionMethod === 0 && !en
 
 async function unpacker(entry: Entry, stored: Uint8Array, limit: number, file: string): Promise<Uint8Array> {
   if (entry.compressionMethod !== 8 || entry.isEncrypted())
-    throw new Error(`the entry ${entry.fileName} is encrypted or packed by another method`);
+    throw new Error(`the entry ${entry.fileName} is encrypted or compressed with another method`);
   try {
     return await unpack(stored, { maxOutputLength: limit });
   } catch (error) {
@@ -61,7 +61,7 @@ async function unpacker(entry: Entry, stored: Uint8Array, limit: number, file: s
     throw new WeightsError(
       'npz/limit',
       { file },
-      `its arrays take more than ten times the file; save them with numpy.savez, which packs nothing`,
+      `its arrays take more than ten times the file; save them with numpy.savez, which does not compress`,
       { cause: error },
     );
   }

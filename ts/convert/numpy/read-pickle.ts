@@ -126,10 +126,10 @@ export function numpyTensors(bytes: Uint8Array, file: string): SourceTensors {
     file,
     globals,
     persistent: () => {
-      throw 'it stands for something beside the pickle';
+      throw 'it refers to data outside the pickle';
     },
     isPython2: true,
-    cure: 'only arrays of NumPy in dicts and lists are read, nothing is executed; save the arrays alone, with numpy.savez, and give a map',
+    cure: 'only arrays of NumPy in dicts and lists are read, nothing is executed; save only the arrays, with numpy.savez, and give a map',
   });
   const tensors = new Map<string, SourceTensor>();
   const seen = new Set<PickleValue>();
@@ -138,7 +138,7 @@ export function numpyTensors(bytes: Uint8Array, file: string): SourceTensors {
   };
   const visit = (each: PickleValue, path: readonly string[]): void => {
     if (typeof each !== 'object' || each === null || each instanceof Uint8Array) return;
-    if (path.length > MAX_DEPTH) limit(`its values lie deeper than ${MAX_DEPTH} levels`);
+    if (path.length > MAX_DEPTH) limit(`its values are nested deeper than ${MAX_DEPTH} levels`);
     if (isArray(each)) {
       if (tensors.size >= MAX_TENSORS) limit(`it holds more than ${MAX_TENSORS} arrays`);
       const name = path.join('/');

@@ -78,7 +78,7 @@ function withoutPrefix(tensors: SourceTensors, file: string): NamedTensors {
     const missing = FIRST.find((name) => near !== undefined && !tensors.has(near + name));
     if (missing !== undefined && names.some((name) => name.startsWith(`${near}layer2.`)))
       return fail(
-        `"${near}${missing}" is missing: it is named as a ResNet of torchvision or timm, but not whole`,
+        `"${near}${missing}" is missing: its names are those of a ResNet of torchvision or timm, but some are missing`,
       );
     return fail(
       `its tensors are not named as a ResNet of torchvision, timm or transformers (conv1.weight, bn1.weight, layer1.0.conv1.weight, …) but ${
@@ -93,7 +93,7 @@ function withoutPrefix(tensors: SourceTensors, file: string): NamedTensors {
     fail(`it holds two ResNets, "${prefix}…" and "${other}…"; save the state dict of one of them`);
   const outside = names.find((name) => !name.startsWith(prefix) && !IS_COUNTER.test(name));
   if (outside !== undefined)
-    fail(`beside the ResNet "${prefix}…" it holds "${outside}"; save the state dict of the ResNet alone`);
+    fail(`beside the ResNet "${prefix}…" it holds "${outside}"; save only the state dict of the ResNet`);
   return {
     tensors: new Map(
       [...tensors].map(([name, tensor]) => [

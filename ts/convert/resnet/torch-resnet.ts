@@ -75,7 +75,9 @@ export function torchResnet(
   });
   const counters = [...tensors.keys()].filter((name) => COUNTER.test(name)).length;
   const notes =
-    counters === 0 ? [] : [`${counters} counters of thop (total_ops, total_params) are no weights: left out`];
+    counters === 0
+      ? []
+      : [`${counters} counters of thop (total_ops, total_params) are not weights and were skipped`];
   return isRgb ? { ...network, notes, preprocess: preprocess(plan) } : { ...network, notes };
 }
 
@@ -146,17 +148,17 @@ class Recogniser {
         : ['conv1', 'conv2'])
         if (shape(convolution).length !== 4)
           this.fail(
-            `"${this.#fileName(`layer${i + 1}.0.${convolution}.weight`)}" is missing, or no convolution's kernel`,
+            `"${this.#fileName(`layer${i + 1}.0.${convolution}.weight`)}" is missing, or is not the kernel of a convolution`,
           );
       const width = shape('conv1')[0];
       const outputs = this.block === 'bottleneck' ? shape('conv3')[0] : width;
       const inputs = shape('conv2')[1];
       if (width === undefined || outputs === undefined || inputs === undefined)
-        return this.fail(`stage layer${i + 1} has no whole first block`);
+        return this.fail(`stage layer${i + 1} has no complete first block`);
       const groups = this.block === 'bottleneck' ? width / inputs : 1;
       if (!Number.isInteger(groups))
         this.fail(
-          `"layer${i + 1}.0.conv2.weight" takes ${inputs} of ${width} channels, which are no equal groups`,
+          `"layer${i + 1}.0.conv2.weight" takes ${inputs} of ${width} channels, which do not form equal groups`,
         );
       return { blocks, width, outputs, ...(groups === 1 ? {} : { groups }) };
     });

@@ -43,7 +43,7 @@ export async function readCheckpoint(path: string): Promise<SourceTensors> {
   const file = tableOf(path);
   const table = await readTable(file);
   const first = table.get('');
-  if (first === undefined) throw checkpointError(file, 'it has no header: it is a table of another program');
+  if (first === undefined) throw checkpointError(file, 'it has no header: another program wrote the table');
   const context = { file, what: 'the header', budget: new FieldBudget() };
   // BundleHeaderProto begins with num_shards, SavedTensorSlices with its meta.
   const fields = [...readFields(first, context)];
@@ -75,7 +75,7 @@ function readBundle(
       throw new WeightsError(
         'tensorflow/data',
         { file },
-        `its values lie in ${basename(data)}, which is missing; keep it beside the index`,
+        `its values are in ${basename(data)}, which is missing; keep it beside the index`,
       );
     const bytes = maps.get(shard) ?? mapFile(data);
     maps.set(shard, bytes);
@@ -92,7 +92,7 @@ function readBundle(
     const isSplit = fields.some(({ number }) => number === 7);
     const crc = fields.find(({ number, wireType }) => number === 6 && wireType === 5)?.bytes;
     if (shard >= shards || shard < 0)
-      throw checkpointError(file, `"${name}" lies in file ${shard} of ${shards}`);
+      throw checkpointError(file, `"${name}" is in file ${shard} of ${shards}`);
     tensors.set(
       name,
       sourceTensor({ file, name }, type.name, type.kind, shape, () => {
@@ -101,7 +101,7 @@ function readBundle(
         if (size !== byteCountOf(shape, type.size) || offset < 0 || offset + size > data.length)
           throw checkpointError(
             file,
-            `"${name}" of ${shape.join('×')} has ${size} bytes from ${offset}, its data file ${data.length}`,
+            `"${name}" of ${shape.join('×')} has ${size} bytes from ${offset}, but its data file has ${data.length}`,
           );
         const bytes = data.subarray(offset, offset + size);
         if (crc !== undefined && maskedCrc(bytes) !== Buffer.from(crc).readUInt32LE(0))

@@ -50,7 +50,7 @@ export function fillNet(
       throw new WeightsError(
         'convert/tensorflow',
         { file, layer: name },
-        `layer "${name}" (${type}) is not named as a layer of MSRA's ResNets (conv1, res2a_branch2a, …), so that it has no place in the checkpoint`,
+        `layer "${name}" (${type}) is not named as a layer of MSRA's ResNets (conv1, res2a_branch2a, …), so it has no counterpart in the checkpoint`,
       );
     const own = names.of(place);
     const vector = (variable: string) => take(variable, name);

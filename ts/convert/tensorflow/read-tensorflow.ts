@@ -278,6 +278,6 @@ function notesOf(tensors: SourceTensors, taken: ReadonlySet<string>): string[] {
   const rest = [...tensors.keys()].filter((name) => !taken.has(name));
   if (rest.length === 0) return [];
   return [
-    `${rest.length} variables are no weights of the net (${rest.slice(0, 3).join(', ')}${rest.length > 3 ? ', …' : ''}): left out`,
+    `${rest.length} variables are not weights of the net (${rest.slice(0, 3).join(', ')}${rest.length > 3 ? ', …' : ''}) and were skipped`,
   ];
 }

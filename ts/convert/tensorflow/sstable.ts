@@ -16,7 +16,7 @@ export function checkpointError(file: string, message: string): WeightsError {
   return new WeightsError(
     'tensorflow/format',
     { file },
-    `${message}; the checkpoint is damaged or cut short, copy it again`,
+    `${message}; the checkpoint is damaged or truncated, copy it again`,
   );
 }
 

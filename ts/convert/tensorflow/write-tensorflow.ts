@@ -51,7 +51,7 @@ function variablesOfNet({ net, weights }: Network, file: string): Variable[] {
     if (place === undefined)
       return refuse(
         name,
-        `(${type}) is not named as a layer of MSRA's ResNets (conv1, res2a_branch2a, …), so that the port has no place for it`,
+        `(${type}) is not named as a layer of MSRA's ResNets (conv1, res2a_branch2a, …), so the port has no counterpart for it`,
       );
     if (type !== 'Convolution') continue;
     const names = variablesOf(portScope(place, { isSmall, isBottleneck }));

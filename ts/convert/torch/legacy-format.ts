@@ -32,10 +32,9 @@ export function readLegacy(bytes: Uint8Array, file: string): TorchFile {
   };
 
   if (!(bytes[0] === 0x80 && next() === MAGIC))
-    fail('format', 'this is no file of torch.save: it has neither the magic number nor is it a zip file');
+    fail('format', 'this is not a file of torch.save: it has no magic number and is not a zip file');
   const protocol = next();
-  if (protocol !== PROTOCOL)
-    fail('format', `protocol ${String(protocol)} is not known; expected ${PROTOCOL}`);
+  if (protocol !== PROTOCOL) fail('format', `protocol ${String(protocol)} is unknown; expected ${PROTOCOL}`);
   const machine = next();
   if (machine instanceof Map && machine.get('little_endian') === false)
     fail(
@@ -66,7 +65,7 @@ export function readLegacy(bytes: Uint8Array, file: string): TorchFile {
     const found = storages.get(key);
     const needed = (offset + count) * size;
     if (found === undefined || found.length < needed)
-      return fail('format', `storage ${key} needs ${needed} bytes, ${found?.length ?? 0} are there`);
+      return fail('format', `storage ${key} needs ${needed} bytes, found ${found?.length ?? 0}`);
     return found;
   };
   return { value, bytesOf };

@@ -21,7 +21,7 @@ export class PickleReader {
     throw new WeightsError(
       'torch/pickle',
       { file: this.#file },
-      `the pickle cannot be read at byte ${this.#opcodeAt}: ${message}; the file is damaged or of another kind`,
+      `the pickle cannot be read at byte ${this.#opcodeAt}: ${message}; the file is damaged or has another kind`,
     );
   }
 
@@ -102,18 +102,18 @@ export class PickleReader {
   }
 
   decimal(text: string): number | bigint {
-    if (!/^[+-]?\d{1,1024}$/.test(text)) this.fail(`${JSON.stringify(text.slice(0, 40))} is no integer`);
+    if (!/^[+-]?\d{1,1024}$/.test(text)) this.fail(`${JSON.stringify(text.slice(0, 40))} is not an integer`);
     return simplest(BigInt(text.replace(/^\+/, '')));
   }
 
   index(text: string): number {
     const value = this.decimal(text);
-    return typeof value === 'number' && value >= 0 ? value : this.fail(`${text} is no index`);
+    return typeof value === 'number' && value >= 0 ? value : this.fail(`${text} is not an index`);
   }
 
   floating(text: string): number {
     if (!/^[+-]?(?:\d[\d.e+-]*|\.\d[\d.e+-]*|inf|nan)$/i.test(text))
-      this.fail(`${JSON.stringify(text.slice(0, 40))} is no number`);
+      this.fail(`${JSON.stringify(text.slice(0, 40))} is not a number`);
     const special = /^([+-]?)(inf|nan)$/i.exec(text);
     if (special === null) return Number(text);
     return special[2]!.toLowerCase() === 'nan' ? Number.NaN : special[1] === '-' ? -Infinity : Infinity;

@@ -59,7 +59,7 @@ function findDict(value: PickleValue | undefined, file: string, depth = 0): Dict
     throw new WeightsError(
       'torch/state-dict',
       { file },
-      `it holds several dicts of tensors (${others.map(([key]) => `"${String(key)}"`).join(', ')}); save the state dict of the net alone`,
+      `it holds several dicts of tensors (${others.map(([key]) => `"${String(key)}"`).join(', ')}); save only the state dict of the net`,
     );
   return (others[0]?.[1] as Dict | undefined) ?? null;
 }

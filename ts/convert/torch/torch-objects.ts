@@ -99,7 +99,7 @@ export function torchGlobals(path: string): Global | undefined {
 export function storageOf(id: PickleValue): Storage {
   if (!Array.isArray(id)) throw 'expected a tuple';
   const [kind, type, key, , count, view] = id;
-  if (kind === 'module') throw 'the file holds a whole model, which is code; save model.state_dict() alone';
+  if (kind === 'module') throw 'the file holds a whole model, which is code; save only model.state_dict()';
   const path = typeof type === 'object' && type !== null && 'global' in type ? type.global : '';
   const name = path.replace(/^torch\./, '');
   if (kind !== 'storage' || !Object.hasOwn(STORAGES, name) || typeof key !== 'string')
@@ -130,7 +130,7 @@ function rebuildTensor([storage, offset, shape, strides]: PickleValue[]): TorchT
   const last = tensor.shape.reduce((at, dim, i) => at + (dim - 1) * tensor.strides[i]!, tensor.offset);
   // An expanded tensor has more values than are stored; a small file could ask for any amount of memory with it.
   if (count > storage.count || (count > 0 && last >= storage.count))
-    throw `a tensor of ${tensor.shape.join('×')} does not lie within its storage of ${storage.count} values`;
+    throw `a tensor of ${tensor.shape.join('×')} is not within its storage of ${storage.count} values`;
   return tensor;
 }
 

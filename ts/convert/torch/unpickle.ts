@@ -60,7 +60,7 @@ export interface Unpickled {
 }
 
 const TORCH_CURE =
-  'only tensors in dicts and lists are read, nothing is executed; save model.state_dict() alone, with torch.save(model.state_dict(), "weights.pth")';
+  'only tensors in dicts and lists are read, nothing is executed; save only model.state_dict(), with torch.save(model.state_dict(), "weights.pth")';
 
 const MARK = Symbol('mark');
 type Stack = (PickleValue | typeof MARK)[];
@@ -138,7 +138,7 @@ class Machine {
 
   recall(key: number): void {
     const value = this.#memo.get(key);
-    if (value === undefined) this.#reader.fail(`nothing was remembered under ${key}`);
+    if (value === undefined) this.#reader.fail(`nothing was stored under ${key}`);
     this.push(value);
   }
 
@@ -149,7 +149,7 @@ class Machine {
       throw new WeightsError(
         'torch/global',
         { file: this.#options.file },
-        `its pickle asks for ${path}, which is code: ${this.#options.cure ?? TORCH_CURE}`,
+        `its pickle refers to ${path}, which is code: ${this.#options.cure ?? TORCH_CURE}`,
       );
     this.push(global);
   }
@@ -200,14 +200,14 @@ class Machine {
     if (isOpaque(list)) return;
     if (list instanceof Set) for (const value of values) list.add(value);
     else if (Array.isArray(list)) for (const value of values) list.push(value);
-    else this.#reader.fail('values are appended to what is no list');
+    else this.#reader.fail('values are appended to something that is not a list');
   }
 
   setItems(values: PickleValue[]): void {
     const dict = this.top();
     if (isOpaque(dict)) return;
     if (!(dict instanceof Map) || values.length % 2 !== 0)
-      this.#reader.fail('items are set in what is no dict');
+      this.#reader.fail('items are set in something that is not a dict');
     for (let i = 0; i < values.length; i += 2) dict.set(values[i]!, values[i + 1]!);
   }
 
@@ -244,7 +244,7 @@ const STEPS: Readonly<Record<string, (machine: Machine, reader: PickleReader) =>
   // Frames and protocol: nothing to keep.
   '\x80': (_, reader) => {
     const protocol = reader.byte();
-    if (protocol > 5) reader.fail(`pickle protocol ${protocol} is not known; expected 0 to 5`);
+    if (protocol > 5) reader.fail(`pickle protocol ${protocol} is unknown; expected 0 to 5`);
   },
   '\x95': (_, reader) => reader.skip(8),
   // Constants.
@@ -342,9 +342,12 @@ const STEPS: Readonly<Record<string, (machine: Machine, reader: PickleReader) =>
   P: (machine, reader) => machine.persistent(reader.line()),
   Q: (machine) => machine.persistent(machine.pop()),
   // Extension registry and buffers outside the pickle.
-  '\x82': (_, reader) => reader.fail("a code of Python's extension registry stands for code; it is not read"),
-  '\x83': (_, reader) => reader.fail("a code of Python's extension registry stands for code; it is not read"),
-  '\x84': (_, reader) => reader.fail("a code of Python's extension registry stands for code; it is not read"),
+  '\x82': (_, reader) =>
+    reader.fail("an entry of Python's extension registry refers to code, which is not read"),
+  '\x83': (_, reader) =>
+    reader.fail("an entry of Python's extension registry refers to code, which is not read"),
+  '\x84': (_, reader) =>
+    reader.fail("an entry of Python's extension registry refers to code, which is not read"),
   '\x97': (_, reader) => reader.fail('buffers outside the pickle are not read'),
   '\x98': (_, reader) => reader.fail('buffers outside the pickle are not read'),
 };

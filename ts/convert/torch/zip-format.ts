@@ -13,10 +13,10 @@ export async function readZip(bytes: Uint8Array, file: string): Promise<TorchFil
   };
   const pickle = [...entries.keys()].find((name) => name === 'data.pkl' || /^[^/]+\/data\.pkl$/.test(name));
   if (pickle === undefined)
-    return fail('it is a zip file without data.pkl; expected what torch.save writes (.pth, .pt)');
+    return fail('it is a zip file without data.pkl; expected a file of torch.save (.pth, .pt)');
   const folder = pickle.slice(0, -'data.pkl'.length);
   if (entries.has(`${folder}constants.pkl`))
-    return fail('it is a TorchScript archive, which holds code; save model.state_dict() alone');
+    return fail('it is a TorchScript archive, which holds code; save only model.state_dict()');
   const order = entries.get(`${folder}byteorder`);
   if (order !== undefined && Buffer.from(order).toString('latin1').trim() !== 'little')
     return fail('its values are big-endian; load it with torch and save it again on a little-endian machine');
@@ -52,7 +52,7 @@ async function entriesOf(bytes: Uint8Array, file: string): Promise<Map<string, U
     throw new WeightsError(
       'torch/zip',
       { file },
-      `the zip file cannot be read (${(error as Error).message}); the file is cut short, damaged or was packed anew`,
+      `the zip file cannot be read (${(error as Error).message}); the file is truncated, damaged or was repacked`,
       { cause: error },
     );
   }

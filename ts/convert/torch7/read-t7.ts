@@ -164,7 +164,7 @@ class Reader {
     throw new WeightsError(
       'torch7/limit',
       { file: this.#file },
-      `${message}; save the net alone, after model:clearState()`,
+      `${message}; save only the net, after model:clearState()`,
     );
   }
 }
@@ -176,7 +176,7 @@ export function tensorValues({ shape, strides, offset, storage }: T7Tensor, file
     throw new WeightsError(
       'torch7/format',
       { file },
-      `a tensor of ${shape.join('×')} does not lie within its storage; the file is damaged`,
+      `a tensor of ${shape.join('×')} is not within its storage; the file is damaged`,
     );
   };
   if (typeof storage !== 'object' || storage === null || !('storage' in storage) || 'tensor' in storage)

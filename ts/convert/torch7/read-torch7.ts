@@ -186,7 +186,7 @@ class Builder {
           ? bottoms
           : sources.flatMap(
               (source) =>
-                outputs.get(source) ?? this.maker.fail(object.class, 'a node comes before what it takes'),
+                outputs.get(source) ?? this.maker.fail(object.class, 'a node comes before its inputs'),
             );
       const select = data.get('selectindex');
       const module = data.get('module');

@@ -44,7 +44,7 @@ export abstract class Source {
     throw new WeightsError(
       'torch7/format',
       { file: this.#file },
-      `${message} (byte ${this.at}); the file is cut short, damaged, or none of Torch7`,
+      `${message} (byte ${this.at}); the file is truncated, damaged, or not from Torch7`,
     );
   }
 }
@@ -98,7 +98,7 @@ export class TextSource extends Source {
           : special[1] === '-'
             ? -Infinity
             : Infinity;
-    if (special === null && Number.isNaN(value)) this.fail(`${JSON.stringify(text)} is no number`);
+    if (special === null && Number.isNaN(value)) this.fail(`${JSON.stringify(text)} is not a number`);
     this.#endOfLine();
     return value;
   }
@@ -125,7 +125,7 @@ export class TextSource extends Source {
 
   values(_type: string, count: number): () => Float64Array {
     // A value has a digit and a space at least.
-    if (count > (this.left + 1) / 2) this.fail(`${count} values, ${this.left} bytes are left`);
+    if (count > (this.left + 1) / 2) this.fail(`${count} values, but ${this.left} bytes are left`);
     const values = new Float64Array(count);
     for (let i = 0; i < count; i++) values[i] = this.#word();
     return () => values;

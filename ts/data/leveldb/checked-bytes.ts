@@ -11,7 +11,7 @@ export function damaged(
   const error = new DataError(
     'data/leveldb',
     { file },
-    `${text}; copy the database again, or write the images anew`,
+    `${text}; copy the database again, or convert the images again`,
     { cause },
   );
   return Object.assign(error, { reason: text });
@@ -28,12 +28,12 @@ export function readPart(file: string, part: (size: number) => { offset: number;
   }
   try {
     const stats = fstatSync(descriptor);
-    if (!stats.isFile()) throw damaged(file, 'it is no plain file');
+    if (!stats.isFile()) throw damaged(file, 'it is not a regular file');
     const { offset, length } = part(stats.size);
     if (!(offset >= 0 && length >= 0 && offset + length <= stats.size))
       throw damaged(
         file,
-        `bytes ${offset} to ${offset + length} are needed, it has ${stats.size}: it is cut short`,
+        `bytes ${offset} to ${offset + length} are needed, it has ${stats.size}: it is truncated`,
       );
     const bytes = Buffer.allocUnsafeSlow(length);
     for (let done = 0; done < length; ) {
@@ -70,11 +70,11 @@ export class Coded {
       value += (byte & 0x7f) * 2 ** (7 * i);
       if (byte < 0x80) return value;
     }
-    throw damaged(this.#file, 'a number in it has no end');
+    throw damaged(this.#file, 'a number in it is not terminated');
   }
 
   take(length: number): Buffer {
-    if (length > this.left) throw damaged(this.#file, 'a text in it is shorter than it says');
+    if (length > this.left) throw damaged(this.#file, 'a string in it is shorter than its length');
     this.at += length;
     return this.bytes.subarray(this.at - length, this.at);
   }

@@ -55,7 +55,7 @@ export class LevelDb implements Database {
     }
     const value = this.#block.values.get(key);
     if (value === undefined)
-      throw damaged(file, `record "${key}" is gone: the table changed while it was read`);
+      throw damaged(file, `record "${key}" is missing: the table changed while it was read`);
     return value;
   }
 

@@ -42,5 +42,5 @@ export function* logRecords(bytes: Buffer, file: string): Generator<Buffer> {
     }
   }
   if (parts !== null || bytes.subarray(at).some((byte) => byte !== 0))
-    throw damaged(file, `byte ${at}: it is cut short in the middle of a record`);
+    throw damaged(file, `byte ${at}: it ends in the middle of a record`);
 }

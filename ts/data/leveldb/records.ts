@@ -81,14 +81,14 @@ function* batchWrites(
   batch: Buffer,
   file: string,
 ): Generator<{ key: string; sequence: number; value: Buffer | null }> {
-  if (batch.length < 12) throw damaged(file, 'a batch is shorter than its head');
+  if (batch.length < 12) throw damaged(file, 'a batch is shorter than its header');
   const [first, count] = [Number(batch.readBigUInt64LE(0)), batch.readUInt32LE(8)];
   const coded = new Coded(batch.subarray(12), file);
   for (let i = 0; i < count; i++) {
     const kind = coded.take(1)[0]!;
     if (kind > 1) throw damaged(file, 'a write is neither a value nor a deletion');
     const key = coded.text().toString('latin1');
-    if (key.length > MAX_KEY) throw damaged(file, `a key of ${key.length} bytes is not possible`);
+    if (key.length > MAX_KEY) throw damaged(file, `a key of ${key.length} bytes is invalid`);
     yield { key, sequence: first + i, value: kind === 1 ? coded.text() : null };
   }
 }

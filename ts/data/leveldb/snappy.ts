@@ -8,7 +8,7 @@ export function unpackSnappy(packed: Uint8Array): Buffer {
   let at = 0;
   const byte = (): number => {
     const value = packed[at++];
-    if (value === undefined) throw 'packed data ends too early';
+    if (value === undefined) throw 'compressed data ends too early';
     return value;
   };
   const number = (bytes: number): number => {
@@ -19,11 +19,11 @@ export function unpackSnappy(packed: Uint8Array): Buffer {
   let length = 0;
   for (let i = 0, more = true; more; i++) {
     const part = byte();
-    if (i === 5) throw 'packed data has an impossible length';
+    if (i === 5) throw 'compressed data has an invalid length';
     length += (part & 0x7f) * 2 ** (7 * i);
     more = part >= 0x80;
   }
-  if (length > MOST * packed.length) throw `${packed.length} packed bytes cannot be ${length}`;
+  if (length > MOST * packed.length) throw `${packed.length} compressed bytes cannot expand to ${length}`;
   const output = Buffer.allocUnsafeSlow(length);
   let done = 0;
   while (at < packed.length) {
@@ -46,6 +46,6 @@ export function unpackSnappy(packed: Uint8Array): Buffer {
     else for (let i = 0; i < count; i++) output[done + i] = output[done + i - offset]!;
     done += count;
   }
-  if (done !== length) throw `packed data has ${done} bytes, and says ${length}`;
+  if (done !== length) throw `compressed data expands to ${done} bytes instead of ${length}`;
   return output;
 }

@@ -38,7 +38,7 @@ export function blocksOf(file: string, keys: KeyBytes = INTERNAL): Handle[] {
     file,
   );
   if (!footer.bytes.subarray(FOOTER - MAGIC.length).equals(MAGIC))
-    throw damaged(file, 'it does not end as a table does: it is cut short or none');
+    throw damaged(file, 'it does not end like a table: it is truncated or not a table');
   handleOf(footer); // filters and statistics
   const blocks: Handle[] = [];
   let end = 0;
@@ -60,7 +60,7 @@ export function readBlock(file: string, { offset, size }: Handle): Buffer {
     throw damaged(file, `the checksum of the block at byte ${offset} is wrong`);
   const block = bytes.subarray(0, size);
   if (bytes[size] === 0) return block;
-  if (bytes[size] !== 1) throw damaged(file, `blocks packed by method ${bytes[size]} are not known`);
+  if (bytes[size] !== 1) throw damaged(file, `blocks use the unknown compression method ${bytes[size]}`);
   try {
     return unpackSnappy(block);
   } catch (error) {
@@ -92,7 +92,7 @@ export function* pairsOf(
   while (coded.left > 0) {
     const [shared, own, size] = [coded.varint(), coded.varint(), coded.varint()];
     if (shared > before.length || shared + own < least || shared + own > most)
-      throw damaged(file, `a key of ${shared} and ${own} bytes is not possible`);
+      throw damaged(file, `a key of ${shared} and ${own} bytes is invalid`);
     const key = before.slice(0, shared) + coded.take(own).toString('latin1');
     yield { key, value: coded.take(size) };
     before = key;

@@ -54,10 +54,10 @@ export function readVersion(folder: string): Version {
         edit.varint();
         edit.text();
         edit.text();
-      } else throw damaged(manifest, `an entry of kind ${tag} is not known`);
+      } else throw damaged(manifest, `an entry has the unknown kind ${tag}`);
     }
   }
-  if (!isWhole) throw damaged(manifest, 'it does not say which tables there are');
+  if (!isWhole) throw damaged(manifest, 'it does not list its tables');
   return filesOf(folder, tables, (number) => number >= log || number === previousLog);
 }
 

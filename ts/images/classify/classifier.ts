@@ -172,7 +172,7 @@ export class Classifier extends ImageService {
     if (mean.every((value) => Number.isFinite(value))) return mean;
     throw new ClassifierError(
       'classifier/not-finite',
-      'a probability is NaN: weights or statistics of the net are not finite, or it was given values far from those that it was trained with',
+      'a probability is NaN: weights or statistics of the net are not finite, or its inputs are far from those that it was trained with',
     );
   }
 }
@@ -185,7 +185,7 @@ function preprocessOf({ model, preprocess }: ClassifierFiles): Preprocess {
     'preprocess',
     'how images are prepared, e.g. msraPreprocess(mean), or a file that `resnode classify --save-preprocess` wrote',
     undefined,
-    `none lies beside ${pathOf(model)} either`,
+    `there is none beside ${pathOf(model)} either`,
   );
 }
 
@@ -203,5 +203,5 @@ function labelsOf(labels: ClassifierFiles['labels'], classes: number): readonly 
   if (labels === undefined) return Array.from({ length: classes }, (_, i) => `class ${i}`);
   if (typeof labels === 'string' || labels instanceof URL) return readLabels(pathOf(labels), classes);
   if (labels.length === classes) return labels;
-  throw new ArgumentError('labels', `${classes} names, as many as the net has classes`, labels);
+  throw new ArgumentError('labels', `${classes} names, one for each class of the net`, labels);
 }

@@ -60,6 +60,6 @@ export function checkFinite(outputs: Outputs, name: string): void {
   if (found === null) return;
   throw new DetectorError(
     'detector/not-finite',
-    `"${name}" has no numbers to make boxes of (${describeNotFinite(found)}): weights or statistics of the net are not finite, or it was given values far from those that it was trained with`,
+    `"${name}" has values that are not finite (${describeNotFinite(found)}): weights or statistics of the net are not finite, or its inputs are far from those that it was trained with`,
   );
 }

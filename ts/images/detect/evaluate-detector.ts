@@ -101,7 +101,7 @@ export function countedLabels(
       throw new DataError(
         'data/annotations',
         { file },
-        `image "${name}", object ${k + 1}: "${label}" is no class of the detector; ${hint}`,
+        `image "${name}", object ${k + 1}: "${label}" is not a class of the detector; ${hint}`,
       );
     }
   return labels;
@@ -124,5 +124,5 @@ export function detectSamples(
 function hintFor(label: string, labels: readonly string[]): string {
   const named = nearest(label, labels);
   if (named !== undefined) return `did you mean "${named}"?`;
-  return `it has ${labels.slice(0, 5).join(', ')}${labels.length > 5 ? ', …' : ''}; its labels must be named as the objects are`;
+  return `it has ${labels.slice(0, 5).join(', ')}${labels.length > 5 ? ', …' : ''}; its labels must have the names of the objects' classes`;
 }

@@ -166,7 +166,11 @@ function yoloHead(layer: LayerParameter): SsdHead {
 function regionHead(layers: readonly LayerParameter[], pooling: LayerParameter, graph: Graph): RegionHead {
   const regions = pooling.bottom![1]!;
   if (!layers.some(({ type, top }) => type !== 'Input' && top?.includes(regions)))
-    throw noHead(layers, graph, `its regions "${regions}" are an input, which a region proposal must give; `);
+    throw noHead(
+      layers,
+      graph,
+      `its regions "${regions}" are an input, but a region proposal must compute them; `,
+    );
   const [rows] = shapeOf(graph, regions) as [number];
   const outputs = graph.outputs.map((id) => graph.values[id]!);
   const ofRegions = outputs.filter(({ blob, shape }) => shape[0] === rows && blob !== regions);
@@ -241,7 +245,7 @@ function msCnnHead(layers: readonly LayerParameter[], { top = [] }: LayerParamet
     throw noHead(
       layers,
       graph,
-      `of its ${rows} regions "${regions}" it has no scores ${rows}×classes with regressions of four values a class; `,
+      `of its ${rows} regions "${regions}" it has no scores ${rows}×classes with regressions of four values per class; `,
     );
   return {
     kind: 'mscnn',

@@ -50,7 +50,7 @@ function foundOf(
   return [
     `recall of "${name(label)}", ${why}`,
     `${found} of ${images}: ${percent(recall)} (95% interval ${percent(low)} to ${percent(high)}), precision ${
-      precision === null ? 'none: nothing was taken for it' : percent(precision)
+      precision === null ? 'none: no image was classified as it' : percent(precision)
     }`,
   ];
 }
@@ -81,7 +81,7 @@ type Scores = NonNullable<ClassFigures['scores']>;
 
 /** `0.812 (95% interval 0.704 to 0.921)`. */
 export function aucText({ auc, interval }: Scores): string {
-  if (interval === null) return `${auc.toFixed(3)} (no interval: too few of a class, or wholly separated)`;
+  if (interval === null) return `${auc.toFixed(3)} (no interval: too few of a class, or perfectly separated)`;
   return `${auc.toFixed(3)} (95% interval ${interval.map((end) => end.toFixed(3)).join(' to ')})`;
 }
 

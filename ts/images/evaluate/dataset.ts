@@ -50,7 +50,7 @@ export function readLabelledImages(path: string, options: DatasetOptions): Label
   READ_LABELLED_IMAGES.check(path, options);
   const stats = statSync(path, { throwIfNoEntry: false });
   if (stats === undefined)
-    throw new ArgumentError('images', 'a folder or a list', `${path}, which is not there`);
+    throw new ArgumentError('images', 'a folder or a list', `${path}, which does not exist`);
   if (!stats.isDirectory()) return readList(path, options.classes);
   const { folders, ignored } = listClassFolders(path);
   const { files: loose } = listImages(path, { recursive: false });
@@ -78,7 +78,7 @@ export interface ClassFolder {
 export interface ClassFolders {
   /** Those that hold images, sorted by name, each with its files, sorted. */
   readonly folders: readonly ClassFolder[];
-  /** What is not taken, relative to the path: files that are by name no images, hidden ones, folders without images. */
+  /** What is not taken, relative to the path: files without the name of an image, hidden ones, folders without images. */
   readonly ignored: readonly string[];
 }
 

@@ -157,7 +157,7 @@ export async function evaluateImages(
   EVALUATE_IMAGES.check(model, samples, options);
   const { preprocess, crops = 1, scales } = options;
   if (crops !== 1 && crops !== 10) throw new ArgumentError('crops', '1 or 10', crops);
-  if (scales !== undefined && crops === 10) throw new ArgumentError('crops', '1 where there are scales', 10);
+  if (scales !== undefined && crops === 10) throw new ArgumentError('crops', '1 with scales', 10);
   const input = imageInput(model);
   checkCrop(preprocess, input);
   const scores = scoresOf(model, input.name);
@@ -191,7 +191,7 @@ const unknownOrder = (image: Sample['image']): DataError =>
   new DataError(
     'data/order',
     typeof image === 'string' ? {} : { file: image.file },
-    'nothing says in which order raw images of the database have their channels, and the net takes R, G, B: give databaseOrder (--database-order): BGR where convert_imageset wrote it, RGB where convert_cifar_data did',
+    'nothing says in which order raw images of the database have their channels, and the net takes R, G, B: give databaseOrder (--database-order): BGR if convert_imageset wrote it, RGB if convert_cifar_data did',
   );
 
 type Read<Ready, Known> =

@@ -112,7 +112,7 @@ function checkScales(scales: readonly number[], { width, height }: Size): void {
   if (scales.length === 0 || wrong !== undefined)
     throw new ArgumentError(
       'scales',
-      `integers from ${least} up: the net's input is ${width}×${height}, and its last average needs as much`,
+      `integers from ${least} up: the net's input is ${width}×${height}, and its last average pooling needs as much`,
       wrong ?? 'none',
     );
 }

@@ -74,12 +74,12 @@ export function openProgressFile<Found = Outcome>(
 
 function readProgress<Found>(path: string, identity: object): ProgressOf<Found> {
   const misfit = (found: string) =>
-    new ArgumentError('resume', 'the progress of this very evaluation, or no file yet', path, found);
+    new ArgumentError('resume', 'the progress of this evaluation, or no file yet', path, found);
   const json = readJsonFile(path, 'evaluation progress', misfit) as Partial<ProgressOf<Found>> & {
     format?: unknown;
     identity?: object;
   };
-  if (json?.format !== FORMAT) throw misfit(`this is no file of format ${FORMAT}`);
+  if (json?.format !== FORMAT) throw misfit(`this is not a file of format ${FORMAT}`);
   const [difference] = differences(json.identity, JSON.parse(JSON.stringify(identity)));
   if (difference !== undefined) throw misfit(`it has ${difference}`);
   const { done, outcomes, skipped } = json;

@@ -41,11 +41,11 @@ export interface EvaluationResult extends OutcomeSummary, Pick<Evaluated, 'skipp
 /** Reads a result. @throws ArgumentError where the file is none that can be made again */
 export function readResult(file: string): EvaluationResult {
   const misfit = (found: string) =>
-    new ArgumentError('replay', 'what "resnode evaluate --out" wrote', file, found);
+    new ArgumentError('replay', 'a result of "resnode evaluate --out"', file, found);
   const json = readJsonFile(file, 'evaluation', misfit) as Partial<EvaluationResult> | null;
   if (json?.format !== RESULT_FORMAT) throw misfit(`its format is ${JSON.stringify(json?.format)}`);
   if (json.recipe?.weights?.sha256 === undefined || json.source?.sha256 === undefined)
-    throw misfit('it does not say what made it');
+    throw misfit('it has no recipe');
   return json as EvaluationResult;
 }
 

@@ -28,7 +28,7 @@ export function scoresOf(model: Model, input: string): Scores {
     throw new GraphError(
       'evaluate/no-scores',
       {},
-      `expected an output images × classes, found "${output}" ${shape.join('×')} for ${images} images; give a deploy prototxt that ends in a classifier; boxes and maps are for detect and segment, and for evaluate with --task (openDetector, openSegmenter)`,
+      `expected an output images × classes, found "${output}" ${shape.join('×')} for ${images} images; give a deploy prototxt that ends in a classifier; for boxes and maps use detect and segment, or evaluate with --task (openDetector, openSegmenter)`,
     );
   return {
     classes,

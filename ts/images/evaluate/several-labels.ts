@@ -245,7 +245,7 @@ export function labelFacts(summary: LabelsSummary): Fact[] {
   const of =
     judged === classes.length
       ? `${judged} classes`
-      : `the ${judged} of ${classes.length} classes that some images have and others have not`;
+      : `the ${judged} of ${classes.length} classes that some images have and others do not`;
   return [
     ...(meanAuc === null ? [] : [['mean AUC', `${meanAuc.toFixed(3)} over ${of}`] as const]),
     ...(meanAveragePrecision === null
@@ -257,7 +257,7 @@ export function labelFacts(summary: LabelsSummary): Fact[] {
     ],
     [
       'F1',
-      `${summary.macroF1.toFixed(3)} as the mean of the classes, ${summary.microF1.toFixed(3)} over all answers`,
+      `${summary.macroF1.toFixed(3)} as the mean over classes, ${summary.microF1.toFixed(3)} over all answers`,
     ],
     ['wrong answers (Hamming loss)', percent(summary.hammingLoss)],
   ];

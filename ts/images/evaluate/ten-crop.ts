@@ -35,7 +35,7 @@ export function checkTenCrop({ resize, crop }: Preprocess): void {
   if (width <= crop.width || height <= crop.height)
     throw new ArgumentError(
       'resize with 10 crops',
-      `more than the crop, ${crop.width}×${crop.height}: else corners and centre coincide, and the ten crops are fewer (MSRA takes 224 of a shorter side of 256)`,
+      `more than the crop, ${crop.width}×${crop.height}: otherwise corners and centre coincide, and there are fewer than ten crops (MSRA crops 224 from a shorter side of 256)`,
       `${width}×${height}`,
     );
 }
@@ -56,7 +56,7 @@ export async function tenCrops<Crop extends Float32Array | Uint8Array>(
     throw new ImageError(
       'image/too-small',
       image.file,
-      `is ${size.width}×${size.height}, which leaves no ten different crops of ${crop.width}×${crop.height}`,
+      `is ${size.width}×${size.height}, which does not allow ten different crops of ${crop.width}×${crop.height}`,
     );
   const corners = tenCropCorners(size, crop);
   const crops = await Promise.all(corners.map(cropAt));

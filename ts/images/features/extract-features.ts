@@ -118,7 +118,7 @@ function memoryFor(row: number, images: number): Float32Array {
   if (4 * row * images <= availableMemory()) return new Float32Array(row * images);
   throw new ArgumentError(
     'files',
-    `so few images that the blob (${formatBytes(4 * row)} an image) fits in memory`,
+    `so few images that the blob (${formatBytes(4 * row)} per image) fits in memory`,
     images,
   );
 }

@@ -91,7 +91,7 @@ export async function evaluateSegmenter(
 /** The names of its classes. @throws ArgumentError where it tells edges */
 export function classesOf({ labels }: Pick<Segmenter, 'labels'>): readonly string[] {
   if (labels.length > 0) return labels;
-  throw new ArgumentError('segmenter', 'one that tells classes', 'one that tells edges');
+  throw new ArgumentError('segmenter', 'one that outputs classes', 'one that outputs edges');
 }
 
 /** What a batch of images gave. */

@@ -76,7 +76,7 @@ export async function openSegmenter(
   const graph = graphFromCaffe(net);
   const head = findSegmenterHead(net, graph, options.output);
   if (head.kind === 'edges' && files.labels !== undefined)
-    throw new ArgumentError('labels', 'none, as the net tells edges, no classes', files.labels);
+    throw new ArgumentError('labels', 'none, because the net outputs edges, not classes', files.labels);
   const labels = head.kind === 'edges' ? [] : classNames(files.labels, head.classes, 0);
   const input = imageInput({ inputs: inputsOf(graph, null) });
   const usual = () => (takesAnySize(net, input, head.blob) ? null : input.size);
@@ -150,7 +150,7 @@ async function answer(
   if (found !== null)
     throw new SegmenterError(
       'segmenter/not-finite',
-      `"${head.blob}" has values that are no scores (${describeNotFinite(found)}): weights or statistics of the net are not finite, or it was given values far from those that it was trained with`,
+      `"${head.blob}" has values that are not finite (${describeNotFinite(found)}): weights or statistics of the net are not finite, or its inputs are far from those that it was trained with`,
     );
   const { width, height } = placement.image;
   const map = await mapOfImage(head, scores, placement);

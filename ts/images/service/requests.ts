@@ -95,7 +95,7 @@ export class Requests {
     this.#counts.refused++;
     throw refusal(
       'busy',
-      `${this.#pending} images wait or are under way, as many as maxQueue allows; try again later (a server answers 503)`,
+      `${this.#pending} images are waiting or in progress, as many as maxQueue allows; try again later (a server answers 503)`,
     );
   }
 

@@ -61,7 +61,7 @@ export function wholePreprocessOf({ model, preprocess }: TaskFiles): WholePrepro
     'preprocess',
     'how images are prepared, e.g. { mean: [104, 117, 123] }, or a file that saveWholePreprocess wrote',
     undefined,
-    `none lies beside ${pathOf(model)} either`,
+    `there is none beside ${pathOf(model)} either`,
   );
 }
 
@@ -85,7 +85,7 @@ export function classNames(
   const orLess = background === null ? '' : `, or ${classes - 1} without the background's`;
   throw new ArgumentError(
     'labels',
-    `${classes} names, as many as the net has classes${orLess}`,
+    `${classes} names, one for each class of the net${orLess}`,
     isFile ? `${pathOf(labels)} with ${names.length}` : names,
   );
 }

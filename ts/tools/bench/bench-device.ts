@@ -131,7 +131,7 @@ async function* measureShapes(
       if (!(way.worst <= BOUNDS[precision]))
         throw new ResnodeError(
           'bench/outputs-differ',
-          `${name}: the result of "${way.name}" is off by ${way.worst} of 1 + |value|`,
+          `${name}: the result of "${way.name}" differs by ${way.worst} of 1 + |value|`,
         );
     yield { operation: problem.kind, name, count, ways };
   }

@@ -21,7 +21,7 @@ export function throughputBars({ results, batch }: Throughput): Bars {
     };
   };
   return {
-    unit: 'images a second',
+    unit: 'images per second',
     series: results.some(({ busy }) => busy !== null) ? ['quiet', 'beside a busy core'] : ['quiet'],
     rows: results.map(({ engine, quiet, busy }) => ({
       name: engine,
@@ -56,8 +56,8 @@ export function rooflineChart(report: Report): Chart {
   return {
     title: null,
     summary:
-      "Each point is an operation of the nets; the line is what sgemm and memory bandwidth allow here. Winograd's algorithms multiply less often than the direct count, so they may lie above it.",
-    x: { label: 'operations a byte', log: true },
+      "Each point is an operation of the nets; the line is what sgemm and memory bandwidth allow here. Winograd's algorithms multiply less often than the direct count, so they may be above it.",
+    x: { label: 'operations per byte', log: true },
     y: { label: 'GFLOP/s', log: true },
     series: [
       {

@@ -30,7 +30,7 @@ export function compareReports(before: AnyReport, after: AnyReport): ReportCompa
   if (isDeviceReport(before) !== isDeviceReport(after))
     throw new ArgumentError(
       'reports',
-      'two of the processor, or two of a GPU',
+      'two reports of the CPU, or two of a GPU',
       `${before.schema} and ${after.schema}`,
     );
   const [old, now] = [samplesOf(before), samplesOf(after)];

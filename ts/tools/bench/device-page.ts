@@ -61,12 +61,12 @@ function netPart(net: NetTimes): string {
           {
             engine: 'resnode, layer by layer',
             milliseconds: net.layerByLayer.milliseconds,
-            remark: `${net.layerByLayer.operations} operations where fused there are ${net.operations}`,
+            remark: `${net.layerByLayer.operations} operations instead of ${net.operations} when fused`,
           },
         ];
   const peers = net.peers.map((peer): Line => {
     const difference =
-      peer.difference === null ? '' : `${peer.difference.toExponential(1)} of the largest value apart`;
+      peer.difference === null ? '' : `${peer.difference.toExponential(1)} of the largest value different`;
     return { ...peer, remark: [peer.refusal, difference, lossesText(peer)].filter(Boolean).join('; ') };
   });
   const lines = [own, ...apart, ...peers];

@@ -86,5 +86,5 @@ function whyNotTimed(output: readonly number[], difference: number, bound: numbe
   const bad = output.filter((value) => !Number.isFinite(value)).length;
   if (bad > 0) return `not timed: ${bad} of its ${output.length} values are not finite`;
   if (difference <= bound) return null;
-  return `not timed: its values differ from resnode's by ${difference.toPrecision(2)} of the largest, at most ${bound} is rounding`;
+  return `not timed: its values differ from resnode's by ${difference.toPrecision(2)} of the largest, but rounding explains at most ${bound}`;
 }

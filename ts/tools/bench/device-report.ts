@@ -96,7 +96,7 @@ export function deviceTable(report: DeviceReport): string {
     lines.push(
       '',
       `operations at batch ${report.batch}, ${report.precision}, µs by events, inputs rotated beyond the L2 cache; copy ${report.copyGigabytes.toFixed(0)} GB/s (read and written)`,
-      "Caffe's schedule: the kernels and copies of its batch_norm, scale, relu and eltwise layers in float32, written here; cuBLAS's products of rank one as plain kernels",
+      "Caffe's schedule: the kernels and copies of its batch_norm, scale, relu and eltwise layers in float32, written here; with simple kernels instead of cuBLAS's products of rank one",
     );
     for (const { name, count, ways } of report.shapes) {
       lines.push('', `${name} (${count} in the nets)`);
@@ -122,7 +122,7 @@ function netLines(net: NetTimes): string[] {
   if (net.layerByLayer !== undefined) {
     const apart = median(net.layerByLayer.milliseconds);
     lines.push(
-      `  layer by layer ${apart.toFixed(3)} ms, ${net.layerByLayer.operations} operations: fused is ${(apart / own).toFixed(2)} times as fast; that flatters Caffe, whose layers take more launches and passes each`,
+      `  layer by layer ${apart.toFixed(3)} ms, ${net.layerByLayer.operations} operations: fused is ${(apart / own).toFixed(2)} times as fast; this flatters Caffe, whose layers take more launches and passes`,
     );
   }
   if (net.caffe !== null)
@@ -144,7 +144,7 @@ function peerText(peer: PeerTimes, own: number): string {
   const times = median(peer.milliseconds);
   const parts = [
     peer.refusal ?? `median ${times.toFixed(3)} ms, ${(times / own).toFixed(2)} times resnode's`,
-    peer.difference === null ? '' : `${peer.difference.toExponential(1)} of the largest value apart`,
+    peer.difference === null ? '' : `${peer.difference.toExponential(1)} of the largest value different`,
     lossesText(peer),
   ];
   return parts.filter((part) => part !== '').join('; ');

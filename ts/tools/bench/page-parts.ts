@@ -17,7 +17,7 @@ export function sectionsHtml(sections: readonly Section[]): string {
   return `<nav aria-label="Contents"><ul>${links.join('')}</ul></nav>\n<main>\n${bodies.join('\n')}\n</main>`;
 }
 
-/** A net at a batch size, and the images a second of each engine that ran it. */
+/** A net at a batch size, and the images per second of each engine that ran it. */
 export interface SummaryRow {
   readonly title: string;
   readonly speeds: ReadonlyMap<string, number>;
@@ -35,7 +35,7 @@ export function summaryTable(rows: readonly SummaryRow[]): string {
     const isFastest = speed === Math.max(...speeds.values());
     return `<td>${isFastest ? `<b>${speed.toFixed(1)}</b>` : speed.toFixed(1)}${share}</td>`;
   };
-  const head = ['images a second', ...engines].map((name) => `<th>${escapeHtml(name)}</th>`);
+  const head = ['images per second', ...engines].map((name) => `<th>${escapeHtml(name)}</th>`);
   const body = rows.map(
     (row) =>
       `<tr><td>${escapeHtml(row.title)}</td>${engines.map((engine) => cell(row, engine)).join('')}</tr>`,

@@ -39,7 +39,7 @@ export function benchPage(report: Report): string {
       `${machine.processor}, ${machine.cores} cores, ${(machine.memoryBytes / 2 ** 30).toFixed(1)} GiB, ${machine.system}`,
     ],
     ['Instruction sets', machine.flags.join(' ')],
-    ['Load before', `${machine.load.toFixed(2)}; governor ${machine.governor ?? 'not told'}`],
+    ['Load before', `${machine.load.toFixed(2)}; governor ${machine.governor ?? 'unknown'}`],
     [
       'Others',
       `other processes took ${othersCores.mean.toFixed(2)} cores on average, ${othersCores.max.toFixed(2)} at worst`,
@@ -87,7 +87,7 @@ function notes({ task, caffe }: Group): string[] {
     ...(caffe.length === 0
       ? []
       : [
-          `Caffe's figures are means of <code>caffe time</code>${task === 'training' ? ', forward and backward without an update' : ', which goes backward too; compared is its forward'}.`,
+          `Caffe's figures are means of <code>caffe time</code>${task === 'training' ? ', forward and backward without an update' : ', which also runs backward; the comparison uses its forward pass'}.`,
         ]),
   ];
   return lines.length === 0 ? [] : [`<p class="lead">${lines.join(' ')}</p>`];
@@ -117,7 +117,7 @@ function resultTable(report: Report, { task, batch, results, caffe }: Group): st
     const ends = task === 'training' ? [Math.min, Math.max].map((end) => end(...time.forwardBackward)) : [];
     const isHere = recordedOn === null && own !== undefined;
     return [
-      `Caffe (${time.device ?? 'device not said'}), ${recordedOn === null ? 'in this run' : `recorded on ${recordedOn}`}`,
+      `Caffe (${time.device ?? 'unknown device'}), ${recordedOn === null ? 'in this run' : `recorded on ${recordedOn}`}`,
       ((1000 * batch) / milliseconds).toFixed(1),
       milliseconds.toFixed(2),
       ends[0]?.toFixed(2) ?? '',

@@ -124,5 +124,5 @@ function checkTimes(report: AnyReport): void {
         ...(report.operations?.times ?? []).map(({ milliseconds }) => milliseconds),
       ];
   if (!times.every((list) => Array.isArray(list) && list.every(Number.isFinite)))
-    throw new TypeError('times that are no numbers');
+    throw new TypeError('times that are not numbers');
 }

@@ -152,7 +152,7 @@ function describeCaffe(figures: CaffeFigures, { title, task, results }: Group): 
   const { time, recordedOn } = figures;
   const place = recordedOn === null ? 'in this run' : `recorded on ${recordedOn}`;
   const lines = [
-    `${title}, Caffe (${time.device ?? 'device not said'}), ${place}: forward ${ms(time.averageForward)}, backward ${ms(time.averageBackward)}, ${time.iterations} iterations`,
+    `${title}, Caffe (${time.device ?? 'unknown device'}), ${place}: forward ${ms(time.averageForward)}, backward ${ms(time.averageBackward)}, ${time.iterations} iterations`,
   ];
   const own = results[0];
   if (own !== undefined && recordedOn === null) {

@@ -268,5 +268,5 @@ export function findDifference(
   const changes = (losses: readonly number[]) => losses.map((loss) => loss - losses[0]!);
   const apart = relativeDifference(changes(actual), changes(expected));
   if (apart < CHANGE) return null;
-  return `differ in what training changed in the losses by ${apart} of it, expected less than ${CHANGE}: ${actual.join(', ')} and ${expected.join(', ')}`;
+  return `differ in the changes of the losses during training by ${apart} of the change, expected less than ${CHANGE}: ${actual.join(', ')} and ${expected.join(', ')}`;
 }

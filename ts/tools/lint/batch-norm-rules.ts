@@ -16,10 +16,10 @@ function* learningRates({ states }: LintNet): Iterable<Found> {
       });
       const learns = specs.some(({ lr_mult = 1 }) => lr_mult !== 0);
       if (specs.length > 3)
-        yield found(`has ${specs.length} param for its 3 blobs: Caffe refuses it`, 'error');
+        yield found(`has ${specs.length} param fields for its 3 blobs: Caffe refuses it`, 'error');
       else if (specs.length === 3 || (specs.length === 0 && !state.trains)) continue;
       else if (learns)
-        yield found(`has ${specs.length} param and lets statistics learn: Caffe refuses it`, 'error');
+        yield found(`has ${specs.length} param fields and lets statistics learn: Caffe refuses it`, 'error');
       else if (specs.length === 0)
         yield found('has no param: older Caffes and forks train its statistics', 'warning');
       else yield found(`has ${specs.length} param { lr_mult: 0 } for its 3 blobs`, 'warning');
@@ -37,8 +37,8 @@ function* globalStatistics({ states }: LintNet): Iterable<Found> {
       });
       if (param?.use_global_stats === true && state.trains)
         yield found(
-          'uses its stored statistics while it trains: from scratch these are zeros',
-          'remove use_global_stats, or keep it where trained statistics are frozen for fine-tuning',
+          'uses its stored statistics in training: without trained weights these are zeros',
+          'remove use_global_stats, or keep it to fine-tune with frozen trained statistics',
         );
       if (param?.use_global_stats === false && state.phase === 'TEST')
         yield found(
@@ -57,8 +57,8 @@ function* biases({ states }: LintNet): Iterable<Found> {
         const published = isPublishedConv1(before);
         yield {
           position: positionOf(before),
-          message: `${nameOf(before)} has a bias, which the mean of ${nameOf(layer)} takes away again${
-            published ? '; ResNet-50 was published so, with the bias in its weights' : ''
+          message: `${nameOf(before)} has a bias, which the mean of ${nameOf(layer)} subtracts again${
+            published ? '; ResNet-50 was published in this form, with the bias in its weights' : ''
           }`,
           ...(published
             ? {
@@ -91,7 +91,7 @@ function* scales({ states }: LintNet): Iterable<Found> {
   for (const state of states) {
     for (const [index, layer] of state.layers.entries()) {
       if (layer.type !== 'BatchNorm' || isScaled(state.layers, index)) continue;
-      yield { position: positionOf(layer), message: `no Scale reads what ${nameOf(layer)} makes` };
+      yield { position: positionOf(layer), message: `no Scale reads the top of ${nameOf(layer)}` };
     }
   }
 }
@@ -112,7 +112,7 @@ export const batchNormRules: readonly Rule[] = [
     level: 'warning',
     on: 'net',
     finds:
-      'a BatchNorm without exactly three param { lr_mult: 0 } in a net that trains (errors: one or two that learn, more than three)',
+      'a BatchNorm without exactly three param { lr_mult: 0 } in a training net (errors: one or two that learn, more than three)',
     why: 'Its blobs are statistics: upgrade_proto.cpp (UpgradeNetBatchNorm) zeroes the rates of exactly three, batch_norm_layer.cpp checks the others, and older Caffes do neither.',
     fix: 'give param { lr_mult: 0 decay_mult: 0 } three times',
     check: learningRates,
@@ -121,8 +121,8 @@ export const batchNormRules: readonly Rule[] = [
     name: 'global-stats',
     level: 'warning',
     on: 'net',
-    finds: 'use_global_stats: true in a net that trains, or false in phase TEST',
-    why: 'An explicit value beats the phase (batch_norm_layer.cpp, LayerSetUp).',
+    finds: 'use_global_stats: true in a training net, or false in phase TEST',
+    why: 'An explicit value overrides the phase (batch_norm_layer.cpp, LayerSetUp).',
     fix: 'remove use_global_stats',
     check: globalStatistics,
   },
@@ -131,7 +131,7 @@ export const batchNormRules: readonly Rule[] = [
     level: 'warning',
     on: 'net',
     finds: 'a convolution or inner product with a bias directly before a BatchNorm',
-    why: 'BatchNorm subtracts the mean of its channel and with it the bias (batch_norm_layer.cpp); the Scale after it has the bias that counts.',
+    why: 'BatchNorm subtracts the mean of its channel and with it the bias (batch_norm_layer.cpp); the Scale after it has the effective bias.',
     fix: 'write bias_term: false',
     check: biases,
   },

@@ -69,7 +69,7 @@ function* meanValues(net: LintNet): Iterable<Found> {
       yield {
         position,
         level: 'warning',
-        message: `${nameOf(layer)} has ${count} mean_value: right only for images of ${count} channels`,
+        message: `${nameOf(layer)} has ${count} mean_value: correct only for images with ${count} channels`,
       };
   }
 }
@@ -102,7 +102,7 @@ function* meanImages(net: LintNet): Iterable<Found> {
     else if (crop > height || crop > width) yield found(`${size}, smaller than crop_size ${crop}`);
     else if (crop !== 0 && images.height === undefined && crop === height && crop === width)
       yield found(
-        `${size}, as large as the crop: Caffe takes it for images stored in this very size alone (MSRA subtracted its own after the crop)`,
+        `${size}, the size of the crop: Caffe accepts it only for images that are stored in this size (MSRA subtracted its own after the crop)`,
         'note',
       );
   }
@@ -125,18 +125,18 @@ export const dataRules: readonly Rule[] = [
     name: 'mean-value-count',
     level: 'error',
     on: 'net',
-    finds: 'mean_value that is given neither once nor once a channel, or beside mean_file',
-    why: 'data_transformer.cpp checks both, the first when the first image comes.',
-    fix: 'give mean_value once, or once a channel in the order B, G, R',
+    finds: 'mean_value that is given neither once nor once per channel, or together with mean_file',
+    why: 'data_transformer.cpp checks both, the number of values at the first image.',
+    fix: 'give mean_value once, or once per channel in the order B, G, R',
     check: meanValues,
   },
   {
     name: 'mean-image-size',
     level: 'error',
     on: 'net',
-    finds: 'a mean image of another size than the images before the crop (where the file is there)',
+    finds: 'a mean image whose size differs from that of the images before the crop (if the file exists)',
     why: 'data_transformer.cpp (Transform) compares the mean with the image before the crop, not after it.',
-    fix: 'make the mean of images of that size (compute_image_mean), or give mean_value',
+    fix: 'compute the mean from images of that size (compute_image_mean), or give mean_value',
     check: meanImages,
   },
   {

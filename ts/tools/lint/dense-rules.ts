@@ -45,7 +45,7 @@ function* learning(net: LintNet): Iterable<Found> {
     if (upsampling(layer) !== null && fillerOf(layer) === 'bilinear' && rateOf(layer) !== 0)
       yield {
         position: positionOf(layer, 'param'),
-        message: `${nameOf(layer)} begins as bilinear and learns (lr_mult ${rateOf(layer)}): it will not stay an interpolation`,
+        message: `${nameOf(layer)} begins as bilinear interpolation and learns (lr_mult ${rateOf(layer)}): it will not remain an interpolation`,
       };
 }
 
@@ -102,7 +102,7 @@ function* crops({ states }: LintNet): Iterable<Found> {
       const [y, x] = found.map((each) => Math.round(each * 100) / 100) as [number, number];
       yield {
         position: positionOf(layer.crop_param ?? layer, 'offset'),
-        message: `${nameOf(layer)} cuts from ${offset.join(', ')} on, where "${reference}" begins at ${y}, ${x}: the maps lie ${Math.round(Math.max(...apart) * 100) / 100} positions apart`,
+        message: `${nameOf(layer)} crops from ${offset.join(', ')} on, but "${reference}" begins at ${y}, ${x}: the maps are ${Math.round(Math.max(...apart) * 100) / 100} positions apart`,
         ...(y >= 0 && x >= 0
           ? {
               fix: `write offset: ${Math.round(y)}${Math.round(y) === Math.round(x) ? '' : ` offset: ${Math.round(x)}`}`,
@@ -122,13 +122,13 @@ function* ignored(net: LintNet): Iterable<Found> {
     if (label === undefined && classes <= 255)
       yield {
         position: positionOf(layer),
-        message: `${nameOf(layer)} has a label for each of ${shape[2]}×${shape[3]} places and no ignore_label: 255, which marks the borders in VOC's maps, is none of its ${classes} classes`,
+        message: `${nameOf(layer)} has a label for each of ${shape[2]}×${shape[3]} positions and no ignore_label: 255, which marks borders in VOC's maps, is not one of its ${classes} classes`,
       };
     else if (label !== undefined && label >= 0 && label < classes)
       yield {
         position: positionOf(layer.loss_param, 'ignore_label'),
         message: `${nameOf(layer)} ignores label ${label}, one of its ${classes} classes: that class never learns`,
-        fix: 'write ignore_label: 255, unless that class is the one that marks what does not count',
+        fix: 'write ignore_label: 255, unless that class marks pixels that do not count',
       };
   }
 }
@@ -138,9 +138,8 @@ export const denseRules: readonly Rule[] = [
     name: 'deconvolution-filler',
     level: 'warning',
     on: 'net',
-    finds:
-      'a Deconvolution that makes planes larger, has lr_mult 0 and no bilinear filler, in a net that trains',
-    why: 'base_conv_layer.cpp fills weights with weight_filler, by default with zeros (caffe.proto, FillerParameter); with lr_mult 0 they stay so unless a file brings them.',
+    finds: 'a Deconvolution that upsamples, has lr_mult 0 and no bilinear filler, in a training net',
+    why: 'base_conv_layer.cpp fills weights with weight_filler, by default with zeros (caffe.proto, FillerParameter); with lr_mult 0 they stay zero unless a weights file contains them.',
     fix: 'write weight_filler { type: "bilinear" }, or load weights that were set by net surgery',
     check: unfilled,
   },
@@ -148,9 +147,9 @@ export const denseRules: readonly Rule[] = [
     name: 'deconvolution-learns',
     level: 'note',
     on: 'net',
-    finds: 'a bilinear Deconvolution with an lr_mult other than 0, in a net that trains',
-    why: 'filler.hpp (BilinearFiller) shows it with param { lr_mult: 0 decay_mult: 0 }; FCN fixes its last one so.',
-    fix: 'write param { lr_mult: 0 decay_mult: 0 }, or keep it where the upsampling is to be learned',
+    finds: 'a bilinear Deconvolution with an lr_mult other than 0, in a training net',
+    why: 'filler.hpp (BilinearFiller) shows it with param { lr_mult: 0 decay_mult: 0 }; FCN fixes its last Deconvolution in this way.',
+    fix: 'write param { lr_mult: 0 decay_mult: 0 }, or keep it if the upsampling should be learned',
     check: learning,
   },
   {
@@ -158,9 +157,9 @@ export const denseRules: readonly Rule[] = [
     level: 'warning',
     on: 'net',
     finds:
-      'a bilinear filler in a Deconvolution that mixes channels, or whose kernel does not belong to its stride',
-    why: 'filler.hpp (BilinearFiller): group and num_output are both the number of channels, the kernel is 2·s − s mod 2; it fills every filter alike, those across channels too.',
-    fix: 'write group and num_output as many as there are channels',
+      'a bilinear filler in a Deconvolution that mixes channels, or whose kernel does not match its stride',
+    why: 'filler.hpp (BilinearFiller): group and num_output are both the number of channels, the kernel is 2·s − s mod 2; it fills every filter equally, including those across channels.',
+    fix: 'set group and num_output to the number of channels',
     check: bilinear,
   },
   {
@@ -168,17 +167,17 @@ export const denseRules: readonly Rule[] = [
     level: 'warning',
     on: 'net',
     finds:
-      'a Crop whose offset does not lay one map on the other, by the windows, pads and strides before both',
-    why: 'crop_layer.cpp takes the offset as written; FCN computes it from the layers (coord_map.py).',
-    fix: 'write the offset that the layers give',
+      'a Crop whose offset does not align the two maps, according to the windows, pads and strides before both',
+    why: 'crop_layer.cpp uses the offset as written; FCN computes it from the layers (coord_map.py).',
+    fix: 'write the offset that the layers imply',
     check: crops,
   },
   {
     name: 'ignore-label',
     level: 'note',
     on: 'net',
-    finds: 'a SoftmaxWithLoss over places without ignore_label, or with one that is a class',
-    why: 'softmax_loss_layer.cpp counts every label that is not ignore_label, and reads scores out of bounds for one that is no class.',
+    finds: 'a SoftmaxWithLoss over pixels without ignore_label, or with one that is a class',
+    why: 'softmax_loss_layer.cpp counts every label that is not ignore_label, and reads scores out of bounds for labels that are not classes.',
     fix: 'write loss_param { ignore_label: 255 }',
     check: ignored,
   },

@@ -40,7 +40,7 @@ function* priorSteps(net: LintNet): Iterable<Found> {
       if (fits) continue;
       yield {
         position: positionOf(layer.prior_box_param, field),
-        message: `${nameOf(layer)} steps ${step} pixels from cell to cell, where its map of ${feature[2 + axis]} cells over ${image[2 + axis]} pixels has ${shown(share)}${map === null ? '' : ` (the layers' stride is ${shown(map.stride[axis])})`}`,
+        message: `${nameOf(layer)} has a step of ${step} pixels between cells, but its map of ${feature[2 + axis]} cells over ${image[2 + axis]} pixels has ${shown(share)}${map === null ? '' : ` (the layers' stride is ${shown(map.stride[axis])})`}`,
         fix: `write ${field}: ${shown(map?.stride[axis] ?? share)}, or remove it`,
       };
       break;
@@ -59,13 +59,13 @@ function* priorSizes(net: LintNet): Iterable<Found> {
     if (small !== undefined)
       yield {
         position,
-        message: `${nameOf(layer)} has min_size ${small}: sizes are whole pixels, so that its boxes have no area`,
+        message: `${nameOf(layer)} has min_size ${small}: sizes are whole pixels, so its boxes have no area`,
         fix: 'write sizes in pixels of the image',
       };
     else if (large !== undefined)
       yield {
         position,
-        message: `${nameOf(layer)} has min_size ${large}, larger than the image (${image!.slice(2).join('×')}): every box reaches outside`,
+        message: `${nameOf(layer)} has min_size ${large}, larger than the image (${image!.slice(2).join('×')}): every box extends outside it`,
         fix: 'write sizes in pixels of the image that the net takes',
       };
   }
@@ -84,7 +84,7 @@ function* proposalStrides(net: LintNet): Iterable<Found> {
       continue;
     yield {
       position: positionOf(layer.proposal_param ?? layer.python_param ?? layer),
-      message: `${nameOf(layer)} lays its anchors ${stride} pixels apart, its map has a stride of ${map.stride.map(shown).join('×')}`,
+      message: `${nameOf(layer)} places its anchors ${stride} pixels apart, but its map has a stride of ${map.stride.map(shown).join('×')}`,
       fix: `write feat_stride: ${shown(map.stride[0])}`,
     };
   }
@@ -105,7 +105,7 @@ function* regionScales(net: LintNet): Iterable<Found> {
     if (map === null || map.stride.some((each) => isNear(1 / each, scale, 0.02))) continue;
     yield {
       position: positionOf(p, 'spatial_scale'),
-      message: `${nameOf(layer)} scales regions by ${scale}, its map has a stride of ${map.stride.map(shown).join('×')}`,
+      message: `${nameOf(layer)} scales regions by ${scale}, but its map has a stride of ${map.stride.map(shown).join('×')}`,
       fix: `write spatial_scale: ${1 / map.stride[0]}`,
     };
   }
@@ -124,8 +124,8 @@ function* classes(net: LintNet): Iterable<Found> {
     if (found === stated) continue;
     yield {
       position: positionOf(p, 'num_classes'),
-      message: `${nameOf(layer)} has num_classes ${stated}, "${layer.bottom![1]}" has ${shown(found)} scores for each of ${elementCount(priors) / 8} priors`,
-      ...(Number.isInteger(found) ? { fix: `write num_classes: ${found}, or make other scores` } : {}),
+      message: `${nameOf(layer)} has num_classes ${stated}, but "${layer.bottom![1]}" has ${shown(found)} scores for each of ${elementCount(priors) / 8} priors`,
+      ...(Number.isInteger(found) ? { fix: `write num_classes: ${found}, or change the scores` } : {}),
     };
   }
 }
@@ -140,7 +140,7 @@ function* batchStatistics({ states }: LintNet): Iterable<Found> {
       if (phase === 'TEST' && isSegnetLearning(layer))
         yield {
           position: positionOf(layer.bn_param ?? layer),
-          message: `${nameOf(layer)} takes the statistics of the batch in phase TEST too: what it says of an image depends on the others`,
+          message: `${nameOf(layer)} uses the statistics of the batch in phase TEST, too: its result for an image depends on the other images`,
         };
 }
 
@@ -152,7 +152,7 @@ function* hardExamples({ solver, trainLayers }: LintSolver): Iterable<Found> {
   if (size > 1 && hard !== undefined)
     yield {
       position: positionOf(solver, 'iter_size'),
-      message: `iter_size ${size} with ${nameOf(hard)}: the hard examples are chosen in each of the ${size} passes alone, not of all`,
+      message: `iter_size ${size} with ${nameOf(hard)}: hard examples are chosen within each of the ${size} passes, not among all`,
     };
 }
 
@@ -162,8 +162,8 @@ export const detectionRules: readonly Rule[] = [
     level: 'warning',
     on: 'net',
     finds: 'a PriorBox whose step is neither the stride of its map nor the image divided by its cells',
-    why: "prior_box_layer.cpp lays a cell's boxes at (cell + offset) · step.",
-    fix: 'remove step, which is then the image divided by the cells',
+    why: "prior_box_layer.cpp centres a cell's boxes at (cell + offset) · step.",
+    fix: 'remove step, so that it becomes the image divided by the cells',
     check: priorSteps,
   },
   {
@@ -171,7 +171,7 @@ export const detectionRules: readonly Rule[] = [
     level: 'warning',
     on: 'net',
     finds: 'a PriorBox with a min_size below a pixel, or larger than the image',
-    why: 'prior_box_layer.cpp takes sizes as whole pixels of the image (int min_size_).',
+    why: 'prior_box_layer.cpp stores sizes as whole pixels of the image (int min_size_).',
     fix: 'write sizes in pixels',
     check: priorSizes,
   },
@@ -180,7 +180,7 @@ export const detectionRules: readonly Rule[] = [
     level: 'warning',
     on: 'net',
     finds: "a proposal layer whose feat_stride is not its map's stride",
-    why: 'proposal_layer.py lays anchors feat_stride pixels apart; caffe.proto of the forks has 16 by default.',
+    why: 'proposal_layer.py places anchors feat_stride pixels apart; the default in the caffe.proto of the forks is 16.',
     fix: 'write the stride of the map',
     check: proposalStrides,
   },
@@ -197,9 +197,9 @@ export const detectionRules: readonly Rule[] = [
     name: 'detection-classes',
     level: 'error',
     on: 'net',
-    finds: 'num_classes of a DetectionOutput or MultiBoxLoss that the scores do not have',
+    finds: 'num_classes of a DetectionOutput or MultiBoxLoss that does not match the scores',
     why: 'detection_output_layer.cpp (Reshape) and multibox_loss_layer.cpp compare the number of scores with priors · num_classes.',
-    fix: 'write as many classes as there are, the background among them',
+    fix: 'write the number of classes, including the background',
     check: classes,
   },
   {
@@ -207,7 +207,7 @@ export const detectionRules: readonly Rule[] = [
     level: 'warning',
     on: 'net',
     finds: "SegNet's BN without bn_mode: INFERENCE in phase TEST",
-    why: 'bn_layer.cpp of caffe-segnet has no running statistics: only what compute_bn_statistics.py makes may be used with INFERENCE.',
+    why: 'bn_layer.cpp of caffe-segnet has no running statistics: INFERENCE needs the statistics of compute_bn_statistics.py.',
     fix: 'compute the statistics and write bn_mode: INFERENCE',
     check: batchStatistics,
   },
@@ -215,9 +215,9 @@ export const detectionRules: readonly Rule[] = [
     name: 'iter-size-hard-examples',
     level: 'warning',
     on: 'solver',
-    finds: 'iter_size above 1 for a net that picks hard examples (OHEM)',
+    finds: 'iter_size above 1 for a net that selects hard examples (OHEM)',
     why: 'solver.cpp (Step) adds up iter_size passes; box_annotator_ohem_layer.cpp sorts the losses of one.',
-    fix: 'give the memory to a larger batch, or know that each pass picks its own',
+    fix: 'use the memory for a larger batch, or accept that each pass selects its own',
     check: hardExamples,
   },
 ];

@@ -30,7 +30,7 @@ function* surplusParams({ states }: LintNet): Iterable<Found> {
       if (count > blobs)
         yield {
           position: positionOf(layer, 'param'),
-          message: `${nameOf(layer)} has ${count} param, but only ${blobs} learned ${blobs === 1 ? 'blob' : 'blobs'}${(layer[param]?.bias_term ?? byDefault) ? '' : ': it has no bias'}`,
+          message: `${nameOf(layer)} has ${count} param fields, but only ${blobs} learnable ${blobs === 1 ? 'blob' : 'blobs'}${(layer[param]?.bias_term ?? byDefault) ? '' : ': it has no bias'}`,
         };
     }
 }
@@ -145,7 +145,7 @@ function rounding(
     const pixels = Math.abs(over) === 1 ? 'one pixel' : `${Math.abs(over)} pixels`;
     const effect =
       over > 0
-        ? `rounded up to ${size}: the last window hangs ${pixels} over the padded edge`
+        ? `rounded up to ${size}: the last window extends ${pixels} beyond the padded edge`
         : `rounded down to ${size}: ${pixels} of the padded ${length + 2 * p} ${over === -1 ? 'is' : 'are'} never read`;
     return `layer "${name}" (${type}), ${axis === 0 ? 'height' : 'width'}: ${steps}, ${effect}`;
   }
@@ -177,7 +177,7 @@ function* repeatedNames({ states }: LintNet): Iterable<Found> {
       else if (sharedNames(layer) === null || sharedNames(layer) !== sharedNames(before))
         yield {
           position: positionOf(layer, 'name'),
-          message: `${nameOf(layer)} has the name of another layer with parameters, ${nameOf(before)} in line ${positionOf(before)?.line}: files keep one set of weights for both`,
+          message: `${nameOf(layer)} has the name of another layer with parameters, ${nameOf(before)} in line ${positionOf(before)?.line}: files store one set of weights for both`,
         };
     }
   }
@@ -194,7 +194,7 @@ function* labelInputs({ states }: LintNet): Iterable<Found> {
         const names = readers.map(({ name, type }) => `"${name ?? ''}" (${type})`).join(', ');
         yield {
           position: positionOf(layer),
-          message: `the input "${top}" is read by ${names} alone: a deploy net has no labels`,
+          message: `only ${names} reads the input "${top}": a deploy net has no labels`,
         };
       }
   }
@@ -205,9 +205,10 @@ export const layerRules: readonly Rule[] = [
     name: 'name-twice',
     level: 'error',
     on: 'net',
-    finds: 'two layers with parameters of one name in one phase, that do not share them by param { name }',
-    why: 'net.cpp (ToProto, CopyTrainedLayersFrom) keeps weights by name and copies them to the first layer that has it: such a net trains, but cannot be saved and loaded.',
-    fix: 'give each layer a name of its own',
+    finds:
+      'two layers with parameters that have the same name in one phase and do not share parameters by param { name }',
+    why: 'net.cpp (ToProto, CopyTrainedLayersFrom) stores weights by name and copies them to the first layer with that name: such a net trains, but cannot be saved and loaded.',
+    fix: 'give each layer its own name',
     check: repeatedNames,
   },
   {
@@ -215,7 +216,7 @@ export const layerRules: readonly Rule[] = [
     level: 'error',
     on: 'net',
     finds: 'a second param for a convolution, inner product or scale without bias',
-    why: 'net.cpp (Net::Init) refuses more param than the layer has blobs.',
+    why: 'net.cpp (Net::Init) refuses more param fields than the layer has blobs.',
     fix: 'remove the param of the bias, or write bias_term: true',
     check: surplusParams,
   },
@@ -242,7 +243,7 @@ export const layerRules: readonly Rule[] = [
     level: 'note',
     on: 'net',
     finds: "a layer type of BVLC's Caffe that resnode does not run",
-    why: "It is Caffe's own (layer_factory.cpp), but no part of residual networks.",
+    why: 'It belongs to Caffe (layer_factory.cpp), but not to residual networks.',
     fix: 'remove the layer to run the net here',
     check: layerTypes('unsupported-type'),
   },
@@ -252,14 +253,14 @@ export const layerRules: readonly Rule[] = [
     on: 'net',
     finds: 'an in-place layer on a blob that another layer reads',
     why: 'insert_splits.cpp gives each reader a copy, after which net.cpp refuses the top as produced by several sources.',
-    fix: 'give the layer a top of its own',
+    fix: 'give the layer its own top',
     check: inPlace,
   },
   {
     name: 'eltwise-shape',
     level: 'error',
     on: 'net',
-    finds: 'an Eltwise of unequal shapes',
+    finds: 'an Eltwise of different shapes',
     why: 'eltwise_layer.cpp (Reshape) compares the shapes of all bottoms.',
     fix: 'bring the shortcut to the same size, with a 1×1 convolution of the same num_output and stride',
     check: eltwise,
@@ -270,7 +271,7 @@ export const layerRules: readonly Rule[] = [
     on: 'net',
     finds: 'a layer that cannot be set up for another reason',
     why: "The layer's own checks, or net.cpp's (AppendBottom), end the program here.",
-    fix: 'mend it as the message says',
+    fix: 'correct it as the message says',
     check: unbuilt,
   },
   {
@@ -278,9 +279,9 @@ export const layerRules: readonly Rule[] = [
     level: 'note',
     on: 'net',
     finds:
-      'an input of a net in phase TEST that only losses and Accuracy read: labels, in what may be a deploy net',
-    why: 'net.cpp (Init) makes every Input a blob that the user has to fill; who classifies has no labels.',
-    fix: '`resnode print --deploy` writes the net without them; nothing where labels are given in code',
+      'an input of a net in phase TEST that only losses and Accuracy read: labels, in a possible deploy net',
+    why: 'net.cpp (Init) makes every Input a blob that the user has to fill; a new image has no labels.',
+    fix: '`resnode print --deploy` writes the net without them; nothing is needed if code feeds the labels',
     check: labelInputs,
   },
   {
@@ -288,9 +289,9 @@ export const layerRules: readonly Rule[] = [
     level: 'note',
     on: 'net',
     finds:
-      'a convolution or pooling whose size does not come out even (where its window is at least as large as its step)',
+      'a convolution or pooling whose size is not a whole number (if its window is at least as large as its stride)',
     why: 'Convolutions round down (conv_layer.cpp, compute_output_shape), pooling rounds up (pooling_layer.cpp, Reshape); other frameworks round pooling down.',
-    fix: 'nothing for Caffe; elsewhere use ceil_mode or its like',
+    fix: 'nothing for Caffe; in other frameworks use ceil_mode or the like',
     check: roundings,
   },
 ];

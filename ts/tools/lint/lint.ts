@@ -103,7 +103,9 @@ function* foreignFields(fields: readonly ForkField[]): Iterable<Found> {
     yield {
       position,
       message: messageOf(refusal),
-      ...(tunes ? { level: 'warning', fix: 'nothing here, where it is ignored; remove it for BVLC' } : {}),
+      ...(tunes
+        ? { level: 'warning', fix: 'nothing for resnode, which ignores it; remove it for BVLC' }
+        : {}),
     };
   }
 }

@@ -51,7 +51,7 @@ function* iterations({ solver, trainLayers }: LintSolver): Iterable<Found> {
   if (live.length > 0)
     yield {
       position: positionOf(solver, 'iter_size'),
-      message: `iter_size ${size} with ${live.length} live BatchNorm, the first "${live[0]!.name ?? ''}": statistics are those of one of the ${size} parts of a batch`,
+      message: `iter_size ${size} with ${live.length} live BatchNorm, the first "${live[0]!.name ?? ''}": statistics are computed over each of the ${size} parts of a batch`,
     };
 }
 
@@ -60,9 +60,9 @@ export const solverRules: readonly Rule[] = [
     name: 'solver-refused',
     level: 'error',
     on: 'solver',
-    finds: "what Caffe's solvers refuse",
-    why: 'solver.cpp and sgd_solver.cpp check it when the solver is built or at its first step.',
-    fix: 'mend it as the message says',
+    finds: "settings that Caffe's solvers refuse",
+    why: 'solver.cpp and sgd_solver.cpp check them when the solver is built or at its first step.',
+    fix: 'correct it as the message says',
     check: refusal,
   },
   {
@@ -70,7 +70,7 @@ export const solverRules: readonly Rule[] = [
     level: 'error',
     on: 'solver',
     finds: 'a net or weights that are neither in the working folder nor beside the solver',
-    why: 'io.cpp (ReadProtoFromTextFile) ends Caffe where there is no such file; it looks in the working folder alone.',
+    why: 'io.cpp (ReadProtoFromTextFile) ends Caffe if the file does not exist; it looks only in the working folder.',
     fix: "write the file's path from the working folder or from the solver's own",
     check: missingFiles,
   },
@@ -79,8 +79,8 @@ export const solverRules: readonly Rule[] = [
     level: 'warning',
     on: 'solver',
     finds:
-      'what Caffe takes in silence: no base_lr or 0, no max_iter, a policy without its fields, stepvalues out of order',
-    why: 'A field that is not written counts as 0 (GetLearningRate in sgd_solver.cpp).',
+      'settings that Caffe accepts silently: no base_lr or 0, no max_iter, a policy without its fields, stepvalues out of order',
+    why: 'A missing field counts as 0 (GetLearningRate in sgd_solver.cpp).',
     fix: 'write the field',
     check: warnings,
   },
@@ -88,9 +88,9 @@ export const solverRules: readonly Rule[] = [
     name: 'iter-size-batch-norm',
     level: 'warning',
     on: 'solver',
-    finds: 'iter_size above 1 for a net with live BatchNorm (where the net is there)',
-    why: 'solver.cpp (Step) adds up gradients of iter_size forward passes, but batch_norm_layer.cpp takes its statistics in each alone.',
-    fix: 'give the memory to a larger batch_size, or freeze the statistics (use_global_stats: true)',
+    finds: 'iter_size above 1 for a net with live BatchNorm (if the net exists)',
+    why: 'solver.cpp (Step) adds up gradients of iter_size forward passes, but batch_norm_layer.cpp computes its statistics in each pass separately.',
+    fix: 'use the memory for a larger batch_size, or freeze the statistics (use_global_stats: true)',
     check: iterations,
   },
   {

@@ -3,7 +3,7 @@ import { type Message, positionOf } from '../../caffe/message.ts';
 import type { Found, Rule } from './rule.ts';
 
 const list = (value: unknown): Message[] => (value ?? []) as Message[];
-const PRINT = 'write it anew in the current form with resnode print';
+const PRINT = 'rewrite it in the current form with resnode print';
 
 /** The data layers' parameters that once held the transformation. */
 const DATA_PARAMS = ['data_param', 'image_data_param', 'window_data_param'];
@@ -20,7 +20,7 @@ function* transformFields({ written }: { written: Message }): Iterable<Found> {
         for (const field of TRANSFORM_FIELDS) {
           if (param?.[field] === undefined) continue;
           const effect = form === 'V1' ? 'Caffe moves it to transform_param' : 'Caffe ignores it there';
-          yield { position: positionOf(param, field), message: `${field} stands in ${name}: ${effect}` };
+          yield { position: positionOf(param, field), message: `${field} is in ${name}: ${effect}` };
         }
       }
 }
@@ -42,16 +42,17 @@ export const syntaxRules: readonly Rule[] = [
     name: 'does-not-parse',
     level: 'error',
     on: 'text',
-    finds: 'what cannot be read as a net or a solver',
+    finds: 'a file that cannot be read as a net or a solver',
     why: "Caffe's text parser (protobuf's text_format.cc) and its upgrades (upgrade_proto.cpp) stop here.",
-    fix: 'mend it as the message says',
+    fix: 'correct it as the message says',
   },
   {
     name: 'fork-field',
     level: 'error',
     on: 'text',
-    finds: 'a field or enum value of a fork of Caffe (warnings: those that only tune, which resnode ignores)',
-    why: "BVLC's caffe.proto has no such word, so that its parser refuses the whole file.",
+    finds:
+      'a field or enum value of a fork of Caffe (warnings for those that only tune performance, which resnode ignores)',
+    why: "BVLC's caffe.proto does not have it, so its parser refuses the whole file.",
     fix: 'remove it, or use the fork that it belongs to',
   },
   {
@@ -59,7 +60,7 @@ export const syntaxRules: readonly Rule[] = [
     level: 'warning',
     on: 'net',
     finds: "scale_bias of NVIDIA's BatchNorm, or a filler of it",
-    why: "resnode takes it as BatchNorm and Scale; BVLC's caffe.proto has no such field.",
+    why: "resnode reads it as BatchNorm and Scale; BVLC's caffe.proto has no such field.",
     fix: PRINT,
     check: nvidiaBatchNorms,
   },
@@ -95,7 +96,7 @@ export const syntaxRules: readonly Rule[] = [
     on: 'net',
     finds: 'input with input_dim or input_shape instead of an Input layer',
     why: 'upgrade_proto.cpp (UpgradeNetInput) turns it into a layer named "input"; MSRA\'s files are written so.',
-    fix: `${PRINT}, or leave it`,
+    fix: `${PRINT}, or keep it`,
     check: ({ written }) =>
       written.input === undefined
         ? []
@@ -106,7 +107,7 @@ export const syntaxRules: readonly Rule[] = [
     level: 'warning',
     on: 'net',
     finds: 'scale, mean_file, crop_size or mirror in data_param, image_data_param or window_data_param',
-    why: 'They belong to transform_param; upgrade_proto.cpp (UpgradeNetDataTransformation) moves them in V1 nets only, else nobody reads them.',
+    why: 'They belong to transform_param; upgrade_proto.cpp (UpgradeNetDataTransformation) moves them only in V1 nets; otherwise nothing reads them.',
     fix: 'move it to transform_param',
     check: transformFields,
   },

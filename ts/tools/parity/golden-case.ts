@@ -159,7 +159,7 @@ export function findGoldenCases(folder: string): string[] {
     );
   }
   if (found.length === 0)
-    throw new ArgumentError('DIR', 'a folder that holds, or whose folders hold, a manifest.json', folder);
+    throw new ArgumentError('DIR', 'a folder with a manifest.json, or whose folders have one', folder);
   return found;
 }
 

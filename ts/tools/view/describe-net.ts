@@ -136,7 +136,7 @@ function remarksOn(layers: readonly TracedLayer[], { assumed }: PartialGraph): s
     ...(problems.length === 0
       ? []
       : [
-          `${problems.length} of ${layers.length} layers cannot be run or have no known shape; their line is broken.`,
+          `${problems.length} of ${layers.length} layers cannot be run or have an unknown shape; their outline is broken.`,
         ]),
     ...(data === undefined
       ? []
@@ -190,7 +190,7 @@ function describeCard(card: Card, layers: readonly TracedLayer[], written: Graph
     note:
       before === undefined || before === after
         ? null
-        : `Runs as ${after}, not ${before}: a later stride moved up to where it saves work.`,
+        : `Runs as ${after}, not ${before}: a later stride was moved to this layer, where it saves work.`,
     ...(card.node === null ? { macs: 0, bytes: 0 } : workOf(graph, card.node)),
   } satisfies Partial<PageCard>;
 }

@@ -91,7 +91,7 @@ async function filterPicture(
     );
     const { minimum, maximum } = range;
     const most = Number(Math.max(-minimum, maximum).toPrecision(3));
-    const caption = `Filters 0 to ${shown - 1} of ${outputs} in colour, channels as ${order === 'RGB' ? 'red, green, blue' : 'blue, green, red'}; middle grey is 0, a colour is full at ${most}.`;
+    const caption = `Filters 0 to ${shown - 1} of ${outputs} in colour, channels as ${order === 'RGB' ? 'red, green, blue' : 'blue, green, red'}; middle grey is 0, and ±${most} is full colour.`;
     // Grey where nothing is learned, whatever the signs.
     return picture(planes, Math.min(shown, 8), { minimum: -most, maximum: most }, caption);
   }

@@ -63,7 +63,7 @@ export function findRoofs(
   return {
     gflops: given.gflops ?? best(({ macs }) => 2 * macs),
     gigabytes: given.gigabytes ?? best(({ bytes }) => bytes),
-    source: isGiven ? 'as given' : 'the highest rate that an operation of this run reached, where not given',
+    source: isGiven ? 'as given' : 'the highest rate that an operation of this run reached, unless given',
   };
 }
 

@@ -88,7 +88,7 @@ export async function addActivations(
     throw new GraphError(
       'view/not-runnable',
       { ...(problem.layer.name === undefined ? {} : { layer: problem.layer.name }) },
-      `activations need a net that can be run, but ${problem.problem}; leave out --image`,
+      `activations need a net that can be run, but ${problem.problem}; remove --image`,
     );
   const wanted = picturedLayers(description);
   const drawn = await activationPictures(device, description.layers, wanted, inputs, options);

@@ -61,7 +61,7 @@ function dropUnreachable(
   const lost = new Set<string>();
   return layers.filter((layer) => {
     const gone = missing.has(layer) ? undefined : (layer.bottom ?? []).find((name) => lost.has(name));
-    if (gone !== undefined) missing.set(layer, `its bottom "${gone}" has no known shape`);
+    if (gone !== undefined) missing.set(layer, `its bottom "${gone}" has an unknown shape`);
     const isThere = !missing.has(layer);
     for (const name of layer.top ?? []) isThere ? lost.delete(name) : lost.add(name);
     return isThere;

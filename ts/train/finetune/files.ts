@@ -95,8 +95,8 @@ export function writeFinetuneFiles(
       throw new ArgumentError(
         `preprocess.${name}`,
         name === 'depth'
-          ? '8: nets are tuned with images of 8 bits; a window (--window CENTRE,WIDTH) says which values of 16 bits they are'
-          : "none: Caffe's transform_param, with which the net is tuned, cannot say it (scale it can)",
+          ? '8: fine-tuning uses images of 8 bits; a window (--window CENTRE,WIDTH) maps values of 16 bits to them'
+          : "none: fine-tuning uses Caffe's transform_param, which has no such field (it has scale)",
         given[name],
       );
   if (given.order === 'RGB')
@@ -224,7 +224,7 @@ function classWeightsOf(
   if (several && (classWeights !== undefined || sampling === 'balanced'))
     throw new ArgumentError(
       classWeights === undefined ? 'sampling' : 'classWeights',
-      'none where images have several labels: SigmoidCrossEntropyLoss has no weights, and an image is of several classes',
+      'none with several labels per image: SigmoidCrossEntropyLoss has no weights, and an image belongs to several classes',
       classWeights ?? sampling,
     );
   if (classWeights === undefined) return null;

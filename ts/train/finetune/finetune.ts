@@ -99,7 +99,7 @@ async function* train(
     if (stop?.aborted) solver.request('stop');
     yield event;
     if (event.type === 'diverged')
-      throw new ResnodeError('train/diverged', `${event.message}; a lower rate may mend it`);
+      throw new ResnodeError('train/diverged', `${event.message}; a lower rate may help`);
     if (event.type === 'done') return event;
   }
   throw new ResnodeError('train/no-end', 'the solver ended without its last event');
@@ -125,7 +125,7 @@ async function keepWeights({ weights }: DoneEvent, { deploy, paths }: FinetuneFi
 
 function costRows(seconds: number, peakMemory: number) {
   return [
-    ['time, all in all', formatDuration(seconds)] as const,
+    ['total time', formatDuration(seconds)] as const,
     ['peak memory', `${(peakMemory / 2 ** 30).toFixed(2)} GiB`] as const,
   ];
 }

@@ -17,7 +17,7 @@ import { type Split, splitClassFolders, splitLabelLists } from './split.ts';
 export function warnOfAbsent({ classes, train, val }: Split): void {
   for (const [images, what] of [
     [train, 'train with: the net cannot learn it'],
-    [val, 'judge by: no figure says how well it is found'],
+    [val, 'validate with: no figure can say how well the net finds it'],
   ] as const) {
     const there = new Set(images.flatMap(({ label, labels }) => labels ?? [label]));
     const absent = classes.filter((_, label) => !there.has(label)).map((name) => `"${name}"`);
@@ -40,7 +40,7 @@ export function splitOf(
   if (labels !== undefined)
     throw new ArgumentError(
       'labels',
-      'none where the images lie in a folder for each class, whose names they are',
+      'none if each class has a folder of images, whose name is the label',
       labels,
     );
   return splitClassFolders(folder, { valShare, seed, broken });
@@ -87,9 +87,9 @@ export function imageRows({ classes, train, val, from, several }: Split): Fact[]
   return [
     [
       'split',
-      from === 'drawn' ? (several ? 'drawn' : 'drawn, the same share of each class') : `as in train and val`,
+      from === 'drawn' ? (several ? 'drawn' : 'random, the same share of each class') : `as in train and val`,
     ] as const,
-    ['together', `${train.length} to train with, ${val.length} to judge by`] as const,
+    ['together', `${train.length} for training, ${val.length} for validation`] as const,
     ...classes.map((name, label) => [name, `${count(train, label)} and ${count(val, label)}`] as const),
   ];
 }

@@ -58,7 +58,7 @@ export async function splitClassFolders(folder: string, options: SplitOptions = 
     if (files.length < 2)
       throw new ArgumentError(
         'images',
-        'two images of each class, to train with and to judge by (add some, or take the folder away)',
+        'two images of each class, for training and validation (add some, or remove the folder)',
         `${join(folder, name)} with one`,
       );
     const count = Math.min(files.length - 1, Math.max(1, Math.round(valShare * files.length)));
@@ -100,7 +100,7 @@ export async function splitLabelLists(path: string, options: ListSplitOptions = 
     const val = whole(readLabelList(join(path, 'val.txt'), { classes: count }));
     return { ...made, train: images, val, from: 'lists' };
   }
-  if (images.length < 2) throw new ArgumentError('images', 'two images, to train with and to judge by', path);
+  if (images.length < 2) throw new ArgumentError('images', 'two images, for training and validation', path);
   const kept = Math.min(images.length - 1, Math.max(1, Math.round(valShare * images.length)));
   const drawn = new Set((await shuffled(images.length, mix(seed, 0))).subarray(0, kept));
   return {
@@ -118,8 +118,8 @@ function wholeFolders(path: string, broken: ReadonlySet<string>): ClassFolders {
   if (lost !== undefined)
     throw new ArgumentError(
       'images',
-      'an image that can be read in the folder of each class (add one, or take the folder away)',
-      `${join(path, lost.name)}, whose ${lost.files.length} cannot be read`,
+      'a readable image in the folder of each class (add one, or remove the folder)',
+      `${join(path, lost.name)}, whose ${lost.files.length} images cannot be read`,
     );
   const whole = folders.map(({ name, files }) => ({
     name,
@@ -158,7 +158,7 @@ function checkClasses(folders: readonly ClassFolder[], path: string): void {
   if (folders.length < 2)
     throw new ArgumentError(
       'images',
-      'at least two folders with images, one a class',
+      'at least two folders with images, one per class',
       `${path} with ${folders.length === 0 ? 'none' : `${folders[0]!.name} alone`}`,
     );
 }

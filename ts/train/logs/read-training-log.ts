@@ -61,7 +61,7 @@ export async function readLines(name: string, stream: NodeJS.ReadableStream): Pr
   throw new DataError(
     'data/log',
     { file: name },
-    'no iteration of a training is in it; expected what `resnode train --log` wrote or `caffe train` printed',
+    'it contains no iteration of a training; expected a log of `resnode train --log` or the output of `caffe train`',
   );
 }
 

@@ -25,8 +25,8 @@ export function reportCharts({ curves, tests }: ReportData): Chart[] {
     chartOf('Rate', { label: 'rate', zero: true }, lineOf('rate', curves.rate)),
     chartOf(
       'Throughput',
-      { label: 'images a second', zero: true },
-      lineOf('images a second', curves.throughput),
+      { label: 'images per second', zero: true },
+      lineOf('images per second', curves.throughput),
     ),
     chartOf(
       'Waiting for data',

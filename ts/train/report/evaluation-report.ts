@@ -26,7 +26,7 @@ export async function writeLabelsReport(
   writeReport(file, title, evaluated.summary.images, await labelsSections(TITLE, evaluated));
 }
 
-const TITLE = 'What was found';
+const TITLE = 'Results';
 
 function writeReport(file: string, title: string, images: number, sections: readonly ReportSection[]): void {
   const page = htmlPage({

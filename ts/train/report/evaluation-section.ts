@@ -40,7 +40,9 @@ export async function evaluationSections(
       rows: [...balanceFacts(summary, name), ...(isSmall ? [] : confusionFacts(summary, name)), ...facts],
       ...(isSmall ? { confusions: confusionMatrix(outcomes, classes) } : {}),
     },
-    ...(pictures.length === 0 ? [] : [{ title: 'The surest mistakes', leads: true, rows: [], pictures }]),
+    ...(pictures.length === 0
+      ? []
+      : [{ title: 'The most confident mistakes', leads: true, rows: [], pictures }]),
     ...(isSmall ? [classSection(summary, name)] : []),
   ];
 }
@@ -48,7 +50,7 @@ export async function evaluationSections(
 const confusionFacts = ({ confusions }: OutcomeSummary, name: (label: number) => string): Fact[] =>
   confusions
     .slice(0, 20)
-    .map(({ label, predicted, count }) => [`${name(label)} taken for ${name(predicted)}`, `${count}`]);
+    .map(({ label, predicted, count }) => [`${name(label)} classified as ${name(predicted)}`, `${count}`]);
 
 /** Every class against the others. */
 function classSection({ balance }: OutcomeSummary, name: (label: number) => string): ReportSection {

@@ -44,7 +44,9 @@ export async function labelsSections(
       rows: [...labelFacts(summary), ...facts],
       table: { head: LABELS_HEAD, rows: labelRows(summary, name) },
     },
-    ...(pictures.length === 0 ? [] : [{ title: 'The surest mistakes', leads: true, rows: [], pictures }]),
+    ...(pictures.length === 0
+      ? []
+      : [{ title: 'The most confident mistakes', leads: true, rows: [], pictures }]),
     { title: 'Class by class', rows: [], charts: curvesOf(scored, name) },
   ];
 }
@@ -59,7 +61,7 @@ function missesIn(
   return scores.flatMap((score, label): Miss[] => {
     const [has, told] = [labels.includes(label), score >= threshold];
     if (has === told) return [];
-    const caption = `${name(label)} ${has ? 'missed' : 'told, and it is not'}, ${(100 * score).toFixed(0)}%`;
+    const caption = `${name(label)} ${has ? 'missed' : 'predicted, but absent'}, ${(100 * score).toFixed(0)}%`;
     return [{ image, label, sureness: has ? 1 - score : score, caption }];
   });
 }

@@ -26,7 +26,7 @@ export function missesOf(
 ): Promise<ReportPicture[]> {
   const name = (label: number) => labels[label] ?? `class ${label}`;
   const misses = outcomes.flatMap(({ label, predicted, confidence, rank, sample }): Miss[] => {
-    const caption = `${name(label)} taken for ${name(predicted)}, ${(100 * confidence).toFixed(0)}%`;
+    const caption = `${name(label)} classified as ${name(predicted)}, ${(100 * confidence).toFixed(0)}%`;
     return rank === 0 ? [] : [{ image: images[sample!]!, label, sureness: confidence, caption }];
   });
   const sizes = new Map<number, number>();

@@ -80,7 +80,7 @@ function resultOf({ done }: ReportData): Rows {
   return [
     ['ended', `${done.reason}, after ${done.iteration.toLocaleString('en')} iterations`],
     ...(done.smoothedLoss === null ? [] : [['training loss', done.smoothedLoss.toFixed(4)] as const]),
-    ['images a second', done.imagesPerSecond.toFixed(1)],
+    ['images per second', done.imagesPerSecond.toFixed(1)],
     ['waiting for data', `${(100 * done.waiting).toFixed(1)}% of the time`],
   ];
 }

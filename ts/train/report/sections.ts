@@ -34,7 +34,7 @@ function confusionTable({ labels, counts }: ConfusionMatrix): string {
     });
     return `<tr><th scope="row">${escapeHtml(labels[label]!)}</th>${cells.join('')}</tr>`;
   });
-  return `<div class="across"><table class="confusions"><caption>rows: what images are; columns: what they were taken for</caption><thead><tr><td></td>${head.join('')}</tr></thead><tbody>${rows.join('')}</tbody></table></div>`;
+  return `<div class="across"><table class="confusions"><caption>rows: true classes; columns: predicted classes</caption><thead><tr><td></td>${head.join('')}</tr></thead><tbody>${rows.join('')}</tbody></table></div>`;
 }
 
 const pictureOf = ({ jpeg, caption }: ReportPicture) =>

@@ -134,7 +134,7 @@ function listed(file: string, given: string | undefined, numberOf: NumberOf): Im
 }
 
 function annotated(file: string, numberOf: NumberOf): NumberedObject[] {
-  if (!existsSync(file)) throw new DataError('data/not-found', { file }, 'the annotation is not there');
+  if (!existsSync(file)) throw new DataError('data/not-found', { file }, 'the annotation does not exist');
   if (/\.xml$/i.test(file)) return objectsOf(readAnnotations(file)[0]!, file, true, numberOf);
   return /\.json$/i.test(file) ? ofOneImage(file, numberOf) : ofText(file);
 }
@@ -149,7 +149,7 @@ function ofOneImage(file: string, numberOf: NumberOf): NumberedObject[] {
     );
   const json = readJsonFile(file, 'json', fail) as { annotation?: unknown };
   const list = isObject(json) ? json.annotation : undefined;
-  if (!Array.isArray(list)) throw fail('"annotation" is no list');
+  if (!Array.isArray(list)) throw fail('"annotation" is not a list');
   return list.map((each: { category_id?: unknown; bbox?: unknown; iscrowd?: unknown }, i) => {
     const { category_id: category, bbox, iscrowd } = isObject(each) ? each : {};
     const isBox = Array.isArray(bbox) && bbox.length === 4 && bbox.every(Number.isFinite);
@@ -175,7 +175,7 @@ function ofText(file: string): NumberedObject[] {
         throw new DataError(
           'data/annotations',
           { file: `${file}:${i + 1}` },
-          `expected "label xmin ymin xmax ymax" with a class from 1 on; found "${line.trim().slice(0, 100)}"`,
+          `expected "label xmin ymin xmax ymax" with a class of at least 1; found "${line.trim().slice(0, 100)}"`,
         );
       return [{ label, xmin, ymin, xmax, ymax }];
     });

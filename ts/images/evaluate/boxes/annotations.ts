@@ -93,12 +93,12 @@ function cocoImages(file: string): AnnotatedImage[] {
   const json = readJsonFile(file, 'json', (found) => refusal(file, found)) as CocoFile;
   for (const name of ['images', 'categories', 'annotations'] as const)
     if (!isObject(json) || !Array.isArray(json[name]) || !json[name].every(isObject))
-      fail(`"${name}" is no list of objects`);
+      fail(`"${name}" is not a list of objects`);
   const names = new Map(json.categories.map(({ id, name }) => [id, name]));
   const objects = new Map<number, TrueObject[]>();
   for (const [i, { id, file_name: name }] of json.images.entries()) {
     if (typeof name !== 'string' || name === '') fail(`images[${i}] has no file_name`);
-    if (objects.has(id)) fail(`images[${i}] has the id ${id} of another one`);
+    if (objects.has(id)) fail(`images[${i}] has the same id ${id} as another one`);
     objects.set(id, []);
   }
   for (const [
@@ -107,7 +107,8 @@ function cocoImages(file: string): AnnotatedImage[] {
   ] of json.annotations.entries()) {
     const where = `annotations[${i}]`;
     const label = names.get(category);
-    if (typeof label !== 'string') return fail(`${where} has category_id ${category}, which is no category`);
+    if (typeof label !== 'string')
+      return fail(`${where} has category_id ${category}, which is not a category`);
     const isBox =
       Array.isArray(bbox) &&
       bbox.length === 4 &&
@@ -116,7 +117,7 @@ function cocoImages(file: string): AnnotatedImage[] {
       bbox[3]! >= 0;
     if (!isBox) return fail(`${where} has no bbox of x, y, width and height`);
     const [x, y, width, height] = bbox as [number, number, number, number];
-    const list = objects.get(image) ?? fail(`${where} has image_id ${image}, which is no image`);
+    const list = objects.get(image) ?? fail(`${where} has image_id ${image}, which is not an image`);
     list.push({
       label,
       box: { x, y, width, height },

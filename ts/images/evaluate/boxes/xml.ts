@@ -33,7 +33,7 @@ export function parseXml(text: string, fail: (found: string) => never): Element 
       open.pop();
       open.at(-1)!.children.push(current);
     } else if (closed === '/') current.children.push({ name, children: [], text: '' });
-    else if (open.length > MOST_DEPTH) fail(`more than ${MOST_DEPTH} elements lie within each other`);
+    else if (open.length > MOST_DEPTH) fail(`elements are nested deeper than ${MOST_DEPTH}`);
     else open.push({ name, children: [], text: '' });
   }
   if (open.length > 1) fail(`<${open.at(-1)!.name}> is not closed`);

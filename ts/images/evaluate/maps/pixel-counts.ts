@@ -78,7 +78,7 @@ export function wrongClass(
   if (first < 0) return null;
   const count = map.reduce((sum, value) => sum + (isWrong(value) ? 1 : 0), 0);
   return {
-    expected: `classes from 0 to ${classes - 1}, ${ignored === BORDER ? BORDER : `${ignored} or ${BORDER}`} where a pixel does not count`,
+    expected: `classes from 0 to ${classes - 1}, ${ignored === BORDER ? BORDER : `${ignored} or ${BORDER}`} for a pixel that does not count`,
     found: `${map[first]} at row ${Math.floor(first / width)}, column ${first % width} (${count} such ${count === 1 ? 'pixel' : 'pixels'})`,
   };
 }

@@ -73,12 +73,12 @@ export async function findCause(divergence: Divergence): Promise<Cause> {
     ? {
         name: 'accumulated',
         layer: null,
-        text: 'every layer up to here agrees when it is given the same bottoms: small differences have grown from layer to layer',
+        text: 'every layer up to here agrees when it is given the same bottoms: small differences have accumulated from layer to layer',
       }
     : {
         name: 'unknown',
         layer: tops[index]!.layer,
-        text: 'the bottoms of this layer are not known from the other side, so that it could not be computed alone',
+        text: 'the other side does not have the bottoms of this layer, so it could not be computed alone',
       };
 }
 
@@ -117,7 +117,7 @@ async function causeAt(
     return {
       name: 'in-place',
       layer,
-      text: `what the other side has is "${top.blob}" as it is after layer "${graph.values[overwritten]!.layer}", which works in place: it was read at another moment`,
+      text: `the other side has "${top.blob}" as it is after layer "${graph.values[overwritten]!.layer}", which works in place: it was read at another moment`,
     };
   const readsInput = node.inputs.some((id) => graph.inputs.includes(id));
   const before = apartBy(alone, theirs, ALONE).relative;
@@ -134,15 +134,15 @@ async function causeAt(
     return {
       name: best.hypothesis.name,
       layer,
-      text: `${best.hypothesis.text} (computed so, layer "${layer}" agrees: ${best.relative.toExponential(1)} of the largest value)`,
+      text: `${best.hypothesis.text} (computed this way, layer "${layer}" agrees: ${best.relative.toExponential(1)} of the largest value)`,
     };
   const added = single.blobs.length < 2 ? constantPerChannel(alone, theirs) : null;
   if (added !== null)
-    return { name: 'bias', layer, text: `a bias is added there that this net does not have (${added})` };
+    return { name: 'bias', layer, text: `the other side adds a bias that this net does not have (${added})` };
   return {
     name: 'unknown',
     layer,
-    text: `given the same bottoms, layer "${layer}" differs by ${before.toExponential(1)} of the largest value, and none of the known causes makes it agree: compare its fields and its weights with those of the other side`,
+    text: `given the same bottoms, layer "${layer}" differs by ${before.toExponential(1)} of the largest value, and no known cause explains it: compare its fields and its weights with those of the other side`,
   };
 }
 
@@ -161,7 +161,7 @@ function otherBottoms({ graph, expected }: Divergence, node: Node, single: Singl
       const { blob, layer } = graph.values[id]!;
       return {
         name: 'in-place' as const,
-        text: `bottom "${blob}" is read there as it is after layer "${layer}", here as after "${graph.values[input]!.layer}": the in-place layers run in another order`,
+        text: `the other side reads bottom "${blob}" after layer "${layer}", this net after "${graph.values[input]!.layer}": the in-place layers run in another order`,
         single: { ...single, bottoms: single.bottoms.map((each, k) => (k === i ? bottom : each)) },
       };
     }),

@@ -64,13 +64,13 @@ function batchNorm(single: SingleLayer): Hypothesis[] {
       : [
           {
             name: 'batch-norm-factor' as const,
-            text: `mean and variance are not divided by the third blob there (${divisor.toPrecision(6)}), as batch_norm_layer.cpp does`,
+            text: `the other side does not divide mean and variance by the third blob (${divisor.toPrecision(6)}), as batch_norm_layer.cpp does`,
             single: { ...single, blobs: [mean, variance, blobFromFloats([1], Float32Array.of(1))] },
           },
         ]),
     {
       name: 'batch-statistics',
-      text: "the batch's own mean and variance are used there: phase TRAIN, or use_global_stats: false",
+      text: "the other side uses the batch's own mean and variance: phase TRAIN, or use_global_stats: false",
       single: altered(single, 'batch_norm_param', { use_global_stats: false }),
     },
     ...EPSILONS.map((eps) => ({
@@ -86,7 +86,7 @@ function withoutBias(single: SingleLayer, parameter: string): Hypothesis[] {
   return [
     {
       name: 'bias',
-      text: 'the bias (second blob) is not added there: bias_term: false, or it was lost in a conversion; conv1 of ResNet-50 has one, of ResNet-101 and 152 none',
+      text: 'the other side does not add the bias (second blob): bias_term: false, or it was lost in a conversion; conv1 of ResNet-50 has one, of ResNet-101 and 152 none',
       single: { ...altered(single, parameter, { bias_term: false }), blobs: [single.blobs[0]!] },
     },
   ];
@@ -128,7 +128,7 @@ function channelOrder(single: SingleLayer): Hypothesis[] {
   return [
     {
       name: 'channel-order',
-      text: "the channels are read in the other order there (RGB for BGR): its weights' input channels, or its input, are reversed",
+      text: "the other side reads the channels in reverse order (RGB instead of BGR): its weights' input channels, or its input, are reversed",
       single: { ...single, blobs: [blobFromFloats(weights.shape, swapped), ...others] },
     },
   ];
@@ -139,7 +139,7 @@ function pooling(single: SingleLayer): Hypothesis[] {
   const isFloor = p.round_mode === 'FLOOR';
   const rounded = isFloor ? 'up' : 'down';
   const mode = isFloor ? 'CEIL' : 'FLOOR';
-  const text = `the pooled size is rounded ${rounded} there; Caffe rounds up, unless round_mode: FLOOR says so as in most other frameworks`;
+  const text = `the pooled size is rounded ${rounded} there; Caffe rounds up, unless round_mode: FLOOR is set, as in most other frameworks`;
   return [
     { name: 'pool-rounding', text, single: altered(single, 'pooling_param', { round_mode: mode }) },
     ...(p.kernel_size === 3

@@ -76,9 +76,9 @@ export async function compareInput(
       constant === null
         ? {
             name: 'unknown',
-            text: 'no other order of channels, mean, scale or resizing explains it: is it the same image, and the same crop?',
+            text: 'no other channel order, mean, scale or resizing explains it: is it the same image and the same crop?',
           }
-        : { name: 'mean', text: `another mean is subtracted there: ${constant}` },
+        : { name: 'mean', text: `the other side subtracts another mean: ${constant}` },
   };
 }
 
@@ -113,12 +113,12 @@ function alternatives(preprocess: Preprocess, channels: number): { changes: Chan
     [
       {
         name: 'resize',
-        text: 'the whole image is resized to the crop there, its aspect lost',
+        text: 'the other side resizes the whole image to the crop, without its aspect ratio',
         change: { resize: crop },
       },
       {
         name: 'resize',
-        text: 'the image is resized to 256×256 there, its aspect lost (convert_imageset --resize_height=256 --resize_width=256), then cropped',
+        text: 'the other side resizes the image to 256×256, without its aspect ratio (convert_imageset --resize_height=256 --resize_width=256), then cropped',
         change: { resize: { width: 256, height: 256 } },
       },
     ],
@@ -140,17 +140,17 @@ function alternatives(preprocess: Preprocess, channels: number): { changes: Chan
 
 function meanChanges(mean: Preprocess['mean']): Change[] {
   const given = 'shape' in mean ? pixelOf(mean) : mean;
-  const list: Change[] = [{ name: 'mean', text: 'no mean is subtracted there', change: { mean: [0] } }];
+  const list: Change[] = [{ name: 'mean', text: 'the other side subtracts no mean', change: { mean: [0] } }];
   if ('shape' in mean)
     list.push({
       name: 'mean',
-      text: "the mean image's average of each channel is subtracted there, not the image",
+      text: "the other side subtracts the mean image's average of each channel, not the image",
       change: { mean: given },
     });
   if (given.length === 3)
     list.push({
       name: 'mean',
-      text: 'the mean is subtracted in the other order of channels there',
+      text: 'the other side subtracts the mean in reverse channel order',
       change: { mean: [...given].reverse() },
     });
   return given.every((value) => value === 0) ? list.slice(1) : list;
@@ -194,5 +194,5 @@ function constantMean(
   });
   const rest = ours.map((value, i) => value - more[Math.floor(i / plane)]!);
   if (differenceOf(rest, theirs, scale).mean > GREY_LEVELS) return null;
-  return `${more.map((value) => (value / scale).toFixed(2)).join(', ')} more by channel than here`;
+  return `${more.map((value) => (value / scale).toFixed(2)).join(', ')} more per channel than here`;
 }

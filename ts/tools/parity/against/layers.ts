@@ -195,7 +195,7 @@ type Both = { readonly actual: Tops; readonly expected: Tops };
 const FUSED: Cause = {
   name: 'fused',
   layer: null,
-  text: 'layer by layer every top agrees: the difference comes from fusing the layers',
+  text: 'layer by layer every top agrees: the difference comes from fusing layers',
 };
 
 /** The other side's tops with the inputs as `blob@layer`, so that the bottoms of the first layers are known too. */
