@@ -1,4 +1,7 @@
-/** resnode: deep residual networks from Caffe's files, natively in Node.js. What else there is: `resnode/train`, `resnode/data`, `resnode/images`, `resnode/convert`, `resnode/tools`. */
+/**
+ * resnode runs and trains deep residual networks from Caffe's files, natively in Node.js. See also `resnode/train`,
+ * `resnode/data`, `resnode/images`, `resnode/convert` and `resnode/tools`.
+ */
 
 export type { BlockKind, DataSet, FamilyName } from './architectures/families.ts';
 export { type ResnetOptions, resnet } from './architectures/resnet.ts';
@@ -81,6 +84,6 @@ export {
 } from './layers/javascript.ts';
 export type * from './layers/operation.ts';
 export type { DriverMemory, Precision } from './native/binding.ts';
-/** What nodes of a graph compute; docs/operations.md. */
+/** The operations of a graph's nodes; docs/operations.md describes them. */
 export type * as Operations from './operations/operations.ts';
 export { type Pass, type PassesOptions, runPasses } from './passes/index.ts';

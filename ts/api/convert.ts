@@ -1,5 +1,5 @@
 /**
- * `resnode/convert`. Other formats of nets and weights, and calibration for int8.
+ * `resnode/convert`: conversion between formats of nets and weights, and calibration for int8.
  * @module
  */
 

@@ -1,5 +1,5 @@
 /**
- * `resnode/data`. Data of training and evaluation: Caffe's data layers, databases, lists of images, means, augmentation.
+ * `resnode/data`: data for training and evaluation: Caffe's data layers, databases, lists of images, means, augmentation.
  * @module
  */
 

@@ -1,5 +1,6 @@
 /**
- * `resnode/images`. From image files to classes: classifiers, decoding, preprocessing, evaluation, features, class activation maps.
+ * `resnode/images`: from image files to classes: classifiers, decoding, preprocessing, evaluation, features, class
+ * activation maps.
  * @module
  */
 

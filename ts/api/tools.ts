@@ -1,5 +1,5 @@
 /**
- * `resnode/tools`. What diagnoses and draws nets: lint, view, parity.
+ * `resnode/tools`: tools that diagnose and draw nets: lint, view, parity.
  * @module
  */
 

@@ -1,5 +1,5 @@
 /**
- * `resnode/train`. Training: the solver with Caffe's semantics, fine-tuning, nets and solvers to train, snapshots, reports.
+ * `resnode/train`: the solver with Caffe's semantics, fine-tuning, nets and solvers for training, snapshots, reports.
  * @module
  */
 

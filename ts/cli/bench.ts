@@ -1,11 +1,11 @@
-/** `resnode bench` and `resnode bench compare`: measuring against peers on this machine. */
+/** `resnode bench` and `resnode bench compare`: compares resnode with other frameworks on this machine. */
 import { availableParallelism } from 'node:os';
 import { Command } from 'commander';
 import { ArgumentError } from '../base/errors.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { readJsonFile } from '../caffe/json.ts';
 import { type DeviceKind, openDevice } from '../device/device.ts';
-// Registers device.load's rows, after which flags are named.
+// Registers the rows of device.load, which name flags below.
 import '../device/nets.ts';
 import { benchDevice } from '../tools/bench/bench-device.ts';
 import { compareReports } from '../tools/bench/compare.ts';
@@ -102,7 +102,8 @@ Examples:
   return command.addCommand(compareCommand());
 }
 
-// Beside torch as its users begin with it, and Caffe; compiled torch, timm and JAX are bench/gpu.ts's, in a checkout.
+// Compares with torch's default settings and with Caffe. bench/gpu.ts of a checkout also measures compiled torch, timm and
+// JAX.
 async function benchOnDevice(command: Command, flags: Flags): Promise<void> {
   const without = { '--busy': flags.busy };
   for (const [flag, value] of Object.entries({ ...without, '--caffe-figures': flags.caffeFigures }))
@@ -112,7 +113,7 @@ async function benchOnDevice(command: Command, flags: Flags): Promise<void> {
         { exitCode: 2 },
       );
   await using device = await openDevice(flags.device, { cudnn: flags.cudnn });
-  // Who is ended in the middle keeps what was measured.
+  // An interrupted benchmark keeps the results measured so far.
   const write = (report: DeviceReport) => {
     if (flags.out !== undefined) writeFileAtomically(flags.out, [`${JSON.stringify(report, null, 1)}\n`]);
   };

@@ -1,15 +1,15 @@
-/** Images that cannot be read: a line for each, and exit status 1 at the end. */
+/** Reports images that cannot be read: prints a line for each and sets exit status 1 at the end. */
 import { ImageError } from '../base/errors.ts';
 
 export interface BrokenFlags {
-  /** They cost no exit status. */
+  /** Broken images do not change the exit status. */
   readonly skipBroken?: boolean;
 }
 
-/** What is told of an image that cannot be read. */
+/** The facts that are reported about an unreadable image. */
 export type Broken = Pick<ImageError, 'file' | 'code' | 'message'>;
 
-/** As plain data, for another process. */
+/** The same as a plain object, which can be sent to another process. */
 export const brokenOf = ({ file, code, message }: Broken): Broken => ({ file, code, message });
 
 export class BrokenImages {
@@ -17,19 +17,19 @@ export class BrokenImages {
   readonly #isStatusKept: boolean;
   readonly #tell: (error: Broken) => void;
 
-  /** @param tell Says one at once. Default: on stderr. */
+  /** @param tell Reports an image at once. Default: prints it on stderr. */
   constructor({ skipBroken = false }: BrokenFlags, tell?: (error: Broken) => void) {
     this.#isStatusKept = skipBroken;
     this.#tell = tell ?? ((error) => console.error(`resnode: skipped: ${error.message}`));
   }
 
-  /** For options of the library. */
+  /** The callback for options of the library. */
   readonly onBroken = (error: Broken): void => {
     this.list.push({ file: error.file ?? '', reason: error.message });
     this.#tell(error);
   };
 
-  /** What `work` gives; null where its image is left out. @throws what `work` throws else */
+  /** The result of `work`, or null if its image is skipped. @throws other errors of `work` */
   async guard<T>(work: Promise<T>): Promise<T | null> {
     try {
       return await work;
@@ -40,7 +40,10 @@ export class BrokenImages {
     }
   }
 
-  /** Counts them on stderr and sets the exit status. @param total Of all images. @throws ImageError where none is left */
+  /**
+   * Prints the number of broken images on stderr and sets the exit status. @param total The number of all images. @throws
+   * ImageError if no image remains
+   */
   end(total: number): void {
     const { length } = this.list;
     if (length === 0) return;
@@ -52,6 +55,6 @@ export class BrokenImages {
   }
 }
 
-/** An image that cannot be read as a line of JSON. */
+/** An unreadable image as a line of JSON. */
 export const errorLine = ({ file, code, message }: Broken): string =>
   JSON.stringify({ file, error: { code, message } });

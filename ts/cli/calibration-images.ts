@@ -1,4 +1,4 @@
-/** The images that `quantize` looks at, prepared for what the net does: cut from their middle, or whole. */
+/** The images of `quantize`, prepared as the net needs them: cropped from the centre, or whole. */
 import { ArgumentError, GraphError } from '../base/errors.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import type { Device } from '../device/device.ts';
@@ -28,17 +28,17 @@ interface Flags extends WholePreprocessFlags {
   readonly inputShape?: Shapes;
 }
 
-/** How images are run. */
+/** How images are prepared and run. */
 export interface CalibrationImages {
-  /** How many at once. */
+  /** The number of images per run. */
   readonly batch: number;
-  /** The shapes that the net is loaded for. */
+  /** The shapes with which to load the net. */
   readonly inputShapes: Shapes | undefined;
-  /** One for each run; none where no image of them could be read. */
+  /** Prepares the inputs of each run; the list is empty if none of the images could be read. */
   readonly prepare: (part: readonly ImageSource[]) => Promise<readonly Inputs[]>;
 }
 
-/** @throws GraphError for a net whose input is no image; ArgumentError, ImageError for the flags */
+/** @throws GraphError if the net's input is not an image; ArgumentError, ImageError for the flags */
 export function calibrationImages(
   net: NetParameter,
   device: Device,

@@ -84,7 +84,7 @@ Examples:
   );
 }
 
-/** What became of an image. */
+/** The result for one image. */
 type Result =
   | { readonly file: string; readonly top: readonly Classification[] }
   | { readonly broken: Broken };
@@ -113,7 +113,7 @@ async function classifyImages(words: readonly string[], flags: Flags, share: Sha
   const labels = flags.labels === undefined ? null : readLabels(flags.labels, scores.classes);
   const scorer = scoreCrops(input, scores, preprocess, crops);
   const decoding = decodingOf(preprocess, limitsOf(flags));
-  // Results in a terminal show by themselves how far it has come.
+  // Results that appear in a terminal already show the progress.
   const progress = process.stdout.isTTY && !flags.progress ? null : new Progress('images', total, flags);
   const broken = new BrokenImages(flags, (error) => {
     progress?.end();
@@ -125,7 +125,7 @@ async function classifyImages(words: readonly string[], flags: Flags, share: Sha
       const image = await decodeImage(source, { ...decoding, name: file });
       return { file, ready: await scorer.prepare(image) };
     });
-    // In the order of the images, whichever is read first.
+    // Results keep the order of the images, whichever is read first.
     return Promise.allSettled(read);
   };
   let done = 0;

@@ -1,17 +1,20 @@
-/** The commands: what --help says of each, and where it lies. Each is loaded when it is run: the whole library takes longer to load than most take to run. */
+/**
+ * The table of commands: their descriptions in --help and the modules that implement them. A command's module is loaded only
+ * when the command runs, because loading the whole library takes longer than most commands need.
+ */
 import type { Command } from 'commander';
 
 export interface CommandEntry {
   readonly group: string;
   readonly summary: string;
-  /** Caffe's own name for it. */
+  /** Caffe's name of the command. */
   readonly alias?: string;
   /**
-   * Where mpirun started several: `share`, they share its work; `each`, every process says what it sees of its machine.
-   * Absent: it is one process's work.
+   * What happens in several processes of mpirun: `share`: they share the work; `each`: every process describes its own
+   * machine. Absent: the command refuses to run in several processes.
    */
   readonly processes?: 'share' | 'each';
-  /** What makes it, given how the program with all commands is made. */
+  /** Creates the command; its argument creates the program with all commands. */
   readonly load: () => Promise<(whole: () => Promise<Command>) => Command>;
 }
 
@@ -22,7 +25,7 @@ const INSPECT = 'Look into nets:';
 const MEASURE = 'Measure and compare:';
 const MACHINE = 'This machine:';
 
-/** In the order of --help. */
+/** The commands in the order of --help. */
 export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   classify: {
     group: COMPUTE,

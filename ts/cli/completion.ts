@@ -1,8 +1,8 @@
-/** `resnode completion`: scripts for shells, made from the tables of commands and flags. */
+/** `resnode completion` prints completion scripts for shells, generated from the tables of commands and flags. */
 import { Argument, Command, type Option } from 'commander';
 import { Flag } from './flag.ts';
 
-/** A command, or a command within one: `dataset idx`. */
+/** The words of a command or subcommand, such as `dataset idx`. */
 interface Words {
   readonly name: string;
   readonly says: string;
@@ -12,7 +12,7 @@ interface Words {
 
 const SHELLS = { bash, zsh, fish } as const;
 
-/** @param whole Makes the program with every command. */
+/** @param whole Creates the program with every command. */
 export function completion(whole: () => Promise<Command>): Command {
   return new Command()
     .addArgument(new Argument('<shell>', 'whose script').choices(Object.keys(SHELLS)))
@@ -43,13 +43,13 @@ function wordsOf(command: Command, before = ''): Words[] {
 
 const isTop = ({ name }: Words) => !name.includes(' ');
 
-/** The texts that a flag takes, where they can be listed. */
+/** The values of a flag if they can be listed. */
 const choicesOf = (flag: Option): readonly string[] =>
   (flag instanceof Flag ? flag.row.kind.written?.choices : undefined) ?? [];
 
 const takesValue = ({ required, optional }: Option) => required || optional;
 
-/** The first sentence of what --help says. */
+/** The first sentence of the text in --help. */
 const briefly = (text: string) => (/^.*?\.(?= |$)/.exec(text)?.[0] ?? text).replace(/\.$/, '');
 
 const quoted = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;

@@ -1,4 +1,4 @@
-/** `resnode dataset`: images → LMDB as Caffe's converters write it, and its mean image. */
+/** `resnode dataset` writes images to LMDB as Caffe's converters do, and computes mean images. */
 
 import { statSync } from 'node:fs';
 import { dirname, relative, resolve } from 'node:path';
@@ -121,7 +121,7 @@ Examples:
     });
 }
 
-/** What is done to image files that become records. */
+/** Options of the image files that become records. */
 const imageOptions = (command: Command): Command =>
   command
     .addOption(flag('convertImages', 'resize', '--resize <width>x<height>'))
@@ -132,7 +132,7 @@ const imageOptions = (command: Command): Command =>
     .addOption(flag('convertImages', 'encodeType', '--encode-type <type>'))
     .addOption(flag('convertImages', 'checkSize', '--check-size'));
 
-/** Image files → records; broken ones are named. */
+/** Writes image files as records and reports broken ones. */
 async function writtenImages(
   flags: ImagesFlags,
   count: number,
@@ -204,7 +204,7 @@ const convertOptions = ({ shuffle, seed }: Flags, onProgress: ShowProgress): Con
 
 type ShowProgress = (done: number, total: number) => void;
 
-/** What `work` gives, its progress shown while it goes on. */
+/** Runs `work` and shows its progress. */
 async function shown<T>(flags: ProgressFlags, work: (onProgress: ShowProgress) => Promise<T>): Promise<T> {
   let progress: Progress | null = null;
   try {
@@ -247,14 +247,14 @@ function report(count: number, lmdb: string, { json }: Flags, classes?: readonly
     console.log(`  … and ${classes.length - SHOWN} more classes (--json has all)`);
 }
 
-/** So many classes are printed. */
+/** The number of classes that are printed. */
 const SHOWN = 20;
 
 interface FoundClass {
   readonly label: number;
-  /** Null: a list has none. */
+  /** Null for a list, whose classes have no names. */
   readonly name: string | null;
-  /** Found, those that cannot be read too. */
+  /** The number of images found, including unreadable ones. */
   readonly images: number;
 }
 

@@ -7,7 +7,7 @@ import { type Flag, flag, group, own } from './flag.ts';
 import { tableLines } from './table.ts';
 import { lookAtWholeImages, type WholeImagesFlags, wholeImagesOptions } from './whole-images.ts';
 
-/** What says how boxes are made. */
+/** The flags that control how boxes are computed. */
 export interface BoxFlags {
   nms?: number;
   boxStds?: number[];
@@ -19,14 +19,14 @@ interface Flags extends WholeImagesFlags, BoxFlags {
   top?: number;
 }
 
-/** --nms, --box-stds and --box-means. */
+/** The flags --nms, --box-stds and --box-means. */
 export const boxOptions = (): Flag[] => [
   flag('openDetector', 'nms', '--nms <overlap>'),
   flag('openDetector', 'boxStds', '--box-stds <list>'),
   flag('openDetector', 'boxMeans', '--box-means <list>'),
 ];
 
-/** The same as options. */
+/** The same flags as options of the library. */
 export const boxesOf = ({ nms, boxStds, boxMeans }: BoxFlags): DetectorOptions => ({
   ...(nms === undefined ? {} : { nms }),
   ...(boxStds === undefined ? {} : { boxStds }),

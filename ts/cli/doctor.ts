@@ -19,7 +19,7 @@ export function doctor(): Command {
 }
 
 function diagnosisText({ ok, cuda, version, findings }: Diagnosis): string {
-  // Without a driver nobody misses cuDNN; --json has every path.
+  // Without a driver a missing cuDNN does not matter. --json lists every path.
   const hasDriver = findings.some(({ name, ok: isThere }) => name === 'NVIDIA driver' && isThere);
   const lines = findings.flatMap(({ name, ok: isThere, found, tried, mend }) => [
     `${isThere ? '  ' : '! '}${name.padEnd(14)} ${found}`,

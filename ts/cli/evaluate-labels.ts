@@ -1,4 +1,4 @@
-/** `resnode evaluate` of a net whose classes do not exclude each other: images with several labels. */
+/** `resnode evaluate` for nets whose classes do not exclude each other: images with several labels. */
 import { ArgumentError, ImageError } from '../base/errors.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { readLabelList } from '../data/label-list.ts';
@@ -32,19 +32,19 @@ export interface LabelsFlags extends EvaluateFlags, ProgressFlags {
   json?: boolean;
 }
 
-/** Flags of evaluate that are for nets of one class an image. */
+/** Flags of evaluate that apply only to nets with one class per image. */
 const OTHERS = {
   replay: '--replay',
   multiScale: '--multi-scale',
 } as const;
 
-/** What evaluates, and where. */
+/** The loaded model and its device. */
 interface Loaded {
   readonly device: Device;
   readonly model: Model;
   readonly classes: number;
   readonly share: Share;
-  /** The net's. */
+  /** The title of the net. */
   readonly title: string;
 }
 
@@ -55,7 +55,7 @@ interface Opening {
   readonly device: Device;
 }
 
-/** What the first process alone knows: the list, what the result is of, and how far an earlier run had come. */
+/** The part that only the first process does: it reads the list, identifies the evaluation and restores earlier progress. */
 async function open(job: Job, { resume }: LabelsFlags, { preprocess, batch, classes, device }: Opening) {
   const { model, weights, crops, source } = job;
   const { images } = readLabelList(source.images, { classes });
@@ -69,7 +69,7 @@ async function open(job: Job, { resume }: LabelsFlags, { preprocess, batch, clas
   return { images: images.slice(0, source.limit ?? undefined), identity, kept };
 }
 
-/** @throws ArgumentError for flags that are not for it */
+/** @throws ArgumentError for flags that do not apply */
 export function checkLabelsFlags(flags: LabelsFlags): void {
   for (const [name, flag] of Object.entries(OTHERS))
     if ((flags as unknown as Record<string, unknown>)[name] !== undefined)
@@ -80,7 +80,7 @@ export function checkLabelsFlags(flags: LabelsFlags): void {
       );
 }
 
-/** @throws what `evaluateLabels` throws */
+/** @throws the errors of `evaluateLabels` */
 export async function evaluateLabelList(
   job: Job,
   flags: LabelsFlags,

@@ -1,4 +1,4 @@
-/** `resnode evaluate --task detect` and `--task segment`: boxes and maps against what people marked. */
+/** `resnode evaluate --task detect` and `--task segment` compare boxes and maps with the ground truth. */
 import { existsSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
 import type { Command } from 'commander';
@@ -49,7 +49,7 @@ export interface TaskFlags
   json?: boolean;
 }
 
-/** Flags by the tasks that take them; others are taken by all. */
+/** Flags that only some tasks accept; all tasks accept the other flags. */
 const ONLY: Readonly<Record<string, readonly Task[]>> = {
   ...Object.fromEntries(
     [
@@ -62,7 +62,7 @@ const ONLY: Readonly<Record<string, readonly Task[]>> = {
   ...Object.fromEntries(['output', 'ignoreLabel'].map((name) => [name, ['segment']])),
 };
 
-/** Adds --task and what belongs to other tasks than classification. */
+/** Adds --task and the flags of tasks other than classification. */
 export const taskOptions = (command: Command): Command =>
   group(
     command,
@@ -78,7 +78,7 @@ export const taskOptions = (command: Command): Command =>
     flag('evaluateSegmenter', 'ignored', '--ignore-label <class>'),
   );
 
-/** @throws ArgumentError for a flag that another task has */
+/** @throws ArgumentError for a flag of another task */
 export function checkTaskFlags(command: Command, task: Task): void {
   for (const [name, tasks] of Object.entries(ONLY)) {
     if (tasks.includes(task) || command.getOptionValueSource(name) !== 'cli') continue;
@@ -87,7 +87,7 @@ export function checkTaskFlags(command: Command, task: Task): void {
   }
 }
 
-/** @param flags With model, weights and images. */
+/** @param flags Must have model, weights and images. */
 export async function evaluateTask(flags: TaskFlags, share: Share): Promise<void> {
   const { task, out, json } = flags;
   const { truth } = flags;
@@ -179,12 +179,12 @@ async function segmented(
   return isFirst(share) ? { scores: { ...counts.scores(), skipped }, total } : null;
 }
 
-/** What a batch gives in any task. */
+/** The result of a batch, in any task. */
 interface TaskPart {
   readonly skipped: readonly SkippedImage[];
 }
 
-/** Deals samples out and joins what each batch gives. */
+/** Distributes samples among the processes and collects the results of batches. */
 async function eachShared<Sample, Part extends TaskPart>(
   share: Share,
   batch: number,
@@ -220,7 +220,7 @@ async function eachShared<Sample, Part extends TaskPart>(
 
 const stemOf = (file: string): string => basename(file, extname(file));
 
-/** Images and their objects, by their names. */
+/** Images with their objects, matched by name. */
 function marked(files: readonly string[], truth: string) {
   const annotated = readAnnotations(truth);
   const byName = new Map(annotated.map((each) => [basename(each.name), each]));
@@ -231,14 +231,14 @@ function marked(files: readonly string[], truth: string) {
   });
 }
 
-/** Images and their label maps, by their names. */
+/** Images with their label maps, matched by name. */
 const mapped = (files: readonly string[], truth: string) =>
   known(files, truth, (image) => {
     const map = join(truth, `${stemOf(image)}.png`);
     return existsSync(map) ? { image, truth: map } : null;
   });
 
-/** Those of which something is known; of the others stderr tells. @throws ArgumentError where none is */
+/** The images that have ground truth; the others are listed on stderr. @throws ArgumentError if no image has any */
 function known<T>(files: readonly string[], truth: string, find: (file: string) => T | null): T[] {
   const unknown: string[] = [];
   const found = files.flatMap((file) => {

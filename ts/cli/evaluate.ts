@@ -138,7 +138,7 @@ Examples:
   });
 }
 
-/** Prints and writes it. */
+/** Prints the result and writes it. */
 function tell(result: EvaluationResult, flags: Flags, before: EvaluationResult | null): void {
   if (flags.out !== undefined) writeFileAtomically(flags.out, [`${JSON.stringify(result, null, 2)}\n`]);
   const comparison = before === null ? null : compareResults(before, result);
@@ -153,10 +153,10 @@ function tell(result: EvaluationResult, flags: Flags, before: EvaluationResult |
 
 const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() === true;
 
-/** What a batch gave. */
+/** The result of a batch. */
 type Part = Evaluated & { readonly images: number };
 
-/** Null where it was interrupted, or is told already, and in all processes but the first. */
+/** Null if the evaluation was interrupted or its result is already printed, and in all processes except the first. */
 async function run(
   job: Job,
   flags: Flags,
@@ -176,7 +176,7 @@ async function run(
       batch: scales === undefined ? batch * crops : 2,
       inputShapes: flags.inputShape,
       ...precisionOf(job),
-      // Nearly every image is of another size: none is worth measuring for.
+      // Nearly every image has another size, so measuring algorithms does not pay off.
       ...(scales === undefined ? {} : { tune: false }),
     }),
   );
@@ -283,14 +283,14 @@ async function run(
   };
 }
 
-/** What the first process alone knows. */
+/** What only the first process opens. */
 interface Opened {
   readonly images: Samples['samples'];
   readonly identity: Pick<EvaluationResult, 'recipe' | 'source'>;
   readonly kept: ProgressFile | null;
 }
 
-/** Samples that go to another process as plain data: files with their classes; of a database, where they stand in it. */
+/** Samples that can be sent to another process as plain objects: files with their classes, or positions in a database. */
 class SharedSamples implements Disposable {
   readonly #open: () => Samples;
   #whole: Samples | null = null;
@@ -299,7 +299,7 @@ class SharedSamples implements Disposable {
     this.#open = () => readSamples(...of);
   }
 
-  /** All of them, listed when they are first asked for. @throws as `readSamples` */
+  /** All samples, which are listed at the first access. @throws as `readSamples` */
   get whole(): Samples {
     this.#whole ??= this.#open();
     return this.#whole;

@@ -1,4 +1,4 @@
-/** What `resnode evaluate` is to do: from its flags, or from a result that is to be made again. */
+/** The work of `resnode evaluate`, from its flags or from a result to be repeated. */
 import { ArgumentError } from '../base/errors.ts';
 import type { DeviceKind } from '../device/device.ts';
 import type { DecodeLimits } from '../images/decode.ts';
@@ -30,7 +30,7 @@ export interface Job extends DeviceFlags, AnyPrecisionFlags {
   readonly scales: readonly number[] | undefined;
   readonly batch: number | undefined;
   readonly source: Omit<EvaluationSource, 'matchedBy' | 'sha256'>;
-  /** For a net's input size. */
+  /** The preprocessing for the net's input size. */
   readonly preprocess: (size: Preprocess['crop']) => Preprocess;
   readonly limits: DecodeLimits;
 }
@@ -43,7 +43,7 @@ const deviceFlags = ({ device, threads, cudnn, winograd, tune }: DeviceFlags): D
   ...(threads === undefined ? {} : { threads }),
 });
 
-/** @param flags With model, weights and images. */
+/** @param flags Must have model, weights and images. */
 export function jobOf(flags: EvaluateFlags): Job {
   const chosen = choosePreprocess(flags, flags.model!);
   return {
@@ -69,8 +69,8 @@ export function jobOf(flags: EvaluateFlags): Job {
 }
 
 /**
- * @param flags Say where files lie now, and on which device to compute where it is another.
- * @throws ArgumentError where a file is not the one that made the result
+ * @param flags Where the files are now, and on which device to compute if that changed.
+ * @throws ArgumentError if a file is not the one that produced the result
  */
 export async function replayJob({ recipe, source }: EvaluationResult, flags: EvaluateFlags): Promise<Job> {
   const model = flags.model ?? recipe.model.file;
@@ -117,7 +117,7 @@ export async function replayJob({ recipe, source }: EvaluationResult, flags: Eva
     preprocess: () => ({
       ...{ resize, interpolation, crop, mean, order, scale, orientation, depth },
       ...(std === null ? {} : { std }),
-      // Results of earlier versions have none.
+      // Results of earlier versions have no window.
       ...(window ? { window } : {}),
     }),
     limits: limitsOf(flags),

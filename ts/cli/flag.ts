@@ -1,4 +1,7 @@
-/** A flag of a command is a row of a table of options: its kind reads it, its sentence is the help. */
+/**
+ * A flag of a command is a row of a table of options: the row's kind parses its value, and the row's description is its help
+ * text.
+ */
 import { type Command, Option } from 'commander';
 import { ArgumentError } from '../base/errors.ts';
 import type { Kind, Written } from '../base/kinds.ts';
@@ -7,14 +10,14 @@ import { type OwnFlag, ownFlags } from './own-flags.ts';
 
 export class Flag extends Option {
   readonly row: Row;
-  /** Of the library's option that it is; null: it is the command's own. */
+  /** The library's name of the option; null: the option exists only on the command line. */
   readonly option: string | null;
 
   /**
-   * @param flags As commander takes them: `--batch <n>`, `--images <path...>`, `--no-tune`, `--json`.
-   * @param value Where it is not given. Default: undefined, the library's own default counts.
-   * @param option The library's name for it. Default null.
-   * @param says What --help says. Default: the row's sentence.
+   * @param flags In commander's syntax: `--batch <n>`, `--images <path...>`, `--no-tune`, `--json`.
+   * @param value The value without the flag. Default: undefined, so that the library's default applies.
+   * @param option The library's name of the option. Default null.
+   * @param says The help text. Default: the row's description.
    */
   constructor(flags: string, row: Row, value?: unknown, option: string | null = null, says = row.says) {
     super(flags, sentenceOf(flags, { ...row, says }, value));
@@ -46,13 +49,13 @@ export class Flag extends Option {
   }
 }
 
-/** What --help says: the row's sentence, what a value must be, and the default. */
+/** The help text: the row's description, the expected value and the default. */
 function sentenceOf(flags: string, { says, kind, default: fallback }: Row, value: unknown): string {
   const takesValue = /[<[]/.test(flags);
   if (!takesValue) return says;
   const { expected = '' } = kind.written ?? {};
   const isPlain = expected === 'a path' || expected === 'a string';
-  // Where the command has a default of its own, that one; an empty list or object is the library's.
+  // Shows the command's own default if it has one. For an empty list or object it shows the library's.
   const shown = String(typeof value === 'object' && !Array.isArray(value) ? '' : (value ?? '')) || fallback;
   const parts = [
     ...(isPlain ? [] : [expected]),
@@ -63,16 +66,16 @@ function sentenceOf(flags: string, { says, kind, default: fallback }: Row, value
 
 /**
  * The flag of an option of a public function.
- * @param name The function's, as in docs/options.md; its module must be loaded.
- * @param option A parameter, or an option: `batch`, `warmup.rate`.
+ * @param name The function's name in docs/options.md; its module must be loaded.
+ * @param option A parameter or an option: `batch`, `warmup.rate`.
  */
 export function flag(name: string, option: string, flags: string, value?: unknown): Flag {
   return new Flag(flags, rowOf(name, option), value, option);
 }
 
 /**
- * The flag that switches such an option off: `--no-tune`.
- * @param says What happens then; the option's own sentence says what happens without the flag.
+ * A flag that switches an option off: `--no-tune`.
+ * @param says What the flag does; the option's own description says what happens without it.
  */
 export function off(name: string, option: string, flags: string, says: string): Flag {
   return new Flag(flags, rowOf(name, option), undefined, option, says);
@@ -94,7 +97,7 @@ function rowAt(rows: Readonly<Record<string, Row>>, [name, ...rest]: readonly st
 const tableOf = ({ kind }: Row): Readonly<Record<string, Row>> =>
   'table' in kind ? (kind.table as Readonly<Record<string, Row>>) : {};
 
-/** A flag that no function has an option for. */
+/** A flag that corresponds to no option of a function. */
 export function own(name: OwnFlag, value?: unknown): Flag {
   const { flags, row } = ownFlags[name];
   return new Flag(flags, row, value);
@@ -106,5 +109,5 @@ export function group(command: Command, heading: string, ...flags: readonly Flag
   return command;
 }
 
-/** The same, to be given always. */
+/** The same flag, but required. */
 export const needed = (made: Flag): Flag => made.makeOptionMandatory();

@@ -108,7 +108,7 @@ function write(name: string, flags: Flags, folder: string): void {
   }
 }
 
-/** All but BatchNorm's statistics, as papers count. */
+/** The number of learnable values, without BatchNorm's statistics, as papers count. */
 function learnedValues(net: NetParameter): number {
   const statistics = new Set(
     (net.layer ?? []).flatMap(({ type, name }) => (type === 'BatchNorm' ? [name] : [])),

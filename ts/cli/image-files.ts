@@ -1,4 +1,4 @@
-/** The images of a command line: files, folders, lists, patterns, and what comes by the standard input. */
+/** The images of a command line: files, folders, lists, patterns and standard input. */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { buffer } from 'node:stream/consumers';
@@ -10,25 +10,26 @@ import { checkIsList } from '../data/list-lines.ts';
 import { imageFormatOf } from '../images/format.ts';
 import { listImages } from '../images/list-images.ts';
 
-/** What --help says of them. */
+/** The description of images in --help. */
 export const IMAGES =
   'image files, folders, lists of paths (.txt) or quoted patterns; - reads paths or an image from standard input';
 
-/** An image, and what it is called where it is told of. */
+/** An image and its name in messages. */
 export interface ImageSource {
   readonly file: string;
   readonly source: string | Uint8Array;
 }
 
-/** The name of an image that came by the standard input. */
+/** The name of an image from standard input. */
 export const STDIN = '-';
 
 /**
- * Files as they are; folders as the images in them and below, sorted, what lies beside them named on stderr; a .txt, .lst
- * or .list as the paths in its lines, relative to it, a label behind them not read; `**` and other patterns as what
- * they match; `-` as one image where the standard input begins as one, else as a list of paths.
+ * Resolves the images that words name. Files stand for themselves. A folder stands for the images in it and its subfolders,
+ * sorted; other files in it are listed on stderr. A .txt, .lst or .list stands for the paths in its lines, which are
+ * relative to it; labels after the paths are ignored. Patterns such as `**` stand for the files that match. `-` stands for
+ * one image if standard input begins like an image, and otherwise for a list of paths.
  * @param where The argument or flag, for errors.
- * @throws ArgumentError where there are none; DataError for a list that is none
+ * @throws ArgumentError if there are no images; DataError for an invalid list
  */
 export async function imageSources(words: readonly string[], where: string): Promise<ImageSource[]> {
   const parts: (Found & { readonly word: string })[] = [];
@@ -46,14 +47,14 @@ export async function imageSources(words: readonly string[], where: string): Pro
   );
 }
 
-/** The same where there is one alone. @throws ArgumentError */
+/** The same for exactly one image. @throws ArgumentError */
 export async function imageSource(word: string, where: string): Promise<ImageSource> {
   const [first, ...others] = await imageSources([word], where);
   if (others.length === 0) return first!;
   throw new ArgumentError(where, 'one image', `${word} with ${others.length + 1}`);
 }
 
-/** Paths alone. @throws ArgumentError also where an image came by the standard input */
+/** The same for paths only. @throws ArgumentError also for an image from standard input */
 export async function imageFiles(words: readonly string[], where: string): Promise<string[]> {
   return (await imageSources(words, where)).map(({ source }) => {
     if (typeof source === 'string') return source;
@@ -97,7 +98,7 @@ function listed(path: string): string[] {
   return linesOf(readFileSync(path), path).map((line) => resolve(dirname(path), line));
 }
 
-/** @throws DataError where they are no list */
+/** @throws DataError if the bytes are not a list */
 function linesOf(bytes: Uint8Array, file: string): string[] {
   checkIsList(bytes, file);
   return Buffer.from(bytes)
@@ -108,7 +109,7 @@ function linesOf(bytes: Uint8Array, file: string): string[] {
     .filter((line) => line !== '');
 }
 
-/** Says on stderr what of a folder is not taken. */
+/** Lists on stderr the files of a folder that are skipped. */
 export function sayIgnored(folder: string, ignored: readonly string[]): void {
   if (ignored.length === 0) return;
   const some = ignored.slice(0, 8).join(', ');

@@ -1,11 +1,12 @@
-/** An evaluation that a signal ends in order, so that the same command goes on with it. */
+/** Ends an evaluation on a signal so that the same command can continue it. */
 import type { ProgressFile } from '../images/evaluate/progress-file.ts';
 import { OtherFailed } from './other-failed.ts';
 
 /**
- * Where progress is kept, SIGINT and SIGTERM to any process end the work in order; whatever ends it, the file is written.
- * @param kept Of the first process.
- * @returns false: it was interrupted
+ * If progress is kept, SIGINT and SIGTERM to any process end the work after the current batch. The progress file is written
+ * whatever ends the work.
+ * @param kept The progress file of the first process.
+ * @returns false if the work was interrupted
  */
 export async function interruptible(
   isKept: boolean,

@@ -60,7 +60,7 @@ Example:
   return inputShapeOption(command);
 }
 
-/** The net of each phase; none where the file has no net that can be read, which is what lint then says. */
+/** The net of each phase; none if the file has no readable net, which lint then reports. */
 function netsOf(file: string): NetParameter[] {
   try {
     const { state: _, ...net } = readNetFile(file, { onForkField: () => {} });
@@ -71,7 +71,7 @@ function netsOf(file: string): NetParameter[] {
   }
 }
 
-// What data layers read says their shapes, where it is there; else rules about shapes see less.
+// Data layers take their shapes from their data if it exists; without it, rules about shapes check less.
 async function shapesOf(nets: readonly NetParameter[], given: Shapes): Promise<Shapes> {
   let shapes = given;
   for (const net of nets)
@@ -89,7 +89,7 @@ const ruleText = ({ name, level, finds, why, fix }: (typeof lintRules)[number]) 
 const causeAndFile = ({ position, level, rule, message, fix }: Finding) =>
   [position.file, level, rule, causeOf(message), causeOf(fix)].join('\n');
 
-/** A cause once, by its first place; the others by their lines. */
+/** Prints a problem once at its first place, followed by the lines of its other places. */
 function groupText([first, ...others]: readonly Finding[]): string {
   const { position, level, rule, message, fix } = first!;
   const lines = [...new Set(others.map((other) => other.position.line))].join(', ');

@@ -1,11 +1,14 @@
 #!/usr/bin/env node
-/** The command line: thin over the library, one file a command. Exit status 2 for misuse, 1 for failure. */
+/**
+ * The command line: a thin layer over the library, with one file per command. The exit status is 2 for misuse and 1 for
+ * failure.
+ */
 import { printWarningsToStderr } from '../base/warn.ts';
 import { failureOf } from './failure.ts';
 import { runProgram, wordsOf } from './program.ts';
 
 printWarningsToStderr();
-// A reader that has seen enough (`resnode print … | head`) is no error.
+// A reader that closes the pipe early (`resnode print … | head`) is not an error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit();
   console.error(`resnode: standard output cannot be written: ${error.message}`);

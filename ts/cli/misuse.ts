@@ -1,12 +1,12 @@
-/** What commander says of a command line that it does not take, where the cause is another than the one it names. */
+/** Replaces commander's message about an invalid command line if the real cause is another one. */
 import type { Command } from 'commander';
 import { nearest } from '../base/suggest.ts';
 import { withNewName } from './renamed.ts';
 
 /**
- * The sentence for the user. Commander looks for options that are missing before it looks for unknown ones: a misspelt
- * `--mdoel` is then the cause. Images are an argument of some commands and `--images` of others.
- * @param text Commander's, beginning with `error: `.
+ * The message for the user. Commander checks for missing options before it checks for unknown ones, so the cause may be a
+ * misspelt `--mdoel`. Some commands take images as an argument and others with `--images`.
+ * @param text Commander's message, which begins with `error: `.
  * @param words The command line.
  */
 export function misuseText(command: Command, text: string, words: readonly string[]): string {

@@ -1,4 +1,4 @@
-/** A model folder in the place of a prototxt: its files stand for --weights, --labels and --calibration where these are not given. */
+/** Accepts a model folder instead of a prototxt: its files are the defaults of --weights, --labels and --calibration. */
 import type { EventEmitter } from 'node:events';
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
@@ -7,7 +7,7 @@ import { filesOfModelFolder, isFolder } from '../caffe/model-folder.ts';
 import { Flag, own } from './flag.ts';
 import { ownFlags } from './own-flags.ts';
 
-/** Adds the net as an argument and as --model, of which one is to be given; it is then in `flags.model`. */
+/** Adds the net as an argument and as --model; exactly one must be given. The net is then in `flags.model`. */
 export function netArgument(command: Command): Command {
   return command
     .argument('[net]', 'the prototxt, or a model folder')
@@ -16,19 +16,19 @@ export function netArgument(command: Command): Command {
       const [net] = command.processedArgs as [string | undefined];
       if ((net === undefined) === (command.getOptionValue('model') === undefined))
         command.error('error: expected one net, as an argument or as --model', { exitCode: 2 });
-      // As if it had been written behind --model; commander's types do not say that a Command is an EventEmitter.
+      // Behaves as if the argument followed --model. Commander's types do not declare that a Command is an EventEmitter.
       if (net !== undefined) (command as unknown as EventEmitter).emit('option:model', net);
     });
 }
 
-/** The prototxt of a model folder; any other path as it is. @throws ArgumentError */
+/** The prototxt of a model folder; any other path unchanged. @throws ArgumentError */
 export const prototxtOf = (path: string): string =>
   isFolder(path) ? filesOfModelFolder(path, ['model']).model : path;
 
-/** Has the --model of a command take a folder. @throws ArgumentError for a folder that lacks what the command needs */
+/** Lets --model of a command accept a folder. @throws ArgumentError for a folder that lacks a file that the command needs */
 export function takeModelFolder(command: Command): void {
   const takes = (name: string) => command.options.some((option) => option.attributeName() === name);
-  // Of the net's own classes: --labels of `resnode finetune` names the new ones.
+  // Only labels of the net's own classes: --labels of `resnode finetune` names new classes.
   const takesLabels = command.options.some(
     (option) => option instanceof Flag && option.row === ownFlags.labels.row,
   );
@@ -37,7 +37,7 @@ export function takeModelFolder(command: Command): void {
   const isGiven = (name: string) => command.getOptionValueSource(name) === 'cli';
   if (!takes('model')) return;
   let ranges: string | undefined;
-  // What is given behind the folder takes the place of its file by itself.
+  // Flags after the folder override its files without further code.
   command.on('option:model', (folder: string) => {
     if (!existsSync(folder) && isMandatory('weights') && !isGiven('weights'))
       throw new ArgumentError('--model', 'a prototxt or a model folder', `${folder}, which does not exist`);

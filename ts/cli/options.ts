@@ -1,10 +1,10 @@
-/** What the commands share: how options are read, and how a device is opened and named. */
+/** Options that commands share, and functions that read them and open a device. */
 import type { Command } from 'commander';
 import { ArgumentError, DeviceError } from '../base/errors.ts';
 import { filterNet, type NetParameter, readNetFile } from '../caffe/net-parameter.ts';
 import type { Communicator } from '../device/communicator.ts';
 import { type Device, type DeviceKind, type LoadOptions, openDevice } from '../device/device.ts';
-// Registers device.load's rows, after which flags are named.
+// Registers the rows of device.load, which name flags below.
 import '../device/nets.ts';
 import type { Shapes } from '../device/tensor.ts';
 import type { TrainOptions } from '../device/train-options.ts';
@@ -47,25 +47,25 @@ export function deviceOptions(command: Command): Command {
   );
 }
 
-/** --no-cudnn, of commands that name their devices themselves. */
+/** --no-cudnn for commands that name their devices themselves. */
 export const noCudnn = (): Flag =>
   off('openDevice', 'cudnn', '--no-cudnn', "Uses only resnode's own kernels on a CUDA device.");
 
-/** Caffe's flag. */
+/** Caffe's flag --gpu. */
 export interface GpuFlags {
   gpu?: number;
 }
 
-/** The device that --gpu means, where it was given. */
+/** Applies --gpu to the device if it is given. */
 export const withGpu = <T extends DeviceFlags & GpuFlags>(flags: T): T =>
   flags.gpu === undefined ? flags : { ...flags, device: `cuda:${flags.gpu}` };
 
-/** What nets are trained in. */
+/** The precision of training. */
 export interface TrainingPrecisionFlags extends PrecisionFlags {
   lossScale?: number | 'dynamic';
 }
 
-/** What nets are computed in. */
+/** The precision of inference. */
 export interface PrecisionFlags {
   precision: NonNullable<TrainOptions['precision']>;
 }
@@ -75,7 +75,7 @@ export function trainingPrecisionOptions(command: Command): Command {
   return group(precisionOption(command), DEVICE, flag('device.train', 'lossScale', '--loss-scale <factor>'));
 }
 
-/** What nets are trained in, as train options. */
+/** The precision of training as train options. */
 export function trainingPrecisionOf({ precision, lossScale }: TrainingPrecisionFlags) {
   return { precision, ...(lossScale === undefined ? {} : { lossScale }) };
 }
@@ -85,7 +85,7 @@ export function precisionOption(command: Command): Command {
   return group(command, DEVICE, flag('device.train', 'precision', '--precision <name>', 'float32'));
 }
 
-/** The same with int8. */
+/** The precision of inference including int8. */
 export interface AnyPrecisionFlags {
   precision: NonNullable<LoadOptions['precision']>;
   calibration?: string;
@@ -101,14 +101,14 @@ export function anyPrecisionOption(command: Command): Command {
   );
 }
 
-/** The same as load options. */
+/** The precision as load options. */
 export function precisionOf({ precision, calibration }: AnyPrecisionFlags) {
   if (calibration !== undefined && precision !== 'int8')
     throw new ArgumentError('--precision', 'int8, which --calibration requires', precision);
   return calibration === undefined ? { precision } : { precision, calibration };
 }
 
-/** Opens the device of the flags; says on a terminal what `auto` chose. */
+/** Opens the device of the flags; on a terminal, prints what `auto` chose. */
 export async function openFlagged(
   { device, threads, cudnn, winograd, tune }: DeviceFlags,
   communicator: Communicator | null = null,
@@ -147,7 +147,7 @@ export function stateOptions(command: Command): Command {
   );
 }
 
-/** The same as load options. */
+/** The state as load options. */
 export function netState({ phase, level, stage }: StateFlags) {
   return {
     ...(phase === undefined ? {} : { phase }),
@@ -156,12 +156,12 @@ export function netState({ phase, level, stage }: StateFlags) {
   };
 }
 
-/** The whole state that a filtered net was filtered for, as load options. */
+/** The complete state for which a net was filtered, as load options. */
 export function stateUsed({ state }: NetParameter) {
   return { phase: state?.phase ?? 'TEST', level: state?.level ?? 0, stages: state?.stage ?? [] };
 }
 
-/** Shapes of inputs that the command line gives. */
+/** Shapes of inputs from the command line. */
 export interface InputShapeFlags {
   inputShape: Readonly<Record<string, number[]>>;
 }
@@ -172,8 +172,8 @@ export function inputShapeOption(command: Command): Command {
 }
 
 /**
- * Where data gives the inputs, their shapes can only be the data's own.
- * @param who E.g. `the data has`.
+ * If data feeds the inputs, their shapes must be those of the data.
+ * @param who For example `the data has`.
  * @throws ArgumentError
  */
 export function checkGivenShapes(

@@ -1,10 +1,10 @@
-/** Another process of a shared command failed: the first says so in its place. */
+/** Another process of a shared command failed; the first process reports this error instead. */
 import { DeviceError } from '../base/errors.ts';
 
 export class OtherFailed extends DeviceError {
-  /** What the command ends with. */
+  /** The exit status of the command. */
   readonly status: number;
-  /** A signal ended it in order. */
+  /** Whether a signal ended the process regularly. */
   readonly isStopped: boolean;
 
   constructor(rank: number, size: number, { text, status, isStopped }: Failed) {
@@ -14,7 +14,7 @@ export class OtherFailed extends DeviceError {
   }
 }
 
-/** What it says of itself. */
+/** The report of the failed process. */
 export interface Failed {
   readonly text: string;
   readonly status: number;

@@ -1,4 +1,4 @@
-/** The flags that no public function has an option for: here alone, with their kinds, defaults and sentences. */
+/** The flags that correspond to no option of a public function, with their kinds, defaults and descriptions. */
 import {
   boolean,
   integer,
@@ -17,10 +17,10 @@ import { type Option, optional, required } from '../base/options.ts';
 import { overwrite } from '../caffe/model-folder.ts';
 import { exactSize } from '../images/geometry.ts';
 
-/** The GPUs of processes that train together, by their places on a machine. */
+/** The GPUs of processes that train together, by local rank. */
 export type Gpus = readonly number[] | 'all';
 
-/** A file of `resnode run`, and its blob's shape where that is said. */
+/** A file for `resnode run`, and the shape of its blob if given. */
 export interface InputFile {
   readonly name: string;
   readonly file: string;
@@ -90,7 +90,7 @@ const effect = (signal: string, fallback: string) =>
     `What ${signal} does: stop (with a snapshot), snapshot or none.`,
   );
 
-/** Flags, by a name for the commands. */
+/** The flags, by names for the commands. */
 export const ownFlags = {
   // Files
   model: { flags: '--model <net>', row: required(path, 'The net, or a model folder.') },
@@ -345,7 +345,7 @@ export const ownFlags = {
     ),
   },
 
-  // What is printed
+  // Output
   jsonWithMap: { flags: '--json', row: onOff('Prints a line of JSON per image, including the map.') },
   json: { flags: '--json', row: onOff('Prints JSON.') },
   jsonLines: { flags: '--json', row: onOff('Prints a line of JSON per image.') },
@@ -375,7 +375,7 @@ export const ownFlags = {
   allBlobs: { flags: '--blobs', row: onOff('Lists every blob, not only the worst of each case.') },
   fused: { flags: '--fused', row: onOff('Shows the net as it runs, after the passes.') },
 
-  // Which images, and how many
+  // Selection of images
   limit: {
     flags: '--limit <n>',
     row: optional(integer(1), 'all', 'Takes only this many images, from the beginning.'),

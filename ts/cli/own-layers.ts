@@ -1,4 +1,4 @@
-/** --layers: a module of one's own with functions for Python layers, registered before the command reads its nets. */
+/** --layers: a module of the user with functions for Python layers, registered before the command reads its nets. */
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Command } from 'commander';
@@ -6,7 +6,7 @@ import { ArgumentError } from '../base/errors.ts';
 import { type JavaScriptLayers, registerLayers } from '../layers/javascript.ts';
 import { own } from './flag.ts';
 
-/** What names the nets of a command. */
+/** The flags that name nets. */
 const NETS = ['model', 'solver', 'inputShape'];
 
 /** Adds --layers to a command that reads nets. */
@@ -19,7 +19,7 @@ export function takeLayers(command: Command): void {
   });
 }
 
-/** @throws ArgumentError for a module that cannot be imported, or exports something else */
+/** @throws ArgumentError for a module that cannot be imported or has another export */
 async function layersOf(file: string): Promise<JavaScriptLayers> {
   let module: { readonly default?: unknown };
   try {

@@ -1,10 +1,10 @@
-/** Errors of the library in the words of the command line: its options by their flags, missing files by their names. */
+/** Rewrites errors of the library for the command line: options become flags, and missing files are named. */
 import type { Command } from 'commander';
 import { ArgumentError, NOTHING, ResnodeError } from '../base/errors.ts';
 import { readCause } from '../base/files.ts';
 import { Flag } from './flag.ts';
 
-/** Options of functions whose flag has another name and another row. */
+/** Options whose flag has another name and another row. */
 const OTHER_NAMES: Readonly<Record<string, string>> = {
   batches: '--batch',
   file: '--model',
@@ -15,7 +15,7 @@ const OTHER_NAMES: Readonly<Record<string, string>> = {
   stages: '--stage',
 };
 
-/** The error as this command's user should read it. */
+/** The error in the terms of this command. */
 export function inOwnWords(error: unknown, command: Command): unknown {
   if (error instanceof ArgumentError) {
     const { expected, actual, hint } = error;
@@ -31,14 +31,14 @@ export function inOwnWords(error: unknown, command: Command): unknown {
   );
 }
 
-/** `labels` → `--labels`, `warmup.rate` → `--warmup-rate`; null: it is no flag of this command, or is one already. */
+/** `labels` → `--labels`, `warmup.rate` → `--warmup-rate`; null if it is no flag of this command, or already a flag. */
 function flagOf(argument: string, command: Command): string | null {
   const flags = command.options.filter((option) => option instanceof Flag);
   const path = /^[a-z]\w*(?:\.\w+)*/i.exec(argument)?.[0];
   if (path === undefined || /\s/.test(argument)) return null;
   const name = path.split('.').at(-1)!;
   const isGiven = (flag: Flag) => command.getOptionValueSource(flag.attributeName()) === 'cli';
-  // A mean is said by either.
+  // Either of the two flags gives a mean.
   if (name === 'mean' && flags.some((flag) => flag.long === '--mean-value' && isGiven(flag)))
     return '--mean-value';
   const found =

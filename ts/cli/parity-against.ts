@@ -1,4 +1,4 @@
-/** `resnode parity --against`: one net on two sides, layer by layer. */
+/** `resnode parity --against` compares one net on two sides, layer by layer. */
 
 import { statSync } from 'node:fs';
 import type { Command } from 'commander';
@@ -50,7 +50,7 @@ export interface AgainstFlags
   json?: boolean;
 }
 
-/** Adds --model, --weights, --against, --images, --tolerance and how images are prepared. */
+/** Adds --model, --weights, --against, --images, --tolerance and the flags for preparing images. */
 export function againstOptions(command: Command): Command {
   const added = command
     .addOption(own('comparedModel'))
@@ -103,7 +103,7 @@ interface Other {
   readonly source: TopsSource;
   readonly shapes: Shapes;
   readonly inputs: Iterable<Record<string, Tensor>> | AsyncIterable<Record<string, Tensor>>;
-  /** Images that were prepared here and compared with a dump's input. */
+  /** Comparisons of images that were prepared here with the input of a dump. */
   readonly prepared: readonly InputComparison[];
   readonly close: () => void;
 }
@@ -149,7 +149,7 @@ async function openOther(
   return { source, shapes, inputs, prepared: [], close };
 }
 
-/** Random values in the shapes as written, or one image a run. */
+/** Random values in the shapes of the net, or one image per run. */
 function inputsOf(net: NetParameter, files: readonly string[] | null, flags: AgainstFlags) {
   const graph = graphFromCaffe(net, { inputShapes: flags.inputShape });
   const written = Object.fromEntries(

@@ -1,4 +1,4 @@
-/** `resnode parity`: replays what a real Caffe recorded. */
+/** `resnode parity` replays what a real Caffe recorded. */
 
 import { basename } from 'node:path';
 import { Command } from 'commander';
@@ -63,7 +63,7 @@ Examples:
   });
 }
 
-// One that cannot be loaded or run does not keep the others from being compared.
+// A case that cannot be loaded or run does not prevent the others from being compared.
 function failedCase({ folder, kind }: GoldenCase, error: unknown): CaseResult {
   if (!(error instanceof ResnodeError)) throw error;
   return { folder, kind, ok: false, checks: [], firstDivergence: null, notChecked: [error.message] };

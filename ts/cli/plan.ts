@@ -1,4 +1,4 @@
-/** `resnode plan`: the memory that a net will take, before it takes any. */
+/** `resnode plan` computes the memory of a net before any is allocated. */
 
 import { Command } from 'commander';
 import { GraphError } from '../base/errors.ts';
@@ -42,10 +42,10 @@ interface Row {
   readonly fits: boolean;
 }
 
-/** What cuDNN may want of one convolution (kWorkspaceLimit of cuda/convolution/chooser.h). */
+/** The largest workspace that cuDNN may request for a convolution (kWorkspaceLimit of cuda/convolution/chooser.h). */
 const CUDNN_WORKSPACE = 512 * 2 ** 20;
 
-/** The largest batch that is looked for. */
+/** The largest batch of the search. */
 const MOST = 4096;
 
 export function plan(): Command {
@@ -87,7 +87,7 @@ Examples:
       await using device = await (flags.gpuMemory === undefined
         ? openFlagged(flags)
         : openDevice(flags.device, { gpuMemory: flags.gpuMemory }));
-      // A convolution's workspace lives for one operation: the largest bounds them all.
+      // The workspace of a convolution exists only during the operation, so the largest one limits them all.
       const cudnnBytes = flags.gpuMemory === undefined || !flags.cudnn ? 0 : CUDNN_WORKSPACE;
       const free = device.memory().free - cudnnBytes;
       const planned = async (batch: number, tune = flags.tune): Promise<ModelPlan> =>
@@ -102,12 +102,12 @@ Examples:
           : device.plan({ ...common, ...precisionOf(flags), batch, tune });
       const rows: Row[] = [];
       for (const batch of flags.batch) rows.push(rowOf(batch, await planned(batch), free));
-      // As a load that does not fit does: the search times no convolutions.
+      // As in a load that does not fit, the search does not time convolutions.
       const largest = await largestBatch(MOST + 1, free, async (batch) => {
         try {
           return bytesOf(await planned(batch, false));
         } catch (error) {
-          // Too large for a blob, or a batch that the net does not take: proposals are of one image.
+          // The blob is too large, or the net does not accept the batch: proposal layers need one image.
           if (error instanceof GraphError) return Number.POSITIVE_INFINITY;
           throw error;
         }

@@ -1,4 +1,4 @@
-/** How an image becomes a net's input, as options: all given, or from a file; never guessed. */
+/** The preprocessing of images as options: either all are given, or they come from a file; they are never guessed. */
 import type { Command } from 'commander';
 import { ArgumentError, NOTHING } from '../base/errors.ts';
 import type { DecodeLimits } from '../images/decode.ts';
@@ -16,7 +16,7 @@ export interface PreprocessFlags {
   scale?: number;
   std?: number[];
   shorterSide?: number;
-  /** false: --no-resize. */
+  /** false for --no-resize. */
   resize?: Size | false;
   interpolation?: 'bytes' | 'float';
   orientation?: 'applied' | 'ignored';
@@ -26,7 +26,7 @@ export interface PreprocessFlags {
   maxPixels?: number;
 }
 
-/** Flag of each option that a preprocess file says too. */
+/** The flag of each option that a preprocess file can also set. */
 const FLAGS = {
   mean: '--mean',
   meanValue: '--mean-value',
@@ -41,12 +41,12 @@ const FLAGS = {
   window: '--window',
 } as const;
 
-/** Attribute names of what a preprocess file says. */
+/** The names of commander's attributes for the fields of a preprocess file. */
 export const PREPROCESS_ATTRIBUTES: string[] = Object.keys(FLAGS);
 
 /**
- * Adds --mean, --mean-value, --preprocess and all else that says how images are prepared; and --max-pixels.
- * @param sizes What says their size.
+ * Adds --mean, --mean-value, --preprocess and all other flags for preparing images, and --max-pixels.
+ * @param sizes The flags that set the size.
  */
 export function preprocessOptions(
   command: Command,
@@ -76,17 +76,17 @@ export const maxPixelsOption = () => flag('decodeImage', 'maxPixels', '--max-pix
 export const limitsOf = ({ maxPixels }: Pick<PreprocessFlags, 'maxPixels'>): DecodeLimits =>
   maxPixels === undefined ? {} : { maxPixels };
 
-/** A way to prepare images that is complete but for the net's input size. */
+/** A preprocessing that is complete except for the net's input size. */
 export interface ChosenPreprocess {
-  /** Where it was read; null: it was given as options. */
+  /** The file that it was read from; null if it came from options. */
   readonly file: string | null;
-  /** @param crop The net's own input size. @throws ArgumentError where a file was made for another */
+  /** @param crop The net's input size. @throws ArgumentError if the file was made for another size */
   for(crop: Size): Preprocess;
 }
 
 /**
- * The preprocessing of the flags, of --preprocess, or of the file beside the model, which is named on stderr.
- * @throws ArgumentError where nothing says the mean, or two options contradict each other; ImageError for files
+ * The preprocessing from the flags, from --preprocess, or from the file beside the model, which is named on stderr.
+ * @throws ArgumentError if nothing sets the mean, or two options contradict each other; ImageError for files
  */
 export function choosePreprocess(flags: PreprocessFlags, model: string): ChosenPreprocess {
   const file = preprocessFileOf(flags, model, givenFlags(flags));
@@ -107,13 +107,13 @@ export function choosePreprocess(flags: PreprocessFlags, model: string): ChosenP
   };
 }
 
-/** Those flags of preprocessing that are given. */
+/** The preprocessing flags that are given. */
 export const givenFlags = (flags: PreprocessFlags): string[] =>
   Object.entries(FLAGS).flatMap(([name, flag]) =>
     flags[name as keyof typeof FLAGS] === undefined ? [] : [flag],
   );
 
-/** The file that says all of it; null: flags do. @throws ArgumentError where both do */
+/** The file with all settings; null if flags give them. @throws ArgumentError if both do */
 export function preprocessFileOf(
   { preprocess }: PreprocessFlags,
   model: string,
@@ -128,7 +128,7 @@ export function preprocessFileOf(
   return preprocess ?? (given.length === 0 ? preprocessBeside(model) : null);
 }
 
-/** @param crop The net's own input size. @throws as choosePreprocess */
+/** @param crop The net's input size. @throws as choosePreprocess */
 export const preprocessOf = (flags: PreprocessFlags, crop: Size, model: string): Preprocess =>
   choosePreprocess(flags, model).for(crop);
 
@@ -162,7 +162,7 @@ function preprocessOfFlags(flags: PreprocessFlags, crop: Size, model: string): P
   };
 }
 
-/** All but the size. @throws ArgumentError where nothing says the mean, or two flags contradict each other */
+/** All settings except the size. @throws ArgumentError if nothing sets the mean, or two flags contradict each other */
 export function valuesOf(flags: PreprocessFlags, model: string): Omit<Preprocess, 'resize' | 'crop'> {
   const mean = meanOf(flags, preprocessBeside(model));
   const { order, scale, std, interpolation, orientation, depth, window } = flags;
@@ -181,7 +181,9 @@ export function valuesOf(flags: PreprocessFlags, model: string): Omit<Preprocess
   };
 }
 
-/** A mean or deviation of pixels from 0 to 1, as PyTorch's users write them, would do nothing to pixels up to 255. */
+/**
+ * Rejects a mean or deviation for pixels from 0 to 1, which PyTorch's users have; it would hardly change pixels up to 255.
+ */
 function checkUnits(mean: Preprocess['mean'], scale = 1, std: readonly number[] = []): void {
   const of255 = (values: readonly number[]) =>
     values.map((value) => Number((255 * value).toPrecision(6))).join(',');

@@ -1,4 +1,4 @@
-/** Results of an evaluation, for people. */
+/** Prints the results of an evaluation. */
 import {
   aucText,
   averagePrecisionText,
@@ -10,10 +10,10 @@ import type { EvaluationResult, ResultComparison } from '../images/evaluate/resu
 import { LABELS_HEAD, type LabelsSummary, labelFacts, labelRows } from '../images/evaluate/several-labels.ts';
 import type { Share } from '../images/evaluate/statistics.ts';
 
-/** Confusions that are printed unless all are asked for. */
+/** The number of confusions that are printed by default. */
 const MOST = 10;
 
-/** What was found where images have several labels: the means, then every class. */
+/** The results for images with several labels: the means, then every class. */
 export function labelLines(summary: LabelsSummary, name: (label: number) => string): string[] {
   const rows = [LABELS_HEAD, ...labelRows(summary, name)];
   const widths = LABELS_HEAD.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)));
@@ -26,7 +26,7 @@ export function labelLines(summary: LabelsSummary, name: (label: number) => stri
   ];
 }
 
-/** @param details Every class, every confusion and the calibration, too. */
+/** @param details Also prints every class, every confusion and the calibration. */
 export function printEvaluation(result: EvaluationResult, details: boolean): void {
   const { images, top1, top5, published, confusions, skipped, calibration, recipe } = result;
   const name = (label: number) => result.labels?.[label] ?? `class ${label}`;

@@ -81,7 +81,7 @@ Examples:
   });
 }
 
-// What a fork added to a layer would be lost in print.
+// Printing would drop fields that a fork added to a layer.
 function whole(net: NetParameter): NetParameter {
   refuseForeignLayers(net.layer ?? []);
   return net;

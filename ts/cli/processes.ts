@@ -1,4 +1,4 @@
-/** Whether a command runs in the processes that mpirun started, and how it enters their world. */
+/** Decides whether a command runs in the processes that mpirun started, and connects them. */
 
 import type { Command } from 'commander';
 import { DeviceError } from '../base/errors.ts';
@@ -7,7 +7,7 @@ import { launched } from '../device/launcher.ts';
 import { own } from './flag.ts';
 
 export interface ProcessFlags {
-  /** Undefined: where mpirun started several processes. */
+  /** Undefined: share the work if mpirun started several processes. */
   readonly mpi?: boolean;
 }
 
@@ -15,12 +15,12 @@ export interface ProcessFlags {
 export const processOptions = (command: Command): Command =>
   command.addOption(own('mpi')).addOption(own('noMpi'));
 
-/** Whether work is shared with other processes, as far as the flags and the launcher say. */
+/** Whether the flags and the launcher say that processes share the work. */
 export const isShared = ({ mpi }: ProcessFlags): boolean => mpi ?? launched() !== null;
 
 /**
- * @returns The processes, which may be this alone; null: each works by itself
- * @throws DeviceError `communicator/unavailable`, also where MPI sees others than the launcher started
+ * @returns The processes, possibly only this one; null if each works alone
+ * @throws DeviceError `communicator/unavailable`, also if MPI sees another number of processes than the launcher started
  */
 export async function enterProcesses(flags: ProcessFlags): Promise<Communicator | null> {
   if (!isShared(flags)) return null;

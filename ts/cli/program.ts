@@ -7,12 +7,12 @@ import { COMMANDS } from './commands.ts';
 import { misuseText } from './misuse.ts';
 import { refuseOldNames } from './renamed.ts';
 
-// Caffe's tool takes gflags, which may begin with one dash: -model=net.prototxt.
-/** The words of a command line as commander takes them. */
+// Caffe's tools use gflags, which accept a single dash: -model=net.prototxt.
+/** Converts the words of a command line to commander's form. */
 export const wordsOf = (words: readonly string[]): string[] =>
   words.map((word) => word.replace(/^-(?=[a-z][a-z_-]+(=|$))/, '--'));
 
-/** The program for a command line: its command alone is loaded, the others are what --help says of them. */
+/** The program for a command line: it loads only the command that runs and knows the others by their descriptions. */
 export function programFor(words: readonly string[]): Promise<Command> {
   const named = words[0] === 'help' ? words[1] : words[0];
   return assemble((name, alias) => named === name || named === alias, words);
@@ -40,7 +40,7 @@ async function assemble(
   for (const command of [program, ...program.commands, ...subcommands])
     command
       .exitOverride()
-      // A flag's sentence says its default.
+      // The help text of a flag already contains its default.
       .configureHelp({ optionDescription: (option: Option) => option.description })
       .configureOutput({
         outputError: (text, write) =>
@@ -59,8 +59,8 @@ async function prepared(make: (whole: typeof wholeProgram) => Command): Promise<
 }
 
 /**
- * @throws CommanderError for misuse that commander has printed; ArgumentError for a command that is one process's work where
- * mpirun started several; what the command throws
+ * @throws CommanderError for misuse that commander has printed; ArgumentError for a command of one process if mpirun started
+ * several; the errors of the command
  */
 export async function runProgram(words: readonly string[]): Promise<void> {
   refuseOldNames(words);
@@ -69,21 +69,21 @@ export async function runProgram(words: readonly string[]): Promise<void> {
   try {
     await program.parseAsync(words, { from: 'user' });
   } catch (error) {
-    // What commander said, --version and --help among it, stays as it is.
+    // Messages of commander, including --version and --help, stay unchanged.
     if (error instanceof CommanderError) throw error;
     const { inOwnWords } = await import('./own-words.ts');
     throw inOwnWords(error, commandOf(program, words));
   }
 }
 
-// They would print and write the same, one over the other.
+// Several processes would print and write the same results over each other.
 function refuseProcesses(words: readonly string[]): void {
   const launcher = launched();
   const [name] = words;
   const entry = Object.entries(COMMANDS).find(([each, { alias }]) => each === name || alias === name)?.[1];
   if (launcher === null || entry === undefined || entry.processes !== undefined) return;
   if (words.some((word) => word === '--help' || word === '-h')) return;
-  // The first says it.
+  // The first process prints the message.
   if (launcher.rank > 0) throw new CommanderError(2, 'resnode.processes', '');
   const sharing = Object.entries(COMMANDS).flatMap(([each, { processes }]) =>
     processes === 'share' ? [each] : [],

@@ -1,11 +1,11 @@
-/** How far a long command has come, in one line on stderr: on a terminal, or where --progress asks for it. */
+/** Shows the progress of a long command in one line on stderr, on a terminal or with --progress. */
 import { formatDuration } from '../train/pace.ts';
 
 export interface ProgressFlags {
   readonly progress?: boolean;
 }
 
-/** Milliseconds between two lines, on a terminal and in a file. */
+/** Milliseconds between two updates on a terminal and in a file. */
 const [REDRAWN, WRITTEN] = [100, 1000];
 
 export class Progress {
@@ -19,9 +19,9 @@ export class Progress {
   #isOpen = false;
 
   /**
-   * @param units E.g. `images`.
-   * @param total Null: unknown.
-   * @param first What was done before, where work is resumed.
+   * @param units For example `images`.
+   * @param total Null if unknown.
+   * @param first The amount done earlier if work is resumed.
    */
   constructor(units: string, total: number | null, { progress = false }: ProgressFlags, first = 0) {
     this.#first = first;
@@ -40,7 +40,7 @@ export class Progress {
     this.#isOpen = this.#isTerminal;
   };
 
-  /** Clears the line, so that others can be written. */
+  /** Clears the line so that others can be written. */
   readonly end = (): void => {
     if (this.#isOpen) process.stderr.write('\r\x1b[K');
     this.#isOpen = false;

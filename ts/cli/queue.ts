@@ -1,4 +1,4 @@
-/** Items from one who has them to one who waits for them, in order. */
+/** Passes items in order from a producer to a waiting consumer. */
 export class Queue<Item> {
   readonly #items: Item[] = [];
   readonly #waiting: { resolve: (item: Item) => void; reject: (reason: unknown) => void }[] = [];
@@ -10,7 +10,7 @@ export class Queue<Item> {
     else next.resolve(item);
   }
 
-  /** Behind what was pushed, whoever asks gets this reason. */
+  /** After the items that were pushed, consumers get this reason. */
   fail(reason: unknown): void {
     this.#failure ??= { reason };
     for (const { reject } of this.#waiting.splice(0)) reject(reason);

@@ -1,4 +1,7 @@
-/** Names that flags had before every command called its output --out and its JSON --json: refused with the new one. */
+/**
+ * Old names of flags, from before every command called its output --out and its JSON --json. They are refused, and the error
+ * gives the new name.
+ */
 import { ArgumentError } from '../base/errors.ts';
 
 const OUT = { '--output': '--out' };
@@ -13,7 +16,7 @@ const RENAMED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   view: OUT,
 };
 
-/** Commands whose output was an argument by its place. */
+/** Commands that once took their output as a positional argument. */
 const OUTPUT_BY_PLACE = ['bench', 'convert', 'idx', 'images', 'mean'];
 
 /** @throws ArgumentError */
@@ -27,7 +30,7 @@ export function refuseOldNames([command, ...words]: readonly string[]): void {
   }
 }
 
-/** An error of commander's, with the new place of an output that is given as an argument. */
+/** An error of commander, extended with the new flag for an output that is given as an argument. */
 export const withNewName = (command: string, text: string): string =>
   OUTPUT_BY_PLACE.includes(command) && text.startsWith('error: too many arguments')
     ? text.trimEnd().replace(/\.?$/, '; --out names the file to write\n')

@@ -1,4 +1,4 @@
-/** `resnode run`: raw float32 in and out, the low-level door. */
+/** `resnode run`: raw float32 input and output, without any preprocessing. */
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -88,7 +88,7 @@ Example:
         ([name]) => outputs?.includes(name) ?? !hdf5Blobs(hdf5).includes(name),
       );
       const files = asked.map(([name, { shape, data }]) => {
-        // A blob's name may hold a slash.
+        // A blob's name may contain a slash.
         const file = `${encodeURIComponent(name)}.f32`;
         writeFileAtomically(join(flags.out, file), [new Uint8Array(data.buffer)]);
         return [name, { file, shape }] as const;
@@ -114,7 +114,7 @@ Example:
   );
 }
 
-/** @param shape What the net takes; undefined: it has no such input, which the run says. */
+/** @param shape The shape that the net expects; undefined if it has no such input, which the run reports. */
 function readFloats(file: string, name: string, shape: readonly number[] | undefined): Float32Array {
   checkRegularFile(file);
   const wrong = wrongKindAt(file, 'floats');

@@ -51,7 +51,7 @@ interface Paths {
   readonly overlay?: string;
 }
 
-/** Values above it count as edges where their share is told. */
+/** Values above this count as edges in the reported share. */
 const IS_EDGE = 0.5;
 
 function print(file: string, found: Segmentation, paths: Paths, json?: boolean): void {

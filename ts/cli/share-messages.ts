@@ -1,22 +1,22 @@
-/** What the processes of a shared command say to each other, in the order in which it is said. */
+/** The messages between processes of a shared command, in the order in which they are sent. */
 import { deserialize, serialize } from 'node:v8';
 import type { Communicator } from '../device/communicator.ts';
 import type { Failed } from './other-failed.ts';
 
-/** Of the first process to another one. */
+/** From the first process to another one. */
 export type Order =
   | { readonly kind: 'go' }
   | { readonly kind: 'dealt'; readonly items: readonly unknown[]; readonly total: number }
-  /** The last one. */
+  /** The last message. */
   | { readonly kind: 'end'; readonly status: number };
 
-/** Of another process to the first. */
+/** From another process to the first. */
 export type Report =
   | { readonly kind: 'hello'; readonly words: readonly string[] }
   | { readonly kind: 'warning'; readonly code: string; readonly message: string }
   | { readonly kind: 'part'; readonly part: unknown }
   | ({ readonly kind: 'failed' } & Failed)
-  /** The last one. */
+  /** The last message. */
   | { readonly kind: 'over' };
 
 /** @throws as `Communicator.send` */

@@ -1,7 +1,7 @@
 /**
- * One command in the processes that mpirun started: the first process deals the work out in batches, each does its share,
- * and the first joins what they found in the order of the batches and alone prints and writes. Batches are those of one
- * process, and so are the results. One process deals to itself.
+ * Runs one command in the processes that mpirun started. The first process distributes the work in batches, each process
+ * does its share, and the first collects the results in the order of the batches. It alone prints and writes. The batches
+ * are those of a single process, so the results are the same. A single process distributes the work to itself.
  */
 import type { Command } from 'commander';
 import { ArgumentError } from '../base/errors.ts';
@@ -15,30 +15,31 @@ import { enterProcesses, type ProcessFlags } from './processes.ts';
 import { Queue } from './queue.ts';
 import { type Order, type Report, receive, send } from './share-messages.ts';
 
-/** What there is to do. */
+/** The work of this process and the total. */
 export interface Dealt<Item> {
-  /** This process's: every `size`th batch, from the `rank`th on. */
+  /** The items of this process: every `size`th batch from the `rank`th on. */
   readonly own: readonly Item[];
-  /** How many items all processes have. */
+  /** The number of items of all processes. */
   readonly total: number;
 }
 
-/** Does the batches of this process; `put` takes what each gave. */
+/** Processes the batches of this process and passes the result of each to `put`. */
 export type Work<Part> = (put: (part: Part) => void, signal: AbortSignal) => Promise<void>;
 
 export interface Share {
   readonly rank: number;
   readonly size: number;
-  /** Null: this process is alone. */
+  /** Null if this process is alone. */
   readonly communicator: Communicator | null;
-  /** The first does its work before the others do theirs, which then find what it left for them. */
+  /** The first process does its work before the others, so that they find what it wrote. */
   inTurn<Result>(work: () => Promise<Result>): Promise<Result>;
-  /** @param make What there is to do; asked of the first alone. */
+  /** @param make Lists the work; only the first process calls it. */
   deal<Item>(batch: number, make: () => Promise<readonly Item[]>): Promise<Dealt<Item>>;
   /**
-   * Works, while the first takes what all found in the order of the batches; an error comes in its batch's turn.
-   * @param batches Of all processes.
-   * @param signal Ends it with its reason thrown.
+   * Works on the batches while the first process collects all results in the order of the batches. An error is reported when
+   * its batch is due.
+   * @param batches The number of batches of all processes.
+   * @param signal Cancels the work; its reason is thrown.
    */
   collect<Part>(
     batches: number,
@@ -48,17 +49,17 @@ export interface Share {
   ): Promise<void>;
 }
 
-/** Whether this process is the one that prints and writes. */
+/** Whether this process prints and writes. */
 export const isFirst = ({ rank }: Pick<Share, 'rank'>): boolean => rank === 0;
 
-/** Where an item of this process stands among those of all. */
+/** The index of an item of this process among those of all. */
 export const placeOf = (own: number, batch: number, { rank, size }: Pick<Share, 'rank' | 'size'>): number =>
   (Math.floor(own / batch) * size + rank) * batch + (own % batch);
 
 /**
- * Runs a command's work in the processes of the launcher, or in this one alone. Whichever of them fails, all end with the
- * status of that failure, and the first says why.
- * @throws What the work throws, in the first process
+ * Runs a command's work in the processes of the launcher, or only in this one. If one process fails, all exit with its
+ * status, and the first says why.
+ * @throws The errors of the work, in the first process
  */
 export async function shared(
   command: Command,
@@ -91,7 +92,7 @@ class First implements Share {
   readonly rank = 0;
   readonly size: number;
   readonly communicator: Communicator | null;
-  /** Processes that have said their last word. */
+  /** The processes that have sent their last message. */
   readonly #over = new Set<number>();
 
   constructor(communicator: Communicator | null) {
@@ -99,7 +100,7 @@ class First implements Share {
     this.size = communicator?.size ?? 1;
   }
 
-  /** @throws ArgumentError where another process has another command line */
+  /** @throws ArgumentError if another process has another command line */
   async meet(): Promise<void> {
     const own = process.argv.slice(2);
     for (const rank of this.#others) {
@@ -148,7 +149,7 @@ class First implements Share {
       own.fail(reason);
       throw reason;
     });
-    done.catch(() => {}); // is awaited below
+    done.catch(() => {}); // awaited below
     try {
       for (let batch = 0; batch < batches; batch++) {
         const rank = batch % this.size;
@@ -164,13 +165,13 @@ class First implements Share {
     }
   }
 
-  /** Ends the others, whatever they are at, and hears what they still say. */
+  /** Ends the other processes whatever they are doing, and receives their remaining messages. */
   async end(status: number): Promise<void> {
     for (const rank of this.#others) await this.#tell(rank, { kind: 'end', status });
     for (const rank of this.#others)
       while (!this.#over.has(rank)) {
         const report = await this.#hear(rank);
-        // Nobody waited for what it had to do.
+        // Nothing waits for the work of that process.
         if (report.kind === 'failed' && status === 0)
           console.error(`resnode: ${new OtherFailed(rank, this.size, report).message}; it had nothing to do`);
       }
@@ -184,7 +185,7 @@ class First implements Share {
     return send(this.communicator!, rank, order);
   }
 
-  /** The next that is no warning. */
+  /** The next message that is not a warning. */
   async #hear(rank: number, signal?: AbortSignal): Promise<Report> {
     for (;;) {
       const report = await receive<Report>(this.communicator!, rank, signal);
@@ -207,7 +208,7 @@ class Other implements Share {
   readonly size: number;
   readonly communicator: Communicator;
   readonly #orders = new Queue<Exclude<Order, { kind: 'end' }>>();
-  /** Aborted where the first ends the work. */
+  /** Aborted when the first process ends the work. */
   readonly #ended = new AbortController();
   readonly #status: Promise<number>;
   #sent: Promise<void> = Promise.resolve();
@@ -217,10 +218,10 @@ class Other implements Share {
     this.rank = communicator.rank;
     this.size = communicator.size;
     this.#status = this.#listen();
-    this.#status.catch(() => {}); // is awaited at the end
+    this.#status.catch(() => {}); // awaited at the end
   }
 
-  /** Works, tells what went wrong, and ends with the first's status. */
+  /** Does the work, reports an error, and exits with the status of the first process. */
   async run(command: Command, work: (share: Share) => Promise<void>): Promise<void> {
     takeWarnings(({ code, message }) => this.#tell({ kind: 'warning', code, message }));
     this.#tell({ kind: 'hello', words: process.argv.slice(2) });
@@ -272,7 +273,7 @@ class Other implements Share {
 
   #tell(report: Report): void {
     this.#sent = this.#sent.then(() => send(this.communicator, 0, report));
-    this.#sent.catch(() => {}); // is awaited at the end
+    this.#sent.catch(() => {}); // awaited at the end
   }
 
   async #listen(): Promise<number> {

@@ -1,10 +1,10 @@
-/** SIGINT and SIGTERM as a request to end in order; a second one ends the process at once, as without us. */
+/** Treats SIGINT and SIGTERM as a request to finish; a second signal ends the process at once. */
 import { ResnodeError } from '../base/errors.ts';
 
 export interface Stop extends Disposable {
   /** Aborted by the first signal. */
   readonly signal: AbortSignal;
-  /** What the process ends with then: 128 and the signal's number, as a shell says it. */
+  /** The exit status: 128 plus the number of the signal, as in shells. */
   readonly status: number;
 }
 

@@ -1,6 +1,6 @@
 /** A table of cells in a terminal. */
 
-/** Lines of cells under their heads, right-aligned but for the last column. */
+/** Lines of cells under their headings; all columns but the last are right-aligned. */
 export function tableLines(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
   const widths = head.map((name, i) => Math.max(name.length, ...rows.map((row) => row[i]!.length)));
   return [head, ...rows].map(

@@ -34,7 +34,7 @@ interface Flags extends DeviceFlags, WeightsFlags, GpuFlags, AnyPrecisionFlags, 
   json?: boolean;
 }
 
-/** What is timed, run by run. */
+/** A sequence of timed runs. */
 interface Timed {
   readonly whole: () => Promise<unknown>;
   readonly apart: () => Promise<readonly { layer: string; milliseconds: number; pass?: Pass }[]>;
@@ -43,7 +43,7 @@ interface Timed {
 
 type Pass = 'forward' | 'backward' | 'update';
 
-/** Milliseconds of one operation, the median of all runs. */
+/** The median milliseconds of one operation over all runs. */
 interface Operation {
   readonly layer: string;
   readonly implementation: string;
@@ -114,7 +114,7 @@ async function timeInference(device: Device, flags: Flags): Promise<void> {
 
 async function timeTraining(device: Device, flags: Flags): Promise<void> {
   const { precision } = flags;
-  // Caffe's tool times in phase TRAIN; where the net has inputs for TEST alone, that is the one that can be timed.
+  // Caffe's tool times phase TRAIN. If the net has inputs only in phase TEST, only that phase can be timed.
   const phase = flags.phase ?? readNetFile(flags.model).state?.phase ?? 'TRAIN';
   await using trainer = await device.train({
     ...common(flags),
@@ -148,7 +148,7 @@ async function timeTraining(device: Device, flags: Flags): Promise<void> {
   );
 }
 
-/** As `caffe time` has it: what one layer became, such as an unrolled LSTM, in one line. */
+/** One line per layer, as in `caffe time`, also for a layer that became several operations, such as an unrolled LSTM. */
 function byLayer(operations: readonly Operation[]): Operation[] {
   const rows: (Operation & { readonly implementations: Set<string> })[] = [];
   for (const each of operations) {

@@ -134,7 +134,7 @@ Examples:
         frozenBatchNorm: flags.frozenBn ?? false,
         synchronisedBatchNorm: flags.syncBn ?? false,
         cosine: flags.cosine ?? false,
-        // A report ends with what the trained net is worth.
+        // A report ends with a test of the trained net.
         finalTest: flags.report !== undefined,
         ...(flags.weights === undefined ? {} : { weights: splitList(flags.weights) }),
         ...(flags.snapshot === undefined ? {} : { snapshot: flags.snapshot }),
@@ -154,7 +154,7 @@ Examples:
         SIGTERM: flags.sigterm_effect,
         SIGHUP: flags.sighup_effect,
       });
-      // A run that goes on goes on with its log.
+      // A resumed run appends to its log.
       const log =
         flags.log === undefined || !isFirst
           ? null
@@ -183,14 +183,14 @@ Examples:
       if (model !== null && isFirst && done !== null && done.reason !== 'diverged')
         written.push(...(await writeTrainedModel(model, planned!, done)));
       if (!flags.json) for (const file of written) console.log(`wrote ${file}`);
-      if (log !== null) await finished(log.end()).catch(() => {}); // said when it happened
+      if (log !== null) await finished(log.end()).catch(() => {}); // reported when it happened
       device.dispose();
       await communicator?.finish();
     },
   );
 }
 
-/** Refused before the training where it cannot be opened; a log that fails later must not end the training. */
+/** Refuses a log before the training if it cannot be opened; a log that fails later must not end the training. */
 function openLog(path: string, flags: 'w' | 'a'): WriteStream {
   let fd: number;
   try {
@@ -205,7 +205,10 @@ function openLog(path: string, flags: 'w' | 'a'): WriteStream {
   });
 }
 
-/** Signals ask the solver as Caffe's do; where one asked it to stop, the next that would ends the process. */
+/**
+ * Signals request the same actions of the solver as in Caffe. After a request to stop, the next signal that would stop ends
+ * the process.
+ */
 function handleSignals(
   solver: Solver,
   effects: Readonly<Partial<Record<NodeJS.Signals, Effect>>>,
@@ -227,7 +230,7 @@ function handleSignals(
   return { [Symbol.dispose]: () => remove() };
 }
 
-// On a terminal, iterations that are not displayed pass by in one line on stderr, five times a second at most.
+// On a terminal, iterations that are not displayed update one line on stderr, at most five times per second.
 function printer(isJson: boolean): (event: SolverEvent) => void {
   let shown = 0;
   let isOpen = false;

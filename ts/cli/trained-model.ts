@@ -1,4 +1,4 @@
-/** What `resnode train --out` leaves: the net that was trained as a model folder. */
+/** `resnode train --out`: writes the trained net as a model folder. */
 import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { ArgumentError, GraphError, ResnodeError } from '../base/errors.ts';
@@ -33,7 +33,9 @@ export interface TrainedModel {
   readonly labels: string | undefined;
 }
 
-/** The deploy net of a training, before it begins: what cannot be deployed is refused before hours of work. */
+/**
+ * Derives the deploy net before the training begins, so that a net that cannot be deployed is refused before hours of work.
+ */
 export async function plannedModel({ solver, augment, labels }: TrainedModel): Promise<{
   readonly deploy: NetParameter;
   readonly preprocess: Preprocess | WholePreprocess | null;
@@ -51,7 +53,7 @@ export async function plannedModel({ solver, augment, labels }: TrainedModel): P
   return { deploy, preprocess: preprocessOf(tested, how, { width, height }, solverFile(solver)) };
 }
 
-/** Of the first Input layer; empty where it has none. */
+/** The shape of the first Input layer; empty if there is none. */
 function inputShape({ layer = [] }: NetParameter): readonly number[] {
   const { shape = [] } = (layer.find(({ type }) => type === 'Input')?.input_param ?? {}) as {
     shape?: readonly { dim?: readonly (number | bigint)[] }[];
@@ -59,7 +61,7 @@ function inputShape({ layer = [] }: NetParameter): readonly number[] {
   return (shape[0]?.dim ?? []).map(Number);
 }
 
-/** Writes the folder, from the last snapshot. @returns Its files @throws ResnodeError `file/write` */
+/** Writes the folder from the last snapshot. @returns Its files @throws ResnodeError `file/write` */
 export async function writeTrainedModel(
   { out, labels, solver }: TrainedModel,
   { deploy, preprocess }: Awaited<ReturnType<typeof plannedModel>>,
@@ -93,8 +95,8 @@ export async function writeTrainedModel(
 }
 
 /**
- * What a test net does to its images, where it says all of it: a list's images, or a database whose images are as large as
- * the net's input. Null: a part of it happened before the data was written.
+ * The preprocessing of a test net, if the net determines all of it: images of a list, or a database whose images have the
+ * size of the net's input. Null if a part of it happened before the data was written.
  */
 function preprocessOf(
   net: NetParameter,
@@ -120,8 +122,9 @@ function preprocessOf(
 }
 
 /**
- * What a segmenter does to its images where ImageSegData read those of its training: they stay as large as it left them. The
- * crop takes a part of them; a net of one size alone gets the whole, with the mean around it as behind a crop's edge.
+ * The preprocessing of a segmenter whose training read images with ImageSegData: images keep the size that ImageSegData
+ * gives them. Training crops them; a net with a fixed input size gets the whole image, padded with the mean as at the edge
+ * of a crop.
  */
 function wholePreprocessOf(
   pictures: LayerParameter,
@@ -148,7 +151,7 @@ function isOfAnySize(deploy: NetParameter): boolean {
     const { blob } = findSegmenterHead(deploy, graph);
     return takesAnySize(deploy, imageInput({ inputs: inputsOf(graph, null) }), blob);
   } catch (error) {
-    // With label_type: IMAGE it is no segmenter.
+    // With label_type: IMAGE it is not a segmenter.
     if (error instanceof GraphError) return false;
     throw error;
   }
@@ -163,7 +166,7 @@ const transformOf = (layer: LayerParameter) =>
     layer.transform_param,
   );
 
-/** Undefined: it is not said. */
+/** Undefined if nothing sets the size. */
 function resizeOf(
   layer: LayerParameter,
   { shorterSide }: Augment,
@@ -176,7 +179,7 @@ function resizeOf(
   return width > 0 && height > 0 ? { width, height } : null;
 }
 
-/** @throws ArgumentError for flags that have no use without --out */
+/** @throws ArgumentError for flags that have no effect without --out */
 export function checkOutFlags(flags: {
   readonly out?: string;
   readonly labels?: string;

@@ -1,4 +1,4 @@
-/** Where `resnode train` computes: as its flags say, else as the solver does, else on what there is. */
+/** Chooses the device of `resnode train`: from its flags, else from the solver, else from the available devices. */
 
 import { DeviceError, formatPosition } from '../base/errors.ts';
 import { positionOf } from '../caffe/message.ts';
@@ -12,13 +12,13 @@ import type { Gpus } from './own-flags.ts';
 
 interface Choice {
   readonly device: DeviceKind;
-  /** Who asks for it; null: nobody in particular. */
+  /** Who requires the device; null if nothing does. */
   readonly asker: string | null;
 }
 
 /**
- * @param isDeviceGiven Whether --device was written.
- * @throws DeviceError that names who asks for a GPU where none can be opened
+ * @param isDeviceGiven Whether --device is given.
+ * @throws DeviceError that names who requires a GPU if none can be opened
  */
 export async function openTrainingDevice(
   solver: SolverParameter,
@@ -35,11 +35,11 @@ export async function openTrainingDevice(
   }
 }
 
-/** How many processes --gpu asks for: one a GPU. */
+/** The number of processes that --gpu requires: one per GPU. */
 export const processesOf = (gpu: Gpus | undefined): number =>
   gpu === undefined ? 1 : gpu === 'all' ? Math.max(1, devices().devices.length) : gpu.length;
 
-// Where several processes share a machine, `cuda` without a number is each one's own.
+// If several processes share a machine, `cuda` without a number means each process's own GPU.
 function choose(
   solver: SolverParameter,
   { gpu, device }: { readonly gpu?: Gpus; readonly device: DeviceKind },

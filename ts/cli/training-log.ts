@@ -1,15 +1,15 @@
-/** What a solver's events look like on a terminal. */
+/** Prints the events of a solver on a terminal. */
 
 import type { LayerBatchNorm, OutputValue, SolverEvent } from '../train/events.ts';
 import { formatDuration } from '../train/pace.ts';
 
-/** One line of JSON; what JSON has no number for is a string, as in protobuf's. */
+/** One line of JSON; numbers that JSON cannot represent become strings, as in protobuf's JSON. */
 export const eventJson = (event: object): string =>
   JSON.stringify(event, (_, value) =>
     typeof value === 'number' && !Number.isFinite(value) ? String(value) : value,
   );
 
-/** An event's lines. Iterations that Caffe would not print have none. */
+/** The lines of an event. Iterations that Caffe would not print have none. */
 export function eventLines(event: SolverEvent): string[] {
   switch (event.type) {
     case 'start':
@@ -73,7 +73,7 @@ export function progressLine(event: Extract<SolverEvent, { type: 'iteration' }>)
   ].join(', ');
 }
 
-/** `accuracy 0.9, loss 0.31`; of a blob with many elements each, as `caffe test` has it. */
+/** `accuracy 0.9, loss 0.31`; every element of a larger blob, as in `caffe test`. */
 export function outputText(outputs: readonly OutputValue[]): string {
   return outputs.flatMap(({ name, values }) => values.map((value) => `${name} ${figure(value)}`)).join(', ');
 }
@@ -89,7 +89,7 @@ function warmup(given: { readonly iterations: number; readonly rate: number } | 
   return given === null ? '' : ` after a warm-up with ${given.rate} to ${given.iterations}`;
 }
 
-// Layers of the same mode and reason in one line.
+// Layers with the same mode and reason share a line.
 function batchNormLines(modes: readonly LayerBatchNorm[]): string[] {
   const groups = new Map<string, string[]>();
   for (const { layer, statistics, reason } of modes) {

@@ -129,7 +129,7 @@ async function picturesOf(net: NetParameter, description: Description, flags: Fl
     ...(preprocess.order === undefined ? {} : { order: preprocess.order }),
   });
   await using device = await openFlagged(flags);
-  // Awaited here: the device closes when this function ends.
+  // Awaits here, because the device closes when this function returns.
   return await addActivations(
     filters,
     description,
@@ -146,7 +146,7 @@ async function picturesOf(net: NetParameter, description: Description, flags: Fl
   );
 }
 
-// What cannot be known is drawn with a broken line, and said there.
+// Layers with unknown shapes are drawn with a broken outline, and the page says why.
 async function shapesKnown(net: NetParameter, given: Flags['inputShape']) {
   try {
     return await readInputShapes(net, given);

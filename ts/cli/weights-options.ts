@@ -1,4 +1,4 @@
-/** What commands that take --weights share: what becomes of layers that the file does not fit. */
+/** Options of commands with --weights: what happens to layers that the file does not fit. */
 import type { Command } from 'commander';
 import type { MatchOptions } from '../caffe/match-weights.ts';
 import { flag, group } from './flag.ts';

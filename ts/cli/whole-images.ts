@@ -1,4 +1,4 @@
-/** What `detect` and `segment` share: whole images, each looked at, told of, and drawn where that is asked for. */
+/** The common part of `detect` and `segment`: they process whole images, print the results, and draw them on request. */
 import { join } from 'node:path';
 import type { Command, Option } from 'commander';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
@@ -46,7 +46,7 @@ export interface WholeImagesFlags
   json?: boolean;
 }
 
-/** Adds what both take, in the order of --help. @param options Of the task alone. @param out Its --out. */
+/** Adds the options of both commands, in the order of --help. @param options Options of one task. @param out Its --out. */
 export function wholeImagesOptions(command: Command, options: readonly Option[], out: Option): Command {
   command.argument('<image...>', IMAGES);
   for (const option of [
@@ -65,7 +65,7 @@ export function wholeImagesOptions(command: Command, options: readonly Option[],
   return anyPrecisionOption(deviceOptions(wholePreprocessOptions(command)));
 }
 
-/** What looks at images: a Detector or a Segmenter. */
+/** Processes images: a Detector or a Segmenter. */
 interface Looker extends AsyncDisposable {
   readonly preprocess: WholePreprocess;
 }
@@ -76,7 +76,7 @@ export interface WholeImagesTask<Opened extends Looker, Found> {
     options: { device: Device; precision: ReturnType<typeof precisionOf>['precision']; maxBatch: number },
   ) => Promise<Opened>;
   readonly look: (opened: Opened, image: Image | DeepImage) => Promise<Found>;
-  /** What is written for an image, by the ends of the files' names. @param shown The image in 8 bits. */
+  /** Returns the pictures of an image by the suffixes of their file names. @param shown The image in 8 bits. */
   readonly draw: (shown: Image, found: Found) => Promise<Readonly<Record<string, Uint8Array>>>;
   /** Prints a result. @param written The files of `draw`, in its order. */
   readonly print: (
@@ -86,7 +86,7 @@ export interface WholeImagesTask<Opened extends Looker, Found> {
   ) => void;
 }
 
-/** Looks at the images that the words name. @throws what opening throws; sets the exit status for broken images */
+/** Processes the images that the words name. @throws the errors of opening; sets the exit status for broken images */
 export async function lookAtWholeImages<Opened extends Looker, Found>(
   words: readonly string[],
   flags: WholeImagesFlags,
@@ -111,7 +111,7 @@ export async function lookAtWholeImages<Opened extends Looker, Found>(
   );
   if (flags.savePreprocess !== undefined) saveWholePreprocess(flags.savePreprocess, opened.preprocess);
   const decoding = decodingOf(preprocess, limitsOf(flags));
-  // Results in a terminal show by themselves how far it has come.
+  // Results that appear in a terminal already show the progress.
   const progress =
     process.stdout.isTTY && !flags.progress ? null : new Progress('images', sources.length, flags);
   const broken = new BrokenImages(flags, (error) => {

@@ -1,4 +1,4 @@
-/** How whole images become a net's input, as options: all given, or from a file; never guessed. */
+/** The preprocessing of whole images as options: either all are given, or they come from a file; they are never guessed. */
 import type { Command } from 'commander';
 import { ArgumentError } from '../base/errors.ts';
 import type { Size } from '../images/geometry.ts';
@@ -18,7 +18,7 @@ export interface WholePreprocessFlags extends PreprocessFlags {
   pad?: Size;
 }
 
-/** Adds what `preprocessOptions` adds, with the sizes that whole images have. */
+/** Adds the options of `preprocessOptions`, with the sizes for whole images. */
 export const wholePreprocessOptions = (command: Command): Command =>
   preprocessOptions(command, [
     own('wholeShorterSide'),
@@ -29,8 +29,8 @@ export const wholePreprocessOptions = (command: Command): Command =>
   ]);
 
 /**
- * The preprocessing of the flags, of --preprocess, or of the file beside the model, which is named on stderr.
- * @throws ArgumentError where nothing says the mean, or two options contradict each other; ImageError for files
+ * The preprocessing from the flags, from --preprocess, or from the file beside the model, which is named on stderr.
+ * @throws ArgumentError if nothing sets the mean, or two options contradict each other; ImageError for files
  */
 export function chooseWholePreprocess(flags: WholePreprocessFlags, model: string): WholePreprocess {
   const { longestSide, pad } = flags;
@@ -51,7 +51,7 @@ export function chooseWholePreprocess(flags: WholePreprocessFlags, model: string
   };
 }
 
-/** Undefined: as the task says. */
+/** Undefined: the default of the task. */
 function resizeOf({ shorterSide, longestSide, resize }: WholePreprocessFlags): WholeResize | undefined {
   if (resize !== undefined && (shorterSide !== undefined || longestSide !== undefined))
     throw new ArgumentError(
