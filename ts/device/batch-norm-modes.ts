@@ -1,4 +1,4 @@
-/** Which statistics the BatchNorm layers of a net use: what most mistakes in training are about. */
+/** Which statistics the BatchNorm layers of a net use; most mistakes in training are about this. */
 import type { Warning } from '../base/warn.ts';
 import { type Blob, toFloat32 } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
@@ -6,13 +6,13 @@ import type { NetParameter } from '../caffe/net-parameter.ts';
 
 export interface BatchNormMode {
   readonly layer: string;
-  /** `batch`: each batch's own, which also move the stored ones; `global`: the stored ones. */
+  /** `batch`: those of each batch, which also update the stored ones; `global`: the stored ones. */
   readonly statistics: 'batch' | 'global';
   /** What decided it: the phase, use_global_stats, or frozenBatchNorm. */
   readonly reason: string;
 }
 
-/** Tells it for each BatchNorm of a filtered net (batch_norm_layer.cpp: an explicit use_global_stats beats the phase). */
+/** The mode of each BatchNorm of a filtered net (batch_norm_layer.cpp: an explicit use_global_stats overrides the phase). */
 export function batchNormModes(
   net: NetParameter,
   {
@@ -33,7 +33,10 @@ export function batchNormModes(
     });
 }
 
-/** BatchNorm that uses stored statistics where none were ever stored: mean and variance are 0, and 1/√eps multiplies. */
+/**
+ * Finds BatchNorm layers that use stored statistics although none were ever stored: mean and variance are 0, and the layer
+ * multiplies by 1/√eps.
+ */
 export function emptyStatistics(
   net: NetParameter,
   weights: WeightsFile | null,
@@ -54,8 +57,8 @@ export function emptyStatistics(
 }
 
 /**
- * Whether the blobs of a BatchNorm, mean, variance and factor, say nothing: a factor of 0 makes mean and variance 0
- * (batch_norm_layer.cpp), whatever they are.
+ * Whether the blobs of a BatchNorm (mean, variance and factor) are empty: a factor of 0 makes mean and variance 0, whatever
+ * they contain (batch_norm_layer.cpp).
  */
 function areEmptyStatistics(blobs: readonly Pick<Blob, 'dtype' | 'bytes'>[]): boolean {
   const [mean, variance, factor] = blobs.map(toFloat32);

@@ -1,11 +1,11 @@
-/** The blobs of a net's parameters as a weights file has them: shared ones with each layer that has them. */
+/** Arranges the blobs of a net's parameters as in a weights file: shared ones appear with each layer that uses them. */
 import type { Blob } from '../caffe/blob.ts';
 import type { WeightsLayer } from '../caffe/caffemodel.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 
 type Places = { readonly places: readonly { readonly layer: string; readonly index: number }[] };
 
-/** @param blobs One a parameter. @returns A layer of the file for each of the net's. */
+/** @param blobs One per parameter. @returns A layer of the file for each layer of the net. */
 export function layersOf(
   net: NetParameter,
   parameters: readonly Places[],

@@ -1,4 +1,4 @@
-/** Memory of a device: inputs and outputs of runs that need not pass through JavaScript's memory. */
+/** Memory of a device, for inputs and outputs of runs that need not pass through JavaScript's memory. */
 
 import { ArgumentError, DeviceError } from '../base/errors.ts';
 import { having, integer, kind, oneOf, shape, string } from '../base/kinds.ts';
@@ -7,7 +7,7 @@ import type { NativeBuffer } from '../native/binding.ts';
 import { convertError } from '../native/load.ts';
 import { release, watch } from './memory.ts';
 
-/** Values of a buffer; those of `uint8` count as 0–255 when a net reads them. */
+/** The type of a buffer's values; a net reads those of `uint8` as 0–255. */
 export type BufferType = 'float32' | 'uint8';
 
 export interface BufferShape {
@@ -34,7 +34,7 @@ export function checkBufferShape({
   return { shape: [...shape], dtype, bytes: elements * BYTES[dtype] };
 }
 
-/** What `device.buffer` takes instead of values. */
+/** The alternative to values in `device.buffer`. */
 export const bufferShape = options<BufferShape>({
   shape: required(shape, 'The shape, e.g. N×C×H×W.'),
   dtype: optional(oneOf('float32', 'uint8'), 'float32', 'The type of the values.'),
@@ -70,8 +70,8 @@ const DEVICE_BUFFER = signature('DeviceBuffer', {
   device: required(string, 'The name of the device.'),
 });
 /**
- * Bytes on a device with a shape and a type. Give it to `model.run` as an input or under `outputs`. Every call takes
- * effect in order with the runs of the device.
+ * A block of memory on a device, with a shape and a type. Pass it to `model.run` as an input or under `outputs`. Every call
+ * takes effect in order with the runs of the device.
  */
 export class DeviceBuffer {
   readonly shape: readonly number[];
@@ -92,7 +92,7 @@ export class DeviceBuffer {
     watch(this, `a buffer of ${native.bytes} bytes on ${device}`);
   }
 
-  /** What native code takes. @throws DeviceError `device/disposed` @internal */
+  /** The addon's buffer. @throws DeviceError `device/disposed` @internal */
   get native(): NativeBuffer {
     if (this.#disposed)
       throw new DeviceError(
@@ -103,20 +103,18 @@ export class DeviceBuffer {
     return this.#native;
   }
 
-  /**
-   * Writes values or bytes into the buffer, from `offset` bytes on (default 0); `source` is copied at the call.
-   */
+  /** Writes values or bytes into the buffer, beginning at the byte `offset` (default 0). The call copies `source`. */
   async upload(source: ArrayBufferView, options: { readonly offset?: number } = {}): Promise<void> {
     BUFFER_UPLOAD.check(source, options);
     const { offset = 0 } = options;
     this.#checkRange(offset, source.byteLength);
     const view = new Uint8Array(source.buffer as ArrayBuffer, source.byteOffset, source.byteLength);
-    // Memory that another thread may write to meanwhile is copied.
+    // Copies memory that another thread could modify.
     const bytes = (source.buffer as ArrayBufferLike) instanceof SharedArrayBuffer ? view.slice() : view;
     await this.#call(() => this.native.upload(bytes, offset));
   }
 
-  /** The values: a Float32Array or a Uint8Array as `dtype` says. */
+  /** Returns the values: a Float32Array or a Uint8Array, according to `dtype`. */
   async download(): Promise<Float32Array | Uint8Array> {
     const bytes = await this.#call(() => this.native.download(0, this.bytes));
     return this.dtype === 'uint8'
@@ -138,7 +136,7 @@ export class DeviceBuffer {
     await this.#call(() => this.native.fill(value, 0, this.bytes));
   }
 
-  /** Frees the memory behind the runs already queued; safe to call twice. */
+  /** Frees the memory after the runs that are already queued. Calling it twice is safe. */
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;

@@ -1,4 +1,4 @@
-/** The processes that `mpirun` (or another launcher) started, which work together. */
+/** Communication among the processes that `mpirun` (or another launcher) started. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -29,13 +29,13 @@ const COMMUNICATOR_RECEIVE = signature('communicator.receive', {
   ),
 });
 
-/** How a message is waited for. */
+/** Options of receiving a message. */
 export interface ReceiveOptions {
-  /** Ends the waiting with its reason thrown. */
+  /** Cancels the wait; its reason is thrown. */
   readonly signal?: AbortSignal;
 }
 
-/** Milliseconds between two looks for a message: the shortest and the longest. */
+/** The shortest and the longest interval between two polls for a message, in milliseconds. */
 const [SHORTEST, LONGEST] = [1, 20];
 
 const COMMUNICATOR = signature('Communicator', {
@@ -45,11 +45,11 @@ const COMMUNICATOR = signature('Communicator', {
   ),
 });
 /**
- * `sum` and `finish` are collective: every process makes the same calls in the same order. A process that ends without
- * `finish` makes the launcher end the others.
+ * Communicates with the other processes. `sum` and `finish` are collective: every process makes the same calls in the same
+ * order. If a process ends without `finish`, the launcher ends the others.
  */
 export class Communicator {
-  /** From 0; 0 is the one that writes files and logs. */
+  /** The rank of this process, from 0; process 0 writes files and logs. */
   readonly rank: number;
   readonly size: number;
   readonly #native: NativeCommunicator;
@@ -62,21 +62,21 @@ export class Communicator {
     this.size = native.size;
   }
 
-  /** What devices take. @internal */
+  /** The addon's communicator, for devices. @internal */
   get native(): NativeCommunicator {
     return this.#native;
   }
 
-  /** The sum over all processes, element by element: the same bits in each. @throws DeviceError */
+  /** Returns the sum over all processes, element by element, with the same bits in each. @throws DeviceError */
   async sum(values: Float32Array): Promise<Float32Array> {
     COMMUNICATOR_SUM.check(values);
     return this.#call(() => this.#native.sum(values));
   }
 
   /**
-   * Sends a message to another process, which receives those of this one in the order in which they were sent.
-   * @param rank Another process's.
-   * @returns When the message may change; a long one has arrived by then.
+   * Sends a message to another process, which receives the messages of this one in the order in which they were sent.
+   * @param rank The rank of the other process.
+   * @returns When the message may be changed; a long message has arrived by then.
    * @throws DeviceError; ArgumentError
    * @example if (communicator.rank > 0) await communicator.send(0, new TextEncoder().encode('done'));
    */
@@ -87,8 +87,9 @@ export class Communicator {
   }
 
   /**
-   * Waits for the next message of another process, on no thread and no processor. One call at a time for each process.
-   * @param rank Another process's.
+   * Waits for the next message of another process without occupying a thread or a processor. Make one call at a time per
+   * process.
+   * @param rank The rank of the other process.
    * @throws DeviceError; ArgumentError; the signal's reason
    * @example const message = await communicator.receive(1);
    */
@@ -114,7 +115,7 @@ export class Communicator {
       );
   }
 
-  /** Waits for all processes and leaves. Dispose the devices that use it before. @throws DeviceError */
+  /** Waits for all processes and leaves. Dispose the devices that use the communicator first. @throws DeviceError */
   async finish(): Promise<void> {
     await this.#call(() => this.#native.finish());
     this.#native.dispose();
@@ -134,9 +135,9 @@ const OPEN_COMMUNICATOR = signature('openCommunicator', {
 });
 
 /**
- * Enters the world of processes that a launcher has started: `mpirun -n 2 node train.js`. Without a launcher it is a
- * world of one. Once a process.
- * @throws DeviceError `communicator/unavailable` where there is no MPI, with what installs it; ArgumentError
+ * Connects this process with the others that a launcher has started: `mpirun -n 2 node train.js`. Without a launcher there
+ * is only this process. Call it once per process.
+ * @throws DeviceError `communicator/unavailable` if there is no MPI, with the command that installs it; ArgumentError
  */
 export async function openCommunicator(kind: 'mpi' = 'mpi'): Promise<Communicator> {
   OPEN_COMMUNICATOR.check(kind);

@@ -1,6 +1,6 @@
 /**
- * The one path from a net to what runs: read → lower → weights → plan → check → compile. `load` and `train` take all of
- * it, `plan` and `planTraining` stop behind the plan, another shape begins at lowering and keeps the parameters.
+ * The single path from a net to something that runs: read → lower → weights → plan → check → compile. `load` and `train`
+ * follow all of it. `plan` and `planTraining` stop after planning. A new shape starts at lowering and keeps the parameters.
  */
 import type { Shapes } from '../base/shape.ts';
 import type { Warning } from '../base/warn.ts';
@@ -31,42 +31,42 @@ import { type LoadOptions, readGivenWeights } from './load-options.ts';
 import { type DeviceMemory, largestBatch, outOfMemory } from './memory.ts';
 import type { Counts } from './selection.ts';
 
-/** The bytes of parameters, in a program's order; null: zeros. */
+/** The bytes of parameters, in the program's order; null means zeros. */
 export type ParameterValues = readonly (ParameterData | null)[];
 
-/** What a net was read for: runs or training, which differ in how it is lowered and in what its weights may lack. */
+/** A net that was read for inference or for training; the two differ in lowering and in which weights may be missing. */
 export interface ReadNet<L extends Lowered> {
-  /** Filtered. */
+  /** The filtered net. */
   readonly net: NetParameter;
   readonly weights: LoadOptions['weights'];
   readonly filling: MatchOptions & { readonly seed?: number; readonly use: WeightsUse };
-  /** As its options say, or for another batch or other input shapes. @throws GraphError */
+  /** Lowers the net as its options say, or for another batch or other input shapes. @throws GraphError */
   lower(change?: {
     readonly batch?: number;
     readonly inputShapes?: Shapes;
-    /** How many items Filter layers select. */
+    /** The number of items that Filter layers select. */
     readonly selected?: Counts;
   }): L;
-  /** @param values Null where no weights are read: as if all were 1, which changes no size. */
+  /** @param values Null if no weights are read; planning then assumes 1 everywhere, which does not change any size. */
   planning(lowered: L, values: ParameterValues | null): Partial<NativePlanOptions>;
-  /** What the net was planned with, for other shapes. */
+  /** The options of an earlier plan, for other shapes. */
   replanning(lowered: L, options: NativePlanOptions): NativePlanOptions;
-  /** What is hardly meant. `weights` are null, and nothing is reported, where none are read. */
+  /** Warnings about probable mistakes. If no weights are read, `weights` is null and `report` is empty. */
   warnings(lowered: L, weights: WeightsFile | null, report: readonly LayerReport[]): Warning[];
-  /** The parameters' bytes with what training adds to them. @throws ArgumentError */
+  /** The parameters' bytes, together with what training adds to them. @throws ArgumentError */
   complete(lowered: L, values: ParameterValues): ParameterValues;
-  /** Bytes of `values` that are held beside the device's memory. */
+  /** The bytes of `values` that are held in addition to the device's memory. */
   heldBytes(values: ParameterValues): number;
 }
 
-/** A net on a device. */
+/** A net that is loaded on a device. */
 export interface OpenedNet<L extends Lowered> {
-  /** What became of each layer's weights. */
+  /** How each layer got its weights. */
   readonly report: readonly LayerReport[];
   readonly warnings: readonly Warning[];
-  /** The blobs that the weights gave, one a parameter of the net; null: its filler. */
+  /** The blobs from the weights file, one per parameter of the net; null for a parameter that keeps its filler. */
   readonly blobs: readonly (Blob | null)[];
-  /** Which the weights are of; empty: none. */
+  /** The weights file; empty if there is none. */
   readonly file: string;
   readonly parameters: NativeParameters;
   readonly compiled: Compiled<L>;
@@ -75,20 +75,20 @@ export interface OpenedNet<L extends Lowered> {
 interface CompilerParts {
   /** The device's name, for errors. */
   readonly device: string;
-  /** Whether convolutions are measured, where a net's options do not say it. */
+  /** Whether convolutions are measured if the net's options do not say. */
   readonly tune: boolean;
   readonly memory: () => DeviceMemory;
 }
 
-/** How a net is compiled for other shapes. */
+/** Options of compiling a net for other shapes. */
 export interface Reshaping {
-  /** How many items Filter layers select. Default: all. */
+  /** The number of items that Filter layers select. Default: all. */
   readonly selected?: Counts;
   readonly measured: boolean;
   readonly makeRoom: () => boolean;
 }
 
-/** Hands warnings on, and gives back those that were handed on. */
+/** Passes warnings on and returns those that were passed on. */
 export type Say = (warnings: readonly Warning[]) => readonly Warning[];
 
 export class Compiler {
@@ -100,14 +100,14 @@ export class Compiler {
     this.#parts = parts;
   }
 
-  /** Takes the whole path. @throws GraphError, WeightsError, ArgumentError; DeviceError before anything was taken */
+  /** Follows the whole path. @throws GraphError, WeightsError, ArgumentError; DeviceError before any memory is allocated */
   async open<L extends Lowered>(read: ReadNet<L>, say: Say): Promise<OpenedNet<L>> {
     const yieldIfDue = yielding();
     const lowered = read.lower();
     await yieldIfDue();
     const given = await readGivenWeights(read.weights);
     const weights = withWrittenBlobs(read.net, given);
-    // Where no file is given, what the prototxt does not hold begins at its filler.
+    // Without a weights file, parameters that the prototxt does not contain start at the values of their fillers.
     const filling =
       given === null && weights !== null ? { ...read.filling, partialWeights: true } : read.filling;
     let parameters: NativeParameters | null = null;
@@ -127,7 +127,9 @@ export class Compiler {
     }
   }
 
-  /** What `open` would take and use, without taking it: no weights are read. @throws GraphError, DeviceError */
+  /**
+   * Computes what `open` would allocate and use, without allocating it or reading weights. @throws GraphError, DeviceError
+   */
   async describe<L extends Lowered>(read: ReadNet<L>, say: Say): Promise<ModelPlan> {
     try {
       const lowered = read.lower();
@@ -142,10 +144,10 @@ export class Compiler {
   }
 
   /**
-   * The same net on the same parameters for other input shapes, or other numbers of selected items.
-   * @param options.measured Whether convolutions may be measured, and parameters packed once more for those that win.
-   * Otherwise each is computed as the opened net computes it, on what that has packed, which takes milliseconds.
-   * @param options.makeRoom Frees what is needed least, where memory is short; false: there is no more.
+   * Compiles the same net with the same parameters for other input shapes, or other numbers of selected items.
+   * @param options.measured Whether convolutions may be measured, and parameters packed again for the winners. Otherwise
+   * each convolution uses the same algorithm and packed parameters as in the opened net, which takes only milliseconds.
+   * @param options.makeRoom Frees the least useful plan when memory is short; returns false if there is none left.
    * @throws GraphError, DeviceError
    */
   async reshape<L extends Lowered>(
@@ -165,7 +167,7 @@ export class Compiler {
     let planned = await plan();
     while (neededBytes(planned).activations > this.#parts.memory().free && makeRoom()) {
       planned.plan.dispose();
-      // What was given up is freed behind the runs that are queued, and so is this behind that.
+      // The device frees discarded plans after the queued runs; this plan is queued after that.
       planned = await plan();
     }
     await this.#checkMemory(planned, reshaped, neededBytes(planned).activations);
@@ -176,7 +178,7 @@ export class Compiler {
     return planNet(this.#native, lowered, { tune, ...options });
   }
 
-  // Refuses what does not fit, naming the largest batch that would.
+  // Refuses a net that does not fit, and names the largest batch that would.
   async #checkMemory<L extends Lowered>(
     planned: Planned<L>,
     read: Pick<ReadNet<L>, 'lower'>,

@@ -39,8 +39,8 @@ export type { LoadOptions } from './load-options.ts';
 export type { DeviceOptions } from './open-native.ts';
 
 /**
- * `cpu`: resnode's own loops and oneDNN. `reference`: naive loops, the definition of right. `cuda`: the first NVIDIA GPU, `cuda:1` the second.
- * `auto`: `cuda`, else `cpu`.
+ * `cpu`: resnode's own loops, or oneDNN. `reference`: naive loops, which define the correct results. `cuda`: the first
+ * NVIDIA GPU; `cuda:1`: the second. `auto`: `cuda` if possible, otherwise `cpu`.
  */
 export type DeviceKind = 'auto' | 'cpu' | 'cuda' | `cuda:${number}` | 'reference';
 const DEVICE_KIND = /^(auto|cpu|cuda|reference)(?::(\d{1,3}))?$/;
@@ -65,8 +65,9 @@ const OPEN_DEVICE = signature('openDevice', {
 
 /**
  * Opens a device.
- * @param kind Default `auto`; `device.reason` says what it chose and why. Others never fall back. With a communicator of
- * several processes `cuda` is the GPU of the process's place on its machine: `cuda:1` in the second.
+ * @param kind Default `auto`; `device.reason` says which device it chose and why. Other kinds never fall back. With a
+ * communicator of several processes, `cuda` is the GPU whose number is the local rank of the process: `cuda:1` in the second
+ * process of a machine.
  * @throws DeviceError `device/unavailable` with what was tried; ArgumentError
  * @example await using device = await openDevice('cpu', { threads: 2 });
  */
@@ -159,29 +160,29 @@ interface DeviceParts {
   readonly onWarning: ((warning: Warning) => void) | null;
 }
 
-/** Options as they were at the call: what reads them may have to be imported first. */
+/** The options as they were at the call, because their reader may have to be imported first. */
 function asGiven<Options>(options: Options): Options {
   if (typeof options !== 'object' || options === null) return options;
   try {
     return options instanceof URL ? options : { ...options };
   } catch {
-    return options; // whose check says that they cannot be read
+    return options; // its reader reports that they cannot be read
   }
 }
 
-/** A Device, or what stands for it. */
+/** A Device, or an object with its methods. */
 export const deviceLike: Kind<Device> = having<Device>('a Device of openDevice', 'load');
 
 export class Device {
   /** `cpu`, `cuda` or `reference`. */
   readonly kind: string;
-  /** The same with its number where there may be several: `cuda:0`. */
+  /** The kind with its number if there may be several: `cuda:0`. */
   readonly name: string;
-  /** Why it is this device. */
+  /** Why this device was chosen. */
   readonly reason: string;
-  /** What it is: threads, library versions, instruction set. */
+  /** Properties of the device: threads, library versions, instruction set. */
   readonly description: Readonly<Record<string, string | number>>;
-  /** The processes that its nets are trained with; null: this one is alone. */
+  /** The processes that train together on this device's nets; null if this process is alone. */
   readonly communicator: Communicator | null;
   readonly #native: NativeDevice;
   readonly #parts: DeviceParts;
@@ -202,11 +203,12 @@ export class Device {
   }
 
   /**
-   * Reads a net and its weights, compiles it and takes its memory.
-   * @param source A model folder (or a prototxt, whose parameters keep their fillers); or all options.
-   * @param options Beside a folder or a prototxt.
-   * @throws PrototxtError, GraphError, WeightsError, ArgumentError; DeviceError, `device/out-of-memory` before
-   * anything was taken
+   * Reads a net and its weights, compiles the net and allocates its memory.
+   * @param source A model folder, a prototxt (whose parameters keep the values of their fillers), or an object with all
+   * options.
+   * @param options Options if `source` is a folder or a prototxt.
+   * @throws PrototxtError, GraphError, WeightsError, ArgumentError; DeviceError, `device/out-of-memory` before any memory is
+   * allocated
    * @example using model = await device.load('ants-and-bees', { batch: 8 });
    */
   async load<const Name extends string = string>(
@@ -215,28 +217,29 @@ export class Device {
   ): Promise<Model<Name>> {
     const given = [asGiven(source), asGiven(options)] as const;
     const model = this.#holdings.add(await (await this.#openNets()).load(...given));
-    // What `outputs` names is what the model returns.
+    // The model returns the blobs that `outputs` names.
     return model as unknown as Model<Name>;
   }
 
   /**
-   * Reads a net and its weights and makes it ready to learn: TRAIN phase, nothing folded, BatchNorm and Scale apart.
-   * @throws PrototxtError, GraphError, WeightsError, ArgumentError; DeviceError: `device/unsupported` where the device
-   * does not train, `device/out-of-memory` before anything was taken
+   * Reads a net and its weights and prepares the net for training: in phase TRAIN, with nothing folded and BatchNorm
+   * separate from Scale.
+   * @throws PrototxtError, GraphError, WeightsError, ArgumentError; DeviceError: `device/unsupported` if the device cannot
+   * train, `device/out-of-memory` before any memory is allocated
    */
   async train(options: TrainOptions): Promise<Trainer> {
     const given = asGiven(options);
     return this.#holdings.add(await (await this.#openNets()).train(given));
   }
 
-  /** What `train` would take and use, without taking it: no weights are read. @throws as `plan` */
+  /** Computes what `train` would allocate and use, without allocating it or reading weights. @throws as `plan` */
   async planTraining(options: Omit<TrainOptions, 'weights' | 'history'>): Promise<ModelPlan> {
     const given = asGiven(options);
     return (await this.#openNets()).planTraining(given);
   }
 
   /**
-   * What `load` would take and use, without taking it: no weights are read.
+   * Computes what `load` would allocate and use, without allocating it or reading weights.
    * @throws PrototxtError, GraphError, DeviceError
    */
   async plan(options: Omit<LoadOptions, 'weights' | 'batches'>): Promise<ModelPlan> {
@@ -255,9 +258,9 @@ export class Device {
   }
 
   /**
-   * Takes memory on the device.
-   * @param content Values to begin with (Float32Array or Uint8Array; one dimension, as long as it is), or a shape and a
-   * type, which begin as zeros.
+   * Allocates memory on the device.
+   * @param content Initial values (a Float32Array or Uint8Array, as a buffer of one dimension), or a shape and a type, for a
+   * buffer of zeros.
    * @throws ArgumentError; DeviceError, `device/out-of-memory`
    */
   async buffer(content: Float32Array | Uint8Array | BufferShape): Promise<DeviceBuffer> {
@@ -281,7 +284,7 @@ export class Device {
     }
   }
 
-  /** Bytes now held by the models and buffers of this device, and what is left. */
+  /** The bytes that this device's models and buffers hold, and the bytes that are still available. */
   memory(): DeviceMemory {
     const held = this.#native.memory();
     const total = held.parameters + held.activations + held.workspace + held.buffers;
@@ -292,7 +295,7 @@ export class Device {
     };
   }
 
-  /** Closes the device behind the work already queued, and disposes its models, trainers and buffers; safe to call twice. */
+  /** Closes the device after the queued work, and disposes its models, trainers and buffers. Calling it twice is safe. */
   dispose(): void {
     release(this);
     this.#holdings.dispose();
@@ -307,7 +310,7 @@ export class Device {
     this.dispose();
   }
 
-  // Read with the first net: who imports the package for something else does not wait for it.
+  // Imported with the first net, so that importing the package for other purposes does not wait for it.
   #openNets(): Promise<DeviceNets> {
     const { tune, onWarning } = this.#parts;
     this.#nets ??= import('./nets.ts').then(

@@ -1,4 +1,4 @@
-/** What could be opened, before it is. */
+/** Lists the GPUs of this machine without opening them. */
 import { path } from '../base/kinds.ts';
 import { internal, optional, options, signature } from '../base/options.ts';
 import type { DriverMemory } from '../native/binding.ts';
@@ -12,23 +12,23 @@ export interface DeviceInfo {
   /** `9.0`. */
   readonly computeCapability: string;
   readonly memory: DriverMemory;
-  /** What the driver says of it, by name: multiprocessors, clock rate and so on. */
+  /** The driver's description, by name: multiprocessors, clock rate and so on. */
   readonly properties: Readonly<Record<string, string>>;
 }
 
-/** The GPUs of this machine and what CUDA needs beside them. */
+/** The GPUs of this machine and the software that CUDA needs. */
 export interface Devices {
   readonly devices: readonly DeviceInfo[];
   /** The CUDA version that the driver supports, e.g. `13.0`; null where no driver was found. */
   readonly driver: string | null;
   /** The CUDA runtime of the library below. */
   readonly runtime: string | null;
-  /** libresnode_cuda.so, or libresnode_cuda11.so where the driver is too old for it; null: neither can be opened. */
+  /** libresnode_cuda.so, or libresnode_cuda11.so for an older driver; null if neither can be opened. */
   readonly library: string | null;
   readonly cudnn: { readonly version: string; readonly path: string } | null;
-  /** Every place where cuDNN was looked for: its path, and `opened` or why not. */
+  /** All paths where cuDNN was looked for, each with `opened` or the reason for the failure. */
   readonly cudnnTried: readonly (readonly [path: string, outcome: string])[];
-  /** Why there are none, or why they cannot be opened as they are, and what mends it. */
+  /** Why there are no GPUs, or why they cannot be opened, and the remedy. */
   readonly problem: string | null;
 }
 
@@ -41,7 +41,7 @@ const DEVICES = signature('devices', {
 });
 
 /**
- * Looks for GPUs; opens nothing, and never throws for what is missing.
+ * Lists the GPUs. It opens nothing and never throws because something is missing.
  * @example for (const { device, name, memory } of devices().devices) console.log(device, name, memory.free);
  */
 export function devices(options: { /** @internal */ readonly libraryFolder?: string } = {}): Devices {

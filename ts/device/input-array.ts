@@ -1,4 +1,4 @@
-/** What inputs are given as: arrays, buffers, images as bytes of which the device subtracts the mean. */
+/** The forms of an input: arrays, buffers, and images as bytes from which the device subtracts the mean. */
 
 import { copyOf } from '../base/copy-of.ts';
 import { ArgumentError } from '../base/errors.ts';
@@ -6,41 +6,41 @@ import { didYouMean } from '../base/kinds.ts';
 import type { NativeInput } from '../native/binding.ts';
 import { DeviceBuffer } from './buffer.ts';
 
-/** Values of an input blob; uint8 values count as 0–255. With `shape`, other shapes than the loaded one. */
+/** Values of an input blob; uint8 values count as 0–255. Without a `shape` they have the loaded shape. */
 export type InputArray = Float32Array | Uint8Array | DeviceBuffer;
 
-/** Images as bytes, a quarter of what goes to a GPU: the device makes (byte − mean) · scale of them. */
+/** Images as bytes, which need a quarter of the transfers to a GPU: the device computes (byte − mean) · scale. */
 export interface ImageBytes {
-  /** N×C×H×W, of at most 4 channels. */
+  /** The shape N×C×H×W with at most 4 channels. */
   readonly shape: readonly number[];
-  /** A buffer's are bytes that the device has: `device.buffer({ shape, dtype: 'uint8' })`. */
+  /** The bytes; a buffer holds bytes on the device: `device.buffer({ shape, dtype: 'uint8' })`. */
   readonly data: Uint8Array | DeviceBuffer;
-  /** One value a channel, or one for all. Default 0. */
+  /** One value per channel, or one for all. Default 0. */
   readonly mean?: readonly number[];
-  /** Multiplied after the mean was subtracted: one value a channel, or one for all. Default 1. */
+  /** The factor after the mean is subtracted: one value per channel, or one for all. Default 1. */
   readonly scale?: readonly number[];
 }
 
-/** The same as it is run: of each channel. */
+/** Images as bytes with one mean and scale per channel. */
 interface NormalisedImages {
   readonly bytes: Uint8Array | DeviceBuffer;
   readonly mean: Float32Array;
   readonly scale: Float32Array;
 }
 
-/** An input as it is run. */
+/** An input in the form in which it is run. */
 export type GivenArray = InputArray | NormalisedImages;
 
 const IMAGE_BYTES = ['shape', 'data', 'mean', 'scale'];
 
-/** The most channels of images as bytes: the device's kernels take four numbers of each kind. */
+/** The largest number of channels of images as bytes: the device's kernels take four means and four scales. */
 const MOST_CHANNELS = 4;
 
 /**
- * An array with the mean and the scale that its input names, if it does.
- * @param name Of the input, for errors.
- * @throws ArgumentError for a mean or a scale of what is no image of bytes, or does not fit its channels, and for fields
- * beside them that mean nothing
+ * Combines an array with the mean and the scale of its input, if there are any.
+ * @param name The input's name, for errors.
+ * @throws ArgumentError if the mean or scale does not belong to an image of bytes or does not fit its channels, and for
+ * unknown fields
  */
 export function normalised(
   name: string,
@@ -78,7 +78,7 @@ export function normalised(
 }
 
 function channelValues(what: string, list: unknown, channels: number): Float32Array {
-  const values = Array.isArray(list) ? Array.from<unknown>(list) : []; // of a hole it has undefined
+  const values = Array.isArray(list) ? Array.from<unknown>(list) : []; // Array.from turns holes into undefined
   const fits = values.length === 1 || values.length === channels;
   if (!fits || !values.every(isFiniteFloat))
     throw new ArgumentError(
@@ -101,21 +101,21 @@ const areBytes = (data: InputArray): data is Uint8Array | DeviceBuffer =>
 const isNormalised = (array: GivenArray): array is NormalisedImages =>
   !ArrayBuffer.isView(array) && !(array instanceof DeviceBuffer);
 
-/** What its owner may not write to any more. */
+/** A copy that the owner of the array cannot modify. */
 export function copied(array: GivenArray): GivenArray {
   if (array instanceof DeviceBuffer) return array;
   if (!isNormalised(array)) return copyOf(array);
   return array.bytes instanceof DeviceBuffer ? array : { ...array, bytes: copyOf(array.bytes) };
 }
 
-/** As native code takes it. */
+/** The input in the addon's form. */
 export function nativeInput(array: GivenArray): NativeInput {
   if (array instanceof DeviceBuffer) return { buffer: array.native, dtype: array.dtype };
   if (!isNormalised(array) || !(array.bytes instanceof DeviceBuffer)) return array as NativeInput;
   return { ...array, bytes: { buffer: array.bytes.native, dtype: array.bytes.dtype } };
 }
 
-/** What an array stands for: numbers, where it is bytes with a mean. */
+/** The numbers that an input stands for, computed if it is bytes with a mean. */
 export async function numbersOf(
   array: GivenArray,
   [images, channels]: readonly number[],

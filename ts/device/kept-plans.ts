@@ -1,11 +1,11 @@
-/** What a net was compiled for beside its first shapes and selections: a few are kept, the one used least recently goes first. */
+/** Keeps the nets that were compiled for further shapes and selections; the least recently used one is dropped first. */
 import type { Compiled, Lowered } from '../compile/compile.ts';
 import { free, type Runner } from './runner.ts';
 
 export class KeptPlans<L extends Lowered> {
   readonly #runner: Runner<L>;
   readonly #most: number;
-  /** The one used least recently first. */
+  /** Ordered by last use, least recent first. */
   readonly #kept = new Map<string, Compiled<L>>();
 
   constructor(runner: Runner<L>, most: number) {
@@ -13,7 +13,7 @@ export class KeptPlans<L extends Lowered> {
     this.#most = most;
   }
 
-  /** @throws what `compile` throws, and DeviceError where the net was disposed meanwhile */
+  /** @throws the errors of `compile`, and DeviceError if the net was disposed meanwhile */
   async get(key: string, compile: () => Promise<Compiled<L>>): Promise<Compiled<L>> {
     const known = this.#kept.get(key);
     this.#kept.delete(key);
@@ -25,7 +25,7 @@ export class KeptPlans<L extends Lowered> {
     return compiled;
   }
 
-  /** False: none is kept. */
+  /** Drops the least recently used plan; false if none is kept. */
   readonly giveUpOldest = (): boolean => {
     const [oldest] = this.#kept;
     if (oldest === undefined) return false;

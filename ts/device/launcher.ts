@@ -1,7 +1,10 @@
-/** What a launcher of several processes says to each of them by its environment. */
+/** Reads from the environment what a launcher says to each of its processes. */
 import { env } from 'node:process';
 
-/** Open MPI's; MPICH's and Intel MPI's; MVAPICH's. Slurm's tell of a whole allocation, whether or not srun started this. */
+/**
+ * The variables of Open MPI, of MPICH and Intel MPI, and of MVAPICH. Slurm's describe a whole allocation, whether or not
+ * srun started this process.
+ */
 const VARIABLES = [
   ['OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_RANK'],
   ['PMI_SIZE', 'PMI_RANK'],
@@ -11,11 +14,11 @@ const VARIABLES = [
 export interface Launched {
   readonly rank: number;
   readonly size: number;
-  /** Which says the size. */
+  /** The variable that gives the size. */
   readonly variable: string;
 }
 
-/** @returns null where no launcher started this, or this alone */
+/** @returns null if no launcher started this process, or if it started only this one */
 export function launched(environment: NodeJS.ProcessEnv = env): Launched | null {
   for (const [variable, place] of VARIABLES) {
     const [size, rank] = [environment[variable] ?? '', environment[place] ?? ''];

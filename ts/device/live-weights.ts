@@ -1,4 +1,7 @@
-/** The weights of a loaded model, of which passes may have made other parameters: read, and changed on the device. */
+/**
+ * Reads and changes the weights of a loaded model on its device, although passes may have computed other parameters from
+ * them.
+ */
 import { copyOf } from '../base/copy-of.ts';
 import { elementCount } from '../base/shape.ts';
 import { yielding } from '../base/yielding.ts';
@@ -16,7 +19,7 @@ type Write = Parameters<NativeParameters['write']>[0][number];
 export class LiveWeights {
   readonly #compiled: Pick<Compiled<Lowered>, 'written' | 'recipes' | 'program'>;
   readonly #seed: number;
-  /** One a parameter of the net; null: its filler, which is drawn again where it is needed. */
+  /** One per parameter of the net; null for a filler, which is computed again when needed. */
   readonly #blobs: (Blob | null)[];
   #file: string;
 
@@ -30,14 +33,14 @@ export class LiveWeights {
     this.#file = opened.file;
   }
 
-  /** That all blobs are of; empty: none, or some were changed since. */
+  /** The file that all blobs come from; empty if there is none, or if some blobs were changed since. */
   get file(): string {
     return this.#file;
   }
 
   /**
-   * What the device must write where blobs of the net change: each of its parameters that is made of one of them, such as
-   * a convolution's bias that a BatchNorm is folded into. From here on they are the net's blobs.
+   * The writes to the device that a change of the net's blobs requires: all parameters that depend on one of them, such as a
+   * convolution's bias into which a BatchNorm is folded. From now on these are the net's blobs.
    */
   async change(changes: Changes): Promise<Write[]> {
     const { recipes } = this.#compiled;
@@ -58,7 +61,7 @@ export class LiveWeights {
     return writes;
   }
 
-  /** Where a parameter's value is the device's own: what runs change, such as BatchNorm's statistics in phase TRAIN. */
+  /** The parameters whose values the device owns because runs change them, such as BatchNorm's statistics in phase TRAIN. */
   changedByRuns(): ReadonlyMap<number, number> {
     const { recipes, program } = this.#compiled;
     return new Map(
@@ -70,7 +73,10 @@ export class LiveWeights {
     );
   }
 
-  /** The net's blobs, one a parameter, as they were given; what is of no file is copied. @throws WeightsError `weights/changed` */
+  /**
+   * The net's blobs, one per parameter, as they were given; blobs that do not come from a file are copied. @throws
+   * WeightsError `weights/changed`
+   */
   async read(): Promise<Blob[]> {
     const blobs: Blob[] = [];
     for (const id of this.#blobs.keys()) {
@@ -84,7 +90,7 @@ export class LiveWeights {
   async #blob(id: number): Promise<Blob> {
     const given = this.#blobs[id];
     if (given == null) return drawnBlob(this.#compiled.written.parameters[id]!, this.#seed, yielding());
-    // As the net has it: a file's may be of other dimensions with the same values.
+    // Uses the net's shape: the file's blob may have other dimensions with the same values.
     const { shape } = this.#compiled.written.parameters[id]!;
     return elementCount(shape) === elementCount(given.shape) ? { ...given, shape } : given;
   }

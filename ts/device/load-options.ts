@@ -1,4 +1,4 @@
-/** What `Device.load` takes, and the files that it names. */
+/** The options of `Device.load`, and the files that they name. */
 
 import { ArgumentError } from '../base/errors.ts';
 import {
@@ -33,43 +33,46 @@ import type { NativeQuantization } from '../native/binding.ts';
 import { mapFile } from '../native/host-memory.ts';
 import type { Shapes } from './tensor.ts';
 
-/** What a net is read from. */
+/** Options that identify a net. */
 export interface NetOptions {
-  /** A prototxt by its path, `file:` URL or bytes (a binary NetParameter too), or a NetParameter. */
+  /** A prototxt as a path, `file:` URL or bytes (a binary NetParameter is possible, too), or a NetParameter. */
   readonly model: FileSource | NetParameter;
   /** Caffe's NetState level. Default: the net's own state, else 0. */
   readonly level?: number;
   /** Caffe's NetState stages. Default: the net's own state, else none. */
   readonly stages?: readonly string[];
   /**
-   * Shapes of inputs by blob name. Default: as written; of data layers as their text says (crop_size, MemoryData,
-   * DummyData), else as the first record, image or row that they read.
+   * Shapes of inputs by blob name. Default: the shapes in the net. For data layers: the shapes that the prototxt implies
+   * (crop_size, MemoryData, DummyData), else that of the first record, image or row of their data.
    */
   readonly inputShapes?: Shapes;
   /**
-   * A .caffemodel or .caffemodel.h5 by its path, `file:` URL or bytes, or one that was read. Without it parameters keep
-   * their fillers (`seed`).
+   * A .caffemodel or .caffemodel.h5 as a path, `file:` URL or bytes, or the result of a reader. Without it parameters keep
+   * the values of their fillers (`seed`).
    */
   readonly weights?: FileSource | WeightsFile;
 }
 
 export interface LoadOptions extends NetOptions, CompileOptions {
-  /** As NetOptions has it, or a model folder, whose weights and, for int8, calibration are taken where none are given. */
+  /** As in NetOptions, or a model folder, whose weights and, for int8, calibration are used unless others are given. */
   readonly model: FileSource | NetParameter;
   /**
-   * More batch sizes, measured and compiled now and kept: else each is compiled when it first occurs, as `keptShapes` says.
-   * Default none.
+   * More batch sizes to measure, compile and keep when loading. Other sizes are compiled when they first occur (see
+   * `keptShapes`). Default none.
    */
   readonly batches?: readonly number[];
   /**
-   * How many shapes are kept compiled, besides those that were asked for, when inputs of other shapes are run: each holds
-   * the memory of its activations, and the one used least recently goes first. All share the parameters, and their
-   * convolutions are computed as those of the loaded shape. Default 4.
+   * The number of further input shapes that stay compiled after a run. Each holds the memory of its activations; the least
+   * recently used one is dropped first. All shapes share the parameters and use the convolution algorithms of the loaded
+   * shape. Default 4.
    */
   readonly keptShapes?: number;
-  /** Decides BatchNorm's statistics, Dropout and which layers there are. Default: the net's own state, else TEST. */
+  /**
+   * Decides which statistics BatchNorm uses, whether Dropout drops values, and which layers exist. Default: the net's own
+   * state, else TEST.
+   */
   readonly phase?: 'TRAIN' | 'TEST';
-  /** For int8: path of a file that `resnode quantize` wrote, or what `calibrate` made. */
+  /** For int8: the path of a file that `resnode quantize` wrote, or the result of `calibrate`. */
   readonly calibration?: string | Calibration;
 }
 
@@ -78,14 +81,14 @@ const looksLikePrototxt = (value: unknown) =>
 const TEXT_HINT =
   'this is the text of a prototxt: give Buffer.from(text), or readNet(text, { file }) with a name for errors';
 
-/** A prototxt as a file, or a net that was read. */
+/** A prototxt as a file, or a net that was read before. */
 export const netSource: Kind<FileSource | NetParameter> = sourceOr(
   netParameter,
   looksLikePrototxt,
   TEXT_HINT,
 );
 
-/** Weights as a file, or ones that were read. */
+/** A weights file, or weights that were read before. */
 export const weightsSource: Kind<FileSource | WeightsFile> = sourceOr(weightsFile, () => false, '');
 
 function sourceOr<T>(read: Kind<T>, isText: (value: unknown) => boolean, hint: string): Kind<FileSource | T> {
@@ -104,7 +107,7 @@ function sourceOr<T>(read: Kind<T>, isText: (value: unknown) => boolean, hint: s
   };
 }
 
-/** Rows that `load`, `plan`, `train` and `planTraining` have in common. */
+/** Rows that `load`, `plan`, `train` and `planTraining` share. */
 export const netRows = {
   model: required(
     netSource,
@@ -130,7 +133,7 @@ export const netRows = {
   ),
 };
 
-/** Rows that `load` and `train` have in common. */
+/** Rows that `load` and `train` share. */
 export const matchRows = {
   partialWeights: matchOptions.table.partialWeights as Option<boolean>,
   reshapeWeights: matchOptions.table.reshapeWeights as Option<boolean>,
@@ -176,7 +179,7 @@ const commonRows = {
   quantization: internal<NativeQuantization>(anything as Kind<NativeQuantization>),
 };
 
-/** Rows of what is loaded for outputs that its user knows. */
+/** Rows for nets with outputs that the caller knows. */
 export const loadRows = {
   ...commonRows,
   batches: optional(
@@ -204,9 +207,9 @@ export const planOptions = options<Omit<LoadOptions, 'weights' | 'batches' | 'ke
 });
 
 /**
- * Options whose model is a model folder, with its files.
- * @param needed What the folder must have.
- * @throws ArgumentError naming what it lacks
+ * Replaces a model folder in options by its files.
+ * @param needed The files that the folder must have.
+ * @throws ArgumentError that names a missing file
  */
 export function withFolder<T extends Pick<LoadOptions, 'model'> & Partial<LoadOptions>>(
   options: T,
@@ -227,7 +230,7 @@ export function withFolder<T extends Pick<LoadOptions, 'model'> & Partial<LoadOp
 
 /**
  * The net, filtered for its state.
- * @param fallback The phase where neither the options nor the net says one.
+ * @param fallback The phase if neither the options nor the net set one.
  * @throws PrototxtError, ArgumentError
  */
 export function readModel(
@@ -244,7 +247,7 @@ export function readModel(
   return net;
 }
 
-/** The weights, mapped where they are a path. @throws WeightsError */
+/** The weights, memory-mapped if given as a path. @throws WeightsError */
 export async function readGivenWeights(weights: LoadOptions['weights']): Promise<WeightsFile | null> {
   if (weights === undefined) return null;
   return isFileSource(weights) ? readWeights(resolveSource(weights), mapFile) : weights;

@@ -1,8 +1,8 @@
-/** Which of the processes on its machine this one is. */
+/** Finds the rank of this process among those on its machine. */
 import { env } from 'node:process';
 import { ArgumentError } from '../base/errors.ts';
 
-/** Open MPI's; Intel MPI's and MPICH's; MVAPICH's; Slurm's. */
+/** The variables of Open MPI, of Intel MPI and MPICH, of MVAPICH, and of Slurm. */
 const VARIABLES = [
   'OMPI_COMM_WORLD_LOCAL_RANK',
   'MPI_LOCALRANKID',
@@ -10,7 +10,7 @@ const VARIABLES = [
   'SLURM_LOCALID',
 ] as const;
 
-/** @returns The place among the processes of this machine, from 0, and the variable that says so; null: none does. */
+/** @returns The rank among the processes of this machine, from 0, and the variable that gives it; null if there is none */
 export function localRank(environment: NodeJS.ProcessEnv = env): { rank: number; variable: string } | null {
   for (const variable of VARIABLES) {
     const text = environment[variable] ?? '';
@@ -20,8 +20,8 @@ export function localRank(environment: NodeJS.ProcessEnv = env): { rank: number;
 }
 
 /**
- * @param gpus One for each process of a machine, or one for this.
- * @throws ArgumentError where there are several and this process's place is not known, or is behind the last
+ * @param gpus One for each process of a machine, or one for this process.
+ * @throws ArgumentError if there are several GPUs and the local rank is unknown or too large
  */
 export function ownGpu(gpus: readonly number[], environment: NodeJS.ProcessEnv = env): number {
   if (gpus.length === 1) return gpus[0]!;

@@ -1,4 +1,4 @@
-/** What a backward pass in 16 bits computes with instead of the diffs: a constant times them, or one that finds itself. */
+/** The factor by which a backward pass in 16 bits scales diffs: a constant, or one that adapts. */
 import { ArgumentError } from '../base/errors.ts';
 import {
   isNarrow,
@@ -10,18 +10,21 @@ import {
 interface LossScaleOptions {
   readonly precision?: TrainPrecision;
   readonly lossScale?: LossScaleOption;
-  /** Null: none. */
+  /** Null if there is no update. */
   readonly update: object | null;
 }
 
-/** Where a dynamic scale is, so that a training can go on with it. */
+/** The state of a dynamic scale, so that training can be resumed. */
 export interface LossScaleState {
   readonly factor: number;
-  /** Updates since it last changed. */
+  /** The number of updates since the factor last changed. */
   readonly since: number;
 }
 
-/** As torch.amp.GradScaler: it begins here, doubles after so many updates, and halves where one is skipped. */
+/**
+ * As in torch.amp.GradScaler: the initial factor; it doubles after a number of updates and is halved when an update is
+ * skipped.
+ */
 const FIRST = 65536;
 const INTERVAL = 2000;
 const MOST = 2 ** 24;
@@ -39,7 +42,7 @@ export class LossScale {
     this.#factor = lossScale === 'dynamic' ? FIRST : lossScaleOf({ precision, lossScale });
   }
 
-  /** @throws ArgumentError for `dynamic` where no update looks at its diffs */
+  /** @throws ArgumentError for `dynamic` if no update checks its diffs */
   static check({ precision, lossScale, update }: LossScaleOptions): void {
     if (lossScale !== 'dynamic' || (update !== null && isNarrow(precision))) return;
     const expected =
@@ -49,7 +52,7 @@ export class LossScale {
     throw new ArgumentError('lossScale', expected, lossScale);
   }
 
-  /** What the next pass takes. */
+  /** The factor of the next pass. */
   get factor(): number {
     return this.#factor;
   }
@@ -58,7 +61,7 @@ export class LossScale {
     return this.isDynamic ? { factor: this.#factor, since: this.#since } : null;
   }
 
-  /** Goes on from where a training was. */
+  /** Restores the state of an earlier training. */
   restore({ factor, since }: LossScaleState): void {
     if (!this.isDynamic) return;
     this.#factor = Math.min(Math.max(factor, LEAST), MOST);
@@ -66,8 +69,8 @@ export class LossScale {
   }
 
   /**
-   * Takes account of an update.
-   * @param by The factor of its passes: what was called before its result came does not count twice.
+   * Adapts the factor to the result of an update.
+   * @param by The factor of its passes: passes that were queued before the result arrived do not count twice.
    */
   updated(isSkipped: boolean, by: number): void {
     if (!this.isDynamic || by !== this.#factor) return;

@@ -1,20 +1,23 @@
-/** Memory of a device: whether something fits, asked before the first byte is taken, and what was never disposed. */
+/**
+ * Memory of a device: checks whether something fits before anything is allocated, and warns of objects that were never
+ * disposed.
+ */
 import { freemem } from 'node:os';
 import { DeviceError } from '../base/errors.ts';
 import type { NativeMemory } from '../native/binding.ts';
 
-/** Bytes held on a device by its models and buffers. */
+/** The bytes that models and buffers hold on a device. */
 export interface DeviceMemory extends NativeMemory {
   /** parameters + activations + workspace + buffers. */
   readonly total: number;
-  /** What may still be taken: within `memoryLimit` and what the system, or a GPU's driver, has left. */
+  /** The bytes that are still available within `memoryLimit` and the memory of the system or GPU. */
   readonly free: number;
 }
 
-/** Bytes of main memory that this process can still take, within its control group where there is one. */
+/** The bytes of main memory that this process can still use, within its control group if it has one. */
 export function availableMemory(): number {
   const { availableMemory: query } = process as { availableMemory?: () => number };
-  // 0 where there is no /proc to ask: the kernel itself answers then.
+  // Without /proc the value is 0; then os.freemem answers.
   return query?.call(process) || freemem();
 }
 
@@ -26,8 +29,8 @@ export function formatBytes(bytes: number): string {
 }
 
 /**
- * The largest batch whose need is at most `free`; 0 where none is.
- * @param need Bytes for a batch; grows with it.
+ * The largest batch that needs at most `free` bytes; 0 if none fits.
+ * @param need The bytes for a batch; it grows with the batch.
  */
 export async function largestBatch(
   below: number,
@@ -43,7 +46,7 @@ export async function largestBatch(
   return fits;
 }
 
-/** @throws DeviceError `device/out-of-memory` naming need, free and the largest batch that fits */
+/** @throws DeviceError `device/out-of-memory` that names the need, the free memory and the largest batch that fits */
 export function outOfMemory(device: string, need: number, free: number, batch: number | null): DeviceError {
   const advice = batch === null ? '' : batch === 0 ? '; no batch size fits' : `; batch ${batch} fits`;
   return new DeviceError(
@@ -53,14 +56,14 @@ export function outOfMemory(device: string, need: number, free: number, batch: n
   );
 }
 
-/** Warns of native objects that were collected without dispose(). Their memory is freed all the same, but late. */
+/** Warns of native objects that were collected without dispose(). Their memory is freed anyway, but late. */
 const registry = new FinalizationRegistry<string>((what) => {
   process.emitWarning(`${what} was collected without dispose(); its memory was held for longer than needed`, {
     code: 'RESNODE_LEAK',
   });
 });
 
-/** Watches `object` until `release`. @param what What the warning names, e.g. `model "ResNet-50"`. */
+/** Watches `object` until `release`. @param what The object's name in the warning, e.g. `model "ResNet-50"`. */
 export function watch(object: object, what: string): void {
   registry.register(object, what, object);
 }
@@ -69,13 +72,16 @@ export function release(object: object): void {
   registry.unregister(object);
 }
 
-/** What stands on a device and ends with it. Held weakly: what nobody keeps is still collected, with a warning. */
+/**
+ * The objects that live on a device and end with it. References are weak: an object that nothing else references is still
+ * collected, with a warning.
+ */
 export class Holdings {
   readonly #held = new Set<WeakRef<Disposable>>();
   readonly #collected = new FinalizationRegistry<WeakRef<Disposable>>((ref) => this.#held.delete(ref));
   #isDisposed = false;
 
-  /** What came while the device was being disposed is disposed at once. */
+  /** Adds an object; if the device is being disposed, the object is disposed at once. */
   add<Held extends Disposable>(object: Held): Held {
     if (this.#isDisposed) {
       object[Symbol.dispose]();
@@ -87,7 +93,7 @@ export class Holdings {
     return object;
   }
 
-  /** Safe to call twice. */
+  /** Calling it twice is safe. */
   dispose(): void {
     this.#isDisposed = true;
     for (const ref of this.#held) ref.deref()?.[Symbol.dispose]();

@@ -1,4 +1,4 @@
-/** A net compiled for a device. Runs are queued and answered in order. */
+/** A net that is compiled for a device. Runs are queued and return in order. */
 
 import { ArgumentError, DeviceError } from '../base/errors.ts';
 import {
@@ -38,65 +38,69 @@ import { copiedInputs, type Inputs, resolveInputs, type Shapes, sameShapes, type
 
 export interface RunOptions {
   /**
-   * Rejects with its reason; the device stops before the next operation. A GPU runs a net as one piece: there a run
-   * stops where it has not begun, and otherwise its result is dropped.
+   * Cancels the run: the promise rejects with the signal's reason, and the device stops before the next operation. A GPU
+   * runs a net as one graph: a run that has not begun is not started; otherwise its result is discarded.
    */
   readonly signal?: AbortSignal;
   /**
-   * Buffers that take outputs, by name: float32, of the output's size. `run` leaves these out of what it returns, and does
-   * not look at them for values that are not finite.
+   * Buffers that receive outputs, by name: float32, with the size of the output. `run` does not return these outputs and
+   * does not check them for non-finite values.
    */
   readonly outputs?: Readonly<Record<string, DeviceBuffer>>;
   /**
-   * False: arrays are read in place when the run's turn comes, and not copied at the call: they belong to the run until its
-   * promise settles, however it does. Who writes to them before that gets an answer for either content, or for a mixture;
-   * who transfers them (`postMessage`, `structuredClone`) ends the process in the worst case. Aborting the run, and
-   * disposing of the model or the device, are safe: the promise settles when nothing reads them any more. Default true.
+   * With false, arrays are not copied at the call but read in place when the run starts, so they belong to the run until its
+   * promise settles. If you modify them earlier, the result is that of either content or of a mixture; if you transfer them
+   * (`postMessage`, `structuredClone`), the process may crash. Aborting the run and disposing the model or the device are
+   * safe: the promise settles only when nothing reads the arrays any more. Default true.
    */
   readonly copyInputs?: boolean;
   /**
-   * A part of the net alone, pycaffe's forward(start=, end=): the layers from this one on that the outputs need. Inputs are
-   * then the blobs that they read of layers before. The part is a net of its own, loaded when it first runs and kept, with
-   * a copy of its weights: nothing is fused across its ends. Default: the net's first layer.
+   * Runs only a part of the net, like pycaffe's forward(start=, end=): the layers from this one on that the outputs need.
+   * The inputs are the blobs that these layers read from earlier ones. The part is a separate net with a copy of its
+   * weights, which is loaded when it first runs and then kept; nothing is fused across its ends. Default: the net's first
+   * layer.
    */
   readonly start?: string;
-  /** The layer to end with; its tops are returned. Default: the net's last layer, and its outputs. */
+  /** The last layer of the part; the run returns its tops. Default: the net's last layer, with the net's outputs. */
   readonly end?: string;
 }
 
-/** What `Device.load` hands over. @internal */
+/** The parts that `Device.load` provides. @internal */
 export interface ModelParts {
   readonly device: string;
   readonly owner: object;
-  /** Filtered. */
+  /** The filtered net. */
   readonly net: NetParameter;
-  /** Of the fillers. */
+  /** The seed of the fillers. */
   readonly seed: number;
   readonly opened: OpenedNet<Lowered>;
-  /** Shapes that are kept besides those that were asked for. Default 4. */
+  /** The number of further shapes that stay compiled. Default 4. */
   readonly keptShapes?: number;
   /** Compiles the same net on the same parameters for other input shapes. */
   readonly compile: (shapes: Shapes, how: Reshaping) => Promise<Compiled>;
-  /** Null: the net has no Filter. */
+  /** Null if the net has no Filter. */
   readonly selector: Selector | null;
-  /** Along which axis each output has no items, for input shapes and numbers of selected items. @throws GraphError */
+  /**
+   * For each output the axis along which it has no items, for given input shapes and numbers of selected items. @throws
+   * GraphError
+   */
   readonly emptyAxes: (shapes: Shapes, counts: Counts) => readonly (number | null)[];
   /**
-   * The same net with these outputs, nothing fused: where a value of an output is not finite, it finds the first blob
-   * that has one. Null: this model's outputs are not looked at.
+   * Loads the same net with the given outputs and nothing fused. It finds the first blob with a non-finite value if an
+   * output has one. Null: outputs are not checked.
    */
   readonly loadLayerByLayer: ((outputs: readonly string[], weights: WeightsFile) => Promise<Model>) | null;
-  /** A part of the same net with these weights, as this model was loaded. */
+  /** Loads a part of the same net with the given weights and the options of this model. */
   readonly loadPart: (part: NetPart, weights: WeightsFile) => Promise<Model>;
 }
 
-/** A run, and whether each operation is timed. */
+/** Options of a run, and whether each operation is timed. */
 type Submission = RunOptions & Pick<RunMode, 'profile'>;
 
 /** The blobs that a model returns, by name. */
 export type Outputs<Name extends string = string> = Record<Name, Tensor>;
 
-/** A Model, or what stands for it. */
+/** A Model, or an object with its methods. */
 export const model: Kind<Model> = having<Model>('a Model of device.load', 'run');
 
 const runOptions = options<RunOptions>({
@@ -132,21 +136,21 @@ const MODEL_PARAMETER = signature('model.parameter', {
 const MODEL_SET_WEIGHTS = signature('model.setWeights', {
   weights: required(newWeights, 'New blobs by layer, or a weights file.'),
 });
-/** @typeParam Name Of its outputs, where `device.load` was given them in the code. */
+/** @typeParam Name The names of the outputs, if the code passes them to `device.load`. */
 export class Model<Name extends string = string> {
   /** Input blobs by name, with the shapes that the model was loaded with. */
   readonly inputs: Shapes;
   /** Blobs that `run` returns by name, with their shapes for the loaded inputs. */
   readonly outputs: Readonly<Record<Name, readonly number[]>>;
-  /** What became of each layer's weights. */
+  /** How each layer got its weights. */
   readonly report: readonly LayerReport[];
-  /** What works and is hardly meant, e.g. `weights/partial`. */
+  /** Warnings about probable mistakes, e.g. `weights/partial`. */
   readonly warnings: readonly Warning[];
   readonly #parts: ModelParts;
   readonly #runner: Runner;
-  /** Others that were run, the one used least recently first. */
+  /** Further shapes that were run, least recently used first. */
   readonly #others: KeptPlans<Lowered>;
-  /** Batch sizes that were asked for at loading. */
+  /** The batch sizes that were requested when loading. */
   readonly #asked = new Map<string, Compiled>();
   readonly #order = new CallOrder();
   readonly #weights: LiveWeights;
@@ -188,18 +192,19 @@ export class Model<Name extends string = string> {
   }
 
   /**
-   * Runs the net once; in phase TRAIN a Dropout drops others each time. Inputs are copied at the call, so their arrays may be reused at once.
-   * @param inputs One array per input blob: Float32Array, or Uint8Array whose values count as 0–255. Of the loaded
-   * shape, of another batch size (the length decides), or `{ shape, data }`; bytes of images also as `{ shape, data, mean,
-   * scale }`, of which the device makes (byte − mean) · scale. A new shape is compiled when it first
-   * occurs, without measuring; those used last are kept (`keptShapes`) and share the parameters. A DeviceBuffer is read when the run's turn comes, in
-   * its own shape where that has as many dimensions as the blob, else its length decides.
-   * Values that are not finite are a process warning (`output/not-finite`), once an output.
-   * @returns The outputs by name, in plain row-major float32, without those that `options.outputs` takes.
-   * With `start` or `end` a part of the net runs: its inputs are what it reads of layers before, its outputs the tops of
-   * `end`, else the net's outputs that it makes.
-   * @throws ArgumentError for a missing, unknown or wrongly sized input, or a layer that is not there; the signal's reason;
-   * GraphError for a shape that the net cannot take; DeviceError
+   * Runs the net once. In phase TRAIN, each run drops other values in Dropout. The call copies inputs, so their arrays may
+   * be reused at once.
+   * @param inputs One array per input blob: a Float32Array, or a Uint8Array whose values count as 0–255. An array has the
+   * loaded shape or another batch size, which its length determines; `{ shape, data }` gives any shape. Images as bytes may
+   * also be `{ shape, data, mean, scale }`, from which the device computes (byte − mean) · scale. A new shape is compiled
+   * when it first occurs, without measuring; the most recent ones stay compiled (`keptShapes`) and share the parameters. A
+   * DeviceBuffer is read when the run starts; its own shape counts if it has as many dimensions as the blob, otherwise its
+   * length. Non-finite values in outputs cause a process warning (`output/not-finite`), once per output.
+   * @returns The outputs by name, as row-major float32, without those that `options.outputs` receives. With `start` or `end`
+   * only a part of the net runs: its inputs are the blobs that it reads from earlier layers, and its outputs are the tops of
+   * `end`, or else the net's outputs that it computes.
+   * @throws ArgumentError for a missing, unknown or wrongly sized input, or an unknown layer; the signal's reason;
+   * GraphError for a shape that the net does not accept; DeviceError
    * @example
    * const { res4f } = await model.run({ data }, { end: 'res4f_relu' });
    * const { prob } = await model.run({ res4f: res4f!.data }, { start: 'res5a_branch1' });
@@ -232,11 +237,11 @@ export class Model<Name extends string = string> {
           : { shape: shape.with(axis, 0), data: new Float32Array(0) };
       found.push([name, output]);
     }
-    // Entries, since a blob may be called __proto__.
+    // Uses entries, because a blob may be called __proto__.
     return Object.fromEntries(found) as Outputs & Outputs<Name>;
   }
 
-  /** Milliseconds of each operation in one run, by layer name. Inputs and errors are those of `run`. */
+  /** Returns the milliseconds of each operation in one run, by layer name. Inputs and errors are those of `run`. */
   async time(inputs: Inputs, options: RunOptions = {}): Promise<{ layer: string; milliseconds: number }[]> {
     MODEL_TIME.check(inputs, options);
     const part = this.#partRun(inputs, options, (model, given, rest) => model.time(given, rest));
@@ -250,7 +255,7 @@ export class Model<Name extends string = string> {
   }
 
   /**
-   * The current values of a layer's blob, e.g. BatchNorm's running mean; null where passes folded it away.
+   * The current values of a layer's blob, e.g. BatchNorm's running mean; null if passes folded it into another blob.
    * @throws DeviceError
    */
   async parameter(layer: string, index: number): Promise<Float32Array | null> {
@@ -261,9 +266,9 @@ export class Model<Name extends string = string> {
   }
 
   /**
-   * All layers with their blobs as they are behind the runs and changes called so far (Net::ToProto), those too that passes
-   * have folded into others: what `saveCaffemodel` writes and `setWeights` takes.
-   * @throws WeightsError `weights/names-twice` where two layers would be one in a file; DeviceError
+   * All layers with their blobs as they are after the runs and changes called so far (Net::ToProto), including blobs that
+   * passes folded into others. `saveCaffemodel` writes the result, and `setWeights` accepts it.
+   * @throws WeightsError `weights/names-twice` if two layers would become one in a file; DeviceError
    * @example await saveCaffemodel('changed.caffemodel', await model.weights());
    */
   async weights(): Promise<WeightsFile> {
@@ -273,14 +278,15 @@ export class Model<Name extends string = string> {
   }
 
   /**
-   * Changes weights of the loaded net, in every form that the device has of them: what was folded into others, or packed
-   * for its kernels, is made anew. Runs that were called before compute with the old weights, those that are called after
-   * it with the new ones, whether or not the promise has settled. Memory stays as it is.
-   * @param weights Layer → its blobs in Caffe's order, as net.params has them, `null` for one that stays: a Float32Array of
-   * as many values, or a Tensor of the blob's shape; copied at the call. Or a weights file, read or by its place, as
-   * Net::CopyTrainedLayersFrom takes it: layers that it lacks keep what they have. A blob that layers share is given once.
-   * @throws ArgumentError for a layer or a blob that is not there, or another size; WeightsError where a file does not
-   * fit; DeviceError `device/unsupported` for int8, whose scales follow from the weights. Nothing is changed then.
+   * Changes weights of the loaded net, in all forms in which the device has them: parameters into which they were folded, or
+   * that are packed for kernels, are computed again. Runs called earlier use the old weights, and runs called later use the
+   * new ones, whether or not the promise has settled. Memory use does not change.
+   * @param weights Layers with their blobs in Caffe's order, as in net.params, with `null` for a blob that stays: a
+   * Float32Array with as many values, or a Tensor with the blob's shape; the call copies them. Alternatively a weights file,
+   * as a path or as read before, which behaves as in Net::CopyTrainedLayersFrom: layers that are missing in it keep their
+   * values. Give a blob that layers share only once.
+   * @throws ArgumentError for an unknown layer or blob, or another size; WeightsError if a file does not fit; DeviceError
+   * `device/unsupported` for int8, whose scales depend on the weights. After an error nothing has changed.
    * @example
    * const { layers } = await model.weights();
    * const [weights] = layers.find(({ name }) => name === 'conv1')!.blobs.map(toFloat32);
@@ -324,17 +330,17 @@ export class Model<Name extends string = string> {
     );
   }
 
-  /** Layers as they run, fused ones in one row, with shapes, parameters and multiply-accumulates. */
+  /** A table of the layers as they run, with fused layers in one row: shapes, parameters and multiply-accumulates. */
   summary(): Summary {
     return summarise(this.#runner.compiled.graph);
   }
 
-  /** Bytes and implementations of the loaded shapes. */
+  /** The bytes and implementations for the loaded shapes. */
   plan(): ModelPlan {
     return describePlan(this.#runner.compiled);
   }
 
-  /** Frees the model behind the runs already queued; safe to call twice. */
+  /** Frees the model after the queued runs. Calling it twice is safe. */
   dispose(): void {
     if (!this.#runner.dispose()) return;
     release(this);
@@ -353,13 +359,13 @@ export class Model<Name extends string = string> {
     this.dispose();
   }
 
-  /** As `weights`, at once: for what comes in the order of its caller. @internal */
+  /** Like `weights`, but at once, for callers that keep the order themselves. @internal */
   async currentWeights(): Promise<WeightsFile> {
     const { net } = this.#parts;
     const { parameters } = this.#runner.compiled.written;
     refuseNamesTwice(parameters, '');
     const changing = [...this.#weights.changedByRuns()];
-    // The reading is queued here; what waits for it is not.
+    // Queues the read here; the code that waits for it is not queued.
     const live = this.#runner.read(changing.map(([, index]) => index));
     const [values, blobs] = await Promise.all([live, this.#weights.read()]);
     changing.forEach(([id], i) => {
@@ -368,7 +374,8 @@ export class Model<Name extends string = string> {
     return { file: this.#weights.file, name: net.name ?? '', layers: layersOf(net, parameters, blobs) };
   }
 
-  // A part's runs keep their place among those of the whole net and changes of its weights. Null: it is no part.
+  // Runs of a part keep their order among runs of the whole net and changes of its weights. Null: the range is the whole
+  // net.
   #partRun<T>(
     inputs: Inputs,
     { start, end, ...options }: RunOptions,
@@ -388,7 +395,7 @@ export class Model<Name extends string = string> {
     });
   }
 
-  /** Random layers then draw as if so many runs had been: of those of one process another one makes some. @internal */
+  /** Makes random layers continue as if `count` runs had happened, because another process did them. @internal */
   skipRuns(count: number): void {
     MODEL_SKIP_RUNS.check(count);
     this.#runs += count;
@@ -410,7 +417,7 @@ export class Model<Name extends string = string> {
         const running = runner.start(first, [...given, ...pass], { profile, copyInputs, outputs });
         return { compiled: first, empty: null, result: await runner.settle(running, signal) };
       }
-      // Behind whatever is being compiled or changed, so that runs keep their order.
+      // Waits for compilations and changes that are in progress, so that runs keep their order.
       const copies = given.map(copied);
       const { compiled, empty, running } = await this.#order.behind(async () => {
         const { counts, indices } = await this.#select(shapes, copies);
@@ -427,7 +434,7 @@ export class Model<Name extends string = string> {
     });
   }
 
-  /** What Filter layers select of these inputs. */
+  /** The items of these inputs that Filter layers select. */
   async #select(shapes: Shapes, arrays: readonly GivenArray[]): Promise<Selected> {
     const { selector } = this.#parts;
     if (selector === null) return { counts: {}, indices: [] };
@@ -449,7 +456,7 @@ export class Model<Name extends string = string> {
   }
 }
 
-/** An output without the rows at its end that do not count, which are −1 throughout. */
+/** An output without the rows at its end that do not count, whose values are all −1. */
 function countedRows(
   { graph }: Compiled,
   output: number,

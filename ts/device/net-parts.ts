@@ -1,25 +1,25 @@
-/** Parts of a model, from one layer to another, each loaded when it first runs. */
+/** Parts of a model, from one layer to another; each is loaded when it first runs. */
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import type { Graph } from '../graph/graph.ts';
 import { type LayerRange, type NetPart, partOf } from '../graph/net-between.ts';
 
-/** What of a Model a part needs. */
+/** The methods of a Model that a part needs. */
 interface LoadedPart {
   dispose(): void;
 }
 
 interface OpenPart<M extends LoadedPart> {
   readonly model: M;
-  /** Runs that have not settled. */
+  /** The runs that have not settled. */
   readonly running: Set<Promise<unknown>>;
 }
 
 interface NetPartsParts<M extends LoadedPart> {
   readonly net: NetParameter;
-  /** Of the net, as written. */
+  /** The graph of the net before any passes. */
   readonly graph: Graph;
-  /** Names of the model's outputs. */
+  /** The names of the model's outputs. */
   readonly outputs: readonly string[];
   readonly load: (part: NetPart, weights: WeightsFile) => Promise<M>;
   readonly weights: () => Promise<WeightsFile>;
@@ -34,10 +34,10 @@ export class NetParts<M extends LoadedPart> {
   }
 
   /**
-   * Begins a run of a part, loading it where it is not there yet.
-   * @param run Begins it at its call.
-   * @returns The run in a box, so that awaiting the box does not await the run.
-   * @throws ArgumentError; what loading throws
+   * Starts a run of a part, and loads the part if necessary.
+   * @param run Starts the run when called.
+   * @returns The run in an object, so that awaiting the object does not await the run.
+   * @throws ArgumentError; the errors of loading
    */
   async begin<T>(range: LayerRange, run: (model: M) => Promise<T>): Promise<{ readonly result: Promise<T> }> {
     const { model, running } = await this.#partOf(range);
@@ -51,7 +51,7 @@ export class NetParts<M extends LoadedPart> {
     return { result };
   }
 
-  /** Gives all parts up behind their runs: the next run of each loads it again, with the weights of then. */
+  /** Drops all parts after their runs; the next run loads each part again, with the weights of that time. */
   forget(): void {
     for (const opening of this.#open.values())
       void opening.then(

@@ -1,4 +1,4 @@
-/** What a device does with nets: each is read, compiled for it and handed over as a model or a trainer. */
+/** What a device does with nets: it reads each one, compiles it and returns it as a model or a trainer. */
 import { ArgumentError } from '../base/errors.ts';
 import { required, signature } from '../base/options.ts';
 import { isLocation } from '../base/sources.ts';
@@ -30,7 +30,7 @@ const PLAN_TRAINING = signature('device.planTraining', {
   options: required(planTrainingOptions, 'The options of device.train.'),
 });
 
-/** The device that the nets live on, which they keep from being collected. */
+/** The device of the nets; a net's reference to it keeps it from being collected. */
 interface Place {
   readonly kind: string;
   readonly name: string;
@@ -40,7 +40,7 @@ interface Place {
 
 interface NetsParts {
   readonly device: Place;
-  /** Whether convolutions are measured, where a net's options do not say it. */
+  /** Whether convolutions are measured if a net's options do not say. */
   readonly tune: boolean;
   /** Null: Node prints warnings. */
   readonly onWarning: ((warning: Warning) => void) | null;
@@ -52,15 +52,15 @@ type LoadLayerByLayer = (
   weights: WeightsFile,
 ) => Promise<Model>;
 
-/** For models beside the one that is asked for: they say nothing, and are not looked at. */
+/** For auxiliary models: they print no warnings, and their outputs are not checked. */
 const QUIET = { say: (warnings: readonly Warning[]) => warnings, loadLayerByLayer: null };
 
-/** The methods of `Device` of the same names. */
+/** Implements the methods of `Device` with the same names. */
 export class DeviceNets {
   readonly #device: Place;
   readonly #compiler: Compiler;
   readonly #onWarning: NetsParts['onWarning'];
-  /** Hands warnings on to who opened the device, else to Node, which prints each once. */
+  /** Passes warnings to the caller of openDevice, or else to Node, which prints each once. */
   readonly #say: Say = (warnings) => {
     for (const warning of warnings)
       if (this.#onWarning === null) warn(warning.code, warning.message);
@@ -103,7 +103,7 @@ export class DeviceNets {
     TRAIN.check(options);
     checkTrainOptions(options);
     const read = await readForTraining(options, { kind: this.#device.kind, rank: this.#rank });
-    // Read where something learns: most processes only infer.
+    // Imported only for training, because most processes only run nets.
     const { Trainer } = await import('./trainer.ts');
     const opened = await this.#compiler.open(read, this.#say);
     const { compiled } = opened;
@@ -116,7 +116,7 @@ export class DeviceNets {
         free(compiled);
         throw error;
       }
-      // What depends on no weights needs none.
+      // Shapes do not depend on weights, so none are read.
       const { inputShapes, batch } = options;
       const net: LoadOptions = {
         model: read.net,
@@ -183,7 +183,7 @@ export class DeviceNets {
     return model;
   }
 
-  // What was said of the whole net is not said again of a part.
+  // Warnings about the whole net are not repeated for a part.
   #loadPart(
     { batch: _, batches: __, inputShapes: ___, strict: ____, ...options }: LoadOptions,
     { net, outputs }: NetPart,
@@ -192,7 +192,8 @@ export class DeviceNets {
     return this.#load({ ...options, model: net, outputs, weights }, QUIET);
   }
 
-  // A model to look for the first value that is not finite, which says nothing of its weights and is not looked at itself.
+  // An auxiliary model that looks for the first non-finite value. It prints no warnings, and its own outputs are not
+  // checked.
   #loadLayerByLayer(
     { calibration: _, batches: __, keptShapes: ___, precision, ...options }: LoadOptions,
     outputs: readonly string[],

@@ -1,4 +1,4 @@
-/** What `setWeights` of a model or a trainer takes, as blobs of the net's parameters. */
+/** Converts the argument of `setWeights` of a model or a trainer to blobs of the net's parameters. */
 import { ArgumentError } from '../base/errors.ts';
 import { didYouMean, either, instance, type Kind, list, nullOr, record } from '../base/kinds.ts';
 import { elementCount, showShape } from '../base/shape.ts';
@@ -15,10 +15,10 @@ import type { Parameter } from '../layers/operation.ts';
 import { allocateMemory, mapFile } from '../native/host-memory.ts';
 import { type Tensor, tensor } from './tensor.ts';
 
-/** Layer → its blobs in Caffe's order, each as values alone or with their shape; null: as it is. */
+/** Layer names with their blobs in Caffe's order; each blob has only values, or values with a shape; null keeps the blob. */
 export type BlobsByLayer = Readonly<Record<string, readonly (Float32Array | Tensor | null)[]>>;
 
-/** Blobs of layers, or a weights file: by its path, `file:` URL or bytes, or one that was read (`trainer.weights()`). */
+/** Blobs of layers, or a weights file: as a path, `file:` URL or bytes, or as read before (`trainer.weights()`). */
 export type NewWeights = BlobsByLayer | FileSource | WeightsFile;
 
 const blobsByLayer: Kind<BlobsByLayer> = record(
@@ -43,8 +43,8 @@ export const newWeights: Kind<NewWeights> = {
 export type Changes = ReadonlyMap<number, Blob>;
 
 /**
- * What changes. Blobs by layer are copied at the call.
- * @throws ArgumentError naming the layer, WeightsError where a file does not fit
+ * The parameters that change. Blobs by layer are copied at the call.
+ * @throws ArgumentError that names the layer; WeightsError if a file does not fit
  */
 export function changesOf(weights: NewWeights, parameters: readonly Parameter[]): Promise<Changes> {
   const isFile = isFileSource(weights) || isWeightsFile(weights);
@@ -63,7 +63,7 @@ async function fromFile(
   parameters: readonly Parameter[],
 ): Promise<Map<number, Blob>> {
   const weights = isFileSource(source) ? await readWeights(resolveSource(source), mapFile) : source;
-  // As Net::CopyTrainedLayersFrom: layers that the file lacks keep what they have.
+  // As in Net::CopyTrainedLayersFrom, layers that are missing in the file keep their values.
   const blobs = await keptBlobs(matchWeights(parameters, weights, {}, 'train').blobs, yielding());
   return new Map(blobs.flatMap((blob, i) => (blob === null ? [] : [[i, blob] as const])));
 }
@@ -105,7 +105,7 @@ function fromBlobs(weights: BlobsByLayer, parameters: readonly Parameter[]): Map
   return new Map([...found].map(([id, { blob }]) => [id, blob]));
 }
 
-/** Layer → its parameters' indices, by the index of the blob. */
+/** The indices of each layer's parameters, by the index of the blob. */
 function placesOf(parameters: readonly Parameter[]): Map<string, number[]> {
   const own = new Map<string, number[]>();
   for (const [id, { places }] of parameters.entries())

@@ -1,4 +1,7 @@
-/** Outputs with values that are not finite: said once an output, and the first layer that has them looked for once. */
+/**
+ * Watches outputs for non-finite values. It warns once per output and searches once for the first layer that has such
+ * values.
+ */
 
 import { describeNotFinite, notFinite } from '../base/not-finite.ts';
 import { warn } from '../base/warn.ts';
@@ -7,12 +10,12 @@ import type { Compiled } from '../compile/compile.ts';
 import type { Graph } from '../graph/graph.ts';
 import { copiedInputs, type Inputs, type Tensor } from './tensor.ts';
 
-/** A model that is run once. */
+/** A model that runs once. */
 interface Searched extends AsyncDisposable {
   run(inputs: Inputs): Promise<Readonly<Record<string, Tensor>>>;
 }
 
-/** The same net and weights with these outputs, nothing fused. */
+/** Loads the same net and weights with the given outputs and nothing fused. */
 type Load = (outputs: readonly string[]) => Promise<Searched>;
 
 export class NotFiniteWatch {
@@ -21,18 +24,18 @@ export class NotFiniteWatch {
   readonly #saidOf = new Set<string>();
   #search: Promise<void> | null = null;
 
-  /** @param written The graph before passes changed it. */
+  /** @param written The graph before any passes. */
   constructor(written: Graph, load: Load) {
     this.#written = written;
     this.#load = load;
   }
 
-  /** The search for the first layer, which begins with the first such output. */
+  /** The search for the first layer, which begins with the first non-finite output. */
   get search(): Promise<void> | null {
     return this.#search;
   }
 
-  // Once an output: a stream of images would say it for each.
+  // Warns once per output; otherwise a stream of images would cause a warning for each.
   look({ graph, names }: Compiled, outputs: readonly (Float32Array | null)[], inputs: Inputs): void {
     for (const [i, name] of names.entries()) {
       const data = outputs[i]!;
@@ -49,22 +52,23 @@ export class NotFiniteWatch {
   }
 }
 
-// What the arrays hold now: their owner may write to them as soon as the run is answered.
+// Copies the arrays, because their owner may modify them as soon as the run has returned.
 async function sayFirstNotFinite(graph: Graph, inputs: Inputs, load: Load): Promise<void> {
   const kept = copiedInputs(inputs);
   try {
     const first = await firstNotFinite(graph, kept, load);
     if (first !== null) warn('output/first-not-finite', `"${graph.name}": ${first}`);
   } catch {
-    // The search takes memory beside the model's, and its device may be gone; what was found is said in any case.
+    // The search needs memory in addition to the model's, and its device may be gone. The first warning is printed in any
+    // case.
   }
 }
 
 /**
- * The first blob with a value that is not finite, by one run in which every layer's blobs are outputs.
- * @param graph As written, in the order in which it is computed.
- * @param load The same net and weights with these outputs, nothing fused.
- * @returns A sentence that names the input or the layer; null where all is finite in this run.
+ * The first blob with a non-finite value, found by one run in which every layer's blobs are outputs.
+ * @param graph The graph before any passes, in the order of computation.
+ * @param load Loads the same net and weights with the given outputs and nothing fused.
+ * @returns A sentence that names the input or the layer; null if all values are finite in this run.
  */
 async function firstNotFinite(graph: Graph, inputs: Inputs, load: Load): Promise<string | null> {
   for (const [name, input] of Object.entries(inputs)) {

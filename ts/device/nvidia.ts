@@ -1,22 +1,22 @@
-/** Looks for NVIDIA's driver on this machine, without calling it. */
+/** Looks for NVIDIA's driver on this machine without calling it. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Where to look: `/` and the process's own environment, but in tests. */
+/** Where to look: `/` and the process's own environment, except in tests. */
 export interface Machine {
   readonly root: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
 export interface Driver {
-  /** Its library, libcuda.so.1: the first that is there. */
+  /** The path of the first libcuda.so.1 that exists. */
   readonly path: string | null;
-  /** Every path looked at, up to the one that was there. */
+  /** All paths that were checked, up to the one that exists. */
   readonly tried: readonly string[];
-  /** Of the kernel module, as /proc says. */
+  /** The version of the kernel module, from /proc. */
   readonly version: string | null;
-  /** NVIDIA's graphics and compute functions on the PCI bus. */
+  /** The number of NVIDIA's graphics and compute functions on the PCI bus. */
   readonly gpus: number;
 }
 
@@ -28,7 +28,10 @@ const FOLDERS = [
   '/usr/lib/wsl/lib',
 ];
 
-/** libcuda.so.1, which comes with the driver, as the loader would find it; the kernel module; the PCI bus. */
+/**
+ * Finds libcuda.so.1, which comes with the driver, as the dynamic loader would; the version of the kernel module; and the
+ * GPUs on the PCI bus.
+ */
 export function findDriver(machine: Machine): Driver {
   const { root, environment } = machine;
   const name = 'libcuda.so.1';
@@ -46,10 +49,13 @@ export function findDriver(machine: Machine): Driver {
   };
 }
 
-/** Device files of GPUs that are on no PCI bus: Tegra's, and Windows' behind WSL, where the driver's library tells whose. */
+/**
+ * Device files of GPUs that are on no PCI bus: those of Tegra, and of Windows under WSL, where the driver's library belongs
+ * to the host.
+ */
 const WITHOUT_BUS = ['/dev/nvidiactl', '/dev/nvhost-ctrl-gpu', '/usr/lib/wsl/lib/libcuda.so.1'];
 
-/** Whether this machine seems to have an NVIDIA GPU, driven or not. Calls nothing and starts nothing. */
+/** Whether this machine seems to have an NVIDIA GPU, with or without a driver. It calls and starts nothing. */
 export function hasNvidiaGpu(machine: Machine): boolean {
   return countGpus(machine) > 0 || WITHOUT_BUS.some((path) => existsSync(join(machine.root, path)));
 }
@@ -62,7 +68,7 @@ function countGpus({ root }: Machine): number {
   }).length;
 }
 
-/** The loader's cache, where ldconfig can be asked. */
+/** Looks in the dynamic loader's cache if ldconfig is available. */
 function cachedLibrary(name: string): string | null {
   try {
     const text = execFileSync('/sbin/ldconfig', ['-p'], {

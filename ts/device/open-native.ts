@@ -14,53 +14,54 @@ export interface DeviceOptions {
   /** Threads of the CPU device, 1 to 1024. Default: as many as the process may use. */
   readonly threads?: number;
   /**
-   * What computes convolutions on the CPU device: resnode's own loops for one instruction set, or oneDNN. Default: the
-   * best of resnode's that the processor has, else oneDNN. oneDNN is not in the package: it is opened when it is first
-   * asked for, where it is installed (Debian: libdnnl2). int8 is its too, if it is there, where an x86 processor has no AVX-512
-   * VNNI and nothing is named here. `model.plan()` says what computes what.
+   * The kernels that compute convolutions on the CPU device: resnode's own loops for one instruction set, or oneDNN.
+   * Default: the best of resnode's that the processor supports, else oneDNN. oneDNN is not part of the package: it is opened
+   * when it is first needed, if it is installed (Debian: libdnnl2). By default oneDNN also computes int8, if it is
+   * installed, on x86 processors without AVX-512 VNNI. `model.plan()` lists the implementation of each operation.
    */
   readonly kernels?: (typeof KERNELS)[number];
   /**
-   * Lets the CPU device compute 3×3 convolutions, and their gradients, by Winograd's algorithms: float32 still, with
-   * other roundings, and twice as fast. Default true. In training the shapes alone decide where, and forward they
-   * compute only what BatchNorm reads; `kernels: 'oneDNN'` trains without them.
+   * Lets the CPU device compute 3×3 convolutions and their gradients by Winograd's algorithms: still in float32, but with
+   * other rounding, and about twice as fast. Default true. In training the shapes alone decide which convolutions use them;
+   * in the forward pass only those do whose results only BatchNorm reads. `kernels: 'oneDNN'` trains without them.
    */
   readonly winograd?: boolean;
-  /** The most bytes that models may hold on this device. Default: what the system has. */
+  /** The largest number of bytes that models may hold on this device. Default: the memory of the system. */
   readonly memoryLimit?: number;
-  /** Only implementations that give the same bits every time, in all models of this device. Default false. */
+  /** Uses only implementations that give the same bits every time, in all models of this device. Default false. */
   readonly deterministic?: boolean;
-  /** CUDA: false computes with resnode's own kernels alone. Default true: without cuDNN the device does not open. */
+  /** CUDA: with false, only resnode's own kernels compute. Default true: without cuDNN the device does not open. */
   readonly cudnn?: boolean;
   /**
-   * CUDA: no GPU and no driver are needed; `plan` and `planTraining` tell what a GPU with so many bytes would hold, by the
-   * rules of resnode's own kernels (cuDNN may want up to 512 MiB of workspace more). Nothing can be loaded or computed.
+   * CUDA: plans for a GPU with this many bytes, without a GPU or driver. `plan` and `planTraining` report the memory that
+   * the net would use, by the rules of resnode's own kernels (cuDNN may need up to 512 MiB more workspace). Such a device
+   * cannot load or compute anything.
    */
   readonly gpuMemory?: number;
   /**
-   * False takes the likely best implementations at once. Default true: a convolution that is new to a GPU or a processor
-   * is measured when it is first planned, and remembered: on a GPU for a minute a net at most; on the CPU for 1/20 s a 3×3
-   * convolution, direct against Winograd's algorithm, whose results differ by roundings. A deterministic CPU device
-   * measures nothing.
+   * With false, convolutions use the probably fastest implementation at once. Default true: a convolution that is new to a
+   * GPU or processor is measured when it is first planned, and the choice is kept. On a GPU this takes up to a minute per
+   * net; on the CPU 1/20 s per 3×3 convolution, to compare the direct algorithm with Winograd's, whose results differ by
+   * rounding. A deterministic CPU device measures nothing.
    */
   readonly tune?: boolean;
   /**
-   * Where measured choices are kept from run to run; what is deleted there is measured anew. Default: `resnode` in the
-   * user's cache folder.
+   * The folder that keeps measured choices from run to run; choices that are deleted there are measured again. Default:
+   * `resnode` in the user's cache folder.
    */
   readonly cacheFolder?: string;
-  /** The processes that nets on this device are trained with: `openCommunicator`. Default none. */
+  /** The processes that train together on this device's nets: the result of `openCommunicator`. Default none. */
   readonly communicator?: Communicator;
   /**
-   * Called with what works and is hardly meant, of every net that the device loads, trains or plans; `model.warnings` has
-   * it too. Default: a warning of Node.js (`process.on('warning')`), which prints each once.
+   * Called for each warning about a probable mistake in a net that the device loads, trains or plans; `model.warnings` also
+   * has them. Default: a warning of Node.js (`process.on('warning')`), which prints each once.
    */
   readonly onWarning?: (warning: Warning) => void;
   /** Where backend libraries are looked for, for tests. @internal */
   readonly libraryFolder?: string;
 }
 
-/** What `openDevice` takes. */
+/** The options of `openDevice`. */
 export const deviceOptions = options<DeviceOptions>({
   threads: optional(
     integer(1, 1024),
@@ -114,9 +115,9 @@ export const deviceOptions = options<DeviceOptions>({
 
 export type NativeKind = 'cpu' | 'cuda' | 'reference';
 
-/** Where measured choices are kept. */
+/** The folder that keeps measured choices. */
 export function cacheFolderOf({ cacheFolder }: DeviceOptions): string {
-  // https://specifications.freedesktop.org/basedir-spec/latest/: a relative one is ignored.
+  // https://specifications.freedesktop.org/basedir-spec/latest/ says to ignore a relative path.
   const given = process.env.XDG_CACHE_HOME ?? '';
   const cache = isAbsolute(given) ? given : join(homedir(), '.cache');
   return cacheFolder ?? join(cache, 'resnode');

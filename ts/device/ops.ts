@@ -1,6 +1,6 @@
 /**
- * Single operations: the very kernels that a net uses, for tests, benchmarks and people who build on them. Each is a
- * net of one (fused) node, so that shapes and checks are those of Caffe's layers.
+ * Single operations: the kernels that a net uses, for tests, benchmarks and other programs. Each is a net of one (fused)
+ * node, so shapes and checks are those of Caffe's layers.
  */
 import {
   boolean,
@@ -25,7 +25,7 @@ import { type Tensor, tensor } from './tensor.ts';
 /** Height and width: one number for both, or a pair. */
 export type PairOption = number | readonly [height: number, width: number];
 
-/** A net of one node with its values; `compileOperation` makes a model of it, `ops` run it once. */
+/** A net of one node with its values: `compileOperation` makes a model from it, and `ops` run it once. */
 export interface SingleOperation {
   readonly layers: readonly LayerParameter[];
   readonly weights: readonly WeightsLayer[];
@@ -39,7 +39,7 @@ export interface ConvolutionOptions {
   readonly weights: Tensor;
   /** num_output. Default none. */
   readonly bias?: Tensor;
-  /** Of the output's shape, added before the ReLU. Default none. */
+  /** A tensor with the output's shape, which is added before the ReLU. Default none. */
   readonly residual?: Tensor;
   /** Default 1. */
   readonly stride?: PairOption;
@@ -91,7 +91,7 @@ export function convolution(options: ConvolutionOptions): SingleOperation {
 }
 
 export interface InnerProductOptions {
-  /** M×K, or any shape: flattened from axis 1. */
+  /** M×K, or any shape that is flattened from axis 1 on. */
   readonly input: Tensor;
   /** N×K. */
   readonly weights: Tensor;
@@ -101,7 +101,7 @@ export interface InnerProductOptions {
   readonly relu?: boolean;
 }
 
-/** M×N: every row of the input times every row of the weights, plus the bias. */
+/** Computes M×N: each row of the input times each row of the weights, plus the bias. */
 export function innerProduct(options: InnerProductOptions): SingleOperation {
   const { input, weights, bias, relu = false } = options;
   const inner_product_param = { num_output: weights.shape[0]!, bias_term: bias !== undefined };
@@ -114,11 +114,11 @@ export function innerProduct(options: InnerProductOptions): SingleOperation {
 }
 
 export interface BatchNormScaleReluOptions {
-  /** N×C×…; statistics and coefficients are per channel, C values each. */
+  /** N×C×…; statistics and coefficients have C values, one per channel. */
   readonly input: Tensor;
   readonly mean: Tensor;
   readonly variance: Tensor;
-  /** Caffe's third blob, by which mean and variance are divided. Default 1. */
+  /** Caffe's third blob, which divides mean and variance. Default 1. */
   readonly factor?: number;
   /** Default 1e-5. */
   readonly eps?: number;
@@ -130,7 +130,7 @@ export interface BatchNormScaleReluOptions {
   readonly relu?: boolean;
 }
 
-/** BatchNorm with given statistics, Scale and ReLU as one per-channel affine step. */
+/** Computes BatchNorm with given statistics, Scale and ReLU as one affine step per channel. */
 export function batchNormScaleRelu(options: BatchNormScaleReluOptions): SingleOperation {
   const { input, mean, variance, factor = 1, eps = 1e-5, gamma, beta, relu = true } = options;
   const ones = () => ({ shape: mean.shape, data: new Float32Array(mean.data.length).fill(1) });
@@ -148,7 +148,7 @@ export function batchNormScaleRelu(options: BatchNormScaleReluOptions): SingleOp
 }
 
 export interface AddReluOptions {
-  /** Two or more of one shape. */
+  /** Two or more tensors of one shape. */
   readonly inputs: readonly Tensor[];
   /** One per input. Default all 1. */
   readonly coefficients?: readonly number[];
@@ -156,7 +156,7 @@ export interface AddReluOptions {
   readonly relu?: boolean;
 }
 
-/** The sum of its inputs, each times its coefficient, then ReLU. */
+/** Computes the sum of the inputs, each times its coefficient, and then the ReLU. */
 export function addRelu({ inputs, coefficients, relu = true }: AddReluOptions): SingleOperation {
   const named = inputs.map((tensor, i) => [`input${i}`, tensor] as const);
   const sum: LayerParameter = {
@@ -186,7 +186,7 @@ export interface PoolingOptions {
   readonly roundMode?: 'CEIL' | 'FLOOR';
 }
 
-/** Caffe's pooling: sizes rounded up where not asked otherwise, windows clipped to the padded input. */
+/** Caffe's pooling: by default sizes are rounded up, and windows are clipped to the padded input. */
 export function pooling(options: PoolingOptions): SingleOperation {
   const { input, method, kernel, stride = 1, pad = 0, roundMode = 'CEIL' } = options;
   const pool = method === 'max' ? 'MAX' : 'AVE';
@@ -204,7 +204,7 @@ export interface SoftmaxOptions {
   readonly axis?: number;
 }
 
-/** Along one axis, shifted by the maximum first. */
+/** Computes the softmax along one axis, after subtracting the maximum. */
 export function softmax({ input, axis = 1 }: SoftmaxOptions): SingleOperation {
   return { layers: [{ ...unary('Softmax'), softmax_param: { axis } }], weights: [], inputs: { input } };
 }
@@ -221,7 +221,10 @@ const COMPILE_OPERATION = signature('compileOperation', {
   ),
 });
 
-/** Compiles an operation for many runs: a model whose inputs are named as in `operation.inputs`. Throws as `Device.load`. */
+/**
+ * Compiles an operation for many runs: a model whose inputs have the names in `operation.inputs`. Throws the errors of
+ * `Device.load`.
+ */
 export async function compileOperation(device: Device, operation: SingleOperation): Promise<Model> {
   COMPILE_OPERATION.check(device, operation);
   const inputs = Object.entries(operation.inputs).map(
@@ -342,7 +345,7 @@ const OPERATIONS = {
   }),
 };
 
-/** Each operation, run once on a device. Throws as `Device.load` and `Model.run`. */
+/** Runs each operation once on a device. Throws the errors of `Device.load` and `Model.run`. */
 export const ops = {
   convolution: async (device: Device, options: ConvolutionOptions): Promise<Tensor> => {
     OPERATIONS.convolution.check(device, options);

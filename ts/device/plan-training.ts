@@ -1,11 +1,11 @@
-/** What to plan where a net is to be trained and no solver says how. */
+/** What to plan for the training of a net without a solver. */
 
 import { ArgumentError } from '../base/errors.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import { isLossType } from '../layers/index.ts';
 import type { UpdateRule } from './trainer.ts';
 
-/** SGD with momentum: one history a learnable blob, as Nesterov, AdaGrad and RMSProp; Adam and AdaDelta have two. */
+/** SGD with momentum: one history per learnable blob, as with Nesterov, AdaGrad and RMSProp; Adam and AdaDelta have two. */
 export const SGD_UPDATE: UpdateRule = {
   type: 'SGD',
   momentum: 0.9,
@@ -19,9 +19,9 @@ export const SGD_UPDATE: UpdateRule = {
 };
 
 /**
- * A net with a loss: as it is where it has one, and with SoftmaxWithLoss and a label in the place of the Softmax that a
- * deploy net ends in.
- * @throws ArgumentError where it has neither
+ * Gives a net a loss: a net with a loss stays unchanged; in a deploy net, SoftmaxWithLoss and a label replace the last
+ * Softmax.
+ * @throws ArgumentError if it has neither
  */
 export function withLoss(net: NetParameter): NetParameter {
   const layers = net.layer ?? [];

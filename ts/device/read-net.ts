@@ -1,4 +1,4 @@
-/** What the options of `load` and `train` name, read: a net that a Compiler takes to the device. */
+/** Reads the files that the options of `load` and `train` name, into a net that a Compiler loads on the device. */
 import { ArgumentError, DeviceError } from '../base/errors.ts';
 import type { Warning } from '../base/warn.ts';
 import { yielding } from '../base/yielding.ts';
@@ -15,13 +15,13 @@ import type { ParameterValues, ReadNet } from './compiler.ts';
 import { type LoadOptions, readModel } from './load-options.ts';
 import { type TrainOptions, withAverages, withHistory } from './train-options.ts';
 
-/** What is asked of the device that a net is read for. */
+/** The properties of the device that a net is read for. */
 interface Place {
   readonly kind: string;
   readonly name: string;
 }
 
-/** A net to run. @throws PrototxtError, ArgumentError, GraphError */
+/** Reads a net for inference. @throws PrototxtError, ArgumentError, GraphError */
 export async function readForRuns(options: LoadOptions, device: Place): Promise<ReadNet<Lowered>> {
   const net = await readInTurns(() => readModel(options));
   const inputShapes = await readInputShapes(net, options.inputShapes);
@@ -37,7 +37,7 @@ export async function readForRuns(options: LoadOptions, device: Place): Promise<
     net,
     weights,
     filling: { strict, partialWeights, reshapeWeights, seed, use: 'run' },
-    // Shapes that are given count as they are: no batch replaces their first dimension, but one that is given with them.
+    // Given shapes count unchanged: a batch replaces their first dimension only if it is given with them.
     lower: ({ selected, ...change } = {}) => {
       const batch = change.inputShapes === undefined ? options.batch : undefined;
       return lowerNet(net, { ...options, inputShapes, batch, ...change }, selected);
@@ -54,7 +54,7 @@ export async function readForRuns(options: LoadOptions, device: Place): Promise<
       ...warningsOf(lowered),
       ...(options.outputs === undefined ? unwrittenWarnings(net, lowered) : []),
       ...partialWarnings(report, given),
-      // A trainer's own weights, which have no file, may not have seen a batch yet: its test net says nothing.
+      // A trainer's own weights, which have no file, may not have seen a batch yet, so its test net does not warn.
       ...(given !== null && given.file !== ''
         ? emptyStatistics(net, given, { phase: options.phase ?? net.state?.phase ?? 'TEST' })
         : []),
@@ -65,9 +65,9 @@ export async function readForRuns(options: LoadOptions, device: Place): Promise<
 }
 
 /**
- * A net to learn.
- * @param place.kind Of the device.
- * @param place.rank Of the processes that train the same net; undefined: this one is alone.
+ * Reads a net for training.
+ * @param place.kind The kind of the device.
+ * @param place.rank The rank among the processes that train the same net; undefined if this process is alone.
  * @throws PrototxtError, ArgumentError, GraphError
  */
 export async function readForTraining(
@@ -76,7 +76,7 @@ export async function readForTraining(
 ): Promise<ReadNet<LoweredTraining>> {
   const net = await readInTurns(() => readModel(options, 'TRAIN'));
   const inputShapes = await readInputShapes(net, options.inputShapes);
-  // Read where something learns: most processes only infer.
+  // Imported only for training, because most processes only run nets.
   const { lowerTraining } = await import('../gradient/lower-training.ts');
   const { weights, partialWeights, reshapeWeights, seed, precision, history, averages } = options;
   const phase = net.state?.phase ?? 'TEST';
@@ -91,7 +91,7 @@ export async function readForTraining(
     replanning: (_, options) => options,
     warnings: (lowered, given, report) => {
       const isNone = report.every(({ status }) => status !== 'matched' && status !== 'reshaped');
-      // What begins at its filler is usual where a net is fine-tuned, and its solver says it.
+      // Layers that start from their fillers are usual in fine-tuning, and the solver reports them.
       return [
         ...warningsOf(lowered),
         ...(options.update === null ? [] : unwrittenWarnings(net, lowered)),
@@ -103,7 +103,7 @@ export async function readForTraining(
   };
 }
 
-/** Others have their turn behind the reading of a large prototxt. */
+/** Yields to the event loop after reading a large prototxt. */
 async function readInTurns<T>(read: () => T): Promise<T> {
   const yieldIfDue = yielding();
   const result = read();
@@ -111,10 +111,10 @@ async function readInTurns<T>(read: () => T): Promise<T> {
   return result;
 }
 
-/** What is hardly meant in a net. */
+/** Warnings about probable mistakes in a net. */
 const warningsOf = ({ written }: Lowered): Warning[] => namesTwiceWarnings(written.parameters);
 
-/** HDF5Output layers whose blobs nobody takes from this net. */
+/** Warns of HDF5Output layers whose blobs nothing reads from this net. */
 const unwrittenWarnings = (net: NetParameter, { names }: Lowered): Warning[] =>
   hdf5Outputs(net)
     .filter((output) => !hdf5Blobs([output]).every((blob) => names.includes(blob)))
@@ -123,7 +123,7 @@ const unwrittenWarnings = (net: NetParameter, { names }: Lowered): Warning[] =>
       message: `layer "${layer}" (HDF5Output) does not write ${file} here; only resnode train, test and run do. In code, request its blobs (outputs: ${JSON.stringify([data, label])})`,
     }));
 
-/** The ranges of the net's values. @throws DeviceError, ArgumentError */
+/** The ranges of the net's values from the calibration. @throws DeviceError, ArgumentError */
 function calibratedRanges(
   { written }: Lowered,
   { calibration }: LoadOptions,

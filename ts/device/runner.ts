@@ -1,4 +1,4 @@
-/** A net on a device: what a Model, which runs it, and a Trainer, which teaches it, are faces of. */
+/** A net on a device: the common part of Model, which runs it, and Trainer, which trains it. */
 import { ArgumentError, DeviceError } from '../base/errors.ts';
 import { onAbort } from '../base/on-abort.ts';
 import { elementCount } from '../base/shape.ts';
@@ -12,20 +12,20 @@ import { type GivenArray, nativeInput } from './input-array.ts';
 export interface RunnerParts<L extends Lowered> {
   /** The device's name, for errors. */
   readonly device: string;
-  /** The device itself: one that nobody holds any more closes, and its nets with it. */
+  /** The device itself. A device that nothing references closes, and its nets with it; this reference prevents that. */
   readonly owner: object;
   readonly opened: OpenedNet<L>;
-  /** Said of a call that comes after `dispose`. */
+  /** The message of a call after `dispose`. */
   readonly disposed: string;
 }
 
-/** How a run is made. */
+/** Options of a run. */
 export interface RunMode {
   /** Whether each operation is timed. Default false. */
   readonly profile?: boolean;
-  /** False: arrays are read when the run's turn comes. Default true. */
+  /** With false, arrays are read when the run starts. Default true. */
   readonly copyInputs?: boolean;
-  /** Buffers that take outputs, by name. Default none. */
+  /** Buffers that receive outputs, by name. Default none. */
   readonly outputs?: Readonly<Record<string, DeviceBuffer>>;
 }
 
@@ -36,7 +36,7 @@ export interface Started {
 }
 
 export class Runner<L extends Lowered = Lowered> {
-  /** For the shapes that it was opened with. */
+  /** The plan for the shapes that the net was opened with. */
   readonly compiled: Compiled<L>;
   readonly #parts: RunnerParts<L>;
   #isDisposed = false;
@@ -57,7 +57,7 @@ export class Runner<L extends Lowered = Lowered> {
   }
 
   /**
-   * Queues a run; its inputs are copied at the call.
+   * Queues a run; the call copies its inputs.
    * @throws ArgumentError for a buffer that does not fit its output
    */
   start(
@@ -79,7 +79,7 @@ export class Runner<L extends Lowered = Lowered> {
     return { done, cancel: () => executable.cancel(number) };
   }
 
-  /** The run's result; the signal cancels it. */
+  /** Returns the result of a run; the signal cancels it. */
   async settle(run: Started, signal: AbortSignal | undefined): Promise<NativeRunResult> {
     const withdraw = onAbort(signal, () => run.cancel());
     try {
@@ -89,7 +89,7 @@ export class Runner<L extends Lowered = Lowered> {
     }
   }
 
-  /** Does work whose errors are the device's, or the signal's reason. `work` begins at the call. */
+  /** Runs `work` and converts its errors to the device's errors or the signal's reason. `work` starts at the call. */
   async guard<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
     try {
       return await work();
@@ -99,21 +99,23 @@ export class Runner<L extends Lowered = Lowered> {
     }
   }
 
-  /** Parameters as they are behind the runs called so far: all reads are queued at once, so that no run comes between. */
+  /**
+   * Reads parameters as they are after the runs called so far. All reads are queued at once, so no run comes between them.
+   */
   async read(ids: readonly number[]): Promise<Float32Array[]> {
     this.checkOpen();
     const { parameters } = this.#parts.opened;
     return this.guard(undefined, () => Promise.all(ids.map((id) => parameters.read(id))));
   }
 
-  /** Gives parameters other values, behind the runs called so far. */
+  /** Writes parameters after the runs called so far. */
   async write(values: Parameters<NativeParameters['write']>[0]): Promise<void> {
     this.checkOpen();
     const { parameters } = this.#parts.opened;
     return this.guard(undefined, () => parameters.write(values));
   }
 
-  /** Frees everything behind the runs already queued. @returns false where that was done before */
+  /** Frees everything after the queued runs. @returns false if it was disposed before */
   dispose(): boolean {
     if (this.#isDisposed) return false;
     this.#isDisposed = true;
@@ -123,7 +125,7 @@ export class Runner<L extends Lowered = Lowered> {
   }
 }
 
-/** What was compiled, without its parameters. */
+/** Frees what was compiled, except the parameters. */
 export function free({ executable, plan }: Compiled<Lowered>): void {
   executable.dispose();
   plan.dispose();

@@ -1,23 +1,26 @@
-/** What Filter layers select, which decides the shapes that a net runs with: found before each run, from its inputs. */
+/**
+ * Finds the items that Filter layers select, which determine the shapes of a run. They are found before each run, from its
+ * inputs.
+ */
 import { GraphError } from '../base/errors.ts';
 import { type Shape, showShape } from '../base/shape.ts';
 import type { Lowered } from '../compile/compile.ts';
 import { DeviceBuffer } from './buffer.ts';
 import type { InputArray } from './input-array.ts';
 
-/** By the names of inputs. */
+/** Inputs by name. */
 type Given = Readonly<Record<string, { readonly shape: Shape; readonly data: InputArray }>>;
 
-/** How many items Filter layers select, by name, where they do not select all. */
+/** The number of items that each Filter layer selects, by name, if it does not select all. */
 export type Counts = Readonly<Record<string, number>>;
 
 export interface Selected {
   readonly counts: Counts;
-  /** The program's inputs behind the net's own. */
+  /** The inputs of the program after the net's own inputs. */
   readonly indices: readonly Float32Array[];
 }
 
-/** A model of what computes the selectors. */
+/** A model that computes the selectors. */
 interface SelectorModel {
   readonly inputs: Readonly<Record<string, unknown>>;
   run(inputs: Given): Promise<Readonly<Record<string, { readonly data: Float32Array }>>>;
@@ -29,7 +32,10 @@ export class Selector {
   readonly #load: (outputs: readonly string[]) => Promise<SelectorModel>;
   #model: Promise<SelectorModel> | null = null;
 
-  /** @param load The net with these outputs, for selectors that are no inputs. Loaded when they are first needed. */
+  /**
+   * @param load Loads the net with the given outputs, for selectors that are not inputs. It is called when they are first
+   * needed.
+   */
   constructor(
     lowered: Pick<Lowered, 'graph' | 'selections'>,
     load: (outputs: readonly string[]) => Promise<SelectorModel>,
@@ -51,7 +57,7 @@ export class Selector {
       const passing: number[] = [];
       for (let item = 0; item < values.length; item++) if (values[item] !== 0) passing.push(item);
       if (passing.length < values.length) counts[layer] = passing.length;
-      // Of an empty selection one item is computed, and then taken off.
+      // For an empty selection one item is computed, and then removed.
       indices.push(Float32Array.from(passing.length === 0 ? [0] : passing));
     }
     return { counts, indices };
@@ -65,7 +71,7 @@ export class Selector {
     this.#model = null;
   }
 
-  // An input has its blob's name; whatever is computed is named with the layer that made it.
+  // An input has the name of its blob; a computed value is named together with its layer.
   #nameOf(id: number): string {
     const { graph } = this.#lowered;
     const { blob, layer } = graph.values[id]!;
@@ -84,13 +90,13 @@ export class Selector {
 const valuesOf = async (data: InputArray): Promise<Float32Array | Uint8Array> =>
   data instanceof DeviceBuffer ? await data.download() : data;
 
-/** Layers whose state would take in the item that stands for none. */
+/** Layers whose state would include the item that stands for an empty selection. */
 const STATEFUL = ['batchNorm', 'bn', 'remember'];
 
 /**
- * Along which axis each output has no items, where Filter layers select none; null: it does not depend on them.
- * @param lower The net for numbers of selected items.
- * @throws GraphError `graph/empty-selection` for an output that is made of all items together
+ * The axis along which each output has no items if Filter layers select none; null if the output does not depend on them.
+ * @param lower Lowers the net for given numbers of selected items.
+ * @throws GraphError `graph/empty-selection` for an output that is computed from all items together
  */
 export function emptyAxes(lower: (counts: Counts) => Lowered, counts: Counts): (number | null)[] {
   const one = lower(counts);
@@ -121,7 +127,7 @@ export function emptyAxes(lower: (counts: Counts) => Lowered, counts: Counts): (
   });
 }
 
-/** @throws GraphError `graph/empty-selection` where a net that learns selects nothing */
+/** @throws GraphError `graph/empty-selection` if a net in training selects nothing */
 export function refuseEmpty(counts: Counts): void {
   const empty = Object.keys(counts).find((layer) => counts[layer] === 0);
   if (empty === undefined) return;
@@ -132,10 +138,10 @@ export function refuseEmpty(counts: Counts): void {
   );
 }
 
-/** Kinds without blobs whose results differ from pass to pass. */
+/** Kinds without blobs whose results differ between passes. */
 const CHANGING = ['dropout', 'stochasticPooling', 'recall'];
 
-/** @throws GraphError `graph/selector` for a selector that changes as a net learns, or by chance */
+/** @throws GraphError `graph/selector` for a selector that changes in training, or randomly */
 export function refuseLearningSelectors({ graph, selections }: Pick<Lowered, 'graph' | 'selections'>): void {
   const withBlobs = new Set(graph.parameters.flatMap(({ places }) => places.map(({ layer }) => layer)));
   for (const { layer, selector } of selections) {

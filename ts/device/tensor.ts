@@ -1,4 +1,4 @@
-/** What goes in and comes out: arrays with a shape. */
+/** Inputs and outputs: arrays with a shape. */
 
 import { copyOf } from '../base/copy-of.ts';
 import { ArgumentError } from '../base/errors.ts';
@@ -27,7 +27,7 @@ const tensorFields = fields<Tensor>('a Tensor, { shape, data: Float32Array }', {
   data: required(instance('a Float32Array', Float32Array), 'The values, row-major.'),
 });
 
-/** As many values as its shape says. */
+/** A tensor has as many values as its shape says. */
 export const tensor: Kind<Tensor> = {
   ...tensorFields,
   mistake(value) {
@@ -40,10 +40,10 @@ export const tensor: Kind<Tensor> = {
 };
 
 /**
- * Checks inputs against the shapes that a model was loaded with.
- * An array without a shape is of the loaded one, or of another batch size: its length decides.
- * @returns The shapes to run with and the arrays in the order of `loaded`.
- * @throws ArgumentError naming the input, what was expected and what was found
+ * Checks inputs against the shapes that a model was loaded with. An array without a shape has the loaded shape, or another
+ * batch size, which its length determines.
+ * @returns The shapes of the run, and the arrays in the order of `loaded`.
+ * @throws ArgumentError that names the input, what was expected and what was found
  */
 export function resolveInputs(loaded: Shapes, inputs: Inputs): { shapes: Shapes; arrays: GivenArray[] } {
   const names = Object.keys(loaded);
@@ -64,7 +64,7 @@ export function resolveInputs(loaded: Shapes, inputs: Inputs): { shapes: Shapes;
   };
 }
 
-/** Inputs are an object of the net's own names; an array alone does not say whose it is. */
+/** Inputs are an object with the net's input names; an array alone does not say which input it is. */
 function checkNames(names: readonly string[], inputs: unknown): void {
   const isArrayAlone = isArray(inputs) || Array.isArray(inputs) || ArrayBuffer.isView(inputs);
   if (!isObject(inputs) || isArrayAlone || inputs instanceof ArrayBuffer) {
@@ -86,7 +86,7 @@ function resolveInput(
   if (isArray(input)) {
     const image = elementCount(loaded.slice(1));
     const batch = lengthOf(input) / image;
-    // How many images a file's bytes are, or those of float32 values, their number does not say.
+    // The number of bytes does not say how many images the bytes of a file or of float32 values contain.
     if (Buffer.isBuffer(input) && input.length !== elementCount(loaded)) throw expected(name, loaded, input);
     if (Number.isInteger(batch) && batch >= 1 && (loaded.length > 0 || batch === 1))
       return {
@@ -112,13 +112,13 @@ function resolveInput(
 const isArray = (value: unknown): value is InputArray =>
   value instanceof Float32Array || value instanceof Uint8Array || value instanceof DeviceBuffer;
 
-/** Memory that another thread may write to meanwhile is copied. */
+/** Copies memory that another thread could modify. */
 function unshared(array: InputArray): InputArray {
   if (array instanceof DeviceBuffer || !(array.buffer instanceof SharedArrayBuffer)) return array;
   return copyOf(array);
 }
 
-/** What makes of a value an input. */
+/** How to convert a value to an input. */
 function cureOf(actual: unknown, count: number): string | undefined {
   if (Array.isArray(actual)) return 'convert numbers with Float32Array.from(numbers)';
   if (Buffer.isBuffer(actual)) {
@@ -143,10 +143,10 @@ function expected(name: string, loaded: readonly number[], actual: unknown): Arg
   );
 }
 
-/** Inputs whose arrays and lists their owner may write to. */
+/** Copies of inputs whose arrays and lists their owner may modify. */
 export function copiedInputs(inputs: Inputs): Inputs {
   if (typeof inputs !== 'object' || inputs === null || ArrayBuffer.isView(inputs) || Array.isArray(inputs))
-    return inputs; // refused where they are looked at, as is what stays here as it is
+    return inputs; // invalid inputs are refused later, as are other values that stay unchanged here
   const copied = (value: unknown): unknown => {
     if (Array.isArray(value)) return [...value];
     const isCopied = (value instanceof Float32Array || value instanceof Uint8Array) && value.length > 0; // not detached
@@ -159,7 +159,7 @@ export function copiedInputs(inputs: Inputs): Inputs {
   ) as Inputs;
 }
 
-/** Of the same blobs. */
+/** The two sets of shapes have the same blobs. */
 export function sameShapes(a: Shapes, b: Shapes): boolean {
   return Object.keys(a).every((name) => {
     const [one, other] = [a[name]!, b[name]!];

@@ -1,4 +1,4 @@
-/** What `Device.train` takes, whether that can be, and the history that training begins with. */
+/** The options of `Device.train`, their checks, and the histories that training starts with. */
 
 import { ArgumentError } from '../base/errors.ts';
 import {
@@ -28,11 +28,14 @@ export interface TrainOptions
   extends NetOptions,
     Omit<LowerTrainingOptions, 'rank' | 'sparesTraffic' | 'inputShapes'>,
     Pick<MatchOptions, 'reshapeWeights'> {
-  /** Decides BatchNorm's statistics, Dropout and which layers there are. Default: the net's own state, else TRAIN. */
+  /**
+   * Decides which statistics BatchNorm uses, whether Dropout drops values, and which layers exist. Default: the net's own
+   * state, else TRAIN.
+   */
   readonly phase?: 'TRAIN' | 'TEST';
-  /** Matched by layer name as at `load`; layers that they lack begin at their fillers, but one must match. */
+  /** Matched by layer name as in `load`; layers that are missing start from their fillers, but at least one must match. */
   readonly weights?: Required<NetOptions>['weights'];
-  /** Weights of which nothing matches are taken too. Default false. */
+  /** Also accepts weights of which no layer matches. Default false. */
   readonly partialWeights?: boolean;
 }
 
@@ -58,7 +61,7 @@ const updateRule: Kind<UpdateRule> = options<UpdateRule>({
   ema_decay: optional(number({ from: 0, to: 1 }), '0: none', 'The decay of an average of the weights.'),
 });
 
-/** What a Solver hands on. */
+/** Options that a Solver passes on. */
 export const solverRows = {
   precision: optional(
     oneOf('float32', 'tf32', 'float16', 'bfloat16'),
@@ -124,7 +127,7 @@ export const trainOptions = options<TrainOptions>({
 
 export const planTrainingOptions = options<Omit<TrainOptions, 'weights' | 'history' | 'averages'>>(planRows);
 
-/** What options mean for each other. @throws ArgumentError */
+/** Checks of combinations of options. @throws ArgumentError */
 export function checkTrainOptions(options: Omit<TrainOptions, 'model'>): void {
   const { update, history, averages, diffs } = options;
   LossScale.check(options);
@@ -137,7 +140,7 @@ export function checkTrainOptions(options: Omit<TrainOptions, 'model'>): void {
   if (update !== null && diffs !== undefined) throw new ArgumentError('diffs', 'none with an update', diffs);
 }
 
-/** The parameters' bytes with averages to go on from in their places. @throws ArgumentError where they do not fit */
+/** The parameters' bytes with given averages inserted. @throws ArgumentError if they do not fit */
 export function withAverages(
   data: readonly (ParameterData | null)[],
   { learnable, averages }: Pick<LoweredTraining, 'learnable' | 'averages'>,
@@ -161,7 +164,7 @@ export function withAverages(
   return result;
 }
 
-/** The parameters' bytes with the history of a .solverstate in its place. @throws ArgumentError where it does not fit */
+/** The parameters' bytes with the history of a .solverstate inserted. @throws ArgumentError if it does not fit */
 export function withHistory(
   data: readonly (ParameterData | null)[],
   { learnable, history }: Pick<LoweredTraining, 'learnable' | 'history'>,

@@ -1,4 +1,4 @@
-/** A net that learns: forward, backward and the solver's update as one native call a pass. */
+/** A net in training: each pass runs forward, backward and the solver's update as one native call. */
 
 import { ArgumentError } from '../base/errors.ts';
 import { boolean, instance, integer, number, readable, record, signal } from '../base/kinds.ts';
@@ -34,15 +34,18 @@ export type { Learnable } from '../gradient/lower-training.ts';
 export type { BatchNormMode } from './batch-norm-modes.ts';
 export type { TrainOptions, TrainPrecision } from './train-options.ts';
 
-/** What one pass needs to know of the solver. */
+/** The solver's state that a pass needs. */
 export interface Schedule {
   /** The learning rate, before lr_mult. */
   readonly rate: number;
-  /** From 0. Adam and Dropout read it. */
+  /** The iteration, from 0; Adam and Dropout use it. */
   readonly iteration: number;
-  /** The iteration's first pass: accumulated diffs begin at 0. Default true. */
+  /** Whether this is the first pass of the iteration, in which accumulated diffs start at 0. Default true. */
   readonly first?: boolean;
-  /** The iteration's last pass: the update follows. Default true; others need an iter_size above 1. */
+  /**
+   * Whether this is the last pass of the iteration, which the update follows. Default true; false requires an iter_size
+   * above 1.
+   */
   readonly last?: boolean;
 }
 
@@ -55,49 +58,54 @@ export interface TimedOperation {
 
 export type PassOptions = Pick<RunOptions, 'signal' | 'copyInputs'>;
 
-/** A pass, and whether each operation is timed. */
+/** Options of a pass, and whether each operation is timed. */
 type ProfiledPass = PassOptions & Pick<RunMode, 'profile'>;
 
 export interface WeightsOptions {
-  /** The average of what learns, and all else as it is; the update must have an `ema_decay`. Default false. */
+  /**
+   * Returns the average of the learnable blobs, and all others unchanged; the update must have an `ema_decay`. Default
+   * false.
+   */
   readonly average?: boolean;
 }
 
 export interface GradientOptions {
-  /** Diffs of the net's outputs that are no losses, by name. Default: zeros. */
+  /** Diffs of the net's outputs that are not losses, by name. Default: zeros. */
   readonly topDiffs?: Readonly<Record<string, Float32Array>>;
-  /** By which Dropout draws, as the first pass of `step` does. Default 0. */
+  /** The iteration that seeds Dropout, as in the first pass of `step`. Default 0. */
   readonly iteration?: number;
   readonly signal?: AbortSignal;
 }
 
 export interface Gradients {
-  /** What `step` returns. */
+  /** The outputs, as from `step`. */
   readonly outputs: Outputs;
-  /** Diffs of the blobs that `diffs` asked for; zeros where nothing flows. */
+  /** Diffs of the blobs that `diffs` requested; zeros where no gradient flows. */
   readonly blobs: Readonly<Record<string, Tensor>>;
-  /** Diffs of `learnable`, in its order; null where there is none: it does not learn, or contributes to no loss. */
+  /**
+   * Diffs of `learnable`, in its order; null if there is none, because the blob does not learn or does not affect a loss.
+   */
   readonly parameters: readonly (Tensor | null)[];
 }
 
-/** What `Device.train` hands over. @internal */
+/** The parts that `Device.train` provides. @internal */
 export interface TrainerParts {
   readonly device: string;
   readonly owner: object;
-  /** Filtered. */
+  /** The filtered net. */
   readonly net: NetParameter;
   readonly options: TrainOptions;
   readonly opened: OpenedNet<LoweredTraining>;
-  /** Null: the net has no Filter. */
+  /** Null if the net has no Filter. */
   readonly selector: Selector | null;
   /** Compiles the same net on the same parameters for other numbers of selected items. */
   readonly compile: (how: Reshaping) => Promise<Compiled<LoweredTraining>>;
 }
 
-/** How many of them are kept. */
+/** The number of compiled selections that are kept. */
 const KEPT_SELECTIONS = 8;
 
-/** A pass: how the net was compiled for it, and what it gave. */
+/** A pass: the plan that it ran, and its results. */
 interface Pass {
   readonly compiled: Compiled<LoweredTraining>;
   readonly result: NativeRunResult;
@@ -158,17 +166,20 @@ const TRAINER_SET_WEIGHTS = signature('trainer.setWeights', {
 });
 
 export class Trainer {
-  /** Input blobs by name, with their shapes; a pass takes no others. */
+  /** Input blobs by name, with their shapes; a pass accepts no other shapes. */
   readonly inputs: Shapes;
-  /** Blobs that a pass returns: the net's outputs (sorted by name, as Caffe's), losses that a layer reads, `outputs`. */
+  /**
+   * The blobs that a pass returns: the net's outputs (sorted by name, as in Caffe), losses that a layer reads, and
+   * `outputs`.
+   */
   readonly outputs: Shapes;
-  /** Output → loss_weight: the loss is Σ weight · Σ values. */
+  /** The loss_weight of each output: the loss is Σ weight · Σ values. */
   readonly lossWeights: Readonly<Record<string, number>>;
   /** Caffe's learnable_params in its order, which a .solverstate follows: every blob of the net once. */
   readonly learnable: readonly Learnable[];
-  /** Which statistics each BatchNorm normalises with, and why. */
+  /** Which statistics each BatchNorm uses, and why. */
   readonly batchNorms: readonly BatchNormMode[];
-  /** What became of each layer's weights. */
+  /** How each layer got its weights. */
   readonly report: readonly LayerReport[];
   /** What works but is probably not intended. */
   readonly warnings: readonly Warning[];
@@ -179,11 +190,11 @@ export class Trainer {
   readonly #runner: Runner<LoweredTraining>;
   readonly #selector: Selector | null;
   readonly #compile: TrainerParts['compile'];
-  /** For other numbers of selected items, the one used least recently first. */
+  /** Plans for other numbers of selected items, least recently used first. */
   readonly #selections: KeptPlans<LoweredTraining>;
   readonly #order = new CallOrder();
   readonly #lossScale: LossScale;
-  /** Of the iteration: the pass, and what its diffs are multiplied by. */
+  /** The index of the pass within the iteration, and the factor of its diffs. */
   #pass = 0;
   #factor: number;
 
@@ -215,15 +226,15 @@ export class Trainer {
   }
 
   /**
-   * One forward and backward pass, and behind the last one of an iteration the update. Passes run in the order of their
-   * calls; inputs are copied at the call.
-   * @param inputs As `Model.run` takes them, of the shapes in `inputs`.
-   * @param options.signal Stops the pass before its next operation: nothing was updated then, but BatchNorm may have
-   * counted the batch already. Of several processes on GPUs the one that stops has left: all others fail with
+   * Runs one forward and backward pass, and after the last pass of an iteration the update. Passes run in the order of their
+   * calls; the call copies inputs.
+   * @param inputs As for `Model.run`, with the shapes in `inputs`.
+   * @param options.signal Stops the pass before its next operation. The weights are then unchanged, but BatchNorm may
+   * already have counted the batch. If one of several processes on GPUs stops, it has left, and all others fail with
    * `communicator/failed`.
    * @param options.copyInputs As for `Model.run`. @internal
-   * @returns The outputs, as they were before the update.
-   * @throws ArgumentError; the signal's reason; DeviceError, `label/invalid` for a label that no class has
+   * @returns The outputs before the update.
+   * @throws ArgumentError; the signal's reason; DeviceError, `label/invalid` for a label that is not a class
    */
   async step(inputs: Inputs, schedule: Schedule, options: PassOptions = {}): Promise<Outputs> {
     TRAINER_STEP.check(inputs, schedule, options);
@@ -231,10 +242,10 @@ export class Trainer {
   }
 
   /**
-   * Milliseconds of each operation of one `step`, which learns as any other, or, with `update: null`, of one pass of
-   * `gradients`: by layer name, those of the forward pass, then gradients, then the update. A CUDA device launches them
-   * one by one for it.
-   * @param schedule Not looked at with `update: null`.
+   * Returns the milliseconds of each operation of one `step`, which learns like any other, or, with `update: null`, of one
+   * pass of `gradients`: by layer name, first those of the forward pass, then the gradients, then the update. A CUDA device
+   * launches the operations separately for this.
+   * @param schedule Ignored with `update: null`.
    * @throws as `step`
    */
   async time(inputs: Inputs, schedule: Schedule, options: PassOptions = {}): Promise<TimedOperation[]> {
@@ -254,7 +265,7 @@ export class Trainer {
   }
 
   /**
-   * One forward and backward pass that changes nothing but BatchNorm's running statistics.
+   * Runs one forward and backward pass, which changes only BatchNorm's running statistics.
    * @throws as `step`
    */
   async gradients(inputs: Inputs, options: GradientOptions = {}): Promise<Gradients> {
@@ -287,9 +298,9 @@ export class Trainer {
   }
 
   /**
-   * All layers with their blobs as they are behind the passes called so far (Net::ToProto): shared ones with each layer
-   * that has them.
-   * @throws WeightsError `weights/names-twice` where two layers would be one in a file; DeviceError
+   * All layers with their blobs as they are after the passes called so far (Net::ToProto); shared blobs appear with each of
+   * their layers.
+   * @throws WeightsError `weights/names-twice` if two layers would become one in a file; DeviceError
    */
   async weights(options: WeightsOptions = {}): Promise<WeightsFile> {
     TRAINER_WEIGHTS.check(options);
@@ -306,12 +317,12 @@ export class Trainer {
   }
 
   /**
-   * Changes weights between passes: those called before learn on the old ones, those called after it on the new ones,
-   * whether or not the promise has settled. The update's history and averages stay as they are.
-   * Of several processes each must be given the same weights.
-   * @param weights As `Model.setWeights` takes them.
-   * @throws ArgumentError for a layer or a blob that is not there, or another size; WeightsError where a file does not fit.
-   * Nothing is changed then.
+   * Changes weights between passes: passes called earlier use the old weights, and passes called later the new ones, whether
+   * or not the promise has settled. The update's histories and averages stay unchanged. Several processes must all set the
+   * same weights.
+   * @param weights As for `Model.setWeights`.
+   * @throws ArgumentError for an unknown layer or blob, or another size; WeightsError if a file does not fit. After an error
+   * nothing has changed.
    * @example await trainer.setWeights({ fc: [new Float32Array(10 * 64), null] }); // fc's bias stays
    */
   async setWeights(weights: NewWeights): Promise<void> {
@@ -337,7 +348,7 @@ export class Trainer {
   }
 
   /**
-   * What the update remembers, in the order of a .solverstate: slot 0 of all learnable blobs, then slot 1 (AdaDelta,
+   * The histories of the update, in the order of a .solverstate: slot 0 of all learnable blobs, then slot 1 (AdaDelta,
    * Adam). Empty without an update.
    * @throws DeviceError
    */
@@ -355,27 +366,27 @@ export class Trainer {
     );
   }
 
-  /** What the next iteration's diffs are multiplied by on their way: `lossScale`, or where a dynamic one is. */
+  /** The factor of the next iteration's diffs: `lossScale`, or the current value of a dynamic one. */
   get lossScale(): number {
     return this.#lossScale.factor;
   }
 
-  /** Where a dynamic loss scale is, for a snapshot; null: it is a number. @internal */
+  /** The state of a dynamic loss scale, for a snapshot; null if the scale is a number. @internal */
   get lossScaleState(): LossScaleState | null {
     return this.#lossScale.state;
   }
 
-  /** Goes on from a snapshot's; a constant stays what it is. @internal */
+  /** Restores the state from a snapshot; a constant scale stays unchanged. @internal */
   set lossScaleState(state: LossScaleState | null) {
     if (state !== null) this.#lossScale.restore(state);
   }
 
-  /** Bytes and implementations of a pass. */
+  /** The bytes and implementations of a pass. */
   plan(): ModelPlan {
     return describePlan(this.#runner.compiled);
   }
 
-  /** Frees everything behind the passes already called; safe to call twice. */
+  /** Frees everything after the passes already called. Calling it twice is safe. */
   dispose(): void {
     if (!this.#runner.dispose()) return;
     release(this);
@@ -401,7 +412,7 @@ export class Trainer {
       throw new ArgumentError('step', 'a trainer that was given an update', 'update: null');
     if (update.iter_size === 1 && !(first && last))
       throw new ArgumentError('first and last', 'true for both if iter_size is 1', { first, last });
-    // What accumulates over an iteration's passes is multiplied alike.
+    // All passes of an iteration accumulate with the same factor.
     if (first) this.#factor = this.#lossScale.factor;
     const factor = this.#factor;
     const schedule = Float32Array.of(rate, iteration, first ? 1 : 0, last ? 1 : 0, factor);
@@ -442,7 +453,7 @@ export class Trainer {
         const running = runner.start(first, [...arrays, ...drawn, ...more(first)], mode);
         return { compiled: first, result: await runner.settle(running, signal) };
       }
-      // Behind the changes called before, and what Filter layers select of the batches before.
+      // Waits for earlier changes, and for the selections of earlier batches.
       const given = mode.copyInputs === false ? arrays : arrays.map(copied);
       const { compiled, running } = await this.#order.behind(async () => {
         const { compiled, indices } = await this.#select(given);
@@ -455,7 +466,7 @@ export class Trainer {
     });
   }
 
-  /** What is compiled for what Filter layers select of a batch. */
+  /** The plan for the items that Filter layers select from a batch. */
   async #select(
     arrays: readonly GivenArray[],
   ): Promise<{ compiled: Compiled<LoweredTraining>; indices: readonly Float32Array[] }> {
@@ -476,7 +487,7 @@ export class Trainer {
     );
   }
 
-  // Behind the changes called so far.
+  // Waits for the changes called so far.
   async #read(ids: readonly number[]): Promise<Float32Array[]> {
     if (this.#order.isClear) return this.#runner.read(ids);
     const { reading } = await this.#order.behind(async () => {
@@ -497,7 +508,7 @@ export class Trainer {
   }
 }
 
-/** The diff that each seed of a backward pass gives. */
+/** The initial diff of each seed of a backward pass. */
 function seedsOf(
   { seeds }: LoweredTraining,
   topDiffs: Readonly<Record<string, Float32Array>>,

@@ -1,4 +1,4 @@
-/** The file in which native code keeps what it measured (native/core/tuning-cache.cc): what of it is damaged is said. */
+/** The file in which native code keeps its measurements (native/core/tuning-cache.cc); this module warns of damage to it. */
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { warn } from '../base/warn.ts';
@@ -8,7 +8,7 @@ const FILE = 'convolutions-1.txt';
 const MAX_BYTES = 64 * 2 ** 20;
 const FOLDER = 'is a folder; a file of measured choices was expected';
 
-/** Native code leaves damaged lines out and measures again; its user is told why that takes time. */
+/** Native code skips damaged lines and measures again; the warning tells the user why that takes time. */
 export async function warnOfDamagedCache(folder: string): Promise<void> {
   const file = join(folder, FILE);
   const damage = await damageOf(file);

@@ -1,7 +1,7 @@
 /**
- * What processes that train together decide together. At every edge of the solver's loop each process announces what it was
- * asked for and what went wrong, and all act on what any of them announced: they stop, write and fail at the same place, and
- * none waits for a process that does not come.
+ * Common decisions of processes that train together. At every edge of the solver's loop each process announces requests and
+ * errors, and all act on the announcements of all: they stop, write and fail at the same point, and none waits for a process
+ * that does not arrive.
  */
 import { DeviceError } from '../base/errors.ts';
 import type { TrainingDevice } from './training-device.ts';
@@ -10,7 +10,7 @@ const WISHES = ['stop', 'snapshot', 'diverged'] as const;
 /** What a process announces at an edge. */
 export type Wish = (typeof WISHES)[number];
 
-/** Of each wish the processes that have it; a wish that nobody has is absent. */
+/** For each wish the processes that have it; a wish of no process is absent. */
 export type Agreed = ReadonlyMap<Wish, readonly number[]>;
 
 const SAYINGS = [...WISHES, 'failed'] as const;
@@ -34,16 +34,16 @@ export class Agreement {
   }
 
   /**
-   * An edge of the loop: every process reaches it, and then knows what the others announced.
-   * @throws DeviceError `communicator/other-failed` where one of them left
+   * Reaches an edge of the loop, as every process does, and returns what the others announced.
+   * @throws DeviceError `communicator/other-failed` if one of them has left
    */
   async reach(wishes: ReadonlySet<Wish> = new Set()): Promise<Agreed> {
     return (await this.#meet(wishes)).agreed;
   }
 
   /**
-   * Work in which processes wait for each other, such as a training step. An error in it cannot be announced: the process
-   * that meets one has to exit, so that the launcher ends the others.
+   * Runs work in which processes wait for each other, such as a training step. An error in it cannot be announced: the
+   * process must exit, so that the launcher ends the others.
    */
   async together<T>(work: () => Promise<T>): Promise<T> {
     const wasOver = this.#isOver;
@@ -53,19 +53,21 @@ export class Agreement {
     return result;
   }
 
-  /** An edge at which the first process chooses a number for all; float32 has to hold it. @throws as `reach` */
+  /**
+   * An edge at which the first process chooses a number for all; float32 must be able to represent it. @throws as `reach`
+   */
   async choose(choice: () => number): Promise<number> {
     const { chosen } = await this.#meet(new Set(), this.isFirst ? choice() : 0);
     return chosen;
   }
 
-  /** The last edge: from here on no process needs another one. */
+  /** The last edge: after it no process needs another one. */
   async finish(): Promise<void> {
     await this.reach();
     this.#isOver = true;
   }
 
-  /** Ends this process's part; where that comes before the others' end, they learn it at the next edge. */
+  /** Ends this process's part; if the others have not ended, they learn of it at the next edge. */
   async leave(): Promise<void> {
     if (this.#isOver) return;
     this.#isOver = true;
@@ -84,7 +86,7 @@ export class Agreement {
     );
   }
 
-  // All edges have messages of one form: whoever leaves may meet others at any of them.
+  // Messages have the same form at all edges, because a process that leaves may meet others at any of them.
   async #say(own: ReadonlySet<Saying>, choice: number) {
     const message = new Float32Array(SAYINGS.length * this.size + 1);
     SAYINGS.forEach((saying, i) => {

@@ -1,11 +1,11 @@
 /**
- * BatchNorm's mean and variance as averages over many batches of a net that has been trained: strictly, not moving. The
- * authors of residual networks did so for the models that they published ("computed by average (not moving average) on a
+ * Computes BatchNorm's mean and variance as true averages, not moving ones, over many batches of a trained net. The authors
+ * of residual networks did this for the models that they published ("computed by average (not moving average) on a
  * sufficiently large training batch after the training procedure", README of KaimingHe/deep-residual-networks).
  *
- * The variance is the unbiased one of each batch, averaged: m/(m − 1) times the biased one that a batch is normalised
- * with, m values a channel. Its expectation is the population's variance, which is what inference needs (Ioffe &
- * Szegedy, arXiv 1502.03167, algorithm 2), and it is what Caffe's BatchNorm keeps (batch_norm_layer.cpp).
+ * The variance is the unbiased one of each batch, averaged: m/(m − 1) times the biased variance that normalises the batch,
+ * for m values per channel. Its expectation is the population's variance, which inference needs (Ioffe & Szegedy, arXiv
+ * 1502.03167, algorithm 2), and Caffe's BatchNorm stores the same (batch_norm_layer.cpp).
  */
 
 import { GraphError } from '../base/errors.ts';
@@ -22,16 +22,16 @@ import { type DataSource, dataSource } from '../data/source.ts';
 import type { Device } from '../device/device.ts';
 
 export interface StatisticsOptions {
-  /** Unfiltered; its TRAIN phase is run. */
+  /** An unfiltered net, whose TRAIN phase is run. */
   readonly net: NetParameter;
   readonly level?: number;
   readonly stages?: readonly string[];
   readonly weights: WeightsFile;
-  /** What becomes of layers that the weights do not fit. */
+  /** What happens to layers that the weights do not fit. */
   readonly match?: MatchOptions;
-  /** Gives the batches of the TRAIN phase. */
+  /** The source of the batches of phase TRAIN. */
   readonly source: DataSource;
-  /** How many batches. */
+  /** The number of batches. */
   readonly iterations: number;
   readonly device: Pick<Device, 'load'>;
   readonly signal?: AbortSignal;
@@ -39,10 +39,10 @@ export interface StatisticsOptions {
 }
 
 export interface Statistics {
-  /** The weights given, with other statistics. */
+  /** The given weights with the new statistics. */
   readonly weights: WeightsFile;
   readonly layers: readonly string[];
-  /** Samples that they come from. */
+  /** The number of samples that were measured. */
   readonly samples: number;
 }
 
@@ -68,11 +68,11 @@ const AVERAGE_STATISTICS = signature('averageStatistics', {
 });
 
 /**
- * Runs a net's TRAIN phase forward over batches and averages what each BatchNorm saw: the batches' float32 statistics are
- * added in float64, in the batches' order. Learned parameters stay as they are; a BatchNorm with `use_global_stats: true`
- * does too.
- * @returns Weights whose BatchNorm blobs are mean, variance and a factor of 1.
- * @throws GraphError where no layer has batch statistics; ArgumentError; as Device.load, Model.run and the source
+ * Runs a net's TRAIN phase forward over batches and averages the statistics of each BatchNorm: the float32 statistics of the
+ * batches are added in float64, in the order of the batches. Learned parameters stay unchanged, and so does a BatchNorm with
+ * `use_global_stats: true`.
+ * @returns Weights in which BatchNorm's blobs are mean, variance and a factor of 1.
+ * @throws GraphError if no layer has batch statistics; ArgumentError; the errors of Device.load, Model.run and the source
  */
 export async function averageStatistics(options: StatisticsOptions): Promise<Statistics> {
   AVERAGE_STATISTICS.check(options);
@@ -85,17 +85,20 @@ export async function averageStatistics(options: StatisticsOptions): Promise<Sta
   return sums.statistics(weights, source);
 }
 
-/** Of one batch, a layer after the other: its mean and its unbiased variance, channel by channel. */
+/** The statistics of one batch, layer after layer: mean and unbiased variance per channel. */
 export type BatchStatistics = readonly Float32Array[];
 
-/** What to measure: that of `averageStatistics`, whose batches several processes may share. */
+/** What to measure, as in `averageStatistics`; several processes may share the batches. */
 export interface MeasureOptions extends Omit<StatisticsOptions, 'onBatch'> {
-  /** Of `ranks` processes this one, which has every `ranks`th batch; `iterations` and the source are its own. */
+  /**
+   * The rank of this process among `ranks`, of which each has every `ranks`th batch; `iterations` and the source are its
+   * own.
+   */
   readonly rank: number;
   readonly ranks: number;
 }
 
-/** The names of the layers that have statistics of a batch. @throws GraphError where there is none */
+/** The names of the layers with batch statistics. @throws GraphError if there is none */
 export function layersOf({ net, level = 0, stages = [] }: Pick<MeasureOptions, 'net' | 'level' | 'stages'>) {
   const filtered = filterNet(net, { phase: 'TRAIN', level, stages });
   const names = (filtered.layer ?? []).filter(hasBatchStatistics).map(({ name }) => name ?? '');
@@ -107,12 +110,12 @@ export function layersOf({ net, level = 0, stages = [] }: Pick<MeasureOptions, '
   );
 }
 
-/** What each BatchNorm saw of one batch after the other. @throws as `averageStatistics` */
+/** Yields the statistics of each BatchNorm for one batch after another. @throws as `averageStatistics` */
 export async function* batchStatistics(options: MeasureOptions): AsyncGenerator<BatchStatistics> {
   const { net, level = 0, stages = [], weights, match = {}, source, iterations, device, signal } = options;
   const { rank, ranks } = options;
   const names = layersOf(options);
-  // With a fraction of 0 Caffe's own update keeps those of the last batch alone: μ and σ²·m/(m − 1).
+  // With a fraction of 0 Caffe's update keeps only the statistics of the last batch: μ and σ²·m/(m − 1).
   using model = await device.load({
     model: forgetting(net),
     phase: 'TRAIN',
@@ -139,13 +142,13 @@ export async function* batchStatistics(options: MeasureOptions): AsyncGenerator<
   }
 }
 
-/** Averages of batches, which are added in their order. */
+/** Averages statistics of batches, which are added in order. */
 export class StatisticsSums {
   readonly #names: readonly string[];
   #sums: readonly Float64Array[] = [];
   #batches = 0;
 
-  /** @param names As `layersOf`. */
+  /** @param names The result of `layersOf`. */
   constructor(names: readonly string[]) {
     this.#names = names;
   }
@@ -163,7 +166,7 @@ export class StatisticsSums {
     this.#batches++;
   }
 
-  /** @param weights Those measured with. @param source What gave the batches. */
+  /** @param weights The weights that were measured. @param source The source of the batches. */
   statistics(weights: WeightsFile, { shapes }: Pick<DataSource, 'shapes'>): Statistics {
     const measured = new Map<string, WeightsLayer>();
     for (const [i, name] of this.#names.entries()) {

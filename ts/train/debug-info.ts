@@ -1,9 +1,9 @@
 /**
- * Caffe's debug_info: mean absolute values of blobs, diffs and parameters (Net::ForwardDebugInfo and BackwardDebugInfo
- * in net.cpp), for the first batch of one iteration, before its update.
+ * Caffe's debug_info: mean absolute values of blobs, diffs and parameters (Net::ForwardDebugInfo and BackwardDebugInfo in
+ * net.cpp), for the first batch of an iteration, before its update.
  *
- * A training program keeps no blob longer than it needs it, so the batch is run once more by a trainer of its own that
- * returns everything: for looking into a net, not for speed.
+ * A training program keeps no blob longer than necessary, so a separate trainer that returns everything runs the batch
+ * again. This is for inspecting a net, not for speed.
  */
 import { optionsOf } from '../base/options.ts';
 import { toFloat32 } from '../caffe/blob.ts';

@@ -24,7 +24,7 @@ export class DetectionRows {
     }
   }
 
-  /** Of each class, in the order of their labels; one that is never found counts as 0. */
+  /** The precision of each class, in the order of labels; a class that is never found counts as 0. */
   precisions(version: ApVersion): ClassPrecision[] {
     return [...this.#positives].map(([label, positives]) => {
       const found = this.#found.get(label);
@@ -47,7 +47,7 @@ export function averagePrecision(found: readonly Found[], positives: number, ver
       if (isRight) right++;
       return { precision: right / all, recall: right / positives };
     });
-  // Of each point the best precision from it on: recall never falls.
+  // For each point the best precision from it on: recall never falls.
   const best = curve.map(({ precision }) => precision);
   for (let i = best.length - 2; i >= 0; i--) best[i] = Math.max(best[i]!, best[i + 1]!);
   if (version === '11point') {

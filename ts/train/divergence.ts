@@ -8,11 +8,11 @@ import type { DivergedEvent, OutputValue } from './events.ts';
 import type { ReadNet } from './solver-nets.ts';
 import type { TrainingDevice } from './training-device.ts';
 
-/** −log(FLT_MIN): SoftmaxWithLoss of a batch in which every true class has the probability 0. */
+/** −log(FLT_MIN): the SoftmaxWithLoss of a batch in which every true class has the probability 0. */
 const PLATEAU = -Math.log(2 ** -126);
-// A single small batch may be that bad by chance where the rate is large; after five in a row training does not recover.
+// With a large rate a single small batch may be that bad by chance; after five in a row training does not recover.
 const PLATEAU_LENGTH = 5;
-// A loss scale may be too large for a batch now and then; one that is always too large never lets the net learn.
+// A loss scale may sometimes be too large for a batch; if it always is, the net never learns.
 const SKIPPED_LENGTH = 20;
 /** Larger than any value in a net that learns. */
 const EXPLODED = 1e6;
@@ -23,8 +23,8 @@ export class DivergenceWatch {
   #skipped = 0;
 
   /**
-   * What is wrong after an iteration; null: nothing.
-   * @param isSkipped Its update was skipped, since its gradients are not finite.
+   * Returns what is wrong after an iteration; null if nothing is.
+   * @param isSkipped Whether the update was skipped because its gradients are not finite.
    */
   check(outputs: readonly OutputValue[], loss: number, isSkipped = false): DivergedEvent['reason'] | null {
     if (Number.isNaN(loss)) return 'nan';
@@ -40,16 +40,16 @@ export class DivergenceWatch {
   }
 }
 
-/** Where it went wrong. */
+/** The layer where it went wrong. */
 export interface Culprit {
   readonly layer: string;
-  /** Null where the layer's weights are at fault. */
+  /** Null if the layer's weights are the cause. */
   readonly blob: string | null;
   /** E.g. `values reach 3.2e+9`. */
   readonly what: string;
 }
 
-/** The first layer with weights that are not finite; others have their turns. */
+/** The first layer with non-finite weights; the search yields to the event loop. */
 export async function firstNotFinite({ layers }: Pick<WeightsFile, 'layers'>): Promise<Culprit | null> {
   for (const { name, blobs } of layers)
     for (const [i, { dtype, bytes }] of blobs.entries())
@@ -59,12 +59,12 @@ export async function firstNotFinite({ layers }: Pick<WeightsFile, 'layers'>): P
 }
 
 /**
- * The first layer whose weights or values are not finite, else the first one whose values exploded: the net is run once
+ * The first layer whose weights or values are not finite, else the first one whose values exploded. The net is run once
  * more, layer by layer, with every blob as an output.
- * @param device Loads a TRAIN net and runs it.
- * @param precision What the training computes in.
- * @param weights At the time of the fault: a pass whose loss is not finite does not change them.
- * @returns Null where all is as it should be, or memory does not suffice to look.
+ * @param device Loads and runs a TRAIN net.
+ * @param precision The precision of the training.
+ * @param weights The weights at the time of the error; a pass with a non-finite loss does not change them.
+ * @returns Null if nothing is found, or if there is not enough memory for the search.
  */
 export async function findCulprit(
   device: Pick<TrainingDevice, 'load'>,
@@ -74,7 +74,7 @@ export async function findCulprit(
   inputShapes: Readonly<Record<string, readonly number[]>>,
   precision: TrainPrecision = 'float32',
 ): Promise<Culprit | null> {
-  // BatchNorm's statistics have counted the bad batch already, and a TRAIN net does not read them.
+  // BatchNorm's statistics already include the bad batch; a TRAIN net does not read them.
   const learned = weights.layers.filter(({ type }) => type !== 'BatchNorm');
   const inWeights = await firstNotFinite({ layers: learned });
   if (inWeights !== null) return inWeights;
@@ -102,7 +102,7 @@ export async function findCulprit(
   return exploded;
 }
 
-/** The event's sentence. @param processes Where it diverged, for the reason `other`. */
+/** The message of the event. @param processes The processes that diverged, for the reason `other`. */
 export function divergenceMessage(
   iteration: number,
   reason: DivergedEvent['reason'],

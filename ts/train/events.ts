@@ -1,23 +1,23 @@
-/** What a solver reports while it trains: plain data, one JSON line each under `resnode train --json`. */
+/** The events of a solver in training: plain objects; `resnode train --json` prints each as one line of JSON. */
 
 /** One output blob of a net: Caffe's "Train net output" and "Test net output" lines. */
 export interface OutputValue {
   readonly name: string;
-  /** The blob's elements, row-major; a loss or an accuracy has one. In a test their means over all batches. */
+  /** The blob's elements, row-major; a loss or an accuracy has one. In a test they are means over all batches. */
   readonly values: readonly number[];
-  /** 0 where the blob is no loss. The value itself is not weighted. */
+  /** 0 if the blob is not a loss. The value itself is not weighted. */
   readonly lossWeight: number;
-  /** Of a DetectionEvaluate's mean average precision that of each class, where `show_per_class_result` asks for it. */
+  /** The average precision of each class for the output of DetectionEvaluate, if `show_per_class_result` is set. */
   readonly classes?: readonly ClassPrecision[];
 }
 
-/** The average precision of one class: 0 where it is never found. */
+/** The average precision of one class; 0 if it is never found. */
 export interface ClassPrecision {
   readonly label: number;
   readonly precision: number;
 }
 
-/** How a BatchNorm layer normalises while it trains. */
+/** How a BatchNorm layer normalises in training. */
 export interface LayerBatchNorm {
   readonly layer: string;
   readonly statistics: 'batch' | 'global';
@@ -34,7 +34,7 @@ export interface StartEvent {
   readonly solver: string | null;
   /** `cpu`, `cuda:0`, … */
   readonly device: string;
-  /** The iteration to begin with, from 0: that of the snapshot where training goes on. */
+  /** The first iteration, from 0, or that of the snapshot if training is resumed. */
   readonly iteration: number;
   readonly maxIterations: number;
   /** SGD, Adam, … */
@@ -42,58 +42,61 @@ export interface StartEvent {
   /** fixed, step, …, or `cosine`. */
   readonly policy: string;
   readonly warmup: { readonly iterations: number; readonly rate: number } | null;
-  /** Samples of one forward pass, and of one iteration (times iter_size). */
+  /** The number of samples in one forward pass, and in one iteration (times iter_size). */
   readonly batch: number;
   readonly samplesPerIteration: number;
-  /** Samples of the training data; null where their number is unknown. */
+  /** The number of samples in the training data; null if unknown. */
   readonly epochSize: number | null;
-  /** Values that the solver learns. */
+  /** The number of values that the solver learns. */
   readonly learnable: number;
-  /** Of the fillers and the data, drawn where `random_seed` is not written. */
+  /** The seed of the fillers and the data; it is random if `random_seed` is not set. */
   readonly seed: number;
   readonly batchNorms: readonly LayerBatchNorm[];
-  /** Layers whose weights came from files, and layers that kept their fillers. */
+  /** The layers whose weights came from files, and the layers that keep the values of their fillers. */
   readonly loaded: readonly string[];
   readonly filled: readonly string[];
-  /** `20 of 23 layers have weights from the file; at their fillers: …; unused in the file: …`; null where none were given. */
+  /**
+   * `20 of 23 layers have weights from the file; with the values of their fillers: …; unused in the file: …`; null if there
+   * is no file.
+   */
   readonly weights: string | null;
-  /** Layers of the files that the net has not. */
+  /** Layers of the files that the net does not have. */
   readonly unused: readonly string[];
-  /** Test nets: how many batches each is tested with. */
+  /** The test nets, with the number of batches of each test. */
   readonly tests: readonly { readonly iterations: number }[];
 }
 
-/** One iteration is done: every one is reported, `display` marks those that Caffe would print. */
+/** One iteration is done. Every iteration is reported; `display` marks those that Caffe would print. */
 export interface IterationEvent {
   readonly type: 'iteration';
-  /** Caffe's number: counted from 0, so that this loss is what the weights gave before update `iteration` + 1. */
+  /** Caffe's number, counted from 0: the loss belongs to the weights before update `iteration` + 1. */
   readonly iteration: number;
   readonly display: boolean;
-  /** Mean over iter_size passes of the sum of weighted losses. */
+  /** The mean over iter_size passes of the sum of weighted losses. */
   readonly loss: number;
   /** Caffe's running mean over `average_loss` iterations. */
   readonly smoothedLoss: number;
   readonly rate: number;
-  /** Of the last forward pass, as Caffe prints them; in the net's order (sorted by name). */
+  /** The outputs of the last forward pass, as Caffe prints them, in the net's order (sorted by name). */
   readonly outputs: readonly OutputValue[];
-  /** Samples a second since the last displayed iteration, tests and snapshots left out. */
+  /** Samples per second since the last displayed iteration, without tests and snapshots. */
   readonly imagesPerSecond: number;
-  /** Seconds since the start event, all included. */
+  /** Seconds since the start event, including everything. */
   readonly elapsed: number;
-  /** Seconds to max_iter at the pace so far, tests and snapshots included; null where nothing was measured yet. */
+  /** Seconds to max_iter at the pace so far, including tests and snapshots; null if nothing was measured yet. */
   readonly remaining: number | null;
   /** Share of the training time (0 to 1) spent waiting for data, since the last displayed iteration. */
   readonly waiting: number;
 }
 
-/** One test net was run over its batches. */
+/** One test net ran over its batches. */
 export interface TestEvent {
   readonly type: 'test';
-  /** Iterations done before this test. */
+  /** The iterations done before this test. */
   readonly iteration: number;
-  /** Which test net, from 0. */
+  /** The index of the test net, from 0. */
   readonly net: number;
-  /** Batches that were run: test_iter. */
+  /** The number of batches: test_iter. */
   readonly iterations: number;
   readonly outputs: readonly OutputValue[];
   /** Mean weighted loss; null without `test_compute_loss`. */
@@ -101,24 +104,24 @@ export interface TestEvent {
   readonly seconds: number;
 }
 
-/** A snapshot was written, all of it. */
+/** A snapshot was written completely. */
 export interface SnapshotEvent {
   readonly type: 'snapshot';
-  /** Iterations done. */
+  /** The iterations done. */
   readonly iteration: number;
   readonly weights: string;
-  /** Of the weights' average, where the solver has an ema_decay. */
+  /** The average of the weights, if the solver has an ema_decay. */
   readonly average?: string;
   readonly state: string;
   readonly reason: 'interval' | 'request' | 'end';
   readonly seconds: number;
 }
 
-/** Mean absolute values, as Caffe's debug_info prints them: at displayed iterations where `debug_info` is set. */
+/** Mean absolute values, as Caffe's debug_info prints them, at displayed iterations if `debug_info` is set. */
 export interface DebugInfoEvent {
   readonly type: 'debug_info';
   readonly iteration: number;
-  /** Blobs in the net's order; diffs are null where the backward pass does not reach. */
+  /** Blobs in the net's order; diffs are null if the backward pass does not reach the blob. */
   readonly blobs: readonly { readonly blob: string; readonly data: number; readonly diff: number | null }[];
   readonly parameters: readonly {
     readonly layer: string;
@@ -136,39 +139,39 @@ export interface DebugInfoEvent {
 /** Something that works but is probably not intended. */
 export interface WarningEvent {
   readonly type: 'warning';
-  /** Stable, e.g. `solver/iter-size-batch-norm`. */
+  /** A stable code, e.g. `solver/iter-size-batch-norm`. */
   readonly code: string;
   readonly message: string;
 }
 
-/** Training diverged. It ends without another snapshot, so that the last one remains the last. */
+/** Training diverged. It ends without another snapshot, so the previous one remains the last. */
 export interface DivergedEvent {
   readonly type: 'diverged';
   readonly iteration: number;
   /**
-   * The loss is NaN or infinite, or log(FLT_MIN): every true class has got the probability 0. Or the gradients of many
-   * updates in a row are not finite in 16 bits. `weights`: a weight is NaN or infinite where a snapshot was due. `other`:
-   * in another process, whose own event says more.
+   * The loss is NaN or infinite, or it is −log(FLT_MIN), because every true class has the probability 0 (`plateau`).
+   * `gradients`: in 16 bits, the gradients of many updates in a row were not finite. `weights`: a weight was NaN or infinite
+   * when a snapshot was due. `other`: another process diverged, and its event says more.
    */
   readonly reason: 'nan' | 'infinite' | 'plateau' | 'gradients' | 'weights' | 'other';
   readonly loss: number;
-  /** The first layer in the net's order whose values are not finite (or exploded), and its blob; null if none was found. */
+  /** The first layer in the net's order with non-finite (or exploded) values, and its blob; null if none was found. */
   readonly layer: string | null;
   readonly blob: string | null;
-  /** The weights file of the last snapshot of this run (or the one it began with); null if there is none. */
+  /** The weights file of the last snapshot of this run (or of the one that it resumed); null if there is none. */
   readonly lastSnapshot: string | null;
-  /** One sentence with all of it. */
+  /** A message with all of this. */
   readonly message: string;
 }
 
-/** The last event, but for an error that was thrown. */
+/** The last event, unless an error is thrown. */
 export interface DoneEvent {
   readonly type: 'done';
   /** Iterations done. */
   readonly iteration: number;
-  /** `max_iter` was reached, somebody asked for a stop, or training diverged. */
+  /** `max_iter` was reached, a stop was requested, or training diverged. */
   readonly reason: 'finished' | 'stopped' | 'diverged';
-  /** The last loss and its running mean; null where no iteration ran. */
+  /** The last loss and its running mean; null if no iteration ran. */
   readonly loss: number | null;
   readonly smoothedLoss: number | null;
   /** The last snapshot's weights. */

@@ -1,11 +1,12 @@
-/** The weights that training begins with. */
+/** Reads the weights that training starts from. */
 import { readFile } from 'node:fs/promises';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import { readWeights } from '../caffe/read-weights.ts';
 
 /**
- * Several weights files as one: of layers with the same name the later one counts, as when Caffe loads them in turn.
- * @returns Null for no file.
+ * Combines several weights files: for layers with the same name the later file counts, as when Caffe loads the files in
+ * turn.
+ * @returns Null if there is no file.
  * @throws WeightsError
  */
 export async function readInitialWeights(paths: readonly string[]): Promise<WeightsFile | null> {

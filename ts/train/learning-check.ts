@@ -1,4 +1,4 @@
-/** Checks before training begins: nets that cannot learn, and statistics that are missing. */
+/** Checks before training: finds nets that cannot learn, and missing statistics. */
 
 import { formatPosition, GraphError } from '../base/errors.ts';
 import type { Warning } from '../base/warn.ts';
@@ -22,13 +22,13 @@ export interface LearningCheck {
   readonly inputShapes: Readonly<Record<string, readonly number[]>>;
   readonly weights: WeightsFile | null;
   readonly frozenBatchNorm: boolean;
-  /** Of so many processes BatchNorm's statistics are. */
+  /** The number of processes that share BatchNorm's statistics. */
   readonly processes: number;
 }
 
 /**
- * Looks at the first labels of a net's data, in its own phase.
- * @throws GraphError `net/label-range` where no class has one of them
+ * Checks the first labels of a net's data, in its phase.
+ * @throws GraphError `net/label-range` if one of them is not a class
  */
 export async function checkLabels(
   { filtered, state }: Pick<ReadNet, 'filtered' | 'state'>,
@@ -43,8 +43,8 @@ export async function checkLabels(
 }
 
 /**
- * @returns Warnings about what hardly learns.
- * @throws GraphError for what cannot learn at all
+ * @returns Warnings about layers that can hardly learn.
+ * @throws GraphError for layers that cannot learn at all
  */
 export function checkLearning(
   { filtered, state }: Pick<ReadNet, 'filtered' | 'state'>,
