@@ -7,18 +7,18 @@ interface Header {
   readonly height: number;
   readonly topDown: boolean;
   readonly bits: number;
-  /** Where the pixels begin. */
+  /** The offset of the pixels. */
   readonly offset: number;
-  /** B, G, R, one entry after the other; null where pixels are no indices. */
+  /** The palette of B, G, R entries; null if pixels are not indices. */
   readonly palette: { readonly at: number; readonly stride: number; readonly count: number } | null;
-  /** Of R, G and B in a pixel of 16 or 32 bits. */
+  /** The masks of R, G and B in a pixel of 16 or 32 bits. */
   readonly masks: readonly number[];
 }
 
 const UNCOMPRESSED = 0;
 const BITFIELDS = 3;
 
-/** @throws Error saying what is wrong with it, or what kind it is that is not read */
+/** @throws Error that says what is wrong, or which unsupported kind it is */
 export function readBmpHeader(bytes: Uint8Array): Header {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const size = bytes.length >= 18 ? view.getUint32(14, true) : 0;
@@ -41,7 +41,7 @@ export function readBmpHeader(bytes: Uint8Array): Header {
   const count = used === 0 ? 2 ** bits : used;
   if (bits <= 8 && (count > 2 ** bits || bytes.length < 14 + size + count * stride))
     throw new Error('its palette is truncated');
-  // A header of 40 bytes is followed by the masks, a longer one holds them.
+  // A header of 40 bytes is followed by the masks; a longer one contains them.
   if (hasMasks && bytes.length < 66) throw new Error('its header is truncated');
   return {
     width,
@@ -59,13 +59,13 @@ export function readBmpHeader(bytes: Uint8Array): Header {
 }
 
 /**
- * As OpenCV: alpha is dropped, channels of 5 and 6 bits become the high bits of a byte.
- * @throws Error where it is cut short, an index is beyond the palette, or a channel has more than 8 bits
+ * Decodes as OpenCV does: alpha is dropped, and channels of 5 and 6 bits become the high bits of a byte.
+ * @throws Error if the file is truncated, an index is beyond the palette, or a channel has more than 8 bits
  */
 export async function decodeBmp(bytes: Uint8Array, signal?: AbortSignal): Promise<DecodedPixels> {
   const { width, height, topDown, bits, offset, palette, masks } = readBmpHeader(bytes);
   const stride = 4 * Math.ceil((width * bits) / 32);
-  // Writers may leave out the padding behind the last row.
+  // Writers may omit the padding after the last row.
   const needed = stride * (height - 1) + Math.ceil((width * bits) / 8);
   if (offset < 14 || bytes.length - offset < needed)
     throw new Error(
@@ -101,7 +101,7 @@ export async function decodeBmp(bytes: Uint8Array, signal?: AbortSignal): Promis
   return { width, height, channels: 3, data };
 }
 
-/** By how many bits to the right a channel becomes the high bits of a byte. */
+/** The number of bits by which to shift a channel right so that it becomes the high bits of a byte. */
 function shiftOf(mask: number): number {
   const top = 31 - Math.clz32(mask);
   const bottom = 31 - Math.clz32(mask & -mask);

@@ -1,9 +1,9 @@
-/** Loops over the samples of an image, in pieces between which the event loop turns. */
+/** Loops over the samples of an image in pieces, between which the event loop runs. */
 
-/** So many steps hold the event loop for some milliseconds. */
+/** The number of steps in a piece; they take some milliseconds. */
 const PIECE = 1 << 20;
 
-/** Calls `work` for [begin, end) of pieces of `count` steps. @throws the signal's reason */
+/** Calls `work` with [begin, end) for pieces of `count` steps. @throws the signal's reason */
 export async function inPieces(
   count: number,
   signal: AbortSignal | undefined,
@@ -16,7 +16,7 @@ export async function inPieces(
   }
 }
 
-/** 16 bits to 8 by `reduce`. */
+/** Reduces 16 bits to 8 with `reduce`. */
 export async function reduced(
   samples: Uint16Array,
   signal: AbortSignal | undefined,
@@ -29,5 +29,5 @@ export async function reduced(
   return bytes;
 }
 
-/** OpenCV's reduction of all formats but TIFF in colour. */
+/** OpenCV's reduction for all formats except TIFF in colour. */
 export const highByte = (sample: number): number => sample >> 8;

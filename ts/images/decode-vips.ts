@@ -1,4 +1,4 @@
-/** JPEG, PNG, WebP, GIF and TIFF, decoded by libvips through sharp on libuv's threads. */
+/** Decodes JPEG, PNG, WebP, GIF and TIFF by libvips, through sharp on libuv's threads. */
 import type { Metadata, OutputInfo, Sharp } from 'sharp';
 import { warn } from '../base/warn.ts';
 import { highByte, inPieces, reduced } from './byte-loops.ts';
@@ -6,20 +6,20 @@ import type { ImageFormat } from './format.ts';
 import type { DecodedPixels } from './image.ts';
 import { type MendedJpeg, mendedJpegs } from './mend-jpeg.ts';
 
-/** So many different things are mended in one file. */
+/** The number of different problems that are corrected in one file. */
 const MOST_MENDED = 3;
 
 export interface VipsOptions {
-  /** Named in warnings. */
+  /** The name of the file in warnings. */
   readonly file: string;
   readonly maxPixels: number;
   readonly orientation: 'applied' | 'ignored';
-  /** Seconds. */
+  /** The time limit in seconds. */
   readonly timeout: number;
   readonly signal: AbortSignal | undefined;
 }
 
-/** Thrown for what is whole, but of a kind whose pixels are not taken. */
+/** Thrown for an intact image whose kind of pixels is not supported. */
 export class UnfitPixels extends Error {
   readonly kind: 'depth' | 'channels' | 'dicom';
 
@@ -29,7 +29,7 @@ export class UnfitPixels extends Error {
   }
 }
 
-/** An image's header. @throws Error where libvips takes it for another format */
+/** The header of an image. @throws Error if libvips recognises another format */
 export async function vipsHeader(bytes: Uint8Array, format: ImageFormat): Promise<Metadata> {
   const { default: sharp } = await import('sharp');
   const metadata = await besideOthers(() =>
@@ -40,7 +40,7 @@ export async function vipsHeader(bytes: Uint8Array, format: ImageFormat): Promis
   return metadata;
 }
 
-/** All of an image; 16 bits where it has them. @throws Error, UnfitPixels */
+/** Decodes the whole image, with 16 bits if it has them. @throws Error, UnfitPixels */
 export async function decodeVips(
   bytes: Uint8Array,
   format: ImageFormat,
@@ -50,8 +50,8 @@ export async function decodeVips(
   const space = spaceOf(format, header);
   const isTiff = format === 'TIFF';
   const keepsAlpha = isTiff && space === 'srgb' && header.hasAlpha === true && hasUnassociatedAlpha(bytes);
-  // libjpeg fills what damage has taken with grey and calls it a warning. Which warning it was cannot be asked: libvips
-  // keeps the texts of all its threads in one place. libtiff warns of every tag that it does not know.
+  // libjpeg fills damaged parts with grey and reports a warning. libvips cannot say which warning it was, because it keeps
+  // the messages of all its threads in one place. libtiff warns of every unknown tag.
   const { data, info } =
     format === 'JPEG'
       ? await decodeWholeJpeg(bytes, (copy) => decodeTo(copy, 'warning', space, keepsAlpha, options), options)
@@ -67,7 +67,10 @@ export async function decodeVips(
   return { width, height, channels, data: new Uint16Array(data.buffer, data.byteOffset, data.length / 2) };
 }
 
-/** Mends one thing after the other: libjpeg tells its first warning alone. @throws the first error where that is no way */
+/**
+ * Corrects one problem after another, because libjpeg reports only its first warning. @throws the first error if that does
+ * not help
+ */
 async function decodeWholeJpeg<T>(
   bytes: Uint8Array,
   decode: (bytes: Uint8Array) => Promise<T>,
@@ -80,7 +83,7 @@ async function decodeWholeJpeg<T>(
     if (signal?.aborted) throw error;
     first = error;
   }
-  // Alone, so that the warning is this image's.
+  // Decodes alone, so that the warning belongs to this image.
   return alone(() => decodeMended(bytes, decode, first, file, signal));
 }
 
@@ -109,7 +112,7 @@ async function decodeMended<T>(
   throw first;
 }
 
-/** The first copy that decodes, else the first of which another warning is told. */
+/** The first copy that decodes, or else the first with a different warning. */
 async function nextCopy(
   bytes: Uint8Array,
   warning: string,
@@ -128,7 +131,7 @@ async function nextCopy(
 }
 
 /**
- * 16 bits to 8 as OpenCV: the high byte; of TIFFs in colour, which libtiff reduces, the nearest.
+ * Reduces 16 bits to 8 as OpenCV does: to the high byte; for TIFFs in colour, which libtiff reduces, to the nearest value.
  * @throws the signal's reason
  */
 export function reduceDepth(
@@ -151,7 +154,7 @@ function spaceOf(format: ImageFormat, { space, depth, bitsPerSample }: Metadata)
   const known = SPACES.find((each) => each === space);
   if (known === undefined || (known === 'cmyk' && depth === 'ushort'))
     throw new UnfitPixels('channels', `its colours are ${space}; convert it to grey, RGB or CMYK of 8 bits`);
-  // libvips makes a grey GIF grey; OpenCV has colours for every palette.
+  // libvips makes a grey GIF grey; OpenCV gives every palette colours.
   return format === 'GIF' ? 'srgb' : known;
 }
 
@@ -178,7 +181,7 @@ async function decodeTo(
   return converted.raw({ depth }).toBuffer({ resolveWithObject: true });
 }
 
-/** R, G, B times alpha, as libtiff rounds it. */
+/** Multiplies R, G, B by alpha, rounded as in libtiff. */
 async function multiplied(rgba: Uint8Array, signal: AbortSignal | undefined): Promise<Uint8Array> {
   const pixels = rgba.length / 4;
   const rgb = new Uint8Array(3 * pixels);
@@ -190,7 +193,10 @@ async function multiplied(rgba: Uint8Array, signal: AbortSignal | undefined): Pr
   return rgb;
 }
 
-/** Each ink's absence times black's, rounded as OpenCV's modules/imgcodecs/src/utils.cpp does, of TIFFs as libtiff. */
+/**
+ * Multiplies the absence of each ink by that of black, rounded as in OpenCV's modules/imgcodecs/src/utils.cpp; for TIFFs as
+ * in libtiff.
+ */
 async function rgbFromCmyk(
   cmyk: Uint8Array,
   isTiff: boolean,
@@ -210,12 +216,12 @@ async function rgbFromCmyk(
   return rgb;
 }
 
-/** Decoding at the same time as others, or alone: libvips keeps the texts of all its threads' errors in one place. */
+/** Tasks may decode concurrently or alone, because libvips keeps the error messages of all its threads in one place. */
 let running = 0;
 let whenIdle: () => void = () => {};
 let soleTurn: Promise<void> | null = null;
 
-/** Beside others, but not beside what runs alone. */
+/** Runs `work` concurrently with others, but not while a task runs alone. */
 export async function besideOthers<T>(work: () => Promise<T>): Promise<T> {
   while (soleTurn !== null) await soleTurn;
   running++;
@@ -227,7 +233,10 @@ export async function besideOthers<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** When all others are done; those that come meanwhile wait. Of this thread alone, other threads know nothing of it. */
+/**
+ * Runs `work` when all others have finished; later ones wait. This applies only to this thread; other threads are not
+ * affected.
+ */
 export async function alone<T>(work: () => Promise<T>): Promise<T> {
   while (soleTurn !== null) await soleTurn;
   let end = () => {};
@@ -246,18 +255,18 @@ export async function alone<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** What libvips does not tell of a TIFF: TIFF 6.0, section 2. */
-/** Tag 338 says of a fourth sample whether colours were multiplied by it (1) or not (2). */
+/** Facts about a TIFF that libvips does not report: TIFF 6.0, section 2. */
+/** Tag 338 says whether colours were multiplied by a fourth sample (1) or not (2). */
 const EXTRA_SAMPLES = 338;
 const UNASSOCIATED = 2;
 
-/** Whether the first image has an alpha by which its colours were not multiplied yet. */
+/** Whether the first image has an alpha channel by which its colours have not been multiplied. */
 export function hasUnassociatedAlpha(bytes: Uint8Array): boolean {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const isLittle = bytes[0] === 0x49;
   const short = (at: number) => (at + 2 <= bytes.length ? view.getUint16(at, isLittle) : 0);
   const long = (at: number) => (at + 4 <= bytes.length ? view.getUint32(at, isLittle) : 0);
-  // BigTIFF has counts and offsets of 8 bytes; the upper halves of those within a buffer are 0.
+  // BigTIFF has counts and offsets of 8 bytes; within a buffer their upper halves are 0.
   const isBig = short(2) === 43;
   const offset = (at: number) => (isBig && !isLittle ? long(at + 4) : long(at));
   const directory = offset(isBig ? 8 : 4);

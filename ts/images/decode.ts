@@ -1,4 +1,4 @@
-/** Image files → pixels. */
+/** Decodes image files to pixels. */
 import { open, stat } from 'node:fs/promises';
 import { ImageError, ResnodeError } from '../base/errors.ts';
 import { isMissing, readCause } from '../base/files.ts';
@@ -17,27 +17,29 @@ import { decodeNetpbm, readNetpbmHeader } from './netpbm.ts';
 import { type Window, window, windowTable, windowText } from './window.ts';
 
 export interface DecodeOptions {
-  /** What errors call the image. Default: its path, or `image`. */
+  /** The image's name in errors. Default: its path, or `image`. */
   readonly name?: string;
-  /** The most pixels, width × height, that are decoded. Default 2^26, 8192×8192; decoded to RGB they take 192 MiB. */
+  /** The largest number of pixels (width × height) that is decoded. Default 2^26, 8192×8192, which takes 192 MiB as RGB. */
   readonly maxPixels?: number;
-  /** `applied` turns the image as its EXIF data says, as OpenCV does since 3.1. Default `applied`. */
+  /** `applied` rotates the image according to its EXIF data, as OpenCV does since 3.1. Default `applied`. */
   readonly orientation?: 'applied' | 'ignored';
-  /** 16: samples of 16 bits keep them; images of 8 bits stay so. Default 8: as OpenCV reduces them. */
+  /**
+   * With 16, samples of 16 bits keep all bits; images of 8 bits keep theirs. Default 8: samples are reduced as in OpenCV.
+   */
   readonly depth?: 8 | 16;
   /**
-   * Centre and width: the values that become black to white, of images of 16 bits (0 to 65535) and of grey DICOM images (in
-   * their own units, as Hounsfield's), whose own window does not count then. Default: a DICOM file's window, or all that its
-   * bits can hold; of other images of 16 bits all values.
+   * The centre and width of the values that become black to white, for images of 16 bits (0 to 65535) and for grey DICOM
+   * images (in their own units, such as Hounsfield's), whose own window is then ignored. Default: a DICOM file's window, or
+   * all values that its bits can hold; all values for other images of 16 bits.
    */
   readonly window?: Window;
-  /** Gives up with its reason; a thread of libuv may work on until `timeout`. */
+  /** Cancels the request with the signal's reason; a thread of libuv may continue until `timeout`. */
   readonly signal?: AbortSignal;
-  /** Seconds after which decoding is given up, 1 to 3600. Default 60. */
+  /** The time limit of decoding in seconds, 1 to 3600. Default 60. */
   readonly timeout?: number;
 }
 
-/** What bounds the decoding of many images. */
+/** Limits for decoding many images. */
 export type DecodeLimits = Pick<DecodeOptions, 'maxPixels' | 'timeout'>;
 
 export const DEFAULT_MAX_PIXELS = 2 ** 26;
@@ -83,19 +85,20 @@ const DECODE_IMAGE = signature('decodeImage', {
 });
 
 /**
- * Decodes an image off the event loop to the bytes that OpenCV gives Caffe: colour profiles are ignored, EXIF
- * orientation is applied, alpha is dropped, 16-bit samples are reduced, CMYK becomes RGB by OpenCV's product. Of an
- * animation or a TIFF of several pages the first counts. docs/decode-parity.md has what was measured.
+ * Decodes an image off the event loop to the bytes that OpenCV gives Caffe: colour profiles are ignored, EXIF orientation is
+ * applied, alpha is dropped, 16-bit samples are reduced, and CMYK becomes RGB by OpenCV's formula. An animation or a TIFF
+ * with several pages yields its first image. docs/decode-parity.md reports measurements.
  *
- * Of DICOM images (uncompressed, of one frame; they need the package dicom-parser) the rescaling and a window are applied
- * and MONOCHROME1 is inverted, so that they are as they would be shown; `rendering` says what was done.
+ * DICOM images (uncompressed, with one frame; they need the package dicom-parser) are rendered as they should be displayed:
+ * with rescaling and a window applied, and MONOCHROME1 inverted; `rendering` describes this.
  *
- * What a file is, its first bytes say: JPEG, PNG, WebP, GIF, TIFF, BMP, PBM, PGM, PPM or DICOM. No other bytes reach a decoder.
+ * The first bytes of a file decide its format: JPEG, PNG, WebP, GIF, TIFF, BMP, PBM, PGM, PPM or DICOM. Other bytes never
+ * reach a decoder.
  * @param source A path, a `file:` URL, or the bytes of an encoded image.
- * @returns `width`, `height`, `channels` (1 of a grey image, else 3: R, G, B) and `data`, height × width × channels
- * @throws ImageError naming the file: `image/not-found`, `image/not-a-file`, `image/unreadable` (another format, cut
- * short, damaged), `image/too-large`, `image/depth` (float samples), `image/channels`, `image/dicom` (a kind of DICOM that is
- * not read), `image/timeout`; ResnodeError `package/missing`; ArgumentError; the signal's reason
+ * @returns `width`, `height`, `channels` (1 for a grey image, otherwise 3: R, G, B) and `data`, height × width × channels
+ * @throws ImageError that names the file: `image/not-found`, `image/not-a-file`, `image/unreadable` (unknown format,
+ * truncated, damaged), `image/too-large`, `image/depth` (float samples), `image/channels`, `image/dicom` (an unsupported
+ * kind of DICOM), `image/timeout`; ResnodeError `package/missing`; ArgumentError; the signal's reason
  * @example const image = await decodeImage('cat.jpg', { maxPixels: 1e7, signal: AbortSignal.timeout(2000) });
  */
 export async function decodeImage(
@@ -159,7 +162,7 @@ export async function decodeImage(
   return withDeadline(work(), { seconds, signal, late });
 }
 
-/** Samples of 16 bits, or of 8, of what lies in the window. */
+/** Maps the values within the window to samples of 8 or 16 bits. */
 async function windowed(
   samples: Uint16Array,
   window: Window,
@@ -238,10 +241,10 @@ const unreadable = (file: string, what: string, cause?: unknown, format?: ImageF
     { cause },
   );
 
-/** Even in float samples with alpha an image has no more bytes a pixel; the rest is for what lies beside the pixels. */
+/** Even with float samples and alpha an image has no more bytes per pixel; the rest is for data other than pixels. */
 const bytesFor = (maxPixels: number): number => Math.min(16 * maxPixels + 2 ** 26, 2 ** 31 - 1);
 
-/** A regular file's bytes; its first ones alone where they are no image's. @throws ImageError */
+/** The bytes of a regular file; only the first ones if they are not those of an image. @throws ImageError */
 export async function readImageFile(
   path: string,
   file = path,
@@ -276,10 +279,10 @@ export async function readImageFile(
 }
 
 /**
- * Waits for `work` at most so many seconds, and no longer than until the signal. What cannot be stopped works on, and
- * what becomes of it is lost.
- * @param late Makes the error of a deadline that passed.
- * @throws what `work` throws, or `late()`, or the signal's reason
+ * Waits for `work`, but at most the given number of seconds, and no longer than until the signal. Work that cannot be
+ * stopped continues, and its result is discarded.
+ * @param late Creates the error of an expired time limit.
+ * @throws the errors of `work`, or `late()`, or the signal's reason
  */
 export function withDeadline<Result>(
   work: Promise<Result>,

@@ -1,4 +1,4 @@
-/** Uncompressed DICOM images of one frame, as they are to be shown: DICOM PS3.3 (modules), PS3.5 (transfer syntaxes). */
+/** Uncompressed DICOM images with one frame, rendered for display: DICOM PS3.3 (modules), PS3.5 (transfer syntaxes). */
 import type { DataSet } from 'dicom-parser';
 import { needPackage } from '../base/optional-package.ts';
 import { inPieces } from './byte-loops.ts';
@@ -6,11 +6,11 @@ import { UnfitPixels } from './decode-vips.ts';
 import type { DecodedPixels } from './image.ts';
 import { fullRange, type Window, type Windowing, windowTable, windowText } from './window.ts';
 
-/** Longer headers hold the event loop for too long. */
+/** Longer headers would block the event loop for too long. */
 const MOST_HEADER_BYTES = 2 ** 22;
 const PIXEL_DATA = 'x7fe00010';
 const BIG_ENDIAN = '1.2.840.10008.1.2.2';
-/** PS3.5, sections A.1 to A.3: those whose pixels are neither compressed nor deflated. */
+/** PS3.5, sections A.1 to A.3: the transfer syntaxes that are neither compressed nor deflated. */
 const UNCOMPRESSED = new Set(['1.2.840.10008.1.2', '1.2.840.10008.1.2.1', BIG_ENDIAN]);
 /** PS3.6, annex A. */
 const COMPRESSED: readonly (readonly [start: string, name: string])[] = [
@@ -24,11 +24,11 @@ const COMPRESSED: readonly (readonly [start: string, name: string])[] = [
   ['1.2.840.10008.1.2.5', 'RLE'],
 ];
 
-/** What the header says of the pixels. */
+/** A parsed header and a decoder of the pixels. */
 export interface DicomImage {
   readonly width: number;
   readonly height: number;
-  /** @param window Instead of the file's. @param depth Of the grey levels. */
+  /** @param window Replaces the file's window. @param depth The bits of the grey levels. */
   decode(window: Window | undefined, depth: 8 | 16, signal?: AbortSignal): Promise<RenderedPixels>;
 }
 
@@ -39,11 +39,11 @@ export type RenderedPixels = DecodedPixels & {
 
 /**
  * Reads a header.
- * @throws UnfitPixels for what is not read: compressed pixels, several frames, palettes, tables of values, samples of other
- * widths; Error for a file that is damaged; ResnodeError `package/missing`
+ * @throws UnfitPixels for unsupported content: compressed pixels, several frames, palettes, lookup tables, samples of other
+ * widths; Error for a damaged file; ResnodeError `package/missing`
  */
 export async function readDicom(bytes: Uint8Array): Promise<DicomImage> {
-  // Bundlers let an import be missing that is caught.
+  // Bundlers accept a missing import if its error is caught.
   const { default: library } = await import('dicom-parser').catch((cause: unknown) => {
     needPackage('dicom-parser', 'Reading DICOM images');
     throw cause;
@@ -90,7 +90,7 @@ export async function readDicom(bytes: Uint8Array): Promise<DicomImage> {
     throw new Error(`it stores ${stored} of ${allocated} bits up to bit ${highBit}`);
   const count = width * height * samples;
   const needed = (count * allocated) / 8;
-  // An even number of bytes, of which the last may be padding (PS3.5, section 8.1.1).
+  // The number of bytes is even; the last byte may be padding (PS3.5, section 8.1.1).
   const data = bytes.subarray(
     element.dataOffset,
     element.dataOffset + Math.min(element.length, needed + (needed % 2)),
@@ -102,7 +102,7 @@ export async function readDicom(bytes: Uint8Array): Promise<DicomImage> {
       );
   };
   const isBig = syntax === BIG_ENDIAN;
-  // PS3.5, section 8.1.1: words of 16 bits are swapped, even where they hold two samples of 8.
+  // PS3.5, section 8.1.1: words of 16 bits are swapped, even if they contain two samples of 8 bits.
   const isSwapped = isBig && (allocated === 16 || element.vr !== 'OB');
   if (isColour)
     return {
@@ -132,7 +132,7 @@ export async function readDicom(bytes: Uint8Array): Promise<DicomImage> {
       const table = windowTable({ ...windowing, ...rescale, range, inverted, depth });
       const levels = depth === 8 ? new Uint8Array(count) : new Uint16Array(count);
       const [shift, mask] = [highBit + 1 - stored, 2 ** stored - 1];
-      // Table entries are in the order of the values; as bits, negative values come behind positive ones.
+      // Table entries are in the order of the values; as bit patterns, negative values come after positive ones.
       const first = isSigned ? 2 ** (stored - 1) : 0;
       await inPieces(count, signal, (begin, end) => {
         for (let i = begin; i < end; i++) {
@@ -164,13 +164,13 @@ function parse(library: typeof import('dicom-parser'), bytes: Uint8Array): DataS
   try {
     return library.parseDicom(head, {
       untilTag: PIXEL_DATA,
-      // Before its header is read; what it may inflate to is unknown.
+      // Refuses before the header is read, because the inflated size is unknown.
       inflater: () => {
         throw compressed('1.2.840.10008.1.2.1.99');
       },
     });
   } catch (error) {
-    // The library throws strings, Errors, and both in an object with what was read so far.
+    // The library throws strings, Errors, and both in an object with the data read so far.
     const { exception = error, dataSet } = (error ?? {}) as { exception?: unknown; dataSet?: DataSet };
     if (exception instanceof UnfitPixels) throw exception;
     if (dataSet?.elements.x7fe00008 !== undefined || dataSet?.elements.x7fe00009 !== undefined)
@@ -190,7 +190,7 @@ function compressed(syntax: string): UnfitPixels {
   );
 }
 
-/** PS3.3, section C.11.1: stored values in units, e.g. Hounsfield's. */
+/** Converts stored values to units, e.g. Hounsfield's: PS3.3, section C.11.1. */
 interface Rescale {
   readonly slope: number;
   readonly intercept: number;
@@ -204,7 +204,7 @@ function rescaleOf(set: DataSet): Rescale {
   return rescale;
 }
 
-/** The file's first window; without one, all that its bits can hold. */
+/** The file's first window, or all values that its bits can hold. */
 function windowOf(set: DataSet, { slope, intercept }: Rescale, range: readonly [number, number]): Windowing {
   const [center, width] = [decimal(set, 'x00281050'), decimal(set, 'x00281051')];
   if (center === undefined || width === undefined) {
@@ -226,7 +226,7 @@ function windowOf(set: DataSet, { slope, intercept }: Rescale, range: readonly [
   return { window: [center, width], shape };
 }
 
-/** Of a DS, the first of several. @throws Error where it is no number */
+/** The first number of a DS element. @throws Error if it is not a number */
 function decimal(set: DataSet, tag: string): number | undefined {
   const text = set.string(tag, 0)?.trim();
   if (text === undefined || text === '') return undefined;

@@ -1,18 +1,18 @@
-/** What an encoded image is, by its first bytes; names say nothing. */
+/** Recognises an encoded image by its first bytes; file names do not matter. */
 import { wrongKind } from '../caffe/wrong-kind.ts';
 
 export type ImageFormat = 'JPEG' | 'PNG' | 'WebP' | 'GIF' | 'TIFF' | 'BMP' | 'PNM' | 'DICOM';
 
-/** As errors and help name them. */
+/** The list of formats in errors and help texts. */
 export const IMAGE_FORMATS = 'JPEG, PNG, WebP, GIF, TIFF, BMP, PBM, PGM, PPM or DICOM';
 
-/** The file names that folders are searched for. */
+/** The file names that count as images in folders. */
 export const IMAGE_FILE = /\.(jpe?g|png|webp|gif|tiff?|bmp|p[bgpn]m|dcm|dicom)$/i;
 
-/** So many first bytes are looked at. */
+/** The number of first bytes that are examined. */
 export const HEAD_BYTES = 4096;
 
-/** Of the first bytes in hexadecimal. */
+/** Patterns of the first bytes in hexadecimal. */
 const READ: readonly (readonly [ImageFormat, RegExp])[] = [
   ['JPEG', /^ffd8ff/],
   ['PNG', /^89504e470d0a1a0a/],
@@ -24,7 +24,7 @@ const READ: readonly (readonly [ImageFormat, RegExp])[] = [
   ['PNM', /^503[1-6](09|0a|0b|0c|0d|20|23)/],
 ];
 
-/** Likewise, of what is often given for an image. */
+/** The same for other files that are often passed as images. */
 const BINARY: readonly (readonly [name: string, RegExp])[] = [
   ['an AVIF image', /^.{8}66747970617669(66|73)/],
   ['a HEIF image', /^.{8}66747970(686569|686576|6d6966|6d7366)/],
@@ -40,7 +40,7 @@ const BINARY: readonly (readonly [name: string, RegExp])[] = [
   ['an HDF5 file', /^89484446/],
 ];
 
-/** Of the first bytes as text. */
+/** Patterns of the first bytes as text. */
 const TEXT: readonly (readonly [name: string, RegExp])[] = [
   ['a PDF document', /^%PDF/],
   ['a PostScript document', /^%!PS/],
@@ -57,15 +57,15 @@ const TEXT: readonly (readonly [name: string, RegExp])[] = [
 const isDicom = (bytes: Uint8Array): boolean =>
   bytes.length >= 132 && Buffer.from(bytes.buffer, bytes.byteOffset + 128, 4).toString('latin1') === 'DICM';
 
-/** @param bytes A file, or its first HEAD_BYTES. Null: no format that is read here. */
+/** @param bytes A file, or its first HEAD_BYTES. Null: an unsupported format. */
 export function imageFormatOf(bytes: Uint8Array): ImageFormat | null {
-  // The preamble of a DICOM file may be another format's beginning (PS3.10, section 7.1).
+  // The preamble of a DICOM file may look like another format (PS3.10, section 7.1).
   if (isDicom(bytes)) return 'DICOM';
   const head = hex(bytes);
   return READ.find(([, pattern]) => pattern.test(head))?.[0] ?? null;
 }
 
-/** What bytes that are no image that is read here look like, in words: "an SVG drawing". */
+/** Describes bytes that are not a supported image: "an SVG drawing". */
 export function describeBytes(bytes: Uint8Array): string {
   if (bytes.length === 0) return 'empty';
   const head = hex(bytes);

@@ -1,4 +1,4 @@
-/** Sizes of resized images and places of crops. */
+/** Sizes of resized images and positions of crops. */
 import { either, integer, type Kind, nullOr, number, written } from '../base/kinds.ts';
 import { fields, options, required } from '../base/options.ts';
 
@@ -20,18 +20,18 @@ export const box: Kind<Box> = fields<Box>('a box, { x, y, width, height }', {
   height: required(number({ from: 0 }), 'The height in pixels.'),
 });
 
-/** To a shorter side with the aspect kept, or to exactly width × height; null: as it is. */
+/** The shorter side, with the aspect ratio kept, or exactly width × height; null: unchanged. */
 export type Resize = { readonly shorterSide: number } | Size | null;
 
 const sizeRows = {
   width: required(integer(1), 'The width in pixels.'),
   height: required(integer(1), 'The height in pixels.'),
 };
-/** Of an image too. */
+/** Any object with a size, such as an image. */
 export const size: Kind<Size> = fields<Size>('a size, { width, height }', sizeRows);
 
 const SIZE = /^(\d+)[x×](\d+)$/;
-/** A size and nothing else. */
+/** A size without other fields. */
 export const exactSize: Kind<Size> = written(
   options<Size>(sizeRows),
   (text) => {
@@ -48,8 +48,8 @@ export const shorterSide = options<{ readonly shorterSide: number }>({
 export const resize: Kind<Resize> = nullOr(either(exactSize, shorterSide));
 
 /**
- * The size after resizing. The longer side is rounded to the nearest integer (halves up), which keeps the aspect
- * best; MSRA's text (He et al. 2015, section 3.4) names the shorter side only.
+ * The size after resizing. The longer side is rounded to the nearest integer (halves up), which keeps the aspect ratio best;
+ * MSRA's text (He et al. 2015, section 3.4) mentions only the shorter side.
  */
 export function resizedSize(image: Size, resize: Resize): Size {
   if (resize === null) return { width: image.width, height: image.height };
@@ -60,7 +60,10 @@ export function resizedSize(image: Size, resize: Resize): Size {
   return { width: side(image.width), height: side(image.height) };
 }
 
-/** Left and top of a centred crop; odd margins put the smaller half first. Negative where it does not fit. */
+/**
+ * The left and top margins of a centred crop; if a margin is odd, the smaller half comes first. Negative if the crop does
+ * not fit.
+ */
 export function centreCrop(image: Size, crop: Size): { left: number; top: number } {
   return {
     left: Math.floor((image.width - crop.width) / 2),

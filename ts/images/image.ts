@@ -1,4 +1,4 @@
-/** Pixels in memory. */
+/** Decoded pixels in memory. */
 import { bytes, either, instance, integer, type Kind, oneOf, string } from '../base/kinds.ts';
 import { fields, optional, required } from '../base/options.ts';
 import { location } from '../base/sources.ts';
@@ -9,13 +9,13 @@ export interface Image {
   readonly height: number;
   readonly channels: 1 | 3;
   readonly data: Uint8Array;
-  /** Named in errors. */
+  /** The name of the file in errors. */
   readonly file: string;
-  /** How stored values became grey levels: of DICOM, and where a window was applied. */
+  /** How stored values became grey levels, for DICOM and if a window was applied. */
   readonly rendering?: string;
 }
 
-/** The same with all 16 bits of each sample, 0 to 65535. */
+/** An image with all 16 bits of each sample, 0 to 65535. */
 export interface DeepImage extends Omit<Image, 'data'> {
   readonly data: Uint16Array;
 }
@@ -23,7 +23,7 @@ export interface DeepImage extends Omit<Image, 'data'> {
 /** A path, a `file:` URL, the bytes of an image file, or decoded pixels. */
 export type AnyImage = string | URL | Uint8Array | ArrayBuffer | Image | DeepImage;
 
-/** @param data What the samples may lie in: as many as the size says. */
+/** @param data The kind of array that holds the samples. */
 function imageKind<T extends Image | DeepImage>(data: Kind<Uint8Array | Uint16Array>): Kind<T> {
   const form = fields<Omit<Image, 'data'> & { readonly data: T['data'] }>(
     'an Image, { width, height, channels, data, file }',
@@ -55,19 +55,19 @@ export const anyImage = imageKind<Image | DeepImage>(
   either(instance('a Uint8Array', Uint8Array), instance('a Uint16Array', Uint16Array)),
 );
 
-/** Pixels, or a file of them. */
+/** Pixels, or an image file. */
 export const imageOrFile: Kind<AnyImage> = either(location, bytes, anyImage);
-/** The argument of what looks at one image. */
+/** The argument of functions that process one image. */
 export const imageArgument = required(
   imageOrFile,
   'A path, a file: URL, the bytes of an image file, or pixels.',
 );
 
-/** Whether it is pixels, where a file's place or its bytes may stand too. */
+/** Whether a value is decoded pixels rather than a path or the bytes of a file. */
 export const isImage = (value: AnyImage): value is Image | DeepImage =>
   typeof value === 'object' && 'width' in value;
 
-/** What decoders give: samples of 8 or 16 bits. */
+/** The result of decoders: samples of 8 or 16 bits. */
 export type DecodedPixels = Pick<Image, 'width' | 'height' | 'channels' | 'rendering'> & {
   readonly data: Uint8Array | Uint16Array;
 };

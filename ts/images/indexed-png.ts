@@ -1,6 +1,6 @@
 /**
- * PNG files whose samples are indices (W3C, "Portable Network Graphics (PNG) Specification"): maps of classes, with a palette or
- * grey. An image library would give their colours, not their indices.
+ * PNG files whose samples are indices (W3C, "Portable Network Graphics (PNG) Specification"): maps of classes, with a
+ * palette or grey. An image library would return their colours, not their indices.
  */
 import { promisify } from 'node:util';
 import { deflate, inflate } from 'node:zlib';
@@ -32,7 +32,10 @@ function chunk(type: string, data: Uint8Array): Buffer {
   return Buffer.concat([ends.subarray(0, 4), body, ends.subarray(4)]);
 }
 
-/** A map of bytes as a PNG with PASCAL VOC's palette, its compression off the event loop. @param map Row by row. */
+/**
+ * Encodes a map of bytes as a PNG with PASCAL VOC's palette, with compression off the event loop. @param map The values, row
+ * by row.
+ */
 export async function encodeIndexedPng(map: Uint8Array, width: number, height: number): Promise<Uint8Array> {
   const header = Buffer.alloc(13);
   header.writeUInt32BE(width, 0);
@@ -59,8 +62,8 @@ export interface IndexMap {
 
 /**
  * The indices of a PNG with a palette, or the samples of a grey one, of up to 8 bits.
- * @param file Named in errors.
- * @throws ImageError `image/label-map` where it is no such file, `image/too-large`
+ * @param file The name of the file in errors.
+ * @throws ImageError `image/label-map` if the file is not such a PNG, `image/too-large`
  */
 export async function decodeIndexedPng(bytes: Uint8Array, file: string): Promise<IndexMap> {
   const fail = (found: string): never => {
@@ -118,7 +121,7 @@ function chunksOf(buffer: Buffer, fail: (found: string) => never): Chunk[] {
   return chunks;
 }
 
-/** Section 9, filtering, in place: pixels have one byte at most. */
+/** Undoes the filtering of section 9, in place: pixels have at most one byte. */
 function unfilter(rows: Uint8Array, stride: number, fail: (found: string) => never): void {
   for (let at = 0; at < rows.length; at += stride + 1) {
     const filter = rows[at]!;

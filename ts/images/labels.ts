@@ -1,4 +1,4 @@
-/** Class names: one a line, in the order of the net's outputs; or SSD's label map. */
+/** Class names: one per line, in the order of the net's outputs, or SSD's label map. */
 import { readFileSync } from 'node:fs';
 import { ArgumentError } from '../base/errors.ts';
 import { checkFileSize, MAX_LABELS_BYTES } from '../base/files.ts';
@@ -13,10 +13,10 @@ const READ_LABELS = signature('readLabels', {
 });
 
 /**
- * Reads a label file, e.g. `synset_words.txt`; lines are kept as they are (`n01440764 tench, Tinca tinca`). Of SSD's label maps
- * (`labelmap_voc.prototxt`, items with `label` and `name`) the display names are taken.
- * @param classes How many the net has; another count is an error. Default: any.
- * @throws ArgumentError naming the file and both counts; PrototxtError for a label map that is none, at its place
+ * Reads a label file, e.g. `synset_words.txt`; lines stay unchanged (`n01440764 tench, Tinca tinca`). For SSD's label maps
+ * (`labelmap_voc.prototxt`, items with `label` and `name`) it returns the display names.
+ * @param classes The number of classes of the net; another count is an error. Default: any.
+ * @throws ArgumentError that names the file and both counts; PrototxtError for an invalid label map, with the position
  * @example const labels = readLabels('synset_words.txt', 1000);
  */
 export function readLabels(file: string, classes?: number): string[] {
@@ -33,7 +33,8 @@ export function readLabels(file: string, classes?: number): string[] {
 }
 
 /**
- * Numbers of classes by their names: of SSD's label maps by `name` and by `display_name`, else by the lines of a label file, from 0 on.
+ * The numbers of classes by name: for SSD's label maps by `name` and by `display_name`, otherwise by the lines of a label
+ * file, counted from 0.
  * @throws as `readLabels`
  */
 export function readLabelNumbers(file: string): Map<string, number> {
@@ -70,13 +71,16 @@ function linesOf(text: string): string[] {
   return lines.length === 1 && lines[0] === '' ? [] : lines;
 }
 
-/** Where a label map begins, behind its comments. */
+/** The beginning of a label map after its comments. */
 const ITEM = /^(?:\s|#.*)*item\s*:?\s*[{<]/;
 
-/** More classes than any net has: a label above it is a slip, which would make as many names. */
+/** More classes than any net has: a higher label is a mistake, which would create as many names. */
 const MOST_CLASSES = 1_000_000;
 
-/** Items of weiliu89/caffe's LabelMap, each at its label; null where it is none. @throws PrototxtError, ArgumentError */
+/**
+ * The items of weiliu89/caffe's LabelMap, each at its label; null if the text is not a label map. @throws PrototxtError,
+ * ArgumentError
+ */
 function labelMap(text: string, file: string): string[] | null {
   const items = itemsOf(text, file);
   if (items === null) return null;

@@ -1,18 +1,18 @@
-/** The images in a folder, and what else is there. */
+/** Lists the images in a folder, and its other files. */
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { IMAGE_FILE } from './format.ts';
 
 export interface FoundImages {
-  /** Paths with the folder in front, sorted. */
+  /** Paths that begin with the folder, sorted. */
   readonly files: readonly string[];
-  /** What is not taken, relative to the folder, sorted: other names, hidden files and folders (with a slash behind). */
+  /** Skipped entries, relative to the folder, sorted: other names, hidden files and folders (with a slash at the end). */
   readonly ignored: readonly string[];
 }
 
 /**
- * Images by their names, those in the folders below too.
- * @param options.recursive Default true; false: folders are neither looked into nor named.
+ * Lists images by their names, including those in subfolders.
+ * @param options.recursive Default true; with false, folders are neither searched nor listed.
  * @throws the file system's error
  */
 export function listImages(folder: string, { recursive = true } = {}): FoundImages {
@@ -25,7 +25,7 @@ export function listImages(folder: string, { recursive = true } = {}): FoundImag
       const stats = entry.isSymbolicLink() ? statSync(join(folder, name), { throwIfNoEntry: false }) : entry;
       if (stats?.isDirectory()) {
         if (!recursive) continue;
-        // A link to a folder may lead into a circle.
+        // A link to a folder may lead to a cycle.
         if (isHidden || entry.isSymbolicLink()) ignored.push(`${name}/`);
         else walk(name);
       } else if (isHidden || !IMAGE_FILE.test(entry.name) || !stats?.isFile()) ignored.push(name);

@@ -1,4 +1,4 @@
-/** Means as files: Caffe's .binaryproto, and the .npy that users of caffe.io have. */
+/** Means as files: Caffe's .binaryproto, and the .npy of caffe.io's users. */
 import { readFileSync } from 'node:fs';
 import { ImageError } from '../base/errors.ts';
 import { checkRegularFile, readCause } from '../base/files.ts';
@@ -31,8 +31,8 @@ export function readMeanImage(file: string): MeanImage {
 }
 
 /**
- * Reads a mean as people have it: a .binaryproto, or a .npy of caffe.io's users, channels × height × width, or one value
- * a channel (`mean.mean(1).mean(1)`).
+ * Reads a mean: a .binaryproto, or a .npy with channels × height × width, as caffe.io uses it, or with one value per channel
+ * (`mean.mean(1).mean(1)`).
  * @throws as readMeanImage; ImageError for arrays of other shapes
  */
 export function readMean(file: string): Preprocess['mean'] {
@@ -53,7 +53,7 @@ function isNpy(file: string): boolean {
   try {
     return fileKindAt(file) === 'npy';
   } catch {
-    return false; // what cannot be read, readMeanImage says
+    return false; // readMeanImage reports unreadable files
   }
 }
 

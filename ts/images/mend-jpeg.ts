@@ -1,10 +1,10 @@
 /**
- * JPEGs that libjpeg reads whole, with a warning. The warning's text is not to be trusted: libvips keeps the texts of all its
- * threads in one place. So what it says is mended in a copy of the bytes, and the copy decoded again, where every warning
- * is an error: only a file of which nothing but that was wrong is taken.
+ * Corrects JPEGs that libjpeg reads completely, but with a warning. The text of the warning is not reliable, because libvips
+ * keeps the messages of all its threads in one place. This module therefore corrects the reported problem in a copy of the
+ * bytes, and the copy is decoded again with every warning as an error. Only a file without any other problem is accepted.
  */
 
-/** A copy with one thing mended, and what that was. */
+/** A copy with one problem corrected, and the problem. */
 export interface MendedJpeg {
   readonly bytes: Uint8Array;
   readonly what: string;
@@ -12,17 +12,17 @@ export interface MendedJpeg {
 
 interface Marker {
   readonly code: number;
-  /** Where its 0xFF lies. */
+  /** The offset of its 0xFF. */
   readonly at: number;
 }
 
 const [SOS, EOI] = [0xda, 0xd9];
-/** So many copies are tried for one warning; a progressive JPEG has ten scans or so. */
+/** The number of copies that are tried for one warning; a progressive JPEG has about ten scans. */
 const MOST = 16;
 
 /**
- * Copies in which what a warning of libjpeg names is not there (jerror.h: JWRN_EXTRANEOUS_DATA, JWRN_NOT_SEQUENTIAL).
- * @param warning libjpeg's text, which may be of another image.
+ * Copies without the problem that a warning of libjpeg names (jerror.h: JWRN_EXTRANEOUS_DATA, JWRN_NOT_SEQUENTIAL).
+ * @param warning libjpeg's text, which may belong to another image.
  */
 export function* mendedJpegs(bytes: Uint8Array, warning: string): Iterable<MendedJpeg> {
   const markers = markersOf(bytes);
@@ -38,7 +38,7 @@ export function* mendedJpegs(bytes: Uint8Array, warning: string): Iterable<Mende
   if (/Invalid SOS parameters for sequential JPEG/i.test(warning)) {
     const copy = Uint8Array.from(bytes);
     for (const { code, at } of markers) {
-      // T.81, B.2.3: behind the components Ss, Se, Ah and Al, which a sequential scan has as 0, 63, 0.
+      // T.81, B.2.3: after the components come Ss, Se, Ah and Al, which are 0, 63, 0 in a sequential scan.
       const end = at + 2 + ((bytes[at + 2] ?? 0) << 8) + (bytes[at + 3] ?? 0);
       if (code === SOS && end <= bytes.length) copy.set([0, 63, 0], end - 3);
     }
@@ -46,7 +46,7 @@ export function* mendedJpegs(bytes: Uint8Array, warning: string): Iterable<Mende
   }
 }
 
-/** All markers but those within a scan's data, restarts and stuffed zeros. */
+/** All markers except those within a scan's data, restarts and stuffed zeros. */
 function markersOf(bytes: Uint8Array): Marker[] {
   const markers: Marker[] = [];
   for (let at = 2; at + 1 < bytes.length; ) {

@@ -6,13 +6,13 @@ interface Header {
   readonly kind: number;
   readonly width: number;
   readonly height: number;
-  /** 1 for bitmaps. */
+  /** The largest sample value; 1 for bitmaps. */
   readonly most: number;
-  /** Where the samples begin. */
+  /** The offset of the samples. */
   readonly begin: number;
 }
 
-/** @throws Error saying what is wrong with it */
+/** @throws Error that says what is wrong */
 export function readNetpbmHeader(bytes: Uint8Array): Header {
   const kind = bytes[1]! - 0x30;
   const isBitmap = kind === 1 || kind === 4;
@@ -34,8 +34,8 @@ export function readNetpbmHeader(bytes: Uint8Array): Header {
 }
 
 /**
- * Samples are scaled to 255 as OpenCV does (rounded down); those of more than 8 bits to 65535.
- * @throws Error where it is cut short or a sample is over the largest value
+ * Scales samples to 255 as OpenCV does (rounded down); those of more than 8 bits to 65535.
+ * @throws Error if the file is truncated or a sample exceeds the largest value
  */
 export async function decodeNetpbm(bytes: Uint8Array, signal?: AbortSignal): Promise<DecodedPixels> {
   const { kind, width, height, most, begin } = readNetpbmHeader(bytes);
@@ -88,7 +88,7 @@ function asciiSamples(bytes: Uint8Array, begin: number, isBitmap: boolean) {
     at = skipSpace(bytes, at);
     const first = at;
     let value = 0;
-    // A plain bitmap's digits need no space between them.
+    // The digits of a plain bitmap need no space between them.
     while (at - first < (isBitmap ? 1 : 5) && isDigit(bytes[at])) value = 10 * value + bytes[at++]! - 0x30;
     if (at === first || (!isBitmap && isDigit(bytes[at])))
       throw new Error('it is truncated, or has a sample that is not a number');
@@ -100,7 +100,7 @@ const isDigit = (byte: number | undefined): boolean => byte !== undefined && byt
 const isSpace = (byte: number | undefined): boolean =>
   byte === 0x20 || (byte !== undefined && byte >= 9 && byte <= 13);
 
-/** Behind white space and comments. */
+/** The position after white space and comments. */
 function skipSpace(bytes: Uint8Array, from: number): number {
   let at = from;
   for (;;) {

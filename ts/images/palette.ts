@@ -6,5 +6,5 @@ export function classColour(index: number): readonly [red: number, green: number
   return colour;
 }
 
-/** The same as CSS has it. */
+/** The colour in CSS. */
 export const cssColour = (index: number): string => `rgb(${classColour(index).join(',')})`;

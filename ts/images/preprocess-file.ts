@@ -1,4 +1,4 @@
-/** A Preprocess as a JSON file; a mean image lies beside it as .binaryproto, which Caffe reads too. */
+/** Stores a Preprocess as a JSON file; a mean image is stored beside it as a .binaryproto, which Caffe also reads. */
 import { existsSync } from 'node:fs';
 import { basename, dirname, extname, join } from 'node:path';
 import { ImageError } from '../base/errors.ts';
@@ -23,8 +23,8 @@ const SAVE_PREPROCESS = signature('savePreprocess', {
 });
 
 /**
- * Writes `path` (and, for a mean image, `path` with `.mean.binaryproto` appended), each whole or not at all.
- * docs/preprocess.md has the fields. Beside `NAME.prototxt`, the commands find it as `NAME.preprocess.json`.
+ * Writes `path` (and, for a mean image, `path` with `.mean.binaryproto` appended), each file completely or not at all.
+ * docs/preprocess.md describes the fields. Commands find the file beside `NAME.prototxt` as `NAME.preprocess.json`.
  * @throws ResnodeError `file/write`
  * @example savePreprocess('ResNet-50-deploy.preprocess.json', msraPreprocess([103.063, 115.903, 123.152]));
  */
@@ -59,7 +59,8 @@ const SAVE_WHOLE_PREPROCESS = signature('saveWholePreprocess', {
 /**
  * The same for nets that see whole images, detectors and segmenters: `crop` is null.
  * @throws ResnodeError `file/write`
- * @example saveWholePreprocess('ssd/preprocess.json', { resize: { width: 300, height: 300 }, mean: [127.5], scale: 1 / 127.5 });
+ * @example saveWholePreprocess('ssd/preprocess.json', { resize: { width: 300, height: 300 }, mean: [127.5], scale: 1 / 127.5
+ * });
  */
 export function saveWholePreprocess(path: string, preprocess: WholePreprocess): void {
   SAVE_WHOLE_PREPROCESS.check(path, preprocess);
@@ -71,8 +72,8 @@ type Fail = (where: string, expected: string, found: unknown) => never;
 const LOAD_PREPROCESS = signature('loadPreprocess', { path: required(path, 'The path of the file.') });
 
 /**
- * Reads what savePreprocess wrote.
- * @throws ImageError naming the file, the field, what was found and expected
+ * Reads a file that savePreprocess wrote.
+ * @throws ImageError that names the file, the field, what was found and what was expected
  * @example const preprocess = loadPreprocess('ants-and-bees/preprocess.json');
  */
 export function loadPreprocess(path: string): Preprocess {
@@ -96,8 +97,8 @@ const LOAD_WHOLE_PREPROCESS = signature('loadWholePreprocess', {
 });
 
 /**
- * Reads what saveWholePreprocess wrote; or savePreprocess, where nothing of the image is cropped away.
- * @throws ImageError naming the file, the field, what was found and expected
+ * Reads a file that saveWholePreprocess wrote, or one of savePreprocess whose crop removes nothing of the image.
+ * @throws ImageError that names the file, the field, what was found and what was expected
  * @example const preprocess = loadWholePreprocess('ssd/preprocess.json');
  */
 export function loadWholePreprocess(path: string): WholePreprocess {
@@ -118,7 +119,7 @@ export function loadWholePreprocess(path: string): WholePreprocess {
   );
 }
 
-/** Checked for its form and names. */
+/** Reads the file and checks its format and field names. */
 function readPreprocess(path: string, names: readonly string[]) {
   const fail: Fail = (where, expected, found) => {
     throw new ImageError(
@@ -139,7 +140,7 @@ function readPreprocess(path: string, names: readonly string[]) {
   return { json, fail };
 }
 
-/** All but its sizes. */
+/** All fields except the sizes. */
 function readOthers(json: Record<string, unknown>, path: string, fail: Fail) {
   const choice = <T>(name: string, values: readonly T[]): { [key: string]: T } =>
     json[name] === undefined
@@ -172,7 +173,7 @@ const FIELDS = [
 
 const isNumber = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value);
 
-/** @param path Of the object within the file, with a dot behind; empty: the file itself. */
+/** @param path The path of the object within the file, with a dot at the end; empty for the file itself. */
 function checkNames(json: object, path: string, names: readonly string[], fail: Fail): void {
   for (const name of Object.keys(json)) {
     if (names.includes(name)) continue;
@@ -243,7 +244,7 @@ function readMean(mean: unknown, path: string, fail: Fail): Preprocess['mean'] {
   return readMeanImage(join(dirname(path), file));
 }
 
-/** The preprocessing that lies beside a net: `NAME.preprocess.json`, or `preprocess.json`; null where there is none. */
+/** The preprocessing file beside a net: `NAME.preprocess.json`, or `preprocess.json`; null if there is none. */
 export function preprocessBeside(model: string): string | null {
   const stem = basename(model, extname(model));
   const candidates = [`${stem}.preprocess.json`, 'preprocess.json'].map((name) => join(dirname(model), name));

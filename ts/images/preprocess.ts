@@ -1,4 +1,4 @@
-/** Pixels → a net's input, as data that can be kept beside a model (preprocess-file.ts). */
+/** Converts pixels to a net's input, according to settings that can be stored beside a model (preprocess-file.ts). */
 
 import { ArgumentError, ImageError } from '../base/errors.ts';
 import { either, instance, integer, type Kind, list, number, oneOf } from '../base/kinds.ts';
@@ -10,7 +10,7 @@ import { centreCrop, exactSize, type Resize, resize, resizedSize, type Size } fr
 import { anyImage, type DeepImage, type Image } from './image.ts';
 import { type Window, window } from './window.ts';
 
-/** The most pixels that a resized image may have. */
+/** The largest number of pixels of a resized image. */
 const MAX_RESIZED_PIXELS = 2 ** 27;
 
 /** C×H×W, row-major. */
@@ -19,37 +19,39 @@ export interface MeanImage {
   readonly data: Float32Array;
 }
 
-/** docs/preprocess.md has the same as a file. */
+/** docs/preprocess.md describes the same settings as a file. */
 export interface Preprocess {
-  /** Before the crop; null: images are taken in their own size. */
+  /** Applied before the crop; null: images keep their size. */
   readonly resize: Resize;
   /**
-   * `bytes`: bilinear exactly as OpenCV's INTER_LINEAR on uint8. `float`: bilinear without rounding, as the
-   * Transformer of caffe.io, grey by scikit-image's weights. Default `bytes`.
+   * `bytes`: bilinear, exactly as OpenCV's INTER_LINEAR on uint8. `float`: bilinear without rounding, as in caffe.io's
+   * Transformer, with scikit-image's weights for grey. Default `bytes`.
    */
   readonly interpolation?: 'bytes' | 'float';
   /** Cut from the centre of the resized image. */
   readonly crop: Size;
   /**
-   * Subtracted: one value per channel (or one for all; [0]: nothing), or a mean image, of which the centre is used. In
-   * `order`, of pixels from 0 to 255.
+   * The mean that is subtracted: one value per channel (or one for all; [0]: nothing), or a mean image, whose centre is
+   * used. It is in `order`, for pixels from 0 to 255.
    */
   readonly mean: readonly number[] | MeanImage;
-  /** Order of the channels. Default BGR, as OpenCV gives them to Caffe. */
+  /** The order of the channels. Default BGR, in which OpenCV gives them to Caffe. */
   readonly order?: 'BGR' | 'RGB';
-  /** Multiplied after the mean was subtracted (Caffe's transform_param.scale). Default 1. */
+  /** The factor that is applied after the mean is subtracted (Caffe's transform_param.scale). Default 1. */
   readonly scale?: number;
-  /** Divided by, after the mean was subtracted: one value per channel or one for all, in `order`. Default none. */
+  /** The divisor after the mean is subtracted: one value per channel or one for all, in `order`. Default none. */
   readonly std?: readonly number[];
   /** As in DecodeOptions, for image files. Default `applied`. */
   readonly orientation?: 'applied' | 'ignored';
-  /** As in DecodeOptions; 16 needs interpolation `float`: samples then count as 0 to 255 with their fractions. Default 8. */
+  /** As in DecodeOptions; 16 needs interpolation `float`: samples then have fractional values from 0 to 255. Default 8. */
   readonly depth?: 8 | 16;
-  /** As in DecodeOptions: centre and width of the values that become black to white, of DICOM and of 16 bits. */
+  /** As in DecodeOptions: the centre and width of the values that become black to white, for DICOM and images of 16 bits. */
   readonly window?: Window;
 }
 
-/** How a net sees images: its mean, and what is not as by default. Its input is the crop. */
+/**
+ * How a net's images are prepared: its mean, and settings that differ from the defaults. The crop is the net's input size.
+ */
 export type TunedPreprocess = Pick<Preprocess, 'mean'> & Partial<Omit<Preprocess, 'crop'>>;
 
 export const meanImage: Kind<MeanImage> = fields<MeanImage>('a mean image, { shape, data }', {
@@ -64,7 +66,7 @@ const meanRow = required(
   'The mean that is subtracted from pixels of 0 to 255: one value per channel, one for all, or a mean image.',
 );
 
-/** Rows of what has a default. */
+/** Rows with defaults. */
 const optionalRows = {
   order: optional(oneOf('BGR', 'RGB'), 'BGR', 'The order of the channels, also in the mean and std.'),
   scale: optional(number({ not: 0 }), '1', 'The factor that is applied after the mean is subtracted.'),
@@ -95,17 +97,17 @@ const optionalRows = {
   ),
 };
 
-/** Rows of all but its size. */
+/** Rows of all settings except the size. */
 export const preprocessRows = { mean: meanRow, ...optionalRows };
 
-/** What an image goes through on its way to a net. */
+/** The preparation of an image for a net. */
 export const preprocess = options<Preprocess>({
   resize: required(resize, 'The size that images are resized to, bilinearly; null: images keep their size.'),
   crop: required(exactSize, 'The size that is cropped from the centre of the resized image.'),
   ...preprocessRows,
 });
 
-/** The same for a net whose input is the crop. */
+/** The same for a net whose input size is the crop. */
 export const tunedPreprocess = options<TunedPreprocess>({
   resize: optional(
     resize,
@@ -115,7 +117,7 @@ export const tunedPreprocess = options<TunedPreprocess>({
   ...preprocessRows,
 });
 
-/** Of a crop in the resized image. */
+/** The corner of a crop in the resized image. */
 export interface Corner {
   readonly left: number;
   readonly top: number;
@@ -124,7 +126,7 @@ export interface Corner {
 const MSRA_PREPROCESS = signature('msraPreprocess', { mean: required(mean, 'The mean that is subtracted.') });
 
 /**
- * MSRA's for ResNet-50/101/152: BGR 0–255, shorter side 256, centre crop 224, minus the mean.
+ * MSRA's preprocessing for ResNet-50/101/152: BGR 0–255, shorter side 256, centre crop 224, minus the mean.
  * @example const preprocess = msraPreprocess([103.063, 115.903, 123.152]);
  */
 export function msraPreprocess(mean: Preprocess['mean']): Preprocess {
@@ -147,11 +149,11 @@ const PREPROCESS_IMAGE = signature('preprocessImage', {
 });
 
 /**
- * One image as channels × crop height × crop width float32, computed off the event loop.
- * @param channels What the net takes: 3, or 1 for grey (ITU-R BT.601).
- * @param corner Left and top of the crop in the resized image. Default: centred.
- * @throws ImageError where the crop is larger than the image, or the resized image over 2^27 pixels;
- * ArgumentError where the mean does not fit
+ * Prepares one image as channels × crop height × crop width float32, off the event loop.
+ * @param channels The number of channels of the net: 3, or 1 for grey (ITU-R BT.601).
+ * @param corner The left and top of the crop in the resized image. Default: centred.
+ * @throws ImageError if the crop is larger than the image, or the resized image has more than 2^27 pixels; ArgumentError if
+ * the mean does not fit
  * @example const pixels = await preprocessImage(await decodeImage('cat.jpg'), msraPreprocess([103, 116, 123]), 3);
  */
 export async function preprocessImage(
@@ -166,7 +168,7 @@ export async function preprocessImage(
 }
 
 /**
- * The same before mean and scale, for a preprocessing that has `bytesOf`.
+ * The same before mean and scale, for a preprocessing for which `bytesOf` is not null.
  * @throws as preprocessImage
  */
 export async function preprocessBytes(
@@ -180,8 +182,9 @@ export async function preprocessBytes(
 }
 
 /**
- * What the device makes of `preprocessBytes`: mean and scale of each channel. Null where no bytes would say the same:
- * for a mean image, which is mirrored with the crop that it was subtracted from, and for what is resized in floats.
+ * The mean and scale of each channel that the device applies to `preprocessBytes`. Null if bytes cannot give the same
+ * result: for a mean image, which is mirrored together with the crop from which it is subtracted, and for images that are
+ * resized in floats.
  */
 export function bytesOf(
   preprocess: Preprocess,
@@ -243,8 +246,8 @@ function preparationOf(
 }
 
 /**
- * One image file, or the bytes of one, as `preprocessImage` makes it.
- * @throws what decodeImage and preprocessImage throw
+ * Prepares one image file, or the bytes of one, as `preprocessImage` does.
+ * @throws the errors of decodeImage and preprocessImage
  */
 export async function preprocessFile(
   source: string | Uint8Array,
@@ -255,7 +258,7 @@ export async function preprocessFile(
   return preprocessImage(await decodeImage(source, decodingOf(preprocess, options)), preprocess, channels);
 }
 
-/** How image files of such a preprocessing are decoded. */
+/** The options for decoding image files for a preprocessing. */
 export function decodingOf(
   { orientation, depth, window }: Pick<Preprocess, 'orientation' | 'depth' | 'window'>,
   options: DecodeOptions = {},
@@ -282,7 +285,8 @@ function scaleValues({ scale = 1, std = [1] }: Preprocess, channels: number): Fl
   return Float32Array.from({ length: channels }, (_, c) => scale / (std[c] ?? std[0]!));
 }
 
-// data_transformer.cpp takes the mean image at the crop's own place; a mean image of the crop's size is used whole.
+// data_transformer.cpp takes the part of the mean image at the crop's position; a mean image of the crop's size is used
+// completely.
 function meanValues(mean: Preprocess['mean'], channels: number, crop: Size): Float32Array {
   if (!('shape' in mean)) {
     if (mean.length !== 1 && mean.length !== channels)
@@ -311,7 +315,7 @@ function meanValues(mean: Preprocess['mean'], channels: number, crop: Size): Flo
   return values;
 }
 
-/** The means of a mean image's channels, for images of other sizes; any other mean as it is. */
+/** The channel means of a mean image, for images of other sizes; any other mean unchanged. */
 export function channelMeans(mean: Preprocess['mean'], channels: number): Preprocess['mean'] {
   if (!('shape' in mean) || mean.shape.at(-3) !== channels) return mean;
   const area = mean.data.length / channels;

@@ -1,6 +1,6 @@
 /** Scores of classes as probabilities. */
 
-/** The softmax of each row of so many classes. */
+/** The softmax of each row of `classes` scores. */
 export function softmax(rows: Float32Array, classes: number): Float64Array {
   const result = Float64Array.from(rows);
   for (let at = 0; at < result.length; at += classes) {

@@ -1,4 +1,6 @@
-/** Whole images as a net's input, and the place of each in it: for nets whose answers are places in the image. */
+/**
+ * Prepares whole images as a net's input and keeps their position in it, for nets whose answers are positions in the image.
+ */
 import { type GraphError, ImageError } from '../base/errors.ts';
 import { either, integer, type Kind, nullOr } from '../base/kinds.ts';
 import { optional, options, required } from '../base/options.ts';
@@ -8,20 +10,23 @@ import type { DeepImage, Image } from './image.ts';
 import { channelMeans, type Preprocess, preprocessImage, preprocessRows } from './preprocess.ts';
 
 /**
- * Besides those of `Preprocess`: with `longestSide` the longer side becomes that; with both the shorter side does, unless
- * the longer one would become larger (py-faster-rcnn's SCALES and MAX_SIZE, lib/utils/blob.py). With `multipleOf` each side then
- * becomes the nearest multiple (run_cascadercnn_coco.m of Cascade R-CNN): a pyramid of maps adds maps of half the size.
+ * In addition to the values of `Preprocess`: `longestSide` sets the longer side. With both sides, the shorter side is set
+ * unless the longer one would become larger than its limit (py-faster-rcnn's SCALES and MAX_SIZE, lib/utils/blob.py). With
+ * `multipleOf` each side then becomes the nearest multiple (run_cascadercnn_coco.m of Cascade R-CNN), because a pyramid of
+ * maps adds maps of half the size.
  */
 export type WholeResize =
   | Resize
   | { readonly longestSide: number; readonly multipleOf?: number }
   | { readonly shorterSide: number; readonly longestSide: number; readonly multipleOf?: number };
 
-/** How a whole image becomes a net's input: nothing is cropped. docs/preprocess.md has the same as a file. */
+/** How a whole image becomes a net's input: nothing is cropped. docs/preprocess.md describes the same settings as a file. */
 export interface WholePreprocess extends Omit<Preprocess, 'resize' | 'crop'> {
-  /** Default: what the task says. */
+  /** Default: that of the task. */
   readonly resize?: WholeResize;
-  /** Filled up to this size on the right and below, with what is 0 for the net: the mean. Default none. */
+  /**
+   * The size to which images are padded on the right and below, with the mean, which becomes 0 for the net. Default none.
+   */
   readonly pad?: Size;
 }
 
@@ -55,19 +60,19 @@ export const wholePreprocess = options<WholePreprocess>({
   ...preprocessRows,
 });
 
-/** Where an image lies in the input that was made of it: at its left and top. */
+/** The position of an image in the input that was made from it: at the left and top. */
 export interface Placement {
   /** The image's own size. */
   readonly image: Size;
-  /** Its size in the input. */
+  /** The size of the image in the input. */
   readonly resized: Size;
-  /** The input's size: the same, or with what was filled up. */
+  /** The size of the input: the same, or with padding. */
   readonly input: Size;
-  /** Pixels of the input for one of the image, along both axes. */
+  /** The number of input pixels per image pixel, along both axes. */
   readonly scale: { readonly x: number; readonly y: number };
 }
 
-/** @throws ImageError where the image, resized, is larger than `pad` */
+/** @throws ImageError if the resized image is larger than `pad` */
 export function placementOf(
   image: Size & { readonly file?: string },
   { resize = null, pad }: Pick<WholePreprocess, 'resize' | 'pad'>,
@@ -83,7 +88,7 @@ export function placementOf(
   return { image: { width, height }, resized, input: pad ?? resized, scale };
 }
 
-/** What a net says of an image whose size it cannot take, with the image's name. */
+/** The error of a net for an image whose size it does not accept, with the image's name. */
 export const unfitSize = (
   file: string | undefined,
   { image, input }: Placement,
@@ -118,8 +123,8 @@ function sizeOf(image: Size, resize: WholeResize): { size: Size; scale: Placemen
 }
 
 /**
- * The image as channels × height × width of its input, off the event loop. Of a mean image of another size its channel
- * means are subtracted.
+ * Prepares the image as channels × height × width of the input, off the event loop. If a mean image has another size, its
+ * channel means are subtracted.
  * @throws ImageError, ArgumentError as preprocessImage and placementOf
  */
 export async function prepareWhole(
@@ -150,13 +155,13 @@ function padded(data: Float32Array, from: Size, to: Size): Float32Array {
   return result;
 }
 
-/** The size that every image gets; null: it depends on the image. */
+/** The size that all images get; null if it depends on the image. */
 export function commonSize({ resize, pad }: Pick<WholePreprocess, 'resize' | 'pad'>): Size | null {
   if (pad !== undefined) return pad;
   return resize !== null && resize !== undefined && 'width' in resize ? resize : null;
 }
 
-/** Whether a crop of that size cuts nothing away; without a resize images are taken as they are. */
+/** Whether a crop of that size removes nothing; without a resize, images keep their size. */
 export const isWhole = (resize: WholeResize | undefined, crop: Size): boolean =>
   resize === null ||
   (resize !== undefined && 'width' in resize && resize.width === crop.width && resize.height === crop.height);

@@ -1,7 +1,7 @@
 /** Windows: which of an image's values become grey levels (DICOM PS3.3, section C.11.2.1.2). */
 import { type Kind, list, number } from '../base/kinds.ts';
 
-/** Centre and width, in the units of the image: of 16 bits 0 to 65535, of DICOM what the rescaling makes. */
+/** Centre and width in the units of the image: 0 to 65535 for 16 bits, and the rescaled units for DICOM. */
 export type Window = readonly [center: number, width: number];
 
 const numbers = list(number(), { of: 'numbers' });
@@ -16,7 +16,7 @@ export const window: Kind<Window> = {
   written: { ...numbers.written!, expected: 'centre,width: two numbers, the second of at least 1' },
 };
 
-/** The function of a window; FULL is LINEAR_EXACT over all values, where nothing says a window. */
+/** The function of a window; FULL is LINEAR_EXACT over all values, if there is no window. */
 export interface Windowing {
   readonly window: Window;
   readonly shape: 'LINEAR' | 'LINEAR_EXACT' | 'SIGMOID' | 'FULL';
@@ -27,7 +27,7 @@ export const fullRange = (ends: readonly number[]): Windowing => {
   return { window: [(low + high) / 2, high - low], shape: 'FULL' };
 };
 
-/** A value → its share of white. */
+/** Maps a value to its share of white. */
 function share(value: number, { window: [center, width], shape }: Windowing): number {
   if (shape === 'SIGMOID') return 1 / (1 + Math.exp((-4 * (value - center)) / width));
   const [middle, span] = shape === 'LINEAR' ? [center - 0.5, width - 1] : [center, width];
@@ -35,12 +35,12 @@ function share(value: number, { window: [center, width], shape }: Windowing): nu
   return value > middle + span / 2 ? 1 : (value - middle) / span + 0.5;
 }
 
-/** The grey level of every stored value, from the least. */
+/** The grey level of every stored value, beginning with the smallest. */
 export function windowTable(
   options: Windowing & {
     readonly slope: number;
     readonly intercept: number;
-    /** Of stored values. */
+    /** The range of stored values. */
     readonly range: readonly [low: number, high: number];
     readonly inverted: boolean;
     readonly depth: 8 | 16;

@@ -1,4 +1,4 @@
-/** From images to class names: decoding, preprocessing and a net behind one call, requests batched by themselves. */
+/** Classifies images in one call: decoding, preprocessing and a net. Requests form batches automatically. */
 
 import { ArgumentError, ClassifierError } from '../../base/errors.ts';
 import { either, integer, type Kind, oneOf, signal } from '../../base/kinds.ts';
@@ -17,16 +17,16 @@ import { batchSizes, onDevice, type ServiceOptions, serviceRows } from '../servi
 import { type Classification, likeliest } from './likeliest.ts';
 import { type ClassifierFiles, classifierFiles, readModelFolder } from './model-folder.ts';
 
-/** How a classifier works. */
+/** Options of a classifier. */
 export interface ClassifierOptions extends ServiceOptions {}
 
-/** How one image is classified. */
+/** Options of classifying one image. */
 export interface ClassifyOptions {
-  /** How many classes to return, likeliest first. Default 5. */
+  /** The number of classes to return, the most probable first. Default 5. */
   readonly top?: number;
-  /** 10: the mean of the four corners, the centre and their mirrors (Krizhevsky et al. 2012). Default 1, the centre. */
+  /** 10 averages the four corners, the centre and their mirror images (Krizhevsky et al. 2012). Default 1, the centre. */
   readonly crops?: 1 | 10;
-  /** Gives up with its reason. */
+  /** Cancels the request; the promise rejects with the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
@@ -59,8 +59,8 @@ const CLASSIFY = signature('classifier.classify', {
 /**
  * Opens a classifier and warms it up: all batch sizes are compiled and have run once.
  * @param source A model folder, as `resnode finetune` writes it (`readModelFolder`), or its files.
- * @throws ArgumentError where a file is missing or does not fit, `preprocess` among them: how images were prepared for
- * training cannot be guessed; what `openDevice`, `device.load` and `loadPreprocess` throw
+ * @throws ArgumentError if a file is missing or does not fit. `preprocess` is required, too, because the preprocessing of
+ * the training cannot be guessed. Also the errors of `openDevice`, `device.load` and `loadPreprocess`.
  * @example
  * await using classifier = await openClassifier('ants-and-bees');
  * const [best] = await classifier.classify('ant.jpg');
@@ -109,11 +109,11 @@ interface ClassifierParts extends Omit<ModelQueueParts, 'name' | 'refusal'> {
   readonly labels: ClassifierFiles['labels'];
 }
 
-/** Names what is on images; made by `openClassifier`. Safe to call many times at once: that is what it is for. */
+/** Classifies images; created by `openClassifier`. You may call it many times concurrently. */
 export class Classifier extends ImageService {
   /** Class names in the order of the net's outputs. */
   readonly labels: readonly string[];
-  /** Classes do not exclude each other: each has a probability of its own, and they need not sum to 1. */
+  /** Whether classes do not exclude each other: each has its own probability, and they need not sum to 1. */
   readonly independent: boolean;
   readonly #parts: ClassifierParts;
   readonly #classes: number;
@@ -141,11 +141,11 @@ export class Classifier extends ImageService {
   }
 
   /**
-   * Names what is on an image.
+   * Classifies an image.
    * @param image A path, a `file:` URL, the bytes of an image file, or decoded pixels.
-   * @returns The likeliest classes, likeliest first
-   * @throws ClassifierError: `classifier/busy` where `maxQueue` images wait already, `classifier/closed`,
-   * `classifier/not-finite` where a probability is NaN; ImageError as `decodeImage`; the signal's reason
+   * @returns The most probable classes, in descending order
+   * @throws ClassifierError: `classifier/busy` if `maxQueue` images are already waiting, `classifier/closed`,
+   * `classifier/not-finite` if a probability is NaN; ImageError as in `decodeImage`; the signal's reason
    * @example const [{ label, probability }] = await classifier.classify(request.body, { top: 1 });
    */
   async classify(image: AnyImage, options: ClassifyOptions = {}): Promise<Classification[]> {

@@ -1,15 +1,15 @@
-/** A row of probabilities → its likeliest classes. */
+/** Finds the most probable classes in a row of probabilities. */
 
 /** A class of an image. */
 export interface Classification {
-  /** Of the net's output. */
+  /** The index in the net's output. */
   readonly index: number;
   readonly label: string;
   /** From 0 to 1. */
   readonly probability: number;
 }
 
-/** The likeliest classes, likeliest first. @param labels None: `class 0`, `class 1`, … */
+/** The most probable classes, in descending order. @param labels Without labels: `class 0`, `class 1`, … */
 export const likeliest = (
   probabilities: ArrayLike<number>,
   labels: readonly string[] | null,

@@ -1,11 +1,11 @@
-/** A classifier's files, by themselves or in a folder that is passed around: a model folder. */
+/** The files of a classifier, separately or in a model folder. */
 import { either, type Kind, list, string } from '../../base/kinds.ts';
 import { optional, options, required, signature } from '../../base/options.ts';
 import { location, pathOf } from '../../base/sources.ts';
 import { filesOfModelFolder } from '../../caffe/model-folder.ts';
 import { type Preprocess, preprocess } from '../preprocess.ts';
 
-/** What a classifier is made of. Files by path or `file:` URL. */
+/** The files of a classifier, each as a path or `file:` URL. */
 export interface ClassifierFiles {
   /** The deploy net. */
   readonly model: string | URL;
@@ -14,11 +14,11 @@ export interface ClassifierFiles {
   /** Class names, one per line in a file, or as an array. Default: `class 0`, `class 1`, … */
   readonly labels?: string | URL | readonly string[];
   /**
-   * A file of `savePreprocess`, or what it holds. Default: `NAME.preprocess.json` beside `NAME.prototxt`, or
+   * A file that `savePreprocess` wrote, or its content. Default: `NAME.preprocess.json` beside `NAME.prototxt`, or
    * `preprocess.json`.
    */
   readonly preprocess?: string | URL | Preprocess;
-  /** Of `resnode quantize`, for precision int8. Default none. */
+  /** The calibration of `resnode quantize`, for precision int8. Default none. */
   readonly calibration?: string | URL;
 }
 
@@ -41,10 +41,11 @@ export const classifierFiles: Kind<ClassifierFiles> = options<ClassifierFiles>({
 const READ_MODEL_FOLDER = signature('readModelFolder', { folder: required(location, 'A model folder.') });
 
 /**
- * The files of a model folder: `model.prototxt` (or `deploy.prototxt`), `model.caffemodel` (or `.caffemodel.h5`), and where
- * they are there `labels.txt`, `preprocess.json` and `calibration.json`. `resnode finetune`, `convert` and `train --out` write one.
- * @returns Their paths, absolute
- * @throws ArgumentError naming the folder and the file that it lacks
+ * The files of a model folder: `model.prototxt` (or `deploy.prototxt`), `model.caffemodel` (or `.caffemodel.h5`), and, if
+ * they exist, `labels.txt`, `preprocess.json` and `calibration.json`. `resnode finetune`, `convert` and `train --out` write
+ * such folders.
+ * @returns Their absolute paths
+ * @throws ArgumentError that names the folder and the missing file
  * @example const { model, weights } = readModelFolder('ants-and-bees');
  */
 export function readModelFolder(folder: string | URL): ClassifierFiles {

@@ -1,4 +1,4 @@
-/** Rows of an SSD or a YOLO → boxes in an image's own pixels. */
+/** Converts the rows of an SSD or a YOLO to boxes in an image's own pixels. */
 import { DetectorError } from '../../base/errors.ts';
 import { describeNotFinite, notFinite } from '../../base/not-finite.ts';
 import type { Outputs } from '../../device/model.ts';
@@ -7,21 +7,21 @@ import type { Placement } from '../whole.ts';
 import type { Found } from './detection.ts';
 import type { SsdHead } from './head.ts';
 
-/** Of an output: what one image has of it. */
+/** The rows of an output that belong to one image. */
 export type ImageRows = Float32Array;
 
-/** DetectionOutput's rows of 7, image by image. @throws DetectorError `detector/not-finite` */
+/** The rows of DetectionOutput (7 values each), by image. @throws DetectorError `detector/not-finite` */
 export function rowsOfImages({ detections, scores }: SsdHead, outputs: Outputs, images: number): ImageRows[] {
   for (const name of [...scores, detections]) checkFinite(outputs, name);
   const { data } = outputs[detections]!;
   const rows = Array.from({ length: data.length / 7 }, (_, i) => data.subarray(7 * i, 7 * i + 7));
   return Array.from({ length: images }, (_, image) =>
-    // Where nothing at all was found a row has the class −1.
+    // If nothing was found, a row has the class −1.
     Float32Array.from(rows.filter((row) => row[0] === image && row[1]! >= 0).flatMap((row) => [...row])),
   );
 }
 
-/** Rows of 7: image, class, score and corners as shares of the input. @param isYx Whether y comes before x. */
+/** Rows of 7 values: image, class, score, and corners as shares of the input. @param isYx Whether y comes before x. */
 export function ssdBoxes(rows: ImageRows, minScore: number, placement: Placement, isYx = false): Found[] {
   const found: Found[] = [];
   const { input, scale } = placement;
@@ -45,7 +45,7 @@ export function ssdBoxes(rows: ImageRows, minScore: number, placement: Placement
 export type Four = [number, number, number, number];
 const swapped = ([a, b, c, d]: Four): Four => [b, a, d, c];
 
-/** The part of a box that lies in the image; null: none does. */
+/** The part of a box inside the image; null if there is none. */
 export function within({ image }: Placement, x1: number, y1: number, x2: number, y2: number): Box | null {
   const left = Math.max(0, x1);
   const top = Math.max(0, y1);

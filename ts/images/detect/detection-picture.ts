@@ -1,4 +1,4 @@
-/** An image with boxes, class names and scores drawn on it. */
+/** Draws boxes, class names and scores on an image. */
 import { integer, list, number, string } from '../../base/kinds.ts';
 import { fields, required, signature } from '../../base/options.ts';
 import { escapeHtml } from '../../pages/html.ts';
@@ -20,8 +20,8 @@ const DETECTION_PICTURE = signature('detectionPicture', {
 });
 
 /**
- * The image with its detections. The words are drawn in a font of the system; where it has none they are left out.
- * @returns An encoded PNG of the image's size
+ * The image with its detections. Text uses a font of the system and is omitted if there is none.
+ * @returns An encoded PNG with the size of the image
  * @example
  * const image = await decodeImage('street.jpg');
  * writeFileSync('found.png', await detectionPicture(image, await detector.detect(image)));
@@ -46,7 +46,7 @@ function svgOf({ width, height }: Image, detections: readonly Detection[]): stri
   const boxes = detections.map(
     ({ index, box }) => rectangle(box, '#fff', 2 * line, 0.5) + rectangle(box, colourOf(index), line),
   );
-  // The surest ones lie above the others.
+  // Draws the most certain detections last, above the others.
   const words = [...detections].reverse().map(({ label, index, score, box }) => {
     const text = `${label} ${score.toFixed(2)}`;
     const plate = { width: text.length * letters * 0.58 + 6, height: letters + 5 };
@@ -61,5 +61,5 @@ ${[...boxes, ...words].join('\n')}
 </svg>`;
 }
 
-/** A class's own; the first one's, black, would hardly be seen. */
+/** The colour of a class; the first colour, black, would be hard to see. */
 const colourOf = (index: number): string => cssColour(index === 0 ? 22 : index);

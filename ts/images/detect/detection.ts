@@ -1,10 +1,10 @@
-/** What detectors answer with. */
+/** The results of detectors. */
 import type { Box } from '../geometry.ts';
 
-/** An object that was found. */
+/** An object that a detector found. */
 export interface Detection {
   readonly label: string;
-  /** Of its class among the net's. */
+  /** The index of the class. */
   readonly index: number;
   /** From 0 to 1. */
   readonly score: number;

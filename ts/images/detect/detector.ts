@@ -1,4 +1,6 @@
-/** From images to objects: decoding, preprocessing, a net and its boxes behind one call, requests batched by themselves. */
+/**
+ * Detects objects in images in one call: decoding, preprocessing, a net and its boxes. Requests form batches automatically.
+ */
 import { ArgumentError, DetectorError } from '../../base/errors.ts';
 import { integer, list, number, signal } from '../../base/kinds.ts';
 import { optional, options, required, signature } from '../../base/options.ts';
@@ -26,26 +28,29 @@ import {
 } from './head.ts';
 import { type RegionOptions, regionBoxes } from './region-boxes.ts';
 
-/** How a detector works. */
+/** Options of a detector. */
 export interface DetectorOptions extends ServiceOptions {
   /**
-   * The largest overlap, intersection over union, of two boxes of one class. Default: what SSD's net says; 0.5 of MS-CNN, 0.3 of
-   * the others, as in py-faster-rcnn's TEST.NMS and in Cascade R-CNN's script for VOC.
+   * The largest overlap (intersection over union) of two boxes of one class. Default: the value in SSD's net; 0.5 for
+   * MS-CNN, and 0.3 for the others, as in py-faster-rcnn's TEST.NMS and in Cascade R-CNN's script for VOC.
    */
   readonly nms?: number;
-  /** What the box regressions of Faster R-CNN, R-FCN and MS-CNN are multiplied by (BBOX_NORMALIZE_STDS), where its weights do not hold that already. Default [1, 1, 1, 1]. */
+  /**
+   * The factors of the box regressions of Faster R-CNN, R-FCN and MS-CNN (BBOX_NORMALIZE_STDS), if the weights do not
+   * include them. Default [1, 1, 1, 1].
+   */
   readonly boxStds?: readonly number[];
-  /** What is then added (BBOX_NORMALIZE_MEANS). Default [0, 0, 0, 0]. */
+  /** The values that are then added (BBOX_NORMALIZE_MEANS). Default [0, 0, 0, 0]. */
   readonly boxMeans?: readonly number[];
 }
 
-/** How one image is looked at. */
+/** Options of detecting objects in one image. */
 export interface DetectOptions {
-  /** The least score of what is returned. SSD's own confidence_threshold counts besides. Default 0.5. */
+  /** The lowest score of an object that is returned. SSD's own confidence_threshold applies in addition. Default 0.5. */
   readonly minScore?: number;
-  /** How many objects to return, those with the highest scores. Default 100. */
+  /** The number of objects to return, those with the highest scores. Default 100. */
   readonly top?: number;
-  /** Gives up with its reason. */
+  /** Cancels the request; the promise rejects with the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
@@ -82,13 +87,14 @@ const DETECT = signature('detector.detect', {
 });
 
 /**
- * Opens a detector and warms it up. Which kind it is, its layers say: SSD (DetectionOutput), YOLO, Faster R-CNN, R-FCN, MS-CNN or
- * Cascade R-CNN. Without a `resize` of the preprocessing SSD's, YOLO's and MS-CNN's images become the net's input size, Cascade
- * R-CNN's keep their aspect within its sides, and others become 600 pixels at their shorter side, 1000 at most at the longer one, as
- * in py-faster-rcnn.
+ * Opens a detector and warms it up. The layers of the net determine its kind: SSD (DetectionOutput), YOLO, Faster R-CNN,
+ * R-FCN, MS-CNN or Cascade R-CNN. Without a `resize` in the preprocessing, images for SSD, YOLO and MS-CNN are resized to
+ * the net's input; images for Cascade R-CNN keep their aspect ratio within its sides; and images for the others get a
+ * shorter side of 600 pixels and a longer side of at most 1000, as in py-faster-rcnn.
  * @param source A model folder, or its files.
- * @throws GraphError `detector/no-head` where the net is no detector; ArgumentError where a file is missing or does not fit,
- * `preprocess` among them: how images were prepared for training cannot be guessed; what `openDevice` and `device.load` throw
+ * @throws GraphError `detector/no-head` if the net is not a detector; ArgumentError if a file is missing or does not fit.
+ * `preprocess` is required, too, because the preprocessing of the training cannot be guessed. Also the errors of
+ * `openDevice` and `device.load`.
  * @example
  * await using detector = await openDetector('mobilenet-ssd');
  * for (const { label, score, box } of await detector.detect('street.jpg')) console.log(label, score, box);
@@ -126,7 +132,7 @@ export async function openDetector(
   );
 }
 
-/** @throws ArgumentError where the net decodes its boxes itself, so that nothing would be done with them */
+/** @throws ArgumentError if the net decodes its boxes itself, so that the options would have no effect */
 function checkRegressionOptions({ kind }: DetectorHead, options: DetectorOptions): void {
   if (kind === 'regions' || kind === 'mscnn') return;
   for (const name of ['boxStds', 'boxMeans'] as const)
@@ -138,7 +144,7 @@ function checkRegressionOptions({ kind }: DetectorHead, options: DetectorOptions
       );
 }
 
-/** Of one image: SSD's rows, or the outputs of a run. */
+/** The data of one image: SSD's rows, or the outputs of a run. */
 type Raw = ImageRows | Outputs;
 
 interface DetectorParts {
@@ -150,11 +156,11 @@ interface DetectorParts {
   readonly options: DetectorOptions;
 }
 
-/** Finds objects in images; made by `openDetector`. Safe to call many times at once: that is what it is for. */
+/** Detects objects in images; created by `openDetector`. You may call it many times concurrently. */
 export class Detector extends ImageService {
-  /** Class names in the order of the net's classes, the background's too. */
+  /** The class names in the order of the net's classes, including the background. */
   readonly labels: readonly string[];
-  /** The class that is none; null: all are. */
+  /** The index of the background class; null if there is none. */
   readonly background: number | null;
   /** How images are prepared. */
   readonly preprocess: WholePreprocess;
@@ -180,8 +186,8 @@ export class Detector extends ImageService {
    * Finds the objects in an image.
    * @param image A path, a `file:` URL, the bytes of an image file, or decoded pixels.
    * @returns Objects with boxes in the image's own pixels, the highest score first
-   * @throws DetectorError: `detector/busy` where `maxQueue` images wait already, `detector/closed`, `detector/not-finite`;
-   * ImageError as `decodeImage`; the signal's reason
+   * @throws DetectorError: `detector/busy` if `maxQueue` images are already waiting, `detector/closed`,
+   * `detector/not-finite`; ImageError as in `decodeImage`; the signal's reason
    * @example const people = (await detector.detect('street.jpg')).filter(({ label }) => label === 'person');
    */
   async detect(image: AnyImage, options: DetectOptions = {}): Promise<Detection[]> {
@@ -203,7 +209,7 @@ export class Detector extends ImageService {
   }
 }
 
-/** The net with another threshold in its layer of boxes. */
+/** The net with another overlap threshold in the layer that outputs boxes. */
 function withOverlap(net: NetParameter, name: string, nms: number): NetParameter {
   return {
     ...net,

@@ -1,4 +1,4 @@
-/** A detector over many images whose objects are marked. */
+/** Evaluates a detector on many images with known objects. */
 import { ArgumentError, DataError } from '../../base/errors.ts';
 import { having, integer, list, number } from '../../base/kinds.ts';
 import { fields, optional, options, required, signature } from '../../base/options.ts';
@@ -15,20 +15,20 @@ import type { SkippedImage } from '../evaluate/evaluate-images.ts';
 import { type AnyImage, imageOrFile } from '../image.ts';
 import type { Detector } from './detector.ts';
 
-/** An image and the objects that are in it. */
+/** An image and the objects in it. */
 export interface DetectionSample {
   readonly image: AnyImage;
   readonly objects: readonly TrueObject[];
 }
 
 export interface EvaluateDetectorOptions extends EachOptions {
-  /** The least score that counts. Average precision looks at unsure objects too. Default 0.01. */
+  /** The lowest score that counts; average precision also considers uncertain objects. Default 0.01. */
   readonly minScore?: number;
-  /** The most objects of an image that count. Default 100, as COCO's. */
+  /** The largest number of objects per image that count. Default 100, as in COCO. */
   readonly top?: number;
 }
 
-/** What a detector comes to. */
+/** The result of evaluating a detector. */
 export interface EvaluatedDetector extends DetectionScores {
   /** Images that could not be read. */
   readonly skipped: readonly SkippedImage[];
@@ -58,9 +58,9 @@ const EVALUATE_DETECTOR = signature('evaluateDetector', {
 });
 
 /**
- * Mean average precision of a detector, as `scoreDetections` counts it. The classes that count are the detector's, by their names,
+ * The mean average precision of a detector, as `scoreDetections` defines it. The classes are those of the detector, by name,
  * without the background.
- * @throws ArgumentError for an object whose class the detector does not have; what `detect` throws
+ * @throws ArgumentError for an object whose class the detector does not have; the errors of `detect`
  * @example
  * const marked = new Map(readAnnotations('Annotations').map(({ name, objects }) => [name, objects]));
  * const samples = [...marked].map(([name, objects]) => ({ image: `JPEGImages/${name}`, objects }));
@@ -84,8 +84,9 @@ export async function evaluateDetector(
 
 /**
  * The classes that count.
- * @param samples With the file of their annotations, if they are of one.
- * @throws ArgumentError for an object whose class the detector does not have; DataError `data/annotations` where a file has it
+ * @param samples Samples, with the file of their annotations if there is one.
+ * @throws ArgumentError for an object whose class the detector does not have; DataError `data/annotations` if a file
+ * contains it
  */
 export function countedLabels(
   { labels: all, background }: Pick<Detector, 'labels' | 'background'>,
@@ -107,7 +108,7 @@ export function countedLabels(
   return labels;
 }
 
-/** What is found on images, a batch after the other, beside what is there. @throws what `detect` throws */
+/** Yields, batch by batch, the objects that were found with the true ones. @throws the errors of `detect` */
 export function detectSamples(
   detector: Detector,
   samples: readonly DetectionSample[],

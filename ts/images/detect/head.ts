@@ -1,6 +1,6 @@
 /**
- * Where a net's boxes come from, told by its layers: an SSD's DetectionOutput, YOLO's, regions with classes (R-CNN), those of
- * MS-CNN, or the boxes that Cascade R-CNN's last stage decodes.
+ * Recognises by its layers where a net's boxes come from: an SSD's DetectionOutput, YOLO's layers, regions with classes
+ * (R-CNN), those of MS-CNN, or the boxes that Cascade R-CNN's last stage decodes.
  */
 import { GraphError } from '../../base/errors.ts';
 import { elementCount } from '../../base/shape.ts';
@@ -10,21 +10,21 @@ import { describeOutputs, makerOf } from '../features/blob-makers.ts';
 import type { Size } from '../geometry.ts';
 import type { WholeResize } from '../whole.ts';
 
-/** The rows of an SSD's DetectionOutput, or of YOLO's. */
+/** The rows of an SSD's or a YOLO's output layer. */
 export interface SsdHead {
   readonly kind: 'ssd';
   readonly layer: string;
   readonly classes: number;
-  /** Null: no class is the background. */
+  /** Null if no class is the background. */
   readonly background: number | null;
   readonly detections: string;
-  /** What the rows are made of: there is none for scores that are not finite. */
+  /** The blobs from which the rows are computed; non-finite scores yield no row. */
   readonly scores: readonly string[];
-  /** The rows have y before x, as the PriorBox layers of synopsys-caffe say by yx_order. */
+  /** Whether the rows have y before x, as set by yx_order in the PriorBox layers of synopsys-caffe. */
   readonly isYx?: boolean;
 }
 
-/** Regions of interest, a row of class probabilities and of regressions for each. */
+/** Regions of interest, each with a row of class probabilities and a row of regressions. */
 export interface RegionHead {
   readonly kind: 'regions';
   readonly classes: number;
@@ -32,13 +32,16 @@ export interface RegionHead {
   readonly regions: string;
   readonly probabilities: string;
   readonly regressions: string;
-  /** Regressions of four values in a row: one for all classes, two (R-FCN's class-agnostic ones), or one a class. */
+  /**
+   * The number of sets of four regressions in a row: one for all classes, two (class-agnostic, as in R-FCN), or one per
+   * class.
+   */
   readonly sets: number;
-  /** The input of the image's height, width and scale. */
+  /** The input with the image's height, width and scale. */
   readonly imageInfo: string;
 }
 
-/** The boxes of a last stage, each of all classes alike, and their probabilities. */
+/** The boxes of the last stage, which are the same for all classes, and their probabilities. */
 export interface CascadeHead {
   readonly kind: 'cascade';
   readonly classes: number;
@@ -47,7 +50,7 @@ export interface CascadeHead {
   readonly probabilities: string;
 }
 
-/** Proposals, a row of class scores and of regressions of each class for each. */
+/** Proposals, each with a row of class scores and a row of regressions per class. */
 export interface MsCnnHead {
   readonly kind: 'mscnn';
   readonly classes: number;
@@ -55,14 +58,14 @@ export interface MsCnnHead {
   /** Rows of image, corners and, in the second top of BoxOutput, a score. */
   readonly regions: string;
   readonly scores: string;
-  /** Whether a Softmax made the scores. */
+  /** Whether the scores come from a Softmax. */
   readonly isProbability: boolean;
   readonly regressions: string;
 }
 
 export type DetectorHead = SsdHead | RegionHead | CascadeHead | MsCnnHead;
 
-/** The blobs that boxes are made of. */
+/** The blobs from which boxes are computed. */
 export function outputsOf(head: DetectorHead): string[] {
   switch (head.kind) {
     case 'ssd':
@@ -76,16 +79,16 @@ export function outputsOf(head: DetectorHead): string[] {
   }
 }
 
-/** What has a row for each image where the net takes several. */
+/** The blob that has one row per image if the net takes several images. */
 export const rowsBlobOf = (head: DetectorHead): string =>
   head.kind === 'ssd' ? head.scores[0]! : outputsOf(head)[0]!;
 
-/** The pixels of an image for one of the coarsest map of a pyramid: run_cascadercnn_coco.m. */
+/** The number of image pixels per pixel of the coarsest map of a pyramid: run_cascadercnn_coco.m. */
 const COARSEST = 32;
 
 /**
- * How large an image becomes where nothing says it: __C.TEST.SCALES and MAX_SIZE of py-faster-rcnn; Cascade R-CNN's are the sides
- * that its nets write, rounded as its script does where these are so, too.
+ * The default size of images: __C.TEST.SCALES and MAX_SIZE of py-faster-rcnn. For Cascade R-CNN the sides in its nets,
+ * rounded as in its script if they are multiples.
  */
 export function usualResize({ kind }: DetectorHead, size: Size): WholeResize {
   const { width, height } = size;
@@ -98,8 +101,8 @@ export function usualResize({ kind }: DetectorHead, size: Size): WholeResize {
 
 const POOLING = ['ROIPooling', 'PSROIPooling', 'ROIAlign', 'ROIMaskPooling'];
 /**
- * @param net Filtered for phase TEST.
- * @throws GraphError `detector/no-head` that names the outputs which were found
+ * @param net A net that is filtered for phase TEST.
+ * @throws GraphError `detector/no-head` that names the outputs
  */
 export function findDetectorHead(net: NetParameter, graph: Graph): DetectorHead {
   const layers = net.layer ?? [];
@@ -140,16 +143,16 @@ const yxOrder = (layers: readonly LayerParameter[]): Pick<SsdHead, 'isYx'> =>
     ? { isYx: true }
     : {};
 
-/** YOLO's layers of boxes, with the field of their parameters. */
+/** YOLO's output layers, with the names of their parameters. */
 const YOLO = {
   YoloDetectionOutput: 'yolo_detection_output_param',
   Yolov3DetectionOutput: 'yolov3_detection_output_param',
 } as const;
 const isYolo = (type = '') => Object.hasOwn(YOLO, type);
-/** The field of a YOLO layer's parameters. */
+/** The name of a YOLO layer's parameters. */
 export const yoloField = (type = '') => YOLO[type as keyof typeof YOLO];
 
-/** Its rows count classes from 1 on. */
+/** Its rows count classes from 1. */
 function yoloHead(layer: LayerParameter): SsdHead {
   const { name = '', top, bottom } = layer;
   const { num_classes: classes = 20 } = (layer[yoloField(layer.type)] ?? {}) as { num_classes?: number };
@@ -206,7 +209,7 @@ function regionHead(layers: readonly LayerParameter[], pooling: LayerParameter, 
   };
 }
 
-/** Of several stages' probabilities those made last count: their mean, where the net has one. */
+/** Chooses the last of several stages' probabilities; this is their mean if the net computes one. */
 function cascadeHead(layers: readonly LayerParameter[], decoding: LayerParameter, graph: Graph): CascadeHead {
   const boxes = decoding.top![0]!;
   const [rows] = shapeOf(graph, boxes) as [number];

@@ -2,7 +2,7 @@
 
 import { type Corners, overlapOf } from '../../layers/overlap.ts';
 
-/** Corners in pixels. */
+/** The corners in pixels. */
 export interface ScoredBox {
   readonly score: number;
   readonly x1: number;
@@ -14,9 +14,9 @@ export interface ScoredBox {
 const cornersOf = ({ x1, y1, x2, y2 }: ScoredBox): Corners => [x1, y1, x2, y2];
 
 /**
- * The boxes that overlap no better one by more than the threshold, best first; of equal scores the earlier one first
- * (py-faster-rcnn, lib/nms/py_cpu_nms.py, whose corners are pixels: a side is their difference and 1).
- * @param more What belongs to a side beyond the difference of its ends.
+ * The boxes that overlap no better box by more than the threshold, best first; among equal scores the earlier box comes
+ * first (py-faster-rcnn, lib/nms/py_cpu_nms.py, whose corners are pixels: a side is their difference plus 1).
+ * @param more What is added to the difference of corners to get a side.
  */
 export function suppressed<Box extends ScoredBox>(
   boxes: readonly Box[],

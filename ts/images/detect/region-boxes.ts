@@ -1,4 +1,4 @@
-/** Regions and what a net says of them → boxes in an image's own pixels, suppressed by class. */
+/** Converts regions and a net's outputs for them to boxes in an image's own pixels, suppressed per class. */
 import type { Outputs } from '../../device/model.ts';
 import { regionAt } from '../../layers/overlap.ts';
 import type { Size } from '../geometry.ts';
@@ -13,7 +13,7 @@ import { type ScoredBox, suppressed } from './nms.ts';
 export interface RegionOptions {
   /** The largest overlap of two boxes of one class. */
   readonly nms: number;
-  /** What regressions were divided by in training, and what was subtracted before. */
+  /** The divisors of regressions in training, and the values subtracted before. */
   readonly stds: readonly number[];
   readonly means: readonly number[];
 }
@@ -33,17 +33,17 @@ export function regionBoxes(
   return fasterRcnnBoxes(head, outputs, minScore, placement, options);
 }
 
-/** How the boxes of a net are found, one a row and class. */
+/** How the boxes of a net are found, for each row and class. */
 interface ByClass {
   readonly classes: number;
   readonly background: number;
   readonly rows: number;
   readonly scoreOf: (row: number, index: number) => number;
-  /** Null: there is none. */
+  /** Null if there is none. */
   readonly boxOf: (row: number, index: number) => CornersOf | null;
-  /** 1 where both corners are pixels of a box. */
+  /** 1 if both corners are pixels of a box. */
   readonly more: 0 | 1;
-  /** At whose edges the boxes end. */
+  /** The size to which boxes are clipped. */
   readonly image: Size;
 }
 
@@ -71,9 +71,9 @@ function foundByClass(
 }
 
 /**
- * Regions, moved and scaled by the regressions of each class, clipped, and suppressed by class (py-faster-rcnn,
- * lib/fast_rcnn/test.py and bbox_transform.py; of R-FCN's two class-agnostic sets the second). Both corners are pixels of the
- * box, as coco.py of py-faster-rcnn writes boxes.
+ * Regions, moved and scaled by the regressions of each class, clipped, and suppressed per class (py-faster-rcnn,
+ * lib/fast_rcnn/test.py and bbox_transform.py; the second of R-FCN's two class-agnostic sets). Both corners are pixels of
+ * the box, as coco.py of py-faster-rcnn writes boxes.
  */
 function fasterRcnnBoxes(
   head: RegionHead,
@@ -121,8 +121,8 @@ function moved(
 }
 
 /**
- * What the last DecodeBBox made, of all classes alike: corners in pixels of the input, both of them in the box
- * (zhaoweicai/cascade-rcnn, examples/voc/run_cascadercnn_voc.m, whose boxes may end one pixel behind the image).
+ * The boxes of the last DecodeBBox, which are the same for all classes: corners in pixels of the input, both inside the box
+ * (zhaoweicai/cascade-rcnn, examples/voc/run_cascadercnn_voc.m, whose boxes may end one pixel beyond the image).
  */
 function cascadeBoxes(
   { classes, background, boxes, probabilities }: CascadeHead,

@@ -1,16 +1,16 @@
-/** What an evaluation found, in the order in which it matters where classes are unbalanced. */
+/** The results of an evaluation as text, in their order of importance for unbalanced classes. */
 import type { ClassFigures } from './balance.ts';
 import { type OutcomeSummary, wilsonInterval } from './statistics.ts';
 
-/** Name and value, of a table or of a line. */
+/** A name and a value, for a table or a line. */
 export type Fact = readonly [name: string, value: string];
 
 export const percent = (share: number): string => `${(100 * share).toFixed(1)}%`;
 
 /**
- * Balanced accuracy, how much of the rarest class is found, the share of right answers beside that of who always answers
- * the most frequent class, and what the scores would be good for at other thresholds.
- * @param name Of a class.
+ * Balanced accuracy, the recall of the rarest class, the share of right answers compared with always answering the most
+ * frequent class, and the quality of the scores at other thresholds.
+ * @param name Returns the name of a class.
  */
 export function balanceFacts(summary: OutcomeSummary, name: (label: number) => string): Fact[] {
   const { images, top1, balance } = summary;
@@ -55,7 +55,7 @@ function foundOf(
   ];
 }
 
-/** Of two classes the rarer one's; of more the means. */
+/** For two classes the figures of the rarer one; for more the means. */
 function scoreFacts(
   { images, balance: { classes, auc, averagePrecision } }: OutcomeSummary,
   { label, scores }: ClassFigures,

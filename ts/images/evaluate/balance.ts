@@ -1,42 +1,42 @@
-/** Outcomes → the figures that hold where some classes are rare, when the share of right answers says little. */
+/** Figures that remain meaningful with rare classes, when the share of right answers says little. */
 
 import type { Outcome } from './outcome.ts';
 import { type BinaryFigures, type BinaryOptions, binaryFigures } from './roc.ts';
 
-/** One class against all others. */
+/** The figures of one class against all others. */
 export interface ClassFigures {
   readonly label: number;
   readonly images: number;
-  /** Images that were taken for it, rightly or not. */
+  /** The images that were classified as this class, correctly or not. */
   readonly predicted: number;
-  /** Share of its images that were found: its sensitivity. */
+  /** The share of its images that were found (sensitivity). */
   readonly recall: number;
-  /** Share of what was taken for it that is of it; null: nothing was. */
+  /** The share of images classified as this class that belong to it; null if there are none. */
   readonly precision: number | null;
-  /** Harmonic mean of recall and precision; 0 where nothing was found. */
+  /** The harmonic mean of recall and precision; 0 if nothing was found. */
   readonly f1: number;
-  /** By its score; null where the scores were not kept, or where no other class occurs. */
+  /** Figures by score; null if the scores were not kept, or if no other class occurs. */
   readonly scores: BinaryFigures | null;
 }
 
-/** Means of classes count each class alike, however many images it has. */
+/** The means give each class the same weight, however many images it has. */
 export interface Balance {
-  /** Classes that occur, in their order. */
+  /** The classes that occur, in order. */
   readonly classes: readonly ClassFigures[];
-  /** Mean of the recalls; of guessing, 1 over the number of classes. */
+  /** The mean of the recalls; guessing gives 1 over the number of classes. */
   readonly balancedAccuracy: number;
   /** Mean of F1. */
   readonly f1: number;
-  /** Means over the classes; null where there are no scores. */
+  /** Means over the classes; null without scores. */
   readonly auc: number | null;
   readonly averagePrecision: number | null;
-  /** The most frequent class: who always answers it is right for this share. */
+  /** The most frequent class, and its share: the accuracy of always answering it. */
   readonly majority: { readonly label: number; readonly share: number };
-  /** The class with the fewest images, the first of them: what is easily missed. */
+  /** The first class with the fewest images, which is easily missed. */
   readonly rarest: number;
 }
 
-/** @param outcomes At least one. */
+/** @param outcomes At least one outcome. */
 export function balanceOf(outcomes: readonly Outcome[], options: BinaryOptions): Balance {
   const labels = [...new Set(outcomes.map(({ label }) => label))].sort((a, b) => a - b);
   const [images, predicted, right] = [

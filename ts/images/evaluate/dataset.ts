@@ -1,4 +1,4 @@
-/** Folders and lists of images whose classes are known. */
+/** Reads folders and lists of images with known classes. */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { ArgumentError } from '../../base/errors.ts';
@@ -8,18 +8,21 @@ import { optional, options, required, signature } from '../../base/options.ts';
 import { checkIsList, readListLine } from '../../data/list-lines.ts';
 import { listImages } from '../list-images.ts';
 
-/** How classes were found: in a list, by the synset id or the name in the labels, or by the order of the folders. */
+/** How classes were found: from a list, by the synset id or the name in the labels, or by the order of the folders. */
 export type MatchedBy = 'list' | 'synset id' | 'name' | 'sorted order';
 
 export interface LabelledFiles {
   readonly matchedBy: MatchedBy;
   readonly files: readonly { readonly image: string; readonly label: number }[];
-  /** What of a folder is not taken, relative to it: by name no images, hidden, or a folder without images (with a slash). */
+  /**
+   * Files and folders that are skipped, relative to the folder: without the name of an image, hidden, or folders without
+   * images (with a slash).
+   */
   readonly ignored: readonly string[];
 }
 
 export interface DatasetOptions {
-  /** Of the net. */
+  /** The number of classes of the net. */
   readonly classes: number;
   /** Class names in the net's order (`readLabels`). Default none. */
   readonly labels?: readonly string[] | undefined;
@@ -40,11 +43,13 @@ const READ_LABELLED_IMAGES = signature('readLabelledImages', {
 
 /**
  * Finds images with their classes:
- * - a text file is Caffe's list, `path label` a line, paths relative to the list;
- * - a folder of folders has a class in each: its name is the synset id of a label, or a label, or one of its names
- *   between commas; where no folder is named so and there are as many as classes, their sorted order counts;
- * - a folder of files that begin with a synset id (`n01484850_great_white_shark.JPEG`) needs labels that do too.
- * @throws ArgumentError saying where, what was found and what was expected
+ * - a text file is Caffe's list, with one `path label` per line and paths relative to the list;
+ * - in a folder of folders each one is a class. Its name is the synset id of a label, a label, or one of the names in a
+ *   label, which are separated by commas. If no folder has such a name and there are as many folders as classes, their
+ *   sorted order counts;
+ * - a folder of files whose names begin with a synset id (`n01484850_great_white_shark.JPEG`) needs labels that begin with
+ *   one, too.
+ * @throws ArgumentError that says where, what was found and what was expected
  */
 export function readLabelledImages(path: string, options: DatasetOptions): LabelledFiles {
   READ_LABELLED_IMAGES.check(path, options);
@@ -69,20 +74,20 @@ export function readLabelledImages(path: string, options: DatasetOptions): Label
   );
 }
 
-/** A folder of images, those below it too. */
+/** A folder of images, including its subfolders. */
 export interface ClassFolder {
   readonly name: string;
   readonly files: readonly string[];
 }
 
 export interface ClassFolders {
-  /** Those that hold images, sorted by name, each with its files, sorted. */
+  /** The folders that contain images, sorted by name, each with its files, sorted. */
   readonly folders: readonly ClassFolder[];
-  /** What is not taken, relative to the path: files without the name of an image, hidden ones, folders without images. */
+  /** Skipped entries, relative to the path: files without the name of an image, hidden ones, folders without images. */
   readonly ignored: readonly string[];
 }
 
-/** The folders in `path`, a class each. @throws the file system's error */
+/** The folders in `path`, one per class. @throws the file system's error */
 export function listClassFolders(path: string): ClassFolders {
   const ignored: string[] = [...listImages(path, { recursive: false }).ignored];
   const folders: ClassFolder[] = [];
@@ -184,7 +189,7 @@ function readSynsetFiles(files: readonly string[], { labels }: DatasetOptions): 
 
 const normal = (name: string): string => name.trim().toLowerCase().replaceAll('_', ' ');
 
-/** Null where several labels answer to a key. */
+/** Null if several labels match a key. */
 type Index = Map<string, number | null>;
 
 function indexSynsets(labels: readonly string[]): Index {

@@ -1,4 +1,4 @@
-/** Samples of an evaluation, some at a time, those that cannot be read left out where that is wanted. */
+/** Processes the samples of an evaluation in batches, and skips unreadable ones on request. */
 import { ImageError } from '../../base/errors.ts';
 import { boolean, callback, integer, signal } from '../../base/kinds.ts';
 import { optional, type Table } from '../../base/options.ts';
@@ -6,11 +6,11 @@ import { readAhead } from '../features/read-ahead.ts';
 import type { SkippedImage } from './evaluate-images.ts';
 
 export interface EachOptions {
-  /** Images that are asked for at once. Default 8. */
+  /** The number of images that are requested at once. Default 8. */
   readonly batch?: number;
-  /** Leaves images out that cannot be read, and lists them. Default false: the first one is an error. */
+  /** Skips images that cannot be read, and lists them. Default false: the first one is an error. */
   readonly skipBroken?: boolean;
-  /** Told how many images are done. */
+  /** Called with the number of images done. */
   readonly onProgress?: (done: number) => void;
   readonly signal?: AbortSignal;
 }
@@ -26,14 +26,14 @@ export const eachRows: Table<EachOptions> = {
   signal: optional(signal, 'none', "Cancels the request; the promise rejects with the signal's reason."),
 };
 
-/** What a batch of samples gave. */
+/** The results of a batch of samples. */
 export interface EachBatch<Result> {
-  /** In the samples' order, without those that were left out. */
+  /** In the order of the samples, without those that were skipped. */
   readonly results: readonly Result[];
   readonly skipped: readonly SkippedImage[];
 }
 
-/** @param look At one sample. */
+/** @param look Processes one sample. */
 export async function* eachBatch<Sample, Result>(
   samples: readonly Sample[],
   look: (sample: Sample) => Promise<Result>,

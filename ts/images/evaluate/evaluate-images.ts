@@ -1,4 +1,4 @@
-/** A classifier over many images whose classes are known. */
+/** Evaluates a classifier on many images with known classes. */
 
 import { ArgumentError, DataError, ImageError } from '../../base/errors.ts';
 import {
@@ -30,32 +30,34 @@ export interface Sample {
   readonly image: string | Image | DeepImage;
   /** The true class, from 0. */
   readonly label: number;
-  /** Nothing says in which order the channels of pixels were stored: B, G, R was assumed. Default false. */
+  /** Whether the order of the channels is unknown, so that B, G, R was assumed. Default false. */
   readonly orderIsAssumed?: boolean;
 }
 
-/** A sample that is read when its turn comes, as from a database; an ImageError that it throws is that of its image. */
+/** A sample that is read when needed, e.g. from a database; an ImageError that it throws belongs to its image. */
 export type LazySample = () => Promise<Sample>;
 
 export interface EvaluateOptions extends DecodeLimits {
   readonly preprocess: Preprocess;
-  /** 10: four corners, centre and their mirrors, of which the softmax scores are averaged. Default 1, the centre. */
+  /**
+   * With 10, the softmax scores of the four corners, the centre and their mirror images are averaged. Default 1, the centre.
+   */
   readonly crops?: 1 | 10;
   /**
-   * Shorter sides, instead of crops: the model is one of a `fullyConvolutional` net, and the softmax scores of whole
-   * images and their mirrors are averaged over these sizes; `preprocess.resize` does not count.
+   * Shorter sides to use instead of crops: the model must be that of a `fullyConvolutional` net, and the softmax scores of
+   * whole images and their mirror images are averaged over these sizes; `preprocess.resize` is ignored.
    */
   readonly scales?: readonly number[];
   /**
-   * Images in one run, each with all its crops; with scales, where an image and its mirror are a run, those whose runs
-   * are sorted by size. Default 8, and 1 with ten crops.
+   * The number of images in one run, each with all its crops. With scales, where an image and its mirror image form a run,
+   * the number of images whose runs are sorted by size. Default 8, and 1 with ten crops.
    */
   readonly batch?: number;
-  /** Leaves images out that cannot be read, and lists them. Default false: the first one is an error. */
+  /** Skips images that cannot be read, and lists them. Default false: the first one is an error. */
   readonly skipBroken?: boolean;
-  /** What an earlier call over the same samples had come to: goes on behind it. Default: from the beginning. */
+  /** The progress of an earlier call with the same samples, which this call continues. Default: starts at the beginning. */
   readonly resume?: Progress;
-  /** Told after each run how many images are done, and what was found so far. */
+  /** Called after each run with the number of images done and the results so far. */
   readonly onProgress?: (done: number, soFar: Evaluated) => void;
   readonly signal?: AbortSignal;
 }
@@ -67,26 +69,29 @@ export interface SkippedImage {
 }
 
 export interface Evaluated {
-  /** One an image, in their order, without those skipped. */
+  /** One per image, in order, without skipped ones. */
   readonly outcomes: readonly Outcome[];
   readonly skipped: readonly SkippedImage[];
 }
 
-/** An evaluation that has come half-way. */
+/** The state of an unfinished evaluation. */
 export interface Progress extends Evaluated {
-  /** Samples that are over, the skipped ones too; runs begin there anew, so that it is a multiple of the batch. */
+  /** The number of samples that are done, including skipped ones. Runs continue there, so it is a multiple of the batch. */
   readonly done: number;
 }
 
-/** Scores of more classes are not kept: 1,000 of each of ImageNet's 50,000 images are a gigabyte of progress file. */
+/**
+ * Scores of more classes are not kept: 1,000 scores for each of ImageNet's 50,000 images would make a progress file of a
+ * gigabyte.
+ */
 const MOST_SCORES = 30;
 
-/** Images of one run by default. */
+/** The default number of images in one run. */
 export const defaultBatch = (crops: 1 | 10): number => (crops === 10 ? 1 : 8);
 
 export const imageOfSample: Kind<Sample['image']> = either(path, anyImage);
 
-/** Rows of what any evaluation takes. */
+/** Rows that all evaluations share. */
 export const evaluateRows = {
   ...limitRows,
   preprocess: required(preprocess, 'How images are prepared.'),
@@ -142,11 +147,11 @@ const EVALUATE_IMAGES = signature('evaluateImages', {
 });
 
 /**
- * Classifies every sample with the model's last output; images of the next run are decoded while one runs. Scores of
- * a net that ends in neither Softmax nor Sigmoid go through a softmax here.
- * @throws ImageError naming the file; GraphError where the model takes no image or gives no row of scores an image;
- * ArgumentError for a label that is no class, a crop that is not the net's input, ten crops without room for them,
- * scales below the net's input, or scores that are not finite; the signal's reason
+ * Classifies every sample with the model's last output; images of the next run are decoded during a run. Scores of a net
+ * that ends in neither Softmax nor Sigmoid pass through a softmax here.
+ * @throws ImageError that names the file; GraphError if the model does not take images or does not output a row of scores
+ * per image; ArgumentError for a label that is not a class, a crop that differs from the net's input, ten crops without
+ * enough room, scales below the net's input, or non-finite scores; the signal's reason
  * @example const { outcomes } = await evaluateImages(model, samples, { preprocess, crops: 10 });
  */
 export async function evaluateImages(
@@ -177,7 +182,7 @@ export async function evaluateImages(
     : evaluateWith(scoreScales(input, scores, preprocess, scales), all, options, outcome);
 }
 
-/** @throws ArgumentError where the crop is not the net's input */
+/** @throws ArgumentError if the crop differs from the net's input */
 export function checkCrop({ crop }: Preprocess, { size }: ImageInput): void {
   if (crop.width !== size.width || crop.height !== size.height)
     throw new ArgumentError(
@@ -198,7 +203,7 @@ type Read<Ready, Known> =
   | { readonly known: Known; readonly ready: Ready; readonly sample: number }
   | SkippedImage;
 
-/** What is asked of images in any evaluation. */
+/** Options of images that all evaluations share. */
 type AnyOptions<Found> = Omit<EvaluateOptions, 'scales' | 'resume' | 'onProgress'> & {
   readonly resume?: {
     readonly done: number;
@@ -212,8 +217,8 @@ type AnyOptions<Found> = Omit<EvaluateOptions, 'scales' | 'resume' | 'onProgress
 };
 
 /**
- * Scores samples a batch at a time, whatever is known of them.
- * @param outcome What a row of scores says beside what is known; its place among the samples is added.
+ * Scores samples batch by batch, whatever their ground truth is.
+ * @param outcome Computes the outcome from a row of scores and the ground truth; the index of the sample is added.
  */
 export async function evaluateWith<Ready, Known extends Pick<Sample, 'image'>, Found>(
   scorer: ImageScorer<Ready>,

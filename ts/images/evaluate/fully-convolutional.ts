@@ -1,8 +1,8 @@
 /**
- * A classifier over maps larger than it was trained on: "the fully-convolutional form", He, Zhang, Ren and Sun, "Deep
- * Residual Learning for Image Recognition" (2015), section 3.4, after Simonyan and Zisserman, "Very Deep Convolutional
- * Networks" (2015), section 3.2: the inner product becomes a 1×1 convolution over the averages at every position, and
- * its map of scores is averaged over the positions before the softmax.
+ * Runs a classifier on maps larger than in training: "the fully-convolutional form", He, Zhang, Ren and Sun, "Deep Residual
+ * Learning for Image Recognition" (2015), section 3.4, after Simonyan and Zisserman, "Very Deep Convolutional Networks"
+ * (2015), section 3.2. The inner product becomes a 1×1 convolution over the averages at every position, and its map of
+ * scores is averaged over positions before the softmax.
  */
 import { required, signature } from '../../base/options.ts';
 import { type LayerParameter, type NetParameter, netParameter } from '../../caffe/net-parameter.ts';
@@ -12,11 +12,11 @@ import { findCamHead } from '../features/class-activation-map.ts';
 const FULLY_CONVOLUTIONAL = signature('fullyConvolutional', { net: required(netParameter, 'A deploy net.') });
 
 /**
- * The net in that form, with the same weights: its last average Pooling keeps the window that it has at the written
- * input size and slides by 1, and a second one averages over the positions. That mean is taken before the InnerProduct,
- * not after: a mean of affine functions is the affine function of the mean, so that the scores are those of the 1×1
- * convolution, for one position's work. Inputs of the written size give the net's own scores.
- * @throws GraphError `cam/no-global-average` where the net does not end in global average pooling, then one InnerProduct
+ * The net in that form, with the same weights: its last average Pooling keeps the window for the net's input size and slides
+ * by 1, and a second one averages over positions. This mean is taken before the InnerProduct instead of after it: the mean
+ * of affine functions is the affine function of the mean, so the scores equal those of the 1×1 convolution, for the work of
+ * one position. Inputs of the net's input size give the net's own scores.
+ * @throws GraphError `cam/no-global-average` if the net does not end in global average pooling followed by one InnerProduct
  */
 export function fullyConvolutional(net: NetParameter): NetParameter {
   FULLY_CONVOLUTIONAL.check(net);

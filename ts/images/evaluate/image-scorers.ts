@@ -1,4 +1,4 @@
-/** The ways to look at an image: one crop, ten crops, or whole at several scales. */
+/** The ways to score an image: one crop, ten crops, or whole at several scales. */
 import { ArgumentError } from '../../base/errors.ts';
 import type { ImageInput } from '../features/image-input.ts';
 import { readAhead } from '../features/read-ahead.ts';
@@ -15,19 +15,19 @@ import {
 import { averaged, type Scores } from './scores.ts';
 import { checkTenCrop, mirrored, tenCrops } from './ten-crop.ts';
 
-/** What is kept of an image until its batch runs, and how a batch becomes a row of scores an image. */
+/** Prepares images and turns a batch into a row of scores per image. */
 export interface ImageScorer<Ready> {
   prepare(image: Image | DeepImage): Promise<Ready>;
   score(images: readonly Ready[], signal?: AbortSignal): Promise<ArrayLike<number>[]>;
 }
 
-/** The shorter sides of He et al. (2015), section 3.4. */
+/** The shorter sides in He et al. (2015), section 3.4. */
 export const PAPER_SCALES: readonly number[] = [224, 256, 384, 480, 640];
 
-/** A crop that a net reads: bytes, where the device subtracts the mean. */
+/** A crop in the form that the net reads: as bytes if the device subtracts the mean. */
 export type Crop = Float32Array | Uint8Array;
 
-/** The centre, or ten crops, all of a batch in one run. @throws ArgumentError for a resize without room for ten */
+/** The centre, or ten crops, all of a batch in one run. @throws ArgumentError for a resize without room for ten crops */
 export function scoreCrops(
   { channels, size }: ImageInput,
   scores: Scores,
@@ -61,10 +61,10 @@ export function scoreCrops(
 }
 
 /**
- * Whole images and their mirrors through a `fullyConvolutional` net, the shorter side resized to each scale in turn;
- * of a mean image, which has no larger form, its channel means are subtracted. Images of one size follow each other,
- * so that few shapes are compiled.
- * @throws ArgumentError for scales that are smaller than the net's input
+ * Runs whole images and their mirror images through a `fullyConvolutional` net, with the shorter side resized to each scale
+ * in turn. A mean image has no larger form, so its channel means are subtracted. Images of one size follow each other, so
+ * that few shapes are compiled.
+ * @throws ArgumentError for scales smaller than the net's input
  */
 export function scoreScales(
   { channels, size }: ImageInput,

@@ -1,11 +1,11 @@
-/** Which layer gave a blob its values. */
+/** Finds the layer that computed a blob's values. */
 import type { LayerParameter } from '../../caffe/net-parameter.ts';
 import type { Graph } from '../../graph/graph.ts';
 
-/** Layers that leave all values as they are, in another shape or order. */
+/** Layers that keep all values, in another shape or order. */
 const SAME_VALUES = ['Reshape', 'Flatten', 'Permute', 'Dropout', 'Split'];
 
-/** The layer whose values a blob has, behind those that only give them another shape. */
+/** The layer that computed a blob's values, before layers that only change their shape. */
 export function makerOf(layers: readonly LayerParameter[], blob: string): LayerParameter | undefined {
   const maker = layers.findLast(({ top }) => top?.includes(blob));
   const [bottom] = maker?.bottom ?? [];

@@ -1,4 +1,4 @@
-/** A class activation map laid over the part of the image that the net saw, as a PNG. */
+/** Draws a class activation map over the part of the image that the net saw, as a PNG. */
 import { fields, required, signature } from '../../base/options.ts';
 import { type Tensor, tensor } from '../../device/tensor.ts';
 import { centreCrop, type Resize, resize, resizedSize, type Size, size } from '../geometry.ts';
@@ -6,7 +6,7 @@ import { type Image, image } from '../image.ts';
 
 const SMALLEST = 224;
 const LARGEST = 1024;
-/** Dark to bright; what counts nothing is clear. */
+/** The colours from dark to bright; a value of 0 is transparent. */
 const HEAT: readonly (readonly [red: number, green: number, blue: number])[] = [
   [70, 10, 110],
   [190, 30, 90],
@@ -30,9 +30,9 @@ export const DRAWN = {
 const CAM_OVERLAY = signature('camOverlay', DRAWN);
 
 /**
- * Only what speaks for the class is shown, from 0 (clear) to the map's maximum (bright).
- * @param shown What the net saw of the image: its resize and centre crop.
- * @returns An encoded PNG, 224 to 1024 pixels a side where the aspect allows it.
+ * Shows only positive evidence for the class, from 0 (transparent) to the map's maximum (bright).
+ * @param shown The part of the image that the net saw: its resize and centre crop.
+ * @returns An encoded PNG with sides of 224 to 1024 pixels if the aspect ratio allows it.
  */
 export async function camOverlay(
   image: Image,
@@ -51,12 +51,12 @@ interface ShownWithMap extends Size {
   /** RGB. */
   readonly original: Uint8Array;
   readonly overlay: Uint8Array;
-  /** Of the map. */
+  /** The maximum of the map. */
   readonly maximum: number;
 }
 
 /**
- * What the net saw, without and with the map over it.
+ * The part of the image that the net saw, without and with the map over it.
  * @internal
  */
 export async function shownWithMap(
@@ -98,7 +98,7 @@ export async function shownWithMap(
   return { width, height, original, overlay, maximum };
 }
 
-/** The crop's place in the image's own pixels. */
+/** The crop in the image's own pixels. */
 function regionOf(image: Image, { resize, crop }: { resize: Resize; crop: Size }) {
   const resized = resizedSize(image, resize);
   const { left, top } = centreCrop(resized, crop);
@@ -112,7 +112,7 @@ function regionOf(image: Image, { resize, crop }: { resize: Resize; crop: Size }
   };
 }
 
-/** Bilinear, positions as shares of the map's sides, edges repeated. */
+/** Samples bilinearly at positions that are shares of the map's sides; edges are repeated. */
 function sample({ shape, data }: Tensor, y: number, x: number): number {
   const [height, width] = shape as [number, number];
   const at = (share: number, length: number) => {

@@ -1,4 +1,7 @@
-/** A class activation map as a figure: what the net saw, the same with the map over it, the scale of colours, a caption. */
+/**
+ * A figure of a class activation map: the part that the net saw, the same with the map over it, the colour scale and a
+ * caption.
+ */
 import { string } from '../../base/kinds.ts';
 import { required, signature } from '../../base/options.ts';
 import type { Tensor } from '../../device/tensor.ts';
@@ -10,7 +13,7 @@ import { DRAWN, heat, shownWithMap } from './cam-overlay.ts';
 const GAP = 8;
 const SCALE = 14;
 const LINE = 18;
-/** Of the caption's letters, on average and a little more. */
+/** Slightly more than the average width of the caption's letters. */
 const LETTER = 6.8;
 
 const CAM_PICTURE = signature('camPicture', {
@@ -19,10 +22,10 @@ const CAM_PICTURE = signature('camPicture', {
 });
 
 /**
- * The image as the net saw it, and beside it the same under the map, with the scale of colours and a caption below. The
- * words are drawn in a font of the system; where it has none they are left out.
- * @param shown What the net saw of the image: its resize and centre crop.
- * @param map Of `classActivationMap`, H×W.
+ * Draws the part of the image that the net saw, and beside it the same under the map, with the colour scale and a caption
+ * below. Text uses a font of the system and is omitted if there is none.
+ * @param shown The part of the image that the net saw: its resize and centre crop.
+ * @param map The map of `classActivationMap`, H×W.
  * @returns An encoded PNG
  * @example
  * const { map, class: index, score } = await classActivationMap(model, head, { data: pixels });
@@ -52,7 +55,7 @@ export async function camPicture(
     .toBuffer();
 }
 
-/** Lines of at most so many letters, as far as words allow. */
+/** Breaks text into lines of at most `most` letters if its words allow it. */
 function wrap(text: string, most: number): string[] {
   const lines = [''];
   for (const word of text.split(/\s+/)) {
@@ -63,7 +66,7 @@ function wrap(text: string, most: number): string[] {
   return lines;
 }
 
-/** The scale below the map, and the words. */
+/** The scale below the map, and the text. */
 function svgOf(
   whole: Size,
   scale: { top: number; left: number; width: number },

@@ -1,7 +1,7 @@
 /**
  * Class activation maps: Zhou, Khosla, Lapedriza, Oliva and Torralba, "Learning Deep Features for Discriminative
- * Localization" (CVPR 2016). Where a net ends in global average pooling and an inner product, a class's score is the
- * mean over positions of M(y, x) = Σk w[class, k]·f[k, y, x], plus the bias: M says where the score comes from.
+ * Localization" (CVPR 2016). If a net ends in global average pooling and an inner product, the score of a class is the mean
+ * over positions of M(y, x) = Σk w[class, k]·f[k, y, x], plus the bias. M shows where the score comes from.
  */
 
 import { ArgumentError, GraphError } from '../../base/errors.ts';
@@ -12,7 +12,7 @@ import type { Inputs, Tensor } from '../../device/tensor.ts';
 import { type Graph, graph, type Node, type ValueId } from '../../graph/graph.ts';
 import type { Pair } from '../../layers/operation.ts';
 
-/** The end of a net that class activation maps can be made of. */
+/** The end of a net from which class activation maps can be computed. */
 export interface CamHead {
   /** The blob that is averaged, as `blob@layer`. */
   readonly features: string;
@@ -36,9 +36,9 @@ const FIND_CAM_TAIL = signature('findCamHead', {
 
 /**
  * Finds [features → global average pooling → (flatten, dropout) → InnerProduct → (softmax)] at the end of a net.
- * @param graph As written: `graphFromCaffe`.
- * @param purpose What needs such an end, for the error.
- * @throws GraphError `cam/no-global-average` naming the layer that is in the way
+ * @param graph The graph before any passes: `graphFromCaffe`.
+ * @param purpose What needs such an ending, for the error.
+ * @throws GraphError `cam/no-global-average` that names the layer in the way
  */
 export function findCamHead(graph: Graph, purpose = 'a class activation map'): CamHead {
   FIND_CAM_TAIL.check(graph, purpose);
@@ -96,7 +96,7 @@ export function findCamHead(graph: Graph, purpose = 'a class activation map'): C
 
 export interface ClassActivationMap {
   readonly class: number;
-  /** Before the softmax. */
+  /** The score before the softmax. */
   readonly score: number;
   /** H×W; its mean plus the class's bias is the score. */
   readonly map: Tensor;
@@ -123,8 +123,8 @@ const CLASS_ACTIVATION_MAP = signature('classActivationMap', {
 
 /**
  * The map of one class for the first image of a batch.
- * @param model Loaded with `outputs: [head.features, head.scores]`.
- * @param wanted The class; default: the one with the highest score.
+ * @param model A model loaded with `outputs: [head.features, head.scores]`.
+ * @param wanted The class. Default: the class with the highest score.
  * @throws ArgumentError for a class that the net does not have
  */
 export async function classActivationMap(

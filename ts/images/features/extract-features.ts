@@ -1,4 +1,4 @@
-/** One blob for many images: features for search, clustering or another classifier. */
+/** Computes one blob for many images: features for search, clustering or another classifier. */
 
 import { ArgumentError, GraphError, ImageError } from '../../base/errors.ts';
 import { bytes, callback, either, integer, list, signal } from '../../base/kinds.ts';
@@ -13,19 +13,19 @@ import { type Preprocess, preprocess, preprocessFile } from '../preprocess.ts';
 import { imageInput } from './image-input.ts';
 import { readAhead } from './read-ahead.ts';
 
-/** One row an image. */
+/** One row per image. */
 export interface Features extends Tensor {
-  /** The image of each row: its path; `image` where it was given as bytes. */
+  /** The image of each row: its path, or `image` if it was given as bytes. */
   readonly files: readonly string[];
 }
 
 export interface FeatureOptions extends DecodeLimits {
   readonly preprocess: Preprocess;
-  /** Images in one run. Default 8. */
+  /** The number of images in one run. Default 8. */
   readonly batch?: number;
-  /** Told after each run how many images are done. */
+  /** Called after each run with the number of images done. */
   readonly onProgress?: (done: number) => void;
-  /** Images that cannot be read are left out and told here. Default: the first one is an error. */
+  /** Called for each image that cannot be read, which is then skipped. Default: the first one is an error. */
   readonly onBroken?: (error: ImageError) => void;
   readonly signal?: AbortSignal;
 }
@@ -55,12 +55,12 @@ const EXTRACT_FEATURES = signature('extractFeatures', {
 });
 
 /**
- * The model's first output for every image, in the order of the files; images of the next batch are decoded while one
- * runs. Load the model with `outputs: [blob]`.
+ * Computes the model's first output for every image, in the order of the files; images of the next batch are decoded during
+ * a run. Load the model with `outputs: [blob]`.
  * @param files Paths, `file:` URLs, or the bytes of image files.
- * @returns images × the blob's other dimensions, and the files of the rows (`image`: given as bytes)
- * @throws ImageError naming the file; GraphError where the model takes no image, or the blob has no row an image;
- * ArgumentError where all of it would not fit in memory
+ * @returns images × the blob's other dimensions, and the file of each row (`image` for bytes)
+ * @throws ImageError that names the file; GraphError if the model does not take images, or the blob does not have one row
+ * per image; ArgumentError if the result does not fit in memory
  * @example const { shape, data, files } = await extractFeatures(model, ['cat.jpg', 'dog.jpg'], { preprocess });
  */
 export async function extractFeatures(
@@ -78,25 +78,25 @@ export async function extractFeatures(
   return all.features();
 }
 
-/** What one run gave. */
+/** The features of one run. */
 export interface FeatureBatch extends Features {
-  /** Images that could not be read, in their order. */
+  /** The images that could not be read, in order. */
   readonly broken: readonly ImageError[];
 }
 
-/** Rows of many batches as one array, taken once it is known how long a row is. */
+/** Collects rows of many batches in one array, which is allocated when the length of a row is known. */
 export class FeatureRows {
   readonly #images: number;
   readonly #files: string[] = [];
   #row: readonly number[] = [];
   #data: Float32Array | null = null;
 
-  /** @param images The most that come. */
+  /** @param images The largest number of images. */
   constructor(images: number) {
     this.#images = images;
   }
 
-  /** @throws ArgumentError where all of it would not fit in memory */
+  /** @throws ArgumentError if the result does not fit in memory */
   add({ shape, data, files }: Features): void {
     this.#row = shape.slice(1);
     this.#data ??= memoryFor(elementCount(this.#row), this.#images);
@@ -123,7 +123,7 @@ function memoryFor(row: number, images: number): Float32Array {
   );
 }
 
-/** The same a run at a time. @throws as `extractFeatures`, but for memory */
+/** The same, one run at a time. @throws as `extractFeatures`, except for memory */
 export async function* featureBatches(
   model: Model,
   files: readonly (string | URL | Uint8Array)[],

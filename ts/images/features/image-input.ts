@@ -1,4 +1,4 @@
-/** What a net that takes one image at a time looks like from outside. */
+/** The input of a net that takes images. */
 import { GraphError } from '../../base/errors.ts';
 import type { Model } from '../../device/model.ts';
 import type { Shapes } from '../../device/tensor.ts';
@@ -6,13 +6,13 @@ import type { Graph } from '../../graph/graph.ts';
 import type { Size } from '../geometry.ts';
 
 export interface ImageInput {
-  /** Its blob. */
+  /** The name of the blob. */
   readonly name: string;
   readonly channels: 1 | 3;
   readonly size: Size;
 }
 
-/** The single N×3×H×W or N×1×H×W input of a model. @throws GraphError `graph/no-classifier` where it has another */
+/** The single N×3×H×W or N×1×H×W input of a model. @throws GraphError `graph/no-classifier` if it has other inputs */
 export function imageInput(model: Pick<Model, 'inputs'>): ImageInput {
   const [[name, shape], ...others] = Object.entries(model.inputs) as [[string, number[]]];
   const [, channels, height, width] = shape;
@@ -27,7 +27,7 @@ export function imageInput(model: Pick<Model, 'inputs'>): ImageInput {
   return { name, channels, size: { width: width!, height: height! } };
 }
 
-/** The shapes of a graph's inputs. @param but One that is no image; null: all are given. */
+/** The shapes of a graph's inputs. @param but An input to skip; null: all are returned. */
 export const inputsOf = (graph: Graph, but: string | null): Shapes =>
   Object.fromEntries(
     graph.inputs

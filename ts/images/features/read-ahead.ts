@@ -1,8 +1,8 @@
-/** Batches of prepared items: the next one is prepared while its reader works on the last one given. */
+/** Prepares the next batch of items while the consumer works on the current one. */
 
 /**
- * @param prepare Makes one batch of the items it is given, at most `size` of them.
- * @throws What `prepare` throws, in its batch's turn; the signal's reason, before a batch is waited for
+ * @param prepare Prepares one batch of at most `size` items.
+ * @throws The errors of `prepare` when their batch is due; the signal's reason before waiting for a batch
  */
 export async function* readAhead<Item, Batch>(
   items: readonly Item[],
@@ -12,7 +12,7 @@ export async function* readAhead<Item, Batch>(
 ): AsyncGenerator<{ readonly begin: number; readonly end: number; readonly batch: Batch }> {
   const from = (begin: number) => {
     const prepared = prepare(items.slice(begin, begin + size));
-    prepared.catch(() => {}); // is awaited in its turn, if that comes: a failure before is not lost, nor unhandled
+    prepared.catch(() => {}); // awaited when it is due; an earlier failure is neither lost nor unhandled
     return prepared;
   };
   let next = from(0);

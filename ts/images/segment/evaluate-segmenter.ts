@@ -1,4 +1,4 @@
-/** A segmenter over many images of which the class of each pixel is known. */
+/** Evaluates a segmenter on many images whose pixels have known classes. */
 import { readFile } from 'node:fs/promises';
 import { ArgumentError, ImageError } from '../../base/errors.ts';
 import { isMissing, readCause } from '../../base/files.ts';
@@ -20,18 +20,18 @@ import { decodeIndexedPng } from '../indexed-png.ts';
 import type { ClassMap } from './segmentation.ts';
 import type { Segmenter } from './segmenter.ts';
 
-/** An image and the class of each of its pixels: a PNG with a palette, or a grey one, whose samples are classes. */
+/** An image and its true map: a PNG with a palette, or a grey one, whose samples are classes. */
 export interface SegmentationSample {
   readonly image: AnyImage;
   readonly truth: string | URL | LabelMap;
 }
 
 export interface EvaluateSegmenterOptions extends EachOptions {
-  /** What pixels that do not count have for a class. Default 255, as in PASCAL VOC's maps. */
+  /** The value of pixels that do not count. Default 255, as in PASCAL VOC's maps. */
   readonly ignored?: number;
 }
 
-/** What a segmenter comes to. */
+/** The result of evaluating a segmenter. */
 export interface EvaluatedSegmenter extends SegmentationScores {
   /** Images that could not be read. */
   readonly skipped: readonly SkippedImage[];
@@ -66,9 +66,9 @@ const EVALUATE_SEGMENTER = signature('evaluateSegmenter', {
 });
 
 /**
- * Pixel accuracy, mean accuracy, mean IU and frequency weighted IU of a segmenter, as `PixelCounts` counts them.
- * @throws ArgumentError for a segmenter of edges; ImageError for a map that is none, of another size than its image, or with a class that there is not; what
- * `segment` throws
+ * Computes pixel accuracy, mean accuracy, mean IU and frequency weighted IU of a segmenter, as `PixelCounts` does.
+ * @throws ArgumentError for a segmenter of edges; ImageError for a file that is not a map, or a map with another size than
+ * its image or with an unknown class; the errors of `segment`
  * @example
  * const { meanIu } = await evaluateSegmenter(segmenter, [{ image: 'JPEGImages/a.jpg', truth: 'SegmentationClass/a.png' }]);
  */
@@ -88,19 +88,19 @@ export async function evaluateSegmenter(
   return { ...counts.scores(), skipped };
 }
 
-/** The names of its classes. @throws ArgumentError where it tells edges */
+/** The class names of a segmenter. @throws ArgumentError if it outputs edges */
 export function classesOf({ labels }: Pick<Segmenter, 'labels'>): readonly string[] {
   if (labels.length > 0) return labels;
   throw new ArgumentError('segmenter', 'one that outputs classes', 'one that outputs edges');
 }
 
-/** What a batch of images gave. */
+/** The results of a batch of images. */
 export interface SegmentedBatch {
   readonly counts: CountedPixels;
   readonly skipped: readonly SkippedImage[];
 }
 
-/** The pixels of images counted, a batch after the other. @throws as `evaluateSegmenter` */
+/** Yields the pixel counts of images, batch by batch. @throws as `evaluateSegmenter` */
 export async function* segmentSamples(
   segmenter: Segmenter,
   samples: readonly SegmentationSample[],

@@ -1,4 +1,4 @@
-/** Where a net's map comes from, told by its layers: scores of classes, their indices, or edges. */
+/** Recognises by its layers where a net's map comes from: scores of classes, indices of classes, or edges. */
 import { ArgumentError, GraphError } from '../../base/errors.ts';
 import type { LayerParameter, NetParameter } from '../../caffe/net-parameter.ts';
 import { graphFromCaffe } from '../../graph/from-caffe.ts';
@@ -7,21 +7,21 @@ import { describeOutputs, makerOf } from '../features/blob-makers.ts';
 import type { ImageInput } from '../features/image-input.ts';
 import type { Size } from '../geometry.ts';
 
-/** What a blob of N×C×H×W holds. */
+/** The content of a blob N×C×H×W. */
 export interface SegmenterHead {
-  /** `scores` of classes, of which the largest counts; `indices` of classes, of an ArgMax; or `edges`, from 0 to 1. */
+  /** `scores` of classes, of which the largest counts; `indices` of classes from an ArgMax; or `edges` from 0 to 1. */
   readonly kind: 'scores' | 'indices' | 'edges';
   readonly blob: string;
   readonly classes: number;
 }
 
-/** The most classes of a map of bytes. */
+/** The largest number of classes in a map of bytes. */
 const MOST_CLASSES = 256;
 
 /**
- * @param net Filtered for phase TEST.
- * @param output The blob. Default: the last output, or the ArgMax that its values come from.
- * @throws GraphError `segmenter/no-map` that names the outputs which were found; ArgumentError for a blob that is none
+ * @param net A net that is filtered for phase TEST.
+ * @param output The blob. Default: the last output, or the ArgMax from which its values come.
+ * @throws GraphError `segmenter/no-map` that names the outputs; ArgumentError for an unknown blob
  */
 export function findSegmenterHead(net: NetParameter, graph: Graph, output?: string): SegmenterHead {
   const layers = net.layer ?? [];
@@ -51,7 +51,7 @@ const isOfIndices = ({ argmax_param: param = {} }: LayerParameter): boolean =>
 const shapeOf = (graph: Graph, blob: string): readonly number[] =>
   graph.values[graph.blobs.get(blob)!]!.shape;
 
-/** Of several the one that is made last: HED's fused map comes behind those of its sides. */
+/** The last of several outputs: HED's fused map comes after its side outputs. */
 function lastOutput(layers: readonly LayerParameter[], graph: Graph): string {
   const outputs = new Set(graph.outputs.map((id) => graph.values[id]!.blob));
   const tops = layers.flatMap(({ top = [] }) => top).filter((top) => outputs.has(top));
@@ -59,8 +59,8 @@ function lastOutput(layers: readonly LayerParameter[], graph: Graph): string {
 }
 
 /**
- * Whether the net takes images of any size with the same weights, and its map follows: "fully convolutional" (Long,
- * Shelhamer and Darrell 2015). Tried on the graph, at sizes that its strides and pads treat differently.
+ * Whether the net accepts images of any size with the same weights, and its map adapts: "fully convolutional" (Long,
+ * Shelhamer and Darrell 2015). It is tried on the graph, at sizes that its strides and pads treat differently.
  */
 export function takesAnySize(net: NetParameter, input: ImageInput, blob: string): boolean {
   const at = ({ width, height }: Size): Graph | null => {

@@ -1,25 +1,26 @@
-/** A net's map, whatever its size, as a map of the image's own. */
+/** Resizes a net's map of any size to the size of the image. */
 import type { Tensor } from '../../device/tensor.ts';
 import { loadBinding } from '../../native/load.ts';
 import type { Placement } from '../whole.ts';
 import type { SegmenterHead } from './head.ts';
 
-/** Along one axis: place in the map = pixel · scale + offset. */
+/** For one axis: position in the map = pixel · scale + offset. */
 interface Line {
   readonly scale: number;
   readonly offset: number;
 }
 
 /**
- * Where the pixels of the net's input lie in its map. A map of (n − 1)/s + 1 values for n pixels has its corners on the
- * corners of the input, as DeepLab's and PSPNet's Interp has it; any other the whole input's area, pixel centres at half.
+ * The positions of the net's input pixels in its map. If a map has (n − 1)/s + 1 values for n pixels, its corners are the
+ * corners of the input, as with DeepLab's and PSPNet's Interp; any other map covers the whole area of the input, with pixel
+ * centres at one half.
  */
 export function inputToMap(input: number, map: number): Line {
   if (map > 1 && (input - 1) % (map - 1) === 0) return { scale: (map - 1) / (input - 1), offset: 0 };
   return { scale: map / input, offset: (0.5 * map) / input - 0.5 };
 }
 
-/** Where the pixels of an image lie in the input that it was resized to: centres at half, as resizing took them. */
+/** The positions of an image's pixels in the input to which it was resized, with centres at one half as in resizing. */
 const imageToInput = (image: number, resized: number): Line => ({
   scale: resized / image,
   offset: (0.5 * resized) / image - 0.5,
@@ -30,7 +31,7 @@ const through = (first: Line, second: Line): Line => ({
   offset: first.offset * second.scale + second.offset,
 });
 
-/** Off the event loop: one class or value a pixel of the image. @param scores C×H×W of one image. */
+/** Returns one class or value per pixel of the image, computed off the event loop. @param scores C×H×W of one image. */
 export async function mapOfImage(
   { kind }: SegmenterHead,
   { shape, data }: Tensor,

@@ -1,4 +1,4 @@
-/** Maps as PNG files: indices with a palette, grey edges, and either laid over the image. */
+/** Draws maps as PNG files: indices with a palette, grey edges, and either over the image. */
 import { either, instance, integer, type Kind, list, number, oneOf, string } from '../../base/kinds.ts';
 import { fields, optional, required, signature } from '../../base/options.ts';
 import { yielding } from '../../base/yielding.ts';
@@ -8,11 +8,11 @@ import { encodeIndexedPng } from '../indexed-png.ts';
 import { classColour, cssColour } from '../palette.ts';
 import type { ClassArea, Segmentation } from './segmentation.ts';
 
-/** How much of a class's colour lies over the image. */
+/** The opacity of a class's colour over the image. */
 const OPACITY = 0.6;
 const EDGE: readonly number[] = [255, 40, 0];
 const LINE = 20;
-/** Of the legend's letters, on average and a little more. */
+/** Slightly more than the average width of the legend's letters. */
 const LETTER = 7.5;
 
 const area = fields<ClassArea>('the area of a class, { label, index, pixels, share }', {
@@ -62,8 +62,9 @@ const SEGMENTATION_PICTURE = signature('segmentationPicture', {
 });
 
 /**
- * The map by itself: classes as a PNG whose samples are their indices, in PASCAL VOC's palette; edges as a grey one, 255 for 1.
- * @returns An encoded PNG of the image's size
+ * Draws the map alone: classes as a PNG whose samples are their indices, with PASCAL VOC's palette; edges as a grey PNG, in
+ * which 255 stands for 1.
+ * @returns An encoded PNG with the size of the image
  * @example writeFileSync('classes.png', await segmentationPng(await segmenter.segment('street.jpg')));
  */
 export async function segmentationPng(segmentation: Segmentation): Promise<Uint8Array> {
@@ -79,9 +80,9 @@ export async function segmentationPng(segmentation: Segmentation): Promise<Uint8
 }
 
 /**
- * The map over the image: classes in their colours but the first one, which is the background, a legend below; edges in red. The
- * words are drawn in a font of the system; where it has none they are left out.
- * @returns An encoded PNG, as wide as the image
+ * Draws the map over the image: classes in their colours except the first one, the background, with a legend below; edges in
+ * red. Text uses a font of the system and is omitted if there is none.
+ * @returns An encoded PNG with the width of the image
  * @example
  * const image = await decodeImage('street.jpg');
  * writeFileSync('found.png', await segmentationPicture(image, await segmenter.segment(image)));
@@ -127,7 +128,7 @@ async function blended(
   return result;
 }
 
-/** Colours with their classes, in as many lines as they need. */
+/** The colours with their classes, in as many lines as needed. */
 function legendOf(areas: readonly ClassArea[], width: number): { svg: string; height: number } {
   let [x, y] = [4, 4];
   const items = areas.map(({ index, label, share }) => {

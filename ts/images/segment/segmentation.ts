@@ -1,31 +1,31 @@
-/** What segmenters answer with. */
+/** The results of segmenters. */
 
-/** How much of an image a class takes. */
+/** The area of a class in an image. */
 export interface ClassArea {
   readonly label: string;
-  /** Among the net's classes. */
+  /** The index of the class. */
   readonly index: number;
   readonly pixels: number;
-  /** Of the image, from 0 to 1. */
+  /** The share of the image, from 0 to 1. */
   readonly share: number;
 }
 
 /** A class for every pixel. */
 export interface ClassMap {
   readonly kind: 'classes';
-  /** The image's own. */
+  /** The width of the image. */
   readonly width: number;
   readonly height: number;
   /** The class of each pixel, row by row. */
   readonly map: Uint8Array;
-  /** Of the classes that occur, the largest first. */
+  /** The classes that occur, the largest area first. */
   readonly areas: readonly ClassArea[];
 }
 
-/** How surely every pixel is an edge, or whatever else the net tells from the rest. */
+/** The certainty that each pixel is an edge, or whatever else the net separates from the rest. */
 export interface EdgeMap {
   readonly kind: 'edges';
-  /** The image's own. */
+  /** The width of the image. */
   readonly width: number;
   readonly height: number;
   /** From 0 to 1, row by row. */
@@ -34,7 +34,7 @@ export interface EdgeMap {
 
 export type Segmentation = ClassMap | EdgeMap;
 
-/** The classes of a map by how much of it they take; of equal ones the first one first. */
+/** The classes of a map by area; among equal areas the lower index comes first. */
 export function areasOf(map: Uint8Array, labels: readonly string[]): ClassArea[] {
   const counts = new Float64Array(256);
   for (const index of map) counts[index]!++;

@@ -1,4 +1,7 @@
-/** From images to maps of classes or edges: decoding, preprocessing and a net behind one call, requests batched by themselves. */
+/**
+ * Segments images in one call into maps of classes or edges: decoding, preprocessing and a net. Requests form batches
+ * automatically.
+ */
 import { ArgumentError, SegmenterError } from '../../base/errors.ts';
 import { signal, string } from '../../base/kinds.ts';
 import { describeNotFinite, notFinite } from '../../base/not-finite.ts';
@@ -19,15 +22,18 @@ import { findSegmenterHead, type SegmenterHead, takesAnySize } from './head.ts';
 import { mapOfImage } from './score-map.ts';
 import { areasOf, type Segmentation } from './segmentation.ts';
 
-/** How a segmenter works. */
+/** Options of a segmenter. */
 export interface SegmenterOptions extends ServiceOptions {
-  /** The blob of scores, N×C×H×W, or of a Sigmoid, N×1×H×W. Default: the net's last output, of HED the fused map. */
+  /**
+   * The blob with the scores, N×C×H×W, or with the output of a Sigmoid, N×1×H×W. Default: the net's last output; for HED the
+   * fused map.
+   */
   readonly output?: string;
 }
 
-/** How one image is looked at. */
+/** Options of segmenting one image. */
 export interface SegmentOptions {
-  /** Gives up with its reason. */
+  /** Cancels the request; the promise rejects with the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
@@ -54,12 +60,13 @@ const SEGMENT = signature('segmenter.segment', {
 });
 
 /**
- * Opens a segmenter. Which kind it is, its layers say: scores of classes (FCN, DeepLab, PSPNet), with a Softmax or an
- * ArgMax behind them or not, or edges (HED). Without a `resize` of the preprocessing images are taken in their own size where the net
- * is fully convolutional, and otherwise become its input's.
+ * Opens a segmenter. The layers of the net determine its kind: scores of classes (FCN, DeepLab, PSPNet), possibly followed
+ * by a Softmax or an ArgMax, or edges (HED). Without a `resize` in the preprocessing, images keep their size if the net is
+ * fully convolutional, and are otherwise resized to its input.
  * @param source A model folder, or its files.
- * @throws GraphError `segmenter/no-map` where the net is no segmenter; ArgumentError where a file is missing or does not fit,
- * `preprocess` among them: how images were prepared for training cannot be guessed; what `openDevice` and `device.load` throw
+ * @throws GraphError `segmenter/no-map` if the net is not a segmenter; ArgumentError if a file is missing or does not fit.
+ * `preprocess` is required, too, because the preprocessing of the training cannot be guessed. Also the errors of
+ * `openDevice` and `device.load`.
  * @example
  * await using segmenter = await openSegmenter('fcn8s');
  * const found = await segmenter.segment('street.jpg');
@@ -107,9 +114,9 @@ interface SegmenterParts {
   readonly queue: WholeImageQueue<Tensor>;
 }
 
-/** Maps images; made by `openSegmenter`. Safe to call many times at once: that is what it is for. */
+/** Segments images; created by `openSegmenter`. You may call it many times concurrently. */
 export class Segmenter extends ImageService {
-  /** Class names in the order of the net's classes; none of a net that tells edges. */
+  /** The class names in the order of the net's classes; none if the net outputs edges. */
   readonly labels: readonly string[];
   /** How images are prepared. */
   readonly preprocess: WholePreprocess;
@@ -124,11 +131,12 @@ export class Segmenter extends ImageService {
   }
 
   /**
-   * Maps an image. Scores of another size than the image are interpolated (bilinear) before the largest is taken.
+   * Segments an image. Scores with another size than the image are interpolated (bilinearly) before the largest is chosen.
    * @param image A path, a `file:` URL, the bytes of an image file, or decoded pixels.
-   * @returns `classes`: a class for every pixel of the image, and how much each takes; or `edges`: a value from 0 to 1
-   * @throws SegmenterError: `segmenter/busy` where `maxQueue` images wait already, `segmenter/closed`,
-   * `segmenter/not-finite`; ImageError as `decodeImage`; the signal's reason
+   * @returns `classes`: a class for every pixel of the image, and the area of each class; or `edges`: a value from 0 to 1
+   * for every pixel
+   * @throws SegmenterError: `segmenter/busy` if `maxQueue` images are already waiting, `segmenter/closed`,
+   * `segmenter/not-finite`; ImageError as in `decodeImage`; the signal's reason
    * @example
    * const { areas } = await segmenter.segment('street.jpg') as ClassMap;
    * console.log(areas.map(({ label, share }) => `${label} ${(100 * share).toFixed(1)}%`));
@@ -159,7 +167,7 @@ async function answer(
     : { kind: 'edges', width, height, map };
 }
 
-/** C×H×W of each image of a run. */
+/** The map C×H×W of each image of a run. */
 function mapsOf({ blob }: SegmenterHead, outputs: Outputs, images: number): Tensor[] {
   const { shape, data } = outputs[blob]!;
   const each = data.length / images;

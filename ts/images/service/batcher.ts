@@ -1,15 +1,15 @@
-/** Dynamic batching: what waits is run together, in the sizes that are compiled. */
+/** Dynamic batching: waiting items run together, in batches of compiled sizes. */
 import { onAbort } from '../../base/on-abort.ts';
 
-/** A batch of one of the sizes → one result an item, in their order. */
+/** Runs a batch of one of the sizes and returns one result per item, in order. */
 export type RunBatch<Item, Result> = (items: readonly Item[]) => Promise<readonly Result[]>;
 
 export interface BatcherOptions {
-  /** Ascending, from 1. */
+  /** The batch sizes, ascending from 1. */
   readonly sizes: readonly number[];
-  /** Milliseconds that an item waits for a batch of the largest size to fill. */
+  /** The milliseconds that an item waits for a batch of the largest size to fill. */
   readonly maxDelay: number;
-  /** Batches under way at once. */
+  /** The number of batches in progress at once. */
   readonly concurrency: number;
 }
 
@@ -21,11 +21,11 @@ interface Job<Item, Result> {
 }
 
 /**
- * Items wait until a batch of the largest size is full, or the oldest has waited `maxDelay`; then the largest size that
- * is waiting is run. While the device is busy more arrive: under load batches grow by themselves, without a delay.
+ * Items wait until a batch of the largest size is full, or until the oldest has waited `maxDelay`; then the largest possible
+ * size runs. While the device is busy more items arrive, so batches grow under load without a delay.
  */
 export class Batcher<Item, Result> {
-  /** How many batches of each size have run. */
+  /** The number of batches of each size that have run. */
   readonly batches = new Map<number, number>();
   readonly #options: BatcherOptions;
   readonly #run: RunBatch<Item, Result>;
@@ -39,7 +39,10 @@ export class Batcher<Item, Result> {
     this.#run = run;
   }
 
-  /** The item's own result. A signal takes it out of the queue; from a batch under way its result is dropped. */
+  /**
+   * Returns the result of the item. A signal removes it from the queue; if its batch is in progress, its result is
+   * discarded.
+   */
   add(item: Item, signal?: AbortSignal): Promise<Result> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
@@ -65,7 +68,7 @@ export class Batcher<Item, Result> {
     });
   }
 
-  /** Rejects what waits and what comes; batches under way come to their end. */
+  /** Rejects waiting and later items; batches in progress finish. */
   close(error: Error): void {
     this.#closed = error;
     for (const job of this.#waiting.splice(0)) job.reject(error);
@@ -106,7 +109,7 @@ export class Batcher<Item, Result> {
   }
 }
 
-/** So many requests are remembered. */
+/** The number of requests that are remembered. */
 const REMEMBERED = 4096;
 
 /** Milliseconds; NaN before the first request. */
@@ -117,7 +120,7 @@ export interface LatencySummary {
   readonly max: number;
 }
 
-/** How long the last requests took. */
+/** The durations of the last requests. */
 export class Latencies {
   readonly #last = new Float64Array(REMEMBERED);
   #count = 0;
@@ -126,7 +129,7 @@ export class Latencies {
     this.#last[this.#count++ % REMEMBERED] = milliseconds;
   }
 
-  /** Of the last 4,096 requests, by nearest rank. */
+  /** A summary of the last 4,096 requests, by nearest rank. */
   summary(): LatencySummary {
     const sorted = this.#last.slice(0, Math.min(this.#count, REMEMBERED)).sort();
     const at = (share: number) => sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN;

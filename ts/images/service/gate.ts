@@ -1,6 +1,6 @@
 import { onAbort } from '../../base/on-abort.ts';
 
-/** A door with so many places behind it; who finds them taken waits in line. */
+/** Limits the number of tasks that run at once; further tasks wait in line. */
 export class Gate {
   readonly #waiting: (() => void)[] = [];
   #free: number;
@@ -9,7 +9,7 @@ export class Gate {
     this.#free = places;
   }
 
-  /** Runs the task when there is a place. A signal ends the wait. */
+  /** Runs the task when there is a free place. A signal ends the wait. */
   async within<T>(task: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     await this.#enter(signal);
     try {

@@ -1,8 +1,8 @@
-/** What classifiers, detectors and segmenters share: images that wait, counts, an end. */
+/** The common part of classifiers, detectors and segmenters: waiting images, counts, and closing. */
 import type { Model } from '../../device/model.ts';
 import type { ServiceStats } from './requests.ts';
 
-/** What an `ImageService` leaves to its queue. @internal */
+/** The queue of an `ImageService`. @internal */
 interface ServiceQueue {
   readonly pending: number;
   stats(): ServiceStats;
@@ -10,7 +10,7 @@ interface ServiceQueue {
   dispose(): void;
 }
 
-/** Answers for images, many at once; what classifiers, detectors and segmenters have in common. */
+/** Answers requests for many images concurrently; the base class of classifiers, detectors and segmenters. */
 export abstract class ImageService implements Disposable, AsyncDisposable {
   /** The model that it runs, with its plan, warnings and report. */
   readonly model: Model;
@@ -22,7 +22,7 @@ export abstract class ImageService implements Disposable, AsyncDisposable {
     this.#queue = queue;
   }
 
-  /** Images that wait or are under way. */
+  /** The number of images that are waiting or in progress. */
   get pending(): number {
     return this.#queue.pending;
   }
@@ -32,12 +32,12 @@ export abstract class ImageService implements Disposable, AsyncDisposable {
     return this.#queue.stats();
   }
 
-  /** Takes no more images, answers those that wait, and frees everything; safe to call twice. */
+  /** Accepts no more images, answers the waiting ones, and frees everything. Calling it twice is safe. */
   close(): Promise<void> {
     return this.#queue.close();
   }
 
-  /** Frees everything behind the run that is under way; images that wait are rejected with the code `…/closed`. */
+  /** Frees everything after the current run; waiting images are rejected with the code `…/closed`. */
   dispose(): void {
     this.#queue.dispose();
   }

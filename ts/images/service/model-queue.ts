@@ -1,4 +1,4 @@
-/** A model that answers for images: what is asked counted and bounded, what is prepared run in batches, and an end of both. */
+/** A model that answers requests for images: it counts and limits requests, runs prepared images in batches, and closes. */
 import type { ResnodeError } from '../../base/errors.ts';
 import type { Device } from '../../device/device.ts';
 import type { Model } from '../../device/model.ts';
@@ -10,7 +10,7 @@ import { concurrencyOf, type ServiceOptions } from './options.ts';
 import { Requests, type ServiceStats } from './requests.ts';
 
 export interface ModelQueueParts {
-  /** What is asked, e.g. `detector`. */
+  /** The name of the service, e.g. `detector`. */
   readonly name: string;
   readonly refusal: (why: 'busy' | 'closed', message: string) => ResnodeError;
   readonly model: Model;
@@ -21,7 +21,7 @@ export interface ModelQueueParts {
   readonly sizes: readonly number[];
 }
 
-/** Of one image `Item` goes into a run, and `Row` comes out. */
+/** An `Item` of one image goes into a run, and a `Row` comes out. */
 export class ModelQueue<Item, Row> {
   readonly #parts: ModelQueueParts;
   readonly #batcher: Batcher<Item, Row>;
@@ -40,12 +40,14 @@ export class ModelQueue<Item, Row> {
     return this.#requests.pending;
   }
 
-  /** Counts a request, and answers it when there is room. @throws The refusal; the signal's reason; what `answer` throws */
+  /**
+   * Counts a request, and answers it when there is room. @throws The refusal; the signal's reason; the errors of `answer`
+   */
   serve<Answer>(answer: () => Promise<Answer>, signal: AbortSignal | undefined): Promise<Answer> {
     return this.#requests.serve(answer, signal);
   }
 
-  /** Pixels of an image that was asked about, decoded within the service's limits. */
+  /** Decodes a requested image within the service's limits. */
   async decode(
     image: AnyImage,
     recipe: Pick<Preprocess, 'orientation' | 'depth' | 'window'>,
@@ -61,7 +63,7 @@ export class ModelQueue<Item, Row> {
     return decodeImage(image, decodingOf(recipe, limits));
   }
 
-  /** Runs an item with others that wait. */
+  /** Runs an item together with others that are waiting. */
   run(item: Item, signal: AbortSignal | undefined): Promise<Row> {
     return this.#batcher.add(item, signal);
   }
@@ -70,14 +72,14 @@ export class ModelQueue<Item, Row> {
     return this.#requests.stats(this.#batcher.batches);
   }
 
-  /** Answers those that wait. */
+  /** Answers the waiting requests. */
   async close(): Promise<void> {
     this.#requests.close();
     await this.#requests.drained();
     this.#free();
   }
 
-  /** Refuses those that wait. */
+  /** Refuses the waiting requests. */
   dispose(): void {
     this.#batcher.close(this.#requests.close());
     this.#free();

@@ -1,4 +1,4 @@
-/** Opens what looks at whole images: a net on a device, behind a queue that is warm. */
+/** Opens a net for whole images on a device, behind a warm queue. */
 import { GraphError } from '../../base/errors.ts';
 import { pathOf } from '../../base/sources.ts';
 import type { NetParameter } from '../../caffe/net-parameter.ts';
@@ -9,18 +9,18 @@ import { batchSizes, onDevice, type ServiceOptions } from './options.ts';
 import type { TaskFiles } from './task-files.ts';
 import { type WholeImageParts, WholeImageQueue } from './whole-image.ts';
 
-/** A net and what is asked of it. */
+/** A net and its task. */
 export interface WholeImageNet<Raw>
   extends Pick<WholeImageParts<Raw>, 'name' | 'refusal' | 'input' | 'imageInfo' | 'preprocess' | 'split'> {
   readonly net: NetParameter;
   readonly outputs: readonly string[];
-  /** Has a row for each image where the net takes several. */
+  /** The blob with one row per image if the net takes several. */
   readonly rows: string;
 }
 
 /**
- * @param make What answers: it owns the model and closes the queue.
- * @throws What `openDevice` and `device.load` throw; nothing stays open then
+ * @param make Creates the service, which owns the model and closes the queue.
+ * @throws The errors of `openDevice` and `device.load`; then nothing stays open
  */
 export function openWholeImages<Raw, Opened>(
   of: WholeImageNet<Raw>,
@@ -55,8 +55,8 @@ export function openWholeImages<Raw, Opened>(
 }
 
 /**
- * Images of different sizes, those with an `im_info`, and those of a net that shapes its blobs for one image (a Reshape with
- * `dim: 1`), run one by one.
+ * Images run one by one if their sizes differ, if the net has an input `im_info`, or if the net shapes its blobs for one
+ * image (a Reshape with `dim: 1`).
  */
 function batchesOf<Raw>(
   { net, rows, preprocess, imageInfo }: WholeImageNet<Raw>,
@@ -66,7 +66,7 @@ function batchesOf<Raw>(
   return takesTwo(net, rows) ? batchSizes(maxBatch) : [1];
 }
 
-/** Whether a net takes several images at once, and makes a row of this blob for each. */
+/** Whether a net takes several images at once, and has a row of this blob for each. */
 export function takesTwo(net: NetParameter, blob: string): boolean {
   try {
     const graph = graphFromCaffe(net, { batch: 2 });

@@ -1,23 +1,23 @@
-/** What everything that answers for images is opened with: a device, batches, a queue. */
+/** Options of all services for images: a device, batches, a queue. */
 import { either, integer, number, oneOf } from '../../base/kinds.ts';
 import { optional, type Table } from '../../base/options.ts';
 import { type Device, type DeviceKind, deviceKind, deviceLike, openDevice } from '../../device/device.ts';
 import type { LoadOptions } from '../../device/load-options.ts';
 import { type DecodeLimits, limitRows } from '../decode.ts';
 
-/** How images are taken and computed. */
+/** How images are accepted and computed. */
 export interface ServiceOptions extends DecodeLimits {
-  /** Where to compute: what `openDevice` takes, or a Device, which stays the caller's. Default `auto`. */
+  /** The device to compute on: an argument of `openDevice`, or a Device, which stays the caller's. Default `auto`. */
   readonly device?: DeviceKind | Device;
-  /** Threads of a CPU device that is opened for it. Default: as many as the process may use. */
+  /** The threads of a CPU device that the service opens. Default: as many as the process may use. */
   readonly threads?: number;
   /** As for `device.load`. Default `float32`. */
   readonly precision?: LoadOptions['precision'];
-  /** The most images of a run, 1 to 256: 1, 2, 4, … up to it are compiled at opening. Default 8. */
+  /** The largest number of images in a run, 1 to 256: 1, 2, 4, … up to it are compiled when the service opens. Default 8. */
   readonly maxBatch?: number;
-  /** Milliseconds that an image waits for a full batch. Default 0: what waits is run as soon as the device is free. */
+  /** The milliseconds that an image waits for a full batch. Default 0: waiting images run as soon as the device is free. */
   readonly maxDelay?: number;
-  /** Images that may wait or be under way; one more is refused as busy. Default 256. */
+  /** The number of images that may wait or be in progress; further images are refused as busy. Default 256. */
   readonly maxQueue?: number;
 }
 
@@ -47,7 +47,7 @@ export const serviceRows: Table<ServiceOptions> = {
   ),
 };
 
-/** Makes something on the device of the options; one that was opened for it is closed where that fails. */
+/** Creates something on the device of the options. If that fails, a device that was opened for it is closed. */
 export async function onDevice<T>(
   { device: where = 'auto', threads }: ServiceOptions,
   make: (device: Device, isOwned: boolean) => Promise<T>,
@@ -68,5 +68,5 @@ export function batchSizes(most: number): number[] {
   return powers.at(-1) === most ? powers : [...powers, most];
 }
 
-/** Batches under way at once: a GPU computes one while the next is copied; a CPU has nothing left to overlap. */
+/** The number of batches in progress at once: a GPU computes one while the next is copied; a CPU has nothing to overlap. */
 export const concurrencyOf = (device: Device): number => (device.kind === 'cuda' ? 2 : 1);

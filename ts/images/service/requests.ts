@@ -1,29 +1,29 @@
-/** Requests for answers: counted, bounded, refused when it is too late, awaited before the end. */
+/** Counts and limits requests, refuses late ones, and waits for them before closing. */
 import type { ResnodeError } from '../../base/errors.ts';
 import { Latencies, type LatencySummary } from './batcher.ts';
 import { Gate } from './gate.ts';
 
-/** What was asked and answered since the opening. */
+/** The counts of requests and answers since the service was opened. */
 export interface ServiceStats {
   readonly served: number;
   /** Images that could not be decoded or computed. */
   readonly failed: number;
   readonly aborted: number;
-  /** Refused as busy. */
+  /** The number of requests refused as busy. */
   readonly refused: number;
   readonly pending: number;
-  /** How many runs there were of each batch size. */
+  /** The number of runs of each batch size. */
   readonly batches: Readonly<Record<number, number>>;
-  /** Of the last 4,096 images served, in milliseconds from call to answer. */
+  /** The latency of the last 4,096 images, in milliseconds from call to answer. */
   readonly latency: LatencySummary;
 }
 
 export interface RequestLimits {
-  /** Requests that may wait or be under way. Default 256. */
+  /** The number of requests that may wait or be in progress. Default 256. */
   readonly maxQueue?: number | undefined;
-  /** Requests whose images may be decoded or in memory at once. */
+  /** The number of requests whose images may be decoded or in memory at once. */
   readonly inMemory: number;
-  /** The error of a request that is one too many, or comes too late. */
+  /** The error of a request beyond the limit or after closing. */
   readonly refusal: (why: 'busy' | 'closed', message: string) => ResnodeError;
 }
 
@@ -37,19 +37,19 @@ export class Requests {
   #isClosed = false;
   #drained: (() => void)[] = [];
 
-  /** @param name What is asked: `classifier`. */
+  /** @param name The name of the service: `classifier`. */
   constructor(name: string, limits: RequestLimits) {
     this.#name = name;
     this.#limits = limits;
     this.#gate = new Gate(limits.inMemory);
   }
 
-  /** That wait or are under way. */
+  /** The number of requests that are waiting or in progress. */
   get pending(): number {
     return this.#pending;
   }
 
-  /** Counts a request, and works on it when there is room. @throws the refusal; the signal's reason; what `work` throws */
+  /** Counts a request, and works on it when there is room. @throws the refusal; the signal's reason; the errors of `work` */
   async serve<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
     signal?.throwIfAborted();
     this.#refuse();
@@ -77,13 +77,13 @@ export class Requests {
     };
   }
 
-  /** Takes no more. @returns what is said to those who wait in vain */
+  /** Accepts no more requests. @returns the error for those that are still waiting */
   close(): ResnodeError {
     this.#isClosed = true;
     return this.#closedError();
   }
 
-  /** Until those that were taken are answered. */
+  /** Resolves when all accepted requests are answered. */
   async drained(): Promise<void> {
     if (this.#pending > 0) await new Promise<void>((resolve) => this.#drained.push(resolve));
   }

@@ -1,4 +1,4 @@
-/** The files of a net for a task: by themselves, or in a model folder. */
+/** The files of a net for a task, separately or in a model folder. */
 import { ArgumentError } from '../../base/errors.ts';
 import { either, type Kind, list, string } from '../../base/kinds.ts';
 import { optional, options, required } from '../../base/options.ts';
@@ -8,20 +8,22 @@ import { readLabels } from '../labels.ts';
 import { loadWholePreprocess, preprocessBeside } from '../preprocess-file.ts';
 import { type WholePreprocess, wholePreprocess } from '../whole.ts';
 
-/** What a detector or a segmenter is made of. Files by path or `file:` URL. */
+/** The files of a detector or segmenter, each as a path or `file:` URL. */
 export interface TaskFiles {
   /** The deploy net. */
   readonly model: string | URL;
   /** A .caffemodel or .caffemodel.h5. */
   readonly weights: string | URL;
-  /** Class names, one per line in a file, or as an array, with the background's or without. Default: `class 0`, `class 1`, … */
+  /**
+   * Class names, one per line in a file, or as an array, with or without the background. Default: `class 0`, `class 1`, …
+   */
   readonly labels?: string | URL | readonly string[];
   /**
-   * How images are prepared, or a file that says it. Default: `NAME.preprocess.json` beside `NAME.prototxt`, or
+   * How images are prepared, or the path of a preprocess.json. Default: `NAME.preprocess.json` beside `NAME.prototxt`, or
    * `preprocess.json`.
    */
   readonly preprocess?: string | URL | WholePreprocess;
-  /** Of `resnode quantize`, for precision int8. Default none. */
+  /** The calibration of `resnode quantize`, for precision int8. Default none. */
   readonly calibration?: string | URL;
 }
 
@@ -46,13 +48,13 @@ export const taskSource: Kind<string | URL | TaskFiles> = {
   expected: 'a model folder, or { model, weights, labels, preprocess, calibration }',
 };
 
-/** @throws ArgumentError naming what a folder lacks */
+/** @throws ArgumentError that names a file which the folder lacks */
 export const filesOf = (source: string | URL | TaskFiles): TaskFiles =>
   typeof source === 'string' || source instanceof URL
     ? filesOfModelFolder(pathOf(source), ['model', 'weights'])
     : source;
 
-/** @throws ArgumentError where nothing says it; ImageError for a file that does not */
+/** @throws ArgumentError if there is no preprocessing; ImageError for an invalid file */
 export function wholePreprocessOf({ model, preprocess }: TaskFiles): WholePreprocess {
   if (typeof preprocess === 'object' && !(preprocess instanceof URL)) return preprocess;
   const file = preprocess === undefined ? preprocessBeside(pathOf(model)) : pathOf(preprocess);
@@ -67,7 +69,7 @@ export function wholePreprocessOf({ model, preprocess }: TaskFiles): WholePrepro
 
 /**
  * A name for every class of the net.
- * @param background The class that may go without one; null: none may.
+ * @param background The class that may lack a name; null: none may.
  * @throws ArgumentError for another number of names
  */
 export function classNames(

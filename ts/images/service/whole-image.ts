@@ -1,4 +1,6 @@
-/** Whole images through a net: decoded, prepared and batched off the event loop; what comes out, image by image. */
+/**
+ * Runs whole images through a net: decodes, prepares and batches them off the event loop, and returns the outputs per image.
+ */
 import { GraphError } from '../../base/errors.ts';
 import type { Outputs } from '../../device/model.ts';
 import type { Inputs } from '../../device/tensor.ts';
@@ -9,20 +11,20 @@ import { ModelQueue, type ModelQueueParts } from './model-queue.ts';
 
 export interface WholeImageParts<Raw> extends ModelQueueParts {
   readonly input: ImageInput;
-  /** The input of height, width and scale that Faster R-CNN has besides; null: none. */
+  /** The input with height, width and scale that Faster R-CNN has in addition; null if there is none. */
   readonly imageInfo: string | null;
   readonly preprocess: WholePreprocess;
-  /** The outputs of a run of so many images, for each. */
+  /** Splits the outputs of a run of several images into those of each. */
   readonly split: (outputs: Outputs, images: number) => readonly Raw[];
 }
 
-/** As `prepareWhole` makes it. */
+/** The result of `prepareWhole`. */
 export interface Prepared {
   readonly placement: Placement;
   readonly data: Float32Array;
 }
 
-/** What a run of images of one size is given. */
+/** The inputs of a run of images with one size. */
 export function runInputs(
   { input, imageInfo }: Pick<WholeImageParts<unknown>, 'input' | 'imageInfo'>,
   batch: readonly Prepared[],
@@ -49,7 +51,7 @@ export class WholeImageQueue<Raw> extends ModelQueue<Prepared, Raw> {
     this.#parts = parts;
   }
 
-  /** @param answer Makes the answer of what came out for the image. */
+  /** @param answer Computes the answer from the outputs for the image. */
   ask<Answer>(
     image: AnyImage,
     answer: (raw: Raw, placement: Placement) => Answer | Promise<Answer>,

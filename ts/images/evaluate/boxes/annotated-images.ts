@@ -1,4 +1,6 @@
-/** Marked images as SSD's create_annoset takes them: which files they are, and their objects by the numbers of a label map. */
+/**
+ * Annotated images in the form of SSD's create_annoset: the files, and their objects with the class numbers of a label map.
+ */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { DataError } from '../../../base/errors.ts';
@@ -15,8 +17,8 @@ import type { AnnotatedImage } from './truth.ts';
 
 export interface AnnotatedImagesOptions {
   /**
-   * Where the images are. Default: of a list its folder; of PASCAL VOC's annotations the JPEGImages beside their folder, if
-   * there is one, else their folder; of COCO's file its folder.
+   * Where the images are. Default: the folder of a list; for PASCAL VOC's annotations the JPEGImages folder beside theirs if
+   * it exists, otherwise their folder; for COCO's file its folder.
    */
   readonly root?: string;
 }
@@ -37,13 +39,13 @@ const READ_ANNOTATED_IMAGES = signature('readAnnotatedImages', {
 });
 
 /**
- * Image files with their objects, numbered by a label map: what `convertAnnotatedImages` writes.
- * @param path A folder of PASCAL VOC's annotations or one of them, COCO's file, or a list of lines `image annotation`, where an
- * annotation is one image's .xml (VOC's), .json (COCO's of one image, as SSD's split_annotation.py writes it) or .txt
- * (`label xmin ymin xmax ymax` lines).
- * @param labels SSD's label map (`labelmap_voc.prototxt`): objects are looked up by name and by display_name; or a file of names, one
- * a line, whose first is the background.
- * @throws DataError `data/annotations` naming the file, what was found and expected
+ * Image files with their objects, numbered by a label map, for `convertAnnotatedImages`.
+ * @param path A folder of PASCAL VOC's annotations or one of them, COCO's file, or a list of `image annotation` lines, in
+ * which an annotation is one image's .xml (VOC), .json (COCO's annotations of one image, as SSD's split_annotation.py writes
+ * them) or .txt (`label xmin ymin xmax ymax` lines).
+ * @param labels SSD's label map (`labelmap_voc.prototxt`), in which objects are looked up by name and by display_name; or a
+ * file of names, one per line, beginning with the background.
+ * @throws DataError `data/annotations` that names the file, what was found and what was expected
  */
 export function readAnnotatedImages(
   path: string,
@@ -83,7 +85,7 @@ function defaultRoot(path: string, isVoc: boolean): string {
   return isVoc && existsSync(images) ? images : folder;
 }
 
-/** The image of an annotation that names it without an ending. */
+/** The image of an annotation that names it without an extension. */
 function fileOf(name: string, root: string): string {
   if (IMAGE_FILE.test(name)) return name;
   return (
@@ -92,7 +94,7 @@ function fileOf(name: string, root: string): string {
   );
 }
 
-/** SSD divides VOC's corners as they are written, counted from 1. */
+/** SSD divides VOC's corners as written, counted from 1. */
 function objectsOf(
   { objects }: AnnotatedImage,
   file: string,
@@ -110,7 +112,7 @@ function objectsOf(
   }));
 }
 
-/** Lines of two paths, as create_annoset's listfile. */
+/** Lines of two paths, as in create_annoset's listfile. */
 function listed(file: string, given: string | undefined, numberOf: NumberOf): ImageWithObjects[] {
   const root = given ?? dirname(file);
   checkFileSize(file, MAX_LABELS_BYTES, 'lists');
@@ -139,7 +141,7 @@ function annotated(file: string, numberOf: NumberOf): NumberedObject[] {
   return /\.json$/i.test(file) ? ofOneImage(file, numberOf) : ofText(file);
 }
 
-/** ReadJSONToAnnotatedDatum: COCO's annotations of one image, whose categories are names by their number. */
+/** ReadJSONToAnnotatedDatum: COCO's annotations of one image, in which a category's number is its name. */
 function ofOneImage(file: string, numberOf: NumberOf): NumberedObject[] {
   const fail = (found: string) =>
     new DataError(

@@ -1,4 +1,4 @@
-/** Marked objects from files: PASCAL VOC's XML, one an image, and COCO's JSON, one for all. */
+/** Reads annotated objects from PASCAL VOC's XML, one file per image, and from COCO's JSON, one file for all. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
 import { DataError } from '../../../base/errors.ts';
@@ -17,9 +17,10 @@ const READ_ANNOTATIONS = signature('readAnnotations', {
 });
 
 /**
- * The marked objects of images.
- * @param path A folder of PASCAL VOC's annotations (`000001.xml`), one of them, or a file of COCO's (`instances_val2017.json`).
- * @throws DataError `data/annotations` naming the file, what was found and expected
+ * The annotated objects of images.
+ * @param path A folder of PASCAL VOC's annotations (`000001.xml`), one of them, or a file of COCO's
+ * (`instances_val2017.json`).
+ * @throws DataError `data/annotations` that names the file, what was found and what was expected
  * @example const images = readAnnotations('VOCdevkit/VOC2007/Annotations');
  */
 export function readAnnotations(path: string): AnnotatedImage[] {

@@ -1,21 +1,22 @@
 /**
- * Average precision and recall as COCO counts them for boxes: cocoapi, PythonAPI/pycocotools/cocoeval.py. At ten overlaps from 0.5
- * to 0.95, the surest objects of each image first; crowds, and objects of another size than the one asked for, count neither way.
+ * Average precision and recall of boxes as in COCO: cocoapi, PythonAPI/pycocotools/cocoeval.py. There are ten overlaps from
+ * 0.5 to 0.95, and the most certain objects of each image come first. Crowds, and objects outside the requested size, count
+ * neither as hits nor as misses.
  */
 import { meanOf } from '../mean-of.ts';
 import { areaOf, type FoundObject, overlapOf, type ScoredImage, type TrueObject } from './truth.ts';
 
-/** Means over overlaps and classes; null where no object counts. */
+/** Means over overlaps and classes; null if no object counts. */
 export interface CocoScores {
   /** Average precision at overlaps 0.5, 0.55, … 0.95. */
   readonly ap: number | null;
   readonly ap50: number | null;
   readonly ap75: number | null;
-  /** Of objects up to 32² pixels, up to 96², and above. */
+  /** For objects up to 32² pixels, up to 96² pixels, and above. */
   readonly apSmall: number | null;
   readonly apMedium: number | null;
   readonly apLarge: number | null;
-  /** The recall that 1, 10 and 100 found objects an image come to. */
+  /** The recall with at most 1, 10 and 100 found objects per image. */
   readonly ar1: number | null;
   readonly ar10: number | null;
   readonly ar100: number | null;
@@ -24,7 +25,7 @@ export interface CocoScores {
   readonly arLarge: number | null;
 }
 
-// As numpy's linspace has them, to the last bit: what is equal to one counts.
+// As in numpy's linspace, to the last bit, because an overlap equal to a threshold counts.
 const OVERLAPS = Array.from({ length: 10 }, (_, i) => (i === 9 ? 0.95 : 0.5 + ((0.95 - 0.5) / 9) * i));
 const RECALLS = Array.from({ length: 101 }, (_, i) => (i === 100 ? 1 : 0.01 * i));
 const MOST = 100;
@@ -36,14 +37,14 @@ const SIZES = {
   large: [96 ** 2, 1e10],
 } as const satisfies Record<string, Range>;
 
-/** A found object of an image, by overlap: whether it is right, and whether it counts. */
+/** For an object that was found, by overlap: whether it is right, and whether it counts. */
 interface Matched {
   readonly score: number;
   readonly isRight: readonly boolean[];
   readonly isIgnored: readonly boolean[];
 }
 
-/** What one class comes to, by overlap; null: no object counts. */
+/** The result of one class, by overlap; null if no object counts. */
 interface ClassScore {
   readonly precision: readonly number[];
   readonly recall: readonly number[];
@@ -68,7 +69,7 @@ export function cocoScores(images: readonly ScoredImage[], labels: readonly stri
   };
 }
 
-/** The average precision of one class over all overlaps; null where none of its objects counts. */
+/** The average precision of one class over all overlaps; null if none of its objects counts. */
 export const cocoClassAp = (images: readonly ScoredImage[], label: string): number | null => {
   const score = classScore(images, label, SIZES.all, MOST);
   return score === null ? null : meanOf(score.precision);
@@ -102,7 +103,10 @@ function classScore(
 const sizeOf = ({ area, box }: TrueObject): number => area ?? areaOf(box);
 const isOutside = (area: number, [least, most]: Range): boolean => area < least || area > most;
 
-/** COCOeval.evaluateImg: of each found object the best object that no surer one has; one that counts before one that does not. */
+/**
+ * COCOeval.evaluateImg: matches each found object with the best object that no more certain one has; objects that count come
+ * before those that do not.
+ */
 function matchesOf(
   truths: readonly TrueObject[],
   isIgnored: readonly boolean[],
@@ -134,7 +138,7 @@ function matchesOf(
   });
 }
 
-/** COCOeval.accumulate: the best precision at each of 101 recalls, averaged; and the recall in the end. */
+/** COCOeval.accumulate: averages the best precision at each of 101 recalls; and the final recall. */
 function averaged(matched: readonly Matched[], t: number, objects: number) {
   const recalls: number[] = [];
   const precisions: number[] = [];

@@ -1,4 +1,4 @@
-/** How good found boxes are, as PASCAL VOC and COCO count it. */
+/** Scores boxes as PASCAL VOC and COCO do. */
 import { list, string } from '../../../base/kinds.ts';
 import { optional, options, required, signature } from '../../../base/options.ts';
 import { meanOf } from '../mean-of.ts';
@@ -6,10 +6,10 @@ import { type CocoScores, cocoClassAp, cocoScores } from './coco-score.ts';
 import { type ScoredImage, scoredImages } from './truth.ts';
 import { vocScore } from './voc-score.ts';
 
-/** Of one class; null where none of its objects counts. */
+/** The scores of one class; null if none of its objects counts. */
 export interface DetectionClassScore {
   readonly label: string;
-  /** All that are marked. */
+  /** The number of annotated objects. */
   readonly objects: number;
   readonly found: number;
   readonly voc07: number | null;
@@ -18,19 +18,19 @@ export interface DetectionClassScore {
   readonly coco: number | null;
 }
 
-/** Mean average precision over the classes that have objects; null where none has. */
+/** Mean average precision over the classes that have objects; null if there are none. */
 export interface DetectionScores {
   readonly images: number;
-  /** At an overlap of 0.5, by 11 recalls: VOC 2007. */
+  /** At an overlap of 0.5 with 11 recalls: VOC 2007. */
   readonly voc07: number | null;
-  /** At an overlap of 0.5, all recalls: VOC 2010 and later. */
+  /** At an overlap of 0.5 with all recalls: VOC 2010 and later. */
   readonly voc10: number | null;
   readonly coco: CocoScores;
   readonly classes: readonly DetectionClassScore[];
 }
 
 export interface ScoreOptions {
-  /** The classes that count. Default: those of the marked objects. */
+  /** The classes that count. Default: those of the annotated objects. */
   readonly labels?: readonly string[];
 }
 
@@ -50,8 +50,8 @@ const SCORE_DETECTIONS = signature('scoreDetections', {
 });
 
 /**
- * Mean average precision of found boxes: PASCAL VOC's of 2007 and of 2010, and COCO's twelve figures. Of detections with equal
- * scores the earlier image's comes first, then the earlier one.
+ * The mean average precision of boxes: PASCAL VOC's of 2007 and of 2010, and COCO's twelve figures. Among detections with
+ * equal scores, that of the earlier image comes first, then the earlier one.
  * @throws ArgumentError
  * @example
  * const { voc07, coco } = scoreDetections([{ objects: [{ label: 'dog', box }], found: await detector.detect('dog.jpg', { minScore: 0.01 }) }]);

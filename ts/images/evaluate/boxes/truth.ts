@@ -1,17 +1,17 @@
-/** Objects and where they are, as people marked them; and what a detector found. */
+/** Annotated objects with their boxes, and the objects that a detector found. */
 import { boolean, list, number, string } from '../../../base/kinds.ts';
 import { fields, optional, required } from '../../../base/options.ts';
 import { type Box, box } from '../../geometry.ts';
 
-/** An object that is there. */
+/** An annotated object. */
 export interface TrueObject {
   readonly label: string;
   readonly box: Box;
-  /** In pixels, of its outline where one was drawn: COCO's sizes go by it. Default: the box's. */
+  /** The area in pixels, of the outline if one was drawn; COCO's sizes depend on it. Default: the area of the box. */
   readonly area?: number;
-  /** PASCAL VOC's: it need not be found, and to find it is no mistake. Default false. */
+  /** PASCAL VOC's flag: the object need not be found, and finding it is not a mistake. Default false. */
   readonly isDifficult?: boolean;
-  /** COCO's: many objects at once; to find parts of it is no mistake. Default false. */
+  /** COCO's flag: many objects at once; finding parts of them is not a mistake. Default false. */
   readonly isCrowd?: boolean;
 }
 
@@ -24,14 +24,14 @@ export interface FoundObject {
 
 /** The objects of an image. */
 export interface AnnotatedImage {
-  /** Its file's name; of VOC without a folder, and without an ending where its annotation has none. */
+  /** The name of the image file; for VOC without a folder, and without an extension if the annotation has none. */
   readonly name: string;
   readonly objects: readonly TrueObject[];
-  /** The file that says so. */
+  /** The annotation file. */
   readonly annotations?: string;
 }
 
-/** An image with what is there and what was found. */
+/** An image with its annotated objects and the objects that were found. */
 export interface ScoredImage {
   readonly objects: readonly TrueObject[];
   readonly found: readonly FoundObject[];
@@ -62,7 +62,7 @@ export const scoredImages = list(
 
 export const areaOf = ({ width, height }: Box): number => width * height;
 
-/** Of the pixels that one of two boxes has, the share that both have; of a crowd's the share of the found box. */
+/** The intersection over union of two boxes; for a crowd, the intersection over the area of the found box. */
 export function overlapOf(found: Box, truth: Box, isCrowd = false): number {
   const width = Math.min(found.x + found.width, truth.x + truth.width) - Math.max(found.x, truth.x);
   const height = Math.min(found.y + found.height, truth.y + truth.height) - Math.max(found.y, truth.y);

@@ -1,13 +1,13 @@
 /**
- * Average precision as PASCAL VOC counts it: the development kit's VOCevaldet.m, by way of py-faster-rcnn's
- * lib/datasets/voc_eval.py. A found object is right where it overlaps a marked one of its class by more than the threshold, and no
- * surer one did; marked as difficult it counts neither way.
+ * Average precision as in PASCAL VOC: the development kit's VOCevaldet.m, by way of py-faster-rcnn's
+ * lib/datasets/voc_eval.py. A found object is right if it overlaps an annotated one of its class by more than the threshold
+ * and no more certain one did. Objects marked as difficult count neither as hits nor as misses.
  */
 import { overlapOf, type ScoredImage } from './truth.ts';
 
-/** Of one class. */
+/** The scores of one class. */
 export interface VocScore {
-  /** Marked objects that are not difficult. */
+  /** The annotated objects that are not difficult. */
   readonly objects: number;
   /** The mean of the best precisions at recalls 0, 0.1, … 1: VOC 2007. */
   readonly voc07: number;
@@ -15,7 +15,7 @@ export interface VocScore {
   readonly voc10: number;
 }
 
-/** @param threshold Of the overlap. VOC's is 0.5. @returns null where no object of the class must be found */
+/** @param threshold The overlap; VOC uses 0.5. @returns null if no object of the class must be found */
 export function vocScore(images: readonly ScoredImage[], label: string, threshold = 0.5): VocScore | null {
   const truths = images.map(({ objects }) =>
     objects
@@ -52,7 +52,7 @@ export function vocScore(images: readonly ScoredImage[], label: string, threshol
 function at11Recalls(recalls: readonly number[], precisions: readonly number[]): number {
   let sum = 0;
   for (let i = 0; i <= 10; i++) {
-    // As numpy's arange(0, 1.1, 0.1) has them: the fourth is a little above 0.3.
+    // As in numpy's arange(0, 1.1, 0.1): the fourth value is slightly above 0.3.
     const least = i * 0.1;
     sum += precisions.reduce((best, value, k) => (recalls[k]! >= least && value > best ? value : best), 0);
   }

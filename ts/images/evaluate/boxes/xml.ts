@@ -1,4 +1,4 @@
-/** XML as annotations are written: elements, text, entities; attributes and namespaces are passed over. */
+/** Parses the XML of annotations: elements, text and entities; attributes and namespaces are ignored. */
 
 export interface Element {
   readonly name: string;
@@ -18,7 +18,7 @@ const MOST_DEPTH = 64;
 const TOKEN =
   /<!--[\s\S]*?-->|<!\[CDATA\[([\s\S]*?)\]\]>|<[?!][^>]*>|<(\/?)([^\s/>]+)(?:"[^"]*"|'[^']*'|[^'">])*?(\/?)>|([^<]+)|</g;
 
-/** @param fail Refuses what is no XML. @returns The root. */
+/** @param fail Reports invalid XML. @returns The root. */
 export function parseXml(text: string, fail: (found: string) => never): Element {
   const root: Open = { name: '', children: [], text: '' };
   const open: Open[] = [root];

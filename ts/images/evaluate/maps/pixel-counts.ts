@@ -1,6 +1,6 @@
 /**
- * How good maps of classes are, as "Fully Convolutional Networks for Semantic Segmentation" (Long, Shelhamer and Darrell 2015),
- * section 5, counts it: fcn.berkeleyvision.org's score.py.
+ * Scores maps of classes as in "Fully Convolutional Networks for Semantic Segmentation" (Long, Shelhamer and Darrell 2015),
+ * section 5, and in fcn.berkeleyvision.org's score.py.
  */
 import { ArgumentError } from '../../../base/errors.ts';
 import { instance, integer, list, string } from '../../../base/kinds.ts';
@@ -11,34 +11,34 @@ import { meanOf } from '../mean-of.ts';
 export interface LabelMap {
   readonly width: number;
   readonly height: number;
-  /** Row by row. */
+  /** The classes, row by row. */
   readonly map: Uint8Array;
 }
 
-/** Of one class; null where it neither is nor was found. */
+/** The scores of one class; null if it neither occurs nor was found. */
 export interface SegmentationClassScore {
   readonly label: string;
   readonly index: number;
-  /** That have this class in truth, and that were given it. */
+  /** The pixels of this class, and the pixels that were classified as it. */
   readonly pixels: number;
   readonly found: number;
-  /** Of its pixels, the share that was found. */
+  /** The share of its pixels that were found. */
   readonly accuracy: number | null;
-  /** Of the pixels that have or were given it, the share that both holds for. */
+  /** The intersection over the union of its true and its found pixels. */
   readonly iu: number | null;
 }
 
-/** Shares from 0 to 1; null where no pixel counts. */
+/** Shares from 0 to 1; null if no pixel counts. */
 export interface SegmentationScores {
   readonly images: number;
-  /** That count. */
+  /** The number of pixels that count. */
   readonly pixels: number;
   readonly pixelAccuracy: number | null;
-  /** Means over the classes that are there. */
+  /** Means over the classes that occur. */
   readonly meanAccuracy: number | null;
-  /** Intersection over union, a mean over the classes that are there or were found. */
+  /** Intersection over union, averaged over the classes that occur or were found. */
   readonly meanIu: number | null;
-  /** The same, each class by its share of the pixels. */
+  /** Intersection over union, with each class weighted by its share of the pixels. */
   readonly frequencyWeightedIu: number | null;
   readonly classes: readonly SegmentationClassScore[];
 }
@@ -58,16 +58,19 @@ const ADD = signature('pixelCounts.add', {
   found: required(labelMap, 'The map that was found.'),
 });
 
-/** As plain data: by true class, then by found class. */
+/** The counts as plain data: by true class, then by found class. */
 export interface CountedPixels {
   readonly images: number;
   readonly counts: Float64Array;
 }
 
-/** Marks what is no class, as the borders in PASCAL VOC's maps. */
+/** The value of pixels without a class, such as borders in PASCAL VOC's maps. */
 const BORDER = 255;
 
-/** The first pixel of a true map that is no class and not ignored: what is expected, and what is found; null: there is none. */
+/**
+ * The first pixel of a true map whose value is neither a class nor ignored: what was expected and what was found; null if
+ * there is none.
+ */
 export function wrongClass(
   { width, map }: LabelMap,
   classes: number,
