@@ -1,6 +1,6 @@
-/** Means over classes, of which some may not occur. */
+/** Means over classes, some of which may not occur. */
 
-/** The mean of what is a number; null where nothing is. */
+/** The mean of the values that are numbers; null if there are none. */
 export function meanOf(values: readonly (number | null)[]): number | null {
   const counted = values.filter((value) => value !== null);
   return counted.length === 0 ? null : counted.reduce((sum, value) => sum + value, 0) / counted.length;

@@ -1,22 +1,22 @@
-/** The scores of one image → what became of it. */
+/** Derives the outcome of one image from its scores. */
 import { ArgumentError } from '../../base/errors.ts';
 import { anything, integer, list, number } from '../../base/kinds.ts';
 import { fields, optional, required, signature } from '../../base/options.ts';
 import { numbers } from './roc.ts';
 
-/** What became of one image. */
+/** The outcome of one image. */
 export interface Outcome {
   /** The true class. */
   readonly label: number;
-  /** The class with the highest score; where the true class only ties, the other one. */
+  /** The class with the highest score; if the true class ties with another one, the other one. */
   readonly predicted: number;
-  /** The highest score, a probability. */
+  /** The highest score, which is a probability. */
   readonly confidence: number;
-  /** How many other classes score as high as the true one or higher: 0 is a top-1 hit, under 5 a top-5 hit. */
+  /** The number of other classes whose score is at least the true class's: 0 is a top-1 hit, below 5 a top-5 hit. */
   readonly rank: number;
-  /** The score of each class, which ROC and precision-recall are made of; evaluateImages keeps those of up to 30 classes. */
+  /** The scores of all classes, for ROC and precision-recall; evaluateImages keeps those of up to 30 classes. */
   readonly scores?: readonly number[];
-  /** Its place among the samples of evaluateImages, which may skip some. */
+  /** The index among the samples of evaluateImages, which may skip some. */
   readonly sample?: number;
 }
 
@@ -26,8 +26,8 @@ const OUTCOME_OF = signature('outcomeOf', {
 });
 
 /**
- * Ranks one image. Ties count against the true class, as in Caffe's accuracy_layer.cpp; unlike there, where a NaN
- * counts as a hit, scores must be finite.
+ * Ranks one image. Ties count against the true class, as in Caffe's accuracy_layer.cpp. Unlike there, where a NaN counts as
+ * a hit, scores must be finite.
  * @throws ArgumentError
  */
 export function outcomeOf(scores: ArrayLike<number>, label: number): Outcome {
@@ -48,7 +48,7 @@ export function outcomeOf(scores: ArrayLike<number>, label: number): Outcome {
   return { label, predicted, confidence: scores[predicted]!, rank };
 }
 
-/** What `outcomeOf` made. */
+/** A result of `outcomeOf`. */
 export const outcome = fields<Outcome>('an outcome of outcomeOf', {
   label: required(integer(0), 'The true class.'),
   predicted: required(integer(0), 'The class with the highest score.'),

@@ -1,4 +1,4 @@
-/** An evaluation that was stopped, kept in a file, so that the same command goes on with it. */
+/** Keeps the progress of an interrupted evaluation in a file, so that the same command can continue it. */
 import { existsSync, rmSync } from 'node:fs';
 import { ArgumentError } from '../../base/errors.ts';
 import { anything, number, path, record } from '../../base/kinds.ts';
@@ -11,22 +11,22 @@ import { differences } from './result.ts';
 
 const FORMAT = 'resnode-evaluation-progress/1';
 
-/** An evaluation that has come half-way, whatever it finds of an image. */
+/** The state of an unfinished evaluation, for any kind of result per image. */
 export interface ProgressOf<Found> extends Omit<Progress, 'outcomes' | 'skipped'> {
   readonly outcomes: readonly Found[];
   readonly skipped: readonly SkippedImage[];
 }
 
 export interface ProgressFile<Found = Outcome> {
-  /** What the file had, or null: a new beginning. */
+  /** The progress in the file, or null to start at the beginning. */
   readonly resume: ProgressOf<Found> | null;
-  /** Samples that are over by now. */
+  /** The number of samples that are done. */
   readonly done: number;
-  /** Remembers; writes the first time, and when the last time is some seconds ago. */
+  /** Stores the progress; writes the file the first time, and then every few seconds. */
   update(progress: ProgressOf<Found>): void;
-  /** Writes what was not written yet. */
+  /** Writes what has not been written yet. */
   save(): void;
-  /** The evaluation is complete: the file goes. */
+  /** Removes the file when the evaluation is complete. */
   remove(): void;
 }
 
@@ -37,9 +37,9 @@ const OPEN_PROGRESS_FILE = signature('openProgressFile', {
 });
 
 /**
- * @param identity What the progress is of: recipe, images. Plain JSON; another one is refused.
- * @param seconds Between two writings. Default 2: each writes all outcomes, 3.5 MB for 50,000 images.
- * @throws ArgumentError where the file is of another evaluation, naming the first difference, or no such file
+ * @param identity The identity of the work: recipe and images, as plain JSON. A file with another identity is refused.
+ * @param seconds The time between two writes. Default 2: each writes all outcomes, 3.5 MB for 50,000 images.
+ * @throws ArgumentError if the file belongs to another evaluation, naming the first difference, or is not a progress file
  */
 export function openProgressFile<Found = Outcome>(
   path: string,

@@ -1,11 +1,11 @@
-/** The errors that MSRA published for its nets, to lie beside measured ones. */
+/** The errors that MSRA published for its nets, for comparison with measured ones. */
 import { isDeepStrictEqual } from 'node:util';
 import { resnet } from '../../architectures/resnet.ts';
 import { oneOf } from '../../base/kinds.ts';
 import { required, signature } from '../../base/options.ts';
 import { type NetParameter, netParameter } from '../../caffe/net-parameter.ts';
 
-/** How images were looked at: crops, or fully convolutional at the scales of He et al. (2015), section 3.4. */
+/** How images are evaluated: with crops, or fully convolutionally at the scales of He et al. (2015), section 3.4. */
 export type PublishedCrops = 1 | 10 | 'multi-scale';
 
 /** Shares of the 50,000 images of ILSVRC 2012's validation set. */
@@ -17,8 +17,8 @@ export interface PublishedError {
   readonly source: string;
 }
 
-// Crops: the tables of the release's README. Scales: He et al., "Deep Residual Learning for Image Recognition" (2015),
-// table 4, single models.
+// Crops: the tables in the release's README. Scales: He et al., "Deep Residual Learning for Image Recognition" (2015), table
+// 4, single models.
 const ERRORS = {
   50: { 1: [0.247, 0.078], 10: [0.229, 0.067], 'multi-scale': [0.2074, 0.0525] },
   101: { 1: [0.236, 0.071], 10: [0.218, 0.061], 'multi-scale': [0.1987, 0.046] },
@@ -32,7 +32,7 @@ const PUBLISHED_ERRORS = signature('publishedErrors', {
   crops: required(oneOf<PublishedCrops>(1, 10, 'multi-scale'), 'How the images are cropped.'),
 });
 
-/** What was published for this net, or null where it is none of `resnet({ depth: 50 | 101 | 152 })`, inputs aside. */
+/** The published errors of a net, or null if it is not one of `resnet({ depth: 50 | 101 | 152 })`, apart from its inputs. */
 export function publishedErrors(net: NetParameter, crops: PublishedCrops): PublishedError | null {
   PUBLISHED_ERRORS.check(net, crops);
   const layers = ({ layer = [] }: NetParameter) => layer.filter(({ type }) => type !== 'Input');

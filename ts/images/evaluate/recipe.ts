@@ -1,4 +1,4 @@
-/** What made a result, so that it can be made again. */
+/** The recipe of a result, so that it can be reproduced. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
@@ -9,7 +9,7 @@ import type { Device } from '../../device/device.ts';
 import { type Preprocess, preprocess } from '../preprocess.ts';
 
 export interface RecipeInput {
-  /** Paths of the prototxt and of the weights. */
+  /** The paths of the prototxt and of the weights. */
   readonly model: string;
   readonly weights: string;
   readonly preprocess: Preprocess;
@@ -20,7 +20,7 @@ export interface RecipeInput {
   readonly device: Device;
   /** As in LoadOptions. */
   readonly precision: string;
-  /** Path of the calibration, for int8. */
+  /** The path of the calibration, for int8. */
   readonly calibration?: string | undefined;
 }
 
@@ -28,35 +28,35 @@ export interface EvaluationRecipe {
   readonly versions: {
     readonly resnode: string;
     readonly node: string;
-    /** The decoder: sharp and the libvips within it. */
+    /** The versions of the decoder: sharp and its libvips. */
     readonly sharp: string;
     readonly libvips: string;
   };
   readonly model: FileHash;
   readonly weights: FileHash;
   readonly resize: Preprocess['resize'];
-  /** `bilinear`: as OpenCV's INTER_LINEAR on uint8; `float`: as caffe.io's Transformer. */
+  /** `bilinear`: as in OpenCV's INTER_LINEAR on uint8; `float`: as in caffe.io's Transformer. */
   readonly interpolation: 'bilinear' | 'float';
   readonly crop: Preprocess['crop'];
   readonly crops: 1 | 10;
-  /** Shorter sides at which whole images went through the fully convolutional net; null: crops were taken. */
+  /** The shorter sides at which whole images were run through the fully convolutional net; null for crops. */
   readonly scales: readonly number[] | null;
   /** Values per channel, or the shape of a mean image and the SHA-256 of its float32 values. */
   readonly mean: readonly number[] | { readonly shape: readonly number[]; readonly sha256: string };
   readonly order: 'BGR' | 'RGB';
   readonly scale: number;
-  /** Null: none. */
+  /** Null if there is none. */
   readonly std: readonly number[] | null;
   readonly orientation: 'applied' | 'ignored';
   readonly depth: 8 | 16;
-  /** Null: as the files say. */
+  /** Null: as in the files. */
   readonly window: Preprocess['window'] | null;
   readonly batch: number;
   readonly device: string;
-  /** Threads, libraries and instruction set of the device. */
+  /** The threads, libraries and instruction set of the device. */
   readonly deviceDescription: Device['description'];
   readonly precision: string;
-  /** Of int8, else null. */
+  /** The calibration for int8, otherwise null. */
   readonly calibration: FileHash | null;
 }
 
@@ -122,7 +122,7 @@ export async function evaluationRecipe(input: RecipeInput): Promise<EvaluationRe
   };
 }
 
-/** A mean as a recipe has it. */
+/** A mean in the form of a recipe. */
 export function recordedMean(mean: Preprocess['mean']): EvaluationRecipe['mean'] {
   return 'shape' in mean
     ? { shape: mean.shape, sha256: createHash('sha256').update(mean.data).digest('hex') }

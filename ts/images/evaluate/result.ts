@@ -1,4 +1,4 @@
-/** The result of an evaluation as it lies in a file: what was found, what made it, and whether another is the same. */
+/** The result of an evaluation as a file: the results, the recipe, and the comparison with another result. */
 import { isDeepStrictEqual } from 'node:util';
 import { ArgumentError } from '../../base/errors.ts';
 import { anything, having, type Kind, list, number } from '../../base/kinds.ts';
@@ -12,7 +12,7 @@ import type { OutcomeSummary } from './statistics.ts';
 
 export const RESULT_FORMAT = 'resnode-evaluation/1';
 
-/** Where the images, their classes and the mean were read. Paths as they were given. */
+/** The files with the images, their classes and the mean, with their paths as given. */
 export interface EvaluationSource {
   readonly images: string;
   readonly matchedBy: Samples['matchedBy'];
@@ -22,23 +22,23 @@ export interface EvaluationSource {
   readonly labels: string | null;
   readonly mean: string | null;
   readonly preprocess: string | null;
-  /** Given for raw images of a database; null: what is said beside them. */
+  /** The given order of a database's raw images; null for the order recorded beside the database. */
   readonly databaseOrder: 'BGR' | 'RGB' | null;
 }
 
 export interface EvaluationResult extends OutcomeSummary, Pick<Evaluated, 'skipped'> {
   readonly format: typeof RESULT_FORMAT;
-  /** Null where the net is none of MSRA's, or was looked at in another way. */
+  /** Null if the net is not one of MSRA's, or was evaluated in another way. */
   readonly published: PublishedError | null;
-  /** Names of the classes. */
+  /** The class names. */
   readonly labels: readonly string[] | null;
   readonly source: EvaluationSource;
-  /** Of the images that this run looked at; all else is the same every time. */
+  /** The speed of this run; everything else is the same each time. */
   readonly imagesPerSecond: number;
   readonly recipe: EvaluationRecipe;
 }
 
-/** Reads a result. @throws ArgumentError where the file is none that can be made again */
+/** Reads a result. @throws ArgumentError if the file is not a result that can be repeated */
 export function readResult(file: string): EvaluationResult {
   const misfit = (found: string) =>
     new ArgumentError('replay', 'a result of "resnode evaluate --out"', file, found);
@@ -50,13 +50,13 @@ export function readResult(file: string): EvaluationResult {
 }
 
 export interface ResultComparison {
-  /** `bits`: everything; `counts`: which images were right and what they were taken for; `none`. */
+  /** `bits`: everything is equal; `counts`: which images were right and how they were classified; `none`. */
   readonly equal: 'bits' | 'counts' | 'none';
-  /** How far the expected calibration error moved. */
+  /** The change of the expected calibration error. */
   readonly calibrationDifference: number;
-  /** Parts that differ, as `top1`. */
+  /** The parts that differ, such as `top1`. */
   readonly differing: readonly string[];
-  /** Recipe entries that differ, as `versions.sharp: 0.34.1, now 0.34.5`: what may be the reason. */
+  /** The recipe entries that differ, such as `versions.sharp: 0.34.1, now 0.34.5`: the possible reason. */
   readonly changes: readonly string[];
 }
 
@@ -79,14 +79,14 @@ const COMPARE_RESULTS = signature('compareResults', {
   after: required(result, 'The later result.'),
 });
 
-/** Whether two results are the same, speed aside. */
+/** Whether two results are the same, apart from speed. */
 export function compareResults(before: EvaluationResult, after: EvaluationResult): ResultComparison {
   COMPARE_RESULTS.check(before, after);
   const parts = ['images', 'top1', 'top5', 'classes', 'confusions', 'skipped'] as const;
   const asJson = (value: unknown) => JSON.parse(JSON.stringify(value));
   const differs = (part: keyof EvaluationResult) =>
     !isDeepStrictEqual(asJson(before[part]), asJson(after[part]));
-  // What follows from confidences; results of earlier versions have no balance.
+  // Values that depend on confidences; results of earlier versions have no balance.
   const fine =
     before.balance === undefined ? (['calibration'] as const) : (['calibration', 'balance'] as const);
   const differing = [...parts, ...fine].filter(differs);
@@ -98,7 +98,7 @@ export function compareResults(before: EvaluationResult, after: EvaluationResult
   };
 }
 
-/** Every leaf that differs between two JSON values. */
+/** All leaves that differ between two JSON values. */
 export function differences(before: unknown, after: unknown, path = ''): string[] {
   if (isDeepStrictEqual(before, after)) return [];
   const isObject = (value: unknown): value is Record<string, unknown> =>

@@ -1,20 +1,23 @@
-/** Scores of positives and negatives → the figures that do not depend on how many there are of each, and those that do. */
+/**
+ * Computes figures from the scores of positives and negatives, both those that depend on their numbers and those that do
+ * not.
+ */
 
 import { ArgumentError } from '../../base/errors.ts';
 import { kind, list, number } from '../../base/kinds.ts';
 import { optional, options, required, signature } from '../../base/options.ts';
 
-/** The most true positives at a specificity that is at least the one asked for. */
+/** The largest number of true positives at a specificity that is at least the requested one. */
 export interface OperatingPoint {
-  /** Share of the negatives that are to be recognised as such, at least. */
+  /** The minimum share of negatives that are recognised as negative. */
   readonly specificity: number;
-  /** Share of the positives that are found then. */
+  /** The share of positives that are then found. */
   readonly sensitivity: number;
-  /** A score from this one on counts as positive; null: none does. */
+  /** Scores of at least this count as positive; null if none do. */
   readonly threshold: number | null;
 }
 
-/** A point of both curves: what follows where scores from `threshold` on count as positive. */
+/** A point of both curves: the result if scores of at least `threshold` count as positive. */
 export interface ThresholdPoint {
   readonly threshold: number;
   /** Sensitivity, recall. */
@@ -27,17 +30,17 @@ export interface ThresholdPoint {
 export interface BinaryFigures {
   readonly positives: number;
   readonly negatives: number;
-  /** Area under the ROC curve: how often a positive scores above a negative; ties count half. */
+  /** The area under the ROC curve: how often a positive scores higher than a negative; ties count half. */
   readonly auc: number;
   /**
-   * DeLong's 95% interval, cut to [0, 1]. Null where it says nothing: with fewer than two positives or negatives, and
-   * where the scores separate them wholly, so that the variance that it estimates is 0.
+   * DeLong's 95% interval, clipped to [0, 1]. Null if it is meaningless: with fewer than two positives or negatives, and if
+   * the scores separate them perfectly, so that its estimate of the variance is 0.
    */
   readonly interval: readonly [number, number] | null;
-  /** Area under the steps of the precision-recall curve; of scores that know nothing, the share of positives. */
+  /** The area under the steps of the precision-recall curve; for random scores, the share of positives. */
   readonly averagePrecision: number;
   readonly sensitivityAt: readonly OperatingPoint[];
-  /** From the highest threshold to the lowest; at most `MOST_POINTS`. */
+  /** From the highest to the lowest threshold, with at most `MOST_POINTS` points. */
   readonly curve: readonly ThresholdPoint[];
 }
 
@@ -46,7 +49,7 @@ export interface BinaryOptions {
   readonly specificities?: readonly number[];
 }
 
-/** Points of a curve that are kept; more are no longer seen apart. */
+/** The number of points of a curve that are kept; more are indistinguishable. */
 const MOST_POINTS = 200;
 export const SPECIFICITIES: readonly number[] = [0.9, 0.95];
 const Z95 = 1.959963984540054;
@@ -60,7 +63,7 @@ export const binaryRows = {
   ),
 };
 
-/** Class scores, in whichever form they come. */
+/** Class scores in any array form. */
 export const numbers = kind<ArrayLike<number>>(
   'a list of numbers or a typed array',
   (value) => Array.isArray(value) || (ArrayBuffer.isView(value) && 'length' in value),
@@ -73,8 +76,8 @@ const BINARY_FIGURES = signature('binaryFigures', {
 });
 
 /**
- * ROC and precision-recall of a score; the higher, the likelier positive.
- * @throws ArgumentError where there is no positive or no negative
+ * ROC and precision-recall of a score; a higher score means more probably positive.
+ * @throws ArgumentError if there is no positive or no negative
  * @example binaryFigures([0.9, 0.4], [0.5, 0.3, 0.1]).auc; // 5/6
  */
 export function binaryFigures(
@@ -105,7 +108,7 @@ export function binaryFigures(
       0,
     ),
     sensitivityAt: (options.specificities ?? SPECIFICITIES).map((specificity) => {
-      // Shares of whole counts: what is lost to rounding is less than one negative.
+      // Shares of whole counts: the rounding error is less than one negative.
       const most = Math.floor((1 - specificity) * negatives.length + 1e-9);
       const best = points.findLast(({ falsePositives }) => falsePositives <= most);
       return {
@@ -119,8 +122,8 @@ export function binaryFigures(
 }
 
 /**
- * AUC and the variance that DeLong, DeLong & Clarke-Pearson (Biometrics 44, 1988) estimate for it, by the midranks of
- * Sun & Xu (IEEE Signal Processing Letters 21, 2014). Null with one positive or one negative, which has no variance.
+ * AUC and its variance as estimated by DeLong, DeLong & Clarke-Pearson (Biometrics 44, 1988), by the midranks of Sun & Xu
+ * (IEEE Signal Processing Letters 21, 2014). Null with one positive or one negative, which has no variance.
  */
 function deLong(
   positives: Float64Array,
@@ -130,14 +133,14 @@ function deLong(
   const all = midranks(Float64Array.from([...positives, ...negatives]));
   const ownPositive = midranks(positives);
   const ownNegative = midranks(negatives);
-  // How many negatives each positive is above, as a share, and the other way round.
+  // For each positive the share of negatives below it, and the reverse.
   const above = positives.map((_, i) => (all[i]! - ownPositive[i]!) / n);
   const below = negatives.map((_, j) => 1 - (all[m + j]! - ownNegative[j]!) / m);
   const auc = mean(above);
   return { auc, variance: m < 2 || n < 2 ? null : varianceOf(above) / m + varianceOf(below) / n };
 }
 
-/** Ranks from 1; those of equal values are their mean. */
+/** Ranks from 1; equal values get their mean rank. */
 function midranks(values: Float64Array): Float64Array {
   const order = Uint32Array.from(values, (_, i) => i).sort((a, b) => values[a]! - values[b]!);
   const ranks = new Float64Array(values.length);
@@ -161,7 +164,7 @@ interface Counts {
   readonly falsePositives: number;
 }
 
-/** What each score that occurs makes as a threshold, from the highest. */
+/** The counts for each occurring score as a threshold, from the highest. */
 function thresholds(positives: ArrayLike<number>, negatives: ArrayLike<number>): Counts[] {
   const [high, low] = [positives, negatives].map((scores) => Float64Array.from(scores).sort().reverse());
   const found: Counts[] = [];
@@ -185,7 +188,7 @@ const curvePoint = (
   precision: truePositives / (truePositives + falsePositives),
 });
 
-/** Without points inside a straight part of the ROC curve, where only one of the rates moves. */
+/** Removes points within a straight part of the ROC curve, where only one of the rates changes. */
 function corners(curve: readonly ThresholdPoint[]): ThresholdPoint[] {
   return curve.filter((point, i) => {
     const [before, after] = [curve[i - 1], curve[i + 1]];

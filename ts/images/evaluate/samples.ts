@@ -1,4 +1,4 @@
-/** Where an evaluation's images come from: folders and lists of files, or an LMDB database. */
+/** The images of an evaluation: from folders and lists of files, or from an LMDB database. */
 import { createHash } from 'node:crypto';
 import { existsSync, statSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
@@ -22,22 +22,22 @@ import type { LazySample, Sample } from './evaluate-images.ts';
 export interface Samples {
   readonly matchedBy: MatchedBy | 'database';
   readonly samples: readonly (Sample | LazySample)[];
-  /** SHA-256 of the paths (from the folder or list) and classes; of a database its size and number of records. */
+  /** SHA-256 of the paths (relative to the folder or list) and classes; for a database of its size and number of records. */
   readonly sha256: string;
-  /** What of a folder is not taken. */
+  /** The files of a folder that are skipped. */
   readonly ignored: readonly string[];
   /** Closes the database; its samples cannot be read afterwards. */
   close(): void;
 }
 
 export interface SamplesOptions extends DatasetOptions {
-  /** Order of a database's raw Datums. Default: what is said beside them. */
+  /** The order of a database's raw Datums. Default: the order recorded beside them. */
   readonly databaseOrder?: 'BGR' | 'RGB' | undefined;
   /** How encoded Datums are decoded. */
   readonly decoding?: DecodeOptions;
 }
 
-/** Whether a path is a database: a folder with data.mdb, or what is named so. */
+/** Whether a path is a database: a folder with data.mdb, or a path with such a name. */
 const isLmdb = (path: string): boolean =>
   /(\.lmdb|\.mdb)[\\/]*$/.test(path) || existsSync(join(path, 'data.mdb'));
 
@@ -58,10 +58,10 @@ const READ_SAMPLES = signature('readSamples', {
 });
 
 /**
- * Folders and lists as `readLabelledImages`; of a database every Datum, raw or encoded, with its own label (0 where
- * it says none, as in Caffe). Raw Datums do not say the order of their channels: it is `options.databaseOrder`, or what
- * `resnode dataset` wrote beside them; where neither says it, B, G, R is assumed, as convert_imageset.cpp writes them: a
- * net of that order sees them as they are stored, and evaluateImages refuses one of the other order.
+ * Reads folders and lists as `readLabelledImages` does; from a database every Datum, raw or encoded, with its own label (0
+ * if it has none, as in Caffe). Raw Datums do not record the order of their channels: it is `options.databaseOrder`, or the
+ * order that `resnode dataset` recorded beside them. Without either, B, G, R is assumed, which convert_imageset.cpp writes:
+ * a net of that order gets them as stored, and evaluateImages refuses a net of the other order.
  * @throws ArgumentError, DataError
  */
 export function readSamples(path: string, options: SamplesOptions): Samples {

@@ -1,4 +1,4 @@
-/** The rows of class scores that a model gives, as probabilities. */
+/** The rows of class scores of a model, as probabilities. */
 
 import { GraphError } from '../../base/errors.ts';
 import { elementCount } from '../../base/shape.ts';
@@ -8,15 +8,15 @@ import { softmax } from '../softmax.ts';
 
 export interface Scores {
   readonly classes: number;
-  /** Classes do not exclude each other: the net ends in Sigmoid, and each has a probability of its own. */
+  /** Whether classes do not exclude each other: the net ends in Sigmoid, and each class has its own probability. */
   readonly independent: boolean;
-  /** Scores of a run's rows; of a net that ends in neither Softmax nor Sigmoid they go through a softmax here. */
+  /** The scores of a run's rows; those of a net that ends in neither Softmax nor Sigmoid pass through a softmax here. */
   run(input: Inputs[string], signal?: AbortSignal): Promise<Float32Array | Float64Array>;
 }
 
 /**
- * @param input The model's only one.
- * @throws GraphError where the model's last output is no row of scores an image
+ * @param input The model's only input.
+ * @throws GraphError if the model's last output is not a row of scores per image
  */
 export function scoresOf(model: Model, input: string): Scores {
   const [output, shape] = Object.entries(model.outputs).at(-1)!;

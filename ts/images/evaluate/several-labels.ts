@@ -1,4 +1,7 @@
-/** A net whose classes do not exclude each other, over images that have several labels or none: figures for each class. */
+/**
+ * Evaluates a net whose classes do not exclude each other, on images with several labels or none, with figures for each
+ * class.
+ */
 
 import { ArgumentError } from '../../base/errors.ts';
 import { callback, integer, list, number } from '../../base/kinds.ts';
@@ -22,7 +25,7 @@ import { scoresOf } from './scores.ts';
 export interface LabelsSample {
   /** A path, or pixels. */
   readonly image: string | Image | DeepImage;
-  /** The classes that it has, in their order; none: []. */
+  /** The classes of the image, in order; [] if it has none. */
   readonly labels: readonly number[];
 }
 
@@ -30,18 +33,18 @@ export interface LabelsOutcome {
   readonly labels: readonly number[];
   /** The probability of each class. */
   readonly scores: readonly number[];
-  /** Its place among the samples. */
+  /** The index among the samples. */
   readonly sample?: number;
 }
 
 export type EvaluateLabelsOptions = Omit<EvaluateOptions, 'scales' | 'resume' | 'onProgress'> & {
-  /** Told after each run how many images are done, and what was found so far. */
+  /** Called after each run with the number of images done and the results so far. */
   readonly onProgress?: (done: number, soFar: EvaluatedLabels) => void;
 };
 
-/** What came of images with several labels. */
+/** The results for images with several labels. */
 export interface EvaluatedLabels {
-  /** One an image, in their order, without those skipped. */
+  /** One per image, in order, without skipped ones. */
   readonly outcomes: readonly LabelsOutcome[];
   readonly skipped: readonly SkippedImage[];
 }
@@ -72,9 +75,9 @@ const EVALUATE_LABELS = signature('evaluateLabels', {
 });
 
 /**
- * The probabilities of all classes for every sample; images of the next run are decoded while one runs.
- * @throws ArgumentError for a net whose classes exclude each other, a label that is no class, or scores that are not
- * finite; what `evaluateImages` throws
+ * Computes the probabilities of all classes for every sample; images of the next run are decoded during a run.
+ * @throws ArgumentError for a net whose classes exclude each other, a label that is not a class, or non-finite scores; the
+ * errors of `evaluateImages`
  * @example
  * const { images } = readLabelList('findings.txt', { classes: 14 });
  * const { outcomes } = await evaluateLabels(model, images, { preprocess });
@@ -117,44 +120,46 @@ export async function evaluateLabels(
   });
 }
 
-/** One class: who has it against who has not. */
+/** The figures of one class: images with it against images without it. */
 export interface LabelFigures {
   readonly label: number;
-  /** Images that have it. */
+  /** The images that have the class. */
   readonly images: number;
-  /** Images whose probability of it reaches the threshold. */
+  /** The images whose probability of the class reaches the threshold. */
   readonly predicted: number;
-  /** Null: no image has it. */
+  /** Null if no image has the class. */
   readonly recall: number | null;
-  /** Null: it was told of none. */
+  /** Null if the class was predicted for no image. */
   readonly precision: number | null;
-  /** Harmonic mean of both: 2·found / (images + predicted); null where no image has it and it was told of none. */
+  /**
+   * The harmonic mean of both: 2·found / (images + predicted); null if no image has the class and it was never predicted.
+   */
   readonly f1: number | null;
-  /** Null where all images have it, or none. */
+  /** Null if all images have the class, or none. */
   readonly scores: BinaryFigures | null;
 }
 
 export interface LabelsSummary {
   readonly images: number;
-  /** From which probability on a class counts as told. */
+  /** The probability from which a class counts as predicted. */
   readonly threshold: number;
   /** All classes of the net. */
   readonly classes: readonly LabelFigures[];
-  /** Means over the classes that some images have and others have not; null where there is none. */
+  /** Means over the classes that some images have and others do not; null if there are none. */
   readonly meanAuc: number | null;
   readonly meanAveragePrecision: number | null;
-  /** Share of the images of which exactly their classes were told. */
+  /** The share of images for which exactly their classes were predicted. */
   readonly subsetAccuracy: number;
-  /** Share of all answers, a class and an image each, that are wrong. */
+  /** The share of wrong answers among all pairs of a class and an image. */
   readonly hammingLoss: number;
-  /** Over all answers together; 0 where nothing was found. */
+  /** Over all answers together; 0 if nothing was found. */
   readonly microF1: number;
-  /** Mean of the classes' F1, of those that have one. */
+  /** The mean of the F1 of the classes that have one. */
   readonly macroF1: number;
 }
 
 export interface LabelsOptions extends BinaryOptions {
-  /** From which probability on a class counts as told. Default 0.5. */
+  /** The probability from which a class counts as predicted. Default 0.5. */
   readonly threshold?: number;
 }
 
@@ -180,8 +185,8 @@ const SUMMARISE_LABELS = signature('summariseLabels', {
 });
 
 /**
- * Counts outcomes, class by class and together (Zhang & Zhou, "A Review on Multi-Label Learning Algorithms", 2014, section 2.2).
- * @throws ArgumentError for none
+ * Counts outcomes, per class and together (Zhang & Zhou, "A Review on Multi-Label Learning Algorithms", 2014, section 2.2).
+ * @throws ArgumentError if there are none
  */
 export function summariseLabels(
   outcomes: readonly LabelsOutcome[],
@@ -238,7 +243,7 @@ export function summariseLabels(
 const binaryOf = ({ specificities }: BinaryOptions): BinaryOptions =>
   specificities === undefined ? {} : { specificities };
 
-/** What was found, the means first. */
+/** The results as facts, the means first. */
 export function labelFacts(summary: LabelsSummary): Fact[] {
   const { meanAuc, meanAveragePrecision, classes, threshold } = summary;
   const judged = classes.filter(({ scores }) => scores !== null).length;
@@ -263,7 +268,7 @@ export function labelFacts(summary: LabelsSummary): Fact[] {
   ];
 }
 
-/** Every class as a row of a table. */
+/** The columns of a table with one row per class. */
 export const LABELS_HEAD: readonly string[] = [
   'class',
   'images',

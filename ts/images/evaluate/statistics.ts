@@ -1,4 +1,6 @@
-/** Scores and true classes → how often a net is right, how sure that is, and where it is wrong. */
+/**
+ * Computes from scores and true classes how often a net is right, how certain that figure is, and where the net is wrong.
+ */
 
 import { ArgumentError } from '../../base/errors.ts';
 import { list, number } from '../../base/kinds.ts';
@@ -7,7 +9,7 @@ import { type Balance, balanceOf } from './balance.ts';
 import { type Outcome, outcome } from './outcome.ts';
 import { type BinaryOptions, binaryRows } from './roc.ts';
 
-/** A count of images as a share of all, with what the count says of images not seen. */
+/** A number of images as a share of all, with an estimate for new images. */
 export interface Share {
   readonly correct: number;
   /** 1 − correct / images. */
@@ -29,7 +31,7 @@ export interface Confusion {
   readonly count: number;
 }
 
-/** Images whose confidence lies in (from, to]. */
+/** The images whose confidence is in (from, to]. */
 export interface CalibrationBin {
   readonly from: number;
   readonly to: number;
@@ -42,11 +44,11 @@ export interface OutcomeSummary {
   readonly images: number;
   readonly top1: Share;
   readonly top5: Share;
-  /** Classes that occur, in their order. */
+  /** The classes that occur, in order. */
   readonly classes: readonly ClassCount[];
-  /** Pairs of true and predicted class that differ, the most frequent first. */
+  /** Pairs of different true and predicted classes, the most frequent first. */
   readonly confusions: readonly Confusion[];
-  /** What holds for rare classes too: recall, precision, ROC, precision-recall. */
+  /** Figures that also hold for rare classes: recall, precision, ROC, precision-recall. */
   readonly balance: Balance;
   /** Guo et al., "On Calibration of Modern Neural Networks" (2017), section 2: 15 bins of equal width. */
   readonly calibration: { readonly expectedError: number; readonly bins: readonly CalibrationBin[] };
@@ -58,9 +60,9 @@ const SUMMARISE_OUTCOMES = signature('summariseOutcomes', {
 });
 
 /**
- * Counts outcomes. Where each has the scores of all classes, `balance` has ROC and precision-recall of each class
+ * Counts outcomes. If all of them have the scores of all classes, `balance` contains ROC and precision-recall of each class
  * against the others.
- * @throws ArgumentError for none
+ * @throws ArgumentError if there are none
  * @example summariseOutcomes(outcomes, { specificities: [0.99] }).balance.balancedAccuracy;
  */
 export function summariseOutcomes(outcomes: readonly Outcome[], options: BinaryOptions = {}): OutcomeSummary {
@@ -99,8 +101,8 @@ const WILSON_INTERVAL = signature('wilsonInterval', {
 });
 
 /**
- * The score interval for a proportion (Wilson 1927), which stays sensible for few images and for shares near 0 and 1.
- * @param z 1.96 is 95%.
+ * The score interval for a proportion (Wilson 1927), which remains sensible for few images and for shares near 0 and 1.
+ * @param z 1.96 gives 95%.
  */
 export function wilsonInterval(count: number, total: number, z = 1.959963984540054): [number, number] {
   WILSON_INTERVAL.check(count, total, z);

@@ -1,4 +1,4 @@
-/** The ten crops of Krizhevsky et al. (2012, section 4.1), with which MSRA's 10-crop errors were measured. */
+/** The ten crops of Krizhevsky et al. (2012, section 4.1), which MSRA's 10-crop errors use. */
 
 import { ArgumentError, ImageError } from '../../base/errors.ts';
 import { required, signature } from '../../base/options.ts';
@@ -11,7 +11,7 @@ const TEN_CROP_CORNERS = signature('tenCropCorners', {
   crop: required(size, 'The size of the crop.'),
 });
 
-/** Left and top of the four corners and the centre, row by row. */
+/** The left and top of the four corners and the centre, row by row. */
 export function tenCropCorners(image: Size, crop: Size): Corner[] {
   TEN_CROP_CORNERS.check(image, crop);
   const [right, bottom] = [image.width - crop.width, image.height - crop.height];
@@ -25,8 +25,8 @@ export function tenCropCorners(image: Size, crop: Size): Corner[] {
 }
 
 /**
- * Refuses a resize that leaves nothing to crop from.
- * @throws ArgumentError saying why; images that are not resized are checked one by one, in `tenCrops`
+ * Refuses a resize without room for ten crops.
+ * @throws ArgumentError that says why; images that are not resized are checked individually, in `tenCrops`
  */
 export function checkTenCrop({ resize, crop }: Preprocess): void {
   if (resize === null) return;
@@ -41,9 +41,9 @@ export function checkTenCrop({ resize, crop }: Preprocess): void {
 }
 
 /**
- * The five crops, then the five mirrored; of a mean image its centre is taken for all of them.
- * @param cropAt What `preprocessImage` or `preprocessBytes` gives at a corner.
- * @throws as that; ImageError where the image leaves no ten different crops
+ * The five crops, followed by their mirror images; all of them use the centre of a mean image.
+ * @param cropAt Calls `preprocessImage` or `preprocessBytes` with a corner.
+ * @throws its errors; ImageError if the image does not allow ten different crops
  */
 export async function tenCrops<Crop extends Float32Array | Uint8Array>(
   image: Image | DeepImage,
@@ -63,7 +63,7 @@ export async function tenCrops<Crop extends Float32Array | Uint8Array>(
   return [...crops, ...crops.map((pixels) => mirrored(pixels, crop.width))];
 }
 
-/** Every row backwards; the mean was subtracted before, as in data_transformer.cpp. */
+/** Reverses every row; the mean was subtracted before, as in data_transformer.cpp. */
 export function mirrored<Pixels extends Float32Array | Uint8Array>(pixels: Pixels, width: number): Pixels {
   const result = pixels.slice() as Pixels;
   for (let at = 0; at < result.length; at += width) result.subarray(at, at + width).reverse();
