@@ -12,7 +12,7 @@ export interface AffineMap {
   readonly shear: number;
 }
 
-/** Drawn in this order: rotation, shifts, scale, shear; each where it may be other than nothing. */
+/** Draws, in this order: rotation, shifts, scale, shear; each only if it can have an effect. */
 export function drawAffine(
   { rotation = 0, translate = [0, 0], scale = [1, 1], shear = 0 }: Affine,
   { width, height }: Pick<Pixels, 'width' | 'height'>,
@@ -35,7 +35,7 @@ export function drawAffine(
   };
 }
 
-/** @param fill Value outside the image. @returns Floats, interleaved, of the same size. */
+/** @param fill The value outside the image. @returns Interleaved floats of the same size. */
 export function affinePixels(pixels: Pixels, map: AffineMap, fill = 0): Pixels {
   const { data, width, height, offsets, rowStride, pixelStride } = pixels;
   const channels = offsets.length;

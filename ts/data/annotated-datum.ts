@@ -4,7 +4,7 @@ import { DataError, WeightsError } from '../base/errors.ts';
 import { bytesField, integerField, readFields, varint, type WireField } from '../caffe/wire.ts';
 import { type Datum, readDatum } from './datum.ts';
 
-/** A box as shares of the image, from 0 to 1. */
+/** A box in shares of the image, from 0 to 1. */
 export interface Box {
   readonly xmin: number;
   readonly ymin: number;
@@ -14,17 +14,17 @@ export interface Box {
 
 /** An object of an image. */
 export interface Annotation extends Box {
-  /** Its class; 0 is the background. */
+  /** The class; 0 is the background. */
   readonly label: number;
-  /** Which of its class in this image, from 0. */
+  /** The index among the objects of its class in this image, from 0. */
   readonly instance: number;
-  /** Hard to see: losses and evaluations may leave it out. */
+  /** Whether the object is hard to see; losses and evaluations may ignore it. */
   readonly difficult: boolean;
 }
 
 export interface AnnotatedDatum {
   readonly datum: Datum;
-  /** Null where the record says of no type, and so has no boxes: the Datum's label counts then. */
+  /** Null if the record has no annotation type and therefore no boxes; then the Datum's label counts. */
   readonly annotations: readonly Annotation[] | null;
 }
 
@@ -37,7 +37,7 @@ const BOX = { xmin: 1, ymin: 2, xmax: 3, ymax: 4, difficult: 6 };
 /**
  * Reads an AnnotatedDatum; the pixels are a view of `bytes`.
  * @param at The database and the record's key, for errors.
- * @throws DataError `data/datum` where it is cut short or no AnnotatedDatum
+ * @throws DataError `data/datum` if it is truncated or not an AnnotatedDatum
  */
 export function readAnnotatedDatum(bytes: Uint8Array, at: { file: string; key: string }): AnnotatedDatum {
   const { datum, annotations } = parse(bytes, at);
@@ -50,7 +50,7 @@ export function readAnnotatedDatum(bytes: Uint8Array, at: { file: string; key: s
   return { datum: readDatum(datum, at), annotations };
 }
 
-/** How many boxes a record has; its pixels are not looked at. @throws DataError */
+/** The number of boxes of a record; its pixels are not read. @throws DataError */
 export function countAnnotations(bytes: Uint8Array, at: { file: string; key: string }): number {
   return parse(bytes, at).annotations?.length ?? 0;
 }
@@ -113,7 +113,7 @@ function readAnnotation(
 const floatOf = (bytes: Uint8Array): number =>
   new DataView(bytes.buffer, bytes.byteOffset, 4).getFloat32(0, true);
 
-/** A record's bytes. @param datum Of `writeDatum`. */
+/** The bytes of a record. @param datum The result of `writeDatum`. */
 export function writeAnnotatedDatum(datum: Uint8Array, annotations: readonly Annotation[]): Buffer {
   const labels = [...new Set(annotations.map(({ label }) => label))];
   const groups = labels.map((label) =>

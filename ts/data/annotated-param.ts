@@ -1,22 +1,24 @@
-/** What AnnotatedData of SSD's fork does to images and boxes, read from its layer; what is not done here is refused by name. */
+/**
+ * Reads from an AnnotatedData layer of SSD's fork what happens to images and boxes; unsupported fields are refused by name.
+ */
 
 import { type Message, positionOf } from '../caffe/message.ts';
 import { type LayerParameter, withDefaults } from '../caffe/net-parameter.ts';
 import type { Context } from './layer-context.ts';
 import type { ResizeMode } from './resize-modes.ts';
 
-/** Plain data, for a worker. */
+/** Plain data that can be sent to a worker. */
 export interface AnnotatedTransform {
   readonly samplers: readonly BatchSampler[];
   readonly distort: Distortion | null;
   readonly expand: { readonly probability: number; readonly most: number } | null;
-  /** By one of the modes, drawn for each image. */
+  /** One of the modes, which is drawn for each image. */
   readonly resize: {
     readonly width: number;
     readonly height: number;
     readonly modes: readonly ResizeMode[];
   } | null;
-  /** Boxes whose centre, or so much of which, lies in what is cut out are kept; null: all that it touches. */
+  /** Keeps boxes whose centre, or a minimum share of which, is inside the cut; null keeps all boxes that it touches. */
   readonly emit: { readonly type: 'CENTER' | 'MIN_OVERLAP'; readonly overlap: number } | null;
 }
 
@@ -25,7 +27,7 @@ export interface BatchSampler {
   readonly scale: readonly [least: number, most: number];
   readonly ratio: readonly [least: number, most: number];
   readonly constraint: Readonly<Record<Constraint, { readonly least: number; readonly most: number } | null>>;
-  /** Null: as many as trials find. */
+  /** Null: as many as the trials find. */
   readonly mostSamples: number | null;
   readonly trials: number;
 }
@@ -55,7 +57,7 @@ export const SSD_TRANSFORMS = [
   'crop_w',
 ] as const;
 
-/** @throws what `refuse` makes */
+/** @throws errors that `refuse` creates */
 export function annotatedTransformOf(layer: LayerParameter, { refuse }: Context): AnnotatedTransform {
   const param: Message = layer.annotated_data_param ?? {};
   const transform: Message = layer.transform_param ?? {};

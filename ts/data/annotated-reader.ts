@@ -1,7 +1,8 @@
 /**
- * AnnotatedData of SSD's fork (annotated_data_layer.cpp): images of a database, cut out at random with their boxes, which fill
- * a label of 1×1×K×8: [place in the batch, class, instance, xmin, ymin, xmax, ymax, difficult]. SSD's K is the number of boxes
- * of a batch; here it is the most that a batch can have, and −1 fills the rows that are left, which SSD's layers pass over.
+ * AnnotatedData of SSD's fork (annotated_data_layer.cpp): images of a database with their boxes, cropped at random. The
+ * boxes form a label of 1×1×K×8: [index in the batch, class, instance, xmin, ymin, xmax, ymax, difficult]. SSD's K is the
+ * number of boxes of a batch; here it is the largest number that a batch can have, and the remaining rows are −1, which
+ * SSD's layers skip.
  */
 
 import { DataError } from '../base/errors.ts';
@@ -20,7 +21,7 @@ import { resizeBy } from './resize-modes.ts';
 import { drawPart, mirrorBoxes, projectBoxes } from './sample-boxes.ts';
 import { type Transform, transformedShape, transformPixels } from './transform.ts';
 
-/** An image and the boxes in it. */
+/** An image and its boxes. */
 interface Annotated {
   readonly pixels: Pixels;
   readonly boxes: readonly Annotation[];
@@ -54,7 +55,7 @@ export async function annotatedReader(spec: AnnotatedSpec): Promise<Reader> {
     );
     return { name: `record "${name}"`, random, ...prepared };
   };
-  /** One sample in its place. @returns Its boxes. */
+  /** Writes one sample to its position. @returns Its boxes. */
   const place = async (sample: Sample, data: Float32Array, at: number, given?: readonly number[]) => {
     const { name, pixels, boxes, random } = await prepare(sample);
     const shape = given ?? transformedShape(pixels, transform);
@@ -102,7 +103,7 @@ export async function annotatedReader(spec: AnnotatedSpec): Promise<Reader> {
   };
 }
 
-/** How many boxes a batch can have, 1 at least: those of the records that have most. */
+/** The largest number of boxes that a batch can have, at least 1: those of the records with the most boxes. */
 async function mostBoxes(database: Database, batch: number): Promise<number> {
   const counts = new Uint32Array(database.count);
   for (let i = 0; i < database.count; i++) {
@@ -111,13 +112,13 @@ async function mostBoxes(database: Database, batch: number): Promise<number> {
     counts[i] = countAnnotations(value, { file: database.file, key: key.toString('latin1') });
   }
   counts.sort();
-  // Where a batch is larger than the database, records come again.
+  // If a batch is larger than the database, records repeat.
   let sum = 0;
   for (let i = 0; i < batch; i++) sum += counts[counts.length - 1 - (i % counts.length)]!;
   return Math.max(1, sum);
 }
 
-/** Colours, then a larger canvas, then a part that is cut out, then the size: in this order. */
+/** Applies in this order: colours, a larger canvas, a random cut, the size. */
 async function sampled(
   { pixels, boxes }: Annotated,
   {
@@ -150,7 +151,7 @@ async function sampled(
   return { ...now, pixels: await resizeBy(now.pixels, resize, mode) };
 }
 
-/** DataTransformer::ExpandImage: the image somewhere on a canvas of the mean. */
+/** DataTransformer::ExpandImage: places the image on a larger canvas of the mean. */
 function expanded(
   { pixels, boxes }: Annotated,
   ratio: number,
@@ -183,7 +184,7 @@ function expanded(
   return { pixels: { ...source, data, width, height, rowStride }, boxes: projectBoxes(boxes, part, emit) };
 }
 
-/** DataTransformer::CropImage: of one pixel at least. */
+/** DataTransformer::CropImage, with at least one pixel. */
 function cut(
   pixels: Pixels,
   { xmin, ymin, xmax, ymax }: { xmin: number; ymin: number; xmax: number; ymax: number },
@@ -195,7 +196,7 @@ function cut(
   return interleaved(cutPixels(pixels, { left, top, width, height }));
 }
 
-/** Boxes where crop_size cut the image out, and mirrored it. */
+/** The boxes after crop_size and mirroring. */
 function cutBoxes(
   boxes: readonly Annotation[],
   { width, height }: Pixels,

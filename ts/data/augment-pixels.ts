@@ -1,4 +1,4 @@
-/** A decoded image → the one that is cropped: resized, moved, and its colours changed, as `augment` asks. */
+/** Resizes, transforms and colours a decoded image as `augment` says, before it is cropped. */
 import { DataError } from '../base/errors.ts';
 import { randomInteger } from '../base/random.ts';
 import { resizedSize } from '../images/geometry.ts';
@@ -9,8 +9,9 @@ import { type Pixels, resizePixels } from './pixels.ts';
 import type { Transform } from './transform.ts';
 
 /**
- * Drawn in this order, before all that the crop draws: the size or the part, the affine map, the changes of colour.
- * @throws DataError without a place for what are no images of bytes with up to 4 channels
+ * Draws, in this order and before everything that the crop draws: the size or the region, the affine map, the changes of
+ * colour.
+ * @throws DataError without a position if the pixels are not bytes with up to 4 channels
  */
 export async function augmentPixels(
   pixels: Pixels,
@@ -39,7 +40,7 @@ export async function augmentPixels(
   return result;
 }
 
-/** Of two numbers, a whole one between them is drawn, both included. */
+/** Draws an integer from a range of two numbers, both included. */
 function toShorterSide(
   pixels: Pixels,
   shorterSide: number | readonly [number, number],
@@ -58,7 +59,7 @@ interface Part {
   readonly height: number;
 }
 
-/** As torchvision's RandomResizedCrop.get_params: ten draws that may not fit, then the largest part that does, centred. */
+/** As torchvision's RandomResizedCrop.get_params: ten draws that may not fit, then the largest centred region that does. */
 export function drawPart(
   { width, height }: Pick<Pixels, 'width' | 'height'>,
   { area = [0.08, 1], ratio = [3 / 4, 4 / 3] }: ResizedCrop,

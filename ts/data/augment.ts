@@ -1,6 +1,6 @@
 /**
- * What the training of residual networks does to its images beyond Caffe's transform_param. A prototxt stays loadable
- * by Caffe: these are options beside it, in code or in a JSON file.
+ * Augmentation that the training of residual networks uses beyond Caffe's transform_param. So that Caffe can still load the
+ * prototxt, these options are given in code or in a JSON file.
  */
 
 import { ArgumentError } from '../base/errors.ts';
@@ -22,51 +22,54 @@ import {
 
 export interface Augment {
   /**
-   * Resizes an image to this shorter side, aspect kept, bilinear as OpenCV's, before the crop; of two numbers, a whole
-   * one between them (both included) is drawn for each image: [256, 480] (He et al. 2015, section 3.4).
+   * Resizes an image to this shorter side before the crop, keeping its aspect ratio, bilinearly as OpenCV does. From a range
+   * of two numbers an integer (both included) is drawn for each image: [256, 480] (He et al. 2015, section 3.4).
    */
   readonly shorterSide?: number | readonly [number, number];
   /**
-   * Zeros on all four sides, from which crop_size is then cut: 4 for CIFAR (section 4.2). They are zeros of what the net
-   * gets, after the mean was subtracted: the paper pads images with the mean subtracted, fb.resnet.torch normalised ones.
+   * Zeros on all four sides, from which crop_size is then cut: 4 for CIFAR (section 4.2). The zeros are values of the net's
+   * input, after the mean is subtracted: the paper pads images with the mean subtracted, fb.resnet.torch normalised ones.
    */
   readonly pad?: number;
   /**
-   * The mean image is of the crop's size and is subtracted from the crop before it is mirrored, as MSRA's
-   * ResNet_mean.binaryproto. Without this it is of the whole image's size and subtracted there, as Caffe does.
+   * Whether the mean image has the crop's size and is subtracted from the crop before mirroring, as with MSRA's
+   * ResNet_mean.binaryproto. Otherwise it has the size of the whole image and is subtracted from it, as in Caffe.
    */
   readonly meanOfCrop?: boolean;
   /** Colour augmentation by the principal components of the pixels' colours (Krizhevsky et al. 2012, section 4.1). */
   readonly lighting?: Lighting;
-  /** Instead of a size and a crop: a part of random area and aspect, resized to crop_size. */
+  /** A region of random area and aspect ratio, resized to crop_size, instead of a size and a crop. */
   readonly resizedCrop?: ResizedCrop;
-  /** Rotation, shift, scale and shear, of the resized image. */
+  /** Rotation, shift, scale and shear of the resized image. */
   readonly affine?: Affine;
   /** Brightness, contrast, saturation, hue. */
   readonly jitter?: Jitter;
-  /** Squares of zeros in what the net gets. */
+  /** Squares of zeros in the net's input. */
   readonly cutout?: Cutout;
-  /** Whether EXIF's orientation turns an image that is decoded. Default `applied`, as OpenCV. */
+  /** Whether a decoded image is rotated according to its EXIF orientation. Default `applied`, as in OpenCV. */
   readonly orientation?: 'applied' | 'ignored';
-  /** The most pixels of an image that is decoded, 1 to 2^30. Default 2^26. */
+  /** The largest number of pixels of an image that is decoded, 1 to 2^30. Default 2^26. */
   readonly maxPixels?: number;
-  /** Centre and width of the values of DICOM images, and of those of 16 bits, that become black to white. */
+  /** The centre and width of the values that become black to white, for DICOM images and images of 16 bits. */
   readonly window?: Window;
-  /** Database records in random order, another one every epoch; Caffe has this for lists alone (ImageData). */
+  /** Reads database records in random order, a new one in each epoch; Caffe does this only for lists (ImageData). */
   readonly shuffle?: boolean;
-  /** Image lists alone: every class equally often in an epoch of as many images; those of rare classes come again. */
+  /**
+   * For image lists: every class occurs equally often in an epoch, and images of rare classes repeat; the number of images
+   * stays the same.
+   */
   readonly balanced?: boolean;
 }
 
-/** What checkAugment looks into. */
+/** A value that checkAugment accepts. */
 export const augment: Kind<Augment> = kind(
   'an object with shorterSide, pad, …',
   (value) => isObject(value) && !Array.isArray(value),
 );
 
-/** To every pixel, Σ αᵢ·λᵢ·pᵢ is added before the mean is subtracted, αᵢ normal and drawn once an image. */
+/** Adds Σ αᵢ·λᵢ·pᵢ to every pixel before the mean is subtracted, with a normal αᵢ drawn once per image. */
 export interface Lighting {
-  /** Of α. Default 0.1. */
+  /** The standard deviation of α. Default 0.1. */
   readonly std?: number;
   /** λ, for pixels of 0 to 255. Default ImageNet's, 55.4625, 4.794, 1.1475 (fb.resnet.torch's times 255). */
   readonly eigenvalues?: readonly number[];
@@ -84,7 +87,7 @@ export const IMAGENET_LIGHTING: Required<Lighting> = {
   ],
 };
 
-/** @param name How the argument is called in errors. @throws ArgumentError for an unknown field or a wrong value */
+/** @param name The argument's name in errors. @throws ArgumentError for an unknown field or a wrong value */
 export function checkAugment(value: unknown, name = 'augment'): Augment {
   const fields = record(value, name, [
     ...['shorterSide', 'pad', 'resizedCrop', 'affine', 'jitter', 'cutout'],
@@ -149,9 +152,9 @@ const READ_AUGMENT = signature('readAugment', {
 });
 
 /**
- * Reads a JSON file with an object a phase: `{ "TRAIN": { "pad": 4 }, "TEST": {} }`.
- * @returns What it has for `phase`; nothing where it does not name it.
- * @throws ArgumentError naming the file and the field
+ * Reads a JSON file with one object per phase: `{ "TRAIN": { "pad": 4 }, "TEST": {} }`.
+ * @returns The options for `phase`; none if the file does not contain it.
+ * @throws ArgumentError that names the file and the field
  */
 export function readAugment(file: string, phase: 'TRAIN' | 'TEST'): Augment {
   READ_AUGMENT.check(file, phase);

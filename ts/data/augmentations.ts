@@ -1,48 +1,48 @@
-/** Random changes of an image's place and colour, as torchvision draws and computes them: their options, one table each. */
+/** Random changes of an image's geometry and colour, as torchvision draws and computes them: one table of options each. */
 import { either, integer, type Kind, list, number } from '../base/kinds.ts';
 import { optional, options, required } from '../base/options.ts';
 
-/** A part of the image, resized to crop_size (RandomResizedCrop; Szegedy et al., arXiv 1409.4842, section 6). */
+/** A region of the image, resized to crop_size (RandomResizedCrop; Szegedy et al., arXiv 1409.4842, section 6). */
 export interface ResizedCrop {
-  /** Share of the image's area, drawn uniformly. Default [0.08, 1]. */
+  /** The share of the image's area, drawn uniformly. Default [0.08, 1]. */
   readonly area?: readonly [number, number];
-  /** Width over height, drawn uniformly in its logarithm. Default [3/4, 4/3]. */
+  /** Width over height, drawn uniformly on a logarithmic scale. Default [3/4, 4/3]. */
   readonly ratio?: readonly [number, number];
 }
 
-/** ColorJitter: those given, in random order, each by a factor drawn from 1 − v to 1 + v. */
+/** ColorJitter: the given changes in random order, each with a factor drawn from 1 − v to 1 + v. */
 export interface Jitter {
   readonly brightness?: number;
   readonly contrast?: number;
-  /** Of three channels, B, G, R; grey images have none. */
+  /** For three channels, B, G, R; grey images have no saturation. */
   readonly saturation?: number;
-  /** Largest turn, of a whole circle: up to 0.5. */
+  /** The largest turn, as a share of a full circle, up to 0.5. */
   readonly hue?: number;
 }
 
 /** RandomAffine: a rotation, shift, scale and shear about the image's centre, bilinear. */
 export interface Affine {
-  /** Degrees, clockwise; v draws from −v to v. Default 0. */
+  /** In degrees, clockwise; v draws from −v to v. Default 0. */
   readonly rotation?: number | readonly [number, number];
-  /** Largest shifts as shares of width and height. Default [0, 0]. */
+  /** The largest shifts as shares of width and height. Default [0, 0]. */
   readonly translate?: readonly [number, number];
   /** Default [1, 1]. */
   readonly scale?: readonly [number, number];
-  /** Degrees along x; v draws from −v to v. Default 0. */
+  /** In degrees along x; v draws from −v to v. Default 0. */
   readonly shear?: number | readonly [number, number];
-  /** Value of what comes from outside the image, 0 to 255. Default 0. */
+  /** The value of pixels that come from outside the image, 0 to 255. Default 0. */
   readonly fill?: number;
 }
 
-/** Squares of zeros of what the net gets (DeVries and Taylor, arXiv 1708.04552). */
+/** Squares of zeros in the net's input (DeVries and Taylor, arXiv 1708.04552). */
 export interface Cutout {
-  /** Side in pixels; what lies outside the image is cut off. */
+  /** The side in pixels; squares are clipped at the image's edges. */
   readonly size: number;
   /** Default 1. */
   readonly count?: number;
 }
 
-/** Two numbers of a range, the smaller first. */
+/** A range of two numbers, the smaller first. */
 function range(limits: {
   readonly from?: number;
   readonly above?: number;

@@ -1,9 +1,9 @@
-/** An order of labelled samples in which every class comes equally often. */
+/** Orders labelled samples so that every class occurs equally often. */
 import { mix, shuffled } from '../base/random.ts';
 
 /**
- * As many places as there are labels. They come in rounds: in each round every class has one place, in random order, and a
- * class takes its samples in random order, all of them before any comes again.
+ * Returns as many indices as there are labels, in rounds. Each round has one sample of every class, in random order, and a
+ * class uses all of its samples, in random order, before any repeats.
  * @param seed The same seed and labels give the same order.
  */
 export async function balancedOrder(labels: readonly number[], seed: number): Promise<Uint32Array> {
@@ -15,7 +15,7 @@ export async function balancedOrder(labels: readonly number[], seed: number): Pr
   });
   const classes = [...members.values()];
   const order = new Uint32Array(labels.length);
-  // Of each class: the pass through its samples that is under way, and how far it is.
+  // The current pass through the samples of each class, and its position.
   const passes = classes.map(() => ({ count: 0, at: 0, order: new Uint32Array(0) as Uint32Array }));
   for (let place = 0, round = 0; place < order.length; round++)
     for (const each of await shuffled(classes.length, mix(seed, 0, round))) {

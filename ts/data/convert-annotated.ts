@@ -1,13 +1,16 @@
-/** Images with boxes → an LMDB of AnnotatedDatums, as convert_annoset of SSD's fork writes it (weiliu89/caffe, branch ssd). */
+/**
+ * Writes images with boxes to an LMDB of AnnotatedDatums, as convert_annoset of SSD's fork does (weiliu89/caffe, branch
+ * ssd).
+ */
 import { boolean, integer, list, number, path, string } from '../base/kinds.ts';
 import { fields, optional, options, required, signature } from '../base/options.ts';
 import { warn } from '../base/warn.ts';
 import { type Annotation, writeAnnotatedDatum } from './annotated-datum.ts';
 import { type ConvertImagesOptions, imageRows, type Sides, writeImages } from './image-records.ts';
 
-/** An object of an image: corners in pixels of the file's own size, which are divided by it. */
+/** An object in an image: its corners are in pixels of the file's size, by which they are divided. */
 export interface NumberedObject {
-  /** Its class, from 1 on; 0 is the background. */
+  /** The class, from 1; 0 is the background. */
   readonly label: number;
   readonly xmin: number;
   readonly ymin: number;
@@ -17,14 +20,14 @@ export interface NumberedObject {
   readonly difficult?: boolean;
 }
 
-/** An image file and the objects in it; none is possible too. `name` is what a record's key ends with. */
+/** An image file and its objects, possibly none. A record's key ends with `name`. */
 export interface ImageWithObjects {
   readonly path: string;
   readonly name: string;
   readonly objects: readonly NumberedObject[];
 }
 
-/** ReadRichImageToAnnotatedDatum gives the Datum no class. */
+/** ReadRichImageToAnnotatedDatum does not give the Datum a class. */
 const NO_LABEL = -1;
 
 const pixels = required(number(), 'A coordinate in pixels.');
@@ -55,11 +58,11 @@ const CONVERT_ANNOTATED_IMAGES = signature('convertAnnotatedImages', {
 });
 
 /**
- * Writes images from files with their boxes: what an AnnotatedData layer reads.
- * @param output The folder to make.
- * @param options As for `convertImages`; `resize` leaves boxes where they are, since they are shares of the image.
- * @returns How many records were written.
- * @throws DataError, ImageError naming the file; ResnodeError `file/write`; nothing is left behind then
+ * Writes images from files with their boxes, for an AnnotatedData layer.
+ * @param output The folder to create.
+ * @param options As for `convertImages`; `resize` does not change boxes, because they are shares of the image.
+ * @returns The number of records written.
+ * @throws DataError, ImageError that names the file; ResnodeError `file/write`; after an error nothing is left behind
  * @example
  * const images = readAnnotatedImages('VOC2007/Annotations', 'labelmap_voc.prototxt');
  * await convertAnnotatedImages(images, 'trainval.lmdb', { encoded: true, shuffle: 1 });
@@ -94,7 +97,7 @@ export async function convertAnnotatedImages(
 const isBeyond = ({ xmin, ymin, xmax, ymax }: NumberedObject, { width, height }: Sides): boolean =>
   xmin < 0 || ymin < 0 || xmax > width || ymax > height;
 
-/** ReadXMLToAnnotatedDatum: an image's objects of each class are counted from 0. */
+/** ReadXMLToAnnotatedDatum: the objects of each class in an image are counted from 0. */
 function annotationsOf(objects: readonly NumberedObject[], { width, height }: Sides): Annotation[] {
   const instances = new Map<number, number>();
   return objects.map(({ label, xmin, ymin, xmax, ymax, difficult = false }) => {

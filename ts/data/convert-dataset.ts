@@ -21,7 +21,7 @@ export interface ConvertRawOptions extends ConvertDatasetOptions {
   readonly order?: 'BGR' | 'RGB';
 }
 
-/** Images by path. `name` is what a record's key ends with (convert_imageset: as in the list). */
+/** An image by path. A record's key ends with `name` (in convert_imageset, the path in the list). */
 export interface NamedImage {
   readonly path: string;
   readonly name: string;
@@ -58,9 +58,9 @@ const CONVERT_RAW_IMAGES = signature('convertRawImages', {
 
 /**
  * Writes images that are arrays.
- * @param digits Of the key: 8 as convert_mnist_data, 5 as convert_cifar_data.
- * @returns How many records were written.
- * @throws DataError; ResnodeError `file/write`; nothing is left behind then
+ * @param digits The number of digits of the key: 8 as in convert_mnist_data, 5 as in convert_cifar_data.
+ * @returns The number of records written.
+ * @throws DataError; ResnodeError `file/write`; after an error nothing is left behind
  */
 export async function convertRawImages(
   images: RawImages,
@@ -112,8 +112,8 @@ const CONVERT_IMAGES = signature('convertImages', {
 });
 
 /**
- * Writes images from files; else as convertRawImages.
- * @throws DataError, ImageError naming the file
+ * Writes images from files; otherwise as convertRawImages.
+ * @throws DataError, ImageError that names the file
  * @example await convertImages([{ path: 'a.png', name: 'a.png', label: 0 }], 'train.lmdb', { shuffle: 1 });
  */
 export async function convertImages(

@@ -1,6 +1,6 @@
 /**
- * In which order a database has its colours. Datums do not say: convert_imageset writes B, G, R, convert_cifar_data
- * R, G, B. What is written here says it in a file beside the records, which Caffe does not look at.
+ * The order of a database's colour channels. Datums do not store it: convert_imageset writes B, G, R, and convert_cifar_data
+ * R, G, B. resnode stores the order in a file beside the records, which Caffe ignores.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,13 +10,13 @@ import { writeFileAtomically } from '../caffe/atomic-file.ts';
 const NAME = 'resnode-database.json';
 const FORMAT = 'resnode-database/1';
 
-/** @param database The folder with data.mdb. */
+/** @param database The folder that holds data.mdb. */
 export function writeDatabaseOrder(database: string, order: 'BGR' | 'RGB'): void {
   const path = join(database, NAME);
   writeFileAtomically(path, [`${JSON.stringify({ format: FORMAT, order })}\n`]);
 }
 
-/** Null: it is not said. @throws DataError for a file that says something else */
+/** Null if there is no such file. @throws DataError for an invalid file */
 export function readDatabaseOrder(database: string): 'BGR' | 'RGB' | null {
   const file = join(database, NAME);
   let text: string;
@@ -30,7 +30,7 @@ export function readDatabaseOrder(database: string): 'BGR' | 'RGB' | null {
   try {
     json = JSON.parse(text);
   } catch {
-    // Said below.
+    // An error follows below.
   }
   if (json?.format === FORMAT && (json.order === 'BGR' || json.order === 'RGB')) return json.order;
   throw new DataError(

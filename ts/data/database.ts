@@ -1,4 +1,7 @@
-/** What a database of images is to its reader: records by their position in the order of the keys, as Caffe's cursor. */
+/**
+ * The interface of a database of images for its reader: records by position in the order of their keys, as in Caffe's
+ * cursor.
+ */
 import { DataError } from '../base/errors.ts';
 import { type Datum, readDatum } from './datum.ts';
 
@@ -8,16 +11,16 @@ export interface DatabaseRecord {
 }
 
 export interface Database {
-  /** Named in errors. */
+  /** The name of the database in errors. */
   readonly file: string;
-  /** How many records there are. */
+  /** The number of records. */
   readonly count: number;
-  /** The record at a position from 0 to count − 1. @throws DataError where the database is damaged */
+  /** The record at a position from 0 to count − 1. @throws DataError if the database is damaged */
   at(position: number): DatabaseRecord | Promise<DatabaseRecord>;
   close(): void | Promise<void>;
 }
 
-/** A record's Datum, with its key as text. @throws DataError naming the record */
+/** The Datum of a record, with its key as text. @throws DataError that names the record */
 export function datumOf(
   { key, value }: DatabaseRecord,
   file: string,
@@ -26,7 +29,7 @@ export function datumOf(
   return { key: name, datum: readDatum(value, { file, key: name }) };
 }
 
-/** What is said of a database without records. */
+/** The error for a database without records. */
 export const emptyDatabase = (path: string): DataError =>
   new DataError(
     'data/empty',

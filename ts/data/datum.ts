@@ -4,26 +4,26 @@ import { DataError, WeightsError } from '../base/errors.ts';
 import { bytesField, integerField, readFields } from '../caffe/wire.ts';
 
 export interface Datum {
-  /** 0 where an encoded image does not say. */
+  /** 0 if an encoded image does not specify it. */
   readonly channels: number;
   readonly height: number;
   readonly width: number;
-  /** Null where it was not written; Caffe then takes 0. */
+  /** Null if it is missing; Caffe then uses 0. */
   readonly label: number | null;
-  /** `data` is a JPEG, PNG or the like. */
+  /** Whether `data` is an encoded image such as a JPEG or PNG. */
   readonly encoded: boolean;
-  /** Channels × height × width bytes, or a whole encoded file; empty where there is `floatData`. */
+  /** Channels × height × width bytes, or a whole encoded file; empty if there is `floatData`. */
   readonly data: Uint8Array;
   readonly floatData: Float32Array | null;
 }
 
-// Field numbers of caffe.proto, message Datum.
+// The field numbers of caffe.proto, message Datum.
 const DATUM = { channels: 1, height: 2, width: 3, data: 4, label: 5, floatData: 6, encoded: 7 };
 
 /**
  * Reads a Datum; `data` is a view of `bytes`.
  * @param at The database and the record's key, for errors.
- * @throws DataError `data/datum` where it is cut short, no Datum, or its sizes do not fit its data
+ * @throws DataError `data/datum` if it is truncated, not a Datum, or its sizes do not fit its data
  */
 export function readDatum(bytes: Uint8Array, at: { file: string; key: string }): Datum {
   const what = `record "${at.key}"`;
@@ -65,7 +65,7 @@ function floatsOf(parts: readonly Uint8Array[]): Float32Array {
   return new Float32Array(bytes.buffer, 0, bytes.length >> 2);
 }
 
-/** A Datum's bytes, as protobuf writes them for Caffe's converters. */
+/** The bytes of a Datum, as protobuf writes them in Caffe's converters. */
 export function writeDatum(datum: {
   readonly channels?: number;
   readonly height?: number;

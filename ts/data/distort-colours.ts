@@ -1,10 +1,13 @@
-/** SSD's random changes of colour (im_transforms.cpp, ApplyDistort), in floating point where OpenCV rounds to bytes in between. */
+/**
+ * SSD's random changes of colour (im_transforms.cpp, ApplyDistort), in floating point, where OpenCV rounds to bytes after
+ * each step.
+ */
 
 import { DataError } from '../base/errors.ts';
 import type { Distortion } from './annotated-param.ts';
 import type { Pixels } from './pixels.ts';
 
-/** @param pixels Interleaved B, G, R of bytes, which are changed. @throws DataError where they have no three channels */
+/** @param pixels Interleaved B, G, R bytes, which are modified. @throws DataError if there are not three channels */
 export function distortColours(pixels: Pixels, distortion: Distortion, random: () => number): void {
   if (pixels.offsets.length !== 3)
     throw new DataError(
@@ -61,7 +64,7 @@ function each(data: Float32Array, change: (value: number) => number): void {
   for (let i = 0; i < data.length; i++) data[i] = Math.min(255, Math.max(0, change(data[i]!)));
 }
 
-/** @param change Hue (a turn is 1) and saturation, from 0 to 1, to others; the value stays. */
+/** @param change Maps hue (a turn is 1) and saturation, both from 0 to 1, to new ones; the value stays. */
 export function eachHsv(data: Float32Array, change: (h: number, s: number) => [number, number]): void {
   for (let i = 0; i < data.length; i += 3) {
     const [b, g, r] = [data[i]!, data[i + 1]!, data[i + 2]!];

@@ -1,4 +1,4 @@
-/** The first record of what a data layer reads: its shapes are those of the layer's tops. */
+/** Reads the first record of a data layer's source, which gives the shapes of the layer's tops. */
 import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { DataError } from '../base/errors.ts';
@@ -13,7 +13,7 @@ import { segmentationSpecOf } from './segmentation-param.ts';
 import { segmentationReader } from './segmentation-reader.ts';
 import type { Transform } from './transform.ts';
 
-/** Types of layers whose shapes are in what they read, and their parameter. */
+/** Types of layers whose shapes depend on their data, and their parameters. */
 const READ = {
   Data: ['data_param', 'DataParameter'],
   AnnotatedData: ['data_param', 'DataParameter'],
@@ -24,7 +24,7 @@ const READ = {
 
 /**
  * The shape of each top, batch first.
- * @throws DataError saying what is missing; what the reader throws
+ * @throws DataError that says what is missing; the reader's errors
  */
 export async function shapesOfFirstRecord(layer: LayerParameter): Promise<[string, readonly number[]][]> {
   const { name = '', type, top: tops = [] } = layer;
@@ -46,7 +46,7 @@ export async function shapesOfFirstRecord(layer: LayerParameter): Promise<[strin
   }
 }
 
-/** Names of files → paths: from the working folder, or, where the source is not there, beside the prototxt. */
+/** Resolves file names: relative to the working folder or, if the source is not there, to the prototxt's folder. */
 function finder(source: string, layer: LayerParameter): (path: string) => string {
   const beside = dirname(positionOf(layer)?.file ?? '.');
   const folder = !existsSync(source) && existsSync(join(beside, source)) ? beside : '.';
@@ -111,7 +111,7 @@ async function open(
   return { reader: await databaseReader({ kind, path, tops: imageTops, transform }), first };
 }
 
-/** What of a transformation changes a shape. */
+/** The transformations that change a shape. */
 function untransformed(layer: LayerParameter, colour: boolean | null): Transform {
   const { crop_size: cropSize } = withDefaults<{ crop_size: number }>(
     'TransformationParameter',

@@ -1,4 +1,4 @@
-/** What HDF5Output layers write during a run (hdf5_output_layer.cpp): datasets `data` and `label`. */
+/** The files that HDF5Output layers write in a run (hdf5_output_layer.cpp): datasets `data` and `label`. */
 import { resolve } from 'node:path';
 import { DataError } from '../base/errors.ts';
 import { Hdf5Writer, needHdf5Writer } from '../caffe/hdf5-writer.ts';
@@ -7,8 +7,8 @@ import { fileShape, type Hdf5Output } from '../layers/sinks.ts';
 type Blobs = Readonly<Record<string, { readonly shape: readonly number[]; readonly data: Float32Array }>>;
 
 /**
- * The files of one run. Each batch's rows follow those of the one before, where Caffe ends at the second; a file is in its
- * place when the run has ended, whole or not at all.
+ * The files of one run. The rows of each batch are appended to those of the previous one, while Caffe ends at the second
+ * batch. A file appears when the run has ended, completely or not at all.
  */
 export class Hdf5Files {
   readonly #files: readonly { readonly layer: Hdf5Output; readonly writer: Hdf5Writer }[];
@@ -19,8 +19,8 @@ export class Hdf5Files {
   }
 
   /**
-   * @param layers Of the net that runs; their files are relative to the working folder, as for Caffe.
-   * @throws DataError where two write to one file; ResnodeError `package/missing`, `file/write`
+   * @param layers The HDF5Output layers of the net; their files are relative to the working folder, as in Caffe.
+   * @throws DataError if two layers write to one file; ResnodeError `package/missing`, `file/write`
    */
   static async open(layers: readonly Hdf5Output[]): Promise<Hdf5Files> {
     checkHdf5Outputs(layers);
@@ -34,13 +34,13 @@ export class Hdf5Files {
     }
   }
 
-  /** The rows of a batch. @param blobs By the names that the layers have for them. */
+  /** Appends the rows of a batch. @param blobs Blobs by the layers' names for them. */
   async add(blobs: Blobs): Promise<void> {
     try {
       for (const { layer, writer } of this.#files)
         for (const rowsOf of ['data', 'label'] as const) {
           const { shape, data } = blobs[layer[rowsOf]]!;
-          // A copy, whose memory the writer's thread takes.
+          // Copies the data, because the writer's thread takes over the memory.
           await writer.write({ rowsOf, shape: fileShape(shape), data: data.slice() });
         }
       this.#hasRows = true;
@@ -50,28 +50,28 @@ export class Hdf5Files {
     }
   }
 
-  /** Puts the files in their places; without a batch there are none. */
+  /** Moves the files to their names; without a batch there are none. */
   async finish(): Promise<void> {
     if (!this.#hasRows) return this.abandon();
     this.#hasRows = false;
     for (const { writer } of this.#files) await writer.finish();
   }
 
-  /** Ends without files; safe where they are finished. */
+  /** Ends without files; calling it after `finish` is safe. */
   async abandon(): Promise<void> {
     this.#hasRows = false;
     for (const { writer } of this.#files) await writer.abandon();
   }
 }
 
-/** The files of a run of one batch. @throws as `Hdf5Files.open` */
+/** Writes the files of a run of one batch. @throws as `Hdf5Files.open` */
 export async function writeHdf5Outputs(layers: readonly Hdf5Output[], blobs: Blobs): Promise<void> {
   const files = await Hdf5Files.open(layers);
   await files.add(blobs);
   await files.finish();
 }
 
-/** Before anything runs. @throws DataError where two layers write to one file; ResnodeError `package/missing` */
+/** Checks before anything runs. @throws DataError if two layers write to one file; ResnodeError `package/missing` */
 export function checkHdf5Outputs(layers: readonly Hdf5Output[]): void {
   if (layers.length > 0) needHdf5Writer();
   layers.forEach(({ layer, file }, i) => {

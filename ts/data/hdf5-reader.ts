@@ -1,4 +1,4 @@
-/** Reads the rows of HDF5 files (hdf5_data_layer.cpp): one dataset a top, one file in memory at a time. */
+/** Reads the rows of HDF5 files (hdf5_data_layer.cpp): one dataset per top, with one file in memory at a time. */
 
 import { readFile } from 'node:fs/promises';
 import type { ErrorCode } from '../base/error-codes.ts';
@@ -12,9 +12,9 @@ import { Hdf5Problem } from '../hdf5/source.ts';
 import type { Reader, ReaderSpec } from './reader.ts';
 
 /**
- * The files that an HDF5Data layer's source names, one or several a line.
- * @param layer Named in errors.
- * @throws DataError `data/wrong-kind`, `data/list` where it names none, `data/not-found`; ResnodeError `file/too-large`
+ * The files that an HDF5Data layer's source names, one or several per line.
+ * @param layer The name of the layer in errors.
+ * @throws DataError `data/wrong-kind`, `data/list` if it names none, `data/not-found`; ResnodeError `file/too-large`
  */
 export async function readHdf5List(file: string, layer: string): Promise<string[]> {
   checkFileSize(file, MAX_LIST_BYTES, 'lists of HDF5 files');
@@ -44,7 +44,7 @@ interface Dataset {
   readonly values: Float32Array | null;
 }
 
-/** `describe` comes first: it looks at every file. */
+/** `describe` is called first and reads every file. */
 export function hdf5Reader({ files, tops }: Extract<ReaderSpec, { kind: 'hdf5' }>): Reader {
   let starts: number[] = [];
   let loaded: { readonly file: number; readonly datasets: readonly Dataset[] } | null = null;

@@ -1,4 +1,4 @@
-/** Caffe's lists: `path label` a line. */
+/** Reads Caffe's lists with one `path label` per line. */
 
 import { createReadStream } from 'node:fs';
 import { DataError, ResnodeError } from '../base/errors.ts';
@@ -21,16 +21,16 @@ const READ_IMAGE_LIST = signature('readImageList', {
 });
 
 export interface ImageListOptions {
-  /** Whether labels below 0 are taken, as for a loss with `ignore_label: -1`. Default true. */
+  /** Whether labels below 0 are accepted, as for a loss with `ignore_label: -1`. Default true. */
   readonly negative?: boolean;
-  /** Whether lines may have several values, `path 1 0 1`, the same number in each: `labels`. Default false. */
+  /** Whether lines may have several values, `path 1 0 1`, the same number in each (`labels`). Default false. */
   readonly several?: boolean;
 }
 
 /**
- * Reads an image list without holding the event loop. The last space divides, so a path may hold others; empty lines
- * count for nothing; lines may end in CR LF.
- * @throws DataError `data/list` naming file, line and cure; `data/not-found`
+ * Reads an image list without blocking the event loop. The last space separates path and label, so paths may contain spaces.
+ * Empty lines are ignored; lines may end in CR LF.
+ * @throws DataError `data/list` that names file, line and cure; `data/not-found`
  */
 export async function readImageList(file: string, options: ImageListOptions = {}): Promise<ListedImage[]> {
   READ_IMAGE_LIST.check(file, options);
@@ -71,7 +71,7 @@ export async function readImageList(file: string, options: ImageListOptions = {}
 }
 
 /**
- * Lines without their ends (\n or \r\n), in UTF-8.
+ * Lines in UTF-8, without their line ends (\n or \r\n).
  * @throws ResnodeError `file/line-too-long`, `file/too-many-lines`; the file system's error
  */
 export async function* readLines(file: string): AsyncGenerator<string> {

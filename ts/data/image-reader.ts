@@ -1,4 +1,4 @@
-/** Readers of images: of a database's Datums, and of a list's files. */
+/** Readers of a database's Datums and of a list's image files. */
 
 import { DataError, ImageError, ResnodeError } from '../base/errors.ts';
 import { seededRandom } from '../base/random.ts';
@@ -18,7 +18,7 @@ import { type Transform, transformedShape, transformPixels } from './transform.t
 interface Labelled {
   readonly name: string;
   readonly label: number | null;
-  /** Instead of it, where there are several. */
+  /** Several labels, instead of one. */
   readonly labels?: readonly number[] | undefined;
   readonly pixels: Pixels;
 }
@@ -48,7 +48,7 @@ export async function databaseReader(spec: DatabaseSpec): Promise<Reader> {
   };
 }
 
-/** A Datum's pixels, decoded where it is encoded (DecodeDatumToCVMat, DecodeDatumToCVMatNative). @throws ImageError */
+/** The pixels of a Datum, decoded if necessary (DecodeDatumToCVMat, DecodeDatumToCVMatNative). @throws ImageError */
 export async function pixelsOf(
   datum: Datum,
   colour: boolean | null,
@@ -98,7 +98,7 @@ function imageReader(
       const { pixels, name, labels, random } = await prepare(first);
       const shape = transformedShape(pixels, transform);
       const count = elementCount(shape);
-      // What would be refused in the first batch is refused when the source is opened.
+      // Refuses, when the source is opened, what would be refused in the first batch.
       await named(file, name, () =>
         transformPixels(pixels, transform, random, shape, new Float32Array(count), 0),
       );
@@ -134,7 +134,7 @@ function missingLabel(file: string | undefined, name: string): never {
   );
 }
 
-/** What goes wrong with an image is said with its name. */
+/** Adds the name of an image to its errors. */
 export async function named<T>(
   file: string | undefined,
   name: string,

@@ -1,4 +1,4 @@
-/** Images → records of a database: what convert_imageset and convert_annoset have in common. */
+/** Writes images as records of a database: the common part of convert_imageset and convert_annoset. */
 import { DataError, ImageError } from '../base/errors.ts';
 import { boolean, callback, integer, oneOf, signal } from '../base/kinds.ts';
 import { optional } from '../base/options.ts';
@@ -13,28 +13,28 @@ import { pixelsOfImage, planesOf, resizePixels } from './pixels.ts';
 import { LmdbWriter } from './write-lmdb.ts';
 
 export interface ConvertDatasetOptions {
-  /** In random order, by this seed. Default: as they come. */
+  /** The seed of a random order. Default: the order in which images come. */
   readonly shuffle?: number;
-  /** Told now and then how many records there are. */
+  /** Called now and then with the number of records. */
   readonly onProgress?: (done: number, total: number) => void;
   readonly signal?: AbortSignal;
 }
 
 export interface ConvertImagesOptions extends ConvertDatasetOptions {
-  /** To exactly this size, bilinear. */
+  /** Resizes to exactly this size, bilinearly. */
   readonly resize?: { readonly width: number; readonly height: number };
   readonly gray?: boolean;
   /**
-   * Keeps files as they are where nothing is to change; else encodes as `encodeType` ('jpg' or 'png'; default as the
-   * file is). Default false: decoded, planes B, G, R.
+   * Stores files unchanged if nothing is to be changed; otherwise encodes as `encodeType` ('jpg' or 'png'; default: the
+   * file's format). Default false: stores decoded planes B, G, R.
    */
   readonly encoded?: boolean;
   readonly encodeType?: 'jpg' | 'png';
-  /** The most pixels of an image. Default 2^26. */
+  /** The largest number of pixels of an image. Default 2^26. */
   readonly maxPixels?: number;
-  /** Images that cannot be read are left out and told here. Default: the first one is an error. */
+  /** Called for each image that cannot be read, which is then skipped. Default: the first one is an error. */
   readonly onBroken?: (error: ImageError) => void;
-  /** All must be of the first one's size. */
+  /** Requires all images to have the size of the first one. */
   readonly checkSize?: boolean;
 }
 
@@ -79,17 +79,17 @@ interface Source {
   readonly name: string;
 }
 
-/** The sides of an image as its file has them. */
+/** The size of an image in its file. */
 export interface Sides {
   readonly width: number;
   readonly height: number;
 }
 
 /**
- * Writes a record for each image, under its place and name.
- * @param label Of its Datum.
- * @param record What a Datum becomes. Default: the record is the Datum.
- * @returns How many records were written.
+ * Writes a record for each image, with its index and name as the key.
+ * @param label The label of its Datum.
+ * @param record Converts a Datum to a record. Default: the record is the Datum.
+ * @returns The number of records written.
  */
 export async function writeImages<T extends Source>(
   images: readonly T[],
@@ -138,7 +138,7 @@ async function datumOfFile(
     name: path,
     ...(maxPixels === undefined ? {} : { maxPixels }),
     ...(signal === undefined ? {} : { signal }),
-  }); // also where its bytes are kept: a broken file is found now
+  }); // decodes also if its bytes are kept, so that broken files are found now
   const pixels = pixelsOfImage(image, !gray);
   const resized = resize === undefined ? pixels : await resizePixels(pixels, resize.width, resize.height);
   const { width, height } = resized;
@@ -161,19 +161,19 @@ async function datumOfFile(
   if (resize === undefined && type === own && (!gray || image.channels === 1))
     return { ...made, value: writeDatum({ data: bytes, label, encoded: true }) };
   const { default: sharp } = await import('sharp');
-  // sharp takes R, G, B; the planes are B, G, R.
+  // sharp expects R, G, B; the planes are B, G, R.
   const planes = planesOf(resized);
   const channels = resized.offsets.length as 1 | 3;
   const raw = Buffer.allocUnsafe(planes.length);
   for (let i = 0, area = width * height; i < area; i++)
     for (let c = 0; c < channels; c++) raw[i * channels + channels - 1 - c] = planes[c * area + i]!;
   const pipeline = sharp(raw, { raw: { width, height, channels } });
-  // OpenCV's imwrite quality is 95 by default.
+  // The default quality of OpenCV's imwrite is 95.
   const data = await (type === 'png' ? pipeline.png() : pipeline.jpeg({ quality: 95 })).toBuffer();
   return { ...made, value: writeDatum({ data, label, encoded: true }) };
 }
 
-/** Writes a database whole or not at all; a record that is null is left out. @returns How many were written. */
+/** Writes a database completely or not at all, and skips null records. @returns The number written. */
 export async function writeRecords(
   output: string,
   count: number,
@@ -205,6 +205,6 @@ export async function writeRecords(
   return written;
 }
 
-/** Keys sort as their numbers do. */
+/** Keys sort like their numbers. */
 export const keyOf = (place: number, count: number, digits: number): string =>
   String(place).padStart(Math.max(digits, String(count - 1).length), '0');

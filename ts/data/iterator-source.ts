@@ -1,4 +1,4 @@
-/** Batches that the caller's own iterator makes (Input, MemoryData); they are checked and given on, untransformed. */
+/** Batches from the caller's own iterator (Input, MemoryData), which are checked and passed on without transformation. */
 
 import { DataError } from '../base/errors.ts';
 import { elementCount } from '../base/shape.ts';
@@ -12,7 +12,7 @@ export class IteratorSource implements OpenedSource {
   readonly #layer: string;
   readonly #turns: Turns;
   readonly #iterator: AsyncIterator<Batch>;
-  /** Asked of the iterator and not yet given: an aborted call leaves it to the next one. */
+  /** A batch that was requested from the iterator but not returned: an aborted call leaves it for the next one. */
   #pending: Promise<IteratorResult<Batch>> | null = null;
   #given = 0;
   #passed = 0;
@@ -31,7 +31,7 @@ export class IteratorSource implements OpenedSource {
 
   next(signal?: AbortSignal): Promise<Batch> {
     return this.#turns.take(signal, async () => {
-      // What a resumed run had been given already is passed over.
+      // Skips the batches that the earlier run had received.
       for (; this.#passed < this.#target; this.#passed++) await this.#take(signal);
       const batch = await this.#take(signal);
       this.#check(batch);
@@ -44,7 +44,7 @@ export class IteratorSource implements OpenedSource {
     return { kind: 'iterator', count: null, seed: 0, position: this.#target + this.#given };
   }
 
-  /** The iterator is to begin where it began then: batches that were given are taken from it and dropped. */
+  /** The iterator must begin where it began then: batches that were returned before are taken from it and dropped. */
   restore(state: unknown): void {
     if (this.#given > 0 || this.#target > 0)
       throw new DataError('data/state', this.#at, 'call restore() before the first next()');
@@ -54,7 +54,7 @@ export class IteratorSource implements OpenedSource {
   async dispose(): Promise<void> {
     if (this.#turns.isDisposed) return;
     this.#turns.isDisposed = true;
-    // A generator at work would end only after that work, which may never come.
+    // A busy generator would end only after its work, which may never finish.
     const end = this.#iterator.return?.();
     if (this.#pending === null) await end;
     else end?.catch(() => {});
@@ -70,7 +70,7 @@ export class IteratorSource implements OpenedSource {
 
   async #take(signal: AbortSignal | undefined): Promise<Batch> {
     this.#pending ??= this.#iterator.next();
-    this.#pending.catch(() => {}); // where nobody comes back for it
+    this.#pending.catch(() => {}); // if no later call awaits it
     const { done, value } = await unlessAborted(this.#pending, signal);
     if (done === true)
       throw new DataError(

@@ -1,10 +1,13 @@
-/** Random brightness, contrast, saturation and hue (torchvision's ColorJitter), in floats, cut to 0 to 255 after each. */
+/**
+ * Random brightness, contrast, saturation and hue (torchvision's ColorJitter), in floats that are clamped to 0 to 255 after
+ * each step.
+ */
 import { randomInteger } from '../base/random.ts';
 import type { Jitter } from './augmentations.ts';
 import { eachHsv } from './distort-colours.ts';
 import { interleavedFloats, type Pixels } from './pixels.ts';
 
-/** Drawn: the order of what is given, then in this order a factor each. @returns Floats, interleaved. */
+/** Draws the order of the given changes, and then a factor for each. @returns Interleaved floats. */
 export function jitterPixels(pixels: Pixels, jitter: Jitter, random: () => number): Pixels {
   const result = interleavedFloats(pixels);
   const data = result.data as Float32Array;
@@ -35,7 +38,7 @@ export function jitterPixels(pixels: Pixels, jitter: Jitter, random: () => numbe
   return result;
 }
 
-/** ITU-R BT.601 of B, G, R. */
+/** Grey by ITU-R BT.601 from B, G, R. */
 const greyAt = (data: Float32Array, at: number): number =>
   0.114 * data[at]! + 0.587 * data[at + 1]! + 0.299 * data[at + 2]!;
 
@@ -46,7 +49,7 @@ function meanGrey(data: Float32Array, channels: number): number {
   return sum / (channels === 3 ? data.length / 3 : data.length);
 }
 
-/** value · factor + other · (1 − factor). A pixel's channels are read before the first of them is written. */
+/** value · factor + other · (1 − factor). All channels of a pixel are read before the first is written. */
 function blend(data: Float32Array, other: (index: number) => number, factor: number): void {
   let pixel = -1;
   let beside = 0;

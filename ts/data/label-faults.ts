@@ -1,4 +1,4 @@
-/** Labels that no class has, found in what data layers read before anything is trained with them. */
+/** Finds labels that are not classes, in the data of data layers, before anything is trained with them. */
 import { closeSync, existsSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { ResnodeError } from '../base/errors.ts';
@@ -6,17 +6,17 @@ import { type LayerParameter, withDefaults } from '../caffe/net-parameter.ts';
 import type { Fault, FaultKind, LearningNet } from '../graph/learning-faults.ts';
 import { datumAt, openLmdb } from './lmdb.ts';
 
-/** A label and where it stands: a line of a list, a record of a database. */
+/** A label and its position: a line of a list, or a record of a database. */
 export interface PlacedLabel {
   readonly label: number;
   readonly place: string;
 }
 
-/** So much is looked at, of a list and of a database: enough to see how labels are counted, read in an instant. */
+/** The amount of a list or database that is read: enough to see how labels are counted, and read in an instant. */
 const LIST_BYTES = 2 ** 22;
 export const LABELS_LOOKED_AT = 1000;
 
-/** What label maps have where no class is told. */
+/** The value of pixels without a class in label maps. */
 const BORDER = 255;
 
 type Text = Omit<FaultKind, 'check'>;
@@ -30,9 +30,9 @@ export const labelRange: Text = {
 };
 
 /**
- * @param find Where a file that the net names lies; undefined: it is not there.
- * @param ahead Labels that were read before, of layers whose formats are read in turns (`labelsAhead`).
- * @returns One fault a data layer, at its source.
+ * @param find Resolves a file that the net names; undefined if it does not exist.
+ * @param ahead Labels that were read before, of layers whose formats need asynchronous reading (`labelsAhead`).
+ * @returns One fault per data layer, at its source.
  */
 export function labelFaults(
   { layers, shapeOf }: Pick<LearningNet, 'layers' | 'shapeOf'>,
@@ -62,20 +62,20 @@ export function labelFaults(
   });
 }
 
-/** The label that a loss or an Accuracy passes over. */
+/** The label that a loss or an Accuracy ignores. */
 export const ignoredLabel = (layer: LayerParameter | undefined): number | undefined =>
   (layer?.type === 'Accuracy' ? layer.accuracy_param : layer?.loss_param)?.ignore_label as number | undefined;
 
-/** What ImageSegData fills a label map with where a crop is larger. */
+/** The value with which ImageSegData fills a label map if the crop is larger. */
 export const filledLabel = (layer: LayerParameter | undefined): number | undefined =>
   layer?.type === 'ImageSegData'
     ? withDefaults<{ ignore_label: number }>('ImageDataParameter', layer.image_data_param).ignore_label
     : undefined;
 
-/** What only cuts labels, or shrinks them to those of every so many pixels. */
+/** Layers that only crop labels, or reduce them to those of every n-th pixel. */
 const KEEPS_LABELS = ['Crop', 'Flatten', 'Interp', 'Reshape', 'Slice'];
 
-/** The blob that a label was made of, as its data layer gave it. */
+/** The blob of the data layer from which a label was derived. */
 export function labelMade(layers: readonly LayerParameter[], label: string): string {
   const maker = layers.find(({ top = [] }) => top.includes(label));
   const [from] = maker?.bottom ?? [];
@@ -84,7 +84,7 @@ export function labelMade(layers: readonly LayerParameter[], label: string): str
     : label;
 }
 
-// Images of any size have no shape before they are read, but what makes the scores says how many.
+// Images of any size have no shape before they are read, but the layer that computes the scores gives the number of classes.
 function writtenClasses(layers: readonly LayerParameter[], scores: string | undefined): number | undefined {
   const maker = layers.find(({ top = [] }) => top.includes(scores ?? ''));
   return (maker?.inner_product_param?.num_output ?? maker?.convolution_param?.num_output) as
@@ -93,9 +93,9 @@ function writtenClasses(layers: readonly LayerParameter[], scores: string | unde
 }
 
 /**
- * What is wrong with labels of so many classes; null: nothing.
- * @param ignored By the loss.
- * @param filled By the data layer, where a crop is larger than the map.
+ * The fault of labels for a given number of classes; null if there is none.
+ * @param ignored The label that the loss ignores.
+ * @param filled The label with which the data layer fills crops larger than the map.
  */
 export function wrongLabels(
   labels: Iterable<PlacedLabel>,
@@ -142,7 +142,7 @@ function* listedLabels(source: string, file: string): Iterable<PlacedLabel> {
   const length = readSync(opened, bytes, 0, LIST_BYTES, 0);
   closeSync(opened);
   const lines = bytes.subarray(0, length).toString('utf8').split('\n');
-  // The last line may be cut.
+  // The last line may be incomplete.
   if (length === LIST_BYTES) lines.pop();
   for (const [i, line] of lines.entries()) {
     const label = /[ \t](-?\d{1,10})\s*$/.exec(line)?.[1];
@@ -159,7 +159,7 @@ function* recordedLabels(source: string, folder: string): Iterable<PlacedLabel> 
       yield { label: datum.label ?? 0, place: `record "${key}" of ${source}` };
     }
   } catch (error) {
-    // What is wrong with the database itself is said where it is opened to be read.
+    // Faults of the database itself are reported when it is opened for reading.
     if (!(error instanceof ResnodeError)) throw error;
   } finally {
     database?.close();

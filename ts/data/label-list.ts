@@ -1,4 +1,4 @@
-/** Lists of images that may have several labels, or none: `path 0,3,7`, or a value a class, `path 1 0 1`. */
+/** Reads lists of images with several labels or none: `path 0,3,7`, or one value per class, `path 1 0 1`. */
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { ArgumentError } from '../base/errors.ts';
@@ -7,20 +7,20 @@ import { integer, path } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import { checkIsList, splitLabels } from './list-lines.ts';
 
-/** An image and the classes that it has, in their order. */
+/** An image and its classes, in order. */
 export interface SeveralLabels {
   readonly image: string;
   readonly labels: readonly number[];
 }
 
 export interface LabelList {
-  /** How many there are: as many as a line has values, or one more than the largest label, or as was said. */
+  /** The number of classes: the values of a line, or one more than the largest label, or the given number. */
   readonly classes: number;
   readonly images: readonly SeveralLabels[];
 }
 
 export interface LabelListOptions {
-  /** Of the net, or of the names. Default: what the list says. */
+  /** The number of classes of the net, or of names. Default: derived from the list. */
   readonly classes?: number;
 }
 
@@ -36,9 +36,10 @@ const READ_LABEL_LIST = signature('readLabelList', {
 });
 
 /**
- * Reads a list of images with any number of labels each: their numbers with commas between (`path 0,3,7`; `path 3`; `path -`
- * for none), or a 0 or 1 for each class (`path 1 0 1`). A list keeps to one of both. Paths are relative to the list.
- * @throws ArgumentError naming the file and line; DataError for a file that is no list
+ * Reads a list of images with any number of labels each: their numbers separated by commas (`path 0,3,7`; `path 3`; `path -`
+ * for none), or a 0 or 1 for each class (`path 1 0 1`). All lines of a list use the same form. Paths are relative to the
+ * list.
+ * @throws ArgumentError that names the file and line; DataError for a file that is not a list
  * @example const { classes, images } = readLabelList('findings.txt');
  */
 export function readLabelList(file: string, options: LabelListOptions = {}): LabelList {

@@ -1,4 +1,4 @@
-/** Label maps: a class for each pixel, as DeepLab's ImageSegData reads them from a PNG. */
+/** Reads label maps: a class for each pixel, as DeepLab's ImageSegData reads them from a PNG. */
 import { readFile } from 'node:fs/promises';
 import { DataError } from '../base/errors.ts';
 import { checkRegularFile } from '../base/files.ts';
@@ -10,7 +10,7 @@ export interface LabelMap {
   readonly map: Uint8Array;
 }
 
-/** @throws DataError `data/not-found`; ImageError for what is no PNG of indices */
+/** @throws DataError `data/not-found`; ImageError for a file that is not a PNG of indices */
 export async function readLabelMap(path: string): Promise<LabelMap> {
   return decodeIndexedPng(await bytesOf(path), path);
 }
@@ -25,7 +25,7 @@ async function bytesOf(path: string): Promise<Uint8Array> {
   }
 }
 
-/** Each label of a map, and the first of its pixels. */
+/** The labels of a map, each with the first pixel that has it. */
 export function firstPixels({ map, width }: LabelMap): { label: number; pixel: string }[] {
   const seen = new Set<number>();
   const found: { label: number; pixel: string }[] = [];

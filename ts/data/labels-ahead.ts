@@ -1,4 +1,7 @@
-/** Labels of data layers whose formats are read in turns, looked at before a training begins: LevelDB, HDF5 and label maps. */
+/**
+ * Reads the labels of data layers whose formats need asynchronous reading before a training begins: LevelDB, HDF5 and label
+ * maps.
+ */
 
 import { DataError, ResnodeError } from '../base/errors.ts';
 import { elementCount } from '../base/shape.ts';
@@ -13,8 +16,8 @@ import { segmentationSpecOf } from './segmentation-param.ts';
 type Find = (path: string) => string | undefined;
 
 /**
- * The first labels of each layer that has some; what is wrong with the files themselves is said where they are opened.
- * @param find Where a file that the net names lies; undefined: it is not there.
+ * The first labels of each layer that has labels. Faults of the files themselves are reported when they are opened.
+ * @param find Resolves a file that the net names; undefined if it does not exist.
  */
 export async function labelsAhead(
   layers: readonly LayerParameter[],
@@ -49,7 +52,7 @@ async function labelsOf(layer: LayerParameter, find: Find): Promise<PlacedLabel[
   return file === undefined ? null : rowLabels(name!, file, label);
 }
 
-/** So many label maps are decoded before a training, in a few tenths of a second. */
+/** The number of label maps that are decoded before a training, which takes a few tenths of a second. */
 const MAPS_LOOKED_AT = 20;
 
 async function mapLabels(layer: LayerParameter, find: Find): Promise<PlacedLabel[] | null> {

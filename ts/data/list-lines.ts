@@ -1,23 +1,23 @@
-/** The lines of text files that name images. */
+/** Parses the lines of text files that name images. */
 import { open } from 'node:fs/promises';
 import { DataError } from '../base/errors.ts';
 import { checkRegularFile } from '../base/files.ts';
 import { wrongKind, wrongKindAt } from '../caffe/wrong-kind.ts';
 import { IMAGE_FILE } from '../images/format.ts';
 
-/** What a file is, is seen in so much of it. */
+/** The number of bytes that are examined to recognise a file. */
 const HEAD_BYTES = 2 ** 16;
 
-/** What a line says; or, in words, what was expected there. Null: an empty line. */
+/** The content of a line, or a description of what was expected. Null for an empty line. */
 export type ListLine =
   | { readonly path: string; readonly label: number; readonly labels?: readonly number[] }
   | { readonly expected: string }
   | null;
 
 /**
- * Caffe's `path label`: the last space divides, so paths may hold others.
+ * Parses Caffe's `path label`: the last space separates the two, so paths may contain spaces.
  * @param options.negative Whether labels may be below 0.
- * @param options.several Whether several values may follow the path, which become `labels`; `label` is the first then.
+ * @param options.several Whether several values may follow the path; they become `labels`, and `label` is the first.
  */
 export function readListLine(
   line: string,
@@ -55,7 +55,10 @@ export function readListLine(
   return { path, label: Number(label) };
 }
 
-/** Path and all that follows it: behind the last name of an image, else behind the first space. Null: nothing follows. */
+/**
+ * Splits a line into the path and the rest: after the last name of an image, or else after the first space. Null if nothing
+ * follows.
+ */
 export function splitLabels(line: string): [path: string, labels: string] | null {
   const text = line.trim();
   for (let at = text.length; at > 0; at = text.lastIndexOf(' ', at - 1)) {
@@ -68,7 +71,7 @@ export function splitLabels(line: string): [path: string, labels: string] | null
 }
 
 /**
- * Refuses what is told by its first bytes to be another kind of file, or no UTF-8.
+ * Refuses a file whose first bytes show another kind, or are not UTF-8.
  * @throws DataError `data/wrong-kind`, `data/list`
  */
 export function checkIsList(head: Uint8Array, file: string): void {
@@ -83,7 +86,7 @@ export function checkIsList(head: Uint8Array, file: string): void {
     );
 }
 
-/** The same of a file. @throws DataError `data/wrong-kind`, `data/list`; the file system's error */
+/** The same for a file. @throws DataError `data/wrong-kind`, `data/list`; the file system's error */
 export async function checkIsListFile(file: string): Promise<void> {
   checkRegularFile(file);
   const handle = await open(file);

@@ -1,10 +1,10 @@
 /**
- * An LMDB file, read in place: the records of its main database by their position in the order of the keys.
+ * Reads an LMDB file in place: the records of its main database by position in the order of keys.
  *
- * Written by hand because the package for Node, lmdb, is built for LMDB's later file format and crashes on the files
- * that Caffe writes (docs/decisions/0005-lmdb.md). Reads with pread, so that a file cut short is an error and no
- * SIGBUS; takes no lock, so that a read-only folder will do. The layout: liblmdb/mdb.c of LMDB 0.9 (MDB_page,
- * MDB_node, MDB_db, MDB_meta), little-endian, 64-bit.
+ * The reader is our own because the package for Node, lmdb, is built for LMDB's newer file format and crashes on the files
+ * that Caffe writes (docs/decisions/0005-lmdb.md). It reads with pread, so a truncated file causes an error and not a
+ * SIGBUS, and takes no lock, so a read-only folder suffices. Layout: liblmdb/mdb.c of LMDB 0.9 (MDB_page, MDB_node, MDB_db,
+ * MDB_meta), little-endian, 64-bit.
  */
 import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -35,27 +35,27 @@ export const META = {
   transaction: 144,
 } as const;
 export const NO_PAGE = 2n ** 64n - 1n;
-/** Pages that are kept: all leaves of a million records whose values lie in pages of their own. */
+/** The bytes of pages that are kept: all leaves of a million records whose values are on separate pages. */
 const KEPT_BYTES = 2 ** 26;
-/** Memory is taken in pieces: a record costs less to read than a buffer to take. */
+/** Memory is allocated in slabs, because reading a record costs less than allocating a buffer. */
 const SLAB_BYTES = 2 ** 17;
-/** The value lies in pages of its own. */
+/** The value is on separate pages. */
 export const BIG_DATA = 0x01;
 
 export class LmdbFile implements Database {
   /** data.mdb */
   readonly file: string;
-  /** How many records there are. */
+  /** The number of records. */
   readonly count: number;
   readonly #descriptor: number;
   readonly #pageSize: number;
   readonly #pages: number;
   readonly #leaves: readonly number[];
-  /** The position of the first record of each leaf, as far as it is known: one more than leaves looked at. */
+  /** The position of the first record of each known leaf, and one more. */
   readonly #starts: number[] = [0];
-  /** Checked pages by number, in the order of their last use; they are never written to. */
+  /** Checked pages by number, least recently used first; they are never modified. */
   readonly #known = new Map<number, Buffer>();
-  /** What is left of memory for reads. */
+  /** The unused part of the current slab. */
   #slab: Buffer = Buffer.alloc(0);
 
   /**
@@ -78,7 +78,9 @@ export class LmdbFile implements Database {
     }
   }
 
-  /** The record at a position from 0 to count − 1, in memory that nobody writes to. @throws DataError where the file is damaged */
+  /**
+   * The record at a position from 0 to count − 1, in memory that nothing modifies. @throws DataError if the file is damaged
+   */
   at(position: number): DatabaseRecord {
     const starts = this.#starts;
     while (starts.at(-1)! <= position) {
@@ -96,7 +98,7 @@ export class LmdbFile implements Database {
     closeSync(this.#descriptor);
   }
 
-  // Of the two meta pages the one of the later transaction counts (mdb_env_pick_meta).
+  // Of the two meta pages the one with the later transaction counts (mdb_env_pick_meta).
   #readMeta(): Buffer {
     const head = this.#read(0, 256, 'the first meta page');
     if (head.readUInt32LE(META.magic) !== MAGIC)

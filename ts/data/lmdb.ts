@@ -1,4 +1,4 @@
-/** The Datums of an LMDB database, as Caffe's cursor gives them. */
+/** Reads the Datums of an LMDB database in the order of Caffe's cursor. */
 import { path } from '../base/kinds.ts';
 import { required, signature } from '../base/options.ts';
 import { yielding } from '../base/yielding.ts';
@@ -8,7 +8,7 @@ import { LmdbFile } from './lmdb-file.ts';
 
 /**
  * Opens a database that has records.
- * @param path A folder with data.mdb.
+ * @param path The folder that holds data.mdb.
  * @throws DataError `data/not-found`, `data/leveldb`, `data/lmdb`, `data/empty`
  */
 export function openLmdb(path: string): LmdbFile {
@@ -26,9 +26,10 @@ export function datumAt(database: LmdbFile, position: number): { key: string; da
 const READ_LMDB = signature('readLmdb', { path: required(path, 'The folder that holds data.mdb.') });
 
 /**
- * All Datums of an LMDB database in the order of their keys; encoded ones are given as they are.
- * @param path A folder with data.mdb; it may be read-only.
- * @throws DataError where there is no database, it is empty or damaged, or a record is no Datum (its key is named)
+ * All Datums of an LMDB database in the order of their keys; encoded ones stay encoded.
+ * @param path The folder that holds data.mdb; it may be read-only.
+ * @throws DataError if there is no database, if it is empty or damaged, or if a record is not a Datum (the error names its
+ * key)
  */
 export async function* readLmdb(
   path: string,

@@ -1,4 +1,4 @@
-/** compute_image_mean: the mean of all images of a database. */
+/** Computes the mean of all images of a database, as compute_image_mean does. */
 
 import { DataError, ResnodeError } from '../base/errors.ts';
 import { callback, path, signal } from '../base/kinds.ts';
@@ -14,13 +14,13 @@ export interface MeanOfImages {
   /** Channels × height × width. */
   readonly shape: readonly number[];
   readonly data: Float32Array;
-  /** Of each channel, over all pixels. */
+  /** The mean of each channel, over all pixels. */
   readonly channels: readonly number[];
   readonly images: number;
 }
 
 export interface MeanOptions {
-  /** Told now and then how many are done. */
+  /** Called now and then with the number of images done. */
   readonly onProgress?: (done: number, total: number) => void;
   readonly signal?: AbortSignal;
 }
@@ -43,8 +43,8 @@ const MEAN_OF_IMAGES = signature('meanOfImages', {
 
 /**
  * The mean image of a database, summed in float64 and rounded once (Caffe sums in float32).
- * @param path A folder with data.mdb; encoded images are decoded as they are.
- * @throws DataError where there is none, an image is broken, or they differ in size (the record's key is named)
+ * @param path The folder that holds data.mdb; encoded images are decoded unchanged.
+ * @throws DataError if there is no database, an image is broken, or sizes differ (the error names the record's key)
  * @example writeMeanImage('mean.binaryproto', await meanOfImages('train.lmdb'));
  */
 export async function meanOfImages(path: string, options: MeanOptions = {}): Promise<MeanOfImages> {
@@ -97,7 +97,7 @@ const WRITE_MEAN_IMAGE = signature('writeMeanImage', {
   mean: required(meanImage, 'The mean image, C×H×W.'),
 });
 
-/** Writes a mean image as Caffe's mean_file: a BlobProto [1, channels, height, width]. */
+/** Writes a mean image for Caffe's mean_file: a BlobProto [1, channels, height, width]. */
 export function writeMeanImage(path: string, mean: Pick<MeanOfImages, 'shape' | 'data'>): void {
   WRITE_MEAN_IMAGE.check(path, mean);
   const { shape, data } = mean;

@@ -1,4 +1,4 @@
-/** A data layer of a prototxt → its source. Rules and defaults are those of Caffe's layer of that type. */
+/** Opens the source of a data layer. Rules and defaults are those of Caffe's layer of that type. */
 
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -26,7 +26,7 @@ import type { Stream } from './stream.ts';
 import { transformOf } from './transform-param.ts';
 import { windowSpecOf } from './window-param.ts';
 
-/** The types of layers that openDataLayer takes. */
+/** The types of layers that openDataLayer supports. */
 export const DATA_LAYERS = [
   'Data',
   'ImageData',
@@ -39,7 +39,7 @@ export const DATA_LAYERS = [
   'Input',
 ] as const;
 
-/** Rows that a layer and a net have in common. */
+/** Rows that a layer and a net share. */
 export const dataRows = {
   phase: required(oneOf('TRAIN', 'TEST'), 'The phase of the batches.'),
   seed: optional(integer(), '1', 'The seed of all random numbers.'),
@@ -71,8 +71,8 @@ const OPEN_DATA_LAYER = signature('openDataLayer', {
 });
 
 /**
- * Opens the data of one layer. The first sample is read at once: what is wrong with it is said here.
- * @throws DataError naming the layer; ArgumentError for wrong options
+ * Opens the data of one layer. The first sample is read at once, so its faults are reported here.
+ * @throws DataError that names the layer; ArgumentError for wrong options
  */
 export async function openDataLayer(layer: LayerParameter, options: DataLayerOptions): Promise<OpenedSource> {
   OPEN_DATA_LAYER.check(layer, options);
@@ -99,7 +99,7 @@ export async function openDataLayer(layer: LayerParameter, options: DataLayerOpt
     return new IteratorSource(name, shapes, options.iterator);
   }
   const ahead = (prefetch: unknown): Ahead => ({ seed: mix(seed), prefetch: Number(prefetch) });
-  // base_data_layer.cpp takes the prefetch of data_param for every type.
+  // base_data_layer.cpp uses the prefetch of data_param for every type.
   const { prefetch } = withDefaults<{ prefetch: number }>('DataParameter', layer.data_param);
   const open = async (stream: Stream) => PrefetchedSource.open(stream, ahead(prefetch));
   switch (type) {
@@ -180,20 +180,20 @@ async function annotatedStream(layer: LayerParameter, context: Context): Promise
   };
 }
 
-/** What both layers that read a database have in common. */
+/** The common part of both layers that read a database. */
 async function databaseStream(layer: LayerParameter, param: DataParameter, context: Context) {
   const { options, path, refuse } = context;
   if (param.source === undefined) throw refuse('data_param has no source; expected the folder of a database');
   const shared = common(context, param.batch_size, options.phase === 'TRAIN');
   const database = path(param.source);
-  // Caffe's default is LEVELDB; where nothing is written, what is there decides.
+  // Caffe's default is LEVELDB; without a backend in the layer, the files decide.
   const written = layer.data_param?.backend ?? ((await isLevelDb(database)) ? 'LEVELDB' : 'LMDB');
   const backend = written === 'LEVELDB' ? ('leveldb' as const) : ('lmdb' as const);
   return {
     ...shared,
     path: database,
     backend,
-    // Each worker opens a LevelDB of its own, and so reads it once for the keys.
+    // Each worker opens its own LevelDB, and therefore reads it once for the keys.
     workers: shared.workers ?? (backend === 'leveldb' ? 1 : null),
     count: ({ count }: Description) => count!,
     order: options.augment?.shuffle
@@ -240,7 +240,7 @@ async function imageStream(layer: LayerParameter, context: Context): Promise<Str
       resize: height === 0 ? null : { width, height },
       transform: transformOf(layer, context, param.is_color),
     },
-    // Caffe puts root_folder before the name as it is: it ends with a slash.
+    // Caffe joins root_folder and the name without a slash, so root_folder must end with one.
     images: lines.map((line) => ({ ...line, path: path(param.root_folder + line.path) })),
     count: () => lines.length,
     order: options.augment?.balanced
@@ -272,7 +272,7 @@ async function segmentationStream(layer: LayerParameter, context: Context): Prom
   };
 }
 
-/** Caffe puts root_folder before the name as it is. @throws DataError where a slash is missing between them */
+/** Caffe joins root_folder and the name without a slash. @throws DataError if a slash is missing between them */
 function checkRootFolder(root: string, { path: name, line }: ListedImage, { path, refuse }: Context): void {
   if (
     root === '' ||
@@ -310,7 +310,7 @@ async function hdf5Stream(layer: LayerParameter, context: Context): Promise<Stre
       shuffle || options.augment?.shuffle
         ? (epoch, seed, { rows }) => shuffledRows(rows!, mix(seed, epoch))
         : null,
-    // One holds the file in memory.
+    // A single worker holds the file in memory.
     workers: 1,
   };
 }
@@ -322,7 +322,7 @@ function windowStream(layer: LayerParameter, context: Context): Stream {
   return { ...shared, reader, count: () => null, order: null };
 }
 
-// As Caffe: the files in random order, and the rows of each.
+// As in Caffe: the files in random order, and then the rows of each.
 async function shuffledRows(rows: readonly number[], seed: number): Promise<Uint32Array> {
   const starts = rows.map((_, i) => rows.slice(0, i).reduce((sum, count) => sum + count, 0));
   const order = new Uint32Array(rows.reduce((sum, count) => sum + count, 0));
@@ -375,7 +375,7 @@ function common(
   };
 }
 
-/** The shapes that a prototxt says; null for a type whose data have them. */
+/** The shapes that a prototxt gives; null for a type whose shapes depend on its data. */
 export function givenShapes(
   layer: LayerParameter,
   { tops, refuse }: Context,

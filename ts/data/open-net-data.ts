@@ -1,4 +1,4 @@
-/** All data layers of a net as one source. */
+/** Opens all data layers of a net as one source. */
 
 import { DataError } from '../base/errors.ts';
 import { having, record } from '../base/kinds.ts';
@@ -10,7 +10,7 @@ import { DATA_LAYERS, dataRows, openDataLayer } from './open-data-layer.ts';
 import type { Batch, DataSource, OpenedSource } from './source.ts';
 
 export interface NetDataOptions extends Omit<DataLayerOptions, 'iterator'> {
-  /** Layer → the iterator that makes its batches (Input, MemoryData). */
+  /** By the name of the layer, the iterator that makes its batches (Input, MemoryData). */
   readonly iterators?: Readonly<Record<string, AsyncIterable<Batch>>>;
 }
 
@@ -30,9 +30,9 @@ const OPEN_NET_DATA = signature('openNetData', {
 });
 
 /**
- * Opens every data layer of a net; their tops are merged by name.
- * @param net Filtered for the phase.
- * @throws DataError where there is none, or one cannot be opened; what was opened is closed again
+ * Opens every data layer of a net and merges their tops by name.
+ * @param net A net that is filtered for the phase.
+ * @throws DataError if there is no data layer, or one cannot be opened; layers that were opened are closed again
  */
 export async function openNetData(net: NetParameter, options: NetDataOptions): Promise<OpenedSource> {
   OPEN_NET_DATA.check(net, options);
@@ -70,7 +70,7 @@ export async function openNetData(net: NetParameter, options: NetDataOptions): P
   return sources.length === 1 ? sources[0]! : new MergedSource(layers, sources);
 }
 
-/** A top may be called __proto__, which an assignment would not make a property. */
+/** A top may be called __proto__, which an assignment would not turn into a property. */
 const merged = <T>(parts: readonly Readonly<Record<string, T>>[]): Record<string, T> =>
   Object.fromEntries(parts.flatMap((part) => Object.entries(part)));
 
@@ -79,12 +79,12 @@ class MergedSource implements OpenedSource {
   readonly epochSize: number | null;
   readonly #names: readonly string[];
   readonly #sources: readonly DataSource[];
-  /** Taken from some sources when another one was not ready in time. */
+  /** Batches that were taken from some sources when another one was not ready in time. */
   #taken: (Batch | undefined)[] = [];
-  /** Merged batch → those it was made of. */
+  /** For each merged batch, the batches that it consists of. */
   readonly #parts = new WeakMap<Batch, readonly Batch[]>();
   readonly recycle?: (batch: Batch) => void;
-  /** After the last whole batch: what was taken since counts for nothing. */
+  /** The state after the last whole batch; batches taken since then do not count. */
   #state: Record<string, unknown>;
   #waited = 0;
 

@@ -1,4 +1,4 @@
-/** Images in memory, whatever the order of their bytes. */
+/** Images in memory with any order of bytes. */
 import type { Image } from '../images/image.ts';
 import { loadBinding } from '../native/load.ts';
 import type { Datum } from './datum.ts';
@@ -13,15 +13,15 @@ export interface Pixels {
   readonly pixelStride: number;
 }
 
-/** Of a Datum that is not encoded: planes, in the order that the database has. */
+/** The pixels of a Datum that is not encoded: planes, in the order of the database. */
 export function pixelsOfDatum({ channels, height, width, data, floatData }: Datum): Pixels {
   const offsets = Array.from({ length: channels }, (_, c) => c * height * width);
   return { data: floatData ?? data, width, height, offsets, rowStride: width, pixelStride: 1 };
 }
 
 /**
- * Of a decoded image: B, G, R or grey, as OpenCV gives them to Caffe.
- * @param colour Whether it is made colour, or grey (ITU-R BT.601).
+ * The pixels of a decoded image: B, G, R or grey, as OpenCV gives them to Caffe.
+ * @param colour Whether the image is converted to colour, or to grey (ITU-R BT.601).
  */
 export function pixelsOfImage(image: Image, colour: boolean): Pixels {
   const { width, height, channels, data } = image;
@@ -31,7 +31,7 @@ export function pixelsOfImage(image: Image, colour: boolean): Pixels {
   return { data, width, height, offsets, rowStride: width * channels, pixelStride: channels };
 }
 
-// cv::cvtColor's 15-bit weights, as native/image/prepare.cc has them.
+// cv::cvtColor's 15-bit weights, as in native/image/prepare.cc.
 function greyOf(rgb: Uint8Array): Uint8Array {
   const grey = new Uint8Array(rgb.length / 3);
   for (let i = 0, at = 0; i < grey.length; i++, at += 3)
@@ -39,10 +39,10 @@ function greyOf(rgb: Uint8Array): Uint8Array {
   return grey;
 }
 
-/** Bilinear as OpenCV's INTER_LINEAR on uint8, off the event loop. */
+/** Resizes bilinearly as OpenCV's INTER_LINEAR on uint8, off the event loop. */
 export async function resizePixels(pixels: Pixels, width: number, height: number): Promise<Pixels> {
   if (pixels.width === width && pixels.height === height) return pixels;
-  // Of grey made colour, one channel is resized; planes are interleaved, as the resizer takes them.
+  // If grey was converted to colour, only one channel is resized; planes are interleaved for the resizer.
   const [source, channels] = isInterleaved(pixels)
     ? [pixels.data as Uint8Array, pixels.pixelStride]
     : [interleave(pixels), pixels.offsets.length];
@@ -64,7 +64,7 @@ function interleave(pixels: Pixels): Uint8Array {
   return copyPixels(pixels, (c, y, x) => (y * pixels.width + x) * pixels.offsets.length + c);
 }
 
-/** A part of an image: a view of it. */
+/** A part of an image, as a view. */
 export function cutPixels(
   pixels: Pixels,
   { left, top, width, height }: { left: number; top: number; width: number; height: number },
@@ -73,7 +73,7 @@ export function cutPixels(
   return { ...pixels, width, height, offsets: pixels.offsets.map((offset) => offset + start) };
 }
 
-/** A copy whose channels lie side by side, in the order of `offsets`. */
+/** A copy with interleaved channels, in the order of `offsets`. */
 export function interleaved(pixels: Pixels): Pixels {
   const channels = pixels.offsets.length;
   return {
@@ -85,7 +85,7 @@ export function interleaved(pixels: Pixels): Pixels {
   };
 }
 
-/** The same in floats, which may be changed. */
+/** The same in floats, which may be modified. */
 export function interleavedFloats(pixels: Pixels): Pixels {
   const { data, width, height, offsets, rowStride, pixelStride } = pixels;
   const channels = offsets.length;
@@ -103,7 +103,7 @@ export function interleavedFloats(pixels: Pixels): Pixels {
   };
 }
 
-/** The values as planes, channels × height × width: a Datum's form (CVMatToDatum). */
+/** The values as planes, channels × height × width, as in a Datum (CVMatToDatum). */
 export function planesOf(pixels: Pixels): Uint8Array {
   return copyPixels(pixels, (c, y, x) => (c * pixels.height + y) * pixels.width + x);
 }

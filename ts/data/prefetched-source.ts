@@ -1,4 +1,4 @@
-/** Batches of one data layer, made by worker threads ahead of their reader. */
+/** The batches of one data layer, which worker threads make ahead of the reader. */
 import { availableParallelism } from 'node:os';
 import { DataError } from '../base/errors.ts';
 import { mix } from '../base/random.ts';
@@ -9,12 +9,12 @@ import type { Stream } from './stream.ts';
 import { Turns, unlessAborted } from './turns.ts';
 import { WorkerPool } from './worker-pool.ts';
 
-/** Images are decoded and resized by libuv's threads: more of ours than there are of those would wait for them. */
+/** libuv's threads decode and resize images; more workers than libuv has threads would only wait for them. */
 const LIBUV_THREADS = Number(process.env.UV_THREADPOOL_SIZE ?? 4);
 
 export interface Ahead {
   readonly seed: number;
-  /** Batches made ahead. */
+  /** The number of batches made ahead. */
   readonly prefetch: number;
 }
 
@@ -26,17 +26,17 @@ export class PrefetchedSource implements OpenedSource {
   readonly #pool: WorkerPool;
   readonly #prefetch: number;
   #seed: number;
-  /** Samples of all ranks before the next batch: what was given, and what was begun. */
+  /** The samples of all ranks before the next batch: those returned, and those begun. */
   #given = 0;
   #begun = 0;
   readonly #ahead: Promise<Batch>[] = [];
-  /** What was given and is not back yet, by its position; what is back, to be filled again. */
+  /** Batches that were returned and not given back, by position; batches that were given back, to be filled again. */
   readonly #lent = new WeakMap<Batch, number>();
   readonly #spare: Batch[] = [];
   #orders = new Map<number, Promise<Uint32Array>>();
   readonly #turns: Turns;
 
-  /** @throws DataError for what the first sample shows already */
+  /** @throws DataError for faults of the first sample */
   static async open(stream: Stream, ahead: Ahead): Promise<PrefetchedSource> {
     const pool = new WorkerPool(stream.reader, stream.layer);
     try {
@@ -93,7 +93,7 @@ export class PrefetchedSource implements OpenedSource {
         this.#at,
         'recycle() takes a batch that next() returned, and only once',
       );
-    // Whoever transferred it has its memory.
+    // If the caller transferred the batch, its memory is gone.
     const isWhole = buffersOf(batch).every(({ byteLength }) => byteLength > 0);
     if (isWhole && this.#spare.length < this.#prefetch) this.#spare.push(batch);
   }
@@ -141,7 +141,7 @@ export class PrefetchedSource implements OpenedSource {
     return this.#stream.batch * this.#stream.ranks;
   }
 
-  /** @param begin Of the batches of all ranks. */
+  /** @param begin Among the batches of all ranks. */
   #positionOf(begin: number, sample: number): number {
     const { batch, rank, ranks, share } = this.#stream;
     return share === 'batches' ? begin + rank * batch + sample : begin + sample * ranks + rank;
@@ -150,7 +150,7 @@ export class PrefetchedSource implements OpenedSource {
   #fill(): void {
     while (this.#ahead.length < this.#prefetch && !this.#turns.isDisposed) {
       const batch = this.#read(this.#begun);
-      batch.catch(() => {}); // is awaited in its turn
+      batch.catch(() => {}); // awaited when it is due
       this.#ahead.push(batch);
       this.#begun += this.#step;
     }
@@ -177,7 +177,7 @@ export class PrefetchedSource implements OpenedSource {
     return { epoch: Math.floor(at / epochSize), place: at % epochSize };
   }
 
-  /** Of the epochs that these positions are in; none where samples come in their own order. */
+  /** The orders of the epochs that these positions are in; none if samples keep their own order. */
   async #ordersAt(positions: readonly number[]): Promise<ReadonlyMap<number, Uint32Array>> {
     const orders = new Map<number, Uint32Array>();
     if (this.#stream.order === null || this.epochSize === null) return orders;
@@ -192,7 +192,7 @@ export class PrefetchedSource implements OpenedSource {
     const known = this.#orders.get(epoch);
     if (known !== undefined) return known;
     const order = this.#stream.order!(epoch, this.#seed, this.#description);
-    // A batch, and so what is under way, may reach from the last epoch into this one.
+    // A batch, and therefore work in progress, may extend from the last epoch into this one.
     for (const old of this.#orders.keys()) if (old < epoch - 1) this.#orders.delete(old);
     this.#orders.set(epoch, order);
     return order;

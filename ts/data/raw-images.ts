@@ -1,4 +1,4 @@
-/** Plain arrays of images: MNIST's IDX files and CIFAR's binary batches. */
+/** Reads simple arrays of images: MNIST's IDX files and CIFAR's binary batches. */
 
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
@@ -9,13 +9,13 @@ import { list, oneOf, path } from '../base/kinds.ts';
 import { optional, required, signature } from '../base/options.ts';
 import { elementCount } from '../base/shape.ts';
 
-/** Images of one size with their labels: planes of bytes, one image after the other. */
+/** Images of one size with their labels: planes of bytes, one image after another. */
 export interface RawImages {
   readonly shape: readonly [channels: number, height: number, width: number];
-  /** Of the planes of colours. */
+  /** The order of the colour planes. */
   readonly order: 'RGB' | 'BGR' | 'grey';
   readonly labels: Uint8Array;
-  /** Of image i. */
+  /** The pixels of image i. */
   image(i: number): Uint8Array;
 }
 
@@ -25,8 +25,8 @@ const READ_IDX = signature('readIdx', {
 });
 
 /**
- * Reads MNIST's files (or Fashion-MNIST's), as they are or with gzip.
- * @param labels Default: named as the images, with `labels-idx1` for `images-idx3`.
+ * Reads MNIST's files (or Fashion-MNIST's), with or without gzip.
+ * @param labels Default: the name of the images' file with `labels-idx1` instead of `images-idx3`.
  * @throws DataError `data/idx`, `data/not-found`
  */
 export async function readIdx(images: string, labels?: string): Promise<RawImages> {
@@ -82,7 +82,7 @@ const READ_CIFAR = signature('readCifar', {
 
 /**
  * Reads CIFAR's binary batches, whose planes are R, G, B.
- * @param labelBytes 1 for CIFAR-10; 2 for CIFAR-100, of which the second (fine) label is taken.
+ * @param labelBytes 1 for CIFAR-10; 2 for CIFAR-100, whose second (fine) label is used.
  * @throws DataError `data/cifar`, `data/not-found`
  */
 export async function readCifar(files: readonly string[], labelBytes: 1 | 2 = 1): Promise<RawImages> {

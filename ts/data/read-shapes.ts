@@ -1,4 +1,4 @@
-/** The shapes of data layers' tops from what they read: the first record, image or row. */
+/** Finds the shapes of data layers' tops from their data: the first record, image or row. */
 
 import { GraphError, ResnodeError } from '../base/errors.ts';
 import { shapes } from '../base/kinds.ts';
@@ -7,7 +7,7 @@ import type { Shapes } from '../base/shape.ts';
 import { type NetParameter, netParameter, positionOf } from '../caffe/net-parameter.ts';
 import { shapeCure, textShapes } from '../layers/data.ts';
 
-/** Types of layers whose shapes are in what they read. */
+/** Types of layers whose shapes depend on their data. */
 const READ = ['Data', 'ImageData', 'ImageSegData', 'HDF5Data', 'AnnotatedData'];
 
 const READ_INPUT_SHAPES = signature('readInputShapes', {
@@ -16,13 +16,13 @@ const READ_INPUT_SHAPES = signature('readInputShapes', {
 });
 
 /**
- * Finds the shapes of data layers that neither `given` nor the prototxt says (crop_size, MemoryData, DummyData), by
- * looking at the first record of an LMDB or LevelDB, the first image of a list, or the rows of an HDF5 file. Files are
- * looked for from the working folder, as Caffe does, then beside the prototxt.
- * @param net Filtered for its state.
- * @param given Shapes that are known, by blob.
- * @returns `given` and what was found: what `inputShapes` takes.
- * @throws GraphError `graph/input-shape` naming the layer, why its shapes cannot be known, and what mends it
+ * Finds the shapes of data layers that neither `given` nor the prototxt (crop_size, MemoryData, DummyData) sets, by reading
+ * the first record of an LMDB or LevelDB, the first image of a list, or the rows of an HDF5 file. Files are looked for in
+ * the working folder, as in Caffe, and then beside the prototxt.
+ * @param net A net that is filtered for its state.
+ * @param given The shapes that are already known, by blob.
+ * @returns `given` and the shapes that were found, for `inputShapes`.
+ * @throws GraphError `graph/input-shape` that names the layer, why its shapes cannot be determined, and the cure
  * @example
  * const inputShapes = await readInputShapes(filterNet(readNetFile('train_val.prototxt'), { phase: 'TRAIN' }));
  */
@@ -42,7 +42,7 @@ export async function readInputShapes(net: NetParameter, given: Shapes = {}): Pr
       );
     };
     if (textShapes(layer, given, fail) !== null) continue;
-    // Databases, HDF5 and images are rooms of their own, which most nets never enter.
+    // Imported on demand: most nets need no databases, HDF5 or images.
     const { shapesOfFirstRecord } = await import('./first-record.ts');
     try {
       for (const [blob, shape] of await shapesOfFirstRecord(layer))

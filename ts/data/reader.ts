@@ -1,4 +1,4 @@
-/** What a worker does for one data layer: samples → a batch. */
+/** The work of a worker for one data layer: it turns samples into a batch. */
 import type { FillerSpec } from '../caffe/fillers.ts';
 import type { AnnotatedTransform } from './annotated-param.ts';
 import type { Batch } from './source.ts';
@@ -6,33 +6,33 @@ import type { Transform } from './transform.ts';
 
 /** One sample of a batch. */
 export interface Sample {
-  /** Which record, image or row. */
+  /** The index of the record, image or row. */
   readonly index: number;
-  /** Of all that is random about it. */
+  /** The seed of all random numbers of the sample. */
   readonly seed: number;
   readonly image?: ListedImage;
 }
 
 /** A line of an image list. */
 export interface ListedImage {
-  /** As it is opened. */
+  /** The path to open. */
   readonly path: string;
   readonly label: number;
-  /** All values, where the list has several a line. */
+  /** All values, if the list has several per line. */
   readonly labels?: readonly number[];
-  /** The image of its classes, as it is opened. */
+  /** The path of the image with its classes. */
   readonly map?: string;
-  /** In the list, from 1 on. */
+  /** The line in the list, from 1. */
   readonly line: number;
 }
 
-/** What the first worker finds when it opens the data. */
+/** The result of opening the data in the first worker. */
 export interface Description {
-  /** Top → shape of one sample. */
+  /** The shape of one sample for each top. */
   readonly shapes: Readonly<Record<string, readonly number[]>>;
-  /** Records, for a database. */
+  /** The number of records of a database. */
   readonly count?: number;
-  /** Rows of each file (HDF5). */
+  /** The number of rows of each file (HDF5). */
   readonly rows?: readonly number[];
 }
 
@@ -40,9 +40,9 @@ export interface Reader {
   /** @param first The first sample. @throws DataError */
   describe(first: Sample): Promise<Description>;
   /**
-   * Fills a batch, whose arrays may hold anything before. Gives up, with anything in them, when `stopped` says so.
-   * @param output Of `samples.length` times `shapes`.
-   * @throws DataError naming the sample
+   * Fills a batch, whose arrays may contain anything before. Stops early, with any content, when `stopped` is true.
+   * @param output Arrays for `samples.length` samples of `shapes`.
+   * @throws DataError that names the sample
    */
   read(
     samples: readonly Sample[],
@@ -55,7 +55,7 @@ export interface Reader {
 
 interface Tops {
   readonly data: string;
-  /** Null where the layer has one top. */
+  /** Null if the layer has only one top. */
   readonly label: string | null;
 }
 
@@ -66,7 +66,7 @@ export interface DatabaseSpec {
   readonly transform: Transform;
 }
 
-/** Of AnnotatedDatums: the label is 1×1×K×8, the boxes of a whole batch. */
+/** For AnnotatedDatums the label is 1×1×K×8, the boxes of a whole batch. */
 export interface AnnotatedSpec {
   readonly kind: 'annotated';
   readonly backend: 'lmdb' | 'leveldb';
@@ -74,52 +74,52 @@ export interface AnnotatedSpec {
   readonly tops: Tops;
   readonly transform: Transform;
   readonly annotated: AnnotatedTransform;
-  /** Samples a batch. */
+  /** The number of samples per batch. */
   readonly batch: number;
 }
 
 /** Windows of images, warped to crop_size. */
 export interface WindowSpec {
   readonly kind: 'windows';
-  /** The window file as it is written, for errors. */
+  /** The window file's name as written, for errors. */
   readonly source: string;
-  /** The same as it is opened. */
+  /** The window file's path to open. */
   readonly file: string;
-  /** Put before the path of each image, which is then relative to `folder`. */
+  /** The prefix of each image's path, which is then relative to `folder`. */
   readonly root: string;
   readonly folder: string;
   readonly tops: Tops;
-  /** Its crop_size, mean and mirror. */
+  /** The crop_size, mean and mirror. */
   readonly transform: Transform;
   readonly scale: number;
-  /** Pixels of the crop on each side that show what is around the window. */
+  /** The number of pixels on each side of the crop that show the surroundings of the window. */
   readonly contextPad: number;
   /** Whether windows are made square before they are warped. */
   readonly isSquare: boolean;
-  /** Overlap from which a window is foreground, and below which it is background. */
+  /** The overlap from which a window is foreground, and below which it is background. */
   readonly thresholds: { readonly foreground: number; readonly background: number };
-  /** Part of a batch that is foreground. */
+  /** The share of foreground windows in a batch. */
   readonly foreground: number;
-  /** Samples a batch. */
+  /** The number of samples per batch. */
   readonly batch: number;
 }
 
 /** Images with a class for each pixel. */
 export interface SegmentationSpec {
   readonly kind: 'segmentation';
-  /** Named in errors. */
+  /** The name of the list in errors. */
   readonly list: string;
-  /** Data, label, and the size that an image had. */
+  /** Data, label, and the original size of the image. */
   readonly tops: readonly string[];
   readonly resize: { readonly width: number; readonly height: number } | null;
-  /** Its crop_size is not looked at. */
+  /** Its crop_size is ignored. */
   readonly transform: Transform;
   readonly crop: { readonly width: number; readonly height: number } | null;
-  /** One is drawn, by which an image and its classes are resized. */
+  /** One of these factors is drawn to resize an image and its classes. */
   readonly factors: readonly number[];
-  /** Where the classes are: in an image beside it, one for all of it, or nowhere. */
+  /** Where the classes are: in an image of the same size, one class for the whole image, or nowhere. */
   readonly labels: 'PIXEL' | 'IMAGE' | 'NONE';
-  /** What pixels beyond the image have. */
+  /** The label of pixels outside the image. */
   readonly ignoreLabel: number;
 }
 
@@ -131,7 +131,7 @@ export type ReaderSpec =
   | SegmentationSpec
   | {
       readonly kind: 'images';
-      /** Named in errors. */
+      /** The name of the list in errors. */
       readonly list: string;
       readonly tops: Tops;
       readonly resize: { readonly width: number; readonly height: number } | null;

@@ -1,24 +1,24 @@
-/** OpenCV's other ways to resize (modules/imgproc/src/resize.cpp); bilinear is native code's. */
+/** OpenCV's other ways to resize (modules/imgproc/src/resize.cpp); native code resizes bilinearly. */
 
 import { type Pixels, resizePixels } from './pixels.ts';
 
 export const RESIZE_MODES = ['LINEAR', 'AREA', 'NEAREST', 'CUBIC', 'LANCZOS4'] as const;
 export type ResizeMode = (typeof RESIZE_MODES)[number];
 
-/** What one place of a row or column is made of. */
+/** The source pixels and weights of one position in a row or column. */
 interface Taps {
   readonly first: number;
   readonly weights: readonly number[];
 }
 
-/** Images of bytes, to a size, by a mode. @returns Interleaved pixels. */
+/** Resizes images of bytes to a size, by a mode. @returns Interleaved pixels. */
 export async function resizeBy(
   pixels: Pixels,
   { width, height }: { width: number; height: number },
   mode: ResizeMode,
 ): Promise<Pixels> {
   if (mode === 'LINEAR') return resizePixels(pixels, width, height);
-  // OpenCV averages areas where both sides shrink, and interpolates where one grows.
+  // OpenCV averages areas if both sides shrink, and interpolates if one grows.
   const shrinks = width <= pixels.width && height <= pixels.height;
   const columns = tapsOf(pixels.width, width, mode, shrinks);
   const rows = tapsOf(pixels.height, height, mode, shrinks);

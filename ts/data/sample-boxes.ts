@@ -1,4 +1,7 @@
-/** Boxes of a picture: how they overlap, which of them are left where a part is cut out, and which part is drawn (SSD's bbox_util.cpp and sampler.cpp; arXiv:1512.02325, section 2.2, "Data augmentation"). */
+/**
+ * The boxes of an image: how they overlap, which remain when a region is cut out, and which region is drawn (SSD's
+ * bbox_util.cpp and sampler.cpp; arXiv:1512.02325, section 2.2, "Data augmentation").
+ */
 
 import { randomInteger } from '../base/random.ts';
 import type { Annotation, Box } from './annotated-datum.ts';
@@ -15,21 +18,21 @@ const shared = (a: Box, b: Box): number =>
     ymax: Math.min(a.ymax, b.ymax),
   });
 
-/** The area that two boxes share over the area of both (Jaccard's index). */
+/** The intersection of two boxes over their union (Jaccard's index). */
 export function overlapOf(a: Box, b: Box): number {
   const both = shared(a, b);
   return both === 0 ? 0 : both / (areaOf(a) + areaOf(b) - both);
 }
 
-/** How much of `a` lies in `b`. */
+/** The share of `a` that is inside `b`. */
 function coverageOf(a: Box, b: Box): number {
   const both = shared(a, b);
   return both === 0 ? 0 : both / areaOf(a);
 }
 
 /**
- * Boxes of a picture as boxes of a part of it, clipped there; those that are outside, or not enough inside for `emit`, are
- * left out.
+ * The boxes of an image as boxes of a region of it, clipped to the region; boxes outside, or not inside enough for `emit`,
+ * are dropped.
  */
 export function projectBoxes(
   annotations: readonly Annotation[],
@@ -56,11 +59,11 @@ function isEmitted(box: Box, part: Box, { type, overlap }: NonNullable<Annotated
   return x >= part.xmin && x <= part.xmax && y >= part.ymin && y <= part.ymax;
 }
 
-/** Boxes of a picture that is seen in a mirror. */
+/** The boxes of a mirrored image. */
 export const mirrorBoxes = (annotations: readonly Annotation[]): Annotation[] =>
   annotations.map((annotation) => ({ ...annotation, xmin: 1 - annotation.xmax, xmax: 1 - annotation.xmin }));
 
-/** One of the parts that the samplers find; null: none of them finds any. */
+/** Draws one of the regions that the samplers find; null if they find none. */
 export function drawPart(
   samplers: readonly BatchSampler[],
   objects: readonly Box[],
@@ -84,7 +87,7 @@ function partsOf(sampler: BatchSampler, objects: readonly Box[], random: () => n
 function randomPart({ scale, ratio }: BatchSampler, random: () => number): Box {
   const between = ([least, most]: readonly [number, number]) => least + random() * (most - least);
   const size = between(scale);
-  // The part fits the picture: its width and height are at most 1.
+  // The region fits the image: its width and height are at most 1.
   const shape = Math.min(Math.max(between(ratio), size ** 2), 1 / size ** 2);
   const [width, height] = [Math.min(1, size * Math.sqrt(shape)), Math.min(1, size / Math.sqrt(shape))];
   const [left, top] = [random() * (1 - width), random() * (1 - height)];

@@ -1,4 +1,4 @@
-/** image_data_param and transform_param of ImageSegData (DeepLab's fork: image_seg_data_layer.cpp) → what is read. */
+/** Reads image_data_param and transform_param of ImageSegData (DeepLab's fork: image_seg_data_layer.cpp). */
 import { DataError } from '../base/errors.ts';
 import { type LayerParameter, withDefaults } from '../caffe/net-parameter.ts';
 import { readLines } from './image-list.ts';
@@ -24,14 +24,14 @@ export interface SegmentationList {
   readonly reader: SegmentationSpec;
   readonly batch: number;
   readonly shuffle: boolean;
-  /** Put before each name. */
+  /** The prefix of each name. */
   readonly root: string;
   readonly lines: readonly ListedImage[];
-  /** Up to so many samples are passed over. */
+  /** The largest number of samples that are skipped at the start. */
   readonly skip: number;
 }
 
-/** @throws DataError naming the layer, or the line of its list */
+/** @throws DataError that names the layer, or the line of its list */
 export async function segmentationSpecOf(layer: LayerParameter, context: Context): Promise<SegmentationList> {
   const p = withDefaults<Parameters>('ImageDataParameter', layer.image_data_param);
   const { tops, options, path, refuse } = context;
@@ -96,10 +96,10 @@ function factorsOf({ transform_param }: LayerParameter, { refuse }: Context): re
   return factors;
 }
 
-/** An image grows by its square. */
+/** The number of pixels grows by the square of the factor. */
 const MOST_SCALED = 16;
 
-/** Lines of an image and, after a space, its classes: another image, or one class for all of it. */
+/** Reads lines with an image and, after a space, its classes: another image, or one class for the whole image. */
 async function readPairs(file: string, labels: SegmentationSpec['labels']): Promise<ListedImage[]> {
   const expected = { PIXEL: 'image and label map', IMAGE: 'image and class', NONE: 'image' }[labels];
   const pairs: ListedImage[] = [];

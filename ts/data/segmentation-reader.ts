@@ -1,8 +1,8 @@
 /**
  * Reads images with a class for each pixel: ImageSegData of DeepLab's fork (image_seg_data_layer.cpp, and TransformImgAndSeg
- * of data_transformer.cpp; arXiv:1606.00915). Of a label map with a palette,
- * as PASCAL VOC has them, the indices count. Classes are never mixed: maps take the nearest pixel wherever their image is
- * resized. Drawn in this order: mirror, factor, top, left.
+ * of data_transformer.cpp; arXiv:1606.00915). For a label map with a palette, as PASCAL VOC has, the indices count. Classes
+ * are never mixed: a map is resized to the nearest pixel wherever its image is resized. The random numbers are drawn in this
+ * order: mirror, factor, top, left.
  */
 import { DataError } from '../base/errors.ts';
 import { randomInteger, seededRandom } from '../base/random.ts';
@@ -14,12 +14,12 @@ import type { Description, ListedImage, Reader, Sample, SegmentationSpec } from 
 import { resizeBy } from './resize-modes.ts';
 import { checkMeanCount } from './transform.ts';
 
-/** An image, and its classes of the same size. */
+/** An image, and its classes in the same size. */
 interface Pair {
   readonly name: string;
   readonly pixels: Pixels;
   readonly classes: Pixels;
-  /** Of the image as it was read. */
+  /** The size of the image as it was read. */
   readonly size: readonly [height: number, width: number];
 }
 
@@ -108,7 +108,7 @@ async function write(
   const factor = factors.length === 0 ? 1 : factors[randomInteger(random, factors.length)]!;
   const { pixels, classes } = await scaled(pair, factor);
   const channels = pixels.offsets.length;
-  // Behind what is too small lie the mean, and the label that is ignored.
+  // Outside an image that is too small are the mean and the ignored label.
   const room = [
     Math.max(pixels.height, crop?.height ?? 0),
     Math.max(pixels.width, crop?.width ?? 0),
@@ -143,7 +143,7 @@ async function write(
     }
 }
 
-/** Bilinear for the image, the nearest pixel for its classes. */
+/** Resizes the image bilinearly and its classes to the nearest pixel. */
 async function scaled({ pixels, classes }: Pair, factor: number): Promise<Pick<Pair, 'pixels' | 'classes'>> {
   if (factor === 1) return { pixels, classes };
   const size = {

@@ -1,45 +1,48 @@
-/** What data layers give. */
+/** The interface of data layers' sources. */
 import { DataError } from '../base/errors.ts';
 import { having, type Kind } from '../base/kinds.ts';
 
-/** One batch by blob name: the tops of the data layers, in their shapes. */
+/** One batch by blob name: the tops of the data layers with their shapes. */
 export interface Batch {
   readonly [top: string]: Float32Array | Uint8Array;
 }
 
-/** The memory of a batch, to be transferred. */
+/** The memory of a batch, for a transfer. */
 export const buffersOf = (batch: Batch): ArrayBuffer[] =>
   Object.values(batch).map(({ buffer }) => buffer as ArrayBuffer);
 
-/** Batches, made ahead of their reader by worker threads. */
+/** A source of batches, which worker threads make ahead of the reader. */
 export interface DataSource {
-  /** Top → shape, batch first. */
+  /** The shape of each top, batch first. */
   readonly shapes: Readonly<Record<string, readonly number[]>>;
-  /** Samples until they begin again; null where that is unknown or never (DummyData, iterators). */
+  /** The number of samples until they repeat; null if it is unknown or they never repeat (DummyData, iterators). */
   readonly epochSize: number | null;
   /**
-   * The next batch; one call at a time. An aborted call takes no batch: the next call gets it.
-   * @throws DataError, also at every later call; the signal's reason; `data/ended` where an iterator has no more
+   * Returns the next batch; make one call at a time. An aborted call takes no batch: the next call gets it.
+   * @throws DataError, also at every later call; the signal's reason; `data/ended` if an iterator has no more batches
    */
   next(signal?: AbortSignal): Promise<Batch>;
   /**
-   * Takes back a batch that `next` gave and that is not looked at any more: its memory is filled again, which saves
-   * taking and clearing more. Nobody has to; a source whose batches are somebody else's has no such method.
+   * Takes back a batch that `next` returned and that the caller no longer needs: its memory is filled again, which saves
+   * allocating and clearing more. The call is optional; a source whose batches belong to someone else has no such method.
    * @throws DataError `data/batch` for another batch, or the same one twice
    */
   recycle?(batch: Batch): void;
   /**
-   * What a sample of a batch is that `next` gave, e.g. `list.txt:4 (cat.png)`, for messages; absent where nobody knows.
-   * @param label Of one of its pixels: where it has a label map, the place is that of the first such pixel.
+   * The origin of a sample in a batch that `next` returned, e.g. `list.txt:4 (cat.png)`, for messages; absent if it is
+   * unknown.
+   * @param label The label of one of its pixels; with a label map, the position is that of the first such pixel.
    */
   nameOf?(batch: Batch, sample: number, label?: number): Promise<string | null>;
-  /** Milliseconds that callers of next() have waited, in all. */
+  /** The total milliseconds that callers of next() have waited. */
   readonly waited: number;
-  /** The position, for a snapshot, as JSON. */
+  /** The position as JSON, for a snapshot. */
   state(): unknown;
-  /** Goes on where `state` was taken, to the same bits; before the first next(). @throws DataError `data/state` */
+  /**
+   * Continues where `state` was taken, with the same bits; call it before the first next(). @throws DataError `data/state`
+   */
   restore(state: unknown): void;
-  /** Stops the workers and waits for their end. A next() that waits is refused with `data/disposed`. */
+  /** Stops the workers and waits for their end. A waiting next() is rejected with `data/disposed`. */
   dispose(): Promise<void>;
 }
 
@@ -49,19 +52,19 @@ export interface OpenedSource extends DataSource {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Something that gives batches: of openNetData, openDataLayer, or the caller's own. */
+/** A source of batches: of openNetData, openDataLayer, or the caller's own. */
 export const dataSource: Kind<DataSource> = having<DataSource>('a DataSource', 'next', 'dispose');
 export interface SourceState {
-  /** What is read. */
+  /** The kind of data. */
   readonly kind: string;
-  /** Samples of an epoch. */
+  /** The number of samples of an epoch. */
   readonly count: number | null;
   readonly seed: number;
-  /** Samples given, of all ranks together (batches, for an iterator). */
+  /** The number of samples returned, of all ranks together (batches, for an iterator). */
   readonly position: number;
 }
 
-/** @throws DataError `data/state` where a state is not one of a source like this one */
+/** @throws DataError `data/state` if a state does not belong to such a source */
 export function checkState(
   state: unknown,
   expected: Pick<SourceState, 'kind' | 'count'>,

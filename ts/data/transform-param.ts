@@ -1,4 +1,4 @@
-/** transform_param and `augment` → what is done to each image. */
+/** Combines transform_param and `augment` into the transformation of each image. */
 import { type LayerParameter, withDefaults } from '../caffe/net-parameter.ts';
 import { readMeanImage } from '../images/mean-file.ts';
 import { SSD_TRANSFORMS } from './annotated-param.ts';
@@ -8,7 +8,7 @@ import type { Transform } from './transform.ts';
 
 const DEEPLAB_TRANSFORMS = ['scale_factors', 'crop_width', 'crop_height'] as const;
 
-/** @param colour Of the layer's own field (is_color); null where it has none, and transform_param's count. */
+/** @param colour The layer's own field (is_color); null if it has none, so that those of transform_param count. */
 export function transformOf(layer: LayerParameter, context: Context, colour: boolean | null): Transform {
   const param = withDefaults<{
     scale: number;

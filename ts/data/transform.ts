@@ -1,4 +1,4 @@
-/** Pixels → one sample of a batch: Caffe's transform_param (data_transformer.cpp), and what `augment` asks for. */
+/** Turns pixels into one sample of a batch: Caffe's transform_param (data_transformer.cpp), and the options of `augment`. */
 
 import { DataError } from '../base/errors.ts';
 import { randomInteger, randomNormal } from '../base/random.ts';
@@ -7,29 +7,29 @@ import { type Augment, IMAGENET_LIGHTING, type Lighting } from './augment.ts';
 import type { Cutout } from './augmentations.ts';
 import type { Pixels } from './pixels.ts';
 
-/** Plain data, for a worker. */
+/** Plain data that can be sent to a worker. */
 export interface Transform {
   readonly phase: 'TRAIN' | 'TEST';
   readonly scale: number;
   readonly mirror: boolean;
-  /** 0: none. */
+  /** 0 means no crop. */
   readonly cropSize: number;
   readonly mean: MeanImage | null;
-  /** None, one, or one per channel. */
+  /** No value, one, or one per channel. */
   readonly meanValues: readonly number[];
-  /** Encoded images: made colour (true), grey (false), or as they are. */
+  /** For encoded images: converted to colour (true), to grey (false), or unchanged. */
   readonly colour: boolean | null;
   readonly augment: Augment;
 }
 
-/** The places of one sample, drawn and checked. */
+/** The random choices for one sample, drawn and checked. */
 export interface Place {
   readonly top: number;
   readonly left: number;
   readonly mirrored: boolean;
-  /** Added to each channel before the mean is subtracted. */
+  /** The values added to each channel before the mean is subtracted. */
   readonly light: readonly number[];
-  /** Squares of zeros in the output: rows and columns from the first to before the last. */
+  /** Squares of zeros in the output: half-open ranges of rows and columns. */
   readonly holes: readonly Hole[];
 }
 
@@ -40,16 +40,16 @@ interface Hole {
   readonly right: number;
 }
 
-/** Channels × height × width of a sample made of such pixels; where the shorter side is drawn, a crop is needed. */
+/** Channels × height × width of a sample from such pixels; if the shorter side is random, a crop is required. */
 export function transformedShape({ offsets, height, width }: Pixels, { cropSize }: Transform): number[] {
   return cropSize === 0 ? [offsets.length, height, width] : [offsets.length, cropSize, cropSize];
 }
 
 /**
- * Writes one sample of `shape` into `output` at `at`: crop (random in TRAIN, centred in TEST), mirror (random in
- * both, as Caffe's), (x − mean) · scale in float32. Drawn in this order: mirror, top, left, light, holes.
- * @returns What was drawn.
- * @throws DataError without a place where the image does not fit the shape, the crop or the mean
+ * Writes one sample of `shape` into `output` at `at`: crop (random in TRAIN, centred in TEST), mirror (random in both, as in
+ * Caffe), (x − mean) · scale in float32. The random numbers are drawn in this order: mirror, top, left, light, holes.
+ * @returns The random choices.
+ * @throws DataError without a position if the image does not fit the shape, the crop or the mean
  */
 export function transformPixels(
   pixels: Pixels,
@@ -66,7 +66,7 @@ export function transformPixels(
   const { mean, augment } = transform;
   const pad = augment.pad ?? 0;
   const scale = Math.fround(transform.scale);
-  // Rows and columns of the output that lie inside the image.
+  // The rows and columns of the output that are inside the image.
   const firstRow = Math.max(0, pad - place.top);
   const endRow = Math.min(height, pixels.height + pad - place.top);
   const firstColumn = Math.max(0, pad - place.left);
@@ -111,7 +111,7 @@ const meanValueOf = ({ meanValues }: Transform, channel: number): number =>
 
 const byteTables = new WeakMap<Transform, Float32Array[]>();
 
-/** What each of the 256 bytes of a channel becomes; kept where no light is added. */
+/** The output for each of the 256 bytes of a channel; the table is kept if no light is added. */
 function byteTable(transform: Transform, channel: number, light: number): Float32Array {
   if (!byteTables.has(transform)) byteTables.set(transform, []);
   const known = byteTables.get(transform)!;
@@ -146,14 +146,14 @@ function draw(
   };
 }
 
-// In the order of the pixels, B, G, R.
+// In the order of the pixels: B, G, R.
 function drawLight(lighting: Lighting, random: () => number): number[] {
   const { std, eigenvalues, eigenvectors } = { ...IMAGENET_LIGHTING, ...lighting };
   const alpha = eigenvalues.map((value) => value * std * randomNormal(random));
   return [2, 1, 0].map((c) => alpha.reduce((sum, value, i) => sum + value * eigenvectors[c]![i]!, 0));
 }
 
-/** Centres are drawn inside the image, as in the paper's code, so that squares may lie across its edge. */
+/** Centres are drawn inside the image, as in the paper's code, so squares may extend beyond its edge. */
 function drawHoles(
   { size, count = 1 }: Cutout,
   { height, width }: { readonly height: number; readonly width: number },
@@ -170,7 +170,7 @@ function drawHoles(
   });
 }
 
-/** @throws DataError where there is neither one mean value for all channels nor one for each */
+/** @throws DataError unless there is one mean value for all channels or one for each */
 export function checkMeanCount(values: readonly number[], channels: number): void {
   if (values.length > 1 && values.length !== channels)
     throw new DataError(

@@ -1,20 +1,22 @@
-/** The calls of a source's next(): one at a time, none after its end; and how long they have waited, in all. */
+/**
+ * Serialises the calls of a source's next(): one at a time and none after the end. It also counts how long they have waited.
+ */
 import { DataError } from '../base/errors.ts';
 import { onAbort } from '../base/on-abort.ts';
 
 export class Turns {
-  /** Milliseconds. */
+  /** In milliseconds. */
   waited = 0;
   isDisposed = false;
   readonly #layer: string;
   #isTaken = false;
 
-  /** @param layer Named in errors. */
+  /** @param layer The name of the layer in errors. */
   constructor(layer: string) {
     this.#layer = layer;
   }
 
-  /** @throws DataError `data/disposed`, `data/busy`; the signal's reason; what `work` throws */
+  /** @throws DataError `data/disposed`, `data/busy`; the signal's reason; the errors of `work` */
   async take<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
     signal?.throwIfAborted();
     const at = { layer: this.#layer };
@@ -37,8 +39,8 @@ export class Turns {
 }
 
 /**
- * Waits for `work` or for the signal, whichever comes first; the work goes on.
- * @throws What the work throws; the signal's reason
+ * Waits for `work` or for the signal, whichever comes first; the work continues.
+ * @throws The errors of the work; the signal's reason
  */
 export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return work;

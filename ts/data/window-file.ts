@@ -1,13 +1,13 @@
 /**
  * R-CNN's window file, which WindowData reads (window_data_layer.cpp): for each image `# index`, its path, channels, height,
- * width, the number of its windows, and of each window `class overlap x1 y1 x2 y2`, in pixels, both ends belonging to it.
+ * width, the number of its windows, and for each window `class overlap x1 y1 x2 y2`, in pixels, including both ends.
  */
 import { DataError, ResnodeError } from '../base/errors.ts';
 import { readLines } from './image-list.ts';
 import { checkIsListFile } from './list-lines.ts';
 
 export interface WindowImage {
-  /** As written. */
+  /** The path as written. */
   readonly path: string;
   readonly height: number;
   readonly width: number;
@@ -15,19 +15,19 @@ export interface WindowImage {
 
 /** A window of an image. */
 export interface ImageWindow {
-  /** Which image, from 0 on. */
+  /** The index of the image, from 0. */
   readonly image: number;
-  /** Its class; 0 for background. */
+  /** The class; 0 for the background. */
   readonly label: number;
   readonly x1: number;
   readonly y1: number;
   readonly x2: number;
   readonly y2: number;
-  /** Of the file, from 1 on. */
+  /** The line of the file, from 1. */
   readonly line: number;
 }
 
-/** Windows, of which a file may have millions, in one array. */
+/** Windows in one array, because a file may have millions. */
 export class Windows {
   #values = new Int32Array(7 * 64);
   count = 0;
@@ -49,15 +49,16 @@ export class Windows {
 
 export interface WindowFile {
   readonly images: readonly WindowImage[];
-  /** Windows that overlap an object by fg_threshold at least. */
+  /** Windows whose overlap with an object is at least fg_threshold. */
   readonly foreground: Windows;
-  /** Windows that overlap one by less than bg_threshold; what lies between belongs to neither. */
+  /** Windows whose overlap is less than bg_threshold; windows between the two thresholds belong to neither. */
   readonly background: Windows;
 }
 
 /**
- * Reads a window file without holding the event loop.
- * @throws DataError `data/windows` naming file, line, what was found and expected; `data/wrong-kind`, `data/not-found`
+ * Reads a window file without blocking the event loop.
+ * @throws DataError `data/windows` that names file, line, what was found and what was expected; `data/wrong-kind`,
+ * `data/not-found`
  */
 export async function readWindowFile(
   file: string,
@@ -79,7 +80,7 @@ async function readImage(
   if (mark !== '#')
     throw tokens.error('"#" before the index of an image, after the announced number of windows', mark);
   const image = await tokens.integer('the index of an image', 0);
-  // Caffe looks an image up by the index that its windows have.
+  // Caffe looks an image up by the index in its windows.
   if (image !== images.length)
     throw tokens.error(`the index ${images.length}: images are numbered in their order from 0`, image);
   const path = await tokens.next("an image's path, without spaces");
@@ -113,7 +114,7 @@ async function readImage(
   }
 }
 
-/** What a text file has between its spaces, with the lines. */
+/** Splits a text file at white space and keeps line numbers. */
 class Tokens {
   readonly #file: string;
   readonly #lines: AsyncGenerator<string>;

@@ -1,4 +1,4 @@
-/** window_data_param → what is read; what Caffe would leave out without a word is refused or told. */
+/** Reads window_data_param; fields that Caffe would silently ignore are refused or reported. */
 import { warn } from '../base/warn.ts';
 import { type LayerParameter, withDefaults } from '../caffe/net-parameter.ts';
 import type { Context } from './layer-context.ts';
@@ -18,10 +18,10 @@ interface Parameters {
 }
 
 const CROP_MODES = ['warp', 'square'];
-/** The others change where pixels lie, or come from another file. */
+/** The other augmentations change pixel positions, or come from another file. */
 const AUGMENTS = ['orientation', 'maxPixels'];
 
-/** @throws DataError naming the layer */
+/** @throws DataError that names the layer */
 export function windowSpecOf(
   layer: LayerParameter,
   context: Context,
@@ -33,7 +33,7 @@ export function windowSpecOf(
   if (batch < 1) throw refuse(`batch_size must be a positive integer, found ${param.batch_size}`);
   if (tops.length < 1 || tops.length > 2)
     throw refuse(`has ${tops.length} tops; WindowData has data and label`);
-  // Caffe reads these of transform_param; its upgrade moves them there in nets of old layers alone.
+  // Caffe reads these fields from transform_param; its upgrade moves them there only in nets with old layers.
   for (const field of ['crop_size', 'mean_file', 'mirror'])
     if (layer.window_data_param?.[field])
       throw refuse(`window_data_param's ${field} has no effect in Caffe: write it in transform_param`);
@@ -59,7 +59,7 @@ export function windowSpecOf(
     kind: 'windows',
     source,
     file: path(source),
-    // Caffe puts root_folder before the name as it is: it ends with a slash.
+    // Caffe joins root_folder and the name without a slash, so root_folder must end with one.
     root: param.root_folder,
     folder: path('.'),
     tops: { data: tops[0]!, label: tops[1] ?? null },
@@ -73,7 +73,7 @@ export function windowSpecOf(
   };
 }
 
-/** The part of a mean image that Caffe takes, by its width alone, must be there. */
+/** Checks that the part of a mean image exists which Caffe uses, by its width alone. */
 function checkMean({ mean, meanValues, cropSize }: WindowSpec['transform'], refuse: Context['refuse']): void {
   if (meanValues.length > 1 && meanValues.length !== 3)
     throw refuse(`has 3 channels; give mean_value once or 3 times, not ${meanValues.length} times`);

@@ -10,7 +10,7 @@ import type { Reader, WindowSpec } from './reader.ts';
 import type { Transform } from './transform.ts';
 import { type ImageWindow, readWindowFile, type WindowFile, type Windows } from './window-file.ts';
 
-/** What is cut out of the image, the size to which it is warped, and where that lies in the crop. */
+/** The region of the image, the size to which it is warped, and its position in the crop. */
 export interface Warp {
   readonly cut: {
     readonly left: number;
@@ -28,8 +28,8 @@ const round = (value: number): number => Math.sign(value) * Math.floor(Math.abs(
 const { fround } = Math;
 
 /**
- * WindowDataLayer::load_batch: the window with its context, as far as it lies in the image; in float32, as there.
- * @returns Null where nothing of it does, or less than half a pixel of the crop.
+ * WindowDataLayer::load_batch: the window with its context, as far as it is inside the image; in float32, as in Caffe.
+ * @returns Null if nothing of it is inside, or less than half a pixel of the crop.
  */
 export function warpOf(
   window: Pick<ImageWindow, 'x1' | 'y1' | 'x2' | 'y2'>,
@@ -70,7 +70,7 @@ export function warpOf(
   const [scaleX, scaleY] = [fround(cropSize / (x2 - x1 + 1)), fround(cropSize / (y2 - y1 + 1))];
   const left = round(fround((isMirrored ? beyond.right : beyond.left) * scaleX));
   const top = round(fround(beyond.top * scaleY));
-  // Because of rounding, both together may be more than the crop.
+  // Because of rounding, the two together may exceed the crop.
   const warp = {
     cut,
     width: Math.min(round(fround(cut.width * scaleX)), cropSize - left),
@@ -81,7 +81,7 @@ export function warpOf(
   return warp.width < 1 || warp.height < 1 ? null : warp;
 }
 
-/** Reads the window file, and draws from it: background first, then foreground. @throws DataError */
+/** Reads the window file and draws windows from it, first background, then foreground. @throws DataError */
 export async function windowReader(spec: WindowSpec): Promise<Reader> {
   const { source, file, tops, transform, batch, thresholds } = spec;
   const { cropSize } = transform;
@@ -131,7 +131,7 @@ function checkDrawn(windows: Windows, drawn: number, source: string, overlap: st
     );
 }
 
-/** Where Caffe would stop in the middle of a training. */
+/** Checks what would stop Caffe in the middle of a training. */
 function checkInside({ images, foreground, background }: WindowFile, spec: WindowSpec): void {
   const { transform } = spec;
   for (const windows of [foreground, background])
@@ -183,7 +183,7 @@ async function placeWindow(
   writeWarped(warped, warp, spec, isMirrored, output, at);
 }
 
-/** Mean and scale, mirrored in its own width. */
+/** Applies mean and scale, mirrored within the warped width. */
 function writeWarped(
   { data, offsets, rowStride, pixelStride }: Pixels,
   { width, height, left, top }: Warp,
@@ -203,7 +203,7 @@ function writeWarped(
       }
 }
 
-/** The mean of a place of the crop: of an image, the part in its middle, as its width says. */
+/** The mean at a position of the crop; for a mean image, its central part, according to its width. */
 function meanOf({ mean, meanValues, cropSize }: Transform): (c: number, y: number, x: number) => number {
   if (mean === null) return (c) => fround(meanValues[c] ?? meanValues[0] ?? 0);
   const [height, width] = mean.shape.slice(-2) as [number, number];

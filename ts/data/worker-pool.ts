@@ -1,4 +1,4 @@
-/** Worker threads for one data layer, a job at a time each. */
+/** The worker threads of one data layer; each does one job at a time. */
 import type { Worker } from 'node:worker_threads';
 import { DataError } from '../base/errors.ts';
 import { startThread } from '../base/own-package.ts';
@@ -22,13 +22,13 @@ export class WorkerPool {
   #holders = 0;
   #closing: Promise<void> | null = null;
 
-  /** @param layer Named in errors. */
+  /** @param layer The name of the layer in errors. */
   constructor(spec: ReaderSpec, layer: string) {
     this.#spec = spec;
     this.#layer = layer;
   }
 
-  /** How many threads it may start; one at first. */
+  /** The largest number of threads; it starts with one. */
   set size(size: number) {
     this.#size = size;
   }
@@ -37,24 +37,24 @@ export class WorkerPool {
     return this.#run({ describe: first }) as Promise<Description>;
   }
 
-  /** @param spare A batch of the same sizes, whose memory is taken to be filled; null: new memory. */
+  /** @param spare A batch of the same sizes whose memory is filled again; null for new memory. */
   read(samples: readonly Sample[], shapes: Description['shapes'], spare: Batch | null): Promise<Batch> {
     return this.#run({ samples, shapes, spare }) as Promise<Batch>;
   }
 
-  /** While work is awaited the process stays; work ahead of its reader keeps nobody. */
+  /** Keeps the process alive while work is awaited; work done in advance does not. */
   async hold<T>(work: Promise<T>): Promise<T> {
     if (this.#holders++ === 0) for (const worker of this.#workers.keys()) worker.ref();
     try {
       return await work;
     } finally {
-      // Ends are waited for, too.
+      // Also waits for the threads to end.
       if (--this.#holders === 0 && this.#closing === null)
         for (const worker of this.#workers.keys()) worker.unref();
     }
   }
 
-  /** Refuses what waits and ends the threads, each after the image that it is at. */
+  /** Refuses waiting jobs and ends the threads, each after its current image. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;

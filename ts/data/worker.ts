@@ -1,4 +1,4 @@
-/** A thread that reads, decodes and transforms for one data layer. */
+/** A thread that reads, decodes and transforms data for one data layer. */
 
 import { parentPort, workerData } from 'node:worker_threads';
 import type { ErrorCode } from '../base/error-codes.ts';
@@ -15,22 +15,22 @@ import { segmentationReader } from './segmentation-reader.ts';
 import { type Batch, buffersOf } from './source.ts';
 import { windowReader } from './window-reader.ts';
 
-/** To a worker: a job, or null for the end. */
+/** To a worker: a job, or null to end. */
 export type Job =
   | { readonly describe: Sample }
   | {
       readonly samples: readonly Sample[];
       readonly shapes: Description['shapes'];
-      /** Memory of an earlier batch, transferred; null: there is none. */
+      /** The transferred memory of an earlier batch; null if there is none. */
       readonly spare: Batch | null;
     };
 
-/** From a worker, one a job: what it made, or what DataError takes. */
+/** From a worker, one per job: the batch, or the arguments of a DataError. */
 export type Answer =
   | { readonly result: unknown }
   | { readonly code: ErrorCode; readonly file: string | undefined; readonly text: string };
 
-/** From a worker, at any time: what `warn` takes. */
+/** From a worker, at any time: the arguments of `warn`. */
 export interface Warned {
   readonly warning: Warning;
   readonly options: WarningOptions;
@@ -102,13 +102,13 @@ port.on('message', (job: Job | null) => {
   });
 });
 
-/** DummyData (dummy_data_layer.cpp): fillers draw anew for each batch, so that constants alone stay what they are. */
+/** DummyData (dummy_data_layer.cpp): fillers draw new values for each batch, so only constants stay the same. */
 export function dummyReader({ tops }: Extract<ReaderSpec, { kind: 'dummy' }>): Reader {
   return {
     describe: async () => ({
       shapes: Object.fromEntries(tops.map(({ name, shape }) => [name, shape])),
     }),
-    // A whole batch is one sample: fillers look at the whole shape.
+    // A whole batch is one sample, because fillers use the whole shape.
     read: async ([sample], _shapes, output) => {
       for (const [i, { name, shape, filler }] of tops.entries())
         output[name]!.set(fill(filler, shape, seededRandom(mix(sample!.seed, i))));

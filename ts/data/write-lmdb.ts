@@ -1,7 +1,7 @@
 /**
- * Writes an LMDB database in one go, records in the order of their keys: whole pages one after the other, leaves as
- * they fill, the branches above them at the end. The layout is that of lmdb-file.ts; limits are those of LMDB 0.9 as
- * it is built everywhere (keys up to 511 bytes, pages of 4096 bytes).
+ * Writes an LMDB database in one pass, with records in the order of their keys: whole pages one after another, leaves as
+ * they fill, and the branches above them at the end. The layout is that of lmdb-file.ts; the limits are those of common
+ * builds of LMDB 0.9 (keys up to 511 bytes, pages of 4096 bytes).
  */
 import { closeSync, existsSync, fsync, mkdirSync, openSync, renameSync, writeSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -12,10 +12,10 @@ import { removeQuietly, temporaryFor } from '../caffe/atomic-file.ts';
 import { BIG_DATA, MAGIC, META, NO_PAGE, NODE_HEADER, PAGE, PAGE_HEADER } from './lmdb-file.ts';
 
 const PAGE_SIZE = 4096;
-// mdb_env_open2: a node larger than half a page goes to pages of its own, so that two fit on every page.
+// mdb_env_open2: a node larger than half a page goes to separate pages, so that two nodes fit on every page.
 const NODE_MAX = (((PAGE_SIZE - PAGE_HEADER) >> 1) & ~1) - 2;
 const MAX_KEY = 511;
-// mdb_env_create's DEFAULT_MAPSIZE; whoever adds records to the database sets a larger one.
+// mdb_env_create's DEFAULT_MAPSIZE; a program that adds records to the database sets a larger one.
 const MAP_UNIT = 1 << 20;
 
 interface Child {
@@ -51,7 +51,7 @@ export class LmdbWriter {
     }
   }
 
-  /** Adds a record. @throws DataError `data/key` for a key that is too long, empty or not after the last one */
+  /** Adds a record. @throws DataError `data/key` for a key that is too long, empty or not greater than the previous one */
   add(key: string | Buffer, value: Uint8Array): void {
     const bytes = Buffer.from(key as string);
     if (bytes.length === 0 || bytes.length > MAX_KEY)
@@ -75,7 +75,7 @@ export class LmdbWriter {
     this.#count++;
   }
 
-  /** Writes what is left and gives the database its name. @throws ResnodeError `file/write` */
+  /** Writes the rest and gives the database its name. @throws ResnodeError `file/write` */
   async finish(): Promise<void> {
     if (this.#leaf.count > 0) this.#endLeaf();
     const leafPages = this.#leaves.length;
@@ -117,7 +117,7 @@ export class LmdbWriter {
     }
   }
 
-  /** Gives up: nothing is left behind. */
+  /** Gives up and leaves nothing behind. */
   abandon(): void {
     this.#close();
     removeQuietly(this.#folder);
@@ -134,7 +134,7 @@ export class LmdbWriter {
     this.#leaf = new PageBuilder();
   }
 
-  /** Returns the number of the first page, as a node holds it. */
+  /** Returns the number of the first page, as a node stores it. */
   #writeOverflow(value: Uint8Array): Buffer {
     const first = this.#pages;
     const pages = Math.ceil((PAGE_HEADER + value.length) / PAGE_SIZE);
@@ -165,7 +165,7 @@ export class LmdbWriter {
     return groups.map((group) => {
       const page = this.#pages++;
       const branch = new PageBuilder();
-      // The first child has everything below the second key: its own key is not kept (mdb_page_split).
+      // The first child contains everything below the second key, so its own key is not stored (mdb_page_split).
       group.forEach((child, i) => {
         const key = i === 0 ? Buffer.alloc(0) : child.key;
         branch.add(key, child.page % 2 ** 32, Math.floor(child.page / 2 ** 32), Buffer.alloc(0));
@@ -185,7 +185,7 @@ export class LmdbWriter {
   }
 }
 
-/** One page of nodes: their places from the front, they themselves from the back. */
+/** One page of nodes: their offsets grow from the front, the nodes from the back. */
 class PageBuilder {
   readonly #bytes = Buffer.alloc(PAGE_SIZE);
   #lower = PAGE_HEADER;
@@ -199,7 +199,9 @@ class PageBuilder {
     return this.#lower + 2 + evenNode(key, length) <= this.#upper;
   }
 
-  /** @param low The value's size (leaf), or the low half of a page number (branch). @param flags Or its high half. */
+  /**
+   * @param low The value's size (leaf), or the low half of a page number (branch). @param flags The flags, or the high half.
+   */
   add(key: Buffer, low: number, flags: number, content: Uint8Array): void {
     this.#upper -= evenNode(key, content.length);
     this.#bytes.writeUInt16LE(this.#upper, this.#lower);

@@ -1,8 +1,11 @@
-/** What all files of LevelDB share: plain files read in parts, little-endian numbers, masked checksums. */
+/** The common part of all files of LevelDB: regular files read in parts, little-endian numbers, masked checksums. */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { DataError } from '../../base/errors.ts';
 
-/** What is wrong with a database; `reason` is the text alone, for other files of the same form. @param file A file of it. */
+/**
+ * The error for a damaged database; `reason` is only the text, for other files of the same format. @param file One of its
+ * files.
+ */
 export function damaged(
   file: string,
   text: string,
@@ -17,7 +20,7 @@ export function damaged(
   return Object.assign(error, { reason: text });
 }
 
-/** Bytes of a file, which is open only meanwhile: a database may have more files than a process may open. */
+/** Reads bytes of a file, which is open only during the call: a database may have more files than a process may open. */
 export function readPart(file: string, part: (size: number) => { offset: number; length: number }): Buffer {
   let descriptor: number;
   try {
@@ -47,7 +50,7 @@ export function readPart(file: string, part: (size: number) => { offset: number;
   }
 }
 
-/** LevelDB's varints, and texts that begin with their length (util/coding.cc). */
+/** LevelDB's varints, and strings that begin with their length (util/coding.cc). */
 export class Coded {
   readonly bytes: Buffer;
   readonly #file: string;
@@ -97,7 +100,7 @@ export function crc32c(bytes: Uint8Array): number {
   return ~value >>> 0;
 }
 
-/** As LevelDB stores it (util/crc32c.h, Mask). */
+/** The checksum in LevelDB's masked form (util/crc32c.h, Mask). */
 export function maskedCrc(bytes: Uint8Array): number {
   const crc = crc32c(bytes);
   return (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0;

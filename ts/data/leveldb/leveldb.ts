@@ -1,6 +1,6 @@
 /**
- * A LevelDB database, read by our own files; why, docs/decisions/0008-leveldb.md. LevelDB does not know how many records
- * there are: opening reads the whole database once, for its keys. The layout: LevelDB's doc/impl.md.
+ * Reads a LevelDB database with our own code; docs/decisions/0008-leveldb.md explains why. LevelDB does not store the number
+ * of records: opening reads the whole database once, for its keys. Layout: LevelDB's doc/impl.md.
  */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -15,7 +15,7 @@ export class LevelDb implements Database {
   /** The user's folder. */
   readonly file: string;
   readonly #records: Records;
-  /** The block that was read last: records that follow each other lie in one. */
+  /** The last block that was read: consecutive records are in the same block. */
   #block: { readonly handle: Handle; readonly values: ReadonlyMap<string, Buffer> } | null = null;
 
   /**
@@ -48,7 +48,7 @@ export class LevelDb implements Database {
   #valueIn(file: string, handle: Handle, key: string): Buffer {
     if (this.#block?.handle !== handle) {
       const values = new Map<string, Buffer>();
-      // Of several writes of one key the last comes first.
+      // Of several writes of one key the last one comes first.
       for (const entry of entriesOf(readBlock(file, handle), file))
         if (!values.has(entry.key)) values.set(entry.key, entry.value);
       this.#block = { handle, values };
@@ -64,7 +64,7 @@ export class LevelDb implements Database {
   }
 }
 
-/** Whether a folder looks like one: LevelDB's file CURRENT names its manifest. */
+/** Whether a folder looks like a LevelDB: its file CURRENT names its manifest. */
 export async function isLevelDb(path: string): Promise<boolean> {
   return exists(join(path, 'CURRENT'));
 }

@@ -1,4 +1,4 @@
-/** Logs: records in fragments with checksums (LevelDB's doc/log_format.md). Both *.log and MANIFEST-* are such. */
+/** Logs: records in fragments with checksums (LevelDB's doc/log_format.md). Both *.log and MANIFEST-* have this format. */
 import { damaged, maskedCrc } from './checked-bytes.ts';
 
 const BLOCK = 32768;
@@ -6,8 +6,8 @@ const HEADER = 7;
 const [FULL, FIRST, MIDDLE, LAST] = [1, 2, 3, 4];
 
 /**
- * A log's records. LevelDB leaves out one that is cut short; here records are not lost in silence.
- * @throws DataError where a checksum is wrong, or the log ends within a record
+ * The records of a log. LevelDB silently drops a truncated record; here no record is lost silently.
+ * @throws DataError if a checksum is wrong, or the log ends within a record
  */
 export function* logRecords(bytes: Buffer, file: string): Generator<Buffer> {
   let parts: Buffer[] | null = null;
@@ -20,7 +20,7 @@ export function* logRecords(bytes: Buffer, file: string): Generator<Buffer> {
     }
     const [length, type] = [bytes.readUInt16LE(at + 4), bytes[at + 6]!];
     if (type === 0 && length === 0) {
-      at += left; // room that was taken and never written
+      at += left; // space that was allocated and never written
       continue;
     }
     if (HEADER + length > left) throw damaged(file, `byte ${at}: a fragment leaves its block`);

@@ -1,4 +1,4 @@
-/** All records of a database in the order of their keys: the last write of each, unless that was a deletion. */
+/** All records of a database in the order of their keys: the last write of each key, unless it was a deletion. */
 
 import { DataError } from '../../base/errors.ts';
 import { yielding } from '../../base/yielding.ts';
@@ -7,16 +7,16 @@ import { logRecords } from './log.ts';
 import { blocksOf, entriesOf, type Handle, MAX_KEY, readBlock } from './table.ts';
 import { readVersion } from './version.ts';
 
-/** Where a value is kept: a block of a table, or memory, for those of the log. */
+/** Where a value is stored: in a block of a table, or in memory if it comes from the log. */
 export type Place = { readonly file: string; readonly handle: Handle } | Buffer;
 
 export interface Records {
-  /** As Latin-1, which takes half of what a Buffer does. */
+  /** Latin-1, which takes half as much memory as a Buffer. */
   readonly keys: readonly string[];
   readonly placeOf: (position: number) => Place;
 }
 
-/** Keys of all writes: ten times the files, or this where that is more. */
+/** The limit of the keys of all writes: ten times the files, or this if it is more. */
 export const MAX_KEY_BYTES = 256 * 2 ** 20;
 /** LevelDB begins a new log at 4 MiB; Caffe's batches of 1000 images make larger ones. */
 const MAX_LOG = 2 ** 30;
@@ -24,7 +24,7 @@ const MAX_LOG = 2 ** 30;
 export async function recordsOf(folder: string): Promise<Records> {
   const { tables, logs } = readVersion(folder);
   const yieldIfDue = yielding();
-  // A write a row. Numbers are kept apart from texts: an ImageNet has a million.
+  // One write per row. Numbers are stored separately from strings: ImageNet has a million records.
   const keys: string[] = [];
   const sequences: number[] = [];
   const placeIndex: number[] = [];
@@ -76,7 +76,7 @@ export async function recordsOf(folder: string): Promise<Records> {
   };
 }
 
-/** The writes of one batch (db/write_batch.cc): its first sequence number, how many there are, and each. */
+/** The writes of one batch (db/write_batch.cc): its first sequence number, their number, and each write. */
 function* batchWrites(
   batch: Buffer,
   file: string,

@@ -1,9 +1,9 @@
-/** Snappy's raw format, unpacked: https://github.com/google/snappy/blob/main/format_description.txt */
+/** Decompresses Snappy's raw format: https://github.com/google/snappy/blob/main/format_description.txt */
 
-/** No element unpacks to more of its own bytes: a copy of 64 bytes takes 3. */
+/** The largest expansion of an element: a copy of 64 bytes takes 3. */
 const MOST = 64 / 3;
 
-/** @throws a text that says what is wrong */
+/** @throws a string that says what is wrong */
 export function unpackSnappy(packed: Uint8Array): Buffer {
   let at = 0;
   const byte = (): number => {
@@ -41,7 +41,7 @@ export function unpackSnappy(packed: Uint8Array): Buffer {
     const count = kind === 1 ? 4 + ((tag >>> 2) & 7) : 1 + (tag >>> 2);
     const offset = kind === 1 ? (tag >>> 5) * 256 + byte() : number(kind === 2 ? 2 : 4);
     if (offset === 0 || offset > done || count > length - done) throw 'a copy lies outside the data';
-    // What is copied may overlap with where it goes: it repeats then.
+    // Source and target of a copy may overlap; then it repeats.
     if (offset >= count) output.copyWithin(done, done - offset, done - offset + count);
     else for (let i = 0; i < count; i++) output[done + i] = output[done + i - offset]!;
     done += count;

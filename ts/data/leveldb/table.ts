@@ -2,13 +2,13 @@
 import { Coded, damaged, maskedCrc, readPart } from './checked-bytes.ts';
 import { unpackSnappy } from './snappy.ts';
 
-/** Where a block lies. */
+/** The position of a block. */
 export interface Handle {
   readonly offset: number;
   readonly size: number;
 }
 
-/** A key with what LevelDB keeps behind it: the number of the write, and what it was. */
+/** A key with LevelDB's suffix: the number of the write, and its type. */
 export interface Entry {
   readonly key: string;
   readonly sequence: number;
@@ -18,12 +18,12 @@ export interface Entry {
 
 const FOOTER = 48;
 const MAGIC = Buffer.from('57fb808b247547db', 'hex');
-/** Type and checksum behind a block. */
+/** The type and checksum after a block. */
 const TRAILER = 5;
 /** Caffe's longest key has 256 bytes (kMaxKeyLength in convert_imageset.cpp), LMDB's 511. */
 export const MAX_KEY = 1024;
 
-/** Bytes that a key may have. LevelDB's own end in 8 that are no part of the name. */
+/** The part of an entry that is the key. LevelDB's own keys end in 8 bytes that do not belong to the name. */
 export interface KeyBytes {
   readonly least: number;
   readonly most: number;
@@ -53,7 +53,7 @@ export function blocksOf(file: string, keys: KeyBytes = INTERNAL): Handle[] {
 
 const handleOf = (coded: Coded): Handle => ({ offset: coded.varint(), size: coded.varint() });
 
-/** A block, checked and unpacked. @throws DataError */
+/** A block, checked and decompressed. @throws DataError */
 export function readBlock(file: string, { offset, size }: Handle): Buffer {
   const bytes = readPart(file, () => ({ offset, length: size + TRAILER }));
   if (maskedCrc(bytes.subarray(0, size + 1)) !== bytes.readUInt32LE(size + 1))
@@ -78,7 +78,7 @@ export function* entriesOf(block: Buffer, file: string): Generator<Entry> {
   }
 }
 
-/** The keys, in Latin-1, and values of a block; a key shares its beginning with the one before. */
+/** The keys, in Latin-1, and values of a block; a key shares its beginning with the previous one. */
 export function* pairsOf(
   block: Buffer,
   file: string,

@@ -1,4 +1,4 @@
-/** Which tables and logs are a database now (CURRENT, MANIFEST; LevelDB's doc/impl.md and db/version_edit.cc). */
+/** The current tables and logs of a database (CURRENT, MANIFEST; LevelDB's doc/impl.md and db/version_edit.cc). */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Coded, damaged, readPart } from './checked-bytes.ts';
@@ -12,7 +12,7 @@ export interface Version {
 }
 
 const TAG = { comparator: 1, log: 2, next: 3, last: 4, pointer: 5, deleted: 6, added: 7, previousLog: 9 };
-/** What LevelDB compacts into, and how much of it a manifest may say. */
+/** The largest manifest that is read; LevelDB compacts manifests. */
 const MAX_MANIFEST = 256 * 2 ** 20;
 
 const whole = (most: number, file: string) => (size: number) => {
@@ -20,7 +20,7 @@ const whole = (most: number, file: string) => (size: number) => {
   return { offset: 0, length: size };
 };
 
-/** @throws DataError where a file is missing or damaged */
+/** @throws DataError if a file is missing or damaged */
 export function readVersion(folder: string): Version {
   const current = join(folder, 'CURRENT');
   const name = readPart(current, whole(1024, current)).toString('latin1');

@@ -96,11 +96,13 @@ export function wrongClass(
 export class PixelCounts {
   readonly #labels: readonly string[];
   readonly #ignored: number;
-  /** By true class, then by found class. */
+  /** Counts by true class, then by found class. */
   readonly #counts: Float64Array;
   #images = 0;
 
-  /** @param ignored What pixels that do not count have for a class: 255 in PASCAL VOC's maps. 255 that is no class does not count in any case. */
+  /**
+   * @param ignored The value of pixels that do not count: 255 in PASCAL VOC's maps. 255 never counts if it is not a class.
+   */
   constructor(labels: readonly string[], ignored = 255) {
     PIXEL_COUNTS.check(labels, ignored);
     this.#labels = labels;
@@ -108,7 +110,7 @@ export class PixelCounts {
     this.#counts = new Float64Array(labels.length ** 2);
   }
 
-  /** @throws ArgumentError for maps of two sizes, or a class that there is not */
+  /** @throws ArgumentError for maps of different sizes, or an unknown class */
   add(truth: LabelMap, found: LabelMap): void {
     ADD.check(truth, found);
     const classes = this.#labels.length;
@@ -130,18 +132,18 @@ export class PixelCounts {
     this.#images++;
   }
 
-  /** What was counted so far, for another one of the same classes. @internal */
+  /** The counts so far, to be added to another object with the same classes. @internal */
   get counted(): CountedPixels {
     return { images: this.#images, counts: this.#counts.slice() };
   }
 
-  /** Adds what another one counted. @internal */
+  /** Adds the counts of another object. @internal */
   join({ images, counts }: CountedPixels): void {
     for (let i = 0; i < counts.length; i++) this.#counts[i]! += counts[i]!;
     this.#images += images;
   }
 
-  /** What the counts come to so far. */
+  /** The scores of the counts so far. */
   scores(): SegmentationScores {
     const classes = this.#labels.map((label, index) => this.#classScore(label, index));
     const total = this.#counts.reduce((sum, count) => sum + count, 0);
