@@ -139,7 +139,7 @@ test('where a net is needed, any other file is named with the place where it bel
     ['utf-16', /UTF-16.*UTF-8/],
     ['json', /a JSON file/],
     ['jpeg', /an image \(JPEG\)/],
-    ['empty', /an empty file.*fetch it again/],
+    ['empty', /an empty file.*download it again/],
     ['folder', /this is a folder/],
     ['lmdb', /an LMDB database/],
     ['npy', /a NumPy array/],

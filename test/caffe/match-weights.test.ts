@@ -76,7 +76,7 @@ test("partialWeights keeps the fillers' values where weights are missing, and re
   );
   assert.is(
     matchText(report),
-    '1 of 2 layers have weights from the file; at their fillers: fc2; unused in the file: fc',
+    '1 of 2 layers have weights from the file; with the values of their fillers: fc2; unused in the file: fc',
   );
 });
 
@@ -85,7 +85,7 @@ test('training accepts a file that fits partly, and refuses one without any matc
   const part = file(layer('conv', 'Convolution', ...CONV));
   assert.is(
     matchText(matchWeights(net, part, {}, 'train').report),
-    '1 of 2 layers have weights from the file; at their fillers: fc2',
+    '1 of 2 layers have weights from the file; with the values of their fillers: fc2',
   );
   const nothing = file(layer('fc', 'InnerProduct', ...FC));
   const error = refused(() => matchWeights(net, nothing, {}, 'train'));
@@ -257,14 +257,14 @@ test('if most layers with equal names differ, the error says that the file belon
   const error = refused(() =>
     matchWeights(net, file(layer('a', '', [5, 9]), layer('b', '', [6, 10]), layer('c', '', [2, 2]))),
   );
-  assert.match(error.message, /so is "b": 2 of the 3 layers .* the file is likely another net's/);
+  assert.match(error.message, /so is "b": 2 of the 3 layers .* the file probably belongs to another net/);
 });
 
 test('two layers with parameters and the same name are an error when weights are matched', () => {
   const twice = [...parameters({ fc: FC }), ...parameters({ fc: [[2, 4], [2]] })];
   const error = refused(() => matchWeights(twice, file(layer('fc', 'InnerProduct', ...FC))));
   assert.is(error.code, 'weights/names-twice');
-  assert.match(error.message, /several layers with parameters of the name "fc".*a name of its own/);
+  assert.match(error.message, /several layers with parameters of the name "fc".*its own name/);
 });
 
 test.run();

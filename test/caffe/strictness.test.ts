@@ -62,7 +62,7 @@ for (const [text, message] of [
     conv('kernel_size: 3 weight_filler { type: "gaussian" std: 0 }'),
     /std must be above 0, found 0; .*constant/,
   ],
-  [conv('kernel_size: 3 weight_filler { type: "uniform" min: 1 max: -1 }'), /min 1 lies above max -1/],
+  [conv('kernel_size: 3 weight_filler { type: "uniform" min: 1 max: -1 }'), /min 1 is above max -1/],
   [
     conv('kernel_size: 3 weight_filler { type: "xavier" sparse: 2 }'),
     /sparse belongs only to the gaussian filler/,
@@ -174,10 +174,7 @@ test("a requested phase takes precedence over the net's own, with a message", as
   const said = await warnings(() =>
     assert.is(build(MOODY('TRAIN'), {}, { phase: 'TEST' }).nodes[0]!.operation.kind, 'affine'),
   );
-  assert.match(
-    said.join(),
-    /net\.prototxt:1:9: the net's own state says phase TRAIN; TEST, which was asked for/,
-  );
+  assert.match(said.join(), /net\.prototxt:1:9: the net's own state says phase TRAIN; the requested TEST/);
 });
 
 test("a layer's own phase decides how it computes, as in Net::Init", () => {
@@ -288,7 +285,7 @@ layer { name: "r" type: "ReLU" bottom: "y" top: "y" forward_type: FLOAT backward
   assert.is(said.length, 1);
   assert.match(
     said[0]!,
-    /^net\.prototxt:1:1: ignored, for it only tunes .*default_forward_type, .*bn_stats_batch_size/,
+    /^net\.prototxt:1:1: ignored, because it only tunes .*default_forward_type, .*bn_stats_batch_size/,
   );
   assert.match(said[0]!, /NVIDIA's .*Intel's/);
   const solver = await warnings(() =>

@@ -76,7 +76,7 @@ test('blobs that do not fit are refused', async () => {
   };
   await refused(
     'blobs { shape { dim: 2 dim: 2 } data: [1, 2, 3] }',
-    /^net.prototxt:1:\d+: layer "y", blob 0: 3 values are written, 2×2 needs 4/,
+    /^net.prototxt:1:\d+: layer "y", blob 0: has 3 values, but 2×2 needs 4/,
   );
   await refused(WEIGHTS.replace('dim: 2 dim: 2', 'dim: 4 dim: 1'), /^net.prototxt:1:\d+: layer "y", blob 0/);
   // The position is in the prototxt, even if there is also a weights file.

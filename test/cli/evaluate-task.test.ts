@@ -79,7 +79,7 @@ test('without --json there is a table; images without annotations are named and 
   assert.is(status, 0);
   assert.match(
     stderr,
-    /1 of 4 images are not evaluated, coco\.json says nothing of them: images\/unknown\.png/,
+    /1 of 4 images are not evaluated, because coco\.json does not mention them: images\/unknown\.png/,
   );
   assert.match(
     stdout,

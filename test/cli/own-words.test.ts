@@ -43,7 +43,7 @@ for (const [words, said] of [
   [[...classify, '--precision', 'int8'], /--calibration: expected .+, but received nothing$/],
   [
     [...classify, '--calibration', at('c.json', '{}')],
-    /--precision: expected .+ computed with --calibration, but/,
+    /--precision: expected int8, which --calibration requires, but/,
   ],
   [
     ['classify', image, '--model', join(root, 'none')],
@@ -87,7 +87,7 @@ for (const [words, said] of [
   ],
   [
     ['evaluate', ...model, '--images', join(fashion, 'images.txt'), '--limit', '2', '--crops', '10'],
-    /^resnode: no image is left/,
+    /^resnode: no image could be read/,
   ],
   [['evaluate', '--replay', at('r.json', '{}')], /--replay: expected .+, but received/],
   [['view', fashion, '--time', at('t.json', '{}')], /--time: expected .+, but received/],

@@ -161,7 +161,7 @@ test('plot draws several logs in one page and as SVG, reads a log from stdin, an
       () => 'taken',
       (error: unknown) => failureOf(error).text ?? '',
     );
-  assert.match(await refusal(path('net.prototxt')), /net\.prototxt: no iteration of a training is in it/);
+  assert.match(await refusal(path('net.prototxt')), /net\.prototxt: it contains no iteration of a training/);
   assert.match(await refusal(path('none.log')), /none\.log: there is no such file/);
   assert.match(await refusal(folder), /resnode: .+/);
   assert.match(

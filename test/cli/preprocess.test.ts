@@ -97,7 +97,7 @@ test('the file next to the model is used and named; one with the same name takes
   copyFileSync(model, beside);
   copyFileSync(join(fashion, 'preprocess.json'), join(place, 'preprocess.json'));
   const run = await resnode('classify', boot, '--model', beside, '--weights', weights, '--json');
-  assert.is(run.stderr, `resnode: images are prepared as ${join(place, 'preprocess.json')} says\n`);
+  assert.is(run.stderr, `resnode: preparing images according to ${join(place, 'preprocess.json')}\n`);
   assert.ok(JSON.parse(run.stdout).top[0].probability > 0.9);
   savePreprocess(join(place, 'deploy.preprocess.json'), msraPreprocess([5]));
   assert.equal(chosen([], beside).mean, [5]);

@@ -176,7 +176,7 @@ if (hasMpirun()) {
       assert.equal(readFileSync(at(`four.npy${end}`)), readFileSync(at(`one.npy${end}`)));
     assert.match(
       said(four).join('\n'),
-      /2 of 4 processes have nothing to do, since 21 images, 12 a batch, make 2 shares/,
+      /2 of 4 processes have nothing to do, since 21 images in batches of 12 make 2 shares/,
     );
   });
 

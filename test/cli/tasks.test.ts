@@ -58,7 +58,7 @@ test('detect prints one line of JSON per image, also for a broken one, and draws
   assert.equal([broken.file, broken.error.code], ['photos/broken.png', 'image/unreadable']);
   assert.equal([b.file, b.detections], ['photos/more/b.png', []]);
   assert.is(status, 1);
-  assert.match(stderr, /images are prepared as .*preprocess\.json says/);
+  assert.match(stderr, /preparing images according to .*preprocess\.json/);
   assert.match(stderr, /^3 of 3 images/m);
   assert.equal(readdirSync(join(root, 'found')).sort(), ['a.png', 'b.png']);
   const picture = await decodeImage(join(root, 'found/a.png'));

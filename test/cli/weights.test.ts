@@ -118,7 +118,7 @@ for (const name of ['run', 'classify', 'bn-stats'])
     assert.is(partial.status, 0, partial.stderr);
     assert.match(
       partial.stderr,
-      /resnode: warning: net\.caffemodel: \d of \d layers have weights from the file; at their fillers: (fc2|bn)/,
+      /resnode: warning: net\.caffemodel: \d of \d layers have weights from the file; with the values of their fillers: (fc2|bn)/,
     );
   });
 
@@ -160,7 +160,7 @@ test('train names the layers that have weights from the file, and refuses a file
   assert.is(part.status, 0, part.stderr);
   assert.match(
     part.stdout,
-    /1 of 3 layers have weights from the file; at their fillers: fc2, bn; unused in the file: fc\n/,
+    /1 of 3 layers have weights from the file; with the values of their fillers: fc2, bn; unused in the file: fc\n/,
   );
   writeCaffemodel(path('other.caffemodel'), {
     name: 'o',
@@ -244,7 +244,7 @@ test('view --partial-weights names the layers that kept their fillers, and NaN i
   assert.is(filled.status, 0, filled.stderr);
   assert.match(
     filled.stderr,
-    /1 of 2 layers have weights from the file; at their fillers: fc2; unused in the file: fc/,
+    /1 of 2 layers have weights from the file; with the values of their fillers: fc2; unused in the file: fc/,
   );
   const [weights, bias] = [blob(8, 3, 3, 3), blobFromFloats([8], new Float32Array(8).fill(Number.NaN))];
   writeCaffemodel(path('nan.caffemodel'), {

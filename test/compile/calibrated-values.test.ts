@@ -66,7 +66,7 @@ test('a convolution whose input is missing in the calibration is refused with it
   const { 'first@first_ReLU': __, ...lacking } = rest;
   assert.match(
     refusal('small', lacking),
-    /without a range for what 1 of its convolutions read: layer branch1 reads first@first_ReLU/,
+    /without a range for the inputs of 1 convolutions: layer branch1 reads first@first_ReLU/,
   );
   assert.match(refusal('small', lacking), /a range of 0 excludes .* from int8/);
 });

@@ -181,7 +181,7 @@ test('a node that Caffe cannot express is refused by name, with the reason', () 
   const cases: [OnnxModel, RegExp][] = [
     [
       model('Conv', { pads: ints(0, 0, 1, 1), dilations: ints(2, 2) }),
-      /node "n" \(Conv\): pads are 0, 0, 1, 1, .*Caffe pads them alike/,
+      /node "n" \(Conv\): pads are 0, 0, 1, 1, .*Caffe pads both sides equally/,
     ],
     [model('Conv', { pads: ints(1, 1) }), /expected four numbers/],
     [model('Conv', { group: int(2) }), /group 2 does not divide/],
@@ -208,7 +208,7 @@ test('a node that Caffe cannot express is refused by name, with the reason', () 
       }),
       /no pad and round_mode of Caffe/,
     ],
-    [model('Softmax', {}, { opset: 11 }), /takes the softmax over 3×8×8 together/],
+    [model('Softmax', {}, { opset: 11 }), /computes one softmax over 3×8×8/],
     [model('Det', {}), /Caffe has no layer for it here \(converted are Abs, Add,/],
     [
       model('Add', {}, one('Add', {}, ['x', 'nothing'])),
@@ -230,7 +230,7 @@ test('a node that Caffe cannot express is refused by name, with the reason', () 
     ],
     [
       model('Relu', {}, { outputs: [{ name: 'z', type: 'float32', shape: null }] }),
-      /output "z" is made by no node/,
+      /output "z" comes from a node that did not/,
     ],
     [
       model('Reshape', {}, { initializers: [integerConstant('w', [2], [5, 7])] }),
@@ -291,7 +291,7 @@ test('weights beside the model are read only from its own folder', () => {
     ['a/../../.bin', data, /outside the folder/],
     ['/etc/hosts..', data, /outside the folder/],
     ['external.non', data, /cannot be read; keep it beside/],
-    ['external.bin', data.subarray(0, 100), /has 100 bytes, the model reads 0 to 65340/],
+    ['external.bin', data.subarray(0, 100), /has 100 bytes, but the model reads 0 to 65340/],
     ['external.bin', data.subarray(0, 0), /has 0 bytes|cannot be read/],
   ] as const) {
     write(location, bytes);

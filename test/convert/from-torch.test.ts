@@ -284,7 +284,7 @@ test('an input shape that does not fit, and a net for a file that has its own, a
   for (const [options, message] of [
     [{ inputShapes: { data: [1, 1, 32, 32] } }, /expected batch×3×height×width.* received "1×1×32×32"/],
     [{ inputShapes: { image: [1, 3, 32, 32] } }, /only "data", the one input/],
-    [{ model }, /nothing: PyTorch says its net itself/],
+    [{ model }, /nothing: PyTorch contains its own net/],
   ] as const)
     assert.match(
       await convert(file, path('x.caffemodel'), options).then(String, (error: Error) => error.message),

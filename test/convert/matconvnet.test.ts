@@ -140,10 +140,10 @@ test('damaged, hostile and foreign files give typed errors that name the positio
   const flipped = Buffer.from(packed);
   flipped.fill(0xff, 400, 420);
   const cases: [string, Buffer | null, RegExp][] = [
-    ['short.mat', whole.subarray(0, 20_000), /goes beyond its end.*\(byte \d+\); the file is cut short/],
+    ['short.mat', whole.subarray(0, 20_000), /goes beyond its end.*\(byte \d+\); the file is truncated/],
     ['tiny.mat', whole.subarray(0, 60), /the header alone has 128/],
     ['flipped.mat', flipped, /the compressed variable at byte 128 is damaged/],
-    ['bomb.mat', bomb, /its packed variables take more than 268435456 bytes/],
+    ['bomb.mat', bomb, /its compressed variables take more than 268435456 bytes/],
     [path('cyclic-7.3.mat'), null, /nested deeper than 32/],
     [
       withLayers('type.mat', { type: 'dagnn.constructor' }),
@@ -157,7 +157,7 @@ test('damaged, hostile and foreign files give typed errors that name the positio
         { name: 'b', inputs: { cell: ['y'] }, outputs: { cell: ['z'] } },
       ),
       null,
-      /layer "a": nothing makes its input "z"/,
+      /layer "a": no layer before it produces its input "z"/,
     ],
     [
       withLayers('param.mat', { type: 'dagnn.Conv', params: { cell: ['w'] } }),
@@ -170,7 +170,7 @@ test('damaged, hostile and foreign files give typed errors that name the positio
   cases.push([
     path('other.mat'),
     null,
-    /no layers of MatConvNet but x; expected what save\('-struct', 'net'\)/,
+    /no layers of MatConvNet, but x; expected the result of save\('-struct', 'net'\)/,
   ]);
   for (const [name, bytes, message] of cases) {
     if (bytes !== null) writeFileSync(path(name), bytes);

@@ -138,10 +138,7 @@ test('mistakes in a map are reported, with the most similar name or the order of
   const cases: [unknown, RegExp][] = [
     ['{', /it is no JSON/],
     [[], /expected an object/],
-    [
-      { ...map, conv1: [] },
-      /blob 0 of layer "conv1" \(4×3×3×3\) needs a tensor: only a bias may be left out/,
-    ],
+    [{ ...map, conv1: [] }, /blob 0 of layer "conv1" \(4×3×3×3\) needs a tensor: only a bias may be omitted/],
     [{ ...map, bn_conv1: ['s_m'] }, /blob 1 of layer "bn_conv1" \(4\) needs a tensor/],
     [{ ...map, fc5: [null, 'out_c'] }, /blob 0 of layer "fc5" \(5×6\) needs a tensor/],
     [{ ...map, conv2: ['a'] }, /the net has no layer "conv2" with weights, did you mean "conv1"\?/],

@@ -396,7 +396,7 @@ test('an operator that Caffe cannot express is refused by operator and node, wit
     [['NonMaxSuppression', ['x', 'x']], /node "n0" \(NonMaxSuppression\): .*DetectionOutput/],
     [['RoiAlign', ['x', floats(1, 4), integers(0)], { mode: 'max' }], /node "n0" \(RoiAlign\): mode max/],
     [['Compress', ['x', 'x']], /without an axis it selects values of the flattened tensor/],
-    [['NonZero', ['x']], /of 4 axes; of one axis, before a Gather, it is converted to Filter/],
+    [['NonZero', ['x']], /in 4 axes; with one axis, before a Gather, it is converted to Filter/],
     [['GatherND', ['x', integers(0)]], /only with the indices of NonZero/],
     [['LSTM', ['x', floats(1, 4, 4), floats(1, 4, 4)]], /node "n0" \(LSTM\): .*unrolled/],
     [['Einsum', ['x'], { equation: 'i' }], /node "n0" \(Einsum\): it multiplies two values/],

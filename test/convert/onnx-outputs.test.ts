@@ -246,7 +246,7 @@ test('a value that no node makes is refused with the most similar name, and so a
     () => readOnnxFile(path('net.onnx'), { outputs: ['boxs'] }),
     (error: Error) =>
       error instanceof WeightsError &&
-      /no node of the model makes "boxs"; did you mean "boxes"/.test(error.message),
+      /no node of the model produces "boxs"; did you mean "boxes"/.test(error.message),
   );
   try {
     await convert(path('cut.caffemodel'), path('other.safetensors'), { outputs: ['boxes'] });

@@ -104,7 +104,7 @@ test('damaged headers and layers are refused with the error', () => {
     [file({ 'a.0': tensor({ data_offsets: [0, 4] }) }, 8), /2 of F32 are 8 bytes, its data_offsets span 4/],
     [
       file({ 'a.0': tensor() }, 4),
-      /"a\.0" ends at byte 8 of the values, of which there are 4; the file is cut short/,
+      /"a\.0" ends at byte 8 of the values, of which there are 4; the file is truncated/,
     ],
     [file({ 'a.0': null }, 4), /"a\.0": values are undefined/],
     [file({ __metadata__: { a: 1 } }), /__metadata__: "a" is no text/],
@@ -115,7 +115,7 @@ test('damaged headers and layers are refused with the error', () => {
     [file(layers([['conv', 'Convolution']]), 8), /the metadata "layers" is not a list/],
     [
       file(layers([['conv', 'Convolution', 2]]), 8),
-      /layer "conv" has 2 blobs by its metadata, "conv\.1" is missing/,
+      /layer "conv" has 2 blobs according to the metadata, but "conv\.1" is missing/,
     ],
   ] as const) {
     writeFileSync(path('bad.safetensors'), bytes);

@@ -105,7 +105,7 @@ test('damaged, incomplete and foreign checkpoints give typed errors', async () =
     [
       'alone.ckpt.index',
       { 'alone.ckpt.index': index },
-      /its values lie in alone\.ckpt\.data-00000-of-00001, which is missing/,
+      /its values are in alone\.ckpt\.data-00000-of-00001, which is missing/,
     ],
     [
       'short.ckpt',

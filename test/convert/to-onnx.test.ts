@@ -227,7 +227,7 @@ test('pooling that ONNX cannot express as one window is preceded by padding, or 
   );
   assert.throws(
     () => writeOnnxFile(file, { net: beyond, weights: none }),
-    /layer "p" \(Pooling\) at net\.prototxt:1:\d+: cannot be written to ONNX: its last window lies beyond the bottom/,
+    /layer "p" \(Pooling\) at net\.prototxt:1:\d+: cannot be written to ONNX: its last window is outside the bottom/,
   );
 });
 
@@ -237,7 +237,7 @@ test('a dropout that draws in phase TEST is refused, with the field that causes 
   );
   assert.throws(
     () => writeOnnxFile(join(folder, 'dropout.onnx'), { net, weights: none }),
-    /layer "d" \(Dropout\) .*of sample_weights_test, drops something else each time/,
+    /layer "d" \(Dropout\) .*with sample_weights_test, drops other values in each run/,
   );
 });
 

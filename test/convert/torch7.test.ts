@@ -86,7 +86,7 @@ test('damaged, hostile and foreign files give typed errors', async () => {
     [
       'short.t7',
       whole.subarray(0, 30_000),
-      /(?:bytes are needed, \d+ are left|a table of \d+ pairs).*\(byte \d+\); the file is cut short/,
+      /(?:bytes are needed, \d+ are left|a table of \d+ pairs).*\(byte \d+\); the file is truncated/,
     ],
     ['many.t7', Buffer.concat(modules), /more than 100000 modules|nested deeper/],
     ['itself.t7', itself, /modules are nested deeper than 100/],

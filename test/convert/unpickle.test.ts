@@ -67,7 +67,7 @@ test('a call of os.system or eval is refused by name in every protocol', () => {
   for (const encoded of Object.values(pickles.system)) {
     const { code, message } = refusal(Buffer.from(encoded, 'base64'));
     assert.is(code, 'torch/global');
-    assert.match(message, /^a\.pth: its pickle asks for posix\.system, which is code: .*state_dict/);
+    assert.match(message, /^a\.pth: its pickle refers to posix\.system, which is code: .*state_dict/);
   }
   for (const encoded of Object.values(pickles.eval))
     assert.match(refusal(Buffer.from(encoded, 'base64')).message, /asks for (?:__builtin__|builtins)\.eval,/);

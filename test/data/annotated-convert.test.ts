@@ -197,7 +197,7 @@ test('classes that the label map lacks or calls background, and invalid annotati
   refused('voc/Annotations', 'none.txt', /none\.txt \(ENOENT\)/);
   for (const [line, pattern] of [
     ['voc/JPEGImages/a.png\n', /bad\.txt:1: expected "image annotation".*found "voc\/JPEGImages\/a\.png"/],
-    ['a.png none.xml\n', /none\.xml: the annotation is not there/],
+    ['a.png none.xml\n', /none\.xml: the annotation does not exist/],
     ['a.png wrong.json\n', /wrong\.json: .*"annotation" is not a list/],
     [
       'a.png wrong.txt\n',

@@ -189,7 +189,7 @@ test('images of one colour keep it in every mode of resizing', async () => {
 
 for (const [param, message] of [
   ['noise_param { prob: 0.5 }', /noise_param is not supported/],
-  ['crop_h: 10', /crop_h is not done here/],
+  ['crop_h: 10', /crop_h is not supported/],
   [
     'resize_param { height: 10 width: 10 resize_mode: FIT_SMALL_SIZE }',
     /resize_mode: FIT_SMALL_SIZE is not done/,
@@ -214,7 +214,7 @@ test('a Data layer refuses the fields that only AnnotatedData has', async () => 
     await openDataLayer(layer, { phase: 'TRAIN' });
     assert.unreachable('it was accepted');
   } catch (error) {
-    assert.match((error as Error).message, /resize_param of SSD's fork is done by AnnotatedData alone/);
+    assert.match((error as Error).message, /resize_param of SSD's fork is supported only by AnnotatedData/);
   }
 });
 

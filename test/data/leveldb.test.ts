@@ -233,14 +233,14 @@ test('data with a correct checksum is also checked: packed lengths, keys, overla
   // 6 bytes that claim to be 2^31.
   await withTable(
     table(Buffer.from([0x80, 0x80, 0x80, 0x80, 8, 0]), 1),
-    /6 packed bytes cannot be 2147483648/,
+    /6 compressed bytes cannot expand to 2147483648/,
   );
   // A copy from before the start.
   await withTable(table(Buffer.from([4, 1, 9]), 1), /a copy lies outside the data/);
   await withTable(table(Buffer.from([0, 0, 0, 0xff]), 0), /a block has no end/);
   await withTable(
     table(Buffer.from([200, 1, 8, 0, 0, 0, 0, 0, 0, 0, 0]), 0),
-    /a key of 200 and 8 bytes is not possible/,
+    /a key of 200 and 8 bytes is invalid/,
   );
   await withTable(table(Buffer.from([0, 0, 0, 0, 1, 0, 0, 0]), 0, 2), /two blocks of it overlap/);
   await withTable(table(Buffer.from([0, 0, 0, 0]), 7), /packed by method 7/);

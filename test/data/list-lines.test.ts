@@ -51,7 +51,7 @@ for (const [name, line, cure] of [
   [
     'several labels',
     'a.jpg 1 0 1',
-    /there are 3 labels, of which this takes one; several are for nets that end in Sigmoid/,
+    /there are 3 labels, but one is expected; several labels are for nets that end in Sigmoid/,
   ],
   ['several labels, some with fractions', 'dir/a b.png 0.5 -1 7', /there are 3 labels/],
   ['no label', 'a.jpg', /no label follows the path/],
@@ -60,8 +60,8 @@ for (const [name, line, cure] of [
   ['a fraction for a label', 'a.jpg 0.5', /"0\.5" is none; use HDF5Data for values that are not classes/],
   ['a label below 0', 'a.jpg -3', /"-3" is below 0; number the classes from 0/],
   ['a label beyond 32 bits', 'a.jpg 9999999999', /"9999999999" is none/],
-  ['a comma between', 'a.jpg,3', /a space divides them, not ","/],
-  ['a semicolon between', 'a.jpg;3', /a space divides them, not ";"/],
+  ['a comma between', 'a.jpg,3', /a space must separate them, not ","/],
+  ['a semicolon between', 'a.jpg;3', /a space must separate them, not ";"/],
 ] as const)
   test(`a line with ${name} is refused with its number and a cure`, async () => {
     for (const message of await read(`first.jpg 0\n\n${line}\n`)) {

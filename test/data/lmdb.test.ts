@@ -124,7 +124,7 @@ test('a truncated or damaged database is refused and never crashes', () => {
 test('a record that is not a whole Datum is named', () => {
   const database = openLmdb(fixture('odd'));
   const at = (i: number, message: RegExp) => refused(() => datumAt(database, i), 'data/datum', message);
-  at(0, /odd\.lmdb.*record "0 cut": this is no whole Datum/);
+  at(0, /odd\.lmdb.*record "0 cut": this is not a complete Datum/);
   at(1, /record "1 short": 1×2×3 .* needs 6 values, it has 4/);
   at(4, /record "4 text"/);
   assert.is(datumAt(database, 2).datum.label, null);

@@ -136,7 +136,7 @@ test('unknown shapes are refused with the layer, the reason and the cure', async
   assert.is(missing.code, 'graph/input-shape');
   assert.match(
     missing.message,
-    /layer "d" \(Data\) at net\.prototxt:1:\d+: the shapes of data and label cannot be known: "none_lmdb" is not there; give them: --input-shape data=1x3x224x224 --input-shape label=1/,
+    /layer "d" \(Data\) at net\.prototxt:1:\d+: the shapes of data and label cannot be determined: "none_lmdb" does not exist; give them: --input-shape data=1x3x224x224 --input-shape label=1/,
   );
   const broken = write('broken.txt', `${join(folder, 'none.h5')}\n`);
   const layer = `layer { name: "d" type: "HDF5Data" top: "data" hdf5_data_param { source: "${broken}" batch_size: 2 } }`;
@@ -151,7 +151,7 @@ test('a net without inputs in this state is refused, with the flags that have th
   const text = `${data('source: "x"', 'crop_size: 4').replace('top: "data"', 'include { phase: TRAIN stage: "a" } top: "data"')}`;
   assert.throws(
     () => graphFromCaffe(netOf(text)),
-    /bottom "data" is made by no layer above in this state; the net has layer "d" \(Data\) for --phase TRAIN --stage a/,
+    /bottom "data" is not the top of a layer above in this state; the net has layer "d" \(Data\) for --phase TRAIN --stage a/,
   );
 });
 

@@ -213,7 +213,7 @@ test('an invalid window file is refused with its line and what was expected ther
   await refuse(`${head}1\n1 1 0 0 3\n`, /odd\.txt:5: expected y2 of a window; found the end/);
   await refuse(
     `${head}1\n1 1 0 0 3 3\n0 0 1 1 2 2\n`,
-    /odd\.txt:6: expected "#" .* as many windows as were announced/,
+    /odd\.txt:6: expected "#" .* after the announced number of windows/,
   );
   await refuse(
     `${head}1\n1 1 3 3 0 0\n`,
@@ -222,7 +222,7 @@ test('an invalid window file is refused with its line and what was expected ther
   await refuse(`${head}1\n1 much 0 0 3 3\n`, /odd\.txt:5: expected the overlap .*; found much/);
   await refuse(
     `${head}1\n1.5 1 0 0 3 3\n`,
-    /odd\.txt:5: expected the class of a window, a whole number from 0 on; found 1\.5/,
+    /odd\.txt:5: expected the class of a window, a whole number of at least 0; found 1\.5/,
   );
   await refuse(
     `${head}1\n0 1 0 0 3 3\n`,
@@ -249,7 +249,7 @@ test('a missing window file, or one with windows outside their images, is refuse
 test('a batch needs windows of both kinds if it draws both', async () => {
   const file = windowFile('1 1 0 0 3 3');
   await refused(
-    /has no window whose overlap is less than bg_threshold \(0\.5\), of which 3 a batch are drawn/,
+    /has no window whose overlap is less than bg_threshold \(0\.5\), but each batch needs 3 of them/,
     file,
     'batch_size: 4',
     'crop_size: 4',
@@ -273,7 +273,7 @@ test('settings that Caffe silently ignores, or aborts at, are refused by field',
   for (const [param, transform, pattern] of [
     ['', 'crop_size: 4', /batch_size must be a positive integer/],
     ['batch_size: 2', '', /needs a crop_size in transform_param/],
-    ['batch_size: 2 crop_size: 4', '', /window_data_param's crop_size counts for nothing in Caffe/],
+    ['batch_size: 2 crop_size: 4', '', /window_data_param's crop_size has no effect in Caffe/],
     ['batch_size: 2 mirror: true', 'crop_size: 4', /window_data_param's mirror counts for nothing/],
     ['batch_size: 2 crop_mode: "wrap"', 'crop_size: 4', /crop_mode is "warp" or "square", found "wrap"/],
     [
@@ -294,7 +294,7 @@ test('settings that Caffe silently ignores, or aborts at, are refused by field',
     ],
   ] as const)
     await refused(pattern, file, param, transform);
-  await refused(/augment\.pad is not for WindowData/, file, 'batch_size: 2', 'crop_size: 4', {
+  await refused(/augment\.pad does not apply to WindowData/, file, 'batch_size: 2', 'crop_size: 4', {
     augment: { pad: 1 },
   });
 });

@@ -39,7 +39,7 @@ test('several threads that reduce 16-bit images to 8 bits warn once, and the pro
   assert.is(heard.length, 1, heard.join('\n'));
   assert.match(
     heard[0]!,
-    /^image\/depth: images of 16 bits are cut to their upper 8, .* the first is .*\.png/,
+    /^image\/depth: images of 16 bits are reduced to their upper 8 bits, .* the first is .*\.png/,
   );
 });
 

@@ -140,7 +140,7 @@ for (const [what, shape, layer, said] of [
     'type: "SpaceToDepth" space_to_depth_param { block_size: 2 data_format: "NCHW" }',
     /divide height and width, found 3×2/,
   ],
-  ['a block without sizes', [1, 4, 2, 2], 'type: "SpaceToBatchND"', /block_shape takes a size.*found none/],
+  ['a block without sizes', [1, 4, 2, 2], 'type: "SpaceToBatchND"', /block_shape needs a size.*found none/],
   [
     'too few paddings',
     [1, 4, 2, 2],

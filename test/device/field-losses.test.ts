@@ -485,7 +485,7 @@ test('parameters and shapes that do not fit are refused, with what was found and
     [
       `cls_num: ${CLASSES}`,
       'cls_num: 4',
-      /4 classes and 1 kinds of boxes take scores with four regressions.* 2×8×4×5, 2×6×4×5; found 2×7×4×5/,
+      /4 classes and 1 kinds of boxes take scores followed by four regressions.* 2×8×4×5, 2×6×4×5; found 2×7×4×5/,
     ],
     [
       'downsample_rate: 8',

@@ -188,7 +188,10 @@ for (const device of devices) {
     using whole = await device.load({ model: net(text + sum) });
     await rejects(whole.run({ x, sel }), (error: GraphError) => {
       assert.ok(isEmpty(error), error.message);
-      assert.match(error.message, /selects none of its items, and output "sum" .* is made of all of them/);
+      assert.match(
+        error.message,
+        /selects none of its items, and output "sum" .* is computed from all of them/,
+      );
     });
     await whole.run({ x, sel: Float32Array.of(0, 0, 1, 0) });
     using trainer = await device.train({ model: learning(ITEMS, true), update: null });
@@ -219,7 +222,7 @@ test('a Filter whose bottoms do not fit is refused with the sizes', async () => 
   );
   assert.match(
     await refusal(data + input('sel', 3) + layer('Filter', ['x', 'sel'], ['y'])),
-    /the selector has 3 values, which takes bottoms of as many items; found 4×2/,
+    /the selector has 3 values, so bottoms need as many items; found 4×2/,
   );
   assert.match(
     await refusal(`force_backward: true ${data}${sel}${layer('Filter', ['x', 'sel'], ['y'])}`),

@@ -94,7 +94,7 @@ test('two layers of one name are distinguished by their fields, and a mixture is
     assert.unreachable('it was accepted');
   } catch (error) {
     assert.is((error as GraphError).code, 'graph/bn');
-    assert.match((error as GraphError).message, /bn_mode is of SegNet's BN, slope_filler of PSPNet's/);
+    assert.match((error as GraphError).message, /bn_mode belongs to SegNet's BN, slope_filler to PSPNet's/);
   }
 });
 
@@ -166,7 +166,7 @@ test("PriorBox reads widths and heights as written, in both forks' fields", asyn
     expected.forEach((value, i) => assert.ok(Math.abs(p!.data[i]! - value) < 1e-6, `${i}: ${p!.data[i]}`));
   }
   for (const [param, message] of [
-    ['width: 1 height: 2 min_size: 3', /width gives the sizes of boxes, and so does min_size/],
+    ['width: 1 height: 2 min_size: 3', /both width and min_size give the sizes of boxes/],
     ['width: 1', /found 1 widths and 0 heights/],
     ['width: 1 box_height: 2', /keep one pair/],
   ] as const)
@@ -383,7 +383,7 @@ test("the loss of pycaffe's example is EuclideanLoss, which counts once or not a
   }
   assert.throws(
     () => graphFromCaffe(readNet(text(2), { file: 'net.prototxt' })),
-    /net\.prototxt:\d+:\d+: the module's gradient is that of loss_weight: 1, found 2/,
+    /net\.prototxt:\d+:\d+: the module's gradient assumes loss_weight: 1, found 2/,
   );
 });
 

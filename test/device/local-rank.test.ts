@@ -26,7 +26,7 @@ test('each process takes the GPU at its index in a list', () => {
       return (error as Error).message;
     }
   };
-  assert.match(refusal([4, 2], {}), /no launcher has set OMPI_COMM_WORLD_LOCAL_RANK or .* received "4,2"/);
+  assert.match(refusal([4, 2], {}), /no launcher set OMPI_COMM_WORLD_LOCAL_RANK or .* received "4,2"/);
   assert.match(
     refusal([4, 2], { OMPI_COMM_WORLD_LOCAL_RANK: '2' }),
     /a GPU for each process .*LOCAL_RANK is 2/,

@@ -185,7 +185,7 @@ test('the first layer with an output that is not finite is named once, found lay
     assert.is(of.length, 1, first.join('\n'));
     assert.match(of[0]!, /the first layer whose output is not finite is "fc" \(blob "fc": 2 values/);
   }
-  assert.match(first.join('\n'), /"fed": the input "data" has it already: 1 value/);
+  assert.match(first.join('\n'), /"fed": the input "data" already is not finite: 1 value/);
   assert.is(said.filter(({ code }) => code === 'output/not-finite').length, 3);
 });
 

@@ -467,12 +467,12 @@ test('regions and boxes without an image in the batch are errors that name the l
     [
       REGIONS.with(0, [2, 0, 0, 9, 9]),
       TRUTHS,
-      /layer "t" \(ProposalTarget\): a region is of image 2, and num_img_per_batch is 2/,
+      /layer "t" \(ProposalTarget\): a region belongs to image 2, but num_img_per_batch is 2/,
     ],
     [
       REGIONS,
       TRUTHS.with(1, [0, 0, 0, 9, 9, 4, 0]),
-      /box 1 of the ground truth is of image 0 and class 4; expected .* a class from 1 to 3/,
+      /box 1 of the ground truth has image 0 and class 4; expected .* a class from 1 to 3/,
     ],
   ] as const)
     try {

@@ -153,7 +153,7 @@ for (const [what, text, said] of [
     'routed rows behind others',
     `bottom: "rois" top: "a" }
     layer { name: "c" type: "Concat" bottom: "a" bottom: "rois" top: "c" concat_param { axis: 0 }`,
-    /layer "c" \(Concat\).*joins rows that a ScaleRoute sends with others/,
+    /layer "c" \(Concat\).*joins rows of a ScaleRoute with others/,
   ],
   [
     'rows of several routes side by side',

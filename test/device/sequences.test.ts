@@ -249,7 +249,7 @@ test('invalid shapes and numbers are refused with their position', () => {
     [layer('Lstm', 'x', 'lstm_param { num_output: 2 batch_size: 3 }'), /batch_size 3 must divide the 4 rows/],
     [
       layer('Lstm', 'x label', 'lstm_param { num_output: 2 }'),
-      /of each of 4×2 rows whether it goes on, found 2×5/,
+      /for each of 4×2 rows whether its sequence continues, found 2×5/,
     ],
     [
       layer('CtcLoss', 'x label', 'ctc_loss_param { alphabet_size: 4 time_step: 4 }'),
@@ -265,7 +265,7 @@ test('invalid shapes and numbers are refused with their position', () => {
     ],
     [
       layer('CTCGreedyDecoder', 'x', 'ctc_decoder_param { blank_index: 3 }'),
-      /the blank is class 3, of 3 classes from 0 on; -1 is the last one/,
+      /the blank is class 3, but the classes are 0 to 2; -1 is the last one/,
     ],
     [layer('WarpCTCLoss', 'label x', ''), /the scores must be T×N×C, found 2×5/],
   ] as const)

@@ -391,7 +391,7 @@ test('a square of tf that is empty after clipping is refused', () => {
   assert.match(
     refusal(`${input('map', [1, 4, 2, 3])}${input('image', [1, 3, 600, 80])}
       layer { name: "prior" type: "PriorBox" bottom: "map" bottom: "image" top: "prior" prior_box_param { tf: true min_size: 60 } }`),
-    /smaller by 0\.05 of the image on each side, which leaves nothing of it in 80×600/,
+    /smaller by 0\.05 of the image on each side, so nothing remains of it in 80×600/,
   );
 });
 

@@ -52,7 +52,7 @@ test('lines that are changed, truncated or invalid are counted in a warning, and
     ['{"json": true}\n', '1 of 1 lines'],
   ] as const) {
     const [warning, ...others] = await warningsOf((file) => writeFileSync(file, content));
-    assert.match(warning ?? '', /convolutions-1\.txt: .* damaged; this is measured again/);
+    assert.match(warning ?? '', /convolutions-1\.txt: .* damaged; they are measured again/);
     assert.ok(warning!.includes(damage), warning);
     assert.equal(others, []);
   }

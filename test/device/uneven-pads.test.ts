@@ -293,16 +293,16 @@ test('layers that cannot be padded so are refused with their position', () => {
   assert.match(refusal(deconvolution({ ...c, pads: [0, 0, 1, 11] })), /cuts all of the top: it would be 9×0/);
   assert.match(
     refusal(convolution(c).replace('num_output', 'axis: 2 num_output').replace('dim: 8', 'dim: 3 dim: 8')),
-    /is run over N×C×H×W, this bottom is 2×3×3×8×9; reshape it/,
+    /is supported over N×C×H×W, this bottom is 2×3×3×8×9; reshape it/,
   );
   assert.match(
     refusal(convolution({ ...c, written: 'pad_type: 1 pad: 1' })),
-    /pad_type: 1 finds the padding itself, but pad is given too/,
+    /pad_type: 1 computes the padding itself, but pad is also given/,
   );
   assert.match(refusal(convolution({ ...c, written: 'pad_type: 2' })), /pad_type must be 0, or 1/);
   assert.match(
     refusal(convolution({ ...c, kernel: 99 })),
-    /a 99×99 kernel \(dilation 1×1, pad 0×0 before and 1×1 behind\) does not fit the/,
+    /a 99×99 kernel \(dilation 1×1, pad 0×0 before and 1×1 after\) does not fit the/,
   );
   assert.match(
     refusal(pooling(c, 'AVE').replace('top: "y"', 'top: "y" top: "mask"')),

@@ -152,7 +152,7 @@ test('missing sizes, or sizes that a layer over planes would ignore, are refused
   );
   refused(
     'type: "Convolution" convolution_param { num_output: 1 kernel_size: 3 kernel_depth: 1 }',
-    /kernel_depth is of Convolution3D.*takes kernel_size, stride and pad once an axis/,
+    /kernel_depth belongs to Convolution3D.*takes kernel_size, stride and pad once per axis/,
   );
   refused(
     'type: "NdPooling" pooling_param { kernel_shape { dim: 2 dim: 2 dim: 2 } stride_shape { dim: 2 } }',

@@ -367,11 +367,11 @@ test('a box without a class, or outside the image, is an error that names the la
   for (const [label, said] of [
     [
       centred.with(0, 3),
-      /layer "l" \(RegionLoss\): row 0 of the label is of image 0, class 3 .*a class from 0 to 2/,
+      /layer "l" \(RegionLoss\): row 0 of the label has image 0, class 3 .*a class from 0 to 2/,
     ],
     [
       centred.with(5 * ROWS + 2, 1.25),
-      /row 0 of the label is of image 1, class 1 and centre 0.55\d*, 1.25; expected .*a centre from 0 to below 1/,
+      /row 0 of the label has image 1, class 1 and centre 0.55\d*, 1.25; expected .*a centre from 0 to below 1/,
     ],
     [
       centred.with(3, -0.25),
@@ -421,7 +421,7 @@ test('unsupported and unfitting settings are refused, with what was found and wh
         CENTRED,
         'num: 1 mask: 0 biases: 1 biases: 2 iou_loss: GIOU',
       ),
-      /iou_loss is run with MSE.*found GIOU/,
+      /iou_loss is supported only with MSE.*found GIOU/,
     ],
     [layer('Yolov3', 'yolov3_param', [2, 8, 4, 4], CENTRED, 'num: 1'), /1 boxes take as many mask, found 0/],
     [

@@ -131,7 +131,7 @@ test('an unknown layer type is reported with its fork', () => {
     [
       'Python',
       'graph/unsupported-type',
-      'is not run here: it is code in a module of its own; give a function in JavaScript for it',
+      'is not supported: it is code in a module of its own; give a JavaScript function for it',
     ],
     ['Convolutoin', 'graph/unknown-type', 'did you mean "Convolution"?'],
   ] as const) {

@@ -103,7 +103,7 @@ test('unsupported features are refused with what to do', async () => {
     await describe({ index: 0, seed: 0 });
     await read([{ index: 0, seed: 0 }], { x: [3, 5] }, { x: new Float32Array(15) }, () => false);
   };
-  await refused(read('lzf.h5'), 'data/hdf5-unsupported', /"x": its values are packed by LZF; .* gzip/);
+  await refused(read('lzf.h5'), 'data/hdf5-unsupported', /"x": its values are compressed with LZF; .* gzip/);
   await refused(read('extensible.h5'), 'data/hdf5-unsupported', /write it again without libver="latest"/);
   await refused(read('earliest.h5.gz'), 'data/wrong-kind', /gzip.*HDF5/i);
 });
@@ -114,7 +114,7 @@ for (const libver of ['earliest', 'latest']) {
     await refused(
       readHdf5Weights(fixture(`outside-${libver}.h5`)),
       'weights/hdf5-external',
-      /layer "storage", blob 0: its values lie in other files \(external storage\)/,
+      /layer "storage", blob 0: its values are in other files \(external storage\)/,
     );
     await refused(
       readHdf5Weights(fixture(`link-${libver}.h5`)),

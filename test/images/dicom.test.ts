@@ -206,7 +206,10 @@ test('16-bit images that are reduced to 8 bits give one warning, with both cures
   await new Promise((resolve) => setImmediate(resolve));
   process.off('warning', listen);
   assert.is(warnings.length, 1);
-  assert.match(warnings[0]!, /upper 8, as OpenCV does; the first is 0.png. A window \(--window.*--depth 16/);
+  assert.match(
+    warnings[0]!,
+    /upper 8 bits, as in OpenCV; the first is 0.png. A window \(--window.*--depth 16/,
+  );
 });
 
 const sixteen = await sharp(Uint16Array.from([0, 1000, 2000, 40000]), {

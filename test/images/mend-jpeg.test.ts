@@ -49,7 +49,7 @@ for (const progressive of [false, true]) {
       // Nothing is read after the last scan.
       if (where === 'before the end') continue;
       assert.is(said.length, 1, `${name}: ${said.join()}`);
-      assert.match(said[0]!, new RegExp(`^image/mended ${name}: .*\\d bytes? too many before marker 0x`));
+      assert.match(said[0]!, new RegExp(`^image/mended ${name}: .*\\d extraneous bytes before marker 0x`));
     }
   });
 
@@ -75,7 +75,7 @@ test('scan parameters that a sequential JPEG does not use are skipped with a war
   odd[scan + 2 + odd.readUInt16BE(scan + 2) - 2] = 0;
   const { result, said } = await warningsOf(() => decodeImage(odd, { name: 'odd scan' }));
   assert.equal(result.data, clean.data);
-  assert.match(said.join(), /image\/mended odd scan: the JPEG has wrong parameters of a scan/);
+  assert.match(said.join(), /image\/mended odd scan: the JPEG has invalid parameters of a scan/);
 });
 
 test.run();

@@ -246,7 +246,7 @@ test('a net that knew clothes tells horizontal from vertical stripes, and all it
   assert.match(readFileSync(join(out, 'README.md'), 'utf8'), /openClassifier/);
   const again = await collect({ out }).catch((error: unknown) => error);
   assert.instance(again, ArgumentError);
-  assert.match((again as Error).message, /which holds .* more.; name another one, or write over/);
+  assert.match((again as Error).message, /which holds .* more.; name another one, or replace its files/);
   const page = readFileSync(join(out, 'report.html'), 'utf8');
   assert.match(page, /of 12: /);
   assert.match(page, /<table class="confusions">/);
@@ -350,7 +350,7 @@ for (const [signal, status] of [
     });
     const { code, stdout, stderr } = await ended;
     assert.is(code, status, stderr);
-    assert.match(stderr, new RegExp(`resnode: ${signal}: ending in order; a second one ends at once`));
+    assert.match(stderr, new RegExp(`resnode: ${signal}: finishing; a second one ends at once`));
     assert.match(stdout, /"type":"stopped".*"state":".*solverstate"/);
   });
 

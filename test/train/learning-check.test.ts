@@ -64,7 +64,7 @@ test('BatchNorm over one value is refused with its layer, position and cure', ()
   assert.equal([error.code, error.layer], ['net/batch-norm-few-values', 'bn']);
   assert.match(
     error.message,
-    /^layer "bn" \(BatchNorm\) at train.prototxt:2:\d+: takes .* one value a channel/,
+    /^layer "bn" \(BatchNorm\) at train.prototxt:2:\d+: computes .* one value per channel/,
   );
   assert.match(error.message, /larger batch_size/);
   assert.match(check(one, { ...single, processes: 4 }).join(), /only 4 values a channel/);

@@ -194,7 +194,7 @@ test('finetune, evaluate, classify and openClassifier rate each class separately
     out,
   );
   assert.is(tuned.status, 0, tuned.stderr);
-  assert.match(tuned.stdout, /3 classes: 38 images to train with, 10 to judge by/);
+  assert.match(tuned.stdout, /3 classes: 38 images for training, 10 for validation/);
   assert.match(
     tuned.stdout,
     /mean average precision: [01]\.\d{3}\nall classes right \(subset accuracy\): .* of 10 images/,
@@ -259,7 +259,7 @@ test('options that do not fit several labels are refused with the reason, and no
     ],
     [
       ['--model', net.model, '--weights', net.weights, '--mean', 'none'],
-      /3 labels, of which this takes one; several are for nets that end in Sigmoid/,
+      /3 labels, but one is expected; several labels are for nets that end in Sigmoid/,
     ],
   ] as const) {
     const { status, stderr } = resnode('evaluate', '--images', vectors, ...words);

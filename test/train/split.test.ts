@@ -104,10 +104,7 @@ test('a folder that is no set of classes is refused with what is needed', async 
 test('a class whose images cannot be read is named, not silently left out', async () => {
   const folder = folderWith(...numbered('a', 4), ...numbered('b', 3), ...numbered('c', 2));
   const broken = new Set(numbered('c', 2).map((name) => join(folder, name)));
-  await refused(
-    splitClassFolders(folder, { broken }),
-    'an image that can be read in the folder of each class',
-  );
+  await refused(splitClassFolders(folder, { broken }), 'a readable image in the folder of each class');
   await refused(splitClassFolders(folder, { broken }), `${join(folder, 'c')}, whose 2 cannot be read`);
 });
 

@@ -84,7 +84,7 @@ test('after an interruption, the same command continues and ends with the same r
   assert.is(other.status, 2);
   assert.match(
     other.stderr,
-    /^resnode: --resume: expected the progress of this very evaluation.*source\.limit: null, now 1000/,
+    /^resnode: --resume: expected the progress of this evaluation.*source\.limit: null, now 1000/,
   );
 
   const resumed = evaluate(...command);

@@ -152,7 +152,10 @@ test('the command refuses misuse in one sentence', () => {
   const none = evaluateCommand(...files, '--images', list, '--crops', '10');
   assert.is(none.status, 1);
   const lines = none.stderr.trimEnd().split('\n');
-  assert.is(lines.filter((line) => line.includes('28×28, which leaves no ten different crops')).length, 30);
+  assert.is(
+    lines.filter((line) => line.includes('28×28, which does not allow ten different crops')).length,
+    30,
+  );
   assert.is(lines.at(-1), 'resnode: no image could be read; see above');
 });
 

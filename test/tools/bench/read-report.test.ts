@@ -156,7 +156,7 @@ test("a CPU's report is not compared with a GPU's", () => {
   );
   assert.throws(
     () => compareReports(processor!, gpu!),
-    /two of the processor, or two of a GPU.*resnode-bench\/3 and resnode-device-bench\/2/,
+    /two reports of the CPU, or two of a GPU.*resnode-bench\/3 and resnode-device-bench\/2/,
   );
 });
 

@@ -323,10 +323,10 @@ test('few values per live BatchNorm give a warning with their number; frozen one
       .map(({ level, message }) => `${level}: ${message}`);
   assert.match(
     few('dim: 2 dim: 3 dim: 1 dim: 1').join(),
-    /^warning: layer "bn" \(BatchNorm\) takes its statistics from only 2 values a channel \(batch 2, 1×1\)$/,
+    /^warning: layer "bn" \(BatchNorm\) computes its statistics from only 2 values per channel \(batch 2, 1×1\)$/,
   );
-  assert.match(few('dim: 5 dim: 3').join(), /only 5 values a channel \(batch 5, 1\)/);
-  assert.match(few('dim: 1 dim: 3').join(), /^error: .*one value a channel/);
+  assert.match(few('dim: 5 dim: 3').join(), /only 5 values per channel \(batch 5, 1\)/);
+  assert.match(few('dim: 1 dim: 3').join(), /^error: .*one value per channel/);
   assert.equal(few('dim: 16 dim: 3'), []);
   assert.equal(few('dim: 1 dim: 3 dim: 1 dim: 1', 'batch_norm_param { use_global_stats: true }'), []);
 });

@@ -127,7 +127,7 @@ const faults: [
   [
     'batch-norm-factor',
     'bn_branch2a',
-    /not divided by the third blob there \(999\.980\)/,
+    /does not divide mean and variance by the third blob \(999\.980\)/,
     {
       there: {
         weights: withBlobs('bn_branch2a', ([mean, variance]) => [
@@ -210,7 +210,7 @@ const faults: [
   [
     'in-place',
     'last',
-    /"sum" is read there as it is after layer "sum", here as after "sum_relu"/,
+    /the other side reads bottom "sum" after layer "sum", this net after "sum_relu"/,
     {
       there: { net: withLayers(({ name }) => (name === 'sum_relu' ? { top: ['aside'] } : {})) },
       change: (tops) => new Map([...tops].map(([name, top]) => [name.replace('aside@', 'sum@'), top])),

@@ -122,8 +122,8 @@ test('a layer that cannot run is drawn with the reason; layers after it have no 
     layer { name: "b" type: "ReLU" bottom: "a" top: "b" }`),
   );
   assertSound(data, 'unknown layers');
-  assert.match(layerOf(data, 'up').problem!, /Python" of BVLC's Caffe is not run here/);
-  assert.match(layerOf(data, 'odd').problem!, /bottom "up" has no known shape/);
+  assert.match(layerOf(data, 'up').problem!, /Python" of BVLC's Caffe is not supported/);
+  assert.match(layerOf(data, 'odd').problem!, /bottom "up" has an unknown shape/);
   assert.is(layerOf(data, 'up').tops[0]!.shape, null);
   assert.equal(layerOf(data, 'b').tops[0]!.shape, [1, 4, 6, 6]);
   assert.is(cardOf(data, 'up').runs, false);
@@ -227,7 +227,7 @@ test('an in-place layer that cannot run hides its input, so that no layer reads 
     layer { name: "end" type: "ReLU" bottom: "x" top: "z" }`),
   );
   assertSound(data, 'an odd layer in place');
-  assert.match(layerOf(data, 'relu').problem!, /bottom "y" has no known shape/);
+  assert.match(layerOf(data, 'relu').problem!, /bottom "y" has an unknown shape/);
   assert.equal(cardOf(data, 'conv').layers, [1]);
   assert.is(layerOf(data, 'end').problem, null);
 });
