@@ -5,29 +5,35 @@ import { optional, options, required, signature } from '../base/options.ts';
 import type { LayerParameter } from '../caffe/net-parameter.ts';
 
 export interface DataLayersOptions {
-  /** LMDB folders of Datum (`Data`), or Caffe's list files, `path label` a line (`ImageData`). */
+  /** LMDB folders of Datums (`Data`), or Caffe's list files with one `path label` per line (`ImageData`). */
   readonly kind: 'lmdb' | 'list';
-  /** Paths from the working folder, as Caffe takes them. */
+  /** Paths relative to the working folder, as in Caffe. */
   readonly train: string;
   readonly test: string;
-  /** Images in one forward pass. */
+  /** The number of images in one forward pass. */
   readonly batch: number;
   readonly testBatch: number;
   /** The net's input blob. Default `data`. */
   readonly input?: string;
-  /** Square that the net takes, cut at random in TRAIN and from the centre in TEST; null: images as they are. */
+  /**
+   * The side of the square that the net takes, cropped at random in TRAIN and from the centre in TEST; null: images keep
+   * their size.
+   */
   readonly crop: number | null;
-  /** TRAIN mirrors half of the images. */
+  /** Whether TRAIN mirrors half of the images. */
   readonly mirror: boolean;
-  /** Subtracted: one value a channel in the order B, G, R, one for all, or the path of a mean image (.binaryproto). */
+  /**
+   * The mean that is subtracted: one value per channel in the order B, G, R, one for all, or the path of a mean image
+   * (.binaryproto).
+   */
   readonly mean: readonly number[] | string;
-  /** Multiplied after the mean was subtracted. Default 1. */
+  /** The factor that is applied after the mean is subtracted. Default 1. */
   readonly scale?: number;
-  /** 1: images are read as grey. Default 3. */
+  /** With 1, images are read as grey. Default 3. */
   readonly channels?: number;
-  /** Lists only: what comes before their paths. Default: nothing. */
+  /** For lists: the prefix of their paths. Default: none. */
   readonly rootFolder?: string;
-  /** Lists only: images are resized to this before the crop. Default: not resized. */
+  /** For lists: the size that images are resized to before the crop. Default: not resized. */
   readonly resize?: { readonly width: number; readonly height: number };
 }
 
@@ -90,7 +96,7 @@ export function dataLayers(options: DataLayersOptions): LayerParameter[] {
               ...(isTrain ? { shuffle: true } : {}),
               ...(channels === 1 ? { is_color: false } : {}),
               ...(resize === undefined ? {} : { new_height: resize.height, new_width: resize.width }),
-              // Caffe puts it before the path as it is.
+              // Caffe joins root_folder and the path without a slash.
               ...(rootFolder === undefined ? {} : { root_folder: rootFolder.replace(/\/*$/, '/') }),
             },
           }),

@@ -1,13 +1,13 @@
-/** Depths: how many layers with weights a net has, and the blocks of each stage that make them so many. */
+/** Depths: the number of layers with weights of a net, and the blocks of each stage that give this number. */
 import { ArgumentError } from '../base/errors.ts';
 import { type BlockKind, type DataSet, FAMILIES, type FamilyName } from './families.ts';
 
 export interface Layout {
   readonly data: DataSet;
   readonly block: BlockKind;
-  /** A stage each. */
+  /** The number of blocks of each stage. */
   readonly blocks: readonly number[];
-  /** The stages, from 2, whose blocks are named a, b1, b2 … and not a, b, c … */
+  /** The stages, from 2, whose blocks are named a, b1, b2 … instead of a, b, c … */
   readonly numbered: readonly number[];
 }
 
@@ -21,14 +21,14 @@ const IMAGENET: Readonly<Record<number, Omit<Layout, 'data'>>> = {
   200: { block: 'bottleneck', blocks: [3, 24, 36, 3], numbered: [3, 4] },
 };
 
-/** CIFAR has three stages of n blocks: `perBlock` · 3n + `rest` layers; wide nets count their three projections. */
+/** CIFAR has three stages of n blocks: `perBlock` · 3n + `rest` layers; wide nets also count their three projections. */
 interface Rule {
   readonly block: BlockKind;
   readonly step: 6 | 9;
   readonly rest: 2 | 4;
 }
 
-/** The second paper's bottlenecks at a depth that is 6n+2 too. */
+/** Depths of the second paper's bottlenecks that also equal 6n+2. */
 const BOTTLENECKS = [164];
 const DEEPEST = 10_000;
 
@@ -38,7 +38,7 @@ export interface LayoutChoice {
   readonly data?: DataSet | undefined;
 }
 
-/** @throws ArgumentError `depth` naming the possible depths that are nearest */
+/** @throws ArgumentError `depth` that names the nearest possible depths */
 export function layoutOf(family: FamilyName, { depth, block, data }: LayoutChoice): Layout {
   const imagenet = imagenetDepths(family, block);
   if (data !== 'cifar' && imagenet.includes(depth)) return { data: 'imagenet', ...IMAGENET[depth]! };
@@ -53,15 +53,15 @@ export function layoutOf(family: FamilyName, { depth, block, data }: LayoutChoic
   throw impossible(family, { depth, block, data }, data === 'cifar' ? [] : imagenet, rules);
 }
 
-/** Stages of so many blocks that letters do not name them. */
+/** The stages with so many blocks that letters do not suffice. */
 export const numberedOf = (blocks: readonly number[]): number[] =>
   blocks.flatMap((count, i) => (count > 26 ? [i + 2] : []));
 
-/** Layers with weights on the longest way: stem, blocks, classifier. */
+/** The number of layers with weights on the longest path: stem, blocks, classifier. */
 export const depthOf = (block: BlockKind, blocks: readonly number[]): number =>
   2 + (block === 'basic' ? 2 : 3) * blocks.reduce((sum, count) => sum + count, 0);
 
-/** The depth whose blocks these are, and the stages whose blocks MSRA numbers; null for other nets. */
+/** The depth that has these blocks, and the stages whose blocks MSRA numbers; null for other nets. */
 export function knownResnet(
   block: BlockKind,
   blocks: readonly number[],

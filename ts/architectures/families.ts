@@ -1,6 +1,6 @@
 /**
- * One table of residual architectures: a row a family, and in it what its paper says for each data set. A net is a
- * family, a depth and what differs; names such as `wrn-28-10` say the same in a word.
+ * The table of residual architectures: one row per family, with the settings of its paper for each data set. A net is given
+ * by a family, a depth and the options that differ; a name such as `wrn-28-10` combines them.
  */
 import { ArgumentError } from '../base/errors.ts';
 import { nearest } from '../base/suggest.ts';
@@ -10,17 +10,17 @@ export type FamilyName = 'resnet' | 'plain' | 'preresnet' | 'wrn' | 'resnext' | 
 export type DataSet = 'imagenet' | 'cifar';
 export type BlockKind = 'basic' | 'bottleneck';
 
-/** What a family is on one data set. */
+/** The settings of a family for one data set. */
 export interface Setting {
   readonly order: 'post' | 'pre' | 'plain';
   readonly blocks: readonly BlockKind[];
-  /** Stride of a bottleneck: its first 1×1 convolution (v1), or its 3×3 (v1.5). */
+  /** The convolution of a bottleneck that has the stride: its first 1×1 (v1) or its 3×3 (v1.5). */
   readonly version: 'v1' | 'v1.5';
-  /** By kind of block; null: none. */
+  /** By kind of block; null: no shortcut. */
   readonly shortcut: Readonly<Record<BlockKind, 'identity' | 'projection' | null>>;
-  /** Channels of the stem. */
+  /** The channels of the stem. */
   readonly stem: number;
-  /** Of a wide net: the factor; of ResNeXt: groups and the width of each; Squeeze-and-Excitation's reduction. */
+  /** For wide nets the factor; for ResNeXt the groups and the width of each; for Squeeze-and-Excitation its reduction. */
   readonly widen?: number;
   readonly groups?: number;
   readonly groupWidth?: number;
@@ -29,7 +29,7 @@ export interface Setting {
 }
 
 export interface Family {
-  /** As a net's name begins. */
+  /** The beginning of a net's name. */
   readonly title: string;
   readonly paper: string;
   readonly imagenet: Setting;
@@ -71,7 +71,7 @@ export const FAMILIES: Readonly<Record<FamilyName, Family>> = {
   wrn: {
     title: 'WRN',
     paper: 'Zagoruyko and Komodakis 2016, arXiv 1605.07146',
-    // Its net for ImageNet is a ResNet whose 3×3 convolutions are wider.
+    // The paper's net for ImageNet is a ResNet with wider 3×3 convolutions.
     imagenet: { ...IMAGENET, version: 'v1.5', widen: 2, training: 'imagenet-90' },
     cifar: {
       ...CIFAR,
@@ -104,13 +104,13 @@ export const FAMILIES: Readonly<Record<FamilyName, Family>> = {
 
 export const FAMILY_NAMES = Object.keys(FAMILIES) as readonly FamilyName[];
 
-/** A net that a paper names, with its parameters in millions where the paper gives them. */
+/** A net that a paper names, with its parameters in millions if the paper gives them. */
 export interface NamedNet {
   readonly name: string;
   readonly millions: number | null;
 }
 
-/** Parameters: 1512.03385, table 6; 1605.07146, which has those of pre-activation nets too; 1611.05431; 1709.01507. */
+/** Parameters from 1512.03385, table 6; 1605.07146, which also has those of pre-activation nets; 1611.05431; 1709.01507. */
 export const NAMED_NETS: readonly NamedNet[] = [
   ...[18, 34, 50, 101, 152].map((depth) => ({ name: `resnet-${depth}`, millions: null })),
   ...(
@@ -156,7 +156,7 @@ export const NAMED_NETS: readonly NamedNet[] = [
   ).map(([name, millions]) => ({ name, millions })),
 ];
 
-/** What a name says. */
+/** The parts of a name. */
 export interface NameParts {
   readonly family: FamilyName;
   readonly depth?: number;
@@ -166,8 +166,8 @@ export interface NameParts {
 }
 
 /**
- * A family with what follows it: `resnet-110`, `wrn-28-10`, `resnext-50-32x4d`.
- * @throws ArgumentError with the nearest name that there is
+ * Parses a family with a depth and a width: `resnet-110`, `wrn-28-10`, `resnext-50-32x4d`.
+ * @throws ArgumentError with the nearest existing name
  */
 export function readName(name: string): NameParts {
   const family = FAMILY_NAMES.findLast((each) => name === each || name.startsWith(`${each}-`));

@@ -1,21 +1,21 @@
-/** The table of architectures as it is shown. */
+/** The table of architectures for display. */
 import { NAMED_NETS } from './families.ts';
 import { PAPER } from './paper-training.ts';
 import { planOf } from './resnet.ts';
 
 /** A net that a paper names. */
 export interface ArchitectureRow {
-  /** For `resnet({ name })` and `resnode generate`. */
+  /** The name for `resnet({ name })` and `resnode generate`. */
   readonly name: string;
-  /** Whose input size, classes and schedule are its defaults. */
+  /** The data set whose input size, classes and schedule are the net's defaults. */
   readonly data: 'imagenet' | 'cifar';
   readonly block: 'basic' | 'bottleneck';
-  /** Of each stage. */
+  /** The blocks of each stage. */
   readonly blocks: readonly number[];
-  /** Parameters in millions as its paper gives them; null: it does not. */
+  /** The parameters in millions if its paper gives them, otherwise null. */
   readonly millions: number | null;
   readonly paper: string;
-  /** Where the schedule is written. */
+  /** Where the paper gives the schedule. */
   readonly schedule: string;
 }
 

@@ -1,6 +1,6 @@
 /**
- * How the papers trained their nets: data, augmentation, schedule. What a prototxt has no field for (`augment`) is given to
- * a training beside it.
+ * How the papers trained their nets: data, augmentation, schedule. Settings for which a prototxt has no field (`augment`)
+ * are passed to the training separately.
  */
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import type { SolverParameter } from '../caffe/solver-parameter.ts';
@@ -8,7 +8,7 @@ import { dataLayers } from './data-layers.ts';
 import { cifarSolver, imagenetSolver, type SolverTarget, steppedSolver } from './solver-presets.ts';
 import { trainingNet } from './training-net.ts';
 
-/** As `augment` of the data layers takes it, by phase. */
+/** The `augment` options of the data layers, by phase. */
 export interface PhaseAugment {
   readonly TRAIN: {
     readonly shorterSide?: number | readonly [number, number];
@@ -22,19 +22,19 @@ export interface PhaseAugment {
 }
 
 export interface PaperTraining {
-  /** Where the schedule is written. */
+  /** Where the paper gives the schedule. */
   readonly source: string;
   readonly batch: number;
   readonly testBatch: number;
   readonly testImages: number;
-  /** Default sources: databases as Caffe's examples make and name them. */
+  /** The default sources: databases with the names of Caffe's examples. */
   readonly train: string;
   readonly test: string;
   /** In the order of the channels in those databases. */
   readonly mean: readonly number[];
   readonly augment: PhaseAugment;
   readonly solver: (target: SolverTarget) => SolverParameter;
-  /** A constant rate at the beginning; null: none is needed. */
+  /** A constant rate for the first iterations; null: none is needed. */
   readonly warmup: { readonly iterations: number; readonly rate: number } | null;
 }
 
@@ -54,7 +54,7 @@ const IMAGENET: PaperTraining = {
   testImages: 50_000,
   train: 'ilsvrc12_train_lmdb',
   test: 'ilsvrc12_val_lmdb',
-  // Of the mean image that MSRA published, B, G, R.
+  // The means of MSRA's published mean image, B, G, R.
   mean: [103.063, 115.903, 123.152],
   augment: {
     TRAIN: { shorterSide: [256, 480], lighting: {}, shuffle: true },
@@ -63,7 +63,7 @@ const IMAGENET: PaperTraining = {
   solver: imagenetSolver,
   warmup: null,
 };
-/** fb.resnet.torch's (datasets/imagenet.lua), with which the later nets were trained. */
+/** The augmentation of fb.resnet.torch (datasets/imagenet.lua), with which the later nets were trained. */
 const RESIZED: PhaseAugment = {
   TRAIN: {
     resizedCrop: {},
@@ -80,7 +80,7 @@ const CIFAR: PaperTraining = {
   testImages: 10_000,
   train: 'cifar10_train_lmdb',
   test: 'cifar10_test_lmdb',
-  // fb.resnet.torch's; Caffe's convert_cifar_data.cpp keeps the planes R, G, B.
+  // The values of fb.resnet.torch; Caffe's convert_cifar_data.cpp keeps the planes in the order R, G, B.
   mean: [125.3, 123, 113.9],
   augment: { TRAIN: { pad: 4, shuffle: true }, TEST: {} },
   solver: cifarSolver,
@@ -139,22 +139,22 @@ export const PAPER: Readonly<Record<TrainingName, PaperTraining>> = {
   },
 };
 
-/** Where it differs from the paper. */
+/** Options that differ from the paper. */
 export interface PaperOptions {
   /** LMDB folders of Datum. */
   readonly train?: string;
   readonly test?: string;
-  /** Images of one forward pass. Default: the paper's batch. */
+  /** The number of images in one forward pass. Default: the paper's batch. */
   readonly batch?: number;
   readonly testBatch?: number;
-  /** Values a channel (or one), or the path of a mean image. */
+  /** One value per channel (or one for all), or the path of a mean image. */
   readonly mean?: readonly number[] | string;
-  /** Of the images after the crop. */
+  /** The size of the images after the crop. */
   readonly size: number;
   readonly channels: number;
 }
 
-/** The train_val net of a deploy net from a paper. @throws ArgumentError as trainingNet */
+/** The train_val net of a paper's deploy net. @throws ArgumentError as trainingNet */
 export function paperTrainingNet(
   deploy: NetParameter,
   training: TrainingName,

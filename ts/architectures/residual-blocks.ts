@@ -1,4 +1,4 @@
-/** The blocks of residual networks, named as MSRA names them: a list of layers and the blob that they end in. */
+/** The blocks of residual networks, with MSRA's names: each is a list of layers and the blob of its result. */
 import type { LayerParameter } from '../caffe/net-parameter.ts';
 import {
   bareConvolution,
@@ -14,39 +14,42 @@ import {
 export type Branch = '1' | '2a' | '2b' | '2c';
 
 /**
- * `projection`: 1×1 convolution (option B). `identity`: no parameters (option A), zeros after the channels that there
- * are; `centred-identity` with half of the zeros before them, as akamaster/pytorch_resnet_cifar10 pads.
+ * `projection`: a 1×1 convolution (option B). `identity`: no parameters (option A), with zeros after the existing channels;
+ * `centred-identity` puts half of the zeros before them, as akamaster/pytorch_resnet_cifar10 does.
  */
 export type Shortcut = 'projection' | 'identity' | 'centred-identity';
 
 /** One block: two branches that are added. */
 export interface Block {
-  /** Stage and block, e.g. `3a`: the layers are res3a_branch1, res3a_branch2a, … and the sum is res3a. */
+  /** The stage and block, e.g. `3a`: the layers are res3a_branch1, res3a_branch2a, … and the sum is res3a. */
   readonly name: string;
   readonly bottom: string;
   /** 3×3 and 3×3; or 1×1, 3×3 and 1×1. */
   readonly kind: 'basic' | 'bottleneck';
-  /** Of the bottom. */
+  /** The channels of the bottom. */
   readonly inputs: number;
-  /** Channels of the 3×3 convolutions. */
+  /** The channels of the 3×3 convolutions. */
   readonly width: number;
-  /** Channels of the sum; of a basic block its width. */
+  /** The channels of the sum; for a basic block its width. */
   readonly outputs: number;
-  /** Of a bottleneck's 3×3 convolution (ResNeXt). Default 1. */
+  /** The groups of a bottleneck's 3×3 convolution (ResNeXt). Default 1. */
   readonly groups?: number | undefined;
-  /** 2 halves height and width. */
+  /** A stride of 2 halves height and width. */
   readonly stride: number;
-  /** Which convolution of a bottleneck has the stride: v1's first, or v1.5's second. */
+  /** The convolution of a bottleneck that has the stride: v1's first, or v1.5's second. */
   readonly strideAt: 'first' | 'second';
-  /** How the shortcut takes the new shape; null where it is the bottom itself. */
+  /** How the shortcut takes the new shape; null if it is the bottom itself. */
   readonly shortcut: Shortcut | null;
-  /** Convolutions have biases. Default false. */
+  /** Whether convolutions have biases. Default false. */
   readonly bias?: boolean | undefined;
-  /** BatchNorm's. Default Caffe's 1e-5. */
+  /** The eps of BatchNorm. Default Caffe's 1e-5. */
   readonly eps?: number | undefined;
-  /** Channels of the squeeze of Squeeze-and-Excitation. Default: there is none. */
+  /** The channels between the inner products of Squeeze-and-Excitation. Default: there is none. */
   readonly squeeze?: number | undefined;
-  /** Share that a Dropout before the last convolution of a pre-activation block drops. Default: there is none. */
+  /**
+   * The share of values that a Dropout before the last convolution of a pre-activation block drops. Default: there is no
+   * Dropout.
+   */
   readonly dropout?: number | undefined;
 }
 
@@ -55,7 +58,7 @@ export interface BuiltBlock {
   readonly top: string;
 }
 
-/** Its convolutions, in their order: what is built, and what conversion looks for. */
+/** The convolutions of a block in order, for building nets and for conversion. */
 export function convolutionsOfBlock(
   block: Pick<Block, 'kind' | 'inputs' | 'width' | 'outputs' | 'groups' | 'stride' | 'strideAt'>,
 ): (ConvolutionShape & { readonly branch: Branch; readonly inputs: number })[] {
@@ -73,7 +76,7 @@ export function convolutionsOfBlock(
   ];
 }
 
-/** He et al. 2015: BatchNorm behind each convolution, ReLU between them and behind the sum. */
+/** He et al. 2015: BatchNorm after each convolution, ReLU between them and after the sum. */
 export function postActivated(block: Block): BuiltBlock {
   const { name, bottom, stride, bias, eps, outputs } = block;
   const convolutions = convolutionsOfBlock(block);
@@ -92,16 +95,16 @@ export function postActivated(block: Block): BuiltBlock {
   };
 }
 
-/** Where the first BatchNorm and ReLU of a pre-activation block stand. */
+/** Where the first BatchNorm and ReLU of a pre-activation block are. */
 export type FirstActivation =
   /** Before both branches: where the shape changes, and in a net's first block. */
   | 'shared'
-  /** In the residual branch alone. */
+  /** Only in the residual branch. */
   | 'branch'
-  /** Nowhere: the bottom is activated already. */
+  /** Nowhere: the bottom is already activated. */
   | 'none';
 
-/** He et al. 2016 (arXiv 1603.05027): BatchNorm and ReLU before each convolution, nothing behind the sum. */
+/** He et al. 2016 (arXiv 1603.05027): BatchNorm and ReLU before each convolution, nothing after the sum. */
 export function preActivated(block: Block, first: FirstActivation): BuiltBlock {
   const { name, bottom, stride, bias, eps, outputs } = block;
   const activated = first === 'none' ? bottom : `res${name}_pre`;
@@ -135,7 +138,7 @@ export function preActivated(block: Block, first: FirstActivation): BuiltBlock {
   };
 }
 
-/** The same convolutions in a row, without anything beside them (He et al. 2015, section 3.3). */
+/** The same convolutions in sequence, without a shortcut (He et al. 2015, section 3.3). */
 export function withoutShortcut({ name, bottom, bias, eps, ...block }: Block): BuiltBlock {
   let last = bottom;
   const layers = convolutionsOfBlock(block).flatMap((shape, i) => {
@@ -147,7 +150,7 @@ export function withoutShortcut({ name, bottom, bias, eps, ...block }: Block): B
   return { layers, top: last };
 }
 
-/** Both branches and their sum. @param source Of the shortcut. */
+/** Both branches and their sum. @param source The bottom of the shortcut. */
 function sum(
   { name, shortcut, stride, inputs, outputs, squeeze }: Block,
   source: string,

@@ -1,4 +1,6 @@
-/** A residual net of any width, from stem to softmax, and the names of its convolutions: what `resnet` and conversion share. */
+/**
+ * A residual net of any width, from stem to softmax, and the names of its convolutions; `resnet` and conversion share it.
+ */
 import type { LayerParameter, NetParameter } from '../caffe/net-parameter.ts';
 import {
   type Block,
@@ -20,14 +22,14 @@ export interface Stem {
   readonly outputs: number;
   readonly kernel: 7 | 3;
   /**
-   * Three 3×3 convolutions in the place of the 7×7 one, the first with its stride, the first two half as wide
-   * (Bag of Tricks, arXiv 1812.01187, ResNet-C). Default false.
+   * Three 3×3 convolutions instead of the 7×7 one: the first has the stride, and the first two have half the width (Bag of
+   * Tricks, arXiv 1812.01187, ResNet-C). Default false.
    */
   readonly isDeep?: boolean;
   readonly bias?: boolean;
   /**
-   * 3×3 with stride 2. `overhanging`: Caffe's, without pad, the last window hangs over the edge. `padded`: by 1 on all
-   * sides, rounded down, as all others do. `unpadded`: no pad, rounded down.
+   * A 3×3 pooling with stride 2. `overhanging`: Caffe's, without pad; the last window extends beyond the edge. `padded`: by
+   * 1 on all sides, rounded down, as in all other frameworks. `unpadded`: no pad, rounded down.
    */
   readonly pool: 'overhanging' | 'padded' | 'unpadded' | null;
 }
@@ -40,7 +42,7 @@ export interface Stage {
   readonly outputs: number;
   /** Default 1. */
   readonly groups?: number;
-  /** Blocks are named a, b1, b2 … and not a, b, c … */
+  /** Whether blocks are named a, b1, b2 … instead of a, b, c … */
   readonly isNumbered: boolean;
 }
 
@@ -53,27 +55,27 @@ export interface ResidualNet {
   readonly stem: Stem;
   readonly block: 'basic' | 'bottleneck';
   /**
-   * `post`: BatchNorm and ReLU follow convolutions. `pre`: they come before them. `plain`: as `post`, without shortcuts.
+   * `post`: BatchNorm and ReLU follow convolutions. `pre`: they precede them. `plain`: like `post`, without shortcuts.
    * Default post.
    */
   readonly order?: 'post' | 'pre' | 'plain';
-  /** Of a bottleneck: the first 1×1 convolution (v1) or the 3×3 (v1.5). */
+  /** The convolution of a bottleneck that has the stride: the first 1×1 (v1) or the 3×3 (v1.5). */
   readonly strideAt: 'first' | 'second';
-  /** The first keeps the size, each other halves it. */
+  /** The first stage keeps the size, and each further one halves it. */
   readonly stages: readonly Stage[];
-  /** Where the shape changes. */
+  /** The shortcut where the shape changes. */
   readonly shortcut: Shortcut;
-  /** Every shortcut is a projection (option C). Default false. */
+  /** Whether every shortcut is a projection (option C). Default false. */
   readonly projectsAll?: boolean;
-  /** Squeeze-and-Excitation's reduction: so many channels become one. Default: there is none. */
+  /** Squeeze-and-Excitation's reduction: the number of channels that become one. Default: there is none. */
   readonly squeeze?: number;
-  /** Share of a Dropout in each block of order `pre`. Default: there is none. */
+  /** The share of values that a Dropout in each block of order `pre` drops. Default: there is no Dropout. */
   readonly dropout?: number;
   /** Whether the convolutions of the blocks have biases. Default false. */
   readonly bias?: boolean;
-  /** BatchNorm's. Default Caffe's 1e-5. */
+  /** The eps of BatchNorm. Default Caffe's 1e-5. */
   readonly eps?: number;
-  /** pool5's window. */
+  /** The window of pool5. */
   readonly average: object;
   /** Outputs of `fc<classes>`; null: the net ends in `pool5`. */
   readonly classes: number | null;
@@ -84,7 +86,7 @@ export interface Convolution {
   readonly layer: string;
   readonly batchNorm: string;
   readonly scale: string;
-  /** null: the stem; otherwise the stage and block, from 0, and the branch as MSRA names it. */
+  /** null for the stem; otherwise the stage and block, from 0, and MSRA's name of the branch. */
   readonly place: { readonly stage: number; readonly block: number; readonly branch: Branch } | null;
   /** Outputs, inputs of a group, height, width. */
   readonly shape: readonly [number, number, number, number];
@@ -114,17 +116,17 @@ export function residualNet(plan: ResidualNet): NetParameter {
 function builtBlock({ order = 'post', stem }: ResidualNet, block: PlannedBlock & Block): BuiltBlock {
   if (order === 'post') return postActivated(block);
   if (order === 'plain') return withoutShortcut(block);
-  // 1603.05027, section 5 and appendix: what conv1 made is activated before it is split into the two paths.
+  // 1603.05027, section 5 and appendix: the output of conv1 is activated before it is split into the two paths.
   const isFirst = block.stage === 0 && block.index === 0;
   const first: FirstActivation =
     isFirst && isActivated(stem) ? 'none' : isFirst || block.isNewShape ? 'shared' : 'branch';
   return preActivated(block, first);
 }
 
-/** Whether BatchNorm and ReLU follow the stem of a net of order `pre` too. */
+/** Whether BatchNorm and ReLU follow the stem of a net, also in order `pre`. */
 const isActivated = ({ pool, isDeep = false }: Stem): boolean => pool !== null || isDeep;
 
-/** `conv1`, with BatchNorm and ReLU where the first block has them not. */
+/** `conv1`, with BatchNorm and ReLU unless the first block has them. */
 function stemLayers({ stem, order = 'post', eps }: ResidualNet, bottom: string): LayerParameter[] {
   const { outputs, kernel, bias, isDeep = false } = stem;
   const stride = kernel === 7 ? 2 : 1;

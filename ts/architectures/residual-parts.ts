@@ -1,7 +1,7 @@
-/** What blocks of residual networks are made of, in BVLC's layers; BatchNorm uses its statistics (deploy). */
+/** The parts of residual blocks as BVLC's layers; BatchNorm uses its stored statistics (deploy). */
 import type { LayerParameter } from '../caffe/net-parameter.ts';
 
-/** A convolution's size. */
+/** The size of a convolution. */
 export interface ConvolutionShape {
   readonly outputs: number;
   readonly kernel: number;
@@ -10,7 +10,7 @@ export interface ConvolutionShape {
   readonly bias?: boolean | undefined;
 }
 
-/** A convolution, padded to keep its size at stride 1. */
+/** A convolution with padding that keeps its size at stride 1. */
 export function bareConvolution(
   name: string,
   bottom: string,
@@ -33,7 +33,8 @@ export function bareConvolution(
 }
 
 /**
- * BatchNorm and Scale. @param suffix Of bn and scale. @param top Another blob where `bottom` is read elsewhere too.
+ * BatchNorm and Scale. @param suffix The suffix of the names bn and scale. @param top Another blob if other layers read
+ * `bottom`.
  * @param eps Default Caffe's 1e-5.
  */
 export function normalised(
@@ -53,7 +54,7 @@ export function normalised(
   ];
 }
 
-/** Convolution, BatchNorm and Scale, the latter in place. @param suffix Of bn and scale. */
+/** Convolution, BatchNorm and Scale, the latter two in place. @param suffix The suffix of the names bn and scale. */
 export function convolution(
   name: string,
   suffix: string,
@@ -74,9 +75,9 @@ export function dropout(name: string, blob: string, ratio: number): LayerParamet
 }
 
 /**
- * Option A of the paper: every other pixel, and zeros for the channels that are new; no parameters.
- * @param times The outputs are so many times the inputs.
- * @param centred Half of the zeros come before the channels.
+ * Option A of the paper: every second pixel, and zeros for the new channels, without parameters.
+ * @param times The factor from the number of inputs to the number of outputs.
+ * @param centred Whether half of the zeros come before the channels.
  */
 export function paddedIdentity(
   name: string,
@@ -90,7 +91,7 @@ export function paddedIdentity(
     type: 'Pooling',
     bottom: [bottom],
     top: [times === 1 ? name : pool],
-    // Rounded up, as is Caffe's default, a last window would start beyond the edge of an even size.
+    // Caffe rounds up by default, so a last window would start beyond the edge if the size is even.
     pooling_param: { pool: 'MAX', kernel_size: 1, stride, round_mode: 'FLOOR' },
   };
   if (times === 1) return [sampled];
@@ -109,8 +110,9 @@ export function paddedIdentity(
 }
 
 /**
- * Squeeze-and-Excitation (Hu et al., arXiv 1709.01507, section 3): each channel times a function of all channels' means.
- * @param name Also the name of its result. @param squeeze Channels between the two inner products.
+ * Squeeze-and-Excitation (Hu et al., arXiv 1709.01507, section 3): multiplies each channel by a function of all channels'
+ * means.
+ * @param name Also the name of its result. @param squeeze The channels between the two inner products.
  */
 export function squeezeExcitation(
   name: string,
@@ -130,7 +132,7 @@ export function squeezeExcitation(
     relu(down, `${down}_relu`),
     innerProduct(up, down, channels),
     { name: `${name}_sigmoid`, type: 'Sigmoid', bottom: [up], top: [up] },
-    // The second bottom is N×C, so that the first one's axes 0 and 1 are multiplied.
+    // The second bottom is N×C, so axes 0 and 1 of the first are multiplied.
     { name, type: 'Scale', bottom: [bottom, up], top: [name], scale_param: { axis: 0 } },
   ];
 }

@@ -1,4 +1,4 @@
-/** Everything that training a residual network takes: deploy and train_val nets, solver, augmentation. */
+/** Everything for the training of a residual network: deploy and train_val nets, solver, augmentation. */
 
 import { join } from 'node:path';
 import { ArgumentError } from '../base/errors.ts';
@@ -14,15 +14,15 @@ import { warmupSolver } from './solver-presets.ts';
 export interface ResnetTrainingOptions
   extends Omit<ResnetOptions, 'batch' | 'train'>,
     Omit<PaperOptions, 'size' | 'channels'> {
-  /** Where the files will lie, from the working folder. Default the working folder. */
+  /** The folder for the files, relative to the working folder. Default: the working folder. */
   readonly folder?: string;
-  /** Where the train_val net will lie. Default `train_val.prototxt` in `folder`. */
+  /** The path of the train_val net. Default `train_val.prototxt` in `folder`. */
   readonly net?: string;
-  /** Beginning of the snapshots' names. Default the net's in `folder`, e.g. `resnet110` or `wrn28-10`. */
+  /** The prefix of snapshots. Default: the net's name in `folder`, e.g. `resnet110` or `wrn28-10`. */
   readonly prefix?: string;
-  /** Images of the test set. Default: the paper's 50,000, CIFAR 10,000. */
+  /** The number of images in the test set. Default: the paper's 50,000; for CIFAR 10,000. */
   readonly testImages?: number;
-  /** Of fillers and data. Default 1. */
+  /** The seed of the fillers and of the data's order. Default 1. */
   readonly seed?: number;
 }
 
@@ -30,18 +30,18 @@ export interface TrainingFiles {
   readonly deploy: NetParameter;
   readonly net: NetParameter;
   readonly solver: SolverParameter;
-  /** What the data layers are given beside the prototxt. */
+  /** Augmentation beside the prototxt. */
   readonly augment: PhaseAugment;
   /**
-   * A constant rate at the beginning, of which Caffe's policies know none: its solver is a first stage, from whose snapshot
-   * `solver` goes on. null: none is needed.
+   * A constant rate for the first iterations. Caffe's policies have none, so its solver is a first stage, and `solver`
+   * continues from its snapshot. null: none is needed.
    */
   readonly warmup: {
     readonly iterations: number;
     readonly rate: number;
     readonly solver: SolverParameter;
   } | null;
-  /** What the net is called, and which papers describe it and its training. */
+  /** The name of the net, and the papers that describe it and its training. */
   readonly about: { readonly name: string; readonly paper: string; readonly schedule: string };
 }
 
@@ -66,9 +66,9 @@ const RESNET_TRAINING = signature('resnetTraining', {
 });
 
 /**
- * A net of the table of architectures and how its paper trained it: schedule, augmentation, warm-up. A `batch` below the
- * paper's becomes iter_size passes an update, which gives the paper's batch to the gradients, and not to BatchNorm.
- * @throws ArgumentError as resnet, and for a batch that does not divide the paper's, or a testBatch the images
+ * A net of the table of architectures and its paper's training: schedule, augmentation, warm-up. If `batch` is smaller than
+ * the paper's, iter_size passes form one update; gradients then cover the paper's batch, but BatchNorm does not.
+ * @throws ArgumentError as resnet, and if the batch does not divide the paper's, or the testBatch the number of images
  * @example writeTrainingFiles('runs/resnet20', resnetTraining({ depth: 20, folder: 'runs/resnet20' }));
  */
 export function resnetTraining(options: ResnetTrainingOptions): TrainingFiles {

@@ -1,7 +1,7 @@
 /**
- * Residual networks by family and depth: the table of families.ts as nets. ImageNet's ResNet-50, 101 and 152 are as MSRA
- * published them (names, order, and conv1's bias, which only ResNet-50 has); the others, of which MSRA published no files,
- * take the same names.
+ * Builds residual networks by family and depth from the table in families.ts. ImageNet's ResNet-50, 101 and 152 equal MSRA's
+ * published files (names, order, and conv1's bias, which only ResNet-50 has). The others, for which MSRA published no files,
+ * use the same names.
  */
 
 import { ArgumentError } from '../base/errors.ts';
@@ -33,53 +33,67 @@ import { type PaperOptions, paperTrainingNet, type TrainingName } from './paper-
 import { type ResidualNet, residualNet, type Stem } from './residual-net.ts';
 
 export interface ResnetOptions {
-  /** Family, depth and width in a word: `resnet-110`, `wrn-28-10`, `resnext-50-32x4d`. Default: they are given apart. */
+  /** Family, depth and width as one name: `resnet-110`, `wrn-28-10`, `resnext-50-32x4d`. Default: given separately. */
   readonly name?: string;
-  /** Default resnet; `plain`: without shortcuts, `preresnet`: pre-activation, `wrn`: wide, and three more. */
+  /** Default resnet. `plain` has no shortcuts, `preresnet` is pre-activation, `wrn` is wide; there are three more. */
   readonly family?: FamilyName;
   /**
-   * ImageNet: 18, 34, 50, 101, 152, 200. CIFAR: 6n+2 with basic blocks, 9n+2 with bottlenecks, 6n+4 of wide nets.
-   * Default: as `name` or `blocks` say.
+   * ImageNet: 18, 34, 50, 101, 152, 200. CIFAR: 6n+2 with basic blocks, 9n+2 with bottlenecks, 6n+4 for wide nets. Default:
+   * from `name` or `blocks`.
    */
   readonly depth?: number;
-  /** Instead of a depth: the blocks of each stage, e.g. [2, 2, 2, 2]. */
+  /** The number of blocks of each stage instead of a depth, e.g. [2, 2, 2, 2]. */
   readonly blocks?: readonly number[];
-  /** Two convolutions of 3×3, or 1×1, 3×3 and 1×1. Default: as the depth has it; where both have it, basic, but 164's bottleneck. */
+  /**
+   * Basic: two 3×3 convolutions. Bottleneck: 1×1, 3×3 and 1×1. Default: the block that the depth requires; if both fit,
+   * basic, except for 164.
+   */
   readonly block?: BlockKind;
-  /** Whose stem, width and schedule. Default: imagenet where it has the depth; with `blocks` cifar of up to three stages. */
+  /**
+   * The data set whose stem, widths and schedule the net takes. Default: imagenet if it has the depth; with `blocks`, cifar
+   * for up to three stages.
+   */
   readonly data?: DataSet;
-  /** Outputs of the last layer, `fc<classes>`. Default 1000, CIFAR 10. */
+  /** The number of outputs of the last layer, `fc<classes>`. Default 1000, CIFAR 10. */
   readonly classes?: number;
-  /** v1 has the stride of a bottleneck on its first 1×1 convolution, v1.5 on its 3×3. Default as the family's authors. */
+  /**
+   * The convolution of a bottleneck that has the stride: v1 the first 1×1, v1.5 the 3×3. Default: as the family's authors.
+   */
   readonly version?: 'v1' | 'v1.5';
   /**
-   * Option A, B or C of the paper. `identity`: every other pixel and zeros for the new channels, no parameters (A).
-   * `projection`: a 1×1 convolution where the shape changes (B). `all-projections`: one in every block (C). Default as in
-   * the family's paper: CIFAR's basic blocks identity, all others projection.
+   * Option A, B or C of the paper. `identity`: every second pixel and zeros for the new channels, without parameters (A).
+   * `projection`: a 1×1 convolution where the shape changes (B). `all-projections`: one in every block (C). Default: as in
+   * the family's paper, identity for CIFAR's basic blocks and projection for all others.
    */
   readonly shortcut?: 'identity' | 'projection' | 'all-projections' | 'A' | 'B' | 'C';
   /**
-   * `7x7` with stride 2 and a pooling; `deep`: three convolutions of 3×3 in its place (ResNet-C); `3x3` with stride 1, for
-   * small images. Default 7x7, CIFAR 3x3.
+   * `7x7` with stride 2 and a pooling; `deep` has three 3×3 convolutions instead (ResNet-C); `3x3` with stride 1, for small
+   * images. Default 7x7, CIFAR 3x3.
    */
   readonly stem?: '7x7' | 'deep' | '3x3';
-  /** `wrn`: how many times wider. Default 10, ImageNet 2. */
+  /** For `wrn`: the factor by which blocks are wider. Default 10, ImageNet 2. */
   readonly widen?: number;
-  /** `resnext`, `se-resnext`: groups of the 3×3 convolutions (cardinality). Default 8, ImageNet 32. */
+  /** For `resnext` and `se-resnext`: the groups of the 3×3 convolutions (cardinality). Default 8, ImageNet 32. */
   readonly groups?: number;
-  /** Channels of a group in the first stage. Default 64, ImageNet 4. */
+  /** The channels of a group in the first stage. Default 64, ImageNet 4. */
   readonly groupWidth?: number;
-  /** Squeeze-and-Excitation in each block: so many channels become one. Default: 16 of `se-…`, else there is none. */
+  /**
+   * Squeeze-and-Excitation's reduction in each block: the number of channels that become one. Default: 16 for `se-…`;
+   * otherwise there is none.
+   */
   readonly squeeze?: number;
-  /** Pre-activation nets: share that a Dropout in each block drops. Default: there is none. */
+  /** For pre-activation nets: the share of values that a Dropout in each block drops. Default: there is no Dropout. */
   readonly dropout?: number;
-  /** Of the input. Default 3. */
+  /** The channels of the input. Default 3. */
   readonly channels?: number;
-  /** Height and width of the input in pixels, at least what the net divides them by: 32, CIFAR 4. Default 224, CIFAR 32. */
+  /**
+   * The height and width of the input in pixels, at least the factor by which the net reduces them: 32, CIFAR 4. Default
+   * 224, CIFAR 32.
+   */
   readonly size?: number;
-  /** First dimension of the input. Default 1; with `train` images of one forward pass, the paper's. */
+  /** The first dimension of the input. Default 1; with `train`, the paper's number of images in one forward pass. */
   readonly batch?: number;
-  /** The train_val net instead, as its paper trained it: true, or what differs. Default false. */
+  /** Makes the train_val net as in the paper's training: true, or the options that differ. Default false. */
   readonly train?: boolean | Omit<PaperOptions, 'batch' | 'size' | 'channels'>;
 }
 
@@ -88,7 +102,7 @@ const name: Kind<string> = kind(
   (value) => typeof value === 'string' && value !== '',
 );
 
-/** Rows of what says which net. */
+/** Rows that identify a net. */
 export const architectureRows = {
   name: optional(
     name,
@@ -186,11 +200,11 @@ const RESNET = signature('resnet', {
 });
 
 /**
- * A deploy net from `data` (batch × channels × size × size) to `prob` (batch × classes), of BVLC Caffe's layers alone; for
- * 50, 101 and 152 without further options equal to the published prototxt. With `train` its train_val net: LMDB data
- * layers, fillers, BatchNorm that follows the phase, `loss`, and in TEST `top-1` and `top-5`; `resnetTraining` gives its
- * solver too.
- * @throws ArgumentError for an impossible depth (with the nearest that there are), and for options that do not fit it
+ * Makes a deploy net from `data` (batch × channels × size × size) to `prob` (batch × classes), only with layers of BVLC
+ * Caffe. For 50, 101 and 152 without further options it equals the published prototxt. With `train` it makes the train_val
+ * net: LMDB data layers, fillers, BatchNorm that follows the phase, `loss`, and in TEST `top-1` and `top-5`;
+ * `resnetTraining` also returns the solver.
+ * @throws ArgumentError for an impossible depth (with the nearest possible ones), and for options that do not fit it
  * @example const net = resnet({ depth: 50, classes: 12 });
  * @example const wide = resnet({ name: 'wrn-28-10', classes: 100, dropout: 0.3 });
  */
@@ -203,20 +217,20 @@ export function resnet(options: ResnetOptions): NetParameter {
   const [, channels, , size] = plan.input;
   return paperTrainingNet(deploy, training, {
     ...(train === true ? {} : train),
-    // The batch of a train_val net is its data layers'.
+    // The batch of a train_val net is set in its data layers.
     batch: options.batch,
     size,
     channels,
   });
 }
 
-/** A net of the table: what is built, how its paper trains it, and how it is called. */
+/** A net of the table: its plan, its paper's training, and its name. */
 export interface PlannedNet {
   readonly plan: ResidualNet;
   readonly training: TrainingName;
   readonly data: DataSet;
   readonly depth: number;
-  /** As a file is named: `resnet110`, `wrn28-10`. */
+  /** The name for files: `resnet110`, `wrn28-10`. */
   readonly slug: string;
   readonly paper: string;
 }
@@ -231,7 +245,7 @@ export function planOf(options: ResnetOptions): PlannedNet {
   checkFits(family, setting, layout, options);
   const depth = named ?? depthOf(block, blocks) + (family === 'wrn' && layout.data === 'cifar' ? 2 : 0);
   const stem = options.stem ?? (layout.data === 'imagenet' ? '7x7' : '3x3');
-  // What is small at its first layer is trained as CIFAR is.
+  // Nets with a small first layer are trained like those for CIFAR.
   const data = stem === '3x3' ? 'cifar' : layout.data;
   const reduction = (stem === '3x3' ? 1 : 4) * 2 ** (blocks.length - 1);
   const { classes = data === 'imagenet' ? 1000 : 10, size = data === 'imagenet' ? 224 : 32 } = options;
@@ -269,7 +283,7 @@ export function planOf(options: ResnetOptions): PlannedNet {
     projectsAll: shortcut === 'all-projections',
     ...(squeeze === undefined ? {} : { squeeze }),
     ...(options.dropout === undefined ? {} : { dropout: options.dropout }),
-    // The published nets average 7×7 without calling it global.
+    // The published nets average 7×7 without global_pooling.
     average:
       stem !== '3x3' && blocks.length === 4 && size === 224
         ? { kernel_size: 7, stride: 1 }
@@ -296,7 +310,7 @@ const OPTIONS_OF_SHORTCUTS = {
   'all-projections': 'all-projections',
 } as const;
 
-/** Section 4.2 of the first paper: the nets of 110 layers and more need a warm-up. */
+/** Section 4.2 of the first paper: nets of 110 layers and more need a warm-up. */
 const trainingOf = (training: TrainingName, family: FamilyName, depth: number): TrainingName =>
   training === 'cifar' && depth >= 110 && family !== 'plain' ? 'cifar-warm' : training;
 
@@ -311,7 +325,7 @@ function stemOf(stem: '7x7' | 'deep' | '3x3', outputs: number, bias: boolean): S
   };
 }
 
-/** What the name says, or the options; not both. */
+/** The parts of the name, or the options, but not both. */
 function partsOf(options: ResnetOptions) {
   const { name, family = 'resnet', depth, widen, groups, groupWidth } = options;
   if (name === undefined) return { family, depth, widen, groups, groupWidth };
@@ -354,7 +368,7 @@ function chosenLayout(family: FamilyName, depth: number | undefined, options: Re
   return { data: set, block: chosen, blocks, numbered: numberedOf(blocks) };
 }
 
-/** @throws ArgumentError for an option that says nothing of this net */
+/** @throws ArgumentError for an option that does not apply to this net */
 function checkFits(family: FamilyName, setting: Setting, { block }: Layout, options: ResnetOptions): void {
   const { version, shortcut, widen, groups, groupWidth, squeeze, dropout } = options;
   const refuse = (argument: string, expected: string, actual: unknown): never => {
@@ -374,7 +388,7 @@ function checkFits(family: FamilyName, setting: Setting, { block }: Layout, opti
     refuse('dropout', 'none, since only pre-activation nets have it (preresnet, wrn on CIFAR)', dropout);
 }
 
-/** Option A repeats zeros of the inputs' size. */
+/** Option A adds zeros in multiples of the inputs. */
 function checkIdentity({ stem, stages, shortcut, projectsAll, order }: ResidualNet): void {
   if (shortcut !== 'identity' || projectsAll || order === 'plain') return;
   let inputs = stem.outputs;

@@ -1,19 +1,19 @@
-/** How the paper's nets were trained, and how trained ones are tuned, as solver files (He et al., 2015). */
+/** Solvers for the papers' trainings and for fine-tuning (He et al., 2015). */
 
 import { ArgumentError } from '../base/errors.ts';
 import { integer, number, oneOf, path } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import type { SolverParameter } from '../caffe/solver-parameter.ts';
 
-/** What every preset takes. */
+/** Options that all presets share. */
 export interface SolverTarget {
-  /** Path of the train_val net, from the working folder. */
+  /** The path of the train_val net, relative to the working folder. */
   readonly net: string;
-  /** Where snapshots go, e.g. `runs/resnet20`. */
+  /** The prefix of snapshots, e.g. `runs/resnet20`. */
   readonly prefix: string;
-  /** Iterations of a test: its images over the test batch. */
+  /** The iterations of a test: its images divided by the test batch. */
   readonly testIterations: number;
-  /** Forward passes whose gradients are one update. Default 1. */
+  /** The number of forward passes whose gradients form one update. Default 1. */
   readonly iterSize?: number;
   readonly seed?: number;
 }
@@ -64,9 +64,9 @@ export function cifarSolver(target: SolverTarget): SolverParameter {
   };
 }
 
-/** A schedule in epochs, as later papers give theirs. */
+/** A schedule in epochs, as later papers describe theirs. */
 export interface SteppedSchedule {
-  /** Of the training set, and of an update. */
+  /** The images of the training set, and of an update. */
   readonly images: number;
   readonly batch: number;
   readonly epochs: number;
@@ -79,7 +79,7 @@ export interface SteppedSchedule {
   readonly type?: 'SGD' | 'Nesterov';
 }
 
-/** Epochs as iterations, each rounded: momentum 0.9. */
+/** Converts epochs to iterations, each rounded: momentum 0.9. */
 export function steppedSolver(target: SolverTarget, schedule: SteppedSchedule): SolverParameter {
   const { images, batch, epochs, steps, interval, rate, gamma, weightDecay, type = 'SGD' } = schedule;
   const iterations = (epoch: number) => Math.round((epoch * images) / batch);
@@ -96,8 +96,8 @@ export function steppedSolver(target: SolverTarget, schedule: SteppedSchedule): 
 }
 
 /**
- * The first stage of a training with a warm-up, since Caffe's policies know none: a constant rate for some iterations, and
- * a snapshot, from which the second stage goes on.
+ * The first stage of a training with a warm-up, which Caffe's policies lack: a constant rate for some iterations, and a
+ * snapshot, from which the second stage continues.
  */
 export function warmupSolver(
   solver: SolverParameter,
@@ -115,10 +115,10 @@ export function warmupSolver(
   };
 }
 
-/** A fixed time: the rate falls in a straight line from `rate` to 0 over `iterations`. */
+/** A schedule of fixed length: the rate falls linearly from `rate` to 0 over `iterations`. */
 export interface LinearSolverOptions extends SolverTarget {
   readonly iterations: number;
-  /** Iterations between tests. Default: a tenth of `iterations`. */
+  /** The iterations between tests. Default: a tenth of `iterations`. */
   readonly interval?: number;
   readonly rate: number;
   readonly weightDecay: number;
@@ -139,7 +139,7 @@ const LINEAR_SOLVER = signature('linearSolver', {
   ),
 });
 
-/** For a bounded number of epochs, and for fine-tuning: polynomial decay of power 1, momentum 0.9. */
+/** For a limited number of epochs, and for fine-tuning: polynomial decay of power 1, momentum 0.9. */
 export function linearSolver(options: LinearSolverOptions): SolverParameter {
   LINEAR_SOLVER.check(options);
   const { iterations, rate, weightDecay, type = 'SGD' } = options;

@@ -1,4 +1,4 @@
-/** The files of a training as text: prototxts that Caffe takes, and beside them what it has no field for. */
+/** Writes the files of a training: prototxts that Caffe accepts, and a file for settings that they cannot express. */
 import { join } from 'node:path';
 import { makeFolder } from '../base/files.ts';
 import { having, integer, nullOr, number, path, string } from '../base/kinds.ts';
@@ -11,7 +11,7 @@ import { printPrototxt } from '../caffe/print.ts';
 import { type SolverParameter, solverParameter } from '../caffe/solver-parameter.ts';
 import type { TrainingFiles } from './resnet-training.ts';
 
-/** A train_val net; where statistics are frozen on purpose, `resnode lint` is told so. */
+/** The text of a train_val net; where statistics are frozen on purpose, a comment tells `resnode lint`. */
 export function trainingNetText(net: NetParameter): string {
   return printPrototxt(net).replace(
     /^( *)(use_global_stats: true)$/gm,
@@ -19,7 +19,7 @@ export function trainingNetText(net: NetParameter): string {
   );
 }
 
-/** @param command Lines of a comment at the top: how to run it. */
+/** @param command The lines of a comment at the top that say how to run it. */
 export function solverText(solver: SolverParameter, command: readonly string[]): string {
   const comment = command.map((line) => `# ${line}\n`).join('');
   return `${comment}${printPrototxt(solver, 'SolverParameter')}`;
@@ -62,12 +62,12 @@ const WRITE_TRAINING_FILES = signature('writeTrainingFiles', {
 });
 
 /**
- * Writes deploy.prototxt, train_val.prototxt, solver.prototxt, augment.json and README.md, which has the commands for
- * resnode and for Caffe; where there is a warm-up also solver-warmup.prototxt, the first of two stages. Each file is
- * written whole or not at all.
- * @param folder Made where it is not there.
+ * Writes deploy.prototxt, train_val.prototxt, solver.prototxt, augment.json and README.md, which lists the commands for
+ * resnode and for Caffe. With a warm-up it also writes solver-warmup.prototxt, the first of two stages. Each file is written
+ * completely or not at all.
+ * @param folder The folder; it is created if it does not exist.
  * @returns The paths
- * @throws ArgumentError for a folder that holds something, without `overwrite`; ResnodeError `file/write`
+ * @throws ArgumentError for a folder that is not empty, without `overwrite`; ResnodeError `file/write`
  */
 export function writeTrainingFiles(
   folder: string,
@@ -101,7 +101,7 @@ export function writeTrainingFiles(
   });
 }
 
-/** What both programs take to train: one solver, or the warm-up's and then the other, from its snapshot. */
+/** The commands of both programs: one solver, or the warm-up's solver and then the other, from its snapshot. */
 function stagesOf(path: (name: string) => string, warmup: TrainingFiles['warmup']) {
   const solver = `--solver ${path('solver.prototxt')}`;
   if (warmup === null) return [{ arguments: solver }];

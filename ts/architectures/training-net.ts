@@ -1,4 +1,4 @@
-/** A deploy net → the net that is trained (train_val): data and labels in, fillers, statistics, loss and accuracy. */
+/** Converts a deploy net to the net for training (train_val): data and labels, fillers, statistics, loss and accuracy. */
 
 import { ArgumentError } from '../base/errors.ts';
 import { callback, integer, list, number, oneOf, string } from '../base/kinds.ts';
@@ -14,34 +14,35 @@ export interface TrainingNetOptions {
   /** The layers that make the net's input and `label`, each with its `include` rule (`imageLayers`, `databaseLayers`). */
   readonly data: readonly LayerParameter[];
   /**
-   * `live`: every BatchNorm takes the statistics of its batch in TRAIN and the stored ones in TEST, as from scratch;
-   * `frozen`: the stored ones in both, as for fine-tuning with small batches. Default live.
+   * `live`: every BatchNorm uses the statistics of its batch in TRAIN and the stored ones in TEST, for training from
+   * scratch. `frozen`: it uses the stored ones in both, for fine-tuning with small batches. Default live.
    */
   readonly batchNorm?: 'live' | 'frozen';
   /**
-   * How much of the running statistics each iteration keeps: they cover about 1 / (1 − this) iterations. Caffe's 0.999
-   * takes thousands to forget the first ones; a short training needs less. Default: as in the deploy net, else Caffe's.
+   * The share of the running statistics that each iteration keeps; they cover about 1 / (1 − this) iterations. Caffe's 0.999
+   * takes thousands of iterations to forget the first ones, so a short training needs less. Default: as in the deploy net,
+   * else Caffe's.
    */
   readonly movingAverageFraction?: number;
-  /** `lr_mult` of all blobs of a layer; 0 keeps them as they are. Default 1 everywhere. */
+  /** Returns `lr_mult` for all blobs of a layer; 0 keeps them unchanged. Default 1 everywhere. */
   readonly rateOf?: (layer: LayerParameter) => number;
-  /** Initial weights of InnerProduct layers. Default msra, as of convolutions. */
+  /** The initial weights of InnerProduct layers. Default msra, as for convolutions. */
   readonly headFiller?: { readonly type: 'gaussian'; readonly std: number };
 }
 
-/** What of a classifier's deploy net training needs to know. */
+/** The parts of a classifier's deploy net that training needs. */
 export interface Classifier {
   /** The Input layer's single top. */
   readonly input: string;
   readonly shape: readonly number[];
   /** The blob that the final Softmax, or Sigmoid, reads. */
   readonly scores: string;
-  /** The last InnerProduct, which makes it. */
+  /** The last InnerProduct, which computes the scores. */
   readonly head: LayerParameter;
   readonly classes: number;
 }
 
-/** What makes scores probabilities: of classes that exclude each other, and of classes that do not. */
+/** The layers that turn scores into probabilities, for classes that exclude each other and for classes that do not. */
 const OUTPUTS = ['Softmax', 'Sigmoid'];
 
 /** Whether a net's classes do not exclude each other: it ends in Sigmoid. */
@@ -50,7 +51,7 @@ export const isIndependent = ({ layer = [] }: NetParameter): boolean => layer.at
 /** The same net for classes that do not exclude each other: Sigmoid instead of Softmax. */
 export const withIndependentClasses = (deploy: NetParameter): NetParameter => endingIn('Sigmoid', deploy);
 
-/** The same net for classes that exclude each other: Softmax instead of Sigmoid; without either it stays as it is. */
+/** The same net for classes that exclude each other: Softmax instead of Sigmoid; a net without either stays unchanged. */
 export const withExclusiveClasses = (deploy: NetParameter): NetParameter =>
   isIndependent(deploy) ? endingIn('Softmax', deploy) : deploy;
 
@@ -62,7 +63,7 @@ function endingIn(type: 'Softmax' | 'Sigmoid', deploy: NetParameter): NetParamet
 }
 
 /**
- * The input, the head and the scores of a net: one Input layer, a last InnerProduct, perhaps a Softmax behind it.
+ * The input, the head and the scores of a net: one Input layer, a last InnerProduct, possibly followed by a Softmax.
  * @throws ArgumentError for a net of another form
  */
 export function classifierOf(deploy: NetParameter): Classifier {
@@ -105,9 +106,9 @@ const REPLACE_HEAD = signature('replaceHead', {
 });
 
 /**
- * The same net with another number of classes. The last InnerProduct gets a name of its own, so that no weights file
- * has its blobs: Caffe matches weights by the layer's name.
- * @param name Default `fc<classes>`, with `_new` where the old head has that name.
+ * The same net with another number of classes. The last InnerProduct gets a new name, so that no weights file has its blobs:
+ * Caffe matches weights by the layer's name.
+ * @param name Default `fc<classes>`, or with `_new` if the old head has that name.
  * @throws ArgumentError as classifierOf, and for a name that another layer or blob has
  * @example const net = replaceHead(readNetFile('ResNet-50-deploy.prototxt'), 12);
  */
@@ -168,11 +169,11 @@ const TRAINING_NET = signature('trainingNet', {
 });
 
 /**
- * The net for phases TRAIN and TEST. Convolutions start as He et al. (2015) give it for ReLU nets (filler msra),
- * biases at 0. BatchNorm has three `param` of rate 0: its blobs are statistics, which older Caffes would train.
- * SoftmaxWithLoss is `loss`; in TEST Accuracy is `top-1`, and `top-5` where there are more than five classes. Of a net that
- * ends in Sigmoid SigmoidCrossEntropyLoss is `loss`, over a label of 0 or 1 for each class.
- * @throws ArgumentError for a net that is no classifier, or data layers that do not make its input and `label`
+ * The net for phases TRAIN and TEST. Convolutions are initialised as He et al. (2015) propose for ReLU nets (filler msra),
+ * biases with 0. BatchNorm has three `param` with rate 0, because its blobs are statistics, which older versions of Caffe
+ * would train. SoftmaxWithLoss is `loss`; in TEST, Accuracy is `top-1`, and `top-5` with more than five classes. If a net
+ * ends in Sigmoid, SigmoidCrossEntropyLoss is `loss`, with a label of 0 or 1 for each class.
+ * @throws ArgumentError for a net that is not a classifier, or data layers that do not provide its input and `label`
  */
 export function trainingNet(deploy: NetParameter, options: TrainingNetOptions): NetParameter {
   TRAINING_NET.check(deploy, options);

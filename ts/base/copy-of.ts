@@ -1,4 +1,4 @@
-/** The same values in memory of their own: `slice` of a Buffer is a view. */
+/** Copies an array to its own memory, because `slice` of a Buffer is a view. */
 export function copyOf(array: Uint8Array): Uint8Array<ArrayBuffer>;
 export function copyOf(array: Float32Array | Uint8Array): Float32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>;
 export function copyOf(

@@ -1,6 +1,6 @@
 /**
- * Every code that an error has: what it means, and what cures it. A code that is not here does not compile;
- * `npm run errors-page` writes docs/errors.md. Only types are imported from here, so that no program loads the sentences.
+ * All error codes: what each means, and the cure. Code with an unknown error code does not compile. `npm run errors-page`
+ * writes docs/errors.md. Other modules import only types from here, so that no program loads the sentences.
  */
 export const errorCodes = {
   'argument/invalid': [
@@ -915,7 +915,7 @@ export const errorCodes = {
 /** `area/what`. */
 export type ErrorCode = keyof typeof errorCodes;
 
-/** What the codes of an area say after the slash. */
+/** The codes of an area without the area. */
 export type CodeOf<Area extends string> = ErrorCode extends infer Code
   ? Code extends `${Area}/${infer What}`
     ? What

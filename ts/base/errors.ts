@@ -1,18 +1,18 @@
 /**
- * Every error that resnode throws. Each carries a stable `code`, so that a program can react without
- * reading the message, and a message that says where, what was found, what was expected and what mends it.
+ * The errors that resnode throws. Each has a stable `code`, so that a program can react without parsing the message, and a
+ * message that says where, what was found, what was expected and what the cure is.
  */
 
 import type { ErrorCode } from './error-codes.ts';
 
-/** A place in a text file; line and column count from 1, a column is a UTF-16 unit (a tab is one column). */
+/** A position in a text file; line and column count from 1, and a column is a UTF-16 unit (a tab is one column). */
 export interface Position {
   readonly file: string;
   readonly line: number;
   readonly column: number;
 }
 
-/** `file:line:column`, the form that editors and terminals make clickable. */
+/** `file:line:column`, which editors and terminals make clickable. */
 export function formatPosition(position: Position): string {
   if (!isPosition(position))
     throw new ArgumentError('position', 'a Position, { file, line, column }', position);
@@ -28,7 +28,7 @@ function isPosition(value: unknown): value is Position {
   }
 }
 
-/** The base of all errors here. `code` is `area/what`, e.g. `prototxt/unknown-field`. */
+/** The base class of all errors. `code` is `area/what`, e.g. `prototxt/unknown-field`. */
 export class ResnodeError extends Error {
   readonly code: ErrorCode;
 
@@ -39,16 +39,16 @@ export class ResnodeError extends Error {
   }
 }
 
-/** An argument of a public function is not what the function takes. */
+/** A function received an invalid argument. */
 export class ArgumentError extends ResnodeError {
-  /** Its name, with the place in it: `options.batch`. */
+  /** The name of the argument, with the position in it: `options.batch`. */
   readonly argument: string;
-  /** In words. */
+  /** The expected value in words. */
   readonly expected: string;
   readonly actual: unknown;
   readonly hint: string | undefined;
 
-  /** @param hint A name that was probably meant, or what mends it. */
+  /** @param hint A name that was probably meant, or a cure. */
   constructor(argument: string, expected: string, actual: unknown, hint?: string) {
     const end = hint === undefined ? '' : `; ${hint}`;
     super('argument/invalid', `${argument}: expected ${expected}, but received ${describe(actual)}${end}`);
@@ -59,7 +59,7 @@ export class ArgumentError extends ResnodeError {
   }
 }
 
-/** A prototxt (or a message read from one) is not valid; `position` is the offending token. */
+/** A prototxt (or a message read from one) is invalid; `position` is that of the faulty token. */
 export class PrototxtError extends ResnodeError {
   readonly position: Position;
 
@@ -69,7 +69,7 @@ export class PrototxtError extends ResnodeError {
   }
 }
 
-/** A net cannot be built, or a pass or a device cannot take one of its layers. */
+/** A net cannot be built, or a pass or a device does not support one of its layers. */
 export class GraphError extends ResnodeError {
   readonly layer: string | undefined;
   readonly type: string | undefined;
@@ -105,7 +105,7 @@ export class WeightsError extends ResnodeError {
   }
 }
 
-/** An image file cannot be decoded or does not fit the preprocessing asked for. */
+/** An image file cannot be decoded or does not fit the requested preprocessing. */
 export class ImageError extends ResnodeError {
   readonly file: string | undefined;
 
@@ -115,7 +115,7 @@ export class ImageError extends ResnodeError {
   }
 }
 
-/** A data set, or what a data layer reads, is missing, damaged or does not fit its net. */
+/** A data set, or the source of a data layer, is missing, damaged or does not fit its net. */
 export class DataError extends ResnodeError {
   readonly file: string | undefined;
   readonly layer: string | undefined;
@@ -136,7 +136,7 @@ export class DataError extends ResnodeError {
   }
 }
 
-/** A device cannot be opened, or failed while it worked. */
+/** A device cannot be opened, or it failed. */
 export class DeviceError extends ResnodeError {
   readonly device: string;
 
@@ -146,13 +146,13 @@ export class DeviceError extends ResnodeError {
   }
 }
 
-/** A classifier refuses an image, or its answer is no answer. */
+/** A classifier refuses an image, or its result is invalid. */
 export class ClassifierError extends ResnodeError {}
 
-/** A detector refuses an image, or its answer is no answer. */
+/** A detector refuses an image, or its result is invalid. */
 export class DetectorError extends ResnodeError {}
 
-/** A segmenter refuses an image, or its answer is no answer. */
+/** A segmenter refuses an image, or its result is invalid. */
 export class SegmenterError extends ResnodeError {}
 
 function describeLayer(at: { layer?: string; type?: string; position?: Position }): string {
@@ -162,12 +162,12 @@ function describeLayer(at: { layer?: string; type?: string; position?: Position 
   return name === '' && place === '' ? '' : `${name}${place}: `;
 }
 
-/** As the value of an argument that was not given: an ArgumentError then ends `but received nothing`. @internal */
+/** Stands for a missing argument: the ArgumentError then ends with `but received nothing`. @internal */
 export const NOTHING = Symbol('nothing');
 
 const MOST_CHARACTERS = 200;
 
-/** A value in few words; of whatever kind it is, and even where it cannot be read (a Proxy, a getter that throws). */
+/** Describes any value briefly, even if it cannot be read (a Proxy, a getter that throws). */
 function describe(value: unknown, depth = 0): string {
   try {
     if (typeof value === 'string') {

@@ -1,24 +1,24 @@
-/** Files: what is read of them at most, which are read at all, and why one cannot be written. */
+/** File limits, checks before reading, and the causes of failed reads and writes. */
 import { mkdirSync, type Stats, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { ResnodeError } from './errors.ts';
 
 const MIB = 2 ** 20;
 
-// So much is read of one file at most, so that it takes memory in proportion to its size: the smallest items of a format (an
-// empty node, a string of one letter) otherwise take a hundred times theirs. All are far beyond any net; docs/limits.md lists
-// them, with those that belong to one format alone.
+// These limits keep the memory for a file proportional to its size: the smallest items of a format (an empty node, a string
+// of one letter) take a hundred times their size. All are far larger than any net needs; docs/limits.md lists them, together
+// with the limits of single formats.
 
-/** Text of a prototxt; the deploy net of ResNet-1202 has 0.8 MiB. */
+/** The text of a prototxt; the deploy net of ResNet-1202 has 0.8 MiB. */
 export const MAX_PROTOTXT_BYTES = 16 * MIB;
-/** Parsed on the calling thread in one piece: these two hold it up for about a second at most. */
+/** A prototxt is parsed on the calling thread in one piece; the next two limits keep this under about a second. */
 export const MAX_PROTOTXT_TOKENS = 1_000_000;
 /** Messages in braces; the deploy net of ResNet-1202 has 9026. */
 export const MAX_PROTOTXT_MESSAGES = 60_000;
 /** Characters of a name or a number outside of quotes. */
 export const MAX_WORD = 4096;
 
-/** Fields of all messages of one binary file, weights counted as one each. */
+/** The fields of all messages in a binary file; a blob's weights count as one. */
 export const MAX_FIELDS = 1_000_000;
 export const MAX_LAYERS = 100_000;
 /** NumPy's limit is 64; Caffe's and ours is 32. */
@@ -29,7 +29,7 @@ export const MAX_TENSORS = 100_000;
 export const MAX_SAFETENSORS_HEADER = 16 * MIB;
 export const MAX_PICKLE_OPCODES = 2_000_000;
 
-/** A line of a list: a path has at most 4096 bytes on Linux, labels follow. */
+/** A line of a list: a path has at most 4096 bytes on Linux, and labels follow. */
 export const MAX_LINE = 64 * 1024;
 export const MAX_LINES = 20_000_000;
 /** Lists that are read in one piece. */
@@ -38,9 +38,10 @@ export const MAX_LABELS_BYTES = 16 * MIB;
 export const MAX_JSON_BYTES = 64 * MIB;
 
 /**
- * Refuses a file that is larger than its kind can be, or is none, before it is read. What cannot be looked at is left to its reader.
- * @param what In the plural, e.g. `label files`.
- * @throws ResnodeError `file/too-large`; `file/special` for what is no regular file
+ * Refuses a file before reading if it is larger than its kind can be, or is not a regular file. Files that cannot be
+ * examined are left to the reader.
+ * @param what The kind in the plural, e.g. `label files`.
+ * @throws ResnodeError `file/too-large`; `file/special` for a file that is not regular
  */
 export function checkFileSize(file: string, most: number, what: string): void {
   const stats = statsOf(file);
@@ -54,8 +55,8 @@ export function checkFileSize(file: string, most: number, what: string): void {
 }
 
 /**
- * Refuses a FIFO, which would hold its reader up until somebody writes, a socket, or a device, which ends late or never,
- * before it is opened. What is missing, or a folder, is left to the reader.
+ * Refuses, before opening it, a FIFO (which would block its reader until somebody writes), a socket, or a device (which may
+ * never end). A missing file or a folder is left to the reader.
  * @throws ResnodeError `file/special`
  */
 export function checkRegularFile(file: string): void {
@@ -63,7 +64,7 @@ export function checkRegularFile(file: string): void {
   if (stats !== null && isSpecial(stats)) throw specialFile(file);
 }
 
-/** Whether reading may wait for ever, or never end. */
+/** Whether reading could wait forever or never end. */
 export const isSpecial = (stats: Stats): boolean => !stats.isFile() && !stats.isDirectory();
 
 export const specialFile = (file: string): ResnodeError =>
@@ -72,7 +73,7 @@ export const specialFile = (file: string): ResnodeError =>
     `${file}: this is a FIFO, a socket or a device, which resnode does not read; write its data to a file, and give that`,
   );
 
-/** Null where nothing can be looked at. */
+/** Null if the file cannot be examined. */
 export function statsOf(file: string): Stats | null {
   try {
     return statSync(file);
@@ -122,7 +123,7 @@ const WRITE_CAUSES: Readonly<Record<string, (path: string) => string>> = {
   EIO: () => 'the disk reports an error; its data may be damaged',
 };
 
-/** The file system's error as one that names the file and the cure; anything else as it is. */
+/** Converts the file system's error to one that names the file and the cure; other errors stay unchanged. */
 export function writeFailure(path: string, error: unknown): unknown {
   const { code, syscall, message } = error as NodeJS.ErrnoException;
   if (!(error instanceof Error) || code === undefined || syscall === undefined) return error;

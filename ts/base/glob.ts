@@ -1,4 +1,4 @@
-/** File names by a pattern, for shells that leave it alone; `fs.glob` is there from Node 22 on. */
+/** Finds files by a pattern that the shell did not expand; Node has `fs.glob` only since version 22. */
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -8,8 +8,8 @@ const MAGIC = /[*?[{]/;
 export const isGlob = (path: string): boolean => MAGIC.test(path);
 
 /**
- * Paths that match, sorted: `*`, `?`, `[a-z]` within a name, `{jpg,png}`, and `**` for any folders, none too. Names with
- * a dot in front match only what has one too. Folders that cannot be read match nothing.
+ * The matching paths, sorted: `*`, `?` and `[a-z]` within a name, `{jpg,png}`, and `**` for any number of folders, including
+ * none. Names that begin with a dot match only patterns that do. Unreadable folders match nothing.
  */
 export function glob(pattern: string): string[] {
   const found = new Set(alternatives(pattern).flatMap((each) => [...matches(each)]));
@@ -48,7 +48,7 @@ function* walk(folder: string, [name, ...rest]: readonly string[]): Generator<st
     if (isLast) {
       if (name !== '**' || !isFolder) yield path;
     } else if (isFolder && name !== '**') yield* walk(path, rest);
-    // A link to a folder may lead into a circle.
+    // A link to a folder may lead to a cycle.
     if (name === '**' && entry.isDirectory()) yield* walk(path, [name, ...rest]);
   }
 }

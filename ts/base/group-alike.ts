@@ -1,9 +1,9 @@
-/** Messages of one cause, which differ only by the names in quotes and the numbers in them. */
+/** Groups messages with the same cause, which differ only in quoted names and numbers. */
 
-/** The message without what tells one place from another. */
+/** The message without the parts that depend on the position. */
 export const causeOf = (message: string): string => message.replace(/"[^"]*"/g, '""').replace(/\d+/g, '0');
 
-/** Groups in the order of their first members, by a key of each. */
+/** Groups items by a key, in the order of their first members. */
 export function groupBy<T>(items: readonly T[], keyOf: (item: T) => string | number): T[][] {
   const groups = new Map<string | number, T[]>();
   for (const item of items) {

@@ -1,4 +1,4 @@
-/** 16-bit floats → float32, exactly. */
+/** Converts 16-bit floats to float32, exactly. */
 
 /** IEEE binary16, little-endian. */
 export function fromFloat16(bytes: Uint8Array): Float32Array {
@@ -9,7 +9,7 @@ export function fromFloat16(bytes: Uint8Array): Float32Array {
     if (exponent === 31) return sign | 0x7f800000 | (mantissa << 13);
     if (exponent > 0) return sign | ((exponent + 112) << 23) | (mantissa << 13);
     if (mantissa === 0) return sign;
-    // A subnormal is normal as float32: its highest bit becomes the implied one.
+    // A subnormal number is normal in float32: its highest bit becomes the implicit one.
     const shift = Math.clz32(mantissa) - 21;
     return sign | ((113 - shift) << 23) | (((mantissa << shift) & 1023) << 13);
   });

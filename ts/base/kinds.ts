@@ -1,39 +1,39 @@
-/** Kinds of argument: what a value must be, in words and as a check. Tables of options are made of them (`options.ts`). */
+/** Kinds of arguments: what a value must be, in words and as a check. Tables of options consist of them (`options.ts`). */
 import { nearest } from './suggest.ts';
 
-/** Where a value is wrong (`[2]`, `.shape`; empty: all of it), what was expected there and what was found. */
+/** The position of a wrong value (`[2]`, `.shape`; empty for the whole), what was expected there and what was found. */
 export interface Mistake {
   readonly path: string;
   readonly expected: string;
   readonly actual: unknown;
-  /** Behind the sentence: a name that was probably meant, or a cure. */
+  /** A name that was probably meant, or a cure, appended to the message. */
   readonly hint?: string | undefined;
 }
 
 /** How values of a kind are written on a command line. */
 export interface Written {
-  /** As in `--batch: expected …, but received x`. */
+  /** Used in `--batch: expected …, but received x`. */
   readonly expected: string;
-  /** What a text means; what it cannot mean is refused as any other value is. */
+  /** The value of a text; invalid results are refused like any other value. */
   readonly read: (text: string) => unknown;
-  /** What a flag means that is given several times; undefined: that may not be. Default: the last one counts. */
+  /** Combines the values of a repeated flag; undefined: the flag must not be repeated. Default: the last one counts. */
   readonly join?: (before: unknown, value: unknown) => unknown;
-  /** The only texts that there are, where they can be listed. */
+  /** All possible texts, if they can be listed. */
   readonly choices?: readonly string[];
 }
 
-/** @typeParam T What values of the kind are; there for the type checker alone. */
+/** @typeParam T The type of the values, for the type checker only. */
 export interface Kind<out T = unknown> {
-  /** As in `x: expected …, but received y`. */
+  /** Used in `x: expected …, but received y`. */
   readonly expected: string;
-  /** Absent: the kind has no form on a command line. */
+  /** Absent if the kind cannot be written on a command line. */
   readonly written?: Written;
-  /** What is wrong with a value; null: nothing. It may throw where a value cannot be read (a Proxy, a getter). */
+  /** What is wrong with a value; null if nothing is. It may throw if the value cannot be read (a Proxy, a getter). */
   readonly mistake: (value: unknown) => Mistake | null;
   readonly type?: T;
 }
 
-/** A kind by a predicate. */
+/** A kind that is defined by a predicate. */
 export function kind<T>(
   expected: string,
   accepts: (value: unknown) => boolean,
@@ -45,7 +45,7 @@ export function kind<T>(
   };
 }
 
-/** A kind with its form on a command line. @param expected Default: the kind's own words. */
+/** Adds the form on a command line to a kind. @param expected Default: the kind's own description. */
 export const written = <K extends Kind>(
   kind: K,
   read: Written['read'],
@@ -65,7 +65,7 @@ export const didYouMean = (word: unknown, names: Iterable<string>): string | und
 };
 
 export const anything: Kind<unknown> = kind('a value', () => true);
-/** Whatever can be looked at: no Proxy that throws. */
+/** Any value that can be examined, unlike a Proxy that throws. */
 export const readable: Kind<unknown> = kind('a value', (value) => {
   if (isObject(value)) Object.entries(value).some(([, each]) => each instanceof Object);
   return !(value instanceof Error);
@@ -79,7 +79,7 @@ export const string: Kind<string> = written(
 export const callback = <T>(): Kind<T> => kind('a function', (value) => typeof value === 'function');
 export const signal: Kind<AbortSignal> = kind('an AbortSignal', (value) => value instanceof AbortSignal);
 
-/** @param from, to Inclusive. Default: as far as a double counts. */
+/** @param from, to Inclusive. Default: the range in which a double counts integers. */
 export function integer(from = Number.MIN_SAFE_INTEGER, to = Number.MAX_SAFE_INTEGER): Kind<number> {
   const range =
     to < Number.MAX_SAFE_INTEGER
@@ -96,7 +96,7 @@ export function integer(from = Number.MIN_SAFE_INTEGER, to = Number.MAX_SAFE_INT
   );
 }
 
-/** Finite, where `infinite` does not allow Infinity. */
+/** A finite number, unless `infinite` allows Infinity. */
 export function number({
   from,
   above,
@@ -139,7 +139,7 @@ export function oneOf<const T extends string | number>(...values: readonly T[]):
   return { ...made, written: { expected: alternatives(choices), read, choices } };
 }
 
-/** A file's or a folder's path. */
+/** The path of a file or folder. */
 export const path: Kind<string> = written(
   kind('a path', (value) => typeof value === 'string' && value !== '' && !value.includes('\0')),
   (text) => text,
@@ -188,7 +188,7 @@ export function list<T>(
   return written(made, read, exactly === undefined ? listed : `${exactly} ${listed}`);
 }
 
-/** An object of names that the caller chooses. */
+/** An object whose names the caller chooses. */
 export function record<T>(item: Kind<T>): Kind<Readonly<Record<string, T>>> {
   const expected = `an object, each value ${item.expected}`;
   const { written: itemWritten } = item;
@@ -215,18 +215,18 @@ export function record<T>(item: Kind<T>): Kind<Readonly<Record<string, T>>> {
   return written(made, read, `NAME=VALUE, once a name, the value ${itemWritten.expected}`, join);
 }
 
-/** Sizes of a blob, from the outermost on: N×C×H×W. */
+/** The sizes of a blob, outermost first: N×C×H×W. */
 export const shape: Kind<readonly number[]> = written(
   list(integer(1), { of: 'positive integers' }),
   (text) => (/^\d+([x×,]\d+)*$/.test(text) ? text.split(/[x×,]/).map(Number) : text),
   'such as 1x3x224x224',
 );
-/** Blob → shape. */
+/** Shapes by blob. */
 export const shapes: Kind<Readonly<Record<string, readonly number[]>>> = record(shape);
 
 /**
- * Something with these methods: an object of ours, or one that stands for it.
- * @param what E.g. `a Device`.
+ * An object with the given methods: one of ours, or a substitute.
+ * @param what For example `a Device`.
  */
 export function having<T>(what: string, ...methods: readonly (keyof T & string)[]): Kind<T> {
   return kind(
@@ -237,14 +237,14 @@ export function having<T>(what: string, ...methods: readonly (keyof T & string)[
   );
 }
 
-/** @param of What it gives, in the plural. */
+/** @param of What it yields, in the plural. */
 export const iterable = <T>(of: string): Kind<T> =>
   kind(
     `an iterable of ${of}`,
     (value) => isObject(value) && (Symbol.iterator in value || Symbol.asyncIterator in value),
   );
 
-/** @param what E.g. `a Float32Array`. */
+/** @param what For example `a Float32Array`. */
 export function instance<T>(what: string, type: abstract new (...parameters: never[]) => T): Kind<T> {
   return kind(what, (value) => value instanceof type);
 }
@@ -264,7 +264,7 @@ export function nullOr<T>(item: Kind<T>): Kind<T | null> {
   };
 }
 
-/** One of several kinds; where a value has the outer form of one alone, its own mistake is the answer. */
+/** One of several kinds. If the value has the outer form of exactly one of them, that kind's mistake is returned. */
 export function either<const K extends readonly Kind[]>(
   ...kinds: K
 ): Kind<K[number] extends Kind<infer T> ? T : never> {
@@ -296,7 +296,7 @@ export function either<const K extends readonly Kind[]>(
   };
 }
 
-/** The mistake of a part, seen from the whole. */
+/** The mistake of a part, relative to the whole. */
 export const within = (place: string, mistake: Mistake): Mistake => ({
   ...mistake,
   path: `${place}${mistake.path}`,
@@ -307,6 +307,6 @@ const widened = (mistake: Mistake | null, expected: string): Mistake | null =>
 
 const isScalar = (value: unknown) => ['string', 'number', 'boolean'].includes(typeof value);
 
-/** No list, no typed array: an object whose fields are named by the caller. */
+/** An object whose field names the caller chooses, not a list or typed array. */
 const isPlain = (value: unknown): value is Readonly<Record<string, unknown>> =>
   isObject(value) && !Array.isArray(value) && !ArrayBuffer.isView(value) && !(value instanceof ArrayBuffer);

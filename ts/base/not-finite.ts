@@ -1,14 +1,14 @@
-/** Finds NaN and infinities at the speed of reading. */
+/** Finds NaN and infinities as fast as memory can be read. */
 import { yielding } from './yielding.ts';
 
-/** Where the first value lies that is no number or infinite, and how many there are. */
+/** The first non-finite value, and the number of such values. */
 export interface NotFinite {
   readonly index: number;
   readonly value: number;
   readonly count: number;
 }
 
-/** @returns Null where all values are finite. */
+/** @returns Null if all values are finite. */
 export function notFinite(values: Float32Array): NotFinite | null {
   if (areFinite(values)) return null;
   let [index, count] = [-1, 0];
@@ -20,7 +20,7 @@ export function notFinite(values: Float32Array): NotFinite | null {
   return { index, value: values[index]!, count };
 }
 
-// Whatever is finite times 0 is 0, all else NaN. Four sums, since each waits for the one before it.
+// A finite number times 0 is 0; any other is NaN. Four sums, because each addition waits for the previous one.
 function areFinite(values: Float32Array): boolean {
   let [a, b, c, d] = [0, 0, 0, 0];
   const whole = values.length - (values.length % 4);
@@ -36,7 +36,7 @@ function areFinite(values: Float32Array): boolean {
 
 const PIECE = 2 ** 20;
 
-/** The same for a blob's bytes (little-endian), where they lie: they need no alignment. Others have their turns. */
+/** The same for a blob's little-endian bytes in place, without alignment. It yields to the event loop. */
 export async function notFiniteBytes(
   bytes: Uint8Array,
   dtype: 'float32' | 'float64',
@@ -49,7 +49,7 @@ export async function notFiniteBytes(
     const piece = bytes.subarray(at, at + PIECE);
     const here = countNotFinite(piece, 0, piece.length, size);
     if (here > 0 && first === null) {
-      // At once: their owner, or who writes a mapped file, may change the values between turns.
+      // Checked at once: the owner, or a writer of a mapped file, could change the values between turns.
       let inPiece = 0;
       while (inPiece + size < piece.length && countNotFinite(piece, inPiece, inPiece + size, size) === 0)
         inPiece += size;
@@ -63,8 +63,8 @@ export async function notFiniteBytes(
   return first === null ? null : { ...first, count: all };
 }
 
-// IEEE 754: of what is no number or infinite, and of nothing else, all bits of the exponent are set: 8 of a float32's upper 9, 11
-// of a float64's upper 12.
+// IEEE 754: all exponent bits are set exactly for NaN and infinity: 8 of the upper 9 bits of a float32, 11 of the upper 12
+// of a float64.
 function countNotFinite(bytes: Uint8Array, begin: number, end: number, size: 4 | 8): number {
   const least = size === 4 ? 0x80 : 0xf0;
   let count = 0;

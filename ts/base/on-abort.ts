@@ -1,4 +1,4 @@
-/** Callbacks of a signal, however many of them wait at once. */
+/** Callbacks of an AbortSignal, for any number of waiters. */
 
 interface Listener {
   readonly callbacks: Set<() => void>;
@@ -8,11 +8,11 @@ interface Listener {
 const listeners = new WeakMap<AbortSignal, Listener>();
 
 /**
- * Calls `callback` once when the signal aborts. All callbacks of a signal share one listener: Node warns of a leak from
- * the eleventh listener on, and a service gives one signal to hundreds of runs. The listener goes with the last callback,
- * because a signal that is listened to is not collected (`AbortSignal.any`, `AbortSignal.timeout`).
- * @param signal Undefined does nothing. One that has aborted never calls: look at `aborted` first.
- * @returns Withdraws the callback
+ * Calls `callback` once when the signal aborts. All callbacks of a signal share one listener: Node warns of a leak from the
+ * eleventh listener on, and a service passes one signal to hundreds of runs. The listener is removed with the last callback,
+ * because a signal with listeners is not collected (`AbortSignal.any`, `AbortSignal.timeout`).
+ * @param signal With undefined nothing happens. A signal that has already aborted never calls: check `aborted` first.
+ * @returns Removes the callback
  * @example
  * const withdraw = onAbort(signal, () => run.cancel());
  * await run.done.finally(withdraw);
@@ -20,7 +20,7 @@ const listeners = new WeakMap<AbortSignal, Listener>();
 export function onAbort(signal: AbortSignal | undefined, callback: () => void): () => void {
   if (signal === undefined) return () => {};
   const { callbacks, abort } = listeners.get(signal) ?? listen(signal);
-  // A callback that is registered twice waits twice.
+  // A callback that is registered twice is called twice.
   const entry = () => callback();
   callbacks.add(entry);
   return () => {

@@ -1,4 +1,4 @@
-/** Packages that only some need, and that they install themselves (`peerDependencies` of package.json). */
+/** Packages that only some users need and install themselves (`peerDependencies` of package.json). */
 import { ResnodeError } from './errors.ts';
 import { ownPackage } from './own-package.ts';
 
@@ -9,9 +9,9 @@ const COMMANDS = {
 } as const;
 
 /**
- * @param what What needs it, as the sentence begins.
+ * @param what What needs the package; the beginning of the message.
  * @throws ResnodeError `package/missing` with the command that installs it
- * @throws DeviceError `device/bundled`: a bundle does not know what is installed beside resnode
+ * @throws DeviceError `device/bundled`: a bundle cannot see the packages installed beside resnode
  */
 export function needPackage(name: keyof typeof COMMANDS, what: string): void {
   try {

@@ -1,6 +1,6 @@
 /**
- * One table per public function: what each argument and option must be, its default and a sentence about it. From the
- * tables come all checks of arguments and docs/options.md.
+ * One table per public function: what each argument and option must be, its default and a description. All checks of
+ * arguments and docs/options.md come from these tables.
  */
 import { ArgumentError } from './errors.ts';
 import { didYouMean, isObject, type Kind, type Mistake, within } from './kinds.ts';
@@ -8,14 +8,14 @@ import { didYouMean, isObject, type Kind, type Mistake, within } from './kinds.t
 /** A row of a table. */
 export interface Option<out T = unknown> {
   readonly kind: Kind<T>;
-  /** In words; null: it must be given. */
+  /** The default in words; null if the option is required. */
   readonly default: string | null;
   readonly says: string;
-  /** Not in the reference. */
+  /** Whether it is omitted from the reference. */
   readonly internal?: boolean;
 }
 
-/** A row for every field of an options type: the type checker misses none. */
+/** A row for every field of an options type; the type checker ensures that none is missing. */
 export type Table<T> = { readonly [Name in keyof T]-?: Option<Exclude<T[Name], undefined>> };
 
 export const required = <T>(kind: Kind<T>, says: string): Option<T> => ({ kind, default: null, says });
@@ -25,17 +25,17 @@ export const optional = <T>(kind: Kind<T>, fallback: string, says: string): Opti
   default: fallback,
   says,
 });
-/** An option that only resnode's own code and tests give. */
+/** An option that only resnode's own code and tests use. */
 export const internal = <T>(kind: Kind<T>): Option<T> => ({ kind, default: '', says: '', internal: true });
 
-/** A kind with the table that it was made of. */
+/** A kind with its table. */
 export interface TableKind<out T> extends Kind<T> {
   readonly table: Readonly<Record<string, Option>>;
-  /** Whether names that are no rows are refused. */
+  /** Whether unknown names are refused. */
   readonly isClosed: boolean;
 }
 
-/** Options: an object of these names and no others. */
+/** Options: an object with these names and no others. */
 export function options<T extends object>(table: Table<T>): TableKind<T> {
   const names = namesOf(table);
   const rows = rowsOf(table);
@@ -59,12 +59,12 @@ export function options<T extends object>(table: Table<T>): TableKind<T> {
   };
 }
 
-/** What of an object is an option of a table, for one that takes fewer than its caller. */
+/** The fields of an object that are options of a table, for a function that takes fewer options than its caller. */
 export function optionsOf<T extends object>({ table }: TableKind<T>, more: T): T {
   return Object.fromEntries(Object.entries(more).filter(([name]) => Object.hasOwn(table, name))) as T;
 }
 
-/** Data of a known form: fields that are no rows of the table are nobody's business. @param what E.g. `a Tensor`. */
+/** An object of a known form, whose other fields are ignored. @param what For example `a Tensor`. */
 export function fields<T extends object>(what: string, table: Table<T>): TableKind<T> {
   const rows = rowsOf(table);
   return {
@@ -88,7 +88,7 @@ export class Signature {
     this.#rows = rowsOf(parameters);
   }
 
-  /** @throws ArgumentError for the first value that is not what its row says */
+  /** @throws ArgumentError for the first value that does not match its row */
   check(...values: readonly unknown[]): void {
     for (const [i, [name, row]] of this.#rows.entries()) {
       const mistake = mistakeOf(row, values[i]);
@@ -107,10 +107,10 @@ export class Signature {
   }
 }
 
-/** Every signature by name: for the reference, and for the test that misses no function. */
+/** All signatures by name, for the reference, and for the test that covers every function. */
 export const signatures = new Map<string, Signature>();
 
-/** @param name As it is written in a call: `openDevice`, `device.load`. */
+/** @param name The name in a call: `openDevice`, `device.load`. */
 export function signature(name: string, parameters: Readonly<Record<string, Option>>): Signature {
   const made = new Signature(name, parameters);
   signatures.set(name, made);
@@ -138,7 +138,7 @@ function mistakeOf({ kind, default: fallback }: Option, value: unknown): Mistake
   try {
     return kind.mistake(value);
   } catch {
-    // A Proxy, a getter or a detached object that throws when it is looked at.
+    // A Proxy, a getter or a detached object that throws when it is read.
     return { path: '', expected: `${kind.expected} that can be read`, actual: value };
   }
 }

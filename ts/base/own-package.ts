@@ -1,4 +1,4 @@
-/** The package that this code is part of: its folder holds the addon, its libraries, pages and the files that threads run. */
+/** The package that contains this code: its folder holds the addon, its libraries, pages and the files of threads. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -8,20 +8,20 @@ import { DeviceError } from './errors.ts';
 export interface OwnPackage {
   readonly root: string;
   readonly version: string;
-  /** A clone with its sources, where `npm run build` works; an installed package has none. */
+  /** Whether this is a clone with sources, in which `npm run build` works; an installed package has none. */
   readonly isCheckout: boolean;
 }
 
 let found: OwnPackage | undefined;
 
-/** @throws DeviceError `device/bundled` where a bundler has copied the code out of its package */
+/** @throws DeviceError `device/bundled` if a bundler copied the code out of its package */
 export function ownPackage(): OwnPackage {
   found ??= packageOf(import.meta.url);
   return found;
 }
 
 /**
- * @param url Of this module, or of the file that scripts/bundle.mjs has put it in; undefined in a bundle that is CommonJS.
+ * @param url The URL of this module, or of the file into which scripts/bundle.mjs puts it; undefined in a CommonJS bundle.
  * @internal
  */
 export function packageOf(url: string | undefined): OwnPackage {
@@ -48,7 +48,8 @@ function readManifest(file: string): { name?: string; version?: string } {
 
 /**
  * The path of a file that the code reads or runs.
- * @param path Below `ts`. scripts/build-dist.mjs lays it at the same path below `dist`, and this module in a folder there.
+ * @param path The path below `ts`. scripts/build-dist.mjs copies the file to the same path below `dist`, and this module to
+ * a folder there.
  * @throws DeviceError `device/bundled`: a bundle has no such files
  */
 export function ownFile(path: string): string {
@@ -56,7 +57,7 @@ export function ownFile(path: string): string {
   return fileURLToPath(new URL(`../${path}`, import.meta.url));
 }
 
-/** Whether this is TypeScript's source, which tsx compiles as it is read. */
+/** Whether this is TypeScript source, which tsx compiles when it is read. */
 export const isSource = (): boolean => import.meta.url.endsWith('.ts');
 
 /**

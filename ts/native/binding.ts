@@ -1,46 +1,49 @@
 /**
- * The typed contract of the native addon. Nothing here computes; device/ is its only user.
- * Every promise settles on the event loop after a device thread did the work. A native error arrives as a
- * plain Error with `code` (see load.ts, which makes a DeviceError or GraphError of it).
+ * The typed interface of the native addon. Nothing here computes, and only device/ uses it. Every promise settles on the
+ * event loop after a device thread has done the work. A native error arrives as an Error with `code` (load.ts converts it to
+ * a DeviceError or GraphError).
  */
 import type { ParameterData, Program } from '../operations/program.ts';
 
-/** A Program with every primitive and layout chosen and every buffer placed, before the first byte of its arena is taken. */
+/**
+ * A Program with a chosen primitive and layout for every operation and an address for every buffer, before its arena is
+ * allocated.
+ */
 export interface NativePlan {
-  /** The arena that all buffers share, bytes. */
+  /** The bytes of the arena that all buffers share. */
   readonly arenaBytes: number;
-  /** What buffers of their own would take, bytes. */
+  /** The bytes that separate buffers would take. */
   readonly separateBytes: number;
-  /** Scratch shared by all operations, bytes. */
+  /** The bytes of scratch memory that all operations share. */
   readonly workspaceBytes: number;
-  /** The packed parameters, bytes. */
+  /** The bytes of the packed parameters. */
   readonly parameterBytes: number;
-  /** One line per operation: the implementation chosen, e.g. `jit:avx512_core`. */
+  /** The chosen implementation of each operation, e.g. `jit:avx512_core`. */
   readonly implementations: readonly string[];
   dispose(): void;
 }
 
 /** The parameters of a model on a device; shared by the executables of all its batch sizes. */
 export interface NativeParameters {
-  /** The current value of parameter `index` in its plain shape, float32. */
+  /** The current value of parameter `index` in Caffe's shape, float32. */
   read(index: number): Promise<Float32Array>;
   /**
-   * Gives parameters other values, all behind the runs queued and before those that follow; their bytes as for
-   * `createParameters`. Not for plans in int8.
+   * Replaces the values of parameters after the queued runs and before later ones; the bytes are as for `createParameters`.
+   * Not for plans in int8.
    */
   write(values: readonly { readonly index: number; readonly data: ParameterData | null }[]): Promise<void>;
-  /** Bytes now held for packed and copied parameters. */
+  /** The bytes that packed and copied parameters hold now. */
   readonly bytes: number;
   dispose(): void;
 }
 
 export interface NativeRun {
   readonly done: Promise<NativeRunResult>;
-  /** Among the runs of its executable. */
+  /** The number among the runs of its executable. */
   readonly number: number;
 }
 
-/** An array, a buffer of the same device whose values are of `dtype`, or bytes with what they stand for. */
+/** An array, a buffer of the same device with values of `dtype`, or bytes with a mean and a scale. */
 export type NativeInput = Float32Array | Uint8Array | NormalisedBytes | NativeValues;
 
 /** Memory of the device. */
@@ -57,18 +60,17 @@ export interface NormalisedBytes {
 }
 
 export interface NativeRunResult {
-  /** Null where a buffer took it. */
+  /** Null if a buffer received the output. */
   readonly outputs: (Float32Array | null)[];
-  /** Milliseconds per operation, only when asked for. */
+  /** Milliseconds per operation, only if requested. */
   readonly milliseconds: Float64Array | null;
 }
 
 export interface NativeExecutable {
   /**
-   * Arrays of inputs (Uint8Array values are converted to float) are copied at the call, so that they may be reused at
-   * once, or with `copyInputs: false` read when the run's turn comes: nobody may write to them or transfer them before
-   * `done`. Buffers are read and written when the run's turn comes. `outputs`: a buffer, or null for an array, one an
-   * output.
+   * The call copies arrays of inputs (Uint8Array values are converted to float), so they may be reused at once. With
+   * `copyInputs: false` they are read when the run starts: nobody may modify or transfer them before `done`. Buffers are
+   * read and written when the run starts. `outputs` has one entry per output: a buffer, or null for an array.
    */
   run(
     inputs: readonly NativeInput[],
@@ -79,11 +81,11 @@ export interface NativeExecutable {
     },
   ): NativeRun;
   /**
-   * Drops the run of this number if it waits, stops it before the next operation if it runs; its `done` rejects with code
-   * `aborted`. One that is settled stays as it is.
+   * Drops the run with this number if it is waiting, or stops it before the next operation if it is running; its `done`
+   * rejects with code `aborted`. A settled run is not affected.
    */
   cancel(number: number): void;
-  /** Arena and workspace, bytes. */
+  /** The bytes of arena and workspace. */
   readonly bytes: number;
   dispose(): void;
 }
@@ -99,53 +101,53 @@ export interface NativeBuffer {
   dispose(): void;
 }
 
-/** What the driver of a device with memory of its own says, bytes; everything that uses the device counts. */
+/** The memory in bytes as the driver of a device reports it; everything that uses the device counts. */
 export interface DriverMemory {
   readonly free: number;
   readonly total: number;
 }
 
 export interface NativeMemory {
-  /** Packed and copied parameters, bytes. */
+  /** The bytes of packed and copied parameters. */
   readonly parameters: number;
-  /** Arenas, bytes. */
+  /** The bytes of arenas. */
   readonly activations: number;
-  /** Scratch, bytes. */
+  /** The bytes of scratch memory. */
   readonly workspace: number;
-  /** Buffers that the user holds, bytes. */
+  /** The bytes of buffers that the user holds. */
   readonly buffers: number;
-  /** Of main memory, page-locked for runs on a GPU, bytes. */
+  /** The bytes of main memory that are page-locked for runs on a GPU. */
   readonly pinned: number;
   /** Null for devices that compute in main memory. */
   readonly driver: DriverMemory | null;
 }
 
-/** What activations and weights are stored and multiplied in; sums are float32 in all of them, int32 in int8. */
+/** The type in which activations and weights are stored and multiplied; sums are float32, or int32 in int8. */
 export type Precision = 'float32' | 'tf32' | 'float16' | 'bfloat16' | 'int8';
 
-/** The largest magnitudes that int8 is to represent; 0 or null: not known, stays float32. */
+/** The largest magnitudes that int8 represents; 0 or null if unknown, so that the value stays float32. */
 export interface NativeQuantization {
-  /** One a tensor. */
+  /** One per tensor. */
   readonly tensors: Float32Array;
-  /** Of each parameter, one an index of axis 0. */
+  /** For each parameter, one value per index of axis 0. */
   readonly parameters: readonly (Float32Array | null)[];
 }
 
 export interface NativePlanOptions {
   readonly precision: Precision;
-  /** Only implementations that give the same bits every time. */
+  /** Use only implementations that give the same bits every time. */
   readonly deterministic: boolean;
-  /** Measure where there are several; false: take the likely best, at once. */
+  /** Measure if there are several implementations; false: use the probably fastest one at once. */
   readonly tune: boolean;
-  /** For int8. */
+  /** The ranges for int8. */
   readonly quantization: NativeQuantization | null;
 }
 
 /**
- * Computes an operation `hostFunction` of a program on the event loop, where the device's thread asks it and waits.
- * @param index Of the function. @param reads Copies of what it reads, by position (forward: x; backward: x, y, dy); null:
- * not there. @param asked How many values belong at each place of what it makes (forward: y; backward: dx); 0: none.
- * @param done Takes an error's text, or an array for each place that is asked for. Called once.
+ * Computes an operation `hostFunction` of a program on the event loop, while the device's thread waits.
+ * @param index The index of the function. @param reads Copies of its inputs, by position (forward: x; backward: x, y, dy);
+ * null: not present. @param asked The number of values of each result (forward: y; backward: dx); 0: not requested.
+ * @param done Receives an error's text, or an array for each requested result. Called once.
  */
 export type NativeHostFunction = (
   index: number,
@@ -157,12 +159,12 @@ export type NativeHostFunction = (
 
 export interface NativeDevice {
   readonly kind: string;
-  /** What a person wants to read: processor or GPU name, threads, library versions, instruction set. */
+  /** A description for people: processor or GPU name, threads, library versions, instruction set. */
   readonly description: Readonly<Record<string, string | number>>;
   /**
-   * Chooses primitives and layouts for every operation; allocates nothing that lasts.
-   * @param like The plan of a program with the same parameters for other shapes, as which each operation is computed:
-   * nothing is measured or packed anew. Null: none.
+   * Chooses primitives and layouts for every operation; it allocates nothing permanent.
+   * @param like The plan of a program with the same parameters for other shapes; each operation uses the same
+   * implementation, and nothing is measured or packed again. Null: none.
    */
   prepare(
     program: Program,
@@ -171,22 +173,22 @@ export interface NativeDevice {
     functions?: NativeHostFunction | null,
   ): Promise<NativePlan>;
   /**
-   * Takes the parameters' bytes: views of a mapped file or of `allocateMemory` are held and must not change any more,
-   * anything else is copied at the call; null: zeros.
+   * Takes the parameters' bytes. Views of a mapped file or of `allocateMemory` are kept and must not change any more; other
+   * bytes are copied at the call; null: zeros.
    */
   createParameters(program: Program, data: readonly (ParameterData | null)[]): Promise<NativeParameters>;
-  /** Allocates the plan's arena, packs parameters not packed yet. */
+  /** Allocates the plan's arena and packs parameters that are not packed yet. */
   compile(plan: NativePlan, parameters: NativeParameters): Promise<NativeExecutable>;
-  /** Zeros. */
+  /** A buffer of zeros. */
   allocateBuffer(bytes: number): Promise<NativeBuffer>;
-  /** Times an operation in several ways that compute the same; a CUDA device alone. */
+  /** Times an operation in several ways that compute the same; only on a CUDA device. */
   benchOperation(bench: NativeOperationBench): Promise<readonly NativeOperationVariant[]>;
   memory(): NativeMemory;
-  /** Closes the device behind the work already queued; later calls reject with code `device/closed`. */
+  /** Closes the device after the queued work; later calls reject with code `device/closed`. */
   dispose(): void;
 }
 
-/** An operation to time by itself; `copy` is of `n` bytes, the last four are a convolution's. */
+/** A single operation to time; `copy` is of `n` bytes, and the last four fields belong to a convolution. */
 export interface NativeOperationBench {
   readonly kind: 'batchNormScaleRelu' | 'addRelu' | 'convolution' | 'copy';
   readonly precision: Precision;
@@ -199,20 +201,20 @@ export interface NativeOperationBench {
   readonly stride: number;
   readonly pad: number;
   readonly runs: number;
-  /** Inputs are rotated through so many bytes; 0: twice the device's cache. */
+  /** Inputs are rotated through this many bytes; 0: twice the device's cache. */
   readonly rotatedBytes: number;
-  /** False: the likely best convolution at once. */
+  /** False: use the probably fastest convolution at once. */
   readonly tune: boolean;
 }
 
 export interface NativeOperationVariant {
   readonly name: string;
   readonly launches: number;
-  /** Bytes that its launches read and write. */
+  /** The bytes that its launches read and write. */
   readonly bytes: number;
-  /** The largest error of its result, as a share of 1 + |value|. */
+  /** The largest error of its result, relative to 1 + |value|. */
   readonly worst: number;
-  /** Of each run, by the device's clock. */
+  /** The time of each run, by the device's clock. */
   readonly microseconds: readonly number[];
 }
 
@@ -238,7 +240,7 @@ export interface NativeScoreMap {
 }
 
 export interface NativePreparation extends NativeImage {
-  /** Bilinear; the image's own size: no resize. */
+  /** Bilinear; the image's own width means no resizing. */
   readonly resizedWidth: number;
   readonly resizedHeight: number;
   readonly left: number;
@@ -247,72 +249,74 @@ export interface NativePreparation extends NativeImage {
   readonly cropHeight: number;
   readonly outputChannels: 1 | 3;
   readonly bgr: boolean;
-  /** Resized in floats, as caffe.io's Transformer; else in bytes, as OpenCV, which takes no 16 bits. */
+  /**
+   * Resizes in floats, as caffe.io's Transformer does; otherwise in bytes, as OpenCV does, which does not support 16 bits.
+   */
   readonly float: boolean;
-  /** One value a channel, multiplied after the mean was subtracted. */
+  /** One factor per channel, applied after the mean is subtracted. */
   readonly scale: Float32Array;
-  /** One value a channel, or channels × crop height × crop width. */
+  /** One value per channel, or channels × crop height × crop width. */
   readonly mean: Float32Array;
-  /** Gives bytes, before mean and scale; not of what is resized in floats. */
+  /** Returns bytes, before mean and scale; not for images that are resized in floats. */
   readonly asBytes: boolean;
 }
 
 export interface NativeDeviceOptions {
   readonly threads: number;
   readonly libraryFolder: string;
-  /** CPU: what computes convolutions, `AVX-512`, `AVX2` or `oneDNN`; empty: the best that there is. */
+  /** CPU: the kernels for convolutions, `AVX-512`, `AVX2` or `oneDNN`; empty: the best available. */
   readonly kernels: string;
-  /** CPU: 3×3 convolutions may be computed by Winograd's algorithms. */
+  /** CPU: whether 3×3 convolutions may use Winograd's algorithms. */
   readonly winograd: boolean;
-  /** Which of several devices. */
+  /** The index among several devices. */
   readonly ordinal: number;
-  /** Where measured choices are kept. */
+  /** The folder that keeps measured choices. */
   readonly cacheFolder: string;
   readonly deterministic: boolean;
   /** CUDA: false runs without cuDNN. */
   readonly cudnn: boolean;
-  /** CUDA: not 0: no GPU is opened, and plans are made for one with so many bytes. */
+  /** CUDA: if not 0, no GPU is opened, and plans are made for one with this many bytes. */
   readonly planMemory: number;
-  /** The processes that this device trains with; null: none. */
+  /** The processes that train together on this device; null: none. */
   readonly communicator: NativeCommunicator | null;
 }
 
-/** What a backend library can open. */
+/** The devices that a backend library can open. */
 export interface NativeDeviceList {
   readonly devices: readonly {
     readonly ordinal: number;
     readonly name: string;
     readonly computeCapability: string;
     readonly memory: DriverMemory;
-    /** Names and values, for people. */
+    /** Names and values for people. */
     readonly properties: readonly (readonly [name: string, value: string])[];
   }[];
   readonly driver: string | null;
   readonly runtime: string | null;
-  /** The library that was opened; null: none could be. */
+  /** The library that was opened; null if none could be. */
   readonly library: string | null;
   readonly cudnnVersion: string | null;
   readonly cudnnPath: string | null;
-  /** Every place looked at, and what came of it. */
+  /** All paths that were checked, with the results. */
   readonly cudnnTried: readonly (readonly [path: string, outcome: string])[];
-  /** Why there are no devices, or why they cannot be opened as they are. */
+  /** Why there are no devices, or why they cannot be opened. */
   readonly problem: string | null;
 }
 
 /** Processes that work together. `sum` and `finish` are collective: all processes make the same calls in the same order. */
 export interface NativeCommunicator {
-  /** From 0. */
+  /** The rank, from 0. */
   readonly rank: number;
   readonly size: number;
-  /** The sum over all processes, the same bits in each. */
+  /** The sum over all processes, with the same bits in each. */
   sum(values: Float32Array): Promise<Float32Array>;
-  /** A message; those to one process arrive in the order in which they are sent. */
+  /** Sends a message; messages to one process arrive in the order in which they are sent. */
   send(rank: number, bytes: Uint8Array): Promise<void>;
-  /** Whether `receive` has something to give. */
+  /** Whether `receive` has a message. */
   hasMessage(rank: number): boolean;
   /** Waits on one of libuv's threads. */
   receive(rank: number): Promise<Uint8Array>;
-  /** Leaves; the launcher ends the job otherwise. */
+  /** Leaves; otherwise the launcher ends the job. */
   finish(): Promise<void>;
   dispose(): void;
 }
@@ -320,28 +324,29 @@ export interface NativeCommunicator {
 export interface NativeBinding {
   readonly version: string;
   /**
-   * Opens `reference` (always there), or a backend library looked for in `libraryFolder`: `cpu` (oneDNN), `cuda`.
-   * Throws with code `device/unavailable` and what was tried.
+   * Opens `reference`, which always exists, or a backend library in `libraryFolder`: `cpu` (oneDNN), `cuda`. Throws with
+   * code `device/unavailable` and what was tried.
    */
   openDevice(kind: 'reference' | 'cpu' | 'cuda', options: NativeDeviceOptions): NativeDevice;
-  /** Enters the world of processes that a launcher has started. Rejects with code `communicator/unavailable`. */
+  /** Connects with the processes that a launcher has started. Rejects with code `communicator/unavailable`. */
   openCommunicator(kind: 'mpi', libraryFolder: string): Promise<NativeCommunicator>;
-  /** Opens nothing that lasts. */
+  /** Opens nothing permanently. */
   listDevices(kind: 'cuda', libraryFolder: string): NativeDeviceList;
-  /** Memory, not cleared, that native code holds without a copy, as it does a mapped file. */
+  /** Allocates memory, without clearing it, that native code uses without a copy, like a mapped file. */
   allocateMemory(bytes: number): ArrayBuffer;
   /**
-   * A file's bytes: small ones are read, large ones mapped read-only for as long as the returned buffer, or a parameter
-   * that uses it, lives. Throws with code `file/not-found`, `file/unreadable`, `file/special` or `memory/too-large`.
+   * The bytes of a file. Small files are read; large ones are mapped read-only as long as the returned buffer, or a
+   * parameter that uses it, lives. Throws with code `file/not-found`, `file/unreadable`, `file/special` or
+   * `memory/too-large`.
    */
   mapFile(path: string): ArrayBuffer;
-  /** False for bytes of a mapped file that was written to, or cut short, since. */
+  /** False for bytes of a mapped file that was modified or truncated since. */
   isIntact(bytes: Uint8Array): boolean;
-  /** Whether `mapFile` gave them. */
+  /** Whether the bytes come from `mapFile`. */
   isOfFile(bytes: Uint8Array): boolean;
-  /** Of the bytes of the file that keeps what was measured: how many lines it has, and how many do not prove themselves. */
+  /** For the bytes of the tuning cache: the number of lines, and the number of lines with a wrong checksum. */
   countTuningCacheLines(bytes: Uint8Array): { readonly lines: number; readonly damaged: number };
-  /** Pixels → channels × crop height × crop width, off the event loop. Throws RangeError before it begins. */
+  /** Converts pixels to channels × crop height × crop width, off the event loop. Throws RangeError before it begins. */
   prepareImage(
     pixels: Uint8Array | Uint16Array,
     options: NativePreparation & { readonly asBytes: false },
@@ -350,15 +355,15 @@ export interface NativeBinding {
     pixels: Uint8Array,
     options: NativePreparation & { readonly asBytes: true },
   ): Promise<Uint8Array>;
-  /** Bilinear as OpenCV's INTER_LINEAR, off the event loop. Throws RangeError before it begins. */
+  /** Resizes bilinearly as OpenCV's INTER_LINEAR, off the event loop. Throws RangeError before it begins. */
   resizeImage(
     pixels: Uint8Array,
     options: NativeImage & { readonly resizedWidth: number; readonly resizedHeight: number },
   ): Promise<Uint8Array>;
   /**
-   * Scores, channels × height × width → a map of targetHeight × targetWidth, off the event loop: the channel whose score,
-   * bilinear, is the largest (`classes`); of one channel the nearest index (`indices`) or the values, bilinear (`values`).
-   * Pixel x of the target lies at x · scaleX + offsetX of the scores, between 0 and lastX. Throws RangeError before it begins.
+   * Converts scores, channels × height × width, to a map of targetHeight × targetWidth, off the event loop: the channel with
+   * the largest bilinear score (`classes`); for one channel the nearest index (`indices`) or the bilinear values (`values`).
+   * Pixel x of the target is at x · scaleX + offsetX of the scores, between 0 and lastX. Throws RangeError before it begins.
    */
   mapScores(
     scores: Float32Array,

@@ -1,4 +1,4 @@
-/** Memory that native code holds as it is, so that it copies nothing while the event loop waits. */
+/** Memory that native code uses in place, so that it need not copy while the event loop waits. */
 
 import { constants } from 'node:buffer';
 import type { CodeOf } from '../base/error-codes.ts';
@@ -7,13 +7,13 @@ import type { yielding } from '../base/yielding.ts';
 import { loadBinding } from './load.ts';
 
 const PIECE = 2 ** 20;
-/** Fewer bytes are copied at the call. */
+/** Fewer bytes than this are copied at the call. */
 const FEW = 2 ** 16;
 const held = new WeakSet<ArrayBufferLike>();
 
 /**
- * A file's bytes, never to be written: mapped, or read where there are few. One that others write to meanwhile is told by
- * `checkIntact`.
+ * The bytes of a file, which must not be modified: mapped, or read if there are few. `checkIntact` detects later
+ * modifications by others.
  * @throws WeightsError `weights/special-file`, `weights/too-large`, `weights/out-of-memory`; the file system's error
  */
 export function mapFile(path: string): Uint8Array {
@@ -37,7 +37,7 @@ export function mapFile(path: string): Uint8Array {
 }
 
 /**
- * Memory that is not cleared.
+ * Allocates memory without clearing it.
  * @throws DeviceError `device/too-large`; an Error with code `device/out-of-memory`
  */
 export function allocateMemory(bytes: number, what = 'an array'): Uint8Array {
@@ -52,14 +52,17 @@ export function allocateMemory(bytes: number, what = 'an array'): Uint8Array {
   }
 }
 
-/** Whether bytes are part of a weights file, mapped or read, which belongs to who read it and counts as no device's memory. */
+/**
+ * Whether bytes belong to a weights file, mapped or read; such memory belongs to its reader and does not count as a
+ * device's.
+ */
 export function isOfFile(bytes: Uint8Array): boolean {
   return held.has(bytes.buffer) && loadBinding().binding.isOfFile(bytes);
 }
 
 /**
- * Refuses bytes of a mapped file that others have written to, or cut short, since it was mapped: what was read of them may
- * be of neither version.
+ * Refuses bytes of a mapped file that others have modified or truncated since it was mapped: the bytes read may belong to
+ * neither version.
  * @throws WeightsError `weights/changed`
  */
 export function checkIntact(bytes: Uint8Array, file: string): void {
@@ -76,7 +79,7 @@ const tooLarge = (message: string): string =>
   `${message}: Node ${process.versions.node} has arrays of at most ${constants.MAX_LENGTH} bytes; ` +
   (constants.MAX_LENGTH <= 2 ** 32 ? 'run it with Node 22 or later' : 'divide it');
 
-/** The bytes where native code can hold them: as they are, or copied with turns for others in between. */
+/** The bytes in memory that native code can use: unchanged, or copied while yielding to the event loop. */
 export async function inHeldMemory(
   bytes: Uint8Array,
   yieldIfDue: ReturnType<typeof yielding>,

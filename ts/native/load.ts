@@ -1,4 +1,4 @@
-/** Finds and loads the addon, built here or prebuilt for this platform; its errors become ours. */
+/** Finds and loads the addon, built here or prebuilt for this platform, and converts its errors. */
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import type { ErrorCode } from '../base/error-codes.ts';
@@ -11,7 +11,7 @@ export interface LoadedBinding {
   readonly binding: NativeBinding;
   readonly path: string;
   readonly folder: string;
-  /** Addons that were tried before it, and why each does not load. */
+  /** Addons that were tried before, and why each does not load. */
   readonly broken: readonly { readonly path: string; readonly reason: string }[];
 }
 
@@ -23,7 +23,7 @@ export function loadBinding(): LoadedBinding {
   return loaded;
 }
 
-/** The command that mends an addon which is missing or does not fit. */
+/** The command that repairs a missing or unsuitable addon. */
 export function rebuildCommand({ isCheckout }: Pick<OwnPackage, 'isCheckout'> = ownPackage()): string {
   return isCheckout ? 'npm run build' : 'npm rebuild resnode';
 }
@@ -61,9 +61,9 @@ function cure(own: OwnPackage): string {
   );
 }
 
-/** A native error (a plain Error with `code`) as one of ours; anything else as it is. */
+/** Converts a native error (an Error with `code`) to one of ours; other errors stay unchanged. */
 export function convertError(error: unknown, device: string): unknown {
-  // What V8 says of typed arrays that are too long, or that there is no memory for.
+  // V8's messages about typed arrays that are too long, or for which there is no memory.
   if (
     error instanceof RangeError &&
     /allocation failed|^Invalid (typed )?array (buffer )?length/.test(error.message)

@@ -1,16 +1,16 @@
-/** Bars as HTML: they need no script, and their words wrap. */
+/** Bars as HTML: they need no script, and their text wraps. */
 import { escapeHtml } from './html.ts';
 
 export interface Bar {
   readonly value: number;
-  /** From the least to the most that was measured. */
+  /** The smallest and the largest measured value. */
   readonly range?: readonly [low: number, high: number];
-  /** Place in the legend. Default 0. */
+  /** The index in the legend. Default 0. */
   readonly series?: number;
 }
 
 export interface Bars {
-  /** What the numbers are, e.g. `images per second`. */
+  /** The unit of the numbers, e.g. `images per second`. */
   readonly unit: string;
   /** Names of the series; with one there is no legend. */
   readonly series: readonly string[];

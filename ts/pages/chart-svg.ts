@@ -1,14 +1,14 @@
-/** Charts as one SVG picture, for papers and for pages that load nothing. */
+/** Draws charts as one SVG picture, for papers and for pages without scripts. */
 import type { Axis, Chart } from './chart.ts';
 import { escapeHtml } from './html.ts';
 
 const [WIDTH, HEIGHT] = [800, 360];
-/** Around the plot of a chart. */
+/** The margins around the plot of a chart. */
 const ROOM = { left: 70, right: 20, top: 40, bottom: 45 };
-/** Okabe and Ito's colours, which who sees few colours can tell apart. */
+/** Okabe and Ito's colours, which people with colour vision deficiencies can distinguish. */
 const COLOURS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#000000', '#888888'];
 
-/** One below the other. */
+/** Draws the charts below one another. */
 export function chartsSvg(charts: readonly Chart[], title: string): string {
   const heights = charts.map(({ series }) => HEIGHT + 18 * Math.ceil(series.length / 2));
   const total = heights.reduce((sum, height) => sum + height, 0);
@@ -73,7 +73,7 @@ const colour = (i: number) => COLOURS[i % COLOURS.length]!;
 const px = (value: number) => value.toFixed(1);
 const round = (value: number) => Number(value.toPrecision(4));
 
-/** Values → places, and round values to be marked. */
+/** Maps values to positions, and chooses round values for marks. */
 function scaleOf(
   { log = false, zero = false }: Axis,
   values: readonly number[],
@@ -95,7 +95,7 @@ function decades(low: number, high: number): number[] {
     .filter((value) => Math.log10(value) >= low && Math.log10(value) <= high);
 }
 
-/** Some five, at 1, 2 or 5 times a power of ten. */
+/** About five round values, at 1, 2 or 5 times a power of ten. */
 function roundValues(low: number, high: number): number[] {
   const power = 10 ** Math.floor(Math.log10((high - low) / 5));
   const step = power * ([1, 2, 5, 10].find((digit) => (high - low) / (digit * power) <= 6) ?? 10);

@@ -1,11 +1,11 @@
-/** The parts of which reports are made: pages that load nothing. */
+/** The parts of report pages, which load nothing from elsewhere. */
 import { createHash } from 'node:crypto';
 
 /** Text in an HTML page, between tags or inside a quoted attribute. */
 export const escapeHtml = (text: string): string =>
   text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
 
-/** A whole page. Nothing may be fetched, and nothing but `script` may run. The parts are as they are to stand there. */
+/** A whole page. It may fetch nothing and run only `script`. The parts are inserted unchanged. */
 export function htmlPage({
   title,
   style,
@@ -15,10 +15,10 @@ export function htmlPage({
   readonly title: string;
   readonly style: string;
   readonly body: string;
-  /** Runs when the body is there; free of `</script`. */
+  /** Runs when the body is complete; must not contain `</script`. */
   readonly script?: string;
 }): string {
-  // https://www.w3.org/TR/CSP3/#external-hash: the script with this text alone.
+  // https://www.w3.org/TR/CSP3/#external-hash: allows only the script with this text.
   const scripts =
     script === undefined
       ? ''
@@ -40,7 +40,7 @@ ${script === undefined ? '' : `<script>${script}</script>\n`}</body>
 `;
 }
 
-/** A table of numbers under a head, in a box that scrolls. */
+/** A table of numbers with a heading, in a box that scrolls. */
 export function numbersTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const cells = (tag: string, texts: readonly string[]) =>
     `<tr>${texts.map((text) => `<${tag}>${escapeHtml(text)}</${tag}>`).join('')}</tr>`;
@@ -49,7 +49,7 @@ export function numbersTable(head: readonly string[], rows: readonly (readonly s
     .join('')}</tbody></table></div>`;
 }
 
-/** Names and what is to be said of each. */
+/** A table of names and descriptions. */
 export function factsTable(facts: readonly (readonly [name: string, value: string])[]): string {
   const rows = facts.map(
     ([name, value]) => `<tr><th scope="row">${escapeHtml(name)}</th><td>${escapeHtml(value)}</td></tr>`,

@@ -1,4 +1,4 @@
-/** The ranges of a net's values over some images, so that it can run in int8. */
+/** Measures the ranges of a net's values on some images, so that it can run in int8. */
 
 import { setImmediate } from 'node:timers/promises';
 import { ArgumentError, GraphError } from '../base/errors.ts';
@@ -17,9 +17,9 @@ import { chooseRange, MagnitudeHistogram } from './value-ranges.ts';
 export interface CalibrateOptions {
   /** Default `entropy`. */
   readonly method?: CalibrationMethod;
-  /** Of the method `percentile`: percent of the values that are not cut, over 50 to 100. Default 99.99. */
+  /** For the method `percentile`: the percentage of values that are not clamped, between 50 and 100. Default 99.99. */
   readonly percentile?: number;
-  /** Told after each run how many images are done. */
+  /** Called after each run with the number of images done. */
   readonly onProgress?: (done: number) => void;
   readonly signal?: AbortSignal;
 }
@@ -58,11 +58,11 @@ const CALIBRATE = signature('calibrate', {
 });
 
 /**
- * Runs a net in float32 over some inputs (a hundred images say enough for a ResNet) and chooses the range of each blob
- * that int8 convolutions read and make: the largest magnitude, a percentile, or the range of least loss of information.
- * Nets' inputs have none: the first layer takes more levels than 8 bits have, of each image's own range, or stays float32.
- * @param inputs One for each run, as `model.run` takes them.
- * @throws ArgumentError; GraphError where the net has no convolutions that could run in int8; what load and run throw
+ * Runs a net in float32 on some inputs (a hundred images suffice for a ResNet) and chooses the range of each blob that int8
+ * convolutions read or write: the largest magnitude, a percentile, or the range with the least loss of information. A net's
+ * input has no range: the first layer uses more levels than 8 bits have, by the range of each image, or stays float32.
+ * @param inputs One entry per run, as for `model.run`.
+ * @throws ArgumentError; GraphError if the net has no convolutions that could run in int8; the errors of loading and running
  * @example saveCalibration('calibration.json', await calibrate(device, { model, weights }, batches));
  */
 export async function calibrate(

@@ -1,11 +1,11 @@
-/** Which range of a value 8-bit integers are to cover: largest magnitude, percentile, or least loss of information. */
+/** Chooses the range of values that 8-bit integers cover: largest magnitude, percentile, or least loss of information. */
 import type { CalibrationMethod } from '../compile/calibration.ts';
 
 const BINS = 4096;
 
 /**
- * Magnitudes of many values, counted in bins of equal width from 0. The width doubles where a value is larger than
- * all before. Zeros, which are exact in every range, are not counted.
+ * Counts magnitudes of many values in bins of equal width, from 0. The width doubles when a value is larger than all before.
+ * Zeros, which are exact in every range, are not counted.
  */
 export class MagnitudeHistogram {
   readonly counts: Float64Array = new Float64Array(BINS);
@@ -53,8 +53,8 @@ export class MagnitudeHistogram {
 }
 
 /**
- * The largest magnitude to represent; 0 where all values are 0.
- * @param percentile Of the method `percentile`: the share in percent of the values that are not cut.
+ * The largest magnitude to represent; 0 if all values are 0.
+ * @param percentile For the method `percentile`: the percentage of values that are not clamped.
  */
 export function chooseRange(
   histogram: MagnitudeHistogram,
@@ -78,15 +78,15 @@ function percentileBin(counts: Float64Array, share: number): number {
   });
 }
 
-/** The largest share of values that a range may cut: the paper's are a few far out. */
+/** The largest share of values that a range may clamp: the paper clamps only a few outliers. */
 const MOST_CUT = 0.05;
 
 /**
- * The last bin of the range whose quantised distribution has the least Kullback-Leibler divergence from the values'
- * own, what is cut counted at the edge: Migacz, "8-bit Inference with TensorRT" (GTC 2017). Of few different values, as
- * binary maps have, a range that cuts nearly all of them has no divergence either: both distributions lie in its last bin.
- * So the widest of equal ranges counts, and none that cuts more than a twentieth.
- * @param levels Magnitudes that the integers have.
+ * The last bin of the range whose quantised distribution has the smallest Kullback-Leibler divergence from that of the
+ * values, with clamped values counted at the edge: Migacz, "8-bit Inference with TensorRT" (GTC 2017). With few different
+ * values, as in binary maps, a range that clamps nearly all of them also has no divergence, because both distributions are
+ * then in its last bin. Therefore the widest of equally good ranges is chosen, and none that clamps more than a twentieth.
+ * @param levels The number of magnitudes of the integers.
  */
 export function entropyBin(counts: Float64Array, levels: number): number {
   const total = counts.reduce((a, b) => a + b);
@@ -97,7 +97,7 @@ export function entropyBin(counts: Float64Array, levels: number): number {
   for (let bins = levels; bins <= counts.length; bins += levels / 16) {
     for (; upTo < bins; upTo++) inside += counts[upTo]!;
     if (total - inside > MOST_CUT * total) continue;
-    // Rounding alone makes it negative.
+    // Only rounding makes it negative.
     const divergence = Math.max(0, cutDivergence(counts, bins, levels, total - inside, total));
     if (divergence <= least) [best, least] = [bins - 1, divergence];
   }
@@ -121,7 +121,7 @@ function cutDivergence(
       sum += counts[i]!;
       if (counts[i]! > 0 || (i === bins - 1 && cut > 0)) used++;
     }
-    // What a level holds is spread evenly over its bins that hold something.
+    // The values of a level are spread evenly over those of its bins that are not empty.
     for (let i = begin; i < end; i++) {
       const own = counts[i]! + (i === bins - 1 ? cut : 0);
       if (own === 0) continue;
@@ -129,6 +129,6 @@ function cutDivergence(
       divergence += (own / total) * Math.log(own / quantised);
     }
   }
-  // The quantised distribution lacks what is cut: scaled to the same sum.
+  // The quantised distribution lacks the clamped values: scale it to the same sum.
   return divergence + Math.log(Math.max(1e-9, 1 - cut / total));
 }

@@ -1,4 +1,7 @@
-/** What a detector or a segmenter is given to see how large its values are: whole images, as `detect` and `segment` prepare them. */
+/**
+ * The inputs for measuring the value ranges of a detector or segmenter: whole images, as `detect` and `segment` prepare
+ * them.
+ */
 import { GraphError } from '../base/errors.ts';
 import type { Shapes } from '../base/shape.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
@@ -9,20 +12,20 @@ import { findSegmenterHead, takesAnySize } from '../images/segment/head.ts';
 import { takesTwo } from '../images/service/open-whole-images.ts';
 import type { WholeResize } from '../images/whole.ts';
 
-/** The inputs of a net that looks at whole images. */
+/** The inputs of a net for whole images. */
 export interface WholeInputs {
   readonly input: ImageInput;
-  /** The input of height, width and scale that Faster R-CNN has besides; null: none. */
+  /** The input with height, width and scale that Faster R-CNN has in addition; null if there is none. */
   readonly imageInfo: string | null;
-  /** Where the preprocessing says none. */
+  /** The size if the preprocessing does not set one. */
   readonly resize: WholeResize;
   /** Whether images of one size run together. */
   readonly takesSeveral: boolean;
 }
 
 /**
- * @param net Filtered for phase TEST.
- * @returns Null: its layers say that it is no detector, and no segmenter
+ * @param net A net that is filtered for phase TEST.
+ * @returns Null if its layers are neither those of a detector nor of a segmenter
  * @throws GraphError
  */
 export function wholeInputsOf(net: NetParameter, inputShapes?: Shapes): WholeInputs | null {
