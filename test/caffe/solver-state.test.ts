@@ -106,7 +106,7 @@ test('a file that is no state, is truncated or is damaged is refused with the fi
   writeFileSync(path('empty'), '');
   writeFileSync(path('net.caffemodel'), Buffer.from([0x0a, 3, 0x6e, 0x65, 0x74]));
   await refused('none', /there is no such file or folder/);
-  await refused('cut', /cut short/);
+  await refused('cut', /truncated/);
   await refused('cut.h5', /damaged/);
   await refused('empty', /an empty file; here a solver state .* is needed/);
   await refused('net.caffemodel', /give the \.solverstate beside/);

@@ -139,7 +139,7 @@ test('convert refuses before it writes', () => {
 test('an empty file and a truncated one give typed errors, with and without --partial-weights', () => {
   for (const [more, file, message] of [
     [[], 'empty.caffemodel', /this is an empty file; here weights .* are needed/],
-    [['--partial-weights'], 'cut.caffemodel', /cut short/],
+    [['--partial-weights'], 'cut.caffemodel', /truncated/],
     [['--partial-weights'], 'empty.caffemodel', /this is an empty file/],
   ] as const) {
     const { status, stderr } = resnode(...commands.time!, '--weights', file, ...more);

@@ -407,7 +407,7 @@ test('an operator that Caffe cannot express is refused by operator and node, wit
     [['Cast', ['x'], { to: 8 }], /values of a net are float32/],
     [
       ['Cast', ['x'], { to: 9 }],
-      /output "y" is not a float that the net computes: .*only Compress and NonZero take/,
+      /output "y" is not a float that the net computes: .*only Compress and NonZero accept/,
     ],
   ] as [Step, RegExp][]) {
     write([step], X, 17);

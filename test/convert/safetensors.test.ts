@@ -107,10 +107,13 @@ test('damaged headers and layers are refused with the error', () => {
       /"a\.0" ends at byte 8 of the values, of which there are 4; the file is truncated/,
     ],
     [file({ 'a.0': null }, 4), /"a\.0": values are undefined/],
-    [file({ __metadata__: { a: 1 } }), /__metadata__: "a" is no text/],
+    [file({ __metadata__: { a: 1 } }), /__metadata__: "a" is not a string/],
     [file({ 'a.0': tensor({ dtype: 'I32' }) }, 8), /"a\.0" is I32, expected floats/],
     [file({ 'a.1': tensor() }, 8), /layer "a" has 1 blobs, but none is named "a\.0"/],
-    [file({ __metadata__: { format: 'caffe' }, conv: tensor() }, 8), /"conv" is not named as a blob/],
+    [
+      file({ __metadata__: { format: 'caffe' }, conv: tensor() }, 8),
+      /"conv" does not have the name of a blob/,
+    ],
     [file(layers('no'), 8), /the metadata "layers" is not a list/],
     [file(layers([['conv', 'Convolution']]), 8), /the metadata "layers" is not a list/],
     [

@@ -99,7 +99,7 @@ test('damaged, hostile and foreign files give typed errors', async () => {
     ],
     ['number.t7', number(7), /it holds no module of nn/],
     ['unknown.t7', ints(99), /an object of kind 99/],
-    ['word.t7', Buffer.from('4\n1\n3\nV 1\nx\n'), /"x" is no number/],
+    ['word.t7', Buffer.from('4\n1\n3\nV 1\nx\n'), /"x" is not a number/],
   ];
   for (const [name, bytes, message] of cases) {
     writeFileSync(path(name), bytes);

@@ -97,7 +97,7 @@ if (device !== null) {
       assert.ok(net!.layerByLayer!.difference < (precision === 'float32' ? 1e-4 : 2e-2));
       if (precision === 'float16') await checkReaders(report);
       const text = deviceTable(report);
-      assert.match(text, /fused is [\d.]+ times as fast; that flatters Caffe/);
+      assert.match(text, /fused is [\d.]+ times as fast; this flatters Caffe/);
       assert.match(text, /GB\/s +\d+% of copy/);
     });
 

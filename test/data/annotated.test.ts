@@ -227,7 +227,7 @@ test('a database of ordinary Datums is not AnnotatedData', async () => {
   } catch (error) {
     assert.match(
       (error as Error).message,
-      /record "00000000".*(no whole AnnotatedDatum|no AnnotatedDatum).*Data layer/,
+      /record "00000000".*not (a complete|an) AnnotatedDatum.*Data layer/,
     );
   }
 });

@@ -47,7 +47,7 @@ test('a mean for an input that is not an image of bytes, or with another number 
     [model, { shape, data: of(2), mean: Float32Array.of(5) }, /Array\.from\(values\)/],
     // biome-ignore lint/suspicious/noSparseArray: what is tested
     [model, { shape, data: of(2), mean: [1, ,] }, /the mean of input "data"/],
-    [model, { shape, data: of(2), mean: [1e39] }, /the mean of input "data": expected .+finite as float32/],
+    [model, { shape, data: of(2), mean: [1e39] }, /the mean of input "data": expected .+finite in float32/],
     [
       model,
       { shape, data: of(2), mean: [1], std: [2] },

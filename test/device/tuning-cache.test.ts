@@ -60,7 +60,7 @@ test('lines that are changed, truncated or invalid are counted in a warning, and
 
 test('a folder or a binary file in its place gives a warning', async () => {
   const ofFolder = await warningsOf((file) => mkdirSync(file));
-  assert.match(ofFolder.join(), /is a folder, .* until you remove it/);
+  assert.match(ofFolder.join(), /is a folder; .* until you remove it/);
   assert.match((await warningsOf((file) => symlinkSync('/dev/null', file))).join(), /not a regular file/);
   const binary = readFileSync(process.execPath).subarray(0, 4096);
   assert.match((await warningsOf((file) => writeFileSync(file, binary))).join(), /are damaged/);

@@ -209,7 +209,7 @@ test('a fourth bottom of DetectionOutput is a picture or objectness scores, depe
   assert.is(four([1, 24]), 'accepted');
   assert.match(
     four([1, 14]),
-    /neither a picture.*nor RefineDet's scores of being an object, 1×24: found 1×14/,
+    /neither an image.*nor RefineDet's scores of being an object, 1×24: found 1×14/,
   );
 });
 

@@ -148,7 +148,7 @@ item { name: "n01" label: 1 }`,
   rmSync(join(copy, 'preprocess.json'));
   assert.match(
     (await failure(openDetector(copy, cpu))).message,
-    /saveWholePreprocess wrote.*none lies beside/,
+    /saveWholePreprocess wrote.*there is none beside/,
   );
 });
 

@@ -155,7 +155,7 @@ for (const [what, fields, code, words] of [
     'too few pixels',
     { pixels: shorts([1, 2, 3]) },
     'image/unreadable',
-    /6 bytes of pixels, 8 are needed for 2×2; it is cut short/,
+    /6 bytes of pixels, 8 are needed for 2×2; it is truncated/,
   ],
   ['no rows', { pixels, rows: 0 }, 'image/unreadable', /0 rows and 2 columns/],
   ['a slope of 0', { pixels, more: [[0x1053, 'DS', '0']] }, 'image/unreadable', /Rescale Slope .* is 0/],

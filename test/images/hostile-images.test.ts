@@ -193,7 +193,7 @@ test('false headers of BMP and PNM are refused with the error', async () => {
   for (const [bytes, words] of [
     [changed(30, 1), /compressed \(kind 1\)/],
     [changed(46, 1000), /palette/],
-    [changed(10, 0xffffffff), /cut short/],
+    [changed(10, 0xffffffff), /truncated/],
     [changed(18, 0x80000000), /-2147483648×14/],
     [changed(46, 2), /index \d+ of a palette of 2/],
     [Buffer.from('P5 2 2 70000\n1234'), /largest value is 70000/],

@@ -224,7 +224,7 @@ test('for each extension, a message says that Caffe refuses it, with the convers
 test('extensions with wrong values or types are refused with their line', () => {
   for (const [text, said] of [
     ['momentum_convention: "torch"', /must be "caffe" or "dampened", found "torch"/],
-    ['type: "Nesterov" momentum_convention: "dampened"', /is of type "SGD"/],
+    ['type: "Nesterov" momentum_convention: "dampened"', /belongs to type "SGD"/],
     ['lars_trust: 0.1', /lars_trust belongs to type "LARS"/],
     ['type: "LARS" lars_trust: 0', /above 0/],
     ['ema_decay: 1', /ema_decay must be at least 0 and below 1/],

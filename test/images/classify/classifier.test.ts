@@ -155,7 +155,7 @@ test('missing parts are named: preprocessing, weights, labels with another count
   copyFileSync(join(fashion, 'deploy.prototxt'), join(folder, 'model.prototxt'));
   assert.match((await failure(openClassifier(folder, cpu))).message, /which lacks model\.caffemodel/);
   copyFileSync(join(fashion, 'model.caffemodel'), join(folder, 'model.caffemodel'));
-  assert.match((await failure(openClassifier(folder, cpu))).message, /msraPreprocess.*none lies beside/);
+  assert.match((await failure(openClassifier(folder, cpu))).message, /msraPreprocess.*there is none beside/);
   copyFileSync(join(fashion, 'preprocess.json'), join(folder, 'preprocess.json'));
   writeFileSync(join(folder, 'labels.txt'), 'one\ntwo\n');
   assert.match((await failure(openClassifier(folder, cpu))).message, /10 lines.*labels\.txt with 2/);

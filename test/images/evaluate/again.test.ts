@@ -141,7 +141,7 @@ test('a result is reproduced to the bit, including its mean image; other files a
   writeFileSync(output, JSON.stringify({ ...before, top1: { ...before.top1, correct: 3 } }));
   const wrong = evaluate('--replay', output);
   assert.is(wrong.status, 1);
-  assert.match(wrong.stdout, /not the same as .*replayed\.json: top1 differ/);
+  assert.match(wrong.stdout, /different from .*replayed\.json: top1 differ/);
   writeFileSync(mean, readFileSync(mean).fill(1, 40));
   for (const [more, message] of [
     [

@@ -94,8 +94,8 @@ test('an invalid annotation is refused with its file and the error', () => {
     ['g.xml', object(`<name>a</name>${box}`), /object 1 ends before it begins/],
     ['h.xml', object(`<name>a</name>${box.replace('>4<', '>four<')}`), /no number in <xmax>/],
     ['i.xml', '<a>'.repeat(100), /elements are nested deeper than 64/],
-    ['j.json', [], /"images" is no list/],
-    ['k.json', { ...COCO, categories: undefined }, /"categories" is no list/],
+    ['j.json', [], /"images" is not a list/],
+    ['k.json', { ...COCO, categories: undefined }, /"categories" is not a list/],
     [
       'l.json',
       { ...COCO, annotations: [{ image_id: 1, category_id: 18, bbox: [0, 0, 1, 1] }] },

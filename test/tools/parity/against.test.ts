@@ -163,7 +163,7 @@ const faults: [
   [
     'channel-order',
     'conv1',
-    /RGB for BGR/,
+    /RGB instead of BGR/,
     {
       there: { weights: withBlobs('conv1', ([first, bias]) => [reversed(first!), bias!]) },
     },

@@ -56,7 +56,7 @@ export function readLegacy(bytes: Uint8Array, file: string): TorchFile {
     if (!(count >= 0 && end <= bytes.length))
       fail(
         'truncated',
-        `storage ${String(key)} ends at byte ${end}, the file at ${bytes.length}; it is cut short`,
+        `storage ${String(key)} ends at byte ${end}, the file at ${bytes.length}; it is truncated`,
       );
     storages.set(key as string, bytes.subarray(start, end));
     position = end;

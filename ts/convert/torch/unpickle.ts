@@ -67,7 +67,7 @@ type Stack = (PickleValue | typeof MARK)[];
 
 /**
  * @throws WeightsError `torch/global` for a name that is not allowed, `torch/pickle` with the offset where the data is
- * damaged or cut short
+ * damaged or truncated
  */
 export function unpickle(bytes: Uint8Array, options: UnpickleOptions): Unpickled {
   const reader = new PickleReader(bytes, options.offset ?? 0, options.file);
