@@ -55,15 +55,15 @@ void launch(void (*kernel)(Parameters...), const Grid& grid, cudaStream_t stream
 }
 #elif defined(RESNODE_EMULATE)
 template <class... Parameters, class... Arguments>
-void launch(void (*kernel)(Parameters...), const Grid& grid, cudaStream_t stream, Arguments... arguments) {
+RESNODE_UNWATCHED void launch(void (*kernel)(Parameters...), const Grid& grid, cudaStream_t stream,
+                              Arguments... arguments) {
   allowShared(reinterpret_cast<const void*>(kernel), grid.sharedBytes);
-  const auto thread = [=] { kernel(static_cast<Parameters>(arguments)...); };
+  const auto thread = [=]() RESNODE_UNWATCHED { kernel(static_cast<Parameters>(arguments)...); };
   using Thread = decltype(thread);
   static_assert(std::is_trivially_copyable_v<Thread>, "a kernel's arguments go to a GPU as bytes");
-  emulator::submit({reinterpret_cast<const void*>(kernel), grid.blocks, grid.threads, grid.sharedBytes,
-                    [](const void* bytes) { (*static_cast<Thread*>(bytes))(); }},
-                   &thread, sizeof thread, stream);
+  emulator::submit(
+      reinterpret_cast<const void*>(kernel), grid.blocks, grid.threads, grid.sharedBytes, stream,
+      [](const void* bytes) RESNODE_UNWATCHED { (*static_cast<Thread*>(bytes))(); }, &thread, sizeof thread);
 }
 #endif
-
 }  // namespace resnode::cuda

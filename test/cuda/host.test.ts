@@ -1,13 +1,13 @@
 /**
- * How convolutions are chosen, remembered and given to cuDNN: test/cuda/host with AddressSanitizer and UBSan, on a cuDNN
- * for tests, and test/cuda/host/real on the real one where it is found. Each C++ case is a case here.
+ * How convolutions are chosen, remembered and given to cuDNN: test/cuda/host with AddressSanitizer and UBSan, and in bfloat16
+ * without, on a cuDNN for tests, and test/cuda/host/real on the real one where it is found. Each C++ case is a case here.
  */
 import { spawnSync } from 'node:child_process';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { emulatedBuild } from '../support/emulated.ts';
 
-for (const target of ['host-tests', 'real-cudnn-tests'] as const) {
+for (const target of ['host-tests', 'plain-host-tests', 'real-cudnn-tests'] as const) {
   const build = emulatedBuild(target);
   if (build === null) {
     test(`${target} are skipped only where nvcc is not found`, () => {
@@ -19,7 +19,7 @@ for (const target of ['host-tests', 'real-cudnn-tests'] as const) {
   const cases = [...run.stdout.matchAll(/^(ok|failed|skipped) ([^\n]*)$/gm)];
   for (const [, outcome, text] of cases) {
     if (outcome === 'skipped') console.log(`skipped: ${text}`);
-    else test(text!, () => assert.is(outcome, 'ok', text));
+    else test(`${target}: ${text}`, () => assert.is(outcome, 'ok', text));
   }
   test(`${target}: every case came to its end, and nothing leaked`, () => {
     assert.ok(cases.length >= 3, `only ${cases.length} cases ran`);

@@ -11,7 +11,9 @@ import { repositoryFolder } from './golden.ts';
 
 const targets = {
   'kernel-tests': 'kernel-tests',
+  'plain-kernel-tests': 'plain-kernel-tests',
   'host-tests': 'host-tests',
+  'plain-host-tests': 'plain-host-tests',
   'real-cudnn-tests': 'real-cudnn-tests',
   'fake-cudnn-92400': 'libfake-cudnn-92400.so',
   empty: 'libempty.so',

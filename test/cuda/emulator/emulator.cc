@@ -261,6 +261,14 @@ void misuse(const char* code, const std::string& message, Site site) {
   throw Misuse(code, message + place + ")");
 }
 
+bool areKernelsSanitized() {
+#ifdef RESNODE_KERNELS_SANITIZED
+  return true;
+#else
+  return false;
+#endif
+}
+
 void setOrder(Order order, unsigned seed) { orderSetting() = {order, seed}; }
 
 void checkLaunch(const Launch& launch, size_t optInBytes) {

@@ -40,6 +40,9 @@ class Misuse : public Error {
 enum class Order { forward, reverse, shuffled };
 void setOrder(Order order, unsigned seed = 1);  // at first: as RESNODE_EMULATED_ORDER says (forward, reverse, shuffled)
 
+// Whether AddressSanitizer watches over the kernels that this process runs.
+bool areKernelsSanitized();
+
 struct Launch {
   const void* kernel = nullptr;
   dim3 blocks, threads;
@@ -52,9 +55,11 @@ struct Launch {
 void checkLaunch(const Launch& launch, size_t optInBytes);
 // Throws Misuse, and what the threads throw.
 void runGrid(const Launch& launch);
-// runtime/streams.cc: checks, then runs it now, or records it where the stream captures. Throws Error as cuda/launch.h does.
-// Nothing of it depends on the kernel: what does is compiled for every one.
-void submit(Launch launch, const void* bytes, size_t count, cudaStream_t stream);
+// runtime/streams.cc: checks, then runs thread(bytes) in each thread of the grid, or records it where the stream captures.
+// Throws Error as cuda/launch.h does. Nothing of it depends on the kernel, and it is given plain values alone: what a launch
+// makes or destroys is compiled for every kernel.
+void submit(const void* kernel, const dim3& blocks, const dim3& threads, size_t sharedBytes, cudaStream_t stream,
+            void (*thread)(const void* bytes), const void* bytes, size_t count);
 
 struct Site {
   const char* file;

@@ -4,29 +4,40 @@ file(GLOB CUDNN_SOURCES CONFIGURE_DEPENDS ${ROOT}/cuda/cudnn/*.cc ${ROOT}/cuda/l
 set(CHOOSING_SOURCES ${ROOT}/cuda/device.cc ${ROOT}/cuda/memory.cc ${ROOT}/cuda/convolution/diff-norm-trial.cc ${ROOT}/cuda/convolution/measure.cc ${ROOT}/cuda/convolution/tune.cc)
 add_library(host-tested OBJECT ${CUDNN_SOURCES} ${ROOT}/cuda/nccl/library.cc ${CHOOSING_SOURCES})
 target_link_libraries(host-tested PRIVATE sanitized)
+target_compile_options(host-tested PRIVATE -O1)
 target_precompile_headers(host-tested REUSE_FROM kernels)
 # Without sanitizers, as the cases of kernel-tests.
 add_library(host-cases OBJECT ${HOST_TEST_SOURCES})
 target_link_libraries(host-cases PRIVATE emulation)
 target_compile_options(host-cases PRIVATE -O1)
 target_precompile_headers(host-cases PRIVATE host/main.h)
-add_executable(host-tests $<TARGET_OBJECTS:kernels> $<TARGET_OBJECTS:host-tested> $<TARGET_OBJECTS:host-cases> $<TARGET_OBJECTS:shared-cases> $<TARGET_OBJECTS:emulator> $<TARGET_OBJECTS:runtime>)
+add_executable(host-tests $<TARGET_OBJECTS:kernels> $<TARGET_OBJECTS:many-kernels> $<TARGET_OBJECTS:host-tested> $<TARGET_OBJECTS:host-cases> $<TARGET_OBJECTS:shared-cases> $<TARGET_OBJECTS:emulator> $<TARGET_OBJECTS:runtime>)
 target_link_libraries(host-tests PRIVATE sanitized specification)
 set_target_properties(host-tests PROPERTIES LINKER_LANGUAGE CXX)
 
+# Those with bfloat16.
+add_executable(plain-host-tests $<TARGET_OBJECTS:host-cases> $<TARGET_OBJECTS:shared-cases> ${PLAIN_KERNELS} $<TARGET_OBJECTS:plain-emulator> $<TARGET_OBJECTS:runtime>)
+target_link_libraries(plain-host-tests PRIVATE emulation specification ${PLAIN_HOST})
+set_target_properties(plain-host-tests PROPERTIES LINKER_LANGUAGE CXX)
+
 # Without sanitizers: AddressSanitizer's dlopen hides a library's own path from it, and cuDNN finds its parts by that.
-add_executable(real-cudnn-tests host/main.cc host/real/cudnn.cc $<TARGET_OBJECTS:shared-cases> $<TARGET_OBJECTS:plain-kernels> $<TARGET_OBJECTS:plain-emulator> $<TARGET_OBJECTS:runtime>)
+add_executable(real-cudnn-tests host/main.cc host/real/cudnn.cc $<TARGET_OBJECTS:shared-cases> ${PLAIN_KERNELS} $<TARGET_OBJECTS:plain-emulator> $<TARGET_OBJECTS:runtime>)
 target_link_libraries(real-cudnn-tests PRIVATE emulation host specification)
 target_compile_options(real-cudnn-tests PRIVATE -O1)
 
+# One cuDNN, which says one version or the other. Tests on it spend most of their time in its loops.
+add_library(fake-cudnn OBJECT host/libraries/fake-cudnn.cc)
+target_link_libraries(fake-cudnn PRIVATE emulation)
+target_compile_options(fake-cudnn PRIVATE -O1)
+enable_language(C)
 foreach(version 92400 80900)
-  add_library(fake-cudnn-${version} MODULE host/libraries/fake-cudnn.cc)
+  file(WRITE ${CMAKE_BINARY_DIR}/fake-cudnn-${version}.c "unsigned long cudnnGetVersion(void) { return ${version}; }\n")
+  add_library(fake-cudnn-${version} MODULE ${CMAKE_BINARY_DIR}/fake-cudnn-${version}.c $<TARGET_OBJECTS:fake-cudnn>)
   target_link_libraries(fake-cudnn-${version} PRIVATE emulation)
-  target_compile_definitions(fake-cudnn-${version} PRIVATE FAKE_CUDNN_VERSION=${version})
+  set_target_properties(fake-cudnn-${version} PROPERTIES C_VISIBILITY_PRESET default LINKER_LANGUAGE CXX)
 endforeach()
 
 file(WRITE ${CMAKE_BINARY_DIR}/empty.c "")
-enable_language(C)
 add_library(empty MODULE ${CMAKE_BINARY_DIR}/empty.c)
 
 # NCCLs that do nothing but say their version.

@@ -53,10 +53,17 @@ RESNODE_TEST(convolution_mma, "every tile, every type") {
 RESNODE_TEST(convolution_mma, "every shape, with and without what follows") {
   for (const ConvolutionCase& shape : allCases()) {
     for (const ConvolutionExtras& extras : allExtras()) {
-      const int run = checkTile<__half>({64, 64, 32, 4}, shape, cuda::ElementType::float16, extras) +
-                      checkTile<__nv_bfloat16>({64, 32, 64, 4}, shape, cuda::ElementType::bfloat16, extras) +
-                      checkTile<float>({64, 32, 32, 4}, shape, cuda::ElementType::float32, extras);
-      expect(run >= 2, std::string(shape.name) + " runs nowhere");
+      eachType([&](auto element, cuda::ElementType type) {
+        const cuda::MmaTile tile = type == cuda::ElementType::float32   ? cuda::MmaTile{64, 32, 32, 4}
+                                   : type == cuda::ElementType::float16 ? cuda::MmaTile{64, 64, 32, 4}
+                                                                        : cuda::MmaTile{64, 32, 64, 4};
+        const int run = checkTile<decltype(element)>(tile, shape, type, extras);
+        // 8-byte pixels are in float16's tile, and not in bfloat16's.
+        const bool mustRun =
+            type == cuda::ElementType::float16 ||
+            (sizeof(element) == 2 && problemOf(shape, type).input.paddedChannels > cuda::kImageChannels);
+        expect(run == 1 || !mustRun, std::string(shape.name) + " does not run in " + nameOf(type));
+      });
     }
   }
 }

@@ -1,5 +1,5 @@
 // The emulator itself: what right kernels may rely on, and that wrong ones are found.
-#include "cuda/launch.h"
+#include "cuda/ptx.h"
 
 #include <cstdlib>
 #include <string>
@@ -90,7 +90,7 @@ __global__ void readUnwritten(float* out) {
   out[threadIdx.x] = values[threadIdx.x];
 }
 
-enum class Fault { none, global, shared, local, freed, leak };
+enum class Fault { none, global, shared, local, freed, leak, copied };
 __attribute__((noinline)) float read(const float* values, int i) { return values[i]; }
 // Its last thread of 32 does it, between barriers.
 __global__ void faulty(Fault fault, float* out, const float* freed) {
@@ -105,6 +105,9 @@ __global__ void faulty(Fault fault, float* out, const float* freed) {
     if (fault == Fault::local) value += read(own, 32);
     if (fault == Fault::freed) value += read(freed, 0);
     if (fault == Fault::leak) value += read(static_cast<float*>(std::calloc(1, sizeof(float))), 0);
+    if (fault == Fault::copied) copyAsync<4>(sharedAddress(tile), out + 32, true);
+    commitCopies();
+    waitForCopies<0>();
   }
   __syncthreads();
   out[threadIdx.x] = value;
@@ -193,8 +196,8 @@ RESNODE_TEST(emulator, "finds launches past the limits") {
     test::expect(std::string(error.what()).find("cudaFuncSetAttribute") != std::string::npos, error.what());
   }
   expectMisuse("emulator/configuration", "49153 bytes", [] {
-    emulator::submit({reinterpret_cast<const void*>(&exitBeforeBarrier), 1, 1, 49153, [](const void*) {}}, nullptr, 0,
-                     nullptr);
+    emulator::submit(
+        reinterpret_cast<const void*>(&exitBeforeBarrier), 1, 1, 49153, nullptr, [](const void*) {}, nullptr, 0);
   });
 }
 
@@ -214,7 +217,7 @@ RESNODE_TEST(emulator, "does what RESNODE_FAULT names, for AddressSanitizer to r
   Fault fault = Fault::none;
   for (const auto& [known, each] :
        {std::pair("global", Fault::global), std::pair("shared", Fault::shared), std::pair("local", Fault::local),
-        std::pair("freed", Fault::freed), std::pair("leak", Fault::leak)}) {
+        std::pair("freed", Fault::freed), std::pair("leak", Fault::leak), std::pair("copied", Fault::copied)}) {
     if (name == known) fault = each;
   }
   test::Memory<float> out(32);

@@ -66,7 +66,9 @@ bool exists(cudaStream_t stream) {
 
 }  // namespace
 
-void submit(Launch launch, const void* bytes, size_t count, cudaStream_t stream) {
+void submit(const void* kernel, const dim3& blocks, const dim3& threads, size_t sharedBytes, cudaStream_t stream,
+            void (*thread)(const void* bytes), const void* bytes, size_t count) {
+  Launch launch{kernel, blocks, threads, sharedBytes, thread};
   launch.bytes.resize((count + sizeof(std::max_align_t) - 1) / sizeof(std::max_align_t));
   std::memcpy(launch.bytes.data(), bytes, count);
   RESNODE_CUDA(call([&] {

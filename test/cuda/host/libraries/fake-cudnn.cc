@@ -511,10 +511,7 @@ cudnnStatus_t call(Function function) {
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
-#ifndef FAKE_CUDNN_VERSION
-#define FAKE_CUDNN_VERSION 92400
-#endif
-EXPORT size_t cudnnGetVersion() { return FAKE_CUDNN_VERSION; }
+// Its version is another file's (host.cmake).
 EXPORT size_t cudnnGetCudartVersion() { return 13000; }
 EXPORT const char* cudnnGetErrorString(cudnnStatus_t status) {
   return status == CUDNN_STATUS_SUCCESS ? "CUDNN_STATUS_SUCCESS" : "CUDNN_STATUS_BAD_PARAM";
