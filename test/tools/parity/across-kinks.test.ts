@@ -3,7 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { blobFromFloats, toFloat32 } from '../../../ts/caffe/blob.ts';
 import type { WeightsFile } from '../../../ts/caffe/caffemodel.ts';
-import { acrossKinks } from '../../../ts/tools/parity/across-kinks.ts';
+import { acrossKinks, type Move } from '../../../ts/tools/parity/across-kinks.ts';
 import type { Check } from '../../../ts/tools/parity/check.ts';
 
 const check = (name: string, ok: boolean): Check => ({
@@ -11,11 +11,11 @@ const check = (name: string, ok: boolean): Check => ({
   ...{ absolute: ok ? 0 : 1, relative: ok ? 0 : 1, tolerance: 0.5 },
 });
 
-/** A sequence of runs, each a list of what passes; the last one is repeated. */
+/** A sequence of trials, each a list of what passes; the last one is repeated. A run that is no trial is the first one again. */
 function runs(...outcomes: boolean[][]) {
   let calls = 0;
-  const run = async () => {
-    const outcome = outcomes[Math.min(calls++, outcomes.length - 1)]!;
+  const run = async (_: Move, isTrial: boolean) => {
+    const outcome = outcomes[isTrial ? Math.min(calls++, outcomes.length - 1) : 0]!;
     return outcome.map((ok, i) => check(`check ${i}`, ok));
   };
   return { run, calls: () => calls };
@@ -43,6 +43,16 @@ test('a case that passes is run once, with the recorded weights', async () => {
   const { run, calls } = runs([true, true]);
   assert.ok((await acrossKinks(run)).every(({ mode }) => mode === 'training'));
   assert.is(calls(), 1);
+});
+
+test('runs may end at what fails, but for the last one, which says all that diverges', async () => {
+  const trials: boolean[] = [];
+  const checks = await acrossKinks(async (_, isTrial) => {
+    trials.push(isTrial);
+    return [check('first', false), ...(isTrial ? [] : [check('second', false)])];
+  });
+  assert.equal(trials, [...Array(9).fill(true), false]);
+  assert.is(checks.length, 2);
 });
 
 test('weights move to a neighbouring value at most', async () => {

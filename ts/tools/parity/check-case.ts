@@ -50,7 +50,7 @@ export async function checkCase(
   const notChecked: string[] = [];
   const checks: Check[] = [];
   // Not every device trains, and training is float32.
-  const ifItTrains = async (what: string, check: (move: Move) => Promise<Check[]>) => {
+  const ifItTrains = async (what: string, check: (move: Move, isTrial: boolean) => Promise<Check[]>) => {
     try {
       if (precision === 'float32') checks.push(...(await acrossKinks(check)));
       else notChecked.push(`${what}: training is float32`);
@@ -66,7 +66,7 @@ export async function checkCase(
       await ifItTrains('the backward pass', (move) => checkBackward(device, { ...golden, backward }, move));
   } else if (golden.kind === 'weights') checks.push(...(await checkWeights(loader, golden)));
   else if (golden.kind === 'solver')
-    await ifItTrains('the training run', (move) => checkSolverCase(device, golden, move));
+    await ifItTrains('the training run', (move, isTrial) => checkSolverCase(device, golden, move, isTrial));
   else if (device.kind === 'reference')
     notChecked.push('a full-size net takes minutes on the reference device; use another device');
   else checks.push(...(await checkRecipe(loader, golden)));

@@ -10,7 +10,7 @@ import type { Outputs } from '../../device/model.ts';
 import type { Trainer, TrainOptions } from '../../device/trainer.ts';
 import { updateRule } from '../../train/open-training.ts';
 import { Schedule } from '../../train/schedules.ts';
-import type { Move } from './across-kinks.ts';
+import { type Move, passes } from './across-kinks.ts';
 import { type Check, compare, compareParameters, expectation } from './check.ts';
 import { diffsByPlace, readWeightsAt } from './check-backward.ts';
 import { difference } from './difference.ts';
@@ -18,14 +18,22 @@ import { type Parameters, readRecorded, type SolverCase } from './golden-case.ts
 
 type Case = SolverCase & { readonly folder: string };
 
-/** @throws as Device.train, Trainer.step, Device.load and Model.run */
-export async function checkSolverCase(device: Device, golden: Case, move: Move): Promise<Check[]> {
+/**
+ * @param isTrial Whether it ends after the first iteration that diverges.
+ * @throws as Device.train, Trainer.step, Device.load and Model.run
+ */
+export async function checkSolverCase(
+  device: Device,
+  golden: Case,
+  move: Move,
+  isTrial = false,
+): Promise<Check[]> {
+  const ends = (checks: readonly Check[]) => isTrial && !passes(checks);
   const replay = new Replay(device, golden, move);
-  return [
-    ...(golden.first_raw_diffs === undefined ? [] : await replay.firstDiffs(golden.first_raw_diffs)),
-    ...(await replay.run()),
-    ...(golden.resume === undefined ? [] : await replay.resume(golden.resume)),
-  ];
+  const checks = golden.first_raw_diffs === undefined ? [] : await replay.firstDiffs(golden.first_raw_diffs);
+  if (!ends(checks)) checks.push(...(await replay.run(ends)));
+  if (golden.resume !== undefined && !ends(checks)) checks.push(...(await replay.resume(golden.resume)));
+  return checks;
 }
 
 class Replay {
@@ -70,7 +78,7 @@ class Replay {
     return compareParameters(this.#golden.folder, recorded, sums, label('first diff of ', 0));
   }
 
-  async run(): Promise<Check[]> {
+  async run(ends: (checks: readonly Check[]) => boolean): Promise<Check[]> {
     const golden = this.#golden;
     const { folder, iters } = golden;
     const checks: Check[] = [];
@@ -88,6 +96,7 @@ class Replay {
         );
       if (golden.track !== undefined)
         checks.push(...this.#tracked(golden.track, await valuesOf(trainer), iteration));
+      if (ends(checks)) return checks;
     }
     const last = label('', iters - 1);
     const weights = await trainer.weights();
