@@ -90,12 +90,13 @@ if (!existsSync(join(include, 'cuda_runtime_api.h'))) {
   });
 
   if (process.env.RESNODE_TEST_CUDA11_KERNELS)
-    test('every kernel case passes there too', () => {
-      cmake('--build', build, '--target', 'kernel-tests', '--parallel', '2');
-      const run = spawnSync(join(build, 'kernel-tests'), { encoding: 'utf8', maxBuffer: 1 << 26 });
-      assert.match(run.stdout, /\d+ passed, 0 failed/);
-      assert.is(run.status, 0);
-    });
+    for (const target of ['kernel-tests', 'plain-kernel-tests'])
+      test(`every kernel case passes there too: ${target}`, () => {
+        cmake('--build', build, '--target', target, '--parallel', '2');
+        const run = spawnSync(join(build, target), { encoding: 'utf8', maxBuffer: 1 << 26 });
+        assert.match(run.stdout, /\d+ passed, 0 failed/);
+        assert.is(run.status, 0);
+      });
   else console.log('skipped: the kernel cases against CUDA 11.8 (RESNODE_TEST_CUDA11_KERNELS=1 runs them)');
 }
 
