@@ -1,17 +1,17 @@
-/** Any linear map along one axis: InnerProduct with a constant matrix, which Caffe applies to the last axis. */
+/** Any linear map along one axis: an InnerProduct with a constant matrix. Caffe applies it to the last axis. */
 import { blobFromFloats } from '../caffe/blob.ts';
 import type { Activation, NodeContext } from './node-context.ts';
 
-/** How many values are made along an axis, and of which values each consists, in which shares. */
+/** How many values the map makes along an axis. `of` lists the source values of each of them, with their weights. */
 export interface AxisMap {
   readonly count: number;
   readonly of: (made: number) => readonly (readonly [from: number, share: number])[];
 }
 
-/** A matrix larger than this would take longer than what it stands for. */
+/** A product with a larger matrix would take longer than the operator that it replaces. */
 const MOST_VALUES = 2 ** 24;
 
-/** Adds the layers that map an axis, which is not the first one. */
+/** Adds the layers that map an axis other than the first. */
 export function alongAxis(node: NodeContext, value: Activation, axis: number, map: AxisMap): Activation {
   const { shape } = value;
   const size = shape[axis]!;
@@ -37,7 +37,7 @@ export function alongAxis(node: NodeContext, value: Activation, axis: number, ma
   return node.step([node.step([node.step([value], permute)], product, blobs)], permute);
 }
 
-/** Values of an axis in another order, some several times. */
+/** Selects values along an axis in any order. A value may be selected several times. */
 export const picked = (count: number, place: (made: number) => number): AxisMap => ({
   count,
   of: (made) => [[place(made), 1]],

@@ -1,6 +1,6 @@
 /**
- * Caffe's weights as safetensors: a tensor `layer.index` for each blob, and in the metadata what names alone cannot
- * say: the layers in order with their types, the net's name and, where it is known, its prototxt.
+ * Caffe's weights as safetensors. Each blob is a tensor named `layer.index`. The metadata lists the layers in order with
+ * their types, and stores the net's name and, if it is known, its prototxt.
  */
 
 import { WeightsError } from '../base/errors.ts';
@@ -31,8 +31,9 @@ const READ_SAFETENSORS_FILE = signature('readSafetensorsFile', {
 });
 
 /**
- * Reads a file of Caffe's blobs (its net is the caller's, or the prototxt inside), or a ResNet by torch's names.
- * @throws WeightsError; PrototxtError where the prototxt inside is none
+ * Reads a file of Caffe's blobs, or a ResNet whose tensors have torch's names. The net of Caffe's blobs is the caller's, or
+ * the prototxt in the metadata.
+ * @throws WeightsError; PrototxtError if the prototxt in the metadata is invalid
  */
 export function readSafetensorsFile(
   file: string,
@@ -56,7 +57,7 @@ const WRITE_SAFETENSORS_FILE = signature('writeSafetensorsFile', {
   ),
 });
 
-/** Writes the blobs as they are, and the net where there is one. @throws ResnodeError `file/write` */
+/** Writes the blobs unchanged, and the net if there is one. @throws ResnodeError `file/write` */
 export function writeSafetensorsFile(path: string, content: Omit<ReadResult, 'preprocess'>): void {
   WRITE_SAFETENSORS_FILE.check(path, content);
   const { net, weights } = content;
@@ -96,7 +97,7 @@ function caffeWeights({ metadata, tensors }: Safetensors, file: string): Weights
   return { file, name: metadata.get('name') ?? '', layers: [...layers, ...unlisted(rest, tensors, file)] };
 }
 
-// A file that others wrote has no list.
+// Files of other programs have no list of layers.
 function unlisted(names: ReadonlySet<string>, tensors: Safetensors['tensors'], file: string): WeightsLayer[] {
   const found = new Map<string, Map<number, Blob>>();
   for (const key of names) {

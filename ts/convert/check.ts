@@ -1,4 +1,4 @@
-/** A conversion's own test: the source and the result run on the same inputs, or their values are compared. */
+/** The check of a conversion. It runs source and result on the same inputs, or compares their values. */
 import { toFloat32 } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import { openDevice } from '../device/device.ts';
@@ -19,9 +19,9 @@ export interface Runner {
 
 /** What a conversion's test found. */
 export interface ConversionCheck {
-  /** Outputs of both nets, or the values of both files where no net is known. */
+  /** The outputs of both nets, or the values of both files if no net is known. */
   readonly compared: 'outputs' | 'values';
-  /** What ran the source, and what ran the result. */
+  /** The programs that ran the source and the result. */
   readonly source: string;
   readonly result: string;
   readonly differences: readonly {
@@ -29,12 +29,12 @@ export interface ConversionCheck {
     readonly absolute: number;
     readonly relative: number;
   }[];
-  /** The largest of `differences` by `relative`, which is to the largest value of the source. */
+  /** The entry of `differences` with the largest `relative`: the difference divided by the source's largest value. */
   readonly largest: { readonly name: string; readonly absolute: number; readonly relative: number };
   readonly ok: boolean;
 }
 
-/** What two programs that sum in other orders may differ by, of the largest value. */
+/** The tolerance between programs that sum in different orders, relative to the largest value. */
 const TOLERANCE = 1e-4;
 
 /**
@@ -92,7 +92,7 @@ export function compareValues(source: WeightsFile, result: WeightsFile): Convers
 type Worst = Map<string, { name: string; absolute: number; relative: number }>;
 
 function note(worst: Worst, name: string, actual: Float32Array | undefined, expected: Float32Array): void {
-  // What computed NaN has shown nothing, though the other side has it too.
+  // A result with NaN proves nothing, even if both sides have NaN.
   const hasNaN = expected.includes(Number.NaN) || (actual?.includes(Number.NaN) ?? false);
   const { absolute, relative } = hasNaN
     ? { absolute: Number.POSITIVE_INFINITY, relative: Number.POSITIVE_INFINITY }

@@ -1,4 +1,4 @@
-/** One conversion: read, merge where asked, write, check. */
+/** One conversion: read the source, merge if requested, write the target, check it. */
 import { readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { basename, extname, join, resolve } from 'node:path';
@@ -38,43 +38,43 @@ import { mergeAffine } from './merge.ts';
 import { blobsOf, type Network, outputsOfFile, type ReadResult } from './network.ts';
 
 export interface ConvertOptions {
-  /** The net, as path or message; needed where the source does not say it and the target does, and to merge. */
+  /** The net, as path or message. It is needed for merging, and if the target contains a net but the source does not. */
   readonly model?: string | NetParameter;
   /**
-   * Where a net that the source says, or that was merged, is written. Default: the target's name with .prototxt. Given,
-   * `model` is written too, in BVLC's current form: that is how an old pair, or NVIDIA's, is rewritten.
+   * The file for the net that the source contains or that merging made. Default: the target's name with .prototxt. If
+   * it is given, `model` is also written, in BVLC's current form. This rewrites an old pair of files, or one of NVIDIA's.
    */
   readonly outputModel?: string;
   /** Fold BatchNorm and Scale into the convolutions. Default false. */
   readonly merge?: boolean;
-  /** Shapes of inputs that the source leaves open, by name. */
+  /** Shapes of inputs that the source leaves open, by input name. */
   readonly inputShapes?: Readonly<Record<string, readonly number[]>>;
   /**
-   * A JSON file that says which tensors of the source are the weights of `model`, for names that are not known:
+   * A JSON file that maps tensors of the source to the layers of `model`, for sources whose names resnode does not know:
    * `{ "conv1": ["stem/W", "stem/b"], "fc": [{ "tensor": "out/W", "transpose": [1, 0] }] }`.
    */
   readonly map?: string;
   /**
-   * Values of an ONNX model at which the net ends, in place of the model's outputs: what lies behind them is left out, such
-   * as a NonMaxSuppression.
+   * Values of an ONNX model that become the net's outputs, in place of the model's outputs. Nodes after them, such as a
+   * NonMaxSuppression, are not converted.
    */
   readonly outputs?: readonly string[];
   /** Run source and result on the same inputs. Default true. */
   readonly check?: boolean;
-  /** Writes into a folder that holds files already, where the target is one. Default false: it is an error. */
+  /** Write into a target folder that is not empty. Default false: such a folder is an error. */
   readonly overwrite?: boolean;
 }
 
 export interface Conversion {
-  /** Written, in this order. */
+  /** The files that were written, in this order. */
   readonly files: readonly string[];
-  /** Null where it was not asked for. */
+  /** Null if no check was requested. */
   readonly check: ConversionCheck | null;
-  /** Layers that were folded into others. */
+  /** The number of layers that were folded into others. */
   readonly merged: number;
-  /** What the net takes, where its source's nets are known to take it; written too. */
+  /** The preprocessing of the net's inputs, if it is known for nets of the source. It is also written to a file. */
   readonly preprocess: Preprocess | null;
-  /** What of the source is no part of the result, in a sentence each. */
+  /** One sentence about each part of the source that the result lacks. */
   readonly notes: readonly string[];
 }
 
@@ -106,11 +106,13 @@ const CONVERT = signature('convert', {
 });
 
 /**
- * Converts a file into another format: the source's is seen from its content, the target's from its extension, see `formats`.
- * @param from A file, or a model folder, which says its net.
- * @param to A file; or a path without an extension, or a folder: a model folder of the net, its weights in Caffe's format,
- * and how images are prepared where that is known.
- * @throws ArgumentError for a pair that does not exist, or a net that is missing; WeightsError, GraphError, PrototxtError
+ * Converts a file into another format. The source's format is detected from its content. The target's format follows
+ * from its extension; see `formats`.
+ * @param from A file, or a model folder, which contains its net.
+ * @param to A file, or a path without an extension, or a folder. In the last two cases the target is a model folder: the
+ * net, its weights in Caffe's format, and the preprocessing of images if it is known.
+ * @throws ArgumentError for a pair of formats that is not supported, or a missing net; WeightsError, GraphError,
+ * PrototxtError
  * @example const { files, check } = await convert('resnet50.pth', 'resnet50');
  */
 export async function convert(from: string, to: string, options: ConvertOptions = {}): Promise<Conversion> {
@@ -127,7 +129,7 @@ export async function convert(from: string, to: string, options: ConvertOptions 
   return convertToFolder(source ?? { weights: from }, to, whole);
 }
 
-/** A net and its weights as a model folder; what another folder has beside them goes along. */
+/** Writes a net and its weights as a model folder. The other files of a source folder are copied too. */
 async function convertToFolder(
   source: { readonly weights: string; readonly labels?: string; readonly preprocess?: string },
   folder: string,
@@ -160,7 +162,7 @@ async function convertToFolder(
 interface FileOptions extends ConvertOptions {
   /** Default: the target's name with .preprocess.json. */
   readonly preprocessFile?: string;
-  /** What a model folder says of its images, for formats that hold it. */
+  /** The description of images in a model folder, for formats that can store it. */
   readonly sourcePreprocess?: string;
 }
 
@@ -215,7 +217,7 @@ async function convertFile(from: string, to: string, options: FileOptions): Prom
     read.preprocess === undefined ? null : (options.preprocessFile ?? `${stem}.preprocess.json`);
   if (outputModel !== null && outputModel === model)
     throw new ArgumentError('outputModel', 'another file than the model', outputModel);
-  // What the check would refuse is refused before anything is written.
+  // Blobs that the check would refuse are refused before anything is written.
   if (check && read.net !== null) blobsOf(graphFromCaffe(read.net), read.weights);
   const known =
     options.sourcePreprocess === undefined ? {} : { preprocess: loadPreprocess(options.sourcePreprocess) };
@@ -232,7 +234,7 @@ async function convertFile(from: string, to: string, options: FileOptions): Prom
   };
 }
 
-/** Tensors of any names as a format of its own. */
+/** A format of tensors with arbitrary names. */
 const mapped = (map: string): Format => ({
   name: 'tensors by name',
   extensions: [],
@@ -246,7 +248,7 @@ const mapped = (map: string): Format => ({
   },
 });
 
-// A net that is trained computes nothing that another format could hold but what its deploy net computes.
+// Of a training net, other formats can only store what its deploy net computes.
 async function netToConvert(
   model: NonNullable<ConvertOptions['model']>,
   inputShapes: NonNullable<ConvertOptions['inputShapes']>,
@@ -262,7 +264,7 @@ async function netToConvert(
   return deployNet(net, { inputShapes });
 }
 
-// Values are views of the source until they are written.
+// Until they are written, values are views of the source file. If that file changed, the result is removed.
 async function removeIfChanged(to: string, from: string, { layers }: WeightsFile): Promise<void> {
   try {
     for (const { blobs } of layers) for (const { bytes } of blobs) checkIntact(bytes, from);
@@ -282,7 +284,7 @@ export function pairNames(): string {
     .join(', ');
 }
 
-// Whatever can be run by a program of its own is; the rest is what resnode reads back from disk.
+// A format with a program of its own is run by that program. Otherwise resnode reads the file back and runs it.
 async function checkFiles(
   from: {
     readonly path: string;
@@ -308,7 +310,7 @@ async function checkFiles(
   }
 }
 
-// ONNX says more than resnode reads: how detections are picked.
+// resnode writes ONNX that it cannot read, such as the selection of detections.
 async function readBack(target: Format, to: string, { net }: ReadResult): Promise<ReadResult> {
   try {
     return await target.read!(to, { net, inputShapes: {} });

@@ -1,4 +1,4 @@
-/** A net that is trained or tested (train_val) → the net that is deployed: an image in, probabilities out. */
+/** Makes a deploy net, which maps an image to probabilities, from a net for training and testing (train_val). */
 
 import { GraphError } from '../base/errors.ts';
 import { shapes } from '../base/kinds.ts';
@@ -26,11 +26,11 @@ import { refuseForeignLayers } from '../layers/known-layers.ts';
 import { isSink } from '../layers/sinks.ts';
 
 export interface DeployOptions {
-  /** Shapes of inputs by blob, where neither the net nor its data says them. The batch becomes 1. */
+  /** Shapes of inputs by blob name, if neither the net nor its data determines them. The batch becomes 1. */
   readonly inputShapes?: Shapes;
 }
 
-/** Losses whose scores have probabilities: the layer that makes these. */
+/** The losses that imply probabilities, with the layer that computes those from the scores. */
 const PROBABILITIES: Readonly<Record<string, 'Softmax' | 'Sigmoid'>> = {
   SoftmaxWithLoss: 'Softmax',
   SigmoidCrossEntropyLoss: 'Sigmoid',
@@ -53,12 +53,12 @@ const DEPLOY_NET = signature('deployNet', {
 });
 
 /**
- * The deploy net of any net: data layers become one Input layer of batch 1, losses and accuracies go, and with them all
- * that served only them (labels, auxiliary heads); the scores of SoftmaxWithLoss get a Softmax called `prob`. Of several
- * losses over the same labels those with the largest loss_weight count; heads over other labels all stay. Layers keep
- * their names, and so their weights. A net that is deployed already stays as it is, without its labels.
+ * Makes the deploy net of any net. The data layers become one Input layer of batch 1. Losses and accuracies are removed,
+ * and so are all layers that served only them (labels, auxiliary heads). The scores of SoftmaxWithLoss get a Softmax
+ * called `prob`. Of several losses over the same labels, those with the largest loss_weight count; heads over other labels
+ * all stay. Layers keep their names, and so their weights. A deploy net stays as it is, but loses its labels.
  * @param net As read, not filtered.
- * @throws GraphError `graph/no-deploy` with the reason: nothing is left, or a layer that stays needs labels; or
+ * @throws GraphError `graph/no-deploy` with the reason: no layer remains, or a remaining layer needs labels; or
  * `graph/input-shape`. PrototxtError for a fork's field.
  * @example printPrototxt(await deployNet(readNetFile('train_val.prototxt')))
  */
@@ -101,7 +101,7 @@ const refuse = (layer: object, text: string, name?: LayerParameter) => {
   );
 };
 
-/** TEST, where the net has inputs there; else TRAIN. */
+/** Filters the net for phase TEST if it has inputs there, and for TRAIN otherwise. */
 function phaseWithInputs(net: NetParameter): NetParameter {
   const test = filterNet(net, { phase: 'TEST' });
   const hasInputs = (filtered: NetParameter) => (filtered.layer ?? []).some(isSource);
@@ -110,7 +110,10 @@ function phaseWithInputs(net: NetParameter): NetParameter {
   return hasInputs(train) ? train : test;
 }
 
-/** The probabilities' layers. A loss may be there in TRAIN alone, or its scores be known from an Accuracy alone. */
+/**
+ * The layers that compute probabilities. Some nets have a loss only in TRAIN, and some show their scores only by an
+ * Accuracy.
+ */
 function headsOf(net: NetParameter, body: readonly LayerParameter[]): LayerParameter[] {
   const made = new Set(body.flatMap(({ top = [] }) => top));
   const layers = net.layer ?? [];
@@ -129,7 +132,7 @@ function headsOf(net: NetParameter, body: readonly LayerParameter[]): LayerParam
   return [...byScores.values()].flatMap((layer, i, all) => {
     const scores = layer.bottom![0]!;
     const type = PROBABILITIES[layer.type!] ?? 'Softmax';
-    // Probabilities that are there already, or made of them.
+    // The net has these probabilities already, or the scores are themselves probabilities.
     const isMade = body.some(
       (each) => each.type === type && (each.bottom?.includes(scores) || each.top?.includes(scores)),
     );
@@ -151,7 +154,7 @@ function headsOf(net: NetParameter, body: readonly LayerParameter[]): LayerParam
 
 const weightOf = ({ loss_weight = [1] }: LayerParameter) => loss_weight[0] ?? 1;
 
-/** Blobs that the net itself gives: read by nobody, or by measures and by losses without probabilities (predictions). */
+/** The net's own outputs: blobs that nothing reads, or only measures and losses without probabilities (predictions). */
 function outputsOf(layers: readonly LayerParameter[], body: readonly LayerParameter[]): string[] {
   const readBy = new Map<string, LayerParameter[]>();
   for (const layer of layers)
@@ -201,7 +204,7 @@ function checkKept(kept: readonly LayerParameter[], sources: readonly LayerParam
 const isRead = ({ top = [] }: LayerParameter, read: ReadonlySet<string>) =>
   top.some((blob) => read.has(blob));
 
-/** One Input layer a source; its tops that something reads. */
+/** One Input layer for each source, with the tops that some layer reads. */
 function inputLayers(
   sources: readonly LayerParameter[],
   read: ReadonlySet<string>,
@@ -232,7 +235,7 @@ function inputLayers(
   });
 }
 
-/** What only training reads goes. */
+/** Removes the fields that only training reads. */
 function deployed(layer: LayerParameter): LayerParameter {
   const { include: _, exclude: __, loss_weight: ___, propagate_down: ____, phase: _____, ...rest } = layer;
   return rest;

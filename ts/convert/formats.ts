@@ -1,4 +1,4 @@
-/** The formats by extension: one row each. A conversion reads with one row and writes with another. */
+/** The formats by extension, one row for each. A conversion reads with one row and writes with another. */
 
 import { ArgumentError } from '../base/errors.ts';
 import { readBinaryproto, type WeightsFile } from '../caffe/caffemodel.ts';
@@ -24,25 +24,25 @@ export interface ReadOptions {
   readonly net: NetParameter | null;
   /** Shapes of inputs that the file leaves open. */
   readonly inputShapes: Readonly<Record<string, readonly number[]>>;
-  /** Where the net ends; only where the format `namesValues`. */
+  /** The values at which the net ends; only for formats with `namesValues`. */
   readonly outputs?: readonly string[] | undefined;
 }
 
 export interface Format {
   readonly name: string;
-  /** With the dot; of several that fit a path the longest counts. */
+  /** With the dot. If several fit a path, the longest applies. */
   readonly extensions: readonly string[];
   /** `array`: one blob (a layer without a name), such as a mean image. Only formats of one kind convert to each other. */
   readonly kind: 'weights' | 'array';
-  /** True where a file of this format needs the net to be written, and says it when it is read. */
+  /** True if a file of this format contains its net: writing needs the net, and reading returns it. */
   readonly holdsNet: boolean;
-  /** True where a file names the values between layers, at which the net can end. */
+  /** True if a file names the values between layers, so that the net can end at one of them. */
   readonly namesValues?: boolean;
   /** @throws WeightsError */
   readonly read?: (path: string, options: ReadOptions) => Promise<ReadResult> | ReadResult;
-  /** `net` is there where `holdsNet`. @throws WeightsError, GraphError */
+  /** `net` is present if `holdsNet` is true. @throws WeightsError, GraphError */
   readonly write?: (path: string, result: ReadResult) => Promise<void> | void;
-  /** A program other than resnode that runs the file; null where it is not installed. */
+  /** A program other than resnode that runs the file, or null if it is not installed. */
   readonly runner?: (path: string, outputs?: readonly string[]) => Promise<Runner | null>;
 }
 
@@ -51,7 +51,7 @@ const array = (file: string, blob: WeightsFile['layers'][number]['blobs'][number
   weights: { file, name: '', layers: [{ name: '', type: '', blobs: [blob] }] },
 });
 
-// NVIDIA's BatchNorm is two layers in the net already.
+// In the net, NVIDIA's BatchNorm is already split into two layers.
 function ofNet(net: NetParameter | null, weights: WeightsFile): ReadResult {
   const names = new Set(net?.layer?.map(({ name }) => name));
   return { net, weights: splitNvidiaBlobs(weights, (name) => names.has(name)) };
@@ -177,7 +177,7 @@ export function formatOf(path: string): { format: Format; extension: string } {
   return fits[0];
 }
 
-/** The formats of what a file may be seen to be; HDF5 is Caffe's, Keras's or neither by its groups. */
+/** The format for each detected kind of file. An HDF5 file is Caffe's, Keras's or neither, depending on its groups. */
 const BY_CONTENT: Readonly<Partial<Record<FileKind, string>>> = {
   caffemodel: 'Caffe',
   onnx: 'ONNX',
@@ -195,7 +195,7 @@ const BY_CONTENT: Readonly<Partial<Record<FileKind, string>>> = {
 };
 
 /**
- * The format of a file to read: by its content, whatever it is called; by its extension where that says nothing.
+ * The format of a file to read, detected from its content. If that does not identify it, the extension decides.
  * @throws ArgumentError naming all extensions
  */
 export async function formatOfFile(path: string): Promise<Format> {
@@ -211,11 +211,11 @@ export async function formatOfFile(path: string): Promise<Format> {
   return formats.find((format) => format.name === name) ?? formatOf(path).format;
 }
 
-// The first bytes do not say whose pickle it is.
+// The first bytes of a pickle do not identify the program that wrote it.
 const isTorchName = (path: string): boolean =>
   formats.find(({ name }) => name === 'PyTorch')!.extensions.some((end) => path.toLowerCase().endsWith(end));
 
-// A file that cannot be read is refused by its reader.
+// The file's reader reports a file that cannot be read.
 function kindAt(path: string): FileKind | null {
   try {
     return fileKindAt(path);

@@ -7,11 +7,11 @@ import type { OnnxTensor } from './onnx-proto.ts';
 
 const isSame = (a: readonly number[], b: readonly number[]) => a.join() === b.join();
 
-/** A constant and a computed value, whichever comes first; null where both are computed. */
+/** A constant and a computed value, in either order; null if both are computed. */
 function constantOperand(
   node: NodeContext,
 ): { value: Activation; tensor: OnnxTensor; blob: Blob; isFirst: boolean } | null {
-  // Of two constants the larger one becomes a layer.
+  // If both are constant, the larger one becomes a layer.
   const [a, b] = [node.constant(0), node.constant(1)];
   const isFirst = a !== null && (b === null || elementCount(a.shape) < elementCount(b.shape));
   const tensor = isFirst ? a : b;
@@ -21,8 +21,8 @@ function constantOperand(
 }
 
 /**
- * The axes of `shape` over which an operand has values of its own, as Scale and Bias take them: one run.
- * @param keepsBatch A first dimension that both have is part of the run even where it is 1, since it may grow.
+ * The run of axes of `shape` along which an operand varies, in the form that Scale and Bias need.
+ * @param keepsBatch Include a first dimension that both have, even if it is 1, because the batch may grow.
  */
 function run(shape: readonly number[], operand: readonly number[], keepsBatch = false) {
   const missing = shape.length - operand.length;
@@ -34,7 +34,7 @@ function run(shape: readonly number[], operand: readonly number[], keepsBatch = 
   return missing < 0 || !isSame(dims, shape.slice(axis, end)) ? null : { axis, dims };
 }
 
-/** Values of one shape, as NumPy broadcasts them: axes of 1 are repeated by Tile. */
+/** Broadcasts values to one shape as NumPy does. Axes of size 1 are repeated by Tile. */
 export function broadcast(node: NodeContext, values: readonly Activation[]): Activation[] {
   const rank = Math.max(...values.map(({ shape }) => shape.length));
   const aligned = values.map(({ shape }) => [
@@ -59,7 +59,7 @@ export function broadcast(node: NodeContext, values: readonly Activation[]): Act
   });
 }
 
-/** Per channel or so, by Scale or Bias; a single value by Power. */
+/** Adds or multiplies by Scale or Bias for values per channel or similar, and by Power for a single value. */
 function constantLayer(
   node: NodeContext,
   kind: 'scale' | 'bias',
@@ -87,7 +87,7 @@ function constantLayer(
   return true;
 }
 
-/** A bias right after the InnerProduct or Scale that it belongs to goes into it. */
+/** A bias directly after its InnerProduct or Scale becomes part of that layer. */
 function completes(node: NodeContext, value: Activation, axis: number, bias: Blob): boolean {
   const { layer, weights } = node.previous(value) ?? {};
   if (layer === undefined || weights?.blobs.length !== 1) return false;
@@ -103,7 +103,7 @@ function completes(node: NodeContext, value: Activation, axis: number, bias: Blo
   return true;
 }
 
-/** All inputs computed; those of a smaller shape are repeated. */
+/** All inputs are computed. Those of a smaller shape are repeated. */
 function eltwiseLayer(node: NodeContext, operation: 'SUM' | 'PROD' | 'MAX', coefficients?: number[]) {
   const values = broadcast(
     node,
@@ -123,7 +123,7 @@ function eltwiseLayer(node: NodeContext, operation: 'SUM' | 'PROD' | 'MAX', coef
   });
 }
 
-/** One computed input is broadcast over the other, as N×C×1×1 over N×C×H×W: Scale or Bias with two bottoms. */
+/** Broadcasts one computed input over the other, such as N×C×1×1 over N×C×H×W, by a Scale or Bias with two bottoms. */
 function broadcastLayer(node: NodeContext, type: 'Scale' | 'Bias'): boolean {
   const [a, b] = [node.activation(0), node.activation(1)];
   if (isSame(a.shape, b.shape)) return false;
@@ -166,7 +166,7 @@ export function sub(node: NodeContext) {
   if (!constantLayer(node, 'bias', (value) => -value)) eltwiseLayer(node, 'SUM', [1, -1]);
 }
 
-/** A quotient is a product with the reciprocal. */
+/** A quotient becomes a product with the reciprocal. */
 export function div(node: NodeContext) {
   if (node.constant(0) === null && constantLayer(node, 'scale', (value) => 1 / value)) return;
   const reciprocal = node.step([node.activation(1)], { type: 'Power', power_param: { power: -1 } });
@@ -175,7 +175,7 @@ export function div(node: NodeContext) {
   node.last([a, b], { type: 'Eltwise', eltwise_param: { operation: 'PROD' } });
 }
 
-/** A computed value times a constant, or their sum. */
+/** Multiplies a computed value by a constant, or adds the two. */
 function withConstant(node: NodeContext, value: Activation, input: number, kind: 'scale' | 'bias') {
   const tensor = node.constant(input)!;
   const blob = blobOfTensor(tensor) ?? node.fail(`"${tensor.name}" is ${tensor.type}, expected float32`);
@@ -259,7 +259,7 @@ function innerProduct(
     ...(isTransposed ? { transpose: true } : {}),
   };
   const layer = { name: node.layerName(tensor), type: 'InnerProduct', inner_product_param };
-  // InnerProduct flattens from axis 1 itself.
+  // InnerProduct itself flattens from axis 1.
   const { layer: flatten } = (axis === 1 ? node.previous(node.activation(0)) : null) ?? {};
   if (flatten?.type === 'Flatten') node.replacePrevious({ ...layer, bottom: flatten.bottom! }, blobs);
   else node.layer({ ...layer, bottom: [node.activation(0).name] }, blobs);

@@ -6,10 +6,10 @@ import { finish } from './along-axis.ts';
 import type { NodeContext } from './node-context.ts';
 import { blobOfTensor } from './onnx-constants.ts';
 
-/** What is read alike of both. */
+/** The fields that both operators share. */
 interface Window {
   readonly bottom: string;
-  /** Of the bottom, with the zeros that a Pad put there. */
+  /** The shape of the bottom, including the zeros of a preceding Pad. */
   readonly sizes: readonly number[];
   readonly zeros: readonly number[];
   readonly weights: Blob;
@@ -59,7 +59,7 @@ function windowOf(node: NodeContext, takesZeros: boolean): Window {
   };
 }
 
-/** Zeros before and behind each axis, or null where ONNX is to find them (auto_pad). */
+/** The zeros before and after each axis, or null if ONNX computes them (auto_pad). */
 function padsOf(node: NodeContext, rank: number): { before: number[]; behind: number[] } | null {
   const auto = node.text('auto_pad', 'NOTSET');
   if (auto.startsWith('SAME')) return null;
@@ -70,7 +70,7 @@ function padsOf(node: NodeContext, rank: number): { before: number[]; behind: nu
   return { before: all.slice(0, rank), behind: all.slice(rank) };
 }
 
-/** SAME_UPPER puts the odd one behind, SAME_LOWER before. */
+/** SAME_UPPER puts an odd zero at the end, SAME_LOWER at the beginning. */
 function halved(node: NodeContext, total: readonly number[]) {
   const low = total.map((each) => Math.floor(each / 2));
   const high = total.map((each) => Math.ceil(each / 2));
@@ -79,10 +79,10 @@ function halved(node: NodeContext, total: readonly number[]) {
     : { before: low, behind: high };
 }
 
-/** A kernel larger than this would take longer than what it stands for. */
+/** A convolution with a larger kernel would take longer than the operator that it replaces. */
 const MOST_WEIGHTS = 2 ** 26;
 
-/** A kernel with zeros around it. */
+/** Surrounds a kernel with zeros. */
 function extended(
   node: NodeContext,
   weights: Blob,
@@ -111,7 +111,7 @@ function extended(
   return blobFromFloats([outputs, inputs, ...larger], made);
 }
 
-/** Fields as short as Caffe allows: once where all axes are alike. */
+/** The shortest fields that Caffe allows: one value if all axes are equal. */
 function fields(
   name: 'kernel' | 'stride' | 'pad' | 'dilation',
   list: readonly number[],
@@ -138,7 +138,7 @@ const parameter = (
   ...(window.group === 1 ? {} : { group: window.group }),
 });
 
-/** Caffe pads opposite sides alike: where ONNX does not, zeros in the kernel take the place of the missing ones. */
+/** Caffe pads opposite sides equally. If ONNX does not, zeros in the kernel replace the missing ones. */
 export function conv(node: NodeContext) {
   const window = windowOf(node, true);
   const { kernel, stride, dilation, sizes, zeros } = window;
@@ -168,8 +168,8 @@ export function conv(node: NodeContext) {
 }
 
 /**
- * The whole transpose of a convolution, of which ONNX takes a part: pads are cut off, output_padding adds places behind.
- * Caffe cuts both sides alike, so that Slice takes the rest, and zeros in the kernel make what lies beyond.
+ * Makes the whole transposed convolution, of which ONNX uses a part: pads cut values off, output_padding adds positions at
+ * the end. Caffe cuts both sides equally. So Slice cuts the rest, and zeros in the kernel make the positions beyond the end.
  */
 export function convTranspose(node: NodeContext) {
   const window = windowOf(node, false);
@@ -187,7 +187,7 @@ export function convTranspose(node: NodeContext) {
           node,
           wanted.map((size, i) => whole[i]! + padding[i]! - size),
         );
-  // How much of the whole goes; below 0 what is added.
+  // How much of the whole is cut off. Negative numbers add positions.
   const end = behind.map((each, i) => each - padding[i]!);
   const added = end.map((each, i) => Math.ceil(Math.max(0, -each) / dilation[i]!));
   const weights = extended(
@@ -216,9 +216,9 @@ export function convTranspose(node: NodeContext) {
   finish(node, cut);
 }
 
-/** What is cut so that a shape comes out. */
+/** How much to cut to get the given shape. */
 function cutsTo(node: NodeContext, total: readonly number[]) {
-  // https://onnx.ai/onnx/operators/onnx__ConvTranspose.html: the odd one goes before, with SAME_UPPER behind.
+  // https://onnx.ai/onnx/operators/onnx__ConvTranspose.html: the odd one is cut at the beginning, for SAME_UPPER at the end.
   const low = total.map((each) => Math.floor(each / 2));
   const high = total.map((each, i) => each - low[i]!);
   return node.text('auto_pad', 'NOTSET') === 'SAME_UPPER'

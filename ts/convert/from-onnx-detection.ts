@@ -1,19 +1,19 @@
 /**
- * What resnode writes DetectionOutput, Proposal, PSROIPooling and Cascade R-CNN's ROIAlign as, found again in a model. Its
- * constants say which layer it may be; it is that one where the layer, written, is node by node what stands there.
+ * Finds DetectionOutput, Proposal, PSROIPooling and Cascade R-CNN's ROIAlign again in a model that resnode wrote. The
+ * constants suggest a layer. It is accepted if the nodes that this layer is written as equal the model's nodes.
  */
 import type { LayerParameter } from '../caffe/net-parameter.ts';
 import type { OnnxModel, OnnxNode } from './onnx-proto.ts';
 import { type Candidate, Subgraph } from './onnx-subgraph.ts';
 
-/** A layer in the place of the nodes that it was written as. */
+/** A layer that replaces the nodes it was written as. */
 export interface WholeLayer {
   readonly layer: LayerParameter & { readonly type: string };
-  /** The layer's bottoms and tops; its type is the layer's. */
+  /** The layer's bottoms and tops. */
   readonly node: OnnxNode;
 }
 
-/** By the node that makes a layer's first top. */
+/** The found layers, by the node that makes the first top. */
 export function wholeLayers(model: OnnxModel): Map<OnnxNode, WholeLayer> {
   const found = new Map<OnnxNode, WholeLayer>();
   const graph = new Subgraph(model);
@@ -32,19 +32,19 @@ export function wholeLayers(model: OnnxModel): Map<OnnxNode, WholeLayer> {
   return found;
 }
 
-/** By the type of a layer's last node. */
+/** The rules, by the type of a layer's last node. */
 const CANDIDATES: Readonly<Record<string, readonly ((graph: Subgraph, output: string) => Candidate[])[]>> = {
   Reshape: [detectionOutputs],
   Concat: [proposals],
   Where: [psRoiPoolings, cornerAligns],
 };
 
-/** Below every score. */
+/** A threshold below every score. */
 const LEAST_FLOAT = -3.4028234663852886e38;
 const either = [false, true];
-/** ts/layers/proposal.ts runs no more. */
+/** ts/layers/proposal.ts supports no more. */
 const MOST_ANCHORS = 64;
-/** More are no batch of pictures. */
+/** More images would not be a batch. */
 const MOST_IMAGES = 4096;
 
 function detectionOutputs(graph: Subgraph, output: string): Candidate[] {
@@ -116,7 +116,7 @@ function proposals(graph: Subgraph, output: string): Candidate[] {
   if (centres.length !== 2 * anchors * cells || sizes.length !== centres.length) return [];
   if (before === undefined || most === undefined || overlap === undefined || minSize === undefined) return [];
   const step = 2 * anchors;
-  // Cells in a row have one centre in y.
+  // Cells of one row have the same centre in y.
   const isNext = Array.from({ length: cells }, (_, cell) => centres[cell * step + 1] !== centres[1]);
   const width = isNext.includes(true) ? isNext.indexOf(true) : cells;
   const stride = width > 1 ? centres[step]! - centres[0]! : (centres[step + 1] ?? 1) - centres[1]!;
@@ -144,16 +144,16 @@ function proposals(graph: Subgraph, output: string): Candidate[] {
   );
 }
 
-/** Rounded sides differ by so much from those of a square in some ratio. */
+/** The largest difference that rounding makes between the sides of an anchor and those of a square with some ratio. */
 const MOST_ROUNDED = 3;
 
-/** From sides of anchors back to what made them: a square of `base` pixels in every ratio, rounded, in every scale. */
+/** Recovers what the anchors were made from: a square of `base` pixels, in every ratio, rounded, at every scale. */
 function anchorsOf(sides: Float32Array, base: number) {
   const count = sides.length / 2;
   const perRatio = Array.from({ length: count }, (_, i) => i + 1).filter((each) => count % each === 0);
   return perRatio.flatMap((scales) => {
     const first = Array.from({ length: count / scales }, (_, i) => 2 * i * scales);
-    // Of every ratio the area is nearly that of the base.
+    // For every ratio the area is about that of the base.
     const about = Math.round((base * sides[0]!) / Math.sqrt(sides[0]! * sides[1]!));
     const widths = Array.from({ length: 2 * MOST_ROUNDED + 1 }, (_, i) => about + i - MOST_ROUNDED);
     return widths.flatMap((width) => {
@@ -166,7 +166,7 @@ function anchorsOf(sides: Float32Array, base: number) {
   });
 }
 
-/** The shortest ratio of which that rectangle is rounded; null where its sides are no integers. */
+/** The shortest ratio that gives this rectangle after rounding; null if its sides are not integers. */
 function ratioOf(base: number, width: number, height: number): number | null {
   if ([width, height].some((side) => Math.abs(side - Math.round(side)) > 1e-4)) return null;
   const low = Math.max((base / (width + 0.5)) ** 2, (height - 0.5) / width);

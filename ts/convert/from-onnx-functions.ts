@@ -1,4 +1,4 @@
-/** Functions of one value each → activations, Power and Threshold. */
+/** Elementwise functions → activations, Power and Threshold. */
 import { toFloat32 } from '../caffe/blob.ts';
 import type { Message } from '../caffe/message.ts';
 import { finish } from './along-axis.ts';
@@ -6,10 +6,10 @@ import { broadcast, eltwise } from './from-onnx-arithmetic.ts';
 import type { Activation, NodeContext } from './node-context.ts';
 import { blobOfTensor } from './onnx-constants.ts';
 
-/** Above it is no float32. */
+/** No float32 is larger. */
 const LARGEST = 3.4e38;
 
-/** max(minimum, min(x, maximum)): a ReLU where that is it. */
+/** max(minimum, min(x, maximum)); a ReLU if the bounds allow it. */
 export function within(node: NodeContext, minimum: number, maximum: number) {
   if (minimum === 0 && maximum > LARGEST) return node.layer({ name: node.layerName(), type: 'ReLU' });
   const clip_param = {
@@ -19,7 +19,7 @@ export function within(node: NodeContext, minimum: number, maximum: number) {
   node.layer({ name: node.layerName(), type: 'Clip', clip_param });
 }
 
-/** The one number that an input is; null where it is computed, or has several. */
+/** The single number of a constant input; null if it is computed or has several values. */
 function numberAt(node: NodeContext, input: number): number | null {
   const tensor = node.constant(input);
   const blob = tensor === null ? null : blobOfTensor(tensor);
@@ -27,14 +27,14 @@ function numberAt(node: NodeContext, input: number): number | null {
   return values.length === 1 ? values[0]! : null;
 }
 
-/** Of a value and a number Clip; of values Eltwise. */
+/** Clip for a value and a number; Eltwise for several values. */
 export function max(node: NodeContext) {
   const floor = node.inputCount === 2 ? numberAt(node, 1) : null;
   if (floor !== null && node.isComputed(0)) within(node, floor, Number.POSITIVE_INFINITY);
   else eltwise('MAX')(node);
 }
 
-/** Caffe knows a maximum only: −max(−a, −b). */
+/** Caffe has only a maximum: −max(−a, −b). */
 export function min(node: NodeContext) {
   const ceiling = node.inputCount === 2 ? numberAt(node, 1) : null;
   if (ceiling !== null && node.isComputed(0)) return within(node, Number.NEGATIVE_INFINITY, ceiling);
@@ -81,13 +81,13 @@ export function logSoftmax(node: NodeContext) {
   node.last([share], { type: 'Log' });
 }
 
-/** 1 where a value is above a number, else 0. */
+/** 1 where a value is larger than a number, else 0. */
 export function greater(node: NodeContext) {
   const threshold = numberAt(node, 1) ?? node.fail('only "above a constant number" (Threshold) is converted');
   node.layer({ name: node.layerName(), type: 'Threshold', threshold_param: { threshold } });
 }
 
-/** Abramowitz and Stegun, "Handbook of Mathematical Functions", 7.1.26: right to 1.5e-7. */
+/** Abramowitz and Stegun, "Handbook of Mathematical Functions", 7.1.26: accurate to 1.5e-7. */
 const ERF = { p: 0.3275911, a: [0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429] } as const;
 
 /** ±(1 − (a₁t + a₂t² + … + a₅t⁵) · e^(−x²)), t = 1 / (1 + p·|x|) */
@@ -108,7 +108,7 @@ export function erf(node: NodeContext) {
   finish(node, erfOf(node, node.activation(0)));
 }
 
-/** x · Φ(x), Φ the normal distribution; or, approximate, x / 2 · (1 + tanh(√(2/π) · (x + 0.044715·x³))) */
+/** x · Φ(x), where Φ is the normal distribution; approximately x / 2 · (1 + tanh(√(2/π) · (x + 0.044715·x³))). */
 export function gelu(node: NodeContext) {
   const x = node.activation(0);
   const power = (value: Activation, power_param: Message) =>

@@ -1,4 +1,4 @@
-/** One rule an ONNX operator: which layers of Caffe compute it. Windows and arithmetic are in files of their own. */
+/** One rule for each ONNX operator: the layers of Caffe that compute it. Windows and arithmetic are in other files. */
 import { elementCount } from '../base/shape.ts';
 import { type Blob, blobFromFloats, toFloat32 } from '../caffe/blob.ts';
 import * as arithmetic from './from-onnx-arithmetic.ts';
@@ -121,7 +121,7 @@ const UNROLLED =
 const ATTENTION =
   'it multiplies two values that the net computes, as attention does; no layer of Caffe does that. Only nets of convolutions and of products with weights are converted';
 
-/** Operators that no layer computes, and what to do instead. */
+/** Operators that no layer computes, with the alternative. */
 export const withoutLayer: Readonly<Record<string, string>> = {
   NonMaxSuppression: `it returns the indices of the boxes that it keeps, whose number varies; ${CUT}`,
   Einsum: ATTENTION,
@@ -130,7 +130,7 @@ export const withoutLayer: Readonly<Record<string, string>> = {
   RNN: UNROLLED,
 };
 
-/** BatchNorm, and a Scale unless it is 1 and 0. */
+/** A BatchNorm, followed by a Scale unless its factor is 1 and its bias 0. */
 function batchNormalization(node: NodeContext) {
   if (node.integer('training_mode', 0) !== 0)
     node.fail("it uses the batch's own statistics (training_mode 1); export the net in its evaluation mode");
@@ -172,7 +172,7 @@ function scaleName(name: string): string {
   return scale === name ? `${name}_scale` : scale;
 }
 
-/** TensorProto.DataType: floats (of whatever width, since a net computes in float32), and integers. */
+/** TensorProto.DataType: floats of any width, since a net computes in float32, and integers. */
 const FLOATS = [1, 10, 11];
 const BOOL = 9;
 
@@ -242,7 +242,7 @@ function identity(node: NodeContext) {
   else node.alias(value);
 }
 
-// An output keeps its name; in-place.ts removes the layer where it can.
+// An output keeps its name. in-place.ts removes the layer if it can.
 function copyOf(node: NodeContext) {
   const bottom = node.activation(0);
   node.layer({ name: node.layerName(), type: 'Split', bottom: [bottom.name] });
@@ -274,7 +274,7 @@ function softmax(node: NodeContext) {
   const { shape } = node.activation(0);
   const axis = node.integer('axis', node.opset >= 13 ? -1 : 1);
   const first = axis < 0 ? axis + shape.length : axis;
-  // Before opset 13 all dimensions from the axis on were one.
+  // Before opset 13 all dimensions from the axis on were treated as one.
   if (node.opset < 13 && shape.slice(first + 1).some((dim) => dim !== 1))
     node.fail(`opset ${node.opset} computes one softmax over ${shape.slice(first).join('×')}`);
   node.layer({ name: node.layerName(), type: 'Softmax', softmax_param: { axis: first } });
@@ -347,7 +347,7 @@ function unsqueeze(node: NodeContext) {
   );
 }
 
-/** Caffe's 0 copies the batch. */
+/** In Caffe a dimension of 0 copies the batch. */
 function reshapeLayer(node: NodeContext, dims: readonly number[]) {
   const { shape } = node.activation(0);
   const dim = dims.map((each, i) => (i === 0 && each === shape[0] ? 0 : each));

@@ -1,4 +1,4 @@
-/** Values in other places: Transpose, Slice, Tile, Gather and their like, and regions of interest. */
+/** Operators that move values: Transpose, Slice, Tile, Gather and similar ones, and regions of interest. */
 import { elementCount } from '../base/shape.ts';
 import { blobFromFloats } from '../caffe/blob.ts';
 import { alongAxis, finish, picked } from './along-axis.ts';
@@ -11,7 +11,7 @@ const integersAt = (node: NodeContext, input: number): number[] | null => {
   return tensor === null ? null : integersOf(tensor);
 };
 
-/** An axis that may be counted from the end. */
+/** An axis, which may be counted from the end. */
 export function axisOf(node: NodeContext, axis: number, rank: number): number {
   const canonical = axis < 0 ? axis + rank : axis;
   if (!(canonical >= 0 && canonical < rank)) node.fail(`axis ${axis} does not exist in ${rank} axes`);
@@ -24,7 +24,7 @@ export function transpose(node: NodeContext) {
   node.layer({ name: node.layerName(), type: 'Permute', permute_param: { order } });
 }
 
-/** A run of places is a part of Slice; other steps are picked one by one. */
+/** A contiguous range becomes part of a Slice. With other steps, positions are selected one by one. */
 export function slice(node: NodeContext) {
   const x = node.activation(0);
   const starts = integersAt(node, 1) ?? node.integers('starts');
@@ -65,7 +65,7 @@ export function tile(node: NodeContext) {
   finish(node, repeated(node, x, repeats));
 }
 
-/** An axis of 1 is repeated. */
+/** Repeats an axis of size 1. */
 export function expand(node: NodeContext) {
   const target = integersAt(node, 1) ?? node.fail('its shape is computed as the net runs');
   const x = node.activation(0);
@@ -97,7 +97,7 @@ const repeated = (node: NodeContext, x: Activation, repeats: readonly number[]) 
     x,
   );
 
-/** Constant indices are places; of a constant matrix they are what Embed looks up, of items what BatchReindex takes. */
+/** Constant indices select positions. In a constant matrix they are inputs of Embed; for items, of BatchReindex. */
 export function gather(node: NodeContext) {
   if (node.isComputed(1)) return lookUp(node);
   const x = node.activation(0);
@@ -135,7 +135,7 @@ function lookUp(node: NodeContext) {
   node.last([indices], { type: 'Embed', embed_param }, [blob]);
 }
 
-/** https://onnx.ai/onnx/operators/onnx__DepthToSpace.html: channels are read as blocks of the plane. */
+/** https://onnx.ai/onnx/operators/onnx__DepthToSpace.html: reads channels as blocks of the plane. */
 export function depthToSpace(node: NodeContext) {
   const { n, c, h, w, block } = blocksOf(node);
   if (c % (block * block) !== 0) node.fail(`${block}² does not divide ${c} channels`);
@@ -180,7 +180,7 @@ function regrouped(
   node.last([node.step([apart], { type: 'Permute', permute_param: { order } })], reshaped(result));
 }
 
-/** Zeros with values in some places along the last axis, which Upsample by a mask makes. */
+/** Zeros with values at some positions along the last axis. Upsample with a mask computes this. */
 export function scatterElements(node: NodeContext) {
   const tensor = node.constant(0);
   const blob = tensor === null ? null : blobOfTensor(tensor);
@@ -206,7 +206,7 @@ export function scatterElements(node: NodeContext) {
   node.last([filled], { type: 'Reshape', reshape_param: { shape: { dim: [...outer, size] } } });
 }
 
-/** Regions as Caffe has them: the image's index, then the corners. */
+/** Regions in Caffe's form: the image's index, then the corners. */
 export function roiAlign(node: NodeContext) {
   if (node.text('mode', 'avg') !== 'avg')
     node.fail('mode max does not average its samples; only avg is converted');
@@ -231,7 +231,7 @@ export function roiAlign(node: NodeContext) {
           ],
         );
   const regions = node.step([images, corners], { type: 'Concat', concat_param: { axis: 1 } });
-  // Before opset 16 there was no half pixel.
+  // Half pixels exist since opset 16.
   const form = node.text(
     'coordinate_transformation_mode',
     node.opset < 16 ? 'output_half_pixel' : 'half_pixel',

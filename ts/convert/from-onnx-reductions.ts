@@ -1,4 +1,4 @@
-/** What becomes of whole rows: sums, means, maxima, and what is normalised by them → Reduction, ArgMax and Scale. */
+/** Reductions of whole rows (sums, means, maxima) and normalisations by them → Reduction, ArgMax and Scale. */
 import { elementCount } from '../base/shape.ts';
 import { type Blob, blobFromFloats, toFloat32 } from '../caffe/blob.ts';
 import { alongAxis, finish, picked } from './along-axis.ts';
@@ -9,7 +9,7 @@ import { blobOfTensor, integersOf } from './onnx-constants.ts';
 
 const reshaped = (dim: readonly number[]) => ({ type: 'Reshape', reshape_param: { shape: { dim } } });
 
-/** From an attribute, in later opsets an input; sorted. */
+/** The axes, sorted. They are an attribute, and an input in later opsets. */
 function axesOf(node: NodeContext, rank: number): number[] {
   const given = node.constant(1);
   const axes = (given === null ? null : integersOf(given)) ?? node.integers('axes') ?? [];
@@ -17,7 +17,7 @@ function axesOf(node: NodeContext, rank: number): number[] {
   return [...new Set(all.map((axis) => axisOf(node, axis, rank)))].sort((a, b) => a - b);
 }
 
-/** Axes at the end, in their order. */
+/** Moves axes to the end, in their order. */
 function movedToEnd(node: NodeContext, x: Activation, axes: readonly number[]): Activation {
   const kept = x.shape.map((_, i) => i).filter((axis) => !axes.includes(axis));
   const order = [...kept, ...axes];
@@ -42,7 +42,7 @@ export const reduce = (method: Method) => (node: NodeContext) => {
   node.last([made], reshaped(shape));
 };
 
-/** The axes behind `kept` as one value each. */
+/** Joins the axes after `kept` into one. */
 function reduced(node: NodeContext, rows: Activation, kept: readonly number[], method: Method): Activation {
   if (method === 'max') return largest(node, rows, kept);
   if (method === 'min') {
@@ -65,7 +65,10 @@ function largest(node: NodeContext, rows: Activation, kept: readonly number[]): 
   });
 }
 
-/** Places along an axis of the k best values, or these values. Of equal values Caffe takes the last: so the axis is turned round. */
+/**
+ * The positions or the values of the k largest values along an axis. Caffe chooses the last of equal values, so the axis is
+ * reversed.
+ */
 function best(
   node: NodeContext,
   x: Activation,
@@ -100,7 +103,7 @@ export const arg = (isMinimum: boolean) => (node: NodeContext) => {
   node.last([index], reshaped(x.shape.filter((_, i) => i !== axis)));
 };
 
-/** As many as a constant says. */
+/** The number that a constant gives. */
 export function topK(node: NodeContext) {
   const x = node.activation(0);
   const axis = axisOf(node, node.integer('axis', -1), x.shape.length);
@@ -115,7 +118,7 @@ export function topK(node: NodeContext) {
   if (node.isRead(1)) node.output(1, places());
 }
 
-/** x / √Σx² along an axis; SSD's Normalize does it over channels. */
+/** x / √Σx² along an axis. SSD's Normalize computes it over channels. */
 export function lpNormalization(node: NodeContext) {
   const x = node.activation(0);
   const axis = axisOf(node, node.integer('axis', -1), x.shape.length);
@@ -128,7 +131,7 @@ export function lpNormalization(node: NodeContext) {
   ]);
 }
 
-/** ONNX's default takes the batch along, which Caffe's MVN never does. */
+/** ONNX's default includes the batch. Caffe's MVN never does. */
 export function meanVarianceNormalization(node: NodeContext) {
   const x = node.activation(0);
   const axes = node.integers('axes') ?? [0, 2, 3];
@@ -175,7 +178,7 @@ export function layerNormalization(node: NodeContext) {
   node.last([unit], { type: 'Scale', scale_param }, blobs);
 }
 
-/** Opset 21 has a factor for each channel, opset 18 one for each group. */
+/** Opset 21 has a factor for each channel, and opset 18 one for each group. */
 export function groupNormalization(node: NodeContext) {
   const x = node.activation(0);
   const groups = node.integer('num_groups', 1);

@@ -1,20 +1,22 @@
 /**
- * Resize and Upsample. Corners on corners is Interp, a repetition of values is Upsample; any other resampling is linear along
- * each axis, which products with constant matrices compute. https://onnx.ai/onnx/operators/onnx__Resize.html
+ * Resize and Upsample. Interpolation with aligned corners becomes Interp, and repetition of values becomes Upsample. Any
+ * other
+ * resampling is linear along each axis and becomes products with constant matrices.
+ * https://onnx.ai/onnx/operators/onnx__Resize.html
  */
 import { toFloat32 } from '../caffe/blob.ts';
 import { type AxisMap, alongAxis, finish } from './along-axis.ts';
 import type { NodeContext } from './node-context.ts';
 import { blobOfTensor, integersOf } from './onnx-constants.ts';
 
-/** Longer sides are no repetition that is looked at value by value. */
+/** Longer sides are not tested value by value for a repetition. */
 const MOST_REPEATED = 2 ** 16;
 
-/** One axis. */
+/** The resampling of one axis. */
 interface Resampling {
   readonly from: number;
   readonly to: number;
-  /** The scale that the file states, else that of the sizes. */
+  /** The scale in the file, or else the ratio of the sizes. */
   readonly scale: number;
 }
 
@@ -88,7 +90,7 @@ function resample(
   finish(node, made);
 }
 
-/** Where each value comes from, and in which shares. */
+/** The source values of each value, with their weights. */
 function mapOf(
   node: NodeContext,
   mode: string,

@@ -1,4 +1,4 @@
-/** Items that pass as the net runs: Compress, and NonZero with the Gather behind it, are Caffe's Filter. */
+/** Items that are selected at run time. Compress, and NonZero with the following Gather, become Caffe's Filter. */
 import type { Activation, NodeContext } from './node-context.ts';
 import { INTEGER_TYPES, integersOf } from './onnx-constants.ts';
 
@@ -10,7 +10,7 @@ export function compress(node: NodeContext) {
   filter(node, node.activation(1, { takes: 'truth' }));
 }
 
-/** Items whose selector is not 0. */
+/** Selects the items whose selector is not 0. */
 function filter(node: NodeContext, selector: Activation) {
   const x = node.activation(0);
   if (node.integer('axis', 0) !== 0) node.fail('it selects along another axis than 0; Filter selects items');
@@ -21,7 +21,7 @@ function filter(node: NodeContext, selector: Activation) {
   node.last([x, selector], { type: 'Filter' });
 }
 
-/** Of one axis: which items are not 0, as 1 × items. */
+/** Tests which items along one axis are not 0, as 1 × items. */
 export function nonZero(node: NodeContext) {
   const x = node.activation(0, { takes: 'truth' });
   if (x.shape.length !== 1)
@@ -31,7 +31,7 @@ export function nonZero(node: NodeContext) {
   node.alias({ ...x, shape: [1, x.shape[0]!], holds: 'selected' });
 }
 
-/** The items that indices of `nonZero` name. @param rank Of the indices that the operator takes for items: 1 of Gather, 2 of GatherND. */
+/** Selects the items whose indices `nonZero` gives. @param rank The rank of item indices: 1 for Gather, 2 for GatherND. */
 export function gatherSelected(node: NodeContext, indices: Activation, rank: 1 | 2) {
   if (indices.shape.length !== rank || (rank === 2 && indices.shape[1] !== 1))
     node.fail(
@@ -48,7 +48,7 @@ export function gatherNd(node: NodeContext) {
   gatherSelected(node, node.activation(1, { takes: 'selected' }), 2);
 }
 
-/** Operators that write NonZero's indices in another form. */
+/** Operators that change only the form of NonZero's indices. */
 export const selectedForms: Readonly<Record<string, (node: NodeContext) => void>> = {
   Transpose: (node) => {
     const x = node.activation(0, { takes: 'selected' });

@@ -1,4 +1,4 @@
-/** The pools and Pad → Pooling, and zeros that a convolution takes along. */
+/** Pooling operators and Pad → Pooling, or zeros that a convolution adds itself. */
 import type { Message } from '../caffe/message.ts';
 import { alongAxis, finish } from './along-axis.ts';
 import type { NodeContext } from './node-context.ts';
@@ -8,7 +8,7 @@ import { poolingFromOnnx } from './onnx-pooling.ts';
 type Two = readonly [number, number];
 type Four = readonly [top: number, left: number, bottom: number, right: number];
 
-/** @throws WeightsError where a list of two is expected and there is another */
+/** @throws WeightsError if a list does not have two values */
 function two(node: NodeContext, name: string, missing: Two | null): Two {
   const list = node.integers(name) ?? missing ?? node.fail(`${name} is missing`);
   if (list.length !== 2)
@@ -38,7 +38,7 @@ function padsOf(node: NodeContext, size: Two, extent: Two, strides: Two): Four {
   return pads as unknown as Four;
 }
 
-/** Fields of a pooling's window, as short as Caffe allows: `kernel_size: 3`, or `kernel_h` and `kernel_w`. */
+/** The shortest fields for a pooling window that Caffe allows: `kernel_size: 3`, or `kernel_h` and `kernel_w`. */
 function sides(name: 'kernel' | 'stride' | 'pad', [h, w]: Two, missing: number | null): Message {
   if (h !== w) return { [`${name}_h`]: h, [`${name}_w`]: w };
   return h === missing ? {} : { [name === 'kernel' ? 'kernel_size' : name]: h };
@@ -85,7 +85,7 @@ function pool(node: NodeContext, method: 'max' | 'average') {
 }
 
 export function maxPool(node: NodeContext) {
-  // Caffe pads a maximum with nothing: zeros of a Pad are put there first.
+  // Caffe's padding does not take part in a maximum, so the zeros of a Pad are written out first.
   const { shape } = node.activation(0);
   pool(node, 'max');
   if (hasIndices(node)) node.holds('places', 1, shape[2]! * shape[3]!);
@@ -93,7 +93,7 @@ export function maxPool(node: NodeContext) {
 
 const hasIndices = (node: NodeContext) => (node.node.outputs[1] ?? '') !== '';
 
-/** Indices modulo the size of a plane count within it, as a mask does. */
+/** Taken modulo the size of a plane, indices count within it, as a mask does. */
 export function mod(node: NodeContext) {
   const value = node.activation(0, { takes: 'places' });
   const given = node.constant(1);
@@ -104,7 +104,7 @@ export function mod(node: NodeContext) {
   node.holds(undefined);
 }
 
-/** As large as what was pooled, so that places in a plane are the same in both. */
+/** Restores the size before pooling, so that positions in a plane are the same for both. */
 export function maxUnpool(node: NodeContext) {
   const x = node.activation(0);
   const mask = node.activation(1, { takes: 'places' });
@@ -134,7 +134,7 @@ export const globalPool = (method: 'MAX' | 'AVE') => (node: NodeContext) => {
   });
 };
 
-/** A mean over height and width is global pooling. */
+/** A mean over height and width becomes a global pooling. */
 export function reduceMean(node: NodeContext) {
   const { shape } = node.activation(0);
   const given = node.constant(1);
@@ -153,8 +153,8 @@ export function reduceMean(node: NodeContext) {
 }
 
 /**
- * Zeros, alike on opposite sides of planes, are kept beside the value until a Conv or AveragePool takes them along. Anything else
- * is a linear map along each axis.
+ * Zeros that are equal on opposite sides of planes are remembered with the value until a Conv or AveragePool adds them.
+ * Any other padding is a linear map along each axis.
  */
 export function pad(node: NodeContext) {
   const value = node.activation(0);
@@ -189,7 +189,7 @@ export function pad(node: NodeContext) {
   finish(node, made);
 }
 
-/** Opset 18 may name the axes that it pads. */
+/** Since opset 18 the operator may name the axes that it pads. */
 function padsOfAxes(pads: readonly number[], axes: readonly number[], rank: number): number[] {
   const all = new Array<number>(2 * rank).fill(0);
   axes.forEach((each, i) => {

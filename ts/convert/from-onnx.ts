@@ -17,21 +17,21 @@ import { blobOfTensor, integerConstant } from './onnx-constants.ts';
 import type { OnnxAttribute, OnnxModel, OnnxNode, OnnxTensor } from './onnx-proto.ts';
 
 export interface FromOnnxOptions {
-  /** Named in errors. */
+  /** The name for errors. */
   readonly file: string;
-  /** Shapes of inputs by name; needed where the file has no number for another dimension than the first. */
+  /** Shapes of inputs by name; needed if the file leaves a dimension other than the first open. */
   readonly inputShapes?: Readonly<Record<string, readonly number[]>>;
-  /** Values that the net puts out; what only others need is left out. Default: the model's outputs. */
+  /** The net's outputs. Nodes that only other outputs need are not converted. Default: the model's outputs. */
   readonly outputs?: readonly string[];
 }
 
-// Before 7, broadcasting and BatchNormalization were written differently.
+// Before opset 7, broadcasting and BatchNormalization were written differently.
 const OLDEST_OPSET = 7;
 
 /**
- * Converts an ONNX model of the operators that ResNets are made of into Caffe's layers. A first dimension without a
- * number becomes 1 (Caffe takes any batch), padding and rounding are expressed by pad and round_mode.
- * @throws WeightsError `onnx/…` naming the node that Caffe has no equal of, and why
+ * Converts an ONNX model into Caffe's layers. An open first dimension becomes 1, since Caffe accepts any batch. The fields
+ * pad and round_mode express padding and rounding.
+ * @throws WeightsError `onnx/…`, with the node that Caffe has no equivalent for and the reason
  */
 export function fromOnnx(
   model: OnnxModel,
@@ -58,7 +58,7 @@ export function fromOnnx(
   return { net: { name, layer: layers }, weights, outputs: [...outputs] };
 }
 
-/** Why a rule does not take what is no plain float. */
+/** Why a rule refuses a value that is not an ordinary float. */
 const WHY_NOT_FLOATS = {
   truncated: 'it computes with integers that a Cast made from floats; only Gather accepts such indices',
   truth: 'it reads booleans that a Cast made; only Compress and NonZero accept them',
@@ -66,7 +66,7 @@ const WHY_NOT_FLOATS = {
   places: "it reads MaxPool's indices; only MaxUnpool accepts them, and Mod by the size of a plane",
 } as const;
 
-/** Channels that are padded by a layer of their own. */
+/** Pads channels by a separate layer. */
 const MOST_PADDED = 2 ** 20;
 
 class NetBuilder {
@@ -87,7 +87,7 @@ class NetBuilder {
     for (const tensor of model.initializers) this.#constants.set(tensor.name, tensor);
     for (const { inputs } of model.nodes)
       for (const name of inputs) this.#readers.set(name, (this.#readers.get(name) ?? 0) + 1);
-    // Up to IR version 3 initializers are listed among the inputs too.
+    // Up to IR version 3 the inputs also list the initializers.
     for (const { name, type, shape } of model.inputs) {
       if (this.#constants.has(name) || !this.#readers.has(name)) continue;
       const dims =
@@ -109,14 +109,14 @@ class NetBuilder {
     }
   }
 
-  /** Before the nodes that lead to it, of which some may not be converted either: what cures it is no mend of theirs. */
+  /** This check comes before the nodes on the way to the value, which may fail too, with hints that would not help here. */
   refuse(nodes: readonly OnnxNode[]): void {
     for (const node of nodes)
       if (node.domain === '' && Object.hasOwn(withoutLayer, node.type))
         this.#context(node).fail(withoutLayer[node.type]!);
   }
 
-  /** @param whole The layer that the node is the last one of. */
+  /** @param whole The layer that ends with this node. */
   convert(node: OnnxNode, whole?: WholeLayer) {
     if (whole !== undefined) {
       const context = this.#context(whole.node);
@@ -149,10 +149,10 @@ class NetBuilder {
     else rule(context);
   }
 
-  /** @throws WeightsError where an output is not made by a layer */
+  /** @throws WeightsError if no layer makes an output */
   checkOutput(name: string): void {
     const value = this.#values.get(name) ?? this.#asLayer(name);
-    // A Cast to integers is mostly of an ArgMax, whose values are whole.
+    // A Cast to integers usually follows an ArgMax, whose values are integers.
     if (value?.holds !== undefined && value.holds !== 'truncated')
       throw new WeightsError(
         'onnx/output',
@@ -277,7 +277,7 @@ class NetBuilder {
     };
   }
 
-  /** A constant that a layer reads as it reads what the net computes: a Parameter layer; null where it is no float. */
+  /** A Parameter layer for a constant that a layer reads like a computed value; null if the constant is not a float. */
   #asLayer(name: string): Activation | null {
     const tensor = this.#constants.get(name);
     const blob = tensor === undefined ? null : blobOfTensor(tensor);
@@ -293,7 +293,7 @@ class NetBuilder {
     return this.#values.get(name)!;
   }
 
-  /** Zeros around planes where nobody takes them along: a convolution of 1×1 that copies each channel. */
+  /** Adds zeros around planes if no layer can add them itself, by a convolution of 1×1 that copies each channel. */
   #padded(name: string, { name: bottom, shape, zeros: [h, w] }: Activation): Activation {
     const channels = shape[1]!;
     const own = this.#names.take(`${name}/pad`);
@@ -312,7 +312,7 @@ class NetBuilder {
     return made;
   }
 
-  // Builds the layer alone, by the rules of every other net: they check it, and say the shapes of its tops.
+  // Builds the layer alone by the rules of every net. They check it and give the shapes of its tops.
   #add(layer: LayerParameter, blobs: readonly Blob[], fail?: (reason: string) => never): void {
     const bottoms = [...new Set(layer.bottom ?? [])];
     const shape = bottoms.map((name) => ({ dim: [...this.#values.get(name)!.shape] }));
@@ -344,7 +344,7 @@ class NetBuilder {
   }
 }
 
-/** @throws WeightsError where the model makes no such value */
+/** @throws WeightsError if the model does not make such a value */
 function checkOutputs(outputs: ReadonlySet<string>, model: OnnxModel, file: string): void {
   const made = [...model.nodes.flatMap((node) => node.outputs), ...model.outputs.map(({ name }) => name)];
   const missing = [...outputs].find((name) => !made.includes(name));
@@ -357,7 +357,7 @@ function checkOutputs(outputs: ReadonlySet<string>, model: OnnxModel, file: stri
   throw new WeightsError('onnx/output', { file }, `no node of the model produces "${missing}"; ${hint}`);
 }
 
-// Nodes whose results nobody sees would be outputs in Caffe, and nodes that a whole layer stands for are none.
+// The results of unused nodes would be outputs in Caffe. Nodes that were replaced by a whole layer are not needed.
 function neededNodes(
   model: OnnxModel,
   outputs: ReadonlySet<string>,

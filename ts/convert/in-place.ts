@@ -1,4 +1,4 @@
-/** Layers in single-assignment form → Caffe's habit: what changes values one by one works in place. */
+/** Changes layers in single-assignment form to Caffe's convention, in which elementwise layers work in place. */
 import type { LayerParameter } from '../caffe/net-parameter.ts';
 
 const IN_PLACE = [
@@ -16,9 +16,9 @@ const IN_PLACE = [
 ];
 
 /**
- * Gives the bottom of an in-place layer its top's name, where nobody else reads it; the last name of a chain stays.
- * A Split with one top (a copy for a name) disappears in the same way. Tops that nobody reads
- * and that are no outputs go to a Silence layer, so that Caffe does not show them.
+ * Gives the bottom of an in-place layer the name of its top if no other layer reads it; the last name of a chain stays.
+ * In the same way a Split with one top, which only renames a blob, disappears. Tops that nothing reads and that are not
+ * outputs become bottoms of a Silence layer, so that Caffe does not report them.
  * @param layers Every top is made once.
  * @param outputs Names that must stay.
  */

@@ -7,32 +7,32 @@ import type { ParameterId } from '../layers/operation.ts';
 import { Names } from './names.ts';
 import type { OnnxAttribute, OnnxNode, OnnxTensor } from './onnx-proto.ts';
 
-/** Where the values of a parameter are. */
+/** The position of a parameter's values. */
 export type BlobOf = (parameter: ParameterId) => Pick<Blob, 'dtype' | 'bytes'>;
 
-/** What a layer's rule writes with. */
+/** What the rule of a layer uses to write ONNX. */
 export interface LayerWriter {
   readonly node: Node;
-  /** The Scale that BatchNormalization takes along, or null. */
+  /** The Scale that BatchNormalization includes, or null. */
   readonly scale: Node | null;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
-  /** Shapes of the inputs, and of the outputs. */
+  /** The shapes of the inputs and of the outputs. */
   readonly bottoms: readonly (readonly number[])[];
   readonly tops: readonly (readonly number[])[];
-  /** Of a Filter: what selects its items; null for other layers. */
+  /** The selector of a Filter; null for other layers. */
   readonly selector: string | null;
   parameterShape(parameter: ParameterId): readonly number[];
   float64(parameter: ParameterId): Float64Array;
-  /** Adds a parameter as it lies in the file. @param shape Default: its own. */
+  /** Adds a parameter as the file stores it. @param shape Default: its own. */
   parameter(parameter: ParameterId, role: string, shape?: readonly number[]): string;
-  /** Adds values that are made when they are written. @param layer Default: this one. */
+  /** Adds values that are computed when they are written. @param layer Default: this one. */
   computed(role: string, shape: readonly number[], make: () => Float32Array, layer?: string): string;
   scalar(role: string, value: number): string;
   integers(role: string, values: readonly number[]): string;
-  /** A name for a value of its own, where a node makes several. */
+  /** A name for another value of the layer, if it needs several nodes. */
   value(role: string): string;
-  /** Adds a node; without `outputs` it makes a value of its own, whose name is returned. */
+  /** Adds a node. Without `outputs` it makes a new value and returns its name. */
   emit(
     type: string,
     inputs: readonly string[],
@@ -42,7 +42,7 @@ export interface LayerWriter {
   fail(reason: string): never;
 }
 
-/** The graph while it is written. */
+/** The graph that is being written. */
 export class OnnxWriter {
   readonly nodes: OnnxNode[] = [];
   readonly initializers: OnnxTensor[] = [];

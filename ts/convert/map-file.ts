@@ -7,7 +7,7 @@ import { mapFile as map } from '../native/host-memory.ts';
 
 /**
  * Maps a file read-only.
- * @param needed What it is to be; another kind of file is refused. Default: anything.
+ * @param needed The kind of file that is needed; other kinds are refused. Default: any.
  * @throws WeightsError `weights/not-found`, `weights/wrong-kind`, and those of native/host-memory.ts
  */
 export function mapFile(file: string, needed?: NeededKind): Uint8Array {

@@ -1,4 +1,4 @@
-/** Tensors of any framework as the weights of a net, by a file that says which is which: `--map names.json`. */
+/** Assigns tensors of any framework to the blobs of a net by a file of names: `--map names.json`. */
 import { readFileSync } from 'node:fs';
 import { WeightsError } from '../base/errors.ts';
 import { checkFileSize, MAX_DIMENSIONS, MAX_JSON_BYTES } from '../base/files.ts';
@@ -13,15 +13,15 @@ import type { Values } from './net-maker.ts';
 import type { SourceTensors } from './source-tensor.ts';
 import { tensorTable } from './unknown-names.ts';
 
-/** A tensor for a blob: its name, or also how its axes are reordered first; null: what `leftOut` says. */
+/** The tensor for a blob, with an order of its axes if it differs. Null leaves the choice to `leftOut`. */
 type Entry =
   | string
   | null
   | { readonly tensor: string; readonly reshape?: readonly number[]; readonly transpose?: readonly number[] };
 
 /**
- * The tensors of a file whose names need not be known.
- * @throws WeightsError where its format is not read
+ * The tensors of a file with arbitrary names.
+ * @throws WeightsError if its format is not supported
  */
 export async function namedTensors(path: string): Promise<SourceTensors> {
   const { tableOf } = await import('./tensorflow/checkpoint-name.ts');
@@ -165,16 +165,16 @@ function nearestOf(name: string, names: readonly string[]): string {
   return near === undefined ? '' : `, did you mean "${near}"?`;
 }
 
-/** What stands for a blob without a tensor: a bias of zeros, BatchNorm's factor of 1; null where weights would be guessed. */
+/** The values of a blob without a tensor: zeros for a bias, 1 for BatchNorm's factor; null if values would be a guess. */
 function leftOut(type: string, index: number, shape: readonly number[]): Values | null {
   if (index !== (type === 'BatchNorm' ? 2 : 1)) return null;
   return { shape, values: new Float32Array(elementCount(shape)).fill(type === 'BatchNorm' ? 1 : 0) };
 }
 
-/** Dimensions of 1 say nothing of an order. */
+/** Dimensions of 1 do not determine an order of axes. */
 const squeezed = (shape: readonly number[]): string => shape.filter((dim) => dim !== 1).join();
 
-/** For a message: a kernel of TensorFlow's kind, or a matrix. */
+/** For a message: a kernel in TensorFlow's layout, or a matrix. */
 const transposeFor = (from: readonly number[], to: readonly number[]): string =>
   from.length === 4 && to.length === 4 ? '3, 2, 0, 1' : [...from.keys()].reverse().join(', ');
 

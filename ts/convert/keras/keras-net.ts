@@ -1,6 +1,7 @@
 /**
- * Functional and sequential nets of Keras as their model_config describes them (https://keras.io/api/models/model_saving_apis/):
- * Keras 1, 2 and 3, with the weights of the same file. Images are height × width × channels there; blobs here are Caffe's.
+ * Functional and sequential nets of Keras 1, 2 and 3, read from model_config
+ * (https://keras.io/api/models/model_saving_apis/) and the weights of the same file. Keras orders images as height × width ×
+ * channels. The blobs here have Caffe's order.
  */
 import { WeightsError } from '../../base/errors.ts';
 import { MAX_LAYERS } from '../../base/files.ts';
@@ -27,7 +28,8 @@ const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? v
 /**
  * @param text The attribute model_config.
  * @param tensors `layer/kernel`, `bias`, `gamma`, … as keras-weights.ts names them.
- * @throws WeightsError `keras/config` where it describes no net; `convert/layer` naming a layer that has no equal here
+ * @throws WeightsError `keras/config` if the text does not describe a net; `convert/layer`, with the name of a layer
+ * that has no equivalent here
  */
 export function kerasNet(
   text: string,
@@ -74,7 +76,7 @@ function layersOf(model: Json, file: string): Layer[] {
   });
 }
 
-/** The layers that a call takes: [name, node, tensor, …] of Keras 2, { keras_history: [name, node, tensor] } of Keras 3. */
+/** The input layers of a call: [name, node, tensor, …] in Keras 2, { keras_history: [name, node, tensor] } in Keras 3. */
 function* historyOf(value: unknown, depth = 0): Generator<string> {
   if (depth > 8) return;
   if (isObject(value)) {
@@ -101,9 +103,9 @@ class Builder {
   readonly #tensors: SourceTensors;
   readonly #inputShapes: Readonly<Record<string, readonly number[]>>;
   readonly #tops = new Map<string, string>();
-  /** Zeros that ZeroPadding2D put around a blob, until a layer takes them along. */
+  /** The zeros that ZeroPadding2D put around a blob. The next layer may add them itself. */
   readonly #zeros = new Map<string, Pads>();
-  /** Images that were flattened: Keras's order is height, width, channel. */
+  /** Flattened images. Keras's order is height, width, channel. */
   readonly #images = new Map<string, readonly [number, number, number]>();
   readonly #positive = new Set<string>();
 
@@ -119,7 +121,7 @@ class Builder {
 
   add(layer: Layer): void {
     const { type, name, config } = layer;
-    // A sequential net may say its input in its first layer alone.
+    // A sequential net may give its input shape only in its first layer.
     if (type === 'InputLayer' || (layer.inputs.length === 0 && this.#tops.size === 0)) {
       const input = type === 'InputLayer' ? name : 'data';
       this.#tops.set(input, this.maker.input(input, this.#inputShape(config, input)));
@@ -259,7 +261,7 @@ class Builder {
     return top;
   }
 
-  /** What a layer's `activation` adds. @param own The name where the layer is nothing else. */
+  /** Adds the layer of an `activation`. @param own The name to use if the activation is a layer of its own. */
   #activated({ name, config }: Layer, bottom: string, own?: string): string {
     const { maker } = this;
     const activation = isObject(config.activation)
@@ -278,7 +280,7 @@ class Builder {
   #convolution(layer: Layer, bottom: string): string {
     const { type, name, config } = layer;
     const kernel = this.#needed(name, 'kernel');
-    // Of a depthwise one: multiplier × channels × height × width; output c·multiplier + m.
+    // The kernel of a depthwise convolution: multiplier × channels × height × width. Output channel c·multiplier + m.
     const weights = type === 'DepthwiseConv2D' ? perChannel(kernel) : kernel;
     const [, , ...taps] = weights.shape as [number, number, number, number];
     const dilation = this.#pair(config.dilation_rate, 1);
@@ -314,7 +316,7 @@ class Builder {
   }
 
   #batchNorm({ name, config }: Layer, bottom: string): string {
-    // Four vectors have their names; of fewer those that `scale` and `center` leave.
+    // Four vectors are named. If there are fewer, `scale` and `center` decide which.
     const roles = ['gamma', 'beta', 'mean', 'variance'].filter(
       (role) => (role !== 'gamma' || config.scale !== false) && (role !== 'beta' || config.center !== false),
     );
@@ -361,7 +363,7 @@ class Builder {
     );
   }
 
-  /** A Split with one top, a name for the blob with its zeros. */
+  /** A Split with one top, which names the padded blob. */
   #zeroPadding({ name, config }: Layer, bottom: string): string {
     const sides = listOf(config.padding);
     const [top, below] = this.#pair(typeof config.padding === 'number' ? config.padding : sides[0], 0);
@@ -388,7 +390,7 @@ function perChannel({ shape, values }: Values): Values {
   return { shape: [channels * multiplier, 1, height, width], values: to };
 }
 
-/** The inputs of a dense layer in the order height, width, channel → channel, height, width. */
+/** Reorders the inputs of a dense layer from height, width, channel to channel, height, width. */
 function channelsFirst(
   from: Float32Array,
   outputs: number,

@@ -1,6 +1,7 @@
 /**
- * Keras's HDF5 weights (legacy layout, Keras 1 and 2, and what Keras 3 writes as .h5 when it saves a whole model): a
- * group a layer, whose attribute `weight_names` says the order. A whole model has them under /model_weights.
+ * Keras's weights in HDF5: the legacy layout of Keras 1 and 2, and the layout of Keras 3 for a whole model saved as .h5.
+ * Each layer has a group, whose attribute `weight_names` gives the order. A whole model has the groups under
+ * /model_weights.
  */
 
 import { WeightsError } from '../../base/errors.ts';
@@ -12,17 +13,17 @@ import type { SourceTensor } from '../source-tensor.ts';
 import { transposedKernel } from '../transposed-kernel.ts';
 
 export interface KerasWeights {
-  /** `layer/kernel`, `bias`, `gamma`, `beta`, `mean`, `variance`; kernels as Caffe lays them out. */
+  /** `layer/kernel`, `bias`, `gamma`, `beta`, `mean`, `variance`, with kernels in Caffe's order of axes. */
   readonly tensors: ReadonlyMap<string, SourceTensor>;
-  /** All layers, those without weights too. */
+  /** All layers, including those without weights. */
   readonly layerNames: readonly string[];
-  /** A whole model's own description; null where the file has weights alone. */
+  /** The description of a whole model; null if the file has only weights. */
   readonly config: { readonly layerNames: readonly string[]; readonly epsilons: readonly number[] } | null;
-  /** The description as it stands in the file; null where there is none. */
+  /** The description as the file stores it; null if there is none. */
   readonly modelConfig: string | null;
 }
 
-/** @throws WeightsError `keras/layout` for another layout, with what to save instead */
+/** @throws WeightsError `keras/layout` for another layout, with the one to save instead */
 export function readKerasWeights(file: string): Promise<KerasWeights> {
   return readHdf5(file, async (root) => {
     const whole = root.get('model_weights');
@@ -78,7 +79,7 @@ function strings(group: Hdf5Group, attribute: string, file: string): string[] {
   throw new WeightsError('keras/layout', { file }, `the attribute ${attribute} is not a list of names`);
 }
 
-// By order and rank, as Keras itself loads them; the names changed from version to version.
+// Recognised by order and rank, as Keras itself does, because the names changed between versions.
 function roles(blobs: readonly Blob[]): [string, Blob][] {
   const [first] = blobs;
   if (blobs.length === 4 && blobs.every(({ shape }) => shape.length === 1))
