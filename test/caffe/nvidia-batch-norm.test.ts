@@ -103,7 +103,8 @@ test('raw values of 64, 32 and 16 bits are read; others are refused', () => {
   );
   assert.throws(
     () => readCaffemodel(file([blob(3, 1, Int32Array.of(1))]), { file: 'a' }),
-    (error: unknown) => error instanceof WeightsError && /raw values of type 3/.test(error.message),
+    (error: unknown) =>
+      error instanceof WeightsError && /raw values have the unknown type 3/.test(error.message),
   );
 });
 

@@ -238,7 +238,7 @@ test('a missing field of a data layer is refused if its data is needed, and igno
   assert.match(refusal(() => graphFromCaffe(net)).message, /--input-shape data=/);
   assert.match(
     refusal(() => refuseForeignLayers(net.layer!)).message,
-    /net\.prototxt:1:\d+: ImageDataParameter has no field "use_image"; where its shapes are given \(--input-shape\)/,
+    /net\.prototxt:1:\d+: ImageDataParameter has no field "use_image"; when its shapes are given \(--input-shape\)/,
   );
 });
 

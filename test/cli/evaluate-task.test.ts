@@ -132,7 +132,7 @@ test('a broken image or map is reported in a line and in the exit status, and so
     stderr,
     /maps\/nine\.png: expected classes from 0 to 2, .*found 9 at row 16, column 0 \(512 such/,
   );
-  assert.match(stderr, /left out 3 of 6 images/);
+  assert.match(stderr, /skipped 3 of 6 images/);
   assert.is(run(...words, '--skip-broken').status, 0);
   for (const name of ['broken', 'nine', 'wide'])
     for (const folder of ['images', 'maps']) rmSync(join(root, folder, `${name}.png`));
@@ -169,7 +169,7 @@ test('misuse is refused with the cure', () => {
   const named = run('--task', 'detect', ...base, '--truth', 'annotations', '--labels', 'others.txt');
   assert.match(
     named.stderr,
-    /\.xml: image ".*", object 1: "square" is no class of the detector; did you mean "sqare"\?/,
+    /\.xml: image ".*", object 1: "square" is not a class of the detector; did you mean "sqare"\?/,
   );
 });
 

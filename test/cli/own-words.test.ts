@@ -47,7 +47,7 @@ for (const [words, said] of [
   ],
   [
     ['classify', image, '--model', join(root, 'none')],
-    /--model: expected .+, but received ".*none, which is not there"/,
+    /--model: expected .+, but received ".*none, which does not exist"/,
   ],
   [
     ['summary', large],

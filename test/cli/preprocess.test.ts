@@ -199,13 +199,13 @@ test('in every command that reads many images, an unreadable one costs a line an
       const { error, stderr, status } = await resnode(name!, ...words, ...prepared, ...more);
       assert.is(error, null, name);
       assert.is(status, more.length === 0 ? 1 : 0, name);
-      assert.match(stderr, /^resnode: (left out: )?.*torn\.png: cannot be decoded/m, name);
-      assert.match(stderr, /resnode: left out 1 of \d images/, name);
+      assert.match(stderr, /^resnode: (skipped: )?.*torn\.png: cannot be decoded/m, name);
+      assert.match(stderr, /resnode: skipped 1 of \d images/, name);
     }
   }
   assert.is(readFileSync(join(root, 'f.npy.txt'), 'utf8').trim().split('\n').length, 4);
   const made = await resnode('dataset', 'images', pictures, '--out', join(root, 'p.lmdb'), '--skip-broken');
-  assert.match(made.stderr, /left out 1 of 5 images/);
+  assert.match(made.stderr, /skipped 1 of 5 images/);
   assert.match(made.stdout, /4 images\n {2}class 0 a: 3 images\n {2}class 1 b: 2 images\n$/);
   const torn = join(pictures, 'a/torn.png');
   const lines = await resnode('classify', torn, boot, ...net, ...prepared, '--json');

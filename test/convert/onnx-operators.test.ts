@@ -401,7 +401,7 @@ test('an operator that Caffe cannot express is refused by operator and node, wit
     [['LSTM', ['x', floats(1, 4, 4), floats(1, 4, 4)]], /node "n0" \(LSTM\): .*unrolled/],
     [['Einsum', ['x'], { equation: 'i' }], /node "n0" \(Einsum\): it multiplies two values/],
     [['Det', ['x']], /node "n0" \(Det\): Caffe has no layer for it here/],
-    [['MatMul', ['x', 'x']], /node "n0" \(MatMul\): its second input is no constant.*attention/],
+    [['MatMul', ['x', 'x']], /node "n0" \(MatMul\): its second input is not a constant.*attention/],
     [['TopK', ['x', integers(9)]], /node "n0" \(TopK\): it takes 9 of 7 values/],
     [['Slice', ['x', integers(0), integers(3), integers(0), integers(-1)]], /it takes nothing of axis 0/],
     [['Cast', ['x'], { to: 8 }], /values of a net are float32/],

@@ -133,7 +133,7 @@ test('damage and lengths beyond the file give an error with the position', () =>
     ['h\x07.', /nothing was stored under 7/],
     ['Na.', /the stack has no value/],
     ['NNa.', /appended to something that is not a list/],
-    ['\x80\x09.', /protocol 9 is not known/],
+    ['\x80\x09.', /protocol 9 is unknown/],
     ['Ix\n.', /"x" is not an integer/],
     ['I5', /a line has no end/],
   ] as const)

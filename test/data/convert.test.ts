@@ -243,7 +243,7 @@ test('resnode dataset converts, prints the count, and refuses in one sentence', 
   assert.ok(existsSync(join(root, 'mean.binaryproto')));
   const again = resnode('dataset', 'idx', images, '--out', out);
   assert.is(again.status, 1);
-  assert.match(again.stderr, /^resnode: .*out\.lmdb: is there already[^\n]*\n$/);
+  assert.match(again.stderr, /^resnode: .*out\.lmdb: already exists[^\n]*\n$/);
   const few = resnode('dataset', 'cifar', '--out', out);
   assert.is(few.status, 2);
   assert.match(few.stderr, /^resnode: missing required argument 'batches'[^\n]*\n$/);

@@ -243,7 +243,7 @@ test('data with a correct checksum is also checked: packed lengths, keys, overla
     /a key of 200 and 8 bytes is invalid/,
   );
   await withTable(table(Buffer.from([0, 0, 0, 0, 1, 0, 0, 0]), 0, 2), /two blocks of it overlap/);
-  await withTable(table(Buffer.from([0, 0, 0, 0]), 7), /packed by method 7/);
+  await withTable(table(Buffer.from([0, 0, 0, 0]), 7), /unknown compression method 7/);
 });
 
 test("the checksum is CRC-32C, and Snappy's copies may overlap their destination", () => {

@@ -274,7 +274,7 @@ test('settings that Caffe silently ignores, or aborts at, are refused by field',
     ['', 'crop_size: 4', /batch_size must be a positive integer/],
     ['batch_size: 2', '', /needs a crop_size in transform_param/],
     ['batch_size: 2 crop_size: 4', '', /window_data_param's crop_size has no effect in Caffe/],
-    ['batch_size: 2 mirror: true', 'crop_size: 4', /window_data_param's mirror counts for nothing/],
+    ['batch_size: 2 mirror: true', 'crop_size: 4', /window_data_param's mirror has no effect/],
     ['batch_size: 2 crop_mode: "wrap"', 'crop_size: 4', /crop_mode is "warp" or "square", found "wrap"/],
     [
       'batch_size: 2 context_pad: 2',

@@ -198,7 +198,7 @@ test('false headers of BMP and PNM are refused with the error', async () => {
     [changed(46, 2), /index \d+ of a palette of 2/],
     [Buffer.from('P5 2 2 70000\n1234'), /largest value is 70000/],
     [Buffer.from('P2 2 1 9\n3 10'), /a sample is 10, over its largest value 9/],
-    [Buffer.from('P2 2 1 255\n3 x'), /no number/],
+    [Buffer.from('P2 2 1 255\n3 x'), /not a number/],
     [Buffer.from('P6 2 12345678 255\n'), /height is not a number of at most 7 digits/],
   ] as const)
     await imageError(decodeImage(bytes), 'image/unreadable', words);

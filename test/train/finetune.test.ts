@@ -252,7 +252,7 @@ test('a net that knew clothes tells horizontal from vertical stripes, and all it
   assert.match(page, /<table class="confusions">/);
   const wrong = 12 - summary.top1.correct;
   assert.is([...page.matchAll(/<img src="data:image\/jpeg/g)].length, wrong);
-  assert.match(page, /48 to train with, 12 to judge by/);
+  assert.match(page, /48 for training, 12 for validation/);
 });
 
 test('the same seed gives the same losses, another one others', async () => {

@@ -67,7 +67,7 @@ test('BatchNorm over one value is refused with its layer, position and cure', ()
     /^layer "bn" \(BatchNorm\) at train.prototxt:2:\d+: computes .* one value per channel/,
   );
   assert.match(error.message, /larger batch_size/);
-  assert.match(check(one, { ...single, processes: 4 }).join(), /only 4 values a channel/);
+  assert.match(check(one, { ...single, processes: 4 }).join(), /only 4 values per channel/);
   assert.not.match(check(one, { ...single, frozenBatchNorm: true }).join(), /few-values/);
 });
 

@@ -106,7 +106,7 @@ test('progress of another evaluation is refused, with the first difference', () 
   for (const [identity, content, message] of [
     [{ recipe: { crops: 10 } }, readFileSync(file, 'utf8'), /recipe\.crops: 1, now 10/],
     [{ recipe: { crops: 1 } }, '{ "half": ', /cannot be read/],
-    [{ recipe: { crops: 1 } }, '{}', /no file of format resnode-evaluation-progress/],
+    [{ recipe: { crops: 1 } }, '{}', /not a file of format resnode-evaluation-progress/],
     [
       { recipe: { crops: 1 } },
       '{ "format": "resnode-evaluation-progress/1", "identity": { "recipe": { "crops": 1 } }, "done": 1 }',

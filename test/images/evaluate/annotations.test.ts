@@ -112,7 +112,7 @@ test('an invalid annotation is refused with its file and the error', () => {
       /annotations\[0\] has no bbox/,
     ],
     ['o.json', { ...COCO, images: [{ id: 1 }] }, /images\[0\] has no file_name/],
-    ['p.json', { ...COCO, images: [COCO.images[0], COCO.images[0]] }, /has the id 9 of another one/],
+    ['p.json', { ...COCO, images: [COCO.images[0], COCO.images[0]] }, /has the same id 9 as another one/],
     ['q.json', 'no json', /expected annotations of objects, this is text/],
   ];
   for (const [name, content, says] of wrong) {

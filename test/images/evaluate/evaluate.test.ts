@@ -137,7 +137,7 @@ test('the command writes what it prints, with the recipe', () => {
 test('the command refuses misuse in one sentence', () => {
   for (const [words, status, message] of [
     [[...files, '--images', list, '--crops', '5'], 2, /--crops: expected 1 or 10/],
-    [[...files, '--images', '/nowhere'], 2, /not there/],
+    [[...files, '--images', '/nowhere'], 2, /does not exist/],
     [
       [...files.slice(0, 4), '--images', list, '--crops', '10', '--shorter-side', '28', '--mean', 'none'],
       2,
@@ -229,7 +229,7 @@ test('evaluate starts with balance, and its report shows curves and pictures of 
   assert.match(rarest!, /^recall of "Bag", the rarest class: 1 of 1: 100\.0% /);
   assert.match(run.stdout, /right: 28 of 30: .*; always "Trouser" is right for 16\.7%/);
   const page = readFileSync(report, 'utf8');
-  for (const part of ['Results', 'The most confident mistakes', 'Coat taken for Pullover', '"guessing"'])
+  for (const part of ['Results', 'The most confident mistakes', 'Coat classified as Pullover', '"guessing"'])
     assert.ok(page.includes(part), part);
   assert.is(page.match(/src="data:image\/jpeg;base64,/g)?.length, 2);
 

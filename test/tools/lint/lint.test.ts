@@ -390,7 +390,7 @@ layer { name: "crop" type: "Crop" bottom: "u" bottom: "data" top: "crop" crop_pa
   const [finding] = found(1);
   assert.match(
     finding!.message,
-    /cuts from 1, 1 on, where "data" begins at 4\.5, 4\.5: .* 3\.5 positions apart/,
+    /crops from 1, 1 on, but "data" begins at 4\.5, 4\.5: .* 3\.5 positions apart/,
   );
   assert.equal([found(4), found(5)], [[], []]);
 });
