@@ -1,4 +1,4 @@
-/** The merged ('deploy') pair: BatchNorm and Scale inside the convolutions, as files that any Caffe reads. */
+/** Merges BatchNorm and Scale into convolutions, and gives files (a "deploy" pair) that any Caffe reads. */
 import { fields, required, signature } from '../base/options.ts';
 import { type Blob, blobFromFloats, toFloat32, toFloat64 } from '../caffe/blob.ts';
 import { weightsFile } from '../caffe/caffemodel.ts';
@@ -22,9 +22,9 @@ const MERGE_AFFINE = signature('mergeAffine', {
 });
 
 /**
- * Folds BatchNorm (global statistics), Scale and per-channel Bias layers into the convolution right before them, in
- * float64, rounded once. What stands elsewhere, or after a convolution whose weights others share, stays as it is.
- * @returns The net without the folded layers, its convolutions with biases, and how many layers went.
+ * Folds BatchNorm (global statistics), Scale and per-channel Bias layers into the convolution directly before them, in
+ * float64 with one rounding. In other positions, or after a convolution that shares its weights, these layers stay.
+ * @returns The net without the folded layers, whose convolutions have biases, and the number of folded layers.
  * @throws GraphError, WeightsError
  */
 export function mergeAffine(network: Network): Network & { readonly merged: number } {
@@ -73,7 +73,7 @@ export function mergeAffine(network: Network): Network & { readonly merged: numb
   };
 }
 
-// Layers are found by name, so that the name must be theirs alone, and weights that are shared must stay as they are.
+// Layers are found by name, so names must be unique. Shared weights must not change.
 function mayMerge(graph: Graph, layers: readonly LayerParameter[], node: Node): boolean {
   if (node.operation.kind !== 'convolution' || node.operation.affine.length === 0) return false;
   const { weights, bias } = node.operation;
@@ -91,7 +91,7 @@ function mayMerge(graph: Graph, layers: readonly LayerParameter[], node: Node): 
   );
 }
 
-// A product of float32 and float64 is float64 until it is stored.
+// The product of float32 and float64 stays float64 until it is stored.
 function scaled({ bytes, dtype, channelScale }: ParameterData): Float32Array {
   const values = dtype === 'float32' ? toFloat32({ bytes, dtype }) : toFloat64({ bytes, dtype });
   const result = values instanceof Float32Array ? values : new Float32Array(values.length);

@@ -1,13 +1,13 @@
-/** Names that are given once. */
+/** Gives unique names. */
 export class Names {
   readonly #next = new Map<string, number>();
 
-  /** @param taken Names that are not to be given. */
+  /** @param taken Names that must not be used. */
   constructor(taken: Iterable<string> = []) {
     for (const name of taken) this.#next.set(name, 2);
   }
 
-  /** `name`, or where it is taken `name_2`, `name_3`, …; takes it. */
+  /** Returns and reserves `name`, or if it is in use `name_2`, `name_3`, …. */
   take(name: string): string {
     let unused = name;
     while (this.#next.has(unused)) {

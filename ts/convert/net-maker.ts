@@ -1,4 +1,6 @@
-/** Builds a net and its weights from what another framework's file describes, layer by layer, with the shape of every blob. */
+/**
+ * Builds a net and its weights layer by layer from the description in another framework's file. Each blob's shape is known.
+ */
 import { WeightsError } from '../base/errors.ts';
 import { MAX_LAYERS } from '../base/files.ts';
 import { blobFromFloats } from '../caffe/blob.ts';
@@ -12,14 +14,14 @@ import { poolingFromOnnx } from './onnx-pooling.ts';
 /** Top, left, bottom, right. */
 export type Pads = readonly [number, number, number, number];
 
-/** Values as Caffe lays them out. */
+/** Values in Caffe's order of axes. */
 export interface Values {
   readonly shape: readonly number[];
   readonly values: Float32Array;
 }
 
 export interface ConvolutionOf {
-  /** Outputs × inputs of a group × height × width; the groups follow from the bottom's channels. */
+  /** Outputs × inputs of a group × height × width. The number of groups follows from the bottom's channels. */
   readonly weights: Values;
   readonly bias: Float32Array | null;
   readonly stride: Pair;
@@ -41,15 +43,15 @@ export interface PoolingOf {
   readonly stride: Pair;
   readonly pads: Pads;
   readonly ceilMode?: boolean;
-  /** Whether an average divides by what lies in the padding too. Default false. */
+  /** Whether an average counts positions in the padding. Default false. */
   readonly countIncludePad?: boolean;
 }
 
-/** What each kind of layer is called and reads. */
+/** The name and the bottom of a layer of any kind. */
 interface At {
   readonly name: string;
   readonly bottom: string;
-  /** Default: as the layer. */
+  /** Default: the layer's name. */
   readonly top?: string;
 }
 
@@ -93,8 +95,8 @@ export class NetMaker {
   }
 
   /**
-   * Adds a layer and says which shape it makes. Names that are taken get a number.
-   * @param at.top Default: as the layer; its bottom's name is a layer in place.
+   * Adds a layer and computes the shape of its top. If a name is in use, the new one gets a number.
+   * @param at.top Default: the layer's name. With its bottom's name the layer works in place.
    * @returns its top
    */
   layer(
@@ -120,8 +122,8 @@ export class NetMaker {
   }
 
   /**
-   * Caffe pads opposite sides alike. Where a side has less, the kernel grows by rows or columns of zeros there, which sums
-   * the same products: out = ⌊(size + near + far − kernel) / stride⌋ + 1 either way.
+   * Caffe pads opposite sides equally. If one side needs less, rows or columns of zeros are added to the kernel there. The
+   * products and the size stay the same: out = ⌊(size + near + far − kernel) / stride⌋ + 1 in both cases.
    */
   convolution(at: At, { weights, bias, stride, pads, dilation = [1, 1] }: ConvolutionOf): string {
     const { name, bottom } = at;
@@ -176,7 +178,7 @@ export class NetMaker {
     const pad: Pair = [grown[0]!.pad, grown[1]!.pad];
     const kernel: Pair = [height + grown[0]!.by, width + grown[1]!.by];
     if (grown.every(({ by }) => by === 0)) return { values, kernel, pad };
-    // No framework pads so; a small file could ask for much memory with it.
+    // No framework pads that much, and a small file could claim much memory with it.
     if (grown.some(({ by }, i) => by > [height, width][i]!))
       this.fail(
         name,
@@ -192,7 +194,10 @@ export class NetMaker {
     return { values: result, kernel, pad };
   }
 
-  /** BatchNorm with the given statistics, and Scale where there is a gain or an offset. @param scaleName Of the Scale. */
+  /**
+   * A BatchNorm with the given statistics, and a Scale if there is a gain or an offset. @param scaleName The name of the
+   * Scale.
+   */
   batchNorm(at: At, norm: BatchNormOf, scaleName = `${at.name}_scale`): string {
     const { name, bottom } = at;
     const shape = this.shapeOf(bottom, name);
@@ -208,7 +213,7 @@ export class NetMaker {
         batch_norm_param: { use_global_stats: true, eps: Math.fround(norm.eps) },
       },
       shape,
-      // The third blob is what Caffe divides its sums by; other frameworks keep averages.
+      // The third blob is the divisor of Caffe's sums. Other frameworks store averages.
       [vector(norm.mean), vector(norm.variance), vector(Float32Array.of(1))],
     );
     if (norm.gamma === null && norm.beta === null) return normed;
@@ -219,7 +224,7 @@ export class NetMaker {
     );
   }
 
-  /** Each channel times a factor, plus an offset. */
+  /** Multiplies each channel by a factor and adds an offset. */
   scale(at: At, gamma: Float32Array, beta: Float32Array | null): string {
     const { name, bottom } = at;
     const shape = this.shapeOf(bottom, name);
@@ -336,7 +341,7 @@ export class NetMaker {
     );
   }
 
-  /** Along the channels. */
+  /** Concatenates along the channels. */
   concat({ name, top }: Joined, bottoms: readonly string[]): string {
     const shapes = bottoms.map((bottom) => this.shapeOf(bottom, name));
     const [first] = shapes;
@@ -362,7 +367,7 @@ const joined = (name: string, bottoms: readonly string[], top: string | undefine
   ...(top === undefined ? {} : { top: [top] }),
 });
 
-/** Fields of a window as Convolution has them, repeated: `kernel_size: 3`, or `kernel_h` and `kernel_w`. */
+/** The fields of a window in Convolution's form, where one field repeats: `kernel_size: 3`, or `kernel_h` and `kernel_w`. */
 function sides(
   field: 'kernel' | 'stride' | 'pad',
   [height, width]: readonly number[],
@@ -372,7 +377,7 @@ function sides(
   return height === missing ? {} : { [field === 'kernel' ? 'kernel_size' : field]: [height] };
 }
 
-/** As Pooling has them. */
+/** The same in Pooling's form. */
 const single = (fields: Readonly<Record<string, unknown>>) =>
   Object.fromEntries(
     Object.entries(fields).map(([name, value]) => [name, Array.isArray(value) ? value[0] : value]),

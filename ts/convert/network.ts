@@ -1,4 +1,4 @@
-/** What every conversion goes through: a net in Caffe's terms and its weights. */
+/** The form between source and target in every conversion: a net of Caffe and its weights. */
 import { list, path, shapes, string } from '../base/kinds.ts';
 import { optional, options, required } from '../base/options.ts';
 import type { Blob } from '../caffe/blob.ts';
@@ -14,19 +14,19 @@ export interface Network {
   readonly weights: WeightsFile;
 }
 
-/** What a file gives: weights, and the net where the file, or the caller, says it. */
+/** The content of a file: weights, and the net if the file contains it or the caller gives it. */
 export interface ReadResult {
   readonly net: NetParameter | null;
   readonly weights: WeightsFile;
-  /** The blobs that the file's net puts out, where it says them: in Caffe those that no layer reads. */
+  /** The net's outputs if the file names them. Caffe's outputs are the blobs that no layer reads. */
   readonly outputs?: readonly string[];
-  /** What the net takes, where the format's nets are known to take it. */
+  /** The preprocessing of the net's inputs, if it is known for nets of this format. */
   readonly preprocess?: Preprocess;
-  /** What of the file is no part of the result, in a sentence each. */
+  /** One sentence about each part of the file that the result lacks. */
   readonly notes?: readonly string[];
 }
 
-/** What readers of a net in one file take: rows of their signatures. */
+/** The options of readers for files that contain a net, as rows of their signatures. */
 export const readerParameters = {
   file: required(path, 'The path of the file.'),
   options: optional(
@@ -38,7 +38,7 @@ export const readerParameters = {
   ),
 };
 
-/** A row for readers of formats whose files name the values between layers. */
+/** The option of readers whose files name the values between layers. */
 export const outputsOfFile = optional(
   list(string, { of: 'names' }),
   'as the file says',
@@ -46,7 +46,7 @@ export const outputsOfFile = optional(
 );
 
 /**
- * The blob of each parameter of a net, by Caffe's rules; unlike for training, none may be missing.
+ * The blob of each parameter of a net by Caffe's rules. None may be missing, unlike in training.
  * @throws WeightsError naming the layer
  */
 export function blobsOf(graph: Graph, weights: WeightsFile): (parameter: ParameterId) => Blob {

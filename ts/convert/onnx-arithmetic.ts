@@ -1,4 +1,4 @@
-/** Arithmetic over a layer's values while its ONNX nodes are written. */
+/** Arithmetic on a layer's values that writes ONNX nodes. */
 import type { LayerWriter } from './layer-writer.ts';
 import { DOUBLE, FLOAT, INT64, int, ints } from './onnx-attributes.ts';
 
@@ -7,7 +7,7 @@ type Operand = string | number;
 
 const ELEMENT_TYPES = { float: FLOAT, int64: INT64, double: DOUBLE };
 
-/** Functions that each add nodes and return the name of what they make. Shapes broadcast as NumPy's. */
+/** Functions that add nodes and return the name of the result. Shapes broadcast as in NumPy. */
 export function arithmeticOf(layer: LayerWriter) {
   const binary = (type: string) => (a: Operand, b: Operand) =>
     layer.emit(
@@ -34,7 +34,7 @@ export function arithmeticOf(layer: LayerWriter) {
     sign: unary('Sign'),
     shape: unary('Shape'),
     cast,
-    /** Places from `from` to before `to` along an axis. */
+    /** Selects positions `from` to before `to` along an axis. */
     part: (x: string, axis: number, from: number, to: number) =>
       layer.emit('Slice', [
         x,
@@ -47,10 +47,10 @@ export function arithmeticOf(layer: LayerWriter) {
     transpose: (x: string, order: readonly number[]) => layer.emit('Transpose', [x], { perm: ints(order) }),
     concat: (parts: readonly string[], axis: number) => layer.emit('Concat', parts, { axis: int(axis) }),
     gather: (x: string, indices: string, axis = 0) => layer.emit('Gather', [x, indices], { axis: int(axis) }),
-    /** Sums over axes, which stay as 1. */
+    /** Sums over axes, which keep size 1. */
     sum: (x: string, axes: readonly number[]) =>
       layer.emit('ReduceSum', [x, layer.integers('axes', axes)], { keepdims: int(1) }),
-    /** The k largest along an axis, the first of equal ones first: their values and places. */
+    /** The values and positions of the k largest along an axis. Of equal values, the first comes first. */
     largest: (x: string, k: string, axis: number): [values: string, places: string] => {
       const made = [layer.value('values'), layer.value('places')] as [string, string];
       layer.emit('TopK', [x, k], { axis: int(axis) }, made);
@@ -59,7 +59,7 @@ export function arithmeticOf(layer: LayerWriter) {
   };
 }
 
-/** The shape of a value whose first dimensions are those of another: a batch may then be any. */
+/** The shape of a value with the first dimensions of another value, so that any batch is possible. */
 export function shapeLike(layer: LayerWriter, x: string, kept: number, rest: readonly number[]): string {
   const { concat, part, shape } = arithmeticOf(layer);
   return concat([part(shape(x), 0, 0, kept), layer.integers('sizes', rest)], 0);

@@ -1,4 +1,4 @@
-/** What the rules of to-onnx-operators.ts and its neighbours write operators with. */
+/** Helpers with which the rules of to-onnx-operators.ts and related files write operators. */
 import type { Operation } from '../layers/operation.ts';
 import type { LayerWriter } from './layer-writer.ts';
 import type { OnnxAttribute } from './onnx-proto.ts';
@@ -13,11 +13,11 @@ export const ints = (value: readonly number[]): OnnxAttribute => ({ type: 'ints'
 /** TensorProto.DataType. */
 export const [FLOAT, INT64, BOOL, DOUBLE] = [1, 7, 9, 11];
 
-/** A rule that says why ONNX cannot say it. */
+/** A rule that reports why ONNX cannot express the layer. */
 export const refused = (reason: string) =>
   Object.assign((layer: LayerWriter): never => layer.fail(reason), { reason });
 
-/** Of Conv and ConvTranspose. */
+/** Attributes of Conv and ConvTranspose. */
 export const windowAttributes = ({
   kernel,
   stride,

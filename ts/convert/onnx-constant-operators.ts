@@ -1,14 +1,14 @@
 /**
- * Operators that exporters write to compute shapes and paddings from shapes and constants, computed before the net runs:
- * small tensors of integers. https://onnx.ai/onnx/operators/
+ * Operators with which exporters compute shapes and paddings from shapes and constants. They are computed at conversion,
+ * on small tensors of integers. https://onnx.ai/onnx/operators/
  */
 import { elementCount } from '../base/shape.ts';
 import { floatConstant, integerConstant, integersOf } from './onnx-constants.ts';
 import type { OnnxAttribute, OnnxTensor } from './onnx-proto.ts';
 
-/** Shapes and paddings are short; what doubles itself again and again is not one. */
+/** Shapes and paddings are short. A constant that keeps doubling is neither. */
 const MAX_INTEGERS = 1024;
-/** Values of a constant of one value, such as a row of zeros. */
+/** The values of a constant with one repeated value, such as a row of zeros. */
 const MAX_FILLED = 2 ** 20;
 
 interface Integers {
@@ -19,8 +19,8 @@ interface Integers {
 type Attributes = ReadonlyMap<string, OnnxAttribute>;
 
 /**
- * @param inputs Null where the input is left out, or is no constant.
- * @returns null where it is no such operator, or its inputs are not of this kind
+ * @param inputs Null for an input that is absent or not constant.
+ * @returns null for another operator, or for inputs of another type
  */
 export function computeConstant(
   type: string,
@@ -135,7 +135,7 @@ function placeOf(index: number, shape: readonly number[]): number[] {
 const indexOf = (place: readonly number[], shape: readonly number[]): number =>
   place.reduce((index, at, axis) => index * shape[axis]! + at, 0);
 
-/** A tensor of another shape whose values are picked from one. */
+/** A tensor with another shape whose values are selected from one tensor. */
 function picked(
   from: Integers,
   shape: readonly number[],
@@ -148,7 +148,7 @@ function picked(
   return values.every((value) => value !== undefined) ? { shape, values } : null;
 }
 
-/** Axes are an attribute, from opset 13 on an input. */
+/** The axes are an attribute, and an input since opset 13. */
 const axesOf = (inputs: Parameters<Rule>[0], attributes: Attributes): readonly number[] | undefined =>
   inputs[1]?.values ?? integersAt(attributes, 'axes');
 
@@ -206,7 +206,7 @@ const concat: Rule = (inputs, attributes) => {
   return { shape: first.shape.map((dim, i) => (i === axis ? length : dim)), values };
 };
 
-// Before opset 10 starts, ends and axes are attributes.
+// Before opset 10, starts, ends and axes are attributes.
 const slice: Rule = (inputs, attributes) => {
   const [from, ...rest] = inputs;
   const given = (input: number, name: string) => rest[input]?.values ?? integersAt(attributes, name);
@@ -293,9 +293,9 @@ const RULES: Readonly<Record<string, Rule>> = {
   Add: elementwise((a, b) => a + b),
   Sub: elementwise((a, b) => a - b),
   Mul: elementwise((a, b) => a * b),
-  // Integers are divided toward zero; by zero there is no integer.
+  // Integer division truncates toward zero. Division by zero has no result.
   Div: elementwise((a, b) => Math.trunc(a / b)),
-  // Of the divisor's sign, as Python's; fmod has that of the dividend.
+  // The result has the divisor's sign, as in Python. With fmod it has that of the dividend.
   Mod: (inputs, attributes) =>
     elementwise((a, b) => (integer(attributes, 'fmod') === 1 ? a % b : a - b * Math.floor(a / b)))(
       inputs,

@@ -1,4 +1,4 @@
-/** Tensors whose values are known before the net runs: weights, and the shape arithmetic that exporters write. */
+/** Tensors whose values are known at conversion: weights, and the shape arithmetic that exporters write. */
 import type { Blob } from '../caffe/blob.ts';
 import type { OnnxTensor } from './onnx-proto.ts';
 

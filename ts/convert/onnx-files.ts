@@ -1,4 +1,4 @@
-/** .onnx files on disk, and ONNX Runtime as a second opinion on them. */
+/** .onnx files on disk, and ONNX Runtime to check them. */
 import { existsSync, realpathSync } from 'node:fs';
 import { dirname, isAbsolute, join, normalize, sep } from 'node:path';
 import { WeightsError } from '../base/errors.ts';
@@ -31,8 +31,8 @@ const READ_ONNX_FILE = signature('readOnnxFile', {
 
 /**
  * Reads a net and its weights, which stay views of the mapped file.
- * @param options.outputs Values of the model to put out in place of its outputs: the net ends at them.
- * @returns `outputs`: what the file puts out; where a layer reads one of them too, ask for it when the net is loaded.
+ * @param options.outputs Values of the model that become the net's outputs, in place of the model's.
+ * @returns `outputs`: the outputs that the file names. If a layer reads one of them too, request it when you load the net.
  * @throws WeightsError
  */
 export function readOnnxFile(
@@ -59,7 +59,9 @@ const WRITE_ONNX_FILE = signature('writeOnnxFile', {
   ),
 });
 
-/** Writes a net as .onnx, whole or not at all. @throws GraphError where ONNX cannot express a layer; WeightsError */
+/**
+ * Writes a net as .onnx. The file is complete or unchanged. @throws GraphError if ONNX cannot express a layer; WeightsError
+ */
 export function writeOnnxFile(file: string, network: Network): void {
   WRITE_ONNX_FILE.check(file, network);
   const { net, weights } = network;
@@ -67,7 +69,7 @@ export function writeOnnxFile(file: string, network: Network): void {
   writeFileAtomically(file, onnxChunks(toOnnx(graph, blobsOf(graph, weights))));
 }
 
-// https://onnx.ai/onnx/repo-docs/ExternalData.html: a path relative to the model's folder, which it may not leave.
+// https://onnx.ai/onnx/repo-docs/ExternalData.html: the path is relative to the model's folder and must not leave it.
 function externalData(file: string) {
   const mapped = new Map<string, Uint8Array>();
   return (location: string, offset: number, length: number | null): Uint8Array => {
@@ -96,8 +98,8 @@ function externalData(file: string) {
   };
 }
 
-// Links count as where they lead. A model that is a link itself, as in the cache of Hugging Face, may lie with its weights
-// in the folder that both lead to.
+// Links are resolved first. If the model itself is a link, as in Hugging Face's cache, its weights may be in the folder of
+// the link's target.
 function leadsOut(place: string, file: string): boolean {
   if (!existsSync(place)) return false;
   const real = realpathSync(place);
@@ -107,9 +109,9 @@ function leadsOut(place: string, file: string): boolean {
 }
 
 /**
- * Runs an .onnx with onnxruntime-node, where that is installed; null where not.
- * @param outputs Values to fetch that may lie within the model. Default: its outputs.
- * @throws WeightsError `onnx/runtime` where it refuses the file
+ * Runs an .onnx file with onnxruntime-node; null if that is not installed.
+ * @param outputs Values to fetch, also from inside the model. Default: its outputs.
+ * @throws WeightsError `onnx/runtime` if it refuses the file
  */
 export async function onnxRuntime(file: string, outputs?: readonly string[]): Promise<Runner | null> {
   const runtime = await import('onnxruntime-node').catch((error: NodeJS.ErrnoException) => {
@@ -149,8 +151,8 @@ export async function onnxRuntime(file: string, outputs?: readonly string[]): Pr
   };
 }
 
-// Messages that stand in a file twice are merged (https://protobuf.dev/programming-guides/encoding/#last-one-wins): a second
-// ModelProto.graph with GraphProto.output of name alone, whose types ONNX Runtime infers, adds outputs.
+// Two messages of the same field are merged (https://protobuf.dev/programming-guides/encoding/#last-one-wins). So a second
+// ModelProto.graph with only names in GraphProto.output adds outputs. ONNX Runtime infers their types.
 function withOutputs(file: string, names: readonly string[]): Uint8Array {
   const added = names.map((name) => bytesField(12, bytesField(1, name)));
   return Buffer.concat([mapFile(file), bytesField(7, Buffer.concat(added))]);

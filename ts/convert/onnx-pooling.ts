@@ -1,7 +1,7 @@
 /**
  * Pooling windows between Caffe and ONNX. Caffe (pooling_layer.cpp) rounds the size up, drops a last window that would
  * start in the far padding, and divides an average by the window clipped to [−pad, size + pad). ONNX
- * (https://onnx.ai/onnx/operators/onnx__AveragePool.html) divides by the kernel, or by what lies on the input.
+ * (https://onnx.ai/onnx/operators/onnx__AveragePool.html) divides by the kernel's size, or by the positions on the input.
  */
 import type { Pair } from '../layers/operation.ts';
 
@@ -22,10 +22,10 @@ export interface OnnxPooling {
   readonly countIncludePad: boolean;
 }
 
-/** What an ONNX graph needs for a pooling of Caffe. */
+/** The ONNX form of a pooling of Caffe. */
 export type ToOnnx =
   | { readonly kind: 'global' }
-  /** `zeros`: a Pad by so many zeros on every side, before the window slides. */
+  /** `zeros`: the zeros that a Pad adds on every side before the pooling. */
   | {
       readonly kind: 'window';
       readonly zeros: readonly [number, number, number, number];
@@ -34,7 +34,7 @@ export type ToOnnx =
   | { readonly kind: 'refused'; readonly reason: string };
 
 /**
- * Explicit pads at the far edge stand for Caffe's rounding, so that no tool has to round as Caffe does.
+ * Explicit pads at the far edge replace Caffe's rounding, so that no program needs to round as Caffe does.
  * @param input Height and width of the bottom.
  * @param output Height and width of the top.
  */
@@ -44,7 +44,8 @@ export function poolingToOnnx(pooling: CaffePooling, input: Pair, output: Pair):
   if (axes.some((i) => (output[i] - 1) * stride[i] >= input[i] + pad[i]))
     return { kind: 'refused', reason: 'its last window is outside the bottom, which ONNX does not allow' };
   if (axes.every((i) => kernel[i] === input[i] && pad[i] === 0 && output[i] === 1)) return { kind: 'global' };
-  // How far the last window reaches beyond the bottom; a negative reach needs no padding, ONNX rounds down.
+  // The distance that the last window extends beyond the bottom. If it is negative, no padding is needed, because ONNX
+  // rounds down.
   const reach = axes.map((i) => Math.max(0, (output[i] - 1) * stride[i] + kernel[i] - input[i] - pad[i]));
   const [bottom, right] = reach as [number, number];
   const window = { method, kernel, strides: stride, ceilMode: false } as const;
@@ -56,7 +57,7 @@ export function poolingToOnnx(pooling: CaffePooling, input: Pair, output: Pair):
       zeros: [0, 0, 0, 0],
       window: { ...window, pads: [...pad, bottom, right], countIncludePad: fits && isPadded },
     };
-  // The padding counts, the overhang does not: zeros first, then a window that counts what lies on them.
+  // The average counts the padding, but not the overhang. So zeros come first, then a window that counts positions on them.
   return {
     kind: 'window',
     zeros: [...pad, Math.min(bottom, pad[0]), Math.min(right, pad[1])],
@@ -68,23 +69,23 @@ export function poolingToOnnx(pooling: CaffePooling, input: Pair, output: Pair):
   };
 }
 
-/** A pooling of Caffe, or why there is none. */
+/** A pooling of Caffe, or the reason why there is none. */
 export type FromOnnx =
   | {
       readonly kind: 'pooling';
-      /** AVE_EXC_PAD is Synopsys's: a mean of what lies on the bottom. */
+      /** AVE_EXC_PAD is Synopsys's: a mean over the positions on the bottom. */
       readonly pool: 'MAX' | 'AVE' | 'AVE_EXC_PAD';
       readonly pad: Pair;
       readonly roundMode: 'CEIL' | 'FLOOR';
-      /** Synopsys's pad_t, pad_l, pad_b and pad_r, in the place of `pad`. */
+      /** Synopsys's pad_t, pad_l, pad_b and pad_r, which replace `pad`. */
       readonly sides?: OnnxPooling['pads'];
     }
   | { readonly kind: 'refused'; readonly reason: string };
 
 /**
- * Finds the pad and round_mode with which Caffe slides the same windows and divides by the same counts.
- * @param zeros Zeros that a Pad node put on every side before.
- * @param input Height and width of what is pooled, before those zeros.
+ * Finds the pad and round_mode with which Caffe uses the same windows and the same divisors.
+ * @param zeros Zeros that a preceding Pad node put on every side.
+ * @param input Height and width of the bottom, before those zeros.
  */
 export function poolingFromOnnx(pooling: OnnxPooling, zeros: Pair, input: Pair): FromOnnx {
   const { method, kernel, strides, pads, ceilMode, countIncludePad } = pooling;
@@ -100,7 +101,8 @@ export function poolingFromOnnx(pooling: OnnxPooling, zeros: Pair, input: Pair):
     const count = (ceilMode ? Math.ceil : Math.floor)(size[i]! / strides[i]) + 1;
     return ceilMode && (count - 1) * strides[i] >= input[i] + 2 * zeros[i] + begin[i]! ? count - 1 : count;
   });
-  // floor where the file rounds down and pads alike, so that other sizes agree too; then whatever agrees for this one.
+  // Prefers floor if the file rounds down and pads equally, so that other sizes agree too. Otherwise whatever agrees for
+  // this size.
   const order = ceilMode || axes.some((i) => end[i] !== begin[i]) ? ['CEIL', 'FLOOR'] : ['FLOOR', 'CEIL'];
   const roundMode = (order as ('CEIL' | 'FLOOR')[]).find((mode) =>
     axes.every((i) => caffeSize(mode, input[i], kernel[i], strides[i], pad[i]!, pad) === output[i]),
@@ -120,9 +122,9 @@ export function poolingFromOnnx(pooling: OnnxPooling, zeros: Pair, input: Pair):
       };
     const isEqual = axes.every((i) =>
       countIncludePad
-        ? // Both divide by the kernel while windows stay within the padding that Caffe counts.
+        ? // Both divide by the kernel's size while windows stay within the padding that Caffe counts.
           reach[i]! <= pad[i]!
-        : // ONNX divides by what lies on the input (and on zeros put there before); Caffe counts its own pad.
+        : // ONNX divides by the positions on the input (and on zeros added before); Caffe counts its own pad.
           pad[i] === zeros[i],
     );
     if (!isEqual)
@@ -139,8 +141,8 @@ export function poolingFromOnnx(pooling: OnnxPooling, zeros: Pair, input: Pair):
 }
 
 /**
- * With a padding of its own for each side. A window that rounding up adds is one over more padding at the far edge.
- * Null: the file counts that padding in a mean, or a last window lies in the padding and is dropped.
+ * Finds a padding for each side. A window that rounding up adds becomes more padding at the far edge.
+ * Null if the file counts that padding in a mean, or if a last window is inside the padding and is dropped.
  */
 function bySides(
   { method, kernel, strides, pads, ceilMode, countIncludePad }: OnnxPooling,

@@ -1,4 +1,4 @@
-/** As to-onnx-operators.ts, for detection: regions of interest, and boxes of which NonMaxSuppression keeps some. */
+/** Like to-onnx-operators.ts, for detection: regions of interest, and boxes that NonMaxSuppression selects. */
 import { elementCount } from '../base/shape.ts';
 import type { LayerWriter } from './layer-writer.ts';
 import { arithmeticOf } from './onnx-arithmetic.ts';
@@ -6,10 +6,10 @@ import { DOUBLE, float, INT64, int, ints, type Of, text } from './onnx-attribute
 
 export const detectionOperators = { detectionOutput, proposal, roiPooling, psRoiPooling, roiAlign };
 
-/** Below every score that counts. */
+/** A threshold below every score. */
 const LEAST_FLOAT = -3.4028234663852886e38;
 
-/** NonMaxSuppression takes thresholds of the overlap from 0 to 1. */
+/** NonMaxSuppression accepts overlap thresholds from 0 to 1. */
 function checkThreshold(layer: LayerWriter, threshold: number) {
   if (!(threshold >= 0 && threshold <= 1))
     layer.fail(
@@ -18,7 +18,7 @@ function checkThreshold(layer: LayerWriter, threshold: number) {
 }
 
 /**
- * Indices [n, 3] of the boxes that overlap nothing better by more than the threshold: set, 0, place in the set.
+ * The indices [n, 3] of the boxes that no better box overlaps by more than the threshold: set, 0, position in the set.
  * @param boxes [sets, count, 4]; @param scores [sets, 1, count]
  */
 function suppress(
@@ -53,7 +53,7 @@ function detectionOutput(layer: LayerWriter) {
     return detectionsOf(layer, p, image, of(boxes, sets), of(scores, [p.classes, priors]), priors);
   });
   const found = rows.length === 1 ? rows[0]! : f.concat(rows, 0);
-  // Without any detection there is a row of −1 for each image.
+  // Without any detection, the output has one row of −1 for each image.
   const none = layer.computed('none', [images, 7], () =>
     Float32Array.from({ length: images * 7 }, (_, i) => (i % 7 === 0 ? i / 7 : -1)),
   );
@@ -93,7 +93,7 @@ function decodedBoxes(layer: LayerWriter, p: Of<'detectionOutput'>, images: numb
 }
 
 /**
- * Rows of one image, by class and then by score.
+ * The rows of one image, ordered by class and then by score.
  * @param boxes [priors, 4], or [classes, priors, 4]; @param scores [classes, priors]
  */
 function detectionsOf(
@@ -118,7 +118,7 @@ function detectionsOf(
         [f.gather(boxes, chosen), layer.emit('Unsqueeze', [places, layer.integers('last', [2])])],
         { batch_dims: int(1) },
       );
-  // A box whose sides have changed places has no area for Caffe; ONNX would turn it round.
+  // For Caffe a box with swapped sides has no area. ONNX would swap them back.
   const first = f.part(candidates, 2, 0, 2);
   const upright =
     p.code === 'centerSize' ? candidates : f.concat([first, f.most(f.part(candidates, 2, 2, 4), first)], 2);
@@ -145,7 +145,9 @@ function detectionsOf(
   return f.gather(rows, inOrder[0]);
 }
 
-/** lib/rpn/proposal_layer.py. Its overlaps count the last pixel of a box, so that boxes are compared one longer. */
+/**
+ * lib/rpn/proposal_layer.py. Its overlaps include the last pixel of a box, so boxes are extended by one for the comparison.
+ */
 function proposal(layer: LayerWriter) {
   const p = layer.node.operation as Of<'proposal'>;
   checkThreshold(layer, p.nmsThreshold);
@@ -208,21 +210,21 @@ function roiPooling(layer: LayerWriter) {
   layer.emit('MaxRoiPool', layer.inputs, attributes, layer.outputs);
 }
 
-/** The image's index, the first corner and the last of each region: [R, 1], [R, 2], [R, 2]. */
+/** The image's index, the first corner and the last corner of each region: [R, 1], [R, 2], [R, 2]. */
 function regionsOf(layer: LayerWriter): [image: string, first: string, last: string] {
   const { part, reshape } = arithmeticOf(layer);
   const regions = reshape(layer.inputs[1]!, [-1, 5]);
   return [part(regions, 1, 0, 1), part(regions, 1, 1, 3), part(regions, 1, 3, 5)];
 }
 
-/** The mean of a bin is a difference of four cumulative sums, in float64, over its area. */
+/** The mean of a bin is a difference of four cumulative sums, in float64, divided by its area. */
 function psRoiPooling(layer: LayerWriter) {
   const { spatialScale, group } = layer.node.operation as Of<'psRoiPooling'>;
   const f = arithmeticOf(layer);
   const [, channels = 1, height = 1, width = 1] = layer.bottoms[0]!;
   const outputs = layer.tops[0]![1]!;
   const [image, first, last] = regionsOf(layer);
-  // C rounds halves away from zero, ONNX to even.
+  // C rounds halves away from zero, ONNX rounds them to even.
   const round = (x: string) => f.multiply(f.sign(x), f.floor(f.add(f.magnitude(x), 0.5)));
   const start = f.multiply(round(first), spatialScale);
   const end = f.multiply(f.add(round(last), 1), spatialScale);
@@ -269,8 +271,8 @@ function psRoiPooling(layer: LayerWriter) {
 }
 
 /**
- * Samples at the corners of bins: RoiAlign samples the middle of each, so that its region begins half a bin before.
- * Corners that lie outside of the plane are 0, as those of a region without an area; ONNX's limits lie elsewhere.
+ * Samples at the corners of bins. RoiAlign samples their centres, so its region begins half a bin earlier. Corners outside
+ * the plane are 0, and so are the corners of a region without an area. ONNX has other limits.
  */
 function roiAlign(layer: LayerWriter) {
   const { spatialScale, form, samplingRatio, aligned } = layer.node.operation as Of<'roiAlign'>;
@@ -297,7 +299,7 @@ function roiAlign(layer: LayerWriter) {
   }
   const pair = (role: string, x: number, y: number) =>
     layer.computed(role, [1, 2], () => Float32Array.of(x, y));
-  // In pixels whose centres lie at halves, as half_pixel takes them.
+  // In pixels with centres at halves, as half_pixel expects.
   const start = f.multiply(first, spatialScale);
   const size = f.subtract(f.multiply(last, spatialScale), start);
   const step = f.divide(size, pair('steps', wide - 1, tall - 1));

@@ -1,4 +1,4 @@
-/** One rule an operation: which ONNX nodes compute exactly what Caffe's layer computes. */
+/** One rule for each operation: the ONNX nodes that compute exactly what Caffe's layer computes. */
 import { elementCount } from '../base/shape.ts';
 import { deviationOf } from '../layers/batch-norm.ts';
 import type { Operation } from '../layers/operation.ts';
@@ -136,7 +136,7 @@ function affine(layer: LayerWriter) {
   );
 }
 
-/** x·scale + bias; `shape` is theirs, so that they broadcast. */
+/** x·scale + bias. `shape` is the shape of both, for broadcasting. */
 function multiplyAdd(layer: LayerWriter, scale: number | null, bias: number | null, shape: Shape) {
   const parts: [string, string][] = [];
   if (scale !== null) parts.push(['Mul', layer.parameter(scale, 'weight', shape)]);
@@ -144,7 +144,7 @@ function multiplyAdd(layer: LayerWriter, scale: number | null, bias: number | nu
   chain(layer, layer.inputs[0]!, parts);
 }
 
-/** Nodes of two inputs, one behind the other; none at all is the identity. */
+/** Chained nodes of two inputs. An empty chain is the identity. */
 function chain(
   layer: LayerWriter,
   first: string,
@@ -158,7 +158,7 @@ function chain(
   );
 }
 
-/** Scale and Bias in general position: the operand lies from some axis on, over one axis or several; later axes are ones. */
+/** Scale and Bias for an operand at any axis, over one or several axes. Later axes become ones. */
 function scale(layer: LayerWriter) {
   const p = layer.node.operation as Of<'scale'>;
   const bottom = layer.bottoms[0]!;
@@ -202,7 +202,7 @@ function power(layer: LayerWriter) {
   chain(layer, layer.inputs[0]!, parts);
 }
 
-/** max(min, min(x, max)): ONNX's own Clip gives max where min lies above it, Caffe min. */
+/** max(min, min(x, max)). If min is larger than max, ONNX's Clip gives max and Caffe gives min. */
 function clip(layer: LayerWriter) {
   const { min, max } = layer.node.operation as Of<'clip'>;
   chain(layer, layer.inputs[0]!, [
@@ -263,7 +263,7 @@ function eltwise(layer: LayerWriter) {
   layer.emit(terms.length === 2 ? 'Add' : 'Sum', terms, {}, outputs);
 }
 
-/** A window of the whole plane. */
+/** A window over the whole plane. */
 const wholePlane = ({ kernel }: Of<'pooling'>) => ({
   zeros: [0, 0, 0, 0],
   window: { kernel, strides: [1, 1], pads: [0, 0, 0, 0], countIncludePad: false },
@@ -301,7 +301,7 @@ function pooling(layer: LayerWriter) {
     hasMask ? [layer.outputs[0]!, indices] : layer.outputs,
   );
   if (!hasMask) return;
-  // ONNX counts over the whole blob, Caffe within a plane.
+  // ONNX counts positions over the whole blob, Caffe within a plane.
   const plane = layer.integers('plane', [elementCount(layer.bottoms[0]!.slice(2))]);
   layer.emit('Cast', [layer.emit('Mod', [indices, plane])], { to: int(FLOAT) }, [layer.outputs[1]!]);
 }
@@ -322,7 +322,7 @@ function slice(layer: LayerWriter) {
   layer.emit('Split', [layer.inputs[0]!, sizes], { axis: int(axis) }, layer.outputs);
 }
 
-/** Flatten where that is it; otherwise Reshape, whose 0 copies the batch. */
+/** Flatten if it gives the shape; otherwise Reshape, whose 0 copies the batch. */
 function reshapeTo(layer: LayerWriter, input: string, from: Shape) {
   const top = layer.tops[0]!;
   if (from.length >= 2 && top.length === 2 && top[0] === from[0])
@@ -331,7 +331,7 @@ function reshapeTo(layer: LayerWriter, input: string, from: Shape) {
   layer.emit('Reshape', [input, layer.integers('shape', dims)], {}, layer.outputs);
 }
 
-/** Within a channel, Caffe pools the squares with padding that counts: (1 + α·mean x²)^β. */
+/** Within a channel, Caffe averages the squares and counts the padding: (1 + α·mean x²)^β. */
 function lrn(layer: LayerWriter) {
   const p = layer.node.operation as Of<'lrn'>;
   const [x] = layer.inputs as [string];

@@ -1,4 +1,4 @@
-/** As to-onnx-operators.ts, for what resizes, refills or normalises planes, and for the boxes of their cells. */
+/** Like to-onnx-operators.ts, for layers that resize, refill or normalise planes, and for the boxes of their cells. */
 import { elementCount } from '../base/shape.ts';
 import type { LayerWriter } from './layer-writer.ts';
 import { arithmeticOf, shapeLike } from './onnx-arithmetic.ts';
@@ -38,7 +38,7 @@ function resize(layer: LayerWriter) {
   );
 }
 
-/** MaxUnpool counts its indices over the whole blob; a mask counts within a plane, as this does. */
+/** MaxUnpool counts its indices over the whole blob. A mask counts within a plane, and so does this. */
 function unpool(layer: LayerWriter) {
   const [x, mask] = layer.inputs as [string, string];
   const [, , ...sizes] = layer.tops[0]!;
@@ -51,7 +51,7 @@ function unpool(layer: LayerWriter) {
   layer.emit('Reshape', [filled, layer.integers('shape', [0, 0, ...sizes])], {}, layer.outputs);
 }
 
-/** Nothing that a net computes goes into them: a constant. */
+/** A constant: it depends on nothing that the net computes. */
 function priorBoxes(layer: LayerWriter) {
   const p = layer.node.operation as Of<'priorBoxes'>;
   const boxes = layer.computed('boxes', layer.tops[0]!, () => {

@@ -1,4 +1,7 @@
-/** As to-onnx-operators.ts, for layers that few ResNets have: which ONNX nodes compute exactly what Caffe's layer computes. */
+/**
+ * Like to-onnx-operators.ts, for layers that few ResNets have: the ONNX nodes that compute exactly what Caffe's layer
+ * computes.
+ */
 import { elementCount } from '../base/shape.ts';
 import type { LayerWriter } from './layer-writer.ts';
 import { arithmeticOf } from './onnx-arithmetic.ts';
@@ -93,7 +96,7 @@ function deconvolution(layer: LayerWriter) {
   );
 }
 
-/** The axes that are cut; the batch stays whatever it is. */
+/** The axes to crop. The batch stays open. */
 function crop(layer: LayerWriter) {
   const { offset } = layer.node.operation as Of<'crop'>;
   const [from, to] = [layer.bottoms[0]!, layer.tops[0]!];
@@ -118,7 +121,7 @@ function crop(layer: LayerWriter) {
   );
 }
 
-/** A convolution (or its transpose) whose filters hold a single 1 each. */
+/** A convolution (or its transpose) whose filters each have a single 1. */
 function im2col(layer: LayerWriter) {
   const p = layer.node.operation as Of<'im2col'>;
   const places = elementCount(p.kernel);
@@ -140,7 +143,7 @@ function im2col(layer: LayerWriter) {
     pads: ints([...p.pad, ...p.pad]),
     dilations: ints(p.dilation),
     group: int(p.channels),
-    // What no window reaches is 0.
+    // Positions that no window reaches are 0.
     ...(p.toImage ? { output_padding: ints(outputPadding(p, windows)) } : {}),
   });
   shapedAsTop(layer, made);
@@ -152,14 +155,14 @@ const outputPadding = (p: Of<'im2col'>, windows: Shape) =>
       size - ((windows[i]! - 1) * p.stride[i]! + p.dilation[i]! * (p.kernel[i]! - 1) + 1 - 2 * p.pad[i]!),
   );
 
-/** The last node of a layer: what was computed, in the top's shape; 0 copies the batch. */
+/** The last node of a layer, which gives the result the top's shape; 0 copies the batch. */
 function shapedAsTop(layer: LayerWriter, made: string) {
   const [top, bottom] = [layer.tops[0]!, layer.bottoms[0]!];
   const dims = top.map((size, i) => (i === 0 && size === bottom[0] ? -1 : size));
   layer.emit('Reshape', [made, layer.integers('shape', dims)], {}, layer.outputs);
 }
 
-/** Casting to an integer truncates, as Embed does. */
+/** Casting to an integer truncates, and so does Embed. */
 function embed(layer: LayerWriter) {
   const p = layer.node.operation as Of<'embed'>;
   const indices = layer.emit('Cast', [layer.inputs[0]!], { to: int(INT64) });
@@ -169,7 +172,7 @@ function embed(layer: LayerWriter) {
   return layer.emit('Add', [rows, layer.parameter(p.bias, 'bias')], {}, layer.outputs);
 }
 
-/** Of equal values Caffe takes the last. */
+/** Of equal values Caffe chooses the last. */
 function argMax(layer: LayerWriter) {
   const p = layer.node.operation as Of<'argMax'>;
   const f = arithmeticOf(layer);
@@ -188,7 +191,7 @@ function best(layer: LayerWriter, rows: string) {
   };
 }
 
-/** TopK takes the first of equal values: it reads them from the end. */
+/** TopK chooses the first of equal values, so it reads them from the end. */
 function severalBest(layer: LayerWriter, rows: string, { channels, topK }: Of<'argMax'>) {
   const f = arithmeticOf(layer);
   const integer = (role: string, value: number) => layer.integers(role, [value]);
@@ -198,7 +201,7 @@ function severalBest(layer: LayerWriter, rows: string, { channels, topK }: Of<'a
   return { indices: () => f.subtract(channels - 1, f.cast(places, 'float')), values: () => values };
 }
 
-/** Σ over the last axis of [rows, inner], which stays as 1. */
+/** The sum over the last axis of [rows, inner], which keeps size 1. */
 const rowSum = (layer: LayerWriter, rows: string) =>
   layer.emit('ReduceSum', [rows, layer.integers('last', [1])], { keepdims: int(1) });
 

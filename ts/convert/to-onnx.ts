@@ -1,4 +1,4 @@
-/** Graph → ONNX, layer by layer as written: one node a layer where ONNX has such a node, names of blobs kept. */
+/** Graph → ONNX, layer by layer as written: one node for each layer if ONNX has such a node. Blobs keep their names. */
 import type { Graph, Node, ValueId } from '../graph/graph.ts';
 import type { Operation } from '../layers/operation.ts';
 import { usesOf } from '../passes/rewrite.ts';
@@ -8,14 +8,14 @@ import type { OnnxModel, OnnxValue } from './onnx-proto.ts';
 import { scaleAfter } from './scale-after.ts';
 import { operators } from './to-onnx-operators.ts';
 
-/** Opset 17: what onnxruntime and the browsers' runtimes have read since 2022. */
+/** Opset 17: onnxruntime and the browsers' runtimes have supported it since 2022. */
 const OPSET = 17;
 
 /**
- * Describes a graph (as graphFromCaffe gives it, or after passes that keep affine steps apart) as an ONNX model.
+ * Describes a graph (from graphFromCaffe, or after passes that do not fuse affine steps) as an ONNX model.
  * Inputs and outputs have their blobs' names; a value that a later in-place layer overwrites is `blob@layer`.
- * The first dimension is `N` where no layer fixes it.
- * @param blobOf The weights; they are read when the model is written.
+ * The first dimension is `N` unless a layer fixes it.
+ * @param blobOf The weights, which are read when the model is written.
  * @throws GraphError `convert/onnx` naming the layer that ONNX cannot express exactly, and why
  */
 export function toOnnx(graph: Graph, blobOf: BlobOf): OnnxModel {
@@ -53,7 +53,7 @@ export function toOnnx(graph: Graph, blobOf: BlobOf): OnnxModel {
   };
 }
 
-// An input has its blob's name, else the last value of a blob, as in Caffe's net.blobs.
+// An input has its blob's name, and so has the last value of a blob, as in Caffe's net.blobs.
 function valueNames(graph: Graph): string[] {
   const inputs = new Set(graph.inputs.map((id) => graph.values[id]!.blob));
   const last = new Map(
@@ -64,7 +64,7 @@ function valueNames(graph: Graph): string[] {
   return graph.values.map(({ blob, layer }, id) => last.get(id) ?? taken.take(`${blob}@${layer}`));
 }
 
-/** Values that have as many items as a Filter selects, with the layer's name. */
+/** Values with one item for each item that a Filter selects, with that layer's name. */
 function selectedValues(graph: Graph): Map<ValueId, string> {
   const found = new Map<ValueId, string>(graph.selections.map(({ indices, layer }) => [indices, layer]));
   for (const { inputs, outputs } of graph.nodes) {
@@ -74,7 +74,7 @@ function selectedValues(graph: Graph): Map<ValueId, string> {
   return found;
 }
 
-/** What ONNX nodes of other layers say holds for any number of items. */
+/** Layers whose ONNX nodes work for any number of items. */
 const ITEM_BY_ITEM: readonly Operation['kind'][] = [
   ...(['convolution', 'deconvolution', 'affine', 'scale', 'pooling', 'lrn', 'identity'] as const),
   ...(['relu', 'elu', 'sigmoid', 'tanh', 'absval', 'power', 'bnll', 'clip', 'exp', 'log'] as const),
@@ -88,7 +88,7 @@ function isItemByItem({ values }: Graph, { operation, inputs, outputs }: Node): 
   return ITEM_BY_ITEM.includes(kind);
 }
 
-/** What makes rows of its own, whatever the batch is, or is written for one size of it. */
+/** Layers that make rows independently of the batch, or whose nodes fit only one batch size. */
 const OWN_ROWS = ['parameter', 'priorBoxes', 'detectionOutput', 'proposal'];
 
 function freeBatch(graph: Graph): number | null {

@@ -1,4 +1,4 @@
-/** A deploy net → the net that is trained and tested (train_val): the reverse of `deployNet`, for any net. */
+/** Makes a net for training and testing (train_val) from a deploy net: the reverse of `deployNet`, for any net. */
 import { dataLayers } from '../architectures/data-layers.ts';
 import { GraphError } from '../base/errors.ts';
 import { required, signature } from '../base/options.ts';
@@ -9,7 +9,7 @@ import { DATA_TYPES } from '../layers/data.ts';
 import { isLossType } from '../layers/index.ts';
 import { refuseForeignLayers } from '../layers/known-layers.ts';
 
-/** Layers whose weights would all be zero without a filler: their parameter, and the filler's field. */
+/** Layers whose weights would all be zero without a filler, with their parameter and the field of the filler. */
 const FILLED: Readonly<Record<string, `${string}_param`>> = {
   Convolution: 'convolution_param',
   Deconvolution: 'convolution_param',
@@ -24,12 +24,12 @@ const LOSSES: Readonly<Record<string, string>> = {
 const TRAIN_NET = signature('trainNet', { net: required(netParameter, 'The net.') });
 
 /**
- * The train_val net of a deploy net: its Input becomes data layers for TRAIN and TEST (LMDBs `train_lmdb` and
- * `test_lmdb`, which are to be named; a square input is cropped), each final Softmax a SoftmaxWithLoss with an Accuracy
- * in TEST, weights without a filler start from msra, and BatchNorm's statistics have rate 0. Layers keep their names,
- * and so their weights. A net with data layers and a loss stays as it is.
+ * The train_val net of a deploy net. Its Input becomes data layers for TRAIN and TEST, which read the LMDBs `train_lmdb` and
+ * `test_lmdb`. Replace these names. A square input is cropped. Each final Softmax becomes a SoftmaxWithLoss with an Accuracy
+ * in TEST. Weights without a filler start from msra, and BatchNorm's statistics have rate 0. Layers keep their names, and so
+ * their weights. A net with data layers and a loss stays as it is.
  * @param net As read, not filtered.
- * @throws GraphError `graph/no-train` with the reason: several inputs, no image, or outputs that no loss is known for
+ * @throws GraphError `graph/no-train` with the reason: several inputs, no image, or outputs without a known loss
  * @example printPrototxt(trainNet(readNetFile('ResNet-50-deploy.prototxt')))
  */
 export function trainNet(net: NetParameter): NetParameter {
@@ -54,7 +54,7 @@ export function trainNet(net: NetParameter): NetParameter {
   const made = graph.nodes.flatMap(({ outputs, type, name }) => outputs.map((id) => ({ id, type, name })));
   const heads = made.filter(isHead);
   const others = graph.outputs.filter((id) => !heads.some((head) => head.id === id));
-  // Scores without a Softmax: an image's classes along axis 1.
+  // Scores without a Softmax: the classes of an image along axis 1.
   if (heads.length === 0 && (others.length !== 1 || (graph.values[others[0]!]!.shape[1] ?? 1) < 2))
     throw refuse(
       net,

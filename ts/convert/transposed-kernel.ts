@@ -1,9 +1,10 @@
-/** Weights of TensorFlow, Keras and Lasagne's kind → as Caffe lays them out. */
+/** Reorders weights of TensorFlow, Keras and Lasagne to Caffe's order of axes. */
 import type { Values } from './net-maker.ts';
 
 /**
- * Height, width, inputs, outputs → outputs, inputs, height, width; of a dense layer inputs, outputs → outputs, inputs. Other shapes
- * stay as they are.
+ * Reorders height, width, inputs, outputs to outputs, inputs, height, width, and inputs, outputs of a dense layer to
+ * outputs,
+ * inputs. Other shapes stay as they are.
  */
 export function transposedKernel({ shape, values: from }: Values): Values {
   if (shape.length !== 4 && shape.length !== 2) return { shape, values: from };
@@ -16,7 +17,7 @@ export function transposedKernel({ shape, values: from }: Values): Values {
   return { shape: shape.length === 2 ? [outputs, inputs] : [outputs, inputs, height, width], values: to };
 }
 
-/** The other way: outputs, inputs, height, width → height, width, inputs, outputs. */
+/** The reverse: outputs, inputs, height, width → height, width, inputs, outputs. */
 export function kernelToLast({ shape, values: from }: Values): Values {
   if (shape.length !== 4 && shape.length !== 2) return { shape, values: from };
   const [outputs = 1, inputs = 1, height = 1, width = 1] = shape;

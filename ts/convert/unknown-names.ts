@@ -1,10 +1,10 @@
-/** A file whose tensors are not named as any net that is known: which there are, and what to do. */
+/** The error for a file whose tensors do not have the names of a known net. It lists them and says what to do. */
 import { WeightsError } from '../base/errors.ts';
 import type { SourceTensors } from './source-tensor.ts';
 
 const MOST = 40;
 
-/** A line a tensor: name, shape, type. */
+/** One line for each tensor: name, shape, type. */
 export function tensorTable(tensors: SourceTensors): string {
   const width = Math.min(60, Math.max(0, ...[...tensors.keys()].slice(0, MOST).map(({ length }) => length)));
   const lines = [...tensors]
@@ -13,7 +13,7 @@ export function tensorTable(tensors: SourceTensors): string {
   return [...lines, ...(tensors.size > MOST ? [`  … and ${tensors.size - MOST} more`] : [])].join('\n');
 }
 
-/** @param expected What it was taken for, e.g. `a ResNet of torchvision (conv1.weight, …)`. */
+/** @param expected What the reader expected, e.g. `a ResNet of torchvision (conv1.weight, …)`. */
 export function unknownNames(file: string, tensors: SourceTensors, expected: string): WeightsError {
   return new WeightsError(
     'convert/resnet',

@@ -1,4 +1,7 @@
-/** Nets of MatConvNet as blocks: DagNN's `layers` and `params` as they are, SimpleNN's chain as fromSimpleNN.m makes a DagNN of it. */
+/**
+ * MatConvNet's nets as blocks: DagNN's `layers` and `params` as stored, and SimpleNN's chain converted to a DagNN as in
+ * fromSimpleNN.m.
+ */
 import { WeightsError } from '../../base/errors.ts';
 import { fieldsOf, type MatFields, type MatValue, numbersOf, textOf, textsOf } from '../matlab/mat-value.ts';
 
@@ -9,7 +12,7 @@ export interface Block {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly params: readonly MatValue[];
-  /** The block's properties; those that an older version did not have are absent. */
+  /** The block's properties. Older versions lack some of them. */
   readonly properties: MatFields;
 }
 
@@ -20,7 +23,7 @@ export interface MatNet {
 
 const NONE: MatFields = new Map();
 
-/** @param variables Of the file: the net's own fields, or one variable `net` that has them. @throws WeightsError */
+/** @param variables The file's variables: the net's fields, or a variable `net` with these fields. @throws WeightsError */
 export function blocksOf(variables: MatFields, file: string): MatNet {
   const fields = variables.has('layers') ? variables : (fieldsOf(variables.get('net')) ?? NONE);
   const layers = fields.get('layers');
@@ -89,7 +92,7 @@ function chain(layers: readonly MatValue[], file: string): Block[] {
     const name = textOf(properties.get('name')) || `layer${i + 1}`;
     const type = textOf(properties.get('type')) ?? '';
     const weights = properties.get('weights');
-    // Before 2015 filters and biases were fields of their own (vl_simplenn_tidy.m).
+    // Before 2015 filters and biases were separate fields (vl_simplenn_tidy.m).
     const params =
       weights?.kind === 'cell'
         ? weights.items

@@ -1,6 +1,6 @@
 /**
- * MatConvNet's nets (https://www.vlfeat.org/matconvnet/mfiles/): DagNN and SimpleNN, as their .mat files say them. Blocks
- * compute what matlab/+dagnn of MatConvNet 1.0-beta25 does; filters are height × width × inputs × outputs.
+ * Reads MatConvNet's nets (https://www.vlfeat.org/matconvnet/mfiles/), DagNN and SimpleNN, from .mat files. The converted
+ * layers compute what matlab/+dagnn of MatConvNet 1.0-beta25 does. Filters are height × width × inputs × outputs.
  */
 import { WeightsError } from '../../base/errors.ts';
 import type { Preprocess } from '../../images/preprocess.ts';
@@ -84,7 +84,7 @@ function shapeOf(input: string, meta: MatFields, normalization: MatFields | null
   return [1, channels, height, width];
 }
 
-/** Each block after those that make its inputs; a block whose inputs nothing makes is refused. */
+/** Sorts blocks so that each follows those that make its inputs. A block with an input that nothing makes is refused. */
 function inOrder(blocks: readonly Block[], input: string, maker: NetMaker): Block[] {
   const made = new Set([input]);
   const waiting = new Map<string, Block[]>();
@@ -161,7 +161,7 @@ function padsOf(values: readonly number[], { name }: Block, maker: NetMaker): Pa
   return pads;
 }
 
-/** @param wanted Its number of values, where that is known. */
+/** @param wanted The number of values, if it is known. */
 function vector(block: Block, index: number, maker: NetMaker): Float32Array {
   const value = block.params[index];
   if (value?.kind !== 'numeric')
@@ -181,7 +181,7 @@ function convolution(block: Placed, maker: NetMaker): string {
   const pads = padsOf(numbers(properties, 'pad'), block, maker);
   const dilation = pair(numbers(properties, 'dilate'), 1);
   const [channels, height = 1, width = 1] = maker.shapeOf(bottom, name);
-  // One window over the whole input is what Caffe calls an InnerProduct.
+  // Caffe calls one window over the whole input an InnerProduct.
   const isWhole =
     kernel[0] === height &&
     kernel[1] === width &&
@@ -204,7 +204,10 @@ function convolution(block: Placed, maker: NetMaker): string {
   });
 }
 
-/** height × width × inputs × outputs, the height fastest → outputs × inputs × height × width, the width fastest. */
+/**
+ * Reorders height × width × inputs × outputs with the height fastest to outputs × inputs × height × width with the width
+ * fastest.
+ */
 function caffeFilters(
   { dims, values }: Extract<MatValue, { kind: 'numeric' }>,
   name: string,
@@ -233,7 +236,7 @@ function batchNorm(block: Placed, maker: NetMaker): string {
   const channels = moments.length / 2;
   const [given = 1e-5] = numbers(properties, 'epsilon');
   const deviations = moments.subarray(channels);
-  // σ² − ε would be negative where the net was made with a smaller ε.
+  // σ² − ε would be negative if the net was made with a smaller ε.
   const eps = deviations.reduce((least, each) => Math.min(least, each * each), given);
   return maker.batchNorm(
     block,
@@ -244,7 +247,7 @@ function batchNorm(block: Placed, maker: NetMaker): string {
       beta: vector(block, 1, maker),
       eps,
     },
-    // As MSRA's nets name them.
+    // These are the names in MSRA's nets.
     name.startsWith('bn') ? `scale${name.slice(2)}` : `${name}_scale`,
   );
 }
@@ -259,7 +262,7 @@ function scale(block: Placed, maker: NetMaker): string {
   );
 }
 
-/** An average divides by what lies on the image (vl_nnpool.m). */
+/** An average divides by the number of positions inside the image (vl_nnpool.m). */
 function pooling(block: Placed, maker: NetMaker): string {
   const { properties, name } = block;
   const size = numbers(properties, properties.has('poolSize') ? 'poolSize' : 'pool');
@@ -274,7 +277,7 @@ function pooling(block: Placed, maker: NetMaker): string {
   });
 }
 
-/** averageImage: a value a channel, or height × width × channels. */
+/** averageImage: one value per channel, or height × width × channels. */
 function preprocessOf(
   normalization: MatFields | null,
   [, channels = 0, height = 0, width = 0]: readonly number[],
@@ -290,7 +293,7 @@ function preprocessOf(
     for (let channel = 0, at = 0; channel < channels; channel++)
       for (let x = 0; x < columns; x++)
         for (let y = 0; y < rows; y++) image[(channel * rows + y) * columns + x] = values[at++]!;
-  // What resnode writes; MatConvNet itself takes RGB.
+  // resnode writes this field. MatConvNet itself works with RGB.
   const isBgr = textOf(normalization!.get('colorOrder')) === 'BGR';
   const [crop = 0.875] = numbersOf(normalization!.get('cropSize')) ?? [];
   return {

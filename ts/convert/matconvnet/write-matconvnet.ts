@@ -16,8 +16,8 @@ import { poolingToOnnx } from '../onnx-pooling.ts';
 import { scaleAfter } from '../scale-after.ts';
 
 /**
- * Writes a net and its weights as a .mat that `dagnn.DagNN.loadobj(load('net.mat'))` takes, and the input's mean where it is
- * known. Channels keep their order: a net of MSRA takes BGR there too.
+ * Writes a net, its weights and, if it is known, the input's mean as a .mat file for `dagnn.DagNN.loadobj(load('net.mat'))`.
+ * Channels keep their order: a net of MSRA still expects BGR.
  * @throws GraphError `convert/matconvnet-layer` naming the layer that MatConvNet has no block for; WeightsError
  */
 export function writeMatConvNet(
@@ -70,7 +70,7 @@ class Writer {
   readonly #graph: Graph;
   readonly #blobOf: ReturnType<typeof blobsOf>;
   readonly #variables = new Map<ValueId, string>();
-  /** Of values that MatConvNet has no layer for (Flatten): what they are made of. */
+  /** For blobs that MatConvNet has no layer for (Flatten): the blob that each is made from. */
   readonly #sources = new Map<ValueId, ValueId>();
   readonly #names: Names;
 
@@ -119,7 +119,7 @@ class Writer {
     return { layers: this.layers, params: this.params };
   }
 
-  /** A Dropout at inference, a Split, and a Flatten before an InnerProduct or of 1×1: nothing is computed. */
+  /** Layers that compute nothing: a Dropout at inference, a Split, and a Flatten before an InnerProduct or of 1×1. */
   #pass(node: Node, uses: ReturnType<typeof usesOf>): void {
     const [input, output] = [node.inputs[0]!, node.outputs[0]!];
     const shape = this.#graph.values[this.#source(input)]!.shape;
@@ -257,7 +257,7 @@ function filters(
   ];
 }
 
-/** Planes of which the width is fastest → of which the height is. */
+/** Reorders planes from width fastest to height fastest. */
 function swapped(from: Float32Array, planes: number, height: number, width: number): Float32Array {
   if (height === 1 || width === 1) return from;
   const to = new Float32Array(from.length);
@@ -315,7 +315,7 @@ function affine(layer: Layer): Written {
   };
 }
 
-/** Pads at the far edge stand for Caffe's rounding up; an average divides by what lies on the image. */
+/** Pads at the far edge replace Caffe's rounding up. An average divides by the number of positions inside the image. */
 function pooling(layer: Layer): Written {
   const p = layer.node.operation as Of<'pooling'>;
   const sides = (shape: readonly number[]) => [shape[2]!, shape[3]!] as const;

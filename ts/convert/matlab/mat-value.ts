@@ -1,18 +1,18 @@
-/** Values of a MAT-file, of whichever version: arrays in MATLAB's order, the first dimension fastest. */
+/** Values of a MAT-file of any version. Arrays are in MATLAB's order, with the first dimension fastest. */
 import { WeightsError } from '../../base/errors.ts';
 
 export type MatValue =
   | { readonly kind: 'numeric'; readonly dims: readonly number[]; readonly values: () => ArrayLike<number> }
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'cell'; readonly items: readonly MatValue[] }
-  /** Its elements, an entry a field. */
+  /** The elements, each with its fields. */
   | { readonly kind: 'struct'; readonly items: readonly MatFields[] }
-  /** Sparse matrices, function handles, objects: nothing of them is read. */
+  /** Sparse matrices, function handles and objects, whose contents are not read. */
   | { readonly kind: 'other'; readonly what: string };
 
 export type MatFields = ReadonlyMap<string, MatValue>;
 
-/** Of a MAT-file: nesting, and values of all kinds together. */
+/** Limits of a MAT-file: the depth of nesting, and the number of values of all kinds. */
 export const MAX_MAT_DEPTH = 32;
 export const MAX_MAT_VALUES = 1_000_000;
 
@@ -28,7 +28,7 @@ export function matLimit(file: string, message: string): WeightsError {
 export const textOf = (value: MatValue | undefined): string | null =>
   value?.kind === 'text' ? value.text : null;
 
-/** The texts of a cell, or a text alone; empty where there is none. */
+/** The texts of a cell, or a single text; empty if there is none. */
 export function textsOf(value: MatValue | undefined): string[] {
   if (value?.kind === 'text') return value.text === '' ? [] : [value.text];
   return value?.kind === 'cell' ? value.items.flatMap((item) => textsOf(item)) : [];

@@ -1,7 +1,7 @@
 /**
- * MAT-files of version 5, plain or packed by zlib, as MATLAB's "MAT-File Format" describes them
- * (https://www.mathworks.com/help/pdf_doc/matlab/matfile_format.pdf): a header of 128 bytes, then elements of a tag (type and
- * number of bytes) and data, an array each.
+ * MAT-files of version 5, uncompressed or compressed by zlib, according to MATLAB's "MAT-File Format"
+ * (https://www.mathworks.com/help/pdf_doc/matlab/matfile_format.pdf): a header of 128 bytes, then one element for each
+ * array, which consists of a tag (type and number of bytes) and data.
  */
 import { promisify } from 'node:util';
 import { inflate } from 'node:zlib';
@@ -17,7 +17,7 @@ import {
 } from './mat-value.ts';
 
 const HEADER = 128;
-/** Types of data (table 1-1): bytes of a value, and how one is read. */
+/** Types of data (table 1-1): the bytes of a value, and the function that reads it. */
 const NUMBERS: Readonly<
   Record<
     number,
@@ -36,7 +36,7 @@ const NUMBERS: Readonly<
   13: { size: 8, at: (view, at, little) => Number(view.getBigUint64(at, little)) },
 };
 const [INT8, MATRIX, COMPRESSED] = [1, 14, 15];
-/** Encodings of text, and a byte or two that older files have. */
+/** Encodings of text, and one or two bytes that older files use. */
 const ENCODINGS: Readonly<Record<number, string>> = {
   1: 'latin1',
   2: 'latin1',
@@ -49,13 +49,13 @@ const [CELL, STRUCT, OBJECT, CHAR, SPARSE] = [1, 2, 3, 4, 5];
 const MAX_NUMERIC = 15;
 const COMPLEX = 0x08;
 
-/** Packed variables of one file together: ten times the file, or this where that is more. */
+/** The limit of all decompressed variables of a file: ten times the file's size, or this number if it is larger. */
 const MAX_UNPACKED = 256 * 2 ** 20;
 
 const unpack = promisify<Uint8Array, { maxOutputLength: number }, Buffer>(inflate);
 
 /**
- * The variables of a file by name. Numbers stay views of `bytes` until they are asked for.
+ * The variables of a file by name. Numbers stay views of `bytes` until they are read.
  * @throws WeightsError `matlab/format` with the byte where it is damaged; `matlab/limit`
  */
 export async function readMat5(bytes: Uint8Array, file: string): Promise<MatFields> {
@@ -104,7 +104,7 @@ export async function readMat5(bytes: Uint8Array, file: string): Promise<MatFiel
 interface Element {
   readonly type: number;
   readonly data: Uint8Array;
-  /** For errors: where it lies, in the file or in what was unpacked. */
+  /** The position for errors, in the file or in decompressed data. */
   readonly at: number;
 }
 
@@ -123,7 +123,7 @@ class Reader {
     for (let at = 0; at < bytes.length; ) {
       if (at + 8 > bytes.length) throw this.#damaged(base + at, 'a tag of 8 bytes is truncated');
       const first = view.getUint32(at, this.#little);
-      // The small form has the number of bytes in the upper half and up to 4 bytes in place of the other number.
+      // In the small form the upper half of the type has the number of bytes, and up to 4 bytes of data replace the length.
       const small = first >>> 16;
       const type = small > 0 ? first & 0xffff : first;
       const length = small > 0 ? small : view.getUint32(at + 4, this.#little);

@@ -1,6 +1,6 @@
 /**
- * MAT-files of version 7.3: HDF5 behind a header of 512 bytes. An array's attribute MATLAB_class says its class; cells and
- * the fields of struct arrays are references to what lies in the group #refs#
+ * MAT-files of version 7.3: HDF5 after a header of 512 bytes. The attribute MATLAB_class of an array gives its class. Cells
+ * and the fields of struct arrays are references into the group #refs#
  * (https://www.mathworks.com/help/matlab/import_export/mat-file-versions.html).
  */
 import { readHdf5 } from '../../caffe/hdf5-file.ts';
@@ -40,7 +40,7 @@ class Reader {
   async value(object: Hdf5Object | null, depth: number): Promise<MatValue> {
     if (++this.#values > MAX_MAT_VALUES)
       throw matLimit(this.#file, `it has more than ${MAX_MAT_VALUES} values`);
-    // References may lead in circles.
+    // References may be circular.
     if (depth > MAX_MAT_DEPTH)
       throw matLimit(this.#file, `its values are nested deeper than ${MAX_MAT_DEPTH}`);
     if (object === null) return NOTHING;
@@ -62,7 +62,7 @@ class Reader {
       const units = Uint16Array.from(values as ArrayLike<number>);
       return { kind: 'text', text: Buffer.from(units.buffer).toString('utf16le') };
     }
-    // MATLAB's first dimension is HDF5's last, so that the values lie in the same order.
+    // MATLAB's first dimension is HDF5's last, so the values have the same order.
     const dims = [...object.shape].reverse();
     const isBig = values instanceof BigInt64Array || values instanceof BigUint64Array;
     return { kind: 'numeric', dims, values: () => (isBig ? Float64Array.from(values, Number) : values) };

@@ -1,9 +1,12 @@
-/** MAT-files of version 5, not packed (read-mat5.ts has the format's description). Values are made when they are written. */
+/**
+ * Writes MAT-files of version 5 without compression (read-mat5.ts describes the format). Values are computed as they are
+ * written.
+ */
 import { elementCount } from '../../base/shape.ts';
 import { writeFileAtomically } from '../../caffe/atomic-file.ts';
 import { matLimit } from './mat-value.ts';
 
-/** What is written: texts, numbers, lists as cells, and struct arrays of one row. */
+/** Values that can be written: texts, numbers, lists as cells, and struct arrays of one row. */
 export type MatSource =
   | string
   | boolean
@@ -20,7 +23,7 @@ interface Part {
 const [INT8, UINT8, UINT16, INT32, UINT32, SINGLE, DOUBLE, MATRIX] = [1, 2, 4, 5, 6, 7, 9, 14];
 const CLASS = { cell: 1, struct: 2, text: 4, double: 6, single: 7, uint8: 9 } as const;
 const LOGICAL = 0x200;
-/** MATLAB's limit of a variable in this version. */
+/** MATLAB's limit for one variable in this version. */
 const MAX_VARIABLE = 2 ** 31 - 1;
 
 const bytesOf = (array: ArrayBufferView): Uint8Array =>
@@ -96,7 +99,9 @@ function partOf(source: MatSource, name: string): Part {
   ]);
 }
 
-/** Writes variables, whole or not at all. @throws WeightsError `matlab/limit`; ResnodeError `file/write` */
+/**
+ * Writes the variables. The file is complete or unchanged. @throws WeightsError `matlab/limit`; ResnodeError `file/write`
+ */
 export function writeMat5(path: string, variables: Readonly<Record<string, MatSource>>): void {
   const header = Buffer.alloc(128, ' ');
   header.write('MATLAB 5.0 MAT-file, written by resnode');

@@ -1,4 +1,7 @@
-/** NumPy's archives: zip files of .npy, stored or deflated (https://numpy.org/doc/stable/reference/generated/numpy.savez.html). */
+/**
+ * NumPy's archives: zip files of .npy, stored or compressed
+ * (https://numpy.org/doc/stable/reference/generated/numpy.savez.html).
+ */
 import { promisify } from 'node:util';
 import { inflateRaw } from 'node:zlib';
 import type { Entry } from 'yauzl';
@@ -8,7 +11,7 @@ import { readNpy } from '../../caffe/npy.ts';
 import { mapFile } from '../map-file.ts';
 import type { SourceTensor, SourceTensors } from '../source-tensor.ts';
 
-/** Unpacked arrays of one file together: ten times the file, or this where that is more. */
+/** The limit of all decompressed arrays of a file: ten times the file's size, or this number if it is larger. */
 const MAX_UNPACKED = 256 * 2 ** 20;
 
 const unpack = promisify<Uint8Array, { maxOutputLength: number }, Buffer>(inflateRaw);
@@ -67,7 +70,7 @@ async function unpacker(entry: Entry, stored: Uint8Array, limit: number, file: s
   }
 }
 
-/** Arrays of other types (a step's number) are named in the table, and refused where they are asked for. */
+/** Arrays of other types, such as the number of a step, appear in the table and are refused when they are read. */
 function tensorOf(bytes: Uint8Array, file: string): SourceTensor {
   try {
     const blob = readNpy(bytes, { file });

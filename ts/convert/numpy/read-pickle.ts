@@ -1,7 +1,7 @@
 /**
- * Arrays of NumPy in a pickle, as Lasagne's and neon's models are saved (pickle.dump of dicts and lists of arrays): by their
- * place, e.g. `values/0` or `model/config/layers/3/params/W`. The pickle is read as data; nothing in it is executed.
- * How NumPy pickles an array: numpy/_core/src/multiarray/methods.c, array_reduce and array_setstate.
+ * NumPy arrays in a pickle, which is how Lasagne and neon save models (pickle.dump of dicts and lists of arrays). An array
+ * is named by its position, such as `values/0` or `model/config/layers/3/params/W`. The pickle is read as data; nothing in
+ * it is executed. NumPy pickles an array by array_reduce and array_setstate in numpy/_core/src/multiarray/methods.c.
  */
 import { WeightsError } from '../../base/errors.ts';
 import { MAX_DIMENSIONS, MAX_TENSORS } from '../../base/files.ts';
@@ -13,10 +13,10 @@ import { torchGlobals } from '../torch/torch-objects.ts';
 import { type Global, type Made, type PickleValue, unpickle } from '../torch/unpickle.ts';
 import { unknownNames } from '../unknown-names.ts';
 
-/** Deeper values are no model. */
+/** Models are not nested more deeply. */
 const MAX_DEPTH = 64;
 
-/** A dtype: `f4`; its byte order comes with its state. */
+/** A dtype such as `f4`. The state contains its byte order. */
 interface DType extends Made {
   readonly type: string;
   order: string;
@@ -37,7 +37,7 @@ const isMade = (value: PickleValue | undefined, made: string): value is Made =>
 const isArray = (value: PickleValue | undefined): value is NumpyArray => isMade(value, 'array');
 const isDType = (value: PickleValue | undefined): value is DType => isMade(value, 'dtype');
 
-/** Python 2's strings are bytes, each a character here. */
+/** Strings of Python 2 are bytes, each of which becomes a character. */
 function bytesOf(value: PickleValue | undefined): Uint8Array {
   if (value instanceof Uint8Array) return value;
   if (typeof value === 'string') return Buffer.from(value, 'latin1');
@@ -108,7 +108,7 @@ const CALLS: Readonly<Record<string, (args: PickleValue[]) => PickleValue>> = {
     };
     return dtype;
   },
-  // How Python 3 writes bytes for Python 2: text of Latin-1.
+  // Python 3 writes bytes for Python 2 as Latin-1 text.
   '_codecs.encode': ([text]) => bytesOf(text),
 };
 
@@ -145,7 +145,7 @@ export function numpyTensors(bytes: Uint8Array, file: string): SourceTensors {
       tensors.set(name, tensorOf(each, { file, name }));
       return;
     }
-    // What is there twice is named by its first place; what holds itself ends.
+    // A value that occurs twice is named by its first position. The search stops at a value that contains itself.
     if (seen.has(each)) return;
     seen.add(each);
     if (each instanceof Map) for (const [key, inner] of each) visit(inner, [...path, textOf(key)]);
@@ -166,7 +166,7 @@ function tensorOf(
   return sourceTensor(at, name, kind, shape, () => (isFortran ? inRows(bytes, shape, size) : bytes));
 }
 
-/** Values of which the first index changes fastest, as ones of which the last does. */
+/** Reorders values so that the last index changes fastest instead of the first. */
 function inRows(bytes: Uint8Array, shape: readonly number[], size: number): Uint8Array {
   const result = new Uint8Array(bytes.length);
   const strides = shape.map((_, axis) => size * elementCount(shape.slice(0, axis)));
@@ -183,7 +183,7 @@ function inRows(bytes: Uint8Array, shape: readonly number[], size: number): Uint
   return result;
 }
 
-/** @throws WeightsError with the arrays as a table: their names say no net */
+/** @throws WeightsError with a table of the arrays, because their names do not identify a net */
 export async function readNumpyPickle(file: string): Promise<ReadResult> {
   throw unknownNames(
     file,

@@ -33,8 +33,8 @@ const TENSORPACK: PlaceNames = {
 };
 
 /**
- * The weights of a net whose layers are named as MSRA's; the file does not say the net.
- * @throws WeightsError with the arrays as a table where they are not tensorpack's, or no net is given
+ * The weights of a net whose layers have MSRA's names. The file does not contain the net.
+ * @throws WeightsError with a table of the arrays if they are not tensorpack's, or if no net is given
  */
 export async function readTensorpack(file: string, net: NetParameter | null): Promise<ReadResult> {
   const tensors = await readNpz(file);

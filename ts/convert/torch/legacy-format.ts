@@ -1,6 +1,6 @@
 /**
- * The form of torch.save before 1.6: pickles of a magic number, a protocol, the machine, the value and the keys of the
- * storages, then each storage as its number of values (int64) and the values (torch/serialization.py, _legacy_save).
+ * The format of torch.save before 1.6: pickles of a magic number, a protocol, the machine, the value and the keys of the
+ * storages, then for each storage its number of values (int64) and the values (torch/serialization.py, _legacy_save).
  */
 import type { CodeOf } from '../../base/error-codes.ts';
 import { WeightsError } from '../../base/errors.ts';
@@ -16,7 +16,7 @@ export function readLegacy(bytes: Uint8Array, file: string): TorchFile {
     throw new WeightsError(`torch/${code}`, { file }, message);
   };
   let position = 0;
-  // Sizes of values by the key of their storage; a key's views are all of one type.
+  // The size of a value for the key of each storage. All views of a key have one type.
   const sizes = new Map<string, number>();
   const persistent = (id: PickleValue): Storage => {
     const storage = storageOf(id);

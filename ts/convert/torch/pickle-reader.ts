@@ -1,4 +1,4 @@
-/** The arguments of a pickle's opcodes, each checked against the end of the file. */
+/** Reads the arguments of a pickle's opcodes, each of which is checked against the end of the file. */
 import { WeightsError } from '../../base/errors.ts';
 
 const MAX_LONG = 1024;
@@ -30,7 +30,7 @@ export class PickleReader {
     return String.fromCharCode(this.#bytes[this.skip(1)]!);
   }
 
-  /** @returns where the skipped bytes begin */
+  /** @returns the position of the skipped bytes */
   skip(count: number): number {
     const start = this.position;
     if (!(start + count <= this.#bytes.length))
@@ -59,7 +59,7 @@ export class PickleReader {
     return Number(this.#view.getBigUint64(this.skip(8), true));
   }
 
-  /** Big-endian, as BINFLOAT is. */
+  /** Big-endian, as in BINFLOAT. */
   float64(): number {
     return this.#view.getFloat64(this.skip(8), false);
   }
@@ -90,7 +90,7 @@ export class PickleReader {
     return Buffer.from(bytes).toString(encoding);
   }
 
-  /** A line in Python's raw-unicode-escape, as protocol 0 writes text. */
+  /** A line in Python's raw-unicode-escape, in which protocol 0 writes text. */
   unicodeLine(): string {
     return this.line('latin1').replace(
       /\\u([0-9a-f]{4})|\\U([0-9a-f]{8})/gi,
@@ -119,7 +119,7 @@ export class PickleReader {
     return special[2]!.toLowerCase() === 'nan' ? Number.NaN : special[1] === '-' ? -Infinity : Infinity;
   }
 
-  /** Protocol 0 writes strings as Python would print them. */
+  /** Protocol 0 writes strings as Python prints them. */
   quoted(text: string): string {
     const [, , inner] = /^(['"])(.*)\1$/.exec(text) ?? this.fail('a string without quotes');
     return inner!.replace(/\\(?:x([0-9a-f]{2})|(.))/gi, (_, hex?: string, plain?: string) =>

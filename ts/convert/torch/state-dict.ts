@@ -1,10 +1,10 @@
-/** The named tensors of a checkpoint, wherever a training script put them. */
+/** Finds the named tensors of a checkpoint, wherever a training script put them. */
 import { WeightsError } from '../../base/errors.ts';
 import type { SourceTensors } from '../source-tensor.ts';
 import { isTensor, readTensor, type TorchFile } from './torch-objects.ts';
 import type { PickleValue } from './unpickle.ts';
 
-// Averaged weights last: what is asked for is the model.
+// Averaged weights come last, because callers want the model itself.
 const KEYS = [
   'state_dict',
   'model_state_dict',
@@ -17,9 +17,9 @@ const KEYS = [
 ];
 
 /**
- * The tensors of the dict that holds the weights: under a usual key, alone, or the only dict of tensors there is. A tensor
+ * The tensors of the dict of weights: the one under a usual key, or the value itself, or the only dict of tensors. A tensor
  * beside such a dict is a figure of the training (`best_acc1`).
- * @throws WeightsError where there is none, or several that might be meant
+ * @throws WeightsError if there is no such dict, or if several are possible
  */
 export function stateDict({ value, bytesOf }: TorchFile, file: string): SourceTensors {
   const dict = findDict(value, file);

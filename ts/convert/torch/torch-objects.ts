@@ -1,4 +1,4 @@
-/** What torch.save pickles: the few names that tensors are made of, and where a tensor's values lie. */
+/** The objects that torch.save pickles: the few names that tensors consist of, and the positions of their values. */
 import { elementCount } from '../../base/shape.ts';
 import { type FloatType, type SourceTensor, sourceTensor } from '../source-tensor.ts';
 import type { Global, Made, PickleValue } from './unpickle.ts';
@@ -17,7 +17,7 @@ const STORAGES: Readonly<Record<string, { readonly size: number; readonly kind: 
   BoolStorage: { size: 1, kind: null },
 };
 
-/** Values in a row, in the file's entry `key`; `offset` and `count` in values. */
+/** Consecutive values in the file's entry `key`; `offset` and `count` are in values. */
 export interface Storage extends Made {
   readonly made: 'storage';
   readonly key: string;
@@ -37,10 +37,10 @@ export interface TorchTensor extends Made {
   readonly strides: readonly number[];
 }
 
-/** What a file holds: its pickled value, and the bytes of each storage. */
+/** The content of a file: its pickled value, and the bytes of each storage. */
 export interface TorchFile {
   readonly value: PickleValue;
-  /** The bytes of the whole storage. @throws WeightsError where they are missing or too few */
+  /** The bytes of the whole storage. @throws WeightsError if bytes are missing */
   readonly bytesOf: (storage: Storage) => Uint8Array;
 }
 
@@ -51,8 +51,8 @@ function isMade(value: PickleValue | undefined, made: string): boolean {
   return typeof value === 'object' && value !== null && 'made' in value && value.made === made;
 }
 
-// Each as torch/_utils.py and torch/nn/parameter.py define it; `_rebuild_tensor` and Parameter itself are in files of
-// torch before 0.4, such as torchvision's first ResNets.
+// Each follows torch/_utils.py and torch/nn/parameter.py. `_rebuild_tensor` and Parameter itself are in files of torch
+// before 0.4, such as torchvision's first ResNets.
 const CALLS: Readonly<Record<string, (args: PickleValue[]) => PickleValue>> = {
   'collections.OrderedDict': orderedDict,
   'torch._utils._rebuild_tensor': rebuildTensor,
@@ -63,8 +63,9 @@ const CALLS: Readonly<Record<string, (args: PickleValue[]) => PickleValue>> = {
   'torch.nn.parameter.Parameter': parameter,
 };
 
-// What training scripts keep beside the weights: arguments, numbers of NumPy, dates, paths, configurations. They are kept
-// as things of these names, of which nothing is read; nothing of them is imported, called or executed.
+// Values that training scripts store with the weights: arguments, numbers of NumPy, dates, paths, configurations. They
+// become
+// objects with these names. Their contents are not read, and nothing in them is imported, called or executed.
 const OPAQUE = [
   /^argparse\.Namespace$/,
   /^types\.SimpleNamespace$/,
@@ -128,7 +129,7 @@ function rebuildTensor([storage, offset, shape, strides]: PickleValue[]): TorchT
   };
   const count = elementCount(tensor.shape);
   const last = tensor.shape.reduce((at, dim, i) => at + (dim - 1) * tensor.strides[i]!, tensor.offset);
-  // An expanded tensor has more values than are stored; a small file could ask for any amount of memory with it.
+  // An expanded tensor has more values than its storage, so a small file could claim any amount of memory with it.
   if (count > storage.count || (count > 0 && last >= storage.count))
     throw `a tensor of ${tensor.shape.join('×')} is not within its storage of ${storage.count} values`;
   return tensor;
@@ -139,7 +140,7 @@ function parameter([tensor]: PickleValue[]): PickleValue {
   return tensor;
 }
 
-// A tensor of a class of its own, or with attributes: function, class, arguments, state (torch/_tensor.py).
+// A tensor of a derived class, or with attributes: function, class, arguments, state (torch/_tensor.py).
 function rebuildFromType([rebuild, , args]: PickleValue[]): PickleValue {
   const call =
     typeof rebuild === 'object' && rebuild !== null && 'global' in rebuild ? rebuild.call : undefined;
@@ -163,7 +164,7 @@ function natural(value: PickleValue | undefined, what: string): number {
   throw `${what} is not a natural number`;
 }
 
-/** A tensor's values in the order of its shape. @param bytesOf The bytes of a storage, whole. */
+/** A tensor's values in the order of its shape. @param bytesOf Returns all bytes of a storage. */
 export function readTensor(
   at: { readonly file: string; readonly name: string },
   { storage, offset, shape, strides }: TorchTensor,
@@ -188,7 +189,7 @@ function isDense(shape: readonly number[], strides: readonly number[]): boolean 
   }, true);
 }
 
-// Transposed tensors, slices, channels_last.
+// Transposed tensors, slices, and tensors in channels_last.
 function gather(
   bytes: Uint8Array,
   size: number,

@@ -1,7 +1,7 @@
 /**
- * Reads a pickle as data. Nothing is imported or called: a global is a name that the caller's table either maps to a
- * function of ours or does not have, and then the file is refused by that name. Protocols 0 to 5; opcodes as
- * documented in CPython's Lib/pickletools.py.
+ * Reads a pickle as data. Nothing is imported or called. A global is a name: the caller's table maps it to a function of
+ * resnode, or else the file is refused with that name. Protocols 0 to 5 are supported, with the opcodes that CPython's
+ * Lib/pickletools.py documents.
  */
 
 import { WeightsError } from '../../base/errors.ts';
@@ -22,34 +22,34 @@ export type PickleValue =
   | Global
   | Made;
 
-/** A name that a pickle may use: called by REDUCE and NEWOBJ where it can be. */
+/** A name that a pickle may use. REDUCE and NEWOBJ call it if it can be called. */
 export interface Global {
   readonly global: string;
-  /** What it makes is kept as a thing of that name: whatever is done to it is passed over. */
+  /** The result is an opaque object with that name. All operations on it are ignored. */
   readonly isOpaque?: boolean;
-  /** Throws a string where the arguments are not what is expected. */
+  /** Throws a string if the arguments are not as expected. */
   readonly call?: (args: PickleValue[]) => PickleValue;
 }
 
-/** Something that a global or a persistent id stands for. */
+/** The value of a global or of a persistent id. */
 export interface Made {
   readonly made: string;
-  /** Takes what BUILD gives it. Throws a string where that is not what is expected. */
+  /** Receives the argument of BUILD. Throws a string if it is not as expected. */
   readonly build?: (state: PickleValue) => void;
 }
 
 export interface UnpickleOptions {
-  /** Named in errors. */
+  /** The name for errors. */
   readonly file: string;
   /** Where the pickle begins. Default 0. */
   readonly offset?: number;
-  /** `module.name` → what it stands for; whatever it has no entry of is refused. */
+  /** Maps `module.name` to its value. Names without an entry are refused. */
   readonly globals: (name: string) => Global | undefined;
-  /** What a persistent id stands for. Throws a string where it is not what is expected. */
+  /** Returns the value of a persistent id. Throws a string if the id is not as expected. */
   readonly persistent: (id: PickleValue) => PickleValue;
   /** Python 2's strings may be bytes: each byte becomes a character. Default false: they are UTF-8. */
   readonly isPython2?: boolean;
-  /** What cures a name that is not allowed. Default: that of a checkpoint of torch. */
+  /** The hint for a name that is not allowed. Default: the one for a checkpoint of torch. */
   readonly cure?: string;
 }
 
@@ -112,7 +112,7 @@ class Machine {
     return value;
   }
 
-  /** POP takes a mark away too. */
+  /** POP also removes a mark. */
   drop(): void {
     if (this.#stack.pop() === undefined) this.#reader.fail('the stack has no value');
   }
@@ -123,7 +123,7 @@ class Machine {
     return value;
   }
 
-  /** What lies above the last mark; the mark goes too. */
+  /** Removes and returns everything above the last mark, and the mark. */
   popToMark(): PickleValue[] {
     const at = this.#stack.lastIndexOf(MARK);
     if (at < 0) return this.#reader.fail('the stack has no mark');
@@ -177,7 +177,7 @@ class Machine {
     this.push(this.#named('a persistent id', () => this.#options.persistent(id)));
   }
 
-  /** An object's attributes are nothing that is read, but where it asks for them: what is kept of it are its items. */
+  /** An object's attributes are not read unless its value accepts them; what is read are its items. */
   build(): void {
     const state = this.pop();
     const value = this.top();
@@ -241,7 +241,7 @@ function tuple(machine: Machine, count: number): void {
 
 // Named by the opcode's character, as in pickletools.py.
 const STEPS: Readonly<Record<string, (machine: Machine, reader: PickleReader) => void>> = {
-  // Frames and protocol: nothing to keep.
+  // Frames and the protocol need no action.
   '\x80': (_, reader) => {
     const protocol = reader.byte();
     if (protocol > 5) reader.fail(`pickle protocol ${protocol} is unknown; expected 0 to 5`);

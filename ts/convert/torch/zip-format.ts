@@ -1,4 +1,4 @@
-/** The zip form of torch.save: <name>/data.pkl, and a storage each in <name>/data/<key>, all stored, none packed. */
+/** The zip format of torch.save: <name>/data.pkl, and each storage in <name>/data/<key>. No entry is compressed. */
 import type { Entry } from 'yauzl';
 import { WeightsError } from '../../base/errors.ts';
 import { MAX_TENSORS } from '../../base/files.ts';
@@ -34,7 +34,7 @@ export async function readZip(bytes: Uint8Array, file: string): Promise<TorchFil
 }
 
 async function entriesOf(bytes: Uint8Array, file: string): Promise<Map<string, Uint8Array>> {
-  // Loaded here: nobody else pays for it.
+  // Imported here, so that only this format loads it.
   const { fromBufferPromise } = await import('yauzl');
   const entries = new Map<string, Uint8Array>();
   try {

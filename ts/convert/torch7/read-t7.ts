@@ -1,6 +1,7 @@
 /**
- * Torch7's serialised objects, binary and ASCII, as data: https://github.com/torch/torch7/blob/master/File.lua (writeObject) and
- * https://github.com/torch/torch7/blob/master/doc/serialization.md. Functions are passed over, nothing is executed.
+ * Reads Torch7's serialised objects, binary and ASCII, as data: https://github.com/torch/torch7/blob/master/File.lua
+ * (writeObject)
+ * and https://github.com/torch/torch7/blob/master/doc/serialization.md. Functions are skipped; nothing is executed.
  */
 import { WeightsError } from '../../base/errors.ts';
 import { MAX_DIMENSIONS, MAX_FIELDS } from '../../base/files.ts';
@@ -10,7 +11,7 @@ import { BinarySource, SIZES, type Source, TextSource } from './source.ts';
 export type T7Value = null | number | boolean | string | T7Table | T7Object | T7Tensor | T7Storage;
 export type T7Table = Map<T7Value, T7Value>;
 
-/** An object of a class, with the table of its fields; tables and objects may refer to each other, in circles too. */
+/** An object of a class, with the table of its fields. Tables and objects may refer to each other, also in circles. */
 export interface T7Object {
   readonly class: string;
   fields: T7Value;
@@ -26,7 +27,7 @@ export interface T7Tensor {
 
 export interface T7Storage {
   readonly storage: string;
-  /** The values, made when they are asked for. */
+  /** Returns the values, which are read at that moment. */
   readonly values: () => Float64Array;
   readonly count: number;
 }
@@ -95,7 +96,7 @@ class Reader {
     }
   }
 
-  /** An object that is referred to by its number has its content the first time alone. */
+  /** Only the first occurrence of an object has its content. Later ones refer to it by its number. */
   #once(make: () => T7Value, fill: (value: T7Value) => void): T7Value {
     const index = this.#source.int();
     const known = this.#known.get(index);
@@ -108,7 +109,7 @@ class Reader {
 
   #fill(table: T7Table, depth: number): void {
     const size = this.#source.int();
-    // A pair has 4 bytes at least.
+    // A pair has at least 4 bytes.
     if (!(size >= 0 && size <= this.#source.left / 4)) this.#source.fail(`a table of ${size} pairs`);
     for (let i = 0; i < size; i++) {
       const key = this.object(depth + 1);
@@ -169,7 +170,7 @@ class Reader {
   }
 }
 
-/** A tensor's values in the order of its shape. @throws WeightsError where they do not lie within its storage */
+/** A tensor's values in the order of its shape. @throws WeightsError if they exceed its storage */
 export function tensorValues({ shape, strides, offset, storage }: T7Tensor, file: string): Float32Array {
   if (shape.length === 0) return new Float32Array(0);
   const fail = (): never => {

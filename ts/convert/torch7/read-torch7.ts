@@ -1,4 +1,7 @@
-/** Nets of Torch7 (nn, cudnn, nngraph) from .t7: fb.resnet.torch's of any depth and shortcut, torch-residual-networks', and others of these modules. */
+/**
+ * Reads nets of Torch7 (nn, cudnn, nngraph) from .t7: ResNets of fb.resnet.torch with any depth and shortcut, those of
+ * torch-residual-networks, and others of these modules.
+ */
 import { WeightsError } from '../../base/errors.ts';
 import { MAX_LAYERS } from '../../base/files.ts';
 import type { Preprocess } from '../../images/preprocess.ts';
@@ -18,9 +21,10 @@ import {
 } from './read-t7.ts';
 
 /**
- * Reads a module and what it computes at inference; a classifier without SoftMax gets one. Layers are named by their kind and number.
- * @param options.inputShapes The shape of `data`. Default 1×3×224×224, of nets whose first convolution is 3×3 1×3×32×32.
- * @throws WeightsError `torch7/…` for damage, `convert/layer` for a module that has no equal here
+ * Reads a module as the layers that it computes at inference. A classifier without SoftMax gets one. Layers are named by
+ * their kind and number.
+ * @param options.inputShapes The shape of `data`. Default 1×3×224×224; 1×3×32×32 for nets whose first convolution is 3×3.
+ * @throws WeightsError `torch7/…` for damage, `convert/layer` for a module that has no equivalent here
  */
 export async function readTorch7(
   file: string,
@@ -48,7 +52,7 @@ export async function readTorch7(
   };
 }
 
-// datasets/imagenet.lua of fb.resnet.torch: RGB from 0 to 1, minus the mean, over the deviation.
+// datasets/imagenet.lua of fb.resnet.torch: RGB from 0 to 1, minus the mean, divided by the deviation.
 function preprocess([, , height, width]: readonly [number, number, number, number]): Preprocess {
   const of255 = (values: readonly number[]) => values.map((value) => Number((255 * value).toFixed(3)));
   return {
@@ -128,11 +132,11 @@ class Builder {
     return `${kind}${count}`;
   }
 
-  /** @param bottoms A table's values are several. @returns the module's output, a value or several */
+  /** @param bottoms Several for a table. @returns the module's output, one value or several */
   module(object: T7Object, bottoms: readonly string[], depth: number): string[] {
     const kind = object.class.replace(/^(?:nn|cudnn|inn)\./, '');
     if (depth > MAX_DEPTH) this.maker.fail(object.class, `modules are nested deeper than ${MAX_DEPTH}`);
-    // A module may stand in many places, and those in many others.
+    // A module may occur in many places, and so may the modules that contain it.
     if (++this.#visits > MAX_LAYERS)
       this.maker.fail(object.class, `the net has more than ${MAX_LAYERS} modules`);
     const each = (module: T7Object, values: readonly string[]) => this.module(module, values, depth + 1);
@@ -173,7 +177,7 @@ class Builder {
     }
   }
 
-  /** nngraph's gmodule.lua: nodes in order; mapindex says of which nodes' data each takes its inputs. */
+  /** nngraph's gmodule.lua: the nodes in order. mapindex names the nodes whose data are a node's inputs. */
   #graph(object: T7Object, bottoms: readonly string[], depth: number): string[] {
     const outputs = new Map<T7Value, readonly string[]>();
     let last: readonly string[] = [];
@@ -262,7 +266,7 @@ class Builder {
     return { shape: tensor.shape, values: tensorValues(tensor, this.#file) };
   }
 
-  /** Null where there is none, or none any more (noBias). */
+  /** Null if there is no bias, or if noBias removed it. */
   #vector(object: T7Object, name: string): Float32Array | null {
     const tensor = fieldOf(object, name);
     return isT7Tensor(tensor) && tensor.shape.length > 0 ? tensorValues(tensor, this.#file) : null;
@@ -305,7 +309,7 @@ class Builder {
   #batchNorm(object: T7Object, bottom: string): string {
     const eps = numberOf(object, 'eps') ?? 1e-5;
     const name = this.#name('bn');
-    // Until October 2015 there was 1/√(variance + ε) in place of the variance.
+    // Until October 2015 the field had 1/√(variance + ε) instead of the variance.
     const inverse = this.#vector(object, 'running_std');
     const variance =
       this.#vector(object, 'running_var') ?? inverse?.map((each) => Math.max(0, 1 / each ** 2 - eps));
@@ -334,7 +338,7 @@ class Builder {
     );
   }
 
-  /** Channels of zeros behind those that are there: shortcut A of torch-residual-networks. */
+  /** Channels of zeros after the existing ones: shortcut A of torch-residual-networks. */
   #padding(object: T7Object, bottom: string): string {
     const name = this.#name('padded');
     const [channels] = this.maker.imageOf(bottom, name);

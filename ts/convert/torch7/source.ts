@@ -1,4 +1,4 @@
-/** What Torch7's files are made of: numbers and texts, as bytes or as words (torch7/lib/TH/THDiskFile.c). */
+/** The primitive values of Torch7's files: numbers and texts, as bytes or as words (torch7/lib/TH/THDiskFile.c). */
 import { WeightsError } from '../../base/errors.ts';
 
 /** Bytes of a value of each type of storage. */
@@ -17,7 +17,7 @@ export const SIZES: Readonly<Record<string, number>> = {
   CudaByte: 1,
 };
 
-/** Numbers one by one, in either form. */
+/** Reads numbers one by one, in either form. */
 export abstract class Source {
   at = 0;
   protected readonly bytes: Buffer;
@@ -33,7 +33,7 @@ export abstract class Source {
   abstract double: () => number;
   abstract text(length: number): string;
   abstract skip: (length: number) => void;
-  /** @returns what makes the values */
+  /** @returns a function that reads the values */
   abstract values(type: string, count: number): () => Float64Array;
 
   get left(): number {
@@ -103,7 +103,7 @@ export class TextSource extends Source {
     return value;
   }
 
-  /** One end of line behind a number or a text belongs to it (DiskFile.c). */
+  /** A line end after a number or a text belongs to it (DiskFile.c). */
   #endOfLine(): void {
     if (this.bytes[this.at] === 13) this.at++;
     if (this.bytes[this.at] === 10) this.at++;
@@ -124,7 +124,7 @@ export class TextSource extends Source {
   skip = (length: number) => void this.text(length);
 
   values(_type: string, count: number): () => Float64Array {
-    // A value has a digit and a space at least.
+    // A value has at least a digit and a space.
     if (count > (this.left + 1) / 2) this.fail(`${count} values, but ${this.left} bytes are left`);
     const values = new Float64Array(count);
     for (let i = 0; i < count; i++) values[i] = this.#word();
