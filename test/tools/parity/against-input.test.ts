@@ -55,7 +55,7 @@ const cases: [string, RegExp, Preprocess, Preprocess][] = [
   ['resize', /256×256/, base, { ...base, resize: { width: 256, height: 256 } }],
   [
     'several',
-    /order RGB there, and no mean.*, and values are multiplied/,
+    /order RGB there, and the other side subtracts no mean.*, and values are multiplied/,
     base,
     { ...base, order: 'RGB', mean: [0], scale: 1 / 255 },
   ],
