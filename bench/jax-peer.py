@@ -1,7 +1,7 @@
-"""MSRA's ResNets in JAX on the same weights, forward: a peer of bench/gpu.ts. Requests and answers are those of
-torch-peer.py's load, latency and throughput.
+"""MSRA's ResNets in JAX with the same weights, forward only: a peer for bench/gpu.ts. Its requests and answers are
+those of torch-peer.py: load, latency and throughput.
 
-One jitted function in the precision, NHWC, BatchNorm folded into the convolutions beforehand, as resnode does.
+One jitted function in the given precision, NHWC, with BatchNorm folded into the convolutions, as in resnode.
 """
 import argparse
 import json
@@ -107,7 +107,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
     device = parser.parse_args().device
-    answers = os.fdopen(os.dup(1), "w")  # what libraries print must not be read as answers
+    answers = os.fdopen(os.dup(1), "w")  # printed output of libraries must not be read as answers
     os.dup2(2, 1)
 
     def answer(told):
@@ -127,7 +127,7 @@ def main():
         request = json.loads(line)
         try:
             told = getattr(peer, request.pop("do"))(**request)
-        except Exception as error:  # the next request may still do
+        except Exception as error:  # the next request may still succeed
             told = {"error": f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"}
         answer(told)
 

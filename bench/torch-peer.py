@@ -1,4 +1,4 @@
-"""The peer of bench/gpu.ts: MSRA's ResNets in PyTorch on the same weights. Reads requests and answers, one line of JSON each.
+"""The peer of bench/gpu.ts: MSRA's ResNets in PyTorch with the same weights. Reads requests and answers, one line of JSON each.
 
   {"do": "load", "folder", "depth", "batch", "precision", "variant"}  → {"seconds", "output": file}; of timm no output
   {"do": "train", … the same, "scale"}  → {"seconds", "output", "skipped", "fused"}; the output is the first losses, and
@@ -7,7 +7,7 @@
   {"do": "skipped"}  → {"skipped": updates that the GradScaler has skipped so far}
   {"do": "ceilings"}  → {"float16 TFLOP/s", …, "bandwidth GB/s"}
 
---device cpu: on the processor, where a proof needs no GPU.
+--device cpu: on the processor, for tests without a GPU.
 
 Variants of a run forward, all channels_last:
   amp      eager, cuDNN's own benchmark on, autocast where the precision is a half one
@@ -35,7 +35,7 @@ import torch._inductor.config
 from torch import nn
 
 BLOCKS = {50: [3, 4, 6, 3], 101: [3, 4, 23, 3], 152: [3, 8, 36, 3]}
-RATE, COMPARED_STEPS = 1e-6, 5  # bench/gpu/case.ts has the same
+RATE, COMPARED_STEPS = 1e-6, 5  # as in bench/gpu/case.ts
 TYPES = {"float32": torch.float32, "tf32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -96,7 +96,7 @@ class Peer:
         self.call = self.once = self.data = self.scaler = None
         torch._dynamo.reset()
         gc.collect()
-        torch.cuda.empty_cache()  # does nothing where CUDA was never begun
+        torch.cuda.empty_cache()  # does nothing if CUDA was never initialised
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision != "float32"
         torch.backends.cudnn.benchmark = True
         net = ResNet(depth)
@@ -187,7 +187,7 @@ class Peer:
         self.synchronise()
         answer = {"seconds": time.perf_counter() - start}
         if variant == "timm":
-            # Its net is another one: nothing is compared, but what is no number is not timed either.
+            # Its net differs, so nothing is compared, but results that are not finite are not timed either.
             bad = int((~torch.isfinite(output)).sum())
             return {"error": f"not timed: {bad} of its {output.numel()} values are not finite"} if bad > 0 else answer
         path = os.path.join(folder, "torch.f32")
@@ -253,7 +253,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
     device = parser.parse_args().device
-    answers = os.fdopen(os.dup(1), "w")  # what libraries print must not be read as answers
+    answers = os.fdopen(os.dup(1), "w")  # printed output of libraries must not be read as answers
     os.dup2(2, 1)
     peer = Peer(device)
     if device == "cuda" and not torch.cuda.is_available():
@@ -266,7 +266,7 @@ def main():
         request = json.loads(line)
         try:
             answer = getattr(peer, request.pop("do"))(**request)
-        except Exception as error:  # the next request may still do
+        except Exception as error:  # the next request may still succeed
             answer = {"error": f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()

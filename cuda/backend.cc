@@ -47,7 +47,8 @@ class CudaBackend final : public Backend {
             {"memory", memory},
             {"driver", "CUDA " + versionText(driver)},
             {"runtime", "CUDA " + versionText(runtime)},
-            {"cuDNN", cudnn_ ? cudnnOfThisProcess().summary() : "not used, as asked: resnode's own kernels alone"}};
+            {"cuDNN",
+             cudnn_ ? cudnnOfThisProcess().summary() : "disabled on request: only resnode's own kernels are used"}};
   }
 
   std::shared_ptr<Plan> plan(std::shared_ptr<const Program> program, const PlanOptions& options) override {

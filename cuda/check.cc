@@ -13,16 +13,16 @@ constexpr int kContained = 226, kTensorMemoryLeak = 721;  // cudaErrorContained,
 // The cure for an error that lost the GPU. A new process is always one, and Health says so.
 constexpr const char* kNewProcess = "";
 constexpr const char* kByHardware =
-    "The GPU met a fault of its hardware: see `nvidia-smi -q -d ECC` and \"NVRM: Xid\" in the system's log (dmesg). "
-    "Where it comes again, reset the GPU (nvidia-smi --gpu-reset) or leave it out (CUDA_VISIBLE_DEVICES)";
+    "The GPU has a hardware fault: see `nvidia-smi -q -d ECC` and \"NVRM: Xid\" in the system's log (dmesg). "
+    "If it happens again, reset the GPU (nvidia-smi --gpu-reset) or exclude it (CUDA_VISIBLE_DEVICES)";
 constexpr const char* kByMps =
-    "The MPS server has ended this process's work, as it does where another of its clients fails: begin again in a new "
-    "process; where that fails too, restart the server (echo quit | nvidia-cuda-mps-control)";
+    "The MPS server has ended this process's work, as it does if another of its clients fails: start again in a new "
+    "process; if that also fails, restart the server (echo quit | nvidia-cuda-mps-control)";
 constexpr const char* kByBus =
     "The driver no longer reaches the GPU: look for \"NVRM: Xid\" in the system's log (dmesg); after Xid 79 it has "
-    "fallen off the bus, and the machine has to be restarted";
+    "fallen off the bus, and the machine must be restarted";
 constexpr const char* kByOthers =
-    "Another process may have the GPU to itself (see `nvidia-smi` and its compute mode, nvidia-smi -q -d COMPUTE), or "
+    "Another process may use the GPU exclusively (see `nvidia-smi` and its compute mode, nvidia-smi -q -d COMPUTE), or "
     "the GPU has failed: look for \"NVRM: Xid\" in the system's log (dmesg); after Xid 79 the machine has to be "
     "restarted";
 

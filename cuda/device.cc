@@ -53,8 +53,8 @@ std::string driverProblem() {
   }
   if (status == cudaErrorNoDevice || status == cudaSuccess) {
     return "the NVIDIA driver (CUDA " + versionText(driver) +
-           ") shows no GPU: see nvidia-smi, and CUDA_VISIBLE_DEVICES where it is set. One that was there before has "
-           "failed: look for \"NVRM: Xid\" in the system's log (dmesg); after Xid 79 the machine has to be restarted";
+           ") shows no GPU: see nvidia-smi, and CUDA_VISIBLE_DEVICES if it is set. A GPU that was there before has "
+           "failed: look for \"NVRM: Xid\" in the system's log (dmesg); after Xid 79 the machine must be restarted";
   }
   return "the NVIDIA driver (CUDA " + versionText(driver) +
          ") does not start; see nvidia-smi. It says: " + errorText(status);

@@ -321,7 +321,7 @@ void CudaExecutable::deliver(const RunRequest& request, int index) {
     const std::string& layer = program.operations[about.operation].layer;
     if (about.tensor >= 0) throwNotFinite(program.tensors[about.tensor].name, layer);
     throw Error("label/invalid",
-                "layer \"" + layer + "\": label number " + std::to_string(bad - 1) + " is no integer from 0 to " +
+                "layer \"" + layer + "\": label number " + std::to_string(bad - 1) + " is not an integer from 0 to " +
                     std::to_string(about.classes - 1),
                 layer);
   }

@@ -1,5 +1,5 @@
-# Compiler launcher (cuda/CMakeLists.txt): runs nvcc and keeps what ptxas says of each kernel's registers and spills
-# (-Xptxas=-v) beside the object, as OBJECT.ptxas; scripts/kernel-resources.mjs reads it. Everything else nvcc says is shown.
+# Compiler launcher (cuda/CMakeLists.txt): runs nvcc and keeps ptxas's report of each kernel's registers and spills
+# (-Xptxas=-v) next to the object, as OBJECT.ptxas, for scripts/kernel-resources.mjs. Other output of nvcc is shown.
 object=
 previous=
 for argument in "$@"; do

@@ -112,7 +112,7 @@ DeviceInfo describe(int ordinal, const Nvml& nvml) {
 std::string cudnnProblem() {
   if (cudnnOfThisProcess().library) return {};
   return "cuDNN 9 was not found. To install it: " + cudnnOfThisProcess().install +
-         ". Without it, openDevice('cuda', { cudnn: false }) runs resnode's own kernels alone";
+         ". Without it, openDevice('cuda', { cudnn: false }) uses only resnode's own kernels";
 }
 
 DeviceList listDevices() {

@@ -40,7 +40,7 @@ class PlanningBackend final : public Backend {
  private:
   [[noreturn]] static void refuse() {
     throw Error("device/unsupported",
-                "This device plans for a GPU that is not here (gpuMemory); it holds and computes nothing");
+                "This device only plans, for a GPU that is not present (gpuMemory); it holds and computes nothing");
   }
 
   size_t memory_;

@@ -4,8 +4,8 @@
   python caffe-dump.py deploy.prototxt net.caffemodel dump cat.jpg dog.jpg --mean 103.9,116.8,123.7
   resnode parity --model deploy.prototxt --weights net.caffemodel --against dump
 
-Images are prepared as for Caffe: 0 to 255, B G R, shorter side resized (bilinear), centre crop, minus the mean. One
-.npy, N x C x H x W, is fed as it is. Python 2.7 or 3, numpy, pycaffe of 2015-12 or later (images: its skimage too).
+Images are prepared as usual for Caffe: 0 to 255, B G R, shorter side resized (bilinear), centre crop, minus the mean. One
+.npy, N x C x H x W, is used unchanged. Python 2.7 or 3, numpy, pycaffe of 2015-12 or later (images: its skimage too).
 """
 from __future__ import print_function
 
@@ -95,14 +95,14 @@ def main():
     def write(blob, file):
         values = np.ascontiguousarray(net.blobs[blob].data, "<f4")
         values.tofile(os.path.join(options.folder, file))
-        # Not measured: what another BLAS changes, so that parity allows 1e-4 of the largest value.
+        # Not measured: the difference of another BLAS, for which parity allows 1e-4 of the largest value.
         noise = 5e-6 * float(np.abs(values).max() if values.size else 0)
         return {"file": file, "shape": list(values.shape), "noise": noise}
 
     inputs = {blob: write(blob, "input-%d.f32" % i) for i, blob in enumerate(net.inputs)}
     blobs, layers, structure = list(net.blobs), {}, []
     for i, layer in enumerate(net._layer_names):
-        net._forward(i, i)  # alone, so that what later layers overwrite in place is still there
+        net._forward(i, i)  # one layer at a time, before later layers overwrite values in place
         kind = net.layers[i].type
         tops = [blobs[k] for k in net._top_ids(i)]
         structure.append({"name": layer, "type": kind, "top": tops})

@@ -28,7 +28,7 @@ std::unique_ptr<ConvolutionImplementation> likelyBest(const TuningCache& cache, 
     try {
       auto made = option.make();
       if (made->workspaceBytes() <= kWorkspaceLimit) return made;
-      refusals += "\n  " + option.name + ": wants too much workspace";
+      refusals += "\n  " + option.name + ": needs too much workspace";
     } catch (const Error& error) {
       if (error.code() == "device/lost") throw;
       refusals += "\n  " + option.name + ": " + error.what();

@@ -49,13 +49,15 @@ void requireNcclEverywhere(const std::vector<Introduction>& all, size_t rank) {
     if (lookup.library)
       throw Error("communicator/failed",
                   std::string("ncclGetUniqueId failed: ") + lookup.library->call.ncclGetLastError(nullptr));
-    throw Error("communicator/unavailable",
-                std::string("Several processes train on CUDA devices by NCCL, which was not found. To install it: ") +
-                    installCommand(LibraryEnvironment::ofThisProcess(), "nccl") + ". Tried:" + lookup.tried);
+    throw Error(
+        "communicator/unavailable",
+        std::string(
+            "Training with several processes on CUDA devices needs NCCL, which was not found. To install it: ") +
+            installCommand(LibraryEnvironment::ofThisProcess(), "nccl") + ". Tried:" + lookup.tried);
   }
   for (size_t other = 0; other < all.size(); ++other) {
     if (all[other].version == 0)
-      throw Error("communicator/unavailable", "NCCL is missing in " + processName(other) + ", whose message says more");
+      throw Error("communicator/unavailable", "NCCL is missing in " + processName(other) + "; see its message");
   }
 }
 
@@ -65,10 +67,11 @@ void requireGpuEach(const std::vector<Introduction>& all, const Device& device, 
     for (size_t other = one + 1; other < all.size(); ++other) {
       if (std::memcmp(all[one].gpu, all[other].gpu, sizeof all[one].gpu) != 0) continue;
       const std::string gpu = rank == one || rank == other ? device.name() : "the same GPU";
-      throw Error("communicator/unavailable",
-                  "Processes " + std::to_string(one) + " and " + std::to_string(other) + " both have " + gpu +
-                      ", and each needs one of its own. Start no more processes on a machine than it has GPUs, and let "
-                      "each take that of its place there: --device cuda, or --gpu 0,1");
+      throw Error(
+          "communicator/unavailable",
+          "Processes " + std::to_string(one) + " and " + std::to_string(other) + " both have " + gpu +
+              ", and each needs its own. Start no more processes on a machine than it has GPUs, and let each use "
+              "the one with its local rank: --device cuda, or --gpu 0,1");
     }
   }
 }
@@ -130,7 +133,7 @@ std::string NcclCommunicator::farewell() {
 
 void NcclCommunicator::giveUp(const std::string& why) {
   failure_ = "The processes that train with " + device_->name() + " lost each other: " + why +
-             ". Go on from the last snapshot, in new processes";
+             ". Resume from the last snapshot, in new processes";
   const nccl::ncclComm_t communicator = std::exchange(communicator_, nullptr);
   library_->call.ncclCommAbort(communicator);  // ends its kernels on the GPU
 }
@@ -157,7 +160,7 @@ void NcclCommunicator::check() {
       if (state != nccl::ncclSuccess && state != nccl::ncclInProgress) {
         const char* more = library_->call.ncclGetLastError(communicator_);
         why = library_->call.ncclGetErrorString(state) + (more && *more ? std::string(" (") + more + ")" : "") +
-              ". A process has ended, or its connection has; see its own messages";
+              ". A process or its connection has ended; see its own messages";
       }
     }
     if (!why.empty()) giveUp(why);

@@ -36,9 +36,9 @@ std::string tryToOpen(const std::string& path, NcclLibrary& result) {
   if (!library.isOpen()) return library.why();
   const std::string missing = loadAll(library, result.call);
   if (!missing.empty()) return "it has no " + missing;
-  if (result.call.ncclGetVersion(&result.version) != nccl::ncclSuccess) return "it does not say its version";
+  if (result.call.ncclGetVersion(&result.version) != nccl::ncclSuccess) return "it does not report its version";
   if (result.version < kLeastVersion)
-    return "it is version " + textOf(result.version) + ", and " + textOf(kLeastVersion) + " or later is wanted";
+    return "it is version " + textOf(result.version) + ", and " + textOf(kLeastVersion) + " or later is needed";
   library.keepOpen();
   result.path = library.file();
   return {};

@@ -102,7 +102,8 @@ RunInput inputFromJs(const Napi::Value& value, const Tensor& tensor, bool copies
   const size_t channels = shape.size() > 1 ? shape[1] : 0;
   if (input.type != DataType::uint8 || channels == 0 || channels > Normalisation::kChannels ||
       mean.ElementLength() != channels || scale.ElementLength() != channels)
-    throw Error("argument/invalid", "Expected bytes of at most 4 channels, a mean and a scale of each, for " + what);
+    throw Error("argument/invalid",
+                "Expected bytes with at most 4 channels, and a mean and a scale per channel, for " + what);
   input.normalisation.emplace();
   std::copy_n(mean.Data(), channels, input.normalisation->mean);
   std::copy_n(scale.Data(), channels, input.normalisation->scale);

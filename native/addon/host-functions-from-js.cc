@@ -89,7 +89,8 @@ class FunctionsOfJs final : public HostFunctions {
     const auto waiting = std::make_shared<Waiting>(call);
     {
       const std::lock_guard<std::mutex> lock(mutex_);
-      if (isGone_) throw Error("device/closed", "The thread that this layer's function belongs to is gone", call.layer);
+      if (isGone_)
+        throw Error("device/closed", "The thread to which this layer's function belongs has ended", call.layer);
       if (run_ && *run_) throw Aborted();
       waiting_ = waiting;
     }
@@ -122,7 +123,7 @@ class FunctionsOfJs final : public HostFunctions {
     }
     if (!last) return;
     const std::lock_guard<std::mutex> lock(last->mutex());
-    last->finish("device/closed", "The thread that this layer's function belongs to is gone");
+    last->finish("device/closed", "The thread to which this layer's function belongs has ended");
   }
 
  private:

@@ -123,7 +123,7 @@ Napi::Value mapFile(const Napi::CallbackInfo& info) {
     ::close(file);
     if (S_ISDIR(status.st_mode)) throw fileError(env, path, EISDIR);
     if (status.st_mode == 0) throw fileError(env, path, number);
-    throw Error("file/special", path + ": a FIFO, socket or device; a plain file is needed");
+    throw Error("file/special", path + ": a FIFO, socket or device; a regular file is needed");
   }
   const size_t length = static_cast<size_t>(status.st_size);
   if (length > kReadWhole) {

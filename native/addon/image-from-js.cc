@@ -94,7 +94,7 @@ Napi::Value prepareImage(const Napi::CallbackInfo& info) {
   preparation.bgr = options.Get("bgr").ToBoolean();
   preparation.isFloat = options.Get("float").ToBoolean();
   if (pixels.deep != nullptr && !preparation.isFloat)
-    throw Napi::RangeError::New(info.Env(), "16 bits are prepared in floats alone");
+    throw Napi::RangeError::New(info.Env(), "16-bit images can only be prepared in floats");
   const auto scale = options.Get("scale").As<Napi::Float32Array>();
   preparation.scale.assign(scale.Data(), scale.Data() + scale.ElementLength());
   const auto mean = options.Get("mean").As<Napi::Float32Array>();
@@ -102,10 +102,11 @@ Napi::Value prepareImage(const Napi::CallbackInfo& info) {
   const size_t channels = preparation.channels, count = channels * preparation.width * preparation.height;
   if (channels == 2 || preparation.scale.size() != channels ||
       (preparation.mean.size() != channels && preparation.mean.size() != count)) {
-    throw Napi::RangeError::New(info.Env(), "The scale or the mean does not fit the channels, nor the mean the crop");
+    throw Napi::RangeError::New(info.Env(),
+                                "The scale or the mean does not fit the channels, or the mean does not fit the crop");
   }
   if (options.Get("asBytes").ToBoolean()) {
-    if (preparation.isFloat) throw Napi::RangeError::New(info.Env(), "What is resized in floats gives no bytes");
+    if (preparation.isFloat) throw Napi::RangeError::New(info.Env(), "A resize in floats cannot give bytes");
     return queued(new ImageWorker<Napi::Uint8Array>(info.Env(), array, count, [pixels, preparation](uint8_t* output) {
       image::prepareBytes(pixels, preparation, output);
     }));

@@ -9,9 +9,10 @@ namespace resnode {
 void checkIntact(const MappedFiles& files) {
   for (const auto& file : files) {
     if (!file->intact()) {
-      throw Error("weights/changed", file->path() +
-                                         ": the file was written to or cut short while its values were read; load it "
-                                         "again, and write new versions beside it and rename them");
+      throw Error("weights/changed",
+                  file->path() +
+                      ": the file was changed or truncated while its values were read; load it again. "
+                      "Write new versions to another file and rename it");
     }
   }
 }

@@ -152,9 +152,8 @@ void copyInput(const RunInput& input, const void* data, const Shape& shape, int6
 void requireFloat32(const PlanOptions& options, const char* device) {
   if (options.precision == Precision::float32) return;
   throw Error("device/unsupported", std::string("The ") + device +
-                                        " device has no tf32 and no float16, which need a CUDA device; take precision "
-                                        "\"float32\", or \"bfloat16\" or \"int8\", which the cpu device computes in "
-                                        "as well");
+                                        " device has no tf32 and no float16, which need a CUDA device; use precision "
+                                        "\"float32\", or \"bfloat16\" or \"int8\" on the cpu device");
 }
 
 }  // namespace resnode

@@ -114,13 +114,13 @@ TuningCache::TuningCache(std::string folder, const std::vector<std::string>& mac
   for (const std::string& each : machine) machine_ += field(each) + "\t";
   if (folder.empty()) folder = userCacheFolder();
   if (folder.empty()) {
-    note_ = "no cache of what was measured: neither XDG_CACHE_HOME nor HOME says where";
+    note_ = "there is no cache for measurements: neither XDG_CACHE_HOME nor HOME is an absolute path";
     return;
   }
   std::error_code error;
   fs::create_directories(folder, error);
   if (error || access(folder.c_str(), W_OK | X_OK) != 0) {
-    note_ = "no cache of what was measured: " + folder + ": " + (error ? error.message() : std::strerror(errno));
+    note_ = "there is no cache for measurements: " + folder + ": " + (error ? error.message() : std::strerror(errno));
     return;
   }
   path_ = folder + "/" + kFile;
@@ -194,14 +194,14 @@ void TuningCache::save() {
     if (count > 0) done += static_cast<size_t>(count);
     else isWritten = count < 0 && errno == EINTR;
   }
-  if (!isWritten) note_ = "what was measured could not be kept: " + temporary + ": " + std::strerror(errno);
+  if (!isWritten) note_ = "measurements could not be saved: " + temporary + ": " + std::strerror(errno);
   if (file >= 0) close(file);
   if (!isWritten) {
     if (file >= 0) unlink(temporary.c_str());
     return;
   }
   if (std::rename(temporary.c_str(), path_.c_str()) != 0) {
-    note_ = "what was measured could not be kept: " + path_ + ": " + std::strerror(errno);
+    note_ = "measurements could not be saved: " + path_ + ": " + std::strerror(errno);
     unlink(temporary.c_str());
     return;
   }

@@ -89,12 +89,13 @@ class Made {
   void read(TensorId id, const std::string& where, bool mayBeAbsent) const {
     if (mayBeAbsent && id == -1) return;
     inRange(id, where);
-    if (!made_[id]) refuse(where + ": reads tensor " + std::to_string(id) + ", which nothing before it makes");
+    if (!made_[id]) refuse(where + ": reads tensor " + std::to_string(id) + ", which no earlier operation makes");
   }
   void make(TensorId id, const std::string& where, bool mayBeAbsent) {
     if (mayBeAbsent && id == -1) return;
     inRange(id, where);
-    if (made_[id]) refuse(where + ": makes tensor " + std::to_string(id) + ", which is made already");
+    if (made_[id])
+      refuse(where + ": makes tensor " + std::to_string(id) + ", which an earlier operation already makes");
     made_[id] = true;
   }
 

@@ -44,7 +44,7 @@ class CpuBackend final : public Backend {
     if (options.kernels != "oneDNN") kernels_ = tileKernels(options.kernels.c_str());
     if (!kernels_ && !options.kernels.empty() && options.kernels != "oneDNN") {
       throw Error("device/unavailable", "This processor has no " + options.kernels +
-                                            ", which was asked for with kernels: \"" + options.kernels + "\"");
+                                            ", which was requested with kernels: \"" + options.kernels + "\"");
     }
     int8Kernels_ = int8Kernels(kernels_, !options.kernels.empty());
     if (!kernels_)
@@ -92,8 +92,8 @@ class CpuBackend final : public Backend {
     if (!bfloat16Kernels(kernels_))
       throw Error(
           "device/unsupported",
-          "The cpu device has no bfloat16 here, for which its own kernels are needed: AVX2 or AVX-512 (not kernels: "
-          "\"oneDNN\"), or a 64-bit Arm; take precision \"float32\"");
+          "The cpu device cannot compute in bfloat16 here: it needs its own kernels for AVX2 or AVX-512 (not kernels: "
+          "\"oneDNN\"), or a 64-bit Arm; use precision \"float32\"");
     for (const Operation& operation : program.operations) {
       if (isOfTraining(operation))
         throw Error(

@@ -25,8 +25,8 @@ const SharedLibrary& library() {
     auto opened = open();
     if (!opened->isOpen()) {
       throw Error("device/unavailable",
-                  std::string("oneDNN, which computes what kernels: \"oneDNN\" is asked for, and everything on a "
-                              "processor without AVX2, cannot be opened: ") +
+                  std::string("oneDNN, which is needed for kernels: \"oneDNN\" and for everything on a processor "
+                              "without AVX2, cannot be opened: ") +
                       opened->why() + "; on Debian: apt-get install libdnnl2");
     }
     isOpen = true;
@@ -39,7 +39,8 @@ const SharedLibrary& library() {
 
 void* oneDnnFunction(const char* name) {
   void* function = library().function<void*>(name);
-  if (!function) throw Error("device/unavailable", std::string(kLibrary) + " has no " + name + ": it is no oneDNN 2.6");
+  if (!function)
+    throw Error("device/unavailable", std::string(kLibrary) + " has no " + name + ": it is not oneDNN 2.6");
   return function;
 }
 

@@ -50,7 +50,7 @@ Function load(const std::string& path, const char* symbol, const char* code, con
   const auto function = library.function<Function>(symbol);
   const std::string cure = "build both again (npm run build), or install resnode again";
   if (!stamp || !function)
-    throw Error(code, path + " is no library of resnode's, or one of another version: it has no " +
+    throw Error(code, path + " is not a library of resnode, or belongs to another version: it lacks " +
                           (stamp ? symbol : kInterfaceStampSymbol) + "; " + cure);
   // A library of another build would misread the objects that it gets.
   const std::string its = stamp(), own = interfaceStamp();

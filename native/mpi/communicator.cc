@@ -121,10 +121,11 @@ extern "C" __attribute__((visibility("default"))) resnode::Communicator* resnode
   MPI_Initialized(&isInitialised);
   MPI_Finalized(&isFinalised);
   if (isInitialised || isFinalised)
-    throw Error("communicator/unavailable", "MPI can be entered once a process, and this one has entered it before");
+    throw Error("communicator/unavailable",
+                "MPI can be initialised only once per process, and this process has already done so");
   resnode::check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided), "MPI_Init_thread");
   if (provided < MPI_THREAD_MULTIPLE)
     throw Error("communicator/unavailable",
-                "This MPI has no MPI_THREAD_MULTIPLE, which a device thread beside Node.js needs");
+                "This MPI lacks MPI_THREAD_MULTIPLE, which a device's thread next to Node.js needs");
   return new resnode::MpiCommunicator(MPI_COMM_WORLD);
 }

@@ -133,17 +133,17 @@ const FAULTS: readonly [name: string, change: Parameters<typeof program>[0], mes
   [
     'an output that nothing makes',
     (p) => ((p.outputs as number[])[0] = (p.tensors as unknown[]).push({ name: 'nobody', shape: [1] }) - 1),
-    /^outputs: reads tensor \d+, which nothing before it makes/,
+    /^outputs: reads tensor \d+, which no earlier operation makes/,
   ],
   [
     'an input that is made later',
     (p) => p.operations.reverse(),
-    /which nothing before it makes|must be from 0 to below 0/,
+    /which no earlier operation makes|must be from 0 to below 0/,
   ],
   [
     'a tensor made twice',
     (p) => (p.operations[1]!.outputs = p.operations[0]!.outputs),
-    /"o1" \(prelu\): makes tensor 1, which is made already/,
+    /"o1" \(prelu\): makes tensor 1, which an earlier operation already makes/,
   ],
   [
     'a tensor that does not exist',

@@ -59,7 +59,7 @@ const hasOwnKernels = await (async () => {
 
 const measured: typeof test = hasOwnKernels ? test : (Object.assign(() => {}, test) as typeof test);
 
-measured('a process measures what is new; the next one reads the winner and measures nothing', () => {
+measured('a process measures new problems; the next one reads the winners and measures nothing', () => {
   const folder = newFolder();
   const model = join(mkdtempSync(join(tmpdir(), 'resnode-')), 'one.prototxt');
   writeFileSync(model, PROTOTXT);
@@ -114,7 +114,7 @@ measured('the remembered winner computes, whichever it is, with the same result 
 });
 
 measured(
-  'what was measured while cores were wanted is measured again by the next device, and holds for one',
+  'the next device repeats a measurement that other processes disturbed, whose result holds for one device',
   async () => {
     const folder = newFolder();
     await implementation(folder);
@@ -194,7 +194,7 @@ measured(
   },
 );
 
-measured('a damaged file costs another measurement, and is mended', async () => {
+measured('a damaged file costs another measurement, and is repaired', async () => {
   const folder = newFolder();
   await implementation(folder);
   const [line] = linesIn(folder);
@@ -207,7 +207,7 @@ measured('a damaged file costs another measurement, and is mended', async () => 
   }
 });
 
-measured('where nothing can be written, a device still remembers: its plans are equal', async () => {
+measured('if nothing can be written, a device still remembers, so its plans are equal', async () => {
   const folder = newFolder();
   writeFileSync(folder, 'a file');
   await using device = await open(join(folder, 'cache'));
@@ -249,7 +249,7 @@ measured(
   },
 );
 
-measured('nothing is measured where there is no choice, or none is wanted', async () => {
+measured('nothing is measured if there is no choice, or if tuning is off', async () => {
   const folder = newFolder();
   for (const options of [
     { deterministic: true },

@@ -45,10 +45,7 @@ if (library !== null && nccl !== null && hasMpirun()) {
       ],
     );
     for (const { message } of said)
-      assert.match(
-        message,
-        /Processes 0 and 1 both have cuda:1 \(Emulated GPU\), and each needs one of its own/,
-      );
+      assert.match(message, /Processes 0 and 1 both have cuda:1 \(Emulated GPU\), and each needs its own/);
   });
 
   test('without NCCL each process reports what was looked for and how to install it', async () => {
@@ -76,7 +73,7 @@ if (library !== null && nccl !== null && hasMpirun()) {
       const other = messages['0, pass 0: communicator/failed'] ?? '';
       assert.match(
         other,
-        /process 1 left a pass: (layer "pause": )?The run was aborted\. Go on from the last snapshot/,
+        /process 1 left a pass: (layer "pause": )?The run was aborted\. Resume from the last snapshot/,
         stdout,
       );
       assert.match(messages['0, pass 1: communicator/failed'] ?? '', 'process 1 left a pass', stdout);

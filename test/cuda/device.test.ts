@@ -69,7 +69,7 @@ const lossNet: NetParameter = {
   ],
 };
 
-emulated('the plan is what the device holds, and what the driver says is gone', async () => {
+emulated('the plan states what the device holds, and what the driver reports as used', async () => {
   await using device = await open();
   const before = device.memory();
   assert.is(before.total, 0);
@@ -92,7 +92,7 @@ emulated('the plan is what the device holds, and what the driver says is gone', 
   assert.is(device.memory().total, 0);
 });
 
-emulated('runs from the graph give the very bits of the first, which is launched step by step', async () => {
+emulated('runs from the graph give the same bits as the first, which is launched step by step', async () => {
   for (const streams of ['eager', 'lazy']) {
     await within({ RESNODE_EMULATED_STREAMS: streams }, async () => {
       await using device = await open();
@@ -114,7 +114,7 @@ emulated('runs from the graph give the very bits of the first, which is launched
 });
 
 for (const streams of ['lazy', 'uneven'])
-  emulated(`runs that are asked for at once keep their order and their inputs (${streams})`, async () => {
+  emulated(`runs that are called at once keep their order and their inputs (${streams})`, async () => {
     await within({ RESNODE_EMULATED_STREAMS: streams }, async () => {
       await using device = await open();
       await using model = await device.load(files);
@@ -131,7 +131,7 @@ for (const streams of ['lazy', 'uneven'])
     });
   });
 
-emulated('a run that is asked for while another is under way has pinned memory of its own', async () => {
+emulated('a run that is called while another is in flight has its own pinned memory', async () => {
   await within({ RESNODE_EMULATED_STREAMS: 'lazy' }, async () => {
     await using device = await open();
     await using model = await device.load(files);
@@ -153,7 +153,7 @@ emulated('a run that is asked for while another is under way has pinned memory o
   });
 });
 
-emulated('pinned memory is as much as the caller gives and takes, and none for buffers', async () => {
+emulated('pinned memory equals what the caller passes and receives, none for buffers', async () => {
   await within({ RESNODE_EMULATED_STREAMS: 'lazy' }, async () => {
     await using device = await open();
     await using model = await device.load({ ...files, precision: 'float16' });
@@ -182,7 +182,7 @@ emulated('pinned memory is as much as the caller gives and takes, and none for b
   });
 });
 
-emulated('a buffer that a run writes is what the next run reads, though both are under way', async () => {
+emulated('the next run reads the buffer that a run writes, although both are in flight', async () => {
   await within({ RESNODE_EMULATED_STREAMS: 'lazy' }, async () => {
     await using device = await open();
     const relu = (name: string, scale: number): NetParameter => ({
@@ -205,7 +205,7 @@ emulated('a buffer that a run writes is what the next run reads, though both are
 });
 
 emulated(
-  'too little memory, found out late: needs and free are said, and the device stays usable',
+  'a lack of memory that is noticed late is reported with need and free memory, and the device stays usable',
   async () => {
     await within({ RESNODE_EMULATED_BYTES: String(8 << 20) }, async () => {
       await using device = await open();
@@ -278,7 +278,7 @@ emulated('an illegal access loses the device object, not the process, and anothe
   });
 });
 
-emulated('whatever ends the context loses the device object, and says what mends it', async () => {
+emulated('any error that ends the context loses the device object, with the cure', async () => {
   const newProcess = /Dispose this device; other GPUs can be opened, this one by a new process$/;
   const hardware = /nvidia-smi -q -d ECC.*NVRM: Xid/;
   const mps = /MPS server has ended this process's work.*nvidia-cuda-mps-control/;
@@ -292,7 +292,7 @@ emulated('whatever ends the context loses the device object, and says what mends
     cudaErrorMpsRpcFailure: mps,
     cudaErrorUnknown: bus,
     cudaErrorNoDevice: bus,
-    cudaErrorDevicesUnavailable: /Another process may have the GPU to itself.*NVRM: Xid/,
+    cudaErrorDevicesUnavailable: /Another process may use the GPU exclusively.*NVRM: Xid/,
   };
   // One emulated GPU for each, because a GPU that failed stays failed in this process.
   const names = Object.keys(cures) as (keyof typeof cures)[];
@@ -319,7 +319,7 @@ emulated('whatever ends the context loses the device object, and says what mends
   });
 });
 
-emulated('a GPU that cannot be reached is no device, and the message says what mends it', async () => {
+emulated('a GPU that cannot be reached is not opened, and the message contains the cure', async () => {
   await within({ RESNODE_EMULATED_UNREACHABLE: 'cudaErrorDevicesUnavailable' }, async () => {
     const { code, message } = await outcome(open());
     assert.is(code, 'device/unavailable');
@@ -344,7 +344,7 @@ emulated('a GPU that cannot be reached is no device, and the message says what m
   assert.is((await model.run({ data: pixels(0) })).prob!.data.length, 10);
 });
 
-emulated('a label that no class has is named by layer and place; the next run is right', async () => {
+emulated('an invalid label is reported with layer and position, and the next run is correct', async () => {
   await using device = await open();
   await using model = await device.load({ model: lossNet });
   const data = Float32Array.of(1, 2, 3, 3, 2, 1);
@@ -352,12 +352,12 @@ emulated('a label that no class has is named by layer and place; the next run is
   for (let i = 0; i < 2; i++) {
     const error = await outcome(model.run({ data, label: Float32Array.of(2, 7) }));
     assert.is(error.code, 'label/invalid');
-    assert.match(error.message, 'layer "loss": label number 1 is no integer from 0 to 2');
+    assert.match(error.message, 'layer "loss": label number 1 is not an integer from 0 to 2');
     assert.is((await model.run({ data, label: Uint8Array.of(2, 0) })).loss!.data[0], loss);
   }
 });
 
-emulated('an abort drops a run that waits and the result of one that was launched', async () => {
+emulated('an abort drops a waiting run and the result of a launched one', async () => {
   await using device = await open();
   await using model = await device.load(files);
   const controller = new AbortController();
@@ -367,7 +367,7 @@ emulated('an abort drops a run that waits and the result of one that was launche
   assert.is((await model.run({ data: pixels(0) })).prob!.data.length, 10);
 });
 
-emulated('disposing while runs are under way lets them finish', async () => {
+emulated('disposing while runs are in flight lets them finish', async () => {
   await within({ RESNODE_EMULATED_STREAMS: 'lazy' }, async () => {
     const device = await open();
     const model = await device.load(files);
@@ -380,7 +380,7 @@ emulated('disposing while runs are under way lets them finish', async () => {
 });
 
 emulated(
-  'a classifier head runs in the place of its softmax: its feature map is kept until then',
+  'a classifier head runs in place of its softmax, and its feature map is kept until then',
   async () => {
     const layer = (name: string, type: string, bottom: string, rest: object) => ({
       name,
@@ -427,7 +427,7 @@ emulated(
   },
 );
 
-emulated('measuring chooses among what gives the same result', async () => {
+emulated('measuring chooses among implementations with the same result', async () => {
   await using device = await open();
   await using measured = await open({ tune: true, cacheFolder: join(dirname(library!), 'tuning') });
   const net: NetParameter = {
@@ -458,7 +458,7 @@ emulated('measuring chooses among what gives the same result', async () => {
 if (library !== null) testBuffers('cuda, emulated', open);
 if (library !== null) testImageBytes('cuda, emulated', open, ['float32', 'tf32', 'float16', 'bfloat16']);
 
-emulated('devices are listed with what the driver says of them', async () => {
+emulated('devices are listed with what the driver reports', async () => {
   await within({ RESNODE_EMULATED_DEVICES: '2' }, async () => {
     const list = devices({ libraryFolder: dirname(library!) });
     assert.equal(
@@ -476,7 +476,7 @@ emulated('devices are listed with what the driver says of them', async () => {
 });
 
 emulated(
-  'without cuDNN the device says what was tried, how to install it and what runs without',
+  'without cuDNN the device reports what was tried, how to install it and what runs without it',
   async () => {
     await within({ RESNODE_CUDNN: '/nowhere/libcudnn.so.9' }, async () => {
       const error = await outcome(open({ cudnn: true }));

@@ -175,7 +175,7 @@ having('prlimit')(
 );
 
 having('mkfifo')(
-  'FIFOs, sockets and devices are refused before they block, whatever they are given as',
+  'FIFOs, sockets and devices are refused before they block, for every kind of input',
   async () => {
     const fifo = at('fifo.caffemodel');
     assert.is(spawnSync('mkfifo', [fifo]).status, 0);

@@ -60,7 +60,7 @@ test('without a stamp, the error names what is missing', async () => {
   for (const text of await refusals(librariesOf('none')))
     assert.match(
       text,
-      /^(device|communicator)\/unavailable .*is no library of resnode's, or one of another version: it has no resnode_interface_stamp; build both again/,
+      /^(device|communicator)\/unavailable .*is not a library of resnode, or belongs to another version: it lacks resnode_interface_stamp; build both again/,
     );
 });
 

@@ -42,7 +42,7 @@ RESNODE_TEST(nccl, "a version that is too old, and libraries that are not NCCL, 
   const test::TemporaryFolder folder;
   LibraryEnvironment environment = nowhere();
   for (const auto& [name, library, reason] :
-       {std::tuple{"old", NCCL_STUB_OLD, "it is version 2.12.10, and 2.13.0 or later is wanted"},
+       {std::tuple{"old", NCCL_STUB_OLD, "it is version 2.12.10, and 2.13.0 or later is needed"},
         std::tuple{"empty", EMPTY_LIBRARY, "it has no ncclGetVersion"}}) {
     environment.systemFolders.push_back(folder.path + "/" + name);
     put(library, folder.path + "/" + name + "/libnccl.so.2");

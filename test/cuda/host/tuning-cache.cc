@@ -150,7 +150,7 @@ RESNODE_TEST(cache, "if nothing can be written there is no cache, and it says so
   std::filesystem::create_directory(taken.path());  // a folder where the file should be
   taken.store("3x3", {"direct", 1});
   taken.save();
-  expect(taken.note().find("could not be kept") != std::string::npos, "note: " + taken.note());
+  expect(taken.note().find("could not be saved") != std::string::npos, "note: " + taken.note());
 }
 
 RESNODE_TEST(cache, "the user's folder: XDG_CACHE_HOME if it is absolute, else ~/.cache, else none") {

@@ -1,4 +1,4 @@
-"""What caffe-dump.py needs of pycaffe, around one net of four layers: enough to run the script, no Caffe.
+"""A stub of pycaffe with one net of four layers: enough to run caffe-dump.py without Caffe.
 
 The net is stub.prototxt: double (Power), relu in place, then sum = relu + 2 * relu through Caffe's split.
 """
