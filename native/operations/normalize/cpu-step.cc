@@ -9,7 +9,7 @@ namespace resnode::cpu {
 namespace {
 
 // Positions whose sums stay in cache while the blocks of channels pass.
-constexpr int64_t kPlaces = 32;
+constexpr int64_t kCachedPlaces = 32;
 
 struct Plane {
   int64_t channels, places;
@@ -36,8 +36,8 @@ RESNODE_VECTORISED void multiplyBy(const float* x, const double* factors, const 
 // As in normalize_layer.cpp of SSD, the norm is stored in float32.
 void normalisePlaces(const Plane& plane, const Normalize& op, const float* x, const float* scale, int64_t first,
                      float* y) {
-  const int64_t places = std::min(kPlaces, plane.places - first);
-  double sums[kPlaces * kLanes] = {}, factors[kPlaces];
+  const int64_t places = std::min(kCachedPlaces, plane.places - first);
+  double sums[kCachedPlaces * kLanes] = {}, factors[kCachedPlaces];
   const auto at = [&](int64_t block) { return (block * plane.places + first) * kLanes; };
   for (int64_t block = 0; block < plane.blocks(); ++block) addSquares(x + at(block), places, sums);
   for (int64_t p = 0; p < places; ++p) {
@@ -63,17 +63,17 @@ bool addNormalize(StepBuilder& step, const Normalize& op) {
   if (!(step.layout(0) == layout)) return false;
   const Plane plane{shape[1], shape[2] * shape[3]};
   const Place x = step.read(0, layout);
-  step.call({x, step.writeOver(0, x, layout), step.plainParameter(op.scale)},
-            [=, images = shape[0], pool = step.pool()](const std::vector<void*>& at) -> Work {
-              return [=, x = static_cast<float*>(at[0]), y = static_cast<float*>(at[1]),
-                      scale = static_cast<float*>(at[2])] {
-                const int64_t parts = ceiling(plane.places, kPlaces), perImage = plane.blocks() * plane.places * kLanes;
-                pool->run(images * parts, ThreadPool::grain(plane.blocks() * kPlaces * kLanes * 4), [&](int64_t unit) {
-                  const int64_t image = unit / parts * perImage;
-                  normalisePlaces(plane, op, x + image, scale, unit % parts * kPlaces, y + image);
-                });
-              };
-            });
+  step.call(
+      {x, step.writeOver(0, x, layout), step.plainParameter(op.scale)},
+      [=, images = shape[0], pool = step.pool()](const std::vector<void*>& at) -> Work {
+        return [=, x = static_cast<float*>(at[0]), y = static_cast<float*>(at[1]), scale = static_cast<float*>(at[2])] {
+          const int64_t parts = ceiling(plane.places, kCachedPlaces), perImage = plane.blocks() * plane.places * kLanes;
+          pool->run(images * parts, ThreadPool::grain(plane.blocks() * kCachedPlaces * kLanes * 4), [&](int64_t unit) {
+            const int64_t image = unit / parts * perImage;
+            normalisePlaces(plane, op, x + image, scale, unit % parts * kCachedPlaces, y + image);
+          });
+        };
+      });
   step.describe("loops");
   return true;
 }
