@@ -1,7 +1,7 @@
 /**
- * `npm run mutants -- [WORD…]`: breaks what makes nets fast, one small change at a time, in a copy of the tree, and asks
- * whether the tests notice. Every mutant changes what some net computes; one that survives is a missing test. Exit status 1
- * where one does.
+ * `npm run mutants -- [WORD…]`: makes small breaking changes to optimisations, one at a time, in a copy of the tree,
+ * and checks whether the tests notice. Every mutant changes the results of some net, so a surviving one means a missing
+ * test. Exits with status 1 if one survives.
  */
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 
 interface Mutant {
   readonly name: string;
-  /** File, what it says, what it says then. */
+  /** File, the original text, the new text. */
   readonly edits: readonly (readonly [file: string, from: string, to: string])[];
 }
 
@@ -187,7 +187,10 @@ const MUTANTS: readonly Mutant[] = [
   mutant('a diff that is asked for lacks places', [TRAFFIC, ' || this.#wanted.has(id)', '']),
 ];
 
-/** Named tests, then the fuzzer: fewer nets than in `npm test`, on the reference, whose passes are those of all devices. */
+/**
+ * Named tests, then the fuzzer with fewer nets than in `npm test`, on the reference, whose passes are those of all
+ * devices.
+ */
 const CHECKS = {
   'a named test': [
     'test/passes/rewriting.test.ts',
@@ -200,7 +203,7 @@ const NETS = '120';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 
-/** A copy of what the checks read; without the CPU's library, so that the reference alone is compared. */
+/** A copy of the files that the checks read, without the CPU's library, so that only the reference is compared. */
 function copyTree(): string {
   const copy = mkdtempSync(join(tmpdir(), 'resnode-mutants-'));
   for (const name of ['ts', 'test', 'scripts', 'examples', 'package.json', 'tsconfig.json'])
@@ -217,7 +220,7 @@ function passes(copy: string, files: readonly string[]): boolean {
     const { status } = spawnSync(process.execPath, ['--import', 'tsx', join(copy, file)], {
       cwd: copy,
       env: { ...process.env, RESNODE_FUZZ_NETS: NETS },
-      // A mutant may run in circles.
+      // A mutant may loop forever.
       timeout: 600_000,
       stdio: 'ignore',
     });

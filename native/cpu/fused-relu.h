@@ -5,8 +5,8 @@
 
 namespace resnode::cpu {
 
-// The diff of what an operation made (`dy`, an input of its gradient), behind the ReLU that is its last step: in any
-// layout, told from what it made (`y`).
+// The diff of an operation's result (`dy`, an input of its gradient) with the fused ReLU's derivative applied, in any
+// layout. The sign comes from the result (`y`).
 class DiffBehindRelu {
  public:
   DiffBehindRelu(StepBuilder& step, const std::optional<FusedRelu>& relu, size_t y, size_t dy);

@@ -22,8 +22,8 @@ RESNODE_INLINE Vector valueOf(const Int8TileArguments& a, const Vector& sums, co
   else return multiplyAdd(value, loadValues<kResidual>(a.residual, at), broadcast(a.residualFactor));
 }
 
-// What is too large is cut before it is rounded: of floats beyond 32 bits come the
-// least integers. Packing cuts the rest.
+// Large values are clamped before rounding, because floats beyond 32 bits would give the smallest integer. Packing
+// clamps the rest.
 template <bool kIsUnsigned>
 RESNODE_INLINE Vector cut(const Vector& value) {
   return minimum(broadcast(kIsUnsigned ? 255.f : 127.f), value);

@@ -91,14 +91,14 @@ bool StepBuilder::layWithin(size_t input, const Layout& layout, const Place& who
   const int index = state_.description.tensorBuffers[id];
   PlannedBuffer& buffer = state_.description.buffers[index];
   const bool isElsewhere = state_.isPinned[index] || buffer.within >= 0 || index == whole.index;
-  // Which feature maps are rounded to int8 depends on the buffers that are shared, and shall not depend on the batch.
+  // Which feature maps are quantized depends on the shared buffers, and must not depend on the batch.
   const bool isInt8 = !state_.quantization.tensors.empty();
   if (isElsewhere || state_.isTraining || isInt8 || !(state_.layouts[id] == layout) ||
       buffer.bytes != layout.get_size() || at % kHostAlignment != 0)
     return false;
   buffer.within = whole.index;
   buffer.at = at;
-  // From here on it holds a part of the whole, and as long as others read it, the whole holds it.
+  // From here on it contains a part of the whole, and the whole must live as long as others read it.
   state_.isPinned[index] = true;
   if (buffer.to > index_) state_.isPinned[whole.index] = true;
   return true;

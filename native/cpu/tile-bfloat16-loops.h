@@ -15,7 +15,7 @@ inline Vector loadValue(const uint16_t* x) { return loadBfloat16(x); }
 inline void storeValue(float* to, const Vector& x) { store(to, x); }
 inline void storeValue(uint16_t* to, const Vector& x) { storeBfloat16(to, x); }
 
-// What sums become: [pixels][blocks][16], of which whole blocks are written.
+// Writes sums as results: [pixels][blocks][16], in whole blocks.
 template <class Value>
 void finish(const Bfloat16TileArguments& a, const float* sums, int pixels, int blocks) {
   const auto* residual = static_cast<const Value*>(a.residual);

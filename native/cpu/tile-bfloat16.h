@@ -1,17 +1,18 @@
-// The innermost loops of convolutions of bfloat16, as tile.h has them for float32. Words hold two neighbouring channels, of the
-// source and of the weights; a pixel of a block is eight of them. Sums are float32, one a value of the result, and begin with the
-// bias. To each, every word of a tap adds first the product of its upper halves, then of its lower ones: by block, tap and word
-// in turn. A product is exact, and each addition rounded once, to the nearest, halves to even; numbers too small to be normal count
-// as 0 before and after it. So AVX512-BF16's VDPBF16PS is defined (Intel, Software Developer's Manual, volume 2), so AVX-512 and AVX2
-// make its bits with two fused multiply-adds, and so do their tests' loops. NEON differs in one case: Arm looks whether a number is too
-// small before it is rounded, x86 afterwards, so that there a sum that rounds up to the smallest normal number is 0.
+// The innermost loops of bfloat16 convolutions, the counterpart of tile.h. A word holds two neighbouring channels, of
+// the source and of the weights, and a pixel of a block is eight words. Sums are float32, one for each value of the
+// result, and start with the bias. Each word of a tap first adds the product of its upper halves, then that of its
+// lower ones, in the order of blocks, taps and words. A product is exact, and each addition is rounded once, to the
+// nearest, ties to even. Subnormal numbers count as 0 before and after it. This is the definition of AVX512-BF16's
+// VDPBF16PS (Intel, Software Developer's Manual, volume 2). AVX-512 and AVX2 give the same bits by two fused
+// multiply-adds, and so do the loops of the tests. NEON differs in one case: Arm checks for subnormal numbers before
+// rounding, x86 afterwards. So on Arm a sum that rounds up to the smallest normal number is 0.
 #pragma once
 
 #include "native/cpu/tile.h"
 
 namespace resnode::cpu {
 
-// The loops are run with denormals flushed (flushed-denormals.h).
+// The loops run with denormals flushed (flushed-denormals.h).
 struct Bfloat16TileArguments : TileTaps {
   const uint32_t* source;   // of the first pixel, block and tap
   const uint32_t* weights;  // [blocks][all taps][words][16 × blocks of the result]
@@ -29,13 +30,13 @@ using Bfloat16Tile = void (*)(const Bfloat16TileArguments&);
 
 struct Bfloat16Kernels {
   const char* name;  // of the instruction set
-  int mostPixels;    // of a tile
-  int mostBlocks;    // of the result's, in a tile: 1 or 2
-  // By form, blocks − 1 and pixels − 1; none of words.
+  int mostPixels;    // per tile
+  int mostBlocks;    // of the result, per tile: 1 or 2
+  // By form, blocks − 1 and pixels − 1; empty for `words`.
   Bfloat16Tile tiles[kTileForms][2][14];
 };
 
-// Those that go with `kernels`; null where there are none.
+// Those that belong to `kernels`; null if there are none.
 const Bfloat16Kernels* bfloat16Kernels(const TileKernels* kernels);
 
 }  // namespace resnode::cpu

@@ -1,5 +1,5 @@
-// The loops of tile-int8.h, for any `Vector` of 16 floats and any way to multiply integers, which the including file defines
-// with their operations. As in tile-loops.h, no header of the standard library is included.
+// The loops of tile-int8.h, for any `Vector` of 16 floats and any way to multiply integers, which the including file
+// defines with their operations. As in tile-loops.h, it includes no header of the standard library.
 #pragma once
 
 #include "native/cpu/winograd-int8-loops.h"
@@ -9,8 +9,8 @@ namespace {
 
 constexpr int kWordsOfPixel = 4, kPairsOfPixel = 8, kBytesOfWord = 4, kCacheLine = 64;
 
-// `Factors`: how words are multiplied, four channels in 8 bits each or two pixels in 16. What values become of the sums is a
-// function's: unrolled here, it would take registers from them.
+// `Factors`: how words are multiplied, as four channels of 8 bits each or two pixels of 16. A separate function
+// computes values from the sums, because if it were unrolled here it would take registers from them.
 template <class Factors, int kPixels, int kBlocks, int kPixelStride, int kWords>
 void tile(const Int8TileArguments& a) {
   Sums sums[kPixels][kBlocks];
@@ -45,7 +45,7 @@ void tile(const Int8TileArguments& a) {
     }
     weights += a.weightsSkipped * kBytesOfWord;
   }
-  // Products of transformed values, which another function makes results of.
+  // Products of transformed values; another function computes results from them.
   if constexpr (kWords == kPairsOfPixel) {
     auto* result = static_cast<int32_t*>(a.result);
 #pragma GCC unroll 14

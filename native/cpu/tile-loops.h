@@ -10,7 +10,7 @@
 namespace resnode::cpu {
 namespace {
 
-// Adds what a tap gives to the pixels kFirst ≤ p < kEnd.
+// Adds a tap's contribution to the pixels kFirst ≤ p < kEnd.
 template <int kFirst, int kEnd, int kPixelStride, int kChannels, int kPixels, int kBlocks>
 RESNODE_INLINE void addTap(const float* source, const float* weights, const float* ahead, int64_t aheadStep,
                            Vector (&sums)[kPixels][kBlocks]) {
@@ -45,7 +45,7 @@ RESNODE_INLINE void tileOf(const TileArguments& a) {
   const int64_t aheadStep = a.aheadStep;
   for (int64_t block = 0; block < a.blocks; ++block) {
     const float* first = a.source + block * a.blockStride;
-    // The next block's pixels lie in another page, where no processor looks for them by itself.
+    // The next block's pixels are in another page, for which processors do not prefetch by themselves.
     if (kChannels == kLanes && block + 1 < a.blocks && a.taps > 0) {
 #pragma GCC unroll 14
       for (int p = 0; p < kPixels; ++p)
@@ -91,7 +91,7 @@ void tile(const TileArguments& a) {
   tileOf<kPixels, kBlocks, kPixelStride, kChannels, false>(a);
 }
 
-// Adds what one of the channels of each group gives; `kChannel` counts on to the last one.
+// Adds the contribution of one channel of each group; `kChannel` counts up to the last one.
 template <int kWidth, int kPixels, int kChannel = 0>
 RESNODE_INLINE void addChannels(const float* source, int64_t step, const float* weights, Vector* sums) {
   const Vector weight = load(weights + kChannel * kLanes);
@@ -101,7 +101,8 @@ RESNODE_INLINE void addChannels(const float* source, int64_t step, const float* 
   if constexpr (kChannel + 1 < kWidth) addChannels<kWidth, kPixels, kChannel + 1>(source, step, weights, sums);
 }
 
-// kColumns: of the taps from `skipped` on, which are neighbours in the source, as pixels kStep apart are; 0: as `a` says.
+// kColumns: the number of taps, starting at `skipped`, that are adjacent in the source, as are pixels kStep apart; 0:
+// as in `a`.
 template <int kWidth, int kPixels, int kColumns, int kStep>
 RESNODE_INLINE void narrowPixels(const NarrowArguments& a, int64_t first, int64_t skipped = 0) {
   const int64_t columns = kColumns > 0 ? kColumns : a.columns, columnStep = kColumns > 0 ? kLanes : a.columnStep;
@@ -134,7 +135,7 @@ RESNODE_INLINE void narrowPixels(const NarrowArguments& a, int64_t first, int64_
   for (int p = 0; p < kPixels; ++p) store(result + p * resultStep, sums[p]);
 }
 
-// Fewer pixels at once wait longer for each addition.
+// With fewer pixels at once, additions wait longer for each other.
 template <int kWidth, int kMost, int kColumns, int kStep>
 void narrowRow(const NarrowArguments& a) {
   int64_t first = 0, end = a.pixels;
@@ -148,7 +149,7 @@ void narrowRow(const NarrowArguments& a) {
   for (; first < end; ++first) narrowPixels<kWidth, 1, kColumns, kStep>(a, first);
 }
 
-// Depthwise ones of 3 columns, most of all nets', have places that are known beforehand.
+// Depthwise convolutions with 3 columns, the most frequent ones, have offsets that are known at compile time.
 template <int kWidth, int kMost>
 void narrow(const NarrowArguments& a) {
   if constexpr (kWidth == 1) {
@@ -160,7 +161,7 @@ void narrow(const NarrowArguments& a) {
   narrowRow<kWidth, kMost, 0, 0>(a);
 }
 
-// Scalars that lie side by side are read from addresses known in advance.
+// Adjacent scalars are read from addresses known in advance.
 template <int kScalars, int kBlocks, bool kAreAdjacent>
 RESNODE_INLINE void productOf(const ProductArguments& a) {
   const int64_t step = kAreAdjacent ? 1 : a.scalarStep;
@@ -214,7 +215,7 @@ RESNODE_INLINE void addProducts(const Vector& values, const Vector& source, Vect
   if constexpr (kChannel + 1 < kWidth) addProducts<kWidth, kChannel + 1>(values, source, sums);
 }
 
-// Neighbouring pixels have sums of their own, which need not wait for each other.
+// Neighbouring pixels have separate sums, which need not wait for each other.
 template <int kWidth>
 void narrowProduct(const ProductArguments& a) {
   constexpr int kPixels = kWidth == 1 ? 4 : kWidth == 2 ? 2 : 1;
@@ -249,7 +250,7 @@ void narrowProduct(const ProductArguments& a) {
   }
 }
 
-// Sizes as template arguments: no integer_sequence, which is the standard library's.
+// Sizes as template arguments, without integer_sequence, which belongs to the standard library.
 template <int kMost, int kBlocks, int kPixelStride, int kChannels, int kPixels = kMost>
 constexpr void fill(Tile (&tiles)[14]) {
   tiles[kPixels - 1] = tile<kPixels, kBlocks, kPixelStride, kChannels>;

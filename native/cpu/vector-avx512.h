@@ -1,4 +1,4 @@
-// 16 floats in registers of AVX-512, for what is compiled with its flags and run where the processor has it.
+// 16 floats in AVX-512 registers, for files compiled with its flags and run if the processor has it.
 #pragma once
 
 #include <immintrin.h>

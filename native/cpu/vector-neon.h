@@ -1,4 +1,4 @@
-// 16 floats in four registers of NEON, which every 64-bit Arm has.
+// 16 floats in four NEON registers, which every 64-bit Arm processor has.
 #pragma once
 
 #include <arm_neon.h>
@@ -13,7 +13,7 @@ struct Vector {
 };
 using Scalar = float32x4_t;
 
-// What `quarter` makes of each number from 0 to 3.
+// The results of `quarter` for the numbers 0 to 3.
 template <class Quarter>
 inline Vector ofQuarters(Quarter quarter) {
   return {{quarter(0), quarter(1), quarter(2), quarter(3)}};

@@ -1,6 +1,7 @@
-// The transforms of Winograd's F(4×4, 3×3) in integers, for any `Halves` and `Sums` of 16: a part of tile-int8-loops.h. With the
-// points 0, ±1, ±2 and ∞ of Lavin and Gray (https://arxiv.org/abs/1509.09308, section 4.1) Bᵀ is made of integers, whose results
-// of bytes fit into 16 bits. 24 G is, too, but for its last row, which is taken 6 times: 18,288 at most of weights of 8 bits.
+// The transforms of Winograd's F(4×4, 3×3) in integers, for any `Halves` and `Sums` of 16: a part of tile-int8-loops.h.
+// With the points 0, ±1, ±2 and ∞ of Lavin and Gray (https://arxiv.org/abs/1509.09308, section 4.1), Bᵀ consists of
+// integers, and its results for bytes fit into 16 bits. So does 24 G, except for its last row, which is multiplied by 6
+// instead: at most 18,288 for 8-bit weights.
 #pragma once
 
 #include "native/cpu/int8-values.h"
@@ -22,7 +23,7 @@ RESNODE_INLINE void transformSource(const Values x[6], Values y[6]) {
   y[5] = plus(shiftLeft<1>(twice), minus(x[5], x[3]));
 }
 
-// 24 Aᵀ x of what 24 G made, its last row 4 times.
+// 24 Aᵀ x of the products with 24 G; its last row is multiplied by 4.
 RESNODE_INLINE void transformResult(const Sums x[6], Sums y[4]) {
   const Sums sumOne = plus(x[1], x[2]), differenceOne = minus(x[1], x[2]), sumTwo = plus(x[3], x[4]),
              twice = shiftLeft<1>(minus(x[3], x[4]));
@@ -32,7 +33,8 @@ RESNODE_INLINE void transformResult(const Sums x[6], Sums y[4]) {
   y[3] = plus(differenceOne, shiftLeft<2>(plus(twice, x[5])));
 }
 
-// A sum from its 576-fold, of both known modulo 2³²: 576 = 9 · 64, and 9 has an inverse. Right where a sum has 26 bits.
+// A sum from its 576-fold, both known modulo 2³²: 576 = 9 · 64, and 9 has an inverse. Correct for sums of up to 26
+// bits.
 RESNODE_INLINE Sums sumOf(const Sums& x) {
   constexpr int32_t kInverseOf9 = 954437177;
   return shiftRight<6>(times(x, kInverseOf9));

@@ -7,15 +7,15 @@
 namespace resnode::cpu {
 namespace {
 
-// Tiles of 4 evaluate polynomials at 0, ±5/8, ±3/2 and ∞, tiles of 3 at ±1/2, ±5/4 and ∞: points with exact powers.
-// With the usual points, 0, ±1, ±2 and ∞, the largest error of tiles of 4 is 3.4 times as large.
+// Tiles of 4 evaluate polynomials at 0, ±5/8, ±3/2 and ∞, and tiles of 3 at ±1/2, ±5/4 and ∞: points whose powers are
+// exact. The usual points, 0, ±1, ±2 and ∞, would make the largest error of tiles of 4 3.4 times as large.
 constexpr float kA = 0.625f, kB = 1.5f, kA2 = kA * kA, kB2 = kB * kB;
 
-// G's row of a point p is [1, p, p²] over the product of its distances from the others (section 4.1).
+// G's row for a point p is [1, p, p²] divided by the product of its distances from the other points (section 4.1).
 constexpr float kOfZero = 1 / (kA2 * kB2), kOfA = 1 / (2 * kA2 * (kA2 - kB2)), kOfB = 1 / (2 * kB2 * (kB2 - kA2));
 
-// The transforms of one dimension, Bᵀ x of m + 2 values, Aᵀ x to m values and G x of three values (Lavin and Gray, section 4.1,
-// https://arxiv.org/abs/1509.09308).
+// The one-dimensional transforms: Bᵀ x of m + 2 values, Aᵀ x to m values and G x of three values (Lavin and Gray,
+// section 4.1, https://arxiv.org/abs/1509.09308).
 template <int kSize>
 struct Winograd;
 
@@ -174,7 +174,7 @@ void winogradWeights(const WinogradWeights& w) {
 template <int kSize>
 constexpr WinogradTransforms kWinogradTransforms{winogradSource<kSize>, winogradResult<kSize>, winogradWeights<kSize>};
 
-// Of tiles of 4, Gᵀ x: three of six.
+// For tiles of 4, Gᵀ x: three values from six.
 RESNODE_INLINE void transformWeightsDiff(const Vector x[6], Vector y[3]) {
   const Vector a = broadcast(kOfA), b = broadcast(kOfB);
   const Vector sumA = multiply(a, add(x[1], x[2])), differenceA = multiply(a, subtract(x[1], x[2])),
@@ -184,7 +184,7 @@ RESNODE_INLINE void transformWeightsDiff(const Vector x[6], Vector y[3]) {
   y[2] = multiplyAdd(multiplyAdd(x[5], broadcast(kB2), sumB), broadcast(kA2), sumA);
 }
 
-// A x: six of four.
+// A x: six values from four.
 RESNODE_INLINE void transformDiff(const Vector x[4], Vector y[6]) {
   const Vector a = broadcast(kA), minusA = broadcast(-kA), b = broadcast(kB), minusB = broadcast(-kB),
                a2 = broadcast(kA2), b2 = broadcast(kB2);

@@ -1,5 +1,5 @@
-// Lifetimes → places, for test/compile/place-buffers.test.ts. Reads the alignment and the number of buffers, then bytes, from
-// and to of each; writes the arena's bytes, the sum of separate buffers, and the offset of each.
+// Placement of buffers for test/compile/place-buffers.test.ts. Reads the alignment and the number of buffers, then
+// bytes, from and to of each; writes the arena's bytes, the sum of separate buffers, and the offset of each.
 #include "native/core/place-buffers.h"
 
 #include <iostream>

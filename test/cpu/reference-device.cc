@@ -1,4 +1,4 @@
-// The reference device as a library that the addon opens in the place of the CPU's: sanitized.test.ts builds it.
+// The reference device as a library that the addon opens in place of the CPU's; sanitized.test.ts builds it.
 #include "native/core/interface-stamp.h"
 #include "native/reference/backend.h"
 

@@ -26,7 +26,7 @@ void report(bool ok, const char* what, int threads) {
   std::printf("%s %s, %d threads\n", ok ? "ok" : "failed", what, threads);
 }
 
-// Jobs of many sizes, back to back and after pauses that let the workers sleep.
+// Jobs of many sizes, back to back and after pauses in which the workers fall asleep.
 bool doesEveryUnitOnce(ThreadPool& pool) {
   std::vector<int> done(64);
   unsigned random = 1;
@@ -42,7 +42,7 @@ bool doesEveryUnitOnce(ThreadPool& pool) {
   return ok;
 }
 
-// What threads begin with are all units of a job, each once and in order, whole grains but for the last.
+// The threads' initial ranges are all units of a job, each once and in order, in whole grains except for the last.
 bool dealsAllUnits(int threads) {
   for (int64_t units = 1; units < 40; ++units) {
     for (int64_t grain = 1; grain < 9; ++grain) {
@@ -59,7 +59,7 @@ bool dealsAllUnits(int threads) {
   return true;
 }
 
-// Threads are told apart: what each counts by itself adds up.
+// Threads are distinguished: their separate counts add up.
 bool numbersThreads(ThreadPool& pool) {
   std::vector<int64_t> sums(pool.threads());
   for (int job = 0; job < 300; ++job) pool.run(40, 1, [&](int64_t unit, int thread) { sums[thread] += unit; });
@@ -68,7 +68,7 @@ bool numbersThreads(ThreadPool& pool) {
   return total == 300 * 780;
 }
 
-// A unit that takes far longer than its thread looks for the end: the caller sleeps, and is woken.
+// A unit that takes far longer than the caller polls for the end: the caller sleeps, and is woken.
 bool waitsForSlowUnits(ThreadPool& pool) {
   std::atomic<int> done{0};
   pool.run(pool.threads() + 1, 1, [&](int64_t) {
@@ -78,7 +78,7 @@ bool waitsForSlowUnits(ThreadPool& pool) {
   return done == pool.threads() + 1;
 }
 
-// Another thread says that jobs will come; some come at once, some after the workers went to sleep again, some never.
+// Another thread announces jobs; some come at once, some after the workers fell asleep again, some never.
 bool takesExpectedJobs(ThreadPool& pool) {
   std::atomic<bool> over{false};
   std::thread other([&] {
@@ -99,7 +99,8 @@ bool takesExpectedJobs(ThreadPool& pool) {
   return ok;
 }
 
-// The greatest of the rows of a window are a thread's own until it has read them. 3×3 windows two apart, no padding.
+// The maxima of a window's rows belong to a thread until it has read them. 3×3 windows with a stride of two, no
+// padding.
 bool poolsBytes(ThreadPool& pool) {
   constexpr int64_t planes = 4, size = 65, result = 32, lanes = 16;
   resnode::Pooling pooling{};
@@ -146,7 +147,7 @@ void allow(const Set& processors) {
   sched_setaffinity(0, sizeof set, &set);
 }
 
-// Keeps a processor busy, of which others then get their shares some milliseconds at a time.
+// Keeps a processor busy, so that others get it only for some milliseconds at a time.
 class Busy {
  public:
   explicit Busy(int processor)
@@ -171,7 +172,7 @@ bool isSoon(Condition condition) {
   return condition();
 }
 
-// Two threads do one unit each.
+// Two threads with one unit each.
 template <class Function>
 void doOneUnitEach(ThreadPool& pool, Function function) {
   std::atomic<int> ready{0};
@@ -182,8 +183,9 @@ void doOneUnitEach(ThreadPool& pool, Function function) {
   });
 }
 
-// `loser` is the thread, 0 the caller, whose processor another one keeps busy. Whether it may run on the other thread's alone
-// in the middle of a unit, and in a later job where it might before, or where somebody else has moved it meanwhile.
+// `loser` is the thread (0: the caller) whose processor is kept busy. Returns whether it may run only on the other
+// thread's processor in the middle of a unit, and in a later job where it might run before, or where somebody else has
+// moved it meanwhile.
 bool lendsProcessor(const Set& all, int loser, bool isMoved = false) {
   if (all.size() < 2) return true;
   const Set two{all[0], all[1]};
@@ -192,7 +194,7 @@ bool lendsProcessor(const Set& all, int loser, bool isMoved = false) {
     allow(two);
     ThreadPool pool(2);
     const auto each = [&](auto function) { doOneUnitEach(pool, function); };
-    // The worker is kept off the caller's.
+    // The worker is kept off the caller's processor.
     int callers = -1;
     isSoon([&] {
       callers = sched_getcpu();
@@ -223,7 +225,7 @@ bool lendsProcessor(const Set& all, int loser, bool isMoved = false) {
   return isLent && isReturned;
 }
 
-// Whether a worker leaves the processor from which jobs were expected, once they are over, and no other one.
+// Whether a worker leaves the processor from which jobs were announced, once they are over, but no other one.
 bool makesWay(const Set& all) {
   if (all.size() < 2) return true;
   const Set two{all[0], all[1]};
@@ -237,7 +239,7 @@ bool makesWay(const Set& all) {
       if (thread == 1) worker = gettid();
       (thread == 1 ? workers : callers) = sched_getcpu();
     };
-    // Whether the worker is moved behind a job that was expected on its own processor, or on the caller's.
+    // Whether the worker is moved after a job that was announced on its own processor, or on the caller's.
     const auto isMoved = [&](bool fromItsOwn) {
       doOneUnitEach(pool, look);
       std::atomic<bool> isExpected{false};
@@ -246,7 +248,7 @@ bool makesWay(const Set& all) {
         pool.expectJob();
         isExpected = true;
       });
-      // Who sleeps meanwhile may be woken where the other thread was.
+      // A thread that sleeps meanwhile may be woken where the other thread was.
       while (!isExpected) {}
       doOneUnitEach(pool, look);
       pool.makeWay();

@@ -1,6 +1,6 @@
 /**
- * How convolutions are chosen, remembered and given to cuDNN: test/cuda/host with AddressSanitizer and UBSan, and in bfloat16
- * without, on a cuDNN for tests, and test/cuda/host/real on the real one where it is found. Each C++ case is a case here.
+ * How convolutions are chosen, remembered and passed to cuDNN: test/cuda/host with AddressSanitizer and UBSan (bfloat16
+ * without), on a fake cuDNN, and test/cuda/host/real on the real one if it is found. Each C++ case is a case here.
  */
 import { spawnSync } from 'node:child_process';
 import { test } from 'uvu';

@@ -1,6 +1,6 @@
 /**
- * The CUDA kernels on the host: test/cuda/kernels under the launch emulator, with AddressSanitizer and UBSan, and in bfloat16
- * without. Each C++ case is a case here.
+ * The CUDA kernels on the host: test/cuda/kernels under the launch emulator, with AddressSanitizer and UBSan (bfloat16
+ * without). Each C++ case is a case here.
  */
 import { spawnSync } from 'node:child_process';
 import { test } from 'uvu';

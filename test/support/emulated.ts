@@ -1,6 +1,7 @@
 /**
- * Builds cuda/ for the host (test/cuda/CMakeLists.txt) in build/emulated; quick when nothing changed. Run as a script, it
- * builds all, so that the files that need it can run side by side (RESNODE_TEST_EMULATED=built tells them).
+ * Builds cuda/ for the host (test/cuda/CMakeLists.txt) in build/emulated, which is quick if nothing changed. Run as a
+ * script, it builds all targets, so that the files that need them can run side by side (RESNODE_TEST_EMULATED=built
+ * tells them so).
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
@@ -37,7 +38,7 @@ function newestSource(): readonly [path: string, time: number] {
   return newest;
 }
 
-/** @throws Error where a source is newer than what `stamp` was written for, or nothing was built */
+/** @throws Error if a source is newer than the build recorded in `stamp`, or if nothing was built */
 export function requireBuilt(file = stamp): void {
   const [path, time] = newestSource();
   if (existsSync(file) && Number(readFileSync(file, 'utf8')) >= time) return;
@@ -46,7 +47,7 @@ export function requireBuilt(file = stamp): void {
   );
 }
 
-/** Null (after printing why the caller is about to skip) where CUDA's headers are absent. */
+/** Null, after printing why the caller skips, if CUDA's headers are missing. */
 function build(...names: (keyof typeof targets)[]): string | null {
   if (process.env.RESNODE_TEST_EMULATED === 'built') {
     requireBuilt();
@@ -83,10 +84,9 @@ function build(...names: (keyof typeof targets)[]): string | null {
 }
 
 /**
- * The path of what `target` builds, or null (after printing why the caller is about to skip) where CUDA's headers are
- * absent.
+ * The path of a target, or null, after printing why the caller skips, if CUDA's headers are missing.
  *
- * @throws Error with the compiler's words where it does not build
+ * @throws Error with the compiler's messages if it does not build
  */
 export function emulatedBuild(target: keyof typeof targets): string | null {
   const folder = build(target);
@@ -94,9 +94,9 @@ export function emulatedBuild(target: keyof typeof targets): string | null {
 }
 
 /**
- * Opens the CUDA device on the emulated runtime: resnode's own kernels, nothing measured, unless `options` say otherwise.
- * Null (after printing why the caller is about to skip) where it cannot be built. On a machine with a GPU,
- * RESNODE_TEST_CUDA=hardware (scripts/gpu-check.sh) opens the real one instead.
+ * Opens the CUDA device on the emulated runtime, with resnode's own kernels and without measurements unless `options`
+ * say otherwise. Null, after printing why the caller skips, if it cannot be built. On a machine with a GPU,
+ * RESNODE_TEST_CUDA=hardware (scripts/gpu-check.sh) opens the real device instead.
  */
 export async function openEmulated(
   options: DeviceOptions = {},

@@ -1,4 +1,4 @@
-// Convolutions on bfloat16 by our own tiles. Feature maps are bfloat16 in blocks, also where a residual is added.
+// bfloat16 convolutions by our own tiles. Feature maps are blocked bfloat16, also if a residual is added.
 #include "native/operations/convolution/cpu-bfloat16.h"
 #include "native/operations/convolution/cpu-direct.h"
 #include "native/operations/convolution/cpu-steps.h"

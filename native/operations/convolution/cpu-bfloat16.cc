@@ -8,7 +8,7 @@ namespace {
 
 constexpr int64_t kPairedChannels = 2;
 
-// The same filter over planes of words, whose padding to the left and right is part of them.
+// The same filter over planes of words, which include the padding on the left and right.
 Filter ofPairs(const Convolution& convolution, const Shape& in, const Shape& out) {
   const ChannelPairs pairs = Bfloat16Convolution::pairsOf(convolution, in, out);
   Convolution padded = convolution;
@@ -43,7 +43,7 @@ void Bfloat16Convolution::packWeights(ThreadPool& pool, const float* weights, fl
   std::fill_n(packed, weightsFloats(), 0.f);
   auto* words = reinterpret_cast<uint32_t*>(packed);
   tiling_.forEachWeight(pool, [&](int64_t at, int64_t output, int64_t tap, int64_t input) {
-    // Of planes of words the input is a word.
+    // In planes of words, the input is a word.
     const int64_t first = isPlain_ ? input * kPairedChannels : input;
     const auto rounded = [&](int64_t channel) {
       return channel < filter_.groupInputs() ? toBfloat16(weights[filter_.weight(output, channel) + tap]) : uint16_t{0};

@@ -1,4 +1,4 @@
-// A convolution tile by tile on bfloat16.
+// A bfloat16 convolution, tile by tile.
 #pragma once
 
 #include "native/cpu/bfloat16-copy.h"
@@ -8,7 +8,7 @@
 namespace resnode::cpu {
 
 struct Bfloat16Operands {
-  const void* source;  // bfloat16 in blocks, or words of pairs of planes
+  const void* source;  // blocked bfloat16, or words of pairs of planes
   const void* weights;
   const float* bias;     // of whole blocks; null: none
   const void* residual;  // as the result, added before the ReLU; null: none. May be the result

@@ -19,16 +19,16 @@ namespace {
 
 constexpr const char* kDirect = "direct";
 
-// More images are more of the same: they are measured, and remembered, as so many.
+// Larger batches behave the same, so they are measured and remembered with this many images.
 constexpr int64_t kMostImages = 8;
-// Only an algorithm's fastest run counts: the first one wakes threads and touches memory, and others are disturbed.
+// Only an algorithm's fastest run counts: the first one wakes threads and touches memory, and others may be disturbed.
 constexpr int kFewestRounds = 2, kMostRounds = 5;
-// No further round begins after so long, nor where one algorithm takes so many times as long as the other.
+// No further round begins after this time, or if one algorithm takes this many times as long as the other.
 constexpr double kMilliseconds = 40, kClearly = 1.5;
-// A measurement is disturbed if the process's threads waited for cores for more than this part of its time; on a quiet
-// machine they wait only for being woken.
+// A measurement is disturbed if the process's threads waited for cores for more than this part of its time. On a quiet
+// machine they only wait to be woken.
 constexpr double kDisturbedPart = 0.05;
-// Marks a winner of a disturbed measurement: the next process measures again.
+// Marks the winner of a disturbed measurement: the next process measures again.
 const std::string kDisturbed = " (disturbed)";
 
 // "AMD EPYC 9654 96-Core Processor": the brand string of CPUID's leaves 0x80000002 to 0x80000004.
@@ -45,7 +45,7 @@ std::string processorModel() {
 #endif
 }
 
-// Where all other layers' weights went through the caches since the last run.
+// Evicts data from the caches, as all other layers' weights do between runs.
 void leaveCaches(const float* values, size_t bytes) {
 #if defined(__x86_64__)
   const char* at = reinterpret_cast<const char*>(values);
@@ -56,8 +56,8 @@ void leaveCaches(const float* values, size_t bytes) {
 #endif
 }
 
-// For how long threads of this process were ready to run and had no core: the second figure of each one's schedstat
-// (Linux, Documentation/scheduler/sched-stats.rst). 0 where the system does not say.
+// How long threads of this process were ready to run without a core: the second figure in each one's schedstat (Linux,
+// Documentation/scheduler/sched-stats.rst). 0 if the system does not report it.
 double millisecondsWithoutCore() {
   double sum = 0;
   std::error_code none;
@@ -76,7 +76,7 @@ std::string keyOf(const std::string& kernels, int threads, const Convolution& co
     return text;
   };
   const auto pair = [&](const Pair& values) { return list({values.height, values.width}); };
-  // Each set of candidates is a contest of its own; most have one beside the direct algorithm.
+  // Each set of candidates is a separate contest; most have one candidate besides the direct algorithm.
   std::string others;
   for (size_t i = 1; i < winograds.size(); ++i) others += " or " + winograds[i];
   return kernels + " threads " + std::to_string(threads) + " " + list({in[0], in[1], in[2], in[3]}) + " to " +
@@ -98,7 +98,7 @@ class Measurement {
 
   double milliseconds(const std::function<void(const Contest::Memory&)>& algorithm) {
     if (!areCached_) leaveCaches(memory_.weights, weightsBytes_);
-    // Threads are awake behind the layer before.
+    // Threads are awake after the previous layer.
     pool_.run(pool_.threads(), 1, [](int64_t) {});
     const Stopwatch watch;
     algorithm(memory_);
@@ -106,7 +106,7 @@ class Measurement {
   }
 
  private:
-  // Of values that are neither 0 nor so small that processors are slow with them.
+  // Values that are neither 0 nor so small that processors are slow with them.
   float* take(size_t bytes) {
     if (bytes == 0) return nullptr;
     owned_.push_back(allocate(bytes, "a measurement"));
@@ -173,7 +173,8 @@ std::string ConvolutionChoice::fastest(const std::vector<std::string>& winograds
   const auto known = cache_->find(key);
   if (known && (measured_.count(key) != 0 || !wasDisturbed(*known))) return nameOf(*known);
   TuningCache::Winner winner = measure(pool_, areCached, contest(in, out), winograds);
-  // Two measurements that agree are as good as a quiet one, and a machine that is always busy does not measure for ever.
+  // Two measurements that agree are as good as a quiet one, so that a machine that is always busy does not measure
+  // forever.
   if (known && nameOf(*known) == nameOf(winner)) winner.name = nameOf(winner);
   cache_->store(key, winner);
   measured_.insert(key);

@@ -1,4 +1,4 @@
-// A depthwise convolution that only a pointwise one reads is computed in the step of that one.
+// If only a pointwise convolution reads a depthwise one, its step computes both.
 #include <algorithm>
 
 #include "native/operations/convolution/cpu-depthwise-pointwise.h"
@@ -12,7 +12,8 @@ bool isFixed(const Program& program, const Convolution& convolution) {
   return !isMutable(convolution.weights) && !(convolution.bias && isMutable(*convolution.bias));
 }
 
-// The only operation that reads what this one makes, its first input; −1: there are others, or none, or it is a result of the program.
+// The operation that is the only reader of this one's result, as its first input; −1 if there are others or none, or if
+// the result is an output of the program.
 int onlyReader(const StepBuilder& step) {
   const Program& program = step.program();
   const TensorId made = step.operation().outputs[0];

@@ -1,4 +1,4 @@
-// A convolution tile by tile in float32.
+// A float32 convolution, tile by tile.
 #pragma once
 
 #include "native/cpu/upcoming.h"
@@ -38,14 +38,15 @@ class DirectConvolution {
   const Layout& result() const { return result_; }
   const char* instructionSet() const { return kernels_->name; }
   size_t scratchBytes(int /*threads*/) const { return tiling_.paddedBytes(); }
-  // Of the packed weights: of each part [blocks][taps][16 channels][16 × blocks of the result], or where channels are taps
-  // of their own [taps][channels][16].
+  // For packed weights: for each part [blocks][taps][16 channels][16 × blocks of the result], or [taps][channels][16]
+  // if channels are separate taps.
   int64_t weightsFloats() const { return tiling_.weightsWords(); }
   void packWeights(ThreadPool& pool, const float* weights, float* packed) const;
   void unpackWeights(ThreadPool& pool, const float* packed, float* weights) const;
-  // Where in them each thread begins.
+  // Where in them each thread starts.
   std::vector<int64_t> firstWeights(int threads) const { return tiling_.firstWeights(threads); }
-  // Packed weights as a layout of the given ones. Nothing where those do not fill it, or a layout does not say it.
+  // Packed weights as a layout of the given ones. Empty if the given ones do not fill them, or no layout describes
+  // them.
   std::optional<Layout> weightsLayout(const Shape& weights) const;
   bool fillsWeights() const { return tiling_.fillsWeights(); }
   int64_t lanes() const { return tiling_.lanes(); }

@@ -76,7 +76,7 @@ Place transposedWeights(StepBuilder& step, const FilterSides& sides, const Filte
   return target;
 }
 
-// The convolution that a transposed one with stride 1 is, of weights that are turned.
+// The convolution that equals a transposed one with stride 1, with rotated weights.
 Convolution transposed(Convolution op) {
   op.pad = {op.dilation.height * (op.kernel.height - 1) - op.pad.height,
             op.dilation.width * (op.kernel.width - 1) - op.pad.width};

@@ -12,12 +12,12 @@ namespace {
 
 constexpr int64_t kColumnsPerWord = 2, kBytesOfWord = 4;
 constexpr float kSourceLevels = 4095;
-// What is added and taken away again rounds to the nearest integer, halves to even.
+// Adding and subtracting it rounds to the nearest integer, ties to even.
 constexpr float kRounding = 12582912.f;
 
 int64_t pairsOf(int64_t columns) { return ceiling(columns, kColumnsPerWord); }
 
-// The same convolution of pairs of columns, which lie where its padding is part of the plane.
+// The same convolution on pairs of columns, in a plane that includes the padding.
 Filter ofPairs(const Convolution& convolution, const Shape& in, const Shape& out, int64_t pairs) {
   Convolution paired = convolution;
   paired.kernel.width = pairsOf(convolution.kernel.width);
@@ -26,11 +26,11 @@ Filter ofPairs(const Convolution& convolution, const Shape& in, const Shape& out
   return Filter(paired, {in[0], in[1], in[2], pairs}, out);
 }
 
-// Not-a-number counts as infinite.
+// NaN counts as infinite.
 RESNODE_VECTORISED float largestMagnitude(const float* values, int64_t count) {
   int32_t most = 0;
   for (int64_t i = 0; i < count; ++i) {
-    // Magnitudes of floats compare as their bits do.
+    // Magnitudes of floats have the order of their bits.
     int32_t bits;
     __builtin_memcpy(&bits, values + i, sizeof bits);
     bits &= 0x7fffffff;
@@ -41,7 +41,7 @@ RESNODE_VECTORISED float largestMagnitude(const float* values, int64_t count) {
   return result <= std::numeric_limits<float>::max() ? result : std::numeric_limits<float>::infinity();
 }
 
-// `levels`: of a constant the compiler would make branches, which it does not vectorise.
+// `levels`: with a constant, the compiler would generate branches, which it does not vectorise.
 RESNODE_VECTORISED void toShorts(const float* from, int64_t count, float factor, float levels, int16_t* to) {
   for (int64_t i = 0; i < count; ++i) {
     const float value = from[i] * factor;
@@ -82,7 +82,7 @@ void Int16Convolution::packWeights(ThreadPool& pool, const float* weights, float
   });
 }
 
-// Integers, and behind them the factors of each image's sums.
+// Integers, followed by the factors of each image's sums.
 bool Int16Convolution::quantise(ThreadPool& pool, const Int16Operands& operands) const {
   const int64_t images = in_[0], plane = in_[2] * in_[3], planes = in_[1];
   auto* words = static_cast<int32_t*>(operands.scratch);
@@ -95,13 +95,13 @@ bool Int16Convolution::quantise(ThreadPool& pool, const Int16Operands& operands)
     const auto first = largest.begin() + i * planes;
     ranges[i] = *std::max_element(first, first + planes);
     if (!std::isfinite(ranges[i])) return false;
-    // Below it the inverse is not finite.
+    // Below this, the inverse is not finite.
     if (ranges[i] < std::numeric_limits<float>::min() * kSourceLevels) ranges[i] = 1;
     for (int64_t c = 0; c < channels(); ++c)
       factors[i * channels() + c] =
           c < out_[1] ? types_.ranges[c] / weightLevels_ * (ranges[i] / kSourceLevels) * types_.perUnit : 0.f;
   }
-  // What lies to the right of all windows is not copied.
+  // Columns to the right of all windows are not copied.
   const int64_t width = pairs_ * kColumnsPerWord, left = std::min(left_, width),
                 copied = std::clamp<int64_t>(width - left_, 0, in_[3]);
   pool.run(images * planes * in_[2], ThreadPool::grain(width * 2), [&](int64_t row) {

@@ -1,6 +1,6 @@
-// The first convolution of a net in 8 bits: of a few channels whose range nobody knows. Each image is scaled by its own
-// largest magnitude to 12 bits and a sign, pairs of columns are multiplied at once, and sums are exact in 32 bits: 16 times
-// as many levels as the 8 bits that its result has.
+// The first convolution of an int8 net, with few channels of unknown range. Each image is scaled by its own largest
+// magnitude to 12 bits and a sign. Pairs of columns are multiplied at once, and sums are exact in 32 bits. This gives
+// 16 times as many levels as the 8 bits of its result.
 #pragma once
 
 #include "native/cpu/tile-int8.h"
@@ -35,7 +35,7 @@ class Int16Convolution {
   size_t scratchBytes() const { return in_[0] * (imageWords() + channels()) * 4; }
   int64_t weightsFloats() const { return tiling_.weightsWords(); }
   void packWeights(ThreadPool& pool, const float* weights, float* packed) const;
-  // False where a value of the source is not finite; the result is then of no use.
+  // False if a value of the source is not finite; the result is then unusable.
   bool run(ThreadPool& pool, const Int16Operands& operands) const;
 
  private:
@@ -48,7 +48,7 @@ class Int16Convolution {
   Pair kernel_;
   int64_t left_;
   Types types_;
-  int64_t pairs_;  // of columns, those of padding included
+  int64_t pairs_;  // of columns, including padding
   float sourceLevels_, weightLevels_;
   Tiling tiling_;
 };

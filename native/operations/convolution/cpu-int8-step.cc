@@ -10,8 +10,8 @@ using ConvolutionForward = dnnl::convolution_forward;
 
 using Type = dnnl::memory::data_type;
 
-// Without VNNI two products of u8 × s8 are summed in 16 bits, which saturate: half the levels of the weights keep
-// 2 × 255 × 63 below 2^15. Where the source is signed, oneDNN halves them itself (memory_extra_flags::scale_adjust).
+// Without VNNI, two products of u8 × s8 are summed in 16 bits, which saturate: half the levels of the weights keep 2 ×
+// 255 × 63 below 2^15. If the source is signed, oneDNN halves them itself (memory_extra_flags::scale_adjust).
 float weightLevels(Type source) {
   const auto isa = dnnl::get_effective_cpu_isa();
   const bool hasVnni = isa == dnnl::cpu_isa::avx2_vnni || isa >= dnnl::cpu_isa::avx512_core_vnni;
@@ -29,7 +29,7 @@ bool addInt8Convolution(StepBuilder& step, const Convolution& convolution) {
   const Quantized& result = state.quantized[operation.outputs[0]];
   const bool hasResidual = operation.inputs.size() > 1;
   const Quantized* residual = hasResidual ? &state.quantized[operation.inputs[1]] : nullptr;
-  // A residual is summed where the result will lie, in a type of the same size.
+  // A residual is added in the result's memory, in a type of the same size.
   const bool isMade = result.isMade && (!residual || residual->scale > 0);
 
   const float levels = weightLevels(valueType(source));
@@ -39,7 +39,7 @@ bool addInt8Convolution(StepBuilder& step, const Convolution& convolution) {
     toInteger.push_back(1 / scale);
     toValue.push_back(scale * source.scale);
   }
-  // In real units until the end: bias, residual, ReLU, then the result's own scale.
+  // In real units until the end: bias, residual, ReLU, and then the result's own scale.
   dnnl::post_ops operations;
   const Layout bias = plainLayout({1, out[1], 1, 1});
   if (convolution.bias) operations.append_binary(dnnl::algorithm::binary_add, bias);

@@ -1,4 +1,4 @@
-// Convolutions on 8-bit integers by our own tiles; between them activations stay int8, in blocks.
+// int8 convolutions by our own tiles; activations between them stay int8, in blocks.
 #include <cstring>
 
 #include "native/operations/convolution/cpu-int16.h"
@@ -8,7 +8,7 @@
 namespace resnode::cpu {
 namespace {
 
-// A bias in units of the result, filled up to whole blocks.
+// A bias in units of the result, padded to whole blocks.
 Place offsetIn(StepBuilder& step, ParameterId bias, int64_t outputs, float perUnit) {
   uint32_t bits;
   std::memcpy(&bits, &perUnit, sizeof bits);
@@ -38,7 +38,7 @@ std::string nameOf(const Int8Convolution::Types& types, const std::string& rest)
 // Transformed weights take eight times as much memory.
 constexpr double kLeastGain = 1.1;
 
-// Both algorithms in 8 bits.
+// Both int8 algorithms.
 Contest contestOf(ThreadPool& pool, const Int8Winograd& winograd, const Int8Convolution::Types& types, const Shape& in,
                   const Shape& out) {
   const auto bytes = [](const Layout& layout, const Shape& shape) {
@@ -57,7 +57,7 @@ Contest contestOf(ThreadPool& pool, const Int8Winograd& winograd, const Int8Conv
           kLeastGain};
 }
 
-// The same sums by fewer multiplications, where it is faster.
+// The same sums with fewer multiplications, if that is faster.
 bool takesWinograd(StepBuilder& step, const Convolution& convolution, const Int8Convolution::Types& types) {
   const Shape &in = step.inputShape(0), &out = step.outputShape(0);
   if (!step.winograd() || convolution.dilation.height != 1 || convolution.dilation.width != 1) return false;

@@ -1,4 +1,4 @@
-// A convolution tile by tile on 8-bit integers.
+// An int8 convolution, tile by tile.
 #pragma once
 
 #include "native/cpu/tile-int8.h"
@@ -35,19 +35,19 @@ class Int8Convolution {
 
   const char* instructionSet() const { return kernels_->name; }
   size_t scratchBytes() const { return tiling_.paddedBytes(); }
-  // Integers, and behind them what each channel's sum begins with.
+  // Integers, followed by the initial value of each channel's sum.
   int64_t weightsFloats() const { return tiling_.weightsWords() + channels(); }
   void packWeights(ThreadPool& pool, const float* weights, float* packed) const;
   void run(ThreadPool& pool, const Int8Operands& operands) const;
 
-  // What its sums become, for who makes them another way.
+  // The epilogue's parameters, for code that computes the sums in another way.
   bool isSigned() const { return isShifted_; }
-  // Of a weight of an output.
+  // The integer for a weight of an output.
   int integerOf(int64_t output, float weight) const;
   Int8TileType resultType() const { return typeOf(types_.result); }
   Int8TileType residualType() const { return typeOf(types_.residual); }
   Int8TileArguments finishArguments() const;
-  // Where values of the channels from one on, and of the result from one value on, lie.
+  // Sets the pointers for the channels from `channel` on, and for the result.
   void placeChannels(const Int8Operands& operands, int64_t channel, Int8TileArguments* tile) const;
   void placeResult(const Int8Operands& operands, int64_t value, Int8TileArguments* tile) const;
 
@@ -57,7 +57,7 @@ class Int8Convolution {
   const Int8Kernels* kernels_;
   Filter filter_;
   Types types_;
-  // A signed source is shifted by 128 to be unsigned, padding with it, and what that adds to a sum is in what it begins with.
+  // A signed source, including padding, is shifted by 128 to be unsigned. The sums' initial values compensate for it.
   bool isShifted_;
   Tiling tiling_;
 };

@@ -147,7 +147,7 @@ void NarrowConvolution::runPiece(const Piece& piece, const ConvolutionOperands& 
 
 void NarrowConvolution::run(ThreadPool& pool, const ConvolutionOperands& operands) const {
   const int64_t rows = filter_.rows.result, outputs = rows * filter_.columns.result * kLanes;
-  // A value is worth as much as some multiplications, since it comes from memory.
+  // A value costs as much as several multiplications, because it comes from memory.
   pool.run(images_ * blocks_ * rows, ThreadPool::grain(filter_.columns.result * kLanes * 4), [&](int64_t unit) {
     const int64_t plane = unit / rows, row = unit % rows;
     forEachPiece(row, 0, filter_.columns.result,

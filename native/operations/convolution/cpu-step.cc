@@ -1,4 +1,4 @@
-// Convolutions and their gradients by oneDNN; activations stay in the layouts that it asks for.
+// Convolutions and their gradients by oneDNN; activations stay in the layouts that it requests.
 #include "native/cpu/fused-relu.h"
 #include "native/cpu/kind-steps.h"
 #include "native/operations/convolution/cpu-steps.h"
@@ -13,7 +13,7 @@ using ConvolutionBackwardWeights = dnnl::convolution_backward_weights;
 constexpr auto kDirectConvolution = dnnl::algorithm::convolution_direct;
 constexpr auto kWinogradConvolution = dnnl::algorithm::convolution_winograd;
 
-// A convolution as oneDNN describes it.
+// A convolution in oneDNN's terms.
 struct ConvolutionProblem {
   Shape in, out;
   Dims weights;
@@ -39,7 +39,7 @@ struct ConvolutionProblem {
   Layout anyWeights() const { return anyLayout(weights); }
   Layout bias() const { return plainLayout({out[1]}); }
 
-  // Empty where oneDNN has no such algorithm for this problem and processor.
+  // Empty if oneDNN lacks this algorithm for the problem and the processor.
   ConvolutionForward::primitive_desc forward(dnnl::prop_kind kind, dnnl::algorithm algorithm,
                                              const dnnl::primitive_attr& attr, const dnnl::engine& engine) const {
     const auto desc = hasBias ? ConvolutionForward::desc(kind, algorithm, anyLayout(in), anyWeights(), bias(),
@@ -50,7 +50,7 @@ struct ConvolutionProblem {
   }
 };
 
-// What `make` makes with the first algorithm that there is.
+// The result of `make` for the first available algorithm.
 template <class Make>
 auto choose(bool winograd, Make make) {
   auto primitive = winograd ? make(kWinogradConvolution) : decltype(make(kDirectConvolution))();
@@ -99,7 +99,7 @@ bool addConvolutionGradient(StepBuilder& step, const Convolution& convolution) {
   const Operation& forward = step.differentiated();
   if (forward.inputs.size() != 1 || !step.hasInput(2)) return false;
   const size_t x = 0, dy = 2, dx = 0, dWeights = 1, dBias = 2;
-  if (step.hasOutput(dBias) && !step.hasOutput(dWeights)) return false;  // a sum over dy alone; x is not there
+  if (step.hasOutput(dBias) && !step.hasOutput(dWeights)) return false;  // a sum over dy only; x is absent
   const ConvolutionProblem problem(convolution, step.shape(forward.inputs[0]), step.shape(forward.outputs[0]));
   DiffBehindRelu diff(step, convolution.relu, 1, dy);
   const dnnl::primitive_attr attr = attributes();
@@ -173,7 +173,7 @@ const Steps<Convolution> kConvolution{addForward, addConvolutionGradient, unread
 
 namespace {
 
-// As Winograd's algorithms need it.
+// The kernel that Winograd's algorithms need.
 bool is3x3(const Convolution& convolution) {
   return convolution.kernel.height == 3 && convolution.kernel.width == 3 && convolution.stride.height == 1 &&
          convolution.stride.width == 1 && convolution.group == 1;
@@ -181,19 +181,19 @@ bool is3x3(const Convolution& convolution) {
 
 }  // namespace
 
-// Winograd's algorithms (https://arxiv.org/abs/1509.09308) multiply half to a quarter as often for a 3×3 kernel, but
-// hold 16 or 36 numbers for each 9 of the weights: a layer of 512×512 channels would take 17 or 38 MB for 9. With few
+// For a 3×3 kernel, Winograd's algorithms (https://arxiv.org/abs/1509.09308) multiply half to a quarter as often, but
+// keep 16 or 36 numbers for each 9 weights: a layer of 512×512 channels would take 17 or 38 MB instead of 9. With few
 // input channels the transforms cost more than they save (3 channels: four times as long).
 bool winogradPays(const Convolution& convolution, const Shape& in, const Shape& out, int64_t pixels) {
-  // Transformed weights take four times the memory; each pixel saves the same multiplications for each of them.
+  // Transformed weights take four times the memory, and each pixel saves the same multiplications for each of them.
   constexpr int64_t kFewestPixels = 384;
   const bool isWorthIt = in[1] * out[1] <= int64_t{256} * 256 || pixels >= kFewestPixels;
-  // For few outputs the transforms of the inputs are most of the work.
+  // With few outputs, transforming the inputs is most of the work.
   return is3x3(convolution) && in[1] >= 16 && in[1] <= 32 * out[1] && isWorthIt;
 }
 
-// Here the weights are transformed in every pass, which takes as long as the products save in a few hundred pixels where the weights
-// leave the caches, and in a few dozen elsewhere; and tiles reach beyond small planes.
+// Here the weights are transformed in every pass. That takes as long as the products save in a few hundred pixels if
+// the weights leave the caches, and in a few dozen otherwise. In addition, tiles exceed small planes.
 bool winogradTrains(const StepBuilder& step, const Convolution& convolution, const Shape& in, const Shape& out) {
   if (!step.pool() || !step.winograd() || !is3x3(convolution)) return false;
   const int64_t pixels = out[0] * out[2] * out[3], fewest = in[1] * out[1] > int64_t{128} * 128 ? 768 : 64;

@@ -10,7 +10,8 @@ bool addBfloat16Convolution(StepBuilder& step, const Convolution& convolution);
 bool addInt8Tiles(StepBuilder& step, const Convolution& convolution);
 bool addInt16Tiles(StepBuilder& step, const Convolution& convolution);
 bool addInt8Convolution(StepBuilder& step, const Convolution& convolution);
-// Makes a depthwise convolution part of the pointwise one that alone reads it: computes nothing, and what that one computes.
+// Makes a depthwise convolution part of the pointwise one that is its only reader: it computes nothing, and that one
+// computes both.
 bool leaveToPointwise(StepBuilder& step, const Convolution& depthwise);
 bool addDepthwisePointwise(StepBuilder& step, const Convolution& pointwise);
 bool addWinogradConvolution(StepBuilder& step, const Convolution& convolution);
@@ -19,23 +20,25 @@ bool addDirectDeconvolution(StepBuilder& step, const Deconvolution& deconvolutio
 bool addDirectGradient(StepBuilder& step, const Convolution& convolution);
 bool addDirectDeconvolutionGradient(StepBuilder& step, const Deconvolution& deconvolution);
 
-// Whether Winograd's algorithms may be worth their memory; so many pixels of the result share what is read of the weights.
+// Whether Winograd's algorithms may be worth their memory. `pixels` is the number of pixels of the result that share
+// the reads of the weights.
 bool winogradPays(const Convolution& convolution, const Shape& in, const Shape& out, int64_t pixels);
-// Whether a convolution of weights that learn, or of a program with gradients, may be Winograd's, forward or for the data's diff, and
-// the diff of its weights: by the shapes alone, because what is learned must not depend on a measurement.
+// Whether Winograd's algorithm may compute a convolution whose weights learn, or one in a program with gradients:
+// forward or the data's diff, and the weights' diff. This depends on the shapes only, because what is learned must not
+// depend on a measurement.
 bool winogradTrains(const StepBuilder& step, const Convolution& convolution, const Shape& in, const Shape& out);
-// Winograd's algorithm with tiles of size×size results, and the name under which weights are packed for it.
+// Winograd's algorithm with tiles of size×size results, and the name of its packed weights.
 struct Candidate {
   const char* name;
   int size;
   std::string weights;
 };
-// Which of the candidates computes a convolution whose weights do not learn; empty: the direct algorithm. A plan for other shapes
-// keeps the algorithm that the weights are packed for; where nothing is measured it is the first candidate.
+// Which candidate computes a convolution whose weights do not learn; empty: the direct algorithm. A plan for other
+// shapes keeps the algorithm for which the weights are packed. If nothing is measured, it is the first candidate.
 std::optional<size_t> chooseWinograd(StepBuilder& step, const Convolution& convolution,
                                      const std::vector<Candidate>& candidates, const std::string& kernels,
                                      const std::function<Contest(const Shape&, const Shape&)>& contest);
-// Weights as an algorithm packs them.
+// Weights, packed by an algorithm.
 template <class Algorithm>
 Place packedBy(StepBuilder& step, const Algorithm& algorithm, ParameterId weights, const std::string& name) {
   const auto pack = [algorithm, pool = step.pool()](const float* plain, float* packed) {
@@ -55,7 +58,7 @@ Place packedInRun(StepBuilder& step, const Algorithm& algorithm, ParameterId wei
   });
   return target;
 }
-// Weights as an algorithm packs them; those that learn are kept so where that is possible.
+// Weights, packed by an algorithm; those that learn are kept packed if possible.
 template <class Algorithm>
 Place weightsOf(StepBuilder& step, const Algorithm& algorithm, ParameterId weights, const std::string& name) {
   const Parameter& parameter = step.program().parameters[weights];
@@ -65,17 +68,18 @@ Place weightsOf(StepBuilder& step, const Algorithm& algorithm, ParameterId weigh
                 : packedInRun(step, algorithm, weights);
 }
 
-// The weights of a call that fetches ahead: bound, they are told to the one before, which fetches them.
+// The weights of a call that prefetches. When they are bound, they are announced to the previous call, which prefetches
+// them.
 class WeightsInTurn {
  public:
-  // `starts`: where each thread begins.
+  // `starts`: where each thread starts.
   WeightsInTurn(StepBuilder& step, int64_t floats, std::vector<int64_t> starts)
       : before_(std::exchange(step.state().upcoming, std::make_shared<Upcoming>())),
         behind_(step.state().upcoming),
         floats_(floats),
         starts_(std::move(starts)) {}
 
-  // What this call fetches itself; lives as long as this.
+  // What this call itself prefetches; valid as long as this object.
   const Upcoming* bind(const float* weights) const {
     if (before_) before_->set(weights, floats_, starts_);
     return behind_.get();

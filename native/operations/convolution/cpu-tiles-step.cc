@@ -1,4 +1,4 @@
-// Convolutions by our own tiles, directly or by Winograd's algorithm.
+// Convolutions by our own tiles, directly or with Winograd's algorithm.
 #include <algorithm>
 
 #include "native/core/backend-support.h"
@@ -101,8 +101,8 @@ namespace {
 const Candidate kLargeTiles{kWinograd, kMostWinograd, kWinograd},
     kSmallTiles{kSmallWinograd, kLeastWinograd, kSmallWinograd};
 
-// Small tiles read 25 transformed weights where large ones read 36, but there are more of them. They are worth a measurement where few
-// pixels share large weights, and where they reach little further beyond the plane.
+// Small tiles read 25 transformed weights where large ones read 36, but there are more of them. They are worth a
+// measurement if few pixels share large weights, and if they exceed the plane less.
 std::vector<Candidate> candidatesOf(const StepBuilder& step, const Convolution& convolution, const Shape& in,
                                     const Shape& out) {
   constexpr int64_t kMostPixels = 512, kLeastWeights = int64_t{128} * 128;
@@ -115,7 +115,7 @@ std::vector<Candidate> candidatesOf(const StepBuilder& step, const Convolution& 
   return {kLargeTiles};
 }
 
-// All algorithms in float32.
+// All float32 algorithms.
 Contest contestOf(ThreadPool& pool, const TileKernels& kernels, const Convolution& convolution, bool hasResidual,
                   const Shape& in, const Shape& out, const std::vector<Candidate>& candidates) {
   const DirectConvolution direct(kernels, Filter(convolution, in, out), in, out);

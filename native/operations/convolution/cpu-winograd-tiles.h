@@ -1,4 +1,4 @@
-// Where the tiles of Winograd's F(m×m, 3×3) lie: m×m results each, of (m + 2)×(m + 2) pixels of the source.
+// The positions of the tiles of Winograd's F(m×m, 3×3): m×m results each, from (m + 2)×(m + 2) pixels of the source.
 #pragma once
 
 #include <vector>
@@ -10,42 +10,43 @@ namespace resnode::cpu {
 
 class WinogradTiles {
  public:
-  // Some tiles, 0 ≤ i < `count`, the first of which is `first` of all; their transformed values of 16 channels are
-  // [(m + 2)²][blocks][count][16], `step` values from one of the (m + 2)² to the next.
+  // `count` tiles, starting with tile `first`. Their transformed values for 16 channels are [(m +
+  // 2)²][blocks][count][16], with `step` values between neighbours of the (m + 2)².
   struct Range {
     int64_t first, count;
   };
 
-  // Of a kernel of 3×3 with stride 1, in one group, whose feature maps are blocked. With a dilation of d, pixels whose places leave
-  // the same remainder by d depend on each other alone: they are tiled as a plane of their own.
+  // For a 3×3 kernel with stride 1, without groups, on blocked feature maps. With a dilation of d, pixels whose
+  // positions have the same remainder modulo d depend only on each other, and are tiled as a separate plane.
   WinogradTiles(const TileKernels& kernels, const Convolution& convolution, const Shape& in, const Shape& out,
                 int size = kMostWinograd);
 
-  // m, and how many values a tile's pixels are transformed to.
+  // m, and the number of values to which a tile's pixels are transformed.
   int size() const { return size_; }
   int64_t transformed() const { return int64_t{size_ + 2} * (size_ + 2); }
   int64_t count() const { return images_ * static_cast<int64_t>(ofImage_.size()); }
   int64_t sourceBlocks() const { return sourceBlocks_; }
   int64_t resultBlocks() const { return resultBlocks_; }
-  // Values from row to row of a tile.
+  // Values between rows of a tile.
   int64_t sourceRow() const { return dilation_.height * width_ * kLanes; }
   int64_t resultRow() const { return dilation_.height * resultWidth_ * kLanes; }
-  // An odd number of cache lines: at a multiple of 4 KiB, all of a tile's values would share one set of the cache.
+  // An odd number of cache lines: at a multiple of 4 KiB, all values of a tile would share one cache set.
   static int64_t step(int64_t blocks, int64_t tiles) { return (blocks * tiles | 1) * kLanes; }
-  // Of tiles whose transform is one unit of work for a thread, which is at least so much of it (ThreadPool::grain).
+  // The number of tiles whose transform is a unit of work for a thread, which takes at least one unit
+  // (ThreadPool::grain).
   static constexpr int64_t kPerUnit = 8;
-  // A transformed value costs about 16 times what a multiplication does.
+  // A transformed value costs about 16 times as much as a multiplication.
   int64_t workPerUnit() const { return kPerUnit * transformed() * kLanes * 16; }
-  // Of a tile's source and result.
+  // For a tile's source and result.
   int64_t transformedPerTile() const { return transformed() * (sourceBlocks_ + resultBlocks_) * kLanes; }
-  // How many tiles all threads work on at once, in a cache that they share; more than that takes where `bytes` is more, because
-  // others would otherwise be most of what moves for each such part.
+  // How many tiles all threads work on at once in a shared cache. If `bytes` is larger, there are more, because
+  // otherwise reading these bytes for each part would be most of the traffic.
   int64_t sharedTiles(int64_t bytes, int64_t bytesPerTile) const;
   int64_t sourceValues(int64_t tiles) const { return transformed() * step(sourceBlocks_, tiles); }
   int64_t resultValues(int64_t tiles) const { return transformed() * step(resultBlocks_, tiles); }
 
-  // A tile's rows, or columns: the first of its result, and how many there are, a dilation apart; and of the m + 2 of its
-  // source those that are inside.
+  // The rows (or columns) of a tile: the first of its result and their number, a dilation apart, and those of the m + 2
+  // of its source that are inside.
   struct Span {
     int64_t first, count;
     int firstInside, endInside;
@@ -53,8 +54,8 @@ class WinogradTiles {
   struct Place {
     Span rows, columns;
   };
-  // Values from a source's first to the first of a tile's pixels, which may lie outside of the plane, and from a result's first
-  // to a tile's.
+  // Offsets in values: from the start of a source to a tile's first pixel, which may be outside the plane, and from the
+  // start of a result to a tile's first value.
   int64_t sourceAt(int64_t image, const Place& place, int64_t block) const {
     const int64_t row = place.rows.first - top_, column = place.columns.first - left_;
     return (((image * sourceBlocks_ + block) * height_ + row) * width_ + column) * kLanes;
@@ -63,7 +64,7 @@ class WinogradTiles {
     return (((image * resultBlocks_ + block) * resultHeight_ + place.rows.first) * resultWidth_ + place.columns.first) *
            kLanes;
   }
-  // Calls function(image, place, i) for tiles begin ≤ i < end of a range.
+  // Calls function(image, place, i) for the tiles begin ≤ i < end of a range.
   template <class Function>
   void forEach(const Range& range, int64_t begin, int64_t end, Function&& function) const {
     const auto perImage = static_cast<int64_t>(ofImage_.size());

@@ -5,7 +5,7 @@
 namespace resnode::cpu {
 namespace {
 
-// WinogradOrder::run's, of one run.
+// The steps of WinogradOrder::run for one run.
 class FloatSteps {
  public:
   FloatSteps(const TileKernels& kernels, const WinogradOrder& order, const ConvolutionOperands& operands)

@@ -6,8 +6,8 @@
 namespace resnode::reference {
 namespace {
 
-// What a tap of the kernel sees of a row of the output: pixels `first` to `end` lie inside the plane, and the pixel q sees
-// its column q · stride + offset.
+// The pixels in a row of the output that read a tap of the kernel: pixels `first` to `end` are inside the plane, and
+// pixel q reads column q · stride + offset.
 struct Seen {
   int64_t first, end, offset;
 };
@@ -19,7 +19,8 @@ Seen seenBy(int64_t tap, int64_t stride, int64_t pad, int64_t dilation, int64_t 
 }
 
 // base_conv_layer.cpp: cross-correlation; [out = (in + 2·pad − dilation·(kernel − 1) − 1) / stride + 1], rounded down.
-// A row of the output at a time: each value is the sum of its products by channel, then by row and column of the kernel.
+// Computes a row of the output at a time: each value is the sum of its products by channel, then by row and column of
+// the kernel.
 void forward(const Convolution& convolution, const Arguments& arguments) {
   const Shape& in = *arguments.inputs[0].shape;    // [N, C, H, W]
   const Shape& out = *arguments.outputs[0].shape;  // [N, K, P, Q]
@@ -64,8 +65,8 @@ void forward(const Convolution& convolution, const Arguments& arguments) {
   }
 }
 
-// conv_layer.cpp and base_conv_layer.cpp: every product of the forward pass, seen from its two factors. With a second
-// input, a residual: its diff is the output's own.
+// conv_layer.cpp and base_conv_layer.cpp: every product of the forward pass contributes to the diffs of both factors.
+// The diff of a residual (second input) is the output's own.
 void backward(const Convolution& convolution, const GradientArguments& arguments) {
   const Shape& in = *arguments.x[0].shape;
   const Shape& out = *arguments.y[0].shape;
@@ -75,7 +76,7 @@ void backward(const Convolution& convolution, const GradientArguments& arguments
   const Pair &kernel = convolution.kernel, &stride = convolution.stride, &pad = convolution.pad,
              &dilation = convolution.dilation;
   const int64_t image = in[1] * in[2] * in[3], window = kernel.height * kernel.width;
-  // The diff may have the places alone that windows of 1×1 see: those of the output.
+  // The diff may hold only the positions that 1×1 windows read, which are those of the output.
   const Shape& made = *arguments.dx[0].shape;
   const bool isSampled = made != in;
   const int64_t madeImage = made[1] * made[2] * made[3];
@@ -98,7 +99,8 @@ void backward(const Convolution& convolution, const GradientArguments& arguments
           for (int64_t r = 0; r < kernel.height; ++r) {
             const int64_t h = p * stride.height - pad.height + r * dilation.height;
             if (h < 0 || h >= in[2]) continue;
-            // From the last column on: a value's diff is the sum over the pixels that see it, from the first one on.
+            // Starts with the last column: a value's diff is the sum over the pixels that read it, beginning with the
+            // first.
             for (int64_t s = kernel.width - 1; s >= 0; --s) {
               const Seen seen = seenBy(s, stride.width, pad.width, dilation.width, in[3], out[3]);
               const int64_t row = plane + h * in[3] + seen.offset, weight = filter + r * kernel.width + s;

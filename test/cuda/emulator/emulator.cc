@@ -13,7 +13,7 @@
 
 #ifdef RESNODE_KERNELS_SANITIZED
 #include <sanitizer/asan_interface.h>
-// What undefined behaviour is compiled to (an illegal instruction), AddressSanitizer reports with the place where it stands.
+// Undefined behaviour is compiled to an illegal instruction, which AddressSanitizer reports with its position.
 extern "C" __attribute__((visibility("default"))) const char* __asan_default_options() {
   return "handle_sigill=1:detect_stack_use_after_return=0";
 }
@@ -56,7 +56,8 @@ std::vector<unsigned> permutation(size_t count, unsigned salt) {
   return order;
 }
 
-// Not more than `alignment` allows: memory + alignment is aligned to it and, malloc's being 16, not to twice as much.
+// Aligned exactly as `alignment` says: memory + alignment is aligned to it but, because malloc aligns to 16, not to
+// twice as much.
 struct SharedMemory {
   SharedMemory(size_t bytes, size_t alignment, unsigned char garbage) : padding(std::max<size_t>(alignment, 1)) {
     const size_t start = std::max<size_t>(2 * padding, 32);
@@ -76,7 +77,7 @@ struct SharedMemory {
   char* memory = nullptr;
 };
 
-void runThreads();  // what a worker does
+void runThreads();  // the loop of a worker
 
 // A stack, and the thread that waits on it.
 struct Worker {
@@ -86,7 +87,7 @@ struct Worker {
 struct Thread {
   Worker* worker = nullptr;  // null before the thread starts and after it ends
   bool waiting = false, ended = false;
-  const char* operation = nullptr;  // what it waits for
+  const char* operation = nullptr;  // the operation for which it waits
   Site site{};
 };
 
@@ -94,25 +95,25 @@ struct Block {
   std::vector<Thread> threads;
   std::vector<std::vector<std::unique_ptr<Meeting>>> warps;
   std::vector<unsigned> order;
-  std::vector<unsigned> places;  // of each thread in that order
-  std::vector<uint3> indices;    // threadIdx of each
-  std::vector<uint64_t> ready;   // a bit a place: who waited and need not wait any more
-  size_t started = 0;            // in that order
+  std::vector<unsigned> places;  // of each thread, in order
+  std::vector<uint3> indices;    // threadIdx of each thread
+  std::vector<uint64_t> ready;   // one bit per place: threads that waited and may continue
+  size_t started = 0;            // in order
   size_t ended = 0;
-  size_t place = 0;  // in that order, from which the next thread that can go on is looked for
+  size_t place = 0;  // in order, where the search for the next thread that can continue begins
   unsigned current = 0;
   unsigned atBarrier = 0;
-  Site barrier{};                    // where those are
+  Site barrier{};                    // where they wait
   std::vector<SharedMemory> shared;  // [0]: the dynamic one
   size_t staticSharedBytes = 0;
   std::exception_ptr error;
 };
 
-// One launch runs at a time, so that what the running thread sees are plain globals, as on a GPU.
+// One launch runs at a time, so that the running thread's variables are globals, as on a GPU.
 std::mutex launching;
 const Launch* launch = nullptr;
 Block block;
-uint64_t blockCount = 0;  // of all launches; names a block for SharedSlot
+uint64_t blockCount = 0;  // of all launches; identifies a block for SharedSlot
 std::vector<std::unique_ptr<Worker>> workers;
 std::vector<Worker*> idle;
 
@@ -131,7 +132,8 @@ void release(unsigned thread) {
   block.ready[place / 64] |= uint64_t{1} << (place % 64);
 }
 
-// The first place from `first` on whose thread can go on, taken from those; the number of threads where none can.
+// The first place, from `first` on, whose thread can continue, which is removed from these; the number of threads if
+// none can.
 size_t takeReady(size_t first) {
   for (size_t word = first / 64; word < block.ready.size(); ++word) {
     const uint64_t bits = block.ready[word] & (word == first / 64 ? ~uint64_t{0} << (first % 64) : ~uint64_t{0});
@@ -147,18 +149,18 @@ void makeCurrent(unsigned thread) {
   threadIdx = block.indices[thread];
 }
 
-// The stack of the thread that goes on next, which becomes the current one; null where none can.
+// The stack of the next thread that continues, which becomes the current one; null if none can.
 Worker* takeNext() {
   const size_t count = block.threads.size();
   size_t place = takeReady(block.place);
   if (place == count) place = takeReady(0);
   if (place == count) return nullptr;
-  block.place = orderSetting().order == Order::reverse ? 0 : place + 1;  // again from the first one: see Order
+  block.place = orderSetting().order == Order::reverse ? 0 : place + 1;  // from the first one again: see Order
   block.current = block.order[place];
   return block.threads[block.current].worker;
 }
 
-// Threads that do not wait follow each other on one stack, without a switch.
+// Threads that do not wait run one after another on one stack, without a switch.
 void runThreads() {
   for (;;) {
     try {
@@ -242,7 +244,7 @@ void runBlock() {
     block.threads[block.current].worker = worker;
     worker->fiber.resume();
   }
-  while (!block.error && block.ended < count) {  // one ended, or none could go on
+  while (!block.error && block.ended < count) {  // one ended, or none could continue
     Worker* worker = takeNext();
     if (!worker) throwDeadlock();
     worker->fiber.resume();
@@ -313,7 +315,7 @@ void runGrid(const Launch& next) {
     }
   } catch (...) {
     idle.clear();
-    workers.clear();  // the threads that still wait are given up with their stacks
+    workers.clear();  // threads that still wait are abandoned with their stacks
     block = Block();
     throw;
   }
@@ -334,7 +336,7 @@ unsigned lanesAlive() {
 void waitForBlock(Site site) {
   requireThread("__syncthreads", site);
   if (block.atBarrier == 0) block.barrier = site;
-  if (!same(block.barrier, site)) {  // CUDA leaves it undefined when a block's threads wait at different barriers
+  if (!same(block.barrier, site)) {  // CUDA leaves it undefined if a block's threads wait at different barriers
     misuse("emulator/divergence", "__syncthreads while others wait at the one of " + describe(block.barrier), site);
   }
   if (++block.atBarrier < block.threads.size()) return wait("__syncthreads", site);

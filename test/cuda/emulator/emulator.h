@@ -1,11 +1,12 @@
-// Runs the grids of cuda/kernels on the CPU: cuda/launch.h includes this where RESNODE_EMULATE is defined, and the .cu
-// files are then compiled as C++ (CUDA's own headers leave __global__, __device__ and the like empty there).
+// Runs the grids of cuda/kernels on the CPU. cuda/launch.h includes this file if RESNODE_EMULATE is defined, and the
+// .cu files are then compiled as C++ (CUDA's own headers make __global__, __device__ and the like empty there).
 //
-// Blocks run one after another, a block's threads on stacks of their own (fibers.h), each until it waits at a barrier.
-// What would hang or be undefined on a GPU is thrown here as Misuse: barriers and warp operations that not all threads
-// reach (exited threads too), lanes outside the mask, launches past the limits of every GPU, too much shared memory.
-// Shared memory is filled with garbage at the start of a block, allocated to the byte and no better aligned than
-// declared, so that AddressSanitizer and UBSan see what a GPU may forgive. No locks: launches wait for each other.
+// Blocks run one after another. A block's threads have separate stacks (fibers.h), and each runs until it waits at a
+// barrier. What would hang or be undefined on a GPU is thrown here as Misuse: barriers and warp operations that not all
+// threads reach (including exited threads), lanes outside the mask, launches beyond the limits of every GPU, too much
+// shared memory. Shared memory is filled with garbage at the start of a block, has exactly the requested size, and is
+// aligned no better than declared, so that AddressSanitizer and UBSan notice what a GPU may tolerate. No locks:
+// launches wait for each other.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -24,23 +25,24 @@
 
 #include "native/core/error.h"
 
-// What watches over the kernels is not watched itself.
+// The code that checks kernels is not itself sanitized.
 #define RESNODE_UNWATCHED __attribute__((no_sanitize("address", "undefined")))
 
 namespace resnode::emulator {
 
-// What a kernel or its launch does wrong. Codes: emulator/configuration, /divergence, /lane, /shared-memory, /trap.
+// An error of a kernel or its launch. Codes: emulator/configuration, /divergence, /lane, /shared-memory, /trap.
 class Misuse : public Error {
  public:
   using Error::Error;
 };
 
-// In which order a block's threads run between barriers, and blocks: right kernels do not notice. Forward and shuffled move
-// the warps side by side; reverse runs each as far as it gets before the next one moves, so that one is a barrier ahead.
+// The order in which a block's threads (between barriers) and blocks run, which correct kernels do not notice. Forward
+// and shuffled advance the warps side by side. Reverse runs each warp as far as possible before the next one, so that
+// one is a barrier ahead.
 enum class Order { forward, reverse, shuffled };
-void setOrder(Order order, unsigned seed = 1);  // at first: as RESNODE_EMULATED_ORDER says (forward, reverse, shuffled)
+void setOrder(Order order, unsigned seed = 1);  // initially from RESNODE_EMULATED_ORDER (forward, reverse, shuffled)
 
-// Whether AddressSanitizer watches over the kernels that this process runs.
+// Whether the kernels of this process are compiled with AddressSanitizer.
 bool areKernelsSanitized();
 
 struct Launch {
@@ -51,13 +53,13 @@ struct Launch {
   std::vector<std::max_align_t> bytes = {};
 };
 
-// Throws Misuse. Checks what a launch checks; `optInBytes`: what cudaFuncSetAttribute allowed the kernel.
+// Throws Misuse. Checks what a launch checks; `optInBytes`: the limit that cudaFuncSetAttribute set for the kernel.
 void checkLaunch(const Launch& launch, size_t optInBytes);
 // Throws Misuse, and what the threads throw.
 void runGrid(const Launch& launch);
-// runtime/streams.cc: checks, then runs thread(bytes) in each thread of the grid, or records it where the stream captures.
-// Throws Error as cuda/launch.h does. Nothing of it depends on the kernel, and it is given plain values alone: what a launch
-// makes or destroys is compiled for every kernel.
+// runtime/streams.cc: checks, then runs thread(bytes) in each thread of the grid, or records it if the stream captures.
+// Throws Error as cuda/launch.h does. It does not depend on the kernel and takes only plain values, because what a
+// launch constructs or destroys is compiled for every kernel.
 void submit(const void* kernel, const dim3& blocks, const dim3& threads, size_t sharedBytes, cudaStream_t stream,
             void (*thread)(const void* bytes), const void* bytes, size_t count);
 
@@ -71,7 +73,7 @@ int laneOfThread();
 unsigned lanesAlive();
 [[noreturn]] void misuse(const char* code, const std::string& message, Site site);
 
-// One meeting of the lanes of a mask: see warpExchange.
+// A meeting of the lanes of a mask: see warpExchange.
 struct Meeting {
   unsigned mask = 0, arrived = 0;
   int readers = 0;
@@ -82,11 +84,11 @@ struct Meeting {
   bool isReduced = false;                // see Lanes::once
   RESNODE_UNWATCHED char* value(int lane) { return reinterpret_cast<char*>(values.data()) + lane * size; }
 };
-// The one that the running thread comes to; it then publishes its value there, and waits for the others.
+// The meeting that the running thread reaches. The thread then publishes its value there, and waits for the others.
 Meeting* join(unsigned mask, size_t size, const char* operation, Site site);
 void waitForLanes(Meeting* meeting);
 
-// What each lane of the mask published.
+// The values that the lanes of the mask published.
 template <class T>
 class Lanes {
  public:
@@ -104,7 +106,8 @@ class Lanes {
     std::memcpy(static_cast<void*>(&value), meeting_->value(lane), sizeof(T));
     return value;
   }
-  // What needs all values, for all lanes: reduce(T* values) is called by the first lane that comes on, and may change them.
+  // Runs once for all lanes, when all values are there: the first lane that continues calls reduce(T* values), which
+  // may change them.
   template <class Reduce>
   RESNODE_UNWATCHED void once(Reduce reduce) const {
     if (!meeting_->isReduced) reduce(reinterpret_cast<T*>(meeting_->value(0)));
@@ -115,8 +118,8 @@ class Lanes {
   Meeting* meeting_;
 };
 
-// Every lane of `mask` (all of which must come to the same place with the same mask) publishes a value and sees
-// everybody's. Shuffles, votes and the host versions of tensor-core instructions are made of it:
+// Every lane of `mask` (all of which must reach the same point with the same mask) publishes a value and sees
+// everyone's. Shuffles, votes and the host versions of tensor-core instructions use this:
 //   const auto lanes = warpExchange(0xffffffff, fragment);  ... lanes[7].a[0] ...
 template <class T>
 RESNODE_UNWATCHED Lanes<T> warpExchange(unsigned mask, const T& value, const char* operation = "warpExchange",
@@ -158,7 +161,7 @@ RESNODE_UNWATCHED T shuffle(unsigned mask, T value, int width, const char* opera
 #define RESNODE_DYNAMIC_SHARED(type, name) type* name = static_cast<type*>(::resnode::emulator::dynamicShared())
 
 #define __launch_bounds__(...)
-// What a GPU's kernels must hold in registers, the host's compiler inlines where it likes.
+// Values that must stay in registers on a GPU; the host's compiler may inline them as it likes.
 #undef __forceinline__
 #define __forceinline__ inline
 
@@ -172,7 +175,7 @@ inline void __syncthreads(RESNODE_SITE) { resnode::emulator::waitForBlock({file,
 inline void __syncwarp(unsigned mask = 0xffffffff, RESNODE_SITE) {
   resnode::emulator::warpExchange(mask, '\0', "__syncwarp", file, line);
 }
-inline unsigned __activemask() { return resnode::emulator::lanesAlive(); }  // every lane that has not ended
+inline unsigned __activemask() { return resnode::emulator::lanesAlive(); }  // all lanes that have not ended
 inline void __threadfence() {}
 inline void __threadfence_block() {}
 [[noreturn]] inline void __trap(RESNODE_SITE) { resnode::emulator::misuse("emulator/trap", "__trap()", {file, line}); }
@@ -272,7 +275,7 @@ void __stcg(T* address, std::common_type_t<T> value) {
   *address = value;
 }
 
-// Arithmetic. Macros where the C library declares the name for itself.
+// Arithmetic. Macros where the C library declares the same name.
 #define __expf(x) expf(x)
 #define __exp2f(x) exp2f(x)
 #define __logf(x) logf(x)
@@ -306,7 +309,7 @@ inline unsigned __float_as_uint(float x) { return resnode::emulator::bitsAs<unsi
 inline float __int_as_float(int x) { return resnode::emulator::bitsAs<float>(x); }
 inline float __uint_as_float(unsigned x) { return resnode::emulator::bitsAs<float>(x); }
 
-// CUDA's min and max take mixed integers; of floats, a NaN loses (fminf).
+// CUDA's min and max accept mixed integers; for floats, NaN is ignored (fminf).
 template <class A, class B>
 constexpr std::common_type_t<A, B> min(A a, B b) {
   if constexpr (std::is_floating_point_v<std::common_type_t<A, B>>) return fmin(a, b);

@@ -1,13 +1,13 @@
-// cuda/ptx.h on the host. What goes wrong only sometimes on a GPU always goes wrong here: an asynchronous copy arrives as late
-// as it may (at the wait that needs it), and until then its target holds NaN, so that a missing wait or barrier is seen.
+// cuda/ptx.h on the host. Errors that are rare on a GPU always happen here: an asynchronous copy arrives as late as
+// possible (at the wait that needs it), and until then its target holds NaN, so that a missing wait or barrier shows.
 #pragma once
 
 #include "test/cuda/emulator/emulator.h"
 
 namespace resnode::emulator {
 
-// ptx.cc: what is no template, and what is compiled once, optimised, for the tiles of all kernels. A copy that the kernel
-// asked for is checked by AddressSanitizer's own memcpy.
+// ptx.cc: functions without templates, and those that are compiled once, optimised, for the tiles of all kernels.
+// AddressSanitizer's own memcpy checks a copy that the kernel requested.
 void copyLater(void* to, const void* from, int bytes, bool valid);
 void commitCopies();
 void waitForCopies(int pending);
@@ -18,7 +18,7 @@ struct MatrixFragments {
   float d[4];
 };
 
-// D = A·B + D of a warp, whose lanes these are.
+// D = A·B + D for a warp with these lanes.
 template <class T>
 void multiplyMatrices(MatrixFragments* lanes);
 
@@ -27,7 +27,7 @@ struct IntegerFragments {
   int d[4];
 };
 
-// The same of 8-bit integers, b's signed: exact.
+// The same for 8-bit integers, where those of b are signed: exact.
 template <class T>
 void multiplyIntegers(IntegerFragments* lanes);
 
@@ -93,7 +93,7 @@ void multiplyAdd(int (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
 
 inline uint32_t roundToTf32(uint32_t bits) {
   if (std::isnan(__uint_as_float(bits))) return 0x7fffffff;
-  return (bits + 0x1000) & 0xffffe000;  // the mantissa's carry goes into the exponent, as it should
+  return (bits + 0x1000) & 0xffffe000;  // the mantissa's carry correctly goes into the exponent
 }
 
 }  // namespace resnode::cuda

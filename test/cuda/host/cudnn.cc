@@ -1,4 +1,4 @@
-// cuDNN's convolutions on the cuDNN for tests (libraries/fake-cudnn.cc), against native/reference.
+// cuDNN's convolutions on the fake cuDNN (libraries/fake-cudnn.cc), against native/reference.
 #include "cuda/cudnn/convolution.h"
 
 #include <algorithm>
@@ -57,7 +57,7 @@ RESNODE_TEST(cudnn, "the gradient by 16-bit weights is float32, made so or round
   CudnnHandle handle(fakeLibrary());
   ConvolutionProblem p = test::problemOf({"", 1, 8, 5, 5, 16, 3, 3, 1, 1, 1, 1}, ElementType::bfloat16);
   p.pass = ConvolutionPass::weightGradient;
-  // Fallbacks (engine 0) take long to compile here and are asked only where nothing else is proposed.
+  // Fallbacks (engine 0) take long to compile here and are used only if nothing else is proposed.
   same(namesOf(cudnnOptions(handle, p, {})),
        "cudnn-engine-1[2:5]-classic cudnn-engine-2[]-classic cudnn-engine-1[2:5] cudnn-engine-2[]", "both");
   for (const auto& candidate : cudnnCandidates(handle, p, {})) {
@@ -108,7 +108,7 @@ RESNODE_TEST(cudnn, "an error tells which attribute of what, and cuDNN's reason"
   throw test::Failure("nothing was thrown");
 }
 
-// The device's memory for the output, which is the only one that CUDA itself is asked to touch.
+// The output's device memory, the only one that CUDA itself accesses.
 template <class Run>
 void withOutputOnDevice(const ConvolutionProblem& problem, ConvolutionArguments arguments, Run run) {
   const size_t bytes = problem.output.elements() * bytesOf(problem.type);
@@ -144,7 +144,7 @@ RESNODE_TEST(cudnn, "what residual nets are made of, as the reference computes i
 RESNODE_TEST(cudnn, "odd sizes, dilation, padding") { check(test::oddCases()); }
 RESNODE_TEST(cudnn, "groups: true channels only, and the padding's zeros written") { check(test::groupedCases()); }
 
-// Adds what it should not.
+// Adds something wrong.
 struct Wrong final : ConvolutionImplementation {
   Wrong(std::unique_ptr<ConvolutionImplementation> right, int64_t at, const ConvolutionProblem& problem)
       : right_(std::move(right)), at_(at), problem_(problem) {}
@@ -176,7 +176,7 @@ RESNODE_TEST(cudnn, "the measure on the device takes every right candidate, in e
         ConvolutionCandidates candidates = cudnnCandidates(handle, p, {false, true});
         for (const auto& candidate : candidates) same(measure->check(*candidate), "", where + candidate->name());
         expect(measure->time(*candidates.front()) >= 0, "a time");
-        for (int64_t at : {int64_t{0}, p.output.elements() - 1}) {  // the last may be padding
+        for (int64_t at : {int64_t{0}, p.output.elements() - 1}) {  // the last one may be padding
           Wrong wrong(std::move(ownCandidates(p, 90).front()), at, p);
           expect(measure->check(wrong).find("wrong") == 0, where + "wrong at " + std::to_string(at));
         }
@@ -210,7 +210,7 @@ RESNODE_TEST(cudnn, "convolutions of integers, to one of them, as our own kernel
   }
 }
 
-// Integers of the type, as they lie in memory.
+// Integers of the type, as stored.
 std::vector<int8_t> integers(int64_t count, unsigned seed) {
   std::vector<int8_t> values;
   for (float unit : test::randomPlain<float>(count, seed)) values.push_back(static_cast<int8_t>(unit * 127));
@@ -269,7 +269,7 @@ RESNODE_TEST(cudnn, "where nothing but the result is rounded, shifted integers m
   }
 }
 
-// Makes sums of what it should not.
+// Computes wrong sums.
 struct WrongSums final : ConvolutionImplementation {
   explicit WrongSums(std::unique_ptr<ConvolutionImplementation> right) : right_(std::move(right)) {}
   const std::string& name() const override { return right_->name(); }
@@ -333,14 +333,14 @@ RESNODE_TEST(cudnn,
       for (const ConvolutionOption& option : options) {
         const auto made = option.make();
         expect(made->makesSums() == option.mustBeTimed, option.name);
-        // Behind the plan's own workspace lie three numbers a channel that nothing reads.
+        // The plan's own workspace is followed by three numbers per channel that nothing reads.
         expect(made->workspaceBytes() == (option.mustBeTimed ? 256 + 3 * 256 : 64), option.name + ": workspace");
         same(measure->check(*made), "", keyOf(p) + " " + option.name);
         expect(measure->time(*made) >= 0, "a time");
       }
       WrongSums wrong(options[1].make());
       expect(measure->check(wrong).find("sums") != std::string::npos, "a wrong product");
-      // Not behind the ReLU, which what makes sums must be.
+      // The diff is not behind the ReLU, as it must be if sums are computed.
       WrongSums apart(options[0].make());
       expect(measure->check(apart).find("from the reference") != std::string::npos, "in front of the ReLU");
     }

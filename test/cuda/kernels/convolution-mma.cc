@@ -37,7 +37,7 @@ const ConvolutionExtras kEverything{true, true, true, true, 0.25f};
 
 }  // namespace
 
-// Every compiled kernel: each tile and type with each way to find its inputs (pointwise, window, 4 channels).
+// Every compiled kernel: each tile and type with each gather (pointwise, window, 4 channels).
 RESNODE_TEST(convolution_mma, "every tile, every type") {
   const auto& cases = residualNetCases();
   eachType([&](auto element, cuda::ElementType type) {
@@ -45,7 +45,7 @@ RESNODE_TEST(convolution_mma, "every tile, every type") {
     for (const cuda::MmaTile& tile : cuda::mmaTiles()) {
       for (size_t i : {1, 2, 4}) run += checkTile<decltype(element)>(tile, cases[i], type, kEverything);
     }
-    // 9 tiles; 8-byte pixels in three of them, while 4 float32 channels are a vector as any other.
+    // 9 tiles; 8-byte pixels in three of them, while 4 float32 channels are an ordinary vector.
     expect(run == (sizeof(element) == 4 ? 9 * 3 : 9 * 2 + 3), std::to_string(run) + " kernels of " + nameOf(type));
   });
 }
@@ -58,7 +58,7 @@ RESNODE_TEST(convolution_mma, "every shape, with and without what follows") {
                                    : type == cuda::ElementType::float16 ? cuda::MmaTile{64, 64, 32, 4}
                                                                         : cuda::MmaTile{64, 32, 64, 4};
         const int run = checkTile<decltype(element)>(tile, shape, type, extras);
-        // 8-byte pixels are in float16's tile, and not in bfloat16's.
+        // 8-byte pixels are in float16's tile, but not in bfloat16's.
         const bool mustRun =
             type == cuda::ElementType::float16 ||
             (sizeof(element) == 2 && problemOf(shape, type).input.paddedChannels > cuda::kImageChannels);
@@ -77,7 +77,7 @@ RESNODE_TEST(convolution_mma, "several blocks each way") {
 
 RESNODE_TEST(convolution_mma, "split reductions, added by a second kernel or by the last block of a tile") {
   const ConvolutionCase shape{
-      "3×3 of 56 channels", 1, 56, 3, 5, 40, 3, 3, 1, 1, 1, 1};  // 504: 16 stages of 32, the last cut
+      "3×3 of 56 channels", 1, 56, 3, 5, 40, 3, 3, 1, 1, 1, 1};  // 504: 16 stages of 32, the last one partial
   for (const int splits : {2, 3, 8, 16}) {
     for (const bool isJoined : {false, true}) {
       const cuda::MmaTile tile{64, 64, 32, 4, splits, isJoined};
@@ -97,7 +97,8 @@ RESNODE_TEST(convolution_mma, "split reductions, added by a second kernel or by 
          "15 splits of 16 stages: the last 7 would be empty");
 }
 
-// 8 neighbouring rows, the same chunk: 8 different sixteen-byte parts of the 128 bytes that shared memory gives at once.
+// 8 neighbouring rows at the same chunk: 8 different sixteen-byte parts of the 128 bytes that shared memory delivers at
+// once.
 template <int depthBytes>
 void checkBanks() {
   for (int first = 0; first < 32; first += 8) {

@@ -8,7 +8,7 @@ namespace {
 
 constexpr int kCapability = 90;
 
-// Behind the convolution, as Caffe rounds sizes (pooling_layer.cpp).
+// The pooling after the convolution, with sizes rounded as in Caffe (pooling_layer.cpp).
 cuda::PoolingShape poolingOf(const cuda::Nhwc& map, int64_t pad) {
   const auto across = [&](int64_t size) {
     const int64_t out = (size + 2 * pad - 3 + 1) / 2 + 1;
@@ -17,7 +17,7 @@ cuda::PoolingShape poolingOf(const cuda::Nhwc& map, int64_t pad) {
   return {map, {map.n, across(map.h), across(map.w), map.c, map.paddedChannels}, 3, 3, 2, 2, pad, pad};
 }
 
-// Whole numbers, so that sums are the same in any order.
+// Integers, so that sums are the same in any order.
 template <class T>
 Memory<T> integers(int64_t count, unsigned seed) {
   Memory<T> values(count);
@@ -34,7 +34,7 @@ void check(const ConvolutionCase& shape, cuda::ElementType type, int64_t pad, co
   cuda::ConvolutionProblem problem = problemOf(shape, type, false, extras);
   problem.pooling = poolingOf(problem.output, pad);
   const cuda::Nhwc &in = problem.input, &map = problem.output, &made = problem.pooling->output;
-  // Zeros where channels are padding: of weights that is enough.
+  // Zeros in padding channels; for the weights this suffices.
   Memory<T> input = integers<T>(in.elements(), 1), weights = integers<T>(problem.weightElements(), 2);
   const int64_t depth = problem.weightChannels(), filter = problem.r * problem.s * depth;
   for (int64_t i = 0; i < problem.weightElements(); ++i) {
@@ -61,7 +61,7 @@ void check(const ConvolutionCase& shape, cuda::ElementType type, int64_t pad, co
   }
 }
 
-// More than the 7×8 windows of a block, so that blocks have neighbours below and beside; edges that cut windows.
+// More than the 7×8 windows of a block, so that blocks have neighbours below and beside; edges that clip windows.
 const ConvolutionCase kCases[] = {{"7×7 stride 2 of images", 2, 3, 33, 41, 40, 7, 7, 2, 3, 1, 1},
                                   {"3×3 of 8 channels, 72 filters", 1, 8, 17, 19, 72, 3, 3, 1, 1, 1, 1},
                                   {"as folded: 4×4 of 16 channels", 1, 16, 16, 33, 64, 4, 4, 1, 2, 1, 1},

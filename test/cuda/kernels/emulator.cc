@@ -1,4 +1,4 @@
-// The emulator itself: what right kernels may rely on, and that wrong ones are found.
+// The emulator itself: what correct kernels may rely on, and that it finds errors.
 #include "cuda/ptx.h"
 
 #include <cstdlib>
@@ -30,7 +30,7 @@ __global__ void writeIndex(int* out, int n) {
   if (i < n) out[i] = i;
 }
 
-// Sums 256 values a block: shared memory, then one warp's shuffles.
+// Sums 256 values per block: shared memory, then the shuffles of one warp.
 __global__ void sumBlocks(const float* in, float* out) {
   RESNODE_SHARED(float, parts, [8]);
   float sum = in[blockIdx.x * blockDim.x + threadIdx.x];
@@ -92,7 +92,7 @@ __global__ void readUnwritten(float* out) {
 
 enum class Fault { none, global, shared, local, freed, leak, copied };
 __attribute__((noinline)) float read(const float* values, int i) { return values[i]; }
-// Its last thread of 32 does it, between barriers.
+// The last thread of 32 does it, between barriers.
 __global__ void faulty(Fault fault, float* out, const float* freed) {
   RESNODE_SHARED(float, tile, [32]);
   float own[32] = {};
@@ -188,7 +188,7 @@ RESNODE_TEST(emulator, "finds launches past the limits") {
   expectMisuse("emulator/configuration", "1025×1×1 threads", launched(1, 1025, 0));
   expectMisuse("emulator/configuration", "1×65536×1 blocks", launched(dim3(1, 65536), 1, 0));
   expectMisuse("emulator/configuration", "0×1×1 blocks", launched(0, 1, 0));
-  launched(1, 1, 227 * 1024)();  // launch() asks for it
+  launched(1, 1, 227 * 1024)();  // launch() enables it
   try {
     launched(1, 1, 227 * 1024 + 1)();
     throw test::Failure("228 KB of shared memory were granted");
@@ -210,7 +210,7 @@ RESNODE_TEST(emulator, "shared memory starts as garbage, in every block") {
   }
 }
 
-// kernels.test.ts asks for each in a process of its own.
+// kernels.test.ts runs each in a separate process.
 RESNODE_TEST(emulator, "does what RESNODE_FAULT names, for AddressSanitizer to report") {
   const char* asked = std::getenv("RESNODE_FAULT");
   const std::string name = asked ? asked : "none";

@@ -1,6 +1,6 @@
-// Runs the cases whose names contain the argument (all without one; with --from N those from the Nth on), each in three orders
-// of threads and blocks, and prints a line a case: "ok NAME" or "failed NAME: why". kernels.test.ts reads them. Without
-// sanitizers one order does: bfloat16's kernels have the barriers of the other types'.
+// Runs the cases whose names contain the argument (all without one; with --from N those from the Nth on), each in three
+// orders of threads and blocks. Prints a line per case, "ok NAME" or "failed NAME: why", which kernels.test.ts reads.
+// Without sanitizers one order suffices, because bfloat16's kernels have the same barriers as those of other types.
 #include "test/cuda/kernels/harness.h"
 
 #include <cstdio>
@@ -28,7 +28,7 @@ std::vector<Case>& cases() {
 
 #ifdef RESNODE_EMULATE
 
-// What went wrong, empty where nothing did.
+// The failure, or an empty string.
 std::string run(const Case& test) {
   for (const auto& [order, name] :
        {std::pair(emulator::Order::forward, "forward"), std::pair(emulator::Order::reverse, "reverse"),

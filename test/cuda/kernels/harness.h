@@ -1,6 +1,7 @@
-// A few lines to test kernels with. A case checks with expect() and near(); the first failure ends it.
+// A small harness for kernel tests. A case checks with expect() and near(); the first failure ends it.
 //   RESNODE_TEST(softmax, "rows add up to one") { ... }
-// main() (harness.cc) runs every case once with each order of threads and blocks; on a GPU (test/cuda/hardware) once.
+// main() (harness.cc) runs every case once with each order of threads and blocks, or once on a GPU
+// (test/cuda/hardware).
 #pragma once
 
 #include <cmath>
@@ -56,7 +57,8 @@ void near(double actual, double expected, double relative, double absolute, cons
   else failNear(actual, expected, what);
 }
 
-// fp32 1e-5; fp16 and bf16: one rounding of the result (2⁻¹¹, 2⁻⁹ with a margin of 2), times what the caller makes of a reduction.
+// fp32: 1e-5; fp16 and bf16: one rounding of the result (2⁻¹¹, 2⁻⁹ with a margin of 2), times the caller's factor for a
+// reduction.
 inline double relativeOf(cuda::ElementType type) {
   return type == cuda::ElementType::float32 ? 1e-5 : type == cuda::ElementType::float16 ? 1.0 / 1024 : 1.0 / 128;
 }
@@ -64,7 +66,7 @@ inline const char* nameOf(cuda::ElementType type) {
   return type == cuda::ElementType::float32 ? "float32" : type == cuda::ElementType::float16 ? "float16" : "bfloat16";
 }
 
-// Memory that kernels and tests both reach at one address: the heap under the emulator, exactly `bytes` long for
+// Memory that kernels and tests access at one address: the heap under the emulator, exactly `bytes` long for
 // AddressSanitizer; pinned host memory on a GPU.
 void* allocateShared(size_t bytes);
 void releaseShared(void* memory);
@@ -94,16 +96,17 @@ class Memory {
 
 // What follows is compiled once, in values.cc: for float, __half and __nv_bfloat16.
 
-// Random values in [low, high), already rounded to T, so that the reference sees what the kernel sees.
+// Random values in [low, high), already rounded to T, so that the reference computes with the kernel's inputs.
 template <class T>
 Memory<T> randomMemory(size_t count, unsigned seed, float low = -2, float high = 2, size_t misaligned = 0);
 
-// NaN everywhere, so that an element that is never written fails.
+// NaN everywhere, so that an element that is not written fails.
 template <class T>
 Memory<T> nanMemory(size_t count, size_t misaligned = 0);
 
-// On a GPU each one is. On the host the sanitized kernels are not compiled for bfloat16 (emulator/without-bfloat16.h): the cases
-// run with it alone on those without sanitizers, and with the others on the sanitized ones.
+// On a GPU every type is tested. On the host the sanitized kernels are not compiled for bfloat16
+// (emulator/without-bfloat16.h): cases test bfloat16 only on kernels without sanitizers, and the other types on
+// sanitized ones.
 bool isTested(cuda::ElementType type);
 
 // Calls function(T{}, ElementType) for those of float, __half and __nv_bfloat16 that are tested.

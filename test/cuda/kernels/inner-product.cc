@@ -7,11 +7,12 @@ namespace {
 
 struct Options {
   bool bias = true, relu = false;
-  int64_t gap = 0;  // elements between the input's rows that do not count
+  int64_t gap = 0;  // unused elements between the input's rows
   size_t misaligned = 0;
 };
 
-// |error| ≤ (what one lane or thread adds up in turn + 16)·2⁻²⁴·Σ|x·w|; values are up to 2, so k·4 bounds the sum.
+// |error| ≤ (the number of terms that one lane or thread adds in sequence + 16)·2⁻²⁴·Σ|x·w|; values are up to 2, so k·4
+// bounds the sum.
 template <class In, class Weight>
 void check(ElementType inputType, ElementType weightsType, int64_t rows, int64_t k, int64_t outputs,
            const Options& options) {

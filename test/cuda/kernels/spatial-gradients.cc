@@ -1,4 +1,4 @@
-// Pooling, BatchNorm, Scale and what works element by element: gradients on nhwc and on plain tensors.
+// Gradients of pooling, BatchNorm and elementwise operations, on nhwc and on row-major tensors.
 #include <algorithm>
 
 #include "cuda/kernels/behind-relu.h"
@@ -13,13 +13,13 @@
 namespace resnode::cuda {
 namespace {
 
-// Lists with their types: nvcc loses bare ones in generic lambdas.
+// Typed lists, because nvcc fails on bare ones in generic lambdas.
 using Plains = std::vector<test::Plain>;
 using Shapes = std::vector<Shape>;
 using Values = std::vector<std::vector<float>>;
 Shapes vectors(size_t count, int64_t length) { return Shapes(count, Shape(1, length)); }
 
-// One set of values in both forms: nhwc of a shape in T, and the same as N×C×H×W in float32.
+// One set of values in both layouts: nhwc in T, and N×C×H×W in float32.
 template <class T>
 struct Form {
   using Element = T;
@@ -42,14 +42,14 @@ struct Form {
     return memory;
   }
   test::Memory<T> result() const { return test::nanMemory<T>(static_cast<size_t>(channelShape().elements())); }
-  // One rounding of what was computed in float32.
+  // One rounding of a float32 result.
   void near(const test::Memory<T>& actual, const std::vector<float>& expected, double absolute,
             const std::string& what) const {
     const std::string where = what + ", " + test::describe(nhwc, type) + (isNhwc ? "" : " plain");
     if (isNhwc) test::nearNhwc(actual, nhwc, expected, test::relativeOf(type), absolute, where);
     else test::nearPlain(actual, expected, test::relativeOf(type), absolute, where);
   }
-  // What a result of the order of one may lose besides where y is read, which T has rounded.
+  // The additional error of a result of the order of one if y is read, which T has rounded.
   double ofRoundedY() const { return type == ElementType::float32 ? 0 : 4 * test::relativeOf(type); }
 };
 
@@ -73,7 +73,7 @@ void eachForm(Check check) {
   for (const Nhwc& nhwc : test::oddShapes()) {
     for (bool isNhwc : {true, false}) check(Form<float>{type, nhwc, isNhwc});
   }
-  check(Form<float>{type, {1, 60, 70, 5, 8}, true});  // many values a channel: shared by blocks
+  check(Form<float>{type, {1, 60, 70, 5, 8}, true});  // many values per channel: split among blocks
   check(Form<float>{type, {9, 60, 70, 2, 4}, false});
   eachNarrowForm(check);
 }
@@ -191,7 +191,7 @@ RESNODE_TEST(spatial_gradients, "BatchNorm with Scale and ReLU, over batch and g
       auto scratch = test::scratchOf(batchNormGradientScratch(form.channelShape()));
       launchBatchNormGradient(of, form.channelShape(), scratch.data(), nullptr);
       const std::string what = "options " + std::to_string(options);
-      // One value a channel: what is left of it minus itself is rounding alone.
+      // With one value per channel, subtracting the mean leaves only rounding errors.
       form.near(diff, expected.dx[0], 2e-4, what + " dx");
       test::nearPlain(dScale, expected.dw[0], 1e-4, 1e-3, what + " dScale");
       test::nearPlain(dBias, expected.dw[1], 1e-4, 1e-3, what + " dBias");
@@ -311,7 +311,7 @@ RESNODE_TEST(spatial_gradients, "diffs of several readers behind a ReLU, in plac
   });
 }
 
-// What SumBehindRelu makes of plain values: the sum, then both sums of each norm.
+// SumBehindRelu on row-major values: the sum, then both sums of each norm.
 Values diffSumsOf(const SumBehindRelu& op, std::vector<test::Plain>& inputs, const Shape& shape) {
   Values made{std::vector<float>(static_cast<size_t>(elementCount(shape)))};
   const Shape channels{shape[1]};
@@ -388,7 +388,7 @@ RESNODE_TEST(spatial_gradients, "diffs at a stride, and BatchNorms' sums of what
       const Values expected = diffSumsOf(op, plain, form.shape());
       const std::string what = std::to_string(count) + " diffs, " + std::to_string(norms) + " norms";
       form.near(output, expected[0], 1e-6 + form.ofRoundedY(), what);
-      // Each value has been rounded to T before it is added up.
+      // Each value is rounded to T before it is added.
       const double values = std::sqrt(static_cast<double>(nhwc.pixels()));
       const double absolute =
           1e-5 * values + 16 * values * (form.type == ElementType::float32 ? 0 : test::relativeOf(form.type));

@@ -8,7 +8,7 @@
 namespace resnode::cuda {
 namespace {
 
-// Blobs of odd sizes, more of them than a launch takes; what the reference and the kernels change is two copies.
+// Blobs of odd sizes, more of them than a launch takes; the reference and the kernels change separate copies.
 struct Blobs {
   std::vector<int64_t> counts;
   std::vector<test::Memory<float>> values, diffs, accumulators, histories, seconds, averages;
@@ -20,7 +20,7 @@ struct Blobs {
       const auto seed = static_cast<unsigned>(10 * i);
       counts.push_back(count);
       values.push_back(test::randomMemory<float>(size, seed));
-      values.back()[0] = 0;  // whose sign is 0
+      values.back()[0] = 0;  // the sign of which is 0
       diffs.push_back(test::randomMemory<float>(size, seed + 1));
       accumulators.push_back(test::randomMemory<float>(size, seed + 2));
       histories.push_back(test::randomMemory<float>(size, seed + 3, 0.1f, 2));
@@ -41,7 +41,7 @@ struct Blobs {
   }
 };
 
-// Of a blob: its values, two histories, its accumulator, its average.
+// For a blob: its values, two histories, its accumulator, its average.
 constexpr size_t kPlaces = 5;
 
 Update averaging(Update update) {
@@ -74,7 +74,7 @@ Update updateOf(UpdateRule rule, size_t blobs, int64_t iterSize) {
   return update;
 }
 
-// Whether it was skipped for its diffs.
+// Returns whether the update was skipped because of its diffs.
 float runReference(const Update& update, Blobs& blobs, std::vector<float> schedule, std::vector<float> loss,
                    bool checksDiffs) {
   Program program;
@@ -96,7 +96,7 @@ float runReference(const Update& update, Blobs& blobs, std::vector<float> schedu
   return skipped;
 }
 
-// `schedule` without its loss scale. `wrongDiff`: the last value of the last blob's diff, where diffs are looked at.
+// `schedule` has no loss scale. `wrongDiff`: the last value of the last blob's diff, if diffs are checked.
 void check(const Update& update, std::vector<float> schedule, const std::vector<float>& loss, int badLabel,
            const std::string& what, std::optional<float> wrongDiff = std::nullopt, float lossScale = 1) {
   schedule.push_back(lossScale);
@@ -139,7 +139,7 @@ constexpr UpdateRule kRules[] = {UpdateRule::sgd,      UpdateRule::nesterov, Upd
 RESNODE_TEST(update, "every rule, decay and clipping, alone and accumulated") {
   for (UpdateRule rule : kRules) {
     for (int options = 0; options < 8; ++options) {
-      // Clipping and passes that are no last ones are the same for all rules, and slow here.
+      // Clipping, and passes that are not the last, are the same for all rules, and slow here.
       const bool isPlain = rule == UpdateRule::sgd;
       if ((options & 2) && !isPlain) continue;
       Update update = updateOf(rule, 4, options & 4 ? 3 : 1);
@@ -199,7 +199,7 @@ RESNODE_TEST(update, "diffs are what they are over the loss scale, clipped and a
     Update update = updateOf(UpdateRule::sgd, 4, iterSize);
     update.clipGradients = 0.05f;
     check(update, {0.05f, 0, 1, 1}, {1}, 0, "clipped", std::nullopt, 24);
-    update.clipGradients = 1.5f;  // less than the scaled diffs' norm, more than their own
+    update.clipGradients = 1.5f;  // less than the norm of the scaled diffs, more than that of the original ones
     check(update, {0.05f, 0, 1, 1}, {1}, 0, "not clipped", std::nullopt, 24);
   }
 }

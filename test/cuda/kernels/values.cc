@@ -1,4 +1,4 @@
-// What cases compare, and the words of a difference.
+// Comparisons of cases, and messages about differences.
 #include <cstdint>
 #include <sstream>
 

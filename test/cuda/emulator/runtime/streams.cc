@@ -26,7 +26,7 @@ cudaError_t runOne(cudaStream_t stream) {
   return status == cudaSuccess || status == cudaErrorNotReady ? status : poison(stream->device, status);
 }
 
-// The same, however long it takes: another process may have to come first.
+// The same, however long it takes: another process may have to finish first.
 cudaError_t finishOne(cudaStream_t stream) {
   for (;;) {
     const cudaError_t status = runOne(stream);
@@ -35,7 +35,7 @@ cudaError_t finishOne(cudaStream_t stream) {
   }
 }
 
-// RESNODE_EMULATED_FAIL_LAUNCH: counts from when its text last changed.
+// RESNODE_EMULATED_FAIL_LAUNCH: counts from its last change.
 bool launchFails() {
   static std::string seen;
   static int64_t left = 0;
@@ -73,7 +73,7 @@ void submit(const void* kernel, const dim3& blocks, const dim3& threads, size_t 
   std::memcpy(launch.bytes.data(), bytes, count);
   RESNODE_CUDA(call([&] {
     const cudaError_t status = submitLaunch(std::move(launch), stream);
-    // A kernel that fails does so while the host goes on: the launch itself succeeds, what follows does not.
+    // A failing kernel fails while the host continues: the launch itself succeeds, but later calls do not.
     return stickyError() != cudaSuccess ? cudaSuccess : status;
   }));
 }
@@ -99,7 +99,7 @@ cudaError_t enqueue(cudaStream_t given, Operation operation) {
     return cudaSuccess;
   }
   Device& device = state().devices[stream->device];
-  if (stream == device.defaultStream.get()) {  // the legacy stream waits for the others, and they for it
+  if (stream == device.defaultStream.get()) {  // the legacy stream waits for the others, and they wait for it
     for (cudaStream_t other : device.streams) {
       if (other->waitsForDefault && other->capture) {
         other->capture->invalid = true;
@@ -170,7 +170,8 @@ cudaError_t cudaStreamCreate(cudaStream_t* stream) {
 }
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
-  const std::lock_guard<std::recursive_mutex> lock(state().mutex);  // works on a lost device, and says that it is lost
+  // Works on a lost device, and reports that it is lost.
+  const std::lock_guard<std::recursive_mutex> lock(state().mutex);
   if (!stream || !exists(stream)) return finish(cudaErrorInvalidResourceHandle);
   const cudaError_t status = finishStream(stream);
   state().devices[stream->device].streams.erase(stream);
@@ -195,7 +196,7 @@ cudaError_t cudaStreamQuery(cudaStream_t stream) {
       return cudaErrorStreamCaptureUnsupported;
     }
     if (resolve(stream)->pending.empty()) return cudaSuccess;
-    const cudaError_t status = runOne(resolve(stream));  // who polls gets there
+    const cudaError_t status = runOne(resolve(stream));  // polling makes progress
     return status == cudaSuccess ? cudaErrorNotReady : status;
   });
 }
@@ -259,7 +260,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t given, cudaEvent_t event, unsigned)
       event->capture->unjoined.erase(event->capturedIn);
       return cudaSuccess;
     }
-    // What a graph would wait for lies outside it.
+    // The graph would wait for something outside it.
     if (stream->capture) return cudaErrorStreamCaptureIsolation;
     const auto mark = event->mark;
     return mark ? enqueue(given, [mark] { return finishMark(*mark); }) : cudaSuccess;

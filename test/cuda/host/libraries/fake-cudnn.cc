@@ -1,6 +1,7 @@
-// A libcudnn.so.9 for tests: strict about descriptors, as cuDNN's documentation states them (types, counts, what is
-// required, what must be finalised first), and computes an operation graph by naive loops on host memory, at once.
-// It proposes engine 1 twice (A and B, knob 2 = 5), engine 2 (A: tensor cores, not deterministic) and engine 0 (fallback).
+// A libcudnn.so.9 for tests. It is strict about descriptors, as cuDNN's documentation defines them (types, counts,
+// required attributes, the order of finalising), and computes an operation graph at once by naive loops on host memory.
+// It proposes engine 1 twice (A and B, knob 2 = 5), engine 2 (A: tensor cores, not deterministic) and engine 0
+// (fallback).
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -190,7 +191,7 @@ const Rule kRules[] = {
 };
 constexpr int kGraphOfEngine = 1300;  // CUDNN_ATTR_ENGINE_OPERATION_GRAPH
 
-// Destroyed ones too: what refers to them may still be alive, as in cuDNN. Freed with the library.
+// Including destroyed ones, because others may still refer to them, as in cuDNN. Freed with the library.
 std::vector<std::unique_ptr<Descriptor>> all;
 
 Descriptor* make(cudnnBackendDescriptorType_t type) {
@@ -256,7 +257,7 @@ void finalise(Descriptor& d) {
   d.final = true;
 }
 
-// A tensor of a run: where each element lies, in memory or, where virtual, in floats of the run's own.
+// A tensor of a run: its elements' positions, in memory or, if it is virtual, in floats that belong to the run.
 struct Tensor {
   std::vector<int64_t> sizes, strides;
   cudnnDataType_t type = CUDNN_DATA_FLOAT;
@@ -293,7 +294,7 @@ struct Tensor {
   }
 };
 
-// A convolution's tensors, and which of them meet.
+// A convolution's tensors, and which elements are multiplied.
 struct Products {
   Products(const Descriptor& operation, cudnnBackendAttributeName_t settingsName, Tensor& x, Tensor& w, Tensor& y)
       : x(x), w(w), y(y) {
@@ -349,7 +350,7 @@ class Run {
     });
   }
 
-  // Every product of the forward pass, seen from one of its factors.
+  // Every product of the forward pass contributes to the diff of one of its factors.
   void convolveBackward(const Descriptor& operation) {
     const bool isData = operation.type == CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR;
     const auto at = [&](cudnnBackendAttributeName_t data, cudnnBackendAttributeName_t filter) -> Tensor& {
@@ -362,7 +363,7 @@ class Run {
                       at(CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW),
                       at(CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY));
     Tensor& made = isData ? of.x : of.w;
-    std::map<int64_t, float> sums;  // by place
+    std::map<int64_t, float> sums;  // by position
     const auto add = [&](float value, int64_t a, int64_t b, int64_t c, int64_t d) {
       sums[made.place(a, b, c, d)] += value;
     };
@@ -397,7 +398,7 @@ class Run {
       });
       return;
     }
-    const Tensor& b = tensor(operation.at(CUDNN_ATTR_OPERATION_POINTWISE_BDESC));  // a size of 1: the same for all
+    const Tensor& b = tensor(operation.at(CUDNN_ATTR_OPERATION_POINTWISE_BDESC));  // a size of 1 is broadcast
     const auto at = [&](int axis, int64_t i) { return b.sizes[axis] == 1 ? 0 : i; };
     y.fill([&](int64_t n, int64_t c, int64_t h, int64_t w) {
       const float left = x.get(n, c, h, w), right = b.get(at(0, n), at(1, c), at(2, h), at(3, w));
@@ -412,7 +413,7 @@ class Run {
     dx.fill([&](int64_t n, int64_t c, int64_t h, int64_t w) { return x.get(n, c, h, w) > 0 ? dy.get(n, c, h, w) : 0; });
   }
 
-  // dScale = Σ dy · x̂ and dBias = Σ dy, and what dx = a · dy + b · x + c is made of.
+  // dScale = Σ dy · x̂ and dBias = Σ dy, and the factors of dx = a · dy + b · x + c.
   void normWeights(const Descriptor& operation) {
     const auto at = [&](cudnnBackendAttributeName_t name) -> Tensor& { return tensor(operation.at(name)); };
     const Tensor &x = at(CUDNN_ATTR_OPERATION_BN_BWD_WEIGHTS_X_DESC),
@@ -476,7 +477,7 @@ class Run {
     tensor.strides = descriptor.all<int64_t>(CUDNN_ATTR_TENSOR_STRIDES);
     tensor.type = descriptor.one<cudnnDataType_t>(CUDNN_ATTR_TENSOR_DATA_TYPE);
     if (descriptor.values.count(CUDNN_ATTR_TENSOR_IS_VIRTUAL) && descriptor.one<char>(CUDNN_ATTR_TENSOR_IS_VIRTUAL)) {
-      // Whole numbers below 2²⁴ here, which floats hold.
+      // Integers below 2²⁴ here, which floats represent exactly.
       demand(tensor.type == CUDNN_DATA_FLOAT || tensor.type == CUDNN_DATA_INT32, "intermediates are float32 or int32");
       tensor.own.assign(static_cast<size_t>(tensor.place(tensor.sizes[0] - 1, tensor.sizes[1] - 1, tensor.sizes[2] - 1,
                                                          tensor.sizes[3] - 1)) +
@@ -511,7 +512,7 @@ cudnnStatus_t call(Function function) {
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
-// Its version is another file's (host.cmake).
+// Its version is in another file (host.cmake).
 EXPORT size_t cudnnGetCudartVersion() { return 13000; }
 EXPORT const char* cudnnGetErrorString(cudnnStatus_t status) {
   return status == CUDNN_STATUS_SUCCESS ? "CUDNN_STATUS_SUCCESS" : "CUDNN_STATUS_BAD_PARAM";
@@ -569,13 +570,13 @@ EXPORT cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t descripto
     const int64_t available = static_cast<int64_t>(value.bytes.size() / sizeOf(type));
     *count = name == CUDNN_ATTR_ENGINECFG_KNOB_CHOICES && requested == 0
                  ? 0
-                 : available;  // as cuDNN 9.24: knobs are not counted
+                 : available;  // as in cuDNN 9.24: knobs are not counted
     const int64_t given = std::min(available, requested);
     if (type != CUDNN_TYPE_BACKEND_DESCRIPTOR) {
       if (given > 0) std::memcpy(values, value.bytes.data(), static_cast<size_t>(given) * sizeOf(type));
       return;
     }
-    for (int64_t i = 0; i < given; ++i) {  // the caller's descriptors become copies
+    for (int64_t i = 0; i < given; ++i) {  // copies to the caller's descriptors
       Descriptor& target = *static_cast<Descriptor**>(values)[i];
       const Descriptor& source = *value.as<Descriptor*>()[static_cast<size_t>(i)];
       demand(target.type == source.type && !target.final, "descriptors of the right type to fill");
