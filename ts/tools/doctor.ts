@@ -1,4 +1,4 @@
-/** What resnode finds of all it needs, and what mends what is missing. */
+/** Checks everything that resnode needs, and says how to repair what is missing. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { ResnodeError } from '../base/errors.ts';
@@ -9,17 +9,17 @@ import { formatBytes } from '../device/memory.ts';
 import { findDriver, type Machine } from '../device/nvidia.ts';
 import { loadBinding, rebuildCommand } from '../native/load.ts';
 
-/** One thing that was looked at. */
+/** One check. */
 export interface Finding {
   readonly name: string;
   readonly ok: boolean;
-  /** What is there, or what is not, in one line. */
+  /** The result in one line. */
   readonly found: string;
   /** Versions, paths and sizes, for programs. */
   readonly details?: Readonly<Record<string, string | number | boolean | null>>;
-  /** Every path that was looked at, where it was looked for. */
+  /** Every path that was searched. */
   readonly tried?: readonly string[];
-  /** The command, or the one step, that mends it. Absent where nothing is broken. */
+  /** The command or the step that repairs it; absent if nothing is broken. */
   readonly mend?: string;
 }
 
@@ -40,7 +40,7 @@ const OLDEST_NODE = 20;
 const OLDEST_DRIVER = 580;
 const OLDEST_DRIVER_CUDA11 = 450;
 
-/** Looks at everything; throws nothing. */
+/** Runs all checks; throws nothing. */
 export async function diagnose(): Promise<Diagnosis> {
   const { version } = ownPackage();
   const machine: Machine = { root: '/', environment: process.env };
@@ -110,7 +110,7 @@ function checkAddon(expected: string): Finding {
   }
 }
 
-/** A choice by name: only a processor without AVX2 needs it. */
+/** A choice by name, which only a CPU without AVX2 needs. */
 async function checkOneDnn(cpu: Finding): Promise<Finding> {
   const opened = await describeDevice('cpu', { kernels: 'oneDNN' });
   if (opened instanceof ResnodeError && cpu.ok)
@@ -132,7 +132,7 @@ async function checkCpu(): Promise<Finding> {
     : { name: 'CPU device', ok: true, found: pairs(opened), details: opened };
 }
 
-// By the libraries that are here.
+// Depends on the libraries that are installed.
 function oldestDriver(): number {
   try {
     const { folder } = loadBinding();
@@ -142,7 +142,7 @@ function oldestDriver(): number {
   }
 }
 
-/** @param oldest The first driver that will do. @internal */
+/** @param oldest The first driver that suffices. @internal */
 export function checkDriver(machine: Machine, oldest = OLDEST_DRIVER): Finding {
   const { path, tried, version, gpus } = findDriver(machine);
   const details = { version, path, gpus };
@@ -167,7 +167,7 @@ export function checkDriver(machine: Machine, oldest = OLDEST_DRIVER): Finding {
 
 const installDriver = (oldest: number) =>
   `install NVIDIA's driver ${oldest} or later: https://www.nvidia.com/drivers`;
-// A checkout can have the other library; building it takes no GPU and no root.
+// A checkout may have the other library. Building it needs neither a GPU nor root.
 const tooOld = (oldest: number) =>
   oldest === OLDEST_DRIVER
     ? `${installDriver(oldest)}; or, for drivers from ${OLDEST_DRIVER_CUDA11} on, build libresnode_cuda11.so in a checkout: scripts/build-cuda11.sh`
@@ -204,7 +204,7 @@ export function checkCudnn(
   list: (Pick<Devices, 'cudnn' | 'cudnnTried'> & Partial<Pick<Devices, 'driver' | 'runtime'>>) | null,
 ): Finding {
   const name = 'cuDNN';
-  // One that is there but lacks a companion says which.
+  // A library that is installed but lacks a dependency names it.
   const told = /pip install [\w-]+/.exec(list?.cudnnTried.map(([, outcome]) => outcome).join('\n') ?? '');
   const major = Number.parseInt(list?.driver ?? list?.runtime ?? '13', 10);
   const mend = told?.[0] ?? `pip install nvidia-cudnn-cu${Math.min(13, Math.max(11, major))}`;
@@ -227,7 +227,7 @@ export function checkGpus(list: Pick<Devices, 'devices' | 'problem'> | null, ope
     )
     .join('; ');
   if (!(opened instanceof ResnodeError)) return { name, ok: true, found, details: opened };
-  // The first line; every place where cuDNN was looked for is told beside cuDNN.
+  // The first line. Another row reports every place that was searched for cuDNN.
   const reason = opened.message.split('\n')[0]!.replace(/ Tried:$/, '');
   return { name, ok: false, found: found === '' ? reason : `${found}; but: ${reason}` };
 }

@@ -1,6 +1,6 @@
 /**
- * A CUDA device by itself: operations of the nets fused, as separate launches and as Caffe launches them, and whole nets as
- * they are run beside the same nets layer by layer.
+ * Benchmarks a CUDA device alone: operations of the nets fused, as separate launches and with Caffe's launches, and whole
+ * nets fused and layer by layer.
  */
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -24,41 +24,43 @@ import { initialWeights } from './prepare.ts';
 import { median, relativeDifference } from './statistics.ts';
 
 export interface DeviceBenchOptions {
-  /** Names out of `benchNetNames`. */
+  /** Names from `benchNetNames`. */
   readonly nets: readonly string[];
   readonly batches: readonly number[];
   /** A run forward, or a training step: forward, loss, backward, SGD with momentum. */
   readonly task: 'forward' | 'training';
   readonly precision: 'float32' | 'tf32' | 'float16' | 'bfloat16';
-  /** Also the operations of the nets by themselves, at the first batch size. */
+  /** Also times the operations of the nets alone, at the first batch size. */
   readonly operations: boolean;
-  /** Timed runs of each. */
+  /** The number of timed runs of each. */
   readonly runs: number;
-  /** A Caffe build's tool, which is timed on the same GPU; null: Caffe is absent. */
+  /** The `caffe` tool of a Caffe build, which is timed on the same GPU; null: no Caffe. */
   readonly caffe: string | null;
-  /** A Python that has torch, which is timed on the same GPU; null or absent: torch is left out. */
+  /** A Python that has torch, which is timed on the same GPU; null or absent: no torch. */
   readonly python?: string | null;
   /** Where torch computes. Default `cuda:0`, or the GPU that the device is. */
   readonly torchDevice?: string;
-  /** Inputs of operations are rotated through so many bytes; 0: twice the device's L2 cache. */
+  /** The operations' inputs rotate through this many bytes; 0: twice the device's L2 cache. */
   readonly rotatedBytes?: number;
-  /** Bytes of the copy that tells the memory's speed. */
+  /** The number of bytes of the copy that measures the memory's speed. */
   readonly copyBytes?: number;
-  /** Told what begins. */
+  /** Called with a description of each step before it starts. */
   readonly onProgress?: (text: string) => void;
-  /** Given the report of what was measured so far, whenever there is more of it. */
+  /** Called with the report so far whenever it grows. */
   readonly onMeasured?: (report: DeviceReport) => void;
 }
 
 const SEED = 20151210;
-/** How far results in each precision may be from one another, as a share of the largest; operations, of 1 + |value|. */
+/**
+ * The allowed difference between results in each precision, relative to the largest value; for operations, to 1 + |value|.
+ */
 const BOUNDS = { float32: 1e-3, tf32: 3e-2, float16: 3e-2, bfloat16: 0.2 } as const;
 const RATE = 1e-6;
 
 /**
  * Measures on an open CUDA device.
- * @throws ResnodeError `bench/outputs-differ` where ways that should compute the same do not; ArgumentError for unknown
- * nets; DeviceError, `device/unsupported` for operations on a device that is no CUDA device
+ * @throws ResnodeError `bench/outputs-differ` if implementations that should agree do not; ArgumentError for unknown nets;
+ * DeviceError, `device/unsupported` for operations on a device other than CUDA
  */
 export async function benchDevice(device: Device, options: DeviceBenchOptions): Promise<DeviceReport> {
   const { precision, onProgress = () => {}, onMeasured = () => {} } = options;
@@ -101,7 +103,7 @@ export async function benchDevice(device: Device, options: DeviceBenchOptions): 
 
 const EMPTY = { n: 1, c: 1, h: 1, w: 1, outputs: 1, kernel: 1, stride: 1, pad: 0 };
 
-// Bytes read and written a second, in GB/s.
+// Bytes read and written per second, in GB/s.
 async function measureCopy(device: Device, { runs, copyBytes = 2 ** 30 }: DeviceBenchOptions) {
   const bench = { ...EMPTY, kind: 'copy', n: copyBytes, precision: 'float32', runs } as const;
   const [copy] = await device.benchOperation({ ...bench, rotatedBytes: 1, tune: true });
@@ -137,7 +139,7 @@ async function* measureShapes(
   }
 }
 
-/** Every different operation that is timed, with how often the nets have it; what moves most comes first. */
+/** Every distinct operation to time, with its number of occurrences in the nets. Those that move most bytes come first. */
 export function problemsOf(
   nets: readonly BenchNet[],
   batch: number,
@@ -180,9 +182,9 @@ export function problemsOf(
   );
 }
 
-// Milliseconds of each run, from call to result, input on the device.
+// Milliseconds of each run, from call to result, with the input on the device.
 async function timeRuns(run: () => Promise<Float32Array>, runs: number): Promise<number[]> {
-  for (let i = 0; i < 2; i++) await run(); // a graph is captured by the second one
+  for (let i = 0; i < 2; i++) await run(); // the second run captures a graph
   const times: number[] = [];
   for (let i = 0; i < runs; i++) {
     const start = performance.now();

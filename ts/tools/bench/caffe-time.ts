@@ -1,21 +1,22 @@
 /**
- * What a user's own Caffe measures: runs `caffe time` (tools/caffe.cpp, `time()`) and reads its log. That command runs in
- * TRAIN phase and always goes backward, so forward and backward are kept apart; a comparison takes the forward figure.
+ * Measures the user's own Caffe: runs `caffe time` (tools/caffe.cpp, `time()`) and reads its log. That command runs in
+ * TRAIN phase and always goes backward, so the report keeps forward and backward apart. A comparison uses the forward
+ * figure.
  */
 import { spawn } from 'node:child_process';
 import { ArgumentError, ResnodeError } from '../../base/errors.ts';
 
-/** Milliseconds a batch, of one run of `caffe time`. */
+/** Milliseconds per batch of one run of `caffe time`. */
 export interface CaffeTime {
   readonly iterations: number;
-  /** Forward and backward together, one an iteration. Caffe's CPU timer counts whole milliseconds. */
+  /** Forward and backward together, for each iteration. Caffe's CPU timer counts whole milliseconds. */
   readonly forwardBackward: readonly number[];
   readonly layers: readonly { readonly name: string; readonly forward: number; readonly backward: number }[];
-  /** The means over all iterations; the layers' own timers are inside them. */
+  /** The means over all iterations, which include the layers' own timers. */
   readonly averageForward: number;
   readonly averageBackward: number;
   readonly averageForwardBackward: number;
-  /** "CPU", or what the log calls the GPU; null where the log does not say. */
+  /** "CPU", or the GPU's name in the log; null if the log does not name it. */
   readonly device: string | null;
 }
 
@@ -25,9 +26,9 @@ const NUMBER = String.raw`([\d.]+(?:e[+-]?\d+)?)`;
 const LAYER = new RegExp(String.raw`^\s*(\S.*?)\s+(forward|backward): ${NUMBER} ms\.$`);
 
 /**
- * Reads the log of `caffe time`, whole or from "*** Benchmark begins ***" on.
- * @param file Named in errors.
- * @throws ResnodeError `bench/caffe-log` where it is no such log, or one that ended early
+ * Reads the log of `caffe time`, from the beginning or from "*** Benchmark begins ***".
+ * @param file The name for errors.
+ * @throws ResnodeError `bench/caffe-log` if it is not such a log, or one that ended early
  */
 export function parseCaffeTime(log: string, file = 'the log'): CaffeTime {
   const lines = log.split('\n').map((line) => line.replace(PREFIX, '').trimEnd());
@@ -47,7 +48,7 @@ export function parseCaffeTime(log: string, file = 'the log'): CaffeTime {
   for (const line of lines) {
     const [, name, direction, milliseconds] = LAYER.exec(line) ?? [];
     if (name === undefined) continue;
-    // Caffe allows layers of one name; they come one after the other, forward first.
+    // Caffe allows several layers of one name. They follow each other, forward first.
     let key = name;
     while (direction === 'forward' && layers.has(key)) key += ' ';
     if (direction === 'backward') while (layers.has(`${key} `)) key += ' ';
@@ -74,9 +75,10 @@ export function parseCaffeTime(log: string, file = 'the log'): CaffeTime {
 }
 
 /**
- * Runs `PATH time`, `PATH` being a build's `caffe` tool.
- * @param options `iterations` default 50, as Caffe's; `gpu`: a device number; `threads`: what OpenBLAS, MKL and OpenMP may use.
- * @throws ArgumentError where the tool cannot be started; ResnodeError `bench/caffe-log` with what it wrote
+ * Runs `PATH time`, where `PATH` is a build's `caffe` tool.
+ * @param options `iterations`: default 50, as in Caffe; `gpu`: a device number; `threads`: the limit for OpenBLAS, MKL and
+ * OpenMP.
+ * @throws ArgumentError if the tool cannot be started; ResnodeError `bench/caffe-log` with its output
  */
 export async function runCaffeTime(
   caffe: string,

@@ -1,4 +1,6 @@
-/** Every different operation of the nets, once: what is timed one by one, and what a test runs against the reference. */
+/**
+ * Every distinct operation of the nets, once. The benchmark times each of them, and a test compares them with the reference.
+ */
 
 import { elementCount } from '../../base/shape.ts';
 import {
@@ -18,23 +20,23 @@ import type { Pair } from '../../layers/operation.ts';
 import { runPasses } from '../../passes/index.ts';
 import type { BenchNet } from './nets.ts';
 
-/** An operation as a fused net runs it, or a step that fusing takes out of nets (BatchNorm + Scale + ReLU, sum + ReLU). */
+/** An operation of a fused net, or a step that fusing removes from nets (BatchNorm + Scale + ReLU, sum + ReLU). */
 export interface OperationCase {
   /** `convolution 1×1, 64×56×56 → 256×56×56, residual, ReLU`. */
   readonly name: string;
-  /** How often each net has it: `3 in ResNet-50`. */
+  /** The number of occurrences in each net: `3 in ResNet-50`. */
   readonly nets: readonly string[];
-  /** Multiply-accumulates; 0 for what only moves memory. */
+  /** Multiply-accumulates; 0 for operations that only move memory. */
   readonly macs: number;
   /** Bytes of inputs, parameters and outputs, each once. */
   readonly bytes: number;
-  /** The same as a net of its own, with values of both signs, the same every time. */
+  /** A net with only this operation. Its values have both signs and are always the same. */
   readonly make: () => SingleOperation;
 }
 
 type Item = Omit<OperationCase, 'nets' | 'bytes'> & { readonly values: number };
 
-/** The different operations of nets at one batch size, those with the most arithmetic first. */
+/** The distinct operations of nets at one batch size, ordered by decreasing arithmetic. */
 export function caseList(nets: readonly BenchNet[], batch: number): OperationCase[] {
   const found = new Map<string, Item>();
   const counts = new Map<string, Map<string, number>>();
@@ -98,7 +100,7 @@ function fusedCase(graph: Graph, node: Node): Item | null {
     }
     case 'pooling': {
       const { method, kernel, stride, pad } = operation;
-      // Caffe rounds up by default; a size that is smaller was rounded down.
+      // Caffe rounds up by default, so a smaller size was rounded down.
       const up = (axis: 0 | 1) =>
         Math.ceil((input[axis + 2]! + 2 * pad[axis] - kernel[axis]) / stride[axis]) + 1 > output[axis + 2]!;
       const roundMode = (up(0) || up(1)) && pad[0] === 0 && pad[1] === 0 ? 'FLOOR' : 'CEIL';

@@ -1,13 +1,13 @@
-/** What binds a net on this machine: how fast it multiplies and how fast it reaches memory. */
+/** The limits of this machine: the speed of its arithmetic and of its memory. */
 
 import { DeviceError } from '../../base/errors.ts';
 import { type Device, openDevice } from '../../device/device.ts';
 import { addRelu, compileOperation, innerProduct } from '../../device/ops.ts';
 
 /**
- * Arithmetic is an inner product on 2048³, by resnode's kernels or by oneDNN's where it is installed, whichever is faster;
- * memory is a sum of two blobs of 64 MiB, larger than any cache.
- * @param runs Of which the fastest counts.
+ * Measures arithmetic by an inner product on 2048³, with the faster of resnode's kernels and oneDNN's (if installed), and
+ * memory by a sum of two blobs of 64 MiB, which are larger than any cache.
+ * @param runs The number of runs, of which the fastest counts.
  */
 export async function machineCeilings(
   threads: number,
@@ -24,7 +24,7 @@ export async function machineCeilings(
   return { gflops: (2 * 2048 ** 3) / least / 1e6, bandwidth: (3 * 4 * 2 ** 24) / sum / 1e6 };
 }
 
-/** The CPU device on oneDNN's kernels; null where oneDNN is not installed. */
+/** The CPU device with oneDNN's kernels; null if oneDNN is not installed. */
 export async function openOneDnn(threads: number): Promise<Device | null> {
   try {
     return await openDevice('cpu', { threads, kernels: 'oneDNN' });

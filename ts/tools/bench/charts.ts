@@ -4,13 +4,16 @@ import type { Chart, ChartPoint } from '../../pages/chart.ts';
 import { type Group, imagesPerSecond, type Report, type Result, shareOfPeak } from './report.ts';
 import { median } from './statistics.ts';
 
-/** What is drawn of one net at one batch size. */
+/** The figures to plot for one net at one batch size. */
 interface Throughput {
   readonly batch: number;
   readonly results: readonly Pick<Result, 'engine' | 'quiet' | 'busy'>[];
 }
 
-/** Images a second of every engine on a net at a batch size: the median, and from the slowest to the fastest round. */
+/**
+ * Images per second of every engine on a net at a batch size: the median, and the range from the slowest to the fastest
+ * round.
+ */
 export function throughputBars({ results, batch }: Throughput): Bars {
   const bar = (rounds: readonly (readonly number[])[], series: number) => {
     const speeds = rounds.map((round) => imagesPerSecond([round], batch));
@@ -31,7 +34,7 @@ export function throughputBars({ results, batch }: Throughput): Bars {
   };
 }
 
-/** Resident memory at its highest. */
+/** The peak of resident memory. */
 export const memoryBars = ({ results }: Pick<Group, 'results'>): Bars => ({
   unit: 'MB at most',
   series: ['memory'],
@@ -41,7 +44,7 @@ export const memoryBars = ({ results }: Pick<Group, 'results'>): Bars => ({
   digits: 0,
 });
 
-/** The roofline: GFLOP/s over arithmetic intensity, every operation a point under the machine's two limits. */
+/** The roofline: GFLOP/s against arithmetic intensity. Every operation is a point below the machine's two limits. */
 export function rooflineChart(report: Report): Chart {
   const times = report.operations!.times.filter(({ macs }) => macs > 0);
   const points = times.map((time): ChartPoint => {

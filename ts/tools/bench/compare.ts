@@ -1,11 +1,11 @@
-/** Two reports of the same machine kind: what became faster, what slower, and what is noise. */
+/** Compares two reports of the same kind of machine: what became faster or slower, and what is noise. */
 import { ArgumentError } from '../../base/errors.ts';
 import type { DeviceReport, OperationWay } from './device-report.ts';
 import { type AnyReport, isDeviceReport, type RecordedReport } from './read-report.ts';
 import { titleOf } from './report.ts';
 import { median } from './statistics.ts';
 
-/** One thing that both reports measured. */
+/** A measurement that both reports contain. */
 export interface Comparison {
   /** `ResNet-50, batch 1, resnode`, or an operation's name. */
   readonly name: string;
@@ -14,18 +14,18 @@ export interface Comparison {
   readonly after: number;
   /** after / before. */
   readonly ratio: number;
-  /** The ratio that noise alone may give: the spread of the rounds' medians of both, at least 2%. */
+  /** The ratio that noise alone can cause: the spread of the rounds' medians in both reports, at least 2%. */
   readonly noise: number;
   readonly verdict: 'faster' | 'slower' | 'same within noise';
 }
 
 export interface ReportComparison {
   readonly comparisons: readonly Comparison[];
-  /** Why the two should not be compared, if so: other processors, thread counts, a disturbed run. */
+  /** Reasons not to compare the two: other processors, other numbers of threads, a disturbed run. */
   readonly warnings: readonly string[];
 }
 
-/** @throws ArgumentError where nothing was measured by both, or one is of the processor and the other of a GPU */
+/** @throws ArgumentError if the reports have no measurement in common, or one is of the CPU and the other of a GPU */
 export function compareReports(before: AnyReport, after: AnyReport): ReportComparison {
   if (isDeviceReport(before) !== isDeviceReport(after))
     throw new ArgumentError(
@@ -70,7 +70,7 @@ function processorWarnings(before: RecordedReport, after: RecordedReport): strin
   return warnings;
 }
 
-// Two records may describe a machine in different words: what only one of them names is not compared.
+// Two records may describe a machine in different fields. A field that only one of them has is not compared.
 function deviceWarnings(before: DeviceReport, after: DeviceReport): string[] {
   const named = Object.keys(before.description).filter((name) => name in after.description);
   const warnings = [
@@ -88,7 +88,7 @@ const differing = (what: string, a: unknown, b: unknown): string[] =>
 
 type Rounds = readonly (readonly number[])[];
 
-/** Everything that was timed, by name, in milliseconds. */
+/** All measurements by name, in milliseconds. */
 function samplesOf(report: AnyReport): Map<string, Rounds> {
   const samples = isDeviceReport(report) ? deviceSamples(report) : processorSamples(report);
   return new Map(samples.filter(([, rounds]) => rounds.length > 0));
@@ -124,12 +124,12 @@ function deviceSamples({ nets, shapes, batch, precision }: DeviceReport): [strin
   ];
 }
 
-// Which of the candidates a fused convolution takes may change between two runs.
+// A fused convolution may use different candidates in two runs.
 const wayName = ({ name }: OperationWay): string => (name.startsWith('fused: ') ? 'fused' : name);
 
 const singly = (times: readonly number[]): Rounds => times.map((time) => [time]);
 
-// Rounds, not runs: runs of one process are not independent of each other.
+// Uses rounds instead of runs, because the runs of one process are not independent.
 function compare(name: string, before: Rounds, after: Rounds): Comparison {
   const [old, now] = [median(before.flat()), median(after.flat())];
   const noise = Math.max(0.02, Math.hypot(spread(before), spread(after)));
@@ -138,7 +138,7 @@ function compare(name: string, before: Rounds, after: Rounds): Comparison {
   return { name, before: old, after: now, ratio, noise, verdict };
 }
 
-// Twice the median absolute deviation of the rounds' medians, as a share of the median.
+// Twice the median absolute deviation of the rounds' medians, relative to the median.
 function spread(rounds: Rounds): number {
   const medians = rounds.map(median);
   const middle = median(medians);

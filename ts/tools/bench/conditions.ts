@@ -1,28 +1,28 @@
-/** What figures were measured under, and what every report says of it first. */
+/** The conditions of a measurement, which every report states first. */
 import type { Machine } from './machine.ts';
 
 export interface Conditions {
   /** ISO 8601. */
   readonly date: string;
-  /** With "+" where the checkout had changes; null outside one. */
+  /** With "+" if the checkout had changes; null outside a checkout. */
   readonly commit: string | null;
   readonly machine: Machine;
-  /** Cores that other processes took during the quiet rounds: the mean, and the worst of any measurement. */
+  /** The number of cores that other processes used during the quiet rounds: the mean, and the maximum of a measurement. */
   readonly othersCores: { readonly mean: number; readonly max: number };
   readonly versions: Readonly<Record<string, string>>;
   readonly settings: { readonly threads: number; readonly precision: 'float32'; readonly rounds: number };
-  /** The peak that shares are of: sgemm by oneDNN or by resnode's kernels, the best of all rounds. */
+  /** The peak to which shares refer: sgemm by the faster of oneDNN and resnode's kernels, the best of all rounds. */
   readonly sgemmGflops: number;
   readonly absent: readonly { readonly engine: string; readonly reason: string }[];
 }
 
-/** @param cores Of each measurement. */
+/** @param cores The number of cores that others used during each measurement. */
 export const othersCores = (cores: readonly number[]): Conditions['othersCores'] => ({
   mean: cores.reduce((sum, each) => sum + each, 0) / cores.length,
   max: Math.max(...cores),
 });
 
-/** @param limits What the machine's limits are, after sgemm. */
+/** @param limits The machine's limits in words, after sgemm. */
 export function conditionLines(
   { settings, versions, sgemmGflops, absent, othersCores: others }: Conditions,
   limits = '',

@@ -1,4 +1,4 @@
-/** A GPU's report as one HTML page: plots and tables, no script, nothing from the network. */
+/** A GPU's report as one HTML page with plots and tables. It has no script and loads nothing from the network. */
 import { barsHtml } from '../../pages/bars.ts';
 import { escapeHtml, factsTable, htmlPage, numbersTable } from '../../pages/html.ts';
 import { throughputBars } from './charts.ts';

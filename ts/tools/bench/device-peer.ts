@@ -1,4 +1,7 @@
-/** torch on the same GPU as `bench --device cuda`: the same weights and input, in the same precision, eager, channels_last. */
+/**
+ * torch on the same GPU as `bench --device cuda`, with the same weights, input and precision, in eager mode and
+ * channels_last.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,10 +11,10 @@ import type { BenchNet } from './nets.ts';
 import { prepare } from './prepare.ts';
 import { relativeDifference } from './statistics.ts';
 
-/** First steps of a training whose losses are compared. */
+/** The number of first training steps whose losses are compared. */
 export const COMPARED_STEPS = 5;
 
-/** What both engines load, in a folder that goes with it. */
+/** The files that both engines load, in a temporary folder. */
 export interface PeerFiles extends Disposable {
   readonly folder: string;
 }
@@ -19,17 +22,17 @@ export interface PeerFiles extends Disposable {
 export interface PeerRequest {
   /** A Python that has torch. */
   readonly python: string;
-  /** As torch names it: `cuda:0`; `cpu` where there is no GPU, for a proof. */
+  /** The device in torch's notation: `cuda:0`, or `cpu` for a test without a GPU. */
   readonly device: string;
   readonly net: BenchNet;
   readonly batch: number;
   readonly precision: string;
   readonly runs: number;
-  /** What a step ends with; null: the net forward. */
+  /** The end of a training step; null: the net runs forward. */
   readonly training: Training | null;
-  /** What resnode computed: the output, or the first losses. */
+  /** resnode's result: the output, or the first losses. */
   readonly expected: readonly number[];
-  /** How far torch's may be from it, as a share of the largest value. */
+  /** The allowed difference of torch's result, relative to the largest value. */
   readonly bound: number;
 }
 
@@ -41,8 +44,8 @@ export function writePeerFiles(net: BenchNet, batch: number, phase: 'TRAIN' | 'T
 }
 
 /**
- * Compares, then times. Blocks this process. What is absent, fails, gives no finite numbers or other ones is not timed, and
- * says why.
+ * Compares the results and then measures. It blocks this process. An engine that is absent, fails, or gives results that
+ * differ or are not finite is not timed; the report gives the reason.
  */
 export function timeTorch(folder: string, request: PeerRequest): PeerTimes {
   const { python, device, net, batch, precision, runs, training, expected, bound } = request;

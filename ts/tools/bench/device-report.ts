@@ -1,4 +1,4 @@
-/** What `bench --device cuda` found, as JSON (`resnode-device-bench/2`) and as lines for people. */
+/** The results of `bench --device cuda`, as JSON (`resnode-device-bench/2`) and as text. */
 import type { CaffeTime } from './caffe-time.ts';
 import { titleOf } from './report.ts';
 import { median } from './statistics.ts';
@@ -9,11 +9,11 @@ export interface DeviceReport {
   readonly commit: string | null;
   readonly device: string;
   readonly description: Readonly<Record<string, string | number>>;
-  /** Of the operations. */
+  /** For the operations. */
   readonly precision: string;
-  /** GB/s of a large copy, read and written; null where no operations were measured. */
+  /** The speed of a large copy in GB/s, reads plus writes; null if no operations were measured. */
   readonly copyGigabytes: number | null;
-  /** Of the operations. */
+  /** For the operations. */
   readonly batch: number;
   readonly shapes: readonly OperationShape[];
   readonly nets: readonly NetTimes[];
@@ -23,23 +23,23 @@ export interface DeviceReport {
 export interface OperationShape {
   readonly operation: string;
   readonly name: string;
-  /** How often the nets have it. */
+  /** The number of occurrences in the nets. */
   readonly count: number;
-  /** The first is how nets run it. */
+  /** The first implementation is the one that nets use. */
   readonly ways: readonly OperationWay[];
 }
 
-/** One way to compute it. */
+/** One implementation. */
 export interface OperationWay {
   readonly name: string;
   readonly launches: number;
-  /** Read and written by all its launches. */
+  /** The bytes that all its launches read and write. */
   readonly bytes: number;
-  /** The largest error of its result, as a share of 1 + |value|. */
+  /** The largest error of its result, relative to 1 + |value|. */
   readonly worst: number;
-  /** Of each run, by events on the device. */
+  /** The duration of each run, by events on the device. */
   readonly microseconds: readonly number[];
-  /** GB/s, and as a share of the copy's. */
+  /** GB/s, and its share of the copy's speed. */
   readonly gigabytes: number;
   readonly ofCopy: number;
 }
@@ -50,37 +50,37 @@ export interface NetTimes {
   readonly net: string;
   readonly batch: number;
   readonly precision: string;
-  /** From call to result, one run at a time. */
+  /** From call to result, for one run at a time. */
   readonly milliseconds: readonly number[];
-  /** A run where the next ones already wait; absent where it was not measured. */
+  /** The duration of a run while the next runs already wait; absent if it was not measured. */
   readonly throughputMilliseconds?: readonly number[];
-  /** Null where it is not told. */
+  /** Null if it is unknown. */
   readonly operations: number | null;
-  /** The same net with nothing fused (`optimize: false`); forward alone. */
+  /** The same net without fusing (`optimize: false`), forward only. */
   readonly layerByLayer?: {
     readonly milliseconds: readonly number[];
     readonly operations: number;
-    /** Of the outputs, as a share of the largest. */
+    /** The largest difference of the outputs, relative to the largest value. */
     readonly difference: number;
   };
-  /** Of the first steps. */
+  /** The losses of the first steps. */
   readonly losses?: readonly number[];
   readonly skippedUpdates?: number;
-  /** A real Caffe on the same GPU; null: none was named. */
+  /** A build of Caffe on the same GPU; null: none was given. */
   readonly caffe: CaffeTime | null;
-  /** Others on the same GPU, weights and input. */
+  /** Other engines on the same GPU, with the same weights and input. */
   readonly peers: readonly PeerTimes[];
 }
 
-/** Another engine, on the same net. */
+/** Another engine on the same net. */
 export interface PeerTimes {
   readonly engine: string;
-  /** As `NetTimes.milliseconds`; empty where it was not timed. */
+  /** Like `NetTimes.milliseconds`; empty if it was not timed. */
   readonly milliseconds: readonly number[];
   readonly throughputMilliseconds?: readonly number[];
-  /** Why it was not timed; null where it was. */
+  /** The reason why it was not timed; null if it was. */
   readonly refusal: string | null;
-  /** Of outputs or losses, as a share of the largest; null where they cannot be compared. */
+  /** The difference of outputs or losses, relative to the largest value; null if they cannot be compared. */
   readonly difference: number | null;
   readonly losses?: readonly number[];
   readonly skippedUpdates?: number;
@@ -133,7 +133,7 @@ function netLines(net: NetTimes): string[] {
   return lines;
 }
 
-/** The first losses and how many updates were skipped; empty where nothing was trained. */
+/** The first losses and the number of skipped updates; empty if nothing was trained. */
 export function lossesText({ losses, skippedUpdates }: Pick<NetTimes, 'losses' | 'skippedUpdates'>): string {
   if (losses === undefined) return '';
   const skipped = skippedUpdates === undefined ? '' : `; ${skippedUpdates} updates skipped`;

@@ -1,4 +1,4 @@
-/** Who is measured: resnode, and those peers that are there. */
+/** The engines to measure: resnode, and the installed ones of its peers. */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -6,31 +6,31 @@ import { join } from 'node:path';
 import { ownFile, ownPackage } from '../../base/own-package.ts';
 
 export interface Engine {
-  /** As measure.ts and torch-engine.py know it. */
+  /** The name in measure.ts and torch-engine.py. */
   readonly name: string;
   readonly version: string | null;
-  /** Why it is not measured; null where it is. Never estimated. */
+  /** The reason why it is not measured; null if it is. Figures are never estimated. */
   readonly absent: string | null;
-  /** It runs the net after resnode's rewrites, which take fewer multiply-accumulates than it is written with. */
+  /** The engine runs the net after resnode's rewrites, which need fewer multiply-accumulates than the original. */
   readonly rewrites: boolean;
   readonly trains: boolean;
-  /** How far its first answer may be from resnode's in float32, as a share of the largest. */
+  /** The allowed difference of its first result from resnode's in float32, relative to the largest value. */
   readonly bound: number;
-  /** The Python that runs it; null: this Node.js does. */
+  /** The Python that runs it; null: this Node.js. */
   readonly python: string | null;
 }
 
-/** Of the largest output, between engines of float32. */
+/** The tolerance between engines in float32, relative to the largest output. */
 export const FORWARD_BOUND = 1e-4;
-/** Of a deep net in 16 bits. */
+/** The tolerance for a deep net in 16 bits. */
 const BFLOAT16_BOUND = 0.2;
 
 export const torchEngine = ownFile('tools/bench/torch-engine.py');
 
 /**
- * resnode first.
- * @param python A Python with torch; null: torch is absent.
- * @param bfloat16 Whether resnode is measured in bfloat16, too.
+ * The engines, resnode first.
+ * @param python A Python with torch; null: no torch.
+ * @param bfloat16 Whether resnode is also measured in bfloat16.
  */
 export function findEngines(python: string | null, bfloat16 = false): Engine[] {
   const own = {
@@ -63,7 +63,7 @@ function npmPeer(name: string): Engine {
   }
 }
 
-/** Both memory layouts: which is the better one depends on the net and the processor. */
+/** Both memory layouts, because the faster one depends on the net and the processor. */
 function torchPeers(python: string | null): Engine[] {
   const common = { rewrites: false, trains: true, bound: FORWARD_BOUND, python };
   const absent = (reason: string) => [{ ...common, name: 'torch', version: null, absent: reason }];

@@ -1,6 +1,6 @@
 /**
- * What bench/gpu.ts prints and scripts/gpu-check.sh collects (`resnode-gpu-bench/1`, `resnode-gpu-check/1` and the files of
- * its steps), as reports of `bench --device cuda`.
+ * Converts the output of bench/gpu.ts and the collection of scripts/gpu-check.sh (`resnode-gpu-bench/1`,
+ * `resnode-gpu-check/1` and the files of its steps) to reports of `bench --device cuda`.
  */
 import type { DeviceReport, NetTimes, PeerTimes } from './device-report.ts';
 
@@ -40,7 +40,7 @@ interface Step {
 
 type About = Pick<DeviceReport, 'date' | 'commit' | 'device' | 'description'>;
 
-/** `resnode-gpu-bench/1`: rows of one machine. */
+/** `resnode-gpu-bench/1`: the rows of one machine. */
 export function fromGpuBench(record: {
   readonly date: string;
   readonly commit: string;
@@ -65,7 +65,7 @@ export function fromGpuCheck(check: {
   return fromSteps(about, check.steps);
 }
 
-/** `resnode-gpu-check-step/1`: a step by itself. */
+/** `resnode-gpu-check-step/1`: a single step. */
 export function fromGpuCheckStep(step: Step): DeviceReport {
   return fromSteps(machineOf(step.date ?? '', step.commit ?? null, step.machine ?? {}), [step]);
 }
@@ -92,7 +92,7 @@ function reportOf(about: About, nets: readonly NetTimes[], operations: DeviceRep
   return { schema: 'resnode-device-bench/2', ...about, precision, copyGigabytes, batch, shapes, nets: all };
 }
 
-// resnode was measured beside each peer: the rounds of one case belong together.
+// resnode was measured with each peer. The rounds of one case are joined.
 function netsOf(rows: readonly object[]): NetTimes[] {
   const cases = new Map<string, Row[]>();
   for (const row of rows as readonly Row[]) {
@@ -137,6 +137,6 @@ const training = ({ losses, skippedUpdates }: Row) => ({
   ...(skippedUpdates === undefined ? {} : { skippedUpdates }),
 });
 
-// The runs themselves were not kept: their median and spread stand for them.
+// The runs were not recorded, so their median and spread replace them.
 const valuesOf = (spread: Spread | undefined): number[] =>
   spread === undefined ? [] : [spread.p10, spread.median, spread.p90];

@@ -1,4 +1,7 @@
-/** What measure.ts and torch-engine.py are asked and answer, and how it is asked: one process a job, so that no engine disturbs another. */
+/**
+ * The requests to and answers of measure.ts and torch-engine.py. Each job has its own process, so that engines do not
+ * disturb each other.
+ */
 import { spawn, spawnSync } from 'node:child_process';
 import { cpus } from 'node:os';
 import { isSource, ownFile } from '../../base/own-package.ts';
@@ -11,88 +14,91 @@ export interface Job {
   readonly engine: string;
   /** The Python that runs the engine; null: this Node.js. */
   readonly python: string | null;
-  /** What prepare.ts wrote there for `net`. */
+  /** The file that prepare.ts wrote there for `net`. */
   readonly folder: string;
   readonly net: string;
   /** C×H×W of one input. */
   readonly input: readonly number[];
   readonly batch: number;
   readonly threads: number;
-  /** How often to time it, after the warm-up. */
+  /** The number of timed runs after the warm-up. */
   readonly runs: number;
-  /** What a run is: a training step with this update; null: the net forward. */
+  /** A run is a training step with this update, or with null the net forward. */
   readonly training: Training | null;
-  /** Of torch: `cpu`, `cuda:0` (…). Everything else runs on the processor. Default `cpu`. */
+  /** For torch: `cpu`, `cuda:0` (…). Everything else runs on the CPU. Default `cpu`. */
   readonly device?: string;
-  /** Of torch. Default `float32`. */
+  /** For torch. Default `float32`. */
   readonly precision?: string;
-  /** Steps of a training whose losses a first answer tells. Default 4: rounding leads longer ones apart. */
+  /**
+   * The number of training steps whose losses the first answer contains. Default 4: over more steps rounding makes results
+   * diverge.
+   */
   readonly steps?: number;
 }
 
-/** What a training step ends with. */
+/** The end of a training step. */
 export interface Training {
   /** The learning rate of every step. */
   readonly rate: number;
   readonly update: UpdateRule;
 }
 
-/** The answer of each measurement; times in milliseconds. */
+/** The answer to each measurement; times are in milliseconds. */
 export interface Answers {
   firstAnswer: {
     readonly loadMilliseconds: number;
-    /** Load and the first run. */
+    /** The time to load and to run once. */
     readonly milliseconds: number;
-    /** The process's resident high-water mark after a few runs, node itself included; null where there is no /proc. */
+    /** The peak of the process's resident memory after a few runs, including node; null without /proc. */
     readonly peakBytes: number | null;
-    /** Of the first run; of training the losses of all these runs, one a step. */
+    /** The output of the first run. For training: the losses of all these runs, one per step. */
     readonly output: readonly number[];
     readonly versions: Readonly<Record<string, string>>;
-    /** Of torch's training: updates that its GradScaler left out in these steps. */
+    /** For torch's training: the updates that its GradScaler skipped in these steps. */
     readonly skippedUpdates?: number;
   };
-  /** `eventLoop`: null where there is none. */
+  /** `eventLoop`: null for an engine without one. */
   run: { readonly milliseconds: readonly number[]; readonly eventLoop: EventLoopDelay | null };
-  /** The most that this machine does here: a product of matrices, and a copy in main memory (read and written). */
+  /** The limits of this machine: a product of matrices, and a copy in main memory (reads plus writes). */
   ceilings: { readonly gflops: number; readonly bandwidth: number };
   operations: readonly OperationTime[];
 }
 
-/** What an operation takes in one implementation. */
+/** The duration of an operation in one implementation. */
 export interface Candidate {
   readonly implementation: string;
   readonly milliseconds: readonly number[];
 }
 
-/** One problem of case-list.ts on one device, in the implementation that it chose. */
+/** One problem of case-list.ts on one device, in the implementation that the device chose. */
 export interface OperationTime extends Candidate {
   readonly name: string;
   readonly nets: readonly string[];
-  /** Multiply-accumulates; 0 where memory is what counts. */
+  /** Multiply-accumulates; 0 for operations that memory limits. */
   readonly macs: number;
   /** Bytes of inputs, outputs and weights, each counted once. */
   readonly bytes: number;
-  /** Every implementation that was timed, the chosen one first: for products those of `kernels: "oneDNN"` too. */
+  /** Every implementation that was timed, the chosen one first. Products include those of `kernels: "oneDNN"`. */
   readonly candidates: readonly Candidate[];
 }
 
-/** How late a timer fires, in milliseconds beyond what was asked. */
+/** The delay of a timer beyond the requested time, in milliseconds. */
 export interface EventLoopDelay {
   readonly median: number;
   readonly p99: number;
   readonly max: number;
 }
 
-/** An answer, and how many cores were kept from idling meanwhile by anyone but the measured process. */
+/** An answer, and the average number of cores that other processes used meanwhile. */
 export interface Measured<Answer> {
   readonly answer: Answer;
   readonly othersCores: number;
 }
 
-// From a checkout's sources too it is the compiled package that is measured (npm run build).
+// From a checkout, too, the compiled package is measured (npm run build).
 const measureScript = ownFile(`${isSource() ? '../dist/' : ''}tools/bench/measure.js`);
 
-/** Does one job in a process of its own. @throws Error with what the process wrote on stderr */
+/** Does one job in its own process. @throws Error with the process's stderr */
 export function measure<What extends keyof Answers>(
   job: Job & { readonly what: What },
 ): Measured<Answers[What]> {
@@ -103,7 +109,7 @@ export function measure<What extends keyof Answers>(
   return measureProcess(command, [script, JSON.stringify(words)], `${job.engine}, ${job.what}`);
 }
 
-/** The limits of this machine, now: the best of a few runs each. */
+/** The current limits of this machine: the best of a few runs each. */
 export const measureCeilings = (threads: number): Measured<Answers['ceilings']> =>
   measure({
     what: 'ceilings',
@@ -118,7 +124,7 @@ export const measureCeilings = (threads: number): Measured<Answers['ceilings']> 
     training: null,
   });
 
-/** Runs a process whose last line is its answer and the processor time that it took. @throws Error as `measure` */
+/** Runs a process whose last line is its answer and its processor time. @throws Error as `measure` */
 export function measureProcess<Answer>(
   command: string,
   words: readonly string[],
@@ -136,18 +142,18 @@ export function measureProcess<Answer>(
   return { answer, othersCores: Math.max(0, (busy - processorMilliseconds) / elapsed) };
 }
 
-// JSON says null of a value that is no number.
+// JSON writes null for a value that is not a number.
 const numbers = (key: string, value: unknown) =>
   key === 'output' ? (value as (number | null)[]).map((each) => each ?? Number.NaN) : value;
 
-// Idle time, not busy time: what a hypervisor takes away is in neither, and must not look idle.
+// Uses idle time, because busy time does not include what a hypervisor takes away, which must not count as idle.
 function idleMilliseconds(): number {
   return cpus().reduce((sum, { times }) => sum + times.idle, 0);
 }
 
 /** Does `work` while another process keeps one core busy. */
 export function besideBusyCore<Result>(work: () => Result): Result {
-  // It ends by itself should this process die first.
+  // It ends by itself if this process dies first.
   const parent =
     'const parent = process.ppid; while (process.ppid === parent) for (let i = 0; i < 1e7; i++);';
   const spinning = spawn(process.execPath, ['-e', parent], { stdio: 'ignore' });

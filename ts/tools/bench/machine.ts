@@ -1,4 +1,4 @@
-/** What the figures were measured on. */
+/** The machine that figures were measured on. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os';
@@ -6,21 +6,21 @@ import { ownPackage } from '../../base/own-package.ts';
 
 export interface Machine {
   readonly processor: string;
-  /** Instruction sets that decide between kernels; empty where the system does not say. */
+  /** Instruction sets that decide between kernels; empty if the system does not list them. */
   readonly flags: readonly string[];
   /** Cores that this process may use. */
   readonly cores: number;
   readonly memoryBytes: number;
   readonly system: string;
-  /** cpufreq's; null where there is none, as in most virtual machines. */
+  /** The governor of cpufreq; null if there is none, as in most virtual machines. */
   readonly governor: string | null;
-  /** Of the last minute, when the measurement began. */
+  /** The load average of the last minute, at the start of the measurement. */
   readonly load: number;
 }
 
 const FLAGS = /^(avx2?|fma|f16c|avx512\w*|avx_vnni|amx_\w+|asimd\w*|sve2?|bf16)$/;
 
-/** This machine, now. */
+/** Describes this machine. */
 export function describeMachine(): Machine {
   const flags = /^(?:flags|Features)\s*:(.*)$/m.exec(read('/proc/cpuinfo') ?? '')?.[1] ?? '';
   return {
@@ -34,7 +34,7 @@ export function describeMachine(): Machine {
   };
 }
 
-/** The commit that is checked out, "+" where files were changed since; null outside a checkout. */
+/** The checked-out commit, with "+" if files were changed; null outside a checkout. */
 export function commit(): string | null {
   const git = (...words: string[]) =>
     execFileSync('git', words, {

@@ -1,6 +1,6 @@
 /**
- * One measurement of one engine, in a process of its own: `node measure.js JOB`, JOB and answer in JSON (job.ts). It runs
- * from dist/, as a user has it, so that no compiler's memory is counted; what an engine does not need is not loaded.
+ * One measurement of one engine in its own process: `node measure.js JOB`, with job and answer in JSON (job.ts). It runs
+ * from dist/, as for a user, so that no compiler's memory is counted. Modules that an engine does not need are not loaded.
  */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -33,7 +33,7 @@ const engines: Readonly<Record<string, (job: Job, data: Float32Array) => Promise
   'resnode bfloat16': (job, data) => openResnode(job, data, 'bfloat16'),
   async 'onnxruntime-node'({ folder, net, batch, threads, input }, data) {
     type Values = Readonly<Record<string, { readonly data: Float32Array }>>;
-    // Its types are a development dependency's, and it may be absent.
+    // Its types come from a development dependency, which may be absent.
     const { InferenceSession, Tensor } = createRequire(import.meta.url)('onnxruntime-node') as {
       InferenceSession: {
         create(
@@ -69,7 +69,7 @@ const trainers: typeof engines = {
 };
 
 const measurements: { [What in keyof Answers]: (job: Job) => Promise<Answers[What]> } = {
-  // From nothing to the first answer: the engine's own import, its device, the net and weights from disk, one run.
+  // From start to the first answer: the engine's import, its device, the net and weights from disk, and one run.
   async firstAnswer(job) {
     const data = readInput(job);
     const start = performance.now();
@@ -105,7 +105,7 @@ const measurements: { [What in keyof Answers]: (job: Job) => Promise<Answers[Wha
     return machineCeilings(threads, runs);
   },
 
-  // On one device after the other, so that no device's threads wait beside another's.
+  // The devices run one after the other, so that no waiting threads of another device disturb.
   async operations({ net, batch, threads, runs }) {
     const { openDevice } = await library();
     const { compileOperation } = await singleOperations();
@@ -117,7 +117,7 @@ const measurements: { [What in keyof Answers]: (job: Job) => Promise<Answers[Wha
       await using device = await open();
       if (device === null) continue;
       for (const [i, { make, macs }] of all.entries()) {
-        // Whose kernels are asked for matters to products alone.
+        // The choice of kernels matters only to products.
         if (timed[i]!.length > 0 && macs === 0) continue;
         const operation = make();
         await using model = await compileOperation(device, operation);
@@ -128,7 +128,7 @@ const measurements: { [What in keyof Answers]: (job: Job) => Promise<Answers[Wha
         const implementation = [...implementations].join(' + ');
         if (timed[i]!.some((each) => each.implementation === implementation)) continue;
         const rounds: number[] = [];
-        // The sum of all steps: a conversion of the layout is a part of what it takes.
+        // The sum of all steps, because a conversion of the layout is part of the cost.
         for (let run = 0; run < runs + 2; run++)
           rounds.push((await model.time(inputs)).reduce((sum, { milliseconds }) => sum + milliseconds, 0));
         timed[i]!.push({ implementation, milliseconds: rounds.slice(2) });
@@ -141,7 +141,7 @@ const measurements: { [What in keyof Answers]: (job: Job) => Promise<Answers[Wha
 };
 
 // Not inside functions with `await using`: TypeScript 6.0 does not rewrite a dynamic import's extension there.
-// As a user has it: the whole package.
+// Imports the whole package, as a user does.
 const library = () =>
   import(new URL('../../index.js', import.meta.url).href) as Promise<{ openDevice: typeof openDevice }>;
 const singleOperations = () => import('../../device/ops.ts');
@@ -160,7 +160,7 @@ function readFloats(path: string): Float32Array {
   return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
 }
 
-// How much later than asked a timer fires while the engine runs: what a server's other requests would feel.
+// The delay of a timer while the engine runs, which a server's other requests would have.
 async function eventLoopDelay(run: () => Promise<unknown>, runs: number): Promise<EventLoopDelay> {
   const resolution = 1;
   const histogram = monitorEventLoopDelay({ resolution });

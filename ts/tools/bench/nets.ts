@@ -1,4 +1,4 @@
-/** The nets that are measured, by name. */
+/** The benchmark's nets, by name. */
 import { resnet } from '../../architectures/resnet.ts';
 import { trainingNet } from '../../architectures/training-net.ts';
 import { ArgumentError } from '../../base/errors.ts';
@@ -7,7 +7,7 @@ import { filterNet, type NetParameter } from '../../caffe/net-parameter.ts';
 export interface BenchNet {
   readonly name: string;
   readonly net: NetParameter;
-  /** C×H×W of its input "data". */
+  /** C×H×W of the input "data". */
   readonly input: readonly [channels: number, height: number, width: number];
 }
 
@@ -33,14 +33,17 @@ export function benchNet(name: string): BenchNet {
   return { name, net: resnet({ depth: known.depth }), input: known.input };
 }
 
-/** What is trained: input and labels from Input layers "data" and "label", BatchNorm over the batch, to its loss. */
+/**
+ * The net for training: input and labels come from the Input layers "data" and "label", BatchNorm uses the batch, and the
+ * net ends in a loss.
+ */
 export function asTraining({ name, net, input }: BenchNet): BenchNet {
   const shape = [{ dim: [1, ...input] }, { dim: [1] }];
   const data = { name: 'data', type: 'Input', top: ['data', 'label'], input_param: { shape } };
   return { name, net: filterNet(trainingNet(net, { data: [data] }), { phase: 'TRAIN' }), input };
 }
 
-/** The net with another first dimension of its Input layers, for tools that take it from the file alone. */
+/** The net with another first dimension in its Input layers, for tools that read it only from the file. */
 export function withBatch(net: NetParameter, batch: number): NetParameter {
   const layer = (net.layer ?? []).map((each) => {
     const { shape: shapes } = (each.input_param ?? {}) as { shape?: readonly { dim?: readonly number[] }[] };

@@ -1,4 +1,4 @@
-/** A report as one HTML page: plots and tables, nothing from the network. */
+/** A report as one HTML page with plots and tables. It loads nothing from the network. */
 import { barsHtml } from '../../pages/bars.ts';
 import { chartHtml, chartsScript, chartsStyle } from '../../pages/chart.ts';
 import { escapeHtml, factsTable, htmlPage, numbersTable } from '../../pages/html.ts';
@@ -113,7 +113,7 @@ function resultTable(report: Report, { task, batch, results, caffe }: Group): st
   const ofCaffe = (figures: CaffeFigures): string[] => {
     const { time, recordedOn } = figures;
     const milliseconds = caffeMilliseconds(figures);
-    // The iterations' own times are of forward and backward together.
+    // The iterations' own times contain forward and backward.
     const ends = task === 'training' ? [Math.min, Math.max].map((end) => end(...time.forwardBackward)) : [];
     const isHere = recordedOn === null && own !== undefined;
     return [

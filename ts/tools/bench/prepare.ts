@@ -1,4 +1,7 @@
-/** The files that the engines load: nets with the recipe's weights (for training the fillers'), as Caffe's files, as ONNX and for torch-engine.py. */
+/**
+ * Writes the files that the engines load: nets with the recipe's weights (for training, the fillers'), as Caffe's files, as
+ * ONNX and for torch-engine.py.
+ */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { seededRandom } from '../../base/random.ts';
@@ -18,16 +21,16 @@ import type { BenchNet } from './nets.ts';
 
 const SEED = 20151210;
 
-/** Multiply-accumulates of one run: as the net is written, and after resnode's rewrites (none where it trains). */
+/** Multiply-accumulates of one run: as the net is written, and after resnode's rewrites (there are none for training). */
 export interface Arithmetic {
   readonly written: number;
   readonly rewritten: number;
 }
 
 /**
- * Writes into `folder` for a net NAME: NAME.prototxt, NAME.caffemodel, NAME.graph.json and NAME.weights.f32, and for each
- * batch size N NAME-N.f32, the input, with NAME-N.onnx or, for training, NAME-N.labels.f32.
- * @param net In TRAIN phase as `asTraining` makes it.
+ * For a net NAME, writes NAME.prototxt, NAME.caffemodel, NAME.graph.json and NAME.weights.f32 into `folder`. For each batch
+ * size N it writes the input NAME-N.f32, and NAME-N.onnx or, for training, NAME-N.labels.f32.
+ * @param net In TRAIN phase, from `asTraining`.
  * @returns The arithmetic of each batch size.
  */
 export function prepare(
@@ -56,13 +59,15 @@ export function prepare(
       writeFileSync(file(`-${batch}.labels.f32`), new Uint8Array(labels(graph, batch).buffer));
       return { written: stepMacs(graph), rewritten: stepMacs(graph) };
     }
-    // As written: ONNX Runtime folds BatchNormalization into convolutions itself.
+    // As written, because ONNX Runtime folds BatchNormalization into convolutions itself.
     writeFileSync(file(`-${batch}.onnx`), Buffer.concat([...onnxChunks(toOnnx(graph, blobOf(graph)))]));
     return { written: summarise(graph).macs, rewritten: summarise(runPasses(graph)).macs };
   });
 }
 
-/** As a training begins: steps from the recipe's weights are so steep that rounding decides on the losses after them. */
+/**
+ * Weights from the start of a training. From the recipe's weights, steps are so steep that rounding decides the next losses.
+ */
 export function initialWeights({ name, parameters }: Graph): WeightsFile {
   const random = seededRandom(SEED);
   const blobs = new Map<string, Blob[]>();
@@ -75,7 +80,7 @@ export function initialWeights({ name, parameters }: Graph): WeightsFile {
   };
 }
 
-// Forward, and twice as much backward: for data and for weights; the image's own gradient is not computed.
+// Forward plus twice as much backward, for data and for weights. The gradient of the image is not computed.
 function stepMacs(graph: Graph): number {
   const { layers, macs } = summarise(graph);
   return 3 * macs - layers.find((layer) => layer.macs > 0)!.macs;
@@ -87,7 +92,7 @@ function labels(graph: Graph, batch: number): Float32Array {
   return Float32Array.from({ length: batch }, (_, i) => (7 * i) % classes);
 }
 
-// The graph as it is: nodes with their operations; a parameter is its place in the file of floats.
+// The graph with its operations. A parameter is a position in the file of floats.
 function writeForTorch(graph: Graph, source: (id: number) => Blob, file: (suffix: string) => string): void {
   let offset = 0;
   const chunks: Uint8Array[] = [];

@@ -1,4 +1,4 @@
-/** Reports of every schema that there has been, as today's. */
+/** Reads reports of every earlier schema into today's form. */
 
 import { ResnodeError } from '../../base/errors.ts';
 import { readJsonFile } from '../../caffe/json.ts';
@@ -7,11 +7,11 @@ import { fromGpuBench, fromGpuCheck, fromGpuCheckStep } from './gpu-records.ts';
 import type { Candidate, OperationTime } from './job.ts';
 import type { CaffeFigures, Report, Result } from './report.ts';
 
-/** What reports of every schema say. */
+/** The fields of reports of every schema. */
 export interface RecordedReport extends Omit<Report, 'schema' | 'bandwidth'> {
   /** The schema that it was written with. */
   readonly schema: string;
-  /** Null where it was not measured: before resnode-bench/2. */
+  /** Null if it was not measured: before resnode-bench/2. */
   readonly bandwidth: number | null;
 }
 
@@ -21,7 +21,7 @@ const forward = { task: 'forward' } as const;
 const list = <Item>(value: unknown) => (value ?? []) as readonly Item[];
 const withoutOperations = { bandwidth: null, operations: null, caffe: [] };
 
-/** What each schema lacks. */
+/** The fields that each schema lacks. */
 const SCHEMAS: Readonly<Record<string, (report: Fields) => object>> = {
   'resnode-bench/3': (report) => report,
   'resnode-bench/2': (report) => {
@@ -44,7 +44,7 @@ const SCHEMAS: Readonly<Record<string, (report: Fields) => object>> = {
     ...withoutOperations,
     results: report.results.map((result) => ({ ...forward, ...result })),
   }),
-  // Of a runner of its own, which called CIFAR's net by its depth alone.
+  // From an earlier benchmark, which named CIFAR's net only by its depth.
   'resnode-train-bench/1': (report) => ({
     ...report,
     ...withoutOperations,
@@ -62,7 +62,7 @@ const SCHEMAS: Readonly<Record<string, (report: Fields) => object>> = {
   }),
 };
 
-/** Reports of a GPU, as what `bench --device cuda` writes today. */
+/** Reads reports of a GPU into the form that `bench --device cuda` writes today. */
 const DEVICE_SCHEMAS: Readonly<Record<string, (report: never) => DeviceReport>> = {
   'resnode-device-bench/2': (report: DeviceReport) => report,
   'resnode-device-bench/1': (report: DeviceReport) => ({
@@ -75,16 +75,16 @@ const DEVICE_SCHEMAS: Readonly<Record<string, (report: never) => DeviceReport>> 
   'resnode-gpu-check-step/1': fromGpuCheckStep,
 };
 
-/** Of the processor, or of a GPU. */
+/** A report of the CPU or of a GPU. */
 export type AnyReport = RecordedReport | DeviceReport;
 
 export const isDeviceReport = (report: AnyReport): report is DeviceReport =>
   report.schema === 'resnode-device-bench/2';
 
 /**
- * Reads what `--json` wrote, of the processor or of a GPU, now or with an earlier schema; and what bench/gpu.ts and
- * scripts/gpu-check.sh recorded.
- * @throws ResnodeError `bench/report` where the file is no report of a known schema
+ * Reads the output of `--json` for the CPU or a GPU, of today's or an earlier schema, and the records of bench/gpu.ts and
+ * scripts/gpu-check.sh.
+ * @throws ResnodeError `bench/report` if the file is not a report of a known schema
  */
 export function readReport(file: string): AnyReport {
   const known = [...Object.keys(SCHEMAS), ...Object.keys(DEVICE_SCHEMAS)];
@@ -112,7 +112,7 @@ export function readReport(file: string): AnyReport {
   }
 }
 
-// What every reader takes a median of.
+// Every reader computes a median of these.
 function checkTimes(report: AnyReport): void {
   const times = isDeviceReport(report)
     ? [

@@ -1,66 +1,72 @@
-/** The figures as JSON (`resnode-bench/3`) and as a table for people. */
+/** The figures as JSON (`resnode-bench/3`) and as a table. */
 import type { CaffeTime } from './caffe-time.ts';
 import { type Conditions, conditionLines } from './conditions.ts';
 import type { EventLoopDelay, OperationTime } from './job.ts';
 import { median } from './statistics.ts';
 
-/** What `--json` writes. A field that changes its meaning changes the number at the end of the schema's name. */
+/** The output of `--json`. A field that changes its meaning changes the number at the end of the schema's name. */
 export interface Report extends Conditions {
   readonly schema: 'resnode-bench/3';
-  /** GB/s of a sum of two arrays that no cache holds, read and written; the best of all rounds. */
+  /** GB/s of a sum of two arrays that exceed every cache, reads plus writes; the best of all rounds. */
   readonly bandwidth: number;
   readonly results: readonly Result[];
-  /** Every different operation of the nets by itself; null where it was not asked for. */
+  /** Every distinct operation of the nets alone; null if it was not requested. */
   readonly operations: { readonly batch: number; readonly times: readonly OperationTime[] } | null;
   readonly caffe: readonly CaffeFigures[];
 }
 
-/** What a run is: a net forward, or a training step (forward, loss, backward, update). */
+/** A run is a net forward, or a training step (forward, loss, backward, update). */
 export type Task = 'forward' | 'training';
 
-/** One engine on one net at one batch size. Times in milliseconds a run (not an image). */
+/** One engine on one net at one batch size. Times are in milliseconds per run, not per image. */
 export interface Result {
   readonly task: Task;
   readonly engine: string;
   readonly net: string;
   readonly batch: number;
-  /** Multiply-accumulates of one run as this engine gets the net, all convolutions counted as direct ones. */
+  /** Multiply-accumulates of one run of the net that this engine gets. All convolutions are counted as direct ones. */
   readonly macs: number;
   /** Every timed run, by round. */
   readonly quiet: readonly (readonly number[])[];
-  /** The same with one core kept busy by another process; null where it was not asked for. */
+  /** The same while another process keeps one core busy; null if it was not requested. */
   readonly busy: readonly (readonly number[])[] | null;
-  /** The worst of the quiet rounds; null for an engine without an event loop. */
+  /** The maximum of the quiet rounds; null for an engine without an event loop. */
   readonly eventLoop: EventLoopDelay | null;
-  /** Engine opened, net and weights loaded from disk (page cache warm), first run; one a round. None where not measured. */
+  /**
+   * The time to open the engine, load net and weights from disk (page cache warm) and run once; one per round. Empty if not
+   * measured.
+   */
   readonly firstAnswer: readonly number[];
-  /** Of a process that loads and runs, its interpreter included. The most of the rounds; null where it cannot be told. */
+  /**
+   * The memory of a process that loads and runs, including its interpreter: the maximum of the rounds; null if it is
+   * unknown.
+   */
   readonly peakBytes: number | null;
 }
 
-/** What a real Caffe took: measured in this run by `--caffe`, or given as recorded elsewhere by `--caffe-figures`. */
+/** The time of a Caffe build, measured in this run by `--caffe` or recorded elsewhere and given by `--caffe-figures`. */
 export interface CaffeFigures {
-  /** The net that was timed: as it is deployed, or as it is trained. `caffe time` goes backward in both, and never updates. */
+  /** The net that was timed, for deployment or for training. `caffe time` goes backward in both, and never updates. */
   readonly task: Task;
   readonly net: string;
   readonly batch: number;
   readonly time: CaffeTime;
-  /** The machine that it was recorded on, in words; null: this one, in this run. */
+  /** A description of the machine on which it was recorded; null: this machine, in this run. */
   readonly recordedOn: string | null;
 }
 
-/** What was measured of one net at one batch size. */
+/** The measurements of one net at one batch size. */
 export interface Group {
-  /** `ResNet-50, batch 8`, with `training step` where it is one. */
+  /** `ResNet-50, batch 8`, with `training step` for training. */
   readonly title: string;
   readonly task: Task;
   readonly batch: number;
-  /** The first engine's result is what the others are compared with. */
+  /** The others are compared with the first engine's result. */
   readonly results: readonly Result[];
   readonly caffe: readonly CaffeFigures[];
 }
 
-/** The report by net, batch size and task, in the order of measuring. */
+/** The report by net, batch size and task, in the order of measurement. */
 export function groupsOf({ results, caffe }: Pick<Report, 'results' | 'caffe'>): Group[] {
   const all = [...results, ...caffe];
   return [...new Set(all.map(titleOf))].map((title) => {
@@ -70,24 +76,29 @@ export function groupsOf({ results, caffe }: Pick<Report, 'results' | 'caffe'>):
   });
 }
 
-/** `ResNet-50, batch 8`, with `training step` where it is one. */
+/** `ResNet-50, batch 8`, with `training step` for training. */
 export const titleOf = ({ net, batch, task }: Pick<Result, 'net' | 'batch' | 'task'>): string =>
   `${net}, batch ${batch}${task === 'training' ? ', training step' : ''}`;
 
-/** Milliseconds of what is compared with a run: Caffe's forward, or its forward and backward, which lack the update. */
+/**
+ * The milliseconds of Caffe that are compared with a run: its forward, or its forward and backward, which lack the update.
+ */
 export const caffeMilliseconds = ({ task, time }: CaffeFigures): number =>
   task === 'forward' ? time.averageForward : time.averageForwardBackward;
 
-/** Of sgemm, at the median. */
+/** The share of sgemm's speed, at the median. */
 export const shareOfSgemm = ({ macs, quiet }: Result, { sgemmGflops }: Pick<Report, 'sgemmGflops'>): number =>
   (2 * macs) / median(quiet.flat()) / 1e6 / sgemmGflops;
 
-/** Images a second at the median of all rounds. */
+/** Images per second at the median of all rounds. */
 export function imagesPerSecond(rounds: readonly (readonly number[])[], batch: number): number {
   return (1000 * batch) / median(rounds.flat());
 }
 
-/** Of an operation, at its median: arithmetic against sgemm, or bytes against the bandwidth, whichever binds it. */
+/**
+ * The share of the limit that binds an operation, at its median: arithmetic relative to sgemm, or bytes relative to the
+ * bandwidth.
+ */
 export function shareOfPeak(
   { macs, bytes, milliseconds }: OperationTime,
   report: Pick<Report, 'sgemmGflops' | 'bandwidth'>,
@@ -143,7 +154,7 @@ function describe(result: Result, { title, results }: Group, report: Report): st
   return lines;
 }
 
-/** How many times as long as `own` a result takes, by medians. */
+/** The ratio of a result to `own`, by medians. */
 export function ratio(result: Result, own: Result): number {
   return median(result.quiet.flat()) / median(own.quiet.flat());
 }
@@ -175,7 +186,7 @@ function operationLines(operations: NonNullable<Report['operations']>, report: R
   ];
 }
 
-/** The implementation; where several were timed, all with their medians, the chosen one first. */
+/** The implementation. If several were timed, all with their medians, the chosen one first. */
 export function candidatesText({ implementation, candidates }: OperationTime): string {
   if (candidates.length < 2) return implementation;
   return [...candidates]
@@ -184,7 +195,7 @@ export function candidatesText({ implementation, candidates }: OperationTime): s
     .join(', ');
 }
 
-/** Milliseconds in as many digits as a small net needs. */
+/** Milliseconds with as many digits as a small net needs. */
 export const significant = (value: number): string => value.toFixed(value < 1 ? 3 : value < 10 ? 2 : 1);
 const ms = (value: number) => `${significant(value)} ms`;
 const percent = (share: number) => `${(100 * share).toFixed(0)}%`;

@@ -1,6 +1,7 @@
 /**
- * resnode against its peers on the same weights, float32, and against itself in bfloat16 where that is asked for. Every measurement is a process of its own, and the engines take
- * turns, so that what disturbs the machine for a while disturbs all of them.
+ * Measures resnode against its peers on the same weights in float32, and optionally against itself in bfloat16. Every
+ * measurement has its own process. The engines take turns, so that a temporary disturbance of the machine affects all of
+ * them.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -27,7 +28,7 @@ import type { CaffeFigures, Report, Result, Task } from './report.ts';
 import { relativeDifference } from './statistics.ts';
 
 export interface BenchOptions {
-  /** Names out of `benchNetNames`. */
+  /** Names from `benchNetNames`. */
   readonly nets: readonly string[];
   readonly batches: readonly number[];
   /** A run forward, or a training step: forward, loss, backward, SGD with momentum. */
@@ -35,23 +36,23 @@ export interface BenchOptions {
   /** Also resnode in bfloat16, forward. */
   readonly bfloat16: boolean;
   readonly threads: number;
-  /** How often the engines take turns. */
+  /** The number of rounds, in each of which every engine runs. */
   readonly rounds: number;
-  /** Also with one core kept busy by another process. */
+  /** Also measure while another process keeps one core busy. */
   readonly busy: boolean;
-  /** Also every different operation of the nets by itself, at the first batch size. */
+  /** Also every distinct operation of the nets alone, at the first batch size. */
   readonly operations: boolean;
-  /** A Python that has torch; null: torch is absent. */
+  /** A Python that has torch; null: no torch. */
   readonly python: string | null;
-  /** A Caffe build's tool; null: Caffe is absent. */
+  /** The `caffe` tool of a Caffe build; null: no Caffe. */
   readonly caffe: string | null;
-  /** Caffe's figures that were recorded before; shown as such. */
+  /** Figures of Caffe that were recorded before. The report marks them as such. */
   readonly caffeFigures: readonly CaffeFigures[];
-  /** Told what begins. */
+  /** Called with a description of each step before it starts. */
   readonly onProgress?: (text: string) => void;
 }
 
-// So small that it hardly matters to the losses where rounding has led the gradients.
+// So small that the losses hardly depend on the gradients' rounding.
 const TRAINING: Job['training'] = { rate: 1e-5, update: SGD_UPDATE };
 
 interface Taken {
@@ -62,9 +63,9 @@ interface Taken {
 }
 
 /**
- * Measures. Takes minutes, in processes of its own; blocks this one.
- * @throws ResnodeError `bench/outputs-differ` where an engine's first answer, or the losses of its first training steps,
- * are not resnode's: what is not the same is not worth timing. ArgumentError for unknown nets.
+ * Measures. It takes minutes, works in other processes, and blocks this one.
+ * @throws ResnodeError `bench/outputs-differ` if an engine's first result, or the losses of its first training steps, differ
+ * from resnode's, because only equal results are worth timing. ArgumentError for unknown nets.
  */
 export async function runBench(options: BenchOptions): Promise<Report> {
   const { threads, rounds, batches, onProgress = () => {} } = options;
@@ -160,7 +161,7 @@ function ask<What extends keyof Answers>(
   });
 }
 
-// Once unmeasured: the files come into the page cache.
+// One run without measurement brings the files into the page cache.
 function checkOutputs(taken: readonly Taken[], context: Context): void {
   const outputs = taken.map(({ engine }) => ask('firstAnswer', engine, context).answer.output);
   for (const [k, output] of outputs.entries()) {
@@ -247,10 +248,10 @@ function measureOperations(
 const CHANGE = 0.1;
 
 /**
- * @param actual The first answer, or the losses of the first steps.
- * @param expected The same of the engine that is compared with.
- * @param bound Of the largest output, or of the first loss.
- * @returns What differs, and by how much; null where they agree.
+ * @param actual The first result, or the losses of the first steps.
+ * @param expected The result of the engine to compare with.
+ * @param bound The tolerance, relative to the largest output or to the first loss.
+ * @returns What differs, and by how much; null if they agree
  */
 export function findDifference(
   task: Task,

@@ -1,4 +1,4 @@
-/** Rules about BatchNorm, the layer that most mistakes are made with. */
+/** Rules about BatchNorm, the layer with the most mistakes. */
 import { positionOf } from '../../caffe/message.ts';
 import type { LayerParameter } from '../../caffe/net-parameter.ts';
 import { type Found, type LintNet, type LintState, nameOf, type Rule } from './rule.ts';
@@ -96,7 +96,7 @@ function* scales({ states }: LintNet): Iterable<Found> {
   }
 }
 
-// Until another layer makes the blob anew, its readers read what the BatchNorm made.
+// Until another layer writes the blob again, its readers read the BatchNorm's result.
 function isScaled(layers: readonly LayerParameter[], index: number): boolean {
   const top = layers[index]!.top?.[0] ?? '';
   for (const layer of layers.slice(index + 1)) {

@@ -15,7 +15,7 @@ interface Transform {
   force_gray?: boolean;
 }
 
-/** What is known of the images before the crop; data layers other than ImageData do not say. */
+/** The known facts about images before the crop. Data layers other than ImageData state none. */
 interface Images {
   readonly channels: number | undefined;
   readonly height: number | undefined;

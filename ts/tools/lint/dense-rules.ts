@@ -1,4 +1,4 @@
-/** Rules about nets that answer for every pixel: deconvolutions, crops, labels of what does not count. */
+/** Rules about nets with an output per pixel: deconvolutions, crops, ignored labels. */
 import { positionOf } from '../../caffe/message.ts';
 import type { LayerParameter } from '../../caffe/net-parameter.ts';
 import { coordinateMaps } from '../../graph/coordinate-map.ts';
@@ -11,7 +11,7 @@ interface Window {
   readonly outputs: number;
 }
 
-/** A Deconvolution whose sides are alike and that makes planes larger; null: another layer. */
+/** A square Deconvolution that enlarges planes; null for another layer. */
 function upsampling({ type, convolution_param: p }: LayerParameter): Window | null {
   if (type !== 'Deconvolution' || p === undefined) return null;
   const first = (name: string) => (p[name] as readonly number[] | undefined)?.[0];
@@ -71,18 +71,18 @@ function* bilinear(net: LintNet): Iterable<Found> {
   }
 }
 
-/** Offsets by which a position of what is cut lies where the same position of the reference does. */
+/** The offsets between a position of the cropped blob and the same position of the reference. */
 function* crops({ states }: LintNet): Iterable<Found> {
   for (const { graph, layers } of states) {
     const maps = coordinateMaps(graph);
     for (const node of graph.nodes) {
-      // Layers may have one name; a top is made by one of them.
+      // Layers may share a name, but each top has one layer that makes it.
       const { blob } = graph.values[node.outputs[0]!]!;
       const layer = layers.find(({ name, top = [] }) => name === node.name && top[0] === blob);
       if (node.operation.kind !== 'crop' || layer?.type !== 'Crop' || node.operation.offset.length !== 4)
         continue;
       const reference = layer.bottom?.[1] ?? '';
-      // The value that the blob had before this layer; nobody cuts what later layers overwrite.
+      // The value of the blob before this layer. No layer crops values that later layers overwrite.
       const last = graph.blobs.get(reference);
       const [a, b] = [maps[node.inputs[0]!], last === undefined ? null : maps[last]];
       if (

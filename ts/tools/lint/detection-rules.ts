@@ -1,4 +1,4 @@
-/** Rules about detectors: anchors and regions against the strides of their maps, classes, hard examples. */
+/** Rules about detectors: anchors and regions compared with the strides of their maps, classes, hard examples. */
 import { elementCount } from '../../base/shape.ts';
 import { positionOf } from '../../caffe/message.ts';
 import type { LayerParameter } from '../../caffe/net-parameter.ts';
@@ -7,7 +7,7 @@ import { isSegnetBn } from '../../layers/bn.ts';
 import { readPythonParam } from '../../layers/python-param.ts';
 import { type Found, type LintNet, type LintSolver, type LintState, nameOf, type Rule } from './rule.ts';
 
-/** The layers of a type, with where the positions of their first bottom lie. */
+/** The layers of a type, with the image positions of their first bottom. */
 function* layersOf({ states }: LintNet, types: readonly string[]) {
   for (const state of states) {
     const wanted = state.layers.filter(({ type = '' }) => types.includes(type));
@@ -23,7 +23,7 @@ function* layersOf({ states }: LintNet, types: readonly string[]) {
 const isNear = (a: number, b: number, share: number) => Math.abs(a - b) <= share * Math.max(a, b);
 const shown = (value: number) => Math.round(value * 100) / 100;
 
-/** Steps are the stride of the map, or the image in as many parts as the map has. */
+/** A step is the stride of the map, or the image's size divided by the map's. */
 function* priorSteps(net: LintNet): Iterable<Found> {
   for (const { layer, state, map } of layersOf(net, ['PriorBox'])) {
     const p = layer.prior_box_param as Record<string, number | undefined> | undefined;
@@ -111,11 +111,11 @@ function* regionScales(net: LintNet): Iterable<Found> {
   }
 }
 
-/** Scores for each prior are as many as the layer has classes. */
+/** Each prior has as many scores as the layer has classes. */
 function* classes(net: LintNet): Iterable<Found> {
   for (const { layer, state } of layersOf(net, ['DetectionOutput', 'MultiBoxLoss'])) {
     const p = layer.detection_output_param ?? layer.multibox_loss_param;
-    // Its bottoms are maps (ts/layers/joined-maps.ts), which are checked as the net is built.
+    // Its bottoms are maps (ts/layers/joined-maps.ts), which building the net checks.
     if (p?.no_permute) continue;
     const stated = p?.num_classes as number | undefined;
     const [, scores, priors] = (layer.bottom ?? []).map((blob) => state.shapeOf(blob));

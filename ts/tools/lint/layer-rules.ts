@@ -52,7 +52,7 @@ const layerTypes = (code: TypeCode) =>
       }
   };
 
-/** In-place layers of a blob that others read too, as net.cpp and insert_splits.cpp see it. */
+/** In-place layers of a blob with other readers, as net.cpp and insert_splits.cpp treat it. */
 function sharedInPlace(layers: readonly LayerParameter[]): LayerParameter[] {
   const readers = new Map<string, LayerParameter[]>();
   const found = new Set<LayerParameter>();
@@ -61,7 +61,7 @@ function sharedInPlace(layers: readonly LayerParameter[]): LayerParameter[] {
     if (all.length > 1) for (const layer of all) if (layer.top?.includes(blob)) found.add(layer);
     readers.delete(blob);
   };
-  // Who comes after an in-place layer reads what it made: only those before it share its bottom.
+  // Layers after an in-place layer read its result. Only those before it share its bottom.
   for (const layer of layers) {
     for (const blob of layer.bottom ?? []) readers.set(blob, [...(readers.get(blob) ?? []), layer]);
     for (const blob of layer.top ?? []) close(blob);
@@ -95,7 +95,7 @@ function* eltwise({ states }: LintNet): Iterable<Found> {
     }
 }
 
-/** What no rule of its own speaks of. */
+/** Other errors, which no rule of their own describes. */
 function* unbuilt({ states }: LintNet): Iterable<Found> {
   for (const state of states.filter(({ assumesShapes }) => !assumesShapes)) {
     const shared = sharedInPlace(state.layers);
@@ -126,7 +126,7 @@ function rounding(
   { graph, layers }: LintState,
 ): string | undefined {
   if (operation.kind !== 'convolution' && operation.kind !== 'pooling') return undefined;
-  // Padded on each side by itself, it makes windows that are cut off again.
+  // A layer that pads each side separately makes windows that a crop removes.
   const layer = layers.find((each) => each.name === name);
   const param: Message = layer?.convolution_param ?? layer?.pooling_param ?? {};
   if (['pad_type', ...SIDES].some((field) => param[field] !== undefined)) return undefined;
@@ -139,7 +139,7 @@ function rounding(
     ];
     const [k, s, p] = [dilation[axis]! * (kernel[axis] - 1) + 1, stride[axis], pad[axis]];
     const over = (size - 1) * s + k - (length + 2 * p);
-    // A window smaller than its step leaves pixels out by design.
+    // A window smaller than its step skips pixels on purpose.
     if (over === 0 || k < s) continue;
     const steps = `(${length} + 2·${p} − ${k}) / ${s} + 1 = ${(length + 2 * p - k) / s + 1}`;
     const pixels = Math.abs(over) === 1 ? 'one pixel' : `${Math.abs(over)} pixels`;
@@ -162,7 +162,7 @@ const WITH_BLOBS: readonly string[] = [
 const hasParameters = ({ type = '', bottom = [] }: LayerParameter): boolean =>
   WITH_BLOBS.includes(type) && !(['Scale', 'Bias'].includes(type) && bottom.length > 1);
 
-/** Names of all blobs, where each is shared by `param { name }`: layers that have the same ones are one set of weights. */
+/** The names of all blobs if `param { name }` shares each of them. Layers with the same names are one set of weights. */
 const sharedNames = ({ param = [] }: LayerParameter): string | null =>
   param.length > 0 && param.every(({ name }) => name) ? param.map(({ name }) => name).join() : null;
 

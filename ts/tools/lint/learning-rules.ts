@@ -1,4 +1,4 @@
-/** The rules that a training asks too, before it begins: nets that cannot learn, BatchNorm that cannot work. */
+/** The rules that are also checked before a training: nets that cannot learn, BatchNorm that cannot work. */
 import { positionOf } from '../../caffe/message.ts';
 import { labelFaults, labelRange } from '../../data/label-faults.ts';
 import {
@@ -36,7 +36,7 @@ const textOf = ({ name, level, finds, why, fix }: Omit<FaultKind, 'check'>) => (
 });
 
 const faultRules = learningFaults.map((kind): Rule => {
-  // A net without a loss is one to train only where a solver says so.
+  // A net without a loss counts as one for training only if a solver names it.
   if (kind.name === 'no-loss')
     return {
       ...textOf(kind),

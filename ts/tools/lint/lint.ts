@@ -15,15 +15,15 @@ export interface Finding {
   readonly rule: string;
   readonly level: Level;
   readonly position: Position;
-  /** What was found, without its place. */
+  /** The finding, without its position. */
   readonly message: string;
   readonly fix: string;
 }
 
 export interface LintOptions {
-  /** Shapes of inputs by blob, where the prototxt says none. */
+  /** Shapes of inputs by blob, if the prototxt does not give them. */
   readonly inputShapes?: Readonly<Record<string, readonly number[]>>;
-  /** Named in findings; files that the prototxt names are also looked for beside it. */
+  /** The name for findings. Files that the prototxt names are also searched beside it. */
   readonly file: string;
 }
 
@@ -39,9 +39,10 @@ const LINT_PROTOTXT = signature('lintPrototxt', {
 });
 
 /**
- * Finds what Caffe refuses or takes and hardly anybody means, in a net (for each phase in which it has inputs) or a
- * solver. `# resnode-lint: disable=name` (several with commas) on the line before silences rules there.
- * @returns Findings in the order of the file; text that cannot be read is a finding too.
+ * Finds what Caffe refuses, and what it accepts but is probably a mistake, in a net (for each phase in which it has inputs)
+ * or
+ * a solver. `# resnode-lint: disable=name` (several with commas) on the line before silences rules there.
+ * @returns Findings in the order of the file. Text that cannot be read is a finding too.
  */
 export function lintPrototxt(text: string, options: LintOptions): Finding[] {
   LINT_PROTOTXT.check(text, options);
@@ -56,7 +57,7 @@ export function lintPrototxt(text: string, options: LintOptions): Finding[] {
   const found = new Map<string, Finding>();
   for (const finding of findings(text, file, inputShapes)) {
     const { rule, position, message } = finding;
-    // What holds in both phases is said once.
+    // A finding in both phases is reported once.
     found.set(`${rule} ${position.line}:${position.column} ${message}`, finding);
   }
   return [...found.values()]
@@ -76,9 +77,10 @@ const LINT_FILE = signature('lintFile', {
 });
 
 /**
- * Lints the prototxt at a path; a file that is none is a finding.
- * @throws ArgumentError where it cannot be read
- * @example for (const { level, rule, message, fix } of lintFile('train_val.prototxt')) console.log(level, rule, message, fix);
+ * Lints the prototxt at a path. A file of another kind is a finding.
+ * @throws ArgumentError if the file cannot be read
+ * @example for (const { level, rule, message, fix } of lintFile('train_val.prototxt')) console.log(level, rule, message,
+ * fix);
  */
 export function lintFile(file: string, options: Omit<LintOptions, 'file'> = {}): Finding[] {
   LINT_FILE.check(file, options);
@@ -92,7 +94,7 @@ export function lintFile(file: string, options: Omit<LintOptions, 'file'> = {}):
   return lintPrototxt(text, { file, ...options });
 }
 
-/** Each name once. A layer of a fork's type has a rule of its own. */
+/** Each name once. A layer of a fork's type has its own rule. */
 function* foreignFields(fields: readonly ForkField[]): Iterable<Found> {
   const said = new Set<string>();
   for (const { refusal, type, name, tunes, layer } of fields) {

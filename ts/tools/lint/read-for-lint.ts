@@ -1,4 +1,4 @@
-/** What the rules look at, made from a prototxt's text: a net, phase by phase, or a solver. */
+/** Reads a prototxt's text into the form that rules examine: a net for each phase, or a solver. */
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { PrototxtError, ResnodeError } from '../../base/errors.ts';
@@ -20,11 +20,11 @@ export type Subject = (
   | { readonly kind: 'net'; readonly net: LintNet }
   | { readonly kind: 'solver'; readonly solver: LintSolver }
 ) & {
-  /** What forks of Caffe added, which the net or solver was read without. */
+  /** Extensions of Caffe's forks, without which the net or solver was read. */
   readonly foreign: readonly ForkField[];
 };
 
-/** @throws PrototxtError where the text is neither a net nor a solver; of two refusals the one further down */
+/** @throws PrototxtError if the text is neither a net nor a solver; of two errors the one further down */
 export function readForLint(text: string, file: string, inputShapes: Shapes): Subject {
   const read = (type: string) => {
     const foreign: ForkField[] = [];
@@ -48,7 +48,7 @@ export function readForLint(text: string, file: string, inputShapes: Shapes): Su
   throw b.line > a.line || (b.line === a.line && b.column > a.column) ? solver : net;
 }
 
-/** Where a file that a prototxt names lies: as written (Caffe's way), or beside the prototxt. */
+/** The path of a file that a prototxt names: as written (Caffe's way), or beside the prototxt. */
 function find(path: string, file: string): string | undefined {
   return [path, join(dirname(file), path), join(dirname(file), basename(path))].find((each) =>
     existsSync(each),
@@ -56,7 +56,7 @@ function find(path: string, file: string): string | undefined {
 }
 
 function lintNet(written: Message, file: string, inputShapes: Shapes): LintNet {
-  // Both phases are looked at, whatever the net's own state says.
+  // Both phases are examined, regardless of the net's own state.
   const { state: _, ...net } = upgradeNet(written) as NetParameter;
   const states = (['TRAIN', 'TEST'] as const).flatMap((phase) => {
     const { layer: layers = [] } = filterNet(net, { phase });
@@ -85,14 +85,14 @@ function stateOf(
   phase: 'TRAIN' | 'TEST',
   inputShapes: Shapes,
 ): LintState {
-  // Neither `param` nor the phase changes a shape, and what is wrong with them has rules of its own.
+  // Neither `param` nor the phase changes a shape, and their mistakes have their own rules.
   const bare = new Map<LayerParameter, LayerParameter>();
   for (const layer of layers) {
     const { param: _, ...rest } = { name: '', ...layer };
     inheritPosition(rest, layer);
     bare.set(rest, layer);
   }
-  // A blob may be an input in one phase alone.
+  // A blob may be an input in only one phase.
   const fed = new Set(layers.filter(({ bottom = [] }) => bottom.length === 0).flatMap(({ top = [] }) => top));
   const given = Object.fromEntries(Object.entries(inputShapes).filter(([name]) => fed.has(name)));
   const { graph, missing } = partialGraph(
@@ -128,7 +128,7 @@ function lintSolver(written: Message, file: string): LintSolver {
         const net = typeof train.source === 'string' ? path && readNetFile(path) : train.source;
         return net ? filterNet(net, solverNetState(train, net)).layer : undefined;
       } catch (error) {
-        // The solver's own rule, or linting the net, says what is wrong.
+        // The solver's own rule, or linting the net, reports the error.
         if (error instanceof ResnodeError) return undefined;
         throw error;
       }

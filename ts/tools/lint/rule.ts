@@ -1,4 +1,4 @@
-/** What a rule is, and what it looks at. */
+/** Rules, and what they examine. */
 
 import { formatPosition, type Position } from '../../base/errors.ts';
 import type { Message } from '../../caffe/message.ts';
@@ -6,33 +6,36 @@ import type { LayerParameter, NetParameter } from '../../caffe/net-parameter.ts'
 import type { SolverParameter } from '../../caffe/solver-parameter.ts';
 import type { Graph } from '../../graph/graph.ts';
 
-/** error: Caffe refuses it or computes something else; warning: hardly meant; note: worth knowing. */
+/** error: Caffe refuses it or computes something else; warning: probably a mistake; note: worth knowing. */
 export type Level = 'error' | 'warning' | 'note';
 
-/** One place where a rule holds. */
+/** A place to which a rule applies. */
 export interface Found {
   readonly position: Position | undefined;
   readonly message: string;
-  /** Where it is not the rule's own. */
+  /** If it differs from the rule's own. */
   readonly level?: Level;
-  /** Where it is not the rule's own. */
+  /** If it differs from the rule's own. */
   readonly fix?: string;
 }
 
-/** A net as one phase sees it. */
+/** A net in one phase. */
 export interface LintState {
   readonly phase: 'TRAIN' | 'TEST';
-  /** Phase TRAIN, and there is a loss. */
+  /** True in phase TRAIN if there is a loss. */
   readonly trains: boolean;
   /** Upgraded, in file order. */
   readonly layers: readonly LayerParameter[];
-  /** What of it could be built, whatever its `param`s say. */
+  /** The part of the net that could be built, regardless of its `param`s. */
   readonly graph: Graph;
   /** Why a layer is not in the graph. */
   readonly missing: ReadonlyMap<LayerParameter, string>;
-  /** Shapes of inputs are a configuration's defaults (graph/assumed-shapes): what does not fit them may fit the true ones. */
+  /**
+   * The inputs have a configuration's default shapes (graph/assumed-shapes). Layers that do not fit them may fit the true
+   * ones.
+   */
   readonly assumesShapes: boolean;
-  /** A blob's shape, where it is known. */
+  /** A blob's shape, if it is known. */
   shapeOf(blob: string): readonly number[] | undefined;
 }
 
@@ -42,16 +45,16 @@ export interface LintNet {
   readonly net: NetParameter;
   /** The phases in which the net has inputs. */
   readonly states: readonly LintState[];
-  /** Where a file or folder that the net names lies; undefined where there is none. */
+  /** The path of a file or folder that the net names; undefined if it does not exist. */
   find(path: string): string | undefined;
-  /** Reads a file that the net names; undefined where there is none. */
+  /** Reads a file that the net names; undefined if it does not exist. */
   read(path: string): Uint8Array | undefined;
 }
 
 export interface LintSolver {
   readonly written: Message;
   readonly solver: SolverParameter;
-  /** The net that it trains, in phase TRAIN; undefined where it was not found. */
+  /** The net that it trains, in phase TRAIN; undefined if it was not found. */
   trainLayers(): readonly LayerParameter[] | undefined;
 }
 
@@ -60,12 +63,12 @@ interface RuleText {
   readonly level: Level;
   /** What it finds. */
   readonly finds: string;
-  /** Why that matters, with its source. */
+  /** Why it matters, with a source. */
   readonly why: string;
   readonly fix: string;
 }
 
-/** A rule about the text is reported by the reader itself. */
+/** The reader itself reports a rule about the text. */
 export type Rule = RuleText &
   (
     | { readonly on: 'text' }
@@ -76,7 +79,7 @@ export type Rule = RuleText &
 /** `layer "conv1" (Convolution)`. */
 export const nameOf = ({ name = '', type = '' }: LayerParameter): string => `layer "${name}" (${type})`;
 
-/** An error's message without the place before it. */
+/** An error's message without its position. */
 export function messageOf(error: Error & { readonly position?: Position | undefined }): string {
   const place = error.position === undefined ? '' : `${formatPosition(error.position)}: `;
   return error.message.startsWith(place) ? error.message.slice(place.length) : error.message;

@@ -20,7 +20,7 @@ export const rules: readonly Rule[] = [
   ...solverRules,
 ];
 
-/** What a rule of `lintPrototxt` finds and why; `level` is its usual one. */
+/** What a rule of `lintPrototxt` finds and why. `level` is its usual level. */
 export interface LintRule {
   readonly name: string;
   readonly level: Level;

@@ -21,12 +21,12 @@ function* warnings({ solver }: LintSolver): Iterable<Found> {
   try {
     yield* checkSolver(solver).warnings;
   } catch (error) {
-    // The rule above has said it.
+    // The previous rule reports it.
     if (!(error instanceof PrototxtError)) throw error;
   }
 }
 
-// Of all files that a solver names the first that is nowhere.
+// The first file named by a solver that does not exist.
 function* missingFiles({ solver }: LintSolver): Iterable<Found> {
   try {
     const { parameters, train, tests } = checkSolver(solver);

@@ -1,4 +1,4 @@
-/** Rules about how a file is written: what cannot be read, and old forms. */
+/** Rules about the text of a file: syntax errors and old forms. */
 import { type Message, positionOf } from '../../caffe/message.ts';
 import type { Found, Rule } from './rule.ts';
 
