@@ -1,7 +1,6 @@
 /**
  * Resize and Upsample. Interpolation with aligned corners becomes Interp, and repetition of values becomes Upsample. Any
- * other
- * resampling is linear along each axis and becomes products with constant matrices.
+ * other resampling is linear along each axis and becomes products with constant matrices.
  * https://onnx.ai/onnx/operators/onnx__Resize.html
  */
 import { toFloat32 } from '../caffe/blob.ts';

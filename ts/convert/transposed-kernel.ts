@@ -3,8 +3,7 @@ import type { Values } from './net-maker.ts';
 
 /**
  * Reorders height, width, inputs, outputs to outputs, inputs, height, width, and inputs, outputs of a dense layer to
- * outputs,
- * inputs. Other shapes stay as they are.
+ * outputs, inputs. Other shapes stay as they are.
  */
 export function transposedKernel({ shape, values: from }: Values): Values {
   if (shape.length !== 4 && shape.length !== 2) return { shape, values: from };

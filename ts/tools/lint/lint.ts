@@ -40,8 +40,7 @@ const LINT_PROTOTXT = signature('lintPrototxt', {
 
 /**
  * Finds what Caffe refuses, and what it accepts but is probably a mistake, in a net (for each phase in which it has inputs)
- * or
- * a solver. `# resnode-lint: disable=name` (several with commas) on the line before silences rules there.
+ * or a solver. `# resnode-lint: disable=name` (several with commas) on the line before silences rules there.
  * @returns Findings in the order of the file. Text that cannot be read is a finding too.
  */
 export function lintPrototxt(text: string, options: LintOptions): Finding[] {

@@ -1,8 +1,8 @@
 /**
- * ReLU and max pooling have kinks. Where a value lies within a rounding of one, the gradient is one of two, and the order
- * of a sum decides which: another processor, and training takes another path, as right as the first. What diverges is
- * therefore run again with every weight moved by about a rounding, and stands where one whole run is within the tolerance
- * that holds for all: checks of different runs together prove nothing. What is wrong stays wrong in each of them.
+ * ReLU and max pooling have kinks. If a value is within a rounding of one, the gradient is one of two, and the order of a
+ * sum decides which. On another processor, training may therefore take another, equally correct path. So a diverging case is
+ * run again with every weight changed by about a rounding. It passes if one whole run is within the usual tolerance; checks
+ * of different runs together prove nothing. A real error remains in every run.
  */
 
 import { seededRandom } from '../../base/random.ts';
@@ -10,14 +10,14 @@ import { blobFromFloats, toFloat32 } from '../../caffe/blob.ts';
 import type { WeightsFile } from '../../caffe/caffemodel.ts';
 import type { Check } from './check.ts';
 
-/** Makes other weights of the recorded ones. */
+/** Makes other weights from the recorded ones. */
 export type Move = (weights: WeightsFile) => WeightsFile;
 
 const RUNS = 8;
 
 /**
- * @param run The checks of a run that begins with moved weights; where `isTrial`, it may end at the first that fails.
- * @returns Those of the first run that passes; where none does, all of the run with the recorded weights.
+ * @param run The checks of a run that begins with changed weights. If `isTrial` is true, it may end at the first that fails.
+ * @returns The checks of the first run that passes; if none does, all checks of the run with the recorded weights
  */
 export async function acrossKinks(run: (move: Move, isTrial: boolean) => Promise<Check[]>): Promise<Check[]> {
   const asRecorded: Move = (weights) => weights;

@@ -17,8 +17,8 @@ type BackwardCase = NetCase & {
 };
 
 /**
- * Runs it with every recorded blob's diff asked for, which keeps layers apart, and as it trains, where BatchNorm, Scale
- * and ReLU are one.
+ * Runs the case twice: with every recorded blob's diff requested, which prevents fusing, and as in training, where
+ * BatchNorm, Scale and ReLU are one operation.
  * @throws as Device.train and Trainer.gradients
  */
 export async function checkBackward(device: Device, golden: BackwardCase, move: Move): Promise<Check[]> {
@@ -39,7 +39,7 @@ export async function checkBackward(device: Device, golden: BackwardCase, move: 
       ...{ model, phase, level, stages, diffs, update: null },
       ...(weights === null ? {} : { weights: move(readWeightsAt(join(folder, weights))) }),
     });
-    // What a recurrent layer carries on from run to run.
+    // The state that a recurrent layer keeps from run to run.
     for (const { inputs: earlier } of passes.slice(0, -1))
       await trainer.gradients(readInputs(folder, earlier), { topDiffs });
     const result = await trainer.gradients(inputs, { topDiffs });
@@ -60,7 +60,7 @@ export async function checkBackward(device: Device, golden: BackwardCase, move: 
   return checks;
 }
 
-/** The largest of what a layer's diffs of parameters are sums of, where its tops' diffs are recorded. */
+/** The largest term of the sums in a layer's parameter diffs, if its tops' diffs are recorded. */
 function summedIn({ folder, structure, backward }: BackwardCase): (layer: string) => number {
   const recorded = { ...backward.blob_diffs, ...backward.top_diffs };
   return (layer) => {
@@ -74,7 +74,9 @@ function summedIn({ folder, structure, backward }: BackwardCase): (layer: string
   };
 }
 
-/** Diffs by `layer/index`, a shared blob's under each layer that has it; zeros where there is none, as in Caffe. */
+/**
+ * Diffs by `layer/index`. A shared blob's diff appears under each layer that has it. Missing diffs are zeros, as in Caffe.
+ */
 export function diffsByPlace(
   learnable: readonly Learnable[],
   diffs: Gradients['parameters'],

@@ -23,16 +23,16 @@ export interface CaseResult {
   readonly ok: boolean;
   /** In order of execution. */
   readonly checks: readonly Check[];
-  /** The first that is beyond its tolerance. */
+  /** The first check beyond its tolerance. */
   readonly firstDivergence: Check | null;
-  /** Recorded, but not compared, and why. */
+  /** Arrays that were recorded but not compared, with the reason. */
   readonly notChecked: readonly string[];
 }
 
-/** What nets are compared in. int8 has a bound of its own kind. */
+/** The precisions in which nets are compared. int8 has another kind of bound. */
 export type FloatPrecision = Exclude<NonNullable<LoadOptions['precision']>, 'int8'>;
 
-/** Half a unit in the last place of what is stored or multiplied, as a share of the value. */
+/** Half a unit in the last place of a stored or multiplied value, relative to the value. */
 export const ROUNDINGS: Readonly<Record<FloatPrecision, number>> = {
   float32: 0,
   tf32: 2 ** -11,
@@ -40,7 +40,7 @@ export const ROUNDINGS: Readonly<Record<FloatPrecision, number>> = {
   bfloat16: 2 ** -8,
 };
 
-/** @throws what loading and running throw, except where the case expects it */
+/** @throws the errors of loading and running, unless the case expects them */
 export async function checkCase(
   device: Device,
   golden: GoldenCase,
@@ -84,8 +84,9 @@ export async function checkCase(
 }
 
 /**
- * Each layer rounds what it reads and writes, and roundings add up like a line at worst: an array may be apart by
- * (4 + the layers up to its own) roundings of its largest value; the 4 are for inputs, weights and sums that cancel.
+ * Each layer rounds its inputs and outputs, and in the worst case these roundings add up linearly. So an array may differ by
+ * (4 + the number of layers up to its own) roundings of its largest value. The 4 are for inputs, weights and cancelling
+ * sums.
  */
 function withRoundings(checks: readonly Check[], layers: readonly string[], rounding: number): Check[] {
   return checks.map((check) => {

@@ -11,7 +11,7 @@ import { type Check, checkParameters, compare, readInputs } from './check.ts';
 import { difference } from './difference.ts';
 import type { NetCase } from './golden-case.ts';
 
-/** What loads the nets of a case. */
+/** The device that loads the nets of a case. */
 export interface Loader {
   load(options: LoadOptions): Promise<Model>;
 }
@@ -80,7 +80,7 @@ export async function checkNet(
   return checks;
 }
 
-/** The net whose Python layers are told the configuration in their param_str. */
+/** The net with the configuration in the param_str of its Python layers. */
 export function withConfiguration(
   net: NetParameter,
   config: Readonly<Record<string, number>> = {},
@@ -98,7 +98,7 @@ export function withConfiguration(
   return { ...net, layer };
 }
 
-// Net::Forward: the loss is Σ loss_weight · Σ top; its noise is that of its tops.
+// Net::Forward: the loss is Σ loss_weight · Σ top. Its noise is the noise of its tops.
 function checkLoss(
   pass: NetCase['passes'][number],
   losses: readonly { name: string; blob: string; weight: number }[],

@@ -1,4 +1,4 @@
-/** Loads one net's weights in many forms, and those that Caffe refuses. */
+/** Loads one net's weights in many forms, and expects errors for those that Caffe refuses. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { WeightsError } from '../../base/errors.ts';
@@ -30,7 +30,7 @@ export async function checkWeights(
       checks.push(compare(folder, recorded, results[name]!.data, label(name, name)));
   }
   for (const [file, { ok: accepted, about }] of Object.entries(golden.refused)) {
-    // What Caffe takes without loading anything from it is taken here only where it is asked for.
+    // Caffe accepts these files without loading anything from them. resnode accepts them only on request.
     const outcome = await (accepted ? loadNothing(device, golden, file) : load(file)).then(
       (model) => {
         model.dispose();

@@ -1,4 +1,4 @@
-/** One comparison, and how it is made. */
+/** One comparison, and its parts. */
 import type { Model } from '../../device/model.ts';
 import { type Difference, difference } from './difference.ts';
 import { type NetCase, type Parameters, type RecordedArray, readRecorded } from './golden-case.ts';
@@ -7,22 +7,22 @@ import { type NetCase, type Parameters, type RecordedArray, readRecorded } from 
 export interface Check extends Difference {
   /** The blob, `blob@layer`, or `layer, blob i`. */
   readonly name: string;
-  /** The layer to look at when it diverges. */
+  /** The layer to examine if it diverges. */
   readonly layer: string;
   /** `layer by layer` as written, `fused` as it runs by default, or the weights file. */
   readonly mode: string;
   readonly pass: number;
 }
 
-/** What a check is about. */
+/** The subject of a check. */
 export type Label = Pick<Check, 'name' | 'layer' | 'mode' | 'pass'>;
 
-/** A single value, a loss say, is the sum of many, which Caffe adds up in float32, one after the other. */
+/** A single value, such as a loss, is a sum of many values, which Caffe adds one after the other in float32. */
 const SINGLE_VALUE = 1e-5;
 
 /**
- * Compares an array with what was recorded.
- * @param summed The largest of what its values are sums of: sums that are 0 but for roundings may be other roundings.
+ * Compares an array with its recording.
+ * @param summed The largest term of the sums in its values. A sum that is 0 except for roundings may have other roundings.
  */
 export function compare(
   folder: string,
@@ -47,7 +47,7 @@ export function compare(
 export const largest = (values: Float32Array): number =>
   values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
 
-/** A check of something that is no array, or must be exact. */
+/** A check of a value other than an array, or of one that must be exact. */
 export function expectation(ok: boolean, label: Label): Check {
   const apart = ok ? 0 : Number.POSITIVE_INFINITY;
   return { ...label, absolute: apart, relative: apart, tolerance: 0, ok };
@@ -63,7 +63,7 @@ export function readInputs(
   );
 }
 
-/** Compares the blobs of layers with what they are on the device. */
+/** Compares the recorded blobs of layers with those on the device. */
 export async function checkParameters(
   model: Model,
   folder: string,
@@ -74,7 +74,7 @@ export async function checkParameters(
   const checks: Check[] = [];
   for (const [layer, list] of Object.entries(recorded ?? {})) {
     for (const [i, array] of list.entries()) {
-      // Null where the layer shares another's blob, or a pass folded it away.
+      // Null if the layer shares another layer's blob, or if a pass removed it.
       const values = await model.parameter(layer, i);
       if (values !== null)
         checks.push(compare(folder, array, values, label(`${layer}, blob ${i}`, layer, pass)));
@@ -83,7 +83,7 @@ export async function checkParameters(
   return checks;
 }
 
-/** Compares recorded blobs of layers with values by `layer/index`. @param summed As of `compare`, by layer. */
+/** Compares recorded blobs of layers with values by `layer/index`. @param summed As in `compare`, by layer. */
 export function compareParameters(
   folder: string,
   recorded: Parameters,

@@ -1,20 +1,20 @@
-/** How far two arrays are apart. */
+/** The difference of two arrays. */
 
 import type { Tensor } from '../../device/tensor.ts';
 
 export interface Difference {
-  /** Largest |actual − expected|; Infinity where only one of them is a number, or the lengths differ. */
+  /** The largest |actual − expected|; Infinity if only one of them is a number, or if the lengths differ. */
   readonly absolute: number;
   /** The same divided by the largest |expected|. */
   readonly relative: number;
-  /** What `absolute` may be. */
+  /** The tolerance for `absolute`. */
   readonly tolerance: number;
   readonly ok: boolean;
 }
 
 /**
  * Compares element by element; equal NaNs and infinities are equal.
- * @param noise What the summation order alone changes between two builds of the source, as recorded. Default 0.
+ * @param noise The recorded difference between two builds of the source, which sum in different orders. Default 0.
  * The tolerance is 20 × noise + 1e-6 of the largest |expected|.
  */
 export function difference(actual: Float32Array, expected: Float32Array, noise = 0): Difference {
@@ -33,7 +33,7 @@ export function difference(actual: Float32Array, expected: Float32Array, noise =
   return { absolute, relative, tolerance, ok: absolute <= tolerance };
 }
 
-/** As `difference`, but `tolerance` is for `relative`; other shapes and lone NaNs are infinitely far apart. */
+/** Like `difference`, with a tolerance for `relative`. Other shapes and lone NaNs differ by infinity. */
 export function apartBy(actual: Tensor, expected: Tensor, tolerance: number): Difference {
   const isSame = String(actual.shape) === String(expected.shape);
   const { absolute, relative } = difference(actual.data, expected.data);

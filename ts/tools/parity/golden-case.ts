@@ -1,4 +1,4 @@
-/** A folder that a real Caffe recorded, format "caffe-golden/1": what was run and what came out. */
+/** A folder recorded with a build of Caffe, format "caffe-golden/1": what ran, and its results. */
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import { checkRegularFile } from '../../base/files.ts';
 import { elementCount } from '../../base/shape.ts';
 import { readJsonFile } from '../../caffe/json.ts';
 
-/** Raw little-endian float32, row-major. `noise`: what another BLAS changed. */
+/** Raw little-endian float32, row-major. `noise`: the change due to another BLAS. */
 export interface RecordedArray {
   readonly file: string;
   readonly shape: readonly number[];
@@ -17,7 +17,7 @@ type Arrays = Readonly<Record<string, RecordedArray>>;
 /** The blobs of layers. */
 export type Parameters = Readonly<Record<string, readonly RecordedArray[]>>;
 
-/** A net run forward, some of them backward too. */
+/** A net that runs forward; some cases also record the backward pass. */
 export interface NetCase {
   readonly kind: 'net';
   readonly phase: 'TRAIN' | 'TEST';
@@ -41,14 +41,14 @@ export interface NetCase {
   readonly spec?: { readonly cfg?: Readonly<Record<string, number>> };
   /** After the last pass. */
   readonly backward?: {
-    /** Of the outputs that are no losses. */
+    /** The diffs of the outputs that are not losses. */
     readonly top_diffs: Arrays;
     readonly blob_diffs: Arrays;
     readonly param_diffs: Parameters;
   };
 }
 
-/** One net and many forms of the same weights, some broken. */
+/** One net and many forms of the same weights, some of them broken. */
 export interface WeightsCase {
   readonly kind: 'weights';
   readonly net: string;
@@ -74,24 +74,24 @@ export interface RecipeCase {
   readonly blobs: Readonly<Record<string, RecordedArray & { readonly stride?: number }>>;
 }
 
-/** A run of a solver, some of them resumed from its .solverstate. */
+/** A run of a solver; some cases also resume it from its .solverstate. */
 export interface SolverCase {
   readonly kind: 'solver';
   readonly structure?: { readonly layers: readonly { readonly name: string; readonly type: string }[] };
   readonly net: string;
   readonly solver: string;
   readonly weights: string;
-  /** With a leading axis over batches: pass f takes batch f modulo its length. */
+  /** With a leading axis over batches: pass f uses batch f modulo its length. */
   readonly feed: Arrays;
   readonly iters: number;
-  /** The rate of each iteration. */
+  /** The learning rate of each iteration. */
   readonly lr: readonly number[];
   readonly loss_blobs: readonly string[];
   /** [pass][loss blob] */
   readonly losses_per_forward: readonly (readonly number[])[];
   readonly losses_noise?: number;
   readonly loss_per_iteration: readonly number[];
-  /** Diffs of iteration 0, added up over its passes. */
+  /** The diffs of iteration 0, summed over its passes. */
   readonly first_raw_diffs?: Parameters;
   readonly params_after_1?: Parameters;
   /** With a leading axis over iterations. */
@@ -122,7 +122,7 @@ export type GoldenCase = (NetCase | WeightsCase | RecipeCase | SolverCase) & { r
 
 const KINDS = ['net', 'weights', 'recipe', 'solver'];
 
-/** @throws ResnodeError `parity/manifest` where manifest.json is missing, no JSON or of another format */
+/** @throws ResnodeError `parity/manifest` if manifest.json is missing, is not JSON, or has another format */
 export function readGoldenCase(folder: string): GoldenCase {
   const file = join(folder, 'manifest.json');
   const manifest = (readJsonFile(
@@ -139,7 +139,7 @@ export function readGoldenCase(folder: string): GoldenCase {
   return { ...(manifest as NetCase), folder };
 }
 
-/** The folder itself, or those below it, that hold a manifest.json; sorted. @throws ArgumentError where there is none */
+/** The folder itself, or its subfolders, that contain a manifest.json; sorted. @throws ArgumentError if there is none */
 export function findGoldenCases(folder: string): string[] {
   const found: string[] = [];
   const visit = (path: string): void => {
@@ -163,7 +163,7 @@ export function findGoldenCases(folder: string): string[] {
   return found;
 }
 
-/** @throws ResnodeError `parity/array` where the file's size does not fit its shape */
+/** @throws ResnodeError `parity/array` if the file's size does not fit its shape */
 export function readRecorded(folder: string, { file, shape }: Omit<RecordedArray, 'noise'>): Float32Array {
   checkRegularFile(join(folder, file));
   const bytes = readFileSync(join(folder, file));

@@ -1,4 +1,4 @@
-/** Reproducible inputs for nets of which no image is at hand. */
+/** Reproducible inputs for nets without an image. */
 
 import { seededRandom } from '../../base/random.ts';
 import { elementCount } from '../../base/shape.ts';
@@ -7,7 +7,7 @@ import { recipeInput } from './recipe.ts';
 
 const SEED = 1;
 
-/** Values of the size of pixels minus their mean, times `scale`; the same at every call. */
+/** Values as large as pixels minus their mean, times `scale`; the same at every call. */
 export function randomInput(shape: readonly number[], scale = 1): Float32Array {
   if (shape.length === 4)
     return recipeInput(shape as [number, number, number, number], SEED).map((value) => value * scale);
@@ -16,8 +16,8 @@ export function randomInput(shape: readonly number[], scale = 1): Float32Array {
 }
 
 /**
- * The same for all inputs of a net. What py-faster-rcnn names im_info and rois means something beside an image: its size, and
- * regions of it. Of other values a net would make no region, or none that it can read.
+ * The same for all inputs of a net. py-faster-rcnn's inputs im_info and rois contain an image's size and regions of it. With
+ * other values a net would make no region, or none that it can read.
  */
 export function randomInputs(
   shapes: Shapes,
@@ -35,7 +35,7 @@ export function randomInputs(
   );
 }
 
-/** What each row of an input says of an image N×C×H×W; null: it is any values. */
+/** The values of an input's rows for an image N×C×H×W; null: any values. */
 function rowOf(name: string, [, , height = 1, width = 1]: readonly number[]) {
   if (name === 'im_info') return () => [height, width, 1];
   if (name !== 'rois') return null;

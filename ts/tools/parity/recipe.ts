@@ -36,7 +36,7 @@ export function recipeInput(shape: readonly [number, number, number, number], se
   return data;
 }
 
-/** Weights for every layer with parameters, in prototxt order. The graph must not have been through the passes. */
+/** The weights of every layer with parameters, in prototxt order. No pass may have changed the graph. */
 export function recipeWeights(graph: Graph, seed: number): WeightsFile {
   const types = new Map(graph.nodes.map((node: Node) => [node.name, node.type]));
   const names = [...new Set(graph.parameters.map(({ layer }) => layer))];

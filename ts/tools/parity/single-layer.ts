@@ -7,20 +7,20 @@ import type { Device } from '../../device/device.ts';
 import { compileOperation } from '../../device/ops.ts';
 import type { Tensor } from '../../device/tensor.ts';
 
-/** What a layer computes, from what. */
+/** A layer with its inputs. */
 export interface SingleLayer {
   readonly layer: LayerParameter;
   readonly bottoms: readonly Tensor[];
   readonly blobs: readonly Blob[];
-  /** How many tops it has; `top` is the one that is looked at. */
+  /** The number of its tops. `top` is the examined one. */
   readonly tops: number;
   readonly top: number;
 }
 
-// What ties a layer to its net: shared parameters, phases, losses.
+// The fields that connect a layer to its net: shared parameters, phases, losses.
 const TIES = { param: [], include: [], exclude: [], loss_weight: [], propagate_down: [] };
 
-/** Runs it. @returns Its top, or null where the layer cannot be built so. @throws DeviceError */
+/** Runs it. @returns Its top, or null if the layer cannot be built this way. @throws DeviceError */
 export async function runSingleLayer(device: Device, single: SingleLayer): Promise<Tensor | null> {
   const { layer, bottoms, blobs, tops, top } = single;
   const alone = {

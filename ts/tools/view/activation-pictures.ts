@@ -1,4 +1,4 @@
-/** What an image becomes on its way: each layer's first top as a picture. */
+/** Pictures of an image's activations: each layer's first top. */
 
 import { list, string } from '../../base/kinds.ts';
 import { optional, options, required } from '../../base/options.ts';
@@ -15,16 +15,16 @@ import type { TracedLayer } from './trace-layers.ts';
 const CHANNELS = 36;
 const COLUMNS = 6;
 const LARGEST = 10;
-/** Blobs that are held at once; more than that takes a run each. */
+/** The number of blobs kept at once. More blobs need more runs. */
 const HELD_BYTES = 2 ** 28;
 
 export interface ActivationOptions extends Omit<LoadOptions, 'model' | 'outputs'> {
   readonly model: NetParameter;
-  /** One name a class, for the blobs with as many values. */
+  /** One name per class, for blobs with as many values. */
   readonly labels?: readonly string[];
 }
 
-/** As device.load takes them, but for the outputs, with a read net. */
+/** The options of device.load without the outputs, with a parsed net. */
 export const activationOptions = options<ActivationOptions>({
   ...loadRows,
   model: required(netParameter, 'The net.'),
@@ -36,10 +36,10 @@ export const activationOptions = options<ActivationOptions>({
 });
 
 /**
- * Runs a net as often as its blobs need to fit in memory and draws the first image's.
+ * Runs a net several times, so that its blobs fit in memory, and draws those of the first image.
  * @param wanted Indices of layers whose first top is drawn.
  * @returns By index of the layer.
- * @throws what `Device.load` and `Model.run` throw
+ * @throws the errors of `Device.load` and `Model.run`
  */
 export async function activationPictures(
   device: Device,

@@ -1,4 +1,4 @@
-/** Which layers run as one operation: one card each, from the graph as the passes leave it. */
+/** Groups layers that run as one operation: one card for each, from the graph after the passes. */
 
 import { elementCount } from '../../base/shape.ts';
 import type { Graph, Node } from '../../graph/graph.ts';
@@ -9,9 +9,9 @@ import type { PartialGraph } from './partial-graph.ts';
 import type { TracedLayer } from './trace-layers.ts';
 
 export interface Card {
-  /** Indices of layers, rising. */
+  /** Indices of layers, ascending. */
   readonly layers: number[];
-  /** As it runs; null for inputs and for layers that cannot run. */
+  /** The operation as it runs; null for inputs and for layers that cannot run. */
   readonly node: Node | null;
 }
 
@@ -19,7 +19,7 @@ export interface Fused {
   /** The graph as it runs. */
   readonly graph: Graph;
   readonly cards: readonly Card[];
-  /** By index of the layer: the index of its card. */
+  /** For each layer, the index of its card. */
   readonly cardOf: readonly number[];
 }
 
@@ -33,8 +33,8 @@ export function groupIntoBoxes(layers: readonly TracedLayer[], { graph: written 
   });
   const owner = new Map<number, Card>();
   for (const node of graph.nodes) {
-    // Of several layers of one name each belongs to one node, in order.
-    // A layer of several operations belongs to the one that makes its top.
+    // If several layers have one name, each belongs to one node, in order.
+    // If several operations belong to a layer, the layer belongs to the one that makes its top.
     const made = graph.values[node.outputs[0]!]!;
     const names = node.layers.filter((name) => !(made.isPart && name === made.layer));
     const found = names.flatMap((name) => indices.get(name)?.shift() ?? []);
@@ -43,7 +43,7 @@ export function groupIntoBoxes(layers: readonly TracedLayer[], { graph: written 
   }
   layers.forEach(({ layer, bottoms, problem }, index) => {
     if (owner.has(index)) return;
-    // What computes nothing (Dropout, Split) stays with what it copies; no cycle of cards can come of it.
+    // A layer that computes nothing (Dropout, Split) joins the card of its input. This cannot make a cycle of cards.
     const above = bottoms[0]?.maker == null ? undefined : owner.get(bottoms[0].maker);
     const isCopy = problem === null && bottoms.length > 0 && !isSink(layer.type);
     const card = isCopy && above?.node ? above : { layers: [], node: null };
@@ -56,7 +56,7 @@ export function groupIntoBoxes(layers: readonly TracedLayer[], { graph: written 
   return { graph, cards, cardOf: layers.map((_, index) => place.get(owner.get(index)!)!) };
 }
 
-/** What an operation does at least: multiply-accumulates, and bytes read and written once each (float32). */
+/** The minimal cost of an operation: multiply-accumulates, and bytes read and written once each (float32). */
 export function workOf(graph: Graph, node: Node): { macs: number; bytes: number } {
   const values = [...node.inputs, ...node.outputs].map((id) => elementCount(graph.values[id]!.shape));
   const parameters = parametersOf(node.operation).map((id) => elementCount(graph.parameters[id]!.shape));

@@ -1,4 +1,4 @@
-/** A net → everything that its page shows, laid out: the only place where the parts meet. */
+/** Makes all data of a net's page, including the layout. Only here are the parts combined. */
 
 import { having, number, string } from '../../base/kinds.ts';
 import { optional, options, required, signature } from '../../base/options.ts';
@@ -32,13 +32,13 @@ import { type PartialGraph, partialGraph } from './partial-graph.ts';
 import { type TracedBlob, type TracedLayer, traceLayers } from './trace-layers.ts';
 
 export interface DescribeOptions extends GraphOptions {
-  /** What the page calls the file. */
+  /** The file's name on the page. */
   readonly file?: string;
   /** Measured with the same input shapes. */
   readonly times?: MeasuredTimes;
-  /** The machine's roofs in GFLOP/s and GB/s. Default: the highest rates in `times`. */
+  /** The machine's limits in GFLOP/s and GB/s. Default: the highest rates in `times`. */
   readonly roofs?: { readonly gflops?: number; readonly gigabytes?: number };
-  /** What was left out of a net for a fork of Caffe (readNetWithMarks). */
+  /** The parts of a net for a fork of Caffe that were omitted (readNetWithMarks). */
   readonly marks?: ForkMarks;
 }
 
@@ -88,7 +88,7 @@ const DESCRIBE_NET = signature('describeNet', {
 
 /**
  * Describes an upgraded, filtered net for its page. Layers that resnode cannot run are drawn and marked.
- * @throws GraphError where no graph can be made of the rest
+ * @throws GraphError if the rest does not make a graph
  */
 export function describeNet(net: NetParameter, options: DescribeOptions = {}): Description {
   DESCRIBE_NET.check(net, options);
@@ -159,7 +159,7 @@ function edgesBetween(layers: readonly TracedLayer[], cardOf: readonly number[])
       edges.set(key, [cardOf[maker]!, cardOf[index]!]);
     });
   });
-  // A Crop reads a size alone, and may run before what has it: fused cards would wait for each other.
+  // A Crop reads only a size and may run before its reference is computed. Fused cards would then wait for each other.
   for (const key of ofSizes) {
     const [from, to] = edges.get(key)!;
     const others = [...edges.values()].filter((edge) => edge !== edges.get(key));
@@ -168,7 +168,7 @@ function edgesBetween(layers: readonly TracedLayer[], cardOf: readonly number[])
   return [...edges.values()];
 }
 
-/** Whether a card lies behind another one. */
+/** Whether a card comes after another one. */
 function isReached(wanted: number, start: number, edges: readonly (readonly [number, number])[]): boolean {
   const reached = new Set([start]);
   for (const card of reached) for (const [from, to] of edges) if (from === card) reached.add(to);
@@ -179,7 +179,7 @@ function describeCard(card: Card, layers: readonly TracedLayer[], written: Graph
   const last = layers[card.layers.at(-1)!]!.tops[0];
   const first = layers[card.layers[0]!]!;
   const output = card.node?.outputs[0];
-  // A pass may make a value that the net as written does not have.
+  // A pass may make a value that the original net lacks.
   const before = output === undefined ? undefined : written.values[output]?.shape.join('×');
   const after = output === undefined ? undefined : graph.values[output]!.shape.join('×');
   return {
@@ -249,7 +249,7 @@ function describeLayers(
   });
 }
 
-/** All nodes of the layer that a node is of: some are several operations. */
+/** All nodes of a node's layer, because some layers are several operations. */
 function nodesByLayer({ nodes }: Graph): (node: Node) => readonly Node[] {
   const byName = new Map<string, Node[]>();
   for (const node of nodes) {
@@ -280,7 +280,7 @@ type Windowed = Extract<
 const isWindow = (operation: Operation): operation is Windowed =>
   ['convolution', 'deconvolution', 'pooling', 'stochasticPooling'].includes(operation.kind);
 
-/** `3×3 /2`: kernel and stride, then what is unusual. */
+/** `3×3 /2`: kernel and stride, followed by unusual settings. */
 function windowText(operation: Operation): string {
   if (!isWindow(operation)) return '';
   const both = ([height, width]: readonly [number, number]) =>

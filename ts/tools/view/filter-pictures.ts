@@ -1,4 +1,4 @@
-/** What a layer has learned: its filters as a picture, and the spread of each of its blobs. */
+/** Pictures of a layer's filters, and the distribution of the values of each of its blobs. */
 import { oneOf } from '../../base/kinds.ts';
 import { type Option, optional, options } from '../../base/options.ts';
 import { warn } from '../../base/warn.ts';
@@ -11,11 +11,11 @@ import type { LayerPictures, Picture } from './page-data.ts';
 import { type ColourPlane, greyText, type Plane, picture, rangeOf } from './tiles.ts';
 
 export interface FilterOptions extends MatchOptions {
-  /** Of the channels of an image; filters of three channels are shown in colour by it. Default `BGR`. */
+  /** The order of an image's channels, for filters of three channels, which are shown in colour. Default `BGR`. */
   readonly order?: 'BGR' | 'RGB';
 }
 
-/** How the weights fill the net, and what the channels of its images are. */
+/** How well the weights fit the net, and the meaning of its images' channels. */
 export const filterOptions = options<FilterOptions>({
   strict: matchOptions.table.strict as Option<boolean>,
   partialWeights: matchOptions.table.partialWeights as Option<boolean>,
@@ -23,14 +23,14 @@ export const filterOptions = options<FilterOptions>({
   order: optional(oneOf('BGR', 'RGB'), 'BGR', 'The order of the channels, by which filters are coloured.'),
 });
 
-const FILTERS = 8; // outputs and inputs shown of a k×k convolution
-const COLOURED = 64; // filters shown where the inputs are an image's channels
-const MATRIX = 64; // outputs and inputs shown of a matrix
+const FILTERS = 8; // the number of outputs and inputs shown of a k×k convolution
+const COLOURED = 64; // the number of filters shown if the inputs are an image's channels
+const MATRIX = 64; // the number of outputs and inputs shown of a matrix
 
 /**
  * Pictures of the filters of every layer that the weights fill, by layer name.
- * @param wanted Layers whose pictures are made; the others get their statistics only.
- * @throws WeightsError where the weights do not fit the net
+ * @param wanted Layers whose pictures are made. The others only get statistics.
+ * @throws WeightsError if the weights do not fit the net
  */
 export async function filterPictures(
   graph: Graph,
@@ -53,7 +53,7 @@ export async function filterPictures(
       ...(filters === null ? {} : { filters }),
       statistics: [...(before.statistics ?? []), `Blob ${index} (${shape.join('×')}): ${spread(values)}`],
     });
-    // Sums over millions of values: let others have the event loop in between.
+    // Sums over millions of values take long, so the event loop runs in between.
     await new Promise(setImmediate);
   }
   return result;
@@ -92,7 +92,7 @@ async function filterPicture(
     const { minimum, maximum } = range;
     const most = Number(Math.max(-minimum, maximum).toPrecision(3));
     const caption = `Filters 0 to ${shown - 1} of ${outputs} in colour, channels as ${order === 'RGB' ? 'red, green, blue' : 'blue, green, red'}; middle grey is 0, and ±${most} is full colour.`;
-    // Grey where nothing is learned, whatever the signs.
+    // Grey if the weights are not trained, regardless of signs.
     return picture(planes, Math.min(shown, 8), { minimum: -most, maximum: most }, caption);
   }
   if (inputs < 3) {

@@ -1,4 +1,4 @@
-/** Nets for forks of Caffe, to be looked at: read without what the forks added, which is said where it stood. */
+/** Reads nets for forks of Caffe to show them: the forks' extensions are omitted and marked in place. */
 import { path } from '../../base/kinds.ts';
 import { required, signature } from '../../base/options.ts';
 import {
@@ -10,9 +10,9 @@ import {
 import type { ForkField } from '../../caffe/prototxt.ts';
 
 export interface ForkMarks {
-  /** Layers that a fork computes otherwise, and how that is written. */
+  /** Layers that a fork computes differently, with the reason in words. */
   readonly problems: ReadonlyMap<LayerParameter, string>;
-  /** Layers that mean the same without what was left out. */
+  /** Layers whose meaning does not depend on the omitted fields. */
   readonly remarks: ReadonlyMap<LayerParameter, string>;
   /** About the net itself. */
   readonly net: readonly string[];
@@ -23,8 +23,8 @@ const READ_NET_WITH_MARKS = signature('readNetWithMarks', {
 });
 
 /**
- * Reads a prototxt; what known forks of Caffe added is left out and marked.
- * @throws PrototxtError for anything else that BVLC's Caffe refuses; ArgumentError where it cannot be read
+ * Reads a prototxt. Extensions of known forks of Caffe are omitted and marked.
+ * @throws PrototxtError for anything else that BVLC's Caffe refuses; ArgumentError if the file cannot be read
  */
 export function readNetWithMarks(file: string): { readonly net: NetParameter; readonly marks: ForkMarks } {
   READ_NET_WITH_MARKS.check(file);

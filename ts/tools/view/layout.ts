@@ -1,8 +1,8 @@
 /**
- * Places cards with dagre (layered, top to bottom), when the page is written, so that it opens at once.
- * A net is cut at its waists (cards that every path goes through, such as the end of each residual block), and each
- * piece laid out alone, equal ones once: equal blocks look equal, and a thousand of them take little more time than one.
- * What a source, such as the labels, gives to cards far below runs beside the net, which else would have no waist.
+ * Lays cards out with dagre (layered, top to bottom) when the page is written, so that it opens at once.
+ * A net is divided at its waists, the cards that every path goes through, such as the end of each residual block. Each piece
+ * has its own layout, and equal pieces share one. So equal blocks look equal, and a thousand take little more time than one.
+ * Edges from a source, such as the labels, to cards far below run beside the net, because otherwise it would have no waist.
  */
 import { requireCarried } from '../../base/carried.ts';
 import type { PageEdge } from './page-data.ts';
@@ -24,7 +24,7 @@ type Point = { x: number; y: number };
 const MARGIN = 32;
 const ROW_GAP = 36;
 const EDGE_GAP = 28;
-/** A source's edge that passes by more cards than a block has runs beside the net. */
+/** A source's edge that passes more cards than a block has runs beside the net. */
 const BLOCK = 24;
 
 /** @param edges Pairs of card indices, each once, without cycles. */
@@ -43,14 +43,14 @@ export function placeBoxes(sizes: readonly Size[], edges: readonly Edge[]): Layo
     const boxes = cards.map((card) => sizes[card]!);
     const places = new Map(cards.map((card, i) => [card, i]));
     const local = between.map(([from, to]): Edge => [places.get(from)!, places.get(to)!]);
-    // A source with nothing but such edges stands above what ends its piece.
+    // A source with only such edges is placed above the end of its piece.
     const ends = new Set(between.map(([from]) => from));
     for (const card of cards.slice(0, -1))
       if (sources.has(card) && !ends.has(card)) local.push([places.get(card)!, cards.length - 1]);
     const key = JSON.stringify([boxes.map(({ width, height }) => [width, height]), local]);
     const placed = laidOut.get(key) ?? layOut(boxes, local);
     laidOut.set(key, placed);
-    // The piece before ends with the card that this one begins with.
+    // The previous piece ends with the first card of this one.
     const at: Point = waist === null ? { x: 0, y: 0 } : placed.centres[0]!;
     const shift: Point = waist === null ? at : { x: centres[waist]!.x - at.x, y: centres[waist]!.y - at.y };
     const move = ({ x, y }: Point) => ({ x: x + shift.x, y: y + shift.y });
@@ -66,14 +66,14 @@ export function placeBoxes(sizes: readonly Size[], edges: readonly Edge[]): Layo
   return framed(sizes, centres, edges, routes);
 }
 
-/** The edges from cards that read nothing to cards far behind them. */
+/** The edges from cards without inputs to cards far below them. */
 function edgesBeside(order: readonly number[], edges: readonly Edge[]): Set<Edge> {
   const place = placesOf(order);
   const readers = new Set(edges.map(([, to]) => to));
   return new Set(edges.filter(([from, to]) => !readers.has(from) && place[to]! - place[from]! > BLOCK));
 }
 
-/** Down the right side of all that stands between their ends, each further out than the one before. */
+/** They run down the right side of all cards between their ends, each further out than the previous one. */
 function routeBeside(
   beside: ReadonlySet<Edge>,
   sizes: readonly Size[],
@@ -108,7 +108,7 @@ function placesOf(order: readonly number[]): number[] {
   return places;
 }
 
-/** Cuts a graph at its waists; each piece begins with the card that the one before ends with. */
+/** Divides a graph at its waists. Each piece begins with the last card of the previous one. */
 function pieces(order: readonly number[], edges: readonly Edge[]): { cards: number[]; edges: Edge[] }[] {
   const count = order.length;
   const place = placesOf(order);
@@ -132,7 +132,7 @@ function pieces(order: readonly number[], edges: readonly Edge[]): { cards: numb
   return result;
 }
 
-/** Kahn's order, the earliest card first where there is a choice. */
+/** Kahn's order. Of several possible cards the earliest comes first. */
 function inOrder(count: number, edges: readonly Edge[]): number[] {
   const waiting = new Array<number>(count).fill(0);
   const readers: number[][] = Array.from({ length: count }, () => []);
@@ -150,16 +150,16 @@ function inOrder(count: number, edges: readonly Edge[]): number[] {
   return order;
 }
 
-// Loaded when it is needed: whoever draws no net does not wait for it.
+// Loaded on demand, because most commands draw no net.
 let dagre: typeof import('@dagrejs/dagre') | undefined;
 
-/** The middles of cards and the points of edges, in the order in which they were given. */
+/** The centres of cards and the points of edges, in the given order. */
 interface Placed {
   readonly centres: readonly Point[];
   readonly routes: readonly (readonly Point[])[];
 }
 
-/** @param edges Pairs of places in `sizes`. */
+/** @param edges Pairs of indices into `sizes`. */
 function layOut(sizes: readonly Size[], edges: readonly Edge[]): Placed {
   dagre ??= requireCarried('@dagrejs/dagre') as typeof import('@dagrejs/dagre');
   const { Graph, layout } = dagre;

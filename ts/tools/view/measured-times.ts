@@ -24,7 +24,7 @@ const READ_TIMES = signature('readTimes', {
   file: required(path, 'The path of a file that `resnode time --json` printed.'),
 });
 
-/** Reads what `resnode time --json` printed. @throws ArgumentError naming the file and what is wrong with it */
+/** Reads the output of `resnode time --json`. @throws ArgumentError naming the file and the error */
 export function readTimes(file: string): MeasuredTimes {
   READ_TIMES.check(file);
   const expected = 'a file that `resnode time --json` printed';
@@ -50,8 +50,8 @@ export interface Work {
 }
 
 /**
- * The machine's roofs: those given, or else the highest rates that any operation of the run reached, which the true
- * ones are not below.
+ * The machine's limits: the given ones, or otherwise the highest rates of any operation in the run, which the true limits
+ * are at least.
  */
 export function findRoofs(
   timed: readonly (Work & { milliseconds: number })[],
@@ -67,7 +67,7 @@ export function findRoofs(
   };
 }
 
-/** The least milliseconds under the roofs: every byte once, every multiply-accumulate as two operations. */
+/** The minimal milliseconds within the limits: every byte once, every multiply-accumulate as two operations. */
 export function boundOf({ macs, bytes }: Work, roofs: Roofs): Pick<Measured, 'bound' | 'limit'> {
   const arithmetic = roofs.gflops > 0 ? (2 * macs) / (roofs.gflops * 1e6) : 0;
   const memory = roofs.gigabytes > 0 ? bytes / (roofs.gigabytes * 1e6) : 0;

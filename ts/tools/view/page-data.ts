@@ -1,4 +1,4 @@
-/** What the page is given: plain JSON, complete, laid out. The page's own scripts (page/*.js) only draw it. */
+/** The page's data: plain, complete JSON with the layout. The page's own scripts (page/*.js) only draw it. */
 import type { ReceptiveField } from '../../graph/receptive-field.ts';
 
 /** Decides a card's colour. */
@@ -19,7 +19,7 @@ export type Kind =
 export interface PageLayer {
   readonly name: string;
   readonly type: string;
-  /** The window of a layer that slides one: `3×3 /2`. */
+  /** The window of a layer such as a convolution or pooling: `3×3 /2`. */
   readonly detail: string;
   /** Line in the prototxt. */
   readonly line: number | null;
@@ -32,19 +32,19 @@ export interface PageLayer {
   readonly macs: number;
   /** Of the first top. */
   readonly field: ReceptiveField | null;
-  /** It is made of regions of interest, which may lie anywhere: it has no field. */
+  /** The blob consists of regions of interest, which may be anywhere, so it has no receptive field. */
   readonly isOfRegions: boolean;
   /** The layer in prototxt form. */
   readonly text: string;
-  /** Why resnode cannot run it; null where it can. */
+  /** The reason why resnode cannot run it; null if it can. */
   readonly problem: string | null;
-  /** What became of it: a remark for layers that are computed by no operation of their own. */
+  /** A remark about layers without an operation of their own. */
   readonly remark: string | null;
 }
 
 export interface PageBlob {
   readonly name: string;
-  /** null where it is not known. */
+  /** Null if it is unknown. */
   readonly shape: readonly number[] | null;
   /** Layers: the one that makes a bottom, or those that read a top. */
   readonly others: readonly number[];
@@ -52,7 +52,7 @@ export interface PageBlob {
 
 export interface PageParameter {
   readonly shape: readonly number[];
-  /** "layer" whose parameter this is, where it is another's (shared). */
+  /** The layer whose parameter this is, if it is shared. */
   readonly sharedWith: string | null;
 }
 
@@ -60,7 +60,7 @@ export interface PageParameter {
 export interface PageCard {
   readonly layers: readonly number[];
   readonly kind: Kind;
-  /** False where resnode cannot run it. */
+  /** False if resnode cannot run it. */
   readonly runs: boolean;
   readonly x: number;
   readonly y: number;
@@ -68,10 +68,10 @@ export interface PageCard {
   readonly height: number;
   /** Of the last top, without the batch. */
   readonly shape: string;
-  /** Of the operation as it runs (moved strides make it smaller), and the bytes that it must read and write. */
+  /** The cost of the operation as it runs (moved strides reduce it), and the bytes that it must read and write. */
   readonly macs: number;
   readonly bytes: number;
-  /** "runs at 28×28: …", where the passes changed the shape. */
+  /** "runs at 28×28: …", if the passes changed the shape. */
   readonly note: string | null;
   readonly measured: Measured | null;
 }
@@ -79,9 +79,9 @@ export interface PageCard {
 export interface Measured {
   readonly milliseconds: number;
   readonly implementation: string;
-  /** The least time that the roofs allow. */
+  /** The minimal time within the machine's limits. */
   readonly bound: number;
-  /** Which roof: arithmetic or memory. */
+  /** The binding limit: arithmetic or memory. */
   readonly limit: 'arithmetic' | 'memory';
 }
 
@@ -92,7 +92,7 @@ export interface PageEdge {
   readonly points: readonly number[];
 }
 
-/** The highest rates, and where they come from. */
+/** The highest rates, and their source. */
 export interface Roofs {
   readonly gflops: number;
   readonly gigabytes: number;
@@ -112,7 +112,7 @@ export interface PageData {
     readonly activationBytes: number;
     readonly milliseconds: number | null;
   };
-  /** Sentences to show under the title: layers that cannot run, shapes that were assumed. */
+  /** Sentences below the title: layers that cannot run, assumed shapes. */
   readonly remarks: readonly string[];
   readonly roofs: Roofs | null;
   readonly width: number;
@@ -128,27 +128,27 @@ export interface Picture {
   readonly png: string;
   readonly width: number;
   readonly height: number;
-  /** What is seen: which channels, what grey means. */
+  /** A description: which channels, and the meaning of grey. */
   readonly caption: string;
-  /** Tiles that have a scale of their own; the page can show them on one. */
+  /** Tiles with individual scales. The page can show them on one scale. */
   readonly scales?: Scales;
 }
 
-/** How the tiles of a picture that are scaled one by one become comparable. */
+/** The data that make individually scaled tiles of a picture comparable. */
 export interface Scales {
   readonly columns: number;
-  /** A tile's size; a pixel lies between two. */
+  /** A tile's size. One pixel separates two tiles. */
   readonly width: number;
   readonly height: number;
-  /** Of each tile, the largest value as a share of the largest of all. */
+  /** For each tile, its largest value relative to the largest of all. */
   readonly shares: readonly number[];
-  /** The grey of 0: black, or the middle where there are negative values. */
+  /** The grey of 0: black, or the middle if there are negative values. */
   readonly zero: number;
-  /** The caption where all have one scale. */
+  /** The caption if all tiles have one scale. */
   readonly caption: string;
 }
 
-/** A layer's pictures; kept apart from `PageData`, because the page reads them only when a layer is opened. */
+/** A layer's pictures. They are separate from `PageData`, because the page reads them only when a layer is opened. */
 export interface LayerPictures {
   readonly activation?: Picture;
   /** The largest values of a blob without height and width, largest first. */

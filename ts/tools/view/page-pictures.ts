@@ -1,4 +1,4 @@
-/** All pictures of a page, within a bound: nets of very many layers show one a fused operation. */
+/** All pictures of a page, within a limit: for nets with very many layers, one picture per fused operation. */
 
 import { GraphError } from '../../base/errors.ts';
 import { anything, having, list, record } from '../../base/kinds.ts';
@@ -12,12 +12,12 @@ import type { Description } from './describe-net.ts';
 import { type FilterOptions, filterOptions, filterPictures } from './filter-pictures.ts';
 import type { LayerPictures, PagePictures } from './page-data.ts';
 
-/** Layers with a picture of their own; a picture is 2 to 20 KB, so that a page stays under some 15 MB. */
+/** The maximal number of layers with a picture. A picture has 2 to 20 KB, so a page stays below about 15 MB. */
 const MOST = 800;
 
 /**
- * Which layers get a picture: all, or the last of each card where that would be too many, or of evenly spread cards.
- * Layers that make no known blob get none.
+ * Chooses the layers with a picture: all, or the last of each card if that would be too many, or of evenly spread cards.
+ * Layers without a known blob get none.
  */
 export function picturedLayers({ data, layers }: Description): number[] {
   const isKnown = (index: number) => layers[index]!.tops[0]?.value != null;
@@ -72,8 +72,8 @@ const ADD_ACTIVATIONS = signature('addActivations', {
 });
 
 /**
- * Activations of one image, added to pictures that are there.
- * @throws GraphError `view/not-runnable` where a layer cannot be run
+ * Adds activations of one image to existing pictures.
+ * @throws GraphError `view/not-runnable` if a layer cannot run
  */
 export async function addActivations(
   pictures: PagePictures,

@@ -1,6 +1,6 @@
 /**
- * The graph of a net of which resnode can run only a part: what cannot be built is left out and said, with all that
- * reads it, so that the rest keeps its shapes.
+ * The graph of a net of which resnode can run only a part. Layers that cannot be built are omitted and reported, and so are
+ * all layers that read them. The rest keeps its shapes.
  */
 
 import { GraphError } from '../../base/errors.ts';
@@ -12,9 +12,9 @@ import { DATA_TYPES } from '../../layers/data.ts';
 
 export interface PartialGraph {
   readonly graph: Graph;
-  /** Why a layer (of the net) is not in the graph. Empty: the graph is whole. */
+  /** The reason why a layer of the net is not in the graph. If it is empty, the graph is complete. */
   readonly missing: ReadonlyMap<LayerParameter, string>;
-  /** Inputs whose shape was not written but taken from crop_size, as `data 1×3×224×224`. */
+  /** Inputs whose shape was not given but derived from crop_size, as `data 1×3×224×224`. */
   readonly assumed: readonly string[];
 }
 
@@ -45,19 +45,19 @@ export function partialGraph(
       const culprits =
         error instanceof GraphError ? reachable.filter(({ name }) => name === error.layer) : [];
       if (culprits.length === 0) throw error;
-      // The message without its place, which the page shows beside it.
+      // The message without its position, which the page shows separately.
       const { message } = error as GraphError;
       for (const layer of culprits) missing.set(layer, message.slice(message.indexOf(': ') + 2));
     }
   }
 }
 
-/** The layers that are not missing, without those that read what a missing one makes, which are noted with why. */
+/** The layers that can be built. Layers that read a missing blob are recorded with the reason. */
 function dropUnreachable(
   layers: readonly LayerParameter[],
   missing: Map<LayerParameter, string>,
 ): LayerParameter[] {
-  // A layer in place makes its bottom anew: what follows a missing one must not read what lay before it.
+  // An in-place layer writes its bottom again. A layer after a missing one must not read the earlier value.
   const lost = new Set<string>();
   return layers.filter((layer) => {
     const gone = missing.has(layer) ? undefined : (layer.bottom ?? []).find((name) => lost.has(name));

@@ -1,4 +1,4 @@
-/** Arrays as small PNGs: planes side by side in a grid, in greys or in colour. */
+/** Draws arrays as small PNGs: planes side by side in a grid, in greys or in colour. */
 import type { Picture } from './page-data.ts';
 
 /** One plane of values, row-major. */
@@ -16,10 +16,10 @@ export interface Range {
   readonly maximum: number;
 }
 
-/** At most this many pixels a side for one plane; larger ones are averaged down. */
+/** The largest number of pixels per side for one plane. Larger planes are averaged down. */
 const SIDE = 32;
 const GAP = 1;
-// 32 greys are all that can be told apart here, and compress to half of 256.
+// 32 greys are all that an eye distinguishes here, and they compress to half the size of 256.
 const LEVELS = 31;
 
 export function rangeOf(values: Iterable<number>): Range {
@@ -31,7 +31,7 @@ export function rangeOf(values: Iterable<number>): Range {
   return { minimum, maximum };
 }
 
-/** What the greys mean: from 0 on where nothing is negative, else with 0 as the middle. */
+/** The meaning of the greys: from 0 up if no value is negative, else with 0 in the middle. */
 export function greyText({ minimum, maximum }: Range): string {
   const show = (value: number) => String(Number(value.toPrecision(3)));
   if (minimum >= 0) return `black is 0, white ${show(maximum)}`;
@@ -39,7 +39,7 @@ export function greyText({ minimum, maximum }: Range): string {
   return `middle grey is 0, black ${show(-most)}, white ${show(most)}`;
 }
 
-/** What the greys mean where every tile has a scale of its own. */
+/** The meaning of the greys if every tile has its own scale. */
 export const ownGreyText = ({ minimum }: Range): string =>
   minimum >= 0
     ? 'black is 0, white the largest of each tile'
@@ -47,7 +47,7 @@ export const ownGreyText = ({ minimum }: Range): string =>
 
 /**
  * A grid of equally large planes, `columns` in a row.
- * @param range What all tiles are scaled by, or a range for each.
+ * @param range The scale of all tiles, or one range for each.
  */
 export async function picture(
   planes: readonly (Plane | ColourPlane)[],
@@ -75,7 +75,7 @@ export async function picture(
           pixels[at] = grey(mean(plane, y * step, x * step, step), rangeOfTile(i));
         });
   });
-  // Loaded where it is needed: the library takes a while and memory.
+  // Loaded on demand, because the library takes time and memory.
   const { default: sharp } = await import('sharp');
   const png = await sharp(pixels, { raw: { width, height, channels: channels === 3 ? 3 : 1 } })
     .toColourspace(channels === 3 ? 'srgb' : 'b-w')
@@ -87,7 +87,7 @@ export async function picture(
 const isColour = (plane: Plane | ColourPlane): plane is ColourPlane => Array.isArray(plane);
 const isOneRange = (range: Range | readonly Range[]): range is Range => !Array.isArray(range);
 
-/** An activation's tiles, each by its own scale, with what makes them comparable. */
+/** An activation's tiles, each with its own scale, and the data that make them comparable. */
 export async function scaledPicture(
   planes: readonly Plane[],
   columns: number,

@@ -1,17 +1,17 @@
-/** The layers of a net as written, each with its blobs: who made them, who reads them, their shapes. */
+/** The layers of a net as written, with their blobs: the makers, the readers, the shapes. */
 
 import type { LayerParameter, NetParameter } from '../../caffe/net-parameter.ts';
 import type { ValueId } from '../../graph/graph.ts';
 import { isSink } from '../../layers/sinks.ts';
 import type { PartialGraph } from './partial-graph.ts';
 
-/** A blob as it stands after one layer: an in-place layer makes a new one of the same name. */
+/** A blob after one layer. An in-place layer makes a new one with the same name. */
 export interface TracedBlob {
   readonly name: string;
-  /** In the graph; null where the graph does not have it. */
+  /** Its value in the graph; null if the graph lacks it. */
   readonly value: ValueId | null;
   readonly shape: readonly number[] | null;
-  /** Index of the layer that makes it; null where none does. */
+  /** The index of the layer that makes it; null if none does. */
   readonly maker: number | null;
   /** Indices of the layers that read it. */
   readonly readers: number[];
@@ -21,7 +21,7 @@ export interface TracedLayer {
   readonly layer: LayerParameter;
   readonly bottoms: readonly TracedBlob[];
   readonly tops: readonly TracedBlob[];
-  /** Why it is not in the graph; null where it is. */
+  /** The reason why it is not in the graph; null if it is. */
   readonly problem: string | null;
 }
 
@@ -37,7 +37,7 @@ export function traceLayers(net: NetParameter, { graph, missing }: PartialGraph)
       blob.readers.push(index);
       return blob;
     });
-    // The graph's values stand in the order of the layers that make them; a loss may make one that it does not name.
+    // The graph's values are ordered by the layers that make them. A loss may make a value without naming it.
     const isInGraph = problem === null && !isSink(layer.type);
     const following = graph.values[blobs[next] ?? -1];
     const unnamed = isInGraph && following?.layer === layer.name ? [following!.blob] : [];

@@ -6,7 +6,7 @@ import { ownFile } from '../../base/own-package.ts';
 import { escapeHtml } from '../../pages/html.ts';
 import type { PageData, PagePictures } from './page-data.ts';
 
-/** In the order in which they must run; each imports only those before it. */
+/** In the order in which they must run. Each imports only earlier ones. */
 const SCRIPTS = [
   'elements.js',
   'net.js',
@@ -33,7 +33,7 @@ const PAGE_TEXT = signature('pageText', {
   pictures: optional(having<PagePictures>('pictures'), 'none', 'Pictures, by index of the layer.'),
 });
 
-/** The page as text. It asks the network for nothing, and its policy forbids it to. */
+/** The page as text. It loads nothing from the network, and its policy forbids that. */
 export function pageText(data: PageData, pictures: PagePictures = {}): string {
   PAGE_TEXT.check(data, pictures);
   const parts: Record<string, string> = {
@@ -49,12 +49,12 @@ export function pageText(data: PageData, pictures: PagePictures = {}): string {
   );
 }
 
-/** A module becomes a function whose exports are constants of the page; imports find them by the same names. */
+/** A module becomes a function, and its exports become constants of the page. Imports find them by the same names. */
 function withoutModules(script: string): string {
   const names = [...script.matchAll(/^export (?:const|function) (\w+)/gm)].map(([, name]) => name);
   const body = script.replace(/^import [^;]*;\n/gm, '').replace(/^export /gm, '');
   return `const { ${names.join(', ')} } = (() => {\n${body}return { ${names.join(', ')} };\n})();`;
 }
 
-/** Inside a script element nothing may look like its end. */
+/** Inside a script element no text may look like the element's end. */
 const escapeJson = (value: unknown) => JSON.stringify(value).replaceAll('<', '\\u003c');

@@ -1,4 +1,4 @@
-/** Why two sources diverge: the first layer that differs alone, and what makes it agree when it is computed so. */
+/** Finds why two sources diverge: the first layer that differs alone, and the change that makes it agree. */
 import { elementCount } from '../../../base/shape.ts';
 import type { Blob } from '../../../caffe/blob.ts';
 import type { WeightsFile } from '../../../caffe/caffemodel.ts';
@@ -16,15 +16,15 @@ import type { LayerTop, Tops } from './tops.ts';
 
 export type { CauseName } from './hypotheses.ts';
 
-/** What made two sources diverge, as far as it could be computed. */
+/** The cause of a divergence, as far as it could be computed. */
 export interface Cause {
   readonly name: CauseName;
-  /** The layer that differs when it is given the other side's bottoms; null where no single one does. */
+  /** The layer that differs on the other side's bottoms; null if no single layer does. */
   readonly layer: string | null;
   readonly text: string;
 }
 
-/** A divergence: what both sides have, from the net's inputs (as `blob@layer`) to the top that is beyond tolerance. */
+/** A divergence: the values of both sides, from the net's inputs (as `blob@layer`) to the top beyond the tolerance. */
 export interface Divergence {
   readonly device: Device;
   readonly net: NetParameter;
@@ -32,18 +32,18 @@ export interface Divergence {
   /** As written. */
   readonly graph: Graph;
   readonly tops: readonly LayerTop[];
-  /** Of the first top beyond tolerance. */
+  /** The first top beyond the tolerance. */
   readonly index: number;
   readonly actual: Tops;
   readonly expected: Tops;
 }
 
-/** What one layer on the same bottoms may differ by, of its largest value: sums in another order, in float32. */
+/** The tolerance of one layer on the same bottoms, relative to its largest value: sums in another order, in float32. */
 const ALONE = 1e-5;
-/** What whole nets may differ by. */
+/** The tolerance of whole nets. */
 const WHOLE = 1e-4;
 
-/** Computes layer after layer on the other side's bottoms until one differs, then what else it may have done. */
+/** Computes layer after layer on the other side's bottoms until one differs, and then tests hypotheses about it. */
 export async function findCause(divergence: Divergence): Promise<Cause> {
   const { device, tops, index, actual, expected } = divergence;
   const { graph, net } = divergence;
@@ -126,7 +126,7 @@ async function causeAt(
     const result = await runSingleLayer(device, hypothesis.single);
     if (result === null) continue;
     const { relative, ok } = apartBy(result, theirs, ALONE);
-    // Clearly better than as written: a hypothesis that changes nothing proves nothing.
+    // The result must be clearly better than without the change: a hypothesis that changes nothing proves nothing.
     if (ok && relative <= before / 10 && relative < (best?.relative ?? Number.POSITIVE_INFINITY))
       best = { hypothesis, relative };
   }
@@ -152,7 +152,7 @@ const nameOf = (graph: Graph, id: number) => `${graph.values[id]!.blob}@${graph.
 const sameBlob = (graph: Graph, value: number): number[] =>
   graph.values.flatMap(({ blob }, id) => (blob === graph.values[value]!.blob && id !== value ? [id] : []));
 
-/** Bottoms as they were before or after other in-place layers. */
+/** The bottoms as they were before or after other in-place layers. */
 function otherBottoms({ graph, expected }: Divergence, node: Node, single: SingleLayer): Hypothesis[] {
   return node.inputs.flatMap((input, i) =>
     sameBlob(graph, input).flatMap((id) => {
@@ -168,7 +168,7 @@ function otherBottoms({ graph, expected }: Divergence, node: Node, single: Singl
   );
 }
 
-/** The first values of what was added, where that is one value a channel; else null. */
+/** The first values of an added bias if it is one value per channel; otherwise null. */
 function constantPerChannel(ours: Tensor, theirs: Tensor): string | null {
   if (String(ours.shape) !== String(theirs.shape) || ours.shape.length < 2) return null;
   const channels = ours.shape[1]!;

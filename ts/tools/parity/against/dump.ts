@@ -1,4 +1,4 @@
-/** A folder that scripts/caffe-dump.py wrote in a real Caffe: its inputs, and every layer's tops. */
+/** A folder that scripts/caffe-dump.py wrote in a build of Caffe: its inputs, and every layer's tops. */
 
 import { ResnodeError } from '../../../base/errors.ts';
 import { path } from '../../../base/kinds.ts';
@@ -8,7 +8,7 @@ import { type RecordedArray, readGoldenCase, readRecorded } from '../golden-case
 import type { TopsSource } from './tops.ts';
 
 export interface Dump extends TopsSource {
-  /** What the net was given there, by blob. */
+  /** The inputs of the net there, by blob. */
   readonly inputs: Readonly<Record<string, Tensor>>;
 }
 
@@ -16,7 +16,7 @@ const READ_DUMP = signature('readDump', { folder: required(path, 'A folder that 
 
 /**
  * Reads a dump (format "caffe-golden/1", kind "net") of phase TEST; its last pass counts.
- * Of blobs of which only the final values were recorded, the last layer that made them is known.
+ * If only the final values of a blob were recorded, they belong to the last layer that makes it.
  * @throws ResnodeError `parity/manifest`, `parity/array`
  */
 export function readDump(folder: string): Dump {

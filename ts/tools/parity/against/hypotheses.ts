@@ -1,4 +1,4 @@
-/** What a layer may have done elsewhere that Caffe does not do, or not with this prototxt: the usual slips of ports. */
+/** Common mistakes of ports: what a layer may do elsewhere that Caffe does not do, or not with this prototxt. */
 import { type Blob, blobFromFloats, toFloat32 } from '../../../caffe/blob.ts';
 import type { SingleLayer } from '../single-layer.ts';
 
@@ -23,7 +23,7 @@ export type CauseName =
   | 'stride-position'
   | 'unknown';
 
-/** Every slip that this layer's type allows. @param readsInput Its bottom is the net's input. */
+/** Every mistake that is possible for this layer's type. @param readsInput Its bottom is the net's input. */
 export function hypotheses(single: SingleLayer, readsInput: boolean): Hypothesis[] {
   const rule = RULES[single.layer.type ?? ''];
   return rule === undefined ? [] : rule(single, readsInput);

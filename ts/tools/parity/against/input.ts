@@ -1,4 +1,4 @@
-/** A net's input as it is prepared here from an image, beside what another program gave the net. */
+/** Compares a net's input, prepared here from an image, with the input in another program. */
 import { integer, path } from '../../../base/kinds.ts';
 import { optional, options, required, signature } from '../../../base/options.ts';
 import { type Tensor, tensor } from '../../../device/tensor.ts';
@@ -11,7 +11,7 @@ import {
   preprocessImage,
 } from '../../../images/preprocess.ts';
 
-/** How two preparations of one image may differ: what other decoders and resizers make of it, in grey levels. */
+/** The tolerance between two preparations of one image, in grey levels, which covers other decoders and resizers. */
 export const GREY_LEVELS = 1;
 
 export interface InputComparison {
@@ -20,10 +20,10 @@ export interface InputComparison {
   readonly absolute: number;
   /** Mean difference, in grey levels (of 255, before Preprocess.scale). */
   readonly mean: number;
-  /** What `mean` may be. */
+  /** The tolerance for `mean`. */
   readonly tolerance: number;
   readonly ok: boolean;
-  /** What the other program did, where it could be computed; null where the input agrees. */
+  /** What the other program did, if it could be computed; null if the input agrees. */
   readonly cause: { readonly name: InputCauseName; readonly text: string } | null;
 }
 
@@ -38,8 +38,8 @@ const COMPARE_INPUT = signature('compareInput', {
 });
 
 /**
- * Prepares an image and compares it with image `index` of a recorded N×C×H×W input. Beyond the tolerance, the order of
- * the channels, the mean, the scale and the resizing are tried otherwise, alone and together.
+ * Prepares an image and compares it with image `index` of a recorded N×C×H×W input. If the difference exceeds the tolerance,
+ * it tries other channel orders, means, scales and resizings, alone and together.
  * @throws ImageError, ArgumentError
  */
 export async function compareInput(
@@ -178,7 +178,7 @@ function differenceOf(ours: Float32Array, theirs: Float32Array, scale: number) {
   return { absolute, mean: sum / ours.length / scale };
 }
 
-/** What they subtract more, where that is one value a channel (to the grey level), in words; else null. */
+/** Describes the difference of the means if it is one value per channel (to the grey level); otherwise null. */
 function constantMean(
   ours: Float32Array,
   theirs: Float32Array,

@@ -1,4 +1,4 @@
-/** Every layer's tops on a device beside those of another source: how far apart, where first, and why. */
+/** Compares every layer's tops on a device with those of another source: how much they differ, where first, and why. */
 
 import { ResnodeError } from '../../../base/errors.ts';
 import { having, iterable, number, oneOf } from '../../../base/kinds.ts';
@@ -22,12 +22,12 @@ import {
   type TopsSource,
 } from './tops.ts';
 
-/** What two programs that sum in other orders may differ by over a whole net, of a blob's largest value. */
+/** The tolerance between programs that sum in other orders, over a whole net, relative to a blob's largest value. */
 export const DEFAULT_TOLERANCE = 1e-4;
 
-/** One top; the worst of all inputs. */
+/** One top, with the largest difference over all inputs. */
 export interface LayerDifference extends Difference {
-  /** `blob@layer`; where the net ran fused, the blob. */
+  /** `blob@layer`; the blob's name if the net ran fused. */
   readonly name: string;
   readonly layer: string;
   readonly type: string;
@@ -39,29 +39,29 @@ export interface LayerDifference extends Difference {
 export interface LayersComparison {
   readonly device: string;
   readonly against: string;
-  /** Runs that were compared. */
+  /** The number of compared runs. */
   readonly runs: number;
   readonly ok: boolean;
   /** In order of execution, then the outputs of the fused net. */
   readonly layers: readonly LayerDifference[];
-  /** The first that is beyond its tolerance, and its likely cause. */
+  /** The first top beyond its tolerance, and its likely cause. */
   readonly firstDivergence: (LayerDifference & { readonly cause: Cause }) | null;
-  /** Tops that the other source does not have. */
+  /** Tops that the other source lacks. */
   readonly notCompared: readonly string[];
 }
 
 export interface CompareOptions extends NetToRun {
-  /** What is tested. */
+  /** The device under test. */
   readonly device: Device;
-  /** What it is compared with. */
+  /** The source to compare with. */
   readonly source: TopsSource;
-  /** One element a run, each with every input of the net in the same shapes. */
+  /** One element for each run, which has every input of the net in the same shapes. */
   readonly inputs:
     | Iterable<Readonly<Record<string, Tensor>>>
     | AsyncIterable<Readonly<Record<string, Tensor>>>;
   /**
-   * What tops may differ by, as a share of their largest value. Default 1e-4, or, with another precision than float32,
-   * half a unit in the last place for each layer up to it and four more, where that is more.
+   * The tolerance of tops, relative to their largest value. Default 1e-4. With a precision other than float32 it is half a
+   * unit in the last place for each layer up to the top and four more, if that is larger.
    */
   readonly tolerance?: number;
   readonly precision?: FloatPrecision;
@@ -91,7 +91,8 @@ const COMPARE_LAYERS = signature('compareLayers', {
 
 /**
  * Runs a net (upgraded; filtered here for phase TEST) layer by layer and fused, and compares every layer's tops.
- * @throws ResnodeError `parity/nothing` where the source has none of the layers; as `Device.load` and `Model.run`; what the source throws
+ * @throws ResnodeError `parity/nothing` if the source has none of the layers; as `Device.load` and `Model.run`; the
+ * source's own errors
  */
 export async function compareLayers(options: CompareOptions): Promise<LayersComparison> {
   COMPARE_LAYERS.check(options);
@@ -198,7 +199,7 @@ const FUSED: Cause = {
   text: 'layer by layer every top agrees: the difference comes from fusing layers',
 };
 
-/** The other side's tops with the inputs as `blob@layer`, so that the bottoms of the first layers are known too. */
+/** The other side's tops, and the inputs as `blob@layer`, so that the bottoms of the first layers are known too. */
 function withInputs(tops: Tops, graph: Graph, inputs: Readonly<Record<string, Tensor>>): Tops {
   const all = new Map(tops);
   for (const id of graph.inputs) {

@@ -1,4 +1,4 @@
-/** Every layer's tops of one run, from whatever computed them. */
+/** Every layer's tops of one run, from any source. */
 
 import { nullOr, oneOf, shapes } from '../../../base/kinds.ts';
 import { optional, options, required, signature } from '../../../base/options.ts';
@@ -11,7 +11,7 @@ import type { Shapes, Tensor } from '../../../device/tensor.ts';
 import { graphFromCaffe } from '../../../graph/from-caffe.ts';
 import type { Graph, ValueId } from '../../../graph/graph.ts';
 
-/** A blob as it is right after a layer ran. */
+/** A blob directly after a layer ran. */
 export interface LayerTop {
   /** `blob@layer`. */
   readonly name: string;
@@ -25,9 +25,9 @@ export interface LayerTop {
 /** By `LayerTop.name`. */
 export type Tops = ReadonlyMap<string, Tensor>;
 
-/** Something that knows every layer's tops: a device, ONNX Runtime, a dump. */
+/** A source of every layer's tops: a device, ONNX Runtime, a dump. */
 export interface TopsSource {
-  /** What it is, for people. */
+  /** A description of the source. */
   readonly by: string;
   readonly run: (inputs: Readonly<Record<string, Tensor>>) => Promise<Tops>;
   readonly dispose: () => void;
@@ -42,7 +42,9 @@ export interface NetToRun {
   readonly inputShapes?: Shapes;
 }
 
-/** The tops of a graph without the inputs, in order of execution. Of two layers with one name and top the last counts. */
+/**
+ * The tops of a graph without the inputs, in order of execution. Of two layers with the same name and top, the last counts.
+ */
 export function layerTops(graph: Graph): LayerTop[] {
   const tops = new Map<string, LayerTop>();
   for (const { name: layer, type, outputs } of graph.nodes)

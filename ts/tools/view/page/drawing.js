@@ -1,10 +1,10 @@
-/** Draws the cards and edges that are in sight, and only those: a net of a thousand layers stays quick. */
+/** Draws only the cards and edges in view, so that a net of a thousand layers stays fast. */
 import { byId, html, svg } from './elements.js';
 import { count, milliseconds, net } from './net.js';
 import { choose, chosenLayer, onChoice } from './selection.js';
 import { endsDrag, onMove, visible } from './viewport.js';
 
-/** Below this zoom no text can be read and none is drawn. */
+/** Below this zoom text is illegible and is not drawn. */
 const LEGIBLE = 0.3;
 const ROW = 19;
 const world = byId('world');
@@ -15,7 +15,7 @@ const drawnCards = new Map();
 const drawnEdges = new Map();
 let wasLegible = true;
 
-/** What a card's bar shows: its time where it was measured, else its arithmetic. */
+/** The value of a card's bar: its time if it was measured, else its arithmetic. */
 function load(card) {
   return card.measured?.milliseconds ?? (net.roofs === null ? card.macs : 0);
 }
@@ -116,7 +116,7 @@ const cardBounds = net.cards.map(({ x, y, width, height }) => ({
   bottom: y + height,
 }));
 
-/** Adds what came into sight and removes what left it. */
+/** Adds elements that came into view and removes those that left it. */
 function update(drawn, bounds, view, parent, draw) {
   bounds.forEach((box, i) => {
     const isSeen =
@@ -166,7 +166,7 @@ function draw() {
   markChosen();
 }
 
-/** The whole net as a file of its own: every card with its text, the page's colours as they are now. */
+/** The whole net as a separate file: every card with its text, in the page's current colours. */
 export function wholeNet() {
   const { width, height } = net;
   const before = wasLegible;
@@ -186,7 +186,7 @@ export function wholeNet() {
     ...net.cards.map(drawCard),
   );
   wasLegible = before;
-  // Other programs than browsers know no variables.
+  // Only browsers support variables.
   const style = getComputedStyle(document.documentElement);
   return new XMLSerializer()
     .serializeToString(drawing)

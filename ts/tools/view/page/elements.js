@@ -1,4 +1,4 @@
-/** Makes elements; text is always set as text, never as markup. */
+/** Makes elements. Text is always set as text, never as markup. */
 
 const SVG = 'http://www.w3.org/2000/svg';
 

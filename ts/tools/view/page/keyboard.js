@@ -1,4 +1,4 @@
-/** Keys: arrows walk the net, / searches, Esc closes, + - 0 zoom. */
+/** Keys: arrows move through the net, / searches, Esc closes, + - 0 zoom. */
 import { net } from './net.js';
 import { startSearch } from './search.js';
 import { choose, chosenLayer } from './selection.js';
@@ -11,7 +11,7 @@ function step(by) {
   if (next >= 0 && next < net.layers.length) choose(next);
 }
 
-/** Left and right: the nearest card beside this one. */
+/** Left and right: the nearest card on this side. */
 function stepAside(direction) {
   const layer = chosenLayer();
   if (layer === null) return step(1);

@@ -1,4 +1,4 @@
-/** The page's beginning: what stands once, and the first look. */
+/** Starts the page: its static parts, and the first view. */
 import './drawing.js';
 import './overview.js';
 import './panel.js';

@@ -1,10 +1,10 @@
-/** The net, as the page was given it, and how numbers are written. */
+/** The net in the page's data, and the formatting of numbers. */
 
 export const net = JSON.parse(document.getElementById('data').textContent);
 
 let pictures = null;
 
-/** A layer's pictures, or undefined. Their text is read when the first layer is opened, not before. */
+/** A layer's pictures, or undefined. They are parsed when the first layer is opened. */
 export function picturesOf(layer) {
   pictures ??= JSON.parse(document.getElementById('pictures').textContent);
   return pictures[layer];
@@ -28,5 +28,5 @@ export function bytes(value) {
 /** `0.92 ms` */
 export const milliseconds = (value) => `${value < 0.1 ? value.toFixed(3) : value.toFixed(2)} ms`;
 
-/** `1×64×56×56`; `?` where it is not known. */
+/** `1×64×56×56`; `?` if it is unknown. */
 export const shapeText = (shape) => (shape === null ? '?' : shape.length === 0 ? 'scalar' : shape.join('×'));

@@ -1,4 +1,4 @@
-/** The whole net as a column of bars, a residual block one of them, its stages named, with the part that is in sight. */
+/** The whole net as a column of bars, with one bar per residual block, the names of its stages, and the part in view. */
 import { byId, html } from './elements.js';
 import { net } from './net.js';
 import { centreOn, onMove, visible } from './viewport.js';
@@ -14,7 +14,7 @@ for (const [name, [label]] of Object.entries(METRICS))
   if (name !== 'time' || net.roofs !== null) select.append(html('option', { value: name }, label));
 select.addEventListener('change', draw);
 
-/** Cards that are one bar: a block ends where its sum is; what is in no block stands alone. */
+/** The cards of each bar. A block ends at its sum. Cards outside blocks have their own bars. */
 function foldBlocks() {
   const sumOf = (card) => card.layers.find((index) => net.layers[index].type === 'Eltwise');
   const bars = [];
@@ -23,7 +23,7 @@ function foldBlocks() {
     open.push(card);
     const sum = sumOf(card);
     if (sum === undefined) continue;
-    // What comes before the net parts into branches is no part of the first block.
+    // Cards before the first branch are not part of the first block.
     const begin = bars.some(({ sum: before }) => before !== null) ? 0 : firstOfBlock(open);
     for (const alone of open.splice(0, begin)) bars.push({ cards: [alone], sum: null });
     bars.push({ cards: open, sum: net.layers[sum].name });
@@ -33,13 +33,13 @@ function foldBlocks() {
   return bars;
 }
 
-/** The first block begins after the card that two others read; its own end is read by two again. */
+/** The first block begins after the card with two readers. Its own end has two readers again. */
 function firstOfBlock(cards) {
   const readers = (card) => net.edges.filter(({ from }) => net.cards[from] === card).length;
   return cards.slice(0, -1).findLastIndex((card) => readers(card) > 1) + 1;
 }
 
-/** Neighbouring blocks of one shape, by what their names begin with. */
+/** Adjacent blocks of one shape, by the common beginning of their names. */
 function stagesOf(bars) {
   const stages = [];
   for (const bar of bars) {
@@ -74,7 +74,7 @@ canvas.setAttribute(
   'aria-label',
   ['Overview', ...stages.map(({ name, size, count }) => `${name}: ${count} blocks at ${size}`)].join('; '),
 );
-/** The stages' names stand left of the bars. */
+/** The stages' names are left of the bars. */
 const LEFT = stages.length > 0 ? 62 : 2;
 
 function draw() {

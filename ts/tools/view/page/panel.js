@@ -1,4 +1,4 @@
-/** What is known of the open layer. */
+/** The panel with all data of the open layer. */
 import { byId, html } from './elements.js';
 import { bytes, count, milliseconds, net, picturesOf, shapeText } from './net.js';
 import { choose, onChoice } from './selection.js';
@@ -36,7 +36,7 @@ function blobFacts({ bottoms, tops }) {
 function numberFacts({ parameters, macs, tops, field, isOfRegions }) {
   const total = parameters.reduce((sum, { shape }) => sum + size(shape), 0);
   const memory = tops.reduce((sum, { shape }) => sum + (shape === null ? 0 : 4 * size(shape)), 0);
-  // Resized maps have strides that are no whole numbers.
+  // Resized maps have strides that are not integers.
   const round = (value) => Math.round(1000 * value) / 1000;
   const both = (sides, unit = '') => sidesText(sides.map(round), unit);
   const sidesText = ([height, width], unit) =>
@@ -122,10 +122,10 @@ function picture(title, shown) {
   return [html('h3', {}, title), image, html('label', {}, box, ' one scale for all tiles'), caption];
 }
 
-/** Stays as it was chosen from layer to layer. */
+/** The choice stays the same from layer to layer. */
 let scaleIsShared = false;
 
-/** The picture with every tile as bright as its values are beside those of the others. */
+/** The picture with every tile as bright as its values are relative to the other tiles. */
 function onOneScale(image, { columns, width, height, shares, zero }) {
   const canvas = html('canvas', { width: image.naturalWidth, height: image.naturalHeight });
   const context = canvas.getContext('2d', { willReadFrequently: true });
@@ -193,7 +193,7 @@ onChoice((index) => {
     html('pre', {}, layer.text),
   );
   panel.scrollTop = 0;
-  // The panel takes its width first; what is left is what the card must be in.
+  // The panel takes its width first. The card must be visible in the rest.
   requestAnimationFrame(() => reveal(net.cards[layer.card]));
   const top = layer.tops[0];
   byId('announcement').textContent = `${layer.name}, ${layer.type}${top ? `, ${shapeText(top.shape)}` : ''}`;

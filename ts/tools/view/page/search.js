@@ -1,4 +1,4 @@
-/** The search box: words that a layer's name, type or blobs must contain, all of them. */
+/** The search box. A layer's name, type or blobs must contain all words. */
 import { byId, html } from './elements.js';
 import { net } from './net.js';
 import { choose } from './selection.js';
@@ -12,7 +12,7 @@ const texts = net.layers.map(({ name, type, bottoms, tops }) =>
 let found = [];
 let marked = 0;
 
-/** Layers whose name begins with the words come first, then those in whose name they are. */
+/** Layers whose name begins with the words come before those whose name contains them. */
 function search(text) {
   const words = text
     .toLowerCase()
@@ -64,7 +64,7 @@ function take(index) {
   byId('graph').focus({ preventScroll: true });
 }
 
-/** Before the box loses the focus, which would close the list. */
+/** Runs before the box loses the focus, which would close the list. */
 function takeAt(event, index) {
   event.preventDefault();
   take(index);

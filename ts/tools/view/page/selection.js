@@ -1,4 +1,4 @@
-/** Which layer is open. */
+/** The open layer. */
 
 const listeners = [];
 let chosen = null;

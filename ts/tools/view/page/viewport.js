@@ -1,9 +1,9 @@
-/** Which part of the graph is seen: zoom and pan, by wheel, drag, pinch and buttons. */
+/** The visible part of the graph: zoom and pan, by wheel, drag, pinch and buttons. */
 import { byId } from './elements.js';
 import { net } from './net.js';
 
 const MAXIMUM = 4;
-/** The least zoom at which the text of cards is easy to read. */
+/** The smallest zoom at which the text of cards is easy to read. */
 const READABLE = 0.7;
 const graph = byId('graph');
 graph.tabIndex = 0;
@@ -22,7 +22,7 @@ export const visible = () => ({
   scale,
 });
 
-/** Told at most once a frame. */
+/** Called at most once per frame. */
 export const onMove = (listener) => listeners.push(listener);
 
 export function moved() {
@@ -36,7 +36,7 @@ export function moved() {
 
 const fitting = () => Math.min(graph.clientWidth / net.width, graph.clientHeight / net.height, 1);
 
-/** Keeps at least the middle of the viewport on the net. */
+/** Keeps the centre of the viewport on the net. */
 function place(nextLeft, nextTop) {
   const width = graph.clientWidth / scale;
   const height = graph.clientHeight / scale;
@@ -45,7 +45,7 @@ function place(nextLeft, nextTop) {
   moved();
 }
 
-/** Zooms by a factor about a point of the viewport (its middle where none is given). */
+/** Zooms by a factor about a point of the viewport (default: its centre). */
 export function zoomBy(factor, x = graph.clientWidth / 2, y = graph.clientHeight / 2) {
   const next = Math.min(Math.max(scale * factor, fitting() * 0.8), MAXIMUM);
   const nextLeft = left + x / scale - x / next;
@@ -59,7 +59,7 @@ export function showWhole() {
   centreOn(net.width / 2, net.height / 2);
 }
 
-/** The beginning of the net at a size that can be read: the first two cards, or the second alone where both do not fit. */
+/** The beginning of the net at a legible size: the first two cards, or only the second if both do not fit. */
 export function showBeginning() {
   scale = Math.min(1, Math.max(READABLE, graph.clientWidth / net.width));
   const width = graph.clientWidth / scale;
@@ -77,13 +77,13 @@ export function centreOn(x, y) {
 
 let knownWidth = graph.clientWidth;
 
-/** The middle stays in the middle when the panel opens or closes. */
+/** The centre stays when the panel opens or closes. */
 function noticeWidth() {
   left += (knownWidth - graph.clientWidth) / scale / 2;
   knownWidth = graph.clientWidth;
 }
 
-/** Brings a card into sight at a legible size: as little as needed where it is near, else into the middle. */
+/** Brings a card into view at a legible size: by the shortest way if it is near, otherwise to the centre. */
 export function reveal({ x, y, width, height }) {
   noticeWidth();
   const { right, bottom } = visible();
