@@ -29,7 +29,7 @@ const onBroken = (error) => console.error(`left out: ${error.message}`);
 for await (const event of finetune({ ...files, ...how, onBroken }))
   switch (event.type) {
     case 'split':
-      console.log(`${event.classes.join(', ')}: ${event.train} images to train with, ${event.val} to judge by`);
+      console.log(`${event.classes.join(', ')}: ${event.train} images for training, ${event.val} for validation`);
       break;
     case 'test':
       console.log(`iteration ${event.iteration}: ${event.outputs.map(({ name, values }) => `${name} ${values[0]}`)}`);

@@ -45,7 +45,7 @@ test('misuse exits with 2, and a failure with 1 and one sentence', () => {
   assert.is(resnode('time', ...files, '--iterations', '0').status, 2);
   const failed = resnode('classify', 'none.png', ...files, '--mean-value', '73');
   assert.is(failed.status, 1);
-  assert.match(failed.stderr, /^resnode: none\.png: there is no such file\n$/);
+  assert.match(failed.stderr, /^resnode: none\.png: there is no such file or folder\n$/);
 });
 
 test('a misspelt option is reported before a missing one, and images in the wrong place are told where they belong', () => {

@@ -107,7 +107,7 @@ test('a net without a deploy form is refused with the reason, at the layer', asy
   const unknown = DATA.replace('crop_size: 8', '');
   assert.match(
     (await refusal(() => deployNet(parse(`${unknown} ${fc('fc')} ${loss('fc')}`)))).message,
-    /layer "data" \(Data\).*"none_lmdb" is not there; give them: --input-shape data=1x3x224x224/,
+    /layer "data" \(Data\).*"none_lmdb" does not exist; give them: --input-shape data=1x3x224x224/,
   );
   const given = await deployNet(parse(`${unknown} ${fc('fc')} ${loss('fc')}`), {
     inputShapes: { data: [5, 3, 9, 9] },

@@ -130,7 +130,7 @@ test('a code object is refused by name, and several state dicts are not guessed 
   const options = { file: 'a', globals: torchGlobals, persistent: () => null };
   assert.throws(
     () => unpickle(pickle('c__main__\nNet\n.'), options),
-    /asks for __main__\.Net, which is code/,
+    /refers to __main__\.Net, which is code/,
   );
   for (const code of [
     'os.system',
@@ -196,7 +196,7 @@ test('hostile pickles are refused by the name that they would call, and call not
     const error = await read(join(fixtures, file)).catch((thrown: unknown) => thrown);
     assert.instance(error, WeightsError);
     assert.is((error as WeightsError).code, 'torch/global');
-    assert.match((error as Error).message, /asks for posix\.system, which is code/);
+    assert.match((error as Error).message, /refers to posix\.system, which is code/);
   }
   assert.not.ok(existsSync('executed') || existsSync(join(fixtures, 'executed')));
 });

@@ -136,7 +136,7 @@ test('unknown names are printed with their shapes and types, and the way to map 
 
 test('mistakes in a map are reported, with the most similar name or the order of axes', async () => {
   const cases: [unknown, RegExp][] = [
-    ['{', /it is no JSON/],
+    ['{', /it is not JSON/],
     [[], /expected an object/],
     [{ ...map, conv1: [] }, /blob 0 of layer "conv1" \(4×3×3×3\) needs a tensor: only a bias may be omitted/],
     [{ ...map, bn_conv1: ['s_m'] }, /blob 1 of layer "bn_conv1" \(4\) needs a tensor/],

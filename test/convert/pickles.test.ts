@@ -84,7 +84,7 @@ if (isMade) {
     const error = await namedTensors(path('hostile.pkl')).catch((thrown: unknown) => thrown);
     assert.instance(error, WeightsError);
     assert.is((error as WeightsError).code, 'torch/global');
-    assert.match((error as Error).message, /asks for posix\.system, which is code.*numpy\.savez/s);
+    assert.match((error as Error).message, /refers to posix\.system, which is code.*numpy\.savez/s);
     assert.not(existsSync(path('executed')));
   });
 

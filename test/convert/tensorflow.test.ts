@@ -110,7 +110,7 @@ test('damaged, incomplete and foreign checkpoints give typed errors', async () =
     [
       'short.ckpt',
       { 'short.ckpt.index': index, 'short.ckpt.data-00000-of-00001': data.subarray(0, 5000) },
-      /has \d+ bytes from \d+, its data file 5000/,
+      /has \d+ bytes from \d+, but its data file has 5000/,
     ],
     [
       'wrong.ckpt',

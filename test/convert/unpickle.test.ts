@@ -78,18 +78,18 @@ test('a call of os.system or eval is refused by name in every protocol', () => {
 
 test('nothing bypasses the list of allowed names: other opcodes, names with dots, attributes, prototypes', () => {
   for (const [pickle, message] of [
-    ["(S'echo'\nios\nsystem\n.", /asks for os\.system/],
-    ["(cos\nsystem\nS'echo'\no.", /asks for os\.system/],
-    ['\x8c\x02os\x8c\x06system\x93.', /asks for os\.system/],
-    ['ctorch\nload\n.', /asks for torch\.load/],
-    ['ctorch.storage\n_load_from_bytes\n.', /asks for torch\.storage\._load_from_bytes/],
-    ['ctorch\nconstructor\n.', /asks for torch\.constructor/],
-    ['ctorch\n__proto__\n.', /asks for torch\.__proto__/],
+    ["(S'echo'\nios\nsystem\n.", /refers to os\.system/],
+    ["(cos\nsystem\nS'echo'\no.", /refers to os\.system/],
+    ['\x8c\x02os\x8c\x06system\x93.', /refers to os\.system/],
+    ['ctorch\nload\n.', /refers to torch\.load/],
+    ['ctorch.storage\n_load_from_bytes\n.', /refers to torch\.storage\._load_from_bytes/],
+    ['ctorch\nconstructor\n.', /refers to torch\.constructor/],
+    ['ctorch\n__proto__\n.', /refers to torch\.__proto__/],
     [
       'ctorch._utils\n_rebuild_tensor_v2.__globals__\n.',
-      /asks for torch\._utils\._rebuild_tensor_v2\.__globals__/,
+      /refers to torch\._utils\._rebuild_tensor_v2\.__globals__/,
     ],
-    ['cconstructor\nconstructor\n.', /asks for constructor\.constructor/],
+    ['cconstructor\nconstructor\n.', /refers to constructor\.constructor/],
     ['ctorch\nFloatStorage\n)R.', /torch\.FloatStorage cannot be called/],
     ['N)R.', /a value cannot be called/],
     ['(dS"call"\nNs)R.', /a value cannot be called/],

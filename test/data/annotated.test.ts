@@ -192,10 +192,10 @@ for (const [param, message] of [
   ['crop_h: 10', /crop_h is not supported/],
   [
     'resize_param { height: 10 width: 10 resize_mode: FIT_SMALL_SIZE }',
-    /resize_mode: FIT_SMALL_SIZE is not done/,
+    /resize_mode: FIT_SMALL_SIZE is not supported/,
   ],
   ['resize_param { height: 10 }', /needs height and width/],
-  ['resize_param { height: 10 width: 10 } resize_param { height: 20 width: 20 }', /stands 2 times/],
+  ['resize_param { height: 10 width: 10 } resize_param { height: 20 width: 20 }', /is given 2 times/],
   ['expand_param { max_expand_ratio: 0.5 }', /max_expand_ratio must be at least 1/],
 ] as const)
   test(`transform_param { ${param} } is refused by name`, async () => {

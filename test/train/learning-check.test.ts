@@ -92,7 +92,7 @@ test('a net that hardly learns gives a warning with position and cure', () => {
         'layer { name: "p" type: "Softmax" bottom: "fc" top: "p" }\nlayer { name: "loss"',
       ),
       'net/softmax-twice',
-      /layer "loss" .* made by layer "p" \(Softmax\)/,
+      /layer "loss" .* the softmax of layer "p" \(Softmax\)/,
     ],
     [
       NET.replace('name: "fc"', 'name: "fc" param { lr_mult: 0 } param { lr_mult: 0 }'),

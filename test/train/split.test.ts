@@ -105,7 +105,7 @@ test('a class whose images cannot be read is named, not silently left out', asyn
   const folder = folderWith(...numbered('a', 4), ...numbered('b', 3), ...numbered('c', 2));
   const broken = new Set(numbered('c', 2).map((name) => join(folder, name)));
   await refused(splitClassFolders(folder, { broken }), 'a readable image in the folder of each class');
-  await refused(splitClassFolders(folder, { broken }), `${join(folder, 'c')}, whose 2 cannot be read`);
+  await refused(splitClassFolders(folder, { broken }), `${join(folder, 'c')}, whose 2 images cannot be read`);
 });
 
 test('a list with several labels is split at random, or by train.txt and val.txt; broken images are left out', async () => {
