@@ -26,8 +26,9 @@ const END = '<!-- The end of what `npm run speed-page` writes. -->';
 const UNCOMPARED = ['resnode-train-bench/1'];
 
 /**
- * Replaces what is between a text's two markers by the figures of reports. @param files Reports, as paths from
- * `folder`, by which the text names them. @throws Error if the text lacks a marker; as `readReport`
+ * Replaces what is between a text's two markers by the figures of reports.
+ * @param files Reports, as paths from `folder`, by which the text names them.
+ * @throws Error if the text lacks a marker; as `readReport`
  */
 export function withFigures(text: string, files: readonly string[], folder: URL): string {
   const sections = files.map((file) => {
@@ -37,7 +38,10 @@ export function withFigures(text: string, files: readonly string[], folder: URL)
   return between(text, sections.join('\n\n'));
 }
 
-/** Replaces what is between a text's two markers by `content`. @throws Error if it lacks one */
+/**
+ * Replaces what is between a text's two markers by `content`.
+ * @throws Error if it lacks one
+ */
 function between(text: string, content: string): string {
   const [begin, end] = [text.indexOf(BEGIN), text.indexOf(END)];
   if (begin < 0 || end < begin) throw new Error(`expected the lines "${BEGIN}" and "${END}", in this order`);

@@ -87,7 +87,7 @@ std::vector<std::string> withoutRepetition(std::vector<std::string> places) {
   return once;
 }
 
-// `chosen`: what the user says, a file or a folder; `package`: NVIDIA's of pip.
+// `chosen`: the file or folder that the user names; `package`: NVIDIA's name in pip.
 std::vector<std::string> placesOf(const LibraryEnvironment& environment, const std::string& chosen,
                                   const std::string& file, const std::string& package) {
   if (!chosen.empty()) {

@@ -16,9 +16,9 @@ const WHOLE = ['ts/index.ts', 'ts/device/nets.ts'];
 
 /**
  * @param {string} root The repository's folder.
- * @param {string} dist Where the files go, each entry at its path below ts. @returns
- * {Promise<import('esbuild').Metafile['outputs']>} esbuild's description of each written file: the modules in it, and
- * the files that it imports.
+ * @param {string} dist Where the files go, each entry at its path below ts.
+ * @returns {Promise<import('esbuild').Metafile['outputs']>} esbuild's description of each written file: the modules in
+ * it, and the files that it imports.
  */
 export async function bundle(root, dist) {
   /** @satisfies {import('esbuild').BuildOptions} */
@@ -52,7 +52,8 @@ export async function bundle(root, dist) {
 
 /**
  * esbuild puts modules that the same entries need into one file. So all entries of the library, and modules that are
- * loaded on demand, start by importing the files of WHOLE of which they are not part. @param {string} root
+ * loaded on demand, start by importing the files of WHOLE of which they are not part.
+ * @param {string} root
  * @param {import('esbuild').Metafile} metafile
  * @returns {import('esbuild').Plugin}
  */

@@ -13,7 +13,7 @@ const [major] = process.versions.node.split('.');
 export const LATER = major === '20' ? ['--interrupt-budget=1000000'] : [];
 
 /**
- * Fewer and larger garbage collections, because a compiler keeps what it makes from its sources. @type {readonly
- * string[]}
+ * Fewer and larger garbage collections, because a compiler keeps what it makes from its sources.
+ * @type {readonly string[]}
  */
 export const FEWER_COLLECTIONS = ['--min-semi-space-size=16', '--max-semi-space-size=64'];

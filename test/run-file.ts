@@ -67,7 +67,10 @@ export function runFile(
   });
 }
 
-/** Judges a file by its output and its exit. @param isHeld Its output was still open. */
+/**
+ * Judges a file by its output and its exit.
+ * @param isHeld Its output was still open.
+ */
 export function judge(
   output: string,
   status: number | null,

@@ -19,7 +19,10 @@ const [input] = session.inputNames;
 const [output] = session.outputNames;
 collectDefaultMetrics();
 
-/** B, G, R minus MSRA's mean, shorter side 256, centre 224. @param {Buffer} bytes */
+/**
+ * B, G, R minus MSRA's mean, shorter side 256, centre 224.
+ * @param {Buffer} bytes
+ */
 async function classify(bytes) {
   const { data, info } = await sharp(bytes)
     .resize(256, 256, { fit: 'outside', kernel: 'linear' })

@@ -1,6 +1,7 @@
 /**
  * The rows of a program that prints a line of JSON for each. If it was killed in the middle of a row, the rows before
- * it. @param {string} stdout
+ * it.
+ * @param {string} stdout
  * @returns {any[]}
  */
 export function rowsOf(stdout) {
@@ -17,7 +18,8 @@ export function rowsOf(stdout) {
 }
 
 /**
- * The results of recorded cases that were compared before the program ended. @param {any[]} rows of bench/gpu/parity.ts
+ * The results of recorded cases that were compared before the program ended.
+ * @param {any[]} rows of bench/gpu/parity.ts
  * @param {string | null} reason why the program failed
  */
 export function parityOf(rows, reason) {

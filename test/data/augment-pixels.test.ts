@@ -92,7 +92,10 @@ const colours = pixelsOfImage(
   { width: 2, height: 2, channels: 3, data: Uint8Array.from(COLOURS), file: '' },
   true,
 );
-/** R, G, B of the result, which is stored as B, G, R. @param draw 0 to 1. */
+/**
+ * R, G, B of the result, which is stored as B, G, R.
+ * @param draw 0 to 1.
+ */
 const jittered = (jitter: Augment['jitter'], draw: number) => {
   const { data } = jitterPixels(colours, jitter!, () => draw);
   return COLOURS.map((_, i) => data[i - (i % 3) + 2 - (i % 3)]!);

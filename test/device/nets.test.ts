@@ -29,7 +29,10 @@ interface Case {
   readonly graph: Graph;
 }
 
-/** The net at its smallest possible size. @throws ResnodeError if it does not build */
+/**
+ * The net at its smallest possible size.
+ * @throws ResnodeError if it does not build
+ */
 function smallest(file: string): Case {
   const net = filterNet(readNet(readFileSync(file, 'utf8'), { file }));
   const written = graphFromCaffe(net);

@@ -29,7 +29,8 @@ const reg = (more = '') => `bbox_reg_param { ${list('bbox_mean', MEANS)} ${list(
 type Box = readonly [x1: number, y1: number, x2: number, y2: number];
 
 /**
- * Both corners are pixels. @param pixel Whether an overlap of less than one pixel counts as none, as in Cascade R-CNN.
+ * Both corners are pixels.
+ * @param pixel Whether an overlap of less than one pixel counts as none, as in Cascade R-CNN.
  */
 function overlap(a: Box, b: Box, pixel: boolean): number {
   const [w, h] = [0, 1].map((k) => Math.min(a[k + 2]!, b[k + 2]!) + 1 - Math.max(a[k]!, b[k]!)) as [

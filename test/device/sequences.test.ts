@@ -33,7 +33,10 @@ const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
 
 const [STEPS, ITEMS, DEPTH, SIZE] = [4, 2, 3, 2];
 
-/** lstm_layer.cpp of caffe-lstm in float64, with a zero initial state. @param goesOn 0 where a sequence begins. */
+/**
+ * lstm_layer.cpp of caffe-lstm in float64, with a zero initial state.
+ * @param goesOn 0 where a sequence begins.
+ */
 function lstm(x: Float32Array, blobs: readonly Float32Array[], goesOn: (row: number) => boolean): number[] {
   const [wx, wh, b] = blobs as [Float32Array, Float32Array, Float32Array];
   const all: number[] = [];

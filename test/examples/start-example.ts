@@ -10,7 +10,10 @@ export interface Example {
   readonly ended: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>;
 }
 
-/** Resolves when the example has printed the expected text. @throws if it ends before */
+/**
+ * Resolves when the example has printed the expected text.
+ * @throws if it ends before
+ */
 export async function startExample(file: string, args: readonly string[], ready: RegExp): Promise<Example> {
   const child = spawn(
     process.execPath,

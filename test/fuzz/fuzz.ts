@@ -58,7 +58,10 @@ export async function fuzz(reader: Reader, seed: number, from: number, to: numbe
 /** A process that has completed its task. Starting one takes as long as hundreds of inputs. */
 let waiting: ChildProcess | undefined;
 
-/** Ends the idle process. @throws Error if it does not exit cleanly */
+/**
+ * Ends the idle process.
+ * @throws Error if it does not exit cleanly
+ */
 export async function endFuzzing(): Promise<void> {
   const child = waiting;
   if (child === undefined) return;

@@ -45,7 +45,10 @@ export interface Reader {
   readonly name: string;
   /** The extension of the file. */
   readonly extension: string;
-  /** Valid files. @param folder Where some are created. */
+  /**
+   * Valid files.
+   * @param folder Where some are created.
+   */
   seeds(folder: string): Promise<readonly Uint8Array[]> | readonly Uint8Array[];
   /** Reads the file to its last value. */
   read(path: string, bytes: Buffer): unknown;

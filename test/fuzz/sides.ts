@@ -46,8 +46,9 @@ const inputsOf = ({ inputs }: RandomNet) =>
   Object.fromEntries(Object.entries(inputs).map(([name, { data }]) => [name, data]));
 
 /**
- * A forward pass: the net's own outputs, and separately the requested ones. @param options.optimize Whether passes
- * rewrite the net; otherwise it runs layer by layer. @param options.precision Default float32.
+ * A forward pass: the net's own outputs, and separately the requested ones.
+ * @param options.optimize Whether passes rewrite the net; otherwise it runs layer by layer.
+ * @param options.precision Default float32.
  */
 export function forward(
   name: string,
@@ -74,8 +75,8 @@ export function forward(
 }
 
 /**
- * A forward and a backward pass: outputs, all diffs, and BatchNorm's statistics afterwards. @param options.layerByLayer
- * Requests every value, so that nothing is fused or recomputed.
+ * A forward and a backward pass: outputs, all diffs, and BatchNorm's statistics afterwards.
+ * @param options.layerByLayer Requests every value, so that nothing is fused or recomputed.
  */
 export function training(
   name: string,

@@ -24,8 +24,8 @@ export function nodeArguments(
 }
 
 /**
- * Node's arguments that run a module given as text, preceded by its own flags. @param write Writes it; `place` returns
- * the quoted specifier by which it imports a source.
+ * Node's arguments that run a module given as text, preceded by its own flags.
+ * @param write Writes it; `place` returns the quoted specifier by which it imports a source.
  */
 export function scriptArguments(write: (place: (source: string) => string) => string): readonly string[] {
   const compiled = process.env.RESNODE_TEST_COMPILED ?? null;

@@ -85,7 +85,6 @@ function build(...names: (keyof typeof targets)[]): string | null {
 
 /**
  * The path of a target, or null, after printing why the caller skips, if CUDA's headers are missing.
- *
  * @throws Error with the compiler's messages if it does not build
  */
 export function emulatedBuild(target: keyof typeof targets): string | null {

@@ -45,8 +45,8 @@ const isNotBuilt = (folder: string) =>
   basename(dirname(folder)) === 'forks' && !/^(axpy|crelu|dwconv|hardswish|mish)/.test(basename(folder));
 
 /**
- * Registers a test for every case on a device, in float32. @param repeat How often a fused net runs before the
- * comparison.
+ * Registers a test for every case on a device, in float32.
+ * @param repeat How often a fused net runs before the comparison.
  */
 export function testGoldenCases(device: Device, { repeat = 1 } = {}): void {
   for (const group of ['layers', 'rules', 'mini-resnet', 'layers2', 'nets2', 'forks']) {
@@ -110,7 +110,8 @@ export function testGoldenCases(device: Device, { repeat = 1 } = {}): void {
 }
 
 /**
- * Registers a test for every backward pass and every solver run on a device. @param groups Of the golden data.
+ * Registers a test for every backward pass and every solver run on a device.
+ * @param groups Of the golden data.
  * @param names Of their cases.
  */
 export function testTrainingCases(

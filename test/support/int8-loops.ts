@@ -110,9 +110,10 @@ function sum(
 }
 
 /**
- * @param range Of the result, which becomes levels; null: it stays float32. @param isUnsigned Whether a ReLU follows.
- * @param residual Levels, or values if the result stays float32. @returns Values in the result's units, and the same as
- * levels.
+ * @param range Of the result, which becomes levels; null: it stays float32.
+ * @param isUnsigned Whether a ReLU follows.
+ * @param residual Levels, or values if the result stays float32.
+ * @returns Values in the result's units, and the same as levels.
  */
 export function convolve(
   source: Levels,
@@ -152,7 +153,8 @@ const SOURCE_LEVELS = 4095;
 
 /**
  * The first convolution of a net: 12 bits and a sign for each image, and weights with as many levels as sums of 31 bits
- * allow. @param range Of the result, unsigned levels; null: it stays float32, with a ReLU.
+ * allow.
+ * @param range Of the result, unsigned levels; null: it stays float32, with a ReLU.
  */
 export function convolveFirst(
   source: Float32Array,

@@ -254,8 +254,8 @@ export const noise = (shape: readonly number[]) =>
 const kindOf = (value: number) => (Number.isFinite(value) ? 'finite' : String(value));
 
 /**
- * Each value is finite, infinite or NaN as expected. @param spreads Values that are not finite may appear at more
- * positions, and may be of another kind.
+ * Each value is finite, infinite or NaN as expected.
+ * @param spreads Values that are not finite may appear at more positions, and may be of another kind.
  */
 export function assertKinds(
   actual: Float32Array,

@@ -107,7 +107,10 @@ export function declared(api: string): Declared {
   return { enumerators, functions };
 }
 
-/** @param more - More lines of C++. @returns The compiler's errors, or an empty string. */
+/**
+ * @param more - More lines of C++.
+ * @returns The compiler's errors, or an empty string.
+ */
 export function compareWithHeader(
   { enumerators, functions }: Declared,
   header: Header,

@@ -117,8 +117,8 @@ layer { name: "found" type: "DetectionOutput" bottom: "loc_flat" bottom: "conf_r
   );
 
 /**
- * A Faster R-CNN whose anchors are the top left corners, 6×6, of cells of 16×16; it detects the bright cells. @param
- * shift How far the last class moves its boxes to the right, in widths.
+ * A Faster R-CNN whose anchors are the top left corners, 6×6, of cells of 16×16; it detects the bright cells.
+ * @param shift How far the last class moves its boxes to the right, in widths.
  */
 export const squareRegions = (folder: string, { shift = 0 } = {}): string =>
   writeModelFolder(
@@ -170,8 +170,8 @@ const PROPOSING =
   'iou_thr: 0.7 nms_type: "IOU" field_whr: 2 field_xyr: 2 max_nms_num: 100 max_post_nms_num: 10 min_size: 4';
 
 /**
- * An MS-CNN whose proposals are the bright cells of 16×16; grey is the second class, white the third. @param shift How
- * far the last class moves its boxes to the right, in widths.
+ * An MS-CNN whose proposals are the bright cells of 16×16; grey is the second class, white the third.
+ * @param shift How far the last class moves its boxes to the right, in widths.
  */
 export const squareMsCnn = (folder: string, { shift = 0 } = {}): string =>
   writeModelFolder(

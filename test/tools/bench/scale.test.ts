@@ -11,8 +11,8 @@ const near = (actual: number, expected: number) =>
   assert.ok(Math.abs(actual - expected) < 1e-9 * expected, `${actual} for ${expected}`);
 
 /**
- * Rounds in which every process receives from another one, and may add what it received. @returns when the last one is
- * done
+ * Rounds in which every process receives from another one, and may add what it received.
+ * @returns when the last one is done
  */
 function simulate(
   processes: number,

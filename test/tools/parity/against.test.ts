@@ -95,7 +95,10 @@ interface Side {
   net?: NetParameter;
   weights?: WeightsFile;
 }
-/** @param there What the dump was computed with. @param here What is tested. */
+/**
+ * @param there What the dump was computed with.
+ * @param here What is tested.
+ */
 const faults: [
   string,
   string,

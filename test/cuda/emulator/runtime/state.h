@@ -7,11 +7,9 @@
 //   RESNODE_EMULATED_BYTES        memory of each (4294967296)
 //   RESNODE_EMULATED_CAPABILITY   compute capability (90)
 //   RESNODE_EMULATED_STREAMS      eager (operations run at once), or lazy: the operations of a stream run only when
-//   somebody
-//                                 waits for it, so that a missing wait shows as old data; or uneven: every second
-//                                 stream of
-//                                 a device is eager and the others lazy, so that running too far ahead shows as new
-//                                 data
+//                                 somebody waits for it, so that a missing wait shows as old data; or uneven: every
+//                                 second stream of a device is eager and the others lazy, so that running too far ahead
+//                                 shows as new data
 //   RESNODE_EMULATED_PATIENCE     n: an event may be queried n times before a lazy stream continues for it (0)
 //   RESNODE_EMULATED_FAIL_LAUNCH  n: the n-th kernel launch from then on fails with RESNODE_EMULATED_FAILURE
 //   RESNODE_EMULATED_FAILURE      the name of an error (cudaErrorIllegalAddress); it sticks to the device
