@@ -23,7 +23,7 @@ const targets = {
 };
 
 const folder = join(repositoryFolder, 'build/emulated');
-/** Holds the time of the newest source that all targets were last built from. */
+/** Holds the time of the newest source at the last build of all targets. */
 const stamp = join(folder, '.built');
 
 function newestSource(): readonly [path: string, time: number] {

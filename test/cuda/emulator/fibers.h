@@ -1,4 +1,4 @@
-// Stacks to run CUDA threads on, and the switch between them.
+// Stacks for CUDA threads, and the switch between them.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// What ptx.h declares: asynchronous copies, and the products of tensor cores.
+// Implements ptx.h: asynchronous copies, and the products of tensor cores.
 #include "test/cuda/emulator/ptx.h"
 
 #include <vector>
@@ -16,16 +16,16 @@ struct PendingCopy {
 };
 
 struct PendingCopies {
-  uint64_t block = 0;               // whose they are
+  uint64_t block = 0;               // the block of the copies
   std::vector<PendingCopy> copies;  // oldest first
-  std::vector<size_t> groups;       // how many of them each commit had seen
+  std::vector<size_t> groups;       // how many copies had been issued at each commit
 };
 
-// Of the running thread; those of earlier blocks are gone.
+// Those of the running thread; copies of earlier blocks are dropped.
 PendingCopies& pendingCopies() {
   static PendingCopies all[1024];
   static SharedSlot slot;
-  sharedArray(slot, 1, 1, {__FILE__, __LINE__});  // for its count of blocks
+  sharedArray(slot, 1, 1, {__FILE__, __LINE__});  // only for its block count
   PendingCopies& mine = all[(threadIdx.z * blockDim.y + threadIdx.y) * blockDim.x + threadIdx.x];
   if (mine.block != slot.block) {
     mine.block = slot.block;
@@ -83,7 +83,7 @@ void waitForCopies(int pending) {
   for (size_t& group : groups) group -= count;
 }
 
-// Products are exact in float64; the sum is rounded once, which is nearer than hardware promises.
+// Products are exact in float64, and the sum is rounded once, which is more accurate than hardware guarantees.
 template <class T>
 void multiplyMatrices(MatrixFragments* lanes) {
   constexpr int kElements = 4 / sizeof(T), kDepth = 8 * kElements;

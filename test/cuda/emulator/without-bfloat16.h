@@ -1,6 +1,6 @@
-// Read before each kernel that is compiled with sanitizers: it is made for float32, float16 and integers, and not for bfloat16,
-// which would take a quarter more. What a kernel does with it, it does with float16, of the same size; the cases run with it on
-// the kernels without sanitizers (test::isTested).
+// Included before each kernel that is compiled with sanitizers, which then supports float32, float16 and integers, but
+// not bfloat16, because that would take a quarter longer to compile. Kernels treat bfloat16 like float16, which has the
+// same size; the bfloat16 cases run on kernels without sanitizers (test::isTested).
 #pragma once
 
 #include "cuda/launch.h"

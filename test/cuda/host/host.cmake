@@ -1,4 +1,5 @@
-# host-tests: what chooses, remembers and drives convolutions (cuda/convolution, cuda/cudnn), and the libraries that it opens.
+# host-tests: the code that chooses, remembers and drives convolutions (cuda/convolution, cuda/cudnn), and opens
+# libraries.
 file(GLOB HOST_TEST_SOURCES CONFIGURE_DEPENDS host/*.cc)
 file(GLOB CUDNN_SOURCES CONFIGURE_DEPENDS ${ROOT}/cuda/cudnn/*.cc ${ROOT}/cuda/library-paths.cc)
 set(CHOOSING_SOURCES ${ROOT}/cuda/device.cc ${ROOT}/cuda/memory.cc ${ROOT}/cuda/convolution/diff-norm-trial.cc ${ROOT}/cuda/convolution/measure.cc ${ROOT}/cuda/convolution/tune.cc)
@@ -6,7 +7,7 @@ add_library(host-tested OBJECT ${CUDNN_SOURCES} ${ROOT}/cuda/nccl/library.cc ${C
 target_link_libraries(host-tested PRIVATE sanitized)
 target_compile_options(host-tested PRIVATE -O1)
 target_precompile_headers(host-tested REUSE_FROM kernels)
-# Without sanitizers, as the cases of kernel-tests.
+# Without sanitizers, like the cases of kernel-tests.
 add_library(host-cases OBJECT ${HOST_TEST_SOURCES})
 target_link_libraries(host-cases PRIVATE emulation)
 target_compile_options(host-cases PRIVATE -O1)
@@ -15,17 +16,18 @@ add_executable(host-tests $<TARGET_OBJECTS:kernels> $<TARGET_OBJECTS:many-kernel
 target_link_libraries(host-tests PRIVATE sanitized specification)
 set_target_properties(host-tests PROPERTIES LINKER_LANGUAGE CXX)
 
-# Those with bfloat16.
+# The cases with bfloat16.
 add_executable(plain-host-tests $<TARGET_OBJECTS:host-cases> $<TARGET_OBJECTS:shared-cases> ${PLAIN_KERNELS} $<TARGET_OBJECTS:plain-emulator> $<TARGET_OBJECTS:runtime>)
 target_link_libraries(plain-host-tests PRIVATE emulation specification ${PLAIN_HOST})
 set_target_properties(plain-host-tests PROPERTIES LINKER_LANGUAGE CXX)
 
-# Without sanitizers: AddressSanitizer's dlopen hides a library's own path from it, and cuDNN finds its parts by that.
+# Without sanitizers: AddressSanitizer's dlopen hides a library's own path from it, but cuDNN uses that to find its
+# parts.
 add_executable(real-cudnn-tests host/main.cc host/real/cudnn.cc $<TARGET_OBJECTS:shared-cases> ${PLAIN_KERNELS} $<TARGET_OBJECTS:plain-emulator> $<TARGET_OBJECTS:runtime>)
 target_link_libraries(real-cudnn-tests PRIVATE emulation host specification)
 target_compile_options(real-cudnn-tests PRIVATE -O1)
 
-# One cuDNN, which says one version or the other. Tests on it spend most of their time in its loops.
+# One fake cuDNN that reports either of two versions. Tests on it spend most of their time in its loops.
 add_library(fake-cudnn OBJECT host/libraries/fake-cudnn.cc)
 target_link_libraries(fake-cudnn PRIVATE emulation)
 target_compile_options(fake-cudnn PRIVATE -O1)
@@ -40,7 +42,7 @@ endforeach()
 file(WRITE ${CMAKE_BINARY_DIR}/empty.c "")
 add_library(empty MODULE ${CMAKE_BINARY_DIR}/empty.c)
 
-# NCCLs that do nothing but say their version.
+# Fake NCCLs that only report their version.
 foreach(version 22304 21210)
   set(NCCL "int ncclGetVersion(int *version) { *version = ${version}; return 0; }\n")
   foreach(function GetUniqueId CommInitRank CommDestroy CommAbort CommGetAsyncError GetErrorString GetLastError AllReduce GroupStart GroupEnd)
@@ -51,8 +53,8 @@ foreach(version 22304 21210)
   set_target_properties(nccl-stub-${version} PROPERTIES C_VISIBILITY_PRESET default)
 endforeach()
 
-# A driver with every function of cuda.h, for cuDNN on a machine without one: kernels are loaded, devices are not there.
-# cuDNN finds it by its soname once the test has opened it.
+# A fake driver with every function of cuda.h, for cuDNN on a machine without one: kernels can be loaded, but there are
+# no devices. cuDNN finds it by its soname after the test has opened it.
 file(READ ${RESNODE_CUDA_INCLUDE}/cuda.h DRIVER_HEADER)
 string(REGEX MATCHALL "cu[A-Z][A-Za-z0-9_]*\\(" DRIVER_FUNCTIONS "${DRIVER_HEADER}")
 list(REMOVE_DUPLICATES DRIVER_FUNCTIONS)

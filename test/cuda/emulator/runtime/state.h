@@ -78,7 +78,7 @@ State& state();
 
 int currentDevice();
 int64_t fromEnvironment(const char* name, int64_t fallback);
-// The error whose name the variable holds.
+// The error that the variable names.
 cudaError_t errorNamed(const char* variable, cudaError_t fallback);
 
 // The allocation that contains [memory, memory + bytes), or null; sets `inside` if at least the first byte is in one.
