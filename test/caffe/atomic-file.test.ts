@@ -76,7 +76,7 @@ for (const [name, write] of Object.entries(writers))
     mkdirSync(join(folder, `${name}-is-a-folder`));
     const before = readdirSync(folder).length;
     for (const [path, cure] of [
-      [join(folder, 'none', 'x'), /ENOENT.*there is no folder .*none; make it/],
+      [join(folder, 'none', 'x'), /ENOENT.*there is no folder .*none; create it/],
       [join(folder, 'a-file', 'x'), /ENOTDIR.*is a file; name a folder/],
       [join(folder, 'n'.repeat(300)), /ENAMETOOLONG.*choose a shorter one/],
       ...(name === 'LMDB'

@@ -1,24 +1,24 @@
-/** Which values of a net a calibration knows, and that it is of this net. */
+/** The values of a net that a calibration covers, and the check that it belongs to this net. */
 import { ArgumentError } from '../base/errors.ts';
 import { warn } from '../base/warn.ts';
 import type { Graph, Node, Value, ValueId } from '../graph/graph.ts';
 import { passes, runPasses } from '../passes/index.ts';
 
-/** How a calibration names a value. */
+/** A value's name in a calibration. */
 export const rangeName = ({ blob, layer }: Pick<Value, 'blob' | 'layer'>): string => `${blob}@${layer}`;
 
-/** What of a calibration says whose it is. */
+/** The fields that identify the net of a calibration. */
 interface Ranges {
   readonly net: string;
   readonly ranges: Readonly<Record<string, number>>;
 }
 
-/** Below it the scale of 8 bits, range / 255, or what it is multiplied by instead has no normal float32. */
+/** Below this, the scale of 8 bits, range / 255, or its reciprocal is not a normal float32. */
 const LEAST_RANGE = 255 * 2 ** -126;
 const LARGEST_RANGE = (2 - 2 ** -23) * 2 ** 127;
 
 /**
- * The net as calibrations see it. Strides are not moved: that makes values of parts of others, whose ranges hold for them.
+ * The net as calibrations see it. Strides are not moved, because that makes values from parts of others, whose ranges apply.
  * @param written Without the passes.
  */
 function asCalibrated(written: Graph): Graph {
@@ -27,7 +27,10 @@ function asCalibrated(written: Graph): Graph {
   });
 }
 
-/** What convolutions read and make, without the net's inputs, and without what is cropped at some sizes alone. */
+/**
+ * The values that convolutions read and make, without the net's inputs, and without values that are cropped only at some
+ * sizes.
+ */
 export function calibratedNames(written: Graph): string[] {
   const graph = asCalibrated(written);
   const isWhole = (id: ValueId) => graph.values[id]!.isPart !== true;
@@ -42,10 +45,10 @@ const convolutionsOf = ({ nodes }: Graph): readonly Node[] =>
   nodes.filter(({ operation }) => operation.kind === 'convolution');
 
 /**
- * The ranges by this net's names. What is too small to be told from 0 is 0, as of a blob that is always 0: convolutions that
- * read it stay as they are without int8.
+ * The ranges by this net's names. A range that is practically 0 becomes 0, such as that of a blob that is always 0.
+ * Convolutions that read it do not use int8.
  * @param written Without the passes.
- * @throws ArgumentError where the calibration is of another net, or a range is larger than float32's numbers
+ * @throws ArgumentError if the calibration belongs to another net, or if a range exceeds float32
  */
 export function rangesOf(written: Graph, calibration: Ranges): ReadonlyMap<string, number> {
   const refuse = (expected: string, found: string) => new ArgumentError('calibration', expected, found);
@@ -82,7 +85,10 @@ export function rangesOf(written: Graph, calibration: Ranges): ReadonlyMap<strin
   return ranges;
 }
 
-/** Blob → the name of what its convolution makes: BatchNorm and Scale in place, which name it, may be merged into that (`convert --merge`). */
+/**
+ * Maps a blob to the name of its convolution's result. In-place BatchNorm and Scale, which the blob is named after, may be
+ * merged into that (`convert --merge`).
+ */
 function foldedInto(written: Graph, names: ReadonlySet<string>): Map<string, string> {
   const found = new Map<string, string>();
   for (const { outputs } of convolutionsOf(written)) {
@@ -92,7 +98,7 @@ function foldedInto(written: Graph, names: ReadonlySet<string>): Map<string, str
   return found;
 }
 
-/** Convolutions of which the calibration does not say how large what they read is: the layer, and the blob. */
+/** Convolutions whose input has no range in the calibration: the layer, and the blob. */
 function withoutRange(graph: Graph, ranges: ReadonlyMap<string, number>): string[] {
   const known = new Set<ValueId>(graph.inputs);
   for (const [id, value] of graph.values.entries()) if (ranges.has(rangeName(value))) known.add(id);

@@ -1,4 +1,6 @@
-/** What int8 needs to know of a net: how large its values are. Made by `calibrate`, kept as a JSON file. */
+/**
+ * The calibration that int8 needs: the magnitude of a net's values. `calibrate` makes it, and it is stored as a JSON file.
+ */
 
 import { ArgumentError } from '../base/errors.ts';
 import { integer, type Kind, nullOr, number, oneOf, path, record, string } from '../base/kinds.ts';
@@ -13,7 +15,7 @@ import type { Lowered } from './compile.ts';
 
 const FORMAT = 'resnode-calibration/1';
 
-/** How the range of a value is chosen. */
+/** The method of choosing the range of a value. */
 export type CalibrationMethod = 'min-max' | 'percentile' | 'entropy';
 
 export interface Calibration {
@@ -21,11 +23,11 @@ export interface Calibration {
   /** The net's name. */
   readonly net: string;
   readonly method: CalibrationMethod;
-  /** Of the method `percentile`, else null. */
+  /** For the method `percentile`, else null. */
   readonly percentile: number | null;
-  /** How many images were looked at. */
+  /** The number of images. */
   readonly images: number;
-  /** The largest magnitude that is to be represented, by `blob@layer`; larger values are cut to it. */
+  /** The largest magnitude to represent, by `blob@layer`. Larger values are clipped to it. */
   readonly ranges: Readonly<Record<string, number>>;
 }
 
@@ -40,7 +42,7 @@ const calibrationRows = {
   ranges: required(record(number({ from: 0 })), 'The largest magnitude of each `blob@layer`.'),
 };
 
-/** What `calibrate` makes and `saveCalibration` writes. */
+/** The result of `calibrate` and the content of `saveCalibration`'s file. */
 export const calibration: Kind<Calibration> = fields<Calibration>('a calibration, which `calibrate` makes', {
   format: required(oneOf(FORMAT), 'The format of the file.'),
   ...calibrationRows,
@@ -53,7 +55,7 @@ const CALIBRATION_OF = signature('calibrationOf', {
   ),
 });
 
-/** A calibration of what was found; ranges are by `blob@layer`. */
+/** A calibration from measured ranges by `blob@layer`. */
 export function calibrationOf(content: Omit<Calibration, 'format'>): Calibration {
   CALIBRATION_OF.check(content);
   return { format: FORMAT, ...content };
@@ -64,7 +66,7 @@ const SAVE_CALIBRATION = signature('saveCalibration', {
   calibration: required(calibration, 'The result of calibrate.'),
 });
 
-/** Writes a calibration, whole or not at all. @throws ResnodeError `file/write` */
+/** Writes a calibration. The file is complete or unchanged. @throws ResnodeError `file/write` */
 export function saveCalibration(path: string, content: Calibration): void {
   SAVE_CALIBRATION.check(path, content);
   writeFileAtomically(path, [`${JSON.stringify(content, null, 2)}\n`]);
@@ -75,8 +77,8 @@ const READ_CALIBRATION = signature('readCalibration', {
 });
 
 /**
- * Reads what `saveCalibration` wrote.
- * @throws ArgumentError naming the file and what is wrong
+ * Reads a file of `saveCalibration`.
+ * @throws ArgumentError naming the file and the error
  * @example const { ranges } = readCalibration('calibration.json');
  */
 export function readCalibration(path: string): Calibration {
@@ -92,8 +94,9 @@ export function readCalibration(path: string): Calibration {
 }
 
 /**
- * The ranges of a program's tensors, and of its weights, from themselves: one an output channel.
- * @param ranges As `rangesOf` makes them of a calibration.
+ * The ranges of a program's tensors, and of its weights. Those of weights are computed from the weights, one per output
+ * channel.
+ * @param ranges From `rangesOf`.
  * @param data Null: ranges of 1.
  * @internal
  */
@@ -110,7 +113,7 @@ export function quantizationOf(
     if (bias === undefined) return null;
     if (data === null) return new Float32Array(shape[0]!).fill(1);
     const ranges = channelRanges(data[i]!, shape[0]!);
-    // Of a NaN or an infinity comes one here, which leaves the layer in float32.
+    // NaN and infinities give a range of one of them here, which leaves the layer in float32.
     const most = bias === null ? 0 : channelRanges(data[bias]!, 1)[0]!;
     return Number.isFinite(most) ? ranges : ranges.fill(Number.NaN);
   });
@@ -126,13 +129,13 @@ export const quantizationFor = (
 
 function tensorRanges(graph: Graph, ranges: ReadonlyMap<string, number>): Float32Array {
   const tensors = Float32Array.from(graph.values, (value) => ranges.get(rangeName(value)) ?? 0);
-  // Pooling makes nothing larger: what a pass made of a part of a value has that value's range.
+  // Pooling does not enlarge values. A pass's result from a part of a value has the range of that value.
   for (const { operation, inputs, outputs } of graph.nodes)
     if (operation.kind === 'pooling') tensors[outputs[0]!] ||= tensors[inputs[0]!]!;
   return tensors;
 }
 
-/** The largest magnitude of each index of axis 0. */
+/** The largest magnitude for each index of axis 0. */
 function channelRanges({ bytes, dtype, channelScale }: ParameterData, channels: number): Float32Array {
   const buffer = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
   const values = dtype === 'float64' ? new Float64Array(buffer) : new Float32Array(buffer);

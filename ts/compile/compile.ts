@@ -1,6 +1,7 @@
 /**
- * The stages from a net to what runs, and what is known at each: Lowered → (its parameters' bytes) → Planned → Compiled.
- * `L` is what lowering for runs, or for training, knows; device/compiler.ts takes a net through all of them.
+ * The stages from a net to a program that runs, and the data of each: Lowered → (its parameters' bytes) → Planned →
+ * Compiled.
+ * `L` is the data of lowering, for runs or for training. device/compiler.ts takes a net through all stages.
  */
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -42,58 +43,63 @@ import { lower, type ParameterRecipe } from './lower.ts';
 import { packWeights, sourcesOf } from './pack-weights.ts';
 
 export interface CompileOptions extends GraphOptions, MatchOptions {
-  /** Blobs to return: `blob` or `blob@layer`. Default: those that no layer reads, as Caffe. */
+  /** Blobs to return: `blob` or `blob@layer`. Default: those that no layer reads, as in Caffe. */
   readonly outputs?: readonly string[];
-  /** Run the fusing passes. Default: in phase TEST; false (and phase TRAIN) runs layer by layer as written. */
+  /**
+   * Run the fusing passes. Default: true in phase TEST. False (the default in phase TRAIN) runs layer by layer as written.
+   */
   readonly optimize?: boolean;
   /**
-   * What activations and weights are stored and multiplied in. Default `float32`, which is IEEE float32; `int8` needs
-   * a calibration and the CPU device, whose other feature maps stay float32, or a CUDA device, whose others are float16;
-   * `bfloat16` is for the CPU device (docs/cpu-kernels.md) and CUDA devices, the others for CUDA devices. Sums stay float32, of int8 int32. What is no feature map (scores, labels, losses) stays
-   * float32 too.
+   * The type in which activations and weights are stored and multiplied. Default `float32`, which is IEEE float32. `int8`
+   * needs a
+   * calibration, and the CPU device, where other feature maps stay float32, or a CUDA device, where they are float16.
+   * `bfloat16` works on the CPU device (docs/cpu-kernels.md) and on CUDA devices, `tf32` and `float16` only on CUDA devices.
+   * Sums are float32, or int32 for int8. Values that are not feature maps (scores, labels, losses) stay float32 too.
    */
   readonly precision?: Precision;
-  /** Only implementations that give the same bits every time. Default: as the device was opened. */
+  /** Use only implementations that give the same bits every time. Default: the device's setting. */
   readonly deterministic?: boolean;
-  /** Measure convolutions that are new to this machine. Default: as the device was opened. */
+  /** Measure convolutions that are new to this machine. Default: the device's setting. */
   readonly tune?: boolean;
-  /** Of the fillers and of Dropout. Default 1. */
+  /** The seed of the fillers and of Dropout. Default 1. */
   readonly seed?: number;
-  /** Blobs to return besides. @internal */
+  /** Additional blobs to return. @internal */
   readonly moreOutputs?: readonly string[];
-  /** Made of a calibration and the weights. @internal */
+  /** Computed from a calibration and the weights. @internal */
   readonly quantization?: NativeQuantization;
 }
 
-/** A net lowered for one set of input shapes; nothing of it lies on a device yet. */
+/** A net lowered for one set of input shapes. It does not use the device's memory yet. */
 export interface Lowered {
   /** As written, without the passes. */
   readonly written: Graph;
-  /** As it runs. */
+  /** The net as it runs. */
   readonly graph: Graph;
   readonly program: Program;
   readonly recipes: readonly ParameterRecipe[];
-  /** The input of Dropout that says which pass it is, behind the net's own; null: there is none. */
+  /** Dropout's input for the number of the pass, after the net's own inputs; null: there is none. */
   readonly pass: TensorId | null;
-  /** What Filter layers select: their indices are inputs behind the net's own. */
+  /** The selections of Filter layers. Their indices are inputs after the net's own. */
   readonly selections: readonly Selection[];
   /** Layers in JavaScript, by their index in the program. */
   readonly functions: readonly HostFunction[];
-  /** Names of the first of `program.outputs`; those behind say how many rows of others count (Value.rows). */
+  /**
+   * The names of the first of `program.outputs`. The later outputs determine how many rows of others are valid (Value.rows).
+   */
   readonly names: readonly string[];
 }
 
-/** A lowered net with its device's choices and sizes. */
+/** A lowered net with its device's implementations and sizes. */
 export type Planned<L extends Lowered = Lowered> = L & {
   readonly plan: NativePlan;
-  /** What it was planned with. */
+  /** The options of the plan. */
   readonly options: NativePlanOptions;
 };
 
 /** Ready to run. */
 export type Compiled<L extends Lowered = Lowered> = Planned<L> & { readonly executable: NativeExecutable };
 
-/** @param selected How many items Filter layers select. @throws GraphError */
+/** @param selected The number of items that each Filter layer selects. @throws GraphError */
 export function lowerNet(
   net: NetParameter,
   options: CompileOptions,
@@ -110,13 +116,13 @@ export function lowerNet(
   return { written, graph, names, ...lower(graph, options) };
 }
 
-/** What says how many rows of an output count is an output, too, behind those that have names. */
+/** Values that determine how many rows of an output are valid are outputs too, after those with names. */
 function withRows(graph: Graph): Graph {
   const rows = graph.outputs.flatMap((id) => graph.values[id]!.rows ?? []);
   return { ...graph, outputs: [...graph.outputs, ...new Set(rows)] };
 }
 
-// Of what data layers give, a label say, only what the outputs need has to be given.
+// Of the data layers' tops, such as a label, the caller gives only those that the outputs need.
 function askedOf(written: Graph, net: NetParameter, outputs: readonly string[]): Graph {
   const asked = withOutputs(written, outputs);
   const fed = new Set(
@@ -131,8 +137,8 @@ function askedOf(written: Graph, net: NetParameter, outputs: readonly string[]):
 }
 
 /**
- * Chooses implementations and lays out the memory; takes none of it.
- * @param like The same net's plan for other shapes, whose choices hold for these: nothing is measured, and parameters
+ * Chooses implementations and lays out the memory, but does not allocate it.
+ * @param like A plan of the same net for other shapes. Its implementations are used without measurement, and parameters
  * are used as that plan packs them. Null: none.
  * @throws DeviceError
  */
@@ -158,23 +164,23 @@ export async function planNet<L extends Lowered>(
   return { ...lowered, plan, options };
 }
 
-/** What a model takes, in bytes, and what it computes. */
+/** The memory of a model in bytes, and its arithmetic. */
 export interface ModelPlan {
-  /** Parameters as the device packs them. */
+  /** The parameters in the device's packed form. */
   readonly parameterBytes: number;
   /** The arena that all activations share. */
   readonly arenaBytes: number;
-  /** What activations would take in buffers of their own. */
+  /** The memory that activations would need in separate buffers. */
   readonly separateBytes: number;
-  /** Scratch of the operations. */
+  /** The scratch memory of the operations. */
   readonly workspaceBytes: number;
   /** Multiply-accumulates of one run. */
   readonly macs: number;
-  /** One an operation: its layers and what computes it, e.g. `jit:avx512_core`. */
+  /** One row for each operation: its layers and its implementation, such as `jit:avx512_core`. */
   readonly operations: readonly { readonly layer: string; readonly implementation: string }[];
 }
 
-/** What a plan says to people. */
+/** The description of a plan for users. */
 export function describePlan({ plan, program, graph }: Planned): ModelPlan {
   return {
     parameterBytes: plan.parameterBytes,
@@ -189,20 +195,23 @@ export function describePlan({ plan, program, graph }: Planned): ModelPlan {
   };
 }
 
-/** Bytes that `compileNet` will take, without and with the parameters. */
+/** The bytes that `compileNet` will allocate, without and with the parameters. */
 export function neededBytes({ plan }: Planned): { activations: number; total: number } {
   const activations = plan.arenaBytes + plan.workspaceBytes;
   return { activations, total: activations + plan.parameterBytes };
 }
 
-/** Bytes that parameters take beside their packed form: a filler's, an HDF5 file's. A caffemodel's own are its reader's. */
+/**
+ * The bytes of parameters beside their packed form: those of a filler or an HDF5 file. A caffemodel's bytes belong to its
+ * reader.
+ */
 export function sourceBytes(data: readonly (ParameterData | null)[]): number {
   return data.reduce((sum, each) => sum + (each === null || isOfFile(each.bytes) ? 0 : each.bytes.length), 0);
 }
 
 /**
- * The parameters' bytes, from the weights (views) or, where they have none, from the fillers; others have their turns.
- * `blobs` are those of the weights, one a parameter of the net.
+ * The parameters' bytes, from the weights (as views) or otherwise from the fillers. It yields to the event loop.
+ * `blobs` are those of the weights, one for each parameter of the net.
  * @throws WeightsError; an Error with code `device/out-of-memory`
  */
 export async function fillParameters(
@@ -213,7 +222,7 @@ export async function fillParameters(
   data: (ParameterData | null)[];
   report: LayerReport[];
   blobs: readonly (Blob | null)[];
-  /** Of values that are not finite. */
+  /** For values that are not finite. */
   warnings: readonly Warning[];
 }> {
   const { parameters } = lowered.written;
@@ -234,7 +243,7 @@ export async function fillParameters(
   return { data, report, blobs, warnings };
 }
 
-/** A parameter's blob as its filler draws it: the same one each time. @throws an Error with code `device/out-of-memory` */
+/** A parameter's blob from its filler, with the same values every time. @throws an Error with code `device/out-of-memory` */
 export async function drawnBlob(
   { filler, shape, layer, index }: Parameter,
   seed: number,
@@ -248,7 +257,9 @@ export async function drawnBlob(
   return { shape, dtype: 'float32', bytes };
 }
 
-/** Blobs that outlive their reading: what is of no file is copied, once for JavaScript and native code together. */
+/**
+ * Blobs that outlive their reader. Data that do not belong to a file are copied once for both JavaScript and native code.
+ */
 export async function keptBlobs(
   blobs: readonly (Blob | null)[],
   yieldIfDue: ReturnType<typeof yielding>,
@@ -283,7 +294,7 @@ async function readBlobOf(
 }
 
 /**
- * Gives parameters to a device; others have their turns while what lies in JavaScript's memory is copied.
+ * Gives parameters to a device. It yields to the event loop while it copies data from JavaScript's memory.
  * @throws DeviceError
  */
 export async function createParameters(
@@ -298,7 +309,7 @@ export async function createParameters(
   return device.createParameters(program, held);
 }
 
-/** Takes the memory and packs the parameters. @throws DeviceError */
+/** Allocates the memory and packs the parameters. @throws DeviceError */
 export async function compileNet<L extends Lowered>(
   device: NativeDevice,
   planned: Planned<L>,
@@ -307,7 +318,7 @@ export async function compileNet<L extends Lowered>(
   return { ...planned, executable: await device.compile(planned.plan, parameters) };
 }
 
-/** Parameters are shared between shapes: a shape that needs others is refused. @throws GraphError */
+/** All shapes share the parameters, so a shape that needs others is refused. @throws GraphError */
 export function checkSameParameters(first: Program, other: Program): void {
   const describe = ({ parameters }: Program) => parameters.map(({ name, shape }) => `${name} ${shape}`);
   const expected = describe(first);

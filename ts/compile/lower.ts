@@ -12,7 +12,7 @@ import type {
   TensorId,
 } from '../operations/program.ts';
 
-/** How a program parameter comes from the net's blobs. */
+/** How a program's parameter is computed from the net's blobs. */
 export type ParameterRecipe =
   | { readonly kind: 'blob'; readonly parameter: ParameterId }
   | { readonly kind: 'folded-weights'; readonly weights: ParameterId; readonly affine: readonly AffineStep[] }
@@ -23,16 +23,16 @@ export type ParameterRecipe =
       readonly channels: number;
     }
   | { readonly kind: 'affine-scale'; readonly affine: readonly AffineStep[]; readonly channels: number }
-  /** A BlobProto that the net names, of as many values: in the working folder, or beside the net's file. */
+  /** A file with a BlobProto that the net names, with as many values: in the working folder, or beside the net's file. */
   | { readonly kind: 'file'; readonly file: string; readonly net: string; readonly layer: string }
-  /** One value of 1. */
+  /** A single value of 1. */
   | { readonly kind: 'one' }
-  /** What training keeps beside the net's blobs; see append-update.ts. */
+  /** The state that training keeps in addition to the net's blobs; see append-update.ts. */
   | { readonly kind: 'zeros' };
 
 type Filtering = Extract<Operation, { kind: 'convolution' | 'deconvolution' }>;
 
-/** Filters of any number of spatial axes as those over two, of which the others are channels or 1. */
+/** Turns filters of any number of spatial axes into filters over two. The other axes become channels or 1. */
 function filterShape(graph: Graph, { weights, kernel }: Filtering): readonly number[] {
   const { shape } = graph.parameters[weights]!;
   if (shape.length === 4) return shape;
@@ -41,17 +41,19 @@ function filterShape(graph: Graph, { weights, kernel }: Filtering): readonly num
   return [first, values / (first * kernel[0] * kernel[1]), ...kernel];
 }
 
-/** Whether an operation draws by chance, anew in each pass. */
+/** Whether an operation draws random numbers in each pass. */
 const readsPass = (operation: Operation): boolean =>
   operation.kind === 'dropout' || (operation.kind === 'stochasticPooling' && operation.draws);
 
 /**
- * Lowers a graph; recipes[i] says how to make program.parameters[i].
- * @param options.training Every blob of the net is a parameter of its own and nothing is folded: BatchNorm and Scale
- * stay operations, what learns is mutable. For a graph as written, without the passes that fold. Default false.
- * @param options.seed Of what Dropout draws, 32 bits. Default 1.
- * @param options.rank Of the processes that train together: each draws for itself. Default 0.
- * @returns `selections`: those whose items are read; the program's inputs behind the graph's own are their indices. `functions`: those in JavaScript, by their indices in the program. `pass`: the program's last input, [iteration, pass of the iteration], which Dropout draws by; null: none does.
+ * Lowers a graph; recipes[i] tells how to make program.parameters[i].
+ * @param options.training Every blob of the net is a separate parameter, and nothing is folded: BatchNorm and Scale
+ * stay operations, and learnable parameters are mutable. For a graph as written, without the folding passes. Default false.
+ * @param options.seed The seed of Dropout, 32 bits. Default 1.
+ * @param options.rank The rank of this process in a training with several, each of which draws its own numbers. Default 0.
+ * @returns `selections`: those whose items are read. Their indices are the program's inputs after the graph's own.
+ * `functions`: the functions in JavaScript, by their indices in the program. `pass`: the program's last input, [iteration,
+ * pass of the iteration], for Dropout; null: no operation reads it.
  */
 export function lower(
   graph: Graph,
@@ -83,7 +85,7 @@ export function lower(
     }
     return plain.get(id)!;
   };
-  /** Of layers that draw by chance. */
+  /** For layers that draw random numbers. */
   let streams = 0;
   const drawn = () => ({ seed: seed >>> 0, stream: streams++, rank });
   const memories = new Map<string, ProgramParameterId>();
@@ -115,7 +117,7 @@ export function lower(
     relu: null,
   });
 
-  /** @param shape Of the first input. @param made Of the first output. */
+  /** @param shape The shape of the first input. @param made The shape of the first output. */
   const convert = (
     operation: Operation,
     layer: string,

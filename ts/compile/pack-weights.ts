@@ -1,16 +1,16 @@
-/** Evaluates the recipes of lower.ts in float64 and rounds once; large weights stay views of the file. */
+/** Evaluates the recipes of lower.ts in float64 and rounds once. Large weights stay views of the file. */
 import { deviationOf } from '../layers/batch-norm.ts';
 import type { AffineStep, ParameterId } from '../layers/operation.ts';
 import type { ParameterData } from '../operations/program.ts';
 import type { ParameterRecipe } from './lower.ts';
 
-/** Where a net's blobs come from: bytes as they lie in the file. */
+/** The source of a net's blobs: their bytes as in the file. */
 export type BlobSource = (parameter: ParameterId) => {
   readonly bytes: Uint8Array;
   readonly dtype: 'float32' | 'float64';
 };
 
-/** The net's blobs that recipes are made of, in the order in which packWeights reads them first. */
+/** The net's blobs that recipes need, in the order in which packWeights first reads them. */
 export function sourcesOf(recipes: readonly ParameterRecipe[]): ReadonlySet<ParameterId> {
   const ids = recipes.flatMap((recipe): (ParameterId | null)[] => {
     if (recipe.kind === 'zeros' || recipe.kind === 'one' || recipe.kind === 'file') return [];
@@ -25,7 +25,7 @@ export function sourcesOf(recipes: readonly ParameterRecipe[]): ReadonlySet<Para
   return new Set(ids.filter((id) => id !== null));
 }
 
-/** One ParameterData per recipe; null: zeros, or what stands in a file of its own, which compile.ts reads. */
+/** One ParameterData for each recipe; null: zeros, or the content of a separate file, which compile.ts reads. */
 export function packWeights(
   recipes: readonly ParameterRecipe[],
   source: BlobSource,

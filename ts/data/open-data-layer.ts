@@ -282,7 +282,7 @@ function checkRootFolder(root: string, { path: name, line }: ListedImage, { path
   )
     return;
   throw refuse(
-    `line ${line} of the list makes "${root}${name}" of root_folder "${root}" and "${name}", which does not exist; Caffe joins the two without a slash: write root_folder:  "${root}/"`,
+    `line ${line} of the list makes "${root}${name}" of root_folder "${root}" and "${name}", which does not exist; Caffe joins the two without a slash: write root_folder: "${root}/"`,
   );
 }
 

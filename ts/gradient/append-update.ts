@@ -1,4 +1,4 @@
-/** The last operation of a training step: what the solver does with the diffs. */
+/** The last operation of a training step: the solver's update from the diffs. */
 import type { ParameterRecipe } from '../compile/lower.ts';
 import type {
   Program,
@@ -15,28 +15,29 @@ export interface UpdateRule {
   readonly momentum2: number;
   readonly delta: number;
   readonly rms_decay: number;
-  /** The greatest L2 norm of all diffs together; null: any. */
+  /** The largest allowed L2 norm of all diffs together; null: any. */
   readonly clip_gradients: number | null;
   readonly iter_size: number;
   readonly weight_decay: number;
   readonly regularization_type: 'L1' | 'L2';
   /**
-   * What SGD remembers. `caffe` (the default): momentum · v + rate · g. `dampened`: momentum · v + (1 − momentum) · g, times the
-   * rate when w changes, as Torch's optim.sgd and CNTK: at a constant rate the same as `caffe` with rate · (1 − momentum).
+   * The momentum of SGD. `caffe` (the default): momentum · v + rate · g. `dampened`: momentum · v + (1 − momentum) · g,
+   * multiplied by the rate when w changes, as in Torch's optim.sgd and CNTK. At a constant rate this equals `caffe` with
+   * rate · (1 − momentum).
    */
   readonly momentum_convention?: 'caffe' | 'dampened';
   /** LARS's trust coefficient. Default 0.001. */
   readonly lars_trust?: number;
-  /** An average of the weights is kept: ema_decay · average + (1 − ema_decay) · w after each update. Default 0: none. */
+  /** Keeps an average of the weights: ema_decay · average + (1 − ema_decay) · w after each update. Default 0: none. */
   readonly ema_decay?: number;
 }
 
-/** A blob that the update is about; in Caffe's order all of the net's are, BatchNorm's too. */
+/** A blob of the update. In Caffe's order these are all blobs of the net, including BatchNorm's. */
 export interface Updated {
   readonly parameter: ProgramParameterId;
   readonly lrMult: number;
   readonly decayMult: number;
-  /** Whether it begins with a history that is not 0. */
+  /** Whether it starts with a history other than 0. */
   readonly hasHistory: boolean;
 }
 
@@ -52,16 +53,16 @@ const RULES: Readonly<Record<UpdateRule['type'], Kind['rule']>> = {
   LARS: 'lars',
 };
 
-/** How many values a rule remembers for each of a parameter. */
+/** The number of values that a rule stores for each value of a parameter. */
 export const historySlots = ({ type }: Pick<UpdateRule, 'type'>): number =>
   type === 'Adam' || type === 'AdamW' || type === 'AdaDelta' ? 2 : 1;
 
 /**
- * Appends the update, its schedule input and what it remembers.
- * @param losses Where one is not finite, nothing is updated.
- * @param checksDiffs Whether nothing is updated where a diff is not finite either; `skipped` then says so.
- * @returns `history[i]` are the slots of `updated[i]`; null where it can never be anything but 0: with SGD and Nesterov
- * that of a blob with lr_mult 0 and no diff, such as BatchNorm's or a frozen layer's.
+ * Appends the update, its schedule input and its state.
+ * @param losses If one is not finite, nothing is updated.
+ * @param checksDiffs Also update nothing if a diff is not finite; `skipped` then reports it.
+ * @returns `history[i]` are the slots of `updated[i]`, or null if it always stays 0: with SGD and Nesterov, for a blob
+ * with lr_mult 0 and no diff, such as BatchNorm's or a frozen layer's
  */
 export function appendUpdate(
   { program, recipes }: { readonly program: Program; readonly recipes: readonly ParameterRecipe[] },
@@ -74,9 +75,9 @@ export function appendUpdate(
   readonly program: Program;
   readonly recipes: readonly ParameterRecipe[];
   readonly history: readonly (readonly ProgramParameterId[] | null)[];
-  /** The average of each of `updated`; null: it is the parameter itself, which does not learn. Empty where none is kept. */
+  /** The average of each of `updated`; null: the parameter itself, because it does not learn. Empty if none is kept. */
   readonly averages: readonly (ProgramParameterId | null)[];
-  /** Which of the program's outputs is 1 where diffs were not finite; null: they are not looked at. */
+  /** The index of the program's output that is 1 if diffs were not finite; null: they are not checked. */
   readonly skipped: number | null;
 } {
   const parameters: ProgramParameter[] = [...program.parameters];
@@ -96,7 +97,7 @@ export function appendUpdate(
   const averages = updated.map(({ parameter, lrMult }, i) => {
     if (averageDecay === 0 || lrMult === 0 || history[i] === null) return null;
     const id = addLike(parameter, 'average');
-    // It begins as what the parameter begins as.
+    // Its initial value is that of the parameter.
     moreRecipes[id] = moreRecipes[parameter]!;
     return id;
   });
@@ -104,7 +105,7 @@ export function appendUpdate(
   const skipped = checksDiffs ? [schedule + 1] : [];
   const diffs: TensorId[] = [];
   const list: Kind['parameters'][number][] = [];
-  // parameter_layer.hpp: its top shares the blob's diff, which each pass overwrites, so that the last one alone counts.
+  // parameter_layer.hpp: its top shares the blob's diff. Each pass overwrites it, so only the last pass counts.
   const overwritten = new Set(
     program.operations.flatMap((operation) => (operation.kind === 'parameter' ? [operation.blob] : [])),
   );
@@ -118,7 +119,7 @@ export function appendUpdate(
         : null;
     diffs.push(diff ?? -1);
     list.push({ parameter, history: slots, accumulator, average: averages[i]!, lrMult, decayMult });
-    // A history that is not 0 moves even what has a rate of 0.
+    // A history other than 0 changes even a blob with rate 0.
     if (isPlainRule) parameters[parameter] = { ...parameters[parameter]!, mutable: true };
   }
   const update: ProgramOperation = {

@@ -1,4 +1,6 @@
-/** A Program and its backward pass as one Program: reverse differentiation by Caffe's rules (net.cpp, split_layer.cpp). */
+/**
+ * Makes one Program of a Program and its backward pass: reverse differentiation by Caffe's rules (net.cpp, split_layer.cpp).
+ */
 
 import type {
   Program,
@@ -22,24 +24,26 @@ import { recomputation } from './recomputation.ts';
 import { SparedTraffic } from './spare-traffic.ts';
 
 export interface DiffRequest {
-  /** Where the backward pass begins: losses, or whatever a diff is given for. */
+  /** The start of the backward pass: losses, or any tensors for which a diff is given. */
   readonly seeds: readonly TensorId[];
-  /** What learns. Diffs flow down to the first of them and no further. */
+  /** The learnable parameters. Diffs flow down to the first of them and no further. */
   readonly parameters: ReadonlySet<ProgramParameterId>;
-  /** Tensors whose diffs are wanted besides. Default none. */
+  /** More tensors whose diffs are returned. Default none. */
   readonly tensors?: readonly TensorId[];
-  /** Whether a tensor waits for the backward pass; the others are computed again there. Default: all wait. */
+  /** Whether a tensor is kept for the backward pass. The others are recomputed there. Default: all are kept. */
   readonly isKept?: (tensor: TensorId) => boolean;
-  /** Whether memory is slow beside arithmetic, as a GPU's is: spare-traffic.ts says what is done then. Default false. */
+  /**
+   * Whether memory is slow relative to arithmetic, as on a GPU; spare-traffic.ts describes the consequences. Default false.
+   */
   readonly sparesTraffic?: boolean;
 }
 
 export interface Differentiated {
-  /** Its inputs are the program's, then a diff for each seed, in their order. */
+  /** Its inputs are those of the program, followed by a diff for each seed, in their order. */
   readonly program: Program;
-  /** Missing where a parameter does not contribute to any seed. */
+  /** Absent if a parameter does not contribute to any seed. */
   readonly parameterDiffs: ReadonlyMap<ProgramParameterId, TensorId>;
-  /** Of the wanted tensors: the whole diff, and what each reader adds to it, in their order; null: nothing. */
+  /** For the wanted tensors: the whole diff, and the part of each reader, in their order; null: nothing. */
   readonly tensorDiffs: ReadonlyMap<
     TensorId,
     { readonly whole: TensorId | null; readonly byReader: readonly (TensorId | null)[] }
@@ -61,15 +65,15 @@ class BackwardPass {
   readonly #backward: ProgramOperation[] = [];
   readonly #carries: ReadonlySet<TensorId>;
   readonly #readers: ReadonlyMap<TensorId, readonly Reader[]>;
-  /** What each reader adds to a tensor's diff, in their order; then what a seed does. */
+  /** The parts of a tensor's diff: those of its readers in their order, then that of a seed. */
   readonly #parts = new Map<TensorId, (TensorId | null)[]>();
   readonly #wholes = new Map<TensorId, TensorId | null>();
   readonly #parameterParts = new Map<ProgramParameterId, TensorId[]>();
-  /** Σ diff and Σ diff · x̂ of a BatchNorm, where they were made together with its diff. */
+  /** Σ diff and Σ diff · x̂ of a BatchNorm, if they were computed together with its diff. */
   readonly #normSums = new Map<number, readonly [TensorId, TensorId]>();
   readonly #traffic: SparedTraffic | null;
   readonly #seedDiffs: readonly TensorId[];
-  /** A tensor of the forward pass as the backward pass reads it. */
+  /** A tensor of the forward pass, in the form that the backward pass reads. */
   readonly #recall: (id: TensorId) => TensorId;
 
   constructor(
@@ -92,7 +96,7 @@ class BackwardPass {
     });
   }
 
-  /** Appends the gradient of an operation whose readers have theirs. */
+  /** Appends the gradient of an operation whose readers have their gradients. */
   differentiate(index: number): void {
     const operation = this.#forward.operations[index]!;
     const sum = sumBehind(operation);
@@ -182,7 +186,7 @@ class BackwardPass {
     });
   }
 
-  // What the gradient of an operation is asked for.
+  // The needed results of an operation's gradient.
   #askedOf(index: number): { inputs: boolean[]; parameters: boolean[] } {
     const operation = this.#forward.operations[index]!;
     return {
@@ -191,7 +195,7 @@ class BackwardPass {
     };
   }
 
-  // What comes through the ReLU behind a sum, in one pass over the parts of its diff.
+  // The diff after the ReLU of a sum, in one pass over the parts of the diff.
   #behindRelu(index: number, { terms, relu }: SumBehind): TensorId | null {
     const id = this.#forward.operations[index]!.outputs[0]!;
     const parts = this.#partsOf(id).filter((part) => part !== null);
@@ -216,13 +220,13 @@ class BackwardPass {
     return through;
   }
 
-  // Whether a BatchNorm's gradient computes anything but hand its residual's diff on.
+  // Whether a BatchNorm's gradient does more than pass its residual's diff on.
   #needsSums(index: number): boolean {
     const { inputs, parameters } = this.#askedOf(index);
     return inputs[0]! || parameters.includes(true);
   }
 
-  // Σ diff and Σ diff · x̂ of a BatchNorm, as sumBehindRelu makes them.
+  // Σ diff and Σ diff · x̂ of a BatchNorm, from sumBehindRelu.
   #makeNormSums(index: number): { eps: number; reads: TensorId[]; makes: readonly TensorId[] } {
     const { layer, eps, inputs, outputs } = this.#forward.complete(index) as BatchNorm;
     const { shape } = this.#tensors[outputs[1]!]!;

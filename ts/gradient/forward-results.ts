@@ -1,4 +1,4 @@
-/** What the operations of the forward pass put out for the backward pass, besides what a forward pass alone has of them. */
+/** The additional results of the forward operations that the backward pass needs. */
 import type { Program, ProgramOperation, TensorId } from '../operations/program.ts';
 
 type Add = (name: string, shape: readonly number[]) => TensorId;
@@ -25,7 +25,9 @@ export class ForwardResults {
     this.#keepsMaxima = keepsMaxima;
   }
 
-  /** The operation with all that its gradient reads: the mean and the variance that a batch had, the places of maxima. */
+  /**
+   * The operation with all results that its gradient reads: the mean and the variance of a batch, the positions of maxima.
+   */
   complete(index: number): ProgramOperation {
     const operation = this.operations[index]!;
     const { kind, layer, inputs, outputs } = operation;
@@ -40,7 +42,7 @@ export class ForwardResults {
     return operation;
   }
 
-  /** Where the result of a BatchNorm over batch statistics is positive. */
+  /** The positions at which the result of a BatchNorm with batch statistics is positive. */
   signsOf(index: number): TensorId {
     const { name, shape } = this.#tensors[this.complete(index).outputs[0]!]!;
     return this.#makeMore(index, [`${name} is positive`], shape).outputs.at(-1)!;

@@ -1,20 +1,24 @@
-/** What a training step computes in one pass over the data, so that fewer tensors are kept for the backward pass. */
+/**
+ * Fuses the operations of a training step that one pass over the data can compute, so that fewer tensors are kept for the
+ * backward pass.
+ */
 import type { Program, ProgramOperation, TensorId } from '../operations/program.ts';
 import { isUnscaledSum } from './gradient-needs.ts';
 
 /**
- * Merges BatchNorm → Scale → ReLU, BatchNorm → sum with a residual, and a ReLU into what has a place for it, where nobody
- * else reads what lies between. Only a ReLU whose slope is not negative: its gradient is told from what it made.
- * @param visible Tensors that stay: outputs, and those whose diffs are asked for or given.
+ * Merges BatchNorm → Scale → ReLU, BatchNorm → sum with a residual, and a ReLU into an operation with a ReLU of its own, if
+ * nothing else reads the values between. The ReLU's slope must not be negative, because its gradient is derived from its
+ * result.
+ * @param visible Tensors that stay: outputs, and those whose diffs are requested or given.
  */
 export function fuseForTraining(program: Program, visible: ReadonlySet<TensorId>): Program {
   const readers = new Map<TensorId, number>();
   for (const { inputs } of program.operations)
     for (const id of inputs) readers.set(id, (readers.get(id) ?? 0) + 1);
   const makers = new Map<TensorId, number>();
-  // Null: merged into one that stands further on.
+  // Null: merged into a later operation.
   const operations: (ProgramOperation | null)[] = [];
-  // Where the only operation stands that makes what another one reads alone.
+  // The position of the operation that makes a tensor, if that tensor has a single reader.
   const maker = (operation: ProgramOperation, input: number): number | undefined => {
     const id = operation.inputs[input]!;
     const isPrivate = readers.get(id) === 1 && !visible.has(id) && operation.propagateDown === undefined;
@@ -28,7 +32,7 @@ export function fuseForTraining(program: Program, visible: ReadonlySet<TensorId>
     if (normalised !== null) {
       const at = maker(operation, normalised)!;
       const before = operations[at] as BatchNorm;
-      // The residual may be made after what is normalised: the merged one stands where the sum stood.
+      // The residual may be made after the BatchNorm's input, so the merged operation is placed at the sum.
       operations[at] = null;
       const inputs = [before.inputs[0]!, operation.inputs[1 - normalised]!];
       makers.set(operation.outputs[0]!, operations.length);
@@ -42,7 +46,7 @@ export function fuseForTraining(program: Program, visible: ReadonlySet<TensorId>
       operations.push(operation);
       for (const made of operation.outputs) makers.set(made, operations.length - 1);
     } else {
-      // Neither Scale nor ReLU reads anything else, so that the merged one can stand where the first stood.
+      // Neither Scale nor ReLU reads anything else, so the merged operation can be placed at the first one.
       operations[at!] = { ...merged, outputs: operation.outputs };
       for (const made of operation.outputs) makers.set(made, at!);
     }
@@ -52,7 +56,7 @@ export function fuseForTraining(program: Program, visible: ReadonlySet<TensorId>
 
 type BatchNorm = Extract<ProgramOperation, { kind: 'batchNorm' }>;
 
-// Which term of a sum of two is what a BatchNorm alone makes for it; of two such the second.
+// The term of a sum of two that a BatchNorm makes only for the sum; the second one if both are.
 function normalisedTerm(
   operation: ProgramOperation,
   made: (input: number) => ProgramOperation | null,

@@ -1,4 +1,7 @@
-/** What each kind's gradient needs, as operations/schema.ts says: which parameters have a diff, and which tensors it reads. */
+/**
+ * The needs of each kind's gradient according to operations/schema.ts: the parameters that have a diff, and the tensors that
+ * it reads.
+ */
 
 import type { FusedRelu } from '../operations/operations.ts';
 import type { Program, ProgramOperation, ProgramParameterId, TensorId } from '../operations/program.ts';
@@ -10,7 +13,7 @@ const rowOf = ({ kind }: ProgramOperation) => schema[kind] as Row<ProgramOperati
 const isIn = (places: Places, index: number): boolean =>
   places === 'all' || (places !== 'none' && (places[index] ?? false));
 
-/** The parameters that learn, by their places among the outputs of a gradient; null: the operation has none there. */
+/** The learnable parameters, by their positions among a gradient's outputs; null: the operation has no parameter there. */
 export function learnedParameters(operation: ProgramOperation): readonly (ProgramParameterId | null)[] {
   const values = operation as unknown as Readonly<Record<string, ProgramParameterId | null>>;
   return Object.entries(rowOf(operation).fields)
@@ -18,7 +21,7 @@ export function learnedParameters(operation: ProgramOperation): readonly (Progra
     .map(([name]) => values[name]!);
 }
 
-/** Whether a diff of what the operation made has a meaning: labels, ranks and masks have none. */
+/** Whether the diff of an operation's result is meaningful. Labels, ranks and masks have none. */
 export function isDifferentiable(
   operation: ProgramOperation,
   place: 'input' | 'output',
@@ -28,7 +31,7 @@ export function isDifferentiable(
   return gradient !== null && isIn(differentiable[`${place}s`] ?? 'all', index);
 }
 
-/** Which inputs and outputs of an operation its gradient reads. */
+/** The inputs and outputs of an operation that its gradient reads. */
 export function readAgain(
   operation: ProgramOperation,
   asked: Omit<Asked, 'made'>,
@@ -44,7 +47,7 @@ export function readAgain(
   };
 }
 
-/** A sum that hands its diff to all its inputs as it is. */
+/** A sum that passes its diff unchanged to all its inputs. */
 export function isUnscaledSum(
   operation: ProgramOperation,
 ): operation is Extract<ProgramOperation, { kind: 'eltwise' }> {
@@ -55,23 +58,23 @@ export function isUnscaledSum(
   );
 }
 
-/** Terms of a sum at an operation's end that get its diff as it comes through the ReLU behind it. */
+/** The terms of a sum at an operation's end whose diff is the one after the following ReLU. */
 export interface SumBehind {
   readonly terms: readonly number[];
   readonly relu: FusedRelu | null;
 }
 
-/** Null: the operation ends in no sum that hands its diff on as it is. */
+/** Null: the operation does not end in a sum that passes its diff on unchanged. */
 export function sumBehind(operation: ProgramOperation): SumBehind | null {
   const isBatchNorm = operation.kind === 'batchNorm' && operation.inputs.length === 2;
   if (!isBatchNorm && !isUnscaledSum(operation)) return null;
   const { relu, inputs } = operation;
-  // A slope below 0 changes signs: what was made does not show where the ReLU cut.
+  // A slope below 0 changes signs, so the result does not show where the ReLU cut.
   if (relu !== null && !(relu.negativeSlope >= 0)) return null;
   return { terms: isBatchNorm ? [1] : inputs.map((_, i) => i), relu };
 }
 
-/** As many diffs as sumBehindRelu adds up. */
+/** The largest number of diffs that sumBehindRelu adds. */
 export const MOST_PARTS = 4;
 
 /** Whether a diff goes down to an input. */
@@ -79,7 +82,7 @@ export function goesDown(operation: ProgramOperation, input: number): boolean {
   return operation.propagateDown?.[input] !== false && isDifferentiable(operation, 'input', input);
 }
 
-/** Tensors that depend on something whose diff is asked for. */
+/** Tensors that depend on a tensor whose diff is requested. */
 export function carriersOf(
   { operations }: Program,
   parameters: ReadonlySet<ProgramParameterId>,

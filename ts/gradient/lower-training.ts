@@ -1,4 +1,4 @@
-/** NetParameter → the Program of a training step: forward, backward, and the solver's update where there is one. */
+/** NetParameter → the Program of a training step: forward, backward, and the solver's update if there is one. */
 import { optionsOf } from '../base/options.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import type { Lowered } from '../compile/compile.ts';
@@ -15,44 +15,45 @@ import { fuseForTraining } from './fuse-for-training.ts';
 import { isNarrow, type TrainPrecision } from './training-precision.ts';
 
 export interface LowerTrainingOptions extends GraphOptions {
-  /** Blobs that a step returns besides the net's outputs: `blob` or `blob@layer`. Each is kept to the step's end. */
+  /** Blobs that a step returns in addition to the net's outputs: `blob` or `blob@layer`. Each is kept to the step's end. */
   readonly outputs?: readonly string[];
-  /** What becomes of the diffs; null: nothing, `gradients` returns them. */
+  /** The solver's update of the diffs. Null: no update; `gradients` returns the diffs. */
   readonly update: UpdateRule | null;
-  /** Of a .solverstate, in its order: slot 0 of all learnable blobs, then slot 1. Default: zeros. */
+  /** The history of a .solverstate, in its order: slot 0 of all learnable blobs, then slot 1. Default: zeros. */
   readonly history?: readonly Float32Array[];
-  /** Averages of the weights to go on from, one a learnable blob. Default: the weights. */
+  /** Averages of the weights to resume from, one for each learnable blob. Default: the weights. */
   readonly averages?: readonly Float32Array[];
-  /** Blobs whose diffs `gradients` returns besides those of the parameters; with `update: null`. */
+  /** Blobs whose diffs `gradients` returns in addition to those of the parameters; only with `update: null`. */
   readonly diffs?: readonly string[];
-  /** Less memory for more time: what lies inside the blocks is computed again in the backward pass. Default false. */
+  /** Use less memory and more time: recompute the inner values of blocks in the backward pass. Default false. */
   readonly recompute?: boolean;
   /**
-   * With a communicator on the device: BatchNorm's batch statistics are those of all processes' batches together, which
-   * must be equally large. Default false: each process's own, as Caffe's.
+   * With a communicator on the device: compute BatchNorm's batch statistics over all processes' batches together, which
+   * must have the same size. Default false: each process uses its own, as in Caffe.
    */
   readonly synchronisedBatchNorm?: boolean;
   /**
-   * What feature maps and their diffs are stored and multiplied in; training in all but `float32` (the default) needs a CUDA device.
-   * Weights, their diffs, histories, BatchNorm's statistics, losses and every sum are float32 in all of them.
+   * The type in which feature maps and their diffs are stored and multiplied. All but `float32` (the default) need a CUDA
+   * device.
+   * Weights, their diffs, histories, BatchNorm's statistics, losses and every sum are always float32.
    */
   readonly precision?: TrainPrecision;
   /**
-   * The backward pass begins with so many times the losses' diffs, and the update divides by it, so that small diffs do
-   * not become 0 in 16 bits (NVCaffe's global_grad_scale). Default 1024 for `float16`, else 1. In 16 bits updates with
-   * non-finite gradients are skipped. `dynamic`, in 16 bits and with an update: 65536 at first, half as much after each
-   * update that is skipped, twice as much after 2000 that are not.
+   * The backward pass starts with the losses' diffs times this factor, and the update divides by it, so that small diffs do
+   * not become 0 in 16 bits (NVCaffe's global_grad_scale). Default 1024 for `float16`, else 1. In 16 bits, updates with
+   * non-finite gradients are skipped. `dynamic`, in 16 bits and with an update, starts at 65536, halves after each skipped
+   * update, and doubles after 2000 updates that are not skipped.
    */
   readonly lossScale?: number | 'dynamic';
-  /** Of the processes that train the same net. Default: this one is alone. */
+  /** The processes that train the same net. Default: only this one. */
   readonly rank?: number;
-  /** As `differentiate` has it. Default false. */
+  /** As in `differentiate`. Default false. */
   readonly sparesTraffic?: boolean;
-  /** Of the fillers and of Dropout. Default 1. */
+  /** The seed of the fillers and of Dropout. Default 1. */
   readonly seed?: number;
 }
 
-/** One of Caffe's learnable_params: every blob of the net once, BatchNorm's statistics too. */
+/** One of Caffe's learnable_params: every blob of the net once, including BatchNorm's statistics. */
 export interface Learnable {
   readonly layer: string;
   readonly index: number;
@@ -64,43 +65,43 @@ export interface Learnable {
   readonly places: readonly { readonly layer: string; readonly index: number }[];
 }
 
-/** Where the backward pass begins: a diff that goes in. */
+/** A start of the backward pass: an input for a diff. */
 export interface Seed {
   readonly blob: string;
   readonly shape: readonly number[];
-  /** loss_weight; 0 where the blob is no loss. */
+  /** loss_weight; 0 if the blob is not a loss. */
   readonly weight: number;
 }
 
-/** A diff that comes out: which of the program's outputs it is; null: nothing flows there, it is 0. */
+/** An output for a diff: its index among the program's outputs; null: the diff is always 0. */
 export interface DiffPlace {
   readonly output: number | null;
   readonly shape: readonly number[];
 }
 
 export interface LoweredTraining extends Lowered {
-  /** So many of the program's operations, from the first on, are the forward pass. */
+  /** The number of the program's operations, from the first on, that are the forward pass. */
   readonly forwardOperations: number;
   readonly learnable: readonly Learnable[];
   /** The parameter of each learnable. */
   readonly parameters: readonly ProgramParameterId[];
   /** The history of each learnable, slot by slot; null: always 0. Empty without an update. */
   readonly history: readonly (readonly ProgramParameterId[] | null)[];
-  /** The average of each learnable, where averages are kept; null: the parameter itself. */
+  /** The average of each learnable, if averages are kept; null: the parameter itself. */
   readonly averages: readonly (ProgramParameterId | null)[];
-  /** The program's inputs after the net's and the pass, in order; then comes the schedule, where there is an update. */
+  /** The program's inputs after the net's and the pass, in order. With an update, the schedule follows. */
   readonly seeds: readonly Seed[];
   readonly lossWeights: Readonly<Record<string, number>>;
-  /** Which of the program's outputs says that an update was left out; null: none. */
+  /** The index of the program's output that reports a skipped update; null: there is none. */
   readonly skipped: number | null;
-  /** Without an update: diffs of `learnable`, and those asked for. */
+  /** Without an update: the diffs of `learnable`, and the requested ones. */
   readonly diffs: {
     readonly parameters: readonly DiffPlace[];
     readonly blobs: ReadonlyMap<string, DiffPlace>;
   };
 }
 
-/** @param selected How many items Filter layers select. @throws GraphError */
+/** @param selected The number of items that each Filter layer selects. @throws GraphError */
 export function lowerTraining(
   net: NetParameter,
   options: LowerTrainingOptions,
@@ -109,7 +110,7 @@ export function lowerTraining(
   const written = graphSelecting(net, { phase: 'TRAIN', ...optionsOf(graphOptions, options) }, selected);
   const graph = dropIdentity(written);
   const named = outputsOf(written, graph, options.outputs ?? []);
-  // A loss that is asked for by a second name (`loss@loss`) is one loss.
+  // A loss that is requested by a second name (`loss@loss`) is one loss.
   const firstName = new Map([...named].toReversed().map(([blob, id]) => [id, blob]));
   const seeds = [...named]
     .map(([blob, id]) => ({ id, blob, weight: graph.lossWeights.get(id) ?? 0 }))
@@ -194,7 +195,7 @@ export function lowerTraining(
   };
 }
 
-// The net's own outputs, losses that a layer reads, what else was asked for.
+// The net's own outputs, losses that a layer reads, and other requested values.
 function outputsOf(written: Graph, graph: Graph, more: readonly string[]): Map<string, ValueId> {
   const named = new Map(written.outputs.map((id, i) => [written.values[id]!.blob, graph.outputs[i]!]));
   const losses = [...graph.lossWeights.keys()].filter((id) => !graph.outputs.includes(id));
@@ -204,7 +205,7 @@ function outputsOf(written: Graph, graph: Graph, more: readonly string[]): Map<s
   return named;
 }
 
-// In-place layers share one diff in Caffe, which is in the end that of the first; a split's copy has its reader's part.
+// In Caffe, in-place layers share one diff, which in the end is that of the first one. A split's copy has its reader's part.
 function diffSource(written: Graph, name: string): { id: ValueId; reader: number | null } {
   const resolve = identitySources(written);
   const first = written.values.findIndex(({ blob }) => blob === name);
@@ -245,8 +246,8 @@ function withUpdate(
 }
 
 /**
- * Keeps what blocks begin and end with: sums of branches, what several operations read, outputs, and everything behind
- * the last sum, which is needed at once. What lies between is computed again, a block at a time, as in Chen et al.,
+ * Keeps the values at which blocks begin and end: sums of branches, values with several readers, outputs, and everything
+ * after the last sum, which is needed at once. The values between are recomputed block by block, as in Chen et al.,
  * "Training Deep Nets with Sublinear Memory Cost", 2016, section 4.1. A net without branches keeps all.
  */
 export function keepsBlockEnds({ operations, outputs }: Program): (tensor: TensorId) => boolean {
@@ -266,8 +267,8 @@ export function keepsBlockEnds({ operations, outputs }: Program): (tensor: Tenso
 }
 
 /**
- * Puts the mean of all processes' diffs before the update, as Caffe's P2PSync does; every process then makes the same
- * update. BatchNorm's batch statistics stay each process's own, as Caffe's, or are those of all batches together.
+ * Inserts the mean of all processes' diffs before the update, as Caffe's P2PSync does. Every process then makes the same
+ * update. BatchNorm's batch statistics remain each process's own, as in Caffe, or are those of all batches together.
  */
 export function shareBetweenProcesses(
   program: Program,
@@ -279,7 +280,7 @@ export function shareBetweenProcesses(
       return [{ ...operation, synchronised: synchronisedBatchNorm && operation.statistics === 'batch' }];
     if (operation.kind !== 'update') return [operation];
     const [schedule, ...all] = operation.inputs as [TensorId, ...TensorId[]];
-    // The losses are averaged too: where one process has none that is finite, no process updates.
+    // The losses are averaged too: if a process has no finite loss, no process updates.
     const shared = all.filter((id) => id >= 0);
     const means = new Map(shared.map((id) => [id, tensors.push({ ...tensors[id]! }) - 1]));
     return [

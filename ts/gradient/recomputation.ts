@@ -1,9 +1,9 @@
-/** What does not wait for the backward pass is computed again there. */
+/** Recomputes values that are not kept for the backward pass. */
 import type { Program, ProgramOperation, TensorId } from '../operations/program.ts';
 
 /**
- * Gives a tensor of the forward pass to the backward pass: itself where it waits, else what the same operations make of
- * tensors that do, just before it is needed.
+ * Gives the backward pass a tensor of the forward pass: the tensor itself if it is kept, or otherwise the result of the same
+ * operations, recomputed from kept tensors directly before it is needed.
  */
 export function recomputation(
   { operations, tensors, inputs }: Program,

@@ -1,12 +1,13 @@
 /**
- * What a backward pass makes at another place or in another shape so that fewer bytes move, where memory is slow beside
- * arithmetic, as a GPU's is: the sums that BatchNorm's gradient reads, made where its diff is; a bit a value for the ReLU at a
- * block's end; where the maxima of windows lie, kept from the forward pass (forward-results.ts); diffs of strided 1×1 convolutions without the zeros between.
+ * Reduces the bytes that a backward pass moves, for devices with memory that is slow relative to arithmetic, such as GPUs.
+ * The sums that BatchNorm's gradient reads are computed together with its diff. The ReLU at a block's end keeps one bit per
+ * value. The forward pass keeps the positions of the maxima of windows (forward-results.ts). The diffs of strided 1×1
+ * convolutions omit the zeros between.
  */
 import type { Program, ProgramOperation, TensorId } from '../operations/program.ts';
 import { MOST_PARTS, sumBehind } from './gradient-needs.ts';
 
-/** As many BatchNorms' sums as sumBehindRelu makes. */
+/** The number of BatchNorms whose sums one sumBehindRelu makes. */
 const MOST_NORMS = 2;
 
 type Pair = readonly [number, number];
@@ -20,7 +21,7 @@ interface Limits {
 export class SparedTraffic {
   readonly #program: Program;
   readonly #isKept: Limits['isKept'];
-  /** Tensors whose diffs come from elsewhere, or are asked for. */
+  /** Tensors whose diffs come from elsewhere, or are requested. */
   readonly #seeds: ReadonlySet<TensorId>;
   readonly #wanted: ReadonlySet<TensorId>;
   readonly #makers = new Map<TensorId, number>();
@@ -38,8 +39,8 @@ export class SparedTraffic {
   }
 
   /**
-   * BatchNorms over batch statistics whose diff is what comes through the ReLU behind a sum: the sum itself, and what alone
-   * makes one of its terms.
+   * BatchNorms with batch statistics whose diff is the one after the ReLU of a sum: the sum itself, and the single maker of
+   * one of its terms.
    */
   normsOf(sum: number, terms: readonly number[]): number[] {
     const { operations } = this.#program;
@@ -51,7 +52,7 @@ export class SparedTraffic {
     });
     const isEnd = (index: number) => {
       const operation = operations[index]!;
-      // What would be computed again for it now would lie there until its gradient.
+      // A value recomputed for it now would occupy memory until its own gradient.
       return operation.inputs.length === 1 && 'relu' in operation && operation.relu === null
         ? this.#isKept(operation.inputs[0]!)
         : false;
@@ -61,7 +62,7 @@ export class SparedTraffic {
       .slice(0, MOST_NORMS);
   }
 
-  /** Whether what a BatchNorm made at the end of a block is read by the sum of its diffs as where it is positive. */
+  /** Whether the sum of its diffs reads only where the result of a BatchNorm at a block's end is positive. */
   keepsSigns(index: number): boolean {
     const operation = this.#program.operations[index]!;
     const y = operation.outputs[0]!;
@@ -69,8 +70,8 @@ export class SparedTraffic {
   }
 
   /**
-   * The stride at which the diffs of some of a tensor's readers lie; null: all are whole. They are expanded by the
-   * sumBehindRelu that adds them up.
+   * The stride of the diffs of some of a tensor's readers; null: all diffs are complete. The sumBehindRelu that adds them
+   * expands them.
    */
   strideOf(id: TensorId): Pair | null {
     const maker = this.#makers.get(id);
@@ -81,7 +82,7 @@ export class SparedTraffic {
     return readers.map(sampledStride).find((stride) => stride !== null) ?? null;
   }
 
-  /** Of the diff of what an operation reads; null: as the tensor's own. */
+  /** The stride of the diff of an operation's input; null: the diff has the tensor's own size. */
   sampledShape(operation: ProgramOperation, id: TensorId): readonly number[] | null {
     const stride = this.strideOf(id);
     const own = sampledStride(operation);
@@ -100,7 +101,7 @@ export class SparedTraffic {
 const isOverBatch = (operation: ProgramOperation): boolean =>
   operation.kind === 'batchNorm' && operation.statistics === 'batch';
 
-// Of a convolution whose windows see one place of each so-many.
+// For a convolution whose windows read one position per stride.
 function sampledStride(operation: ProgramOperation): Pair | null {
   if (operation.kind !== 'convolution') return null;
   const { kernel, pad, stride } = operation;

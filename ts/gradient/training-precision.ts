@@ -1,4 +1,4 @@
-/** What a net can be trained in, and what diffs are multiplied by on their way. */
+/** The precisions in which a net can be trained, and the factor of diffs in each. */
 import type { Precision } from '../native/binding.ts';
 
 export type TrainPrecision = Exclude<Precision, 'int8'>;
@@ -10,7 +10,7 @@ export const isNarrow = (precision: TrainPrecision | undefined): boolean =>
 /** A number, or `dynamic`: as large as the diffs allow (Micikevicius et al., arXiv 1710.03740, section 3.2). */
 export type LossScaleOption = number | 'dynamic';
 
-/** `lossScale`, or its default: float16's least value is 6e-8, the others have float32's range. */
+/** `lossScale`, or its default. float16's smallest value is 6e-8; the others have float32's range. */
 export const lossScaleOf = ({
   precision,
   lossScale,

@@ -1,12 +1,12 @@
 /**
- * Where the positions of a blob lie in the input: the coordinate maps of FCN (github.com/shelhamer/fcn.berkeleyvision.org,
- * net surgery by `coord_map`; Long, Shelhamer, Darrell, arXiv:1411.4038), by which its crops are aligned.
+ * The positions of a blob in the input: the coordinate maps of FCN (github.com/shelhamer/fcn.berkeleyvision.org, net surgery
+ * by `coord_map`; Long, Shelhamer, Darrell, arXiv:1411.4038), which align its crops.
  */
 import type { Pair } from '../layers/operation.ts';
 import type { Graph, Node, ValueId } from './graph.ts';
 import { resampling } from './reach.ts';
 
-/** Position (y, x) of a blob has its centre at start + (y, x) · stride in the input. */
+/** The centre of position (y, x) of a blob is at start + (y, x) · stride in the input. */
 export interface CoordinateMap {
   /** The net's input (blob). */
   readonly input: string;
@@ -14,7 +14,7 @@ export interface CoordinateMap {
   readonly start: Pair;
 }
 
-/** By value id; null where a value has no positions of an image. Where branches meet the first one counts. */
+/** By value id; null if a value's positions are not those of an image. If branches meet, the first one counts. */
 export function coordinateMaps(graph: Graph): (CoordinateMap | null)[] {
   const maps: (CoordinateMap | null)[] = graph.values.map(() => null);
   for (const id of graph.inputs) {
@@ -79,7 +79,7 @@ function through(
       );
     }
     default:
-      // What keeps its height and width keeps its positions.
+      // A layer that keeps height and width keeps the positions.
       return to.length === 4 && from.length === 4 && to[2] === from[2] && to[3] === from[3]
         ? { input, stride, start }
         : null;

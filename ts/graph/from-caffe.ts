@@ -25,17 +25,17 @@ import { ParameterTable } from './parameter-table.ts';
 import { RoutedRows } from './routed-rows.ts';
 
 export interface GraphOptions {
-  /** Decides BatchNorm's statistics and Dropout. Default: the net's own state, else TEST. */
+  /** The phase for BatchNorm's statistics and Dropout. Default: the net's own state, else TEST. */
   readonly phase?: 'TRAIN' | 'TEST';
   /** Shapes that replace (or, for data layers, give) those of inputs, by blob name. */
   readonly inputShapes?: Readonly<Record<string, readonly number[]>>;
   /** Replaces the first dimension of every input. Default: as written. */
   readonly batch?: number;
-  /** Every BatchNorm uses its global statistics, whatever phase and layer say. Default false. */
+  /** Every BatchNorm uses its global statistics, regardless of the phase and the layer. Default false. */
   readonly frozenBatchNorm?: boolean;
 }
 
-/** Rows of GraphOptions. */
+/** GraphOptions as rows of a signature. */
 export const graphRows = {
   phase: optional(
     oneOf('TRAIN', 'TEST'),
@@ -63,14 +63,14 @@ const GRAPH_FROM_CAFFE = signature('graphFromCaffe', {
 });
 
 /**
- * Builds the graph of an upgraded, filtered net; in-place layers become values of their own. Filter layers select all items.
- * @throws GraphError naming layer, place, what was found and expected.
+ * Builds the graph of an upgraded, filtered net. In-place layers become new values. Filter layers select all items.
+ * @throws GraphError with the layer, its position, what was found and what was expected
  */
 export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): Graph {
   return graphSelecting(net, options, undefined);
 }
 
-/** The same, where Filter layers select so many items, by name. @internal */
+/** The same with a given number of selected items for each Filter layer, by name. @internal */
 export function graphSelecting(
   net: NetParameter,
   options: GraphOptions,
@@ -86,7 +86,7 @@ export function graphSelecting(
 
 const ONE: Count = [1, 1];
 
-/** The layer at hand. */
+/** The current layer. */
 interface Site {
   readonly layer: LayerParameter;
   readonly index: number;
@@ -97,7 +97,7 @@ interface Site {
   readonly fail: Fail;
 }
 
-/** A graph while it grows, layer by layer. */
+/** A graph to which layers are added one by one. */
 class GraphBuilder {
   readonly #net: NetParameter;
   readonly #options: GraphOptions;
@@ -113,7 +113,7 @@ class GraphBuilder {
   readonly #lossWeights = new Map<ValueId, number>();
   readonly #splitBlobs: ReadonlySet<string>;
 
-  /** @param selected How many items Filter layers select, by name; undefined: all. */
+  /** @param selected The number of items that each Filter layer selects, by name; undefined: all. */
   constructor(net: NetParameter, options: GraphOptions, selected: BuildState['selected']) {
     this.#net = net;
     this.#options = options;
@@ -135,7 +135,7 @@ class GraphBuilder {
     };
   }
 
-  /** Adds the net's layer of this index, behind those before it. @throws GraphError */
+  /** Adds the net's layer with this index, after all earlier ones. @throws GraphError */
   add(layer: LayerParameter, index: number): void {
     const at = this.#site(layer, index);
     const shapes = inputShapesOf(layer, at.state.phase, this.#options, at.fail);
@@ -155,7 +155,7 @@ class GraphBuilder {
   #site(layer: LayerParameter, index: number): Site {
     const { phase, frozenBatchNorm = false } = this.#options;
     const state: BuildState = {
-      // net.cpp (Init): a layer's own phase beats the net's.
+      // net.cpp (Init): a layer's own phase takes precedence over the net's.
       phase: layer.phase ?? phase ?? this.#net.state?.phase ?? 'TEST',
       frozenBatchNorm,
       forceBackward: this.#net.force_backward === true,
@@ -181,7 +181,7 @@ class GraphBuilder {
     return this.#table.context(layer, state, shapes);
   }
 
-  /** The value that a layer makes under this name: a new one, in place too. */
+  /** The value that a layer makes under this name: a new one, even in place. */
   #addTop({ index, name: layer, bottomNames, fail }: Site, name: string, shape: Shape): ValueId {
     const isBottom = bottomNames.includes(name);
     const inPlace = isBottom && !this.#splitBlobs.has(`${index}/${name}`);
@@ -258,7 +258,7 @@ class GraphBuilder {
     else this.#addNodes(node, built, joined?.reads ?? bottoms, outputs, propagate, fail);
   }
 
-  /** By what a layer, or the layer that made a bottom, says how many rows of its tops count. */
+  /** Records how many rows of a layer's tops are valid, as the layer or the maker of a bottom determines it. */
   #rowsOf(built: Built, outputs: readonly ValueId[], bottoms: readonly ValueId[]): ValueId | undefined {
     if (built.rows !== undefined) return outputs[built.rows];
     return bottoms.map((id) => this.#values[id]!.rows).find((rows) => rows !== undefined);
@@ -273,7 +273,7 @@ class GraphBuilder {
     }
   }
 
-  /** One layer on some of its bottoms. */
+  /** One layer applied to some of its bottoms. */
   #addNodes(
     node: Pick<Node, 'name' | 'type' | 'position' | 'layers'>,
     built: Built,
@@ -317,7 +317,7 @@ class GraphBuilder {
   }
 }
 
-/** How many rows a blob has: its first size, or the first that is not 1. */
+/** The number of rows of a blob: its first size, or the first that is not 1. */
 const leadingRows = (shape: Shape): number => shape.find((size) => size !== 1) ?? 1;
 
 const propagated = (propagateDown: readonly boolean[]) => (propagateDown.length > 0 ? { propagateDown } : {});
@@ -330,7 +330,7 @@ function checkLossWeights(
   const weights = layer.loss_weight ?? [];
   if (weights.length > 0 && weights.length !== tops)
     fail('loss-weight', 'loss_weight must be given once per top or not at all');
-  // loss_layer.cpp gives a loss without a loss_weight a single one, which layer.hpp then refuses for two tops.
+  // loss_layer.cpp gives a loss without a loss_weight a single one. layer.hpp then refuses it for two tops.
   if (isLoss && tops > 1 && weights.length === 0)
     fail(
       'loss-tops',
@@ -350,7 +350,7 @@ function checkCount([minimum, maximum]: Count, count: number, what: 'bottom' | '
   fail(`${what}-count`, `takes ${expected} ${what}${expected === '1' ? '' : 's'}, found ${count}`);
 }
 
-// Caffe splits a blob with several readers, so that none of them may work in place. Keys: `layer index/blob`.
+// Caffe splits a blob with several readers, so none of them may work in place. Keys: `layer index/blob`.
 function splitReaders(net: NetParameter): Set<string> {
   const readers = new Map<string, number[]>();
   const found = new Set<string>();

@@ -1,6 +1,6 @@
 /**
  * The net as a graph in single-assignment form: Caffe's in-place layers become new values, so that a pass
- * never has to ask who wrote a blob last. Knows nothing of prototxt; from-caffe.ts makes it.
+ * never needs to find out which layer wrote a blob last. It does not depend on prototxt; from-caffe.ts makes it.
  */
 
 import type { Position } from '../base/errors.ts';
@@ -11,20 +11,20 @@ import type { Operation, Parameter } from '../layers/operation.ts';
 /** Index into `Graph.values`. */
 export type ValueId = number;
 
-/** One tensor: Caffe's blob `blob` as it stands right after `layer` ran. float32, row-major (N×C×H×W). */
+/** One tensor: Caffe's blob `blob` directly after `layer` ran. float32, row-major (N×C×H×W). */
 export interface Value {
   readonly blob: string;
-  /** The layer that made it; for a net input the layer (or the legacy `input`) that declares it. */
+  /** The layer that made it. For a net input, the layer (or the legacy `input`) that declares it. */
   readonly layer: string;
   readonly shape: readonly number[];
-  /** Only its first rows mean something: as many as those of this value up to the last that is not −1 throughout. */
+  /** Only its first rows are valid. Their number is the number of rows of this value before those that are −1 throughout. */
   readonly rows?: ValueId;
-  /** It is no blob of the net but something on the way, of a layer that is several operations. */
+  /** The value is not a blob of the net, but an intermediate value of a layer that consists of several operations. */
   readonly isPart?: true;
 }
 
 export interface Node {
-  /** The layer's name; where layers were merged, the first one's. */
+  /** The layer's name. For merged layers, the first one's. */
   readonly name: string;
   /** Caffe's layer type, for messages and tables. */
   readonly type: string;
@@ -32,13 +32,13 @@ export interface Node {
   readonly operation: Operation;
   readonly inputs: readonly ValueId[];
   readonly outputs: readonly ValueId[];
-  /** Whether a diff goes down to each input, where the layer says so (Caffe's propagate_down). */
+  /** Whether a diff goes down to each input, if the layer specifies it (Caffe's propagate_down). */
   readonly propagateDown?: readonly boolean[];
   /** Names of the layers that passes merged into this node, in order of execution, `name` first. */
   readonly layers: readonly string[];
 }
 
-/** The items that a Filter selects: their indices are an input that whoever runs the net makes of the selector. */
+/** The items that a Filter selects. Their indices are an input, which the runner of the net computes from the selector. */
 export interface Selection {
   /** The layer's name. */
   readonly layer: string;
@@ -50,12 +50,12 @@ export interface Graph {
   readonly name: string;
   readonly values: readonly Value[];
   readonly parameters: readonly Parameter[];
-  /** In an order in which every input is made before it is read. */
+  /** In an order in which each input is made before it is read. */
   readonly nodes: readonly Node[];
   readonly inputs: readonly ValueId[];
-  /** Inputs beside these, in the order in which they are needed. */
+  /** Further inputs, in the order in which they are needed. */
   readonly selections: readonly Selection[];
-  /** What the caller will see; passes keep these exact. Names are given by `outputName`. */
+  /** The values that the caller sees. Passes keep them exact. `outputName` gives their names. */
   readonly outputs: readonly ValueId[];
   /** The last value of every blob, after all in-place layers: what Caffe's net.blobs shows at the end. */
   readonly blobs: ReadonlyMap<string, ValueId>;
@@ -63,11 +63,11 @@ export interface Graph {
   readonly lossWeights: ReadonlyMap<ValueId, number>;
 }
 
-/** Absent where it does not hold. */
+/** Absent if it is false. */
 const yes = boolean as Kind<true>;
 const ids = list(integer(0), { of: 'indices' });
 
-/** @internal What graphFromCaffe and runPasses make. */
+/** @internal The graphs that graphFromCaffe and runPasses make. */
 export const graph: Kind<Graph> = fields<Graph>('a Graph of graphFromCaffe', {
   name: required(string, "The net's name."),
   values: required(

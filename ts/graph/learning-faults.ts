@@ -1,6 +1,6 @@
 /**
- * What keeps a net from learning, or its BatchNorm from working, though Caffe trains it without a word. `lint` and the
- * start of a training say the same.
+ * Finds what prevents a net from learning, or its BatchNorm from working, although Caffe trains it without a message. `lint`
+ * and the start of a training report the same faults.
  */
 import type { CodeOf } from '../base/error-codes.ts';
 import { elementCount } from '../base/shape.ts';
@@ -13,48 +13,48 @@ export interface LearningNet {
   readonly phase: 'TRAIN' | 'TEST';
   /** In file order, filtered for the phase. */
   readonly layers: readonly LayerParameter[];
-  /** Whether weights come from elsewhere than the layer's filler. */
+  /** Whether weights come from a source other than the layer's filler. */
   hasWeights(layer: string): boolean;
-  /** A blob's shape; undefined where it is not known. */
+  /** A blob's shape; undefined if it is unknown. */
   shapeOf(blob: string): readonly number[] | undefined;
   /** Every BatchNorm uses its stored statistics. */
   readonly frozenBatchNorm: boolean;
-  /** Of so many processes BatchNorm's statistics are. */
+  /** The number of processes over which BatchNorm computes its statistics. */
   readonly processes: number;
 }
 
 export interface Fault {
-  /** At fault; undefined: the whole net. */
+  /** The layer with the fault; undefined for the whole net. */
   readonly layer: LayerParameter | undefined;
   readonly field?: string;
-  /** Without its subject, which is the layer or the net. */
+  /** Without its subject, the layer or the net. */
   readonly message: string;
-  /** Where it is not the kind's own. */
+  /** If it differs from the kind's own. */
   readonly level?: 'error' | 'warning';
-  /** Where it is not the kind's own. */
+  /** If it differs from the kind's own. */
   readonly fix?: string;
 }
 
 export interface FaultKind {
-  /** As lint's rules and the codes of warnings have it. */
+  /** The name, as in lint's rules and the codes of warnings. */
   readonly name: CodeOf<'net'>;
-  /** error: such a training is refused. */
+  /** error: a training with this fault is refused. */
   readonly level: 'error' | 'warning';
   readonly finds: string;
   readonly why: string;
   readonly fix: string;
-  /** In phase TEST too. */
+  /** The fault also matters in phase TEST. */
   readonly inTests?: boolean;
   readonly check: (net: LearningNet) => Iterable<Fault>;
 }
 
-/** Fewer values make a variance that says little. */
+/** A variance of fewer values is not meaningful. */
 const FEW = 16;
 
 const nameOf = ({ name = '', type = '' }: LayerParameter): string => `layer "${name}" (${type})`;
 const NAMED = 4;
 
-/** Faults of one kind, those that say the same of several layers as one that names them. */
+/** Merges faults of one kind with the same message into one fault that names all layers. */
 export function groupFaults(faults: Iterable<Fault>): Fault[] {
   const groups = new Map<string, Fault[]>();
   for (const fault of faults) groups.set(fault.message, [...(groups.get(fault.message) ?? []), fault]);
@@ -66,7 +66,7 @@ export function groupFaults(faults: Iterable<Fault>): Fault[] {
   });
 }
 
-/** What is at fault, and why, in a sentence. */
+/** The fault and its reason in one sentence. */
 export const faultText = ({ layer, message }: Fault): string =>
   `${layer === undefined ? 'the net' : nameOf(layer)} ${message}`;
 
@@ -98,7 +98,7 @@ function* fewValues({ layers, phase, shapeOf, frozenBatchNorm, processes }: Lear
   }
 }
 
-// A data layer's shape may have been taken from its crop_size, which says no batch.
+// A data layer's shape may come from its crop_size, which does not give the batch.
 function writtenBatch(layers: readonly LayerParameter[]): number | undefined {
   const params = ['data_param', 'image_data_param', 'hdf5_data_param', 'memory_data_param'] as const;
   return layers
@@ -114,7 +114,7 @@ interface WrittenFiller {
 const isZero = (filler: WrittenFiller | undefined) =>
   (filler?.type ?? 'constant') === 'constant' && (filler?.value ?? 0) === 0;
 
-/** Layers whose weights multiply, and how their filler is named. */
+/** Layers that multiply by their weights, with the field of their filler. */
 const MULTIPLY: Readonly<Record<string, readonly [param: `${string}_param`, filler: string]>> = {
   Convolution: ['convolution_param', 'weight_filler'],
   Deconvolution: ['convolution_param', 'weight_filler'],
@@ -131,7 +131,7 @@ function* zeroWeights({ layers, hasWeights }: LearningNet): Iterable<Fault> {
     if (spec?.name) shared.add(spec.name);
     const [param, field] = MULTIPLY[layer.type!]!;
     const filler = layer[param]?.[field] as WrittenFiller | undefined;
-    // A Scale without a filler begins with 1; a 0 that was written is meant (zero-initialised residuals).
+    // A Scale without a filler starts with 1. A written 0 is intended (zero-initialised residuals).
     if (layer.type === 'Scale' && (filler === undefined || filler.value !== undefined)) continue;
     if (isShared || !isZero(filler) || (layer.bottom?.length ?? 1) > 1) continue;
     if (hasWeights(layer.name ?? '') || hasWrittenBlobs(layer)) continue;
@@ -172,7 +172,7 @@ function* oneClass({ layers, shapeOf }: LearningNet): Iterable<Fault> {
   }
 }
 
-/** Layers that hand on what they get, as far as a softmax is concerned. */
+/** Layers whose output has the same effect on a softmax as their input. */
 const HANDING_ON = ['Split', 'Dropout', 'Flatten', 'Reshape', 'ReLU'];
 
 function* softmaxTwice({ layers }: LearningNet): Iterable<Fault> {
@@ -182,7 +182,7 @@ function* softmaxTwice({ layers }: LearningNet): Iterable<Fault> {
     if (maker?.type === 'Softmax') return maker;
     return HANDING_ON.includes(maker?.type ?? '') ? above.get(maker!) : undefined;
   };
-  // What lies above a layer is known before an in-place layer makes its blob anew.
+  // The softmax above a layer is recorded before an in-place layer writes its blob again.
   const above = new Map<LayerParameter, LayerParameter | undefined>();
   for (const layer of layers) {
     const first = softmaxAbove(layer.bottom?.[0] ?? '');
@@ -202,7 +202,7 @@ function* noLoss({ phase, layers }: LearningNet): Iterable<Fault> {
     yield { layer: undefined, message: 'has no loss in phase TRAIN: nothing would be learned' };
 }
 
-/** Layers with weights, and how many of their blobs may learn. */
+/** Layers with weights, and the number of their blobs that may learn. */
 const LEARNING = [
   ...['Convolution', 'DepthwiseConvolution', 'ConvolutionDepthwise', 'HoleConvolution', 'Deconvolution'],
   ...['InnerProduct', 'Embed', 'RNN', 'LSTM', 'Parameter', 'Scale', 'Bias', 'PReLU', 'BN', 'Normalize'],
@@ -212,7 +212,7 @@ function* nothingLearns({ layers }: LearningNet): Iterable<Fault> {
   const able = layers.filter(({ type }) => LEARNING.includes(type ?? ''));
   const [first] = able;
   const learns = ({ type, param = [] }: LayerParameter) =>
-    // What no param is written for learns: a bias behind a single one.
+    // A blob without a param learns, such as a bias after a single param.
     param.length === 0 ||
     param.some(({ lr_mult = 1 }) => lr_mult !== 0) ||
     (param.length === 1 && type !== 'PReLU' && type !== 'Bias');

@@ -1,4 +1,4 @@
-/** A part of a net, from one layer to another, as a net of its own: pycaffe's forward(start=, end=). */
+/** A part of a net, from one layer to another, as a separate net: pycaffe's forward(start=, end=). */
 import { ArgumentError } from '../base/errors.ts';
 import { didYouMean, string } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
@@ -18,14 +18,14 @@ export interface NetBetweenOptions
   extends LayerRange,
     Pick<GraphOptions, 'phase' | 'inputShapes' | 'batch'> {}
 
-/** A part that can be loaded by itself. */
+/** A part that can be loaded separately. */
 export interface NetPart {
-  /** What the part reads of others are its inputs, with the shapes that they have in the whole net. */
+  /** The blobs that the part reads from other layers become its inputs, with their shapes in the whole net. */
   readonly net: NetParameter;
   readonly outputs: readonly string[];
 }
 
-/** Rows of LayerRange. */
+/** LayerRange as rows of a signature. */
 export const rangeRows = {
   start: optional(string, "the net's first", 'The layer to begin with.'),
   end: optional(string, "the net's last", 'The layer to end with; the result returns its tops.'),
@@ -46,10 +46,10 @@ const NET_BETWEEN = signature('netBetween', {
 });
 
 /**
- * The layers from `start` to `end` that its outputs need, with an Input layer for each blob that they read of layers before:
- * to run them alone, or with `device.train` and `diffs` to take a diff back from one layer to another.
- * @param net Upgraded and filtered, as `filterNet` gives it.
- * @throws ArgumentError for a layer that is not there, or an end before the start; GraphError
+ * The layers from `start` to `end` that its outputs need. Each blob that they read from earlier layers gets an Input layer.
+ * Use the part to run these layers alone, or with `device.train` and `diffs` to take a diff from one layer back to another.
+ * @param net Upgraded and filtered, as `filterNet` returns it.
+ * @throws ArgumentError for a layer that does not exist, or an end before the start; GraphError
  * @example
  * const tail = netBetween(net, { start: 'res5a_branch1', end: 'fc1000' });
  * using trainer = await device.train({ model: tail, weights, update: null, diffs: ['res4f'] });
@@ -61,8 +61,8 @@ export function netBetween(net: NetParameter, options: NetBetweenOptions = {}): 
 }
 
 /**
- * @param graph Of the net, as written.
- * @param asked Names of the outputs where no end is given: `blob` or `blob@layer`. Null: the net's own.
+ * @param graph The graph of the net as written.
+ * @param asked The names of the outputs if no end is given: `blob` or `blob@layer`. Null: the net's own.
  * @throws ArgumentError
  */
 export function partOf(
@@ -117,7 +117,7 @@ function placeOf(layers: readonly LayerParameter[], name: string, option: 'start
   return place;
 }
 
-/** Of the outputs those that the layers make. */
+/** The outputs that these layers make. */
 function outputsWithin(
   graph: Graph,
   range: readonly LayerParameter[],
@@ -129,6 +129,6 @@ function outputsWithin(
   return names.filter((_, i) => made.has(graph.values[ids[i]!]!.layer));
 }
 
-/** The blob of an output that is asked for as `blob` or `blob@layer`. */
+/** The blob of an output with the name `blob` or `blob@layer`. */
 const blobOf = (graph: Graph, name: string): string =>
   graph.values[withOutputs(graph, [name]).outputs[0]!]!.blob;

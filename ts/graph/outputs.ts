@@ -5,7 +5,7 @@ import { nearest } from '../base/suggest.ts';
 import type { Graph, ValueId } from './graph.ts';
 
 /**
- * The value that a name means: `blob` (as it is at the end) or `blob@layer` (right after that layer).
+ * The value with a name: `blob` (its final value) or `blob@layer` (directly after that layer).
  * @throws GraphError `graph/unknown-blob`
  */
 export function resolveOutput(graph: Graph, name: string): ValueId {
@@ -26,7 +26,7 @@ export function resolveOutput(graph: Graph, name: string): ValueId {
   );
 }
 
-// Caffe names the copies that it makes for several readers `<blob>_<layer>_<top>_split_<k>`; here they are the blob.
+// Caffe names its copies for several readers `<blob>_<layer>_<top>_split_<k>`. Here these names mean the blob.
 function splitSource(graph: Graph, name: string): ValueId | undefined {
   const prefix = /^(.+)_\d+_split_\d+$/.exec(name)?.[1];
   const id =

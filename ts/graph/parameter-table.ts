@@ -9,11 +9,11 @@ import { type LayerParameter, withDefaults } from '../caffe/net-parameter.ts';
 import { type BuildState, type LayerContext, layerError, shapeProblem } from '../layers/layer.ts';
 import type { Filler, Parameter, ParameterId } from '../layers/operation.ts';
 
-/** Collects parameters over a whole net. */
+/** Collects the parameters of a whole net. */
 export class ParameterTable {
   readonly all: Parameter[] = [];
   readonly #named = new Map<string, ParameterId>();
-  /** Shared parameters whose multiplier a layer has written. */
+  /** Shared parameters whose multiplier a layer has specified. */
   readonly #written = { lr_mult: new Set<ParameterId>(), decay_mult: new Set<ParameterId>() };
 
   context(
@@ -80,7 +80,7 @@ export class ParameterTable {
     return context;
   }
 
-  // net.cpp AppendParam: the first layer that writes a multiplier decides it, the others may only repeat it.
+  // net.cpp AppendParam: the first layer that specifies a multiplier decides. Others may only repeat it.
   #share(
     id: ParameterId,
     spec: ParamSpec,

@@ -1,20 +1,21 @@
 /**
- * Which positions of a net's input each position of a blob depends on, along one axis: exact for windows whose strides are
- * fractions, where no line through the positions is (deconvolutions, resizes), and where a resize reads (native/operations/resize).
+ * The positions of a net's input that each position of a blob depends on, along one axis. The result is exact also for
+ * windows with fractional strides, whose positions do not lie on a line (deconvolutions, resizes), and for the positions
+ * that a resize reads (native/operations/resize).
  */
 import type { Operation } from '../layers/operation.ts';
 
 export interface Reach {
-  /** The first input position that position p sees, and the last one; ∞ and −∞ where it sees none. */
+  /** The first and the last input position that position p depends on; ∞ and −∞ if there is none. */
   readonly first: (p: number) => number;
   readonly last: (p: number) => number;
-  /** Positions after which the pattern repeats: 1 where all see alike. */
+  /** The period of the pattern in positions: 1 if all positions are alike. */
   readonly period: number;
 }
 
 export const ITSELF: Reach = { first: (p) => p, last: (p) => p, period: 1 };
 
-/** More phases than any net has: where a pattern does not repeat, so many positions are looked at. */
+/** More phases than any net has. If a pattern does not repeat, this many positions are examined. */
 const MOST_PERIOD = 4096;
 
 /** Positions at equal distances. */
@@ -31,16 +32,16 @@ interface AxisWindow {
   readonly dilation: number;
 }
 
-/** Of a convolution or a pooling. */
+/** For a convolution or a pooling. */
 export function throughWindow(reach: Reach, { kernel, stride, pad, dilation }: AxisWindow): Reach {
   const taps = (p: number): Positions => ({ first: p * stride - pad, step: dilation, count: kernel });
   return kept({ ...overAll(reach, taps), period: reach.period / gcd(reach.period, stride) });
 }
 
-/** Of a deconvolution: position p is made of the inputs j with p + pad = j · stride + tap · dilation. */
+/** For a deconvolution: position p depends on the inputs j with p + pad = j · stride + tap · dilation. */
 export function throughTransposed(reach: Reach, { kernel, stride, pad, dilation }: AxisWindow): Reach {
   const common = gcd(stride, dilation);
-  // Of the taps that meet an input each is so far from the next, and so are their inputs.
+  // The taps that meet an input have a fixed distance from each other, and so have their inputs.
   const [tapStep, step] = [stride / common, dilation / common];
   const inputs = (p: number): Positions => {
     const input = (tap: number) => (p + pad - tap * dilation) / stride;
@@ -54,12 +55,12 @@ export function throughTransposed(reach: Reach, { kernel, stride, pad, dilation 
   return kept({ ...overAll(reach, inputs), period: Math.min(MOST_PERIOD, stride * reach.period) });
 }
 
-/** Of a resize. @param to Positions of its top. */
+/** For a resize. @param to The number of positions of its top. */
 export function throughResize(reach: Reach, resize: Resampling, to: number): Reach {
   return kept({ ...over(reach, (p) => resampled(resize, p)), period: Math.min(MOST_PERIOD, to) });
 }
 
-/** What either of both sees. */
+/** The union of two reaches. */
 export function joined(a: Reach, b: Reach): Reach {
   if (a === b) return a;
   const period = Math.min(MOST_PERIOD, (a.period * b.period) / gcd(a.period, b.period));
@@ -71,8 +72,8 @@ export function joined(a: Reach, b: Reach): Reach {
 }
 
 /**
- * The same of many. What each phase of a pattern sees moves on from one repetition to the next, so that the first positions of
- * all phases begin before others, and the last ones end behind them.
+ * The union of many reaches. From one repetition of a pattern to the next, the reach of each phase moves on. So the first
+ * positions of all phases begin before later ones, and the last ones end after earlier ones.
  */
 function overAll(reach: Reach, inputs: (p: number) => Positions): Pick<Reach, 'first' | 'last'> {
   const some = ({ first, step, count }: Positions, isEnd: boolean) => {
@@ -85,13 +86,13 @@ function overAll(reach: Reach, inputs: (p: number) => Positions): Pick<Reach, 'f
   return { first, last };
 }
 
-/** What is made of the positions that `inputs` names. */
+/** The reach of a value that is made from the positions in `inputs`. */
 const over = (reach: Reach, inputs: (p: number) => readonly number[]): Pick<Reach, 'first' | 'last'> => ({
   first: (p) => Math.min(...inputs(p).map(reach.first)),
   last: (p) => Math.max(...inputs(p).map(reach.last)),
 });
 
-/** How many positions the one sees that sees most. @param count Positions that there are. */
+/** The largest number of positions that one position depends on. @param count The number of positions. */
 export function largestOf({ first, last, period }: Reach, count: number): number {
   const phases = Array.from(
     { length: Math.max(1, Math.min(period, count)) },
@@ -100,7 +101,7 @@ export function largestOf({ first, last, period }: Reach, count: number): number
   return Math.max(0, ...phases);
 }
 
-/** Branches meet again and again: each position is asked once. */
+/** Branches meet again and again, so each position is computed once. */
 function kept({ first, last, period }: Reach): Reach {
   return { first: remembered(first), last: remembered(last), period };
 }
@@ -121,23 +122,23 @@ const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
 type Method = Extract<Operation, { kind: 'resize' }>['method'];
 
 export interface Resampling {
-  /** Positions of the bottom from one of the top to the next. */
+  /** The step in the bottom from one position of the top to the next. */
   readonly ratio: number;
   /** Of position 0. */
   readonly shift: number;
-  /** Positions of the bottom that one of the top is made of, at most: 2 where some lie between two. */
+  /** The largest number of bottom positions that a position of the top depends on: 2 if some lie between two. */
   readonly reach: 1 | 2;
 }
 
-/** The positions of the bottom, first and last, of which one of the top is made; those beyond the border are not cut off. */
+/** The first and last bottom position that a position of the top depends on. Positions beyond the border are included. */
 export function resampled({ ratio, shift, reach }: Resampling, position: number): readonly [number, number] {
   const at = shift + position * ratio;
-  // Sums of fractions may lie beside the pixel that they mean.
+  // Rounding may move a sum of fractions slightly off its pixel.
   const low = Math.floor(at + 1e-9);
   return [low, reach === 2 && at - low > 1e-9 ? low + 1 : low];
 }
 
-/** Along an axis of `from` positions in the bottom, `to` in the top. */
+/** Along an axis with `from` positions in the bottom and `to` in the top. */
 export function resampling(method: Method, from: number, to: number): Resampling {
   const ratio = method === 'aligned' ? (from - 1) / Math.max(1, to - 1) : from / to;
   const shift = method === 'halfPixel' ? (ratio - 1) / 2 : 0;

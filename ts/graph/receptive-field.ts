@@ -1,6 +1,6 @@
 /**
- * Receptive fields: which input pixels a position of a blob depends on. The recurrences are those of Araujo, Norris
- * and Sim, "Computing Receptive Fields of Convolutional Neural Networks" (Distill, 2019), section 2; where branches
+ * Receptive fields: the input pixels that a position of a blob depends on. The recurrences are those of Araujo, Norris
+ * and Sim, "Computing Receptive Fields of Convolutional Neural Networks" (Distill, 2019), section 2. If branches
  * meet, the field is the union of theirs.
  */
 import { required, signature } from '../base/options.ts';
@@ -21,26 +21,29 @@ import {
 import { regroupings } from './regrouping.ts';
 
 /**
- * Position (y, x) of a blob sees the input rows start + y·stride … start + y·stride + size − 1; columns alike. Where a stride is
- * a fraction, positions see unlike parts: size is that of the position which sees most, start that of (0, 0). Where a position sees
- * what is the same for all (behind a global pooling that scales a map or is joined with one), each is said to see all that any sees:
- * from start on, wherever it lies.
+ * Position (y, x) of a blob depends on the input rows start + y·stride … start + y·stride + size − 1, and on the same range
+ * of columns. With a fractional stride the fields differ: size is that of the largest field, and start belongs to (0, 0). If
+ * all positions depend on a common value (after a global pooling that scales a map or is joined with one), the field of each
+ * position contains the fields of all: it begins at start for every position.
  */
 export interface ReceptiveField {
-  /** The net input (blob) whose pixels are meant. */
+  /** The net input (blob) that the pixels belong to. */
   readonly input: string;
-  /** Input pixels, those in the padding counted. */
+  /** In input pixels, including those in the padding. */
   readonly size: Pair;
-  /** Input pixels from one position to the next: the effective stride; below 1 where a deconvolution or a resize goes beyond the input. */
+  /**
+   * Input pixels from one position to the next: the effective stride. It is below 1 if a deconvolution or a resize enlarges
+   * beyond the input.
+   */
   readonly stride: Pair;
-  /** The first row and column that position (0, 0) sees; negative inside the padding. */
+  /** The first row and column in the field of position (0, 0). They are negative inside the padding. */
   readonly start: Pair;
 }
 
 interface Window {
-  /** Positions of its output lie between those of its input: a deconvolution's. */
+  /** Positions of its output lie between those of its input, as in a deconvolution. */
   readonly isTransposed?: boolean;
-  /** Rows and columns of a resize. */
+  /** The rows and columns of a resize. */
   readonly resized?: readonly [Resampling, Resampling];
   readonly kernel: Pair;
   readonly stride: Pair;
@@ -53,19 +56,19 @@ const RECEPTIVE_FIELDS = signature('receptiveFields', {
 });
 
 /**
- * The receptive field of every value with regard to an N×C×H×W input.
- * BatchNorm with batch statistics and Softmax over channels count as pointwise, as usual; InnerProduct, losses and
- * reshapes that give up height and width see all of their bottom.
- * @returns By value id; null where a value depends on no image (a label), on two, on branches of different strides, on such a
- * value, or on regions of interest, which may lie anywhere. What is the same at all positions (a global pooling's value
- * times a map, in a squeeze-and-excitation block) adds what it sees to each.
+ * The receptive field of every value in an N×C×H×W input.
+ * BatchNorm with batch statistics and Softmax over channels count as pointwise, as usual. InnerProduct, losses and
+ * reshapes that remove height and width depend on all of their bottom.
+ * @returns By value id; null if a value depends on no image (a label), on two, on branches of different strides, on a value
+ * without a field, or on regions of interest, which may be anywhere. A value that is the same for all positions (a global
+ * pooling's value times a map, in a squeeze-and-excitation block) extends the field of each position by its own.
  */
 export function receptiveFields(graph: Graph): (ReceptiveField | null)[] {
   RECEPTIVE_FIELDS.check(graph);
   const fields: (Field | null)[] = graph.values.map(() => null);
-  // What has given up its positions: all see the same, and no more through a window.
+  // A value without positions. All readers depend on the same pixels, and windows add none.
   const whole = new Set<ValueId>();
-  // What sees images, but nothing that one field says.
+  // A value that depends on images, but has no single field.
   const unknown = new Set<ValueId>();
   const regions = regionValues(graph);
   const regrouped = regroupings(graph);
@@ -104,11 +107,11 @@ export function receptiveFields(graph: Graph): (ReceptiveField | null)[] {
   return fields.map((field, id) => field && exact(field, graph.values[id]!.shape));
 }
 
-/** @param otherwise Where position 0 sees nothing. */
+/** @param otherwise The result if position 0 depends on nothing. */
 const firstOf = (reach: Reach, otherwise: number): number =>
   Number.isFinite(reach.first(0)) ? reach.first(0) : otherwise;
 
-/** With what every position sees, along both axes. */
+/** Extended by what every position depends on, along both axes. */
 interface Field extends ReceptiveField {
   readonly reach: readonly [Reach, Reach];
 }
@@ -123,11 +126,14 @@ function exact({ reach, ...field }: Field, shape: Shape): ReceptiveField {
   };
 }
 
-/** (shift + scale·x)^power that is the same for every x. */
+/** (shift + scale·x)^power with the same result for every x. */
 const isConstant = ({ operation }: Node): boolean =>
   operation.kind === 'power' && (operation.power === 0 || operation.scale === 0);
 
-/** What picks regions, or looks at regions that may lie anywhere, with all that is made of it: no position sees a fixed part. */
+/**
+ * Layers that select regions or read regions that may be anywhere, and all that is computed from them. Their positions have
+ * no fixed field.
+ */
 export function regionValues(graph: Graph): ReadonlySet<ValueId> {
   const found = new Set<ValueId>();
   for (const { operation, inputs, outputs } of graph.nodes)
@@ -144,11 +150,11 @@ const REGIONS: readonly Operation['kind'][] = [
   'roiAlign',
 ];
 
-/** Whether columns keep height and width: a window at each position. */
+/** Whether columns keep height and width: one window per position. */
 const isOfPlanes = ({ toImage, size }: Extract<Operation, { kind: 'im2col' }>, shape: Shape): boolean =>
   !toImage && size.length === 2 && shape.length === 4;
 
-/** Whether what a node makes has no positions any more; a plane of 1×1 has none to lose. */
+/** Whether a node's result no longer has positions. A plane of 1×1 has none to lose. */
 function losesPositions(graph: Graph, { operation, outputs }: Node, id: ValueId): boolean {
   const { shape } = graph.values[id]!;
   if (operation.kind === 'im2col' && isOfPlanes(operation, shape)) return false;
@@ -193,18 +199,18 @@ function through(field: Field, window: Window | null, top: Shape): Field {
 
 interface Seen {
   readonly field: Field;
-  /** All positions see the same. */
+  /** All positions depend on the same pixels. */
   readonly isWhole: boolean;
 }
 
-/** @param shape Of the value that sees all of them; null where no field says it. */
+/** @param shape The shape of the value that depends on all of them; null if it has no field. */
 function unionOf(seen: readonly Seen[], shape: Shape): Field | null {
   const first = seen[0];
   if (first === undefined) return null;
   const isAlike = seen.every(({ isWhole }) => isWhole === first.isWhole);
   const all = isAlike ? seen : seen.map((each) => (each.isWhole ? each : wholeSeen(each, shape)));
   const isWhole = all[0]!.isWhole;
-  // The step from one position to the next is that of a branch that has positions.
+  // The step between positions is that of a branch that has positions.
   const { stride } = (seen.find((each) => !each.isWhole) ?? first).field;
   const joint = all.reduce<Field | null>(
     (a, { field }) => (a === null ? null : union(a, field, isWhole)),
@@ -213,7 +219,7 @@ function unionOf(seen: readonly Seen[], shape: Shape): Field | null {
   return joint && (isWhole ? { ...joint, stride } : joint);
 }
 
-/** What all positions of a map see together. */
+/** The union of the fields of all positions of a map. */
 function wholeSeen({ field }: Seen, shape: Shape): Seen {
   const both = (of: (axis: 0 | 1) => number): Pair => [of(0), of(1)];
   const size = both(
@@ -232,7 +238,7 @@ function alike({ stride }: Field, { input, size, start }: Field): Field {
   return { input, size, start, stride, reach: [reach(0), reach(1)] };
 }
 
-/** Where one position becomes a plane (a resize, a gate that scales a map), all of it sees the same. */
+/** If one position is extended to a plane (a resize, a gate that scales a map), all of the plane has the same field. */
 const isSpread = ({ values }: Graph, { outputs }: Node, id: ValueId): boolean =>
   values[id]!.shape.slice(2).every((size) => size === 1) &&
   values[outputs[0]!]!.shape.slice(2).some((size) => size > 1);
@@ -246,7 +252,7 @@ function union(a: Field, b: Field, isWhole: boolean): Field | null {
   return { ...a, start, size: [end(0) - start[0], end(1) - start[1]], reach };
 }
 
-/** Of a Concat with what sees no image, such as zeros around a plane: positions lie behind those before. */
+/** For a Concat with values that depend on no image, such as zeros around a plane: positions follow the earlier ones. */
 function behind(graph: Graph, { operation, inputs }: Node, id: ValueId): Window | null {
   if (operation.kind !== 'concat' || operation.axis < 2) return null;
   const before = inputs.slice(0, inputs.indexOf(id));
@@ -255,7 +261,7 @@ function behind(graph: Graph, { operation, inputs }: Node, id: ValueId): Window 
   return { kernel: [1, 1], stride: [1, 1], pad: [at(2), at(3)], dilation: [1, 1] };
 }
 
-/** The window that a node slides over one of its inputs; null: position for position. */
+/** The window that a node applies to one of its inputs; null: position by position. */
 function windowOf(graph: Graph, node: Node, id: ValueId): Window | null {
   const { operation } = node;
   const shape = graph.values[id]!.shape;

@@ -1,12 +1,12 @@
 /**
- * Runs of Reshape, Permute and Reduction within a layer: a shuffle of channels, blocks of a plane as channels or as items. Which
- * rows and columns each position of the last one reads follows from the parts that its index is made of.
+ * Sequences of Reshape, Permute and Reduction within a layer: a shuffle of channels, blocks of a plane as channels or as
+ * items. The digits of an output index determine the rows and columns that it reads.
  */
 import { elementCount, type Shape } from '../base/shape.ts';
 import type { Operation, Pair } from '../layers/operation.ts';
 import type { Graph, Node } from './graph.ts';
 
-/** What positions of a run's end see of its beginning: at each place a block, or one position several times. */
+/** The input positions that the positions of a sequence's end read: a block for each, or one position several times. */
 export interface Regrouping {
   readonly kernel: Pair;
   readonly stride: Pair;
@@ -15,7 +15,7 @@ export interface Regrouping {
 }
 
 const KINDS: readonly Operation['kind'][] = ['reshape', 'permute', 'reduction'];
-/** By node, where a run keeps positions: what its first node does, null for the nodes behind it. */
+/** By node, for sequences that keep positions: the effect of the sequence at its first node, null for its later nodes. */
 export function regroupings(graph: Graph): ReadonlyMap<Node, Regrouping | null> {
   const found = new Map<Node, Regrouping | null>();
   for (const run of runsOf(graph)) {
@@ -45,7 +45,7 @@ function windowOf({ values }: Graph, run: readonly Node[]): Regrouping | null {
     Shape,
   ];
   if (from.length !== 4 || to.length !== 4) return null;
-  // A sum over groups of channels reads each place alone.
+  // A sum over groups of channels reads each position separately.
   if (run.some(({ operation }) => operation.kind === 'reduction'))
     return from.slice(2).join() === to.slice(2).join() ? SAME : null;
   const parts = partsOf(values, run, from);
@@ -63,13 +63,13 @@ function windowOf({ values }: Graph, run: readonly Node[]): Regrouping | null {
 
 const SAME: Regrouping = { kernel: [1, 1], stride: [1, 1], pad: [0, 0], isTransposed: false };
 
-/** A digit of an index: it counts to `size`, each one so many values of the run's beginning further. */
+/** A digit of an index: it counts to `size`, and each step moves a number of values in the sequence's input. */
 interface Part {
   readonly size: number;
   readonly step: number;
 }
 
-/** The axes of the run's end, each as parts from the outermost on; null where a Reshape cuts through one. */
+/** The axes of the sequence's end, each as digits from the outermost on; null if a Reshape divides one. */
 function partsOf(values: Graph['values'], run: readonly Node[], from: Shape): Part[][] | null {
   const steps = from.map((_, axis) => elementCount(from.slice(axis + 1)));
   let axes: Part[][] | null = from.map((size, axis) => [{ size, step: steps[axis]! }]);
@@ -103,10 +103,12 @@ function reshaped(parts: readonly Part[], shape: Shape): Part[][] | null {
   return axes;
 }
 
-/** Of each row (axis 2) or column (3) of the end: the first and last one that it reads, by whatever the other axes count. */
+/**
+ * For each row (axis 2) or column (3) of the end: the first and last one that it reads, over all values of the other axes.
+ */
 function readBy(axes: readonly (readonly Part[])[], axis: 2 | 3, from: Shape, to: Shape) {
   const unit = elementCount(from.slice(axis + 1));
-  // How many rows or columns further one of a part is; 0 of those that count something else.
+  // The number of rows or columns per step of a digit; 0 for digits that count something else.
   const weight = ({ step }: Part) => (step >= unit && step < unit * from[axis]! ? step / unit : 0);
   const extent = (parts: readonly Part[]) =>
     parts.reduce((sum, part) => sum + (part.size - 1) * weight(part), 0);
@@ -121,7 +123,7 @@ function readBy(axes: readonly (readonly Part[])[], axis: 2 | 3, from: Shape, to
   });
 }
 
-/** Equal runs at equal distances, or each place so many times in a row; null where it is neither. */
+/** Equal ranges at equal distances, or each position several times in a row; null in other cases. */
 function along(read: readonly { first: number; last: number }[], from: number, to: number) {
   const [{ first, last }] = read as [{ first: number; last: number }];
   const stride = from / to;

@@ -1,4 +1,6 @@
-/** Rows that routes of a net took apart, where a Concat brings them together: those that count first, of every blob in one order. */
+/**
+ * Rows that a net divided among routes and joins again by Concat: the valid ones first, in the same order for every blob.
+ */
 import type { Built, LayerContext, Route } from '../layers/layer.ts';
 import { inOrder, joinsRows, mostRows, orderOfRows, type Routed } from '../layers/scale-route.ts';
 import type { Node, Value, ValueId } from './graph.ts';
@@ -6,22 +8,22 @@ import type { Node, Value, ValueId } from './graph.ts';
 /** A Concat of routed rows. */
 export interface Joined {
   readonly built: Built;
-  /** What its layer reads: its bottoms, and the order of their rows. */
+  /** The layer's bottoms, and the order of their rows. */
   readonly reads: readonly ValueId[];
-  /** The regions in that order: what says how many rows of its top count. */
+  /** The regions in that order. They determine how many rows of the top are valid. */
   readonly rows: ValueId;
 }
 
-/** The routes of a net as it is built, and what is joined of them. */
+/** The routes of a net while it is built, and the joined rows. */
 export class RoutedRows {
   readonly #values: Value[];
   readonly #nodes: Node[];
   /** By the regions that a route made. */
   readonly #routes = new Map<ValueId, Routed>();
-  /** By the regions that are joined. */
+  /** By the joined regions. */
   readonly #orders = new Map<string, { readonly order: ValueId; readonly rows: ValueId }>();
 
-  /** @param values, nodes What is added to. */
+  /** @param values, nodes The lists to append to. */
   constructor(values: Value[], nodes: Node[]) {
     this.#values = values;
     this.#nodes = nodes;
@@ -31,7 +33,7 @@ export class RoutedRows {
     this.#routes.set(regions, { route, source, sourceRows: this.#values[source]!.shape[0]! });
   }
 
-  /** A layer as a Concat of routed rows; undefined: it is none. @param node What its operations are named for. */
+  /** A layer as a Concat of routed rows; undefined if it is not one. @param node A name for its operations. */
   joined(
     context: LayerContext,
     bottoms: readonly ValueId[],
@@ -41,20 +43,21 @@ export class RoutedRows {
     const regions = bottoms.map((id) => this.#values[id]!.rows);
     const isRouted = (id: ValueId | undefined, i: number) =>
       id !== undefined && this.#routes.has(id) && shapes[i]![0] === this.#values[id]!.shape[0];
-    // A layer without bottoms, as Parameter, joins nothing.
+    // A layer without bottoms, such as Parameter, joins nothing.
     const [first] = shapes;
     if (first === undefined) return undefined;
     const joins = joinsRows(context.layer, first.length);
     this.#refuseMixed(context, regions.filter(isRouted) as ValueId[], joins);
     if (!joins || !regions.every(isRouted)) return undefined;
-    // Rows of several widths are for the Concat's own rule, which refuses them.
+    // Rows of different widths are left to the Concat's own rule, which refuses them.
     if (shapes.some((shape) => String(shape.slice(1)) !== String(first.slice(1)))) return undefined;
     const { order, rows } = this.#orderOf(context, regions as ValueId[], node);
     const reads = [...bottoms, order];
     return { built: inOrder(reads.map((id) => this.#values[id]!.shape)), reads, rows };
   }
 
-  // Rows of −1 behind those that count would stand among the others, and rows of several routes are none of the same region.
+  // Rows of −1 after the valid ones would be between other valid rows. Rows of several routes do not belong to the same
+  // region.
   #refuseMixed(context: LayerContext, routed: readonly ValueId[], joins: boolean): void {
     const { layer, shapes } = context;
     if (layer.type !== 'Concat' || routed.length === 0) return;

@@ -1,4 +1,4 @@
-/** A net as a table: one row a layer, or those that were merged. */
+/** A net as a table with one row per layer, or per group of merged layers. */
 
 import { required, signature } from '../base/options.ts';
 import { elementCount } from '../base/shape.ts';
@@ -6,13 +6,13 @@ import type { Operation, ParameterId } from '../layers/operation.ts';
 import { type Graph, graph, type Node } from './graph.ts';
 
 export interface SummaryRow {
-  /** Names of the layers that became one, in order of execution. */
+  /** Names of the merged layers, in order of execution. */
   readonly layers: readonly string[];
-  /** Caffe's layer type of the first. */
+  /** Caffe's type of the first layer. */
   readonly type: string;
-  /** Of its top, N×C×H×W; of several the first of its last operation. */
+  /** The shape of its top, N×C×H×W. If there are several, the first top of its last operation. */
   readonly shape: readonly number[];
-  /** Values in its own parameters. */
+  /** The number of values in its own parameters. */
   readonly parameters: number;
   /** Multiply-accumulates. */
   readonly macs: number;
@@ -27,7 +27,7 @@ export interface Summary {
 
 const SUMMARISE = signature('summarise', { graph: required(graph, 'A graph, as graphFromCaffe makes it.') });
 
-/** One row a layer, of as many operations as it became, and the totals. Shared parameters count once in the totals. */
+/** One row per layer, regardless of its number of operations, and the totals. The totals count shared parameters once. */
 export function summarise(graph: Graph): Summary {
   SUMMARISE.check(graph);
   const sizes = graph.parameters.map(({ shape }) => elementCount(shape));
@@ -48,7 +48,7 @@ export function summarise(graph: Graph): Summary {
   };
 }
 
-/** The nodes of each layer: an unrolled LSTM, or what is composed of several operations, has many. */
+/** The nodes of each layer. An unrolled LSTM, or a layer composed of several operations, has many. */
 function operationsByLayer({ nodes }: Graph): Node[][] {
   const groups: Node[][] = [];
   for (const node of nodes) {
@@ -65,7 +65,7 @@ function operationsByLayer({ nodes }: Graph): Node[][] {
   return groups;
 }
 
-/** The parameters that an operation reads, those of folded layers included. */
+/** The parameters that an operation reads, including those of folded layers. */
 export function parametersOf(operation: Operation): ParameterId[] {
   const affine = 'affine' in operation ? operation.affine : [];
   const steps = affine.flatMap((step) =>
@@ -96,15 +96,18 @@ export function parametersOf(operation: Operation): ParameterId[] {
   })();
   return [...own, ...steps].filter((id) => id !== null);
 }
-/** Learnable and statistics values of the whole net. */
+/** The learnable values and the statistics of the whole net. */
 export function countParameters(graph: Graph): number {
   return graph.parameters.reduce((sum, parameter) => sum + elementCount(parameter.shape), 0);
 }
 
-/** Multiply-accumulates of one node; only convolutions, their transposes and inner products count, as the literature does. */
+/**
+ * Multiply-accumulates of one node. Only convolutions, transposed convolutions and inner products count, as in the
+ * literature.
+ */
 export function countMacs(graph: Graph, node: Node): number {
   const { operation } = node;
-  // The transpose of a convolution multiplies what that one would, backwards.
+  // A transposed convolution has as many products as the convolution in the other direction.
   if (operation.kind === 'deconvolution') {
     const weights = graph.parameters[operation.weights]!.shape;
     return (elementCount(graph.values[node.inputs[0]!]!.shape) * elementCount(weights)) / weights[0]!;
@@ -116,7 +119,7 @@ export function countMacs(graph: Graph, node: Node): number {
   return output * (elementCount(weights) / outputs);
 }
 
-/** Of the whole graph. */
+/** For the whole graph. */
 export function totalMacs(graph: Graph): number {
   return graph.nodes.reduce((sum, node) => sum + countMacs(graph, node), 0);
 }
