@@ -74,7 +74,12 @@ test('--help names every pair, and every other pair is refused by name', async (
     [weights, path('x.npy'), {}, /Caffe → NumPy/],
     [weights, path('x.tflite'), {}, /an extension of \.caffemodel, .*x\.tflite/],
     [weights, path('x.caffemodel'), {}, /two formats \(or --merge, or --out-model to rewrite/],
-    [weights, path('x.onnx'), {}, /--model net\.prototxt\): ONNX needs it, Caffe does not say it/],
+    [
+      weights,
+      path('x.onnx'),
+      {},
+      /--model net\.prototxt\): ONNX needs it, since Caffe does not contain a net/,
+    ],
     [weights, path('x.caffemodel'), { merge: true }, /merging needs it/],
     [weights, path('x.caffemodel'), { outputModel: path('x.prototxt') }, /rewriting needs it/],
     [path('none.onnx'), path('x.caffemodel'), {}, /none\.onnx: there is no such file/],

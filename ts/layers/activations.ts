@@ -1,4 +1,7 @@
-/** Functions of one value: ReLU, PReLU, ELU, Sigmoid, TanH, AbsVal, Power, BNLL, Clip, Exp, Log, Swish, Threshold; Sparsify (wenwei202's fork). */
+/**
+ * Elementwise functions: ReLU, PReLU, ELU, Sigmoid, TanH, AbsVal, Power, BNLL, Clip, Exp, Log, Swish, Threshold; Sparsify
+ * (wenwei202's fork).
+ */
 import { showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
@@ -71,7 +74,7 @@ function power(context: LayerContext): Built {
 
 export const isInPlace = ({ layer }: LayerContext): boolean => layer.top?.[0] === layer.bottom?.[0];
 
-/** clip_layer.cpp: without clip_param both bounds are protobuf's 0. */
+/** clip_layer.cpp: without clip_param both bounds have protobuf's default, 0. */
 function clip(context: LayerContext): Built {
   const written: { min?: number; max?: number } | undefined = context.layer.clip_param;
   const missing = (['min', 'max'] as const).find(
@@ -89,7 +92,7 @@ interface Logarithmic {
   shift: number;
 }
 
-/** Caffe's base −1 stands for e. */
+/** Caffe's base −1 means e. */
 const lnOfBase = (base: number): number => (base === -1 ? 1 : Math.log(base));
 
 function checkBase(context: LayerContext, base: number, field: 'exp_param' | 'log_param'): void {
@@ -130,7 +133,7 @@ function threshold(context: LayerContext): Built {
   return same({ kind: 'threshold', threshold: p.threshold })(context);
 }
 
-/** sparsify_layer.cpp; it is no function of one value alone where it learns: its penalty is added to the diff. */
+/** sparsify_layer.cpp. In training it is not an elementwise function, because its penalty is added to the diff. */
 function sparsify(context: LayerContext): Built {
   const p = withDefaults<{ coef: number; thre: number }>('SparsifyParameter', context.layer.sparsify_param);
   return same({ kind: 'sparsify', threshold: p.thre, coefficient: p.coef })(context);

@@ -1,4 +1,4 @@
-/** SigmoidCrossEntropyBalanceLoss: how edges and objects are learned where most pixels are none. */
+/** SigmoidCrossEntropyBalanceLoss: learns edges and objects, which few of the pixels belong to. */
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { buildHostLoss } from './host-loss.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
@@ -9,8 +9,9 @@ export const balancedLosses: Layers = {
 
 /**
  * Equation 2 of holistically-nested edge detection (arXiv:1504.06375), as sigmoid_cross_entropy_loss_layer.cpp of
- * github.com/s9xie/hed computes it: in each item the places of label 1 weigh as the share of those of label 0, and these as the
- * share of the others; the sum is divided by the items. Other labels are left out, of the diff too.
+ * github.com/s9xie/hed computes it. In each item, positions of label 1 are weighted by the share of label 0, and the others
+ * by the share of label 1. The sum is divided by the number of items. Positions with other labels are ignored, also in the
+ * diff.
  */
 function balancedLoss(context: LayerContext): Built {
   const [scores, labels] = context.shapes as [Shape, Shape];
@@ -34,7 +35,7 @@ function balancedLoss(context: LayerContext): Built {
         const isEdge = label!.data[i] === 1;
         if (!isEdge && label!.data[i] !== 0) continue;
         const weight = (isEdge ? others : edges) / (edges + others) / items;
-        // −log σ(x) for an edge, −log(1 − σ(x)) else, without overflow.
+        // −log σ(x) for an edge, −log(1 − σ(x)) otherwise, without overflow.
         const score = of!.data[i]!;
         const signed = isEdge ? -score : score;
         sum += weight * (Math.max(signed, 0) + Math.log1p(Math.exp(-Math.abs(signed))));

@@ -8,7 +8,10 @@ export const batchNormLayers: Layers = {
   BatchNorm: { build: batchNorm },
 };
 
-/** batch_norm_layer.cpp: an explicit use_global_stats beats the phase; frozenBatchNorm, which is ours, beats both. */
+/**
+ * batch_norm_layer.cpp: an explicit use_global_stats takes precedence over the phase, and resnode's frozenBatchNorm over
+ * both.
+ */
 function batchNorm(context: LayerContext): Built {
   const p = withDefaults<{
     use_global_stats?: boolean;
@@ -58,7 +61,7 @@ function batchNorm(context: LayerContext): Built {
   };
 }
 
-/** What BatchNorm with global statistics divides by. */
+/** The divisor of BatchNorm with global statistics. */
 export const deviationOf = (
   { eps, epsOnDeviation }: Pick<Extract<AffineStep, { kind: 'batchNorm' }>, 'eps' | 'epsOnDeviation'>,
   variance: number,

@@ -1,6 +1,6 @@
 /**
- * Places of blocks as channels or as items of a batch, and back: DepthToSpace, SpaceToDepth, SpaceToBatchND and BatchToSpaceND of
- * Synopsys's fork (synopsys-caffe), which are TensorFlow's. Each is a Reshape, a Permute and a Reshape.
+ * Moves the positions of blocks to channels or to items of a batch, and back: DepthToSpace, SpaceToDepth, SpaceToBatchND and
+ * BatchToSpaceND of Synopsys's fork (synopsys-caffe), which follow TensorFlow. Each is a Reshape, a Permute and a Reshape.
  */
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
@@ -22,7 +22,7 @@ interface DepthParameter {
   readonly data_format: string;
 }
 
-/** Of depth_to_space_param or space_to_depth_param: the block, and where the channels lie. */
+/** From depth_to_space_param or space_to_depth_param: the block's size, and the axis of the channels. */
 function depthOf(
   context: LayerContext,
   param: 'depth_to_space_param' | 'space_to_depth_param',
@@ -47,7 +47,10 @@ function depthOf(
   return { block, format };
 }
 
-/** depth_to_space_layer.cpp: each pixel's channels become a block of pixels. NCHW is DCR: the block's places are the outer part. */
+/**
+ * depth_to_space_layer.cpp: each pixel's channels become a block of pixels. NCHW is DCR: the position in the block is the
+ * outer part.
+ */
 function depthToSpace(context: LayerContext): Built {
   const { block, format } = depthOf(context, 'depth_to_space_param', ['NHWC', 'NCHW', 'DCR', 'CRD']);
   const layer = new Composition(context.shapes);
@@ -69,7 +72,7 @@ function depthToSpace(context: LayerContext): Built {
   return layer.built([isLast ? layer.permute(made, [0, 2, 3, 1]) : made]);
 }
 
-/** space_to_depth_layer.cpp: a block of pixels becomes one pixel's channels, the block's places the outer part. */
+/** space_to_depth_layer.cpp: a block of pixels becomes one pixel's channels. The position in the block is the outer part. */
 function spaceToDepth(context: LayerContext): Built {
   const { block, format } = depthOf(context, 'space_to_depth_param', ['NHWC', 'NCHW']);
   const layer = new Composition(context.shapes);
@@ -93,10 +96,10 @@ function spaceToDepth(context: LayerContext): Built {
   return layer.built([isLast ? layer.permute(made, [0, 2, 3, 1]) : made]);
 }
 
-/** A permutation walks over so many axes: the bottom's, and one more for each of a block. */
+/** A permutation supports this many axes: the bottom's, and one more for each axis of a block. */
 const MOST_AXES = 8;
 
-/** A block along the axes behind the first, and two numbers for each: rows before and behind. */
+/** A block along the axes after the first, and two numbers for each: the rows before and after. */
 function blocksOf(
   context: LayerContext,
   param: 'space_to_batch_nd_param' | 'batch_to_space_nd_param',
@@ -126,7 +129,10 @@ function blocksOf(
   return { block, around };
 }
 
-/** space_to_batch_nd_layer.cpp: zeros around, then the places within a block become items, the block's places the outer part. */
+/**
+ * space_to_batch_nd_layer.cpp: adds zeros around, then turns the positions within a block into items. The position is the
+ * outer part.
+ */
 function spaceToBatch(context: LayerContext): Built {
   const { block, around } = blocksOf(context, 'space_to_batch_nd_param', 'paddings');
   const layer = new Composition(context.shapes);
@@ -157,7 +163,7 @@ function spaceToBatch(context: LayerContext): Built {
   ]);
 }
 
-/** batch_to_space_nd_layer.cpp: the inverse, and what it then cuts off. */
+/** batch_to_space_nd_layer.cpp: the inverse, followed by a crop. */
 function batchToSpace(context: LayerContext): Built {
   const { block, around } = blocksOf(context, 'batch_to_space_nd_param', 'crops');
   const layer = new Composition(context.shapes);

@@ -1,9 +1,9 @@
 /**
- * BN, which is two layers of one name. SegNet's (github.com/alexgkendall/caffe-segnet, also in ENet's fork) has two
- * blobs, scale and shift, and either the statistics of the batch, in whatever phase, or none. PSPNet's
- * (github.com/hszhao/PSPNet, from yjxiong's fork) has four: slope, bias and running statistics. An older one of these, which
- * calls them scale and shift, says `moving_average: true` (github.com/yangguorun/SegStereo). Synopsys's fork has both: `icnet: true`
- * is PSPNet's.
+ * BN, a name that two layers share. SegNet's (github.com/alexgkendall/caffe-segnet, also in ENet's fork) has two blobs,
+ * scale and shift, and uses either the statistics of the batch, in any phase, or none. PSPNet's (github.com/hszhao/PSPNet,
+ * from yjxiong's fork) has four: slope, bias and running statistics. An older form of the latter, which calls them scale and
+ * shift, has `moving_average: true` (github.com/yangguorun/SegStereo). Synopsys's fork has both: `icnet: true` selects
+ * PSPNet's.
  */
 import { showShape } from '../base/shape.ts';
 import { type Message, positionOf } from '../caffe/message.ts';
@@ -15,7 +15,7 @@ export const bnLayers: Layers = {
   BN: { build: bn },
 };
 
-/** Words that only one of the two layers has. */
+/** Fields that only one of the two layers has. */
 const SEGNET = ['scale_filler', 'shift_filler', 'bn_mode'] as const;
 const PSPNET = ['slope_filler', 'bias_filler', 'momentum', 'eps', 'frozen'] as const;
 
@@ -38,7 +38,7 @@ const ONE = { type: 'constant', value: 1 };
 const wordsOf = (written: Message) =>
   [SEGNET, PSPNET].map((words) => words.find((word) => written[word] !== undefined));
 
-/** The words that are written decide; where there are none, four `param` are PSPNet's. */
+/** The fields in the prototxt decide. Without any, four `param` mean PSPNet's. */
 export function isSegnetBn({ bn_param: written = {}, param = [] }: LayerParameter): boolean {
   const [segnet, pspnet] = wordsOf(written);
   if (written.moving_average === true) return false;
@@ -70,7 +70,7 @@ function bn(context: LayerContext): Built {
   return isSegnetBn(context.layer) ? segnetBn(context, p) : pspnetBn(context, p);
 }
 
-/** A blob of a value a channel, as both forks shape it. */
+/** A blob with one value per channel, in the shape of both forks. */
 const blobShape = (context: LayerContext) => [1, context.shapes[0]![1]!, 1, 1];
 
 /** bn_layer.cpp of SegNet. */
@@ -96,7 +96,7 @@ function segnetBn(context: LayerContext, p: BnParameter): Built {
   };
 }
 
-/** bn_layer.cpp of PSPNet: stored statistics in phase TEST, or where it is frozen. */
+/** bn_layer.cpp of PSPNet: uses the stored statistics in phase TEST, or if it is frozen. */
 function pspnetBn(context: LayerContext, p: BnParameter): Built {
   const isGlobal = p.frozen || context.state.frozenBatchNorm || context.state.phase === 'TEST';
   const shape = context.shapes[0]!;

@@ -1,6 +1,6 @@
 /**
- * Boxes of MS-CNN (github.com/zhaoweicai/mscnn) and Cascade R-CNN (github.com/zhaoweicai/cascade-rcnn): how regressions are
- * normalised (bbox_reg_param), how they move regions, and how much boxes of a corner and sides have in common.
+ * Boxes of MS-CNN (github.com/zhaoweicai/mscnn) and Cascade R-CNN (github.com/zhaoweicai/cascade-rcnn): the normalisation
+ * of regressions (bbox_reg_param), their effect on regions, and the overlap of boxes given by a corner and sides.
  */
 import type { LayerContext } from './layer.ts';
 import type { Corners } from './overlap.ts';
@@ -8,13 +8,13 @@ import type { Corners } from './overlap.ts';
 /** Four numbers for x, y, width and height. */
 export type Four = readonly [x: number, y: number, width: number, height: number];
 
-/** How regressions are turned back: each times its deviation, plus its mean. */
+/** The inverse of the normalisation: each regression times its deviation, plus its mean. */
 export interface Normalisation {
   readonly means: Four;
   readonly stds: Four;
 }
 
-/** bbox_reg_param; both lists, or it does nothing. */
+/** bbox_reg_param. Without both lists it has no effect. */
 export function normalisationOf(context: LayerContext): Normalisation {
   const { bbox_mean: means = [], bbox_std: stds = [] } = (context.layer.bbox_reg_param ?? {}) as {
     bbox_mean?: readonly number[];
@@ -30,14 +30,14 @@ export function normalisationOf(context: LayerContext): Normalisation {
   return { means: means as unknown as Four, stds: stds as unknown as Four };
 }
 
-/** Whether regressions are of each class, not of background and object (bbox_reg_param). */
+/** Whether each class has its own regressions, instead of background and object (bbox_reg_param). */
 export const isClassAware = ({ layer }: LayerContext): boolean =>
   (layer.bbox_reg_param as { cls_aware?: boolean } | undefined)?.cls_aware ?? true;
 
-/** A box, of which both corners are pixels, by its first corner and sides. */
+/** A box by its first corner and sides. Both corners are pixels of the box. */
 export const sidesOf = ([x1, y1, x2, y2]: Corners): Four => [x1, y1, x2 - x1 + 1, y2 - y1 + 1];
 
-/** A region, of which both corners are pixels, moved by regressions (math_functions.cpp, DecodeBBoxesWithPrior). */
+/** A region moved by regressions (math_functions.cpp, DecodeBBoxesWithPrior). Both corners are pixels of the region. */
 export function movedRegion(
   [x1, y1, x2, y2]: Corners,
   said: (k: number) => number,
@@ -52,8 +52,8 @@ export function movedRegion(
 }
 
 /**
- * Intersection over union of boxes by their corner and sides (MS-CNN's BoxIOU, Cascade R-CNN's JaccardOverlap).
- * @param least What two boxes have at least in common along a side, or nothing at all: a pixel in Cascade R-CNN.
+ * Intersection over union of boxes given by corner and sides (MS-CNN's BoxIOU, Cascade R-CNN's JaccardOverlap).
+ * @param least The smallest overlap along a side that counts, which is one pixel in Cascade R-CNN.
  */
 export function overlapOfSides(a: Four, b: Four, least: 0 | 1): number {
   if (a[2] <= 0 || a[3] <= 0 || b[2] <= 0 || b[3] <= 0) return 0;

@@ -1,6 +1,6 @@
 /**
- * Mul and Add of Synopsys's fork (mul_layer.cpp, add_layer.cpp of synopsys-caffe): two blobs of which one may have a single row
- * where the other has several, as in numpy; axes are compared from the last on.
+ * Mul and Add of Synopsys's fork (mul_layer.cpp, add_layer.cpp of synopsys-caffe): two blobs, of which one may have a single
+ * row where the other has several, as in NumPy. Axes are aligned at the last one.
  */
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { Composition, type Part } from './compose.ts';
@@ -36,7 +36,7 @@ function broadcast(operand: 'scale' | 'bias') {
   };
 }
 
-/** A part whose axes of 1 are as long as those of `top`. */
+/** Repeats a value along its axes of size 1 up to the sizes of `top`. */
 function repeated(layer: Composition, part: Part, top: Shape): Part {
   return top.reduce(
     (from, size, axis) => (from.shape[axis] === size ? from : layer.repeat(from, axis, size)),
@@ -44,7 +44,7 @@ function repeated(layer: Composition, part: Part, top: Shape): Part {
   );
 }
 
-/** With what is there for a run of neighbouring axes, the same along all before and behind it. */
+/** Repeats a value along a range of adjacent axes. */
 function withRun(layer: Composition, operand: 'scale' | 'bias', x: Part, by: Part): Part {
   const varies = by.shape.map((size) => size !== 1);
   const [first, last] = [Math.max(0, varies.indexOf(true)), varies.lastIndexOf(true)];

@@ -1,15 +1,15 @@
-/** Layers that are exactly several operations: what is exact by rewriting needs no kernel of its own. */
+/** Layers that are exactly a sequence of operations and therefore need no kernel of their own. */
 import { type Shape, showShape } from '../base/shape.ts';
 import type { Built, Step } from './layer.ts';
 import type { Operation } from './operation.ts';
 
-/** Something that the operations of one layer read or make. */
+/** An input or a result of the operations of one layer. */
 export interface Part {
   readonly index: number;
   readonly shape: Shape;
 }
 
-/** Copies that one concat joins. */
+/** The number of copies that one concat joins. */
 const MOST_AT_ONCE = 1024;
 
 /** Collects the operations of one layer. */
@@ -19,7 +19,7 @@ export class Composition {
   readonly #steps: Step[] = [];
   #selection: { readonly selector: number; readonly indices: number } | undefined;
 
-  /** @param shapes Of the layer's bottoms. */
+  /** @param shapes The shapes of the layer's bottoms. */
   constructor(shapes: readonly Shape[]) {
     this.#shapes = [...shapes];
     this.bottoms = shapes.map((shape, index) => ({ index, shape }));
@@ -42,25 +42,28 @@ export class Composition {
     return outputs;
   }
 
-  /** Adds an operation of one output. */
+  /** Adds an operation with one output. */
   one(operation: Operation, inputs: readonly Part[], shape: Shape, propagateDown?: readonly boolean[]): Part {
     return this.add(operation, inputs, [shape], propagateDown)[0]!;
   }
 
-  /** The indices of the items that a selector selects, so many: an input that whoever runs the net gives. */
+  /**
+   * The indices of the items that a selector selects: an input that the runner of the net supplies, for a given number of
+   * items.
+   */
   selected(selector: Part, count: number): Part {
     const indices = { index: this.#shapes.push([count]) - 1, shape: [count] };
     this.#selection = { selector: selector.index, indices: indices.index };
     return indices;
   }
 
-  /** The same values in another shape; nothing where it has it. */
+  /** The same values in another shape. No operation is added if the shape is the same. */
   reshape(part: Part, shape: Shape): Part {
     if (showShape(part.shape) === showShape(shape)) return part;
     return this.one({ kind: 'reshape' }, [part], shape);
   }
 
-  /** Planes with so many zeros above and below, left and right of each. */
+  /** Adds zeros above and below, left and right of each plane. */
   surrounded(part: Part, pad: readonly [height: number, width: number]): Part {
     const [outer, channels, height, width] = part.shape as [number, number, number, number];
     return this.one(
@@ -80,7 +83,7 @@ export class Composition {
     );
   }
 
-  /** Axes in another order. */
+  /** Permutes the axes. */
   permute(part: Part, order: readonly number[]): Part {
     return this.one(
       { kind: 'permute', order },
@@ -89,7 +92,10 @@ export class Composition {
     );
   }
 
-  /** A part several times along an axis: some at once, then that several times, so that no number of them makes many operations. */
+  /**
+   * Repeats a value along an axis: first within one concat, then the result again, so that a large number needs few
+   * operations.
+   */
   repeat(part: Part, axis: number, times: number): Part {
     if (times === 1) return part;
     const joined = (parts: readonly Part[]) =>
@@ -104,7 +110,7 @@ export class Composition {
     return rest === 0 ? many : joined([many, this.repeat(part, axis, rest)]);
   }
 
-  /** A part in pieces of one along its first axis. */
+  /** Divides a value into slices of size 1 along its first axis. */
   alongFirst(part: Part): Part[] {
     const [count = 1, ...rest] = part.shape;
     return this.add(
@@ -114,7 +120,7 @@ export class Composition {
     );
   }
 
-  /** The plain sum of parts of one shape. */
+  /** The sum of values of one shape. */
   sum(parts: readonly Part[]): Part {
     if (parts.length === 1) return parts[0]!;
     const coefficients = parts.map(() => 1);
@@ -125,7 +131,7 @@ export class Composition {
     );
   }
 
-  /** The product of parts of one shape. */
+  /** The product of values of one shape. */
   product(parts: readonly Part[]): Part {
     const coefficients = parts.map(() => 1);
     return this.one(
@@ -135,9 +141,9 @@ export class Composition {
     );
   }
 
-  /** The layer, whose tops are these parts. */
+  /** The layer with these values as its tops. */
   built(tops: readonly Part[]): Built {
-    // A top is made by the layer, once.
+    // Each top is made by the layer exactly once.
     const made = tops.map((top, i) =>
       top.index < this.bottoms.length || tops.indexOf(top) < i
         ? this.one({ kind: 'identity' }, [top], top.shape)

@@ -1,4 +1,4 @@
-/** Concat, Slice and Split: blobs joined along an axis, cut along one, or read more than once. */
+/** Concat, Slice and Split: join blobs along an axis, divide one along an axis, or give one several readers. */
 import { type Shape, showShape } from '../base/shape.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import { ANY, type Built, canonicalAxis, type LayerContext, type Layers } from './layer.ts';

@@ -9,11 +9,11 @@ import { type AroundChannels, columnsOf, type SpatialWindow, spatialWindow } fro
 
 export const convolutionLayers: Layers = {
   Convolution: { build: convolution, bottoms: ANY, tops: ANY, eachBottom: true },
-  // yonghenglh6/DepthwiseConvolution: a Convolution, whose group is written, by kernels of its own.
+  // yonghenglh6/DepthwiseConvolution: a Convolution with its group written out, computed by separate kernels.
   DepthwiseConvolution: { build: convolution, bottoms: ANY, tops: ANY, eachBottom: true },
-  // BVLC/caffe#5665: each channel is a group, whatever is written.
+  // BVLC/caffe#5665: each channel is a group, regardless of the prototxt.
   ConvolutionDepthwise: { build: convolution, bottoms: ANY, tops: ANY, eachBottom: true },
-  // yangguorun/SegStereo: a Convolution whose dilation is named hole (fork-windows.ts).
+  // yangguorun/SegStereo: a Convolution whose dilation is called hole (fork-windows.ts).
   HoleConvolution: { build: convolution, bottoms: ANY, tops: ANY, eachBottom: true },
   Deconvolution: { build: deconvolution, bottoms: ANY, tops: ANY, eachBottom: true },
 };
@@ -34,7 +34,7 @@ interface Layer extends SpatialWindow, AroundChannels {
   readonly bias: ParameterId | null;
 }
 
-/** base_conv_layer.cpp. @param weights The shape of the weights before the kernel. */
+/** base_conv_layer.cpp. @param weights The shape of the weights without the kernel. */
 function read(
   context: LayerContext,
   weights: (outputs: number, channels: number, group: number) => Shape,
@@ -58,7 +58,7 @@ function read(
   };
 }
 
-/** Sizes round down. */
+/** Sizes are rounded down. */
 function convolution(context: LayerContext): Built {
   const { windows } = columnsOf(context, spatialWindow(context));
   const layer = read(context, (outputs, channels, group) => [outputs, channels / group]);
@@ -84,7 +84,7 @@ function convolution(context: LayerContext): Built {
     );
     return made.built([made.reshape(result, top)]);
   }
-  // Over more axes: the windows along the outer ones become channels, in whose order the weights lie, too.
+  // With more axes, the windows along the outer ones become channels. The weights have the same order.
   const outer = outerAxes(layer);
   const items = elementCount(before);
   const [h, w] = sizes.slice(-2) as [number, number];
@@ -144,7 +144,7 @@ function deconvolution(context: LayerContext): Built {
     );
     return made.built([made.reshape(result, top)]);
   }
-  // Over more axes: the places of the windows along the outer ones come out as channels, which are added up in the image.
+  // With more axes, the window positions along the outer ones come out as channels, which are added up in the image.
   const items = elementCount(before);
   const [h, w] = sizes.slice(-2) as [number, number];
   const [tall, wide] = large.slice(-2) as [number, number];
@@ -181,7 +181,7 @@ function deconvolution(context: LayerContext): Built {
   return made.built([added]);
 }
 
-/** Channels that are not the second axis, with padding of each side. */
+/** Channels on another axis than the second, with a padding for each side. */
 function refuseCut(context: LayerContext): never {
   return context.fail(
     'pad',
@@ -190,7 +190,7 @@ function refuseCut(context: LayerContext): never {
   );
 }
 
-/** The operation over the last two spatial axes; where there is one, or none, over axes of 1 before it. */
+/** The operation over the last two spatial axes. If there are fewer, axes of size 1 are added before them. */
 function planar(kind: 'convolution' | 'deconvolution', layer: Layer, bias: ParameterId | null): Operation {
   const fields = {
     weights: layer.weights,
@@ -204,7 +204,7 @@ function planar(kind: 'convolution' | 'deconvolution', layer: Layer, bias: Param
   return kind === 'convolution' ? { kind, ...fields, affine: [], relu: null } : { kind, ...fields };
 }
 
-/** The last two of a list; `missing` stands for what it lacks. */
+/** The last two elements of a list, filled up with `missing`. */
 function pairOf(list: readonly number[], missing: number): Pair {
   const [h, w] = [missing, missing, ...list].slice(-2) as [number, number];
   return [h, w];
@@ -215,7 +215,7 @@ function asPlanes(made: Composition, bottom: Part, { before, channels, sizes }: 
   return made.reshape(bottom, [elementCount(before), channels, ...pairOf(sizes, 1)]);
 }
 
-/** A window over all spatial axes but the last two, which are one axis that it leaves alone. */
+/** A window over all spatial axes except the last two, which are joined to one axis that it does not change. */
 function outerAxes(layer: Layer): SpatialWindow & AroundChannels {
   const [h, w] = layer.sizes.slice(-2) as [number, number];
   const outer = (list: readonly number[], last: number) => [...list.slice(0, -2), last];

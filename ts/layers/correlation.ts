@@ -1,7 +1,8 @@
 /**
  * Correlation and Correlation1D of Freiburg's fork (github.com/lmb-freiburg/flownet2: FlowNet, DispNet; SegStereo has the
- * latter): how alike patches of one feature map are to displaced patches of another. Rewritten as products, sums over channels and means over patches: one
- * displacement at a time, so that no more than two blobs of the bottoms' size are held for it.
+ * latter) compare patches of one feature map with displaced patches of another. They are rewritten as products, sums over
+ * channels and means over patches. One displacement is computed at a time, so at most two blobs of the bottoms' size are
+ * held.
  */
 import type { Shape } from '../base/shape.ts';
 import { type Message, positionOf } from '../caffe/message.ts';
@@ -26,23 +27,23 @@ interface Parameters {
   readonly correlation_type: string;
 }
 
-/** What a size of Caffe's can be. */
+/** The largest size in Caffe. */
 const MOST = 2 ** 31 - 1;
-/** Each is a few operations. */
+/** Each displacement needs several operations. */
 const MOST_DISPLACEMENTS = 4096;
 
-/** What is asked for of a plane: rows and columns of it, which may lie outside. */
+/** A part of a plane: rows and columns, which may be outside of it. */
 interface Region {
   readonly from: Pair;
   readonly size: Pair;
 }
 
 /**
- * correlation_layer.cpp and correlation_layer1d.cpp, Reshape, and the kernels that are beside them; do_abs is read by
- * neither. A value is the mean, over the channels and the places of a patch, of products of both blobs, or of the
- * magnitudes of their differences, where b is displaced and zeros lie around both. Correlation1D pads and displaces along
- * the width alone. With single_direction −1 it begins one stride_2 to the left of max_displacement and ends one before the
- * place itself; there the fork reads what stands before the row, which is 0 where pad is at least stride_2.
+ * correlation_layer.cpp and correlation_layer1d.cpp, Reshape, and their kernels; neither reads do_abs. A value is the mean,
+ * over the channels and the positions of a patch, of products of both blobs or of the magnitudes of their differences. b is
+ * displaced, and both are surrounded by zeros. Correlation1D pads and displaces only along the width. With
+ * single_direction −1 it begins one stride_2 to the left of max_displacement and ends one before the position itself. There
+ * the fork reads values before the row, which are 0 if pad is at least stride_2.
  */
 function correlation(context: LayerContext, isSquare: boolean): Built {
   const written = context.layer.correlation_param as Message | undefined;
@@ -90,7 +91,7 @@ function correlation(context: LayerContext, isSquare: boolean): Built {
     size: sides,
   }));
   const b = padded(layer, layer.bottoms[1]!, moved);
-  // One after the other: each is compared before the next is cut out.
+  // One after the other: each is compared before the next one is cropped.
   const maps = moved.map((_, i) => compared(layer, a, b(i), p.correlation_type === 'SUBTRACT'));
   const joined = layer.one({ kind: 'concat', axis: 1 }, maps, [n, maps.length, ...sides]);
   const patches: Operation = {
@@ -103,7 +104,7 @@ function correlation(context: LayerContext, isSquare: boolean): Built {
   return layer.built([kernel === 1 && stride === 1 ? joined : layer.one(patches, [joined], top)]);
 }
 
-/** Rows of displacements from above to below, each from the left. */
+/** Rows of displacements from top to bottom, each from left to right. */
 function displacementsOf(
   radius: number,
   step: number,
@@ -113,14 +114,14 @@ function displacementsOf(
   const columns = direction === 0 ? 2 * radius + 1 : radius + 1;
   const rows = isSquare ? columns : 1;
   const first = direction === 0 ? -radius : direction < 0 ? -columns : 0;
-  // One too many tells that there are too many.
+  // One more than the limit suffices to detect that there are too many.
   return Array.from({ length: Math.min(rows * columns, MOST_DISPLACEMENTS + 1) }, (_, i) => [
     isSquare ? (first + Math.floor(i / columns)) * step : 0,
     (first + (i % columns)) * step,
   ]);
 }
 
-/** A blob with as many zeros around it as regions of it need → each of them, by its index. */
+/** Pads a blob with the zeros that its regions need, and returns a function from an index to a region. */
 function padded(layer: Composition, x: Part, regions: readonly Region[]): (region: number) => Part {
   const [n, channels, height, width] = x.shape as [number, number, number, number];
   const outside = (axis: 0 | 1): number =>

@@ -1,4 +1,4 @@
-/** Crop, Tile, BatchReindex, Im2col and Pad (synopsys-caffe): values of a blob in other places. */
+/** Layers that move the values of a blob: Crop, Tile, BatchReindex, Im2col and Pad (synopsys-caffe). */
 import type { Position } from '../base/errors.ts';
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
@@ -15,10 +15,10 @@ export const cropLayers: Layers = {
   Pad: { build: pad },
 };
 
-/** What a crop walks over is counted in native code by up to so many axes. */
+/** Native code supports crops over this many axes. */
 const MAX_WALKED_AXES = 8;
 
-/** crop_layer.cpp: axes from `axis` on take the second bottom's size, which is all that is read of it. */
+/** crop_layer.cpp: the axes from `axis` on get the size of the second bottom, of which only the size is read. */
 function crop(context: LayerContext): Built {
   const p = withDefaults<{ axis: number; offset?: number[] }>('CropParameter', context.layer.crop_param);
   const [bottom, reference] = context.shapes as [Shape, Shape];
@@ -51,7 +51,7 @@ function crop(context: LayerContext): Built {
   return layer.built([layer.one({ kind: 'crop', offset }, [layer.bottoms[0]!], top)]);
 }
 
-/** tile_layer.cpp: the blob beside itself, which Concat does. */
+/** tile_layer.cpp: repeats the blob, by Concat. */
 function tile(context: LayerContext): Built {
   const p = withDefaults<{ axis: number; tiles?: number }>('TileParameter', context.layer.tile_param);
   const shape = context.shapes[0]!;
@@ -76,7 +76,7 @@ function batchReindex(context: LayerContext): Built {
   return { operation: { kind: 'batchReindex' }, tops: [[indices[0]!, ...shape.slice(1)]] };
 }
 
-/** im2col_layer.cpp: what Convolution multiplies; reads convolution_param. */
+/** im2col_layer.cpp: the matrix that Convolution multiplies; reads convolution_param. */
 function im2col(context: LayerContext): Built {
   const window = spatialWindow(context);
   if (window.cut !== undefined)
@@ -87,10 +87,10 @@ function im2col(context: LayerContext): Built {
   return { operation, tops: [[...before, channels * places, ...(sizes.length === 0 ? [] : windows)]] };
 }
 
-/** Rows that a Pad puts beside each other. */
+/** The number of rows that a Pad joins at once. */
 const MAX_PADDING = 512;
 
-/** pad_layer.cpp of Synopsys's fork: before and behind each axis, rows of a constant. */
+/** pad_layer.cpp of Synopsys's fork: adds rows of a constant before and after each axis. */
 function pad(context: LayerContext): Built {
   const { paddings = [], constant_values: constant } = withDefaults<{
     paddings?: number[];
@@ -108,7 +108,7 @@ function pad(context: LayerContext): Built {
   return layer.built([padded(context, layer, layer.bottoms[0]!, paddings, constant, at)]);
 }
 
-/** A part with rows of a constant before and behind each of its axes. @param at The field that says how many. */
+/** Adds rows of a constant before and after each axis. @param at The field with their numbers. */
 export function padded(
   context: LayerContext,
   layer: Composition,

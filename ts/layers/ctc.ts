@@ -1,7 +1,8 @@
 /**
- * Connectionist temporal classification (Graves et al. 2006): a loss over all ways to write a text into a sequence, where a blank may
- * stand anywhere, and what is read from one. CtcLoss and LabelsequenceAccuracy of crnn.caffe (github.com/yalecyu/crnn.caffe, also in
- * DeepDetect's fork), WarpCTCLoss and CTCGreedyDecoder of caffe_ocr (github.com/senlinuc/caffe_ocr). They are computed on the host.
+ * Connectionist temporal classification (Graves et al. 2006): a loss over all ways to write a text into a sequence with
+ * blanks at any position, and the decoding of a sequence to a text. CtcLoss and LabelsequenceAccuracy of crnn.caffe
+ * (github.com/yalecyu/crnn.caffe, also in DeepDetect's fork), WarpCTCLoss and CTCGreedyDecoder of caffe_ocr
+ * (github.com/senlinuc/caffe_ocr). The host computes them.
  */
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
@@ -42,7 +43,7 @@ function sizesOf(context: LayerContext): {
   return { steps, items, classes, length: elementCount(length) };
 }
 
-/** ctc_loss_layer.cpp: the mean over the items; its diff is that of their sum. */
+/** ctc_loss_layer.cpp: the mean over the items. Its diff is that of their sum. */
 function ctcLoss(context: LayerContext): Built {
   const p = withDefaults<{ alphabet_size: number; time_step: number; blank_label: number }>(
     'CTCLossParameter',
@@ -65,7 +66,7 @@ function ctcLoss(context: LayerContext): Built {
   return loss(context, sizes, p.time_step, p.blank_label, at('blank_label'));
 }
 
-/** warp_ctc_loss_layer.cpp, with labels of each item in a row. Its diff is that of the items' sum, too. */
+/** warp_ctc_loss_layer.cpp, with the labels of each item in a row. Its diff is also that of the items' sum. */
 function warpCtcLoss(context: LayerContext): Built {
   const p = withDefaults<{ blank_index: number }>('CTCLossParameter', context.layer.ctc_loss_param);
   const sizes = sizesOf(context);
@@ -112,9 +113,9 @@ const addLogs = (a: number, b: number): number => {
 };
 
 /**
- * −log of the probability of a text, whose diff is the softmax less the share of each class in all ways to write it; both are 0
- * where the sequence is too short for it, as in warp-ctc.
- * @param rows Where each step's scores begin.
+ * −log of the probability of a text. Its diff is the softmax minus the share of each class in all ways to write the text.
+ * Both are 0 if the sequence is too short for the text, as in warp-ctc.
+ * @param rows The positions at which each step's scores begin.
  */
 function addItem(
   scores: Float32Array,
@@ -127,7 +128,7 @@ function addItem(
   const repeats = text.filter((label, i) => label === text[i - 1]).length;
   if (text.length + repeats > rows.length) return 0;
   const logs = rows.map((row) => logSoftmax(scores.subarray(row, row + classes)));
-  // The text with a blank around each of its classes.
+  // The text with a blank before and after each of its classes.
   const states = Array.from({ length: 2 * text.length + 1 }, (_, s) =>
     s % 2 === 0 ? blank : text[(s - 1) / 2]!,
   );
@@ -147,7 +148,7 @@ function addItem(
   });
   const end = forward.at(-1)!;
   const total = states.length > 1 ? addLogs(end.at(-1)!, end.at(-2)!) : end[0]!;
-  // What follows each state, without its own score.
+  // The probability after each state, without the state's own score.
   let behind = states.map((_, s) => (s >= states.length - 2 ? 0 : Number.NEGATIVE_INFINITY));
   for (let t = rows.length - 1; t >= 0; t--) {
     const log = logs[t]!;
@@ -174,7 +175,10 @@ function logSoftmax(scores: Float32Array): number[] {
   return Array.from(scores, (score) => score - log);
 }
 
-/** The class of the largest score at each step, the first of equal ones; of a run of one class, where `merges`, one; no blanks. */
+/**
+ * The class with the largest score at each step, the first of equal ones. With `merges`, repeated classes count once. Blanks
+ * are omitted.
+ */
 function readText(
   scores: Float32Array,
   rows: readonly number[],
@@ -189,7 +193,7 @@ function readText(
   return best.filter((c, t) => c !== blank && !(merges && c === best[t - 1]));
 }
 
-/** labelsequence_accuracy_layer.cpp: the share of N×T×C scores that read as the labels do. */
+/** labelsequence_accuracy_layer.cpp: the share of N×T×C scores that decode to the labels. */
 function sequenceAccuracy(context: LayerContext): Built {
   const p = withDefaults<{ blank_label: number }>(
     'LabelsequenceAccuracyParameter',
@@ -219,8 +223,8 @@ function sequenceAccuracy(context: LayerContext): Built {
 }
 
 /**
- * ctc_decoder_layer.cpp: N×T classes, −1 behind the last, of T×N×C scores; each ends where a second bottom T×N, which says what goes
- * on, has a 0. With labels, N×L, instead: how much is right of the classes, and of the texts.
+ * ctc_decoder_layer.cpp: N×T classes from T×N×C scores, followed by −1. A sequence ends where the second bottom T×N, which
+ * marks continuations, has a 0. With labels, N×L, the tops are instead the accuracy of the classes and of the texts.
  */
 function greedyDecoder(context: LayerContext): Built {
   const p = withDefaults<{ blank_index: number; ctc_merge_repeated: boolean }>(
@@ -264,7 +268,7 @@ function greedyDecoder(context: LayerContext): Built {
   return buildJavaScript(layer, context);
 }
 
-/** 1 less the mean of the share of edits that a text is from its label, and the share of texts without any. */
+/** 1 minus the mean edit distance relative to the label, and the share of texts without any edit. */
 function judged(
   texts: readonly (readonly number[])[],
   labelOf: (item: number) => Float32Array,
@@ -288,7 +292,7 @@ function judged(
   return Float32Array.of(1 - far / texts.length, right / texts.length);
 }
 
-/** How many insertions, deletions and replacements lie between two texts (Levenshtein 1966). */
+/** The number of insertions, deletions and replacements between two texts (Levenshtein 1966). */
 function distance(a: readonly number[], b: readonly number[]): number {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   a.forEach((label, i) => {

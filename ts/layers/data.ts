@@ -1,4 +1,4 @@
-/** The shapes that a data layer's own text says (its file's are read by data/read-shapes.ts). */
+/** The shapes of data layers according to the prototxt. (data/read-shapes.ts reads those that depend on files.) */
 
 import { ArgumentError } from '../base/errors.ts';
 import { didYouMean } from '../base/kinds.ts';
@@ -9,7 +9,7 @@ import { detectionDataShapes } from './detection-data.ts';
 
 type Fail = (text: string) => Error;
 
-/** Layers that read their tops from outside; their shapes must be given. */
+/** Layers whose tops come from outside the net. Their shapes must be given. */
 export const DATA_TYPES: readonly string[] = [
   'Data',
   'ImageData',
@@ -21,18 +21,18 @@ export const DATA_TYPES: readonly string[] = [
   'AnnotatedData',
 ];
 
-/** Shapes by the names of blobs that somebody gave; a blob may be called `__proto__`. */
+/** Shapes that the caller gives, by blob name. A blob may be called `__proto__`. */
 export const shapeGiven = (shapes: Shapes, name: string): Shape | undefined =>
   Object.hasOwn(shapes, name) ? shapes[name] : undefined;
 
-/** BlobShape dims as numbers; those beyond 2^53 are rounded, and too large for any blob. */
+/** The dims of a BlobShape as numbers. Dims beyond 2^53 are rounded, and are too large for any blob. */
 export const dimsOf = (shape: { dim?: readonly (number | bigint)[] } | undefined): number[] =>
   (shape?.dim ?? []).map(Number);
 
 /**
- * The tops of an Input, DummyData or MemoryData layer, which the prototxt says; null for another type.
- * @param refuse Makes the error for a layer that says too little or contradicts itself.
- * @throws what `refuse` makes
+ * The shapes of the tops of an Input, DummyData or MemoryData layer, from the prototxt; null for another type.
+ * @param refuse Creates the error for a layer that is incomplete or contradictory.
+ * @throws the error of `refuse`
  */
 export function declaredShapes(layer: LayerParameter, refuse: Fail): Shape[] | null {
   const { type, top: tops = [] } = layer;
@@ -64,7 +64,10 @@ export function declaredShapes(layer: LayerParameter, refuse: Fail): Shape[] | n
   return [sizes, [sizes[0]!]];
 }
 
-/** Where each type that reads images says its batch and its source, and whether the text says the number of channels. */
+/**
+ * For each type that reads images: the fields of its batch and source, and whether the prototxt determines the number of
+ * channels.
+ */
 const IMAGE_TYPES: Readonly<Record<string, { readonly param: `${string}_param`; readonly batch?: number }>> =
   {
     Data: { param: 'data_param' },
@@ -74,11 +77,11 @@ const IMAGE_TYPES: Readonly<Record<string, { readonly param: `${string}_param`; 
   };
 
 /**
- * The shapes of a data layer's tops as far as its text says them: a crop, or a size that images are resized to, and the
- * batch. Images have three channels where nothing says otherwise, which is said as a warning. Labels, or boxes, are one a
- * sample.
- * @param given Of tops by name; these count first.
- * @returns Null where the text does not say the first top's.
+ * The shapes of a data layer's tops, as far as the prototxt determines them: a crop, or a size that images are resized to,
+ * and the batch. If the number of channels is unknown, it is assumed to be three, with a warning. Each sample has one label
+ * or box.
+ * @param given Shapes of tops by name, which take precedence.
+ * @returns Null if the prototxt does not determine the first top's shape
  */
 export function textShapes(layer: LayerParameter, given: Shapes, refuse: Fail): Shape[] | null {
   const { name = '', type = '', top: tops = [] } = layer;
@@ -98,7 +101,7 @@ export function textShapes(layer: LayerParameter, given: Shapes, refuse: Fail): 
       `layer "${name}" (${type}): "${tops[0]}" is assumed to be ${first.join('×')}; the prototxt does not say that images have three channels (--input-shape ${tops[0]}=… sets another shape)`,
     );
   const batch = first[0] ?? 1;
-  // AnnotatedData's label has a row for each box: one an image, where nobody says how many there are.
+  // AnnotatedData's label has a row for each box. If the number of boxes is unknown, each image has one.
   if (type === 'ImageSegData')
     return [first, known[1] ?? [batch, 1, ...first.slice(2)], known[2] ?? [batch, 1, 1, 2]].slice(
       0,
@@ -108,7 +111,7 @@ export function textShapes(layer: LayerParameter, given: Shapes, refuse: Fail): 
   return [first, known[1] ?? label].slice(0, tops.length);
 }
 
-/** Rows of a box each; MobileNet-YOLO's have a place for 300 boxes an image. */
+/** A row for each box. MobileNet-YOLO's labels have room for 300 boxes per image. */
 const boxesShape = ({ annotated_data_param }: LayerParameter, batch: number): Shape =>
   annotated_data_param?.yolo_data_type === 1 ? [batch, 1, 300, 5] : [1, 1, batch, 8];
 
@@ -150,7 +153,7 @@ function channelsOf({ type, image_data_param, transform_param }: LayerParameter)
   return (transform?.mean_value?.length ?? 0) > 1 ? transform!.mean_value!.length : null;
 }
 
-/** What mends a data layer whose shapes nobody knows. */
+/** The hint for a data layer with unknown shapes. */
 export const shapeCure = ({ type, top: tops = [] }: LayerParameter): string =>
   `give ${tops.length > 1 ? 'them' : 'it'}: ${tops
     .map(
@@ -159,11 +162,11 @@ export const shapeCure = ({ type, top: tops = [] }: LayerParameter): string =>
     )
     .join(' ')} (in code: inputShapes)`;
 
-/** The blobs of a net that its user or its data gives. */
+/** The blobs of a net that its user or its data supplies. */
 export const inputNames = (layers: readonly LayerParameter[]): string[] =>
   layers.filter(({ bottom = [] }) => bottom.length === 0).flatMap(({ top = [] }) => top);
 
-/** @throws ArgumentError for shapes of blobs that are no inputs, with the nearest one */
+/** @throws ArgumentError for shapes of blobs that are not inputs, with the nearest name */
 export function checkInputNames(inputs: readonly string[], shapes: object): void {
   for (const name of Object.keys(shapes))
     if (!inputs.includes(name))

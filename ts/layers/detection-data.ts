@@ -1,12 +1,12 @@
 /**
- * The shapes of what data layers of detectors make, by their text: MS-CNN's ImageGtData (github.com/zhaoweicai/mscnn,
+ * The shapes of data layers of detectors, from the prototxt: MS-CNN's ImageGtData (github.com/zhaoweicai/mscnn,
  * image_gt_data_layer.cpp), and DetectionData and EvalData of Cascade R-CNN (github.com/zhaoweicai/cascade-rcnn,
- * detection_data_layer.cpp, eval_data_layer.cpp). They read nothing here: their tops are inputs.
+ * detection_data_layer.cpp, eval_data_layer.cpp). They read no data here; their tops are inputs.
  */
 import type { Shape } from '../base/shape.ts';
 import type { LayerParameter } from '../caffe/net-parameter.ts';
 
-/** What the three say of sizes. */
+/** The size fields of all three. */
 interface Sizes {
   readonly batch_size?: number;
   readonly resize_width?: number;
@@ -32,10 +32,10 @@ const PARAMS: Readonly<Record<string, { readonly field: `${string}_param`; reado
 const LABEL_PLANES = 6;
 
 /**
- * Images; for each kind of box its labels; boxes of ground truth, one an image, where nobody says how many there are; and of
- * EvalData the sizes of the images.
- * @param image The first top's, where somebody gives it: the labels follow from it.
- * @returns Null for another layer, or where the text says too little.
+ * The tops: images, the labels for each kind of box, the boxes of ground truth (one per image if the number is unknown), and
+ * for EvalData the sizes of the images.
+ * @param image The first top's shape, if it is given; the labels' shapes follow from it.
+ * @returns Null for another layer, or if the prototxt does not determine the shapes
  */
 export function detectionDataShapes(layer: LayerParameter, image: Shape | undefined): Shape[] | null {
   const of = Object.hasOwn(PARAMS, layer.type ?? '') ? PARAMS[layer.type!] : undefined;
@@ -56,7 +56,9 @@ export function detectionDataShapes(layer: LayerParameter, image: Shape | undefi
   return tops > all.length ? null : all.slice(0, tops);
 }
 
-/** A crop beats a size; of the short and the long side the short one is the width until images are read. */
+/**
+ * A crop takes precedence over a size. Of a short and a long side, the short one counts as the width until images are read.
+ */
 function imageShape(p: Sizes): Shape | null {
   const sizes = [
     [p.crop_height, p.crop_width],

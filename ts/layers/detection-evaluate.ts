@@ -1,8 +1,9 @@
 /**
- * DetectionEvaluate (detection_evaluate_layer.cpp of SSD, github.com/weiliu89/caffe, branch ssd, with two bottoms; of Cascade R-CNN,
- * github.com/zhaoweicai/cascade-rcnn, with three, whose boxes are in pixels): found boxes against true ones. It runs on the host, as
- * there. Its rows are [−1, class, how many true boxes, −1, −1] for each class, then [image, class, score, right, wrong] for each
- * found box; neither right nor wrong is what matches a difficult box that does not count.
+ * DetectionEvaluate compares found boxes with ground truth (detection_evaluate_layer.cpp of SSD, github.com/weiliu89/caffe,
+ * branch ssd, with two bottoms; of Cascade R-CNN, github.com/zhaoweicai/cascade-rcnn, with three, whose boxes are in
+ * pixels). It runs on the host, as there. Its rows are [−1, class, number of true boxes, −1, −1] for each class, then
+ * [image, class, score, right, wrong] for each found box. A match with a difficult box that does not count is neither right
+ * nor wrong.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -43,10 +44,10 @@ interface Truth {
 /** [height, width] of an image. */
 type Size = readonly [number, number];
 
-/** Values of a row of found boxes, of true ones, and of what it makes. */
+/** The number of values per row of found boxes, true boxes, and results. */
 const [FOUND, TRUTH, ROW] = [7, 8, 5] as const;
 
-/** Where a row of found or true boxes has what it says behind the image's number; true boxes say last whether they are difficult. */
+/** The position of the fields after the image's number. The last field of true boxes marks difficult ones. */
 interface Layout {
   readonly label: number;
   readonly score: number;
@@ -56,7 +57,7 @@ interface Layout {
 const SSD: Layout = { label: 1, score: 2, box: 3 };
 const CASCADE: Layout = { label: 5, score: 6, box: 1 };
 
-/** How the boxes of an image are compared. */
+/** The comparison rule for the boxes of an image. */
 interface Comparing {
   readonly inPixels: (box: Box) => Box;
   readonly overlap: (a: Box, b: Box) => number;
@@ -142,7 +143,7 @@ function checkCascade(
     );
 }
 
-/** By class and image, both in ascending order, as C++'s maps. */
+/** By class and image, both ascending, as in C++'s maps. */
 type ByImage<T> = Map<number, Map<number, T[]>>;
 
 function add<T>(to: ByImage<T>, image: number, label: number, box: T): void {
@@ -166,7 +167,7 @@ function foundOf(data: Float32Array, layout: Layout, check: (label: number) => v
   const found: ByImage<Found> = new Map();
   for (let at = 0; at < data.length; at += FOUND) {
     const [image, label] = [Math.trunc(data[at]!), Math.trunc(data[at + layout.label]!)];
-    // An image of Cascade R-CNN has a row where nothing is found: it takes its place among the sizes.
+    // An image of Cascade R-CNN without detections has a row too, which uses up one of the sizes.
     if (image !== -1 && layout === CASCADE && !found.has(image)) found.set(image, new Map());
     if (image === -1 || label === -1) continue;
     check(label);
@@ -187,7 +188,7 @@ function truthsOf(data: Float32Array, layout: Layout, check: (label: number) => 
   return truths;
 }
 
-/** Each found box, the best score first where there are true ones: a true box is found once. */
+/** Each found box, the best score first if there are true ones. A true box can be found once. */
 function judged(
   boxes: readonly Found[],
   truths: readonly Truth[] | undefined,
@@ -215,7 +216,7 @@ const inSsd = (size: Size | null): Comparing => ({
   overlap: (a, b) => overlap(a, b, size === null ? 0 : 1),
 });
 
-/** As large as the image was before it was resized. */
+/** In the size of the image before resizing. */
 function inCascade([height, width]: Size, sizes: Float32Array, image: number): Comparing {
   if (2 * image + 1 >= sizes.length)
     throw new Error(
@@ -228,7 +229,7 @@ function inCascade([height, width]: Size, sizes: Float32Array, image: number): C
   };
 }
 
-/** OutputBBox of bbox_util.cpp: cut at the image, in its pixels. */
+/** OutputBBox of bbox_util.cpp: clipped to the image, in its pixels. */
 function pixels(box: Box, size: Size | null): Box {
   if (size === null) return box;
   const [x1, y1, x2, y2] = box.map((side) => Math.min(Math.max(side, 0), 1)) as unknown as Box;
@@ -236,13 +237,16 @@ function pixels(box: Box, size: Size | null): Box {
   return [x1 * width, y1 * height, x2 * width, y2 * height];
 }
 
-/** JaccardOverlap of bbox_util.cpp: boxes less than a pixel apart have nothing in common, whatever belongs to a length. */
+/**
+ * JaccardOverlap of bbox_util.cpp: boxes that overlap by less than a pixel have no overlap, regardless of the definition of
+ * a length.
+ */
 function overlap(a: Box, b: Box, more: 0 | 1): number {
   const isApart = b[0] > a[2] || b[2] < a[0] || b[1] > a[3] || b[3] < a[1];
   return isApart ? 0 : overlapOf(a, b, more);
 }
 
-/** The sizes of the images in the order in which they come, from a file of "name height width"; read when it is needed. */
+/** The sizes of the images in order, from a file of "name height width", which is read on demand. */
 function sizesOf(context: LayerContext, name: string | undefined): () => Size | null {
   if (name === undefined) return () => null;
   const net = positionOf(context.layer)?.file ?? '';

@@ -1,7 +1,7 @@
 /**
  * SmoothL1Loss (SSD's with two bottoms; MSRA's older one with three; Fast R-CNN's, github.com/rbgirshick/caffe-fast-rcnn,
- * with four) and R-FCN's online hard example mining (github.com/daijifeng001/caffe-rfcn): losses of each region, and
- * BoxAnnotatorOHEM, which keeps the regions of the largest.
+ * with four) and R-FCN's online hard example mining (github.com/daijifeng001/caffe-rfcn): losses per region, and
+ * BoxAnnotatorOHEM, which keeps the regions with the largest losses.
  */
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
@@ -28,7 +28,7 @@ function read(context: LayerContext) {
   return { sigma, outer, inner, channels: elementCount(shape) / (outer * inner) };
 }
 
-/** The loss, and in R-FCN's fork that of each region, which always has four axes. */
+/** The loss, and in R-FCN's fork the loss of each region, which always has four axes. */
 function topsOf(context: LayerContext): Shape[] {
   if (context.topCount < 2) return [[]];
   const [items = 1, , height = 1, width = 1, ...more] = context.shapes[0]!;
@@ -37,14 +37,17 @@ function topsOf(context: LayerContext): Shape[] {
   return [[], [items, 1, height, width]];
 }
 
-/** smooth_L1_loss_layer.cpp: divided by the number of items; MSRA's older one, with three bottoms, by that of places. */
+/**
+ * smooth_L1_loss_layer.cpp: divides by the number of items. MSRA's older one, with three bottoms, divides by the number of
+ * positions.
+ */
 function smoothL1Loss(context: LayerContext): Built {
   const sizes = read(context);
   const divisor = context.shapes.length === 3 ? sizes.outer * sizes.inner : sizes.outer;
   return { operation: { kind: 'smoothL1Loss', divisor, ...sizes }, tops: topsOf(context) };
 }
 
-/** smooth_L1_loss_ohem_layer.cpp: loss_param says what it is divided by. */
+/** smooth_L1_loss_ohem_layer.cpp: loss_param selects the divisor. */
 function smoothL1LossOhem(context: LayerContext): Built {
   const sizes = read(context);
   const { outer, inner } = sizes;

@@ -1,6 +1,6 @@
 /**
- * DetectionOutput: boxes with classes and scores, of SSD (github.com/weiliu89/caffe, branch ssd) and, with boxes that are
- * refined twice, of RefineDet (github.com/sfzhang15/RefineDet; arXiv:1711.06897).
+ * DetectionOutput: boxes with classes and scores. SSD's (github.com/weiliu89/caffe, branch ssd), and RefineDet's, whose
+ * boxes are refined twice (github.com/sfzhang15/RefineDet; arXiv:1711.06897).
  */
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
@@ -31,7 +31,7 @@ interface DetectionOutputParameter {
 }
 
 export const CODES = { CORNER: 'corner', CENTER_SIZE: 'centerSize', CORNER_SIZE: 'cornerSize' } as const;
-/** Above it is every float. */
+/** Larger than every float. */
 const NO_THRESHOLD = -3.4028234663852886e38;
 
 /** detection_output_layer.cpp */
@@ -120,7 +120,7 @@ function detectionOutput(context: LayerContext): Built {
   return { ...layer.built([layer.one(asTheyAre, [corners, kept, origin], top)]), rows: 0 };
 }
 
-/** Whether the fourth bottom is the picture that SSD's `visualize` shows, else RefineDet's scores of being an object. */
+/** Whether the fourth bottom is the image that SSD's `visualize` shows. Otherwise it has RefineDet's objectness scores. */
 function showsPicture(context: LayerContext, { images, boxes }: RefinedSizes): boolean {
   const [, , , fourth, moves] = context.shapes as [Shape, Shape, Shape, Shape, Shape?];
   if (moves !== undefined || context.layer.detection_output_param?.objectness_score !== undefined)

@@ -31,7 +31,7 @@ export function buildTargets(context: LayerContext): Built {
 const paramOf = (context: LayerContext) =>
   readPythonParam(context.layer, (text, at) => context.fail('proposal', text, at));
 
-/** lib/fast_rcnn/config.py (RNG_SEED). */
+/** The seed in lib/fast_rcnn/config.py (RNG_SEED). */
 const SEED = 3;
 
 const sizeOf = ([x1, y1, x2, y2]: Box) => [x2 - x1 + 1, y2 - y1 + 1] as const;
@@ -39,7 +39,7 @@ const sizeOf = ([x1, y1, x2, y2]: Box) => [x2 - x1 + 1, y2 - y1 + 1] as const;
 /** Corners are pixels. */
 const overlap = (a: Box, b: Box): number => overlapOf(a, b, 1);
 
-/** lib/fast_rcnn/bbox_transform.py: what moves a box to another one. */
+/** lib/fast_rcnn/bbox_transform.py: the regression from a box to another one. */
 function deltas(from: Box, to: Box): readonly number[] {
   const [width, height] = sizeOf(from);
   const [wide, tall] = sizeOf(to);
@@ -58,7 +58,7 @@ function truthsIn(data: Float32Array): Truth[] {
     .map((row) => ({ box: [row[0]!, row[1]!, row[2]!, row[3]!], label: row[4]! }));
 }
 
-/** The truth that overlaps a box most. */
+/** The true box that overlaps a box most. */
 function best(box: Box, truths: readonly Truth[]): { index: number; overlap: number } {
   let found = { index: -1, overlap: -1 };
   truths.forEach((truth, index) => {
@@ -102,7 +102,7 @@ function anchorTargets(context: LayerContext): JavaScriptLayer {
             return;
           inside.push({ place, anchor: index, box, best: best(box, truths) });
         });
-      // Of each truth the anchors that overlap it most are positive, however little that is.
+      // For each true box, the anchors with the largest overlap are positive, however small it is.
       const most = truths.map(({ box }) => Math.max(0, ...inside.map((each) => overlap(each.box, box))));
       const isPositive = (each: (typeof inside)[number]) =>
         each.best.overlap >= positive ||
@@ -143,7 +143,7 @@ function proposalTargets(context: LayerContext): JavaScriptLayer {
   const classes = param.positive('num_classes');
   const [regions, truth] = context.shapes as [Shape, Shape];
   const asked = param.number('BATCH_SIZE') ?? 128;
-  // R-FCN's configuration for hard examples: all of them.
+  // R-FCN's configuration for hard examples uses all of them.
   const batch = asked > 0 ? asked : (regions[0] ?? 0) + (truth[0] ?? 0);
   const share = param.number('FG_FRACTION') ?? 0.25;
   const from = param.number('FG_THRESH') ?? 0.5;
@@ -152,7 +152,7 @@ function proposalTargets(context: LayerContext): JavaScriptLayer {
   const draw = seededRandom(SEED);
   return {
     shapes() {
-      // Of four axes, as py-R-FCN's: its losses of each region are added.
+      // With four axes as in py-R-FCN, where the losses of each region are added.
       const boxes = [batch, 4 * classes, 1, 1];
       return [[batch, 5], [batch, 1, 1, 1], boxes, boxes, boxes];
     },
@@ -186,7 +186,7 @@ function proposalTargets(context: LayerContext): JavaScriptLayer {
         if (row % found.length >= objects.length) continue;
         const { box: object, label } = truths[of.index]!;
         labels[row] = label;
-        // Boxes of all objects are of one class where there are two: R-FCN's class-agnostic nets.
+        // With two classes, the boxes of all objects have one class: R-FCN's class-agnostic nets.
         const at = 4 * (classes * row + Math.min(label, classes - 1));
         deltas(box, object).forEach((delta, side) => {
           targets[at + side] = delta / DEVIATIONS[side]!;

@@ -10,11 +10,11 @@ export const detectionLayers: Layers = {
   Permute: { build: permute },
   Normalize: { build: normalize },
   PriorBox: { build: priorBox, bottoms: [2, 2] },
-  // OpenVINO's, whose sizes are written; OpenCV hands its PriorBox of written sizes to it.
+  // OpenVINO's PriorBox with explicit sizes. OpenCV uses it for its own PriorBox with explicit sizes.
   PriorBoxClustered: { build: priorBox, bottoms: [2, 2] },
 };
 
-/** permute_layer.cpp: axes that are not named follow in their order. */
+/** permute_layer.cpp: axes that are not listed follow in their order. */
 function permute(context: LayerContext): Built {
   const shape = context.shapes[0]!;
   const { order: named = [] }: { order?: number[] } = context.layer.permute_param ?? {};
@@ -81,10 +81,10 @@ interface PriorBoxParameter {
   readonly keras: boolean;
 }
 
-/** The most boxes of a cell (native/operations/prior-boxes). */
+/** The largest number of boxes per cell (native/operations/prior-boxes). */
 const MOST_BOXES = 64;
 
-/** prior_box_layer.cpp: only the sizes of its bottoms matter, the feature map's and the image's. */
+/** prior_box_layer.cpp: only the sizes of its bottoms, a feature map and an image, are used. */
 function priorBox(context: LayerContext): Built {
   const [, , height, width] = planesOf(context);
   const image = context.shapes[1]!;
@@ -107,7 +107,7 @@ function priorBox(context: LayerContext): Built {
       kind: 'priorBoxes',
       widths,
       heights,
-      // Those of the layer stay in their order, where the coordinates change theirs.
+      // The layer's own variances keep their order; the coordinates change theirs.
       variances: p.yx_order ? [1, 0, 3, 2].map((i) => variances[i]!) : variances,
       height,
       width,
@@ -124,7 +124,7 @@ function priorBox(context: LayerContext): Built {
   return layer.built([p.yx_order ? inPairsSwapped(layer, top) : top]);
 }
 
-/** Each second value before the one that it follows: y before x. */
+/** Swaps adjacent values: y before x. */
 function inPairsSwapped(layer: Composition, part: Part): Part {
   const pairs = elementCount(part.shape) / 2;
   const halves = layer.add(
@@ -138,7 +138,10 @@ function inPairsSwapped(layer: Composition, part: Part): Part {
   return layer.reshape(layer.one({ kind: 'concat', axis: 1 }, halves.toReversed(), [pairs, 2]), part.shape);
 }
 
-/** Boxes whose sizes are written (OpenCV's prior_box_layer.cpp; box_width and box_height in synopsys-caffe); null: none are. */
+/**
+ * Boxes with explicit sizes (OpenCV's prior_box_layer.cpp; box_width and box_height in synopsys-caffe); null if there are
+ * none.
+ */
 function writtenBoxes(
   context: LayerContext,
   p: PriorBoxParameter,
@@ -169,8 +172,8 @@ function writtenBoxes(
 }
 
 /**
- * For each min_size its square, the square between it and max_size, and one box for each aspect ratio; in another order where
- * synopsys-caffe has them as TensorFlow or Keras do.
+ * For each min_size its square, the square between it and max_size, and one box for each aspect ratio. synopsys-caffe has
+ * other orders, those of TensorFlow and Keras.
  */
 function boxesOfCell(
   context: LayerContext,
@@ -204,7 +207,7 @@ function boxesOfCell(
     );
   const ratios = ratiosOf(p);
   const boxes = least.flatMap((size, i): Box[] => {
-    // SSD keeps sizes as integers.
+    // SSD stores sizes as integers.
     const side = Math.trunc(size);
     const length = most.length === 0 ? null : Math.sqrt(side * Math.trunc(most[i]!));
     const square =
@@ -229,7 +232,7 @@ function boxesOfCell(
 
 type Box = readonly [width: number, height: number];
 
-/** Those that are not 1, each once, its inverse behind it; in Keras's order all inverses lie behind all ratios. */
+/** The ratios other than 1, each once and followed by its inverse. In Keras's order all inverses follow all ratios. */
 function ratiosOf({ aspect_ratio: given = [], flip, keras }: PriorBoxParameter): number[] {
   const ratios = [1];
   const isNew = (ratio: number) => !ratios.some((known) => Math.abs(known - ratio) < 1e-6);
@@ -238,11 +241,11 @@ function ratiosOf({ aspect_ratio: given = [], flip, keras }: PriorBoxParameter):
   return ratios.slice(1);
 }
 
-/** The min_size of the first map of TensorFlow's SSDs of 300 pixels, whose square synopsys-caffe makes smaller on each side. */
+/** The min_size of the first map of TensorFlow's SSDs of 300 pixels, whose square synopsys-caffe reduces on each side. */
 const TENSORFLOWS_LEAST = 60;
 const CUT = 0.05;
 
-/** @param image What the cut is a share of. */
+/** @param image The size that the reduction is relative to. */
 function shrunk(context: LayerContext, side: number, [height, width]: readonly [number, number]): Box {
   const box: Box = [side - 2 * CUT * width, side - 2 * CUT * height];
   if (!(Math.min(...box) > 0))
@@ -254,7 +257,7 @@ function shrunk(context: LayerContext, side: number, [height, width]: readonly [
   return box;
 }
 
-/** One number for both sides, or one each; null: none is given. */
+/** One number for both sides, or one for each; null if none is given. */
 function sides(
   context: LayerContext,
   p: PriorBoxParameter,
@@ -291,7 +294,7 @@ function unitLength(context: LayerContext): Built {
   const shape = context.shapes[0]!;
   const outer = shape[0] ?? 1;
   const inner = elementCount(shape) / outer;
-  // Its versions differ where an item is a map: the length of all of it, or of each place.
+  // Its versions differ if an item is a map: the norm is that of the whole item, or that of each position.
   if (type !== 'L2' || learnsNorm || shape.length < 2 || inner !== shape[1])
     context.fail(
       'unsupported',

@@ -19,12 +19,12 @@ function dropout(context: LayerContext): Built {
   }>('DropoutParameter', context.layer.dropout_param);
   if (!(ratio >= 0 && ratio < 1))
     context.fail('dropout-ratio', `dropout_ratio must be at least 0 and below 1, found ${ratio}`);
-  // dropout_layer.cpp of SegNet's fork: a Bayesian SegNet is run many times, whose answers differ (arXiv:1511.02680).
+  // dropout_layer.cpp of SegNet's fork: a Bayesian SegNet runs several times with different results (arXiv:1511.02680).
   const isTest = context.state.phase === 'TEST' && !drawsInTest;
   const shape = context.shapes[0]!;
   if (scalesInTraining)
     return { operation: isTest ? { kind: 'identity' } : { kind: 'dropout', ratio }, tops: [shape] };
-  // dropout_layer.cpp of Fast R-CNN's fork: what is kept is not scaled, and in phase TEST all is scaled down instead.
+  // dropout_layer.cpp of Fast R-CNN's fork: it does not scale kept values. In phase TEST it scales all values down instead.
   const layer = new Composition(context.shapes);
   const [x] = layer.bottoms as [Part];
   const dropped = isTest ? x : layer.one({ kind: 'dropout', ratio }, [x], shape);

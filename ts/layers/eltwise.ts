@@ -1,4 +1,7 @@
-/** Eltwise: the sum, product or maximum of blobs of one shape; of one blob alone, as in FlowNet's fork, the sum with its coefficient. */
+/**
+ * Eltwise: the sum, product or maximum of blobs of one shape. With a single blob, as in FlowNet's fork, it applies the sum's
+ * coefficient.
+ */
 import { showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';

@@ -1,4 +1,4 @@
-/** Embed and Parameter: learnable blobs that are looked up, or are a blob of the net as they are. */
+/** Embed and Parameter: learnable blobs that are read by index, or used as a blob of the net. */
 import { withDefaults } from '../caffe/net-parameter.ts';
 import { dimsOf } from './data.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
@@ -28,7 +28,7 @@ function embed(context: LayerContext): Built {
   };
 }
 
-/** parameter_layer.hpp: it has no filler, so that it begins with zeros. */
+/** parameter_layer.hpp: it has no filler, so it starts with zeros. */
 function parameter(context: LayerContext): Built {
   const { shape } = withDefaults<{ shape?: { dim?: number[] } }>(
     'ParameterParameter',

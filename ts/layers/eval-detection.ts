@@ -1,7 +1,8 @@
 /**
- * EvalDetection of Intel's fork (github.com/intel/caffe, eval_detection_layer.cpp): boxes of a map of YOLO's second version against
- * true ones. The row of each image has how many true boxes each class has, then class, score, right and wrong of each found box;
- * a box of a class that is there, which overlaps none of it enough, is neither. Rows end in zeros.
+ * EvalDetection of Intel's fork (github.com/intel/caffe, eval_detection_layer.cpp) compares the boxes of a map of YOLO v2
+ * with ground truth. The row of each image has the number of true boxes of each class, then class, score, right and wrong
+ * for each found box. A box of a present class that does not overlap any true box enough is neither. Rows are filled with
+ * zeros.
  */
 import { showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
@@ -13,7 +14,7 @@ import { type Size, saidBox, sigmoid, sizesOfBoxes } from './yolo-boxes.ts';
 import { type CentredBox, centredOverlap, truthLayout, truthsOf, type YoloTruth } from './yolo-truth.ts';
 
 export const evalDetectionLayers: Layers = {
-  // A third bottom, the images, is read by nothing.
+  // Nothing reads the third bottom, the images.
   EvalDetection: { build: evalDetection, bottoms: [2, 3] },
 };
 
@@ -33,7 +34,7 @@ interface Found {
   readonly box: CentredBox;
 }
 
-/** Boxes that are less sure are none. */
+/** Boxes with a smaller confidence are ignored. */
 const LEAST_SCORE = 0.005;
 
 function evalDetection(context: LayerContext): Built {
@@ -101,7 +102,10 @@ function boxesOf(
   return found;
 }
 
-/** By class, and from the best on, those that no better box of any class overlaps by the threshold; below 0 the fork finds none. */
+/**
+ * The boxes by class and descending score that no better box of any class overlaps by the threshold. With a threshold below
+ * 0 the fork finds none.
+ */
 function suppressed(boxes: readonly Found[], threshold: number): Found[] {
   if (threshold < 0) return [];
   const kept: Found[] = [];
@@ -110,7 +114,7 @@ function suppressed(boxes: readonly Found[], threshold: number): Found[] {
   return kept.filter(({ score }) => score >= LEAST_SCORE).sort((a, b) => a.label - b.label);
 }
 
-/** Class, score, right and wrong of each; a true box is found once. */
+/** Class, score, right and wrong of each box. A true box can be found once. */
 function judged(found: readonly Found[], truths: readonly YoloTruth[], threshold: number): number[][] {
   const taken = new Set<YoloTruth>();
   return found.map(({ label, score, box }) => {

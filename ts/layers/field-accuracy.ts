@@ -1,8 +1,8 @@
 /**
- * How right maps of boxes are: DetectionAccuracy of MS-CNN (github.com/zhaoweicai/mscnn, detection_accuracy_layer.cpp) and
- * DetectionGroupAccuracy of Cascade R-CNN (github.com/zhaoweicai/cascade-rcnn, detection_group_accuracy_layer.cpp). Tops: the share
- * of places whose class is right, and of objects alone; then the mean overlap of objects with where their regressions move them.
- * −1 stands for no places.
+ * The accuracy of maps of boxes: DetectionAccuracy of MS-CNN (github.com/zhaoweicai/mscnn, detection_accuracy_layer.cpp) and
+ * DetectionGroupAccuracy of Cascade R-CNN (github.com/zhaoweicai/cascade-rcnn, detection_group_accuracy_layer.cpp). The tops
+ * are the share of positions with the right class, the same for objects only, and the mean overlap of objects with their
+ * predicted boxes. −1 means that there are no positions.
  */
 import { type Message, positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
@@ -42,7 +42,7 @@ interface Parameters {
   readonly top_k?: number;
 }
 
-/** @param least What boxes have at least in common (overlapOfSides). */
+/** @param least The smallest overlap of boxes that counts (overlapOfSides). */
 function accuracy(
   context: LayerContext,
   field: `${string}_param`,
@@ -103,7 +103,7 @@ class Mean {
   }
 }
 
-/** @param laterFirst Of equal scores the later class is the better one: MS-CNN sorts pairs; Cascade R-CNN takes the first. */
+/** @param laterFirst Of equal scores the later class wins: MS-CNN sorts pairs; Cascade R-CNN chooses the first. */
 function isAmongBest(
   { classes, scores, scoreAt }: FieldMaps,
   item: number,
@@ -146,5 +146,5 @@ function overlapWithTruth(
   return overlapOfSides(box, cornered(truth as unknown as Four), least);
 }
 
-/** From the middle to the corner. */
+/** From the centre to the corner. */
 const cornered = ([x, y, width, height]: Four): Four => [x - width / 2, y - height / 2, width, height];
