@@ -151,7 +151,7 @@ test('a database that lacks a file or is truncated is refused with its name', as
   );
   await spoilt(
     (root) => writeFileSync(join(root, 'MANIFEST-000009'), 'x'.repeat(200)),
-    /MANIFEST-000009: byte 0: it is truncated/,
+    /MANIFEST-000009: byte 0: it ends in the middle of a record/,
   );
 });
 

@@ -56,10 +56,14 @@ for (const [name, line, cure] of [
   ['several labels, some with fractions', 'dir/a b.png 0.5 -1 7', /there are 3 labels/],
   ['no label', 'a.jpg', /no label follows the path/],
   ['no label behind a path with a space', 'my cat.jpg', /no label follows the path/],
-  ['a name for a label', 'a.jpg cat', /"cat" is none; number the classes from 0/],
-  ['a fraction for a label', 'a.jpg 0.5', /"0\.5" is none; use HDF5Data for values that are not classes/],
+  ['a name for a label', 'a.jpg cat', /"cat" is not a valid label; number the classes from 0/],
+  [
+    'a fraction for a label',
+    'a.jpg 0.5',
+    /"0\.5" is not a valid label; use HDF5Data for values that are not classes/,
+  ],
   ['a label below 0', 'a.jpg -3', /"-3" is below 0; number the classes from 0/],
-  ['a label beyond 32 bits', 'a.jpg 9999999999', /"9999999999" is none/],
+  ['a label beyond 32 bits', 'a.jpg 9999999999', /"9999999999" is not a valid label/],
   ['a comma between', 'a.jpg,3', /a space must separate them, not ","/],
   ['a semicolon between', 'a.jpg;3', /a space must separate them, not ";"/],
 ] as const)

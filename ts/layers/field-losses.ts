@@ -1,8 +1,9 @@
 /**
- * What region proposals learn by: DetectionLoss of MS-CNN (github.com/zhaoweicai/mscnn, detection_loss_layer.cu; arXiv:1607.07155,
- * section 3.1) and DetectionGroupLoss of Cascade R-CNN (github.com/zhaoweicai/cascade-rcnn, detection_group_loss_layer.cpp). Each
- * is the mean loss of classes over the places that are kept, all objects and some of the background, plus lambda times the mean
- * loss of regressions over objects. The top has two values: this sum, and its second part, as in the forks.
+ * The losses of region proposals: DetectionLoss of MS-CNN (github.com/zhaoweicai/mscnn, detection_loss_layer.cu;
+ * arXiv:1607.07155, section 3.1) and DetectionGroupLoss of Cascade R-CNN (github.com/zhaoweicai/cascade-rcnn,
+ * detection_group_loss_layer.cpp). Each is the mean classification loss over the kept positions, all objects and some of the
+ * background, plus lambda times the mean regression loss over objects. The top has two values, as in the forks: this sum,
+ * and its second part.
  */
 import { seededRandom } from '../base/random.ts';
 import { positionOf } from '../caffe/message.ts';
@@ -42,13 +43,13 @@ interface Rules {
   readonly ignored: number | undefined;
   readonly isSmooth: boolean;
   readonly normalisation: Normalisation;
-  /** How far regressions count, of the centre and of the sides; null: however far. */
+  /** The bounds of regressions, of the centre and of the sides; null: no bounds. */
   readonly bounds: readonly [centre: Range, sides: Range] | null;
 }
 
 type Range = readonly [least: number, most: number];
 
-/** The places that count, item by item, and how much. */
+/** The positions that count, item by item, with their weights. */
 interface Kept {
   /** 1: it does. */
   readonly places: Uint8Array;
@@ -120,7 +121,7 @@ function detectionGroupLoss(context: LayerContext): Built {
       positionOf(param, 'batch_size'),
     );
   const read = fieldMapsOf(context, p, param);
-  // The fork bounds where both fields are written, whatever their defaults.
+  // The fork applies bounds if both fields are written, whatever their defaults.
   const isBound = param?.field_xyr !== undefined && param?.field_whr !== undefined;
   const rules = rulesOf(context, p, p.bbox_loss_type === 'Smooth_L1', isBound);
   const draw = seededRandom(SEED);
@@ -135,7 +136,7 @@ function detectionGroupLoss(context: LayerContext): Built {
   });
 }
 
-/** @throws Error for a class that no score is of, with its place */
+/** @throws Error for a class without a score, with its position */
 function checkClasses(maps: FieldMaps, { objectness, ignored }: Rules): void {
   eachPlace(maps, (item, place) => {
     const label = classAt(maps, item, place);
@@ -147,7 +148,7 @@ function checkClasses(maps: FieldMaps, { objectness, ignored }: Rules): void {
   });
 }
 
-/** Objects together weigh as 1 to bg_multiple of the background (pos_neg_weighted). */
+/** All objects together weigh 1 to bg_multiple of the background (pos_neg_weighted). */
 function balance(maps: FieldMaps, { places, weights }: Kept, multiple: number): void {
   const sums = { objects: 0, others: 0, count: 0 };
   eachPlace(maps, (item, place, index) => {
@@ -201,7 +202,7 @@ function classLoss(
   return sum;
 }
 
-/** Regressions beyond their bounds count as at them; a diff goes down to them as if they were there. */
+/** Regressions beyond their bounds count as if they were at them. Their diffs are computed at the bounds. */
 function boxLoss(maps: FieldMaps, { places }: Kept, rules: Rules, diffs: Float32Array): number {
   const { bounds, ignored, isSmooth, lambda } = rules;
   const counts = (item: number, place: number, index: number) => {
@@ -228,7 +229,7 @@ function boxLoss(maps: FieldMaps, { places }: Kept, rules: Rules, diffs: Float32
   return count === 0 ? 0 : sum / count;
 }
 
-/** What the regressions of a place should be. */
+/** The target regressions of a position. */
 function targetAt(maps: FieldMaps, item: number, place: number, { means, stds }: Normalisation): number[] {
   const { width, height } = maps.fields[item % maps.fields.length]!;
   const said = (k: number) => maps.labels[maps.labelAt(item, BOX_PLANE + k, place)]!;
@@ -236,7 +237,7 @@ function targetAt(maps: FieldMaps, item: number, place: number, { means, stds }:
   return [
     (said(0) - x) / width,
     (said(1) - y) / height,
-    // Objects have two pixels at least.
+    // Objects are at least two pixels wide and high.
     Math.log(Math.max(said(2), 2) / width),
     Math.log(Math.max(said(3), 2) / height),
   ].map((each, k) => (each - means[k]!) / stds[k]!);

@@ -10,8 +10,8 @@ export const filterLayers: Layers = {
 };
 
 /**
- * How many items pass is known only as a net runs: it is built with all of them, as Caffe's is, and again for each number
- * that occurs (device/selection.ts), with their indices as an input.
+ * The number of selected items is known only when a net runs. Like Caffe's, the net is built with all items. It is built
+ * again for each number that occurs (device/selection.ts), with the items' indices as an input.
  */
 function filter(context: LayerContext): Built {
   const count = context.shapes.length - 1;
@@ -39,7 +39,7 @@ function filter(context: LayerContext): Built {
     );
   const layer = new Composition(context.shapes);
   const selected = context.state.selected?.[context.layer.name ?? ''] ?? selector[0]!;
-  // Caffe's blobs may be empty; here one item stands for none, and is taken off what comes out.
+  // Caffe's blobs may be empty. Here one item replaces an empty blob, and is removed from the result.
   const rows = Math.max(selected, 1);
   const indices = layer.selected(layer.bottoms[count]!, rows);
   const tops = layer.bottoms.slice(0, -1).map((bottom) => {

@@ -1,8 +1,8 @@
 /**
- * FrcnnOutput of Cascade R-CNN (github.com/zhaoweicai/cascade-rcnn, frcnn_output_layer.cpp): the detections of one image, from
- * probabilities of classes, regressions, the regions that they move and the size of the image. Rows are [0, x1, y1, x2, y2, class,
- * probability]; the first one is [0, −1 …], so that there is one where nothing is found, and those behind the last are −1.
- * `save_output_param` writes no files here: detect and evaluate do.
+ * FrcnnOutput of Cascade R-CNN (github.com/zhaoweicai/cascade-rcnn, frcnn_output_layer.cpp): the detections of one image,
+ * from class probabilities, regressions, the regions that they move and the size of the image. Rows are [0, x1, y1, x2, y2,
+ * class, probability]. The first row is [0, −1 …], so that there is a row even without detections. Rows after the last
+ * detection are −1. `save_output_param` writes no files here; detect and evaluate do.
  */
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
@@ -66,7 +66,7 @@ function frcnnOutput(context: LayerContext): Built {
         const number = from!.data[row * width]!;
         if (number > 0)
           throw new Error(`region ${row} belongs to image ${number}, but the batch is one image`);
-        // What no region is has no detections.
+        // Rows without a region have no detections.
         return number === 0;
       });
       const boxOf = (row: number, k: number): Corners => {
@@ -100,7 +100,7 @@ function frcnnOutput(context: LayerContext): Built {
   return { ...buildJavaScript(layer, context), rows: 0 };
 }
 
-/** So many of the best, by class and from the best on; 0: all. */
+/** The best detections by class in descending order, up to a number; 0: all. */
 function bestOf(found: readonly Found[], limit: number): readonly Found[] {
   if (limit === 0 || found.length <= limit) return found;
   const best = found.toSorted((a, b) => b.score - a.score).slice(0, limit);

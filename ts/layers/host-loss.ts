@@ -1,20 +1,20 @@
-/** Losses that are computed on the host, as the forks that bring them do: their diffs are found with them. */
+/** Losses that the host computes, together with their diffs, as in the forks that define them. */
 import { elementCount, type Shape } from '../base/shape.ts';
 import { Composition } from './compose.ts';
 import { infoOf, type JavaScriptBlob, type JavaScriptLayer } from './javascript.ts';
 import type { Built, LayerContext } from './layer.ts';
 
-/** What a loss comes to, and the diffs of the bottoms that learn, in their order, for a loss_weight of 1. */
+/** The value of a loss, and the diffs of the bottoms that receive them, in their order, for a loss_weight of 1. */
 export interface LossWithDiffs {
   readonly loss: readonly number[];
   readonly diffs: readonly Float32Array[];
 }
 
 /**
- * A loss whose diffs are kept beside it, in tops that the net does not see, until the backward pass scales them: what it draws by
- * chance, or picks as hard, is the same in both passes.
- * @param top The loss's shape; the diff of its first value scales the gradient.
- * @param learning How many of the bottoms, from the first on, a diff goes down to.
+ * A loss that keeps its diffs in tops that the net does not see, until the backward pass scales them. So random samples and
+ * hard examples are the same in both passes.
+ * @param top The loss's shape. The diff of its first value scales the gradient.
+ * @param learning The number of bottoms, from the first on, that receive a diff.
  */
 export function buildHostLoss(
   context: LayerContext,

@@ -1,4 +1,4 @@
-/** Every layer type that is built, beside Input, Silence and the data layers: one file for each type or close family. */
+/** Every layer type that can be built, except Input, Silence and the data layers: one file for each type or close family. */
 import type { CodeOf } from '../base/error-codes.ts';
 import { nearest } from '../base/suggest.ts';
 import { forkOfLayerType } from '../caffe/fork-fields.ts';
@@ -104,7 +104,7 @@ export const layerRules: Layers = {
   ...yoloLosses,
 };
 
-/** The rule of a layer: by its type, and by its module where that is Python's; undefined: none. */
+/** The rule of a layer, by its type or, for Python's, by its module; undefined if there is none. */
 export function ruleOf(layer: LayerParameter): LayerRule | undefined {
   const { type = '' } = layer;
   if (type === 'Python') return pythonRule(layer);
@@ -113,7 +113,7 @@ export function ruleOf(layer: LayerParameter): LayerRule | undefined {
 
 const MANY: Count = [0, Number.POSITIVE_INFINITY];
 
-/** What stands for a Python layer: a function that was registered, else what is known of public modules. */
+/** The replacement of a Python layer: a registered function, or else the rule of a known public module. */
 function pythonRule(layer: LayerParameter): LayerRule | undefined {
   const own = javaScriptLayerOf(layer);
   if (own?.forward !== undefined || (own !== undefined && (layer.bottom ?? []).length > 0))
@@ -121,20 +121,23 @@ function pythonRule(layer: LayerParameter): LayerRule | undefined {
   return own === undefined ? publicModuleRule(layer) : undefined;
 }
 
-/** Whether a layer's first top counts in the net's loss: by its rule (OHEM losses too), or by a name that nothing here builds. */
+/**
+ * Whether a layer's first top counts in the net's loss, by its rule (including OHEM losses) or, for unknown types, by the
+ * name.
+ */
 export const isLossType = (type = ''): boolean =>
   type.endsWith('Loss') || (Object.hasOwn(layerRules, type) && layerRules[type]!.isLoss === true);
 
-/** The layer types that can be built, beside Input, Silence and the data layers. */
+/** The layer types that can be built, except Input, Silence and the data layers. */
 export const supportedLayerTypes: readonly string[] = Object.keys(layerRules).sort();
-// The rest of what BVLC's layer factory lists, which is not run here, and what does instead.
+// The other types of BVLC's layer factory, which resnode does not run, with the alternatives.
 const OTHER_BVLC_TYPES: Readonly<Record<string, string>> = {
   Python:
     'it is code in a module of its own; give a JavaScript function for it (registerLayers, or --layers FILE), or replace it by layers; if it has no bottoms, its tops become inputs when their shapes are given (--input-shape)',
 };
 
 /**
- * The code and the sentence for a layer type that has no rule.
+ * The error code and message for a layer type without a rule.
  * @param supported The types that have a rule.
  */
 export function explainLayerType(
@@ -164,7 +167,7 @@ export function explainLayerType(
   return { code: 'unknown-type', text: `layer type "${type}" is not supported${hint} ${list}` };
 }
 
-/** What to do about a layer that is not there: a net is run without its losses, and a layer without weights can be a function. */
+/** The hint for an unsupported layer: run the net without its losses, or replace a layer without weights by a function. */
 function ownLayerCure(type: string): string {
   const deploy = isLossType(type)
     ? 'to run the net, use its deploy file, or let resnode print --deploy write it; '

@@ -1,4 +1,4 @@
-/** The shapes of a net's inputs: written, given from outside, or those of the data that a layer reads. */
+/** The shapes of a net's inputs: from the prototxt, from the caller, or from the data of a layer. */
 
 import type { Shape, Shapes } from '../base/shape.ts';
 import type { LayerParameter } from '../caffe/net-parameter.ts';
@@ -8,13 +8,13 @@ import { givenShapes } from './javascript.ts';
 import type { Fail } from './layer.ts';
 import { publicDataShapes } from './public-modules.ts';
 
-/** Shapes that replace, or give, those of inputs, and the first dimension of all of them. */
+/** Shapes that replace or supply those of inputs, and the first dimension of all inputs. */
 interface GivenShapes {
   readonly inputShapes?: Shapes;
   readonly batch?: number;
 }
 
-/** The shapes of the tops of a layer that nothing feeds; null: it is no input. */
+/** The shapes of the tops of a layer without bottoms; null if it is not an input. */
 export function inputShapesOf(
   layer: LayerParameter,
   phase: 'TRAIN' | 'TEST',
@@ -23,7 +23,7 @@ export function inputShapesOf(
 ): (Shape | undefined)[] | null {
   const { type = '', top: tops = [], bottom = [] } = layer;
   const isData = DATA_TYPES.includes(type);
-  // A layer of any other type, Python's or a fork's, that nothing feeds is an input where all its tops have shapes.
+  // A layer of any other type, Python's or a fork's, without bottoms is an input if all its tops have shapes.
   const isOther = !isData && ruleOf(layer) === undefined && tops.length > 0;
   if (type !== 'Input' && !isData && !isOther) return null;
   const known = (found: readonly Shape[] | null) =>
@@ -48,7 +48,7 @@ export function inputShapesOf(
 const withBatch = (shape: Shape, batch: number): Shape =>
   shape.length === 0 ? shape : [batch, ...shape.slice(1)];
 
-// input_layer.cpp: shape once, once a top, or not at all, where it is given from outside.
+// input_layer.cpp: one shape, one for each top, or none if the caller gives it.
 function writtenShapes(layer: LayerParameter, given: Shapes, fail: Fail): (Shape | undefined)[] {
   const tops = layer.top ?? [];
   const written = ((layer.input_param?.shape ?? []) as { dim?: number[] }[]).map(dimsOf);

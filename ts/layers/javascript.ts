@@ -1,6 +1,7 @@
 /**
- * Layers that are functions in JavaScript, as Caffe's Python layers are in Python: by name, for the whole process, as Caffe's
- * own registry is. The device's thread waits while such a layer computes on the event loop, or in a worker that it asks.
+ * Layers that are functions in JavaScript, as Caffe's Python layers are in Python. They are registered by name for the whole
+ * process, as in Caffe's own registry. The device's thread waits while such a layer computes on the event loop, or in a
+ * worker that it uses.
  */
 import { inspect } from 'node:util';
 import { ArgumentError } from '../base/errors.ts';
@@ -31,27 +32,27 @@ export interface JavaScriptBlob {
   readonly data: Float32Array;
 }
 
-/** An array a top. */
+/** One array for each top. */
 export type TopValues = readonly Float32Array[];
-/** An array a bottom; null: 0. */
+/** One array for each bottom; null: 0. */
 export type BottomDiffs = readonly (Float32Array | null)[];
 
-/** What `registerLayers` takes: one kind of layer, for all layers of nets that name it. */
+/** The argument of `registerLayers`: one kind of layer, for all layers of nets with its name. */
 export interface JavaScriptLayer {
-  /** The shapes of the tops; called whenever a net is built. What it throws is the net's error. */
+  /** Returns the shapes of the tops. It is called whenever a net is built. Its errors become errors of the net. */
   readonly shapes: (layer: JavaScriptLayerInfo) => readonly Shape[];
   /**
-   * The tops' values, one array a top, or a promise of them, for which the device waits: an AbortSignal ends the run at
-   * once, and what the promise comes to is then ignored. Without it a layer without bottoms is an input of the net, which
-   * the caller feeds.
+   * Returns the tops' values, one array for each top, or a promise of them, for which the device waits. An AbortSignal ends
+   * the run at once, and the promise's result is then ignored. Without this function, a layer without bottoms is an input of
+   * the net, which the caller supplies.
    */
   readonly forward?: (
     bottoms: readonly JavaScriptBlob[],
     layer: JavaScriptLayerInfo,
   ) => TopValues | Promise<TopValues>;
   /**
-   * The bottoms' diffs, one a bottom, null for 0, or a promise of them. Without it no diff goes down. `topDiffs` are of 0
-   * where nothing flows.
+   * Returns the bottoms' diffs, one for each bottom, null for 0, or a promise of them. Without this function no diff goes
+   * down. `topDiffs` are 0 for tops that receive no diff.
    */
   readonly backward?: (
     pass: {
@@ -87,8 +88,8 @@ const REGISTER = signature('registerLayers', {
 const registered = new Map<string, JavaScriptLayer>();
 
 /**
- * Makes functions stand for Caffe's Python layers, in all nets that this process (or worker) reads from now on: `load`,
- * `train`, solvers and tools. Where it is registered, a function is taken before what resnode knows of public modules.
+ * Registers functions for Caffe's Python layers, in all nets that this process (or worker) reads from now on: `load`,
+ * `train`, solvers and tools. A registered function takes precedence over resnode's rule for a public module.
  *
  * ```ts
  * registerLayers({
@@ -100,7 +101,7 @@ const registered = new Map<string, JavaScriptLayer>();
  * });
  * ```
  * @param layers By `module.Layer` of `python_param`, or by `Layer` for any module.
- * @returns Takes them out again; nets that were loaded keep theirs.
+ * @returns A function that unregisters them; nets that are loaded keep theirs.
  * @throws ArgumentError
  */
 export function registerLayers(layers: JavaScriptLayers): () => void {
@@ -118,13 +119,13 @@ export const pythonNames = ({ python_param: param }: LayerParameter) => ({
   layer: String(param?.layer ?? ''),
 });
 
-/** The function that stands for a Python layer; undefined: none. */
+/** The function for a Python layer; undefined if there is none. */
 export function javaScriptLayerOf(layer: LayerParameter): JavaScriptLayer | undefined {
   const names = pythonNames(layer);
   return registered.get(`${names.module}.${names.layer}`) ?? registered.get(names.layer);
 }
 
-/** A function with the layer that it computes. */
+/** A function with its layer. */
 export interface HostFunction {
   /** The layer's: of Python's the function is the user's own. */
   readonly type: string;
@@ -147,8 +148,8 @@ export const infoOf = (
 });
 
 /**
- * The shapes of the tops of a layer that its function leaves to the caller; null: it computes them.
- * @param refuse Makes the error for shapes that cannot be.
+ * The shapes of a layer's tops that the caller supplies; null if its function computes them.
+ * @param refuse Creates the error for invalid shapes.
  */
 export function givenShapes(
   layer: LayerParameter,
@@ -184,7 +185,7 @@ export function shapesOf(
   return shapes as readonly Shape[];
 }
 
-/** How the functions of a layer are called. */
+/** A description of the call of a layer's functions. */
 const CALLED = {
   shapes: 'shapes({ bottoms, tops, param, phase, … }), where bottoms are shapes',
   forward: 'forward([{ shape, data }, …], { bottoms, tops, param, … })',
@@ -192,13 +193,13 @@ const CALLED = {
     'backward({ bottoms, tops, topDiffs }, { bottoms, tops, param, … }), each a list of { shape, data }',
 } as const;
 
-/** What a function threw; where it took its arguments for something else, how it is called. */
+/** An error of a function. If it used its arguments wrongly, the message shows how it is called. */
 function said(name: keyof typeof CALLED, error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return error instanceof TypeError ? `${error.message}; it is called as ${CALLED[name]}` : error.message;
 }
 
-/** What native code calls on the event loop: see NativeHostFunction. */
+/** The function that native code calls on the event loop: see NativeHostFunction. */
 export function hostCaller(functions: readonly HostFunction[]) {
   return (
     index: number,

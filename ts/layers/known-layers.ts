@@ -1,4 +1,4 @@
-/** Layers of types that are not run, and bottoms that no layer makes: what a net is refused for, and the cure. */
+/** The errors for layers of unsupported types, and for bottoms that no layer makes, with hints. */
 
 import { nearest } from '../base/suggest.ts';
 import { refusalOf } from '../caffe/message.ts';
@@ -15,8 +15,8 @@ const isKnownType = (layer: LayerParameter): boolean =>
   (DATA_TYPES.includes(layer.type ?? '') && (layer.bottom ?? []).length === 0);
 
 /**
- * Refuses a net of which a fork's fields were left out, before it is written anew without them: a foreign layer by its
- * type, a known one by the field.
+ * Refuses a net that was read without a fork's fields before it is written without them: a foreign layer for its type, a
+ * known one for the field.
  * @throws GraphError, PrototxtError
  */
 export function refuseForeignLayers(layers: readonly LayerParameter[]): void {
@@ -45,7 +45,7 @@ function refuseType(layer: LayerParameter): never {
  */
 export function refuseUnknown(layer: LayerParameter, layers: readonly LayerParameter[]): void {
   const refusal = refusalOf(layer);
-  // What a fork added to a layer matters only where all types are there.
+  // A fork's extensions of a layer matter only if all types are supported.
   const unknown =
     refusal === undefined
       ? layer
@@ -54,7 +54,7 @@ export function refuseUnknown(layer: LayerParameter, layers: readonly LayerParam
   if (refusal !== undefined) throw refusal;
 }
 
-/** Why no layer above makes a bottom of this name. */
+/** The reason why no layer above makes a bottom with this name. */
 export function unknownBottom(
   name: string,
   layer: LayerParameter,
@@ -71,7 +71,7 @@ export function unknownBottom(
   return `${found}${near === undefined ? '' : `; did you mean "${near}"?`}`;
 }
 
-/** In which state a layer that was filtered out is there, and the flags for it. */
+/** The state in which a filtered layer would be present, and the flags for it. */
 function describeState({ name = '', type = '', include = [], exclude = [] }: LayerParameter): string {
   const flags = include.map(({ phase, stage = [] }) =>
     [

@@ -1,4 +1,4 @@
-/** A layer's rule, and what it builds with: values, parameters, refusals, all tied to the layer at hand. */
+/** A layer's rule and the context in which it builds the layer: values, parameters and errors. */
 
 import type { CodeOf } from '../base/error-codes.ts';
 import { GraphError, type Position } from '../base/errors.ts';
@@ -13,20 +13,20 @@ export interface LayerContext {
   readonly state: BuildState;
   readonly shapes: readonly Shape[];
   readonly topCount: number;
-  /** Adds (or, by `param { name }`, shares) the layer's next parameter. `statistic`: BatchNorm's, which never learns. */
+  /** Adds the layer's next parameter, or shares one by `param { name }`. `statistic`: BatchNorm's, which never learns. */
   parameter(
     shape: Shape,
     filler: object | undefined,
     options?: { statistic?: boolean; mutable?: boolean },
   ): ParameterId;
-  /** @param at The layer's field that is wrong, or its place. */
+  /** @param at The wrong field of the layer, or its position. */
   fail(code: CodeOf<'graph'>, message: string, at?: string | Position): never;
 }
 
-/** Refuses the layer at hand. */
+/** Refuses the current layer. */
 export type Fail = (code: CodeOf<'graph'>, text: string, field?: string) => never;
 
-/** Why a layer cannot be built. @param at Its field that is wrong, or its place. */
+/** The error of a layer that cannot be built. @param at Its wrong field, or its position. */
 export function layerError(
   layer: LayerParameter,
   code: CodeOf<'graph'>,
@@ -42,46 +42,46 @@ function place(layer: object, at?: string | Position) {
   return position === undefined ? {} : { position };
 }
 
-/** What decides how layers compute, besides what they say. */
+/** Settings of the net that influence how layers compute. */
 export interface BuildState {
   readonly phase: 'TRAIN' | 'TEST';
-  /** Every BatchNorm uses its global statistics, whatever phase and layer say. */
+  /** Every BatchNorm uses its global statistics, regardless of the phase and the layer. */
   readonly frozenBatchNorm: boolean;
-  /** The net asks for the diffs of all its blobs. */
+  /** The net computes the diffs of all its blobs. */
   readonly forceBackward?: boolean;
-  /** How many items Filter layers select, by name. Default: all. */
+  /** The number of items that each Filter layer selects, by name. Default: all. */
   readonly selected?: Readonly<Record<string, number>>;
 }
 
-/** The sizes of the regions that a ScaleRoute takes; infinite: no bound. */
+/** The sizes of the regions that a ScaleRoute selects; infinite: no bound. */
 export interface Route {
   readonly low_scale: number;
   readonly high_scale: number;
 }
 
-/** A layer's result: the operation and the shapes of its tops; or several operations, which compose.ts puts together. */
+/** The result of a layer: the operation and the shapes of its tops, or several operations, which compose.ts joins. */
 export type Built =
   | {
       readonly operation: Operation;
       readonly tops: readonly Shape[];
-      /** The top of which only the first rows mean something: those up to the last that is not −1 throughout. */
+      /** The top of which only the first rows are valid: those before the rows that are −1 throughout. */
       readonly rows?: number;
     }
   | {
       readonly steps: readonly Step[];
-      /** Of what the steps read and make: the layer's bottoms first, then in the order in which it is made. */
+      /** The shapes of all values of the steps: the layer's bottoms first, then the results in order. */
       readonly shapes: readonly Shape[];
-      /** Which of them are the tops. */
+      /** The indices of the tops among them. */
       readonly made: readonly number[];
       /** As above. */
       readonly rows?: number;
-      /** Its tops are the rows of its bottoms that it takes. */
+      /** Its tops consist of the selected rows of its bottoms. */
       readonly route?: Route;
-      /** Indices of items, an input beside the net's own, and the bottom that selects them. */
+      /** The indices of items, which are an additional input of the net, and the bottom that selects them. */
       readonly selection?: { readonly selector: number; readonly indices: number };
     };
 
-/** One of the operations that a layer becomes; inputs and outputs are indices into `shapes`. */
+/** One of the operations of a layer. Inputs and outputs are indices into `shapes`. */
 export interface Step {
   readonly operation: Operation;
   readonly inputs: readonly number[];
@@ -90,20 +90,20 @@ export interface Step {
   readonly propagateDown?: readonly boolean[];
 }
 
-/** How many bottoms or tops a layer takes. */
+/** The numbers of bottoms or tops that a layer accepts. */
 export type Count = readonly [minimum: number, maximum: number];
 export const ANY: Count = [1, Number.POSITIVE_INFINITY];
 
-/** How a layer type becomes an operation. */
+/** The rule that turns a layer of a type into operations. */
 export interface LayerRule {
   readonly build: (context: LayerContext) => Built;
   /** Default: one. */
   readonly bottoms?: Count;
   /** Default: one. */
   readonly tops?: Count;
-  /** Its first top counts in the net's loss, and has a name where none is written (net.cpp, AutoTopBlobs). */
+  /** Its first top counts in the net's loss, and gets a name if none is written (net.cpp, AutoTopBlobs). */
   readonly isLoss?: boolean;
-  /** Each bottom has a top of its own, all with the same weights. */
+  /** Each bottom has its own top, and all share the weights. */
   readonly eachBottom?: boolean;
 }
 /** Rules by Caffe's layer type. */
@@ -113,7 +113,7 @@ export type Layers = Readonly<Record<string, LayerRule>>;
 const MAX_ELEMENTS = 2 ** 31 - 1;
 const MAX_AXES = 32;
 
-/** Why a blob cannot have a shape, by Caffe's own limits; null: it can. */
+/** The reason why a blob cannot have a shape, by Caffe's own limits; null if it can. */
 export function shapeProblem(shape: Shape): string | null {
   if (shape.length > MAX_AXES)
     return `would have ${shape.length} axes, but Caffe's blobs have up to ${MAX_AXES}`;
@@ -122,7 +122,10 @@ export function shapeProblem(shape: Shape): string | null {
     : `would be ${showShape(shape)}, over Caffe's limit of 2^31 − 1 values`;
 }
 
-/** Refuses a top that no blob can be: for a layer that counts its values as it is built. @param at The field that makes it. */
+/**
+ * Refuses a top that exceeds the limits of a blob, for a layer whose construction depends on its size. @param at The field
+ * that determines it.
+ */
 export function checkTop(context: LayerContext, top: Shape, at?: string | Position): void {
   const problem = shapeProblem(top);
   if (problem !== null) context.fail('too-large', `its top ${problem}`, at);
@@ -137,7 +140,7 @@ export function around(shape: Shape, axis: number): { outer: number; channels: n
   };
 }
 
-/** A possibly negative axis made canonical. */
+/** Makes a possibly negative axis nonnegative. */
 export function canonicalAxis(
   context: LayerContext,
   axis: number,

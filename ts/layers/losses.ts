@@ -26,20 +26,20 @@ interface LossParameter {
   normalize?: boolean;
 }
 
-/** Classes whose weights a loss takes: so many go with a kernel's other arguments. */
+/** The largest number of classes with weights, which are passed with a kernel's other arguments. */
 const MOST_WEIGHTED = 256;
 
 type Normalization = (typeof NORMALIZATIONS)[keyof typeof NORMALIZATIONS];
 
-/** As loss_param says; the legacy `normalize` counts where `normalization` is not written (softmax_loss_layer.cpp, LayerSetUp). */
+/** From loss_param. The legacy `normalize` counts if `normalization` is not written (softmax_loss_layer.cpp, LayerSetUp). */
 function normalizationName({ layer }: LayerContext): string {
   const { normalization, normalize } = (layer.loss_param ?? {}) as Partial<LossParameter>;
   return normalization ?? (normalize === false ? 'BATCH_SIZE' : 'VALID');
 }
 
 /**
- * What loss_param divides a loss of R-FCN's fork by.
- * @returns `fixed`: its PRE_FIXED, at least 1; null: as `normalization` says.
+ * The divisor of a loss of R-FCN's fork from loss_param.
+ * @returns `fixed`: its PRE_FIXED, at least 1; null: as `normalization` says
  */
 export function lossNormalization(context: LayerContext): {
   normalization: Normalization;
@@ -55,11 +55,11 @@ export function lossNormalization(context: LayerContext): {
     : { normalization: knownNormalization(context, name), fixed: null };
 }
 
-/** What loss_param divides any other loss by. */
+/** The divisor of any other loss from loss_param. */
 export const normalizationOf = (context: LayerContext): Normalization =>
   knownNormalization(context, normalizationName(context));
 
-/** R-FCN's fork divides by a fixed number in its own losses alone. */
+/** R-FCN's fork divides by a fixed number only in its own losses. */
 const knownNormalization = (context: LayerContext, name: string): Normalization =>
   Object.hasOwn(NORMALIZATIONS, name)
     ? NORMALIZATIONS[name as keyof typeof NORMALIZATIONS]
@@ -72,14 +72,14 @@ const knownNormalization = (context: LayerContext, name: string): Normalization 
 interface SoftmaxLossParameter {
   ignore_label?: number;
   target_smoothing: number;
-  /** An extension, whose mean is over weights, as torch.nn.CrossEntropyLoss takes it. */
+  /** An extension, whose mean is over weights, as in torch.nn.CrossEntropyLoss. */
   class_weight?: number[];
-  /** SegNet's, whose mean is over places. */
+  /** SegNet's, whose mean is over positions. */
   weight_by_label_freqs: boolean;
   class_weighting?: number[];
 }
 
-/** What weighs the classes of a loss: the field that says it, and the weights; none: []. */
+/** The class weights of a loss, with their field; [] if there are none. */
 function classWeightsOf(
   context: LayerContext,
   {
@@ -106,8 +106,8 @@ function classWeightsOf(
 }
 
 /**
- * softmax_loss_layer.cpp; in R-FCN's fork (SoftmaxWithLoss at first, SoftmaxWithLossOHEM later) a third top is the loss of
- * each place. Smoothing and class_weight are extensions.
+ * softmax_loss_layer.cpp. In R-FCN's fork (SoftmaxWithLoss at first, SoftmaxWithLossOHEM later) a third top has the loss of
+ * each position. Smoothing and class_weight are extensions.
  */
 function softmaxLoss(context: LayerContext): Built {
   const p = withDefaults<SoftmaxLossParameter>('LossParameter', context.layer.loss_param);
@@ -211,7 +211,7 @@ function infogainLoss(context: LayerContext): Built {
   return layer.built([loss, ...probabilities(context, layer, sizes)]);
 }
 
-/** The second top of a loss over a softmax, where there is one: no diff goes down from it. */
+/** The optional second top of a loss over a softmax, from which no diff goes down. */
 function probabilities(
   context: LayerContext,
   layer: Composition,
@@ -222,7 +222,7 @@ function probabilities(
   return [layer.one({ kind: 'softmax', ...sizes }, [scores], scores.shape, [false])];
 }
 
-/** loss_layer.cpp: both bottoms have as many items. */
+/** loss_layer.cpp: both bottoms have the same number of items. */
 function items(context: LayerContext): number {
   const [a, b] = context.shapes as [Shape, Shape];
   if (a.length === 0 || a[0] !== b[0])
@@ -230,7 +230,9 @@ function items(context: LayerContext): number {
   return a[0]!;
 }
 
-/** sigmoid_cross_entropy_loss_layer.cpp: BATCH_SIZE unless something else is written, whatever caffe.proto's default says. */
+/**
+ * sigmoid_cross_entropy_loss_layer.cpp: BATCH_SIZE unless another normalization is written, despite caffe.proto's default.
+ */
 function sigmoidCrossEntropyLoss(context: LayerContext): Built {
   const p: Partial<LossParameter> = context.layer.loss_param ?? {};
   const outer = items(context);
@@ -248,7 +250,7 @@ function sigmoidCrossEntropyLoss(context: LayerContext): Built {
   };
 }
 
-/** One label an item, whatever axes of 1 stand behind it. */
+/** One label per item, regardless of further axes of size 1. */
 function oneLabelEach(context: LayerContext, index: number): { outer: number; channels: number } {
   const outer = items(context);
   const label = context.shapes[index]!;

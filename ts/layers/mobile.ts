@@ -1,5 +1,5 @@
 /**
- * What nets for small machines add: ShuffleChannel (github.com/farmingyard/ShuffleNet), Axpy
+ * Extensions of nets for mobile devices: ShuffleChannel (github.com/farmingyard/ShuffleNet), Axpy
  * (github.com/hujie-frank/SENet), ReLU6 (github.com/chuanqi305/ssd), CReLU (arXiv:1603.05201), Mish and HardSwish
  * (synopsys-caffe). All but the last two are rewritten as layers of BVLC's; depthwise convolutions are in convolution.ts.
  */
@@ -43,7 +43,7 @@ function shuffleChannel(context: LayerContext): Built {
   return layer.built([layer.reshape(layer.permute(grouped, [0, 2, 1, 3]), shape)]);
 }
 
-/** axpy_layer.cpp: a·x + y, a one value for each item and channel. */
+/** axpy_layer.cpp: a·x + y, where a has one value for each item and channel. */
 function axpy(context: LayerContext): Built {
   const [a, x, y] = context.shapes as [readonly number[], readonly number[], readonly number[]];
   if (showShape(x) !== showShape(y))
@@ -83,7 +83,7 @@ function relu6(context: LayerContext): Built {
   return same({ kind: 'clip', min: 0, max: 6, passesBounds: false, inPlace: isInPlace(context) })(context);
 }
 
-/** The ReLU of x and of −x, one behind the other along the channels. */
+/** The ReLU of x and of −x, concatenated along the channels. */
 function crelu(context: LayerContext): Built {
   const { negative_slope: negativeSlope } = withDefaults<{ negative_slope: number }>(
     'ReLUParameter',

@@ -43,7 +43,7 @@ function multiBoxLoss(context: LayerContext): Built {
   const refuse = (field: string, message: string): never =>
     context.fail('multi-box-loss', message, positionOf(param, field) ?? 'multibox_loss_param');
   const classes = p.num_classes ?? 0;
-  // SSD keeps it in an int.
+  // SSD stores it in an int.
   const background = p.background_label_id | 0;
   const isMining = p.mining_type !== 'NONE';
   if (classes < 1) refuse('num_classes', 'num_classes must be given and at least 1');
@@ -83,7 +83,7 @@ function multiBoxLoss(context: LayerContext): Built {
       varianceInTarget: p.encode_variance_in_target,
       locLoss: p.loc_loss_type === 'L2' ? 'l2' : 'smoothL1',
       confLoss: p.conf_loss_type === 'LOGISTIC' ? 'logistic' : 'softmax',
-      // What no diff goes down to has no share in SSD's loss either.
+      // In SSD a bottom without a diff does not contribute to the loss either.
       locWeight: toLocations ? p.loc_weight : 0,
       confWeight: toScores ? 1 : 0,
       perPrediction: p.match_type === 'PER_PREDICTION',
@@ -104,7 +104,7 @@ function multiBoxLoss(context: LayerContext): Built {
   };
 }
 
-/** Non-maximum suppression among what is mined: none without nms_param, nor with a threshold of 0. */
+/** Non-maximum suppression among the mined boxes. There is none without nms_param or with a threshold of 0. */
 function suppression(
   context: LayerContext,
   { nms_param, mining_type }: MultiBoxLossParameter,

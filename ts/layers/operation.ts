@@ -1,4 +1,4 @@
-/** What layers become: operations, and the parameters that they name. */
+/** The operations that layers become, and their parameters. */
 import type * as Kinds from '../operations/operations.ts';
 import type { HostFunction } from './javascript.ts';
 
@@ -13,14 +13,14 @@ export interface Parameter {
   readonly layer: string;
   readonly index: number;
   readonly shape: readonly number[];
-  /** What fills it where no weights are given; Caffe's FillerParameter. */
+  /** The filler if no weights are given; Caffe's FillerParameter. */
   readonly filler: Filler;
-  /** Changed by a forward pass: BatchNorm's three blobs where batch statistics are used. */
+  /** Whether a forward pass changes it: BatchNorm's three blobs if batch statistics are used. */
   readonly mutable: boolean;
-  /** ParamSpec lr_mult, with Caffe's rules for BatchNorm and for shared blobs. 0: it does not learn. */
+  /** ParamSpec lr_mult, with Caffe's rules for BatchNorm and for shared blobs. 0: no learning. */
   readonly lrMult: number;
   readonly decayMult: number;
-  /** All places where the net has it: its own, then those that share it by `param { name }`. */
+  /** All its positions in the net: its own, then those that share it by `param { name }`. */
   readonly places: readonly { readonly layer: string; readonly index: number }[];
 }
 
@@ -55,11 +55,11 @@ export type AffineStep =
   | { readonly kind: 'scale'; readonly gamma: ParameterId | null; readonly beta: ParameterId | null };
 
 /**
- * What a node computes: a kind of operations/schema.ts, whose parameters are the net's own blobs, folds not yet
- * resolved. Inputs and outputs are positional; parameters are named.
+ * The operation of a node: a kind of operations/schema.ts, whose parameters are the net's own blobs before
+ * folding. Inputs and outputs are positional; parameters are named.
  */
 export type Operation =
-  /** `affine` is applied behind the bias and folded into weights and bias when they are packed. */
+  /** `affine` is applied after the bias. Packing folds it into weights and bias. */
   | (Kinds.Convolution & { readonly affine: readonly AffineStep[] })
   /** Per-channel affine over axis 1: BatchNorm with global statistics, Scale and Bias, alone or merged. */
   | {
@@ -67,26 +67,26 @@ export type Operation =
       readonly affine: readonly AffineStep[];
       readonly relu: FusedRelu | null;
     }
-  /** With the batch's own statistics; what training fuses into it stands behind it. */
+  /** With the batch's own statistics. Operations that training fuses into it follow it. */
   | Pick<Kinds.BatchNorm, 'kind' | 'mean' | 'variance' | 'factor' | 'eps' | 'movingAverageFraction'>
-  /** Where the scale or the bias is a second input, or the axis is not 1. */
+  /** For a scale or bias that is a second input, or an axis other than 1. */
   | Omit<Kinds.Scale, 'relu'>
   /** Phase TRAIN. */
   | Pick<Kinds.Dropout, 'kind' | 'ratio'>
-  /** What stands in a file, a BlobProto, which lies in the working folder or beside the net's. */
+  /** The content of a BlobProto file in the working folder or beside the net's file. */
   | { readonly kind: 'file'; readonly file: string; readonly net: string }
-  /** What `remember` kept when the net last ran, zeros at first; by the name that both give it. */
+  /** The value that `remember` stored under the same name in the net's last run; zeros at first. */
   | { readonly kind: 'recall'; readonly memory: string }
-  /** Its first input. All inputs are kept for the next run, under as many names. */
+  /** Returns its first input. All inputs are stored for the next run, each under a name. */
   | { readonly kind: 'remember'; readonly memories: readonly string[] }
   /** A layer that is a function in JavaScript. */
   | { readonly kind: 'hostFunction'; readonly function: HostFunction }
   | Pick<Kinds.StochasticPooling, 'kind' | 'kernel' | 'stride' | 'draws'>
-  /** The identity at inference; what becomes of Dropout in phase TEST and of Split. Removed by the first pass. */
+  /** The identity at inference: Dropout in phase TEST, and Split. The first pass removes it. */
   | { readonly kind: 'identity' }
   | Exclude<
       Kinds.OperationAttributes,
-      // Other here, or only in training programs.
+      // These differ here, or are only in training programs.
       {
         kind:
           | 'convolution'

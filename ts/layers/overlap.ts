@@ -1,9 +1,11 @@
-/** Boxes by their corners: rows of regions, and intersection over union, by which boxes are matched, suppressed and judged. */
+/**
+ * Boxes by their corners: rows of regions, and intersection over union, which decides on matches, suppression and scores.
+ */
 
 /** x1, y1, x2, y2. */
 export type Corners = readonly [x1: number, y1: number, x2: number, y2: number];
 
-/** @param more What belongs to a side beyond the difference of its ends: 1 where corners are pixels, both of the box (Faster R-CNN). */
+/** @param more The addition to the difference of a side's ends: 1 if corners are pixels of the box (Faster R-CNN). */
 export function overlapOf(a: Corners, b: Corners, more: 0 | 1): number {
   const width = Math.min(a[2], b[2]) - Math.max(a[0], b[0]) + more;
   const height = Math.min(a[3], b[3]) - Math.max(a[1], b[1]) + more;

@@ -1,4 +1,6 @@
-/** Pooling and SPP. Synopsys's fork adds pads of each side, and a mean that leaves the padding out: AVE_EXC_PAD, AVE_TF before. */
+/**
+ * Pooling and SPP. Synopsys's fork adds pads for each side, and a mean without the padding: AVE_EXC_PAD, formerly AVE_TF.
+ */
 import { elementCount, type Shape } from '../base/shape.ts';
 import { warn } from '../base/warn.ts';
 import { type Message, positionOf } from '../caffe/message.ts';
@@ -44,7 +46,7 @@ function pooling(context: LayerContext): Built {
     const { operation, top } = stochastic(context, shape, window, p.round_mode);
     return { operation, tops: [top] };
   }
-  // SAME pads as much as ceil(size / stride) windows take: one more would see nothing.
+  // SAME pads for ceil(size / stride) windows. One more window would be empty.
   const rounding = p.pad_type === 1 ? 'FLOOR' : p.round_mode;
   const found = pooled(context, shape, asked, rounding, p.pool);
   const { operation, made, top, skipped, countsPadding } = found;
@@ -63,7 +65,7 @@ function pooling(context: LayerContext): Built {
   );
 }
 
-/** Sizes by pooling_layer.cpp: rounded up, then a window that would start in the far padding is dropped. */
+/** Sizes by pooling_layer.cpp: rounds up, then drops a window that would start in the far padding. */
 function windowCounts(
   context: LayerContext,
   sizes: readonly number[],
@@ -87,16 +89,16 @@ interface Padded {
   readonly pads: Pads;
 }
 
-/** The pooling that is run, what it makes, and which part of that is the top. */
+/** The pooling to run, its result, and the part of the result that is the top. */
 interface Pooled {
   readonly operation: Operation;
   readonly made: Shape;
-  /** `made` itself where that is all of it. */
+  /** `made` itself if the top is all of it. */
   readonly top: Shape;
   readonly skipped: Pair;
-  /** Whether padding counts in a mean that it makes. */
+  /** Whether a mean counts the padding. */
   readonly countsPadding: boolean;
-  /** What it pools is the bottom with zeros in the place of its padding. */
+  /** The bottom is first padded with zeros. */
   readonly isOfZeros?: true;
 }
 
@@ -119,7 +121,7 @@ export function pooled(
     const [before, behind] = [pads.before[i]!, pads.behind[i]!];
     const overhang = (count[i]! - 1) * stride[i]! - before + kernel[i]! - size;
     const least = skippedWindows(size, kernel[i]!, stride[i]!, before, count[i]!);
-    // A mean counts the padding that its last window reaches: as much as is padded behind it, or all that it reaches.
+    // A mean counts the padding that its last window reaches, up to the pad at that end, or all of it.
     const reached = Math.min(overhang, behind);
     const skipped = pool === 'AVE' ? Math.max(least, Math.ceil((reached - before) / stride[i]!)) : least;
     const pad = before + skipped * stride[i]!;
@@ -152,15 +154,15 @@ export function pooled(
 }
 
 /**
- * How many windows to make before the first that is asked for, so that the last one begins where a pooling that pads both
- * sides alike may have its last.
+ * The number of windows to make before the first requested one. With it, the last window begins where a pooling with equal
+ * pads on both sides may have its last.
  */
 function skippedWindows(size: number, kernel: number, stride: number, pad: number, count: number): number {
   const beyond = (count - 1) * stride - (size + 2 * pad - kernel + stride) + 1;
   return Math.max(0, Math.ceil(beyond / stride));
 }
 
-/** A mean over what lies on the bottom alone: that over the padded window, by the same mean of ones. */
+/** A mean over the positions on the bottom only: the mean over the padded window, divided by the same mean of ones. */
 function withoutPadding(layer: Composition, operation: Operation, mean: Part): Part {
   const [x] = layer.bottoms as [Part];
   const [n, channels, ...plane] = mean.shape as [number, number, ...number[]];
@@ -200,7 +202,7 @@ function stochastic(
   return { operation: { kind: 'stochasticPooling', kernel, stride, draws }, top: [n!, channels!, ...count] };
 }
 
-/** spp_layer.cpp: at level l the bottom is pooled to 2^l × 2^l; the levels are joined. */
+/** spp_layer.cpp: at level l the bottom is pooled to 2^l × 2^l. The levels are concatenated. */
 function spp(context: LayerContext): Built {
   const p = withDefaults<{ pyramid_height?: number; pool: PoolingParameter['pool'] }>(
     'SPPParameter',
@@ -228,7 +230,7 @@ function spp(context: LayerContext): Built {
   return layer.built([layer.one({ kind: 'concat', axis: 1 }, levels, top)]);
 }
 
-/** pooling_layer.cpp (LayerSetUp): its own rules, which differ. @param size Of the bottom. */
+/** pooling_layer.cpp (LayerSetUp) has its own, different rules. @param size The size of the bottom. */
 export function poolingWindow(
   context: LayerContext,
   { global_pooling: isGlobal }: { readonly global_pooling: boolean },

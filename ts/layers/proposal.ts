@@ -1,5 +1,5 @@
 /**
- * Faster R-CNN's proposals (github.com/rbgirshick/py-faster-rcnn), which are a Python layer there and Proposal in other forks.
+ * Faster R-CNN's proposals (github.com/rbgirshick/py-faster-rcnn). There they are a Python layer; in other forks, Proposal.
  */
 import { roundHalfEven } from '../base/round.ts';
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
@@ -49,20 +49,20 @@ function proposalLayer(context: LayerContext): Built {
 const RATIOS = [0.5, 1, 2];
 const SCALES = [8, 16, 32];
 
-/** lib/fast_rcnn/config.py: what is kept before and behind the suppression, by phase. */
+/** lib/fast_rcnn/config.py: the numbers of boxes before and after suppression, by phase. */
 const LIMITS = {
   TRAIN: { beforeNms: 12000, afterNms: 2000 },
   TEST: { beforeNms: 6000, afterNms: 300 },
 } as const;
 
-/** Of an anchor: from what base, in which ratios and scales. */
+/** The base, the ratios and the scales of anchors. */
 export const anchorsIn = ({ numbers }: PythonParam) => ({
   base: 16,
   ratios: numbers('ratios') ?? RATIOS,
   scales: numbers('scales') ?? SCALES,
 });
 
-/** lib/rpn/proposal_layer.py. The configuration's names may stand in param_str, since the net does not say these limits. */
+/** lib/rpn/proposal_layer.py. Its configuration may be given in param_str, since the net does not contain these limits. */
 export function pythonProposal(context: LayerContext): Built {
   const param = readPythonParam(context.layer, (text, at) => context.fail('proposal', text, at));
   const limits = LIMITS[context.state.phase];

@@ -1,4 +1,4 @@
-/** Python layers of public modules, by module and class: what is known of them without their code. */
+/** Python layers of known public modules, by module and class. Their code is not needed. */
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { warn } from '../base/warn.ts';
 import type { LayerParameter } from '../caffe/net-parameter.ts';
@@ -9,7 +9,7 @@ import type { Built, LayerContext, LayerRule } from './layer.ts';
 import { pythonProposal } from './proposal.ts';
 import { readPythonParam } from './python-param.ts';
 
-/** By `module.Layer`; a module may lie in a package. */
+/** By `module.Layer`. A module may be inside a package. */
 const RULES: Readonly<Record<string, LayerRule>> = {
   // github.com/rbgirshick/py-faster-rcnn, lib/rpn
   'proposal_layer.ProposalLayer': { build: pythonProposal, bottoms: [3, 3], tops: [1, 2] },
@@ -21,14 +21,14 @@ const RULES: Readonly<Record<string, LayerRule>> = {
   'spatial_dropout.SpatialDropoutLayer': { build: spatialDropout },
 };
 
-/** The rule of a Python layer of a public module; undefined: it is not known. */
+/** The rule of a Python layer of a public module; undefined if it is unknown. */
 export function publicModuleRule(layer: LayerParameter): LayerRule | undefined {
   const names = pythonNames(layer);
   const name = `${names.module.split('.').at(-1)}.${names.layer}`;
   return Object.hasOwn(RULES, name) ? RULES[name] : undefined;
 }
 
-/** pyloss.py: EuclideanLoss; its gradient is that of a loss that counts once, whatever loss_weight says. */
+/** pyloss.py: EuclideanLoss. Its gradient ignores loss_weight. */
 function pythonEuclideanLoss(context: LayerContext): Built {
   const [a, b] = context.shapes as [Shape, Shape];
   if (elementCount(a) !== elementCount(b))
@@ -45,8 +45,8 @@ function pythonEuclideanLoss(context: LayerContext): Built {
 }
 
 /**
- * spatial_dropout.py: whole channels are dropped by the phase that param_str says, whatever the net's is; in phase TEST it
- * multiplies by 1 / (1 − p), too.
+ * spatial_dropout.py drops whole channels depending on the phase in param_str, not on the net's phase. In phase TEST it also
+ * multiplies by 1 / (1 − p).
  */
 function spatialDropout(context: LayerContext): Built {
   const fail = (text: string) => context.fail('dropout-ratio', text, 'python_param');
@@ -78,7 +78,7 @@ function spatialDropout(context: LayerContext): Built {
   ]);
 }
 
-/** What the end-to-end training of py-faster-rcnn feeds: lib/fast_rcnn/config.py (SCALES, MAX_SIZE), one image. */
+/** The inputs of py-faster-rcnn's end-to-end training: lib/fast_rcnn/config.py (SCALES, MAX_SIZE), one image. */
 const IMAGE: Shape = [1, 3, 600, 1000];
 const ROI_DATA: Readonly<Record<string, Shape>> = {
   data: IMAGE,
@@ -88,15 +88,15 @@ const ROI_DATA: Readonly<Record<string, Shape>> = {
   labels: [128, 1, 1, 1],
 };
 
-/** Whether a layer reads the data of a public module, whose shapes are in a configuration that no net says. */
+/** Whether a layer reads the data of a public module, whose shapes are in a configuration outside the net. */
 export function isPublicDataLayer(layer: LayerParameter): boolean {
   const names = pythonNames(layer);
   return layer.type === 'Python' && `${names.module}.${names.layer}` === 'roi_data_layer.layer.RoIDataLayer';
 }
 
 /**
- * The shapes of the tops of a data layer of a public module; null: they are not known.
- * @param given Of tops by name; these count first.
+ * The shapes of the tops of a public module's data layer; null if they are unknown.
+ * @param given Shapes of tops by name, which take precedence.
  */
 export function publicDataShapes(
   layer: LayerParameter,

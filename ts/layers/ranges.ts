@@ -1,7 +1,7 @@
 /**
- * What numbers of layers may be: of each message the fields that have bounds. None of a fork's may be NaN or infinite: a box of such
- * sizes, or a threshold that nothing is compared with, would go unnoticed until there are no detections. None of BVLC's may be
- * NaN, which Caffe would compute with.
+ * The valid ranges of layers' numbers: for each message, the fields with bounds. In a fork's message no number may be NaN or
+ * infinite, because a box of such a size or a threshold that nothing compares with would go unnoticed until there are no
+ * detections. In BVLC's messages none may be NaN, with which Caffe would compute.
  */
 import type { CodeOf } from '../base/error-codes.ts';
 import { forkLayerFields } from '../caffe/fork-schema.ts';
@@ -11,13 +11,13 @@ import type { LayerContext } from './layer.ts';
 
 interface Range {
   readonly isIn: (value: number) => boolean;
-  /** What is expected, as the end of "must be …". */
+  /** The expectation, as the end of "must be …". */
   readonly text: string;
   readonly mayBeInfinite?: boolean;
 }
 
 const finite: Range = { isIn: Number.isFinite, text: 'a finite number' };
-/** Infinite ones are computed with, as Caffe does: a bound of Clip is none then. */
+/** Infinite values are allowed, as in Caffe: they remove a bound of Clip. */
 const number: Range = { isIn: (value) => !Number.isNaN(value), text: 'a number', mayBeInfinite: true };
 
 const above0: Range = { isIn: (value) => value > 0, text: 'above 0' };
@@ -77,7 +77,7 @@ const RANGES: Readonly<Record<string, readonly [CodeOf<'graph'>, Ranges]>> = {
   ],
   detection_output_param: [
     'detection-output',
-    // What scores a net gives is its own affair, but SSD's are a softmax or sigmoids.
+    // Any scores are possible, but SSD's are a softmax or sigmoids.
     {
       confidence_threshold: upTo1,
       objectness_score: upTo1,
@@ -128,14 +128,14 @@ const RANGES: Readonly<Record<string, readonly [CodeOf<'graph'>, Ranges]>> = {
   loss_param: ['range', { pre_fixed_normalizer: finite }],
   norm_param: ['range', { eps: from0 }],
   bn_param: ['range', { eps: from0, momentum: share }],
-  // What is added to a variance, of which the root is taken.
+  // An addition to a variance, whose root is computed.
   batch_norm_param: ['range', { eps: from0, moving_average_fraction: finite }],
   mvn_param: ['range', { eps: from0 }],
   transform_param: ['range', { scale: finite, mean_value: finite }],
   param: ['range', { lr_mult: finite, decay_mult: finite }],
 };
 
-/** Refuses a layer with a number that its type cannot compute with. @throws GraphError at the field */
+/** Refuses a layer with a number that its type cannot use. @throws GraphError at the field */
 export function checkRanges(context: LayerContext): void {
   const { loss_weight } = context.layer;
   if (loss_weight !== undefined)
@@ -149,7 +149,7 @@ export function checkRanges(context: LayerContext): void {
   }
 }
 
-/** @param others What the fields may be that have no range of their own. */
+/** @param others The valid range of fields without an entry. */
 function checkMessage(
   context: LayerContext,
   code: CodeOf<'graph'>,

@@ -1,6 +1,6 @@
 /**
- * LSTM, RNN and LSTMUnit: unrolled over the steps of their sequence, as Caffe does it; ContinuationIndicator (Intel's and
- * DeepDetect's forks), which says where sequences begin.
+ * LSTM, RNN and LSTMUnit, unrolled over the steps of their sequence as in Caffe; ContinuationIndicator (Intel's and
+ * DeepDetect's forks), which marks the beginnings of sequences.
  */
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
@@ -15,7 +15,7 @@ export const recurrentLayers: Layers = {
   ContinuationIndicator: { build: continuation, bottoms: [0, 1] },
 };
 
-/** Longer sequences than Caffe's memory takes: each step is several operations. */
+/** Longer sequences would exceed the memory in Caffe. Each step consists of several operations. */
 const MOST_STEPS = 2 ** 16;
 
 /** Refuses more steps than are unrolled. */
@@ -27,28 +27,28 @@ export function checkSteps(context: LayerContext, steps: number): void {
     );
 }
 
-/** A recurrent layer on its way: its sequence cut into steps. */
+/** A recurrent layer while it is built: its sequence is divided into steps. */
 interface Unrolled {
   readonly layer: Composition;
   readonly size: number;
-  /** Whether the state comes from bottoms and becomes tops. */
+  /** Whether the state has bottoms and tops. */
   readonly exposed: boolean;
-  /** What the input adds to each step: W·x + b, and what the static input adds. */
+  /** The contribution of the input to each step, W·x + b, and that of the static input. */
   readonly input: readonly Part[];
   /** [1, N] of each step. */
   readonly cont: readonly Part[];
-  /** What the first step goes on from, [1, N, D] each. */
+  /** The state before the first step, [1, N, D] each. */
   readonly before: readonly Part[];
   readonly fillers: { readonly weight_filler?: object; readonly bias_filler?: object };
-  /** The same state for the next run, where nothing exposes it: gives back the first. */
+  /** Stores the state for the next run if no tops expose it, and returns the first value. */
   readonly remember: (state: readonly Part[]) => Part;
 }
 
 /**
- * recurrent_layer.cpp: bottoms x [T, N, …], cont [T, N], a static input [N, …], and with expose_hidden the state before,
- * [1, N, D] each, which also makes tops of the state behind.
- * @param gates How many values of each of the D outputs the input makes.
- * @param states How many values are carried on: of an LSTM h and c.
+ * recurrent_layer.cpp: bottoms x [T, N, …], cont [T, N], a static input [N, …], and with expose_hidden the initial state,
+ * [1, N, D] each, and tops of the final state.
+ * @param gates The number of values that the input makes for each of the D outputs.
+ * @param states The number of state values: an LSTM has h and c.
  */
 function unroll(context: LayerContext, gates: number, states: number): Unrolled {
   const p = withDefaults<{
@@ -135,7 +135,7 @@ function unroll(context: LayerContext, gates: number, states: number): Unrolled 
   };
 }
 
-/** The state before a step, times cont; no diff goes to what was before the first. */
+/** The state before a step, multiplied by cont. No diff goes to the state before the first step. */
 export function continued(layer: Composition, before: Part, cont: Part, isFirst: boolean): Part {
   const [, batch, size] = before.shape as [number, number, number];
   return layer.one(
@@ -146,7 +146,7 @@ export function continued(layer: Composition, before: Part, cont: Part, isFirst:
   );
 }
 
-/** A product of the values behind the second axis: of all steps, or of one. */
+/** A product over the values after the second axis, for all steps or for one. */
 export const inner = (weights: ParameterId, bias: ParameterId | null, numOutput: number) =>
   ({ kind: 'innerProduct', weights, bias, axis: 2, numOutput, transpose: false, relu: null }) as const;
 
@@ -197,7 +197,7 @@ function rnn(context: LayerContext): Built {
   return joined(unrolled, tops, [h]);
 }
 
-/** The tops of all steps; and, where it is exposed, the state behind, whose diffs Caffe does not read. */
+/** The tops of all steps and, if it is exposed, the final state, whose diffs Caffe does not read. */
 function joined({ layer, size, exposed }: Unrolled, tops: readonly Part[], state: readonly Part[]): Built {
   const batch = tops[0]!.shape[1]!;
   const all = layer.one({ kind: 'concat', axis: 0 }, tops, [tops.length, batch, size]);

@@ -1,4 +1,4 @@
-/** ArgMax, Reduction and MVN: what is made of whole rows. */
+/** ArgMax, Reduction and MVN: reductions of whole rows. */
 import { elementCount, showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
@@ -10,7 +10,7 @@ export const reductionLayers: Layers = {
   MVN: { build: mvn },
 };
 
-/** argmax_layer.cpp: along an axis; without one, over all of each item, where the top has three axes at least. */
+/** argmax_layer.cpp: along an axis. Without an axis, over each whole item, and the top has at least three axes. */
 function argMax(context: LayerContext): Built {
   const p = withDefaults<{ axis?: number; top_k: number; out_max_val: boolean }>(
     'ArgMaxParameter',
@@ -40,7 +40,7 @@ function argMax(context: LayerContext): Built {
 
 const METHODS = { SUM: 'sum', ASUM: 'asum', SUMSQ: 'sumsq', MEAN: 'sum' } as const;
 
-/** reduction_layer.cpp: `axis` and all behind it become one value. */
+/** reduction_layer.cpp: `axis` and all later axes become one value. */
 function reduction(context: LayerContext): Built {
   const p = withDefaults<{ operation: keyof typeof METHODS; axis: number; coeff: number }>(
     'ReductionParameter',
@@ -56,7 +56,7 @@ function reduction(context: LayerContext): Built {
   };
 }
 
-/** mvn_layer.cpp: the top has four axes, whatever the bottom has. */
+/** mvn_layer.cpp: the top has four axes for any bottom. */
 function mvn(context: LayerContext): Built {
   const p = withDefaults<{ normalize_variance: boolean; across_channels: boolean; eps: number }>(
     'MVNParameter',

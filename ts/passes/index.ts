@@ -1,4 +1,4 @@
-/** The passes, in order. Each is a pure function Graph → Graph; what the caller asked to see stays exact. */
+/** The passes, in order. Each is a pure function Graph → Graph that keeps the visible values exact. */
 import { callback, list, string } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import { type Graph, graph } from '../graph/graph.ts';
@@ -8,7 +8,7 @@ import { dropIdentity, foldAffine, fuseRelu, fuseResidual, removeUnused } from '
 
 export interface Pass {
   readonly name: string;
-  /** Why it stands where it stands. */
+  /** The reason for its position. */
   readonly reason: string;
   readonly run: (graph: Graph) => Graph;
 }
@@ -61,8 +61,8 @@ const RUN_PASSES = signature('runPasses', {
 });
 
 /**
- * Runs all passes (or those named).
- * @param options.onPass Told the graph before and after each.
+ * Runs all passes, or the named ones.
+ * @param options.onPass Called with the graph before and after each pass.
  */
 export function runPasses(graph: Graph, options: PassesOptions = {}): Graph {
   RUN_PASSES.check(graph, options);

@@ -1,7 +1,7 @@
 /**
- * A convolution whose sides are padded differently makes more pixels than are asked for, and a crop takes those that count
- * (ts/layers/uneven-pads.ts). What computes each channel's values alike gives the same before a crop as behind it, and before
- * it the convolution does it on the way.
+ * A convolution whose sides are padded differently makes more pixels than requested, and a crop selects the valid ones
+ * (ts/layers/uneven-pads.ts). Operations that treat all pixels of a channel alike give the same result before and after a
+ * crop. Before it, the convolution includes them.
  */
 import type { Graph, Node, ValueId } from '../graph/graph.ts';
 import { isPrivate, type Uses, usesOf } from './rewrite.ts';
@@ -10,7 +10,7 @@ export function moveCrops(graph: Graph): Graph {
   const uses = usesOf(graph);
   const values = [...graph.values];
   const nodes = new Set<Node>();
-  /** By the value that they make. */
+  /** By the value that each node makes. */
   const crops = new Map<ValueId, Node>();
   for (const node of graph.nodes) {
     const [read] = node.inputs;
@@ -34,7 +34,7 @@ export function moveCrops(graph: Graph): Graph {
 const isAlike = ({ operation: { kind }, inputs }: Node) =>
   (kind === 'affine' || kind === 'relu') && inputs.length === 1;
 
-/** Whether it crops pixels, not channels, of what a convolution makes for it alone. */
+/** Whether it crops pixels, not channels, of a convolution's result that has no other reader. */
 function isOfConvolution({ operation, inputs, outputs }: Node, uses: Uses, { values }: Graph): boolean {
   if (operation.kind !== 'crop' || operation.offset.length !== 4) return false;
   const [source, made] = [inputs[0]!, outputs[0]!];

@@ -1,7 +1,7 @@
 /**
  * In the published ResNets the last blob of a stage is read only by 1×1 convolutions of stride 2, which skip three
- * pixels in four (design decision 4). The stride moves up to where those pixels would be computed: exact, and a
- * tenth of ResNet-50's arithmetic less.
+ * pixels of four (design decision 4). The pass moves the stride up to the layers that compute these pixels. The result is
+ * exact, and saves a tenth of ResNet-50's arithmetic.
  */
 import type { Graph, Node, Value, ValueId } from '../graph/graph.ts';
 import type { Operation, Pair } from '../layers/operation.ts';
@@ -15,13 +15,13 @@ export function moveStrides(graph: Graph): Graph {
 
 type Convolution = Extract<Operation, { kind: 'convolution' }>;
 
-/** Nodes keep their place and who reads whom; what becomes of them is looked up by the node as it was. */
+/** Nodes keep their positions and readers. Their replacements are found by the original node. */
 class StrideMover {
   readonly #graph: Graph;
   readonly #uses: Uses;
   readonly #values: Value[];
   readonly #changed = new Map<Node, Node>();
-  /** Picks of pixels that stand before a node now, and what they pick from. */
+  /** Selections of pixels inserted before a node, with their sources. */
   readonly #picks = new Map<Node, Node[]>();
   readonly #picked = new Set<ValueId>();
 
@@ -31,7 +31,7 @@ class StrideMover {
     this.#values = [...graph.values];
   }
 
-  /** Makes `id` hold only the pixels that its readers use, where all skip the same ones; their stride becomes 1. */
+  /** Reduces `id` to the pixels that its readers use if all skip the same ones. Their stride becomes 1. */
   moveFrom(id: ValueId): void {
     const stride = this.#strideSkipped(id);
     if (stride === null) return;
@@ -49,7 +49,7 @@ class StrideMover {
     return { ...this.#graph, values: this.#values, nodes };
   }
 
-  /** The stride that all readers share, where they skip pixels of a value that a convolution makes. */
+  /** The common stride of all readers, if they skip pixels of a value that a convolution makes. */
   #strideSkipped(id: ValueId): Pair | null {
     const readers = this.#uses.readers.get(id);
     if (readers === undefined || this.#uses.asked.has(id) || this.#picked.has(id)) return null;
@@ -67,7 +67,7 @@ class StrideMover {
     return shared;
   }
 
-  /** Lets the convolution that makes `id` make fewer pixels. @returns Values of which it then needs fewer too. */
+  /** Reduces the pixels that the convolution of `id` makes. @returns Values of which it then needs fewer pixels too. */
   #subsample(id: ValueId, stride: Pair): ValueId[] {
     this.#values[id] = subsampled(this.#values[id]!, stride);
     const maker = this.#uses.maker.get(id)!;
@@ -99,7 +99,7 @@ class StrideMover {
     this.#changed.set(node, { ...node, operation: { ...(operation as Convolution), ...more }, inputs });
   }
 
-  /** Before `node`, picks the pixels of its residual that are still needed: a 1×1 maximum is a copy of them. */
+  /** Selects, before `node`, the needed pixels of its residual, by a 1×1 maximum, which copies them. */
   #pick(node: Node, source: ValueId, residual: ValueId, stride: Pair): void {
     const name = `${this.#values[residual]!.blob}_subsample`;
     const value = { ...subsampled(this.#values[residual]!, stride), blob: name, layer: name };
@@ -114,7 +114,7 @@ class StrideMover {
       inputs: [residual],
       outputs: [picked],
     };
-    // A residual that was picked from for one stride may be picked from again for another.
+    // A residual that was reduced for one stride may be reduced again for another.
     this.#picks.set(node, [...(this.#picks.get(node) ?? []), pick]);
     this.#change(node, {}, [source, picked]);
   }

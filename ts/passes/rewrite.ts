@@ -1,10 +1,10 @@
-/** What the passes share: who makes and who reads a value, and whether it may disappear. */
+/** Helpers of the passes: the makers and readers of a value, and whether it may disappear. */
 import type { Graph, Node, ValueId } from '../graph/graph.ts';
 
 export interface Uses {
   readonly maker: ReadonlyMap<ValueId, Node>;
   readonly readers: ReadonlyMap<ValueId, ReadonlySet<Node>>;
-  /** What the caller will see. */
+  /** The values that the caller sees. */
   readonly asked: ReadonlySet<ValueId>;
 }
 
@@ -30,7 +30,7 @@ function changingUses({ nodes, outputs }: Pick<Graph, 'nodes' | 'outputs'>): Cha
   return { maker, readers, asked: new Set(outputs) };
 }
 
-/** True where one node reads the value, once, and the caller did not ask for it. */
+/** True if a single node reads the value, once, and the caller did not request it. */
 export function isPrivate({ readers, asked }: Uses, id: ValueId): boolean {
   const reading = readers.get(id);
   if (reading?.size !== 1 || asked.has(id)) return false;
@@ -38,12 +38,12 @@ export function isPrivate({ readers, asked }: Uses, id: ValueId): boolean {
   return reader!.inputs.indexOf(id) === reader!.inputs.lastIndexOf(id);
 }
 
-/** Merges a node into an earlier one, where `merge` says how; a merged node is looked at again, until it stays. */
+/** Merges a node into an earlier one if `merge` returns a merged node, which is examined again until nothing merges. */
 export function mergePairs(
   graph: Graph,
   merge: (node: Node, uses: Uses) => { absorbed: Node; merged: Node } | null,
 ): Graph {
-  // Kept up to date merge by merge: found anew each time, a net of a thousand layers would take a minute.
+  // Updated with each merge: computed anew each time, a net of a thousand layers would take a minute.
   const uses = changingUses(graph);
   const kept = new Set<Node>();
   for (const each of graph.nodes) {
@@ -59,7 +59,7 @@ export function mergePairs(
       for (const id of merged.outputs) uses.maker.set(id, merged);
       node = merged;
     }
-    // The merged node takes the later place, where all its inputs exist.
+    // The merged node takes the later position, where all its inputs exist.
     kept.add(node);
   }
   return { ...graph, nodes: [...kept] };

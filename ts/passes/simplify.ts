@@ -1,4 +1,7 @@
-/** The passes that leave fewer nodes: what computes nothing, what nobody needs, what a convolution does on the way. */
+/**
+ * The passes that remove nodes: those that compute nothing, those that nothing needs, and those that a convolution can
+ * include.
+ */
 import type { Graph, ValueId } from '../graph/graph.ts';
 import { isPrivate, mergePairs } from './rewrite.ts';
 
@@ -11,7 +14,7 @@ export function identitySources(graph: Graph): (id: ValueId) => ValueId {
   return resolve;
 }
 
-/** Dropout at inference and Split compute nothing: their readers read their input instead. */
+/** Dropout at inference and Split compute nothing, so their readers read their input instead. */
 export function dropIdentity(graph: Graph): Graph {
   const resolve = identitySources(graph);
   const nodes = graph.nodes
@@ -63,7 +66,7 @@ export function foldAffine(graph: Graph): Graph {
   });
 }
 
-/** A plain sum of two becomes the last step of the convolution that ends one of its branches (the later one). */
+/** A sum of two becomes the last step of the convolution that ends one of its branches (the later one). */
 export function fuseResidual(graph: Graph): Graph {
   const order = new Map(graph.nodes.flatMap(({ outputs }, i) => outputs.map((id) => [id, i] as const)));
   return mergePairs(graph, (node, uses) => {
@@ -99,7 +102,7 @@ export function fuseResidual(graph: Graph): Graph {
   });
 }
 
-/** ReLU becomes the last step of what comes before it. */
+/** ReLU becomes the last step of the operation before it. */
 export function fuseRelu(graph: Graph): Graph {
   return mergePairs(graph, (node, uses) => {
     if (node.operation.kind !== 'relu') return null;
