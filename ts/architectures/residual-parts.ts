@@ -33,8 +33,9 @@ export function bareConvolution(
 }
 
 /**
- * BatchNorm and Scale. @param suffix The suffix of the names bn and scale. @param top Another blob if other layers read
- * `bottom`.
+ * BatchNorm and Scale.
+ * @param suffix The suffix of the names bn and scale.
+ * @param top Another blob if other layers read `bottom`.
  * @param eps Default Caffe's 1e-5.
  */
 export function normalised(
@@ -112,7 +113,8 @@ export function paddedIdentity(
 /**
  * Squeeze-and-Excitation (Hu et al., arXiv 1709.01507, section 3): multiplies each channel by a function of all channels'
  * means.
- * @param name Also the name of its result. @param squeeze The channels between the two inner products.
+ * @param name Also the name of its result.
+ * @param squeeze The channels between the two inner products.
  */
 export function squeezeExcitation(
   name: string,

@@ -17,7 +17,8 @@ export interface MismatchOptions {
 
 /**
  * The first layer, in the file's order, that file and net have in other shapes; null where all fit.
- * @param sources The file's layers by name. @param targets Layer of the net → its blobs' shapes.
+ * @param sources The file's layers by name.
+ * @param targets Layer of the net → its blobs' shapes.
  */
 export function mismatchOf(
   sources: ReadonlyMap<string, WeightsLayer>,
@@ -162,7 +163,8 @@ export type WeightsUse = 'run' | 'train' | 'set' | 'write';
 const TOLD = 5;
 
 /**
- * @param missing Layers of the net, in its order. @param shapes Of all its layers with parameters.
+ * @param missing Layers of the net, in its order.
+ * @param shapes Of all its layers with parameters.
  * @returns A sentence that names the missing layers, every unmatched layer of the file with equal shapes, and the cures.
  */
 export function missingWeights(

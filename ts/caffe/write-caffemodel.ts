@@ -100,8 +100,9 @@ function* netChunks({ name, layers }: NetWeights): Generator<Uint8Array> {
 }
 
 /**
- * A BlobProto in two pieces: num, channels, height, width 1–4 (what tools for mean images read), data 5, shape 7; the
- * order of fields is free. @internal
+ * A BlobProto in two pieces: num, channels, height, width 1–4 (what tools for mean images read), data 5, shape 7; the order
+ * of fields is free.
+ * @internal
  */
 export function blobChunks(blob: Blob, { legacy = false } = {}): { head: Uint8Array; data: Uint8Array } {
   const count = elementCount(blob.shape);

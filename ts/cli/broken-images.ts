@@ -41,8 +41,9 @@ export class BrokenImages {
   }
 
   /**
-   * Prints the number of broken images on stderr and sets the exit status. @param total The number of all images. @throws
-   * ImageError if no image remains
+   * Prints the number of broken images on stderr and sets the exit status.
+   * @param total The number of all images.
+   * @throws ImageError if no image remains
    */
   end(total: number): void {
     const { length } = this.list;

@@ -195,8 +195,8 @@ export class NetMaker {
   }
 
   /**
-   * A BatchNorm with the given statistics, and a Scale if there is a gain or an offset. @param scaleName The name of the
-   * Scale.
+   * A BatchNorm with the given statistics, and a Scale if there is a gain or an offset.
+   * @param scaleName The name of the Scale.
    */
   batchNorm(at: At, norm: BatchNormOf, scaleName = `${at.name}_scale`): string {
     const { name, bottom } = at;

@@ -60,7 +60,8 @@ const WRITE_ONNX_FILE = signature('writeOnnxFile', {
 });
 
 /**
- * Writes a net as .onnx. The file is complete or unchanged. @throws GraphError if ONNX cannot express a layer; WeightsError
+ * Writes a net as .onnx. The file is complete or unchanged.
+ * @throws GraphError if ONNX cannot express a layer; WeightsError
  */
 export function writeOnnxFile(file: string, network: Network): void {
   WRITE_ONNX_FILE.check(file, network);

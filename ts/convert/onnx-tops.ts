@@ -20,9 +20,10 @@ const ONNX_TOPS = signature('onnxTops', {
 
 /**
  * Opens the net in ONNX Runtime; its file lies in the folder for temporary files until `dispose`.
- * @param open Finds ONNX Runtime, for tests. @internal
- * @throws ResnodeError `parity/onnxruntime` where onnxruntime-node is not installed; GraphError `convert/onnx` for a
- * layer that ONNX cannot express; WeightsError
+ * @param open Finds ONNX Runtime, for tests.
+ * @internal
+ * @throws ResnodeError `parity/onnxruntime` where onnxruntime-node is not installed; GraphError `convert/onnx` for a layer
+ * that ONNX cannot express; WeightsError
  */
 export async function onnxTops(
   network: NetToRun,

@@ -19,7 +19,8 @@ function checkThreshold(layer: LayerWriter, threshold: number) {
 
 /**
  * The indices [n, 3] of the boxes that no better box overlaps by more than the threshold: set, 0, position in the set.
- * @param boxes [sets, count, 4]; @param scores [sets, 1, count]
+ * @param boxes [sets, count, 4]
+ * @param scores [sets, 1, count]
  */
 function suppress(
   layer: LayerWriter,
@@ -94,7 +95,8 @@ function decodedBoxes(layer: LayerWriter, p: Of<'detectionOutput'>, images: numb
 
 /**
  * The rows of one image, ordered by class and then by score.
- * @param boxes [priors, 4], or [classes, priors, 4]; @param scores [classes, priors]
+ * @param boxes [priors, 4], or [classes, priors, 4]
+ * @param scores [classes, priors]
  */
 function detectionsOf(
   layer: LayerWriter,

@@ -79,7 +79,8 @@ export class LmdbFile implements Database {
   }
 
   /**
-   * The record at a position from 0 to count − 1, in memory that nothing modifies. @throws DataError if the file is damaged
+   * The record at a position from 0 to count − 1, in memory that nothing modifies.
+   * @throws DataError if the file is damaged
    */
   at(position: number): DatabaseRecord {
     const starts = this.#starts;

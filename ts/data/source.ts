@@ -39,7 +39,8 @@ export interface DataSource {
   /** The position as JSON, for a snapshot. */
   state(): unknown;
   /**
-   * Continues where `state` was taken, with the same bits; call it before the first next(). @throws DataError `data/state`
+   * Continues where `state` was taken, with the same bits; call it before the first next().
+   * @throws DataError `data/state`
    */
   restore(state: unknown): void;
   /** Stops the workers and waits for their end. A waiting next() is rejected with `data/disposed`. */

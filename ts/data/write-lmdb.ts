@@ -200,7 +200,8 @@ class PageBuilder {
   }
 
   /**
-   * @param low The value's size (leaf), or the low half of a page number (branch). @param flags The flags, or the high half.
+   * @param low The value's size (leaf), or the low half of a page number (branch).
+   * @param flags The flags, or the high half.
    */
   add(key: Buffer, low: number, flags: number, content: Uint8Array): void {
     this.#upper -= evenNode(key, content.length);

@@ -128,7 +128,8 @@ export class Compiler {
   }
 
   /**
-   * Computes what `open` would allocate and use, without allocating it or reading weights. @throws GraphError, DeviceError
+   * Computes what `open` would allocate and use, without allocating it or reading weights.
+   * @throws GraphError, DeviceError
    */
   async describe<L extends Lowered>(read: ReadNet<L>, say: Say): Promise<ModelPlan> {
     try {

@@ -74,8 +74,8 @@ export class LiveWeights {
   }
 
   /**
-   * The net's blobs, one per parameter, as they were given; blobs that do not come from a file are copied. @throws
-   * WeightsError `weights/changed`
+   * The net's blobs, one per parameter, as they were given; blobs that do not come from a file are copied.
+   * @throws WeightsError `weights/changed`
    */
   async read(): Promise<Blob[]> {
     const blobs: Blob[] = [];

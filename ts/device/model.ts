@@ -81,8 +81,8 @@ export interface ModelParts {
   /** Null if the net has no Filter. */
   readonly selector: Selector | null;
   /**
-   * For each output the axis along which it has no items, for given input shapes and numbers of selected items. @throws
-   * GraphError
+   * For each output the axis along which it has no items, for given input shapes and numbers of selected items.
+   * @throws GraphError
    */
   readonly emptyAxes: (shapes: Shapes, counts: Counts) => readonly (number | null)[];
   /**

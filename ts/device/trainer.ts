@@ -232,7 +232,8 @@ export class Trainer {
    * @param options.signal Stops the pass before its next operation. The weights are then unchanged, but BatchNorm may
    * already have counted the batch. If one of several processes on GPUs stops, it has left, and all others fail with
    * `communicator/failed`.
-   * @param options.copyInputs As for `Model.run`. @internal
+   * @param options.copyInputs As for `Model.run`.
+   * @internal
    * @returns The outputs before the update.
    * @throws ArgumentError; the signal's reason; DeviceError, `label/invalid` for a label that is not a class
    */

@@ -68,8 +68,8 @@ export async function decodeVips(
 }
 
 /**
- * Corrects one problem after another, because libjpeg reports only its first warning. @throws the first error if that does
- * not help
+ * Corrects one problem after another, because libjpeg reports only its first warning.
+ * @throws the first error if that does not help
  */
 async function decodeWholeJpeg<T>(
   bytes: Uint8Array,

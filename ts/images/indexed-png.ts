@@ -33,8 +33,8 @@ function chunk(type: string, data: Uint8Array): Buffer {
 }
 
 /**
- * Encodes a map of bytes as a PNG with PASCAL VOC's palette, with compression off the event loop. @param map The values, row
- * by row.
+ * Encodes a map of bytes as a PNG with PASCAL VOC's palette, with compression off the event loop.
+ * @param map The values, row by row.
  */
 export async function encodeIndexedPng(map: Uint8Array, width: number, height: number): Promise<Uint8Array> {
   const header = Buffer.alloc(13);

@@ -78,8 +78,8 @@ const ITEM = /^(?:\s|#.*)*item\s*:?\s*[{<]/;
 const MOST_CLASSES = 1_000_000;
 
 /**
- * The items of weiliu89/caffe's LabelMap, each at its label; null if the text is not a label map. @throws PrototxtError,
- * ArgumentError
+ * The items of weiliu89/caffe's LabelMap, each at its label; null if the text is not a label map.
+ * @throws PrototxtError, ArgumentError
  */
 function labelMap(text: string, file: string): string[] | null {
   const items = itemsOf(text, file);

@@ -123,8 +123,8 @@ export function shapeProblem(shape: Shape): string | null {
 }
 
 /**
- * Refuses a top that exceeds the limits of a blob, for a layer whose construction depends on its size. @param at The field
- * that determines it.
+ * Refuses a top that exceeds the limits of a blob, for a layer whose construction depends on its size.
+ * @param at The field that determines it.
  */
 export function checkTop(context: LayerContext, top: Shape, at?: string | Position): void {
   const problem = shapeProblem(top);

@@ -145,8 +145,9 @@ export interface NativePlanOptions {
 
 /**
  * Computes an operation `hostFunction` of a program on the event loop, while the device's thread waits.
- * @param index The index of the function. @param reads Copies of its inputs, by position (forward: x; backward: x, y, dy);
- * null: not present. @param asked The number of values of each result (forward: y; backward: dx); 0: not requested.
+ * @param index The index of the function.
+ * @param reads Copies of its inputs, by position (forward: x; backward: x, y, dy); null: not present.
+ * @param asked The number of values of each result (forward: y; backward: dx); 0: not requested.
  * @param done Receives an error's text, or an array for each requested result. Called once.
  */
 export type NativeHostFunction = (

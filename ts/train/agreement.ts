@@ -54,7 +54,8 @@ export class Agreement {
   }
 
   /**
-   * An edge at which the first process chooses a number for all; float32 must be able to represent it. @throws as `reach`
+   * An edge at which the first process chooses a number for all; float32 must be able to represent it.
+   * @throws as `reach`
    */
   async choose(choice: () => number): Promise<number> {
     const { chosen } = await this.#meet(new Set(), this.isFirst ? choice() : 0);

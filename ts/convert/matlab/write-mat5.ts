@@ -100,7 +100,8 @@ function partOf(source: MatSource, name: string): Part {
 }
 
 /**
- * Writes the variables. The file is complete or unchanged. @throws WeightsError `matlab/limit`; ResnodeError `file/write`
+ * Writes the variables. The file is complete or unchanged.
+ * @throws WeightsError `matlab/limit`; ResnodeError `file/write`
  */
 export function writeMat5(path: string, variables: Readonly<Record<string, MatSource>>): void {
   const header = Buffer.alloc(128, ' ');

@@ -3,8 +3,8 @@ import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { DataError } from '../../base/errors.ts';
 
 /**
- * The error for a damaged database; `reason` is only the text, for other files of the same format. @param file One of its
- * files.
+ * The error for a damaged database; `reason` is only the text, for other files of the same format.
+ * @param file One of its files.
  */
 export function damaged(
   file: string,

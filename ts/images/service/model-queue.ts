@@ -41,7 +41,8 @@ export class ModelQueue<Item, Row> {
   }
 
   /**
-   * Counts a request, and answers it when there is room. @throws The refusal; the signal's reason; the errors of `answer`
+   * Counts a request, and answers it when there is room.
+   * @throws The refusal; the signal's reason; the errors of `answer`
    */
   serve<Answer>(answer: () => Promise<Answer>, signal: AbortSignal | undefined): Promise<Answer> {
     return this.#requests.serve(answer, signal);
