@@ -39,7 +39,7 @@ test('a snapshot at or past max_iter gives a warning that says what to raise', a
 test('another solver type gives a warning that names both', async () => {
   assert.match(
     (await warnings('max_iter: 3 type: "Nesterov"')).join(),
-    /solver\/other-type .*type SGD, this one is Nesterov/,
+    /solver\/other-type .*type SGD, this one has type Nesterov/,
   );
 });
 

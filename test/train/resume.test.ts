@@ -175,7 +175,10 @@ test('a snapshot of another net whose blobs have equal sizes is refused with the
     assert.unreachable('was resumed');
   } catch (error) {
     assert.is((error as { code?: string }).code, 'weights/other-net', String(error));
-    assert.match(String(error), /another net: its history \d is of ip\/0 3×6, this net has head\/0 3×6/);
+    assert.match(
+      String(error),
+      /another net: its history \d belongs to ip\/0 3×6, but this net has head\/0 3×6 there/,
+    );
     assert.match(String(error), new RegExp(`--weights ${weights}`));
   }
   const extra = JSON.parse(readFileSync(`${state}.json`, 'utf8'));

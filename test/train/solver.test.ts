@@ -298,7 +298,10 @@ test('a JSON that does not belong to its .solverstate is refused with the cure',
   for (const [text, words] of [
     ['{', /cannot be read \(.*JSON/],
     ['{}', /expected the format/],
-    ['{"format":"resnode-solver-state/1","iteration":9,"data":{"tests":[]}}', /of iteration 9, .* of 2/],
+    [
+      '{"format":"resnode-solver-state/1","iteration":9,"data":{"tests":[]}}',
+      /belongs to iteration 9, .* to 2/,
+    ],
   ] as const) {
     writeFileSync(`${state}.json`, text);
     const error = await rejected(readSnapshot(state));
