@@ -1,4 +1,4 @@
-/** Files that are there whole or not at all. */
+/** Writes files atomically: a file is complete, or it is not there. */
 import { createHash, randomBytes } from 'node:crypto';
 import { closeSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
@@ -7,9 +7,9 @@ import { basename, dirname, join } from 'node:path';
 import { writeFailure } from '../base/files.ts';
 
 /**
- * Writes a file beside its place and renames it, so that a reader never sees half of it.
- * @param chunks Written in order; a generator keeps large files out of memory.
- * @throws ResnodeError `file/write`, which says why and what mends it; nothing is left behind then
+ * Writes a temporary file in the same folder and renames it, so that no reader sees an incomplete file.
+ * @param chunks Written in order. A generator keeps large files out of memory.
+ * @throws ResnodeError `file/write` with the reason and the cure; the temporary file is removed
  */
 export function writeFileAtomically(path: string, chunks: Iterable<Uint8Array | string>): void {
   const temporary = temporaryFor(path);
@@ -31,7 +31,7 @@ export function writeFileAtomically(path: string, chunks: Iterable<Uint8Array | 
   }
 }
 
-/** The same beside a running event loop: for what is large and written while other work goes on. */
+/** The same without blocking the event loop, for large files that are written during other work. */
 export async function saveFileAtomically(path: string, chunks: Iterable<Uint8Array | string>): Promise<void> {
   const temporary = temporaryFor(path);
   try {
@@ -50,8 +50,8 @@ export async function saveFileAtomically(path: string, chunks: Iterable<Uint8Arr
 }
 
 /**
- * A name beside a file for what is not whole yet: `.NAME.HOST-PROCESS-RANDOM.tmp`. Leftovers of the same name, whose
- * process on this machine has ended without removing them, are removed.
+ * The name of the temporary file: `.NAME.HOST-PROCESS-RANDOM.tmp`. Temporary files of the same NAME are removed if their
+ * process on this machine has ended.
  */
 export function temporaryFor(path: string): string {
   const [folder, name] = [dirname(path), basename(path)];
@@ -59,14 +59,14 @@ export function temporaryFor(path: string): string {
   return join(folder, `.${name}.${HOST}-${process.pid}-${randomBytes(6).toString('hex')}.tmp`);
 }
 
-/** Removes what was begun, if it was: the caller is about to throw why it is not whole. */
+/** Removes an incomplete file if there is one. The caller throws the reason. */
 export function removeQuietly(temporary: string): void {
   try {
     rmSync(temporary, { recursive: true, force: true });
   } catch {}
 }
 
-// Process ids say nothing of another machine that shares the folder.
+// Process ids do not identify processes of another machine that shares the folder.
 const HOST = createHash('sha256').update(hostname()).digest('hex').slice(0, 8);
 
 function removeLeftovers(folder: string, name: string): void {
@@ -75,7 +75,7 @@ function removeLeftovers(folder: string, name: string): void {
   try {
     names = readdirSync(folder);
   } catch {
-    return; // whoever writes will say it
+    return; // writing reports the problem
   }
   for (const each of names) {
     if (!each.startsWith(prefix) || !each.endsWith(suffix)) continue;

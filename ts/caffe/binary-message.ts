@@ -1,4 +1,4 @@
-/** A message in protobuf's wire form, by the schema; weights in it are passed over (`caffemodel.ts` reads them). */
+/** Reads a message in protobuf's wire format by the schema. Weights in it are skipped (`caffemodel.ts` reads them). */
 import { forkFieldOf } from './fork-schema.ts';
 import { type Message, recordMessage } from './message.ts';
 import { enums, messages } from './schema.ts';
@@ -7,7 +7,7 @@ import { FieldBudget, packedVarints, readFields, type WireContext, type WireFiel
 const MAX_DEPTH = 100;
 const UNSIGNED = 2 ** 32;
 
-/** @param type The message's name in caffe.proto. @throws WeightsError with the byte where it is no such message */
+/** @param type The message's name in caffe.proto. @throws WeightsError with the byte at which it is not such a message */
 export function decodeMessage(
   type: string,
   bytes: Uint8Array,
@@ -21,7 +21,7 @@ export function decodeMessage(
   const message: Message = {};
   recordMessage(message, { file, line: 1, column: 1 });
   const read = readFields(bytes, { file, what: type, budget });
-  // Forks take the same number for different fields: the layer's type says which.
+  // Forks use the same number for different fields. The layer's type decides which is meant.
   const fields = type === 'LayerParameter' ? [...read] : read;
   const layerType = type === 'LayerParameter' ? typeOf(fields) : '';
   for (const field of fields) {
@@ -43,7 +43,7 @@ export function decodeMessage(
   return message;
 }
 
-/** A layer's type, as its last field of that number says. */
+/** A layer's type: the last field with that number counts. */
 function typeOf(fields: Iterable<WireField>): string {
   let found = '';
   const [number] = messages.LayerParameter!.type!;

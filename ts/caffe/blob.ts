@@ -1,4 +1,4 @@
-/** A blob of weights: a shape and a view of its bytes, wherever they lie. */
+/** A blob of weights: a shape and a view of its bytes in a file or in memory. */
 
 import { instance, integer, type Kind, list, oneOf } from '../base/kinds.ts';
 import { fields, required, signature } from '../base/options.ts';
@@ -6,7 +6,7 @@ import { elementCount } from '../base/shape.ts';
 export interface Blob {
   readonly shape: readonly number[];
   readonly dtype: 'float32' | 'float64';
-  /** Little-endian, any alignment; usually a view of a mapped file, never to be written. */
+  /** Little-endian, with any alignment. Usually a view of a mapped file, so it must not be written. */
   readonly bytes: Uint8Array;
 }
 
@@ -16,7 +16,7 @@ const blobFields = fields<Blob>('a Blob, { shape, dtype, bytes }', {
   bytes: required(instance('a Uint8Array', Uint8Array), 'The values as little-endian bytes.'),
 });
 
-/** As many bytes as its shape and type say. */
+/** Whether the number of bytes matches the shape and the type. */
 export const blob: Kind<Blob> = {
   ...blobFields,
   mistake(value) {
@@ -35,7 +35,7 @@ const BLOB_FROM_FLOATS = signature('blobFromFloats', {
 });
 
 /**
- * A blob over (not a copy of) a Float32Array.
+ * A blob that shares the memory of a Float32Array.
  * @example const bias = blobFromFloats([10], new Float32Array(10));
  */
 export function blobFromFloats(shape: readonly number[], values: Float32Array): Blob {
@@ -57,7 +57,7 @@ const TO_FLOAT64 = signature('toFloat64', {
   ),
 });
 
-/** The values in float64, exact. */
+/** The values as float64, without rounding. */
 export function toFloat64(blob: Pick<Blob, 'dtype' | 'bytes'>): Float64Array {
   TO_FLOAT64.check(blob);
   return blob.dtype === 'float64'
@@ -76,7 +76,7 @@ const TO_FLOAT32 = signature('toFloat32', {
 });
 
 /**
- * The values as float32; double data is rounded once, as Caffe does on reading.
+ * The values as float32. Values of type double are rounded once, as when Caffe reads them.
  * @example const [weights, bias] = layer.blobs.map(toFloat32);
  */
 export function toFloat32(blob: Pick<Blob, 'dtype' | 'bytes'>): Float32Array {

@@ -16,7 +16,7 @@ export interface WeightsLayer {
   readonly name: string;
   readonly type: string;
   readonly blobs: readonly Blob[];
-  /** Where it is not of the file of the others: of which it is. */
+  /** The file of this layer, if it is not the file of the other layers. */
   readonly file?: string;
 }
 
@@ -71,16 +71,16 @@ const READ_CAFFEMODEL = signature('readCaffemodel', {
 });
 
 /**
- * Reads the layers of a caffemodel; their blobs are views into `bytes`.
+ * Reads the layers of a caffemodel. Their blobs are views into `bytes`.
  * @param bytes The file, mapped or read.
- * @param options.file Named in errors.
- * @throws WeightsError with the byte offset, or the layer and blob, at fault.
+ * @param options.file The name for errors.
+ * @throws WeightsError with the byte offset, or with the layer and blob.
  * @example const { layers } = readCaffemodel(readFileSync(file), { file });
  */
 export function readCaffemodel(bytes: Uint8Array, options: { file: string }): WeightsFile {
   READ_CAFFEMODEL.check(bytes, options);
   const { file } = options;
-  // Caffe takes no bytes for a net without layers; a file without any is refused where files are read (read-weights.ts).
+  // For Caffe an empty file is a net without layers. The readers of files refuse it (read-weights.ts).
   if (bytes.length > 0) refuseOthers(bytes, 'caffemodel', file);
   const layers: WeightsLayer[] = [];
   let name = '';
@@ -166,7 +166,7 @@ function readV1Layer(bytes: Uint8Array, file: string, index: number, budget: Fie
   return readLayer(bytes, file, V1_LAYER, index, budget);
 }
 
-/** Reads a BlobProto that lies in another message. @internal */
+/** Reads a BlobProto inside another message. @internal */
 export function readBlob(bytes: Uint8Array, file: string, what: string, budget = new FieldBudget()): Blob {
   let shape: number[] | null = null;
   const legacy = [0, 0, 0, 0];
@@ -207,7 +207,7 @@ export function readBlob(bytes: Uint8Array, file: string, what: string, budget =
     if (type === 'float64') doubles.push(raw);
     else floats.push(type === 'float32' ? raw : bytesOf(fromFloat16(raw)));
   }
-  // Legacy 4-D dims win over shape in Caffe (Blob::FromProto) when any is set.
+  // If any of the legacy 4-D dims is set, Caffe uses them instead of shape (Blob::FromProto).
   const dims = hasLegacy ? legacy : (shape ?? []);
   const count = elementCount(dims);
   if (!dims.every((dim) => Number.isInteger(dim) && dim >= 0) || !(count <= MAX_ELEMENTS)) {

@@ -1,4 +1,7 @@
-/** What Caffe's solvers refuse when they are built and at their first step (solver.cpp, sgd_solver.cpp), beforehand. */
+/**
+ * Checks a solver in advance for what Caffe refuses when it builds a solver and at its first step (solver.cpp,
+ * sgd_solver.cpp).
+ */
 
 import type { CodeOf } from '../base/error-codes.ts';
 import { type Position, PrototxtError } from '../base/errors.ts';
@@ -21,7 +24,7 @@ const SOLVER_TYPES: readonly SolverType[] = [
 export type LearningRatePolicy = 'fixed' | 'step' | 'exp' | 'inv' | 'multistep' | 'poly' | 'sigmoid';
 type PolicyField = 'gamma' | 'power' | 'stepsize' | 'stepvalue' | 'max_iter';
 
-/** Policy → the fields that its formula reads beside base_lr (GetLearningRate in sgd_solver.cpp). */
+/** Policy → the fields that its formula reads in addition to base_lr (GetLearningRate in sgd_solver.cpp). */
 const POLICIES: Readonly<Record<LearningRatePolicy, readonly PolicyField[]>> = {
   fixed: [],
   step: ['gamma', 'stepsize'],
@@ -32,7 +35,7 @@ const POLICIES: Readonly<Record<LearningRatePolicy, readonly PolicyField[]>> = {
   sigmoid: ['gamma', 'stepsize'],
 };
 
-/** What protobuf reads for a field that was not written and has no default of its own. */
+/** protobuf's value of a field that is not written and has no default. */
 const ZEROS = {
   base_lr: 0,
   display: 0,
@@ -48,24 +51,24 @@ const NET_FIELDS = ['net', 'net_param', 'train_net', 'train_net_param'] as const
 
 /** A net that a solver trains or tests. */
 export interface SolverNet {
-  /** The path as written (Caffe takes it from the working directory), or the net written inside, upgraded. */
+  /** The path as written, which Caffe resolves from the working folder, or the net inside the solver, upgraded. */
   readonly source: string | NetParameter;
   readonly phase: 'TRAIN' | 'TEST';
   /** `train_state` or this net's `test_state`. */
   readonly state: SolverNetState;
-  /** The solver's field that names it, and where that stands. */
+  /** The solver's field that names it, and its position. */
   readonly field: string;
   readonly position: Position | undefined;
 }
 
-/** Something that Caffe accepts and that is hardly meant. */
+/** A setting that Caffe accepts but that is probably a mistake. */
 export interface SolverWarning {
   readonly code: string;
   readonly position: Position | undefined;
   readonly message: string;
 }
 
-/** A solver's parameters, written or default. */
+/** A solver's parameters, as written or by default. */
 export interface SolverSettings extends SolverParameter {
   type: SolverType;
   lr_policy: LearningRatePolicy;
@@ -87,7 +90,7 @@ export interface SolverSettings extends SolverParameter {
   display: number;
   test_interval: number;
   snapshot: number;
-  /** Where none is written: the solver file's path without its extension. */
+  /** If none is written: the solver file's path without its extension. */
   snapshot_prefix: string;
   random_seed: number | bigint;
   momentum_convention: 'caffe' | 'dampened';
@@ -101,16 +104,16 @@ export interface SolverSettings extends SolverParameter {
   show_per_class_result: boolean;
 }
 
-/** ap_version of SSD's solver: VOC 2007's, VOC 2010's, and the area under the curve as it is. */
+/** ap_version of SSD's solver: VOC 2007's, VOC 2010's, and the plain area under the curve. */
 export const AP_VERSIONS = ['11point', 'MaxIntegral', 'Integral'] as const;
 export type ApVersion = (typeof AP_VERSIONS)[number];
 const EVAL_TYPES = ['classification', 'detection'];
 
-/** A solver that Caffe would take. */
+/** A solver that Caffe accepts. */
 export interface CheckedSolver {
   readonly parameters: SolverSettings;
   readonly train: SolverNet;
-  /** In Caffe's order: test_net_param, test_net, then as many of the common net as test_iter has left. */
+  /** In Caffe's order: test_net_param, test_net, then the common net for the remaining values of test_iter. */
   readonly tests: readonly (SolverNet & { readonly iterations: number })[];
   readonly warnings: readonly SolverWarning[];
 }
@@ -120,8 +123,8 @@ const CHECK_SOLVER = signature('checkSolver', {
 });
 
 /**
- * Checks a solver without opening its nets; the solver given is not changed.
- * @throws PrototxtError (`solver/…`) at the field, with what was found, what is expected and what mends it.
+ * Checks a solver without opening its nets, and without changing it.
+ * @throws PrototxtError (`solver/…`) at the field, with what was found, what is expected and the cure.
  * @example const { parameters, warnings } = checkSolver(readSolverFile('solver.prototxt'));
  */
 export function checkSolver(solver: SolverParameter): CheckedSolver {
@@ -151,9 +154,9 @@ const SOLVER_NET_STATE = signature('solverNetState', {
 });
 
 /**
- * The state to filter a solver's net with (`filterNet`): its phase, under the net's own state, under the solver's;
- * stages add up (InitTrainNet and InitTestNets in solver.cpp).
- * @param net The net that `solverNet.source` names, read.
+ * The state with which `filterNet` filters a solver's net. The net's own state takes precedence over its phase, and the
+ * solver's over both; stages add up (InitTrainNet and InitTestNets in solver.cpp).
+ * @param net The net that `solverNet.source` names, parsed.
  */
 export function solverNetState(solverNet: Pick<SolverNet, 'phase' | 'state'>, net: NetParameter): NetState {
   SOLVER_NET_STATE.check(solverNet, net);
@@ -189,7 +192,7 @@ function checkType(solver: SolverParameter, { type, momentum, rms_decay }: Solve
     refuse(solver, 'rms_decay', 'rms-decay', `rms_decay must be at least 0 and below 1, found ${rms_decay}`);
 }
 
-/** SSD's solver: a net whose outputs are rows of DetectionEvaluate is tested as a detector, whatever eval_type says. */
+/** SSD's solver: a net whose outputs are rows of DetectionEvaluate is tested as a detector, regardless of eval_type. */
 function checkEvaluation(solver: SolverParameter, { eval_type, ap_version }: SolverSettings) {
   if (!EVAL_TYPES.includes(eval_type))
     refuse(solver, 'eval_type', 'unknown-type', `eval_type ${unknown(eval_type, EVAL_TYPES)}`);
@@ -197,7 +200,7 @@ function checkEvaluation(solver: SolverParameter, { eval_type, ap_version }: Sol
     refuse(solver, 'ap_version', 'unknown-type', `ap_version ${unknown(ap_version, AP_VERSIONS)}`);
 }
 
-/** Caffe would learn with NaN: every value of the net becomes it. */
+/** Caffe would train with NaN, and every value of the net would become NaN. */
 function checkNumbers(solver: SolverParameter) {
   for (const [field, value] of Object.entries(solver))
     if (typeof value === 'number' && !Number.isFinite(value))
@@ -225,7 +228,7 @@ function checkPolicy(solver: SolverParameter, { lr_policy, gamma, stepsize }: So
 }
 
 function checkCounts(solver: SolverParameter, parameters: SolverSettings) {
-  // Caffe does not look at iter_size, and divides by it.
+  // Caffe does not check iter_size, and divides by it.
   for (const field of ['average_loss', 'iter_size'] as const) {
     if (parameters[field] < 1)
       refuse(solver, field, 'count', `${field} must be at least 1, found ${parameters[field]}`);
@@ -237,7 +240,7 @@ function checkCounts(solver: SolverParameter, parameters: SolverSettings) {
   }
 }
 
-// A net file is upgraded when it is read; Caffe forgets to upgrade a net written inside the solver.
+// A net file is upgraded when it is read. Caffe does not upgrade a net inside the solver.
 const upgraded = (net: NetParameter) => upgradeNet(net as Message) as NetParameter;
 
 function trainNet(solver: SolverParameter): SolverNet {
@@ -310,7 +313,7 @@ function warningsOf(solver: SolverParameter, parameters: SolverSettings): Solver
     const effect = field === 'stepvalue' ? 'the rate never steps' : 'it counts as 0';
     warn('lr_policy', `no-${field}`, `lr_policy "${lr_policy}" without ${field}: ${effect}`);
   }
-  // sgd_solver.cpp takes at most one step an iteration, whatever the values say.
+  // sgd_solver.cpp takes at most one step per iteration, regardless of the values.
   if (lr_policy === 'multistep' && stepvalue.some((value, i) => i > 0 && value <= stepvalue[i - 1]!))
     warn(
       'stepvalue',

@@ -1,4 +1,4 @@
-/** How schema.ts and the schemas of forks write a field of a message. */
+/** The form in which schema.ts and the schemas of forks define a field of a message. */
 
 export type FieldDefinition = readonly [
   number: number,
@@ -9,7 +9,7 @@ export type FieldDefinition = readonly [
 export type Messages = Readonly<Record<string, Readonly<Record<string, FieldDefinition>>>>;
 
 /**
- * Fields whose numbers in their forks' caffe.proto are not known here, or are other fields': they are read in text alone. Protocol
- * Buffers keeps numbers from here on free of what anybody uses.
+ * Numbers for fields whose number in the fork's caffe.proto is unknown or belongs to another field. These fields are read
+ * only from text. Protocol Buffers reserves the numbers from here on.
  */
 export const TEXT_ONLY = 536_000_000;

@@ -1,4 +1,4 @@
-/** What a file is, seen from its first bytes and its top-level fields, whatever it is called. */
+/** Detects the kind of a file from its first bytes and its top-level fields, regardless of its name. */
 import { closeSync, constants, openSync, readdirSync, readSync, statSync } from 'node:fs';
 import { isSpecial } from '../base/files.ts';
 import { messages } from './schema.ts';
@@ -69,10 +69,10 @@ export type FileKind =
   | 'bmp'
   | 'pnm';
 
-/** So much of a file is looked at. */
+/** The number of bytes that are examined. */
 const HEAD = 1 << 16;
 
-/** Where each signature lies, in Latin-1. The longer ones of one beginning stand first. */
+/** The position of each signature, in Latin-1. Of several with the same beginning, longer ones come first. */
 const SIGNATURES: readonly (readonly [FileKind, string, offset?: number])[] = [
   ['hdf5', '\x89HDF\r\n\x1a\n'],
   ['npy', '\x93NUMPY'],
@@ -100,12 +100,12 @@ const SIGNATURES: readonly (readonly [FileKind, string, offset?: number])[] = [
   ['lmdb-file', '\xde\xc0\xef\xbe', 16],
 ];
 
-/** What a table ends with (LevelDB's doc/table_format.md). */
+/** The end of a table (LevelDB's doc/table_format.md). */
 const TABLE_MAGIC = Buffer.from('57fb808b247547db', 'hex');
 
 /**
- * What the bytes of a file are; null where nothing known begins so.
- * @param bytes The whole file or its beginning; no more than 64 KiB of it are looked at.
+ * The kind of a file's bytes; null if no known kind begins like this.
+ * @param bytes The whole file or its beginning, of which at most 64 KiB are examined.
  */
 export function fileKind(bytes: Uint8Array): FileKind | null {
   if (bytes.length === 0) return 'empty';
@@ -130,7 +130,7 @@ export function fileKind(bytes: Uint8Array): FileKind | null {
 }
 
 /**
- * What is at a path: a folder may be a database.
+ * The kind of the file at a path. A folder may be a database.
  * @throws the file system's error
  */
 export function fileKindAt(path: string): FileKind | null {
@@ -144,7 +144,7 @@ export function fileKindAt(path: string): FileKind | null {
       : 'folder';
   }
   const head = Buffer.alloc(HEAD);
-  // A FIFO may have come into its place since.
+  // A FIFO may have replaced the file since.
   const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     const kind = fileKind(head.subarray(0, readSync(descriptor, head)));
@@ -172,7 +172,7 @@ function isUtf16(head: Buffer): boolean {
 
 const isPrintable = (byte: number) => (byte >= 9 && byte <= 13) || (byte >= 32 && byte < 127);
 
-/** Text has no control characters, and few bytes that are no UTF-8: comments are in any encoding. */
+/** Text has no control characters, and few bytes that are not UTF-8, because comments may have any encoding. */
 function isText(head: Buffer): boolean {
   if (!head.every((byte) => byte >= 32 || (byte >= 9 && byte <= 13))) return false;
   return (head.toString('utf8').match(/\uFFFD/g)?.length ?? 0) <= 0.2 * head.length;

@@ -1,4 +1,4 @@
-/** Caffe's weight fillers (include/caffe/filler.hpp), from a seeded generator: same seed, same bits. */
+/** Caffe's weight fillers (include/caffe/filler.hpp), with a seeded generator: the same seed gives the same bits. */
 
 import { mix, seededRandom } from '../base/random.ts';
 import { elementCount } from '../base/shape.ts';
@@ -11,7 +11,7 @@ export interface FillerSpec {
   readonly max: number;
   readonly mean: number;
   readonly std: number;
-  /** Gaussian: so many weights of each input are not 0, on average; -1: all. */
+  /** Gaussian: the average number of nonzero weights for each input; -1: all. */
   readonly sparse?: number;
   readonly variance_norm: 'FAN_IN' | 'FAN_OUT' | 'AVERAGE';
 }
@@ -19,8 +19,8 @@ export interface FillerSpec {
 const TYPES = ['constant', 'uniform', 'gaussian', 'xavier', 'msra', 'positive_unitball', 'bilinear'];
 
 /**
- * What Caffe refuses in a filler for a blob of this shape (the CHECKs of filler.hpp), with the field that it is about;
- * null: nothing.
+ * The filler's field that Caffe refuses for a blob of this shape (the CHECKs of filler.hpp), with the reason;
+ * null if it accepts the filler.
  */
 export function fillerProblem(
   { type, min, max, std, sparse = -1 }: FillerSpec,
@@ -50,8 +50,8 @@ export function fillerProblem(
 }
 
 /**
- * The generator of one blob of a layer. Each blob has its own stream, so that its values depend on nothing but the seed
- * and its name: neither on other layers nor on which of them are computed.
+ * The generator of one blob of a layer. Each blob has its own stream, so its values depend only on the seed and its name,
+ * not on other layers or on which of them are computed.
  */
 export const fillerRandom = (seed: number, layer: string, index: number): (() => number) =>
   seededRandom(mix(seed >>> 0, ...Buffer.from(layer), index));
@@ -65,7 +65,7 @@ export function fill(filler: FillerSpec, shape: readonly number[], random: () =>
   return values;
 }
 
-/** The same, in pieces: yields after each of them. @param values What is filled. */
+/** The same in pieces, with a yield after each. @param values The array to fill. */
 export function* filling(
   filler: FillerSpec,
   shape: readonly number[],

@@ -1,19 +1,22 @@
 /**
- * What forks of Caffe add to BVLC's caffe.proto and layer types, by name only, so that an error for a word that
- * BVLC's Caffe does not know can say whose it is. Read off each fork's caffe.proto and layer registrations.
+ * What forks of Caffe add to BVLC's caffe.proto and layer types, by name only, so that an error for a word that BVLC's Caffe
+ * does not know can say whose it is. Read off each fork's caffe.proto and layer registrations.
  *
- * A name stands under the fork that it comes from; other forks may have taken it over. Where two forks use one
- * name for different things (`bn_param`), it stands under both.
+ * A name stands under the fork that it comes from; other forks may have taken it over. Where two forks use one name for
+ * different things (`bn_param`), it stands under both.
  */
 
-/** Message (or enum) of caffe.proto → the names that a fork adds to it, with spaces between them. */
+/** Message (or enum) of caffe.proto → the names that a fork adds to it, separated by spaces. */
 type Names = Readonly<Record<string, string>>;
 
 interface Fork {
   readonly name: string;
-  /** Fields that tune speed, memory, logging, number format or how work is divided: without them a net means the same. */
+  /**
+   * Fields that tune speed, memory, logging, number format or the distribution of work. A net without them has the same
+   * meaning.
+   */
   readonly tuning?: Names;
-  /** Fields that change what is computed or how a net is trained. */
+  /** Fields that change the computation or the training of a net. */
   readonly meaning?: Names;
   readonly enumValues?: Names;
   readonly layerTypes?: string;
@@ -321,7 +324,7 @@ const FORKS: readonly Fork[] = [
 
 const has = (names: string | undefined, word: string) => names?.split(/\s+/).includes(word) ?? false;
 
-// A V1 layer of a fork takes the same parameter messages as a V2 one.
+// A V1 layer of a fork has the same parameter messages as a V2 one.
 const hasField = (fields: Names | undefined, message: string, field: string) =>
   has(fields?.[message === 'V1LayerParameter' ? 'LayerParameter' : message], field);
 
@@ -347,7 +350,7 @@ export function forkOfField(message: string, field: string): string | undefined 
     : `${owner} and is for its ${type}, which BVLC does not have; express its computation in other layers`;
 }
 
-/** The layer type, of forks alone, whose parameters a field is: mul_param is Mul's. */
+/** The layer type, existing only in forks, that a parameter field belongs to: mul_param belongs to Mul. */
 function layerOfField(message: string, field: string): string | undefined {
   if (!/^(V1)?LayerParameter$/.test(message)) return undefined;
   const name = field.replace(/_param$/, '').replaceAll('_', '');
@@ -356,15 +359,15 @@ function layerOfField(message: string, field: string): string | undefined {
   );
 }
 
-/** Whether an unknown field is one that a net means the same without. */
+/** Whether a net has the same meaning without an unknown field. */
 export function isTuningField(message: string, field: string): boolean {
   return FORKS.some(({ tuning }) => hasField(tuning, message, field));
 }
 
-/** Whether an enum's unknown values tune: forks add engines, which do, and methods, which do not. */
+/** Whether an enum's unknown values only tune: forks add engines, which do, and methods, which do not. */
 export const isTuningEnumValue = (type: string): boolean => type.endsWith('.Engine');
 
-/** The forks that a field, or an enum value, belongs to, for a sentence. */
+/** The forks of a field or an enum value, for a sentence. */
 export function ownersOf(type: string, name: string): string {
   const isField = ({ tuning, meaning }: Fork) =>
     hasField(tuning, type, name) || hasField(meaning, type, name);
@@ -373,12 +376,12 @@ export function ownersOf(type: string, name: string): string {
     .join(' or ');
 }
 
-/** Whose an unknown enum value is. @param type The enum's name in the schema, e.g. `PoolingParameter.PoolMethod`. */
+/** The forks of an unknown enum value. @param type The enum's name in the schema, e.g. `PoolingParameter.PoolMethod`. */
 export function forkOfEnumValue(type: string, value: string): string | undefined {
   return owners(({ enumValues }) => has(enumValues?.[type], value));
 }
 
-/** Whose a layer type is. @param type E.g. `PriorBox`. */
+/** The forks of a layer type. @param type E.g. `PriorBox`. */
 export function forkOfLayerType(type: string): string | undefined {
   return owners(({ layerTypes }) => has(layerTypes, type));
 }

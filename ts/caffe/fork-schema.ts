@@ -2,8 +2,8 @@
  * What forks of Caffe add to caffe.proto and is built here, as schema.ts has BVLC's own: messages, enums, and the fields of
  * LayerParameter. Each says whose it is; where forks have the same message with fewer or more fields, it has them all.
  *
- * Forks take the same numbers for different fields (147 has five meanings). The number here is that of the fork that a
- * layer comes from where BVLC leaves it free, else another fork's; `forkFieldOf` knows them all, by layer type.
+ * Forks take the same numbers for different fields (147 has five meanings). The number here is that of the fork that a layer
+ * comes from where BVLC leaves it free, else another fork's; `forkFieldOf` knows them all, by layer type.
  */
 import { type FieldDefinition, type Messages, TEXT_ONLY } from './field-definition.ts';
 import { regionFields, regionMessages } from './region-schema.ts';
@@ -29,7 +29,7 @@ export const forkEnums: Readonly<Record<string, Readonly<Record<string, number>>
   'CorrelationParameter.CorrelationType': { MULTIPLY: 0, SUBTRACT: 1 },
 };
 
-/** What forks add to enums and messages of BVLC's. */
+/** The forks' additions to enums and messages of BVLC's. */
 export const forkAdditions = {
   // daijifeng001/caffe-rfcn
   normalizationMode: { PRE_FIXED: TEXT_ONLY },
@@ -589,7 +589,7 @@ export const forkMessages: Messages = {
   },
 };
 
-/** Layer type → its field, and every number that a fork gives it. */
+/** Layer type → its field, and all numbers that forks give it. */
 const NUMBERS: Readonly<Record<string, readonly [field: string, numbers: readonly number[]]>> = {
   Permute: ['permute_param', [148, 202]],
   Normalize: ['norm_param', [149, 206]],
@@ -617,8 +617,8 @@ const NUMBERS: Readonly<Record<string, readonly [field: string, numbers: readonl
 };
 
 /**
- * What a number in a binary LayerParameter means to the fork that the layer's type comes from; undefined: what it means
- * to BVLC, if anything.
+ * The field of a number in a binary LayerParameter, in the fork of the layer's type; undefined if the number has BVLC's
+ * meaning or none.
  */
 export function forkFieldOf(
   layerType: string,

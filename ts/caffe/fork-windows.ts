@@ -9,7 +9,7 @@ import { inheritPosition, type Message, positionOf } from './message.ts';
 const HOLES = ['hole', 'hole_h', 'hole_w'] as const;
 const SIDES = ['pad_l', 'pad_r', 'pad_t', 'pad_b'] as const;
 
-/** The layer in BVLC's words. @throws PrototxtError where these cannot say it, or both are given */
+/** The layer with BVLC's fields. @throws PrototxtError if these cannot express it, or if both are given */
 export function renameWindowFields(layer: Message): Message {
   for (const name of ['convolution_param', 'pooling_param']) {
     const param = layer[name] as Message | undefined;
@@ -48,7 +48,7 @@ function roundMode(param: Message): 'CEIL' | 'FLOOR' {
   return mode;
 }
 
-/** As a kernel's sizes: one for both, or one each. */
+/** The sizes of a kernel: one for both sides, or one each. */
 function dilation(param: Message): readonly number[] {
   const first = HOLES.find((field) => param[field] !== undefined)!;
   if (param.dilation !== undefined)

@@ -1,4 +1,4 @@
-/** Weights in HDF5 files: what is wrong with one is a WeightsError. */
+/** Weights in HDF5 files. All problems of a file become a WeightsError. */
 import { WeightsError } from '../base/errors.ts';
 import type { Hdf5Dataset } from '../hdf5/dataset.ts';
 import { Hdf5File, type Hdf5Group } from '../hdf5/file.ts';
@@ -7,9 +7,10 @@ import type { Blob } from './blob.ts';
 import { wrongKindAt } from './wrong-kind.ts';
 
 /**
- * Opens a file for as long as `read` runs.
- * @throws WeightsError `weights/not-found` where it cannot be read, `weights/hdf5` where it is no HDF5 or is damaged,
- * `weights/hdf5-external` where values lie in other files, `weights/hdf5-unsupported`, `weights/hdf5-limit`; what `read` throws
+ * Opens a file while `read` runs.
+ * @throws WeightsError `weights/not-found` if it cannot be read, `weights/hdf5` if it is not HDF5 or is damaged,
+ * `weights/hdf5-external` if values are in other files, `weights/hdf5-unsupported`, `weights/hdf5-limit`; the errors of
+ * `read`
  */
 export async function readHdf5<T>(path: string, read: (root: Hdf5Group) => T | Promise<T>): Promise<T> {
   let file: Hdf5File | null = null;
@@ -35,7 +36,7 @@ function weightsError(problem: Hdf5Problem, file: string): WeightsError {
     : new WeightsError(`weights/hdf5-${kind}`, { file }, message, { cause: problem });
 }
 
-/** What an HDF5 file that is not the one needed holds, by the names in its root. */
+/** The content of an HDF5 file of another kind, by the names in its root. */
 export function hdf5Holds(root: Hdf5Group): string {
   const names = root.names();
   const has = (...wanted: string[]) => wanted.every((name) => names.includes(name));
@@ -49,7 +50,7 @@ export function hdf5Holds(root: Hdf5Group): string {
   return `it holds ${names.slice(0, 5).join(', ') || 'nothing'}`;
 }
 
-/** A dataset's values, copied. @param what Names it in errors. @throws WeightsError where they are no floats */
+/** A copy of a dataset's values. @param what The name for errors. @throws WeightsError if they are not floats */
 export async function blobOfDataset(
   dataset: Hdf5Dataset,
   at: { file: string; layer: string },

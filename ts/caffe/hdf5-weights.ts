@@ -14,7 +14,7 @@ import { blobOfDataset, hdf5Holds, readHdf5 } from './hdf5-file.ts';
 import { type Hdf5Entry, writeHdf5 } from './hdf5-writer.ts';
 import { type NetWeights, netWeights, refuseLayersTwice } from './write-caffemodel.ts';
 
-/** Slashes in a layer's name are groups in groups. */
+/** Slashes in a layer's name make nested groups. */
 const MAX_DEPTH = 64;
 
 const READ_HDF5_WEIGHTS = signature('readHdf5Weights', {
@@ -22,8 +22,8 @@ const READ_HDF5_WEIGHTS = signature('readHdf5Weights', {
 });
 
 /**
- * Reads all layers of a .caffemodel.h5; values are copied, float32 or float64.
- * @throws WeightsError naming the file, and where it is damaged the layer
+ * Reads all layers of a .caffemodel.h5. Values are copied as float32 or float64.
+ * @throws WeightsError naming the file and, if it is damaged, the layer
  */
 export async function readHdf5Weights(path: string): Promise<WeightsFile> {
   READ_HDF5_WEIGHTS.check(path);
@@ -69,8 +69,8 @@ const WRITE_HDF5_WEIGHTS = signature('writeHdf5Weights', {
 });
 
 /**
- * Writes weights in Caffe's HDF5 form, float32, whole or not at all, beside a running event loop.
- * @throws WeightsError `weights/write`; `weights/names-twice` where two layers have one name
+ * Writes weights in Caffe's HDF5 format as float32, without blocking the event loop. The file is complete or unchanged.
+ * @throws WeightsError `weights/write`; `weights/names-twice` if two layers have one name
  */
 export async function writeHdf5Weights(path: string, weights: NetWeights): Promise<void> {
   WRITE_HDF5_WEIGHTS.check(path, weights);

@@ -1,4 +1,4 @@
-/** HDF5 files written by a thread of their own, so that the event loop stays free. */
+/** Writes HDF5 files in a separate thread, so that the event loop stays free. */
 
 import { once } from 'node:events';
 import { open, rename } from 'node:fs/promises';
@@ -13,20 +13,26 @@ import { removeQuietly, temporaryFor } from './atomic-file.ts';
 import { type Blob, toFloat32 } from './blob.ts';
 import type { Hdf5Answer, Hdf5Item, Hdf5Job } from './hdf5-thread.ts';
 
-/** A group or dataset by its path in the file; a blob becomes float32. */
+/** A group or dataset by its path in the file. A blob becomes float32. */
 export type Hdf5Entry = Hdf5Item | { readonly dataset: string; readonly blob: Blob };
 
-/** @throws ResnodeError `package/missing` where what writes HDF5 is not installed: before work of which the file is the end */
+/**
+ * @throws ResnodeError `package/missing` if the package that writes HDF5 is not installed; call it before long work that
+ * ends in such a file
+ */
 export const needHdf5Writer = (): void => needPackage('h5wasm/node', 'Writing HDF5 files');
 
-/** Writes an HDF5 file, whole or not at all. @throws ResnodeError `file/write`, `package/missing`; WeightsError `weights/write` */
+/**
+ * Writes an HDF5 file. It is complete or unchanged.
+ * @throws ResnodeError `file/write`, `package/missing`; WeightsError `weights/write`
+ */
 export async function writeHdf5(path: string, entries: Iterable<Hdf5Entry>): Promise<void> {
   const writer = await Hdf5Writer.create(path);
   for (const entry of entries) await writer.write(entry);
   await writer.finish();
 }
 
-/** An HDF5 file while it is written, beside its place until `finish`; what fails leaves nothing behind. */
+/** An HDF5 file during writing. It has a temporary name until `finish`; if writing fails, it is removed. */
 export class Hdf5Writer {
   readonly #path: string;
   readonly #temporary: string;
@@ -44,7 +50,7 @@ export class Hdf5Writer {
     needHdf5Writer();
     const writer = new Hdf5Writer(path);
     await writer.#trying(async () => {
-      // Made here: the file system's own words, where the library has one sentence for all.
+      // Created here for the file system's own error, because the library has one message for all of them.
       await (await open(writer.#temporary, 'wx')).close();
       await ask(writer.#thread, { create: writer.#temporary });
     });
@@ -66,7 +72,7 @@ export class Hdf5Writer {
     });
   }
 
-  /** Ends without a file; safe where it has ended. */
+  /** Ends without a file. It may be called after the end too. */
   async abandon(): Promise<void> {
     if (this.#isOver) return;
     this.#isOver = true;
@@ -87,14 +93,14 @@ export class Hdf5Writer {
   }
 }
 
-/** A thread without work is kept for the next file: a snapshot has two, and starting one takes longer than writing. */
+/** An idle thread is kept for the next file: a snapshot has two, and starting a thread takes longer than writing. */
 const KEPT_MILLISECONDS = 10_000;
 let kept: { readonly thread: Worker; readonly end: NodeJS.Timeout } | null = null;
 
 function takeThread(): Worker {
   const thread = kept?.thread ?? startThread('caffe/hdf5-thread', null);
   if (kept === null) {
-    thread.on('error', () => {}); // who waits for it is told
+    thread.on('error', () => {}); // the waiting caller receives the error
     thread.on('exit', () => forget(thread));
   }
   forget(thread);
@@ -105,7 +111,7 @@ function takeThread(): Worker {
 function leaveThread(thread: Worker): void {
   if (kept !== null) return void thread.terminate();
   thread.unref();
-  // Given up at once: ending takes a while, and the next file must not be asked of a thread that ends.
+  // Removed at once: ending takes time, and the next file must not use a thread that ends.
   const end = setTimeout(() => {
     forget(thread);
     void thread.terminate();
@@ -131,14 +137,14 @@ async function ask(thread: Worker, job: Hdf5Job): Promise<void> {
     const [{ failure }] = (await Promise.race([answer, ended])) as [Hdf5Answer];
     if (failure !== null) throw new Error(failure);
   } finally {
-    ended.catch(() => {}); // aborted now, or said already
+    ended.catch(() => {}); // aborted now, or reported already
     answered.abort();
   }
 }
 
 const PIECE = 2 ** 20;
 
-/** Copied, because the blob stays its owner's; in pieces, because it may be large. */
+/** Copied, because the blob still belongs to its owner, and in pieces, because it may be large. */
 async function itemOf({ dataset, blob }: { dataset: string; blob: Blob }): Promise<Hdf5Item> {
   const { shape, dtype, bytes } = blob;
   const size = dtype === 'float32' ? 4 : 8;

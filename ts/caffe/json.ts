@@ -1,4 +1,4 @@
-/** JSON: files of it, and messages in the form of protobuf's json_format (original names, 64-bit integers as strings). */
+/** JSON files, and messages in the form of protobuf's json_format (original names, 64-bit integers as strings). */
 
 import { readFileSync } from 'node:fs';
 import { checkFileSize, MAX_JSON_BYTES } from '../base/files.ts';
@@ -7,7 +7,7 @@ import type { Message } from './message.ts';
 import { messages } from './schema.ts';
 import { type NeededKind, wrongKind, wrongKindAt } from './wrong-kind.ts';
 
-/** The shortest decimal that reads back as the same float32, as protobuf prints it. */
+/** The shortest decimal that gives the same float32, as protobuf prints it. */
 export function shortestFloat(value: number): number {
   for (let digits = 6; digits < 9; digits++) {
     const short = Number(value.toPrecision(digits));
@@ -16,7 +16,7 @@ export function shortestFloat(value: number): number {
   return Number(value.toPrecision(9));
 }
 
-/** A number of a layer as it is written: a float has few digits, though float32 has others behind them. */
+/** A number of a layer in short form: as a float32 it has few digits, although its float64 value has more. */
 export const showNumber = (value: number): string =>
   String(Number.isSafeInteger(value) || Math.fround(value) !== value ? value : shortestFloat(value));
 

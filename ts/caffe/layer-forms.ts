@@ -1,6 +1,6 @@
 /**
- * Slips between the two forms of a layer: V1's `layers { type: CONVOLUTION blobs_lr: 1 }` and V2's, today's,
- * `layer { type: "Convolution" param { lr_mult: 1 } }`. Neither takes the words of the other.
+ * Confusions between the two forms of a layer: V1's `layers { type: CONVOLUTION blobs_lr: 1 }` and today's V2,
+ * `layer { type: "Convolution" param { lr_mult: 1 } }`. Neither accepts the fields of the other.
  */
 import { enums, messages } from './schema.ts';
 import { v1TypeName } from './upgrade.ts';
@@ -11,11 +11,11 @@ const IN_V1 = 'but this stands in "layers" (V1)';
 const IN_V2 = 'but this stands in "layer" (V2)';
 const ALL_V2 = 'write "layer {" for every "layers {" of the file';
 
-/** V1's name of a V2 type, whatever its case; undefined where it had none. */
+/** V1's name of a V2 type in any case; undefined if there is none. */
 const v1Name = (type: string): string | undefined =>
   V1_TYPES.find((name) => v1TypeName(name).toLowerCase() === type.toLowerCase());
 
-/** What is wrong with the `type` of a V1 layer; undefined where it is no word of V2. @param token As written. */
+/** The error in the `type` of a V1 layer; undefined if it is not a name of V2. @param token As written. */
 export function explainV1Type(token: string): string | undefined {
   const word = token.replace(/^(["'])(.*)\1$/, '$2');
   if (V1_TYPES.includes(word)) return `write type: ${word} without quotes in "layers" (V1)`;
@@ -25,14 +25,14 @@ export function explainV1Type(token: string): string | undefined {
   return `type: ${token} is of "layer" (V2), ${IN_V1}: ${ALL_V2}${here}`;
 }
 
-/** What is wrong with a `type` without quotes of a V2 layer. @param token As written. */
+/** The error in a `type` without quotes of a V2 layer. @param token As written. */
 export function explainV2Type(token: string): string | undefined {
   if (V1_TYPES.includes(token))
     return `type: ${token} is of "layers" (V1), ${IN_V2}: write type: "${v1TypeName(token)}"`;
   return /^[A-Za-z]\w*$/.test(token) ? `write it in quotes: type: "${token}"` : undefined;
 }
 
-/** What is wrong with a V2 type that is a V1 name in quotes; undefined where it is none. */
+/** The error in a V2 type that is a V1 name in quotes; undefined if it is not one. */
 export function explainV1Name(type: string): string | undefined {
   return V1_TYPES.includes(type)
     ? `"${type}" is its name in "layers" (V1), write "${v1TypeName(type)}"`
@@ -45,7 +45,7 @@ const V1_FIELDS: Readonly<Record<string, string>> = {
   blob_share_mode: 'write param { share_mode: … }',
 };
 
-/** Why a message has no such field, where the other form of a layer has it; else undefined. */
+/** The reason why a message lacks a field, if the other form of a layer has it; otherwise undefined. */
 export function explainLayerField(type: string, field: string): string | undefined {
   const has = (message: string) => Object.hasOwn(messages[message]!, field);
   if (type === 'LayerParameter' && has('V1LayerParameter'))
@@ -55,5 +55,5 @@ export function explainLayerField(type: string, field: string): string | undefin
   return undefined;
 }
 
-/** What to write for V2's `param { … }` in a V1 layer, whose `param` is a name. */
+/** The replacement of V2's `param { … }` in a V1 layer, whose `param` is a name. */
 export const explainV1Param = `param { … } is of "layer" (V2), ${IN_V1}: write blobs_lr and weight_decay once per blob, or ${ALL_V2}`;

@@ -1,6 +1,6 @@
 /**
- * Which blob of a weights file fills which parameter of a net: Caffe's Net::CopyTrainedLayersFrom, but that a layer
- * without weights is an error: Caffe leaves it at its filler and computes on.
+ * Assigns the blobs of a weights file to the parameters of a net, as Caffe's Net::CopyTrainedLayersFrom does, except that a
+ * layer without weights is an error. Caffe leaves such a layer at its filler and continues.
  */
 
 import { WeightsError } from '../base/errors.ts';
@@ -18,7 +18,7 @@ export interface LayerReport {
   readonly detail: string;
 }
 
-/** A parameter of a net, by the layer that owns it and those that share it by `param { name }`. */
+/** A parameter of a net, with its own layer and the layers that share it by `param { name }`. */
 export interface MatchedParameter {
   readonly layer: string;
   readonly index: number;
@@ -27,21 +27,21 @@ export interface MatchedParameter {
 }
 
 export interface MatchOptions {
-  /** Weights without a layer are errors too. Default false. */
+  /** Also refuse weights without a layer. Default false. */
   readonly strict?: boolean;
   /**
-   * Layers that the file has no weights for keep their fillers, which the report and a warning name. Default false: they
-   * are an error.
+   * Layers without weights in the file keep their fillers. The report and a warning name them. Default false: they are an
+   * error.
    */
   readonly partialWeights?: boolean;
   /**
-   * Blobs of other dimensions with the same values in the same order are taken: an InnerProduct's by a 1×1 Convolution
+   * Accept blobs of other dimensions with the same values in the same order: those of an InnerProduct for a 1×1 Convolution
    * and the reverse. Default false.
    */
   readonly reshapeWeights?: boolean;
 }
 
-/** What matchWeights takes. */
+/** The options of matchWeights. */
 export const matchOptions = options<MatchOptions>({
   strict: optional(boolean, 'false', 'Makes it an error if the file has weights that no layer takes.'),
   partialWeights: optional(
@@ -56,20 +56,20 @@ export const matchOptions = options<MatchOptions>({
   ),
 });
 
-/** What of a file goes where. */
+/** The assignment of a file's blobs. */
 export interface Match {
-  /** One a parameter; null: its filler. */
+  /** One for each parameter; null: its filler. */
   readonly blobs: (Blob | null)[];
-  /** One a layer with parameters, of the net or the file. */
+  /** One for each layer with parameters, of the net or the file. */
   readonly report: LayerReport[];
 }
 
 /**
- * Matches by layer name. Weights of layers that the net has not are left, of duplicate ones in the file the last wins,
- * number and shape of blobs must match exactly (legacy 4-D shapes left-padded with 1).
+ * Matches by layer name. Weights of layers that the net lacks are ignored. Of layers with the same name in the file the last
+ * counts. Number and shapes of blobs must match exactly (legacy 4-D shapes are padded with 1 on the left).
  * @param parameters The net's parameters; `layer` owns blob `index`.
- * @param use In a training what the file has not begins at its filler, and where weights are set it stays as it is; an
- * error where nothing matches at all, but for `partialWeights`. Default `run`.
+ * @param use In a training, blobs that the file lacks start from their fillers; when weights are set, they stay unchanged.
+ * An error is raised only if nothing matches and `partialWeights` is false. Default `run`.
  * @throws WeightsError `weights/missing` (or `weights/none-matched`), `weights/shape-mismatch`, `weights/blob-count`,
  * `weights/names-twice`, `weights/strict`, each with its cause and cure
  */
@@ -111,7 +111,7 @@ export function matchWeights(
   return { blobs, report };
 }
 
-/** A net without a file: all at their fillers. */
+/** The report of a net without a file: all layers at their fillers. */
 export function noWeights(parameters: readonly MatchedParameter[]): Match {
   const layers = [...shapesByLayer(parameters).keys()];
   const detail = 'no weights were given; keeps the values of its fillers';
@@ -133,7 +133,7 @@ export function matchText(report: readonly LayerReport[]): string {
   ].join('; ');
 }
 
-/** Refuses a net whose weights no file can hold. @throws WeightsError `weights/names-twice` */
+/** Refuses a net whose weights no file can store. @throws WeightsError `weights/names-twice` */
 export function refuseNamesTwice(parameters: readonly MatchedParameter[], file: string): void {
   const [name] = namesTwice(parameters);
   if (name === undefined) return;
@@ -144,7 +144,7 @@ export function refuseNamesTwice(parameters: readonly MatchedParameter[], file: 
   );
 }
 
-/** Layer → the shapes of its blobs, those that it shares too. */
+/** Layer → the shapes of its blobs, including shared ones. */
 function shapesByLayer(parameters: readonly MatchedParameter[]): Map<string, (readonly number[])[]> {
   const shapes = new Map<string, (readonly number[])[]>();
   for (const { layer, index, shape, places = [{ layer, index }] } of parameters)
@@ -155,7 +155,7 @@ function shapesByLayer(parameters: readonly MatchedParameter[]): Map<string, (re
   return shapes;
 }
 
-/** In the order of the file; of layers with one name the last. */
+/** In the order of the file. Of layers with one name, the last counts. */
 function lastOfEach(layers: readonly WeightsLayer[]): Map<string, WeightsLayer> {
   const sources = new Map<string, WeightsLayer>();
   for (const layer of layers) {
@@ -165,7 +165,7 @@ function lastOfEach(layers: readonly WeightsLayer[]): Map<string, WeightsLayer> 
   return sources;
 }
 
-// Of a blob that several layers share Caffe copies each layer's values into the same memory: the file's last count.
+// Several layers may share a blob. Caffe copies each layer's values into the same memory, so the last in the file count.
 function blobFor(
   { layer, index, places = [{ layer, index }] }: MatchedParameter,
   sources: ReadonlyMap<string, WeightsLayer>,
@@ -210,7 +210,7 @@ function reportOf(
   ];
 }
 
-/** Names that several layers with parameters of their own have; blobs shared by `param { name }` are one blob. */
+/** Names that several layers with their own parameters have. Blobs shared by `param { name }` are one blob. */
 export function namesTwice(parameters: readonly Pick<MatchedParameter, 'layer' | 'index'>[]): string[] {
   const seen = new Set<string>();
   const twice = new Set<string>();

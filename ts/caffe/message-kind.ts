@@ -1,4 +1,7 @@
-/** A message that was made in code, held to caffe.proto: a misspelt field of a layer is found before it counts for nothing. */
+/**
+ * Checks a message made in code against caffe.proto, so that a misspelt field of a layer is an error instead of having no
+ * effect.
+ */
 import { didYouMean, isObject, type Kind, type Mistake, within } from '../base/kinds.ts';
 import { enums, messages } from './schema.ts';
 
@@ -38,12 +41,12 @@ function mistakeOfMessage(type: string, value: unknown, expected: string, depth:
   return null;
 }
 
-/** @param depth How many messages a value lies within. */
+/** @param depth The number of messages around a value. */
 type MistakeOf = (value: unknown, depth: number) => Mistake | null;
 
 const known = new Map<string, ReadonlyMap<string, MistakeOf>>();
 
-/** A message's fields by name: made at its first value, since a net has thousands of each. */
+/** A message's fields by name. They are built for its first value, since a net has thousands of each message. */
 function fieldsOf(type: string): ReadonlyMap<string, MistakeOf> {
   let fields = known.get(type);
   if (fields === undefined) {

@@ -1,21 +1,21 @@
 /**
- * A parsed message is a plain object with protobuf's own field names; only the fields that were written are
- * set. Where it stood in its file is kept beside it, so that later errors can point there.
+ * A parsed message is a plain object with protobuf's own field names, and only with the fields that were written. Its
+ * position in its file is stored separately, so that later errors can refer to it.
  */
 import type { Position } from '../base/errors.ts';
 
 export type Message = Record<string, unknown>;
 
-/** Where a layer keeps what was refused inside of it: a symbol's property goes along when a layer is spread. */
+/** The key of a layer's delayed errors. A property with a symbol is copied when a layer is spread. */
 const REFUSED = Symbol('refused fields');
 type Refusing = { [REFUSED]?: readonly Error[] };
 
-/** Remembers what a layer cannot be built with; whoever builds, prints or reads its data throws it. */
+/** Stores an error that prevents building a layer. Building, printing or reading its data throws it. */
 export function refuseLater(layer: Message & Refusing, refusal: Error): void {
   layer[REFUSED] = [...(layer[REFUSED] ?? []), refusal];
 }
 
-/** The first of what `refuseLater` was told about a layer. */
+/** The first delayed error of a layer. */
 export const refusalOf = (layer: object): Error | undefined => (layer as Refusing)[REFUSED]?.[0];
 
 interface Origin {
@@ -25,18 +25,18 @@ interface Origin {
 
 const origins = new WeakMap<object, Origin>();
 
-/** Remembers where a message began. */
+/** Stores the position of a message. */
 export function recordMessage(message: object, position: Position): void {
   origins.set(message, { position, fields: new Map() });
 }
 
-/** Remembers where a field of a message was first written. */
+/** Stores the position at which a field of a message was first written. */
 export function recordField(message: object, field: string, position: Position): void {
   const origin = origins.get(message);
   if (origin !== undefined && !origin.fields.has(field)) origin.fields.set(field, position);
 }
 
-/** Gives `to` (a rewritten form of `from`) the origin of `from`, and what was refused in it. */
+/** Gives `to` (a rewritten form of `from`) the position and the delayed errors of `from`. */
 export function inheritPosition(to: object, from: object): void {
   const refused = (from as Refusing)[REFUSED];
   if (refused !== undefined) (to as Refusing)[REFUSED] = refused;
@@ -45,8 +45,8 @@ export function inheritPosition(to: object, from: object): void {
 }
 
 /**
- * Where a message, or one of its fields, stands in its file. Undefined for a message made in code;
- * a field that was not written has the place of its message.
+ * The position of a message, or of one of its fields, in its file. Undefined for a message made in code.
+ * A field that was not written has the position of its message.
  */
 export function positionOf(message: object | undefined, field?: string): Position | undefined {
   const origin = message === undefined ? undefined : origins.get(message);

@@ -1,4 +1,4 @@
-/** A model folder: a net with all that belongs to it, as one thing to pass around. */
+/** A model folder: a net together with all its files. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { ArgumentError } from '../base/errors.ts';
@@ -7,7 +7,7 @@ import { optional } from '../base/options.ts';
 import { ownPackage } from '../base/own-package.ts';
 import { writeFileAtomically } from './atomic-file.ts';
 
-/** Names of its files, the first one's before the second's: Caffe's users call the net deploy.prototxt. */
+/** Names of its files in order of preference. Caffe's users call the net deploy.prototxt. */
 export const MODEL_FILES = {
   model: ['model.prototxt', 'deploy.prototxt'],
   weights: ['model.caffemodel', 'model.caffemodel.h5'],
@@ -23,9 +23,9 @@ export const isFolder = (path: string): boolean =>
   statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
 
 /**
- * The files that a model folder has, absolute.
- * @param needed Those that it must have.
- * @throws ArgumentError naming the folder and the file that it lacks
+ * The absolute paths of a model folder's files.
+ * @param needed The files that it must have.
+ * @throws ArgumentError naming the folder and the missing file
  */
 export function filesOfModelFolder<Needed extends ModelFile>(
   folder: string,
@@ -47,7 +47,7 @@ export function filesOfModelFolder<Needed extends ModelFile>(
   return files as ReturnType<typeof filesOfModelFolder<Needed>>;
 }
 
-/** A row of every function that writes a folder. */
+/** The row of an option that every function with a target folder has. */
 export const overwrite = optional(
   boolean,
   'false',
@@ -55,8 +55,8 @@ export const overwrite = optional(
 );
 
 /**
- * Refuses a folder that holds something, before anything is done.
- * @param argument Its name for the error.
+ * Refuses a folder that is not empty, before any work.
+ * @param argument The name for the error.
  * @throws ArgumentError
  */
 export function checkNewFolder(folder: string, isOverwritten = false, argument = 'out'): void {
@@ -71,7 +71,7 @@ export function checkNewFolder(folder: string, isOverwritten = false, argument =
   );
 }
 
-/** What made a model folder, and what else is to be known of it. */
+/** The origin of a model folder, and other information about it. */
 export interface ModelFacts {
   readonly title: string;
   /** E.g. `resnode finetune`. */
@@ -87,7 +87,7 @@ const CONTENT: Readonly<Record<ModelFile, string>> = {
   calibration: 'ranges for --precision int8',
 };
 
-/** Writes README.md: what the folder holds, and how it is used. @throws ResnodeError `file/write` */
+/** Writes README.md: the contents of the folder, and its use. @throws ResnodeError `file/write` */
 export function writeModelReadme(folder: string, { title, madeBy, facts }: ModelFacts): string {
   const files = Object.entries(filesOfModelFolder(folder, [])).map(
     ([name, file]) => `| \`${basename(file!)}\` | ${CONTENT[name as ModelFile]} |`,

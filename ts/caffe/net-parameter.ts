@@ -17,7 +17,7 @@ import { wrongKind } from './wrong-kind.ts';
 
 export { positionOf } from './message.ts';
 
-/** One layer; every `*_param` is a message of its own. */
+/** One layer. Every `*_param` is a message. */
 export interface LayerParameter {
   name?: string;
   type?: string;
@@ -64,11 +64,11 @@ const READ_NET = signature('readNet', {
 });
 
 /**
- * Reads a prototxt and upgrades it as Caffe does, whatever its age (V0, V1, `input_dim`).
- * @param options.file Named in errors.
- * What known forks of Caffe added: fields that only tune are ignored with a warning; what changes a layer is refused
- * when that layer is built, printed or its data read; all else is refused here.
- * @param options.onForkField Where given, what a known fork added is left out and handed to it instead.
+ * Reads a prototxt and upgrades it as Caffe does, from any version (V0, V1, `input_dim`). Extensions of known forks of Caffe
+ * are treated by their effect. Fields that only tune are ignored with a warning. Fields that change a layer are refused when
+ * that layer is built or printed or its data is read. All others are refused here.
+ * @param options.file The name for errors.
+ * @param options.onForkField If it is given, it receives the extensions of known forks, which the net then lacks.
  * @throws PrototxtError with file:line:column.
  * @example const net = readNet(text, { file: 'net.prototxt' });
  */
@@ -97,7 +97,7 @@ const READ_NET_FILE = signature('readNetFile', {
 
 /**
  * Reads and upgrades the prototxt at a path.
- * @throws PrototxtError; ArgumentError where it cannot be read
+ * @throws PrototxtError; ArgumentError if it cannot be read
  * @example const net = readNetFile('ResNet-50-deploy.prototxt');
  */
 export function readNetFile(file: string, options: { onForkField?: ForkFieldHandler } = {}): NetParameter {
@@ -105,7 +105,7 @@ export function readNetFile(file: string, options: { onForkField?: ForkFieldHand
   return readNet(readPrototxtFile(file, 'net', 'model'), { file, ...options });
 }
 
-/** A net by path, `file:` URL or bytes (text, or a binary NetParameter), or one that was read. @throws as readNetFile */
+/** A net by path, `file:` URL or bytes (text, or a binary NetParameter), or a parsed net. @throws as readNetFile */
 export function readNetSource(source: FileSource | NetParameter): NetParameter {
   if (!isFileSource(source)) return source;
   const content = resolveSource(source);
@@ -117,7 +117,7 @@ export function readNetSource(source: FileSource | NetParameter): NetParameter {
   return upgradeNet(decodeMessage('NetParameter', content, file)) as NetParameter;
 }
 
-/** Text has no control characters but white space; the tag of a layer has one within a few bytes. */
+/** Text has no control characters except white space. The tag of a layer has one within a few bytes. */
 const isText = (bytes: Uint8Array) =>
   bytes.subarray(0, 4096).every((byte) => byte >= 32 || (byte >= 9 && byte <= 13));
 
@@ -131,14 +131,14 @@ export interface NetState {
   readonly stages?: readonly string[];
 }
 
-/** Where a filtered net keeps the layers that it lost: a symbol's property goes along when the net is spread. */
+/** The key of a filtered net's removed layers. A property with a symbol is copied when the net is spread. */
 const DROPPED = Symbol('dropped layers');
 
-/** The layers that `filterNet` left out of a net. */
+/** The layers that `filterNet` removed from a net. */
 export const droppedLayers = (net: NetParameter): readonly LayerParameter[] =>
   (net as { [DROPPED]?: readonly LayerParameter[] })[DROPPED] ?? [];
 
-/** Rows of Caffe's NetState. */
+/** Caffe's NetState as rows of a signature. */
 export const netStateRows = {
   phase: optional(oneOf('TRAIN', 'TEST'), "the net's own, else TEST", 'The phase that selects layers.'),
   level: optional(integer(), '0', "Caffe's NetState level."),
@@ -154,8 +154,8 @@ const FILTER_NET = signature('filterNet', {
 });
 
 /**
- * Keeps the layers whose include/exclude rules fit a state (net.cpp, FilterNet). What is given beats the net's own
- * `state`, with a warning where their phases differ; the result's state is the one that was used.
+ * Keeps the layers whose include/exclude rules fit a state (net.cpp, FilterNet). A given state takes precedence over the
+ * net's own `state`, with a warning if their phases differ. The result has the state that was used.
  * @throws PrototxtError
  * @example const tested = filterNet(readNetFile('train_val.prototxt'), { phase: 'TEST' });
  */
@@ -206,7 +206,7 @@ function sayOverridden(net: NetParameter, phase: string): void {
 }
 
 /**
- * A message with the proto default of every scalar field that was not written.
+ * A message with protobuf's default for every scalar field that was not written.
  * @param type The message's name in caffe.proto.
  */
 export function withDefaults<T extends object>(type: string, message: object | undefined): T {

@@ -23,8 +23,8 @@ const READ_NPY = signature('readNpy', {
 
 /**
  * Reads an array as a blob whose bytes are a view into `bytes`.
- * @param options.file Named in errors.
- * @throws WeightsError for anything but little-endian float32 or float64 in C order, with the call that mends it
+ * @param options.file The name for errors.
+ * @throws WeightsError for anything but little-endian float32 or float64 in C order, with the call that converts it
  * @example const { shape, bytes } = readNpy(readFileSync(file), { file });
  */
 export function readNpy(bytes: Uint8Array, options: { file: string }): Blob {
@@ -74,7 +74,7 @@ const WRITE_NPY = signature('writeNpy', {
   blob: required(blob, 'The values.'),
 });
 
-/** Writes a blob as .npy version 1, whole or not at all. @throws ArgumentError; ResnodeError `file/write` */
+/** Writes a blob as .npy version 1. The file is complete or unchanged. @throws ArgumentError; ResnodeError `file/write` */
 export function writeNpy(path: string, array: Blob): void {
   WRITE_NPY.check(path, array);
   const { shape, dtype, bytes } = array;
@@ -84,7 +84,7 @@ export function writeNpy(path: string, array: Blob): void {
   const tuple = shape.length === 1 ? `(${shape[0]},)` : `(${shape.join(', ')})`;
   const descr = dtype === 'float64' ? '<f8' : '<f4';
   const dictionary = `{'descr': '${descr}', 'fortran_order': False, 'shape': ${tuple}, }`;
-  // The data begins at a multiple of 64, so that it can be mapped.
+  // The data begins at a multiple of 64 bytes, so that it can be mapped.
   const header = `${dictionary.padEnd(Math.ceil((dictionary.length + 11) / 64) * 64 - 11)}\n`;
   const head = Buffer.from(`${MAGIC}\x01\x00\x00\x00${header}`, 'latin1');
   head.writeUInt16LE(header.length, 8);

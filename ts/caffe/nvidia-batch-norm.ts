@@ -6,10 +6,10 @@
 import { type Blob, blobFromFloats } from './blob.ts';
 import { inheritPosition, type Message } from './message.ts';
 
-/** The Scale layer that a BatchNorm of this name is followed by. */
+/** The Scale layer after a BatchNorm of this name. */
 const scaleName = (batchNorm: string): string => `${batchNorm}_scale`;
 
-/** A BatchNorm with scale and bias → BatchNorm and Scale; every other layer as it is. */
+/** A BatchNorm with scale and bias → BatchNorm and Scale. Other layers stay unchanged. */
 export function splitNvidiaLayer(layer: Message): Message[] {
   const { scale_bias, scale_filler, bias_filler, ...param } = (layer.batch_norm_param ?? {}) as Message;
   if (layer.type !== 'BatchNorm' || !(scale_bias || scale_filler || bias_filler)) return [layer];
@@ -47,7 +47,10 @@ interface BlobLayer {
   readonly blobs: readonly Blob[];
 }
 
-/** Splits the blobs of the layers that the net has in two. @param hasLayer Of the net, as splitNvidiaLayer left it. */
+/**
+ * Splits the blobs of layers that are two layers in the net.
+ * @param hasLayer Whether the net has a layer after splitNvidiaLayer.
+ */
 export function splitNvidiaBlobs<T extends { readonly layers: readonly BlobLayer[] }>(
   weights: T,
   hasLayer: (name: string) => boolean,
@@ -61,7 +64,7 @@ export function splitNvidiaBlobs<T extends { readonly layers: readonly BlobLayer
     layers: weights.layers.flatMap((layer) => {
       if (!isNvidias(layer)) return [layer];
       const [mean, variance, , scale, bias] = layer.blobs as [Blob, Blob, Blob, Blob, Blob];
-      // BVLC's divides by the third blob.
+      // BVLC's BatchNorm divides by the third blob.
       const one = blobFromFloats([1], Float32Array.of(1));
       return [
         { ...layer, blobs: [mean, variance, one] },

@@ -1,4 +1,4 @@
-/** Message → prototxt; parsing what is printed gives an equal message. */
+/** Prints a message as prototxt. Parsing the result gives an equal message. */
 import { anything, oneOf } from '../base/kinds.ts';
 import { optional, required, Signature, signature } from '../base/options.ts';
 
@@ -13,7 +13,7 @@ const PRINT_PROTOTXT = signature('printPrototxt', {
 });
 
 /**
- * Prints a message in canonical form: schema order, two spaces, one field a line.
+ * Prints a message in canonical form: in the schema's order, with two spaces per level and one field per line.
  * @param type e.g. `NetParameter`.
  * @example writeFileSync('net.prototxt', printPrototxt(readNetFile('old-net.prototxt')));
  */

@@ -1,4 +1,4 @@
-/** Prototxts as files: their text, and what to say of a file that is another than the one needed. */
+/** Prototxt files: their text, and errors for files of another kind. */
 import { readFileSync } from 'node:fs';
 import { ArgumentError, formatPosition, PrototxtError } from '../base/errors.ts';
 import { checkFileSize, MAX_PROTOTXT_BYTES, readCause, statsOf } from '../base/files.ts';
@@ -12,11 +12,11 @@ type Needed = Extract<NeededKind, 'net' | 'solver' | 'net or solver'>;
 
 /**
  * The text at a path.
- * @param argument Named in errors.
- * @throws ArgumentError where it cannot be read; PrototxtError `prototxt/wrong-kind` where it is no text
+ * @param argument The name for errors.
+ * @throws ArgumentError if it cannot be read; PrototxtError `prototxt/wrong-kind` if it is not text
  */
 export function readPrototxtFile(file: string, needed: Needed, argument: string): string {
-  // Weights in the place of a net are told by what they are, not by their size.
+  // If the file has weights instead of a net, the error names this kind, not the file's size.
   const isLarge = (statsOf(file)?.size ?? 0) > MAX_PROTOTXT_BYTES;
   const other = isLarge ? wrongKindAt(file, needed) : null;
   if (other !== null) throw wrongKindError(file, other);
@@ -36,7 +36,7 @@ export function readPrototxtFile(file: string, needed: Needed, argument: string)
 }
 
 /**
- * Parses a net or a solver; what is neither, or the other one, is named.
+ * Parses a net or a solver. The error for another kind of file names the kind.
  * @throws PrototxtError
  */
 export function parsePrototxt(
@@ -53,7 +53,7 @@ export function parsePrototxt(
   }
 }
 
-/** The error for a text that is another file than the one needed; null where it may be it. */
+/** The error for a text of another kind than the needed one; null if it may be of that kind. */
 export function wrongPrototxt(text: string, needed: Needed, file: string): PrototxtError | null {
   const wrong = wrongKind(Buffer.from(text.slice(0, 1 << 16)), needed);
   return wrong === null ? null : wrongKindError(file, wrong);
@@ -64,9 +64,9 @@ export const wrongKindError = (file: string, wrong: string) =>
   new PrototxtError('prototxt/wrong-kind', { file, line: 1, column: 1 }, wrong);
 
 /**
- * As `parseMessage`, for the text of a fork of Caffe as far as it means the same in BVLC's: fields that tune are ignored
- * with a warning, what changes a layer is refused when that layer is built (a foreign layer type is then named first), all
- * else at once.
+ * Like `parseMessage`, for the text of a fork of Caffe as far as it has the same meaning in BVLC's. Fields that tune are
+ * ignored with a warning. Fields that change a layer are refused when that layer is built, where a foreign layer type is
+ * reported first. All other fields are refused at once.
  * @throws PrototxtError
  */
 export function parseWithForks(type: string, text: string, { file }: { file: string }): Message {
@@ -83,7 +83,7 @@ export function parseWithForks(type: string, text: string, { file }: { file: str
   return message;
 }
 
-/** What is said of fields and values that tune: each once, with where the first one stands. */
+/** The warning about tuning fields and values: each once, with the position of the first. */
 export function ignoredText(fields: readonly ForkField[]): string {
   const names = [...new Set(fields.map(({ name }) => name))];
   const owners = [...new Set(fields.map(({ type, name }) => ownersOf(type, name)))];

@@ -30,29 +30,29 @@ const BOOLS: Readonly<Record<string, boolean>> = {
   '0': false,
 };
 
-/** A field, or an enum value, that a fork of Caffe added. */
+/** A field, or an enum value, of a fork of Caffe. */
 export interface ForkField {
-  /** What BVLC's Caffe would say. */
+  /** BVLC's error for it. */
   readonly refusal: PrototxtError;
-  /** The message (or enum) of caffe.proto that it was added to. */
+  /** The message (or enum) of caffe.proto that it extends. */
   readonly type: string;
   /** The field, or the enum value. */
   readonly name: string;
-  /** A net means the same without it. */
+  /** A net has the same meaning without it. */
   readonly tunes: boolean;
-  /** The layer (V2 or V1) that it stands in; null: none. */
+  /** The layer (V2 or V1) that contains it; null: none. */
   readonly layer: Message | null;
 }
 
 export type ForkFieldHandler = (field: ForkField) => void;
 
-/** Tokens, and what becomes of the fields of forks. */
+/** The tokens, and the handling of forks' fields. */
 class Source extends Tokens {
   readonly onForkField: ForkFieldHandler | undefined;
   #messages = 0;
   /** The layer that is being read. */
   layer: Message | null = null;
-  /** What it does not have, until its type says whether it is a foreign layer's. */
+  /** Unknown fields of this layer, which are kept until its type shows whether a fork defines it. */
   unknownFields: { readonly name: string; readonly refusal: PrototxtError }[] = [];
 
   constructor(text: string, file: string, onForkField: ForkFieldHandler | undefined) {
@@ -74,11 +74,11 @@ class Source extends Tokens {
  * Parses one message of the text format, as Caffe's protobuf does: a singular field given twice, an unknown
  * field or enum value, and a number out of range are errors.
  * @param type The message's name in caffe.proto, e.g. `NetParameter`.
- * @param options.file Named in errors.
- * @param options.onForkField Where given, fields and enum values that a known fork added are left out and handed to it,
- * for tools that show a net which Caffe would refuse. Default: they are errors.
- * @returns Plain objects; 64-bit integers are numbers where exact, else bigints; floats are rounded to float32.
- * @throws PrototxtError at the very token.
+ * @param options.file The name for errors.
+ * @param options.onForkField If it is given, it receives the fields and enum values of known forks, which the message then
+ * lacks, for tools that show a net which Caffe would refuse. Default: they are errors.
+ * @returns Plain objects; 64-bit integers are numbers if exact, else bigints; floats are rounded to float32.
+ * @throws PrototxtError at the exact token.
  */
 export function parseMessage(
   type: string,
@@ -140,7 +140,7 @@ function parseFields(
   }
 }
 
-/** What says how a data layer reads its data: of no meaning where the shapes of its tops are given. */
+/** The messages that control how a data layer reads its data. They have no meaning if the shapes of its tops are given. */
 const DATA_MESSAGES = new Set([
   'DataParameter',
   'HDF5DataParameter',
@@ -149,7 +149,7 @@ const DATA_MESSAGES = new Set([
   'WindowDataParameter',
 ]);
 
-/** Throws, unless somebody takes the field: a known fork's, or one of a data layer. */
+/** Throws, unless the field is handled: a known fork's, or one of a data layer. */
 function refuseField(tokens: Source, type: string, name: Token): void {
   const found = `${type} has no field "${shorten(name.text)}"`;
   const fork = forkOfField(type, name.text);
