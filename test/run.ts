@@ -22,11 +22,11 @@ const SLOWEST = 25;
 /** Seconds of a processor that each file took the last time that it ran, the most first; and, below, what takes long in a fresh clone. */
 const DURATIONS = fileURLToPath(new URL('../build/test-seconds.json', import.meta.url));
 const LONG = [
+  'cpu/sanitized',
   'package/packed',
   'native/clang-tidy',
   'cuda/kernels.',
   'train/fashion',
-  'cpu/sanitized',
   'package/docs',
   'device/nets',
   'tools/view/describe-net',
