@@ -177,7 +177,7 @@ function refuseField(tokens: Source, type: string, name: Token): void {
   tokens.onForkField({ refusal, type, name: name.text, tunes: false, layer });
 }
 
-/** The field that a misspelt one may mean; what all names of parameters end in makes none of them nearer. */
+/** The field that a misspelt one may mean. The ending that all names of parameters share does not count. */
 function nearestField(type: string, name: string): string | undefined {
   const fields = Object.keys(messages[type]!);
   const ending = '_param';
@@ -189,7 +189,7 @@ function nearestField(type: string, name: string): string | undefined {
   return near === undefined ? undefined : `${near}${ending}`;
 }
 
-/** A name without the marks by which a layer's type and the field of its parameters differ: ROIWarping, roi_warping_param. */
+/** A name without the parts in which a layer's type and its parameter field differ: ROIWarping, roi_warping_param. */
 const bareName = (name: string) =>
   name
     .replace(/_param$/, '')
@@ -197,8 +197,9 @@ const bareName = (name: string) =>
     .toLowerCase();
 
 /**
- * Throws for what a layer does not have, at its place, unless it is called as the layer's type is, or as nothing that a layer has:
- * that belongs to a layer of somebody's own, whose type says more. Whoever builds the layer refuses it.
+ * Throws for an unknown field of a layer, at its position, except in two cases: it is named like the layer's type, or it is
+ * unlike every field of a layer. It then belongs to a user's own layer, whose type says more, and building the layer refuses
+ * it.
  */
 function settleUnknownFields(tokens: Source): void {
   const { layer, unknownFields } = tokens;
@@ -212,7 +213,7 @@ function settleUnknownFields(tokens: Source): void {
   }
 }
 
-/** Passes over the value of a field that is not known: a scalar, a message or a list. */
+/** Skips the value of an unknown field: a scalar, a message or a list. */
 function skipValue(tokens: Tokens): void {
   tokens.take(':');
   const closers: string[] = [];
@@ -329,7 +330,7 @@ function parseBool(tokens: Tokens, name: string): boolean {
   return value;
 }
 
-/** @returns undefined for a fork's value that somebody takes */
+/** @returns undefined for a fork's value that the caller handles */
 function parseEnum(tokens: Source, name: string, type: string): string | undefined {
   const values = enums[type]!;
   const token = tokens.current;
@@ -363,7 +364,9 @@ function integerOf(text: string): number {
   return Number(/^0[0-7]+$/.test(text) ? `0o${text.slice(1)}` : text);
 }
 
-/** A word such as MobileNet-SSD's cls3x, for which its gen_model.sh writes three times as many classes. */
+/**
+ * A word such as cls3x in MobileNet-SSD's template, which its gen_model.sh replaces by three times the number of classes.
+ */
 const templateHint = ({ kind, text }: Token): string =>
   kind === 'identifier' && /\d/.test(text)
     ? '; if the file is a template, first make a net from it, with the script beside it (gen_model.sh) or by writing numbers for such words'

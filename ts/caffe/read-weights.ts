@@ -9,9 +9,9 @@ import { fileKind } from './file-kind.ts';
 import { wrongKind, wrongKindAt } from './wrong-kind.ts';
 
 /**
- * Reads a weights file; what it is, is seen from its first bytes.
+ * Reads a weights file, whose format is detected from its first bytes.
  * @param source A path, or the file's bytes.
- * @param map Maps a file read-only, or reads it; blobs of a .caffemodel are views into it.
+ * @param map Maps a file read-only, or reads it. The blobs of a .caffemodel are views into it.
  * @throws WeightsError
  */
 export async function readWeights(
@@ -40,7 +40,7 @@ export async function readWeights(
 async function readWeightsBytes(bytes: Uint8Array): Promise<WeightsFile> {
   refuseOthers(bytes, '<weights>');
   if (fileKind(bytes) !== 'hdf5') return readCaffemodel(bytes, { file: '<weights>' });
-  // HDF5's library reads files alone.
+  // HDF5's library reads only files.
   const folder = await mkdtemp(join(tmpdir(), 'resnode-'));
   try {
     const file = join(folder, 'weights.h5');

@@ -1,7 +1,8 @@
 /**
- * What MS-CNN (github.com/zhaoweicai/mscnn) and Cascade R-CNN (github.com/zhaoweicai/cascade-rcnn) add to caffe.proto. Their numbers
- * in LayerParameter, from 147 on, are other fields' in other forks, and in one another. Where both have a message, it has the
- * fields of both.
+ * The extensions of caffe.proto in MS-CNN (github.com/zhaoweicai/mscnn) and Cascade R-CNN
+ * (github.com/zhaoweicai/cascade-rcnn). Their numbers in LayerParameter, from 147 on, have other meanings in other forks,
+ * and
+ * differ between the two. If both define a message, it has the fields of both here.
  */
 import { type FieldDefinition, type Messages, TEXT_ONLY } from './field-definition.ts';
 

@@ -188,7 +188,7 @@ export const messages: Readonly<Record<string, Readonly<Record<string, FieldDefi
     ema_decay: [1003, 'float', 0],
     label_smoothing: [1004, 'float', 0],
     mixup: [1005, 'float', 0],
-    // weiliu89/caffe, branch ssd, whose numbers are BVLC's of other fields.
+    // weiliu89/caffe, branch ssd. Its numbers belong to other fields in BVLC's.
     eval_type: [1006, 'string', 'classification'],
     ap_version: [1007, 'string', 'Integral'],
     show_per_class_result: [1008, 'bool', false],
@@ -322,7 +322,7 @@ export const messages: Readonly<Record<string, Readonly<Record<string, FieldDefi
     use_global_stats: [1, 'bool'],
     moving_average_fraction: [2, 'float', 0.999],
     eps: [3, 'float', 1e-5],
-    // NVIDIA's, which the upgrade turns into a Scale layer (nvidia-batch-norm.ts).
+    // NVIDIA's. The upgrade turns it into a Scale layer (nvidia-batch-norm.ts).
     scale_filler: [5, 'message:FillerParameter'],
     bias_filler: [6, 'message:FillerParameter'],
     scale_bias: [7, 'bool'],
@@ -357,7 +357,7 @@ export const messages: Readonly<Record<string, Readonly<Record<string, FieldDefi
     engine: [15, 'enum:ConvolutionParameter.Engine', 'DEFAULT'],
     axis: [16, 'int32', 1],
     force_nd_im2col: [17, 'bool', false],
-    // Synopsys's; the upgrade turns pads of equal sides into pad_h and pad_w (fork-windows.ts).
+    // Synopsys's. The upgrade turns pads of equal sides into pad_h and pad_w (fork-windows.ts).
     pad_l: [1014, 'uint32'],
     pad_r: [1015, 'uint32'],
     pad_t: [1016, 'uint32'],

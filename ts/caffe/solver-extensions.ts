@@ -1,11 +1,11 @@
-/** What a solver may say here beside Caffe's fields, and what of it Caffe would refuse. */
+/** resnode's extensions of a solver, and those of them that Caffe would refuse. */
 import type { CodeOf } from '../base/error-codes.ts';
 import type { SolverParameter } from './solver-parameter.ts';
 
-/** Types of solvers that Caffe has not. */
+/** Types of solvers that Caffe lacks. */
 export const EXTENSION_TYPES = ['AdamW', 'LARS'] as const;
 
-/** The extensions, written or default. */
+/** The extensions, as written or by default. */
 export interface SolverExtensions {
   readonly type: string;
   readonly base_lr: number;
@@ -17,7 +17,7 @@ export interface SolverExtensions {
   readonly mixup: number;
 }
 
-/** What settings have that say nothing of it: schema.ts's defaults. */
+/** The values of settings without extensions: schema.ts's defaults. */
 const DEFAULTS = {
   momentum_convention: 'caffe',
   lars_trust: 0.001,
@@ -31,7 +31,7 @@ const isSaid = (field: keyof typeof DEFAULTS, settings: SolverExtensions): boole
 
 type Refuse = (solver: SolverParameter, field: string, code: CodeOf<'solver'>, text: string) => never;
 
-/** @throws what `refuse` does, at the field */
+/** @throws the error of `refuse`, at the field */
 export function checkExtensions(solver: SolverParameter, settings: SolverExtensions, refuse: Refuse): void {
   const { type, momentum_convention, lars_trust, ema_decay, label_smoothing, mixup } = settings;
   const wrong = (field: string, text: string) => refuse(solver, field, 'extension-value', text);
@@ -54,7 +54,7 @@ export function checkExtensions(solver: SolverParameter, settings: SolverExtensi
     wrong('mixup', `mixup, the α of Beta(α, α), must be at least 0, found ${mixup}`);
 }
 
-/** Each extension that a solver uses, in a sentence: such a file no longer trains in Caffe. */
+/** A sentence about each extension that a solver uses: such a file no longer trains in Caffe. */
 export function extensionsOf(
   settings: SolverExtensions,
 ): { readonly field: string; readonly message: string }[] {
@@ -73,5 +73,5 @@ export function extensionsOf(
   return found;
 }
 
-/** A float32 as it was written. */
+/** A float32 in its shortest form. */
 const short = (value: number) => Number(value.toPrecision(6));

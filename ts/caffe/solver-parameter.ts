@@ -1,4 +1,4 @@
-/** SolverParameter: how a net is trained. Reading it; fields carry caffe.proto's own names. */
+/** SolverParameter, which describes how to train a net, and its reader. Fields have caffe.proto's own names. */
 import { type Kind, path, string } from '../base/kinds.ts';
 import { options, required, signature } from '../base/options.ts';
 import { message } from './message-kind.ts';
@@ -6,7 +6,7 @@ import type { NetParameter } from './net-parameter.ts';
 import { parsePrototxt, readPrototxtFile } from './prototxt-file.ts';
 import { upgradeSolver } from './upgrade.ts';
 
-/** The state that a solver asks of a net, before the net's own state is known. */
+/** The state that a solver requests for a net, before the net's own state is known. */
 export type SolverNetState = NonNullable<NetParameter['state']>;
 
 /** A solver's file; only the fields that were written are set. 64-bit seeds beyond 2^53 are bigints. */
@@ -52,13 +52,13 @@ export interface SolverParameter {
   snapshot_after_train?: boolean;
   layer_wise_reduce?: boolean;
   weights?: string[];
-  /** An extension: `dampened` is Torch's and CNTK's momentum. */
+  /** An extension: `dampened` is the momentum of Torch and CNTK. */
   momentum_convention?: 'caffe' | 'dampened';
   /** An extension: LARS's trust coefficient. */
   lars_trust?: number;
-  /** An extension: an average of the weights is kept, tested and written. */
+  /** An extension: keeps an average of the weights, which is tested and written. */
   ema_decay?: number;
-  /** An extension: of each SoftmaxWithLoss of the training net that does not say its own. */
+  /** An extension: for each SoftmaxWithLoss of the training net without its own value. */
   label_smoothing?: number;
   mixup?: number;
 }
@@ -74,8 +74,8 @@ const READ_SOLVER = signature('readSolver', {
 });
 
 /**
- * Reads a solver's prototxt; an old `solver_type` becomes `type`. What it says is judged by `checkSolver`.
- * @param options.file Named in errors.
+ * Reads a solver's prototxt. An old `solver_type` becomes `type`. `checkSolver` checks its values.
+ * @param options.file The name for errors.
  * @throws PrototxtError with file:line:column.
  */
 export function readSolver(text: string, options: { file: string }): SolverParameter {
@@ -87,7 +87,7 @@ const READ_SOLVER_FILE = signature('readSolverFile', { file: required(path, 'The
 
 /**
  * Reads the solver's prototxt at a path.
- * @throws PrototxtError; ArgumentError where it cannot be read
+ * @throws PrototxtError; ArgumentError if it cannot be read
  * @example const solver = readSolverFile('solver.prototxt');
  */
 export function readSolverFile(file: string): SolverParameter {

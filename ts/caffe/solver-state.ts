@@ -1,6 +1,6 @@
 /**
- * `.solverstate` and `.solverstate.h5`: what Caffe needs beside the weights to go on (SGDSolver's
- * SnapshotSolverStateTo… and RestoreSolverStateFrom… in sgd_solver.cpp). Read and written as Caffe does.
+ * `.solverstate` and `.solverstate.h5`: the state that Caffe needs in addition to the weights to resume (SGDSolver's
+ * SnapshotSolverStateTo… and RestoreSolverStateFrom… in sgd_solver.cpp). It is read and written as Caffe does.
  */
 import { readFile } from 'node:fs/promises';
 import { WeightsError } from '../base/errors.ts';
@@ -22,13 +22,13 @@ import { wrongKind, wrongKindAt } from './wrong-kind.ts';
 
 /** caffe.proto's SolverState. */
 export interface SolverState {
-  /** Iterations done. */
+  /** The number of iterations done. */
   readonly iter: number;
-  /** The path of the weights, as written; empty where there is none. */
+  /** The path of the weights, as written; empty if there is none. */
   readonly learned_net: string;
-  /** Steps of the rate that were taken. */
+  /** The number of steps that the rate has taken. */
   readonly current_step: number;
-  /** One blob a learnable parameter, then again one each for Adam and AdaDelta. */
+  /** One blob for each learnable parameter, followed by a second one for each with Adam and AdaDelta. */
   readonly history: readonly Blob[];
 }
 
@@ -49,8 +49,8 @@ const READ_SOLVER_STATE = signature('readSolverState', {
 });
 
 /**
- * Reads a solver's state; which of both forms it has is seen from its first bytes.
- * @throws WeightsError naming the file and what is wrong
+ * Reads a solver's state in either form, which is detected from its first bytes.
+ * @throws WeightsError naming the file and the error
  */
 export async function readSolverState(path: string): Promise<SolverState> {
   READ_SOLVER_STATE.check(path);
@@ -85,7 +85,7 @@ const SAVE_SOLVER_STATE = signature('saveSolverState', {
   state: required(solverState, 'What Caffe needs to resume.'),
 });
 
-/** Writes a .solverstate, whole or not at all. @throws ResnodeError `file/write` */
+/** Writes a .solverstate. The file is complete or unchanged. @throws ResnodeError `file/write` */
 export async function saveSolverState(path: string, state: SolverState): Promise<void> {
   SAVE_SOLVER_STATE.check(path, state);
   return saveFileAtomically(path, stateChunks(state));
@@ -96,7 +96,10 @@ const SAVE_HDF5_SOLVER_STATE = signature('saveHdf5SolverState', {
   state: required(solverState, 'What Caffe needs to resume.'),
 });
 
-/** Writes a .solverstate.h5, whole or not at all, beside a running event loop. @throws WeightsError `weights/write` */
+/**
+ * Writes a .solverstate.h5 without blocking the event loop. The file is complete or unchanged.
+ * @throws WeightsError `weights/write`
+ */
 export async function saveHdf5SolverState(path: string, state: SolverState): Promise<void> {
   SAVE_HDF5_SOLVER_STATE.check(path, state);
   return writeHdf5(path, stateEntries(state));
@@ -110,7 +113,7 @@ function* stateEntries({ iter, learned_net, current_step, history }: SolverState
     dtype: '<i4',
   });
   yield integer('iter', iter);
-  // Caffe reads as many bytes as the type has and takes them for a C string: its zero has to be among them.
+  // Caffe reads as many bytes as the type has and uses them as a C string, so they must include its zero.
   const length = Buffer.byteLength(learned_net) + 1;
   yield { dataset: 'learned_net', data: learned_net, shape: [], dtype: `S${length}` };
   yield integer('current_step', current_step);

@@ -1,4 +1,4 @@
-/** Tokens of protobuf's text format (google/protobuf/io/tokenizer.h), each with its place. */
+/** Tokens of protobuf's text format (google/protobuf/io/tokenizer.h), each with its position. */
 
 import { type Position, PrototxtError } from '../base/errors.ts';
 import { MAX_PROTOTXT_BYTES, MAX_PROTOTXT_TOKENS, MAX_WORD } from '../base/files.ts';
@@ -46,7 +46,7 @@ export class Tokens {
     this.current = this.#read();
   }
 
-  /** The place of a token (by default the current one). */
+  /** The position of a token (by default the current one). */
   position(token: Token = this.current): Position {
     return { file: this.file, line: token.line, column: token.column };
   }
@@ -164,7 +164,7 @@ const SIMPLE_ESCAPES: Readonly<Record<string, number>> = {
   '"': 34,
 };
 
-/** The bytes that a string token stands for, escapes resolved. Throws PrototxtError at a wrong escape. */
+/** The bytes of a string token, with escapes resolved. Throws PrototxtError at a wrong escape. */
 export function unescapeString(token: Token, file: string): Uint8Array {
   const body = token.text.slice(1, -1);
   if (!body.includes('\\')) return new TextEncoder().encode(body);

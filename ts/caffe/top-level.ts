@@ -1,16 +1,16 @@
-/** The top-level fields of a message of which only the beginning is there, in both of protobuf's forms. */
+/** Reads the top-level fields of a message's beginning, in both of protobuf's forms. */
 
 export interface TopLevelField {
   readonly number: number;
   readonly wireType: number;
 }
 
-/** So many fields say what a message is. */
+/** This many fields identify a message. */
 const ENOUGH = 64;
 
 /**
- * The first fields of a message in the wire format, the last of which may be cut off.
- * @returns null where this is no such message.
+ * The first fields of a message in the wire format. The last one may be incomplete.
+ * @returns null if this is not such a message
  */
 export function topLevelFields(head: Uint8Array): TopLevelField[] | null {
   const fields: TopLevelField[] = [];
@@ -39,12 +39,12 @@ export function topLevelFields(head: Uint8Array): TopLevelField[] | null {
   return fields;
 }
 
-/** The words of a text at brace depth 0 that a ":" or a message follows: the fields that a prototxt sets. */
+/** The words at brace depth 0 that are followed by ":" or a message: the fields that a prototxt sets. */
 export function topLevelWords(text: string): string[] {
   const words: string[] = [];
   let depth = 0;
-  // Comments and strings, words with what follows, braces. Each word matches whatever follows: one that did not would be
-  // tried again from each of its letters.
+  // Comments and strings, words with what follows, braces. Each word matches in any context. Otherwise the search would try
+  // again from each of its letters.
   const pattern = /#[^\n]*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|([A-Za-z_]\w*)(?=(\s*[:{<])?)|[{}<>[\]]/g;
   for (const [token, word, follows] of text.matchAll(pattern)) {
     if (word !== undefined) {

@@ -1,4 +1,7 @@
-/** Old nets to today's form, step by step as Caffe does (upgrade_proto.cpp): V0 → V1 → V2, inputs, BatchNorm (NVIDIA's too). */
+/**
+ * Upgrades old nets to today's form, step by step as Caffe does (upgrade_proto.cpp): V0 → V1 → V2, inputs, BatchNorm
+ * (NVIDIA's too).
+ */
 import type { CodeOf } from '../base/error-codes.ts';
 import { PrototxtError } from '../base/errors.ts';
 import { renameWindowFields } from './fork-windows.ts';
@@ -9,7 +12,7 @@ import { renameVolumeLayer } from './volumes.ts';
 
 type List = Message[];
 
-/** Upgrades a parsed NetParameter; the given message is not changed. @throws PrototxtError where Caffe refuses. */
+/** Upgrades a parsed NetParameter without changing it. @throws PrototxtError for what Caffe refuses */
 export function upgradeNet(net: Message): Message {
   let upgraded = { ...net };
   inheritPosition(upgraded, net);
@@ -223,7 +226,7 @@ function upgradeV0Layer(connection: Message): Message {
     if (v0[field] !== undefined) result[field] = v0[field];
   }
   for (const [from, to, types] of V0_FIELDS) {
-    // Caffe logs an error for a field that does not belong to the type, drops it and goes on.
+    // Caffe logs an error for a field that does not belong to the type, drops it and continues.
     if (v0[from] === undefined || type === undefined || !types.includes(type)) continue;
     const param = ((result[V0_PARAMS[type]!] as Message | undefined) ?? {}) as Message;
     const listed = type === 'conv' && ['pad', 'kernel_size', 'stride'].includes(to);
@@ -315,7 +318,7 @@ function upgradeV1Layer(layer: Message): Message {
   return upgraded;
 }
 
-// `input` with `input_shape` or `input_dim` becomes a first layer named "input"; without either it is dropped.
+// `input` with `input_shape` or `input_dim` becomes a first layer named "input". Without either it is dropped.
 function upgradeInput(net: Message, original: Message): void {
   const names = strings(net.input);
   if (names.length === 0) return;
@@ -348,7 +351,7 @@ function upgradeInput(net: Message, original: Message): void {
 
 const zeroedRates = new WeakSet<object>();
 
-/** Whether a BatchNorm was written with rates for its three blobs, which were set to 0. */
+/** Whether a BatchNorm has explicit rates for its three blobs, which were set to 0. */
 export const hadRatesZeroed = (layer: object): boolean => zeroedRates.has(layer);
 
 function upgradeBatchNorm(layer: Message): Message {

@@ -1,8 +1,9 @@
 /**
- * Windows over volumes as forks write them, in BVLC's words. C3D's Convolution3D and Deconvolution3D (facebook/C3D: `kernel_depth`,
- * `temporal_stride` and `temporal_pad` beside one size for height and width) and video-caffe's NdConvolution (chuckcho/video-caffe:
- * `kernel_shape { dim }`) are Convolution and Deconvolution with a size for each axis. Of their poolings those over volumes stay
- * Pooling3D, which BVLC has not.
+ * Windows over volumes in forks' fields, converted to BVLC's. C3D's Convolution3D and Deconvolution3D (facebook/C3D:
+ * `kernel_depth`, `temporal_stride` and `temporal_pad` beside one size for height and width) and video-caffe's NdConvolution
+ * (chuckcho/video-caffe: `kernel_shape { dim }`) become Convolution and Deconvolution with a size for each axis. Poolings
+ * over
+ * volumes remain Pooling3D, which BVLC lacks.
  */
 import type { CodeOf } from '../base/error-codes.ts';
 import { PrototxtError } from '../base/errors.ts';
@@ -10,7 +11,7 @@ import { inheritPosition, type Message, positionOf } from './message.ts';
 
 const SHAPES = ['kernel_shape', 'stride_shape', 'pad_shape'] as const;
 const TIMES = ['kernel_depth', 'temporal_stride', 'temporal_pad'] as const;
-/** Shares its memory's use, not what is computed. */
+/** The fork's field shares memory and does not change the result. */
 const TUNING = 'filter_group';
 const FIELDS = [...SHAPES, ...TIMES, TUNING];
 
@@ -22,7 +23,7 @@ const NAMES: Readonly<Record<string, string>> = {
   NdPooling: 'Pooling3D',
 };
 
-/** The layer in BVLC's words. @throws PrototxtError where a size is missing, or stands where no volume is */
+/** The layer with BVLC's fields. @throws PrototxtError if a size is missing, or if it needs a volume and there is none */
 export function renameVolumeLayer(layer: Message): Message {
   const type = layer.type as string | undefined;
   const isVolume = type !== undefined && Object.hasOwn(NAMES, type);
@@ -55,7 +56,7 @@ function refuse(message: Message, field: string, code: CodeOf<'prototxt'>, text:
   return new PrototxtError(`prototxt/${code}`, place, text);
 }
 
-/** Of a layer over planes: sizes that only a volume has would go unnoticed. */
+/** For a layer over planes: sizes that only a volume has would otherwise be ignored silently. */
 function refuseFields(layer: Message): void {
   for (const name of ['convolution_param', 'pooling_param'] as const) {
     const param = layer[name] as Message | undefined;

@@ -1,20 +1,20 @@
-/** What is said of weights that fill a net: what stayed at its filler, and values that are not finite. */
+/** Warnings about the weights of a net: layers at their fillers, and values that are not finite. */
 import { describeNotFinite, notFiniteBytes } from '../base/not-finite.ts';
 import type { Warning } from '../base/warn.ts';
 import type { Blob } from './blob.ts';
 import type { WeightsFile } from './caffemodel.ts';
 import { type LayerReport, type MatchedParameter, matchText, namesTwice } from './match-weights.ts';
 
-/** Weights were given, and layers of the net took none. */
+/** Weights were given, but some layers of the net have none in the file. */
 export function partialWarnings(report: readonly LayerReport[], weights: WeightsFile | null): Warning[] {
   if (weights === null || !report.some(({ status }) => status === 'missing')) return [];
   return [{ code: 'weights/partial', message: `${weights.file}: ${matchText(report)}` }];
 }
 
 /**
- * NaN spreads through what it touches, so that weights are said to have it before anything is computed.
- * @param blobs Of the parameters, in their order; null: none was given.
- * @param weights Of which they are; null: of no file.
+ * Warns of NaN in weights before anything is computed, because NaN spreads to all results.
+ * @param blobs The blobs of the parameters, in their order; null: none was given.
+ * @param weights The file of the blobs; null: no file.
  */
 export async function notFiniteWarnings(
   parameters: readonly Pick<MatchedParameter, 'layer' | 'index'>[],
@@ -26,7 +26,7 @@ export async function notFiniteWarnings(
     const found = blob === null ? null : await notFiniteBytes(blob.bytes, blob.dtype);
     if (found === null) continue;
     const { layer, index } = parameters[id]!;
-    // Of a layer whose weights stand in the prototxt its place there.
+    // For a layer with weights in the prototxt, its position there.
     const file = weights?.layers.findLast(({ name }) => name === layer)?.file ?? weights?.file ?? '';
     warnings.push({
       code: 'weights/not-finite',
@@ -36,7 +36,7 @@ export async function notFiniteWarnings(
   return warnings;
 }
 
-/** One for each such name. */
+/** One warning for each such name. */
 export function namesTwiceWarnings(
   parameters: readonly Pick<MatchedParameter, 'layer' | 'index'>[],
 ): Warning[] {

@@ -17,7 +17,7 @@ export interface WireField {
   readonly bytes: Uint8Array;
 }
 
-/** For errors: the file and what the message is; and how many fields may still be read of the file. */
+/** For errors: the file and the message's meaning. Also the number of fields that may still be read from the file. */
 export interface WireContext {
   readonly file: string;
   readonly what: string;
@@ -105,7 +105,7 @@ function largeVarint(bytes: Uint8Array): number {
   return Number.isSafeInteger(signed) ? signed : Number.NaN;
 }
 
-/** All varints of a packed field, read as `WireField.value`. @throws WeightsError */
+/** All varints of a packed field, read like `WireField.value`. @throws WeightsError */
 export function packedVarints(field: WireField, context: WireContext): number[] {
   if (field.wireType === 0) return [field.value];
   const values: number[] = [];

@@ -1,4 +1,4 @@
-/** Weights that stand in a prototxt: `blobs` of its layers, which Caffe takes in the place of their fillers (layer.hpp, Layer). */
+/** Weights in a prototxt: `blobs` of its layers, which Caffe uses instead of their fillers (layer.hpp, Layer). */
 import { formatPosition, WeightsError } from '../base/errors.ts';
 import { elementCount } from '../base/shape.ts';
 import { type Blob, blobFromFloats } from './blob.ts';
@@ -19,11 +19,11 @@ interface BlobProto {
 
 type LayerWithBlobs = LayerParameter & { readonly blobs?: readonly BlobProto[] };
 
-/** What errors and warnings call the file of these weights. */
+/** The name of the file of these weights in errors and warnings. */
 const PROTOTXT = 'the prototxt';
 
 /**
- * Weights of a file, with those that the net's prototxt holds: of a layer that both have the file's count, as in Caffe.
+ * The weights of a file, completed by those in the net's prototxt. If both have a layer, the file's count, as in Caffe.
  * @returns Null: neither has any
  * @throws WeightsError `weights/data-size`
  */
@@ -39,7 +39,7 @@ export function withWrittenBlobs(net: NetParameter, weights: WeightsFile | null)
     const file = position === undefined ? PROTOTXT : formatPosition(position);
     return { name, type, file, blobs: blobs.map((blob, i) => blobOf(blob, { file, layer: name }, i)) };
   });
-  // Of a blob that layers share the last values count: here those of its owner, the first layer (Net::ShareWeights).
+  // Of a shared blob the last values count. Here these are those of its owner, the first layer (Net::ShareWeights).
   layers.reverse();
   return {
     file: weights?.file ?? PROTOTXT,
@@ -48,7 +48,7 @@ export function withWrittenBlobs(net: NetParameter, weights: WeightsFile | null)
   };
 }
 
-/** Whether a layer of a prototxt has its weights in it. */
+/** Whether a layer of a prototxt contains its weights. */
 export const hasWrittenBlobs = ({ blobs = [] }: LayerWithBlobs): boolean => blobs.length > 0;
 
 function blobOf(

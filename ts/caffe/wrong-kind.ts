@@ -1,4 +1,4 @@
-/** The sentence for a file that is another than the one needed: what it is, and where it belongs. */
+/** The error message for a file of the wrong kind: its kind, and its proper use. */
 import { type FileKind, fileKind, fileKindAt } from './file-kind.ts';
 
 const UNPACK = 'unpack it first';
@@ -7,7 +7,7 @@ const MATLAB = `\`resnode convert net.mat --out net.caffemodel\` ${CONVERT} if i
 const IMAGES = ['jpeg', 'png', 'gif', 'webp', 'tiff', 'bmp', 'pnm'] as const;
 const AN_IMAGE = 'images are arguments of `resnode classify`, or --images of the other commands';
 
-/** What each kind is called, and what to do with it. */
+/** The name of each kind, and its use. */
 const KINDS: Readonly<Record<FileKind, readonly [is: string, cure: string]>> = {
   empty: ['an empty file', 'its download or copy was interrupted, download it again'],
   zeros: ['a file of zeros', 'its download or copy was interrupted, download it again'],
@@ -101,7 +101,7 @@ const KINDS: Readonly<Record<FileKind, readonly [is: string, cure: string]>> = {
   pnm: ['an image (PNM)', AN_IMAGE],
 };
 
-/** What a reader takes: the kinds that may be it, and how it is called. */
+/** The kinds that a reader accepts, and their name. */
 const NEEDED = {
   net: [['net', 'text'], 'a net (prototxt) is needed'],
   solver: [['solver', 'text'], 'a solver (prototxt) is needed'],
@@ -141,7 +141,7 @@ const NEEDED = {
 
 export type NeededKind = keyof typeof NEEDED;
 
-/** What helps better than where the file belongs. */
+/** Hints that are better than the usual use of the file. */
 const CURES: Readonly<Partial<Record<NeededKind, Partial<Record<FileKind, string>>>>> = {
   solver: {
     net: 'a solver describes a training and names its net ("net: …"); `resnode generate` writes both',
@@ -156,10 +156,11 @@ const CURES: Readonly<Partial<Record<NeededKind, Partial<Record<FileKind, string
 };
 
 /**
- * Says of a file that it is not what is needed.
- * @param found The file's bytes or their beginning, or what it is known to be.
- * @returns `this is a solver (prototxt); here a net (prototxt) is needed: …`; null where the file may be what is needed,
- * or nothing is known of it.
+ * The message that a file is not of the needed kind.
+ * @param found The file's bytes or their beginning, or its known kind.
+ * @returns `this is a solver (prototxt); here a net (prototxt) is needed: …`; null if the file may be of the needed kind, or
+ * if
+ * its kind is unknown
  */
 export function wrongKind(found: Uint8Array | FileKind | null, needed: NeededKind): string | null {
   const kind = found instanceof Uint8Array ? fileKind(found) : found;
@@ -169,7 +170,7 @@ export function wrongKind(found: Uint8Array | FileKind | null, needed: NeededKin
   return `this is ${is}; here ${text}: ${CURES[needed]?.[kind] ?? cure}`;
 }
 
-/** The same of what lies at a path; null also where nothing can be read there, which the reader itself says. */
+/** The same for the file at a path; null also if it cannot be read, which the reader reports. */
 export function wrongKindAt(path: string, needed: NeededKind): string | null {
   try {
     return wrongKind(fileKindAt(path), needed);

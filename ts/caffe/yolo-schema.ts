@@ -1,4 +1,7 @@
-/** What learns and tests YOLO adds to caffe.proto: eric612/MobileNet-YOLO's, and intel/caffe's RegionLoss and EvalDetection. */
+/**
+ * The extensions of caffe.proto for training and testing YOLO: eric612/MobileNet-YOLO's, and intel/caffe's RegionLoss and
+ * EvalDetection.
+ */
 import type { Messages } from './field-definition.ts';
 
 export const yoloLossEnums: Readonly<Record<string, Readonly<Record<string, number>>>> = {
