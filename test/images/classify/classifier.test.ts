@@ -164,7 +164,7 @@ test('missing parts are named: preprocessing, weights, labels with another count
   assert.is(classifier.labels[9], 'class 9');
   assert.match(
     (await failure(openClassifier(join(folder, 'absent'), cpu))).message,
-    /absent, which is no folder/,
+    /absent, which is not a folder/,
   );
 });
 

@@ -75,7 +75,7 @@ test('maps of different sizes and invalid classes are refused', () => {
   assert.match(refusal(map(0), map(2)).message, /found\.map: expected .*classes from 0 to 1, but received 2/);
   assert.match(
     refusal(map(0, 9, 9), map(0, 0, 0)).message,
-    /truth\.map: expected .*classes from 0 to 1, 255 where .*, but received "9 at row 0, column 1 \(2 such pixels\)"/,
+    /truth\.map: expected .*classes from 0 to 1, 255 (where|for) .*, but received "9 at row 0, column 1 \(2 such pixels\)"/,
   );
   assert.is(counts.scores().pixels, 0);
 });
