@@ -697,6 +697,30 @@ struct BatchReindex {
   static void visitFields(Self&, Visit&&) {}
 };
 
+// y[b, m, n] = Σk a[b, m, k]·c[b, k, n]: products of matrices that are both computed.
+struct MatrixProduct {
+  static constexpr const char* kKind = "matrixProduct";
+  static constexpr GradientReads kGradientReads = GradientReads::byRule;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = true;
+  int64_t batches = 1;
+  int64_t rows = 1;
+  int64_t columns = 1;
+  int64_t depth = 1;
+  bool transposeFirst = false;
+  bool transposeSecond = false;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"batches", Role::attribute, 1}, self.batches);
+    visit(Field{"rows", Role::attribute, 1}, self.rows);
+    visit(Field{"columns", Role::attribute, 1}, self.columns);
+    visit(Field{"depth", Role::attribute, 1}, self.depth);
+    visit(Field{"transposeFirst", Role::attribute}, self.transposeFirst);
+    visit(Field{"transposeSecond", Role::attribute}, self.transposeSecond);
+  }
+};
+
 // The row of the weights that each index names, truncated to an integer, and the bias.
 struct Embed {
   static constexpr const char* kKind = "embed";
@@ -837,6 +861,30 @@ struct Resize {
   template <class Self, class Visit>
   static void visitFields(Self& self, Visit&& visit) {
     visit(Field{"method", Role::attribute}, self.method);
+  }
+};
+
+enum class SampleOutside { neighbours, points, beyond };
+constexpr std::array<const char*, 3> namesOf(SampleOutside) { return {{"neighbours", "points", "beyond"}}; }
+
+enum class SampleSlope { right, mean, pixel };
+constexpr std::array<const char*, 3> namesOf(SampleSlope) { return {{"right", "mean", "pixel"}}; }
+
+// x between its places: at each place of y the bilinear mean of the four of x around a point, in pixels of x.
+struct BilinearSample {
+  static constexpr const char* kKind = "bilinearSample";
+  static constexpr GradientReads kGradientReads = GradientReads::inputs;
+  static constexpr bool kIsElementwise = false;
+  static constexpr bool kIsPortable = true;
+  bool relative = false;
+  SampleOutside outside = SampleOutside::neighbours;
+  SampleSlope slope = SampleSlope::right;
+
+  template <class Self, class Visit>
+  static void visitFields(Self& self, Visit&& visit) {
+    visit(Field{"relative", Role::attribute}, self.relative);
+    visit(Field{"outside", Role::attribute}, self.outside);
+    visit(Field{"slope", Role::attribute}, self.slope);
   }
 };
 
@@ -1493,16 +1541,16 @@ using Attributes = OneOf<
     Convolution, InnerProduct, Scale, BatchNorm, Relu, Elu, Sigmoid, Tanh, AbsVal, Power, Bnll, Clip, Exp, Log,
     Threshold, Swish, Mish, HardSwish, PRelu, Dropout, Eltwise, SumBehindRelu, Pooling, Softmax, SoftmaxLoss,
     EuclideanLoss, Accuracy, Concat, Slice, Reshape, Lrn, Deconvolution, Crop, Permute, Im2col, BatchReindex,
-    Embed, ParameterBlob, Remember, StochasticPooling, Normalize, Bn, Resize, Flip, Sparsify, Continuation,
-    HostFunction, Unpool, PriorBoxes, DetectionOutput, Proposal, RoiPooling, PsRoiPooling, RoiAlign,
-    RoiMaskPooling, SmoothL1Loss, MultiBoxLoss, PlaceLosses, BoxAnnotatorOhem, SegmentationAccuracy, ArgMax,
-    Reduction, Mvn, InfogainLoss, SigmoidCrossEntropyLoss, MultinomialLogisticLoss, HingeLoss, ContrastiveLoss,
-    LstmUnit, Gradient, AllMean, Update>;
+    MatrixProduct, Embed, ParameterBlob, Remember, StochasticPooling, Normalize, Bn, Resize, BilinearSample, Flip,
+    Sparsify, Continuation, HostFunction, Unpool, PriorBoxes, DetectionOutput, Proposal, RoiPooling, PsRoiPooling,
+    RoiAlign, RoiMaskPooling, SmoothL1Loss, MultiBoxLoss, PlaceLosses, BoxAnnotatorOhem, SegmentationAccuracy,
+    ArgMax, Reduction, Mvn, InfogainLoss, SigmoidCrossEntropyLoss, MultinomialLogisticLoss, HingeLoss,
+    ContrastiveLoss, LstmUnit, Gradient, AllMean, Update>;
 
 // Functions of each value alone: native/operations/elementwise/elementwise.h.
 using Elementwise = OneOf<Relu, Elu, Sigmoid, Tanh, AbsVal, Power, Bnll, Clip, Exp, Log, Threshold, Swish, Mish, HardSwish>;
 
 // Written once for all devices: native/core/portable.h.
-using Portable = OneOf<Deconvolution, Crop, Permute, Im2col, BatchReindex, Embed, ParameterBlob, Remember, StochasticPooling, Normalize, Bn, Resize, Flip, Sparsify, Continuation, Unpool, PriorBoxes, DetectionOutput, Proposal, RoiPooling, PsRoiPooling, RoiAlign, RoiMaskPooling, SmoothL1Loss, MultiBoxLoss, PlaceLosses, BoxAnnotatorOhem, SegmentationAccuracy, ArgMax, Reduction, Mvn, InfogainLoss, SigmoidCrossEntropyLoss, MultinomialLogisticLoss, HingeLoss, ContrastiveLoss, LstmUnit>;
+using Portable = OneOf<Deconvolution, Crop, Permute, Im2col, BatchReindex, MatrixProduct, Embed, ParameterBlob, Remember, StochasticPooling, Normalize, Bn, Resize, BilinearSample, Flip, Sparsify, Continuation, Unpool, PriorBoxes, DetectionOutput, Proposal, RoiPooling, PsRoiPooling, RoiAlign, RoiMaskPooling, SmoothL1Loss, MultiBoxLoss, PlaceLosses, BoxAnnotatorOhem, SegmentationAccuracy, ArgMax, Reduction, Mvn, InfogainLoss, SigmoidCrossEntropyLoss, MultinomialLogisticLoss, HingeLoss, ContrastiveLoss, LstmUnit>;
 
 }  // namespace resnode

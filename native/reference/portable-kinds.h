@@ -3,6 +3,7 @@
 
 #include "native/operations/arg-max/arg-max.h"
 #include "native/operations/batch-reindex/batch-reindex.h"
+#include "native/operations/bilinear-sample/bilinear-sample.h"
 #include "native/operations/bn/bn.h"
 #include "native/operations/box-annotator-ohem/box-annotator-ohem.h"
 #include "native/operations/continuation/continuation.h"
@@ -16,6 +17,7 @@
 #include "native/operations/im2col/im2col.h"
 #include "native/operations/infogain-loss/infogain-loss.h"
 #include "native/operations/lstm-unit/lstm-unit.h"
+#include "native/operations/matrix-product/matrix-product.h"
 #include "native/operations/multi-box-loss/multi-box-loss.h"
 #include "native/operations/multinomial-logistic-loss/multinomial-logistic-loss.h"
 #include "native/operations/mvn/mvn.h"

@@ -51,6 +51,17 @@ const resized = (way: string) => (choice: Choice) => ({
       `resize_bilinear_param { ${way} output_height: ${choice.integer(2, 6)} output_width: ${choice.integer(2, 6)} }`,
     ),
 });
+/** A map of 5×6, read at points or by flows of up to two pixels. */
+const warped = (type: string, more: string) => (choice: Choice) => ({
+  net:
+    input('data', [2, 2, 5, 6]) + input('points', [2, 2, 5, 6]) + more + layer(type, '', ['data', 'points']),
+  fill: (name: string, count: number, random: () => number) =>
+    name === 'points'
+      ? // A quarter of a pixel from a pixel at least.
+        Float32Array.from({ length: count }, () => Math.floor(random() * 5) - 2 + 0.25 + random() / 2)
+      : apart(name, count, random),
+  seed: choice.integer(1, 1e6),
+});
 const regions = (type: string, parameters: string) => (choice: Choice) => ({
   net:
     input('data', [2, 2, 6, 7]) +
@@ -242,6 +253,77 @@ const cases: Record<string, (choice: Choice) => Omit<GradientCheck, 'seed'>> = {
       input('data', [2, choice.integer(2, 5)]) +
       layer('Normalize', 'normalize_param { normalize_type: "L2" }'),
   }),
+  'Normalize of places, with their lengths': (choice) => ({
+    net:
+      input('data', [2, 3, 2, 2]) +
+      layer(
+        'Normalize',
+        `normalize_param { normalize_type: "${choice.of('L1', 'L2')}" bp_norm: true }`,
+        ['data'],
+        ['out', 'length'],
+      ),
+    fill: apart,
+  }),
+  NormL2: smooth('NormL2'),
+  ChannelScale: (choice) => ({
+    net:
+      input('data', [2, choice.integer(2, 4), 2, 3]) +
+      input('by', [2, 1, 2, 3]) +
+      layer('ChannelScale', '', ['data', 'by']),
+  }),
+  MatMul: (choice) => {
+    const [rows, columns, depth] = [choice.integer(1, 4), choice.integer(1, 4), choice.integer(1, 4)];
+    const [a, b] = [choice.of(true, false), choice.of(true, false)];
+    return {
+      net:
+        input('data', [2, 2, ...(a ? [depth, rows] : [rows, depth])]) +
+        input('other', [2, 2, ...(b ? [columns, depth] : [depth, columns])]) +
+        layer('MatMul', `matmul_param { transpose_a: ${a} transpose_b: ${b} }`, ['data', 'other']),
+    };
+  },
+  'MatMul, transposed': () => ({
+    net:
+      input('data', [4, 3]) +
+      input('other', [5, 4]) +
+      layer('MatMul', 'matmul_param { transpose_a: true transpose_b: true }', ['data', 'other']),
+  }),
+  'InnerProduct of bottoms': () => ({
+    net:
+      input('data', [3, 2, 2]) +
+      input('weights', [5, 4]) +
+      input('bias', [5]) +
+      layer('InnerProduct', '', ['data', 'weights', 'bias']),
+  }),
+  'InnerProduct of a bottom, with a bias of its own': () => ({
+    net:
+      input('data', [3, 4]) +
+      input('weights', [5, 4]) +
+      layer('InnerProduct', 'inner_product_param { transpose: false }', ['data', 'weights']),
+  }),
+  'GuidedDropout, deterministic': () => ({
+    net:
+      input('data', [2, 4, 2, 2]) +
+      input('label_guidance', [2, 4]) +
+      layer('GuidedDropout', '', ['data', 'label_guidance']),
+  }),
+  Warp: warped('Warp', ''),
+  'Warp to points': warped('Warp', layer('Grid', '', ['points'], ['grid'])),
+  FlowWarp: warped('FlowWarp', ''),
+  ChannelNorm: kinked('ChannelNorm'),
+  SpatialTransformer: (choice) => ({
+    net:
+      input('data', [2, 2, 5, 6]) +
+      input('theta', [2, 5]) +
+      layer('SpatialTransformer', 'st_param { theta_1_2: 0.125 output_H: 4 }', ['data', 'theta']),
+    fill: (name, count, random) =>
+      name === 'theta'
+        ? Float32Array.from({ length: count }, (_, i) => [0.7, 0.1, -0.15, 0.8, 0.05][i % 5]! + random() / 10)
+        : apart(name, count, random),
+    step: 1e-4,
+    threshold: 1e-2,
+    seed: choice.integer(1, 1e6),
+  }),
+  NegSquare: smooth('NegSquare'),
   'ResizeBilinear, aligned': resized('align_corners: true'),
   'ResizeBilinear, middles of pixels': resized('half_pixel_centers: true'),
   'ResizeBilinear, first corner': resized(''),

@@ -1,4 +1,7 @@
-/** Caffe's weight fillers (include/caffe/filler.hpp), with a seeded generator: the same seed gives the same bits. */
+/**
+ * Caffe's weight fillers (include/caffe/filler.hpp), and the diagonal one of Freiburg's fork (github.com/lmb-freiburg/flownet2), from a
+ * seeded generator: same seed, same bits.
+ */
 
 import { mix, seededRandom } from '../base/random.ts';
 import { elementCount } from '../base/shape.ts';
@@ -14,9 +17,20 @@ export interface FillerSpec {
   /** Gaussian: the average number of nonzero weights for each input; -1: all. */
   readonly sparse?: number;
   readonly variance_norm: 'FAN_IN' | 'FAN_OUT' | 'AVERAGE';
+  /** Diagonal: what the window from each input to the output of the same number sums to; 1 where none is written. */
+  readonly diag_val?: readonly number[];
 }
 
-const TYPES = ['constant', 'uniform', 'gaussian', 'xavier', 'msra', 'positive_unitball', 'bilinear'];
+const TYPES = [
+  'constant',
+  'uniform',
+  'gaussian',
+  'xavier',
+  'msra',
+  'positive_unitball',
+  'bilinear',
+  'diagonal',
+];
 
 /**
  * The filler's field that Caffe refuses for a blob of this shape (the CHECKs of filler.hpp), with the reason;
@@ -58,7 +72,7 @@ export const fillerRandom = (seed: number, layer: string, index: number): (() =>
 
 const PIECE = 2 ** 15;
 
-/** Values for a blob of `shape` [outputs, inputs, …]. Filler types: constant, uniform, gaussian, xavier, msra, positive_unitball, bilinear. */
+/** Values for a blob of `shape` [outputs, inputs, …]. Filler types: constant, uniform, gaussian, xavier, msra, positive_unitball, bilinear, diagonal. */
 export function fill(filler: FillerSpec, shape: readonly number[], random: () => number): Float32Array {
   const values = new Float32Array(elementCount(shape));
   for (const _ of filling(filler, shape, random, values));
@@ -123,6 +137,14 @@ function valuesOf(
       return (i) =>
         (1 - Math.abs((i % width) / factor - centre)) *
         (1 - Math.abs((Math.floor(i / width) % width) / factor - centre));
+    }
+    case 'diagonal': {
+      const [inputs, area] = [shape[1] ?? 1, elementCount(shape.slice(2))];
+      const { diag_val: sums = [] } = filler;
+      return (i) => {
+        const [output, input] = [Math.floor(i / area / inputs), Math.floor(i / area) % inputs];
+        return output === input ? (sums[output] ?? 1) / area : 0;
+      };
     }
     default:
       return () => filler.value;

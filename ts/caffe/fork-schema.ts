@@ -5,7 +5,10 @@
  * Forks take the same numbers for different fields (147 has five meanings). The number here is that of the fork that a layer
  * comes from where BVLC leaves it free, else another fork's; `forkFieldOf` knows them all, by layer type.
  */
+
+import { faceEnums, faceFields, faceMessages } from './face-schema.ts';
 import { type FieldDefinition, type Messages, TEXT_ONLY } from './field-definition.ts';
+import { flowEnums, flowFields, flowMessages } from './flow-schema.ts';
 import { regionFields, regionMessages } from './region-schema.ts';
 import { yoloLossEnums, yoloLossMessages } from './yolo-schema.ts';
 
@@ -25,6 +28,8 @@ export const forkEnums: Readonly<Record<string, Readonly<Record<string, number>>
   'ReLU6Parameter.Engine': { DEFAULT: 0, CAFFE: 1, CUDNN: 2 },
   'ImageDataParameter.LabelType': { NONE: 0, IMAGE: 1, PIXEL: 2 },
   ...yoloLossEnums,
+  ...faceEnums,
+  ...flowEnums,
   'UnPoolingParameter.UnPoolMethod': { MAX: 0 },
   'CorrelationParameter.CorrelationType': { MULTIPLY: 0, SUBTRACT: 1 },
 };
@@ -91,7 +96,10 @@ export const forkAdditions = {
   paramSpec: { force_mult: [TEXT_ONLY, 'float', 0] },
   batchNorm: { add_eps_before_sqrt: [TEXT_ONLY, 'bool', true] },
   poolMethod: { AVE_EXC_PAD: TEXT_ONLY, AVE_TF: TEXT_ONLY + 1 },
-  // intel/caffe
+  // happynear/caffe-windows
+  innerProduct: { normalize: [7, 'bool', false] },
+  // lmb-freiburg/flownet2, whose number is BVLC's variance_norm
+  filler: { diag_val: [TEXT_ONLY, '*float'] },
   // deeplab-v2, hszhao/PSPNet
   imageData: {
     ignore_label: [15, 'int32', 255],
@@ -129,6 +137,7 @@ export const forkLayerFields: Readonly<Record<string, FieldDefinition>> = {
   // OpenCV's reader
   proposal_param: [212, 'message:ProposalParameter'],
   // foss-for-synopsys-dwc-arc-processors/synopsys-caffe
+  matmul_param: [TEXT_ONLY + 46, 'message:MatMulParameter'],
   squeeze_param: [241, 'message:SqueezeParameter'],
   pad_param: [224, 'message:PadParameter'],
   resize_nearest_neighbor_param: [210, 'message:ResizeNearestNeighborParameter'],
@@ -153,13 +162,17 @@ export const forkLayerFields: Readonly<Record<string, FieldDefinition>> = {
   flip_param: [TEXT_ONLY + 2, 'message:FlipParameter'],
   // wenwei202/caffe
   sparsify_param: [TEXT_ONLY + 3, 'message:SparsifyParameter'],
-  normalize_param: [TEXT_ONLY + 6, 'message:HappynearNormalizeParameter'],
+  ...faceFields,
+  ...flowFields,
   // beniz/caffe, intel/caffe
   continuation_indicator_param: [TEXT_ONLY + 4, 'message:ContinuationIndicatorParameter'],
   // lmb-freiburg/flownet2 (150), yangguorun/SegStereo (151)
   correlation_param: [TEXT_ONLY + 7, 'message:CorrelationParameter'],
   // zhaoweicai/mscnn, zhaoweicai/cascade-rcnn
   ...regionFields,
+  // senlinuc/caffe_ocr, Cysu/dgd_person_reid
+  denseblock_param: [TEXT_ONLY + 47, 'message:DenseBlockParameter'],
+  guided_dropout_param: [TEXT_ONLY + 48, 'message:GuidedDropoutParameter'],
   // facebook/C3D
   convolution3d_param: [6661, 'message:Convolution3DParameter'],
   pooling3d_param: [6662, 'message:Pooling3DParameter'],
@@ -206,6 +219,32 @@ export const forkMessages: Messages = {
     filter_group: [11, 'uint32', 1],
     temporal_pad: [12, 'uint32', 0],
   },
+  DenseBlockParameter: {
+    numTransition: [1, 'int32', 40],
+    initChannel: [2, 'int32', 16],
+    growthRate: [3, 'int32', 12],
+    pad_h: [4, 'int32', 1],
+    pad_w: [5, 'int32', 1],
+    conv_verticalStride: [6, 'int32', 1],
+    conv_horizentalStride: [7, 'int32', 1],
+    filter_H: [8, 'int32', 3],
+    filter_W: [9, 'int32', 3],
+    Filter_Filler: [10, 'message:FillerParameter'],
+    BN_Scaler_Filler: [11, 'message:FillerParameter'],
+    BN_Bias_Filler: [12, 'message:FillerParameter'],
+    gpuIdx: [15, 'int32', 0],
+    use_dropout: [16, 'bool', false],
+    dropout_amount: [17, 'float', 0],
+    use_BC: [18, 'bool', false],
+    BC_ultra_space_efficient: [19, 'bool', false],
+    workspace_MB: [20, 'int32', 8],
+    moving_average_fraction: [21, 'float', 0.1],
+  },
+  GuidedDropoutParameter: {
+    type: [1, 'string', 'deterministic'],
+    guidance_threshold: [2, 'float', 0],
+    sigmoid_scaler: [3, 'float', 1],
+  },
   TransposeParameter: { dim: [1, '*int32'] },
   ReverseParameter: { axis: [1, 'int32', 0] },
   LSTMParameter: {
@@ -234,6 +273,8 @@ export const forkMessages: Messages = {
   },
   ...yoloLossMessages,
   ...regionMessages,
+  ...faceMessages,
+  ...flowMessages,
   AnnotatedDataParameter: {
     batch_sampler: [1, '*message:BatchSampler'],
     label_map_file: [2, 'string'],
@@ -538,15 +579,12 @@ export const forkMessages: Messages = {
     mask: [8, '*uint32'],
     gaussian_box: [9, 'bool', false],
   },
+  MatMulParameter: { transpose_a: [1, 'bool', false], transpose_b: [2, 'bool', false] },
   SqueezeParameter: { axis: [1, '*int32'] },
   PadParameter: { paddings: [1, '*uint32'], constant_values: [2, 'float', 0] },
   FlipParameter: {
     flip_width: [TEXT_ONLY, 'bool', true],
     flip_height: [TEXT_ONLY + 1, 'bool', false],
-  },
-  HappynearNormalizeParameter: {
-    normalize_type: [TEXT_ONLY, 'string', 'L2'],
-    bp_norm: [TEXT_ONLY + 1, 'bool', false],
   },
   CorrelationParameter: {
     pad: [2, 'uint32', 0],

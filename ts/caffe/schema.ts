@@ -127,6 +127,7 @@ export const messages: Readonly<Record<string, Readonly<Record<string, FieldDefi
     std: [6, 'float', 1],
     sparse: [7, 'int32', -1],
     variance_norm: [8, 'enum:FillerParameter.VarianceNorm', 'FAN_IN'],
+    ...forkAdditions.filler,
   },
   NetParameter: {
     name: [1, 'string'],
@@ -453,6 +454,7 @@ export const messages: Readonly<Record<string, Readonly<Record<string, FieldDefi
     bias_filler: [4, 'message:FillerParameter'],
     axis: [5, 'int32', 1],
     transpose: [6, 'bool', false],
+    ...forkAdditions.innerProduct,
   },
   InputParameter: {
     shape: [1, '*message:BlobShape'],

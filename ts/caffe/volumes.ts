@@ -13,6 +13,8 @@ const SHAPES = ['kernel_shape', 'stride_shape', 'pad_shape'] as const;
 const TIMES = ['kernel_depth', 'temporal_stride', 'temporal_pad'] as const;
 /** The fork's field shares memory and does not change the result. */
 const TUNING = 'filter_group';
+/** Caffe's sizes are an int. */
+const MOST = 2 ** 31 - 1;
 const FIELDS = [...SHAPES, ...TIMES, TUNING];
 
 const NAMES: Readonly<Record<string, string>> = {
@@ -138,6 +140,14 @@ function ofShapes(param: Message, isPooling: boolean): Message {
         'sizes',
         `${field} has ${list.length} sizes, kernel_shape ${kernel.length}; give one for each axis`,
       );
+  for (const [field, list, least] of [
+    ['kernel_shape', kernel, 1],
+    ['stride_shape', stride, 1],
+    ['pad_shape', pad, 0],
+  ] as const)
+    for (const size of list ?? [])
+      if (size < least || size > MOST)
+        throw refuse(param, field, 'sizes', `${field} takes sizes from ${least} to 2^31 − 1, found ${size}`);
   if (!isPooling)
     return {
       ...rest,

@@ -39,6 +39,7 @@ export const rareOperators = {
     );
   },
   embed,
+  matrixProduct,
   parameter: (layer: LayerWriter) => {
     const { blob } = layer.node.operation as Of<'parameter'>;
     layer.emit('Identity', [layer.parameter(blob, 'weight')], {}, layer.outputs);
@@ -77,6 +78,7 @@ export const rareOperators = {
   segmentationAccuracy: noLoss,
   sparsify: noLoss,
   flip: noFork,
+  bilinearSample: noFork,
   roiMaskPooling: noFork,
   continuation: noFork,
   hostFunction: refused(
@@ -219,6 +221,23 @@ function reduction(layer: LayerWriter) {
         : layer.emit('Mul', [rows, rows]);
   const sum = layer.emit('Mul', [rowSum(layer, terms), layer.scalar('coefficient', p.coefficient)]);
   shapedAsTop(layer, sum);
+}
+
+function matrixProduct(layer: LayerWriter) {
+  const p = layer.node.operation as Of<'matrixProduct'>;
+  const matrix = (i: number, rows: number, columns: number, transposed: boolean) => {
+    const shape = transposed ? [p.batches, columns, rows] : [p.batches, rows, columns];
+    const made = layer.emit('Reshape', [layer.inputs[i]!, layer.integers(`matrix${i}`, shape)]);
+    return transposed ? layer.emit('Transpose', [made], { perm: ints([0, 2, 1]) }) : made;
+  };
+  const first = matrix(0, p.rows, p.depth, p.transposeFirst);
+  const second = matrix(1, p.depth, p.columns, p.transposeSecond);
+  layer.emit(
+    'Reshape',
+    [layer.emit('MatMul', [first, second]), layer.integers('shape', layer.tops[0]!)],
+    {},
+    layer.outputs,
+  );
 }
 
 function mvn(layer: LayerWriter) {

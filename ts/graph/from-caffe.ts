@@ -102,6 +102,7 @@ class GraphBuilder {
   readonly #net: NetParameter;
   readonly #options: GraphOptions;
   readonly #selected: BuildState['selected'];
+  readonly #types: ReadonlySet<string>;
   readonly #table = new ParameterTable();
   readonly #values: Value[] = [];
   readonly #nodes: Node[] = [];
@@ -118,6 +119,7 @@ class GraphBuilder {
     this.#net = net;
     this.#options = options;
     this.#selected = selected;
+    this.#types = new Set((net.layer ?? []).map(({ type = '' }) => type));
     this.#splitBlobs = splitReaders(net);
   }
 
@@ -160,6 +162,7 @@ class GraphBuilder {
       frozenBatchNorm,
       forceBackward: this.#net.force_backward === true,
       selected: this.#selected,
+      types: this.#types,
     };
     const { name = '', type = '', bottom: bottomNames = [] } = layer;
     const fail: Fail = (code, text, field) => this.#table.context(layer, state, []).fail(code, text, field);

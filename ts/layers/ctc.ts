@@ -43,6 +43,16 @@ function sizesOf(context: LayerContext): {
   return { steps, items, classes, length: elementCount(length) };
 }
 
+function checkBlank(
+  context: LayerContext,
+  blank: number,
+  classes: number,
+  at: Parameters<LayerContext['fail']>[2],
+): void {
+  if (blank < 0 || blank >= classes)
+    context.fail('shape', `the blank is class ${blank}, but the classes are 0 to ${classes - 1}`, at);
+}
+
 /** ctc_loss_layer.cpp: the mean over the items. Its diff is that of their sum. */
 function ctcLoss(context: LayerContext): Built {
   const p = withDefaults<{ alphabet_size: number; time_step: number; blank_label: number }>(
@@ -81,8 +91,7 @@ function loss(
   blank: number,
   at: Parameters<LayerContext['fail']>[2],
 ): Built {
-  if (blank < 0 || blank >= classes)
-    context.fail('shape', `the blank is class ${blank}, but the classes are 0 to ${classes - 1}`, at);
+  checkBlank(context, blank, classes, at);
   return buildHostLoss(context, [], 1, ([scores, labels]) => {
     const diff = new Float32Array(scores!.data.length);
     let sum = 0;
@@ -206,15 +215,18 @@ function sequenceAccuracy(context: LayerContext): Built {
       'shape',
       `takes scores N×T×C and labels N×L, found ${showShape(scores)} and ${showShape(labels)}`,
     );
+  const blank = p.blank_label;
+  const at = positionOf(context.layer.labelsequence_accuracy_param, 'blank_label');
+  checkBlank(context, blank, classes, at ?? 'labelsequence_accuracy_param');
   const length = elementCount(labels.slice(1));
   const layer: JavaScriptLayer = {
     shapes: () => [[]],
     forward: ([of, wanted]) => {
       const right = Array.from({ length: items }, (_, item) => {
         const rows = Array.from({ length: steps }, (_, t) => (item * steps + t) * classes);
-        const text = readText(of!.data, rows, classes, p.blank_label, true);
+        const text = readText(of!.data, rows, classes, blank, true);
         const label = [...wanted!.data.subarray(item * length, (item + 1) * length)];
-        return text.join() === label.filter((each) => each !== p.blank_label).join();
+        return text.join() === label.filter((each) => each !== blank).join();
       });
       return [Float32Array.of(right.filter(Boolean).length / items)];
     },

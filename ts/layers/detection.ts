@@ -4,11 +4,12 @@ import { type Message, positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import { Composition, type Part } from './compose.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
+import { unitPlaces } from './unit-length.ts';
 import { planesOf } from './window.ts';
 
 export const detectionLayers: Layers = {
   Permute: { build: permute },
-  Normalize: { build: normalize },
+  Normalize: { build: normalize, tops: [1, 2] },
   PriorBox: { build: priorBox, bottoms: [2, 2] },
   // OpenVINO's PriorBox with explicit sizes. OpenCV uses it for its own PriorBox with explicit sizes.
   PriorBoxClustered: { build: priorBox, bottoms: [2, 2] },
@@ -32,7 +33,7 @@ function permute(context: LayerContext): Built {
 
 /** normalize_layer.cpp */
 function normalize(context: LayerContext): Built {
-  if (context.layer.normalize_param !== undefined) return unitLength(context);
+  if (context.layer.normalize_param !== undefined) return unitPlaces(context);
   const p = withDefaults<{
     across_spatial: boolean;
     scale_filler?: object;
@@ -42,6 +43,11 @@ function normalize(context: LayerContext): Built {
   const shape = context.shapes[0]!;
   if (shape.length < 2)
     context.fail('dimensions', `expected a bottom of at least 2 dimensions, found ${showShape(shape)}`);
+  if (context.topCount > 1)
+    context.fail(
+      'top-count',
+      "takes 1 top, found 2; a second one, the norms, is happynear's, which has normalize_param {}",
+    );
   const scale = context.parameter(
     p.channel_shared ? [] : [shape[1]!],
     p.scale_filler ?? { type: 'constant', value: 1 },
@@ -283,32 +289,4 @@ function variancesOf(context: LayerContext, p: PriorBoxParameter): number[] {
       positionOf(context.layer.prior_box_param, 'variance'),
     );
   return variance.length === 4 ? [...variance] : Array.from({ length: 4 }, () => variance[0] ?? 0.1);
-}
-
-/** normalize_layer.cpp of happynear's caffe-windows, with normalize_param: each item over its length. */
-function unitLength(context: LayerContext): Built {
-  const { normalize_type: type, bp_norm: learnsNorm } = withDefaults<{
-    normalize_type: string;
-    bp_norm: boolean;
-  }>('HappynearNormalizeParameter', context.layer.normalize_param);
-  const shape = context.shapes[0]!;
-  const outer = shape[0] ?? 1;
-  const inner = elementCount(shape) / outer;
-  // Its versions differ if an item is a map: the norm is that of the whole item, or that of each position.
-  if (type !== 'L2' || learnsNorm || shape.length < 2 || inner !== shape[1])
-    context.fail(
-      'unsupported',
-      `this Normalize, with normalize_param, is happynear's; it is supported with normalize_type: "L2", without bp_norm, on a bottom of N×C, found "${type}" on ${showShape(shape)}`,
-      'normalize_param',
-    );
-  const layer = new Composition(context.shapes);
-  const [x] = layer.bottoms as [Part];
-  const squares = layer.one(
-    { kind: 'reduction', method: 'sumsq', coefficient: 1, outer, inner },
-    [x],
-    [outer],
-  );
-  const factor = layer.one({ kind: 'power', power: -0.5, scale: 1, shift: 0 }, [squares], [outer]);
-  const scale = { kind: 'scale', operand: 'scale', scale: null, bias: null } as const;
-  return layer.built([layer.one({ ...scale, outer: 1, channels: outer, inner }, [x, factor], shape)]);
 }

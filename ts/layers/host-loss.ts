@@ -1,7 +1,8 @@
 /** Losses that the host computes, together with their diffs, as in the forks that define them. */
 import { elementCount, type Shape } from '../base/shape.ts';
 import { Composition } from './compose.ts';
-import { infoOf, type JavaScriptBlob, type JavaScriptLayer } from './javascript.ts';
+import { hostFunction } from './host-function.ts';
+import type { JavaScriptBlob } from './javascript.ts';
 import type { Built, LayerContext } from './layer.ts';
 
 /** The value of a loss, and the diffs of the bottoms that receive them, in their order, for a loss_weight of 1. */
@@ -23,8 +24,7 @@ export function buildHostLoss(
   compute: (bottoms: readonly JavaScriptBlob[]) => LossWithDiffs,
 ): Built {
   const tops = [top, ...context.shapes.slice(0, learning)];
-  const layer: JavaScriptLayer = {
-    shapes: () => tops,
+  const operation = hostFunction(context, context.shapes, tops, {
     forward: (bottoms) => {
       const { loss, diffs } = compute(bottoms);
       return [Float32Array.from({ length: elementCount(top) }, (_, i) => loss[i]!), ...diffs];
@@ -33,11 +33,10 @@ export function buildHostLoss(
       const by = scale!.data[0]!;
       return bottoms.map((_, i) => (i < learning ? made[1 + i]!.data.map((diff) => diff * by) : null));
     },
-  };
-  const info = infoOf(context.layer, context.state.phase, context.shapes);
+  });
   const composed = new Composition(context.shapes);
   const [loss] = composed.add(
-    { kind: 'hostFunction', function: { type: context.layer.type ?? '', info, tops, layer } },
+    operation,
     composed.bottoms,
     tops,
     context.shapes.map((_, i) => i < learning),

@@ -10,11 +10,13 @@ import { batchNormLayers } from './batch-norm.ts';
 import { blockLayers } from './blocks.ts';
 import { bnLayers } from './bn.ts';
 import { broadcastLayers } from './broadcast.ts';
+import { centerLosses } from './center-loss.ts';
 import { concatLayers } from './concat.ts';
 import { convolutionLayers } from './convolution.ts';
 import { correlationLayers } from './correlation.ts';
 import { cropLayers } from './crop.ts';
 import { ctcLayers } from './ctc.ts';
+import { denseBlockLayers } from './dense-block.ts';
 import { detectionLayers } from './detection.ts';
 import { detectionEvaluateLayers } from './detection-evaluate.ts';
 import { detectionLosses } from './detection-losses.ts';
@@ -30,9 +32,12 @@ import { frcnnOutputLayers } from './frcnn-output.ts';
 import { innerProductLayers } from './inner-product.ts';
 import { javaScriptLayerOf } from './javascript.ts';
 import { buildJavaScript } from './javascript-rule.ts';
+import { labelMargins } from './label-margins.ts';
 import type { Count, LayerRule, Layers } from './layer.ts';
 import { lossLayers } from './losses.ts';
 import { lrnLayers } from './lrn.ts';
+import { marginProducts } from './margin-products.ts';
+import { matrixLayers } from './matrix-product.ts';
 import { mobileLayers } from './mobile.ts';
 import { multiBoxLayers } from './multi-box-loss.ts';
 import { poolingLayers } from './pooling.ts';
@@ -43,6 +48,7 @@ import { reductionLayers } from './reductions.ts';
 import { regionProposalLayers } from './region-proposals.ts';
 import { stageLayers } from './region-stages.ts';
 import { regionTargetLayers } from './region-targets.ts';
+import { resampleLayers } from './resample.ts';
 import { reshapeLayers } from './reshape.ts';
 import { resizeLayers } from './resize.ts';
 import { regionLayers } from './roi.ts';
@@ -51,7 +57,9 @@ import { scaleRouteLayers } from './scale-route.ts';
 import { segmentationLayers } from './segmentation.ts';
 import { sequenceLayers } from './sequences.ts';
 import { softmaxLayers } from './softmax.ts';
+import { unitLengthLayers } from './unit-length.ts';
 import { volumePoolingLayers } from './volume-pooling.ts';
+import { warpLayers } from './warp.ts';
 import { yoloLayers } from './yolo.ts';
 import { yoloLosses } from './yolo-losses.ts';
 
@@ -67,6 +75,7 @@ export const layerRules: Layers = {
   ...correlationLayers,
   ...cropLayers,
   ...ctcLayers,
+  ...denseBlockLayers,
   ...detectionEvaluateLayers,
   ...detectionLayers,
   ...detectionLosses,
@@ -92,6 +101,7 @@ export const layerRules: Layers = {
   ...regionLayers,
   ...regionProposalLayers,
   ...regionTargetLayers,
+  ...resampleLayers,
   ...reshapeLayers,
   ...resizeLayers,
   ...scaleLayers,
@@ -99,7 +109,13 @@ export const layerRules: Layers = {
   ...segmentationLayers,
   ...sequenceLayers,
   ...softmaxLayers,
+  ...centerLosses,
+  ...labelMargins,
+  ...marginProducts,
+  ...matrixLayers,
+  ...unitLengthLayers,
   ...volumePoolingLayers,
+  ...warpLayers,
   ...yoloLayers,
   ...yoloLosses,
 };

@@ -49,6 +49,8 @@ export interface BuildState {
   readonly frozenBatchNorm: boolean;
   /** The net computes the diffs of all its blobs. */
   readonly forceBackward?: boolean;
+  /** The types of the net's layers, by which forks with layers of the same name are told apart. */
+  readonly types?: ReadonlySet<string>;
   /** The number of items that each Filter layer selects, by name. Default: all. */
   readonly selected?: Readonly<Record<string, number>>;
 }

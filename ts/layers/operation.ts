@@ -26,7 +26,15 @@ export interface Parameter {
 
 /** caffe.proto FillerParameter, complete with defaults. */
 export interface Filler {
-  readonly type: 'constant' | 'gaussian' | 'positive_unitball' | 'uniform' | 'xavier' | 'msra' | 'bilinear';
+  readonly type:
+    | 'constant'
+    | 'gaussian'
+    | 'positive_unitball'
+    | 'uniform'
+    | 'xavier'
+    | 'msra'
+    | 'bilinear'
+    | 'diagonal';
   readonly value: number;
   readonly min: number;
   readonly max: number;
@@ -34,6 +42,7 @@ export interface Filler {
   readonly std: number;
   readonly sparse: number;
   readonly variance_norm: 'FAN_IN' | 'FAN_OUT' | 'AVERAGE';
+  readonly diag_val?: readonly number[];
 }
 
 /**

@@ -583,6 +583,27 @@ export interface BatchReindex {
 }
 
 /**
+ * y[b, m, n] = Σk a[b, m, k]·c[b, k, n]: products of matrices that are both computed.
+ * inputs: a, [B, M, K], or [B, K, M] with transposeFirst; c, [B, K, N], or [B, N, K] with transposeSecond.
+ * outputs: y, [B, M, N].
+ */
+export interface MatrixProduct {
+  readonly kind: 'matrixProduct';
+  /** B. */
+  readonly batches: number;
+  /** M. */
+  readonly rows: number;
+  /** N. */
+  readonly columns: number;
+  /** K. */
+  readonly depth: number;
+  /** a is [B, K, M]. */
+  readonly transposeFirst: boolean;
+  /** c is [B, N, K]. */
+  readonly transposeSecond: boolean;
+}
+
+/**
  * The row of the weights that each index names, truncated to an integer, and the bias.
  * inputs: indices.
  * outputs: y, [indices…, N].
@@ -699,6 +720,22 @@ export interface Resize {
   readonly kind: 'resize';
   /** What a value becomes. */
   readonly method: 'aligned' | 'nearest' | 'asymmetric' | 'halfPixel';
+}
+
+/**
+ * x between its places: at each place of y the bilinear mean of the four of x around a point, in pixels of
+ * x.
+ * inputs: x, N×C×H×W; points, N×2×H′×W′: x, y.
+ * outputs: y, N×C×H′×W′.
+ */
+export interface BilinearSample {
+  readonly kind: 'bilinearSample';
+  /** Points are counted from the place itself. */
+  readonly relative: boolean;
+  /** What is 0: neighbours outside of x; or points outside of its first and last pixels; or points before the first pixel and from one behind the last on, where the last pixel stands for what is behind it. */
+  readonly outside: 'neighbours' | 'points' | 'beyond';
+  /** What the gradient takes for the slope at a pixel itself: that to the next pixel; the mean of those to both sides, 0 where there is none; or the value of the pixel. */
+  readonly slope: 'right' | 'mean' | 'pixel';
 }
 
 /**
@@ -1286,6 +1323,7 @@ export type OperationAttributes =
   | Permute
   | Im2col
   | BatchReindex
+  | MatrixProduct
   | Embed
   | ParameterBlob
   | Remember
@@ -1293,6 +1331,7 @@ export type OperationAttributes =
   | Normalize
   | Bn
   | Resize
+  | BilinearSample
   | Flip
   | Sparsify
   | Continuation

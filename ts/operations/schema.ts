@@ -473,6 +473,22 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
     gradient: { inputs: [false, true] },
     differentiable: { inputs: [true] },
   },
+  matrixProduct: {
+    name: 'MatrixProduct',
+    says: 'y[b, m, n] = Σk a[b, m, k]·c[b, k, n]: products of matrices that are both computed.',
+    inputs: 'a, [B, M, K], or [B, K, M] with transposeFirst; c, [B, K, N], or [B, N, K] with transposeSecond',
+    outputs: 'y, [B, M, N]',
+    isPortable: true,
+    fields: {
+      batches: integer(1, 1, 'B.'),
+      rows: integer(1, 1, 'M.'),
+      columns: integer(1, 1, 'N.'),
+      depth: integer(1, 1, 'K.'),
+      transposeFirst: boolean(false, 'a is [B, K, M].'),
+      transposeSecond: boolean(false, 'c is [B, N, K].'),
+    },
+    gradient: (_, { inputs: [first = false, second = false] }) => ({ inputs: [second, first] }),
+  },
   embed: {
     name: 'Embed',
     says: 'The row of the weights that each index names, truncated to an integer, and the bias.',
@@ -572,6 +588,27 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
       ),
     },
     gradient: {},
+  },
+  bilinearSample: {
+    name: 'BilinearSample',
+    says: 'x between its places: at each place of y the bilinear mean of the four of x around a point, in pixels of x.',
+    inputs: 'x, N×C×H×W; points, N×2×H′×W′: x, y',
+    outputs: 'y, N×C×H′×W′',
+    isPortable: true,
+    fields: {
+      relative: boolean(false, 'Points are counted from the place itself.'),
+      outside: choice(
+        'SampleOutside',
+        ['neighbours', 'points', 'beyond'],
+        'What is 0: neighbours outside of x; or points outside of its first and last pixels; or points before the first pixel and from one behind the last on, where the last pixel stands for what is behind it.',
+      ),
+      slope: choice(
+        'SampleSlope',
+        ['right', 'mean', 'pixel'],
+        'What the gradient takes for the slope at a pixel itself: that to the next pixel; the mean of those to both sides, 0 where there is none; or the value of the pixel.',
+      ),
+    },
+    gradient: { inputs: 'all' },
   },
   flip: {
     name: 'Flip',

@@ -15,6 +15,13 @@ inline void check(const InnerProduct& innerProduct, const Subject& of) {
   of.parameter("bias", innerProduct.bias, innerProduct.numOutput);
 }
 
+inline void check(const MatrixProduct& op, const Subject& of) {
+  of.places(2, 2, 1, 1);
+  of.count("inputs[0]", of.input(0), product({op.batches, op.rows, op.depth}));
+  of.count("inputs[1]", of.input(1), product({op.batches, op.depth, op.columns}));
+  of.count("outputs[0]", of.output(0), product({op.batches, op.rows, op.columns}));
+}
+
 inline void check(const Embed& embed, const Subject& of) {
   of.places(1, 1, 1, 1);
   of.count("outputs[0]", of.output(0), product({elementCount(of.input(0)), embed.numOutput}));

@@ -95,6 +95,14 @@ inline void check(const Flip&, const Subject& of) {
   of.expect(of.input(0).size() == 4, "inputs and outputs must be N×C×H×W");
 }
 
+inline void check(const BilinearSample&, const Subject& of) {
+  of.places(2, 2, 1, 1);
+  const Shape &x = of.input(0), &y = of.output(0);
+  of.expect(x.size() == 4 && y.size() == 4, "inputs[0] and outputs[0] must be N×C×H×W");
+  of.expect(x[0] == y[0] && x[1] == y[1], "outputs[0] must have the items and channels of inputs[0]");
+  of.shape("inputs", 1, of.input(1), {x[0], 2, y[2], y[3]});
+}
+
 inline void check(const ParameterBlob& parameter, const Subject& of) {
   of.places(0, 0, 1, 1);
   of.parameter("blob", parameter.blob, elementCount(of.output(0)));

@@ -1,0 +1,64 @@
+/**
+ * What forks for face recognition add to caffe.proto: wy1iu/sphereface and LargeMargin_Softmax_Loss, ydwen/caffe-face,
+ * happynear/caffe-windows (whose numbers the messages have) and xialuxi/arcface-caffe.
+ */
+import { type FieldDefinition, type Messages, TEXT_ONLY } from './field-definition.ts';
+
+export const faceEnums: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  'MarginInnerProductParameter.MarginType': { SINGLE: 0, DOUBLE: 1, TRIPLE: 2, QUADRUPLE: 3 },
+};
+
+export const faceFields: Readonly<Record<string, FieldDefinition>> = {
+  center_loss_param: [TEXT_ONLY + 45, 'message:CenterLossParameter'],
+  normalize_param: [TEXT_ONLY + 6, 'message:HappynearNormalizeParameter'],
+  largemargin_inner_product_param: [TEXT_ONLY + 40, 'message:MarginInnerProductParameter'],
+  margin_inner_product_param: [TEXT_ONLY + 41, 'message:MarginInnerProductParameter'],
+  channel_scale_param: [TEXT_ONLY + 42, 'message:ChannelScaleParameter'],
+  label_specific_add_param: [TEXT_ONLY + 43, 'message:LabelSpecificAddParameter'],
+  cosin_add_m_param: [TEXT_ONLY + 44, 'message:CosinAddmParameter'],
+};
+
+export const faceMessages: Messages = {
+  CenterLossParameter: {
+    num_output: [1, 'uint32'],
+    center_filler: [2, 'message:FillerParameter'],
+    axis: [3, 'int32', 1],
+    distance_type: [29, 'string', 'L2'],
+  },
+  HappynearNormalizeParameter: {
+    normalize_type: [1, 'string', 'L2'],
+    fix_gradient: [2, 'bool', false],
+    bp_norm: [3, 'bool', false],
+  },
+  MarginInnerProductParameter: {
+    num_output: [1, 'uint32'],
+    type: [2, 'enum:MarginInnerProductParameter.MarginType', 'SINGLE'],
+    weight_filler: [3, 'message:FillerParameter'],
+    axis: [4, 'int32', 1],
+    base: [5, 'float', 1],
+    gamma: [6, 'float', 0],
+    power: [7, 'float', 1],
+    iteration: [8, 'int32', 0],
+    lambda_min: [9, 'float', 0],
+  },
+  ChannelScaleParameter: {
+    do_forward: [1, 'bool', true],
+    do_backward_feature: [2, 'bool', true],
+    do_backward_scale: [3, 'bool', true],
+    global_scale: [4, 'bool', false],
+    max_global_scale: [5, 'float', 1000],
+    min_global_scale: [6, 'float', 0],
+    init_global_scale: [7, 'float', 1],
+  },
+  LabelSpecificAddParameter: {
+    bias: [1, 'float', 0],
+    transform_test: [2, 'bool', false],
+    bias_base: [3, 'float', 0],
+    bias_gamma: [4, 'float', 0],
+    bias_power: [5, 'float', 1],
+    bias_min: [6, 'float', 0],
+    bias_max: [7, 'float', 0],
+    iteration: [8, 'uint32', 0],
+  },
+  CosinAddmParameter: { m: [1, 'float', 0.5], transform_test: [2, 'bool', false] },
+};

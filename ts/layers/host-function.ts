@@ -1,0 +1,17 @@
+/** An operation that a function on the host computes: a part of a layer, or all of it. */
+import type { Shape } from '../base/shape.ts';
+import { infoOf, type JavaScriptLayer } from './javascript.ts';
+import type { LayerContext } from './layer.ts';
+import type { Operation } from './operation.ts';
+
+/** @param bottoms What it reads. @param compute What it computes; the shapes that it says are not asked. */
+export function hostFunction(
+  context: LayerContext,
+  bottoms: readonly Shape[],
+  tops: readonly Shape[],
+  compute: Omit<JavaScriptLayer, 'shapes'>,
+): Operation {
+  const info = infoOf(context.layer, context.state.phase, bottoms);
+  const layer = { ...compute, shapes: () => tops };
+  return { kind: 'hostFunction', function: { type: context.layer.type ?? '', info, tops, layer } };
+}

@@ -1,0 +1,217 @@
+/**
+ * Resample and Downsample of Freiburg's fork (github.com/lmb-freiburg/flownet2), which bring images and flows to other sizes and have no
+ * gradient, and ExpMax and NegSquare of LiteFlowNet (github.com/twhui/LiteFlowNet).
+ */
+import { elementCount, type Shape, showShape } from '../base/shape.ts';
+import { type Message, positionOf } from '../caffe/message.ts';
+import { withDefaults } from '../caffe/net-parameter.ts';
+import { Composition } from './compose.ts';
+import { hostFunction } from './host-function.ts';
+import { type Built, checkTop, type LayerContext, type Layers } from './layer.ts';
+import { planesOf } from './window.ts';
+
+export const resampleLayers: Layers = {
+  Downsample: { build: downsample, bottoms: [1, 2] },
+  ExpMax: { build: expMax },
+  NegSquare: { build: negSquare },
+  Resample: { build: resample, bottoms: [1, 2] },
+};
+
+/** What a row or column of the top is made of: places along the bottom and their weights, which sum to 1. */
+type Sources = readonly (readonly { readonly at: number; readonly weight: number }[])[];
+
+/** The height and width that are asked for: the second bottom's, or those written. */
+function sizeOf(
+  context: LayerContext,
+  written: Message | undefined,
+  fields: readonly [height: string, width: string],
+): readonly [height: number, width: number] {
+  const like = context.shapes[1];
+  if (like !== undefined) {
+    if (like.length !== 4)
+      context.fail('dimensions', `the second bottom must be N×C×H×W, found ${showShape(like)}`);
+    return [like[2]!, like[3]!];
+  }
+  const [height = 0, width = 0] = fields.map((field) => written?.[field] as number | undefined);
+  if (height < 1 || width < 1)
+    context.fail(
+      'shape',
+      `${fields.join(' and ')} must be given and at least 1, or a second bottom of the size; found ${height} and ${width}`,
+      positionOf(written, fields[0]) ?? positionOf(written, fields[1]),
+    );
+  return [height, width];
+}
+
+const topOf = ({ shapes: [x] }: LayerContext, [height, width]: readonly [number, number]): Shape => [
+  x![0]!,
+  x![1]!,
+  height,
+  width,
+];
+
+/** Weights over their sum; none where it is 0. */
+function overSum(weights: readonly { at: number; weight: number }[]): { at: number; weight: number }[] {
+  const sum = weights.reduce((total, { weight }) => total + weight, 0);
+  return weights.filter(({ weight }) => weight !== 0).map(({ at, weight }) => ({ at, weight: weight / sum }));
+}
+
+/** A layer whose rows and columns are weighted means, each along its own axis. */
+function separable(
+  context: LayerContext,
+  size: readonly [height: number, width: number],
+  rows: Sources,
+  columns: Sources,
+): Built {
+  const [items, channels, height, width] = planesOf(context);
+  const [tall, wide] = size;
+  const top = topOf(context, size);
+  const operation = hostFunction(context, context.shapes.slice(0, 1), [top], {
+    forward: ([x]) => {
+      const made = new Float32Array(elementCount(top));
+      const lines = new Float64Array(tall * width);
+      for (let plane = 0; plane < items * channels; plane++) {
+        lines.fill(0);
+        rows.forEach((sources, y) => {
+          for (const { at, weight } of sources)
+            for (let i = 0; i < width; i++)
+              lines[y * width + i]! += weight * x!.data[(plane * height + at) * width + i]!;
+        });
+        for (let y = 0; y < tall; y++)
+          columns.forEach((sources, i) => {
+            let sum = 0;
+            for (const { at, weight } of sources) sum += weight * lines[y * width + at]!;
+            made[(plane * tall + y) * wide + i] = sum;
+          });
+      }
+      return [made];
+    },
+  });
+  const layer = new Composition(context.shapes);
+  return layer.built([layer.one(operation, [layer.bottoms[0]!], top, [false])]);
+}
+
+/** downsample_layer.cu: corners on corners, weights falling to 0 within what a pixel of the top covers. */
+function downsample(context: LayerContext): Built {
+  const written = context.layer.downsample_param as Message | undefined;
+  const [, , height, width] = planesOf(context);
+  const size = sizeOf(context, written, ['top_height', 'top_width']);
+  checkTop(context, topOf(context, size), 'downsample_param');
+  if (size[0] === height && size[1] === width) {
+    const layer = new Composition(context.shapes);
+    return layer.built([layer.bottoms[0]!]);
+  }
+  if (Math.min(...size) < 2 || size[0] > height || size[1] > width)
+    context.fail(
+      'shape',
+      `makes maps smaller, down to 2×2; found ${size.join('×')} for ${height}×${width}`,
+      positionOf(written, 'top_height'),
+    );
+  const along = (from: number, to: number): Sources => {
+    const scale = Math.fround((from - 1) / (to - 1));
+    return Array.from({ length: to }, (_, i) => {
+      const middle = Math.fround(Math.fround(i / (to - 1)) * (from - 1));
+      const [near, radius] = [roundAway(middle), Math.ceil(scale)];
+      return overSum(
+        placesAround(near, radius, from).map((at) => ({
+          at,
+          weight: Math.max(0, 1 - Math.abs(at - middle) / scale),
+        })),
+      );
+    });
+  };
+  return separable(context, size, along(height, size[0]), along(width, size[1]));
+}
+
+/** As C rounds: halves away from 0. */
+const roundAway = (value: number): number => Math.sign(value) * Math.floor(Math.abs(value) + 0.5);
+
+const placesAround = (middle: number, radius: number, size: number): number[] =>
+  Array.from({ length: 2 * radius + 1 }, (_, i) => middle - radius + i).filter((at) => at >= 0 && at < size);
+
+const FILTERS = {
+  LINEAR: { reach: 2, weightAt: (x: number) => Math.max(0, 1 - Math.abs(x)) },
+  CUBIC: {
+    reach: 4,
+    weightAt: (signed: number) => {
+      const x = Math.abs(signed);
+      if (x <= 1) return x * x * (1.5 * x - 2.5) + 1;
+      return x < 2 ? x * (x * (-0.5 * x + 2.5) - 4) + 2 : 0;
+    },
+  },
+} as const;
+
+/**
+ * resample_layer.cu. The middles of pixels lie on one another where both axes are resized alike; else x is shifted by half of y's
+ * ratio, and y by half of x's, as the fork computes it.
+ */
+function resample(context: LayerContext): Built {
+  const written = context.layer.resample_param as Message | undefined;
+  const p = withDefaults<{ type: string; antialias: boolean }>('ResampleParameter', written);
+  const [, , height, width] = planesOf(context);
+  const size = sizeOf(context, written, ['height', 'width']);
+  checkTop(context, topOf(context, size), 'resample_param');
+  if (p.type === 'AREA')
+    context.fail(
+      'unsupported',
+      'type must be NEAREST, LINEAR or CUBIC, found AREA',
+      positionOf(written, 'type'),
+    );
+  const [byY, byX] = [Math.fround(height / size[0]), Math.fround(width / size[1])];
+  const antialias = (byX > 1 || byY > 1) && p.antialias;
+  const along = (from: number, to: number, own: number, other: number): Sources =>
+    Array.from({ length: to }, (_, i) => {
+      const middle = Math.fround(Math.fround(i * own) + Math.fround(Math.fround(other / 2) - 0.5));
+      const near = roundAway(middle);
+      if (p.type === 'NEAREST') {
+        if (near < 0 || near >= from)
+          context.fail(
+            'shape',
+            `NEAREST of ${height}×${width} to ${size.join('×')} reads outside of the bottom, as the ratios differ; use LINEAR`,
+            positionOf(written, 'type'),
+          );
+        return [{ at: near, weight: 1 }];
+      }
+      const { reach, weightAt } = FILTERS[p.type as keyof typeof FILTERS];
+      const sharp = 1 / (antialias ? own : 1);
+      const radius = own < 1 ? 2 : Math.ceil(reach / sharp);
+      return overSum(
+        placesAround(near, radius, from).map((at) => ({ at, weight: weightAt(sharp * (middle - at)) })),
+      );
+    });
+  return separable(context, size, along(height, size[0], byY, byX), along(width, size[1], byX, byY));
+}
+
+/** negsquare_layer.cu: −x². */
+function negSquare(context: LayerContext): Built {
+  const layer = new Composition(context.shapes);
+  const [x] = layer.bottoms as [(typeof layer.bottoms)[number]];
+  const square = layer.one({ kind: 'power', power: 2, scale: 1, shift: 0 }, [x], x.shape);
+  return layer.built([layer.one({ kind: 'power', power: 1, scale: -1, shift: 0 }, [square], x.shape)]);
+}
+
+/**
+ * expmax_layer.cu: base^(shift + scale · (x − the largest of the channels at its place)), whose diff leaves the largest out of account.
+ * The fork finds it for the first item alone; here each has its own.
+ */
+function expMax(context: LayerContext): Built {
+  const written = context.layer.expmax_param as Message | undefined;
+  const p = withDefaults<{ base: number; scale: number; shift: number }>('ExpMaxParameter', written);
+  const [items, channels, height, width] = planesOf(context);
+  if (p.base !== -1 && !(p.base > 0))
+    context.fail('base', `base must be above 0, or -1 for e, found ${p.base}`, positionOf(written, 'base'));
+  const layer = new Composition(context.shapes);
+  const [x] = layer.bottoms as [(typeof layer.bottoms)[number]];
+  const places = height * width;
+  const largest = layer.one(
+    { kind: 'argMax', outer: items, channels, inner: places, topK: 1, what: 'values' },
+    [x],
+    [items, 1, height, width],
+    [false],
+  );
+  const below = layer.one({ kind: 'power', power: 1, scale: -1, shift: 0 }, [largest], largest.shape);
+  const shifted = layer.sum([x, layer.repeat(below, 1, channels)]);
+  const log = p.base === -1 ? 1 : Math.log(p.base);
+  return layer.built([
+    layer.one({ kind: 'exp', inner: p.scale * log, outer: Math.exp(p.shift * log) }, [shifted], x.shape),
+  ]);
+}

@@ -1,0 +1,160 @@
+/**
+ * Vectors over their lengths: Normalize of happynear's fork (normalize_layer.cpp of github.com/happynear/caffe-windows), which has
+ * normalize_param, and ChannelScale, which multiplies by them; NormL2 (github.com/xialuxi/arcface-caffe), and the rows of weights that face recognition compares with.
+ */
+import { elementCount, type Shape, showShape } from '../base/shape.ts';
+import { positionOf } from '../caffe/message.ts';
+import { withDefaults } from '../caffe/net-parameter.ts';
+import { Composition, type Part } from './compose.ts';
+import { hostFunction } from './host-function.ts';
+import type { Built, LayerContext, Layers } from './layer.ts';
+
+export const unitLengthLayers: Layers = {
+  ChannelScale: { build: channelScale, bottoms: [2, 2] },
+  NormL2: { build: normL2 },
+};
+
+/** (Σ values² + eps)^power of each row along the first axis; or of Σ |values|. */
+export function lengthsOfRows(
+  layer: Composition,
+  rows: Part,
+  { power, eps, method = 'sumsq' }: { power: number; eps: number; method?: 'sumsq' | 'asum' },
+): Part {
+  const [outer = 1] = rows.shape;
+  const inner = elementCount(rows.shape) / outer;
+  const sums = layer.one({ kind: 'reduction', method, coefficient: 1, outer, inner }, [rows], [outer]);
+  return layer.one({ kind: 'power', power, scale: 1, shift: eps }, [sums], [outer]);
+}
+
+/** Each row along the first axis times a factor of its own. */
+function scaledRows(layer: Composition, rows: Part, factors: Part): Part {
+  const [channels = 1] = rows.shape;
+  return layer.one(
+    {
+      kind: 'scale',
+      operand: 'scale',
+      scale: null,
+      bias: null,
+      outer: 1,
+      channels,
+      inner: elementCount(rows.shape) / channels,
+    },
+    [rows, factors],
+    rows.shape,
+  );
+}
+
+/**
+ * Rows of a learned blob over their lengths √(Σ + eps), for forks that divide the blob itself as they run. What follows them moves
+ * the rows that were divided, so that the diff is that of those rows times the length: a step then leaves them where the
+ * fork's step does, up to a length that nothing depends on.
+ */
+export function unitRows(context: LayerContext, layer: Composition, rows: Part, eps: number): Part {
+  const inner = elementCount(rows.shape.slice(1));
+  const scaled = (values: Float32Array, blob: Float32Array, power: 1 | -1) => {
+    const made = new Float32Array(values.length);
+    for (let first = 0; first < made.length; first += inner) {
+      let sum = eps;
+      for (let i = first; i < first + inner; i++) sum += blob[i]! * blob[i]!;
+      const factor = Math.sqrt(sum) ** power;
+      for (let i = first; i < first + inner; i++) made[i] = values[i]! * factor;
+    }
+    return made;
+  };
+  const operation = hostFunction(context, [rows.shape], [rows.shape], {
+    forward: ([blob]) => [scaled(blob!.data, blob!.data, -1)],
+    backward: ({ bottoms: [blob], topDiffs: [diff] }) => [scaled(diff!.data, blob!.data, 1)],
+  });
+  return layer.one(operation, [rows], rows.shape);
+}
+
+/** The bottom as four axes, and their sizes. */
+function fourAxes(context: LayerContext): readonly [Shape, items: number, channels: number, places: number] {
+  const shape = context.shapes[0]!;
+  if (shape.length === 0 || shape.length > 4)
+    context.fail('dimensions', `takes 1 to 4 axes, found ${showShape(shape)}`);
+  const top = [...shape, 1, 1, 1].slice(0, 4);
+  return [top, top[0]!, top[1]!, top[2]! * top[3]!];
+}
+
+/** normL2_layer.cpp: each item. */
+function normL2(context: LayerContext): Built {
+  const [top] = fourAxes(context);
+  const layer = new Composition(context.shapes);
+  const [x] = layer.bottoms as [Part];
+  const made = scaledRows(layer, x, lengthsOfRows(layer, x, { power: -0.5, eps: 1e-7 }));
+  return layer.built([layer.reshape(made, top)]);
+}
+
+const METHODS: Readonly<Record<string, { method: 'sumsq' | 'asum'; power: number }>> = {
+  L2: { method: 'sumsq', power: 0.5 },
+  L1: { method: 'asum', power: 1 },
+};
+
+/** The channels at each place over their length, and that; with bp_norm a diff goes down from it too. */
+export function unitPlaces(context: LayerContext): Built {
+  const written = context.layer.normalize_param;
+  const p = withDefaults<{ normalize_type: string; bp_norm: boolean }>(
+    'HappynearNormalizeParameter',
+    written,
+  );
+  if (!Object.hasOwn(METHODS, p.normalize_type))
+    context.fail(
+      'unsupported',
+      `normalize_type must be "L2" or "L1", found "${p.normalize_type}"`,
+      positionOf(written, 'normalize_type'),
+    );
+  const { method, power } = METHODS[p.normalize_type]!;
+  const [top, items, channels, places] = fourAxes(context);
+  const layer = new Composition(context.shapes);
+  const whole = layer.reshape(layer.bottoms[0]!, [items, channels, places]);
+  const isPlain = places === 1;
+  const rows = layer.reshape(isPlain ? whole : layer.permute(whole, [0, 2, 1]), [items * places, channels]);
+  const lengths = (sign: 1 | -1) => lengthsOfRows(layer, rows, { method, power: sign * power, eps: 1e-6 });
+  const units = layer.reshape(scaledRows(layer, rows, lengths(-1)), [items, places, channels]);
+  const made = layer.reshape(isPlain ? units : layer.permute(units, [0, 2, 1]), top);
+  if (context.topCount < 2) return layer.built([made]);
+  const [item, , height, width] = top as [number, number, number, number];
+  const length = layer.one({ kind: 'identity' }, [lengths(1)], [items * places], [p.bp_norm]);
+  return layer.built([made, layer.reshape(length, [item, 1, height, width])]);
+}
+
+/** channel_scale_layer.cpp: all channels of a place times one number, with diffs as channel_scale_param asks for them. */
+function channelScale(context: LayerContext): Built {
+  const written = context.layer.channel_scale_param;
+  const p = withDefaults<{
+    do_forward: boolean;
+    do_backward_feature: boolean;
+    do_backward_scale: boolean;
+    global_scale: boolean;
+  }>('ChannelScaleParameter', written);
+  for (const [field, known] of [
+    ['do_forward', true],
+    ['do_backward_feature', true],
+    ['global_scale', false],
+  ] as const)
+    if (p[field] !== known)
+      context.fail(
+        'unsupported',
+        `${field} is run as ${known}, found ${p[field]}`,
+        positionOf(written, field),
+      );
+  const [top, items, channels, places] = fourAxes(context);
+  const factors = context.shapes[1]!;
+  if (elementCount(factors) !== items * places)
+    context.fail('shape', `needs a number for each of ${items * places} places, found ${showShape(factors)}`);
+  const layer = new Composition(context.shapes);
+  const [x, by] = layer.bottoms as [Part, Part];
+  const whole = layer.reshape(x, [items, channels, places]);
+  const isPlain = places === 1;
+  const rows = layer.reshape(isPlain ? whole : layer.permute(whole, [0, 2, 1]), [items * places, channels]);
+  const flat = layer.reshape(by, [items * places]);
+  const numbers = p.do_backward_scale ? flat : layer.one({ kind: 'identity' }, [flat], flat.shape, [false]);
+  const made = layer.reshape(scaledRows(layer, rows, numbers), [items, places, channels]);
+  return layer.built([
+    layer.reshape(
+      isPlain ? made : layer.permute(made, [0, 2, 1]),
+      context.shapes[0]!.length === 4 ? top : x.shape,
+    ),
+  ]);
+}
