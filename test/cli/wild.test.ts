@@ -23,7 +23,7 @@ const wild = join(sharedFolder() ?? '', 'prototxt-wild');
 
 /** Nets that do not build, and why; docs/support.md has the same list. All others build. */
 const REFUSED: Readonly<Record<string, RegExp>> = {
-  'happynear+AMSoftmax__prototxt_auto_face_train_test_auto.prototxt': /bp_norm|"GlobalLSEMargin"/,
+  'happynear+AMSoftmax__prototxt_auto_face_train_test_auto.prototxt': /"GlobalLSEMargin"/,
   'zhouyu-hust+FSINet__examples_FSINet_FSINet.prototxt': /"ClassBalancedSigmoidCrossEntropyAttentionLoss"/,
 };
 

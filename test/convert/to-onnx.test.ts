@@ -350,6 +350,60 @@ layer { name: "y" type: "InnerProduct" bottom: "a" top: "y" inner_product_param 
   await runtime.dispose();
 });
 
+test('products of computed matrices, and vectors of length 1, are what ONNX Runtime computes', async () => {
+  using device = await openDevice('cpu');
+  const input = (name: string, shape: readonly number[]) =>
+    `layer { name: "${name}" type: "Input" top: "${name}" input_param { shape { ${shape.map((dim) => `dim: ${dim}`).join(' ')} } } }\n`;
+  const layer = (type: string, bottoms: readonly string[], more = '') =>
+    `layer { name: "y" type: "${type}" ${bottoms.map((name) => `bottom: "${name}"`).join(' ')} top: "y" ${more} }`;
+  for (const text of [
+    input('a', [2, 3, 4]) + input('b', [2, 4, 5]) + layer('MatMul', ['a', 'b']),
+    input('a', [2, 4, 3]) +
+      input('b', [2, 5, 4]) +
+      layer('MatMul', ['a', 'b'], 'matmul_param { transpose_a: true transpose_b: true }'),
+    input('a', [3, 4]) + input('b', [5, 4]) + input('c', [5]) + layer('InnerProduct', ['a', 'b', 'c']),
+    input('a', [3, 4]) +
+      layer(
+        'InnerProduct',
+        ['a'],
+        'inner_product_param { num_output: 5 normalize: true weight_filler { type: "xavier" } }',
+      ),
+    input('a', [2, 3, 2, 2]) + layer('Normalize', ['a'], 'normalize_param { normalize_type: "L2" }'),
+    input('a', [2, 3, 2, 2]) + input('b', [2, 1, 2, 2]) + layer('ChannelScale', ['a', 'b']),
+    input('a', [2, 3]) + layer('NormL2', ['a']),
+    input('a', [1, 3, 2, 2]) + layer('ExpMax', ['a']),
+    input('a', [2, 3, 4, 5]) + layer('Flip', ['a'], 'flip_param { flip_height: true }'),
+    input('a', [1, 3, 2, 2]) + layer('ChannelNorm', ['a']),
+    input('a', [1, 3, 4, 5]) +
+      layer(
+        'DenseBlock',
+        ['a'],
+        'denseblock_param { numTransition: 2 growthRate: 2 use_BC: true Filter_Filler { type: "msra" } BN_Scaler_Filler { value: 1 } }',
+      ),
+  ]) {
+    const model = readNet(text, { file: 'net.prototxt' });
+    const graph = graphFromCaffe(model);
+    using trainer = await device.train({ model, update: null, phase: 'TEST' });
+    const weights = await trainer.weights();
+    writeFileAtomically(file, onnxChunks(toOnnx(graph, blobsOf(graph, weights))));
+    const random = seededRandom(7);
+    const feeds = Object.fromEntries(
+      graph.inputs.map((id) => {
+        const { blob, shape } = graph.values[id]!;
+        const data = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => 2 * random() - 1);
+        return [blob, { shape, data }] as const;
+      }),
+    );
+    const runtime = (await onnxRuntime(file))!;
+    const actual = await runtime.run(feeds);
+    await runtime.dispose();
+    using loaded = await device.load({ model, weights });
+    const { y } = await loaded.run(feeds);
+    const apart = worst(actual.y, y!.data);
+    assert.ok(apart <= 1e-5, `${text}: differs by ${apart}`);
+  }
+});
+
 test("ROIAlign's mean of samples is ONNX's RoiAlign, aligned or not", async () => {
   using device = await openDevice('cpu');
   const shape = (...dims: number[]) =>

@@ -241,7 +241,7 @@ for (const device of devices) {
 }
 
 test('invalid shapes and numbers are refused with their position', () => {
-  const scores = input('x', [4, 2, 3]) + input('label', [2, 5]);
+  const scores = input('x', [4, 2, 3]) + input('label', [2, 5]) + input('labels', [4, 5]);
   for (const [text, said] of [
     [
       layer('Transpose', 'x', 'transpose_param { dim: [0, 0, 1] }'),
@@ -270,6 +270,17 @@ test('invalid shapes and numbers are refused with their position', () => {
       layer('CTCGreedyDecoder', 'x', 'ctc_decoder_param { blank_index: 3 }'),
       /the blank is class 3, but the classes are 0 to 2; -1 is the last one/,
     ],
+    ...[-1, 3].map(
+      (blank) =>
+        [
+          layer(
+            'LabelsequenceAccuracy',
+            'x labels',
+            `labelsequence_accuracy_param { blank_label: ${blank} }`,
+          ),
+          new RegExp(`net.prototxt:\\d+:\\d+: the blank is class ${blank}, of 3 classes from 0 on`),
+        ] as const,
+    ),
     [layer('WarpCTCLoss', 'label x', ''), /the scores must be T×N×C, found 2×5/],
   ] as const)
     assertRefused(net(scores + text), said);

@@ -158,6 +158,23 @@ test('missing sizes, or sizes that a layer over planes would ignore, are refused
     'type: "NdPooling" pooling_param { kernel_shape { dim: 2 dim: 2 dim: 2 } stride_shape { dim: 2 } }',
     /stride_shape has 1 sizes, kernel_shape 3/,
   );
+  for (const [field, size] of [
+    ['kernel_shape', -3],
+    ['kernel_shape', 0],
+    ['stride_shape', 0],
+    ['pad_shape', -1],
+    ['pad_shape', 3e9],
+  ] as const)
+    for (const type of ['NdConvolution', 'NdPooling']) {
+      const kernel = field === 'kernel_shape' ? '' : 'kernel_shape { dim: 2 dim: 2 dim: 2 }';
+      const shape = `${kernel} ${field} { dim: 1 dim: ${size} dim: 1 }`;
+      const param =
+        type === 'NdPooling' ? `pooling_param { ${shape} }` : `convolution_param { num_output: 1 ${shape} }`;
+      refused(
+        `type: "${type}" ${param}`,
+        new RegExp(`\\d+:\\d+: ${field} takes sizes from [01] to .*found ${size}`),
+      );
+    }
   refused('type: "Pooling3D" pooling3d_param { kernel_size: 2 }', /needs kernel_depth/);
   refused(
     'type: "Pooling3D" pooling3d_param { pool: STOCHASTIC kernel_size: 2 kernel_depth: 2 }',

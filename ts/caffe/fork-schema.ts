@@ -173,6 +173,8 @@ export const forkLayerFields: Readonly<Record<string, FieldDefinition>> = {
   // senlinuc/caffe_ocr, Cysu/dgd_person_reid
   denseblock_param: [TEXT_ONLY + 47, 'message:DenseBlockParameter'],
   guided_dropout_param: [TEXT_ONLY + 48, 'message:GuidedDropoutParameter'],
+  // unsky/Deformable-ConvNets-caffe
+  deformable_convolution_param: [TEXT_ONLY + 54, 'message:DeformableConvolutionParameter'],
   // facebook/C3D
   convolution3d_param: [6661, 'message:Convolution3DParameter'],
   pooling3d_param: [6662, 'message:Pooling3DParameter'],
@@ -218,6 +220,27 @@ export const forkMessages: Messages = {
     bias_filler: [10, 'message:FillerParameter'],
     filter_group: [11, 'uint32', 1],
     temporal_pad: [12, 'uint32', 0],
+  },
+  DeformableConvolutionParameter: {
+    num_output: [1, 'uint32'],
+    bias_term: [2, 'bool', true],
+    pad: [3, '*uint32'],
+    kernel_size: [4, '*uint32'],
+    stride: [6, '*uint32'],
+    dilation: [18, '*uint32'],
+    pad_h: [9, 'uint32', 0],
+    pad_w: [10, 'uint32', 0],
+    kernel_h: [11, 'uint32'],
+    kernel_w: [12, 'uint32'],
+    stride_h: [13, 'uint32'],
+    stride_w: [14, 'uint32'],
+    group: [5, 'uint32', 1],
+    weight_filler: [7, 'message:FillerParameter'],
+    bias_filler: [8, 'message:FillerParameter'],
+    engine: [15, 'enum:ConvolutionParameter.Engine', 'DEFAULT'],
+    axis: [16, 'int32', 1],
+    force_nd_im2col: [17, 'bool', false],
+    deformable_group: [TEXT_ONLY, 'uint32'],
   },
   DenseBlockParameter: {
     numTransition: [1, 'int32', 40],

@@ -237,6 +237,8 @@ export function lower(
       ...(node.propagateDown === undefined ? {} : { propagateDown: node.propagateDown }),
     }),
   );
+  // A snapshot has blobs that nothing reads, too: DenseBlock's count.
+  if (training) for (const id of graph.parameters.keys()) blob(id);
   const tensors = graph.values.map(({ blob: name, shape }) => ({ name, shape }));
   const pass = streams === 0 ? null : tensors.push({ name: 'pass', shape: [2] }) - 1;
   const read = new Set(graph.nodes.flatMap(({ inputs }) => inputs));

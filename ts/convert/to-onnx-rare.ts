@@ -77,7 +77,7 @@ export const rareOperators = {
   boxAnnotatorOhem: noLoss,
   segmentationAccuracy: noLoss,
   sparsify: noLoss,
-  flip: noFork,
+  flip,
   bilinearSample: noFork,
   roiMaskPooling: noFork,
   continuation: noFork,
@@ -235,6 +235,30 @@ function matrixProduct(layer: LayerWriter) {
   layer.emit(
     'Reshape',
     [layer.emit('MatMul', [first, second]), layer.integers('shape', layer.tops[0]!)],
+    {},
+    layer.outputs,
+  );
+}
+
+/** A Slice that walks backwards; what lies before the first value is said as a number below any axis. */
+function flip(layer: LayerWriter) {
+  const p = layer.node.operation as Of<'flip'>;
+  const axes = [...(p.height ? [2] : []), ...(p.width ? [3] : [])];
+  if (axes.length === 0) return layer.emit('Identity', layer.inputs, {}, layer.outputs);
+  const each = (role: string, value: number) =>
+    layer.integers(
+      role,
+      axes.map(() => value),
+    );
+  return layer.emit(
+    'Slice',
+    [
+      layer.inputs[0]!,
+      each('last', -1),
+      each('first', -(2 ** 31)),
+      layer.integers('axes', axes),
+      each('steps', -1),
+    ],
     {},
     layer.outputs,
   );

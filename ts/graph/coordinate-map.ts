@@ -14,8 +14,21 @@ export interface CoordinateMap {
   readonly start: Pair;
 }
 
-/** By value id; null if a value's positions are not those of an image. If branches meet, the first one counts. */
-export function coordinateMaps(graph: Graph): (CoordinateMap | null)[] {
+/** What maps are read of. */
+type Part = Pick<Graph, 'values' | 'nodes' | 'inputs'>;
+
+/** Where in `a` the first place of `b` lies; null: they have no positions of one input, or not at one scale. */
+export function offsetBetween(graph: Part, a: ValueId, b: ValueId): Pair | null {
+  const maps = coordinateMaps(graph);
+  const [from, to] = [maps[a], maps[b]];
+  if (from == null || to == null || from.input !== to.input) return null;
+  if ([0, 1].some((axis) => Math.abs(from.stride[axis]! / to.stride[axis]! - 1) > 1e-3)) return null;
+  const along = (axis: 0 | 1) => (to.start[axis] - from.start[axis]) / from.stride[axis];
+  return [along(0), along(1)];
+}
+
+/** By value id; null where a value has no positions of an image. Where branches meet the first one counts. */
+export function coordinateMaps(graph: Part): (CoordinateMap | null)[] {
   const maps: (CoordinateMap | null)[] = graph.values.map(() => null);
   for (const id of graph.inputs) {
     const { blob, shape } = graph.values[id]!;
@@ -32,7 +45,7 @@ export function coordinateMaps(graph: Graph): (CoordinateMap | null)[] {
 
 function through(
   { input, stride, start }: CoordinateMap,
-  graph: Graph,
+  graph: Part,
   { operation }: Node,
   from: readonly number[],
   output: ValueId,

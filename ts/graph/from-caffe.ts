@@ -20,6 +20,7 @@ import {
 } from '../layers/layer.ts';
 import { checkRanges } from '../layers/ranges.ts';
 import { isSink, sinkLayers } from '../layers/sinks.ts';
+import { offsetBetween } from './coordinate-map.ts';
 import type { Graph, Node, Selection, Value, ValueId } from './graph.ts';
 import { ParameterTable } from './parameter-table.ts';
 import { RoutedRows } from './routed-rows.ts';
@@ -181,7 +182,13 @@ class GraphBuilder {
 
   #context({ layer, state }: Site, bottoms: readonly ValueId[]) {
     const shapes = bottoms.map((id) => this.#values[id]!.shape);
-    return this.#table.context(layer, state, shapes);
+    const offsetOfSecond = () =>
+      offsetBetween(
+        { values: this.#values, nodes: this.#nodes, inputs: this.#inputs },
+        bottoms[0]!,
+        bottoms[1]!,
+      );
+    return Object.assign(this.#table.context(layer, state, shapes), { offsetOfSecond });
   }
 
   /** The value that a layer makes under this name: a new one, even in place. */

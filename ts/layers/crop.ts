@@ -8,6 +8,7 @@ import { type Built, canonicalAxis, type LayerContext, type Layers } from './lay
 import { columnsOf, spatialWindow } from './spatial-window.ts';
 
 export const cropLayers: Layers = {
+  AutoCrop: { build: autoCrop, bottoms: [2, 2] },
   Crop: { build: crop, bottoms: [2, 2] },
   Tile: { build: tile },
   BatchReindex: { build: batchReindex, bottoms: [2, 2] },
@@ -51,7 +52,44 @@ function crop(context: LayerContext): Built {
   return layer.built([layer.one({ kind: 'crop', offset }, [layer.bottoms[0]!], top)]);
 }
 
-/** tile_layer.cpp: repeats the blob, by Concat. */
+/**
+ * The Crop of FCN's first forks (CROP in `layers`), whose offset follows from the convolutions, poolings and their transposes
+ * between both bottoms and what they have in common (crop_layer.cpp of github.com/longjon/caffe, branch future).
+ */
+function autoCrop(context: LayerContext): Built {
+  const [bottom, reference] = context.shapes as [Shape, Shape];
+  if (bottom.length !== 4 || reference.length !== 4)
+    context.fail(
+      'dimensions',
+      `takes bottoms of 4 dimensions (N×C×H×W), found ${showShape(bottom)} and ${showShape(reference)}`,
+    );
+  const found = context.offsetOfSecond?.() ?? null;
+  const instead = 'write type: "Crop" with crop_param { offset: … } instead';
+  if (found === null)
+    context.fail(
+      'crop',
+      `its bottoms have no places of one input at one scale, which its offset follows from; ${instead}`,
+    );
+  const offset = found.map(Math.round) as [number, number];
+  if (found.some((each, axis) => Math.abs(each - offset[axis]!) > 1e-3))
+    context.fail(
+      'crop',
+      `the second bottom begins at ${found.join(', ')} in the first, between its pixels; ${instead}`,
+    );
+  for (const axis of [0, 1] as const)
+    if (offset[axis] < 0 || offset[axis] + reference[2 + axis]! > bottom[2 + axis]!)
+      context.fail(
+        'crop',
+        `of ${bottom.slice(2).join('×')} pixels, ${reference.slice(2).join('×')} from ${offset.join(', ')} on are not all there; ${instead}`,
+      );
+  return {
+    steps: [{ operation: { kind: 'crop', offset: [0, 0, ...offset] }, inputs: [0], outputs: [2] }],
+    shapes: [bottom, reference, [...bottom.slice(0, 2), ...reference.slice(2)]],
+    made: [2],
+  };
+}
+
+/** tile_layer.cpp: the blob beside itself, which Concat does. */
 function tile(context: LayerContext): Built {
   const p = withDefaults<{ axis: number; tiles?: number }>('TileParameter', context.layer.tile_param);
   const shape = context.shapes[0]!;

@@ -7,7 +7,7 @@ import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import { Composition, type Part } from './compose.ts';
 import { type Built, checkTop, type LayerContext, type Layers } from './layer.ts';
-import type { ParameterId } from './operation.ts';
+import type { AffineStep, ParameterId } from './operation.ts';
 import { planesOf } from './window.ts';
 
 export const denseBlockLayers: Layers = {
@@ -67,27 +67,19 @@ function denseBlock(context: LayerContext): Built {
   const isGlobal = context.state.frozenBatchNorm || isTest;
   const layer = new Composition(context.shapes);
   const normalised = (x: Part, { scale, shift, mean, variance }: Statistics): Part => {
-    const relu = { negativeSlope: 0 };
-    if (isGlobal)
-      return layer.one(
-        {
-          kind: 'affine',
-          affine: [
-            { kind: 'batchNorm', mean, variance, factor: null, eps: EPS },
-            { kind: 'scale', gamma: scale, beta: shift },
-          ],
-          relu,
-        },
-        [x],
-        x.shape,
-      );
-    const momentum = 1 - p.moving_average_fraction;
-    const made = layer.one(
-      { kind: 'bn', scale, shift, mean, variance, eps: EPS, momentum, update: true },
-      [x],
-      x.shape,
-    );
-    return layer.one({ kind: 'relu', ...relu }, [made], x.shape);
+    const rectified = (part: Part) => layer.one({ kind: 'relu', negativeSlope: 0 }, [part], part.shape);
+    if (!isGlobal) {
+      const momentum = 1 - p.moving_average_fraction;
+      const learning = { scale, shift, mean, variance, eps: EPS, momentum, update: true };
+      return rectified(layer.one({ kind: 'bn', ...learning }, [x], x.shape));
+    }
+    const steps = [
+      { kind: 'batchNorm', mean, variance, factor: null, eps: EPS },
+      { kind: 'scale', gamma: scale, beta: shift },
+    ] as const;
+    const affine = (of: Part, step: AffineStep) =>
+      layer.one({ kind: 'affine', affine: [step], relu: null }, [of], of.shape);
+    return rectified(steps.reduce(affine, x));
   };
   const convolved = (x: Part, weights: ParameterId, outputs: number, size: 1 | 3): Part =>
     layer.one(

@@ -16,6 +16,7 @@ import { convolutionLayers } from './convolution.ts';
 import { correlationLayers } from './correlation.ts';
 import { cropLayers } from './crop.ts';
 import { ctcLayers } from './ctc.ts';
+import { deformableLayers } from './deformable-convolution.ts';
 import { denseBlockLayers } from './dense-block.ts';
 import { detectionLayers } from './detection.ts';
 import { detectionEvaluateLayers } from './detection-evaluate.ts';
@@ -75,6 +76,7 @@ export const layerRules: Layers = {
   ...correlationLayers,
   ...cropLayers,
   ...ctcLayers,
+  ...deformableLayers,
   ...denseBlockLayers,
   ...detectionEvaluateLayers,
   ...detectionLayers,
@@ -173,11 +175,6 @@ export function explainLayerType(
     };
   const slip = explainV1Name(type);
   if (slip !== undefined) return { code: 'unknown-type', text: `layer type ${slip}` };
-  if (type === 'AutoCrop')
-    return {
-      code: 'unsupported-type',
-      text: `layer type "AutoCrop" (CROP in "layers" of its forks) derives its offset from the layers before it, which is not supported: write type: "Crop" with crop_param { offset: … }; resnode lint then reports the offset that aligns it`,
-    };
   const near = nearest(type, supported);
   const hint = near === undefined ? own : `; did you mean "${near}"?${own.replace('; ', ' Else ')}`;
   return { code: 'unknown-type', text: `layer type "${type}" is not supported${hint} ${list}` };

@@ -5,7 +5,7 @@ import { GraphError, type Position } from '../base/errors.ts';
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
 import type { LayerParameter } from '../caffe/net-parameter.ts';
-import type { Operation, ParameterId } from './operation.ts';
+import type { Operation, Pair, ParameterId } from './operation.ts';
 
 /** One layer while it is being built. `shapes` are its bottoms'. */
 export interface LayerContext {
@@ -13,6 +13,8 @@ export interface LayerContext {
   readonly state: BuildState;
   readonly shapes: readonly Shape[];
   readonly topCount: number;
+  /** The types of the net's layers, by which forks with layers of the same name are told apart. */
+  readonly types?: ReadonlySet<string>;
   /** Adds the layer's next parameter, or shares one by `param { name }`. `statistic`: BatchNorm's, which never learns. */
   parameter(
     shape: Shape,
