@@ -264,7 +264,7 @@ test('invalid shapes and numbers are refused with their position', () => {
     ],
     [
       layer('WarpCTCLoss', 'x label', 'ctc_loss_param { blank_index: 3 }'),
-      /the blank is class 3, of 3 classes/,
+      /the blank is class 3, but the classes are 0 to 2/,
     ],
     [
       layer('CTCGreedyDecoder', 'x', 'ctc_decoder_param { blank_index: 3 }'),
@@ -278,7 +278,7 @@ test('invalid shapes and numbers are refused with their position', () => {
             'x labels',
             `labelsequence_accuracy_param { blank_label: ${blank} }`,
           ),
-          new RegExp(`net.prototxt:\\d+:\\d+: the blank is class ${blank}, of 3 classes from 0 on`),
+          new RegExp(`net.prototxt:\\d+:\\d+: the blank is class ${blank}, but the classes are 0 to 2`),
         ] as const,
     ),
     [layer('WarpCTCLoss', 'label x', ''), /the scores must be T×N×C, found 2×5/],

@@ -27,7 +27,7 @@ export function offsetBetween(graph: Part, a: ValueId, b: ValueId): Pair | null 
   return [along(0), along(1)];
 }
 
-/** By value id; null where a value has no positions of an image. Where branches meet the first one counts. */
+/** By value id; null if a value's positions are not those of an image. If branches meet, the first one counts. */
 export function coordinateMaps(graph: Part): (CoordinateMap | null)[] {
   const maps: (CoordinateMap | null)[] = graph.values.map(() => null);
   for (const id of graph.inputs) {

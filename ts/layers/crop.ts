@@ -89,7 +89,7 @@ function autoCrop(context: LayerContext): Built {
   };
 }
 
-/** tile_layer.cpp: the blob beside itself, which Concat does. */
+/** tile_layer.cpp: repeats the blob, by Concat. */
 function tile(context: LayerContext): Built {
   const p = withDefaults<{ axis: number; tiles?: number }>('TileParameter', context.layer.tile_param);
   const shape = context.shapes[0]!;

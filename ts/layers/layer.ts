@@ -13,8 +13,8 @@ export interface LayerContext {
   readonly state: BuildState;
   readonly shapes: readonly Shape[];
   readonly topCount: number;
-  /** The types of the net's layers, by which forks with layers of the same name are told apart. */
-  readonly types?: ReadonlySet<string>;
+  /** Position of the second bottom's first pixel in the first bottom, by their coordinate maps; null if they have none in common. */
+  readonly offsetOfSecond?: () => Pair | null;
   /** Adds the layer's next parameter, or shares one by `param { name }`. `statistic`: BatchNorm's, which never learns. */
   parameter(
     shape: Shape,
