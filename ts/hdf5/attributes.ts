@@ -1,4 +1,4 @@
-/** Attributes of groups (IV.A.2.m); those of text are read, which is what Keras writes. */
+/** Attributes of groups (IV.A.2.m). Only those with text are read, which is what Keras writes. */
 import { elementCount } from '../base/shape.ts';
 import { newTree } from './b-trees.ts';
 import { FractalHeap, globalHeapObject } from './heaps.ts';
@@ -40,7 +40,7 @@ function readAttribute(header: ObjectHeader, cursor: Cursor): [string, Attribute
   if (version === 3) cursor.skip(1);
   const [name, type, space] = sizes.map((size) => {
     const part = cursor.sub(size);
-    // Of version 1 each part is filled up to 8 bytes.
+    // In version 1 each part is padded to 8 bytes.
     if (version === 1) cursor.skip(Math.min(cursor.left, -size & 7));
     return part;
   }) as [Cursor, Cursor, Cursor];
@@ -51,7 +51,7 @@ function readAttribute(header: ObjectHeader, cursor: Cursor): [string, Attribute
   ];
 }
 
-/** The values of an attribute of text, in order; null where it has others. */
+/** The values of a text attribute, in order; null if it has values of another type. */
 export function textsOf(source: Source, { shape, type, data: bytes }: Attribute): string[] | null {
   const data = new Cursor(bytes, source);
   const count = elementCount(shape);

@@ -1,7 +1,7 @@
-/** Both generations of B-trees (III.A), walked in order; a node that comes twice ends the walk. */
+/** Both versions of B-trees (III.A), traversed in order. A repeated node ends the traversal. */
 import { type Cursor, damaged, type Source } from './source.ts';
 
-/** What lies in the leaves of a version 1 tree: the key before each child, and the child's address. */
+/** The contents of the leaves of a version 1 tree: the key before each child, and the child's address. */
 export function* oldTree(
   source: Source,
   address: number,
@@ -45,7 +45,7 @@ export function* newTree(source: Source, address: number, type: number): Generat
   if (root === null) return;
   if (recordBytes === 0 || depth > 16 || nodeBytes < NODE_OVERHEAD + recordBytes)
     throw damaged('a B-tree is invalid');
-  // How many bytes the counts beside a child's address have, by the most that the levels below can hold.
+  // The number of bytes of the counts beside a child's address, from the largest number that the levels below can hold.
   const inLeaf = Math.floor((nodeBytes - NODE_OVERHEAD) / recordBytes);
   const countBytes = encodedSize(inLeaf);
   const totals = [inLeaf];

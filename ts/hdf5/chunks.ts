@@ -5,12 +5,12 @@ import type { Layout } from './layout.ts';
 import { type Cursor, damaged, type Source } from './source.ts';
 
 export interface Chunk {
-  /** Of the first value, in values. */
+  /** The position of the first value, in values. */
   readonly offset: readonly number[];
   readonly address: number;
-  /** In the file. */
+  /** The position in the file. */
   readonly bytes: number;
-  /** A bit for each filter that it was not given. */
+  /** One bit for each filter that was not applied to the chunk. */
   readonly mask: number;
 }
 
@@ -21,7 +21,7 @@ export interface ChunkedDataset {
   readonly isFiltered: boolean;
 }
 
-/** Only chunks that were written. */
+/** Only the chunks that were written. */
 export function* chunksOf(source: Source, dataset: ChunkedDataset): Generator<Chunk> {
   const { layout } = dataset;
   if (layout.address === null) return;
@@ -51,7 +51,7 @@ export function* chunksOf(source: Source, dataset: ChunkedDataset): Generator<Ch
 const gridOf = ({ shape, layout }: ChunkedDataset): number[] =>
   shape.map((dim, i) => Math.ceil(dim / layout.chunk[i]!));
 
-/** How many chunks the dataset has, written or not. */
+/** The number of the dataset's chunks, including those not written. */
 export const gridCount = (dataset: ChunkedDataset): number => elementCount(gridOf(dataset));
 
 function place(index: number, dataset: ChunkedDataset): number[] {
@@ -117,7 +117,7 @@ function* inFixedArray(source: Source, address: number, dataset: ChunkedDataset)
     }
     return;
   }
-  // A bit for each page says whether it was written; each page ends with a checksum of its own.
+  // One bit for each page tells whether it was written. Each page ends with its checksum.
   const pages = Math.ceil(count / perPage);
   const bitmapBytes = Math.ceil(pages / 8);
   const bitmap = source.checkedBlock(block, 'FADB', blockHead + bitmapBytes + 4).bytes.subarray(blockHead);

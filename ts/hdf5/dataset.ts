@@ -1,4 +1,4 @@
-/** A dataset: its shape, its type and, when they are asked for, its values. */
+/** A dataset: its shape, its type and its values, which are read on request. */
 
 import { fromFloat16 } from '../base/half-floats.ts';
 import { elementCount } from '../base/shape.ts';
@@ -11,7 +11,7 @@ import { MESSAGE, type ObjectHeader } from './object-header.ts';
 import { Cursor, damaged, unsupported } from './source.ts';
 import { type Hdf5Type, readDataspace, readDatatype, typeName } from './types.ts';
 
-/** float16 is widened. */
+/** float16 is converted. */
 export type Hdf5Values =
   | Float32Array
   | Float64Array
@@ -62,7 +62,7 @@ export class Hdf5Dataset {
     return elementCount(this.shape);
   }
 
-  /** Numbers in row-major order, in memory of their own. @throws Hdf5Problem, also where they are no numbers */
+  /** Numbers in row-major order, in new memory. @throws Hdf5Problem, also if they are not numbers */
   async values(): Promise<Hdf5Values> {
     const { type } = this;
     if (type.kind !== 'float' && type.kind !== 'integer')
@@ -87,7 +87,7 @@ export class Hdf5Dataset {
     return Array.from({ length: this.count }, () => cursor.sub(8).uint(8) || null);
   }
 
-  /** The texts of an attribute; null where it has other values, undefined where there is none. */
+  /** The texts of an attribute; null if it has values of another type, undefined if it does not exist. */
   texts(attribute: string): string[] | null | undefined {
     const found = attributesOf(this.#header).get(attribute);
     return found && textsOf(this.#header.source, found);
@@ -146,7 +146,7 @@ export class Hdf5Dataset {
   }
 }
 
-/** Chunks at the edge reach beyond the dataset. */
+/** Chunks at the edge extend beyond the dataset. */
 function copyChunk(
   from: Uint8Array,
   chunk: readonly number[],

@@ -1,6 +1,6 @@
 /**
- * HDF5 files, read strictly: what Caffe, h5py, Keras and MATLAB write, and nothing that lies outside the file. Why it is
- * our own: docs/decisions/0007-hdf5-reader.md.
+ * A strict reader of HDF5 files, for those of Caffe, h5py, Keras and MATLAB. It reads nothing outside the file.
+ * docs/decisions/0007-hdf5-reader.md explains why resnode has its own reader.
  */
 import { type Attribute, attributesOf, textsOf } from './attributes.ts';
 import { Hdf5Dataset } from './dataset.ts';
@@ -40,7 +40,7 @@ export class Hdf5File {
 }
 
 export class Hdf5Group {
-  /** What a group is known by: hard links may lead to one group from several places, and in circles. */
+  /** The identity of a group. Hard links may lead to one group from several places, and in circles. */
   readonly address: number;
   readonly #header: ObjectHeader;
   readonly #root: ObjectHeader;
@@ -57,12 +57,12 @@ export class Hdf5Group {
     return [...this.#allLinks().keys()];
   }
 
-  /** What a name, or a path with slashes, leads to; null where there is none. @throws Hdf5Problem `external` */
+  /** The target of a name, or of a path with slashes; null if there is none. @throws Hdf5Problem `external` */
   get(path: string): Hdf5Object | null {
     return this.#resolve(path, 0);
   }
 
-  /** The texts of an attribute; null where it has other values, undefined where there is none. */
+  /** The texts of an attribute; null if it has values of another type, undefined if it does not exist. */
   texts(attribute: string): string[] | null | undefined {
     this.#attributes ??= attributesOf(this.#header);
     const found = this.#attributes.get(attribute);
@@ -101,7 +101,7 @@ export class Hdf5Group {
     return this.at(link.address);
   }
 
-  /** What a reference leads to; null where that is neither a group nor a dataset. */
+  /** The target of a reference; null if it is neither a group nor a dataset. */
   at(address: number): Hdf5Object | null {
     const header = new ObjectHeader(this.#header.source, address);
     if (header.has(MESSAGE.layout)) return new Hdf5Dataset(header);
@@ -147,7 +147,7 @@ function rootOf(source: Source): number {
     end = checked.definedAddress("the file's end");
     root = checked.definedAddress('the root group');
   }
-  // A file whose beginning was cut off or moved counts from where its signature is found (H5F__super_read).
+  // If the beginning of a file was removed or moved, its addresses count from its signature (H5F__super_read).
   const moved = at - source.base;
   source.base = at;
   if (end + moved > source.size)

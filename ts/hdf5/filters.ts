@@ -1,4 +1,4 @@
-/** Filters of chunks (IV.A.2.l): deflate, shuffle and Fletcher's checksum, which is all that HDF5 itself brings besides szip. */
+/** Filters of chunks (IV.A.2.l): deflate, shuffle and Fletcher's checksum, which are all of HDF5's own except szip. */
 import { promisify } from 'node:util';
 import { inflate as inflateWithCallback } from 'node:zlib';
 import { MESSAGE, type ObjectHeader } from './object-header.ts';
@@ -53,7 +53,11 @@ export function readFilters(header: ObjectHeader): Filter[] {
   return filters;
 }
 
-/** A chunk's values. @param mask A bit for each filter that this chunk was not given. @param size What they must take. */
+/**
+ * A chunk's values.
+ * @param mask One bit for each filter that was not applied to this chunk.
+ * @param size The expected number of bytes.
+ */
 export async function unfiltered(
   bytes: Uint8Array,
   filters: readonly Filter[],
@@ -79,7 +83,7 @@ async function inflated(bytes: Uint8Array, maxOutputLength: number): Promise<Uin
   }
 }
 
-// First bytes of all values, then second bytes, …; bytes that make no whole value stay at the end.
+// The first bytes of all values, then the second bytes, and so on. Bytes that do not fill a value stay at the end.
 function unshuffled(bytes: Uint8Array, size: number): Uint8Array {
   const count = Math.floor(bytes.length / size);
   if (size <= 1 || count <= 1) return bytes;
@@ -100,7 +104,7 @@ function checkedByFletcher(bytes: Uint8Array): Uint8Array {
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const written = view.getUint32(bytes.length - 4, true);
-  // 0 and 65535 are the same in this arithmetic.
+  // 0 and 65535 are equal in this arithmetic.
   if ((written & 0xffff) % 65535 !== a || (written >>> 16) % 65535 !== b)
     throw damaged('the checksum of a chunk is wrong');
   return values;

@@ -1,4 +1,4 @@
-/** Where names and texts lie: local heaps (III.D), global heaps (III.E) and fractal heaps (III.G). */
+/** The storage of names and texts: local heaps (III.D), global heaps (III.E) and fractal heaps (III.G). */
 import { type Cursor, damaged, type Source, unsupported } from './source.ts';
 
 /** The names of an old group. */
@@ -40,7 +40,7 @@ export function globalHeapObject(source: Source, address: number, index: number)
 
 const byteCount = (bits: number): number => Math.ceil(bits / 8);
 
-/** Links and attributes of groups that have many. */
+/** Links and attributes of groups with many of them. */
 export class FractalHeap {
   readonly #source: Source;
   readonly #width: number;
@@ -77,7 +77,7 @@ export class FractalHeap {
     );
   }
 
-  /** The object that an id stands for. */
+  /** The object with an id. */
   object(id: Cursor): Cursor {
     const kind = (id.u8() >> 4) & 3;
     if (kind !== 0) throw unsupported('it has names or attributes of unusual size');
@@ -94,7 +94,8 @@ export class FractalHeap {
     return this.#source.cursor(address + offset - begin, length);
   }
 
-  // Blocks of a row are of one size; the first two rows have the smallest, each further one twice that of the one before.
+  // All blocks of a row have one size. The first two rows have the smallest, and each later row has twice the size of the
+  // previous one.
   #inIndirect(
     address: number,
     rows: number,

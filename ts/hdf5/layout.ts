@@ -1,8 +1,8 @@
-/** Where a dataset's values lie (IV.A.2.i), and what stands where none were written (IV.A.2.e, IV.A.2.f). */
+/** The storage of a dataset's values (IV.A.2.i), and the value of those that were not written (IV.A.2.e, IV.A.2.f). */
 import { MESSAGE, type ObjectHeader } from './object-header.ts';
 import { type Cursor, damaged, Hdf5Problem, unsupported } from './source.ts';
 
-/** How the chunks of a dataset are found. */
+/** The index of a dataset's chunks. */
 export type ChunkIndex =
   | { readonly kind: 'B-tree 1' | 'B-tree 2' | 'implicit' | 'fixed array' }
   | { readonly kind: 'single'; readonly filtered: { readonly size: number; readonly mask: number } | null };
@@ -17,7 +17,7 @@ export type Layout =
       readonly index: ChunkIndex;
     };
 
-/** @throws Hdf5Problem `external` for values that lie in other files */
+/** @throws Hdf5Problem `external` for values in other files */
 export function readLayout(header: ObjectHeader): Layout {
   const external = header.first(MESSAGE.external);
   if (external !== undefined)
@@ -59,7 +59,7 @@ function oldLayout(cursor: Cursor): Layout {
   return { kind: 'chunked', address, chunk: dims.slice(0, -1), index: { kind: 'B-tree 1' } };
 }
 
-// The last dimension is the bytes of a value.
+// The last dimension is the size of a value in bytes.
 function chunkedInTree(cursor: Cursor): Layout {
   const rank = cursor.u8();
   const address = cursor.address();

@@ -12,7 +12,7 @@ export type Link =
 /** Links of one group. */
 export const MAX_LINKS = 100_000;
 
-/** By name, in their order: newer groups keep them in that of a hash. */
+/** By name, in the order of storage. Newer groups order them by a hash. */
 export function linksOf(header: ObjectHeader): Map<string, Link> {
   const links = new Map<string, Link>();
   for (const [name, link] of eachLink(header)) {

@@ -28,7 +28,7 @@ interface Message {
 }
 
 export class ObjectHeader {
-  /** What the object is known by: two links to it have the same address. */
+  /** The identity of the object: two links to it have the same address. */
   readonly address: number;
   readonly source: Source;
   readonly #messages: readonly Message[];
@@ -54,7 +54,7 @@ export class ObjectHeader {
     return this.all(type)[0];
   }
 
-  /** A message that lies in the header of another object: a datatype with a name of its own (IV.A.2). */
+  /** A message in the header of another object: a named datatype (IV.A.2). */
   shared(type: number, body: Buffer): Buffer {
     const cursor = new Cursor(body, this.source);
     const version = cursor.checkVersion('shared messages', 1, 2, 3);

@@ -1,13 +1,13 @@
 /**
- * The bytes of an HDF5 file, and what may be read of them: whatever a file says, reading it ends, and takes memory in
- * proportion to its size. Sections in this folder are those of the HDF5 file format specification, version 4.0:
+ * The bytes of an HDF5 file, with limits: for any content, reading ends, and its memory is proportional to the file's size.
+ * Section numbers in this folder are those of the HDF5 file format specification, version 4.0:
  * https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t4.html
  */
 import { constants, readSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { hasChecksum } from './checksum.ts';
 
-/** What is wrong with a file; the reader of weights or data makes its own typed error of it. */
+/** A problem of a file. The reader of weights or data converts it to its own typed error. */
 export type Hdf5ProblemKind = 'damaged' | 'external' | 'limit' | 'unsupported';
 
 export class Hdf5Problem extends Error {
@@ -22,19 +22,25 @@ export class Hdf5Problem extends Error {
 export const damaged = (text: string): Hdf5Problem => new Hdf5Problem('damaged', text);
 export const unsupported = (text: string): Hdf5Problem => new Hdf5Problem('unsupported', text);
 
-/** Headers, nodes and heaps that are read of one file. A net of 10,000 blobs has some 30,000. */
+/** The largest number of headers, nodes and heaps read from one file. A net of 10,000 blobs has about 30,000. */
 export const MAX_STRUCTURES = 250_000;
-/** Bytes of one header, node or heap: a block of attributes has at most 64 KiB, a local heap the names of its group. */
+/**
+ * The largest number of bytes of one header, node or heap: a block of attributes has at most 64 KiB, a local heap the names
+ * of its group.
+ */
 export const MAX_STRUCTURE_BYTES = 64 * 2 ** 20;
-/** All values read of a file together: ten times the file, or this where that is more (packed zeros grow 1000 times). */
+/**
+ * The limit of all values read from a file: ten times the file's size, or this number if it is larger (compressed zeros grow
+ * 1000 times).
+ */
 export const MAX_UNPACKED_BYTES = 256 * 2 ** 20;
 
 export class Source {
   readonly size: number;
-  /** Bytes of an address and of a length in this file (II.A, the superblock). */
+  /** The sizes of addresses and lengths in this file, in bytes (II.A, the superblock). */
   offsetSize = 8;
   lengthSize = 8;
-  /** Where the file's addresses count from. */
+  /** The origin of the file's addresses. */
   base = 0;
   readonly #handle: FileHandle;
   #structures = 0;
@@ -45,9 +51,9 @@ export class Source {
     this.size = size;
   }
 
-  /** @throws the file system's error; Hdf5Problem where it is not a regular file */
+  /** @throws the file system's error; Hdf5Problem if it is not a regular file */
   static async open(path: string): Promise<Source> {
-    // Opening a FIFO would wait for its writer.
+    // Opening a FIFO would wait for a writer.
     const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       const stats = await handle.stat();
@@ -63,7 +69,7 @@ export class Source {
     return this.#handle.close();
   }
 
-  /** A structure's bytes. @param address Relative to the base. */
+  /** A structure's bytes. @param address Relative to the origin. */
   read(address: number, length: number): Buffer {
     if (++this.#structures > MAX_STRUCTURES)
       throw new Hdf5Problem('limit', `it has more than ${MAX_STRUCTURES} headers, nodes and heaps`);
@@ -90,7 +96,7 @@ export class Source {
     return this.#behind(signature, address, this.read(address, length));
   }
 
-  /** A structure of the format of HDF5 1.8 or later, which ends with a checksum too. */
+  /** A structure of the format of HDF5 1.8 or later, which also ends with a checksum. */
   checkedBlock(address: number, signature: string, length: number): Cursor {
     const bytes = this.read(address, length);
     const cursor = this.#behind(signature, address, bytes.subarray(0, -4));
@@ -106,7 +112,7 @@ export class Source {
     return cursor;
   }
 
-  /** Values, read off the event loop. */
+  /** Values, read without blocking the event loop. */
   async values(address: number, length: number): Promise<Uint8Array> {
     const bytes = new Uint8Array(this.#within(address, length));
     for (let done = 0; done < length; ) {
@@ -117,7 +123,7 @@ export class Source {
     return bytes;
   }
 
-  /** Counts bytes that values will take in memory, before they are taken. */
+  /** Counts the bytes that values will occupy in memory, before they are allocated. */
   take(bytes: number): void {
     this.#values += bytes;
     const limit = Math.max(MAX_UNPACKED_BYTES, 10 * this.size);
@@ -135,7 +141,7 @@ export class Source {
   }
 }
 
-/** Reads little-endian numbers one after the other. */
+/** Reads consecutive little-endian numbers. */
 export class Cursor {
   readonly bytes: Buffer;
   at = 0;
@@ -164,7 +170,7 @@ export class Cursor {
     return new Cursor(this.take(count), this.#source);
   }
 
-  /** An unsigned integer of so many bytes; beyond 2^53 − 1, which nothing here can be, it is not exact. */
+  /** An unsigned integer with this number of bytes. It is not exact beyond 2^53 − 1, which no valid value exceeds. */
   uint(size: number): number {
     return this.take(size).reduceRight((sum, byte) => sum * 256 + byte, 0);
   }
@@ -177,7 +183,7 @@ export class Cursor {
     return this.uint(this.#source.lengthSize);
   }
 
-  /** An address; null for the undefined one, all ones. */
+  /** An address; null for the undefined address, in which all bits are set. */
   address(): number | null {
     const bytes = this.take(this.#source.offsetSize);
     return bytes.every((byte) => byte === 0xff)
@@ -185,14 +191,14 @@ export class Cursor {
       : bytes.reduceRight((sum, byte) => sum * 256 + byte, 0);
   }
 
-  /** @param what Named where the address is the undefined one. */
+  /** @param what The name for errors if the address is undefined. */
   definedAddress(what: string): number {
     const address = this.address();
     if (address === null) throw damaged(`${what} has no address`);
     return address;
   }
 
-  /** Text up to a zero, or to the end. */
+  /** Text up to a zero byte, or to the end. */
   text(count: number): string {
     const bytes = this.take(count);
     const end = bytes.indexOf(0);

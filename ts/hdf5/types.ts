@@ -9,10 +9,10 @@ export type Hdf5Type =
       readonly signed: boolean;
       readonly bigEndian: boolean;
     }
-  /** Of a fixed number of bytes. */
+  /** With a fixed number of bytes. */
   | { readonly kind: 'string'; readonly size: number }
   | { readonly kind: 'variable string'; readonly size: number }
-  /** To an object of the file. */
+  /** A reference to an object of the file. */
   | { readonly kind: 'reference'; readonly size: 8 }
   | { readonly kind: 'other'; readonly size: number; readonly name: string };
 
@@ -26,7 +26,7 @@ const NAMES: Readonly<Record<number, string>> = {
   10: 'arrays',
 };
 
-// Exponent's place and bits, mantissa's place and bits, bias: IEEE 754.
+// Position and size of the exponent, position and size of the mantissa, bias: IEEE 754.
 const IEEE: Readonly<Record<number, string>> = {
   2: '10,5,0,10,15',
   4: '23,8,0,23,127',
@@ -83,7 +83,7 @@ export function typeName(type: Hdf5Type): string {
   }
 }
 
-/** The shape; a dataset without any value (a null dataspace) has the shape 0. */
+/** The shape. A dataset without values (a null dataspace) has the shape 0. */
 export function readDataspace(cursor: Cursor): number[] {
   const version = cursor.checkVersion('dataspaces', 1, 2);
   const rank = cursor.u8();

@@ -1,4 +1,7 @@
-/** What RefineDet (github.com/sfzhang15/RefineDet) finds before its DetectionOutput: scores of objects alone, boxes moved twice. */
+/**
+ * RefineDet's steps before its DetectionOutput (github.com/sfzhang15/RefineDet): objectness scores, and boxes that are moved
+ * twice.
+ */
 import type { Composition, Part } from './compose.ts';
 
 export interface RefinedSizes {
@@ -7,7 +10,9 @@ export interface RefinedSizes {
   readonly classes: number;
 }
 
-/** bbox_util.cpp (OSGetConfidenceScores): what is hardly an object is background, its other scores are 0. */
+/**
+ * bbox_util.cpp (OSGetConfidenceScores): a box with a low objectness counts as background, and its other scores become 0.
+ */
 export function scoresOfObjects(
   layer: Composition,
   scores: Part,
@@ -37,7 +42,7 @@ export function scoresOfObjects(
   return layer.reshape(kept, [images, boxes * classes]);
 }
 
-/** x and y of all boxes: of each image, or of all images alike. */
+/** x and y of all boxes, for each image or for all images together. */
 interface CentreSize {
   readonly centre: Part;
   readonly size: Part;

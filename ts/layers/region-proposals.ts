@@ -1,6 +1,6 @@
 /**
  * Regions as MS-CNN (github.com/zhaoweicai/mscnn; arXiv:1607.07155) and Cascade R-CNN (github.com/zhaoweicai/cascade-rcnn;
- * arXiv:1712.00726) propose them and move them from stage to stage. They are found on the host, as there.
+ * arXiv:1712.00726) propose them and move them from stage to stage. The host computes them, as in the forks.
  */
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
@@ -28,14 +28,14 @@ interface Proposing {
   readonly min_size: number;
 }
 
-/** What a place of a map says of one box: its field, and where it moves. */
+/** The box of a position of a map: its field, and its regressions. */
 interface Field {
   readonly width: number;
   readonly height: number;
   readonly stride: number;
 }
 
-/** The centre within its bounds, the sides within theirs. @returns x1, y1 and the sides */
+/** Limits the centre and the sides to their bounds. @returns x1, y1 and the sides */
 function moved(
   said: (k: number) => number,
   { means, stds }: Normalisation,
@@ -59,14 +59,14 @@ function moved(
   ];
 }
 
-/** The best of an image, sorted, without those that a better one overlaps. */
+/** The best boxes of an image in order, without those that a better one overlaps. */
 function chosen(sorted: readonly Region[], p: Proposing, more: 0 | 1, type: NmsType): Region[] {
   const some = p.max_nms_num > 0 ? sorted.slice(0, p.max_nms_num) : sorted;
   const kept = suppressed(some, p.iou_thr, more, type);
   return p.max_post_nms_num > 0 ? kept.slice(0, p.max_post_nms_num) : kept;
 }
 
-/** A layer that finds the regions of each image. @param all How many an image has before any are dropped. */
+/** A layer that computes the regions of each image. @param all The number of boxes of an image before selection. */
 function proposing(
   context: LayerContext,
   p: Proposing,
@@ -94,7 +94,7 @@ function proposing(
         rows.set([image, ...box], 5 * row);
         scored.set([image, ...box, score], 6 * row);
       });
-      // The forks' region where there is none.
+      // The forks' region for an image without any.
       if (found.length === 0) {
         rows.set([0, 1, 1, 10, 10]);
         scored.fill(0, 0, 6);
@@ -105,7 +105,7 @@ function proposing(
   return { ...buildJavaScript(layer, context), rows: 0 };
 }
 
-/** box_output_layer.cpp: of each map scores of classes and four regressions; the background's score is subtracted. */
+/** box_output_layer.cpp: each map has scores of classes and four regressions. The background's score is subtracted. */
 function boxOutput(context: LayerContext): Built {
   const param = context.layer.box_output_param;
   const p = withDefaults<Proposing & { field_h?: number[]; field_w?: number[]; downsample_rate?: number[] }>(
@@ -160,7 +160,7 @@ function boxOutput(context: LayerContext): Built {
       }
       return found;
     });
-    // Pairs of score and place are sorted: of equal scores the later place comes first.
+    // Pairs of score and position are sorted, so of equal scores the later position comes first.
     return chosen(
       regions.reverse().sort((a, b) => b.score - a.score),
       p,
@@ -170,7 +170,7 @@ function boxOutput(context: LayerContext): Built {
   });
 }
 
-/** box_group_output_layer.cpp: of each map probabilities and regressions, whose items are kinds of boxes of an image. */
+/** box_group_output_layer.cpp: each map has probabilities and regressions. Its items are the kinds of boxes of an image. */
 function boxGroupOutput(context: LayerContext): Built {
   const param = context.layer.box_group_output_param;
   const p = withDefaults<
@@ -280,7 +280,7 @@ function decodeBBox(context: LayerContext): Built {
       for (let row = 0; row < count; row++) {
         const [image, ...box] = regionAt(from!.data, row);
         if (image < 0) {
-          // What no region is stays so.
+          // A row without a region stays so.
           if (!isTraining) made++;
           continue;
         }

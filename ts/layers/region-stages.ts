@@ -1,6 +1,7 @@
 /**
- * Regions as the stages of MS-CNN (github.com/zhaoweicai/mscnn) and Cascade R-CNN (github.com/zhaoweicai/cascade-rcnn) train:
- * how right they are (bbox_accuracy_layer.cpp of both) and which are hardest (hard_mining_layer.cpp of the latter).
+ * Regions in the training of the stages of MS-CNN (github.com/zhaoweicai/mscnn) and Cascade R-CNN
+ * (github.com/zhaoweicai/cascade-rcnn): their accuracy (bbox_accuracy_layer.cpp of both) and the selection of the hardest
+ * (hard_mining_layer.cpp of the latter).
  */
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
@@ -15,7 +16,7 @@ export const stageLayers: Layers = {
   HardMining: { build: hardMining, bottoms: [2, Number.POSITIVE_INFINITY], tops: ANY },
 };
 
-/** Objects that a region covers almost wholly are their own boxes, which say nothing of regressions. */
+/** If a region covers an object almost completely, it is the object's own box, which says nothing about regressions. */
 const ITSELF = 0.975;
 
 /** Tops: the mean overlap of objects with the regions that their regressions move, and with these as they were; −1: no objects. */
@@ -77,7 +78,10 @@ function bboxAccuracy(context: LayerContext): Built {
   return buildJavaScript(layer, context);
 }
 
-/** Bottoms: how hard each region is, the regions, then what belongs to them; the tops are their rows that are hardest in each image. */
+/**
+ * Bottoms: the difficulty of each region, the regions, then their data. The tops are the rows of the hardest regions of each
+ * image.
+ */
 function hardMining(context: LayerContext): Built {
   const param = context.layer.hard_mining_param;
   const p = withDefaults<{ num_roi_per_image: number; num_image: number }>('HardMiningParameter', param);

@@ -1,10 +1,11 @@
 /**
  * What the stages behind region proposals learn towards in MS-CNN (github.com/zhaoweicai/mscnn) and Cascade R-CNN
- * (github.com/zhaoweicai/cascade-rcnn), proposal_target_layer.cpp of both. Both corners of a box are pixels of it. Rows of ground truth are image, corners, class, whether it is ignored, and in Cascade R-CNN
- * whether it is difficult: by this eighth value the forks are told apart, which differ where regions are too few.
+ * (github.com/zhaoweicai/cascade-rcnn), proposal_target_layer.cpp of both. Both corners of a box are pixels of it. Rows of
+ * ground truth are image, corners, class, whether it is ignored, and in Cascade R-CNN whether it is difficult: by this
+ * eighth value the forks are told apart, which differ where regions are too few.
  *
- * A top has as many rows as it may have at most. Where fewer are found, which makes the forks' tops smaller, they are repeated in
- * turn: the mean of a loss is then over what was found.
+ * A top has as many rows as it may have at most. Where fewer are found, which makes the forks' tops smaller, they are
+ * repeated in turn: the mean of a loss is then over what was found.
  */
 import { drawn, seededRandom } from '../base/random.ts';
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
@@ -45,7 +46,7 @@ interface Parameters {
   readonly append_gtbox: boolean;
 }
 
-/** A box by its corner and sides. */
+/** A box by its first corner and sides. */
 interface Region {
   readonly image: number;
   readonly box: Four;
@@ -56,7 +57,7 @@ interface Truth extends Region {
   readonly isIgnored: boolean;
 }
 
-/** A region with the object that it overlaps most; undefined: its image has none. */
+/** A region with the object that it overlaps most; undefined if its image has none. */
 interface Matched extends Region {
   readonly truth: Truth | undefined;
   readonly overlap: number;
@@ -64,7 +65,7 @@ interface Matched extends Region {
 
 const SEED = 3;
 
-/** The sides of a box of the background that is drawn by chance, at least. */
+/** The smallest sides of a randomly drawn background box. */
 const LEAST_SIDE = 32;
 
 const cornersOf = ([x, y, width, height]: Four): Corners => [x, y, x + width - 1, y + height - 1];
@@ -168,7 +169,7 @@ function best(region: Region, truths: readonly Truth[], least: 0 | 1): Matched {
   return { ...region, truth, overlap: truth === undefined ? 0 : most };
 }
 
-/** Regions of objects and of background, no more than belong to a batch. */
+/** Regions of objects and of background, up to the size of a batch. */
 function picked(
   matched: readonly Matched[],
   p: Parameters,
@@ -187,7 +188,7 @@ function picked(
   return { objects, others: [...background, ...discarded.slice(0, room - background.length)] };
 }
 
-/** A box anywhere that is no object. */
+/** A random box that is not an object. */
 function byChance(truths: readonly Truth[], p: Parameters, least: 0 | 1, draw: () => number): Matched {
   const below = (count: number) => Math.floor(draw() * count);
   for (let attempt = 0; attempt < 10_000; attempt++) {
@@ -207,7 +208,7 @@ function byChance(truths: readonly Truth[], p: Parameters, least: 0 | 1, draw: (
   );
 }
 
-/** Rows of regions, labels, targets, their weights inside and outside, and of the objects that are matched. */
+/** Rows of regions, labels, targets, their inside and outside weights, and the matched objects. */
 function writeRow(
   [rois, labels, targets, inside, outside, matches]: readonly Float32Array[],
   row: number,
@@ -238,7 +239,7 @@ function writeRow(
   outside!.fill(1, at, at + 4);
 }
 
-/** Objects weigh fg_fraction of all rows together, by their overlap with iou_weighted. */
+/** All objects together have the weight fg_fraction of all rows. With iou_weighted their overlap divides it among them. */
 function weigh(weights: Float32Array, labels: Float32Array, matches: Float32Array, p: Parameters): void {
   const own = Array.from(labels, (label, row) => (label > 0 && p.iou_weighted ? matches[6 * row + 5]! : 1));
   const sum = (isObject: boolean) =>

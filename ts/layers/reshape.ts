@@ -1,4 +1,7 @@
-/** Flatten, Reshape and Squeeze (synopsys-caffe): other shapes of the same values; Gather and Scatter: what other processes have, of which there are none. */
+/**
+ * Flatten, Reshape and Squeeze (synopsys-caffe), which change only the shape; Gather and Scatter, which exchange data
+ * between processes, of which there is one here.
+ */
 import { elementCount, showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
@@ -15,7 +18,7 @@ export const reshapeLayers: Layers = {
   Scatter: { build: ofAllProcesses },
 };
 
-/** gather_layer.cpp, scatter_layer.cpp of yjxiong's fork: where one process runs, copies. Synopsys's Gather takes gather_param. */
+/** gather_layer.cpp, scatter_layer.cpp of yjxiong's fork: with one process they copy. Synopsys's Gather has gather_param. */
 function ofAllProcesses(context: LayerContext): Built {
   if (context.layer.gather_param !== undefined)
     context.fail(
@@ -82,7 +85,7 @@ function reshape(context: LayerContext): Built {
   return { operation: { kind: 'reshape' }, tops: [top] };
 }
 
-/** squeeze_layer.cpp of Synopsys's fork: without the axes that are named, or without all of size 1. */
+/** squeeze_layer.cpp of Synopsys's fork: removes the listed axes, or all of size 1. */
 function squeeze(context: LayerContext): Built {
   const { axis: named = [] }: { axis?: number[] } = context.layer.squeeze_param ?? {};
   const shape = context.shapes[0]!;
@@ -98,7 +101,7 @@ function squeeze(context: LayerContext): Built {
   return { operation: { kind: 'reshape' }, tops: [shape.filter((size, i) => !isGone(size, i))] };
 }
 
-/** reshape_layer.cpp of Intel's fork (arXiv:1609.05158): channels become places of factor × factor. */
+/** reshape_layer.cpp of Intel's fork (arXiv:1609.05158): channels become positions of factor × factor. */
 function pixelShuffle(context: LayerContext, factor: number): Built {
   const [n, channels, height, width] = planesOf(context);
   if (factor < 1 || channels % (factor * factor) !== 0)

@@ -1,6 +1,7 @@
 /**
- * Planes of another size: Interp (DeepLab's and PSPNet's forks), ResizeBilinear, ResizeNearestNeighbor and UpsampleDarknet
- * (Synopsys's), Upsample (SegNet's with a mask, MobileNet-YOLO's without) and Unpooling (DeconvNet's); and of the same, turned round: Flip (happynear's).
+ * Layers that resize planes: Interp (DeepLab's and PSPNet's forks), ResizeBilinear, ResizeNearestNeighbor and
+ * UpsampleDarknet (Synopsys's), Upsample (SegNet's with a mask, MobileNet-YOLO's without) and Unpooling (DeconvNet's). Also
+ * Flip (happynear's), which mirrors planes.
  */
 import { type Shape, showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
@@ -30,8 +31,8 @@ interface InterpParameter {
 }
 
 /**
- * interp_layer.cpp: bilinear, the corners on the corners; zoom and shrink win over height and width. With use_blob_size, in
- * nets of soeaver's, the top is as large as the second bottom.
+ * interp_layer.cpp: bilinear with aligned corners. zoom and shrink take precedence over height and width. With
+ * use_blob_size, in soeaver's nets, the top has the size of the second bottom.
  */
 function interp(context: LayerContext): Built {
   const { layer } = context;
@@ -97,7 +98,7 @@ interface UpsampleParameter {
   upsample_w?: number;
 }
 
-/** Two layers of one name: a second bottom is SegNet's mask. */
+/** Two layers share this name. With a second bottom, the mask, it is SegNet's. */
 function upsample(context: LayerContext): Built {
   const [n, channels, height, width] = planesOf(context);
   const p = withDefaults<UpsampleParameter>('UpsampleParameter', context.layer.upsample_param);
@@ -152,7 +153,10 @@ interface UnpoolingParameter {
   unpool_size?: number;
 }
 
-/** DeconvNet's (github.com/HyeonwooNoh/caffe): what a max pooling took, back to where its mask says; as large as asked, or as it was. */
+/**
+ * DeconvNet's (github.com/HyeonwooNoh/caffe): moves the results of a max pooling back to the positions in its mask. The size
+ * is the given one, or that before the pooling.
+ */
 function unpooling(context: LayerContext): Built {
   const [n, channels, height, width] = planesOf(context);
   const written = context.layer.unpooling_param;
@@ -169,7 +173,7 @@ function unpooling(context: LayerContext): Built {
   return { operation: { kind: 'unpool' }, tops: [[n, channels, tall, wide]] };
 }
 
-/** upsample_darknet_layer.cpp of Synopsys's fork: each pixel as a square of them. */
+/** upsample_darknet_layer.cpp of Synopsys's fork: each pixel becomes a square of equal pixels. */
 function upsampleDarknet(context: LayerContext): Built {
   const written = context.layer.upsample_darknet_param;
   const { stride } = withDefaults<{ stride: number }>('UpsampleDarknetParameter', written);
@@ -182,7 +186,7 @@ function upsampleDarknet(context: LayerContext): Built {
   };
 }
 
-/** What both of Synopsys's resizing layers have. */
+/** The fields that both of Synopsys's resizing layers share. */
 interface SynopsysResizeParameter {
   align_corners: boolean;
   half_pixel_centers: boolean;
@@ -193,7 +197,7 @@ interface SynopsysResizeParameter {
   scale_width: number;
 }
 
-/** Height and width of the top. A size by a scale is computed in float32, as there: 10 × 0.9 is 9. */
+/** Height and width of the top. A scaled size is computed in float32, as there: 10 × 0.9 is 9. */
 function sizeOf(
   context: LayerContext,
   p: SynopsysResizeParameter,
@@ -212,7 +216,7 @@ interface ResizeBilinearParameter extends SynopsysResizeParameter {
   pytorch_half_pixel: boolean;
 }
 
-/** resize_bilinear_layer.cpp: TensorFlow's three ways to place pixels. */
+/** resize_bilinear_layer.cpp: TensorFlow's three conventions for the positions of pixels. */
 function resizeBilinear(context: LayerContext): Built {
   const written = context.layer.resize_bilinear_param;
   const p = withDefaults<ResizeBilinearParameter>('ResizeBilinearParameter', written);
@@ -233,7 +237,7 @@ function resizeBilinear(context: LayerContext): Built {
       positionOf(written, ways[1]!),
     );
   const [tall, wide] = sizeOf(context, p, [height, width], 'resize_bilinear_param');
-  // PyTorch's differs where one pixel is left: it is the first one.
+  // PyTorch's convention differs for a single pixel, which is the first one.
   if (p.pytorch_half_pixel && (tall === 1 || wide === 1))
     context.fail(
       'resize',
@@ -244,7 +248,7 @@ function resizeBilinear(context: LayerContext): Built {
   return { operation: { kind: 'resize', method }, tops: [[n, channels, tall, wide]] };
 }
 
-/** Up to here float32 has every integer. */
+/** float32 represents every integer up to this one. */
 const MOST_PLACES = 2 ** 24;
 
 interface ResizeNearestParameter extends SynopsysResizeParameter {
@@ -297,7 +301,7 @@ function resizeNearestNeighbor(context: LayerContext): Built {
   return composed.built([isLast ? composed.permute(resized, [0, 2, 3, 1]) : resized]);
 }
 
-/** Which pixel of `from` each of `to` is, in float32 as the fork has it. */
+/** The pixel of `from` for each pixel of `to`, in float32 as in the fork. */
 function nearestPlace(p: ResizeNearestParameter, from: number, to: number): (i: number) => number {
   const { fround } = Math;
   const scale = fround(p.align_corners && to > 1 ? (from - 1) / (to - 1) : from / to);

@@ -17,7 +17,7 @@ export const regionLayers: Layers = {
   ROIMaskPooling: { build: roiMaskPooling, bottoms: [2, 2] },
 };
 
-/** How many regions there are: rows of an image's index and four sides. */
+/** The number of regions, which are rows of an image's index and four sides. */
 function regionsOf(context: LayerContext): number {
   const regions = context.shapes[1]!;
   const count = regions[0] ?? 0;
@@ -54,7 +54,7 @@ function roiPooling(context: LayerContext): Built {
   return aroundRegions(context, { kind: 'roiPooling', spatialScale: p.spatial_scale }, top, p.pad_ratio);
 }
 
-/** roi_pooling_layer.cpp and roi_align_layer.cpp of MS-CNN: each region has a share of its own sides around it. */
+/** roi_pooling_layer.cpp and roi_align_layer.cpp of MS-CNN: each region is extended by a share of its sides. */
 function aroundRegions(context: LayerContext, operation: Operation, top: Shape, ratio: number): Built {
   if (ratio === 0) return { operation, tops: [top] };
   const layer = new Composition(context.shapes);
@@ -113,13 +113,13 @@ function psRoiPooling(context: LayerContext): Built {
   };
 }
 
-/** The most samples along a side of a bin (native/operations/roi-align). */
+/** The largest number of samples along a side of a bin (native/operations/roi-align). */
 const MOST_SAMPLES = 256;
 
 /**
- * Three layers of one name, which their content tells apart: Cascade R-CNN's reads roi_pooling_param; Mask R-CNN's for Caffe
- * (github.com/jasjeetIM/Mask-RCNN) roi_align_param, and takes a maximum; where sampling_ratio or aligned stand in it, it is the
- * mean of samples, as in Detectron and torchvision.
+ * Three layers share this name; their fields distinguish them. Cascade R-CNN's has roi_pooling_param. Mask R-CNN's for Caffe
+ * (github.com/jasjeetIM/Mask-RCNN) has roi_align_param and computes a maximum. With sampling_ratio or aligned in it, the
+ * layer is the mean of samples, as in Detectron and torchvision.
  */
 function roiAlign(context: LayerContext): Built {
   const [, channels] = planesOf(context);
@@ -162,7 +162,7 @@ function roiAlign(context: LayerContext): Built {
 /** half_part of roi_mask_pooling_param. */
 const PARTS = ['whole', 'left', 'right', 'top', 'bottom'] as const;
 
-/** roi_mask_pooling_layer.cu of GBD-Net; a half_part that it does not know is none. */
+/** roi_mask_pooling_layer.cu of GBD-Net. It treats an unknown half_part as none. */
 function roiMaskPooling(context: LayerContext): Built {
   const [, channels] = planesOf(context);
   const p = pooledOf<

@@ -1,7 +1,8 @@
 /**
- * Cascade R-CNN's regions by size (github.com/zhaoweicai/cascade-rcnn): ScaleRoute gives each map of a pyramid its own
- * (arXiv:1612.03144, section 4.2), and a Concat along the first axis brings them together again. A route's top has as many rows
- * as its bottom, and −1 in those at its end that are none; what the Concat joins has such rows at its end alone.
+ * Cascade R-CNN's distribution of regions by size (github.com/zhaoweicai/cascade-rcnn): ScaleRoute gives each map of a
+ * pyramid its regions (arXiv:1612.03144, section 4.2), and a Concat along the first axis joins them again. A route's top has
+ * as many rows as its bottom, with −1 in the invalid rows at its end. The result of the Concat has such rows only at its
+ * end.
  */
 import { type Shape, showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
@@ -17,10 +18,10 @@ export const scaleRouteLayers: Layers = {
   ScaleRoute: { build: scaleRoute, bottoms: ANY, tops: ANY },
 };
 
-/** What a region that neither field bounds is nearest to (scale_route_layer.cpp). */
+/** Without low_scale and high_scale, the size that the nearest region is compared with (scale_route_layer.cpp). */
 const USUAL_SCALE = 256;
 
-/** scale_route_layer.cpp: regions whose root of the area is in [low_scale, high_scale), or the one that comes nearest. */
+/** scale_route_layer.cpp: the regions with a square root of the area in [low_scale, high_scale), or the nearest one. */
 function scaleRoute(context: LayerContext): Built {
   const param = context.layer.scale_route_param;
   const { low_scale: low, high_scale: high } = (param ?? {}) as Partial<Route>;
@@ -60,7 +61,7 @@ function scaleRoute(context: LayerContext): Built {
   return { ...buildJavaScript(layer, context), rows: 0, route: range };
 }
 
-/** The rows of regions that a route takes; those of image −1 are none. */
+/** The rows of regions that a route selects. Rows of image −1 are not regions. */
 function routed(
   regions: Float32Array,
   { low_scale: low, high_scale: high }: Route,
@@ -82,7 +83,7 @@ function routed(
   return [nearest];
 }
 
-/** Why no region is in a range, or near to it. */
+/** The error if no region is in a range or near it. */
 function whyNone(regions: Float32Array): string {
   const first = regions.findIndex((value, i) => i % 5 === 0 && !(value < 0));
   if (first < 0) return 'its first bottom has no region';
@@ -90,7 +91,7 @@ function whyNone(regions: Float32Array): string {
   return `the regions of its first bottom have no area (the first: image ${image}, ${x1},${y1} to ${x2},${y2})`;
 }
 
-/** Whether a layer puts blobs one behind the other along their first axis. */
+/** Whether a layer joins blobs along their first axis. */
 export function joinsRows({ type, concat_param: param }: LayerParameter, axes: number): boolean {
   if (type !== 'Concat') return false;
   const { axis, concat_dim } = (param ?? {}) as { axis?: number; concat_dim?: number };
@@ -108,7 +109,7 @@ export function orderOfRows(context: LayerContext, regions: readonly Shape[], mo
   return { kind: 'hostFunction', function: { type: context.layer.type ?? '', info, tops: [[most]], layer } };
 }
 
-/** A Concat along the first axis whose last bottom is the order of its rows. */
+/** A Concat along the first axis whose last bottom gives the order of its rows. */
 export function inOrder(shapes: readonly Shape[]): Built {
   const layer = new Composition(shapes);
   const [order] = layer.bottoms.slice(-1) as [Part];
@@ -120,7 +121,7 @@ export function inOrder(shapes: readonly Shape[]): Built {
   return layer.built([layer.one({ kind: 'batchReindex' }, [all, order], top, [true, false])]);
 }
 
-/** Rows that count, then some that do not: indices of what is joined. */
+/** The valid rows, followed by invalid ones, as indices into the joined blobs. */
 function orderOf(parts: readonly JavaScriptBlob[], most: number): Float32Array {
   const [counting, others]: [number[], number[]] = [[], []];
   let first = 0;
@@ -133,17 +134,17 @@ function orderOf(parts: readonly JavaScriptBlob[], most: number): Float32Array {
   return Float32Array.from([...counting, ...others].slice(0, most));
 }
 
-/** A blob that a route made, and the rows of what it routed. */
+/** A blob that a route made, with the rows of its source. */
 export interface Routed {
   readonly route: Route;
-  /** What tells sources apart. */
+  /** The identity of a source. */
   readonly source: number;
   readonly sourceRows: number;
 }
 
 /**
- * How many rows count at most where routes are joined: those of each source, and one more for each of its routes but one, as a
- * route that finds none takes one that another has. Where ranges meet, a region may be in several.
+ * The largest number of valid rows after joining routes: those of each source, and one more for each of its routes but one,
+ * because a route without regions selects one that another route has. If ranges overlap, a region may be in several.
  */
 export function mostRows(routes: readonly Routed[]): number {
   let most = 0;

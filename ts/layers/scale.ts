@@ -62,7 +62,7 @@ function bias(context: LayerContext): Built {
   };
 }
 
-/** scale_layer.cpp and bias_layer.cpp share their rules of axis and num_axes. */
+/** scale_layer.cpp and bias_layer.cpp have the same rules for axis and num_axes. */
 function operandShape(context: LayerContext, axis: number, numAxes: number): { axis: number; shape: Shape } {
   const bottom = context.shapes[0]!;
   const operand = context.shapes[1];

@@ -1,4 +1,4 @@
-/** SegAccuracy (DeepLab's fork, also in PSPNet's): what segmentations are judged by. */
+/** SegAccuracy (DeepLab's fork, also in PSPNet's): the scores of segmentations. */
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
@@ -10,7 +10,7 @@ export const segmentationLayers: Layers = {
 };
 
 /**
- * seg_accuracy_layer.cpp: pixel accuracy, mean recall and mean intersection over union of the batch; with `reset: false` of
+ * seg_accuracy_layer.cpp: pixel accuracy, mean recall and mean intersection over union of the batch; with `reset: false`, of
  * all batches since the net was loaded.
  */
 function segAccuracy(context: LayerContext): Built {

@@ -1,5 +1,5 @@
 /**
- * Sequences as forks read text with them: Transpose and Reverse (github.com/tianzhi0549/CTPN), and Lstm
+ * Sequence layers of forks that read text: Transpose and Reverse (github.com/tianzhi0549/CTPN), and Lstm
  * (github.com/junhyukoh/caffe-lstm), which needs no cont.
  */
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
@@ -16,7 +16,7 @@ export const sequenceLayers: Layers = {
   Lstm: { build: lstm, bottoms: [1, 2] },
 };
 
-/** transpose_layer.cpp: every axis is named, once. */
+/** transpose_layer.cpp: lists every axis once. */
 function transpose(context: LayerContext): Built {
   const { dim: order = [] } = (context.layer.transpose_param ?? {}) as { dim?: number[] };
   const shape = context.shapes[0]!;
@@ -34,7 +34,7 @@ function transpose(context: LayerContext): Built {
   return layer.built([layer.permute(layer.bottoms[0]!, order)]);
 }
 
-/** reverse_layer.cpp: the last along an axis comes first. */
+/** reverse_layer.cpp: reverses the order along an axis. */
 function reverse(context: LayerContext): Built {
   const p = withDefaults<{ axis: number }>('ReverseParameter', context.layer.reverse_param);
   const shape = context.shapes[0]!;
@@ -70,9 +70,9 @@ function stepsOf(context: LayerContext): {
 }
 
 /**
- * lstm_layer.cpp of caffe-lstm: gates i, f, o, g; blobs W_x, W_h, b. Without a second bottom the sequence begins from nothing; with one
- * it goes on from the last run where that is not 0. Its diffs are the derivatives; where a second bottom cuts a sequence, the fork's
- * diff of W_h also counts what was before the cut.
+ * lstm_layer.cpp of caffe-lstm: gates i, f, o, g; blobs W_x, W_h, b. Without a second bottom the sequence starts from zeros.
+ * With one, it continues from the last run where that bottom is not 0. Its diffs are the exact derivatives. If a second
+ * bottom divides a sequence, the fork's diff of W_h also includes the values before the division.
  */
 function lstm(context: LayerContext): Built {
   const p = withDefaults<{
@@ -140,7 +140,7 @@ function goesOn(layer: Composition, clip: Part, shape: Shape): Part {
   return layer.one({ kind: 'threshold', threshold: 0 }, [magnitude], shape, [false]);
 }
 
-/** Zeros in the place of a state: what begins from nothing. */
+/** Zeros as the state from which a sequence starts. */
 function nothing(layer: Composition, input: Part, state: Shape): Part {
   const part = layer.one({ kind: 'crop', offset: [0, 0, 0] }, [input], state, [false]);
   return layer.one({ kind: 'power', power: 1, scale: 0, shift: 0 }, [part], state, [false]);

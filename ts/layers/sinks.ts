@@ -1,4 +1,4 @@
-/** Layers that only read: they make nothing, and what they read is no output of the net. */
+/** Layers that only read: they have no tops, and their bottoms are not outputs of the net. */
 import { elementCount, showShape } from '../base/shape.ts';
 import type { LayerParameter, NetParameter } from '../caffe/net-parameter.ts';
 import { ANY, type Count, type LayerContext } from './layer.ts';
@@ -15,12 +15,12 @@ export const sinkLayers: Readonly<Record<string, Sink>> = {
 
 export const isSink = (type = ''): boolean => Object.hasOwn(sinkLayers, type);
 
-/** An HDF5Output layer: which blobs a run writes to which file. */
+/** An HDF5Output layer: the blobs that a run writes, and the file. */
 export interface Hdf5Output {
   readonly layer: string;
   /** As written. */
   readonly file: string;
-  /** Blobs; no layer changes one in place that has another reader. */
+  /** The blobs. No in-place layer changes a blob with another reader. */
   readonly data: string;
   readonly label: string;
 }
@@ -34,7 +34,7 @@ export function hdf5Outputs({ layer: layers = [] }: NetParameter): Hdf5Output[] 
   });
 }
 
-/** The blobs that HDF5Output layers need of a run, besides the net's outputs. */
+/** The blobs that HDF5Output layers need from a run, in addition to the net's outputs. */
 export const hdf5Blobs = (outputs: readonly Hdf5Output[]): string[] => [
   ...new Set(outputs.flatMap(({ data, label }) => [data, label])),
 ];
@@ -52,6 +52,6 @@ function checkHdf5Output(context: LayerContext): void {
     );
 }
 
-/** A blob's shape as the file has it: Caffe's num, channels, height and width; more axes stay as they are. */
+/** A blob's shape in the file: Caffe's num, channels, height and width. Shapes with more axes stay unchanged. */
 export const fileShape = (shape: readonly number[]): readonly number[] =>
   shape.length > 4 || elementCount(shape) === 0 ? shape : [...shape, 1, 1, 1, 1].slice(0, 4);

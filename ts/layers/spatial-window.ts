@@ -1,4 +1,4 @@
-/** What Convolution, Deconvolution and Im2col slide over any number of spatial axes (base_conv_layer.cpp, LayerSetUp). */
+/** The window of Convolution, Deconvolution and Im2col over any number of spatial axes (base_conv_layer.cpp, LayerSetUp). */
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { type Message, positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
@@ -14,15 +14,15 @@ export interface SpatialWindow {
   readonly pad: readonly number[];
   readonly dilation: readonly number[];
   /**
-   * Where a fork pads the sides differently, so that more is made than is asked for: the windows that count, and of a
-   * Deconvolution the places of its top.
+   * For forks with different pads at opposite sides, where more is computed than requested: the valid windows and, for a
+   * Deconvolution, the valid positions of its top.
    */
   readonly cut?: { readonly offset: readonly number[]; readonly windows: readonly number[] };
 }
 
-/** A bottom around its channel axis. */
+/** The dimensions of a bottom before, at and after its channel axis. */
 export interface AroundChannels {
-  /** The axes before the channels, which are all batch. */
+  /** The axes before the channels, all of which are batch axes. */
   readonly before: Shape;
   readonly channels: number;
   /** Of the spatial axes. */
@@ -31,7 +31,7 @@ export interface AroundChannels {
 
 const MAX_SPATIAL_AXES = 6;
 
-/** Reads `convolution_param`, for bottoms that are all of one shape. */
+/** Reads `convolution_param` for bottoms of one shape. */
 export function spatialWindow(context: LayerContext): SpatialWindow & AroundChannels {
   const [shape] = context.shapes as [Shape];
   for (const other of context.shapes)
@@ -64,7 +64,7 @@ export function spatialWindow(context: LayerContext): SpatialWindow & AroundChan
   };
 }
 
-/** A fork's padding of each side: one of both sides, and which windows it asks for. */
+/** A fork's padding for each side, as an equal padding of both sides and the windows to keep. */
 function unevenWindow(
   context: LayerContext,
   { kernel, stride, dilation }: SpatialWindow,
@@ -95,7 +95,10 @@ function unevenWindow(
   };
 }
 
-/** deconv_layer.cpp of synopsys-caffe: pads cut the top; what both sides have is cut by the operation, the rest behind it. */
+/**
+ * deconv_layer.cpp of synopsys-caffe: pads crop the top. The operation crops the part that both sides share, and a crop the
+ * rest.
+ */
 function transposedWindow(
   { before, behind }: Pads,
   { size, extent, stride }: { [K in 'size' | 'extent' | 'stride']: readonly number[] },
@@ -110,7 +113,7 @@ function transposedWindow(
   };
 }
 
-/** The windows of an image as columns, with how many there are along each axis. @throws where one does not fit */
+/** The windows of an image as columns, with their number along each axis. @throws if a window does not fit */
 export function columnsOf(
   context: LayerContext,
   { before, channels, sizes, kernel, stride, pad, dilation }: SpatialWindow & AroundChannels,
@@ -138,8 +141,8 @@ export function columnsOf(
 }
 
 /**
- * `name` once or once an axis, or, of two axes, name_h and name_w, never both kinds.
- * @param missing Where nothing is written; null: something must be.
+ * `name`, once or once per axis, or name_h and name_w for two axes, but not both forms.
+ * @param missing The value if none is written; null: a value is required.
  */
 function sizesOf(
   context: LayerContext,
@@ -165,7 +168,7 @@ function sizesOf(
         `gives both ${field} and ${side}; give either ${field} or ${name}_h and ${name}_w`,
         positionOf(param, side),
       );
-    // Without a default of its own the other one would be 0, which a pad may be.
+    // Without its own default the other one would be 0, which a pad may be.
     if ((h === undefined || w === undefined) && missing !== 0)
       context.fail(
         name,

@@ -1,19 +1,22 @@
-/** Non-maximum suppression of MS-CNN and Cascade R-CNN (box_output_layer.cpp, bbox_util.cpp), by their words for what is shared. */
+/**
+ * Non-maximum suppression of MS-CNN and Cascade R-CNN (box_output_layer.cpp, bbox_util.cpp), with their names for the
+ * overlap.
+ */
 import { type Message, positionOf } from '../caffe/message.ts';
 import type { LayerContext } from './layer.ts';
 import type { Corners } from './overlap.ts';
 
-/** A box with how sure it is. */
+/** A box with its score. */
 export interface Region {
   readonly score: number;
   readonly box: Corners;
 }
 
-/** nms_type: what both have in common, of both together, of the smaller one, or of the better one. */
+/** nms_type: the intersection relative to the union, to the smaller box, or to the better box. */
 const NMS_TYPES = ['IOU', 'IOMU', 'IOFU'] as const;
 export type NmsType = (typeof NMS_TYPES)[number];
 
-/** A layer's nms_type; the forks take a word that they do not know for "IOU". */
+/** A layer's nms_type. The forks treat an unknown name as "IOU". */
 export function nmsTypeOf(context: LayerContext, type: string, param: Message | undefined): NmsType {
   const known = NMS_TYPES.find((each) => each === type);
   return (
@@ -39,7 +42,7 @@ export function overlapOfCorners(a: Corners, b: Corners, more: 0 | 1, type: NmsT
   return both / of;
 }
 
-/** Of boxes from the best on, those that no better one overlaps by more than the threshold. */
+/** Of boxes in descending order, those that no better one overlaps by more than the threshold. */
 export function suppressed<T extends Region>(
   sorted: readonly T[],
   threshold: number,

@@ -1,7 +1,7 @@
 /**
- * Windows of two axes that are padded differently before and behind (synopsys-caffe: pad_t, pad_b, pad_l, pad_r, and pad_type: 1,
- * TensorFlow's SAME). Operations pad opposite sides alike, so more windows are made than are asked for, and the others
- * cut away: a pad that is larger by whole strides begins with the same places.
+ * Windows of two axes with different pads before and after (synopsys-caffe: pad_t, pad_b, pad_l, pad_r, and pad_type: 1,
+ * TensorFlow's SAME). Operations pad opposite sides equally. So they make more windows than requested, and a crop removes
+ * the others. A pad that is larger by whole strides starts with the same positions.
  */
 import { type Message, positionOf } from '../caffe/message.ts';
 import type { Composition, Part } from './compose.ts';
@@ -14,27 +14,30 @@ export interface Pads {
   readonly behind: Pair;
 }
 
-/** One axis of a window, as it is asked for. */
+/** The requested window along one axis. */
 export interface UnevenAxis {
   readonly size: number;
-  /** With its dilation. */
+  /** Including its dilation. */
   readonly extent: number;
   readonly stride: number;
   readonly before: number;
 }
 
-/** How a padding that is alike on both sides gives the same windows. */
+/** A padding with equal sides that includes the same windows. */
 export interface EvenAxis {
   readonly pad: number;
-  /** How many windows it makes. */
+  /** The number of windows that it makes. */
   readonly made: number;
-  /** How many of them lie before the first that is asked for. */
+  /** The number of windows before the first requested one. */
   readonly skipped: number;
 }
 
 export const SIDES = ['pad_t', 'pad_l', 'pad_b', 'pad_r'] as const;
 
-/** What is written of it; null: nothing, or both sides alike. @param windows Sizes of the bottom, the extent and the stride. */
+/**
+ * The written padding; null if there is none, or if both sides are equal.
+ * @param windows Sizes of the bottom, the extent and the stride.
+ */
 export function padsOfSides(
   context: LayerContext,
   param: Message,
@@ -81,10 +84,10 @@ export function padsOfSides(
   return { before, behind: [h - before[0], w - before[1]] };
 }
 
-/** The least padding on both sides with which `count` windows are among those that it makes, sizes rounded down. */
+/** The smallest equal padding with which `count` windows are among the computed ones, with sizes rounded down. */
 export function evenly({ size, extent, stride, before }: UnevenAxis, count: number): EvenAxis {
   const made = Math.floor((size + 2 * before - extent) / stride) + 1;
-  // Each stride more makes a window before those asked for, and one behind them.
+  // Each additional stride adds a window before the requested ones, and one after them.
   const skipped = Math.max(0, count - made);
   return { pad: before + skipped * stride, skipped, made: made + 2 * skipped };
 }

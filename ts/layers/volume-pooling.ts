@@ -1,4 +1,7 @@
-/** Pooling3D (facebook/C3D; video-caffe's NdPooling is renamed to it): over planes, then along time, which together is its window. */
+/**
+ * Pooling3D (facebook/C3D; video-caffe's NdPooling is converted to it): pools over planes, then along time, which together
+ * make its window.
+ */
 import { elementCount, showShape } from '../base/shape.ts';
 import type { Message } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
@@ -10,8 +13,8 @@ import { type PoolingParameter, pooled, poolingWindow } from './pooling.ts';
 export const volumePoolingLayers: Layers = { Pooling3D: { build: pooling3d } };
 
 /**
- * pool3d_layer.cpp: sizes round up. A maximum of maxima is the maximum, a mean of means over windows of one size the mean. Of equal
- * values the first takes the gradient, as in BVLC's Pooling; C3D gives it to each of them.
+ * pool3d_layer.cpp: sizes are rounded up. A maximum of maxima is the maximum, and a mean of means over windows of equal size
+ * is the mean. The first of equal values gets the gradient, as in BVLC's Pooling. C3D gives it to each of them.
  */
 function pooling3d(context: LayerContext): Built {
   const param: Message = context.layer.pooling_param ?? {};

@@ -1,10 +1,10 @@
-/** What a window over height and width may be, for the layers that slide one. */
+/** Checks of windows over height and width. */
 import { type Shape, showShape } from '../base/shape.ts';
 import { type Message, positionOf } from '../caffe/message.ts';
 import type { LayerContext } from './layer.ts';
 import type { Pair } from './operation.ts';
 
-/** Caffe keeps sizes in an int: what is larger becomes negative there. */
+/** Caffe stores sizes in an int, in which larger ones become negative. */
 const MAX_INT = 2 ** 31 - 1;
 
 export interface Window {
@@ -14,7 +14,7 @@ export interface Window {
   readonly dilation: Pair;
 }
 
-/** Refuses what no blob can be read by; lists have one entry for each spatial axis. */
+/** Refuses windows that fit no blob. Lists have one entry for each spatial axis. */
 export function checkSizes(
   context: LayerContext,
   window: Readonly<Record<keyof Window, readonly number[]>>,
@@ -46,7 +46,7 @@ function placeOf({ layer }: LayerContext, name: string) {
   );
 }
 
-/** All bottoms, which must be N×C×H×W and of one shape. */
+/** Checks that all bottoms are N×C×H×W and have one shape. */
 export function fourDimensions(context: LayerContext): Shape {
   for (const shape of context.shapes) {
     if (shape.length !== 4)
@@ -61,7 +61,7 @@ export function fourDimensions(context: LayerContext): Shape {
   return context.shapes[0]!;
 }
 
-/** The shape of the first bottom, which must be N×C×H×W whatever the others are. */
+/** The shape of the first bottom, which must be N×C×H×W, regardless of the others. */
 export function planesOf(
   context: LayerContext,
 ): [n: number, channels: number, height: number, width: number] {

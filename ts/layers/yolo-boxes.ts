@@ -1,31 +1,31 @@
-/** The boxes that a map of YOLO means (Redmon and Farhadi, arXiv:1612.08242, section 2; arXiv:1804.02767, section 2.1). */
+/** The boxes in a map of YOLO (Redmon and Farhadi, arXiv:1612.08242, section 2; arXiv:1804.02767, section 2.1). */
 import { type Corners, overlapOf } from './overlap.ts';
 import type { CentredBox } from './yolo-truth.ts';
 
 export interface YoloBox {
-  /** Class, from 0 on. */
+  /** The class, counted from 0. */
   readonly label: number;
   readonly score: number;
-  /** As shares of the image. */
+  /** Relative to the image. */
   readonly box: Corners;
 }
 
-/** One map of one image: of each box of a cell four values, whether it is an object, and its classes, planes one after another. */
+/** One map of one image. Each box of a cell has four values, an objectness and its class scores, as consecutive planes. */
 interface YoloMap {
   readonly data: Float32Array;
   readonly height: number;
   readonly width: number;
   readonly classes: number;
-  /** Over the classes; else each has a sigmoid of its own. */
+  /** A softmax over the classes; otherwise each class has a sigmoid. */
   readonly softmax: boolean;
 }
 
-/** Width and height of a box, as shares of the image. */
+/** Width and height of a box, relative to the image. */
 export type Size = readonly [width: number, height: number];
 
 export const sigmoid = (value: number): number => 1 / (1 + Math.exp(-value));
 
-/** The sizes that biases give the boxes of a cell, a width and a height each, of a map of so many of their units. */
+/** The sizes of a cell's boxes from biases, a width and a height each. The map's size is given in the same units. */
 export function sizesOf(biases: readonly number[], columns: number, rows: number): Size[] {
   return Array.from(
     { length: Math.floor(biases.length / 2) },
@@ -33,7 +33,7 @@ export function sizesOf(biases: readonly number[], columns: number, rows: number
   );
 }
 
-/** The same of as many boxes as a layer has. @param refuse Says what is wrong with a field. */
+/** The same for the number of boxes of a layer. @param refuse Reports an error of a field. */
 export function sizesOfBoxes(
   boxes: number,
   biases: readonly number[],
@@ -48,7 +48,7 @@ export function sizesOfBoxes(
   return sizesOf(biases, columns, rows).slice(0, boxes);
 }
 
-/** The box that a cell says by its first four values. */
+/** The box from the first four values of a cell. */
 export function saidBox(
   said: (k: number) => number,
   cell: number,
@@ -64,8 +64,8 @@ export function saidBox(
 }
 
 /**
- * Each box with its best class: the others of the same box would overlap it wholly, and be dropped.
- * @param sizes Width and height of the boxes of a cell, as shares of the image.
+ * Each box with its best class. Its other classes would overlap it completely and be suppressed.
+ * @param sizes Width and height of the boxes of a cell, relative to the image.
  */
 export function boxesOfMap(
   { data, height, width, classes, softmax }: YoloMap,
@@ -98,7 +98,7 @@ function shareOf(said: (k: number) => number, label: number, classes: number): n
   return 1 / sum;
 }
 
-/** The best first, without what overlaps a better one, of whatever class, by the threshold or more. */
+/** The boxes in descending order, without those that overlap a better one of any class by at least the threshold. */
 export function withoutOverlaps(boxes: readonly YoloBox[], threshold: number): YoloBox[] {
   const kept: YoloBox[] = [];
   for (const each of boxes.toSorted((a, b) => b.score - a.score))

@@ -1,11 +1,11 @@
 /**
- * What YOLO learns by: RegionLoss, of its second version (arXiv:1612.08242), and Yolov3 (arXiv:1804.02767). The diffs are the ones
- * that the forks pass down, and the loss is the sum of their squares: they are no derivatives of it.
+ * What YOLO learns by: RegionLoss, of its second version (arXiv:1612.08242), and Yolov3 (arXiv:1804.02767). The diffs are
+ * the ones that the forks pass down, and the loss is the sum of their squares: they are no derivatives of it.
  *
  * RegionLoss is two layers of one name, which their labels tell apart (yolo-truth.ts): MobileNet-YOLO's
- * (github.com/eric612/MobileNet-YOLO, region_loss_layer.cpp) and that of Intel's fork (github.com/intel/caffe, the same file), whose
- * regressions count as in a smooth L1 loss, whose objects weigh by how unsure they are, and whose loss is not a mean over images.
- * Yolov3 is MobileNet-YOLO's (yolov3_layer.cpp).
+ * (github.com/eric612/MobileNet-YOLO, region_loss_layer.cpp) and that of Intel's fork (github.com/intel/caffe, the same
+ * file), whose regressions count as in a smooth L1 loss, whose objects weigh by how unsure they are, and whose loss is not a
+ * mean over images. Yolov3 is MobileNet-YOLO's (yolov3_layer.cpp).
  */
 import { showShape } from '../base/shape.ts';
 import { type Message, positionOf } from '../caffe/message.ts';
@@ -21,7 +21,7 @@ export const yoloLosses: Layers = {
   Yolov3: { build: yolov3, bottoms: [2, 2], isLoss: true },
 };
 
-/** What both say. */
+/** The fields that both layers share. */
 interface Parameters {
   readonly num_class: number;
   readonly num: number;
@@ -33,7 +33,7 @@ interface Parameters {
   readonly biases?: readonly number[];
 }
 
-/** One image's map, of boxes of 5 + classes planes each, and its diffs. */
+/** The map of one image, with 5 + classes planes for each box, and its diffs. */
 class CellMap {
   readonly rows: number;
   readonly columns: number;
@@ -73,17 +73,17 @@ class CellMap {
     this.#diffs[this.#at(box, k, cell)] = diff;
   }
 
-  /** The box that a cell says, of known sides as shares of the image. */
+  /** The box of a cell. Its prior size is relative to the image. */
   boxOf(box: number, cell: number, size: Size): CentredBox {
     return saidBox((k) => this.said(box, k, cell), cell, [this.columns, this.rows], size);
   }
 
-  /** The cell that has a box's centre. */
+  /** The cell that contains a box's centre. */
   cellOf([x, y]: CentredBox): number {
     return Math.trunc(y * this.rows) * this.columns + Math.trunc(x * this.columns);
   }
 
-  /** What the regressions of a cell should be: the centre within it, and the sides as logarithms. */
+  /** The target regressions of a cell: the centre within it, and the sides as logarithms. */
   targetOf([x, y, width, height]: CentredBox, cell: number, [wide, tall]: Size) {
     return [
       x * this.columns - (cell % this.columns),
@@ -99,7 +99,7 @@ const refusal =
   (field: string, text: string): never =>
     context.fail('yolo', text, positionOf(param, field) ?? positionOf(param));
 
-/** @returns How many images */
+/** @returns The number of images */
 function checkMap(context: LayerContext, p: Parameters, boxes: number): number {
   const [shape] = context.shapes;
   const channels = boxes * (5 + p.num_class);
@@ -111,7 +111,7 @@ function checkMap(context: LayerContext, p: Parameters, boxes: number): number {
   return shape![0]!;
 }
 
-/** The loss's diffs of all images, and their squares together. */
+/** The loss's diffs for all images, and the sum of their squares. */
 function summed(
   map: JavaScriptBlob,
   images: number,
@@ -166,7 +166,10 @@ function regionLoss(context: LayerContext): Built {
   });
 }
 
-/** Boxes that no true one overlaps by more than the threshold should be none. @param diffOf Of how sure they are. */
+/**
+ * Boxes that no true box overlaps by more than the threshold should have objectness 0.
+ * @param diffOf The diff of the objectness.
+ */
 function learnAbsence(
   map: CellMap,
   truths: readonly YoloTruth[],
@@ -183,7 +186,7 @@ function learnAbsence(
   });
 }
 
-/** The box of the cell at its centre that is most like it learns a true box. */
+/** The box of the cell at a true box's centre that is most similar to it is trained towards it. */
 function learnRegion(
   map: CellMap,
   { label, box: truth }: YoloTruth,
@@ -197,7 +200,8 @@ function learnRegion(
     const [, , width, height] = p.bias_match ? [0, 0, ...own] : map.boxOf(box, cell, own);
     return centredOverlap([0, 0, width, height] as CentredBox, shifted);
   });
-  // Where a map that has diverged is like none, the first learns, as in the forks, and the loss says so.
+  // If a map that has diverged has no similar box, the first one is trained, as in the forks, and the loss shows the
+  // divergence.
   const box = likeness.reduce((best, like, i) => (like > likeness[best]! ? i : best), 0);
   const overlap = centredOverlap(map.boxOf(box, cell, sides[box]!), truth);
   const scale = p.coord_scale * (isIntel || p.rescore ? 1 : 2 - truth[2] * truth[3]);
@@ -268,7 +272,10 @@ function yolov3(context: LayerContext): Built {
   });
 }
 
-/** The boxes of a cell that learn a true one: the one that is most like it, where this map has it, and all that are much like it. */
+/**
+ * The boxes of a cell that are trained towards a true box: the most similar one, if this map has it, and all that are very
+ * similar.
+ */
 function matchedBoxes(
   [, , width, height]: CentredBox,
   sides: readonly Size[],
@@ -302,7 +309,7 @@ function learnYolov3(
   map.set(box, 4, cell, -object * (1 - map.sigmoid(box, 4, cell)));
   const smooth = (wanted: number) => wanted * (1 - p.label_smooth_eps) + p.label_smooth_eps / 2;
   const off = (k: number, wanted: number) => -p.class_scale * (wanted - map.sigmoid(box, 5 + k, cell));
-  // A box that has learnt another true one already learns its class beside that one's.
+  // A box that already matched another true box is already trained towards that one's class.
   if (map.diff(box, 5 + label, cell) !== 0) {
     map.set(box, 5 + label, cell, off(label, smooth(1)));
     return;

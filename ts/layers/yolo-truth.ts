@@ -6,18 +6,18 @@
 import { type Shape, showShape } from '../base/shape.ts';
 import type { LayerContext } from './layer.ts';
 
-/** Centre, width and height, as shares of the image. */
+/** Centre, width and height, relative to the image. */
 export type CentredBox = readonly [x: number, y: number, width: number, height: number];
 
 export interface YoloTruth {
-  /** From 0 on. */
+  /** Counted from 0. */
   readonly label: number;
   readonly box: CentredBox;
 }
 
 export type TruthLayout = 'centred' | 'corners';
 
-/** Which of both a label is. */
+/** The form of a label. */
 export function truthLayout(context: LayerContext, images: number, label: Shape): TruthLayout {
   if (label.at(-1) === 5 && label[0] === images) return 'centred';
   if (label.length === 4 && label.at(-1) === 8 && label[0] === 1 && label[1] === 1) return 'corners';
@@ -29,7 +29,7 @@ export function truthLayout(context: LayerContext, images: number, label: Shape)
 
 /**
  * The true boxes of each image.
- * @throws Error for an image or a class that there is not, a centre outside of the image, or sides that no box has
+ * @throws Error for an image or a class that does not exist, a centre outside the image, or invalid sides
  */
 export function truthsOf(
   data: Float32Array,
@@ -44,7 +44,7 @@ export function truthsOf(
       throw new Error(
         `row ${row} of the label has image ${image}, class ${label}${layout === 'corners' ? ' after the background' : ''} and centre ${box[0]}, ${box[1]}; expected an image below ${images}, a class from 0 to ${classes - 1} and a centre from 0 to below 1`,
       );
-    // Logarithms of sides are learnt; Intel's fork bounds what a side of 0 comes to.
+    // Logarithms of sides are learned. Intel's fork limits the logarithm of a side of 0.
     const isBox = box
       .slice(2)
       .every((side) => Number.isFinite(side) && (layout === 'corners' ? side >= 0 : side > 0));

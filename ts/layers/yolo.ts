@@ -1,7 +1,6 @@
 /**
- * YOLO's layers (github.com/eric612/MobileNet-YOLO; Reorg is in Intel's and Synopsys's forks, too): Reorg, and the boxes of its
- * second version (arXiv:1612.08242) and of its third (arXiv:1804.02767), which are found
- * on the host, as there.
+ * YOLO's layers (github.com/eric612/MobileNet-YOLO; Reorg is also in Intel's and Synopsys's forks): Reorg, and the boxes of
+ * version 2 (arXiv:1612.08242) and version 3 (arXiv:1804.02767), which the host computes, as in the forks.
  */
 import { showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
@@ -20,13 +19,13 @@ export const yoloLayers: Layers = {
 };
 
 /**
- * reorg_layer.cpp: places of stride × stride become channels, or with reverse channels such places. Without reverse it reads
- * its bottom as if it were N×C/stride²×(stride·H)×(stride·W), as darknet does.
+ * reorg_layer.cpp: positions of stride × stride become channels, or the reverse. Without reverse it reads its bottom as if
+ * it were N×C/stride²×(stride·H)×(stride·W), as darknet does.
  */
 function reorg(context: LayerContext): Built {
   const p = withDefaults<{ stride?: number; reverse: boolean }>('ReorgParameter', context.layer.reorg_param);
   const [n, channels, height, width] = planesOf(context);
-  // choasup/caffe-yolo9000 writes no reorg_param where its default of 2 is meant.
+  // choasup/caffe-yolo9000 omits reorg_param if its default of 2 applies.
   const { stride = context.layer.reorg_param === undefined ? 2 : 0 } = p;
   if (stride < 1)
     context.fail('reorg', `stride must be given and at least 1, found ${stride}`, 'reorg_param');
@@ -150,7 +149,7 @@ function detections(
         for (const { label, score, box } of withoutOverlaps(found, nmsThreshold))
           rows.set([image, label + 1, score, ...box], 7 * row++);
       }
-      // SSD's form of nothing.
+      // SSD's form of an empty result.
       if (row === 0) for (let image = 0; image < images; image++) rows[7 * image] = image;
       return [rows];
     },
