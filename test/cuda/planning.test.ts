@@ -40,7 +40,7 @@ if (library !== null) {
         () => assert.unreachable(),
         (error: { code: string; message: string }) => {
           assert.is(error.code, 'device/unsupported');
-          assert.match(error.message, /plans for a GPU that is not here/);
+          assert.match(error.message, /only plans, for a GPU that is not present/);
         },
       );
   });

@@ -47,7 +47,7 @@ if (hasMpirun()) {
     await communicator.finish();
     const error = await openCommunicator().catch((thrown: unknown) => thrown);
     assert.instance(error, DeviceError);
-    assert.match((error as Error).message, /once a process/);
+    assert.match((error as Error).message, /only once per process/);
     assert.instance(
       await communicator.sum(Float32Array.of(1)).catch((thrown: unknown) => thrown),
       DeviceError,

@@ -312,7 +312,7 @@ test('unsupported settings are refused with the reason', () => {
     );
   assert.match(
     resize('scale_height: 3 align_corners: true'),
-    /pixel 2 of 12 would be pixel 1 of 4, .* supported is pixel 0, the position/,
+    /pixel 2 of 12 would be pixel 1 of 4 .*; supported is pixel 0, the position/,
   );
   assert.match(resize('scale_height: 2 half_pixel_onnx: true'), /pixel \d of 8 would be pixel/);
   assert.match(resize('output_height: -1'), /the top would be -1×5/);
