@@ -158,7 +158,7 @@ test('a precision that the CPU devices do not support is refused, with those tha
     assert.is(device.memory().total, 0);
   }
   await using reference = await openDevice('reference');
-  await refusal(reference.load({ ...files, precision: 'bfloat16' }), /"bfloat16".*which the cpu device/);
+  await refusal(reference.load({ ...files, precision: 'bfloat16' }), /"bfloat16".*on the cpu device/);
   await using device = await openDevice('cpu');
   await refusal(device.train({ ...files, update: null, precision: 'bfloat16' }), /trains in float32.*CUDA/);
 });
