@@ -12,9 +12,9 @@ const HEAD = `# ONNX
 
 Written by \`npm run onnx-page\` from the rules of \`ts/convert\`; not to be edited by hand.
 
-\`resnode convert\` writes nets as ONNX (opset 17) and reads them (from opset 7), and runs both sides on the same inputs: on
-onnxruntime-node, where it is installed, and on the CPU device. Layers become operators by what they compute, the kinds of
-operation below; [operations.md](operations.md) says what each is.
+\`resnode convert\` writes nets as ONNX (opset 17) and reads them (from opset 7). To check a conversion it runs both nets on
+the same inputs, with onnxruntime-node if it is installed and on the CPU device. The operators that a layer becomes depend on
+the kinds of its operations, listed below. [operations.md](operations.md) describes the kinds.
 `;
 
 const cell = (text: string) => text.replaceAll('|', '\\|');
@@ -46,15 +46,15 @@ ${table(
   '| kind | what it computes |',
   writes.map(([kind]) => [`\`${kind}\``, says(kind)]),
 )}
-These are refused by the layer's name, with the reason:
+Layers with these operations are refused. The error names the layer and the reason:
 
 ${table(
   '| kind | why |',
   refused.map(([kind, rule]) => [`\`${kind}\``, reasonOf(rule)!]),
 )}
-What a Filter selects is picked by Compress; behind it only layers that compute item by item are written.
-Detections and regions (\`detectionOutput\`, \`proposal\`) are picked by NonMaxSuppression; ONNX then gives as many rows as there are,
-as resnode does. Constants with which an operator has no equal, such as \`eta\` below 1, are refused too.
+A Filter becomes Compress. After it, only layers that compute each item separately can be written. Detections and regions
+(\`detectionOutput\`, \`proposal\`) are selected by NonMaxSuppression, so ONNX returns as many rows as there are detections, as
+resnode does. Constants without an equivalent in ONNX, such as \`eta\` below 1, are refused too.
 
 ## Read
 
@@ -63,12 +63,13 @@ ${Object.keys(read.operators)
   .map((name) => `\`${name}\``)
   .join(', ')}.
 
-What resnode writes several operators for because ONNX has none (DetectionOutput, Proposal, PSROIPooling, Cascade R-CNN's ROIAlign)
-is found again in a model, node by node, and becomes that layer. A TopK of a constant number of values is ArgMax.
+ONNX has no operator for DetectionOutput, Proposal, PSROIPooling and Cascade R-CNN's ROIAlign, so resnode writes several
+operators for each. When it reads such a model, it recognises these operators node by node and restores the layer. A TopK of a
+constant number of values becomes ArgMax.
 
-Shapes that a graph computes from shapes (Shape, Gather, Concat, Where, …) are computed before. What Caffe's layers know only in
-another form is composed of several layers: a resize other than corners on corners, a padding that is no zero, and values in
-other places along an axis are products with constant matrices, for inputs of one size.
+Shapes that a graph computes from shapes (Shape, Gather, Concat, Where, …) are computed during the conversion. Some operators
+become several layers: a resize without aligned corners, a padding with a value other than zero, and a rearrangement of values
+along an axis become products with constant matrices, for inputs of one size.
 
 ${table(
   '| refused | why, and what to do |',

@@ -61,8 +61,8 @@ export function ownFile(path: string): string {
 export const isSource = (): boolean => import.meta.url.endsWith('.ts');
 
 /**
- * Starts a thread with the flags of the process, which may preload what finds packages (`--require ./.pnp.cjs`); without any where
- * it runs a text (`--input-type=module -e …`): Node runs no file with that flag.
+ * Starts a thread with the flags of the process, which may preload a package finder (`--require ./.pnp.cjs`). If the process
+ * runs a text (`--input-type=module -e …`), the thread gets no flags, because Node runs no file with that flag.
  * @param entry The module that it runs, below `ts` and without its ending: `data/worker`.
  * @param workerData Plain data.
  * @throws DeviceError `device/bundled`: a bundle has no files to start a thread from

@@ -241,9 +241,9 @@ function measureOperations(
 }
 
 /**
- * Of all that training changed in the losses. Gradients agree worse than outputs: rounding decides on which side of 0 a
- * ReLU's input lies, and torch's own two layouts lie 3% apart after three steps of ResNet-50 at batch 2. A step without
- * momentum would lie 45% apart.
+ * Relative to the total change of the losses in training. Gradients agree worse than outputs, because rounding decides on
+ * which side of 0 a ReLU's input is. torch's own two layouts differ by 3% after three steps of ResNet-50 at batch 2. A step
+ * without momentum would differ by 45%.
  */
 const CHANGE = 0.1;
 

@@ -58,7 +58,7 @@ class Replay {
     );
   }
 
-  /** Diffs of the first iteration before anything was done with them, added up over its passes. */
+  /** The diffs of the first iteration before any processing, summed over its passes. */
   async firstDiffs(recorded: Parameters): Promise<Check[]> {
     await using trainer = await this.#train({ update: null });
     const sums = new Map<string, Float32Array>();
@@ -107,7 +107,7 @@ class Replay {
     return checks;
   }
 
-  /** Goes on from what Caffe wrote. */
+  /** Resumes from the state that Caffe wrote. */
   async resume(recorded: NonNullable<SolverCase['resume']>): Promise<Check[]> {
     const { folder, solverstate, final_weights: weights } = this.#golden;
     const state = await readSolverState(join(folder, solverstate));
@@ -241,7 +241,7 @@ class Replay {
   }
 }
 
-/** What a check of an iteration is about; `pass` is the iteration. */
+/** The subject of an iteration's check; `pass` is the iteration. */
 const label = (prefix: string, iteration: number) => (name: string, layer: string) => ({
   name: `${prefix}${name}`,
   layer,
