@@ -32,10 +32,12 @@ export type ParameterRecipe =
 
 type Filtering = Extract<Operation, { kind: 'convolution' | 'deconvolution' }>;
 
-/** Turns filters of any number of spatial axes into filters over two. The other axes become channels or 1. */
+/**
+ * Filters by the window that the operation moves over two axes. The other axes of their blob become channels or 1: of convolutions
+ * over other numbers of axes, and of a DeformableConvolution's taps.
+ */
 function filterShape(graph: Graph, { weights, kernel }: Filtering): readonly number[] {
   const { shape } = graph.parameters[weights]!;
-  if (shape.length === 4) return shape;
   const [first] = shape as [number];
   const values = elementCount(shape);
   return [first, values / (first * kernel[0] * kernel[1]), ...kernel];
