@@ -58,11 +58,7 @@ const MUTANTS: readonly Mutant[] = [
     'isWhole && ',
   ]),
   mutant('move-crops ignores another reader of the crop', [CROPS, ' || !isPrivate(uses, read!)', '']),
-  mutant('move-crops moves any operation', [
-    CROPS,
-    "(kind === 'affine' || kind === 'relu')",
-    "kind !== 'crop'",
-  ]),
+  mutant('move-crops moves any operation', [CROPS, 'ALIKE.includes(kind)', "kind !== 'crop'"]),
   mutant('fold-affine loses what was folded before', [
     SIMPLIFY,
     '[...operation.affine, ...node.operation.affine]',
@@ -103,9 +99,9 @@ const MUTANTS: readonly Mutant[] = [
   mutant('fuse-residual ignores another reader', [SIMPLIFY, ' &&\n        isPrivate(uses, id)', '']),
   mutant(
     'fuse-residual adds before a ReLU that stands between',
-    [SIMPLIFY, '        maker.operation.relu === null &&\n', ''],
+    [SIMPLIFY, '        !isActivated(maker.operation) &&\n', ''],
     [ORDER, 'run: fuseResidual }', 'run: fuseRelu }'],
-    [ORDER, "run: fuseRelu },\n  { name: 'move", "run: fuseResidual },\n  { name: 'move"],
+    [ORDER, "ReLU', run: fuseRelu }", "ReLU', run: fuseResidual }"],
   ),
   mutant('fuse-relu drops the negative slope', [
     SIMPLIFY,
@@ -117,7 +113,24 @@ const MUTANTS: readonly Mutant[] = [
     " || !isPrivate(uses, node.inputs[0]!)) return null;\n    const { operation } = before;\n    if (!('relu'",
     ") return null;\n    const { operation } = before;\n    if (!('relu'",
   ]),
-  mutant('fuse-relu overwrites a ReLU', [SIMPLIFY, ' || operation.relu !== null', '']),
+  mutant('fuse-relu overwrites a ReLU', [SIMPLIFY, ' || isActivated(operation)', '']),
+  mutant('fuse-activation takes a Clip from another least value', [SIMPLIFY, 'operation.min === 0 && ', '']),
+  mutant('fuse-activation drops the bound', [SIMPLIFY, '{ clip: operation.max }', '{ clip: Infinity }']),
+  mutant('fuse-activation ignores another reader', [
+    SIMPLIFY,
+    " || !isPrivate(uses, node.inputs[0]!)) return null;\n    const { operation } = before;\n    if (operation.kind !== 'conv",
+    ") return null;\n    const { operation } = before;\n    if (operation.kind !== 'conv",
+  ]),
+  mutant('fuse-activation overwrites a ReLU', [
+    SIMPLIFY,
+    '    if (isActivated(operation)) return null;\n',
+    '',
+  ]),
+  mutant('fuse-activation takes slopes of an axis for those of another', [
+    SIMPLIFY,
+    'before.axis === 1 || operation.channelShared',
+    'before.axis > 0',
+  ]),
   mutant('all passes ignore that a value is asked for', [REWRITE, ' || asked.has(id)', '']),
   mutant('passes take a node that reads a value twice for one that reads it once', [
     REWRITE,

@@ -19,8 +19,9 @@ std::vector<bool> nonNegative(const Program& program) {
   for (const Operation& operation : program.operations) {
     const bool isIt = operation.attributes.visit([&](const auto& op) {
       using T = std::decay_t<decltype(op)>;
-      if constexpr (std::is_same_v<T, Convolution> || std::is_same_v<T, InnerProduct> || std::is_same_v<T, Eltwise> ||
-                    std::is_same_v<T, Scale> || std::is_same_v<T, BatchNorm>) {
+      if constexpr (std::is_same_v<T, Convolution> || std::is_same_v<T, InnerProduct>) {
+        return isRelu(op.relu) || op.clip;
+      } else if constexpr (std::is_same_v<T, Eltwise> || std::is_same_v<T, Scale> || std::is_same_v<T, BatchNorm>) {
         return isRelu(op.relu);
       } else if constexpr (std::is_same_v<T, Relu>) {
         return op.negativeSlope == 0;

@@ -44,6 +44,8 @@ struct Convolution {
   Pair dilation;
   int64_t group = 1;
   std::optional<FusedRelu> relu;
+  std::optional<float> clip;
+  std::optional<ParameterId> slopes;  // [num_output], or [1]
 
   template <class Self, class Visit>
   static void visitFields(Self& self, Visit&& visit) {
@@ -55,6 +57,8 @@ struct Convolution {
     visit(Field{"dilation", Role::attribute, 1}, self.dilation);
     visit(Field{"group", Role::attribute, 1}, self.group);
     visit(Field{"relu", Role::attribute}, self.relu);
+    visit(Field{"clip", Role::attribute}, self.clip);
+    visit(Field{"slopes", Role::parameter}, self.slopes);
   }
 };
 
@@ -70,6 +74,8 @@ struct InnerProduct {
   int64_t numOutput = 1;
   bool transpose = false;
   std::optional<FusedRelu> relu;
+  std::optional<float> clip;
+  std::optional<ParameterId> slopes;  // [num_output], or [1]
 
   template <class Self, class Visit>
   static void visitFields(Self& self, Visit&& visit) {
@@ -79,6 +85,8 @@ struct InnerProduct {
     visit(Field{"numOutput", Role::attribute, 1}, self.numOutput);
     visit(Field{"transpose", Role::attribute}, self.transpose);
     visit(Field{"relu", Role::attribute}, self.relu);
+    visit(Field{"clip", Role::attribute}, self.clip);
+    visit(Field{"slopes", Role::parameter}, self.slopes);
   }
 };
 

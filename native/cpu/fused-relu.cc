@@ -26,11 +26,4 @@ Place DiffBehindRelu::in(const Layout& layout) {
   return target;
 }
 
-void addReluOver(StepBuilder& step, const std::optional<FusedRelu>& relu, const Place& place, const Layout& layout) {
-  if (!relu) return;
-  step.call({place},
-            [pool = step.pool(), count = floatsIn(layout), slope = relu->negativeSlope](const std::vector<void*>& at)
-                -> Work { return [=, y = static_cast<float*>(at[0])] { cpu::relu(pool, y, y, count, slope); }; });
-}
-
 }  // namespace resnode::cpu

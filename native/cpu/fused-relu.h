@@ -1,4 +1,4 @@
-// A ReLU that is the last step of another operation, where our loops compute it or its gradient.
+// The gradient of a ReLU that is the last step of another operation.
 #pragma once
 
 #include "native/cpu/step-builder.h"
@@ -18,8 +18,5 @@ class DiffBehindRelu {
   std::optional<Place> masked_;
   Layout layout_;
 };
-
-// A ReLU over what a call of the same step has written in `layout`.
-void addReluOver(StepBuilder& step, const std::optional<FusedRelu>& relu, const Place& place, const Layout& layout);
 
 }  // namespace resnode::cpu

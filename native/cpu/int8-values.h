@@ -1,7 +1,7 @@
 // What sums of products become, for any `Vector` of 16 floats: a part of tile-int8-loops.h.
 #pragma once
 
-#include "native/cpu/relu-loops.h"
+#include "native/cpu/activation-loops.h"
 #include "native/cpu/tile-int8.h"
 
 namespace resnode::cpu {

@@ -17,10 +17,6 @@ dnnl::primitive_attr attributes(const dnnl::post_ops& operations) {
   return attr;
 }
 
-void appendRelu(dnnl::post_ops& operations, const std::optional<FusedRelu>& relu) {
-  if (relu) operations.append_eltwise(1.f, dnnl::algorithm::eltwise_relu, relu->negativeSlope, 0.f);
-}
-
 int StepBuilder::addBuffer(size_t bytes, int from, int to, bool isPinned) {
   state_.description.buffers.push_back({bytes, from, to});
   state_.isPinned.push_back(isPinned);

@@ -16,8 +16,6 @@ struct Argument {
 
 // Attributes of a primitive that takes its scratch memory from us.
 dnnl::primitive_attr attributes(const dnnl::post_ops& operations = {});
-// For results in 8 bits, which have no not-a-number. oneDNN's ReLU makes 0 of it, so that others take addReluOver().
-void appendRelu(dnnl::post_ops& operations, const std::optional<FusedRelu>& relu);
 
 class StepBuilder {
  public:

@@ -2,7 +2,7 @@
 // pairs, `Pairs`; the including file defines them with their operations. As in tile-loops.h, no header of the standard library is included.
 #pragma once
 
-#include "native/cpu/relu-loops.h"
+#include "native/cpu/activation-loops.h"
 #include "native/cpu/tile-bfloat16.h"
 
 namespace resnode::cpu {
@@ -25,8 +25,7 @@ void finish(const Bfloat16TileArguments& a, const float* sums, int pixels, int b
       const int64_t at = n * a.resultBlockStride + p * a.resultPixelStride;
       Vector sum = load(sums + int64_t{p * blocks + n} * kLanes);
       if (residual) sum = add(sum, loadValue(residual + at));
-      if (a.relu) sum = relu(sum, a.slope);
-      storeValue(result + at, sum);
+      storeValue(result + at, activate(sum, a.activation, kLanes * n));
     }
   }
   // Weights of 0 make 0 there, but NaN of an infinity, which the next convolution would give to all of its channels.

@@ -20,8 +20,7 @@ struct Bfloat16TileArguments : TileTaps {
   const void* residual;     // as the result; null: none
   void* result;
   bool isFloat;  // what is made is float32, not bfloat16
-  bool relu;
-  float slope;
+  TileActivation activation;
   // What will be read next, fetched meanwhile: so many words with each one of a tap.
   const uint32_t* ahead;
   int64_t aheadStep;

@@ -72,7 +72,7 @@ void finishFloats(const Int8TileArguments& a, const int32_t* sums, int pixels, i
     for (int p = 0; p < pixels; ++p) {
       const int64_t at = n * a.resultBlockStride + p * kLanes;
       const Vector sum = valueOf<kResidual>(a, asFloats(sums + int64_t{p * blocks + n} * kLanes), factor, offset, at);
-      const Vector value = a.relu ? relu(sum, 0) : sum;
+      const Vector value = activate(sum, a.activation, kLanes * n);
       float* to = static_cast<float*>(a.result) + at;
       if (isWhole) store(to, value);
       else storeLanes(to, value, a.firstLane, a.endLane);
@@ -87,8 +87,9 @@ void finishBytes(const Int8TileArguments& a, const int32_t* sums, int pixels, in
   for (int n = 0; n < blocks; ++n) {
     const Vector factor = load(a.factor + kLanes * n), offset = load(a.offset + kLanes * n);
     const auto value = [&](int p) {
-      return cut<kIsUnsigned>(valueOf<kResidual>(a, asFloats(sums + int64_t{p * blocks + n} * kLanes), factor, offset,
-                                                 n * a.resultBlockStride + p * kLanes));
+      const int64_t at = n * a.resultBlockStride + p * kLanes;
+      const Vector sum = valueOf<kResidual>(a, asFloats(sums + int64_t{p * blocks + n} * kLanes), factor, offset, at);
+      return cut<kIsUnsigned>(activate(sum, a.activation, kLanes * n));
     };
     int8_t* to = static_cast<int8_t*>(a.result) + n * a.resultBlockStride;
     int p = 0;

@@ -22,7 +22,7 @@ struct Int8TileArguments : TileTaps {
   const void* residual;
   float residualFactor;
   void* result;  // 8 bits: rounded to the nearest, halves to even, and cut; unsigned ones have a ReLU by that
-  bool relu;     // of float32
+  TileActivation activation;
   void (*finish)(const Int8TileArguments&, const int32_t* sums, int pixels, int blocks);
 };
 using Int8Tile = void (*)(const Int8TileArguments&);

@@ -3,7 +3,7 @@
 // on processors that have none.
 #pragma once
 
-#include "native/cpu/relu-loops.h"
+#include "native/cpu/activation-loops.h"
 #include "native/cpu/tile.h"
 #include "native/cpu/winograd-loops.h"
 
@@ -27,6 +27,24 @@ RESNODE_INLINE void addTap(const float* source, const float* weights, const floa
       const Scalar value = repeat(source + int64_t{p} * kPixelStride + channel);
 #pragma GCC unroll 2
       for (int n = 0; n < kBlocks; ++n) sums[p][n] = multiplyAdd(sums[p][n], value, factors[n]);
+    }
+  }
+}
+
+template <int kPixels, int kBlocks>
+RESNODE_INLINE void activateAll(Vector (&sums)[kPixels][kBlocks], const TileActivation& a) {
+  if (a.kind == ActivationKind::relu) {
+    const Vector slope = broadcast(a.number);
+#pragma GCC unroll 2
+    for (int n = 0; n < kBlocks; ++n) {
+#pragma GCC unroll 14
+      for (int p = 0; p < kPixels; ++p) sums[p][n] = relu(sums[p][n], slope);
+    }
+  } else if (a.kind != ActivationKind::none) {
+#pragma GCC unroll 2
+    for (int n = 0; n < kBlocks; ++n) {
+#pragma GCC unroll 14
+      for (int p = 0; p < kPixels; ++p) sums[p][n] = activate(sums[p][n], a, kLanes * n);
     }
   }
 }
@@ -64,16 +82,23 @@ RESNODE_INLINE void tileOf(const TileArguments& a) {
     }
     weights += a.weightsSkipped;
   }
+  const int64_t blockStride = a.resultBlockStride, pixelStride = a.resultPixelStride;
+  if (a.residual) {
+#pragma GCC unroll 2
+    for (int n = 0; n < kBlocks; ++n) {
+#pragma GCC unroll 14
+      for (int p = 0; p < kPixels; ++p)
+        sums[p][n] = add(sums[p][n], load(a.residual + n * blockStride + p * pixelStride));
+    }
+  }
+  activateAll(sums, a.activation);
 #pragma GCC unroll 2
   for (int n = 0; n < kBlocks; ++n) {
 #pragma GCC unroll 14
     for (int p = 0; p < kPixels; ++p) {
-      const int64_t at = n * a.resultBlockStride + p * a.resultPixelStride;
-      Vector sum = sums[p][n];
-      if (a.residual) sum = add(sum, load(a.residual + at));
-      if (a.relu) sum = relu(sum, a.slope);
-      if (kBlocks > 1 || a.endLane - a.firstLane == kLanes) store(a.result + at, sum);
-      else storeLanes(a.result + at, sum, a.firstLane, a.endLane);
+      float* to = a.result + n * blockStride + p * pixelStride;
+      if (kBlocks > 1 || a.endLane - a.firstLane == kLanes) store(to, sums[p][n]);
+      else storeLanes(to, sums[p][n], a.firstLane, a.endLane);
     }
   }
   // Weights of 0 make 0 there, but NaN of an infinity, which the next convolution would give to all of its channels.
@@ -124,10 +149,13 @@ RESNODE_INLINE void narrowPixels(const NarrowArguments& a, int64_t first, int64_
 #pragma GCC unroll 14
     for (int p = 0; p < kPixels; ++p) sums[p] = add(sums[p], load(a.residual + (first + p) * a.resultStep));
   }
-  if (a.relu) {
-    const float slope = a.slope;
+  if (a.activation.kind == ActivationKind::relu) {
+    const Vector slope = broadcast(a.activation.number);
 #pragma GCC unroll 14
     for (int p = 0; p < kPixels; ++p) sums[p] = relu(sums[p], slope);
+  } else if (a.activation.kind != ActivationKind::none) {
+#pragma GCC unroll 14
+    for (int p = 0; p < kPixels; ++p) sums[p] = activate(sums[p], a.activation);
   }
   float* result = a.result + first * a.resultStep;
   const int64_t resultStep = a.resultStep;

@@ -26,6 +26,17 @@ struct TileTaps {
   int spareLane;              // of the last block, the first lane without a channel, which becomes 0; 16: none
 };
 
+// What a sum becomes behind the bias and the residual: max(x, 0) + slope · min(x, 0), one slope or one a channel, or x cut to
+// [0, number], which makes 0 of not-a-number.
+enum class ActivationKind : uint8_t { none, relu, clip, slopes };
+struct TileActivation {
+  ActivationKind kind;
+  float number;         // the ReLU's slope, or what is the most
+  const float* slopes;  // from the first channel on, filled up with zeros to whole blocks
+
+  TileActivation from(int64_t channel) const { return {kind, number, slopes ? slopes + channel : nullptr}; }
+};
+
 // A few neighbouring pixels of the result, of one block of channels or two.
 struct TileArguments : TileTaps {
   const float* source;    // of the first pixel, block and tap
@@ -33,8 +44,7 @@ struct TileArguments : TileTaps {
   const float* bias;      // null: none
   const float* residual;  // where the result's pixels have theirs; null: none
   float* result;
-  bool relu;
-  float slope;  // of the ReLU, below 0
+  TileActivation activation;
   // What will be read next, fetched meanwhile: so many floats with each channel and tap.
   const float* ahead;
   int64_t aheadStep;
@@ -60,8 +70,7 @@ struct NarrowArguments {
   int64_t rowStep, columnStep;     // floats of the source from one to the next, forward or backward
   int64_t weightsRow;              // floats of the weights from row to row
   bool missesLeft, missesRight;    // of 3 columns the first pixel sees the last 2 alone, or the last pixel the first 2
-  bool relu;
-  float slope;
+  TileActivation activation;
 };
 
 // Loops of depthwise convolutions of so many columns, neighbours of each other, with a stride of 1 or 2, leave out taps at both ends of a
@@ -91,8 +100,7 @@ struct WinogradResult {
   float* result;
   int64_t rowStride, columnStride;  // of the result and the residual
   int rows, columns;                // how many of its m are inside
-  bool relu;
-  float slope;
+  TileActivation activation;
 };
 
 // 16 of its weights side by side, G g Gᵀ; `isTurned`: of those of the transposed convolution, whose taps come last to first.

@@ -50,6 +50,8 @@ inline Vector maximum(const Vector& a, const Vector& b) {
 inline Vector minimum(const Vector& a, const Vector& b) {
   return {_mm256_min_ps(a.low, b.low), _mm256_min_ps(a.high, b.high)};
 }
+// max(x, 0), where not-a-number becomes 0: the second is taken of what cannot be compared.
+inline Vector positivePart(const Vector& x) { return maximum(x, zeros()); }
 
 }  // namespace
 }  // namespace resnode::cpu

@@ -106,14 +106,14 @@ void winogradResult(const WinogradInt8Result& a, const Int8TileArguments& tile) 
     transformResult(between[row], y);
     const int64_t at = row * a.rowStride;
     const auto value = [&](int column) {
-      return valueOf<kResidual>(tile, asFloats(sumOf(y[column])), factor, offset, at + column * kLanes);
+      const Vector sum = valueOf<kResidual>(tile, asFloats(sumOf(y[column])), factor, offset, at + column * kLanes);
+      return activate(sum, tile.activation);
     };
     if constexpr (kResult == Int8TileType::float32) {
 #pragma GCC unroll 4
       for (int column = 0; column < 4; ++column) {
         if (column >= a.columns) break;
-        const Vector sum = value(column);
-        store(static_cast<float*>(tile.result) + at + column * kLanes, tile.relu ? relu(sum, 0) : sum);
+        store(static_cast<float*>(tile.result) + at + column * kLanes, value(column));
       }
     } else {
       constexpr bool kIsUnsigned = kResult == Int8TileType::uint8;

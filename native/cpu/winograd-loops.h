@@ -1,7 +1,7 @@
 // The transforms of Winograd's F(3×3, 3×3) and F(4×4, 3×3), and of the latter's derivative, for any `Vector` of 16 floats: a part of tile-loops.h.
 #pragma once
 
-#include "native/cpu/tile.h"
+#include "native/cpu/activation-loops.h"
 #include "native/cpu/vectorised.h"
 
 namespace resnode::cpu {
@@ -142,7 +142,7 @@ void winogradResult(const WinogradResult& a) {
       const int64_t at = row * a.rowStride + column * a.columnStride;
       Vector sum = add(y[column], bias);
       if (a.residual) sum = add(sum, load(a.residual + at));
-      store(a.result + at, a.relu ? relu(sum, a.slope) : sum);
+      store(a.result + at, activate(sum, a.activation));
     }
   }
 }

@@ -56,7 +56,7 @@ test('a calibration of another net is refused, even if some of its blobs have th
   assert.match(message, /one of this net, "small": make one with "resnode quantize" .*in code: calibrate/);
   assert.match(
     message,
-    /one of the net large, with 2 of 8 ranges of blobs that the net does not have: sum2@sum2, sum3@sum3/,
+    /one of the net large, with 2 of 7 ranges of blobs that the net does not have: sum2@sum2, sum3@sum3/,
   );
   assert.match(refusal('', { 'x@y': 1 }), /one of a net without a name, with 1 of 1 ranges/);
 });

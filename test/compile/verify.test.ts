@@ -2,6 +2,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { readAgain } from '../../ts/gradient/gradient-needs.ts';
+import { unfused } from '../../ts/layers/operation.ts';
 import type { OperationAttributes } from '../../ts/operations/operations.ts';
 import type { Program, ProgramOperation } from '../../ts/operations/program.ts';
 import { openNative, ProgramWriter } from '../support/run-program.ts';
@@ -40,6 +41,7 @@ function program(change: (program: Damaged) => void): Program {
     bias: null,
     ...window,
     group: 1,
+    ...unfused,
     relu: { negativeSlope: 0 },
   });
   writer.operation([y], [z], { kind: 'prelu', slope: writer.parameter([6]), channelShared: false });
@@ -66,6 +68,31 @@ const FAULTS: readonly [name: string, change: Parameters<typeof program>[0], mes
     'an unknown field of a ReLU',
     (p) => (p.operations[0]!.relu = { negativeSlope: 0, slope: 1 }),
     /"o0" \(convolution\): relu: unknown field "slope"/,
+  ],
+  [
+    'two functions behind one operation',
+    (p) => (p.operations[0]!.clip = 6),
+    /"o0" \(convolution\): only one of relu, clip and slopes may be there/,
+  ],
+  [
+    'a clip to 0',
+    (p) => Object.assign(p.operations[0]!, { relu: null, clip: 0 }),
+    /"o0" \(convolution\): clip must be above 0/,
+  ],
+  [
+    'a clip to what is not a number',
+    (p) => Object.assign(p.operations[0]!, { relu: null, clip: Number.NaN }),
+    /"o0" \(convolution\): clip must be above 0/,
+  ],
+  [
+    'slopes of other channels',
+    (p) => Object.assign(p.operations[0]!, { relu: null, slopes: 0 }),
+    /"o0" \(convolution\): slopes has 216 values, must have 6/,
+  ],
+  [
+    'a gradient of what slopes are fused into',
+    (p) => Object.assign(p.operations[0]!, { relu: null, slopes: 1 }),
+    /\(gradient\): what a clip or slopes are fused into has no gradient/,
   ],
   [
     'a missing bias',
@@ -251,7 +278,7 @@ function blockEnd(change: (program: Damaged) => void): Program {
   });
   const once = { kernel: [1, 1], stride: [2, 2], pad: [0, 0], dilation: [1, 1] } as const;
   const weights = writer.parameter([6, 4, 1, 1]);
-  writer.operation([y], [z], { kind: 'convolution', weights, bias: null, ...once, group: 1, relu: null });
+  writer.operation([y], [z], { kind: 'convolution', weights, bias: null, ...once, group: 1, ...unfused });
   writer.operation([-1, -1, dz], [sampled, -1, -1], { kind: 'gradient', of: 1 });
   writer.operation([y, whole, sampled, x, mean, variance], [through, sum, product], {
     ...{ kind: 'sumBehindRelu', negativeSlope: 0, stride: [2, 2], eps: [1e-5] },
@@ -338,8 +365,8 @@ const around = { outer: 2, channels: 4, inner: 25 };
 /** Operations on maps of 2×4×5×5, in all variants that affect what their gradients read. */
 const VARIANTS: readonly OperationAttributes[] = [
   ...relus.flatMap((relu): OperationAttributes[] => [
-    { kind: 'convolution', weights: 0, bias: 1, ...window, group: 1, relu },
-    { kind: 'innerProduct', weights: 2, bias: 1, axis: 1, numOutput: 4, transpose: false, relu },
+    { kind: 'convolution', weights: 0, bias: 1, ...window, group: 1, ...unfused, relu },
+    { kind: 'innerProduct', weights: 2, bias: 1, axis: 1, numOutput: 4, transpose: false, ...unfused, relu },
     { kind: 'scale', operand: 'none', scale: 1, bias: 1, ...around, relu },
     { kind: 'scale', operand: 'scale', scale: null, bias: 1, ...around, relu },
     { kind: 'scale', operand: 'bias', scale: 1, bias: null, ...around, relu },

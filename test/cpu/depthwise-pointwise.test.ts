@@ -6,6 +6,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { elementCount } from '../../ts/base/shape.ts';
 import { type Device, type LayerParameter, openDevice } from '../../ts/index.ts';
+import { unfused } from '../../ts/layers/operation.ts';
 import type { NativePlanOptions } from '../../ts/native/binding.ts';
 import type { Program, TensorId } from '../../ts/operations/program.ts';
 import { openAllKernels } from '../support/open-kernels.ts';
@@ -238,7 +239,7 @@ function programOf(mutable: readonly string[] = []): Program {
       pad: [(kernel - 1) / 2, (kernel - 1) / 2],
       dilation: [1, 1],
       group,
-      relu: null,
+      ...unfused,
     });
     return y;
   };

@@ -84,7 +84,7 @@ const shuffle: Step = (builder, from) => {
 
 const ofEach: Step = (builder, from) => {
   const type = builder.random.pick(['BNLL', 'Swish', 'Mish', 'HardSwish', 'ReLU6', 'Clip']);
-  const fields = type === 'Clip' ? 'clip_param { min: -0.5 max: 1 }' : '';
+  const fields = type === 'Clip' ? `clip_param { min: ${from.shape[0] % 2 === 0 ? 0 : -0.5} max: 1 }` : '';
   return builder.layer(type, [from], from.shape, fields);
 };
 

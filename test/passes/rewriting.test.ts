@@ -22,14 +22,17 @@ function graphOf(layers: readonly string[], outputs?: readonly string[]): Graph 
   return outputs === undefined ? graph : withOutputs(graph, outputs);
 }
 
-/** `kind(values that it reads)`, with `/stride` and `+relu`, for each node after all passes. */
+/** `kind(values that it reads)`, with `/stride` and what is fused behind it, of each node after all passes. */
 function rewritten(layers: readonly string[], outputs?: readonly string[]): string[] {
   const { nodes, values } = runPasses(graphOf(layers, outputs));
   return nodes.map(({ operation, inputs }) => {
     const stride =
       operation.kind === 'convolution' && operation.stride[0] > 1 ? `/${operation.stride[0]}` : '';
     const relu = 'relu' in operation && operation.relu !== null ? '+relu' : '';
-    return `${operation.kind}${stride}(${inputs.map((id) => values[id]!.blob).join(', ')})${relu}`;
+    const fused = operation.kind === 'convolution' || operation.kind === 'innerProduct' ? operation : null;
+    const clip = fused?.clip == null ? '' : `+clip ${fused.clip}`;
+    const slopes = fused?.slopes == null ? '' : '+slopes';
+    return `${operation.kind}${stride}(${inputs.map((id) => values[id]!.blob).join(', ')})${relu}${clip}${slopes}`;
   });
 }
 
@@ -50,6 +53,61 @@ test('BatchNorm, Scale and ReLU are fused into a convolution, unless a value in 
   ]);
 });
 
+const clip = (min: number, max: number, bottom = 'c') =>
+  layer('Clip', 'f', bottom, `clip_param { min: ${min} max: ${max} }`);
+const prelu = (bottom = 'c', shared = false) =>
+  layer('PReLU', 'f', bottom, `prelu_param { channel_shared: ${shared} }`);
+const product = (name: string, bottom: string, axis = 1) =>
+  layer('InnerProduct', name, bottom, `inner_product_param { num_output: 8 axis: ${axis} }`);
+
+test('ReLU6, a Clip from 0 on and PReLU become the end of a convolution or an inner product', () => {
+  const c = convolution('c', 'data');
+  assert.equal(rewritten([c, layer('ReLU6', 'f', 'c')]), ['convolution(data)+clip 6']);
+  assert.equal(rewritten([c, ...normalised('c'), clip(0, 2.5, 'scale')]), ['convolution(data)+clip 2.5']);
+  assert.equal(rewritten([c, prelu()]), ['convolution(data)+slopes']);
+  assert.equal(rewritten([product('c', 'data'), prelu()]), ['innerProduct(data)+slopes']);
+  assert.equal(rewritten([product('c', 'data'), clip(0, 1)]), ['innerProduct(data)+clip 1']);
+  const sum = [c, convolution('d', 'data'), layer('Eltwise', 's', 'c d')];
+  assert.equal(rewritten([...sum, clip(0, 6, 's')]), ['convolution(data)', 'convolution(data, c)+clip 6']);
+});
+
+test('a Clip to other bounds stays, and what stands behind another function, or beside another reader', () => {
+  const c = convolution('c', 'data');
+  for (const [min, max] of [
+    [-1, 6],
+    [0.5, 6],
+    [0, 0],
+    [0, -1],
+  ] as const)
+    assert.equal(rewritten([c, clip(min, max)]), ['convolution(data)', 'clip(c)']);
+  const relu = layer('ReLU', 'r', 'c');
+  assert.equal(rewritten([c, relu, clip(0, 6, 'r')]), ['convolution(data)+relu', 'clip(r)']);
+  assert.equal(rewritten([c, clip(0, 6), layer('ReLU', 'r', 'f')]), ['convolution(data)+clip 6', 'relu(f)']);
+  assert.equal(rewritten([c, clip(0, 6), layer('PReLU', 'p', 'f')]), [
+    'convolution(data)+clip 6',
+    'prelu(f)',
+  ]);
+  const more = [...normalised('f'), convolution('d', 'data'), layer('Eltwise', 's', 'f d')];
+  assert.equal(rewritten([c, prelu(), ...more.slice(0, 2)]), ['convolution(data)+slopes', 'affine(f)']);
+  assert.equal(rewritten([c, prelu(), ...more.slice(2)]), [
+    'convolution(data)+slopes',
+    'convolution(data, f)',
+  ]);
+  assert.equal(rewritten([c, prelu(), layer('Sigmoid', 'other', 'c')]), [
+    'convolution(data)',
+    'prelu(c)',
+    'sigmoid(c)',
+  ]);
+  assert.equal(rewritten([c, clip(0, 6)], ['c', 'f']), ['convolution(data)', 'clip(c)']);
+});
+
+test('slopes of axis 1 stay behind an inner product whose outputs are on another axis; one slope does not', () => {
+  const reshaped = layer('Reshape', 'r', 'data', 'reshape_param { shape { dim: 2 dim: 8 dim: -1 } }');
+  const c = product('c', 'r', 2);
+  assert.equal(rewritten([reshaped, c, prelu()]), ['reshape(data)', 'innerProduct(r)', 'prelu(c)']);
+  assert.equal(rewritten([reshaped, c, prelu('c', true)]), ['reshape(data)', 'innerProduct(r)+slopes']);
+});
+
 const UNEVEN = 'kernel_size: 3 stride: 2 pad_b: 1 pad_r: 1';
 
 test('the result of a convolution with uneven pads is cropped after BatchNorm, Scale and ReLU, unless a value in between is read or requested', () => {
@@ -60,6 +118,11 @@ test('the result of a convolution with uneven pads is cropped after BatchNorm, S
     'relu(r)',
     'crop(again)',
   ]);
+  for (const [each, end] of [
+    [clip(0, 6), 'clip 6'],
+    [prelu(), 'slopes'],
+  ])
+    assert.equal(rewritten([layers[0]!, each!]), [`convolution/2(data)+${end}`, 'crop(f)']);
   assert.equal(rewritten(layers, ['bn', 'r']), ['convolution/2(data)', 'crop(bn)', 'affine(bn)+relu']);
   assert.equal(rewritten([...layers, layer('Sigmoid', 'other', 'c')]), [
     'convolution/2(data)',

@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { Worker } from 'node:worker_threads';
+import { unfused } from '../../ts/layers/operation.ts';
 import { loadBinding } from '../../ts/native/load.ts';
 import { ProgramWriter } from './run-program.ts';
 
@@ -42,7 +43,7 @@ function trainingNet(): Net {
     axis: 1,
     numOutput: 64,
     transpose: false,
-    relu: null,
+    ...unfused,
   });
   writer.operation([data, y, dy], [-1, dw, -1], { kind: 'gradient', of });
   const zeros = () => writer.parameter([64, 65536], { values: new Float32Array(64 * 65536), mutable: true });
@@ -79,7 +80,7 @@ function forwardNet(): Net {
     axis: 1,
     numOutput: 64,
     transpose: false,
-    relu: null,
+    ...unfused,
   });
   let output = data;
   for (let i = 0; i < 4; i++) {

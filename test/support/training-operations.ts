@@ -2,6 +2,7 @@
  * Training operations as programs of a few operations, in shapes that the golden cases lack: a list for every device.
  */
 import { elementCount } from '../../ts/base/shape.ts';
+import { unfused } from '../../ts/layers/operation.ts';
 import type { OperationAttributes } from '../../ts/operations/operations.ts';
 import type { TensorId } from '../../ts/operations/program.ts';
 import { noise, ProgramWriter, type runProgram } from './run-program.ts';
@@ -62,6 +63,7 @@ function convolve(writer: ProgramWriter, x: TensorId, problem: Convolution, muta
     pad: [pad, pad],
     dilation: [dilation, dilation],
     group,
+    ...unfused,
     relu: relu === undefined ? null : { negativeSlope: relu },
   });
   return { y, shape, weights, of };
@@ -135,6 +137,7 @@ for (const [shape, transpose, relu] of [
         axis: 1,
         numOutput: 9,
         transpose,
+        ...unfused,
         relu,
       });
       const [dy, dx, dw, db] = [
@@ -404,7 +407,7 @@ for (const [channels, height, width, stride] of [
               pad: [0, 0],
               dilation: [1, 1],
               group: 1,
-              relu: null,
+              ...unfused,
             });
             const dw = writer.tensor(8, channels, 1, 1);
             writer.operation([y, -1, dz], [dy, dw, -1], { kind: 'gradient', of });

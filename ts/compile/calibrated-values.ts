@@ -2,7 +2,7 @@
 import { ArgumentError } from '../base/errors.ts';
 import { warn } from '../base/warn.ts';
 import type { Graph, Node, Value, ValueId } from '../graph/graph.ts';
-import { passes, runPasses } from '../passes/index.ts';
+import { passesApartFrom, runPasses } from '../passes/index.ts';
 
 /** A value's name in a calibration. */
 export const rangeName = ({ blob, layer }: Pick<Value, 'blob' | 'layer'>): string => `${blob}@${layer}`;
@@ -22,9 +22,7 @@ const LARGEST_RANGE = (2 - 2 ** -23) * 2 ** 127;
  * @param written Without the passes.
  */
 function asCalibrated(written: Graph): Graph {
-  return runPasses(written, {
-    only: passes.map(({ name }) => name).filter((name) => name !== 'move-strides'),
-  });
+  return runPasses(written, { only: passesApartFrom('move-strides') });
 }
 
 /**

@@ -128,7 +128,8 @@ export function lower(
   ) => {
     switch (operation.kind) {
       case 'convolution': {
-        const { affine, ...rest } = operation;
+        const { affine, ...attributes } = operation;
+        const rest = { ...attributes, slopes: maybe(operation.slopes) };
         if (affine.length === 0) return { ...rest, weights: filters(operation), bias: maybe(operation.bias) };
         const weights = filterShape(graph, operation);
         const channels = weights[0]!;
@@ -173,7 +174,12 @@ export function lower(
         };
       }
       case 'innerProduct':
-        return { ...operation, weights: blob(operation.weights), bias: maybe(operation.bias) };
+        return {
+          ...operation,
+          weights: blob(operation.weights),
+          bias: maybe(operation.bias),
+          slopes: maybe(operation.slopes),
+        };
       case 'scale':
         return { ...operation, scale: maybe(operation.scale), bias: maybe(operation.bias), relu: null };
       case 'batchNorm':

@@ -1,6 +1,6 @@
 /** Graph → ONNX, layer by layer as written: one node for each layer if ONNX has such a node. Blobs keep their names. */
 import type { Graph, Node, ValueId } from '../graph/graph.ts';
-import type { Operation } from '../layers/operation.ts';
+import { isActivated, type Operation } from '../layers/operation.ts';
 import { usesOf } from '../passes/rewrite.ts';
 import { type BlobOf, OnnxWriter } from './layer-writer.ts';
 import { Names } from './names.ts';
@@ -26,6 +26,10 @@ export function toOnnx(graph: Graph, blobOf: BlobOf): OnnxModel {
   const selected = selectedValues(graph);
   for (const node of graph.nodes) {
     if (merged.has(node)) continue;
+    if ('relu' in node.operation && isActivated(node.operation))
+      writer
+        .layer(node, null)
+        .fail('a pass fused the function behind it into it; export the graph as graphFromCaffe gives it');
     const scale = scaleAfter(uses, node);
     if (scale !== null) merged.add(scale);
     const layer = writer.layer(node, scale);

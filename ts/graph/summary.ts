@@ -74,9 +74,10 @@ export function parametersOf(operation: Operation): ParameterId[] {
   const own = (() => {
     switch (operation.kind) {
       case 'convolution':
+      case 'innerProduct':
+        return [operation.weights, operation.bias, operation.slopes];
       case 'deconvolution':
       case 'embed':
-      case 'innerProduct':
         return [operation.weights, operation.bias];
       case 'batchNorm':
         return [operation.mean, operation.variance, operation.factor];

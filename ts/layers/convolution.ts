@@ -4,7 +4,7 @@ import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import { Composition, type Part } from './compose.ts';
 import { ANY, type Built, type LayerContext, type Layers } from './layer.ts';
-import type { Operation, Pair, ParameterId } from './operation.ts';
+import { type Operation, type Pair, type ParameterId, unfused } from './operation.ts';
 import { type AroundChannels, columnsOf, type SpatialWindow, spatialWindow } from './spatial-window.ts';
 
 export const convolutionLayers: Layers = {
@@ -201,7 +201,7 @@ function planar(kind: 'convolution' | 'deconvolution', layer: Layer, bias: Param
     dilation: pairOf(layer.dilation, 1),
     group: layer.group,
   };
-  return kind === 'convolution' ? { kind, ...fields, affine: [], relu: null } : { kind, ...fields };
+  return kind === 'convolution' ? { kind, ...fields, affine: [], ...unfused } : { kind, ...fields };
 }
 
 /** The last two elements of a list, filled up with `missing`. */

@@ -8,6 +8,7 @@ import { withDefaults } from '../caffe/net-parameter.ts';
 import { Composition, type Part } from './compose.ts';
 import { hostFunction } from './host-function.ts';
 import { type Built, checkTop, type LayerContext, type Layers } from './layer.ts';
+import { unfused } from './operation.ts';
 import { columnsOf, spatialWindow } from './spatial-window.ts';
 import { planesOf } from './window.ts';
 
@@ -122,7 +123,7 @@ function deformableConvolution(context: LayerContext): Built {
         pad: [0, 0],
         dilation: [1, 1],
         group: p.group,
-        relu: null,
+        ...unfused,
         affine: [],
       },
       [made.reshape(all, [items, channels * taps, height, width])],

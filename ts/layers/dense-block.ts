@@ -7,7 +7,7 @@ import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import { Composition, type Part } from './compose.ts';
 import { type Built, checkTop, type LayerContext, type Layers } from './layer.ts';
-import type { AffineStep, ParameterId } from './operation.ts';
+import { type AffineStep, type ParameterId, unfused } from './operation.ts';
 import { planesOf } from './window.ts';
 
 export const denseBlockLayers: Layers = {
@@ -92,7 +92,7 @@ function denseBlock(context: LayerContext): Built {
         pad: [(size - 1) / 2, (size - 1) / 2],
         dilation: [1, 1],
         group: 1,
-        relu: null,
+        ...unfused,
         affine: [],
       },
       [x],

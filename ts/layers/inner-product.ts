@@ -7,7 +7,7 @@ import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import { Composition, type Part } from './compose.ts';
 import { type Built, canonicalAxis, type LayerContext, type Layers } from './layer.ts';
-import type { ParameterId } from './operation.ts';
+import { type ParameterId, unfused } from './operation.ts';
 import { lengthsOfRows, unitRows } from './unit-length.ts';
 
 export const innerProductLayers: Layers = {
@@ -54,7 +54,7 @@ function innerProduct(context: LayerContext): Built {
       axis,
       numOutput: outputs,
       transpose: p.transpose,
-      relu: null,
+      ...unfused,
     },
     tops: [top],
   };
@@ -146,7 +146,7 @@ function productOfUnits(
               axis,
               numOutput: outputs,
               transpose: false,
-              relu: null,
+              ...unfused,
             },
             [x],
             top,

@@ -63,6 +63,20 @@ export type AffineStep =
     }
   | { readonly kind: 'scale'; readonly gamma: ParameterId | null; readonly beta: ParameterId | null };
 
+/** Of a convolution or an inner product: no function stands behind it as its last step. */
+export const unfused = { relu: null, clip: null, slopes: null } as const;
+
+/** Whether a function stands behind an operation as its last step. */
+export const isActivated = ({
+  relu,
+  clip = null,
+  slopes = null,
+}: {
+  readonly relu: FusedRelu | null;
+  readonly clip?: number | null;
+  readonly slopes?: ParameterId | null;
+}): boolean => relu !== null || clip !== null || slopes !== null;
+
 /**
  * The operation of a node: a kind of operations/schema.ts, whose parameters are the net's own blobs before
  * folding. Inputs and outputs are positional; parameters are named.

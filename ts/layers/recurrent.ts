@@ -6,7 +6,7 @@ import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import { Composition, type Part } from './compose.ts';
 import { type Built, canonicalAxis, type LayerContext, type Layers } from './layer.ts';
-import type { ParameterId } from './operation.ts';
+import { type ParameterId, unfused } from './operation.ts';
 
 export const recurrentLayers: Layers = {
   LSTM: { build: lstm, bottoms: [2, 5], tops: [1, 3] },
@@ -97,7 +97,7 @@ function unroll(context: LayerContext, gates: number, states: number): Unrolled 
         axis,
         numOutput: outputs,
         transpose: false,
-        relu: null,
+        ...unfused,
       },
       [part],
       [...part.shape.slice(0, axis), outputs],
@@ -148,7 +148,7 @@ export function continued(layer: Composition, before: Part, cont: Part, isFirst:
 
 /** A product over the values after the second axis, for all steps or for one. */
 export const inner = (weights: ParameterId, bias: ParameterId | null, numOutput: number) =>
-  ({ kind: 'innerProduct', weights, bias, axis: 2, numOutput, transpose: false, relu: null }) as const;
+  ({ kind: 'innerProduct', weights, bias, axis: 2, numOutput, transpose: false, ...unfused }) as const;
 
 /** lstm_layer.cpp: gates i, f, o, g. */
 function lstm(context: LayerContext): Built {

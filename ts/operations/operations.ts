@@ -51,6 +51,10 @@ export interface Convolution {
   readonly group: number;
   /** A ReLU behind it. */
   readonly relu: FusedRelu | null;
+  /** A Clip to [0, this] behind it, in the place of a ReLU: ReLU6 clips to 6. */
+  readonly clip: number | null;
+  /** A PReLU behind it, in the place of a ReLU: its slopes below 0. [num_output], or [1] */
+  readonly slopes: ProgramParameterId | null;
 }
 
 /**
@@ -72,6 +76,10 @@ export interface InnerProduct {
   readonly transpose: boolean;
   /** A ReLU behind it. */
   readonly relu: FusedRelu | null;
+  /** A Clip to [0, this] behind it, in the place of a ReLU: ReLU6 clips to 6. */
+  readonly clip: number | null;
+  /** A PReLU behind it, in the place of a ReLU: its slopes below 0. [num_output], or [1] */
+  readonly slopes: ProgramParameterId | null;
 }
 
 /**

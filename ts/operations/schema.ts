@@ -32,6 +32,14 @@ const around = {
   inner: integer(0, 1, 'The product of the dimensions behind it.'),
 };
 
+/** What may stand in the place of a ReLU as the last step of a forward pass; at most one of the three is there. */
+const fusedActivations = {
+  clip: optional(number(0, 'A Clip to [0, this] behind it, in the place of a ReLU: ReLU6 clips to 6.')),
+  slopes: optional(
+    statistics('[num_output], or [1]', 'A PReLU behind it, in the place of a ReLU: its slopes below 0.'),
+  ),
+};
+
 const hasRelu = (of: { readonly relu: object | null }) => of.relu !== null;
 
 /** Where the output has the input's sign, the output alone is read. */
@@ -80,6 +88,7 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
       dilation: pair(1, "From one of the window's places to the next."),
       group: integer(1, 1, 'Channels are cut into so many groups, each with its share of the outputs.'),
       relu,
+      ...fusedActivations,
     },
     gradient: (of, { parameters: [weights = false] }) => ({ inputs: [weights], outputs: [hasRelu(of)] }),
   },
@@ -95,6 +104,7 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
       numOutput: integer(1, 1, 'N.'),
       transpose: boolean(false, 'The weights are [K, N].'),
       relu,
+      ...fusedActivations,
     },
     gradient: (of, { parameters: [weights = false] }) => ({ inputs: [weights], outputs: [hasRelu(of)] }),
   },

@@ -4,7 +4,14 @@ import { optional, options, required, signature } from '../base/options.ts';
 import { type Graph, graph } from '../graph/graph.ts';
 import { moveCrops } from './move-crops.ts';
 import { moveStrides } from './move-strides.ts';
-import { dropIdentity, foldAffine, fuseRelu, fuseResidual, removeUnused } from './simplify.ts';
+import {
+  dropIdentity,
+  foldAffine,
+  fuseActivation,
+  fuseRelu,
+  fuseResidual,
+  removeUnused,
+} from './simplify.ts';
 
 export interface Pass {
   readonly name: string;
@@ -41,8 +48,17 @@ export const passes: readonly Pass[] = [
   },
   { name: 'fuse-residual', reason: 'before ReLU, which comes after the sum', run: fuseResidual },
   { name: 'fuse-relu', reason: 'completes convolution → sum → ReLU', run: fuseRelu },
+  {
+    name: 'fuse-activation',
+    reason: 'beside fuse-relu, and without it for devices that fuse nothing but ReLU',
+    run: fuseActivation,
+  },
   { name: 'move-strides', reason: 'last: it moves whole fused convolutions', run: moveStrides },
 ];
+
+/** Names of all passes but one. */
+export const passesApartFrom = (pass: string): string[] =>
+  passes.map(({ name }) => name).filter((name) => name !== pass);
 
 const RUN_PASSES = signature('runPasses', {
   graph: required(graph, 'A graph, as graphFromCaffe makes it.'),

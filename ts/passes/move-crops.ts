@@ -4,6 +4,7 @@
  * crop. Before it, the convolution includes them.
  */
 import type { Graph, Node, ValueId } from '../graph/graph.ts';
+import type { Operation } from '../layers/operation.ts';
 import { isPrivate, type Uses, usesOf } from './rewrite.ts';
 
 export function moveCrops(graph: Graph): Graph {
@@ -31,8 +32,9 @@ export function moveCrops(graph: Graph): Graph {
   return { ...graph, values, nodes: [...nodes] };
 }
 
-const isAlike = ({ operation: { kind }, inputs }: Node) =>
-  (kind === 'affine' || kind === 'relu') && inputs.length === 1;
+const ALIKE: readonly Operation['kind'][] = ['affine', 'relu', 'clip', 'prelu'];
+
+const isAlike = ({ operation: { kind }, inputs }: Node) => ALIKE.includes(kind) && inputs.length === 1;
 
 /** Whether it crops pixels, not channels, of a convolution's result that has no other reader. */
 function isOfConvolution({ operation, inputs, outputs }: Node, uses: Uses, { values }: Graph): boolean {

@@ -2,7 +2,8 @@
  * The passes that remove nodes: those that compute nothing, those that nothing needs, and those that a convolution can
  * include.
  */
-import type { Graph, ValueId } from '../graph/graph.ts';
+import type { Graph, Node, ValueId } from '../graph/graph.ts';
+import { isActivated, type Operation } from '../layers/operation.ts';
 import { isPrivate, mergePairs } from './rewrite.ts';
 
 /** Maps each value that an identity makes to the value that it was made from. */
@@ -46,7 +47,7 @@ export function foldAffine(graph: Graph): Graph {
     const { operation } = before;
     if (
       (operation.kind !== 'convolution' && operation.kind !== 'affine') ||
-      operation.relu !== null ||
+      isActivated(operation) ||
       before.inputs.length > 1
     )
       return null;
@@ -79,7 +80,7 @@ export function fuseResidual(graph: Graph): Graph {
       const maker = uses.maker.get(id);
       return (
         maker?.operation.kind === 'convolution' &&
-        maker.operation.relu === null &&
+        !isActivated(maker.operation) &&
         maker.inputs.length === 1 &&
         isPrivate(uses, id)
       );
@@ -109,7 +110,7 @@ export function fuseRelu(graph: Graph): Graph {
     const before = uses.maker.get(node.inputs[0]!);
     if (before === undefined || !isPrivate(uses, node.inputs[0]!)) return null;
     const { operation } = before;
-    if (!('relu' in operation) || operation.relu !== null) return null;
+    if (!('relu' in operation) || isActivated(operation)) return null;
     const relu = { negativeSlope: node.operation.negativeSlope };
     return {
       absorbed: before,
@@ -121,4 +122,38 @@ export function fuseRelu(graph: Graph): Graph {
       },
     };
   });
+}
+
+type Fusing = Extract<Operation, { kind: 'convolution' | 'innerProduct' }>;
+
+/** Clip from 0 on, as ReLU6 is, and PReLU become the last step of a convolution or an inner product. */
+export function fuseActivation(graph: Graph): Graph {
+  return mergePairs(graph, (node, uses) => {
+    const before = uses.maker.get(node.inputs[0]!);
+    if (before === undefined || !isPrivate(uses, node.inputs[0]!)) return null;
+    const { operation } = before;
+    if (operation.kind !== 'convolution' && operation.kind !== 'innerProduct') return null;
+    if (isActivated(operation)) return null;
+    const activation = activationOf(node, operation);
+    if (activation === null) return null;
+    return {
+      absorbed: before,
+      merged: {
+        ...before,
+        operation: { ...operation, ...activation },
+        outputs: node.outputs,
+        layers: [...before.layers, ...node.layers],
+      },
+    };
+  });
+}
+
+/** Null: not one that the operation takes. */
+function activationOf({ operation }: Node, before: Fusing): Pick<Partial<Fusing>, 'clip' | 'slopes'> | null {
+  if (operation.kind === 'clip')
+    return operation.min === 0 && operation.max > 0 ? { clip: operation.max } : null;
+  if (operation.kind !== 'prelu') return null;
+  // Its slopes are those of axis 1, which is not that of all inner products' outputs.
+  const isOfOutputs = before.kind === 'convolution' || before.axis === 1 || operation.channelShared;
+  return isOfOutputs ? { slopes: operation.slope } : null;
 }

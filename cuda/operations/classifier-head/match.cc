@@ -35,7 +35,7 @@ std::vector<ClassifierHeadMatch> findClassifierHeads(const Program& program, con
     const int second = onlyReader(program, program.operations[i].outputs[0]);
     if (second < 0) continue;
     const auto* product = program.operations[second].attributes.as<InnerProduct>();
-    if (!product || product->axis != 1 || product->relu) continue;
+    if (!product || product->axis != 1 || product->relu || product->clip || product->slopes) continue;
     // The program may also output the scores, because the step writes them anyway.
     const TensorId scores = program.operations[second].outputs[0];
     for (size_t k = second + 1; k < program.operations.size(); ++k) {

@@ -13,6 +13,7 @@ inline void check(const InnerProduct& innerProduct, const Subject& of) {
   of.count("outputs[0]", of.output(0), product({product({x.begin(), axis}), innerProduct.numOutput}));
   of.parameter("weights", innerProduct.weights, product({product({axis, x.end()}), innerProduct.numOutput}));
   of.parameter("bias", innerProduct.bias, innerProduct.numOutput);
+  of.activation(innerProduct, innerProduct.numOutput);
 }
 
 inline void check(const MatrixProduct& op, const Subject& of) {

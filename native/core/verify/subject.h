@@ -75,6 +75,14 @@ class Subject {
   void parameter(const char* field, const std::optional<ParameterId>& id, int64_t expected) const {
     if (id) count(field, program.parameters[*id].shape, expected);
   }
+  // At most one function stands behind an operation of so many outputs as its last step.
+  template <class T>
+  void activation(const T& of, int64_t outputs) const {
+    expect(of.relu.has_value() + of.clip.has_value() + of.slopes.has_value() <= 1,
+           "only one of relu, clip and slopes may be there");
+    expect(!of.clip || *of.clip > 0, "clip must be above 0");
+    if (of.slopes && elementCount(program.parameters[*of.slopes].shape) != 1) parameter("slopes", of.slopes, outputs);
+  }
   void isMutable(const char* field, ParameterId id) const {
     if (!program.parameters[id].isMutable) fail(std::string(field) + " is written, its parameter must be mutable");
   }

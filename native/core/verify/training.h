@@ -128,6 +128,8 @@ inline void check(const Gradient& gradient, const Subject& of) {
       hasStatistics = !isBatch || forward.outputs.size() >= 3;
       takesSums = isBatch && (!attributes.relu || forward.inputs.size() == 2);
     }
+    if constexpr (std::is_same_v<T, Convolution> || std::is_same_v<T, InnerProduct>)
+      of.expect(!attributes.clip && !attributes.slopes, "what a clip or slopes are fused into has no gradient");
     T::visitFields(attributes, [&](Field field, const auto& value) {
       using Value = std::decay_t<decltype(value)>;
       if constexpr (std::is_same_v<Value, ParameterId> || std::is_same_v<Value, std::optional<ParameterId>>) {

@@ -16,13 +16,14 @@ inline void check(const Convolution& convolution, const Subject& of) {
   const Shape& x = of.input(0);
   const Shape& y = of.output(0);
   of.expect(x.size() == 4 && y.size() == 4, "inputs and outputs must be N×C×H×W");
-  const auto& [weights, bias, kernel, stride, pad, dilation, group, relu] = convolution;
+  const auto& [weights, bias, kernel, stride, pad, dilation, group, relu, clip, slopes] = convolution;
   of.expect(x[1] % group == 0 && y[1] % group == 0, "group must divide the channels of inputs and outputs");
   of.shape("outputs", 0, y,
            {x[0], y[1], windows(x[2], kernel.height, stride.height, pad.height, dilation.height),
             windows(x[3], kernel.width, stride.width, pad.width, dilation.width)});
   of.parameter("weights", weights, product({y[1], x[1] / group, kernel.height, kernel.width}));
   of.parameter("bias", bias, y[1]);
+  of.activation(convolution, y[1]);
   if (of.inputs() > 1) of.shape("inputs", 1, of.input(1), y);
 }
 

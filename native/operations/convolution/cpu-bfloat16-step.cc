@@ -10,16 +10,20 @@ void addCall(StepBuilder& step, const Convolution& convolution, const Bfloat16Co
              const Place& source, const std::string& name) {
   const Layout layout = bfloat16Layout(step.outputShape(0));
   const Place weights = packedBy(step, algorithm, convolution.weights, "bfloat16 " + name);
-  const Place bias = convolution.bias ? biasInBlocks(step, *convolution.bias, step.outputShape(0)[1]) : Place{};
+  const Place bias = convolution.bias ? parameterInBlocks(step, *convolution.bias, step.outputShape(0)[1]) : Place{};
   const bool hasResidual = step.operation().inputs.size() > 1;
   const Place residual = hasResidual ? step.read(1, layout) : Place{};
   const Place result =
       hasResidual && step.mayOverwriteResidual(residual) ? step.share(0, residual, layout) : step.write(0, layout);
-  step.call({source, weights, bias, residual, result, step.scratch(algorithm.scratchBytes())},
-            [algorithm, pool = step.pool()](const std::vector<void*>& at) -> Work {
-              const Bfloat16Operands operands{at[0], at[1], static_cast<float*>(at[2]), at[3], at[4], at[5]};
-              return [algorithm, operands, pool] { algorithm.run(*pool, operands); };
-            });
+  const FusedActivation activation(convolution);
+  step.call(
+      {source, weights, bias, residual, result, step.scratch(algorithm.scratchBytes()),
+       slopesInBlocks(step, activation, step.outputShape(0)[1])},
+      [algorithm, activation, pool = step.pool()](const std::vector<void*>& at) -> Work {
+        const Bfloat16Operands operands{
+            at[0], at[1], static_cast<float*>(at[2]), at[3], at[4], at[5], activation.bind(static_cast<float*>(at[6]))};
+        return [algorithm, operands, pool] { algorithm.run(*pool, operands); };
+      });
   step.describe(std::string("bfloat16 direct ") + algorithm.instructionSet());
 }
 
@@ -32,11 +36,11 @@ bool addBfloat16Convolution(StepBuilder& step, const Convolution& convolution) {
   if (!kernels || !Bfloat16Convolution::suits(filter)) return false;
   if (step.program().parameters[convolution.weights].isMutable) return false;
   if (in[1] > kMostPlainChannels) {
-    const Bfloat16Convolution algorithm(*kernels, filter, in[0], {false, convolution.relu});
+    const Bfloat16Convolution algorithm(*kernels, filter, in[0], false);
     addCall(step, convolution, algorithm, step.read(0, bfloat16Layout(in)), filter.name());
     return true;
   }
-  const Bfloat16Convolution algorithm(*kernels, convolution, in, out, {false, convolution.relu});
+  const Bfloat16Convolution algorithm(*kernels, convolution, in, out);
   const ChannelPairs pairs = Bfloat16Convolution::pairsOf(convolution, in, out);
   const Place image = step.readPlain(0), words = step.temporary(plainLayout({pairs.words()}));
   step.call({image, words}, [pairs, pool = step.pool()](const std::vector<void*>& at) -> Work {

@@ -19,18 +19,18 @@ Filter ofPairs(const Convolution& convolution, const Shape& in, const Shape& out
 }  // namespace
 
 Bfloat16Convolution::Bfloat16Convolution(const Bfloat16Kernels& kernels, const Filter& filter, int64_t images,
-                                         const Result& result)
+                                         bool isFloat)
     : kernels_(&kernels),
       filter_(filter),
-      result_(result),
+      isFloat_(isFloat),
       isPlain_(false),
       tiling_(filter, images, false, kPairedChannels, false, kernels.mostPixels, kernels.mostBlocks) {}
 
 Bfloat16Convolution::Bfloat16Convolution(const Bfloat16Kernels& kernels, const Convolution& convolution,
-                                         const Shape& in, const Shape& out, const Result& result)
+                                         const Shape& in, const Shape& out)
     : kernels_(&kernels),
       filter_(convolution, in, out),
-      result_(result),
+      isFloat_(false),
       isPlain_(true),
       tiling_(ofPairs(convolution, in, out), in[0], true, 1, false, kernels.mostPixels, kernels.mostBlocks) {}
 
@@ -57,17 +57,16 @@ void Bfloat16Convolution::run(ThreadPool& pool, const Bfloat16Operands& operands
   const auto* source = static_cast<const uint32_t*>(tiling_.isPadded() ? operands.scratch : operands.source);
   const auto* weights = static_cast<const uint32_t*>(operands.weights);
   const auto& functions = kernels_->tiles[static_cast<int>(tiling_.form())];
-  const int64_t bytes = result_.isFloat ? sizeof(float) : sizeof(uint16_t);
+  const int64_t bytes = isFloat_ ? sizeof(float) : sizeof(uint16_t);
   Bfloat16TileArguments all{};
-  all.isFloat = result_.isFloat;
-  all.relu = result_.relu.has_value();
-  all.slope = result_.relu ? result_.relu->negativeSlope : 0;
+  all.isFloat = isFloat_;
   tiling_.run(pool, all, [&](const TilePlace& place, Bfloat16TileArguments& tile) {
     tile.source = source + place.source;
     tile.weights = weights + place.weights;
     tile.ahead = weights + place.ahead;
     tile.aheadStep = place.aheadStep;
     tile.bias = operands.bias ? operands.bias + place.channel : nullptr;
+    tile.activation = operands.activation.from(place.channel);
     tile.residual = operands.residual ? static_cast<const char*>(operands.residual) + place.result * bytes : nullptr;
     tile.result = static_cast<char*>(operands.result) + place.result * bytes;
     const FlushedDenormals mode;

@@ -14,21 +14,18 @@ struct Bfloat16Operands {
   const void* residual;  // as the result, added before the ReLU; null: none. May be the result
   void* result;
   void* scratch;
+  TileActivation activation;
 };
 
 class Bfloat16Convolution {
  public:
-  struct Result {
-    bool isFloat;  // float32 in blocks, as is the residual
-    std::optional<FusedRelu> relu;
-  };
   // Groups are whole blocks. The others are computed in float32.
   static bool suits(const Filter& filter) { return filter.group == 1 || filter.hasWholeBlocks(); }
-  // Of a source in blocks.
-  Bfloat16Convolution(const Bfloat16Kernels& kernels, const Filter& filter, int64_t images, const Result& result);
+  // Of a source in blocks. `isFloat`: the result is float32 in blocks, as is the residual.
+  Bfloat16Convolution(const Bfloat16Kernels& kernels, const Filter& filter, int64_t images, bool isFloat);
   // Of one of few channels, which `pairsOf` makes words of.
-  Bfloat16Convolution(const Bfloat16Kernels& kernels, const Convolution& convolution, const Shape& in, const Shape& out,
-                      const Result& result);
+  Bfloat16Convolution(const Bfloat16Kernels& kernels, const Convolution& convolution, const Shape& in,
+                      const Shape& out);
   static ChannelPairs pairsOf(const Convolution& convolution, const Shape& in, const Shape& out);
 
   const char* instructionSet() const { return kernels_->name; }
@@ -41,8 +38,7 @@ class Bfloat16Convolution {
  private:
   const Bfloat16Kernels* kernels_;
   Filter filter_;
-  Result result_;
-  bool isPlain_;
+  bool isFloat_, isPlain_;
   Tiling tiling_;
 };
 

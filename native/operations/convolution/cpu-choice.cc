@@ -82,8 +82,9 @@ std::string keyOf(const std::string& kernels, int threads, const Convolution& co
   return kernels + " threads " + std::to_string(threads) + " " + list({in[0], in[1], in[2], in[3]}) + " to " +
          list({out[1], out[2], out[3]}) + " kernel " + pair(convolution.kernel) + " stride " +
          pair(convolution.stride) + " pad " + pair(convolution.pad) + " dilation " + pair(convolution.dilation) +
-         (convolution.bias ? " bias" : "") + (hasResidual ? " residual" : "") + (convolution.relu ? " relu" : "") +
-         (areCached ? " cached" : "") + others;
+         (convolution.bias ? " bias" : "") + (hasResidual ? " residual" : "") +
+         (convolution.relu || convolution.clip || convolution.slopes ? " relu" : "") + (areCached ? " cached" : "") +
+         others;
 }
 
 // Memory of one problem, and the time of what computes it there.

@@ -79,8 +79,9 @@ bool addDepthwisePointwise(StepBuilder& step, const Convolution& pointwise) {
     return packedBy(step, algorithm, of.weights, filter.name() + form);
   };
   const auto biasOf = [&](const Convolution& of, const Operation& at) {
-    return of.bias ? biasInBlocks(step, *of.bias, step.shape(at.outputs[0])[1]) : Place{};
+    return of.bias ? parameterInBlocks(step, *of.bias, step.shape(at.outputs[0])[1]) : Place{};
   };
+  const FusedActivation first(depthwise), second(pointwise);
   Place residual;
   const bool hasResidual = step.operation().inputs.size() > 1;
   if (hasResidual) residual = step.read(1, layout);
@@ -89,23 +90,23 @@ bool addDepthwisePointwise(StepBuilder& step, const Convolution& pointwise) {
   const Place result = isOver ? step.share(0, residual, layout) : step.write(0, layout);
   step.call({source, weightsOf(algorithm.depthwise(), depthwise, operation, ", narrow"), biasOf(depthwise, operation),
              weightsOf(algorithm.pointwise(), pointwise, step.operation(), ""), biasOf(pointwise, step.operation()),
-             residual, result, step.scratch(algorithm.scratchBytes(step.pool()->threads()))},
-            [algorithm, first = depthwise.relu, second = pointwise.relu,
+             residual, result, step.scratch(algorithm.scratchBytes(step.pool()->threads())),
+             slopesInBlocks(step, first, step.shape(operation.outputs[0])[1]),
+             slopesInBlocks(step, second, step.outputShape(0)[1])},
+            [algorithm, first, second,
              inTurn = WeightsInTurn(step, algorithm.pointwise().weightsFloats(),
                                     std::vector<int64_t>(step.pool()->threads(), 0)),
              pool = step.pool()](const std::vector<void*>& at) -> Work {
               const auto floats = [&](size_t i) { return static_cast<float*>(at[i]); };
-              const auto slope = [](const std::optional<FusedRelu>& relu) { return relu ? relu->negativeSlope : 0; };
-              const ConvolutionOperands depthwise{floats(0), floats(1), floats(2),         nullptr,
-                                                  nullptr,   nullptr,   first.has_value(), slope(first)},
+              const ConvolutionOperands depthwise{
+                  floats(0), floats(1), floats(2), nullptr, nullptr, nullptr, first.bind(floats(8))},
                   pointwise{nullptr,
                             floats(3),
                             floats(4),
                             floats(5),
                             floats(6),
                             floats(7),
-                            second.has_value(),
-                            slope(second),
+                            second.bind(floats(9)),
                             inTurn.bind(floats(3))};
               return [=] { algorithm.run(*pool, depthwise, pointwise); };
             });

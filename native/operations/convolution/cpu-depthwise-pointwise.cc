@@ -117,8 +117,6 @@ void DepthwisePointwise::multiply(const ConvolutionOperands& operands, const Ban
   tile.resultPixelStride = kLanes;
   tile.firstLane = 0;
   tile.endLane = static_cast<int>(lanes);
-  tile.relu = operands.relu;
-  tile.slope = operands.slope;
   // The tiles' shares of what is fetched, one behind the other.
   const int64_t share = ahead ? ceiling(ahead->planes * ahead->floats, tiles * groups_) : weights / tiles;
   const float* next = ahead ? ahead->first : operands.weights + weights;

@@ -39,8 +39,6 @@ void DirectConvolution::run(ThreadPool& pool, const ConvolutionOperands& operand
   const float* source = tiling_.isPadded() ? operands.scratch : operands.source;
   const auto& functions = kernels_->tiles[static_cast<int>(tiling_.form())];
   TileArguments all{};
-  all.relu = operands.relu;
-  all.slope = operands.slope;
   tiling_.run(pool, all, [&](const TilePlace& place, TileArguments& tile) {
     tile.source = source + place.source;
     placeTile(tile, operands, place.weights, place.channel, place.result);

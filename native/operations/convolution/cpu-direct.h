@@ -13,18 +13,18 @@ struct ConvolutionOperands {
   const float* residual;  // added before the ReLU; null: none. May be the result
   float* result;
   float* scratch;
-  bool relu;
-  float slope;
+  TileActivation activation;
   const Upcoming* upcoming = nullptr;  // null: nothing is fetched of it
 };
 
-// Where a tile of these operands finds its weights, its first channel's bias, and its first value of the result.
+// Where a tile of these operands finds its weights, its first channel's bias and slope, and its first value of the result.
 inline void placeTile(TileArguments& tile, const ConvolutionOperands& operands, int64_t weights, int64_t channel,
                       int64_t result) {
   tile.weights = operands.weights + weights;
   tile.bias = operands.bias ? operands.bias + channel : nullptr;
   tile.residual = operands.residual ? operands.residual + result : nullptr;
   tile.result = operands.result + result;
+  tile.activation = operands.activation.from(channel);
 }
 
 // A source of so few channels is not blocked.

@@ -47,8 +47,7 @@ void addDataCall(StepBuilder& step, const Algorithm& algorithm, const PlaceIn& f
   step.call({source, weights, result, step.scratch(algorithm.scratchBytes(step.pool()->threads()))},
             [algorithm, pool = step.pool()](const std::vector<void*>& at) -> Work {
               const auto floats = [&](size_t i) { return static_cast<float*>(at[i]); };
-              const ConvolutionOperands operands{floats(0), floats(1), nullptr, nullptr,
-                                                 floats(2), floats(3), false,   0};
+              const ConvolutionOperands operands{floats(0), floats(1), nullptr, nullptr, floats(2), floats(3), {}};
               return [algorithm, operands, pool] { algorithm.run(*pool, operands); };
             });
 }

@@ -122,7 +122,7 @@ bool Int16Convolution::run(ThreadPool& pool, const Int16Operands& operands) cons
   const Int8TileType type = typeOf(types_.result);
   const auto& functions = kernels_->tiles[static_cast<int>(tiling_.form())];
   Int8TileArguments all{};
-  all.relu = types_.relu;
+  all.activation = finishedBy(types_.activation, type);
   all.finish = kernels_->finish[static_cast<int>(type)][static_cast<int>(Int8TileType::none)];
   tiling_.run(pool, all, [&](const TilePlace& place, Int8TileArguments& tile) {
     tile.source = source + place.source;
@@ -131,6 +131,7 @@ bool Int16Convolution::run(ThreadPool& pool, const Int16Operands& operands) cons
     tile.aheadStep = place.aheadStep * kBytesOfWord;
     tile.factor = factors + place.image * channels() + place.channel;
     tile.offset = operands.offset ? operands.offset + place.channel : kNoOffset;
+    if (operands.slopes) tile.activation.slopes = operands.slopes + place.channel;
     tile.result = static_cast<char*>(operands.result) + place.result * bytesOf(type);
     functions[place.blocks - 1][place.pixels - 1](tile);
   });

@@ -14,6 +14,7 @@ struct Int16Operands {
   const float* offset;  // of whole blocks, in the result's units; null: 0
   void* result;
   void* scratch;
+  const float* slopes;  // of whole blocks; null: none
 };
 
 class Int16Convolution {
@@ -22,7 +23,7 @@ class Int16Convolution {
     Layout result;
     std::vector<float> ranges;  // of each output's weights
     float perUnit;              // levels of the result to 1
-    bool relu;
+    TileActivation activation;  // in the result's units, without slopes
   };
   // Columns are read two by two, so that those of neighbouring results must be two apart.
   static bool suits(const Convolution& convolution, const Shape& in) {

@@ -1,6 +1,5 @@
 // Convolutions on 8-bit integers by oneDNN, sums in 32 bits; between them activations stay int8, channels last.
 // https://oneapi-src.github.io/oneDNN/v2.6/dev_guide_int8_computations.html
-#include "native/cpu/fused-relu.h"
 #include "native/operations/convolution/cpu-steps.h"
 
 namespace resnode::cpu {
@@ -23,7 +22,9 @@ float weightLevels(Type source) {
 bool addInt8Convolution(StepBuilder& step, const Convolution& convolution) {
   const PlanState& state = step.state();
   const Operation& operation = step.operation();
-  if (step.isDifferentiated() || !isInt8Convolution(step.program(), operation, state.quantization, false)) return false;
+  if (convolution.slopes || step.isDifferentiated() ||
+      !isInt8Convolution(step.program(), operation, state.quantization, false))
+    return false;
   const Shape &in = step.inputShape(0), &out = step.outputShape(0);
   const Quantized& source = state.quantized[operation.inputs[0]];
   const Quantized& result = state.quantized[operation.outputs[0]];
@@ -48,7 +49,9 @@ bool addInt8Convolution(StepBuilder& step, const Convolution& convolution) {
     else operations.append_sum(1.f);
   }
   if (isMade) {
-    appendRelu(operations, convolution.relu);  // 8 bits have no not-a-number to keep
+    // 8 bits have no not-a-number to keep. oneDNN's functions make 0 of it, so that others take addActivationOver().
+    if (convolution.relu) operations.append_eltwise(1.f, dnnl::algorithm::eltwise_relu, 0.f, 0.f);
+    if (convolution.clip) operations.append_eltwise(1.f, dnnl::algorithm::eltwise_clip, 0.f, *convolution.clip);
     operations.append_eltwise(1.f, dnnl::algorithm::eltwise_linear, 1 / result.scale, 0.f);
   }
   dnnl::primitive_attr attr = attributes(operations);
@@ -93,7 +96,7 @@ bool addInt8Convolution(StepBuilder& step, const Convolution& convolution) {
   arguments.push_back({DNNL_ARG_DST, output, target});
   arguments.push_back(step.scratchOf(primitive));
   step.call(ConvolutionForward(primitive), std::move(arguments));
-  if (!isMade) addReluOver(step, convolution.relu, output, target);
+  if (!isMade) addActivationOver(step, FusedActivation(convolution), output, target);
   step.describe(std::string("int8 ") + primitive.impl_info_str());
   return true;
 }

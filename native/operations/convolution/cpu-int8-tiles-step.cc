@@ -22,10 +22,13 @@ Place offsetIn(StepBuilder& step, ParameterId bias, int64_t outputs, float perUn
 
 // Adds the call of either algorithm.
 template <class Algorithm>
-void addCall(StepBuilder& step, const Algorithm& algorithm, std::vector<Place> places, size_t scratchBytes) {
+void addCall(StepBuilder& step, const Convolution& convolution, const Algorithm& algorithm, std::vector<Place> places,
+             size_t scratchBytes) {
   places.push_back(step.scratch(scratchBytes));
+  places.push_back(slopesInBlocks(step, FusedActivation(convolution), step.outputShape(0)[1]));
   step.call(std::move(places), [algorithm, pool = step.pool()](const std::vector<void*>& at) -> Work {
-    const Int8Operands operands{at[0], at[1], static_cast<float*>(at[2]), at[3], at[4], at[5]};
+    const Int8Operands operands{at[0], at[1], static_cast<float*>(at[2]), at[3],
+                                at[4], at[5], static_cast<float*>(at[6])};
     return [algorithm, operands, pool] { algorithm.run(*pool, operands); };
   });
 }
@@ -46,7 +49,7 @@ Contest contestOf(ThreadPool& pool, const Int8Winograd& winograd, const Int8Conv
   };
   const auto by = [&pool, winograd](void (Int8Winograd::*run)(ThreadPool&, const Int8Operands&) const) {
     return [&pool, winograd, run](const Contest::Memory& at) {
-      (winograd.*run)(pool, {at.source, at.weights, at.bias, at.residual, at.result, at.scratch});
+      (winograd.*run)(pool, {at.source, at.weights, at.bias, at.residual, at.result, at.scratch, at.bias});
     };
   };
   return {{bytes(types.source, in), sizeof(float) * static_cast<size_t>(winograd.weightsFloats()),
@@ -88,7 +91,7 @@ bool addInt8Tiles(StepBuilder& step, const Convolution& convolution) {
   Int8Convolution::Types types;
   types.source = withType(blockedLayout(in), valueType(source));
   types.result = isMade ? withType(blockedLayout(out), valueType(result)) : blockedLayout(out);
-  types.relu = convolution.relu.has_value();
+  types.activation = FusedActivation(convolution).bind(nullptr, perUnit);
   for (float range : state.quantization.parameters[convolution.weights]) {
     const float scale = range > 0 ? range / kInt8WeightLevels : 1.f;
     types.toInteger.push_back(1 / scale);
@@ -109,14 +112,15 @@ bool addInt8Tiles(StepBuilder& step, const Convolution& convolution) {
   if (takesWinograd(step, convolution, types)) {
     const Int8Winograd winograd(kernels, *step.kernels(), convolution, in, out, types);
     const Place weights = packedBy(step, winograd, convolution.weights, nameOf(types, kWinograd));
-    addCall(step, winograd, {from, weights, offset, added, to}, winograd.scratchBytes(step.pool()->threads()));
+    addCall(step, convolution, winograd, {from, weights, offset, added, to},
+            winograd.scratchBytes(step.pool()->threads()));
     step.describe(std::string("int8 ") + kWinograd + " " + winograd.instructionSet());
     return true;
   }
   const Filter filter(convolution, in, out);
   const Int8Convolution direct(kernels, filter, in[0], types);
   const Place weights = packedBy(step, direct, convolution.weights, nameOf(types, filter.name()));
-  addCall(step, direct, {from, weights, offset, added, to}, direct.scratchBytes());
+  addCall(step, convolution, direct, {from, weights, offset, added, to}, direct.scratchBytes());
   step.describe(std::string("int8 direct ") + direct.instructionSet());
   return true;
 }
@@ -129,21 +133,24 @@ bool addInt16Tiles(StepBuilder& step, const Convolution& convolution) {
   const Quantized& result = state.quantized[step.operation().outputs[0]];
   const float perUnit = result.isMade ? 1 / result.scale : 1;
   const Layout layout = result.isMade ? withType(blockedLayout(out), valueType(result)) : blockedLayout(out);
+  const FusedActivation activation(convolution);
   const Int16Convolution algorithm(
       *state.int8Kernels, convolution, in, out,
-      {layout, state.quantization.parameters[convolution.weights], perUnit, convolution.relu.has_value()});
+      {layout, state.quantization.parameters[convolution.weights], perUnit, activation.bind(nullptr, perUnit)});
   const Place from = step.readPlain(0), to = step.write(0, layout);
   const Place weights = packedBy(step, algorithm, convolution.weights, "int16");
   const Place offset = convolution.bias ? offsetIn(step, *convolution.bias, out[1], perUnit) : Place{};
   const Tensor& source = step.program().tensors[step.operation().inputs[0]];
-  step.call({from, weights, offset, to, step.scratch(algorithm.scratchBytes())},
-            [algorithm, pool = step.pool(), name = source.name,
-             layer = step.operation().layer](const std::vector<void*>& at) -> Work {
-              const Int16Operands operands{static_cast<float*>(at[0]), at[1], static_cast<float*>(at[2]), at[3], at[4]};
-              return [=] {
-                if (!algorithm.run(*pool, operands)) throwNotFinite(name, layer);
-              };
-            });
+  step.call(
+      {from, weights, offset, to, step.scratch(algorithm.scratchBytes()), slopesInBlocks(step, activation, out[1])},
+      [algorithm, pool = step.pool(), name = source.name,
+       layer = step.operation().layer](const std::vector<void*>& at) -> Work {
+        const Int16Operands operands{static_cast<float*>(at[0]), at[1], static_cast<float*>(at[2]), at[3], at[4],
+                                     static_cast<float*>(at[5])};
+        return [=] {
+          if (!algorithm.run(*pool, operands)) throwNotFinite(name, layer);
+        };
+      });
   step.describe(std::string("int16 direct ") + algorithm.instructionSet());
   return true;
 }

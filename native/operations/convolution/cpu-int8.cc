@@ -18,6 +18,11 @@ Int8TileType typeOf(const Layout& layout) {
   return layout.data_type() == ValueType::u8 ? Int8TileType::uint8 : Int8TileType::int8;
 }
 
+TileActivation finishedBy(const TileActivation& activation, Int8TileType result) {
+  const bool isByCutting = result == Int8TileType::uint8 && activation.kind == ActivationKind::relu;
+  return isByCutting ? TileActivation{} : activation;
+}
+
 Int8Convolution::Int8Convolution(const Int8Kernels& kernels, const Filter& filter, int64_t images, Types types)
     : kernels_(&kernels),
       filter_(filter),
@@ -54,7 +59,7 @@ Int8TileArguments Int8Convolution::finishArguments() const {
   Int8TileArguments tile{};
   tile.endLane = kLanes;
   tile.residualFactor = types_.residualFactor;
-  tile.relu = types_.relu;
+  tile.activation = finishedBy(types_.activation, resultType());
   tile.finish = kernels_->finish[static_cast<int>(resultType())][static_cast<int>(residualType())];
   return tile;
 }
@@ -62,6 +67,7 @@ Int8TileArguments Int8Convolution::finishArguments() const {
 void Int8Convolution::placeChannels(const Int8Operands& operands, int64_t channel, Int8TileArguments* tile) const {
   tile->factor = types_.factors.data() + channel;
   tile->offset = operands.offset ? operands.offset + channel : kNoOffset;
+  if (operands.slopes) tile->activation.slopes = operands.slopes + channel;
 }
 
 void Int8Convolution::placeResult(const Int8Operands& operands, int64_t value, Int8TileArguments* tile) const {

@@ -8,6 +8,8 @@ namespace resnode::cpu {
 
 Int8TileType typeOf(const Layout& layout);
 inline int64_t bytesOf(Int8TileType type) { return type == Int8TileType::float32 ? 4 : 1; }
+// What is left of an activation to whoever makes such values: unsigned ones have a ReLU by being cut.
+TileActivation finishedBy(const TileActivation& activation, Int8TileType result);
 // Where there is no bias.
 inline constexpr float kNoOffset[2 * kLanes] = {};
 
@@ -18,6 +20,7 @@ struct Int8Operands {
   const void* residual;  // added before the ReLU; null: none. May be the result where both have as many bytes
   void* result;
   void* scratch;
+  const float* slopes;  // of whole blocks; null: none
 };
 
 class Int8Convolution {
@@ -27,7 +30,7 @@ class Int8Convolution {
     std::vector<float> toInteger;     // of each output's weights
     std::vector<float> factors;       // of each output's sums, in the result's units
     float residualFactor;
-    bool relu;
+    TileActivation activation;  // in the result's units, without slopes
   };
   // Whether tiles can read the groups: whole blocks, or words.
   static bool suits(const Filter& filter) { return filter.group == 1 || filter.groupInputs() % 4 == 0; }

@@ -140,8 +140,7 @@ void NarrowConvolution::runPiece(const Piece& piece, const ConvolutionOperands& 
   a.bias = operands.bias ? operands.bias + block * kLanes : nullptr;
   a.residual = operands.residual ? operands.residual + (result - operands.result) + piece.result : nullptr;
   a.result = result + piece.result;
-  a.relu = operands.relu;
-  a.slope = operands.slope;
+  a.activation = operands.activation.from(block * kLanes);
   kernels_->narrow[__builtin_ctzll(filter_.groupInputs())](a);
 }
 

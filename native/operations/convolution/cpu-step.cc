@@ -69,6 +69,8 @@ bool addConvolution(StepBuilder& step, const Convolution& convolution) {
                return problem.forward(kind, algorithm, attributes(operations), step.engine());
              });
   const Layout source = primitive.src_desc(), result = primitive.dst_desc();
+  const FusedActivation activation(convolution);
+  if (activation.slopes && !channelView(result)) return false;
   Place output;
   std::vector<Argument> arguments{{DNNL_ARG_SRC, step.read(0, source), source}};
   arguments.push_back({DNNL_ARG_WEIGHTS,
@@ -88,7 +90,7 @@ bool addConvolution(StepBuilder& step, const Convolution& convolution) {
   arguments.push_back({DNNL_ARG_DST, output, result});
   arguments.push_back(step.scratchOf(primitive));
   step.call(ConvolutionForward(primitive), std::move(arguments));
-  addReluOver(step, convolution.relu, output, result);
+  addActivationOver(step, activation, output, result);
   step.describe(primitive.impl_info_str());
   return true;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "native/cpu/step-builder.h"
+#include "native/operations/convolution/cpu-activation.h"
 #include "native/operations/convolution/cpu-choice.h"
 
 namespace resnode::cpu {
@@ -90,8 +91,5 @@ class WeightsInTurn {
   int64_t floats_;
   std::vector<int64_t> starts_;
 };
-
-// A bias of so many outputs, filled up with zeros to whole blocks.
-Place biasInBlocks(StepBuilder& step, ParameterId id, int64_t outputs);
 
 }  // namespace resnode::cpu

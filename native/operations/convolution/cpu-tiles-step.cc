@@ -9,18 +9,6 @@
 
 namespace resnode::cpu {
 
-Place biasInBlocks(StepBuilder& step, ParameterId id, int64_t outputs) {
-  const Place bias = step.plainParameter(id);
-  if (outputs % kLanes == 0) return bias;
-  const Place padded = step.temporary(blockedLayout({outputs}));
-  step.call({bias, padded}, [outputs](const std::vector<void*>& at) -> Work {
-    return [=, from = static_cast<float*>(at[0]), to = static_cast<float*>(at[1])] {
-      std::fill_n(std::copy_n(from, outputs, to), kLanes - outputs % kLanes, 0.f);
-    };
-  });
-  return padded;
-}
-
 namespace {
 
 // Weights that are packed once: as DirectConvolution packs them, then transformed.
@@ -40,11 +28,12 @@ struct TransformedWeights {
 // Adds the call of a convolution of any kind, whose weights were placed.
 template <class Algorithm>
 void addCall(StepBuilder& step, const Algorithm& algorithm, const std::optional<ParameterId>& biasId,
-             const std::optional<FusedRelu>& relu, Place weights) {
+             const FusedActivation& activation, Place weights) {
   const Place source = step.read(0, algorithm.source());
   const Layout& layout = algorithm.result();
   Place bias, residual;
-  if (biasId) bias = biasInBlocks(step, *biasId, step.outputShape(0)[1]);
+  const int64_t outputs = step.outputShape(0)[1];
+  if (biasId) bias = parameterInBlocks(step, *biasId, outputs);
   const bool hasResidual = step.operation().inputs.size() > 1;
   if (hasResidual) residual = step.read(1, layout);
   const Place result =
@@ -52,8 +41,9 @@ void addCall(StepBuilder& step, const Algorithm& algorithm, const std::optional<
   std::optional<WeightsInTurn> inTurn;
   if constexpr (!std::is_same_v<Algorithm, NarrowConvolution>)
     inTurn.emplace(step, algorithm.weightsFloats(), algorithm.firstWeights(step.pool()->threads()));
-  step.call({source, weights, bias, residual, result, step.scratch(algorithm.scratchBytes(step.pool()->threads()))},
-            [algorithm, relu, inTurn, pool = step.pool()](const std::vector<void*>& at) -> Work {
+  step.call({source, weights, bias, residual, result, step.scratch(algorithm.scratchBytes(step.pool()->threads())),
+             slopesInBlocks(step, activation, outputs)},
+            [algorithm, activation, inTurn, pool = step.pool()](const std::vector<void*>& at) -> Work {
               const auto floats = [&](size_t i) { return static_cast<float*>(at[i]); };
               const ConvolutionOperands operands{floats(0),
                                                  floats(1),
@@ -61,8 +51,7 @@ void addCall(StepBuilder& step, const Algorithm& algorithm, const std::optional<
                                                  floats(3),
                                                  floats(4),
                                                  floats(5),
-                                                 relu.has_value(),
-                                                 relu ? relu->negativeSlope : 0,
+                                                 activation.bind(floats(6)),
                                                  inTurn ? inTurn->bind(floats(1)) : nullptr};
               return [algorithm, operands, inTurn, pool] { algorithm.run(*pool, operands); };
             });
@@ -70,17 +59,18 @@ void addCall(StepBuilder& step, const Algorithm& algorithm, const std::optional<
 
 // A convolution or a deconvolution by our tiles.
 template <class Operation>
-bool addFiltering(StepBuilder& step, const Operation& operation, const std::optional<FusedRelu>& relu) {
+bool addFiltering(StepBuilder& step, const Operation& operation, const FusedActivation& activation) {
   if (!step.pool()) return false;
   const Shape &in = step.inputShape(0), &out = step.outputShape(0);
   const Filter filter(operation, in, out);
   if (filter.isNarrow()) {
     const NarrowConvolution narrow(*step.kernels(), filter, in, out);
-    addCall(step, narrow, operation.bias, relu, weightsOf(step, narrow, operation.weights, filter.name() + ", narrow"));
+    addCall(step, narrow, operation.bias, activation,
+            weightsOf(step, narrow, operation.weights, filter.name() + ", narrow"));
     step.describe((filter.groupInputs() == 1 ? "depthwise " : "narrow groups ") + std::string(narrow.instructionSet()));
   } else {
     const DirectConvolution direct(*step.kernels(), filter, in, out);
-    addCall(step, direct, operation.bias, relu, weightsOf(step, direct, operation.weights, filter.name()));
+    addCall(step, direct, operation.bias, activation, weightsOf(step, direct, operation.weights, filter.name()));
     step.describe(std::string("direct ") + direct.instructionSet());
   }
   return true;
@@ -89,11 +79,11 @@ bool addFiltering(StepBuilder& step, const Operation& operation, const std::opti
 }  // namespace
 
 bool addDirectConvolution(StepBuilder& step, const Convolution& convolution) {
-  return addFiltering(step, convolution, convolution.relu);
+  return addFiltering(step, convolution, FusedActivation(convolution));
 }
 
 bool addDirectDeconvolution(StepBuilder& step, const Deconvolution& deconvolution) {
-  return addFiltering(step, deconvolution, std::nullopt);
+  return addFiltering(step, deconvolution, {});
 }
 
 namespace {
@@ -120,9 +110,10 @@ Contest contestOf(ThreadPool& pool, const TileKernels& kernels, const Convolutio
                   const Shape& in, const Shape& out, const std::vector<Candidate>& candidates) {
   const DirectConvolution direct(kernels, Filter(convolution, in, out), in, out);
   const auto by = [&pool, &convolution](const auto& algorithm) {
-    return [&pool, algorithm, relu = convolution.relu](const Contest::Memory& at) {
-      algorithm.run(pool, {at.source, at.weights, at.bias, at.residual, at.result, at.scratch, relu.has_value(),
-                           relu ? relu->negativeSlope : 0});
+    // All activations take as long.
+    const TileActivation activation{FusedActivation(convolution) ? ActivationKind::relu : ActivationKind::none};
+    return [&pool, algorithm, activation](const Contest::Memory& at) {
+      algorithm.run(pool, {at.source, at.weights, at.bias, at.residual, at.result, at.scratch, activation});
     };
   };
   const size_t result = direct.result().get_size();
@@ -144,7 +135,7 @@ Contest contestOf(ThreadPool& pool, const TileKernels& kernels, const Convolutio
 // Whether all that read a convolution's result normalise it. Where a window holds zeros alone the result is 0, by Winograd's
 // algorithm a rounding's width beside it; a ReLU behind that would let diffs through where Caffe's lets none.
 bool isNormalised(const StepBuilder& step, const Convolution& convolution) {
-  if (convolution.relu) return false;
+  if (FusedActivation(convolution)) return false;
   const TensorId result = step.operation().outputs[0];
   const std::vector<Operation>& all = step.program().operations;
   return std::all_of(all.begin(), all.end(), [&](const Operation& each) {
@@ -180,7 +171,7 @@ bool addWinogradConvolution(StepBuilder& step, const Convolution& convolution) {
   const Place weights =
       isMutable ? transformedInRun(step, winograd, false, weightsOf(step, direct, convolution.weights, filter.name()))
                 : packedBy(step, TransformedWeights{direct, winograd}, convolution.weights, taken.weights);
-  addCall(step, winograd, convolution.bias, convolution.relu, weights);
+  addCall(step, winograd, convolution.bias, FusedActivation(convolution), weights);
   step.describe(std::string(taken.name) + " " + winograd.instructionSet());
   return true;
 }

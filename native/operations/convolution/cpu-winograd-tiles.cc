@@ -73,6 +73,7 @@ void WinogradTiles::transformResult(const float* transformed, const Range& range
   WinogradResult tile = like;
   tile.step = step(resultBlocks_, range.count);
   tile.bias = like.bias ? like.bias + block * kLanes : nullptr;
+  tile.activation = like.activation.from(block * kLanes);
   tile.rowStride = resultRow();
   tile.columnStride = dilation_.width * kLanes;
   forEach(range, begin, end, [&](int64_t image, const Place& place, int64_t i) {

@@ -78,7 +78,7 @@ class WinogradTiles {
   // Bᵀ d B of tiles begin ≤ i < end of a range, of one block of channels.
   void transformSource(const float* source, const Range& range, int64_t block, int64_t begin, int64_t end,
                        float* transformed) const;
-  // Aᵀ m A; `like` has the bias of all channels, and the residual and the result of all pixels.
+  // Aᵀ m A; `like` has the bias and the slopes of all channels, and the residual and the result of all pixels.
   void transformResult(const float* transformed, const Range& range, int64_t block, int64_t begin, int64_t end,
                        const WinogradResult& like) const;
   // A y Aᵀ of the result's diff, for tiles of 4.

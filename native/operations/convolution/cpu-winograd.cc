@@ -13,8 +13,7 @@ class FloatSteps {
     result_.bias = operands.bias;
     result_.residual = operands.residual;
     result_.result = operands.result;
-    result_.relu = operands.relu;
-    result_.slope = operands.slope;
+    result_.activation = operands.activation;
   }
 
   void transformSource(const WinogradTiles::Range& range, int64_t block, int64_t begin, int64_t end,

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "native/reference/activation.h"
 #include "native/reference/gradients.h"
 
 namespace resnode::reference {
@@ -57,8 +58,7 @@ void forward(const Convolution& convolution, const Arguments& arguments) {
           const int64_t i = ((n * out[1] + k) * out[2] + p) * out[3] + q;
           double sum = sums[q];
           if (residual) sum += residual[i];
-          if (convolution.relu && sum < 0) sum *= convolution.relu->negativeSlope;
-          y[i] = static_cast<float>(sum);
+          y[i] = static_cast<float>(activated(convolution, arguments, sum, k));
         }
       }
     }

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "native/cpu/fused-relu.h"
+#include "native/operations/convolution/cpu-activation.h"
 #include "native/operations/inner-product/cpu-products.h"
 #include "native/operations/inner-product/cpu-steps.h"
 
@@ -115,7 +116,7 @@ bool addLearningInnerProduct(StepBuilder& step, const InnerProduct& innerProduct
   if (innerProduct.transpose) toColumns(step, m, x, weights, y);
   else toRows(step, m, x, weights, y);
   if (innerProduct.bias) addBias(step, step.plainParameter(*innerProduct.bias), m.images, innerProduct.numOutput, y);
-  addReluOver(step, innerProduct.relu, y, plainLayout(step.outputShape(0)));
+  addActivationOver(step, FusedActivation(innerProduct), y, plainLayout(step.outputShape(0)));
   step.describe(std::string("tiles ") + step.kernels()->name);
   return true;
 }

@@ -55,7 +55,7 @@ bool addTiledInnerProduct(StepBuilder& step, const InnerProduct& innerProduct) {
   const int64_t images = in[0], inputs = elementCount(in) / in[0], outputs = innerProduct.numOutput;
   if (innerProduct.axis != 1 || (in.size() != 2 && in.size() != 4)) return false;
   if (step.program().parameters[innerProduct.weights].isMutable) return false;
-  const Convolution convolution{innerProduct.weights, innerProduct.bias, {}, {}, {0, 0}, {}, 1, innerProduct.relu};
+  const Convolution convolution{innerProduct.weights, innerProduct.bias, {}, {}, {0, 0}, {}};
   const Shape row{1, inputs, 1, images}, sums{1, outputs, 1, images};
   Filter filter(convolution, row, sums);
   filter.isTransposed = innerProduct.transpose;
@@ -69,13 +69,13 @@ bool addTiledInnerProduct(StepBuilder& step, const InnerProduct& innerProduct) {
   const Place source = suitsIn ? x : step.temporary(direct.source()),
               result = suitsOut ? y : step.temporary(direct.result());
   const Place weights = packedBy(step, direct, innerProduct.weights, filter.name());
-  const Place bias = innerProduct.bias ? biasInBlocks(step, *innerProduct.bias, outputs) : Place{};
-  step.call({x, source, weights, bias, result, y},
-            [=, relu = innerProduct.relu, pool = step.pool()](const std::vector<void*>& at) -> Work {
+  const Place bias = innerProduct.bias ? parameterInBlocks(step, *innerProduct.bias, outputs) : Place{};
+  const FusedActivation activation(innerProduct);
+  step.call({x, source, weights, bias, result, y, slopesInBlocks(step, activation, outputs)},
+            [=, pool = step.pool()](const std::vector<void*>& at) -> Work {
               const auto floats = [&](size_t i) { return static_cast<float*>(at[i]); };
               const ConvolutionOperands operands{
-                  floats(1), floats(2), floats(3),        nullptr,
-                  floats(4), nullptr,   relu.has_value(), relu ? relu->negativeSlope : 0};
+                  floats(1), floats(2), floats(3), nullptr, floats(4), nullptr, activation.bind(floats(6))};
               return [=, x = floats(0), source = floats(1), y = floats(5)] {
                 if (!suitsIn) matrixToBlocks(*pool, images, inputs, x, source);
                 direct.run(*pool, operands);
@@ -106,7 +106,7 @@ bool addInnerProduct(StepBuilder& step, const InnerProduct& innerProduct) {
   arguments.push_back({DNNL_ARG_DST, output, plainLayout(problem.out)});
   arguments.push_back(step.scratchOf(primitive));
   step.call(InnerProductForward(primitive), std::move(arguments));
-  addReluOver(step, innerProduct.relu, output, plainLayout(problem.out));
+  addActivationOver(step, FusedActivation(innerProduct), output, plainLayout(problem.out));
   step.describe(primitive.impl_info_str());
   return true;
 }

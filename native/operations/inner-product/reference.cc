@@ -1,3 +1,4 @@
+#include "native/reference/activation.h"
 #include "native/reference/gradients.h"
 
 namespace resnode::reference {
@@ -18,8 +19,7 @@ void forward(const InnerProduct& innerProduct, const Arguments& arguments) {
       for (int64_t k = 0; k < depth; ++k) {
         sum += static_cast<double>(x[m * depth + k]) * weights[n * columnStep + k * depthStep];
       }
-      if (innerProduct.relu && sum < 0) sum *= innerProduct.relu->negativeSlope;
-      arguments.outputs[0].data[m * columns + n] = static_cast<float>(sum);
+      arguments.outputs[0].data[m * columns + n] = static_cast<float>(activated(innerProduct, arguments, sum, n));
     }
   }
 }

@@ -5,36 +5,12 @@
 #include "native/cpu/kind-steps.h"
 #include "native/cpu/parallel.h"
 #include "native/cpu/vectorised.h"
+#include "native/operations/prelu/cpu-slopes.h"
 
 namespace resnode::cpu {
 namespace {
 
-constexpr int64_t kSlopedValues = 1 << 13;  // per unit of work
-constexpr int64_t kSlopedRows = 64;         // whose products are summed in float32 before they are added in float64
-
-// Rows of lanes, each lane with its own slope. The plane of one channel is a row with one slope.
-RESNODE_VECTORISED void slopedPlane(const float* read, const float* x, float* y, int64_t count, float slope) {
-#pragma omp simd
-  for (int64_t i = 0; i < count; ++i) y[i] = read[i] > 0 ? x[i] : x[i] * slope;
-}
-RESNODE_VECTORISED void slopedRows(const float* read, const float* x, float* y, int64_t rows, int64_t lanes,
-                                   const float* slopes) {
-  if (lanes == kLanes) {
-    float slope[kLanes];
-    std::copy_n(slopes, kLanes, slope);
-    for (int64_t row = 0; row < rows; ++row) {
-#pragma omp simd
-      for (int64_t l = 0; l < kLanes; ++l) {
-        const int64_t i = row * kLanes + l;
-        y[i] = read[i] > 0 ? x[i] : x[i] * slope[l];
-      }
-    }
-    return;
-  }
-  for (int64_t row = 0; row < rows; ++row) {
-    for (int64_t i = row * lanes, l = 0; l < lanes; ++i, ++l) y[i] = read[i] > 0 ? x[i] : x[i] * slopes[l];
-  }
-}
+constexpr int64_t kSlopedRows = 64;  // whose products are summed in float32 before they are added in float64
 
 // sums[l] += Σ x · dy where x ≤ 0.
 RESNODE_VECTORISED void addSlopeProducts(const float* x, const float* dy, int64_t rows, int64_t lanes, double* sums) {
@@ -50,26 +26,6 @@ RESNODE_VECTORISED void addSlopeProducts(const float* x, const float* dy, int64_
       for (int64_t l = 0; l < count; ++l) sums[begin + l] += some[l];
     }
   }
-}
-
-// The slope of each lane of all blocks.
-std::vector<float> slopesOf(const PRelu& prelu, const ChannelView& view, const float* slopes) {
-  std::vector<float> all(view.blocks * view.lanes, 0.f);
-  for (int64_t c = 0; c < view.channels; ++c) all[c] = slopes[prelu.channelShared ? 0 : c];
-  return all;
-}
-
-// y = x where `read` > 0, else slope · x.
-void applySlopes(ThreadPool* pool, const ChannelView& view, const std::vector<float>& slopes, const float* read,
-                 const float* x, float* y) {
-  const int64_t rows = std::max<int64_t>(1, kSlopedValues / view.lanes), parts = ceiling(view.inner, rows);
-  parallelFor(pool, view.outer * view.blocks * parts, 1, [&](int64_t unit) {
-    const int64_t first = unit % parts * rows, count = std::min(rows, view.inner - first), plane = unit / parts;
-    const int64_t at = (plane * view.inner + first) * view.lanes;
-    const float* own = slopes.data() + plane % view.blocks * view.lanes;
-    if (view.lanes == 1) slopedPlane(read + at, x + at, y + at, count, *own);
-    else slopedRows(read + at, x + at, y + at, count, view.lanes, own);
-  });
 }
 
 // Sums in an order that does not depend on the number of threads.
@@ -103,7 +59,7 @@ bool addPRelu(StepBuilder& step, const PRelu& prelu) {
             [pool = step.pool(), view = *channelView(layout), prelu](const std::vector<void*>& at) -> Work {
               return [=, x = static_cast<float*>(at[0]), y = static_cast<float*>(at[1]),
                       slopes = static_cast<float*>(at[2])] {
-                applySlopes(pool, view, slopesOf(prelu, view, slopes), x, x, y);
+                applySlopes(pool, view, slopesOf(view, slopes, prelu.channelShared), x, x, y);
               };
             });
   step.describe("loops");
@@ -129,7 +85,7 @@ bool addPReluGradient(StepBuilder& step, const PRelu& prelu) {
               [pool = step.pool(), view, prelu](const std::vector<void*>& at) -> Work {
                 return [=, x = static_cast<float*>(at[0]), dy = static_cast<float*>(at[1]),
                         dx = static_cast<float*>(at[2]), slopes = static_cast<float*>(at[3])] {
-                  applySlopes(pool, view, slopesOf(prelu, view, slopes), x, dy, dx);
+                  applySlopes(pool, view, slopesOf(view, slopes, prelu.channelShared), x, dy, dx);
                 };
               });
   }

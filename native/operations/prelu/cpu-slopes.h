@@ -1,0 +1,19 @@
+// A slope below 0 for each channel, in any layout with channels.
+#pragma once
+
+#include <vector>
+
+#include "native/cpu/layout.h"
+
+namespace resnode::cpu {
+
+class ThreadPool;
+
+// A slope for each lane of all blocks. `isShared`: there is one for all channels.
+std::vector<float> slopesOf(const ChannelView& view, const float* slopes, bool isShared);
+
+// y = x where `read` > 0, else slope · x. y may be x.
+void applySlopes(ThreadPool* pool, const ChannelView& view, const std::vector<float>& slopes, const float* read,
+                 const float* x, float* y);
+
+}  // namespace resnode::cpu

@@ -1,0 +1,276 @@
+/**
+ * Clip, as ReLU6 is, and PReLU as the last step of convolutions and inner products: on every instruction set, by every
+ * algorithm and in every precision what the layers make one by one.
+ */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { elementCount } from '../../ts/base/shape.ts';
+import { calibrationOf } from '../../ts/compile/calibration.ts';
+import { type Device, type LayerParameter, type LoadOptions, openDevice } from '../../ts/index.ts';
+import { INT8_CASES, netOf as int8Net } from '../support/int8-cases.ts';
+import { openAllKernels, openKernels } from '../support/open-kernels.ts';
+import { FILTERS, type Filter, layersOf, nameOf } from './filter-cases.ts';
+
+const reference = await openDevice('reference');
+const own = await openAllKernels({ tune: false, onWarning: () => {} });
+const direct = (await openAllKernels({ winograd: false, tune: false, onWarning: () => {} })).slice(0, 2);
+const oneDnn = await openKernels('oneDNN', { tune: false });
+const all = [...own, ...direct, ...(oneDnn === null ? [] : [oneDnn])];
+test.after(() => [reference, ...all].forEach((device) => device.dispose()));
+
+const slopes = { filler: { type: 'uniform', min: -0.5, max: 1.5 } } as const;
+const ACTIVATIONS: Readonly<Record<string, (blob: string) => LayerParameter>> = {
+  ReLU6: (blob) => ({ name: 'f', type: 'ReLU6', bottom: [blob], top: [blob] }),
+  Clip: (blob) => ({
+    name: 'f',
+    type: 'Clip',
+    bottom: [blob],
+    top: [blob],
+    clip_param: { min: 0, max: 5 },
+  }),
+  'a PReLU': (blob) => ({ name: 'f', type: 'PReLU', bottom: [blob], top: [blob], prelu_param: slopes }),
+  'a PReLU of one slope': (blob) => ({
+    name: 'f',
+    type: 'PReLU',
+    bottom: [blob],
+    top: [blob],
+    prelu_param: { ...slopes, channel_shared: true },
+  }),
+};
+
+const nameOfDevice = ({ name, description: { kernels, threads } }: Device) =>
+  `${name} ${kernels ?? ''} ${threads ?? ''}`;
+
+interface Answer {
+  readonly values: Float32Array;
+  readonly implementations: readonly string[];
+}
+
+async function compute(
+  device: Device,
+  layer: readonly LayerParameter[],
+  data: Float32Array,
+  options: Omit<LoadOptions, 'model'> = {},
+): Promise<Answer> {
+  await using model = await device.load({ model: { layer: [...layer] }, ...options });
+  const [output] = Object.values(await model.run({ data }));
+  return {
+    values: output!.data,
+    implementations: model.plan().operations.map((each) => each.implementation),
+  };
+}
+
+function assertClose(found: Float32Array, expected: Float32Array, tolerance: number, what: string) {
+  assert.is(found.length, expected.length, what);
+  const most = expected.reduce(
+    (max, value) => (Number.isFinite(value) ? Math.max(max, Math.abs(value)) : max),
+    0,
+  );
+  found.forEach((value, i) => {
+    const wanted = expected[i]!;
+    if (!Object.is(value, wanted) && !(Math.abs(value - wanted) <= tolerance * most))
+      assert.unreachable(`${what}: value ${i} is ${value}, expected ${wanted} of ${most} at most`);
+  });
+}
+
+const waves = (shape: readonly number[]) =>
+  Float32Array.from({ length: elementCount(shape) }, (_, i) => Math.sin(i * i));
+
+/** Layers of a case, whose ReLU, if it has one, becomes another function. */
+function activated(filter: Filter, activation: (blob: string) => LayerParameter): LayerParameter[] {
+  const layers = layersOf(filter).filter(({ type }) => type !== 'ReLU');
+  return [...layers, activation(layers.at(-1)!.top![0]!)];
+}
+
+const WINOGRAD: readonly Filter[] = [
+  { input: [2, 32, 13, 11], outputs: 40, kernel: [3, 3], pad: [1, 1] },
+  { input: [1, 32, 13, 11], outputs: 32, kernel: [3, 3], pad: [1, 1], residual: true },
+];
+const CASES = [...FILTERS.filter(({ type }) => type !== 'Deconvolution'), ...WINOGRAD];
+
+for (const [name, activation] of Object.entries(ACTIVATIONS))
+  test(`${name} behind convolutions of all kinds`, async () => {
+    for (const each of CASES) {
+      const layers = activated(each, activation);
+      const data = waves(each.input);
+      const { values: expected } = await compute(reference, layers, data, { optimize: false });
+      for (const device of [reference, ...all]) {
+        const { values, implementations } = await compute(device, layers, data);
+        const what = `${nameOf(each)} on ${nameOfDevice(device)}`;
+        assert.is(implementations.length, each.residual ? 2 : 1, what);
+        assertClose(values, expected, 2e-5, what);
+      }
+    }
+  });
+
+test('what is not a number is 0 behind Clip, and comes through PReLU; infinities are cut, and keep their sign', async () => {
+  for (const [name, activation] of Object.entries(ACTIVATIONS))
+    for (const each of [
+      { input: [1, 32, 5, 5], outputs: 40, kernel: [1, 1] },
+      { input: [1, 24, 9, 9], outputs: 24, group: 24, kernel: [3, 3], pad: [1, 1] },
+    ] as const) {
+      const layers = activated(each, activation);
+      const data = waves(each.input);
+      data[3] = Number.NaN;
+      data[60] = Infinity;
+      data[110] = -Infinity;
+      const { values: expected } = await compute(reference, layers, data, { optimize: false });
+      for (const device of [reference, ...all]) {
+        const { values } = await compute(device, layers, data);
+        assertClose(values, expected, 2e-5, `${name}, ${nameOf(each)} on ${nameOfDevice(device)}`);
+      }
+    }
+});
+
+for (const [name, activation] of Object.entries(ACTIVATIONS))
+  test(`${name} between a depthwise convolution and a pointwise one, which stay one step, and behind both`, async () => {
+    const [source, depthwise] = layersOf({
+      input: [1, 40, 24, 22],
+      outputs: 40,
+      group: 40,
+      kernel: [3, 3],
+      pad: [1, 1],
+    });
+    const before = { ...depthwise!, name: 'before', top: ['before'] };
+    const pointwise: LayerParameter = {
+      ...depthwise!,
+      name: 'pointwise',
+      bottom: ['filter'],
+      top: ['pointwise'],
+      convolution_param: {
+        ...depthwise!.convolution_param,
+        num_output: 36,
+        group: 1,
+        kernel_h: 1,
+        kernel_w: 1,
+        pad_h: 0,
+        pad_w: 0,
+      },
+    };
+    const layers = [
+      source!,
+      // What is read in blocks.
+      before,
+      { ...depthwise!, bottom: ['before'] },
+      activation('filter'),
+      pointwise,
+      { ...activation('pointwise'), name: 'last' },
+    ];
+    const data = waves([1, 40, 24, 22]);
+    const { values: expected } = await compute(reference, layers, data, { optimize: false });
+    for (const device of own) {
+      const { values, implementations } = await compute(device, layers, data);
+      assert.match(implementations[1]!, 'computed in "pointwise"');
+      assertClose(values, expected, 1e-5, nameOfDevice(device));
+    }
+  });
+
+test('behind inner products of one image and of several', async () => {
+  for (const [name, activation] of Object.entries(ACTIVATIONS))
+    for (const [images, outputs] of [
+      [1, 32],
+      [5, 21],
+    ] as const) {
+      const input = [images, 48, 1, 1];
+      const layers: LayerParameter[] = [
+        { name: 'input', type: 'Input', top: ['data'], input_param: { shape: [{ dim: input }] } },
+        {
+          name: 'ip',
+          type: 'InnerProduct',
+          bottom: ['data'],
+          top: ['ip'],
+          inner_product_param: {
+            num_output: outputs,
+            weight_filler: { type: 'gaussian', std: 1 },
+            bias_filler: { type: 'gaussian', std: 1 },
+          },
+        },
+        activation('ip'),
+      ];
+      const { values: expected } = await compute(reference, layers, waves(input), { optimize: false });
+      for (const device of [reference, ...all]) {
+        const { values, implementations } = await compute(device, layers, waves(input));
+        assert.is(implementations.length, 1);
+        assertClose(values, expected, 1e-5, `${name}, ${images} images on ${nameOfDevice(device)}`);
+      }
+      for (const device of own) {
+        const { values } = await compute(device, layers, waves(input), { precision: 'bfloat16' });
+        assertClose(
+          values,
+          expected,
+          2e-2,
+          `${name}, ${images} images in bfloat16 on ${nameOfDevice(device)}`,
+        );
+      }
+    }
+});
+
+test('in bfloat16 a bound that it holds makes the bits of the layers one by one, slopes what float32 makes within its roundings', async () => {
+  for (const [name, activation] of Object.entries(ACTIVATIONS))
+    for (const each of CASES.filter(({ group = 1 }) => group === 1)) {
+      const layers = activated(each, activation);
+      const data = waves(each.input);
+      const exact = await compute(reference, layers, data, { optimize: false });
+      for (const device of own) {
+        const what = `${name}, ${nameOf(each)} on ${nameOfDevice(device)}`;
+        const { values } = await compute(device, layers, data, { precision: 'bfloat16' });
+        const apart = await compute(device, layers, data, { precision: 'bfloat16', optimize: false });
+        if (name.includes('PReLU')) assertClose(values, exact.values, 5e-2, what);
+        else if (!each.residual) assertClose(values, apart.values, 0, what);
+      }
+    }
+});
+
+const sources = (ranges: Readonly<Record<string, number>>) =>
+  Object.fromEntries(Object.entries(ranges).filter(([key]) => key.startsWith('source@')));
+
+/** The net of a case in 8 bits, whose ReLU, if it has one, becomes another function, or which stands behind its sums. */
+const int8Cases = INT8_CASES.filter(({ largest }) => !largest).map((each) => ({ each, ...int8Net(each) }));
+
+for (const [name, activation] of Object.entries(ACTIVATIONS))
+  test(`${name} in 8 bits: on all instruction sets the same, and within some levels of float32`, async () => {
+    for (const { each, net, weights, ranges } of int8Cases) {
+      const result = each.residual ? 'sum' : 'conv';
+      const layers = net.layer!.flatMap((layer) =>
+        layer.name === `${result}_relu` ? [] : layer.name === result ? [layer, activation(result)] : [layer],
+      );
+      const data = waves(each.input).map((value) => value * 0.8);
+      const load = async (device: Device, options: Omit<LoadOptions, 'model'>) => {
+        await using model = await device.load({
+          model: { layer: layers },
+          weights,
+          partialWeights: true,
+          ...options,
+        });
+        const [output] = Object.values(await model.run({ in: data }));
+        return { values: output!.data, rows: model.plan().operations };
+      };
+      const { values: expected } = await load(reference, { optimize: false });
+      const { values: between } = await load(reference, { optimize: false, outputs: [result] });
+      const largest = between.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+      // Of levels beyond the bound, too.
+      const made = name.includes('PReLU') ? largest : 1.25 * largest;
+      const calibration = calibrationOf({
+        net: '',
+        method: 'min-max',
+        percentile: null,
+        images: 1,
+        ranges: { ...sources(ranges), ...(each.made && { [`${result}@f`]: made }) },
+      });
+      let first: Float32Array | null = null;
+      for (const device of [...own, ...direct]) {
+        const what = `${JSON.stringify(each)} on ${nameOfDevice(device)}`;
+        const { values, rows } = await load(device, { precision: 'int8', calibration });
+        assert.ok(
+          rows.every(({ layer }) => layer !== 'f'),
+          what,
+        );
+        assert.match(rows.find(({ layer }) => layer === 'conv')!.implementation, /^int8 /, what);
+        first ??= values;
+        assert.equal(values, first, what);
+        assertClose(values, expected, 0.06, what);
+      }
+    }
+  });
+
+test.run();
