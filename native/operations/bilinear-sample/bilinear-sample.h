@@ -34,8 +34,9 @@ struct Sampling {
   RESNODE_HOST_DEVICE bool point(const float* points, int64_t item, int64_t place, SamplePoint& row,
                                  SamplePoint& column) const {
     const float* of = points + item * 2 * places();
-    const float x = of[place] + (relative ? static_cast<float>(place % wide) : 0.0f),
-                y = of[places() + place] + (relative ? static_cast<float>(place / wide) : 0.0f);
+    const int64_t atRow = place / wide, atColumn = place % wide;
+    const float x = of[place] + (relative ? static_cast<float>(atColumn) : 0.0f),
+                y = of[places() + place] + (relative ? static_cast<float>(atRow) : 0.0f);
     return along(x, width, column) && along(y, height, row);
   }
   RESNODE_HOST_DEVICE bool along(float at, int64_t size, SamplePoint& found) const {
