@@ -1,4 +1,4 @@
-// What sums become in the last step of a convolution, for any `Vector` of floats.
+// The activation that a convolution applies to its sums, for any `Vector` of floats.
 #pragma once
 
 #include "native/cpu/tile.h"
@@ -7,17 +7,17 @@
 namespace resnode::cpu {
 namespace {
 
-// relu_layer.cpp, with what it makes of the rest: not-a-number comes through, and −∞ times a slope of 0 is one.
+// relu_layer.cpp, including its special cases: NaN stays NaN, and −∞ times a slope of 0 is NaN.
 RESNODE_INLINE Vector relu(const Vector& x, const Vector& slope) {
   const Vector zero = zeros();
   return multiplyAdd(maximum(zero, x), slope, minimum(zero, x));
 }
 
-// `channel`: counted from the first of the slopes.
+// `channel`: relative to the first slope.
 RESNODE_INLINE Vector activate(const Vector& x, const TileActivation& a, int64_t channel = 0) {
   if (a.kind == ActivationKind::relu) return relu(x, broadcast(a.number));
   if (a.kind == ActivationKind::none) return x;
-  // clip_layer.cpp, which makes 0 of not-a-number.
+  // clip_layer.cpp, where NaN becomes 0.
   if (a.kind == ActivationKind::clip) return minimum(broadcast(a.number), positivePart(x));
   return relu(x, load(a.slopes + channel));
 }

@@ -1,4 +1,4 @@
-// What sums of products become, for any `Vector` of 16 floats: a part of tile-int8-loops.h.
+// A part of tile-int8-loops.h: computes values from sums of products, for any `Vector` of 16 floats.
 #pragma once
 
 #include "native/cpu/activation-loops.h"

@@ -1,5 +1,5 @@
-// The loops of tile-bfloat16.h, for any `Vector` of 16 floats, which is loaded from and stored to bfloat16, and any way to add products of
-// pairs, `Pairs`; the including file defines them with their operations. As in tile-loops.h, no header of the standard library is included.
+// The loops of tile-bfloat16.h for any `Vector` of 16 floats with loads and stores of bfloat16, and any `Pairs`, which add
+// products of pairs. The including file defines both. As in tile-loops.h, no standard header is included.
 #pragma once
 
 #include "native/cpu/activation-loops.h"
@@ -15,7 +15,7 @@ inline Vector loadValue(const uint16_t* x) { return loadBfloat16(x); }
 inline void storeValue(float* to, const Vector& x) { store(to, x); }
 inline void storeValue(uint16_t* to, const Vector& x) { storeBfloat16(to, x); }
 
-// Writes sums as results: [pixels][blocks][16], in whole blocks.
+// Computes results from sums, [pixels][blocks][16], and writes whole blocks.
 template <class Value>
 void finish(const Bfloat16TileArguments& a, const float* sums, int pixels, int blocks) {
   const auto* residual = static_cast<const Value*>(a.residual);
@@ -28,7 +28,7 @@ void finish(const Bfloat16TileArguments& a, const float* sums, int pixels, int b
       storeValue(result + at, activate(sum, a.activation, kLanes * n));
     }
   }
-  // Weights of 0 make 0 there, but NaN of an infinity, which the next convolution would give to all of its channels.
+  // Spare lanes have weights of 0. An infinite source would make them NaN, and the next convolution would spread that.
   Value* last = result + (blocks - 1) * a.resultBlockStride;
   for (int lane = a.spareLane; lane < kLanes; ++lane) {
     for (int p = 0; p < pixels; ++p) last[p * a.resultPixelStride + lane] = 0;

@@ -17,11 +17,11 @@ struct Bfloat16TileArguments : TileTaps {
   const uint32_t* source;   // of the first pixel, block and tap
   const uint32_t* weights;  // [blocks][all taps][words][16 × blocks of the result]
   const float* bias;        // null: none
-  const void* residual;     // as the result; null: none
+  const void* residual;     // in the result's type and layout; null: none
   void* result;
-  bool isFloat;  // what is made is float32, not bfloat16
+  bool isFloat;  // the result is float32, not bfloat16
   TileActivation activation;
-  // What will be read next, fetched meanwhile: so many words with each one of a tap.
+  // What is read next, and prefetched meanwhile: this many words with each word of a tap.
   const uint32_t* ahead;
   int64_t aheadStep;
 };

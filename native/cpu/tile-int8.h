@@ -21,13 +21,13 @@ struct Int8TileArguments : TileTaps {
   const float *factor, *offset;
   const void* residual;
   float residualFactor;
-  void* result;  // 8 bits: rounded to the nearest, halves to even, and cut; unsigned ones have a ReLU by that
+  void* result;  // 8-bit values are rounded, ties to even, and clamped; for unsigned ones that is a ReLU
   TileActivation activation;
   void (*finish)(const Int8TileArguments&, const int32_t* sums, int pixels, int blocks);
 };
 using Int8Tile = void (*)(const Int8TileArguments&);
 
-// One tile of Winograd's F(4×4, 3×3) in integers, 16 channels. Transformed values lie `step` values apart.
+// One tile of Winograd's F(4×4, 3×3) in integers, 16 channels. Transformed values are `step` values apart.
 struct WinogradInt8Source {
   const uint8_t* source;         // its first pixel, which may be outside the plane
   int64_t rowStride;             // bytes between rows

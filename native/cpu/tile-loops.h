@@ -1,6 +1,6 @@
-// The loops of tile.h for any `Vector` of 16 floats, which the including file defines with its operations. No header of the
-// standard library is included here: an inline function of one, compiled for AVX-512 and merged by the linker, would run
-// on processors that have none.
+// The loops of tile.h for any `Vector` of 16 floats, which the including file defines with its operations. This file
+// includes no header of the standard library. If the linker kept an inline function of one as it was compiled here for
+// AVX-512, processors without AVX-512 would run it.
 #pragma once
 
 #include "native/cpu/activation-loops.h"
@@ -101,7 +101,7 @@ RESNODE_INLINE void tileOf(const TileArguments& a) {
       else storeLanes(to, sums[p][n], a.firstLane, a.endLane);
     }
   }
-  // Weights of 0 make 0 there, but NaN of an infinity, which the next convolution would give to all of its channels.
+  // Spare lanes have weights of 0. An infinite source would make them NaN, and the next convolution would spread that.
   if (a.spareLane < kLanes) {
     float* last = a.result + (kBlocks - 1) * a.resultBlockStride;
     for (int p = 0; p < kPixels; ++p) storeLanes(last + p * a.resultPixelStride, zeros(), a.spareLane, kLanes);

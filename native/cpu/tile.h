@@ -22,30 +22,30 @@ struct TileTaps {
   int64_t weightsSkipped;     // words of the other taps, between a block's last tap and the next block's first
   int64_t resultBlockStride;  // values between blocks of the result, and of the residual
   int64_t resultPixelStride;  // and between its pixels
-  int firstLane, endLane;     // of the result's block that are written: where it is one
+  int firstLane, endLane;     // the lanes of the result that are written, if it is one block
   int spareLane;              // of the last block, the first lane without a channel, which becomes 0; 16: none
 };
 
-// What a sum becomes behind the bias and the residual: max(x, 0) + slope · min(x, 0), one slope or one a channel, or x cut to
-// [0, number], which makes 0 of not-a-number.
+// What is applied to a sum after the bias and the residual: max(x, 0) + slope · min(x, 0), with one slope for all
+// channels or one per channel, or x clamped to [0, number], where NaN becomes 0.
 enum class ActivationKind : uint8_t { none, relu, clip, slopes };
 struct TileActivation {
   ActivationKind kind;
-  float number;         // the ReLU's slope, or what is the most
-  const float* slopes;  // from the first channel on, filled up with zeros to whole blocks
+  float number;         // the ReLU's slope, or the upper bound
+  const float* slopes;  // by channel, padded with zeros to whole blocks
 
   TileActivation from(int64_t channel) const { return {kind, number, slopes ? slopes + channel : nullptr}; }
 };
 
-// A few neighbouring pixels of the result, of one block of channels or two.
+// A few neighbouring pixels of the result, with one or two blocks of channels.
 struct TileArguments : TileTaps {
   const float* source;    // of the first pixel, block and tap
-  const float* weights;   // [blocks][all taps][16 channels, or 1 where the source is plain][16 × blocks of the result]
+  const float* weights;   // [blocks][all taps][16 channels, or 1 if row-major][16 × blocks of the result]
   const float* bias;      // null: none
-  const float* residual;  // where the result's pixels have theirs; null: none
+  const float* residual;  // at the same offsets as the result; null: none
   float* result;
   TileActivation activation;
-  // What will be read next, fetched meanwhile: so many floats with each channel and tap.
+  // What is read next, and prefetched meanwhile: this many floats with each channel and tap.
   const float* ahead;
   int64_t aheadStep;
 };
@@ -69,12 +69,12 @@ struct NarrowArguments {
   int64_t rows, columns;           // of taps
   int64_t rowStep, columnStep;     // floats of the source from one to the next, forward or backward
   int64_t weightsRow;              // floats of the weights from row to row
-  bool missesLeft, missesRight;    // of 3 columns the first pixel sees the last 2 alone, or the last pixel the first 2
+  bool missesLeft, missesRight;    // of 3 columns, the first pixel reads only the last 2, or the last pixel the first 2
   TileActivation activation;
 };
 
-// Loops of depthwise convolutions of so many columns, neighbours of each other, with a stride of 1 or 2, leave out taps at both ends of a
-// row by themselves.
+// The loops for depthwise convolutions with this many adjacent columns and a stride of 1 or 2 can handle the pixels at
+// both ends of a row that lack a tap.
 constexpr int64_t kCommonColumns = 3, kMostCommonStride = 2;
 
 // Groups of 1, 2, 4 or 8 channels.
@@ -103,7 +103,7 @@ struct WinogradResult {
   TileActivation activation;
 };
 
-// 16 of its weights side by side, G g Gᵀ; `isTurned`: of those of the transposed convolution, whose taps come last to first.
+// Transforms 16 adjacent weights, G g Gᵀ. `isTurned`: for the transposed convolution, with the taps in reverse order.
 struct WinogradWeights {
   const float* taps;  // [9]
   int64_t tapStep;

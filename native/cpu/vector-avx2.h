@@ -50,7 +50,7 @@ inline Vector maximum(const Vector& a, const Vector& b) {
 inline Vector minimum(const Vector& a, const Vector& b) {
   return {_mm256_min_ps(a.low, b.low), _mm256_min_ps(a.high, b.high)};
 }
-// max(x, 0), where not-a-number becomes 0: the second is taken of what cannot be compared.
+// max(x, 0), where NaN becomes 0: the instruction returns the second operand if either is NaN.
 inline Vector positivePart(const Vector& x) { return maximum(x, zeros()); }
 
 }  // namespace

@@ -24,7 +24,7 @@ inline Vector multiply(const Vector& a, const Vector& b) { return _mm512_mul_ps(
 inline Vector multiplyAdd(const Vector& a, const Vector& b, const Vector& c) { return _mm512_fmadd_ps(b, c, a); }
 inline Vector maximum(const Vector& a, const Vector& b) { return _mm512_max_ps(a, b); }
 inline Vector minimum(const Vector& a, const Vector& b) { return _mm512_min_ps(a, b); }
-// max(x, 0), where not-a-number becomes 0: the second is taken of what cannot be compared.
+// max(x, 0), where NaN becomes 0: the instruction returns the second operand if either is NaN.
 inline Vector positivePart(const Vector& x) { return maximum(x, zeros()); }
 
 }  // namespace

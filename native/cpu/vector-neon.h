@@ -58,7 +58,7 @@ inline Vector maximum(const Vector& a, const Vector& b) {
 inline Vector minimum(const Vector& a, const Vector& b) {
   return ofQuarters([&](int i) { return vminq_f32(a.quarters[i], b.quarters[i]); });
 }
-// max(x, 0), where not-a-number becomes 0.
+// max(x, 0), where NaN becomes 0.
 inline Vector positivePart(const Vector& x) {
   return ofQuarters([&](int i) { return vmaxnmq_f32(x.quarters[i], vdupq_n_f32(0)); });
 }

@@ -1,4 +1,4 @@
-// The transforms of Winograd's F(3×3, 3×3) and F(4×4, 3×3), and of the latter's derivative, for any `Vector` of 16 floats: a part of tile-loops.h.
+// A part of tile-loops.h: the transforms of Winograd's F(3×3, 3×3), F(4×4, 3×3) and the latter's derivative.
 #pragma once
 
 #include "native/cpu/activation-loops.h"

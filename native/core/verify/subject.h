@@ -75,7 +75,7 @@ class Subject {
   void parameter(const char* field, const std::optional<ParameterId>& id, int64_t expected) const {
     if (id) count(field, program.parameters[*id].shape, expected);
   }
-  // At most one function stands behind an operation of so many outputs as its last step.
+  // At most one activation is the last step of an operation, which has this many outputs.
   template <class T>
   void activation(const T& of, int64_t outputs) const {
     expect(of.relu.has_value() + of.clip.has_value() + of.slopes.has_value() <= 1,

@@ -1,13 +1,13 @@
-// Bilinear samples at points that are computed: Warp of LiteFlowNet (github.com/twhui/LiteFlowNet, warp_layer.cpp) and of PWC-Net
-// (github.com/NVlabs/PWC-Net, warping_code), FlowWarp of FlowNet 2 (github.com/lmb-freiburg/flownet2, flow_warp_layer.cpp), and
-// the sampler of spatial transformers (arXiv:1506.02025).
+// Samples bilinearly at computed points: Warp of LiteFlowNet (github.com/twhui/LiteFlowNet, warp_layer.cpp) and PWC-Net
+// (github.com/NVlabs/PWC-Net, warping_code), FlowWarp of FlowNet 2 (github.com/lmb-freiburg/flownet2,
+// flow_warp_layer.cpp), and the sampler of spatial transformers (arXiv:1506.02025).
 #pragma once
 
 #include "native/core/portable.h"
 
 namespace resnode {
 
-// Where a point lies along one axis: between two places, of which the second counts `share`.
+// A point's position along one axis: between two pixels, of which the second has the weight `share`.
 struct SamplePoint {
   int64_t first, second;
   float share;
@@ -30,7 +30,7 @@ struct Sampling {
         wide(y[3]) {}
   RESNODE_HOST_DEVICE int64_t places() const { return tall * wide; }
 
-  // False: the sample is 0, wherever its neighbours lie.
+  // False: the point is outside and its sample is 0.
   RESNODE_HOST_DEVICE bool point(const float* points, int64_t item, int64_t place, SamplePoint& row,
                                  SamplePoint& column) const {
     const float* of = points + item * 2 * places();
@@ -41,7 +41,7 @@ struct Sampling {
   }
   RESNODE_HOST_DEVICE bool along(float at, int64_t size, SamplePoint& found) const {
     const float end = static_cast<float>(size);
-    // What is not a number is nowhere; so is what no integer holds.
+    // This also rejects NaN and what does not fit an integer.
     if (!(at >= -1 && at < end)) return false;
     if (outside != SampleOutside::neighbours && at < 0) return false;
     if (outside == SampleOutside::points && at > end - 1) return false;
@@ -74,7 +74,7 @@ struct SampledValue {
   }
 };
 
-// A plane of dx.
+// Computes one plane of dx.
 struct SampledDiff {
   const float *points, *dy;
   float* dx;
@@ -99,7 +99,7 @@ struct SampledDiff {
   }
 };
 
-// The slopes of the channels at a point, along x or y, times their diffs.
+// The diff of a point's x or y: the sum over channels of the slope in that direction times the channel's diff.
 struct PointDiff {
   const float *x, *points, *dy;
   Sampling s;

@@ -35,7 +35,7 @@ Place slopesInBlocks(StepBuilder& step, const FusedActivation& activation, int64
 
 namespace {
 
-// Of float32.
+// Applies the activation to float32 values in place.
 std::function<void(float* y, const float* slopes)> functionOf(ThreadPool* pool, const FusedActivation& activation,
                                                               const Layout& layout, bool isShared) {
   const int64_t count = floatsIn(layout);

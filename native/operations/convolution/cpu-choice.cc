@@ -87,7 +87,7 @@ std::string keyOf(const std::string& kernels, int threads, const Convolution& co
          others;
 }
 
-// Memory of one problem, and the time of what computes it there.
+// Holds the memory of one problem, and measures algorithms on it.
 class Measurement {
  public:
   Measurement(ThreadPool& pool, const Contest::Bytes& bytes, bool areCached)
@@ -107,7 +107,7 @@ class Measurement {
   }
 
  private:
-  // Values that are neither 0 nor so small that processors are slow with them.
+  // The value is neither 0 nor denormal, because processors are slow with denormals.
   float* take(size_t bytes) {
     if (bytes == 0) return nullptr;
     owned_.push_back(allocate(bytes, "a measurement"));

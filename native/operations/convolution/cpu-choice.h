@@ -38,7 +38,7 @@ struct Contest {
 
 class ConvolutionChoice {
  public:
-  // Nothing is read or written before the first question.
+  // Reads and writes no file before the first call of fastest().
   ConvolutionChoice(ThreadPool& pool, std::string cacheFolder) : pool_(pool), cacheFolder_(std::move(cacheFolder)) {}
 
   // The fastest algorithm: the direct one, or one of `winograds`, which are the contest's by name. The total size of

@@ -1,4 +1,4 @@
-// If only a pointwise convolution reads a depthwise one, its step computes both.
+// If a pointwise convolution is the only reader of a depthwise one, its step computes both.
 #include <algorithm>
 
 #include "native/operations/convolution/cpu-depthwise-pointwise.h"
@@ -85,7 +85,7 @@ bool addDepthwisePointwise(StepBuilder& step, const Convolution& pointwise) {
   Place residual;
   const bool hasResidual = step.operation().inputs.size() > 1;
   if (hasResidual) residual = step.read(1, layout);
-  // Pixels of the source are read when others of the result are made.
+  // The source is still read after the first pixels of the result are written, so they must not share memory.
   const bool isOver = hasResidual && residual.index != source.index && step.mayOverwriteResidual(residual);
   const Place result = isOver ? step.share(0, residual, layout) : step.write(0, layout);
   step.call({source, weightsOf(algorithm.depthwise(), depthwise, operation, ", narrow"), biasOf(depthwise, operation),

@@ -117,7 +117,7 @@ void DepthwisePointwise::multiply(const ConvolutionOperands& operands, const Ban
   tile.resultPixelStride = kLanes;
   tile.firstLane = 0;
   tile.endLane = static_cast<int>(lanes);
-  // The tiles' shares of what is fetched, one behind the other.
+  // How much each tile prefetches. The parts of successive tiles are adjacent.
   const int64_t share = ahead ? ceiling(ahead->planes * ahead->floats, tiles * groups_) : weights / tiles;
   const float* next = ahead ? ahead->first : operands.weights + weights;
   int64_t leftOfPlane = ahead ? ahead->floats : 0;

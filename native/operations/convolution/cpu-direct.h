@@ -9,15 +9,15 @@ namespace resnode::cpu {
 struct ConvolutionOperands {
   const float* source;
   const float* weights;
-  const float* bias;      // of whole blocks; null: none
-  const float* residual;  // added before the ReLU; null: none. May be the result
+  const float* bias;      // padded to whole blocks; null: none
+  const float* residual;  // added before the activation; null: none. May be the result
   float* result;
   float* scratch;
   TileActivation activation;
-  const Upcoming* upcoming = nullptr;  // null: nothing is fetched of it
+  const Upcoming* upcoming = nullptr;  // null: nothing is prefetched from it
 };
 
-// Where a tile of these operands finds its weights, its first channel's bias and slope, and its first value of the result.
+// Sets a tile's pointers: its weights, its first channel's bias and slope, and its first value of the result.
 inline void placeTile(TileArguments& tile, const ConvolutionOperands& operands, int64_t weights, int64_t channel,
                       int64_t result) {
   tile.weights = operands.weights + weights;
@@ -27,7 +27,7 @@ inline void placeTile(TileArguments& tile, const ConvolutionOperands& operands, 
   tile.activation = operands.activation.from(channel);
 }
 
-// A source of so few channels is not blocked.
+// A source with at most this many channels is row-major.
 constexpr int64_t kMostPlainChannels = 4;
 
 class DirectConvolution {
@@ -43,7 +43,7 @@ class DirectConvolution {
   int64_t weightsFloats() const { return tiling_.weightsWords(); }
   void packWeights(ThreadPool& pool, const float* weights, float* packed) const;
   void unpackWeights(ThreadPool& pool, const float* packed, float* weights) const;
-  // Where in them each thread starts.
+  // Where in the packed weights each thread starts.
   std::vector<int64_t> firstWeights(int threads) const { return tiling_.firstWeights(threads); }
   // Packed weights as a layout of the given ones. Empty if the given ones do not fill them, or no layout describes
   // them.

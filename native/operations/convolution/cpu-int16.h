@@ -9,12 +9,12 @@
 namespace resnode::cpu {
 
 struct Int16Operands {
-  const float* source;  // plain
+  const float* source;  // row-major
   const void* weights;
-  const float* offset;  // of whole blocks, in the result's units; null: 0
+  const float* offset;  // padded to whole blocks, in the result's units; null: 0
   void* result;
   void* scratch;
-  const float* slopes;  // of whole blocks; null: none
+  const float* slopes;  // padded to whole blocks; null: none
 };
 
 class Int16Convolution {
@@ -22,10 +22,10 @@ class Int16Convolution {
   struct Types {
     Layout result;
     std::vector<float> ranges;  // of each output's weights
-    float perUnit;              // levels of the result to 1
+    float perUnit;              // levels of the result per unit
     TileActivation activation;  // in the result's units, without slopes
   };
-  // Columns are read two by two, so that those of neighbouring results must be two apart.
+  // Columns are read in pairs, so the windows of neighbouring results must start two columns apart.
   static bool suits(const Convolution& convolution, const Shape& in) {
     return convolution.group == 1 && in[1] <= 4 && convolution.stride.width == 2 && convolution.dilation.width == 1;
   }

@@ -1,4 +1,4 @@
-// Convolutions on 8-bit integers by oneDNN, sums in 32 bits; between them activations stay int8, channels last.
+// oneDNN's convolutions on 8-bit integers, with 32-bit sums. Between them activations stay int8, channels last.
 // https://oneapi-src.github.io/oneDNN/v2.6/dev_guide_int8_computations.html
 #include "native/operations/convolution/cpu-steps.h"
 
@@ -49,7 +49,7 @@ bool addInt8Convolution(StepBuilder& step, const Convolution& convolution) {
     else operations.append_sum(1.f);
   }
   if (isMade) {
-    // 8 bits have no not-a-number to keep. oneDNN's functions make 0 of it, so that others take addActivationOver().
+    // Integers cannot be NaN. oneDNN's eltwise operations turn NaN into 0, so float32 uses addActivationOver() instead.
     if (convolution.relu) operations.append_eltwise(1.f, dnnl::algorithm::eltwise_relu, 0.f, 0.f);
     if (convolution.clip) operations.append_eltwise(1.f, dnnl::algorithm::eltwise_clip, 0.f, *convolution.clip);
     operations.append_eltwise(1.f, dnnl::algorithm::eltwise_linear, 1 / result.scale, 0.f);

@@ -1,4 +1,4 @@
-// int8 convolutions by our own tiles; activations between them stay int8, in blocks.
+// int8 convolutions by our own tiles. Between them activations stay blocked int8.
 #include <cstring>
 
 #include "native/operations/convolution/cpu-int16.h"
@@ -33,7 +33,7 @@ void addCall(StepBuilder& step, const Convolution& convolution, const Algorithm&
   });
 }
 
-// Of weights as they are packed, and of problems: what is signed has other sums to begin with, and other bounds.
+// The name of packed weights or of a problem. Signed sources have other initial sums and other bounds.
 std::string nameOf(const Int8Convolution::Types& types, const std::string& rest) {
   return std::string(typeOf(types.source) == Int8TileType::int8 ? "int8 signed " : "int8 ") + rest;
 }
@@ -41,7 +41,7 @@ std::string nameOf(const Int8Convolution::Types& types, const std::string& rest)
 // Transformed weights take eight times as much memory.
 constexpr double kLeastGain = 1.1;
 
-// Both int8 algorithms.
+// A contest between both int8 algorithms.
 Contest contestOf(ThreadPool& pool, const Int8Winograd& winograd, const Int8Convolution::Types& types, const Shape& in,
                   const Shape& out) {
   const auto bytes = [](const Layout& layout, const Shape& shape) {
@@ -60,7 +60,7 @@ Contest contestOf(ThreadPool& pool, const Int8Winograd& winograd, const Int8Conv
           kLeastGain};
 }
 
-// The same sums with fewer multiplications, if that is faster.
+// Whether Winograd's algorithm, which computes the same sums with fewer multiplications, is faster.
 bool takesWinograd(StepBuilder& step, const Convolution& convolution, const Int8Convolution::Types& types) {
   const Shape &in = step.inputShape(0), &out = step.outputShape(0);
   if (!step.winograd() || convolution.dilation.height != 1 || convolution.dilation.width != 1) return false;

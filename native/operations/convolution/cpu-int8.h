@@ -8,19 +8,19 @@ namespace resnode::cpu {
 
 Int8TileType typeOf(const Layout& layout);
 inline int64_t bytesOf(Int8TileType type) { return type == Int8TileType::float32 ? 4 : 1; }
-// What is left of an activation to whoever makes such values: unsigned ones have a ReLU by being cut.
+// What remains of an activation for results of this type: clamping to unsigned values is already a ReLU.
 TileActivation finishedBy(const TileActivation& activation, Int8TileType result);
-// Where there is no bias.
+// For convolutions without a bias.
 inline constexpr float kNoOffset[2 * kLanes] = {};
 
 struct Int8Operands {
   const void* source;
   const void* weights;
-  const float* offset;   // of whole blocks, in the result's units; null: 0
-  const void* residual;  // added before the ReLU; null: none. May be the result where both have as many bytes
+  const float* offset;   // padded to whole blocks, in the result's units; null: 0
+  const void* residual;  // added before the activation; null: none. May be the result if both have the same size
   void* result;
   void* scratch;
-  const float* slopes;  // of whole blocks; null: none
+  const float* slopes;  // padded to whole blocks; null: none
 };
 
 class Int8Convolution {

@@ -105,12 +105,12 @@ std::vector<Candidate> candidatesOf(const StepBuilder& step, const Convolution& 
   return {kLargeTiles};
 }
 
-// All float32 algorithms.
+// A contest between all float32 algorithms.
 Contest contestOf(ThreadPool& pool, const TileKernels& kernels, const Convolution& convolution, bool hasResidual,
                   const Shape& in, const Shape& out, const std::vector<Candidate>& candidates) {
   const DirectConvolution direct(kernels, Filter(convolution, in, out), in, out);
   const auto by = [&pool, &convolution](const auto& algorithm) {
-    // All activations take as long.
+    // All activations take the same time.
     const TileActivation activation{FusedActivation(convolution) ? ActivationKind::relu : ActivationKind::none};
     return [&pool, algorithm, activation](const Contest::Memory& at) {
       algorithm.run(pool, {at.source, at.weights, at.bias, at.residual, at.result, at.scratch, activation});
@@ -132,8 +132,8 @@ Contest contestOf(ThreadPool& pool, const TileKernels& kernels, const Convolutio
   return contest;
 }
 
-// Whether all that read a convolution's result normalise it. Where a window holds zeros alone the result is 0, by Winograd's
-// algorithm a rounding's width beside it; a ReLU behind that would let diffs through where Caffe's lets none.
+// Whether all readers of a convolution's result normalise it. Where a window has only zeros, the result is 0, but
+// Winograd's algorithm may give a tiny positive number. Then a ReLU behind it would pass diffs that Caffe's ReLU stops.
 bool isNormalised(const StepBuilder& step, const Convolution& convolution) {
   if (FusedActivation(convolution)) return false;
   const TensorId result = step.operation().outputs[0];

@@ -7,7 +7,7 @@
 namespace resnode::cpu {
 namespace {
 
-// The parts of a core's own cache for weights, which leave room for a thread's tiles, and for these tiles.
+// The share of a core's own cache for weights, which leaves room for a thread's tiles, and the share for these tiles.
 int64_t privateWeights() { return std::max<int64_t>(ownCacheBytes() / 8 * 5, 640 << 10); }
 int64_t privateBytes() { return std::max<int64_t>(ownCacheBytes() / 3, 256 << 10); }
 

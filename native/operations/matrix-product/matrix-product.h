@@ -1,12 +1,12 @@
-// y = a · c, matrix by matrix. matmul_layer.cpp of github.com/foss-for-synopsys-dwc-arc-processors/synopsys-caffe, and
-// inner_product_layer.cpp where a bottom holds the weights, as in github.com/happynear/caffe-windows.
+// y = a · c for each pair of matrices: matmul_layer.cpp (github.com/foss-for-synopsys-dwc-arc-processors/synopsys-caffe),
+// and inner_product_layer.cpp (github.com/happynear/caffe-windows) if a bottom holds the weights.
 #pragma once
 
 #include "native/core/portable.h"
 
 namespace resnode {
 
-// A matrix of a batch, by the strides of its rows and columns.
+// The strides of a matrix in a batch: of its rows, its columns and the matrices.
 struct MatrixPlaces {
   int64_t size, row, column;
 
@@ -17,12 +17,12 @@ struct MatrixPlaces {
   }
 };
 
-// An entry of a product of two matrices, `rows` × `columns`, as its target stores it.
+// An entry of the product of two matrices, `rows` × `columns`; if `transposed`, the product is stored transposed.
 struct ProductEntry {
   const float *first, *second;
   MatrixPlaces a, c;
   int64_t rows, columns;
-  bool transposed;  // of the target
+  bool transposed;
 
   template <class Real>
   RESNODE_HOST_DEVICE Totals term(int64_t i, int64_t k) const {
@@ -47,7 +47,7 @@ template <class Run>
 void backward(const MatrixProduct& op, const Backward& at, Run& run) {
   const float *a = at.x[0], *c = at.x[1], *dy = at.dy[0];
   const MatrixPlaces y(op.rows, op.columns, false);
-  // da = dy · cᵀ, dc = aᵀ · dy: whatever is transposed is read by its own strides.
+  // da = dy · cᵀ and dc = aᵀ · dy. Transposed matrices are read with exchanged strides.
   const MatrixPlaces cTransposed(op.columns, op.depth, !op.transposeSecond),
       aTransposed(op.depth, op.rows, !op.transposeFirst);
   run.sums(at.dx[0], op.batches * op.rows * op.depth, op.columns,

@@ -92,7 +92,7 @@ RESNODE_VECTORISED void average(const uint16_t* x, int64_t width, const Range& r
   averageOf<double>(x, width, rows, columns, y);
 }
 
-// A pixel's channels, and as many integers of the same width, in vector registers.
+// Vectors of a pixel's channels, and of as many integers.
 using Floats = float __attribute__((vector_size(kLanes * sizeof(float))));
 using Places = int32_t __attribute__((vector_size(kLanes * sizeof(int32_t))));
 using ShortPlaces = uint16_t __attribute__((vector_size(kLanes * sizeof(uint16_t))));
@@ -229,8 +229,8 @@ void forEachRow(ThreadPool& pool, const Shape& in, const Shape& out, int64_t pla
   });
 }
 
-// Max pooling in two steps: per row of the result, the maximum of each column over the rows of its windows, then the maximum of
-// each window over its columns. raise(row of x, values, maxima) does the former, finish(maxima, row of y) the latter.
+// Max pooling of each row of the result in two steps. raise(row of x, values, maxima) updates the maximum of each column
+// over the rows of the windows. Then finish(maxima, row of y) computes the maximum of each window over its columns.
 template <class Maximum, class Value, class Raise, class Finish>
 void forEachMaximum(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
                     Maximum lowest, const Value* x, Value* y, Raise&& raise, Finish&& finish) {

@@ -10,7 +10,7 @@ namespace {
 
 constexpr int64_t kSlopedValues = 1 << 13;  // per unit of work
 
-// Rows of lanes, each lane with its own slope. The plane of one channel is a row with one slope.
+// The plane of a single channel is one row with one slope. Otherwise each lane of a row has its own slope.
 RESNODE_VECTORISED void slopedPlane(const float* read, const float* x, float* y, int64_t count, float slope) {
 #pragma omp simd
   for (int64_t i = 0; i < count; ++i) y[i] = read[i] > 0 ? x[i] : x[i] * slope;

@@ -1,4 +1,4 @@
-// A slope below 0 for each channel, in any layout with channels.
+// Applies one slope per channel to values below 0, in any layout with channels.
 #pragma once
 
 #include <vector>
@@ -9,7 +9,7 @@ namespace resnode::cpu {
 
 class ThreadPool;
 
-// A slope for each lane of all blocks. `isShared`: there is one for all channels.
+// The slope of each lane of all blocks. `isShared`: all channels have the same slope.
 std::vector<float> slopesOf(const ChannelView& view, const float* slopes, bool isShared);
 
 // y = x where `read` > 0, else slope · x. y may be x.

@@ -10,7 +10,7 @@
 namespace resnode::cpu {
 namespace {
 
-constexpr int64_t kSlopedRows = 64;  // whose products are summed in float32 before they are added in float64
+constexpr int64_t kSlopedRows = 64;  // this many products are summed in float32, and these sums in float64
 
 // sums[l] += Σ x · dy where x ≤ 0.
 RESNODE_VECTORISED void addSlopeProducts(const float* x, const float* dy, int64_t rows, int64_t lanes, double* sums) {
