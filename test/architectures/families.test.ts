@@ -125,7 +125,7 @@ test('every depth that fits a rule builds; a depth in between is refused with th
     { depth: 50, data: 'cifar', block: 'bottleneck' },
     '9n+2 with bottlenecks (CIFAR), with block bottleneck and data cifar, but received 50; the nearest that resnet has: 47 and 56',
   );
-  refused({ family: 'plain', block: 'bottleneck', depth: 29 }, 'none with block bottleneck');
+  refused({ family: 'plain', block: 'bottleneck', depth: 29 }, 'none fits block bottleneck');
   refused({}, 'layers (or a name such as resnet-110, or blocks');
   refused({ depth: 20, blocks: [1, 1, 1] }, 'either blocks or a depth');
   refused({ blocks: [1, 1, 1, 1, 1, 1, 1] }, 'one to six stages');

@@ -216,7 +216,7 @@ test("Synopsys's Pad surrounds with a constant, Squeeze removes axes of 1, and i
   assert.equal([...thin!.data], [7, 7, 7, 7, 7, 7, 1, Number.NaN, 7, 7]);
   assert.is(net.report.length, 1);
   for (const [layer, message] of [
-    ['type: "Squeeze" squeeze_param { axis: 3 }', /axis 3 of 1×1×1×2 is 2/],
+    ['type: "Squeeze" squeeze_param { axis: 3 }', /axis 3 of 1×1×1×2 has size 2/],
     ['type: "Pad" pad_param { paddings: 1 }', /takes 8 paddings/],
     ['type: "Pad" pad_param { paddings: [0, 0, 0, 0, 0, 0, 0, 4000000000] }', /paddings up to 512/],
   ] as const)

@@ -399,7 +399,7 @@ test('unsupported and unfitting settings are refused, with what was found and wh
   for (const [text, said] of [
     [region([2, 1, 6, 4], ''), /the label must be 2×1×K×5 .*or 1×1×K×8 .*found 2×1×6×4/],
     [region(CENTRED, 'coords: 5'), /coords must be 4, found 5/],
-    [region(CENTRED, 'softmax_tree: "9k.tree"'), /softmax_tree, a file .*is not read here/],
+    [region(CENTRED, 'softmax_tree: "9k.tree"'), /softmax_tree, a file .*is not supported/],
     [
       region(CENTRED, '').replace('num: 5', 'num: 4'),
       /4 boxes of 3 classes take a first bottom of N×32×H×W .*found 2×40×4×4/,

@@ -309,16 +309,32 @@ const KINDS: readonly (readonly [Kind, readonly string[]])[] = [
   ['data', ['Input', ...DATA_TYPES]],
   [
     'convolution',
-    ['Convolution', 'ConvolutionDepthwise', 'DepthwiseConvolution', 'HoleConvolution', 'Deconvolution'],
+    [
+      ...['Convolution', 'ConvolutionDepthwise', 'DepthwiseConvolution', 'HoleConvolution', 'Deconvolution'],
+      ...['DeformableConvolution', 'DenseBlock'],
+    ],
   ],
-  ['product', ['InnerProduct', 'Embed', 'LSTM', 'Lstm', 'RNN']],
+  [
+    'product',
+    [
+      ...['InnerProduct', 'Embed', 'LSTM', 'Lstm', 'RNN', 'MatMul'],
+      ...['MarginInnerProduct', 'LargeMarginInnerProduct'],
+    ],
+  ],
   ['pooling', ['Pooling', 'ROIPooling', 'ROIMaskPooling', 'PSROIPooling', 'ROIAlign', 'SPP', 'Pooling3D']],
-  ['normalisation', ['BatchNorm', 'BN', 'Scale', 'Bias', 'LRN', 'MVN', 'Normalize', 'Power']],
+  [
+    'normalisation',
+    [
+      ...['BatchNorm', 'BN', 'Scale', 'Bias', 'LRN', 'MVN', 'Normalize', 'Power'],
+      ...['NormL2', 'ChannelNorm', 'ChannelScale'],
+    ],
+  ],
   [
     'activation',
     [
       ...['ReLU', 'PReLU', 'ELU', 'Sigmoid', 'TanH', 'AbsVal', 'BNLL', 'ReLU6', 'Softmax', 'Dropout'],
       ...['Clip', 'Exp', 'Log', 'Swish', 'Threshold', 'LSTMUnit', 'Mish', 'HardSwish', 'CReLU', 'Sparsify'],
+      ...['NegSquare', 'ExpMax', 'GuidedDropout', 'LabelSpecificAdd', 'CosinAddm'],
     ],
   ],
   [
@@ -344,6 +360,7 @@ const KINDS: readonly (readonly [Kind, readonly string[]])[] = [
       'Flatten',
       'Reshape',
       'Crop',
+      'AutoCrop',
       'Pad',
       'Squeeze',
       'Reorg',
@@ -361,6 +378,12 @@ const KINDS: readonly (readonly [Kind, readonly string[]])[] = [
       'Unpooling',
       'Upsample',
       'UpsampleDarknet',
+      'Downsample',
+      'Resample',
+      'Warp',
+      'FlowWarp',
+      'Grid',
+      'SpatialTransformer',
       'DepthToSpace',
       'SpaceToDepth',
       'SpaceToBatchND',
