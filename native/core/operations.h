@@ -30,7 +30,7 @@ struct UpdatedParameter {
   }
 };
 
-// 2-D cross-correlation, its size rounded down. A residual is added behind the bias and before the ReLU.
+// 2-D cross-correlation, whose output size is rounded down. A residual is added after the bias and before the ReLU.
 struct Convolution {
   static constexpr const char* kKind = "convolution";
   static constexpr GradientReads kGradientReads = GradientReads::byRule;
@@ -62,7 +62,7 @@ struct Convolution {
   }
 };
 
-// y[m, n] = Σk x[m, k]·w[n, k] + bias[n], x flattened from an axis.
+// y[m, n] = Σk x[m, k]·w[n, k] + bias[n], where x is flattened from an axis on.
 struct InnerProduct {
   static constexpr const char* kKind = "innerProduct";
   static constexpr GradientReads kGradientReads = GradientReads::byRule;
@@ -93,8 +93,8 @@ struct InnerProduct {
 enum class ScaleOperand { none, scale, bias };
 constexpr std::array<const char*, 3> namesOf(ScaleOperand) { return {{"none", "scale", "bias"}}; }
 
-// y[o, c, i] = x[o, c, i]·scale[c] + bias[c]. Also what is left of BatchNorm with global statistics, Scale and Bias where
-// no convolution takes them: scale and bias are computed when weights are packed.
+// y[o, c, i] = x[o, c, i]·scale[c] + bias[c]. BatchNorm with global statistics, Scale and Bias also become this operation
+// if no convolution absorbs them. Their scale and bias are computed when weights are packed.
 struct Scale {
   static constexpr const char* kKind = "scale";
   static constexpr GradientReads kGradientReads = GradientReads::byRule;
@@ -123,9 +123,9 @@ struct Scale {
 enum class Statistics { batch, global };
 constexpr std::array<const char*, 2> namesOf(Statistics) { return {{"batch", "global"}}; }
 
-// y = relu(scale · (x − mean) / √(variance + eps) + bias + residual) over axis 1; batch statistics go into the running
-// sums. The Scale layer behind it is a part of it. With a residual its gradient takes the diff of the sum: what came
-// through the ReLU.
+// y = relu(scale · (x − mean) / √(variance + eps) + bias + residual) over axis 1. Batch statistics are added to the
+// running sums. The operation includes the Scale layer that follows. With a residual, its gradient takes the diff to which
+// the derivative of the ReLU is already applied.
 struct BatchNorm {
   static constexpr const char* kKind = "batchNorm";
   static constexpr GradientReads kGradientReads = GradientReads::byRule;
@@ -173,7 +173,7 @@ struct Relu {
   }
 };
 
-// x where it is positive, else alpha · (eˣ − 1).
+// x where x is positive, else alpha · (eˣ − 1).
 struct Elu {
   static constexpr const char* kKind = "elu";
   static constexpr GradientReads kGradientReads = GradientReads::byRule;
@@ -220,7 +220,7 @@ struct AbsVal {
   static void visitFields(Self&, Visit&&) {}
 };
 
-// (shift + scale·x)^power; 1 where the power is 0.
+// (shift + scale·x)^power, which is 1 if the power is 0.
 struct Power {
   static constexpr const char* kKind = "power";
   static constexpr GradientReads kGradientReads = GradientReads::byRule;
@@ -252,7 +252,7 @@ struct Bnll {
   }
 };
 
-// max(min, min(x, max)): min where min > max.
+// max(min, min(x, max)), which is min if min > max.
 struct Clip {
   static constexpr const char* kKind = "clip";
   static constexpr GradientReads kGradientReads = GradientReads::byRule;
@@ -358,7 +358,7 @@ struct HardSwish {
   static void visitFields(Self&, Visit&&) {}
 };
 
-// max(x, 0) + slope · min(x, 0), channels on axis 1.
+// max(x, 0) + slope · min(x, 0), with channels on axis 1.
 struct PRelu {
   static constexpr const char* kKind = "prelu";
   static constexpr GradientReads kGradientReads = GradientReads::inputs;
@@ -374,9 +374,9 @@ struct PRelu {
   }
 };
 
-// In training: of x, `ratio` (by chance) becomes 0, and the rest is divided by 1 − ratio. What becomes 0 is a function of
-// seed, stream, rank, iteration, pass and place alone (Philox4x32-10, native/core/philox.h): a run that is resumed draws
-// what the whole one would have, and the backward pass draws again what the forward pass drew.
+// In training, sets each value of x to 0 with probability `ratio` and divides the others by 1 − ratio. The choice depends
+// only on seed, stream, rank, iteration, pass and position (Philox4x32-10, native/core/philox.h). A resumed run therefore
+// draws the same numbers as an uninterrupted one, and the backward pass draws those of the forward pass again.
 struct Dropout {
   static constexpr const char* kKind = "dropout";
   static constexpr GradientReads kGradientReads = GradientReads::byRule;
@@ -399,7 +399,7 @@ struct Dropout {
 enum class EltwiseKind { sum, prod, max };
 constexpr std::array<const char*, 3> namesOf(EltwiseKind) { return {{"sum", "prod", "max"}}; }
 
-// The sum, product or maximum of its inputs. Where inputs of max are equal the value is the same whichever wins.
+// The sum, product or maximum of its inputs. If inputs of max are equal, the value is the same whichever is chosen.
 struct Eltwise {
   static constexpr const char* kKind = "eltwise";
   static constexpr GradientReads kGradientReads = GradientReads::byRule;
@@ -419,9 +419,9 @@ struct Eltwise {
   }
 };
 
-// The sum of diffs where y is positive, negativeSlope times it elsewhere: what comes through a ReLU whose result has
-// several readers. With it, for BatchNorms over batch statistics whose diff it is, what their gradients read: Σ diff and Σ
-// diff · (x − mean) / √(variance + eps) over all axes but 1.
+// The sum of diffs where y is positive, and negativeSlope times the sum elsewhere: the diff of the input of a ReLU whose
+// output has several readers. For BatchNorms over batch statistics that this diff belongs to, it also computes the sums
+// that their gradients read: Σ diff and Σ diff · (x − mean) / √(variance + eps) over all axes but 1.
 struct SumBehindRelu {
   static constexpr const char* kKind = "sumBehindRelu";
   static constexpr GradientReads kGradientReads = GradientReads::noGradient;
@@ -442,8 +442,8 @@ struct SumBehindRelu {
 enum class PoolingMethod { max, average };
 constexpr std::array<const char*, 2> namesOf(PoolingMethod) { return {{"max", "average"}}; }
 
-// The maximum or the mean of windows. The size of y is its shape's (Caffe's ceil and clip rules are the shape rules'
-// affair). The mean divides by the window clipped to [−pad, size + pad): Caffe's rule.
+// The maximum or the mean of each window. The shape of y, which follows Caffe's ceil and clip rules, gives the number of
+// windows. As in Caffe, the mean divides by the size of the window clipped to [−pad, size + pad).
 struct Pooling {
   static constexpr const char* kKind = "pooling";
   static constexpr GradientReads kGradientReads = GradientReads::byRule;
@@ -463,7 +463,7 @@ struct Pooling {
   }
 };
 
-// eˣ over its sum along the channels.
+// eˣ divided by its sum over the channels.
 struct Softmax {
   static constexpr const char* kKind = "softmax";
   static constexpr GradientReads kGradientReads = GradientReads::outputs;
@@ -484,7 +484,7 @@ struct Softmax {
 enum class Normalization { full, valid, batchSize, none };
 constexpr std::array<const char*, 4> namesOf(Normalization) { return {{"full", "valid", "batchSize", "none"}}; }
 
-// The mean of −log of the probability of each label; with smoothing and class weights as in torch.nn.CrossEntropyLoss.
+// The mean of −log of each label's probability. Smoothing and class weights are as in torch.nn.CrossEntropyLoss.
 struct SoftmaxLoss {
   static constexpr const char* kKind = "softmaxLoss";
   static constexpr GradientReads kGradientReads = GradientReads::inputs;
@@ -512,7 +512,7 @@ struct SoftmaxLoss {
   }
 };
 
-// Σ(a − b)² / (2·N), N the first dimension.
+// Σ(a − b)² / (2·N), where N is the first dimension.
 struct EuclideanLoss {
   static constexpr const char* kKind = "euclideanLoss";
   static constexpr GradientReads kGradientReads = GradientReads::inputs;
@@ -523,7 +523,7 @@ struct EuclideanLoss {
   static void visitFields(Self&, Visit&&) {}
 };
 
-// The share of places whose label is among the best scores; a tie counts against the label.
+// The share of positions whose label is among the topK highest scores; a tie counts against the label.
 struct Accuracy {
   static constexpr const char* kKind = "accuracy";
   static constexpr GradientReads kGradientReads = GradientReads::noGradient;
@@ -545,7 +545,7 @@ struct Accuracy {
   }
 };
 
-// Inputs one behind the other.
+// The inputs, concatenated along an axis.
 struct Concat {
   static constexpr const char* kKind = "concat";
   static constexpr GradientReads kGradientReads = GradientReads::nothing;
@@ -559,7 +559,7 @@ struct Concat {
   }
 };
 
-// Its input in parts, whose sizes are the shapes of the outputs.
+// The parts of its input along an axis; the shapes of the outputs give their sizes.
 struct Slice {
   static constexpr const char* kKind = "slice";
   static constexpr GradientReads kGradientReads = GradientReads::nothing;
@@ -573,7 +573,7 @@ struct Slice {
   }
 };
 
-// The same values in another shape: Flatten, Reshape, Split.
+// The same values in another shape: Flatten, Reshape and Split.
 struct Reshape {
   static constexpr const char* kKind = "reshape";
   static constexpr GradientReads kGradientReads = GradientReads::nothing;
@@ -587,8 +587,8 @@ struct Reshape {
 enum class LrnRegion { across, within };
 constexpr std::array<const char*, 2> namesOf(LrnRegion) { return {{"across", "within"}}; }
 
-// x / (k + alpha/n · Σ x²)^beta. across: n = size channels; within: n = size², a mean over windows by the padding rule of
-// pooling, and k = 1.
+// x / (k + alpha/n · Σ x²)^beta. With `across`, the sum is over n = size channels. With `within`, it is over windows of n
+// = size² positions, k is 1, and n follows the padding rule of pooling.
 struct Lrn {
   static constexpr const char* kKind = "lrn";
   static constexpr GradientReads kGradientReads = GradientReads::inputs;
@@ -610,7 +610,7 @@ struct Lrn {
   }
 };
 
-// The transpose of a 2-D convolution: y has stride·(H − 1) + dilation·(kh − 1) + 1 − 2·pad rows. Places that nothing
+// The transpose of a 2-D convolution: y has stride·(H − 1) + dilation·(kh − 1) + 1 − 2·pad rows. Positions that no window
 // reaches hold the bias.
 struct Deconvolution {
   static constexpr const char* kKind = "deconvolution";

@@ -29,7 +29,8 @@ export interface UpdatedParameter {
 }
 
 /**
- * 2-D cross-correlation, its size rounded down. A residual is added behind the bias and before the ReLU.
+ * 2-D cross-correlation, whose output size is rounded down. A residual is added after the bias and before
+ * the ReLU.
  * inputs: x; or x and a residual of the shape of y.
  * outputs: y.
  */
@@ -39,26 +40,26 @@ export interface Convolution {
   readonly weights: ProgramParameterId;
   /** [num_output] */
   readonly bias: ProgramParameterId | null;
-  /** The size of its window. */
+  /** The window size. */
   readonly kernel: Pair;
-  /** From one window to the next. */
+  /** The distance between neighbouring windows. */
   readonly stride: Pair;
-  /** Zeros on each side. */
+  /** The number of zeros on each side. */
   readonly pad: Pair;
-  /** From one of the window's places to the next. */
+  /** The distance between neighbouring taps of a window. */
   readonly dilation: Pair;
-  /** Channels are cut into so many groups, each with its share of the outputs. */
+  /** The number of groups of channels; each group computes its share of the outputs. */
   readonly group: number;
-  /** A ReLU behind it. */
+  /** A ReLU as the last step. */
   readonly relu: FusedRelu | null;
-  /** A Clip to [0, this] behind it, in the place of a ReLU: ReLU6 clips to 6. */
+  /** A Clip to [0, clip] as the last step, instead of a ReLU. ReLU6 clips to 6. */
   readonly clip: number | null;
-  /** A PReLU behind it, in the place of a ReLU: its slopes below 0. [num_output], or [1] */
+  /** A PReLU as the last step, instead of a ReLU: its slopes for values below 0. [num_output], or [1] */
   readonly slopes: ProgramParameterId | null;
 }
 
 /**
- * y[m, n] = Σk x[m, k]·w[n, k] + bias[n], x flattened from an axis.
+ * y[m, n] = Σk x[m, k]·w[n, k] + bias[n], where x is flattened from an axis on.
  * inputs: x.
  * outputs: y.
  */
@@ -68,29 +69,29 @@ export interface InnerProduct {
   readonly weights: ProgramParameterId;
   /** [N] */
   readonly bias: ProgramParameterId | null;
-  /** K is the product of the dimensions from here. */
+  /** K is the product of the dimensions from this axis on. */
   readonly axis: number;
   /** N. */
   readonly numOutput: number;
-  /** The weights are [K, N]. */
+  /** Whether the weights are [K, N]. */
   readonly transpose: boolean;
-  /** A ReLU behind it. */
+  /** A ReLU as the last step. */
   readonly relu: FusedRelu | null;
-  /** A Clip to [0, this] behind it, in the place of a ReLU: ReLU6 clips to 6. */
+  /** A Clip to [0, clip] as the last step, instead of a ReLU. ReLU6 clips to 6. */
   readonly clip: number | null;
-  /** A PReLU behind it, in the place of a ReLU: its slopes below 0. [num_output], or [1] */
+  /** A PReLU as the last step, instead of a ReLU: its slopes for values below 0. [num_output], or [1] */
   readonly slopes: ProgramParameterId | null;
 }
 
 /**
- * y[o, c, i] = x[o, c, i]·scale[c] + bias[c]. Also what is left of BatchNorm with global statistics, Scale
- * and Bias where no convolution takes them: scale and bias are computed when weights are packed.
- * inputs: x; or x and what `operand` names, [channels].
+ * y[o, c, i] = x[o, c, i]·scale[c] + bias[c]. BatchNorm with global statistics, Scale and Bias also become
+ * this operation if no convolution absorbs them. Their scale and bias are computed when weights are packed.
+ * inputs: x; or x and the operand, [channels].
  * outputs: y, of the shape of x.
  */
 export interface Scale {
   readonly kind: 'scale';
-  /** What the second input is. */
+  /** The role of the second input, if there is one. */
   readonly operand: 'none' | 'scale' | 'bias';
   /** [channels] */
   readonly scale: ProgramParameterId | null;
@@ -98,52 +99,52 @@ export interface Scale {
   readonly bias: ProgramParameterId | null;
   /** The product of the dimensions before the axis. */
   readonly outer: number;
-  /** The axis's size. */
+  /** The size of the axis. */
   readonly channels: number;
-  /** The product of the dimensions behind it. */
+  /** The product of the dimensions after the axis. */
   readonly inner: number;
-  /** A ReLU behind it. */
+  /** A ReLU as the last step. */
   readonly relu: FusedRelu | null;
 }
 
 /**
- * y = relu(scale · (x − mean) / √(variance + eps) + bias + residual) over axis 1; batch statistics go into
- * the running sums. The Scale layer behind it is a part of it. With a residual its gradient takes the diff
- * of the sum: what came through the ReLU.
+ * y = relu(scale · (x − mean) / √(variance + eps) + bias + residual) over axis 1. Batch statistics are added
+ * to the running sums. The operation includes the Scale layer that follows. With a residual, its gradient
+ * takes the diff to which the derivative of the ReLU is already applied.
  * inputs: x; or x and a residual of its shape.
- * outputs: y; or y and the mean and the biased variance [C] that it used, which its gradient reads; or these
- * and where y is positive: 1, else 0.
+ * outputs: y; or y and the mean and the biased variance, [C], that it used and that its gradient reads; or
+ * these and a mask, which is 1 where y is positive, else 0.
  */
 export interface BatchNorm {
   readonly kind: 'batchNorm';
-  /** The sum of means. [C] */
+  /** The running sum of means. [C] */
   readonly mean: ProgramParameterId;
-  /** The sum of unbiased variances. [C] */
+  /** The running sum of unbiased variances. [C] */
   readonly variance: ProgramParameterId;
-  /** What both sums are divided by; 0 makes them 0. [1] */
+  /** The divisor of both sums. If it is 0, the statistics are 0. [1] */
   readonly factor: ProgramParameterId;
   /** Added to the variance. */
   readonly eps: number;
-  /** What stays of the sums when a batch comes. */
+  /** The factor that multiplies the running sums before the statistics of a batch are added. */
   readonly movingAverageFraction: number;
-  /** Those of this batch, or the parameters divided by the factor. */
+  /** The statistics of this batch, or the running sums divided by the factor. */
   readonly statistics: 'batch' | 'global';
-  /** Batch statistics go into the running sums; false where a forward pass is computed again. */
+  /** Whether batch statistics are added to the running sums. False when a forward pass is computed again. */
   readonly update: boolean;
-  /** Batch statistics are those of all processes that train together, whose batches are equally large. */
+  /** Whether batch statistics are computed over all processes that train together. Their batches are equally large. */
   readonly synchronised: boolean;
   /** [C] */
   readonly scale: ProgramParameterId | null;
   /** [C] */
   readonly bias: ProgramParameterId | null;
-  /** A ReLU behind it. */
+  /** A ReLU as the last step. */
   readonly relu: FusedRelu | null;
 }
 
 /**
  * max(x, 0) + negativeSlope · min(x, 0).
  * inputs: x.
- * outputs: y, of the same shape.
+ * outputs: y, of the shape of x.
  */
 export interface Relu {
   readonly kind: 'relu';
@@ -152,9 +153,9 @@ export interface Relu {
 }
 
 /**
- * x where it is positive, else alpha · (eˣ − 1).
+ * x where x is positive, else alpha · (eˣ − 1).
  * inputs: x.
- * outputs: y, of the same shape.
+ * outputs: y, of the shape of x.
  */
 export interface Elu {
   readonly kind: 'elu';
@@ -165,7 +166,7 @@ export interface Elu {
 /**
  * 1 / (1 + e⁻ˣ).
  * inputs: x.
- * outputs: y, of the same shape.
+ * outputs: y, of the shape of x.
  */
 export interface Sigmoid {
   readonly kind: 'sigmoid';
@@ -174,7 +175,7 @@ export interface Sigmoid {
 /**
  * tanh x.
  * inputs: x.
- * outputs: y, of the same shape.
+ * outputs: y, of the shape of x.
  */
 export interface Tanh {
   readonly kind: 'tanh';
@@ -183,59 +184,59 @@ export interface Tanh {
 /**
  * |x|.
  * inputs: x.
- * outputs: y, of the same shape.
+ * outputs: y, of the shape of x.
  */
 export interface AbsVal {
   readonly kind: 'absval';
 }
 
 /**
- * (shift + scale·x)^power; 1 where the power is 0.
+ * (shift + scale·x)^power, which is 1 if the power is 0.
  * inputs: x.
- * outputs: y, of the same shape.
+ * outputs: y, of the shape of x.
  */
 export interface Power {
   readonly kind: 'power';
   /** The exponent. */
   readonly power: number;
-  /** Of x. */
+  /** The factor of x. */
   readonly scale: number;
-  /** Added to it. */
+  /** Added to scale·x. */
   readonly shift: number;
 }
 
 /**
  * ln(1 + eˣ).
  * inputs: x.
- * outputs: y, of the same shape.
+ * outputs: y, of the shape of x.
  */
 export interface Bnll {
   readonly kind: 'bnll';
-  /** Whether its gradient takes what was made for what was read, as Caffe does in place. */
+  /** Whether its gradient reads the output instead of the input, as Caffe does for a layer that works in place. */
   readonly inPlace: boolean;
 }
 
 /**
- * max(min, min(x, max)): min where min > max.
+ * max(min, min(x, max)), which is min if min > max.
  * inputs: x.
- * outputs: y, of the same shape.
+ * outputs: y, of the shape of x.
  */
 export interface Clip {
   readonly kind: 'clip';
-  /** The least value. */
+  /** The lower bound. */
   readonly min: number;
-  /** The greatest. */
+  /** The upper bound. */
   readonly max: number;
-  /** The diff passes at exactly min and max. */
+  /** Whether the diff passes where x is exactly min or max. */
   readonly passesBounds: boolean;
-  /** Whether its gradient takes what was made for what was read, as Caffe does in place. */
+  /** Whether its gradient reads the output instead of the input, as Caffe does for a layer that works in place. */
   readonly inPlace: boolean;
 }
 
 /**
  * outer · e^(inner·x).
  * inputs: x.
- * outputs: y, of the same shape.
+ * outputs: y, of the shape of x.
  */
 export interface Exp {
   readonly kind: 'exp';
@@ -248,24 +249,24 @@ export interface Exp {
 /**
  * factor · ln(scale·x + shift).
  * inputs: x.
- * outputs: y, of the same shape.
+ * outputs: y, of the shape of x.
  */
 export interface Log {
   readonly kind: 'log';
-  /** Of x. */
+  /** The factor of x. */
   readonly scale: number;
-  /** Added to it. */
+  /** Added to scale·x. */
   readonly shift: number;
   /** 1 / ln(base). */
   readonly factor: number;
-  /** Whether its gradient takes what was made for what was read, as Caffe does in place. */
+  /** Whether its gradient reads the output instead of the input, as Caffe does for a layer that works in place. */
   readonly inPlace: boolean;
 }
 
 /**
  * 1 where x > threshold, else 0.
  * inputs: x.
- * outputs: y, of the same shape.
+ * outputs: y, of the shape of x.
  */
 export interface Threshold {
   readonly kind: 'threshold';
@@ -276,7 +277,7 @@ export interface Threshold {
 /**
  * x / (1 + e^(−beta·x)).
  * inputs: x.
- * outputs: y, of the same shape.
+ * outputs: y, of the shape of x.
  */
 export interface Swish {
   readonly kind: 'swish';
@@ -287,7 +288,7 @@ export interface Swish {
 /**
  * x · tanh(ln(1 + eˣ)).
  * inputs: x.
- * outputs: y, of the same shape.
+ * outputs: y, of the shape of x.
  */
 export interface Mish {
   readonly kind: 'mish';
@@ -296,116 +297,118 @@ export interface Mish {
 /**
  * x · max(0, min(6, x + 3)) / 6.
  * inputs: x.
- * outputs: y, of the same shape.
+ * outputs: y, of the shape of x.
  */
 export interface HardSwish {
   readonly kind: 'hardSwish';
 }
 
 /**
- * max(x, 0) + slope · min(x, 0), channels on axis 1.
+ * max(x, 0) + slope · min(x, 0), with channels on axis 1.
  * inputs: x.
- * outputs: y, of the same shape.
+ * outputs: y, of the shape of x.
  */
 export interface PRelu {
   readonly kind: 'prelu';
   /** [C], or one value with channelShared */
   readonly slope: ProgramParameterId;
-  /** One slope for all channels. */
+  /** Whether all channels share one slope. */
   readonly channelShared: boolean;
 }
 
 /**
- * In training: of x, `ratio` (by chance) becomes 0, and the rest is divided by 1 − ratio. What becomes 0 is
- * a function of seed, stream, rank, iteration, pass and place alone (Philox4x32-10, native/core/philox.h): a
- * run that is resumed draws what the whole one would have, and the backward pass draws again what the
- * forward pass drew.
- * inputs: x and the pass, [iteration, pass of the iteration], each an integer below 2²⁴.
+ * In training, sets each value of x to 0 with probability `ratio` and divides the others by 1 − ratio. The
+ * choice depends only on seed, stream, rank, iteration, pass and position (Philox4x32-10,
+ * native/core/philox.h). A resumed run therefore draws the same numbers as an uninterrupted one, and the
+ * backward pass draws those of the forward pass again.
+ * inputs: x; the pass, [iteration, pass within the iteration], each an integer below 2²⁴.
  * outputs: y, of the shape of x.
  */
 export interface Dropout {
   readonly kind: 'dropout';
-  /** The share that becomes 0. */
+  /** The probability that a value becomes 0. */
   readonly ratio: number;
   /** The net's random_seed. */
   readonly seed: number;
-  /** Which of the net's dropouts. */
+  /** The index of this operation among those of the net that draw. */
   readonly stream: number;
-  /** Of the processes that train together. */
+  /** The rank of this process among those that train together. */
   readonly rank: number;
 }
 
 /**
- * The sum, product or maximum of its inputs. Where inputs of max are equal the value is the same whichever
- * wins.
+ * The sum, product or maximum of its inputs. If inputs of max are equal, the value is the same whichever is
+ * chosen.
  * inputs: one or more of the same shape.
  * outputs: y, of their shape.
  */
 export interface Eltwise {
   readonly kind: 'eltwise';
-  /** What is done. */
+  /** The operation. */
   readonly operation: 'sum' | 'prod' | 'max';
-  /** Of sum: one an input (all 1 where Caffe gives none). */
+  /** Only for sum: one factor per input. All are 1 if Caffe gives none. */
   readonly coefficients: readonly number[];
-  /** Of prod: the diff is the product of the other inputs; else the output over the input, NaN where that is 0. */
+  /** Only for prod: whether the diff is computed from the product of the other inputs. If false, it is computed from the output divided by the input, which is NaN if the input is 0. */
   readonly stableProdGrad: boolean;
-  /** A ReLU behind it. */
+  /** A ReLU as the last step. */
   readonly relu: FusedRelu | null;
 }
 
 /**
- * The sum of diffs where y is positive, negativeSlope times it elsewhere: what comes through a ReLU whose
- * result has several readers. With it, for BatchNorms over batch statistics whose diff it is, what their
- * gradients read: Σ diff and Σ diff · (x − mean) / √(variance + eps) over all axes but 1.
- * inputs: y, or what says where it is positive (any value above 0); one to four diffs of its shape, or of
- * the places that the stride leaves; then of each such BatchNorm x, mean and variance.
- * outputs: one of the shape of y; then of each such BatchNorm the two sums, [C].
+ * The sum of diffs where y is positive, and negativeSlope times the sum elsewhere: the diff of the input of
+ * a ReLU whose output has several readers. For BatchNorms over batch statistics that this diff belongs to,
+ * it also computes the sums that their gradients read: Σ diff and Σ diff · (x − mean) / √(variance + eps)
+ * over all axes but 1.
+ * inputs: y, or a tensor that is above 0 where y is positive; one to four diffs, of the shape of y or only
+ * of the positions that the stride selects; then x, mean and variance of each such BatchNorm.
+ * outputs: the diff, of the shape of y; then the two sums, [C], of each such BatchNorm.
  */
 export interface SumBehindRelu {
   readonly kind: 'sumBehindRelu';
-  /** The ReLU's. */
+  /** The ReLU's negative_slope. */
   readonly negativeSlope: number;
-  /** From one place of the smaller diffs to the next; between them they are 0. */
+  /** The distance between the positions that the smaller diffs hold. At all other positions they are 0. */
   readonly stride: Pair;
-  /** Of each BatchNorm whose sums are made, two at most. */
+  /** The eps of each BatchNorm whose sums are computed; two at most. */
   readonly eps: readonly number[];
 }
 
 /**
- * The maximum or the mean of windows. The size of y is its shape's (Caffe's ceil and clip rules are the
- * shape rules' affair). The mean divides by the window clipped to [−pad, size + pad): Caffe's rule.
+ * The maximum or the mean of each window. The shape of y, which follows Caffe's ceil and clip rules, gives
+ * the number of windows. As in Caffe, the mean divides by the size of the window clipped to [−pad, size +
+ * pad).
  * inputs: x, N×C×H×W.
- * outputs: y; or y and the mask (max only: the index h·W + w of the maximum in its plane, as float).
+ * outputs: y; or y and the mask (only for max: the index h·W + w of the maximum in its plane, as a float).
  */
 export interface Pooling {
   readonly kind: 'pooling';
-  /** What is taken. */
+  /** Whether it takes the maximum or the mean. */
   readonly method: 'max' | 'average';
-  /** The size of a window. */
+  /** The window size. */
   readonly kernel: Pair;
-  /** From one window to the next. */
+  /** The distance between neighbouring windows. */
   readonly stride: Pair;
-  /** On each side; below the kernel. */
+  /** The padding on each side; smaller than the kernel. */
   readonly pad: Pair;
 }
 
 /**
- * eˣ over its sum along the channels.
+ * eˣ divided by its sum over the channels.
  * inputs: x.
- * outputs: y, of the same shape.
+ * outputs: y, of the shape of x.
  */
 export interface Softmax {
   readonly kind: 'softmax';
   /** The product of the dimensions before the axis. */
   readonly outer: number;
-  /** The axis's size. */
+  /** The size of the axis. */
   readonly channels: number;
-  /** The product of the dimensions behind it. */
+  /** The product of the dimensions after the axis. */
   readonly inner: number;
 }
 
 /**
- * The mean of −log of the probability of each label; with smoothing and class weights as in
+ * The mean of −log of each label's probability. Smoothing and class weights are as in
  * torch.nn.CrossEntropyLoss.
  * inputs: scores; labels, [outer, inner].
  * outputs: the loss, one value.
@@ -414,25 +417,25 @@ export interface SoftmaxLoss {
   readonly kind: 'softmaxLoss';
   /** The product of the dimensions before the axis. */
   readonly outer: number;
-  /** The axis's size. */
+  /** The size of the axis. */
   readonly channels: number;
-  /** The product of the dimensions behind it. */
+  /** The product of the dimensions after the axis. */
   readonly inner: number;
-  /** Places with this label do not count. */
+  /** Positions with this label do not count. */
   readonly ignoreLabel: number | null;
-  /** What the sum is divided by: all places, those that count, outer, or 1. */
+  /** The divisor of the sum: the number of all positions, of those that count, outer, or 1. */
   readonly normalization: 'full' | 'valid' | 'batchSize' | 'none';
-  /** Share of the target that all classes have alike, and the label has not. */
+  /** The share of the target that is taken from the label and divided equally among all classes. */
   readonly smoothing: number;
-  /** Of each class, 256 at most, which weigh its images. None: all 1. */
+  /** The weights of the classes, 256 at most. An item counts with the weight of its class. If the list is empty, all weights are 1. */
   readonly classWeights: readonly number[];
-  /** With class weights, `valid` divides by the sum of those of the labels; otherwise by how many labels count. */
+  /** With class weights, whether `valid` divides by the sum of the labels' weights. If false, it divides by the number of labels that count. */
   readonly dividesByWeights: boolean;
 }
 
 /**
- * Σ(a − b)² / (2·N), N the first dimension.
- * inputs: a; b, as many values.
+ * Σ(a − b)² / (2·N), where N is the first dimension.
+ * inputs: a; b, with as many values.
  * outputs: the loss, one value.
  */
 export interface EuclideanLoss {
@@ -440,48 +443,48 @@ export interface EuclideanLoss {
 }
 
 /**
- * The share of places whose label is among the best scores; a tie counts against the label.
+ * The share of positions whose label is among the topK highest scores; a tie counts against the label.
  * inputs: scores; labels, [outer, inner].
- * outputs: the accuracy, one value; or it and that of each class, [channels].
+ * outputs: the accuracy, one value; or this and the accuracy of each class, [channels].
  */
 export interface Accuracy {
   readonly kind: 'accuracy';
-  /** How many scores may be best. */
+  /** How many of the highest scores are considered. */
   readonly topK: number;
   /** The product of the dimensions before the axis. */
   readonly outer: number;
-  /** The axis's size. */
+  /** The size of the axis. */
   readonly channels: number;
-  /** The product of the dimensions behind it. */
+  /** The product of the dimensions after the axis. */
   readonly inner: number;
-  /** Places with this label do not count. */
+  /** Positions with this label do not count. */
   readonly ignoreLabel: number | null;
 }
 
 /**
- * Inputs one behind the other.
- * inputs: one or more, alike but for the axis.
+ * The inputs, concatenated along an axis.
+ * inputs: one or more, whose shapes are equal except along the axis.
  * outputs: y.
  */
 export interface Concat {
   readonly kind: 'concat';
-  /** Along which. */
+  /** The axis along which the inputs are concatenated. */
   readonly axis: number;
 }
 
 /**
- * Its input in parts, whose sizes are the shapes of the outputs.
+ * The parts of its input along an axis; the shapes of the outputs give their sizes.
  * inputs: x.
- * outputs: one a part, in order.
+ * outputs: one per part, in order.
  */
 export interface Slice {
   readonly kind: 'slice';
-  /** Along which. */
+  /** The axis along which the input is divided. */
   readonly axis: number;
 }
 
 /**
- * The same values in another shape: Flatten, Reshape, Split.
+ * The same values in another shape: Flatten, Reshape and Split.
  * inputs: x.
  * outputs: one or more, each with all values of x.
  */
@@ -490,16 +493,16 @@ export interface Reshape {
 }
 
 /**
- * x / (k + alpha/n · Σ x²)^beta. across: n = size channels; within: n = size², a mean over windows by the
- * padding rule of pooling, and k = 1.
+ * x / (k + alpha/n · Σ x²)^beta. With `across`, the sum is over n = size channels. With `within`, it is over
+ * windows of n = size² positions, k is 1, and n follows the padding rule of pooling.
  * inputs: x, N×C×H×W.
- * outputs: y, of the same shape.
+ * outputs: y, of the shape of x.
  */
 export interface Lrn {
   readonly kind: 'lrn';
-  /** Channels, or places of a plane. */
+  /** Whether the sum is over channels or over positions of a plane. */
   readonly region: 'across' | 'within';
-  /** Odd. */
+  /** The number of channels, or the side of a window; odd. */
   readonly size: number;
   /** Caffe's alpha. */
   readonly alpha: number;
@@ -510,8 +513,8 @@ export interface Lrn {
 }
 
 /**
- * The transpose of a 2-D convolution: y has stride·(H − 1) + dilation·(kh − 1) + 1 − 2·pad rows. Places that
- * nothing reaches hold the bias.
+ * The transpose of a 2-D convolution: y has stride·(H − 1) + dilation·(kh − 1) + 1 − 2·pad rows. Positions
+ * that no window reaches hold the bias.
  * inputs: x, N×C×H×W.
  * outputs: y.
  */
@@ -521,15 +524,15 @@ export interface Deconvolution {
   readonly weights: ProgramParameterId;
   /** [num_output] */
   readonly bias: ProgramParameterId | null;
-  /** The size of its window. */
+  /** The window size. */
   readonly kernel: Pair;
-  /** From one window to the next, in y. */
+  /** The distance between neighbouring windows in y. */
   readonly stride: Pair;
-  /** Cut from each side of y. */
+  /** The number of rows and columns that are cut from each side of y. */
   readonly pad: Pair;
-  /** From one of the window's places to the next. */
+  /** The distance between neighbouring taps of a window. */
   readonly dilation: Pair;
-  /** Channels are cut into so many groups, each with its share of the outputs. */
+  /** The number of groups of channels; each group computes its share of the outputs. */
   readonly group: number;
 }
 
@@ -571,13 +574,13 @@ export interface Im2col {
   readonly channels: number;
   /** The image's spatial axes, 6 at most. */
   readonly size: readonly number[];
-  /** The size of a window along each spatial axis. */
+  /** The window size along each spatial axis. */
   readonly kernel: readonly number[];
-  /** From one window to the next. */
+  /** The distance between neighbouring windows. */
   readonly stride: readonly number[];
-  /** Zeros on each side. */
+  /** The number of zeros on each side. */
   readonly pad: readonly number[];
-  /** From one of a window's places to the next. */
+  /** The distance between neighbouring taps of a window. */
   readonly dilation: readonly number[];
 }
 
@@ -661,9 +664,9 @@ export interface Remember {
  */
 export interface StochasticPooling {
   readonly kind: 'stochasticPooling';
-  /** The size of a window. */
+  /** The window size. */
   readonly kernel: Pair;
-  /** From one window to the next. */
+  /** The distance between neighbouring windows. */
   readonly stride: Pair;
   /** Phase TRAIN. */
   readonly draws: boolean;
@@ -679,7 +682,7 @@ export interface StochasticPooling {
  * scale · x / √(Σx² + eps), the sum over all values of an item or over its channels at each place; the scale
  * is one, or one a channel. Its gradient is the one of SSD, which multiplies by the scale last.
  * inputs: x, [N, C, …].
- * outputs: y, of the same shape.
+ * outputs: y, of the shape of x.
  */
 export interface Normalize {
   readonly kind: 'normalize';
@@ -697,7 +700,7 @@ export interface Normalize {
  * scale · (x − mean) / √(variance + eps) + shift over axis 1, with the mean and the biased variance of the
  * batch. Where it has running statistics, they become momentum · running + (1 − momentum) · of the batch.
  * inputs: x.
- * outputs: y, of the same shape.
+ * outputs: y, of the shape of x.
  */
 export interface Bn {
   readonly kind: 'bn';
@@ -749,7 +752,7 @@ export interface BilinearSample {
 /**
  * Planes from right to left, from bottom to top, or both.
  * inputs: x, N×C×H×W.
- * outputs: y, of the same shape.
+ * outputs: y, of the shape of x.
  */
 export interface Flip {
   readonly kind: 'flip';
@@ -763,7 +766,7 @@ export interface Flip {
  * x, or 0 where its magnitude is not above the threshold, if that is above 0. Its gradient is dy +
  * coefficient · the sign of x: a penalty on the magnitudes, which is no loss of its own.
  * inputs: x.
- * outputs: y, of the same shape.
+ * outputs: y, of the shape of x.
  */
 export interface Sparsify {
   readonly kind: 'sparsify';
@@ -966,9 +969,9 @@ export interface SmoothL1Loss {
   readonly divisor: number;
   /** The product of the dimensions before the axis. */
   readonly outer: number;
-  /** The axis's size. */
+  /** The size of the axis. */
   readonly channels: number;
-  /** The product of the dimensions behind it. */
+  /** The product of the dimensions after the axis. */
   readonly inner: number;
 }
 
@@ -1042,11 +1045,11 @@ export interface PlaceLosses {
   readonly kind: 'placeLosses';
   /** The product of the dimensions before the axis. */
   readonly outer: number;
-  /** The axis's size. */
+  /** The size of the axis. */
   readonly channels: number;
-  /** The product of the dimensions behind it. */
+  /** The product of the dimensions after the axis. */
   readonly inner: number;
-  /** Places with this label do not count. */
+  /** Positions with this label do not count. */
   readonly ignoreLabel: number | null;
 }
 
@@ -1076,9 +1079,9 @@ export interface SegmentationAccuracy {
   readonly kind: 'segmentationAccuracy';
   /** The product of the dimensions before the axis. */
   readonly outer: number;
-  /** The axis's size. */
+  /** The size of the axis. */
   readonly channels: number;
-  /** The product of the dimensions behind it. */
+  /** The product of the dimensions after the axis. */
   readonly inner: number;
   /** Places with these labels do not count; 64 at most. */
   readonly ignored: readonly number[];
@@ -1093,9 +1096,9 @@ export interface ArgMax {
   readonly kind: 'argMax';
   /** The product of the dimensions before the axis. */
   readonly outer: number;
-  /** The axis's size. */
+  /** The size of the axis. */
   readonly channels: number;
-  /** The product of the dimensions behind it. */
+  /** The product of the dimensions after the axis. */
   readonly inner: number;
   /** How many. */
   readonly topK: number;
@@ -1147,13 +1150,13 @@ export interface InfogainLoss {
   readonly kind: 'infogainLoss';
   /** The product of the dimensions before the axis. */
   readonly outer: number;
-  /** The axis's size. */
+  /** The size of the axis. */
   readonly channels: number;
-  /** The product of the dimensions behind it. */
+  /** The product of the dimensions after the axis. */
   readonly inner: number;
-  /** Places with this label do not count. */
+  /** Positions with this label do not count. */
   readonly ignoreLabel: number | null;
-  /** What the sum is divided by: all places, those that count, outer, or 1. */
+  /** The divisor of the sum: the number of all positions, of those that count, outer, or 1. */
   readonly normalization: 'full' | 'valid' | 'batchSize' | 'none';
 }
 
@@ -1167,9 +1170,9 @@ export interface SigmoidCrossEntropyLoss {
   readonly kind: 'sigmoidCrossEntropyLoss';
   /** The first dimension of x. */
   readonly outer: number;
-  /** Places with this label do not count. */
+  /** Positions with this label do not count. */
   readonly ignoreLabel: number | null;
-  /** What the sum is divided by: all places, those that count, outer, or 1. */
+  /** The divisor of the sum: the number of all positions, of those that count, outer, or 1. */
   readonly normalization: 'full' | 'valid' | 'batchSize' | 'none';
 }
 

@@ -86,7 +86,7 @@ export const rows = (name: string, fields: Readonly<Record<string, Field>>, says
 /** The same, or null. */
 export const optional = (of: Field): Field => ({ ...of, optional: true, default: '' });
 /** y = max(x, 0) + negativeSlope · min(x, 0) as the operation's last step. */
-export const relu: Field = optional(field('relu', 'A ReLU behind it.'));
+export const relu: Field = optional(field('relu', 'A ReLU as the last step.'));
 
 /** Which inputs and outputs of an operation something holds for: all, none, or one answer a place (false beyond them). */
 export type Places = 'all' | 'none' | readonly boolean[];

@@ -1,6 +1,6 @@
 /**
- * Every kind of operation, once. `npm run generate` writes from it the types (operations.ts), the C++ structs
- * (native/core/operations.h), from whose fields the border reads, and docs/operations.md.
+ * Every kind of operation, once. From it `npm run generate` writes the types (operations.ts), the C++ structs
+ * (native/core/operations.h), whose fields the addon reads, and docs/operations.md.
  */
 import type { OperationAttributes } from './operations.ts';
 import {
@@ -25,68 +25,71 @@ import {
 
 export type Kind = OperationAttributes['kind'];
 
-/** What several kinds say alike: a shape factored around an axis. */
+/** A shape factored around an axis, which several kinds share. */
 const around = {
   outer: integer(0, 1, 'The product of the dimensions before the axis.'),
-  channels: integer(0, 1, "The axis's size."),
-  inner: integer(0, 1, 'The product of the dimensions behind it.'),
+  channels: integer(0, 1, 'The size of the axis.'),
+  inner: integer(0, 1, 'The product of the dimensions after the axis.'),
 };
 
-/** What may stand in the place of a ReLU as the last step of a forward pass; at most one of the three is there. */
+/** The alternatives to a ReLU as the last step of a forward pass. An operation has at most one of the three. */
 const fusedActivations = {
-  clip: optional(number(0, 'A Clip to [0, this] behind it, in the place of a ReLU: ReLU6 clips to 6.')),
+  clip: optional(number(0, 'A Clip to [0, clip] as the last step, instead of a ReLU. ReLU6 clips to 6.')),
   slopes: optional(
-    statistics('[num_output], or [1]', 'A PReLU behind it, in the place of a ReLU: its slopes below 0.'),
+    statistics(
+      '[num_output], or [1]',
+      'A PReLU as the last step, instead of a ReLU: its slopes for values below 0.',
+    ),
   ),
 };
 
 const hasRelu = (of: { readonly relu: object | null }) => of.relu !== null;
 
-/** Where the output has the input's sign, the output alone is read. */
+/** If the output has the sign of the input, the gradient reads only the output. */
 const signOf = (slope: number): Reads => (slope >= 0 ? { outputs: 'all' } : { inputs: 'all' });
 
-const alike = { inputs: 'x', outputs: 'y, of the same shape' };
+const alike = { inputs: 'x', outputs: 'y, of the shape of x' };
 const elementwise = { ...alike, isElementwise: true } as const;
 
-/** Caffe's gradient of some functions reads the bottom, which is the top by then where they work in place. */
+/** Caffe's gradient of some functions reads the bottom. If the layer works in place, the bottom holds the top by then. */
 const inPlace = boolean(
   false,
-  'Whether its gradient takes what was made for what was read, as Caffe does in place.',
+  'Whether its gradient reads the output instead of the input, as Caffe does for a layer that works in place.',
 );
 const readsOwn = (of: { readonly inPlace: boolean }): Reads =>
   of.inPlace ? { outputs: 'all' } : { inputs: 'all' };
 
-/** What is slid over any number of spatial axes. */
+/** Windows over any number of spatial axes. */
 const windows = {
-  kernel: integers(1, 'The size of a window along each spatial axis.'),
-  stride: integers(1, 'From one window to the next.'),
-  pad: integers(0, 'Zeros on each side.'),
-  dilation: integers(1, "From one of a window's places to the next."),
+  kernel: integers(1, 'The window size along each spatial axis.'),
+  stride: integers(1, 'The distance between neighbouring windows.'),
+  pad: integers(0, 'The number of zeros on each side.'),
+  dilation: integers(1, 'The distance between neighbouring taps of a window.'),
 };
 
-const ignoreLabel = optional(integer(-(2 ** 53), 0, 'Places with this label do not count.'));
+const ignoreLabel = optional(integer(-(2 ** 53), 0, 'Positions with this label do not count.'));
 const normalization = choice(
   'Normalization',
   ['full', 'valid', 'batchSize', 'none'],
-  'What the sum is divided by: all places, those that count, outer, or 1.',
+  'The divisor of the sum: the number of all positions, of those that count, outer, or 1.',
   'valid',
 );
 
-/** One row a kind, in the order of the C++ variant. */
+/** One row per kind, in the order of the C++ variant. */
 export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { kind: K }>> } = {
   convolution: {
     name: 'Convolution',
-    says: '2-D cross-correlation, its size rounded down. A residual is added behind the bias and before the ReLU.',
+    says: '2-D cross-correlation, whose output size is rounded down. A residual is added after the bias and before the ReLU.',
     inputs: 'x; or x and a residual of the shape of y',
     outputs: 'y',
     fields: {
       weights: learned('[num_output, C/group, kh, kw]'),
       bias: optional(learned('[num_output]')),
-      kernel: pair(1, 'The size of its window.'),
-      stride: pair(1, 'From one window to the next.'),
-      pad: pair(0, 'Zeros on each side.'),
-      dilation: pair(1, "From one of the window's places to the next."),
-      group: integer(1, 1, 'Channels are cut into so many groups, each with its share of the outputs.'),
+      kernel: pair(1, 'The window size.'),
+      stride: pair(1, 'The distance between neighbouring windows.'),
+      pad: pair(0, 'The number of zeros on each side.'),
+      dilation: pair(1, 'The distance between neighbouring taps of a window.'),
+      group: integer(1, 1, 'The number of groups of channels; each group computes its share of the outputs.'),
       relu,
       ...fusedActivations,
     },
@@ -94,15 +97,15 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
   },
   innerProduct: {
     name: 'InnerProduct',
-    says: 'y[m, n] = Σk x[m, k]·w[n, k] + bias[n], x flattened from an axis.',
+    says: 'y[m, n] = Σk x[m, k]·w[n, k] + bias[n], where x is flattened from an axis on.',
     inputs: 'x',
     outputs: 'y',
     fields: {
       weights: learned('[N, K], or [K, N] with transpose'),
       bias: optional(learned('[N]')),
-      axis: integer(0, 1, 'K is the product of the dimensions from here.'),
+      axis: integer(0, 1, 'K is the product of the dimensions from this axis on.'),
       numOutput: integer(1, 1, 'N.'),
-      transpose: boolean(false, 'The weights are [K, N].'),
+      transpose: boolean(false, 'Whether the weights are [K, N].'),
       relu,
       ...fusedActivations,
     },
@@ -110,11 +113,15 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
   },
   scale: {
     name: 'Scale',
-    says: 'y[o, c, i] = x[o, c, i]·scale[c] + bias[c]. Also what is left of BatchNorm with global statistics, Scale and Bias where no convolution takes them: scale and bias are computed when weights are packed.',
-    inputs: 'x; or x and what `operand` names, [channels]',
+    says: 'y[o, c, i] = x[o, c, i]·scale[c] + bias[c]. BatchNorm with global statistics, Scale and Bias also become this operation if no convolution absorbs them. Their scale and bias are computed when weights are packed.',
+    inputs: 'x; or x and the operand, [channels]',
     outputs: 'y, of the shape of x',
     fields: {
-      operand: choice('ScaleOperand', ['none', 'scale', 'bias'], 'What the second input is.'),
+      operand: choice(
+        'ScaleOperand',
+        ['none', 'scale', 'bias'],
+        'The role of the second input, if there is one.',
+      ),
       scale: optional(learned('[channels]')),
       bias: optional(learned('[channels]')),
       ...around,
@@ -127,28 +134,31 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
   },
   batchNorm: {
     name: 'BatchNorm',
-    says: 'y = relu(scale · (x − mean) / √(variance + eps) + bias + residual) over axis 1; batch statistics go into the running sums. The Scale layer behind it is a part of it. With a residual its gradient takes the diff of the sum: what came through the ReLU.',
+    says: 'y = relu(scale · (x − mean) / √(variance + eps) + bias + residual) over axis 1. Batch statistics are added to the running sums. The operation includes the Scale layer that follows. With a residual, its gradient takes the diff to which the derivative of the ReLU is already applied.',
     inputs: 'x; or x and a residual of its shape',
     outputs:
-      'y; or y and the mean and the biased variance [C] that it used, which its gradient reads; or these and where y is positive: 1, else 0',
+      'y; or y and the mean and the biased variance, [C], that it used and that its gradient reads; or these and a mask, which is 1 where y is positive, else 0',
     fields: {
-      mean: statistics('[C]', 'The sum of means.'),
-      variance: statistics('[C]', 'The sum of unbiased variances.'),
-      factor: statistics('[1]', 'What both sums are divided by; 0 makes them 0.'),
+      mean: statistics('[C]', 'The running sum of means.'),
+      variance: statistics('[C]', 'The running sum of unbiased variances.'),
+      factor: statistics('[1]', 'The divisor of both sums. If it is 0, the statistics are 0.'),
       eps: number(1e-5, 'Added to the variance.'),
-      movingAverageFraction: number(0.999, 'What stays of the sums when a batch comes.'),
+      movingAverageFraction: number(
+        0.999,
+        'The factor that multiplies the running sums before the statistics of a batch are added.',
+      ),
       statistics: choice(
         'Statistics',
         ['batch', 'global'],
-        'Those of this batch, or the parameters divided by the factor.',
+        'The statistics of this batch, or the running sums divided by the factor.',
       ),
       update: boolean(
         true,
-        'Batch statistics go into the running sums; false where a forward pass is computed again.',
+        'Whether batch statistics are added to the running sums. False when a forward pass is computed again.',
       ),
       synchronised: boolean(
         false,
-        'Batch statistics are those of all processes that train together, whose batches are equally large.',
+        'Whether batch statistics are computed over all processes that train together. Their batches are equally large.',
       ),
       scale: optional(learned('[C]')),
       bias: optional(learned('[C]')),
@@ -172,7 +182,7 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
   },
   elu: {
     name: 'Elu',
-    says: 'x where it is positive, else alpha · (eˣ − 1).',
+    says: 'x where x is positive, else alpha · (eˣ − 1).',
     ...elementwise,
     fields: { alpha: number(1, "Caffe's alpha.") },
     gradient: ({ alpha }) => signOf(alpha),
@@ -188,12 +198,12 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
   absval: { name: 'AbsVal', says: '|x|.', ...elementwise, fields: {}, gradient: { inputs: 'all' } },
   power: {
     name: 'Power',
-    says: '(shift + scale·x)^power; 1 where the power is 0.',
+    says: '(shift + scale·x)^power, which is 1 if the power is 0.',
     ...elementwise,
     fields: {
       power: number(1, 'The exponent.'),
-      scale: number(1, 'Of x.'),
-      shift: number(0, 'Added to it.'),
+      scale: number(1, 'The factor of x.'),
+      shift: number(0, 'Added to scale·x.'),
     },
     gradient: ({ power, scale }) => ({ inputs: [power !== 0 && power !== 1 && scale !== 0] }),
   },
@@ -206,12 +216,12 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
   },
   clip: {
     name: 'Clip',
-    says: 'max(min, min(x, max)): min where min > max.',
+    says: 'max(min, min(x, max)), which is min if min > max.',
     ...elementwise,
     fields: {
-      min: number(0, 'The least value.'),
-      max: number(0, 'The greatest.'),
-      passesBounds: boolean(true, 'The diff passes at exactly min and max.'),
+      min: number(0, 'The lower bound.'),
+      max: number(0, 'The upper bound.'),
+      passesBounds: boolean(true, 'Whether the diff passes where x is exactly min or max.'),
       inPlace,
     },
     gradient: (of) => readsOwn(of),
@@ -231,8 +241,8 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
     says: 'factor · ln(scale·x + shift).',
     ...elementwise,
     fields: {
-      scale: number(1, 'Of x.'),
-      shift: number(0, 'Added to it.'),
+      scale: number(1, 'The factor of x.'),
+      shift: number(0, 'Added to scale·x.'),
       factor: number(1, '1 / ln(base).'),
       inPlace,
     },
@@ -268,39 +278,39 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
   },
   prelu: {
     name: 'PRelu',
-    says: 'max(x, 0) + slope · min(x, 0), channels on axis 1.',
+    says: 'max(x, 0) + slope · min(x, 0), with channels on axis 1.',
     ...alike,
     fields: {
       slope: learned('[C], or one value with channelShared'),
-      channelShared: boolean(false, 'One slope for all channels.'),
+      channelShared: boolean(false, 'Whether all channels share one slope.'),
     },
     gradient: { inputs: 'all' },
   },
   dropout: {
     name: 'Dropout',
-    says: 'In training: of x, `ratio` (by chance) becomes 0, and the rest is divided by 1 − ratio. What becomes 0 is a function of seed, stream, rank, iteration, pass and place alone (Philox4x32-10, native/core/philox.h): a run that is resumed draws what the whole one would have, and the backward pass draws again what the forward pass drew.',
-    inputs: 'x and the pass, [iteration, pass of the iteration], each an integer below 2²⁴',
+    says: 'In training, sets each value of x to 0 with probability `ratio` and divides the others by 1 − ratio. The choice depends only on seed, stream, rank, iteration, pass and position (Philox4x32-10, native/core/philox.h). A resumed run therefore draws the same numbers as an uninterrupted one, and the backward pass draws those of the forward pass again.',
+    inputs: 'x; the pass, [iteration, pass within the iteration], each an integer below 2²⁴',
     outputs: 'y, of the shape of x',
     fields: {
-      ratio: number(0.5, 'The share that becomes 0.'),
+      ratio: number(0.5, 'The probability that a value becomes 0.'),
       seed: word("The net's random_seed."),
-      stream: word("Which of the net's dropouts."),
-      rank: word('Of the processes that train together.'),
+      stream: word('The index of this operation among those of the net that draw.'),
+      rank: word('The rank of this process among those that train together.'),
     },
     gradient: { inputs: [false, true] },
     differentiable: { inputs: [true] },
   },
   eltwise: {
     name: 'Eltwise',
-    says: 'The sum, product or maximum of its inputs. Where inputs of max are equal the value is the same whichever wins.',
+    says: 'The sum, product or maximum of its inputs. If inputs of max are equal, the value is the same whichever is chosen.',
     inputs: 'one or more of the same shape',
     outputs: 'y, of their shape',
     fields: {
-      operation: choice('EltwiseKind', ['sum', 'prod', 'max'], 'What is done.'),
-      coefficients: numbers('Of sum: one an input (all 1 where Caffe gives none).'),
+      operation: choice('EltwiseKind', ['sum', 'prod', 'max'], 'The operation.'),
+      coefficients: numbers('Only for sum: one factor per input. All are 1 if Caffe gives none.'),
       stableProdGrad: boolean(
         true,
-        'Of prod: the diff is the product of the other inputs; else the output over the input, NaN where that is 0.',
+        'Only for prod: whether the diff is computed from the product of the other inputs. If false, it is computed from the output divided by the input, which is NaN if the input is 0.',
       ),
       relu,
     },
@@ -311,27 +321,30 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
   },
   sumBehindRelu: {
     name: 'SumBehindRelu',
-    says: 'The sum of diffs where y is positive, negativeSlope times it elsewhere: what comes through a ReLU whose result has several readers. With it, for BatchNorms over batch statistics whose diff it is, what their gradients read: Σ diff and Σ diff · (x − mean) / √(variance + eps) over all axes but 1.',
+    says: 'The sum of diffs where y is positive, and negativeSlope times the sum elsewhere: the diff of the input of a ReLU whose output has several readers. For BatchNorms over batch statistics that this diff belongs to, it also computes the sums that their gradients read: Σ diff and Σ diff · (x − mean) / √(variance + eps) over all axes but 1.',
     inputs:
-      'y, or what says where it is positive (any value above 0); one to four diffs of its shape, or of the places that the stride leaves; then of each such BatchNorm x, mean and variance',
-    outputs: 'one of the shape of y; then of each such BatchNorm the two sums, [C]',
+      'y, or a tensor that is above 0 where y is positive; one to four diffs, of the shape of y or only of the positions that the stride selects; then x, mean and variance of each such BatchNorm',
+    outputs: 'the diff, of the shape of y; then the two sums, [C], of each such BatchNorm',
     fields: {
-      negativeSlope: number(0, "The ReLU's."),
-      stride: pair(1, 'From one place of the smaller diffs to the next; between them they are 0.'),
-      eps: numbers('Of each BatchNorm whose sums are made, two at most.'),
+      negativeSlope: number(0, "The ReLU's negative_slope."),
+      stride: pair(
+        1,
+        'The distance between the positions that the smaller diffs hold. At all other positions they are 0.',
+      ),
+      eps: numbers('The eps of each BatchNorm whose sums are computed; two at most.'),
     },
     gradient: null,
   },
   pooling: {
     name: 'Pooling',
-    says: "The maximum or the mean of windows. The size of y is its shape's (Caffe's ceil and clip rules are the shape rules' affair). The mean divides by the window clipped to [−pad, size + pad): Caffe's rule.",
+    says: "The maximum or the mean of each window. The shape of y, which follows Caffe's ceil and clip rules, gives the number of windows. As in Caffe, the mean divides by the size of the window clipped to [−pad, size + pad).",
     inputs: 'x, N×C×H×W',
-    outputs: 'y; or y and the mask (max only: the index h·W + w of the maximum in its plane, as float)',
+    outputs: 'y; or y and the mask (only for max: the index h·W + w of the maximum in its plane, as a float)',
     fields: {
-      method: choice('PoolingMethod', ['max', 'average'], 'What is taken.'),
-      kernel: pair(1, 'The size of a window.'),
-      stride: pair(1, 'From one window to the next.'),
-      pad: pair(0, 'On each side; below the kernel.'),
+      method: choice('PoolingMethod', ['max', 'average'], 'Whether it takes the maximum or the mean.'),
+      kernel: pair(1, 'The window size.'),
+      stride: pair(1, 'The distance between neighbouring windows.'),
+      pad: pair(0, 'The padding on each side; smaller than the kernel.'),
     },
     gradient: ({ method }, { made }) => ({
       inputs: [method === 'max' && made === 1],
@@ -341,25 +354,30 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
   },
   softmax: {
     name: 'Softmax',
-    says: 'eˣ over its sum along the channels.',
+    says: 'eˣ divided by its sum over the channels.',
     ...alike,
     fields: around,
     gradient: { outputs: 'all' },
   },
   softmaxLoss: {
     name: 'SoftmaxLoss',
-    says: 'The mean of −log of the probability of each label; with smoothing and class weights as in torch.nn.CrossEntropyLoss.',
+    says: "The mean of −log of each label's probability. Smoothing and class weights are as in torch.nn.CrossEntropyLoss.",
     inputs: 'scores; labels, [outer, inner]',
     outputs: 'the loss, one value',
     fields: {
       ...around,
       ignoreLabel,
       normalization,
-      smoothing: number(0, 'Share of the target that all classes have alike, and the label has not.'),
-      classWeights: numbers('Of each class, 256 at most, which weigh its images. None: all 1.'),
+      smoothing: number(
+        0,
+        'The share of the target that is taken from the label and divided equally among all classes.',
+      ),
+      classWeights: numbers(
+        'The weights of the classes, 256 at most. An item counts with the weight of its class. If the list is empty, all weights are 1.',
+      ),
       dividesByWeights: boolean(
         true,
-        'With class weights, `valid` divides by the sum of those of the labels; otherwise by how many labels count.',
+        "With class weights, whether `valid` divides by the sum of the labels' weights. If false, it divides by the number of labels that count.",
       ),
     },
     gradient: { inputs: 'all' },
@@ -367,19 +385,19 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
   },
   euclideanLoss: {
     name: 'EuclideanLoss',
-    says: 'Σ(a − b)² / (2·N), N the first dimension.',
-    inputs: 'a; b, as many values',
+    says: 'Σ(a − b)² / (2·N), where N is the first dimension.',
+    inputs: 'a; b, with as many values',
     outputs: 'the loss, one value',
     fields: {},
     gradient: { inputs: 'all' },
   },
   accuracy: {
     name: 'Accuracy',
-    says: 'The share of places whose label is among the best scores; a tie counts against the label.',
+    says: 'The share of positions whose label is among the topK highest scores; a tie counts against the label.',
     inputs: 'scores; labels, [outer, inner]',
-    outputs: 'the accuracy, one value; or it and that of each class, [channels]',
+    outputs: 'the accuracy, one value; or this and the accuracy of each class, [channels]',
     fields: {
-      topK: integer(1, 1, 'How many scores may be best.'),
+      topK: integer(1, 1, 'How many of the highest scores are considered.'),
       ...around,
       ignoreLabel,
     },
@@ -387,23 +405,23 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
   },
   concat: {
     name: 'Concat',
-    says: 'Inputs one behind the other.',
-    inputs: 'one or more, alike but for the axis',
+    says: 'The inputs, concatenated along an axis.',
+    inputs: 'one or more, whose shapes are equal except along the axis',
     outputs: 'y',
-    fields: { axis: integer(0, 1, 'Along which.') },
+    fields: { axis: integer(0, 1, 'The axis along which the inputs are concatenated.') },
     gradient: {},
   },
   slice: {
     name: 'Slice',
-    says: 'Its input in parts, whose sizes are the shapes of the outputs.',
+    says: 'The parts of its input along an axis; the shapes of the outputs give their sizes.',
     inputs: 'x',
-    outputs: 'one a part, in order',
-    fields: { axis: integer(0, 1, 'Along which.') },
+    outputs: 'one per part, in order',
+    fields: { axis: integer(0, 1, 'The axis along which the input is divided.') },
     gradient: {},
   },
   reshape: {
     name: 'Reshape',
-    says: 'The same values in another shape: Flatten, Reshape, Split.',
+    says: 'The same values in another shape: Flatten, Reshape and Split.',
     inputs: 'x',
     outputs: 'one or more, each with all values of x',
     fields: {},
@@ -411,12 +429,16 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
   },
   lrn: {
     name: 'Lrn',
-    says: 'x / (k + alpha/n · Σ x²)^beta. across: n = size channels; within: n = size², a mean over windows by the padding rule of pooling, and k = 1.',
+    says: 'x / (k + alpha/n · Σ x²)^beta. With `across`, the sum is over n = size channels. With `within`, it is over windows of n = size² positions, k is 1, and n follows the padding rule of pooling.',
     inputs: 'x, N×C×H×W',
-    outputs: 'y, of the same shape',
+    outputs: 'y, of the shape of x',
     fields: {
-      region: choice('LrnRegion', ['across', 'within'], 'Channels, or places of a plane.'),
-      size: integer(1, 5, 'Odd.'),
+      region: choice(
+        'LrnRegion',
+        ['across', 'within'],
+        'Whether the sum is over channels or over positions of a plane.',
+      ),
+      size: integer(1, 5, 'The number of channels, or the side of a window; odd.'),
       alpha: number(1, "Caffe's alpha."),
       beta: number(0.75, "Caffe's beta."),
       k: number(1, "Caffe's k."),
@@ -425,18 +447,18 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
   },
   deconvolution: {
     name: 'Deconvolution',
-    says: 'The transpose of a 2-D convolution: y has stride·(H − 1) + dilation·(kh − 1) + 1 − 2·pad rows. Places that nothing reaches hold the bias.',
+    says: 'The transpose of a 2-D convolution: y has stride·(H − 1) + dilation·(kh − 1) + 1 − 2·pad rows. Positions that no window reaches hold the bias.',
     inputs: 'x, N×C×H×W',
     outputs: 'y',
     isPortable: true,
     fields: {
       weights: learned('[C, num_output/group, kh, kw]'),
       bias: optional(learned('[num_output]')),
-      kernel: pair(1, 'The size of its window.'),
-      stride: pair(1, 'From one window to the next, in y.'),
-      pad: pair(0, 'Cut from each side of y.'),
-      dilation: pair(1, "From one of the window's places to the next."),
-      group: integer(1, 1, 'Channels are cut into so many groups, each with its share of the outputs.'),
+      kernel: pair(1, 'The window size.'),
+      stride: pair(1, 'The distance between neighbouring windows in y.'),
+      pad: pair(0, 'The number of rows and columns that are cut from each side of y.'),
+      dilation: pair(1, 'The distance between neighbouring taps of a window.'),
+      group: integer(1, 1, 'The number of groups of channels; each group computes its share of the outputs.'),
     },
     gradient: (_, { parameters: [weights = false] }) => ({ inputs: [weights] }),
   },
@@ -543,8 +565,8 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
     outputs: 'y',
     isPortable: true,
     fields: {
-      kernel: pair(1, 'The size of a window.'),
-      stride: pair(1, 'From one window to the next.'),
+      kernel: pair(1, 'The window size.'),
+      stride: pair(1, 'The distance between neighbouring windows.'),
       draws: boolean(true, 'Phase TRAIN.'),
       seed: word("The net's random_seed."),
       stream: word('Which of the layers that draw.'),
@@ -557,7 +579,7 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
     name: 'Normalize',
     says: 'scale · x / √(Σx² + eps), the sum over all values of an item or over its channels at each place; the scale is one, or one a channel. Its gradient is the one of SSD, which multiplies by the scale last.',
     inputs: 'x, [N, C, …]',
-    outputs: 'y, of the same shape',
+    outputs: 'y, of the shape of x',
     isPortable: true,
     fields: {
       scale: learned('[1] or [C]'),
@@ -571,7 +593,7 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
     name: 'Bn',
     says: 'scale · (x − mean) / √(variance + eps) + shift over axis 1, with the mean and the biased variance of the batch. Where it has running statistics, they become momentum · running + (1 − momentum) · of the batch.',
     inputs: 'x',
-    outputs: 'y, of the same shape',
+    outputs: 'y, of the shape of x',
     isPortable: true,
     fields: {
       scale: learned('[C]'),
@@ -624,7 +646,7 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
     name: 'Flip',
     says: 'Planes from right to left, from bottom to top, or both.',
     inputs: 'x, N×C×H×W',
-    outputs: 'y, of the same shape',
+    outputs: 'y, of the shape of x',
     isPortable: true,
     fields: { height: boolean(false, 'Bottom to top.'), width: boolean(true, 'Right to left.') },
     gradient: {},
@@ -633,7 +655,7 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
     name: 'Sparsify',
     says: 'x, or 0 where its magnitude is not above the threshold, if that is above 0. Its gradient is dy + coefficient · the sign of x: a penalty on the magnitudes, which is no loss of its own.',
     inputs: 'x',
-    outputs: 'y, of the same shape',
+    outputs: 'y, of the shape of x',
     isPortable: true,
     fields: { threshold: number(0, 'What counts as 0.'), coefficient: number(0, 'Of the penalty.') },
     gradient: { inputs: 'all' },
