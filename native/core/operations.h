@@ -10,12 +10,12 @@
 
 namespace resnode {
 
-// All that learn.
+// All learnable parameters.
 struct UpdatedParameter {
-  ParameterId parameter = -1;  // the parameter's
+  ParameterId parameter = -1;  // of any shape
   std::vector<ParameterId> history;
-  std::optional<ParameterId> accumulator;  // the parameter's
-  std::optional<ParameterId> average;  // the parameter's
+  std::optional<ParameterId> accumulator;  // of the shape of the parameter
+  std::optional<ParameterId> average;  // of the shape of the parameter
   float lrMult = 1;
   float decayMult = 1;
 
@@ -637,7 +637,7 @@ struct Deconvolution {
   }
 };
 
-// A region of x, of the size of y.
+// The region of x that has the size of y.
 struct Crop {
   static constexpr const char* kKind = "crop";
   static constexpr GradientReads kGradientReads = GradientReads::nothing;
@@ -651,7 +651,7 @@ struct Crop {
   }
 };
 
-// Axes in another order: axis i of y is axis order[i] of x.
+// x with its axes in another order: axis i of y is axis order[i] of x.
 struct Permute {
   static constexpr const char* kKind = "permute";
   static constexpr GradientReads kGradientReads = GradientReads::nothing;
@@ -665,8 +665,8 @@ struct Permute {
   }
 };
 
-// The windows of an image as columns, [outer, channels · Πkernel, windows…]; or, toImage, the image of which each value is
-// the sum of all that columns hold for it: the transpose of the former.
+// The windows of an image as columns, [outer, channels · Πkernel, windows…]. With toImage it is the transpose of this:
+// each value of the image is the sum of the column values that belong to it.
 struct Im2col {
   static constexpr const char* kKind = "im2col";
   static constexpr GradientReads kGradientReads = GradientReads::nothing;
@@ -694,7 +694,7 @@ struct Im2col {
   }
 };
 
-// Items of x in the order of the indices, some not at all, some several times.
+// The items of x that the indices name, in their order. An item may be named several times or not at all.
 struct BatchReindex {
   static constexpr const char* kKind = "batchReindex";
   static constexpr GradientReads kGradientReads = GradientReads::byRule;
@@ -705,7 +705,7 @@ struct BatchReindex {
   static void visitFields(Self&, Visit&&) {}
 };
 
-// y[b, m, n] = Σk a[b, m, k]·c[b, k, n]: products of matrices that are both computed.
+// y[b, m, n] = Σk a[b, m, k]·c[b, k, n], where the net computes both matrices.
 struct MatrixProduct {
   static constexpr const char* kKind = "matrixProduct";
   static constexpr GradientReads kGradientReads = GradientReads::byRule;
@@ -729,7 +729,7 @@ struct MatrixProduct {
   }
 };
 
-// The row of the weights that each index names, truncated to an integer, and the bias.
+// For each index, truncated to an integer, the row of the weights that it names, plus the bias.
 struct Embed {
   static constexpr const char* kKind = "embed";
   static constexpr GradientReads kGradientReads = GradientReads::byRule;
@@ -755,7 +755,7 @@ struct ParameterBlob {
   static constexpr GradientReads kGradientReads = GradientReads::nothing;
   static constexpr bool kIsElementwise = false;
   static constexpr bool kIsPortable = true;
-  ParameterId blob = -1;  // that of y
+  ParameterId blob = -1;  // of the shape of y
 
   template <class Self, class Visit>
   static void visitFields(Self& self, Visit&& visit) {
@@ -763,14 +763,14 @@ struct ParameterBlob {
   }
 };
 
-// Its first input; what it reads is kept in parameters for the next run.
+// Returns its first input, and stores all its inputs in parameters for the next run.
 struct Remember {
   static constexpr const char* kKind = "remember";
   static constexpr GradientReads kGradientReads = GradientReads::nothing;
   static constexpr bool kIsElementwise = false;
   static constexpr bool kIsPortable = true;
-  ParameterId first = -1;  // that of x
-  std::optional<ParameterId> second;  // that of the second input
+  ParameterId first = -1;  // of the shape of x
+  std::optional<ParameterId> second;  // of the shape of the second input
 
   template <class Self, class Visit>
   static void visitFields(Self& self, Visit&& visit) {
@@ -779,9 +779,9 @@ struct Remember {
   }
 };
 
-// A value of each window, drawn in proportion to the values, which are not negative; or, without drawing, their mean
-// weighted by themselves, Σx²/Σx. What is drawn is a function of seed, stream, rank, iteration, pass and place alone, as
-// dropout's is.
+// Draws a value of each window, with a probability proportional to the value; no value is negative. Without drawing it is
+// Σx²/Σx, the mean of the values weighted by themselves. As for dropout, the choice depends only on seed, stream, rank,
+// iteration, pass and position.
 struct StochasticPooling {
   static constexpr const char* kKind = "stochasticPooling";
   static constexpr GradientReads kGradientReads = GradientReads::inputs;
@@ -805,8 +805,8 @@ struct StochasticPooling {
   }
 };
 
-// scale · x / √(Σx² + eps), the sum over all values of an item or over its channels at each place; the scale is one, or
-// one a channel. Its gradient is the one of SSD, which multiplies by the scale last.
+// scale · x / √(Σx² + eps), with the sum over all values of an item, or over its channels at each position. There is one
+// scale, or one per channel. The gradient is that of SSD, which multiplies by the scale last.
 struct Normalize {
   static constexpr const char* kKind = "normalize";
   static constexpr GradientReads kGradientReads = GradientReads::inputs;
@@ -826,8 +826,8 @@ struct Normalize {
   }
 };
 
-// scale · (x − mean) / √(variance + eps) + shift over axis 1, with the mean and the biased variance of the batch. Where it
-// has running statistics, they become momentum · running + (1 − momentum) · of the batch.
+// scale · (x − mean) / √(variance + eps) + shift over axis 1, with the mean and the biased variance of the batch. If it
+// has running statistics, they become momentum · running + (1 − momentum) · those of the batch.
 struct Bn {
   static constexpr const char* kKind = "bn";
   static constexpr GradientReads kGradientReads = GradientReads::inputs;
@@ -856,9 +856,9 @@ struct Bn {
 enum class ResizeMethod { aligned, nearest, asymmetric, halfPixel };
 constexpr std::array<const char*, 4> namesOf(ResizeMethod) { return {{"aligned", "nearest", "asymmetric", "halfPixel"}}; }
 
-// Planes of another size. aligned, asymmetric, halfPixel: bilinear, with the corners on the corners, the first corner on
-// the first, or the middles of pixels on those of others; nearest: the value at the place times the ratio of the sizes,
-// rounded down.
+// Resizes planes. `nearest` takes the value at the position times the ratio of the sizes, rounded down. The others are
+// bilinear: `aligned` maps corners to corners, `asymmetric` the first corner to the first, and `halfPixel` takes pixel
+// centres at halves.
 struct Resize {
   static constexpr const char* kKind = "resize";
   static constexpr GradientReads kGradientReads = GradientReads::nothing;
@@ -878,7 +878,7 @@ constexpr std::array<const char*, 3> namesOf(SampleOutside) { return {{"neighbou
 enum class SampleSlope { right, mean, pixel };
 constexpr std::array<const char*, 3> namesOf(SampleSlope) { return {{"right", "mean", "pixel"}}; }
 
-// x between its places: at each place of y the bilinear mean of the four of x around a point, in pixels of x.
+// Samples x: each value of y is interpolated bilinearly from the four pixels of x around a point.
 struct BilinearSample {
   static constexpr const char* kKind = "bilinearSample";
   static constexpr GradientReads kGradientReads = GradientReads::inputs;
@@ -896,7 +896,7 @@ struct BilinearSample {
   }
 };
 
-// Planes from right to left, from bottom to top, or both.
+// Reverses the columns of planes, their rows, or both.
 struct Flip {
   static constexpr const char* kKind = "flip";
   static constexpr GradientReads kGradientReads = GradientReads::nothing;
@@ -912,8 +912,8 @@ struct Flip {
   }
 };
 
-// x, or 0 where its magnitude is not above the threshold, if that is above 0. Its gradient is dy + coefficient · the sign
-// of x: a penalty on the magnitudes, which is no loss of its own.
+// x, or 0 where |x| does not exceed the threshold, if the threshold is positive. The gradient is dy + coefficient ·
+// sign(x): a penalty on |x| that does not appear as a loss.
 struct Sparsify {
   static constexpr const char* kKind = "sparsify";
   static constexpr GradientReads kGradientReads = GradientReads::inputs;
@@ -929,7 +929,7 @@ struct Sparsify {
   }
 };
 
-// The second input of a recurrent layer whose sequences all begin in the first row: 0 there, 1 behind it.
+// The second input of a recurrent layer whose sequences all begin in the first row: 0 there, 1 in all later rows.
 struct Continuation {
   static constexpr const char* kKind = "continuation";
   static constexpr GradientReads kGradientReads = GradientReads::noGradient;
@@ -940,7 +940,7 @@ struct Continuation {
   static void visitFields(Self&, Visit&&) {}
 };
 
-// What a function of the process's own makes of copies of the inputs: a layer that is written in JavaScript.
+// Calls a function of the process with copies of the inputs: a layer that is written in JavaScript.
 struct HostFunction {
   static constexpr const char* kKind = "hostFunction";
   static constexpr GradientReads kGradientReads = GradientReads::byRule;
@@ -954,7 +954,7 @@ struct HostFunction {
   }
 };
 
-// The values of x where the mask says, the others 0; of several at one place the last.
+// Puts each value of x at the position that the mask gives. All other values of y are 0; of several values, the last wins.
 struct Unpool {
   static constexpr const char* kKind = "unpool";
   static constexpr GradientReads kGradientReads = GradientReads::byRule;
@@ -965,7 +965,7 @@ struct Unpool {
   static void visitFields(Self&, Visit&&) {}
 };
 
-// Boxes around the cells of a feature map, [x1, y1, x2, y2] as shares of an image; behind them the variances of each.
+// Boxes around the cells of a feature map, [x1, y1, x2, y2] as fractions of the image, followed by their variances.
 struct PriorBoxes {
   static constexpr const char* kKind = "priorBoxes";
   static constexpr GradientReads kGradientReads = GradientReads::noGradient;
@@ -1002,8 +1002,8 @@ struct PriorBoxes {
 enum class BoxCode { corner, centerSize, cornerSize };
 constexpr std::array<const char*, 3> namesOf(BoxCode) { return {{"corner", "centerSize", "cornerSize"}}; }
 
-// Decodes the boxes, drops those that overlap better ones of their class (non-maximum suppression) and keeps the best of
-// each image. Rows that no detection takes are −1; where there is none at all, row i is image i and −1.
+// Decodes boxes, drops those that overlap better ones of their class (non-maximum suppression) and keeps the best of each
+// image. Rows without a detection are −1. If there is no detection at all, row i names image i and is −1 otherwise.
 struct DetectionOutput {
   static constexpr const char* kKind = "detectionOutput";
   static constexpr GradientReads kGradientReads = GradientReads::noGradient;
@@ -1037,8 +1037,8 @@ struct DetectionOutput {
   }
 };
 
-// Regions of interest: anchors moved by the deltas, cut at the image, those that are too small dropped, then by score,
-// without those that overlap better ones. Rows that no region takes are −1.
+// Computes regions of interest: moves anchors by the deltas, clips them to the image, drops small ones, sorts them by
+// score and drops those that overlap better ones. Rows without a region are −1.
 struct Proposal {
   static constexpr const char* kKind = "proposal";
   static constexpr GradientReads kGradientReads = GradientReads::noGradient;
@@ -1060,7 +1060,7 @@ struct Proposal {
   }
 };
 
-// The maximum of each bin of each region; an empty bin is 0. A region of image −1 is none: 0.
+// The maximum of each bin of each region, or 0 for an empty bin. The bins of a region of image −1 are 0.
 struct RoiPooling {
   static constexpr const char* kKind = "roiPooling";
   static constexpr GradientReads kGradientReads = GradientReads::inputs;
@@ -1074,8 +1074,8 @@ struct RoiPooling {
   }
 };
 
-// The mean of each bin of each region, of a channel of its own: (out · group + row) · group + column. An empty bin is 0. A
-// region of image −1 is none: 0.
+// The mean of each bin of each region, or 0 for an empty bin. Each bin reads its own channel, (out · group + row) · group
+// + column. The bins of a region of image −1 are 0.
 struct PsRoiPooling {
   static constexpr const char* kKind = "psRoiPooling";
   static constexpr GradientReads kGradientReads = GradientReads::byRule;
@@ -1094,9 +1094,9 @@ struct PsRoiPooling {
 enum class RoiAlignForm { corners, maximum, mean };
 constexpr std::array<const char*, 3> namesOf(RoiAlignForm) { return {{"corners", "maximum", "mean"}}; }
 
-// Bilinear samples of regions: one at each corner of their bins; the mean of those within a bin, samplingRatio along a
-// side (0: as many as a bin has pixels, rounded up); or the largest of four sums over the first four pixels of a bin. A
-// region of image −1 is none: 0.
+// Samples regions bilinearly. `corners` samples each corner of the bins. `mean` averages the samples of a bin,
+// samplingRatio along a side (0: as many as it has pixels, rounded up). `maximum` takes the largest of four weighted sums
+// of a bin's first four pixels. A region of image −1 gives 0.
 struct RoiAlign {
   static constexpr const char* kKind = "roiAlign";
   static constexpr GradientReads kGradientReads = GradientReads::inputs;
@@ -1119,8 +1119,8 @@ struct RoiAlign {
 enum class RegionPart { whole, left, right, top, bottom };
 constexpr std::array<const char*, 5> namesOf(RegionPart) { return {{"whole", "left", "right", "top", "bottom"}}; }
 
-// RoiPooling of a region that is scaled about its centre or cut to a half, in which the values of a scaled region count as
-// 0. A region of image −1 is none: 0.
+// RoiPooling of a region that is scaled about its centre or cut in half. The values under a mask, which is also a scaled
+// region, are compared as 0. The bins of a region of image −1 are 0.
 struct RoiMaskPooling {
   static constexpr const char* kKind = "roiMaskPooling";
   static constexpr GradientReads kGradientReads = GradientReads::inputs;
@@ -1142,7 +1142,7 @@ struct RoiMaskPooling {
   }
 };
 
-// The sum of outside · f(inside · (a − b)) over a number, f(d) = σ²d²/2 where |d| < 1/σ², else |d| − 0.5/σ².
+// Σ outside · f(inside · (a − b)) / divisor, with f(d) = σ²d²/2 if |d| < 1/σ², else |d| − 0.5/σ².
 struct SmoothL1Loss {
   static constexpr const char* kKind = "smoothL1Loss";
   static constexpr GradientReads kGradientReads = GradientReads::inputs;
@@ -1173,9 +1173,9 @@ constexpr std::array<const char*, 2> namesOf(ConfLoss) { return {{"softmax", "lo
 enum class Mining { none, maxNegative, hardExample };
 constexpr std::array<const char*, 3> namesOf(Mining) { return {{"none", "maxNegative", "hardExample"}}; }
 
-// The loss of a detector (SSD): priors are matched with the boxes of an image, hard ones are chosen among the others, and
-// the losses of their scores and, where they match, of their locations are summed. Its gradient by locations is the one of
-// SSD, which leaves the variances out of account where they stand in the target.
+// The loss of a detector (SSD). It matches priors with the boxes of an image, chooses hard ones among the others, and sums
+// the losses of the scores of both and of the locations of matches. The gradient with respect to locations is that of SSD,
+// which ignores the variances if they are part of the target.
 struct MultiBoxLoss {
   static constexpr const char* kKind = "multiBoxLoss";
   static constexpr GradientReads kGradientReads = GradientReads::inputs;
@@ -1235,7 +1235,7 @@ struct MultiBoxLoss {
   }
 };
 
-// −ln(max(p[label], FLT_MIN)) at each place, p the softmax of the scores; 0 where the label is ignored.
+// −ln(max(p[label], FLT_MIN)) at each position, where p is the softmax of the scores; 0 where the label is ignored.
 struct PlaceLosses {
   static constexpr const char* kKind = "placeLosses";
   static constexpr GradientReads kGradientReads = GradientReads::noGradient;
@@ -1255,8 +1255,8 @@ struct PlaceLosses {
   }
 };
 
-// Of the regions of each image those of the largest losses keep their labels and weights; the others get the ignored label
-// and weights of 0. Of equal losses the first region counts as larger.
+// The regions of each image with the largest losses keep their labels and weights; the others get the ignored label and
+// weights of 0. Of equal losses, that of the first region counts as larger.
 struct BoxAnnotatorOhem {
   static constexpr const char* kKind = "boxAnnotatorOhem";
   static constexpr GradientReads kGradientReads = GradientReads::noGradient;
@@ -1274,8 +1274,8 @@ struct BoxAnnotatorOhem {
   }
 };
 
-// Of the class with the highest score against the label, over all places: the share that is right, the mean share over the
-// classes that occur, and the mean over union. Counts of earlier batches are added.
+// Compares the class with the highest score to the label at all positions: the share that is right, the mean share over
+// the classes that occur, and the mean intersection over union. Counts of earlier batches are added.
 struct SegmentationAccuracy {
   static constexpr const char* kKind = "segmentationAccuracy";
   static constexpr GradientReads kGradientReads = GradientReads::noGradient;
@@ -1298,7 +1298,7 @@ struct SegmentationAccuracy {
 enum class ArgMaxResult { indices, values, both };
 constexpr std::array<const char*, 3> namesOf(ArgMaxResult) { return {{"indices", "values", "both"}}; }
 
-// The topK largest along the channels, the largest first; of equal ones the later channel comes first.
+// The topK largest values along the channels, the largest first. Of equal values, that of the later channel comes first.
 struct ArgMax {
   static constexpr const char* kKind = "argMax";
   static constexpr GradientReads kGradientReads = GradientReads::noGradient;
@@ -1323,7 +1323,7 @@ struct ArgMax {
 enum class ReductionMethod { sum, asum, sumsq };
 constexpr std::array<const char*, 3> namesOf(ReductionMethod) { return {{"sum", "asum", "sumsq"}}; }
 
-// coefficient · the sum of the values of each row, of their magnitudes, or of their squares.
+// coefficient times the sum of the values of each row, of their magnitudes, or of their squares.
 struct Reduction {
   static constexpr const char* kKind = "reduction";
   static constexpr GradientReads kGradientReads = GradientReads::byRule;
@@ -1343,8 +1343,8 @@ struct Reduction {
   }
 };
 
-// (x − mean) / (√variance + eps) of each row, the variance biased; or x − mean. Its gradient is Caffe's, which leaves eps
-// out of account.
+// (x − mean) / (√variance + eps) of each row, with the biased variance; or x − mean. The gradient is Caffe's, which
+// ignores eps.
 struct Mvn {
   static constexpr const char* kKind = "mvn";
   static constexpr GradientReads kGradientReads = GradientReads::byRule;
@@ -1364,7 +1364,7 @@ struct Mvn {
   }
 };
 
-// The mean of −Σₗ H[label, l] · ln(max(pₗ, 1e-20)), p the softmax of the scores.
+// The mean of −Σₗ H[label, l] · ln(max(pₗ, 1e-20)), where p is the softmax of the scores.
 struct InfogainLoss {
   static constexpr const char* kKind = "infogainLoss";
   static constexpr GradientReads kGradientReads = GradientReads::inputs;
@@ -1386,7 +1386,7 @@ struct InfogainLoss {
   }
 };
 
-// The mean of −t·ln σ(x) − (1 − t)·ln(1 − σ(x)). A target is truncated before it is compared with ignoreLabel.
+// The mean of −t·ln σ(x) − (1 − t)·ln(1 − σ(x)). A target is truncated to an integer to be compared with ignoreLabel.
 struct SigmoidCrossEntropyLoss {
   static constexpr const char* kKind = "sigmoidCrossEntropyLoss";
   static constexpr GradientReads kGradientReads = GradientReads::inputs;
@@ -1423,7 +1423,7 @@ struct MultinomialLogisticLoss {
 enum class HingeNorm { L1, L2 };
 constexpr std::array<const char*, 2> namesOf(HingeNorm) { return {{"L1", "L2"}}; }
 
-// Σ max(0, 1 ± x) / outer, or of the squares: − for the class of the label, + for the others.
+// Σ max(0, 1 ± x) / outer, or the sum of the squares; the sign is − for the class of the label and + for the others.
 struct HingeLoss {
   static constexpr const char* kKind = "hingeLoss";
   static constexpr GradientReads kGradientReads = GradientReads::inputs;
@@ -1441,8 +1441,8 @@ struct HingeLoss {
   }
 };
 
-// Σ / (2·outer) of d² for a pair with a label that is not 0 (truncated), else max(margin − d, 0)², or max(margin − d², 0)
-// in the legacy version; d is the distance of a and b.
+// The sum over pairs, divided by 2·outer, of d² if the label, truncated, is not 0, else of max(margin − d, 0)², or
+// max(margin − d², 0) in the legacy version; d is the distance between a and b.
 struct ContrastiveLoss {
   static constexpr const char* kKind = "contrastiveLoss";
   static constexpr GradientReads kGradientReads = GradientReads::inputs;
@@ -1473,7 +1473,7 @@ struct LstmUnit {
   static void visitFields(Self&, Visit&&) {}
 };
 
-// The gradient of an operation. An id of −1 stands for a tensor that is not there.
+// The gradient of an operation. An id of −1 stands for a tensor that does not exist.
 struct Gradient {
   static constexpr const char* kKind = "gradient";
   static constexpr GradientReads kGradientReads = GradientReads::noGradient;
@@ -1487,7 +1487,7 @@ struct Gradient {
   }
 };
 
-// Each input's mean over all processes that train together; this process's own values where there are no others.
+// The mean of each input over all processes that train together. A single process keeps its own values.
 struct AllMean {
   static constexpr const char* kKind = "allMean";
   static constexpr GradientReads kGradientReads = GradientReads::noGradient;
@@ -1504,10 +1504,10 @@ constexpr std::array<const char*, 8> namesOf(UpdateRule) { return {{"sgd", "nest
 enum class Regularization { L1, L2 };
 constexpr std::array<const char*, 2> namesOf(Regularization) { return {{"L1", "L2"}}; }
 
-// Caffe's SGDSolver::ApplyUpdate over all learnable parameters, in place: clip, normalise, regularise, rule. `first` ≠ 0
-// empties the accumulators before the diffs are added, `last` = 0 ends after that; a parameter without an accumulator
-// needs both set. Where a loss is not finite nothing is updated (Caffe would make every weight NaN): so the weights are
-// still there that the fault can be looked for with.
+// Caffe's SGDSolver::ApplyUpdate of all learnable parameters, in place: clip, normalise, regularise, apply the rule. If
+// `first` is not 0, the accumulators are cleared before the diffs are added; if `last` is 0, it ends after that. A
+// parameter without an accumulator needs both set. If a loss is not finite, nothing is updated, so that the weights that
+// caused it can be examined (Caffe would make every weight NaN).
 struct Update {
   static constexpr const char* kKind = "update";
   static constexpr GradientReads kGradientReads = GradientReads::noGradient;

@@ -11,16 +11,16 @@ export interface FusedRelu {
 }
 
 /**
- * All that learn.
+ * All learnable parameters.
  */
 export interface UpdatedParameter {
-  /** What is updated. the parameter's */
+  /** The parameter that is updated. of any shape */
   readonly parameter: ProgramParameterId;
-  /** Of its shape: two for Adam, AdamW and AdaDelta, else one. */
+  /** The solver's history, of the shape of the parameter: two blobs for Adam, AdamW and AdaDelta, else one. */
   readonly history: readonly ProgramParameterId[];
-  /** Sums diffs over `iterSize` runs. the parameter's */
+  /** The sum of the diffs of `iterSize` runs. of the shape of the parameter */
   readonly accumulator: ProgramParameterId | null;
-  /** Follows the parameter. the parameter's */
+  /** The moving average of the parameter. of the shape of the parameter */
   readonly average: ProgramParameterId | null;
   /** ParamSpec's lr_mult. */
   readonly lrMult: number;
@@ -537,42 +537,42 @@ export interface Deconvolution {
 }
 
 /**
- * A region of x, of the size of y.
+ * The region of x that has the size of y.
  * inputs: x.
- * outputs: y, of as many axes as x, 8 at most.
+ * outputs: y, with as many axes as x; 8 at most.
  */
 export interface Crop {
   readonly kind: 'crop';
-  /** Where the region begins, along each axis. */
+  /** The start of the region along each axis. */
   readonly offset: readonly number[];
 }
 
 /**
- * Axes in another order: axis i of y is axis order[i] of x.
+ * x with its axes in another order: axis i of y is axis order[i] of x.
  * inputs: x.
- * outputs: y, of as many axes as x, 8 at most.
+ * outputs: y, with as many axes as x; 8 at most.
  */
 export interface Permute {
   readonly kind: 'permute';
-  /** Every axis of x once. */
+  /** Every axis of x, once. */
   readonly order: readonly number[];
 }
 
 /**
- * The windows of an image as columns, [outer, channels · Πkernel, windows…]; or, toImage, the image of which
- * each value is the sum of all that columns hold for it: the transpose of the former.
+ * The windows of an image as columns, [outer, channels · Πkernel, windows…]. With toImage it is the
+ * transpose of this: each value of the image is the sum of the column values that belong to it.
  * inputs: an image, [outer, channels, size…]; or columns.
  * outputs: columns; or an image.
  */
 export interface Im2col {
   readonly kind: 'im2col';
-  /** From columns to an image. */
+  /** Whether it turns columns into an image. */
   readonly toImage: boolean;
   /** The product of the dimensions before the channels. */
   readonly outer: number;
-  /** Of the image. */
+  /** The channels of the image. */
   readonly channels: number;
-  /** The image's spatial axes, 6 at most. */
+  /** The sizes of the image's spatial axes; 6 axes at most. */
   readonly size: readonly number[];
   /** The window size along each spatial axis. */
   readonly kernel: readonly number[];
@@ -585,7 +585,7 @@ export interface Im2col {
 }
 
 /**
- * Items of x in the order of the indices, some not at all, some several times.
+ * The items of x that the indices name, in their order. An item may be named several times or not at all.
  * inputs: x; indices, [M].
  * outputs: y, [M, …].
  */
@@ -594,7 +594,7 @@ export interface BatchReindex {
 }
 
 /**
- * y[b, m, n] = Σk a[b, m, k]·c[b, k, n]: products of matrices that are both computed.
+ * y[b, m, n] = Σk a[b, m, k]·c[b, k, n], where the net computes both matrices.
  * inputs: a, [B, M, K], or [B, K, M] with transposeFirst; c, [B, K, N], or [B, N, K] with transposeSecond.
  * outputs: y, [B, M, N].
  */
@@ -608,14 +608,14 @@ export interface MatrixProduct {
   readonly columns: number;
   /** K. */
   readonly depth: number;
-  /** a is [B, K, M]. */
+  /** Whether a is [B, K, M]. */
   readonly transposeFirst: boolean;
-  /** c is [B, N, K]. */
+  /** Whether c is [B, N, K]. */
   readonly transposeSecond: boolean;
 }
 
 /**
- * The row of the weights that each index names, truncated to an integer, and the bias.
+ * For each index, truncated to an integer, the row of the weights that it names, plus the bias.
  * inputs: indices.
  * outputs: y, [indices…, N].
  */
@@ -625,7 +625,7 @@ export interface Embed {
   readonly weights: ProgramParameterId;
   /** [N] */
   readonly bias: ProgramParameterId | null;
-  /** K: indices are from 0 to below it. */
+  /** K. Indices are at least 0 and less than K. */
   readonly inputDim: number;
   /** N. */
   readonly numOutput: number;
@@ -634,32 +634,32 @@ export interface Embed {
 /**
  * A learnable blob as a tensor.
  * inputs: none.
- * outputs: y, of its shape.
+ * outputs: y, of the shape of the blob.
  */
 export interface ParameterBlob {
   readonly kind: 'parameter';
-  /** that of y */
+  /** of the shape of y */
   readonly blob: ProgramParameterId;
 }
 
 /**
- * Its first input; what it reads is kept in parameters for the next run.
- * inputs: x; or x and another value to be kept.
+ * Returns its first input, and stores all its inputs in parameters for the next run.
+ * inputs: x; or x and another tensor to be stored.
  * outputs: y, of the shape of x.
  */
 export interface Remember {
   readonly kind: 'remember';
-  /** Becomes x. that of x */
+  /** Stores x. of the shape of x */
   readonly first: ProgramParameterId;
-  /** Becomes the second input. that of the second input */
+  /** Stores the second input. of the shape of the second input */
   readonly second: ProgramParameterId | null;
 }
 
 /**
- * A value of each window, drawn in proportion to the values, which are not negative; or, without drawing,
- * their mean weighted by themselves, Σx²/Σx. What is drawn is a function of seed, stream, rank, iteration,
- * pass and place alone, as dropout's is.
- * inputs: x, N×C×H×W; where it draws also the pass, [iteration, pass of the iteration].
+ * Draws a value of each window, with a probability proportional to the value; no value is negative. Without
+ * drawing it is Σx²/Σx, the mean of the values weighted by themselves. As for dropout, the choice depends
+ * only on seed, stream, rank, iteration, pass and position.
+ * inputs: x, N×C×H×W; if it draws, also the pass, [iteration, pass within the iteration].
  * outputs: y.
  */
 export interface StochasticPooling {
@@ -668,19 +668,19 @@ export interface StochasticPooling {
   readonly kernel: Pair;
   /** The distance between neighbouring windows. */
   readonly stride: Pair;
-  /** Phase TRAIN. */
+  /** Whether it draws, as in phase TRAIN. */
   readonly draws: boolean;
   /** The net's random_seed. */
   readonly seed: number;
-  /** Which of the layers that draw. */
+  /** The index of this operation among those of the net that draw. */
   readonly stream: number;
-  /** Of the processes that train together. */
+  /** The rank of this process among those that train together. */
   readonly rank: number;
 }
 
 /**
- * scale · x / √(Σx² + eps), the sum over all values of an item or over its channels at each place; the scale
- * is one, or one a channel. Its gradient is the one of SSD, which multiplies by the scale last.
+ * scale · x / √(Σx² + eps), with the sum over all values of an item, or over its channels at each position.
+ * There is one scale, or one per channel. The gradient is that of SSD, which multiplies by the scale last.
  * inputs: x, [N, C, …].
  * outputs: y, of the shape of x.
  */
@@ -688,9 +688,9 @@ export interface Normalize {
   readonly kind: 'normalize';
   /** [1] or [C] */
   readonly scale: ProgramParameterId;
-  /** The sum is over all of an item. */
+  /** Whether the sum is over all values of an item. */
   readonly acrossSpatial: boolean;
-  /** One scale for all channels. */
+  /** Whether all channels share one scale. */
   readonly channelShared: boolean;
   /** Added to the sum. */
   readonly eps: number;
@@ -698,7 +698,7 @@ export interface Normalize {
 
 /**
  * scale · (x − mean) / √(variance + eps) + shift over axis 1, with the mean and the biased variance of the
- * batch. Where it has running statistics, they become momentum · running + (1 − momentum) · of the batch.
+ * batch. If it has running statistics, they become momentum · running + (1 − momentum) · those of the batch.
  * inputs: x.
  * outputs: y, of the shape of x.
  */
@@ -708,76 +708,76 @@ export interface Bn {
   readonly scale: ProgramParameterId;
   /** [C] */
   readonly shift: ProgramParameterId;
-  /** Running. [C] */
+  /** The running mean. [C] */
   readonly mean: ProgramParameterId | null;
-  /** Running. [C] */
+  /** The running variance. [C] */
   readonly variance: ProgramParameterId | null;
   /** Added to the variance. */
   readonly eps: number;
-  /** What stays of the running statistics. */
+  /** The factor of the running statistics when they are updated. */
   readonly momentum: number;
-  /** False where a forward pass is computed again. */
+  /** Whether running statistics are updated. False when a forward pass is computed again. */
   readonly update: boolean;
 }
 
 /**
- * Planes of another size. aligned, asymmetric, halfPixel: bilinear, with the corners on the corners, the
- * first corner on the first, or the middles of pixels on those of others; nearest: the value at the place
- * times the ratio of the sizes, rounded down.
+ * Resizes planes. `nearest` takes the value at the position times the ratio of the sizes, rounded down. The
+ * others are bilinear: `aligned` maps corners to corners, `asymmetric` the first corner to the first, and
+ * `halfPixel` takes pixel centres at halves.
  * inputs: x, N×C×H×W.
  * outputs: y, N×C×….
  */
 export interface Resize {
   readonly kind: 'resize';
-  /** What a value becomes. */
+  /** The kind of interpolation. */
   readonly method: 'aligned' | 'nearest' | 'asymmetric' | 'halfPixel';
 }
 
 /**
- * x between its places: at each place of y the bilinear mean of the four of x around a point, in pixels of
- * x.
- * inputs: x, N×C×H×W; points, N×2×H′×W′: x, y.
+ * Samples x: each value of y is interpolated bilinearly from the four pixels of x around a point.
+ * inputs: x, N×C×H×W; points, N×2×H′×W′: x, y, in pixels of x.
  * outputs: y, N×C×H′×W′.
  */
 export interface BilinearSample {
   readonly kind: 'bilinearSample';
-  /** Points are counted from the place itself. */
+  /** Whether points are relative to their own positions. */
   readonly relative: boolean;
-  /** What is 0: neighbours outside of x; or points outside of its first and last pixels; or points before the first pixel and from one behind the last on, where the last pixel stands for what is behind it. */
+  /** What counts as 0. `neighbours`: pixels outside x. `points`: samples before the first pixel or after the last one. `beyond`: samples before the first pixel, or at least one pixel after the last one; the last pixel is repeated up to there. */
   readonly outside: 'neighbours' | 'points' | 'beyond';
-  /** What the gradient takes for the slope at a pixel itself: that to the next pixel; the mean of those to both sides, 0 where there is none; or the value of the pixel. */
+  /** The slope that the gradient uses if a point lies exactly on a pixel. `right`: the slope to the next pixel. `mean`: the mean of the slopes on both sides, each 0 if there is no pixel. `pixel`: the value of the pixel. */
   readonly slope: 'right' | 'mean' | 'pixel';
 }
 
 /**
- * Planes from right to left, from bottom to top, or both.
+ * Reverses the columns of planes, their rows, or both.
  * inputs: x, N×C×H×W.
  * outputs: y, of the shape of x.
  */
 export interface Flip {
   readonly kind: 'flip';
-  /** Bottom to top. */
+  /** Whether the order of the rows is reversed. */
   readonly height: boolean;
-  /** Right to left. */
+  /** Whether the order of the columns is reversed. */
   readonly width: boolean;
 }
 
 /**
- * x, or 0 where its magnitude is not above the threshold, if that is above 0. Its gradient is dy +
- * coefficient · the sign of x: a penalty on the magnitudes, which is no loss of its own.
+ * x, or 0 where |x| does not exceed the threshold, if the threshold is positive. The gradient is dy +
+ * coefficient · sign(x): a penalty on |x| that does not appear as a loss.
  * inputs: x.
  * outputs: y, of the shape of x.
  */
 export interface Sparsify {
   readonly kind: 'sparsify';
-  /** What counts as 0. */
+  /** The largest magnitude that becomes 0. */
   readonly threshold: number;
-  /** Of the penalty. */
+  /** The factor of the penalty. */
   readonly coefficient: number;
 }
 
 /**
- * The second input of a recurrent layer whose sequences all begin in the first row: 0 there, 1 behind it.
+ * The second input of a recurrent layer whose sequences all begin in the first row: 0 there, 1 in all later
+ * rows.
  * inputs: none.
  * outputs: y, [T, N].
  */
@@ -786,19 +786,20 @@ export interface Continuation {
 }
 
 /**
- * What a function of the process's own makes of copies of the inputs: a layer that is written in JavaScript.
+ * Calls a function of the process with copies of the inputs: a layer that is written in JavaScript.
  * inputs: any.
  * outputs: any.
  */
 export interface HostFunction {
   readonly kind: 'hostFunction';
-  /** Of the program's functions. */
+  /** The index of the function among those of the program. */
   readonly index: number;
 }
 
 /**
- * The values of x where the mask says, the others 0; of several at one place the last.
- * inputs: x, N×C×H×W; a mask, of as many values: each the index in its plane of y.
+ * Puts each value of x at the position that the mask gives. All other values of y are 0; of several values,
+ * the last wins.
+ * inputs: x, N×C×H×W; a mask with as many values, each an index in its plane of y.
  * outputs: y, N×C×….
  */
 export interface Unpool {
@@ -806,166 +807,166 @@ export interface Unpool {
 }
 
 /**
- * Boxes around the cells of a feature map, [x1, y1, x2, y2] as shares of an image; behind them the variances
- * of each.
+ * Boxes around the cells of a feature map, [x1, y1, x2, y2] as fractions of the image, followed by their
+ * variances.
  * inputs: none.
  * outputs: y, [1, 2, height · width · boxes · 4].
  */
 export interface PriorBoxes {
   readonly kind: 'priorBoxes';
-  /** Of the boxes of a cell, in pixels; 64 at most. */
+  /** The widths of the boxes of a cell, in pixels; 64 at most. */
   readonly widths: readonly number[];
-  /** As many. */
+  /** The heights of the same boxes, in pixels. */
   readonly heights: readonly number[];
-  /** Four. */
+  /** The four variances of every box. */
   readonly variances: readonly number[];
-  /** Of the feature map. */
+  /** The height of the feature map. */
   readonly height: number;
-  /** Of the feature map. */
+  /** The width of the feature map. */
   readonly width: number;
-  /** In pixels. */
+  /** The height of the image, in pixels. */
   readonly imageHeight: number;
-  /** In pixels. */
+  /** The width of the image, in pixels. */
   readonly imageWidth: number;
-  /** From one cell to the next. */
+  /** The vertical distance between cells, in pixels. */
   readonly stepHeight: number;
-  /** From one cell to the next. */
+  /** The horizontal distance between cells, in pixels. */
   readonly stepWidth: number;
-  /** Of a box's centre in its cell. */
+  /** The position of a box's centre in its cell, as a fraction of the step. */
   readonly offset: number;
-  /** Boxes end at the image. */
+  /** Whether boxes are clipped to the image. */
   readonly clip: boolean;
 }
 
 /**
- * Decodes the boxes, drops those that overlap better ones of their class (non-maximum suppression) and keeps
- * the best of each image. Rows that no detection takes are −1; where there is none at all, row i is image i
- * and −1.
- * inputs: locations, [N, priors · L · 4], L 1 or classes; scores, [N, priors · classes]; priors, [1, 2,
- * priors · 4].
+ * Decodes boxes, drops those that overlap better ones of their class (non-maximum suppression) and keeps the
+ * best of each image. Rows without a detection are −1. If there is no detection at all, row i names image i
+ * and is −1 otherwise.
+ * inputs: locations, [N, priors · L · 4], where L is 1 or classes; scores, [N, priors · classes]; priors,
+ * [1, 2, priors · 4].
  * outputs: rows, [1, 1, most, 7]: image, class, score, x1, y1, x2, y2.
  */
 export interface DetectionOutput {
   readonly kind: 'detectionOutput';
-  /** How many. */
+  /** The number of classes. */
   readonly classes: number;
-  /** The class that is none; −1: all are. */
+  /** The class of the background; −1 if there is none. */
   readonly background: number;
-  /** One box for all classes. */
+  /** Whether all classes share one box. */
   readonly shareLocation: boolean;
-  /** What locations say. */
+  /** How locations encode boxes. */
   readonly code: 'corner' | 'centerSize' | 'cornerSize';
-  /** Locations are not multiplied by the variances. */
+  /** Whether locations are decoded without the variances. If false, they are multiplied by them. */
   readonly varianceInTarget: boolean;
-  /** Boxes end at the image. */
+  /** Whether boxes are clipped to the image. */
   readonly clip: boolean;
-  /** Scores must be above it. */
+  /** The score that a detection must exceed. */
   readonly scoreThreshold: number;
-  /** The largest overlap that is kept. */
+  /** The largest overlap of two boxes that are both kept. */
   readonly nmsThreshold: number;
-  /** The threshold is multiplied by it after each box while it is above 0.5. */
+  /** The factor of nmsThreshold after each box that is kept, as long as the threshold is above 0.5. */
   readonly eta: number;
-  /** Of each class before boxes are dropped. */
+  /** How many of the best boxes of each class are considered; all if null. */
   readonly topK: number | null;
-  /** Of each image. */
+  /** How many detections of each image are kept; all if null. */
   readonly keepTopK: number | null;
 }
 
 /**
- * Regions of interest: anchors moved by the deltas, cut at the image, those that are too small dropped, then
- * by score, without those that overlap better ones. Rows that no region takes are −1.
- * inputs: scores, [1, 2·A, H, W], of objects behind those of background; deltas, [1, 4·A, H, W]; the image,
+ * Computes regions of interest: moves anchors by the deltas, clips them to the image, drops small ones,
+ * sorts them by score and drops those that overlap better ones. Rows without a region are −1.
+ * inputs: scores, [1, 2·A, H, W], first of background, then of objects; deltas, [1, 4·A, H, W]; the image,
  * [height, width, scale, …].
  * outputs: regions, [most, 5]: 0, x1, y1, x2, y2; or these and their scores, [most, 1].
  */
 export interface Proposal {
   readonly kind: 'proposal';
-  /** A times x1, y1, x2, y2, in pixels; 64 at most. */
+  /** x1, y1, x2, y2 of each of the A anchors, in pixels; 64 anchors at most. */
   readonly anchors: readonly number[];
-  /** Pixels from one cell to the next. */
+  /** The distance between cells, in pixels. */
   readonly stride: number;
-  /** In pixels of the image as it was; times its scale. */
+  /** The smallest width and height of a region, in pixels of the original image. It is multiplied by the scale of the image. */
   readonly minSize: number;
-  /** How many of the best are compared. */
+  /** How many of the best regions are considered. */
   readonly beforeNms: number;
-  /** The largest overlap that is kept. */
+  /** The largest overlap of two regions that are both kept. */
   readonly nmsThreshold: number;
 }
 
 /**
- * The maximum of each bin of each region; an empty bin is 0. A region of image −1 is none: 0.
+ * The maximum of each bin of each region, or 0 for an empty bin. The bins of a region of image −1 are 0.
  * inputs: x, N×C×H×W; regions, [R, 5]: image, x1, y1, x2, y2.
  * outputs: y, [R, C, …].
  */
 export interface RoiPooling {
   readonly kind: 'roiPooling';
-  /** Of regions, to those of x. */
+  /** The factor from the coordinates of regions to those of x. */
   readonly spatialScale: number;
 }
 
 /**
- * The mean of each bin of each region, of a channel of its own: (out · group + row) · group + column. An
- * empty bin is 0. A region of image −1 is none: 0.
+ * The mean of each bin of each region, or 0 for an empty bin. Each bin reads its own channel, (out · group +
+ * row) · group + column. The bins of a region of image −1 are 0.
  * inputs: x, N×C×H×W; regions, [R, 5]: image, x1, y1, x2, y2.
  * outputs: y, [R, C/group², group, group].
  */
 export interface PsRoiPooling {
   readonly kind: 'psRoiPooling';
-  /** Of regions, to those of x. */
+  /** The factor from the coordinates of regions to those of x. */
   readonly spatialScale: number;
-  /** Bins along a side. */
+  /** The number of bins along a side. */
   readonly group: number;
 }
 
 /**
- * Bilinear samples of regions: one at each corner of their bins; the mean of those within a bin,
- * samplingRatio along a side (0: as many as a bin has pixels, rounded up); or the largest of four sums over
- * the first four pixels of a bin. A region of image −1 is none: 0.
+ * Samples regions bilinearly. `corners` samples each corner of the bins. `mean` averages the samples of a
+ * bin, samplingRatio along a side (0: as many as it has pixels, rounded up). `maximum` takes the largest of
+ * four weighted sums of a bin's first four pixels. A region of image −1 gives 0.
  * inputs: x, N×C×H×W; regions, [R, 5]: image, x1, y1, x2, y2.
  * outputs: y, [R, C, …].
  */
 export interface RoiAlign {
   readonly kind: 'roiAlign';
-  /** Of regions, to those of x. */
+  /** The factor from the coordinates of regions to those of x. */
   readonly spatialScale: number;
-  /** Which of the layers of this name. */
+  /** Which of the three layers of this name it computes. */
   readonly form: 'corners' | 'maximum' | 'mean';
-  /** Of mean; 256 at most. */
+  /** Only for mean: the number of samples along a side of a bin; 256 at most. */
   readonly samplingRatio: number;
-  /** Of mean: half a pixel is taken off, and a region may be smaller than one. */
+  /** Only for mean: whether half a pixel is subtracted from coordinates, and a region may be smaller than one pixel. */
   readonly aligned: boolean;
 }
 
 /**
- * RoiPooling of a region that is scaled about its centre or cut to a half, in which the values of a scaled
- * region count as 0. A region of image −1 is none: 0.
+ * RoiPooling of a region that is scaled about its centre or cut in half. The values under a mask, which is
+ * also a scaled region, are compared as 0. The bins of a region of image −1 are 0.
  * inputs: x, N×C×H×W; regions, [R, 5]: image, x1, y1, x2, y2.
  * outputs: y, [R, C, …].
  */
 export interface RoiMaskPooling {
   readonly kind: 'roiMaskPooling';
-  /** Of regions, to those of x. */
+  /** The factor from the coordinates of regions to those of x. */
   readonly spatialScale: number;
-  /** Added behind it. */
+  /** Added to the coordinates after spatialScale. */
   readonly shift: number;
-  /** Which half. */
+  /** The half of the region that is pooled, or the whole region. */
   readonly part: 'whole' | 'left' | 'right' | 'top' | 'bottom';
-  /** Of the region. */
+  /** The factor of the region's size. */
   readonly regionScale: number;
-  /** Of what counts as 0; 0: nothing does. */
+  /** The factor of the mask's size. If it is 0, there is no mask. */
   readonly maskScale: number;
 }
 
 /**
- * The sum of outside · f(inside · (a − b)) over a number, f(d) = σ²d²/2 where |d| < 1/σ², else |d| − 0.5/σ².
- * inputs: a; b; or these and inside; or these, inside and outside; each of as many values.
- * outputs: the loss, one value; or it and the sum at each place, [outer, inner].
+ * Σ outside · f(inside · (a − b)) / divisor, with f(d) = σ²d²/2 if |d| < 1/σ², else |d| − 0.5/σ².
+ * inputs: a; b; or these and inside; or these, inside and outside; each with as many values.
+ * outputs: the loss, one value; or this and the sum at each position, [outer, inner].
  */
 export interface SmoothL1Loss {
   readonly kind: 'smoothL1Loss';
   /** σ. */
   readonly sigma: number;
-  /** What the sum is divided by. */
+  /** The divisor of the sum. */
   readonly divisor: number;
   /** The product of the dimensions before the axis. */
   readonly outer: number;
@@ -976,68 +977,68 @@ export interface SmoothL1Loss {
 }
 
 /**
- * The loss of a detector (SSD): priors are matched with the boxes of an image, hard ones are chosen among
- * the others, and the losses of their scores and, where they match, of their locations are summed. Its
- * gradient by locations is the one of SSD, which leaves the variances out of account where they stand in the
- * target.
- * inputs: locations, [N, priors · L · 4], L 1 or classes; scores, [N, priors · classes]; priors, [1, 2,
- * priors · 4]; boxes, [K, 8]: image (−1: none), class, instance, x1, y1, x2, y2, difficult.
+ * The loss of a detector (SSD). It matches priors with the boxes of an image, chooses hard ones among the
+ * others, and sums the losses of the scores of both and of the locations of matches. The gradient with
+ * respect to locations is that of SSD, which ignores the variances if they are part of the target.
+ * inputs: locations, [N, priors · L · 4], where L is 1 or classes; scores, [N, priors · classes]; priors,
+ * [1, 2, priors · 4]; boxes, [K, 8]: image (−1: none), class, instance, x1, y1, x2, y2, difficult.
  * outputs: the loss, one value.
  */
 export interface MultiBoxLoss {
   readonly kind: 'multiBoxLoss';
-  /** How many. */
+  /** The number of classes. */
   readonly classes: number;
-  /** The class that is none. */
+  /** The class of the background. */
   readonly background: number;
-  /** One box for all classes. */
+  /** Whether all classes share one box. */
   readonly shareLocation: boolean;
-  /** All classes are background + 1. */
+  /** Whether all boxes have the class background + 1. */
   readonly agnostic: boolean;
-  /** What locations say. */
+  /** How locations encode boxes. */
   readonly code: 'corner' | 'centerSize' | 'cornerSize';
-  /** Variances divide both the locations and what they should be. */
+  /** Whether the variances divide both the locations and their targets. If false, they divide only the targets. */
   readonly varianceInTarget: boolean;
-  /** Of locations. */
+  /** The loss of locations. */
   readonly locLoss: 'smoothL1' | 'l2';
-  /** Of scores. */
+  /** The loss of scores. */
   readonly confLoss: 'softmax' | 'logistic';
-  /** Of the loss of locations. */
+  /** The weight of the loss of locations. */
   readonly locWeight: number;
-  /** Of the loss of scores. */
+  /** The weight of the loss of scores. */
   readonly confWeight: number;
-  /** A prior that no box claims first matches the box that it overlaps most, by overlapThreshold at least. */
+  /** Whether a prior that no box has claimed matches the box that it overlaps most, if the overlap is at least overlapThreshold. */
   readonly perPrediction: boolean;
-  /** An overlap that is a match. */
+  /** The smallest overlap at which perPrediction matches a prior. */
   readonly overlapThreshold: number;
-  /** Priors are matched, rather than the boxes that locations say. */
+  /** Whether the priors are matched. If false, the decoded locations are. */
   readonly priorsMatch: boolean;
-  /** What reaches beyond the image is no match, and no negative that is mined. */
+  /** Whether candidates that cross the edge of the image neither match a box nor are mined as negatives. */
   readonly ignoresCrossing: boolean;
-  /** Sides beyond the image have no loss. */
+  /** Whether sides beyond the image have no loss. */
   readonly insideOnly: boolean;
-  /** Boxes that are difficult count. */
+  /** Whether difficult boxes count. */
   readonly usesDifficult: boolean;
-  /** Which priors count: all; matches and the worst negatives; the worst of all. */
+  /** The priors that count. `none`: all. `maxNegative`: the matches and the negatives of largest loss. `hardExample`: those of largest loss. */
   readonly mining: 'none' | 'maxNegative' | 'hardExample';
-  /** Of maxNegative. */
+  /** Only for maxNegative: the number of negatives per match. */
   readonly negativesPerMatch: number;
-  /** Of maxNegative: negatives overlap every box by less. */
+  /** Only for maxNegative: the overlap with any box that a negative must stay below. */
   readonly negativeOverlap: number;
-  /** Of hardExample, in each image. */
+  /** Only for hardExample: the number of priors in each image. */
   readonly sampleSize: number;
-  /** What is mined overlaps nothing worse by more. */
+  /** The largest overlap of a mined prior with a mined prior of larger loss. */
   readonly nmsThreshold: number | null;
-  /** How many are compared. */
+  /** How many priors are considered; all if null. */
   readonly nmsTopK: number | null;
-  /** It is the priors that must not overlap, rather than what locations say. */
+  /** Whether the overlap is that of the priors. If false, it is that of the decoded locations. */
   readonly nmsByPriors: boolean;
-  /** What the sum is divided by: all priors, those that match, images, or 1. */
+  /** The divisor of the sum: the number of all priors, of those that match, of images, or 1. */
   readonly normalization: 'full' | 'valid' | 'batchSize' | 'none';
 }
 
 /**
- * −ln(max(p[label], FLT_MIN)) at each place, p the softmax of the scores; 0 where the label is ignored.
+ * −ln(max(p[label], FLT_MIN)) at each position, where p is the softmax of the scores; 0 where the label is
+ * ignored.
  * inputs: scores; labels, [outer, inner].
  * outputs: losses, [outer, inner].
  */
@@ -1054,8 +1055,8 @@ export interface PlaceLosses {
 }
 
 /**
- * Of the regions of each image those of the largest losses keep their labels and weights; the others get the
- * ignored label and weights of 0. Of equal losses the first region counts as larger.
+ * The regions of each image with the largest losses keep their labels and weights; the others get the
+ * ignored label and weights of 0. Of equal losses, that of the first region counts as larger.
  * inputs: regions, [R, 5]: image, x1, y1, x2, y2; losses, [R]; labels, [R]; weights, [R, channels].
  * outputs: labels, [R]; weights, [R, channels].
  */
@@ -1063,17 +1064,18 @@ export interface BoxAnnotatorOhem {
   readonly kind: 'boxAnnotatorOhem';
   /** How many regions of an image are kept. */
   readonly perImage: number;
-  /** The label of the others. */
+  /** The label of the other regions. */
   readonly ignoreLabel: number;
-  /** Weights of a region. */
+  /** The number of weights of a region. */
   readonly channels: number;
 }
 
 /**
- * Of the class with the highest score against the label, over all places: the share that is right, the mean
- * share over the classes that occur, and the mean over union. Counts of earlier batches are added.
+ * Compares the class with the highest score to the label at all positions: the share that is right, the mean
+ * share over the classes that occur, and the mean intersection over union. Counts of earlier batches are
+ * added.
  * inputs: scores; labels, [outer, inner]; or these and the counts so far.
- * outputs: the three shares; the counts, [channels, channels]: label, class.
+ * outputs: the three shares; the counts, [channels, channels], by label and class.
  */
 export interface SegmentationAccuracy {
   readonly kind: 'segmentationAccuracy';
@@ -1083,12 +1085,13 @@ export interface SegmentationAccuracy {
   readonly channels: number;
   /** The product of the dimensions after the axis. */
   readonly inner: number;
-  /** Places with these labels do not count; 64 at most. */
+  /** Positions with these labels do not count; 64 labels at most. */
   readonly ignored: readonly number[];
 }
 
 /**
- * The topK largest along the channels, the largest first; of equal ones the later channel comes first.
+ * The topK largest values along the channels, the largest first. Of equal values, that of the later channel
+ * comes first.
  * inputs: x.
  * outputs: y, [outer, topK, inner], or [outer, 2, topK, inner] with both.
  */
@@ -1100,49 +1103,49 @@ export interface ArgMax {
   readonly channels: number;
   /** The product of the dimensions after the axis. */
   readonly inner: number;
-  /** How many. */
+  /** The number of values. */
   readonly topK: number;
-  /** What is put out. */
+  /** Whether it returns indices, values, or both. */
   readonly what: 'indices' | 'values' | 'both';
 }
 
 /**
- * coefficient · the sum of the values of each row, of their magnitudes, or of their squares.
+ * coefficient times the sum of the values of each row, of their magnitudes, or of their squares.
  * inputs: x, [outer, inner].
  * outputs: y, [outer].
  */
 export interface Reduction {
   readonly kind: 'reduction';
-  /** What is summed. */
+  /** Whether values, magnitudes or squares are summed. */
   readonly method: 'sum' | 'asum' | 'sumsq';
-  /** Of the sum. */
+  /** The factor of the sum. */
   readonly coefficient: number;
-  /** Rows. */
+  /** The number of rows. */
   readonly outer: number;
-  /** Values of a row. */
+  /** The number of values in a row. */
   readonly inner: number;
 }
 
 /**
- * (x − mean) / (√variance + eps) of each row, the variance biased; or x − mean. Its gradient is Caffe's,
- * which leaves eps out of account.
+ * (x − mean) / (√variance + eps) of each row, with the biased variance; or x − mean. The gradient is
+ * Caffe's, which ignores eps.
  * inputs: x, [outer, inner].
- * outputs: y, as many values.
+ * outputs: y, with as many values.
  */
 export interface Mvn {
   readonly kind: 'mvn';
-  /** Rows. */
+  /** The number of rows. */
   readonly outer: number;
-  /** Values of a row. */
+  /** The number of values in a row. */
   readonly inner: number;
-  /** Whether it divides. */
+  /** Whether it divides by √variance + eps. */
   readonly normalizeVariance: boolean;
-  /** Added to the deviation. */
+  /** Added to the standard deviation. */
   readonly eps: number;
 }
 
 /**
- * The mean of −Σₗ H[label, l] · ln(max(pₗ, 1e-20)), p the softmax of the scores.
+ * The mean of −Σₗ H[label, l] · ln(max(pₗ, 1e-20)), where p is the softmax of the scores.
  * inputs: scores; labels, [outer, inner]; H, [channels, channels].
  * outputs: the loss, one value.
  */
@@ -1161,9 +1164,9 @@ export interface InfogainLoss {
 }
 
 /**
- * The mean of −t·ln σ(x) − (1 − t)·ln(1 − σ(x)). A target is truncated before it is compared with
+ * The mean of −t·ln σ(x) − (1 − t)·ln(1 − σ(x)). A target is truncated to an integer to be compared with
  * ignoreLabel.
- * inputs: x; targets, as many.
+ * inputs: x; targets, with as many values.
  * outputs: the loss, one value.
  */
 export interface SigmoidCrossEntropyLoss {
@@ -1183,38 +1186,39 @@ export interface SigmoidCrossEntropyLoss {
  */
 export interface MultinomialLogisticLoss {
   readonly kind: 'multinomialLogisticLoss';
-  /** Items. */
+  /** The number of items. */
   readonly outer: number;
-  /** Classes. */
+  /** The number of classes. */
   readonly channels: number;
 }
 
 /**
- * Σ max(0, 1 ± x) / outer, or of the squares: − for the class of the label, + for the others.
+ * Σ max(0, 1 ± x) / outer, or the sum of the squares; the sign is − for the class of the label and + for the
+ * others.
  * inputs: scores, [outer, channels]; labels, [outer].
  * outputs: the loss, one value.
  */
 export interface HingeLoss {
   readonly kind: 'hingeLoss';
-  /** Items. */
+  /** The number of items. */
   readonly outer: number;
-  /** Classes. */
+  /** The number of classes. */
   readonly channels: number;
-  /** Of the margins. */
+  /** The norm of the margins. */
   readonly norm: 'L1' | 'L2';
 }
 
 /**
- * Σ / (2·outer) of d² for a pair with a label that is not 0 (truncated), else max(margin − d, 0)², or
- * max(margin − d², 0) in the legacy version; d is the distance of a and b.
- * inputs: a, [outer, channels]; b, alike; labels, [outer].
+ * The sum over pairs, divided by 2·outer, of d² if the label, truncated, is not 0, else of max(margin − d,
+ * 0)², or max(margin − d², 0) in the legacy version; d is the distance between a and b.
+ * inputs: a, [outer, channels]; b, of the same shape; labels, [outer].
  * outputs: the loss, one value.
  */
 export interface ContrastiveLoss {
   readonly kind: 'contrastiveLoss';
-  /** Pairs. */
+  /** The number of pairs. */
   readonly outer: number;
-  /** Values of each. */
+  /** The number of values of each item. */
   readonly channels: number;
   /** Caffe's margin. */
   readonly margin: number;
@@ -1232,67 +1236,67 @@ export interface LstmUnit {
 }
 
 /**
- * The gradient of an operation. An id of −1 stands for a tensor that is not there.
- * inputs: what that operation read (or the same, computed again), what it made, and the diffs of what it
- * made; each −1 where it is not needed or has none. Of a BatchNorm over batch statistics perhaps the two
- * sums that sumBehindRelu has made besides.
- * outputs: the diffs of that operation's inputs, then of its parameters that learn, a place for each whether
- * it is there or not; −1 where nobody asks. Of a convolution with 1×1 windows and no padding, that of its
- * input may have the places alone that the windows see.
+ * The gradient of an operation. An id of −1 stands for a tensor that does not exist.
+ * inputs: the inputs of that operation (or the same, computed again), its outputs, and the diffs of its
+ * outputs; each is −1 if it is not needed or does not exist. For a BatchNorm over batch statistics, the two
+ * sums that sumBehindRelu computes may follow.
+ * outputs: the diffs of that operation's inputs, then of its learnable parameters, with a place for each
+ * even if the operation lacks it; −1 where a diff is not requested. For a convolution with 1×1 windows and
+ * no padding, the diff of the input may hold only the positions that the windows read.
  */
 export interface Gradient {
   readonly kind: 'gradient';
-  /** Index of the operation. */
+  /** The index of the operation. */
   readonly of: number;
 }
 
 /**
- * Each input's mean over all processes that train together; this process's own values where there are no
- * others.
- * inputs: diffs, −1 where there is none.
- * outputs: one an input, made in its memory where the device can; −1 where it is not there.
+ * The mean of each input over all processes that train together. A single process keeps its own values.
+ * inputs: diffs; −1 for one that does not exist.
+ * outputs: one per input, in the memory of the input if the device can; −1 if the input does not exist.
  */
 export interface AllMean {
   readonly kind: 'allMean';
 }
 
 /**
- * Caffe's SGDSolver::ApplyUpdate over all learnable parameters, in place: clip, normalise, regularise, rule.
- * `first` ≠ 0 empties the accumulators before the diffs are added, `last` = 0 ends after that; a parameter
- * without an accumulator needs both set. Where a loss is not finite nothing is updated (Caffe would make
- * every weight NaN): so the weights are still there that the fault can be looked for with.
- * inputs: the schedule [rate, iteration from 0, first, last, the loss scale: diffs, and what accumulates,
- * are so many times what they should be]; one diff a parameter (−1: it has none and counts as 0); losses.
- * outputs: none; or one [1] that is 1 where the last pass's diffs (accumulated ones together) are not
- * finite, which updates nothing then, else 0.
+ * Caffe's SGDSolver::ApplyUpdate of all learnable parameters, in place: clip, normalise, regularise, apply
+ * the rule. If `first` is not 0, the accumulators are cleared before the diffs are added; if `last` is 0, it
+ * ends after that. A parameter without an accumulator needs both set. If a loss is not finite, nothing is
+ * updated, so that the weights that caused it can be examined (Caffe would make every weight NaN).
+ * inputs: the schedule, [rate, iteration from 0, first, last, loss scale], where the loss scale is the
+ * factor that the diffs and accumulators contain; one diff per parameter (−1: it has none, which counts as
+ * 0); losses.
+ * outputs: none; or one, [1], which is 1 if the diffs of the last pass, with the accumulated ones, are not
+ * finite, so that nothing is updated; else 0.
  */
 export interface Update {
   readonly kind: 'update';
-  /** Caffe's solver type, or an extension beside them. */
+  /** Caffe's solver type, or an extension, adamw or lars. */
   readonly rule: 'sgd' | 'nesterov' | 'adagrad' | 'rmsprop' | 'adadelta' | 'adam' | 'adamw' | 'lars';
   /** Caffe's momentum. */
   readonly momentum: number;
-  /** Adam's. */
+  /** Caffe's momentum2, for adam and adamw. */
   readonly momentum2: number;
-  /** With sgd: the history is a mean of gradients, momentum · h + (1 − momentum) · g, and w loses rate · h; h begins as the first gradient, as in Torch's optim.sgd. */
+  /** Only for sgd: whether the history is a mean of gradients, momentum · h + (1 − momentum) · g, of which w loses rate · h. The first history is the first gradient, as in Torch's optim.sgd. */
   readonly dampened: boolean;
   /** LARS's coefficient of ‖w‖ / (‖g‖ + decay · ‖w‖). */
   readonly trust: number;
-  /** Averages become averageDecay · average + (1 − averageDecay) · w after each update. */
+  /** After each update, averages become averageDecay · average + (1 − averageDecay) · w. */
   readonly averageDecay: number;
   /** Added to roots. */
   readonly delta: number;
-  /** RMSProp's. */
+  /** Caffe's rms_decay, for rmsprop. */
   readonly rmsDecay: number;
-  /** The greatest L2 norm of all diffs together. */
+  /** The largest L2 norm of all diffs together; if it is exceeded, the diffs are scaled down to it. */
   readonly clipGradients: number | null;
-  /** How many passes an iteration sums. */
+  /** The number of passes whose diffs an iteration sums. */
   readonly iterSize: number;
   /** Caffe's weight_decay. */
   readonly weightDecay: number;
   /** Caffe's regularization_type. */
   readonly regularization: 'L1' | 'L2';
-  /** All that learn. */
+  /** All learnable parameters. */
   readonly parameters: readonly UpdatedParameter[];
 }
 
