@@ -1,5 +1,5 @@
-// The loops of tile-bfloat16.h for any `Vector` of 16 floats with loads and stores of bfloat16, and any `Pairs`, which add
-// products of pairs. The including file defines both. As in tile-loops.h, no standard header is included.
+// The loops of tile-bfloat16.h for any `Vector` of 16 floats with loads and stores of bfloat16, and any `Pairs`, which
+// add products of pairs. The including file defines both. As in tile-loops.h, no standard header is included.
 #pragma once
 
 #include "native/cpu/activation-loops.h"

@@ -54,16 +54,16 @@ test('a valid program is accepted', async () => {
 });
 
 test('missing inputs and outputs, and invalid ids, are refused', async () => {
-  assert.match(await refusal({ ...gradient, inputs: [-1, 1] }), /2 inputs where 3 belong/);
-  assert.match(await refusal({ ...gradient, outputs: [] }), /0 outputs where 1 belong/);
+  assert.match(await refusal({ ...gradient, inputs: [-1, 1] }), /has 2 inputs, must have 3/);
+  assert.match(await refusal({ ...gradient, outputs: [] }), /has 0 outputs, must have 1/);
   assert.match(await refusal({ ...gradient, of: 1 }), /of is 1, must be from 0 to below 1/);
   assert.match(await refusal({ ...gradient, inputs: [-2, 1, 2] }), /tensor -2 does not exist/);
-  assert.match(await refusal({ ...update, inputs: [4] }), /1 inputs where 2 or more belong/);
-  assert.match(await refusal({ ...update, inputs: [-1, -1] }), /the schedule and losses must be there/);
+  assert.match(await refusal({ ...update, inputs: [4] }), /has 1 inputs, must have 2 or more/);
+  assert.match(await refusal({ ...update, inputs: [-1, -1] }), /the schedule and the losses must be given/);
   const [parameter] = update.parameters;
   assert.match(
     await refusal({ ...update, parameters: [{ ...parameter, history: [0] }] }),
-    /history must be one parameter, or two for adam/,
+    /history must have one parameter, or two for adam/,
   );
 });
 

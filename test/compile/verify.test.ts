@@ -72,7 +72,7 @@ const FAULTS: readonly [name: string, change: Parameters<typeof program>[0], mes
   [
     'two functions behind one operation',
     (p) => (p.operations[0]!.clip = 6),
-    /"o0" \(convolution\): only one of relu, clip and slopes may be there/,
+    /"o0" \(convolution\): at most one of relu, clip and slopes may be given/,
   ],
   [
     'a clip to 0',
@@ -92,7 +92,7 @@ const FAULTS: readonly [name: string, change: Parameters<typeof program>[0], mes
   [
     'a gradient of what slopes are fused into',
     (p) => Object.assign(p.operations[0]!, { relu: null, slopes: 1 }),
-    /\(gradient\): what a clip or slopes are fused into has no gradient/,
+    /\(gradient\): an operation with a fused clip or slopes has no gradient/,
   ],
   [
     'a missing bias',
@@ -204,7 +204,7 @@ const FAULTS: readonly [name: string, change: Parameters<typeof program>[0], mes
       (p.operations[1]!.outputs as number[]).push(
         (p.tensors as unknown[]).push({ name: 'more', shape: [2, 6, 5, 5] }) - 1,
       ),
-    /"o1" \(prelu\): 2 outputs where 1 belong/,
+    /"o1" \(prelu\): has 2 outputs, must have 1/,
   ],
   [
     'a negative dimension',
@@ -233,7 +233,7 @@ const FAULTS: readonly [name: string, change: Parameters<typeof program>[0], mes
     (p) =>
       ((p.operations[3]!.outputs as number[])[2] =
         (p.tensors as unknown[]).push({ name: 'db', shape: [6] }) - 1),
-    /the diff of a parameter that is not there/,
+    /the diff of a missing parameter/,
   ],
 ];
 
@@ -316,24 +316,24 @@ const BLOCK_FAULTS: readonly [name: string, change: Parameters<typeof blockEnd>[
   [
     'sums of three BatchNorms',
     (p) => (p.operations[3]!.eps = [1, 1, 1]),
-    /eps must be of two BatchNorms at most/,
+    /eps may have at most two values, one per BatchNorm/,
   ],
   [
     'one sum without the other',
     (p) => (p.operations[4]!.inputs as number[]).pop(),
-    /"o4" \(gradient\): 9 inputs where 8 belong/,
+    /"o4" \(gradient\): has 9 inputs, must have 8/,
   ],
   [
     'sums beside global statistics',
     (p) => (p.operations[0]!.statistics = 'global'),
-    /"o4" \(gradient\): 10 inputs where 8 belong/,
+    /"o4" \(gradient\): has 10 inputs, must have 8/,
   ],
   [
     "a parameter's diff beside the sums",
     (p) =>
       ((p.operations[4]!.outputs as number[])[3] =
         (p.tensors as unknown[]).push({ name: 'bias diff', shape: [4] }) - 1),
-    /the diff of a parameter is asked for beside the sums that it is/,
+    /the diff of a parameter is requested, but the given sums are that diff/,
   ],
 ];
 for (const [name, change, message] of BLOCK_FAULTS)

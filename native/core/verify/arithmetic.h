@@ -8,7 +8,7 @@ namespace resnode::rules {
 inline void check(const InnerProduct& innerProduct, const Subject& of) {
   of.places(1, 1, 1, 1);
   const Shape& x = of.input(0);
-  of.expect(innerProduct.axis < static_cast<int64_t>(x.size()), "axis must be below the number of its input's axes");
+  of.expect(innerProduct.axis < static_cast<int64_t>(x.size()), "axis must be below the number of the input's axes");
   const auto axis = x.begin() + innerProduct.axis;
   of.count("outputs[0]", of.output(0), product({product({x.begin(), axis}), innerProduct.numOutput}));
   of.parameter("weights", innerProduct.weights, product({product({axis, x.end()}), innerProduct.numOutput}));
@@ -33,7 +33,7 @@ inline void check(const Embed& embed, const Subject& of) {
 inline void check(const Eltwise& eltwise, const Subject& of) {
   of.places(eltwise.operation == EltwiseKind::max ? 2 : 1, SIZE_MAX, 1, 1);
   for (size_t i = 0; i < of.inputs(); ++i) of.shape("inputs", i, of.input(i), of.output(0));
-  of.expect(eltwise.coefficients.size() == of.inputs(), "coefficients must be one an input");
+  of.expect(eltwise.coefficients.size() == of.inputs(), "there must be one coefficient per input");
 }
 
 inline void check(const Reduction& reduction, const Subject& of) {

@@ -13,10 +13,10 @@ inline void check(const SoftmaxLoss& loss, const Subject& of) {
   checkAround(loss, of);
   of.count("inputs[1]", of.input(1), product({loss.outer, loss.inner}));
   of.count("outputs[0]", of.output(0), 1);
-  of.expect(loss.smoothing >= 0 && loss.smoothing <= 1, "smoothing must lie in [0, 1]");
+  of.expect(loss.smoothing >= 0 && loss.smoothing <= 1, "smoothing must be in [0, 1]");
   const auto weights = static_cast<int64_t>(loss.classWeights.size());
   of.expect(weights == 0 || (weights == loss.channels && weights <= kMostWeightedClasses),
-            "classWeights must be one a class, of 256 classes at most");
+            "classWeights must have one value per class, for at most 256 classes");
   for (double weight : loss.classWeights)
     of.expect(weight >= 0 && std::isfinite(weight), "classWeights must be finite and not negative");
 }
@@ -82,7 +82,7 @@ inline void check(const Accuracy& accuracy, const Subject& of) {
 inline void check(const SegmentationAccuracy& accuracy, const Subject& of) {
   of.places(2, 3, 2, 2);
   checkAround(accuracy, of);
-  of.expect(static_cast<int64_t>(accuracy.ignored.size()) <= kMostIgnored, "there are 64 ignored labels at most");
+  of.expect(static_cast<int64_t>(accuracy.ignored.size()) <= kMostIgnored, "there may be at most 64 ignored labels");
   const int64_t cells = product({accuracy.channels, accuracy.channels});
   of.count("inputs[1]", of.input(1), product({accuracy.outer, accuracy.inner}));
   if (of.inputs() > 2) of.count("inputs[2]", of.input(2), cells);

@@ -40,16 +40,16 @@ inline void check(const Reshape&, const Subject& of) {
 
 inline void checkWalked(const Subject& of) {
   of.places(1, 1, 1, 1);
-  of.expect(of.input(0).size() == of.output(0).size(), "inputs and outputs must have as many axes");
-  of.expect(of.input(0).size() <= kMostPortableAxes, "there may be 8 axes at most");
+  of.expect(of.input(0).size() == of.output(0).size(), "inputs and outputs must have the same number of axes");
+  of.expect(of.input(0).size() <= kMostPortableAxes, "there may be at most 8 axes");
 }
 
 inline void check(const Crop& crop, const Subject& of) {
   checkWalked(of);
-  of.expect(crop.offset.size() == of.input(0).size(), "offset must be one an axis");
+  of.expect(crop.offset.size() == of.input(0).size(), "offset must have one value per axis");
   for (size_t i = 0; i < crop.offset.size(); ++i) {
     of.expect(crop.offset[i] <= of.input(0)[i] && of.output(0)[i] <= of.input(0)[i] - crop.offset[i],
-              "the region lies outside of its input");
+              "the region is not inside the input");
   }
 }
 
@@ -57,7 +57,7 @@ inline void check(const Permute& permute, const Subject& of) {
   checkWalked(of);
   const size_t axes = of.input(0).size();
   std::vector<bool> seen(axes, false);
-  of.expect(permute.order.size() == axes, "order must be one an axis");
+  of.expect(permute.order.size() == axes, "order must have one value per axis");
   for (size_t i = 0; i < axes; ++i) {
     const int64_t axis = permute.order[i];
     of.expect(axis < static_cast<int64_t>(axes) && !seen[axis], "order must name every axis once");
@@ -68,7 +68,7 @@ inline void check(const Permute& permute, const Subject& of) {
 
 inline void check(const BatchReindex&, const Subject& of) {
   of.places(2, 2, 1, 1);
-  of.expect(!of.input(0).empty() && of.input(1).size() == 1, "inputs[0] must have an axis, inputs[1] one");
+  of.expect(!of.input(0).empty() && of.input(1).size() == 1, "inputs[0] must have an axis, and inputs[1] exactly one");
   Shape expected = of.input(0);
   expected[0] = of.input(1)[0];
   of.shape("outputs", 0, of.output(0), expected);

@@ -14,15 +14,15 @@ inline void check(const Scale& scale, const Subject& of) {
   checkAround(scale, of);
   if (hasOperand) of.count("inputs[1]", of.input(1), scale.channels);
   of.expect(scale.operand != ScaleOperand::scale || !scale.scale,
-            "scale must be null where the second input is the scale");
-  of.expect(scale.operand != ScaleOperand::bias || !scale.bias, "bias must be null where the second input is the bias");
+            "scale must be null if the second input is the scale");
+  of.expect(scale.operand != ScaleOperand::bias || !scale.bias, "bias must be null if the second input is the bias");
   of.parameter("scale", scale.scale, scale.channels);
   of.parameter("bias", scale.bias, scale.channels);
 }
 
 inline void check(const BatchNorm& batchNorm, const Subject& of) {
   of.places(1, 2, 1, 4);
-  of.expect(of.outputs() != 2, "2 outputs where 1, 3 or 4 belong");
+  of.expect(of.outputs() != 2, "has 2 outputs, must have 1, 3 or 4");
   const Shape& x = of.input(0);
   of.expect(!x.empty(), "inputs[0] must have an axis");
   of.shape("outputs", 0, of.output(0), x);
@@ -44,12 +44,12 @@ inline void check(const BatchNorm& batchNorm, const Subject& of) {
 
 inline void check(const Bn& bn, const Subject& of) {
   of.places(1, 1, 1, 1);
-  of.expect(of.input(0).size() >= 2, "inputs must have two axes at least");
+  of.expect(of.input(0).size() >= 2, "inputs must have at least two axes");
   of.shape("outputs", 0, of.output(0), of.input(0));
   const int64_t channels = of.input(0)[1];
   of.parameter("scale", bn.scale, channels);
   of.parameter("shift", bn.shift, channels);
-  of.expect(bn.mean.has_value() == bn.variance.has_value(), "mean and variance must be there alike");
+  of.expect(bn.mean.has_value() == bn.variance.has_value(), "mean and variance must both be given or both be null");
   if (!bn.mean) return;
   of.parameter("mean", bn.mean, channels);
   of.parameter("variance", bn.variance, channels);
@@ -59,7 +59,7 @@ inline void check(const Bn& bn, const Subject& of) {
 
 inline void check(const Normalize& normalize, const Subject& of) {
   of.places(1, 1, 1, 1);
-  of.expect(of.input(0).size() >= 2, "inputs must have two axes at least");
+  of.expect(of.input(0).size() >= 2, "inputs must have at least two axes");
   of.shape("outputs", 0, of.output(0), of.input(0));
   of.parameter("scale", normalize.scale, normalize.channelShared ? 1 : of.input(0)[1]);
 }
@@ -76,7 +76,7 @@ inline void check(const Softmax& softmax, const Subject& of) {
 
 inline void check(const PRelu& prelu, const Subject& of) {
   of.sameShape();
-  of.expect(of.input(0).size() >= 2, "inputs[0] must have two axes or more");
+  of.expect(of.input(0).size() >= 2, "inputs[0] must have at least two axes");
   of.parameter("slope", prelu.slope, prelu.channelShared ? 1 : of.input(0)[1]);
 }
 
@@ -84,7 +84,7 @@ inline void check(const Dropout& dropout, const Subject& of) {
   of.places(2, 2, 1, 1);
   of.shape("outputs", 0, of.output(0), of.input(0));
   of.count("inputs[1]", of.input(1), 2);
-  of.expect(dropout.ratio >= 0 && dropout.ratio < 1, "ratio must be from 0 to below 1");
+  of.expect(dropout.ratio >= 0 && dropout.ratio < 1, "ratio must be at least 0 and below 1");
 }
 
 }  // namespace resnode::rules

@@ -57,8 +57,8 @@ class Subject {
   void places(size_t leastInputs, size_t mostInputs, size_t leastOutputs, size_t mostOutputs) const {
     const auto count = [&](const char* what, size_t found, size_t least, size_t most) {
       if (found < least || found > most)
-        fail(std::to_string(found) + " " + what + " where " + std::to_string(least) +
-             (most == least ? "" : " or more") + " belong");
+        fail("has " + std::to_string(found) + " " + what + ", must have " + std::to_string(least) +
+             (most == least ? "" : " or more"));
     };
     count("inputs", inputs(), leastInputs, mostInputs);
     count("outputs", outputs(), leastOutputs, mostOutputs);
@@ -79,12 +79,12 @@ class Subject {
   template <class T>
   void activation(const T& of, int64_t outputs) const {
     expect(of.relu.has_value() + of.clip.has_value() + of.slopes.has_value() <= 1,
-           "only one of relu, clip and slopes may be there");
+           "at most one of relu, clip and slopes may be given");
     expect(!of.clip || *of.clip > 0, "clip must be above 0");
     if (of.slopes && elementCount(program.parameters[*of.slopes].shape) != 1) parameter("slopes", of.slopes, outputs);
   }
   void isMutable(const char* field, ParameterId id) const {
-    if (!program.parameters[id].isMutable) fail(std::string(field) + " is written, its parameter must be mutable");
+    if (!program.parameters[id].isMutable) fail(std::string(field) + " is written, so its parameter must be mutable");
   }
   void sameShape() const {
     places(1, 1, 1, 1);

@@ -18,9 +18,10 @@ inline Shape sampledShape(Shape shape, const Pair& stride) {
 
 inline void check(const SumBehindRelu& sum, const Subject& of) {
   const size_t norms = sum.eps.size();
-  of.expect(norms <= 2, "eps must be of two BatchNorms at most");
+  of.expect(norms <= 2, "eps may have at most two values, one per BatchNorm");
   of.places(2 + 3 * norms, 5 + 3 * norms, 1 + 2 * norms, 1 + 2 * norms);
-  of.expect(sum.negativeSlope >= 0, "negativeSlope must not be negative: y would not show where the ReLU cut");
+  of.expect(sum.negativeSlope >= 0,
+            "negativeSlope must not be negative, so that y is positive only where the ReLU's input is");
   const Shape& y = of.output(0);
   const size_t diffs = of.inputs() - 3 * norms;
   of.shape("inputs", 0, of.input(0), y);
@@ -129,7 +130,7 @@ inline void check(const Gradient& gradient, const Subject& of) {
       takesSums = isBatch && (!attributes.relu || forward.inputs.size() == 2);
     }
     if constexpr (std::is_same_v<T, Convolution> || std::is_same_v<T, InnerProduct>)
-      of.expect(!attributes.clip && !attributes.slopes, "what a clip or slopes are fused into has no gradient");
+      of.expect(!attributes.clip && !attributes.slopes, "an operation with a fused clip or slopes has no gradient");
     T::visitFields(attributes, [&](Field field, const auto& value) {
       using Value = std::decay_t<decltype(value)>;
       if constexpr (std::is_same_v<Value, ParameterId> || std::is_same_v<Value, std::optional<ParameterId>>) {
@@ -138,13 +139,13 @@ inline void check(const Gradient& gradient, const Subject& of) {
     });
   });
   if (!hasGradient) of.fail("layer \"" + forward.layer + "\" has no gradient");
-  of.expect(hasStatistics, "its operation must have put out the statistics of its batch");
+  of.expect(hasStatistics, "its operation must output the statistics of the batch");
   const size_t read = forward.inputs.size(), made = forward.outputs.size();
   const bool hasSums = of.inputs() == read + 2 * made + 2 && takesSums;
   const size_t places = read + 2 * made + (hasSums ? 2 : 0);
   of.places(places, places, read + learned.size(), read + learned.size());
   for (size_t i = read + 2 * made; i < places; ++i) {
-    of.expect(of.operation.inputs[i] >= 0, "both sums must be there");
+    of.expect(of.operation.inputs[i] >= 0, "both sums must be given");
     of.count("a BatchNorm's sums", of.input(i), elementCount(of.program.tensors[forward.outputs[1]].shape));
   }
   std::vector<bool> dx, dw;
@@ -153,12 +154,12 @@ inline void check(const Gradient& gradient, const Subject& of) {
     (i < read ? dx : dw).push_back(isAsked);
     if (!isAsked) continue;
     if (i < read) {
-      of.expect(i < withDiff, "an input without a diff is asked for");
+      of.expect(i < withDiff, "the diff of an input that has none is requested");
       if (i > 0 || !isSampled(forward, of.program, of.output(0)))
         of.shape("outputs", i, of.output(i), of.program.tensors[forward.inputs[i]].shape);
     } else {
-      of.expect(!hasSums, "the diff of a parameter is asked for beside the sums that it is");
-      of.expect(learned[i - read].has_value(), "the diff of a parameter that is not there is asked for");
+      of.expect(!hasSums, "the diff of a parameter is requested, but the given sums are that diff");
+      of.expect(learned[i - read].has_value(), "the diff of a missing parameter is requested");
       of.count("the diff of a parameter", of.output(i), elementCount(of.program.parameters[*learned[i - read]].shape));
     }
   }
@@ -180,7 +181,8 @@ inline void check(const AllMean&, const Subject& of) {
   of.places(0, SIZE_MAX, of.inputs(), of.inputs());
   for (size_t i = 0; i < of.inputs(); ++i) {
     const bool isThere = of.operation.inputs[i] >= 0;
-    of.expect(isThere == (of.operation.outputs[i] >= 0), "inputs and outputs must be there alike");
+    of.expect(isThere == (of.operation.outputs[i] >= 0),
+              "an input and its output must both be given or both be absent");
     if (isThere) of.shape("outputs", i, of.output(i), of.input(i));
   }
 }
@@ -189,19 +191,19 @@ inline void check(const Update& update, const Subject& of) {
   const size_t places = 1 + update.parameters.size();
   of.places(places, SIZE_MAX, 0, 1);
   for (size_t i = 0; i < of.inputs(); ++i)
-    of.expect(of.operation.inputs[i] >= 0 || (i > 0 && i < places), "the schedule and losses must be there");
+    of.expect(of.operation.inputs[i] >= 0 || (i > 0 && i < places), "the schedule and the losses must be given");
   of.count("inputs[0]", of.input(0), 5);
   if (of.outputs() > 0) {
-    of.expect(of.operation.outputs[0] >= 0, "outputs[0] must be there");
+    of.expect(of.operation.outputs[0] >= 0, "outputs[0] must be given");
     of.count("outputs[0]", of.output(0), 1);
   }
   const bool isAdam = update.rule == UpdateRule::adam || update.rule == UpdateRule::adamw;
   const size_t histories = isAdam || update.rule == UpdateRule::adadelta ? 2 : 1;
-  of.expect(!update.dampened || update.rule == UpdateRule::sgd, "dampened is of sgd");
+  of.expect(!update.dampened || update.rule == UpdateRule::sgd, "dampened is only for sgd");
   for (size_t k = 0; k < update.parameters.size(); ++k) {
     const auto& [parameter, history, accumulator, average, lrMult, decayMult] = update.parameters[k];
     const int64_t count = elementCount(of.program.parameters[parameter].shape);
-    of.expect(history.size() == histories, "history must be one parameter, or two for adam, adamw and adadelta");
+    of.expect(history.size() == histories, "history must have one parameter, or two for adam, adamw and adadelta");
     of.isMutable("parameters[].parameter", parameter);
     for (ParameterId each : history) {
       of.parameter("parameters[].history", each, count);

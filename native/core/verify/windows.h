@@ -59,7 +59,7 @@ inline void check(const Pooling& pooling, const Subject& of) {
   of.shape("outputs", 0, y, {x[0], x[1], y[2], y[3]});
   of.expect(begins(x[2], y[2], kernel.height, stride.height, pad.height) &&
                 begins(x[3], y[3], kernel.width, stride.width, pad.width),
-            "a window lies outside of its input");
+            "a window is outside its input");
   if (of.outputs() > 1) of.shape("outputs", 1, of.output(1), y);
 }
 
@@ -71,16 +71,16 @@ inline void check(const StochasticPooling& pooling, const Subject& of) {
   of.shape("outputs", 0, y, {x[0], x[1], y[2], y[3]});
   of.expect((y[2] - 1) <= x[2] / pooling.stride.height && (y[2] - 1) * pooling.stride.height < x[2] &&
                 (y[3] - 1) <= x[3] / pooling.stride.width && (y[3] - 1) * pooling.stride.width < x[3],
-            "a window lies outside of its input");
+            "a window is outside its input");
   if (pooling.draws) of.count("inputs[1]", of.input(1), 2);
 }
 
 inline void check(const Im2col& columns, const Subject& of) {
   of.places(1, 1, 1, 1);
   const auto& [toImage, outer, channels, size, kernel, stride, pad, dilation] = columns;
-  of.expect(size.size() <= kMostSpatialAxes, "there may be 6 spatial axes at most");
+  of.expect(size.size() <= kMostSpatialAxes, "there may be at most 6 spatial axes");
   for (const auto& list : {kernel, stride, pad, dilation})
-    of.expect(list.size() == size.size(), "each list must have one a spatial axis");
+    of.expect(list.size() == size.size(), "each list must have one value per spatial axis");
   std::vector<int64_t> image{outer, channels}, made{outer, channels};
   for (size_t i = 0; i < size.size(); ++i) {
     for (int64_t each : {size[i], kernel[i], stride[i], pad[i], dilation[i]})

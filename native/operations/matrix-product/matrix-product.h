@@ -1,4 +1,4 @@
-// y = a · c for each pair of matrices: matmul_layer.cpp (github.com/foss-for-synopsys-dwc-arc-processors/synopsys-caffe),
+// y = a · c for pairs of matrices: matmul_layer.cpp (github.com/foss-for-synopsys-dwc-arc-processors/synopsys-caffe),
 // and inner_product_layer.cpp (github.com/happynear/caffe-windows) if a bottom holds the weights.
 #pragma once
 

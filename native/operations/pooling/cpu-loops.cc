@@ -229,7 +229,7 @@ void forEachRow(ThreadPool& pool, const Shape& in, const Shape& out, int64_t pla
   });
 }
 
-// Max pooling of each row of the result in two steps. raise(row of x, values, maxima) updates the maximum of each column
+// Max pooling of each row of the result in two steps. raise(row of x, values, maxima) updates each column's maximum
 // over the rows of the windows. Then finish(maxima, row of y) computes the maximum of each window over its columns.
 template <class Maximum, class Value, class Raise, class Finish>
 void forEachMaximum(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
