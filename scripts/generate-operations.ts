@@ -1,4 +1,4 @@
-/** Writes the files that are generated from ts/operations/schema.ts: `npm run generate`. */
+/** `npm run generate`: writes the files that are generated from ts/operations/schema.ts. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Field, Row } from '../ts/operations/row.ts';
@@ -9,10 +9,10 @@ type Fields = Readonly<Record<string, Field>>;
 const kinds = Object.entries(schema) as unknown as [kind: string, row: Row<never>][];
 const ROOT = new URL('../', import.meta.url);
 
-/** The fields of all kinds that are lists of rows, by name: they get structs of their own. */
+/** All fields that are lists of rows. Their rows get structs of their own. */
 const nested = kinds.flatMap(([, { fields }]) => Object.values(fields).filter(({ type }) => type === 'rows'));
 
-/** Lines of at most `width` characters. */
+/** Splits a text into lines of at most `width` characters. */
 function wrap(text: string, width: number): string[] {
   const lines = [''];
   for (const word of text.split(' ')) {
@@ -24,7 +24,8 @@ function wrap(text: string, width: number): string[] {
 }
 
 const HEAD = 'Written by `npm run generate` from ts/operations/schema.ts; not to be edited by hand.';
-const sentence = ({ says, shape }: Field) => [says, shape].filter((text) => text !== '').join(' ');
+const sentence = ({ says, shape }: Field) =>
+  says === '' || shape === '' ? says + shape : `${says.replace(/\.$/, '')}, ${shape}.`;
 
 // TypeScript
 
@@ -126,7 +127,7 @@ function cppVisit([name, { type, learns, least }]: [string, Field]): string {
   return `    visit(Field{"${name}", Role::${role}${bound}}, self.${name});\n`;
 }
 
-/** The gradient's reads, if they are plain data; the rest is a rule in native/core/verify/training.h. */
+/** What the gradient reads, if the schema says it as plain data. Other cases are rules in native/core/verify/training.h. */
 function cppReads({ gradient }: Row<never>): string {
   if (gradient === null) return 'noGradient';
   if (typeof gradient === 'function') return 'byRule';
@@ -161,7 +162,7 @@ ${kind}${all.map(cppField).join('')}
 `;
 }
 
-/** An enumeration that several kinds share is defined before the first of them. */
+/** An enumeration that several kinds share is defined before the first of these kinds. */
 const firstKindOf = new Map<string, string>();
 for (const [kind, { fields }] of kinds)
   for (const { type, name } of Object.values(fields) as Field[])
@@ -207,10 +208,10 @@ ${wrap(kinds.map(([, { name }]) => name).join(', '), 110)
   .map((line) => `    ${line}`)
   .join('\n')}>;
 
-// Functions of each value alone: native/operations/elementwise/elementwise.h.
+// Functions of one value, in native/operations/elementwise/elementwise.h.
 using Elementwise = OneOf<${namesOf(({ isElementwise }) => isElementwise)}>;
 
-// Written once for all devices: native/core/portable.h.
+// Operations that are written once for all devices, as native/core/portable.h explains.
 using Portable = OneOf<${namesOf(({ isPortable }) => isPortable)}>;
 
 }  // namespace resnode
@@ -237,7 +238,7 @@ const DOC_TYPES = {
   pair: '[height, width]',
   integer: 'integer',
   integers: 'integers',
-  word: '32 bits',
+  word: 'unsigned 32-bit integer',
   number: 'float32',
   numbers: 'float32s',
   boolean: 'boolean',
@@ -249,7 +250,7 @@ function docRow(prefix: string, [name, field]: [string, Field]): string {
   const { type, optional, least, shape, learns, values, says, fields } = field;
   const kind = type === 'choice' ? values.map((value) => `\`${value}\``).join(', ') : DOC_TYPES[type];
   const bound = least !== null && Number.isSafeInteger(least) ? ` from ${least}` : '';
-  const also = [`${kind}${bound}`, shape, learns ? 'learns' : '', optional ? 'may be null' : ''].filter(
+  const also = [`${kind}${bound}`, shape, learns ? 'learnable' : '', optional ? 'may be null' : ''].filter(
     (text) => text !== '',
   );
   return [
@@ -269,7 +270,7 @@ ${
   Object.keys(fields).length === 0
     ? ''
     : `
-| field | what | |
+| field | type | meaning |
 |---|---|---|
 ${Object.entries(fields)
   .map((each) => docRow('', each))
@@ -281,11 +282,11 @@ const docs = () => `# Operations
 
 ${HEAD.replaceAll('ts/operations/schema.ts', '`ts/operations/schema.ts`')}
 
-What a Program for native code consists of. An operation names its layer, the tensors that it reads and makes, by
-position, its kind, and the fields of its kind, all of them.
+A Program for native code consists of these kinds of operations. Each operation has the name of its layer, the tensors that
+it reads and makes, by position, its kind, and all fields of its kind.
 ${kinds.map(docSection).join('')}`;
 
-/** Each generated file and its current text. */
+/** The text of each generated file, as the schema defines it now. */
 export const generated: Readonly<Record<string, string>> = {
   'ts/operations/operations.ts': typescript(),
   'native/core/operations.h': cpp(),
@@ -299,6 +300,6 @@ export const generatedPath = (name: string): string => fileURLToPath(new URL(nam
 if (process.argv[1] === fileURLToPath(import.meta.url))
   for (const [name, text] of Object.entries(generated)) {
     const path = generatedPath(name);
-    // An unchanged file keeps its time, so that nothing is recompiled.
+    // Unchanged files keep their times, so that nothing is compiled again.
     if (!existsSync(path) || readFileSync(path, 'utf8') !== text) writeFileSync(path, text);
   }

@@ -35,7 +35,7 @@ export function onnxPage(): string {
   const says = (kind: string) =>
     Object.hasOwn(ONLY_GRAPH, kind)
       ? ONLY_GRAPH[kind]!
-      : schema[kind as keyof typeof schema].says.split('. ')[0]!;
+      : schema[kind as keyof typeof schema].says.split('. ')[0]!.replace(/\.$/, '');
   const reasonOf = (rule: unknown) => (rule as { readonly reason?: string }).reason;
   const refused = kinds.filter(([, rule]) => reasonOf(rule) !== undefined);
   const writes = kinds.filter(([, rule]) => reasonOf(rule) === undefined);

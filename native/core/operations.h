@@ -1555,10 +1555,10 @@ using Attributes = OneOf<
     ArgMax, Reduction, Mvn, InfogainLoss, SigmoidCrossEntropyLoss, MultinomialLogisticLoss, HingeLoss,
     ContrastiveLoss, LstmUnit, Gradient, AllMean, Update>;
 
-// Functions of each value alone: native/operations/elementwise/elementwise.h.
+// Functions of one value, in native/operations/elementwise/elementwise.h.
 using Elementwise = OneOf<Relu, Elu, Sigmoid, Tanh, AbsVal, Power, Bnll, Clip, Exp, Log, Threshold, Swish, Mish, HardSwish>;
 
-// Written once for all devices: native/core/portable.h.
+// Operations that are written once for all devices, as native/core/portable.h explains.
 using Portable = OneOf<Deconvolution, Crop, Permute, Im2col, BatchReindex, MatrixProduct, Embed, ParameterBlob, Remember, StochasticPooling, Normalize, Bn, Resize, BilinearSample, Flip, Sparsify, Continuation, Unpool, PriorBoxes, DetectionOutput, Proposal, RoiPooling, PsRoiPooling, RoiAlign, RoiMaskPooling, SmoothL1Loss, MultiBoxLoss, PlaceLosses, BoxAnnotatorOhem, SegmentationAccuracy, ArgMax, Reduction, Mvn, InfogainLoss, SigmoidCrossEntropyLoss, MultinomialLogisticLoss, HingeLoss, ContrastiveLoss, LstmUnit>;
 
 }  // namespace resnode

@@ -14,13 +14,13 @@ export interface FusedRelu {
  * All learnable parameters.
  */
 export interface UpdatedParameter {
-  /** The parameter that is updated. of any shape */
+  /** The parameter that is updated, of any shape. */
   readonly parameter: ProgramParameterId;
   /** The solver's history, of the shape of the parameter: two blobs for Adam, AdamW and AdaDelta, else one. */
   readonly history: readonly ProgramParameterId[];
-  /** The sum of the diffs of `iterSize` runs. of the shape of the parameter */
+  /** The sum of the diffs of `iterSize` runs, of the shape of the parameter. */
   readonly accumulator: ProgramParameterId | null;
-  /** The moving average of the parameter. of the shape of the parameter */
+  /** The moving average of the parameter, of the shape of the parameter. */
   readonly average: ProgramParameterId | null;
   /** ParamSpec's lr_mult. */
   readonly lrMult: number;
@@ -54,7 +54,7 @@ export interface Convolution {
   readonly relu: FusedRelu | null;
   /** A Clip to [0, clip] as the last step, instead of a ReLU. ReLU6 clips to 6. */
   readonly clip: number | null;
-  /** A PReLU as the last step, instead of a ReLU: its slopes for values below 0. [num_output], or [1] */
+  /** A PReLU as the last step, instead of a ReLU: its slopes for values below 0, [num_output], or [1]. */
   readonly slopes: ProgramParameterId | null;
 }
 
@@ -79,7 +79,7 @@ export interface InnerProduct {
   readonly relu: FusedRelu | null;
   /** A Clip to [0, clip] as the last step, instead of a ReLU. ReLU6 clips to 6. */
   readonly clip: number | null;
-  /** A PReLU as the last step, instead of a ReLU: its slopes for values below 0. [num_output], or [1] */
+  /** A PReLU as the last step, instead of a ReLU: its slopes for values below 0, [num_output], or [1]. */
   readonly slopes: ProgramParameterId | null;
 }
 
@@ -117,11 +117,11 @@ export interface Scale {
  */
 export interface BatchNorm {
   readonly kind: 'batchNorm';
-  /** The running sum of means. [C] */
+  /** The running sum of means, [C]. */
   readonly mean: ProgramParameterId;
-  /** The running sum of unbiased variances. [C] */
+  /** The running sum of unbiased variances, [C]. */
   readonly variance: ProgramParameterId;
-  /** The divisor of both sums. If it is 0, the statistics are 0. [1] */
+  /** The divisor of both sums (if it is 0, the statistics are 0), [1]. */
   readonly factor: ProgramParameterId;
   /** Added to the variance. */
   readonly eps: number;
@@ -649,9 +649,9 @@ export interface ParameterBlob {
  */
 export interface Remember {
   readonly kind: 'remember';
-  /** Stores x. of the shape of x */
+  /** Stores x, of the shape of x. */
   readonly first: ProgramParameterId;
-  /** Stores the second input. of the shape of the second input */
+  /** Stores the second input, of the shape of the second input. */
   readonly second: ProgramParameterId | null;
 }
 
@@ -708,9 +708,9 @@ export interface Bn {
   readonly scale: ProgramParameterId;
   /** [C] */
   readonly shift: ProgramParameterId;
-  /** The running mean. [C] */
+  /** The running mean, [C]. */
   readonly mean: ProgramParameterId | null;
-  /** The running variance. [C] */
+  /** The running variance, [C]. */
   readonly variance: ProgramParameterId | null;
   /** Added to the variance. */
   readonly eps: number;

@@ -1,6 +1,6 @@
-/** What a row of the schema can say: fields by their type, and what a gradient needs. */
+/** The parts of a row of the schema: fields of each type, and what the gradient reads. */
 
-/** Numbers stand for numbers, `null` for what is not there; nothing is left away. */
+/** A field of an operation. Every field has a value; that of an absent one is `null`. */
 export interface Field {
   readonly type:
     | 'parameter'
@@ -16,22 +16,23 @@ export interface Field {
     | 'relu'
     | 'choice'
     | 'rows';
+  /** Its description. */
   readonly says: string;
-  /** May be null. */
+  /** Whether it may be null. */
   readonly optional: boolean;
-  /** What a C++ struct begins with. */
+  /** The initial value in the C++ struct. */
   readonly default: string;
-  /** Of integers, lists of them and pairs. */
+  /** The smallest value of an integer, of each in a list, and of both in a pair. */
   readonly least: number | null;
-  /** Of a parameter: whether its diff has a place among the outputs of a gradient. */
+  /** For a parameter: whether its diff has a place among the outputs of a gradient. */
   readonly learns: boolean;
-  /** Of a parameter. */
+  /** For a parameter: its shape. */
   readonly shape: string;
-  /** Of a choice. */
+  /** For a choice: its values. */
   readonly values: readonly string[];
-  /** Of a choice and of rows: the C++ enum or struct. */
+  /** For a choice or rows: the name of the C++ enum or struct. */
   readonly name: string;
-  /** Of rows. */
+  /** For rows: the fields of each row. */
   readonly fields: Readonly<Record<string, Field>>;
 }
 
@@ -49,7 +50,7 @@ const field = (type: Field['type'], says: string, rest: Partial<Field> = {}): Fi
   ...rest,
 });
 
-/** A blob that the solver changes by its diff. */
+/** A blob that the solver updates with its diff. */
 export const learned = (shape: string, says = ''): Field =>
   field('parameter', says, { shape, learns: true, default: '-1' });
 /** A blob without a diff. */
@@ -57,41 +58,41 @@ export const statistics = (shape: string, says = ''): Field =>
   field('parameter', says, { shape, default: '-1' });
 /** Ids of parameters. */
 export const parameters = (says: string): Field => field('parameters', says);
-/** The index of an operation that stands before this one. */
+/** The index of an earlier operation. */
 export const operation = (says: string): Field => field('operation', says, { default: '-1' });
 /** [height, width]. */
 export const pair = (least: number, says: string): Field => field('pair', says, { least });
-/** Up to 2^53. */
+/** An integer of at most 2^53. */
 export const integer = (least: number, fallback: number, says: string): Field =>
   field('integer', says, { least, default: String(fallback) });
-/** A list, up to 2^53 each. */
+/** A list of integers of at most 2^53. */
 export const integers = (least: number, says: string): Field => field('integers', says, { least });
-/** 32 bits, unsigned. */
+/** An unsigned 32-bit integer. */
 export const word = (says: string): Field => field('word', says, { default: '0' });
 /** A float32 in native code; may be infinite or not a number. */
 export const number = (fallback: number, says: string): Field =>
   field('number', says, {
     default: /[.e]/.test(String(fallback)) ? `${fallback}f` : String(fallback),
   });
-/** float32. */
+/** A list of float32s. */
 export const numbers = (says: string): Field => field('numbers', says);
 export const boolean = (fallback: boolean, says: string): Field =>
   field('boolean', says, { default: String(fallback) });
-/** One of a few words; the first is the default unless `fallback` is another. `name`: the C++ enum. */
+/** One of a few words. The default is the first unless `fallback` names another. `name` is the C++ enum. */
 export const choice = (name: string, values: readonly string[], says: string, fallback = values[0]!): Field =>
   field('choice', says, { name, values, default: `${name}::${fallback}` });
-/** A list of rows with fields of their own; `name`: the C++ struct. */
+/** A list of rows with fields of their own. `name` is the C++ struct. */
 export const rows = (name: string, fields: Readonly<Record<string, Field>>, says: string): Field =>
   field('rows', says, { name, fields });
-/** The same, or null. */
+/** The same field, which may be null. */
 export const optional = (of: Field): Field => ({ ...of, optional: true, default: '' });
 /** y = max(x, 0) + negativeSlope · min(x, 0) as the operation's last step. */
 export const relu: Field = optional(field('relu', 'A ReLU as the last step.'));
 
-/** Which inputs and outputs of an operation something holds for: all, none, or one answer a place (false beyond them). */
+/** The inputs or outputs of an operation for which something holds: all, none, or an answer for each (false beyond them). */
 export type Places = 'all' | 'none' | readonly boolean[];
 
-/** Whose diffs are asked for: of the inputs, and of the parameters that learn, in the order of their fields. */
+/** The diffs that are requested: of the inputs, and of the learnable parameters, in the order of their fields. */
 export interface Asked {
   readonly inputs: readonly boolean[];
   readonly parameters: readonly boolean[];
@@ -99,7 +100,7 @@ export interface Asked {
   readonly made: number;
 }
 
-/** What the gradient of an operation reads again; what is not named it does not read. */
+/** The inputs and outputs of an operation that its gradient reads. By default it reads none. */
 export interface Reads {
   readonly inputs?: Places;
   readonly outputs?: Places;
@@ -109,19 +110,20 @@ export interface Reads {
 export interface Row<Operation> {
   /** The TypeScript interface and the C++ struct. */
   readonly name: string;
-  /** Sentences for the docs and for whoever reads the types. */
+  /** Its description in the docs and in the types. */
   readonly says: string;
-  /** By position. */
+  /** The inputs, by position. */
   readonly inputs: string;
+  /** The outputs, by position. */
   readonly outputs: string;
-  /** A function of each value alone: native/operations/elementwise/elementwise.h has it, with its derivative. */
+  /** A function of one value, which native/operations/elementwise/elementwise.h has, with its derivative. */
   readonly isElementwise?: true;
-  /** Its loops are written once for all devices: native/operations/<kind>/<kind>.h (native/core/portable.h says how). */
+  /** Its loops are written once for all devices, in native/operations/<kind>/<kind>.h; native/core/portable.h explains how. */
   readonly isPortable?: true;
-  /** In order; parameters have a place of their own among the outputs of a gradient in this order. */
+  /** Learnable parameters have places among the outputs of a gradient in this order. */
   readonly fields: Readonly<Record<string, Field>>;
-  /** Reads as little as it can: the less, the less memory a training step takes. Null: there is none. */
+  /** What the gradient reads; null if there is no gradient. The less it reads, the less memory a training step takes. */
   readonly gradient: Reads | ((operation: Operation, asked: Asked) => Reads) | null;
-  /** Which inputs and outputs have a diff: labels, masks and statistics have none. Default: all, or none without a gradient. */
+  /** The inputs and outputs that have a diff: not labels, masks or statistics. Default: all, or none without a gradient. */
   readonly differentiable?: { readonly inputs?: Places; readonly outputs?: Places };
 }

@@ -141,7 +141,7 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
     fields: {
       mean: statistics('[C]', 'The running sum of means.'),
       variance: statistics('[C]', 'The running sum of unbiased variances.'),
-      factor: statistics('[1]', 'The divisor of both sums. If it is 0, the statistics are 0.'),
+      factor: statistics('[1]', 'The divisor of both sums (if it is 0, the statistics are 0).'),
       eps: number(1e-5, 'Added to the variance.'),
       movingAverageFraction: number(
         0.999,
