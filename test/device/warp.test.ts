@@ -279,6 +279,15 @@ test('what these layers cannot be is refused at its place', () => {
     layer('Resample', 'x', 'resample_param { height: 4000000000 width: 4000000000 }'),
     /over Caffe's limit/,
   );
+  refused(
+    layer('Resample', 'x', 'resample_param { height: 200000000 width: 1 }'),
+    /net\.prototxt:\d+:\d+.*up to 65536 pixels along a side, found 4×5 to 200000000×1/,
+  );
+  refused(
+    input('long', [1, 1, 200000000, 2]) +
+      layer('Downsample', 'long', 'downsample_param { top_height: 2 top_width: 2 }'),
+    /up to 65536 pixels along a side, found 200000000×2 to 2×2/,
+  );
   refused(layer('Resample', 'x', 'resample_param { height: 2 width: 2 type: AREA }'), /found AREA/);
   refused(
     layer('Downsample', 'x', 'downsample_param { top_height: 8 top_width: 8 }'),

@@ -17,6 +17,8 @@ export const resampleLayers: Layers = {
   Resample: { build: resample, bottoms: [1, 2] },
 };
 
+const MOST_ALONG_A_SIDE = 65536;
+
 /** What a row or column of the top is made of: places along the bottom and their weights, which sum to 1. */
 type Sources = readonly (readonly { readonly at: number; readonly weight: number }[])[];
 
@@ -49,6 +51,18 @@ const topOf = ({ shapes: [x] }: LayerContext, [height, width]: readonly [number,
   width,
 ];
 
+/** Refuses a top that is too large, and sides that are: each row and column has a list of weights. */
+function checkSize(context: LayerContext, size: readonly [height: number, width: number], at: string): void {
+  checkTop(context, topOf(context, size), at);
+  const from = context.shapes[0]!.slice(2);
+  if (Math.max(...from, ...size) > MOST_ALONG_A_SIDE)
+    context.fail(
+      'too-large',
+      `takes and makes maps of up to ${MOST_ALONG_A_SIDE} pixels along a side, found ${showShape(from)} to ${showShape(size)}`,
+      at,
+    );
+}
+
 /** Weights over their sum; none where it is 0. */
 function overSum(weights: readonly { at: number; weight: number }[]): { at: number; weight: number }[] {
   const sum = weights.reduce((total, { weight }) => total + weight, 0);
@@ -68,21 +82,18 @@ function separable(
   const operation = hostFunction(context, context.shapes.slice(0, 1), [top], {
     forward: ([x]) => {
       const made = new Float32Array(elementCount(top));
-      const lines = new Float64Array(tall * width);
-      for (let plane = 0; plane < items * channels; plane++) {
-        lines.fill(0);
+      const line = new Float64Array(width);
+      for (let plane = 0; plane < items * channels; plane++)
         rows.forEach((sources, y) => {
+          line.fill(0);
           for (const { at, weight } of sources)
-            for (let i = 0; i < width; i++)
-              lines[y * width + i]! += weight * x!.data[(plane * height + at) * width + i]!;
-        });
-        for (let y = 0; y < tall; y++)
-          columns.forEach((sources, i) => {
+            for (let i = 0; i < width; i++) line[i]! += weight * x!.data[(plane * height + at) * width + i]!;
+          columns.forEach((across, i) => {
             let sum = 0;
-            for (const { at, weight } of sources) sum += weight * lines[y * width + at]!;
+            for (const { at, weight } of across) sum += weight * line[at]!;
             made[(plane * tall + y) * wide + i] = sum;
           });
-      }
+        });
       return [made];
     },
   });
@@ -95,7 +106,7 @@ function downsample(context: LayerContext): Built {
   const written = context.layer.downsample_param as Message | undefined;
   const [, , height, width] = planesOf(context);
   const size = sizeOf(context, written, ['top_height', 'top_width']);
-  checkTop(context, topOf(context, size), 'downsample_param');
+  checkSize(context, size, 'downsample_param');
   if (size[0] === height && size[1] === width) {
     const layer = new Composition(context.shapes);
     return layer.built([layer.bottoms[0]!]);
@@ -149,7 +160,7 @@ function resample(context: LayerContext): Built {
   const p = withDefaults<{ type: string; antialias: boolean }>('ResampleParameter', written);
   const [, , height, width] = planesOf(context);
   const size = sizeOf(context, written, ['height', 'width']);
-  checkTop(context, topOf(context, size), 'resample_param');
+  checkSize(context, size, 'resample_param');
   if (p.type === 'AREA')
     context.fail(
       'unsupported',
