@@ -1,7 +1,7 @@
 /**
  * `npm run mutants -- [WORD…]`: makes small breaking changes to optimisations, one at a time, in a copy of the tree,
- * and checks whether the tests notice. Every mutant changes the results of some net, so a surviving one means a missing
- * test. Exits with status 1 if one survives.
+ * and checks whether the tests notice. Every mutant changes the results of some net, so if one survives, a test is
+ * missing, and the exit status is 1.
  */
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 
 interface Mutant {
   readonly name: string;
-  /** File, the original text, the new text. */
+  /** Each edit replaces the only occurrence of `from` in the file. */
   readonly edits: readonly (readonly [file: string, from: string, to: string])[];
 }
 
@@ -31,7 +31,7 @@ const [PACK, TRAINING, TRAFFIC] = [
 ] as const;
 
 const MUTANTS: readonly Mutant[] = [
-  mutant('drop-identity sees through one Split or Dropout alone', [
+  mutant('drop-identity follows only one Split or Dropout', [
     SIMPLIFY,
     'source.set(id, resolve(inputs[0]!))',
     'source.set(id, inputs[0]!)',
@@ -46,20 +46,20 @@ const MUTANTS: readonly Mutant[] = [
     "node.operation.kind !== 'batchNorm' && ",
     '',
   ]),
-  mutant('remove-unused drops a Slice of which one top is not needed', [
+  mutant('remove-unused drops a Slice if one of its tops is unused', [
     SIMPLIFY,
     '!node.outputs.some(',
     '!node.outputs.every(',
   ]),
   mutant('move-crops moves a crop of channels', [CROPS, 'return isWhole && isPrivate', 'return isPrivate']),
-  mutant('move-crops ignores another reader of the convolution', [
+  mutant('move-crops ignores a second reader of the convolution', [
     CROPS,
     'isWhole && isPrivate(uses, source) && ',
     'isWhole && ',
   ]),
-  mutant('move-crops ignores another reader of the crop', [CROPS, ' || !isPrivate(uses, read!)', '']),
-  mutant('move-crops moves any operation', [CROPS, 'ALIKE.includes(kind)', "kind !== 'crop'"]),
-  mutant('fold-affine loses what was folded before', [
+  mutant('move-crops ignores a second reader of the crop', [CROPS, ' || !isPrivate(uses, read!)', '']),
+  mutant('move-crops moves a crop behind any operation', [CROPS, 'ALIKE.includes(kind)', "kind !== 'crop'"]),
+  mutant('fold-affine loses what was folded earlier', [
     SIMPLIFY,
     '[...operation.affine, ...node.operation.affine]',
     '[...node.operation.affine]',
@@ -69,7 +69,7 @@ const MUTANTS: readonly Mutant[] = [
     '[...operation.affine, ...node.operation.affine]',
     '[...node.operation.affine, ...operation.affine]',
   ]),
-  mutant('fold-affine ignores another reader', [
+  mutant('fold-affine ignores a second reader', [
     SIMPLIFY,
     ' || !isPrivate(uses, node.inputs[0]!)) return null;\n    const { operation } = before;\n    if (\n',
     ') return null;\n    const { operation } = before;\n    if (\n',
@@ -91,14 +91,14 @@ const MUTANTS: readonly Mutant[] = [
     'operation.coefficients.some((coefficient) => coefficient !== 1) || ',
     '',
   ]),
-  mutant('fuse-residual takes products and maxima for sums', [
+  mutant('fuse-residual treats products and maxima as sums', [
     SIMPLIFY,
     " || operation.operation !== 'sum'",
     '',
   ]),
-  mutant('fuse-residual ignores another reader', [SIMPLIFY, ' &&\n        isPrivate(uses, id)', '']),
+  mutant('fuse-residual ignores a second reader', [SIMPLIFY, ' &&\n        isPrivate(uses, id)', '']),
   mutant(
-    'fuse-residual adds before a ReLU that stands between',
+    'fuse-residual adds before the ReLU instead of after it',
     [SIMPLIFY, '        !isActivated(maker.operation) &&\n', ''],
     [ORDER, 'run: fuseResidual }', 'run: fuseRelu }'],
     [ORDER, "ReLU', run: fuseRelu }", "ReLU', run: fuseResidual }"],
@@ -108,15 +108,23 @@ const MUTANTS: readonly Mutant[] = [
     'negativeSlope: node.operation.negativeSlope',
     'negativeSlope: 0',
   ]),
-  mutant('fuse-relu ignores another reader', [
+  mutant('fuse-relu ignores a second reader', [
     SIMPLIFY,
     " || !isPrivate(uses, node.inputs[0]!)) return null;\n    const { operation } = before;\n    if (!('relu'",
     ") return null;\n    const { operation } = before;\n    if (!('relu'",
   ]),
   mutant('fuse-relu overwrites a ReLU', [SIMPLIFY, ' || isActivated(operation)', '']),
-  mutant('fuse-activation takes a Clip from another least value', [SIMPLIFY, 'operation.min === 0 && ', '']),
-  mutant('fuse-activation drops the bound', [SIMPLIFY, '{ clip: operation.max }', '{ clip: Infinity }']),
-  mutant('fuse-activation ignores another reader', [
+  mutant('fuse-activation fuses a Clip whose lower bound is not 0', [
+    SIMPLIFY,
+    'operation.min === 0 && ',
+    '',
+  ]),
+  mutant('fuse-activation drops the upper bound', [
+    SIMPLIFY,
+    '{ clip: operation.max }',
+    '{ clip: Infinity }',
+  ]),
+  mutant('fuse-activation ignores a second reader', [
     SIMPLIFY,
     " || !isPrivate(uses, node.inputs[0]!)) return null;\n    const { operation } = before;\n    if (operation.kind !== 'conv",
     ") return null;\n    const { operation } = before;\n    if (operation.kind !== 'conv",
@@ -126,13 +134,13 @@ const MUTANTS: readonly Mutant[] = [
     '    if (isActivated(operation)) return null;\n',
     '',
   ]),
-  mutant('fuse-activation takes slopes of an axis for those of another', [
+  mutant('fuse-activation fuses slopes of another axis', [
     SIMPLIFY,
     'before.axis === 1 || operation.channelShared',
     'before.axis > 0',
   ]),
-  mutant('all passes ignore that a value is asked for', [REWRITE, ' || asked.has(id)', '']),
-  mutant('passes take a node that reads a value twice for one that reads it once', [
+  mutant('all passes ignore that a value is requested', [REWRITE, ' || asked.has(id)', '']),
+  mutant('passes treat a node that reads a value twice as if it read it once', [
     REWRITE,
     'reader!.inputs.indexOf(id) === reader!.inputs.lastIndexOf(id)',
     'reader !== undefined',
@@ -143,7 +151,7 @@ const MUTANTS: readonly Mutant[] = [
     'kernel.every((size) => size === 1) && ',
     'kernel.length > 0 && ',
   ]),
-  mutant('move-strides ignores readers that are no convolutions', [
+  mutant('move-strides ignores readers that are not convolutions', [
     STRIDES,
     "if (operation.kind !== 'convolution' || inputs[0] !== id || inputs[1] === id) return null;",
     "if (operation.kind !== 'convolution') continue;",
@@ -153,8 +161,8 @@ const MUTANTS: readonly Mutant[] = [
     'if (shared !== null && (shared[0] !== stride[0] || shared[1] !== stride[1])) return null;',
     '',
   ]),
-  mutant('move-strides ignores that a value is asked for', [STRIDES, ' || this.#uses.asked.has(id)', '']),
-  mutant('move-strides forgets the stride that a convolution has', [
+  mutant('move-strides ignores that a value is requested', [STRIDES, ' || this.#uses.asked.has(id)', '']),
+  mutant('move-strides forgets the stride of the convolution itself', [
     STRIDES,
     '[operation.stride[0] * stride[0], operation.stride[1] * stride[1]]',
     '[stride[0], stride[1]]',
@@ -169,35 +177,35 @@ const MUTANTS: readonly Mutant[] = [
     '[...(this.#picks.get(node) ?? []), pick]',
     '[pick]',
   ]),
-  mutant('training fuses what is asked for', [TRAINING, ' && !visible.has(id)', '']),
-  mutant('training fuses what has another reader', [TRAINING, 'readers.get(id) === 1 && ', '']),
+  mutant('training fuses a value that is requested', [TRAINING, ' && !visible.has(id)', '']),
+  mutant('training fuses a value with a second reader', [TRAINING, 'readers.get(id) === 1 && ', '']),
   mutant('training forgets propagate_down', [TRAINING, ' && operation.propagateDown === undefined', '']),
   mutant('training drops the negative slope', [
     TRAINING,
     'relu: { negativeSlope: operation.negativeSlope }',
     'relu: { negativeSlope: 0 }',
   ]),
-  mutant('training fuses a slope below 0', [TRAINING, ' && operation.negativeSlope >= 0', '']),
+  mutant('training fuses a negative slope', [TRAINING, ' && operation.negativeSlope >= 0', '']),
   mutant('training overwrites a ReLU', [TRAINING, ' || before.relu !== null', '']),
   mutant('training drops the bias of a Scale', [TRAINING, 'bias: operation.bias,', 'bias: null,']),
   mutant('training fuses a Scale of another axis', [TRAINING, 'if (isPerChannel && isFree)', 'if (isFree)']),
   mutant('training overwrites a Scale', [TRAINING, 'if (isPerChannel && isFree)', 'if (isPerChannel)']),
-  mutant("sums are made with a diff that is not all of a BatchNorm's", [
+  mutant("sums are computed with a diff that is only part of a BatchNorm's", [
     TRAFFIC,
     'this.#readers.get(id)!.length === 1 && !this.#seeds.has(id)',
     '!this.#seeds.has(id)',
   ]),
-  mutant('sums are made for a BatchNorm that reads none', [
+  mutant('sums are computed for a BatchNorm that reads none', [
     TRAFFIC,
     '.filter((index) => isOverBatch(operations[index]!))',
     '',
   ]),
-  mutant('a diff of fewer places is taken for one at another stride', [
+  mutant('a sampled diff is used with another stride', [
     TRAFFIC,
     ' || stride[0] !== own[0] || stride[1] !== own[1]',
     '',
   ]),
-  mutant('a diff that is asked for lacks places', [TRAFFIC, ' || this.#wanted.has(id)', '']),
+  mutant('a requested diff is sampled', [TRAFFIC, ' || this.#wanted.has(id)', '']),
 ];
 
 /**
