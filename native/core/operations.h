@@ -857,8 +857,8 @@ enum class ResizeMethod { aligned, nearest, asymmetric, halfPixel };
 constexpr std::array<const char*, 4> namesOf(ResizeMethod) { return {{"aligned", "nearest", "asymmetric", "halfPixel"}}; }
 
 // Resizes planes. `nearest` takes the value at the position times the ratio of the sizes, rounded down. The others are
-// bilinear: `aligned` maps corners to corners, `asymmetric` the first corner to the first, and `halfPixel` takes pixel
-// centres at halves.
+// bilinear: `aligned` maps corners to corners, `asymmetric` the first corner to the first, and `halfPixel` places the
+// centres of pixels at halves.
 struct Resize {
   static constexpr const char* kKind = "resize";
   static constexpr GradientReads kGradientReads = GradientReads::nothing;
@@ -1003,7 +1003,7 @@ enum class BoxCode { corner, centerSize, cornerSize };
 constexpr std::array<const char*, 3> namesOf(BoxCode) { return {{"corner", "centerSize", "cornerSize"}}; }
 
 // Decodes boxes, drops those that overlap better ones of their class (non-maximum suppression) and keeps the best of each
-// image. Rows without a detection are −1. If there is no detection at all, row i names image i and is −1 otherwise.
+// image. Rows without a detection are −1. Without any detection, row i holds image i, and −1 in the other columns.
 struct DetectionOutput {
   static constexpr const char* kKind = "detectionOutput";
   static constexpr GradientReads kGradientReads = GradientReads::noGradient;

@@ -71,7 +71,7 @@ export interface InnerProduct {
   readonly bias: ProgramParameterId | null;
   /** K is the product of the dimensions from this axis on. */
   readonly axis: number;
-  /** N. */
+  /** N, the number of outputs. */
   readonly numOutput: number;
   /** Whether the weights are [K, N]. */
   readonly transpose: boolean;
@@ -600,13 +600,13 @@ export interface BatchReindex {
  */
 export interface MatrixProduct {
   readonly kind: 'matrixProduct';
-  /** B. */
+  /** B, the number of products. */
   readonly batches: number;
-  /** M. */
+  /** M, the number of rows of y. */
   readonly rows: number;
-  /** N. */
+  /** N, the number of columns of y. */
   readonly columns: number;
-  /** K. */
+  /** K, the number of terms of each sum. */
   readonly depth: number;
   /** Whether a is [B, K, M]. */
   readonly transposeFirst: boolean;
@@ -625,9 +625,9 @@ export interface Embed {
   readonly weights: ProgramParameterId;
   /** [N] */
   readonly bias: ProgramParameterId | null;
-  /** K. Indices are at least 0 and less than K. */
+  /** K, the number of rows of the weights. Indices are at least 0 and less than K. */
   readonly inputDim: number;
-  /** N. */
+  /** N, the number of outputs. */
   readonly numOutput: number;
 }
 
@@ -723,7 +723,7 @@ export interface Bn {
 /**
  * Resizes planes. `nearest` takes the value at the position times the ratio of the sizes, rounded down. The
  * others are bilinear: `aligned` maps corners to corners, `asymmetric` the first corner to the first, and
- * `halfPixel` takes pixel centres at halves.
+ * `halfPixel` places the centres of pixels at halves.
  * inputs: x, N×C×H×W.
  * outputs: y, N×C×….
  */
@@ -840,8 +840,8 @@ export interface PriorBoxes {
 
 /**
  * Decodes boxes, drops those that overlap better ones of their class (non-maximum suppression) and keeps the
- * best of each image. Rows without a detection are −1. If there is no detection at all, row i names image i
- * and is −1 otherwise.
+ * best of each image. Rows without a detection are −1. Without any detection, row i holds image i, and −1 in
+ * the other columns.
  * inputs: locations, [N, priors · L · 4], where L is 1 or classes; scores, [N, priors · classes]; priors,
  * [1, 2, priors · 4].
  * outputs: rows, [1, 1, most, 7]: image, class, score, x1, y1, x2, y2.
@@ -964,7 +964,7 @@ export interface RoiMaskPooling {
  */
 export interface SmoothL1Loss {
   readonly kind: 'smoothL1Loss';
-  /** σ. */
+  /** σ in the formula. */
   readonly sigma: number;
   /** The divisor of the sum. */
   readonly divisor: number;

@@ -104,7 +104,7 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
       weights: learned('[N, K], or [K, N] with transpose'),
       bias: optional(learned('[N]')),
       axis: integer(0, 1, 'K is the product of the dimensions from this axis on.'),
-      numOutput: integer(1, 1, 'N.'),
+      numOutput: integer(1, 1, 'N, the number of outputs.'),
       transpose: boolean(false, 'Whether the weights are [K, N].'),
       relu,
       ...fusedActivations,
@@ -512,10 +512,10 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
     outputs: 'y, [B, M, N]',
     isPortable: true,
     fields: {
-      batches: integer(1, 1, 'B.'),
-      rows: integer(1, 1, 'M.'),
-      columns: integer(1, 1, 'N.'),
-      depth: integer(1, 1, 'K.'),
+      batches: integer(1, 1, 'B, the number of products.'),
+      rows: integer(1, 1, 'M, the number of rows of y.'),
+      columns: integer(1, 1, 'N, the number of columns of y.'),
+      depth: integer(1, 1, 'K, the number of terms of each sum.'),
       transposeFirst: boolean(false, 'Whether a is [B, K, M].'),
       transposeSecond: boolean(false, 'Whether c is [B, N, K].'),
     },
@@ -530,8 +530,12 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
     fields: {
       weights: learned('[K, N]'),
       bias: optional(learned('[N]')),
-      inputDim: integer(1, 1, 'K. Indices are at least 0 and less than K.'),
-      numOutput: integer(1, 1, 'N.'),
+      inputDim: integer(
+        1,
+        1,
+        'K, the number of rows of the weights. Indices are at least 0 and less than K.',
+      ),
+      numOutput: integer(1, 1, 'N, the number of outputs.'),
     },
     gradient: (_, { parameters: [weights = false] }) => ({ inputs: [weights] }),
     differentiable: { inputs: 'none' },
@@ -611,7 +615,7 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
   },
   resize: {
     name: 'Resize',
-    says: 'Resizes planes. `nearest` takes the value at the position times the ratio of the sizes, rounded down. The others are bilinear: `aligned` maps corners to corners, `asymmetric` the first corner to the first, and `halfPixel` takes pixel centres at halves.',
+    says: 'Resizes planes. `nearest` takes the value at the position times the ratio of the sizes, rounded down. The others are bilinear: `aligned` maps corners to corners, `asymmetric` the first corner to the first, and `halfPixel` places the centres of pixels at halves.',
     inputs: 'x, N×C×H×W',
     outputs: 'y, N×C×…',
     isPortable: true,
@@ -719,7 +723,7 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
   },
   detectionOutput: {
     name: 'DetectionOutput',
-    says: 'Decodes boxes, drops those that overlap better ones of their class (non-maximum suppression) and keeps the best of each image. Rows without a detection are −1. If there is no detection at all, row i names image i and is −1 otherwise.',
+    says: 'Decodes boxes, drops those that overlap better ones of their class (non-maximum suppression) and keeps the best of each image. Rows without a detection are −1. Without any detection, row i holds image i, and −1 in the other columns.',
     inputs:
       'locations, [N, priors · L · 4], where L is 1 or classes; scores, [N, priors · classes]; priors, [1, 2, priors · 4]',
     outputs: 'rows, [1, 1, most, 7]: image, class, score, x1, y1, x2, y2',
@@ -840,7 +844,7 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
     outputs: 'the loss, one value; or this and the sum at each position, [outer, inner]',
     isPortable: true,
     fields: {
-      sigma: number(1, 'σ.'),
+      sigma: number(1, 'σ in the formula.'),
       divisor: number(1, 'The divisor of the sum.'),
       ...around,
     },
