@@ -2,6 +2,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ArgumentError, type Device, DeviceError, openDevice } from '../../ts/index.ts';
+import { draw, input, net } from '../support/net-text.ts';
 import { openPlainDevices } from '../support/plain-devices.ts';
 import { noise } from '../support/run-program.ts';
 import { batch, open, refuses, SGD, steps, testTrainer, valuesOf } from '../support/trainer-cases.ts';
@@ -17,6 +18,29 @@ test('recomputed blocks give the same bits, in less memory', async () => {
   assert.equal(await valuesOf(again), await valuesOf(kept), 'BatchNorm counted each batch once too');
   assert.ok(again.plan().arenaBytes < 0.75 * kept.plan().arenaBytes, `${again.plan().arenaBytes}`);
 });
+
+for (const type of ['SGD', 'Adam', 'RMSProp', 'AdaGrad'] as const)
+  test(`${type} leaves a layer of lr_mult 0 as it is, and trains the others`, async () => {
+    const model = net(
+      `${input('data', [4, 3, 4, 4])}${input('label', [4])}
+       layer { name: "frozen" type: "Convolution" bottom: "data" top: "frozen" param { lr_mult: 0 } param { lr_mult: 0 }
+         convolution_param { num_output: 5 kernel_size: 3 weight_filler { type: "msra" } } }
+       layer { name: "ip" type: "InnerProduct" bottom: "frozen" top: "ip"
+         inner_product_param { num_output: 3 weight_filler { type: "msra" } } }
+       layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }`,
+    );
+    for (const device of devices) {
+      const momentum = type === 'SGD' || type === 'Adam' ? 0.9 : 0;
+      using trainer = await device.train({ model, update: { ...SGD, type, momentum } });
+      const before = await valuesOf(trainer);
+      const inputs = { data: draw(4 * 3 * 4 * 4, 1), label: Float32Array.of(0, 1, 2, 0) };
+      for (const iteration of [0, 1]) await trainer.step(inputs, { rate: 0.1, iteration });
+      const after = await valuesOf(trainer);
+      const [frozenBefore, frozen] = [before, after].map((all) => all.slice(0, 2));
+      assert.equal(frozen, frozenBefore, device.kind);
+      assert.not.equal(after[2], before[2], device.kind);
+    }
+  });
 
 test('a lack of memory is reported before any is allocated, with the batch that fits', async () => {
   for (const { kind } of devices) {

@@ -119,8 +119,8 @@ export function appendUpdate(
         : null;
     diffs.push(diff ?? -1);
     list.push({ parameter, history: slots, accumulator, average: averages[i]!, lrMult, decayMult });
-    // A history other than 0 changes even a blob with rate 0.
-    if (isPlainRule) parameters[parameter] = { ...parameters[parameter]!, mutable: true };
+    // A history other than 0 changes even a blob with rate 0, and every rule writes what it lists.
+    parameters[parameter] = { ...parameters[parameter]!, mutable: true };
   }
   const update: ProgramOperation = {
     kind: 'update',
