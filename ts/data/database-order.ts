@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DataError } from '../base/errors.ts';
+import { isMissing } from '../base/files.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 
 const NAME = 'resnode-database.json';
@@ -23,7 +24,7 @@ export function readDatabaseOrder(database: string): 'BGR' | 'RGB' | null {
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code!)) return null;
+    if (isMissing(error as NodeJS.ErrnoException)) return null;
     throw error;
   }
   let json: { format?: unknown; order?: unknown } | null = null;

@@ -97,12 +97,11 @@ std::vector<Candidate> candidatesOf(const StepBuilder& step, const Convolution& 
                                     const Shape& out) {
   constexpr int64_t kMostPixels = 512, kLeastWeights = int64_t{128} * 128;
   if (step.like()) return {kLargeTiles, kSmallTiles};
+  if (out[0] * out[2] * out[3] > kMostPixels || in[1] * out[1] < kLeastWeights) return {kLargeTiles};
   const WinogradTiles large(*step.kernels(), convolution, in, out, kMostWinograd),
       small(*step.kernels(), convolution, in, out, kLeastWinograd);
   const bool isNear = small.count() * small.transformed() * 4 <= large.count() * large.transformed() * 5;
-  if (isNear && out[0] * out[2] * out[3] <= kMostPixels && in[1] * out[1] >= kLeastWeights)
-    return {kLargeTiles, kSmallTiles};
-  return {kLargeTiles};
+  return isNear ? std::vector<Candidate>{kLargeTiles, kSmallTiles} : std::vector<Candidate>{kLargeTiles};
 }
 
 // A contest between all float32 algorithms.
