@@ -38,7 +38,7 @@ interface Named extends Link {
 
 const HBM = 4154 * GIGA;
 const MEMORY = 38.6 * GIGA;
-const NCCL = "NCCL's own model, src/graph/tuning.cc, hwLat, ring, Simple";
+const NCCL = "NCCL's src/graph/tuning.cc, hwLat, ring, Simple";
 
 const NVLINK: Named = {
   name: 'NVLink 4',
@@ -55,32 +55,32 @@ const PCIE: Named = {
   source: `PCI-SIG: 32 GT/s on 16 lanes, 128b/130b; latency: ${NCCL}`,
 };
 const INFINIBAND: Named = {
-  name: '400 Gb/s InfiniBand, a port each',
+  name: '400 Gb/s InfiniBand, one port per GPU',
   latency: 14 * MICRO,
   bytesPerSecond: 50 * GIGA,
   addedPerSecond: HBM / 3,
   source: `DGX H200's data sheet: eight ConnectX-7; latency: ${NCCL}`,
 };
 const SHARED_100G: Named = {
-  name: '100 Gb/s Ethernet, a port for eight',
+  name: '100 Gb/s Ethernet, one port for eight GPUs',
   latency: 14 * MICRO,
   bytesPerSecond: (12.5 / 8) * GIGA,
   addedPerSecond: HBM / 3,
-  source: `IEEE 802.3: 100 Gb/s, an eighth each; latency: ${NCCL}`,
+  source: `IEEE 802.3: 100 Gb/s, an eighth for each process; latency: ${NCCL}`,
 };
 const ETHERNET_10G: Named = {
   name: '10 Gb/s Ethernet',
   latency: 50 * MICRO,
   bytesPerSecond: 1.25 * GIGA,
   addedPerSecond: MEMORY / 3,
-  source: 'IEEE 802.3; the latency is an assumption, of TCP',
+  source: 'IEEE 802.3; latency: our assumption for TCP',
 };
 const ETHERNET_1G: Named = {
   name: '1 Gb/s Ethernet',
   latency: 50 * MICRO,
   bytesPerSecond: 0.125 * GIGA,
   addedPerSecond: MEMORY / 3,
-  source: 'IEEE 802.3; the latency is an assumption, of TCP',
+  source: 'IEEE 802.3; latency: our assumption for TCP',
 };
 const LINKS = [NVLINK, PCIE, INFINIBAND, SHARED_100G, ETHERNET_10G, ETHERNET_1G];
 
@@ -99,27 +99,27 @@ const EPYC = { images: 8, seconds: 0.933 };
 const SYSTEMS: readonly System[] = [
   {
     ...H200,
-    name: 'H200, 8 a machine by NVLink, between machines 400 Gb/s each',
+    name: 'H200: 8 per machine with NVLink, 400 Gb/s per GPU between machines',
     reduce: twoLevels(8, NVLINK),
     links: [INFINIBAND, INFINIBAND],
   },
   {
     ...H200,
-    name: 'the same GPUs by PCIe, between machines 100 Gb/s for eight',
+    name: 'H200: 8 per machine with PCIe, 100 Gb/s for all eight between machines',
     reduce: twoLevels(8, PCIE),
     links: [SHARED_100G, SHARED_100G],
   },
   {
     ...H200,
-    name: 'the same GPUs, one a machine, 10 Gb/s',
+    name: 'H200: one per machine, 10 Gb/s',
     reduce: ring,
     links: [ETHERNET_10G, ETHERNET_10G],
   },
-  { ...EPYC, name: 'two cores a machine, 10 Gb/s', reduce: tree, links: [ETHERNET_10G, ETHERNET_10G] },
-  { ...EPYC, name: 'two cores a machine, 1 Gb/s', reduce: tree, links: [ETHERNET_1G, ETHERNET_1G] },
+  { ...EPYC, name: 'two cores per machine, 10 Gb/s', reduce: tree, links: [ETHERNET_10G, ETHERNET_10G] },
+  { ...EPYC, name: 'two cores per machine, 1 Gb/s', reduce: tree, links: [ETHERNET_1G, ETHERNET_1G] },
 ];
 
-/** The size of ILSVRC2012_img_train.tar divided by its images; a Datum of a picture of 256×256. */
+/** Bytes of an image: ILSVRC2012_img_train.tar divided by its images, and a Datum of 256×256 pixels. */
 const READ = { jpeg: 147_897_477_120 / 1_281_167, datum: 3 * 256 ** 2 };
 
 /** The gradients that a net's solver averages, by layer. BatchNorm's statistics are not gradients. */
@@ -147,6 +147,7 @@ const rate = (bytesPerSecond: number): string =>
   bytesPerSecond < GIGA
     ? `${(bytesPerSecond / MEGA).toFixed(1)} MB/s`
     : `${(bytesPerSecond / GIGA).toFixed(2)} GB/s`;
+const integer = (value: number): string => Math.round(value).toLocaleString('en-GB');
 const percent = (share: number): string => `${(100 * share).toFixed(0)}%`;
 
 function bytesTable(): string {
@@ -164,18 +165,18 @@ function sumsTable({ sums }: MeasuredSums): string {
   const rows = sums.map(({ bytes, milliseconds: all }) => {
     const best = Math.min(...all);
     return [
-      bytes.toLocaleString('en-GB'),
+      integer(bytes),
       best.toFixed(2),
       all.toSorted((a, b) => a - b)[all.length >> 1]!.toFixed(2),
       bytes < MEGA ? '–' : rate((1000 * bytes) / best),
     ];
   });
-  return table(['bytes', 'fastest, ms', 'median, ms', 'fastest'], rows);
+  return table(['bytes', 'fastest, ms', 'median, ms', 'rate of the fastest'], rows);
 }
 
 const linksTable = (): string =>
   table(
-    ['link', 'GB/s of a process', 'latency, µs', 'source'],
+    ['link', 'GB/s per process', 'latency, µs', 'source'],
     LINKS.map(({ name, bytesPerSecond, latency, source }) => [
       name,
       String(bytesPerSecond / GIGA),
@@ -199,98 +200,108 @@ function stepTable(layers: readonly LayerGradients[]): string {
     RANKS.map((ranks, i) => {
       const step = { seconds, backward: BACKWARD };
       const send = (bytes: number) => reduce(bytes, ranks, links[i]!);
-      const behind = iterate(layers, step, Number.POSITIVE_INFINITY, send);
-      const beside = iterate(layers, step, BUCKET, send);
+      const sequential = iterate(layers, step, Number.POSITIVE_INFINITY, send);
+      const overlapped = iterate(layers, step, BUCKET, send);
       return [
         name,
         String(ranks),
         milliseconds(seconds),
-        milliseconds(behind.waiting),
-        percent(seconds / behind.seconds),
-        milliseconds(beside.waiting),
-        percent(seconds / beside.seconds),
-        Math.round((ranks * images) / behind.seconds).toLocaleString('en-GB'),
-        rate((READ.jpeg * images) / behind.seconds),
-        rate((READ.datum * images) / behind.seconds),
+        milliseconds(sequential.waiting),
+        percent(seconds / sequential.seconds),
+        milliseconds(overlapped.waiting),
+        percent(seconds / overlapped.seconds),
+        integer((ranks * images) / sequential.seconds),
+        rate((READ.jpeg * images) / sequential.seconds),
+        rate((READ.datum * images) / sequential.seconds),
       ];
     }),
   );
   const head = [
+    'system',
     'processes',
-    'how many',
     'step, ms',
-    'waiting behind, ms',
+    'sequential: waiting, ms',
     'efficiency',
-    'waiting beside, ms',
+    'overlapped: waiting, ms',
     'efficiency',
-    'images/s of all, behind',
-    'each reads JPEG',
-    'each reads Datums',
+    'sequential: images/s of all',
+    'JPEGs read by each',
+    'Datums read by each',
   ];
   return table(head, rows);
 }
 
-/** docs/scale.md as it is, and as it should be. */
+/** What docs/scale.md contains, and what it should contain. */
 export function scalePage(): { readonly found: () => string; readonly expected: string } {
   const layers = gradientsOf(resnet({ depth: 50 }));
   const bytes = bytesOf(layers);
   const measured = JSON.parse(readFileSync(fileURLToPath(new URL(SUMS, repository)), 'utf8')) as MeasuredSums;
-  const expected = `# What many processes wait for each other
+  const expected = `# How long processes that train together wait for each other
 
-Written by \`npm run scale-page\` from \`bench/scale\`; not to be edited by hand. It is a model: training was run in two
-processes on one machine, never in 8 or 64, and never on several GPUs. What was measured says so; all else is computed from
-counted bytes and the rates of data sheets, which real programs do not reach.
+\`npm run scale-page\` writes this page from \`bench/scale\`; do not edit it by hand. Most of its figures come from a model.
+Training has run in two processes on one machine, but not in 8 or 64 processes, and not on several GPUs. Figures that were
+measured are marked as such. All others are computed from counted bytes and from the rates in data sheets, which real
+programs do not reach.
 
 ## Bytes
 
-What \`train\` averages in each iteration: the gradients of all learned blobs in float32, in 16-bit training too. Counted from the nets.
+In each iteration \`train\` averages the gradients of all learnable blobs. They are float32, in 16-bit training too. Their size
+is counted from the nets:
 
 ${bytesTable()}
 
-An image is ${Math.round(READ.jpeg).toLocaleString('en-GB')} bytes as ImageNet's JPEG (the size of ILSVRC2012_img_train.tar, 147,897,477,120 bytes, over 1,281,167 images)
-and ${READ.datum.toLocaleString('en-GB')} as a Datum of 256×256 pixels.
+An image of ImageNet takes ${integer(READ.jpeg)} bytes as a JPEG (ILSVRC2012_img_train.tar has 147,897,477,120 bytes and 1,281,167 images)
+and ${integer(READ.datum)} bytes as a Datum of 256×256 pixels.
 
-## Measured: sums in two processes of one machine
+## Measured: sums in two processes on one machine
 
-\`communicator.sum\` from JavaScript, its two copies included, between ${measured.processes} processes on ${measured.cores} cores of an ${measured.processor.trim()}, by the shared memory of
-Open MPI; the machine had other work, so the fastest of ${measured.sums[0]!.milliseconds.length}, in two runs, says most ([all times](../${SUMS})). The last row is as long
-as ResNet-50's gradients without the first bias.
+\`communicator.sum\`, called from JavaScript and including its two copies, between ${measured.processes} processes on ${measured.cores} cores of an ${measured.processor.trim()},
+through Open MPI's shared memory. Other programs ran on the machine at the same time, so the fastest of the ${measured.sums[0]!.milliseconds.length} sums of two runs
+is the most reliable figure ([all times](../${SUMS})). The last row has the size
+of ResNet-50's gradients without the bias of the first convolution.
 
 ${sumsTable(measured)}
 
-## Rates that are assumed
+## Assumed rates
 
 ${linksTable()}
 
-Sums are added at a third of the memory's rate: ${HBM / GIGA} GB/s on a GPU, ${MEMORY / GIGA} GB/s on processors, as
-[measured](speed.md).
+We assume that a process adds at a third of its memory's rate. The measured rates are ${HBM / GIGA} GB/s on a GPU
+([cuda-status.md](cuda-status.md)) and ${MEMORY / GIGA} GB/s on processors ([speed.md](speed.md)).
 
 ## One all-reduce of ResNet-50's ${(bytes / MEGA).toFixed(1)} MB, in ms
 
-For *p* processes, *n* bytes, a message's latency α, β seconds a byte and γ seconds to add one (Thakur, Rabenseifner and Gropp,
-"Optimization of Collective Communication Operations in MPICH", IJHPCA 19(1), 2005):
+With *p* processes, *n* bytes, the latency α of a message, β seconds to send a byte and γ seconds to add one (Thakur,
+Rabenseifner and Gropp, "Optimization of Collective Communication Operations in MPICH", IJHPCA 19(1), 2005):
 
-- ring: 2(p − 1)α + 2(p − 1)/p·nβ + (p − 1)/p·nγ. NCCL's, which resnode's GPUs use, is such a ring or a pipelined tree.
-- halving (Rabenseifner's): 2 lg p·α + 2(p − 1)/p·nβ + (p − 1)/p·nγ.
-- tree: lg p·(2α + 2nβ + nγ), a binomial reduce and broadcast. It is the most that \`libresnode_mpi.so\` takes, which asks MPI for a reduce
-  and a broadcast, so that all processes get the same bits; MPI may pipeline them.
+- ring: 2(p − 1)α + 2(p − 1)/p·nβ + (p − 1)/p·nγ. NCCL, which resnode uses on GPUs, sends along such a ring or along a
+  pipelined tree.
+- halving (Rabenseifner's algorithm): 2 lg p·α + 2(p − 1)/p·nβ + (p − 1)/p·nγ.
+- tree: lg p·(2α + 2nβ + nγ), a binomial reduce and broadcast. This is an upper bound for \`libresnode_mpi.so\`, which asks
+  MPI for a reduce and a broadcast, so that all processes get the same bits. MPI may pipeline them.
 
 ${reduceTable(bytes)}
 
 ## A step of ResNet-50
 
-The step of one process was measured alone: ${milliseconds(H200.seconds)} ms for ${H200.images} images in float16 on an H200 ([cuda-status.md](cuda-status.md)), ${milliseconds(EPYC.seconds)} ms for
-${EPYC.images} images on two cores ([speed.md](speed.md)). *Behind*: all gradients go after the backward pass, as resnode's do today. *Beside*: they
-go while it runs, in buckets of 25 MiB (Li et al., "PyTorch Distributed", VLDB 2020), which resnode does not do; the backward pass is taken
-for two thirds of the step, shared among the layers by their multiply-accumulates, and the network for one that costs it nothing. In machines of
-eight, a ring within each, a ring of every GPU's eighth among them, and a ring within each again. GPUs alone in
-their machines form one ring; processors reduce and broadcast by trees. Efficiency is the step over the step and its waiting.
+We measured the step of a single process: ${milliseconds(H200.seconds)} ms for ${H200.images} images in float16 on an H200 ([cuda-status.md](cuda-status.md)), and
+${milliseconds(EPYC.seconds)} ms for ${EPYC.images} images on two cores of an AMD EPYC ([speed.md](speed.md)). Efficiency is this time divided by the time of an
+iteration with its waiting. The table compares two schedules:
+
+- *sequential*: the gradients are sent after the backward pass, as resnode does.
+- *overlapped*: they are sent during the backward pass, in buckets of 25 MiB (Li et al., "PyTorch Distributed", VLDB 2020).
+  resnode does not do this. The model assumes that the backward pass takes two thirds of the step, that each layer's part of
+  it is proportional to its multiply-accumulates, and that sending does not slow the computation down.
+
+With eight GPUs in a machine, each machine first reduces along a ring of its GPUs, then each GPU exchanges its eighth along a
+ring among the machines, and finally each machine gathers along its own ring. GPUs that are alone in their machines form one
+ring. Processors reduce and broadcast by trees.
 
 ${stepTable(layers)}
 
-What follows from it: with a fast network within and among the machines there is little to win by sending beside the backward pass; by PCIe
-and a shared port it would pay; and by 1 or 10 Gb/s the network decides, and a larger batch is the means that there is: each pass
-of \`iter_size\` exchanges its gradients too.
+With a fast network within and among the machines, overlapping gains little. It would pay with PCIe and a shared port, and for
+processors at 10 Gb/s. GPUs at 10 Gb/s and processors at 1 Gb/s spend most of each iteration on the network. Only a larger
+batch helps there: a larger \`iter_size\` does not, because every pass exchanges its gradients.
 `;
   return { found: () => readFileSync(page, 'utf8'), expected };
 }

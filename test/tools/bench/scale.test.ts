@@ -75,17 +75,17 @@ test('two levels on one machine are its ring, and with one process per machine t
   near(twoLevels(1, LINK)(BYTES, 8, LINK), ring(BYTES, 8, LINK));
 });
 
-test('sums beside the backward pass wait for the last bucket at least, and never longer than sums after it', () => {
+test('sums that overlap the backward pass wait at least for the last bucket, and never longer than sums after it', () => {
   const layers = gradientsOf(resnet({ depth: 50 }));
   const bytes = layers.reduce((sum, layer) => sum + layer.bytes, 0);
   const step = { seconds: 0.04, backward: 2 / 3 };
   for (const rate of [1e8, 1e9, 1e10, 1e11]) {
     const send = (size: number) => size / rate;
-    const behind = iterate(layers, step, Number.POSITIVE_INFINITY, send);
-    near(behind.waiting, send(bytes));
-    const beside = iterate(layers, step, 25 * 2 ** 20, send);
-    assert.ok(beside.waiting < behind.waiting);
-    assert.ok(beside.waiting >= send(bytes) - step.seconds * step.backward - 1e-12);
+    const sequential = iterate(layers, step, Number.POSITIVE_INFINITY, send);
+    near(sequential.waiting, send(bytes));
+    const overlapped = iterate(layers, step, 25 * 2 ** 20, send);
+    assert.ok(overlapped.waiting < sequential.waiting);
+    assert.ok(overlapped.waiting >= send(bytes) - step.seconds * step.backward - 1e-12);
   }
 });
 
