@@ -1,7 +1,7 @@
 /**
- * Random streams that depend on a place, not on a time: what is drawn for a sample follows from the seed and the sample's
- * position in the stream. So a batch is the same whichever worker makes it and whenever, and a stream is resumed by its
- * position alone.
+ * Random streams that depend on positions, not on time: the random numbers of a sample follow from the seed and the
+ * sample's position in the stream. A batch is therefore the same whichever worker prepares it and when, and a stream
+ * can resume from its position alone.
  */
 import { setImmediate } from 'node:timers/promises';
 
@@ -39,7 +39,7 @@ export function randomNormal(random: () => number): number {
   return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
 }
 
-/** So many of a list, by chance; all of it, in its order, where it has no more. */
+/** Draws `count` elements at random without replacement; returns the whole list in its order if it has no more. */
 export function drawn<T>(list: readonly T[], count: number, random: () => number): T[] {
   const left = [...list];
   if (count >= left.length) return left;
@@ -50,7 +50,7 @@ export function drawn<T>(list: readonly T[], count: number, random: () => number
   return left.slice(0, count);
 }
 
-/** The numbers from 0 to `count` − 1 in random order (Fisher–Yates); others get their turn in between. */
+/** The numbers from 0 to `count` − 1 in random order (Fisher–Yates). Yields to the event loop in between. */
 export async function shuffled(count: number, seed: number): Promise<Uint32Array> {
   const random = seededRandom(seed);
   const order = Uint32Array.from({ length: count }, (_, i) => i);

@@ -1,4 +1,4 @@
-/** numpy's and OpenCV's rounding: halves to the even neighbour. */
+/** Rounds as numpy and OpenCV do: halves go to the even neighbour. */
 export function roundHalfEven(value: number): number {
   const floor = Math.floor(value);
   if (value - floor !== 0.5) return Math.round(value);

@@ -1,4 +1,4 @@
-/** The candidate nearest to a misspelt word (edit distance at most a third of its length plus one), for a hint. */
+/** The candidate nearest to a misspelt word, for a hint; its edit distance is at most a third of the length plus one. */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
   if (word.length > 64) return undefined;
   let best: string | undefined;

@@ -1,6 +1,9 @@
-/** Warnings: what was taken, but hardly meant. Node prints each once on stderr; `process.on('warning')` sees them. */
+/**
+ * Warnings about input that works but was probably not intended. Node prints each once on stderr, and
+ * `process.on('warning')` receives them.
+ */
 
-/** What works and is hardly meant: for programs by its code, for people as a sentence. */
+/** A warning: a code for programs and a sentence for people. */
 export interface Warning {
   /** Stable, e.g. `weights/partial`. */
   readonly code: string;
@@ -9,19 +12,19 @@ export interface Warning {
 
 /** How often a warning is printed. */
 export interface WarningOptions {
-  /** Of all warnings of its code the first alone: thousands of images would repeat the same. Default false. */
+  /** Prints only the first warning with this code, since thousands of images could repeat it. Default false. */
   readonly once?: boolean;
 }
 
 const TYPE = 'ResnodeWarning';
-/** Of these so many are remembered, so that one read of a file twice is said once. */
+/** This many warnings are remembered, so that reading a file twice prints its warnings once. */
 const MOST = 1000;
 const said = new Set<string>();
 const saidOnce = new Set<string>();
 let send = (warning: Warning, _options: WarningOptions): void =>
   process.emitWarning(warning.message, { type: TYPE, code: warning.code });
 
-/** @param code Stable, `area/what`, as an error's. */
+/** @param code Stable, of the form `area/what`, like the code of an error. */
 export function warn(code: string, message: string, options: WarningOptions = {}): void {
   const [all, key] = options.once ? [saidOnce, code] : [said, message];
   if (all.has(key)) return;
@@ -30,16 +33,16 @@ export function warn(code: string, message: string, options: WarningOptions = {}
   send({ code, message }, options);
 }
 
-/** In a thread of resnode's own: warnings go to the thread that started it, which calls `warn` with them. */
+/** For resnode's own threads: sends warnings to the thread that started this one, which calls `warn` with them. */
 export function forwardWarnings(forward: (warning: Warning, options: WarningOptions) => void): void {
   send = forward;
 }
 
-/** Prints these warnings in the form of the command line's errors, and all others as Node does. */
+/** Prints resnode's warnings in the form of the command line's errors, and all others as Node does. */
 export const printWarningsToStderr = (): void =>
   takeWarnings(({ message }) => console.error(`resnode: warning: ${message}`));
 
-/** These warnings go there, and nowhere else; all others go where they went. */
+/** Passes resnode's warnings to `take` only; all others still go to the listeners that were registered. */
 export function takeWarnings(take: (warning: Warning) => void): void {
   const others = process.listeners('warning');
   process.removeAllListeners('warning');

@@ -1,4 +1,4 @@
-/** The nodes of an ONNX model by what they make, and whether some of them are those that a layer is written as. */
+/** Finds the nodes of an ONNX model by their outputs, and groups of nodes that match the form in which we write a layer. */
 import { ResnodeError } from '../base/errors.ts';
 import { toFloat32 } from '../caffe/blob.ts';
 import type { LayerParameter } from '../caffe/net-parameter.ts';
@@ -7,23 +7,23 @@ import { blobOfTensor, integersOf } from './onnx-constants.ts';
 import type { OnnxAttribute, OnnxModel, OnnxNode, OnnxTensor } from './onnx-proto.ts';
 import { toOnnx } from './to-onnx.ts';
 
-/** A layer that a model may hold, and the shapes of what it reads. */
+/** A layer that a model may contain, and the shapes of its bottoms. */
 export interface Candidate {
   readonly layer: LayerParameter & { readonly type: string };
   readonly bottoms: readonly (readonly number[])[];
   readonly topCount?: number;
 }
 
-/** What stands where in the model: the layer's bottoms and tops. */
+/** The values of the model that are the layer's bottoms and tops. */
 export interface Found {
   readonly bottoms: readonly string[];
   readonly tops: readonly string[];
 }
 
-/** A node on the way up, and which of its inputs leads on. */
+/** A node of a path towards the inputs, and the input of the node through which the path continues. */
 export type Step = readonly [type: string, input: number];
 
-/** Looks nodes up by what they make. An Identity is another name of what it reads. */
+/** Looks up nodes by their outputs. The output of an Identity is another name of its input. */
 export class Subgraph {
   readonly #makers = new Map<string, OnnxNode>();
   readonly #constants = new Map<string, OnnxTensor>();
@@ -37,12 +37,12 @@ export class Subgraph {
     }
   }
 
-  /** The first name of a value. */
+  /** The first name of a value, before any Identity. */
   origin(name: string): string {
     const names = new Set<string>();
     for (let at = name; ; ) {
       const maker = this.#makers.get(at);
-      // Names that go round in a damaged file have no first one.
+      // In a damaged file the names may form a cycle, which has no first one.
       if (maker?.type !== 'Identity' || names.has(at)) return at;
       names.add(at);
       at = maker.inputs[0] ?? '';
@@ -57,19 +57,19 @@ export class Subgraph {
     return this.#constants.get(this.origin(name ?? '')) ?? null;
   }
 
-  /** Of integers. */
+  /** The values of a constant of integers. */
   list(name: string | undefined): readonly number[] | null {
     const tensor = this.constant(name);
     return tensor === null ? null : integersOf(tensor);
   }
 
-  /** Of float32. */
+  /** The values of a constant of float32. */
   floats(name: string | undefined): Float32Array | null {
     const tensor = this.constant(name);
     return tensor?.type === 'float32' ? toFloat32(blobOfTensor(tensor)!) : null;
   }
 
-  /** The node at the end of a way up, the last step of which names only its type; null where the way is another one. */
+  /** The node at the end of a path towards the inputs; its last step names only a type. Null if the nodes differ. */
   up(name: string | undefined, ...way: readonly (Step | string)[]): OnnxNode | null {
     let node: OnnxNode | null = null;
     let at = name;
@@ -82,12 +82,12 @@ export class Subgraph {
     return node;
   }
 
-  /** Everything that nodes make. */
+  /** The names of all outputs of nodes. */
   made(): Iterable<string> {
     return this.#makers.keys();
   }
 
-  /** What the candidate's bottoms and tops are where it is written as the nodes that make `output`; null where it is not. */
+  /** The candidate's bottoms and tops if the nodes that compute `output` match it; otherwise null. */
   find(output: string, candidate: Candidate): Found | null {
     const written = writtenAs(candidate);
     return written === null ? null : new Match(this, written).from(output);
@@ -96,7 +96,7 @@ export class Subgraph {
 
 const NO_WEIGHTS = () => ({ dtype: 'float32' as const, bytes: new Uint8Array(0) });
 
-/** The model of a net of that layer alone; null where there is no such layer. */
+/** The model of a net with this layer alone; null if the layer cannot be built or written. */
 function writtenAs({ layer, bottoms, topCount = 1 }: Candidate): OnnxModel | null {
   const bottom = bottoms.map((_, i) => `bottom ${i}`);
   const top = Array.from({ length: topCount }, (_, i) => `top ${i}`);
@@ -110,7 +110,7 @@ function writtenAs({ layer, bottoms, topCount = 1 }: Candidate): OnnxModel | nul
   }
 }
 
-/** Of what a layer is written as, its pattern, with nodes of a model: which value stands for which. */
+/** Compares the model of a layer, the pattern, with nodes of another model, and binds the pattern's values to the model's. */
 class Match {
   readonly #model: Subgraph;
   readonly #pattern: Subgraph;
@@ -133,7 +133,7 @@ class Match {
     return [...bottoms, ...tops].includes(null) ? null : ({ bottoms, tops } as Found);
   }
 
-  /** A top that the first one is not made of. */
+  /** A top that does not contribute to the first one. */
   #other(top: string): string | null {
     const before = [...this.#bound];
     for (const name of this.#model.made()) {
@@ -167,7 +167,7 @@ class Match {
   }
 }
 
-/** @param found Read first: that there are as many values as its shape says is known then. */
+/** @param found Its bytes are read first, which checks that there are as many values as its shape requires. */
 const isSameTensor = (expected: OnnxTensor, found: OnnxTensor) =>
   expected.type === found.type &&
   expected.shape.join() === found.shape.join() &&

@@ -1,4 +1,6 @@
-/** ONNX models → chunks of a file. Lengths are known before any weights are made, which happens one tensor at a time. */
+/**
+ * ONNX models → chunks of a file. Lengths are computed before any weights, which are computed one tensor at a time.
+ */
 import { elementCount } from '../base/shape.ts';
 import { bytesField, integerField, lengthDelimited, varint } from '../caffe/wire.ts';
 import {
@@ -10,7 +12,7 @@ import {
   type OnnxValue,
 } from './onnx-proto.ts';
 
-// onnx.proto3: IR version 8 goes with opset 17 (https://github.com/onnx/onnx/blob/main/docs/Versioning.md).
+// onnx.proto3: IR version 8 belongs to opset 17 (https://github.com/onnx/onnx/blob/main/docs/Versioning.md).
 const IR_VERSION = 8;
 
 interface Part {

@@ -1,8 +1,8 @@
-/** The pair BatchNorm, Scale, which other frameworks have as one layer. */
+/** The pair of BatchNorm and Scale, which is one layer in other frameworks. */
 import type { Node } from '../graph/graph.ts';
 import { isPrivate, type Uses } from '../passes/rewrite.ts';
 
-/** The Scale behind a BatchNorm, where nobody else sees what lies between; null where there is none. */
+/** The Scale after a BatchNorm if no other node reads the value between them; otherwise null. */
 export function scaleAfter(uses: Uses, node: Node): Node | null {
   const { operation, outputs } = node;
   if (operation.kind !== 'affine' || operation.affine.length > 1) return null;

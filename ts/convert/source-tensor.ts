@@ -1,4 +1,4 @@
-/** Named tensors of files that are not Caffe's, as blobs. */
+/** Named tensors of files in other formats than Caffe's, as blobs. */
 
 import { WeightsError } from '../base/errors.ts';
 import { fromBfloat16, fromFloat16 } from '../base/half-floats.ts';
@@ -7,19 +7,25 @@ import { type Blob, blobFromFloats } from '../caffe/blob.ts';
 
 export interface SourceTensor {
   readonly shape: readonly number[];
-  /** As its file names it, e.g. `F16` or `torch.HalfStorage`. */
+  /** The file's name of the type, e.g. `F16` or `torch.HalfStorage`. */
   readonly type: string;
-  /** float32 and float64 as they lie there, 16-bit floats widened. @throws WeightsError for other types */
+  /**
+   * Keeps float32 and float64, and converts 16-bit floats to float32.
+   * @throws WeightsError for other types
+   */
   readonly blob: () => Blob;
 }
 
-/** By the name that each has in its file. */
+/** Tensors by their names in the file. */
 export type SourceTensors = ReadonlyMap<string, SourceTensor>;
 
-/** What a value's bytes are. */
+/** The type of a value. */
 export type FloatType = 'float64' | 'float32' | 'float16' | 'bfloat16';
 
-/** A tensor whose values lie densely in `bytes`. @param kind null: a type that is no float */
+/**
+ * A tensor whose values are contiguous in `bytes`.
+ * @param kind Null for types that are not floating point.
+ */
 export function sourceTensor(
   at: { readonly file: string; readonly name: string },
   type: string,
@@ -44,5 +50,5 @@ export function sourceTensor(
   };
 }
 
-/** Bytes of a shape's values. */
+/** The number of bytes that a shape's values take. */
 export const byteCountOf = (shape: readonly number[], size: number): number => elementCount(shape) * size;

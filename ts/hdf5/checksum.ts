@@ -1,6 +1,6 @@
 /** The checksum of HDF5's metadata: Bob Jenkins' lookup3 (hashlittle), https://burtleburtle.net/bob/c/lookup3.c */
 
-/** Whether a structure's last four bytes are the checksum of those before. */
+/** Whether a structure's last four bytes are the checksum of the bytes before them. */
 export function hasChecksum(bytes: Buffer): boolean {
   return bytes.length >= 4 && lookup3(bytes.subarray(0, -4)) === bytes.readUInt32LE(bytes.length - 4);
 }

@@ -1,12 +1,12 @@
 /**
- * Which places of maps region proposals learn from: of an item of MS-CNN (detection_loss_layer.cu) all objects, of an image of
- * Cascade R-CNN (detection_group_loss_layer.cpp) no more than belong to a batch, and some of the background, by chance or those
- * that the scores find hardest.
+ * Selects the positions of maps from which region proposals learn. MS-CNN (detection_loss_layer.cu) takes all objects of an
+ * item, Cascade R-CNN (detection_group_loss_layer.cpp) at most a batch of an image. Both take some of the background, either
+ * at random or where the scores make it hardest.
  */
 import { drawn, randomInteger } from '../base/random.ts';
 import { classAt, type FieldMaps, overlapAt } from './field-maps.ts';
 
-/** What both layers say. */
+/** The parameters that both layers have. */
 export interface FieldLoss {
   readonly lambda: number;
   readonly bg_threshold: number;
@@ -55,7 +55,7 @@ export function softmaxAt({ classes, scores, scoreAt }: FieldMaps, item: number,
   return powers.map((power) => power / sum);
 }
 
-/** Of one item all objects, and of the background what sample_mode says. */
+/** Keeps all objects of one item, and the background that sample_mode selects. */
 export function keepOfItem(
   maps: FieldMaps,
   item: number,
@@ -95,11 +95,14 @@ export function keepOfItem(
     for (const place of background) places[item * area + place] = 1;
 }
 
-/** Of equal scores the later place comes first: the forks sort pairs of both. */
+/** The forks sort pairs of score and position, so of equal scores the later position comes first. */
 const hardest = (places: readonly number[], score: (place: number) => number): number[] =>
   places.toSorted((a, b) => score(b) - score(a) || b - a);
 
-/** Of one image, all its kinds of boxes together. @param first The first of its places, which are counted through all items. */
+/**
+ * Samples the positions of one image, with all its kinds of boxes together.
+ * @param first The first of its positions, which are numbered across all items.
+ */
 export function keepOfImage(
   maps: FieldMaps,
   first: number,
@@ -131,7 +134,7 @@ export function keepOfImage(
   for (const index of [...picked, ...drawn(left, others - picked.size, draw)]) places[index] = 1;
 }
 
-/** The background that the scores find hardest, first. */
+/** The background in the order of difficulty; the positions that the scores make hardest come first. */
 function ranked(
   maps: FieldMaps,
   background: readonly number[],

@@ -1,19 +1,19 @@
-/** python_param's param_str: YAML or a dictionary of Python, of which numbers, lists of them and words are read. */
+/** Reads numbers, lists of numbers and words from python_param's param_str, which is YAML or a dictionary of Python. */
 import type { Position } from '../base/errors.ts';
 import { positionOf } from '../caffe/message.ts';
 import type { LayerParameter } from '../caffe/net-parameter.ts';
 
 export interface PythonParam {
-  /** Undefined: it is not there. */
+  /** Undefined if it is missing. */
   readonly number: (name: string) => number | undefined;
-  /** A number above 0 that must be there. */
+  /** A required number above 0. */
   readonly positive: (name: string) => number;
-  /** Numbers above 0; undefined: they are not there. */
+  /** Numbers above 0; undefined if they are missing. */
   readonly numbers: (name: string) => readonly number[] | undefined;
   readonly word: (name: string) => string | undefined;
 }
 
-/** @param fail Refuses what must be there, or is something else. */
+/** @param fail Throws the error for a value that is missing or has the wrong kind. */
 export function readPythonParam(
   { python_param: param }: LayerParameter,
   fail: (text: string, at: string | Position) => never,

@@ -1,33 +1,33 @@
 /**
- * What crosses the border to native code: plain data, no functions, no prototxt. One Program is compiled
- * once per device and input shape and run many times. native/core/program.h is the same in C++; what an operation is,
- * ts/operations/schema.ts says for both.
+ * The plain data that native code receives, without functions or prototxt. A Program is compiled once for each device and
+ * input shape, and runs many times. native/core/program.h is its counterpart in C++; ts/operations/schema.ts defines the
+ * operations for both.
  */
 import type { OperationAttributes, ProgramParameterId, TensorId } from './operations.ts';
 
 export type { ProgramParameterId, TensorId };
 
-/** A float32 tensor as the user would see it, row-major. Layout and padding are the backend's affair. */
+/** A float32 tensor as the user sees it, row-major. The backend chooses layout and padding. */
 export interface ProgramTensor {
   readonly name: string;
   readonly shape: readonly number[];
 }
 
-/** A parameter as the kernels want it: after folding, before the backend's own reordering. */
+/** A parameter after folding, before the backend packs it. */
 export interface ProgramParameter {
   readonly name: string;
   readonly shape: readonly number[];
-  /** Written by batchNorm or update while they run; kept with the parameters, shared by all programs of a model. */
+  /** Whether batchNorm or update changes it in place; all programs of a model share it. */
   readonly mutable: boolean;
 }
 
-/** One step of a Program; its kind and attributes are a row of ts/operations/schema.ts. */
+/** One step of a Program; a row of ts/operations/schema.ts defines its kind and attributes. */
 export type ProgramOperation = {
   /** The layer's name, for errors and timings. */
   readonly layer: string;
   readonly inputs: readonly TensorId[];
   readonly outputs: readonly TensorId[];
-  /** Whether a diff goes down to each input, where the layer says so; for differentiate.ts alone. */
+  /** Whether each input receives a diff, if the layer specifies it; only differentiate.ts reads it. */
   readonly propagateDown?: readonly boolean[];
 } & OperationAttributes;
 
@@ -45,8 +45,8 @@ export interface ParameterData {
   readonly bytes: Uint8Array;
   readonly dtype: 'float32' | 'float64';
   /**
-   * One factor per index of axis 0, multiplied in float64 and rounded once while packing:
-   * how BatchNorm and Scale get into a convolution's weights without a second copy of them.
+   * One factor for each index of axis 0. Packing multiplies in float64 and rounds once. This folds BatchNorm and Scale into a
+   * convolution's weights without a second copy of them.
    */
   readonly channelScale: Float64Array | null;
 }

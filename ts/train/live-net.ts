@@ -1,4 +1,4 @@
-/** The net that a solver teaches, between its steps: pycaffe's solver.net. */
+/** The net that a solver trains, between its steps: pycaffe's solver.net. */
 import { ArgumentError } from '../base/errors.ts';
 import { didYouMean } from '../base/kinds.ts';
 import type { Shapes } from '../base/shape.ts';
@@ -13,12 +13,18 @@ export class LiveNet {
   readonly inputs: Shapes;
   /** Caffe's learnable_params, in their order. */
   readonly learnable: readonly Learnable[];
-  /** Blobs that are shown, and are no outputs of the net. @internal */
+  /**
+   * Blobs in `blobs` that are not outputs of the net.
+   * @internal
+   */
   readonly shown: ReadonlySet<string>;
   readonly #trainer: SolverTrainer;
   #last: Outputs | null = null;
 
-  /** Use `solver.open()`. @internal */
+  /**
+   * Use `solver.open()`.
+   * @internal
+   */
   constructor(trainer: SolverTrainer, shown: ReadonlySet<string>) {
     this.#trainer = trainer;
     this.inputs = trainer.inputs;
@@ -27,9 +33,9 @@ export class LiveNet {
   }
 
   /**
-   * Blobs as the last pass made them, before its update: the net's outputs, and those that the solver's `outputs` name, as
+   * The blobs of the last pass, before its update: the net's outputs and the blobs named in the solver's `outputs`, like
    * `net.blobs[name].data` in pycaffe.
-   * @throws ArgumentError before the first step; for a blob that was not asked for
+   * @throws ArgumentError before the first step, and for a blob that was not requested
    * @example new Solver({ solver, device, outputs: ['conv1', 'res5c'] })
    */
   get blobs(): Outputs {
@@ -37,7 +43,7 @@ export class LiveNet {
     return new Proxy(this.#last, { get: (last, name) => this.#blob(last, name) });
   }
 
-  /** All layers with their blobs, as `Trainer.weights` gives them: pycaffe's net.params, and what `saveCaffemodel` writes. */
+  /** All layers with their blobs, as from `Trainer.weights`: pycaffe's net.params, which `saveCaffemodel` can write. */
   async weights(options: WeightsOptions = {}): Promise<WeightsFile> {
     return this.#trainer.weights(options);
   }

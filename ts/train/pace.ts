@@ -1,14 +1,14 @@
-/** How fast training goes, and how much of that is waiting for data. */
+/** The speed of training, and the share of its time that is spent waiting for data. */
 
 interface Totals {
   readonly samples: number;
-  /** Milliseconds of iterations, waiting included. */
+  /** Milliseconds of iterations, including the waiting. */
   readonly busy: number;
   readonly waited: number;
 }
 const NOTHING: Totals = { samples: 0, busy: 0, waited: 0 };
 
-/** A speed over some iterations. */
+/** The speed over some iterations. */
 export interface Speed {
   readonly imagesPerSecond: number;
   /** Share of the time spent waiting for data, 0 to 1. */
@@ -21,13 +21,16 @@ export class Pace {
   #total = NOTHING;
   #mark = NOTHING;
 
-  /** @param now Milliseconds; for tests. */
+  /** @param now Returns the time in milliseconds; tests replace it. */
   constructor(now: () => number = () => performance.now()) {
     this.#now = now;
     this.#begin = now();
   }
 
-  /** Counts one iteration. @param waited Milliseconds of `busy` that were spent waiting for data. */
+  /**
+   * Counts one iteration.
+   * @param waited The milliseconds of `busy` that were spent waiting for data.
+   */
   add(samples: number, busy: number, waited: number): void {
     const total = this.#total;
     this.#total = {
@@ -37,7 +40,7 @@ export class Pace {
     };
   }
 
-  /** Since `mark` was last called. */
+  /** The speed since `mark` was last called. */
   recent(): Speed {
     const { samples, busy, waited } = this.#total;
     return speed({
@@ -47,7 +50,7 @@ export class Pace {
     });
   }
 
-  /** Since the beginning. */
+  /** The speed since the beginning. */
   overall(): Speed {
     return speed(this.#total);
   }
@@ -61,7 +64,10 @@ export class Pace {
     return (this.#now() - this.#begin) / 1000;
   }
 
-  /** Seconds that `left` iterations will take at the pace of the `done` ones, all else included; null where none is done. */
+  /**
+   * Estimates the seconds that `left` iterations will take from the time since the beginning, including everything
+   * besides the `done` iterations; null if none is done.
+   */
   remaining(done: number, left: number): number | null {
     return done === 0 ? null : (this.elapsed() / done) * left;
   }
@@ -72,7 +78,7 @@ function speed({ samples, busy, waited }: Totals): Speed {
   return { imagesPerSecond: (1000 * samples) / busy, waiting: Math.min(1, Math.max(0, waited / busy)) };
 }
 
-/** `1 h 02 min`, `3 min 05 s`, `8.4 s`. */
+/** For example `1 h 02 min`, `3 min 05 s` or `8.4 s`. */
 export function formatDuration(seconds: number): string {
   if (seconds < 60) return `${seconds.toFixed(1)} s`;
   const whole = Math.round(seconds);

@@ -7,12 +7,12 @@ export class SmoothedLoss {
   #next = 0;
   #value = 0;
 
-  /** @param averageLoss Over how many iterations: average_loss. */
+  /** @param averageLoss The number of iterations: average_loss. */
   constructor(averageLoss: number) {
     this.#size = averageLoss;
   }
 
-  /** Takes the loss of an iteration and gives the mean of the last `average_loss`. */
+  /** Adds the loss of an iteration and returns the mean of the last `average_loss` ones. */
   add(loss: number): number {
     const losses = this.#losses;
     if (losses.length < this.#size) {

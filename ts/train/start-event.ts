@@ -1,4 +1,4 @@
-/** The event that a solver begins with: what is trained, where, and with which weights. */
+/** The first event of a solver: the net, the device and the weights. */
 
 import { elementCount } from '../base/shape.ts';
 import type { SolverSettings } from '../caffe/check-solver.ts';
@@ -6,7 +6,7 @@ import { matchText } from '../caffe/match-weights.ts';
 import type { StartEvent } from './events.ts';
 import type { Training, TrainingOptions } from './open-training.ts';
 
-/** What a run begins with. */
+/** The first event of a run. */
 export function startEvent(
   { net, trainer, source, tests, seed }: Training,
   { device, warmup, cosine }: TrainingOptions,

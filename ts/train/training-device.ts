@@ -1,10 +1,10 @@
-/** What training asks of a Device, so that it can be tested without one. */
+/** The part of a Device that training uses, so that it can be tested without a device. */
 import type { Communicator } from '../device/communicator.ts';
 import type { LoadOptions } from '../device/device.ts';
 import type { Model } from '../device/model.ts';
 import type { Trainer, TrainOptions } from '../device/trainer.ts';
 
-/** A Trainer, as a solver uses it. */
+/** The part of a Trainer that a solver uses. */
 export type SolverTrainer = Pick<
   Trainer,
   | 'inputs'
@@ -25,12 +25,12 @@ export type SolverTrainer = Pick<
 > &
   Disposable;
 
-/** A Model, as a solver tests with it. */
+/** The part of a Model that a solver uses to test. */
 export type TestedModel = Pick<Model, 'run'> & Disposable;
 
 export interface TrainingDevice {
   readonly name: string;
-  /** The processes that train together; none: this one is alone. */
+  /** The processes that train together; null or undefined if this is the only one. */
   readonly communicator?: Pick<Communicator, 'rank' | 'size' | 'sum'> | null;
   train(options: TrainOptions): Promise<SolverTrainer>;
   load(options: LoadOptions): Promise<TestedModel>;

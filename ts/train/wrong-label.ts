@@ -1,4 +1,4 @@
-/** A label that no class has, found by a device: which sample it is of. */
+/** Finds the sample of a label for which there is no class, after a device reported such a label. */
 
 import { DataError, DeviceError } from '../base/errors.ts';
 import { elementCount } from '../base/shape.ts';
@@ -7,9 +7,9 @@ import { filledLabel, ignoredLabel, labelMade, wrongLabels } from '../data/label
 import type { Batch, DataSource } from '../data/source.ts';
 
 /**
- * @param error Of a pass over a batch.
- * @param net Filtered.
- * @returns For a device's `label/invalid` a DataError that names the sample and the cure; any other error as it is.
+ * @param error The error of a pass over a batch.
+ * @param net The net after filtering.
+ * @returns For a device's `label/invalid`, a DataError that names the sample and the cure; otherwise `error`.
  */
 export async function explainLabel(
   error: unknown,
@@ -18,7 +18,7 @@ export async function explainLabel(
   batch: Batch,
 ): Promise<unknown> {
   if (!(error instanceof DeviceError && error.code === 'label/invalid')) return error;
-  // Both devices say the layer and the largest class.
+  // The messages of both devices contain the layer and the largest class.
   const [, layer, largest] = /^layer "(.*)": .* from 0 to (\d+)$/.exec(error.message) ?? [];
   const { layer: layers = [] } = net;
   const loss = layers.find(({ name }) => name === layer);
@@ -32,7 +32,7 @@ export async function explainLabel(
     (label) => label !== ignored && !(label >= 0 && label < classes && Number.isInteger(label)),
   );
   if (place < 0) return error;
-  // Of a label map, each pixel's.
+  // A label map has a label for each pixel.
   const sample = Math.floor(place / elementCount((source.shapes[blob!] ?? []).slice(1)));
   const name = (await source.nameOf?.(batch, sample, labels[place]!)) ?? `sample ${sample} of the batch`;
   const placed = Array.from(new Set(labels), (label) => ({ label, place: name }));

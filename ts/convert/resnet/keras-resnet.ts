@@ -1,4 +1,4 @@
-/** Keras's ResNet50, 101 and 152 (v1: the port of MSRA's), by the layer names of both generations of Keras Applications. */
+/** Keras's ResNet50, 101 and 152 (v1, ported from MSRA's), with the layer names of both generations of Keras Applications. */
 
 import { knownResnet } from '../../architectures/depths.ts';
 import type { Branch, Convolution, ResidualNet } from '../../architectures/residual-net.ts';
@@ -10,7 +10,7 @@ import { type Network, readerParameters } from '../network.ts';
 import { inputShape, resnetNetwork } from './resnet-network.ts';
 
 interface Generation {
-  /** BatchNormalization's epsilon in the code that has these names. */
+  /** BatchNormalization's epsilon in the code that uses these names. */
   readonly epsilon: number;
   readonly stem: readonly [convolution: string, norm: string];
   readonly block: (
@@ -46,11 +46,11 @@ const GENERATIONS: readonly Generation[] = [
 const READ_KERAS_RESNET = signature('readKerasResnet', readerParameters);
 
 /**
- * Reads weights (or a whole model) of ResNet50, 101 or 152 in Keras's .h5, of any width. As Keras computes them: the
- * stride on the first 1×1 convolution, biases in all convolutions, pool1 padded by 1, input BGR 0–255 minus the mean.
- * A whole model says its own epsilon and whether pool1 is padded; one of other names is any functional or sequential net of
- * layers that exist here, as its model_config describes it.
- * @throws WeightsError naming the layer that does not fit
+ * Reads weights (or a whole model) of ResNet50, 101 or 152 in Keras's .h5, of any width. The net is Keras's: the first
+ * 1×1 convolution has the stride, all convolutions have biases, pool1 is padded by 1, and the input is BGR from 0 to
+ * 255 minus the mean. A whole model states its epsilon and whether pool1 is padded. If its layers have other names, it may be
+ * any functional or sequential net of supported layers, which its model_config describes.
+ * @throws WeightsError that names the layer that does not fit
  */
 export async function readKerasResnet(
   file: string,
@@ -155,7 +155,7 @@ function planOf(
   };
 }
 
-/** The dense layer: fc1000, predictions or probs, by the version of Keras. */
+/** The dense layer's name, which depends on the version of Keras: fc1000, predictions or probs. */
 function classifierOf({ tensors }: KerasWeights): string {
   const kernel = [...tensors].find(([name, { shape }]) => name.endsWith('/kernel') && shape.length === 2);
   return kernel === undefined ? 'predictions' : kernel[0].slice(0, -'/kernel'.length);

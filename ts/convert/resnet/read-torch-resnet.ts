@@ -1,4 +1,4 @@
-/** A ResNet from a file of torch.save. */
+/** Reads a ResNet from a file that torch.save wrote. */
 import { WeightsError } from '../../base/errors.ts';
 import { signature } from '../../base/options.ts';
 import { wrongKind } from '../../caffe/wrong-kind.ts';
@@ -13,9 +13,10 @@ import { torchResnet } from './torch-resnet.ts';
 const READ_TORCH_RESNET = signature('readTorchResnet', readerParameters);
 
 /**
- * Reads a .pth, whose pickle is data here: nothing in it is executed. What is recognised, see `torchResnet`.
- * @param options.inputShapes The shape of `data`. Default 1×3×224×224, of a CIFAR net 1×3×32×32.
- * @throws WeightsError `torch/global` for a pickle that asks for code, `torch/…` for damage, `convert/resnet` for other nets
+ * Reads a .pth. Its pickle is read as data and never executed. `torchResnet` describes the nets that are recognised.
+ * @param options.inputShapes The shape of `data`. Default 1×3×224×224, and 1×3×32×32 for a CIFAR net.
+ * @throws WeightsError `torch/global` for a pickle that calls code, `torch/…` for a damaged file, `convert/resnet` for
+ * other nets
  */
 export async function readTorchResnet(
   file: string,
@@ -28,9 +29,9 @@ export async function readTorchResnet(
 }
 
 /**
- * Reads a file of torch.save as data; nothing in it is executed.
- * @param bytes The file, mapped; only what is needed of it is touched.
- * @throws WeightsError `torch/global` for a name that is not tensors and dicts; `torch/…`
+ * Reads a file of torch.save as data and never executes it.
+ * @param bytes The mapped file; only the parts that are needed are read.
+ * @throws WeightsError `torch/global` for a name that does not belong to tensors and dicts; `torch/…`
  */
 export async function readTorchFile(bytes: Uint8Array, file: string): Promise<TorchFile> {
   const head = Buffer.from(bytes.subarray(0, 265)).toString('latin1');

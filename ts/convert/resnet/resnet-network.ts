@@ -1,4 +1,4 @@
-/** A residual net and the tensors of another library's file → Caffe's layers and blobs. */
+/** Turns a residual net and the tensors of another library's file into Caffe's layers and blobs. */
 import {
   type Convolution,
   convolutionsOf,
@@ -11,7 +11,7 @@ import type { WeightsFile, WeightsLayer } from '../../caffe/caffemodel.ts';
 import type { Network } from '../network.ts';
 import type { SourceTensors } from '../source-tensor.ts';
 
-/** The names of a convolution's tensors: kernel (outputs × inputs × height × width), and bias where it has one. */
+/** The names of a convolution's tensors: its kernel (outputs × inputs × height × width), and its bias if it has one. */
 export interface ConvolutionNames {
   readonly kernel: string;
   readonly bias: string;
@@ -28,15 +28,15 @@ export interface ResnetSource {
   readonly namesOf: (convolution: Convolution) => ConvolutionNames;
   /** Weights (outputs × inputs) and bias. */
   readonly classifier: { readonly weight: string; readonly bias: string };
-  /** What multiplies each channel of the input, where the plan says so. */
+  /** The factor of each channel of the input, if the plan has such a layer; otherwise null. */
   readonly inputScale: readonly number[] | null;
-  /** Tensors that nothing is computed from. */
+  /** Whether a tensor has no effect on the results. */
   readonly isIgnored: (name: string) => boolean;
-  /** A tensor's name in the file, for errors. Default: as it is. */
+  /** A tensor's name in the file, for errors. Default: the name itself. */
   readonly fileName?: (name: string) => string;
 }
 
-/** @throws WeightsError naming the tensor that is missing, of another shape, or of no place in the net */
+/** @throws WeightsError that names a tensor that is missing, has another shape, or has no place in the net */
 export function resnetNetwork(source: ResnetSource): Network {
   const { file, plan, classifier, inputScale } = source;
   const tensors = new Taker(source);
@@ -50,7 +50,7 @@ export function resnetNetwork(source: ResnetSource): Network {
     const channels = [shape[0]];
     const values = (name: string) => tensors.take(name, channels);
     add(layer, 'Convolution', [tensors.take(names.kernel, shape), ...(hasBias ? [values(names.bias)] : [])]);
-    // The third blob is what Caffe divides its sums by; other libraries keep averages.
+    // Caffe divides its sums by the third blob; other libraries store averages.
     const one = blobFromFloats([1], Float32Array.of(1));
     add(batchNorm, 'BatchNorm', [values(names.mean), values(names.variance), one]);
     add(scale, 'Scale', [values(names.gamma), values(names.beta)]);
@@ -102,13 +102,13 @@ class Taker {
   }
 }
 
-/** E.g. `a ResNet with bottlenecks, 3+4+6+3 blocks`. */
+/** For example `a ResNet with bottlenecks, 3+4+6+3 of them`. */
 function describe({ block, stages }: ResidualNet): string {
   return `a ResNet with ${block === 'basic' ? 'basic blocks' : 'bottlenecks'}, ${stages.map(({ blocks }) => blocks).join('+')} of them`;
 }
 
 /**
- * The input's shape: what the caller gave for `data`, otherwise batch 1 of the usual size.
+ * The input's shape: the caller's shape of `data`, otherwise batch 1 of the usual size.
  * @throws ArgumentError
  */
 export function inputShape(

@@ -1,6 +1,6 @@
 /**
- * The variables of ResNets in TensorFlow by the branch of a block: ry/tensorflow-resnet, the port of MSRA's (resnet.py, convert.py), and
- * resnet_v1 of TF-Slim (nets/resnet_v1.py).
+ * The names of a ResNet's variables in TensorFlow for each branch of a block: those of ry/tensorflow-resnet, which
+ * ported MSRA's nets (resnet.py, convert.py), and of resnet_v1 of TF-Slim (nets/resnet_v1.py).
  */
 import type { Branch, Convolution } from '../../architectures/residual-net.ts';
 
@@ -12,7 +12,7 @@ export interface VariableNames {
   readonly variance: string;
 }
 
-/** Of a convolution's scope; those of its BatchNorm lie in `norm`. */
+/** The variables of a convolution in its scope, and those of its BatchNorm in `norm`. */
 export const variablesOf = (scope: string, norm = scope): VariableNames => ({
   weights: `${scope}/weights`,
   gamma: `${norm}/gamma`,
@@ -21,9 +21,9 @@ export const variablesOf = (scope: string, norm = scope): VariableNames => ({
   variance: `${norm}/moving_variance`,
 });
 
-/** How the port names a net's stages and branches. */
+/** The properties of a net that determine how the port names its stages and branches. */
 export interface PortForm {
-  /** CIFAR's: the first stage of blocks lies in scale1 too. */
+  /** A net for CIFAR, whose first stage of blocks is in scale1, too. */
   readonly isSmall: boolean;
   readonly isBottleneck: boolean;
 }
@@ -42,7 +42,7 @@ const SLIM: Readonly<Record<Branch, string>> = {
   '2c': 'conv3',
 };
 
-/** @param root E.g. `resnet_v1_50`. */
+/** @param root For example `resnet_v1_50`. */
 export function slimScope(place: Convolution['place'], root: string): string {
   if (place === null) return `${root}/conv1`;
   return `${root}/block${place.stage + 1}/unit_${place.block + 1}/bottleneck_v1/${SLIM[place.branch]}`;
@@ -50,7 +50,7 @@ export function slimScope(place: Convolution['place'], root: string): string {
 
 const LAYER = /^(?:res|bn|scale)(\d)([a-z]|b\d{1,4})_branch(1|2[abc])$/;
 
-/** Where a layer of MSRA's names stands (conv1, res2a_branch2a, bn3b7_branch1, …); undefined for other names. */
+/** The place of a layer with one of MSRA's names (conv1, res2a_branch2a, bn3b7_branch1, …); undefined for other names. */
 export function placeOf(layer: string): Convolution['place'] | undefined {
   if (/^(?:bn_|scale_)?conv1$/.test(layer)) return null;
   const [, stage, letters = '', branch] = LAYER.exec(layer) ?? [];

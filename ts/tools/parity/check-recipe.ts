@@ -1,4 +1,4 @@
-/** Runs a full-size net whose weights and input come from a formula. */
+/** Checks a full-size net whose weights and input come from a formula. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { difference } from './difference.ts';
 import { type RecipeCase, readRecorded } from './golden-case.ts';
 import { recipeInput, recipeWeights } from './recipe.ts';
 
-/** @throws as Device.load and Model.run */
+/** @throws the errors of Device.load and Model.run */
 export async function checkRecipe(
   device: Loader,
   golden: RecipeCase & { readonly folder: string },

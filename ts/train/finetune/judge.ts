@@ -1,3 +1,4 @@
+/** Evaluates a fine-tuned net on the images that were held out. */
 import type { Model } from '../../device/model.ts';
 import { balanceFacts, type Fact } from '../../images/evaluate/balance-text.ts';
 import { evaluateImages } from '../../images/evaluate/evaluate-images.ts';
@@ -17,7 +18,7 @@ import type { FinetuneFiles } from './files.ts';
 import { type FinetuneOptions, limitsOf } from './options.ts';
 import type { Split } from './split.ts';
 
-/** What was found of the images that were not trained with. */
+/** The results on the images that were held out. */
 export interface Judged {
   readonly evaluated: EvaluatedEvent | LabelsEvaluatedEvent;
   readonly facts: readonly Fact[];
@@ -74,7 +75,7 @@ async function timed<Result>(
   return { ...result, imagesPerSecond: (1000 * val.length) / (performance.now() - begin) };
 }
 
-/** Through the deploy net and `preprocess.json`, as its user will run it. */
+/** Evaluates with the deploy net and `preprocess.json`, as the net's users will run it. */
 export function judge(options: FinetuneOptions, files: FinetuneFiles, split: Split): Promise<Judged> {
   return (split.several ? judgeLabels : judgeClasses)(options, files, split);
 }

@@ -1,4 +1,4 @@
-/** A solver's events as the lines that Caffe logs: glog's form, which tools/extra/parse_log.py and plot_training_log.py read. */
+/** A solver's events as Caffe's log lines, in glog's format, which tools/extra/parse_log.py and plot_training_log.py read. */
 import { hostname } from 'node:os';
 import type { OutputValue, SolverEvent } from '../events.ts';
 
@@ -13,7 +13,7 @@ export function caffeLogHead(now = new Date()): string {
   ].join('\n');
 }
 
-/** An event's lines, each with its end; none where Caffe would log nothing. */
+/** An event's lines, each with its line end; an empty string if Caffe would log nothing. */
 export function caffeLogLines(event: SolverEvent, now = new Date()): string {
   const place = event.type === 'warning' ? 'W' : event.type === 'diverged' ? 'E' : 'I';
   const head = `${place}${two(now.getMonth() + 1)}${two(now.getDate())} ${timeOf(now)}.${String(now.getMilliseconds()).padStart(3, '0')}000 ${String(process.pid).padStart(5)} solver.cpp:1] `;

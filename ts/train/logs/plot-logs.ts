@@ -1,4 +1,4 @@
-/** Curves of several trainings as charts: losses, what else the nets give, rates. */
+/** The curves of several training runs as charts: losses, other outputs of the nets, and rates. */
 import { basename } from 'node:path';
 import type { Chart, Series } from '../../pages/chart.ts';
 import { chartHtml, chartsScript, chartsStyle } from '../../pages/chart.ts';
@@ -7,7 +7,7 @@ import { Curve } from '../report/curve.ts';
 import { REPORT_STYLE } from '../report/sections.ts';
 import type { LogCurve, LogOutput, TrainingLog } from './read-training-log.ts';
 
-/** Of a name twice in the same folders, the path says which. */
+/** The names of the logs' files, or their paths if two files have the same name. */
 export function logNames(logs: readonly TrainingLog[]): string[] {
   const names = logs.map(({ file }) => basename(file));
   return new Set(names).size === names.length ? names : logs.map(({ file }) => file);
@@ -51,7 +51,7 @@ function seriesOfOutput({ name, net, values }: LogOutput): Series[] {
   return seriesOf(`${name}, tested${net === 0 ? '' : ` (net ${net})`}`, 'dotted line', values);
 }
 
-/** So many points at most: a screen has no more. */
+/** A series with at most as many points as a screen can show. */
 function seriesOf(name: string, shape: Series['shape'], values: LogCurve): Series[] {
   if (values.length === 0) return [];
   const curve = new Curve();
@@ -71,7 +71,7 @@ function chartOf(title: string, label: string, series: readonly Series[]): Chart
   const means = series.flatMap(({ points }) => points.map(([, mean]) => mean));
   const lows = series.flatMap(({ points }) => points.map((point) => point[2] ?? point[1]));
   const percent = label === 'value' && means.every((value) => value >= 0 && value <= 1);
-  // What falls over decades gets equal heights for equal ratios.
+  // Values that span more than a decade get a logarithmic axis.
   const log = !percent && Math.min(...lows) > 0 && Math.max(...means) / Math.min(...means) > 10;
   return { title, summary: summaryOf(series), x: { label: 'iteration' }, y: { label, percent, log }, series };
 }

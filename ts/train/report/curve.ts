@@ -1,8 +1,8 @@
-/** A curve of any number of points in bounded memory: neighbours are merged when there are too many. */
+/** A curve of any number of points in bounded memory: neighbours are merged if there are too many. */
 
-/** What lies between two places of x. */
+/** The values between two positions of x. */
 export interface CurvePoint {
-  /** Of the last value. */
+  /** The position of the last value. */
   readonly x: number;
   readonly mean: number;
   readonly low: number;
@@ -22,12 +22,15 @@ export class Curve {
   #width = 1;
   #buckets: Bucket[] = [];
 
-  /** @param capacity The most points that are kept, an even number. */
+  /** @param capacity The largest number of points that are kept; an even number. */
   constructor(capacity = 600) {
     this.#capacity = capacity;
   }
 
-  /** Adds a value; one that is not finite is no point. @param x Not below the last one. */
+  /**
+   * Adds a value; values that are not finite are ignored.
+   * @param x Not below the previous one.
+   */
   add(x: number, value: number): void {
     if (!Number.isFinite(value)) return;
     const last = this.#buckets.at(-1);

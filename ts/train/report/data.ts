@@ -1,4 +1,4 @@
-/** What a report says of a training, collected from its events; plain data, the JSON beside the page. */
+/** The data of a training report, collected from the run's events; it is also the JSON file beside the page. */
 import type { Chart } from '../../pages/chart.ts';
 import type {
   DivergedEvent,
@@ -11,26 +11,26 @@ import type {
 } from '../events.ts';
 import { Curve, type CurvePoint } from './curve.ts';
 
-/** Rows beside the training's own, e.g. of what was evaluated afterwards. */
+/** A further section of the report, e.g. about an evaluation after the training. */
 export interface ReportSection {
   readonly title: string;
   readonly rows: readonly (readonly [name: string, value: string])[];
-  /** Stands before the curves: what the reader came for. Default false. */
+  /** Whether it precedes the curves, because readers look for it first. Default false. */
   readonly leads?: boolean;
   /** Below the rows. */
   readonly table?: { readonly head: readonly string[]; readonly rows: readonly (readonly string[])[] };
-  /** How often images of a class (row) were taken for each class (column). */
+  /** How often images of a class (row) were assigned to each class (column). */
   readonly confusions?: ConfusionMatrix;
-  /** Pictures with a line each, e.g. of images that were taken for what they are not. */
+  /** Pictures with captions, e.g. of images that were classified wrongly. */
   readonly pictures?: readonly ReportPicture[];
-  /** Behind it. */
+  /** At the end of the section. */
   readonly charts?: readonly Chart[];
 }
 
 export interface ConfusionMatrix {
-  /** Names of the classes. */
+  /** The names of the classes. */
   readonly labels: readonly string[];
-  /** By true class, then by the class it was taken for. */
+  /** Indexed by the true class, then by the predicted class. */
   readonly counts: readonly (readonly number[])[];
 }
 
@@ -43,11 +43,11 @@ export interface ReportPicture {
 export interface ReportData {
   readonly format: 'resnode-training-report/1';
   readonly start: StartEvent | null;
-  /** By iteration. At most 600 points each; where there were more, a point is a mean with its extremes. */
+  /** By iteration. Each has at most 600 points; if there were more, a point is a mean with its extremes. */
   readonly curves: {
     readonly loss: readonly CurvePoint[];
     readonly rate: readonly CurvePoint[];
-    /** Images a second, at displayed iterations. */
+    /** Images per second, at displayed iterations. */
     readonly throughput: readonly CurvePoint[];
     /** Share of the time spent waiting for data, at displayed iterations. */
     readonly waiting: readonly CurvePoint[];
@@ -56,7 +56,7 @@ export interface ReportData {
   readonly snapshots: readonly SnapshotEvent[];
   readonly warnings: readonly WarningEvent[];
   readonly diverged: DivergedEvent | null;
-  /** Null where the training ended with an error. */
+  /** Null if the training ended with an error. */
   readonly done: DoneEvent | null;
   readonly sections: readonly ReportSection[];
 }
