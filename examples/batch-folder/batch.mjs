@@ -21,7 +21,10 @@ if (model === undefined || images === undefined || results === undefined) {
   process.exit(2);
 }
 
-/** The files that an earlier run has answered. A line that it did not finish is cut off. @param {string} path */
+/**
+ * The files that an earlier run has answered. A line that it did not finish is cut off.
+ * @param {string} path
+ */
 async function answered(path) {
   /** @type {Set<string>} */
   const files = new Set();
@@ -39,7 +42,10 @@ async function answered(path) {
   return files;
 }
 
-/** @param {string} folder @returns {AsyncGenerator<string>} */
+/**
+ * @param {string} folder
+ * @returns {AsyncGenerator<string>}
+ */
 async function* imagesIn(folder) {
   for await (const entry of await opendir(folder)) {
     const path = join(folder, entry.name);
@@ -54,7 +60,10 @@ const output = createWriteStream(results, { flags: 'a' });
 const classifier = await openClassifier(model);
 let [served, failed] = [0, 0];
 
-/** One bad file costs one line. @param {string} file */
+/**
+ * One bad file costs one line.
+ * @param {string} file
+ */
 async function answer(file) {
   let line;
   try {

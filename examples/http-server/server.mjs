@@ -55,7 +55,10 @@ async function classify(request, signal) {
 
 let isClosing = false;
 const server = createServer(async (request, response) => {
-  /** @param {number} status @param {unknown} body */
+  /**
+   * @param {number} status
+   * @param {unknown} body
+   */
   const answer = (status, body) => {
     const isOver = isClosing || status === 413;
     response.writeHead(status, {

@@ -16,7 +16,10 @@ export const WAYS: Readonly<Record<string, Pick<FinetuneOptions, 'classWeights' 
   'balanced sampling': { sampling: 'balanced' },
 };
 
-/** Tunes in one way. @returns What was found of the scans of `val` */
+/**
+ * Tunes in one way.
+ * @returns What was found of the scans of `val`
+ */
 export async function tune(
   way: string,
   {

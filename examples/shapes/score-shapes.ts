@@ -7,7 +7,11 @@ export interface Detection extends Box {
   readonly score: number;
 }
 
-/** @param truths Of each picture. @param found Of each picture. @param classes The background, 0, is none of them. */
+/**
+ * @param truths Of each picture.
+ * @param found Of each picture.
+ * @param classes The background, 0, is none of them.
+ */
 export function meanAveragePrecision(
   truths: readonly (readonly (Box & { readonly label: number })[])[],
   found: readonly (readonly Detection[])[],

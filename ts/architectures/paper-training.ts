@@ -154,7 +154,10 @@ export interface PaperOptions {
   readonly channels: number;
 }
 
-/** The train_val net of a paper's deploy net. @throws ArgumentError as trainingNet */
+/**
+ * The train_val net of a paper's deploy net.
+ * @throws ArgumentError as trainingNet
+ */
 export function paperTrainingNet(
   deploy: NetParameter,
   training: TrainingName,

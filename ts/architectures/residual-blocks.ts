@@ -150,7 +150,10 @@ export function withoutShortcut({ name, bottom, bias, eps, ...block }: Block): B
   return { layers, top: last };
 }
 
-/** Both branches and their sum. @param source The bottom of the shortcut. */
+/**
+ * Both branches and their sum.
+ * @param source The bottom of the shortcut.
+ */
 function sum(
   { name, shortcut, stride, inputs, outputs, squeeze }: Block,
   source: string,

@@ -55,7 +55,10 @@ export function normalised(
   ];
 }
 
-/** Convolution, BatchNorm and Scale, the latter two in place. @param suffix The suffix of the names bn and scale. */
+/**
+ * Convolution, BatchNorm and Scale, the latter two in place.
+ * @param suffix The suffix of the names bn and scale.
+ */
 export function convolution(
   name: string,
   suffix: string,

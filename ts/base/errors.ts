@@ -162,7 +162,10 @@ function describeLayer(at: { layer?: string; type?: string; position?: Position 
   return name === '' && place === '' ? '' : `${name}${place}: `;
 }
 
-/** Stands for a missing argument: the ArgumentError then ends with `but received nothing`. @internal */
+/**
+ * Stands for a missing argument: the ArgumentError then ends with `but received nothing`.
+ * @internal
+ */
 export const NOTHING = Symbol('nothing');
 
 const MOST_CHARACTERS = 200;

@@ -131,7 +131,10 @@ export function writeFailure(path: string, error: unknown): unknown {
   return new ResnodeError('file/write', `${path}: cannot be written (${code}): ${why}`, { cause: error });
 }
 
-/** Makes a folder and those above it. @throws ResnodeError `file/write` */
+/**
+ * Makes a folder and those above it.
+ * @throws ResnodeError `file/write`
+ */
 export function makeFolder(path: string): void {
   try {
     mkdirSync(path, { recursive: true });

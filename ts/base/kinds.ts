@@ -45,7 +45,10 @@ export function kind<T>(
   };
 }
 
-/** Adds the form on a command line to a kind. @param expected Default: the kind's own description. */
+/**
+ * Adds the form on a command line to a kind.
+ * @param expected Default: the kind's own description.
+ */
 export const written = <K extends Kind>(
   kind: K,
   read: Written['read'],

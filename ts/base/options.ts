@@ -64,7 +64,10 @@ export function optionsOf<T extends object>({ table }: TableKind<T>, more: T): T
   return Object.fromEntries(Object.entries(more).filter(([name]) => Object.hasOwn(table, name))) as T;
 }
 
-/** An object of a known form, whose other fields are ignored. @param what For example `a Tensor`. */
+/**
+ * An object of a known form, whose other fields are ignored.
+ * @param what For example `a Tensor`.
+ */
 export function fields<T extends object>(what: string, table: Table<T>): TableKind<T> {
   const rows = rowsOf(table);
   return {

@@ -5,7 +5,10 @@
  */
 import { setImmediate } from 'node:timers/promises';
 
-/** A uniform generator on [0, 1) (splitmix32). @param seed Any integer. */
+/**
+ * A uniform generator on [0, 1) (splitmix32).
+ * @param seed Any integer.
+ */
 export function seededRandom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

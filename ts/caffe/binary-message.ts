@@ -7,7 +7,10 @@ import { FieldBudget, packedVarints, readFields, type WireContext, type WireFiel
 const MAX_DEPTH = 100;
 const UNSIGNED = 2 ** 32;
 
-/** @param type The message's name in caffe.proto. @throws WeightsError with the byte at which it is not such a message */
+/**
+ * @param type The message's name in caffe.proto.
+ * @throws WeightsError with the byte at which it is not such a message
+ */
 export function decodeMessage(
   type: string,
   bytes: Uint8Array,

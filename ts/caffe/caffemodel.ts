@@ -166,7 +166,10 @@ function readV1Layer(bytes: Uint8Array, file: string, index: number, budget: Fie
   return readLayer(bytes, file, V1_LAYER, index, budget);
 }
 
-/** Reads a BlobProto inside another message. @internal */
+/**
+ * Reads a BlobProto inside another message.
+ * @internal
+ */
 export function readBlob(bytes: Uint8Array, file: string, what: string, budget = new FieldBudget()): Blob {
   let shape: number[] | null = null;
   const legacy = [0, 0, 0, 0];

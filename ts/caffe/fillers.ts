@@ -79,7 +79,10 @@ export function fill(filler: FillerSpec, shape: readonly number[], random: () =>
   return values;
 }
 
-/** The same in pieces, with a yield after each. @param values The array to fill. */
+/**
+ * The same in pieces, with a yield after each.
+ * @param values The array to fill.
+ */
 export function* filling(
   filler: FillerSpec,
   shape: readonly number[],

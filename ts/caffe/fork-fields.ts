@@ -376,12 +376,18 @@ export function ownersOf(type: string, name: string): string {
     .join(' or ');
 }
 
-/** The forks of an unknown enum value. @param type The enum's name in the schema, e.g. `PoolingParameter.PoolMethod`. */
+/**
+ * The forks of an unknown enum value.
+ * @param type The enum's name in the schema, e.g. `PoolingParameter.PoolMethod`.
+ */
 export function forkOfEnumValue(type: string, value: string): string | undefined {
   return owners(({ enumValues }) => has(enumValues?.[type], value));
 }
 
-/** The forks of a layer type. @param type E.g. `PriorBox`. */
+/**
+ * The forks of a layer type.
+ * @param type E.g. `PriorBox`.
+ */
 export function forkOfLayerType(type: string): string | undefined {
   return owners(({ layerTypes }) => has(layerTypes, type));
 }

@@ -9,7 +9,10 @@ import { inheritPosition, type Message, positionOf } from './message.ts';
 const HOLES = ['hole', 'hole_h', 'hole_w'] as const;
 const SIDES = ['pad_l', 'pad_r', 'pad_t', 'pad_b'] as const;
 
-/** The layer with BVLC's fields. @throws PrototxtError if these cannot express it, or if both are given */
+/**
+ * The layer with BVLC's fields.
+ * @throws PrototxtError if these cannot express it, or if both are given
+ */
 export function renameWindowFields(layer: Message): Message {
   for (const name of ['convolution_param', 'pooling_param']) {
     const param = layer[name] as Message | undefined;

@@ -50,7 +50,11 @@ export function hdf5Holds(root: Hdf5Group): string {
   return `it holds ${names.slice(0, 5).join(', ') || 'nothing'}`;
 }
 
-/** A copy of a dataset's values. @param what The name for errors. @throws WeightsError if they are not floats */
+/**
+ * A copy of a dataset's values.
+ * @param what The name for errors.
+ * @throws WeightsError if they are not floats
+ */
 export async function blobOfDataset(
   dataset: Hdf5Dataset,
   at: { file: string; layer: string },

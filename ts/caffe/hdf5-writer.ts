@@ -57,12 +57,18 @@ export class Hdf5Writer {
     return writer;
   }
 
-  /** The next entry, or rows for a dataset that grows. @throws as `create` */
+  /**
+   * The next entry, or rows for a dataset that grows.
+   * @throws as `create`
+   */
   async write(entry: Hdf5Entry): Promise<void> {
     await this.#trying(async () => ask(this.#thread, 'blob' in entry ? await itemOf(entry) : entry));
   }
 
-  /** Puts the file in its place. @throws as `create` */
+  /**
+   * Puts the file in its place.
+   * @throws as `create`
+   */
   async finish(): Promise<void> {
     await this.#trying(async () => {
       await ask(this.#thread, { finish: this.#temporary });

@@ -20,7 +20,10 @@ export function shortestFloat(value: number): number {
 export const showNumber = (value: number): string =>
   String(Number.isSafeInteger(value) || Math.fround(value) !== value ? value : shortestFloat(value));
 
-/** A message as a JSON value. @param type The message's name in caffe.proto. */
+/**
+ * A message as a JSON value.
+ * @param type The message's name in caffe.proto.
+ */
 export function toJson(type: string, message: Message): Record<string, unknown> {
   const result: Record<string, unknown> = {};
   for (const [name, [, fieldType]] of Object.entries(messages[type]!)) {

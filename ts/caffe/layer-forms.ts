@@ -15,7 +15,10 @@ const ALL_V2 = 'write "layer {" for every "layers {" of the file';
 const v1Name = (type: string): string | undefined =>
   V1_TYPES.find((name) => v1TypeName(name).toLowerCase() === type.toLowerCase());
 
-/** The error in the `type` of a V1 layer; undefined if it is not a name of V2. @param token As written. */
+/**
+ * The error in the `type` of a V1 layer; undefined if it is not a name of V2.
+ * @param token As written.
+ */
 export function explainV1Type(token: string): string | undefined {
   const word = token.replace(/^(["'])(.*)\1$/, '$2');
   if (V1_TYPES.includes(word)) return `write type: ${word} without quotes in "layers" (V1)`;
@@ -25,7 +28,10 @@ export function explainV1Type(token: string): string | undefined {
   return `type: ${token} is of "layer" (V2), ${IN_V1}: ${ALL_V2}${here}`;
 }
 
-/** The error in a `type` without quotes of a V2 layer. @param token As written. */
+/**
+ * The error in a `type` without quotes of a V2 layer.
+ * @param token As written.
+ */
 export function explainV2Type(token: string): string | undefined {
   if (V1_TYPES.includes(token))
     return `type: ${token} is of "layers" (V1), ${IN_V2}: write type: "${v1TypeName(token)}"`;

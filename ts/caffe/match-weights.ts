@@ -133,7 +133,10 @@ export function matchText(report: readonly LayerReport[]): string {
   ].join('; ');
 }
 
-/** Refuses a net whose weights no file can store. @throws WeightsError `weights/names-twice` */
+/**
+ * Refuses a net whose weights no file can store.
+ * @throws WeightsError `weights/names-twice`
+ */
 export function refuseNamesTwice(parameters: readonly MatchedParameter[], file: string): void {
   const [name] = namesTwice(parameters);
   if (name === undefined) return;

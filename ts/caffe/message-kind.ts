@@ -17,7 +17,10 @@ const SCALARS: Readonly<Record<string, readonly [expected: string, accepts: (val
   int64: ['an integer', (value) => typeof value === 'bigint' || Number.isInteger(value)],
 };
 
-/** @param type The message's name in caffe.proto. @param expected Default: the name with its article. */
+/**
+ * @param type The message's name in caffe.proto.
+ * @param expected Default: the name with its article.
+ */
 export function message<T>(type: string, expected = `a ${type}`): Kind<T> {
   return { expected, mistake: (value) => mistakeOfMessage(type, value, expected, 0) };
 }

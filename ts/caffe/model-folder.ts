@@ -87,7 +87,10 @@ const CONTENT: Readonly<Record<ModelFile, string>> = {
   calibration: 'ranges for --precision int8',
 };
 
-/** Writes README.md: the contents of the folder, and its use. @throws ResnodeError `file/write` */
+/**
+ * Writes README.md: the contents of the folder, and its use.
+ * @throws ResnodeError `file/write`
+ */
 export function writeModelReadme(folder: string, { title, madeBy, facts }: ModelFacts): string {
   const files = Object.entries(filesOfModelFolder(folder, [])).map(
     ([name, file]) => `| \`${basename(file!)}\` | ${CONTENT[name as ModelFile]} |`,

@@ -105,7 +105,10 @@ export function readNetFile(file: string, options: { onForkField?: ForkFieldHand
   return readNet(readPrototxtFile(file, 'net', 'model'), { file, ...options });
 }
 
-/** A net by path, `file:` URL or bytes (text, or a binary NetParameter), or a parsed net. @throws as readNetFile */
+/**
+ * A net by path, `file:` URL or bytes (text, or a binary NetParameter), or a parsed net.
+ * @throws as readNetFile
+ */
 export function readNetSource(source: FileSource | NetParameter): NetParameter {
   if (!isFileSource(source)) return source;
   const content = resolveSource(source);

@@ -74,7 +74,10 @@ const WRITE_NPY = signature('writeNpy', {
   blob: required(blob, 'The values.'),
 });
 
-/** Writes a blob as .npy version 1. The file is complete or unchanged. @throws ArgumentError; ResnodeError `file/write` */
+/**
+ * Writes a blob as .npy version 1. The file is complete or unchanged.
+ * @throws ArgumentError; ResnodeError `file/write`
+ */
 export function writeNpy(path: string, array: Blob): void {
   WRITE_NPY.check(path, array);
   const { shape, dtype, bytes } = array;

@@ -85,7 +85,10 @@ const SAVE_SOLVER_STATE = signature('saveSolverState', {
   state: required(solverState, 'What Caffe needs to resume.'),
 });
 
-/** Writes a .solverstate. The file is complete or unchanged. @throws ResnodeError `file/write` */
+/**
+ * Writes a .solverstate. The file is complete or unchanged.
+ * @throws ResnodeError `file/write`
+ */
 export async function saveSolverState(path: string, state: SolverState): Promise<void> {
   SAVE_SOLVER_STATE.check(path, state);
   return saveFileAtomically(path, stateChunks(state));

@@ -12,7 +12,10 @@ import { renameVolumeLayer } from './volumes.ts';
 
 type List = Message[];
 
-/** Upgrades a parsed NetParameter without changing it. @throws PrototxtError for what Caffe refuses */
+/**
+ * Upgrades a parsed NetParameter without changing it.
+ * @throws PrototxtError for what Caffe refuses
+ */
 export function upgradeNet(net: Message): Message {
   let upgraded = { ...net };
   inheritPosition(upgraded, net);

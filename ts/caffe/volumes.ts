@@ -25,7 +25,10 @@ const NAMES: Readonly<Record<string, string>> = {
   NdPooling: 'Pooling3D',
 };
 
-/** The layer with BVLC's fields. @throws PrototxtError if a size is missing, or if it needs a volume and there is none */
+/**
+ * The layer with BVLC's fields.
+ * @throws PrototxtError if a size is missing, or if it needs a volume and there is none
+ */
 export function renameVolumeLayer(layer: Message): Message {
   const type = layer.type as string | undefined;
   const isVolume = type !== undefined && Object.hasOwn(NAMES, type);

@@ -105,7 +105,10 @@ function largeVarint(bytes: Uint8Array): number {
   return Number.isSafeInteger(signed) ? signed : Number.NaN;
 }
 
-/** All varints of a packed field, read like `WireField.value`. @throws WeightsError */
+/**
+ * All varints of a packed field, read like `WireField.value`.
+ * @throws WeightsError
+ */
 export function packedVarints(field: WireField, context: WireContext): number[] {
   if (field.wireType === 0) return [field.value];
   const values: number[] = [];
@@ -132,7 +135,10 @@ export function packedVarints(field: WireField, context: WireContext): number[] 
   return values;
 }
 
-/** An integer field's value. @param value A safe integer; negative ones as int64 (10 bytes). */
+/**
+ * An integer field's value.
+ * @param value A safe integer; negative ones as int64 (10 bytes).
+ */
 export function varint(value: number): Buffer {
   const bytes: number[] = [];
   if (value < 0) {

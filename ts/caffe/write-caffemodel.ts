@@ -61,7 +61,10 @@ export function writeBinaryproto(path: string, values: Blob): void {
   writeFileAtomically(path, [head, data]);
 }
 
-/** Refuses two layers with blobs and one name: whoever reads the file finds one of them. @throws WeightsError */
+/**
+ * Refuses two layers with blobs and one name: whoever reads the file finds one of them.
+ * @throws WeightsError
+ */
 export function refuseLayersTwice(layers: NetWeights['layers']): void {
   const names = new Set<string>();
   for (const { name, blobs } of layers) {

@@ -29,7 +29,10 @@ export class BrokenImages {
     this.#tell(error);
   };
 
-  /** The result of `work`, or null if its image is skipped. @throws other errors of `work` */
+  /**
+   * The result of `work`, or null if its image is skipped.
+   * @throws other errors of `work`
+   */
   async guard<T>(work: Promise<T>): Promise<T | null> {
     try {
       return await work;

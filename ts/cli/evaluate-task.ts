@@ -238,7 +238,10 @@ const mapped = (files: readonly string[], truth: string) =>
     return existsSync(map) ? { image, truth: map } : null;
   });
 
-/** The images that have ground truth; the others are listed on stderr. @throws ArgumentError if no image has any */
+/**
+ * The images that have ground truth; the others are listed on stderr.
+ * @throws ArgumentError if no image has any
+ */
 function known<T>(files: readonly string[], truth: string, find: (file: string) => T | null): T[] {
   const unknown: string[] = [];
   const found = files.flatMap((file) => {

@@ -299,7 +299,10 @@ class SharedSamples implements Disposable {
     this.#open = () => readSamples(...of);
   }
 
-  /** All samples, which are listed at the first access. @throws as `readSamples` */
+  /**
+   * All samples, which are listed at the first access.
+   * @throws as `readSamples`
+   */
   get whole(): Samples {
     this.#whole ??= this.#open();
     return this.#whole;

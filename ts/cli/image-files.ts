@@ -47,14 +47,20 @@ export async function imageSources(words: readonly string[], where: string): Pro
   );
 }
 
-/** The same for exactly one image. @throws ArgumentError */
+/**
+ * The same for exactly one image.
+ * @throws ArgumentError
+ */
 export async function imageSource(word: string, where: string): Promise<ImageSource> {
   const [first, ...others] = await imageSources([word], where);
   if (others.length === 0) return first!;
   throw new ArgumentError(where, 'one image', `${word} with ${others.length + 1}`);
 }
 
-/** The same for paths only. @throws ArgumentError also for an image from standard input */
+/**
+ * The same for paths only.
+ * @throws ArgumentError also for an image from standard input
+ */
 export async function imageFiles(words: readonly string[], where: string): Promise<string[]> {
   return (await imageSources(words, where)).map(({ source }) => {
     if (typeof source === 'string') return source;

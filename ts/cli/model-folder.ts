@@ -21,11 +21,17 @@ export function netArgument(command: Command): Command {
     });
 }
 
-/** The prototxt of a model folder; any other path unchanged. @throws ArgumentError */
+/**
+ * The prototxt of a model folder; any other path unchanged.
+ * @throws ArgumentError
+ */
 export const prototxtOf = (path: string): string =>
   isFolder(path) ? filesOfModelFolder(path, ['model']).model : path;
 
-/** Lets --model of a command accept a folder. @throws ArgumentError for a folder that lacks a file that the command needs */
+/**
+ * Lets --model of a command accept a folder.
+ * @throws ArgumentError for a folder that lacks a file that the command needs
+ */
 export function takeModelFolder(command: Command): void {
   const takes = (name: string) => command.options.some((option) => option.attributeName() === name);
   // Only labels of the net's own classes: --labels of `resnode finetune` names new classes.

@@ -18,7 +18,10 @@ export function pictureNames(sources: readonly ImageSource[]): string[] {
   return differ ? stems : sources.map(({ file }, i) => numberedName(file, i));
 }
 
-/** Creates a folder for pictures. @throws ArgumentError if it already contains files, or if the path is that of a picture */
+/**
+ * Creates a folder for pictures.
+ * @throws ArgumentError if it already contains files, or if the path is that of a picture
+ */
 export function makePictureFolder(out: string, isOverwritten: boolean | undefined): void {
   if (/\.(png|jpe?g|webp|gif|bmp|tiff?)$/i.test(out))
     throw new ArgumentError('--out', 'a folder for pictures with the names of their images', out);

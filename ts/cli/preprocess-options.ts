@@ -80,7 +80,10 @@ export const limitsOf = ({ maxPixels }: Pick<PreprocessFlags, 'maxPixels'>): Dec
 export interface ChosenPreprocess {
   /** The file that it was read from; null if it came from options. */
   readonly file: string | null;
-  /** @param crop The net's input size. @throws ArgumentError if the file was made for another size */
+  /**
+   * @param crop The net's input size.
+   * @throws ArgumentError if the file was made for another size
+   */
   for(crop: Size): Preprocess;
 }
 
@@ -113,7 +116,10 @@ export const givenFlags = (flags: PreprocessFlags): string[] =>
     flags[name as keyof typeof FLAGS] === undefined ? [] : [flag],
   );
 
-/** The file with all settings; null if flags give them. @throws ArgumentError if both do */
+/**
+ * The file with all settings; null if flags give them.
+ * @throws ArgumentError if both do
+ */
 export function preprocessFileOf(
   { preprocess }: PreprocessFlags,
   model: string,
@@ -128,7 +134,10 @@ export function preprocessFileOf(
   return preprocess ?? (given.length === 0 ? preprocessBeside(model) : null);
 }
 
-/** @param crop The net's input size. @throws as choosePreprocess */
+/**
+ * @param crop The net's input size.
+ * @throws as choosePreprocess
+ */
 export const preprocessOf = (flags: PreprocessFlags, crop: Size, model: string): Preprocess =>
   choosePreprocess(flags, model).for(crop);
 
@@ -162,7 +171,10 @@ function preprocessOfFlags(flags: PreprocessFlags, crop: Size, model: string): P
   };
 }
 
-/** All settings except the size. @throws ArgumentError if nothing sets the mean, or two flags contradict each other */
+/**
+ * All settings except the size.
+ * @throws ArgumentError if nothing sets the mean, or two flags contradict each other
+ */
 export function valuesOf(flags: PreprocessFlags, model: string): Omit<Preprocess, 'resize' | 'crop'> {
   const mean = meanOf(flags, preprocessBeside(model));
   const { order, scale, std, interpolation, orientation, depth, window } = flags;

@@ -61,7 +61,11 @@ function inputShape({ layer = [] }: NetParameter): readonly number[] {
   return (shape[0]?.dim ?? []).map(Number);
 }
 
-/** Writes the folder from the last snapshot. @returns Its files @throws ResnodeError `file/write` */
+/**
+ * Writes the folder from the last snapshot.
+ * @returns Its files
+ * @throws ResnodeError `file/write`
+ */
 export async function writeTrainedModel(
   { out, labels, solver }: TrainedModel,
   { deploy, preprocess }: Awaited<ReturnType<typeof plannedModel>>,

@@ -46,7 +46,11 @@ export interface WholeImagesFlags
   json?: boolean;
 }
 
-/** Adds the options of both commands, in the order of --help. @param options Options of one task. @param out Its --out. */
+/**
+ * Adds the options of both commands, in the order of --help.
+ * @param options Options of one task.
+ * @param out Its --out.
+ */
 export function wholeImagesOptions(command: Command, options: readonly Option[], out: Option): Command {
   command.argument('<image...>', IMAGES);
   for (const option of [
@@ -76,9 +80,15 @@ export interface WholeImagesTask<Opened extends Looker, Found> {
     options: { device: Device; precision: ReturnType<typeof precisionOf>['precision']; maxBatch: number },
   ) => Promise<Opened>;
   readonly look: (opened: Opened, image: Image | DeepImage) => Promise<Found>;
-  /** Returns the pictures of an image by the suffixes of their file names. @param shown The image in 8 bits. */
+  /**
+   * Returns the pictures of an image by the suffixes of their file names.
+   * @param shown The image in 8 bits.
+   */
   readonly draw: (shown: Image, found: Found) => Promise<Readonly<Record<string, Uint8Array>>>;
-  /** Prints a result. @param written The files of `draw`, in its order. */
+  /**
+   * Prints a result.
+   * @param written The files of `draw`, in its order.
+   */
   readonly print: (
     image: { readonly file: string; readonly width: number; readonly height: number },
     found: Found,
@@ -86,7 +96,10 @@ export interface WholeImagesTask<Opened extends Looker, Found> {
   ) => void;
 }
 
-/** Processes the images that the words name. @throws the errors of opening; sets the exit status for broken images */
+/**
+ * Processes the images that the words name.
+ * @throws the errors of opening; sets the exit status for broken images
+ */
 export async function lookAtWholeImages<Opened extends Looker, Found>(
   words: readonly string[],
   flags: WholeImagesFlags,

@@ -66,7 +66,10 @@ const SAVE_CALIBRATION = signature('saveCalibration', {
   calibration: required(calibration, 'The result of calibrate.'),
 });
 
-/** Writes a calibration. The file is complete or unchanged. @throws ResnodeError `file/write` */
+/**
+ * Writes a calibration. The file is complete or unchanged.
+ * @throws ResnodeError `file/write`
+ */
 export function saveCalibration(path: string, content: Calibration): void {
   SAVE_CALIBRATION.check(path, content);
   writeFileAtomically(path, [`${JSON.stringify(content, null, 2)}\n`]);
@@ -120,7 +123,10 @@ export function quantizationOf(
   return { tensors: tensorRanges(graph, ranges), parameters };
 }
 
-/** The same for a graph of other shapes, which may have other values: SAME pads need crops at some sizes. @internal */
+/**
+ * The same for a graph of other shapes, which may have other values: SAME pads need crops at some sizes.
+ * @internal
+ */
 export const quantizationFor = (
   graph: Graph,
   ranges: ReadonlyMap<string, number>,

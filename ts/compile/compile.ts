@@ -63,9 +63,15 @@ export interface CompileOptions extends GraphOptions, MatchOptions {
   readonly tune?: boolean;
   /** The seed of the fillers and of Dropout. Default 1. */
   readonly seed?: number;
-  /** Additional blobs to return. @internal */
+  /**
+   * Additional blobs to return.
+   * @internal
+   */
   readonly moreOutputs?: readonly string[];
-  /** Computed from a calibration and the weights. @internal */
+  /**
+   * Computed from a calibration and the weights.
+   * @internal
+   */
   readonly quantization?: NativeQuantization;
 }
 
@@ -105,7 +111,10 @@ interface LoweringOptions extends CompileOptions {
   readonly keepsActivationsApart?: boolean;
 }
 
-/** @param selected The number of items that each Filter layer selects. @throws GraphError */
+/**
+ * @param selected The number of items that each Filter layer selects.
+ * @throws GraphError
+ */
 export function lowerNet(
   net: NetParameter,
   options: LoweringOptions,
@@ -250,7 +259,10 @@ export async function fillParameters(
   return { data, report, blobs, warnings };
 }
 
-/** A parameter's blob from its filler, with the same values every time. @throws an Error with code `device/out-of-memory` */
+/**
+ * A parameter's blob from its filler, with the same values every time.
+ * @throws an Error with code `device/out-of-memory`
+ */
 export async function drawnBlob(
   { filler, shape, layer, index }: Parameter,
   seed: number,
@@ -316,7 +328,10 @@ export async function createParameters(
   return device.createParameters(program, held);
 }
 
-/** Allocates the memory and packs the parameters. @throws DeviceError */
+/**
+ * Allocates the memory and packs the parameters.
+ * @throws DeviceError
+ */
 export async function compileNet<L extends Lowered>(
   device: NativeDevice,
   planned: Planned<L>,
@@ -325,7 +340,10 @@ export async function compileNet<L extends Lowered>(
   return { ...planned, executable: await device.compile(planned.plan, parameters) };
 }
 
-/** All shapes share the parameters, so a shape that needs others is refused. @throws GraphError */
+/**
+ * All shapes share the parameters, so a shape that needs others is refused.
+ * @throws GraphError
+ */
 export function checkSameParameters(first: Program, other: Program): void {
   const describe = ({ parameters }: Program) => parameters.map(({ name, shape }) => `${name} ${shape}`);
   const expected = describe(first);

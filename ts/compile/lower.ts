@@ -119,7 +119,10 @@ export function lower(
     relu: null,
   });
 
-  /** @param shape The shape of the first input. @param made The shape of the first output. */
+  /**
+   * @param shape The shape of the first input.
+   * @param made The shape of the first output.
+   */
   const convert = (
     operation: Operation,
     layer: string,

@@ -57,7 +57,10 @@ const WRITE_SAFETENSORS_FILE = signature('writeSafetensorsFile', {
   ),
 });
 
-/** Writes the blobs unchanged, and the net if there is one. @throws ResnodeError `file/write` */
+/**
+ * Writes the blobs unchanged, and the net if there is one.
+ * @throws ResnodeError `file/write`
+ */
 export function writeSafetensorsFile(path: string, content: Omit<ReadResult, 'preprocess'>): void {
   WRITE_SAFETENSORS_FILE.check(path, content);
   const { net, weights } = content;

@@ -40,7 +40,10 @@ export interface Format {
   readonly namesValues?: boolean;
   /** @throws WeightsError */
   readonly read?: (path: string, options: ReadOptions) => Promise<ReadResult> | ReadResult;
-  /** `net` is present if `holdsNet` is true. @throws WeightsError, GraphError */
+  /**
+   * `net` is present if `holdsNet` is true.
+   * @throws WeightsError, GraphError
+   */
   readonly write?: (path: string, result: ReadResult) => Promise<void> | void;
   /** A program other than resnode that runs the file, or null if it is not installed. */
   readonly runner?: (path: string, outputs?: readonly string[]) => Promise<Runner | null>;
@@ -166,7 +169,10 @@ export const formats: readonly Format[] = [
   },
 ];
 
-/** The format of a path, by its extension. @throws ArgumentError naming all extensions */
+/**
+ * The format of a path, by its extension.
+ * @throws ArgumentError naming all extensions
+ */
 export function formatOf(path: string): { format: Format; extension: string } {
   const fits = formats
     .flatMap((format) => format.extensions.map((extension) => ({ format, extension })))

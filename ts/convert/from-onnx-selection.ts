@@ -31,7 +31,10 @@ export function nonZero(node: NodeContext) {
   node.alias({ ...x, shape: [1, x.shape[0]!], holds: 'selected' });
 }
 
-/** Selects the items whose indices `nonZero` gives. @param rank The rank of item indices: 1 for Gather, 2 for GatherND. */
+/**
+ * Selects the items whose indices `nonZero` gives.
+ * @param rank The rank of item indices: 1 for Gather, 2 for GatherND.
+ */
 export function gatherSelected(node: NodeContext, indices: Activation, rank: 1 | 2) {
   if (indices.shape.length !== rank || (rank === 2 && indices.shape[1] !== 1))
     node.fail(

@@ -24,9 +24,15 @@ export interface LayerWriter {
   readonly selector: string | null;
   parameterShape(parameter: ParameterId): readonly number[];
   float64(parameter: ParameterId): Float64Array;
-  /** Adds a parameter as the file stores it. @param shape Default: its own. */
+  /**
+   * Adds a parameter as the file stores it.
+   * @param shape Default: its own.
+   */
   parameter(parameter: ParameterId, role: string, shape?: readonly number[]): string;
-  /** Adds values that are computed when they are written. @param layer Default: this one. */
+  /**
+   * Adds values that are computed when they are written.
+   * @param layer Default: this one.
+   */
   computed(role: string, shape: readonly number[], make: () => Float32Array, layer?: string): string;
   scalar(role: string, value: number): string;
   integers(role: string, values: readonly number[]): string;

@@ -37,7 +37,10 @@ export interface NodeContext {
   tensor(name: string): OnnxTensor | null;
   /** The constant at an input; null if the input is absent or computed. */
   constant(input: number): OnnxTensor | null;
-  /** The computed value at an input. @param options.takesZeros The rule can add the zeros of a Pad itself. */
+  /**
+   * The computed value at an input.
+   * @param options.takesZeros The rule can add the zeros of a Pad itself.
+   */
   activation(
     input: number,
     options?: { readonly takesZeros?: boolean; readonly takes?: Held | readonly Held[] },

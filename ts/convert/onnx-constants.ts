@@ -35,7 +35,10 @@ export function integersOf({ type, bytes }: OnnxTensor): number[] | null {
   return Array.from({ length: data.length / size }, (_, i) => read(i * size));
 }
 
-/** A float tensor as a blob of Caffe; null for another type. @param shape Default: its own. */
+/**
+ * A float tensor as a blob of Caffe; null for another type.
+ * @param shape Default: its own.
+ */
 export function blobOfTensor(tensor: OnnxTensor, shape = tensor.shape): Blob | null {
   const { type } = tensor;
   return type === 'float32' || type === 'float64' ? { shape, dtype: type, bytes: tensor.bytes() } : null;

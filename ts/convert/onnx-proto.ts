@@ -81,7 +81,10 @@ export function elementType(type: ElementType): { number: number; size: number }
 const typeNamed = (number: number): ElementType => TYPES.find(([n]) => n === number)?.[1] ?? 'unknown';
 const MAX_ELEMENTS = 2 ** 31 - 1; // What a blob of Caffe may have.
 
-/** Bytes that an .onnx keeps in a file beside it. @throws WeightsError */
+/**
+ * Bytes that an .onnx keeps in a file beside it.
+ * @throws WeightsError
+ */
 export type ExternalData = (location: string, offset: number, length: number | null) => Uint8Array;
 
 /**

@@ -30,7 +30,10 @@ const TYPES: Readonly<Record<string, { readonly size: number; readonly kind: Flo
   F8_E5M2: { size: 1, kind: null },
 };
 
-/** Values stay views of `bytes`. @throws WeightsError `safetensors/…` naming the tensor at fault */
+/**
+ * Values stay views of `bytes`.
+ * @throws WeightsError `safetensors/…` naming the tensor at fault
+ */
 export function readSafetensors(bytes: Uint8Array, { file }: { file: string }): Safetensors {
   const fail = (message: string): never => {
     throw new WeightsError('safetensors/format', { file }, message);

@@ -35,7 +35,10 @@ export function drawAffine(
   };
 }
 
-/** @param fill The value outside the image. @returns Interleaved floats of the same size. */
+/**
+ * @param fill The value outside the image.
+ * @returns Interleaved floats of the same size.
+ */
 export function affinePixels(pixels: Pixels, map: AffineMap, fill = 0): Pixels {
   const { data, width, height, offsets, rowStride, pixelStride } = pixels;
   const channels = offsets.length;

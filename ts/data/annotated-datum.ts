@@ -50,7 +50,10 @@ export function readAnnotatedDatum(bytes: Uint8Array, at: { file: string; key: s
   return { datum: readDatum(datum, at), annotations };
 }
 
-/** The number of boxes of a record; its pixels are not read. @throws DataError */
+/**
+ * The number of boxes of a record; its pixels are not read.
+ * @throws DataError
+ */
 export function countAnnotations(bytes: Uint8Array, at: { file: string; key: string }): number {
   return parse(bytes, at).annotations?.length ?? 0;
 }
@@ -113,7 +116,10 @@ function readAnnotation(
 const floatOf = (bytes: Uint8Array): number =>
   new DataView(bytes.buffer, bytes.byteOffset, 4).getFloat32(0, true);
 
-/** The bytes of a record. @param datum The result of `writeDatum`. */
+/**
+ * The bytes of a record.
+ * @param datum The result of `writeDatum`.
+ */
 export function writeAnnotatedDatum(datum: Uint8Array, annotations: readonly Annotation[]): Buffer {
   const labels = [...new Set(annotations.map(({ label }) => label))];
   const groups = labels.map((label) =>

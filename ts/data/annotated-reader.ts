@@ -55,7 +55,10 @@ export async function annotatedReader(spec: AnnotatedSpec): Promise<Reader> {
     );
     return { name: `record "${name}"`, random, ...prepared };
   };
-  /** Writes one sample to its position. @returns Its boxes. */
+  /**
+   * Writes one sample to its position.
+   * @returns Its boxes.
+   */
   const place = async (sample: Sample, data: Float32Array, at: number, given?: readonly number[]) => {
     const { name, pixels, boxes, random } = await prepare(sample);
     const shape = given ?? transformedShape(pixels, transform);

@@ -87,7 +87,10 @@ export const IMAGENET_LIGHTING: Required<Lighting> = {
   ],
 };
 
-/** @param name The argument's name in errors. @throws ArgumentError for an unknown field or a wrong value */
+/**
+ * @param name The argument's name in errors.
+ * @throws ArgumentError for an unknown field or a wrong value
+ */
 export function checkAugment(value: unknown, name = 'augment'): Augment {
   const fields = record(value, name, [
     ...['shorterSide', 'pad', 'resizedCrop', 'affine', 'jitter', 'cutout'],

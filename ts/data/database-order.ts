@@ -17,7 +17,10 @@ export function writeDatabaseOrder(database: string, order: 'BGR' | 'RGB'): void
   writeFileAtomically(path, [`${JSON.stringify({ format: FORMAT, order })}\n`]);
 }
 
-/** Null if there is no such file. @throws DataError for an invalid file */
+/**
+ * Null if there is no such file.
+ * @throws DataError for an invalid file
+ */
 export function readDatabaseOrder(database: string): 'BGR' | 'RGB' | null {
   const file = join(database, NAME);
   let text: string;

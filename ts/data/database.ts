@@ -15,12 +15,18 @@ export interface Database {
   readonly file: string;
   /** The number of records. */
   readonly count: number;
-  /** The record at a position from 0 to count − 1. @throws DataError if the database is damaged */
+  /**
+   * The record at a position from 0 to count − 1.
+   * @throws DataError if the database is damaged
+   */
   at(position: number): DatabaseRecord | Promise<DatabaseRecord>;
   close(): void | Promise<void>;
 }
 
-/** The Datum of a record, with its key as text. @throws DataError that names the record */
+/**
+ * The Datum of a record, with its key as text.
+ * @throws DataError that names the record
+ */
 export function datumOf(
   { key, value }: DatabaseRecord,
   file: string,

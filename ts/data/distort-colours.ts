@@ -7,7 +7,10 @@ import { DataError } from '../base/errors.ts';
 import type { Distortion } from './annotated-param.ts';
 import type { Pixels } from './pixels.ts';
 
-/** @param pixels Interleaved B, G, R bytes, which are modified. @throws DataError if there are not three channels */
+/**
+ * @param pixels Interleaved B, G, R bytes, which are modified.
+ * @throws DataError if there are not three channels
+ */
 export function distortColours(pixels: Pixels, distortion: Distortion, random: () => number): void {
   if (pixels.offsets.length !== 3)
     throw new DataError(

@@ -34,7 +34,10 @@ export class Hdf5Files {
     }
   }
 
-  /** Appends the rows of a batch. @param blobs Blobs by the layers' names for them. */
+  /**
+   * Appends the rows of a batch.
+   * @param blobs Blobs by the layers' names for them.
+   */
   async add(blobs: Blobs): Promise<void> {
     try {
       for (const { layer, writer } of this.#files)
@@ -64,14 +67,20 @@ export class Hdf5Files {
   }
 }
 
-/** Writes the files of a run of one batch. @throws as `Hdf5Files.open` */
+/**
+ * Writes the files of a run of one batch.
+ * @throws as `Hdf5Files.open`
+ */
 export async function writeHdf5Outputs(layers: readonly Hdf5Output[], blobs: Blobs): Promise<void> {
   const files = await Hdf5Files.open(layers);
   await files.add(blobs);
   await files.finish();
 }
 
-/** Checks before anything runs. @throws DataError if two layers write to one file; ResnodeError `package/missing` */
+/**
+ * Checks before anything runs.
+ * @throws DataError if two layers write to one file; ResnodeError `package/missing`
+ */
 export function checkHdf5Outputs(layers: readonly Hdf5Output[]): void {
   if (layers.length > 0) needHdf5Writer();
   layers.forEach(({ layer, file }, i) => {

@@ -23,7 +23,10 @@ interface Labelled {
   readonly pixels: Pixels;
 }
 
-/** Reads Datums, raw or encoded. @throws DataError */
+/**
+ * Reads Datums, raw or encoded.
+ * @throws DataError
+ */
 export async function databaseReader(spec: DatabaseSpec): Promise<Reader> {
   const database: Database = spec.kind === 'lmdb' ? openLmdb(spec.path) : await LevelDb.open(spec.path);
   const datumAt = async (position: number) => datumOf(await database.at(position), database.file);
@@ -48,7 +51,10 @@ export async function databaseReader(spec: DatabaseSpec): Promise<Reader> {
   };
 }
 
-/** The pixels of a Datum, decoded if necessary (DecodeDatumToCVMat, DecodeDatumToCVMatNative). @throws ImageError */
+/**
+ * The pixels of a Datum, decoded if necessary (DecodeDatumToCVMat, DecodeDatumToCVMatNative).
+ * @throws ImageError
+ */
 export async function pixelsOf(
   datum: Datum,
   colour: boolean | null,

@@ -173,7 +173,10 @@ async function datumOfFile(
   return { ...made, value: writeDatum({ data, label, encoded: true }) };
 }
 
-/** Writes a database completely or not at all, and skips null records. @returns The number written. */
+/**
+ * Writes a database completely or not at all, and skips null records.
+ * @returns The number written.
+ */
 export async function writeRecords(
   output: string,
   count: number,

@@ -7,7 +7,10 @@ import type { Jitter } from './augmentations.ts';
 import { eachHsv } from './distort-colours.ts';
 import { interleavedFloats, type Pixels } from './pixels.ts';
 
-/** Draws the order of the given changes, and then a factor for each. @returns Interleaved floats. */
+/**
+ * Draws the order of the given changes, and then a factor for each.
+ * @returns Interleaved floats.
+ */
 export function jitterPixels(pixels: Pixels, jitter: Jitter, random: () => number): Pixels {
   const result = interleavedFloats(pixels);
   const data = result.data as Float32Array;

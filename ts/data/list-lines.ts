@@ -86,7 +86,10 @@ export function checkIsList(head: Uint8Array, file: string): void {
     );
 }
 
-/** The same for a file. @throws DataError `data/wrong-kind`, `data/list`; the file system's error */
+/**
+ * The same for a file.
+ * @throws DataError `data/wrong-kind`, `data/list`; the file system's error
+ */
 export async function checkIsListFile(file: string): Promise<void> {
   checkRegularFile(file);
   const handle = await open(file);

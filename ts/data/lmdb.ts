@@ -18,7 +18,10 @@ export function openLmdb(path: string): LmdbFile {
   throw emptyDatabase(path);
 }
 
-/** The Datum at a position in the order of the keys, with its key. @throws DataError */
+/**
+ * The Datum at a position in the order of the keys, with its key.
+ * @throws DataError
+ */
 export function datumAt(database: LmdbFile, position: number): { key: string; datum: Datum } {
   return datumOf(database.at(position), database.file);
 }

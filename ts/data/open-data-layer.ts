@@ -272,7 +272,10 @@ async function segmentationStream(layer: LayerParameter, context: Context): Prom
   };
 }
 
-/** Caffe joins root_folder and the name without a slash. @throws DataError if a slash is missing between them */
+/**
+ * Caffe joins root_folder and the name without a slash.
+ * @throws DataError if a slash is missing between them
+ */
 function checkRootFolder(root: string, { path: name, line }: ListedImage, { path, refuse }: Context): void {
   if (
     root === '' ||

@@ -37,7 +37,10 @@ export interface Description {
 }
 
 export interface Reader {
-  /** @param first The first sample. @throws DataError */
+  /**
+   * @param first The first sample.
+   * @throws DataError
+   */
   describe(first: Sample): Promise<Description>;
   /**
    * Fills a batch, whose arrays may contain anything before. Stops early, with any content, when `stopped` is true.

@@ -11,7 +11,10 @@ interface Taps {
   readonly weights: readonly number[];
 }
 
-/** Resizes images of bytes to a size, by a mode. @returns Interleaved pixels. */
+/**
+ * Resizes images of bytes to a size, by a mode.
+ * @returns Interleaved pixels.
+ */
 export async function resizeBy(
   pixels: Pixels,
   { width, height }: { width: number; height: number },

@@ -81,7 +81,10 @@ export function warpOf(
   return warp.width < 1 || warp.height < 1 ? null : warp;
 }
 
-/** Reads the window file and draws windows from it, first background, then foreground. @throws DataError */
+/**
+ * Reads the window file and draws windows from it, first background, then foreground.
+ * @throws DataError
+ */
 export async function windowReader(spec: WindowSpec): Promise<Reader> {
   const { source, file, tops, transform, batch, thresholds } = spec;
   const { cropSize } = transform;

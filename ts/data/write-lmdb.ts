@@ -51,7 +51,10 @@ export class LmdbWriter {
     }
   }
 
-  /** Adds a record. @throws DataError `data/key` for a key that is too long, empty or not greater than the previous one */
+  /**
+   * Adds a record.
+   * @throws DataError `data/key` for a key that is too long, empty or not greater than the previous one
+   */
   add(key: string | Buffer, value: Uint8Array): void {
     const bytes = Buffer.from(key as string);
     if (bytes.length === 0 || bytes.length > MAX_KEY)
@@ -75,7 +78,10 @@ export class LmdbWriter {
     this.#count++;
   }
 
-  /** Writes the rest and gives the database its name. @throws ResnodeError `file/write` */
+  /**
+   * Writes the rest and gives the database its name.
+   * @throws ResnodeError `file/write`
+   */
   async finish(): Promise<void> {
     if (this.#leaf.count > 0) this.#endLeaf();
     const leafPages = this.#leaves.length;

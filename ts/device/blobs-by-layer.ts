@@ -5,7 +5,10 @@ import type { NetParameter } from '../caffe/net-parameter.ts';
 
 type Places = { readonly places: readonly { readonly layer: string; readonly index: number }[] };
 
-/** @param blobs One per parameter. @returns A layer of the file for each layer of the net. */
+/**
+ * @param blobs One per parameter.
+ * @returns A layer of the file for each layer of the net.
+ */
 export function layersOf(
   net: NetParameter,
   parameters: readonly Places[],

@@ -81,7 +81,10 @@ export class DeviceBuffer {
   readonly #device: string;
   #disposed = false;
 
-  /** Use `device.buffer`. @internal */
+  /**
+   * Use `device.buffer`.
+   * @internal
+   */
   constructor(native: NativeBuffer, shape: readonly number[], dtype: BufferType, device: string) {
     DEVICE_BUFFER.check(native, shape, dtype, device);
     this.#native = native;
@@ -92,7 +95,11 @@ export class DeviceBuffer {
     watch(this, `a buffer of ${native.bytes} bytes on ${device}`);
   }
 
-  /** The addon's buffer. @throws DeviceError `device/disposed` @internal */
+  /**
+   * The addon's buffer.
+   * @throws DeviceError `device/disposed`
+   * @internal
+   */
   get native(): NativeBuffer {
     if (this.#disposed)
       throw new DeviceError(
@@ -130,7 +137,10 @@ export class DeviceBuffer {
     await this.#call(() => this.native.copy(source.native, 0, 0, this.bytes));
   }
 
-  /** Sets every byte. @param value Default 0. */
+  /**
+   * Sets every byte.
+   * @param value Default 0.
+   */
   async fill(value = 0): Promise<void> {
     BUFFER_FILL.check(value);
     await this.#call(() => this.native.fill(value, 0, this.bytes));

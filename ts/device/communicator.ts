@@ -54,7 +54,10 @@ export class Communicator {
   readonly size: number;
   readonly #native: NativeCommunicator;
 
-  /** Use `openCommunicator`. @internal */
+  /**
+   * Use `openCommunicator`.
+   * @internal
+   */
   constructor(native: NativeCommunicator) {
     COMMUNICATOR.check(native);
     this.#native = native;
@@ -62,12 +65,18 @@ export class Communicator {
     this.size = native.size;
   }
 
-  /** The addon's communicator, for devices. @internal */
+  /**
+   * The addon's communicator, for devices.
+   * @internal
+   */
   get native(): NativeCommunicator {
     return this.#native;
   }
 
-  /** Returns the sum over all processes, element by element, with the same bits in each. @throws DeviceError */
+  /**
+   * Returns the sum over all processes, element by element, with the same bits in each.
+   * @throws DeviceError
+   */
   async sum(values: Float32Array): Promise<Float32Array> {
     COMMUNICATOR_SUM.check(values);
     return this.#call(() => this.#native.sum(values));
@@ -115,7 +124,10 @@ export class Communicator {
       );
   }
 
-  /** Waits for all processes and leaves. Dispose the devices that use the communicator first. @throws DeviceError */
+  /**
+   * Waits for all processes and leaves. Dispose the devices that use the communicator first.
+   * @throws DeviceError
+   */
   async finish(): Promise<void> {
     await this.#call(() => this.#native.finish());
     this.#native.dispose();

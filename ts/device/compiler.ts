@@ -40,7 +40,10 @@ export interface ReadNet<L extends Lowered> {
   readonly net: NetParameter;
   readonly weights: LoadOptions['weights'];
   readonly filling: MatchOptions & { readonly seed?: number; readonly use: WeightsUse };
-  /** Lowers the net as its options say, or for another batch or other input shapes. @throws GraphError */
+  /**
+   * Lowers the net as its options say, or for another batch or other input shapes.
+   * @throws GraphError
+   */
   lower(change?: {
     readonly batch?: number;
     readonly inputShapes?: Shapes;
@@ -53,7 +56,10 @@ export interface ReadNet<L extends Lowered> {
   replanning(lowered: L, options: NativePlanOptions): NativePlanOptions;
   /** Warnings about probable mistakes. If no weights are read, `weights` is null and `report` is empty. */
   warnings(lowered: L, weights: WeightsFile | null, report: readonly LayerReport[]): Warning[];
-  /** The parameters' bytes, together with what training adds to them. @throws ArgumentError */
+  /**
+   * The parameters' bytes, together with what training adds to them.
+   * @throws ArgumentError
+   */
   complete(lowered: L, values: ParameterValues): ParameterValues;
   /** The bytes of `values` that are held in addition to the device's memory. */
   heldBytes(values: ParameterValues): number;
@@ -100,7 +106,10 @@ export class Compiler {
     this.#parts = parts;
   }
 
-  /** Follows the whole path. @throws GraphError, WeightsError, ArgumentError; DeviceError before any memory is allocated */
+  /**
+   * Follows the whole path.
+   * @throws GraphError, WeightsError, ArgumentError; DeviceError before any memory is allocated
+   */
   async open<L extends Lowered>(read: ReadNet<L>, say: Say): Promise<OpenedNet<L>> {
     const yieldIfDue = yielding();
     const lowered = read.lower();

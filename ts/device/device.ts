@@ -189,7 +189,10 @@ export class Device {
   readonly #holdings = new Holdings();
   #nets: Promise<DeviceNets> | null = null;
 
-  /** Use `openDevice`. @internal */
+  /**
+   * Use `openDevice`.
+   * @internal
+   */
   constructor(native: NativeDevice, name: string, reason: string, parts: DeviceParts) {
     DEVICE.check(native, name, reason, parts);
     this.#native = native;
@@ -232,7 +235,10 @@ export class Device {
     return this.#holdings.add(await (await this.#openNets()).train(given));
   }
 
-  /** Computes what `train` would allocate and use, without allocating it or reading weights. @throws as `plan` */
+  /**
+   * Computes what `train` would allocate and use, without allocating it or reading weights.
+   * @throws as `plan`
+   */
   async planTraining(options: Omit<TrainOptions, 'weights' | 'history'>): Promise<ModelPlan> {
     const given = asGiven(options);
     return (await this.#openNets()).planTraining(given);
@@ -247,7 +253,11 @@ export class Device {
     return (await this.#openNets()).plan(given);
   }
 
-  /** Times an operation in several ways; for benchmarks. @throws DeviceError @internal */
+  /**
+   * Times an operation in several ways; for benchmarks.
+   * @throws DeviceError
+   * @internal
+   */
   async benchOperation(bench: NativeOperationBench): Promise<readonly NativeOperationVariant[]> {
     BENCH_OPERATION.check(bench);
     try {

@@ -247,7 +247,10 @@ export function readModel(
   return net;
 }
 
-/** The weights, memory-mapped if given as a path. @throws WeightsError */
+/**
+ * The weights, memory-mapped if given as a path.
+ * @throws WeightsError
+ */
 export async function readGivenWeights(weights: LoadOptions['weights']): Promise<WeightsFile | null> {
   if (weights === undefined) return null;
   return isFileSource(weights) ? readWeights(resolveSource(weights), mapFile) : weights;

@@ -63,7 +63,10 @@ const registry = new FinalizationRegistry<string>((what) => {
   });
 });
 
-/** Watches `object` until `release`. @param what The object's name in the warning, e.g. `model "ResNet-50"`. */
+/**
+ * Watches `object` until `release`.
+ * @param what The object's name in the warning, e.g. `model "ResNet-50"`.
+ */
 export function watch(object: object, what: string): void {
   registry.register(object, what, object);
 }

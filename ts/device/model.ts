@@ -65,7 +65,10 @@ export interface RunOptions {
   readonly end?: string;
 }
 
-/** The parts that `Device.load` provides. @internal */
+/**
+ * The parts that `Device.load` provides.
+ * @internal
+ */
 export interface ModelParts {
   readonly device: string;
   readonly owner: object;
@@ -158,7 +161,10 @@ export class Model<Name extends string = string> {
   #runs = 0;
   readonly #watch: NotFiniteWatch | null;
 
-  /** Use `device.load`. @internal */
+  /**
+   * Use `device.load`.
+   * @internal
+   */
   constructor(parts: ModelParts) {
     this.#parts = parts;
     const { report, warnings, compiled } = parts.opened;
@@ -316,7 +322,10 @@ export class Model<Name extends string = string> {
     await writing[0]!;
   }
 
-  /** Compiles another batch size and keeps it. @internal */
+  /**
+   * Compiles another batch size and keeps it.
+   * @internal
+   */
   async keep(batch: number): Promise<void> {
     MODEL_KEEP.check(batch);
     this.#runner.checkOpen();
@@ -359,7 +368,10 @@ export class Model<Name extends string = string> {
     this.dispose();
   }
 
-  /** Like `weights`, but at once, for callers that keep the order themselves. @internal */
+  /**
+   * Like `weights`, but at once, for callers that keep the order themselves.
+   * @internal
+   */
   async currentWeights(): Promise<WeightsFile> {
     const { net } = this.#parts;
     const { parameters } = this.#runner.compiled.written;
@@ -395,7 +407,10 @@ export class Model<Name extends string = string> {
     });
   }
 
-  /** Makes random layers continue as if `count` runs had happened, because another process did them. @internal */
+  /**
+   * Makes random layers continue as if `count` runs had happened, because another process did them.
+   * @internal
+   */
   skipRuns(count: number): void {
     MODEL_SKIP_RUNS.check(count);
     this.#runs += count;

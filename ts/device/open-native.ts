@@ -57,7 +57,10 @@ export interface DeviceOptions {
    * has them. Default: a warning of Node.js (`process.on('warning')`), which prints each once.
    */
   readonly onWarning?: (warning: Warning) => void;
-  /** Where backend libraries are looked for, for tests. @internal */
+  /**
+   * Where backend libraries are looked for, for tests.
+   * @internal
+   */
   readonly libraryFolder?: string;
 }
 

@@ -21,7 +21,10 @@ interface Place {
   readonly name: string;
 }
 
-/** Reads a net for inference. @throws PrototxtError, ArgumentError, GraphError */
+/**
+ * Reads a net for inference.
+ * @throws PrototxtError, ArgumentError, GraphError
+ */
 export async function readForRuns(options: LoadOptions, device: Place): Promise<ReadNet<Lowered>> {
   const net = await readInTurns(() => readModel(options));
   const inputShapes = await readInputShapes(net, options.inputShapes);
@@ -125,7 +128,10 @@ const unwrittenWarnings = (net: NetParameter, { names }: Lowered): Warning[] =>
       message: `layer "${layer}" (HDF5Output) does not write ${file} here; only resnode train, test and run do. In code, request its blobs (outputs: ${JSON.stringify([data, label])})`,
     }));
 
-/** The ranges of the net's values from the calibration. @throws DeviceError, ArgumentError */
+/**
+ * The ranges of the net's values from the calibration.
+ * @throws DeviceError, ArgumentError
+ */
 function calibratedRanges(
   { written }: Lowered,
   { calibration }: LoadOptions,

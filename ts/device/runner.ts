@@ -115,7 +115,10 @@ export class Runner<L extends Lowered = Lowered> {
     return this.guard(undefined, () => parameters.write(values));
   }
 
-  /** Frees everything after the queued runs. @returns false if it was disposed before */
+  /**
+   * Frees everything after the queued runs.
+   * @returns false if it was disposed before
+   */
   dispose(): boolean {
     if (this.#isDisposed) return false;
     this.#isDisposed = true;

@@ -127,7 +127,10 @@ export const trainOptions = options<TrainOptions>({
 
 export const planTrainingOptions = options<Omit<TrainOptions, 'weights' | 'history' | 'averages'>>(planRows);
 
-/** Checks of combinations of options. @throws ArgumentError */
+/**
+ * Checks of combinations of options.
+ * @throws ArgumentError
+ */
 export function checkTrainOptions(options: Omit<TrainOptions, 'model'>): void {
   const { update, history, averages, diffs } = options;
   LossScale.check(options);
@@ -140,7 +143,10 @@ export function checkTrainOptions(options: Omit<TrainOptions, 'model'>): void {
   if (update !== null && diffs !== undefined) throw new ArgumentError('diffs', 'none with an update', diffs);
 }
 
-/** The parameters' bytes with given averages inserted. @throws ArgumentError if they do not fit */
+/**
+ * The parameters' bytes with given averages inserted.
+ * @throws ArgumentError if they do not fit
+ */
 export function withAverages(
   data: readonly (ParameterData | null)[],
   { learnable, averages }: Pick<LoweredTraining, 'learnable' | 'averages'>,
@@ -164,7 +170,10 @@ export function withAverages(
   return result;
 }
 
-/** The parameters' bytes with the history of a .solverstate inserted. @throws ArgumentError if it does not fit */
+/**
+ * The parameters' bytes with the history of a .solverstate inserted.
+ * @throws ArgumentError if it does not fit
+ */
 export function withHistory(
   data: readonly (ParameterData | null)[],
   { learnable, history }: Pick<LoweredTraining, 'learnable' | 'history'>,

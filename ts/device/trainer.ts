@@ -88,7 +88,10 @@ export interface Gradients {
   readonly parameters: readonly (Tensor | null)[];
 }
 
-/** The parts that `Device.train` provides. @internal */
+/**
+ * The parts that `Device.train` provides.
+ * @internal
+ */
 export interface TrainerParts {
   readonly device: string;
   readonly owner: object;
@@ -198,7 +201,10 @@ export class Trainer {
   #pass = 0;
   #factor: number;
 
-  /** Use `device.train`. @internal */
+  /**
+   * Use `device.train`.
+   * @internal
+   */
   constructor({ net, options, selector, compile, ...parts }: TrainerParts) {
     this.#net = net;
     this.#update = options.update;
@@ -372,12 +378,18 @@ export class Trainer {
     return this.#lossScale.factor;
   }
 
-  /** The state of a dynamic loss scale, for a snapshot; null if the scale is a number. @internal */
+  /**
+   * The state of a dynamic loss scale, for a snapshot; null if the scale is a number.
+   * @internal
+   */
   get lossScaleState(): LossScaleState | null {
     return this.#lossScale.state;
   }
 
-  /** Restores the state from a snapshot; a constant scale stays unchanged. @internal */
+  /**
+   * Restores the state from a snapshot; a constant scale stays unchanged.
+   * @internal
+   */
   set lossScaleState(state: LossScaleState | null) {
     if (state !== null) this.#lossScale.restore(state);
   }

@@ -101,7 +101,10 @@ export interface LoweredTraining extends Lowered {
   };
 }
 
-/** @param selected The number of items that each Filter layer selects. @throws GraphError */
+/**
+ * @param selected The number of items that each Filter layer selects.
+ * @throws GraphError
+ */
 export function lowerTraining(
   net: NetParameter,
   options: LowerTrainingOptions,

@@ -71,7 +71,10 @@ export function graphFromCaffe(net: NetParameter, options: GraphOptions = {}): G
   return graphSelecting(net, options, undefined);
 }
 
-/** The same with a given number of selected items for each Filter layer, by name. @internal */
+/**
+ * The same with a given number of selected items for each Filter layer, by name.
+ * @internal
+ */
 export function graphSelecting(
   net: NetParameter,
   options: GraphOptions,
@@ -138,7 +141,10 @@ class GraphBuilder {
     };
   }
 
-  /** Adds the net's layer with this index, after all earlier ones. @throws GraphError */
+  /**
+   * Adds the net's layer with this index, after all earlier ones.
+   * @throws GraphError
+   */
   add(layer: LayerParameter, index: number): void {
     const at = this.#site(layer, index);
     const shapes = inputShapesOf(layer, at.state.phase, this.#options, at.fail);

@@ -55,7 +55,10 @@ export function throughTransposed(reach: Reach, { kernel, stride, pad, dilation 
   return kept({ ...overAll(reach, inputs), period: Math.min(MOST_PERIOD, stride * reach.period) });
 }
 
-/** For a resize. @param to The number of positions of its top. */
+/**
+ * For a resize.
+ * @param to The number of positions of its top.
+ */
 export function throughResize(reach: Reach, resize: Resampling, to: number): Reach {
   return kept({ ...over(reach, (p) => resampled(resize, p)), period: Math.min(MOST_PERIOD, to) });
 }
@@ -92,7 +95,10 @@ const over = (reach: Reach, inputs: (p: number) => readonly number[]): Pick<Reac
   last: (p) => Math.max(...inputs(p).map(reach.last)),
 });
 
-/** The largest number of positions that one position depends on. @param count The number of positions. */
+/**
+ * The largest number of positions that one position depends on.
+ * @param count The number of positions.
+ */
 export function largestOf({ first, last, period }: Reach, count: number): number {
   const phases = Array.from(
     { length: Math.max(1, Math.min(period, count)) },

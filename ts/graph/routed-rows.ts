@@ -33,7 +33,10 @@ export class RoutedRows {
     this.#routes.set(regions, { route, source, sourceRows: this.#values[source]!.shape[0]! });
   }
 
-  /** A layer as a Concat of routed rows; undefined if it is not one. @param node A name for its operations. */
+  /**
+   * A layer as a Concat of routed rows; undefined if it is not one.
+   * @param node A name for its operations.
+   */
   joined(
     context: LayerContext,
     bottoms: readonly ValueId[],

@@ -62,7 +62,10 @@ export class Hdf5Dataset {
     return elementCount(this.shape);
   }
 
-  /** Numbers in row-major order, in new memory. @throws Hdf5Problem, also if they are not numbers */
+  /**
+   * Numbers in row-major order, in new memory.
+   * @throws Hdf5Problem, also if they are not numbers
+   */
   async values(): Promise<Hdf5Values> {
     const { type } = this;
     if (type.kind !== 'float' && type.kind !== 'integer')
@@ -80,7 +83,10 @@ export class Hdf5Dataset {
     return this.type.kind === 'reference';
   }
 
-  /** Addresses of objects, for `Hdf5Group.at`; null for a reference to nothing. @throws Hdf5Problem */
+  /**
+   * Addresses of objects, for `Hdf5Group.at`; null for a reference to nothing.
+   * @throws Hdf5Problem
+   */
   async references(): Promise<(number | null)[]> {
     if (this.type.kind !== 'reference') throw unsupported(`it has ${this.typeName}, not references`);
     const cursor = new Cursor(Buffer.from((await this.#bytes()).buffer), this.#header.source);

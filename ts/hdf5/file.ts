@@ -57,7 +57,10 @@ export class Hdf5Group {
     return [...this.#allLinks().keys()];
   }
 
-  /** The target of a name, or of a path with slashes; null if there is none. @throws Hdf5Problem `external` */
+  /**
+   * The target of a name, or of a path with slashes; null if there is none.
+   * @throws Hdf5Problem `external`
+   */
   get(path: string): Hdf5Object | null {
     return this.#resolve(path, 0);
   }

@@ -69,7 +69,10 @@ export class Source {
     return this.#handle.close();
   }
 
-  /** A structure's bytes. @param address Relative to the origin. */
+  /**
+   * A structure's bytes.
+   * @param address Relative to the origin.
+   */
   read(address: number, length: number): Buffer {
     if (++this.#structures > MAX_STRUCTURES)
       throw new Hdf5Problem('limit', `it has more than ${MAX_STRUCTURES} headers, nodes and heaps`);

@@ -3,7 +3,10 @@
 /** The number of steps in a piece; they take some milliseconds. */
 const PIECE = 1 << 20;
 
-/** Calls `work` with [begin, end) for pieces of `count` steps. @throws the signal's reason */
+/**
+ * Calls `work` with [begin, end) for pieces of `count` steps.
+ * @throws the signal's reason
+ */
 export async function inPieces(
   count: number,
   signal: AbortSignal | undefined,

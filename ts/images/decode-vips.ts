@@ -29,7 +29,10 @@ export class UnfitPixels extends Error {
   }
 }
 
-/** The header of an image. @throws Error if libvips recognises another format */
+/**
+ * The header of an image.
+ * @throws Error if libvips recognises another format
+ */
 export async function vipsHeader(bytes: Uint8Array, format: ImageFormat): Promise<Metadata> {
   const { default: sharp } = await import('sharp');
   const metadata = await besideOthers(() =>
@@ -40,7 +43,10 @@ export async function vipsHeader(bytes: Uint8Array, format: ImageFormat): Promis
   return metadata;
 }
 
-/** Decodes the whole image, with 16 bits if it has them. @throws Error, UnfitPixels */
+/**
+ * Decodes the whole image, with 16 bits if it has them.
+ * @throws Error, UnfitPixels
+ */
 export async function decodeVips(
   bytes: Uint8Array,
   format: ImageFormat,

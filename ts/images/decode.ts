@@ -244,7 +244,10 @@ const unreadable = (file: string, what: string, cause?: unknown, format?: ImageF
 /** Even with float samples and alpha an image has no more bytes per pixel; the rest is for data other than pixels. */
 const bytesFor = (maxPixels: number): number => Math.min(16 * maxPixels + 2 ** 26, 2 ** 31 - 1);
 
-/** The bytes of a regular file; only the first ones if they are not those of an image. @throws ImageError */
+/**
+ * The bytes of a regular file; only the first ones if they are not those of an image.
+ * @throws ImageError
+ */
 export async function readImageFile(
   path: string,
   file = path,

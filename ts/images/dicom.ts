@@ -28,7 +28,10 @@ const COMPRESSED: readonly (readonly [start: string, name: string])[] = [
 export interface DicomImage {
   readonly width: number;
   readonly height: number;
-  /** @param window Replaces the file's window. @param depth The bits of the grey levels. */
+  /**
+   * @param window Replaces the file's window.
+   * @param depth The bits of the grey levels.
+   */
   decode(window: Window | undefined, depth: 8 | 16, signal?: AbortSignal): Promise<RenderedPixels>;
 }
 
@@ -226,7 +229,10 @@ function windowOf(set: DataSet, { slope, intercept }: Rescale, range: readonly [
   return { window: [center, width], shape };
 }
 
-/** The first number of a DS element. @throws Error if it is not a number */
+/**
+ * The first number of a DS element.
+ * @throws Error if it is not a number
+ */
 function decimal(set: DataSet, tag: string): number | undefined {
   const text = set.string(tag, 0)?.trim();
   if (text === undefined || text === '') return undefined;

@@ -13,7 +13,10 @@ import type { MeanImage, Preprocess } from './preprocess.ts';
 
 const READ_MEAN_IMAGE = signature('readMeanImage', { file: required(path, 'The path of a .binaryproto.') });
 
-/** Reads a mean image `[1,] channels × height × width` from a .binaryproto. @throws WeightsError, ImageError */
+/**
+ * Reads a mean image `[1,] channels × height × width` from a .binaryproto.
+ * @throws WeightsError, ImageError
+ */
 export function readMeanImage(file: string): MeanImage {
   READ_MEAN_IMAGE.check(file);
   checkRegularFile(file);

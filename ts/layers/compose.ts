@@ -25,7 +25,10 @@ export class Composition {
     this.bottoms = shapes.map((shape, index) => ({ index, shape }));
   }
 
-  /** Adds an operation. @param propagateDown Whether a diff goes down to each input; default: to all. */
+  /**
+   * Adds an operation.
+   * @param propagateDown Whether a diff goes down to each input; default: to all.
+   */
   add(
     operation: Operation,
     inputs: readonly Part[],

@@ -34,7 +34,10 @@ interface Layer extends SpatialWindow, AroundChannels {
   readonly bias: ParameterId | null;
 }
 
-/** base_conv_layer.cpp. @param weights The shape of the weights without the kernel. */
+/**
+ * base_conv_layer.cpp.
+ * @param weights The shape of the weights without the kernel.
+ */
 function read(
   context: LayerContext,
   weights: (outputs: number, channels: number, group: number) => Shape,

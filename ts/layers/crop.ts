@@ -146,7 +146,10 @@ function pad(context: LayerContext): Built {
   return layer.built([padded(context, layer, layer.bottoms[0]!, paddings, constant, at)]);
 }
 
-/** Adds rows of a constant before and after each axis. @param at The field with their numbers. */
+/**
+ * Adds rows of a constant before and after each axis.
+ * @param at The field with their numbers.
+ */
 export function padded(
   context: LayerContext,
   layer: Composition,

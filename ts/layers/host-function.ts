@@ -4,7 +4,10 @@ import { infoOf, type JavaScriptLayer } from './javascript.ts';
 import type { LayerContext } from './layer.ts';
 import type { Operation } from './operation.ts';
 
-/** @param bottoms What it reads. @param compute What it computes; the shapes that it says are not asked. */
+/**
+ * @param bottoms What it reads.
+ * @param compute What it computes; the shapes that it says are not asked.
+ */
 export function hostFunction(
   context: LayerContext,
   bottoms: readonly Shape[],

@@ -13,7 +13,10 @@ interface Maps {
   readonly nbottom: number;
 }
 
-/** Boxes go by map, then by kind of box, then by place: SSD's order but for kinds and places. @returns Locations, scores, priors */
+/**
+ * Boxes go by map, then by kind of box, then by place: SSD's order but for kinds and places.
+ * @returns Locations, scores, priors
+ */
 export function joinedMaps(context: LayerContext, layer: Composition, p: Maps): [Part, Part, Part] {
   const { nbottom: maps, num_classes: classes = 0 } = p;
   const param = context.layer.detection_output_param;

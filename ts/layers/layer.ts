@@ -28,7 +28,10 @@ export interface LayerContext {
 /** Refuses the current layer. */
 export type Fail = (code: CodeOf<'graph'>, text: string, field?: string) => never;
 
-/** The error of a layer that cannot be built. @param at Its wrong field, or its position. */
+/**
+ * The error of a layer that cannot be built.
+ * @param at Its wrong field, or its position.
+ */
 export function layerError(
   layer: LayerParameter,
   code: CodeOf<'graph'>,

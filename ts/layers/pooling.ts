@@ -230,7 +230,10 @@ function spp(context: LayerContext): Built {
   return layer.built([layer.one({ kind: 'concat', axis: 1 }, levels, top)]);
 }
 
-/** pooling_layer.cpp (LayerSetUp) has its own, different rules. @param size The size of the bottom. */
+/**
+ * pooling_layer.cpp (LayerSetUp) has its own, different rules.
+ * @param size The size of the bottom.
+ */
 export function poolingWindow(
   context: LayerContext,
   { global_pooling: isGlobal }: { readonly global_pooling: boolean },

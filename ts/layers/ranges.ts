@@ -135,7 +135,10 @@ const RANGES: Readonly<Record<string, readonly [CodeOf<'graph'>, Ranges]>> = {
   param: ['range', { lr_mult: finite, decay_mult: finite }],
 };
 
-/** Refuses a layer with a number that its type cannot use. @throws GraphError at the field */
+/**
+ * Refuses a layer with a number that its type cannot use.
+ * @throws GraphError at the field
+ */
 export function checkRanges(context: LayerContext): void {
   const { loss_weight } = context.layer;
   if (loss_weight !== undefined)

@@ -48,7 +48,10 @@ interface CentreSize {
   readonly size: Part;
 }
 
-/** bbox_util.cpp (CasRegDecodeBBoxesAll): priors moved by each of the locations in turn. @returns Corners, [N, 4·P] */
+/**
+ * bbox_util.cpp (CasRegDecodeBBoxesAll): priors moved by each of the locations in turn.
+ * @returns Corners, [N, 4·P]
+ */
 export function refinedBoxes(
   layer: Composition,
   locations: readonly Part[],

@@ -35,7 +35,10 @@ interface Field {
   readonly stride: number;
 }
 
-/** Limits the centre and the sides to their bounds. @returns x1, y1 and the sides */
+/**
+ * Limits the centre and the sides to their bounds.
+ * @returns x1, y1 and the sides
+ */
 function moved(
   said: (k: number) => number,
   { means, stds }: Normalisation,
@@ -66,7 +69,10 @@ function chosen(sorted: readonly Region[], p: Proposing, more: 0 | 1, type: NmsT
   return p.max_post_nms_num > 0 ? kept.slice(0, p.max_post_nms_num) : kept;
 }
 
-/** A layer that computes the regions of each image. @param all The number of boxes of an image before selection. */
+/**
+ * A layer that computes the regions of each image.
+ * @param all The number of boxes of an image before selection.
+ */
 function proposing(
   context: LayerContext,
   p: Proposing,

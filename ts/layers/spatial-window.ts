@@ -113,7 +113,10 @@ function transposedWindow(
   };
 }
 
-/** The windows of an image as columns, with their number along each axis. @throws if a window does not fit */
+/**
+ * The windows of an image as columns, with their number along each axis.
+ * @throws if a window does not fit
+ */
 export function columnsOf(
   context: LayerContext,
   { before, channels, sizes, kernel, stride, pad, dilation }: SpatialWindow & AroundChannels,

@@ -29,7 +29,10 @@ export function nmsTypeOf(context: LayerContext, type: string, param: Message | 
   );
 }
 
-/** bbox_util.cpp (JaccardOverlap). @param more 1 where both corners are pixels of a box. */
+/**
+ * bbox_util.cpp (JaccardOverlap).
+ * @param more 1 where both corners are pixels of a box.
+ */
 export function overlapOfCorners(a: Corners, b: Corners, more: 0 | 1, type: NmsType = 'IOU'): number {
   const [width, height] = [
     Math.min(a[2], b[2]) - Math.max(a[0], b[0]),

@@ -33,7 +33,10 @@ export function sizesOf(biases: readonly number[], columns: number, rows: number
   );
 }
 
-/** The same for the number of boxes of a layer. @param refuse Reports an error of a field. */
+/**
+ * The same for the number of boxes of a layer.
+ * @param refuse Reports an error of a field.
+ */
 export function sizesOfBoxes(
   boxes: number,
   biases: readonly number[],

@@ -67,7 +67,10 @@ class StrideMover {
     return shared;
   }
 
-  /** Reduces the pixels that the convolution of `id` makes. @returns Values of which it then needs fewer pixels too. */
+  /**
+   * Reduces the pixels that the convolution of `id` makes.
+   * @returns Values of which it then needs fewer pixels too.
+   */
   #subsample(id: ValueId, stride: Pair): ValueId[] {
     this.#values[id] = subsampled(this.#values[id]!, stride);
     const maker = this.#uses.maker.get(id)!;

@@ -98,7 +98,10 @@ export interface MeasureOptions extends Omit<StatisticsOptions, 'onBatch'> {
   readonly ranks: number;
 }
 
-/** The names of the layers with batch statistics. @throws GraphError if there is none */
+/**
+ * The names of the layers with batch statistics.
+ * @throws GraphError if there is none
+ */
 export function layersOf({ net, level = 0, stages = [] }: Pick<MeasureOptions, 'net' | 'level' | 'stages'>) {
   const filtered = filterNet(net, { phase: 'TRAIN', level, stages });
   const names = (filtered.layer ?? []).filter(hasBatchStatistics).map(({ name }) => name ?? '');
@@ -110,7 +113,10 @@ export function layersOf({ net, level = 0, stages = [] }: Pick<MeasureOptions, '
   );
 }
 
-/** Yields the statistics of each BatchNorm for one batch after another. @throws as `averageStatistics` */
+/**
+ * Yields the statistics of each BatchNorm for one batch after another.
+ * @throws as `averageStatistics`
+ */
 export async function* batchStatistics(options: MeasureOptions): AsyncGenerator<BatchStatistics> {
   const { net, level = 0, stages = [], weights, match = {}, source, iterations, device, signal } = options;
   const { rank, ranks } = options;
@@ -142,7 +148,7 @@ export async function* batchStatistics(options: MeasureOptions): AsyncGenerator<
   }
 }
 
-/** Averages statistics of batches, which are added in order. */
+/** Averages the statistics of batches, which are added in order. */
 export class StatisticsSums {
   readonly #names: readonly string[];
   #sums: readonly Float64Array[] = [];
@@ -166,7 +172,11 @@ export class StatisticsSums {
     this.#batches++;
   }
 
-  /** @param weights The weights that were measured. @param source The source of the batches. */
+  /**
+   * Returns the weights with the averaged statistics.
+   * @param weights The weights that were measured.
+   * @param source The source of the batches.
+   */
   statistics(weights: WeightsFile, { shapes }: Pick<DataSource, 'shapes'>): Statistics {
     const measured = new Map<string, WeightsLayer>();
     for (const [i, name] of this.#names.entries()) {

@@ -15,7 +15,10 @@ import type { DebugInfoEvent } from './events.ts';
 import type { ReadNet } from './solver-nets.ts';
 import type { TrainingDevice } from './training-device.ts';
 
-/** Computes the event of one iteration. @throws as Device.train and Trainer.gradients */
+/**
+ * Computes the event of one iteration.
+ * @throws as Device.train and Trainer.gradients
+ */
 export async function debugInfo(
   device: Pick<TrainingDevice, 'train'>,
   { net, state, filtered }: ReadNet,

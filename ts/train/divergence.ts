@@ -40,7 +40,7 @@ export class DivergenceWatch {
   }
 }
 
-/** The layer where it went wrong. */
+/** The layer where training diverged. */
 export interface Culprit {
   readonly layer: string;
   /** Null if the layer's weights are the cause. */
@@ -102,7 +102,10 @@ export async function findCulprit(
   return exploded;
 }
 
-/** The message of the event. @param processes The processes that diverged, for the reason `other`. */
+/**
+ * The message of the event.
+ * @param processes The processes that diverged, for the reason `other`.
+ */
 export function divergenceMessage(
   iteration: number,
   reason: DivergedEvent['reason'],

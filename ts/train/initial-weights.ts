@@ -4,8 +4,8 @@ import type { WeightsFile } from '../caffe/caffemodel.ts';
 import { readWeights } from '../caffe/read-weights.ts';
 
 /**
- * Combines several weights files: for layers with the same name the later file counts, as when Caffe loads the files in
- * turn.
+ * Combines several weights files: if several have a layer of the same name, the last file counts, as when Caffe loads
+ * the files in turn.
  * @returns Null if there is no file.
  * @throws WeightsError
  */

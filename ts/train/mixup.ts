@@ -1,9 +1,11 @@
 /**
- * mixup (Zhang et al., "mixup: Beyond Empirical Risk Minimization", arXiv 1710.09412): each batch is mixed with itself in another
- * order, λ·x + (1 − λ)·x′, and so is its loss, λ·L(y) + (1 − λ)·L(y′), as in the authors' code. Where a loss is linear in the
- * label's distribution, that is the loss of the mixed labels. λ is drawn from Beta(α, α), once a batch.
+ * mixup (Zhang et al., "mixup: Beyond Empirical Risk Minimization", arXiv 1710.09412): each batch is mixed with itself
+ * in another order, λ·x + (1 − λ)·x′, and so is its loss, λ·L(y) + (1 − λ)·L(y′), as in the authors' code. If a loss is
+ * linear in the label's distribution, this is the loss of the mixed labels. λ is drawn from Beta(α, α) once for each
+ * batch.
  *
- * The net mixes: layers in front of it and behind its losses, which every device computes. The data is what it was.
+ * Layers of the net after the data and after its losses do the mixing, so every device supports it. The data is
+ * unchanged.
  */
 
 import { PrototxtError } from '../base/errors.ts';
@@ -14,9 +16,9 @@ import { isLossType } from '../layers/index.ts';
 import { sinkLayers } from '../layers/sinks.ts';
 import type { ReadNet } from './solver-nets.ts';
 
-/** Losses that are linear in what the label says of the classes. */
+/** The losses that are linear in the label's distribution over classes. */
 const LINEAR = ['SoftmaxWithLoss', 'MultinomialLogisticLoss', 'InfogainLoss', 'SigmoidCrossEntropyLoss'];
-/** May read labels too: they see those of the batch in its own order. */
+/** Other layers that may read labels; they see those of the batch in its own order. */
 const READERS = ['Accuracy', ...Object.keys(sinkLayers)];
 
 const PARTNER = 'mixup/partner';
@@ -27,23 +29,23 @@ const OTHER_LOSS = 'mixup/rest_of_loss';
 
 interface Mixed {
   readonly net: ReadNet;
-  /** Of what `mixingSource` adds. */
+  /** The number of samples in a batch, which `mixingSource` needs. */
   readonly samples: number;
 }
 
 interface Parts {
-  /** The layers that mix, behind those that give the data. */
+  /** The layers that mix, after the layers of the data. */
   readonly front: readonly LayerParameter[];
-  /** Blobs of the data, and what stands for them behind `front`. */
+  /** Blobs of the data, and the blobs that replace them after `front`. */
   readonly renamed: ReadonlyMap<string, string>;
-  /** Of each label the same in the partners' order. */
+  /** For each label, the same label in the order of the partners. */
   readonly labels: ReadonlyMap<string, string>;
 }
 
 /**
  * The training net with mixup.
- * @param at Where the solver asks for it.
- * @throws PrototxtError `solver/mixup` for a net that cannot take it
+ * @param at The position of the solver's field.
+ * @throws PrototxtError `solver/mixup` for a net that does not support it
  */
 export function mixedNet(read: ReadNet, shapes: DataSource['shapes'], at: PrototxtError['position']): Mixed {
   const refuse = (text: string): never => {
@@ -91,7 +93,7 @@ export function mixedNet(read: ReadNet, shapes: DataSource['shapes'], at: Protot
       ],
     };
   };
-  // Filtered already: what is written for another phase has gone.
+  // The net is already filtered, so layers of the other phase are gone.
   const net = apply(read.filtered);
   return { net: { ...read, net, filtered: net }, samples };
 }
@@ -142,7 +144,7 @@ function partsOf(image: string, samples: number, labels: readonly string[]): Par
   };
 }
 
-/** A layer behind the data: a loss becomes two and their mean by λ, under its name. */
+/** Changes a layer after the data. A loss becomes two losses and their mean weighted by λ, which has its name. */
 function changed(layer: LayerParameter, { renamed, labels }: Parts): LayerParameter[] {
   const { name = '', type = '', top = [], loss_weight, bottom = [] } = layer;
   const read = { ...layer, bottom: bottom.map((blob) => renamed.get(blob) ?? blob) };
@@ -167,7 +169,7 @@ function changed(layer: LayerParameter, { renamed, labels }: Parts): LayerParame
         top: [side, ...rest],
         loss_weight: [0, ...rest.map(() => 0)],
       },
-      // A scalar as one value, which a factor of one value scales.
+      // Turns the scalar into one value, which a Scale with one factor can multiply.
       {
         name: `${side}_value`,
         type: 'Reshape',
@@ -198,11 +200,14 @@ interface Draw {
   readonly alpha: number;
   readonly seed: number;
   readonly rank: number;
-  /** Batches that were drawn before, where training goes on. */
+  /** The number of batches that were drawn before, if training is resumed. */
   readonly drawn: number;
 }
 
-/** The data with what the mixed net takes beside it: each sample's partner, and λ, drawn from the seed and the batch's number. */
+/**
+ * The data with the additional inputs of the mixed net: the partner of each sample and λ, drawn from the seed and the
+ * batch's number.
+ */
 export function mixingSource(
   source: DataSource,
   samples: number,
@@ -251,7 +256,10 @@ export function mixingSource(
   };
 }
 
-/** A draw of Beta(α, α), as the share of one of two gamma variates; by their logarithms, since those of a small α vanish. */
+/**
+ * Draws from Beta(α, α), as the share of one of two gamma variates. It uses their logarithms, since the variates
+ * underflow for a small α.
+ */
 export function beta(alpha: number, random: () => number): number {
   const [one, other] = [logGamma(alpha, random), logGamma(alpha, random)];
   return 1 / (1 + Math.exp(other - one));

@@ -1,4 +1,4 @@
-/** Everything that a run of a solver needs, opened: nets, data, weights or snapshot, the trainer. */
+/** Opens everything that a run of a solver needs: nets, data, weights or snapshot, and the trainer. */
 
 import { randomInt } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -41,7 +41,7 @@ export type OpenData = (
   options: {
     readonly phase: 'TRAIN' | 'TEST';
     readonly seed: number;
-    /** Of so many processes, this one. Default 0 of 1. */
+    /** The number of this process among `ranks`. Default 0 of 1. */
     readonly rank?: number;
     readonly ranks?: number;
     readonly share?: 'samples' | 'batches';
@@ -52,27 +52,37 @@ export interface TrainingOptions
   extends ScheduleExtensions,
     TrainState,
     Pick<TrainOptions, 'precision' | 'lossScale' | 'partialWeights' | 'reshapeWeights'> {
-  /** Where to train; stays the caller's. `solver_mode` and `device_id` are for who opens it. */
+  /**
+   * The device; it remains the caller's. `solver_mode` and `device_id` do not matter here: the caller opens the device.
+   */
   readonly device: TrainingDevice;
-  /** Weights to begin with, instead of the solver's own `weights`; of several the later ones count. */
+  /** Initial weights, instead of the solver's own `weights`; if there are several files, the later ones count. */
   readonly weights?: string | readonly string[] | WeightsFile;
-  /** Path of a .solverstate to go on from, ours or Caffe's. Excludes `weights`. */
+  /** The path of the .solverstate from which training resumes, ours or Caffe's. Excludes `weights`. */
   readonly snapshot?: string;
-  /** Where batches come from. */
+  /** The source of batches. */
   readonly data: OpenData;
-  /** Less memory, more time: blocks are computed again in the backward pass. Default false. */
+  /** Saves memory at the cost of time: blocks are computed again in the backward pass. Default false. */
   readonly recompute?: boolean;
-  /** Every BatchNorm uses its stored statistics, as `use_global_stats: true`. Default false. */
+  /** Every BatchNorm uses its stored statistics, as with `use_global_stats: true`. Default false. */
   readonly frozenBatchNorm?: boolean;
-  /** BatchNorm's batch statistics over all processes' batches. Default false: each process's own, as Caffe's. */
+  /**
+   * Computes BatchNorm's statistics over the batches of all processes. Default false: each uses its own, as in Caffe.
+   */
   readonly synchronisedBatchNorm?: boolean;
-  /** Blobs that `solver.net.blobs` shows behind a step, besides the net's outputs: `blob` or `blob@layer`. Default none. */
+  /**
+   * Blobs that `solver.net.blobs` contains after a step, in addition to the net's outputs: `blob` or `blob@layer`.
+   * Default none.
+   */
   readonly outputs?: readonly string[];
-  /** Tests after the last iteration too where `test_interval` does not divide it; Caffe then does not. Default false. */
+  /**
+   * Tests after the last iteration, even if `test_interval` does not divide its number, where Caffe does not. Default
+   * false.
+   */
   readonly finalTest?: boolean;
 }
 
-/** A test net with its data, to be loaded when it is needed. */
+/** A test net with its data; it is loaded when it is needed. */
 export interface TestNet extends ReadNet {
   readonly iterations: number;
   readonly source: DataSource;
@@ -87,18 +97,18 @@ export interface Training extends AsyncDisposable {
   readonly tests: readonly TestNet[];
   readonly schedule: Schedule;
   readonly seed: number;
-  /** The snapshot that it goes on from. */
+  /** The snapshot from which training resumes. */
   readonly resumed: Resumed | null;
-  /** Blobs that a step returns besides the net's outputs. */
+  /** Blobs that a step returns in addition to the net's outputs. */
   readonly shown: readonly string[];
-  /** Of the training net's HDF5Output layers; in their places when it is closed. */
+  /** The files of the training net's HDF5Output layers; closing moves them to their final paths. */
   readonly files: Hdf5Files;
   readonly warnings: readonly WarningEvent[];
 }
 
 /**
- * Opens it all, or nothing: where a part cannot be opened, those before it are closed.
- * @throws PrototxtError, GraphError, WeightsError, ArgumentError, DeviceError; what the data throws
+ * Opens everything or nothing: if a part cannot be opened, the parts before it are closed.
+ * @throws PrototxtError, GraphError, WeightsError, ArgumentError, DeviceError; the errors of the data
  */
 export async function openTraining(
   options: TrainingOptions,
@@ -197,7 +207,7 @@ export async function openTraining(
   }
 }
 
-// The data goes on where it was when the snapshot was written.
+// The data continues from its position in the snapshot.
 function restore(source: DataSource, state: unknown, snapshot: string | undefined): void {
   try {
     if (state !== undefined) source.restore(state);
@@ -212,7 +222,7 @@ function restore(source: DataSource, state: unknown, snapshot: string | undefine
   }
 }
 
-/** What the trainer begins with. */
+/** The initial state of the trainer. */
 interface Beginning {
   readonly weights: WeightsFile | null;
   readonly resumed: Resumed | null;
@@ -261,8 +271,8 @@ async function openTrainer(
   }
 }
 
-// Caffe takes 32 bits of it, and its own choice where it is negative: of several processes that of the first, in as many
-// bits as a float32 has.
+// Caffe uses 32 bits of the seed, and chooses one itself if it is negative. Of several processes the first one chooses,
+// and uses as many bits as a float32 represents exactly.
 async function seedOf(seed: number | bigint, agreement: Agreement): Promise<number> {
   if (seed >= 0) return Number(BigInt.asUintN(32, BigInt(seed)));
   return agreement.choose(() => randomInt(agreement.size === 1 ? 2 ** 32 : 2 ** 24));
@@ -285,7 +295,10 @@ async function beginningWeights(
   return readInitialWeights((typeof weights === 'string' ? [weights] : weights).flatMap(splitList));
 }
 
-/** The average beside a snapshot's weights, one array a learnable blob; null: there is none. @throws WeightsError */
+/**
+ * The average next to a snapshot's weights, one array for each learnable blob; null if there is none.
+ * @throws WeightsError
+ */
 async function readAverages(
   weights: string,
   { filtered, state }: ReadNet,
@@ -302,7 +315,7 @@ async function readAverages(
   });
 }
 
-/** The net whose classifiers' losses have label smoothing where they do not say their own. */
+/** The net with label smoothing in the losses of classifiers that do not specify their own. */
 function smoothed(read: ReadNet, label_smoothing: number): ReadNet {
   if (label_smoothing === 0) return read;
   const apply = (net: NetParameter): NetParameter => ({
@@ -316,7 +329,7 @@ function smoothed(read: ReadNet, label_smoothing: number): ReadNet {
   return { ...read, net: apply(read.net), filtered: apply(read.filtered) };
 }
 
-/** With mixup, where the solver asks for it. */
+/** Adds mixup if the solver requests it. */
 function mixedTraining(
   written: ReadNet,
   data: DataSource,
@@ -330,7 +343,7 @@ function mixedTraining(
   return { net, source: mixingSource(data, samples, { alpha, ...drawing }) };
 }
 
-/** What the update itself needs to know of a solver. */
+/** The settings of a solver that its update needs. */
 export function updateRule(parameters: SolverSettings): UpdateRule {
   const { type, momentum, momentum2, delta, rms_decay, clip_gradients, iter_size, weight_decay } = parameters;
   const regularization_type = parameters.regularization_type as 'L1' | 'L2';

@@ -1,28 +1,28 @@
-/** The learning rate of each iteration: Caffe's policies in its own float32 arithmetic, and two of our own beside them. */
+/** The learning rate of each iteration: Caffe's policies in its own float32 arithmetic, and two additional ones. */
 import { boolean, integer, type Kind, list, number, oneOf } from '../base/kinds.ts';
 import { fields, optional, options, required, signature } from '../base/options.ts';
 import type { SolverSettings } from '../caffe/check-solver.ts';
 
 const { fround } = Math;
 
-/** What a schedule reads of a solver. */
+/** The fields of a solver that a schedule reads. */
 export type ScheduleSettings = Pick<
   SolverSettings,
   'lr_policy' | 'base_lr' | 'gamma' | 'power' | 'stepsize' | 'stepvalue' | 'max_iter'
 >;
 
-/** What Caffe has no policy for; given with a run, since a SolverParameter stays Caffe's. */
+/** Schedules for which Caffe has no policy; they are options of a run, so that a SolverParameter remains Caffe's. */
 export interface ScheduleExtensions {
   /**
-   * A constant rate for the first iterations, whatever the policy says; the policy counts them too. The paper (section
-   * 4.2) trains its 110-layer CIFAR net with 0.01 until the error is below 80%, for about 400 iterations.
+   * A constant rate for the first iterations, whatever the policy; the policy counts them, too. The paper (section 4.2)
+   * trains its 110-layer CIFAR net with 0.01 until the error is below 80%, for about 400 iterations.
    */
   readonly warmup?: { readonly iterations: number; readonly rate: number };
   /** base_lr/2 · (1 + cos(π · iteration / max_iter)) instead of lr_policy (Loshchilov & Hutter, arXiv 1608.03983). */
   readonly cosine?: boolean;
 }
 
-/** Rows of ScheduleExtensions. */
+/** The rows of ScheduleExtensions. */
 export const extensionRows = {
   warmup: optional(
     options<NonNullable<ScheduleExtensions['warmup']>>({
@@ -63,15 +63,15 @@ const SCHEDULE = signature('Schedule', {
   extensions: optional(scheduleExtensions, 'none', 'Schedules that Caffe has no policy for.'),
   currentStep: optional(integer(0), '0', 'The number of steps in a .solverstate.'),
 });
-/** Gives the rates of a run, one iteration after the other. */
+/** Computes the rates of a run, one iteration after the other. */
 export class Schedule {
   readonly #settings: ScheduleSettings;
   readonly #extensions: ScheduleExtensions;
   #step: number;
 
   /**
-   * @param currentStep Of a .solverstate: how many steps `multistep` has taken. Default 0.
-   * @throws ArgumentError for a warm-up that is none
+   * @param currentStep From a .solverstate: how many steps `multistep` has taken. Default 0.
+   * @throws ArgumentError for an invalid warm-up
    */
   constructor(settings: ScheduleSettings, extensions: ScheduleExtensions = {}, currentStep = 0) {
     SCHEDULE.check(settings, extensions, currentStep);
@@ -80,14 +80,14 @@ export class Schedule {
     this.#step = currentStep;
   }
 
-  /** Caffe's current_step_: of `step` and `multistep`; saved in a .solverstate. */
+  /** Caffe's current_step_, for `step` and `multistep`; a .solverstate stores it. */
   get currentStep(): number {
     return this.#step;
   }
 
   /**
-   * The rate of an iteration, a float32. To be asked once for each, in order: `multistep` takes at most one step at a
-   * time, so that stepvalues which are equal come one after the other (GetLearningRate in sgd_solver.cpp).
+   * The rate of an iteration, a float32. Call it once for each iteration, in order: `multistep` takes at most one step
+   * at a time, so equal stepvalues take effect one after the other (GetLearningRate in sgd_solver.cpp).
    * @param iteration From 0.
    */
   rate(iteration: number): number {
@@ -100,7 +100,7 @@ export class Schedule {
     return warmup !== undefined && iteration < warmup.iterations ? fround(warmup.rate) : rate;
   }
 
-  // A power with an integer exponent is computed in double there, everything else in float.
+  // Caffe computes a power with an integer exponent in double, everything else in float.
   #caffeRate(iteration: number): number {
     const { lr_policy, stepvalue, stepsize, max_iter } = this.#settings;
     const base = fround(this.#settings.base_lr);

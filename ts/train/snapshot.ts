@@ -1,6 +1,6 @@
 /**
- * Snapshots: Caffe's weights and state, which Caffe reads, and beside them one JSON file of our own with what Caffe
- * forgets: where the data was and what it was shuffled with. Caffe begins its data anew when it resumes.
+ * Snapshots: weights and state in Caffe's formats, which Caffe reads, and a JSON file of our own with what these do not
+ * store: the position of the data and the seed of its order. Caffe starts its data anew when it resumes.
  */
 
 import { existsSync } from 'node:fs';
@@ -17,23 +17,23 @@ import type { LossScaleState } from '../device/loss-scale.ts';
 import type { Learnable } from '../device/trainer.ts';
 import { findFile } from './solver-nets.ts';
 
-/** What Caffe's own files do not hold. */
+/** The state that Caffe's own files do not contain. */
 export interface ExtraState {
   readonly format: 'resnode-solver-state/1';
   readonly iteration: number;
-  /** Of the data and of Dropout (and of fillers, which a resumed run has no use for). */
+  /** The seed of the data and of Dropout (and of fillers, which a resumed run does not use). */
   readonly seed: number;
-  /** The solver's type; absent in snapshots of before. */
+  /** The solver's type; absent in older snapshots. */
   readonly rule?: string;
-  /** Of the net that learned, `layer/blob shape` each; absent in snapshots of before. */
+  /** The parameters of the trained net, each as `layer/blob shape`; absent in older snapshots. */
   readonly parameters?: readonly string[];
-  /** Where a dynamic loss scale was; absent where it is a number. */
+  /** The state of a dynamic loss scale; absent if the scale is a constant. */
   readonly lossScale?: LossScaleState;
   /** `DataSource.state()` of the training net and of each test net. */
   readonly data: { readonly train: unknown; readonly tests: readonly unknown[] };
 }
 
-/** What `ExtraState.parameters` holds: Caffe's own state has shapes alone, which another net may have too. */
+/** The content of `ExtraState.parameters`. Caffe's own state has only shapes, which another net may share. */
 export const parameterNames = (learnable: readonly Pick<Learnable, 'shape' | 'places'>[]): string[] =>
   learnable.map(
     ({ shape, places }) =>
@@ -43,12 +43,12 @@ export const parameterNames = (learnable: readonly Pick<Learnable, 'shape' | 'pl
 /** The files of a snapshot. */
 export interface SnapshotFiles {
   readonly weights: string;
-  /** The average of the weights, where the solver has an ema_decay; else null. */
+  /** The average of the weights if the solver has an ema_decay; otherwise null. */
   readonly average: string | null;
   readonly state: string;
 }
 
-/** Caffe's names: `<prefix>_iter_<iteration>.caffemodel`, `.solverstate`, each with `.h5` for HDF5. */
+/** Caffe's names: `<prefix>_iter_<iteration>.caffemodel` and `.solverstate`, with `.h5` added for HDF5. */
 export function snapshotFiles(
   prefix: string,
   iteration: number,
@@ -62,14 +62,15 @@ export function snapshotFiles(
   return { weights, average, state: `${base}.solverstate${suffix}` };
 }
 
-/** Where the average of a snapshot's weights lies: `<prefix>_iter_<iteration>.ema.caffemodel`. */
+/** The path of the average of a snapshot's weights: `<prefix>_iter_<iteration>.ema.caffemodel`. */
 export const averageFile = (weights: string): string =>
   weights.replace(/\.caffemodel(\.h5)?$/, '.ema.caffemodel$1');
 
 /**
- * Writes a snapshot. Each file is written whole or not at all, the .solverstate last: where it is, the others are.
- * @param weights And their average, where there is one.
- * @param history As `Trainer.history` gives it.
+ * Writes a snapshot. Each file is written completely or not at all, and the .solverstate last: if it exists, so do the
+ * others.
+ * @param weights The weights and, if there is one, their average.
+ * @param history As returned by `Trainer.history`.
  * @throws WeightsError; ResnodeError `file/write`
  */
 export async function saveSnapshot(
@@ -93,19 +94,20 @@ export async function saveSnapshot(
   });
 }
 
-/** What a run begins with. */
+/** The state from which a run resumes. */
 export interface Resumed {
   readonly iteration: number;
   readonly currentStep: number;
   /** The path of its weights. */
   readonly weights: string;
   readonly history: readonly Float32Array[];
-  /** Null where the snapshot is Caffe's, or its JSON file was left behind. */
+  /** Null if Caffe wrote the snapshot, or if its JSON file is missing. */
   readonly extra: ExtraState | null;
 }
 
 /**
- * Reads a .solverstate, ours or Caffe's. Its weights are where it says, relative to the working folder, or beside it.
+ * Reads a .solverstate, ours or Caffe's. Its weights are searched at the path that it names, relative to the working
+ * folder, and then in its own folder.
  * @throws WeightsError
  */
 export async function readSnapshot(path: string): Promise<Resumed> {

@@ -1,4 +1,4 @@
-/** The data layers of a solver's nets, opened. */
+/** Opens the data layers of a solver's nets. */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { path } from '../base/kinds.ts';
@@ -18,10 +18,10 @@ const SOLVER_DATA = signature('solverData', {
 });
 
 /**
- * Opens data layers whose file names are relative to the working folder, as in Caffe; where none of their sources is
- * there, to the folder of the file given.
+ * Opens data layers whose file names are relative to the working folder, as in Caffe, or, if none of their sources
+ * exists there, to the folder of the given file.
  * @param namedIn The solver or the net that is run.
- * @param augment A JSON file: what is done to images beside transform_param.
+ * @param augment A JSON file: augmentation in addition to transform_param.
  * @example const solver = new Solver({ solver: 'solver.prototxt', device, data: solverData('solver.prototxt', 'augment.json') });
  */
 export function solverData(namedIn: string | undefined, augment?: string): OpenData {

@@ -1,4 +1,4 @@
-/** The nets of a solver, read and filtered, and where a solver's files are. */
+/** Reads and filters the nets of a solver, and finds the files that a solver names. */
 import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { ArgumentError, type Position, PrototxtError } from '../base/errors.ts';
@@ -10,22 +10,22 @@ import type { SolverParameter } from '../caffe/solver-parameter.ts';
 
 /** A net of a solver, ready to be built. */
 export interface ReadNet {
-  /** As written: what `Device.load` and `Device.train` take, with `state`. */
+  /** As written, for `Device.load` and `Device.train` together with `state`. */
   readonly net: NetParameter;
   readonly state: Required<NetState>;
   /** The layers that this state keeps. */
   readonly filtered: NetParameter;
 }
 
-/** Additions to the training net's state: the flags --level and --stage of `caffe train`. */
+/** Additions to the training net's state, like the flags --level and --stage of `caffe train`. */
 export interface TrainState {
   readonly level?: number;
   readonly stages?: readonly string[];
 }
 
 /**
- * Where a file named in a solver is: relative to the working folder, as Caffe has it; where there is none, beside the
- * file that names it, if that has one.
+ * The path of a file that a solver names: relative to the working folder, as in Caffe; if it does not exist there,
+ * relative to the folder of the file that names it.
  * @param namedIn The file that names it; undefined for a solver made in code.
  */
 export function findFile(path: string, namedIn: string | undefined): string {
@@ -36,8 +36,8 @@ export function findFile(path: string, namedIn: string | undefined): string {
 
 /**
  * The same for a file that a field of a solver names.
- * @param position Of the field.
- * @throws PrototxtError at the field where the file is nowhere, with the folders that were searched
+ * @param position The position of the field.
+ * @throws PrototxtError at the field if the file is not found, with the folders that were searched
  */
 export function namedFile(
   path: string,
@@ -59,7 +59,7 @@ export function namedFile(
   );
 }
 
-/** A file of nearly this name in the same folder. */
+/** A file with a similar name in the same folder. */
 function similarFile(path: string): string | undefined {
   try {
     return nearest(basename(path), readdirSync(dirname(path)));
@@ -71,7 +71,10 @@ function similarFile(path: string): string | undefined {
 /** The solver's own file; undefined for one made in code. */
 export const solverFile = (solver: SolverParameter): string | undefined => positionOf(solver)?.file;
 
-/** Reads a solver's net. @throws PrototxtError, at the solver's line where there is no such file; ArgumentError where it cannot be read */
+/**
+ * Reads a solver's net.
+ * @throws PrototxtError at the solver's line if the file does not exist; ArgumentError if it cannot be read
+ */
 export function readSolverNet(
   solverNet: SolverNet,
   file: string | undefined,
@@ -88,7 +91,7 @@ export function readSolverNet(
   return { net, state, filtered: filterNet(net, state) };
 }
 
-/** Files of this solver that are not in the working folder but beside it. */
+/** The files of this solver that are not in the working folder but in the solver's. */
 export function filesBeside({ parameters, train, tests }: CheckedSolver, file: string | undefined): string[] {
   const nets = [train, ...tests].map(({ source }) => source).filter((source) => typeof source === 'string');
   const named = [...nets, ...(parameters.weights ?? []).flatMap(splitList)];
@@ -103,7 +106,7 @@ export const splitList = (text: string): string[] =>
     .filter((part) => part !== '');
 
 /**
- * Makes sure, before anything is computed, that snapshots can be written (CheckSnapshotWritePermissions in solver.cpp).
+ * Checks, before anything is computed, that snapshots can be written (CheckSnapshotWritePermissions in solver.cpp).
  * @throws ArgumentError
  */
 export function checkSnapshotFolder(prefix: string): void {

@@ -1,4 +1,4 @@
-/** One run of a solver (Solver::Solve and Solver::Step in solver.cpp), as the events of what happens. */
+/** One run of a solver (Solver::Solve and Solver::Step in solver.cpp), which yields events. */
 
 import { ArgumentError } from '../base/errors.ts';
 import type { SolverSettings } from '../caffe/check-solver.ts';
@@ -34,27 +34,30 @@ import { explainLabel } from './wrong-label.ts';
 
 const { fround } = Math;
 
-/** Caffe's SolverAction, asked for from outside: by a signal, say. */
+/** Caffe's SolverAction, requested from outside, for example by a signal. */
 export type SolverRequest = 'snapshot' | 'stop';
 
-/** Where a solver is behind a `step`. */
+/** The state of a solver after a `step`. */
 export interface StepResult {
-  /** Iterations done, since the training began. */
+  /** Iterations done since the training began. */
   readonly iteration: number;
-  /** Of the last iteration, and its running mean; null where none is done. */
+  /** The loss of the last iteration and its running mean; null if none is done. */
   readonly loss: number | null;
   readonly smoothedLoss: number | null;
-  /** `done`: all were; `stopped`: one was asked for; `diverged`: the solver cannot go on. */
+  /** `done`: all iterations were done; `stopped`: a stop was requested; `diverged`: the solver cannot continue. */
   readonly reason: 'done' | 'stopped' | 'diverged';
 }
 
-/** What a run knows of its solver. */
+/** The parts of its solver that a run uses. */
 interface SolverFace {
   readonly file: string | null;
   readonly parameters: SolverSettings;
 }
 
-/** Where a run of a solver is; `Solver` is its face. @internal */
+/**
+ * The state of a solver's run; `Solver` is its public interface.
+ * @internal
+ */
 export class SolverRun {
   readonly #file: string | null;
   readonly #training: Training;
@@ -72,7 +75,7 @@ export class SolverRun {
   #losses: Pick<DoneEvent, 'loss' | 'smoothedLoss'> = { loss: null, smoothedLoss: null };
   #lastSnapshot: { readonly iteration: number; readonly weights: string } | null;
   readonly #agreement: Agreement;
-  // What all processes know since the last edge; a run of its own has it from itself.
+  // What all processes know since the last edge. A process that runs alone knows it from itself.
   #isDiverged = false;
   #isStopped = false;
   #isSnapshotAskedFor = false;
@@ -101,7 +104,7 @@ export class SolverRun {
     this.net = new LiveNet(training.trainer, shownOf(training));
   }
 
-  /** What a user of `step` sees. */
+  /** What a caller of `step` sees. */
   get result(): StepResult {
     const reason = this.#isDiverged ? 'diverged' : this.#isStopped ? 'stopped' : 'done';
     return { iteration: this.#iteration, ...this.#losses, reason };
@@ -165,7 +168,7 @@ export class SolverRun {
     }
   }
 
-  /** Solver::Step for one iteration: passes, update, what came of it. */
+  /** Solver::Step for one iteration: the passes, the update, and their result. */
   async *#iterate(): AsyncGenerator<SolverEvent, void, void> {
     const { display, debug_info, iter_size } = this.#parameters;
     const { trainer, source, schedule } = this.#training;
@@ -191,7 +194,7 @@ export class SolverRun {
       await this.#agreement.reach();
       const computing = performance.now();
       const schedule = { rate, iteration, first: pass === 0, last: pass === iter_size - 1 };
-      // Of several processes none ends a step that the others are in.
+      // If there are several processes, none ends a step that the others are still in.
       const stops = signal === undefined || !isAlone ? {} : { signal };
       const result = await this.#agreement
         .together(() => trainer.step(batch, schedule, { ...stops, copyInputs: source.recycle === undefined }))
@@ -203,7 +206,7 @@ export class SolverRun {
       await this.#training.files.add(result);
       outputs = outputValues(result, trainer.lossWeights, outputNames);
       loss = fround(loss + weightedLoss(outputs));
-      // Other processes go on, and would wait for this one.
+      // Other processes continue, and would wait for this one.
       if (!Number.isFinite(loss) && isAlone) break;
     }
     loss = fround(loss / iter_size);
@@ -238,7 +241,7 @@ export class SolverRun {
     };
   }
 
-  /** An edge of the loop: what one process was asked for, or ran into, all do. */
+  /** An edge of the loop: all processes act on the requests and errors of each. */
   async *#agree(): AsyncGenerator<DivergedEvent, void, void> {
     const wishes = new Set<Wish>(this.#requests);
     if (this.#isDiverged) wishes.add('diverged');
@@ -256,7 +259,7 @@ export class SolverRun {
     return test_interval > 0 && this.#iteration % test_interval === 0;
   }
 
-  /** Solver::Snapshot; weights that are not finite are no snapshot: the last one before them stays the last. */
+  /** Solver::Snapshot. Weights that are not finite are not written, so the previous snapshot remains the last. */
   async *snapshot(reason: SnapshotEvent['reason']): AsyncGenerator<SolverEvent, void, void> {
     const { snapshot_prefix, snapshot_format, ema_decay } = this.#parameters;
     const format = snapshot_format ?? 'BINARYPROTO';
@@ -330,7 +333,7 @@ export class SolverRun {
       const { device, precision } = this.#options;
       return await findCulprit(device, net, await trainer.weights(), batch, source.shapes, precision);
     } catch {
-      // The search for the layer takes memory beside the trainer's; the divergence is reported in any case.
+      // The search for the layer takes memory in addition to the trainer's. The divergence is reported in any case.
       return null;
     }
   }
@@ -366,7 +369,7 @@ export class SolverRun {
   }
 }
 
-/** Blobs that are asked for and are no outputs of the net, of which events tell. */
+/** Requested blobs that are not outputs of the net, which events contain. */
 function shownOf({ net, source, trainer, shown: outputs }: Training): ReadonlySet<string> {
   if (outputs.length === 0) return new Set();
   const graph = graphFromCaffe(net.filtered, { phase: net.state.phase, inputShapes: source.shapes });

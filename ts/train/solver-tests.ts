@@ -1,4 +1,4 @@
-/** The test nets of a solver, run on the weights that it has learned so far (Solver::TestAll). */
+/** Runs the test nets of a solver with the current weights (Solver::TestAll). */
 
 import type { SolverSettings } from '../caffe/check-solver.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
@@ -9,11 +9,11 @@ import { detectionOutputs, testNet } from './test-net.ts';
 
 type SolverDevice = TrainingOptions['device'];
 
-/** Where the run is that is tested. */
+/** The state of the run that is tested. */
 interface TestedRun {
   readonly iteration: number;
   readonly signal: AbortSignal | undefined;
-  /** Asked behind each batch: a stop ends a test without a result. */
+  /** Called after each batch; if a stop was requested, the test ends without a result. */
   readonly isStopAsked: () => boolean;
 }
 

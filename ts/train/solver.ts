@@ -1,4 +1,4 @@
-/** Caffe's solver (solver.cpp, sgd_solver.cpp): a loop that reports what happens as events. */
+/** Caffe's solver (solver.cpp, sgd_solver.cpp): a loop that reports its progress as events. */
 
 import { ArgumentError, PrototxtError } from '../base/errors.ts';
 import { boolean, callback, either, having, integer, list, oneOf, path, signal } from '../base/kinds.ts';
@@ -21,9 +21,9 @@ import { type SolverRequest, SolverRun, type StepResult } from './solver-run.ts'
 export type { SolverRequest, StepResult } from './solver-run.ts';
 
 export interface SolverOptions extends Omit<TrainingOptions, 'data'> {
-  /** Path of a solver's prototxt, or a SolverParameter. */
+  /** The path of a solver's prototxt, or a SolverParameter. */
   readonly solver: string | SolverParameter;
-  /** Where batches come from. Default: the nets' data layers (`solverData`). */
+  /** The source of batches. Default: the nets' data layers (`solverData`). */
   readonly data?: OpenData;
 }
 
@@ -91,9 +91,11 @@ const SOLVER_STEP = signature('solver.step', {
 });
 
 export interface StepOptions {
-  /** Ends the step with its reason thrown: the iteration that it stops is not done, and the next `step` goes on from there. */
+  /**
+   * Ends the step and throws the signal's reason. The current iteration is not done; the next `step` begins with it.
+   */
   readonly signal?: AbortSignal;
-  /** Told what `run` would yield: iterations, tests, snapshots, warnings, a divergence. */
+  /** Receives the events that `run` would yield: iterations, tests, snapshots, warnings, a divergence. */
   readonly onEvent?: (event: SolverEvent) => void;
 }
 
@@ -104,7 +106,7 @@ interface OpenRun {
 }
 
 export class Solver {
-  /** As checked, with defaults. */
+  /** The checked settings, with defaults. */
   readonly parameters: SolverSettings;
   readonly #options: TrainingOptions;
   readonly #checked: CheckedSolver;
@@ -112,11 +114,11 @@ export class Solver {
   readonly file: string | null;
   #requests = new Set<SolverRequest>();
   #isRunning = false;
-  /** What `open` and `step` keep between calls. */
+  /** What `open` and `step` keep open between calls. */
   #open: OpenRun | null = null;
 
   /**
-   * Reads and checks a solver; nothing else is opened before it runs.
+   * Reads and checks a solver; no other file is opened before it runs.
    * @throws PrototxtError; ArgumentError
    */
   constructor(options: SolverOptions) {
@@ -138,8 +140,8 @@ export class Solver {
   }
 
   /**
-   * Asks the running solver for a snapshot, or to stop: honoured after the current iteration; a stop ends a test early
-   * and leaves a snapshot too, unless `snapshot_after_train` is false or it ends a `step`.
+   * Requests a snapshot or a stop from the running solver, which acts after the current iteration. A stop also ends a
+   * test early and writes a snapshot, unless `snapshot_after_train` is false or it ends a `step`.
    */
   request(action: SolverRequest): void {
     SOLVER_REQUEST.check(action);
@@ -147,17 +149,18 @@ export class Solver {
   }
 
   /**
-   * Trains, from where the solver is (the beginning, the snapshot, or behind a `step`) to max_iter; leaving the loop early
-   * frees everything. Events come in Caffe's order: a test before the iteration whose number it has, snapshots after it. A
-   * training that diverges ends with `diverged` and `done`; nothing is thrown then. The loss that Caffe computes once more
-   * after the last iteration is left out.
+   * Trains from the solver's current state (the beginning, the snapshot, or the end of a `step`) to max_iter. Leaving
+   * the loop early frees everything. Events come in Caffe's order: a test precedes the iteration whose number it has,
+   * and snapshots follow it. If training diverges, it ends with the events `diverged` and `done`, and nothing is
+   * thrown. Caffe computes the loss once more after the last iteration; this does not.
    *
-   * Of several processes each runs its own Solver. What one is asked for, or runs into, all do at the next edge of the
-   * loop. An error of one in its data, test or snapshot ends all: the others throw DeviceError
-   * `communicator/other-failed`. An error in a training step itself leaves the others waiting in theirs: end the process
-   * then, and the launcher ends them.
-   * @param options.signal Ends the run with its reason thrown and no snapshot; for an orderly end use `request`.
-   * @throws PrototxtError, GraphError, WeightsError, ArgumentError, DeviceError; what the data throws
+   * With several processes, each runs its own Solver. Requests to and errors of one of them take effect in all at the
+   * next edge of the loop. An error of one in its data, test or snapshot ends all; the others throw DeviceError
+   * `communicator/other-failed`. After an error in a training step itself the others still wait in theirs: exit the
+   * process then, and the launcher ends them.
+   * @param options.signal Ends the run without a snapshot and throws the signal's reason; for an orderly end use
+   * `request`.
+   * @throws PrototxtError, GraphError, WeightsError, ArgumentError, DeviceError; the errors of the data
    */
   async *run(options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<SolverEvent, void, void> {
     SOLVER_RUN.check(options);
@@ -173,8 +176,8 @@ export class Solver {
   }
 
   /**
-   * Opens nets, data and trainer, so that `net` can be looked at and changed before the first iteration: pycaffe's
-   * caffe.get_solver. Done by `step` where it was not done before. Close the solver in the end.
+   * Opens nets, data and trainer, so that `net` can be inspected and changed before the first iteration, as with
+   * pycaffe's caffe.get_solver. `step` calls it if necessary. Close the solver at the end.
    * @throws as `run`
    */
   async open(): Promise<LiveNet> {
@@ -189,10 +192,10 @@ export class Solver {
   }
 
   /**
-   * So many iterations, with the tests and snapshots that are due among them, beyond max_iter too (Solver::Step); then `net`
-   * may be looked at and changed, and `step` or `run` goes on. What is open stays open: close the solver in the end. Several
-   * processes call it with the same number.
-   * @throws as `run`; ArgumentError behind a divergence. An error other than the signal's reason closes the solver.
+   * Runs this many iterations, even beyond max_iter, with the tests and snapshots that are due (Solver::Step). Then
+   * `net` can be inspected and changed, and `step` or `run` continues. Everything stays open: close the solver at the
+   * end. Several processes call it with the same number.
+   * @throws as `run`; ArgumentError after a divergence. An error other than the signal's reason closes the solver.
    * @example
    * await using solver = new Solver({ solver: 'solver.prototxt', device, outputs: ['conv1'] });
    * const { loss } = await solver.step(100);
@@ -218,8 +221,8 @@ export class Solver {
   }
 
   /**
-   * Writes a snapshot now, as `snapshot_prefix` and `snapshot_format` say. Opens the solver where it is not open.
-   * @returns Its event; `diverged` where weights are not finite, and nothing is written.
+   * Writes a snapshot now, according to `snapshot_prefix` and `snapshot_format`. Opens the solver if necessary.
+   * @returns Its event; `diverged` if weights are not finite, in which case nothing is written.
    * @throws as `run`
    */
   async snapshot(): Promise<SnapshotEvent | DivergedEvent | null> {
@@ -235,7 +238,10 @@ export class Solver {
     }
   }
 
-  /** The net that learns: pycaffe's solver.net. @throws ArgumentError before `open` or `step`, and behind `close` */
+  /**
+   * The trained net: pycaffe's solver.net.
+   * @throws ArgumentError before `open` or `step`, and after `close`
+   */
   get net(): LiveNet {
     if (this.#open === null)
       throw new ArgumentError('net', 'an open solver; await solver.open() or solver.step(n) first', 'none');
@@ -247,7 +253,10 @@ export class Solver {
     return this.#open?.run.result.iteration ?? 0;
   }
 
-  /** Frees what `open` and `step` keep; safe to call twice. @throws ArgumentError while it runs */
+  /**
+   * Frees what `open` and `step` keep; can be called twice.
+   * @throws ArgumentError while it runs
+   */
   async close(): Promise<void> {
     if (this.#open === null) return;
     this.#begin('close');

@@ -1,4 +1,6 @@
-/** A net run over the batches of its data, outputs averaged: Solver::Test in solver.cpp, test() in caffe.cpp. */
+/**
+ * Runs a net over the batches of its data and averages its outputs: Solver::Test in solver.cpp, test() in caffe.cpp.
+ */
 import {
   anything,
   boolean,
@@ -28,24 +30,33 @@ const { fround } = Math;
 
 export interface TestOptions {
   readonly iterations: number;
-  /** Output → loss_weight; others are no loss. */
+  /** Output → loss_weight; outputs that are absent are not losses. */
   readonly lossWeights: Readonly<Record<string, number>>;
-  /** Outputs that are rows of a DetectionEvaluate; of each the mean average precision over all batches is told. Default: none. */
+  /**
+   * Outputs that are rows of a DetectionEvaluate; each becomes a mean average precision over all batches. Default:
+   * none.
+   */
   readonly detections?: readonly string[];
-  /** How precision is averaged: `11point` (VOC 2007), `MaxIntegral` (VOC 2010), or `Integral`, the default. */
+  /** The method for average precision: `11point` (VOC 2007), `MaxIntegral` (VOC 2010), or `Integral`, the default. */
   readonly apVersion?: ApVersion;
-  /** Tells the average precision of each class too: SSD's show_per_class_result. Default false. */
+  /** Also returns the average precision of each class: SSD's show_per_class_result. Default false. */
   readonly perClass?: boolean;
-  /** HDF5Output layers of the net, whose files are written anew: `hdf5Outputs(net)`; the model returns their blobs. @internal */
+  /**
+   * HDF5Output layers of the net, whose files are rewritten: `hdf5Outputs(net)`; the model returns their blobs.
+   * @internal
+   */
   readonly hdf5?: readonly Hdf5Output[];
-  /** The net, filtered, whose data layers tell where a label that is no class stands. @internal */
+  /**
+   * The filtered net, whose data layers help to find an invalid label.
+   * @internal
+   */
   readonly filtered?: NetParameter;
   readonly signal?: AbortSignal | undefined;
   /** Called after each batch with its outputs. `false` interrupts the test. */
   readonly onBatch?: (index: number, outputs: readonly OutputValue[]) => boolean | Promise<boolean>;
 }
 
-/** Means over all batches, each output's elements apart. */
+/** Means over all batches, for each element of an output. */
 export interface TestResult {
   readonly outputs: readonly OutputValue[];
   /** Mean weighted loss. */
@@ -77,7 +88,7 @@ const TEST_NET = signature('testNet', {
 
 /**
  * Runs a model over the next batches of a source.
- * @returns Null where `onBatch` interrupted it.
+ * @returns Null if `onBatch` interrupted it.
  * @throws as Model.run and the source; the signal's reason
  */
 export async function testNet(
@@ -146,11 +157,11 @@ async function tested(
   return { outputs: [...means, ...precisions], loss: mean(loss) };
 }
 
-/** Outputs of a net that are rows of DetectionEvaluate layers. */
+/** The outputs of a net that are rows of DetectionEvaluate layers. */
 export const detectionOutputs = ({ layer = [] }: NetParameter): string[] =>
   layer.filter(({ type }) => type === 'DetectionEvaluate').flatMap(({ top = [] }) => top);
 
-/** Outputs as events carry them. */
+/** Outputs in the form of events. */
 export function outputValues(
   outputs: Outputs,
   lossWeights: Readonly<Record<string, number>>,

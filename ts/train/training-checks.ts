@@ -1,4 +1,4 @@
-/** What is looked at when a training has been opened: that its parts belong together, and what is probably not intended. */
+/** Checks after a training was opened: whether its parts fit together, and what is probably not intended. */
 
 import { GraphError, WeightsError } from '../base/errors.ts';
 import type { CheckedSolver } from '../caffe/check-solver.ts';
@@ -9,7 +9,10 @@ import { averageFile, parameterNames, type Resumed } from './snapshot.ts';
 import { filesBeside, type ReadNet } from './solver-nets.ts';
 import type { SolverTrainer } from './training-device.ts';
 
-/** Histories belong to parameters by their order. @throws WeightsError */
+/**
+ * Checks that histories fit the parameters, which are matched by their order.
+ * @throws WeightsError
+ */
 export function checkSameNet(trainer: SolverTrainer, { extra, weights }: Resumed, snapshot: string): void {
   const wrote = extra?.parameters;
   if (!Array.isArray(wrote)) return;
@@ -40,7 +43,11 @@ interface TestedNet extends Pick<ReadNet, 'filtered' | 'state'> {
   readonly source: DataSource;
 }
 
-/** What a test net has and the training net has not would be tested at its filler. @throws GraphError */
+/**
+ * Refuses a test net with learnable layers that the training net lacks: they would be tested with their fillers'
+ * values.
+ * @throws GraphError
+ */
 export function checkTrained({ filtered, state, source }: TestedNet, trainer: SolverTrainer): void {
   const trained = new Set(trainer.learnable.flatMap(({ places }) => places.map(({ layer }) => layer)));
   const { parameters } = graphFromCaffe(filtered, { phase: state.phase, inputShapes: source.shapes });
@@ -53,7 +60,7 @@ export function checkTrained({ filtered, state, source }: TestedNet, trainer: So
     );
 }
 
-/** What is trained, and what it goes on from. */
+/** The training, and the state from which it resumes. */
 interface Opened {
   readonly trainer: SolverTrainer;
   readonly source: DataSource;
@@ -61,7 +68,7 @@ interface Opened {
   readonly hasAverage: boolean;
 }
 
-/** What works and is probably not intended. */
+/** Warnings about settings that work but are probably not intended. */
 export function trainingWarnings(
   checked: CheckedSolver,
   file: string | undefined,

@@ -261,7 +261,10 @@ class Builder {
     return top;
   }
 
-  /** Adds the layer of an `activation`. @param own The name to use if the activation is a layer of its own. */
+  /**
+   * Adds the layer of an `activation`.
+   * @param own The name to use if the activation is a layer of its own.
+   */
   #activated({ name, config }: Layer, bottom: string, own?: string): string {
     const { maker } = this;
     const activation = isObject(config.activation)

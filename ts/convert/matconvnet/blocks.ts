@@ -23,7 +23,10 @@ export interface MatNet {
 
 const NONE: MatFields = new Map();
 
-/** @param variables The file's variables: the net's fields, or a variable `net` with these fields. @throws WeightsError */
+/**
+ * @param variables The file's variables: the net's fields, or a variable `net` with these fields.
+ * @throws WeightsError
+ */
 export function blocksOf(variables: MatFields, file: string): MatNet {
   const fields = variables.has('layers') ? variables : (fieldsOf(variables.get('net')) ?? NONE);
   const layers = fields.get('layers');

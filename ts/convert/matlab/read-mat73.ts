@@ -15,7 +15,10 @@ import {
   matLimit,
 } from './mat-value.ts';
 
-/** The variables of a file by name. @throws WeightsError `matlab/…`, `weights/hdf5-…` */
+/**
+ * The variables of a file by name.
+ * @throws WeightsError `matlab/…`, `weights/hdf5-…`
+ */
 export const readMat73 = (file: string): Promise<MatFields> =>
   readHdf5(file, async (root) => {
     const reader = new Reader(file, root);

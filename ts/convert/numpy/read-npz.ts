@@ -16,7 +16,10 @@ const MAX_UNPACKED = 256 * 2 ** 20;
 
 const unpack = promisify<Uint8Array, { maxOutputLength: number }, Buffer>(inflateRaw);
 
-/** Arrays by name, without `.npy` and TensorFlow's `:0`. @throws WeightsError `npz/format`, `npz/limit` */
+/**
+ * Arrays by name, without `.npy` and TensorFlow's `:0`.
+ * @throws WeightsError `npz/format`, `npz/limit`
+ */
 export async function readNpz(file: string): Promise<SourceTensors> {
   const bytes = mapFile(file);
   const { fromBufferPromise } = await import('yauzl');

@@ -20,7 +20,10 @@ export function checkpointError(file: string, message: string): WeightsError {
   );
 }
 
-/** Keys (Latin-1) → values. @throws WeightsError `tensorflow/format` */
+/**
+ * Keys (Latin-1) → values.
+ * @throws WeightsError `tensorflow/format`
+ */
 export async function readTable(file: string): Promise<Map<string, Buffer>> {
   const entries = new Map<string, Buffer>();
   const yieldIfDue = yielding();

@@ -10,7 +10,10 @@ import { type PickleValue, unpickle } from './unpickle.ts';
 const MAGIC = 0x1950a86a20f9469cfc6cn;
 const PROTOCOL = 1001;
 
-/** Storages stay views of `bytes`. @throws WeightsError */
+/**
+ * Storages stay views of `bytes`.
+ * @throws WeightsError
+ */
 export function readLegacy(bytes: Uint8Array, file: string): TorchFile {
   const fail = (code: CodeOf<'torch'>, message: string): never => {
     throw new WeightsError(`torch/${code}`, { file }, message);

@@ -40,7 +40,10 @@ export interface TorchTensor extends Made {
 /** The content of a file: its pickled value, and the bytes of each storage. */
 export interface TorchFile {
   readonly value: PickleValue;
-  /** The bytes of the whole storage. @throws WeightsError if bytes are missing */
+  /**
+   * The bytes of the whole storage.
+   * @throws WeightsError if bytes are missing
+   */
   readonly bytesOf: (storage: Storage) => Uint8Array;
 }
 
@@ -164,7 +167,10 @@ function natural(value: PickleValue | undefined, what: string): number {
   throw `${what} is not a natural number`;
 }
 
-/** A tensor's values in the order of its shape. @param bytesOf Returns all bytes of a storage. */
+/**
+ * A tensor's values in the order of its shape.
+ * @param bytesOf Returns all bytes of a storage.
+ */
 export function readTensor(
   at: { readonly file: string; readonly name: string },
   { storage, offset, shape, strides }: TorchTensor,

@@ -5,7 +5,10 @@ import { MAX_TENSORS } from '../../base/files.ts';
 import { type Storage, storageOf, type TorchFile, torchGlobals } from './torch-objects.ts';
 import { unpickle } from './unpickle.ts';
 
-/** Entries stay views of `bytes`. @throws WeightsError */
+/**
+ * Entries stay views of `bytes`.
+ * @throws WeightsError
+ */
 export async function readZip(bytes: Uint8Array, file: string): Promise<TorchFile> {
   const entries = await entriesOf(bytes, file);
   const fail = (message: string): never => {

@@ -170,7 +170,10 @@ class Reader {
   }
 }
 
-/** A tensor's values in the order of its shape. @throws WeightsError if they exceed its storage */
+/**
+ * A tensor's values in the order of its shape.
+ * @throws WeightsError if they exceed its storage
+ */
 export function tensorValues({ shape, strides, offset, storage }: T7Tensor, file: string): Float32Array {
   if (shape.length === 0) return new Float32Array(0);
   const fail = (): never => {

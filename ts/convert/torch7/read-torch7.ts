@@ -132,7 +132,10 @@ class Builder {
     return `${kind}${count}`;
   }
 
-  /** @param bottoms Several for a table. @returns the module's output, one value or several */
+  /**
+   * @param bottoms Several for a table.
+   * @returns the module's output, one value or several
+   */
   module(object: T7Object, bottoms: readonly string[], depth: number): string[] {
     const kind = object.class.replace(/^(?:nn|cudnn|inn)\./, '');
     if (depth > MAX_DEPTH) this.maker.fail(object.class, `modules are nested deeper than ${MAX_DEPTH}`);

@@ -31,7 +31,10 @@ export interface KeyBytes {
 
 const INTERNAL: KeyBytes = { least: 8, most: MAX_KEY + 8 };
 
-/** The data blocks of a table, in order. @throws DataError */
+/**
+ * The data blocks of a table, in order.
+ * @throws DataError
+ */
 export function blocksOf(file: string, keys: KeyBytes = INTERNAL): Handle[] {
   const footer = new Coded(
     readPart(file, (size) => ({ offset: size - FOOTER, length: FOOTER })),
@@ -53,7 +56,10 @@ export function blocksOf(file: string, keys: KeyBytes = INTERNAL): Handle[] {
 
 const handleOf = (coded: Coded): Handle => ({ offset: coded.varint(), size: coded.varint() });
 
-/** A block, checked and decompressed. @throws DataError */
+/**
+ * A block, checked and decompressed.
+ * @throws DataError
+ */
 export function readBlock(file: string, { offset, size }: Handle): Buffer {
   const bytes = readPart(file, () => ({ offset, length: size + TRAILER }));
   if (maskedCrc(bytes.subarray(0, size + 1)) !== bytes.readUInt32LE(size + 1))

@@ -120,7 +120,10 @@ export class Classifier extends ImageService {
   readonly #scorers: (crops: 1 | 10) => ReturnType<typeof scoreCrops>;
   readonly #queue: ModelQueue<Crop, ArrayLike<number>>;
 
-  /** Use `openClassifier`. @internal */
+  /**
+   * Use `openClassifier`.
+   * @internal
+   */
   constructor(parts: ClassifierParts) {
     const { model, preprocess } = parts;
     const input = imageInput(model);
@@ -159,7 +162,10 @@ export class Classifier extends ImageService {
     }, signal);
   }
 
-  /** Runs every batch size once. @internal */
+  /**
+   * Runs every batch size once.
+   * @internal
+   */
   async warm(): Promise<void> {
     const { blank, score } = this.#scorers(1);
     for (const batch of this.#parts.sizes) await score(Array<[Crop]>(batch).fill([blank]));

@@ -9,7 +9,10 @@ export interface Classification {
   readonly probability: number;
 }
 
-/** The most probable classes, in descending order. @param labels Without labels: `class 0`, `class 1`, … */
+/**
+ * The most probable classes, in descending order.
+ * @param labels Without labels: `class 0`, `class 1`, …
+ */
 export const likeliest = (
   probabilities: ArrayLike<number>,
   labels: readonly string[] | null,

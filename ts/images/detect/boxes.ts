@@ -10,7 +10,10 @@ import type { SsdHead } from './head.ts';
 /** The rows of an output that belong to one image. */
 export type ImageRows = Float32Array;
 
-/** The rows of DetectionOutput (7 values each), by image. @throws DetectorError `detector/not-finite` */
+/**
+ * The rows of DetectionOutput (7 values each), by image.
+ * @throws DetectorError `detector/not-finite`
+ */
 export function rowsOfImages({ detections, scores }: SsdHead, outputs: Outputs, images: number): ImageRows[] {
   for (const name of [...scores, detections]) checkFinite(outputs, name);
   const { data } = outputs[detections]!;
@@ -21,7 +24,10 @@ export function rowsOfImages({ detections, scores }: SsdHead, outputs: Outputs, 
   );
 }
 
-/** Rows of 7 values: image, class, score, and corners as shares of the input. @param isYx Whether y comes before x. */
+/**
+ * Rows of 7 values: image, class, score, and corners as shares of the input.
+ * @param isYx Whether y comes before x.
+ */
 export function ssdBoxes(rows: ImageRows, minScore: number, placement: Placement, isYx = false): Found[] {
   const found: Found[] = [];
   const { input, scale } = placement;

@@ -167,7 +167,10 @@ export class Detector extends ImageService {
   readonly #parts: DetectorParts;
   readonly #regions: RegionOptions;
 
-  /** Use `openDetector`. @internal */
+  /**
+   * Use `openDetector`.
+   * @internal
+   */
   constructor(parts: DetectorParts) {
     super(parts.model, parts.queue);
     const {

@@ -108,7 +108,10 @@ export function countedLabels(
   return labels;
 }
 
-/** Yields, batch by batch, the objects that were found with the true ones. @throws the errors of `detect` */
+/**
+ * Yields, batch by batch, the objects that were found with the true ones.
+ * @throws the errors of `detect`
+ */
 export function detectSamples(
   detector: Detector,
   samples: readonly DetectionSample[],

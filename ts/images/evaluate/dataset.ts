@@ -87,7 +87,10 @@ export interface ClassFolders {
   readonly ignored: readonly string[];
 }
 
-/** The folders in `path`, one per class. @throws the file system's error */
+/**
+ * The folders in `path`, one per class.
+ * @throws the file system's error
+ */
 export function listClassFolders(path: string): ClassFolders {
   const ignored: string[] = [...listImages(path, { recursive: false }).ignored];
   const folders: ClassFolder[] = [];

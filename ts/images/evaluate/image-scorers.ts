@@ -27,7 +27,10 @@ export const PAPER_SCALES: readonly number[] = [224, 256, 384, 480, 640];
 /** A crop in the form that the net reads: as bytes if the device subtracts the mean. */
 export type Crop = Float32Array | Uint8Array;
 
-/** The centre, or ten crops, all of a batch in one run. @throws ArgumentError for a resize without room for ten crops */
+/**
+ * The centre, or ten crops, all of a batch in one run.
+ * @throws ArgumentError for a resize without room for ten crops
+ */
 export function scoreCrops(
   { channels, size }: ImageInput,
   scores: Scores,

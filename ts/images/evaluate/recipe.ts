@@ -129,7 +129,10 @@ export function recordedMean(mean: Preprocess['mean']): EvaluationRecipe['mean']
     : mean;
 }
 
-/** SHA-256 of a file. @throws the file system's error */
+/**
+ * SHA-256 of a file.
+ * @throws the file system's error
+ */
 export async function fileHash(file: string): Promise<FileHash> {
   const hash = createHash('sha256');
   await pipeline(createReadStream(file), hash);

@@ -38,7 +38,10 @@ export interface EvaluationResult extends OutcomeSummary, Pick<Evaluated, 'skipp
   readonly recipe: EvaluationRecipe;
 }
 
-/** Reads a result. @throws ArgumentError if the file is not a result that can be repeated */
+/**
+ * Reads a result.
+ * @throws ArgumentError if the file is not a result that can be repeated
+ */
 export function readResult(file: string): EvaluationResult {
   const misfit = (found: string) =>
     new ArgumentError('replay', 'a result of "resnode evaluate --out"', file, found);

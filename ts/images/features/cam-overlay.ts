@@ -127,7 +127,10 @@ function sample({ shape, data }: Tensor, y: number, x: number): number {
   return along(row.low) * (1 - row.part) + along(row.high) * row.part;
 }
 
-/** The colour of a share of the maximum. @internal */
+/**
+ * The colour of a share of the maximum.
+ * @internal
+ */
 export function heat(value: number): number[] {
   const place = Math.min(value, 1) * (HEAT.length - 1);
   const low = Math.min(Math.floor(place), HEAT.length - 2);

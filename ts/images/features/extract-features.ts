@@ -123,7 +123,10 @@ function memoryFor(row: number, images: number): Float32Array {
   );
 }
 
-/** The same, one run at a time. @throws as `extractFeatures`, except for memory */
+/**
+ * The same, one run at a time.
+ * @throws as `extractFeatures`, except for memory
+ */
 export async function* featureBatches(
   model: Model,
   files: readonly (string | URL | Uint8Array)[],

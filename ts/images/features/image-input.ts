@@ -12,7 +12,10 @@ export interface ImageInput {
   readonly size: Size;
 }
 
-/** The single N×3×H×W or N×1×H×W input of a model. @throws GraphError `graph/no-classifier` if it has other inputs */
+/**
+ * The single N×3×H×W or N×1×H×W input of a model.
+ * @throws GraphError `graph/no-classifier` if it has other inputs
+ */
 export function imageInput(model: Pick<Model, 'inputs'>): ImageInput {
   const [[name, shape], ...others] = Object.entries(model.inputs) as [[string, number[]]];
   const [, channels, height, width] = shape;
@@ -27,7 +30,10 @@ export function imageInput(model: Pick<Model, 'inputs'>): ImageInput {
   return { name, channels, size: { width: width!, height: height! } };
 }
 
-/** The shapes of a graph's inputs. @param but An input to skip; null: all are returned. */
+/**
+ * The shapes of a graph's inputs.
+ * @param but An input to skip; null: all are returned.
+ */
 export const inputsOf = (graph: Graph, but: string | null): Shapes =>
   Object.fromEntries(
     graph.inputs

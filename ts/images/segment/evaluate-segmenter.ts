@@ -88,7 +88,10 @@ export async function evaluateSegmenter(
   return { ...counts.scores(), skipped };
 }
 
-/** The class names of a segmenter. @throws ArgumentError if it outputs edges */
+/**
+ * The class names of a segmenter.
+ * @throws ArgumentError if it outputs edges
+ */
 export function classesOf({ labels }: Pick<Segmenter, 'labels'>): readonly string[] {
   if (labels.length > 0) return labels;
   throw new ArgumentError('segmenter', 'one that outputs classes', 'one that outputs edges');
@@ -100,7 +103,10 @@ export interface SegmentedBatch {
   readonly skipped: readonly SkippedImage[];
 }
 
-/** Yields the pixel counts of images, batch by batch. @throws as `evaluateSegmenter` */
+/**
+ * Yields the pixel counts of images, batch by batch.
+ * @throws as `evaluateSegmenter`
+ */
 export async function* segmentSamples(
   segmenter: Segmenter,
   samples: readonly SegmentationSample[],

@@ -31,7 +31,10 @@ const through = (first: Line, second: Line): Line => ({
   offset: first.offset * second.scale + second.offset,
 });
 
-/** Returns one class or value per pixel of the image, computed off the event loop. @param scores C×H×W of one image. */
+/**
+ * Returns one class or value per pixel of the image, computed off the event loop.
+ * @param scores C×H×W of one image.
+ */
 export async function mapOfImage(
   { kind }: SegmenterHead,
   { shape, data }: Tensor,

@@ -122,7 +122,10 @@ export class Segmenter extends ImageService {
   readonly preprocess: WholePreprocess;
   readonly #parts: SegmenterParts;
 
-  /** Use `openSegmenter`. @internal */
+  /**
+   * Use `openSegmenter`.
+   * @internal
+   */
   constructor(parts: SegmenterParts) {
     super(parts.model, parts.queue);
     this.#parts = parts;

@@ -2,7 +2,10 @@
 import type { Model } from '../../device/model.ts';
 import type { ServiceStats } from './requests.ts';
 
-/** The queue of an `ImageService`. @internal */
+/**
+ * The queue of an `ImageService`.
+ * @internal
+ */
 interface ServiceQueue {
   readonly pending: number;
   stats(): ServiceStats;

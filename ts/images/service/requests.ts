@@ -49,7 +49,10 @@ export class Requests {
     return this.#pending;
   }
 
-  /** Counts a request, and works on it when there is room. @throws the refusal; the signal's reason; the errors of `work` */
+  /**
+   * Counts a request, and works on it when there is room.
+   * @throws the refusal; the signal's reason; the errors of `work`
+   */
   async serve<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
     signal?.throwIfAborted();
     this.#refuse();
@@ -77,7 +80,10 @@ export class Requests {
     };
   }
 
-  /** Accepts no more requests. @returns the error for those that are still waiting */
+  /**
+   * Accepts no more requests.
+   * @returns the error for those that are still waiting
+   */
   close(): ResnodeError {
     this.#isClosed = true;
     return this.#closedError();

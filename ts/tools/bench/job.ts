@@ -98,7 +98,10 @@ export interface Measured<Answer> {
 // From a checkout, too, the compiled package is measured (npm run build).
 const measureScript = ownFile(`${isSource() ? '../dist/' : ''}tools/bench/measure.js`);
 
-/** Does one job in its own process. @throws Error with the process's stderr */
+/**
+ * Does one job in its own process.
+ * @throws Error with the process's stderr
+ */
 export function measure<What extends keyof Answers>(
   job: Job & { readonly what: What },
 ): Measured<Answers[What]> {
@@ -124,7 +127,10 @@ export const measureCeilings = (threads: number): Measured<Answers['ceilings']> 
     training: null,
   });
 
-/** Runs a process whose last line is its answer and its processor time. @throws Error as `measure` */
+/**
+ * Runs a process whose last line is its answer and its processor time.
+ * @throws Error as `measure`
+ */
 export function measureProcess<Answer>(
   command: string,
   words: readonly string[],

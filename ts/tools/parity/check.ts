@@ -83,7 +83,10 @@ export async function checkParameters(
   return checks;
 }
 
-/** Compares recorded blobs of layers with values by `layer/index`. @param summed As in `compare`, by layer. */
+/**
+ * Compares recorded blobs of layers with values by `layer/index`.
+ * @param summed As in `compare`, by layer.
+ */
 export function compareParameters(
   folder: string,
   recorded: Parameters,

@@ -139,7 +139,10 @@ export function readGoldenCase(folder: string): GoldenCase {
   return { ...(manifest as NetCase), folder };
 }
 
-/** The folder itself, or its subfolders, that contain a manifest.json; sorted. @throws ArgumentError if there is none */
+/**
+ * The folder itself, or its subfolders, that contain a manifest.json; sorted.
+ * @throws ArgumentError if there is none
+ */
 export function findGoldenCases(folder: string): string[] {
   const found: string[] = [];
   const visit = (path: string): void => {

@@ -20,7 +20,11 @@ export interface SingleLayer {
 // The fields that connect a layer to its net: shared parameters, phases, losses.
 const TIES = { param: [], include: [], exclude: [], loss_weight: [], propagate_down: [] };
 
-/** Runs it. @returns Its top, or null if the layer cannot be built this way. @throws DeviceError */
+/**
+ * Runs it.
+ * @returns Its top, or null if the layer cannot be built this way.
+ * @throws DeviceError
+ */
 export async function runSingleLayer(device: Device, single: SingleLayer): Promise<Tensor | null> {
   const { layer, bottoms, blobs, tops, top } = single;
   const alone = {

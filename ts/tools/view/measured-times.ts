@@ -24,7 +24,10 @@ const READ_TIMES = signature('readTimes', {
   file: required(path, 'The path of a file that `resnode time --json` printed.'),
 });
 
-/** Reads the output of `resnode time --json`. @throws ArgumentError naming the file and the error */
+/**
+ * Reads the output of `resnode time --json`.
+ * @throws ArgumentError naming the file and the error
+ */
 export function readTimes(file: string): MeasuredTimes {
   READ_TIMES.check(file);
   const expected = 'a file that `resnode time --json` printed';

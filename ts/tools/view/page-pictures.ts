@@ -43,7 +43,10 @@ const ADD_FILTERS = signature('addFilters', {
   options: optional(filterOptions, 'none', 'How the weights fill the net, and the order of the channels.'),
 });
 
-/** Filters of the weights. @throws WeightsError */
+/**
+ * Filters of the weights.
+ * @throws WeightsError
+ */
 export async function addFilters(
   description: Description,
   weights: WeightsFile,

@@ -1,4 +1,4 @@
-/** What fine-tuning writes before it trains: split, nets, solver, augmentation. */
+/** Writes the files that fine-tuning needs before it trains: split, nets, solver and augmentation. */
 import { statSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { dataLayers } from '../../architectures/data-layers.ts';
@@ -23,7 +23,7 @@ import type { Preprocess, TunedPreprocess } from '../../images/preprocess.ts';
 import { savePreprocess } from '../../images/preprocess-file.ts';
 import type { Split } from './split.ts';
 
-/** How it is tuned, with defaults filled in. */
+/** The settings of the training, with defaults. */
 export interface Recipe {
   readonly epochs: number;
   readonly batch: number;
@@ -32,9 +32,11 @@ export interface Recipe {
   readonly batchNorm: 'frozen' | 'live';
   readonly weightDecay: number;
   readonly seed: number;
-  /** Of the loss, one a class; `balanced`: inverse to how many images it has. Default: none. */
+  /**
+   * The factor of each class in the loss; `balanced`: inversely proportional to its number of images. Default: none.
+   */
   readonly classWeights?: 'balanced' | readonly number[] | undefined;
-  /** Default shuffled. */
+  /** Default `shuffled`. */
   readonly sampling?: 'shuffled' | 'balanced' | undefined;
 }
 
@@ -46,13 +48,13 @@ export interface FinetuneFiles {
   readonly solver: string;
   readonly augment: Augments;
   readonly preprocess: Preprocess;
-  /** In `out`, for use; the rest is in `out/training`. */
+  /** Files for use are in `out`, all others in `out/training`. */
   readonly paths: Readonly<
     Record<'model' | 'weights' | 'labels' | 'preprocess' | 'report' | 'readme', string>
   >;
 }
 
-/** What is tuned, with what. */
+/** The net to fine-tune, and its settings. */
 export interface FinetuneSource {
   readonly folder: string;
   readonly model: string;
@@ -61,7 +63,7 @@ export interface FinetuneSource {
   readonly maxPixels?: number;
 }
 
-/** PhaseAugment, and the mean image's place. */
+/** The options of PhaseAugment, and the path of the mean image. */
 export interface Augments {
   readonly TRAIN: PhaseAugment['TRAIN'] & FileAugment;
   readonly TEST: PhaseAugment['TEST'] & FileAugment;
@@ -70,9 +72,9 @@ export interface Augments {
 type FileAugment = Pick<Augment, 'meanOfCrop' | 'orientation' | 'maxPixels' | 'window' | 'balanced'>;
 
 /**
- * Reads the net, gives it a head for the split's classes and writes everything that its training takes; images of a
- * class are told from each other at scales up to a quarter larger than what the preprocessing makes.
- * @throws ArgumentError where net and preprocessing do not fit; PrototxtError; ResnodeError `file/write`
+ * Reads the net, replaces its head for the classes of the split, and writes all files that the training reads.
+ * Augmentation draws scales between that of the preprocessing and one that is a quarter larger.
+ * @throws ArgumentError if net and preprocessing do not fit together; PrototxtError; ResnodeError `file/write`
  */
 export function writeFinetuneFiles(
   out: string,
@@ -113,7 +115,7 @@ export function writeFinetuneFiles(
     );
   const preprocess: Preprocess = { ...given, crop: { width, height } };
   const replaced = replaceHead(original, split.classes.length);
-  // What the net was for does not count: folders have one class an image.
+  // The task of the original net does not matter: each image in a class's folder has one class.
   const deploy = split.several ? withIndependentClasses(replaced) : withExclusiveClasses(replaced);
   const head = classifierOf(deploy).head.name!;
   const stem = deploy.layer?.find(({ type }) => type === 'Convolution')?.name;
@@ -151,8 +153,9 @@ export function writeFinetuneFiles(
   const unweighted = trainingNet(deploy, {
     data,
     batchNorm: recipe.batchNorm,
-    // The first convolution's weights are in units of pixels, 0 to 255: a rate that suits the others is some 58² times
-    // theirs for it, and with frozen statistics nothing holds it. It keeps what it has; what it sees is still pictures.
+    // The first convolution's weights multiply pixels from 0 to 255, so a rate that suits the other layers is about 58²
+    // times too large for it, and frozen statistics do not counteract that. Its weights stay unchanged, since its
+    // inputs are still photographs.
     rateOf: ({ name }) => (name === head ? recipe.headRate : name === stem ? 0 : 1),
     headFiller: { type: 'gaussian', std: 0.01 },
   });
@@ -245,14 +248,17 @@ function classWeightsOf(
   return counts.map((count) => Math.fround(train.length / (classes.length * count)));
 }
 
-/** One that divides the images, so that each is tested once, where one of at least half the training's does. */
+/**
+ * The largest batch size, of at least half the maximum, that divides the number of images, so that each is tested once;
+ * the maximum if there is none.
+ */
 function testBatchOf(images: number, batch: number): number {
   const most = Math.min(images, Math.max(8, batch));
   for (let size = most; size > most / 2; size--) if (images % size === 0) return size;
   return most;
 }
 
-/** `path label`, or, of images with any number of labels, `path 1 0 1`. */
+/** `path label`, or `path 1 0 1` for images with any number of labels. */
 function listText(images: Split['train'], folder: string, classes: number): string {
   return images
     .map(({ image, label, labels }) => {

@@ -1,4 +1,4 @@
-/** Fine-tuning as a whole: from folders of images and a trained net to a net for these classes, judged and described. */
+/** Fine-tuning from folders of images and a trained net to an evaluated and documented net for their classes. */
 
 import { basename, dirname, join } from 'node:path';
 import { ResnodeError } from '../../base/errors.ts';
@@ -17,19 +17,18 @@ import { judge } from './judge.ts';
 import { FINETUNE, type FinetuneOptions, recipeOf } from './options.ts';
 
 /**
- * Splits, replaces the head, trains, judges, and writes the model folder `out`: model.prototxt, model.caffemodel,
- * labels.txt, preprocess.json and README.md, with report.html and .json; what was trained with, and the last snapshot, lie
- * in `out/training`. The same options, files and
- * device give the same split and order.
+ * Splits the images, replaces the head, trains, evaluates, and writes the model folder `out`: model.prototxt,
+ * model.caffemodel, labels.txt, preprocess.json and README.md, with report.html and .json. `out/training` contains the
+ * files of the training and the last snapshot. The same options, files and device give the same split and order.
  * @throws ArgumentError, PrototxtError, WeightsError, ImageError, DeviceError; ResnodeError `train/diverged`; the
- * signal's reason. A report is written then too, if training had begun.
+ * signal's reason. If training had begun, a report is written in these cases, too.
  * @example for await (const event of finetune({ folder, model, weights, out, device, preprocess: { mean: [104, 117, 123] } })) console.log(event);
  */
 export async function* finetune(given: FinetuneOptions): AsyncGenerator<FinetuneEvent, void, void> {
   FINETUNE.check(given);
   const begin = performance.now();
   const signals = [given.signal, given.stop].filter((each) => each !== undefined);
-  // Beside the training there is nothing to be kept.
+  // Before and after the training there is nothing to save.
   const options = signals.length === 0 ? given : { ...given, signal: AbortSignal.any(signals) };
   const { out } = options;
   checkNewFolder(out, options.overwrite);
@@ -95,7 +94,7 @@ async function* train(
   });
   for await (const event of solver.run(signal === undefined ? {} : { signal })) {
     report.add(event);
-    // Asked for before each iteration: a solver forgets what it was asked for before it ran.
+    // Requested before each iteration, because a solver forgets requests that came before it ran.
     if (stop?.aborted) solver.request('stop');
     yield event;
     if (event.type === 'diverged')
@@ -116,7 +115,7 @@ function stopped({ iteration, weights }: DoneEvent, { solver }: FinetuneFiles): 
   };
 }
 
-/** The snapshot's weights become the model's; the snapshot stays, to be trained on. */
+/** The snapshot's weights become the model's. The snapshot remains, so that training can continue from it. */
 async function keepWeights({ weights }: DoneEvent, { deploy, paths }: FinetuneFiles): Promise<void> {
   const trained = (await readInitialWeights([weights!]))!;
   const layers = trained.layers.filter(({ blobs }) => blobs.length > 0);

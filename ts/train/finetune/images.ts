@@ -1,4 +1,4 @@
-/** The images that a net is fine-tuned with: which can be read, and which are kept to judge by. */
+/** The images of a fine-tuning: which of them can be read, and how they are split. */
 
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,7 +13,9 @@ import type { Recipe } from './files.ts';
 import { type FinetuneOptions, limitsOf } from './options.ts';
 import { type Split, splitClassFolders, splitLabelLists } from './split.ts';
 
-/** Classes of which one half has no image: nothing is learned of them, or nothing said of how well they were. */
+/**
+ * Warns of classes without an image in one half: the net cannot learn them, or the evaluation says nothing about them.
+ */
 export function warnOfAbsent({ classes, train, val }: Split): void {
   for (const [images, what] of [
     [train, 'train with: the net cannot learn it'],
@@ -29,7 +31,7 @@ export function warnOfAbsent({ classes, train, val }: Split): void {
   }
 }
 
-/** A folder of class folders, or a list. */
+/** The split of a folder with a folder for each class, or of a list. */
 export function splitOf(
   { folder, labels, valShare }: FinetuneOptions,
   { seed }: Recipe,
@@ -50,7 +52,7 @@ const isLabelList = (path: string): boolean =>
   statSync(path, { throwIfNoEntry: false })?.isFile() === true ||
   ['train.txt', 'val.txt'].every((name) => existsSync(join(path, name)));
 
-/** Decodes all images of the folder, where they may be left out. */
+/** Decodes all images of the folder if broken ones may be skipped, and returns the broken ones. */
 export async function brokenImages({
   folder,
   onBroken,

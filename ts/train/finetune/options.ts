@@ -25,60 +25,62 @@ import type { Recipe } from './files.ts';
 export interface FinetuneOptions
   extends Pick<TrainOptions, 'precision' | 'lossScale' | 'partialWeights' | 'reshapeWeights'> {
   /**
-   * A folder of images for each class, in `folder` or in its `train` and `val`; or, where images have several labels, a list
+   * A folder of images for each class, in `folder` or in its `train` and `val`. For images with several labels: a list
    * (`readLabelList`), or a folder with `train.txt` and `val.txt`.
    */
   readonly folder: string;
-  /** Names of the classes of a list. Default `class 0`, `class 1`, …; of folders their names. */
+  /** The names of the classes of a list. Default `class 0`, `class 1`, …; for folders, their names. */
   readonly labels?: readonly string[];
   /** The deploy prototxt of the trained net, and its weights. */
   readonly model: string;
   readonly weights: string;
-  /** Where the result goes; made where it is not there. */
+  /** The folder of the result; it is created if it does not exist. */
   readonly out: string;
-  /** Writes into a folder that holds files already. Default false: it is an error. */
+  /** Writes into a folder that already contains files. Default false: this is an error. */
   readonly overwrite?: boolean;
   readonly device: Device;
   /**
-   * How the net was trained to see images: its mean ([0]: none), and what differs from a shorter side of 256/224 of the
-   * input (256 for 224), order BGR and scale 1. Its input is the crop.
+   * The preprocessing with which the net was trained: its mean ([0]: none), and differences from a shorter side of
+   * 256/224 of the input (256 for 224), order BGR and scale 1. The crop is the net's input.
    */
   readonly preprocess: TunedPreprocess;
-  /** The most pixels of an image. Default 2^26. */
+  /** The largest number of pixels of an image. Default 2^26. */
   readonly maxPixels?: number;
   /**
-   * Skips images that cannot be read and reports each here: every image is decoded once before the split. Default: the
-   * first such image is an error.
+   * Skips images that cannot be read and reports each of them here. All images are decoded once before the split.
+   * Default: the first such image is an error.
    */
   readonly onBroken?: (error: ImageError) => void;
   /** Default 10. */
   readonly epochs?: number;
-  /** Images an iteration. Default 16. */
+  /** Images per iteration. Default 16. */
   readonly batch?: number;
-  /** At the beginning, for all layers but the head; it falls in a line to 0. Default 0.002. */
+  /** The initial rate of all layers except the head; it falls linearly to 0. Default 0.002. */
   readonly rate?: number;
-  /** The head's rate is so many times `rate`. Default 10. */
+  /** The head's rate is this many times `rate`. Default 10. */
   readonly headRate?: number;
-  /** `frozen`: BatchNorm keeps the statistics it came with, right for small batches. Default frozen. */
+  /** `frozen`: BatchNorm keeps its statistics, which suits small batches. Default frozen. */
   readonly batchNorm?: 'frozen' | 'live';
   /** Default 0.0001. */
   readonly weightDecay?: number;
   /**
-   * Of the loss, one a class in the order of their names: an image counts so many times. `balanced`: images / (classes ·
-   * images of its class). Caffe has none: it refuses such a train_val.prototxt. Default: none.
+   * A factor for each class in the loss, in the order of their names. `balanced`: images / (classes · images of the
+   * class). Caffe has no such factors and refuses the resulting train_val.prototxt. Default: none.
    */
   readonly classWeights?: 'balanced' | readonly number[];
-  /** `balanced`: every class equally often in an epoch, so that images of rare ones come again. Default shuffled. */
+  /**
+   * `balanced`: all classes appear equally often in an epoch, so images of rare classes are repeated. Default shuffled.
+   */
   readonly sampling?: 'shuffled' | 'balanced';
-  /** Share of each class that is kept to judge by, where there is no `val` folder. Default 0.2. */
+  /** The share of each class that is held out for evaluation if there is no `val` folder. Default 0.2. */
   readonly valShare?: number;
-  /** Of the split, the new head and the order of the images. Default 1. */
+  /** The seed of the split, the new head and the order of the images. Default 1. */
   readonly seed?: number;
-  /** Ends it with its reason thrown. */
+  /** Ends the fine-tuning and throws the signal's reason. */
   readonly signal?: AbortSignal;
   /**
-   * Ends it in order: training stops after the iteration under way and leaves a snapshot, the last event is `stopped`,
-   * and nothing is judged or written. Before and after the training, its reason is thrown.
+   * Ends the training in order: it stops after the current iteration and writes a snapshot, the last event is
+   * `stopped`, and nothing is evaluated or written. Before and after the training, the signal's reason is thrown.
    */
   readonly stop?: AbortSignal;
 }
@@ -160,7 +162,7 @@ export const FINETUNE = signature('finetune', {
   ),
 });
 
-/** The recipe with its defaults. */
+/** The settings of the training, with their defaults. */
 export function recipeOf(options: FinetuneOptions): Recipe {
   const { epochs = 10, batch = 16, rate = 0.002, headRate = 10 } = options;
   const { batchNorm = 'frozen', weightDecay = 1e-4, seed = 1 } = options;
@@ -168,6 +170,6 @@ export function recipeOf(options: FinetuneOptions): Recipe {
   return { epochs, batch, rate, headRate, batchNorm, weightDecay, seed, classWeights, sampling };
 }
 
-/** The limits that images are decoded with. */
+/** The limits for decoding images. */
 export const limitsOf = ({ maxPixels }: Pick<FinetuneOptions, 'maxPixels'>) =>
   maxPixels === undefined ? {} : { maxPixels };

@@ -1,4 +1,4 @@
-/** Folders of images, one a class → the images to train with and those to judge by. */
+/** Splits folders of images, one for each class, into images for training and for evaluation. */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { ArgumentError } from '../../base/errors.ts';
@@ -8,38 +8,41 @@ import { type ClassFolder, type ClassFolders, listClassFolders } from '../../ima
 
 export interface LabelledImage {
   readonly image: string;
-  /** Index of its class; of several the first, −1 of none. */
+  /** The index of its class; the first of several, −1 if there is none. */
   readonly label: number;
-  /** All of them, where an image may have several. */
+  /** All its labels, if images may have several. */
   readonly labels?: readonly number[];
 }
 
 export interface Split {
-  /** Names of the folders, sorted. */
+  /** The names of the folders, sorted. */
   readonly classes: readonly string[];
   readonly train: readonly LabelledImage[];
   readonly val: readonly LabelledImage[];
-  /** `folders`, `lists`: it is that of `train/` and `val/`, or of `train.txt` and `val.txt`; `drawn`: it was drawn here. */
+  /**
+   * `folders` and `lists`: the split is that of `train/` and `val/`, or of `train.txt` and `val.txt`; `drawn`: it was
+   * drawn at random.
+   */
   readonly from: 'folders' | 'lists' | 'drawn';
-  /** Images have any number of labels: the split is of a list. Default false. */
+  /** Whether images have any number of labels, because the split is of a list. Default false. */
   readonly several?: boolean;
-  /** What of the folders is not taken: by name no images, hidden, or a folder without images. */
+  /** Ignored entries of the folders: hidden files, names that are not of images, and folders without images. */
   readonly ignored: readonly string[];
 }
 
 export interface SplitOptions {
-  /** Share of each class's images to judge by, above 0 and below 1. Default 0.2. Not for train/ and val/. */
+  /** The share of each class's images to hold out, above 0 and below 1. Default 0.2. Not for train/ and val/. */
   readonly valShare?: number;
-  /** Of the draw: the same seed and files give the same split. Default 1. */
+  /** The seed of the random split: the same seed and files give the same split. Default 1. */
   readonly seed?: number;
-  /** Images to leave out. Default none. */
+  /** Images to omit. Default none. */
   readonly broken?: ReadonlySet<string>;
 }
 
 /**
  * Reads `folder/<class>/…`, or `folder/train/<class>/…` with `folder/val/<class>/…`.
- * @throws ArgumentError for fewer than two classes, a class with fewer than two images, or classes of val that train
- * has not; the file system's error
+ * @throws ArgumentError for fewer than two classes, a class with fewer than two images, or classes of val that are not
+ * in train; the file system's error
  */
 export async function splitClassFolders(folder: string, options: SplitOptions = {}): Promise<Split> {
   const { valShare = 0.2, seed = 1, broken = new Set<string>() } = options;
@@ -71,14 +74,15 @@ export async function splitClassFolders(folder: string, options: SplitOptions = 
 }
 
 export interface ListSplitOptions extends SplitOptions {
-  /** Names of the classes. Default `class 0`, `class 1`, … */
+  /** The names of the classes. Default `class 0`, `class 1`, … */
   readonly labels?: readonly string[];
 }
 
 /**
- * Reads a list of images with several labels (`readLabelList`) and draws a share of it to judge by; or `train.txt` and
- * `val.txt` of a folder.
- * @throws ArgumentError for a list with one label an image, fewer than two classes or images, or another number of names
+ * Reads a list of images with several labels (`readLabelList`) and holds out a random share of it; or reads `train.txt`
+ * and `val.txt` of a folder.
+ * @throws ArgumentError for a list with one label per image, fewer than two classes or images, or another number of
+ * names
  */
 export async function splitLabelLists(path: string, options: ListSplitOptions = {}): Promise<Split> {
   const { valShare = 0.2, seed = 1, broken = new Set<string>(), labels } = options;
@@ -111,7 +115,7 @@ export async function splitLabelLists(path: string, options: ListSplitOptions = 
   };
 }
 
-/** Without the images that are broken. */
+/** The images that are not broken. */
 function wholeFolders(path: string, broken: ReadonlySet<string>): ClassFolders {
   const { folders, ignored } = listClassFolders(path);
   const lost = folders.find(({ files }) => files.every((file) => broken.has(file)));

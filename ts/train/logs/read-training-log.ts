@@ -1,4 +1,6 @@
-/** Logs of trainings → curves: resnode's own, as lines of JSON or as a terminal shows them, and Caffe's (glog). */
+/**
+ * Reads curves from logs of training: resnode's own, as lines of JSON or as a terminal shows them, and Caffe's (glog).
+ */
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { DataError, ResnodeError } from '../../base/errors.ts';
@@ -13,7 +15,7 @@ export type LogCurve = readonly (readonly [iteration: number, value: number])[];
 /** An output of the net, in training or in a test. */
 export interface LogOutput {
   readonly name: string;
-  /** Which test net, from 0; null: in training. */
+  /** The index of the test net, from 0; null in training. */
   readonly net: number | null;
   readonly isLoss: boolean;
   readonly values: LogCurve;
@@ -32,10 +34,10 @@ const READ_TRAINING_LOG = signature('readTrainingLog', {
 });
 
 /**
- * Reads a training's log, line by line, so that its size does not matter: what `resnode train --log` writes, what
- * `resnode train` prints, with --json or without, or what `caffe train` writes. Where a run was resumed behind a snapshot,
+ * Reads the log of a training line by line, so that its size does not matter: what `resnode train --log` writes, what
+ * `resnode train` prints, with or without --json, or what `caffe train` writes. If a run was resumed from a snapshot,
  * the later values of an iteration count.
- * @throws DataError `data/log` where it cannot be read, or no iteration is in it
+ * @throws DataError `data/log` if the log cannot be read or contains no iteration
  * @example const { loss, outputs } = await readTrainingLog('log.jsonl');
  */
 export async function readTrainingLog(file: string): Promise<TrainingLog> {
@@ -50,10 +52,13 @@ export async function readTrainingLog(file: string): Promise<TrainingLog> {
   }
 }
 
-/** The same of what a stream gives. @param name What errors call it. */
+/**
+ * The same for the text of a stream.
+ * @param name The name for errors.
+ */
 export async function readLines(name: string, stream: NodeJS.ReadableStream): Promise<TrainingLog> {
   const collector = new Collector();
-  // A pipe whose reading fails is an error of the iteration over its lines as well.
+  // An error of reading from a pipe becomes an error of the iteration over its lines, too.
   for await (const line of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY }))
     collector.add(line);
   const log = collector.log(name);
@@ -69,7 +74,7 @@ class Collector {
   readonly #loss = new Map<number, number>();
   readonly #rate = new Map<number, number>();
   readonly #outputs = new Map<string, { of: Omit<LogOutput, 'values'>; values: Map<number, number> }>();
-  /** Of the glog lines that follow. */
+  /** The net of the glog lines that follow. */
   #iteration: number | null = null;
   #net = 0;
 
@@ -88,7 +93,7 @@ class Collector {
     try {
       event = JSON.parse(line) as SolverEvent;
     } catch {
-      return; // the last line of a log that is being written
+      return; // The last line may be incomplete while the log is being written.
     }
     if (event.type === 'iteration') {
       this.#loss.set(event.iteration, event.smoothedLoss);
@@ -110,7 +115,7 @@ class Collector {
     output.values.set(iteration, value);
   }
 
-  // solver.cpp and sgd_solver.cpp write the capital letter, progressLine and eventLines the other.
+  // solver.cpp and sgd_solver.cpp write a capital letter; progressLine and eventLines write a small one.
   #addText(line: string): void {
     const at = /\b[Ii]teration (\d+)/.exec(line);
     if (at !== null) this.#iteration = Number(at[1]);
@@ -141,7 +146,7 @@ class Collector {
     if (rate !== null) this.#rate.set(this.#iteration, numberOf(rate[1]!));
   }
 
-  /** `accuracy 0.9, loss 0.31`. */
+  /** For example `accuracy 0.9, loss 0.31`. */
   #addPairs(iteration: number, net: number, text: string): void {
     for (const pair of text.split(', ')) {
       const [, name, value] = /^(\S+) (\S+)$/.exec(pair) ?? [];

@@ -1,9 +1,9 @@
-/** The curves of a training. */
+/** The charts of a training. */
 import type { Axis, Chart, ChartPoint, Series } from '../../pages/chart.ts';
 import type { CurvePoint } from './curve.ts';
 import type { ReportData } from './data.ts';
 
-/** Loss, accuracy, rate, throughput, and the share of waiting; those without a value are left out. */
+/** Loss, accuracy, rate, throughput, and the share of waiting; curves without a value are omitted. */
 export function reportCharts({ curves, tests }: ReportData): Chart[] {
   const tested = (wanted: (lossWeight: number) => boolean): Series[] => {
     const series = new Map<string, ChartPoint[]>();
@@ -36,7 +36,7 @@ export function reportCharts({ curves, tests }: ReportData): Chart[] {
   ].filter(({ series }) => series.length > 0);
 }
 
-/** A curve; its points have extremes where they are means of several values. */
+/** A curve; its points have extremes if they are means of several values. */
 function lineOf(name: string, points: readonly CurvePoint[]): Series[] {
   if (points.length === 0) return [];
   const merged = points.some(({ low, high }) => low !== high);
@@ -53,7 +53,7 @@ const valuesOf = (series: readonly Series[]) => series.flatMap(({ points }) => p
 const isShare = (value: number) => value >= 0 && value <= 1;
 
 function chartOf(title: string, y: Axis, series: readonly Series[]): Chart {
-  // What falls over decades, a loss or a rate, would lie on the axis at its end: equal ratios get equal heights.
+  // A loss or rate that falls by orders of magnitude would touch the axis at its end, so it gets a logarithmic axis.
   const values = series.flatMap(({ points }) => points.flatMap(([, ...values]) => values));
   const log = y.percent !== true && Math.min(...values) > 0 && ratioOf(valuesOf(series)) > 10;
   return {

@@ -7,7 +7,10 @@ import { type EvaluatedImages, evaluationSections } from './evaluation-section.t
 import { type EvaluatedLabelImages, labelsSections } from './labels-section.ts';
 import { REPORT_STYLE, sectionHtml } from './sections.ts';
 
-/** @throws ResnodeError `file/write`; ImageError where a picture of a miss can no longer be read */
+/**
+ * Writes the report.
+ * @throws ResnodeError `file/write`; ImageError if the picture of a misclassified image can no longer be read
+ */
 export async function writeEvaluationReport(
   file: string,
   title: string,
@@ -17,7 +20,10 @@ export async function writeEvaluationReport(
   writeReport(file, title, images, await evaluationSections(TITLE, evaluated));
 }
 
-/** The same where images have several labels. @throws as that */
+/**
+ * The same for images with several labels.
+ * @throws the same errors
+ */
 export async function writeLabelsReport(
   file: string,
   title: string,

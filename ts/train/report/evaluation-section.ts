@@ -1,4 +1,7 @@
-/** What an evaluation found, as the part of a report that leads it: figures, curves, confusions, and the misses as pictures. */
+/**
+ * The results of an evaluation as the first part of a report: figures, curves, confusions, and pictures of the
+ * mistakes.
+ */
 
 import type { DecodeOptions } from '../../images/decode.ts';
 import type { ClassFigures } from '../../images/evaluate/balance.ts';
@@ -10,17 +13,17 @@ import type { Chart, ChartPoint } from '../../pages/chart.ts';
 import type { ReportSection } from './data.ts';
 import { confusionMatrix, MOST_CLASSES, missesOf } from './mistakes.ts';
 
-/** Curves of more classes are not told apart: a page has four colours, and one is the guess's. */
+/** With more classes, curves cannot be told apart: a page has four colours, one of which is for the guess. */
 const MOST_CURVES = 3;
 
 export interface EvaluatedImages {
   readonly summary: OutcomeSummary;
   readonly outcomes: readonly Outcome[];
-  /** One an outcome. */
+  /** One path for each outcome. */
   readonly images: readonly (Sample | LazySample)[];
-  /** Name of each class. */
+  /** The name of each class. */
   readonly classes: readonly string[];
-  /** How the files among them are decoded. */
+  /** The options for decoding the files. */
   readonly decoding: DecodeOptions;
 }
 
@@ -52,12 +55,12 @@ const confusionFacts = ({ confusions }: OutcomeSummary, name: (label: number) =>
     .slice(0, 20)
     .map(({ label, predicted, count }) => [`${name(label)} classified as ${name(predicted)}`, `${count}`]);
 
-/** Every class against the others. */
+/** The curve of each class against all others. */
 function classSection({ balance }: OutcomeSummary, name: (label: number) => string): ReportSection {
   const scored = balance.classes.flatMap(({ scores, ...each }) =>
     scores === null ? [] : [{ ...each, scores }],
   );
-  // Of two classes one curve is the other's mirror image.
+  // With two classes, one curve is the mirror image of the other.
   const charts = curvesOf(scored, name, scored.length === 2 ? 1 : MOST_CURVES);
   return {
     title: 'Class by class',
@@ -82,7 +85,7 @@ type Scored = Pick<ClassFigures, 'label' | 'images'> & {
   readonly scores: NonNullable<ClassFigures['scores']>;
 };
 
-/** ROC and precision over recall, of the rarest classes. */
+/** ROC and precision over recall, for the rarest classes. */
 export function curvesOf(
   classes: readonly Scored[],
   name: (label: number) => string,

@@ -1,4 +1,4 @@
-/** What an evaluation of images with several labels found, as the part of a report that leads it. */
+/** The results of an evaluation of images with several labels, as the first part of a report. */
 import type { DecodeOptions } from '../../images/decode.ts';
 import type { Fact } from '../../images/evaluate/balance-text.ts';
 import {
@@ -16,11 +16,11 @@ import { type Miss, picturesOf } from './mistakes.ts';
 export interface EvaluatedLabelImages {
   readonly summary: LabelsSummary;
   readonly outcomes: readonly LabelsOutcome[];
-  /** By the outcomes' `sample`. */
+  /** Indexed by the outcomes' `sample`. */
   readonly images: readonly LabelsSample[];
-  /** Name of each class. */
+  /** The name of each class. */
   readonly classes: readonly string[];
-  /** How the files among them are decoded. */
+  /** The options for decoding the files. */
   readonly decoding: DecodeOptions;
 }
 
@@ -51,7 +51,7 @@ export async function labelsSections(
   ];
 }
 
-/** Each class that an image has and that was not told, or the reverse. */
+/** Each class of an image that was not predicted, and each predicted class that the image does not have. */
 function missesIn(
   { labels, scores }: LabelsOutcome,
   image: LabelsSample,

@@ -1,4 +1,4 @@
-/** Where a classifier is wrong, for a report: which classes it takes for which, and the images that it is surest of. */
+/** A classifier's mistakes, for a report: which classes it confuses, and the mistakes with the highest scores. */
 import { groupBy } from '../../base/group-alike.ts';
 import { type DecodeOptions, decodeImage } from '../../images/decode.ts';
 import type { LazySample, Sample } from '../../images/evaluate/evaluate-images.ts';
@@ -6,7 +6,7 @@ import type { Outcome } from '../../images/evaluate/outcome.ts';
 import type { DeepImage, Image } from '../../images/image.ts';
 import type { ConfusionMatrix, ReportPicture } from './data.ts';
 
-/** More classes than that fill no page; the most frequent confusions are listed instead. */
+/** A page has no room for more classes; it then lists the most frequent confusions instead. */
 export const MOST_CLASSES = 30;
 const MOST_PICTURES = 12;
 const SIDE = 160;
@@ -17,7 +17,10 @@ export function confusionMatrix(outcomes: readonly Outcome[], labels: readonly s
   return { labels, counts };
 }
 
-/** Wrong answers as thumbnails. @param outcomes Of `images`, by their `sample`. */
+/**
+ * Mistakes as thumbnails.
+ * @param outcomes Outcomes of `images`, indexed by their `sample`.
+ */
 export function missesOf(
   outcomes: readonly Outcome[],
   images: readonly (Sample | LazySample)[],
@@ -34,19 +37,19 @@ export function missesOf(
   return picturesOf(misses, sizes, decoding);
 }
 
-/** A wrong answer. */
+/** A mistake. */
 export interface Miss {
   readonly image: Pick<Sample, 'image'> | LazySample;
-  /** The class that it is told with. */
+  /** The class by which it is grouped. */
   readonly label: number;
   readonly sureness: number;
   readonly caption: string;
 }
 
 /**
- * Misses of rare classes first, of each class the surest, in turn, so that what was missed of a rare one is seen beside the
- * many of a frequent one.
- * @param sizes Images of each class.
+ * Mistakes in turn by class, rare classes first and in each class those with the highest scores first, so that mistakes
+ * of a rare class appear beside the many of a frequent one.
+ * @param sizes The number of images of each class.
  */
 export async function picturesOf(
   misses: readonly Miss[],
@@ -79,7 +82,7 @@ async function thumbnail(sample: Miss['image'], decoding: DecodeOptions): Promis
   return jpeg.toString('base64');
 }
 
-/** The upper half of 16 bits. */
+/** The upper 8 of 16 bits. */
 const eightBits = (image: Image | DeepImage): Image =>
   image.data instanceof Uint8Array
     ? (image as Image)

@@ -1,4 +1,4 @@
-/** A training's report as one HTML page: tables and curves, nothing from the network. */
+/** The report of a training as one HTML page: tables and curves, without network access. */
 import { causeOf, groupBy } from '../../base/group-alike.ts';
 import { chartHtml, chartsScript, chartsStyle } from '../../pages/chart.ts';
 import { escapeHtml, htmlPage, numbersTable } from '../../pages/html.ts';
@@ -9,7 +9,7 @@ import { REPORT_STYLE, sectionHtml } from './sections.ts';
 
 type Rows = ReportSection['rows'];
 
-/** @param title In the page's heading, e.g. the net's name. */
+/** @param title A part of the page's heading, e.g. the net's name. */
 export function reportPage(data: ReportData, title: string): string {
   const charts = reportCharts(data);
   const sections: ReportSection[] = [
@@ -63,7 +63,7 @@ function testTable({ tests }: ReportData): string {
   return `<section><h2>Tests</h2>${numbersTable(head, rows)}</section>\n`;
 }
 
-/** What was found, and how long it took. */
+/** The result, and how long it took. */
 function leadOf({ start, done, tests }: ReportData): string {
   if (start === null) return 'Nothing was trained.';
   if (done === null) return `Trained on ${start.device}.`;
@@ -74,7 +74,7 @@ function leadOf({ start, done, tests }: ReportData): string {
   return `Trained for ${formatDuration(done.seconds)} on ${start.device}.${result}`;
 }
 
-/** What no chart, no table of tests and no snapshot says. */
+/** What charts, tests and snapshots do not show. */
 function resultOf({ done }: ReportData): Rows {
   if (done === null) return [];
   return [

@@ -1,4 +1,4 @@
-/** The report of a training: one HTML page with its curves, and the same as JSON beside it. */
+/** The report of a training: one HTML page with its curves, and its data as JSON. */
 import { statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { ArgumentError } from '../../base/errors.ts';
@@ -10,19 +10,19 @@ import { ReportCollector, type ReportData, type ReportSection } from './data.ts'
 import { reportPage } from './page.ts';
 
 export interface Report {
-  /** Takes one event of a solver; cheap, and its memory bounded, so that it may be called for every one. */
+  /** Adds an event of a solver. This is cheap and takes bounded memory, so it can be called for all events. */
   add(event: SolverEvent): void;
-  /** A table beside the training's own. */
+  /** Adds a table to those of the training. */
   addSection(section: ReportSection): void;
   /**
-   * Writes the page and, with its extension replaced by `.json`, the data; each whole or not at all. Call it
-   * when the training is over, and after an error too.
+   * Writes the page, and the data under the same name with the extension `.json`, each completely or not at all. Call
+   * it when the training ends, with or without an error.
    * @throws ResnodeError `file/write`
    */
   close(): Promise<ReportData>;
 }
 
-/** @throws ArgumentError where no page can be written there: before hours of work */
+/** @throws ArgumentError if no page can be written there, before hours of work */
 export function checkReportFile(file: string): void {
   if (!/\.html?$/i.test(file)) throw new ArgumentError('report', 'a file name that ends in .html', file);
   if (!statSync(dirname(file), { throwIfNoEntry: false })?.isDirectory())
@@ -35,9 +35,9 @@ const OPEN_REPORT = signature('openReport', {
 });
 
 /**
- * @param file Where the page goes, e.g. `runs/report.html`.
+ * @param file The path of the page, e.g. `runs/report.html`.
  * @param title The page's heading. Default: the net's name.
- * @throws ArgumentError where the name does not end in .html or its folder is not there: before hours of training
+ * @throws ArgumentError if the name does not end in .html or its folder does not exist, before hours of training
  * @example
  * const report = openReport('report.html');
  * for await (const event of solver.run()) report.add(event);

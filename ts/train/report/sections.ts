@@ -1,9 +1,9 @@
-/** Sections of a report as HTML: tables, confusions, pictures, charts; and the style of reports. */
+/** Sections of a report as HTML: tables, confusions, pictures and charts; and the style of reports. */
 import { chartHtml } from '../../pages/chart.ts';
 import { escapeHtml, factsTable, numbersTable } from '../../pages/html.ts';
 import type { ConfusionMatrix, ReportPicture, ReportSection } from './data.ts';
 
-/** A section, and the charts behind it. */
+/** A section, followed by its charts. */
 export function sectionHtml({
   title,
   rows,
@@ -23,7 +23,7 @@ export function sectionHtml({
   return `${section}${charts.map(chartHtml).join('\n')}`;
 }
 
-/** True classes down, what they were taken for across; a cell is as dark as its share of the class. */
+/** Rows are the true classes and columns the predicted ones; the darkness of a cell is its share of the class. */
 function confusionTable({ labels, counts }: ConfusionMatrix): string {
   const head = labels.map((label) => `<th scope="col"><span>${escapeHtml(label)}</span></th>`);
   const rows = counts.map((row, label) => {
@@ -40,7 +40,7 @@ function confusionTable({ labels, counts }: ConfusionMatrix): string {
 const pictureOf = ({ jpeg, caption }: ReportPicture) =>
   `<div><img src="data:image/jpeg;base64,${jpeg}" alt=""><p>${escapeHtml(caption)}</p></div>`;
 
-/** Of reports of trainings. */
+/** The style of training reports. */
 export const REPORT_STYLE = `
 :root { --ground: #f4f5f3; --surface: #fff; --text: #1b222c; --muted: #56606d; --line: #d5d9dd; --edge: #8d97a3;
   --first: #1f57c3; --second: #b3322a; --third: #267a36; --fourth: #966000; --problem: #8a4b00; --soft: #fdf0dc; }

@@ -15,7 +15,10 @@ export interface VocScore {
   readonly voc10: number;
 }
 
-/** @param threshold The overlap; VOC uses 0.5. @returns null if no object of the class must be found */
+/**
+ * @param threshold The overlap; VOC uses 0.5.
+ * @returns null if no object of the class must be found
+ */
 export function vocScore(images: readonly ScoredImage[], label: string, threshold = 0.5): VocScore | null {
   const truths = images.map(({ objects }) =>
     objects

@@ -18,7 +18,10 @@ const MOST_DEPTH = 64;
 const TOKEN =
   /<!--[\s\S]*?-->|<!\[CDATA\[([\s\S]*?)\]\]>|<[?!][^>]*>|<(\/?)([^\s/>]+)(?:"[^"]*"|'[^']*'|[^'">])*?(\/?)>|([^<]+)|</g;
 
-/** @param fail Reports invalid XML. @returns The root. */
+/**
+ * @param fail Reports invalid XML.
+ * @returns The root.
+ */
 export function parseXml(text: string, fail: (found: string) => never): Element {
   const root: Open = { name: '', children: [], text: '' };
   const open: Open[] = [root];

@@ -132,12 +132,18 @@ export class PixelCounts {
     this.#images++;
   }
 
-  /** The counts so far, to be added to another object with the same classes. @internal */
+  /**
+   * The counts so far, to be added to another object with the same classes.
+   * @internal
+   */
   get counted(): CountedPixels {
     return { images: this.#images, counts: this.#counts.slice() };
   }
 
-  /** Adds the counts of another object. @internal */
+  /**
+   * Adds the counts of another object.
+   * @internal
+   */
   join({ images, counts }: CountedPixels): void {
     for (let i = 0; i < counts.length; i++) this.#counts[i]! += counts[i]!;
     this.#images += images;

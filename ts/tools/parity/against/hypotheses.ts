@@ -23,7 +23,10 @@ export type CauseName =
   | 'stride-position'
   | 'unknown';
 
-/** Every mistake that is possible for this layer's type. @param readsInput Its bottom is the net's input. */
+/**
+ * Every mistake that is possible for this layer's type.
+ * @param readsInput Its bottom is the net's input.
+ */
 export function hypotheses(single: SingleLayer, readsInput: boolean): Hypothesis[] {
   const rule = RULES[single.layer.type ?? ''];
   return rule === undefined ? [] : rule(single, readsInput);
