@@ -1,4 +1,4 @@
-/** CenterLoss: what moves the features of a class to a centre that is learned with them (Wen et al., ECCV 2016). */
+/** CenterLoss moves the features of a class towards a centre that is learned with them (Wen et al., ECCV 2016). */
 import { elementCount, showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
@@ -19,9 +19,10 @@ interface CenterLossParameter {
 }
 
 /**
- * center_loss_layer.cpp of github.com/ydwen/caffe-face, and its distance_type of github.com/happynear/caffe-windows: half the mean of
- * |x − centre|², or the mean of Σ |x − centre|. A centre's diff is what it is off, summed over its items and divided by one more than they
- * are, whatever the loss weighs (equation 4). Of L1 the features' diff is the signs, as it is there.
+ * center_loss_layer.cpp of github.com/ydwen/caffe-face, and its distance_type of github.com/happynear/caffe-windows:
+ * half the mean of |x − centre|², or the mean of Σ |x − centre|. The diff of a centre is the sum of its differences
+ * from its items, divided by their number plus one, whatever the loss weight (equation 4). For L1, the diff of the
+ * features is the signs, as in the fork.
  */
 function centerLoss(context: LayerContext): Built {
   const written = context.layer.center_loss_param;

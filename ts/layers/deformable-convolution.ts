@@ -1,6 +1,7 @@
 /**
- * DeformableConvolution (arXiv:1703.06211; github.com/unsky/Deformable-ConvNets-caffe and other forks): each tap of a window is read at
- * its place and an offset that a second bottom holds. It is a bilinear sample for each tap, and a 1×1 convolution of all of them.
+ * DeformableConvolution (arXiv:1703.06211; github.com/unsky/Deformable-ConvNets-caffe and other forks): a second bottom
+ * has an offset for the position of each tap of a window. It becomes a bilinear sample for each tap, and a 1×1
+ * convolution of all of them.
  */
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
@@ -25,19 +26,20 @@ interface DeformableParameter {
   readonly bias_filler?: object;
 }
 
-/** Each is a few operations. */
+/** Each of them becomes a few operations. */
 const MOST_TAPS = 1024;
 
 /**
- * deformable_im2col.cu. Offsets are a row and a column for each tap, in as many groups of channels as there are of them; what lies before
- * the first pixel or a pixel behind the last is 0. (Where there are several groups, the first fork divides the height by them.)
+ * deformable_im2col.cu. Offsets are a row and a column for each tap, separately for each group of channels. Values
+ * outside the first and last pixels are 0. (If there are several groups, the first fork divides the height by their
+ * number.)
  */
 function deformableConvolution(context: LayerContext): Built {
   const written = context.layer.deformable_convolution_param;
   const p = withDefaults<DeformableParameter>('DeformableConvolutionParameter', written);
   const at = (field: string) => positionOf(written, field) ?? 'deformable_convolution_param';
   const [items, channels] = planesOf(context);
-  // Its fields are a Convolution's.
+  // It has the fields of a Convolution.
   const layer = { ...context.layer, ...(written === undefined ? {} : { convolution_param: written }) };
   const plain = { ...context, layer, shapes: context.shapes.slice(0, 1) };
   const window = spatialWindow(plain);
@@ -142,7 +144,7 @@ function deformableConvolution(context: LayerContext): Built {
   }
 }
 
-/** Where each window begins, as x and y. */
+/** The start of each window, as x and y. */
 function placesOf(
   context: LayerContext,
   layer: Composition,

@@ -1,7 +1,7 @@
 /**
- * DenseBlock: a block of DenseNet (arXiv:1608.06993) as one layer, of github.com/Tongcheng/caffe and github.com/senlinuc/caffe_ocr. It is
- * taken apart into the operations that its code for GPUs calls cuDNN for; its code for CPUs divides the statistics by a blob
- * that a GPU leaves at 0.
+ * DenseBlock: a block of DenseNet (arXiv:1608.06993) as one layer, of github.com/Tongcheng/caffe and
+ * github.com/senlinuc/caffe_ocr. It is divided into the operations for which its GPU code calls cuDNN. Its CPU code
+ * divides the statistics by a blob that the GPU code leaves at 0.
  */
 import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
@@ -26,12 +26,12 @@ interface DenseBlockParameter {
   readonly moving_average_fraction: number;
 }
 
-/** More would be many thousand operations. */
+/** More transitions would become many thousand operations. */
 const MOST_TRANSITIONS = 256;
-/** CUDNN_BN_MIN_EPSILON, of the cuDNN that the layer was written for. */
+/** CUDNN_BN_MIN_EPSILON of the cuDNN versions for which the layer was written. */
 const EPS = 1e-5;
 
-/** A normalisation's blobs. */
+/** The blobs of a normalisation. */
 interface Statistics {
   readonly scale: ParameterId;
   readonly shift: ParameterId;
@@ -39,7 +39,10 @@ interface Statistics {
   readonly variance: ParameterId;
 }
 
-/** DenseBlock_layer.cu: each transition adds channels that it makes of all before: BN, ReLU, (1×1, BN, ReLU,) 3×3. */
+/**
+ * DenseBlock_layer.cu: each transition computes further channels from all previous ones: BN, ReLU, (1×1, BN, ReLU,)
+ * 3×3.
+ */
 function denseBlock(context: LayerContext): Built {
   const written = context.layer.denseblock_param;
   const p = withDefaults<DenseBlockParameter>('DenseBlockParameter', written);
@@ -98,7 +101,8 @@ function denseBlock(context: LayerContext): Built {
       [x],
       [items, outputs, height, width],
     );
-  // Its filters are turned round (CUDNN_CONVOLUTION): on maps that are turned round they are not, and nothing else looks aside.
+  // The fork's filters are flipped (CUDNN_CONVOLUTION). Flipping the maps has the same effect, and all other operations
+  // here work on each pixel alone.
   const turned = (x: Part) => layer.one({ kind: 'flip', width: true, height: true }, [x], x.shape);
   let all = turned(layer.bottoms[0]!);
   for (const { first, bottleneck, filter } of blobs) {
@@ -119,7 +123,10 @@ interface Transition {
   readonly bottleneck: { readonly filter: ParameterId; readonly statistics: Statistics } | null;
 }
 
-/** In the order of the fork: all filters, then all scales, and so on; those of bottlenecks; and one that counts. */
+/**
+ * In the order of the fork: all filters, then all scales, and so on; then those of bottlenecks; and a counter at the
+ * end.
+ */
 function blobsOf(context: LayerContext, p: DenseBlockParameter, channels: number): Transition[] {
   const { numTransition: count, growthRate: growth, use_BC: hasBottlenecks } = p;
   const each = (make: (transition: number) => ParameterId) =>

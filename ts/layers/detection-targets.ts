@@ -1,11 +1,12 @@
 /**
- * What Faster R-CNN learns towards (arXiv:1506.01497, sections 3.1.2 and 3.2; github.com/rbgirshick/py-faster-rcnn, lib/rpn:
- * anchor_target_layer.py, proposal_target_layer.py with the configuration of its end-to-end training): Python layers there,
- * functions on the host here. Boxes are x1, y1, x2, y2, both ends included; rows of ground truth are these and a class, and
- * those of class 0 are none.
+ * The targets for training Faster R-CNN (arXiv:1506.01497, sections 3.1.2 and 3.2;
+ * github.com/rbgirshick/py-faster-rcnn, lib/rpn: anchor_target_layer.py, proposal_target_layer.py with the
+ * configuration of its end-to-end training). They are Python layers there, and functions on the host here. Boxes are
+ * x1, y1, x2, y2, both ends included. Rows of ground truth are these and a class; rows of class 0 are ignored.
  *
- * The net does not say the configuration; its names may stand in param_str. Where fewer regions are found than rows belong to
- * a batch, which Caffe makes smaller, they are repeated in turn: the mean of a loss is then over what was found.
+ * The net does not contain the configuration, but param_str may override it by name. If fewer regions are found than a
+ * batch has rows, Caffe makes the batch smaller. Here the regions are repeated in turn, so the mean of a loss is still
+ * over the regions that were found.
  */
 import { drawn, seededRandom } from '../base/random.ts';
 import type { Shape } from '../base/shape.ts';

@@ -39,9 +39,9 @@ function dropout(context: LayerContext): Built {
 const SEED = 11;
 
 /**
- * guided_dropout_layer.cpp: channels are kept by the guidance, a number for each of an item's: those above guidance_threshold, in both
- * phases; or ("stochastic") in phase TRAIN each with the probability σ(sigmoid_scaler · guidance). What is kept is scaled up by how
- * many are.
+ * guided_dropout_layer.cpp: the guidance, a number for each channel of an item, decides which channels are kept: those
+ * above guidance_threshold, in both phases; or ("stochastic"), in phase TRAIN, each with the probability
+ * σ(sigmoid_scaler · guidance). Kept channels are scaled up according to their number.
  */
 function guidedDropout(context: LayerContext): Built {
   const written = context.layer.guided_dropout_param;

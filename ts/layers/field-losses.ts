@@ -36,7 +36,7 @@ export const fieldLosses: Layers = {
   DetectionGroupLoss: { build: detectionGroupLoss, bottoms: [3, 3], isLoss: true },
 };
 
-/** How a loss reads what its maps say. */
+/** How a loss interprets its maps. */
 interface Rules {
   readonly lambda: number;
   readonly objectness: boolean;

@@ -1,42 +1,45 @@
 /**
- * Maps that say of boxes of known fields, at each place, what they hold and where they move, and the labels that their data layers
- * make: MS-CNN's (detection_loss_layer.cpp, detection_accuracy_layer.cpp; one bottom for both) and Cascade R-CNN's
- * (detection_group_*.cpp; scores and regressions apart, and the fields of an image as items after one another).
+ * Maps that describe, for boxes of given fields, the content and the regression at each position, and the labels from
+ * their data layers: MS-CNN's (detection_loss_layer.cpp, detection_accuracy_layer.cpp; one bottom for both) and Cascade
+ * R-CNN's (detection_group_*.cpp; separate scores and regressions, and the fields of an image as consecutive items).
  */
 import { type Shape, showShape } from '../base/shape.ts';
 import { type Message, positionOf } from '../caffe/message.ts';
 import type { JavaScriptBlob } from './javascript.ts';
 import type { LayerContext } from './layer.ts';
 
-/** A kind of box: its sides, and the pixels from one to the next. */
+/** A kind of box: its sides, and the distance between neighbouring boxes in pixels. */
 export interface Field {
   readonly width: number;
   readonly height: number;
   readonly stride: number;
 }
 
-/** Of each item planes of scores and of four regressions; of its labels planes of class, x, y, width, height, overlap. */
+/**
+ * Each item has planes of scores and of four regressions; its labels have planes of class, x, y, width, height and
+ * overlap.
+ */
 export interface FieldMaps {
   readonly items: number;
   readonly classes: number;
   readonly rows: number;
   readonly columns: number;
-  /** Of the items of an image, in turn. */
+  /** The number of items of an image, which are consecutive. */
   readonly fields: readonly Field[];
-  /** The same array where one bottom has both. */
+  /** The same array if one bottom has both. */
   readonly scores: Float32Array;
   readonly boxes: Float32Array;
   readonly labels: Float32Array;
-  /** Where in its array a plane of an item has a place. */
+  /** The index of a position of a plane of an item. */
   readonly scoreAt: (item: number, k: number, place: number) => number;
   readonly boxAt: (item: number, k: number, place: number) => number;
   readonly labelAt: (item: number, plane: number, place: number) => number;
 }
 
-/** Planes of the labels: the class, then the box, then what overlaps it. */
+/** The planes of the labels: the class, then the box, then its overlap. */
 export const [BOX_PLANE, OVERLAP_PLANE, LABEL_PLANES] = [1, 5, 6] as const;
 
-/** What the layers' parameters say in common. */
+/** The parameters that the layers have in common. */
 interface FieldParameter {
   readonly cls_num?: number;
   readonly coord_num?: number;
@@ -47,7 +50,7 @@ interface FieldParameter {
   readonly stride?: number;
 }
 
-/** The kinds of boxes that a layer's parameters name. */
+/** The kinds of boxes in a layer's parameters. */
 export function fieldsOf(context: LayerContext, p: FieldParameter, param: Message | undefined): Field[] {
   const [widths, heights] = [p.field_w, p.field_h].map((side) => [side ?? []].flat()) as [number[], number[]];
   const stride = p.stride ?? p.downsample_rate ?? 0;
@@ -60,7 +63,7 @@ export function fieldsOf(context: LayerContext, p: FieldParameter, param: Messag
   return widths.map((width, i) => ({ width, height: heights[i]!, stride }));
 }
 
-/** How the bottoms are read as maps of so many classes. */
+/** Reads the bottoms as maps with this number of classes. */
 export function fieldMapsOf(
   context: LayerContext,
   p: FieldParameter,
@@ -102,19 +105,19 @@ export function fieldMapsOf(
   });
 }
 
-/** loss_param's ignore_label; undefined: none. */
+/** ignore_label of loss_param; undefined if there is none. */
 export const ignoredLabel = ({ layer }: LayerContext): number | undefined =>
   (layer.loss_param as { ignore_label?: number } | undefined)?.ignore_label;
 
-/** The class at a place, as the forks' cast has it. */
+/** The class at a position, converted as in the forks. */
 export const classAt = ({ labels, labelAt }: FieldMaps, item: number, place: number): number =>
   Math.trunc(labels[labelAt(item, 0, place)]!);
 
-/** How much an object overlaps a place's box. */
+/** The overlap of an object with the box of a position. */
 export const overlapAt = ({ labels, labelAt }: FieldMaps, item: number, place: number): number =>
   labels[labelAt(item, OVERLAP_PLANE, place)]!;
 
-/** The middle of a place's box, in pixels. */
+/** The centre of a position's box, in pixels. */
 export function middleOf(maps: FieldMaps, item: number, place: number): readonly [x: number, y: number] {
   const { stride } = maps.fields[item % maps.fields.length]!;
   return [((place % maps.columns) + 0.5) * stride, (Math.floor(place / maps.columns) + 0.5) * stride];

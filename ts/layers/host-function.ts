@@ -5,8 +5,8 @@ import type { LayerContext } from './layer.ts';
 import type { Operation } from './operation.ts';
 
 /**
- * @param bottoms What it reads.
- * @param compute What it computes; the shapes that it says are not asked.
+ * @param bottoms The shapes of its inputs.
+ * @param compute Its functions; their own shapes are not used.
  */
 export function hostFunction(
   context: LayerContext,

@@ -1,6 +1,7 @@
 /**
- * InnerProduct. In happynear's fork (github.com/happynear/caffe-windows) a bottom may hold the weights, and another one the bias;
- * with `normalize` each row of the blob is one of length 1, as NormFace and AM-Softmax take it (arXiv:1704.06369, 1801.05599).
+ * InnerProduct. In happynear's fork (github.com/happynear/caffe-windows) a bottom may hold the weights, and another one
+ * the bias. With `normalize`, each row of the weights has length 1, as in NormFace and AM-Softmax (arXiv:1704.06369,
+ * 1801.05599).
  */
 import { elementCount, showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
@@ -24,7 +25,7 @@ interface InnerProductParameter {
   readonly bias_filler?: object;
 }
 
-/** Added to the sum of squares of a row that is made one of length 1. */
+/** Added to the sum of squares of a row before it is divided by its length. */
 const EPS = 1e-6;
 
 /** inner_product_layer.cpp */
@@ -60,7 +61,7 @@ function innerProduct(context: LayerContext): Built {
   };
 }
 
-/** The bias is the third bottom's, where there are three, or a blob. */
+/** The bias is the third bottom, if there are three, or a blob. */
 function productOfBottoms(
   context: LayerContext,
   p: InnerProductParameter,
@@ -101,8 +102,8 @@ function productOfBottoms(
 }
 
 /**
- * The fork divides the blob's rows by their lengths in place as it runs, and its diff is that of the rows so divided. While the net
- * learns, so do they here; else the products are divided instead.
+ * The fork divides the blob's rows by their lengths in place when it runs, and its diff is that of the divided rows.
+ * During training they are divided here, too; otherwise the products are divided instead.
  */
 function productOfUnits(
   context: LayerContext,
@@ -161,7 +162,7 @@ function productOfUnits(
 const withBias = (layer: Composition, product: Part, bias: ParameterId): Part =>
   layer.one({ ...rowsOf(product, 'none'), scale: null, bias }, [product], product.shape);
 
-/** One number for each value of the last axis. */
+/** Repeats one number for each value of the last axis. */
 const rowsOf = ({ shape }: Part, operand: 'none' | 'scale' | 'bias') =>
   ({
     kind: 'scale',

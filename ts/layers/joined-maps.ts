@@ -1,6 +1,7 @@
 /**
- * DetectionOutput of Synopsys's fork with no_permute (detection_output_layer.cpp of synopsys-caffe): maps of scores, then of
- * locations, as convolutions and softmaxes leave them, then the priors, of all maps together or of each.
+ * DetectionOutput of Synopsys's fork with no_permute (detection_output_layer.cpp of synopsys-caffe). Its bottoms are
+ * maps of scores and maps of locations, in the layout of convolutions and softmaxes, then the priors of all maps
+ * together or of each.
  */
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
@@ -14,7 +15,7 @@ interface Maps {
 }
 
 /**
- * Boxes go by map, then by kind of box, then by place: SSD's order but for kinds and places.
+ * Boxes are ordered by map, then by kind of box, then by position. SSD orders by position before kind.
  * @returns Locations, scores, priors
  */
 export function joinedMaps(context: LayerContext, layer: Composition, p: Maps): [Part, Part, Part] {
@@ -66,7 +67,7 @@ export function joinedMaps(context: LayerContext, layer: Composition, p: Maps): 
     const apart = layer.permute(layer.reshape(part, [images, kinds, 4, places]), [0, 1, 3, 2]);
     return layer.reshape(apart, [images, 4 * boxes[map]!]);
   });
-  // Priors go by place, then by kind.
+  // Priors are ordered by position, then by kind.
   const ofMaps =
     priors.length === maps
       ? priors.map((part, map) => layer.reshape(part, [1, 2, 4 * boxes[map]!]))

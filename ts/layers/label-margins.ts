@@ -1,6 +1,7 @@
 /**
- * Scores of which that of an item's own class is made smaller while the net learns: LabelSpecificAdd of AM-Softmax and CosFace
- * (github.com/happynear/caffe-windows, arXiv:1801.05599) and CosinAddm of ArcFace (github.com/xialuxi/arcface-caffe, arXiv:1801.07698).
+ * Layers that reduce the score of an item's own class during training: LabelSpecificAdd of AM-Softmax and CosFace
+ * (github.com/happynear/caffe-windows, arXiv:1801.05599) and CosinAddm of ArcFace (github.com/xialuxi/arcface-caffe,
+ * arXiv:1801.07698).
  */
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
@@ -14,10 +15,10 @@ export const labelMargins: Layers = {
   CosinAddm: { build: cosineAdd, bottoms: [2, 2] },
 };
 
-/** What becomes of the score of an item's own class, and the slope that its diff is taken with. */
+/** The changed score of an item's own class, and the slope that multiplies its diff. */
 type Change = (score: number) => readonly [changed: number, slope: number];
 
-/** @param next The change of a forward pass, and what a second top says of it. */
+/** @param next Returns the change of a forward pass, and the value of the second top. */
 function changeOwn(
   context: LayerContext,
   next: () => { readonly change: Change; readonly said: number },
@@ -60,8 +61,8 @@ interface AddParameter {
 }
 
 /**
- * label_specific_add.cpp: `bias` is added where the score is above −bias, and the diff passes as it is. With bias_base it changes with
- * every forward pass. In phase TEST, scores are left alone.
+ * label_specific_add.cpp: adds `bias` to scores above −bias, and passes the diff unchanged. With bias_base the bias
+ * changes with every forward pass. In phase TEST, scores do not change.
  */
 function labelSpecificAdd(context: LayerContext): Built {
   const written = context.layer.label_specific_add_param;
@@ -87,7 +88,7 @@ function labelSpecificAdd(context: LayerContext): Built {
   );
 }
 
-/** cosin_add_m_layer.cpp: cos(θ + m); behind π − m, where that grows again, cos θ − m·sin m. */
+/** cosin_add_m_layer.cpp: cos(θ + m). Beyond π − m, where that grows again, cos θ − m·sin m. */
 function cosineAdd(context: LayerContext): Built {
   const { m } = withDefaults<{ m: number }>('CosinAddmParameter', context.layer.cosin_add_m_param);
   const [sine, cosine, threshold] = [Math.sin(m), Math.cos(m), Math.cos(Math.PI - m)];

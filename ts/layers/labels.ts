@@ -1,8 +1,8 @@
-/** Labels as the layers read them that compute on the host. */
+/** Labels, as layers that compute on the host read them. */
 
 /**
  * The class of each item.
- * @throws Error for a label that is no class, with its place
+ * @throws Error for a label that is not a class, with its position
  */
 export function classesOf(labels: Float32Array, classes: number): Int32Array {
   return Int32Array.from(labels, (label, item) => {

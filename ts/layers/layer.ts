@@ -7,7 +7,7 @@ import { positionOf } from '../caffe/message.ts';
 import type { LayerParameter } from '../caffe/net-parameter.ts';
 import type { Operation, Pair, ParameterId } from './operation.ts';
 
-/** One layer while it is being built. `shapes` are its bottoms'. */
+/** One layer while it is being built. `shapes` are the shapes of its bottoms. */
 export interface LayerContext {
   readonly layer: LayerParameter;
   readonly state: BuildState;

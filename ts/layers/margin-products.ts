@@ -1,7 +1,7 @@
 /**
- * Products with the weights of classes of which that of an item's own class is made smaller, so that features learn to keep a margin:
- * LargeMarginInnerProduct (github.com/wy1iu/LargeMargin_Softmax_Loss, arXiv:1612.02295) and MarginInnerProduct of SphereFace, whose
- * weights have length 1 (github.com/wy1iu/sphereface, arXiv:1704.08063).
+ * Products with the weights of classes, where the product with an item's own class is reduced, so that features learn
+ * to keep a margin: LargeMarginInnerProduct (github.com/wy1iu/LargeMargin_Softmax_Loss, arXiv:1612.02295) and
+ * MarginInnerProduct of SphereFace, whose weights have length 1 (github.com/wy1iu/sphereface, arXiv:1704.08063).
  */
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
@@ -29,10 +29,10 @@ interface MarginParameter {
   readonly lambda_min: number;
 }
 
-/** ψ(θ) = (−1)^k cos mθ − 2k for θ from kπ/m to (k + 1)π/m, and its slope, of cos θ. */
+/** ψ(θ) = (−1)^k cos mθ − 2k for θ from kπ/m to (k + 1)π/m, and its slope with respect to cos θ. */
 type Margin = (cosine: number) => readonly [value: number, slope: number];
 
-/** `type`, m from 1 to 4, as polynomials with the signs that the forks compute k by. */
+/** `type`, m from 1 to 4, as polynomials with the signs from which the forks compute k. */
 const MARGINS = {
   SINGLE: null,
   DOUBLE: (c: number) => {
@@ -60,14 +60,14 @@ function marginProduct(context: LayerContext): Built {
   return build(context, 'margin_inner_product_param', true);
 }
 
-/** What is added to |x||w| before a product is divided by it. */
+/** Added to |x||w| before a product is divided by it. */
 const EPS = 1e-9;
 
 /**
- * (λ · product + margin) / (1 + λ) for an item's own class, the product for the others. The forks lower λ with every forward pass, which
- * they count.
- * @param isUnit The rows of the weights are divided by their lengths. Of an item's own class the diff of x then is a vector of length 1
- *   (times what comes down), that of w the plain product's, as in SphereFace's code.
+ * (λ · product + margin) / (1 + λ) for an item's own class, and the product for the others. The forks count forward
+ * passes and lower λ with each.
+ * @param isUnit The rows of the weights are divided by their lengths. Then, for an item's own class, the diff of x is a
+ * vector of length 1 (times the top's diff), and that of w is the diff of the plain product, as in SphereFace's code.
  */
 function build(
   context: LayerContext,
@@ -120,7 +120,7 @@ function build(
       iteration++;
       const lambda = Math.max(p.base * (1 + p.gamma * iteration) ** -p.power, p.lambda_min);
       const made = blobs[0]!.data.slice();
-      // The labels are read where they make no difference too, so that a wrong one is found.
+      // The labels are read even where they make no difference, so that invalid ones are found.
       for (const { at, lengths, cosine } of own(blobs))
         if (margin !== null)
           made[at] = (lambda * made[at]! + lengths[0] * lengths[1] * margin(cosine)[0]) / (1 + lambda);
@@ -161,7 +161,7 @@ function build(
   return layer.built(made.slice(0, context.topCount));
 }
 
-/** The product with an item's own class: where it stands, where x and w begin, and how long they are. */
+/** The product with an item's own class: its index, the indices at which x and w begin, and their lengths. */
 interface OwnProduct {
   readonly at: number;
   readonly x: number;

@@ -7,7 +7,7 @@ export const matrixLayers: Layers = {
   MatMul: { build: matMul, bottoms: [2, 2] },
 };
 
-/** The last two axes of both bottoms are matrices, one for each place of the axes before. */
+/** The last two axes of both bottoms are matrices, one for each index of the axes before. */
 function matMul(context: LayerContext): Built {
   const p = withDefaults<{ transpose_a: boolean; transpose_b: boolean }>(
     'MatMulParameter',

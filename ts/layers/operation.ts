@@ -63,10 +63,10 @@ export type AffineStep =
     }
   | { readonly kind: 'scale'; readonly gamma: ParameterId | null; readonly beta: ParameterId | null };
 
-/** Of a convolution or an inner product: no function stands behind it as its last step. */
+/** For a convolution or an inner product without an activation. */
 export const unfused = { relu: null, clip: null, slopes: null } as const;
 
-/** Whether a function stands behind an operation as its last step. */
+/** Whether an operation ends with an activation. */
 export const isActivated = ({
   relu,
   clip = null,

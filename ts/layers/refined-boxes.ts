@@ -73,7 +73,7 @@ export function refinedBoxes(
     const parts = layer.add({ kind: 'slice', axis: 1 }, [rows], [half, half]);
     return parts.map((part) => layer.reshape(part, [count, boxes * 2])) as [Part, Part];
   };
-  /** With what each image has, or what all have alike. */
+  /** Combines the values of each image with those that all images share. */
   const joined = (operand: 'scale' | 'bias', x: Part, by: Part) => {
     if (images === by.shape[0]) return operand === 'scale' ? layer.product([x, by]) : sum(x, by);
     const channels = boxes * 2;

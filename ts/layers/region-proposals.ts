@@ -254,9 +254,9 @@ function boxGroupOutput(context: LayerContext): Built {
 }
 
 /**
- * decode_bbox_layer.cpp: regions moved by the regressions of the object's class, for the next stage. In phase TRAIN without those
- * that are inside out, and where ProposalTarget's matches are given, without what is an object's own box; their rows are −1, at
- * the end.
+ * decode_bbox_layer.cpp: regions moved by the regressions of the object's class, for the next stage. In phase TRAIN,
+ * without regions whose corners are in the wrong order and, if ProposalTarget's matches are given, without objects' own
+ * boxes; their rows are −1, at the end.
  */
 function decodeBBox(context: LayerContext): Built {
   const [deltas, regions, matches] = context.shapes as [Shape, Shape, Shape?];
@@ -286,7 +286,7 @@ function decodeBBox(context: LayerContext): Built {
       for (let row = 0; row < count; row++) {
         const [image, ...box] = regionAt(from!.data, row);
         if (image < 0) {
-          // A row without a region stays so.
+          // A row without a region stays one.
           if (!isTraining) made++;
           continue;
         }

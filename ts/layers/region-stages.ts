@@ -19,7 +19,9 @@ export const stageLayers: Layers = {
 /** If a region covers an object almost completely, it is the object's own box, which says nothing about regressions. */
 const ITSELF = 0.975;
 
-/** Tops: the mean overlap of objects with the regions that their regressions move, and with these as they were; −1: no objects. */
+/**
+ * Tops: the mean overlap of objects with the moved regions, and with the regions before they are moved; −1: no objects.
+ */
 function bboxAccuracy(context: LayerContext): Built {
   const normalisation = normalisationOf(context);
   const isAware = isClassAware(context);

@@ -1,11 +1,11 @@
 /**
- * What the stages behind region proposals learn towards in MS-CNN (github.com/zhaoweicai/mscnn) and Cascade R-CNN
- * (github.com/zhaoweicai/cascade-rcnn), proposal_target_layer.cpp of both. Both corners of a box are pixels of it. Rows of
- * ground truth are image, corners, class, whether it is ignored, and in Cascade R-CNN whether it is difficult: by this
- * eighth value the forks are told apart, which differ where regions are too few.
+ * The targets for training the stages after region proposals in MS-CNN (github.com/zhaoweicai/mscnn) and Cascade R-CNN
+ * (github.com/zhaoweicai/cascade-rcnn), proposal_target_layer.cpp of both. Both corners of a box are pixels of it. Rows
+ * of ground truth are image, corners, class, whether it is ignored, and in Cascade R-CNN whether it is difficult. This
+ * eighth value distinguishes the forks, which differ if there are too few regions.
  *
- * A top has as many rows as it may have at most. Where fewer are found, which makes the forks' tops smaller, they are
- * repeated in turn: the mean of a loss is then over what was found.
+ * A top has its largest number of rows. If fewer regions are found, the forks' tops are smaller; here the regions are
+ * repeated in turn, so the mean of a loss is still over the regions that were found.
  */
 import { drawn, seededRandom } from '../base/random.ts';
 import { elementCount, type Shape, showShape } from '../base/shape.ts';

@@ -1,6 +1,6 @@
 /**
- * Resample and Downsample of Freiburg's fork (github.com/lmb-freiburg/flownet2), which bring images and flows to other sizes and have no
- * gradient, and ExpMax and NegSquare of LiteFlowNet (github.com/twhui/LiteFlowNet).
+ * Resample and Downsample of Freiburg's fork (github.com/lmb-freiburg/flownet2), which resize images and flows and have
+ * no gradient, and ExpMax and NegSquare of LiteFlowNet (github.com/twhui/LiteFlowNet).
  */
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { type Message, positionOf } from '../caffe/message.ts';
@@ -19,10 +19,10 @@ export const resampleLayers: Layers = {
 
 const MOST_ALONG_A_SIDE = 65536;
 
-/** What a row or column of the top is made of: places along the bottom and their weights, which sum to 1. */
+/** For each row or column of the top: positions along the bottom and their weights, which sum to 1. */
 type Sources = readonly (readonly { readonly at: number; readonly weight: number }[])[];
 
-/** The height and width that are asked for: the second bottom's, or those written. */
+/** The requested height and width: those of the second bottom, or those in the prototxt. */
 function sizeOf(
   context: LayerContext,
   written: Message | undefined,
@@ -51,7 +51,7 @@ const topOf = ({ shapes: [x] }: LayerContext, [height, width]: readonly [number,
   width,
 ];
 
-/** Refuses a top that is too large, and sides that are: each row and column has a list of weights. */
+/** Refuses a top that is too large, and sides that are too long, since each row and column has a list of weights. */
 function checkSize(context: LayerContext, size: readonly [height: number, width: number], at: string): void {
   checkTop(context, topOf(context, size), at);
   const from = context.shapes[0]!.slice(2);
@@ -63,7 +63,7 @@ function checkSize(context: LayerContext, size: readonly [height: number, width:
     );
 }
 
-/** Weights over their sum; none where it is 0. */
+/** Divides weights by their sum; omits weights of 0. */
 function overSum(weights: readonly { at: number; weight: number }[]): { at: number; weight: number }[] {
   const sum = weights.reduce((total, { weight }) => total + weight, 0);
   return weights.filter(({ weight }) => weight !== 0).map(({ at, weight }) => ({ at, weight: weight / sum }));
@@ -101,7 +101,10 @@ function separable(
   return layer.built([layer.one(operation, [layer.bottoms[0]!], top, [false])]);
 }
 
-/** downsample_layer.cu: corners on corners, weights falling to 0 within what a pixel of the top covers. */
+/**
+ * downsample_layer.cu: corners stay corners, and the weights fall to 0 at the edge of the area that a pixel of the top
+ * covers.
+ */
 function downsample(context: LayerContext): Built {
   const written = context.layer.downsample_param as Message | undefined;
   const [, , height, width] = planesOf(context);
@@ -133,7 +136,7 @@ function downsample(context: LayerContext): Built {
   return separable(context, size, along(height, size[0]), along(width, size[1]));
 }
 
-/** As C rounds: halves away from 0. */
+/** Rounds as C does: halves away from 0. */
 const roundAway = (value: number): number => Math.sign(value) * Math.floor(Math.abs(value) + 0.5);
 
 const placesAround = (middle: number, radius: number, size: number): number[] =>
@@ -152,8 +155,8 @@ const FILTERS = {
 } as const;
 
 /**
- * resample_layer.cu. The middles of pixels lie on one another where both axes are resized alike; else x is shifted by half of y's
- * ratio, and y by half of x's, as the fork computes it.
+ * resample_layer.cu. The centres of pixels are aligned if both axes are resized by the same ratio. Otherwise x is
+ * shifted by half of y's ratio, and y by half of x's, as in the fork.
  */
 function resample(context: LayerContext): Built {
   const written = context.layer.resample_param as Message | undefined;
@@ -201,8 +204,8 @@ function negSquare(context: LayerContext): Built {
 }
 
 /**
- * expmax_layer.cu: base^(shift + scale · (x − the largest of the channels at its place)), whose diff leaves the largest out of account.
- * The fork finds it for the first item alone; here each has its own.
+ * expmax_layer.cu: base^(shift + scale · (x − the largest channel at the same position)), whose diff ignores the
+ * dependence on the largest one. The fork computes it for the first item only; here each item has its own.
  */
 function expMax(context: LayerContext): Built {
   const written = context.layer.expmax_param as Message | undefined;

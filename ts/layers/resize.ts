@@ -255,7 +255,10 @@ interface ResizeNearestParameter extends SynopsysResizeParameter {
   half_pixel_onnx: boolean;
 }
 
-/** resize_nearest_neighbor_layer.cpp of synopsys-caffe: TensorFlow's ways and ONNX's to place pixels, where they are one. */
+/**
+ * resize_nearest_neighbor_layer.cpp of synopsys-caffe: the conventions of TensorFlow and ONNX for the positions of
+ * pixels.
+ */
 function resizeNearestNeighbor(context: LayerContext): Built {
   const written = context.layer.resize_nearest_neighbor_param;
   const p = withDefaults<ResizeNearestParameter>('ResizeNearestNeighborParameter', written);

@@ -1,6 +1,7 @@
 /**
  * Regions of interest: ROIPooling (Fast R-CNN, github.com/rbgirshick/caffe-fast-rcnn), PSROIPooling (R-FCN,
- * github.com/daijifeng001/caffe-rfcn), ROIAlign (Cascade R-CNN, github.com/zhaoweicai/cascade-rcnn, and Mask R-CNN's), ROIMaskPooling (GBD-Net, github.com/craftGBD/caffe-GBD).
+ * github.com/daijifeng001/caffe-rfcn), ROIAlign (Cascade R-CNN, github.com/zhaoweicai/cascade-rcnn, and Mask R-CNN's),
+ * ROIMaskPooling (GBD-Net, github.com/craftGBD/caffe-GBD).
  */
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';

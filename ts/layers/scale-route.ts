@@ -99,7 +99,10 @@ export function joinsRows({ type, concat_param: param }: LayerParameter, axes: n
   return first === 0 || first === -axes;
 }
 
-/** What says in which order the rows of several blobs are joined: of regions, one blob behind the other, those that are some first. */
+/**
+ * Computes the order in which the rows of several blobs are joined: the rows of the first blob, then those of the next,
+ * with all valid regions before the invalid ones.
+ */
 export function orderOfRows(context: LayerContext, regions: readonly Shape[], most: number): Operation {
   const layer: JavaScriptLayer = {
     shapes: () => [[most]],

@@ -1,6 +1,7 @@
 /**
- * Vectors over their lengths: Normalize of happynear's fork (normalize_layer.cpp of github.com/happynear/caffe-windows), which has
- * normalize_param, and ChannelScale, which multiplies by them; NormL2 (github.com/xialuxi/arcface-caffe), and the rows of weights that face recognition compares with.
+ * Vectors divided by their lengths: Normalize of happynear's fork (normalize_layer.cpp of
+ * github.com/happynear/caffe-windows), which has normalize_param, and ChannelScale, which multiplies by the lengths;
+ * NormL2 (github.com/xialuxi/arcface-caffe), and rows of weights for face recognition.
  */
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
@@ -26,7 +27,7 @@ export function lengthsOfRows(
   return layer.one({ kind: 'power', power, scale: 1, shift: eps }, [sums], [outer]);
 }
 
-/** Each row along the first axis times a factor of its own. */
+/** Multiplies each row along the first axis by its own factor. */
 function scaledRows(layer: Composition, rows: Part, factors: Part): Part {
   const [channels = 1] = rows.shape;
   return layer.one(
@@ -45,9 +46,9 @@ function scaledRows(layer: Composition, rows: Part, factors: Part): Part {
 }
 
 /**
- * Rows of a learned blob over their lengths √(Σ + eps), for forks that divide the blob itself as they run. What follows them moves
- * the rows that were divided, so that the diff is that of those rows times the length: a step then leaves them where the
- * fork's step does, up to a length that nothing depends on.
+ * Rows of a learned blob divided by their lengths √(Σ + eps), for forks that divide the blob itself when they run.
+ * Their updates change the divided rows. The diff is therefore that of the divided rows times the length: after an
+ * update the rows agree with the fork's, except for a length on which nothing depends.
  */
 export function unitRows(context: LayerContext, layer: Composition, rows: Part, eps: number): Part {
   const inner = elementCount(rows.shape.slice(1));
@@ -68,7 +69,7 @@ export function unitRows(context: LayerContext, layer: Composition, rows: Part, 
   return layer.one(operation, [rows], rows.shape);
 }
 
-/** The bottom as four axes, and their sizes. */
+/** The bottom with four axes, and their sizes. */
 function fourAxes(context: LayerContext): readonly [Shape, items: number, channels: number, places: number] {
   const shape = context.shapes[0]!;
   if (shape.length === 0 || shape.length > 4)
@@ -77,7 +78,7 @@ function fourAxes(context: LayerContext): readonly [Shape, items: number, channe
   return [top, top[0]!, top[1]!, top[2]! * top[3]!];
 }
 
-/** normL2_layer.cpp: each item. */
+/** normL2_layer.cpp, for each item. */
 function normL2(context: LayerContext): Built {
   const [top] = fourAxes(context);
   const layer = new Composition(context.shapes);
@@ -91,7 +92,10 @@ const METHODS: Readonly<Record<string, { method: 'sumsq' | 'asum'; power: number
   L1: { method: 'asum', power: 1 },
 };
 
-/** The channels at each place over their length, and that; with bp_norm a diff goes down from it too. */
+/**
+ * The channels at each position divided by their length, and the length itself, from which a diff goes down only with
+ * bp_norm.
+ */
 export function unitPlaces(context: LayerContext): Built {
   const written = context.layer.normalize_param;
   const p = withDefaults<{ normalize_type: string; bp_norm: boolean }>(
@@ -119,7 +123,9 @@ export function unitPlaces(context: LayerContext): Built {
   return layer.built([made, layer.reshape(length, [item, 1, height, width])]);
 }
 
-/** channel_scale_layer.cpp: all channels of a place times one number, with diffs as channel_scale_param asks for them. */
+/**
+ * channel_scale_layer.cpp: multiplies all channels of a position by one number; channel_scale_param selects the diffs.
+ */
 function channelScale(context: LayerContext): Built {
   const written = context.layer.channel_scale_param;
   const p = withDefaults<{

@@ -1,7 +1,8 @@
 /**
- * Maps that are read at points which the net computes: Warp of LiteFlowNet (github.com/twhui/LiteFlowNet) and of PWC-Net
+ * Layers that read maps at computed points: Warp of LiteFlowNet (github.com/twhui/LiteFlowNet) and of PWC-Net
  * (github.com/NVlabs/PWC-Net), FlowWarp of FlowNet 2 (github.com/lmb-freiburg/flownet2), and SpatialTransformer
- * (github.com/daerduoCarey/SpatialTransformerLayer, arXiv:1506.02025); Grid and ChannelNorm, which go with them.
+ * (github.com/daerduoCarey/SpatialTransformerLayer, arXiv:1506.02025); also Grid and ChannelNorm, which are used with
+ * them.
  */
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { type Message, positionOf } from '../caffe/message.ts';
@@ -21,7 +22,7 @@ export const warpLayers: Layers = {
   Warp: { build: warp, bottoms: [2, 2] },
 };
 
-/** The second bottom's planes; refuses what is not x and y of each item. */
+/** The shape of the second bottom, which must have x and y for each item. */
 function pointsOf(context: LayerContext): readonly [height: number, width: number] {
   const [items] = planesOf(context);
   const points = context.shapes[1]!;
@@ -32,8 +33,9 @@ function pointsOf(context: LayerContext): readonly [height: number, width: numbe
 }
 
 /**
- * warp_layer.cpp. LiteFlowNet's, in whose nets Grid makes points of flows, reads them as they are; PWC-Net's, which has no Grid, adds
- * them to each place, and takes at a pixel itself the mean of the slopes to both sides.
+ * warp_layer.cpp. LiteFlowNet's nets turn flows into points by Grid, and its layer reads at these points. PWC-Net has
+ * no Grid: its layer adds the flows to the positions, and takes the mean of the slopes on both sides if a point lies
+ * exactly on a pixel.
  */
 function warp(context: LayerContext): Built {
   const [height, width] = pointsOf(context);
@@ -73,7 +75,7 @@ function flowWarp(context: LayerContext): Built {
   };
 }
 
-/** grid_layer.cpp: the x and the y of each place. */
+/** grid_layer.cpp: x and y of each position. */
 function grid(context: LayerContext): Built {
   const [items, , height, width] = planesOf(context);
   const top = [items, 2, height, width];
@@ -89,7 +91,10 @@ function grid(context: LayerContext): Built {
   return layer.built([layer.one(operation, [layer.bottoms[0]!], top, [false])]);
 }
 
-/** channel_norm_layer.cpp: the length of the channels at each place; its diff there adds 1e-9 to a length that it divides by. */
+/**
+ * channel_norm_layer.cpp: the length of the channels at each position. Its gradient divides by a length to which 1e-9
+ * is added.
+ */
 function channelNorm(context: LayerContext): Built {
   const [items, channels, height, width] = planesOf(context);
   const layer = new Composition(context.shapes);
@@ -114,8 +119,8 @@ interface SpatialTransformerParameter {
 }
 
 /**
- * st_layer.cpp: the place (s, t) of the top is read at θ·(2s/H′ − 1, 2t/W′ − 1, 1), a row and a column from −1 to 1 of the bottom. Its
- * second bottom holds of θ what st_param does not.
+ * st_layer.cpp: the position (s, t) of the top is read at θ·(2s/H′ − 1, 2t/W′ − 1, 1), a row and a column from −1 to 1
+ * of the bottom. Its second bottom contains the values of θ that st_param does not set.
  */
 function spatialTransformer(context: LayerContext): Built {
   const written = context.layer.st_param as Message | undefined;
@@ -146,7 +151,7 @@ function spatialTransformer(context: LayerContext): Built {
     );
   const pointShape = [items, 2, tall, wide];
   const places = tall * wide;
-  /** What of a place a value of θ multiplies, and of which coordinate: the row, or the column. */
+  /** The factor of a value of θ at a position: its row, its column, or 1. */
   const factorOf = (k: number, place: number) =>
     [(Math.floor(place / wide) / tall) * 2 - 1, ((place % wide) / wide) * 2 - 1, 1][k % 3]!;
   const halfOf = (k: number) => (k < 3 ? height : width) / 2;

@@ -1,11 +1,11 @@
 /**
- * What YOLO learns by: RegionLoss, of its second version (arXiv:1612.08242), and Yolov3 (arXiv:1804.02767). The diffs are
- * the ones that the forks pass down, and the loss is the sum of their squares: they are no derivatives of it.
+ * YOLO's losses: RegionLoss of its second version (arXiv:1612.08242), and Yolov3 (arXiv:1804.02767). The diffs are
+ * those that the forks pass down, and the loss is the sum of their squares; they are not its derivatives.
  *
- * RegionLoss is two layers of one name, which their labels tell apart (yolo-truth.ts): MobileNet-YOLO's
+ * Two layers are called RegionLoss, and their labels distinguish them (yolo-truth.ts): MobileNet-YOLO's
  * (github.com/eric612/MobileNet-YOLO, region_loss_layer.cpp) and that of Intel's fork (github.com/intel/caffe, the same
- * file), whose regressions count as in a smooth L1 loss, whose objects weigh by how unsure they are, and whose loss is not a
- * mean over images. Yolov3 is MobileNet-YOLO's (yolov3_layer.cpp).
+ * file). In the latter, regressions count as in a smooth L1 loss, objects are weighted by their uncertainty, and the
+ * loss is not a mean over images. Yolov3 is MobileNet-YOLO's (yolov3_layer.cpp).
  */
 import { showShape } from '../base/shape.ts';
 import { type Message, positionOf } from '../caffe/message.ts';
@@ -286,7 +286,7 @@ function matchedBoxes(
   const best = likeness.indexOf(Math.max(...likeness));
   const first = mask.indexOf(best);
   const others = mask.flatMap((box, i) => (likeness[box]! > Math.fround(threshold) ? [{ box, i }] : []));
-  // The fork goes by the number of the box, and passes the one over whose number is that of the first in this map.
+  // The fork compares the boxes' numbers, and omits the box whose number is the index of the first one in this map.
   const passed = first >= 0 ? first : best;
   const more = threshold < 1 ? others.filter(({ box }) => box !== passed).sort((a, b) => a.box - b.box) : [];
   return [...(first >= 0 ? [first] : []), ...more.map(({ i }) => i)];
@@ -323,7 +323,7 @@ function learnYolov3(
   }
 }
 
-/** Behind the sigmoids: of all but width and height (use_logic_gradient). */
+/** The derivative of the sigmoids, for all values except width and height (use_logic_gradient). */
 function scaleBySigmoids({ data, shape }: JavaScriptBlob, diffs: Float32Array, p: Yolov3Parameters): void {
   const area = shape[2]! * shape[3]!;
   for (const [i, said] of data.entries()) {

@@ -1,7 +1,7 @@
 /**
- * True boxes as the losses and tests of YOLO read them: of MobileNet-YOLO (github.com/eric612/MobileNet-YOLO, AnnotatedData with
- * yolo_data_type: 1) N×1×K×5, rows of class, centre, width and height, which end where a width is 0; of Intel's fork
- * (github.com/intel/caffe) SSD's rows, 1×1×K×8, whose classes count the background as 0.
+ * True boxes for the losses and tests of YOLO. MobileNet-YOLO's (github.com/eric612/MobileNet-YOLO, AnnotatedData with
+ * yolo_data_type: 1) are N×1×K×5: rows of class, centre, width and height, up to the first width of 0. Those of Intel's
+ * fork (github.com/intel/caffe) are SSD's rows, 1×1×K×8, in which class 0 is the background.
  */
 import { type Shape, showShape } from '../base/shape.ts';
 import type { LayerContext } from './layer.ts';
