@@ -1,6 +1,6 @@
 /**
- * What forks for face recognition add to caffe.proto: wy1iu/sphereface and LargeMargin_Softmax_Loss, ydwen/caffe-face,
- * happynear/caffe-windows (whose numbers the messages have) and xialuxi/arcface-caffe.
+ * Extensions of caffe.proto in forks for face recognition: wy1iu/sphereface and LargeMargin_Softmax_Loss,
+ * ydwen/caffe-face, happynear/caffe-windows (whose numbers the messages have) and xialuxi/arcface-caffe.
  */
 import { type FieldDefinition, type Messages, TEXT_ONLY } from './field-definition.ts';
 

@@ -96,7 +96,7 @@ const SIGNATURES: readonly (readonly [FileKind, string, offset?: number])[] = [
   ['webp', 'WEBP', 8],
   ['tiff', 'II*\0'],
   ['tiff', 'MM\0*'],
-  // LMDB's mdb.c: the magic number 0xBEEFC0DE behind the header of the first page.
+  // LMDB's mdb.c: the magic number 0xBEEFC0DE follows the header of the first page.
   ['lmdb-file', '\xde\xc0\xef\xbe', 16],
 ];
 

@@ -1,6 +1,6 @@
 /**
- * Caffe's weight fillers (include/caffe/filler.hpp), and the diagonal one of Freiburg's fork (github.com/lmb-freiburg/flownet2), from a
- * seeded generator: same seed, same bits.
+ * Caffe's weight fillers (include/caffe/filler.hpp), and the diagonal one of Freiburg's fork
+ * (github.com/lmb-freiburg/flownet2), from a seeded generator: the same seed gives the same bits.
  */
 
 import { mix, seededRandom } from '../base/random.ts';
@@ -17,7 +17,7 @@ export interface FillerSpec {
   /** Gaussian: the average number of nonzero weights for each input; -1: all. */
   readonly sparse?: number;
   readonly variance_norm: 'FAN_IN' | 'FAN_OUT' | 'AVERAGE';
-  /** Diagonal: what the window from each input to the output of the same number sums to; 1 where none is written. */
+  /** Diagonal: the sum of the window from each input to the output with the same index; 1 by default. */
   readonly diag_val?: readonly number[];
 }
 
@@ -72,7 +72,10 @@ export const fillerRandom = (seed: number, layer: string, index: number): (() =>
 
 const PIECE = 2 ** 15;
 
-/** Values for a blob of `shape` [outputs, inputs, …]. Filler types: constant, uniform, gaussian, xavier, msra, positive_unitball, bilinear, diagonal. */
+/**
+ * Values for a blob of `shape` [outputs, inputs, …]. Filler types: constant, uniform, gaussian, xavier, msra,
+ * positive_unitball, bilinear, diagonal.
+ */
 export function fill(filler: FillerSpec, shape: readonly number[], random: () => number): Float32Array {
   const values = new Float32Array(elementCount(shape));
   for (const _ of filling(filler, shape, random, values));

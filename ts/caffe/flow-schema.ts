@@ -1,6 +1,7 @@
 /**
- * What forks for optical flow and for spatial transformers add to caffe.proto: lmb-freiburg/flownet2 (whose numbers the messages have),
- * twhui/LiteFlowNet, daerduoCarey/SpatialTransformerLayer. Their numbers in LayerParameter are other fields' in other forks.
+ * Extensions of caffe.proto in forks for optical flow and for spatial transformers: lmb-freiburg/flownet2 (whose
+ * numbers the messages have), twhui/LiteFlowNet, daerduoCarey/SpatialTransformerLayer. Their numbers in LayerParameter
+ * belong to other fields in other forks.
  */
 import { type FieldDefinition, type Messages, TEXT_ONLY } from './field-definition.ts';
 

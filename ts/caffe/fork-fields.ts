@@ -1,9 +1,9 @@
 /**
- * What forks of Caffe add to BVLC's caffe.proto and layer types, by name only, so that an error for a word that BVLC's Caffe
- * does not know can say whose it is. Read off each fork's caffe.proto and layer registrations.
+ * The names that forks of Caffe add to BVLC's caffe.proto and layer types, so that an error for a word that BVLC's
+ * Caffe does not know can name its fork. They come from each fork's caffe.proto and layer registrations.
  *
- * A name stands under the fork that it comes from; other forks may have taken it over. Where two forks use one name for
- * different things (`bn_param`), it stands under both.
+ * A name is listed under the fork that introduced it; other forks may have adopted it. If two forks use one name for
+ * different things (`bn_param`), it is listed under both.
  */
 
 /** Message (or enum) of caffe.proto → the names that a fork adds to it, separated by spaces. */
@@ -334,7 +334,8 @@ const owners = (isOwner: (fork: Fork) => boolean): string | undefined => {
 };
 
 /**
- * Whose an unknown field is and what to do, as the end of an error's sentence; undefined where no fork is known for it.
+ * The forks of an unknown field and the advice, as the end of an error's sentence; undefined if no fork is known for
+ * it.
  * @param message The message's name in caffe.proto, e.g. `LayerParameter`.
  */
 export function forkOfField(message: string, field: string): string | undefined {

@@ -1,9 +1,11 @@
 /**
- * What forks of Caffe add to caffe.proto and is built here, as schema.ts has BVLC's own: messages, enums, and the fields of
- * LayerParameter. Each says whose it is; where forks have the same message with fewer or more fields, it has them all.
+ * The supported extensions of caffe.proto in forks of Caffe, in the form of schema.ts: messages, enums, and the fields
+ * of LayerParameter. Each names its fork. If forks have the same message with different fields, it has all of them
+ * here.
  *
- * Forks take the same numbers for different fields (147 has five meanings). The number here is that of the fork that a layer
- * comes from where BVLC leaves it free, else another fork's; `forkFieldOf` knows them all, by layer type.
+ * Forks use the same numbers for different fields (147 has five meanings). The number here is that of the fork from
+ * which a layer comes if BVLC does not use it, otherwise another fork's. `forkFieldOf` knows all numbers, by layer
+ * type.
  */
 
 import { faceEnums, faceFields, faceMessages } from './face-schema.ts';
@@ -38,7 +40,7 @@ export const forkEnums: Readonly<Record<string, Readonly<Record<string, number>>
 export const forkAdditions = {
   // daijifeng001/caffe-rfcn
   normalizationMode: { PRE_FIXED: TEXT_ONLY },
-  // alexgkendall/caffe-segnet, and ENet's: 3 and 4 there, of which BVLC has 3 for normalization
+  // alexgkendall/caffe-segnet and ENet's: 3 and 4 there, but BVLC uses 3 for normalization
   loss: {
     pre_fixed_normalizer: [TEXT_ONLY, 'float', 1],
     weight_by_label_freqs: [TEXT_ONLY + 1, 'bool', false],
@@ -46,7 +48,7 @@ export const forkAdditions = {
   },
   // rbgirshick/caffe-fast-rcnn, and alexgkendall/caffe-segnet's sample_weights_test
   dropout: { scale_train: [TEXT_ONLY, 'bool', true], sample_weights_test: [2, 'bool', false] },
-  // DeepLab's and SegStereo's, which the upgrade turns into dilation (fork-windows.ts)
+  // DeepLab's and SegStereo's; the upgrade turns it into dilation (fork-windows.ts)
   convolution: {
     hole: [TEXT_ONLY, 'uint32'],
     hole_h: [TEXT_ONLY + 1, 'uint32'],
@@ -60,7 +62,7 @@ export const forkAdditions = {
     stride_shape: [TEXT_ONLY + 8, 'message:BlobShape'],
     pad_shape: [TEXT_ONLY + 9, 'message:BlobShape'],
   },
-  // Of V1: facebook/C3D, HyeonwooNoh/DeconvNet, crfasrnn's; their numbers are others' in BVLC
+  // V1 fields of facebook/C3D, HyeonwooNoh/DeconvNet and crfasrnn; BVLC uses their numbers for other fields
   v1Types: {
     BN: TEXT_ONLY,
     CONVOLUTION3D: TEXT_ONLY + 1,
@@ -92,13 +94,14 @@ export const forkAdditions = {
     pad_shape: [TEXT_ONLY + 9, 'message:BlobShape'],
   },
   // foss-for-synopsys-dwc-arc-processors/synopsys-caffe
-  // wenwei202/caffe: times the solver's force_decay, which is none unless it is written, and is refused there
+  // wenwei202/caffe: a factor of the solver's force_decay, which is refused there and has no effect unless it is
+  // written
   paramSpec: { force_mult: [TEXT_ONLY, 'float', 0] },
   batchNorm: { add_eps_before_sqrt: [TEXT_ONLY, 'bool', true] },
   poolMethod: { AVE_EXC_PAD: TEXT_ONLY, AVE_TF: TEXT_ONLY + 1 },
   // happynear/caffe-windows
   innerProduct: { normalize: [7, 'bool', false] },
-  // lmb-freiburg/flownet2, whose number is BVLC's variance_norm
+  // lmb-freiburg/flownet2; its number is that of BVLC's variance_norm
   filler: { diag_val: [TEXT_ONLY, '*float'] },
   // deeplab-v2, hszhao/PSPNet
   imageData: {
@@ -190,7 +193,7 @@ export const forkLayerFields: Readonly<Record<string, FieldDefinition>> = {
   roi_mask_pooling_param: [TEXT_ONLY + 5, 'message:ROIMaskPoolingParameter'],
 };
 
-/** Of TransformationParameter: SSD's, for AnnotatedData, and DeepLab's. */
+/** TransformationParameter: SSD's fields, for AnnotatedData, and DeepLab's. */
 export const forkTransformFields: Readonly<Record<string, FieldDefinition>> = {
   // MobileNet-YOLO repeats it.
   resize_param: [8, '*message:ResizeParameter'],
@@ -277,7 +280,7 @@ export const forkMessages: Messages = {
     bias_filler: [4, 'message:FillerParameter'],
     batch_size: [5, 'uint32', 1],
   },
-  // crnn.caffe's; caffe_ocr's have other numbers
+  // crnn.caffe's; in caffe_ocr they have other numbers
   CTCLossParameter: {
     alphabet_size: [1, 'uint32', 0],
     time_step: [3, 'uint32', 0],
@@ -499,7 +502,7 @@ export const forkMessages: Messages = {
     pooled_h: [1, 'uint32', 0],
     pooled_w: [2, 'uint32', 0],
     spatial_scale: [3, 'float', 1],
-    // A fork of each has it as number 4.
+    // Some fork has number 4 for each of these fields.
     sampling_ratio: [4, 'int32'],
     aligned: [TEXT_ONLY, 'bool'],
   },
@@ -523,13 +526,13 @@ export const forkMessages: Messages = {
     scale_filler: [7, 'message:FillerParameter'],
     shift_filler: [8, 'message:FillerParameter'],
     bn_mode: [9, 'enum:BNParameter.BNMode', 'LEARN'],
-    // foss-for-synopsys-dwc-arc-processors/synopsys-caffe: which of the two it is
+    // foss-for-synopsys-dwc-arc-processors/synopsys-caffe: selects one of the two layers
     icnet: [10, 'bool'],
     moving_average: [TEXT_ONLY, 'bool', false],
     decay: [TEXT_ONLY + 1, 'float'],
     var_eps: [TEXT_ONLY + 2, 'float', 1e-9],
   },
-  /** SegNet's numbers of what it calls BNParameter. */
+  /** SegNet's numbers of its BNParameter. */
   SegNetBNParameter: {
     scale_filler: [1, 'message:FillerParameter'],
     shift_filler: [2, 'message:FillerParameter'],

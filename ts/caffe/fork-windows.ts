@@ -1,6 +1,7 @@
 /**
- * Forks' own names for how a window is laid: `ceil_mode` (soeaver's, Synopsys's) is BVLC's round_mode, `hole` (DeepLab's; SegStereo's also `hole_h` and
- * `hole_w`) its dilation, and a pad on each side (Synopsys's) is pad_h and pad_w where opposite sides are equal; where they are not, the layer reads them (layers/uneven-pads.ts).
+ * Converts forks' fields of windows: `ceil_mode` (soeaver's, Synopsys's) becomes BVLC's round_mode, and `hole`
+ * (DeepLab's; SegStereo's also has `hole_h` and `hole_w`) its dilation. Pads for each side (Synopsys's) become pad_h
+ * and pad_w if opposite sides are equal; otherwise the layer reads them (layers/uneven-pads.ts).
  */
 import type { CodeOf } from '../base/error-codes.ts';
 import { PrototxtError } from '../base/errors.ts';
@@ -51,7 +52,7 @@ function roundMode(param: Message): 'CEIL' | 'FLOOR' {
   return mode;
 }
 
-/** The sizes of a kernel: one for both sides, or one each. */
+/** The sizes of a kernel: one for both sides, or one for each. */
 function dilation(param: Message): readonly number[] {
   const first = HOLES.find((field) => param[field] !== undefined)!;
   if (param.dilation !== undefined)

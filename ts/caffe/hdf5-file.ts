@@ -71,7 +71,7 @@ export async function blobOfDataset(
       bytes: new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
     };
   } catch (error) {
-    // Said with the place of the dataset.
+    // The error also names the dataset.
     if (error instanceof Hdf5Problem) throw new Hdf5Problem(error.kind, `${named}${error.message}`);
     throw error;
   }

@@ -46,9 +46,10 @@ function valueToJson(type: string, value: unknown): unknown {
 }
 
 /**
- * Reads a JSON file; a byte-order mark before it is passed over.
- * @param refuse Makes the reader's own error of what is wrong, e.g. `cannot be read (ENOENT)`; whether it is another kind of file.
- * @throws what `refuse` makes; ResnodeError `file/too-large`, `file/special`
+ * Reads a JSON file; a byte-order mark at its beginning is skipped.
+ * @param refuse Creates the reader's own error from what was found, e.g. `cannot be read (ENOENT)`, its cause, and
+ * whether the file is of another kind.
+ * @throws the error of `refuse`; ResnodeError `file/too-large`, `file/special`
  */
 export function readJsonFile(
   file: string,

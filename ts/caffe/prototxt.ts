@@ -315,7 +315,7 @@ function parseString(tokens: Tokens, name: string, type: string): string | Uint8
   let parts: Uint8Array[] = [];
   while (tokens.current.kind === 'string') {
     parts.push(unescapeString(tokens.next(), tokens.file));
-    // A part of one letter takes a hundred times that.
+    // A part with a single letter takes a hundred times as long.
     if (parts.length >= 4096) parts = [Buffer.concat(parts)];
   }
   const bytes = Buffer.concat(parts);

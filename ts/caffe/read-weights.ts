@@ -56,7 +56,7 @@ function refuseOthers(bytes: Uint8Array, file: string): void {
   if (wrong !== null) throw new WeightsError('weights/wrong-kind', { file }, wrong);
 }
 
-/** Its rooms are read where a file asks for them. */
+/** The HDF5 reader is loaded only when it is needed. */
 async function readHdf5(path: string): Promise<WeightsFile> {
   const { readHdf5Weights } = await import('./hdf5-weights.ts');
   return readHdf5Weights(path);

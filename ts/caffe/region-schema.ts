@@ -1,8 +1,7 @@
 /**
  * The extensions of caffe.proto in MS-CNN (github.com/zhaoweicai/mscnn) and Cascade R-CNN
- * (github.com/zhaoweicai/cascade-rcnn). Their numbers in LayerParameter, from 147 on, have other meanings in other forks,
- * and
- * differ between the two. If both define a message, it has the fields of both here.
+ * (github.com/zhaoweicai/cascade-rcnn). Their numbers in LayerParameter, from 147 on, have other meanings in other
+ * forks, and differ between the two. If both define a message, it has the fields of both here.
  */
 import { type FieldDefinition, type Messages, TEXT_ONLY } from './field-definition.ts';
 

@@ -500,7 +500,8 @@ export const messages: Readonly<Record<string, Readonly<Record<string, FieldDefi
     engine: [11, 'enum:PoolingParameter.Engine', 'DEFAULT'],
     global_pooling: [12, 'bool', false],
     round_mode: [13, 'enum:PoolingParameter.RoundMode', 'CEIL'],
-    // Forks' (soeaver's, Synopsys's); the upgrade makes round_mode of one, and pad_h and pad_w of equal sides (fork-windows.ts).
+    // Forks' fields (soeaver's, Synopsys's), which the upgrade turns into round_mode, pad_h and pad_w
+    // (fork-windows.ts).
     ceil_mode: [1013, 'bool'],
     pad_l: [1014, 'uint32'],
     pad_r: [1015, 'uint32'],

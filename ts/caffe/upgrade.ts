@@ -1,6 +1,6 @@
 /**
  * Upgrades old nets to today's form, step by step as Caffe does (upgrade_proto.cpp): V0 → V1 → V2, inputs, BatchNorm
- * (NVIDIA's too).
+ * (including NVIDIA's).
  */
 import type { CodeOf } from '../base/error-codes.ts';
 import { PrototxtError } from '../base/errors.ts';

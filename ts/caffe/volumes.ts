@@ -1,9 +1,8 @@
 /**
  * Windows over volumes in forks' fields, converted to BVLC's. C3D's Convolution3D and Deconvolution3D (facebook/C3D:
- * `kernel_depth`, `temporal_stride` and `temporal_pad` beside one size for height and width) and video-caffe's NdConvolution
- * (chuckcho/video-caffe: `kernel_shape { dim }`) become Convolution and Deconvolution with a size for each axis. Poolings
- * over
- * volumes remain Pooling3D, which BVLC lacks.
+ * `kernel_depth`, `temporal_stride` and `temporal_pad` beside one size for height and width) and video-caffe's
+ * NdConvolution (chuckcho/video-caffe: `kernel_shape { dim }`) become Convolution and Deconvolution with a size for
+ * each axis. Poolings over volumes remain Pooling3D, which BVLC lacks.
  */
 import type { CodeOf } from '../base/error-codes.ts';
 import { PrototxtError } from '../base/errors.ts';

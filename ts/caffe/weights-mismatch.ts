@@ -1,4 +1,7 @@
-/** Weights that the net lacks, or whose number or shape is not the net's: what made them so, and what mends it. */
+/**
+ * Explains errors of weights: layers without weights, and blobs whose number or shape does not fit the net, with the
+ * cause and the cure.
+ */
 import { elementCount } from '../base/shape.ts';
 import type { WeightsFile, WeightsLayer } from './caffemodel.ts';
 
@@ -16,7 +19,7 @@ export interface MismatchOptions {
 }
 
 /**
- * The first layer, in the file's order, that file and net have in other shapes; null where all fit.
+ * The first layer, in the file's order, whose shapes in file and net differ; null if all fit.
  * @param sources The file's layers by name.
  * @param targets Layer of the net → its blobs' shapes.
  */
@@ -29,7 +32,7 @@ export function mismatchOf(
   const found = common.flatMap((source) => mismatch(source, targets.get(source.name)!, options) ?? []);
   const [first, ...others] = found;
   if (first === undefined) return null;
-  // Of files of one family (ResNet-18 for 34, 20 for 56 layers) many a layer fits.
+  // In files of the same family (ResNet-18 for 34 layers, 20 for 56) many layers fit.
   const isOther = others.length > 0 && 2 * found.length >= common.length;
   const more =
     others.length === 0
@@ -62,7 +65,7 @@ function mismatch(
   };
 }
 
-/** Whether Caffe takes one for the other: equal, or legacy 4-D with ones in front. */
+/** Whether Caffe accepts one shape for the other: equal, or legacy 4-D with leading ones. */
 export function sameShape(source: Shape, target: Shape): boolean {
   const extra = source.length - target.length;
   if (extra !== 0 && source.length !== 4) return false;
@@ -73,7 +76,10 @@ export function sameShape(source: Shape, target: Shape): boolean {
   );
 }
 
-/** Whether other dimensions hold the same values in the same order: an InnerProduct's and a Convolution's matrix. */
+/**
+ * Whether shapes with other dimensions have the same values in the same order: an InnerProduct's and a Convolution's
+ * matrix.
+ */
 export function isReshaped(source: Shape, target: Shape): boolean {
   if (sameShape(source, target) || elementCount(source) !== elementCount(target)) return false;
   const withoutOnes = (shape: Shape) => String(shape.filter((dim) => dim !== 1));
@@ -81,9 +87,9 @@ export function isReshaped(source: Shape, target: Shape): boolean {
   return withoutOnes(source) === withoutOnes(target) || (isMatrix && source[0] === target[0]);
 }
 
-/** `4×8`; `a scalar`. */
+/** For example `4×8` or `a scalar`. */
 export const shapeText = (shape: Shape): string => (shape.length === 0 ? 'a scalar' : shape.join('×'));
-/** `4×8, 4`. */
+/** For example `4×8, 4`. */
 export const shapesText = (shapes: readonly Shape[]): string => shapes.map(shapeText).join(', ') || 'none';
 
 function countCause(sources: readonly Shape[], targets: readonly Shape[], type: string): string {
@@ -157,15 +163,19 @@ function outputs(source: Shape, target: Shape, isTraining: boolean): string {
 const count = (number: number, what: string): string => `${number} ${what}${number === 1 ? '' : 's'}`;
 type Shapes = readonly (readonly number[])[];
 
-/** What the weights are for: a net that runs, one that learns, one that has weights already, or another format, which knows no fillers. */
+/**
+ * The use of the weights: to run a net, to train it, to set them in a loaded net, or to write another format, which has
+ * no fillers.
+ */
 export type WeightsUse = 'run' | 'train' | 'set' | 'write';
-/** So many missing layers are told with what fits them; the others by name. */
+/** This many missing layers are listed with the fitting layers of the file, the others only by name. */
 const TOLD = 5;
 
 /**
  * @param missing Layers of the net, in its order.
- * @param shapes Of all its layers with parameters.
- * @returns A sentence that names the missing layers, every unmatched layer of the file with equal shapes, and the cures.
+ * @param shapes The shapes of all its layers with parameters.
+ * @returns A sentence that names the missing layers, every unmatched layer of the file with equal shapes, and the
+ * cures.
  */
 export function missingWeights(
   missing: readonly string[],
@@ -199,7 +209,7 @@ export function missingWeights(
   ].join('; ');
 }
 
-/** What the file has that the net has not. */
+/** A description of the file's layers that the net lacks. */
 function held(
   { name, layers }: WeightsFile,
   unmatched: readonly WeightsLayer[],
@@ -218,7 +228,7 @@ function held(
   return `the file${whose} has ${isNone ? '' : 'besides '}${first.join(', ')}${more}`;
 }
 
-/** What stands before the name of every missing layer in the file. */
+/** The prefix that the file adds to the names of all missing layers. */
 function commonPrefix(unmatched: readonly WeightsLayer[], missing: readonly string[]): string | null {
   const names = unmatched.map(({ name }) => name);
   const first = names.find((name) => name.endsWith(missing[0]!) && name.length > missing[0]!.length);

@@ -1,7 +1,7 @@
 /**
- * protobuf's wire format (https://protobuf.dev/programming-guides/encoding/), read in place and written. By hand because the libraries copy every `bytes` and float
- * list: a 240 MB caffemodel must open without touching its payload.
- * https://protobuf.dev/programming-guides/encoding/
+ * protobuf's wire format (https://protobuf.dev/programming-guides/encoding/), read in place and written. It is
+ * implemented by hand because the libraries copy every `bytes` and float list, but opening a caffemodel of 240 MB must
+ * not read its payload.
  */
 
 import type { CodeOf } from '../base/error-codes.ts';
@@ -98,7 +98,7 @@ export function* readFields(bytes: Uint8Array, context: WireContext): Generator<
   }
 }
 
-// A negative int64 has 10 bytes of two's complement, beyond what a double's sum of powers can hold.
+// A negative int64 has 10 bytes of two's complement, more than a sum of powers in a double can represent.
 function largeVarint(bytes: Uint8Array): number {
   const value = bytes.reduce((sum, byte, i) => sum + (BigInt(byte & 0x7f) << BigInt(7 * i)), 0n);
   const signed = Number(BigInt.asIntN(64, value));

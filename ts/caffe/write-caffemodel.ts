@@ -1,4 +1,4 @@
-/** Weights → files that Caffe reads (Net::ToProto, WriteProtoToBinaryFile); written whole or not at all. */
+/** Writes weights to files that Caffe reads (Net::ToProto, WriteProtoToBinaryFile), completely or not at all. */
 
 import { ArgumentError, WeightsError } from '../base/errors.ts';
 import { type Kind, path, string } from '../base/kinds.ts';
@@ -9,7 +9,7 @@ import { type Blob, blob, toFloat32 } from './blob.ts';
 import { type WeightsLayer, weightsLayers } from './caffemodel.ts';
 import { bytesField, lengthDelimited as tag, varint } from './wire.ts';
 
-/** What a caffemodel holds. */
+/** The content of a caffemodel. */
 export interface NetWeights {
   readonly name: string;
   readonly layers: readonly WeightsLayer[];
@@ -26,8 +26,9 @@ const WRITE_CAFFEMODEL = signature('writeCaffemodel', {
 });
 
 /**
- * Writes a .caffemodel with V2 layers: name, type and blobs of each, data as packed float32.
- * @throws ArgumentError where a blob's shape does not fit its bytes; WeightsError where two layers have one name; ResnodeError `file/write`
+ * Writes a .caffemodel with V2 layers: the name, type and blobs of each, with data as packed float32.
+ * @throws ArgumentError if a blob's shape does not fit its bytes; WeightsError if two layers have one name;
+ * ResnodeError `file/write`
  * @example writeCaffemodel('net.caffemodel', { name: 'net', layers });
  */
 export function writeCaffemodel(path: string, weights: NetWeights): void {
@@ -41,7 +42,8 @@ const SAVE_CAFFEMODEL = signature('saveCaffemodel', {
 });
 
 /**
- * Writes a .caffemodel beside a running event loop. Throws as writeCaffemodel.
+ * Writes a .caffemodel without blocking the event loop.
+ * @throws as writeCaffemodel
  * @example await saveCaffemodel('net.caffemodel', { name: 'net', layers });
  */
 export async function saveCaffemodel(path: string, weights: NetWeights): Promise<void> {
@@ -54,7 +56,10 @@ const WRITE_BINARYPROTO = signature('writeBinaryproto', {
   blob: required(blob, 'The values.'),
 });
 
-/** Writes one blob as a BlobProto, e.g. a mean image `[1, channels, height, width]`. Throws as writeCaffemodel. */
+/**
+ * Writes one blob as a BlobProto, e.g. a mean image `[1, channels, height, width]`.
+ * @throws as writeCaffemodel
+ */
 export function writeBinaryproto(path: string, values: Blob): void {
   WRITE_BINARYPROTO.check(path, values);
   const { head, data } = blobChunks(values, { legacy: true });
@@ -62,7 +67,7 @@ export function writeBinaryproto(path: string, values: Blob): void {
 }
 
 /**
- * Refuses two layers with blobs and one name: whoever reads the file finds one of them.
+ * Refuses two layers with blobs and the same name, because readers find only one of them.
  * @throws WeightsError
  */
 export function refuseLayersTwice(layers: NetWeights['layers']): void {
@@ -103,8 +108,8 @@ function* netChunks({ name, layers }: NetWeights): Generator<Uint8Array> {
 }
 
 /**
- * A BlobProto in two pieces: num, channels, height, width 1–4 (what tools for mean images read), data 5, shape 7; the order
- * of fields is free.
+ * A BlobProto in two pieces: num, channels, height, width 1–4 (which tools for mean images read), data 5, shape 7. The
+ * order of fields is free.
  * @internal
  */
 export function blobChunks(blob: Blob, { legacy = false } = {}): { head: Uint8Array; data: Uint8Array } {

@@ -158,9 +158,8 @@ const CURES: Readonly<Partial<Record<NeededKind, Partial<Record<FileKind, string
 /**
  * The message that a file is not of the needed kind.
  * @param found The file's bytes or their beginning, or its known kind.
- * @returns `this is a solver (prototxt); here a net (prototxt) is needed: …`; null if the file may be of the needed kind, or
- * if
- * its kind is unknown
+ * @returns `this is a solver (prototxt); here a net (prototxt) is needed: …`; null if the file may be of the needed
+ * kind, or if its kind is unknown
  */
 export function wrongKind(found: Uint8Array | FileKind | null, needed: NeededKind): string | null {
   const kind = found instanceof Uint8Array ? fileKind(found) : found;

@@ -17,7 +17,7 @@ export interface Runner {
   readonly dispose: () => unknown;
 }
 
-/** What a conversion's test found. */
+/** The result of a conversion's check. */
 export interface ConversionCheck {
   /** The outputs of both nets, or the values of both files if no net is known. */
   readonly compared: 'outputs' | 'values';

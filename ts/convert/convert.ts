@@ -248,7 +248,7 @@ const mapped = (map: string): Format => ({
   },
 });
 
-// Of a training net, other formats can only store what its deploy net computes.
+// Other formats can store only the deploy part of a training net.
 async function netToConvert(
   model: NonNullable<ConvertOptions['model']>,
   inputShapes: NonNullable<ConvertOptions['inputShapes']>,

@@ -147,7 +147,9 @@ function proposals(graph: Subgraph, output: string): Candidate[] {
 /** The largest difference that rounding makes between the sides of an anchor and those of a square with some ratio. */
 const MOST_ROUNDED = 3;
 
-/** Recovers what the anchors were made from: a square of `base` pixels, in every ratio, rounded, at every scale. */
+/**
+ * Recovers the base, ratios and scales of anchors: a square of `base` pixels in every ratio, rounded, at every scale.
+ */
 function anchorsOf(sides: Float32Array, base: number) {
   const count = sides.length / 2;
   const perRatio = Array.from({ length: count }, (_, i) => i + 1).filter((each) => count % each === 0);

@@ -109,7 +109,9 @@ class NetBuilder {
     }
   }
 
-  /** This check comes before the nodes on the way to the value, which may fail too, with hints that would not help here. */
+  /**
+   * This check precedes the nodes that compute the value, because they may fail, too, with hints that do not help here.
+   */
   refuse(nodes: readonly OnnxNode[]): void {
     for (const node of nodes)
       if (node.domain === '' && Object.hasOwn(withoutLayer, node.type))

@@ -65,8 +65,9 @@ async function isNumpyPickle(file: string): Promise<boolean> {
 }
 
 /**
- * @param map A JSON file: `{ "conv1": ["stem/W", "stem/b"], "fc": [{ "tensor": "out/W", "transpose": [1, 0] }, "out/b"] }`, an entry a layer of
- * the net, a tensor a blob. `reshape` gives the tensor's values other dimensions first. `transpose` lists the tensor's axes in the blob's order, as numpy.transpose takes them.
+ * @param map A JSON file with an entry for each layer of the net and a tensor for each blob: `{ "conv1": ["stem/W",
+ * "stem/b"], "fc": [{ "tensor": "out/W", "transpose": [1, 0] }, "out/b"] }`. `reshape` first gives the tensor's values
+ * other dimensions. `transpose` lists the tensor's axes in the blob's order, as for numpy.transpose.
  * @throws WeightsError `convert/map` with the tensors of the file as a table
  */
 export function mappedWeights(

@@ -1,7 +1,7 @@
 /**
- * ONNX files as plain data. The wire format is that of ts/caffe, so that weights are read as views of the file and
- * written as they are made: no second copy of a net lies in memory.
- * Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3
+ * ONNX files as plain data. The wire format is that of ts/caffe. Weights are read as views of the file, and written
+ * while they are computed, so there is no second copy of a net in memory. Field numbers:
+ * https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3
  */
 
 import { WeightsError } from '../base/errors.ts';
@@ -14,7 +14,7 @@ export interface OnnxTensor {
   readonly name: string;
   readonly shape: readonly number[];
   readonly type: ElementType;
-  /** Little-endian, any alignment; read or made when called. */
+  /** Little-endian, with any alignment; read or computed when it is called. */
   readonly bytes: () => Uint8Array;
 }
 
@@ -23,21 +23,21 @@ export type OnnxAttribute =
   | { readonly type: 'ints' | 'floats'; readonly value: readonly number[] }
   | { readonly type: 'string'; readonly value: string }
   | { readonly type: 'tensor'; readonly value: OnnxTensor }
-  /** Graphs, sparse tensors and the like, which no operator here takes. */
+  /** Graphs, sparse tensors and others, which no operator here supports. */
   | { readonly type: 'other'; readonly value: null };
 
 export interface OnnxNode {
   readonly name: string;
   readonly type: string;
-  /** '' is ONNX's own. */
+  /** '' is ONNX's own domain. */
   readonly domain: string;
-  /** An input that is left out is ''. */
+  /** An omitted input is ''. */
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly attributes: ReadonlyMap<string, OnnxAttribute>;
 }
 
-/** An input or output of the graph; a dimension without a number has its name, or ''. */
+/** An input or output of the graph. A dimension without a number has its name, or ''. */
 export interface OnnxValue {
   readonly name: string;
   readonly type: ElementType;
@@ -46,7 +46,7 @@ export interface OnnxValue {
 
 export interface OnnxModel {
   readonly producer: string;
-  /** Of ONNX's own operators. */
+  /** The opset of ONNX's own operators. */
   readonly opset: number;
   readonly name: string;
   readonly nodes: readonly OnnxNode[];
@@ -55,7 +55,7 @@ export interface OnnxModel {
   readonly outputs: readonly OnnxValue[];
 }
 
-// TensorProto.DataType: number, name, bytes of a value (0: not fixed).
+// TensorProto.DataType: number, name, bytes of a value (0: variable).
 const TYPES = [
   [1, 'float32', 4],
   [2, 'uint8', 1],
@@ -72,26 +72,26 @@ const TYPES = [
 ] as const;
 export type ElementType = (typeof TYPES)[number][1] | 'unknown';
 
-/** Number in the file and bytes of one value. */
+/** The number in the file, and the bytes of a value. */
 export function elementType(type: ElementType): { number: number; size: number } {
   const [number, , size] = TYPES.find(([, name]) => name === type) ?? [0, '', 0];
   return { number, size };
 }
 
 const typeNamed = (number: number): ElementType => TYPES.find(([n]) => n === number)?.[1] ?? 'unknown';
-const MAX_ELEMENTS = 2 ** 31 - 1; // What a blob of Caffe may have.
+const MAX_ELEMENTS = 2 ** 31 - 1; // the largest size of a blob in Caffe
 
 /**
- * Bytes that an .onnx keeps in a file beside it.
+ * Reads bytes that an .onnx stores in another file.
  * @throws WeightsError
  */
 export type ExternalData = (location: string, offset: number, length: number | null) => Uint8Array;
 
 /**
- * Reads an ONNX model; tensors are views into `bytes`.
- * @param options.file Named in errors.
+ * Reads an ONNX model. Its tensors are views of `bytes`.
+ * @param options.file The name for errors.
  * @param options.external Default: external data is refused.
- * @throws WeightsError with the byte, or the tensor or node, at fault
+ * @throws WeightsError that names the offset, tensor or node of the error
  */
 export function readOnnx(bytes: Uint8Array, options: { file: string; external?: ExternalData }): OnnxModel {
   const { file } = options;
@@ -149,7 +149,7 @@ function readNode(node: Fields, external: ExternalData): OnnxNode {
   };
 }
 
-// AttributeProto.AttributeType → the field that holds the value. Files of IR version 1 have no type.
+// AttributeProto.AttributeType → the field with the value. Files of IR version 1 have no type.
 function readAttribute(attribute: Fields, external: ExternalData): OnnxAttribute {
   const kinds: [number, number, () => OnnxAttribute][] = [
     [1, 2, () => ({ type: 'float', value: attribute.floats(2).at(-1) ?? 0 })],
@@ -207,7 +207,8 @@ function readTensor(tensor: Fields, external: ExternalData): OnnxTensor {
       bytes: () => check(external(entries.get('location') ?? '', number('offset') ?? 0, number('length'))),
     };
   }
-  // raw_data 9, or a list by type: float_data 4, int32_data 5 (small integers too), int64_data 7, double_data 10.
+  // raw_data 9, or a list for each type: float_data 4, int32_data 5 (small integers, too), int64_data 7, double_data
+  // 10.
   if (tensor.has(9) || count === 0) {
     const raw = check(tensor.all(9));
     return { name, shape, type, bytes: () => raw };
@@ -241,7 +242,7 @@ function readValue(value: Fields): OnnxValue {
   };
 }
 
-/** The fields of one message by number. A field of another wire type than expected is passed over, as protobuf does. */
+/** The fields of a message by number. Like protobuf, it skips fields with another wire type than expected. */
 class Fields {
   readonly file: string;
   readonly #what: string;
@@ -278,7 +279,7 @@ class Fields {
     );
   }
 
-  /** What `read` makes of each message of a field; only one lies unfolded in memory. */
+  /** Applies `read` to each message of a field; only one of them is decoded in memory at a time. */
   each<T>(number: number, whatOf: (index: number) => string, read: (message: Fields) => T): T[] {
     return this.#payloads(number, 2).map((bytes, i) =>
       read(new Fields(bytes, this.file, whatOf(i), this.#budget)),
@@ -305,7 +306,7 @@ class Fields {
     return (this.#fields.get(number) ?? []).findLast(({ wireType }) => wireType === 0)?.value ?? 0;
   }
 
-  /** The bytes of a field, or of a list of fixed-size values, packed or not. */
+  /** The bytes of a field, or of a list of values with fixed size, packed or not. */
   all(number: number): Uint8Array {
     const parts = this.#payloads(number, 1, 2, 5);
     return parts.length === 1 ? parts[0]! : new Uint8Array(Buffer.concat(parts));

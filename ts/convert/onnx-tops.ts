@@ -1,4 +1,4 @@
-/** ONNX Runtime as a second opinion on every layer: our own export with all blobs as outputs. */
+/** Compares every layer with ONNX Runtime, by our own export with all blobs as outputs. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,10 +19,10 @@ const ONNX_TOPS = signature('onnxTops', {
 });
 
 /**
- * Opens the net in ONNX Runtime; its file lies in the folder for temporary files until `dispose`.
- * @param open Finds ONNX Runtime, for tests.
+ * Opens the net in ONNX Runtime. Its file is in the folder for temporary files until `dispose`.
+ * @param open Finds ONNX Runtime; tests replace it.
  * @internal
- * @throws ResnodeError `parity/onnxruntime` where onnxruntime-node is not installed; GraphError `convert/onnx` for a layer
+ * @throws ResnodeError `parity/onnxruntime` if onnxruntime-node is not installed; GraphError `convert/onnx` for a layer
  * that ONNX cannot express; WeightsError
  */
 export async function onnxTops(

@@ -32,7 +32,7 @@ const TYPES: Readonly<Record<string, { readonly size: number; readonly kind: Flo
 
 /**
  * Values stay views of `bytes`.
- * @throws WeightsError `safetensors/…` naming the tensor at fault
+ * @throws WeightsError `safetensors/…` that names the tensor at fault
  */
 export function readSafetensors(bytes: Uint8Array, { file }: { file: string }): Safetensors {
   const fail = (message: string): never => {
@@ -102,7 +102,7 @@ function readEntry(
   return sourceTensor({ file, name }, String(dtype), type.kind, shape, () => data.subarray(begin, end));
 }
 
-/** Short, and not unfolded: lists may be nested deeper than a stack. */
+/** A short form that does not follow nested lists, which may be deeper than the stack. */
 const shown = (value: unknown): string =>
   Array.isArray(value)
     ? `a list of ${value.length}`
@@ -119,8 +119,8 @@ const isNaturals = (value: unknown): value is number[] =>
   value.every((each) => Number.isSafeInteger(each) && each >= 0);
 
 /**
- * Writes float32 and float64 blobs as they are, in the order given, whole or not at all.
- * @throws WeightsError where the header would be larger than readers take; ResnodeError `file/write`
+ * Writes float32 and float64 blobs unchanged, in the given order, completely or not at all.
+ * @throws WeightsError if the header would be larger than readers accept; ResnodeError `file/write`
  */
 export function writeSafetensors(
   path: string,

@@ -38,7 +38,7 @@ function resize(layer: LayerWriter) {
   );
 }
 
-/** MaxUnpool counts its indices over the whole blob. A mask counts within a plane, and so does this. */
+/** MaxUnpool counts its indices over the whole blob. A mask counts within a plane, and so does this layer. */
 function unpool(layer: LayerWriter) {
   const [x, mask] = layer.inputs as [string, string];
   const [, , ...sizes] = layer.tops[0]!;
@@ -51,7 +51,7 @@ function unpool(layer: LayerWriter) {
   layer.emit('Reshape', [filled, layer.integers('shape', [0, 0, ...sizes])], {}, layer.outputs);
 }
 
-/** A constant: it depends on nothing that the net computes. */
+/** A constant, because it does not depend on computed values. */
 function priorBoxes(layer: LayerWriter) {
   const p = layer.node.operation as Of<'priorBoxes'>;
   const boxes = layer.computed('boxes', layer.tops[0]!, () => {

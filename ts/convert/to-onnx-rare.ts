@@ -240,7 +240,7 @@ function matrixProduct(layer: LayerWriter) {
   );
 }
 
-/** A Slice that walks backwards; what lies before the first value is said as a number below any axis. */
+/** A Slice with a negative step. An end before the first value is written as a number below any axis. */
 function flip(layer: LayerWriter) {
   const p = layer.node.operation as Of<'flip'>;
   const axes = [...(p.height ? [2] : []), ...(p.width ? [3] : [])];

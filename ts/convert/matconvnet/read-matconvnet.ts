@@ -14,10 +14,11 @@ import type { Network } from '../network.ts';
 import { type Block, blocksOf, numbers } from './blocks.ts';
 
 /**
- * Reads a net of MatConvNet from a MAT-file of version 5 (plain or packed) or 7.3. Losses are left out. The input's mean is
- * meta.normalization.averageImage; images are RGB, as MATLAB reads them.
+ * Reads a net of MatConvNet from a MAT-file of version 5 (plain or compressed) or 7.3. Losses are omitted. The input's
+ * mean is meta.normalization.averageImage. Images are RGB, as MATLAB reads them.
  * @param options.inputShapes The input's shape by its name. Default: meta.inputs or meta.normalization.imageSize.
- * @throws WeightsError `matlab/…` for damage, `convert/matconvnet`, `convert/layer` for a layer that has no equal here
+ * @throws WeightsError `matlab/…` for a damaged file, `convert/matconvnet`, `convert/layer` for a layer that has no
+ * equivalent here
  * @example const { net, weights } = await readMatConvNet('imagenet-resnet-50-dag.mat');
  */
 export async function readMatConvNet(
@@ -84,7 +85,10 @@ function shapeOf(input: string, meta: MatFields, normalization: MatFields | null
   return [1, channels, height, width];
 }
 
-/** Sorts blocks so that each follows those that make its inputs. A block with an input that nothing makes is refused. */
+/**
+ * Sorts blocks so that each follows the blocks that make its inputs. A block with an input that nothing makes is
+ * refused.
+ */
 function inOrder(blocks: readonly Block[], input: string, maker: NetMaker): Block[] {
   const made = new Set([input]);
   const waiting = new Map<string, Block[]>();
@@ -174,14 +178,14 @@ function convolution(block: Placed, maker: NetMaker): string {
   const filter = params[0];
   if (filter?.kind !== 'numeric') return maker.fail(name, 'its filters are not an array of numbers');
   const weights = caffeFilters(filter, name, maker);
-  // MATLAB drops last dimensions of 1; an empty bias is none.
+  // MATLAB drops trailing dimensions of 1. An empty bias means that there is none.
   const bias = params[1]?.kind === 'numeric' ? vector(block, 1, maker) : null;
   const own = bias === null || bias.length === 0 ? null : bias;
   const [, , ...kernel] = weights.shape as [number, number, number, number];
   const pads = padsOf(numbers(properties, 'pad'), block, maker);
   const dilation = pair(numbers(properties, 'dilate'), 1);
   const [channels, height = 1, width = 1] = maker.shapeOf(bottom, name);
-  // Caffe calls one window over the whole input an InnerProduct.
+  // In Caffe a window over the whole input is an InnerProduct.
   const isWhole =
     kernel[0] === height &&
     kernel[1] === width &&

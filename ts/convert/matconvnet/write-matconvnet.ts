@@ -1,4 +1,7 @@
-/** A net as MatConvNet's DagNN, named as its importer of Caffe's nets names parameters (utils/import-caffe.py): _filter, _bias, _mult, _moments. */
+/**
+ * Writes a net as MatConvNet's DagNN. Parameters have the names that its importer of Caffe's nets uses
+ * (utils/import-caffe.py): _filter, _bias, _mult, _moments.
+ */
 import { GraphError } from '../../base/errors.ts';
 import { elementCount } from '../../base/shape.ts';
 import { toFloat32, toFloat64 } from '../../caffe/blob.ts';
@@ -16,9 +19,9 @@ import { poolingToOnnx } from '../onnx-pooling.ts';
 import { scaleAfter } from '../scale-after.ts';
 
 /**
- * Writes a net, its weights and, if it is known, the input's mean as a .mat file for `dagnn.DagNN.loadobj(load('net.mat'))`.
- * Channels keep their order: a net of MSRA still expects BGR.
- * @throws GraphError `convert/matconvnet-layer` naming the layer that MatConvNet has no block for; WeightsError
+ * Writes a net, its weights and, if it is known, the input's mean as a .mat file for
+ * `dagnn.DagNN.loadobj(load('net.mat'))`. Channels keep their order, so a net of MSRA still expects BGR.
+ * @throws GraphError `convert/matconvnet-layer` that names a layer for which MatConvNet has no block; WeightsError
  */
 export function writeMatConvNet(
   path: string,
@@ -70,7 +73,7 @@ class Writer {
   readonly #graph: Graph;
   readonly #blobOf: ReturnType<typeof blobsOf>;
   readonly #variables = new Map<ValueId, string>();
-  /** For blobs that MatConvNet has no layer for (Flatten): the blob that each is made from. */
+  /** For blobs for which MatConvNet has no layer (Flatten): the blob from which each is made. */
   readonly #sources = new Map<ValueId, ValueId>();
   readonly #names: Names;
 

@@ -34,7 +34,7 @@ export function textsOf(value: MatValue | undefined): string[] {
   return value?.kind === 'cell' ? value.items.flatMap((item) => textsOf(item)) : [];
 }
 
-/** A few numbers; null where it is not an array of numbers. */
+/** A few numbers; null if the value is not an array of numbers. */
 export const numbersOf = (value: MatValue | undefined): number[] | null =>
   value?.kind === 'numeric' ? Array.from(value.values()) : null;
 

@@ -56,7 +56,7 @@ const unpack = promisify<Uint8Array, { maxOutputLength: number }, Buffer>(inflat
 
 /**
  * The variables of a file by name. Numbers stay views of `bytes` until they are read.
- * @throws WeightsError `matlab/format` with the byte where it is damaged; `matlab/limit`
+ * @throws WeightsError `matlab/format` with the offset of the damage; `matlab/limit`
  */
 export async function readMat5(bytes: Uint8Array, file: string): Promise<MatFields> {
   if (bytes.length < HEADER)

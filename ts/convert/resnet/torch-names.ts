@@ -1,19 +1,21 @@
-/** The tensors of a ResNet by torchvision's names, whatever their file calls them: with a prefix, or as transformers does. */
+/**
+ * Finds the tensors of a ResNet by torchvision's names, even if they have a prefix in the file or transformers' names.
+ */
 import { WeightsError } from '../../base/errors.ts';
 import type { SourceTensors } from '../source-tensor.ts';
 
 export interface NamedTensors {
   readonly tensors: SourceTensors;
-  /** The name in the file of a tensor by torchvision's name, for errors. */
+  /** The name in the file of a tensor with one of torchvision's names, for errors. */
   readonly fileName: (name: string) => string;
 }
 
-/** @throws WeightsError naming the first tensor that is missing, or what is there instead */
+/** @throws WeightsError that names the first missing tensor, or the tensors that the file has instead */
 export function namedAsTorchvision(tensors: SourceTensors, file: string): NamedTensors {
   return fromTransformers(tensors) ?? withoutPrefix(tensors, file);
 }
 
-// transformers/models/resnet/modeling_resnet.py: `resnet.` is absent where ResNetModel was saved alone.
+// transformers/models/resnet/modeling_resnet.py: `resnet.` is absent if ResNetModel was saved alone.
 const EMBEDDER = 'embedder.embedder.convolution.weight';
 
 function fromTransformers(tensors: SourceTensors): NamedTensors | null {
@@ -58,7 +60,7 @@ function fromTransformers(tensors: SourceTensors): NamedTensors | null {
 const FIRST = ['conv1.weight', 'bn1.weight', 'layer1.0.conv1.weight'];
 const IS_COUNTER = /^total_(?:ops|params)$/;
 
-// DataParallel, Lightning and others put the model's own name before each of its tensors.
+// DataParallel, Lightning and others add the model's own name before each of its tensors.
 function withoutPrefix(tensors: SourceTensors, file: string): NamedTensors {
   const fail = (message: string): never => {
     throw new WeightsError('convert/resnet', { file }, message);

@@ -1,4 +1,4 @@
-/** ResNets by the names that torchvision gave them: its own, timm's, and CIFAR ResNets of the same kind. */
+/** ResNets with torchvision's names: its own, timm's, and similar CIFAR ResNets. */
 
 import { knownResnet } from '../../architectures/depths.ts';
 import type { Branch, Convolution, ResidualNet, Stage } from '../../architectures/residual-net.ts';
@@ -9,17 +9,18 @@ import type { SourceTensors } from '../source-tensor.ts';
 import { inputShape, resnetNetwork } from './resnet-network.ts';
 import { namedAsTorchvision } from './torch-names.ts';
 
-// What torchvision's and timm's ResNets were trained with: RGB from 0 to 1, minus this mean, over this deviation.
+// The preprocessing of torchvision's and timm's ResNets: RGB from 0 to 1, minus this mean, divided by this deviation.
 const MEAN = [0.485, 0.456, 0.406];
 const DEVIATION = [0.229, 0.224, 0.225];
 
 /**
- * Recognises a ResNet from names and shapes, of any width and number of blocks: torchvision's resnet, wide_resnet and
- * resnext, timm's of the same structure, transformers' ResNet, akamaster's and kuangliu's for CIFAR. Bottlenecks have their stride on the
- * 3×3 convolution (v1.5), pool1 is padded by 1; three channels are taken as RGB 0–255 minus the mean, and a Scale layer
- * in the net divides by 255 and the deviation. A state dict says none of that: what differs without a tensor (another
- * stride or dilation, timm's resnetaa and resnetblur) looks the same here; export such a net as ONNX.
- * @throws WeightsError naming the tensor that does not fit
+ * Recognises a ResNet of any width and number of blocks by names and shapes: torchvision's resnet, wide_resnet and
+ * resnext, timm's of the same structure, transformers' ResNet, and akamaster's and kuangliu's for CIFAR. Bottlenecks
+ * have their stride on the 3×3 convolution (v1.5), and pool1 is padded by 1. Three channels are interpreted as RGB
+ * 0–255 minus the mean, and a Scale layer in the net divides by 255 and the deviation. A state dict contains none of
+ * this. Differences without a tensor of their own (another stride or dilation, timm's resnetaa and resnetblur) are not
+ * visible here: export such a net as ONNX.
+ * @throws WeightsError that names the tensor that does not fit
  */
 export function torchResnet(
   all: SourceTensors,
@@ -101,7 +102,7 @@ function preprocess({ input: [, , height, width], stem }: ResidualNet): Preproce
 
 class Recogniser {
   readonly block: 'basic' | 'bottleneck';
-  /** What a shortcut's convolution and BatchNorm are called. */
+  /** The names of a shortcut's convolution and BatchNorm. */
   readonly projection: 'downsample' | 'shortcut';
   readonly #tensors: SourceTensors;
   readonly #file: string;
@@ -120,7 +121,9 @@ class Recogniser {
     throw new WeightsError('convert/resnet', { file: this.#file }, message);
   }
 
-  /** akamaster's for CIFAR has no parameters: zeros before and after, as many as there are channels. */
+  /**
+   * akamaster's shortcut for CIFAR has no parameters: it adds zeros before and after, half of the new channels each.
+   */
   shortcut(stages: readonly Omit<Stage, 'isNumbered'>[], width: number): ResidualNet['shortcut'] {
     const hasSome = [...this.#tensors.keys()].some((name) =>
       /^layer\d+\.\d+\.(?:shortcut|downsample)\./.test(name),
@@ -132,7 +135,7 @@ class Recogniser {
   }
 
   stages(): Omit<Stage, 'isNumbered'>[] {
-    // By the highest number: of a block that is not whole the tensor that is missing is named later on.
+    // Counts by the highest number, so that the missing tensor of an incomplete block is named later.
     const counts: number[] = [];
     for (const name of this.#tensors.keys()) {
       const [, stage, block] = /^layer([1-9])\.(\d{1,4})\./.exec(name) ?? [];

@@ -1,6 +1,7 @@
 /**
- * Checkpoints of TensorFlow's Saver. Version 1: one table, whose values hold the tensors (saved_tensor_slice.proto). Version 2: a table
- * NAME.index of where they lie in NAME.data-00000-of-00001 (tensor_bundle.proto).
+ * Checkpoints of TensorFlow's Saver. Version 1 is one table, whose values contain the tensors
+ * (saved_tensor_slice.proto). Version 2 has a table NAME.index with the positions of the tensors in
+ * NAME.data-00000-of-00001 (tensor_bundle.proto).
  */
 import { existsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
@@ -20,7 +21,7 @@ import {
 import { tableOf } from './checkpoint-name.ts';
 import { checkpointError, readTable } from './sstable.ts';
 
-/** types.proto: DataType, of which floats are read. */
+/** The floats of types.proto's DataType, which are read. */
 const TYPES: Readonly<
   Record<number, { readonly name: string; readonly size: number; readonly kind: FloatType | null }>
 > = {
@@ -36,8 +37,8 @@ const TYPES: Readonly<
 };
 
 /**
- * The tensors by name; those of version 2 stay views of the mapped data until they are asked for.
- * @throws WeightsError `tensorflow/format` for damage, `tensorflow/unsupported` for variables that are split
+ * The tensors by name. Those of version 2 stay views of the mapped data until they are read.
+ * @throws WeightsError `tensorflow/format` for a damaged file, `tensorflow/unsupported` for partitioned variables
  */
 export async function readCheckpoint(path: string): Promise<SourceTensors> {
   const file = tableOf(path);
@@ -174,7 +175,7 @@ const split = (file: string, name: string) =>
     `"${name}" is saved in several slices (a partitioned variable); save the net without a partitioner`,
   );
 
-/** TensorProto: float_val 5 or double_val 6, packed or not, or tensor_content 4. One value stands for all. */
+/** TensorProto: float_val 5 or double_val 6, packed or not, or tensor_content 4. A single value is repeated. */
 function valuesOf(
   bytes: Uint8Array,
   wanted: number,

@@ -1,4 +1,4 @@
-/** The port's variables as the weights of a net whose layers are named as MSRA's. */
+/** Assigns the port's variables to the layers of a net with MSRA's names. */
 import type { Convolution } from '../../architectures/residual-net.ts';
 import { WeightsError } from '../../base/errors.ts';
 import { blobFromFloats, toFloat32 } from '../../caffe/blob.ts';
@@ -9,13 +9,13 @@ import type { SourceTensors } from '../source-tensor.ts';
 import { transposedKernel } from '../transposed-kernel.ts';
 import { placeOf, portScope, type VariableNames, variablesOf } from './resnet-names.ts';
 
-/** What a library calls the variables of a place in MSRA's nets. */
+/** A library's names for the variables at a place in MSRA's nets. */
 export interface PlaceNames {
   readonly of: (place: Convolution['place']) => VariableNames & { readonly bias?: string };
   readonly classifier: readonly [weights: string, biases: string];
 }
 
-/** ry/tensorflow-resnet's. */
+/** The names of ry/tensorflow-resnet. */
 export function portNames(tensors: SourceTensors): PlaceNames {
   const isSmall = tensors.has('scale1/block1/A/weights');
   const isBottleneck = tensors.has('scale2/block1/c/weights');
@@ -25,7 +25,7 @@ export function portNames(tensors: SourceTensors): PlaceNames {
   };
 }
 
-/** @throws WeightsError naming the layer without a place, or the variable that is missing */
+/** @throws WeightsError that names a layer without a place, or a missing variable */
 export function fillNet(
   net: NetParameter,
   tensors: SourceTensors,
@@ -58,7 +58,7 @@ export function fillNet(
       return [vector(own.mean), vector(own.variance), { shape: [1], values: Float32Array.of(1) }];
     if (type === 'Scale') return [vector(own.gamma), vector(own.beta)];
     const weights = transposedKernel(vector(own.weights));
-    // The port has no biases; BatchNorm's mean takes them along (write-tensorflow.ts).
+    // The port has no biases; BatchNorm's mean includes them (write-tensorflow.ts).
     const [outputs = 0] = weights.shape;
     const bias = own.bias !== undefined && tensors.has(own.bias) ? vector(own.bias) : null;
     return convolution_param?.bias_term === false

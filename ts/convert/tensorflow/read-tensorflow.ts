@@ -1,4 +1,4 @@
-/** ResNets from checkpoints of TensorFlow, by the names of their variables (resnet-names.ts). */
+/** Reads ResNets from checkpoints of TensorFlow, by the names of their variables (resnet-names.ts). */
 
 import { knownResnet } from '../../architectures/depths.ts';
 import {
@@ -23,10 +23,10 @@ import { fillNet, portNames } from './fill-net.ts';
 import { portScope, slimScope, type VariableNames, variablesOf } from './resnet-names.ts';
 
 /**
- * Reads a checkpoint of version 1 or 2. With a net, whose layers are named as MSRA's, its weights are those of the port of the same
- * place. Without one the net is what TensorFlow computes: the port pads as SAME does (a 7×7 kernel of stride 2 with 2 and 3) and has ε = 0.001;
- * TF-Slim has the stride of a stage on its last block.
- * @throws WeightsError `tensorflow/…` for damage, `convert/resnet` for other names
+ * Reads a checkpoint of version 1 or 2. With a net whose layers have MSRA's names, it takes the port's variables at the
+ * same places as weights. Otherwise the net is the one that TensorFlow computes: the port pads by SAME (a 7×7 kernel of
+ * stride 2 by 2 and 3) and has ε = 0.001, and TF-Slim has the stride of a stage on its last block.
+ * @throws WeightsError `tensorflow/…` for a damaged file, `convert/resnet` for other names
  */
 export async function readTensorflow(
   file: string,
@@ -59,7 +59,7 @@ interface Source {
   readonly eps: number;
   /** The stride of a branch of a stage's block. */
   readonly strideOf: (place: NonNullable<Convolution['place']>, blocks: readonly number[]) => number;
-  /** As SAME pads what is strided: more at the far side. Otherwise alike. */
+  /** Pads as SAME does for a stride, with the larger part at the far side. Otherwise the same. */
   readonly padsSame: boolean;
   readonly preprocess: Pick<Preprocess, 'mean' | 'order'> | null;
 }
@@ -155,7 +155,7 @@ function build(
   let at = convolution(null, maker.input('data', plan.input), true);
   if (!source.isSmall) {
     const [, height, width] = maker.imageOf(at, 'pool1');
-    // Both take pool1 as SAME.
+    // Both pad pool1 by SAME.
     const pads = padsOf({ padsSame: true }, [height, width], [3, 3], 2);
     at = maker.pooling(
       { name: 'pool1', bottom: at },
@@ -211,7 +211,7 @@ function build(
 const keyOf = (place: Convolution['place']): string =>
   place === null ? '' : `${place.stage}/${place.block}/${place.branch}`;
 
-/** Of MSRA: res2a, res3b7, … */
+/** MSRA's names of blocks: res2a, res3b7, … */
 const blockNames = (plan: ResidualNet) =>
   convolutionsOf(plan).flatMap(({ layer, place }) =>
     place?.branch === '2a'
@@ -263,7 +263,7 @@ function planOf(
   };
 }
 
-/** SAME: as many outputs as ⌈size / stride⌉, the odd pixel at the far side (tensorflow/core/framework/common_shape_fns.cc). */
+/** SAME: ⌈size / stride⌉ outputs, and the odd pixel at the far side (tensorflow/core/framework/common_shape_fns.cc). */
 function padsOf({ padsSame }: Pick<Source, 'padsSame'>, size: Pair, kernel: Pair, stride: number): Pads {
   const [[top, bottom], [left, right]] = [0, 1].map((i) => {
     const total = padsSame

@@ -1,6 +1,6 @@
 /**
- * TensorFlow's tables (tensorflow/core/lib/io/table_builder.cc): LevelDB's format, whose keys are all of the name. Checkpoints of both
- * versions are such tables.
+ * TensorFlow's tables (tensorflow/core/lib/io/table_builder.cc), which have LevelDB's format with plain keys.
+ * Checkpoints of both versions are such tables.
  */
 import { WeightsError } from '../../base/errors.ts';
 import { MAX_TENSORS } from '../../base/files.ts';
@@ -43,14 +43,14 @@ export async function readTable(file: string): Promise<Map<string, Buffer>> {
   return entries;
 }
 
-/** Of one block; a value that is larger is a block of its own. */
+/** The size of a block. A larger value gets a block of its own. */
 const BLOCK_BYTES = 2 ** 18;
 const FOOTER_BYTES = 48;
 const MAGIC = Buffer.from('57fb808b247547db', 'hex');
 
 /**
- * The chunks of a table. Values are made when their block is written.
- * @param entries In rising order of their keys, as bytes.
+ * The chunks of a table. Values are computed when their block is written.
+ * @param entries In ascending order of their keys, compared as bytes.
  */
 export function* tableChunks(
   entries: Iterable<{ readonly key: Buffer; readonly value: () => Uint8Array }>,
@@ -61,7 +61,7 @@ export function* tableChunks(
   let size = 0;
   let last: Uint8Array = new Uint8Array(0);
   const written = function* (parts: readonly Uint8Array[]): Generator<Uint8Array, Buffer> {
-    // One restart, at the beginning: every key is whole, sharing nothing with the one before.
+    // One restart, at the beginning: every key is complete and shares no prefix with the one before.
     const bytes = Buffer.concat([
       ...parts,
       restarts(parts.length === 0 ? [0] : offsetsOf(parts)),
@@ -91,7 +91,7 @@ export function* tableChunks(
   yield Buffer.concat([handles, Buffer.alloc(FOOTER_BYTES - MAGIC.length - handles.length), MAGIC]);
 }
 
-/** Nothing is shared with the key before, so that every entry is a restart. */
+/** Keys share no prefix with the one before, so every entry is a restart. */
 const offsetsOf = (parts: readonly Uint8Array[]): number[] => {
   let at = 0;
   return parts.map(({ length }) => {

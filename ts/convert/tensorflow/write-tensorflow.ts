@@ -1,4 +1,7 @@
-/** A ResNet of MSRA's names as a checkpoint of ry/tensorflow-resnet: NAME.ckpt is of version 1, NAME.ckpt.index with its data of version 2. */
+/**
+ * Writes a ResNet with MSRA's names as a checkpoint of ry/tensorflow-resnet: NAME.ckpt has version 1, NAME.ckpt.index
+ * and its data have version 2.
+ */
 import { rmSync } from 'node:fs';
 import { WeightsError } from '../../base/errors.ts';
 import { writeFileAtomically } from '../../caffe/atomic-file.ts';
@@ -17,7 +20,7 @@ interface Variable {
   readonly values: () => Float32Array;
 }
 
-/** @throws WeightsError `convert/tensorflow` naming the layer without a place; ResnodeError `file/write` */
+/** @throws WeightsError `convert/tensorflow` that names a layer without a place; ResnodeError `file/write` */
 export function writeTensorflow(path: string, network: Network): void {
   const variables = variablesOfNet(network, path).sort((a, b) =>
     Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)),
@@ -74,7 +77,7 @@ function variablesOfNet({ net, weights }: Network, file: string): Variable[] {
       {
         name: names.mean,
         shape: [outputs],
-        // The port's convolutions have no bias, ResNet-50's first one has: x + b − μ = x − (μ − b).
+        // The port's convolutions have no bias, but the first one of ResNet-50 has: x + b − μ = x − (μ − b).
         values: () => {
           const offsets = bias === undefined ? null : toFloat64(bias);
           return Float32Array.from(statistic(0), (value, i) => value - (offsets?.[i] ?? 0));
@@ -94,7 +97,7 @@ const shapeMessage = (shape: readonly number[]): Buffer =>
   Buffer.concat(shape.map((dim) => bytesField(2, integerField(1, dim))));
 const FLOAT = integerField(1, 1);
 
-/** saved_tensor_slice.proto; a slice over all of a tensor has an empty extent each dimension. */
+/** saved_tensor_slice.proto: a slice of the whole tensor has an empty extent for each dimension. */
 function* slices(variables: readonly Variable[]) {
   const wholeSlice = ({ shape }: Variable) => Buffer.concat(shape.map(() => bytesField(1, '')));
   const meta = variables.map((variable) =>
@@ -128,7 +131,10 @@ function* slices(variables: readonly Variable[]) {
     };
 }
 
-/** saved_tensor_slice_util.cc, EncodeTensorNameSlice: 0, the name, the rank, and (0, −1) each dimension in OrderedCode. */
+/**
+ * saved_tensor_slice_util.cc, EncodeTensorNameSlice: 0, the name, the rank, and (0, −1) for each dimension in
+ * OrderedCode.
+ */
 function sliceKey({ name, shape }: Variable): Buffer {
   const escaped = Buffer.from(name).toString('latin1').replace(/\0/g, '\0\xff').replace(/\xff/g, '\xff\0');
   return Buffer.concat([
@@ -139,7 +145,7 @@ function sliceKey({ name, shape }: Variable): Buffer {
   ]);
 }
 
-/** tensor_bundle.proto. The data come first: an index never names what is not there. */
+/** tensor_bundle.proto. The data is written first, so that an index never refers to missing data. */
 function writeBundle(path: string, variables: readonly Variable[]): void {
   const data = `${path.slice(0, -'.index'.length)}.data-00000-of-00001`;
   const entries: { key: Buffer; value: () => Uint8Array }[] = [

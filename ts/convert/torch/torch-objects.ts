@@ -67,8 +67,7 @@ const CALLS: Readonly<Record<string, (args: PickleValue[]) => PickleValue>> = {
 };
 
 // Values that training scripts store with the weights: arguments, numbers of NumPy, dates, paths, configurations. They
-// become
-// objects with these names. Their contents are not read, and nothing in them is imported, called or executed.
+// become objects with these names. Their contents are not read, and nothing in them is imported, called or executed.
 const OPAQUE = [
   /^argparse\.Namespace$/,
   /^types\.SimpleNamespace$/,

@@ -177,7 +177,7 @@ class Machine {
     this.push(this.#named('a persistent id', () => this.#options.persistent(id)));
   }
 
-  /** An object's attributes are not read unless its value accepts them; what is read are its items. */
+  /** An object's attributes are not read unless its value accepts them; only its items are read. */
   build(): void {
     const state = this.pop();
     const value = this.top();

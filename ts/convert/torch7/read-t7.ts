@@ -1,7 +1,7 @@
 /**
  * Reads Torch7's serialised objects, binary and ASCII, as data: https://github.com/torch/torch7/blob/master/File.lua
- * (writeObject)
- * and https://github.com/torch/torch7/blob/master/doc/serialization.md. Functions are skipped; nothing is executed.
+ * (writeObject) and https://github.com/torch/torch7/blob/master/doc/serialization.md. Functions are skipped; nothing is
+ * executed.
  */
 import { WeightsError } from '../../base/errors.ts';
 import { MAX_DIMENSIONS, MAX_FIELDS } from '../../base/files.ts';
@@ -11,7 +11,7 @@ import { BinarySource, SIZES, type Source, TextSource } from './source.ts';
 export type T7Value = null | number | boolean | string | T7Table | T7Object | T7Tensor | T7Storage;
 export type T7Table = Map<T7Value, T7Value>;
 
-/** An object of a class, with the table of its fields. Tables and objects may refer to each other, also in circles. */
+/** An object of a class, with the table of its fields. Tables and objects may refer to each other, even in cycles. */
 export interface T7Object {
   readonly class: string;
   fields: T7Value;
@@ -45,7 +45,7 @@ export const isT7Tensor = (value: T7Value | undefined): value is T7Tensor =>
 export const isT7Object = (value: T7Value | undefined): value is T7Object =>
   typeof value === 'object' && value !== null && 'class' in value;
 
-/** @throws WeightsError `torch7/format` with the byte where it is damaged, `torch7/limit` */
+/** @throws WeightsError `torch7/format` with the offset of the damage, `torch7/limit` */
 export function readT7(bytes: Uint8Array, file: string): T7Value {
   const isText = bytes[0]! >= 0x30 && bytes[0]! <= 0x39 && (bytes[1] === 10 || bytes[1] === 13);
   return new Reader(isText ? new TextSource(bytes, file) : new BinarySource(bytes, file), file).object(0);
