@@ -14,10 +14,10 @@ constexpr napi_type_tag kExecutableTag = {0x94d0c3a57be24f18, 0xa6f18b3d2c7e5094
 struct RunState {
   std::atomic<bool> cancelled{false};
   std::vector<std::vector<char>> copies;
-  std::vector<Napi::Reference<Napi::TypedArray>> lent;  // arrays that the run reads in place
+  std::vector<Napi::Reference<Napi::TypedArray>> lent;  // arrays that the run reads or writes in place
   RunRequest request;
-  std::vector<double> milliseconds;
-  std::vector<Napi::Reference<Napi::Float32Array>> outputs;  // empty for an output that goes to a buffer
+  std::vector<double> measured;    // milliseconds of each operation, if requested
+  double* milliseconds = nullptr;  // where to deliver them
 };
 
 // The runs of an executable that are not settled yet, by number, each with the function that cancels it.
@@ -54,27 +54,41 @@ std::shared_ptr<Buffer> bufferArgument(const Napi::Value& value, const std::shar
   return buffer;
 }
 
+struct Values {
+  napi_typedarray_type type;
+  size_t count;
+  char* data;
+};
+
+Values valuesOf(const Napi::TypedArray& array) {
+  Values values{};
+  void* data = nullptr;
+  napi_get_typedarray_info(array.Env(), array, &values.type, &values.count, &data, nullptr, nullptr);
+  values.data = static_cast<char*>(data);
+  return values;
+}
+
 // Reads a Float32Array or Uint8Array, or { buffer, dtype }. `place`: where the executable keeps the input's float32
 // values, or null.
-RunInput valuesFromJs(const Napi::Value& value, size_t count, const std::string& what, bool copies, float* place,
-                      const std::shared_ptr<Device>& device, RunState& state) {
+RunInput inputValues(const Napi::Value& value, size_t count, const std::string& what, bool copies, float* place,
+                     const std::shared_ptr<Device>& device, RunState& state) {
   if (value.IsTypedArray()) {
-    const Napi::TypedArray array = value.As<Napi::TypedArray>();
-    const bool isBytes = array.TypedArrayType() == napi_uint8_array;
-    if ((isBytes || array.TypedArrayType() == napi_float32_array) && array.ElementLength() == count) {
-      const char* bytes = static_cast<const char*>(array.ArrayBuffer().Data()) + array.ByteOffset();
+    const auto [found, length, data] = valuesOf(value.As<Napi::TypedArray>());
+    const bool isBytes = found == napi_uint8_array;
+    if ((isBytes || found == napi_float32_array) && length == count) {
+      const size_t bytes = count * (isBytes ? 1 : sizeof(float));
       const DataType type = isBytes ? DataType::uint8 : DataType::float32;
-      if (copies) {
-        // Copied now, so that the caller may reuse, transfer or free its array.
-        if (place && !isBytes) {
-          std::copy_n(bytes, array.ByteLength(), reinterpret_cast<char*>(place));
-          return {place, type, nullptr, {}};
-        }
-        state.copies.emplace_back(bytes, bytes + array.ByteLength());
-        return {state.copies.back().data(), type, nullptr, {}};
+      if (!copies) {
+        state.lent.push_back(Napi::Persistent(value.As<Napi::TypedArray>()));
+        return {data, type, nullptr, {}};
       }
-      state.lent.push_back(Napi::Persistent(array));
-      return {bytes, type, nullptr, {}};
+      // Copied now, so that the caller may reuse, transfer or free its array.
+      if (place && !isBytes) {
+        std::copy_n(data, bytes, reinterpret_cast<char*>(place));
+        return {place, type, nullptr, {}};
+      }
+      state.copies.emplace_back(data, data + bytes);
+      return {state.copies.back().data(), type, nullptr, {}};
     }
   } else if (value.IsObject()) {
     const Napi::Object object = value.As<Napi::Object>();
@@ -95,9 +109,9 @@ RunInput inputFromJs(const Napi::Value& value, const Tensor& tensor, bool copies
   const std::string what = "input \"" + tensor.name + "\"";
   const size_t count = elementCount(shape);
   const bool isNormalised = value.IsObject() && !value.IsTypedArray() && value.As<Napi::Object>().Has("bytes");
-  if (!isNormalised) return valuesFromJs(value, count, what, copies, place, device, state);
+  if (!isNormalised) return inputValues(value, count, what, copies, place, device, state);
   const Napi::Object object = value.As<Napi::Object>();
-  RunInput input = valuesFromJs(object.Get("bytes"), count, what, copies, nullptr, device, state);
+  RunInput input = inputValues(object.Get("bytes"), count, what, copies, nullptr, device, state);
   const auto mean = object.Get("mean").As<Napi::Float32Array>(), scale = object.Get("scale").As<Napi::Float32Array>();
   const size_t channels = shape.size() > 1 ? shape[1] : 0;
   if (input.type != DataType::uint8 || channels == 0 || channels > Normalisation::kChannels ||
@@ -110,41 +124,49 @@ RunInput inputFromJs(const Napi::Value& value, const Tensor& tensor, bool copies
   return input;
 }
 
+// A Float32Array or a buffer that receives an output.
+RunOutput outputFromJs(const Napi::Value& value, const Tensor& tensor, const std::shared_ptr<Device>& device,
+                       RunState& state) {
+  const size_t count = elementCount(tensor.shape);
+  const std::string what = "output \"" + tensor.name + "\"";
+  if (!value.IsTypedArray()) return {nullptr, bufferArgument(value, device, count * sizeof(float), what)};
+  const auto [type, length, data] = valuesOf(value.As<Napi::TypedArray>());
+  if (type != napi_float32_array || length != count)
+    throw Error("argument/invalid", "Expected a Float32Array of " + std::to_string(count) + " values for " + what);
+  state.lent.push_back(Napi::Persistent(value.As<Napi::TypedArray>()));
+  return {reinterpret_cast<float*>(data), nullptr};
+}
+
+// run(inputs, outputs, copyInputs, milliseconds): see NativeExecutable in ts/native/binding.ts.
 Napi::Value run(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& device,
                 const std::shared_ptr<const Program>& program, const std::shared_ptr<Handle<Executable>>& handle,
                 const std::shared_ptr<Runs>& runs) {
   const Napi::Env env = info.Env();
   const auto executable = held<Executable>(info.This(), kExecutableTag, "model");
-  auto state = std::make_shared<RunState>();
-  const Napi::Array inputs = info[0].As<Napi::Array>();
-  const Napi::Object options = info[1].As<Napi::Object>();
-  const bool copies = options.Get("copyInputs").ToBoolean();
-  if (inputs.Length() != program->inputs.size())
-    throw Error("argument/invalid", "The number of inputs does not fit the program");
   // The thread of a closing device may already be gone, with all that it owns.
   const bool hasPlaces = runs->unsettled.empty() && !device->closing;
-  for (uint32_t i = 0; i < inputs.Length(); ++i) {
+  auto state = std::make_shared<RunState>();
+  const Napi::Array inputs = info[0].As<Napi::Array>(), outputs = info[1].As<Napi::Array>();
+  const bool copies = info[2].ToBoolean();
+  if (inputs.Length() != program->inputs.size() || outputs.Length() != program->outputs.size())
+    throw Error("argument/invalid", "The number of inputs or outputs does not fit the program");
+  for (uint32_t i = 0; i < program->inputs.size(); ++i) {
     const Tensor& tensor = program->tensors[program->inputs[i]];
     float* place = hasPlaces ? executable->inputPlace(i) : nullptr;
     state->request.inputs.push_back(inputFromJs(inputs.Get(i), tensor, copies, place, device, *state));
   }
-  const Napi::Array buffers = options.Get("outputs").As<Napi::Array>();
-  for (uint32_t i = 0; i < program->outputs.size(); ++i) {
-    const Tensor& tensor = program->tensors[program->outputs[i]];
-    const size_t count = elementCount(tensor.shape);
-    const Napi::Value buffer = buffers.Get(i);
-    if (buffer.IsObject()) {
-      const std::string what = "output \"" + tensor.name + "\"";
-      state->request.outputs.push_back({nullptr, bufferArgument(buffer, device, count * sizeof(float), what)});
-      state->outputs.emplace_back();
-    } else {
-      auto array = newArray<Napi::Float32Array>(env, count);
-      state->request.outputs.push_back({array.Data(), nullptr});
-      state->outputs.push_back(Napi::Persistent(array));
-    }
+  for (uint32_t i = 0; i < program->outputs.size(); ++i)
+    state->request.outputs.push_back(
+        outputFromJs(outputs.Get(i), program->tensors[program->outputs[i]], device, *state));
+  if (info[3].IsTypedArray()) {
+    const auto [type, length, data] = valuesOf(info[3].As<Napi::TypedArray>());
+    if (type != napi_float64_array || length != program->operations.size())
+      throw Error("argument/invalid", "Expected a Float64Array with a value for each operation");
+    state->milliseconds = reinterpret_cast<double*>(data);
+    state->lent.push_back(Napi::Persistent(info[3].As<Napi::TypedArray>()));
+    state->request.milliseconds = &state->measured;
   }
   state->request.cancelled = &state->cancelled;
-  if (options.Get("profile").ToBoolean()) state->request.milliseconds = &state->milliseconds;
   // V8 must know of the copies in the queue, or it would see no reason to collect the objects that hold them.
   int64_t copied = 0;
   for (const std::vector<char>& each : state->copies) copied += static_cast<int64_t>(each.size());
@@ -178,19 +200,8 @@ Napi::Value run(const Napi::CallbackInfo& info, const std::shared_ptr<Device>& d
       [state, handle](Napi::Env loop) -> Napi::Value {
         // The run may have allocated staging memory.
         if (handle->pointer) handle->report(loop, static_cast<int64_t>(handle->pointer->hostBytes()));
-        Napi::Object result = Napi::Object::New(loop);
-        Napi::Array outputs = Napi::Array::New(loop, state->outputs.size());
-        for (uint32_t i = 0; i < state->outputs.size(); ++i)
-          outputs.Set(i, state->outputs[i].IsEmpty() ? loop.Null() : state->outputs[i].Value().As<Napi::Value>());
-        result.Set("outputs", outputs);
-        if (state->request.milliseconds) {
-          auto times = newArray<Napi::Float64Array>(loop, state->milliseconds.size());
-          std::copy(state->milliseconds.begin(), state->milliseconds.end(), times.Data());
-          result.Set("milliseconds", times);
-        } else {
-          result.Set("milliseconds", loop.Null());
-        }
-        return result;
+        std::copy(state->measured.begin(), state->measured.end(), state->milliseconds);
+        return loop.Undefined();
       });
   Napi::Object started = Napi::Object::New(env);
   started.Set("done", done);

@@ -15,7 +15,7 @@ import type { NativeDevice } from '../../ts/native/binding.ts';
 import { convertError } from '../../ts/native/load.ts';
 import type { Program } from '../../ts/operations/program.ts';
 import { runPasses } from '../../ts/passes/index.ts';
-import { noise, openNative } from '../support/run-program.ts';
+import { noise, openNative, outputArrays } from '../support/run-program.ts';
 import { trainingOperations } from '../support/training-operations.ts';
 import { Random } from './random.ts';
 import { prototxtOf, randomNet, randomTrainingNet } from './random-net.ts';
@@ -187,7 +187,9 @@ async function run(device: NativeDevice, program: Program): Promise<void> {
       program.inputs.map((id) =>
         noise(elementCount(program.tensors[id]!.shape), id).map(Math.abs).map(Math.round),
       ),
-      { profile: false, copyInputs: true, outputs: program.outputs.map(() => null) },
+      outputArrays(program),
+      true,
+      null,
     ).done;
   } finally {
     executable.dispose();

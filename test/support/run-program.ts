@@ -26,6 +26,10 @@ export function openNative(
   });
 }
 
+/** An array for each output of a program, for a run to write. */
+export const outputArrays = ({ tensors, outputs }: Program): Float32Array[] =>
+  outputs.map((id) => new Float32Array(elementCount(tensors[id]!.shape)));
+
 /** Numbers from −1 to 1, the same for each seed. */
 export function noise(count: number, seed: number): Float32Array {
   let state = (seed * 2654435761) >>> 0;
@@ -122,13 +126,10 @@ export async function runProgram(
   const results: Float32Array[][] = [];
   let milliseconds = new Float64Array();
   for (let run = 0; run < runs; run++) {
-    const result = await executable.run(inputs(run), {
-      profile: true,
-      copyInputs: true,
-      outputs: outputs.map(() => null),
-    }).done;
-    results.push(result.outputs.map((values) => values!));
-    milliseconds = result.milliseconds as Float64Array<ArrayBuffer>;
+    const values = outputArrays(program);
+    milliseconds = new Float64Array(program.operations.length);
+    await executable.run(inputs(run), values, true, milliseconds).done;
+    results.push(values);
   }
   const after = await Promise.all(writer.parameterValues.map((_, id) => parameters.read(id)));
   const { implementations } = plan;

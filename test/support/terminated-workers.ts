@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 import { Worker } from 'node:worker_threads';
 import { unfused } from '../../ts/layers/operation.ts';
 import { loadBinding } from '../../ts/native/load.ts';
-import { ProgramWriter } from './run-program.ts';
+import { outputArrays, ProgramWriter } from './run-program.ts';
 
 /** What a thread is doing when it is terminated. */
 export const WORK = [
@@ -94,7 +94,7 @@ function forwardNet(): Net {
 // Runs in the worker, in plain JavaScript: starting a TypeScript loader in each would take longer than the rest.
 const SCRIPT = `
 const { parentPort, workerData } = require('node:worker_threads');
-const { addon, work, kind, program, parameters, planOptions, deviceOptions, values, file, sharp, picture } = workerData;
+const { addon, work, kind, program, parameters, planOptions, deviceOptions, values, scores, file, sharp, picture } = workerData;
 const binding = require(addon);
 const data = parameters.map((bytes) => ({ bytes: new Uint8Array(bytes), dtype: 'float32', channelScale: null }));
 const inputs = values.map((count) => new Float32Array(count)), [input] = inputs;
@@ -125,9 +125,9 @@ const all = async () => {
   const [, held, executable] = await load();
   if (work === 'buffers') {
     const [from, to] = [await device.allocateBuffer(input.byteLength), await device.allocateBuffer(input.byteLength)];
-    return forever(() => executable.run([{ buffer: from, dtype: 'float32' }], { profile: false, copyInputs: true, outputs: [to] }).done);
+    return forever(() => executable.run([{ buffer: from, dtype: 'float32' }], [to], true, null).done);
   }
-  const run = () => executable.run(inputs, { profile: work === 'profile', copyInputs: work !== 'lent', outputs: [null] }).done;
+  const run = () => executable.run(inputs, [new Float32Array(scores)], work !== 'lent', work === 'profile' ? new Float64Array(program.operations.length) : null).done;
   return forever(() => Promise.all([run(), run(), held.read(0)]));
 };
 void all();
@@ -159,6 +159,7 @@ export async function terminate(work: Work, count: number): Promise<{ before: nu
       communicator: null,
     },
     values: writer.inputValues.map(({ length }) => length),
+    scores: outputArrays(program)[0]!.length,
     file: path,
     sharp: createRequire(import.meta.url).resolve('sharp'),
     picture: work === 'decode' ? await picture() : null,

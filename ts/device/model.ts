@@ -35,6 +35,7 @@ import { NotFiniteWatch } from './not-finite-watch.ts';
 import { free, type RunMode, Runner } from './runner.ts';
 import type { Counts, Selected, Selector } from './selection.ts';
 import { copiedInputs, type Inputs, resolveInputs, type Shapes, sameShapes, type Tensor } from './tensor.ts';
+import { UsualInputs } from './usual-inputs.ts';
 
 export interface RunOptions {
   /**
@@ -139,6 +140,7 @@ const MODEL_PARAMETER = signature('model.parameter', {
 const MODEL_SET_WEIGHTS = signature('model.setWeights', {
   weights: required(newWeights, 'New blobs by layer, or a weights file.'),
 });
+const NO_OPTIONS: RunOptions = {};
 /** @typeParam Name The names of the outputs, if the code passes them to `device.load`. */
 export class Model<Name extends string = string> {
   /** Input blobs by name, with the shapes that the model was loaded with. */
@@ -155,6 +157,7 @@ export class Model<Name extends string = string> {
   readonly #others: KeptPlans<Lowered>;
   /** The batch sizes that were requested when loading. */
   readonly #asked = new Map<string, Compiled>();
+  readonly #usualInputs: UsualInputs;
   readonly #order = new CallOrder();
   readonly #weights: LiveWeights;
   readonly #netParts: NetParts<Model>;
@@ -192,6 +195,7 @@ export class Model<Name extends string = string> {
     const shape = (id: number) => program.tensors[id]!.shape;
     const given = program.inputs.slice(0, compiled.graph.inputs.length);
     this.inputs = Object.fromEntries(given.map((id) => [program.tensors[id]!.name, shape(id)]));
+    this.#usualInputs = new UsualInputs(this.inputs);
     const outputs = Object.fromEntries(names.map((name, i) => [name, shape(program.outputs[i]!)]));
     this.outputs = outputs as Model<Name>['outputs'];
     watch(this, `model "${compiled.graph.name}"`);
@@ -224,11 +228,14 @@ export class Model<Name extends string = string> {
     options: RunOptions & { readonly outputs: object },
   ): Promise<Partial<Outputs<Name>>>;
   async run(inputs: Inputs, options?: RunOptions): Promise<Outputs<Name>>;
-  async run(inputs: Inputs, options: RunOptions = {}): Promise<Outputs & Outputs<Name>> {
-    MODEL_RUN.check(inputs, options);
-    const part = this.#partRun(inputs, options, (model, given, rest) => model.run(given, rest));
-    if (part !== null) return (await part) as Outputs & Outputs<Name>;
-    const { compiled, empty, result } = await this.#submit(inputs, options);
+  async run(inputs: Inputs, options: RunOptions = NO_OPTIONS): Promise<Outputs & Outputs<Name>> {
+    const usual = options === NO_OPTIONS ? this.#usualInputs.arrays(inputs) : null;
+    if (usual === null) {
+      MODEL_RUN.check(inputs, options);
+      const part = this.#partRun(inputs, options, (model, given, rest) => model.run(given, rest));
+      if (part !== null) return (await part) as Outputs & Outputs<Name>;
+    }
+    const { compiled, empty, result } = await this.#submit(inputs, options, usual);
     const { program, names } = compiled;
     this.#watch?.look(compiled, result.outputs, inputs);
     const found: [name: string, output: Tensor][] = [];
@@ -416,10 +423,16 @@ export class Model<Name extends string = string> {
     this.#runs += count;
   }
 
-  #submit(inputs: Inputs, { signal, outputs = {}, copyInputs = true, profile = false }: Submission) {
+  // `usual`: the arrays of inputs that need no resolving, or null.
+  #submit(
+    inputs: Inputs,
+    { signal, outputs = {}, copyInputs = true, profile = false }: Submission,
+    usual: Float32Array[] | null = null,
+  ) {
     return this.#runner.guard(signal, async () => {
       signal?.throwIfAborted();
-      const { shapes, arrays: given } = resolveInputs(this.inputs, inputs);
+      const { shapes, arrays: given } =
+        usual === null ? resolveInputs(this.inputs, inputs) : { shapes: this.inputs, arrays: usual };
       const runner = this.#runner;
       runner.checkOpen();
       for (const name of Object.keys(outputs))

@@ -3,7 +3,7 @@ import { ArgumentError, DeviceError } from '../base/errors.ts';
 import { onAbort } from '../base/on-abort.ts';
 import { elementCount } from '../base/shape.ts';
 import type { Compiled, Lowered } from '../compile/compile.ts';
-import type { NativeParameters, NativeRunResult } from '../native/binding.ts';
+import type { NativeParameters } from '../native/binding.ts';
 import { convertError } from '../native/load.ts';
 import { DeviceBuffer } from './buffer.ts';
 import type { OpenedNet } from './compiler.ts';
@@ -29,9 +29,19 @@ export interface RunMode {
   readonly outputs?: Readonly<Record<string, DeviceBuffer>>;
 }
 
+/** What a run computed. */
+export interface RunResult {
+  /** Null if a buffer received the output. */
+  readonly outputs: readonly (Float32Array | null)[];
+  /** Milliseconds per operation, only if requested. */
+  readonly milliseconds: Float64Array | null;
+}
+
 /** A run that was queued. */
 export interface Started {
-  readonly done: Promise<NativeRunResult>;
+  readonly done: Promise<void>;
+  /** Is complete when `done` resolves. */
+  readonly result: RunResult;
   cancel(): void;
 }
 
@@ -65,25 +75,30 @@ export class Runner<L extends Lowered = Lowered> {
     arrays: readonly GivenArray[],
     { profile = false, copyInputs = true, outputs = {} }: RunMode = {},
   ): Started {
-    const buffers = program.outputs.map((id, i) => {
+    const targets = program.outputs.map((id, i) => {
       const name = names[i];
-      if (name === undefined || !Object.hasOwn(outputs, name)) return null;
+      const count = elementCount(program.tensors[id]!.shape);
+      if (name === undefined || !Object.hasOwn(outputs, name)) return new Float32Array(count);
       const buffer = outputs[name];
-      const bytes = 4 * elementCount(program.tensors[id]!.shape);
-      if (!(buffer instanceof DeviceBuffer) || buffer.dtype !== 'float32' || buffer.bytes !== bytes)
-        throw new ArgumentError(`output "${name}"`, `a float32 DeviceBuffer of ${bytes} bytes`, buffer);
+      if (!(buffer instanceof DeviceBuffer) || buffer.dtype !== 'float32' || buffer.bytes !== 4 * count)
+        throw new ArgumentError(`output "${name}"`, `a float32 DeviceBuffer of ${4 * count} bytes`, buffer);
       return buffer.native;
     });
-    const mode = { profile, copyInputs, outputs: buffers };
-    const { done, number } = executable.run(arrays.map(nativeInput), mode);
-    return { done, cancel: () => executable.cancel(number) };
+    const milliseconds = profile ? new Float64Array(program.operations.length) : null;
+    const { done, number } = executable.run(arrays.map(nativeInput), targets, copyInputs, milliseconds);
+    const result = {
+      outputs: targets.map((target) => (target instanceof Float32Array ? target : null)),
+      milliseconds,
+    };
+    return { done, result, cancel: () => executable.cancel(number) };
   }
 
   /** Returns the result of a run; the signal cancels it. */
-  async settle(run: Started, signal: AbortSignal | undefined): Promise<NativeRunResult> {
+  async settle(run: Started, signal: AbortSignal | undefined): Promise<RunResult> {
     const withdraw = onAbort(signal, () => run.cancel());
     try {
-      return await run.done;
+      await run.done;
+      return run.result;
     } finally {
       withdraw();
     }

@@ -161,6 +161,7 @@ export function copiedInputs(inputs: Inputs): Inputs {
 
 /** The two sets of shapes have the same blobs. */
 export function sameShapes(a: Shapes, b: Shapes): boolean {
+  if (a === b) return true;
   return Object.keys(a).every((name) => {
     const [one, other] = [a[name]!, b[name]!];
     return one.length === other.length && one.every((size, i) => size === other[i]);

@@ -12,7 +12,6 @@ import { type LayerReport, refuseNamesTwice } from '../caffe/match-weights.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import { type Compiled, describePlan, type ModelPlan } from '../compile/compile.ts';
 import type { DiffPlace, Learnable, LoweredTraining } from '../gradient/lower-training.ts';
-import type { NativeRunResult } from '../native/binding.ts';
 import { inHeldMemory } from '../native/host-memory.ts';
 import { type BatchNormMode, batchNormModes } from './batch-norm-modes.ts';
 import { layersOf } from './blobs-by-layer.ts';
@@ -24,7 +23,7 @@ import { LossScale, type LossScaleState } from './loss-scale.ts';
 import { release, watch } from './memory.ts';
 import type { Outputs, RunOptions } from './model.ts';
 import { changesOf, type NewWeights, newWeights } from './new-weights.ts';
-import { type RunMode, Runner } from './runner.ts';
+import { type RunMode, Runner, type RunResult } from './runner.ts';
 import { type Counts, refuseEmpty, type Selector } from './selection.ts';
 import { type Inputs, resolveInputs, type Shapes, type Tensor } from './tensor.ts';
 import type { TrainOptions } from './train-options.ts';
@@ -111,7 +110,7 @@ const KEPT_SELECTIONS = 8;
 /** A pass: the plan that it ran, and its results. */
 interface Pass {
   readonly compiled: Compiled<LoweredTraining>;
-  readonly result: NativeRunResult;
+  readonly result: RunResult;
 }
 
 const scheduleOptions = options<Schedule>({

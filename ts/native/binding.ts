@@ -38,7 +38,7 @@ export interface NativeParameters {
 }
 
 export interface NativeRun {
-  readonly done: Promise<NativeRunResult>;
+  readonly done: Promise<void>;
   /** The number among the runs of its executable. */
   readonly number: number;
 }
@@ -59,26 +59,18 @@ export interface NormalisedBytes {
   readonly scale: Float32Array;
 }
 
-export interface NativeRunResult {
-  /** Null if a buffer received the output. */
-  readonly outputs: (Float32Array | null)[];
-  /** Milliseconds per operation, only if requested. */
-  readonly milliseconds: Float64Array | null;
-}
-
 export interface NativeExecutable {
   /**
    * The call copies arrays of inputs (Uint8Array values are converted to float), so they may be reused at once. With
    * `copyInputs: false` they are read when the run starts: nobody may modify or transfer them before `done`. Buffers are
-   * read and written when the run starts. `outputs` has one entry per output: a buffer, or null for an array.
+   * read and written when the run starts. The run writes each output to its array or buffer, and the milliseconds of each
+   * operation to `milliseconds` unless that is null; the arrays must stay untouched until `done` settles.
    */
   run(
     inputs: readonly NativeInput[],
-    options: {
-      readonly profile: boolean;
-      readonly copyInputs: boolean;
-      readonly outputs: readonly (NativeBuffer | null)[];
-    },
+    outputs: readonly (Float32Array | NativeBuffer)[],
+    copyInputs: boolean,
+    milliseconds: Float64Array | null,
   ): NativeRun;
   /**
    * Drops the run with this number if it is waiting, or stops it before the next operation if it is running; its `done`
