@@ -88,6 +88,7 @@ export function evaluate(): Command {
         'limit',
         'skipBroken',
         'precision',
+        'specificity',
         ...PREPROCESS_ATTRIBUTES.filter((name) => name !== 'mean'),
       ]),
     )
@@ -262,7 +263,7 @@ async function run(
     if (skipped.length === images.length)
       throw new ImageError('image/none-left', undefined, 'no image could be read; see above');
   }
-  const { specificity: specificities } = flags;
+  const specificities = flags.specificity ?? specificitiesOf(before);
   const summary = summariseOutcomes(outcomes, specificities === undefined ? {} : { specificities });
   const imagesPerSecond = (1000 * total) / (performance.now() - begin);
   if (flags.report !== undefined)
@@ -282,6 +283,12 @@ async function run(
     ...identity,
   };
 }
+
+/** The specificities of an earlier result; undefined if it has none, as results of earlier versions. */
+const specificitiesOf = (before: EvaluationResult | null): number[] | undefined =>
+  before?.balance?.classes
+    .find(({ scores }) => scores !== null)
+    ?.scores?.sensitivityAt.map(({ specificity }) => specificity);
 
 /** What only the first process opens. */
 interface Opened {

@@ -128,7 +128,8 @@ test('a result is reproduced to the bit, including its mean image; other files a
   writeBinaryproto(mean, blobFromFloats([1, 1, 28, 28], new Float32Array(784).fill(73)));
   const output = inFolder('replayed.json');
   const images = ['--images', at('images.txt'), '--device', 'cpu'];
-  const made = evaluate(...net, ...images, '--mean', mean, '--no-resize', '--batch', '7', '--out', output);
+  const options = ['--no-resize', '--batch', '7', '--specificity', '0.8,0.99'];
+  const made = evaluate(...net, ...images, '--mean', mean, ...options, '--out', output);
   assert.equal([made.status, made.stderr], [0, '']);
   const again = evaluate('--replay', output, '--json');
   assert.is(again.status, 0);
@@ -153,6 +154,7 @@ test('a result is reproduced to the bit, including its mean image; other files a
       /--weights: expected .*SHA-256 [0-9a-f]{64}, but received .*deploy\.prototxt/,
     ],
     [['--crops', '10'], /'--replay <json>' cannot be used with option '--crops <n>'/],
+    [['--specificity', '0.9'], /'--replay <json>' cannot be used with option '--specificity <shares>'/],
   ] as const) {
     const run = evaluate('--replay', output, ...more);
     assert.is(run.status, 2);
