@@ -1,6 +1,6 @@
 /**
- * ResNet-20 for Fashion-MNIST from its 60,000 images: the recipe of `npm run train-fashion`. Everything that is trained
- * with is written first, so that `resnode train` (or Caffe) can do the same again.
+ * ResNet-20 for Fashion-MNIST from its 60,000 images, with the settings of `npm run train-fashion`. All files of the
+ * training are written first, so that `resnode train` (or Caffe) can repeat it.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -17,34 +17,39 @@ import type { SolverEvent } from '../ts/train/events.ts';
 import { Solver } from '../ts/train/solver.ts';
 
 const SIZE = 28;
-/** Of all training pixels, 0 to 255, rounded. */
+/** The mean of all training pixels, 0 to 255, rounded. */
 const MEAN = 73;
 const LABELS = 'T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot'.split(',');
 
 export interface FashionOptions {
   readonly device: Device;
-  /** Where the result goes, and what it was trained with. */
+  /** The folder for the result and the files of the training. */
   readonly out: string;
-  /** Where the databases are, or are made. */
+  /** The folder of the databases; they are created if they do not exist. */
   readonly data: string;
   readonly epochs: number;
   readonly batch: number;
   readonly rate: number;
   readonly weightDecay: number;
   readonly seed: number;
-  /** A net of the table of architectures (docs/architectures.md), e.g. `preresnet-20` or `wrn-10-2`. Default resnet-20. */
+  /**
+   * A net of the table of architectures (docs/architectures.md), e.g. `preresnet-20` or `wrn-10-2`. Default resnet-20.
+   */
   readonly architecture?: string;
-  /** The first of the training and of the test images; by default all 60,000 and 10,000. */
+  /** The number of training images and of test images, from the first on; by default all 60,000 and 10,000. */
   readonly trainImages?: number;
   readonly testImages?: number;
   readonly onEvent?: (event: SolverEvent) => void;
 }
 
-/** For the 93% that are known of ResNet-20, and to see in a minute or two that training trains. */
+/**
+ * Settings for the 93% that ResNet-20 is known to reach, and short ones that show in a minute or two that training
+ * works.
+ */
 export const FULL = { epochs: 20, batch: 128, rate: 0.1, weightDecay: 5e-4, seed: 1 };
 export const SHORT = { ...FULL, epochs: 3, trainImages: 12_000, testImages: 2_000 };
 
-/** The folder of Debian's package, installed where that can be done; null (after saying why) where not. */
+/** The folder of Debian's package, which is installed if possible; otherwise null, after the reason was printed. */
 export function findFashion(): string | null {
   const script = fileURLToPath(new URL('../scripts/install-fashion-mnist.sh', import.meta.url));
   const found = spawnSync('bash', [script], { encoding: 'utf8' });
@@ -53,7 +58,7 @@ export function findFashion(): string | null {
   return null;
 }
 
-/** Trains, judges the written model on the test images, and gives the share of them that it has right. */
+/** Trains, evaluates the written model on the test images, and returns the share that it classifies correctly. */
 export async function trainFashion(source: string, options: FashionOptions): Promise<number> {
   const { device, out, epochs, batch, rate, weightDecay, seed, onEvent } = options;
   const { architecture = 'resnet-20' } = options;
@@ -101,7 +106,7 @@ export async function trainFashion(source: string, options: FashionOptions): Pro
   }
 }
 
-/** Makes the database of the first `count` images, unless it is there. */
+/** Creates the database of the first `count` images, unless it exists. */
 async function database(
   source: string,
   set: 'train' | 't10k',
@@ -151,12 +156,12 @@ function writeFiles(
       mean: [MEAN],
       channels: 1,
     }),
-    // The statistics of the last few dozen iterations: with Caffe's 0.999 a short training would end with those of its
-    // beginning.
+    // The statistics of the last few dozen iterations. With Caffe's 0.999 a short training would end with statistics of
+    // its beginning.
     movingAverageFraction: 0.97,
   });
   const iterations = Math.floor((epochs * trainImages) / batch);
-  // The last test is then one of the finished net.
+  // So the last test is one of the trained net.
   const tests = [6, 5, 4, 3, 2].find((count) => iterations % count === 0) ?? 1;
   const solver = linearSolver({
     net: path('train_val.prototxt'),
@@ -169,7 +174,7 @@ function writeFiles(
     type: 'Nesterov',
     seed,
   });
-  // Shifts of up to two of 28 pixels, as four of 32 in the paper (section 4.2).
+  // Shifts of up to two of 28 pixels, like four of 32 in the paper (section 4.2).
   const augment = { TRAIN: { pad: 2, shuffle: true }, TEST: {} };
   for (const [name, text] of Object.entries({
     'deploy.prototxt': printPrototxt(deploy),
@@ -193,11 +198,11 @@ function writeFiles(
   };
 }
 
-/** Projections, as the example's net has them; of a plain net none. */
+/** Projections, as in the example's net; a plain net has no shortcuts. */
 const shortcutOf = (architecture: string) =>
   architecture.startsWith('plain') ? {} : ({ shortcut: 'projection' } as const);
 
-/** How many of the first test images the written model has right. */
+/** The number of the first test images that the written model classifies correctly. */
 async function judge(
   device: Device,
   { deploy, model: weights, preprocess }: ReturnType<typeof writeFiles>,

@@ -1,6 +1,6 @@
 /**
- * Trains ResNet-20 on Fashion-MNIST: `npm run train-fashion`, or `npm run train-fashion -- --short`; another net by
- * `-- --architecture preresnet-20`, or `wrn-10-2`.
+ * Trains ResNet-20 on Fashion-MNIST: `npm run train-fashion`, or `npm run train-fashion -- --short`. Another net: `--
+ * --architecture preresnet-20`, or `wrn-10-2`.
  */
 import { parseArgs } from 'node:util';
 import { eventLines, progressLine } from '../ts/cli/training-log.ts';

@@ -18,5 +18,5 @@ const command = [
   ...sources,
 ];
 const { status } = spawnSync(process.execPath, command, { cwd: root, stdio: 'inherit' });
-if (status !== 0) console.error('`npm run format` mends this');
+if (status !== 0) console.error('`npm run format` fixes this');
 process.exit(status ?? 1);

@@ -1,7 +1,7 @@
 /**
- * Names what is on every image of a folder and its subfolders, as JSON lines:
- * `node batch.mjs MODEL_FOLDER IMAGES results.jsonl`. Files are listed while others are computed, so that a million of
- * them take no more memory than a hundred; a second run goes on where the first one ended.
+ * Classifies every image of a folder and its subfolders and writes JSON lines:
+ * `node batch.mjs MODEL_FOLDER IMAGES results.jsonl`. Files are listed while others are computed, so a million of them
+ * take no more memory than a hundred. A second run continues where the first one ended.
  */
 import { once } from 'node:events';
 import { createReadStream, createWriteStream, existsSync, truncateSync } from 'node:fs';
@@ -12,7 +12,7 @@ import { ResnodeError } from 'resnode';
 import { openClassifier } from 'resnode/images';
 
 const IMAGE = /\.(jpe?g|png|webp|gif|tiff?|bmp|p[bgp]m)$/i;
-/** So many images are under way at once: enough for full batches while others are decoded. */
+/** The number of images that are processed at once: enough for full batches while others are decoded. */
 const AT_ONCE = 32;
 
 const [model, images, results] = process.argv.slice(2);
@@ -22,10 +22,10 @@ if (model === undefined || images === undefined || results === undefined) {
 }
 
 /**
- * The files that an earlier run has answered. A line that it did not finish is cut off.
+ * The files that an earlier run has answered. An incomplete last line is removed.
  * @param {string} path
  */
-async function answered(path) {
+async function answeredFiles(path) {
   /** @type {Set<string>} */
   const files = new Set();
   if (!existsSync(path)) return files;
@@ -54,14 +54,14 @@ async function* imagesIn(folder) {
   }
 }
 
-const done = await answered(results);
+const done = await answeredFiles(results);
 const before = done.size;
 const output = createWriteStream(results, { flags: 'a' });
 const classifier = await openClassifier(model);
 let [served, failed] = [0, 0];
 
 /**
- * One bad file costs one line.
+ * Writes the line of one file; a broken file does not stop the others.
  * @param {string} file
  */
 async function answer(file) {
@@ -78,16 +78,16 @@ async function answer(file) {
 }
 
 /** @type {Set<Promise<void>>} */
-const underWay = new Set();
+const running = new Set();
 for await (const file of imagesIn(images)) {
   if (done.delete(file)) continue;
-  const one = answer(file).finally(() => underWay.delete(one));
-  underWay.add(one);
-  if (underWay.size >= AT_ONCE) await Promise.race(underWay);
+  const work = answer(file).finally(() => running.delete(work));
+  running.add(work);
+  if (running.size >= AT_ONCE) await Promise.race(running);
 }
-await Promise.all(underWay);
+await Promise.all(running);
 await classifier.close();
 output.end();
 await once(output, 'finish');
-console.log(`${served} images answered, ${failed} could not be, ${before} were before`);
+console.log(`${served} images classified, ${failed} failed, ${before} were done before`);
 process.exitCode = failed > 0 ? 1 : 0;

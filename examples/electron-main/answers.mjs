@@ -1,4 +1,4 @@
-/** What the main process answers: the part that knows nothing of Electron. */
+/** The answers of the main process: the part that does not depend on Electron. */
 import { ResnodeError } from 'resnode';
 import { openClassifier } from 'resnode/images';
 

@@ -1,4 +1,4 @@
-/** Electron's main process: windows, and answers for their page. Nets are computed off its event loop by resnode itself. */
+/** Electron's main process: windows, and answers for their page. resnode computes nets off its event loop. */
 import { join } from 'node:path';
 import { app, BrowserWindow, dialog, ipcMain } from 'electron';
 import { openAnswers } from './answers.mjs';

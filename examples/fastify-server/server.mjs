@@ -1,4 +1,4 @@
-/** The classification server of ../http-server on Fastify: `node server.mjs MODEL_FOLDER`. PORT: default 8080. */
+/** The classification server of ../http-server on Fastify: `node server.mjs MODEL_FOLDER`. PORT is 8080 by default. */
 import Fastify from 'fastify';
 import { collectDefaultMetrics, Gauge, register } from 'prom-client';
 import { ClassifierError, ImageError } from 'resnode';
@@ -17,12 +17,12 @@ new Gauge({
 });
 
 const server = Fastify({ bodyLimit: 10e6 });
-// Whatever its type says: the classifier looks at the bytes.
+// Whatever the content type, because the classifier examines the bytes.
 server.removeAllContentTypeParsers();
 server.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
 
 server.post('/classify', async (request, reply) => {
-  // A client that hangs up frees its place in the queue.
+  // If a client hangs up, its place in the queue becomes free.
   const abort = new AbortController();
   reply.raw.once('close', () => abort.abort());
   return classifier.classify(/** @type {Buffer} */ (request.body), { signal: abort.signal });
@@ -38,7 +38,7 @@ server.setErrorHandler((error, _request, reply) => {
   return reply.send({ code, message });
 });
 
-// Fastify stops taking connections and answers what it has; then the classifier may go.
+// Fastify stops accepting connections and answers the open ones; after that the classifier can close.
 server.addHook('onClose', () => classifier.close());
 for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => server.close());
 

@@ -1,6 +1,6 @@
 /**
- * Trains a net on for your own classes: `node finetune.mjs MODEL_FOLDER IMAGES OUT [EPOCHS]`. IMAGES holds a folder of images
- * for each class; OUT becomes a model folder, with which an image is classified in the end.
+ * Fine-tunes a net for your own classes: `node finetune.mjs MODEL_FOLDER IMAGES OUT [EPOCHS]`. IMAGES contains a folder of
+ * images for each class. OUT becomes a model folder, with which the program classifies an image at the end.
  */
 import { openDevice } from 'resnode';
 import { loadPreprocess, openClassifier, readModelFolder } from 'resnode/images';
@@ -14,19 +14,19 @@ if (base === undefined || images === undefined || out === undefined) {
 
 const { model, weights, preprocess } = readModelFolder(base);
 if (typeof preprocess !== 'string') throw new Error(`${base} has no preprocess.json`);
-// The net is tuned with images that are prepared as they were for its first training; its input is the crop.
+// Images are prepared as they were when the net was trained first. The crop is the net's input.
 const { crop: _, ...prepared } = loadPreprocess(preprocess);
 
-// Ctrl-C ends the iteration under way and leaves a snapshot.
+// Ctrl-C stops after the current iteration and writes a snapshot.
 const stop = new AbortController();
 process.once('SIGINT', () => stop.abort(new Error('stopped')));
 
 const device = await openDevice('auto');
 const files = { folder: images, model: String(model), weights: String(weights), out };
-const how = { device, preprocess: prepared, epochs: Number(epochs), stop: stop.signal };
+const options = { device, preprocess: prepared, epochs: Number(epochs), stop: stop.signal };
 /** @param {Error} error */
-const onBroken = (error) => console.error(`left out: ${error.message}`);
-for await (const event of finetune({ ...files, ...how, onBroken }))
+const onBroken = (error) => console.error(`skipped: ${error.message}`);
+for await (const event of finetune({ ...files, ...options, onBroken }))
   switch (event.type) {
     case 'split':
       console.log(`${event.classes.join(', ')}: ${event.train} images for training, ${event.val} for validation`);
@@ -35,12 +35,12 @@ for await (const event of finetune({ ...files, ...how, onBroken }))
       console.log(`iteration ${event.iteration}: ${event.outputs.map(({ name, values }) => `${name} ${values[0]}`)}`);
       break;
     case 'evaluated': {
-      const { top1, images: judged } = event.summary;
-      console.log(`${top1.correct} of ${judged} right that were not trained with`);
+      const { top1, images: evaluated } = event.summary;
+      console.log(`${top1.correct} of ${evaluated} held-out images right`);
       break;
     }
     case 'stopped':
-      console.log(event.snapshot === null ? 'nothing was kept' : `to go on: ${event.snapshot.state}`);
+      console.log(event.snapshot === null ? 'no snapshot' : `to continue: ${event.snapshot.state}`);
       process.exit(130);
       break;
     case 'written':

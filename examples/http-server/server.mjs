@@ -1,6 +1,6 @@
 /**
- * Names what is on images, over HTTP: `node server.mjs MODEL_FOLDER`, then POST an image to /classify.
- * PORT: default 8080. GET /health says 503 while it shuts down, GET /metrics is Prometheus's.
+ * Classifies images over HTTP: `node server.mjs MODEL_FOLDER`, then POST an image to /classify. PORT is 8080 by default.
+ * GET /health answers 503 while the server shuts down, GET /metrics has metrics for Prometheus.
  */
 import { createServer } from 'node:http';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, register } from 'prom-client';
@@ -13,11 +13,11 @@ const [folder = '.'] = process.argv.slice(2);
 const classifier = await openClassifier(folder, { maxQueue: 128, maxPixels: 25e6, timeout: 10 });
 
 collectDefaultMetrics();
-const seconds = new Histogram({ name: 'classify_seconds', help: 'From request to answer.' });
-const answers = new Counter({ name: 'classify_answers_total', help: 'By status.', labelNames: ['status'] });
+const seconds = new Histogram({ name: 'classify_seconds', help: 'Time from request to answer.' });
+const answers = new Counter({ name: 'classify_answers_total', help: 'Answers by status.', labelNames: ['status'] });
 new Gauge({
   name: 'classify_pending',
-  help: 'Images that wait or are under way.',
+  help: 'Images that wait or are processed.',
   collect() {
     this.set(classifier.pending);
   },
@@ -47,7 +47,7 @@ async function classify(request, signal) {
     return [200, await classifier.classify(body, { top: 5, signal })];
   } catch (error) {
     if (error instanceof ImageError) return [422, { code: error.code, message: error.message }];
-    // More wait than can be served in time, or the server is about to end: another one may have room.
+    // The queue is full, or the server shuts down; another server may have room.
     if (error instanceof ClassifierError) return [503, { code: error.code, message: error.message }];
     throw error;
   }
@@ -60,11 +60,11 @@ const server = createServer(async (request, response) => {
    * @param {unknown} body
    */
   const answer = (status, body) => {
-    const isOver = isClosing || status === 413;
+    const isLast = isClosing || status === 413;
     response.writeHead(status, {
       'content-type': 'application/json',
       ...(status === 503 ? { 'retry-after': '1' } : {}),
-      ...(isOver ? { connection: 'close' } : {}),
+      ...(isLast ? { connection: 'close' } : {}),
     });
     response.end(JSON.stringify(body));
   };
@@ -75,7 +75,7 @@ const server = createServer(async (request, response) => {
     return response.end(await register.metrics());
   }
   if (request.method !== 'POST' || request.url !== '/classify') return answer(404, { code: 'http/not-found' });
-  // A client that hangs up frees its place in the queue.
+  // If a client hangs up, its place in the queue becomes free.
   const abort = new AbortController();
   response.once('close', () => abort.abort());
   const stop = seconds.startTimer();
@@ -93,7 +93,7 @@ const server = createServer(async (request, response) => {
   }
 });
 
-/** What was accepted is answered; nothing more is. */
+/** Answers the accepted requests and accepts no more. */
 async function close() {
   if (isClosing) return;
   isClosing = true;

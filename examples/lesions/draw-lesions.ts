@@ -1,4 +1,4 @@
-/** Drawn scans: 12-bit values in PNG files of 16 bits, a few of which have a faint, round lesion near the middle. */
+/** Drawn scans: 12-bit values in 16-bit PNG files, a few of which have a faint, round lesion near the middle. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -9,12 +9,12 @@ export interface Counts {
 }
 
 const SIDE = 32;
-/** Of 4096 values; the rest is what a detector has room for. */
+/** Of 4096 values; a detector has room for the others. */
 const TISSUE = 1000;
 const NOISE = 25;
-/** Of a lesion above the tissue. */
+/** The brightness of a lesion above the tissue. */
 const CONTRAST = 90;
-/** Centre and width of what is worth seeing. */
+/** The centre and width of the interesting values. */
 export const WINDOW = [TISSUE + 100, 260] as const;
 
 /** Writes `folder/train` and `folder/val`, each with a folder for each class. */
@@ -38,7 +38,7 @@ export async function drawLesions(
 }
 
 function draw(hasLesion: boolean, random: () => number): Uint16Array {
-  // Folds of the tissue, whatever is in it.
+  // Folds of the tissue, which all scans have.
   const [angle, period, phase] = [Math.PI * random(), 8 + 10 * random(), 7 * random()];
   const [x, y, radius] = [13 + 6 * random(), 13 + 6 * random(), 2.5 + 1.5 * random()];
   return Uint16Array.from({ length: SIDE * SIDE }, (_, at) => {
@@ -51,11 +51,11 @@ function draw(hasLesion: boolean, random: () => number): Uint16Array {
   });
 }
 
-/** Box and Muller's. */
+/** The method of Box and Muller. */
 const normal = (random: () => number): number =>
   Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
 
-/** Mulberry32: the same numbers everywhere. */
+/** Mulberry32: the same numbers on every machine. */
 function generator(seed: number): () => number {
   let state = seed;
   return () => {

@@ -1,4 +1,4 @@
-/** The same net tuned with the same unbalanced scans in three ways. */
+/** Fine-tunes the same net on the same unbalanced scans in three ways. */
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { OutcomeSummary } from '../../ts/api/images.ts';
@@ -6,10 +6,10 @@ import { type FinetuneOptions, finetune } from '../../ts/api/train.ts';
 import type { Device } from '../../ts/index.ts';
 import { WINDOW } from './draw-lesions.ts';
 
-/** A residual net of 20 layers that knows clothes; scans are new to it. */
+/** A residual net of 20 layers that was trained on clothes. */
 const fashion = join(dirname(fileURLToPath(import.meta.url)), '../fashion');
 
-/** What is done about the few lesions. */
+/** The countermeasures against the small number of lesions. */
 export const WAYS: Readonly<Record<string, Pick<FinetuneOptions, 'classWeights' | 'sampling'>>> = {
   plain: {},
   'class weights': { classWeights: 'balanced' },
@@ -17,8 +17,8 @@ export const WAYS: Readonly<Record<string, Pick<FinetuneOptions, 'classWeights' 
 };
 
 /**
- * Tunes in one way.
- * @returns What was found of the scans of `val`
+ * Fine-tunes in one way.
+ * @returns The evaluation on the scans of `val`
  */
 export async function tune(
   way: string,
@@ -43,7 +43,7 @@ export async function tune(
   return summary!;
 }
 
-/** What matters where one class is rare. */
+/** The figures that matter if one class is rare. */
 export function figuresOf(summary: OutcomeSummary) {
   const [clear, lesion] = summary.balance.classes;
   const { auc, interval, averagePrecision } = lesion!.scores!;

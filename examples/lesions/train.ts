@@ -1,4 +1,7 @@
-/** `npx tsx examples/lesions/train.ts [FOLDER]`: draws scans, tunes a net in three ways, and prints what each found. */
+/**
+ * `npx tsx examples/lesions/train.ts [FOLDER]`: draws scans, fine-tunes a net in three ways, and prints the results of
+ * each.
+ */
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,7 +1,7 @@
 /**
- * Caffe's net surgery: `node surgery.mjs MODEL_FOLDER IMAGE OUT`. The classifier becomes a fully convolutional net, its
- * InnerProduct a Convolution of 1×1 on the same weights, so that one run answers for every place of a larger image; then
- * its weights are changed by hand. The result is written as files that Caffe reads too.
+ * Caffe's net surgery: `node surgery.mjs MODEL_FOLDER IMAGE OUT`. The classifier becomes a fully convolutional net: its
+ * InnerProduct becomes a 1×1 Convolution with the same weights, so one run classifies every position of a larger image.
+ * Then its weights are changed by hand. The result is written as files that Caffe reads, too.
  */
 import { readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -28,30 +28,30 @@ if (!model || !weights || !labels || !preprocess) throw new Error(`${base} lacks
 
 // 1. The net. A NetParameter is plain data with Caffe's names.
 const net = readNetFile(model);
-const features = 7; // what reaches the global average of a ResNet: 7×7
+const features = 7; // the global average of a ResNet covers 7×7
 /** @type {string | undefined} */
 let head;
-const layer = (net.layer ?? []).map((each) => {
-  // The average over everything becomes one over each window of the size that it had.
-  if (each.type === 'Pooling' && each.pooling_param?.global_pooling)
-    return { ...each, pooling_param: { pool: 'AVE', kernel_size: features, stride: 1 } };
-  if (each.type !== 'InnerProduct') return each;
-  const { inner_product_param: parameter, ...rest } = each;
-  head = `${each.name}-conv`;
-  // Another name, as in Caffe's notebook: weights are matched by names.
+const layer = (net.layer ?? []).map((old) => {
+  // The global average becomes one over each window of its former size.
+  if (old.type === 'Pooling' && old.pooling_param?.global_pooling)
+    return { ...old, pooling_param: { pool: 'AVE', kernel_size: features, stride: 1 } };
+  if (old.type !== 'InnerProduct') return old;
+  const { inner_product_param: parameter, ...rest } = old;
+  head = `${old.name}-conv`;
+  // It gets another name, as in Caffe's notebook, because weights are matched by name.
   const convolution = { num_output: parameter?.num_output ?? 0, kernel_size: [1] };
   return { ...rest, name: head, type: 'Convolution', convolution_param: convolution };
 });
 const surgery = { ...net, name: `${net.name}-conv`, layer };
 
-// 2. The weights. A file's layers hold blobs: shape and values.
+// 2. The weights. A file's layers have blobs, which consist of a shape and values.
 const file = readCaffemodel(readFileSync(weights), { file: weights });
 const layers = file.layers.map(({ name, type, blobs }) => {
   if (`${name}-conv` !== head) return { name, type, blobs };
   const [kernel, bias] = blobs;
   if (kernel === undefined || bias === undefined) throw new Error(`${name} has no bias`);
   const [outputs = 0, inputs = 0] = kernel.shape.slice(-2).map(Number);
-  // By hand: the first class is never to be found.
+  // Changed by hand: the first class will never be found.
   const shifted = toFloat32(bias).map((value, i) => (i === 0 ? value - 100 : value));
   return {
     name: head,
@@ -63,7 +63,7 @@ await mkdir(out, { recursive: true });
 await writeFile(join(out, 'model.prototxt'), printPrototxt(surgery));
 await saveCaffemodel(join(out, 'model.caffemodel'), { name: surgery.name, layers });
 
-// 3. A larger image, and an answer for every place of it.
+// 3. A larger image, and a class for every position of it.
 const prepared = loadPreprocess(preprocess);
 const side = 2 * prepared.crop.width;
 const large = { width: side, height: side };

@@ -1,10 +1,10 @@
-/** What nets find in pictures of shapes, as one PNG of four by two pictures. */
+/** Draws the results of nets on pictures of shapes as one PNG of four by two pictures. */
 import sharp from 'sharp';
 import { type Picture, SIZE } from './draw-shapes.ts';
 import type { Detection } from './score-shapes.ts';
 
 const [COLUMNS, ROWS, ZOOM] = [4, 2, 3];
-/** Of the classes: R, G, B. */
+/** The colours of the classes: R, G, B. */
 const COLOURS = [
   [0, 0, 0],
   [230, 60, 60],
@@ -13,7 +13,7 @@ const COLOURS = [
 ] as const;
 
 /**
- * Detections are drawn from a score of 0.5 on; classes of pixels tint them.
+ * Draws detections with a score of at least 0.5, and tints pixels by their class.
  * @returns The same as a JPEG in base64, for a report.
  */
 export async function drawResults(

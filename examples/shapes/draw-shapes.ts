@@ -1,10 +1,10 @@
-/** Pictures to learn from: circles, squares and triangles on noise, with their boxes and the class of every pixel. */
+/** Pictures for training: circles, squares and triangles on noise, with their boxes and the class of every pixel. */
 import { seededRandom } from '../../ts/base/random.ts';
 import type { Annotation } from '../../ts/data/annotated-datum.ts';
 
 export const SIZE = 64;
 export const CLASSES = ['background', 'circle', 'square', 'triangle'] as const;
-/** Of pixels at the border of a shape: they have no loss and count nowhere. */
+/** The label of pixels at the border of a shape, which do not count in the loss or in evaluations. */
 export const BORDER = 255;
 
 export interface Picture {
@@ -15,15 +15,15 @@ export interface Picture {
   readonly annotations: readonly Annotation[];
 }
 
-/** How far a point is inside of a shape around (0, 0) of half width 1; below 0: outside. */
+/** How far a point is inside a shape around (0, 0) with half width 1; below 0 it is outside. */
 const INSIDE: Readonly<Record<number, (x: number, y: number) => number>> = {
   1: (x, y) => 1 - Math.hypot(x, y),
   2: (x, y) => 1 - Math.max(Math.abs(x), Math.abs(y)),
-  // Its tip is above.
+  // The tip is at the top.
   3: (x, y) => Math.min(1 - y, (1 + y) / 2 - Math.abs(x)),
 };
 
-/** @param seed The same picture for the same one. */
+/** @param seed The same seed draws the same picture. */
 export function drawPicture(seed: number): Picture {
   const random = seededRandom(seed);
   const planes = new Uint8Array(3 * SIZE * SIZE);
@@ -64,6 +64,6 @@ export function drawPicture(seed: number): Picture {
   return { planes, classes, annotations };
 }
 
-/** The pixels of a picture as a net reads them: the prototxts' mean and scale. */
+/** The pixels of a picture as the net's input, with the mean and scale of the prototxts. */
 export const inputOf = ({ planes }: Picture): Float32Array =>
   Float32Array.from(planes, (value) => (value - 128) * 0.02);

@@ -1,4 +1,4 @@
-/** How good detections are: the area under the curve of precision over recall, of each class (VOC, from 2010 on). */
+/** The quality of detections: the area under the precision-recall curve of each class (VOC, from 2010 on). */
 import type { Box } from '../../ts/data/annotated-datum.ts';
 import { overlapOf } from '../../ts/data/sample-boxes.ts';
 
@@ -8,9 +8,9 @@ export interface Detection extends Box {
 }
 
 /**
- * @param truths Of each picture.
- * @param found Of each picture.
- * @param classes The background, 0, is none of them.
+ * @param truths The true boxes of each picture.
+ * @param found The detections of each picture.
+ * @param classes The number of classes, including the background, 0.
  */
 export function meanAveragePrecision(
   truths: readonly (readonly (Box & { readonly label: number })[])[],

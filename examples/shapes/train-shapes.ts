@@ -1,4 +1,4 @@
-/** The two trainings: an SSD that finds shapes, and a fully convolutional net that says the shape of every pixel. */
+/** Trains an SSD that finds shapes, and a fully convolutional net that classifies every pixel. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,7 +11,7 @@ import { TEST_SEED, writeDetectorData, writeSegmenterData } from './write-databa
 
 export interface ShapesOptions {
   readonly device: Device;
-  /** Where the databases and the weights go. */
+  /** The folder for the databases and the weights. */
   readonly out: string;
   /** Default: the solver's. */
   readonly iterations?: number;
@@ -19,11 +19,11 @@ export interface ShapesOptions {
 }
 
 const file = (name: string) => fileURLToPath(new URL(name, import.meta.url));
-/** Pictures that are looked at after the training, drawn for it alone. */
+/** Pictures for the evaluation after the training. */
 export const unseenPictures = (count = 100): Picture[] =>
   Array.from({ length: count }, (_, i) => drawPicture(2 * TEST_SEED + i));
 
-/** Trains; gives the path of the weights. */
+/** Trains and returns the path of the weights. */
 async function train(name: 'detector' | 'segmenter', options: ShapesOptions): Promise<string> {
   const { device, out, iterations, onEvent } = options;
   mkdirSync(out, { recursive: true });
@@ -47,7 +47,7 @@ async function train(name: 'detector' | 'segmenter', options: ShapesOptions): Pr
   return weights;
 }
 
-/** What a detector finds in pictures that it has not seen, and its mean average precision there. */
+/** The detections on pictures that the detector has not seen, and its mean average precision on them. */
 export async function trainDetector(
   options: ShapesOptions,
 ): Promise<{ weights: string; meanPrecision: number; found: Detection[][]; pictures: Picture[] }> {
@@ -76,7 +76,7 @@ export async function trainDetector(
   return { weights, meanPrecision, found, pictures };
 }
 
-/** The classes that a segmentation net gives to pixels of pictures that it has not seen, and the mean overlap of classes there. */
+/** The classes of the pixels of pictures that the segmentation net has not seen, and its mean IU on them. */
 export async function trainSegmenter(
   options: ShapesOptions,
 ): Promise<{ weights: string; meanOverlap: number; maps: Float32Array[]; pictures: Picture[] }> {

@@ -1,4 +1,4 @@
-/** `npx tsx examples/shapes/train.ts detect` (or `segment`): trains in about a minute, and draws what the net then finds. */
+/** `npx tsx examples/shapes/train.ts detect` (or `segment`): trains in about a minute, and draws the results. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { openReport } from '../../ts/api/train.ts';

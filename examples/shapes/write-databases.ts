@@ -1,4 +1,4 @@
-/** Pictures of shapes → the databases that the prototxts here name, as Caffe's SSD fork has them too. */
+/** Writes pictures of shapes as the databases that the prototxts name, in the formats of Caffe's SSD fork. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeAnnotatedDatum } from '../../ts/data/annotated-datum.ts';
@@ -6,7 +6,7 @@ import { writeDatum } from '../../ts/data/datum.ts';
 import { LmdbWriter } from '../../ts/data/write-lmdb.ts';
 import { drawPicture, type Picture, SIZE } from './draw-shapes.ts';
 
-/** Seeds of the pictures that are tested with: no training picture has one of them. */
+/** The seeds of the pictures for tests; no training picture has one of them. */
 export const TEST_SEED = 1_000_000;
 
 const keyOf = (i: number) => String(i).padStart(8, '0');
@@ -20,14 +20,14 @@ async function write(folder: string, count: number, seed: number, record: (pictu
   await writer.finish();
 }
 
-/** `train_lmdb` and `test_lmdb`, of AnnotatedDatums. What is there is kept. */
+/** Writes `train_lmdb` and `test_lmdb` of AnnotatedDatums. Existing databases are kept. */
 export async function writeDetectorData(folder: string, { train = 600, test = 100 } = {}): Promise<void> {
   const record = (picture: Picture) => writeAnnotatedDatum(datumOf(picture), picture.annotations);
   await write(join(folder, 'train_lmdb'), train, 1, record);
   await write(join(folder, 'test_lmdb'), test, TEST_SEED, record);
 }
 
-/** For each phase two databases in one order: pictures, and the class of every pixel. */
+/** Writes two databases in the same order for each phase: pictures, and the class of every pixel. */
 export async function writeSegmenterData(folder: string, { train = 600, test = 100 } = {}): Promise<void> {
   const classesOf = ({ classes }: Picture) =>
     writeDatum({ channels: 1, height: SIZE, width: SIZE, data: classes, label: 0 });

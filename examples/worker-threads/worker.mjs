@@ -1,4 +1,4 @@
-/** Answers { id, bytes } with { id, classes }; ends at 'close', when what it took is answered. */
+/** Answers { id, bytes } with { id, classes }. After 'close' it answers the accepted requests and ends. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { ResnodeError } from 'resnode';
 import { openClassifier } from 'resnode/images';

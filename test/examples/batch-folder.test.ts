@@ -23,9 +23,9 @@ const batch = async () => {
   const { match, ended } = await startExample(
     'batch-folder/batch.mjs',
     [fashion, images, results],
-    /.*were before/,
+    /.*were done before/,
   );
-  return { said: match[0], code: (await ended).code };
+  return { printed: match[0], code: (await ended).code };
 };
 const lines = () =>
   readFileSync(results, 'utf8')
@@ -36,7 +36,7 @@ const lines = () =>
     );
 
 test('every image has a line, a broken one its error, and the status shows it', async () => {
-  assert.equal(await batch(), { said: '4 images answered, 1 could not be, 0 were before', code: 1 });
+  assert.equal(await batch(), { printed: '4 images classified, 1 failed, 0 were done before', code: 1 });
   const broken = lines().filter(({ error }) => error !== undefined);
   assert.equal(
     broken.map(({ file, error }) => [file, error!.code]),
@@ -49,8 +49,8 @@ test('every image has a line, a broken one its error, and the status shows it', 
 test('a run that was cut off in a line continues, and answers no file twice', async () => {
   const whole = readFileSync(results, 'utf8');
   writeFileSync(results, whole.slice(0, whole.lastIndexOf('\n', whole.length - 2) - 20));
-  const { said } = await batch();
-  assert.match(said, /3 were before/);
+  const { printed } = await batch();
+  assert.match(printed, /3 were done before/);
   const files = lines().map(({ file }) => file);
   assert.is(files.length, 5);
   assert.is(new Set(files).size, 5);

@@ -44,7 +44,7 @@ test('finetune: classes from folders, a model folder that classifies', () => {
   });
   assert.is(status, 0, stderr);
   assert.match(stdout, /^class 0, class 1, class 2, class 9: \d+ images for training, \d+ for validation$/m);
-  assert.match(stdout, /^\d+ of \d+ right that were not trained with$/m);
+  assert.match(stdout, /^\d+ of \d+ held-out images right$/m);
   assert.match(stdout, /0000\.png: class \d 0\.\d{4}$/m);
   assert.ok(existsSync(filesOfModelFolder(out, ['model', 'weights', 'labels', 'preprocess']).weights));
   assert.is(run('finetune/finetune.mjs', []).status, 2);

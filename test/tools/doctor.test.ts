@@ -40,19 +40,19 @@ test('driver: a missing GPU needs no cure, a GPU without a driver does', () => {
   const bare = machineWith({});
   const none = checkDriver(bare);
   assert.is(none.ok, false);
-  assert.is(none.mend, undefined);
+  assert.is(none.fix, undefined);
   assert.ok(none.tried!.length > 0);
   const withCard = machineWith(card);
   const undriven = checkDriver(withCard);
   assert.match(undriven.found, /1 NVIDIA GPU/);
-  assert.match(undriven.mend!, /driver 580 or later/);
+  assert.match(undriven.fix!, /driver 580 or later/);
   bare.remove();
   withCard.remove();
 });
 
 test('driver: a container without libcuda, an old driver, a good one', () => {
   const container = machineWith({ ...card, ...moduleOf('580.95.05') });
-  assert.match(checkDriver(container).mend!, /--gpus all/);
+  assert.match(checkDriver(container).fix!, /--gpus all/);
   const library = { 'usr/lib/x86_64-linux-gnu/libcuda.so.1': '' };
   const old = machineWith({ ...card, ...moduleOf('535.247.01'), ...library });
   assert.is(checkDriver(old).ok, false);
@@ -65,10 +65,10 @@ test('driver: a container without libcuda, an old driver, a good one', () => {
     path: '/usr/lib/x86_64-linux-gnu/libcuda.so.1',
     gpus: 1,
   });
-  assert.match(checkDriver(old).mend!, /driver 580 or later.*from 450 on.*build-cuda11\.sh/);
+  assert.match(checkDriver(old).fix!, /driver 580 or later.*from 450 on.*build-cuda11\.sh/);
   assert.is(checkDriver(old, 450).ok, true);
   const ancient = machineWith({ ...card, ...moduleOf('418.226.00'), ...library });
-  assert.match(checkDriver(ancient, 450).mend!, /driver 450 or later/);
+  assert.match(checkDriver(ancient, 450).fix!, /driver 450 or later/);
   for (const machine of [container, old, good, ancient]) machine.remove();
 });
 
@@ -99,7 +99,7 @@ test('driver: the loader path comes before the usual folders', () => {
 test('cuDNN: every path that was tried is listed, with the outcome', () => {
   const missing = checkCudnn({ cudnn: null, cudnnTried: [['/a/libcudnn.so.9', 'no such file']] });
   assert.equal(missing.tried, ['/a/libcudnn.so.9: no such file']);
-  assert.is(missing.mend, 'pip install nvidia-cudnn-cu13');
+  assert.is(missing.fix, 'pip install nvidia-cudnn-cu13');
   for (const [driver, major] of [
     ['11.4', 11],
     ['12.2', 12],
@@ -107,11 +107,11 @@ test('cuDNN: every path that was tried is listed, with the outcome', () => {
     ['10.2', 11],
   ] as const) {
     const list = { cudnn: null, cudnnTried: [['/a/libcudnn.so.9', 'no such file']] as const, driver };
-    assert.is(checkCudnn(list).mend, `pip install nvidia-cudnn-cu${major}`);
+    assert.is(checkCudnn(list).fix, `pip install nvidia-cudnn-cu${major}`);
   }
   const lacking = 'it needs libcublasLt.so.13, which was not found: pip install nvidia-cublas';
   const alone = checkCudnn({ cudnn: null, cudnnTried: [['/a/libcudnn.so.9', lacking]] });
-  assert.is(alone.mend, 'pip install nvidia-cublas');
+  assert.is(alone.fix, 'pip install nvidia-cublas');
   const found = checkCudnn({ cudnn: { version: '9.14.0', path: '/b/libcudnn.so.9' }, cudnnTried: [] });
   assert.is(found.ok, true);
   assert.is(found.found, '9.14.0, /b/libcudnn.so.9');

@@ -125,8 +125,8 @@ ${
   warmup === null
     ? ''
     : `
-The first ${warmup.iterations} iterations have the rate ${warmup.rate}. No policy of Caffe's says that, so there are two solvers: the second goes on from
-the snapshot of the first, and counts its iterations too.
+The first ${warmup.iterations} iterations have the rate ${warmup.rate}. Caffe has no policy for that, so there are two solvers. The second one continues from
+the snapshot of the first, and its iteration numbers include those of the first.
 `
 }
 ${block(resnode)}

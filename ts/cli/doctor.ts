@@ -21,10 +21,10 @@ export function doctor(): Command {
 function diagnosisText({ ok, cuda, version, findings }: Diagnosis): string {
   // Without a driver a missing cuDNN does not matter. --json lists every path.
   const hasDriver = findings.some(({ name, ok: isThere }) => name === 'NVIDIA driver' && isThere);
-  const lines = findings.flatMap(({ name, ok: isThere, found, tried, mend }) => [
+  const lines = findings.flatMap(({ name, ok: isThere, found, tried, fix }) => [
     `${isThere ? '  ' : '! '}${name.padEnd(14)} ${found}`,
     ...(hasDriver ? (tried ?? []) : []).map((path) => `${' '.repeat(17)}tried ${path}`),
-    ...(mend === undefined ? [] : [`${' '.repeat(17)}mend: ${mend}`]),
+    ...(fix === undefined ? [] : [`${' '.repeat(17)}fix: ${fix}`]),
   ]);
   const verdict = `resnode ${version}: the CPU device ${ok ? 'works' : 'does not work'}, ${cuda ? 'a CUDA device works' : 'no CUDA device'}`;
   return [...lines, verdict].join('\n');

@@ -20,7 +20,7 @@ export interface Finding {
   /** Every path that was searched. */
   readonly tried?: readonly string[];
   /** The command or the step that repairs it; absent if nothing is broken. */
-  readonly mend?: string;
+  readonly fix?: string;
 }
 
 export interface Diagnosis {
@@ -71,7 +71,7 @@ export function checkNode(version: string): Finding {
     ok,
     found: version,
     details: { version },
-    ...(ok ? {} : { mend: `nvm install ${OLDEST_NODE}` }),
+    ...(ok ? {} : { fix: `nvm install ${OLDEST_NODE}` }),
   };
 }
 
@@ -84,7 +84,7 @@ function checkGlibc(): Finding {
     ok,
     found: version ?? 'none: another C library (musl?), without a prebuilt addon',
     details: { version: version ?? null },
-    ...(ok ? {} : { mend: rebuildCommand() }),
+    ...(ok ? {} : { fix: rebuildCommand() }),
   };
 }
 
@@ -103,10 +103,10 @@ function checkAddon(expected: string): Finding {
       ok,
       found: [`${binding.version}, ${origin}, ${path}`, ...notes].join('; '),
       details: { version: binding.version, prebuilt: isPrebuilt, path },
-      ...(ok ? {} : { mend: rebuildCommand() }),
+      ...(ok ? {} : { fix: rebuildCommand() }),
     };
   } catch (error) {
-    return { name: 'addon', ok: false, found: (error as Error).message, mend: rebuildCommand() };
+    return { name: 'addon', ok: false, found: (error as Error).message, fix: rebuildCommand() };
   }
 }
 
@@ -116,7 +116,7 @@ async function checkOneDnn(cpu: Finding): Promise<Finding> {
   if (opened instanceof ResnodeError && cpu.ok)
     return { name: 'oneDNN', ok: true, found: 'not installed (libdnnl2): only kernels: "oneDNN" needs it' };
   return opened instanceof ResnodeError
-    ? { name: 'oneDNN', ok: false, found: opened.message, mend: 'apt-get install libdnnl2' }
+    ? { name: 'oneDNN', ok: false, found: opened.message, fix: 'apt-get install libdnnl2' }
     : { name: 'oneDNN', ok: true, found: `${opened.oneDNN}, ${opened['instruction set']}`, details: opened };
 }
 
@@ -127,7 +127,7 @@ async function checkCpu(): Promise<Finding> {
         name: 'CPU device',
         ok: false,
         found: opened.message,
-        mend: `apt-get install libdnnl-dev && ${rebuildCommand()}`,
+        fix: `apt-get install libdnnl-dev && ${rebuildCommand()}`,
       }
     : { name: 'CPU device', ok: true, found: pairs(opened), details: opened };
 }
@@ -147,7 +147,7 @@ export function checkDriver(machine: Machine, oldest = OLDEST_DRIVER): Finding {
   const { path, tried, version, gpus } = findDriver(machine);
   const details = { version, path, gpus };
   const major = Number(version?.split('.')[0] ?? oldest);
-  const [found, mend] =
+  const [found, fix] =
     path === null
       ? version === null
         ? gpus === 0
@@ -161,7 +161,7 @@ export function checkDriver(machine: Machine, oldest = OLDEST_DRIVER): Finding {
     found: path !== null && major < oldest ? `${found}: too old` : found,
     details,
     ...(path === null ? { tried } : {}),
-    ...(mend === null ? {} : { mend }),
+    ...(fix === null ? {} : { fix }),
   };
 }
 
@@ -177,7 +177,7 @@ const INSTALL_LIBCUDA = 'in a container: docker run --gpus all …; else: apt-ge
 function checkCudaLibrary(list: Devices | null): Finding {
   const name = 'CUDA library';
   if (list === null)
-    return { name, ok: false, found: 'not checked: there is no addon', mend: rebuildCommand() };
+    return { name, ok: false, found: 'not checked: there is no addon', fix: rebuildCommand() };
   const path = join(loadBinding().folder, 'libresnode_cuda.so');
   if (!existsSync(path) && !existsSync(path.replace('.so', '11.so')))
     return {
@@ -185,10 +185,10 @@ function checkCudaLibrary(list: Devices | null): Finding {
       ok: false,
       found: 'not built',
       tried: [path],
-      mend: `install nvcc (CUDA 13), then ${rebuildCommand()}`,
+      fix: `install nvcc (CUDA 13), then ${rebuildCommand()}`,
     };
   if (list.runtime === null)
-    return { name, ok: false, found: `${path} cannot be used: ${list.problem}`, mend: rebuildCommand() };
+    return { name, ok: false, found: `${path} cannot be used: ${list.problem}`, fix: rebuildCommand() };
   const opened = list.library ?? path;
   const needs = Number.parseInt(list.runtime, 10) < 12 ? OLDEST_DRIVER_CUDA11 : OLDEST_DRIVER;
   return {
@@ -207,14 +207,14 @@ export function checkCudnn(
   // A library that is installed but lacks a dependency names it.
   const told = /pip install [\w-]+/.exec(list?.cudnnTried.map(([, outcome]) => outcome).join('\n') ?? '');
   const major = Number.parseInt(list?.driver ?? list?.runtime ?? '13', 10);
-  const mend = told?.[0] ?? `pip install nvidia-cudnn-cu${Math.min(13, Math.max(11, major))}`;
+  const fix = told?.[0] ?? `pip install nvidia-cudnn-cu${Math.min(13, Math.max(11, major))}`;
   if (list === null) return { name, ok: false, found: 'not checked: there is no addon' };
   const { cudnn, cudnnTried } = list;
   if (cudnn !== null)
     return { name, ok: true, found: `${cudnn.version}, ${cudnn.path}`, details: { ...cudnn } };
   if (cudnnTried.length === 0)
     return { name, ok: false, found: 'not checked: the CUDA library cannot be used' };
-  return { name, ok: false, found: 'none', tried: cudnnTried.map((pair) => pair.join(': ')), mend };
+  return { name, ok: false, found: 'none', tried: cudnnTried.map((pair) => pair.join(': ')), fix };
 }
 
 /** @internal */

@@ -83,7 +83,7 @@ writeFileSync(
 );
 
 /** Rule → a file with one finding, its position, and the same file corrected. */
-const CASES: Record<string, [wrong: string, at: string, mended: string]> = {
+const CASES: Record<string, [wrong: string, at: string, fixed: string]> = {
   'does-not-parse': [`${IMAGE}layer { nme: "a" }`, 'error 2', IMAGE],
   'fork-field': [`default_forward_type: FLOAT16\n${IMAGE}`, 'warning 1', IMAGE],
   'nvidia-batch-norm': [
@@ -292,14 +292,14 @@ test('every rule has a case, a source and a fix', () => {
   }
 });
 
-for (const [rule, [wrong, at, mended]] of Object.entries(CASES)) {
+for (const [rule, [wrong, at, fixed]] of Object.entries(CASES)) {
   test(`${rule}: found once, at its line, and no longer after the fix`, () => {
     const [level, line] = at.split(' ');
     const of = (text: string) => found(text).filter((each) => each.split(' ')[1] === rule);
     assert.equal(of(wrong), [`${level} ${rule} ${line}`]);
-    assert.equal(of(mended), []);
+    assert.equal(of(fixed), []);
     if (rule !== 'does-not-parse') {
-      const severe = found(mended).filter((each) => each.startsWith('error'));
+      const severe = found(fixed).filter((each) => each.startsWith('error'));
       assert.equal(severe, []);
     }
   });
