@@ -264,6 +264,25 @@ test('a word in place of a number is reported as a possible template', () => {
   assert.not.match(refusal(() => build(conv('kernel_size: three'))).message, /template/);
 });
 
+test('a placeholder of a template is named, with what to do', () => {
+  for (const [param, message] of [
+    [
+      'kernel_size: $SIDE',
+      /"kernel_size" expects a non-negative integer, found "\$SIDE"; the file is a template: .* a value for \$SIDE/,
+    ],
+    [
+      `kernel_size: 3 bias_term: \${bias}`,
+      /expects true or false, found "\$\{bias\}"; the file is a template/,
+    ],
+    ['kernel_size: 3 engine: $(ENGINE)', /CUDNN, found "\$\(ENGINE\)"; the file is a template/],
+    [
+      'kernel_size: 3 weight_filler { type: $FILLER }',
+      /a quoted string, found "\$FILLER"; the file is a template/,
+    ],
+  ] as const)
+    assert.match(refusal(() => build(conv(param))).message, message);
+});
+
 test('fork fields that only affect performance are ignored, with one warning that names them and their fork', async () => {
   const text = `default_forward_type: FLOAT16 eltwise_mem_sharing: false bn_stats_batch_size: 32 engine: "MKL2017"
 ${conv('kernel_size: 3 engine: MKL2017 conv_algos_override: 1')}

@@ -311,7 +311,11 @@ function parseLayerType(tokens: Source): unknown {
 
 function parseString(tokens: Tokens, name: string, type: string): string | Uint8Array {
   if (tokens.current.kind !== 'string')
-    fail(tokens, 'type', `"${name}" expects a quoted string, found ${show(tokens.current)}`);
+    fail(
+      tokens,
+      'type',
+      `"${name}" expects a quoted string, found ${show(tokens.current)}${templateHint(tokens.current)}`,
+    );
   let parts: Uint8Array[] = [];
   while (tokens.current.kind === 'string') {
     parts.push(unescapeString(tokens.next(), tokens.file));
@@ -325,7 +329,11 @@ function parseString(tokens: Tokens, name: string, type: string): string | Uint8
 function parseBool(tokens: Tokens, name: string): boolean {
   const value = Object.hasOwn(BOOLS, tokens.current.text) ? BOOLS[tokens.current.text] : undefined;
   if (value === undefined)
-    fail(tokens, 'type', `"${name}" expects true or false, found ${show(tokens.current)}`);
+    fail(
+      tokens,
+      'type',
+      `"${name}" expects true or false, found ${show(tokens.current)}${templateHint(tokens.current)}`,
+    );
   tokens.next();
   return value;
 }
@@ -341,7 +349,7 @@ function parseEnum(tokens: Source, name: string, type: string): string | undefin
         ? Object.keys(values).find((key) => values[key] === integerOf(token.text))
         : undefined;
   if (known === undefined) {
-    const expected = `"${name}" expects one of ${Object.keys(values).join(', ')}, found ${show(token)}`;
+    const expected = `"${name}" expects one of ${Object.keys(values).join(', ')}, found ${show(token)}${templateHint(token)}`;
     const fork = forkOfEnumValue(type, token.text);
     if (fork !== undefined && tokens.onForkField !== undefined) {
       const refusal = new PrototxtError('prototxt/fork-enum', tokens.position(token), `${expected}: ${fork}`);
@@ -365,12 +373,16 @@ function integerOf(text: string): number {
 }
 
 /**
- * A word such as cls3x in MobileNet-SSD's template, which its gen_model.sh replaces by three times the number of classes.
+ * A word such as cls3x in MobileNet-SSD's template, which its gen_model.sh replaces by three times the number of classes, or $ADAPTED_WIDTH
+ * in FlowNet 2's, which its run-flownet.py replaces.
  */
-const templateHint = ({ kind, text }: Token): string =>
-  kind === 'identifier' && /\d/.test(text)
+function templateHint({ kind, text }: Token): string {
+  if (kind === 'placeholder')
+    return `; the file is a template: first make a net from it, with the script beside it or by writing a value for ${text}`;
+  return kind === 'identifier' && /\d/.test(text)
     ? '; if the file is a template, first make a net from it, with the script beside it (gen_model.sh) or by writing numbers for such words'
     : '';
+}
 
 function parseInteger(tokens: Tokens, name: string, type: string): number | bigint {
   const sign = tokens.current;

@@ -4,7 +4,7 @@ import { type Position, PrototxtError } from '../base/errors.ts';
 import { MAX_PROTOTXT_BYTES, MAX_PROTOTXT_TOKENS, MAX_WORD } from '../base/files.ts';
 
 export interface Token {
-  readonly kind: 'identifier' | 'integer' | 'float' | 'string' | 'symbol' | 'end';
+  readonly kind: 'identifier' | 'integer' | 'float' | 'string' | 'symbol' | 'placeholder' | 'end';
   readonly text: string;
   readonly line: number;
   readonly column: number;
@@ -15,6 +15,8 @@ const PATTERNS: readonly (readonly [Token['kind'], RegExp])[] = [
   ['identifier', /[A-Za-z_][A-Za-z0-9_]*/y],
   ['float', /(?:\d+\.\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?|\d+[eE][+-]?\d+)[fF]?|\d+[fF]/y],
   ['integer', /0[xX][0-9a-fA-F]+|\d+/y],
+  // No token of the text format: what a template leaves for a script to replace.
+  ['placeholder', /\$(?:\w+|\{\w+\}|\(\w+\))/y],
 ];
 
 /** Reads tokens one at a time; `current` is the one not yet consumed. Throws PrototxtError. */
@@ -85,7 +87,7 @@ export class Tokens {
       pattern.lastIndex = start;
       if (!pattern.test(text)) continue;
       const end = pattern.lastIndex;
-      if (kind !== 'identifier' && /[A-Za-z_]/.test(text[end] ?? '')) {
+      if ((kind === 'integer' || kind === 'float') && /[A-Za-z_]/.test(text[end] ?? '')) {
         throw new PrototxtError(
           'prototxt/number',
           { file: this.file, line: this.#line, column: end - this.#lineStart + 1 },
