@@ -1201,6 +1201,7 @@ struct MultiBoxLoss {
   float negativesPerMatch = 3;
   float negativeOverlap = 0.5f;
   int64_t sampleSize = 64;
+  float leastObject = 0;
   std::optional<float> nmsThreshold;
   std::optional<int64_t> nmsTopK;
   bool nmsByPriors = false;
@@ -1228,6 +1229,7 @@ struct MultiBoxLoss {
     visit(Field{"negativesPerMatch", Role::attribute}, self.negativesPerMatch);
     visit(Field{"negativeOverlap", Role::attribute}, self.negativeOverlap);
     visit(Field{"sampleSize", Role::attribute, 1}, self.sampleSize);
+    visit(Field{"leastObject", Role::attribute}, self.leastObject);
     visit(Field{"nmsThreshold", Role::attribute}, self.nmsThreshold);
     visit(Field{"nmsTopK", Role::attribute, 0}, self.nmsTopK);
     visit(Field{"nmsByPriors", Role::attribute}, self.nmsByPriors);

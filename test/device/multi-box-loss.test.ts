@@ -189,6 +189,60 @@ for (const [name, change] of Object.entries(VARIANTS))
     }
   });
 
+for (const [name, change, withMoves] of [
+  ['of likely objects alone', {}, false],
+  ['of priors that were moved', {}, true],
+  [
+    'of priors that were moved, with variances in the target',
+    { varianceInTarget: true, bpInside: true },
+    true,
+  ],
+  ['of priors that were moved, all of them', { mining: 'NONE', normalization: 'FULL' }, true],
+] as const)
+  test(`RefineDet's loss ${name} and its gradients equal those of a second implementation`, async () => {
+    const s: MultiBoxSettings = { ...DEFAULTS, ...change };
+    for (const seed of [1, 2, 3]) {
+      const plain = randomCase(s, seed);
+      const random = seededRandom(seed + 10);
+      const count = plain.images * plain.priors.length;
+      const given = {
+        ...plain,
+        ...(withMoves
+          ? { moves: Float32Array.from({ length: 4 * count }, () => 0.6 * (random() - 0.5)) }
+          : {}),
+        objects: Float32Array.from({ length: 2 * count }, () => Math.round(random() * 100) / 100),
+        leastObject: 0.3,
+      };
+      const wanted = multiBoxReference(s, given);
+      assert.ok(wanted.matches > 0, 'nothing matches: the case shows nothing');
+      const rows = given.truths.length + 2;
+      const text = `${input('objects', plain.images, 2 * plain.priors.length)}${input('moves', plain.images, 4 * plain.priors.length)}${netOf(
+        s,
+        given,
+        rows,
+        `${prototxt(s)} objectness_score: 0.3`,
+      ).replace('top: "loss"', `bottom: "objects" ${withMoves ? 'bottom: "moves"' : ''} top: "loss"`)}${
+        withMoves ? '' : ' layer { name: "s" type: "Silence" bottom: "moves" }'
+      }`;
+      for (const device of devices) {
+        using trainer = await device.train({
+          model: readNet(text, { file: 'net.prototxt' }),
+          update: null,
+          diffs: ['loc', 'conf'],
+        });
+        const { outputs, blobs } = await trainer.gradients({
+          ...inputsOf(given, rows),
+          objects: given.objects,
+          moves: given.moves ?? new Float32Array(4 * count),
+        });
+        const on = `on ${device.kind}, seed ${seed}`;
+        isClose([outputs.loss!.data[0]!], [wanted.loss], `loss ${on}`, 1e-4);
+        isClose(blobs.loc!.data, wanted.dLoc, `diff of loc ${on}`, 1e-4);
+        isClose(blobs.conf!.data, wanted.dConf, `diff of conf ${on}`, 1e-4);
+      }
+    }
+  });
+
 test('the gradients are the derivatives of the loss', async () => {
   const s = { ...DEFAULTS, mining: 'NONE' } as const;
   const given = randomCase(s, 5);
@@ -312,6 +366,38 @@ for (const [param, message] of Object.entries(refusals))
       assert.unreachable('it was accepted');
     } catch (error) {
       assert.instance(error, GraphError);
+      assert.is((error as GraphError).code, 'graph/multi-box-loss' satisfies ErrorCode);
+      assert.match((error as Error).message, message);
+      assert.match((error as Error).message, /net\.prototxt:\d+:\d+: /);
+    }
+  });
+
+for (const [more, message] of [
+  ['objects 8 | mining_type: HARD_EXAMPLE', /mining_type must be MAX_NEGATIVE or NONE/],
+  [
+    'objects 8 | code_type: CORNER',
+    /code_type must be CENTER_SIZE if a sixth bottom moves the priors, found CORNER/,
+  ],
+  ['objects 8 | use_prior_for_matching: false', /use_prior_for_matching must be true/],
+  [
+    'objects 8 | nms_param { nms_threshold: 0.3 top_k: 9 }',
+    /nms_param is not supported with scores of being an object/,
+  ],
+  ['objects 6 | mining_type: NONE', /4 priors need 1×8 scores of being an object/],
+] as const)
+  test(`RefineDet's bottoms with ${more} are refused with their position`, () => {
+    const [shape, param] = more.split(' | ') as [string, string];
+    const code = param.includes('code_type') ? '' : 'code_type: CENTER_SIZE';
+    const text = `${input('objects', 1, Number(shape.split(' ')[1]))}${input('moves', 1, 16)}${netOf(
+      two,
+      row([]),
+      2,
+      `num_classes: 2 ${code} ${param}`,
+    ).replace('top: "loss"', 'bottom: "objects" bottom: "moves" top: "loss"')}`;
+    try {
+      graphFromCaffe(readNet(text, { file: 'net.prototxt' }), { phase: 'TRAIN' });
+      assert.unreachable('it was accepted');
+    } catch (error) {
       assert.is((error as GraphError).code, 'graph/multi-box-loss' satisfies ErrorCode);
       assert.match((error as Error).message, message);
       assert.match((error as Error).message, /net\.prototxt:\d+:\d+: /);

@@ -116,10 +116,27 @@ export function multiBoxReference(
     readonly priors: readonly Box[];
     readonly variances: readonly (readonly number[])[];
     readonly truths: readonly Truth[];
+    /** RefineDet's: locations that move the priors of each image, and the probabilities of the background and of an object. */
+    readonly moves?: ArrayLike<number>;
+    readonly objects?: ArrayLike<number>;
+    readonly leastObject?: number;
   },
 ): { loss: number; dLoc: number[]; dConf: number[]; matches: number; negatives: number[][] } {
-  const { images, loc, conf, priors, variances, truths } = given;
-  const P = priors.length;
+  const { images, loc, conf, variances, truths, moves, objects, leastObject = 0 } = given;
+  const P = given.priors.length;
+  const movedBy = (by: ArrayLike<number>, image: number, prior: Box, i: number): Box =>
+    decode(
+      s.code,
+      [0, 1, 2, 3].map(
+        (side) => by[(image * P + i) * 4 + side]! * (s.varianceInTarget ? 1 : variances[i]![side]!),
+      ),
+      prior,
+    );
+  const priorsOf = Array.from({ length: images }, (_, image) =>
+    given.priors.map((prior, i) => (moves === undefined ? prior : movedBy(moves, image, prior, i))),
+  );
+  const isObject = (image: number, i: number) =>
+    objects === undefined || objects[(image * P + i) * 2 + 1]! >= leastObject;
   const sets = s.shareLocation ? 1 : s.classes;
   const locationOf = (image: number, i: number, set: number) =>
     [0, 1, 2, 3].map((side) => loc[((image * P + i) * sets + set) * 4 + side]!);
@@ -128,7 +145,7 @@ export function multiBoxReference(
   const boxOf = (image: number, i: number, set: number) => {
     const said = locationOf(image, i, set);
     const offset = said.map((value, side) => (s.varianceInTarget ? value : value * variances[i]![side]!));
-    return decode(s.code, offset, priors[i]!);
+    return decode(s.code, offset, priorsOf[image]![i]!);
   };
   const classOf = (truth: Truth) => (s.agnostic ? s.background + 1 : truth.label);
 
@@ -137,6 +154,7 @@ export function multiBoxReference(
   const negatives: number[][] = [];
   for (let image = 0; image < images; image++) {
     const own = truths.filter((truth) => truth.image === image && (s.useDifficult || !truth.difficult));
+    const priors = priorsOf[image]!;
     let found: { i: number; set: number; truth: Truth }[] = [];
     let match: number[] = [];
     let most: number[] = [];
@@ -171,6 +189,7 @@ export function multiBoxReference(
       });
       const eligible = priors
         .map((_, i) => i)
+        .filter((i) => isObject(image, i))
         .filter((i) => s.mining === 'HARD_EXAMPLE' || (match[i] === -1 && most[i]! < s.negOverlap))
         .sort((a, b) => hardness[b]! - hardness[a]!);
       const wanted = s.mining === 'MAX_NEGATIVE' ? Math.floor(found.length * s.negPosRatio) : s.sampleSize;
@@ -190,8 +209,9 @@ export function multiBoxReference(
   }
 
   function differences(image: number, { i, set, truth }: { i: number; set: number; truth: Truth }): number[] {
-    const target = encode(s.code, truth.box, priors[i]!);
-    const edge = s.usePrior ? priors[i]! : boxOf(image, i, set);
+    const prior = priorsOf[image]![i]!;
+    const target = encode(s.code, truth.box, prior);
+    const edge = s.usePrior ? prior : boxOf(image, i, set);
     return locationOf(image, i, set).map((said, side) => {
       if (s.bpInside && (edge[side]! < 0 || edge[side]! > 1)) return 0;
       const by = variances[i]![side]!;

@@ -980,8 +980,9 @@ export interface SmoothL1Loss {
  * The loss of a detector (SSD). It matches priors with the boxes of an image, chooses hard ones among the
  * others, and sums the losses of the scores of both and of the locations of matches. The gradient with
  * respect to locations is that of SSD, which ignores the variances if they are part of the target.
- * inputs: locations, [N, priors · L · 4], where L is 1 or classes; scores, [N, priors · classes]; priors,
- * [1, 2, priors · 4]; boxes, [K, 8]: image (−1: none), class, instance, x1, y1, x2, y2, difficult.
+ * inputs: locations, [N, priors · L · 4], where L is 1 or classes; scores, [N, priors · classes]; priors, [1
+ * or N, 2, priors · 4]; boxes, [K, 8]: image (−1: none), class, instance, x1, y1, x2, y2, difficult; or also
+ * objects, [N, priors · 2], the probabilities of the background and of an object.
  * outputs: the loss, one value.
  */
 export interface MultiBoxLoss {
@@ -1026,6 +1027,8 @@ export interface MultiBoxLoss {
   readonly negativeOverlap: number;
   /** Only for hardExample: the number of priors in each image. */
   readonly sampleSize: number;
+  /** Only with objects: the probability that a mined prior must reach. */
+  readonly leastObject: number;
   /** The largest overlap of a mined prior with a mined prior of larger loss. */
   readonly nmsThreshold: number | null;
   /** How many priors are considered; all if null. */

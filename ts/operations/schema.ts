@@ -855,7 +855,7 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
     name: 'MultiBoxLoss',
     says: 'The loss of a detector (SSD). It matches priors with the boxes of an image, chooses hard ones among the others, and sums the losses of the scores of both and of the locations of matches. The gradient with respect to locations is that of SSD, which ignores the variances if they are part of the target.',
     inputs:
-      'locations, [N, priors · L · 4], where L is 1 or classes; scores, [N, priors · classes]; priors, [1, 2, priors · 4]; boxes, [K, 8]: image (−1: none), class, instance, x1, y1, x2, y2, difficult',
+      'locations, [N, priors · L · 4], where L is 1 or classes; scores, [N, priors · classes]; priors, [1 or N, 2, priors · 4]; boxes, [K, 8]: image (−1: none), class, instance, x1, y1, x2, y2, difficult; or also objects, [N, priors · 2], the probabilities of the background and of an object',
     outputs: 'the loss, one value',
     isPortable: true,
     fields: {
@@ -895,6 +895,7 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
         'Only for maxNegative: the overlap with any box that a negative must stay below.',
       ),
       sampleSize: integer(1, 64, 'Only for hardExample: the number of priors in each image.'),
+      leastObject: number(0, 'Only with objects: the probability that a mined prior must reach.'),
       nmsThreshold: optional(
         number(0.3, 'The largest overlap of a mined prior with a mined prior of larger loss.'),
       ),

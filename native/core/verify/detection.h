@@ -81,13 +81,17 @@ inline void check(const PsRoiPooling& pooling, const Subject& of) {
 }
 
 inline void check(const MultiBoxLoss& loss, const Subject& of) {
-  of.places(4, 4, 1, 1);
-  const int64_t images = of.input(0).empty() ? 0 : of.input(0)[0], priors = elementCount(of.input(2)) / 8;
+  of.places(4, 5, 1, 1);
+  const int64_t images = of.input(0).empty() ? 0 : of.input(0)[0];
+  const int64_t own = of.input(2).empty() ? 0 : of.input(2)[0];
+  of.expect(own == 1 || own == images, "inputs[2] must have one set of priors, or one for each image");
+  const int64_t priors = own > 0 ? elementCount(of.input(2)) / own / 8 : 0;
   of.expect(images > 0 && priors > 0, "there must be images and priors");
   of.count("inputs[0]", of.input(0), product({images, priors, loss.shareLocation ? 1 : loss.classes, 4}));
   of.count("inputs[1]", of.input(1), product({images, priors, loss.classes}));
-  of.count("inputs[2]", of.input(2), priors * 8);
+  of.count("inputs[2]", of.input(2), product({own, priors, 8}));
   of.count("inputs[3]", of.input(3), product({elementCount(of.input(3)) / 8, 8}));
+  if (of.inputs() > 4) of.count("inputs[4]", of.input(4), product({images, priors, 2}));
   of.expect(product({images, priors, loss.classes}) <= INT32_MAX, "there are too many priors");
   of.expect(loss.mining == Mining::none || loss.shareLocation, "mining needs locations that all classes share");
   of.expect(!loss.agnostic || loss.background + 1 < loss.classes, "there must be a class besides the background");

@@ -34,8 +34,8 @@ struct MultiBoxDecoded {
   template <class Real>
   RESNODE_HOST_DEVICE void item(int64_t i) const {
     const int64_t which = i % of.priors, set = i / of.priors % of.sets, image = i / (of.priors * of.sets);
-    decodeBox(of.code, of.locations + ((image * of.priors + which) * of.sets + set) * 4, of.prior + 4 * which,
-              of.varianceInTarget ? nullptr : of.prior + (of.priors + which) * 4, of.boxes + 4 * i);
+    decodeBox(of.code, of.locations + ((image * of.priors + which) * of.sets + set) * 4, of.priorBox(image, which),
+              of.varianceInTarget ? nullptr : of.variancesOf(image, which), of.boxes + 4 * i);
   }
 };
 

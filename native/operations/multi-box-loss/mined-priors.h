@@ -66,7 +66,7 @@ struct MinedPriors {
     const int64_t all = count;
     count = all < of.nmsTopK ? all : of.nmsTopK;
     sortByScore(list, all, count, of.losses + image * of.priors, 1);
-    const float* boxes = of.nmsByPriors ? of.prior : of.boxes + image * of.priors * 4;
+    const float* boxes = of.nmsByPriors ? of.priorBox(image, 0) : of.boxes + image * of.priors * 4;
     int64_t large = 0;
     for (int64_t k = 0; k < count; ++k) {
       const float* box = boxes + 4 * int64_t{list[k]};

@@ -17,11 +17,13 @@ constexpr float kLeastOverlap = 1e-6f;
 // once for all classes, or once per class if each class predicts its own boxes and these are matched.
 struct MultiBox {
   int64_t images, priors, classes, sets, groups, truths;
-  const float *locations, *scores, *prior, *truth;
+  // The distance between the priors of two images; 0 if all images share them.
+  int64_t priorStep;
+  const float *locations, *scores, *prior, *truth, *objects;
   float *boxes, *overlaps, *losses, *labels, *bestOverlaps, *matches;
   int32_t *match, *chosen, *listed, *counts, *bestPriors;
   int64_t background, sampleSize, nmsTopK, floats;
-  float locWeight, confWeight, overlapThreshold, negativesPerMatch, negativeOverlap, nmsThreshold;
+  float locWeight, confWeight, overlapThreshold, negativesPerMatch, negativeOverlap, nmsThreshold, leastObject;
   BoxCode code;
   LocLoss locLoss;
   ConfLoss confLoss;
@@ -32,15 +34,17 @@ struct MultiBox {
 
   MultiBox(const MultiBoxLoss& op, const Shapes& shapes, const std::vector<const float*>& x, float* scratch)
       : images(shapes[0][0]),
-        priors(elementCount(shapes[2]) / 8),
+        priors(elementCount(shapes[2]) / 8 / shapes[2][0]),
         classes(op.classes),
         sets(op.shareLocation ? 1 : op.classes),
         groups(op.priorsMatch ? 1 : sets),
         truths(elementCount(shapes[3]) / 8),
+        priorStep(shapes[2][0] == 1 ? 0 : 8 * priors),
         locations(x.empty() ? nullptr : x[0]),
         scores(x.empty() ? nullptr : x[1]),
         prior(x.empty() ? nullptr : x[2]),
         truth(x.empty() ? nullptr : x[3]),
+        objects(x.size() < 5 ? nullptr : x[4]),
         background(op.background),
         sampleSize(op.sampleSize),
         nmsTopK(op.nmsTopK.value_or(priors)),
@@ -51,6 +55,7 @@ struct MultiBox {
         negativesPerMatch(op.negativesPerMatch),
         negativeOverlap(op.negativeOverlap),
         nmsThreshold(op.nmsThreshold.value_or(0)),
+        leastObject(op.leastObject),
         code(op.code),
         locLoss(op.locLoss),
         confLoss(op.confLoss),
@@ -85,6 +90,12 @@ struct MultiBox {
     bestPriors = whole(truths);
   }
 
+  RESNODE_HOST_DEVICE const float* priorBox(int64_t image, int64_t i) const {
+    return prior + image * priorStep + 4 * i;
+  }
+  RESNODE_HOST_DEVICE const float* variancesOf(int64_t image, int64_t i) const {
+    return prior + image * priorStep + (priors + i) * 4;
+  }
   RESNODE_HOST_DEVICE const float* truthBox(int64_t row) const { return truth + 8 * row + 3; }
   RESNODE_HOST_DEVICE int64_t classOf(int64_t row) const {
     return agnostic ? background + 1 : static_cast<int64_t>(truth[8 * row + 1]);
@@ -100,7 +111,7 @@ struct MultiBox {
   }
   // A box of an image that is matched with true boxes.
   RESNODE_HOST_DEVICE const float* candidate(int64_t image, int64_t group, int64_t i) const {
-    return priorsMatch ? prior + 4 * i : boxes + ((image * sets + group) * priors + i) * 4;
+    return priorsMatch ? priorBox(image, i) : boxes + ((image * sets + group) * priors + i) * 4;
   }
   RESNODE_HOST_DEVICE static bool crosses(const float* box) {
     bool inside = true;
@@ -167,13 +178,13 @@ struct MultiBox {
   // The loss of one side of a prior's location.
   template <class Real>
   RESNODE_HOST_DEVICE Real apart(int64_t image, int64_t set, int64_t i, int64_t row, int side) const {
-    const float* variance = prior + (priors + i) * 4;
+    const float* variance = variancesOf(image, i);
     if (insideOnly) {
-      const float at = (priorsMatch ? prior + 4 * i : boxes + ((image * sets + set) * priors + i) * 4)[side];
+      const float at = candidate(image, set, i)[side];
       if (at < 0 || at > 1) return 0;
     }
     const Real said = Real(locations[((image * priors + i) * sets + set) * 4 + side]);
-    const Real meant = encodedSide<Real>(code, truthBox(row), prior + 4 * i, variance, side);
+    const Real meant = encodedSide<Real>(code, truthBox(row), priorBox(image, i), variance, side);
     return (varianceInTarget ? said / Real(variance[side]) : said) - meant;
   }
   template <class Real>
@@ -189,8 +200,9 @@ struct MultiBox {
     return normalizerOf(normalization, images, priors, static_cast<double>(*matches));
   }
 
-  // IsEligibleMining.
+  // IsEligibleMining. RefineDet's MineHardExamples chooses none that is hardly an object.
   RESNODE_HOST_DEVICE bool mayBeChosen(int64_t image, int64_t i) const {
+    if (objects && !(objects[2 * (image * priors + i) + 1] >= leastObject)) return false;
     return mining == Mining::hardExample ||
            (match[image * priors + i] == kUnmatched && overlaps[image * priors + i] < negativeOverlap);
   }
