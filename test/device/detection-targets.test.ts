@@ -1,7 +1,7 @@
 /** Faster R-CNN's training targets for anchors and regions, computed by hand from py-faster-rcnn's description. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { openDevice, readNet } from '../../ts/index.ts';
+import { graphFromCaffe, openDevice, readNet } from '../../ts/index.ts';
 
 const device = await openDevice('reference');
 test.after(() => device.dispose());
@@ -111,6 +111,58 @@ test('regions over an object learn its class and the regression to its box, in u
     near(weights, isObject ? ofClass : Array<number>(16).fill(0));
     near(moved, [...Array<number>(12).fill(0), ...(box[1] === 18 ? [-2 / 16 / 0.1, 0, 0, 0] : [0, 0, 0, 0])]);
   }
+});
+
+test('the layers of makefile/frcnn compute the same, with settings in param_str', async () => {
+  const bottoms = `${input('scores', 1, 2, 4, 4)}${input('moves', 1, 4, 4, 4)}${input('gt', 1, 5)}${input('info', 1, 3)}`;
+  const settings = `'feat_stride': 16, 'scales': [1], 'ratios': [1], 'num_classes': 3, 'RPN_MIN_SIZE': 1`;
+  const inputs = {
+    scores: Float32Array.from({ length: 32 }, (_, i) => ((i * 7) % 11) / 11),
+    moves: Float32Array.from({ length: 64 }, (_, i) => ((i * 5) % 13) / 130),
+    gt: Float32Array.of(16, 16, 31, 31, 2),
+    info: Float32Array.of(64, 64, 1),
+  };
+  const run = async (typeOf: (module: string, layer: string) => string) => {
+    const layer = (module: string, name: string, blobs: string) =>
+      `layer { name: "${name}" ${blobs} ${typeOf(module, name)} param_str: "{${settings}}" } }`;
+    const text = `${bottoms}${layer('rpn.anchor_target_layer', 'AnchorTargetLayer', 'bottom: "scores" bottom: "gt" bottom: "info" top: "a" top: "b" top: "c" top: "d"')}
+      ${layer('rpn.proposal_layer', 'ProposalLayer', 'bottom: "scores" bottom: "moves" bottom: "info" top: "rois"')}
+      ${layer('rpn.proposal_target_layer', 'ProposalTargetLayer', 'bottom: "rois" bottom: "gt" top: "e" top: "f" top: "g" top: "h" top: "i"')}`;
+    using model = await device.load({ model: readNet(text, { file: 'net.prototxt' }) });
+    return Object.entries(await model.run(inputs)).map(([name, { shape, data }]) => ({
+      name,
+      shape,
+      data: [...data],
+    }));
+  };
+  const python = await run(
+    (module, layer) => `type: "Python" python_param { module: "${module}" layer: "${layer}"`,
+  );
+  const frcnn = await run((_, layer) => `type: "Frcnn${layer.replace('Layer', '')}" python_param {`);
+  assert.equal(frcnn, python);
+});
+
+test('without settings those of py-faster-rcnn are assumed, with a warning', () => {
+  const warnings: string[] = [];
+  const listen = (warning: Error & { code?: string }) => warnings.push(`${warning.code}: ${warning.message}`);
+  process.on('warning', listen);
+  const text = `${input('scores', 1, 18, 4, 4)}${input('moves', 1, 36, 4, 4)}${input('info', 1, 3)}
+    layer { name: "proposal" type: "FrcnnProposal" bottom: "scores" bottom: "moves" bottom: "info" top: "rois" top: "said" }`;
+  const { nodes, values } = graphFromCaffe(readNet(text, { file: 'net.prototxt' }));
+  assert.equal(
+    nodes.flatMap(({ outputs }) => outputs.map((id) => values[id]!.shape)),
+    [
+      [144, 5],
+      [144, 1],
+    ],
+  );
+  return new Promise<void>((resolve) => setImmediate(resolve)).then(() => {
+    process.off('warning', listen);
+    assert.match(
+      warnings.join(),
+      /graph\/assumed-settings: layer "proposal" \(FrcnnProposal\): its settings are in a JSON file/,
+    );
+  });
 });
 
 test.run();

@@ -338,6 +338,103 @@ for (const device of devices) {
     }
   });
 
+  test(`LabelSpecificRescale has a factor for an item's own class, on ${device.kind}`, async () => {
+    const x = draw(ITEMS * CLASSES, 31);
+    const dy = draw(ITEMS * CLASSES, 32);
+    const factors = Array.from({ length: ITEMS * CLASSES }, (_, i) =>
+      i % CLASSES === LABELS[Math.floor(i / CLASSES)] ? 0.5 : 2,
+    );
+    const layer =
+      'bottom: "label" type: "LabelSpecificRescale" label_specific_rescale_param { positive_weight: 0.5 negative_weight: 2 }';
+    const { outputs, dx } = await pass(device, layer, { x, shape: [ITEMS, CLASSES], dy });
+    assertNear(
+      outputs.y!,
+      factors.map((factor, i) => factor * x[i]!),
+      'y',
+    );
+    assertNear(
+      dx,
+      factors.map((factor, i) => factor * dy[i]!),
+      'dx',
+    );
+    const text = `${input('x', [ITEMS, CLASSES])}${input('label', [ITEMS])}layer { name: "y" top: "y" bottom: "x" ${layer} }`;
+    using loaded = await device.load({ model: net(text) });
+    assert.equal([...(await loaded.run({ x, label: LABELS })).y!.data], [...x], 'in phase TEST');
+  });
+
+  test(`AdaCosAddmScale adds a margin and a scale that it adapts, on ${device.kind}`, async () => {
+    const x = draw(ITEMS * CLASSES, 33, -0.8, 0.95);
+    const dy = draw(ITEMS * CLASSES, 34);
+    // An angle to which no margin can be added.
+    x[3 + CLASSES] = -0.95;
+    const isOwn = (i: number) => i % CLASSES === LABELS[Math.floor(i / CLASSES)];
+    const first = Math.SQRT2 * Math.log(CLASSES - 1);
+    const angle = [...x].reduce((sum, value) => sum + Math.acos(value), 0) / x.length;
+    const others = [...x].reduce((sum, value, i) => sum + (isOwn(i) ? 1 : Math.exp(first * value)), 0);
+    const scale = Math.log(others / ITEMS) / Math.cos(Math.min(angle, Math.PI / 4));
+    const m = 0.5;
+    const added = (value: number) =>
+      value <= Math.cos(Math.PI - m) ? value - m * Math.sin(m) : Math.cos(Math.acos(value) + m);
+    const slope = (value: number) =>
+      value <= Math.cos(Math.PI - m) ? 1 : Math.sin(Math.acos(value) + m) / Math.sqrt(1 - value * value);
+    const { outputs, dx } = await pass(
+      device,
+      `bottom: "label" type: "AdaCosAddmScale" adacos_add_m_scale_param { m: 0.5 num_classes: ${CLASSES} }`,
+      { x, shape: [ITEMS, CLASSES], dy },
+    );
+    assertNear(
+      outputs.y!,
+      [...x].map((value, i) => scale * (isOwn(i) ? added(value) : value)),
+      'y',
+    );
+    assertNear(
+      dx,
+      [...x].map((value, i) => scale * dy[i]! * (isOwn(i) ? slope(value) : 1)),
+      'dx',
+    );
+  });
+
+  for (const type of ['L2', 'L1'])
+    test(`InnerDistance says how far items are from points, by ${type}, on ${device.kind}`, async () => {
+      const x = draw(ITEMS * DEPTH, 35);
+      const w = draw(CLASSES * DEPTH, 36);
+      const dy = draw(ITEMS * CLASSES, 37);
+      const { outputs, dx, dw } = await pass(
+        device,
+        `type: "InnerDistance" inner_distance_param { num_output: ${CLASSES} distance_type: "${type}" bias_filler { value: 0.25 } }`,
+        { x, w, dy },
+      );
+      const apart = (i: number, n: number, k: number) => x[i * DEPTH + k]! - w[n * DEPTH + k]!;
+      const slope = (d: number) => (type === 'L2' ? 2 * d : Math.sign(d));
+      const each = (count: number, of: (i: number) => number) =>
+        Array.from({ length: count }, (_, i) => of(i));
+      const sum = (count: number, of: (i: number) => number) => each(count, of).reduce((a, b) => a + b);
+      assertNear(
+        outputs.y!,
+        each(ITEMS * CLASSES, (at) => {
+          const [i, n] = [Math.floor(at / CLASSES), at % CLASSES];
+          return 0.25 + sum(DEPTH, (k) => (type === 'L2' ? apart(i, n, k) ** 2 : Math.abs(apart(i, n, k))));
+        }),
+        'y',
+      );
+      assertNear(
+        dx,
+        each(ITEMS * DEPTH, (at) => {
+          const [i, k] = [Math.floor(at / DEPTH), at % DEPTH];
+          return sum(CLASSES, (n) => dy[i * CLASSES + n]! * slope(apart(i, n, k)));
+        }),
+        'dx',
+      );
+      assertNear(
+        dw!,
+        each(CLASSES * DEPTH, (at) => {
+          const [n, k] = [Math.floor(at / DEPTH), at % DEPTH];
+          return sum(ITEMS, (i) => -dy[i * CLASSES + n]! * slope(apart(i, n, k)));
+        }),
+        'dw',
+      );
+    });
+
   test(`a label that no class has ends the pass with its place, on ${device.kind}`, async () => {
     for (const layer of [
       marginText('MarginInnerProduct', 'margin_inner_product_param', 1),
@@ -376,6 +473,20 @@ test('what these layers cannot be is refused at its place', () => {
     /a label for each of the 6 items/,
   );
   refused('bottom: "x" bottom: "few" type: "LabelSpecificAdd"', /needs a label for each of 6 items/);
+  refused(
+    'bottom: "x" bottom: "label" type: "LabelSpecificRescale" label_specific_rescale_param { for_ip: true }',
+    /for_ip is not supported/,
+  );
+  refused('bottom: "x" bottom: "label" type: "AdaCosAddmScale"', /num_classes must be given and at least 2/);
+  refused('bottom: "x" type: "InnerDistance"', /num_output must be given/);
+  refused(
+    'bottom: "x" type: "InnerDistance" inner_distance_param { num_output: 2 distance_type: "L3" }',
+    /"L2" or "L1", found "L3"/,
+  );
+  refused(
+    'bottom: "x" bottom: "few" type: "InnerDistance" inner_distance_param { num_output: 2 }',
+    /2 points of 5 values/,
+  );
   refused('bottom: "x" bottom: "w" type: "InnerProduct"', /a row of 5 values for each output, found 4×4/);
   refused(
     'bottom: "x" type: "InnerProduct" inner_product_param { num_output: 2 normalize: true transpose: true }',

@@ -12,6 +12,7 @@ import { faceEnums, faceFields, faceMessages } from './face-schema.ts';
 import { type FieldDefinition, type Messages, TEXT_ONLY } from './field-definition.ts';
 import { flowEnums, flowFields, flowMessages } from './flow-schema.ts';
 import { regionFields, regionMessages } from './region-schema.ts';
+import { segmentEnums, segmentFields, segmentMessages } from './segment-schema.ts';
 import { yoloLossEnums, yoloLossMessages } from './yolo-schema.ts';
 
 export const forkEnums: Readonly<Record<string, Readonly<Record<string, number>>>> = {
@@ -32,6 +33,7 @@ export const forkEnums: Readonly<Record<string, Readonly<Record<string, number>>
   ...yoloLossEnums,
   ...faceEnums,
   ...flowEnums,
+  ...segmentEnums,
   'UnPoolingParameter.UnPoolMethod': { MAX: 0 },
   'CorrelationParameter.CorrelationType': { MULTIPLY: 0, SUBTRACT: 1 },
 };
@@ -79,11 +81,14 @@ export const forkAdditions = {
     VOXEL_SOFTMAX_LOSS: TEXT_ONLY + 12,
     WINDOW_SEG_DATA: TEXT_ONLY + 13,
     UNPOOLING: TEXT_ONLY + 14,
+    MULTI_STAGE_MEANFIELD: TEXT_ONLY + 15,
   },
   // HyeonwooNoh/caffe (DeconvNet)
   v1Fields: {
     bn_param: [TEXT_ONLY, 'message:BNParameter'],
     unpooling_param: [TEXT_ONLY + 1, 'message:UnPoolingParameter'],
+    // torrvision/crfasrnn
+    multi_stage_meanfield_param: [TEXT_ONLY + 2, 'message:MultiStageMeanfieldParameter'],
   },
   pooling: {
     kernel_depth: [TEXT_ONLY + 3, 'uint32'],
@@ -167,6 +172,7 @@ export const forkLayerFields: Readonly<Record<string, FieldDefinition>> = {
   sparsify_param: [TEXT_ONLY + 3, 'message:SparsifyParameter'],
   ...faceFields,
   ...flowFields,
+  ...segmentFields,
   // beniz/caffe, intel/caffe
   continuation_indicator_param: [TEXT_ONLY + 4, 'message:ContinuationIndicatorParameter'],
   // lmb-freiburg/flownet2 (150), yangguorun/SegStereo (151)
@@ -301,6 +307,7 @@ export const forkMessages: Messages = {
   ...regionMessages,
   ...faceMessages,
   ...flowMessages,
+  ...segmentMessages,
   AnnotatedDataParameter: {
     batch_sampler: [1, '*message:BatchSampler'],
     label_map_file: [2, 'string'],
@@ -473,6 +480,8 @@ export const forkMessages: Messages = {
     nms_param: [21, 'message:NonMaximumSuppressionParameter'],
     sample_size: [22, 'int32', 64],
     use_prior_for_nms: [23, 'bool', false],
+    // sfzhang15/RefineDet
+    objectness_score: [24, 'float', 0.01],
   },
   NonMaximumSuppressionParameter: {
     nms_threshold: [1, 'float', 0.3],

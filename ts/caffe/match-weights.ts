@@ -23,6 +23,8 @@ export interface MatchedParameter {
   readonly layer: string;
   readonly index: number;
   readonly shape: readonly number[];
+  /** Whether its layer does not read it, so that any shape fits. */
+  readonly unread?: true;
   readonly places?: readonly { readonly layer: string; readonly index: number }[];
 }
 
@@ -86,6 +88,10 @@ export function matchWeights(
   const shapes = shapesByLayer(parameters);
   const { layers } = splitNvidiaBlobs(weights, (name) => shapes.has(name));
   const sources = lastOfEach(layers);
+  for (const { layer, index, unread } of parameters) {
+    const found = unread && sources.get(layer)?.blobs[index];
+    if (found) shapes.get(layer)![index] = found.shape;
+  }
   const mismatch = mismatchOf(sources, shapes, { isTraining, reshapeWeights });
   if (mismatch !== null) {
     const { code, layer, message } = mismatch;
@@ -170,9 +176,10 @@ function lastOfEach(layers: readonly WeightsLayer[]): Map<string, WeightsLayer> 
 
 // Several layers may share a blob. Caffe copies each layer's values into the same memory, so the last in the file count.
 function blobFor(
-  { layer, index, places = [{ layer, index }] }: MatchedParameter,
+  { layer, index, unread, places = [{ layer, index }] }: MatchedParameter,
   sources: ReadonlyMap<string, WeightsLayer>,
 ): Blob | null {
+  if (unread) return null;
   if (places.length === 1) return sources.get(layer)?.blobs[index] ?? null;
   const order = [...sources.keys()];
   const last = Math.max(...places.map((place) => order.indexOf(place.layer)));
@@ -188,7 +195,8 @@ function reportOf(
 ): LayerReport[] {
   const empty = new Set<string>();
   const reshaped = new Map<string, string>();
-  parameters.forEach(({ layer, index, shape, places = [{ layer, index }] }, i) => {
+  parameters.forEach(({ layer, index, shape, unread, places = [{ layer, index }] }, i) => {
+    if (unread) return;
     const blob = blobs[i]!;
     for (const place of places)
       if (blob === null) empty.add(place.layer);

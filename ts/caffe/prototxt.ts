@@ -71,12 +71,12 @@ class Source extends Tokens {
 }
 
 /**
- * Parses one message of the text format, as Caffe's protobuf does: a singular field given twice, an unknown
- * field or enum value, and a number out of range are errors.
+ * Parses one message of the text format, as Caffe's protobuf does: a singular field given twice, an unknown field or
+ * enum value, and a number out of range are errors.
  * @param type The message's name in caffe.proto, e.g. `NetParameter`.
  * @param options.file The name for errors.
- * @param options.onForkField If it is given, it receives the fields and enum values of known forks, which the message then
- * lacks, for tools that show a net which Caffe would refuse. Default: they are errors.
+ * @param options.onForkField If it is given, it receives the fields and enum values of known forks, which the message
+ * then lacks, for tools that show a net which Caffe would refuse. Default: they are errors.
  * @returns Plain objects; 64-bit integers are numbers if exact, else bigints; floats are rounded to float32.
  * @throws PrototxtError at the exact token.
  */
@@ -140,7 +140,9 @@ function parseFields(
   }
 }
 
-/** The messages that control how a data layer reads its data. They have no meaning if the shapes of its tops are given. */
+/**
+ * The messages that control how a data layer reads its data. They have no meaning if the shapes of its tops are given.
+ */
 const DATA_MESSAGES = new Set([
   'DataParameter',
   'HDF5DataParameter',
@@ -197,9 +199,9 @@ const bareName = (name: string) =>
     .toLowerCase();
 
 /**
- * Throws for an unknown field of a layer, at its position, except in two cases: it is named like the layer's type, or it is
- * unlike every field of a layer. It then belongs to a user's own layer, whose type says more, and building the layer refuses
- * it.
+ * Throws for an unknown field of a layer, at its position, except in two cases: it is named like the layer's type, or
+ * it is unlike every field of a layer. It then belongs to a user's own layer, whose type says more, and building the
+ * layer refuses it.
  */
 function settleUnknownFields(tokens: Source): void {
   const { layer, unknownFields } = tokens;
@@ -373,8 +375,8 @@ function integerOf(text: string): number {
 }
 
 /**
- * A word such as cls3x in MobileNet-SSD's template, which its gen_model.sh replaces by three times the number of classes, or $ADAPTED_WIDTH
- * in FlowNet 2's, which its run-flownet.py replaces.
+ * A word such as cls3x in MobileNet-SSD's template, which its gen_model.sh replaces by three times the number of
+ * classes, or $ADAPTED_WIDTH in FlowNet 2's, which its run-flownet.py replaces.
  */
 function templateHint({ kind, text }: Token): string {
   if (kind === 'placeholder')

@@ -35,7 +35,7 @@ export class ParameterTable {
       parameter(
         shape: Shape,
         filler: object | undefined,
-        { statistic = false, mutable = false } = {},
+        { statistic = false, mutable = false, unread = false } = {},
       ): ParameterId {
         const index = context.used++;
         const spec = layer.param?.[index];
@@ -65,6 +65,7 @@ export class ParameterTable {
           shape,
           filler: written,
           mutable,
+          ...(unread ? { unread } : {}),
           lrMult: statistic ? 0 : (spec?.lr_mult ?? 1),
           decayMult: spec?.decay_mult ?? 1,
           places: [{ layer: name, index }],

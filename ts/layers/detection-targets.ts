@@ -12,10 +12,10 @@ import { drawn, seededRandom } from '../base/random.ts';
 import type { Shape } from '../base/shape.ts';
 import { type JavaScriptLayer, pythonNames } from './javascript.ts';
 import { buildJavaScript } from './javascript-rule.ts';
-import type { Built, LayerContext } from './layer.ts';
+import type { Built, LayerContext, Layers } from './layer.ts';
 import { overlapOf } from './overlap.ts';
-import { anchorsIn, anchorsOf } from './proposal.ts';
-import { readPythonParam } from './python-param.ts';
+import { anchorsIn, anchorsOf, frcnnSettings, STRIDE } from './proposal.ts';
+import { type PythonParam, readPythonParam } from './python-param.ts';
 
 type Box = readonly [x1: number, y1: number, x2: number, y2: number];
 
@@ -29,8 +29,27 @@ export function buildTargets(context: LayerContext): Built {
   return buildJavaScript(isOfAnchors ? anchorTargets(context) : proposalTargets(context), context);
 }
 
+/** The same as layers of makefile/frcnn (frcnn_anchor_target_layer.cpp, frcnn_proposal_target_layer.cpp). */
+export const frcnnTargets: Layers = {
+  FrcnnAnchorTarget: {
+    build: (context) => buildJavaScript(anchorTargets(context, STRIDE), context),
+    bottoms: [3, 4],
+    tops: [4, 4],
+  },
+  FrcnnProposalTarget: {
+    build: (context) => buildJavaScript(proposalTargets(context, CLASSES), context),
+    bottoms: [2, 2],
+    tops: [5, 5],
+  },
+};
+
+/** The classes of PASCAL VOC and the background. */
+const CLASSES = 21;
+
 const paramOf = (context: LayerContext) =>
-  readPythonParam(context.layer, (text, at) => context.fail('proposal', text, at));
+  context.layer.type === 'Python'
+    ? readPythonParam(context.layer, (text, at) => context.fail('proposal', text, at))
+    : frcnnSettings(context);
 
 /** The seed in lib/fast_rcnn/config.py (RNG_SEED). */
 const SEED = 3;
@@ -69,10 +88,14 @@ function best(box: Box, truths: readonly Truth[]): { index: number; overlap: num
   return found;
 }
 
+/** @param usual The value if it is not written; undefined: it must be. */
+const numberIn = (param: PythonParam, name: string, usual: number | undefined): number =>
+  usual === undefined ? param.positive(name) : (param.number(name) ?? usual);
+
 /** bottoms: scores (for their size), ground truth, the image [height, width, scale], and the image's blob or not. */
-function anchorTargets(context: LayerContext): JavaScriptLayer {
+function anchorTargets(context: LayerContext, usual?: number): JavaScriptLayer {
   const param = paramOf(context);
-  const stride = param.positive('feat_stride');
+  const stride = numberIn(param, 'feat_stride', usual);
   const border = param.number('allowed_border') ?? 0;
   const batch = param.number('RPN_BATCHSIZE') ?? 256;
   const share = param.number('RPN_FG_FRACTION') ?? 0.5;
@@ -139,9 +162,9 @@ function anchorTargets(context: LayerContext): JavaScriptLayer {
 const DEVIATIONS = [0.1, 0.1, 0.2, 0.2];
 
 /** bottoms: regions, [R, 5], and ground truth. */
-function proposalTargets(context: LayerContext): JavaScriptLayer {
+function proposalTargets(context: LayerContext, usual?: number): JavaScriptLayer {
   const param = paramOf(context);
-  const classes = param.positive('num_classes');
+  const classes = numberIn(param, 'num_classes', usual);
   const [regions, truth] = context.shapes as [Shape, Shape];
   const asked = param.number('BATCH_SIZE') ?? 128;
   // R-FCN's configuration for hard examples uses all of them.

@@ -5,6 +5,7 @@ import { forkOfLayerType } from '../caffe/fork-fields.ts';
 import { explainV1Name } from '../caffe/layer-forms.ts';
 import type { LayerParameter } from '../caffe/net-parameter.ts';
 import { activationLayers } from './activations.ts';
+import { annealedLayers } from './annealed.ts';
 import { balancedLosses } from './balanced-loss.ts';
 import { batchNormLayers } from './batch-norm.ts';
 import { blockLayers } from './blocks.ts';
@@ -16,12 +17,14 @@ import { convolutionLayers } from './convolution.ts';
 import { correlationLayers } from './correlation.ts';
 import { cropLayers } from './crop.ts';
 import { ctcLayers } from './ctc.ts';
+import { augmentationLayers } from './data-augmentation.ts';
 import { deformableLayers } from './deformable-convolution.ts';
 import { denseBlockLayers } from './dense-block.ts';
 import { detectionLayers } from './detection.ts';
 import { detectionEvaluateLayers } from './detection-evaluate.ts';
 import { detectionLosses } from './detection-losses.ts';
 import { detectionOutputLayers } from './detection-output.ts';
+import { frcnnTargets } from './detection-targets.ts';
 import { dropoutLayers } from './dropout.ts';
 import { eltwiseLayers } from './eltwise.ts';
 import { embedLayers } from './embed.ts';
@@ -30,15 +33,19 @@ import { fieldAccuracies } from './field-accuracy.ts';
 import { fieldLosses } from './field-losses.ts';
 import { filterLayers } from './filter.ts';
 import { frcnnOutputLayers } from './frcnn-output.ts';
+import { distanceLayers } from './inner-distance.ts';
 import { innerProductLayers } from './inner-product.ts';
+import { instanceMaskLayers } from './instance-masks.ts';
 import { javaScriptLayerOf } from './javascript.ts';
 import { buildJavaScript } from './javascript-rule.ts';
+import { l1Losses } from './l1-loss.ts';
 import { labelMargins } from './label-margins.ts';
 import type { Count, LayerRule, Layers } from './layer.ts';
 import { lossLayers } from './losses.ts';
 import { lrnLayers } from './lrn.ts';
 import { marginProducts } from './margin-products.ts';
 import { matrixLayers } from './matrix-product.ts';
+import { meanFieldLayers } from './mean-field.ts';
 import { mobileLayers } from './mobile.ts';
 import { multiBoxLayers } from './multi-box-loss.ts';
 import { poolingLayers } from './pooling.ts';
@@ -66,6 +73,12 @@ import { yoloLosses } from './yolo-losses.ts';
 
 export const layerRules: Layers = {
   ...activationLayers,
+  ...frcnnTargets,
+  ...l1Losses,
+  ...instanceMaskLayers,
+  ...distanceLayers,
+  ...annealedLayers,
+  ...augmentationLayers,
   ...balancedLosses,
   ...batchNormLayers,
   ...bnLayers,
@@ -94,6 +107,7 @@ export const layerRules: Layers = {
   ...stageLayers,
   ...lossLayers,
   ...lrnLayers,
+  ...meanFieldLayers,
   ...mobileLayers,
   ...multiBoxLayers,
   ...poolingLayers,

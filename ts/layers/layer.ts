@@ -13,13 +13,19 @@ export interface LayerContext {
   readonly state: BuildState;
   readonly shapes: readonly Shape[];
   readonly topCount: number;
-  /** Position of the second bottom's first pixel in the first bottom, by their coordinate maps; null if they have none in common. */
+  /**
+   * Position of the second bottom's first pixel in the first bottom, by their coordinate maps; null if they have none
+   * in common.
+   */
   readonly offsetOfSecond?: () => Pair | null;
-  /** Adds the layer's next parameter, or shares one by `param { name }`. `statistic`: BatchNorm's, which never learns. */
+  /**
+   * Adds the layer's next parameter, or shares one by `param { name }`. `statistic`: BatchNorm's, which never learns.
+   * `unread`: the layer does not read it, so that a weights file may have it in any shape.
+   */
   parameter(
     shape: Shape,
     filler: object | undefined,
-    options?: { statistic?: boolean; mutable?: boolean },
+    options?: { statistic?: boolean; mutable?: boolean; unread?: boolean },
   ): ParameterId;
   /** @param at The wrong field of the layer, or its position. */
   fail(code: CodeOf<'graph'>, message: string, at?: string | Position): never;

@@ -1,7 +1,7 @@
 /**
- * MultiBoxLoss of SSD (github.com/weiliu89/caffe, branch ssd: multibox_loss_layer.cpp; arXiv:1512.02325, section 2.2), and of RefineDet
- * (github.com/sfzhang15/RefineDet; arXiv:1711.06897, sections 3.1 and 3.3), whose priors were moved before and whose negatives must look
- * like objects.
+ * MultiBoxLoss of SSD (github.com/weiliu89/caffe, branch ssd: multibox_loss_layer.cpp; arXiv:1512.02325, section 2.2),
+ * and of RefineDet (github.com/sfzhang15/RefineDet; arXiv:1711.06897, sections 3.1 and 3.3), whose priors were moved
+ * before and whose negatives must look like objects.
  */
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { type Message, positionOf } from '../caffe/message.ts';
@@ -133,7 +133,10 @@ function priorsOfLoss(layer: Composition, p: MultiBoxLossParameter): Part {
   );
 }
 
-/** What RefineDet's code leaves undefined: with its bottoms, some parts of it use the priors as they were before they were moved. */
+/**
+ * What RefineDet's code leaves undefined: with its bottoms, some parts of it use the priors as they were before they
+ * were moved.
+ */
 function checkRefined(
   context: LayerContext,
   p: MultiBoxLossParameter,

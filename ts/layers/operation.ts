@@ -17,6 +17,8 @@ export interface Parameter {
   readonly filler: Filler;
   /** Whether a forward pass changes it: BatchNorm's three blobs if batch statistics are used. */
   readonly mutable: boolean;
+  /** Whether its layer does not read it. */
+  readonly unread?: true;
   /** ParamSpec lr_mult, with Caffe's rules for BatchNorm and for shared blobs. 0: no learning. */
   readonly lrMult: number;
   readonly decayMult: number;

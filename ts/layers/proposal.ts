@@ -1,13 +1,16 @@
 /**
- * Faster R-CNN's proposals (github.com/rbgirshick/py-faster-rcnn). There they are a Python layer; in other forks, Proposal.
+ * Faster R-CNN's proposals (github.com/rbgirshick/py-faster-rcnn). There they are a Python layer; in other forks,
+ * Proposal, or FrcnnProposal (github.com/makefile/frcnn).
  */
 import { roundHalfEven } from '../base/round.ts';
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
+import { warn } from '../base/warn.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
 import { type PythonParam, readPythonParam } from './python-param.ts';
 
 export const proposalLayers: Layers = {
+  FrcnnProposal: { build: frcnnProposal, bottoms: [3, 3], tops: [1, 2] },
   Proposal: { build: proposalLayer, bottoms: [3, 3], tops: [1, 2] },
 };
 
@@ -62,12 +65,44 @@ export const anchorsIn = ({ numbers }: PythonParam) => ({
   scales: numbers('scales') ?? SCALES,
 });
 
-/** lib/rpn/proposal_layer.py. Its configuration may be given in param_str, since the net does not contain these limits. */
+/**
+ * lib/rpn/proposal_layer.py. Its configuration may be given in param_str, since the net does not contain these limits.
+ */
 export function pythonProposal(context: LayerContext): Built {
   const param = readPythonParam(context.layer, (text, at) => context.fail('proposal', text, at));
+  return configuredProposal(context, param, param.positive('feat_stride'));
+}
+
+/**
+ * frcnn_proposal_layer.cpp, whose settings are in a JSON file beside the net: py-faster-rcnn's, or those of
+ * python_param's param_str.
+ */
+function frcnnProposal(context: LayerContext): Built {
+  const param = frcnnSettings(context);
+  return configuredProposal(context, param, param.number('feat_stride') ?? STRIDE);
+}
+
+/** The distance of anchors in makefile/frcnn's configurations. */
+export const STRIDE = 16;
+
+/**
+ * The settings of a layer of makefile/frcnn: what its param_str says; what it does not is py-faster-rcnn's, with a
+ * warning.
+ */
+export function frcnnSettings(context: LayerContext): PythonParam {
+  const { layer } = context;
+  if (layer.python_param?.param_str === undefined)
+    warn(
+      'graph/assumed-settings',
+      `layer "${layer.name ?? ''}" (${layer.type}): its settings are in a JSON file that the net does not name; py-faster-rcnn's are assumed (python_param { param_str: "'feat_stride': 16, 'scales': [8, 16, 32]" } sets others)`,
+    );
+  return readPythonParam(layer, (text, at) => context.fail('proposal', text, at));
+}
+
+function configuredProposal(context: LayerContext, param: PythonParam, stride: number): Built {
   const limits = LIMITS[context.state.phase];
   return proposal(context, {
-    stride: param.positive('feat_stride'),
+    stride,
     ...anchorsIn(param),
     minSize: param.number('RPN_MIN_SIZE') ?? 16,
     beforeNms: param.number('RPN_PRE_NMS_TOP_N') ?? limits.beforeNms,
@@ -121,7 +156,9 @@ function proposal(context: LayerContext, p: Proposing): Built {
   };
 }
 
-/** lib/rpn/generate_anchors.py: a square of `base` pixels in every ratio, rounded, in every scale, around its centre. */
+/**
+ * lib/rpn/generate_anchors.py: a square of `base` pixels in every ratio, rounded, in every scale, around its centre.
+ */
 export function anchorsOf({
   base,
   ratios,

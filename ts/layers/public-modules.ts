@@ -4,6 +4,7 @@ import { warn } from '../base/warn.ts';
 import type { LayerParameter } from '../caffe/net-parameter.ts';
 import { Composition, type Part } from './compose.ts';
 import { buildTargets } from './detection-targets.ts';
+import { maskLayer, stageBridge } from './instance-masks.ts';
 import { pythonNames } from './javascript.ts';
 import type { Built, LayerContext, LayerRule } from './layer.ts';
 import { pythonProposal } from './proposal.ts';
@@ -15,6 +16,9 @@ const RULES: Readonly<Record<string, LayerRule>> = {
   'proposal_layer.ProposalLayer': { build: pythonProposal, bottoms: [3, 3], tops: [1, 2] },
   'anchor_target_layer.AnchorTargetLayer': { build: buildTargets, bottoms: [3, 4], tops: [4, 4] },
   'proposal_target_layer.ProposalTargetLayer': { build: buildTargets, bottoms: [2, 2], tops: [5, 5] },
+  // github.com/daijifeng001/MNC
+  'mask_layer.MaskLayer': { build: maskLayer, bottoms: [1, 3], tops: [1, 2] },
+  'stage_bridge_layer.StageBridgeLayer': { build: stageBridge, bottoms: [4, 7], tops: [1, 8] },
   // github.com/BVLC/caffe, examples/pycaffe/layers
   'pyloss.EuclideanLossLayer': { build: pythonEuclideanLoss, bottoms: [2, 2] },
   // github.com/TimoSaemann/ENet
@@ -91,7 +95,10 @@ const ROI_DATA: Readonly<Record<string, Shape>> = {
 /** Whether a layer reads the data of a public module, whose shapes are in a configuration outside the net. */
 export function isPublicDataLayer(layer: LayerParameter): boolean {
   const names = pythonNames(layer);
-  return layer.type === 'Python' && `${names.module}.${names.layer}` === 'roi_data_layer.layer.RoIDataLayer';
+  return (
+    layer.type === 'FrcnnRoiData' ||
+    (layer.type === 'Python' && `${names.module}.${names.layer}` === 'roi_data_layer.layer.RoIDataLayer')
+  );
 }
 
 /**
@@ -112,7 +119,7 @@ export function publicDataShapes(
   if (tops.some((top) => given(top) === undefined))
     warn(
       'graph/assumed-shapes',
-      `layer "${layer.name ?? ''}" (${pythonNames(layer).layer}): assumed to be ${tops.map((top, i) => `${top} ${shapes[i]!.join('×')}`).join(', ')}, from py-faster-rcnn's configuration (--input-shape sets others)`,
+      `layer "${layer.name ?? ''}" (${pythonNames(layer).layer || layer.type}): assumed to be ${tops.map((top, i) => `${top} ${shapes[i]!.join('×')}`).join(', ')}, from py-faster-rcnn's configuration (--input-shape sets others)`,
     );
   return shapes;
 }

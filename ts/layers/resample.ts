@@ -2,12 +2,12 @@
  * Resample and Downsample of Freiburg's fork (github.com/lmb-freiburg/flownet2), which resize images and flows and have
  * no gradient, and ExpMax and NegSquare of LiteFlowNet (github.com/twhui/LiteFlowNet).
  */
-import { elementCount, type Shape, showShape } from '../base/shape.ts';
+import { type Shape, showShape } from '../base/shape.ts';
 import { type Message, positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import { Composition } from './compose.ts';
-import { hostFunction } from './host-function.ts';
 import { type Built, checkTop, type LayerContext, type Layers } from './layer.ts';
+import { type Sources, weightedMeans } from './weighted-means.ts';
 import { planesOf } from './window.ts';
 
 export const resampleLayers: Layers = {
@@ -18,9 +18,6 @@ export const resampleLayers: Layers = {
 };
 
 const MOST_ALONG_A_SIDE = 65536;
-
-/** For each row or column of the top: positions along the bottom and their weights, which sum to 1. */
-type Sources = readonly (readonly { readonly at: number; readonly weight: number }[])[];
 
 /** The requested height and width: those of the second bottom, or those in the prototxt. */
 function sizeOf(
@@ -69,36 +66,14 @@ function overSum(weights: readonly { at: number; weight: number }[]): { at: numb
   return weights.filter(({ weight }) => weight !== 0).map(({ at, weight }) => ({ at, weight: weight / sum }));
 }
 
-/** A layer whose rows and columns are weighted means, each along its own axis. */
 function separable(
   context: LayerContext,
   size: readonly [height: number, width: number],
   rows: Sources,
   columns: Sources,
 ): Built {
-  const [items, channels, height, width] = planesOf(context);
-  const [tall, wide] = size;
-  const top = topOf(context, size);
-  const operation = hostFunction(context, context.shapes.slice(0, 1), [top], {
-    forward: ([x]) => {
-      const made = new Float32Array(elementCount(top));
-      const line = new Float64Array(width);
-      for (let plane = 0; plane < items * channels; plane++)
-        rows.forEach((sources, y) => {
-          line.fill(0);
-          for (const { at, weight } of sources)
-            for (let i = 0; i < width; i++) line[i]! += weight * x!.data[(plane * height + at) * width + i]!;
-          columns.forEach((across, i) => {
-            let sum = 0;
-            for (const { at, weight } of across) sum += weight * line[at]!;
-            made[(plane * tall + y) * wide + i] = sum;
-          });
-        });
-      return [made];
-    },
-  });
   const layer = new Composition(context.shapes);
-  return layer.built([layer.one(operation, [layer.bottoms[0]!], top, [false])]);
+  return layer.built([weightedMeans(context, layer, layer.bottoms[0]!, size, rows, columns)]);
 }
 
 /**

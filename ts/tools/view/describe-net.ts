@@ -318,10 +318,16 @@ const KINDS: readonly (readonly [Kind, readonly string[]])[] = [
     'product',
     [
       ...['InnerProduct', 'Embed', 'LSTM', 'Lstm', 'RNN', 'MatMul'],
-      ...['MarginInnerProduct', 'LargeMarginInnerProduct'],
+      ...['MarginInnerProduct', 'LargeMarginInnerProduct', 'InnerDistance'],
     ],
   ],
-  ['pooling', ['Pooling', 'ROIPooling', 'ROIMaskPooling', 'PSROIPooling', 'ROIAlign', 'SPP', 'Pooling3D']],
+  [
+    'pooling',
+    [
+      ...['Pooling', 'ROIPooling', 'ROIMaskPooling', 'PSROIPooling', 'ROIAlign', 'SPP', 'Pooling3D'],
+      'ROIWarping',
+    ],
+  ],
   [
     'normalisation',
     [
@@ -335,6 +341,7 @@ const KINDS: readonly (readonly [Kind, readonly string[]])[] = [
       ...['ReLU', 'PReLU', 'ELU', 'Sigmoid', 'TanH', 'AbsVal', 'BNLL', 'ReLU6', 'Softmax', 'Dropout'],
       ...['Clip', 'Exp', 'Log', 'Swish', 'Threshold', 'LSTMUnit', 'Mish', 'HardSwish', 'CReLU', 'Sparsify'],
       ...['NegSquare', 'ExpMax', 'GuidedDropout', 'LabelSpecificAdd', 'CosinAddm'],
+      ...['LabelSpecificRescale', 'AdaCosAddmScale', 'ScaleTanH', 'GradientScaler'],
     ],
   ],
   [
@@ -350,6 +357,8 @@ const KINDS: readonly (readonly [Kind, readonly string[]])[] = [
       'ArgMax',
       'Reduction',
       'CTCGreedyDecoder',
+      'MaskPooling',
+      'MultiStageMeanfield',
     ],
   ],
   [
@@ -380,6 +389,8 @@ const KINDS: readonly (readonly [Kind, readonly string[]])[] = [
       'UpsampleDarknet',
       'Downsample',
       'Resample',
+      'MaskResize',
+      'DataAugmentation',
       'Warp',
       'FlowWarp',
       'Grid',
@@ -414,6 +425,9 @@ const KINDS: readonly (readonly [Kind, readonly string[]])[] = [
       'ProposalTarget',
       'HardMining',
       'FrcnnOutput',
+      'FrcnnProposal',
+      'FrcnnAnchorTarget',
+      'FrcnnProposalTarget',
     ],
   ],
 ];
