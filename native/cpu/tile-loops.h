@@ -126,6 +126,27 @@ RESNODE_INLINE void addChannels(const float* source, int64_t step, const float* 
   if constexpr (kChannel + 1 < kWidth) addChannels<kWidth, kPixels, kChannel + 1>(source, step, weights, sums);
 }
 
+// Adds the residual, activates, and stores. `step`: floats between pixels of the result.
+template <int kPixels>
+RESNODE_INLINE void finishPixels(const NarrowArguments& a, int64_t first, int64_t step, Vector* sums) {
+  if (a.residual) {
+    const float* residual = a.residual + first * step;
+#pragma GCC unroll 14
+    for (int p = 0; p < kPixels; ++p) sums[p] = add(sums[p], load(residual + p * step));
+  }
+  if (a.activation.kind == ActivationKind::relu) {
+    const Vector slope = broadcast(a.activation.number);
+#pragma GCC unroll 14
+    for (int p = 0; p < kPixels; ++p) sums[p] = relu(sums[p], slope);
+  } else if (a.activation.kind != ActivationKind::none) {
+#pragma GCC unroll 14
+    for (int p = 0; p < kPixels; ++p) sums[p] = activate(sums[p], a.activation);
+  }
+  float* result = a.result + first * step;
+#pragma GCC unroll 14
+  for (int p = 0; p < kPixels; ++p) store(result + p * step, sums[p]);
+}
+
 // kColumns: the number of taps, starting at `skipped`, that are adjacent in the source, as are pixels kStep apart; 0:
 // as in `a`.
 template <int kWidth, int kPixels, int kColumns, int kStep>
@@ -145,22 +166,13 @@ RESNODE_INLINE void narrowPixels(const NarrowArguments& a, int64_t first, int64_
     for (int64_t column = 0; column < columns; ++column, source += columnStep, weights += kWidth * kLanes)
       addChannels<kWidth, kPixels>(source, step, weights, sums);
   }
-  if (a.residual) {
-#pragma GCC unroll 14
-    for (int p = 0; p < kPixels; ++p) sums[p] = add(sums[p], load(a.residual + (first + p) * a.resultStep));
-  }
-  if (a.activation.kind == ActivationKind::relu) {
-    const Vector slope = broadcast(a.activation.number);
-#pragma GCC unroll 14
-    for (int p = 0; p < kPixels; ++p) sums[p] = relu(sums[p], slope);
-  } else if (a.activation.kind != ActivationKind::none) {
-#pragma GCC unroll 14
-    for (int p = 0; p < kPixels; ++p) sums[p] = activate(sums[p], a.activation);
-  }
-  float* result = a.result + first * a.resultStep;
-  const int64_t resultStep = a.resultStep;
-#pragma GCC unroll 14
-  for (int p = 0; p < kPixels; ++p) store(result + p * resultStep, sums[p]);
+  finishPixels<kPixels>(a, first, a.resultStep, sums);
+}
+
+RESNODE_INLINE void toNextLine(NarrowArguments& a) {
+  a.source += a.sourceLine;
+  a.result += a.resultLine;
+  if (a.residual) a.residual += a.resultLine;
 }
 
 // With fewer pixels at once, additions wait longer for each other.
@@ -177,16 +189,74 @@ void narrowRow(const NarrowArguments& a) {
   for (; first < end; ++first) narrowPixels<kWidth, 1, kColumns, kStep>(a, first);
 }
 
-// Depthwise convolutions with 3 columns, the most frequent ones, have offsets that are known at compile time.
-template <int kWidth, int kMost>
-void narrow(const NarrowArguments& a) {
-  if constexpr (kWidth == 1) {
-    if (a.columns == kCommonColumns && a.columnStep == kLanes) {
-      if (a.sourceStep == kLanes) return narrowRow<kWidth, kMost, 3, kLanes>(a);
-      if (a.sourceStep == 2 * kLanes) return narrowRow<kWidth, kMost, 3, 2 * kLanes>(a);
+// Multiplies kRows rows of 3 adjacent taps, without columns outside kFirst ≤ c < kEnd. Loads each vector of the source
+// once for all pixels that read it.
+template <int kPixels, int kRows, int kStride, int kFirst, int kEnd>
+RESNODE_INLINE void depthwisePixels(const NarrowArguments& a, int64_t first, const Vector* weights,
+                                    const Vector& bias) {
+  Vector sums[kPixels];
+#pragma GCC unroll 14
+  for (int p = 0; p < kPixels; ++p) sums[p] = bias;
+  const float* source = a.source + first * kStride * kLanes;
+#pragma GCC unroll 3
+  for (int row = 0; row < kRows; ++row, source += a.rowStep) {
+#pragma GCC unroll 32
+    for (int i = kFirst; i < (kPixels - 1) * kStride + kEnd; ++i) {
+      const Vector x = loadOnce(source + i * kLanes);
+#pragma GCC unroll 3
+      for (int c = kFirst; c < kEnd; ++c) {
+        const int p = (i - c) / kStride;
+        if (i >= c && p * kStride == i - c && p < kPixels)
+          sums[p] = multiplyAdd(sums[p], weights[row * kCommonColumns + c], x);
+      }
     }
   }
-  narrowRow<kWidth, kMost, 0, 0>(a);
+  finishPixels<kPixels>(a, first, kLanes, sums);
+}
+
+// Keeps all weights in registers.
+template <int kMost, int kRows, int kStride>
+void depthwise(NarrowArguments a) {
+  Vector weights[kRows * kCommonColumns];
+#pragma GCC unroll 3
+  for (int row = 0; row < kRows; ++row) {
+#pragma GCC unroll 3
+    for (int c = 0; c < kCommonColumns; ++c)
+      weights[row * kCommonColumns + c] = loadOnce(a.weights + row * a.weightsRow + c * kLanes);
+  }
+  const Vector bias = a.bias ? load(a.bias) : zeros();
+  for (int64_t line = 0; line < a.lines; ++line) {
+    int64_t first = 0, end = a.pixels;
+    if (a.missesLeft) depthwisePixels<1, kRows, kStride, 1, 3>(a, first++, weights, bias);
+    if (a.missesRight) depthwisePixels<1, kRows, kStride, 0, 2>(a, --end, weights, bias);
+    for (; first + kMost <= end; first += kMost) depthwisePixels<kMost, kRows, kStride, 0, 3>(a, first, weights, bias);
+    for (; first + 4 <= end; first += 4) depthwisePixels<4, kRows, kStride, 0, 3>(a, first, weights, bias);
+    for (; first < end; ++first) depthwisePixels<1, kRows, kStride, 0, 3>(a, first, weights, bias);
+    toNextLine(a);
+  }
+}
+
+// Depthwise convolutions with 3 columns, the most frequent ones, have offsets that are known at compile time.
+template <int kWidth, int kMost>
+void narrow(const NarrowArguments& arguments) {
+  NarrowArguments a = arguments;
+  if constexpr (kWidth == 1) {
+    const bool isCommon = a.columns == kCommonColumns && a.columnStep == kLanes;
+    const int64_t stride = isCommon ? a.sourceStep / kLanes : 0;
+    if constexpr (kMost + 3 * kCommonColumns + 2 <= kRegisters) {
+      if (a.resultStep == kLanes) {
+        if (stride == 1 && a.rows == 3) return depthwise<kMost, 3, 1>(a);
+        if (stride == 1 && a.rows == 2) return depthwise<kMost, 2, 1>(a);
+        if (stride == 2 && a.rows == 3) return depthwise<kMost, 3, 2>(a);
+        if (stride == 2 && a.rows == 2) return depthwise<kMost, 2, 2>(a);
+      }
+    }
+    for (; (stride == 1 || stride == 2) && a.lines > 0; --a.lines, toNextLine(a)) {
+      if (stride == 1) narrowRow<kWidth, kMost, 3, kLanes>(a);
+      else narrowRow<kWidth, kMost, 3, 2 * kLanes>(a);
+    }
+  }
+  for (; a.lines > 0; --a.lines, toNextLine(a)) narrowRow<kWidth, kMost, 0, 0>(a);
 }
 
 // Adjacent scalars are read from addresses known in advance.

@@ -56,7 +56,7 @@ using Tile = void (*)(const TileArguments&);
 enum class TileForm { blocked, blockedStride2, plain, plainStride2, words };
 constexpr int kTileForms = 5;
 
-// Neighbouring pixels in a row of the result, with 16 channels. Each channel is a sum over the channels of its own
+// Neighbouring pixels in one or more rows of the result, with 16 channels. Each channel is a sum over the channels of its own
 // group only, which are neighbours in the same block of the source. The taps form a rectangle.
 struct NarrowArguments {
   const float* source;    // of the first pixel and tap
@@ -64,8 +64,10 @@ struct NarrowArguments {
   const float* bias;      // null: none
   const float* residual;  // null: none
   float* result;
-  int64_t pixels;
+  int64_t pixels;                  // of a row of the result
   int64_t sourceStep, resultStep;  // floats between pixels
+  int64_t lines;                   // rows of the result
+  int64_t sourceLine, resultLine;  // floats between these
   int64_t rows, columns;           // of taps
   int64_t rowStep, columnStep;     // floats of the source from one to the next, forward or backward
   int64_t weightsRow;              // floats of the weights from row to row

@@ -10,11 +10,13 @@ struct Vector {
   __m256 low, high;
 };
 using Scalar = __m256;
+constexpr int kRegisters = 8;  // for a Vector each
 
 inline Vector zeros() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
 inline Vector broadcast(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
 inline Scalar repeat(const float* x) { return _mm256_broadcast_ss(x); }
 inline Vector load(const float* x) { return {_mm256_loadu_ps(x), _mm256_loadu_ps(x + 8)}; }
+inline Vector loadOnce(const float* x) { return load(x); }
 inline void store(float* to, const Vector& x) {
   _mm256_storeu_ps(to, x.low);
   _mm256_storeu_ps(to + 8, x.high);

@@ -8,11 +8,18 @@ namespace {
 
 using Vector = __m512;
 using Scalar = __m512;
+constexpr int kRegisters = 32;  // for a Vector each
 
 inline Vector zeros() { return _mm512_setzero_ps(); }
 inline Vector broadcast(float x) { return _mm512_set1_ps(x); }
 inline Scalar repeat(const float* x) { return _mm512_set1_ps(*x); }
 inline Vector load(const float* x) { return _mm512_loadu_ps(x); }
+// For several instructions: GCC would otherwise read a value again in each of them.
+inline Vector loadOnce(const float* x) {
+  Vector value = load(x);
+  __asm__("" : "+v"(value));
+  return value;
+}
 inline void store(float* to, const Vector& x) { _mm512_storeu_ps(to, x); }
 inline void storeLanes(float* to, const Vector& x, int first, int end) {
   _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1u << end) - (1u << first)), x);

@@ -12,6 +12,7 @@ struct Vector {
   float32x4_t quarters[kQuarters];
 };
 using Scalar = float32x4_t;
+constexpr int kRegisters = 8;  // for a Vector each
 
 // The results of `quarter` for the numbers 0 to 3.
 template <class Quarter>
@@ -27,6 +28,7 @@ inline Scalar repeat(const float* x) { return vld1q_dup_f32(x); }
 inline Vector load(const float* x) {
   return ofQuarters([x](int i) { return vld1q_f32(x + i * kQuarterLanes); });
 }
+inline Vector loadOnce(const float* x) { return load(x); }
 inline void store(float* to, const Vector& x) {
 #pragma GCC unroll 4
   for (int i = 0; i < kQuarters; ++i) vst1q_f32(to + i * kQuarterLanes, x.quarters[i]);

@@ -3,6 +3,12 @@
 #include <algorithm>
 
 namespace resnode::cpu {
+namespace {
+
+// With fewer units of work per thread, some threads wait for others.
+constexpr int64_t kPartsPerThread = 8;
+
+}  // namespace
 
 NarrowConvolution::NarrowConvolution(const TileKernels& kernels, const Filter& filter, const Shape& in,
                                      const Shape& out)
@@ -68,8 +74,11 @@ NarrowConvolution::Piece NarrowConvolution::piece(int64_t row, const Segment& se
   Piece piece{};
   NarrowArguments& a = piece.arguments;
   a.pixels = end - first;
+  a.lines = 1;
   a.sourceStep = columns.step * kLanes;
   a.resultStep = across * kLanes;
+  a.sourceLine = rows.step * pitch;
+  a.resultLine = columns.result * kLanes;
   a.rows = inside.end - inside.first;
   a.columns = segment.taps.end - segment.taps.first;
   if (a.rows > 0 && a.columns > 0) {
@@ -115,12 +124,29 @@ void NarrowConvolution::forEachPiece(int64_t row, int64_t first, int64_t end, Fu
   }
 }
 
+int64_t NarrowConvolution::alikeRows(int64_t row, int64_t end) const {
+  const Axis& rows = filter_.rows;
+  if (rows.phases.size() > 1) return 1;
+  const Axis::Taps taps = rows.inside(0, row);
+  int64_t next = row + 1;
+  for (; next < end; ++next) {
+    const Axis::Taps others = rows.inside(0, next);
+    if (others.first != taps.first || others.end != taps.end) break;
+  }
+  return next - row;
+}
+
 std::vector<NarrowConvolution::Piece> NarrowConvolution::pieces(int64_t first, int64_t end) const {
   const int64_t width = filter_.columns.result;
   std::vector<Piece> pieces;
-  for (int64_t row = first / width; row * width < end; ++row) {
-    forEachPiece(row, std::max<int64_t>(first - row * width, 0), std::min(end - row * width, width),
-                 [&](const Piece& piece) { pieces.push_back(piece); });
+  for (int64_t row = first / width; row * width < end;) {
+    const int64_t left = std::max<int64_t>(first - row * width, 0), right = std::min(end - row * width, width);
+    const int64_t lines = left == 0 && right == width ? alikeRows(row, end / width) : 1;
+    forEachPiece(row, left, right, [&](Piece piece) {
+      piece.arguments.lines = lines;
+      pieces.push_back(piece);
+    });
+    row += lines;
   }
   return pieces;
 }
@@ -145,12 +171,18 @@ void NarrowConvolution::runPiece(const Piece& piece, const ConvolutionOperands& 
 }
 
 void NarrowConvolution::run(ThreadPool& pool, const ConvolutionOperands& operands) const {
-  const int64_t rows = filter_.rows.result, outputs = rows * filter_.columns.result * kLanes;
+  const int64_t rows = filter_.rows.result, width = filter_.columns.result, outputs = rows * width * kLanes;
+  const int64_t planes = images_ * blocks_;
   // A value costs as much as several multiplications, because it comes from memory.
-  pool.run(images_ * blocks_ * rows, ThreadPool::grain(filter_.columns.result * kLanes * 4), [&](int64_t unit) {
-    const int64_t plane = unit / rows, row = unit % rows;
-    forEachPiece(row, 0, filter_.columns.result,
-                 [&](const Piece& piece) { runPiece(piece, operands, plane, operands.result + plane * outputs); });
+  const int64_t work = width * kLanes * 4;
+  const int64_t parts = std::clamp<int64_t>(ceiling(kPartsPerThread * pool.threads(), planes), 1, rows);
+  std::vector<std::vector<Piece>> piecesOf;
+  for (int64_t part = 0; part < parts; ++part)
+    piecesOf.push_back(pieces(rows * part / parts * width, rows * (part + 1) / parts * width));
+  pool.run(planes * parts, ThreadPool::grain(work * rows / parts), [&](int64_t unit) {
+    const int64_t plane = unit / parts;
+    for (const Piece& piece : piecesOf[unit % parts])
+      runPiece(piece, operands, plane, operands.result + plane * outputs);
   });
 }
 

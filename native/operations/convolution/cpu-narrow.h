@@ -29,7 +29,8 @@ class NarrowConvolution {
     NarrowArguments arguments;
     int64_t source, weights, result;
   };
-  // Pieces for pixels first ≤ p < end of a plane, row-major; for filters with one phase.
+  // Pieces for pixels first ≤ p < end of a plane, row-major. For filters with several phases, both are at the start of
+  // a row.
   std::vector<Piece> pieces(int64_t first, int64_t end) const;
   // How many rows of the source's planes the pixels p < end read. The pixels p ≥ end are the first to read the rows
   // below.
@@ -54,6 +55,8 @@ class NarrowConvolution {
   void forEachPiece(int64_t row, int64_t first, int64_t end, Function&& function) const;
   // The segment whose loops compute a whole row; null: there is none.
   const Segment* wholeRow() const;
+  // How many rows from this one on, and before `end`, read the same taps.
+  int64_t alikeRows(int64_t row, int64_t end) const;
 
   const TileKernels* kernels_;
   Filter filter_;
