@@ -6,11 +6,7 @@
 #include <algorithm>
 
 namespace resnode {
-namespace {
-
-constexpr size_t kHugePage = size_t{2} << 20;  // x86-64's and, with pages of 4 KiB, arm64's
-
-}  // namespace
+namespace {}  // namespace
 
 std::vector<Lifetime> tensorLifetimes(const Program& program) {
   std::vector<Lifetime> lifetimes(program.tensors.size());

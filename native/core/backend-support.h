@@ -30,6 +30,9 @@ using AlignedBytes = std::unique_ptr<char, FreeDeleter>;
 // The size of a cache line and of an AVX-512 register.
 inline constexpr size_t kHostAlignment = 64;
 
+// x86-64's and, with pages of 4 KiB, arm64's.
+inline constexpr size_t kHugePage = size_t{2} << 20;
+
 // Returns aligned memory that is not cleared. Throws Error("device/out-of-memory").
 AlignedBytes allocate(size_t bytes, const std::string& what);
 

@@ -5,10 +5,23 @@
 #include "native/cpu/float-copy.h"
 
 namespace resnode::cpu {
+namespace {
+
+size_t plainBytesOf(const Program& program) {
+  int64_t values = 0;
+  for (const Parameter& parameter : program.parameters) values += elementCount(parameter.shape);
+  return static_cast<size_t>(values) * sizeof(float);
+}
+
+}  // namespace
 
 CpuParameters::CpuParameters(std::shared_ptr<const Program> program, std::vector<ParameterSource> sources,
                              std::shared_ptr<OneDnn> oneDnn, ThreadPool& pool)
-    : program_(std::move(program)), sources_(std::move(sources)), oneDnn_(std::move(oneDnn)), pool_(pool) {
+    : program_(std::move(program)),
+      sources_(std::move(sources)),
+      oneDnn_(std::move(oneDnn)),
+      pool_(pool),
+      memory_(plainBytesOf(*program_)) {
   // Copies that the addon made count, too; parts of a weights file do not.
   for (size_t i = 0; i < sources_.size(); ++i) bytes_ += sourceBytes(static_cast<ParameterId>(i));
 }
@@ -29,9 +42,9 @@ bool CpuParameters::isSource(const Pack& pack) const {
          pack.layout == plainLayout(program_->parameters[pack.id].shape);
 }
 
-AlignedBytes CpuParameters::pack(const Pack& pack) {
-  AlignedBytes bytes = allocate(pack.layout.get_size(), "parameter \"" + program_->parameters[pack.id].name + "\"");
-  packInto(pack, bytes.get());
+char* CpuParameters::pack(const Pack& pack) {
+  char* bytes = memory_.allocate(pack.layout.get_size(), "parameter \"" + program_->parameters[pack.id].name + "\"");
+  packInto(pack, bytes);
   bytes_ += pack.layout.get_size();
   return bytes;
 }
@@ -81,8 +94,8 @@ void* CpuParameters::packed(const Pack& wanted) {
   if (isSource(wanted)) return const_cast<unsigned char*>(sources_[wanted.id].bytes);
   const auto [first, last] = packed_.equal_range(wanted.id);
   const auto same = std::find_if(first, last, [&](const auto& each) { return each.second.pack.isSameAs(wanted); });
-  if (same != last) return same->second.bytes.get();
-  return packed_.emplace(wanted.id, Packed{wanted, pack(wanted)})->second.bytes.get();
+  if (same != last) return same->second.bytes;
+  return packed_.emplace(wanted.id, Packed{wanted, pack(wanted)})->second.bytes;
 }
 
 void* CpuParameters::master(const Pack& wanted) {
@@ -101,7 +114,7 @@ void* CpuParameters::master(const Pack& wanted) {
                 "parameter \"" + program_->parameters[wanted.id].name +
                     "\" is learned in a layout that these input shapes cannot use; load the net again with them");
   }
-  return found->second.bytes.get();
+  return found->second.bytes;
 }
 
 void CpuParameters::write(ParameterId id, ParameterSource source) {
@@ -117,9 +130,9 @@ void CpuParameters::write(ParameterId id, ParameterSource source) {
     bytes_ += sourceBytes(id);
   }
   const auto [first, last] = packed_.equal_range(id);
-  for (auto each = first; each != last; ++each) packInto(each->second.pack, each->second.bytes.get());
+  for (auto each = first; each != last; ++each) packInto(each->second.pack, each->second.bytes);
   if (master != masters_.end()) {
-    packInto(master->second.pack, master->second.bytes.get());
+    packInto(master->second.pack, master->second.bytes);
     if (program_->parameters[id].isMutable) {
       bytes_ -= sourceBytes(id);
       own = {};
@@ -139,13 +152,13 @@ void CpuParameters::read(ParameterId id, float* destination) const {
   if (master == masters_.end()) return materialise(sources_[id], program_->parameters[id].shape, destination);
   const auto& [pack, bytes] = master->second;
   if (pack.layout == pack.plain) {
-    std::memcpy(destination, bytes.get(), plainBytes(id));
+    std::memcpy(destination, bytes, plainBytes(id));
     return;
   }
   if (const auto copy = FloatCopy::describe(pack.layout, pack.plain))
-    return copy->run(pool_, reinterpret_cast<const float*>(bytes.get()), destination);
+    return copy->run(pool_, reinterpret_cast<const float*>(bytes), destination);
   const dnnl::engine& engine = oneDnn_->engine();
-  dnnl::memory from(pack.layout, engine, bytes.get()), to(pack.plain, engine, destination);
+  dnnl::memory from(pack.layout, engine, bytes), to(pack.plain, engine, destination);
   dnnl::reorder(from, to).execute(oneDnn_->stream(), from, to);
   oneDnn_->stream().wait();
 }

@@ -5,7 +5,7 @@
 #include <map>
 #include <vector>
 
-#include "native/core/backend-support.h"
+#include "native/cpu/parameter-memory.h"
 #include "native/cpu/step.h"
 #include "native/cpu/thread-pool.h"
 
@@ -31,9 +31,9 @@ class CpuParameters final : public Parameters {
  private:
   struct Packed {
     Pack pack;
-    AlignedBytes bytes;
+    char* bytes;
   };
-  AlignedBytes pack(const Pack& pack);
+  char* pack(const Pack& pack);
   // Packs a parameter's source: `bytes` has the size of pack.layout.
   void packInto(const Pack& pack, char* bytes);
   // Bytes held for a source that is not part of a weights file.
@@ -49,6 +49,7 @@ class CpuParameters final : public Parameters {
   std::vector<ParameterSource> sources_;
   std::shared_ptr<OneDnn> oneDnn_;
   ThreadPool& pool_;
+  ParameterMemory memory_;
   std::multimap<ParameterId, Packed> packed_;
   std::map<ParameterId, Packed> masters_;
   // Row-major values on their way into a layout, and oneDNN's scratch for that. Kept between parameters: freed blocks
