@@ -49,10 +49,8 @@ struct MultiBoxSum {
     const float* x = of.scores + i * of.classes;
     Real scores = 0, locations = 0;
     if (of.counted(image, p)) {
-      if (of.confLoss == ConfLoss::softmax) scores = of.softmaxLossOf<Real>(x, of.labelAt(image, p));
-      else
-        for (int64_t c = 0; c < of.classes; ++c)
-          scores += of.logisticLoss<Real>(Real(x[c]), Real(of.targetOf(image, p, c)));
+      scores = of.confLoss == ConfLoss::softmax ? of.softmaxLossOf<Real>(x, of.labelAt(image, p))
+                                                : of.logisticLossOf<Real>(x, image, p);
     }
     for (int64_t group = 0; group < of.groups; ++group) {
       const int32_t row = of.match[(image * of.groups + group) * of.priors + p];
@@ -96,13 +94,14 @@ struct ScoreDiff {
     const bool isSoftmax = of.confLoss == ConfLoss::softmax;
     const Real scale = isCounted && isSoftmax ? of.softmaxScale<Real>(x, &most) : Real(0);
     const int64_t label = of.labelAt(image, p);
+    const bool isNegative = of.isMinedNegative(image, p);
     for (int64_t c = 0; c < of.classes; ++c) {
       if (!isCounted) {
         to[c] = 0;
         continue;
       }
       const Real slope = isSoftmax ? std::exp(Real(x[c]) - Real(most)) * scale - (c == label ? Real(1) : Real(0))
-                                   : logistic(Real(x[c])) - Real(of.targetOf(image, p, c));
+                                   : logistic(Real(x[c])) - Real(of.targetOf(image, p, c, isNegative));
       to[c] = static_cast<float>(weight * slope);
     }
   }

@@ -148,20 +148,31 @@ struct MultiBox {
     for (int64_t c = 0; c < classes; ++c) sum += std::exp(Real(x[c]) - Real(*most));
     return 1 / sum;
   }
-  // EncodeConfPrediction's targets of a logistic loss. If all priors count, unmatched ones belong to no class. Every
-  // target is initialised with the background's number.
-  RESNODE_HOST_DEVICE float targetOf(int64_t image, int64_t i, int64_t c) const {
+  // If all priors count, unmatched ones belong to no class.
+  RESNODE_HOST_DEVICE bool isMinedNegative(int64_t image, int64_t i) const {
+    return mining != Mining::none && !isPositive(image, i);
+  }
+  // EncodeConfPrediction's targets of a logistic loss. Every target is initialised with the background's number.
+  RESNODE_HOST_DEVICE float targetOf(int64_t image, int64_t i, int64_t c, bool isNegative) const {
     for (int64_t group = 0; group < groups; ++group) {
       const int32_t row = match[(image * groups + group) * priors + i];
       if (row >= 0 && classOf(row) == c) return 1;
     }
-    const bool isNegative = mining != Mining::none && !isPositive(image, i);
     return isNegative && c == background ? 1.0f : static_cast<float>(background);
   }
   template <class Real>
   RESNODE_HOST_DEVICE Real logisticLoss(Real x, Real target) const {
     const Real positive = x >= 0 ? Real(1) : Real(0);
     return std::log1p(std::exp(x - 2 * x * positive)) - x * (target - positive);
+  }
+  // `isNegative` is found before the loop: inside it, CUDA 11.8 does not finish compiling the loops over groups.
+  template <class Real>
+  RESNODE_HOST_DEVICE Real logisticLossOf(const float* x, int64_t image, int64_t i) const {
+    const bool isNegative = isMinedNegative(image, i);
+    Real sum = 0;
+    for (int64_t c = 0; c < classes; ++c)
+      sum += logisticLoss<Real>(Real(x[c]), Real(targetOf(image, i, c, isNegative)));
+    return sum;
   }
   template <class Real>
   RESNODE_HOST_DEVICE Real softmaxLossOf(const float* x, int64_t label) const {
