@@ -124,7 +124,7 @@ test('plan prints a table, which says what it does not measure', () => {
   const noGpu = resnode('plan', model, '--device', 'cpu', '--gpu-memory', '8GiB');
   assert.is(noGpu.status, 2);
   assert.match(noGpu.stderr, /--gpu-memory needs --device cuda/);
-  for (const size of ['0', 'much', '8TB', '-1GiB']) {
+  for (const size of ['0', '8', 'much', '8TB', '-1GiB']) {
     const refused = resnode('plan', model, '--device', 'cuda', `--gpu-memory=${size}`);
     assert.is(refused.status, 2, size);
     assert.match(refused.stderr, /a size such as 8GiB/);

@@ -75,12 +75,13 @@ const inputFiles: Kind<readonly InputFile[]> = written(
 const UNITS: Readonly<Record<string, number>> = { '': 1, MB: 1e6, MiB: 2 ** 20, GB: 1e9, GiB: 2 ** 30 };
 
 const byteCount: Kind<number> = written(
-  integer(1, 2 ** 50),
+  // Nobody plans for less: "8" was meant as 8GiB.
+  integer(2 ** 20, 2 ** 50),
   (each) => {
     const [, count, unit] = /^(\d{1,15}(?:\.\d{1,3})?) ?([MG]i?B)?$/.exec(each.trim()) ?? [];
     return count === undefined ? each : Math.floor(Number(count) * (UNITS[unit ?? ''] ?? Number.NaN));
   },
-  'a size such as 8GiB, 12GB or 500MB, or a number of bytes',
+  'a size such as 8GiB, 12GB or 500MB, or a number of bytes from 1048576 on',
 );
 
 const effect = (signal: string, fallback: string) =>

@@ -89,7 +89,7 @@ Examples:
         : openDevice(flags.device, { gpuMemory: flags.gpuMemory }));
       // The workspace of a convolution exists only during the operation, so the largest one limits them all.
       const cudnnBytes = flags.gpuMemory === undefined || !flags.cudnn ? 0 : CUDNN_WORKSPACE;
-      const free = device.memory().free - cudnnBytes;
+      const free = Math.max(0, device.memory().free - cudnnBytes);
       const planned = async (batch: number, tune = flags.tune): Promise<ModelPlan> =>
         flags.train
           ? device.planTraining({
