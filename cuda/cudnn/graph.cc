@@ -311,9 +311,7 @@ const CudnnDescriptor& CudnnConvolutionGraph::convolution(const ConvolutionProbl
   return operation;
 }
 
-const CudnnDescriptor& CudnnConvolutionGraph::pointwise(const char* what, cudnnPointwiseMode_t mode,
-                                                        const CudnnDescriptor& x, const CudnnDescriptor* b,
-                                                        const CudnnDescriptor& y, float negativeSlope) {
+CudnnDescriptor& CudnnConvolutionGraph::addPointwise(const char* what, cudnnPointwiseMode_t mode, float negativeSlope) {
   CudnnDescriptor& settings = add(CUDNN_BACKEND_POINTWISE_DESCRIPTOR, what);
   settings.set(CUDNN_ATTR_POINTWISE_MODE, mode);
   settings.set(CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_DATA_FLOAT);
@@ -322,6 +320,13 @@ const CudnnDescriptor& CudnnConvolutionGraph::pointwise(const char* what, cudnnP
 
   CudnnDescriptor& operation = add(CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, what);
   operation.set(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, settings);
+  return operation;
+}
+
+const CudnnDescriptor& CudnnConvolutionGraph::pointwise(const char* what, cudnnPointwiseMode_t mode,
+                                                        const CudnnDescriptor& x, const CudnnDescriptor* b,
+                                                        const CudnnDescriptor& y, float negativeSlope) {
+  CudnnDescriptor& operation = addPointwise(what, mode, negativeSlope);
   operation.set(CUDNN_ATTR_OPERATION_POINTWISE_XDESC, x);
   if (b) operation.set(CUDNN_ATTR_OPERATION_POINTWISE_BDESC, *b);
   operation.set(CUDNN_ATTR_OPERATION_POINTWISE_YDESC, y);
@@ -331,13 +336,7 @@ const CudnnDescriptor& CudnnConvolutionGraph::pointwise(const char* what, cudnnP
 
 const CudnnDescriptor& CudnnConvolutionGraph::behindRelu(const CudnnDescriptor& dy, const CudnnDescriptor& x,
                                                          const CudnnDescriptor& dx) {
-  CudnnDescriptor& settings = add(CUDNN_BACKEND_POINTWISE_DESCRIPTOR, "the ReLU's gradient");
-  settings.set(CUDNN_ATTR_POINTWISE_MODE, CUDNN_POINTWISE_RELU_BWD);
-  settings.set(CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_DATA_FLOAT);
-  settings.finalize();
-
-  CudnnDescriptor& operation = add(CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, "the ReLU's gradient");
-  operation.set(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, settings);
+  CudnnDescriptor& operation = addPointwise("the ReLU's gradient", CUDNN_POINTWISE_RELU_BWD, 0);
   operation.set(CUDNN_ATTR_OPERATION_POINTWISE_DYDESC, dy);
   operation.set(CUDNN_ATTR_OPERATION_POINTWISE_XDESC, x);
   operation.set(CUDNN_ATTR_OPERATION_POINTWISE_DXDESC, dx);

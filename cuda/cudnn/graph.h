@@ -57,6 +57,8 @@ class CudnnConvolutionGraph {
                                 bool isVirtual);
   const CudnnDescriptor& convolution(const ConvolutionProblem& problem, const CudnnDescriptor& x,
                                      const CudnnDescriptor& w, const CudnnDescriptor& y);
+  // An operation that still lacks its tensors.
+  CudnnDescriptor& addPointwise(const char* what, cudnn::cudnnPointwiseMode_t mode, float negativeSlope);
   // y = mode(x, b); null b: of x only.
   const CudnnDescriptor& pointwise(const char* what, cudnn::cudnnPointwiseMode_t mode, const CudnnDescriptor& x,
                                    const CudnnDescriptor* b, const CudnnDescriptor& y, float negativeSlope = 0);

@@ -114,6 +114,23 @@ void expectAccepted(CudnnHandle& handle, const ConvolutionProblem& problem, cons
   expect(count > 0, what + ": none" + join(refusals));
 }
 
+// The first option that can be made, among all or those that include sums; null if there is none. Adds the others'
+// errors to `failures`.
+std::unique_ptr<ConvolutionImplementation> firstMade(const ConvolutionOptions& options,
+                                                     std::vector<std::string>& failures, bool includesSums = false) {
+  for (const ConvolutionOption& option : options) {
+    if (includesSums && !option.mustBeTimed) continue;
+    try {
+      auto made = option.make();
+      expect(made->name() == option.name, made->name() + " was made, not " + option.name);
+      return made;
+    } catch (const Error& error) {
+      failures.push_back(error.what());
+    }
+  }
+  return nullptr;
+}
+
 // After a ReLU, as nearly everywhere in a residual net: unsigned.
 ConvolutionProblem integersOf(const Layer& layer, int64_t batch) {
   ConvolutionProblem problem = problemOf(layer, batch, kPrecisions[0]);
@@ -129,16 +146,8 @@ RESNODE_TEST(cudnn_real, "makes plans of convolutions of 8-bit integers for an H
                                                {14, 1024, 256, 1, 1, false, true}}) {
     const ConvolutionProblem problem = integersOf(layer, 256);
     std::vector<std::string> failures;
-    bool isMade = false;
-    for (const ConvolutionOption& option : cudnnOptions(handle, problem, {}, &failures)) {
-      try {
-        isMade = option.make() != nullptr;
-        break;
-      } catch (const Error& error) {
-        failures.push_back(error.what());
-      }
-    }
-    expect(isMade, "int8, " + std::to_string(layer.channels) + " channels: none" + join(failures));
+    const auto made = firstMade(cudnnOptions(handle, problem, {}, &failures), failures);
+    expect(made != nullptr, "int8, " + std::to_string(layer.channels) + " channels: none" + join(failures));
   }
 }
 
@@ -184,11 +193,8 @@ RESNODE_TEST(cudnn_real,
     for (const Precision& precision : kPrecisions) {
       for (ConvolutionPass pass : {ConvolutionPass::dataGradient, ConvolutionPass::weightGradient}) {
         const ConvolutionProblem problem = gradientOf(layer, 32, precision, pass);
-        std::vector<std::string> refusals;
-        const std::string what = nameOf(problem, precision) + (pass == ConvolutionPass::dataGradient ? ", dx" : ", dw");
-        const ConvolutionOptions options = cudnnOptions(handle, problem, {}, &refusals);
-        expect(!options.empty(), what + ": none" + join(refusals));
-        for (const std::string& refusal : refusals) expect(refusal.find("cudnn-engine-") == 0, what + ": " + refusal);
+        expectAccepted(handle, problem,
+                       nameOf(problem, precision) + (pass == ConvolutionPass::dataGradient ? ", dx" : ", dw"));
       }
     }
   }
@@ -201,16 +207,8 @@ RESNODE_TEST(cudnn_real, "makes plans of ResNet-50's convolutions together with 
       ConvolutionProblem problem = gradientOf(layer, 256, precision, ConvolutionPass::forward);
       problem.wantsSums = true;
       std::vector<std::string> failures;
-      bool isMade = false;
-      for (const ConvolutionOption& option : cudnnOptions(handle, problem, {}, &failures)) {
-        if (!option.mustBeTimed || isMade) continue;
-        try {
-          isMade = option.make()->makesSums();
-        } catch (const Error& error) {
-          failures.push_back(error.what());
-        }
-      }
-      expect(isMade, nameOf(problem, precision) + ": none" + join(failures));
+      const auto made = firstMade(cudnnOptions(handle, problem, {}, &failures), failures, true);
+      expect(made && made->makesSums(), nameOf(problem, precision) + ": none" + join(failures));
     }
   }
 }
@@ -227,17 +225,10 @@ RESNODE_TEST(cudnn_real,
       ConvolutionProblem problem = gradientOf(layer, 256, precision, ConvolutionPass::dataGradient);
       problem.wantsSums = true;
       std::vector<std::string> failures;
-      bool isMade = false;
-      for (const ConvolutionOption& option : cudnnOptions(handle, problem, {}, &failures)) {
-        if (!option.mustBeTimed || isMade) continue;
-        try {
-          isMade = option.make()->makesSums();
-        } catch (const Error& error) {
-          failures.push_back(error.what());
-        }
-      }
+      const auto made = firstMade(cudnnOptions(handle, problem, {}, &failures), failures, true);
       const bool isNeeded = precision.type == ElementType::float16;
-      expect(isMade || (!isNeeded && failures.empty()), nameOf(problem, precision) + ": none" + join(failures));
+      expect((made && made->makesSums()) || (!isNeeded && failures.empty()),
+             nameOf(problem, precision) + ": none" + join(failures));
     }
   }
 }
@@ -248,20 +239,11 @@ RESNODE_TEST(cudnn_real, "makes plans for an H100, with their workspaces") {
     for (bool narrowBias : {false, true}) {
       const ConvolutionProblem problem = problemOf({14, 256, 1024, 1, 1, true, true}, 8, precision);
       std::vector<std::string> failures;
-      bool made = false;
-      for (const ConvolutionOption& option : cudnnOptions(handle, problem, {true, narrowBias})) {
-        try {
-          const auto implementation = option.make();
-          expect(implementation->name() == option.name && implementation->deterministic(), option.name);
-          expect(implementation->workspaceBytes() < size_t{1} << 31,
-                 option.name + " wants " + std::to_string(implementation->workspaceBytes()) + " bytes");
-          made = true;
-          break;
-        } catch (const Error& error) {
-          failures.push_back(error.what());
-        }
-      }
-      expect(made, nameOf(problem, precision) + ": none could be made" + join(failures));
+      const auto made = firstMade(cudnnOptions(handle, problem, {true, narrowBias}), failures);
+      expect(made != nullptr, nameOf(problem, precision) + ": none could be made" + join(failures));
+      expect(made->deterministic(), made->name());
+      expect(made->workspaceBytes() < size_t{1} << 31,
+             made->name() + " wants " + std::to_string(made->workspaceBytes()) + " bytes");
     }
   }
 }
@@ -272,16 +254,8 @@ RESNODE_TEST(cudnn_real, "makes plans of gradients for an H100") {
     for (ConvolutionPass pass : {ConvolutionPass::dataGradient, ConvolutionPass::weightGradient}) {
       const ConvolutionProblem problem = gradientOf({14, 256, 256, 3, 1, false, false}, 8, precision, pass);
       std::vector<std::string> failures;
-      size_t made = 0;
-      for (const ConvolutionOption& option : cudnnOptions(handle, problem, {true, false})) {
-        try {
-          made += option.make()->deterministic();
-          break;
-        } catch (const Error& error) {
-          failures.push_back(error.what());
-        }
-      }
-      expect(made == 1, nameOf(problem, precision) + ": none could be made" + join(failures));
+      const auto made = firstMade(cudnnOptions(handle, problem, {true, false}), failures);
+      expect(made && made->deterministic(), nameOf(problem, precision) + ": none could be made" + join(failures));
     }
   }
 }
