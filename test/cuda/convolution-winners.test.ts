@@ -3,7 +3,7 @@
  * the max pooling that follows, and those whose split reductions a tile's last block adds. On the emulated runtime,
  * against the same net without measurements.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -18,6 +18,7 @@ import {
   readNet,
 } from '../../ts/index.ts';
 import { openEmulated } from '../support/emulated.ts';
+import { capturedNodes } from '../support/emulated-trace.ts';
 import { randomValues, randomWeights } from '../support/random-weights.ts';
 import { nameWinners } from '../support/tuning-cache.ts';
 
@@ -96,6 +97,25 @@ if (plain !== null) {
       (await from.plan({ model: net, precision: 'float16', outputs })).arenaBytes;
     // pool1, of 11 × 14, replaces conv1, of 2 images with 22 × 29 pixels and 24 channels.
     assert.ok((await bytes(plain)) - (await bytes(device)) >= 2 * (22 * 29 - 11 * 14) * 24 * 2);
+  });
+
+  test('each spares the graph the node of a second kernel', async () => {
+    const nodes = async (open: Device) => {
+      using model = await load(open, 'float16');
+      await run(model, 1);
+      return capturedNodes(() => run(model, 1));
+    };
+    const kernels = (count: number) => Array<string>(count).fill('kernel');
+    // Three convolutions, and the conversion of the output.
+    assert.equal(await nodes(device), kernels(3 + 1));
+    const apart = mkdtempSync(join(tmpdir(), 'resnode-apart-'));
+    cpSync(cacheFolder, apart, { recursive: true });
+    nameWinners(apart, (key) =>
+      (key.includes(' pooled ') ? POOLED : JOINED).replace(/-(pooled|joined)$/, ''),
+    );
+    using separate = (await openEmulated({ cacheFolder: apart }))!;
+    assert.equal(await nodes(separate), kernels(3 + 1 + named.length / NARROW.length), 'one more for each');
+    rmSync(apart, { recursive: true });
   });
 
   for (const precision of NARROW)

@@ -1,59 +1,51 @@
-// Three launches, each of which needs all results of the one before. The pool spreads an image over slices of channels,
-// the product spreads over classes, and softmax and top-k need all scores of an image in one block. If they were merged
-// further, every block of the product would pool its images again, or one block would read all weights. If neither prob
-// nor top-k is requested, there are two launches.
+// Two launches for a few images: the pool spreads an image over slices of channels, and the product spreads over
+// classes and needs the whole pool. The product's last block computes the softmax. If the pool were merged, too, every
+// block of the product would pool its images again. More images take a third launch for the softmax, because one block
+// would take long for all of them.
 #include "cuda/operations/classifier-head/classifier-head.h"
 
+#include "cuda/kernels/arrivals.h"
 #include "cuda/kernels/global-average.h"
+#include "cuda/operations/inner-product/few-rows.h"
 #include "cuda/operations/inner-product/inner-product.h"
 #include "cuda/operations/softmax/softmax-row.h"
+#include "cuda/operations/softmax/softmax.h"
 
 namespace resnode::cuda {
 namespace {
 
-// A class and its score. A higher score comes first, then a lower index; NaN comes after all numbers.
-struct Ranked {
-  float score;
-  int index;
-};
-RESNODE_HOST_DEVICE bool precedes(const Ranked& a, const Ranked& b) {
-  const bool aIsNumber = a.score == a.score, bIsNumber = b.score == b.score;
-  if (aIsNumber != bIsNumber) return aIsNumber;
-  if (aIsNumber && a.score != b.score) return a.score > b.score;
-  return a.index < b.index;
-}
-struct First {
-  __device__ __forceinline__ Ranked operator()(const Ranked& a, const Ranked& b) const {
-    return precedes(b, a) ? b : a;
-  }
-};
+constexpr int64_t kFewImages = 8;
+constexpr int64_t kMostSharedScores = 4096;  // 16 KiB
 
-constexpr int kNobody = 0x7fffffff;
-
-// One block per image. Each round finds the first class that comes after the one found before. Nothing is marked or
-// sorted, and a round reads the scores once, from L1.
+template <int kRows, bool kAligned, class Weight>
 __global__ void __launch_bounds__(256)
-    softmaxAndTopK(const float* scores, float* prob, int classes, int topK, int* topIndices, float* topValues) {
-  const float* row = scores + static_cast<int64_t>(blockIdx.x) * classes;
-  SoftmaxRow softmax{0, 1};
-  if (prob) {
-    softmax = softmaxOf(row, classes, 1, OneBlock());
-    float* probabilities = prob + static_cast<int64_t>(blockIdx.x) * classes;
-    for (int c = threadIdx.x; c < classes; c += blockDim.x) probabilities[c] = softmax.probability(row[c]);
+    productAndSoftmax(const InnerProductOf<float, Weight> product, float* prob, unsigned* arrivals) {
+  RESNODE_DYNAMIC_SHARED(float, scores);
+  multiplyFewRows<kRows, kAligned>(product);
+  if (!isLastOf(gridDim.x, arrivals)) return;
+  for (int64_t image = 0; image < product.rows; ++image) {
+    const int64_t start = image * product.outputs;
+    for (int64_t c = threadIdx.x; c < product.outputs; c += blockDim.x) scores[c] = __ldcg(product.output + start + c);
+    __syncthreads();
+    writeSoftmax(scores, prob + start, product.outputs, 1, OneBlock());
+    __syncthreads();
   }
-  Ranked last{INFINITY, -1};
-  for (int rank = 0; rank < topK; ++rank) {
-    Ranked best{NAN, kNobody};
-    for (int c = threadIdx.x; c < classes; c += blockDim.x) {
-      const Ranked candidate{row[c], c};
-      if (precedes(last, candidate) && precedes(candidate, best)) best = candidate;
-    }
-    last = best = blockReduce(best, Ranked{NAN, kNobody}, First());
-    if (threadIdx.x != 0) continue;
-    const int64_t at = static_cast<int64_t>(blockIdx.x) * topK + rank;
-    topIndices[at] = best.index == kNobody ? -1 : best.index;
-    topValues[at] = prob ? softmax.probability(best.score) : best.score;
-  }
+}
+
+template <class Weight>
+void launchProductAndSoftmax(const ClassifierHead& head, cudaStream_t stream) {
+  const InnerProductOf<float, Weight> product{head.pooled,  static_cast<const Weight*>(head.weights),
+                                              head.bias,    head.scores,
+                                              head.input.c, head.input.n,
+                                              head.input.c, head.classes,
+                                              false,        0};
+  Grid grid = gridFor(head.classes * 32);
+  grid.sharedBytes = head.classes * sizeof(float);
+  const auto kernel = product.isAligned()
+                          ? product.rows == 1 ? productAndSoftmax<1, true, Weight> : productAndSoftmax<8, true, Weight>
+                      : product.rows == 1 ? productAndSoftmax<1, false, Weight>
+                                          : productAndSoftmax<8, false, Weight>;
+  launch(kernel, grid, stream, product, head.prob, head.arrivals);
 }
 
 }  // namespace
@@ -65,13 +57,11 @@ void launchClassifierHead(const ClassifierHead& head, ElementType type, const vo
     using T = decltype(element);
     launchGlobalAverage(shape, static_cast<const T*>(input), head.pooled, shape.c,
                         static_cast<float>(shape.h * shape.w), stream);
+    if (shape.n <= kFewImages && head.classes <= kMostSharedScores) return launchProductAndSoftmax<T>(head, stream);
+    launchInnerProduct(ElementType::float32, type, head.pooled, shape.c, head.weights, head.bias, false, 0, head.scores,
+                       shape.n, shape.c, head.classes, stream);
+    launchSoftmax(head.scores, head.prob, shape.n, head.classes, 1, stream);
   });
-  launchInnerProduct(ElementType::float32, type, head.pooled, shape.c, head.weights, head.bias, false, 0, head.scores,
-                     shape.n, shape.c, head.classes, stream);
-  if (!head.prob && head.topK == 0) return;
-  const unsigned threads = head.classes <= 128 ? 64 : 256;
-  launch(softmaxAndTopK, Grid{dim3(static_cast<unsigned>(shape.n)), dim3(threads)}, stream, head.scores, head.prob,
-         static_cast<int>(head.classes), head.topK, head.topIndices, head.topValues);
 }
 
 }  // namespace resnode::cuda

@@ -1,4 +1,4 @@
-// The end of a classifier in a few launches: global average pooling → inner product → softmax → top-k.
+// The end of a classifier in a few launches: global average pooling → inner product → softmax.
 #pragma once
 
 #include "cuda/types.h"
@@ -12,12 +12,8 @@ struct ClassifierHead {
   const float* bias = nullptr;    // [classes], null: none
   float* pooled = nullptr;        // [n, input.c] float32: scratch
   float* scores = nullptr;        // [n, classes]: the inner product's output
-  float* prob = nullptr;          // [n, classes], null: not requested
-  int topK = 0;                   // 0: not requested; at most 32
-  // [n, topK], by descending score, the lower index first among equals; NaN after numbers.
-  int* topIndices = nullptr;
-  float* topValues =
-      nullptr;  // [n, topK]: probabilities if prob is requested, else scores; −1 and NaN beyond the classes
+  float* prob = nullptr;          // [n, classes]
+  unsigned* arrivals = nullptr;   // a counter, zero before and after
 };
 
 void launchClassifierHead(const ClassifierHead& head, ElementType type, const void* input, cudaStream_t stream);

@@ -11,6 +11,7 @@ Step makeClassifierHeadStep(const Operation& pooling, const Operation& innerProd
   step.nhwcInputs = {true};
   step.parameters = innerProductParameters(product, context.output(pooling, 0));
   step.workspaceBytes = input.n * input.c * sizeof(float);
+  step.arrivals = 1;
   step.implementation = "classifier head: average pooling, inner product, softmax";
   step.launch = [=, type = context.type, classes = product.numOutput](const Bindings& b, cudaStream_t stream) {
     ClassifierHead head;
@@ -21,6 +22,7 @@ Step makeClassifierHeadStep(const Operation& pooling, const Operation& innerProd
     head.pooled = reinterpret_cast<float*>(b.workspace);
     head.scores = b.floatsOut(0);
     head.prob = b.floatsOut(1);
+    head.arrivals = b.arrivals;
     launchClassifierHead(head, type, b.inputs[0], stream);
   };
   return step;

@@ -1,5 +1,6 @@
 #include "cuda/operations/convolution/convolution-mma.h"
 
+#include "cuda/kernels/arrivals.h"
 #include "cuda/operations/convolution/convolution-epilogue.h"
 #include "cuda/operations/convolution/integers-epilogue.h"
 #include "cuda/operations/convolution/mma-tile.h"
@@ -13,8 +14,7 @@ namespace {
 template <class T>
 using EpilogueOf = std::conditional_t<areIntegers<T>, IntegersEpilogue, ConvolutionEpilogue<T>>;
 
-// Adds the parts of 8 neighbouring sums, in order. Other blocks wrote them, so they are read past L1, which is not
-// coherent.
+// Adds the parts of 8 neighbouring sums, in order. Other blocks wrote them (isLastOf).
 template <class Sum>
 __device__ __forceinline__ void addParts(const Sum* part, int splits, int64_t apart, Sum (&sums)[8]) {
   using Four = std::conditional_t<std::is_same_v<Sum, int>, int4, float4>;
@@ -24,21 +24,6 @@ __device__ __forceinline__ void addParts(const Sum* part, int splits, int64_t ap
     sums[0] += low.x, sums[1] += low.y, sums[2] += low.z, sums[3] += low.w;
     sums[4] += high.x, sums[5] += high.y, sums[6] += high.z, sums[7] += high.w;
   }
-}
-
-// Whether all other blocks that share this output tile have stored their parts. After the last one, the count is zero
-// again, as the next launch needs it. See the CUDA C++ Programming Guide, "Memory Fence Functions", where several
-// blocks compute a sum.
-__device__ __forceinline__ bool isLastOfTile(unsigned* arrivals) {
-  RESNODE_SHARED(bool, isLast, [1]);
-  __threadfence();
-  __syncthreads();
-  if (threadIdx.x == 0) {
-    isLast[0] = atomicAdd(arrivals + blockIdx.x, 1u) == gridDim.y - 1;
-    if (isLast[0]) arrivals[blockIdx.x] = 0;
-  }
-  __syncthreads();
-  return isLast[0];
 }
 
 // partial: null, or [splits, pixels, filters], where blockIdx.y's part of the sums is stored instead of the output.
@@ -66,7 +51,7 @@ __global__ void __launch_bounds__(Tile::threads)
     to[0] = {values[0], values[1], values[2], values[3]};
     to[1] = {values[4], values[5], values[6], values[7]};
   });
-  if (!arrivals || !isLastOfTile(arrivals)) return;
+  if (!arrivals || !isLastOf(gridDim.y, arrivals + blockIdx.x)) return;
   constexpr int kVectors = Tile::filters / 8;
   for (int item = threadIdx.x; item < Tile::pixels * kVectors; item += Tile::threads) {
     const int pixel = firstPixel + item / kVectors, channel = firstFilter + item % kVectors * 8;

@@ -1,66 +1,13 @@
 #include "cuda/operations/inner-product/inner-product.h"
 
-#include "cuda/kernels/reduce.h"
-#include "cuda/kernels/vector.h"
+#include "cuda/operations/inner-product/few-rows.h"
 
 namespace resnode::cuda {
 namespace {
 
-template <class In, class Weight>
-struct InnerProductOf {
-  const In* input;        // [rows, rowStride]
-  const Weight* weights;  // [outputs, k]
-  const float* bias;      // [outputs] or null
-  float* output;          // [rows, outputs]
-  int64_t rowStride, rows, k, outputs;
-  bool relu;
-  float negativeSlope;
-
-  __device__ void write(int64_t row, int64_t n, float sum) const {
-    if (bias) sum += bias[n];
-    output[row * outputs + n] = relu && sum < 0 ? sum * negativeSlope : sum;
-  }
-};
-
-// Values [at, at + 8) of a row of k, with zeros past its end.
-template <bool kAligned, class T>
-__device__ __forceinline__ void load8(const T* row, int64_t at, int64_t k, float (&values)[8]) {
-  if (kAligned && at + 8 <= k) {
-#pragma unroll
-    for (int first = 0; first < 8; first += kPackOf<T>) {
-      const Pack<T, kPackOf<T>> pack = load<T, kPackOf<T>>(row + at + first);
-#pragma unroll
-      for (int i = 0; i < kPackOf<T>; ++i) values[first + i] = toFloat(pack.values[i]);
-    }
-    return;
-  }
-#pragma unroll
-  for (int i = 0; i < 8; ++i) values[i] = at + i < k ? toFloat(row[at + i]) : 0;
-}
-
-// Few rows: reading the weights once takes all of the time. One warp per output, with its lanes along k.
 template <int kRows, bool kAligned, class In, class Weight>
 __global__ void __launch_bounds__(256) innerProductOfFewRows(const InnerProductOf<In, Weight> problem) {
-  const int64_t n = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / 32;
-  if (n >= problem.outputs) return;
-  float sums[kRows] = {};
-  for (int64_t at = threadIdx.x % 32 * 8; at < problem.k; at += 32 * 8) {
-    float weights[8];
-    load8<kAligned>(problem.weights + n * problem.k, at, problem.k, weights);
-#pragma unroll
-    for (int row = 0; row < kRows; ++row) {
-      if (row >= problem.rows) break;
-      float inputs[8];
-      load8<kAligned>(problem.input + row * problem.rowStride, at, problem.k, inputs);
-#pragma unroll
-      for (int i = 0; i < 8; ++i) sums[row] += inputs[i] * weights[i];
-    }
-  }
-#pragma unroll
-  for (int row = 0; row < kRows; ++row) {
-    const float sum = warpReduce(sums[row], Add());
-    if (threadIdx.x % 32 == 0 && row < problem.rows) problem.write(row, n, sum);
-  }
+  multiplyFewRows<kRows, kAligned>(problem);
 }
 
 // Many rows: tiles of 32 rows × 32 outputs, 64 of k at a time. Each of four groups of 64 threads takes 16 of those k,
@@ -143,7 +90,7 @@ __global__ void __launch_bounds__(256) innerProductOfTiles(const InnerProductOf<
   }
 }
 
-// kAligned: 8 neighbours of either operand are whole 16-byte vectors.
+// kAligned: InnerProductOf::isAligned().
 template <bool kAligned, class In, class Weight>
 void launchProduct(const InnerProductOf<In, Weight>& problem, cudaStream_t stream) {
   if (problem.rows > 8) {
@@ -175,7 +122,6 @@ void launchInnerProduct(ElementType inputType, ElementType weightsType, const vo
     using Weight = decltype(weight);
     const auto with = [&](auto element) {
       using In = decltype(element);
-      const bool aligned = alignedTo(16, input, weights) && rowStride % kPackOf<In> == 0 && k % 8 == 0;
       const InnerProductOf<In, Weight> problem{static_cast<const In*>(input),
                                                static_cast<const Weight*>(weights),
                                                bias,
@@ -186,7 +132,7 @@ void launchInnerProduct(ElementType inputType, ElementType weightsType, const vo
                                                outputs,
                                                relu,
                                                negativeSlope};
-      if (aligned) launchProduct<true>(problem, stream);
+      if (problem.isAligned()) launchProduct<true>(problem, stream);
       else launchProduct<false>(problem, stream);
     };
     if (inputType == weightsType) with(Weight{});

@@ -39,6 +39,7 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mo
     if (!stream || stream == cudaStreamLegacy) return cudaErrorStreamCaptureUnsupported;
     if (stream->capture) return cudaErrorIllegalState;
     stream->capture = std::make_shared<Capture>();
+    trace("begin capture");
     stream->capture->mode = mode;
     stream->capture->thread = std::this_thread::get_id();
     stream->capture->origin = stream;
@@ -56,6 +57,7 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
     if (capture->mode != cudaStreamCaptureModeRelaxed && capture->thread != std::this_thread::get_id())
       return cudaErrorStreamCaptureWrongThread;
     leave(capture);
+    trace("end capture");
     if (capture->invalid) return cudaErrorStreamCaptureInvalidated;
     if (!capture->unjoined.empty()) return cudaErrorStreamCaptureUnjoined;
     *graph = new CUgraph_st{std::move(capture->operations)};
@@ -101,6 +103,7 @@ cudaError_t cudaGraphUpload(cudaGraphExec_t executable, cudaStream_t) {
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
   return call([&]() -> cudaError_t {
     if (!executable) return cudaErrorInvalidValue;
+    trace("graph");
     for (const Operation& operation : executable->operations) {
       const cudaError_t status = enqueue(stream, operation);
       if (stickyError() != cudaSuccess) return cudaSuccess;  // the failure shows later, as that of a kernel does

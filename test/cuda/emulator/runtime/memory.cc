@@ -78,6 +78,7 @@ cudaError_t copyAsync(void* target, const void* source, size_t bytes, cudaMemcpy
   };
   // Pageable memory is staged before the call returns; a graph would keep a pointer that nobody guarantees.
   if (pageable && isCapturing(stream)) return cudaErrorStreamCaptureUnsupported;
+  trace("copy");
   const cudaError_t status = enqueue(stream, copy);
   return status == cudaSuccess && pageable ? finishStream(stream) : status;
 }
@@ -85,6 +86,7 @@ cudaError_t copyAsync(void* target, const void* source, size_t bytes, cudaMemcpy
 cudaError_t fillAsync(void* target, int value, size_t bytes, cudaStream_t stream) {
   if (bytes == 0) return cudaSuccess;
   if (placeOf(target, bytes) != Place::device && placeOf(target, bytes) != Place::pinned) return cudaErrorInvalidValue;
+  trace("fill");
   return enqueue(stream, [=] {
     if (!allocationOf(target, bytes)) return cudaErrorIllegalAddress;
     std::memset(target, value, bytes);

@@ -16,6 +16,9 @@
 //   RESNODE_EMULATED_UNREACHABLE  the name of an error: no device can be made the calling thread's
 //   RESNODE_EMULATED_NO_DRIVER    the name of an error: the driver does not start
 //   RESNODE_EMULATED_ORDER        the order of threads (emulator.h)
+//   RESNODE_EMULATED_KERNELS      skipped: launches are checked and recorded, but no kernel runs
+//   RESNODE_EMULATED_TRACE        a file that gets a line for everything that is put on a stream (kernel, copy, fill,
+//                                 event, graph) and for each begin and end of a capture
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -111,6 +114,8 @@ __attribute__((visibility("default"))) bool isOnDevice(const void* memory, size_
 // Adds an operation to a stream: recorded if it captures, else run now (eager) or later (lazy). One that returns
 // cudaErrorNotReady is polled again.
 cudaError_t enqueue(cudaStream_t stream, Operation operation);
+// Adds a line to the file that RESNODE_EMULATED_TRACE names.
+void trace(const char* what);
 cudaError_t finishStream(cudaStream_t stream);  // runs all its operations
 cudaError_t finishMark(Mark& mark);             // runs the stream up to the mark
 cudaError_t finishDevice(int device);

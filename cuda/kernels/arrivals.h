@@ -1,0 +1,24 @@
+// Blocks that count themselves, so that the last one can continue with what all of them have stored. See the CUDA C++
+// Programming Guide, "Memory Fence Functions", where several blocks compute a sum.
+#pragma once
+
+#include "cuda/launch.h"
+
+namespace resnode::cuda {
+
+// Whether all of the `blocks` blocks that share the count have stored their results. The last one must read them past
+// L1 (__ldcg), which is not coherent. After it the count is zero again, as the next launch needs it. All threads of the
+// block must call it.
+__device__ __forceinline__ bool isLastOf(unsigned blocks, unsigned* count) {
+  RESNODE_SHARED(bool, isLast, [1]);
+  __threadfence();
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    isLast[0] = atomicAdd(count, 1u) == blocks - 1;
+    if (isLast[0]) *count = 0;
+  }
+  __syncthreads();
+  return isLast[0];
+}
+
+}  // namespace resnode::cuda
