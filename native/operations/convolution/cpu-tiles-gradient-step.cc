@@ -43,7 +43,7 @@ bool addDirectGradient(StepBuilder& step, const Convolution& convolution) {
 bool addDirectDeconvolutionGradient(StepBuilder& step, const Deconvolution& op) {
   if (!suits(step)) return false;
   const Operation& forward = step.differentiated();
-  const FilterSides sides{{op.weights, {}, op.kernel, op.stride, op.pad, op.dilation, op.group, {}},
+  const FilterSides sides{{op.weights, {}, op.kernel, op.stride, op.pad, op.dilation, op.group, {}, {}, {}},
                           step.shape(forward.outputs[0]),
                           step.shape(forward.inputs[0])};
   const PlaceIn diff = [&](const Layout& layout) { return step.read(kDy, layout); };

@@ -110,7 +110,8 @@ Contest contestOf(ThreadPool& pool, const TileKernels& kernels, const Convolutio
   const DirectConvolution direct(kernels, Filter(convolution, in, out), in, out);
   const auto by = [&pool, &convolution](const auto& algorithm) {
     // All activations take the same time.
-    const TileActivation activation{FusedActivation(convolution) ? ActivationKind::relu : ActivationKind::none};
+    const TileActivation activation{FusedActivation(convolution) ? ActivationKind::relu : ActivationKind::none, 0,
+                                    nullptr};
     return [&pool, algorithm, activation](const Contest::Memory& at) {
       algorithm.run(pool, {at.source, at.weights, at.bias, at.residual, at.result, at.scratch, activation});
     };

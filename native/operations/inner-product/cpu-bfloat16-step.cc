@@ -13,7 +13,10 @@ bool addBfloat16InnerProduct(StepBuilder& step, const InnerProduct& innerProduct
   if (!kernels || innerProduct.axis != 1 || (in.size() != 2 && in.size() != 4)) return false;
   if (step.program().parameters[innerProduct.weights].isMutable) return false;
   const int64_t images = in[0], inputs = elementCount(in) / in[0], outputs = innerProduct.numOutput;
-  const Convolution convolution{innerProduct.weights, innerProduct.bias, {}, {}, {0, 0}, {}};
+  Convolution convolution;
+  convolution.weights = innerProduct.weights;
+  convolution.bias = innerProduct.bias;
+  convolution.pad = {0, 0};
   const Shape row{1, inputs, 1, images}, sums{1, outputs, 1, images};
   Filter filter(convolution, row, sums);
   filter.isTransposed = innerProduct.transpose;
