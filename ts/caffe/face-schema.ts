@@ -6,6 +6,7 @@
 import { type FieldDefinition, type Messages, TEXT_ONLY } from './field-definition.ts';
 
 export const faceEnums: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  'FocalLossParameter.Type': { ORIGIN: 0, LINEAR: 1, ONEADDP: 2 },
   'MarginInnerProductParameter.MarginType': { SINGLE: 0, DOUBLE: 1, TRIPLE: 2, QUADRUPLE: 3 },
 };
 
@@ -20,6 +21,7 @@ export const faceFields: Readonly<Record<string, FieldDefinition>> = {
   adacos_add_m_scale_param: [TEXT_ONLY + 58, 'message:AdaCosAddmScaleParameter'],
   label_specific_rescale_param: [TEXT_ONLY + 59, 'message:LabelSpecificRescaleParameter'],
   inner_distance_param: [TEXT_ONLY + 60, 'message:InnerDistanceParameter'],
+  focal_loss_param: [TEXT_ONLY + 68, 'message:FocalLossParameter'],
   scale_tanh_param: [TEXT_ONLY + 61, 'message:ScaleTanHParameter'],
   gradient_scaler_param: [TEXT_ONLY + 62, 'message:GradientScalerParameter'],
 };
@@ -97,6 +99,13 @@ export const faceMessages: Messages = {
     transpose: [6, 'bool', false],
     distance_type: [7, 'string', 'L2'],
     normalize: [8, 'bool', false],
+  },
+  // zimenglan-sysu-512/Focal-Loss; the forks' alpha has different defaults
+  FocalLossParameter: {
+    type: [1, 'enum:FocalLossParameter.Type', 'ORIGIN'],
+    gamma: [2, 'float', 2],
+    alpha: [3, 'float'],
+    beta: [4, 'float', 1],
   },
   // thuml/HashNet
   ScaleTanHParameter: {

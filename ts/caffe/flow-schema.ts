@@ -39,6 +39,7 @@ export const flowFields: Readonly<Record<string, FieldDefinition>> = {
   augmentation_param: [TEXT_ONLY + 55, 'message:AugmentationParameter'],
   coeff_schedule_param: [TEXT_ONLY + 56, 'message:CoeffScheduleParameter'],
   l1_loss_param: [TEXT_ONLY + 57, 'message:L1LossParameter'],
+  writer_param: [TEXT_ONLY + 66, 'message:WriterParameter'],
 };
 
 export const flowMessages: Messages = {
@@ -73,6 +74,14 @@ export const flowMessages: Messages = {
     apply_schedule: [7, 'bool', true],
     discretize: [8, 'bool', false],
     multiplier: [9, 'float', 1],
+  },
+  WriterParameter: {
+    file: [1, 'string', ''],
+    folder: [2, 'string', ''],
+    prefix: [3, 'string', ''],
+    suffix: [4, 'string', ''],
+    normalize: [5, 'bool', false],
+    scale: [6, 'float', 1],
   },
   CoeffScheduleParameter: {
     half_life: [1, 'float', 1],

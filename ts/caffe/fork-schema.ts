@@ -82,6 +82,7 @@ export const forkAdditions = {
     WINDOW_SEG_DATA: TEXT_ONLY + 13,
     UNPOOLING: TEXT_ONLY + 14,
     MULTI_STAGE_MEANFIELD: TEXT_ONLY + 15,
+    MAT_WRITE: TEXT_ONLY + 16,
   },
   // HyeonwooNoh/caffe (DeconvNet)
   v1Fields: {
@@ -89,6 +90,8 @@ export const forkAdditions = {
     unpooling_param: [TEXT_ONLY + 1, 'message:UnPoolingParameter'],
     // torrvision/crfasrnn
     multi_stage_meanfield_param: [TEXT_ONLY + 2, 'message:MultiStageMeanfieldParameter'],
+    // DeepLab
+    mat_write_param: [TEXT_ONLY + 3, 'message:MatWriteParameter'],
   },
   pooling: {
     kernel_depth: [TEXT_ONLY + 3, 'uint32'],

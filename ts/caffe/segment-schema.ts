@@ -1,5 +1,6 @@
 /**
- * What forks for the segmentation of instances and for random fields add to caffe.proto: daijifeng001/caffe-mnc and
+ * What forks for the segmentation of instances and for random fields add to caffe.proto: daijifeng001/caffe-mnc,
+ * deeplab-v2 and
  * torrvision/crfasrnn (whose numbers the messages have). Their numbers in LayerParameter are other fields' in other
  * forks.
  */
@@ -13,6 +14,7 @@ export const segmentFields: Readonly<Record<string, FieldDefinition>> = {
   multi_stage_meanfield_param: [TEXT_ONLY + 63, 'message:MultiStageMeanfieldParameter'],
   roi_warping_param: [TEXT_ONLY + 64, 'message:ROIWarpingParameter'],
   mask_resize_param: [TEXT_ONLY + 65, 'message:MaskResizeParameter'],
+  mat_write_param: [TEXT_ONLY + 67, 'message:MatWriteParameter'],
 };
 
 export const segmentMessages: Messages = {
@@ -32,6 +34,12 @@ export const segmentMessages: Messages = {
     pooled_h: [1, 'uint32', 0],
     pooled_w: [2, 'uint32', 0],
     spatial_scale: [3, 'float', 1],
+  },
+  MatWriteParameter: {
+    prefix: [1, 'string', ''],
+    source: [2, 'string', ''],
+    strip: [3, 'int32', 0],
+    period: [4, 'int32', 1],
   },
   MaskResizeParameter: { output_height: [1, 'int32', 0], output_width: [2, 'int32', 0] },
 };

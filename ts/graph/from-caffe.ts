@@ -115,6 +115,8 @@ class GraphBuilder {
   readonly #routed = new RoutedRows(this.#values, this.#nodes);
   readonly #blobs = new Map<string, ValueId>();
   readonly #unread = new Set<string>();
+  /** Blobs that are outputs even if layers read them. */
+  readonly #kept = new Set<string>();
   readonly #lossWeights = new Map<ValueId, number>();
   readonly #splitBlobs: ReadonlySet<string>;
 
@@ -135,7 +137,7 @@ class GraphBuilder {
       nodes: this.#nodes,
       inputs: this.#inputs,
       selections: this.#selections,
-      outputs: [...this.#unread].sort().map((name) => this.#blobs.get(name)!),
+      outputs: [...new Set([...this.#unread, ...this.#kept])].sort().map((name) => this.#blobs.get(name)!),
       blobs: this.#blobs,
       lossWeights: this.#lossWeights,
     };
@@ -237,6 +239,7 @@ class GraphBuilder {
     const context = this.#context(at, bottoms);
     checkRanges(context);
     sink.check?.(context);
+    if (sink.keeps) for (const name of at.bottomNames) this.#kept.add(name);
   }
 
   #addLayer(at: Site, rule: LayerRule, bottoms: readonly ValueId[]): void {

@@ -32,6 +32,7 @@ import { evalDetectionLayers } from './eval-detection.ts';
 import { fieldAccuracies } from './field-accuracy.ts';
 import { fieldLosses } from './field-losses.ts';
 import { filterLayers } from './filter.ts';
+import { focalLosses } from './focal-loss.ts';
 import { frcnnOutputLayers } from './frcnn-output.ts';
 import { distanceLayers } from './inner-distance.ts';
 import { innerProductLayers } from './inner-product.ts';
@@ -102,6 +103,7 @@ export const layerRules: Layers = {
   ...fieldAccuracies,
   ...fieldLosses,
   ...filterLayers,
+  ...focalLosses,
   ...frcnnOutputLayers,
   ...innerProductLayers,
   ...stageLayers,

@@ -94,7 +94,7 @@ export function frcnnSettings(context: LayerContext): PythonParam {
   if (layer.python_param?.param_str === undefined)
     warn(
       'graph/assumed-settings',
-      `layer "${layer.name ?? ''}" (${layer.type}): its settings are in a JSON file that the net does not name; py-faster-rcnn's are assumed (python_param { param_str: "'feat_stride': 16, 'scales': [8, 16, 32]" } sets others)`,
+      `layer "${layer.name ?? ''}" (${layer.type}): its settings are in a JSON file that the net does not name; py-faster-rcnn's are assumed (python_param { param_str: "'feat_stride': 16, 'ratios': [0.5, 1, 2], 'scales': [8, 16, 32], 'num_classes': 21" } sets others)`,
     );
   return readPythonParam(layer, (text, at) => context.fail('proposal', text, at));
 }
@@ -125,7 +125,7 @@ function proposal(context: LayerContext, p: Proposing): Built {
   if (!fits)
     context.fail(
       'shape',
-      `${count} anchors (${p.ratios.length} ratios × ${p.scales.length} scales) need scores of 1×${2 * count}×H×W and deltas of 1×${4 * count}×H×W, found ${showShape(scores)} and ${showShape(deltas)}`,
+      `${count} anchors (${p.ratios.length} ratios × ${p.scales.length} scales) need scores of 1×${2 * count}×H×W and deltas of 1×${4 * count}×H×W, found ${showShape(scores)} and ${showShape(deltas)}${context.layer.type === 'FrcnnProposal' ? "; give the ratios and scales of the JSON file in python_param's param_str" : ''}`,
     );
   if (elementCount(image) < 3)
     context.fail(

@@ -1,16 +1,28 @@
-/** Layers that only read: they have no tops, and their bottoms are not outputs of the net. */
+/**
+ * Layers that only read: they have no tops, and their bottoms are not outputs of the net, except those of forks' layers
+ * that write files (lmb-freiburg/flownet2, DeepLab v2): these files are not written.
+ */
 import { elementCount, showShape } from '../base/shape.ts';
+import { warn } from '../base/warn.ts';
 import type { LayerParameter, NetParameter } from '../caffe/net-parameter.ts';
 import { ANY, type Count, type LayerContext } from './layer.ts';
 
 interface Sink {
   readonly bottoms: Count;
+  /** Its bottoms are outputs of the net. */
+  readonly keeps?: true;
   check?(context: LayerContext): void;
 }
 
 export const sinkLayers: Readonly<Record<string, Sink>> = {
   Silence: { bottoms: ANY },
   HDF5Output: { bottoms: [2, 2], check: checkHdf5Output },
+  ...Object.fromEntries(
+    ['FLOWriter', 'FloatWriter', 'ImgWriter', 'MatWrite', 'PFMWriter'].map((type): [string, Sink] => [
+      type,
+      { bottoms: ANY, keeps: true, check: warnOfFile },
+    ]),
+  ),
 };
 
 export const isSink = (type = ''): boolean => Object.hasOwn(sinkLayers, type);
@@ -40,6 +52,13 @@ export const hdf5Blobs = (outputs: readonly Hdf5Output[]): string[] => [
 ];
 
 const fileOf = ({ hdf5_output_param: param }: LayerParameter): string => String(param?.file_name ?? '');
+
+function warnOfFile({ layer: { name = '', type = '', bottom = [] } }: LayerContext): void {
+  warn(
+    'graph/unwritten',
+    `layer "${name}" (${type}): writes no file; ${bottom.map((each) => `"${each}"`).join(' and ')} ${bottom.length === 1 ? 'is an output' : 'are outputs'} of the net`,
+  );
+}
 
 function checkHdf5Output(context: LayerContext): void {
   const [data, label] = context.shapes.map((shape) => shape[0] ?? 1);

@@ -301,6 +301,8 @@ function windowText(operation: Operation): string {
 function remarkOn(layer: LayerParameter, node: Node | undefined): string | null {
   if (layer.type === 'Silence') return 'Reads its bottoms and does nothing.';
   if (layer.type === 'HDF5Output') return 'Writes its bottoms to an HDF5 file when trained or tested.';
+  if (sinkLayers[layer.type ?? '']?.keeps)
+    return 'Writes a file in its fork of Caffe; its bottoms are outputs here.';
   return node?.operation.kind === 'identity'
     ? 'Computes nothing when testing; its bottom is read instead.'
     : null;
