@@ -19,14 +19,14 @@ export interface WarningOptions {
 const TYPE = 'ResnodeWarning';
 /** This many warnings are remembered, so that reading a file twice prints its warnings once. */
 const MOST = 1000;
-const said = new Set<string>();
-const saidOnce = new Set<string>();
+const printed = new Set<string>();
+const printedOnce = new Set<string>();
 let send = (warning: Warning, _options: WarningOptions): void =>
   process.emitWarning(warning.message, { type: TYPE, code: warning.code });
 
 /** @param code Stable, of the form `area/what`, like the code of an error. */
 export function warn(code: string, message: string, options: WarningOptions = {}): void {
-  const [all, key] = options.once ? [saidOnce, code] : [said, message];
+  const [all, key] = options.once ? [printedOnce, code] : [printed, message];
   if (all.has(key)) return;
   if (all.size === MOST) all.clear();
   all.add(key);

@@ -39,7 +39,7 @@ function weightsError(problem: Hdf5Problem, file: string): WeightsError {
 /** The content of an HDF5 file of another kind, by the names in its root. */
 export function hdf5Holds(root: Hdf5Group): string {
   const names = root.names();
-  const has = (...wanted: string[]) => wanted.every((name) => names.includes(name));
+  const has = (...expected: string[]) => expected.every((name) => names.includes(name));
   if (has('iter', 'history'))
     return 'this is a solver state (HDF5): `resnode train --snapshot` resumes from it; its weights are the .caffemodel.h5 of the same iteration';
   if (has('model_weights') || root.texts('layer_names') !== undefined)

@@ -84,10 +84,10 @@ Example:
       const results = await model.run(inputs);
       await writeHdf5Outputs(hdf5, results);
       makeFolder(flags.out);
-      const asked = Object.entries(results).filter(
+      const requested = Object.entries(results).filter(
         ([name]) => outputs?.includes(name) ?? !hdf5Blobs(hdf5).includes(name),
       );
-      const files = asked.map(([name, { shape, data }]) => {
+      const files = requested.map(([name, { shape, data }]) => {
         // A blob's name may contain a slash.
         const file = `${encodeURIComponent(name)}.f32`;
         writeFileAtomically(join(flags.out, file), [new Uint8Array(data.buffer)]);

@@ -75,11 +75,11 @@ export async function writeTrainedModel(
     throw new ResnodeError('train/no-weights', `no snapshot was written, so ${out} would have no weights`);
   makeFolder(out);
   const at = (name: string) => join(out, name);
-  const wanted = new Set(deploy.layer?.map(({ name }) => name));
+  const kept = new Set(deploy.layer?.map(({ name }) => name));
   const { layers } = await readWeights(weights, mapFile);
   await saveCaffemodel(at('model.caffemodel'), {
     name: deploy.name ?? '',
-    layers: layers.filter(({ name, blobs }) => wanted.has(name) && blobs.length > 0),
+    layers: layers.filter(({ name, blobs }) => kept.has(name) && blobs.length > 0),
   });
   writeFileAtomically(at('model.prototxt'), [printPrototxt(deploy)]);
   if (preprocess !== null && 'crop' in preprocess) savePreprocess(at('preprocess.json'), preprocess);

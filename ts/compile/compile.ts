@@ -123,12 +123,12 @@ export function lowerNet(
   const written = graphSelecting(net, optionsOf(graphOptions, options), selected);
   const own = options.outputs ?? written.outputs.map((id) => written.values[id]!.blob);
   const names = [...new Set([...own, ...(options.moreOutputs ?? [])])];
-  const asked = withRows(
-    options.outputs === undefined ? withOutputs(written, names) : askedOf(written, net, names),
+  const requested = withRows(
+    options.outputs === undefined ? withOutputs(written, names) : withNeededInputs(written, net, names),
   );
   const phase = options.phase ?? net.state?.phase;
   const only = options.keepsActivationsApart ? passesApartFrom('fuse-activation') : undefined;
-  const graph = (options.optimize ?? phase !== 'TRAIN') ? runPasses(asked, { only }) : asked;
+  const graph = (options.optimize ?? phase !== 'TRAIN') ? runPasses(requested, { only }) : requested;
   return { written, graph, names, ...lower(graph, options) };
 }
 
@@ -139,17 +139,17 @@ function withRows(graph: Graph): Graph {
 }
 
 // Of the data layers' tops, such as a label, the caller gives only those that the outputs need.
-function askedOf(written: Graph, net: NetParameter, outputs: readonly string[]): Graph {
-  const asked = withOutputs(written, outputs);
+function withNeededInputs(written: Graph, net: NetParameter, outputs: readonly string[]): Graph {
+  const requested = withOutputs(written, outputs);
   const fed = new Set(
     (net.layer ?? []).filter(({ type }) => type !== 'Input').flatMap(({ top = [] }) => top),
   );
-  const needed = removeUnused(asked);
+  const needed = removeUnused(requested);
   const read = new Set([...needed.outputs, ...needed.nodes.flatMap(({ inputs }) => inputs)]);
-  const inputs = asked.inputs.filter((id) => read.has(id) || !fed.has(asked.values[id]!.blob));
+  const inputs = requested.inputs.filter((id) => read.has(id) || !fed.has(requested.values[id]!.blob));
   // A Filter that is not needed selects nothing.
-  const isWhole = inputs.length === asked.inputs.length && written.selections.length === 0;
-  return isWhole ? asked : { ...needed, inputs };
+  const isWhole = inputs.length === requested.inputs.length && written.selections.length === 0;
+  return isWhole ? requested : { ...needed, inputs };
 }
 
 /**

@@ -72,8 +72,8 @@ export async function deployNet(net: NetParameter, options: DeployOptions = {}):
   const sources = layers.filter(isSource);
   const body = layers.filter((layer) => !isSource(layer) && !isLoss(layer) && !isMeasure(layer));
   const heads = headsOf(filtered, body);
-  const wanted = [...heads.flatMap(({ bottom = [] }) => bottom), ...outputsOf(layers, body)];
-  const kept = reachable(body, wanted);
+  const needed = [...heads.flatMap(({ bottom = [] }) => bottom), ...outputsOf(layers, body)];
+  const kept = reachable(body, needed);
   if (kept.length === 0) throw refuse(net, 'it has only data layers, losses and measures');
   checkKept(kept, sources);
   const read = new Set([...kept, ...heads].flatMap(({ bottom = [] }) => bottom));

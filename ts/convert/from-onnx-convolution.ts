@@ -176,16 +176,16 @@ export function convTranspose(node: NodeContext) {
   const { kernel, stride, dilation, sizes, group } = window;
   const rank = kernel.length;
   const padding = node.integers('output_padding') ?? new Array<number>(rank).fill(0);
-  const asked = node.integers('output_shape')?.slice(-rank) ?? null;
+  const outputShape = node.integers('output_shape')?.slice(-rank) ?? null;
   const whole = sizes.map((size, i) => (size - 1) * stride[i]! + dilation[i]! * (kernel[i]! - 1) + 1);
   const stated = padsOf(node, rank);
-  const wanted = asked ?? (stated === null ? sizes.map((size, i) => size * stride[i]!) : null);
+  const target = outputShape ?? (stated === null ? sizes.map((size, i) => size * stride[i]!) : null);
   const { before, behind } =
-    wanted === null
+    target === null
       ? stated!
       : cutsTo(
           node,
-          wanted.map((size, i) => whole[i]! + padding[i]! - size),
+          target.map((size, i) => whole[i]! + padding[i]! - size),
         );
   // How much of the whole is cut off. Negative numbers add positions.
   const end = behind.map((each, i) => each - padding[i]!);

@@ -34,13 +34,13 @@ export function resize(node: NodeContext) {
   if (node.integer('antialias', 0) !== 0) node.fail('antialias is not converted; export the net without it');
   if (node.integers('axes') !== null) node.fail('axes are not converted; export with opset 17 or earlier');
   const sizes = node.constant(3);
-  const wanted = sizes === null ? null : integersOf(sizes);
+  const target = sizes === null ? null : integersOf(sizes);
   resample(
     node,
     node.text('coordinate_transformation_mode', 'half_pixel'),
     node.text('nearest_mode', 'round_prefer_floor'),
-    wanted === null ? floatsAt(node, 2) : null,
-    wanted,
+    target === null ? floatsAt(node, 2) : null,
+    target,
   );
 }
 

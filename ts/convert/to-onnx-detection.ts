@@ -74,10 +74,10 @@ function detectionOutput(layer: LayerWriter) {
 function decodedBoxes(layer: LayerWriter, p: Of<'detectionOutput'>, images: number, priors: number): string {
   const f = arithmeticOf(layer);
   const sets = p.shareLocation ? 1 : p.classes;
-  const said = f.transpose(f.reshape(layer.inputs[0]!, [images, priors, sets, 4]), [0, 2, 1, 3]);
+  const locations = f.transpose(f.reshape(layer.inputs[0]!, [images, priors, sets, 4]), [0, 2, 1, 3]);
   const both = f.reshape(layer.inputs[2]!, [2, 1, priors, 4]);
   const [from, variance] = [f.part(both, 0, 0, 1), f.part(both, 0, 1, 2)];
-  const offset = p.varianceInTarget ? said : f.multiply(said, variance);
+  const offset = p.varianceInTarget ? locations : f.multiply(locations, variance);
   const first = (x: string) => f.part(x, 3, 0, 2);
   const second = (x: string) => f.part(x, 3, 2, 4);
   const size = f.subtract(second(from), first(from));

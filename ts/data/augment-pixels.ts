@@ -19,15 +19,15 @@ export async function augmentPixels(
   random: () => number,
 ): Promise<Pixels> {
   const { shorterSide, resizedCrop, affine, jitter } = augment;
-  const asked = Object.entries({ shorterSide, resizedCrop, affine, jitter }).find(
+  const requested = Object.entries({ shorterSide, resizedCrop, affine, jitter }).find(
     ([, value]) => value !== undefined,
   );
-  if (asked === undefined) return pixels;
+  if (requested === undefined) return pixels;
   if (!(pixels.data instanceof Uint8Array) || pixels.offsets.length > 4)
     throw new DataError(
       'data/augment',
       {},
-      `augment.${asked[0]} takes images of bytes with up to 4 channels`,
+      `augment.${requested[0]} takes images of bytes with up to 4 channels`,
     );
   let result = pixels;
   if (shorterSide !== undefined) result = await toShorterSide(result, shorterSide, random);
@@ -67,10 +67,10 @@ export function drawPart(
 ): Part {
   const between = ([low, high]: readonly [number, number]) => low + random() * (high - low);
   for (let attempt = 0; attempt < 10; attempt++) {
-    const wanted = width * height * between(area);
+    const target = width * height * between(area);
     const aspect = Math.exp(between([Math.log(ratio[0]), Math.log(ratio[1])]));
-    const w = Math.round(Math.sqrt(wanted * aspect));
-    const h = Math.round(Math.sqrt(wanted / aspect));
+    const w = Math.round(Math.sqrt(target * aspect));
+    const h = Math.round(Math.sqrt(target / aspect));
     if (w < 1 || h < 1 || w > width || h > height) continue;
     const y = randomInteger(random, height - h + 1);
     return { x: randomInteger(random, width - w + 1), y, width: w, height: h };

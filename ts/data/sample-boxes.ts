@@ -95,18 +95,18 @@ function randomPart({ scale, ratio }: BatchSampler, random: () => number): Box {
 }
 
 function isSatisfied(constraint: BatchSampler['constraint'], part: Box, objects: readonly Box[]): boolean {
-  const wanted = Object.entries(constraint).filter(([, span]) => span !== null) as [
+  const bounds = Object.entries(constraint).filter(([, span]) => span !== null) as [
     Constraint,
     { least: number; most: number },
   ][];
-  if (wanted.length === 0) return true;
+  if (bounds.length === 0) return true;
   const measure = {
     overlap: overlapOf,
     sampleCoverage: coverageOf,
     objectCoverage: (a: Box, b: Box) => coverageOf(b, a),
   };
   return objects.some((object) =>
-    wanted.every(([name, { least, most }]) => {
+    bounds.every(([name, { least, most }]) => {
       const value = measure[name](part, object);
       return value >= least && value <= most;
     }),

@@ -204,10 +204,10 @@ function checkSize(
     refuse(
       `is ${size}, the first one ${channels}×${outputHeight}×${outputWidth}: all must have one size; set crop_size, or new_height and new_width`,
     );
-  const wanted = augment.meanOfCrop ? [channels, outputHeight, outputWidth] : [channels, height, width];
-  if (mean !== null && mean.shape.slice(-3).join('×') !== wanted.join('×'))
+  const expected = augment.meanOfCrop ? [channels, outputHeight, outputWidth] : [channels, height, width];
+  if (mean !== null && mean.shape.slice(-3).join('×') !== expected.join('×'))
     refuse(
-      `is ${size}, which needs a mean image of ${wanted.join('×')}; mean_file has ${mean.shape.slice(-3).join('×')} (make it from these images, give mean_value, or set augment.meanOfCrop for a mean of the crop's size)`,
+      `is ${size}, which needs a mean image of ${expected.join('×')}; mean_file has ${mean.shape.slice(-3).join('×')} (make it from these images, give mean_value, or set augment.meanOfCrop for a mean of the crop's size)`,
     );
   checkMeanCount(meanValues, channels);
   if (augment.lighting !== undefined && channels !== 3)

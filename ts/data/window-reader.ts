@@ -169,16 +169,16 @@ async function placeWindow(
 ): Promise<void> {
   const { transform, root, folder } = spec;
   const { cropSize } = transform;
-  const said = images[window.image]!;
+  const listed = images[window.image]!;
   const pixels = pixelsOfImage(
-    await decodeImage(resolve(folder, root + said.path), decodingOf(transform.augment)),
+    await decodeImage(resolve(folder, root + listed.path), decodingOf(transform.augment)),
     true,
   );
-  if (pixels.width !== said.width || pixels.height !== said.height)
+  if (pixels.width !== listed.width || pixels.height !== listed.height)
     throw new DataError(
       'data/size',
       {},
-      `the image is ${pixels.height}×${pixels.width}, the window file says ${said.height}×${said.width} (height × width)`,
+      `the image is ${pixels.height}×${pixels.width}, the window file says ${listed.height}×${listed.width} (height × width)`,
     );
   const warp = warpOf(window, pixels, { ...spec, cropSize }, isMirrored);
   if (warp === null) throw outside(window, pixels, spec.source);

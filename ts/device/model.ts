@@ -361,7 +361,7 @@ export class Model<Name extends string = string> {
     if (!this.#runner.dispose()) return;
     release(this);
     this.#parts.selector?.dispose();
-    for (const asked of this.#asked.values()) free(asked);
+    for (const compiled of this.#asked.values()) free(compiled);
     this.#others.dispose();
     this.#netParts.forget();
   }
@@ -476,8 +476,8 @@ export class Model<Name extends string = string> {
   async #compiledFor(shapes: Shapes, selected: Counts): Promise<Compiled> {
     const isAll = Object.keys(selected).length === 0;
     const key = JSON.stringify(isAll ? shapes : [shapes, selected]);
-    const asked = this.#asked.get(key);
-    if (asked !== undefined) return asked;
+    const known = this.#asked.get(key);
+    if (known !== undefined) return known;
     return this.#others.get(key, () =>
       this.#parts.compile(shapes, { selected, measured: false, makeRoom: this.#others.giveUpOldest }),
     );

@@ -84,14 +84,14 @@ export class DeviceNets {
       );
     const whole = isLocation(source) ? { ...options, model: source } : source;
     LOAD.check(whole);
-    const asked = withFolder(whole, ['model', 'weights']);
-    const model = await this.#load(asked, {
+    const request = withFolder(whole, ['model', 'weights']);
+    const model = await this.#load(request, {
       say: this.#say,
       loadLayerByLayer: (net, outputs, weights) =>
-        this.#loadLayerByLayer({ ...asked, model: net, weights }, outputs),
+        this.#loadLayerByLayer({ ...request, model: net, weights }, outputs),
     });
     try {
-      for (const batch of asked.batches ?? []) await model.keep(batch);
+      for (const batch of request.batches ?? []) await model.keep(batch);
       return model;
     } catch (error) {
       model.dispose();

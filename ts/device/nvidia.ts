@@ -35,10 +35,10 @@ const FOLDERS = [
 export function findDriver(machine: Machine): Driver {
   const { root, environment } = machine;
   const name = 'libcuda.so.1';
-  const asked = (environment.LD_LIBRARY_PATH ?? '').split(':').filter((folder) => folder !== '');
+  const configured = (environment.LD_LIBRARY_PATH ?? '').split(':').filter((folder) => folder !== '');
   const cached = root === '/' ? cachedLibrary(name) : null;
-  const paths = [...asked, ...FOLDERS].map((folder) => join(folder, name));
-  if (cached !== null) paths.splice(asked.length, 0, cached);
+  const paths = [...configured, ...FOLDERS].map((folder) => join(folder, name));
+  if (cached !== null) paths.splice(configured.length, 0, cached);
   const found = paths.findIndex((path) => existsSync(join(root, path)));
   const text = read(join(root, 'proc/driver/nvidia/version'));
   return {

@@ -134,9 +134,9 @@ class BackwardPass {
     });
   }
 
-  result(wanted: readonly TensorId[]): Differentiated {
+  result(requested: readonly TensorId[]): Differentiated {
     const tensorDiffs = new Map(
-      wanted.map((id) => {
+      requested.map((id) => {
         const byReader = this.#partsOf(id).slice(0, this.#readers.get(id)?.length ?? 0);
         return [id, { whole: this.#wholeDiff(id), byReader }];
       }),

@@ -86,9 +86,9 @@ export function goesDown(operation: ProgramOperation, input: number): boolean {
 export function carriersOf(
   { operations }: Program,
   parameters: ReadonlySet<ProgramParameterId>,
-  wanted: ReadonlySet<TensorId>,
+  requested: ReadonlySet<TensorId>,
 ): ReadonlySet<TensorId> {
-  const carries = new Set(wanted);
+  const carries = new Set(requested);
   for (const operation of operations) {
     const learns = learnedParameters(operation).some((id) => id !== null && parameters.has(id));
     if (!learns && !operation.inputs.some((id, i) => carries.has(id) && goesDown(operation, i))) continue;

@@ -122,7 +122,7 @@ export function lowerTraining(
         (weight !== 0 && firstName.get(id) === blob) ||
         (options.update === null && i < written.outputs.length),
     );
-  const wanted = (options.diffs ?? []).map((name) => ({ name, ...diffSource(written, name) }));
+  const requested = (options.diffs ?? []).map((name) => ({ name, ...diffSource(written, name) }));
 
   const { seed, rank } = options;
   const {
@@ -132,7 +132,7 @@ export function lowerTraining(
     functions,
     selections,
   } = lower(graph, { training: true, seed, rank });
-  const stay = [...named.values(), ...seeds.map(({ id }) => id), ...wanted.map(({ id }) => id)];
+  const stay = [...named.values(), ...seeds.map(({ id }) => id), ...requested.map(({ id }) => id)];
   const forward = fuseForTraining({ ...plain, outputs: [...named.values()] }, new Set(stay));
   const parameters = parametersOf(graph, recipes);
   const learning = graph.parameters.flatMap(({ lrMult }, i) =>
@@ -141,7 +141,7 @@ export function lowerTraining(
   const { program, parameterDiffs, tensorDiffs } = differentiate(forward, {
     seeds: seeds.map(({ id }) => id),
     parameters: new Set(learning),
-    tensors: wanted.map(({ id }) => id),
+    tensors: requested.map(({ id }) => id),
     sparesTraffic: options.sparesTraffic,
     ...(options.recompute ? { isKept: keepsBlockEnds(forward) } : {}),
   });
@@ -180,7 +180,7 @@ export function lowerTraining(
   const place = (id: TensorId | null | undefined, shape: readonly number[]): DiffPlace =>
     id == null ? { output: null, shape } : { output: results.push(id) - 1, shape };
   const blobs = new Map(
-    wanted.map(({ name, id, reader }) => {
+    requested.map(({ name, id, reader }) => {
       const { whole, byReader } = tensorDiffs.get(id)!;
       return [name, place(reader === null ? whole : byReader[reader], graph.values[id]!.shape)];
     }),

@@ -62,14 +62,14 @@ export function netBetween(net: NetParameter, options: NetBetweenOptions = {}): 
 
 /**
  * @param graph The graph of the net as written.
- * @param asked The names of the outputs if no end is given: `blob` or `blob@layer`. Null: the net's own.
+ * @param requested The names of the outputs if no end is given: `blob` or `blob@layer`. Null: the net's own.
  * @throws ArgumentError
  */
 export function partOf(
   net: NetParameter,
   graph: Graph,
   { start, end }: { readonly start?: string | undefined; readonly end?: string | undefined },
-  asked: readonly string[] | null,
+  requested: readonly string[] | null,
 ): NetPart {
   const layers = net.layer ?? [];
   if (layers.length === 0)
@@ -79,7 +79,7 @@ export function partOf(
   if (last < first)
     throw new ArgumentError('end', `a layer that does not come before "${layers[first]!.name}"`, end);
   const range = layers.slice(first, last + 1);
-  const outputs = end === undefined ? outputsWithin(graph, range, asked) : [...new Set(layers[last]!.top)];
+  const outputs = end === undefined ? outputsWithin(graph, range, requested) : [...new Set(layers[last]!.top)];
   if (outputs.length === 0)
     throw new ArgumentError(
       end === undefined ? 'start' : 'end',
@@ -88,20 +88,20 @@ export function partOf(
       end === undefined ? 'no output comes after it; give an end' : 'it has no tops',
     );
   const fed = new Set(graph.inputs.map((id) => graph.values[id]!.layer));
-  const wanted = new Set(outputs.map((name) => blobOf(graph, name)));
+  const needed = new Set(outputs.map((name) => blobOf(graph, name)));
   const kept = range
     .toReversed()
     .filter(({ name = '', top = [], bottom = [] }) => {
-      if (fed.has(name) || !top.some((blob) => wanted.has(blob))) return false;
-      for (const blob of top) wanted.delete(blob);
-      for (const blob of bottom) wanted.add(blob);
+      if (fed.has(name) || !top.some((blob) => needed.has(blob))) return false;
+      for (const blob of top) needed.delete(blob);
+      for (const blob of bottom) needed.add(blob);
       return true;
     })
     .reverse();
   const before = new Set(
     [...layers.slice(0, first), ...range.filter(({ name = '' }) => fed.has(name))].map(({ name }) => name),
   );
-  const inputs = [...wanted].map((blob): LayerParameter => {
+  const inputs = [...needed].map((blob): LayerParameter => {
     const value = graph.values.findLast((each) => each.blob === blob && before.has(each.layer))!;
     return { name: blob, type: 'Input', top: [blob], input_param: { shape: [{ dim: [...value.shape] }] } };
   });
@@ -121,9 +121,9 @@ function placeOf(layers: readonly LayerParameter[], name: string, option: 'start
 function outputsWithin(
   graph: Graph,
   range: readonly LayerParameter[],
-  asked: readonly string[] | null,
+  requested: readonly string[] | null,
 ): string[] {
-  const names = asked ?? graph.outputs.map((id) => graph.values[id]!.blob);
+  const names = requested ?? graph.outputs.map((id) => graph.values[id]!.blob);
   const made = new Set(range.map(({ name }) => name));
   const ids = withOutputs(graph, names).outputs;
   return names.filter((_, i) => made.has(graph.values[ids[i]!]!.layer));

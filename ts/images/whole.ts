@@ -109,8 +109,8 @@ function sizeOf(image: Size, resize: WholeResize): { size: Size; scale: Placemen
   const { longestSide, multipleOf = 1 } = resize;
   const shorter = Math.min(image.width, image.height);
   const longer = Math.max(image.width, image.height);
-  const wanted = 'shorterSide' in resize ? resize.shorterSide / shorter : longestSide / longer;
-  const scale = Math.round(wanted * longer) > longestSide ? longestSide / longer : wanted;
+  const factor = 'shorterSide' in resize ? resize.shorterSide / shorter : longestSide / longer;
+  const scale = Math.round(factor * longer) > longestSide ? longestSide / longer : factor;
   // As OpenCV's resize with fx and fy rounds a size: halves to even.
   const side = (length: number) =>
     multipleOf === 1

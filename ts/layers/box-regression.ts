@@ -40,10 +40,10 @@ export const sidesOf = ([x1, y1, x2, y2]: Corners): Four => [x1, y1, x2 - x1 + 1
 /** A region moved by regressions (math_functions.cpp, DecodeBBoxesWithPrior). Both corners are pixels of the region. */
 export function movedRegion(
   [x1, y1, x2, y2]: Corners,
-  said: (k: number) => number,
+  regression: (k: number) => number,
   { means, stds }: Normalisation,
 ): Corners {
-  const [dx, dy, dw, dh] = [0, 1, 2, 3].map((k) => said(k) * stds[k]! + means[k]!) as unknown as Four;
+  const [dx, dy, dw, dh] = [0, 1, 2, 3].map((k) => regression(k) * stds[k]! + means[k]!) as unknown as Four;
   const [width, height] = [x2 - x1 + 1, y2 - y1 + 1];
   const [wide, tall] = [width * Math.exp(dw), height * Math.exp(dh)];
   const x = dx * width + (x1 + x2) / 2 - (wide - 1) / 2;

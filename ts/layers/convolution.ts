@@ -70,10 +70,10 @@ function convolution(context: LayerContext): Built {
   const made = new Composition(context.shapes.slice(0, 1));
   if (layer.cut !== undefined) {
     if (before.length !== 1) refuseCut(context);
-    const asked = [...before, outputs, ...layer.cut.windows];
+    const cropped = [...before, outputs, ...layer.cut.windows];
     const all = made.one(planar('convolution', layer, layer.bias), [made.bottoms[0]!], top);
-    if (showShape(asked) === showShape(top)) return made.built([all]);
-    return made.built([made.one({ kind: 'crop', offset: [0, 0, ...layer.cut.offset] }, [all], asked)]);
+    if (showShape(cropped) === showShape(top)) return made.built([all]);
+    return made.built([made.one({ kind: 'crop', offset: [0, 0, ...layer.cut.offset] }, [all], cropped)]);
   }
   if (before.length === 1 && sizes.length === 2)
     return { operation: planar('convolution', layer, layer.bias), tops: context.shapes.map(() => top) };
@@ -119,11 +119,11 @@ function deconvolution(context: LayerContext): Built {
   const large = sizes.map(
     (size, i) => stride[i]! * (size - 1) + dilation[i]! * (kernel[i]! - 1) + 1 - 2 * pad[i]!,
   );
-  const asked = cut?.windows ?? large;
-  if (asked.some((size) => size < 1))
+  const windows = cut?.windows ?? large;
+  if (windows.some((size) => size < 1))
     context.fail(
       'pad',
-      `pad ${pad.join('×')} cuts all of the top: it would be ${asked.join('×')}`,
+      `pad ${pad.join('×')} cuts all of the top: it would be ${windows.join('×')}`,
       'convolution_param',
     );
   const top = [...before, outputs, ...large];
@@ -132,7 +132,7 @@ function deconvolution(context: LayerContext): Built {
     const whole = new Composition(context.shapes.slice(0, 1));
     const all = whole.one(planar('deconvolution', layer, bias), [whole.bottoms[0]!], top);
     const offset = [0, 0, ...cut.offset];
-    return whole.built([whole.one({ kind: 'crop', offset }, [all], [...before, outputs, ...asked])]);
+    return whole.built([whole.one({ kind: 'crop', offset }, [all], [...before, outputs, ...windows])]);
   }
   if (before.length === 1 && sizes.length === 2)
     return { operation: planar('deconvolution', layer, bias), tops: context.shapes.map(() => top) };

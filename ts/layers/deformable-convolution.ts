@@ -56,7 +56,7 @@ function deformableConvolution(context: LayerContext): Built {
       `group ${p.group} must divide the ${channels} channels and num_output ${outputs}`,
       at('group'),
     );
-  const asked = [items, 2 * taps * (p.deformable_group ?? 1), height, width];
+  const expected = [items, 2 * taps * (p.deformable_group ?? 1), height, width];
   if (
     offsets.length !== 4 ||
     showShape(offsets) !== showShape([items, 2 * taps * groups, height, width]) ||
@@ -66,7 +66,7 @@ function deformableConvolution(context: LayerContext): Built {
   )
     context.fail(
       'shape',
-      `needs a row and a column for each of ${taps} taps and deformable_group, ${showShape(asked)}${p.deformable_group === undefined ? ' or a multiple of its channels' : ''}, found ${showShape(offsets)}`,
+      `needs a row and a column for each of ${taps} taps and deformable_group, ${showShape(expected)}${p.deformable_group === undefined ? ' or a multiple of its channels' : ''}, found ${showShape(offsets)}`,
     );
   if (channels % groups !== 0 || taps * groups > MOST_TAPS)
     context.fail(

@@ -166,9 +166,9 @@ function proposalTargets(context: LayerContext, usual?: number): JavaScriptLayer
   const param = paramOf(context);
   const classes = numberIn(param, 'num_classes', usual);
   const [regions, truth] = context.shapes as [Shape, Shape];
-  const asked = param.number('BATCH_SIZE') ?? 128;
+  const batchSize = param.number('BATCH_SIZE') ?? 128;
   // R-FCN's configuration for hard examples uses all of them.
-  const batch = asked > 0 ? asked : (regions[0] ?? 0) + (truth[0] ?? 0);
+  const batch = batchSize > 0 ? batchSize : (regions[0] ?? 0) + (truth[0] ?? 0);
   const share = param.number('FG_FRACTION') ?? 0.25;
   const from = param.number('FG_THRESH') ?? 0.5;
   const below = param.number('BG_THRESH_HI') ?? 0.5;
@@ -189,7 +189,7 @@ function proposalTargets(context: LayerContext, usual?: number): JavaScriptLayer
       const all = boxes.map((box) => ({ box, best: best(box, truths) }));
       const objects = drawn(
         all.filter((each) => each.best.overlap >= from),
-        asked > 0 ? Math.round(share * batch) : batch,
+        batchSize > 0 ? Math.round(share * batch) : batch,
         draw,
       );
       const others = drawn(

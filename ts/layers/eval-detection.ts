@@ -10,7 +10,7 @@ import { withDefaults } from '../caffe/net-parameter.ts';
 import type { JavaScriptLayer } from './javascript.ts';
 import { buildJavaScript } from './javascript-rule.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
-import { type Size, saidBox, sigmoid, sizesOfBoxes } from './yolo-boxes.ts';
+import { type Size, decodedBox, sigmoid, sizesOfBoxes } from './yolo-boxes.ts';
 import { type CentredBox, centredOverlap, truthLayout, truthsOf, type YoloTruth } from './yolo-truth.ts';
 
 export const evalDetectionLayers: Layers = {
@@ -58,8 +58,8 @@ function evalDetection(context: LayerContext): Built {
   const width = classes + side * side * boxes * 4;
   const layer: JavaScriptLayer = {
     shapes: () => [[images, width]],
-    forward: ([said, given]) => {
-      const truths = truthsOf(given!.data, layout, images, classes);
+    forward: ([said, labels]) => {
+      const truths = truthsOf(labels!.data, layout, images, classes);
       const result = new Float32Array(images * width);
       for (let image = 0; image < images; image++) {
         const row = result.subarray(image * width, (image + 1) * width);
@@ -89,13 +89,13 @@ function boxesOf(
   const found: Found[] = [];
   for (let cell = 0; cell < area; cell++)
     sizes.forEach((size, kind) => {
-      const said = (k: number) => data[(kind * (5 + classes) + k) * area + cell]!;
-      const scores = Array.from({ length: classes }, (_, k) => said(5 + k));
+      const value = (k: number) => data[(kind * (5 + classes) + k) * area + cell]!;
+      const scores = Array.from({ length: classes }, (_, k) => value(5 + k));
       const most = Math.max(...scores);
       const label = scores.indexOf(most);
       const share = 1 / scores.reduce((sum, score) => sum + Math.exp(score - most), 0);
-      const object = sigmoid(said(4));
-      const box = saidBox(said, cell, [side, side], size);
+      const object = sigmoid(value(4));
+      const box = decodedBox(value, cell, [side, side], size);
       const score = { OBJ: object, PROB: share, MULTIPLY: object * share }[score_type];
       found.push({ label, score: Math.fround(score), box });
     });

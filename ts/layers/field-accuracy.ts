@@ -132,8 +132,8 @@ function overlapWithTruth(
 ): number {
   const { width, height } = maps.fields[item % maps.fields.length]!;
   const within = (k: number, bound: number) => {
-    const said = maps.boxes[maps.boxAt(item, k, place)]! * stds[k]! + means[k]!;
-    return Math.min(Math.max(said, -bound), bound);
+    const regression = maps.boxes[maps.boxAt(item, k, place)]! * stds[k]! + means[k]!;
+    return Math.min(Math.max(regression, -bound), bound);
   };
   const [x, y] = middleOf(maps, item, place);
   const box = cornered([

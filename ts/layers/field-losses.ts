@@ -217,10 +217,10 @@ function boxLoss(maps: FieldMaps, { places }: Kept, rules: Rules, diffs: Float32
   eachPlace(maps, (item, place, index) => {
     if (!counts(item, place, index)) return;
     const target = targetAt(maps, item, place, rules.normalisation);
-    target.forEach((wanted, k) => {
+    target.forEach((expected, k) => {
       const at = maps.boxAt(item, k, place);
       const [least, most] = bounds?.[k < 2 ? 0 : 1] ?? [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
-      const off = Math.min(Math.max(maps.boxes[at]!, least), most) - wanted;
+      const off = Math.min(Math.max(maps.boxes[at]!, least), most) - expected;
       const isFar = isSmooth && Math.abs(off) >= 1;
       sum += isFar ? Math.abs(off) - 0.5 : (off * off) / 2;
       diffs[at] = ((isFar ? Math.sign(off) : off) * lambda) / count;
@@ -232,13 +232,13 @@ function boxLoss(maps: FieldMaps, { places }: Kept, rules: Rules, diffs: Float32
 /** The target regressions of a position. */
 function targetAt(maps: FieldMaps, item: number, place: number, { means, stds }: Normalisation): number[] {
   const { width, height } = maps.fields[item % maps.fields.length]!;
-  const said = (k: number) => maps.labels[maps.labelAt(item, BOX_PLANE + k, place)]!;
+  const value = (k: number) => maps.labels[maps.labelAt(item, BOX_PLANE + k, place)]!;
   const [x, y] = middleOf(maps, item, place);
   return [
-    (said(0) - x) / width,
-    (said(1) - y) / height,
+    (value(0) - x) / width,
+    (value(1) - y) / height,
     // Objects are at least two pixels wide and high.
-    Math.log(Math.max(said(2), 2) / width),
-    Math.log(Math.max(said(3), 2) / height),
+    Math.log(Math.max(value(2), 2) / width),
+    Math.log(Math.max(value(3), 2) / height),
   ].map((each, k) => (each - means[k]!) / stds[k]!);
 }

@@ -119,13 +119,13 @@ export function keepOfImage(
     (index) =>
       classAt(maps, ...at(index)) === 0 && overlapAt(maps, ...at(index)) < Math.fround(p.bg_threshold),
   );
-  const asked = p.batch_size === -1 ? objects.length : Math.round(p.batch_size / (1 + p.bg_multiple));
-  const keptObjects = Math.min(asked, objects.length);
-  const wanted =
+  const share = p.batch_size === -1 ? objects.length : Math.round(p.batch_size / (1 + p.bg_multiple));
+  const keptObjects = Math.min(share, objects.length);
+  const requested =
     p.batch_size === -1
       ? Math.max(objects.length * p.bg_multiple, p.min_num_neg)
       : p.batch_size - keptObjects;
-  const others = Math.min(wanted, background.length);
+  const others = Math.min(requested, background.length);
   const hard = { random: 0, bootstrap: others, mixture: Math.round(others / 2) }[p.neg_mining_type] ?? 0;
   const isAll = background.length <= others;
   const picked = new Set(isAll || hard === 0 ? [] : ranked(maps, background, at, p).slice(0, hard));

@@ -60,7 +60,7 @@ function frcnnOutput(context: LayerContext): Built {
   checkTop(context, top);
   const layer: JavaScriptLayer = {
     shapes: () => [top],
-    forward: ([said, moves, from, image]) => {
+    forward: ([probabilities, moves, from, image]) => {
       const [height = 0, wide = 0] = image!.data;
       const rows = Array.from({ length: count }, (_, row) => row).filter((row) => {
         const number = from!.data[row * width]!;
@@ -83,7 +83,7 @@ function frcnnOutput(context: LayerContext): Built {
       const found: Found[] = [];
       for (let label = 1; label < classes; label++) {
         const ofClass = rows
-          .map((row) => ({ row, score: said!.data[row * classes + label]! }))
+          .map((row) => ({ row, score: probabilities!.data[row * classes + label]! }))
           .filter(({ score }) => score >= Math.fround(p.conf_thr))
           .map(({ row, score }): Found => ({ label, score, box: boxOf(row, isAware ? label : 1) }))
           .sort((a, b) => b.score - a.score);

@@ -170,7 +170,7 @@ export function shapesOf(
   try {
     shapes = layer.shapes(info);
   } catch (error) {
-    throw refuse(`its JavaScript function failed: ${said('shapes', error)}`);
+    throw refuse(`its JavaScript function failed: ${messageOf('shapes', error)}`);
   }
   const areShapes =
     Array.isArray(shapes) &&
@@ -194,7 +194,7 @@ const CALLED = {
 } as const;
 
 /** An error of a function. If it used its arguments wrongly, the message shows how it is called. */
-function said(name: keyof typeof CALLED, error: unknown): string {
+function messageOf(name: keyof typeof CALLED, error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return error instanceof TypeError ? `${error.message}; it is called as ${CALLED[name]}` : error.message;
 }
@@ -205,16 +205,16 @@ export function hostCaller(functions: readonly HostFunction[]) {
     index: number,
     isBackward: boolean,
     reads: readonly (Float32Array | null)[],
-    asked: readonly number[],
+    sizes: readonly number[],
     done: (error: string | null, values?: readonly (Float32Array | null)[]) => void,
   ): void => {
     const called = functions[index]!;
-    const work = isBackward ? backward(called, reads, asked) : forward(called, reads);
+    const work = isBackward ? backward(called, reads, sizes) : forward(called, reads);
     work.then(
       (values) => done(null, values),
       (error: unknown) =>
         done(
-          `layer "${called.info.name}" (${called.type})${called.type === 'Python' ? ', its JavaScript function' : ''}: ${said(isBackward ? 'backward' : 'forward', error)}`,
+          `layer "${called.info.name}" (${called.type})${called.type === 'Python' ? ', its JavaScript function' : ''}: ${messageOf(isBackward ? 'backward' : 'forward', error)}`,
         ),
     );
   };
@@ -237,7 +237,7 @@ async function forward(
 async function backward(
   { layer, info, tops }: HostFunction,
   reads: readonly (Float32Array | null)[],
-  asked: readonly number[],
+  sizes: readonly number[],
 ): Promise<BottomDiffs> {
   const { bottoms } = info;
   const made = bottoms.length + tops.length;
@@ -250,7 +250,7 @@ async function backward(
     info,
   );
   const found = checked(diffs, bottoms, 'backward', 'bottom');
-  return found.map((diff, i) => diff ?? new Float32Array(asked[i]!));
+  return found.map((diff, i) => diff ?? new Float32Array(sizes[i]!));
 }
 
 function checked(

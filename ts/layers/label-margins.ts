@@ -25,19 +25,19 @@ type Change = (score: number) => readonly [changed: number, slope: number];
 /** @param next Returns the change of a forward pass, and the value of the second top. */
 function changeOwn(
   context: LayerContext,
-  next: () => { readonly change: Change; readonly said: number },
-  changeOf: (said: number) => Change,
+  next: () => { readonly change: Change; readonly value: number },
+  changeOf: (value: number) => Change,
 ): Built {
   const { scores, own } = labelled(context);
   const operation = hostFunction(context, context.shapes, [scores, [1]], {
     forward: ([of, which]) => {
-      const { change, said } = next();
+      const { change, value: said } = next();
       const made = of!.data.slice();
       for (const at of own(which!.data)) made[at] = change(made[at]!)[0];
       return [made, Float32Array.of(said)];
     },
-    backward: ({ bottoms: [of, which], tops: [, said], topDiffs: [diff] }) => {
-      const change = changeOf(said!.data[0]!);
+    backward: ({ bottoms: [of, which], tops: [, stored], topDiffs: [diff] }) => {
+      const change = changeOf(stored!.data[0]!);
       const made = diff!.data.slice();
       for (const at of own(which!.data)) made[at]! *= change(of!.data[at]!)[1];
       return [made, null];
@@ -92,7 +92,7 @@ function labelSpecificAdd(context: LayerContext): Built {
     () => {
       const bias = isLearning ? biasOf() : p.bias;
       if (isLearning) iteration++;
-      return { change: adding(bias), said: bias };
+      return { change: adding(bias), value: bias };
     },
     adding,
   );
@@ -138,7 +138,7 @@ function cosineAdd(context: LayerContext): Built {
   const adding = addedMargin(m);
   return changeOwn(
     context,
-    () => ({ change: adding, said: m }),
+    () => ({ change: adding, value: m }),
     () => adding,
   );
 }

@@ -32,10 +32,10 @@ function pooling(context: LayerContext): Built {
     extent: window.kernel,
     stride: window.stride,
   });
-  const asked = { ...window, pads: pads ?? { before: window.pad, behind: window.pad } };
+  const requested = { ...window, pads: pads ?? { before: window.pad, behind: window.pad } };
   if (
     p.global_pooling &&
-    ![...asked.pads.before, ...asked.pads.behind, ...window.stride.map((each) => each - 1)].every(
+    ![...requested.pads.before, ...requested.pads.behind, ...window.stride.map((each) => each - 1)].every(
       (each) => each === 0,
     )
   )
@@ -48,12 +48,12 @@ function pooling(context: LayerContext): Built {
   }
   // SAME pads for ceil(size / stride) windows. One more window would be empty.
   const rounding = p.pad_type === 1 ? 'FLOOR' : p.round_mode;
-  const found = pooled(context, shape, asked, rounding, p.pool);
+  const found = pooled(context, shape, requested, rounding, p.pool);
   const { operation, made, top, skipped, countsPadding } = found;
   const layer = new Composition(context.shapes);
   if (found.isOfZeros) {
     const [x] = layer.bottoms as [Part];
-    return layer.built([layer.one(operation, [withZeros(layer, x, asked.pads)], top)]);
+    return layer.built([layer.one(operation, [withZeros(layer, x, requested.pads)], top)]);
   }
   const leavesOut = countsPadding && (p.pool === 'AVE_EXC_PAD' || p.pool === 'AVE_TF');
   if (made === top && !leavesOut) return { operation, tops: context.topCount > 1 ? [top, top] : [top] };

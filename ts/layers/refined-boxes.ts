@@ -95,8 +95,8 @@ export function refinedBoxes(
   const [low, high] = halves(places, 1);
   const by = halves(variances, 1);
   const prior: CentreSize = { centre: linear(0.5, sum(low, high)), size: sum(high, low, -1) };
-  const { centre, size } = locations.reduce((from, said) => {
-    const [move, growth] = halves(said, images).map((x, i) =>
+  const { centre, size } = locations.reduce((from, location) => {
+    const [move, growth] = halves(location, images).map((x, i) =>
       varianceInTarget ? x : joined('scale', x, by[i]!),
     ) as [Part, Part];
     const factor = layer.one({ kind: 'exp', inner: 1, outer: 1 }, [growth], growth.shape);

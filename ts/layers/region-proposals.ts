@@ -40,7 +40,7 @@ interface Field {
  * @returns x1, y1 and the sides
  */
 function moved(
-  said: (k: number) => number,
+  regression: (k: number) => number,
   { means, stds }: Normalisation,
   p: Proposing,
   field: Field,
@@ -48,10 +48,10 @@ function moved(
 ): [x: number, y: number, width: number, height: number] {
   const within = (value: number, least: number, most: number) => Math.min(Math.max(value, least), most);
   const [x, y] = [0, 1].map((k) =>
-    within(said(k) * stds[k]! + means[k]!, -1 / p.field_xyr, 1 / p.field_xyr),
+    within(regression(k) * stds[k]! + means[k]!, -1 / p.field_xyr, 1 / p.field_xyr),
   ) as [number, number];
   const [width, height] = [2, 3].map((k, i) => {
-    const growth = within(said(k) * stds[k]! + means[k]!, -Math.log(p.field_whr), Math.log(p.field_whr));
+    const growth = within(regression(k) * stds[k]! + means[k]!, -Math.log(p.field_whr), Math.log(p.field_whr));
     return (i === 0 ? field.width : field.height) * Math.exp(growth);
   }) as [number, number];
   return [
@@ -280,7 +280,7 @@ function decodeBBox(context: LayerContext): Built {
   const normalisation = normalisationOf(context);
   const layer: JavaScriptLayer = {
     shapes: () => [regions],
-    forward: ([said, from, matched]) => {
+    forward: ([regressions, from, matched]) => {
       const result = new Float32Array(5 * count).fill(-1);
       let made = 0;
       for (let row = 0; row < count; row++) {
@@ -290,7 +290,7 @@ function decodeBBox(context: LayerContext): Built {
           if (!isTraining) made++;
           continue;
         }
-        const moved = movedRegion(box, (k) => said!.data[8 * row + 4 + k]!, normalisation);
+        const moved = movedRegion(box, (k) => regressions!.data[8 * row + 4 + k]!, normalisation);
         const isInsideOut = moved[0] > moved[2] || moved[1] > moved[3];
         const isOwn = matched !== undefined && matched.data[6 * row + 5]! >= Math.fround(own);
         if (isTraining && (isInsideOut || isOwn)) continue;

@@ -25,13 +25,13 @@ const ITSELF = 0.975;
 function bboxAccuracy(context: LayerContext): Built {
   const normalisation = normalisationOf(context);
   const isAware = isClassAware(context);
-  const [said, regions, matches] = context.shapes as [Shape, Shape, Shape];
+  const [regressions, regions, matches] = context.shapes as [Shape, Shape, Shape];
   const count = regions[0] ?? 0;
-  const sides = elementCount(said) / count;
+  const sides = elementCount(regressions) / count;
   if (
     elementCount(regions) !== 5 * count ||
     elementCount(matches) !== 6 * count ||
-    said[0] !== count ||
+    regressions[0] !== count ||
     sides < 8 ||
     sides % 4 !== 0 ||
     (!isAware && sides !== 8)

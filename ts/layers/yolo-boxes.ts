@@ -52,17 +52,17 @@ export function sizesOfBoxes(
 }
 
 /** The box from the first four values of a cell. */
-export function saidBox(
-  said: (k: number) => number,
+export function decodedBox(
+  value: (k: number) => number,
   cell: number,
   [columns, rows]: readonly [number, number],
   [wide, tall]: Size,
 ): CentredBox {
   return [
-    ((cell % columns) + sigmoid(said(0))) / columns,
-    (Math.floor(cell / columns) + sigmoid(said(1))) / rows,
-    Math.exp(said(2)) * wide,
-    Math.exp(said(3)) * tall,
+    ((cell % columns) + sigmoid(value(0))) / columns,
+    (Math.floor(cell / columns) + sigmoid(value(1))) / rows,
+    Math.exp(value(2)) * wide,
+    Math.exp(value(3)) * tall,
   ];
 }
 
@@ -79,25 +79,25 @@ export function boxesOfMap(
   const found: YoloBox[] = [];
   sizes.forEach((size, box) => {
     for (let cell = 0; cell < plane; cell++) {
-      const said = (k: number) => data[(box * (5 + classes) + k) * plane + cell]!;
-      const object = sigmoid(said(4));
+      const value = (k: number) => data[(box * (5 + classes) + k) * plane + cell]!;
+      const object = sigmoid(value(4));
       if (!isEnough(object)) continue;
       let label = 0;
-      for (let k = 1; k < classes; k++) if (said(5 + k) > said(5 + label)) label = k;
+      for (let k = 1; k < classes; k++) if (value(5 + k) > value(5 + label)) label = k;
       const score = Math.fround(
-        object * (softmax ? shareOf(said, label, classes) : sigmoid(said(5 + label))),
+        object * (softmax ? shareOf(value, label, classes) : sigmoid(value(5 + label))),
       );
       if (!isEnough(score)) continue;
-      const [x, y, wide, tall] = saidBox(said, cell, [width, height], size);
+      const [x, y, wide, tall] = decodedBox(value, cell, [width, height], size);
       found.push({ label, score, box: [x - wide / 2, y - tall / 2, x + wide / 2, y + tall / 2] });
     }
   });
   return found;
 }
 
-function shareOf(said: (k: number) => number, label: number, classes: number): number {
+function shareOf(value: (k: number) => number, label: number, classes: number): number {
   let sum = 0;
-  for (let k = 0; k < classes; k++) sum += Math.exp(said(5 + k) - said(5 + label));
+  for (let k = 0; k < classes; k++) sum += Math.exp(value(5 + k) - value(5 + label));
   return 1 / sum;
 }
 

@@ -13,7 +13,7 @@ import { withDefaults } from '../caffe/net-parameter.ts';
 import { buildHostLoss } from './host-loss.ts';
 import type { JavaScriptBlob } from './javascript.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
-import { type Size, saidBox, sigmoid, sizesOf, sizesOfBoxes } from './yolo-boxes.ts';
+import { type Size, decodedBox, sigmoid, sizesOf, sizesOfBoxes } from './yolo-boxes.ts';
 import { type CentredBox, centredOverlap, truthLayout, truthsOf, type YoloTruth } from './yolo-truth.ts';
 
 export const yoloLosses: Layers = {
@@ -56,13 +56,13 @@ class CellMap {
     return this.#first + (box * (5 + this.classes) + k) * this.rows * this.columns + cell;
   }
 
-  said(box: number, k: number, cell: number): number {
+  value(box: number, k: number, cell: number): number {
     return this.#said[this.#at(box, k, cell)]!;
   }
 
   /** Its sigmoid. */
   sigmoid(box: number, k: number, cell: number): number {
-    return sigmoid(this.said(box, k, cell));
+    return sigmoid(this.value(box, k, cell));
   }
 
   diff(box: number, k: number, cell: number): number {
@@ -75,7 +75,7 @@ class CellMap {
 
   /** The box of a cell. Its prior size is relative to the image. */
   boxOf(box: number, cell: number, size: Size): CentredBox {
-    return saidBox((k) => this.said(box, k, cell), cell, [this.columns, this.rows], size);
+    return decodedBox((k) => this.value(box, k, cell), cell, [this.columns, this.rows], size);
   }
 
   /** The cell that contains a box's centre. */
@@ -146,10 +146,10 @@ function regionLoss(context: LayerContext): Built {
   const sides = sizesOfBoxes(p.num, p.biases ?? [], [side, side], refuse);
   const layout = truthLayout(context, images, label!);
   const isIntel = layout === 'corners';
-  return buildHostLoss(context, [], 1, ([said, given]) => {
-    const truths = truthsOf(given!.data, layout, images, p.num_class);
-    const { diffs, squares } = summed(said!, images, (image, all) => {
-      const own = new CellMap(said!, all, image, p.num_class);
+  return buildHostLoss(context, [], 1, ([blob, labels]) => {
+    const truths = truthsOf(labels!.data, layout, images, p.num_class);
+    const { diffs, squares } = summed(blob!, images, (image, all) => {
+      const own = new CellMap(blob!, all, image, p.num_class);
       learnAbsence(
         own,
         truths[image]!,
@@ -179,8 +179,8 @@ function learnAbsence(
 ): void {
   sides.forEach((own, box) => {
     for (let cell = 0; cell < map.rows * map.columns; cell++) {
-      const said = map.boxOf(box, cell, own);
-      const most = truths.reduce((best, truth) => Math.max(best, centredOverlap(said, truth.box)), 0);
+      const predicted = map.boxOf(box, cell, own);
+      const most = truths.reduce((best, truth) => Math.max(best, centredOverlap(predicted, truth.box)), 0);
       map.set(box, 4, cell, most > Math.fround(threshold) ? 0 : diffOf(map.sigmoid(box, 4, cell)));
     }
   });
@@ -206,13 +206,13 @@ function learnRegion(
   const overlap = centredOverlap(map.boxOf(box, cell, sides[box]!), truth);
   const scale = p.coord_scale * (isIntel || p.rescore ? 1 : 2 - truth[2] * truth[3]);
   map.targetOf(truth, cell, sides[box]!).forEach((target, k) => {
-    const found = k < 2 ? map.sigmoid(box, k, cell) : map.said(box, k, cell);
+    const found = k < 2 ? map.sigmoid(box, k, cell) : map.value(box, k, cell);
     const off = isIntel ? Math.min(1, Math.max(-1, target - found)) : target - found;
     map.set(box, k, cell, -scale * off * (k < 2 ? found * (1 - found) : 1));
   });
   const share = map.sigmoid(box, 4, cell);
-  const wanted = isIntel ? 2 * (1 - share) ** 3 : (p.rescore ? overlap : 1) - share;
-  map.set(box, 4, cell, -p.object_scale * wanted * share * (1 - share));
+  const change = isIntel ? 2 * (1 - share) ** 3 : (p.rescore ? overlap : 1) - share;
+  map.set(box, 4, cell, -p.object_scale * change * share * (1 - share));
   const shares = softmaxOf(map, box, cell);
   shares.forEach((each, k) => {
     map.set(box, 5 + k, cell, -p.class_scale * ((k === label ? 1 : 0) - each));
@@ -220,9 +220,9 @@ function learnRegion(
 }
 
 function softmaxOf(map: CellMap, box: number, cell: number): number[] {
-  const said = Array.from({ length: map.classes }, (_, k) => map.said(box, 5 + k, cell));
-  const most = Math.max(...said);
-  const powers = said.map((each) => Math.exp(each - most));
+  const scores = Array.from({ length: map.classes }, (_, k) => map.value(box, 5 + k, cell));
+  const most = Math.max(...scores);
+  const powers = scores.map((each) => Math.exp(each - most));
   const sum = powers.reduce((a, b) => a + b);
   return powers.map((power) => power / sum);
 }
@@ -257,17 +257,17 @@ function yolov3(context: LayerContext): Built {
   const [, , rows = 1, columns = 1] = context.shapes[0]!;
   const layout = truthLayout(context, images, context.shapes[1]!);
   const sides = sizesOf(biases, columns * p.anchors_scale, rows * p.anchors_scale);
-  return buildHostLoss(context, [], 1, ([said, given]) => {
-    const truths = truthsOf(given!.data, layout, images, p.num_class);
-    const { diffs, squares } = summed(said!, images, (image, all) => {
-      const map = new CellMap(said!, all, image, p.num_class);
+  return buildHostLoss(context, [], 1, ([blob, labels]) => {
+    const truths = truthsOf(labels!.data, layout, images, p.num_class);
+    const { diffs, squares } = summed(blob!, images, (image, all) => {
+      const map = new CellMap(blob!, all, image, p.num_class);
       const ofMask = own.map((box) => sides[box]!);
       learnAbsence(map, truths[image]!, ofMask, p.thresh, (share) => share);
       for (const truth of truths[image]!)
         for (const box of matchedBoxes(truth.box, sides, own, p.iou_thresh))
           learnYolov3(map, truth, box, ofMask[box]!, p);
     });
-    if (p.use_logic_gradient) scaleBySigmoids(said!, diffs, p);
+    if (p.use_logic_gradient) scaleBySigmoids(blob!, diffs, p);
     return { loss: [squares / images], diffs: [diffs.map((diff) => diff / images)] };
   });
 }
@@ -302,7 +302,7 @@ function learnYolov3(
   const cell = map.cellOf(truth);
   const scale = p.coord_scale * (2 - truth[2] * truth[3]);
   map.targetOf(truth, cell, size).forEach((target, k) => {
-    const found = k < 2 ? map.sigmoid(box, k, cell) : map.said(box, k, cell);
+    const found = k < 2 ? map.sigmoid(box, k, cell) : map.value(box, k, cell);
     map.set(box, k, cell, -scale * (target - found));
   });
   const object = p.use_logic_gradient ? p.object_scale : 1;
@@ -326,10 +326,10 @@ function learnYolov3(
 /** The derivative of the sigmoids, for all values except width and height (use_logic_gradient). */
 function scaleBySigmoids({ data, shape }: JavaScriptBlob, diffs: Float32Array, p: Yolov3Parameters): void {
   const area = shape[2]! * shape[3]!;
-  for (const [i, said] of data.entries()) {
+  for (const [i, value] of data.entries()) {
     const k = Math.floor(i / area) % (5 + p.num_class);
     if (k === 2 || k === 3) continue;
-    const share = sigmoid(said);
+    const share = sigmoid(value);
     diffs[i]! *= share * (1 - share);
   }
 }

@@ -146,7 +146,7 @@ export type NativeHostFunction = (
   index: number,
   isBackward: boolean,
   reads: readonly (Float32Array | null)[],
-  asked: readonly number[],
+  sizes: readonly number[],
   done: (error: string | null, values?: readonly (Float32Array | null)[]) => void,
 ) => void;
 

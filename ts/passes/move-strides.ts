@@ -52,7 +52,7 @@ class StrideMover {
   /** The common stride of all readers, if they skip pixels of a value that a convolution makes. */
   #strideSkipped(id: ValueId): Pair | null {
     const readers = this.#uses.readers.get(id);
-    if (readers === undefined || this.#uses.asked.has(id) || this.#picked.has(id)) return null;
+    if (readers === undefined || this.#uses.requested.has(id) || this.#picked.has(id)) return null;
     if (this.#convolutionOf(id) === null) return null;
     let shared: Pair | null = null;
     for (const reader of readers) {

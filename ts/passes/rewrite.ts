@@ -5,7 +5,7 @@ export interface Uses {
   readonly maker: ReadonlyMap<ValueId, Node>;
   readonly readers: ReadonlyMap<ValueId, ReadonlySet<Node>>;
   /** The values that the caller sees. */
-  readonly asked: ReadonlySet<ValueId>;
+  readonly requested: ReadonlySet<ValueId>;
 }
 
 interface ChangingUses extends Uses {
@@ -27,11 +27,11 @@ function changingUses({ nodes, outputs }: Pick<Graph, 'nodes' | 'outputs'>): Cha
       readers.get(id)!.add(node);
     }
   }
-  return { maker, readers, asked: new Set(outputs) };
+  return { maker, readers, requested: new Set(outputs) };
 }
 
 /** True if a single node reads the value, once, and the caller did not request it. */
-export function isPrivate({ readers, asked }: Uses, id: ValueId): boolean {
+export function isPrivate({ readers, requested: asked }: Uses, id: ValueId): boolean {
   const reading = readers.get(id);
   if (reading?.size !== 1 || asked.has(id)) return false;
   const [reader] = reading;

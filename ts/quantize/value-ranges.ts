@@ -70,11 +70,11 @@ export function chooseRange(
 }
 
 function percentileBin(counts: Float64Array, share: number): number {
-  const wanted = counts.reduce((a, b) => a + b) * share;
+  const target = counts.reduce((a, b) => a + b) * share;
   let sum = 0;
   return counts.findIndex((count) => {
     sum += count;
-    return sum >= wanted;
+    return sum >= target;
   });
 }
 

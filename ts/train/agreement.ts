@@ -95,12 +95,12 @@ export class Agreement {
     });
     message[message.length - 1] = choice;
     const all = this.#communicator === null ? message : await this.#communicator.sum(message);
-    const said = new Map<Saying, number[]>();
+    const sayings = new Map<Saying, number[]>();
     all.subarray(0, -1).forEach((flag, i) => {
       if (flag === 0) return;
       const saying = SAYINGS[i % SAYINGS.length]!;
-      said.set(saying, [...(said.get(saying) ?? []), Math.floor(i / SAYINGS.length)]);
+      sayings.set(saying, [...(sayings.get(saying) ?? []), Math.floor(i / SAYINGS.length)]);
     });
-    return { said, chosen: this.#communicator === null ? choice : all.at(-1)! };
+    return { said: sayings, chosen: this.#communicator === null ? choice : all.at(-1)! };
   }
 }

@@ -82,11 +82,11 @@ export function readSolverNet(
 ): ReadNet {
   const { source, field, position } = solverNet;
   const net = typeof source === 'string' ? readNetFile(namedFile(source, field, position, file)) : source;
-  const asked = solverNetState(solverNet, net);
+  const requested = solverNetState(solverNet, net);
   const state = {
-    phase: asked.phase!,
-    level: level ?? asked.level!,
-    stages: [...asked.stages!, ...stages],
+    phase: requested.phase!,
+    level: level ?? requested.level!,
+    stages: [...requested.stages!, ...stages],
   };
   return { net, state, filtered: filterNet(net, state) };
 }

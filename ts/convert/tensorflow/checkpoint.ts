@@ -178,7 +178,7 @@ const split = (file: string, name: string) =>
 /** TensorProto: float_val 5 or double_val 6, packed or not, or tensor_content 4. A single value is repeated. */
 function valuesOf(
   bytes: Uint8Array,
-  wanted: number,
+  count: number,
   list: number,
   context: { file: string; what: string; budget: FieldBudget },
 ): Uint8Array {
@@ -187,10 +187,10 @@ function valuesOf(
   for (const field of readFields(bytes, context))
     if ((field.number === list && field.wireType !== 0) || field.number === 4) parts.push(field.bytes);
   const values = parts.length === 1 ? parts[0]! : Buffer.concat(parts);
-  if (values.length === wanted) return values;
+  if (values.length === count) return values;
   throw checkpointError(
     context.file,
-    `${context.what} has ${values.length / size} of ${wanted / size} values`,
+    `${context.what} has ${values.length / size} of ${count / size} values`,
   );
 }
 

@@ -132,10 +132,10 @@ function cascadeBoxes(
   { nms }: RegionOptions,
 ): Found[] {
   for (const name of [probabilities, boxes]) checkFinite(outputs, name);
-  const said = outputs[boxes]!.data;
+  const regions = outputs[boxes]!.data;
   const scores = outputs[probabilities]!.data;
   const boxOf = (row: number): CornersOf | null => {
-    const [number, x1, y1, x2, y2] = regionAt(said, row);
+    const [number, x1, y1, x2, y2] = regionAt(regions, row);
     if (number < 0) return null;
     const corners = {
       x1: Math.max(0, x1 / scale.x),
@@ -146,7 +146,7 @@ function cascadeBoxes(
     return corners.x2 - corners.x1 + 1 > 0 && corners.y2 - corners.y1 + 1 > 0 ? corners : null;
   };
   const scoreOf = (row: number, index: number) => scores[row * classes + index]!;
-  const rows = Math.floor(said.length / 5);
+  const rows = Math.floor(regions.length / 5);
   return foundByClass({ classes, background, rows, scoreOf, boxOf, more: 1, image }, minScore, nms);
 }
 
@@ -168,14 +168,14 @@ function msCnnBoxes(
   const rows = Math.floor(proposals.length / width);
   const given = outputs[scores]!.data;
   const probabilities = head.isProbability ? given : softmax(given, classes);
-  const said = outputs[regressions]!.data;
+  const deltas = outputs[regressions]!.data;
   const { image, scale } = placement;
   const boxOf = (row: number, index: number): CornersOf | null => {
     const [x1, y1, x2, y2] = proposals.subarray(width * row + 1, width * row + 5) as unknown as Four;
     const [wide, tall] = [x2 - x1, y2 - y1];
     if (wide === 0 || tall === 0) return null;
     const at = (row * classes + index) * 4;
-    const [dx, dy, dw, dh] = [0, 1, 2, 3].map((k) => said[at + k]! * stds[k]! + means[k]!) as Four;
+    const [dx, dy, dw, dh] = [0, 1, 2, 3].map((k) => deltas[at + k]! * stds[k]! + means[k]!) as Four;
     const [x, y] = [dx * wide + x1 + wide / 2, dy * tall + y1 + tall / 2];
     const [halfWidth, halfHeight] = [(wide * Math.exp(dw)) / 2, (tall * Math.exp(dh)) / 2];
     const box = within(

@@ -10,10 +10,10 @@ import { type Found, type LintNet, type LintSolver, type LintState, nameOf, type
 /** The layers of a type, with the image positions of their first bottom. */
 function* layersOf({ states }: LintNet, types: readonly string[]) {
   for (const state of states) {
-    const wanted = state.layers.filter(({ type = '' }) => types.includes(type));
-    if (wanted.length === 0) continue;
+    const matching = state.layers.filter(({ type = '' }) => types.includes(type));
+    if (matching.length === 0) continue;
     const maps = coordinateMaps(state.graph);
-    for (const layer of wanted) {
+    for (const layer of matching) {
       const id = state.graph.blobs.get(layer.bottom?.[0] ?? '');
       yield { layer, state, map: id === undefined ? null : maps[id]! };
     }

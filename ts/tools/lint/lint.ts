@@ -95,11 +95,11 @@ export function lintFile(file: string, options: Omit<LintOptions, 'file'> = {}):
 
 /** Each name once. A layer of a fork's type has its own rule. */
 function* foreignFields(fields: readonly ForkField[]): Iterable<Found> {
-  const said = new Set<string>();
+  const reported = new Set<string>();
   for (const { refusal, type, name, tunes, layer } of fields) {
     const isForeignLayer = forkOfLayerType(String(layer?.type ?? '')) !== undefined;
-    if (said.has(`${type}.${name}`) || (isForeignLayer && !tunes)) continue;
-    said.add(`${type}.${name}`);
+    if (reported.has(`${type}.${name}`) || (isForeignLayer && !tunes)) continue;
+    reported.add(`${type}.${name}`);
     const { position } = refusal;
     yield {
       position,

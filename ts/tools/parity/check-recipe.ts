@@ -30,16 +30,16 @@ export async function checkRecipe(
     ),
   ];
   const values = readRecorded(folder, file);
-  const wanted = Object.entries(samples);
+  const expected = Object.entries(samples);
   for (const mode of ['layer by layer', 'fused'] as const) {
     const isWritten = mode === 'layer by layer';
     await using loaded = await device.load({
       model: net,
       weights,
-      ...(isWritten ? { optimize: false, outputs: wanted.map(([name]) => name) } : {}),
+      ...(isWritten ? { optimize: false, outputs: expected.map(([name]) => name) } : {}),
     });
     const results = await loaded.run({ data });
-    for (const [name, { stride, offset, count }] of wanted) {
+    for (const [name, { stride, offset, count }] of expected) {
       if (results[name] === undefined) continue;
       const actual = Float32Array.from({ length: count }, (_, i) => results[name]!.data[i * stride]!);
       const apart = difference(actual, values.subarray(offset, offset + count), file.noise);

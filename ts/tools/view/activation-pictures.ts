@@ -37,20 +37,20 @@ export const activationOptions = options<ActivationOptions>({
 
 /**
  * Runs a net several times, so that its blobs fit in memory, and draws those of the first image.
- * @param wanted Indices of layers whose first top is drawn.
+ * @param selected Indices of layers whose first top is drawn.
  * @returns By index of the layer.
  * @throws the errors of `Device.load` and `Model.run`
  */
 export async function activationPictures(
   device: Device,
   layers: readonly TracedLayer[],
-  wanted: readonly number[],
+  selected: readonly number[],
   inputs: Inputs,
   options: ActivationOptions,
 ): Promise<Map<number, LayerPictures>> {
   const { labels, ...load } = options;
   const result = new Map<number, LayerPictures>();
-  for (const part of portions(layers, wanted)) {
+  for (const part of portions(layers, selected)) {
     const names = part.map((index) => `${layers[index]!.tops[0]!.name}@${layers[index]!.layer.name}`);
     using model = await device.load({ ...load, outputs: names });
     const outputs = await model.run(inputs);
@@ -59,10 +59,10 @@ export async function activationPictures(
   return result;
 }
 
-function portions(layers: readonly TracedLayer[], wanted: readonly number[]): number[][] {
+function portions(layers: readonly TracedLayer[], selected: readonly number[]): number[][] {
   const parts: number[][] = [];
   let held = Number.POSITIVE_INFINITY;
-  for (const index of wanted) {
+  for (const index of selected) {
     const bytes = 4 * elementCount(layers[index]!.tops[0]?.shape ?? []);
     if (held + bytes > HELD_BYTES) {
       parts.push([]);

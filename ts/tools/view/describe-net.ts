@@ -169,10 +169,10 @@ function edgesBetween(layers: readonly TracedLayer[], cardOf: readonly number[])
 }
 
 /** Whether a card comes after another one. */
-function isReached(wanted: number, start: number, edges: readonly (readonly [number, number])[]): boolean {
+function isReached(target: number, start: number, edges: readonly (readonly [number, number])[]): boolean {
   const reached = new Set([start]);
   for (const card of reached) for (const [from, to] of edges) if (from === card) reached.add(to);
-  return reached.has(wanted);
+  return reached.has(target);
 }
 
 function describeCard(card: Card, layers: readonly TracedLayer[], written: Graph, graph: Graph) {

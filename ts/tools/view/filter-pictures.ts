@@ -29,13 +29,13 @@ const MATRIX = 64; // the number of outputs and inputs shown of a matrix
 
 /**
  * Pictures of the filters of every layer that the weights fill, by layer name.
- * @param wanted Layers whose pictures are made. The others only get statistics.
+ * @param isSelected Layers whose pictures are made. The others only get statistics.
  * @throws WeightsError if the weights do not fit the net
  */
 export async function filterPictures(
   graph: Graph,
   weights: WeightsFile,
-  wanted: (layer: string) => boolean,
+  isSelected: (layer: string) => boolean,
   { order = 'BGR', ...options }: FilterOptions = {},
 ): Promise<Map<string, LayerPictures>> {
   const { blobs, report } = matchWeights(graph.parameters, weights, options);
@@ -47,7 +47,7 @@ export async function filterPictures(
     const { layer, index, shape } = graph.parameters[id]!;
     const values = toFloat32(blob);
     const before = result.get(layer) ?? {};
-    const filters = index === 0 && wanted(layer) ? await filterPicture(shape, values, order) : null;
+    const filters = index === 0 && isSelected(layer) ? await filterPicture(shape, values, order) : null;
     result.set(layer, {
       ...before,
       ...(filters === null ? {} : { filters }),

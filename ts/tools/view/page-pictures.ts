@@ -56,9 +56,9 @@ export async function addFilters(
   const { layers, partial } = description;
   const withFilters = layers.filter(({ layer }) => /Convolution|InnerProduct/.test(layer.type ?? ''));
   const step = Math.ceil(withFilters.length / MOST);
-  const wanted = new Set(withFilters.filter((_, i) => i % step === 0).map(({ layer }) => layer.name ?? ''));
+  const selected = new Set(withFilters.filter((_, i) => i % step === 0).map(({ layer }) => layer.name ?? ''));
   const all = withWrittenBlobs({ layer: layers.map(({ layer }) => layer) }, weights)!;
-  const byName = await filterPictures(partial.graph, all, (name) => wanted.has(name), options);
+  const byName = await filterPictures(partial.graph, all, (name) => selected.has(name), options);
   const entries = layers.flatMap(({ layer }, index) => {
     const found = byName.get(layer.name ?? '');
     return found === undefined ? [] : [[index, found] as const];
@@ -93,8 +93,8 @@ export async function addActivations(
       { ...(problem.layer.name === undefined ? {} : { layer: problem.layer.name }) },
       `activations need a net that can be run, but ${problem.problem}; remove --image`,
     );
-  const wanted = picturedLayers(description);
-  const drawn = await activationPictures(device, description.layers, wanted, inputs, options);
+  const selected = picturedLayers(description);
+  const drawn = await activationPictures(device, description.layers, selected, inputs, options);
   const result: Record<number, LayerPictures> = { ...pictures };
   for (const [index, { statistics = [], ...rest }] of drawn)
     result[index] = {

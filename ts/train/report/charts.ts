@@ -5,11 +5,11 @@ import type { ReportData } from './data.ts';
 
 /** Loss, accuracy, rate, throughput, and the share of waiting; curves without a value are omitted. */
 export function reportCharts({ curves, tests }: ReportData): Chart[] {
-  const tested = (wanted: (lossWeight: number) => boolean): Series[] => {
+  const tested = (isSelected: (lossWeight: number) => boolean): Series[] => {
     const series = new Map<string, ChartPoint[]>();
     for (const { iteration, net, outputs } of tests)
       for (const { name, values, lossWeight } of outputs) {
-        if (!wanted(lossWeight) || values.length !== 1 || !Number.isFinite(values[0])) continue;
+        if (!isSelected(lossWeight) || values.length !== 1 || !Number.isFinite(values[0])) continue;
         const title = `${name}, tested${net === 0 ? '' : ` (net ${net})`}`;
         series.set(title, [...(series.get(title) ?? []), [iteration, values[0]!]]);
       }
