@@ -164,7 +164,7 @@ function sum(
   const branch1 = `res${name}_branch1`;
   const identity = (centred: boolean) =>
     paddedIdentity(branch1, source, { stride, times: outputs / inputs, centred });
-  const beside = {
+  const shortcutLayers = {
     projection,
     identity: () => identity(false),
     'centred-identity': () => identity(true),
@@ -173,7 +173,7 @@ function sum(
   const excited =
     squeeze === undefined ? [] : squeezeExcitation(`res${name}_se`, last, { channels: outputs, squeeze });
   return [
-    ...beside,
+    ...shortcutLayers,
     ...branch2,
     ...excited,
     {

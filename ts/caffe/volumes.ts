@@ -127,9 +127,9 @@ function ofShapes(param: Message, isPooling: boolean): Message {
   const kernel = dims(kernel_shape);
   if (kernel === undefined || kernel.length === 0)
     throw refuse(param, 'kernel_shape', 'sizes', 'needs kernel_shape { dim: … } once per axis');
-  const beside = ['kernel_size', 'stride', 'pad'].find((field) => rest[field] !== undefined);
-  if (beside !== undefined)
-    throw refuse(param, beside, 'sizes', `gives both ${beside} and kernel_shape; keep the shapes`);
+  const conflicting = ['kernel_size', 'stride', 'pad'].find((field) => rest[field] !== undefined);
+  if (conflicting !== undefined)
+    throw refuse(param, conflicting, 'sizes', `gives both ${conflicting} and kernel_shape; keep the shapes`);
   const [stride, pad] = [dims(stride_shape), dims(pad_shape)];
   for (const [field, list] of [
     ['stride_shape', stride],

@@ -169,7 +169,7 @@ type Shapes = readonly (readonly number[])[];
  */
 export type WeightsUse = 'run' | 'train' | 'set' | 'write';
 /** This many missing layers are listed with the fitting layers of the file, the others only by name. */
-const TOLD = 5;
+const MOST_DESCRIBED = 5;
 
 /**
  * @param missing Layers of the net, in its order.
@@ -185,21 +185,21 @@ export function missingWeights(
 ): string {
   const unmatched = weights.layers.filter(({ name, blobs }) => blobs.length > 0 && !shapes.has(name));
   const fitting = (layer: string) => unmatched.filter((source) => fits(source, shapes.get(layer)!));
-  const told = missing.slice(0, TOLD).map((layer) => {
+  const described = missing.slice(0, MOST_DESCRIBED).map((layer) => {
     const found = fitting(layer);
     const renamed = found.map(({ name }) => `"${name}"`).join(', ');
     return `"${layer}" ${shapesText(shapes.get(layer)!)}${found.length === 0 ? '' : ` (the file has ${renamed} ${shapesText(shapes.get(layer)!)}: renamed?)`}`;
   });
-  const rest = missing.slice(TOLD).map((layer) => `"${layer}"`);
+  const rest = missing.slice(MOST_DESCRIBED).map((layer) => `"${layer}"`);
   const isNone = missing.length === shapes.size;
   const partial = 'partialWeights: true (--partial-weights)';
   return [
     isNone
-      ? `none of the net's ${missing.length} layers with parameters has weights in this file: ${[...told, ...rest].join(', ')}`
+      ? `none of the net's ${missing.length} layers with parameters has weights in this file: ${[...described, ...rest].join(', ')}`
       : missing.length === 1
-        ? `layer ${told[0]} has no weights in this file`
-        : `${missing.length} layers have no weights in this file: ${[...told, ...rest].join(', ')}`,
-    held(weights, unmatched, missing, isNone),
+        ? `layer ${described[0]} has no weights in this file`
+        : `${missing.length} layers have no weights in this file: ${[...described, ...rest].join(', ')}`,
+    otherLayersText(weights, unmatched, missing, isNone),
     {
       set: 'give the weights of this net',
       train: `give the weights of this net, or ${partial} to begin with the values of the fillers`,
@@ -210,7 +210,7 @@ export function missingWeights(
 }
 
 /** A description of the file's layers that the net lacks. */
-function held(
+function otherLayersText(
   { name, layers }: WeightsFile,
   unmatched: readonly WeightsLayer[],
   missing: readonly string[],
@@ -221,9 +221,9 @@ function held(
   if (prefix !== null) return `the file's names begin with "${prefix}", the net's do not`;
   if (unmatched.length === 0) return 'the file has no other layers';
   const first = unmatched
-    .slice(0, TOLD)
+    .slice(0, MOST_DESCRIBED)
     .map((layer) => `"${layer.name}" ${shapesText(layer.blobs.map(({ shape }) => shape))}`);
-  const more = unmatched.length > TOLD ? ` and ${unmatched.length - TOLD} more` : '';
+  const more = unmatched.length > MOST_DESCRIBED ? ` and ${unmatched.length - MOST_DESCRIBED} more` : '';
   const whose = name === '' ? '' : ` (of the net "${name}")`;
   return `the file${whose} has ${isNone ? '' : 'besides '}${first.join(', ')}${more}`;
 }

@@ -148,12 +148,12 @@ async function detected(
     labels = countedLabels(detector, samples);
     return samples;
   };
-  const how = {
+  const detectOptions = {
     ...(minScore === undefined ? {} : { minScore }),
     ...(top === undefined ? {} : { top }),
   };
   const { skipped, total } = await eachShared(share, batch, flags, check, {
-    batches: (samples, each) => detectSamples(detector, samples, { ...how, ...each }),
+    batches: (samples, each) => detectSamples(detector, samples, { ...detectOptions, ...each }),
     take: ({ results }) => images.push(...results),
   });
   return isFirst(share) ? { scores: { ...scoreDetections(images, { labels }), skipped }, total } : null;
@@ -171,9 +171,9 @@ async function segmented(
     openSegmenter(net, { ...options, ...(output === undefined ? {} : { output }) }),
   );
   const counts = new PixelCounts(classesOf(segmenter), ignored);
-  const how = ignored === undefined ? {} : { ignored };
+  const segmentOptions = ignored === undefined ? {} : { ignored };
   const { skipped, total } = await eachShared(share, batch, flags, make, {
-    batches: (samples, each) => segmentSamples(segmenter, samples, { ...how, ...each }),
+    batches: (samples, each) => segmentSamples(segmenter, samples, { ...segmentOptions, ...each }),
     take: (part) => counts.join(part.counts),
   });
   return isFirst(share) ? { scores: { ...counts.scores(), skipped }, total } : null;

@@ -39,11 +39,11 @@ export async function imageSources(words: readonly string[], where: string): Pro
     for (const { word, ignored } of parts) sayIgnored(word, ignored);
     return found;
   }
-  const beside = parts.flatMap(({ ignored }) => ignored);
+  const otherFiles = parts.flatMap(({ ignored }) => ignored);
   throw new ArgumentError(
     where,
     'image files, or folders and lists with images',
-    `${words.join(', ')}${beside.length === 0 ? '' : ` with ${beside.length} files without the name of an image (${beside.slice(0, 3).join(', ')})`}`,
+    `${words.join(', ')}${otherFiles.length === 0 ? '' : ` with ${otherFiles.length} files without the name of an image (${otherFiles.slice(0, 3).join(', ')})`}`,
   );
 }
 

@@ -141,7 +141,7 @@ export function preprocessFileOf(
 export const preprocessOf = (flags: PreprocessFlags, crop: Size, model: string): Preprocess =>
   choosePreprocess(flags, model).for(crop);
 
-function meanOf({ mean, meanValue }: PreprocessFlags, beside: string | null): Preprocess['mean'] {
+function meanOf({ mean, meanValue }: PreprocessFlags, fileBeside: string | null): Preprocess['mean'] {
   if (mean !== undefined && meanValue !== undefined)
     throw new ArgumentError('the mean', 'either --mean or --mean-value', 'both');
   if (mean === 'none') return [0];
@@ -151,7 +151,7 @@ function meanOf({ mean, meanValue }: PreprocessFlags, beside: string | null): Pr
     'the mean',
     'the one that the net was trained with: --mean FILE, --mean-value B,G,R (MSRA: 103.063,115.903,123.152), --mean none, or --preprocess FILE',
     NOTHING,
-    beside === null ? undefined : `${beside} has one, but is not used together with other options`,
+    fileBeside === null ? undefined : `${fileBeside} has one, but is not used together with other options`,
   );
 }
 

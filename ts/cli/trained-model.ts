@@ -46,11 +46,11 @@ export async function plannedModel({ solver, augment, labels }: TrainedModel): P
   const [, , height, width] = inputShape(deploy);
   if (height === undefined || width === undefined) return { deploy, preprocess: null };
   const tested = filterNet(net, { phase: 'TEST' });
-  const how = augment === undefined ? {} : readAugment(augment, 'TEST');
+  const augmentation = augment === undefined ? {} : readAugment(augment, 'TEST');
   const pictures = tested.layer?.find(({ type }) => type === 'ImageSegData');
   if (pictures !== undefined)
-    return { deploy, preprocess: wholePreprocessOf(pictures, how, deploy, { width, height }) };
-  return { deploy, preprocess: preprocessOf(tested, how, { width, height }, solverFile(solver)) };
+    return { deploy, preprocess: wholePreprocessOf(pictures, augmentation, deploy, { width, height }) };
+  return { deploy, preprocess: preprocessOf(tested, augmentation, { width, height }, solverFile(solver)) };
 }
 
 /** The shape of the first Input layer; empty if there is none. */

@@ -49,9 +49,9 @@ export function eventLines(event: SolverEvent): string[] {
       return [];
     case 'done': {
       const { iteration, reason, weights, seconds, imagesPerSecond, waiting } = event;
-      const how = { finished: 'finished', stopped: 'stopped early', diverged: 'diverged' }[reason];
+      const ending = { finished: 'finished', stopped: 'stopped early', diverged: 'diverged' }[reason];
       return [
-        `${how} after ${iteration} iterations, ${formatDuration(seconds)}, ${imagesPerSecond.toFixed(1)} images/s, ` +
+        `${ending} after ${iteration} iterations, ${formatDuration(seconds)}, ${imagesPerSecond.toFixed(1)} images/s, ` +
           `${(100 * waiting).toFixed(1)}% of the time waiting for data` +
           `${weights === null ? '' : `; weights: ${weights}`}`,
       ];

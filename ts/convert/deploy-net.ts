@@ -172,8 +172,8 @@ function outputsOf(layers: readonly LayerParameter[], body: readonly LayerParame
   });
 }
 
-function reachable(layers: readonly LayerParameter[], wanted: readonly string[]): LayerParameter[] {
-  const needed = new Set(wanted);
+function reachable(layers: readonly LayerParameter[], roots: readonly string[]): LayerParameter[] {
+  const needed = new Set(roots);
   const kept: LayerParameter[] = [];
   for (const layer of [...layers].reverse()) {
     if (!(layer.top ?? []).some((top) => needed.has(top))) continue;
@@ -220,7 +220,7 @@ function inputLayers(
         : layer.type === 'Input'
           ? declaredShapes(layer, fail)
           : textShapes(layer, given, fail);
-    const wanted = tops.flatMap((top, i) => {
+    const readTops = tops.flatMap((top, i) => {
       if (!read.has(top)) return [];
       const shape = shapeGiven(given, top) ?? text?.[i];
       if (shape === undefined) throw fail(`the shape of "${top}" is unknown`);
@@ -229,8 +229,8 @@ function inputLayers(
     return {
       name: layer.name ?? 'data',
       type: 'Input',
-      top: wanted.map(({ top }) => top),
-      input_param: { shape: wanted.map(({ dim }) => ({ dim })) },
+      top: readTops.map(({ top }) => top),
+      input_param: { shape: readTops.map(({ dim }) => ({ dim })) },
     };
   });
 }

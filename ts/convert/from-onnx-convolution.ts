@@ -60,14 +60,14 @@ function windowOf(node: NodeContext, takesZeros: boolean): Window {
 }
 
 /** The zeros before and after each axis, or null if ONNX computes them (auto_pad). */
-function padsOf(node: NodeContext, rank: number): { before: number[]; behind: number[] } | null {
+function padsOf(node: NodeContext, rank: number): { before: number[]; after: number[] } | null {
   const auto = node.text('auto_pad', 'NOTSET');
   if (auto.startsWith('SAME')) return null;
   const pads = auto === 'VALID' ? null : node.integers('pads');
   const all = pads ?? new Array<number>(2 * rank).fill(0);
   if (all.length !== 2 * rank || all.some((each) => !(each >= 0)))
     node.fail(`pads are ${all.join(', ')}; expected ${rank === 2 ? 'four' : 2 * rank} numbers of at least 0`);
-  return { before: all.slice(0, rank), behind: all.slice(rank) };
+  return { before: all.slice(0, rank), after: all.slice(rank) };
 }
 
 /** SAME_UPPER puts an odd zero at the end, SAME_LOWER at the beginning. */
@@ -75,8 +75,8 @@ function halved(node: NodeContext, total: readonly number[]) {
   const low = total.map((each) => Math.floor(each / 2));
   const high = total.map((each) => Math.ceil(each / 2));
   return node.text('auto_pad', '') === 'SAME_LOWER'
-    ? { before: high, behind: low }
-    : { before: low, behind: high };
+    ? { before: high, after: low }
+    : { before: low, after: high };
 }
 
 /** A convolution with a larger kernel would take longer than the operator that it replaces. */
@@ -87,11 +87,11 @@ function extended(
   node: NodeContext,
   weights: Blob,
   before: readonly number[],
-  behind: readonly number[],
+  after: readonly number[],
 ): Blob {
-  if ([...before, ...behind].every((each) => each === 0)) return weights;
+  if ([...before, ...after].every((each) => each === 0)) return weights;
   const [outputs, inputs, ...kernel] = weights.shape as [number, number, ...number[]];
-  const larger = kernel.map((size, i) => size + before[i]! + behind[i]!);
+  const larger = kernel.map((size, i) => size + before[i]! + after[i]!);
   if (!(outputs * inputs * elementCount(larger) <= MOST_WEIGHTS))
     node.fail(
       `with zeros for the padding that Caffe does not support its kernel would be ${larger.join('×')}`,
@@ -146,16 +146,16 @@ export function conv(node: NodeContext) {
   const same = sizes.map((size, i) =>
     Math.max(0, (Math.ceil(size / stride[i]!) - 1) * stride[i]! + extents[i]! - size),
   );
-  const { before, behind } = padsOf(node, kernel.length) ?? halved(node, same);
+  const { before, after } = padsOf(node, kernel.length) ?? halved(node, same);
   const wider = (one: readonly number[], other: readonly number[]) =>
     one.map((each, i) => Math.max(0, (other[i]! - each) / dilation[i]!));
-  const [first, last] = [wider(before, behind), wider(behind, before)];
+  const [first, last] = [wider(before, after), wider(after, before)];
   if ([...first, ...last].some((each) => !Number.isInteger(each)))
     node.fail(
-      `pads are ${[...before, ...behind].join(', ')}, whose opposite sides differ, not by a multiple of the dilation; Caffe pads both sides equally`,
+      `pads are ${[...before, ...after].join(', ')}, whose opposite sides differ, not by a multiple of the dilation; Caffe pads both sides equally`,
     );
   const weights = extended(node, window.weights, first, last);
-  const pad = before.map((each, i) => Math.max(each, behind[i]!) + zeros[i]!);
+  const pad = before.map((each, i) => Math.max(each, after[i]!) + zeros[i]!);
   node.layer(
     {
       name: window.layerName,
@@ -180,7 +180,7 @@ export function convTranspose(node: NodeContext) {
   const whole = sizes.map((size, i) => (size - 1) * stride[i]! + dilation[i]! * (kernel[i]! - 1) + 1);
   const stated = padsOf(node, rank);
   const target = outputShape ?? (stated === null ? sizes.map((size, i) => size * stride[i]!) : null);
-  const { before, behind } =
+  const { before, after } =
     target === null
       ? stated!
       : cutsTo(
@@ -188,7 +188,7 @@ export function convTranspose(node: NodeContext) {
           target.map((size, i) => whole[i]! + padding[i]! - size),
         );
   // How much of the whole is cut off. Negative numbers add positions.
-  const end = behind.map((each, i) => each - padding[i]!);
+  const end = after.map((each, i) => each - padding[i]!);
   const added = end.map((each, i) => Math.ceil(Math.max(0, -each) / dilation[i]!));
   const weights = extended(
     node,
@@ -222,6 +222,6 @@ function cutsTo(node: NodeContext, total: readonly number[]) {
   const low = total.map((each) => Math.floor(each / 2));
   const high = total.map((each, i) => each - low[i]!);
   return node.text('auto_pad', 'NOTSET') === 'SAME_UPPER'
-    ? { before: low, behind: high }
-    : { before: high, behind: low };
+    ? { before: low, after: high }
+    : { before: high, after: low };
 }

@@ -81,7 +81,12 @@ function detectionOutputs(graph: Subgraph, output: string): Candidate[] {
     ['CENTER_SIZE', 'CORNER', 'CORNER_SIZE'].flatMap((code_type) =>
       either.flatMap((variance_encoded_in_target) =>
         either.map((clip): Candidate => {
-          const variant = { share_location, code_type, variance_encoded_in_target, ...(clip ? { clip } : {}) };
+          const variant = {
+            share_location,
+            code_type,
+            variance_encoded_in_target,
+            ...(clip ? { clip } : {}),
+          };
           const sets = share_location ? 1 : classes;
           return {
             layer: { type: 'DetectionOutput', detection_output_param: { ...found, ...variant } },

@@ -71,7 +71,7 @@ export function expand(node: NodeContext) {
   const x = node.activation(0);
   const rank = Math.max(target.length, x.shape.length);
   const aligned = [...Array.from({ length: rank - x.shape.length }, () => 1), ...x.shape];
-  const wanted = [...Array.from({ length: rank - target.length }, () => 1), ...target];
+  const paddedTarget = [...Array.from({ length: rank - target.length }, () => 1), ...target];
   const full =
     rank === x.shape.length
       ? x
@@ -82,9 +82,9 @@ export function expand(node: NodeContext) {
       node,
       full,
       aligned.map((dim, i) => {
-        if (dim !== 1 && wanted[i] !== 1 && wanted[i] !== dim)
+        if (dim !== 1 && paddedTarget[i] !== 1 && paddedTarget[i] !== dim)
           node.fail(`${x.shape.join('×')} cannot be expanded to ${target.join('×')}`);
-        return dim === 1 ? wanted[i]! : 1;
+        return dim === 1 ? paddedTarget[i]! : 1;
       }),
     ),
   );
@@ -176,8 +176,8 @@ function regrouped(
     type: 'Reshape',
     reshape_param: { shape: { dim: [0, ...dim.slice(1)] } },
   });
-  const apart = node.step([node.activation(0)], reshaped(shape));
-  node.last([node.step([apart], { type: 'Permute', permute_param: { order } })], reshaped(result));
+  const split = node.step([node.activation(0)], reshaped(shape));
+  node.last([node.step([split], { type: 'Permute', permute_param: { order } })], reshaped(result));
 }
 
 /** Zeros with values at some positions along the last axis. Upsample with a mask computes this. */

@@ -145,10 +145,10 @@ export function meanVarianceNormalization(node: NodeContext) {
 function normalised(node: NodeContext, x: Activation, axis: number, eps: number): Activation {
   const mean = (value: Activation, coeff: number) =>
     node.step([value], { type: 'Reduction', reduction_param: { operation: 'MEAN', axis, coeff } });
-  const apart = node.step([x, mean(x, -1)], { type: 'Bias', bias_param: { axis: 0 } });
-  const squares = node.step([apart], { type: 'Power', power_param: { power: 2 } });
+  const centred = node.step([x, mean(x, -1)], { type: 'Bias', bias_param: { axis: 0 } });
+  const squares = node.step([centred], { type: 'Power', power_param: { power: 2 } });
   const factor = node.step([mean(squares, 1)], { type: 'Power', power_param: { power: -0.5, shift: eps } });
-  return node.step([apart, factor], { type: 'Scale', scale_param: { axis: 0 } });
+  return node.step([centred, factor], { type: 'Scale', scale_param: { axis: 0 } });
 }
 
 function floatsAt(node: NodeContext, input: number, shape: readonly number[]): Blob {

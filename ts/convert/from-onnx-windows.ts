@@ -178,10 +178,10 @@ export function pad(node: NodeContext) {
   const isPlane = rank === 4 && isAlike && pads[0] === 0 && pads[1] === 0;
   if (mode === 'constant' && isPlane) return node.alias({ ...value, zeros: [pads[2]!, pads[3]!] });
   const made = value.shape.reduce((x, size, axis) => {
-    const [before, behind] = [pads[axis]!, pads[axis + rank]!];
-    if (before === 0 && behind === 0) return x;
+    const [before, after] = [pads[axis]!, pads[axis + rank]!];
+    if (before === 0 && after === 0) return x;
     const map = {
-      count: size + before + behind,
+      count: size + before + after,
       of: (made: number) => paddingOf(node, mode, made - before, size),
     };
     return alongAxis(node, x, axis, map);

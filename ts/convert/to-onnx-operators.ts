@@ -164,10 +164,10 @@ function scale(layer: LayerWriter) {
   const bottom = layer.bottoms[0]!;
   const before = bottom.findIndex((_, axis) => elementCount(bottom.slice(0, axis)) === p.outer);
   const axis = Math.max(before, 0);
-  const behind = bottom.findIndex(
+  const after = bottom.findIndex(
     (_, end) => end >= axis && elementCount(bottom.slice(axis, end)) === p.channels,
   );
-  const dims = bottom.slice(axis, behind < 0 ? undefined : behind);
+  const dims = bottom.slice(axis, after < 0 ? undefined : after);
   const trailing = p.channels === 1 ? 0 : bottom.length - axis - dims.length;
   const shape = [...(p.channels === 1 ? [] : dims), ...ones(trailing)];
   if (p.operand === 'none') return multiplyAdd(layer, p.scale, p.bias, shape);

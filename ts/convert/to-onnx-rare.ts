@@ -269,11 +269,11 @@ function mvn(layer: LayerWriter) {
   const rows = inRows(layer, p.inner);
   const mean = (values: string) =>
     layer.emit('Mul', [rowSum(layer, values), layer.scalar('share', 1 / p.inner)]);
-  const apart = layer.emit('Sub', [rows, mean(rows)]);
-  if (!p.normalizeVariance) return shapedAsTop(layer, apart);
-  const deviation = layer.emit('Sqrt', [mean(layer.emit('Mul', [apart, apart]))]);
+  const centred = layer.emit('Sub', [rows, mean(rows)]);
+  if (!p.normalizeVariance) return shapedAsTop(layer, centred);
+  const deviation = layer.emit('Sqrt', [mean(layer.emit('Mul', [centred, centred]))]);
   const divisor = layer.emit('Add', [deviation, layer.scalar('eps', p.eps)]);
-  return shapedAsTop(layer, layer.emit('Div', [apart, divisor]));
+  return shapedAsTop(layer, layer.emit('Div', [centred, divisor]));
 }
 
 function lstmUnit(layer: LayerWriter) {

@@ -29,7 +29,7 @@ export function toOnnx(graph: Graph, blobOf: BlobOf): OnnxModel {
     if ('relu' in node.operation && isActivated(node.operation))
       writer
         .layer(node, null)
-        .fail('a pass fused the function behind it into it; export the graph as graphFromCaffe gives it');
+        .fail('a pass fused the following activation into it; export the graph as graphFromCaffe gives it');
     const scale = scaleAfter(uses, node);
     if (scale !== null) merged.add(scale);
     const layer = writer.layer(node, scale);

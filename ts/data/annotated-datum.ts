@@ -81,7 +81,8 @@ function parse(bytes: Uint8Array, { file, key }: { file: string; key: string }) 
   return { datum, annotations: type === null && annotations.length === 0 ? null : annotations };
 }
 
-const isMessage = ({ number, wireType }: WireField, expected: number) => number === expected && wireType === 2;
+const isMessage = ({ number, wireType }: WireField, expected: number) =>
+  number === expected && wireType === 2;
 
 function readGroup(bytes: Uint8Array, context: { file: string; what: string }): Annotation[] {
   let label = 0;

@@ -48,8 +48,8 @@ export async function shapesOfFirstRecord(layer: LayerParameter): Promise<[strin
 
 /** Resolves file names: relative to the working folder or, if the source is not there, to the prototxt's folder. */
 function finder(source: string, layer: LayerParameter): (path: string) => string {
-  const beside = dirname(positionOf(layer)?.file ?? '.');
-  const folder = !existsSync(source) && existsSync(join(beside, source)) ? beside : '.';
+  const ownFolder = dirname(positionOf(layer)?.file ?? '.');
+  const folder = !existsSync(source) && existsSync(join(ownFolder, source)) ? ownFolder : '.';
   return (path) => resolve(folder, path);
 }
 

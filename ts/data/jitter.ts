@@ -55,12 +55,12 @@ function meanGrey(data: Float32Array, channels: number): number {
 /** value · factor + other · (1 − factor). All channels of a pixel are read before the first is written. */
 function blend(data: Float32Array, other: (index: number) => number, factor: number): void {
   let pixel = -1;
-  let beside = 0;
+  let otherValue = 0;
   for (let i = 0; i < data.length; i++) {
     if (i - (i % 3) !== pixel) {
       pixel = i - (i % 3);
-      beside = other(i);
+      otherValue = other(i);
     }
-    data[i] = Math.min(255, Math.max(0, data[i]! * factor + beside * (1 - factor)));
+    data[i] = Math.min(255, Math.max(0, data[i]! * factor + otherValue * (1 - factor)));
   }
 }

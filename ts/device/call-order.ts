@@ -11,7 +11,7 @@ export class CallOrder {
   }
 
   /** Prepares a call after the earlier ones; later calls wait until `prepare` has settled. */
-  behind<T>(prepare: () => Promise<T>): Promise<T> {
+  afterEarlier<T>(prepare: () => Promise<T>): Promise<T> {
     const result = (this.#last ?? Promise.resolve()).then(prepare);
     const settled = result.then(
       () => {},

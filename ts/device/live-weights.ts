@@ -55,7 +55,7 @@ export class LiveWeights {
     for (const [index, recipe] of recipes.entries()) {
       if (!isChanged[index]) continue;
       const [data] = packWeights([recipe], (id) => blobs.get(id)!);
-      writes.push({ index, data: await held(data ?? null, yieldIfDue) });
+      writes.push({ index, data: await inOwnMemory(data ?? null, yieldIfDue) });
       await yieldIfDue();
     }
     return writes;
@@ -96,7 +96,7 @@ export class LiveWeights {
   }
 }
 
-async function held(
+async function inOwnMemory(
   data: ParameterData | null,
   yieldIfDue: ReturnType<typeof yielding>,
 ): Promise<ParameterData | null> {

@@ -180,7 +180,7 @@ export class Model<Name extends string = string> {
       loadLayerByLayer === null
         ? null
         : new NotFiniteWatch(compiled.written, async (outputs) =>
-            loadLayerByLayer(outputs, await this.#order.behind(() => this.currentWeights())),
+            loadLayerByLayer(outputs, await this.#order.afterEarlier(() => this.currentWeights())),
           );
     this.#netParts = new NetParts({
       net: parts.net,
@@ -286,7 +286,7 @@ export class Model<Name extends string = string> {
    */
   async weights(): Promise<WeightsFile> {
     this.#runner.checkOpen();
-    const weights = await this.#order.behind(() => this.currentWeights());
+    const weights = await this.#order.afterEarlier(() => this.currentWeights());
     return { ...weights, file: '' };
   }
 
@@ -317,7 +317,7 @@ export class Model<Name extends string = string> {
       );
     const changes = changesOf(weights, runner.compiled.written.parameters);
     changes.catch(() => {});
-    const { writing } = await this.#order.behind(async () => {
+    const { writing } = await this.#order.afterEarlier(async () => {
       const writes = await this.#weights.change(await changes);
       runner.checkOpen();
       const writing = runner.write(writes);
@@ -407,7 +407,7 @@ export class Model<Name extends string = string> {
     const range = { ...(start === undefined ? {} : { start }), ...(end === undefined ? {} : { end }) };
     return this.#runner.guard(signal, async () => {
       signal?.throwIfAborted();
-      const { result } = await this.#order.behind(() =>
+      const { result } = await this.#order.afterEarlier(() =>
         this.#netParts.begin(range, (model) => run(model, given, { ...options, copyInputs: false })),
       );
       return result;
@@ -447,7 +447,7 @@ export class Model<Name extends string = string> {
       }
       // Waits for compilations and changes that are in progress, so that runs keep their order.
       const copies = given.map(copied);
-      const { compiled, empty, running } = await this.#order.behind(async () => {
+      const { compiled, empty, running } = await this.#order.afterEarlier(async () => {
         const { counts, indices } = await this.#select(shapes, copies);
         const isEmpty = Object.values(counts).includes(0);
         const empty = isEmpty ? this.#parts.emptyAxes(shapes, counts) : null;

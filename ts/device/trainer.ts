@@ -338,7 +338,7 @@ export class Trainer {
     const { parameters, written } = runner.compiled;
     const changes = changesOf(weights, written.parameters);
     changes.catch(() => {});
-    const { writing } = await this.#order.behind(async () => {
+    const { writing } = await this.#order.afterEarlier(async () => {
       const yieldIfDue = yielding();
       const writes = [];
       for (const [id, { bytes, dtype }] of await changes)
@@ -467,7 +467,7 @@ export class Trainer {
       }
       // Waits for earlier changes, and for the selections of earlier batches.
       const given = mode.copyInputs === false ? arrays : arrays.map(copied);
-      const { compiled, running } = await this.#order.behind(async () => {
+      const { compiled, running } = await this.#order.afterEarlier(async () => {
         const { compiled, indices } = await this.#select(given);
         signal?.throwIfAborted();
         runner.checkOpen();
@@ -502,7 +502,7 @@ export class Trainer {
   // Waits for the changes called so far.
   async #read(ids: readonly number[]): Promise<Float32Array[]> {
     if (this.#order.isClear) return this.#runner.read(ids);
-    const { reading } = await this.#order.behind(async () => {
+    const { reading } = await this.#order.afterEarlier(async () => {
       const values = this.#runner.read(ids);
       values.catch(() => {});
       return { reading: [values] };

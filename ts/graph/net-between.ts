@@ -79,7 +79,8 @@ export function partOf(
   if (last < first)
     throw new ArgumentError('end', `a layer that does not come before "${layers[first]!.name}"`, end);
   const range = layers.slice(first, last + 1);
-  const outputs = end === undefined ? outputsWithin(graph, range, requested) : [...new Set(layers[last]!.top)];
+  const outputs =
+    end === undefined ? outputsWithin(graph, range, requested) : [...new Set(layers[last]!.top)];
   if (outputs.length === 0)
     throw new ArgumentError(
       end === undefined ? 'start' : 'end',

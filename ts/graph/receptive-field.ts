@@ -84,7 +84,7 @@ export function receptiveFields(graph: Graph): (ReceptiveField | null)[] {
     const isAround = images.length === 1 && node.operation.kind === 'concat';
     const window = (id: ValueId) => {
       if (regrouping !== undefined) return regrouping && { ...regrouping, dilation: [1, 1] as const };
-      return isAround ? behind(graph, node, id) : windowOf(graph, node, id);
+      return isAround ? offsetByEarlier(graph, node, id) : windowOf(graph, node, id);
     };
     const keeps = regrouping !== undefined || isAround;
     const shape = graph.values[node.outputs[0]!]!.shape;
@@ -253,7 +253,7 @@ function union(a: Field, b: Field, isWhole: boolean): Field | null {
 }
 
 /** For a Concat with values that depend on no image, such as zeros around a plane: positions follow the earlier ones. */
-function behind(graph: Graph, { operation, inputs }: Node, id: ValueId): Window | null {
+function offsetByEarlier(graph: Graph, { operation, inputs }: Node, id: ValueId): Window | null {
   if (operation.kind !== 'concat' || operation.axis < 2) return null;
   const before = inputs.slice(0, inputs.indexOf(id));
   const pad = before.reduce((sum, each) => sum + graph.values[each]!.shape[operation.axis]!, 0);

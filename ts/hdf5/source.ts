@@ -96,18 +96,18 @@ export class Source {
 
   /** A structure that begins with a signature. */
   block(address: number, signature: string, length: number): Cursor {
-    return this.#behind(signature, address, this.read(address, length));
+    return this.#afterSignature(signature, address, this.read(address, length));
   }
 
   /** A structure of the format of HDF5 1.8 or later, which also ends with a checksum. */
   checkedBlock(address: number, signature: string, length: number): Cursor {
     const bytes = this.read(address, length);
-    const cursor = this.#behind(signature, address, bytes.subarray(0, -4));
+    const cursor = this.#afterSignature(signature, address, bytes.subarray(0, -4));
     if (!hasChecksum(bytes)) throw damaged(`the checksum of ${signature} at byte ${address} is wrong`);
     return cursor;
   }
 
-  #behind(signature: string, address: number, bytes: Buffer): Cursor {
+  #afterSignature(signature: string, address: number, bytes: Buffer): Cursor {
     if (bytes.toString('latin1', 0, 4) !== signature)
       throw damaged(`there is no ${signature} at byte ${address}`);
     const cursor = new Cursor(bytes, this);

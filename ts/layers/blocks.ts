@@ -86,8 +86,8 @@ function spaceToDepth(context: LayerContext): Built {
       positionOf(context.layer.space_to_depth_param, 'block_size'),
     );
   const [tall, wide] = [height / block, width / block];
-  const apart = layer.reshape(x, [n, channels, tall, block, wide, block]);
-  const made = layer.reshape(layer.permute(apart, [0, 3, 5, 1, 2, 4]), [
+  const split = layer.reshape(x, [n, channels, tall, block, wide, block]);
+  const made = layer.reshape(layer.permute(split, [0, 3, 5, 1, 2, 4]), [
     n,
     channels * block * block,
     tall,
@@ -150,8 +150,8 @@ function spaceToBatch(context: LayerContext): Built {
     );
   const inner = sizes.slice(block.length);
   const fewer = block.map((size, i) => sizes[i]! / size);
-  const apart = layer.reshape(x, [n, ...block.flatMap((size, i) => [fewer[i]!, size]), ...inner]);
-  const last = apart.shape.length - inner.length;
+  const split = layer.reshape(x, [n, ...block.flatMap((size, i) => [fewer[i]!, size]), ...inner]);
+  const last = split.shape.length - inner.length;
   const order = [
     ...block.map((_, i) => 2 + 2 * i),
     0,
@@ -159,7 +159,7 @@ function spaceToBatch(context: LayerContext): Built {
     ...inner.map((_, i) => last + i),
   ];
   return layer.built([
-    layer.reshape(layer.permute(apart, order), [n * elementCount(block), ...fewer, ...inner]),
+    layer.reshape(layer.permute(split, order), [n * elementCount(block), ...fewer, ...inner]),
   ]);
 }
 
@@ -182,14 +182,14 @@ function batchToSpace(context: LayerContext): Built {
   const top = [n, ...whole.map((size, i) => size - around[2 * i]! - around[2 * i + 1]!), ...inner];
   if (top.some((size) => size < 1))
     context.fail('crop', `crops of ${around.join(', ')} leave nothing of ${showShape(whole)}`, at('crops'));
-  const apart = layer.reshape(layer.bottoms[0]!, [...block, n, ...sizes]);
+  const split = layer.reshape(layer.bottoms[0]!, [...block, n, ...sizes]);
   const first = block.length + 1;
   const order = [
     block.length,
     ...block.flatMap((_, i) => [first + i, i]),
     ...inner.map((_, i) => first + block.length + i),
   ];
-  const made = layer.reshape(layer.permute(apart, order), [n, ...whole, ...inner]);
+  const made = layer.reshape(layer.permute(split, order), [n, ...whole, ...inner]);
   const offset = [0, ...block.map((_, i) => around[2 * i]!), ...inner.map(() => 0)];
   const isCut = around.some((size) => size > 0);
   return layer.built([isCut ? layer.one({ kind: 'crop', offset }, [made], top) : made]);

@@ -169,13 +169,13 @@ export function padded(
     return layer.one({ ...power, power: 1, scale: value }, [one], row.shape);
   };
   return shape.reduce((part, _, axis) => {
-    const [before, behind] = paddings.slice(2 * axis) as [number, number];
-    if (before + behind === 0) return part;
+    const [before, after] = paddings.slice(2 * axis) as [number, number];
+    if (before + after === 0) return part;
     const size = part.shape[axis]!;
     const resized = (length: number) => part.shape.map((each, i) => (i === axis ? length : each));
     const offset = shape.map(() => 0);
     const row = constant(layer.one({ kind: 'crop', offset }, [part], resized(1), [false]));
-    const parts = [...Array<Part>(before).fill(row), part, ...Array<Part>(behind).fill(row)];
-    return layer.one({ kind: 'concat', axis }, parts, resized(before + size + behind));
+    const parts = [...Array<Part>(before).fill(row), part, ...Array<Part>(after).fill(row)];
+    return layer.one({ kind: 'concat', axis }, parts, resized(before + size + after));
   }, whole);
 }

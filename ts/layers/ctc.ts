@@ -158,16 +158,16 @@ function addItem(
   const end = forward.at(-1)!;
   const total = states.length > 1 ? addLogs(end.at(-1)!, end.at(-2)!) : end[0]!;
   // The probability after each state, without the state's own score.
-  let behind = states.map((_, s) => (s >= states.length - 2 ? 0 : Number.NEGATIVE_INFINITY));
+  let backward = states.map((_, s) => (s >= states.length - 2 ? 0 : Number.NEGATIVE_INFINITY));
   for (let t = rows.length - 1; t >= 0; t--) {
     const log = logs[t]!;
     const shares = new Float64Array(classes);
     states.forEach((state, s) => {
-      shares[state]! += Math.exp(forward[t]![s]! + behind[s]! - total);
+      shares[state]! += Math.exp(forward[t]![s]! + backward[s]! - total);
     });
     for (let c = 0; c < classes; c++) diff[rows[t]! + c] = Math.exp(log[c]!) - shares[c]!;
-    const next = states.map((state, s) => behind[s]! + log[state]!);
-    behind = states.map((_, s) => {
+    const next = states.map((state, s) => backward[s]! + log[state]!);
+    backward = states.map((_, s) => {
       let way = next[s]!;
       if (s + 1 < states.length) way = addLogs(way, next[s + 1]!);
       if (s + 2 < states.length && skips[s + 2]) way = addLogs(way, next[s + 2]!);
@@ -221,11 +221,11 @@ function sequenceAccuracy(context: LayerContext): Built {
   const length = elementCount(labels.slice(1));
   const layer: JavaScriptLayer = {
     shapes: () => [[]],
-    forward: ([of, wanted]) => {
+    forward: ([of, texts]) => {
       const right = Array.from({ length: items }, (_, item) => {
         const rows = Array.from({ length: steps }, (_, t) => (item * steps + t) * classes);
         const text = readText(of!.data, rows, classes, blank, true);
-        const label = [...wanted!.data.subarray(item * length, (item + 1) * length)];
+        const label = [...texts!.data.subarray(item * length, (item + 1) * length)];
         return text.join() === label.filter((each) => each !== blank).join();
       });
       return [Float32Array.of(right.filter(Boolean).length / items)];

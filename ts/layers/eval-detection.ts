@@ -10,7 +10,7 @@ import { withDefaults } from '../caffe/net-parameter.ts';
 import type { JavaScriptLayer } from './javascript.ts';
 import { buildJavaScript } from './javascript-rule.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
-import { type Size, decodedBox, sigmoid, sizesOfBoxes } from './yolo-boxes.ts';
+import { decodedBox, type Size, sigmoid, sizesOfBoxes } from './yolo-boxes.ts';
 import { type CentredBox, centredOverlap, truthLayout, truthsOf, type YoloTruth } from './yolo-truth.ts';
 
 export const evalDetectionLayers: Layers = {
@@ -58,15 +58,15 @@ function evalDetection(context: LayerContext): Built {
   const width = classes + side * side * boxes * 4;
   const layer: JavaScriptLayer = {
     shapes: () => [[images, width]],
-    forward: ([said, labels]) => {
+    forward: ([output, labels]) => {
       const truths = truthsOf(labels!.data, layout, images, classes);
       const result = new Float32Array(images * width);
       for (let image = 0; image < images; image++) {
         const row = result.subarray(image * width, (image + 1) * width);
         for (const { label: of } of truths[image]!) row[of]!++;
-        const own = said!.data.subarray(
-          image * (said!.data.length / images),
-          (image + 1) * (said!.data.length / images),
+        const own = output!.data.subarray(
+          image * (output!.data.length / images),
+          (image + 1) * (output!.data.length / images),
         );
         const found = suppressed(boxesOf(own, side, sizes, p), p.nms);
         judged(found, truths[image]!, p.threshold).forEach((each, i) => {

@@ -64,8 +64,8 @@ export function joinedMaps(context: LayerContext, layer: Composition, p: Maps): 
   const ofBox = layer.permute(joined(ofClass, 2, [images, classes, all]), [0, 2, 1]);
   const places = locations.map((part, map) => {
     const { kinds, places } = counts[map]!;
-    const apart = layer.permute(layer.reshape(part, [images, kinds, 4, places]), [0, 1, 3, 2]);
-    return layer.reshape(apart, [images, 4 * boxes[map]!]);
+    const split = layer.permute(layer.reshape(part, [images, kinds, 4, places]), [0, 1, 3, 2]);
+    return layer.reshape(split, [images, 4 * boxes[map]!]);
   });
   // Priors are ordered by position, then by kind.
   const ofMaps =

@@ -79,6 +79,6 @@ function describeState({ name = '', type = '', include = [], exclude = [] }: Lay
       ...(stage.length === 0 ? [] : [`--stage ${stage.join(',')}`]),
     ].join(' '),
   );
-  const how = flags.filter((each) => each !== '').join(' or ');
-  return `layer "${name}" (${type}) for ${how || (exclude.length > 0 ? 'states that its exclude rules do not name' : 'other levels')}`;
+  const rules = flags.filter((each) => each !== '').join(' or ');
+  return `layer "${name}" (${type}) for ${rules || (exclude.length > 0 ? 'states that its exclude rules do not name' : 'other levels')}`;
 }

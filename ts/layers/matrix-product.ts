@@ -25,7 +25,7 @@ function matMul(context: LayerContext): Built {
   )
     context.fail(
       'shape',
-      `takes matrices …×M×K and …×K×N behind the same axes${p.transpose_a || p.transpose_b ? ', transposed as matmul_param says' : ''}; found ${showShape(first)} and ${showShape(second)}`,
+      `takes matrices …×M×K and …×K×N after the same axes${p.transpose_a || p.transpose_b ? ', transposed as matmul_param says' : ''}; found ${showShape(first)} and ${showShape(second)}`,
       'matmul_param',
     );
   return {

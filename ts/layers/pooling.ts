@@ -32,10 +32,10 @@ function pooling(context: LayerContext): Built {
     extent: window.kernel,
     stride: window.stride,
   });
-  const requested = { ...window, pads: pads ?? { before: window.pad, behind: window.pad } };
+  const requested = { ...window, pads: pads ?? { before: window.pad, after: window.pad } };
   if (
     p.global_pooling &&
-    ![...requested.pads.before, ...requested.pads.behind, ...window.stride.map((each) => each - 1)].every(
+    ![...requested.pads.before, ...requested.pads.after, ...window.stride.map((each) => each - 1)].every(
       (each) => each === 0,
     )
   )
@@ -69,13 +69,13 @@ function pooling(context: LayerContext): Built {
 function windowCounts(
   context: LayerContext,
   sizes: readonly number[],
-  { kernel, stride, pads: { before, behind } }: Padded,
+  { kernel, stride, pads: { before, after } }: Padded,
   rounding: 'CEIL' | 'FLOOR',
 ): Pair {
   const round = rounding === 'FLOOR' ? Math.floor : Math.ceil;
-  const isPadded = [...before, ...behind].some((each) => each > 0);
+  const isPadded = [...before, ...after].some((each) => each > 0);
   const [h, w] = sizes.map((size, i) => {
-    const count = round((size + before[i]! + behind[i]! - kernel[i]!) / stride[i]!) + 1;
+    const count = round((size + before[i]! + after[i]! - kernel[i]!) / stride[i]!) + 1;
     return isPadded && (count - 1) * stride[i]! >= size + before[i]! ? count - 1 : count;
   }) as [number, number];
   if (h < 1 || w < 1)
@@ -110,7 +110,7 @@ export function pooled(
   pool: PoolingParameter['pool'],
 ): Pooled {
   const { kernel, stride, pads } = window;
-  for (const pad of [pads.before, pads.behind]) {
+  for (const pad of [pads.before, pads.after]) {
     checkSizes(context, { kernel, stride, pad, dilation: [1, 1] });
     if (pad[0] >= kernel[0] || pad[1] >= kernel[1])
       context.fail('pad', `pad (${pad.join('×')}) must be smaller than the kernel (${kernel.join('×')})`);
@@ -118,14 +118,14 @@ export function pooled(
   const sizes = [height!, width!];
   const count = windowCounts(context, sizes, window, rounding);
   const axes = sizes.map((size, i) => {
-    const [before, behind] = [pads.before[i]!, pads.behind[i]!];
+    const [before, after] = [pads.before[i]!, pads.after[i]!];
     const overhang = (count[i]! - 1) * stride[i]! - before + kernel[i]! - size;
     const least = skippedWindows(size, kernel[i]!, stride[i]!, before, count[i]!);
     // A mean counts the padding that its last window reaches, up to the pad at that end, or all of it.
-    const reached = Math.min(overhang, behind);
+    const reached = Math.min(overhang, after);
     const skipped = pool === 'AVE' ? Math.max(least, Math.ceil((reached - before) / stride[i]!)) : least;
     const pad = before + skipped * stride[i]!;
-    const isMean = overhang <= behind || pad === behind;
+    const isMean = overhang <= after || pad === after;
     return { skipped, pad, fits: pad < kernel[i]! && (pool !== 'AVE' || isMean) };
   });
   if (pool === 'AVE' && axes.some(({ fits }) => !fits)) {
@@ -136,7 +136,7 @@ export function pooled(
   if (axes.some(({ fits }) => !fits))
     context.fail(
       'pad',
-      `padding ${pads.before.join('×')} before and ${pads.behind.join('×')} after with a ${kernel.join('×')} window is not supported for pool: ${pool}; add a Pad layer before it`,
+      `padding ${pads.before.join('×')} before and ${pads.after.join('×')} after with a ${kernel.join('×')} window is not supported for pool: ${pool}; add a Pad layer before it`,
       'pooling_param',
     );
   const [h, w] = axes as [(typeof axes)[0], (typeof axes)[0]];
@@ -196,7 +196,7 @@ function stochastic(
   if (pad.some((each) => each !== 0) || param.pad_type || SIDES.some((side) => param[side] !== undefined))
     context.fail('pad', 'pool: STOCHASTIC takes no pad, as in Caffe', 'pooling_param');
   checkSizes(context, { kernel, stride, pad, dilation: [1, 1] });
-  const window = { kernel, stride, pads: { before: pad, behind: pad } };
+  const window = { kernel, stride, pads: { before: pad, after: pad } };
   const count = windowCounts(context, sizes, window, rounding);
   const draws = context.state.phase === 'TRAIN';
   return { operation: { kind: 'stochasticPooling', kernel, stride, draws }, top: [n!, channels!, ...count] };
@@ -219,7 +219,7 @@ function spp(context: LayerContext): Built {
     const sizes = [shape[2]!, shape[3]!] as const;
     const kernel = sizes.map((size) => Math.ceil(size / bins)) as [number, number];
     const pad = sizes.map((size, i) => Math.floor((kernel[i]! * bins - size + 1) / 2)) as [number, number];
-    const window = { kernel, stride: kernel, pad, pads: { before: pad, behind: pad } };
+    const window = { kernel, stride: kernel, pad, pads: { before: pad, after: pad } };
     const slide = p.pool === 'STOCHASTIC' ? stochastic : pooled;
     const { operation, top } = slide(context, shape, window, 'CEIL', p.pool);
     const part = layer.one(operation, layer.bottoms, top);

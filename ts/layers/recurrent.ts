@@ -130,8 +130,8 @@ function unroll(context: LayerContext, gates: number, states: number): Unrolled 
     cont: layer.alongFirst(layer.bottoms[1]!),
     before: exposed ? before : memories.map((memory) => layer.one({ kind: 'recall', memory }, [], state)),
     fillers: p,
-    remember: (behind) =>
-      exposed ? behind[0]! : layer.one({ kind: 'remember', memories }, behind, state, [true, false]),
+    remember: (last) =>
+      exposed ? last[0]! : layer.one({ kind: 'remember', memories }, last, state, [true, false]),
   };
 }
 
@@ -201,10 +201,10 @@ function rnn(context: LayerContext): Built {
 function joined({ layer, size, exposed }: Unrolled, tops: readonly Part[], state: readonly Part[]): Built {
   const batch = tops[0]!.shape[1]!;
   const all = layer.one({ kind: 'concat', axis: 0 }, tops, [tops.length, batch, size]);
-  const behind = exposed
+  const final = exposed
     ? state.map((each) => layer.one({ kind: 'reshape' }, [each], each.shape, [false]))
     : [];
-  return layer.built([all, ...behind]);
+  return layer.built([all, ...final]);
 }
 
 /** lstm_unit_layer.cpp */

@@ -51,7 +51,11 @@ function moved(
     within(regression(k) * stds[k]! + means[k]!, -1 / p.field_xyr, 1 / p.field_xyr),
   ) as [number, number];
   const [width, height] = [2, 3].map((k, i) => {
-    const growth = within(regression(k) * stds[k]! + means[k]!, -Math.log(p.field_whr), Math.log(p.field_whr));
+    const growth = within(
+      regression(k) * stds[k]! + means[k]!,
+      -Math.log(p.field_whr),
+      Math.log(p.field_whr),
+    );
     return (i === 0 ? field.width : field.height) * Math.exp(growth);
   }) as [number, number];
   return [
@@ -132,7 +136,7 @@ function boxOutput(context: LayerContext): Built {
     if (shape.length !== 4 || shape[0] !== images || shape[1] !== channels || channels < 6)
       context.fail(
         'shape',
-        `the bottoms must be maps of one number of images, and of scores of two classes or more with four regressions behind them, N×C×H×W; found ${context.shapes.map(showShape).join(', ')}`,
+        `the bottoms must be maps of the same number of images, with scores of at least two classes followed by four regressions, N×C×H×W; found ${context.shapes.map(showShape).join(', ')}`,
       );
   const classes = channels - 4;
   const normalisation = normalisationOf(context);

@@ -112,7 +112,7 @@ function pixelShuffle(context: LayerContext, factor: number): Built {
     );
   const fewer = channels / (factor * factor);
   const layer = new Composition(context.shapes);
-  const apart = layer.reshape(layer.bottoms[0]!, [n, fewer, factor, factor, height, width]);
-  const placed = layer.permute(apart, [0, 1, 4, 2, 5, 3]);
+  const split = layer.reshape(layer.bottoms[0]!, [n, fewer, factor, factor, height, width]);
+  const placed = layer.permute(split, [0, 1, 4, 2, 5, 3]);
   return layer.built([layer.reshape(placed, [n, fewer, height * factor, width * factor])]);
 }

@@ -122,8 +122,8 @@ function upsample(context: LayerContext): Built {
   }
   checkMask(context);
   const [tall, wide] = (['h', 'w'] as const).map((side) => {
-    const side_size = p[`upsample_${side}`];
-    if (side_size !== undefined) return side_size;
+    const explicit = p[`upsample_${side}`];
+    if (explicit !== undefined) return explicit;
     const scale = p[`scale_${side}`] ?? p.scale ?? 2;
     const pads = p[`pad_out_${side}`];
     if (scale < 1) context.fail('resize', `the scale must be at least 1, found ${scale}`, 'upsample_param');

@@ -74,18 +74,18 @@ function unevenWindow(
   const extent = kernel.map((each, i) => dilation[i]! * (each - 1) + 1);
   const pads = padsOfSides(context, param, { size, extent, stride });
   if (pads === null) return {};
-  if (pads.before.every((each, i) => each === pads.behind[i])) return { pad: pads.before };
-  for (const pad of [pads.before, pads.behind]) checkSizes(context, { kernel, stride, pad, dilation });
+  if (pads.before.every((each, i) => each === pads.after[i])) return { pad: pads.before };
+  for (const pad of [pads.before, pads.after]) checkSizes(context, { kernel, stride, pad, dilation });
   if (context.layer.type === 'Deconvolution') return transposedWindow(pads, { size, extent, stride });
   const axes = size.map((each, i) => {
-    const count = Math.floor((each + pads.before[i]! + pads.behind[i]! - extent[i]!) / stride[i]!) + 1;
+    const count = Math.floor((each + pads.before[i]! + pads.after[i]! - extent[i]!) / stride[i]!) + 1;
     const axis = { size: each, extent: extent[i]!, stride: stride[i]!, before: pads.before[i]! };
     return { ...evenly(axis, count), count };
   });
   if (axes.some(({ count }) => count < 1))
     context.fail(
       'too-small',
-      `a ${kernel.join('×')} kernel (dilation ${dilation.join('×')}, pad ${pads.before.join('×')} before and ${pads.behind.join('×')} after) does not fit the ${size.join('×')} bottom`,
+      `a ${kernel.join('×')} kernel (dilation ${dilation.join('×')}, pad ${pads.before.join('×')} before and ${pads.after.join('×')} after) does not fit the ${size.join('×')} bottom`,
     );
   const pad = axes.map((axis) => axis.pad);
   checkSizes(context, { kernel, stride, pad, dilation });
@@ -100,15 +100,15 @@ function unevenWindow(
  * rest.
  */
 function transposedWindow(
-  { before, behind }: Pads,
+  { before, after }: Pads,
   { size, extent, stride }: { [K in 'size' | 'extent' | 'stride']: readonly number[] },
 ): Pick<SpatialWindow, 'pad' | 'cut'> {
-  const pad = before.map((each, i) => Math.min(each, behind[i]!));
+  const pad = before.map((each, i) => Math.min(each, after[i]!));
   return {
     pad,
     cut: {
       offset: before.map((each, i) => each - pad[i]!),
-      windows: size.map((each, i) => stride[i]! * (each - 1) + extent[i]! - before[i]! - behind[i]!),
+      windows: size.map((each, i) => stride[i]! * (each - 1) + extent[i]! - before[i]! - after[i]!),
     },
   };
 }

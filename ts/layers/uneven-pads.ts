@@ -11,7 +11,7 @@ import type { Pair } from './operation.ts';
 /** Along height and width. */
 export interface Pads {
   readonly before: Pair;
-  readonly behind: Pair;
+  readonly after: Pair;
 }
 
 /** The requested window along one axis. */
@@ -64,7 +64,7 @@ export function padsOfSides(
       number,
       number,
     ];
-    return { before: [t, l], behind: [b, r] };
+    return { before: [t, l], after: [b, r] };
   }
   const other = ['pad', 'pad_h', 'pad_w', ...SIDES].find((name) => param[name] !== undefined);
   if (type !== 1 || other !== undefined)
@@ -81,7 +81,7 @@ export function padsOfSides(
   });
   const [h, w] = whole as [number, number];
   const before: Pair = [Math.floor(h / 2), Math.floor(w / 2)];
-  return { before, behind: [h - before[0], w - before[1]] };
+  return { before, after: [h - before[0], w - before[1]] };
 }
 
 /** The smallest equal padding with which `count` windows are among the computed ones, with sizes rounded down. */
@@ -93,11 +93,11 @@ export function evenly({ size, extent, stride, before }: UnevenAxis, count: numb
 }
 
 /** A plane with zeros around it. */
-export function withZeros(layer: Composition, x: Part, { before, behind }: Pads): Part {
+export function withZeros(layer: Composition, x: Part, { before, after }: Pads): Part {
   const [n, channels, height, width] = x.shape as [number, number, number, number];
-  const pad: Pair = [Math.max(before[0], behind[0]), Math.max(before[1], behind[1])];
+  const pad: Pair = [Math.max(before[0], after[0]), Math.max(before[1], after[1])];
   const around = layer.surrounded(x, pad);
-  const sizes = [height + before[0] + behind[0], width + before[1] + behind[1]];
+  const sizes = [height + before[0] + after[0], width + before[1] + after[1]];
   return layer.one(
     { kind: 'crop', offset: [0, 0, pad[0] - before[0], pad[1] - before[1]] },
     [around],

@@ -43,7 +43,7 @@ function pooling3d(context: LayerContext): Built {
   };
   const made = new Composition(context.shapes);
   const pool = (part: (typeof made.bottoms)[number], window: typeof time) => {
-    const pads = { before: window.pad, behind: window.pad };
+    const pads = { before: window.pad, after: window.pad };
     const { operation, top } = pooled(context, part.shape, { ...window, pads }, p.round_mode, p.pool);
     return made.one(operation, [part], top);
   };

@@ -13,7 +13,7 @@ import { withDefaults } from '../caffe/net-parameter.ts';
 import { buildHostLoss } from './host-loss.ts';
 import type { JavaScriptBlob } from './javascript.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
-import { type Size, decodedBox, sigmoid, sizesOf, sizesOfBoxes } from './yolo-boxes.ts';
+import { decodedBox, type Size, sigmoid, sizesOf, sizesOfBoxes } from './yolo-boxes.ts';
 import { type CentredBox, centredOverlap, truthLayout, truthsOf, type YoloTruth } from './yolo-truth.ts';
 
 export const yoloLosses: Layers = {
@@ -307,8 +307,8 @@ function learnYolov3(
   });
   const object = p.use_logic_gradient ? p.object_scale : 1;
   map.set(box, 4, cell, -object * (1 - map.sigmoid(box, 4, cell)));
-  const smooth = (wanted: number) => wanted * (1 - p.label_smooth_eps) + p.label_smooth_eps / 2;
-  const off = (k: number, wanted: number) => -p.class_scale * (wanted - map.sigmoid(box, 5 + k, cell));
+  const smooth = (expected: number) => expected * (1 - p.label_smooth_eps) + p.label_smooth_eps / 2;
+  const off = (k: number, expected: number) => -p.class_scale * (expected - map.sigmoid(box, 5 + k, cell));
   // A box that already matched another true box is already trained towards that one's class.
   if (map.diff(box, 5 + label, cell) !== 0) {
     map.set(box, 5 + label, cell, off(label, smooth(1)));
@@ -318,8 +318,8 @@ function learnYolov3(
   // AlexeyAB's darknet: the focal loss of arXiv:1708.02002 with alpha 0.5 and gamma 2.
   const focal = 0.5 * -(1 - sure) * (2 * sure * Math.log(sure) + sure - 1);
   for (let k = 0; k < p.num_class; k++) {
-    const wanted = k === label ? 1 : 0;
-    map.set(box, 5 + k, cell, p.use_focal_loss ? off(k, wanted) * focal : off(k, smooth(wanted)));
+    const expected = k === label ? 1 : 0;
+    map.set(box, 5 + k, cell, p.use_focal_loss ? off(k, expected) * focal : off(k, smooth(expected)));
   }
 }
 

@@ -205,9 +205,9 @@ export function checkCudnn(
 ): Finding {
   const name = 'cuDNN';
   // A library that is installed but lacks a dependency names it.
-  const told = /pip install [\w-]+/.exec(list?.cudnnTried.map(([, outcome]) => outcome).join('\n') ?? '');
+  const command = /pip install [\w-]+/.exec(list?.cudnnTried.map(([, outcome]) => outcome).join('\n') ?? '');
   const major = Number.parseInt(list?.driver ?? list?.runtime ?? '13', 10);
-  const fix = told?.[0] ?? `pip install nvidia-cudnn-cu${Math.min(13, Math.max(11, major))}`;
+  const fix = command?.[0] ?? `pip install nvidia-cudnn-cu${Math.min(13, Math.max(11, major))}`;
   if (list === null) return { name, ok: false, found: 'not checked: there is no addon' };
   const { cudnn, cudnnTried } = list;
   if (cudnn !== null)

@@ -39,7 +39,7 @@ export function solverData(namedIn: string | undefined, augment?: string): OpenD
 }
 
 function dataFolder(net: NetParameter, namedIn: string | undefined): string {
-  const beside = dirname(namedIn ?? '.');
+  const ownFolder = dirname(namedIn ?? '.');
   const sources = (net.layer ?? [])
     .flatMap(({ data_param, image_data_param, hdf5_data_param, window_data_param }) => [
       data_param,
@@ -49,6 +49,6 @@ function dataFolder(net: NetParameter, namedIn: string | undefined): string {
     ])
     .flatMap((param) => (typeof param?.source === 'string' ? [param.source] : []));
   const isBeside =
-    sources.some((path) => existsSync(join(beside, path))) && !sources.some((path) => existsSync(path));
-  return isBeside ? beside : '.';
+    sources.some((path) => existsSync(join(ownFolder, path))) && !sources.some((path) => existsSync(path));
+  return isBeside ? ownFolder : '.';
 }

@@ -30,8 +30,8 @@ export interface TrainState {
  */
 export function findFile(path: string, namedIn: string | undefined): string {
   if (namedIn === undefined || isAbsolute(path) || existsSync(path)) return path;
-  const beside = join(dirname(namedIn), path);
-  return existsSync(beside) ? beside : path;
+  const sibling = join(dirname(namedIn), path);
+  return existsSync(sibling) ? sibling : path;
 }
 
 /**

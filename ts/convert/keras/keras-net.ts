@@ -371,9 +371,9 @@ class Builder {
     const sides = listOf(config.padding);
     const [top, below] = this.#pair(typeof config.padding === 'number' ? config.padding : sides[0], 0);
     const [left, right] = this.#pair(typeof config.padding === 'number' ? config.padding : sides[1], 0);
-    const [above, before, under, behind] = this.#zeros.get(bottom) ?? NONE;
+    const [oldTop, oldLeft, oldBottom, oldRight] = this.#zeros.get(bottom) ?? NONE;
     const padded = this.maker.alike('Split', { name, bottom });
-    this.#zeros.set(padded, [above + top, before + left, under + below, behind + right]);
+    this.#zeros.set(padded, [oldTop + top, oldLeft + left, oldBottom + below, oldRight + right]);
     if (this.#positive.has(bottom)) this.#positive.add(padded);
     return padded;
   }

@@ -117,10 +117,10 @@ export function detectSamples(
   samples: readonly DetectionSample[],
   { minScore = 0.01, top = 100, ...each }: EvaluateDetectorOptions,
 ): AsyncGenerator<EachBatch<ScoredImage>> {
-  const how = { minScore, top, ...(each.signal === undefined ? {} : { signal: each.signal }) };
+  const options = { minScore, top, ...(each.signal === undefined ? {} : { signal: each.signal }) };
   return eachBatch(
     samples,
-    async ({ image, objects }) => ({ objects, found: await detector.detect(image, how) }),
+    async ({ image, objects }) => ({ objects, found: await detector.detect(image, options) }),
     each,
   );
 }

@@ -201,8 +201,8 @@ export function summariseLabels(
   const classes = Array.from({ length: count }, (_, label): LabelFigures => {
     const [positives, negatives]: [number[], number[]] = [[], []];
     outcomes.forEach(({ scores }, i) => (has[i]!.has(label) ? positives : negatives).push(scores[label]!));
-    const told = (scores: readonly number[]) => scores.filter((score) => score >= threshold).length;
-    const [right, wrong] = [told(positives), told(negatives)];
+    const countPredicted = (scores: readonly number[]) => scores.filter((score) => score >= threshold).length;
+    const [right, wrong] = [countPredicted(positives), countPredicted(negatives)];
     found += right;
     images += positives.length;
     predicted += right + wrong;

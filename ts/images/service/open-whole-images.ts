@@ -1,4 +1,4 @@
-/** Opens a net for whole images on a device, behind a warm queue. */
+/** Opens a net for whole images on a device, with a queue, and warms it up. */
 import { GraphError } from '../../base/errors.ts';
 import { pathOf } from '../../base/sources.ts';
 import type { NetParameter } from '../../caffe/net-parameter.ts';

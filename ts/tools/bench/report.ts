@@ -138,9 +138,9 @@ function describe(result: Result, { title, results }: Group, report: Report): st
       `${indent}event loop late by: median ${ms(eventLoop.median)}, p99 ${ms(eventLoop.p99)}, most ${ms(eventLoop.max)}`,
     );
   if (busy !== null) {
-    const beside = imagesPerSecond(busy, batch);
+    const rate = imagesPerSecond(busy, batch);
     lines.push(
-      `${indent}beside a busy core: ${beside.toFixed(1)} images/s, ${percent(beside / imagesPerSecond(quiet, batch))} of quiet`,
+      `${indent}beside a busy core: ${rate.toFixed(1)} images/s, ${percent(rate / imagesPerSecond(quiet, batch))} of quiet`,
     );
   }
   const own = results[0]!;

@@ -267,7 +267,7 @@ export function findDifference(
       : `differ by ${difference} of the largest output, expected less than ${bound}`;
   if (task === 'forward') return null;
   const changes = (losses: readonly number[]) => losses.map((loss) => loss - losses[0]!);
-  const apart = relativeDifference(changes(actual), changes(expected));
-  if (apart < CHANGE) return null;
-  return `differ in the changes of the losses during training by ${apart} of the change, expected less than ${CHANGE}: ${actual.join(', ')} and ${expected.join(', ')}`;
+  const drift = relativeDifference(changes(actual), changes(expected));
+  if (drift < CHANGE) return null;
+  return `differ in the changes of the losses during training by ${drift} of the change, expected less than ${CHANGE}: ${actual.join(', ')} and ${expected.join(', ')}`;
 }

@@ -97,12 +97,12 @@ function* crops({ states }: LintNet): Iterable<Found> {
         number,
       ];
       const offset = node.operation.offset.slice(2);
-      const apart = found.map((right, axis) => Math.abs(right - offset[axis]!));
-      if (apart.every((each) => each <= 0.5 + 1e-6)) continue;
+      const distances = found.map((right, axis) => Math.abs(right - offset[axis]!));
+      if (distances.every((each) => each <= 0.5 + 1e-6)) continue;
       const [y, x] = found.map((each) => Math.round(each * 100) / 100) as [number, number];
       yield {
         position: positionOf(layer.crop_param ?? layer, 'offset'),
-        message: `${nameOf(layer)} crops from ${offset.join(', ')} on, but "${reference}" begins at ${y}, ${x}: the maps are ${Math.round(Math.max(...apart) * 100) / 100} positions apart`,
+        message: `${nameOf(layer)} crops from ${offset.join(', ')} on, but "${reference}" begins at ${y}, ${x}: the maps are ${Math.round(Math.max(...distances) * 100) / 100} positions apart`,
         ...(y >= 0 && x >= 0
           ? {
               fix: `write offset: ${Math.round(y)}${Math.round(y) === Math.round(x) ? '' : ` offset: ${Math.round(x)}`}`,

@@ -113,6 +113,8 @@ function checkLoss(
     total += weight * data.reduce((sum, value) => sum + value, 0);
     noise += Math.abs(weight) * (pass.blobs?.[blob]?.noise ?? 0) * data.length;
   }
-  const apart = difference(Float32Array.of(total), Float32Array.of(pass.loss), noise);
-  return [{ name: 'the loss', layer: losses.at(-1)!.name.split('@').at(-1)!, mode, pass: index, ...apart }];
+  const deviation = difference(Float32Array.of(total), Float32Array.of(pass.loss), noise);
+  return [
+    { name: 'the loss', layer: losses.at(-1)!.name.split('@').at(-1)!, mode, pass: index, ...deviation },
+  ];
 }

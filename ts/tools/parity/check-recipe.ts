@@ -42,8 +42,8 @@ export async function checkRecipe(
     for (const [name, { stride, offset, count }] of expected) {
       if (results[name] === undefined) continue;
       const actual = Float32Array.from({ length: count }, (_, i) => results[name]!.data[i * stride]!);
-      const apart = difference(actual, values.subarray(offset, offset + count), file.noise);
-      checks.push({ name, layer: name, mode, pass: 0, ...apart });
+      const deviation = difference(actual, values.subarray(offset, offset + count), file.noise);
+      checks.push({ name, layer: name, mode, pass: 0, ...deviation });
     }
     for (const [name, recorded] of Object.entries(golden.blobs)) {
       if (results[name] === undefined) continue;

@@ -157,8 +157,8 @@ class Replay {
       const outputs: Outputs = await trainer.step(inputs, { rate, iteration, first, last });
       this.#golden.loss_blobs.forEach((blob, i) => {
         const expected = Float32Array.of(recorded.losses_per_forward[nth * iter_size + sub]![i]!);
-        const apart = difference(outputs[blob]!.data, expected, recorded.losses_noise);
-        checks.push({ ...label('', iteration)(blob, blob), ...apart });
+        const deviation = difference(outputs[blob]!.data, expected, recorded.losses_noise);
+        checks.push({ ...label('', iteration)(blob, blob), ...deviation });
       });
     }
     return checks;

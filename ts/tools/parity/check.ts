@@ -32,15 +32,15 @@ export function compare(
   summed = 0,
 ): Check {
   const expected = readRecorded(folder, recorded);
-  const apart = difference(actual, expected, recorded.noise);
+  const deviation = difference(actual, expected, recorded.noise);
   const rounding = 1e-6 * summed;
   const isRounding = largest(expected) <= rounding;
   const tolerance = Math.max(
-    apart.tolerance,
+    deviation.tolerance,
     isRounding ? rounding : 0,
     expected.length === 1 ? SINGLE_VALUE * Math.abs(expected[0]!) : 0,
   );
-  return { ...label, ...apart, tolerance, ok: apart.absolute <= tolerance };
+  return { ...label, ...deviation, tolerance, ok: deviation.absolute <= tolerance };
 }
 
 /** The largest magnitude. */
@@ -49,8 +49,8 @@ export const largest = (values: Float32Array): number =>
 
 /** A check of a value other than an array, or of one that must be exact. */
 export function expectation(ok: boolean, label: Label): Check {
-  const apart = ok ? 0 : Number.POSITIVE_INFINITY;
-  return { ...label, absolute: apart, relative: apart, tolerance: 0, ok };
+  const deviation = ok ? 0 : Number.POSITIVE_INFINITY;
+  return { ...label, absolute: deviation, relative: deviation, tolerance: 0, ok };
 }
 
 /** The recorded inputs of a pass. */

@@ -26,8 +26,8 @@ export function difference(actual: Float32Array, expected: Float32Array, noise =
   let absolute = actual.length === expected.length ? 0 : Number.POSITIVE_INFINITY;
   for (let i = 0; i < Math.min(actual.length, expected.length); i++) {
     if (Object.is(actual[i], expected[i])) continue;
-    const apart = Math.abs(actual[i]! - expected[i]!);
-    absolute = Math.max(absolute, Number.isNaN(apart) ? Number.POSITIVE_INFINITY : apart);
+    const deviation = Math.abs(actual[i]! - expected[i]!);
+    absolute = Math.max(absolute, Number.isNaN(deviation) ? Number.POSITIVE_INFINITY : deviation);
   }
   const relative = absolute === 0 ? 0 : absolute / maximum;
   return { absolute, relative, tolerance, ok: absolute <= tolerance };

@@ -59,8 +59,8 @@ function missesIn(
   name: (label: number) => string,
 ): Miss[] {
   return scores.flatMap((score, label): Miss[] => {
-    const [has, told] = [labels.includes(label), score >= threshold];
-    if (has === told) return [];
+    const [has, isPredicted] = [labels.includes(label), score >= threshold];
+    if (has === isPredicted) return [];
     const caption = `${name(label)} ${has ? 'missed' : 'predicted, but absent'}, ${(100 * score).toFixed(0)}%`;
     return [{ image, label, sureness: has ? 1 - score : score, caption }];
   });

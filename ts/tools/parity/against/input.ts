@@ -54,13 +54,13 @@ export async function compareInput(
   const size = recorded.data.length / recorded.shape[0]!;
   const theirs = recorded.data.subarray(index * size, (index + 1) * size);
   const channels = recorded.shape[1] === 1 ? 1 : 3;
-  const apart = async (option: Preprocess) =>
+  const differenceWith = async (option: Preprocess) =>
     differenceOf(await preprocessImage(image, option, channels), theirs, option.scale ?? 1);
-  const found = await apart(preprocess);
+  const found = await differenceWith(preprocess);
   const result = { image: file, ...found, tolerance: GREY_LEVELS, ok: found.mean <= GREY_LEVELS };
   if (result.ok) return { ...result, cause: null };
   for (const { changes, option } of alternatives(preprocess, channels)) {
-    if ((await apart(option)).mean > GREY_LEVELS) continue;
+    if ((await differenceWith(option)).mean > GREY_LEVELS) continue;
     const name = changes.length === 1 ? changes[0]!.name : ('several' as const);
     return { ...result, cause: { name, text: changes.map(({ text }) => text).join(', and ') } };
   }
@@ -171,9 +171,9 @@ function differenceOf(ours: Float32Array, theirs: Float32Array, scale: number) {
     return { absolute: Number.POSITIVE_INFINITY, mean: Number.POSITIVE_INFINITY };
   let [absolute, sum] = [0, 0];
   for (let i = 0; i < ours.length; i++) {
-    const apart = Math.abs(ours[i]! - theirs[i]!);
-    absolute = Math.max(absolute, apart);
-    sum += apart;
+    const deviation = Math.abs(ours[i]! - theirs[i]!);
+    absolute = Math.max(absolute, deviation);
+    sum += deviation;
   }
   return { absolute, mean: sum / ours.length / scale };
 }

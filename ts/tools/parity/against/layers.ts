@@ -129,18 +129,18 @@ export async function compareLayers(options: CompareOptions): Promise<LayersComp
       ) => {
         const theirs = expected.get(top.name);
         if (theirs === undefined) return missing.add(top.name);
-        const apart = apartBy(ours, theirs, toleranceOf(index));
+        const deviation = apartBy(ours, theirs, toleranceOf(index));
         const { layer, type } = top;
-        if (!(apart.relative <= (rows.get(key)?.relative ?? -1)))
+        if (!(deviation.relative <= (rows.get(key)?.relative ?? -1)))
           rows.set(key, {
             name: mode === 'fused' ? top.blob : top.name,
             layer,
             type,
             shape: ours.shape,
             mode,
-            ...apart,
+            ...deviation,
           });
-        if (apart.ok || mode === 'fused' || index >= earliest) return;
+        if (deviation.ok || mode === 'fused' || index >= earliest) return;
         earliest = index;
         diverged = { actual, expected };
       };
