@@ -252,7 +252,7 @@ test('a net that is not a ResNet, or two of them, is refused by the tensor that 
     [{ ...small, 'conv1.weight': [4, 3, 5, 5] }, /"conv1\.weight" is 4×3×5×5, expected a convolution of 7×7/],
     [
       { ...small, 'layer1.0.se.fc1.weight': [2, 4, 1, 1], 'layer1.0.se.fc2.weight': [4, 2, 1, 1] },
-      /"layer1\.0\.se\.fc1\.weight" and 1 more tensors are no part of a ResNet with basic blocks/,
+      /"layer1\.0\.se\.fc1\.weight" and 1 more tensors do not belong to a ResNet with basic blocks/,
     ],
     [
       { ...prefixed('encoder_q.'), ...prefixed('encoder_k.') },

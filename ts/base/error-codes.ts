@@ -644,7 +644,7 @@ export const errorCodes = {
     'Save it as UTF-8 without BOM.',
   ],
   'prototxt/character': [
-    'A character stands where it is not allowed.',
+    'A character is in a place where it is not allowed.',
     'Remove it, or put the text in quotes.',
   ],
   'prototxt/dilation': ["A fork's `hole` is combined with `dilation`.", 'Keep one.'],
@@ -699,10 +699,7 @@ export const errorCodes = {
   ],
   'prototxt/unknown-type': ['An old layer type is unknown.', 'Correct the spelling.'],
   'prototxt/unterminated-string': ['A string has no closing quote on its line.', 'Close it.'],
-  'prototxt/v0-in-v1': [
-    'A V0 layer stands inside a V1 layer of another form.',
-    'Write all layers in one form.',
-  ],
+  'prototxt/v0-in-v1': ['A V0 layer is inside a V1 layer of another form.', 'Write all layers in one form.'],
   'prototxt/wrong-kind': [
     'A file is not a prototxt of the kind needed.',
     'Give the kind that the message names.',
@@ -886,7 +883,7 @@ export const errorCodes = {
   ],
   'weights/solver-state': [
     'A file is not a solver state, or is damaged.',
-    'Give the .solverstate that lies beside the .caffemodel.',
+    'Give the .solverstate that is beside the .caffemodel.',
   ],
   'weights/special-file': [
     'A weights path names a FIFO, a socket or a device.',

@@ -20,7 +20,7 @@ interface Flags extends InputShapeFlags {
 
 export function convert(): Command {
   const command = new Command()
-    .argument('<from>', 'the file to read; its content says its format; or a model folder')
+    .argument('<from>', 'the file to read, whose content determines its format; or a model folder')
     .addOption(needed(own('outConverted')))
     .addOption(own('overwrite'))
     .addOption(flag('convert', 'options.model', '--model <prototxt>'))
@@ -35,18 +35,18 @@ export function convert(): Command {
       `
 Pairs: ${pairNames()}.
 
-A .pth (a state dict; its pickle is read as data, never executed), a .safetensors with torch's names and a Keras .h5 must
-hold a ResNet, which is recognised by the names and shapes of its tensors: torchvision's, timm's and transformers' of any
-depth and width, CIFAR's, Keras's ResNet50, 101 and 152. What differs without a tensor of its own (a dilated net, timm's resnetaa and
-resnetblur) looks like a plain one there: export it as ONNX and convert that. What the input must be is written beside the result as .preprocess.json,
-for --preprocess. A .mat holds a net of MatConvNet (DagNN or SimpleNN), with its layers. A .ckpt (or
-NAME.ckpt.index beside NAME.ckpt.data-…) holds the variables of a ResNet of tensorflow-resnet or TF-Slim; with --model the net is yours,
-its layers named as MSRA's. A .t7 holds a net of Torch7's modules. A whole model
-of Keras under other names is the net that its model_config describes. Another .safetensors holds Caffe's blobs, named layer.index, and the net where it was known.
+A .pth (a state dict; its pickle is read as data and never executed), a .safetensors with torch's names and a Keras .h5 must
+contain a ResNet, which is recognised by the names and shapes of its tensors: those of torchvision, timm and transformers with any
+depth and width, those for CIFAR, and Keras's ResNet50, 101 and 152. Differences without a tensor of their own (a dilated net, timm's
+resnetaa and resnetblur) are not visible there: export such a net as ONNX and convert that. The preprocessing of the net's input is
+written beside the result as .preprocess.json, for --preprocess. A .mat contains a net of MatConvNet (DagNN or SimpleNN) with its
+layers. A .ckpt (or NAME.ckpt.index beside NAME.ckpt.data-…) contains the variables of a ResNet of tensorflow-resnet or TF-Slim; with
+--model the net is yours, and its layers have MSRA's names. A .t7 contains a net of Torch7's modules. A whole model of Keras with
+other names becomes the net that its model_config describes. Any other .safetensors contains Caffe's blobs, named layer.index, and
+the net if it was known.
 
-The check runs the first file and the second on the same random inputs and prints the largest difference of their
-outputs; an .onnx is run by onnxruntime-node where that is installed. Exit status 1 where they differ by more than
-1e-4 of the largest value.
+The check runs source and result on the same random inputs and prints the largest difference of their outputs;
+onnxruntime-node runs an .onnx if it is installed. The exit status is 1 if they differ by more than 1e-4 of the largest value.
 
 Examples:
   resnode convert ResNet-50-model.caffemodel --out resnet50.onnx --model ResNet-50-deploy.prototxt
@@ -102,7 +102,7 @@ Examples:
 }
 
 function inputText({ order = 'BGR', mean }: Preprocess): string {
-  return `the net takes ${order}, 0 to 255, minus ${[mean].flat().join(', ')}, as the nets of this source do; the file itself does not say`;
+  return `the net takes ${order}, 0 to 255, minus ${[mean].flat().join(', ')}, as is usual for nets of this source; the file itself does not specify it`;
 }
 
 function checkText({ compared, source, result, largest }: ConversionCheck): string {

@@ -97,7 +97,7 @@ class Taker {
     throw new WeightsError(
       'convert/resnet',
       { file },
-      `"${this.#inFile(rest[0])}"${rest.length > 1 ? ` and ${rest.length - 1} more tensors are` : ' is'} no part of ${describe(plan)}, so that the net computes something else; export it as ONNX and convert that`,
+      `"${this.#inFile(rest[0])}"${rest.length > 1 ? ` and ${rest.length - 1} more tensors do` : ' does'} not belong to ${describe(plan)}, so the net computes something else; export it as ONNX and convert that`,
     );
   }
 }
