@@ -318,12 +318,34 @@ test('a foreign field of a foreign layer is reported with the layer type; one of
   );
 });
 
+test("the unknown fields of a fork's data layer do not matter if its tops have shapes", () => {
+  const data = (type: string, field: string) =>
+    `layer { name: "d" type: "${type}" top: "x" ${field} } layer { name: "r" type: "ReLU" bottom: "x" top: "y" }`;
+  const shapes = { inputShapes: { x: [1, 3, 8, 8] } };
+  for (const field of [
+    // Both are like a field of Caffe's.
+    'heatmap_data_param { source: "a" }',
+    'cpm_transform_param { stride: 8 }',
+    'transform_param { zap_quux: 3 }',
+  ])
+    graphFromCaffe(readNet(data('CPMData', field), { file: 'net.prototxt' }), shapes);
+  assert.is(
+    refusal(() => build(data('CPMData', 'cpm_transform_param { stride: 8 }'))).code,
+    'graph/unknown-type',
+  );
+  for (const field of ['data_parm { source: "a" }', 'transform_param { mirrror: true }'])
+    assert.match(
+      refusal(() => graphFromCaffe(readNet(data('Data', field), { file: 'net.prototxt' }), shapes)).message,
+      /did you mean "(?:data_param|mirror)"/,
+    );
+});
+
 test('unknown fields of a layer with a user-defined type are reported with that layer', () => {
   const own = (type: string, param: string) =>
     `${DATA}layer { name: "o" bottom: "x" top: "y" ${param} { odd: "}" at { x: 1 } } type: "${type}" }`;
   for (const [type, param] of [
-    ['MaskPooling', 'mask_pooling_param'],
-    ['ROIWarping', 'roi_warping_param'],
+    ['MaskedPooling', 'masked_pooling_param'],
+    ['ROIWrapping', 'roi_wrapping_param'],
     ['Dazzle', 'quux_zap'],
   ] as const) {
     const { code, message } = refusal(() => build(own(type, param)));

@@ -151,6 +151,35 @@ const DATA_MESSAGES = new Set([
   'WindowDataParameter',
 ]);
 
+/**
+ * The messages that control what a data layer does with its data. They have no meaning then either, but a field that is
+ * like one of Caffe's is a slip.
+ */
+const TRANSFORM_MESSAGES = new Set([
+  'AnnotatedDataParameter',
+  'BatchSampler',
+  'DistortionParameter',
+  'ExpansionParameter',
+  'NoiseParameter',
+  'ResizeParameter',
+  'Sampler',
+  'TransformationParameter',
+]);
+
+/** The data layers whose fields are Caffe's or SSD's. Other layers without bottoms belong to a fork or a user. */
+const DATA_TYPES = new Set([
+  'AnnotatedData',
+  'Data',
+  'DummyData',
+  'HDF5Data',
+  'ImageData',
+  'ImageSegData',
+  'Input',
+  'MemoryData',
+  'Parameter',
+  'WindowData',
+]);
+
 /** Throws, unless the field is handled: a known fork's, or one of a data layer. */
 function refuseField(tokens: Source, type: string, name: Token): void {
   const found = `${type} has no field "${shorten(name.text)}"`;
@@ -172,7 +201,8 @@ function refuseField(tokens: Source, type: string, name: Token): void {
     tokens.unknownFields.push({ name: name.text, refusal });
     return;
   }
-  if (!DATA_MESSAGES.has(type) || layer === null || tokens.onForkField === undefined)
+  const isOfData = DATA_MESSAGES.has(type) || (TRANSFORM_MESSAGES.has(type) && near === undefined);
+  if (!isOfData || layer === null || tokens.onForkField === undefined)
     fail(tokens, 'unknown-field', text, name);
   const given = `${text}${near === undefined ? '; w' : ' W'}hen its shapes are given (--input-shape), nothing is read and the layer's tops are inputs`;
   const refusal = new PrototxtError('prototxt/unknown-field', tokens.position(name), given);
@@ -199,16 +229,17 @@ const bareName = (name: string) =>
     .toLowerCase();
 
 /**
- * Throws for an unknown field of a layer, at its position, except in two cases: it is named like the layer's type, or
- * it is unlike every field of a layer. It then belongs to a user's own layer, whose type says more, and building the
- * layer refuses it.
+ * Throws for an unknown field of a layer, at its position, except in three cases: it is named like the layer's type, it
+ * is unlike every field of a layer, or the layer is a fork's that only reads data. It then belongs to a user's own layer,
+ * whose type says more, and building the layer refuses it if its tops have no shapes.
  */
 function settleUnknownFields(tokens: Source): void {
   const { layer, unknownFields } = tokens;
   tokens.unknownFields = [];
   for (const { name, refusal } of unknownFields) {
-    const { type } = layer as { type?: string };
-    const isOwn = bareName(name) === bareName(type ?? '');
+    const { type, bottom = [] } = layer as { type?: string; bottom?: readonly string[] };
+    const isOwnData = bottom.length === 0 && !DATA_TYPES.has(type ?? '');
+    const isOwn = isOwnData || bareName(name) === bareName(type ?? '');
     const isNear = nearestField('LayerParameter', name) !== undefined;
     if (type === undefined || (!isOwn && isNear)) throw refusal;
     tokens.onForkField!({ refusal, type: 'LayerParameter', name, tunes: false, layer });
