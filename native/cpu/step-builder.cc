@@ -23,6 +23,18 @@ int StepBuilder::addBuffer(size_t bytes, int from, int to, bool isPinned) {
   return static_cast<int>(state_.description.buffers.size()) - 1;
 }
 
+int StepBuilder::onlyReader() const {
+  const TensorId made = operation().outputs[0];
+  if (std::find(program().outputs.begin(), program().outputs.end(), made) != program().outputs.end()) return -1;
+  const int last = state_.lifetimes[made].to;
+  int64_t reads = 0;
+  for (int i = index_ + 1; i <= last; ++i) {
+    const std::vector<TensorId>& inputs = program().operations[i].inputs;
+    reads += std::count(inputs.begin(), inputs.end(), made);
+  }
+  return reads == 1 && program().operations[last].inputs[0] == made ? last : -1;
+}
+
 Place StepBuilder::temporary(size_t bytes) { return {Place::In::buffer, addBuffer(bytes, index_, index_, false)}; }
 
 Place StepBuilder::scratch(size_t bytes) {

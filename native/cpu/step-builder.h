@@ -1,6 +1,7 @@
 // Builds the step of one operation: requests its tensors in the layouts that it needs, and adds the calls.
 #pragma once
 
+#include <algorithm>
 #include <string>
 
 #include "native/cpu/plan.h"
@@ -40,6 +41,14 @@ class StepBuilder {
   bool hasOutput(size_t i) const { return i < operation().outputs.size() && operation().outputs[i] >= 0; }
   const Shape& inputShape(size_t i) const { return shape(operation().inputs[i]); }
   const Shape& outputShape(size_t i) const { return shape(operation().outputs[i]); }
+  // The operation that is the only reader of the first output, as its first input; −1 if there are others or none, or if
+  // it is an output of the program.
+  int onlyReader() const;
+  // Keeps an input until a later operation, which reads it in this one's place.
+  void lengthen(size_t input, int until) {
+    int& to = state_.description.buffers[state_.description.tensorBuffers[operation().inputs[input]]].to;
+    to = std::max(to, until);
+  }
   // The layout in which the tensor was written; for int8 and bfloat16, the same layout in float32.
   Layout layout(size_t input) const { return inFloat32(state_.layouts[operation().inputs[input]]); }
   // Row-major with the same dimensions.

@@ -32,6 +32,26 @@ test.after(() => [...own, ...direct].forEach((device) => device.dispose()));
 const isWinograds = ({ input, kernel, stride = [1, 1], dilation = 1, group = 1 }: Int8Case) =>
   `${kernel}` === '3,3' && `${stride}` === '1,1' && dilation === 1 && group === 1 && input[1] >= 16;
 
+/** What only this device distinguishes. */
+const OWN_CASES: readonly Int8Case[] = [
+  // Rows of at most seven pixels, of which a tile takes two.
+  { input: [2, 32, 7, 7], outputs: 32, kernel: [3, 3], pad: [1, 1], made: 'unsigned', residual: true },
+  { input: [1, 32, 14, 14], outputs: 64, kernel: [3, 3], stride: [2, 2], pad: [1, 1], made: 'unsigned' },
+  {
+    input: [2, 16, 9, 13],
+    outputs: 48,
+    kernel: [5, 3],
+    stride: [1, 2],
+    pad: [2, 0],
+    made: 'signed',
+    signed: true,
+  },
+  { input: [1, 16, 8, 4], outputs: 16, kernel: [3, 3], stride: [1, 3], pad: [1, 1], made: 'unsigned' },
+  // One of Winograd's tiles fewer than fill 14 tiles of a kernel, and weights that fill much of a core's own cache.
+  { input: [1, 16, 52, 60], outputs: 16, kernel: [3, 3], pad: [1, 1], made: 'unsigned' },
+  { input: [1, 128, 28, 28], outputs: 128, kernel: [3, 3], pad: [1, 1], made: 'unsigned' },
+];
+
 test('products that are summed at once are rounded once', () => {
   assert.is(fusedMultiplyAdd(1 + 2 ** -12, 1 + 2 ** -12, -1 - 2 ** -11), 2 ** -24);
   // Halfway except for 2^-60, which a sum of the rounded product in 64 bits would lose.
@@ -41,7 +61,7 @@ test('products that are summed at once are rounded once', () => {
   assert.is(fusedMultiplyAdd(1 + 2 ** -12, 1 + 2 ** -12, 2 ** 30), Math.fround(2 ** 30 + 1));
 });
 
-for (const each of INT8_CASES)
+for (const each of [...INT8_CASES, ...OWN_CASES])
   test(`int8, bit by bit: ${JSON.stringify(each)}`, async () => {
     assert.ok(own.length > 0 || !['x64', 'arm64'].includes(process.arch));
     const { net, weights, ranges } = netOf(each);
@@ -66,12 +86,29 @@ for (const each of INT8_CASES)
 
 interface First extends Int8Convolution {
   readonly input: readonly [number, number, number, number];
-  readonly pooled?: boolean;
+  /** The kernel, stride and padding of the max pooling behind it. */
+  readonly pooled?: readonly [number, number, number];
+  /** Without a ReLU, levels have a sign. */
+  readonly signed?: boolean;
 }
 const FIRST: readonly First[] = [
-  { input: [2, 3, 33, 35], outputs: 64, kernel: [7, 7], stride: [2, 2], pad: [3, 3], pooled: true },
+  { input: [2, 3, 33, 35], outputs: 64, kernel: [7, 7], stride: [2, 2], pad: [3, 3], pooled: [3, 2, 0] },
+  { input: [3, 3, 50, 66], outputs: 40, kernel: [3, 3], stride: [2, 2], pad: [1, 1], pooled: [3, 2, 1] },
+  { input: [2, 4, 40, 27], outputs: 16, kernel: [5, 5], stride: [1, 2], pad: [2, 2], pooled: [2, 3, 0] },
+  {
+    input: [1, 2, 30, 31],
+    outputs: 32,
+    kernel: [5, 3],
+    stride: [2, 2],
+    pad: [1, 0],
+    pooled: [3, 2, 0],
+    signed: true,
+  },
+  // Enough parts of one plane that threads take each other's.
+  { input: [1, 3, 122, 60], outputs: 32, kernel: [7, 7], stride: [1, 2], pooled: [3, 2, 0] },
+  { input: [1, 3, 29, 20], outputs: 33, kernel: [2, 5], stride: [2, 2], pad: [0, 1], pooled: [4, 1, 1] },
   { input: [1, 3, 32, 32], outputs: 32, kernel: [3, 3], stride: [2, 2], pad: [1, 1] },
-  { input: [2, 1, 9, 14], outputs: 20, kernel: [5, 4], stride: [1, 2], pad: [4, 2], pooled: true },
+  { input: [2, 1, 9, 14], outputs: 20, kernel: [5, 4], stride: [1, 2], pad: [4, 2], pooled: [3, 2, 0] },
   { input: [1, 4, 12, 12], outputs: 16, kernel: [1, 1], stride: [2, 2] },
   { input: [2, 1, 9, 14], outputs: 20, kernel: [5, 4], stride: [1, 2], pad: [4, 2] },
   { input: [1, 2, 16, 30], outputs: 40, kernel: [3, 11], stride: [4, 2], pad: [0, 5] },
@@ -80,20 +117,20 @@ const FIRST: readonly First[] = [
 for (const each of FIRST)
   for (const made of [false, true])
     test(`a first layer, bit by bit${made ? ', as levels' : ''}: ${JSON.stringify(each)}`, async () => {
-      const { input, outputs, kernel, pooled } = each;
+      const { input, outputs, kernel, pooled, signed = false } = each;
       const result = pooled ? 'pool' : 'conv';
       const layers: LayerParameter[] = [
         { name: 'in', type: 'Input', top: ['in'], input_param: { shape: [{ dim: [...input] }] } },
         layer('conv', ['in'], each),
-        { name: 'relu', type: 'ReLU', bottom: ['conv'], top: ['conv'] },
       ];
+      if (!signed) layers.push({ name: 'relu', type: 'ReLU', bottom: ['conv'], top: ['conv'] });
       if (pooled)
         layers.push({
           name: 'pool',
           type: 'Pooling',
           bottom: ['conv'],
           top: ['pool'],
-          pooling_param: { pool: 'MAX', kernel_size: 3, stride: 2 },
+          pooling_param: { pool: 'MAX', kernel_size: pooled[0], stride: pooled[1], pad: pooled[2] },
         } as LayerParameter);
       if (made) layers.push(layer('last', [result], { outputs: 8, kernel: [1, 1] }));
       const count = outputs * input[1] * kernel[0] * kernel[1];
@@ -119,7 +156,7 @@ for (const each of FIRST)
         layers: blobs.map((of) => ({ ...of, type: 'Convolution' })),
       };
       // Even without a convolution after it there is a range, for a tensor that is never computed.
-      const ranges = { [pooled ? 'pool@pool' : 'conv@relu']: RANGES.made };
+      const ranges = { [pooled ? 'pool@pool' : signed ? 'conv@conv' : 'conv@relu']: RANGES.made };
       const calibration = calibrationOf({ net: '', method: 'min-max', percentile: null, images: 1, ranges });
       // Each image has a range of its own.
       const data = random(elementCount(input), 5).map((value, i) => (1 + i / 100) * value);
@@ -130,8 +167,9 @@ for (const each of FIRST)
         random(outputs, 2),
         each,
         made ? RANGES.made : null,
+        !signed,
       );
-      const levels = pooled ? poolMaximum(first.levels, 3, 2) : first.levels;
+      const levels = pooled ? poolMaximum(first.levels, ...pooled) : first.levels;
       const wanted = made
         ? convolve(
             levels,
@@ -149,8 +187,9 @@ for (const each of FIRST)
           precision: 'int8',
           calibration,
         });
-        assert.match(model.plan().operations[0]!.implementation, /^int16 direct /);
-        if (made && pooled) assert.is(model.plan().operations[1]!.implementation, 'loops int8');
+        const [conv, pool] = model.plan().operations;
+        assert.match(conv!.implementation, /^int16 direct /);
+        if (made && pooled) assert.match(pool!.implementation, /^int16 direct .*, with "conv"$/);
         const found = Object.values(await model.run({ in: data }))[0]!.data;
         assert.is(found.length, wanted.length);
         found.forEach((value, i) => {

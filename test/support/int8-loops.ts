@@ -154,7 +154,8 @@ const SOURCE_LEVELS = 4095;
 /**
  * The first convolution of a net: 12 bits and a sign for each image, and weights with as many levels as sums of 31 bits
  * allow.
- * @param range Of the result, unsigned levels; null: it stays float32, with a ReLU.
+ * @param range Of the result; null: it stays float32.
+ * @param hasRelu Whether a ReLU follows, so that levels are unsigned.
  */
 export function convolveFirst(
   source: Float32Array,
@@ -163,11 +164,12 @@ export function convolveFirst(
   bias: Float32Array,
   geometry: Int8Convolution,
   range: number | null,
+  hasRelu = true,
 ): { values: Float32Array; levels: Levels } {
   const { outputs, kernel } = geometry;
   const length = channels * kernel[0] * kernel[1];
   const weightLevels = Math.min(32767, Math.floor((2 ** 31 - 1) / (SOURCE_LEVELS * length)));
-  const scale = range === null ? 1 : scaleOf(range, true);
+  const scale = range === null ? 1 : scaleOf(range, hasRelu);
   const perUnit = range === null ? 1 : Math.fround(1 / scale);
   const perImage = channels * height * width;
   const made: Float32Array[] = [];
@@ -194,24 +196,28 @@ export function convolveFirst(
           Math.fround(Math.fround(ranges[output]! / weightLevels) * Math.fround(most / SOURCE_LEVELS)) *
             perUnit,
         );
-        return Math.max(0, fusedMultiplyAdd(value, factor, Math.fround(bias[output]! * perUnit)));
+        const result = fusedMultiplyAdd(value, factor, Math.fround(bias[output]! * perUnit));
+        return hasRelu ? Math.max(0, result) : result;
       }),
     );
   }
   const values = Float32Array.from(made.flatMap((each) => [...each]));
-  const levels = Int32Array.from(values, (value) => halfToEven(cut(value, 0, 255)));
+  const [least, most] = limits(hasRelu);
+  const levels = Int32Array.from(values, (value) => halfToEven(cut(value, least, most)));
   return { values, levels: { shape, scale, values: levels } };
 }
 
-/** The maximum of each window of k×k levels, all inside the plane; there is no padding. */
-export function poolMaximum({ shape, values, scale }: Levels, size: number, stride: number): Levels {
+/** The maximum of each window of k×k levels, none of which is entirely in the padding. */
+export function poolMaximum({ shape, values, scale }: Levels, size: number, stride: number, pad = 0): Levels {
   const [images, channels, height, width] = shape;
-  const [down, across] = [Math.ceil((height - size) / stride) + 1, Math.ceil((width - size) / stride) + 1];
+  const windows = (pixels: number) => Math.ceil((pixels + 2 * pad - size) / stride) + 1;
+  const [down, across] = [windows(height), windows(width)];
   const pooled = new Int32Array(images * channels * down * across).map((_, at) => {
     const [plane, y, x] = [Math.floor(at / (down * across)), Math.floor(at / across) % down, at % across];
     let most = Number.NEGATIVE_INFINITY;
-    for (let row = y * stride; row < Math.min(height, y * stride + size); row++)
-      for (let column = x * stride; column < Math.min(width, x * stride + size); column++)
+    const [top, left] = [y * stride - pad, x * stride - pad];
+    for (let row = Math.max(0, top); row < Math.min(height, top + size); row++)
+      for (let column = Math.max(0, left); column < Math.min(width, left + size); column++)
         most = Math.max(most, values[(plane * height + row) * width + column]!);
     return most;
   });

@@ -1,24 +1,11 @@
 // int8 convolutions by our own tiles. Between them activations stay blocked int8.
 #include <cstring>
 
-#include "native/operations/convolution/cpu-int16.h"
 #include "native/operations/convolution/cpu-int8-winograd.h"
 #include "native/operations/convolution/cpu-steps.h"
 
 namespace resnode::cpu {
 namespace {
-
-// A bias in units of the result, padded to whole blocks.
-Place offsetIn(StepBuilder& step, ParameterId bias, int64_t outputs, float perUnit) {
-  uint32_t bits;
-  std::memcpy(&bits, &perUnit, sizeof bits);
-  const int64_t padded = ceiling(outputs, kLanes) * kLanes;
-  const auto pack = [=](const float* plain, float* packed) {
-    for (int64_t i = 0; i < padded; ++i) packed[i] = i < outputs ? plain[i] * perUnit : 0.f;
-  };
-  const Layout plain = plainLayout(step.program().parameters[bias].shape);
-  return step.packedParameter({bias, plain, plainLayout({padded}), {}, pack, "int8 offset " + std::to_string(bits)});
-}
 
 // Adds the call of either algorithm.
 template <class Algorithm>
@@ -76,6 +63,17 @@ bool takesWinograd(StepBuilder& step, const Convolution& convolution, const Int8
 
 }  // namespace
 
+Place biasPerUnit(StepBuilder& step, ParameterId bias, int64_t outputs, float perUnit) {
+  uint32_t bits;
+  std::memcpy(&bits, &perUnit, sizeof bits);
+  const int64_t padded = ceiling(outputs, kLanes) * kLanes;
+  const auto pack = [=](const float* plain, float* packed) {
+    for (int64_t i = 0; i < padded; ++i) packed[i] = i < outputs ? plain[i] * perUnit : 0.f;
+  };
+  const Layout plain = plainLayout(step.program().parameters[bias].shape);
+  return step.packedParameter({bias, plain, plainLayout({padded}), {}, pack, "int8 offset " + std::to_string(bits)});
+}
+
 bool addInt8Tiles(StepBuilder& step, const Convolution& convolution) {
   const PlanState& state = step.state();
   const Operation& operation = step.operation();
@@ -107,7 +105,7 @@ bool addInt8Tiles(StepBuilder& step, const Convolution& convolution) {
   const bool isOwn =
       hasResidual && types.residual.get_size() == types.result.get_size() && step.mayOverwriteResidual(added);
   const Place to = isOwn ? step.share(0, added, types.result) : step.write(0, types.result);
-  const Place offset = convolution.bias ? offsetIn(step, *convolution.bias, out[1], perUnit) : Place{};
+  const Place offset = convolution.bias ? biasPerUnit(step, *convolution.bias, out[1], perUnit) : Place{};
   const Int8Kernels& kernels = *state.int8Kernels;
   if (takesWinograd(step, convolution, types)) {
     const Int8Winograd winograd(kernels, *step.kernels(), convolution, in, out, types);
@@ -122,36 +120,6 @@ bool addInt8Tiles(StepBuilder& step, const Convolution& convolution) {
   const Place weights = packedBy(step, direct, convolution.weights, nameOf(types, filter.name()));
   addCall(step, convolution, direct, {from, weights, offset, added, to}, direct.scratchBytes());
   step.describe(std::string("int8 direct ") + direct.instructionSet());
-  return true;
-}
-
-bool addInt16Tiles(StepBuilder& step, const Convolution& convolution) {
-  const PlanState& state = step.state();
-  const Shape &in = step.inputShape(0), &out = step.outputShape(0);
-  if (step.operation().inputs.size() > 1 || !Int16Convolution::suits(convolution, in)) return false;
-  if (!hasKnownWeights(step.program(), convolution, state.quantization)) return false;
-  const Quantized& result = state.quantized[step.operation().outputs[0]];
-  const float perUnit = result.isMade ? 1 / result.scale : 1;
-  const Layout layout = result.isMade ? withType(blockedLayout(out), valueType(result)) : blockedLayout(out);
-  const FusedActivation activation(convolution);
-  const Int16Convolution algorithm(
-      *state.int8Kernels, convolution, in, out,
-      {layout, state.quantization.parameters[convolution.weights], perUnit, activation.bind(nullptr, perUnit)});
-  const Place from = step.readPlain(0), to = step.write(0, layout);
-  const Place weights = packedBy(step, algorithm, convolution.weights, "int16");
-  const Place offset = convolution.bias ? offsetIn(step, *convolution.bias, out[1], perUnit) : Place{};
-  const Tensor& source = step.program().tensors[step.operation().inputs[0]];
-  step.call(
-      {from, weights, offset, to, step.scratch(algorithm.scratchBytes()), slopesInBlocks(step, activation, out[1])},
-      [algorithm, pool = step.pool(), name = source.name,
-       layer = step.operation().layer](const std::vector<void*>& at) -> Work {
-        const Int16Operands operands{static_cast<float*>(at[0]), at[1], static_cast<float*>(at[2]), at[3], at[4],
-                                     static_cast<float*>(at[5])};
-        return [=] {
-          if (!algorithm.run(*pool, operands)) throwNotFinite(name, layer);
-        };
-      });
-  step.describe(std::string("int16 direct ") + algorithm.instructionSet());
   return true;
 }
 

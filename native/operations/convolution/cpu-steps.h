@@ -9,7 +9,9 @@ namespace resnode::cpu {
 
 bool addBfloat16Convolution(StepBuilder& step, const Convolution& convolution);
 bool addInt8Tiles(StepBuilder& step, const Convolution& convolution);
+// Leaves the first convolution of an int8 net to the max pooling that is the only reader of its result, if there is one.
 bool addInt16Tiles(StepBuilder& step, const Convolution& convolution);
+bool addPooledInt16Tiles(StepBuilder& step, const Pooling& pooling);
 bool addInt8Convolution(StepBuilder& step, const Convolution& convolution);
 // Makes a depthwise convolution part of the pointwise one that is its only reader: it computes nothing, and that one
 // computes both.
@@ -21,6 +23,8 @@ bool addDirectDeconvolution(StepBuilder& step, const Deconvolution& deconvolutio
 bool addDirectGradient(StepBuilder& step, const Convolution& convolution);
 bool addDirectDeconvolutionGradient(StepBuilder& step, const Deconvolution& deconvolution);
 
+// A bias in units of an int8 convolution's result, padded to whole blocks.
+Place biasPerUnit(StepBuilder& step, ParameterId bias, int64_t outputs, float perUnit);
 // Whether Winograd's algorithms may be worth their memory. `pixels` is the number of pixels of the result that share
 // the reads of the weights.
 bool winogradPays(const Convolution& convolution, const Shape& in, const Shape& out, int64_t pixels);

@@ -181,7 +181,10 @@ RESNODE_VECTORISED void addShares(const float* dy, int64_t width, const Window& 
 // A pixel's channels in a register that every processor has.
 using Bytes = uint8_t __attribute__((vector_size(kLanes)));
 
-// The maximum of each pair. `flip` makes unsigned bytes compare like signed ones and back.
+// Makes unsigned bytes compare like signed ones, and back.
+uint8_t flipOf(bool areUnsigned) { return areUnsigned ? 0 : 0x80; }
+
+// The maximum of each pair.
 RESNODE_VECTORISED void raise(const uint8_t* from, int64_t count, uint8_t flip, uint8_t* to) {
   for (int64_t i = 0; i < count; ++i) {
     const auto value = static_cast<uint8_t>(from[i] ^ flip);
@@ -189,16 +192,29 @@ RESNODE_VECTORISED void raise(const uint8_t* from, int64_t count, uint8_t flip, 
   }
 }
 
+RESNODE_INLINE Bytes maximumOfBytesIn(const uint8_t* pixels, int64_t columns) {
+  Bytes best{};
+  for (int64_t column = 0; column < columns; ++column) {
+    Bytes pixel;
+    load(pixels + column * kLanes, pixel);
+    best = pixel > best ? pixel : best;
+  }
+  return best;
+}
+
 // The maximum of each window of a row over its columns.
-void maximaOfBytes(const uint8_t* pixels, const Pooling& pooling, int64_t width, int64_t windows, uint8_t flip,
-                   uint8_t* y) {
-  for (int64_t q = 0; q < windows; ++q, y += kLanes) {
-    const Range columns = rangeOf(q, pooling.stride.width, pooling.pad.width, pooling.kernel.width, width);
-    Bytes best{};
-    for (int64_t column = columns.first; column < columns.end; ++column) {
-      Bytes pixel;
-      load(pixels + column * kLanes, pixel);
-      best = pixel > best ? pixel : best;
+RESNODE_VECTORISED void maximaOfBytes(const uint8_t* pixels, const Pooling& pooling, int64_t width, int64_t windows,
+                                      uint8_t flip, uint8_t* y) {
+  const int64_t kernel = pooling.kernel.width, stride = pooling.stride.width;
+  int64_t first = -pooling.pad.width;
+  for (int64_t q = 0; q < windows; ++q, first += stride, y += kLanes) {
+    Bytes best;
+    // With a constant number of columns the compiler writes no loop.
+    if (kernel == 3 && first >= 0 && first + 3 <= width) {
+      best = maximumOfBytesIn(pixels + first * kLanes, 3);
+    } else {
+      const Range columns = rangeOf(q, stride, pooling.pad.width, kernel, width);
+      best = maximumOfBytesIn(pixels + columns.first * kLanes, columns.end - columns.first);
     }
     best ^= flip;
     std::memcpy(y, &best, sizeof best);
@@ -275,6 +291,11 @@ void poolValues(ThreadPool& pool, const Pooling& pooling, const Shape& in, const
 
 }  // namespace
 
+bool hasLastInside(const Pooling& pooling, const Shape& in, const Shape& out) {
+  return (out[2] - 1) * pooling.stride.height - pooling.pad.height < in[2] &&
+         (out[3] - 1) * pooling.stride.width - pooling.pad.width < in[3];
+}
+
 void poolBlocked(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
                  const float* x, float* y) {
   poolValues(pool, pooling, in, out, planes, x, y);
@@ -320,11 +341,24 @@ void poolBlockedGradient(ThreadPool& pool, const Pooling& pooling, const Shape& 
 
 void maximumOfBytes(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
                     bool areUnsigned, const uint8_t* x, uint8_t* y) {
-  const uint8_t flip = areUnsigned ? 0 : 0x80;
+  const uint8_t flip = flipOf(areUnsigned);
   forEachMaximum(
       pool, pooling, in, out, planes, uint8_t{0}, x, y,
       [flip](const uint8_t* pixels, int64_t count, uint8_t* maxima) { raise(pixels, count, flip, maxima); },
       [&](const uint8_t* columns, uint8_t* to) { maximaOfBytes(columns, pooling, in[3], out[3], flip, to); });
+}
+
+WindowRows windowRows(const Pooling& pooling, int64_t line, int64_t height) {
+  const Range rows = rangeOf(line, pooling.stride.height, pooling.pad.height, pooling.kernel.height, height);
+  return {rows.first, rows.end};
+}
+
+void maximumOfByteRows(const Pooling& pooling, int64_t width, int64_t windows, bool areUnsigned,
+                       const std::vector<const uint8_t*>& rows, uint8_t* columns, uint8_t* y) {
+  const uint8_t flip = flipOf(areUnsigned);
+  std::fill_n(columns, width * kLanes, uint8_t{0});
+  for (const uint8_t* row : rows) raise(row, width * kLanes, flip, columns);
+  maximaOfBytes(columns, pooling, width, windows, flip, y);
 }
 
 }  // namespace resnode::cpu

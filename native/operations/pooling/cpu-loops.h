@@ -1,10 +1,15 @@
 // Pooling in a blocked layout, with Caffe's rules at the edges.
 #pragma once
 
+#include <vector>
+
 #include "native/core/program.h"
 #include "native/cpu/thread-pool.h"
 
 namespace resnode::cpu {
+
+// Whether no window is entirely in the padding.
+bool hasLastInside(const Pooling& pooling, const Shape& in, const Shape& out);
 
 // x: [planes][H][W][16]; y: [planes][outH][outW][16]. No window may be entirely in the padding.
 void poolBlocked(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
@@ -32,5 +37,13 @@ void poolBlockedGradient(ThreadPool& pool, const Pooling& pooling, const Shape& 
 // Max pooling of 8-bit integers; x, y as above.
 void maximumOfBytes(ThreadPool& pool, const Pooling& pooling, const Shape& in, const Shape& out, int64_t planes,
                     bool areUnsigned, const uint8_t* x, uint8_t* y);
+
+// The same for one row of windows, whose rows are first ≤ row < end, at these addresses. `columns` has room for a row.
+struct WindowRows {
+  int64_t first, end;
+};
+WindowRows windowRows(const Pooling& pooling, int64_t line, int64_t height);
+void maximumOfByteRows(const Pooling& pooling, int64_t width, int64_t windows, bool areUnsigned,
+                       const std::vector<const uint8_t*>& rows, uint8_t* columns, uint8_t* y);
 
 }  // namespace resnode::cpu

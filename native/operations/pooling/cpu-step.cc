@@ -1,6 +1,7 @@
 // Pooling and its gradient by oneDNN, for windows that agree with Caffe's.
 #include "native/cpu/bfloat16-copy.h"
 #include "native/cpu/kind-steps.h"
+#include "native/operations/convolution/cpu-steps.h"
 #include "native/operations/pooling/cpu-loops.h"
 #include "native/operations/pooling/cpu-sampling.h"
 
@@ -113,17 +114,11 @@ bool addSampling(StepBuilder& step, const Pooling& pooling) {
   return true;
 }
 
-// Whether no window is entirely in the padding.
-bool isLastInside(const Pooling& pooling, const Shape& in, const Shape& out) {
-  return (out[2] - 1) * pooling.stride.height - pooling.pad.height < in[2] &&
-         (out[3] - 1) * pooling.stride.width - pooling.pad.width < in[3];
-}
-
 // By our loops on our threads, in the layout of our convolutions.
 bool addBlockedPooling(StepBuilder& step, const Pooling& pooling) {
   const Shape in = step.inputShape(0), out = step.outputShape(0);
   if (!step.pool() || in.size() != 4) return false;
-  if (!isLastInside(pooling, in, out)) return false;
+  if (!hasLastInside(pooling, in, out)) return false;
   const Layout wanted = pooledLayout(step, pooling), result = blockedLayout(out);
   const int64_t planes = channelView(result)->outer * channelView(result)->blocks;
   if (isInt8(wanted) && wanted == withType(blockedLayout(in), wanted.data_type())) {
@@ -177,7 +172,7 @@ bool addBlockedPooling(StepBuilder& step, const Pooling& pooling) {
 // With a mask as second output. The reference loops compute its gradient.
 bool addMaskedPooling(StepBuilder& step, const Pooling& pooling) {
   const Shape in = step.inputShape(0), out = step.outputShape(0);
-  if (!step.pool() || in.size() != 4 || pooling.method != PoolingMethod::max || !isLastInside(pooling, in, out))
+  if (!step.pool() || in.size() != 4 || pooling.method != PoolingMethod::max || !hasLastInside(pooling, in, out))
     return false;
   const Layout result = blockedLayout(out);
   const int64_t planes = channelView(result)->outer * channelView(result)->blocks;
@@ -208,7 +203,7 @@ bool addSamplingGradient(StepBuilder& step, const Pooling& pooling) {
 
 bool addBlockedPoolingGradient(StepBuilder& step, const Pooling& pooling) {
   const Shape in = step.outputShape(0), out = step.inputShape(2);
-  if (in.size() != 4 || !isLastInside(pooling, in, out)) return false;
+  if (in.size() != 4 || !hasLastInside(pooling, in, out)) return false;
   const auto kept = step.state().kept.find(step.operation().attributes.get<Gradient>().of);
   const bool hasPlaces = kept != step.state().kept.end();
   if (pooling.method == PoolingMethod::max && !hasPlaces) return false;
@@ -227,6 +222,7 @@ bool addBlockedPoolingGradient(StepBuilder& step, const Pooling& pooling) {
 
 bool addPooling(StepBuilder& step, const Pooling& pooling) {
   const Shape& out = step.outputShape(0);
+  if (addPooledInt16Tiles(step, pooling)) return true;
   if (step.operation().outputs.size() > 1 && step.hasOutput(1)) return addMaskedPooling(step, pooling);
   if (isSampling(pooling, step.inputShape(0), out)) return addSampling(step, pooling);
   if (step.pool()) return addBlockedPooling(step, pooling);
