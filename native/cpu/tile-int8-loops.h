@@ -27,9 +27,10 @@ void tile(const Int8TileArguments& a) {
     const uint32_t* first = a.source + block * a.blockStride;
     for (int64_t tap = 0; tap < a.taps; ++tap) {
       const uint32_t* source = first + a.tapOffsets[tap];
+      const uint32_t* half = source + a.halfSkip;
       for (int64_t byte = 0; byte < aheadStep; byte += kCacheLine) __builtin_prefetch(ahead + byte, 0, 2);
       ahead += aheadStep;
-#pragma GCC unroll 4
+#pragma GCC unroll 8
       for (int word = 0; word < kWords; ++word) {
         typename Factors::Weights factors[kBlocks];
 #pragma GCC unroll 2
@@ -37,7 +38,8 @@ void tile(const Int8TileArguments& a) {
         weights += kLanes * kBytesOfWord * kBlocks;
 #pragma GCC unroll 14
         for (int p = 0; p < kPixels; ++p) {
-          const typename Factors::Word values = Factors::repeat(source + int64_t{p} * kPixelStride + word);
+          const uint32_t* row = p < kPixels / 2 ? source : half;
+          const typename Factors::Word values = Factors::repeat(row + int64_t{p} * kPixelStride + word);
 #pragma GCC unroll 2
           for (int n = 0; n < kBlocks; ++n) sums[p][n] = Factors::addProducts(sums[p][n], values, factors[n]);
         }

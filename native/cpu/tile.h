@@ -22,6 +22,7 @@ struct TileTaps {
   int64_t weightsSkipped;     // words of the other taps, between a block's last tap and the next block's first
   int64_t resultBlockStride;  // values between blocks of the result, and of the residual
   int64_t resultPixelStride;  // and between its pixels
+  int64_t halfSkip;           // in 8 bits, further words to the source of the second half of the pixels: another row
   int firstLane, endLane;     // the lanes of the result that are written, if it is one block
   int spareLane;              // of the last block, the first lane without a channel, which becomes 0; 16: none
 };

@@ -26,7 +26,7 @@ std::string nameOf(const Int8Convolution::Types& types, const std::string& rest)
 }
 
 // Transformed weights take eight times as much memory.
-constexpr double kLeastGain = 1.1;
+constexpr double kLeastGain = 1.05;
 
 // A contest between both int8 algorithms.
 Contest contestOf(ThreadPool& pool, const Int8Winograd& winograd, const Int8Convolution::Types& types, const Shape& in,

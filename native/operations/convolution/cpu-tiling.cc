@@ -144,6 +144,9 @@ void Tiling::placeTiles() {
       tiles_.push_back({phase, first, static_cast<int>(count * (i + 1) / tiles - first), {}});
     }
   }
+  constexpr int64_t kChannelsOfBytes = 4;
+  pairsRows_ = channelsPerWord_ == kChannelsOfBytes && tiles_.size() == 1 && filter_.rows.phases.size() == 1 &&
+               int64_t{2} * tiles_[0].count <= mostPixels_;
 }
 
 bool Tiling::leavesEdges() {

@@ -129,6 +129,7 @@ class Tiling {
   // For a row of the result and a phase of its columns: the position of q's first tap, and which taps are inside.
   struct Row {
     int64_t source, firstTap, taps;
+    bool hasTapsOf(const Row& other) const { return firstTap == other.firstTap && taps == other.taps; }
   };
   std::vector<Row> rowsOf_;
   std::vector<int64_t> order_;
@@ -141,6 +142,7 @@ class Tiling {
     std::vector<uint8_t> edges;
   };
   std::vector<Columns> tiles_;  // of a row
+  bool pairsRows_ = false;      // a tile computes two rows with the same taps, because a single one is narrow
 };
 
 template <class Function>
@@ -209,11 +211,12 @@ void Tiling::runUnit(const Split& split, int64_t unit, int threads, int thread, 
       tile.isLast = isLastUnit && group + 1 == lastGroup && &part == &parts_[group].back();
       tile.lastTiles = lastTile - firstTile;
       tile.ahead = isLast ? part.weights : part.weights + partWords;
-      tile.aheadStep = isLast ? 0 : ceiling(blocksPerGroup_ * kLanes, lastTile - firstTile);
+      const int64_t aheadStep = isLast ? 0 : ceiling(blocksPerGroup_ * kLanes, lastTile - firstTile);
       int64_t line = firstRow, column = firstColumn;
       for (int64_t i = firstTile; i < lastTile; ++i) {
         const Columns& columns = tiles_[column];
         const Row& row = rowsOf_[line * phases + columns.phase];
+        const bool isPair = pairsRows_ && i + 1 < lastTile && row.hasTapsOf(rowsOf_[line + 1]);
         tile.lastTile = i - firstTile;
         tile.source = source + row.source + columns.first * pixelStride_;
         taps.taps = row.taps;
@@ -223,8 +226,16 @@ void Tiling::runUnit(const Split& split, int64_t unit, int threads, int thread, 
         tile.result = plane + (line * columns_ + columns.first * phases + columns.phase) * kLanes;
         tile.pixels = columns.count;
         taps.edges = columns.edges.empty() ? nullptr : columns.edges.data();
+        tile.aheadStep = aheadStep;
+        taps.halfSkip = 0;
+        if (isPair) {
+          taps.halfSkip = rowsOf_[line + 1].source - row.source - columns.count * pixelStride_;
+          tile.pixels *= 2;
+          tile.aheadStep *= 2;
+          ++line, ++i;
+        }
         function(tile, arguments);
-        tile.ahead += aheadOfTile;
+        tile.ahead += isPair ? 2 * aheadOfTile : aheadOfTile;
         if (++column == tilesPerRow) column = 0, ++line;
       }
     }

@@ -62,6 +62,9 @@ class WinogradOrder {
     int64_t tiles, groups;
   };
   Parts privateParts(int threads) const;
+  // Of a part, or the end of the last one; and how many tiles a part has at most.
+  int64_t firstTile(int64_t part, int64_t parts, int threads) const;
+  int64_t mostTiles(int64_t parts, int threads) const;
   // Otherwise the threads share the transforms, then the products, then the results. This applies if the weights fill
   // the cache, or if there would be fewer parts than threads.
   bool isPrivate(int threads) const;
@@ -159,8 +162,8 @@ void WinogradOrder::run(ThreadPool& pool, char* scratch, const Steps& steps, con
     const Parts parts = privateParts(threads);
     const int64_t units = parts.tiles * parts.groups;
     pool.run(units, 1, [&](int64_t unit, int thread) {
-      const int64_t part = unit / parts.groups, group = unit % parts.groups;
-      const int64_t first = tiles_.count() * part / parts.tiles, end = tiles_.count() * (part + 1) / parts.tiles;
+      const int64_t part = unit % parts.tiles, group = unit / parts.tiles;
+      const int64_t first = firstTile(part, parts.tiles, threads), end = firstTile(part + 1, parts.tiles, threads);
       runPart(steps, scratch + thread * transformedBytes(atOnce), {first, end - first}, groups_ * group / parts.groups,
               groups_ * (group + 1) / parts.groups, behind(upcoming, unit, thread, units, 1));
     });
