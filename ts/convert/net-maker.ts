@@ -303,7 +303,7 @@ export class NetMaker {
   }
 
   /** A layer that keeps the shape of its one bottom: ReLU, Sigmoid, TanH, Softmax, Dropout, … */
-  alike(type: string, at: At, parameters: LayerParameter = {}): string {
+  keepingShape(type: string, at: At, parameters: LayerParameter = {}): string {
     return this.layer({ ...of(at), type, ...parameters }, this.shapeOf(at.bottom, at.name));
   }
 

@@ -92,7 +92,7 @@ export function receptiveFields(graph: Graph): (ReceptiveField | null)[] {
       const [field, isWhole] = [fields[id]!, whole.has(id)];
       const next = through(field, window(id), shape);
       if (isWhole) return { isWhole, field: { ...field, stride: next.stride } };
-      if (isSpread(graph, node, id)) return { isWhole: true, field: alike(field, field) };
+      if (isSpread(graph, node, id)) return { isWhole: true, field: uniformField(field, field) };
       return { isWhole: !keeps && losesPositions(graph, node, id), field: next };
     });
     const isUnknown = node.inputs.some((id) => unknown.has(id));
@@ -225,11 +225,11 @@ function wholeSeen({ field }: Seen, shape: Shape): Seen {
   const size = both(
     (axis) => field.size[axis] + Math.ceil(((shape[2 + axis] ?? 1) - 1) * field.stride[axis]),
   );
-  return { isWhole: true, field: alike(field, { ...field, size }) };
+  return { isWhole: true, field: uniformField(field, { ...field, size }) };
 }
 
 /** The field of every position. */
-function alike({ stride }: Field, { input, size, start }: Field): Field {
+function uniformField({ stride }: Field, { input, size, start }: Field): Field {
   const reach = (axis: 0 | 1): Reach => ({
     first: () => start[axis],
     last: () => start[axis] + size[axis] - 1,

@@ -271,7 +271,8 @@ function greedyDecoder(context: LayerContext): Built {
         const rows = Array.from({ length: end ?? steps }, (_, t) => (t * items + item) * classes);
         return readText(of!.data, rows, classes, blank, p.ctc_merge_repeated);
       });
-      if (isJudged) return [judged(texts, (n) => other!.data.subarray(n * length, (n + 1) * length), blank)];
+      if (isJudged)
+        return [accuracies(texts, (n) => other!.data.subarray(n * length, (n + 1) * length), blank)];
       const made = new Float32Array(items * steps).fill(-1);
       texts.forEach((text, item) => made.set(text, item * steps));
       return [made];
@@ -281,7 +282,7 @@ function greedyDecoder(context: LayerContext): Built {
 }
 
 /** 1 minus the mean edit distance relative to the label, and the share of texts without any edit. */
-function judged(
+function accuracies(
   texts: readonly (readonly number[])[],
   labelOf: (item: number) => Float32Array,
   blank: number,

@@ -106,7 +106,12 @@ function detectionEvaluate(context: LayerContext): Built {
         const size = sizes();
         const compare = isCascade ? inCascade(size!, images!.data, image) : inSsd(size);
         for (const [label, boxes] of byLabel)
-          for (const { score, right, wrong } of judged(boxes, truths.get(image)?.get(label), p, compare))
+          for (const { score, right, wrong } of matchedTruths(
+            boxes,
+            truths.get(image)?.get(label),
+            p,
+            compare,
+          ))
             rows.set([image, label, score, right, wrong], ROW * row++);
       }
       return [rows];
@@ -189,7 +194,7 @@ function truthsOf(data: Float32Array, layout: Layout, check: (label: number) => 
 }
 
 /** Each found box, the best score first if there are true ones. A true box can be found once. */
-function judged(
+function matchedTruths(
   boxes: readonly Found[],
   truths: readonly Truth[] | undefined,
   { overlap_threshold: threshold, evaluate_difficult_gt: usesDifficult }: Parameters,

@@ -69,7 +69,7 @@ function evalDetection(context: LayerContext): Built {
           (image + 1) * (output!.data.length / images),
         );
         const found = suppressed(boxesOf(own, side, sizes, p), p.nms);
-        judged(found, truths[image]!, p.threshold).forEach((each, i) => {
+        matchedTruths(found, truths[image]!, p.threshold).forEach((each, i) => {
           row.set(each, classes + 4 * i);
         });
       }
@@ -115,7 +115,7 @@ function suppressed(boxes: readonly Found[], threshold: number): Found[] {
 }
 
 /** Class, score, right and wrong of each box. A true box can be found once. */
-function judged(found: readonly Found[], truths: readonly YoloTruth[], threshold: number): number[][] {
+function matchedTruths(found: readonly Found[], truths: readonly YoloTruth[], threshold: number): number[][] {
   const taken = new Set<YoloTruth>();
   return found.map(({ label, score, box }) => {
     const own = truths.filter((truth) => truth.label === label);

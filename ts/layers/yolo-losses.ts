@@ -196,13 +196,13 @@ function learnRegion(
 ): void {
   const cell = map.cellOf(truth);
   const shifted: CentredBox = [0, 0, truth[2], truth[3]];
-  const likeness = sides.map((own, box) => {
+  const similarities = sides.map((own, box) => {
     const [, , width, height] = p.bias_match ? [0, 0, ...own] : map.boxOf(box, cell, own);
     return centredOverlap([0, 0, width, height] as CentredBox, shifted);
   });
   // If a map that has diverged has no similar box, the first one is trained, as in the forks, and the loss shows the
   // divergence.
-  const box = likeness.reduce((best, like, i) => (like > likeness[best]! ? i : best), 0);
+  const box = similarities.reduce((best, like, i) => (like > similarities[best]! ? i : best), 0);
   const overlap = centredOverlap(map.boxOf(box, cell, sides[box]!), truth);
   const scale = p.coord_scale * (isIntel || p.rescore ? 1 : 2 - truth[2] * truth[3]);
   map.targetOf(truth, cell, sides[box]!).forEach((target, k) => {
@@ -282,10 +282,10 @@ function matchedBoxes(
   mask: readonly number[],
   threshold: number,
 ): number[] {
-  const likeness = sides.map((own) => centredOverlap([0, 0, ...own], [0, 0, width, height]));
-  const best = likeness.indexOf(Math.max(...likeness));
+  const overlaps = sides.map((own) => centredOverlap([0, 0, ...own], [0, 0, width, height]));
+  const best = overlaps.indexOf(Math.max(...overlaps));
   const first = mask.indexOf(best);
-  const others = mask.flatMap((box, i) => (likeness[box]! > Math.fround(threshold) ? [{ box, i }] : []));
+  const others = mask.flatMap((box, i) => (overlaps[box]! > Math.fround(threshold) ? [{ box, i }] : []));
   // The fork compares the boxes' numbers, and omits the box whose number is the index of the first one in this map.
   const passed = first >= 0 ? first : best;
   const more = threshold < 1 ? others.filter(({ box }) => box !== passed).sort((a, b) => a.box - b.box) : [];

@@ -206,12 +206,16 @@ class Builder {
         if (config.max_value != null || (config.threshold ?? 0) !== 0)
           maker.fail(name, 'a ReLU with a maximum or a threshold is not converted');
         const slope = Number(config.negative_slope ?? config.alpha ?? (type === 'ReLU' ? 0 : 0.3));
-        const top = maker.alike('ReLU', at, slope === 0 ? {} : { relu_param: { negative_slope: slope } });
+        const top = maker.keepingShape(
+          'ReLU',
+          at,
+          slope === 0 ? {} : { relu_param: { negative_slope: slope } },
+        );
         if (slope === 0) this.#positive.add(top);
         return this.#keepOrder(bottom, top);
       }
       case 'Softmax':
-        return maker.alike('Softmax', at);
+        return maker.keepingShape('Softmax', at);
       case 'Add':
         return maker.eltwise({ name }, bottoms, 'SUM');
       case 'Subtract':
@@ -241,7 +245,7 @@ class Builder {
       case 'ZeroPadding2D':
         return this.#zeroPadding(layer, bottom);
       case 'Rescaling':
-        return maker.alike('Power', at, {
+        return maker.keepingShape('Power', at, {
           power_param: { scale: Number(config.scale ?? 1), shift: Number(config.offset ?? 0) },
         });
       case 'Dropout':
@@ -275,7 +279,7 @@ class Builder {
     if (!Object.hasOwn(ACTIVATIONS, activation))
       return maker.fail(name, `its activation "${activation}" is not converted`);
     const type = ACTIVATIONS[activation]!;
-    const top = maker.alike(type, at);
+    const top = maker.keepingShape(type, at);
     if (type === 'ReLU') this.#positive.add(top);
     return this.#keepOrder(bottom, top);
   }
@@ -372,7 +376,7 @@ class Builder {
     const [top, below] = this.#pair(typeof config.padding === 'number' ? config.padding : sides[0], 0);
     const [left, right] = this.#pair(typeof config.padding === 'number' ? config.padding : sides[1], 0);
     const [oldTop, oldLeft, oldBottom, oldRight] = this.#zeros.get(bottom) ?? NONE;
-    const padded = this.maker.alike('Split', { name, bottom });
+    const padded = this.maker.keepingShape('Split', { name, bottom });
     this.#zeros.set(padded, [oldTop + top, oldLeft + left, oldBottom + below, oldRight + right]);
     if (this.#positive.has(bottom)) this.#positive.add(padded);
     return padded;

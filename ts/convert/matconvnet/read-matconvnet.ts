@@ -129,18 +129,20 @@ const RULES: Readonly<Record<string, Rule>> = {
   Scale: scale,
   ReLU(block, maker) {
     const [leak = 0] = numbers(block.properties, 'leak');
-    return maker.alike('ReLU', block, leak === 0 ? {} : { relu_param: { negative_slope: leak } });
+    return maker.keepingShape('ReLU', block, leak === 0 ? {} : { relu_param: { negative_slope: leak } });
   },
-  Sigmoid: (block, maker) => maker.alike('Sigmoid', block),
-  SoftMax: (block, maker) => maker.alike('Softmax', block),
+  Sigmoid: (block, maker) => maker.keepingShape('Sigmoid', block),
+  SoftMax: (block, maker) => maker.keepingShape('Softmax', block),
   DropOut(block, maker) {
     const [rate = 0.5] = numbers(block.properties, 'rate');
-    return maker.alike('Dropout', block, { dropout_param: { dropout_ratio: rate } });
+    return maker.keepingShape('Dropout', block, { dropout_param: { dropout_ratio: rate } });
   },
   LRN(block, maker) {
     const [size = 5, k = 1, alpha = 0.0001 / 5, beta = 0.75] = numbers(block.properties, 'param');
     // Caffe divides α by the size.
-    return maker.alike('LRN', block, { lrn_param: { local_size: size, k, alpha: alpha * size, beta } });
+    return maker.keepingShape('LRN', block, {
+      lrn_param: { local_size: size, k, alpha: alpha * size, beta },
+    });
   },
   Pooling: pooling,
   Sum: (block, maker) => maker.eltwise(block, block.bottoms, 'SUM'),

@@ -150,7 +150,9 @@ function build(
       },
       scale,
     );
-    return hasRelu ? maker.alike('ReLU', { name: `${layer}_relu`, bottom: normed, top: normed }) : normed;
+    return hasRelu
+      ? maker.keepingShape('ReLU', { name: `${layer}_relu`, bottom: normed, top: normed })
+      : normed;
   };
   let at = convolution(null, maker.input('data', plan.input), true);
   if (!source.isSmall) {
@@ -179,7 +181,7 @@ function build(
       at,
     );
     const top = maker.eltwise({ name }, [shortcut, sum], 'SUM');
-    at = maker.alike('ReLU', { name: `${name}_relu`, bottom: top, top });
+    at = maker.keepingShape('ReLU', { name: `${name}_relu`, bottom: top, top });
   }
   at = maker.globalPooling({ name: 'pool5', bottom: at }, 'average');
   if (plan.classes !== null) {
@@ -190,7 +192,7 @@ function build(
       { shape: [outputs, inputs], values },
       take(source.classifier[1]).values,
     );
-    at = maker.alike('Softmax', { name: 'prob', bottom: scores });
+    at = maker.keepingShape('Softmax', { name: 'prob', bottom: scores });
   }
   const [, , height, width] = plan.input;
   return {

@@ -44,7 +44,7 @@ export async function readTorch7(
   const shape = inputShape(inputShapes, channels, kernel > 3 ? 224 : 32);
   const output = builder.only(builder.module(root, [builder.maker.input('data', shape)], 0), 'the net');
   const isClassifier = builder.last === 'Linear';
-  if (isClassifier) builder.maker.alike('Softmax', { name: 'prob', bottom: output });
+  if (isClassifier) builder.maker.keepingShape('Softmax', { name: 'prob', bottom: output });
   return {
     ...builder.maker.network('Torch7'),
     notes: isClassifier ? ['the net ends in scores; a Softmax "prob" is added'] : [],
@@ -222,29 +222,29 @@ class Builder {
       case 'BatchNormalization':
         return this.#batchNorm(object, bottom);
       case 'ReLU':
-        return maker.alike('ReLU', at('relu'));
+        return maker.keepingShape('ReLU', at('relu'));
       case 'LeakyReLU':
-        return maker.alike('ReLU', at('relu'), {
+        return maker.keepingShape('ReLU', at('relu'), {
           relu_param: { negative_slope: numberOf(object, 'negval') ?? 0.01 },
         });
       case 'ELU':
-        return maker.alike('ELU', at('elu'), { elu_param: { alpha: numberOf(object, 'alpha') ?? 1 } });
+        return maker.keepingShape('ELU', at('elu'), { elu_param: { alpha: numberOf(object, 'alpha') ?? 1 } });
       case 'Sigmoid':
-        return maker.alike('Sigmoid', at('sigmoid'));
+        return maker.keepingShape('Sigmoid', at('sigmoid'));
       case 'Tanh':
-        return maker.alike('TanH', at('tanh'));
+        return maker.keepingShape('TanH', at('tanh'));
       case 'SoftMax':
       case 'SpatialSoftMax':
-        return maker.alike('Softmax', at('prob'));
+        return maker.keepingShape('Softmax', at('prob'));
       case 'LogSoftMax': {
-        const probabilities = maker.alike('Softmax', at('prob'));
-        return maker.alike('Log', { name: this.#name('log'), bottom: probabilities });
+        const probabilities = maker.keepingShape('Softmax', at('prob'));
+        return maker.keepingShape('Log', { name: this.#name('log'), bottom: probabilities });
       }
       case 'Dropout':
       case 'SpatialDropout':
         return bottom;
       case 'MulConstant':
-        return maker.alike('Power', at('scaled'), {
+        return maker.keepingShape('Power', at('scaled'), {
           power_param: { scale: numberOf(object, 'constant_scalar') ?? 1 },
         });
       case 'SpatialMaxPooling':
@@ -353,7 +353,11 @@ class Builder {
         name,
         `it pads ${pad} at dimension ${numberOf(object, 'dim')}; only whole multiples of the ${channels} channels, with zeros, are converted`,
       );
-    const zeros = this.maker.alike('Power', { name: `${name}_zeros`, bottom }, { power_param: { scale: 0 } });
+    const zeros = this.maker.keepingShape(
+      'Power',
+      { name: `${name}_zeros`, bottom },
+      { power_param: { scale: 0 } },
+    );
     const added = Array.from({ length: copies }, () => zeros);
     return this.maker.concat({ name }, pad < 0 ? [...added, bottom] : [bottom, ...added]);
   }

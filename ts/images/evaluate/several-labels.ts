@@ -246,11 +246,11 @@ const binaryOf = ({ specificities }: BinaryOptions): BinaryOptions =>
 /** The results as facts, the means first. */
 export function labelFacts(summary: LabelsSummary): Fact[] {
   const { meanAuc, meanAveragePrecision, classes, threshold } = summary;
-  const judged = classes.filter(({ scores }) => scores !== null).length;
+  const scored = classes.filter(({ scores }) => scores !== null).length;
   const of =
-    judged === classes.length
-      ? `${judged} classes`
-      : `the ${judged} of ${classes.length} classes that some images have and others do not`;
+    scored === classes.length
+      ? `${scored} classes`
+      : `the ${scored} of ${classes.length} classes that some images have and others do not`;
   return [
     ...(meanAuc === null ? [] : [['mean AUC', `${meanAuc.toFixed(3)} over ${of}`] as const]),
     ...(meanAveragePrecision === null

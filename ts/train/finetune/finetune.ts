@@ -10,10 +10,10 @@ import { readInitialWeights } from '../initial-weights.ts';
 import { formatDuration } from '../pace.ts';
 import { openReport, type Report } from '../report/report.ts';
 import { Solver } from '../solver.ts';
+import { evaluateResult } from './evaluate-result.ts';
 import type { FinetuneEvent, StoppedEvent } from './events.ts';
 import { type FinetuneFiles, writeFinetuneFiles } from './files.ts';
 import { brokenImages, imageRows, splitOf, warnOfAbsent } from './images.ts';
-import { judge } from './judge.ts';
 import { FINETUNE, type FinetuneOptions, recipeOf } from './options.ts';
 
 /**
@@ -58,17 +58,18 @@ export async function* finetune(given: FinetuneOptions): AsyncGenerator<Finetune
       return;
     }
     await keepWeights(done, files);
-    const judged = await judge(options, files, split);
-    yield judged.evaluated;
+    const evaluation = await evaluateResult(options, files, split);
+    yield evaluation.evaluated;
     const seconds = (performance.now() - begin) / 1000;
     const peakMemory = process.resourceUsage().maxRSS * 1024;
     const { classes } = split;
-    for (const section of await judged.sections(costRows(seconds, peakMemory))) report.addSection(section);
+    for (const section of await evaluation.sections(costRows(seconds, peakMemory)))
+      report.addSection(section);
     await report.close();
     writeModelReadme(out, {
       title: `${basename(options.model)} for ${classes.join(', ')}`,
       madeBy: 'resnode finetune',
-      facts: [...imageRows(split), ...judged.facts],
+      facts: [...imageRows(split), ...evaluation.facts],
     });
     yield { type: 'written', files: paths, seconds, peakMemory };
   } catch (error) {

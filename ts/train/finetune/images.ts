@@ -91,7 +91,7 @@ export function imageRows({ classes, train, val, from, several }: Split): Fact[]
       'split',
       from === 'drawn' ? (several ? 'drawn' : 'random, the same share of each class') : `as in train and val`,
     ] as const,
-    ['together', `${train.length} for training, ${val.length} for validation`] as const,
+    ['all classes', `${train.length} for training, ${val.length} for validation`] as const,
     ...classes.map((name, label) => [name, `${count(train, label)} and ${count(val, label)}`] as const),
   ];
 }

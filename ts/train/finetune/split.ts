@@ -133,8 +133,8 @@ function wholeFolders(path: string, broken: ReadonlySet<string>): ClassFolders {
 }
 
 function givenSplit(trainFolder: string, valFolder: string, broken: ReadonlySet<string>): Split {
-  const [given, judged] = [wholeFolders(trainFolder, broken), wholeFolders(valFolder, broken)];
-  const [trainFolders, valFolders] = [given.folders, judged.folders];
+  const [training, heldOut] = [wholeFolders(trainFolder, broken), wholeFolders(valFolder, broken)];
+  const [trainFolders, valFolders] = [training.folders, heldOut.folders];
   checkClasses(trainFolders, trainFolder);
   const classes = trainFolders.map(({ name }) => name);
   const stray = valFolders.find(({ name }) => !classes.includes(name));
@@ -152,8 +152,8 @@ function givenSplit(trainFolder: string, valFolder: string, broken: ReadonlySet<
     val: labelled(valFolders),
     from: 'folders',
     ignored: [
-      ...given.ignored.map((name) => join('train', name)),
-      ...judged.ignored.map((name) => join('val', name)),
+      ...training.ignored.map((name) => join('train', name)),
+      ...heldOut.ignored.map((name) => join('val', name)),
     ],
   };
 }

@@ -19,15 +19,19 @@ import { type FinetuneOptions, limitsOf } from './options.ts';
 import type { Split } from './split.ts';
 
 /** The results on the images that were held out. */
-export interface Judged {
+export interface Evaluation {
   readonly evaluated: EvaluatedEvent | LabelsEvaluatedEvent;
   readonly facts: readonly Fact[];
   sections(costs: readonly Fact[]): Promise<ReportSection[]>;
 }
 
-const JUDGED = 'Images that were not trained with';
+const HELD_OUT = 'Held-out images';
 
-async function judgeClasses(options: FinetuneOptions, files: FinetuneFiles, split: Split): Promise<Judged> {
+async function evaluateClasses(
+  options: FinetuneOptions,
+  files: FinetuneFiles,
+  split: Split,
+): Promise<Evaluation> {
   const { classes, val: images } = split;
   const { outcomes, imagesPerSecond } = await timed(options, files, split, (model, how) =>
     evaluateImages(model, images, how),
@@ -37,11 +41,16 @@ async function judgeClasses(options: FinetuneOptions, files: FinetuneFiles, spli
   return {
     evaluated: { type: 'evaluated', summary, imagesPerSecond },
     facts: balanceFacts(summary, (label) => classes[label]!),
-    sections: (costs) => evaluationSections(JUDGED, { summary, outcomes, images, classes, decoding }, costs),
+    sections: (costs) =>
+      evaluationSections(HELD_OUT, { summary, outcomes, images, classes, decoding }, costs),
   };
 }
 
-async function judgeLabels(options: FinetuneOptions, files: FinetuneFiles, split: Split): Promise<Judged> {
+async function evaluateSeveralLabels(
+  options: FinetuneOptions,
+  files: FinetuneFiles,
+  split: Split,
+): Promise<Evaluation> {
   const samples = split.val.map(({ image, labels = [] }) => ({ image, labels }));
   const { outcomes, imagesPerSecond } = await timed(options, files, split, (model, how) =>
     evaluateLabels(model, samples, how),
@@ -53,7 +62,7 @@ async function judgeLabels(options: FinetuneOptions, files: FinetuneFiles, split
     evaluated: { type: 'evaluatedLabels', summary, imagesPerSecond },
     facts: labelFacts(summary),
     sections: (costs) =>
-      labelsSections(JUDGED, { summary, outcomes, images: samples, classes, decoding }, costs),
+      labelsSections(HELD_OUT, { summary, outcomes, images: samples, classes, decoding }, costs),
   };
 }
 
@@ -76,6 +85,10 @@ async function timed<Result>(
 }
 
 /** Evaluates with the deploy net and `preprocess.json`, as the net's users will run it. */
-export function judge(options: FinetuneOptions, files: FinetuneFiles, split: Split): Promise<Judged> {
-  return (split.several ? judgeLabels : judgeClasses)(options, files, split);
+export function evaluateResult(
+  options: FinetuneOptions,
+  files: FinetuneFiles,
+  split: Split,
+): Promise<Evaluation> {
+  return (split.several ? evaluateSeveralLabels : evaluateClasses)(options, files, split);
 }
