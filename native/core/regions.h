@@ -46,23 +46,23 @@ RESNODE_HOST_DEVICE void clearChannel(const Maps& of, float* dx, int64_t channel
   }
 }
 
-// One channel of dx for all images, where y is the maximum of each bin. `Maxima` gives the maximum's index in x, or −1
-// if there is none.
-template <class Maxima>
-struct RegionMaximaDiff {
-  Maxima of;
+// The diff of an operation that computes `bins` values for each region and channel. `Regions` adds the diff of a value of
+// y to the plane of dx that it comes from.
+template <class Regions>
+struct RegionsDiff {
+  Regions of;
   const float* dy;
   float* dx;
-  int64_t count;
+  int64_t count, bins;
 
+  // One channel of dx, of all images.
   template <class Real>
   RESNODE_HOST_DEVICE void item(int64_t channel) const {
-    const int64_t bins = of.tall * of.wide;
     clearChannel(of, dx, channel);
     for (int64_t region = 0; region < count; ++region) {
       for (int64_t bin = 0; bin < bins; ++bin) {
-        const int64_t i = (region * of.channels + channel) * bins + bin, at = of.maximum(i);
-        if (at >= 0) dx[at] += dy[i];
+        const int64_t i = (region * of.channels + channel) * bins + bin;
+        of.template addDiff<Real>(i, dy[i], dx);
       }
     }
   }

@@ -46,27 +46,13 @@ struct SensitiveBins {
     }
     return static_cast<float>(sum / Real(at.area()));
   }
-};
-
-// One channel of dx, of all images: one bin of one output.
-struct SensitiveBinsDiff {
-  SensitiveBins of;
-  const float* dy;
-  float* dx;
-  int64_t count;
-
   template <class Real>
-  RESNODE_HOST_DEVICE void item(int64_t channel) const {
-    clearChannel(of, dx, channel);
-    for (int64_t region = 0; region < count; ++region) {
-      const int64_t i = region * of.channels + channel;
-      const SensitiveBins::Place at = of.place(i);
-      if (at.plane < 0 || at.area() == 0) continue;
-      const float share = dy[i] / static_cast<float>(at.area());
-      for (int64_t h = at.rows.start; h < at.rows.end; ++h) {
-        for (int64_t w = at.columns.start; w < at.columns.end; ++w)
-          dx[(at.plane * of.height + h) * of.width + w] += share;
-      }
+  RESNODE_HOST_DEVICE void addDiff(int64_t i, float diff, float* dx) const {
+    const Place at = place(i);
+    if (at.plane < 0 || at.area() == 0) return;
+    const float share = diff / static_cast<float>(at.area());
+    for (int64_t h = at.rows.start; h < at.rows.end; ++h) {
+      for (int64_t w = at.columns.start; w < at.columns.end; ++w) dx[(at.plane * height + h) * width + w] += share;
     }
   }
 };
@@ -85,8 +71,9 @@ void forward(const PsRoiPooling& op, const Forward& at, Run& run) {
 template <class Run>
 void backward(const PsRoiPooling& op, const Backward& at, Run& run) {
   if (!at.dx[0]) return;
-  run.each(at.xShape[0][1], SensitiveBinsDiff{sensitiveBins(op, {nullptr, at.x[1]}, at.xShape, at.yShape[0]), at.dy[0],
-                                              at.dx[0], at.xShape[1][0]});
+  // A channel is one bin of one output.
+  run.each(at.xShape[0][1], RegionsDiff<SensitiveBins>{sensitiveBins(op, {nullptr, at.x[1]}, at.xShape, at.yShape[0]),
+                                                       at.dy[0], at.dx[0], at.xShape[1][0], 1});
 }
 
 }  // namespace resnode

@@ -54,6 +54,14 @@ struct AlignedRegions {
         taps<Real>(x + from, i, [&](const Taps<Real>& of, Real share) { total += of.sum(x + from) * share; });
     return static_cast<float>(total) + none;
   }
+  template <class Real>
+  RESNODE_HOST_DEVICE void addDiff(int64_t i, float dy, float* dx) const {
+    const int64_t from = planeOf(i);
+    if (from < 0) return;
+    taps<Real>(x + from, i, [&](const Taps<Real>& of, Real share) {
+      for (int k = 0; k < of.count; ++k) dx[from + of.at[k]] += static_cast<float>(Real(dy) * of.weight[k] * share);
+    });
+  }
 
   RESNODE_HOST_DEVICE const float* regionOf(int64_t i) const { return regions + i / (wide * tall * channels) * 5; }
   // Where the plane for a value of y begins in x; −1: there is no region.
@@ -191,31 +199,6 @@ struct AlignedRegions {
   }
 };
 
-// One channel of dx, of all images.
-struct AlignedDiff {
-  AlignedRegions of;
-  const float* dy;
-  float* dx;
-  int64_t count;
-
-  template <class Real>
-  RESNODE_HOST_DEVICE void item(int64_t channel) const {
-    const int64_t bins = of.tall * of.wide;
-    clearChannel(of, dx, channel);
-    for (int64_t region = 0; region < count; ++region) {
-      for (int64_t bin = 0; bin < bins; ++bin) {
-        const int64_t i = (region * of.channels + channel) * bins + bin, from = of.planeOf(i);
-        if (from < 0) continue;
-        float* diff = dx + from;
-        const Real each = dy[i];
-        of.taps<Real>(of.x + from, i, [&](const Taps<Real>& taps, Real share) {
-          for (int k = 0; k < taps.count; ++k) diff[taps.at[k]] += static_cast<float>(each * taps.weight[k] * share);
-        });
-      }
-    }
-  }
-};
-
 inline AlignedRegions alignedRegions(const RoiAlign& op, const std::vector<const float*>& x, const Shapes& xs,
                                      const Shape& y) {
   return {x[0], x[1], xs[0][0],        xs[0][1], xs[0][2],         xs[0][3],
@@ -231,8 +214,8 @@ void forward(const RoiAlign& op, const Forward& at, Run& run) {
 template <class Run>
 void backward(const RoiAlign& op, const Backward& at, Run& run) {
   if (!at.dx[0]) return;
-  run.each(at.xShape[0][1],
-           AlignedDiff{alignedRegions(op, at.x, at.xShape, at.yShape[0]), at.dy[0], at.dx[0], at.xShape[1][0]});
+  run.each(at.xShape[0][1], RegionsDiff<AlignedRegions>{alignedRegions(op, at.x, at.xShape, at.yShape[0]), at.dy[0],
+                                                        at.dx[0], at.xShape[1][0], at.yShape[0][2] * at.yShape[0][3]});
 }
 
 }  // namespace resnode

@@ -55,6 +55,11 @@ struct MaskedBins {
     const int64_t at = maximum(i);
     return at < 0 ? 0.0f : x[at];
   }
+  template <class Real>
+  RESNODE_HOST_DEVICE void addDiff(int64_t i, float diff, float* dx) const {
+    const int64_t at = maximum(i);
+    if (at >= 0) dx[at] += diff;
+  }
 };
 
 inline MaskedBins maskedBins(const RoiMaskPooling& op, const std::vector<const float*>& x, const Shapes& xs,
@@ -72,8 +77,8 @@ void forward(const RoiMaskPooling& op, const Forward& at, Run& run) {
 template <class Run>
 void backward(const RoiMaskPooling& op, const Backward& at, Run& run) {
   if (!at.dx[0]) return;
-  run.each(at.xShape[0][1], RegionMaximaDiff<MaskedBins>{maskedBins(op, at.x, at.xShape, at.yShape[0]), at.dy[0],
-                                                         at.dx[0], at.xShape[1][0]});
+  run.each(at.xShape[0][1], RegionsDiff<MaskedBins>{maskedBins(op, at.x, at.xShape, at.yShape[0]), at.dy[0], at.dx[0],
+                                                    at.xShape[1][0], at.yShape[0][2] * at.yShape[0][3]});
 }
 
 }  // namespace resnode
