@@ -12,21 +12,6 @@ bool isFixed(const Program& program, const Convolution& convolution) {
   return !isMutable(convolution.weights) && !(convolution.bias && isMutable(*convolution.bias));
 }
 
-// The operation that is the only reader of this one's result, as its first input; −1 if there are others or none, or if
-// the result is an output of the program.
-int onlyReader(const StepBuilder& step) {
-  const Program& program = step.program();
-  const TensorId made = step.operation().outputs[0];
-  if (std::find(program.outputs.begin(), program.outputs.end(), made) != program.outputs.end()) return -1;
-  const int last = step.state().lifetimes[made].to;
-  int64_t reads = 0;
-  for (int i = step.index() + 1; i <= last; ++i) {
-    const std::vector<TensorId>& inputs = program.operations[i].inputs;
-    reads += std::count(inputs.begin(), inputs.end(), made);
-  }
-  return reads == 1 && program.operations[last].inputs[0] == made ? last : -1;
-}
-
 DepthwisePointwise algorithmOf(const StepBuilder& step, const Operation& depthwise, const Operation& pointwise) {
   const Shape &in = step.shape(depthwise.inputs[0]), &between = step.shape(depthwise.outputs[0]),
               &out = step.shape(pointwise.outputs[0]);
@@ -48,7 +33,7 @@ bool leaveToPointwise(StepBuilder& step, const Convolution& convolution) {
   if (!step.pool() || state.isTraining || !state.quantization.tensors.empty()) return false;
   if (convolution.group != in[1] || in[1] != step.outputShape(0)[1] || in[1] <= kMostPlainChannels) return false;
   if (operation.inputs.size() != 1 || !(state.layouts[operation.inputs[0]] == blockedLayout(in))) return false;
-  const int reader = onlyReader(step);
+  const int reader = step.onlyReader();
   if (reader < 0) return false;
   const Operation& behind = program.operations[reader];
   const auto* pointwise = behind.attributes.as<Convolution>();
