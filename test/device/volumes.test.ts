@@ -5,7 +5,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { elementCount } from '../../ts/base/shape.ts';
-import { graphFromCaffe, readNet } from '../../ts/index.ts';
+import { graphFromCaffe, openDevice, readNet } from '../../ts/index.ts';
 import { openEmulated } from '../support/emulated.ts';
 import { apart, checkGradients } from '../support/gradient-check.ts';
 import { draw, input, net } from '../support/net-text.ts';
@@ -180,6 +180,41 @@ test('missing sizes, or sizes that a layer over planes would ignore, are refused
     'type: "Pooling3D" pooling3d_param { pool: STOCHASTIC kernel_size: 2 kernel_depth: 2 }',
     /STOCHASTIC is not supported over volumes; use MAX or AVE/,
   );
+});
+
+test("C3D's VoxelSoftmax and its loss are those over the channels of each voxel", async () => {
+  const [n, c, voxels] = [2, 3, 2 * 2 * 2];
+  const x = Float32Array.from({ length: n * c * voxels }, (_, i) => Math.sin(3 * i));
+  const label = Float32Array.from({ length: n * voxels }, (_, i) => (i * 2) % 3);
+  const text = `layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 2 dim: 2 dim: 2 } } }
+    layer { name: "label" type: "Input" top: "label" input_param { shape { dim: 2 dim: 1 dim: 2 dim: 2 dim: 2 } } }
+    layer { name: "prob" type: "VoxelSoftmax" bottom: "x" top: "prob" }
+    layer { name: "loss" type: "VoxelSoftmaxLoss" bottom: "x" bottom: "label" top: "loss" }`;
+  const device = await openDevice('reference');
+  using trainer = await device.train({
+    model: readNet(text, { file: 'net.prototxt' }),
+    update: null,
+    diffs: ['x'],
+    phase: 'TRAIN',
+  });
+  const { outputs, blobs } = await trainer.gradients({ x, label });
+  const at = (item: number, channel: number, voxel: number) => (item * c + channel) * voxels + voxel;
+  let loss = 0;
+  for (let item = 0; item < n; item++)
+    for (let voxel = 0; voxel < voxels; voxel++) {
+      const powers = [0, 1, 2].map((channel) => Math.exp(x[at(item, channel, voxel)]!));
+      const sum = powers.reduce((a, b) => a + b);
+      const own = label[item * voxels + voxel]!;
+      loss -= Math.log(powers[own]! / sum) / (n * voxels);
+      powers.forEach((power, channel) => {
+        const i = at(item, channel, voxel);
+        assert.ok(Math.abs(outputs.prob!.data[i]! - power / sum) < 1e-6);
+        const slope = (power / sum - (channel === own ? 1 : 0)) / (n * voxels);
+        assert.ok(Math.abs(blobs.x!.data[i]! - slope) < 1e-6, `dx[${i}]`);
+      });
+    }
+  assert.ok(Math.abs(outputs.loss!.data[0]! - loss) < 1e-5);
+  device.dispose();
 });
 
 test.run();

@@ -9,6 +9,7 @@ import type { Operation } from './operation.ts';
 export const lossLayers: Layers = {
   SoftmaxWithLoss: { build: softmaxLoss, bottoms: [2, 2], tops: [0, 3], isLoss: true },
   SoftmaxWithLossOHEM: { build: softmaxLoss, bottoms: [2, 2], tops: [0, 3], isLoss: true },
+  VoxelSoftmaxLoss: { build: voxelSoftmaxLoss, bottoms: [2, 2], tops: [0, 1], isLoss: true },
   EuclideanLoss: { build: euclideanLoss, bottoms: [2, 2], isLoss: true },
   InfogainLoss: { build: infogainLoss, bottoms: [2, 3], tops: [0, 2], isLoss: true },
   SigmoidCrossEntropyLoss: { build: sigmoidCrossEntropyLoss, bottoms: [2, 2], isLoss: true },
@@ -103,6 +104,12 @@ function classWeightsOf(
   if (!classWeights.every((weight) => weight >= 0 && Number.isFinite(weight)))
     refuse(`${field} must be finite and not negative, found ${classWeights.join(', ')}`);
   return { field, classWeights };
+}
+
+/** voxel_wise_softmax_loss_layer.cpp of C3D (facebook/C3D): SoftmaxWithLoss over all voxels. */
+function voxelSoftmaxLoss(context: LayerContext): Built {
+  const { loss_param: _, ...layer } = context.layer;
+  return softmaxLoss({ ...context, layer: { ...layer, loss_param: { normalization: 'FULL' } } });
 }
 
 /**

@@ -4,6 +4,8 @@ import { around, type Built, canonicalAxis, type LayerContext, type Layers } fro
 
 export const softmaxLayers: Layers = {
   Softmax: { build: softmax },
+  // C3D's (facebook/C3D), over the channels of each voxel.
+  VoxelSoftmax: { build: softmax },
 };
 
 function softmax(context: LayerContext): Built {

@@ -341,6 +341,7 @@ const KINDS: readonly (readonly [Kind, readonly string[]])[] = [
     'activation',
     [
       ...['ReLU', 'PReLU', 'ELU', 'Sigmoid', 'TanH', 'AbsVal', 'BNLL', 'ReLU6', 'Softmax', 'Dropout'],
+      'VoxelSoftmax',
       ...['Clip', 'Exp', 'Log', 'Swish', 'Threshold', 'LSTMUnit', 'Mish', 'HardSwish', 'CReLU', 'Sparsify'],
       ...['NegSquare', 'ExpMax', 'GuidedDropout', 'LabelSpecificAdd', 'CosinAddm'],
       ...['LabelSpecificRescale', 'AdaCosAddmScale', 'ScaleTanH', 'GradientScaler'],
