@@ -487,6 +487,7 @@ test('what these layers cannot be is refused at its place', () => {
     'bottom: "x" bottom: "few" type: "InnerDistance" inner_distance_param { num_output: 2 }',
     /2 points of 5 values/,
   );
+  refused('bottom: "x" bottom: "w" type: "InnerDistance"', /3 points of 5 values.* found 4×4/);
   refused('bottom: "x" bottom: "w" type: "InnerProduct"', /a row of 5 values for each output, found 4×4/);
   refused(
     'bottom: "x" type: "InnerProduct" inner_product_param { num_output: 2 normalize: true transpose: true }',

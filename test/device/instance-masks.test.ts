@@ -142,6 +142,44 @@ for (const device of devices) {
     isNear(blobs.mask!.data, [...dmask], 'dmask');
   });
 
+  test(`regions without an end are refused, and long ones are read where the map is, on ${device.kind}`, async () => {
+    const text = `${input('x', [1, 1, 3, 3])}${input('rois', [1, 5])}layer { name: "warp" type: "ROIWarping" bottom: "x" bottom: "rois" top: "y" roi_warping_param { pooled_h: 1 pooled_w: 2 } }`;
+    using loaded = await device.load({ model: net(text) });
+    const x = Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8, 9);
+    const y = (...corners: number[]) =>
+      loaded.run({ x, rois: Float32Array.of(0, ...corners) }).then((outputs) => [...outputs.y!.data]);
+    assert.equal(await y(0, 0, 60000, 60000), [9, 0]);
+    for (const corners of [
+      [0, 0, Infinity, 4],
+      [0, 0, 1e10, 4],
+      [Number.NaN, 0, 4, 4],
+      [Infinity, 0, 4, 4],
+    ])
+      try {
+        await y(...corners);
+        assert.unreachable();
+      } catch (error) {
+        assert.match(
+          (error as Error).message,
+          `region 0 is ${corners.join(', ')} (x1, y1, x2, y2); its corners must be numbers, and its sides at most 65536 pixels of the map`,
+        );
+      }
+  });
+
+  test(`a score that is not a number moves its own region, as numpy's argmax has it, on ${device.kind}`, async () => {
+    const text = `${input('rois', [2, 5])}${input('deltas', [2, 8])}${input('prob', [2, 2])}${input('info', [1, 3])}
+      layer { name: "bridge" type: "Python" bottom: "rois" bottom: "deltas" bottom: "prob" bottom: "info" top: "next"
+        python_param { module: "pylayer.stage_bridge_layer" layer: "StageBridgeLayer" } }`;
+    using loaded = await device.load({ model: net(text) });
+    const { next } = await loaded.run({
+      rois: Float32Array.of(0, 0, 0, 9, 9, 0, 0, 0, 9, 9),
+      deltas: Float32Array.from([Array(8).fill(9), [0.5, 0, 0, 0, 9, 9, 9, 9]].flat()),
+      prob: Float32Array.of(0.2, 0.8, Number.NaN, 0.4),
+      info: Float32Array.of(50, 100, 1),
+    });
+    isNear(next!.data.subarray(5), [0, 5, 0, 15, 10], 'next');
+  });
+
   test(`a stage hands the next one regions that their likeliest class moves, and masks as maps, on ${device.kind}`, async () => {
     const text = `${input('rois', [3, 5])}${input('deltas', [3, 8])}${input('prob', [3, 2])}${input('info', [1, 3])}${input('masks', [3, 441])}
       layer { name: "bridge" type: "Python" bottom: "rois" bottom: "deltas" bottom: "prob" bottom: "info" top: "next"
@@ -167,9 +205,14 @@ for (const device of devices) {
 }
 
 test('what does not fit is refused with what was expected', () => {
-  const bottoms = `${input('x', [2, 3, 4, 5])}${input('few', [2, 1, 4, 4])}`;
+  const bottoms = `${input('x', [2, 3, 4, 5])}${input('few', [2, 1, 4, 4])}${input('turned', [2, 1, 5, 4])}`;
   for (const [layer, message] of [
     ['type: "MaskPooling" bottom: "x" bottom: "few"', /a mask for each item, 2×1×4×5, found 2×1×4×4/],
+    ['type: "MaskPooling" bottom: "x" bottom: "turned"', /a mask for each item, 2×1×4×5, found 2×1×5×4/],
+    [
+      'type: "MaskResize" bottom: "few" mask_resize_param { output_height: 200000000 output_width: 1 }',
+      /maps of up to 65536 pixels along a side, found 4×4 to 200000000×1/,
+    ],
     ['type: "MaskResize" bottom: "x"', /output_height and output_width must be given/],
     ['type: "ROIWarping" bottom: "x" bottom: "few"', /pooled_h and pooled_w must be given/],
     [

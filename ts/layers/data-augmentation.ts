@@ -8,7 +8,7 @@ import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import { Composition, type Part } from './compose.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
-import { type Sources, weightedMeans } from './weighted-means.ts';
+import { checkSize, type Sources, weightedMeans } from './weighted-means.ts';
 import { planesOf } from './window.ts';
 
 export const augmentationLayers: Layers = {
@@ -37,6 +37,7 @@ function dataAugmentation(context: LayerContext): Built {
       `crop_height and crop_width must be from 1 to the image's size, found ${tall} and ${wide} for ${showShape(context.shapes[0]!)}`,
       positionOf(written, 'crop_height'),
     );
+  if (cropped) checkSize(context, [tall, wide], 'augmentation_param');
   const layer = new Composition(context.shapes);
   const [x] = layer.bottoms as [Part];
   const middle = cropped

@@ -38,7 +38,7 @@ function innerDistance(context: LayerContext): Built {
   const [shape, given, givenBias] = context.shapes as [Shape, Shape?, Shape?];
   const axis = canonicalAxis(context, p.axis, shape.length);
   const [items, depth] = [elementCount(shape.slice(0, axis)), elementCount(shape.slice(axis))];
-  const points = p.num_output ?? (given === undefined ? 0 : elementCount(given) / depth);
+  const points = p.num_output ?? (given === undefined ? 0 : Math.floor(elementCount(given) / depth));
   if (points < 1) context.fail('num-output', 'num_output must be given and at least 1', at('num_output'));
   if (p.transpose)
     context.fail('unsupported', 'transpose: true is not supported; remove it', at('transpose'));

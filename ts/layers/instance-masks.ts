@@ -8,7 +8,7 @@ import { type Message, positionOf } from '../caffe/message.ts';
 import { Composition, type Part } from './compose.ts';
 import { hostFunction } from './host-function.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
-import { type Sources, weightedMeans } from './weighted-means.ts';
+import { checkSize, MOST_ALONG_A_SIDE, type Sources, weightedMeans } from './weighted-means.ts';
 import { planesOf } from './window.ts';
 
 export const instanceMaskLayers: Layers = {
@@ -24,7 +24,10 @@ const MASK_SIDE = 21;
 function maskPooling(context: LayerContext): Built {
   const [items, channels, height, width] = planesOf({ ...context, shapes: context.shapes.slice(0, 1) });
   const mask = context.shapes[1]!;
-  if (elementCount(mask) !== items * height * width)
+  if (
+    elementCount(mask) !== items * height * width ||
+    showShape(mask.slice(-2)) !== showShape([height, width])
+  )
     context.fail(
       'shape',
       `the second bottom must be a mask for each item, ${items}×1×${height}×${width}, found ${showShape(mask)}`,
@@ -58,6 +61,7 @@ function maskResize(context: LayerContext): Built {
   const [, , height, width] = planesOf(context);
   const written = context.layer.mask_resize_param;
   const size = sizeIn(context, written, ['output_height', 'output_width'], 'mask_resize_param');
+  checkSize(context, size, 'mask_resize_param');
   const along = (from: number, to: number): Sources =>
     Array.from({ length: to }, (_, i) => between(Math.fround(i * Math.fround(from / to)), from));
   const layer = new Composition(context.shapes);
@@ -83,16 +87,24 @@ function between(place: number, size: number): { at: number; weight: number }[] 
 const roundAway = (value: number): number => Math.sign(value) * Math.floor(Math.abs(value) + 0.5);
 
 /**
- * The samples along one side of a bin: roi_warping_layer.cu counts from its start to its end in steps of 1 / ⌈its
- * size⌉.
+ * The samples along one side of a bin that lie in the map: roi_warping_layer.cu counts from its start to its end in steps
+ * of 1 / ⌈its size⌉.
  */
-function samplesOf(bin: number, start: number, length: number, bins: number): number[] {
+function samplesOf(
+  bin: number,
+  start: number,
+  length: number,
+  bins: number,
+  pixels: number,
+): Sources[number][] {
   const step = Math.fround(1 / Math.ceil(Math.fround(length / bins)));
-  const places: number[] = [];
+  const samples: Sources[number][] = [];
   const size = Math.fround(length / bins);
-  for (let at = bin; at <= bin + 1; at = Math.fround(at + step))
-    places.push(Math.fround(start + Math.fround(at * size)));
-  return places;
+  for (let at = bin; at <= bin + 1; at = Math.fround(at + step)) {
+    const sources = between(Math.fround(start + Math.fround(at * size)), pixels);
+    if (sources.length > 0) samples.push(sources);
+  }
+  return samples;
 }
 
 /**
@@ -112,6 +124,7 @@ function roiWarping(context: LayerContext): Built {
       `the second bottom must be regions, R×5 (image, x1, y1, x2, y2), found ${showShape(regions)}`,
     );
   const top: Shape = [count, channels, tall, wide];
+  checkSize(context, [tall, wide], 'roi_warping_param');
   /** For each value of the top: calls back with the pixels and weights of the place it is taken from. */
   const each = (
     maps: Float32Array,
@@ -128,11 +141,16 @@ function roiWarping(context: LayerContext): Built {
         number,
         number,
       ];
+      // Longer ones would need more samples than float32 can count.
+      if (![x1, y1, x2, y2].every(Number.isFinite) || Math.max(x2 - x1, y2 - y1) > MOST_ALONG_A_SIDE)
+        throw new Error(
+          `region ${r} is ${[...rois.subarray(5 * r + 1, 5 * r + 5)].join(', ')} (x1, y1, x2, y2); its corners must be numbers, and its sides at most ${MOST_ALONG_A_SIDE} pixels of the map`,
+        );
       const rows = Array.from({ length: tall }, (_, i) =>
-        samplesOf(i, y1, Math.max(y2 - y1, 0), tall).map((place) => between(place, height)),
+        samplesOf(i, y1, Math.max(y2 - y1, 0), tall, height),
       );
       const columns = Array.from({ length: wide }, (_, i) =>
-        samplesOf(i, x1, Math.max(x2 - x1, 0), wide).map((place) => between(place, width)),
+        samplesOf(i, x1, Math.max(x2 - x1, 0), wide, width),
       );
       for (let c = 0; c < channels; c++) {
         const plane = (Math.trunc(image) * channels + c) * height * width;
@@ -142,7 +160,6 @@ function roiWarping(context: LayerContext): Built {
             let best: readonly [(typeof ys)[number], (typeof xs)[number]] | undefined;
             for (const down of ys)
               for (const across of xs) {
-                if (down.length === 0 || across.length === 0) continue;
                 let value = 0;
                 for (const row of down)
                   for (const column of across)
@@ -199,13 +216,23 @@ export function maskLayer(context: LayerContext): Built {
   return layer.built([layer.reshape(layer.bottoms[0]!, [items, 1, MASK_SIDE, MASK_SIDE])]);
 }
 
+/** numpy's argmax: the first of the largest values; one that is not a number counts as the largest. */
+function likeliest(scores: Float32Array): number {
+  const unknown = scores.findIndex(Number.isNaN);
+  return unknown < 0 ? scores.indexOf(Math.max(...scores)) : unknown;
+}
+
 /** lib/pylayer/stage_bridge_layer.py: regions as their likeliest class moves them, inside the image. */
 export function stageBridge(context: LayerContext): Built {
   refuseTraining(context, 'StageBridgeLayer');
   const [regions, deltas, scores, image] = context.shapes as [Shape, Shape, Shape, Shape];
   const count = regions[0] ?? 0;
   const classes = elementCount(scores) / count;
-  if (elementCount(regions) !== 5 * count || elementCount(deltas) !== 4 * classes * count)
+  if (
+    !Number.isInteger(classes) ||
+    elementCount(regions) !== 5 * count ||
+    elementCount(deltas) !== 4 * classes * count
+  )
     context.fail(
       'shape',
       `takes regions R×5, deltas R×4C and scores R×C, found ${context.shapes.slice(0, 3).map(showShape).join(', ')}`,
@@ -223,7 +250,7 @@ export function stageBridge(context: LayerContext): Built {
         // A row without a region stays so.
         if (made[5 * r]! < 0) continue;
         const own = said!.data.subarray(r * classes, (r + 1) * classes);
-        const first = (r * classes + own.indexOf(Math.max(...own))) * 4;
+        const first = (r * classes + likeliest(own)) * 4;
         const [x1, y1, x2, y2] = made.subarray(5 * r + 1, 5 * r + 5) as unknown as [
           number,
           number,

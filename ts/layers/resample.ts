@@ -2,12 +2,12 @@
  * Resample and Downsample of Freiburg's fork (github.com/lmb-freiburg/flownet2), which resize images and flows and have
  * no gradient, and ExpMax and NegSquare of LiteFlowNet (github.com/twhui/LiteFlowNet).
  */
-import { type Shape, showShape } from '../base/shape.ts';
+import { showShape } from '../base/shape.ts';
 import { type Message, positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import { Composition } from './compose.ts';
-import { type Built, checkTop, type LayerContext, type Layers } from './layer.ts';
-import { type Sources, weightedMeans } from './weighted-means.ts';
+import type { Built, LayerContext, Layers } from './layer.ts';
+import { checkSize, type Sources, weightedMeans } from './weighted-means.ts';
 import { planesOf } from './window.ts';
 
 export const resampleLayers: Layers = {
@@ -16,8 +16,6 @@ export const resampleLayers: Layers = {
   NegSquare: { build: negSquare },
   Resample: { build: resample, bottoms: [1, 2] },
 };
-
-const MOST_ALONG_A_SIDE = 65536;
 
 /** The requested height and width: those of the second bottom, or those in the prototxt. */
 function sizeOf(
@@ -39,25 +37,6 @@ function sizeOf(
       positionOf(written, fields[0]) ?? positionOf(written, fields[1]),
     );
   return [height, width];
-}
-
-const topOf = ({ shapes: [x] }: LayerContext, [height, width]: readonly [number, number]): Shape => [
-  x![0]!,
-  x![1]!,
-  height,
-  width,
-];
-
-/** Refuses a top that is too large, and sides that are too long, since each row and column has a list of weights. */
-function checkSize(context: LayerContext, size: readonly [height: number, width: number], at: string): void {
-  checkTop(context, topOf(context, size), at);
-  const from = context.shapes[0]!.slice(2);
-  if (Math.max(...from, ...size) > MOST_ALONG_A_SIDE)
-    context.fail(
-      'too-large',
-      `takes and makes maps of up to ${MOST_ALONG_A_SIDE} pixels along a side, found ${showShape(from)} to ${showShape(size)}`,
-      at,
-    );
 }
 
 /** Divides weights by their sum; omits weights of 0. */

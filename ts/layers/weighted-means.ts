@@ -1,11 +1,30 @@
 /** Maps of another size whose rows and columns are weighted means, each along its own axis. */
-import { elementCount, type Shape } from '../base/shape.ts';
+import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import type { Composition, Part } from './compose.ts';
 import { hostFunction } from './host-function.ts';
-import type { LayerContext } from './layer.ts';
+import { checkTop, type LayerContext } from './layer.ts';
 
 /** What each row or column of the top is made of: places along the bottom, and their weights. */
 export type Sources = readonly (readonly { readonly at: number; readonly weight: number }[])[];
+
+/** The longest side of maps, since each row and column has a list of weights. */
+export const MOST_ALONG_A_SIDE = 65536;
+
+/** Refuses a top that is too large, and sides that are too long. Call it before the weights are made. */
+export function checkSize(
+  context: LayerContext,
+  size: readonly [height: number, width: number],
+  at: string,
+): void {
+  const [items, channels, ...from] = context.shapes[0] as [number, number, number, number];
+  checkTop(context, [items, channels, ...size], at);
+  if (Math.max(...from, ...size) > MOST_ALONG_A_SIDE)
+    context.fail(
+      'too-large',
+      `takes and makes maps of up to ${MOST_ALONG_A_SIDE} pixels along a side, found ${showShape(from)} to ${showShape(size)}`,
+      at,
+    );
+}
 
 /** @param learns Whether a diff goes down. */
 export function weightedMeans(
