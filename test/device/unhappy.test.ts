@@ -26,6 +26,24 @@ test('a wrong input is refused by name, and the model still runs', async () => {
   assert.is((await model.run({ data: pixels })).prob!.data.length, 10);
 });
 
+test('a Proxy of an array is refused with what to give instead', async () => {
+  using device = await openDevice('reference');
+  using model = await device.load(files);
+  for (const inputs of [
+    { data: new Proxy(pixels, {}) },
+    { data: { shape: [1, 1, 28, 28], data: new Proxy(pixels, {}) } },
+  ])
+    try {
+      await model.run(inputs);
+      assert.unreachable();
+    } catch (error) {
+      assert.instance(error, ArgumentError);
+      assert.match((error as Error).message, /input "data": expected a Float32Array/);
+      if (inputs.data instanceof Float32Array)
+        assert.match((error as Error).message, 'give the array itself, not a Proxy of it');
+    }
+});
+
 test("an abort rejects with the signal's reason, before or during a run", async () => {
   using device = await openDevice('reference');
   using model = await device.load(files);

@@ -109,8 +109,10 @@ function resolveInput(
   return { shape: [...(shape as number[])], data: given, growth: null };
 }
 
+// A Proxy of an array is an instance of its class, but has no values.
 const isArray = (value: unknown): value is InputArray =>
-  value instanceof Float32Array || value instanceof Uint8Array || value instanceof DeviceBuffer;
+  value instanceof DeviceBuffer ||
+  (ArrayBuffer.isView(value) && (value instanceof Float32Array || value instanceof Uint8Array));
 
 /** Copies memory that another thread could modify. */
 function unshared(array: InputArray): InputArray {
@@ -127,6 +129,7 @@ function cureOf(actual: unknown, count: number): string | undefined {
     return 'convert the bytes of an image file with decodeImage and preprocessImage';
   }
   if (actual instanceof ArrayBuffer) return 'give a view of it, new Float32Array(buffer)';
+  if (actual instanceof Float32Array && !isArray(actual)) return 'give the array itself, not a Proxy of it';
   if (ArrayBuffer.isView(actual) && !isArray(actual)) return 'Float32Array.from(values) converts them';
   return undefined;
 }
@@ -149,7 +152,7 @@ export function copiedInputs(inputs: Inputs): Inputs {
     return inputs; // invalid inputs are refused later, as are other values that stay unchanged here
   const copied = (value: unknown): unknown => {
     if (Array.isArray(value)) return [...value];
-    const isCopied = (value instanceof Float32Array || value instanceof Uint8Array) && value.length > 0; // not detached
+    const isCopied = isArray(value) && !(value instanceof DeviceBuffer) && value.length > 0; // not detached
     return isCopied ? copyOf(value) : value;
   };
   const eachField = (value: object, change: (field: unknown) => unknown): object =>
