@@ -394,6 +394,19 @@ for (const device of devices) {
     );
   });
 
+  test(`AdaCosAddmScale takes a cosine that is rounded to above 1 for 1, on ${device.kind}`, async () => {
+    const text = `${input('x', [1, 3])}${input('label', [1])}layer { name: "y" type: "AdaCosAddmScale" bottom: "x" bottom: "label" top: "y" adacos_add_m_scale_param { num_classes: 3 } }`;
+    const of = async (most: number) => {
+      using loaded = await device.load({ model: net(text) });
+      const [label, x] = [Float32Array.of(1), Float32Array.of(most, 0.5, -most)];
+      await loaded.run({ x, label });
+      return [...(await loaded.run({ x: Float32Array.of(0.1, 0.2, 0.3), label })).y!.data];
+    };
+    const found = await of(1 + 2 ** -23);
+    assert.ok(found.every(Number.isFinite), `${found}`);
+    assertNear(Float32Array.from(found), await of(1), 'y');
+  });
+
   for (const type of ['L2', 'L1'])
     test(`InnerDistance says how far items are from points, by ${type}, on ${device.kind}`, async () => {
       const x = draw(ITEMS * DEPTH, 35);

@@ -163,7 +163,10 @@ function adaptiveCosine(context: LayerContext): Built {
   const operation = hostFunction(context, context.shapes, [scores, [1]], {
     forward: ([of, which]) => {
       const ofLabels = own(which!.data);
-      const angles = of!.data.reduce((sum, cosine) => sum + Math.acos(cosine), 0) / of!.data.length;
+      // A cosine may be rounded to above 1. Its angle would be NaN, and so would every later scale.
+      const angles =
+        of!.data.reduce((sum, cosine) => sum + Math.acos(Math.max(-1, Math.min(1, cosine))), 0) /
+        of!.data.length;
       const isOwn = new Set(ofLabels);
       const others = of!.data.reduce(
         (sum, cosine, i) => sum + Math.exp(isOwn.has(i) ? 0 : scale * cosine),
