@@ -321,8 +321,8 @@ void CudaExecutable::deliver(const RunRequest& request, int index) {
     const std::string& layer = program.operations[about.operation].layer;
     if (about.tensor >= 0) throwNotFinite(program.tensors[about.tensor].name, layer);
     throw Error("label/invalid",
-                "layer \"" + layer + "\": label number " + std::to_string(bad - 1) + " is not an integer from 0 to " +
-                    std::to_string(about.classes - 1),
+                "layer \"" + layer + "\": label or index number " + std::to_string(bad - 1) +
+                    " is not an integer from 0 to " + std::to_string(about.classes - 1),
                 layer);
   }
   for (size_t i = 0; i < program.outputs.size(); ++i) {

@@ -21,6 +21,15 @@ void checkRegions(const float* regions, int64_t count, int64_t images, float* sc
   run.check(labelsOf(scratch, images, -1), count);
 }
 
+// A place far beyond any feature map, instead of one that is farther away; NaN counts as −∞.
+RESNODE_HOST_DEVICE float bounded(float place) {
+  constexpr float kMost = 1 << 30;
+  return place > kMost ? kMost : place > -kMost ? place : -kMost;
+}
+
+// A cast that is defined for every float.
+RESNODE_HOST_DEVICE int64_t saturated(float place) { return static_cast<int64_t>(bounded(place)); }
+
 // The range of a bin, clipped to the feature map.
 struct Bin {
   int64_t start, end;

@@ -9,7 +9,7 @@ namespace resnode::reference {
 int64_t checkedLabel(float label, int64_t channels, const std::string& layer) {
   if (!(label >= 0 && label < static_cast<float>(channels)) || label != std::floor(label)) {
     throw Error("label/invalid",
-                "layer \"" + layer + "\": label " + std::to_string(label) + " is not an integer from 0 to " +
+                "layer \"" + layer + "\": label or index " + std::to_string(label) + " is not an integer from 0 to " +
                     std::to_string(channels - 1),
                 layer);
   }

@@ -352,7 +352,7 @@ emulated('an invalid label is reported with layer and position, and the next run
   for (let i = 0; i < 2; i++) {
     const error = await outcome(model.run({ data, label: Float32Array.of(2, 7) }));
     assert.is(error.code, 'label/invalid');
-    assert.match(error.message, 'layer "loss": label number 1 is not an integer from 0 to 2');
+    assert.match(error.message, 'layer "loss": label or index number 1 is not an integer from 0 to 2');
     assert.is((await model.run({ data, label: Uint8Array.of(2, 0) })).loss!.data[0], loss);
   }
 });

@@ -81,7 +81,7 @@ test('a label that a device refuses is reported with the line of its sample', as
     const refusal = new DeviceError(
       'label/invalid',
       'cpu',
-      'layer "loss": label 7.0 is not an integer from 0 to 2',
+      'layer "loss": label or index 7.0 is not an integer from 0 to 2',
     );
     const error = (await explainLabel(refusal, filtered, source, batch)) as DataError;
     assert.instance(error, DataError);
@@ -143,7 +143,7 @@ test('an invalid label in a label map is reported with the map and the pixel, be
     const refusal = new DeviceError(
       'label/invalid',
       'cpu',
-      'layer "loss": label 7.0 is not an integer from 0 to 2',
+      'layer "loss": label or index 7.0 is not an integer from 0 to 2',
     );
     const { message } = (await explainLabel(refusal, net, source, batch)) as DataError;
     assert.match(message, named);
@@ -158,7 +158,7 @@ test('an invalid label in a label map is also reported in a test', async () => {
   const refusal = new DeviceError(
     'label/invalid',
     'cpu',
-    'layer "loss": label 7.0 is not an integer from 0 to 2',
+    'layer "loss": label or index 7.0 is not an integer from 0 to 2',
   );
   const model = { run: () => Promise.reject(refusal) };
   try {
@@ -192,7 +192,7 @@ test('the loss must ignore the label with which a data layer fills a crop: both 
   const refusal = new DeviceError(
     'label/invalid',
     'cpu',
-    'layer "loss": label 9.0 is not an integer from 0 to 2',
+    'layer "loss": label or index 9.0 is not an integer from 0 to 2',
   );
   try {
     const { message } = (await explainLabel(refusal, net, source, await source.next())) as DataError;

@@ -13,10 +13,10 @@ struct SensitiveBins {
   float scale;
 
   RESNODE_HOST_DEVICE Bin bin(float from, float to, int64_t index, int64_t size) const {
-    const float start = std::round(from) * scale, end = (std::round(to) + 1) * scale;
+    const float start = bounded(std::round(from) * scale), end = bounded((std::round(to) + 1) * scale);
     const float each = (end - start > 0.1f ? end - start : 0.1f) / static_cast<float>(group);
-    return {between(static_cast<int64_t>(std::floor(static_cast<float>(index) * each + start)), size),
-            between(static_cast<int64_t>(std::ceil(static_cast<float>(index + 1) * each + start)), size)};
+    return {between(saturated(std::floor(static_cast<float>(index) * each + start)), size),
+            between(saturated(std::ceil(static_cast<float>(index + 1) * each + start)), size)};
   }
   // The source of a value of y.
   struct Place {
@@ -31,7 +31,7 @@ struct SensitiveBins {
   RESNODE_HOST_DEVICE Place place(int64_t i) const {
     const int64_t column = i % group, row = i / group % group, output = i / (group * group) % outputs;
     const float* region = regions + i / (group * group * outputs) * 5;
-    const int64_t image = static_cast<int64_t>(region[0]);
+    const int64_t image = saturated(region[0]);
     if (!(region[0] >= 0) || image >= images) return {-1, {0, 0}, {0, 0}};
     return {image * channels + (output * group + row) * group + column, bin(region[2], region[4], row, height),
             bin(region[1], region[3], column, width)};

@@ -67,7 +67,7 @@ struct AlignedRegions {
   // Where the plane for a value of y begins in x; −1: there is no region.
   RESNODE_HOST_DEVICE int64_t planeOf(int64_t i) const {
     const float at = regionOf(i)[0];
-    const int64_t image = static_cast<int64_t>(at);
+    const int64_t image = saturated(at);
     if (!(at >= 0) || image >= images) return -1;
     return (image * channels + i / (wide * tall) % channels) * height * width;
   }
@@ -170,10 +170,8 @@ struct AlignedRegions {
                 x1 = cut(static_cast<float>(column + 1) * across + left, width);
     if (!(y1 >= y0 && x1 >= x0)) return 0;
     // Mask R-CNN's kernel reads the next row if a bin ends at the plane's edge; here a plane ends there.
-    const int64_t firstRow = static_cast<int64_t>(std::ceil(y0)),
-                  lastRow = between(static_cast<int64_t>(std::floor(y1)), height - 1);
-    const int64_t firstColumn = static_cast<int64_t>(std::ceil(x0)),
-                  lastColumn = between(static_cast<int64_t>(std::floor(x1)), width - 1);
+    const int64_t firstRow = saturated(std::ceil(y0)), lastRow = between(saturated(std::floor(y1)), height - 1);
+    const int64_t firstColumn = saturated(std::ceil(x0)), lastColumn = between(saturated(std::floor(x1)), width - 1);
     Real most = y1 > y0 && x1 > x0 ? Real(-FLT_MAX) : Real(0);
     const float none = static_cast<float>(most);
     Taps<Real> best;

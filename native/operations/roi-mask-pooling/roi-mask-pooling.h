@@ -22,8 +22,8 @@ struct MaskedBins {
     int64_t start, end, maskStart, maskEnd;
   };
   RESNODE_HOST_DEVICE Side side(float from, float to, bool first, bool second) const {
-    const float centre = (from + to) / 2, size = to - from;
-    const auto place = [&](float at) { return static_cast<int64_t>(std::round(at * scale + shift)); };
+    const float centre = (bounded(from) + bounded(to)) / 2, size = bounded(to) - bounded(from);
+    const auto place = [&](float at) { return saturated(std::round(at * scale + shift)); };
     return {place(second ? centre : centre - size * regionScale / 2),
             place(first ? centre : centre + size * regionScale / 2), place(centre - size * maskScale / 2),
             place(centre + size * maskScale / 2)};
@@ -32,7 +32,7 @@ struct MaskedBins {
   RESNODE_HOST_DEVICE int64_t maximum(int64_t i) const {
     const int64_t channel = i / (wide * tall) % channels;
     const float* region = regions + i / (wide * tall * channels) * 5;
-    const int64_t image = static_cast<int64_t>(region[0]);
+    const int64_t image = saturated(region[0]);
     if (!(region[0] >= 0) || image >= images) return -1;
     const Side across = side(region[1], region[3], part == RegionPart::left, part == RegionPart::right),
                down = side(region[2], region[4], part == RegionPart::top, part == RegionPart::bottom);

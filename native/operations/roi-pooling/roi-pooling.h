@@ -13,15 +13,14 @@ struct RegionBins {
   float scale;
 
   RESNODE_HOST_DEVICE Bin bin(float from, float to, int64_t index, int64_t bins, int64_t size) const {
-    const int64_t start = static_cast<int64_t>(std::round(from * scale)),
-                  end = static_cast<int64_t>(std::round(to * scale));
+    const int64_t start = saturated(std::round(from * scale)), end = saturated(std::round(to * scale));
     return binOf(start, end, index, bins, size);
   }
   // The index in x of the maximum for a value of y; −1: its bin is empty.
   RESNODE_HOST_DEVICE int64_t maximum(int64_t i) const {
     const int64_t column = i % wide, row = i / wide % tall, channel = i / (wide * tall) % channels;
     const float* region = regions + i / (wide * tall * channels) * 5;
-    const int64_t image = static_cast<int64_t>(region[0]);
+    const int64_t image = saturated(region[0]);
     if (!(region[0] >= 0) || image >= images) return -1;
     const Bin rows = bin(region[2], region[4], row, tall, height),
               columns = bin(region[1], region[3], column, wide, width);
