@@ -279,6 +279,10 @@ test('a placeholder of a template is named, with what to do', () => {
       'kernel_size: 3 weight_filler { type: $FILLER }',
       /a quoted string, found "\$FILLER"; the file is a template/,
     ],
+    ['kernel_size: {{ side }}', /found "\{\{ side \}\}"; the file is a template/],
+    ['kernel_size: %(side)d', /found "%\(side\)d"; the file is a template/],
+    ['kernel_size: %d', /found "%d"; the file is a template/],
+    ['kernel_size: @SIDE@', /found "@SIDE@"; the file is a template/],
   ] as const)
     assert.match(refusal(() => build(conv(param))).message, message);
 });

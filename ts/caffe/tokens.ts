@@ -16,7 +16,7 @@ const PATTERNS: readonly (readonly [Token['kind'], RegExp])[] = [
   ['float', /(?:\d+\.\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?|\d+[eE][+-]?\d+)[fF]?|\d+[fF]/y],
   ['integer', /0[xX][0-9a-fA-F]+|\d+/y],
   // No token of the text format: what a template leaves for a script to replace.
-  ['placeholder', /\$(?:\w+|\{\w+\}|\(\w+\))/y],
+  ['placeholder', /\$(?:\w+|\{\w+\}|\(\w+\))|\{\{[^{}\n]*\}\}|%(?:\(\w+\))?[a-z]|@\w+@/y],
 ];
 
 /** Reads tokens one at a time; `current` is the one not yet consumed. Throws PrototxtError. */

@@ -4,6 +4,7 @@ import { ArgumentError } from '../../base/errors.ts';
 import { anything, having, type Kind, list, number } from '../../base/kinds.ts';
 import { fields, required, signature } from '../../base/options.ts';
 import { readJsonFile } from '../../caffe/json.ts';
+import type { Balance } from './balance.ts';
 import type { Evaluated } from './evaluate-images.ts';
 import type { PublishedError } from './published.ts';
 import type { EvaluationRecipe } from './recipe.ts';
@@ -49,6 +50,8 @@ export function readResult(file: string): EvaluationResult {
   if (json?.format !== RESULT_FORMAT) throw misfit(`its format is ${JSON.stringify(json?.format)}`);
   if (json.recipe?.weights?.sha256 === undefined || json.source?.sha256 === undefined)
     throw misfit('it has no recipe');
+  if (json.balance !== undefined && !Array.isArray((json.balance as Partial<Balance> | null)?.classes))
+    throw misfit('its balance has no list of classes');
   return json as EvaluationResult;
 }
 
