@@ -119,6 +119,19 @@ function only(): WeightsFile {
   } as WeightsFile;
 }
 
+test('a mean that the fork does not read is reported', async () => {
+  const warnings: string[] = [];
+  const listen = (warning: Error) => warnings.push(warning.message);
+  process.on('warning', listen);
+  graphFromCaffe(net(augmented('mean: 104 mean_per_pixel: false')));
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off('warning', listen);
+  assert.match(
+    warnings.join(),
+    /layer "aug" .* nothing is subtracted, because the fork reads mean only with mean_per_pixel: false and 3 values/,
+  );
+});
+
 test('what is random, and what does not fit, is refused with what to do', () => {
   for (const [param, message] of [
     ['crop_height: 9 crop_width: 6', /from 1 to the image's size, found 9 and 6 for 2×3×5×6/],

@@ -3,6 +3,7 @@
  * and LiteFlowNet's) as nets in use have it: the middle of images, minus the mean that training measured.
  */
 import { type Shape, showShape } from '../base/shape.ts';
+import { warn } from '../base/warn.ts';
 import { augmentationFields } from '../caffe/flow-schema.ts';
 import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
@@ -44,8 +45,15 @@ function dataAugmentation(context: LayerContext): Built {
     ? weightedMeans(context, layer, x, [tall, wide], around(height, tall), around(width, wide))
     : x;
   const mean = meanOf(context, layer, p, [channels, tall, wide]);
-  if (mean === null)
-    return layer.built([p.mean_per_pixel ? middle : withoutMeans(context, layer, middle, p.mean ?? [])]);
+  if (mean === null) {
+    const means = p.mean ?? [];
+    if (means.length > 0 && (p.mean_per_pixel || means.length !== 3))
+      warn(
+        'graph/unread-mean',
+        `layer "${context.layer.name ?? ''}" (DataAugmentation): nothing is subtracted, because the fork reads mean only with mean_per_pixel: false and 3 values`,
+      );
+    return layer.built([p.mean_per_pixel ? middle : withoutMeans(context, layer, middle, means)]);
+  }
   const perPixel = mean.shape.length > 1;
   return layer.built([
     layer.one(
