@@ -14,7 +14,8 @@ char* ParameterMemory::allocate(size_t bytes, const std::string& what) {
   auto chunk = std::find_if(chunks_.begin(), chunks_.end(),
                             [needed](const Chunk& each) { return each.bytes - each.used >= needed; });
   if (chunk == chunks_.end()) {
-    const size_t size = usesHugePages_ ? roundedUp(needed, kHugePage) : needed;
+    // Pages that are never written take no memory, so a large chunk wastes at most its last huge page.
+    const size_t size = usesHugePages_ ? roundedUp(std::max(needed, expected_ / 2), kHugePage) : needed;
     chunks_.push_back({resnode::allocate(size, what), size, 0});
     chunk = chunks_.end() - 1;
   }
