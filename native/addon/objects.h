@@ -52,14 +52,9 @@ void method(const Napi::Object& object, const char* name, const Function& functi
 // napi_create_arraybuffer would end the process. Throws Error("device/out-of-memory").
 template <class Array>
 Array newArray(Napi::Env env, size_t length) {
-  constexpr bool isBytes = std::is_same_v<Array, Napi::Uint8Array>,
-                 isDouble = std::is_same_v<Array, Napi::Float64Array>;
-  static_assert(isBytes || isDouble || std::is_same_v<Array, Napi::Float32Array>);
-  const Napi::Function constructor = env.Global()
-                                         .Get(isBytes    ? "Uint8Array"
-                                              : isDouble ? "Float64Array"
-                                                         : "Float32Array")
-                                         .As<Napi::Function>();
+  constexpr bool isBytes = std::is_same_v<Array, Napi::Uint8Array>;
+  static_assert(isBytes || std::is_same_v<Array, Napi::Float32Array>);
+  const Napi::Function constructor = env.Global().Get(isBytes ? "Uint8Array" : "Float32Array").As<Napi::Function>();
   try {
     return constructor.New({Napi::Number::New(env, static_cast<double>(length))}).template As<Array>();
   } catch (const Napi::Error&) {

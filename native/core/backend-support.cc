@@ -6,7 +6,6 @@
 #include <algorithm>
 
 namespace resnode {
-namespace {}  // namespace
 
 std::vector<Lifetime> tensorLifetimes(const Program& program) {
   std::vector<Lifetime> lifetimes(program.tensors.size());

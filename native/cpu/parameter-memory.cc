@@ -15,7 +15,7 @@ char* ParameterMemory::allocate(size_t bytes, const std::string& what) {
                             [needed](const Chunk& each) { return each.bytes - each.used >= needed; });
   if (chunk == chunks_.end()) {
     // Pages that are never written take no memory, so a large chunk wastes at most its last huge page.
-    const size_t size = usesHugePages_ ? roundedUp(std::max(needed, expected_ / 2), kHugePage) : needed;
+    const size_t size = expected_ >= kHugePage ? roundedUp(std::max(needed, expected_ / 2), kHugePage) : needed;
     chunks_.push_back({resnode::allocate(size, what), size, 0});
     chunk = chunks_.end() - 1;
   }

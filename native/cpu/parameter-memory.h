@@ -12,7 +12,7 @@ namespace resnode::cpu {
 class ParameterMemory {
  public:
   // `expected`: about how many bytes will be needed in all. Huge pages would waste more than a small model needs.
-  explicit ParameterMemory(size_t expected) : expected_(expected), usesHugePages_(expected >= kHugePage) {}
+  explicit ParameterMemory(size_t expected) : expected_(expected) {}
 
   // Aligned to cache lines. `what` describes the memory in errors. Throws Error("device/out-of-memory").
   char* allocate(size_t bytes, const std::string& what);
@@ -23,7 +23,6 @@ class ParameterMemory {
     size_t bytes, used;
   };
   size_t expected_;
-  bool usesHugePages_;
   std::vector<Chunk> chunks_;
 };
 

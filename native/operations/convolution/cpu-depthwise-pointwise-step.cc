@@ -1,6 +1,4 @@
 // If a pointwise convolution is the only reader of a depthwise one, its step computes both.
-#include <algorithm>
-
 #include "native/operations/convolution/cpu-depthwise-pointwise.h"
 #include "native/operations/convolution/cpu-steps.h"
 
@@ -43,8 +41,7 @@ bool leaveToPointwise(StepBuilder& step, const Convolution& convolution) {
   const DepthwisePointwise algorithm = algorithmOf(step, operation, behind);
   if (!algorithm.pays(step.pool()->threads())) return false;
   state.leftTo[reader] = step.index();
-  int& to = state.description.buffers[state.description.tensorBuffers[operation.inputs[0]]].to;
-  to = std::max(to, reader);
+  step.lengthen(0, reader);
   step.describe(std::string("depthwise ") + algorithm.depthwise().instructionSet() + ", computed in \"" + behind.layer +
                 "\"");
   return true;

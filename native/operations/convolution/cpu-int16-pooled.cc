@@ -19,17 +19,14 @@ struct alignas(64) Done {
 
 }  // namespace
 
-size_t Int16PooledConvolution::scratchBytes(int threads) const {
-  return ceiling(static_cast<int64_t>(convolution_.scratchBytes()), 64) * 64 + threads * threadBytes();
-}
+size_t Int16PooledConvolution::scratchBytes(int threads) const { return sharedBytes() + threads * threadBytes(); }
 
 bool Int16PooledConvolution::run(ThreadPool& pool, const Int16Operands& operands) const {
   if (!convolution_.quantise(pool, operands)) return false;
   const Shape& between = convolution_.resultShape();
   const int64_t groups = convolution_.groups(), blocks = convolution_.blocksPerGroup(), slots = pooling_.kernel.height;
   const int64_t parts = ceiling(pooled_[2], kRowsPerUnit), row = between[3] * kLanes, pooledRow = pooled_[3] * kLanes;
-  char* held =
-      static_cast<char*>(operands.scratch) + ceiling(static_cast<int64_t>(convolution_.scratchBytes()), 64) * 64;
+  char* held = static_cast<char*>(operands.scratch) + sharedBytes();
   std::vector<Done> ofThread(pool.threads());
   const int64_t work = kRowsPerUnit * pooling_.stride.height * convolution_.multiplicationsPerRow();
   pool.run(pooled_[0] * groups * parts, ThreadPool::grain(work), [&](int64_t unit, int thread) {

@@ -18,6 +18,8 @@ class Int16PooledConvolution {
   bool run(ThreadPool& pool, const Int16Operands& operands) const;
 
  private:
+  // Of the scratch, in whole cache lines: the bytes that all threads share.
+  int64_t sharedBytes() const { return ceiling(static_cast<int64_t>(convolution_.scratchBytes()), 64) * 64; }
   // Bytes of a row of the convolution, for one group.
   int64_t rowBytes() const { return convolution_.blocksPerGroup() * convolution_.resultShape()[3] * kLanes; }
   // Of a thread: the rows of a window, and the maxima of their columns.

@@ -17,18 +17,20 @@ struct First {
         convolution(*operation.attributes.as<Convolution>()),
         result(step.state().quantized[operation.outputs[0]]) {}
   float perUnit() const { return result.isMade ? 1 / result.scale : 1; }
+  Layout layout(const Shape& out) const {
+    return result.isMade ? withType(blockedLayout(out), valueType(result)) : blockedLayout(out);
+  }
 };
 
 Int16Convolution algorithmOf(const StepBuilder& step, const First& first) {
   const Shape &in = step.shape(first.operation.inputs[0]), &out = step.shape(first.operation.outputs[0]);
-  const Layout layout =
-      first.result.isMade ? withType(blockedLayout(out), valueType(first.result)) : blockedLayout(out);
   const TileActivation activation = FusedActivation(first.convolution).bind(nullptr, first.perUnit());
   return {*step.state().int8Kernels,
           first.convolution,
           in,
           out,
-          {layout, step.state().quantization.parameters[first.convolution.weights], first.perUnit(), activation}};
+          {first.layout(out), step.state().quantization.parameters[first.convolution.weights], first.perUnit(),
+           activation}};
 }
 
 // Adds the call of the convolution, or of both.
@@ -85,8 +87,7 @@ bool addInt16Tiles(StepBuilder& step, const Convolution& convolution) {
   }
   const Shape& out = step.outputShape(0);
   const Place source = step.readPlain(0);
-  const Place result =
-      step.write(0, first.result.isMade ? withType(blockedLayout(out), valueType(first.result)) : blockedLayout(out));
+  const Place result = step.write(0, first.layout(out));
   addCall(step, first, algorithm, algorithm, source, result, algorithm.scratchBytes());
   step.describe(name);
   return true;
@@ -100,7 +101,7 @@ bool addPooledInt16Tiles(StepBuilder& step, const Pooling& pooling) {
   const Shape& pooled = step.outputShape(0);
   const Int16PooledConvolution algorithm(algorithmOf(step, first), pooling, pooled, first.result.isUnsigned);
   const Place source{Place::In::buffer, state.description.tensorBuffers[first.operation.inputs[0]]};
-  const Place result = step.write(0, withType(blockedLayout(pooled), valueType(first.result)));
+  const Place result = step.write(0, first.layout(pooled));
   addCall(step, first, algorithm.convolution(), algorithm, source, result,
           algorithm.scratchBytes(step.pool()->threads()));
   step.describe(std::string("int16 direct ") + algorithm.convolution().instructionSet() + ", with \"" +
