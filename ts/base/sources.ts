@@ -1,6 +1,6 @@
 /** A file as a caller names it: by path, by `file:` URL, or as the bytes that were read. */
 import { fileURLToPath } from 'node:url';
-import { either, type Kind, kind } from './kinds.ts';
+import { describing, either, type Kind, kind, readFirst } from './kinds.ts';
 
 export type FileSource = string | URL | Uint8Array | ArrayBuffer;
 
@@ -11,7 +11,7 @@ const isFileUrl = (value: unknown) =>
 
 /** A path, or a `file:` URL as an object or a string. */
 export const location: Kind<string | URL> = kind(
-  'a path or a file: URL',
+  ['a path', 'a file: URL'],
   (value) => {
     if (isFileUrl(value)) return isPath(value as string | URL);
     return typeof value === 'string' && value !== '' && !value.includes('\0') && !REMOTE.test(value);
@@ -23,11 +23,12 @@ export const location: Kind<string | URL> = kind(
 const contents: Kind<Uint8Array | ArrayBuffer> = kind(
   'a Buffer, Uint8Array or ArrayBuffer that is not empty',
   (value) => (value instanceof Uint8Array || value instanceof ArrayBuffer) && value.byteLength > 0,
+  readFirst,
 );
 
 export const fileSource: Kind<FileSource> = {
   ...either(location, contents),
-  expected: 'a path, a file: URL or the bytes of a file (Buffer, Uint8Array, ArrayBuffer)',
+  ...describing(['a path', 'a file: URL', 'the bytes of a file (Buffer, Uint8Array, ArrayBuffer)']),
 };
 
 /** Whether a value names a file, be it what it will: a Proxy may throw where it is looked at. */

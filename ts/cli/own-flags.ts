@@ -27,7 +27,7 @@ export interface InputFile {
   readonly shape: readonly number[] | null;
 }
 
-const onOff = (says: string): Option<boolean> => optional(boolean, 'false', says);
+const onOff = (description: string): Option<boolean> => optional(boolean, 'false', description);
 
 const text = string as Kind<string>;
 const blobNames = list(

@@ -1,6 +1,7 @@
 /** The preprocessing of images as options: either all are given, or they come from a file; they are never guessed. */
 import type { Command } from 'commander';
-import { ArgumentError, NOTHING } from '../base/errors.ts';
+import { NOTHING } from '../base/describe.ts';
+import { ArgumentError } from '../base/errors.ts';
 import type { DecodeLimits } from '../images/decode.ts';
 import type { Size } from '../images/geometry.ts';
 import { readMean } from '../images/mean-file.ts';

@@ -345,7 +345,8 @@ export async function compileNet<L extends Lowered>(
  * @throws GraphError
  */
 export function checkSameParameters(first: Program, other: Program): void {
-  const describe = ({ parameters }: Program) => parameters.map(({ name, shape }) => `${name} ${shape}`);
+  const describe = ({ parameters }: Program) =>
+    parameters.map(({ name, shape }) => `${name} ${shape.join('×')}`);
   const expected = describe(first);
   const different = describe(other).find((text, i) => text !== expected[i]);
   if (different !== undefined || first.parameters.length !== other.parameters.length)

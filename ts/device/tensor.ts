@@ -73,7 +73,12 @@ function checkNames(names: readonly string[], inputs: unknown): void {
   }
   for (const name of Object.keys(inputs))
     if (!names.includes(name))
-      throw new ArgumentError('inputs', `the names ${names.join(', ')}`, name, didYouMean(name, names));
+      throw new ArgumentError(
+        'inputs',
+        `names of the net's inputs (${names.join(', ')})`,
+        name,
+        didYouMean(name, names),
+      );
 }
 
 function resolveInput(

@@ -1,7 +1,7 @@
 /** Class names: one per line, in the order of the net's outputs, or SSD's label map. */
 import { readFileSync } from 'node:fs';
 import { ArgumentError } from '../base/errors.ts';
-import { checkFileSize, MAX_LABELS_BYTES } from '../base/files.ts';
+import { checkFileSize, MAX_LABELS_BYTES, readCause } from '../base/files.ts';
 import { integer, path } from '../base/kinds.ts';
 import { optional, required, signature } from '../base/options.ts';
 import { parseMessage } from '../caffe/prototxt.ts';
@@ -27,7 +27,8 @@ export function readLabels(file: string, classes?: number): string[] {
     throw new ArgumentError(
       'labels',
       `${classes} lines, one for each class of the net`,
-      `${file} with ${lines.length}`,
+      file,
+      `it has ${lines.length}`,
     );
   return lines;
 }
@@ -55,11 +56,7 @@ function readLabelText(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    throw new ArgumentError(
-      'labels',
-      'a readable file',
-      `${file} (${(error as NodeJS.ErrnoException).code})`,
-    );
+    throw new ArgumentError('labels', 'a readable file', file, readCause(error as Error));
   }
 }
 
@@ -89,7 +86,7 @@ function labelMap(text: string, file: string): string[] | null {
     const { label = names.length, name, display_name: shown } = item;
     if (label < 0) continue;
     if (label >= MOST_CLASSES)
-      throw new ArgumentError('labels', `labels below ${MOST_CLASSES}`, `${file} with label ${label}`);
+      throw new ArgumentError('labels', `labels below ${MOST_CLASSES}`, file, `it has label ${label}`);
     names[label] = shown ?? name ?? `class ${label}`;
   }
   return Array.from(names, (name, i) => name ?? `class ${i}`);

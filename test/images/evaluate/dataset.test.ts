@@ -74,7 +74,7 @@ test("a list is Caffe's: the last space separates, and paths are relative to the
 });
 
 test('an ambiguous class is refused', () => {
-  refused('/nowhere', { classes: 2 }, /does not exist/);
+  refused('/nowhere', { classes: 2 }, /there is no such file/);
   refused(folder(), { classes: 2 }, /a folder with images/);
   refused(folder('a/1.png', '2.png'), { classes: 2 }, /2\.png/);
   refused(folder('a/1.png'), { classes: 2 }, /exactly 2 folders/);
