@@ -27,7 +27,7 @@ const classify = ['classify', image, ...model];
 for (const [words, said] of [
   [
     ['run', ...model, '--input', `data=${at('s.f32', '\0'.repeat(40))}`, '--out', out],
-    /--input data: expected .*3136 bytes, .*, but received ".*s\.f32 with 40 bytes"/,
+    /--input data: expected .*3136 bytes, .*, but received ".*s\.f32"; it has 40 bytes/,
   ],
   [
     ['run', ...model, '--input', `data=${join(root, 'none')}`, '--out', out],

@@ -75,7 +75,12 @@ test('--help names the formats of every pair, and every other pair is refused by
   }
   const before = readdirSync(folder).length;
   for (const [from, to, options, message] of [
-    [weights, path('x.npy'), {}, /^to: expected \.caffemodel, .*\.ckpt, for Caffe, but received ".*x\.npy"/],
+    [
+      weights,
+      path('x.npy'),
+      {},
+      /^to: expected a file name that ends in \.caffemodel, .*\.ckpt, formats that Caffe can become, but received ".*x\.npy"/,
+    ],
     [weights, path('x.tflite'), {}, /^to: expected a file name that ends in \.caffemodel, .*x\.tflite/],
     [weights, path('x.caffemodel'), {}, /another format .*but received Caffe → Caffe/],
     [

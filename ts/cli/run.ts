@@ -126,7 +126,8 @@ function readFloats(file: string, name: string, shape: readonly number[] | undef
     throw new ArgumentError(
       `--input ${name}`,
       `float32 of ${shape?.join('×') ?? 'the shape'}, ${4 * elementCount(shape ?? [1])} bytes, or of another batch size`,
-      `${file} with ${bytes.length} bytes`,
+      file,
+      `it has ${bytes.length} bytes`,
     );
   return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
 }

@@ -8,6 +8,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { copyOf } from '../base/copy-of.ts';
 import { GraphError } from '../base/errors.ts';
+import { readCause } from '../base/files.ts';
 import { optionsOf } from '../base/options.ts';
 import { elementCount } from '../base/shape.ts';
 import type { Warning } from '../base/warn.ts';
@@ -304,7 +305,7 @@ async function readBlobOf(
   };
   const file = existsSync(name) ? name : join(dirname(net), name);
   const bytes = await readFile(file).catch((error: NodeJS.ErrnoException) =>
-    refuse(`cannot be read (${error.code}); expected a BlobProto of ${shape.join('×')} values`),
+    refuse(`${readCause(error)}; expected a BlobProto of ${shape.join('×')} values`),
   );
   const blob = readBinaryproto(bytes, { file });
   if (elementCount(blob.shape) !== elementCount(shape))

@@ -179,7 +179,11 @@ async function convertFile(from: string, to: string, options: FileOptions): Prom
         : undefined;
   const isRewritten = merge || (options.outputModel !== undefined && !target.holdsNet);
   if (pair === undefined)
-    throw new ArgumentError('to', `${extensionsOf(targetsOf(source))}, for ${source.name}`, to);
+    throw new ArgumentError(
+      'to',
+      `a file name that ends in ${extensionsOf(targetsOf(source))}, formats that ${source.name} can become`,
+      to,
+    );
   if (pair.onlyMerged && !isRewritten)
     throw new ArgumentError(
       'to',
