@@ -5,6 +5,7 @@ import { describing, either, type Kind, kind, readFirst } from './kinds.ts';
 export type FileSource = string | URL | Uint8Array | ArrayBuffer;
 
 const REMOTE = /^(?!file:)[a-z][a-z0-9+.-]+:\/\//i;
+const DATA = /^data:[^,]*;base64,/i;
 
 const isFileUrl = (value: unknown) =>
   value instanceof URL ? value.protocol === 'file:' : typeof value === 'string' && /^file:\/\//i.test(value);
@@ -14,10 +15,13 @@ export const location: Kind<string | URL> = kind(
   ['a path', 'a file: URL'],
   (value) => {
     if (isFileUrl(value)) return isPath(value as string | URL);
-    return typeof value === 'string' && value !== '' && !value.includes('\0') && !REMOTE.test(value);
+    if (typeof value !== 'string' || value === '' || value.includes('\0')) return false;
+    return !REMOTE.test(value) && !DATA.test(value);
   },
-  (value) =>
-    value instanceof URL || REMOTE.test(String(value)) ? 'download it and give its bytes' : undefined,
+  (value) => {
+    if (DATA.test(String(value))) return "give its bytes: Buffer.from(url.split(',')[1], 'base64')";
+    return value instanceof URL || REMOTE.test(String(value)) ? 'download it and give its bytes' : undefined;
+  },
 );
 
 const contents: Kind<Uint8Array | ArrayBuffer> = kind(

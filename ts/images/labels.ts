@@ -5,7 +5,7 @@ import { checkFileSize, MAX_LABELS_BYTES, readCause } from '../base/files.ts';
 import { integer, path } from '../base/kinds.ts';
 import { optional, required, signature } from '../base/options.ts';
 import { parseMessage } from '../caffe/prototxt.ts';
-import { wrongKindAt } from '../caffe/wrong-kind.ts';
+import { wrongKindHint } from '../caffe/wrong-kind.ts';
 
 const READ_LABELS = signature('readLabels', {
   file: required(path, 'A file of class names, one per line.'),
@@ -50,7 +50,7 @@ export function readLabelNumbers(file: string): Map<string, number> {
 }
 
 function readLabelText(file: string): string {
-  const wrong = wrongKindAt(file, 'labels');
+  const wrong = wrongKindHint(file, 'labels');
   if (wrong !== null) throw new ArgumentError('labels', 'class names, one per line', file, wrong);
   checkFileSize(file, MAX_LABELS_BYTES, 'label files');
   try {
