@@ -231,7 +231,11 @@ test('missing prerequisites of int8 are reported', async () => {
       ArgumentError,
       /calibration\.json.*its range of a@a is -1/,
     ],
-    [() => device.load({ ...load, calibration: '/nowhere' }), ArgumentError, /nowhere"; there is no such file/],
+    [
+      () => device.load({ ...load, calibration: '/nowhere' }),
+      ArgumentError,
+      /nowhere"; there is no such file/,
+    ],
     [
       () => reference.load({ ...load, calibration: other }),
       DeviceError,

@@ -67,7 +67,7 @@ export function checkRegularFile(file: string): void {
 /** Whether reading could wait forever or never end. */
 export const isSpecial = (stats: Stats): boolean => !stats.isFile() && !stats.isDirectory();
 
-export const specialFile = (file: string): ResnodeError =>
+const specialFile = (file: string): ResnodeError =>
   new ResnodeError(
     'file/special',
     `${file}: this is a FIFO, a socket or a device, which resnode does not read; write its data to a file, and give that`,

@@ -22,9 +22,8 @@ export function ownPackage(): OwnPackage {
 
 /**
  * @param url The URL of this module, or of the file into which scripts/bundle.mjs puts it; undefined in a CommonJS bundle.
- * @internal
  */
-export function packageOf(url: string | undefined): OwnPackage {
+function packageOf(url: string | undefined): OwnPackage {
   const root = url === undefined ? null : fileURLToPath(new URL('../..', url));
   const manifest = root === null ? {} : readManifest(join(root, 'package.json'));
   if (root === null || manifest.name !== 'resnode')

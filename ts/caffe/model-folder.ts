@@ -8,7 +8,7 @@ import { ownPackage } from '../base/own-package.ts';
 import { writeFileAtomically } from './atomic-file.ts';
 
 /** Names of its files in order of preference. Caffe's users call the net deploy.prototxt. */
-export const MODEL_FILES = {
+const MODEL_FILES = {
   model: ['model.prototxt', 'deploy.prototxt'],
   weights: ['model.caffemodel', 'model.caffemodel.h5'],
   labels: ['labels.txt'],

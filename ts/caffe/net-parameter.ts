@@ -142,7 +142,7 @@ export const droppedLayers = (net: NetParameter): readonly LayerParameter[] =>
   (net as { [DROPPED]?: readonly LayerParameter[] })[DROPPED] ?? [];
 
 /** Caffe's NetState as rows of a signature. */
-export const netStateRows = {
+const netStateRows = {
   phase: optional(oneOf('TRAIN', 'TEST'), "the net's own, else TEST", 'The phase that selects layers.'),
   level: optional(integer(), '0', "Caffe's NetState level."),
   stages: optional(list(string, { of: 'stage names' }), 'none', "Caffe's NetState stages."),

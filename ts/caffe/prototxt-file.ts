@@ -70,7 +70,7 @@ export const wrongKindError = (file: string, wrong: string) =>
  * reported first. All other fields are refused at once.
  * @throws PrototxtError
  */
-export function parseWithForks(type: string, text: string, { file }: { file: string }): Message {
+function parseWithForks(type: string, text: string, { file }: { file: string }): Message {
   const ignored: ForkField[] = [];
   const message = parseMessage(type, text, {
     file,
@@ -85,7 +85,7 @@ export function parseWithForks(type: string, text: string, { file }: { file: str
 }
 
 /** The warning about tuning fields and values: each once, with the position of the first. */
-export function ignoredText(fields: readonly ForkField[]): string {
+function ignoredText(fields: readonly ForkField[]): string {
   const names = [...new Set(fields.map(({ name }) => name))];
   const owners = [...new Set(fields.map(({ type, name }) => ownersOf(type, name)))];
   const place = formatPosition(fields[0]!.refusal.position);

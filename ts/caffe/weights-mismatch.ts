@@ -90,7 +90,7 @@ export function isReshaped(source: Shape, target: Shape): boolean {
 /** For example `4×8` or `a scalar`. */
 export const shapeText = (shape: Shape): string => (shape.length === 0 ? 'a scalar' : shape.join('×'));
 /** For example `4×8, 4`. */
-export const shapesText = (shapes: readonly Shape[]): string => shapes.map(shapeText).join(', ') || 'none';
+const shapesText = (shapes: readonly Shape[]): string => shapes.map(shapeText).join(', ') || 'none';
 
 function countCause(sources: readonly Shape[], targets: readonly Shape[], type: string): string {
   if (sources.length === 0) return 'the file names the layer without weights, use another snapshot';

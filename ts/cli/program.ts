@@ -13,7 +13,7 @@ export const wordsOf = (words: readonly string[]): string[] =>
   words.map((word) => word.replace(/^-(?=[a-z][a-z_-]+(=|$))/, '--'));
 
 /** The program for a command line: it loads only the command that runs and knows the others by their descriptions. */
-export function programFor(words: readonly string[]): Promise<Command> {
+function programFor(words: readonly string[]): Promise<Command> {
   const named = words[0] === 'help' ? words[1] : words[0];
   return assemble((name, alias) => named === name || named === alias, words);
 }

@@ -74,7 +74,7 @@ export function progressLine(event: Extract<SolverEvent, { type: 'iteration' }>)
 }
 
 /** `accuracy 0.9, loss 0.31`; every element of a larger blob, as in `caffe test`. */
-export function outputText(outputs: readonly OutputValue[]): string {
+function outputText(outputs: readonly OutputValue[]): string {
   return outputs.flatMap(({ name, values }) => values.map((value) => `${name} ${figure(value)}`)).join(', ');
 }
 

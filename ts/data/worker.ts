@@ -103,7 +103,7 @@ port.on('message', (job: Job | null) => {
 });
 
 /** DummyData (dummy_data_layer.cpp): fillers draw new values for each batch, so only constants stay the same. */
-export function dummyReader({ tops }: Extract<ReaderSpec, { kind: 'dummy' }>): Reader {
+function dummyReader({ tops }: Extract<ReaderSpec, { kind: 'dummy' }>): Reader {
   return {
     describe: async () => ({
       shapes: Object.fromEntries(tops.map(({ name, shape }) => [name, shape])),

@@ -83,11 +83,7 @@ const TEXT_HINT =
   'this is the text of a prototxt: give Buffer.from(text), or readNet(text, { file }) with a name for errors';
 
 /** A prototxt as a file, or a net that was read before. */
-export const netSource: Kind<FileSource | NetParameter> = sourceOr(
-  netParameter,
-  looksLikePrototxt,
-  TEXT_HINT,
-);
+const netSource: Kind<FileSource | NetParameter> = sourceOr(netParameter, looksLikePrototxt, TEXT_HINT);
 
 /** A weights file, or weights that were read before. */
 export const weightsSource: Kind<FileSource | WeightsFile> = sourceOr(weightsFile, () => false, '');

@@ -8,7 +8,7 @@ import type { NativeDevice, NativeDeviceOptions } from '../native/binding.ts';
 import { convertError, loadBinding } from '../native/load.ts';
 import type { Communicator } from './communicator.ts';
 
-export const KERNELS = ['AVX-512', 'AVX2', 'NEON', 'oneDNN'] as const;
+const KERNELS = ['AVX-512', 'AVX2', 'NEON', 'oneDNN'] as const;
 
 export interface DeviceOptions {
   /** Threads of the CPU device, 1 to 1024. Default: as many as the process may use. */

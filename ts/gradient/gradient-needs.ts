@@ -22,11 +22,7 @@ export function learnedParameters(operation: ProgramOperation): readonly (Progra
 }
 
 /** Whether the diff of an operation's result is meaningful. Labels, ranks and masks have none. */
-export function isDifferentiable(
-  operation: ProgramOperation,
-  place: 'input' | 'output',
-  index: number,
-): boolean {
+function isDifferentiable(operation: ProgramOperation, place: 'input' | 'output', index: number): boolean {
   const { gradient, differentiable = {} } = rowOf(operation);
   return gradient !== null && isIn(differentiable[`${place}s`] ?? 'all', index);
 }

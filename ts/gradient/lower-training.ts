@@ -253,7 +253,7 @@ function withUpdate(
  * after the last sum, which is needed at once. The values between are recomputed block by block, as in Chen et al.,
  * "Training Deep Nets with Sublinear Memory Cost", 2016, section 4.1. A net without branches keeps all.
  */
-export function keepsBlockEnds({ operations, outputs }: Program): (tensor: TensorId) => boolean {
+function keepsBlockEnds({ operations, outputs }: Program): (tensor: TensorId) => boolean {
   const kept = new Set(outputs);
   const seen = new Set<TensorId>();
   const isSum = ({ kind, inputs }: ProgramOperation) =>

@@ -137,7 +137,7 @@ export interface Resampling {
 }
 
 /** The first and last bottom position that a position of the top depends on. Positions beyond the border are included. */
-export function resampled({ ratio, shift, reach }: Resampling, position: number): readonly [number, number] {
+function resampled({ ratio, shift, reach }: Resampling, position: number): readonly [number, number] {
   const at = shift + position * ratio;
   // Rounding may move a sum of fractions slightly off its pixel.
   const low = Math.floor(at + 1e-9);

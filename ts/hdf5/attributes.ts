@@ -13,7 +13,7 @@ export interface Attribute {
 }
 
 /** Texts of one attribute. */
-export const MAX_TEXTS = 100_000;
+const MAX_TEXTS = 100_000;
 
 export function attributesOf(header: ObjectHeader): Map<string, Attribute> {
   return new Map(

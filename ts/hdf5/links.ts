@@ -10,7 +10,7 @@ export type Link =
   | { readonly kind: 'external'; readonly file: string };
 
 /** Links of one group. */
-export const MAX_LINKS = 100_000;
+const MAX_LINKS = 100_000;
 
 /** By name, in the order of storage. Newer groups order them by a hash. */
 export function linksOf(header: ObjectHeader): Map<string, Link> {

@@ -23,17 +23,17 @@ export const damaged = (text: string): Hdf5Problem => new Hdf5Problem('damaged',
 export const unsupported = (text: string): Hdf5Problem => new Hdf5Problem('unsupported', text);
 
 /** The largest number of headers, nodes and heaps read from one file. A net of 10,000 blobs has about 30,000. */
-export const MAX_STRUCTURES = 250_000;
+const MAX_STRUCTURES = 250_000;
 /**
  * The largest number of bytes of one header, node or heap: a block of attributes has at most 64 KiB, a local heap the names
  * of its group.
  */
-export const MAX_STRUCTURE_BYTES = 64 * 2 ** 20;
+const MAX_STRUCTURE_BYTES = 64 * 2 ** 20;
 /**
  * The limit of all values read from a file: ten times the file's size, or this number if it is larger (compressed zeros grow
  * 1000 times).
  */
-export const MAX_UNPACKED_BYTES = 256 * 2 ** 20;
+const MAX_UNPACKED_BYTES = 256 * 2 ** 20;
 
 export class Source {
   readonly size: number;

@@ -228,7 +228,7 @@ let whenIdle: () => void = () => {};
 let soleTurn: Promise<void> | null = null;
 
 /** Runs `work` concurrently with others, but not while a task runs alone. */
-export async function besideOthers<T>(work: () => Promise<T>): Promise<T> {
+async function besideOthers<T>(work: () => Promise<T>): Promise<T> {
   while (soleTurn !== null) await soleTurn;
   running++;
   try {
@@ -267,7 +267,7 @@ const EXTRA_SAMPLES = 338;
 const UNASSOCIATED = 2;
 
 /** Whether the first image has an alpha channel by which its colours have not been multiplied. */
-export function hasUnassociatedAlpha(bytes: Uint8Array): boolean {
+function hasUnassociatedAlpha(bytes: Uint8Array): boolean {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const isLittle = bytes[0] === 0x49;
   const short = (at: number) => (at + 2 <= bytes.length ? view.getUint16(at, isLittle) : 0);

@@ -42,7 +42,7 @@ export interface DecodeOptions {
 /** Limits for decoding many images. */
 export type DecodeLimits = Pick<DecodeOptions, 'maxPixels' | 'timeout'>;
 
-export const DEFAULT_MAX_PIXELS = 2 ** 26;
+const DEFAULT_MAX_PIXELS = 2 ** 26;
 
 const DEFAULTS = {
   name: 'image',
@@ -287,7 +287,7 @@ export async function readImageFile(
  * @param late Creates the error of an expired time limit.
  * @throws the errors of `work`, or `late()`, or the signal's reason
  */
-export function withDeadline<Result>(
+function withDeadline<Result>(
   work: Promise<Result>,
   { seconds, signal, late }: { seconds: number; signal: AbortSignal | undefined; late: () => Error },
 ): Promise<Result> {

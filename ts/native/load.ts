@@ -28,8 +28,7 @@ export function rebuildCommand({ isCheckout }: Pick<OwnPackage, 'isCheckout'> = 
   return isCheckout ? 'npm run build' : 'npm rebuild resnode';
 }
 
-/** @internal */
-export function loadFrom(own: OwnPackage): LoadedBinding {
+function loadFrom(own: OwnPackage): LoadedBinding {
   const require = createRequire(join(own.root, 'package.json'));
   const { findAddons } = require('./scripts/find-addon.cjs') as { findAddons(root: string): string[] };
   const broken = [];

@@ -17,7 +17,7 @@ export interface Records {
 }
 
 /** The limit of the keys of all writes: ten times the files, or this if it is more. */
-export const MAX_KEY_BYTES = 256 * 2 ** 20;
+const MAX_KEY_BYTES = 256 * 2 ** 20;
 /** LevelDB begins a new log at 4 MiB; Caffe's batches of 1000 images make larger ones. */
 const MAX_LOG = 2 ** 30;
 

@@ -51,7 +51,7 @@ export interface BinaryOptions {
 
 /** The number of points of a curve that are kept; more are indistinguishable. */
 const MOST_POINTS = 200;
-export const SPECIFICITIES: readonly number[] = [0.9, 0.95];
+const SPECIFICITIES: readonly number[] = [0.9, 0.95];
 const Z95 = 1.959963984540054;
 
 /** Rows of BinaryOptions. */

@@ -142,11 +142,7 @@ export const measureCeilings = (threads: number): Measured<Answers['ceilings']> 
  * Runs a process whose last line is its answer and its processor time.
  * @throws Error as `measure`
  */
-export function measureProcess<Answer>(
-  command: string,
-  words: readonly string[],
-  what: string,
-): Measured<Answer> {
+function measureProcess<Answer>(command: string, words: readonly string[], what: string): Measured<Answer> {
   const [idle, start] = [idleMilliseconds(), performance.now()];
   const child = spawnSync(command, words, { encoding: 'utf8', maxBuffer: 2 ** 26 });
   if (child.status !== 0) throw new Error(`${what} failed: ${child.stderr || child.error}`);

@@ -40,7 +40,7 @@ export function greyText({ minimum, maximum }: Range): string {
 }
 
 /** The meaning of the greys if every tile has its own scale. */
-export const ownGreyText = ({ minimum }: Range): string =>
+const ownGreyText = ({ minimum }: Range): string =>
   minimum >= 0
     ? 'black is 0, white the largest of each tile'
     : 'middle grey is 0, black and white are ± the largest of each tile';

@@ -12,7 +12,7 @@ import {
 } from '../../../images/preprocess.ts';
 
 /** The tolerance between two preparations of one image, in grey levels, which covers other decoders and resizers. */
-export const GREY_LEVELS = 1;
+const GREY_LEVELS = 1;
 
 export interface InputComparison {
   readonly image: string;

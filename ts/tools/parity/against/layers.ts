@@ -23,7 +23,7 @@ import {
 } from './tops.ts';
 
 /** The tolerance between programs that sum in other orders, over a whole net, relative to a blob's largest value. */
-export const DEFAULT_TOLERANCE = 1e-4;
+const DEFAULT_TOLERANCE = 1e-4;
 
 /** One top, with the largest difference over all inputs. */
 export interface LayerDifference extends Difference {

@@ -167,7 +167,7 @@ function draw() {
 }
 
 /** The whole net as a separate file: every card with its text, in the page's current colours. */
-export function wholeNet() {
+function wholeNet() {
   const { width, height } = net;
   const before = wasLegible;
   wasLegible = true;
