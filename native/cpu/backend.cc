@@ -8,6 +8,9 @@
 namespace resnode::cpu {
 namespace {
 
+// The name of the kernels for AVX-512 together with those for AMX.
+constexpr const char* kMatrices = "AMX";
+
 // Turns oneDNN's errors into ours.
 template <class Function>
 auto guarded(const char* what, Function function) {
@@ -41,7 +44,10 @@ class CpuBackend final : public Backend {
     const int threads = options.threads > 0 ? options.threads : ThreadPool::available();
     oneDnn_ = std::make_shared<OneDnn>(threads);
     pool_ = std::make_unique<ThreadPool>(threads);
-    if (options.kernels != "oneDNN") kernels_ = tileKernels(options.kernels.c_str());
+    const bool needsMatrices = options.kernels == kMatrices;
+    if (options.kernels != "oneDNN") kernels_ = tileKernels(needsMatrices ? "AVX-512" : options.kernels.c_str());
+    if (kernels_ && (needsMatrices || options.kernels.empty())) matrixKernels_ = matrixKernels();
+    if (needsMatrices && !matrixKernels_) kernels_ = nullptr;
     if (!kernels_ && !options.kernels.empty() && options.kernels != "oneDNN") {
       throw Error("device/unavailable", "This processor has no " + options.kernels +
                                             ", which was requested with kernels: \"" + options.kernels + "\"");
@@ -55,8 +61,8 @@ class CpuBackend final : public Backend {
     const std::string version = OneDnn::openedVersion().value_or("opened on demand");
     return {{"threads", std::to_string(pool_->threads())},
             {"oneDNN", version},
-            {"instruction set", kernels_ ? kernels_->name : oneDnnInstructionSet()},
-            {"kernels", kernels_ ? std::string("resnode, ") + kernels_->name : std::string("oneDNN")}};
+            {"instruction set", kernels_ ? instructionSet() : oneDnnInstructionSet()},
+            {"kernels", kernels_ ? "resnode, " + instructionSet() : "oneDNN"}};
   }
   std::shared_ptr<Plan> plan(std::shared_ptr<const Program> program, const PlanOptions& options) override {
     const bool isInt8 = options.precision == Precision::int8, isBfloat16 = options.precision == Precision::bfloat16;
@@ -67,9 +73,10 @@ class CpuBackend final : public Backend {
     return guarded("plan", [&] {
       const Int8Kernels* int8 = int8Kernels_;
       if (isInt8 && !int8 && !OneDnn::isInstalled()) int8 = int8Kernels(kernels_, true);
-      auto plan = std::make_shared<CpuPlan>(
-          std::move(program), oneDnn_, *pool_, kernels_, int8, winograd_, measures ? choice_.get() : nullptr, like,
-          isInt8 ? options.quantization : Quantization{}, isBfloat16 ? bfloat16Kernels(kernels_) : nullptr);
+      auto plan = std::make_shared<CpuPlan>(std::move(program), oneDnn_, *pool_, kernels_, int8, winograd_,
+                                            measures ? choice_.get() : nullptr, like,
+                                            isInt8 ? options.quantization : Quantization{},
+                                            isBfloat16 ? bfloat16Kernels(kernels_) : nullptr, matrixKernels_);
       choice_->save();
       return plan;
     });
@@ -87,6 +94,9 @@ class CpuBackend final : public Backend {
   std::shared_ptr<Buffer> allocateBuffer(size_t bytes) override { return std::make_shared<HostBuffer>(bytes); }
 
  private:
+  std::string instructionSet() const {
+    return matrixKernels_ ? std::string(kernels_->name) + " with " + matrixKernels_->name : kernels_->name;
+  }
   // Throws Error("device/unsupported") if a program cannot be computed in bfloat16.
   void requireBfloat16(const Program& program) const {
     if (!bfloat16Kernels(kernels_))
@@ -107,6 +117,7 @@ class CpuBackend final : public Backend {
   std::shared_ptr<OneDnn> oneDnn_;
   std::unique_ptr<ThreadPool> pool_;
   const TileKernels* kernels_ = nullptr;
+  const MatrixKernels* matrixKernels_ = nullptr;
   const Int8Kernels* int8Kernels_ = nullptr;
   bool winograd_, deterministic_;
   std::unique_ptr<ConvolutionChoice> choice_;

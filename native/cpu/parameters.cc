@@ -7,13 +7,10 @@
 namespace resnode::cpu {
 namespace {
 
-// The size of row-major float32 values.
-size_t plainBytes(const Parameter& parameter) { return elementCount(parameter.shape) * sizeof(float); }
-
-size_t plainBytes(const Program& program) {
-  size_t bytes = 0;
-  for (const Parameter& parameter : program.parameters) bytes += plainBytes(parameter);
-  return bytes;
+size_t plainBytesOf(const Program& program) {
+  int64_t values = 0;
+  for (const Parameter& parameter : program.parameters) values += elementCount(parameter.shape);
+  return static_cast<size_t>(values) * sizeof(float);
 }
 
 }  // namespace
@@ -24,7 +21,7 @@ CpuParameters::CpuParameters(std::shared_ptr<const Program> program, std::vector
       sources_(std::move(sources)),
       oneDnn_(std::move(oneDnn)),
       pool_(pool),
-      memory_(plainBytes(*program_)) {
+      memory_(plainBytesOf(*program_)) {
   // Copies that the addon made count, too; parts of a weights file do not.
   for (size_t i = 0; i < sources_.size(); ++i) bytes_ += sourceBytes(static_cast<ParameterId>(i));
 }
@@ -62,7 +59,7 @@ void CpuParameters::packInto(const Pack& pack, char* bytes) {
   }
   if (!staging_) {
     size_t largest = 0;
-    for (const Parameter& each : program_->parameters) largest = std::max(largest, plainBytes(each));
+    for (size_t i = 0; i < sources_.size(); ++i) largest = std::max(largest, plainBytes(static_cast<ParameterId>(i)));
     staging_ = allocate(largest, "packing the parameters");
   }
   materialise(sources_[pack.id], parameter.shape, values(staging_.get()));
@@ -155,7 +152,7 @@ void CpuParameters::read(ParameterId id, float* destination) const {
   if (master == masters_.end()) return materialise(sources_[id], program_->parameters[id].shape, destination);
   const auto& [pack, bytes] = master->second;
   if (pack.layout == pack.plain) {
-    std::memcpy(destination, bytes, plainBytes(program_->parameters[id]));
+    std::memcpy(destination, bytes, plainBytes(id));
     return;
   }
   if (const auto copy = FloatCopy::describe(pack.layout, pack.plain))

@@ -148,7 +148,8 @@ KindTable<KindSteps>& kindSteps() {
 
 CpuPlan::CpuPlan(std::shared_ptr<const Program> program, std::shared_ptr<OneDnn> oneDnn, ThreadPool& pool,
                  const TileKernels* kernels, const Int8Kernels* int8Kernels, bool winograd, ConvolutionChoice* choice,
-                 const CpuPlan* like, Quantization quantization, const Bfloat16Kernels* bfloat16Kernels)
+                 const CpuPlan* like, Quantization quantization, const Bfloat16Kernels* bfloat16Kernels,
+                 const MatrixKernels* matrixKernels)
     : original_(std::move(program)) {
   state_.program = withoutUnread(original_);
   state_.oneDnn = std::move(oneDnn);
@@ -162,6 +163,7 @@ CpuPlan::CpuPlan(std::shared_ptr<const Program> program, std::shared_ptr<OneDnn>
   state_.winograd = winograd && (kernels || std::none_of(operations.begin(), operations.end(), isGradient));
   state_.quantization = std::move(quantization);
   state_.bfloat16Kernels = bfloat16Kernels;
+  state_.matrixKernels = matrixKernels;
   const Program& pruned = *state_.program;
   state_.lifetimes = tensorLifetimes(pruned);
   for (const Tensor& tensor : pruned.tensors) state_.layouts.push_back(plainLayout(tensor.shape));

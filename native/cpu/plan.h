@@ -10,6 +10,7 @@
 #include "native/cpu/thread-pool.h"
 #include "native/cpu/tile-bfloat16.h"
 #include "native/cpu/tile-int8.h"
+#include "native/cpu/tile-matrix.h"
 #include "native/cpu/upcoming.h"
 
 namespace resnode::cpu {
@@ -28,6 +29,7 @@ struct PlanState {
   const std::vector<Pack>* like = nullptr;           // of a plan for other shapes, to be shared by this one; null: none
   Quantization quantization;                         // empty: no int8
   const Bfloat16Kernels* bfloat16Kernels = nullptr;  // null: feature maps are float32 or 8-bit integers
+  const MatrixKernels* matrixKernels = nullptr;      // null: tiles multiply int8 and bfloat16
 
   std::vector<Lifetime> lifetimes;   // per tensor
   std::vector<Layout> layouts;       // per tensor, as the operation that makes it leaves it
@@ -58,7 +60,7 @@ class CpuPlan final : public Plan {
   CpuPlan(std::shared_ptr<const Program> program, std::shared_ptr<OneDnn> oneDnn, ThreadPool& pool,
           const TileKernels* kernels, const Int8Kernels* int8Kernels, bool winograd,
           ConvolutionChoice* choice = nullptr, const CpuPlan* like = nullptr, Quantization quantization = {},
-          const Bfloat16Kernels* bfloat16Kernels = nullptr);
+          const Bfloat16Kernels* bfloat16Kernels = nullptr, const MatrixKernels* matrixKernels = nullptr);
   const Program& program() const override { return *original_; }
   const PlanDescription& description() const override { return state_.description; }
   const std::vector<Step>& steps() const { return steps_; }

@@ -96,7 +96,7 @@ constexpr void fillForms(Bfloat16Kernels& kernels) {
 
 template <int kMost, int kMostBlocks>
 constexpr Bfloat16Kernels makeKernels(const char* name) {
-  Bfloat16Kernels kernels{name, kMost, kMostBlocks, {}};
+  Bfloat16Kernels kernels{name, kMost, kMostBlocks, {}, {finish<uint16_t>, finish<float>}};
   fillForms<kMost, 1>(kernels);
   if constexpr (kMostBlocks > 1) fillForms<kMost, 2>(kernels);
   return kernels;

@@ -26,6 +26,8 @@ struct Bfloat16TileArguments : TileTaps {
   int64_t aheadStep;
 };
 using Bfloat16Tile = void (*)(const Bfloat16TileArguments&);
+// Computes results from sums, [pixels][blocks][16].
+using Bfloat16Finish = void (*)(const Bfloat16TileArguments&, const float* sums, int pixels, int blocks);
 
 struct Bfloat16Kernels {
   const char* name;  // of the instruction set
@@ -33,6 +35,7 @@ struct Bfloat16Kernels {
   int mostBlocks;    // of the result, per tile: 1 or 2
   // By form, blocks − 1 and pixels − 1; empty for `words`.
   Bfloat16Tile tiles[kTileForms][2][14];
+  Bfloat16Finish finish[2];  // for results in bfloat16 and in float32
 };
 
 // Those that belong to `kernels`; null if there are none.

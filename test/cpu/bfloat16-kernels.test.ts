@@ -4,15 +4,24 @@ import * as assert from 'uvu/assert';
 import { elementCount } from '../../ts/base/shape.ts';
 import { blobFromFloats } from '../../ts/caffe/blob.ts';
 import { type Device, type LayerParameter, openDevice, type WeightsFile } from '../../ts/index.ts';
-import { convolve, toBfloat16 } from '../support/bfloat16-loops.ts';
+import { convolve, type Summation, toBfloat16 } from '../support/bfloat16-loops.ts';
 import { layer, random } from '../support/int8-cases.ts';
-import { openAllKernels } from '../support/open-kernels.ts';
+import { hasMatrices, openAllKernels } from '../support/open-kernels.ts';
 import type { Filter } from './filter-cases.ts';
 
 const own = await openAllKernels({ tune: false, onWarning: () => {} });
 test.after(() => own.forEach((device) => device.dispose()));
 
 const nameOf = (device: Device) => `${device.description.kernels}, ${device.description.threads} threads`;
+
+/** AMX computes convolutions without groups; those of few channels only if taps are neighbours and fit into a row. */
+const summationOf = (
+  device: Device,
+  { input: [, channels], kernel, dilation = 1, group = 1 }: Filter,
+): Summation => {
+  const hasRows = channels > 4 || (kernel[1] <= 8 && (dilation === 1 || kernel[1] === 1));
+  return hasMatrices(device) && group === 1 && hasRows ? 'matrices' : 'tiles';
+};
 
 /** The numbers must be equal, so the bits are, except for the sign of a 0. */
 function assertSame(found: Float32Array, wanted: Float32Array, what: string) {
@@ -103,16 +112,29 @@ for (const each of CASES)
     assert.ok(own.length > 0 || !['x64', 'arm64'].includes(process.arch));
     const { values, bias, ...net } = netOf(each, 1);
     const data = random(elementCount(each.input), 5);
-    const wanted = convolve(data, each, values, bias, each.residual ? data : null, each.slope ?? null);
+    const wantedBy = (summation: Summation) =>
+      convolve(
+        data,
+        each,
+        values,
+        bias,
+        each.residual ? data : null,
+        each.slope ?? null,
+        undefined,
+        summation,
+      );
+    const wanted = { tiles: wantedBy('tiles'), matrices: wantedBy('matrices') };
     for (const device of own) {
       await using model = await device.load({ ...net, precision: 'bfloat16' });
       const { operations } = model.plan();
       assert.equal(
-        operations.map(({ implementation }) => /^bfloat16 direct (AVX-512|AVX2|NEON)/.test(implementation)),
+        operations.map(({ implementation }) =>
+          /^bfloat16 direct (AMX|AVX-512|AVX2|NEON)/.test(implementation),
+        ),
         [true],
       );
       const [output] = Object.values(await model.run({ in: data }));
-      assertSame(output!.data, wanted, nameOf(device));
+      assertSame(output!.data, wanted[summationOf(device, each)], nameOf(device));
     }
   });
 
@@ -128,12 +150,15 @@ test('sums too small for normal numbers are 0, in intermediate results as at the
       [[16], none],
     ],
   });
-  const wanted = convolve(data, each, values, none, null, null);
-  assert.ok(wanted.some((value) => value !== 0) && wanted.some((value) => value === 0));
+  const wantedBy = (summation: Summation) =>
+    convolve(data, each, values, none, null, null, undefined, summation);
+  const wanted = { tiles: wantedBy('tiles'), matrices: wantedBy('matrices') };
+  for (const values of Object.values(wanted))
+    assert.ok(values.some((value) => value !== 0) && values.some((value) => value === 0));
   for (const device of own) {
     await using model = await device.load({ ...net, weights, precision: 'bfloat16' });
     const found = (await model.run({ in: data })).conv!.data;
-    assertSame(found, wanted, nameOf(device));
+    assertSame(found, wanted[summationOf(device, each)], nameOf(device));
   }
 });
 

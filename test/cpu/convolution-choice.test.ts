@@ -10,6 +10,7 @@ import { SGD_UPDATE, withLoss } from '../../ts/device/plan-training.ts';
 import { type DeviceOptions, type LayerParameter, type NetParameter, openDevice } from '../../ts/index.ts';
 import { COMMAND } from '../support/command.ts';
 import { repositoryFolder } from '../support/golden.ts';
+import { hasMatrices } from '../support/open-kernels.ts';
 import { nameWinners } from '../support/tuning-cache.ts';
 
 const net = (batch: number): NetParameter => ({
@@ -50,11 +51,13 @@ async function implementation(cacheFolder: string, options: DeviceOptions = {}, 
 /** Rewrites every line so that another algorithm is the winner. */
 const elect = (winner: string, folder: string) => nameWinners(folder, () => winner, '1.000');
 
-const hasOwnKernels = await (async () => {
+const [hasOwnKernels, withChoice] = await (async (): Promise<[boolean, DeviceOptions]> => {
   await using device = await openDevice('cpu');
-  if (device.description.kernels !== 'oneDNN') return true;
+  // With AMX there is no choice in int8.
+  if (hasMatrices(device)) return [true, { kernels: 'AVX-512' }];
+  if (device.description.kernels !== 'oneDNN') return [true, {}];
   console.log('skipped: this processor has no kernels to choose from');
-  return false;
+  return [false, {}];
 })();
 
 const measured: typeof test = hasOwnKernels ? test : (Object.assign(() => {}, test) as typeof test);
@@ -227,7 +230,7 @@ measured(
     const ranges = { 'data@data': 1, 'conv@conv': 20 };
     const calibration = calibrationOf({ net: 'one', method: 'min-max', percentile: null, images: 1, ranges });
     const compute = async () => {
-      await using device = await open(folder);
+      await using device = await open(folder, withChoice);
       await using model = await device.load({ model: net(1), precision: 'int8', calibration });
       const [conv] = Object.values(
         await model.run({ data: Float32Array.from({ length: 64 * 14 * 14 }, (_, i) => Math.sin(i * i)) }),

@@ -9,10 +9,10 @@ import { seededRandom } from '../../ts/base/random.ts';
 import { blobFromFloats } from '../../ts/caffe/blob.ts';
 import { calibrationOf } from '../../ts/compile/calibration.ts';
 import type { Device, LayerParameter } from '../../ts/index.ts';
-import { openAllKernels } from '../support/open-kernels.ts';
+import { hasMatrices, openAllKernels } from '../support/open-kernels.ts';
 
 const CASES = 48;
-const own = await openAllKernels({ tune: false });
+const own = (await openAllKernels({ tune: false })).filter((device) => !hasMatrices(device));
 const direct = await openAllKernels({ winograd: false });
 test.after(() => [...own, ...direct].forEach((device) => device.dispose()));
 

@@ -1,6 +1,7 @@
 /**
- * bfloat16 convolutions as loops over numbers, summed in the order and rounded as native/cpu/tile-bfloat16.h defines,
- * following the definition of VDPBF16PS. The CPU device's own tiles must give the same bits.
+ * bfloat16 convolutions as loops over numbers. They are summed in the order and rounded as native/cpu/tile-bfloat16.h
+ * defines, following VDPBF16PS, or as native/cpu/tile-matrix.h does, following TDPBF16PS. The CPU device must give the same
+ * bits.
  */
 import type { Filter } from '../cpu/filter-cases.ts';
 import { fusedMultiplyAdd } from './int8-loops.ts';
@@ -31,6 +32,8 @@ export function toBfloat16(x: number): number {
 const addProduct = (c: number, a: number, b: number) =>
   flushed(fusedMultiplyAdd(flushed(a), flushed(b), flushed(c)));
 
+const flushedSum = (a: number, b: number) => flushed(Math.fround(flushed(a) + flushed(b)));
+
 /** The channels of a group in the order of summation, in blocks that share the loop over taps. */
 function blocksOf(channels: number): number[][] {
   const perBlock = channels <= FEW_CHANNELS ? 2 : LANES;
@@ -44,6 +47,51 @@ function blocksOf(channels: number): number[][] {
   });
 }
 
+/** How sums are computed: by tiles, or by products of matrices. */
+export type Summation = 'tiles' | 'matrices';
+
+/** A channel and a tap of a window, which contribute one product to a sum. */
+interface Term {
+  readonly channel: number;
+  readonly row: number;
+  readonly column: number;
+}
+
+/**
+ * The terms in the order of summation for matrices: by step, and in a step those with even and those with odd positions. A
+ * step has two blocks with the same tap or, if there is only one block, two taps; with few channels it has a row of taps.
+ */
+function stepsOf(channels: number, [rows, columns]: readonly [number, number]): Term[][][] {
+  if (channels <= FEW_CHANNELS)
+    return Array.from({ length: rows }, (_, row) =>
+      [0, 1].map((odd) =>
+        Array.from({ length: columns * 2 }, (_, i) => ({
+          channel: (i % 2) * 2 + odd,
+          row,
+          column: i >> 1,
+        })).filter(({ channel }) => channel < channels),
+      ),
+    );
+  const blocks = Math.ceil(channels / LANES);
+  const taps = Array.from(
+    { length: rows * columns },
+    (_, i) => [Math.floor(i / columns), i % columns] as const,
+  );
+  const parts = [];
+  if (blocks === 1) for (const tap of taps) parts.push([0, tap] as const);
+  else
+    for (let block = 0; block < blocks; block += 2)
+      for (const tap of taps) parts.push([block, tap] as const, [block + 1, tap] as const);
+  const steps: Term[][][] = [];
+  parts.forEach(([block, [row, column]], i) => {
+    if (i % 2 === 0) steps.push([[], []]);
+    for (let lane = 0; lane < LANES; lane++)
+      if (block * LANES + lane < channels)
+        steps.at(-1)![lane % 2]!.push({ channel: block * LANES + lane, row, column });
+  });
+  return steps;
+}
+
 /**
  * One convolution.
  * @param source N×C×H×W, rounded here.
@@ -51,6 +99,7 @@ function blocksOf(channels: number): number[][] {
  * @param residual In the result's shape, rounded here; null: none.
  * @param slope Of the ReLU for negative values; null: there is none.
  * @param rounded How values are rounded. Default: to bfloat16.
+ * @param summation Default: by tiles.
  */
 export function convolve(
   source: Float32Array,
@@ -60,6 +109,7 @@ export function convolve(
   residual: Float32Array | null,
   slope: number | null,
   rounded: (value: number) => number = toBfloat16,
+  summation: Summation = 'tiles',
 ): Float32Array {
   const [images, channels, height, width] = input;
   const sizeOf = (size: number, i: 0 | 1) =>
@@ -68,22 +118,29 @@ export function convolve(
   const [inputs, perGroup] = [channels / group, outputs / group];
   const [x, w] = [source.map(toBfloat16), weights.map(toBfloat16)];
   const blocks = blocksOf(inputs);
+  const steps = stepsOf(inputs, kernel);
   const sumAt = (image: number, output: number, row: number, column: number) => {
-    let sum = bias[output]!;
     const firstChannel = Math.floor(output / perGroup) * inputs;
+    const add = (sum: number, { channel, row: i, column: j }: Term) => {
+      const y = row * stride[0] - pad[0] + i * dilation;
+      const at = column * stride[1] - pad[1] + j * dilation;
+      if (y < 0 || y >= height || at < 0 || at >= width) return sum;
+      return addProduct(
+        sum,
+        x[((image * channels + firstChannel + channel) * height + y) * width + at]!,
+        w[((output * inputs + channel) * kernel[0] + i) * kernel[1] + j]!,
+      );
+    };
+    let sum = bias[output]!;
+    if (summation === 'matrices') {
+      for (const [even, odd] of steps)
+        sum = flushedSum(sum, flushedSum(even!.reduce(add, 0), odd!.reduce(add, 0)));
+      return sum;
+    }
     for (const block of blocks)
       for (let i = 0; i < kernel[0]; i++)
-        for (let j = 0; j < kernel[1]; j++) {
-          const y = row * stride[0] - pad[0] + i * dilation;
-          const at = column * stride[1] - pad[1] + j * dilation;
-          if (y < 0 || y >= height || at < 0 || at >= width) continue;
-          for (const channel of block)
-            sum = addProduct(
-              sum,
-              x[((image * channels + firstChannel + channel) * height + y) * width + at]!,
-              w[((output * inputs + channel) * kernel[0] + i) * kernel[1] + j]!,
-            );
-        }
+        for (let j = 0; j < kernel[1]; j++)
+          for (const channel of block) sum = add(sum, { channel, row: i, column: j });
     return sum;
   };
   return Float32Array.from({ length: images * outputs * rows * columns }, (_, index) => {

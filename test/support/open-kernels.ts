@@ -7,7 +7,10 @@ import { cpuLibrary } from './cpu-library.ts';
 export const INSTRUCTION_SETS =
   process.arch === 'arm64' ? (['NEON'] as const) : (['AVX-512', 'AVX2'] as const);
 
-export type Kernels = 'AVX-512' | 'AVX2' | 'NEON' | 'oneDNN';
+export type Kernels = 'AMX' | 'AVX-512' | 'AVX2' | 'NEON' | 'oneDNN';
+
+/** Whether AMX multiplies int8 and bfloat16: so fast that Winograd's transforms would take longer. */
+export const hasMatrices = ({ description }: Device): boolean => String(description.kernels).includes('AMX');
 
 /** Null, with a message, if this processor lacks the instructions. */
 export async function openKernels(kernels: Kernels, options: DeviceOptions): Promise<Device | null> {
@@ -29,6 +32,7 @@ export async function openAllKernels(options: DeviceOptions = {}): Promise<reado
     [INSTRUCTION_SETS[0], 1],
     [INSTRUCTION_SETS.at(-1)!, 3],
     [INSTRUCTION_SETS[0], 4],
+    ...(process.arch === 'arm64' ? [] : ([1, 2, 3] as const).map((threads) => ['AMX', threads] as const)),
   ] as const;
   const opened = await Promise.all(
     all.map(([kernels, threads]) => openKernels(kernels, { ...options, threads })),

@@ -46,12 +46,7 @@ export function takeModelFolder(command: Command): void {
   // Flags after the folder override its files without further code.
   command.on('option:model', (folder: string) => {
     if (!existsSync(folder) && isMandatory('weights') && !isGiven('weights'))
-      throw new ArgumentError(
-        '--model',
-        'a prototxt or a model folder',
-        folder,
-        'there is no such file or folder',
-      );
+      throw new ArgumentError('--model', 'a prototxt or a model folder', `${folder}, which does not exist`);
     if (!isFolder(folder)) return;
     const needed = takes('weights') ? (['model', 'weights'] as const) : (['model'] as const);
     const { model, weights, labels, calibration } = filesOfModelFolder(folder, needed);

@@ -1,5 +1,4 @@
 /** --layers: a module of the user with functions for Python layers, registered before the command reads its nets. */
-import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Command } from 'commander';
@@ -28,9 +27,8 @@ async function layersOf(file: string): Promise<JavaScriptLayers> {
   } catch (error) {
     throw new ArgumentError(
       '--layers',
-      'a JavaScript module that can be imported',
-      file,
-      existsSync(file) ? (error as Error).message : 'there is no such file or folder',
+      'a module in JavaScript that can be imported',
+      (error as Error).message,
     );
   }
   if (typeof module.default !== 'object' || module.default === null)

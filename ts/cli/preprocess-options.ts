@@ -1,7 +1,6 @@
 /** The preprocessing of images as options: either all are given, or they come from a file; they are never guessed. */
 import type { Command } from 'commander';
-import { InWords, NOTHING } from '../base/describe.ts';
-import { ArgumentError } from '../base/errors.ts';
+import { ArgumentError, NOTHING } from '../base/errors.ts';
 import type { DecodeLimits } from '../images/decode.ts';
 import type { Size } from '../images/geometry.ts';
 import { readMean } from '../images/mean-file.ts';
@@ -130,7 +129,7 @@ export function preprocessFileOf(
     throw new ArgumentError(
       'preprocessing',
       'either --preprocess, which contains all settings, or options',
-      new InWords(`--preprocess with ${given.join(', ')}`),
+      `--preprocess with ${given.join(', ')}`,
     );
   return preprocess ?? (given.length === 0 ? preprocessBeside(model) : null);
 }

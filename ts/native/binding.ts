@@ -177,7 +177,7 @@ export interface NativeDevice {
   /** Times an operation in several ways that compute the same; only on a CUDA device. */
   benchOperation(bench: NativeOperationBench): Promise<readonly NativeOperationVariant[]>;
   memory(): NativeMemory;
-  /** Closes the device after the queued work; later calls reject with code `device/disposed`. */
+  /** Closes the device after the queued work; later calls reject with code `device/closed`. */
   dispose(): void;
 }
 
@@ -257,7 +257,7 @@ export interface NativePreparation extends NativeImage {
 export interface NativeDeviceOptions {
   readonly threads: number;
   readonly libraryFolder: string;
-  /** CPU: the kernels for convolutions, `AVX-512`, `AVX2` or `oneDNN`; empty: the best available. */
+  /** CPU: the kernels for convolutions, `AMX`, `AVX-512`, `AVX2` or `oneDNN`; empty: the best available. */
   readonly kernels: string;
   /** CPU: whether 3×3 convolutions may use Winograd's algorithms. */
   readonly winograd: boolean;

@@ -1,13 +1,14 @@
 // bfloat16 convolutions by our own tiles. Feature maps are blocked bfloat16, also if a residual is added.
-#include "native/operations/convolution/cpu-bfloat16.h"
+#include "native/operations/convolution/cpu-bfloat16-matrix.h"
 #include "native/operations/convolution/cpu-direct.h"
 #include "native/operations/convolution/cpu-steps.h"
 
 namespace resnode::cpu {
 namespace {
 
-void addCall(StepBuilder& step, const Convolution& convolution, const Bfloat16Convolution& algorithm,
-             const Place& source, const std::string& name) {
+template <class Algorithm>
+void addCall(StepBuilder& step, const Convolution& convolution, const Algorithm& algorithm, const Place& source,
+             const std::string& name, size_t scratchBytes) {
   const Layout layout = bfloat16Layout(step.outputShape(0));
   const Place weights = packedBy(step, algorithm, convolution.weights, "bfloat16 " + name);
   const Place bias = convolution.bias ? parameterInBlocks(step, *convolution.bias, step.outputShape(0)[1]) : Place{};
@@ -17,7 +18,7 @@ void addCall(StepBuilder& step, const Convolution& convolution, const Bfloat16Co
       hasResidual && step.mayOverwriteResidual(residual) ? step.share(0, residual, layout) : step.write(0, layout);
   const FusedActivation activation(convolution);
   step.call(
-      {source, weights, bias, residual, result, step.scratch(algorithm.scratchBytes()),
+      {source, weights, bias, residual, result, step.scratch(scratchBytes),
        slopesInBlocks(step, activation, step.outputShape(0)[1])},
       [algorithm, activation, pool = step.pool()](const std::vector<void*>& at) -> Work {
         const Bfloat16Operands operands{
@@ -35,9 +36,20 @@ bool addBfloat16Convolution(StepBuilder& step, const Convolution& convolution) {
   const Filter filter(convolution, in, out);
   if (!kernels || !Bfloat16Convolution::suits(filter)) return false;
   if (step.program().parameters[convolution.weights].isMutable) return false;
-  if (in[1] > kMostPlainChannels) {
+  const bool isBlocked = in[1] > kMostPlainChannels;
+  const MatrixKernels* matrices = step.state().matrixKernels;
+  if (matrices && (isBlocked ? MatrixTiling::suits(filter) : MatrixTiling::suitsFewChannels(filter))) {
+    const Bfloat16Matrix algorithm(
+        *matrices, *kernels, filter,
+        isBlocked ? MatrixTiling(filter, in[0], sizeof(uint16_t)) : MatrixTiling(filter, in[0]));
+    const Place source = isBlocked ? step.read(0, bfloat16Layout(in)) : step.readPlain(0);
+    addCall(step, convolution, algorithm, source, filter.name() + ", matrices",
+            algorithm.scratchBytes(step.pool()->threads()));
+    return true;
+  }
+  if (isBlocked) {
     const Bfloat16Convolution algorithm(*kernels, filter, in[0], false);
-    addCall(step, convolution, algorithm, step.read(0, bfloat16Layout(in)), filter.name());
+    addCall(step, convolution, algorithm, step.read(0, bfloat16Layout(in)), filter.name(), algorithm.scratchBytes());
     return true;
   }
   const Bfloat16Convolution algorithm(*kernels, convolution, in, out);
@@ -46,7 +58,7 @@ bool addBfloat16Convolution(StepBuilder& step, const Convolution& convolution) {
   step.call({image, words}, [pairs, pool = step.pool()](const std::vector<void*>& at) -> Work {
     return [=, from = static_cast<float*>(at[0]), to = static_cast<uint32_t*>(at[1])] { pairs.run(*pool, from, to); };
   });
-  addCall(step, convolution, algorithm, words, filter.name() + ", few channels");
+  addCall(step, convolution, algorithm, words, filter.name() + ", few channels", algorithm.scratchBytes());
   return true;
 }
 

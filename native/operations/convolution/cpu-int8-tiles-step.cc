@@ -1,6 +1,7 @@
 // int8 convolutions by our own tiles. Between them activations stay blocked int8.
 #include <cstring>
 
+#include "native/operations/convolution/cpu-int8-matrix.h"
 #include "native/operations/convolution/cpu-int8-winograd.h"
 #include "native/operations/convolution/cpu-steps.h"
 
@@ -107,6 +108,14 @@ bool addInt8Tiles(StepBuilder& step, const Convolution& convolution) {
   const Place to = isOwn ? step.share(0, added, types.result) : step.write(0, types.result);
   const Place offset = convolution.bias ? biasPerUnit(step, *convolution.bias, out[1], perUnit) : Place{};
   const Int8Kernels& kernels = *state.int8Kernels;
+  const Filter filter(convolution, in, out);
+  if (state.matrixKernels && Int8Matrix::suits(filter)) {
+    const Int8Matrix matrix(*state.matrixKernels, kernels, filter, in[0], types);
+    const Place weights = packedBy(step, matrix, convolution.weights, "int8 " + filter.name() + ", matrices");
+    addCall(step, convolution, matrix, {from, weights, offset, added, to}, matrix.scratchBytes(step.pool()->threads()));
+    step.describe(std::string("int8 direct ") + matrix.instructionSet());
+    return true;
+  }
   if (takesWinograd(step, convolution, types)) {
     const Int8Winograd winograd(kernels, *step.kernels(), convolution, in, out, types);
     const Place weights = packedBy(step, winograd, convolution.weights, nameOf(types, kWinograd));
@@ -115,7 +124,6 @@ bool addInt8Tiles(StepBuilder& step, const Convolution& convolution) {
     step.describe(std::string("int8 ") + kWinograd + " " + winograd.instructionSet());
     return true;
   }
-  const Filter filter(convolution, in, out);
   const Int8Convolution direct(kernels, filter, in[0], types);
   const Place weights = packedBy(step, direct, convolution.weights, nameOf(types, filter.name()));
   addCall(step, convolution, direct, {from, weights, offset, added, to}, direct.scratchBytes());

@@ -15,7 +15,6 @@ import { type Engine, FORWARD_BOUND, findEngines } from './engines.ts';
 import {
   type Answers,
   besideBusyCore,
-  checkIsCompiled,
   type EventLoopDelay,
   type Job,
   type Measured,
@@ -69,7 +68,6 @@ interface Taken {
  * from resnode's, because only equal results are worth timing. ArgumentError for unknown nets.
  */
 export async function runBench(options: BenchOptions): Promise<Report> {
-  checkIsCompiled();
   const { threads, rounds, batches, onProgress = () => {} } = options;
   const folder = mkdtempSync(join(tmpdir(), 'resnode-bench-'));
   try {

@@ -1,0 +1,163 @@
+// Convolutions by products of matrices (cpu-matrix-tiling.h) with loops instead of AMX, so that every processor can run
+// them, under AddressSanitizer and UBSan: each line of output is a case. Sources, padded by the sanitizer's red zones, are
+// random bytes, and results are compared with those of plain loops.
+#include "native/operations/convolution/cpu-matrix-tiling.h"
+
+#include <cstdio>
+#include <cstring>
+#include <random>
+
+using namespace resnode;
+using namespace resnode::cpu;
+
+namespace {
+
+// Register r has the sums of pixels r / 2 and channels r % 2.
+thread_local int64_t rowBytes;
+thread_local int32_t registers[4][kMatrixRows][kMatrixRows];
+
+void begin(int64_t bytes) { rowBytes = bytes; }
+void end() { rowBytes = 0; }
+void start(const float*) { std::memset(registers, 0, sizeof registers); }
+
+template <class Pixel, int kPixelMatrices, int kChannelMatrices>
+void multiply(const MatrixArguments& a) {
+  const auto* weights = reinterpret_cast<const int8_t*>(a.weights);
+  for (int64_t step = 0; step < a.steps; ++step, weights += kChannelMatrices * kMatrixBytes) {
+    for (int64_t pixel = 0; pixel < kPixelMatrices * kMatrixRows; ++pixel) {
+      const auto* source = reinterpret_cast<const Pixel*>(a.source + a.offsets[step] + pixel * a.pixelBytes);
+      for (int64_t channel = 0; channel < kChannelMatrices * kMatrixRows; ++channel) {
+        int32_t& sum =
+            registers[pixel / kMatrixRows * 2 + channel / kMatrixRows][pixel % kMatrixRows][channel % kMatrixRows];
+        const int8_t* column = weights + channel / kMatrixRows * kMatrixBytes + channel % kMatrixRows * 4;
+        for (int64_t i = 0; i < rowBytes; ++i) sum += source[i] * column[i / 4 * kMatrixRowBytes + i % 4];
+      }
+    }
+  }
+}
+
+template <int kPixelMatrices, int kChannelMatrices>
+void store(void* to) {
+  auto* sums = static_cast<int32_t*>(to);
+  for (int64_t pixel = 0; pixel < kPixelMatrices * kMatrixRows; ++pixel) {
+    for (int64_t channel = 0; channel < kChannelMatrices * kMatrixRows; ++channel)
+      *sums++ = registers[pixel / kMatrixRows * 2 + channel / kMatrixRows][pixel % kMatrixRows][channel % kMatrixRows];
+  }
+}
+
+template <class Pixel>
+void fill(MatrixKernels& kernels, MatrixType type) {
+  auto& functions = kernels.multiply[static_cast<int>(type)];
+  functions[0][0] = multiply<Pixel, 1, 1>;
+  functions[0][1] = multiply<Pixel, 1, 2>;
+  functions[1][0] = multiply<Pixel, 2, 1>;
+  functions[1][1] = multiply<Pixel, 2, 2>;
+}
+
+MatrixKernels plainKernels() {
+  MatrixKernels kernels{"loops",        begin, end,
+                        {start, start}, {},    {{store<1, 1>, store<1, 2>}, {store<2, 1>, store<2, 2>}}};
+  fill<uint8_t>(kernels, MatrixType::uint8);
+  fill<int8_t>(kernels, MatrixType::int8);
+  return kernels;
+}
+
+struct Case {
+  Shape in;
+  int64_t outputs;
+  Pair kernel, stride, pad, dilation;
+};
+
+Shape resultOf(const Case& each) {
+  const auto size = [](int64_t in, int64_t kernel, int64_t stride, int64_t pad, int64_t dilation) {
+    return (in + 2 * pad - (kernel - 1) * dilation - 1) / stride + 1;
+  };
+  return {each.in[0], each.outputs,
+          size(each.in[2], each.kernel.height, each.stride.height, each.pad.height, each.dilation.height),
+          size(each.in[3], each.kernel.width, each.stride.width, each.pad.width, each.dilation.width)};
+}
+
+// Where a value of a blocked map is.
+size_t placeOf(const Shape& shape, int64_t image, int64_t channel, int64_t row, int64_t column) {
+  const int64_t block = image * ceiling(shape[1], kLanes) + channel / kLanes;
+  return static_cast<size_t>(((block * shape[2] + row) * shape[3] + column) * kLanes + channel % kLanes);
+}
+size_t sizeOf(const Shape& shape) {
+  return static_cast<size_t>(shape[0] * ceiling(shape[1], kLanes) * kLanes * shape[2] * shape[3]);
+}
+
+bool isRight(const Case& each, MatrixType type, int threads) {
+  const Shape out = resultOf(each);
+  std::mt19937 random(static_cast<unsigned>(each.outputs * 1000 + each.in[1]));
+  const auto byte = [&] { return static_cast<int8_t>(random()); };
+  Convolution convolution;
+  convolution.kernel = each.kernel, convolution.stride = each.stride, convolution.pad = each.pad;
+  convolution.dilation = each.dilation, convolution.group = 1;
+  const Filter filter(convolution, each.in, out);
+  const MatrixTiling tiling(filter, each.in[0], 1);
+  ThreadPool pool(threads);
+
+  const int64_t taps = each.kernel.height * each.kernel.width;
+  std::vector<int8_t> source(sizeOf(each.in)), weights(each.outputs * each.in[1] * taps), packed(tiling.weightsBytes());
+  for (int8_t& value : source) value = byte();
+  for (int8_t& value : weights) value = byte();
+  tiling.forEachWeight(pool, [&](int64_t at, int64_t, int64_t weight) { packed[at] = weights[weight]; });
+  std::vector<char> scratch(tiling.scratchBytes(threads));
+  std::vector<int32_t> result(sizeOf(out), -1);
+  const MatrixKernels kernels = plainKernels();
+  tiling.run(pool, {&kernels, type, source.data(), packed.data(), nullptr, scratch.data()},
+             [&](const MatrixPlace& place) {
+               const auto* sums = static_cast<const int32_t*>(place.sums);
+               for (int pixel = 0; pixel < place.pixels; ++pixel) {
+                 for (int block = 0; block < place.blocks; ++block)
+                   std::copy_n(sums + (pixel * place.blocks + block) * kLanes, kLanes,
+                               result.begin() + place.result + block * tiling.resultPlane() + pixel * kLanes);
+               }
+             });
+
+  for (int64_t image = 0; image < out[0]; ++image) {
+    for (int64_t output = 0; output < out[1]; ++output) {
+      for (int64_t i = 0; i < out[2] * out[3]; ++i) {
+        const int64_t row = i / out[3], column = i % out[3];
+        int32_t sum = 0;
+        for (int64_t tap = 0; tap < taps; ++tap) {
+          const int64_t y = row * each.stride.height - each.pad.height + tap / each.kernel.width * each.dilation.height;
+          const int64_t x = column * each.stride.width - each.pad.width + tap % each.kernel.width * each.dilation.width;
+          if (y < 0 || y >= each.in[2] || x < 0 || x >= each.in[3]) continue;
+          for (int64_t channel = 0; channel < each.in[1]; ++channel) {
+            const int8_t value = source[placeOf(each.in, image, channel, y, x)];
+            sum += (type == MatrixType::uint8 ? static_cast<uint8_t>(value) : value) *
+                   weights[(output * each.in[1] + channel) * taps + tap];
+          }
+        }
+        if (result[placeOf(out, image, output, row, column)] != sum) return false;
+      }
+    }
+  }
+  return true;
+}
+
+const Case kCases[] = {
+    {{1, 64, 7, 7}, 64, {1, 1}, {1, 1}, {0, 0}, {1, 1}},   {{3, 128, 5, 9}, 48, {1, 1}, {1, 1}, {0, 0}, {1, 1}},
+    {{2, 70, 6, 7}, 33, {3, 3}, {1, 1}, {1, 1}, {1, 1}},   {{5, 64, 3, 4}, 16, {3, 3}, {1, 1}, {1, 1}, {1, 1}},
+    {{2, 96, 9, 8}, 20, {3, 3}, {2, 2}, {1, 1}, {1, 1}},   {{1, 64, 14, 14}, 100, {1, 1}, {2, 2}, {0, 0}, {1, 1}},
+    {{1, 130, 8, 11}, 17, {5, 3}, {1, 3}, {2, 0}, {1, 1}}, {{1, 64, 9, 21}, 32, {3, 3}, {1, 1}, {8, 8}, {8, 8}},
+    {{2, 16, 6, 5}, 16, {3, 3}, {1, 1}, {1, 1}, {1, 1}},   {{2, 48, 7, 6}, 24, {3, 2}, {2, 1}, {0, 1}, {2, 1}},
+    {{1, 32, 40, 33}, 8, {1, 1}, {1, 1}, {0, 0}, {1, 1}},  {{1, 5, 4, 4}, 3, {4, 4}, {1, 1}, {3, 3}, {1, 1}},
+    {{1, 64, 2, 2}, 40, {3, 3}, {3, 3}, {2, 2}, {1, 1}},
+};
+
+}  // namespace
+
+int main() {
+  for (const Case& each : kCases) {
+    for (const MatrixType type : {MatrixType::uint8, MatrixType::int8}) {
+      for (const int threads : {1, 3}) {
+        const bool isSame = isRight(each, type, threads);
+        std::printf("%s %s bytes, %ldx%ldx%ldx%ld to %ld channels, kernel %ldx%ld, %d threads\n",
+                    isSame ? "ok" : "failed", type == MatrixType::uint8 ? "unsigned" : "signed", each.in[0], each.in[1],
+                    each.in[2], each.in[3], each.outputs, each.kernel.height, each.kernel.width, threads);
+      }
+    }
+  }
+}
