@@ -16,8 +16,8 @@ export const OPTIONS_PAGE = fileURLToPath(new URL('../docs/options.md', import.m
 
 const HEAD = `# Arguments and options
 
-Written by \`npm run options-page\` from the tables that the functions check their arguments with; not to be edited by hand.
-A value that is \`undefined\` is one that is not given; names that are not listed are refused where a function takes options.
+Written by \`npm run options-page\` from the tables that functions check their arguments against; not to be edited by hand.
+An argument or option that is omitted or \`undefined\` takes its default. Unknown names of options are refused.
 `;
 
 /** Only functions create these; their constructors are not part of the API. */
@@ -25,8 +25,8 @@ const INTERNAL = ['Communicator', 'Device', 'DeviceBuffer', 'device.benchOperati
 
 const cell = (text: string) => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
 
-const row = (name: string, { kind, default: fallback, says }: Option) =>
-  `| \`${name}\` | ${cell(kind.expected)} | ${fallback === null ? 'needed' : cell(fallback)} | ${cell(says)} |`;
+const row = (name: string, { kind, default: fallback, description }: Option) =>
+  `| \`${name}\` | ${cell(kind.expected)} | ${fallback === null ? 'required' : cell(fallback)} | ${cell(description)} |`;
 
 function rowsOf([name, option]: [string, Option]): string[] {
   if (option.internal) return [];
@@ -38,7 +38,7 @@ function rowsOf([name, option]: [string, Option]): string[] {
 const sectionOf = ({ name, parameters }: Signature) => `
 ## ${name}
 
-| argument | what it must be | default | |
+| argument | what it must be | default | what it does |
 |---|---|---|---|
 ${Object.entries(parameters).flatMap(rowsOf).join('\n')}
 `;

@@ -25,7 +25,7 @@ export {
 } from './caffe/net-parameter.ts';
 export { readNpy, writeNpy } from './caffe/npy.ts';
 export { printPrototxt } from './caffe/print.ts';
-export type { ForkField, ForkFieldHandler } from './caffe/prototxt.ts';
+export type { ForkField, ForkFieldHandler } from './caffe/prototxt-source.ts';
 export {
   type NetWeights,
   saveCaffemodel,

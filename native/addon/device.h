@@ -143,7 +143,8 @@ struct Settlement final : Pending {
     Device& device = *self->device;
     if (!taken) {
       if (self->settled) self->settled(env);
-      self->deferred.Reject(toJsError(env, "device/closed", "The " + device.kind + " device is closed", "").Value());
+      const std::string message = "The " + device.kind + " device was disposed; open another one";
+      self->deferred.Reject(toJsError(env, "device/disposed", message, "").Value());
     } else {
       if (device.pending.empty()) device.settle.Ref(env);
       device.pending.insert(self);

@@ -7,10 +7,13 @@
 namespace resnode::cpu {
 namespace {
 
-size_t plainBytesOf(const Program& program) {
-  int64_t values = 0;
-  for (const Parameter& parameter : program.parameters) values += elementCount(parameter.shape);
-  return static_cast<size_t>(values) * sizeof(float);
+// The size of row-major float32 values.
+size_t plainBytes(const Parameter& parameter) { return elementCount(parameter.shape) * sizeof(float); }
+
+size_t plainBytes(const Program& program) {
+  size_t bytes = 0;
+  for (const Parameter& parameter : program.parameters) bytes += plainBytes(parameter);
+  return bytes;
 }
 
 }  // namespace
@@ -21,7 +24,7 @@ CpuParameters::CpuParameters(std::shared_ptr<const Program> program, std::vector
       sources_(std::move(sources)),
       oneDnn_(std::move(oneDnn)),
       pool_(pool),
-      memory_(plainBytesOf(*program_)) {
+      memory_(plainBytes(*program_)) {
   // Copies that the addon made count, too; parts of a weights file do not.
   for (size_t i = 0; i < sources_.size(); ++i) bytes_ += sourceBytes(static_cast<ParameterId>(i));
 }
@@ -59,7 +62,7 @@ void CpuParameters::packInto(const Pack& pack, char* bytes) {
   }
   if (!staging_) {
     size_t largest = 0;
-    for (size_t i = 0; i < sources_.size(); ++i) largest = std::max(largest, plainBytes(static_cast<ParameterId>(i)));
+    for (const Parameter& each : program_->parameters) largest = std::max(largest, plainBytes(each));
     staging_ = allocate(largest, "packing the parameters");
   }
   materialise(sources_[pack.id], parameter.shape, values(staging_.get()));
@@ -152,7 +155,7 @@ void CpuParameters::read(ParameterId id, float* destination) const {
   if (master == masters_.end()) return materialise(sources_[id], program_->parameters[id].shape, destination);
   const auto& [pack, bytes] = master->second;
   if (pack.layout == pack.plain) {
-    std::memcpy(destination, bytes, plainBytes(id));
+    std::memcpy(destination, bytes, plainBytes(program_->parameters[id]));
     return;
   }
   if (const auto copy = FloatCopy::describe(pack.layout, pack.plain))

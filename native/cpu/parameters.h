@@ -43,7 +43,6 @@ class CpuParameters final : public Parameters {
   bool isSource(const Pack& pack) const;
   // Whether executables may use a source directly.
   bool maySourceBeBound(ParameterId id) const;
-  size_t plainBytes(ParameterId id) const { return elementCount(program_->parameters[id].shape) * sizeof(float); }
 
   std::shared_ptr<const Program> program_;
   std::vector<ParameterSource> sources_;

@@ -1,9 +1,11 @@
 /** Tables of options: what they refuse, and the messages. */
+import { Readable } from 'node:stream';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ArgumentError } from '../../ts/base/errors.ts';
 import {
   boolean,
+  bytes,
   either,
   integer,
   list,
@@ -15,6 +17,7 @@ import {
   string,
 } from '../../ts/base/kinds.ts';
 import { fields, optional, options, required, Signature } from '../../ts/base/options.ts';
+import { location } from '../../ts/base/sources.ts';
 
 interface Options {
   readonly threads?: number;
@@ -24,6 +27,7 @@ interface Options {
   readonly limit?: number | null;
   readonly mean?: 'none' | readonly number[];
 }
+
 const open = new Signature('open', {
   kind: optional(oneOf('cpu', 'cuda'), 'cpu', 'Where.'),
   options: optional(
@@ -40,15 +44,17 @@ const open = new Signature('open', {
   ),
 });
 
-const refusal = (...values: unknown[]): string => {
+const refusal = (...values: unknown[]): string => messageOf(open, ...values);
+
+function messageOf(signature: Signature, ...values: unknown[]): string {
   try {
-    open.check(...values);
+    signature.check(...values);
   } catch (error) {
     assert.instance(error, ArgumentError);
     return (error as Error).message;
   }
   return 'taken';
-};
+}
 
 test('one sentence lists all errors', () => {
   assert.is(refusal('cpu', { threads: 0 }), 'threads: expected an integer from 1 to 1024, but received 0');
@@ -124,6 +130,25 @@ test('data of a known form may have additional fields', () => {
   point.check({ x: 1, y: 2 });
   assert.throws(() => point.check({ y: 2 }), /point\.x: expected a number, but received undefined/);
   assert.throws(() => point.check(), /point: expected a point, but received undefined/);
+});
+
+test('a value of no kind is refused with all kinds; the fields of one kind are checked only if the value has some', () => {
+  const point = fields<{ x: number }>('a point, { x }', { x: required(number(), 'X.') });
+  const draw = new Signature('draw', { where: required(nullOr(either(location, bytes, point)), 'Where.') });
+  const all =
+    'where: expected a path, a file: URL, a Buffer, a Uint8Array, an ArrayBuffer, a point, { x } or null';
+  assert.is(messageOf(draw, 5), `${all}, but received 5`);
+  assert.is(messageOf(draw, { y: 1 }), `${all}, but received an object (Object)`);
+  assert.is(messageOf(draw, { x: 'a' }), 'where.x: expected a number, but received "a"');
+});
+
+test('a stream in place of bytes is refused with the way to read it', () => {
+  const decode = new Signature('decode', { image: required(either(location, bytes), 'An image.') });
+  for (const stream of [Readable.from(['x']), new ReadableStream()])
+    assert.match(
+      messageOf(decode, stream),
+      /received an object \(Readable(Stream)?\); read the stream first, with buffer\(\) of node:stream\/consumers$/,
+    );
 });
 
 test('booleans are not strings', () => {

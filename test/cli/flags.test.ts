@@ -46,16 +46,16 @@ test("every flag of every command is a row in a function's table or in the comma
 
 test("a flag's help has its row's description, the form of its value, and its default", () => {
   for (const { flag, name, command } of all) {
-    const { says, default: fallback, kind } = flag.row;
-    assert.match(says, /^\S.*\.$/, name);
-    // A flag that switches something off has a row in the library's table, whose description says what happens without
+    const { description, default: fallback, kind } = flag.row;
+    assert.match(description, /^\S.*\.$/, name);
+    // A flag that switches something off has a row in the library's table, whose description description what happens without
     // the flag.
     if (flag.negate) assert.match(flag.description, /^[A-Z].*\.$/, name);
-    else assert.ok(flag.description.startsWith(says), name);
+    else assert.ok(flag.description.startsWith(description), name);
     if (!flag.required && !flag.optional) continue;
     assert.ok(kind.written !== undefined, name);
     if (fallback !== null && fallback !== '') assert.match(flag.description, /default: [^)]+\)$/, name);
-    assert.match(command.helpInformation().replace(/\s+/g, ' '), says.replace(/\s+/g, ' '), name);
+    assert.match(command.helpInformation().replace(/\s+/g, ' '), description.replace(/\s+/g, ' '), name);
   }
 });
 
@@ -211,11 +211,11 @@ test('a value that is nearly right is refused with the right one, a list with it
   );
   assert.match(
     await refusal('time', '--input-shape', 'data'),
-    /^resnode: --input-shape: expected NAME=VALUE, once a name, the value such as 1x3x224x224, but received "data"$/,
+    /^resnode: --input-shape: expected NAME=VALUE, once per name, with a value such as 1x3x224x224, but received "data"$/,
   );
   assert.match(
     await refusal('time', '--input-shape', 'data=1x1', '--input-shape', 'data=1x2'),
-    /--input-shape: expected .*once a name.*, but received "data=1x2"/,
+    /--input-shape: expected .*once per name.*, but received "data=1x2"/,
   );
   assert.match(
     await refusal('classify', '--resize', '256'),

@@ -41,7 +41,7 @@ test('a net with a Python layer runs with a function from a module', () => {
 
 for (const [what, code, status, words] of [
   ['is no object', 'export default 3;', 2, /--layers: expected a module with /],
-  ['does not parse', 'export default {', 2, /--layers: expected a module in JavaScript/],
+  ['does not parse', 'export default {', 2, /--layers: expected a JavaScript module that can be imported/],
   ['lacks the layer', 'export default {};', 1, /layer "twice" \(Python\).*--layers FILE/],
   ['throws', double("() => { throw new Error('no weights'); }"), 1, /no weights/],
   ['gives too few values', double('([x]) => [x.data.slice(1)]'), 1, /expected a Float32Array of 4 values/],

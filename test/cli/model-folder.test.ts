@@ -131,7 +131,7 @@ test('every command that writes a folder refuses one that is not empty, unless o
     );
     assert.match(
       error!.message,
-      /a folder that does not exist yet, or is empty, .*full, which holds thesis\.txt.; name another one, or .*--overwrite/,
+      /a folder that does not exist yet, or is empty, .*full"; it holds thesis\.txt; name another one, or .*--overwrite/,
       words[0],
     );
     assert.equal(readdirSync(full), ['thesis.txt'], words[0]);

@@ -27,7 +27,7 @@ const classify = ['classify', image, ...model];
 for (const [words, said] of [
   [
     ['run', ...model, '--input', `data=${at('s.f32', '\0'.repeat(40))}`, '--out', out],
-    /--input data: expected .*3136 bytes, .*, but received ".*s\.f32 with 40 bytes"/,
+    /--input data: expected .*3136 bytes, .*, but received ".*s\.f32"; it has 40 bytes/,
   ],
   [
     ['run', ...model, '--input', `data=${join(root, 'none')}`, '--out', out],
@@ -35,7 +35,7 @@ for (const [words, said] of [
   ],
   [
     ['run', ...model, '--input', `dat=${at('d.f32', '\0'.repeat(3136))}`, '--out', out],
-    /--input: expected .*names data, but/,
+    /--input: expected .*names of the net's inputs \(data\), but/,
   ],
   [[...classify, '--labels', at('l.txt', 'a\nb\n')], /--labels: expected .*10 lines, .*, but received/],
   [[...classify, '--mean-value', '1,2,3'], /--mean-value: expected .*grey images, but received \[1, 2, 3\]/],
@@ -47,7 +47,7 @@ for (const [words, said] of [
   ],
   [
     ['classify', image, '--model', join(root, 'none')],
-    /--model: expected .+, but received ".*none, which does not exist"/,
+    /--model: expected .+, but received ".*none"; there is no such file or folder/,
   ],
   [
     ['summary', large],

@@ -245,7 +245,7 @@ test('no file of a folder is silently skipped; --max-pixels applies', async () =
   assert.is(error, null);
   assert.match(
     stderr,
-    /resnode: 4 of .*mixed are skipped.*: \._boot\.png, \.thumbnails\/, boot\.heic, notes\.txt\n/,
+    /resnode: .*mixed: skipped 4 files \(hidden, or without an image's extension\): \._boot\.png, \.thumbnails\/, boot\.heic, notes\.txt\n/,
   );
   const small = await resnode('features', ...words, ...net, '--max-pixels', '783');
   assert.is(small.status, 1);

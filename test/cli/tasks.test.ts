@@ -113,7 +113,7 @@ test('misuse is refused before anything is written, with the cure', () => {
   const refusals: readonly (readonly [words: readonly string[], says: RegExp])[] = [
     [
       ['detect', 'half.png', '--model', 'ssd', '--out', 'found'],
-      /--out: expected .+, but received "found, which holds a\.png.*--overwrite/,
+      /--out: expected .+, but received "found"; it holds a\.png.*--overwrite/,
     ],
     [
       ['detect', 'half.png', '--model', 'ssd', '--out', 'one.png'],

@@ -49,7 +49,7 @@ test('without the net, values are compared, and the net beside the file is used 
   const error = await convert(path('values.safetensors'), path('x.onnx')).catch((thrown: Error) => thrown);
   assert.match(
     (error as Error).message,
-    /--model net\.prototxt\): ONNX needs it, since safetensors does not contain a net/,
+    /model: expected a net, which ONNX needs and the source \(safetensors\) does not contain/,
   );
   const onnx = await convert(path('values.safetensors'), path('x.onnx'), { model });
   assert.ok(onnx.check!.ok);

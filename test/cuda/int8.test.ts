@@ -56,7 +56,7 @@ test('int8 needs a device that supports it, and a calibration', async () => {
     [reference, calibrationWith(ranges), /no int8; use the cpu or a cuda device/],
     ...(device === null
       ? []
-      : [[device, undefined, /a file of "resnode quantize", which int8 needs/] as const]),
+      : [[device, undefined, /a file that `resnode quantize` wrote, which int8 needs/] as const]),
   ] as const)
     try {
       await on.load({ ...load, ...(calibration && { calibration }) });

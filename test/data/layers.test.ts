@@ -360,7 +360,7 @@ test('an invalid list or image is reported with its line', async () => {
   await refused(
     open(imageData('batch_size: 1')),
     'data/not-found',
-    /list\.txt: the list cannot be read \(ENOENT\)/,
+    /list\.txt: there is no such file or folder/,
   );
   list('\n');
   await refused(source(), 'data/list', /the list is empty/);

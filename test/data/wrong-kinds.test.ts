@@ -101,7 +101,7 @@ const readers: Record<string, [read: (file: string) => unknown, needed: RegExp, 
   ImageData: [opened('ImageData', 'image_data_param'), /here a list of images/],
   'the shapes of ImageData': [shaped('ImageData', 'image_data_param'), /here a list of images/],
   readLabelledImages: [(file) => readLabelledImages(file, { classes: 2 }), /here a list of images/],
-  readLabels: [(file) => readLabels(file), /here class names/],
+  readLabels: [(file) => readLabels(file), /expected class names, one per line/],
   HDF5Data: [opened('HDF5Data', 'hdf5_data_param'), /here a list of HDF5 files/],
   'the shapes of HDF5Data': [shaped('HDF5Data', 'hdf5_data_param'), /here a list of HDF5 files/],
   'a file that HDF5Data lists': [
@@ -113,7 +113,11 @@ const readers: Record<string, [read: (file: string) => unknown, needed: RegExp, 
   Data: [opened('Data', 'data_param'), /here an LMDB database/],
   'the shapes of Data': [shaped('Data', 'data_param'), /here an LMDB database/],
   'a preprocess file': [(file) => loadPreprocess(file), /here a preprocess file/, 'preprocess'],
-  'a calibration': [(file) => readCalibration(file), /here a file of `resnode quantize`/, 'calibration'],
+  'a calibration': [
+    (file) => readCalibration(file),
+    /here a file that `resnode quantize` wrote/,
+    'calibration',
+  ],
   'a result': [(file) => readResult(file), /here a result of `resnode evaluate --out`/],
   progress: [(file) => openProgressFile(file, {}), /here the progress of an evaluation/],
   augmentation: [(file) => readAugment(file, 'TRAIN'), /here a JSON file/],
@@ -159,7 +163,7 @@ test('run --input reads only raw float32, including zeros', () => {
     const { status, stderr } = run(files[kind as keyof typeof cures]);
     assert.is(status, 2, stderr);
     assert.match(stderr, kinds[kind as keyof typeof cures]);
-    assert.match(stderr, /here raw float32 is needed/);
+    assert.match(stderr, /expected a file that holds only little-endian float32/);
     assert.match(stderr, cure);
   }
 });

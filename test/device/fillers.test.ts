@@ -17,10 +17,7 @@ const net = (...names: (keyof typeof layers)[]) =>
 const whole = net('input', 'a', 'unused', 'b');
 const data = Float32Array.from({ length: 96 }, (_, i) => Math.sin(i));
 
-const update: UpdateRule = {
-  ...{ type: 'SGD', momentum: 0, momentum2: 0, delta: 0, rms_decay: 0, weight_decay: 0 },
-  ...{ clip_gradients: null, iter_size: 1, regularization_type: 'L2' },
-};
+const update: UpdateRule = { type: 'SGD' };
 
 async function scores(device: Device, options: object): Promise<number[]> {
   await using model = await device.load({ model: whole, outputs: ['b'], ...options });

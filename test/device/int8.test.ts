@@ -220,7 +220,7 @@ test('missing prerequisites of int8 are reported', async () => {
   await using reference = await openDevice('reference');
   const load = { model: residual, weights, precision: 'int8' } as const;
   for (const [work, type, message] of [
-    [() => device.load(load), ArgumentError, /a file of "resnode quantize", which int8 needs/],
+    [() => device.load(load), ArgumentError, /a file that `resnode quantize` wrote, which int8 needs/],
     [
       () => device.load({ ...load, calibration: other }),
       ArgumentError,
@@ -286,7 +286,7 @@ if (limit === undefined)
         cwd: repositoryFolder,
       });
       // A file in the folder that is not an image is named.
-      assert.match(run.stderr, /^(resnode: 1 of .* is skipped, .*truth\.tsv\n)?$/);
+      assert.match(run.stderr, /^(resnode: .*: skipped 1 file .*truth\.tsv\n)?$/);
       return run.stdout;
     };
     const net = ['--model', join(fashion, 'deploy.prototxt'), '--weights', join(fashion, 'model.caffemodel')];

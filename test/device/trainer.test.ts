@@ -1,7 +1,7 @@
 /** The guarantees of a Trainer on devices that compute in main memory, and what it refuses. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { ArgumentError, type Device, DeviceError, openDevice } from '../../ts/index.ts';
+import { ArgumentError, type Device, DeviceError, openDevice, type UpdateRule } from '../../ts/index.ts';
 import { draw, input, net } from '../support/net-text.ts';
 import { openPlainDevices } from '../support/plain-devices.ts';
 import { noise } from '../support/run-program.ts';
@@ -41,6 +41,17 @@ for (const type of ['SGD', 'Adam', 'RMSProp', 'AdaGrad'] as const)
       assert.not.equal(after[2], before[2], device.kind);
     }
   });
+
+test("what an update omits has the default of caffe.proto's SolverParameter", async () => {
+  const caffe = { momentum: 0, momentum2: 0.999, delta: 1e-8, rms_decay: 0.99, weight_decay: 0 };
+  const whole = { ...caffe, clip_gradients: null, iter_size: 1, regularization_type: 'L2' } as const;
+  for (const type of ['SGD', 'Adam', 'RMSProp'] as const) {
+    using omitted = await open(devices[0]!, { update: { type, momentum: undefined } as UpdateRule });
+    using written = await open(devices[0]!, { update: { type, ...whole } });
+    assert.equal(await steps(omitted, 0, 3), await steps(written, 0, 3), type);
+    assert.equal(await valuesOf(omitted), await valuesOf(written), type);
+  }
+});
 
 test('a lack of memory is reported before any is allocated, with the batch that fits', async () => {
   for (const { kind } of devices) {

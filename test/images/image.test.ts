@@ -298,7 +298,7 @@ test('an invalid preprocess file is refused by field', async () => {
 test('labels: BOM and CRLF do not matter, but the number of classes does', () => {
   writeFileSync(path('labels.txt'), '\uFEFFn01440764 tench, Tinca tinca\r\nn01443537 goldfish\r\n');
   assert.equal(readLabels(path('labels.txt'), 2), ['n01440764 tench, Tinca tinca', 'n01443537 goldfish']);
-  assert.throws(() => readLabels(path('labels.txt'), 3), /3 lines.*with 2/);
+  assert.throws(() => readLabels(path('labels.txt'), 3), /3 lines.*; it has 2/);
   assert.throws(
     () => readLabels(path('none.txt')),
     (error: unknown) => error instanceof ArgumentError,

@@ -200,7 +200,7 @@ export function testLiveWeights(device: Device, precisions: readonly string[] = 
   test(`${device.name}: a part requires its inputs, and refuses unknown layers`, async () => {
     using model = await device.load({ model: net, phase: 'TEST', weights: first });
     for (const [inputs, range, text] of [
-      [{ data }, { start: 'c_conv1', end: 'fc' }, /inputs: expected the names b/],
+      [{ data }, { start: 'c_conv1', end: 'fc' }, /inputs: expected names of the net's inputs \(b\)/],
       [{}, { start: 'c_conv1', end: 'fc' }, /input "b"/],
       [{ b: data }, { start: 'c_conv' }, /start: expected a layer of the net.*did you mean "c_conv1"/s],
       [{ data }, { end: 'fcc' }, /end: expected a layer of the net.*did you mean "fc"/s],

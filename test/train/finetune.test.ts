@@ -246,7 +246,7 @@ test('a net that knew clothes tells horizontal from vertical stripes, and all it
   assert.match(readFileSync(join(out, 'README.md'), 'utf8'), /openClassifier/);
   const again = await collect({ out }).catch((error: unknown) => error);
   assert.instance(again, ArgumentError);
-  assert.match((again as Error).message, /which holds .* more.; name another one, or replace its files/);
+  assert.match((again as Error).message, /it holds .* more; name another one, or replace its files/);
   const page = readFileSync(join(out, 'report.html'), 'utf8');
   assert.match(page, /of 12: /);
   assert.match(page, /<table class="confusions">/);

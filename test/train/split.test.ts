@@ -93,8 +93,8 @@ if (existsSync(hymenoptera))
 else console.log('skipped: no photographs at shared/data/hymenoptera beside the checkout');
 
 test('a folder that is no set of classes is refused with what is needed', async () => {
-  await refused(splitClassFolders(folderWith('a/1.jpg', 'a/2.jpg')), 'with a alone');
-  await refused(splitClassFolders(folderWith('1.jpg')), 'with none');
+  await refused(splitClassFolders(folderWith('a/1.jpg', 'a/2.jpg')), 'it has only a');
+  await refused(splitClassFolders(folderWith('1.jpg')), 'it has none');
   await refused(splitClassFolders(folderWith('a/1.jpg', 'a/2.jpg', 'b/1.jpg')), 'two images of each class');
   await refused(splitClassFolders('/nowhere'), 'a folder with a folder of images for each class');
   for (const valShare of [0, 1, Number.NaN, -0.5])
@@ -105,7 +105,7 @@ test('a class whose images cannot be read is named, not silently left out', asyn
   const folder = folderWith(...numbered('a', 4), ...numbered('b', 3), ...numbered('c', 2));
   const broken = new Set(numbered('c', 2).map((name) => join(folder, name)));
   await refused(splitClassFolders(folder, { broken }), 'a readable image in the folder of each class');
-  await refused(splitClassFolders(folder, { broken }), `${join(folder, 'c')}, whose 2 images cannot be read`);
+  await refused(splitClassFolders(folder, { broken }), `"${join(folder, 'c')}"; its 2 images cannot be read`);
 });
 
 test('a list with several labels is split at random, or by train.txt and val.txt; broken images are left out', async () => {

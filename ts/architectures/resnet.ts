@@ -155,7 +155,7 @@ export const architectureRows = {
   ),
   squeeze: optional(
     integer(1, 4096),
-    '16 of se-resnet and se-resnext',
+    '16 for se-resnet and se-resnext',
     "Squeeze-and-Excitation's reduction: how many channels become one.",
   ),
   dropout: optional(

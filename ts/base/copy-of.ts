@@ -6,3 +6,6 @@ export function copyOf(
 ): Float32Array<ArrayBuffer> | Uint8Array<ArrayBuffer> {
   return array instanceof Float32Array ? new Float32Array(array) : new Uint8Array(array);
 }
+
+/** Whether another thread could modify an array while it is read. */
+export const isShared = ({ buffer }: ArrayBufferView): boolean => buffer instanceof SharedArrayBuffer;

@@ -219,7 +219,10 @@ export const errorCodes = {
     "A bundler copied resnode's code out of its package.",
     "Mark resnode as external in the bundler's configuration.",
   ],
-  'device/closed': ['The device was disposed while work waited for it.', 'Dispose it after the last result.'],
+  'device/closed': [
+    'The thread that registered a layer in JavaScript ended before a run of the layer did.',
+    'End the thread after its last result.',
+  ],
   'device/disposed': [
     'A device, model, trainer or buffer was used after it was disposed.',
     'Use it before `dispose()`, or open another one.',

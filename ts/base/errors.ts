@@ -3,6 +3,7 @@
  * message that says where, what was found, what was expected and what the cure is.
  */
 
+import { describe } from './describe.ts';
 import type { ErrorCode } from './error-codes.ts';
 
 /** A position in a text file; line and column count from 1, and a column is a UTF-16 unit (a tab is one column). */
@@ -160,37 +161,4 @@ function describeLayer(at: { layer?: string; type?: string; position?: Position 
     at.layer === undefined ? '' : `layer "${at.layer}"${at.type === undefined ? '' : ` (${at.type})`}`;
   const place = at.position === undefined ? '' : `${name === '' ? '' : ' at '}${formatPosition(at.position)}`;
   return name === '' && place === '' ? '' : `${name}${place}: `;
-}
-
-/**
- * Stands for a missing argument: the ArgumentError then ends with `but received nothing`.
- * @internal
- */
-export const NOTHING = Symbol('nothing');
-
-const MOST_CHARACTERS = 200;
-
-/** Describes any value briefly, even if it cannot be read (a Proxy, a getter that throws). */
-function describe(value: unknown, depth = 0): string {
-  try {
-    if (typeof value === 'string') {
-      const cut = value.length > MOST_CHARACTERS ? `${value.slice(0, MOST_CHARACTERS)}…` : value;
-      return JSON.stringify(cut);
-    }
-    if (value === NOTHING) return 'nothing';
-    if (typeof value === 'bigint') return `${value}n`;
-    if (typeof value === 'function') return 'a function';
-    if (ArrayBuffer.isView(value))
-      return `${value.constructor.name}(${(value as Uint8Array).length ?? value.byteLength})`;
-    if (Array.isArray(value)) {
-      if (depth > 1) return '[…]';
-      const items = value.slice(0, 8).map((item) => describe(item, depth + 1));
-      return `[${items.join(', ')}${value.length > 8 ? ', …' : ''}]`;
-    }
-    if (typeof value === 'object' && value !== null)
-      return `an object (${value.constructor?.name ?? 'no prototype'})`;
-    return String(value);
-  } catch {
-    return 'an object that cannot be read';
-  }
 }

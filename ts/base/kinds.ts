@@ -26,6 +26,10 @@ export interface Written {
 export interface Kind<out T = unknown> {
   /** Used in `x: expected …, but received y`. */
   readonly expected: string;
+  /** What `expected` lists, if it lists several things. */
+  readonly alternatives?: readonly string[];
+  /** Whether a wrong value was probably meant to be of this kind, and not of another one in `either`. Default: yes. */
+  readonly isMeant?: (value: unknown) => boolean;
   /** Absent if the kind cannot be written on a command line. */
   readonly written?: Written;
   /** What is wrong with a value; null if nothing is. It may throw if the value cannot be read (a Proxy, a getter). */
@@ -33,14 +37,19 @@ export interface Kind<out T = unknown> {
   readonly type?: T;
 }
 
-/** A kind that is defined by a predicate. */
+/**
+ * A kind that is defined by a predicate.
+ * @param what The kind in words, or a list of alternatives.
+ */
 export function kind<T>(
-  expected: string,
+  what: string | readonly string[],
   accepts: (value: unknown) => boolean,
   hint?: (value: unknown) => string | undefined,
 ): Kind<T> {
+  const described = describing(typeof what === 'string' ? [what] : what);
+  const { expected } = described;
   return {
-    expected,
+    ...described,
     mistake: (value) => (accepts(value) ? null : { path: '', expected, actual: value, hint: hint?.(value) }),
   };
 }
@@ -59,8 +68,14 @@ export const written = <K extends Kind>(
 export const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
 
 /** `"a", "b" or "c"`. */
-const alternatives = (words: readonly string[]): string =>
+const oneAmong = (words: readonly string[]): string =>
   words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
+
+/** The words of a kind that is one of several things. */
+export const describing = (alternatives: readonly string[]) => ({
+  expected: oneAmong(alternatives),
+  alternatives,
+});
 
 export const didYouMean = (word: unknown, names: Iterable<string>): string | undefined => {
   const name = typeof word === 'string' ? nearest(word, names) : undefined;
@@ -134,12 +149,12 @@ export function number({
 export function oneOf<const T extends string | number>(...values: readonly T[]): Kind<T> {
   const choices = values.map(String);
   const made = kind<T>(
-    alternatives(values.map((value) => JSON.stringify(value))),
+    values.map((value) => JSON.stringify(value)),
     (value) => values.includes(value as T),
     (value) => didYouMean(value, choices),
   );
   const read = (text: string) => values.find((value) => String(value) === text) ?? text;
-  return { ...made, written: { expected: alternatives(choices), read, choices } };
+  return { ...made, written: { expected: oneAmong(choices), read, choices } };
 }
 
 /** The path of a file or folder. */
@@ -215,7 +230,7 @@ export function record<T>(item: Kind<T>): Kind<Readonly<Record<string, T>>> {
     Object.keys(value as object).some((name) => Object.hasOwn(before as object, name))
       ? undefined
       : { ...(before as object), ...(value as object) };
-  return written(made, read, `NAME=VALUE, once a name, the value ${itemWritten.expected}`, join);
+  return written(made, read, `NAME=VALUE, once per name, with a value ${itemWritten.expected}`, join);
 }
 
 /** The sizes of a blob, outermost first: N×C×H×W. */
@@ -252,16 +267,24 @@ export function instance<T>(what: string, type: abstract new (...parameters: nev
   return kind(what, (value) => value instanceof type);
 }
 
+/** The cure for a stream in place of its bytes. */
+export function readFirst(value: unknown): string | undefined {
+  const isStream = isObject(value) && ('pipe' in value || value instanceof ReadableStream);
+  return isStream ? 'read the stream first, with buffer() of node:stream/consumers' : undefined;
+}
+
 /** The bytes of a file. */
 export const bytes: Kind<Uint8Array | ArrayBuffer> = kind(
-  'a Buffer, Uint8Array or ArrayBuffer',
+  ['a Buffer', 'a Uint8Array', 'an ArrayBuffer'],
   (value) => value instanceof Uint8Array || value instanceof ArrayBuffer,
+  readFirst,
 );
 
 export function nullOr<T>(item: Kind<T>): Kind<T | null> {
-  const expected = `${item.expected} or null`;
+  const described = describing([...alternativesOf(item), 'null']);
+  const { expected } = described;
   return {
-    expected,
+    ...described,
     mistake: (value) => (value === null ? null : widened(item.mistake(value), expected)),
     ...(item.written === undefined ? {} : { written: item.written }),
   };
@@ -271,10 +294,11 @@ export function nullOr<T>(item: Kind<T>): Kind<T | null> {
 export function either<const K extends readonly Kind[]>(
   ...kinds: K
 ): Kind<K[number] extends Kind<infer T> ? T : never> {
-  const expected = alternatives(kinds.map((each) => each.expected));
+  const described = describing(kinds.flatMap(alternativesOf));
+  const { expected } = described;
   const forms = kinds.flatMap((each) => (each.written === undefined ? [] : [{ each, form: each.written }]));
   const form: Written = {
-    expected: alternatives(forms.map(({ form: { expected: words } }) => words)),
+    expected: oneAmong(forms.map(({ form: { expected: words } }) => words)),
     read(text) {
       const values = forms.map(({ each, form: { read } }) => ({ each, value: read(text) }));
       const right = values.find(({ each, value }) => each.mistake(value) === null);
@@ -282,22 +306,25 @@ export function either<const K extends readonly Kind[]>(
     },
   };
   return {
-    expected,
+    ...described,
     ...(forms.length === 0 ? {} : { written: form }),
     mistake(value) {
       const mistakes: Mistake[] = [];
+      const inner: Mistake[] = [];
       for (const each of kinds) {
         const mistake = each.mistake(value);
         if (mistake === null) return null;
         mistakes.push(mistake);
+        if (mistake.path !== '' && each.isMeant?.(value) !== false) inner.push(mistake);
       }
-      const inner = mistakes.filter((mistake) => mistake.path !== '');
       if (inner.length === 1) return inner[0]!;
       const hint = mistakes.find((mistake) => mistake.hint !== undefined)?.hint;
       return { path: '', expected, actual: value, hint };
     },
   };
 }
+
+const alternativesOf = ({ expected, alternatives = [expected] }: Kind): readonly string[] => alternatives;
 
 /** The mistake of a part, relative to the whole. */
 export const within = (place: string, mistake: Mistake): Mistake => ({

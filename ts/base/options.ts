@@ -10,7 +10,7 @@ export interface Option<out T = unknown> {
   readonly kind: Kind<T>;
   /** The default in words; null if the option is required. */
   readonly default: string | null;
-  readonly says: string;
+  readonly description: string;
   /** Whether it is omitted from the reference. */
   readonly internal?: boolean;
 }
@@ -18,15 +18,24 @@ export interface Option<out T = unknown> {
 /** A row for every field of an options type; the type checker ensures that none is missing. */
 export type Table<T> = { readonly [Name in keyof T]-?: Option<Exclude<T[Name], undefined>> };
 
-export const required = <T>(kind: Kind<T>, says: string): Option<T> => ({ kind, default: null, says });
+export const required = <T>(kind: Kind<T>, description: string): Option<T> => ({
+  kind,
+  default: null,
+  description,
+});
 /** @param fallback The default, in words. */
-export const optional = <T>(kind: Kind<T>, fallback: string, says: string): Option<T> => ({
+export const optional = <T>(kind: Kind<T>, fallback: string, description: string): Option<T> => ({
   kind,
   default: fallback,
-  says,
+  description,
 });
 /** An option that only resnode's own code and tests use. */
-export const internal = <T>(kind: Kind<T>): Option<T> => ({ kind, default: '', says: '', internal: true });
+export const internal = <T>(kind: Kind<T>): Option<T> => ({
+  kind,
+  default: '',
+  description: '',
+  internal: true,
+});
 
 /** A kind with its table. */
 export interface TableKind<out T> extends Kind<T> {
@@ -74,6 +83,7 @@ export function fields<T extends object>(what: string, table: Table<T>): TableKi
     expected: what,
     table: table as Readonly<Record<string, Option>>,
     isClosed: false,
+    isMeant: (value) => isFields(value) && rows.some(([name]) => name in value),
     mistake: (value) =>
       isFields(value) ? mistakeOfRows(rows, value) : { path: '', expected: what, actual: value },
   };

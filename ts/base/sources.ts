@@ -1,33 +1,38 @@
 /** A file as a caller names it: by path, by `file:` URL, or as the bytes that were read. */
 import { fileURLToPath } from 'node:url';
-import { either, type Kind, kind } from './kinds.ts';
+import { describing, either, type Kind, kind, readFirst } from './kinds.ts';
 
 export type FileSource = string | URL | Uint8Array | ArrayBuffer;
 
 const REMOTE = /^(?!file:)[a-z][a-z0-9+.-]+:\/\//i;
+const DATA = /^data:[^,]*;base64,/i;
 
 const isFileUrl = (value: unknown) =>
   value instanceof URL ? value.protocol === 'file:' : typeof value === 'string' && /^file:\/\//i.test(value);
 
 /** A path, or a `file:` URL as an object or a string. */
 export const location: Kind<string | URL> = kind(
-  'a path or a file: URL',
+  ['a path', 'a file: URL'],
   (value) => {
     if (isFileUrl(value)) return isPath(value as string | URL);
-    return typeof value === 'string' && value !== '' && !value.includes('\0') && !REMOTE.test(value);
+    if (typeof value !== 'string' || value === '' || value.includes('\0')) return false;
+    return !REMOTE.test(value) && !DATA.test(value);
   },
-  (value) =>
-    value instanceof URL || REMOTE.test(String(value)) ? 'download it and give its bytes' : undefined,
+  (value) => {
+    if (DATA.test(String(value))) return "give its bytes: Buffer.from(url.split(',')[1], 'base64')";
+    return value instanceof URL || REMOTE.test(String(value)) ? 'download it and give its bytes' : undefined;
+  },
 );
 
 const contents: Kind<Uint8Array | ArrayBuffer> = kind(
   'a Buffer, Uint8Array or ArrayBuffer that is not empty',
   (value) => (value instanceof Uint8Array || value instanceof ArrayBuffer) && value.byteLength > 0,
+  readFirst,
 );
 
 export const fileSource: Kind<FileSource> = {
   ...either(location, contents),
-  expected: 'a path, a file: URL or the bytes of a file (Buffer, Uint8Array, ArrayBuffer)',
+  ...describing(['a path', 'a file: URL', 'the bytes of a file (Buffer, Uint8Array, ArrayBuffer)']),
 };
 
 /** Whether a value names a file, be it what it will: a Proxy may throw where it is looked at. */

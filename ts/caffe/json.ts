@@ -1,7 +1,7 @@
 /** JSON files, and messages in the form of protobuf's json_format (original names, 64-bit integers as strings). */
 
 import { readFileSync } from 'node:fs';
-import { checkFileSize, MAX_JSON_BYTES } from '../base/files.ts';
+import { checkFileSize, MAX_JSON_BYTES, readCause } from '../base/files.ts';
 import { fileKind } from './file-kind.ts';
 import type { Message } from './message.ts';
 import { messages } from './schema.ts';
@@ -47,7 +47,7 @@ function valueToJson(type: string, value: unknown): unknown {
 
 /**
  * Reads a JSON file; a byte-order mark at its beginning is skipped.
- * @param refuse Creates the reader's own error from what was found, e.g. `cannot be read (ENOENT)`, its cause, and
+ * @param refuse Creates the reader's own error from what was found, e.g. `there is no such file or folder`, its cause, and
  * whether the file is of another kind.
  * @throws the error of `refuse`; ResnodeError `file/too-large`, `file/special`
  */
@@ -62,14 +62,13 @@ export function readJsonFile(
     bytes = readFileSync(file);
   } catch (error) {
     const wrong = wrongKindAt(file, needed);
-    const { code } = error as NodeJS.ErrnoException;
-    throw refuse(wrong ?? `cannot be read (${code})`, error, wrong !== null);
+    throw refuse(wrong ?? readCause(error as Error), error, wrong !== null);
   }
   const wrong = wrongKind(fileKind(bytes), needed);
   if (wrong !== null) throw refuse(wrong, undefined, true);
   try {
     return JSON.parse(bytes.toString('utf8').replace(/^\uFEFF/, ''));
   } catch (error) {
-    throw refuse(`cannot be read (${(error as Error).message})`, error);
+    throw refuse(`this is not valid JSON (${(error as Error).message})`, error);
   }
 }

@@ -66,8 +66,8 @@ export function checkNewFolder(folder: string, isOverwritten = false, argument =
   throw new ArgumentError(
     argument,
     'a folder that does not exist yet, or is empty',
-    `${folder}, which holds ${first}${others.length === 0 ? '' : ` and ${others.length} more`}`,
-    'name another one, or replace its files (overwrite, --overwrite)',
+    folder,
+    `it holds ${first}${others.length === 0 ? '' : ` and ${others.length} more`}; name another one, or replace its files (overwrite, --overwrite)`,
   );
 }
 

@@ -5,7 +5,8 @@ import { checkFileSize, MAX_PROTOTXT_BYTES, readCause, statsOf } from '../base/f
 import { warn } from '../base/warn.ts';
 import { ownersOf } from './fork-fields.ts';
 import { type Message, refuseLater } from './message.ts';
-import { type ForkField, type ForkFieldHandler, parseMessage } from './prototxt.ts';
+import { parseMessage } from './prototxt.ts';
+import type { ForkField, ForkFieldHandler } from './prototxt-source.ts';
 import { type NeededKind, wrongKind, wrongKindAt } from './wrong-kind.ts';
 
 type Needed = Extract<NeededKind, 'net' | 'solver' | 'net or solver'>;

@@ -126,7 +126,7 @@ const NEEDED = {
   floats: [['zeros'], 'raw float32 is needed'],
   json: [['json'], 'a JSON file is needed'],
   preprocess: [['preprocess-json', 'json'], 'a preprocess file (JSON) is needed'],
-  calibration: [['calibration-json', 'json'], 'a file of `resnode quantize` (JSON) is needed'],
+  calibration: [['calibration-json', 'json'], 'a file that `resnode quantize` wrote (JSON) is needed'],
   evaluation: [['evaluation-json', 'json'], 'a result of `resnode evaluate --out` (JSON) is needed'],
   'evaluation progress': [
     ['evaluation-progress-json', 'json'],
@@ -162,17 +162,29 @@ const CURES: Readonly<Partial<Record<NeededKind, Partial<Record<FileKind, string
  * kind, or if its kind is unknown
  */
 export function wrongKind(found: Uint8Array | FileKind | null, needed: NeededKind): string | null {
-  const kind = found instanceof Uint8Array ? fileKind(found) : found;
-  const [kinds, text] = NEEDED[needed];
-  if (kind === null || (kinds as readonly FileKind[]).includes(kind)) return null;
+  const wrong = wrongOf(found instanceof Uint8Array ? fileKind(found) : found, needed);
+  return wrong === null ? null : `this is ${wrong.is}; here ${NEEDED[needed][1]}: ${wrong.cure}`;
+}
+
+function wrongOf(kind: FileKind | null, needed: NeededKind): { is: string; cure: string } | null {
+  if (kind === null || (NEEDED[needed][0] as readonly FileKind[]).includes(kind)) return null;
   const [is, cure] = KINDS[kind];
-  return `this is ${is}; here ${text}: ${CURES[needed]?.[kind] ?? cure}`;
+  return { is, cure: CURES[needed]?.[kind] ?? cure };
 }
 
 /** The same for the file at a path; null also if it cannot be read, which the reader reports. */
-export function wrongKindAt(path: string, needed: NeededKind): string | null {
+export const wrongKindAt = (path: string, needed: NeededKind): string | null =>
+  wrongKind(kindAt(path), needed);
+
+/** The same, shorter, as the hint of an ArgumentError, which says itself what is needed. */
+export function wrongKindHint(path: string, needed: NeededKind): string | null {
+  const wrong = wrongOf(kindAt(path), needed);
+  return wrong === null ? null : `this is ${wrong.is}: ${wrong.cure}`;
+}
+
+function kindAt(path: string): FileKind | null {
   try {
-    return wrongKind(fileKindAt(path), needed);
+    return fileKindAt(path);
   } catch {
     return null;
   }

@@ -44,7 +44,7 @@ export function bench(): Command {
     .addOption(own('benchBatches', [1, 8]))
     .addOption(own('trainingStep'))
     .addOption(flag('openDevice', 'kind', '--device <kind>', 'cpu'))
-    .addOption(flag('device.train', 'precision', '--precision <name>'))
+    .addOption(own('precision'))
     .addOption(noCudnn())
     .addOption(own('benchThreads', availableParallelism()))
     .addOption(own('rounds', 5))
@@ -59,8 +59,9 @@ export function bench(): Command {
     .addHelpText(
       'after',
       `
-Nets: ${benchNetNames.join(', ')}. With --device cuda, in float16 where no --precision is given, nets run fused and layer by
-layer on this GPU, beside torch and Caffe where they are named. On the processor --precision bfloat16 measures resnode in float32 and in bfloat16.
+Nets: ${benchNetNames.join(', ')}.
+With --device cuda, nets run fused and layer by layer, in float16 unless --precision is given, beside torch and Caffe if --python and
+--caffe name them. On the CPU, --precision bfloat16 measures resnode in float32 and in bfloat16.
 
 Examples:
   resnode bench --nets ResNet-50 --batches 1,8 --threads 2 --out now.json --html now.html

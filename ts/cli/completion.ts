@@ -5,7 +5,7 @@ import { Flag } from './flag.ts';
 /** The words of a command or subcommand, such as `dataset idx`. */
 interface Words {
   readonly name: string;
-  readonly says: string;
+  readonly description: string;
   readonly flags: readonly Option[];
   readonly subcommands: readonly string[];
 }
@@ -34,7 +34,7 @@ function wordsOf(command: Command, before = ''): Words[] {
   const name = `${before}${command.name()}`;
   const own = {
     name,
-    says: command.description(),
+    description: command.description(),
     flags: command.options,
     subcommands: command.commands.map((each) => each.name()),
   };
@@ -106,7 +106,9 @@ complete -o default -F _resnode resnode
 
 function zsh(commands: readonly Words[]): string {
   const described = (pairs: readonly (readonly [string, string])[]) =>
-    pairs.map(([name, says]) => quoted(`${name.replaceAll(':', '\\:')}:${briefly(says)}`)).join(' ');
+    pairs
+      .map(([name, description]) => quoted(`${name.replaceAll(':', '\\:')}:${briefly(description)}`))
+      .join(' ');
   const flags = commands.map(
     ({ name, flags: own }) =>
       `    ${quoted(name)}) flags=(${described(own.map(({ long, description }) => [long!, description]))}) ;;`,
@@ -127,7 +129,7 @@ _resnode() {
   local -a commands flags values
   local command=$words[2]
   if (( CURRENT == 2 )); then
-    commands=(${described(commands.filter(isTop).map(({ name, says }) => [name, says]))})
+    commands=(${described(commands.filter(isTop).map(({ name, description }) => [name, description]))})
     _describe command commands
     return
   fi
@@ -159,7 +161,7 @@ if [[ $funcstack[1] == _resnode ]]; then _resnode "$@"; else compdef _resnode re
 
 function fish(commands: readonly Words[]): string {
   const lines = commands.flatMap((command) => {
-    const { name, says, flags } = command;
+    const { name, description, flags } = command;
     const [first, second] = name.split(' ');
     const seen =
       second === undefined
@@ -170,7 +172,7 @@ function fish(commands: readonly Words[]): string {
         ? '__fish_use_subcommand'
         : `__fish_seen_subcommand_from ${first}; and not __fish_seen_subcommand_from ${second}`;
     return [
-      `complete -c resnode -n ${quoted(offered)} -f -a ${second ?? first} -d ${quoted(briefly(says))}`,
+      `complete -c resnode -n ${quoted(offered)} -f -a ${second ?? first} -d ${quoted(briefly(description))}`,
       ...flags.map((flag) => {
         const choices = choicesOf(flag);
         const value =

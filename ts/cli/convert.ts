@@ -1,7 +1,7 @@
 /** `resnode convert` */
 
 import { Command } from 'commander';
-import { type ConversionCheck, convert as convertFile, pairNames } from '../convert/index.ts';
+import { type ConversionCheck, convert as convertFile, extensionsOf, formats } from '../convert/index.ts';
 import type { Preprocess } from '../images/preprocess.ts';
 import { flag, needed, off, own } from './flag.ts';
 import { type InputShapeFlags, inputShapeOption } from './options.ts';
@@ -18,6 +18,8 @@ interface Flags extends InputShapeFlags {
   json?: boolean;
 }
 
+const WEIGHTS = formats.filter(({ kind }) => kind === 'weights');
+
 export function convert(): Command {
   const command = new Command()
     .argument('<from>', 'the file to read, whose content determines its format; or a model folder')
@@ -33,7 +35,9 @@ export function convert(): Command {
     .addHelpText(
       'after',
       `
-Pairs: ${pairNames()}.
+Reads ${extensionsOf(WEIGHTS)}.
+Writes ${extensionsOf(WEIGHTS.filter(({ write }) => write !== undefined))}; the format of the source only with
+--merge, or with --out-model, which rewrites an old net. A mean image becomes .npy from .binaryproto, and the reverse.
 
 A .pth (a state dict; its pickle is read as data and never executed), a .safetensors with torch's names and a Keras .h5 must
 contain a ResNet, which is recognised by the names and shapes of its tensors: those of torchvision, timm and transformers with any

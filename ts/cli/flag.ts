@@ -17,10 +17,16 @@ export class Flag extends Option {
    * @param flags In commander's syntax: `--batch <n>`, `--images <path...>`, `--no-tune`, `--json`.
    * @param value The value without the flag. Default: undefined, so that the library's default applies.
    * @param option The library's name of the option. Default null.
-   * @param says The help text. Default: the row's description.
+   * @param description The help text. Default: the row's description.
    */
-  constructor(flags: string, row: Row, value?: unknown, option: string | null = null, says = row.says) {
-    super(flags, sentenceOf(flags, { ...row, says }, value));
+  constructor(
+    flags: string,
+    row: Row,
+    value?: unknown,
+    option: string | null = null,
+    description = row.description,
+  ) {
+    super(flags, sentenceOf(flags, { ...row, description }, value));
     this.option = option;
     this.row = row;
     if (value !== undefined) this.default(value);
@@ -50,9 +56,9 @@ export class Flag extends Option {
 }
 
 /** The help text: the row's description, the expected value and the default. */
-function sentenceOf(flags: string, { says, kind, default: fallback }: Row, value: unknown): string {
+function sentenceOf(flags: string, { description, kind, default: fallback }: Row, value: unknown): string {
   const takesValue = /[<[]/.test(flags);
-  if (!takesValue) return says;
+  if (!takesValue) return description;
   const { expected = '' } = kind.written ?? {};
   const isPlain = expected === 'a path' || expected === 'a string';
   // Shows the command's own default if it has one. For an empty list or object it shows the library's.
@@ -61,7 +67,7 @@ function sentenceOf(flags: string, { says, kind, default: fallback }: Row, value
     ...(isPlain ? [] : [expected]),
     ...(shown === null || shown === '' ? [] : [`default: ${shown}`]),
   ];
-  return parts.length === 0 ? says : `${says} (${parts.join('; ')})`;
+  return parts.length === 0 ? description : `${description} (${parts.join('; ')})`;
 }
 
 /**
@@ -75,10 +81,10 @@ export function flag(name: string, option: string, flags: string, value?: unknow
 
 /**
  * A flag that switches an option off: `--no-tune`.
- * @param says What the flag does; the option's own description says what happens without it.
+ * @param description What the flag does; the option's own description says what happens without it.
  */
-export function off(name: string, option: string, flags: string, says: string): Flag {
-  return new Flag(flags, rowOf(name, option), undefined, option, says);
+export function off(name: string, option: string, flags: string, description: string): Flag {
+  return new Flag(flags, rowOf(name, option), undefined, option, description);
 }
 
 function rowOf(name: string, option: string): Row {

@@ -2,7 +2,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { buffer } from 'node:stream/consumers';
-import { ArgumentError, NOTHING } from '../base/errors.ts';
+import { NOTHING } from '../base/describe.ts';
+import { ArgumentError } from '../base/errors.ts';
 import { checkRegularFile } from '../base/files.ts';
 import { glob, isGlob } from '../base/glob.ts';
 import { isFolder } from '../caffe/model-folder.ts';
@@ -43,7 +44,10 @@ export async function imageSources(words: readonly string[], where: string): Pro
   throw new ArgumentError(
     where,
     'image files, or folders and lists with images',
-    `${words.join(', ')}${otherFiles.length === 0 ? '' : ` with ${otherFiles.length} files without the name of an image (${otherFiles.slice(0, 3).join(', ')})`}`,
+    words.join(', '),
+    otherFiles.length === 0
+      ? undefined
+      : `its ${otherFiles.length} files have names that no image has (${otherFiles.slice(0, 3).join(', ')})`,
   );
 }
 
@@ -54,7 +58,7 @@ export async function imageSources(words: readonly string[], where: string): Pro
 export async function imageSource(word: string, where: string): Promise<ImageSource> {
   const [first, ...others] = await imageSources([word], where);
   if (others.length === 0) return first!;
-  throw new ArgumentError(where, 'one image', `${word} with ${others.length + 1}`);
+  throw new ArgumentError(where, 'one image', word, `it holds ${others.length + 1}`);
 }
 
 /**
@@ -119,7 +123,8 @@ function linesOf(bytes: Uint8Array, file: string): string[] {
 export function sayIgnored(folder: string, ignored: readonly string[]): void {
   if (ignored.length === 0) return;
   const some = ignored.slice(0, 8).join(', ');
+  const files = ignored.length === 1 ? '1 file' : `${ignored.length} files`;
   console.error(
-    `resnode: ${ignored.length} of ${folder} ${ignored.length === 1 ? 'is' : 'are'} skipped, hidden or not images by name: ${some}${ignored.length > 8 ? ', …' : ''}`,
+    `resnode: ${folder}: skipped ${files} (hidden, or without an image's extension): ${some}${ignored.length > 8 ? ', …' : ''}`,
   );
 }

@@ -46,7 +46,12 @@ export function takeModelFolder(command: Command): void {
   // Flags after the folder override its files without further code.
   command.on('option:model', (folder: string) => {
     if (!existsSync(folder) && isMandatory('weights') && !isGiven('weights'))
-      throw new ArgumentError('--model', 'a prototxt or a model folder', `${folder}, which does not exist`);
+      throw new ArgumentError(
+        '--model',
+        'a prototxt or a model folder',
+        folder,
+        'there is no such file or folder',
+      );
     if (!isFolder(folder)) return;
     const needed = takes('weights') ? (['model', 'weights'] as const) : (['model'] as const);
     const { model, weights, labels, calibration } = filesOfModelFolder(folder, needed);

@@ -9,7 +9,7 @@ import '../device/nets.ts';
 import type { Shapes } from '../device/tensor.ts';
 import type { TrainOptions } from '../device/train-options.ts';
 import { checkInputNames } from '../layers/data.ts';
-import { type Flag, flag, group, off } from './flag.ts';
+import { type Flag, flag, group, off, own } from './flag.ts';
 
 /** Headings of --help. */
 const DEVICE = 'Device:';
@@ -65,14 +65,19 @@ export interface TrainingPrecisionFlags extends PrecisionFlags {
   lossScale?: number | 'dynamic';
 }
 
-/** The precision of inference. */
+/** The precision without int8, which needs a calibration. */
 export interface PrecisionFlags {
   precision: NonNullable<TrainOptions['precision']>;
 }
 
 /** Adds --precision and --loss-scale. */
 export function trainingPrecisionOptions(command: Command): Command {
-  return group(precisionOption(command), DEVICE, flag('device.train', 'lossScale', '--loss-scale <factor>'));
+  return group(
+    command,
+    DEVICE,
+    flag('device.train', 'precision', '--precision <name>', 'float32'),
+    flag('device.train', 'lossScale', '--loss-scale <factor>'),
+  );
 }
 
 /** The precision of training as train options. */
@@ -80,9 +85,9 @@ export function trainingPrecisionOf({ precision, lossScale }: TrainingPrecisionF
   return { precision, ...(lossScale === undefined ? {} : { lossScale }) };
 }
 
-/** Adds --precision. */
+/** Adds --precision without int8. */
 export function precisionOption(command: Command): Command {
-  return group(command, DEVICE, flag('device.train', 'precision', '--precision <name>', 'float32'));
+  return group(command, DEVICE, own('precision', 'float32'));
 }
 
 /** The precision of inference including int8. */

@@ -27,7 +27,7 @@ export interface InputFile {
   readonly shape: readonly number[] | null;
 }
 
-const onOff = (says: string): Option<boolean> => optional(boolean, 'false', says);
+const onOff = (description: string): Option<boolean> => optional(boolean, 'false', description);
 
 const text = string as Kind<string>;
 const blobNames = list(
@@ -389,12 +389,12 @@ export const ownFlags = {
     flags: '--skip-broken',
     row: onOff('Exits with status 0 even if images could not be read; they are listed and skipped.'),
   },
-  batch: { flags: '--batch <n>', row: optional(integer(1), '4', 'Images per run.') },
+  batch: { flags: '--batch <n>', row: optional(integer(1), '4', 'The number of images in one run.') },
   batches: {
     flags: '--batch <list>',
     row: optional(list(integer(1), { of: 'positive integers' }), '1', 'Batch sizes.'),
   },
-  iterations: { flags: '--iterations <n>', row: optional(integer(1), '50', 'Number of runs.') },
+  iterations: { flags: '--iterations <n>', row: optional(integer(1), '50', 'The number of runs.') },
 
   // Devices and processes
   gpu: { flags: '--gpu <id>', row: optional(gpuId, '', "Caffe's flag: the same as --device cuda:<id>.") },
@@ -404,6 +404,14 @@ export const ownFlags = {
       gpus,
       '',
       "Caffe's flag: the same as --device cuda:<id>. With several processes, one GPU for each on a machine: 0,1 or all.",
+    ),
+  },
+  precision: {
+    flags: '--precision <name>',
+    row: optional(
+      oneOf('float32', 'tf32', 'float16', 'bfloat16'),
+      'float32',
+      'The type in which activations and weights are stored and multiplied: bfloat16 on the CPU or a CUDA device; tf32 and float16 on a CUDA device.',
     ),
   },
   queriedGpus: { flags: '--gpu <list>', row: optional(gpus, 'all', 'The numbers of the GPUs, or all.') },
@@ -499,7 +507,7 @@ export const ownFlags = {
     flags: '--multi-scale [sides]',
     row: optional(
       list(integer(1, 99999), { of: 'positive integers' }),
-      'without sides 224,256,384,480,640',
+      'if it is given without sides, 224,256,384,480,640',
       'Runs the net fully convolutionally on whole images, with the shorter side resized to each of these.',
     ),
   },

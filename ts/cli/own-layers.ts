@@ -1,4 +1,5 @@
 /** --layers: a module of the user with functions for Python layers, registered before the command reads its nets. */
+import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Command } from 'commander';
@@ -27,8 +28,9 @@ async function layersOf(file: string): Promise<JavaScriptLayers> {
   } catch (error) {
     throw new ArgumentError(
       '--layers',
-      'a module in JavaScript that can be imported',
-      (error as Error).message,
+      'a JavaScript module that can be imported',
+      file,
+      existsSync(file) ? (error as Error).message : 'there is no such file or folder',
     );
   }
   if (typeof module.default !== 'object' || module.default === null)

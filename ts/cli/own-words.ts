@@ -1,6 +1,7 @@
 /** Rewrites errors of the library for the command line: options become flags, and missing files are named. */
 import type { Command } from 'commander';
-import { ArgumentError, NOTHING, ResnodeError } from '../base/errors.ts';
+import { NOTHING } from '../base/describe.ts';
+import { ArgumentError, ResnodeError } from '../base/errors.ts';
 import { readCause } from '../base/files.ts';
 import { Flag } from './flag.ts';
 
@@ -13,6 +14,7 @@ const OTHER_NAMES: Readonly<Record<string, string>> = {
   outputModel: '--out-model',
   scales: '--multi-scale',
   stages: '--stage',
+  to: '--out',
 };
 
 /** The error in the terms of this command. */

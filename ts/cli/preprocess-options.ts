@@ -1,6 +1,7 @@
 /** The preprocessing of images as options: either all are given, or they come from a file; they are never guessed. */
 import type { Command } from 'commander';
-import { ArgumentError, NOTHING } from '../base/errors.ts';
+import { InWords, NOTHING } from '../base/describe.ts';
+import { ArgumentError } from '../base/errors.ts';
 import type { DecodeLimits } from '../images/decode.ts';
 import type { Size } from '../images/geometry.ts';
 import { readMean } from '../images/mean-file.ts';
@@ -129,7 +130,7 @@ export function preprocessFileOf(
     throw new ArgumentError(
       'preprocessing',
       'either --preprocess, which contains all settings, or options',
-      `--preprocess with ${given.join(', ')}`,
+      new InWords(`--preprocess with ${given.join(', ')}`),
     );
   return preprocess ?? (given.length === 0 ? preprocessBeside(model) : null);
 }

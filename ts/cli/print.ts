@@ -57,7 +57,7 @@ Examples:
     if (depth === undefined && options.length > 0)
       fail('--classes, --resnet-version and --resnet-shortcut belong to --resnet');
     const { deploy, train, inputShape: inputShapes } = flags;
-    if (deploy && train) fail('expected one of --deploy and --train');
+    if (deploy && train) fail('expected --deploy or --train, not both');
     if ((deploy || train) && solver !== undefined)
       fail('--deploy and --train belong to nets, not to solvers');
     const formed = async (net: NetParameter) =>

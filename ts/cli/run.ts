@@ -7,7 +7,7 @@ import { ArgumentError } from '../base/errors.ts';
 import { checkRegularFile, makeFolder } from '../base/files.ts';
 import { elementCount } from '../base/shape.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
-import { wrongKindAt } from '../caffe/wrong-kind.ts';
+import { wrongKindHint } from '../caffe/wrong-kind.ts';
 import { checkHdf5Outputs, writeHdf5Outputs } from '../data/hdf5-output.ts';
 import { readInputShapes } from '../data/read-shapes.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
@@ -117,7 +117,7 @@ Example:
 /** @param shape The shape that the net expects; undefined if it has no such input, which the run reports. */
 function readFloats(file: string, name: string, shape: readonly number[] | undefined): Float32Array {
   checkRegularFile(file);
-  const wrong = wrongKindAt(file, 'floats');
+  const wrong = wrongKindHint(file, 'floats');
   if (wrong !== null)
     throw new ArgumentError('--input', 'a file that holds only little-endian float32', file, wrong);
   const bytes = readFileSync(file);
@@ -126,7 +126,8 @@ function readFloats(file: string, name: string, shape: readonly number[] | undef
     throw new ArgumentError(
       `--input ${name}`,
       `float32 of ${shape?.join('×') ?? 'the shape'}, ${4 * elementCount(shape ?? [1])} bytes, or of another batch size`,
-      `${file} with ${bytes.length} bytes`,
+      file,
+      `it has ${bytes.length} bytes`,
     );
   return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
 }

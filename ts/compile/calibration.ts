@@ -87,7 +87,7 @@ const READ_CALIBRATION = signature('readCalibration', {
 export function readCalibration(path: string): Calibration {
   READ_CALIBRATION.check(path);
   const misfit = (found: string) =>
-    new ArgumentError('calibration', 'a file of "resnode quantize"', path, found);
+    new ArgumentError('calibration', 'a file that `resnode quantize` wrote', path, found);
   const json = readJsonFile(path, 'calibration', misfit) as Partial<Calibration> | null;
   if (json?.format !== FORMAT || typeof json.ranges !== 'object' || json.ranges === null)
     throw misfit(`its format is ${JSON.stringify(json?.format) ?? 'none'}`);

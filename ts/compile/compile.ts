@@ -8,6 +8,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { copyOf } from '../base/copy-of.ts';
 import { GraphError } from '../base/errors.ts';
+import { readCause } from '../base/files.ts';
 import { optionsOf } from '../base/options.ts';
 import { elementCount } from '../base/shape.ts';
 import type { Warning } from '../base/warn.ts';
@@ -304,7 +305,7 @@ async function readBlobOf(
   };
   const file = existsSync(name) ? name : join(dirname(net), name);
   const bytes = await readFile(file).catch((error: NodeJS.ErrnoException) =>
-    refuse(`cannot be read (${error.code}); expected a BlobProto of ${shape.join('×')} values`),
+    refuse(`${readCause(error)}; expected a BlobProto of ${shape.join('×')} values`),
   );
   const blob = readBinaryproto(bytes, { file });
   if (elementCount(blob.shape) !== elementCount(shape))
@@ -345,7 +346,8 @@ export async function compileNet<L extends Lowered>(
  * @throws GraphError
  */
 export function checkSameParameters(first: Program, other: Program): void {
-  const describe = ({ parameters }: Program) => parameters.map(({ name, shape }) => `${name} ${shape}`);
+  const describe = ({ parameters }: Program) =>
+    parameters.map(({ name, shape }) => `${name} ${shape.join('×')}`);
   const expected = describe(first);
   const different = describe(other).find((text, i) => text !== expected[i]);
   if (different !== undefined || first.parameters.length !== other.parameters.length)

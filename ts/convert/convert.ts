@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { basename, extname, join, resolve } from 'node:path';
+import { InWords, NOTHING } from '../base/describe.ts';
 import { ArgumentError, WeightsError } from '../base/errors.ts';
 import { makeFolder } from '../base/files.ts';
 import { boolean, either, path, shapes } from '../base/kinds.ts';
@@ -33,7 +34,7 @@ import { isLossType } from '../layers/index.ts';
 import { checkIntact } from '../native/host-memory.ts';
 import { type ConversionCheck, compareRuns, compareValues, resnodeRunner } from './check.ts';
 import { deployNet } from './deploy-net.ts';
-import { conversions, type Format, formatOf, formatOfFile } from './formats.ts';
+import { conversions, extensionsOf, type Format, formatOf, formatOfFile, targetsOf } from './formats.ts';
 import { mergeAffine } from './merge.ts';
 import { blobsOf, type Network, outputsOfFile, type ReadResult } from './network.ts';
 
@@ -125,7 +126,7 @@ export async function convert(from: string, to: string, options: ConvertOptions 
       ...whole,
       ...(source?.preprocess === undefined ? {} : { sourcePreprocess: source.preprocess }),
     });
-  checkNewFolder(to, options.overwrite, 'the target');
+  checkNewFolder(to, options.overwrite, 'to');
   return convertToFolder(source ?? { weights: from }, to, whole);
 }
 
@@ -177,13 +178,17 @@ async function convertFile(from: string, to: string, options: FileOptions): Prom
         ? { from: source, to: target, onlyMerged: false }
         : undefined;
   const isRewritten = merge || (options.outputModel !== undefined && !target.holdsNet);
-  if (pair === undefined || (pair.onlyMerged && !isRewritten))
+  if (pair === undefined)
     throw new ArgumentError(
-      'the pair of files',
-      pair === undefined
-        ? `one of ${pairNames()}`
-        : 'two formats (or --merge, or --out-model to rewrite an old net)',
-      `${source.name} → ${target.name}`,
+      'to',
+      `a file name that ends in ${extensionsOf(targetsOf(source))}, formats that ${source.name} can become`,
+      to,
+    );
+  if (pair.onlyMerged && !isRewritten)
+    throw new ArgumentError(
+      'to',
+      'another format (or merge, or outputModel to rewrite an old net: --merge, --out-model)',
+      new InWords(`${source.name} → ${target.name}`),
     );
   if (outputs !== undefined && source.namesValues !== true)
     throw new ArgumentError(
@@ -192,7 +197,7 @@ async function convertFile(from: string, to: string, options: FileOptions): Prom
       outputs,
       'only ONNX has names of values',
     );
-  if (from === to) throw new ArgumentError('the target', 'another file than the source', to);
+  if (from === to) throw new ArgumentError('to', 'another file than the source', to);
   const given = model === undefined ? null : await netToConvert(model, inputShapes);
   const found = await source.read!(from, {
     net: given,
@@ -204,12 +209,12 @@ async function convertFile(from: string, to: string, options: FileOptions): Prom
   if (read.net === null && (merge || pair.onlyMerged || target.holdsNet))
     throw new ArgumentError(
       'model',
-      `a net (--model net.prototxt): ${merge ? 'merging' : pair.onlyMerged ? 'rewriting' : target.name} needs it, since ${source.name} does not contain a net`,
-      undefined,
+      `a net, which ${merge ? 'merging' : pair.onlyMerged ? 'rewriting' : target.name} needs and the source (${source.name}) does not contain`,
+      NOTHING,
     );
   const { merged, ...result } = merge ? mergeAffine(read as Network) : { ...read, merged: 0 };
   if (given !== null && read.net !== given)
-    throw new ArgumentError('model', `nothing: ${source.name} contains its own net`, 'a net');
+    throw new ArgumentError('model', `nothing: ${source.name} contains its own net`, new InWords('a net'));
   const stem = to.slice(0, to.length - extension.length);
   const isNewNet = result.net !== null && (result.net !== given || options.outputModel !== undefined);
   const outputModel = isNewNet && !target.holdsNet ? (options.outputModel ?? `${stem}.prototxt`) : null;
@@ -272,16 +277,6 @@ async function removeIfChanged(to: string, from: string, { layers }: WeightsFile
     await rm(to, { force: true });
     throw error;
   }
-}
-
-/** `.caffemodel → .onnx` and so on, with commas between them. */
-export function pairNames(): string {
-  return conversions()
-    .map(
-      ({ from, to, onlyMerged }) =>
-        `${from.extensions[0]} → ${to.extensions[0]}${onlyMerged ? (to.holdsNet ? ' (--merge)' : ' (--merge or --out-model)') : ''}`,
-    )
-    .join(', ');
 }
 
 // A format with a program of its own is run by that program. Otherwise resnode reads the file back and runs it.

@@ -1,6 +1,7 @@
 /** The formats by extension, one row for each. A conversion reads with one row and writes with another. */
 
 import { ArgumentError } from '../base/errors.ts';
+import { describing } from '../base/kinds.ts';
 import { readBinaryproto, type WeightsFile } from '../caffe/caffemodel.ts';
 import { type FileKind, fileKindAt } from '../caffe/file-kind.ts';
 import { readHdf5 } from '../caffe/hdf5-file.ts';
@@ -169,18 +170,26 @@ export const formats: readonly Format[] = [
   },
 ];
 
-/**
- * The format of a path, by its extension.
- * @throws ArgumentError naming all extensions
- */
-export function formatOf(path: string): { format: Format; extension: string } {
-  const fits = formats
+/** `.caffemodel, .onnx or .npy`: the usual extension of each format. */
+export const extensionsOf = (some: readonly Format[]): string =>
+  describing(some.map(({ extensions }) => extensions[0]!)).expected;
+
+function byExtension(path: string): { format: Format; extension: string } | undefined {
+  return formats
     .flatMap((format) => format.extensions.map((extension) => ({ format, extension })))
     .filter(({ extension }) => path.toLowerCase().endsWith(extension))
-    .sort((a, b) => b.extension.length - a.extension.length);
-  const known = formats.flatMap(({ extensions }) => extensions).join(', ');
-  if (fits[0] === undefined) throw new ArgumentError('a file to convert', `an extension of ${known}`, path);
-  return fits[0];
+    .sort((a, b) => b.extension.length - a.extension.length)[0];
+}
+
+/**
+ * The format that a path's extension names.
+ * @throws ArgumentError naming the formats that are written
+ */
+export function formatOf(path: string): { format: Format; extension: string } {
+  const found = byExtension(path);
+  if (found !== undefined) return found;
+  const written = formats.filter(({ write }) => write !== undefined);
+  throw new ArgumentError('to', `a file name that ends in ${extensionsOf(written)}, or a folder`, path);
 }
 
 /** The format for each detected kind of file. An HDF5 file is Caffe's, Keras's or neither, depending on its groups. */
@@ -202,7 +211,7 @@ const BY_CONTENT: Readonly<Partial<Record<FileKind, string>>> = {
 
 /**
  * The format of a file to read, detected from its content. If that does not identify it, the extension decides.
- * @throws ArgumentError naming all extensions
+ * @throws ArgumentError naming the formats that are read
  */
 export async function formatOfFile(path: string): Promise<Format> {
   const kind = isCheckpointName(path) ? 'table' : kindAt(path);
@@ -214,7 +223,17 @@ export async function formatOfFile(path: string): Promise<Format> {
           ? 'Caffe HDF5'
           : 'Keras'
         : kind && BY_CONTENT[kind];
-  return formats.find((format) => format.name === name) ?? formatOf(path).format;
+  const found = formats.find((format) => format.name === name) ?? byExtension(path)?.format;
+  if (found !== undefined) return found;
+  const isNet = kind === 'net' || path.endsWith('.prototxt');
+  throw new ArgumentError(
+    'from',
+    `a file of one of the formats ${extensionsOf(formats)}`,
+    path,
+    isNet
+      ? 'a prototxt holds no weights: give the weights file, and the prototxt as model (--model)'
+      : undefined,
+  );
 }
 
 // The first bytes of a pickle do not identify the program that wrote it.
@@ -232,7 +251,7 @@ function kindAt(path: string): FileKind | null {
 
 const isCaffeHdf5 = (path: string): Promise<boolean> =>
   readHdf5(path, (root) => root.names().includes('data') && !root.names().includes('model_weights')).catch(
-    () => formatOf(path).extension === '.caffemodel.h5',
+    () => byExtension(path)?.extension === '.caffemodel.h5',
   );
 
 /** Every pair that can be converted, e.g. `.caffemodel → .onnx`. */
@@ -244,3 +263,7 @@ export function conversions(): { from: Format; to: Format; onlyMerged: boolean }
       .filter(({ onlyMerged }) => !onlyMerged || from.kind === 'weights'),
   );
 }
+
+/** The formats into which a file of a format can be converted. */
+export const targetsOf = (source: Format): Format[] =>
+  conversions().flatMap(({ from, to }) => (from === source ? [to] : []));

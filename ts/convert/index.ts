@@ -1,8 +1,8 @@
 /** Conversion between Caffe's files and others. */
 export { readSafetensorsFile, writeSafetensorsFile } from './caffe-safetensors.ts';
 export type { ConversionCheck, RunInputs, Runner } from './check.ts';
-export { type Conversion, type ConvertOptions, convert, pairNames } from './convert.ts';
-export { conversions, type Format, formatOf, formats, type ReadOptions } from './formats.ts';
+export { type Conversion, type ConvertOptions, convert } from './convert.ts';
+export { conversions, extensionsOf, type Format, formats, type ReadOptions } from './formats.ts';
 export { mergeAffine } from './merge.ts';
 export type { Network, ReadResult } from './network.ts';
 export { readOnnxFile, writeOnnxFile } from './onnx-files.ts';

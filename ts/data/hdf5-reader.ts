@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import type { ErrorCode } from '../base/error-codes.ts';
 import { DataError } from '../base/errors.ts';
-import { checkFileSize, MAX_LIST_BYTES } from '../base/files.ts';
+import { checkFileSize, MAX_LIST_BYTES, readCause } from '../base/files.ts';
 import { elementCount } from '../base/shape.ts';
 import { wrongKind, wrongKindAt } from '../caffe/wrong-kind.ts';
 import { Hdf5Dataset } from '../hdf5/dataset.ts';
@@ -26,7 +26,7 @@ export async function readHdf5List(file: string, layer: string): Promise<string[
   } catch (error) {
     const wrong = wrongKindAt(file, 'hdf5 list');
     if (wrong !== null) throw fail('data/wrong-kind', wrong, error);
-    throw fail('data/not-found', `the list cannot be read (${(error as NodeJS.ErrnoException).code})`, error);
+    throw fail('data/not-found', readCause(error as Error), error);
   }
   const files = bytes
     .toString('utf8')

@@ -2,7 +2,7 @@
 
 import { createReadStream } from 'node:fs';
 import { DataError, ResnodeError } from '../base/errors.ts';
-import { MAX_LINE, MAX_LINES } from '../base/files.ts';
+import { MAX_LINE, MAX_LINES, readCause } from '../base/files.ts';
 import { boolean, path } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import { checkIsListFile, readListLine } from './list-lines.ts';
@@ -60,10 +60,7 @@ export async function readImageList(file: string, options: ImageListOptions = {}
     }
   } catch (error) {
     if (error instanceof ResnodeError) throw error;
-    const { code, message } = error as NodeJS.ErrnoException;
-    throw new DataError('data/not-found', { file }, `the list cannot be read (${code ?? message})`, {
-      cause: error,
-    });
+    throw new DataError('data/not-found', { file }, readCause(error as Error), { cause: error });
   }
   if (images.length === 0)
     throw new DataError('data/list', { file }, 'the list is empty; expected "path label" lines');

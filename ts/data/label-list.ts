@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { ArgumentError } from '../base/errors.ts';
-import { checkFileSize, MAX_LIST_BYTES } from '../base/files.ts';
+import { checkFileSize, MAX_LIST_BYTES, readCause } from '../base/files.ts';
 import { integer, path } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import { checkIsList, splitLabels } from './list-lines.ts';
@@ -101,7 +101,11 @@ function readList(file: string): Buffer {
   try {
     return readFileSync(file);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new ArgumentError('file', 'a readable list of images with their labels', `${file} (${code})`);
+    throw new ArgumentError(
+      'file',
+      'a readable list of images with their labels',
+      file,
+      readCause(error as Error),
+    );
   }
 }

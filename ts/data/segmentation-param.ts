@@ -1,5 +1,6 @@
 /** Reads image_data_param and transform_param of ImageSegData (DeepLab's fork: image_seg_data_layer.cpp). */
 import { DataError } from '../base/errors.ts';
+import { readCause } from '../base/files.ts';
 import { type LayerParameter, withDefaults } from '../caffe/net-parameter.ts';
 import { readLines } from './image-list.ts';
 import type { Context } from './layer-context.ts';
@@ -106,9 +107,7 @@ async function readPairs(file: string, labels: SegmentationSpec['labels']): Prom
   let line = 0;
   await checkIsListFile(file).catch((error: NodeJS.ErrnoException) => {
     if (error instanceof DataError || error.code === undefined) throw error;
-    throw new DataError('data/not-found', { file }, `the list cannot be read (${error.code})`, {
-      cause: error,
-    });
+    throw new DataError('data/not-found', { file }, readCause(error), { cause: error });
   });
   for await (const text of readLines(file)) {
     line++;

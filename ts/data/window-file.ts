@@ -3,6 +3,7 @@
  * width, the number of its windows, and for each window `class overlap x1 y1 x2 y2`, in pixels, including both ends.
  */
 import { DataError, ResnodeError } from '../base/errors.ts';
+import { readCause } from '../base/files.ts';
 import { readLines } from './image-list.ts';
 import { checkIsListFile } from './list-lines.ts';
 
@@ -182,8 +183,5 @@ class Tokens {
 
 function notFound(file: string, error: unknown): unknown {
   if (error instanceof ResnodeError) return error;
-  const { code, message } = error as NodeJS.ErrnoException;
-  return new DataError('data/not-found', { file }, `the window file cannot be read (${code ?? message})`, {
-    cause: error,
-  });
+  return new DataError('data/not-found', { file }, readCause(error as Error), { cause: error });
 }

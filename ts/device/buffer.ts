@@ -1,5 +1,6 @@
 /** Memory of a device, for inputs and outputs of runs that need not pass through JavaScript's memory. */
 
+import { isShared } from '../base/copy-of.ts';
 import { ArgumentError, DeviceError } from '../base/errors.ts';
 import { having, integer, kind, oneOf, shape, string } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
@@ -117,7 +118,7 @@ export class DeviceBuffer {
     this.#checkRange(offset, source.byteLength);
     const view = new Uint8Array(source.buffer as ArrayBuffer, source.byteOffset, source.byteLength);
     // Copies memory that another thread could modify.
-    const bytes = (source.buffer as ArrayBufferLike) instanceof SharedArrayBuffer ? view.slice() : view;
+    const bytes = isShared(source) ? view.slice() : view;
     await this.#call(() => this.native.upload(bytes, offset));
   }
 

@@ -1,5 +1,6 @@
 /** The options of `Device.load`, and the files that they name. */
 
+import { InWords } from '../base/describe.ts';
 import { ArgumentError } from '../base/errors.ts';
 import {
   anything,
@@ -239,7 +240,7 @@ export function readModel(
     phase: options.phase ?? read.state?.phase ?? fallback,
   });
   if ((net.layer ?? []).length === 0)
-    throw new ArgumentError('model', 'a net with layers in this phase', net.name ?? 'a net without layers');
+    throw new ArgumentError('model', 'a net with layers in this phase', new InWords('a net without layers'));
   return net;
 }
 

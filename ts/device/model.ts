@@ -437,7 +437,11 @@ export class Model<Name extends string = string> {
       runner.checkOpen();
       for (const name of Object.keys(outputs))
         if (!Object.hasOwn(this.outputs, name))
-          throw new ArgumentError('outputs', `the names ${Object.keys(this.outputs).join(', ')}`, name);
+          throw new ArgumentError(
+            'outputs',
+            `names of the model's outputs (${Object.keys(this.outputs).join(', ')})`,
+            name,
+          );
       const first = runner.compiled;
       const pass = first.pass === null ? [] : [Float32Array.of(this.#runs++, 0)];
       const { selector } = this.#parts;

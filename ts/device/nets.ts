@@ -17,7 +17,13 @@ import { Model } from './model.ts';
 import { readForRuns, readForTraining } from './read-net.ts';
 import { free } from './runner.ts';
 import { emptyAxes, refuseLearningSelectors, Selector } from './selection.ts';
-import { checkTrainOptions, planTrainingOptions, type TrainOptions, trainOptions } from './train-options.ts';
+import {
+  checkTrainOptions,
+  planTrainingOptions,
+  type TrainOptions,
+  trainOptions,
+  withCompleteUpdate,
+} from './train-options.ts';
 import type { Trainer } from './trainer.ts';
 
 const LOAD = signature('device.load', { options: required(loadOptions, 'The net and how to run it.') });
@@ -99,9 +105,10 @@ export class DeviceNets {
     }
   }
 
-  async train(options: TrainOptions): Promise<Trainer> {
-    TRAIN.check(options);
-    checkTrainOptions(options);
+  async train(given: TrainOptions): Promise<Trainer> {
+    TRAIN.check(given);
+    checkTrainOptions(given);
+    const options = withCompleteUpdate(given);
     const read = await readForTraining(options, { kind: this.#device.kind, rank: this.#rank });
     // Imported only for training, because most processes only run nets.
     const { Trainer } = await import('./trainer.ts');
@@ -140,7 +147,10 @@ export class DeviceNets {
   async planTraining(options: Omit<TrainOptions, 'weights' | 'history'>): Promise<ModelPlan> {
     PLAN_TRAINING.check(options);
     checkTrainOptions(options);
-    const read = await readForTraining(options, { kind: this.#device.kind, rank: this.#rank });
+    const read = await readForTraining(withCompleteUpdate(options), {
+      kind: this.#device.kind,
+      rank: this.#rank,
+    });
     return this.#compiler.describe(read, this.#say);
   }
 

@@ -3,20 +3,10 @@
 import { ArgumentError } from '../base/errors.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import { isLossType } from '../layers/index.ts';
-import type { UpdateRule } from './trainer.ts';
+import { completeUpdate } from './train-options.ts';
 
 /** SGD with momentum: one history per learnable blob, as with Nesterov, AdaGrad and RMSProp; Adam and AdaDelta have two. */
-export const SGD_UPDATE: UpdateRule = {
-  type: 'SGD',
-  momentum: 0.9,
-  momentum2: 0.999,
-  delta: 1e-8,
-  rms_decay: 0.99,
-  clip_gradients: null,
-  iter_size: 1,
-  weight_decay: 1e-4,
-  regularization_type: 'L2',
-};
+export const SGD_UPDATE = completeUpdate({ type: 'SGD', momentum: 0.9, weight_decay: 1e-4 });
 
 /**
  * Gives a net a loss: a net with a loss stays unchanged; in a deploy net, SoftmaxWithLoss and a label replace the last

@@ -13,7 +13,7 @@ import { hdf5Blobs, hdf5Outputs } from '../layers/sinks.ts';
 import { emptyStatistics } from './batch-norm-modes.ts';
 import type { ParameterValues, ReadNet } from './compiler.ts';
 import { type LoadOptions, readModel } from './load-options.ts';
-import { type TrainOptions, withAverages, withHistory } from './train-options.ts';
+import { type CompleteTrainOptions, withAverages, withHistory } from './train-options.ts';
 
 /** The properties of the device that a net is read for. */
 interface Place {
@@ -76,7 +76,7 @@ export async function readForRuns(options: LoadOptions, device: Place): Promise<
  * @throws PrototxtError, ArgumentError, GraphError
  */
 export async function readForTraining(
-  options: TrainOptions,
+  options: CompleteTrainOptions,
   { kind, rank }: { readonly kind: string; readonly rank: number | undefined },
 ): Promise<ReadNet<LoweredTraining>> {
   const net = await readInTurns(() => readModel(options, 'TRAIN'));
@@ -144,6 +144,10 @@ function calibratedRanges(
       `The ${name} device has no int8; use the cpu or a cuda device`,
     );
   if (calibration === undefined)
-    throw new ArgumentError('calibration', 'a file of "resnode quantize", which int8 needs', calibration);
+    throw new ArgumentError(
+      'calibration',
+      'a file that `resnode quantize` wrote, which int8 needs',
+      calibration,
+    );
   return rangesOf(written, typeof calibration === 'string' ? readCalibration(calibration) : calibration);
 }

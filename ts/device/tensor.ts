@@ -1,6 +1,6 @@
 /** Inputs and outputs: arrays with a shape. */
 
-import { copyOf } from '../base/copy-of.ts';
+import { copyOf, isShared } from '../base/copy-of.ts';
 import { ArgumentError } from '../base/errors.ts';
 import { didYouMean, instance, integer, isObject, type Kind, list } from '../base/kinds.ts';
 import { fields, required } from '../base/options.ts';
@@ -73,7 +73,12 @@ function checkNames(names: readonly string[], inputs: unknown): void {
   }
   for (const name of Object.keys(inputs))
     if (!names.includes(name))
-      throw new ArgumentError('inputs', `the names ${names.join(', ')}`, name, didYouMean(name, names));
+      throw new ArgumentError(
+        'inputs',
+        `names of the net's inputs (${names.join(', ')})`,
+        name,
+        didYouMean(name, names),
+      );
 }
 
 function resolveInput(
@@ -116,7 +121,7 @@ const isArray = (value: unknown): value is InputArray =>
 
 /** Copies memory that another thread could modify. */
 function unshared(array: InputArray): InputArray {
-  if (array instanceof DeviceBuffer || !(array.buffer instanceof SharedArrayBuffer)) return array;
+  if (array instanceof DeviceBuffer || !isShared(array)) return array;
   return copyOf(array);
 }
 

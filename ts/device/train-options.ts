@@ -16,7 +16,8 @@ import {
 import { optional, options, required } from '../base/options.ts';
 import { elementCount } from '../base/shape.ts';
 import type { MatchOptions } from '../caffe/match-weights.ts';
-import type { UpdateRule } from '../gradient/append-update.ts';
+import { withDefaults } from '../caffe/net-parameter.ts';
+import type { CompleteUpdateRule, UpdateRule } from '../gradient/append-update.ts';
 import type { LoweredTraining, LowerTrainingOptions } from '../gradient/lower-training.ts';
 import type { ParameterData } from '../operations/program.ts';
 import { matchRows, type NetOptions, netRows, weightsSource } from './load-options.ts';
@@ -26,8 +27,13 @@ export type { TrainPrecision } from '../gradient/training-precision.ts';
 
 export interface TrainOptions
   extends NetOptions,
-    Omit<LowerTrainingOptions, 'rank' | 'sparesTraffic' | 'inputShapes'>,
+    Omit<LowerTrainingOptions, 'rank' | 'sparesTraffic' | 'inputShapes' | 'update'>,
     Pick<MatchOptions, 'reshapeWeights'> {
+  /**
+   * How the diffs update the weights: fields of a SolverParameter, with Caffe's defaults. Null: no update; `gradients`
+   * returns the diffs.
+   */
+  readonly update: UpdateRule | null;
   /**
    * Decides which statistics BatchNorm uses, whether Dropout drops values, and which layers exist. Default: the net's own
    * state, else TRAIN.
@@ -39,19 +45,43 @@ export interface TrainOptions
   readonly partialWeights?: boolean;
 }
 
+/** Options whose update is complete. */
+export type CompleteTrainOptions = TrainOptions & Pick<LowerTrainingOptions, 'update'>;
+
+/** Adds Caffe's defaults (caffe.proto, SolverParameter). */
+export function completeUpdate(rule: UpdateRule): CompleteUpdateRule {
+  const caffe = withDefaults<CompleteUpdateRule>('SolverParameter', undefined);
+  const { momentum2, delta, rms_decay, iter_size, regularization_type } = caffe;
+  const given = Object.entries(rule).filter(([, value]) => value !== undefined);
+  return {
+    ...{ momentum: 0, momentum2, delta, rms_decay, clip_gradients: null },
+    ...{ iter_size, weight_decay: 0, regularization_type },
+    ...(Object.fromEntries(given) as unknown as UpdateRule),
+  } as CompleteUpdateRule;
+}
+
+export const withCompleteUpdate = <T extends Pick<TrainOptions, 'update'>>(options: T) => ({
+  ...options,
+  update: options.update === null ? null : completeUpdate(options.update),
+});
+
 const updateRule: Kind<UpdateRule> = options<UpdateRule>({
   type: required(
     oneOf('SGD', 'Nesterov', 'AdaGrad', 'RMSProp', 'AdaDelta', 'Adam', 'AdamW', 'LARS'),
     "The type of Caffe's solver, or an extension.",
   ),
-  momentum: required(number(), "Caffe's momentum."),
-  momentum2: required(number(), "Adam's second momentum."),
-  delta: required(number(), 'The delta of AdaGrad, RMSProp, AdaDelta and Adam.'),
-  rms_decay: required(number(), 'The rms_decay of RMSProp.'),
-  clip_gradients: required(nullOr(number({ from: 0 })), 'The largest L2 norm of all diffs; null: no limit.'),
-  iter_size: required(integer(1), 'The number of passes per update.'),
-  weight_decay: required(number(), 'The weight decay, before decay_mult.'),
-  regularization_type: required(oneOf('L1', 'L2'), 'The norm that weight decay penalises.'),
+  momentum: optional(number(), '0', "Caffe's momentum."),
+  momentum2: optional(number(), '0.999', "Adam's second momentum."),
+  delta: optional(number(), '1e-8', 'The delta of AdaGrad, RMSProp, AdaDelta and Adam.'),
+  rms_decay: optional(number(), '0.99', 'The rms_decay of RMSProp.'),
+  clip_gradients: optional(
+    nullOr(number({ from: 0 })),
+    'null',
+    'The largest L2 norm of all diffs; null: no limit.',
+  ),
+  iter_size: optional(integer(1), '1', 'The number of passes per update.'),
+  weight_decay: optional(number(), '0', 'The weight decay, before decay_mult.'),
+  regularization_type: optional(oneOf('L1', 'L2'), 'L2', 'The norm that weight decay penalises.'),
   momentum_convention: optional(
     oneOf('caffe', 'dampened'),
     'caffe',

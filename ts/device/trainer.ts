@@ -26,7 +26,7 @@ import { changesOf, type NewWeights, newWeights } from './new-weights.ts';
 import { type RunMode, Runner, type RunResult } from './runner.ts';
 import { type Counts, refuseEmpty, type Selector } from './selection.ts';
 import { type Inputs, resolveInputs, type Shapes, type Tensor } from './tensor.ts';
-import type { TrainOptions } from './train-options.ts';
+import type { CompleteTrainOptions } from './train-options.ts';
 
 export type { UpdateRule } from '../gradient/append-update.ts';
 export type { Learnable } from '../gradient/lower-training.ts';
@@ -96,7 +96,7 @@ export interface TrainerParts {
   readonly owner: object;
   /** The filtered net. */
   readonly net: NetParameter;
-  readonly options: TrainOptions;
+  readonly options: CompleteTrainOptions;
   readonly opened: OpenedNet<LoweredTraining>;
   /** Null if the net has no Filter. */
   readonly selector: Selector | null;
@@ -188,7 +188,7 @@ export class Trainer {
   /** Updates that were skipped because their gradients were not finite; checked in 16 bits only. */
   skippedUpdates = 0;
   readonly #net: NetParameter;
-  readonly #update: TrainOptions['update'];
+  readonly #update: CompleteTrainOptions['update'];
   readonly #runner: Runner<LoweredTraining>;
   readonly #selector: Selector | null;
   readonly #compile: TrainerParts['compile'];

@@ -1,4 +1,5 @@
 /** What most runs are given: a float32 array of the loaded shape for each input blob. */
+import { isShared } from '../base/copy-of.ts';
 import { elementCount, type Shape, type Shapes } from '../base/shape.ts';
 import type { Input, Inputs, Tensor } from './tensor.ts';
 
@@ -44,7 +45,7 @@ function arrayOf(input: Input, { shape, count }: Blob): Float32Array | null {
     ({ data } = tensor);
   }
   if (!(data instanceof Float32Array) || data.length !== count) return null;
-  return data.buffer instanceof SharedArrayBuffer ? null : data;
+  return isShared(data) ? null : data;
 }
 
 function hasShape(given: unknown, loaded: Shape): boolean {

@@ -11,15 +11,22 @@ import type {
 /** The fields of SolverParameter that the update itself reads. */
 export interface UpdateRule {
   readonly type: 'SGD' | 'Nesterov' | 'AdaGrad' | 'RMSProp' | 'AdaDelta' | 'Adam' | 'AdamW' | 'LARS';
-  readonly momentum: number;
-  readonly momentum2: number;
-  readonly delta: number;
-  readonly rms_decay: number;
-  /** The largest allowed L2 norm of all diffs together; null: any. */
-  readonly clip_gradients: number | null;
-  readonly iter_size: number;
-  readonly weight_decay: number;
-  readonly regularization_type: 'L1' | 'L2';
+  /** Default 0. */
+  readonly momentum?: number;
+  /** Adam's second momentum. Default 0.999. */
+  readonly momentum2?: number;
+  /** Of AdaGrad, RMSProp, AdaDelta and Adam. Default 1e-8. */
+  readonly delta?: number;
+  /** Default 0.99. */
+  readonly rms_decay?: number;
+  /** The largest allowed L2 norm of all diffs together; null, the default: any. */
+  readonly clip_gradients?: number | null;
+  /** The number of passes per update. Default 1. */
+  readonly iter_size?: number;
+  /** Default 0. */
+  readonly weight_decay?: number;
+  /** Default L2. */
+  readonly regularization_type?: 'L1' | 'L2';
   /**
    * The momentum of SGD. `caffe` (the default): momentum · v + rate · g. `dampened`: momentum · v + (1 − momentum) · g,
    * multiplied by the rate when w changes, as in Torch's optim.sgd and CNTK. At a constant rate this equals `caffe` with
@@ -32,6 +39,11 @@ export interface UpdateRule {
   readonly ema_decay?: number;
 }
 
+type Extension = 'momentum_convention' | 'lars_trust' | 'ema_decay';
+
+/** A rule with all of Caffe's fields. */
+export type CompleteUpdateRule = Required<Omit<UpdateRule, Extension>> & Pick<UpdateRule, Extension>;
+
 /** A blob of the update. In Caffe's order these are all blobs of the net, including BatchNorm's. */
 export interface Updated {
   readonly parameter: ProgramParameterId;
@@ -42,7 +54,7 @@ export interface Updated {
 }
 
 type Kind = Extract<ProgramOperation, { kind: 'update' }>;
-const RULES: Readonly<Record<UpdateRule['type'], Kind['rule']>> = {
+const RULES: Readonly<Record<CompleteUpdateRule['type'], Kind['rule']>> = {
   SGD: 'sgd',
   Nesterov: 'nesterov',
   AdaGrad: 'adagrad',
@@ -54,7 +66,7 @@ const RULES: Readonly<Record<UpdateRule['type'], Kind['rule']>> = {
 };
 
 /** The number of values that a rule stores for each value of a parameter. */
-export const historySlots = ({ type }: Pick<UpdateRule, 'type'>): number =>
+export const historySlots = ({ type }: Pick<CompleteUpdateRule, 'type'>): number =>
   type === 'Adam' || type === 'AdamW' || type === 'AdaDelta' ? 2 : 1;
 
 /**
@@ -68,7 +80,7 @@ export function appendUpdate(
   { program, recipes }: { readonly program: Program; readonly recipes: readonly ParameterRecipe[] },
   parameterDiffs: ReadonlyMap<ProgramParameterId, TensorId>,
   updated: readonly Updated[],
-  rule: UpdateRule,
+  rule: CompleteUpdateRule,
   losses: readonly TensorId[],
   { checksDiffs }: { readonly checksDiffs: boolean },
 ): {

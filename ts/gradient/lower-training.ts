@@ -9,7 +9,7 @@ import { resolveOutput } from '../graph/outputs.ts';
 import type { BuildState } from '../layers/layer.ts';
 import type { Program, ProgramOperation, ProgramParameterId, TensorId } from '../operations/program.ts';
 import { dropIdentity, identitySources } from '../passes/simplify.ts';
-import { appendUpdate, historySlots, type UpdateRule } from './append-update.ts';
+import { appendUpdate, type CompleteUpdateRule, historySlots } from './append-update.ts';
 import { differentiate } from './differentiate.ts';
 import { fuseForTraining } from './fuse-for-training.ts';
 import { isNarrow, type TrainPrecision } from './training-precision.ts';
@@ -18,7 +18,7 @@ export interface LowerTrainingOptions extends GraphOptions {
   /** Blobs that a step returns in addition to the net's outputs: `blob` or `blob@layer`. Each is kept to the step's end. */
   readonly outputs?: readonly string[];
   /** The solver's update of the diffs. Null: no update; `gradients` returns the diffs. */
-  readonly update: UpdateRule | null;
+  readonly update: CompleteUpdateRule | null;
   /** The history of a .solverstate, in its order: slot 0 of all learnable blobs, then slot 1. Default: zeros. */
   readonly history?: readonly Float32Array[];
   /** Averages of the weights to resume from, one for each learnable blob. Default: the weights. */
@@ -232,7 +232,7 @@ function withUpdate(
   lowered: { program: Program; recipes: readonly ParameterRecipe[] },
   parameters: readonly ProgramParameterId[],
   diffs: ReadonlyMap<ProgramParameterId, TensorId>,
-  rule: UpdateRule,
+  rule: CompleteUpdateRule,
   losses: readonly TensorId[],
   { history = [], ...options }: LowerTrainingOptions,
 ) {

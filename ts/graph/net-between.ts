@@ -1,4 +1,5 @@
 /** A part of a net, from one layer to another, as a separate net: pycaffe's forward(start=, end=). */
+import { InWords } from '../base/describe.ts';
 import { ArgumentError } from '../base/errors.ts';
 import { didYouMean, string } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
@@ -73,7 +74,7 @@ export function partOf(
 ): NetPart {
   const layers = net.layer ?? [];
   if (layers.length === 0)
-    throw new ArgumentError('net', 'a net with layers', net.name ?? 'a net without layers');
+    throw new ArgumentError('net', 'a net with layers', new InWords('a net without layers'));
   const first = start === undefined ? 0 : placeOf(layers, start, 'start');
   const last = end === undefined ? layers.length - 1 : placeOf(layers, end, 'end');
   if (last < first)

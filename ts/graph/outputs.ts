@@ -22,7 +22,7 @@ export function resolveOutput(graph: Graph, name: string): ValueId {
   throw new GraphError(
     'graph/unknown-blob',
     {},
-    `the net has no blob "${name}"${near === undefined ? '' : `; did you mean "${near}"?`}`,
+    `the net has no blob "${name}"; ${near === undefined ? '`resnode summary` lists the blobs' : `did you mean "${near}"?`}`,
   );
 }
 

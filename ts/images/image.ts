@@ -38,6 +38,7 @@ function imageKind<T extends Image | DeepImage>(data: Kind<Uint8Array | Uint16Ar
   );
   return {
     expected: form.expected,
+    isMeant: form.isMeant!,
     mistake(value) {
       const mistake = form.mistake(value);
       if (mistake !== null) return mistake;

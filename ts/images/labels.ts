@@ -1,11 +1,11 @@
 /** Class names: one per line, in the order of the net's outputs, or SSD's label map. */
 import { readFileSync } from 'node:fs';
 import { ArgumentError } from '../base/errors.ts';
-import { checkFileSize, MAX_LABELS_BYTES } from '../base/files.ts';
+import { checkFileSize, MAX_LABELS_BYTES, readCause } from '../base/files.ts';
 import { integer, path } from '../base/kinds.ts';
 import { optional, required, signature } from '../base/options.ts';
 import { parseMessage } from '../caffe/prototxt.ts';
-import { wrongKindAt } from '../caffe/wrong-kind.ts';
+import { wrongKindHint } from '../caffe/wrong-kind.ts';
 
 const READ_LABELS = signature('readLabels', {
   file: required(path, 'A file of class names, one per line.'),
@@ -27,7 +27,8 @@ export function readLabels(file: string, classes?: number): string[] {
     throw new ArgumentError(
       'labels',
       `${classes} lines, one for each class of the net`,
-      `${file} with ${lines.length}`,
+      file,
+      `it has ${lines.length}`,
     );
   return lines;
 }
@@ -49,17 +50,13 @@ export function readLabelNumbers(file: string): Map<string, number> {
 }
 
 function readLabelText(file: string): string {
-  const wrong = wrongKindAt(file, 'labels');
+  const wrong = wrongKindHint(file, 'labels');
   if (wrong !== null) throw new ArgumentError('labels', 'class names, one per line', file, wrong);
   checkFileSize(file, MAX_LABELS_BYTES, 'label files');
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    throw new ArgumentError(
-      'labels',
-      'a readable file',
-      `${file} (${(error as NodeJS.ErrnoException).code})`,
-    );
+    throw new ArgumentError('labels', 'a readable file', file, readCause(error as Error));
   }
 }
 
@@ -89,7 +86,7 @@ function labelMap(text: string, file: string): string[] | null {
     const { label = names.length, name, display_name: shown } = item;
     if (label < 0) continue;
     if (label >= MOST_CLASSES)
-      throw new ArgumentError('labels', `labels below ${MOST_CLASSES}`, `${file} with label ${label}`);
+      throw new ArgumentError('labels', `labels below ${MOST_CLASSES}`, file, `it has label ${label}`);
     names[label] = shown ?? name ?? `class ${label}`;
   }
   return Array.from(names, (name, i) => name ?? `class ${i}`);

@@ -177,7 +177,7 @@ export interface NativeDevice {
   /** Times an operation in several ways that compute the same; only on a CUDA device. */
   benchOperation(bench: NativeOperationBench): Promise<readonly NativeOperationVariant[]>;
   memory(): NativeMemory;
-  /** Closes the device after the queued work; later calls reject with code `device/closed`. */
+  /** Closes the device after the queued work; later calls reject with code `device/disposed`. */
   dispose(): void;
 }
 

@@ -116,6 +116,6 @@ export function checkSnapshotFolder(prefix: string): void {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     const problem = code === 'ENOENT' ? 'there is no such folder' : `it cannot be written to (${code})`;
-    throw new ArgumentError('snapshot_prefix', 'a prefix in a writable folder', `${prefix}; ${problem}`);
+    throw new ArgumentError('snapshot_prefix', 'a prefix in a writable folder', prefix, problem);
   }
 }

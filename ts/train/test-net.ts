@@ -68,7 +68,7 @@ const TEST_NET = signature('testNet', {
   source: required(dataSource, 'The source of its batches.'),
   options: required(
     options<TestOptions>({
-      iterations: required(integer(1), 'How many batches.'),
+      iterations: required(integer(1), 'The number of batches.'),
       lossWeights: required(record(number()), 'The loss_weight of each output.'),
       detections: optional(list(string), 'none', 'The outputs of DetectionEvaluate layers.'),
       apVersion: optional(

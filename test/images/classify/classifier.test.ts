@@ -158,7 +158,7 @@ test('missing parts are named: preprocessing, weights, labels with another count
   assert.match((await failure(openClassifier(folder, cpu))).message, /msraPreprocess.*there is none beside/);
   copyFileSync(join(fashion, 'preprocess.json'), join(folder, 'preprocess.json'));
   writeFileSync(join(folder, 'labels.txt'), 'one\ntwo\n');
-  assert.match((await failure(openClassifier(folder, cpu))).message, /10 lines.*labels\.txt with 2/);
+  assert.match((await failure(openClassifier(folder, cpu))).message, /10 lines.*labels\.txt"; it has 2/);
   const { labels: _, ...files } = readModelFolder(folder);
   await using classifier = await openClassifier(files, cpu);
   assert.is(classifier.labels[9], 'class 9');

@@ -74,12 +74,12 @@ test("a list is Caffe's: the last space separates, and paths are relative to the
 });
 
 test('an ambiguous class is refused', () => {
-  refused('/nowhere', { classes: 2 }, /does not exist/);
+  refused('/nowhere', { classes: 2 }, /there is no such file/);
   refused(folder(), { classes: 2 }, /a folder with images/);
   refused(folder('a/1.png', '2.png'), { classes: 2 }, /2\.png/);
   refused(folder('a/1.png'), { classes: 2 }, /exactly 2 folders/);
   refused(folder('cat/1.png', 'dog/2.png'), { classes: 4, labels }, /dog/);
-  refused(folder('cat/1.png', 'crane/2.png'), { classes: 4, labels }, /crane, which names several labels/);
+  refused(folder('cat/1.png', 'crane/2.png'), { classes: 4, labels }, /crane"; it names several labels/);
   refused(folder('1.png'), { classes: 4, labels }, /synset id/);
   refused(folder('n00000009_1.png'), { classes: 4, labels }, /n00000009_1\.png/);
   refused(folder('n00000001_1.png'), { classes: 4 }, /--labels synset_words\.txt/);

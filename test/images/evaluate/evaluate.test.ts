@@ -137,7 +137,7 @@ test('the command writes what it prints, with the recipe', () => {
 test('the command refuses misuse in one sentence', () => {
   for (const [words, status, message] of [
     [[...files, '--images', list, '--crops', '5'], 2, /--crops: expected 1 or 10/],
-    [[...files, '--images', '/nowhere'], 2, /does not exist/],
+    [[...files, '--images', '/nowhere'], 2, /there is no such file/],
     [
       [...files.slice(0, 4), '--images', list, '--crops', '10', '--shorter-side', '28', '--mean', 'none'],
       2,

@@ -60,7 +60,7 @@ const detectorOptions = options<DetectorOptions>({
   ...serviceRows,
   nms: optional(
     number({ from: 0, to: 1 }),
-    "SSD's own; 0.5 of MS-CNN, else 0.3",
+    "SSD's own; 0.5 for MS-CNN, 0.3 for others",
     'The largest allowed overlap (intersection over union) of two boxes of one class.',
   ),
   boxStds: optional(

@@ -55,7 +55,7 @@ export function readLabelledImages(path: string, options: DatasetOptions): Label
   READ_LABELLED_IMAGES.check(path, options);
   const stats = statSync(path, { throwIfNoEntry: false });
   if (stats === undefined)
-    throw new ArgumentError('images', 'a folder or a list', `${path}, which does not exist`);
+    throw new ArgumentError('images', 'a folder or a list', path, 'there is no such file or folder');
   if (!stats.isDirectory()) return readList(path, options.classes);
   const { folders, ignored } = listClassFolders(path);
   const { files: loose } = listImages(path, { recursive: false });
@@ -63,14 +63,18 @@ export function readLabelledImages(path: string, options: DatasetOptions): Label
     throw new ArgumentError(
       'images',
       'either a folder per class or files, so that every image has a class',
-      `${path} with ${folders.length} folders and, beside them, ${loose[0]}`,
+      path,
+      `it has ${folders.length} folders and, beside them, ${loose[0]}`,
     );
   if (folders.length > 0) return { ...readClassFolders(path, folders, options), ignored };
   if (loose.length > 0) return { ...readSynsetFiles(loose, options), ignored };
   throw new ArgumentError(
     'images',
     'a folder with images',
-    `${path}${ignored.length === 0 ? '' : `, whose ${ignored.length} files are by name no images (${ignored.slice(0, 3).join(', ')})`}`,
+    path,
+    ignored.length === 0
+      ? undefined
+      : `its ${ignored.length} files have names that no image has (${ignored.slice(0, 3).join(', ')})`,
   );
 }
 
@@ -160,7 +164,8 @@ function readClassFolders(
       throw new ArgumentError(
         'images',
         `folders with the ${matchedBy} of one label each, as "${found[0]!.name}" has`,
-        join(path, name) + (label === undefined ? '' : ', which names several labels'),
+        join(path, name),
+        label === undefined ? undefined : 'it names several labels',
       );
     });
   }
@@ -168,7 +173,8 @@ function readClassFolders(
   throw new ArgumentError(
     'images',
     `folders named as labels are (give --labels), or exactly ${classes} folders, whose sorted order counts`,
-    `${path} with ${folders.length}, the first "${folders[0]!.name}"`,
+    path,
+    `it has ${folders.length}, the first "${folders[0]!.name}"`,
   );
 }
 

@@ -2,6 +2,7 @@
  * Computes from scores and true classes how often a net is right, how certain that figure is, and where the net is wrong.
  */
 
+import { InWords } from '../../base/describe.ts';
 import { ArgumentError } from '../../base/errors.ts';
 import { list, number } from '../../base/kinds.ts';
 import { optional, options, required, signature } from '../../base/options.ts';
@@ -107,7 +108,11 @@ const WILSON_INTERVAL = signature('wilsonInterval', {
 export function wilsonInterval(count: number, total: number, z = 1.959963984540054): [number, number] {
   WILSON_INTERVAL.check(count, total, z);
   if (!(total > 0 && count >= 0 && count <= total))
-    throw new ArgumentError('count and total', '0 ≤ count ≤ total, total over 0', `${count} of ${total}`);
+    throw new ArgumentError(
+      'count and total',
+      '0 ≤ count ≤ total, total over 0',
+      new InWords(`${count} of ${total}`),
+    );
   const share = count / total;
   const scale = 1 + z ** 2 / total;
   const centre = (share + z ** 2 / (2 * total)) / scale;

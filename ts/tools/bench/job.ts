@@ -3,7 +3,9 @@
  * disturb each other.
  */
 import { spawn, spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { cpus } from 'node:os';
+import { ResnodeError } from '../../base/errors.ts';
 import { isSource, ownFile } from '../../base/own-package.ts';
 import type { UpdateRule } from '../../device/trainer.ts';
 import { torchEngine } from './engines.ts';
@@ -95,8 +97,17 @@ export interface Measured<Answer> {
   readonly othersCores: number;
 }
 
-// From a checkout, too, the compiled package is measured (npm run build).
+// From a checkout, too, the compiled package is measured.
 const measureScript = ownFile(`${isSource() ? '../dist/' : ''}tools/bench/measure.js`);
+
+/** @throws ResnodeError in a checkout that is not compiled */
+export function checkIsCompiled(): void {
+  if (!existsSync(measureScript))
+    throw new ResnodeError(
+      'file/not-found',
+      `${measureScript}: there is no such file; the compiled package is measured, so run \`npm run build\` first`,
+    );
+}
 
 /**
  * Does one job in its own process.

@@ -15,6 +15,7 @@ import { type Engine, FORWARD_BOUND, findEngines } from './engines.ts';
 import {
   type Answers,
   besideBusyCore,
+  checkIsCompiled,
   type EventLoopDelay,
   type Job,
   type Measured,
@@ -68,6 +69,7 @@ interface Taken {
  * from resnode's, because only equal results are worth timing. ArgumentError for unknown nets.
  */
 export async function runBench(options: BenchOptions): Promise<Report> {
+  checkIsCompiled();
   const { threads, rounds, batches, onProgress = () => {} } = options;
   const folder = mkdtempSync(join(tmpdir(), 'resnode-bench-'));
   try {

@@ -128,7 +128,8 @@ export function readGoldenCase(folder: string): GoldenCase {
   const manifest = (readJsonFile(
     file,
     'json',
-    (found, cause) => new ResnodeError('parity/manifest', `${file}: ${found}`, { cause }),
+    (found, cause) =>
+      new ResnodeError('parity/manifest', `${file}: ${found}; scripts/caffe-dump.py writes it`, { cause }),
   ) ?? {}) as { format?: unknown; kind?: unknown };
   if (manifest.format !== 'caffe-golden/1' || !KINDS.includes(manifest.kind as string)) {
     throw new ResnodeError(

@@ -7,7 +7,7 @@ import {
   positionOf,
   readNetFile,
 } from '../../caffe/net-parameter.ts';
-import type { ForkField } from '../../caffe/prototxt.ts';
+import type { ForkField } from '../../caffe/prototxt-source.ts';
 
 export interface ForkMarks {
   /** Layers that a fork computes differently, with the reason in words. */

@@ -43,7 +43,7 @@ export function readTimes(file: string): MeasuredTimes {
   const { operations } = json ?? {};
   const median = json?.milliseconds?.median;
   if (typeof median !== 'number' || !Array.isArray(operations) || !operations.every(isTimed))
-    throw new ArgumentError('time', expected, `${file}, which lacks milliseconds.median or operations`);
+    throw new ArgumentError('time', expected, file, 'it lacks milliseconds.median or operations');
   return { device: String(json?.device ?? 'a device'), milliseconds: median, operations };
 }
 

@@ -1,6 +1,7 @@
 /** Splits folders of images, one for each class, into images for training and for evaluation. */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
+import { InWords } from '../../base/describe.ts';
 import { ArgumentError } from '../../base/errors.ts';
 import { mix, shuffled } from '../../base/random.ts';
 import { type LabelList, readLabelList } from '../../data/label-list.ts';
@@ -62,7 +63,8 @@ export async function splitClassFolders(folder: string, options: SplitOptions = 
       throw new ArgumentError(
         'images',
         'two images of each class, for training and validation (add some, or remove the folder)',
-        `${join(folder, name)} with one`,
+        join(folder, name),
+        'it has one',
       );
     const count = Math.min(files.length - 1, Math.max(1, Math.round(valShare * files.length)));
     const drawn = new Set((await shuffled(files.length, mix(seed, label))).subarray(0, count));
@@ -123,7 +125,8 @@ function wholeFolders(path: string, broken: ReadonlySet<string>): ClassFolders {
     throw new ArgumentError(
       'images',
       'a readable image in the folder of each class (add one, or remove the folder)',
-      `${join(path, lost.name)}, whose ${lost.files.length} images cannot be read`,
+      join(path, lost.name),
+      `its ${lost.files.length} images cannot be read`,
     );
   const whole = folders.map(({ name, files }) => ({
     name,
@@ -142,7 +145,7 @@ function givenSplit(trainFolder: string, valFolder: string, broken: ReadonlySet<
     throw new ArgumentError(
       'images',
       `the classes of ${trainFolder} (${classes.slice(0, 8).join(', ')}) in ${valFolder}`,
-      stray?.name ?? 'no folder with images',
+      stray?.name ?? new InWords('no folder with images'),
     );
   const labelled = (folders: readonly ClassFolder[]) =>
     folders.flatMap(({ name, files }) => files.map((image) => ({ image, label: classes.indexOf(name) })));
@@ -163,6 +166,7 @@ function checkClasses(folders: readonly ClassFolder[], path: string): void {
     throw new ArgumentError(
       'images',
       'at least two folders with images, one per class',
-      `${path} with ${folders.length === 0 ? 'none' : `${folders[0]!.name} alone`}`,
+      path,
+      `it has ${folders.length === 0 ? 'none' : `only ${folders[0]!.name}`}`,
     );
 }

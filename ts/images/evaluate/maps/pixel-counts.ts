@@ -2,6 +2,7 @@
  * Scores maps of classes as in "Fully Convolutional Networks for Semantic Segmentation" (Long, Shelhamer and Darrell 2015),
  * section 5, and in fcn.berkeleyvision.org's score.py.
  */
+import { InWords } from '../../../base/describe.ts';
 import { ArgumentError } from '../../../base/errors.ts';
 import { instance, integer, list, string } from '../../../base/kinds.ts';
 import { fields, optional, required, signature } from '../../../base/options.ts';
@@ -119,7 +120,7 @@ export class PixelCounts {
         throw new ArgumentError(
           `${name}.map`,
           `${truth.width}×${truth.height} values, the size of the true map`,
-          `${map.length} for ${width}×${height}`,
+          new InWords(`${map.length} for ${width}×${height}`),
         );
     for (const value of found.map)
       if (value >= classes) throw new ArgumentError('found.map', `classes from 0 to ${classes - 1}`, value);
