@@ -196,7 +196,10 @@ test('where a mean image, a solver state, HDF5, .npy, ONNX, safetensors or .pth 
     /resnode convert mean\.npy --out mean\.binaryproto/,
   );
   assert.match((await refusal(() => readMeanImage(files.folder!))).message, /this is a folder/);
-  assert.match((await refusal(() => convert(files.html!, path('b.npy')))).message, /extension|web page/);
+  assert.match(
+    (await refusal(() => convert(files.html!, path('b.npy')))).message,
+    /one of the formats|web page/,
+  );
 });
 
 test('an HDF5 file for another purpose is named as such', async () => {

@@ -378,6 +378,22 @@ test('unknown fields of a layer with a user-defined type are reported with that 
   assert.not.match(refusal(() => build(own('ReLU', 'denseblock_param'))).message, /did you mean/);
 });
 
+test('an unknown field is refused with the place where it belongs, or with the fields of its message', () => {
+  const messageOf = (text: string) => refusal(() => build(text)).message;
+  assert.match(
+    messageOf('layer { name: "c" type: "Convolution" num_output: 4 }'),
+    /LayerParameter has no field "num_output"; it is a field of convolution_param$/,
+  );
+  assert.match(
+    messageOf('layer { num_output: 4 }'),
+    /no field "num_output"; it is a field of .*convolution_param.*inner_product_param/,
+  );
+  assert.match(
+    messageOf('layer { type: "ELU" elu_param { leak: 0.1 } }'),
+    /ELUParameter has no field "leak"; its fields are alpha$/,
+  );
+});
+
 test('a typo is still refused with the most similar field', () => {
   assert.match(
     refusal(() => readNet(conv('kernel_sise: 3'), { file: 'net.prototxt' })).message,

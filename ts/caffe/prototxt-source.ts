@@ -60,7 +60,7 @@ export function show(token: Token): string {
   return token.kind === 'end'
     ? 'the end of the file'
     : token.kind === 'string'
-      ? shorten(token.text)
+      ? `the string ${shorten(token.text)}`
       : `"${shorten(token.text)}"`;
 }
 

@@ -121,8 +121,9 @@ function refuseField(tokens: Source, type: string, name: Token): void {
   const slip = explainLayerField(type, name.text);
   if (slip !== undefined) fail(tokens, 'layer-form', `${found}: ${slip}`, name);
   const near = nearestField(type, name.text);
-  const text = `${found}${near === undefined ? '' : `; did you mean "${near}"?`}`;
   const { layer } = tokens;
+  const hint = near === undefined ? placeOf(type, name.text, layer) : `did you mean "${near}"?`;
+  const text = hint === undefined ? found : `${found}; ${hint}`;
   if (type === 'LayerParameter' && layer !== null && tokens.onForkField !== undefined) {
     const refusal = new PrototxtError('prototxt/unknown-field', tokens.position(name), text);
     tokens.unknownFields.push({ name: name.text, refusal });
@@ -134,6 +135,26 @@ function refuseField(tokens: Source, type: string, name: Token): void {
   const given = `${text}${near === undefined ? '; w' : ' W'}hen its shapes are given (--input-shape), nothing is read and the layer's tops are inputs`;
   const refusal = new PrototxtError('prototxt/unknown-field', tokens.position(name), given);
   tokens.onForkField({ refusal, type, name: name.text, tunes: false, layer });
+}
+
+const MOST_LISTED = 8;
+
+/**
+ * Where a field belongs whose name is like none of its message: in a parameter message of the layer. For other messages
+ * their fields, if they are few.
+ */
+function placeOf(type: string, name: string, layer: Message | null): string | undefined {
+  const fields = Object.entries(messages[type]!);
+  if (type !== 'LayerParameter') {
+    const names = fields.map(([field]) => field);
+    return names.length > MOST_LISTED ? undefined : `its fields are ${names.join(', ')}`;
+  }
+  const params = fields.flatMap(([field, [, kind]]) =>
+    Object.hasOwn(messages[kind.replace('message:', '')] ?? {}, name) ? [field] : [],
+  );
+  const own = params.find((field) => bareName(field) === bareName(String(layer?.type ?? '')));
+  const listed = own === undefined ? params.slice(0, MOST_LISTED) : [own];
+  return listed.length === 0 ? undefined : `it is a field of ${listed.join(', ')}`;
 }
 
 /** The field that a misspelt one may mean. The ending that all names of parameters share does not count. */
