@@ -973,6 +973,8 @@ struct PriorBoxes {
   static constexpr bool kIsPortable = true;
   std::vector<float> widths;
   std::vector<float> heights;
+  std::vector<float> xs;
+  std::vector<float> ys;
   std::vector<float> variances;
   int64_t height = 1;
   int64_t width = 1;
@@ -987,6 +989,8 @@ struct PriorBoxes {
   static void visitFields(Self& self, Visit&& visit) {
     visit(Field{"widths", Role::attribute}, self.widths);
     visit(Field{"heights", Role::attribute}, self.heights);
+    visit(Field{"xs", Role::attribute}, self.xs);
+    visit(Field{"ys", Role::attribute}, self.ys);
     visit(Field{"variances", Role::attribute}, self.variances);
     visit(Field{"height", Role::attribute, 1}, self.height);
     visit(Field{"width", Role::attribute, 1}, self.width);

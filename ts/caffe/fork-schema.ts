@@ -38,6 +38,11 @@ export const forkEnums: Readonly<Record<string, Readonly<Record<string, number>>
   'CorrelationParameter.CorrelationType': { MULTIPLY: 0, SUBTRACT: 1 },
 };
 
+/** Fields that yjxiong/caffe repeats for each axis, and the message into which a list of them is read. */
+export const listedFields: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  PoolingParameter: { kernel_size: 'kernel_shape', stride: 'stride_shape', pad: 'pad_shape' },
+};
+
 /** The forks' additions to enums and messages of BVLC's. */
 export const forkAdditions = {
   // daijifeng001/caffe-rfcn
@@ -305,6 +310,17 @@ export const forkMessages: Messages = {
     pad: [4, 'uint32', 0],
     kernel_depth: [5, 'uint32'],
     temporal_stride: [6, 'uint32', 1],
+    // ZhaofanQiu/pseudo-3d-residual-networks; the numbers are other fields in C3D
+    kernel_h: [TEXT_ONLY, 'uint32'],
+    kernel_w: [TEXT_ONLY + 1, 'uint32'],
+    kernel_l: [TEXT_ONLY + 2, 'uint32'],
+    stride_h: [TEXT_ONLY + 3, 'uint32'],
+    stride_w: [TEXT_ONLY + 4, 'uint32'],
+    stride_l: [TEXT_ONLY + 5, 'uint32', 1],
+    pad_h: [TEXT_ONLY + 6, 'uint32', 0],
+    pad_w: [TEXT_ONLY + 7, 'uint32', 0],
+    pad_l: [TEXT_ONLY + 8, 'uint32', 0],
+    global_pooling: [TEXT_ONLY + 9, 'bool', false],
   },
   ...yoloLossMessages,
   ...regionMessages,
@@ -439,6 +455,9 @@ export const forkMessages: Messages = {
     tf: [17, 'bool', false],
     yx_order: [18, 'bool', false],
     keras: [19, 'bool', false],
+    faceboxes: [TEXT_ONLY + 2, 'bool', false],
+    // MhLiao/TextBoxes_plusplus
+    denser_prior_boxes: [TEXT_ONLY + 3, 'bool', false],
   },
   DetectionOutputParameter: {
     num_classes: [1, 'uint32'],
@@ -459,6 +478,14 @@ export const forkMessages: Messages = {
     no_permute: [32, 'bool', false],
     nbottom: [33, 'int32', 6],
     clip: [1000, 'bool', false],
+    // gklz1982/caffe-yolov2, quhezheng/caffe_yolo_v2: YOLO's, whose defaults differ from SSD's
+    side: [TEXT_ONLY, 'uint32'],
+    classes: [TEXT_ONLY + 1, 'uint32'],
+    num_box: [TEXT_ONLY + 2, 'uint32'],
+    coords: [TEXT_ONLY + 3, 'uint32'],
+    nms_threshold: [TEXT_ONLY + 4, 'float'],
+    biases: [TEXT_ONLY + 5, '*float'],
+    label_map_file: [TEXT_ONLY + 6, 'string'],
   },
   MultiBoxLossParameter: {
     loc_loss_type: [1, 'enum:MultiBoxLossParameter.LocLossType', 'SMOOTH_L1'],

@@ -59,8 +59,8 @@ function priorBoxes(layer: LayerWriter) {
     for (let row = 0; row < p.height; row++)
       for (let column = 0; column < p.width; column++)
         for (const [i, width] of p.widths.entries()) {
-          const x = (column + p.offset) * p.stepWidth;
-          const y = (row + p.offset) * p.stepHeight;
+          const x = (column + p.offset) * p.stepWidth + p.xs[i]!;
+          const y = (row + p.offset) * p.stepHeight + p.ys[i]!;
           const [right, down] = [width / 2, p.heights[i]! / 2];
           places.push(
             (x - right) / p.imageWidth,

@@ -18,6 +18,7 @@ import {
   type LayerRule,
   shapeProblem,
 } from '../layers/layer.ts';
+import { priorForkOf } from '../layers/prior-forks.ts';
 import { checkRanges } from '../layers/ranges.ts';
 import { isSink, sinkLayers } from '../layers/sinks.ts';
 import { offsetBetween } from './coordinate-map.ts';
@@ -107,6 +108,7 @@ class GraphBuilder {
   readonly #options: GraphOptions;
   readonly #selected: BuildState['selected'];
   readonly #types: ReadonlySet<string>;
+  readonly #priors: BuildState['priors'];
   readonly #table = new ParameterTable();
   readonly #values: Value[] = [];
   readonly #nodes: Node[] = [];
@@ -126,6 +128,7 @@ class GraphBuilder {
     this.#options = options;
     this.#selected = selected;
     this.#types = new Set((net.layer ?? []).map(({ type = '' }) => type));
+    this.#priors = priorForkOf(net.layer ?? []);
     this.#splitBlobs = splitReaders(net);
   }
 
@@ -172,6 +175,7 @@ class GraphBuilder {
       forceBackward: this.#net.force_backward === true,
       selected: this.#selected,
       types: this.#types,
+      priors: this.#priors,
     };
     const { name = '', type = '', bottom: bottomNames = [] } = layer;
     const fail: Fail = (code, text, field) => this.#table.context(layer, state, []).fail(code, text, field);

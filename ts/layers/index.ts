@@ -50,6 +50,7 @@ import { meanFieldLayers } from './mean-field.ts';
 import { mobileLayers } from './mobile.ts';
 import { multiBoxLayers } from './multi-box-loss.ts';
 import { poolingLayers } from './pooling.ts';
+import { priorLayers } from './prior-box.ts';
 import { proposalLayers } from './proposal.ts';
 import { publicModuleRule } from './public-modules.ts';
 import { recurrentLayers } from './recurrent.ts';
@@ -113,6 +114,7 @@ export const layerRules: Layers = {
   ...mobileLayers,
   ...multiBoxLayers,
   ...poolingLayers,
+  ...priorLayers,
   ...proposalLayers,
   ...recurrentLayers,
   ...reductionLayers,

@@ -6,6 +6,7 @@ import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
 import type { LayerParameter } from '../caffe/net-parameter.ts';
 import type { Operation, Pair, ParameterId } from './operation.ts';
+import type { PriorFork } from './prior-forks.ts';
 
 /** One layer while it is being built. `shapes` are the shapes of its bottoms. */
 export interface LayerContext {
@@ -62,6 +63,8 @@ export interface BuildState {
   readonly forceBackward?: boolean;
   /** The types of the net's layers, by which forks with layers of the same name are told apart. */
   readonly types?: ReadonlySet<string>;
+  /** The fork whose boxes the net's PriorBox layers have; undefined: SSD. */
+  readonly priors?: PriorFork | undefined;
   /** The number of items that each Filter layer selects, by name. Default: all. */
   readonly selected?: Readonly<Record<string, number>>;
 }

@@ -818,6 +818,10 @@ export interface PriorBoxes {
   readonly widths: readonly number[];
   /** The heights of the same boxes, in pixels. */
   readonly heights: readonly number[];
+  /** How far the centres of the same boxes are to the right of the cell's, in pixels. */
+  readonly xs: readonly number[];
+  /** How far they are below the cell's centre, in pixels. */
+  readonly ys: readonly number[];
   /** The four variances of every box. */
   readonly variances: readonly number[];
   /** The height of the feature map. */

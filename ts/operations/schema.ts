@@ -709,6 +709,8 @@ export const schema: { readonly [K in Kind]: Row<Extract<OperationAttributes, { 
     fields: {
       widths: numbers('The widths of the boxes of a cell, in pixels; 64 at most.'),
       heights: numbers('The heights of the same boxes, in pixels.'),
+      xs: numbers("How far the centres of the same boxes are to the right of the cell's, in pixels."),
+      ys: numbers("How far they are below the cell's centre, in pixels."),
       variances: numbers('The four variances of every box.'),
       height: integer(1, 1, 'The height of the feature map.'),
       width: integer(1, 1, 'The width of the feature map.'),

@@ -11,8 +11,9 @@ namespace resnode::rules {
 inline void check(const PriorBoxes& priors, const Subject& of) {
   of.places(0, 0, 1, 1);
   const int64_t boxes = static_cast<int64_t>(priors.widths.size());
-  of.expect(boxes > 0 && boxes <= kMostBoxesOfCell && priors.heights.size() == priors.widths.size(),
-            "a cell must have 1 to 64 boxes, each with a width and a height");
+  of.expect(boxes > 0 && boxes <= kMostBoxesOfCell && priors.heights.size() == priors.widths.size() &&
+                priors.xs.size() == priors.widths.size() && priors.ys.size() == priors.widths.size(),
+            "a cell must have 1 to 64 boxes, each with a width, a height and a place");
   of.expect(priors.variances.size() == 4, "there must be four variances");
   of.count("outputs[0]", of.output(0), product({2, 4, boxes, priors.height, priors.width}));
 }

@@ -1,4 +1,4 @@
-// prior_box_layer.cpp of SSD (github.com/weiliu89/caffe; arXiv:1512.02325, section 2.2). ts/layers/detection.ts
+// prior_box_layer.cpp of SSD (github.com/weiliu89/caffe; arXiv:1512.02325, section 2.2). ts/layers/prior-box.ts
 // determines the boxes of a cell.
 #pragma once
 
@@ -7,7 +7,7 @@
 namespace resnode {
 
 struct PriorBoxValues {
-  float width[kMostBoxesOfCell], height[kMostBoxesOfCell], variance[4];
+  float width[kMostBoxesOfCell], height[kMostBoxesOfCell], x[kMostBoxesOfCell], y[kMostBoxesOfCell], variance[4];
   int64_t boxes, rows, columns;
   float imageHeight, imageWidth, stepHeight, stepWidth, offset;
   bool clip;
@@ -25,6 +25,8 @@ struct PriorBoxValues {
     for (int64_t i = 0; i < boxes; ++i) {
       width[i] = op.widths[i];
       height[i] = op.heights[i];
+      x[i] = op.xs[i];
+      y[i] = op.ys[i];
     }
     for (int64_t i = 0; i < 4; ++i) variance[i] = op.variances[i];
   }
@@ -35,7 +37,8 @@ struct PriorBoxValues {
     if (i >= half) return variance[side];
     const int64_t box = i / 4 % boxes, w = i / (4 * boxes) % columns, h = i / (4 * boxes * columns);
     const bool across = side % 2 == 0;
-    const Real centre = (Real(across ? w : h) + Real(offset)) * Real(across ? stepWidth : stepHeight);
+    const Real centre =
+        (Real(across ? w : h) + Real(offset)) * Real(across ? stepWidth : stepHeight) + Real(across ? x[box] : y[box]);
     const Real length = across ? width[box] : height[box], image = across ? imageWidth : imageHeight;
     const Real at = (side < 2 ? centre - length / 2 : centre + length / 2) / image;
     return static_cast<float>(!clip ? at : at < 0 ? Real(0) : at > 1 ? Real(1) : at);

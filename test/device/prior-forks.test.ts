@@ -1,0 +1,113 @@
+/** PriorBox of forks that have more boxes for each cell than SSD: FaceBoxes and TextBoxes. */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { graphFromCaffe } from '../../ts/graph/from-caffe.ts';
+import { assertRefused, input, net } from '../support/net-text.ts';
+import { openPlainDevices } from '../support/plain-devices.ts';
+
+const devices = await openPlainDevices();
+
+const priors = (param: string, map: readonly number[]) =>
+  `${input('x', [1, 1, ...map])}${input('image', [1, 3, 64, 96])}
+  layer { name: "p" type: "PriorBox" bottom: "x" bottom: "image" top: "p" prior_box_param { ${param} } }`;
+const heads = (boxes: number, classes: number) =>
+  ['loc', 'conf']
+    .map(
+      (name, i) => `layer { name: "${name}" type: "Convolution" bottom: "x" top: "${name}" convolution_param {
+        num_output: ${(i === 0 ? 4 : classes) * boxes} kernel_size: 1 } }
+      layer { name: "${name}_flat" type: "Flatten" bottom: "${name}" top: "${name}_flat" }`,
+    )
+    .join('\n');
+const detections = (classes: number) => `layer { name: "out" type: "DetectionOutput"
+  bottom: "loc_flat" bottom: "conf_flat" bottom: "p" top: "out"
+  detection_output_param { num_classes: ${classes} nms_param { nms_threshold: 0.5 } code_type: CENTER_SIZE } }`;
+
+/** The fractions of an image of 64×96 for boxes given by centre and size. */
+const fractions = (boxes: readonly (readonly [x: number, y: number, width: number, height: number])[]) =>
+  boxes.flatMap(([x, y, w, h]) => [(x - w / 2) / 96, (y - h / 2) / 64, (x + w / 2) / 96, (y + h / 2) / 64]);
+
+/** FaceBoxes, section 3.3: 16 squares of 32, 4 of 64 and 1 of 128 for each cell of 32 pixels, rows first. */
+function faces(column: number, row: number) {
+  const [left, top] = [32 * column + 16, 32 * row + 16];
+  const grid = (from: number, step: number, size: number) =>
+    Array.from({ length: (-2 * from) / step }, (_, i) =>
+      Array.from(
+        { length: (-2 * from) / step },
+        (_, j) => [left + from + step * j, top + from + step * i, size, size] as const,
+      ),
+    ).flat();
+  return [...grid(-16, 8, 31), ...grid(-16, 16, 63), [left, top, 127, 127] as const];
+}
+
+function assertClose(found: Float32Array, expected: readonly number[]) {
+  assert.is(found.length, 2 * expected.length);
+  expected.forEach((value, i) =>
+    assert.ok(Math.abs(found[i]! - value) < 2e-6, `${i}: ${found[i]}, ${value}`),
+  );
+}
+
+const given = (map: readonly number[]) => ({
+  x: new Float32Array(map[0]! * map[1]!),
+  image: new Float32Array(3 * 64 * 96),
+});
+
+for (const device of devices) {
+  test(`${device.name}: a faceboxes PriorBox has FaceBoxes' grids of squares`, async () => {
+    const text = priors('min_size: 32 min_size: 64 min_size: 128 step: 32 faceboxes: true', [2, 3]);
+    using model = await device.load({ model: net(text) });
+    const { p } = await model.run(given([2, 3]));
+    const cells = [0, 1].flatMap((row) => [0, 1, 2].map((column) => faces(column, row)));
+    assertClose(p!.data as Float32Array, fractions(cells.flat()));
+  });
+
+  test(`${device.name}: denser_prior_boxes repeats each box at the lower edge of its cell`, async () => {
+    const text = priors(
+      'min_size: 9 max_size: 16 aspect_ratio: 4 flip: false step_h: 10 step_w: 20 denser_prior_boxes: true',
+      [1, 2],
+    );
+    using model = await device.load({ model: net(text) });
+    const { p } = await model.run(given([1, 2]));
+    const expected = [10, 30].flatMap((x) =>
+      [
+        [9, 9],
+        [12, 12],
+        [18, 4.5],
+      ].flatMap(([w, h]) => [5, 10].map((y) => [x, y, w!, h!] as const)),
+    );
+    assertClose(p!.data as Float32Array, fractions(expected));
+  });
+}
+
+const topOf = (text: string) => {
+  const graph = graphFromCaffe(net(text));
+  return graph.values[graph.blobs.get('p')!]!.shape[2]! / 4;
+};
+
+test('the convolutions of a map show whether its boxes are those of SSD, TextBoxes or FaceBoxes', () => {
+  const text = 'min_size: 30 aspect_ratio: 2 aspect_ratio: 5 flip: false';
+  const face = 'min_size: 32 min_size: 64 min_size: 128';
+  const head = (param: string, boxes: number, classes: number) =>
+    priors(param, [1, 1]) + heads(boxes, classes) + detections(classes);
+  assert.is(topOf(head(text, 3, 2)), 3);
+  assert.is(topOf(head(text, 6, 2)), 6);
+  // 12 and 24 channels, as TextBoxes has them for two classes, are SSD's for eight.
+  assert.is(topOf(head(text, 3, 8)), 3);
+  // Other convolutions beside SSD's do not matter.
+  const twice = heads(6, 2).replaceAll('"loc', '"other_loc').replaceAll('"conf', '"other_conf');
+  assert.is(topOf(head(text, 3, 2) + twice), 3);
+  assert.is(topOf(head(face, 3, 2)), 3);
+  assert.is(topOf(head(face, 21, 2)), 21);
+});
+
+test('FaceBoxes has no other sizes beside those of its grids, no ratios and no maximum sizes', () => {
+  const param = 'min_size: 32 min_size: 128 faceboxes: true';
+  for (const wrong of [
+    param,
+    `${param} max_size: 40 max_size: 150`,
+    'faceboxes: true',
+    'min_size: 256 aspect_ratio: 2 faceboxes: true',
+  ])
+    assertRefused(net(priors(wrong, [1, 1])), /FaceBoxes has min_size alone/);
+});
+
+test.run();
