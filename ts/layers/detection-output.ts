@@ -1,18 +1,19 @@
 /**
  * DetectionOutput: boxes with classes and scores. SSD's (github.com/weiliu89/caffe, branch ssd), and RefineDet's, whose
- * boxes are refined twice (github.com/sfzhang15/RefineDet; arXiv:1711.06897).
+ * boxes are refined twice (github.com/sfzhang15/RefineDet; arXiv:1711.06897). With one bottom it is YOLO's.
  */
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
+import { centredDetections } from './centred-detections.ts';
 import { Composition, type Part } from './compose.ts';
 import { joinedMaps } from './joined-maps.ts';
-import type { Built, LayerContext, Layers } from './layer.ts';
+import { ANY, type Built, type LayerContext, type Layers } from './layer.ts';
 import type { Operation } from './operation.ts';
 import { type RefinedSizes, refinedBoxes, scoresOfObjects } from './refined-boxes.ts';
 
 export const detectionOutputLayers: Layers = {
-  DetectionOutput: { build: detectionOutput, bottoms: [3, Number.POSITIVE_INFINITY] },
+  DetectionOutput: { build: detectionOutput, bottoms: ANY },
 };
 
 interface DetectionOutputParameter {
@@ -36,6 +37,12 @@ const NO_THRESHOLD = -3.4028234663852886e38;
 
 /** detection_output_layer.cpp */
 function detectionOutput(context: LayerContext): Built {
+  if (context.shapes.length === 1) return centredDetections(context);
+  if (context.shapes.length === 2)
+    context.fail(
+      'bottom-count',
+      'takes locations, scores and priors, or the one map of YOLO, found 2 bottoms',
+    );
   const param = context.layer.detection_output_param;
   const p = withDefaults<DetectionOutputParameter>('DetectionOutputParameter', param);
   const nms = withDefaults<{ nms_threshold: number; top_k?: number; eta: number; soft_nms: boolean }>(

@@ -95,7 +95,8 @@ export function boxesOfMap(
   return found;
 }
 
-function shareOf(value: (k: number) => number, label: number, classes: number): number {
+/** The share of a class in the softmax over a box's classes. */
+export function shareOf(value: (k: number) => number, label: number, classes: number): number {
   let sum = 0;
   for (let k = 0; k < classes; k++) sum += Math.exp(value(5 + k) - value(5 + label));
   return 1 / sum;

@@ -25,20 +25,25 @@ export function rowsOfImages({ detections, scores }: SsdHead, outputs: Outputs, 
 }
 
 /**
- * Rows of 7 values: image, class, score, and corners as shares of the input.
- * @param isYx Whether y comes before x.
+ * Rows of 7 values: image, class, score, and a box as shares of the input.
+ * @param form How a row gives the box; undefined: its corners, x before y.
  */
-export function ssdBoxes(rows: ImageRows, minScore: number, placement: Placement, isYx = false): Found[] {
+export function ssdBoxes(
+  rows: ImageRows,
+  minScore: number,
+  placement: Placement,
+  form?: SsdHead['form'],
+): Found[] {
   const found: Found[] = [];
   const { input, scale } = placement;
   for (let at = 0; at < rows.length; at += 7) {
-    const [, index, score, ...corners] = rows.subarray(at, at + 7) as unknown as [
+    const [, index, score, ...sides] = rows.subarray(at, at + 7) as unknown as [
       number,
       number,
       number,
       ...Four,
     ];
-    const [x1, y1, x2, y2] = isYx ? swapped(corners) : corners;
+    const [x1, y1, x2, y2] = cornersOf(sides, form);
     if (score < minScore) continue;
     const x = (share: number) => (share * input.width) / scale.x;
     const y = (share: number) => (share * input.height) / scale.y;
@@ -49,7 +54,12 @@ export function ssdBoxes(rows: ImageRows, minScore: number, placement: Placement
 }
 
 export type Four = [number, number, number, number];
-const swapped = ([a, b, c, d]: Four): Four => [b, a, d, c];
+
+function cornersOf(sides: Four, form: SsdHead['form']): Four {
+  const [a, b, c, d] = sides;
+  if (form === 'yx') return [b, a, d, c];
+  return form === 'centred' ? [a - c / 2, b - d / 2, a + c / 2, b + d / 2] : sides;
+}
 
 /** The part of a box inside the image; null if there is none. */
 export function within({ image }: Placement, x1: number, y1: number, x2: number, y2: number): Box | null {

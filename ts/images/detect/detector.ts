@@ -201,7 +201,7 @@ export class Detector extends ImageService {
       image,
       (raw, placement): Found[] =>
         head.kind === 'ssd'
-          ? ssdBoxes(raw as ImageRows, minScore, placement, head.isYx)
+          ? ssdBoxes(raw as ImageRows, minScore, placement, head.form)
           : regionBoxes(head, raw as Outputs, minScore, placement, this.#regions),
       signal,
     );
@@ -223,6 +223,8 @@ function withOverlap(net: NetParameter, name: string, nms: number): NetParameter
 function withNms(layer: LayerParameter, nms: number): LayerParameter {
   if (layer.type === 'DetectionOutput') {
     const param = layer.detection_output_param as { nms_param?: object } | undefined;
+    if (layer.bottom?.length === 1)
+      return { ...layer, detection_output_param: { ...param, nms_threshold: nms } };
     return {
       ...layer,
       detection_output_param: { ...param, nms_param: { ...param?.nms_param, nms_threshold: nms } },

@@ -20,8 +20,11 @@ export interface SsdHead {
   readonly detections: string;
   /** The blobs from which the rows are computed; non-finite scores yield no row. */
   readonly scores: readonly string[];
-  /** Whether the rows have y before x, as set by yx_order in the PriorBox layers of synopsys-caffe. */
-  readonly isYx?: boolean;
+  /**
+   * The box of a row: its corners, x before y, if this is missing; with y before x, as set by yx_order in the PriorBox layers
+   * of synopsys-caffe; or its centre and size, in the first forks for YOLO 2.
+   */
+  readonly form?: 'yx' | 'centred';
 }
 
 /** Regions of interest, each with a row of class probabilities and a row of regressions. */
@@ -108,7 +111,11 @@ export function findDetectorHead(net: NetParameter, graph: Graph): DetectorHead 
   const layers = net.layer ?? [];
   const last = layers.findLast(({ type }) => type === 'DetectionOutput' || isYolo(type));
   if (last !== undefined)
-    return isYolo(last.type) ? yoloHead(last) : { ...ssdHead(last), ...yxOrder(layers) };
+    return isYolo(last.type)
+      ? yoloHead(last)
+      : last.bottom!.length === 1
+        ? centredHead(last)
+        : { ...ssdHead(last), ...yxOrder(layers) };
   const outputs = graph.outputs.map((id) => graph.values[id]!.blob);
   const decoding = layers.findLast(({ type, top }) => type === 'DecodeBBox' && outputs.includes(top![0]!));
   if (decoding !== undefined) return cascadeHead(layers, decoding, graph);
@@ -138,9 +145,9 @@ function ssdHead({ name = '', top, bottom, detection_output_param: param }: Laye
   };
 }
 
-const yxOrder = (layers: readonly LayerParameter[]): Pick<SsdHead, 'isYx'> =>
+const yxOrder = (layers: readonly LayerParameter[]): Pick<SsdHead, 'form'> =>
   layers.some(({ prior_box_param: param }) => (param as { yx_order?: boolean } | undefined)?.yx_order)
-    ? { isYx: true }
+    ? { form: 'yx' }
     : {};
 
 /** YOLO's output layers, with the names of their parameters. */
@@ -151,6 +158,20 @@ const YOLO = {
 const isYolo = (type = '') => Object.hasOwn(YOLO, type);
 /** The name of a YOLO layer's parameters. */
 export const yoloField = (type = '') => YOLO[type as keyof typeof YOLO];
+
+/** YOLO's DetectionOutput of one bottom, whose rows count classes from 0. */
+function centredHead({ name = '', top, bottom, detection_output_param: param }: LayerParameter): SsdHead {
+  const { classes, num_classes = 20 } = (param ?? {}) as { classes?: number; num_classes?: number };
+  return {
+    kind: 'ssd',
+    layer: name,
+    classes: classes ?? num_classes,
+    background: null,
+    detections: top![0]!,
+    scores: [bottom![0]!],
+    form: 'centred',
+  };
+}
 
 /** Its rows count classes from 1. */
 function yoloHead(layer: LayerParameter): SsdHead {
