@@ -246,6 +246,14 @@ test('a window over a volume with missing or repeated sizes is refused with its 
   for (const [layer, message] of [
     ['type: "Convolution3D"', /net\.prototxt:2:7: a Convolution3D needs kernel_depth/],
     [
+      'type: "Pooling" pooling_param { kernel_size: [2, 2] kernel_size: [2, 2] }',
+      /net\.prototxt:2:\d+: "kernel_size" is given twice/,
+    ],
+    [
+      'type: "Pooling" pooling_param { kernel_size: 2 kernel_size: 2 }',
+      /net\.prototxt:2:\d+: "kernel_size" is given twice, but a PoolingParameter has only one/,
+    ],
+    [
       'type: "NdConvolution" convolution_param { kernel_size: 2 kernel_shape { dim: [2, 2, 2] } }',
       /net\.prototxt:2:\d+: gives both kernel_size and kernel_shape/,
     ],

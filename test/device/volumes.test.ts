@@ -19,10 +19,13 @@ if (emulated !== null) devices.push(emulated);
 type Three = readonly [number, number, number];
 const SHAPE = [2, 3, 5, 7, 6] as const;
 
-/** Each window's values, and its size with padding, as pool3d_layer.cpp computes it. */
+/** Each window's values, and its size with padding, as pool3d_layer.cpp computes it. None starts in the padding behind. */
 function* windows(x: Float32Array, kernel: Three, stride: Three, pad: Three) {
   const [items, channels, ...sizes] = SHAPE;
-  const counts = sizes.map((size, i) => Math.ceil((size + 2 * pad[i]! - kernel[i]!) / stride[i]!) + 1);
+  const counts = sizes.map((size, i) => {
+    const count = Math.ceil((size + 2 * pad[i]! - kernel[i]!) / stride[i]!) + 1;
+    return (count - 1) * stride[i]! >= size + pad[i]! ? count - 1 : count;
+  });
   for (let plane = 0; plane < items * channels; plane++)
     for (let l = 0; l < counts[0]!; l++)
       for (let h = 0; h < counts[1]!; h++)
@@ -60,6 +63,20 @@ const POOLINGS: readonly [type: string, param: string, kernel: Three, stride: Th
     [1, 3, 2],
     [2, 1, 2],
     [0, 0, 0],
+  ],
+  [
+    'Pooling3D',
+    'pooling3d_param { pool: AVE kernel_h: 3 kernel_w: 2 kernel_l: 2 stride_h: 1 stride_w: 2 stride_l: 2 pad_h: 1 pad_w: 1 pad_l: 1 }',
+    [2, 3, 2],
+    [2, 1, 2],
+    [1, 1, 1],
+  ],
+  [
+    'Pooling',
+    'pooling_param { pool: AVE kernel_size: [2, 3, 2] stride: [2, 2, 1] pad: [1, 1, 0] }',
+    [2, 3, 2],
+    [2, 2, 1],
+    [1, 1, 0],
   ],
 ];
 
@@ -176,6 +193,14 @@ test('missing sizes, or sizes that a layer over planes would ignore, are refused
       );
     }
   refused('type: "Pooling3D" pooling3d_param { kernel_size: 2 }', /needs kernel_depth/);
+  refused(
+    'type: "Pooling3D" pooling3d_param { kernel_size: 2 kernel_l: 2 kernel_depth: 2 }',
+    /gives both kernel_l and kernel_depth; keep one/,
+  );
+  refused(
+    'type: "Pooling" pooling_param { kernel_size: [2, 2, 2] stride: [1, 2] }',
+    /stride_shape has 2 sizes, kernel_shape 3/,
+  );
   refused(
     'type: "Pooling3D" pooling3d_param { pool: STOCHASTIC kernel_size: 2 kernel_depth: 2 }',
     /STOCHASTIC is not supported over volumes; use MAX or AVE/,

@@ -3,6 +3,7 @@
 import { PrototxtError } from '../base/errors.ts';
 import { nearest } from '../base/suggest.ts';
 import { forkOfField, isTuningField } from './fork-fields.ts';
+import { listedFields } from './fork-schema.ts';
 import { explainLayerField, explainV1Param, explainV2Type } from './layer-forms.ts';
 import { type Message, recordField, recordMessage } from './message.ts';
 import { parseScalar } from './prototxt-scalars.ts';
@@ -230,6 +231,16 @@ function parseField(
     if (type === 'V1LayerParameter' && name.text === 'param') fail(tokens, 'layer-form', explainV1Param);
     fail(tokens, 'syntax', `expected ":" after "${name.text}", found ${show(tokens.current)}`);
   }
+  const listed = listedFields[type]?.[name.text];
+  if (listed !== undefined && tokens.current.text === '[') {
+    if (Object.hasOwn(message, listed))
+      fail(tokens, 'duplicate-field', `"${name.text}" is given twice`, name);
+    const dim: unknown[] = [];
+    parseList(tokens, name.text, dim, () => parseScalar(tokens, name.text, valueType));
+    recordField(message, listed, tokens.position(name));
+    message[listed] = { dim };
+    return;
+  }
   recordField(message, name.text, tokens.position(name));
   const value = () =>
     isMessage
@@ -244,19 +255,20 @@ function parseField(
   }
   message[name.text] ??= [];
   const list = message[name.text] as unknown[];
-  if (!tokens.take('[')) {
+  if (tokens.current.text !== '[') {
     list.push(value());
     return;
   }
+  parseList(tokens, name.text, list, value);
+}
+
+function parseList(tokens: Tokens, name: string, list: unknown[], value: () => unknown): void {
+  tokens.take('[');
   if (tokens.take(']')) return;
   do list.push(value());
   while (tokens.take(','));
   if (!tokens.take(']'))
-    fail(
-      tokens,
-      'syntax',
-      `expected "," or "]" in the list of "${name.text}", found ${show(tokens.current)}`,
-    );
+    fail(tokens, 'syntax', `expected "," or "]" in the list of "${name}", found ${show(tokens.current)}`);
 }
 
 function parseSubmessage(tokens: Source, type: string, depth: number): Message {

@@ -2,7 +2,8 @@
  * Windows over volumes in forks' fields, converted to BVLC's. C3D's Convolution3D and Deconvolution3D (facebook/C3D:
  * `kernel_depth`, `temporal_stride` and `temporal_pad` beside one size for height and width) and video-caffe's
  * NdConvolution (chuckcho/video-caffe: `kernel_shape { dim }`) become Convolution and Deconvolution with a size for
- * each axis. Poolings over volumes remain Pooling3D, which BVLC lacks.
+ * each axis. Poolings over volumes remain Pooling3D, which BVLC lacks: those above, those of P3D
+ * (ZhaofanQiu/pseudo-3d-residual-networks: `kernel_l`, `stride_l`, `pad_l`), and a Pooling with a list of sizes (yjxiong/caffe).
  */
 import type { CodeOf } from '../base/error-codes.ts';
 import { PrototxtError } from '../base/errors.ts';
@@ -29,7 +30,10 @@ const NAMES: Readonly<Record<string, string>> = {
  * @throws PrototxtError if a size is missing, or if it needs a volume and there is none
  */
 export function renameVolumeLayer(layer: Message): Message {
-  const type = layer.type as string | undefined;
+  const written = layer.type as string | undefined;
+  const isListed =
+    written === 'Pooling' && (layer.pooling_param as Message | undefined)?.kernel_shape !== undefined;
+  const type = isListed ? 'NdPooling' : written;
   const isVolume = type !== undefined && Object.hasOwn(NAMES, type);
   const isPooling = isVolume && type.endsWith(type === 'NdPooling' ? 'Pooling' : 'Pooling3D');
   if (!isVolume) {
@@ -113,11 +117,29 @@ function ofDepth(param: Message, layer: Message): Message {
   return { ...others, ...Object.fromEntries(Object.entries(sizes).filter(([, size]) => size !== undefined)) };
 }
 
-/** pool3d_layer.cpp: the same names; along time there is no pad. */
+/** P3D's names of the sizes along time. */
+const LENGTHS = { kernel_l: 'kernel_depth', stride_l: 'temporal_stride', pad_l: 'temporal_pad' } as const;
+
+/** pool3d_layer.cpp of C3D, where there is no pad along time, and pooling3d_layer.cpp of P3D. */
 function ofPooling(param: Message): Message {
-  if (param.kernel_depth === undefined && !param.global_pooling)
-    throw refuse(param, 'kernel_size', 'sizes', 'a Pooling3D needs kernel_depth, its window along time');
-  return { ...param };
+  const renamed = Object.entries(param).map(([name, value]) => [
+    Object.hasOwn(LENGTHS, name) ? LENGTHS[name as keyof typeof LENGTHS] : name,
+    value,
+  ]);
+  const twice = Object.entries(LENGTHS).find(
+    ([own, other]) => param[own] !== undefined && param[other] !== undefined,
+  );
+  if (twice !== undefined)
+    throw refuse(param, twice[0], 'sizes', `gives both ${twice[0]} and ${twice[1]}; keep one`);
+  const sizes: Message = Object.fromEntries(renamed);
+  if (sizes.kernel_depth === undefined && !sizes.global_pooling)
+    throw refuse(
+      param,
+      'kernel_size',
+      'sizes',
+      'a Pooling3D needs kernel_depth (or kernel_l), its window along time',
+    );
+  return sizes;
 }
 
 /** cudnn_ndconv_layer.cpp, cudnn_ndpooling_layer.cpp: a size for each axis. */
