@@ -113,6 +113,79 @@ test('regions over an object learn its class and the regression to its box, in u
   }
 });
 
+test("SSH's anchors need an overlap of 0.5, and of too many examples the hardest by their scores are kept", async () => {
+  const targets = readNet(
+    `${input('scores', 1, 2, 4, 4)}${input('gt', 4, 5)}${input('info', 1, 3)}${input('data', 1, 3, 64, 64)}${input('hard', 1, 2, 4, 4)}
+    layer { name: "targets" type: "Python" bottom: "scores" bottom: "gt" bottom: "info" bottom: "data" bottom: "hard"
+      top: "labels" top: "deltas" top: "inside" top: "outside"
+      python_param { module: "SSH.layers.anchor_target_layer" layer: "AnchorTargetLayer"
+        param_str: "{'feat_stride': 16, 'scales': [1], 'ratios': [1], 'ANCHORS_PER_BATCH': 4, 'ANCHOR_FG_FRACTION': 0.5}" } }`,
+    { file: 'net.prototxt' },
+  );
+  using model = await device.load({ model: targets });
+  const objects = [0, 1, 2].map((i) => [16 * i, 16 * i, 16 * i + 15, 16 * i + 15, 1]);
+  // 7 of 16 columns of the anchor of row 0, column 3, which is neither positive nor negative.
+  const part = [48, 0, 54, 15, 1];
+  const scores = Float32Array.from({ length: 16 }, (_, place) => place / 100);
+  scores.set([0.9, 0.1, 0.5, 0.15, 0.7], 0);
+  scores[5] = 0.2;
+  scores[10] = 0.6;
+  const { labels } = await model.run({
+    scores: new Float32Array(32),
+    gt: Float32Array.from([...objects, part].flat()),
+    info: Float32Array.of(64, 64, 1),
+    data: new Float32Array(3 * 64 * 64),
+    hard: Float32Array.from([...new Float32Array(16), ...scores]),
+  });
+  // Positive are places 0 (score 0.9), 5 (0.2) and 10 (0.6); negative with the highest scores, 4 (0.7) and 2 (0.5).
+  const expected = Array<number>(16).fill(-1);
+  for (const place of [5, 10]) expected[place] = 1;
+  for (const place of [4, 2]) expected[place] = 0;
+  near(labels!.data, expected);
+});
+
+test("a sixth top has the objects' further label, or their attributes, of which 0 is ignored after the first", async () => {
+  const targets = (columns: number, param: string) =>
+    readNet(
+      `${input('regions', 2, 5)}${input('gt', 2, columns)}
+      layer { name: "targets" type: "Python" bottom: "regions" bottom: "gt"
+        top: "rois" top: "labels" top: "deltas" top: "inside" top: "outside" top: "further"
+        python_param { module: "rpn.proposal_target_layer" layer: "ProposalTargetLayer"
+          param_str: "{'num_classes': 4, 'BATCH_SIZE': 4, 'FG_FRACTION': 0.5, ${param}}" } }`,
+      { file: 'net.prototxt' },
+    );
+  const regions = Float32Array.of(0, 0, 0, 5, 5, 0, 40, 40, 50, 50);
+  const object = [16, 16, 31, 31, 3];
+  {
+    using model = await device.load({ model: targets(6, "'bg_aux_label': 55") });
+    const { labels, further } = await model.run({
+      regions,
+      gt: Float32Array.from([...object, 7, ...Array<number>(6).fill(0)]),
+    });
+    assert.equal(further!.shape, [4, 1]);
+    assert.ok([...labels!.data].includes(3));
+    near(
+      further!.data,
+      [...labels!.data].map((label) => (label === 3 ? 7 : 55)),
+    );
+  }
+  {
+    using model = await device.load({ model: targets(21, "'num_attr_classes': 401, 'ignore_label': -1") });
+    const attributes = [0, 12, 0, ...Array<number>(13).fill(0)];
+    const { further } = await model.run({
+      regions,
+      gt: Float32Array.from([...object, ...attributes, ...Array<number>(21).fill(0)]),
+    });
+    assert.equal(further!.shape, [2, 16]);
+    near(further!.data, [0, 12, ...Array<number>(14).fill(-1), ...Array<number>(16).fill(-1)]);
+  }
+  const refused = (columns: number, param: string, said: RegExp) =>
+    assert.throws(() => graphFromCaffe(targets(columns, param)), said);
+  refused(5, "'bg_aux_label': 1", /needs ground truth of 6 columns .*--input-shape gt_boxes=1,6/);
+  refused(20, "'num_attr_classes': 4", /needs ground truth of 21 columns/);
+  refused(21, "'num_attr_classes': 4, 'num_rel_classes': 2", /num_rel_classes/);
+});
+
 test('the layers of makefile/frcnn compute the same, with settings in param_str', async () => {
   const bottoms = `${input('scores', 1, 2, 4, 4)}${input('moves', 1, 4, 4, 4)}${input('gt', 1, 5)}${input('info', 1, 3)}`;
   const settings = `'feat_stride': 16, 'scales': [1], 'ratios': [1], 'num_classes': 3, 'RPN_MIN_SIZE': 1`;
@@ -140,6 +213,27 @@ test('the layers of makefile/frcnn compute the same, with settings in param_str'
   );
   const frcnn = await run((_, layer) => `type: "Frcnn${layer.replace('Layer', '')}" python_param {`);
   assert.equal(frcnn, python);
+});
+
+test("SSH's proposals are the best boxes of a module without suppression in phase TEST, and suppressed in phase TRAIN", async () => {
+  const text = `${input('scores', 1, 2, 4, 4)}${input('moves', 1, 4, 4, 4)}${input('info', 1, 3)}
+    layer { name: "proposal" type: "Python" bottom: "scores" bottom: "moves" bottom: "info" top: "rois" top: "best"
+      python_param { module: "SSH.layers.proposal_layer" layer: "ProposalLayer"
+        param_str: "{'feat_stride': 1, 'scales': [1], 'ratios': [1], 'N_DETS_PER_MODULE': 5, 'ANCHOR_N_POST_NMS': 4}" } }`;
+  const scores = Float32Array.from({ length: 32 }, (_, i) => (i < 16 ? 0 : ((i * 7) % 16) / 16));
+  for (const phase of ['TEST', 'TRAIN'] as const) {
+    using model = await device.load({ model: readNet(text, { file: 'net.prototxt' }), phase });
+    const { rois, best } = await model.run({
+      scores,
+      // All boxes are moved to that of the first place.
+      moves: Float32Array.from({ length: 64 }, (_, i) =>
+        i < 16 ? -(i % 4) / 16 : i < 32 ? -Math.floor((i - 16) / 4) / 16 : 0,
+      ),
+      info: Float32Array.of(64, 64, 1),
+    });
+    near(best!.data.subarray(0, 5), phase === 'TEST' ? [15, 14, 13, 12, 11].map((i) => i / 16) : [15 / 16]);
+    assert.equal(rois!.shape, phase === 'TEST' ? [5, 5] : [1, 5]);
+  }
 });
 
 test('without settings those of py-faster-rcnn are assumed, with a warning', () => {

@@ -73,6 +73,32 @@ export function pythonProposal(context: LayerContext): Built {
   return configuredProposal(context, param, param.positive('feat_stride'));
 }
 
+/** SSH/configs/default_config.yml: an IoU is never above 1, so nothing is suppressed in phase TEST. */
+const SSH_LIMITS = {
+  TRAIN: { minSize: 4, beforeNms: 1000, afterNms: 300, nmsThreshold: 0.3 },
+  TEST: { minSize: 0, beforeNms: 1000, afterNms: 1000, nmsThreshold: 1 },
+} as const;
+
+/**
+ * SSH/layers/proposal_layer.py of mahyarnajibi/SSH (arXiv:1708.03979): in phase TEST the best boxes of a module, which are
+ * suppressed together with those of the other modules, outside the net.
+ */
+export function sshProposal(context: LayerContext): Built {
+  const param = readPythonParam(context.layer, (text, at) => context.fail('proposal', text, at));
+  const limits = SSH_LIMITS[context.state.phase];
+  const isTest = context.state.phase === 'TEST';
+  const beforeNms = param.number(isTest ? 'N_DETS_PER_MODULE' : 'ANCHOR_N_PRE_NMS') ?? limits.beforeNms;
+  return proposal(context, {
+    ...anchorsIn(param),
+    stride: param.positive('feat_stride'),
+    base: param.number('base_size') ?? 16,
+    minSize: param.number('ANCHOR_MIN_SIZE') ?? limits.minSize,
+    beforeNms,
+    afterNms: isTest ? beforeNms : (param.number('ANCHOR_N_POST_NMS') ?? limits.afterNms),
+    nmsThreshold: isTest ? limits.nmsThreshold : (param.number('NMS_THRESH') ?? limits.nmsThreshold),
+  });
+}
+
 /**
  * frcnn_proposal_layer.cpp, whose settings are in a JSON file beside the net: py-faster-rcnn's, or those of
  * python_param's param_str.

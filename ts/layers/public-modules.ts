@@ -3,19 +3,37 @@ import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { warn } from '../base/warn.ts';
 import type { LayerParameter } from '../caffe/net-parameter.ts';
 import { Composition, type Part } from './compose.ts';
-import { buildTargets } from './detection-targets.ts';
+import { clusterDetections, clusterTruth } from './detect-net.ts';
+import { buildTargets, sshTargets } from './detection-targets.ts';
 import { maskLayer, stageBridge } from './instance-masks.ts';
 import { pythonNames } from './javascript.ts';
-import type { Built, LayerContext, LayerRule } from './layer.ts';
-import { pythonProposal } from './proposal.ts';
+import { ANY, type Built, type LayerContext, type LayerRule } from './layer.ts';
+import { pythonProposal, sshProposal } from './proposal.ts';
+import { pyramidLevels, pyramidProposal } from './pyramid-proposals.ts';
 import { readPythonParam } from './python-param.ts';
+import { textProposal } from './text-proposals.ts';
 
-/** By `module.Layer`. A module may be inside a package. */
+/** By `module.Layer`. A module may be inside a package; the longest name counts. */
 const RULES: Readonly<Record<string, LayerRule>> = {
   // github.com/rbgirshick/py-faster-rcnn, lib/rpn
-  'proposal_layer.ProposalLayer': { build: pythonProposal, bottoms: [3, 3], tops: [1, 2] },
+  'proposal_layer.ProposalLayer': {
+    build: (context) => (context.shapes.length > 3 ? pyramidProposal(context) : pythonProposal(context)),
+    bottoms: [3, 11],
+    tops: [1, 2],
+  },
+  // github.com/unsky/FPN
+  'as_rois.As_roisLayer': { build: pyramidLevels, tops: [5, 5] },
+  'as_rois_mrcnn.As_rois_MergeRcnnLayer': { build: pyramidLevels, tops: [5, 5] },
   'anchor_target_layer.AnchorTargetLayer': { build: buildTargets, bottoms: [3, 4], tops: [4, 4] },
-  'proposal_target_layer.ProposalTargetLayer': { build: buildTargets, bottoms: [2, 2], tops: [5, 5] },
+  'proposal_target_layer.ProposalTargetLayer': { build: buildTargets, bottoms: [2, 2], tops: [5, 6] },
+  // github.com/mahyarnajibi/SSH
+  'SSH.layers.proposal_layer.ProposalLayer': { build: sshProposal, bottoms: [3, 3], tops: [1, 2] },
+  'SSH.layers.anchor_target_layer.AnchorTargetLayer': { build: sshTargets, bottoms: [3, 5], tops: [4, 4] },
+  // github.com/tianzhi0549/CTPN
+  'text_proposal_layer.ProposalLayer': { build: textProposal, bottoms: [3, 3], tops: [2, 2] },
+  // github.com/NVIDIA/caffe, python/caffe/layers/detectnet
+  'detectnet.clustering.ClusterDetections': { build: clusterDetections, bottoms: [2, 2], tops: ANY },
+  'detectnet.clustering.ClusterGroundtruth': { build: clusterTruth, bottoms: [2, 2], tops: ANY },
   // github.com/daijifeng001/MNC
   'mask_layer.MaskLayer': { build: maskLayer, bottoms: [1, 3], tops: [1, 2] },
   'stage_bridge_layer.StageBridgeLayer': { build: stageBridge, bottoms: [4, 7], tops: [1, 8] },
@@ -28,8 +46,12 @@ const RULES: Readonly<Record<string, LayerRule>> = {
 /** The rule of a Python layer of a public module; undefined if it is unknown. */
 export function publicModuleRule(layer: LayerParameter): LayerRule | undefined {
   const names = pythonNames(layer);
-  const name = `${names.module.split('.').at(-1)}.${names.layer}`;
-  return Object.hasOwn(RULES, name) ? RULES[name] : undefined;
+  const path = [...names.module.split('.'), names.layer];
+  const name = path
+    .map((_, i) => path.slice(i).join('.'))
+    .slice(0, -1)
+    .find((each) => Object.hasOwn(RULES, each));
+  return name === undefined ? undefined : RULES[name];
 }
 
 /** pyloss.py: EuclideanLoss. Its gradient ignores loss_weight. */
