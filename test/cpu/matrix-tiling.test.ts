@@ -18,6 +18,8 @@ const program = join(folder, 'matrix-tiling');
 const sources = [
   'matrix-tiling.cc',
   '../../native/operations/convolution/cpu-matrix-tiling.cc',
+  '../../native/operations/convolution/cpu-matrix-source.cc',
+  '../../native/operations/convolution/cpu-matrix-run.cc',
   '../../native/operations/convolution/cpu-window.cc',
   '../../native/cpu/thread-pool.cc',
   '../../native/cpu/processors.cc',

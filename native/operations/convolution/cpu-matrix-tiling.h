@@ -90,6 +90,8 @@ class MatrixTiling {
     int64_t parts, threadBytes;
   };
   class Unit;
+  // Of a row-major source; a row of a window, in bfloat16, must fit into 64 bytes.
+  static constexpr int64_t kFewChannels = 4, kTapsOfRow = kMatrixRowBytes / (kFewChannels * sizeof(uint16_t));
 
   void placeWholeBlocks(int64_t partsOfRow);
   void placeParts(int64_t partsOfRow);
