@@ -120,7 +120,7 @@ export async function openDataLayer(layer: LayerParameter, options: DataLayerOpt
     case 'Input':
     case 'MemoryData':
       throw refuse(
-        `${type} has no data of its own; replace it by a layer that reads data (Data, ImageData, HDF5Data), or, in code, give an iterator of batches (${Object.keys(shapes!).join(', ')})`,
+        `${type} has no data of its own; replace it by a layer that reads data (Data, ImageData, HDF5Data), as \`resnode print --train\` does in a deploy net, or, in code, give an iterator of batches (${Object.keys(shapes!).join(', ')})`,
       );
     default:
       throw refuse(`${type} is not a data layer that resnode reads; use one of ${DATA_LAYERS.join(', ')}`);
