@@ -96,6 +96,13 @@ test('driver: the loader path comes before the usual folders', () => {
   machine.remove();
 });
 
+test('cuDNN: where there is no driver, it need not be installed', () => {
+  const cudnnTried = [['/a/libcudnn.so.9', 'no such file']] as const;
+  const { found, fix } = checkCudnn({ cudnn: null, cudnnTried, driver: null });
+  assert.is(found, 'none; without a driver none is needed');
+  assert.is(fix, undefined);
+});
+
 test('cuDNN: every path that was tried is listed, with the outcome', () => {
   const missing = checkCudnn({ cudnn: null, cudnnTried: [['/a/libcudnn.so.9', 'no such file']] });
   assert.equal(missing.tried, ['/a/libcudnn.so.9: no such file']);

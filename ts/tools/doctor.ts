@@ -214,7 +214,10 @@ export function checkCudnn(
     return { name, ok: true, found: `${cudnn.version}, ${cudnn.path}`, details: { ...cudnn } };
   if (cudnnTried.length === 0)
     return { name, ok: false, found: 'not checked: the CUDA library cannot be used' };
-  return { name, ok: false, found: 'none', tried: cudnnTried.map((pair) => pair.join(': ')), fix };
+  const tried = cudnnTried.map((pair) => pair.join(': '));
+  // Without a driver, the driver comes first.
+  if (list.driver === null) return { name, ok: false, found: 'none; without a driver none is needed', tried };
+  return { name, ok: false, found: 'none', tried, fix };
 }
 
 /** @internal */

@@ -291,7 +291,7 @@ export const layerRules: readonly Rule[] = [
     finds:
       'a convolution or pooling whose size is not a whole number (if its window is at least as large as its stride)',
     why: 'Convolutions round down (conv_layer.cpp, compute_output_shape), pooling rounds up (pooling_layer.cpp, Reshape); other frameworks round pooling down.',
-    fix: 'nothing for Caffe; in other frameworks use ceil_mode or the like',
+    fix: 'none is needed in Caffe; to have the same size in another framework, let its pooling round up (ceil_mode)',
     check: roundings,
   },
 ];
