@@ -47,7 +47,7 @@ export function blobFromFloats(shape: readonly number[], values: Float32Array): 
   };
 }
 
-const TO_FLOAT64 = signature('toFloat64', {
+const valued = {
   blob: required(
     fields<Pick<Blob, 'dtype' | 'bytes'>>('a Blob', {
       dtype: required(oneOf('float32', 'float64'), 'The type of the values.'),
@@ -55,7 +55,9 @@ const TO_FLOAT64 = signature('toFloat64', {
     }),
     'The blob.',
   ),
-});
+};
+const TO_FLOAT64 = signature('toFloat64', valued);
+const TO_FLOAT32 = signature('toFloat32', valued);
 
 /** The values as float64, without rounding. */
 export function toFloat64(blob: Pick<Blob, 'dtype' | 'bytes'>): Float64Array {
@@ -64,16 +66,6 @@ export function toFloat64(blob: Pick<Blob, 'dtype' | 'bytes'>): Float64Array {
     ? new Float64Array(aligned(blob.bytes))
     : Float64Array.from(toFloat32(blob));
 }
-
-const TO_FLOAT32 = signature('toFloat32', {
-  blob: required(
-    fields<Pick<Blob, 'dtype' | 'bytes'>>('a Blob', {
-      dtype: required(oneOf('float32', 'float64'), 'The type of the values.'),
-      bytes: required(instance('a Uint8Array', Uint8Array), 'The values as little-endian bytes.'),
-    }),
-    'The blob.',
-  ),
-});
 
 /**
  * The values as float32. Values of type double are rounded once, as when Caffe reads them.

@@ -75,22 +75,13 @@ export const resizedCrop: Kind<ResizedCrop> = options<ResizedCrop>({
     'The smallest and the largest ratio of width to height.',
   ),
 });
+const jittered = (what: string) =>
+  optional(number({ from: 0, to: 10 }), '0', `${what} is multiplied by a factor from 1 − v to 1 + v.`);
+
 export const jitter: Kind<Jitter> = options<Jitter>({
-  brightness: optional(
-    number({ from: 0, to: 10 }),
-    '0',
-    'Brightness is multiplied by a factor from 1 − v to 1 + v.',
-  ),
-  contrast: optional(
-    number({ from: 0, to: 10 }),
-    '0',
-    'Contrast is multiplied by a factor from 1 − v to 1 + v.',
-  ),
-  saturation: optional(
-    number({ from: 0, to: 10 }),
-    '0',
-    'Saturation is multiplied by a factor from 1 − v to 1 + v.',
-  ),
+  brightness: jittered('Brightness'),
+  contrast: jittered('Contrast'),
+  saturation: jittered('Saturation'),
   hue: optional(
     number({ from: 0, to: 0.5 }),
     '0',

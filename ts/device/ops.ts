@@ -14,7 +14,7 @@ import {
   oneOf,
   record,
 } from '../base/kinds.ts';
-import { fields, optional, options, required, signature } from '../base/options.ts';
+import { fields, optional, options, required, type Signature, signature } from '../base/options.ts';
 import { type Blob, blobFromFloats } from '../caffe/blob.ts';
 import { type WeightsLayer, weightsLayers } from '../caffe/caffemodel.ts';
 import { type LayerParameter, layerParameter } from '../caffe/net-parameter.ts';
@@ -345,32 +345,21 @@ const OPERATIONS = {
   }),
 };
 
+const once =
+  <Options>(checks: Signature, operation: (options: Options) => SingleOperation) =>
+  async (device: Device, options: Options): Promise<Tensor> => {
+    checks.check(device, options);
+    return runOnce(device, operation(options));
+  };
+
 /** Runs each operation once on a device. Throws the errors of `Device.load` and `Model.run`. */
 export const ops = {
-  convolution: async (device: Device, options: ConvolutionOptions): Promise<Tensor> => {
-    OPERATIONS.convolution.check(device, options);
-    return runOnce(device, convolution(options));
-  },
-  innerProduct: async (device: Device, options: InnerProductOptions): Promise<Tensor> => {
-    OPERATIONS.innerProduct.check(device, options);
-    return runOnce(device, innerProduct(options));
-  },
-  batchNormScaleRelu: async (device: Device, options: BatchNormScaleReluOptions): Promise<Tensor> => {
-    OPERATIONS.batchNormScaleRelu.check(device, options);
-    return runOnce(device, batchNormScaleRelu(options));
-  },
-  addRelu: async (device: Device, options: AddReluOptions): Promise<Tensor> => {
-    OPERATIONS.addRelu.check(device, options);
-    return runOnce(device, addRelu(options));
-  },
-  pooling: async (device: Device, options: PoolingOptions): Promise<Tensor> => {
-    OPERATIONS.pooling.check(device, options);
-    return runOnce(device, pooling(options));
-  },
-  softmax: async (device: Device, options: SoftmaxOptions): Promise<Tensor> => {
-    OPERATIONS.softmax.check(device, options);
-    return runOnce(device, softmax(options));
-  },
+  convolution: once(OPERATIONS.convolution, convolution),
+  innerProduct: once(OPERATIONS.innerProduct, innerProduct),
+  batchNormScaleRelu: once(OPERATIONS.batchNormScaleRelu, batchNormScaleRelu),
+  addRelu: once(OPERATIONS.addRelu, addRelu),
+  pooling: once(OPERATIONS.pooling, pooling),
+  softmax: once(OPERATIONS.softmax, softmax),
 };
 
 const unary = (type: string) => ({ name: type.toLowerCase(), type, bottom: ['input'], top: ['output'] });
