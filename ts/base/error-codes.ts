@@ -553,7 +553,7 @@ export const errorCodes = {
   ],
   'keras/layout': ["A file of Keras's weights lacks a part.", 'Save it again with `model.save_weights`.'],
   'label/invalid': [
-    'A label is no class of the net.',
+    'A label is not a class of the net.',
     'Count classes from 0, or give `num_output` the number of classes.',
   ],
   'layer/failed': [

@@ -33,7 +33,7 @@ export function inOwnWords(error: unknown, command: Command): unknown {
   );
 }
 
-/** `labels` → `--labels`, `warmup.rate` → `--warmup-rate`; null if it is no flag of this command, or already a flag. */
+/** `labels` → `--labels`, `warmup.rate` → `--warmup-rate`; null if this command has no such flag, or it is already a flag. */
 function flagOf(argument: string, command: Command): string | null {
   const flags = command.options.filter((option) => option instanceof Flag);
   const path = /^[a-z]\w*(?:\.\w+)*/i.exec(argument)?.[0];

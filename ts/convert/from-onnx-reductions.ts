@@ -152,7 +152,7 @@ function normalised(node: NodeContext, x: Activation, axis: number, eps: number)
 }
 
 function floatsAt(node: NodeContext, input: number, shape: readonly number[]): Blob {
-  const tensor = node.constant(input) ?? node.fail(`input ${input} is no constant`);
+  const tensor = node.constant(input) ?? node.fail(`input ${input} is not a constant`);
   const blob = blobOfTensor(tensor) ?? node.fail(`"${tensor.name}" is ${tensor.type}, expected float32`);
   if (elementCount(blob.shape) !== elementCount(shape))
     node.fail(`"${tensor.name}" is ${tensor.shape.join('×')}, expected ${shape.join('×')}`);

@@ -56,8 +56,8 @@ export interface StartEvent {
   readonly loaded: readonly string[];
   readonly filled: readonly string[];
   /**
-   * `20 of 23 layers have weights from the file; with the values of their fillers: …; unused in the file: …`; null if there
-   * is no file.
+   * `20 of 23 layers have weights from the file; with the values of their fillers: …; unused in the file: …`; null
+   * without a file.
    */
   readonly weights: string | null;
   /** Layers of the files that the net does not have. */
