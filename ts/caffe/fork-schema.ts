@@ -88,6 +88,11 @@ export const forkAdditions = {
     UNPOOLING: TEXT_ONLY + 14,
     MULTI_STAGE_MEANFIELD: TEXT_ONLY + 15,
     MAT_WRITE: TEXT_ONLY + 16,
+    ELTWISE_ACCURACY: TEXT_ONLY + 17,
+    SELECT_SEG_BINARY: TEXT_ONLY + 18,
+    WINDOW_CLS_DATA: TEXT_ONLY + 19,
+    WINDOW_INST_SEG_DATA: TEXT_ONLY + 20,
+    WINDOW_SEG_BINARY: TEXT_ONLY + 21,
   },
   // HyeonwooNoh/caffe (DeconvNet)
   v1Fields: {
@@ -97,6 +102,8 @@ export const forkAdditions = {
     multi_stage_meanfield_param: [TEXT_ONLY + 2, 'message:MultiStageMeanfieldParameter'],
     // DeepLab
     mat_write_param: [TEXT_ONLY + 3, 'message:MatWriteParameter'],
+    // HyeonwooNoh/caffe
+    eltwise_accuracy_param: [TEXT_ONLY + 4, 'message:AccuracyParameter'],
   },
   pooling: {
     kernel_depth: [TEXT_ONLY + 3, 'uint32'],
@@ -174,6 +181,13 @@ export const forkLayerFields: Readonly<Record<string, FieldDefinition>> = {
   yolov3_detection_output_param: [602, 'message:Yolov3DetectionOutputParameter'],
   // intel/caffe, synopsys-caffe (197)
   reorg_param: [197, 'message:ReorgParameter'],
+  // HyeonwooNoh/caffe; fork-names.ts turns it into accuracy_param
+  eltwise_accuracy_param: [TEXT_ONLY + 70, 'message:AccuracyParameter'],
+  // synopsys-caffe; inisis/caffe
+  hard_sigmoid_param: [TEXT_ONLY + 71, 'message:HardSigmoidParameter'],
+  hardsigmoid_param: [TEXT_ONLY + 72, 'message:HardSigmoidParameter'],
+  // opencv/training_toolbox_caffe
+  grn_param: [TEXT_ONLY + 73, 'message:GRNParameter'],
   // happynear/caffe-windows
   flip_param: [TEXT_ONLY + 2, 'message:FlipParameter'],
   // wenwei202/caffe
@@ -303,6 +317,8 @@ export const forkMessages: Messages = {
   },
   LabelsequenceAccuracyParameter: { blank_label: [1, 'int32', 0] },
   CTCDecoderParameter: { blank_index: [1, 'int32', 0], ctc_merge_repeated: [2, 'bool', true] },
+  HardSigmoidParameter: { alpha: [1, 'float', 0.2], beta: [2, 'float', 0.5] },
+  GRNParameter: { bias: [1, 'float', 1e-7], dummy_backward: [2, 'bool', false] },
   Pooling3DParameter: {
     pool: [1, 'enum:PoolingParameter.PoolMethod', 'MAX'],
     kernel_size: [2, 'uint32'],

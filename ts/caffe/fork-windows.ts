@@ -15,12 +15,6 @@ const SIDES = ['pad_l', 'pad_r', 'pad_t', 'pad_b'] as const;
  * @throws PrototxtError if these cannot express it, or if both are given
  */
 export function renameWindowFields(layer: Message): Message {
-  // makefile/frcnn registers cuDNN's deconvolution under a name of its own.
-  if (layer.type === 'CuDNNDeconvolution') {
-    const renamed = { ...layer, type: 'Deconvolution' };
-    inheritPosition(renamed, layer);
-    return renameWindowFields(renamed);
-  }
   for (const name of ['convolution_param', 'pooling_param']) {
     const param = layer[name] as Message | undefined;
     if (param === undefined || !['ceil_mode', ...HOLES, ...SIDES].some((field) => param[field] !== undefined))

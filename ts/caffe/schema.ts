@@ -485,6 +485,8 @@ export const messages: Readonly<Record<string, Readonly<Record<string, FieldDefi
   },
   ParameterParameter: {
     shape: [1, 'message:BlobShape'],
+    // opencv/training_toolbox_caffe
+    filler: [2, 'message:FillerParameter'],
   },
   PoolingParameter: {
     pool: [1, 'enum:PoolingParameter.PoolMethod', 'MAX'],

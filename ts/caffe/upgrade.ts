@@ -4,6 +4,7 @@
  */
 import type { CodeOf } from '../base/error-codes.ts';
 import { PrototxtError } from '../base/errors.ts';
+import { renameForkLayer } from './fork-names.ts';
 import { renameWindowFields } from './fork-windows.ts';
 import { inheritPosition, type Message, positionOf } from './message.ts';
 import { splitNvidiaLayer } from './nvidia-batch-norm.ts';
@@ -37,6 +38,7 @@ export function upgradeNet(net: Message): Message {
   upgradeInput(upgraded, net);
   if (upgraded.layer !== undefined)
     upgraded.layer = list(upgraded.layer)
+      .map(renameForkLayer)
       .map(renameVolumeLayer)
       .map(renameWindowFields)
       .flatMap(splitNvidiaLayer)

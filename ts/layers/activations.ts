@@ -5,11 +5,12 @@
 import { showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
+import { Composition, type Part } from './compose.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
 import type { Operation } from './operation.ts';
 
 export const activationLayers: Layers = {
-  ReLU: { build: relu },
+  ReLU: { build: relu, tops: [1, 2] },
   PReLU: { build: prelu },
   ELU: { build: elu },
   Sigmoid: { build: same({ kind: 'sigmoid' }) },
@@ -32,6 +33,8 @@ function relu(context: LayerContext): Built {
   );
   // Synopsys's fork.
   if (p.relu6) {
+    if (context.topCount > 1)
+      context.fail('top-count', 'a ReLU with relu6 has no second top, the mask of HyeonwooNoh/caffe');
     if (p.negative_slope !== 0)
       context.fail(
         'unsupported',
@@ -40,7 +43,16 @@ function relu(context: LayerContext): Built {
       );
     return same({ kind: 'clip', min: 0, max: 6, passesBounds: false, inPlace: isInPlace(context) })(context);
   }
-  return same({ kind: 'relu', negativeSlope: p.negative_slope })(context);
+  const operation = { kind: 'relu', negativeSlope: p.negative_slope } as const;
+  return context.topCount > 1 ? withMask(context, operation) : same(operation)(context);
+}
+
+/** relu_layer.cpp of HyeonwooNoh/caffe: a second top is 1 where the bottom is above 0, and has no diff. */
+function withMask(context: LayerContext, operation: Operation): Built {
+  const layer = new Composition(context.shapes);
+  const [x] = layer.bottoms as [Part];
+  const mask = layer.one({ kind: 'threshold', threshold: 0 }, [x], x.shape, [false]);
+  return layer.built([layer.one(operation, [x], x.shape), mask]);
 }
 
 /** prelu_layer.cpp */

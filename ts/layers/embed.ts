@@ -28,14 +28,14 @@ function embed(context: LayerContext): Built {
   };
 }
 
-/** parameter_layer.hpp: it has no filler, so it starts with zeros. */
+/** parameter_layer.hpp: without a filler, which opencv/training_toolbox_caffe adds, it starts with zeros. */
 function parameter(context: LayerContext): Built {
-  const { shape } = withDefaults<{ shape?: { dim?: number[] } }>(
+  const { shape, filler } = withDefaults<{ shape?: { dim?: number[] }; filler?: object }>(
     'ParameterParameter',
     context.layer.parameter_param,
   );
   const dims = dimsOf(shape);
   if (dims.some((dim) => dim < 1))
     context.fail('shape', `dimensions must be at least 1, found ${dims.join('×')}`, 'parameter_param');
-  return { operation: { kind: 'parameter', blob: context.parameter(dims, undefined) }, tops: [dims] };
+  return { operation: { kind: 'parameter', blob: context.parameter(dims, filler) }, tops: [dims] };
 }

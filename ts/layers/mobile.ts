@@ -1,13 +1,14 @@
 /**
  * Extensions of nets for mobile devices: ShuffleChannel (github.com/farmingyard/ShuffleNet), Axpy
- * (github.com/hujie-frank/SENet), ReLU6 (github.com/chuanqi305/ssd), CReLU (arXiv:1603.05201), Mish and HardSwish
- * (synopsys-caffe). All but the last two are rewritten as layers of BVLC's; depthwise convolutions are in convolution.ts.
+ * (github.com/hujie-frank/SENet), ReLU6 (github.com/chuanqi305/ssd), CReLU (arXiv:1603.05201), Mish, HardSwish and
+ * HardSigmoid (synopsys-caffe, inisis/caffe), HSigmoid (aovoc/caffe). All but Mish and HardSwish are rewritten as layers of
+ * BVLC's; depthwise convolutions are in convolution.ts.
  */
 import { elementCount, showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import { isInPlace, same } from './activations.ts';
-import { Composition } from './compose.ts';
+import { Composition, type Part } from './compose.ts';
 import { type Built, canonicalAxis, type LayerContext, type Layers } from './layer.ts';
 
 export const mobileLayers: Layers = {
@@ -17,6 +18,8 @@ export const mobileLayers: Layers = {
   CReLU: { build: crelu },
   Mish: { build: same({ kind: 'mish' }) },
   HardSwish: { build: same({ kind: 'hardSwish' }) },
+  HardSigmoid: { build: hardSigmoid },
+  HSigmoid: { build: hSigmoid },
 };
 
 /** shuffle_channel_layer.cpp: channels in groups × C/groups, transposed. */
@@ -97,4 +100,29 @@ function crelu(context: LayerContext): Built {
   const parts = [x, negative].map((part) => layer.one({ kind: 'relu', negativeSlope }, [part], shape));
   const top = shape.map((size, i) => (i === axis ? 2 * size : size));
   return layer.built([layer.one({ kind: 'concat', axis }, parts, top)]);
+}
+
+/** hard_sigmoid_layer.cpp: alpha·x + beta, clipped to 0 and 1, where no diff passes. The forks name its parameters differently. */
+function hardSigmoid(context: LayerContext): Built {
+  const { hard_sigmoid_param, hardsigmoid_param } = context.layer;
+  const p = withDefaults<{ alpha: number; beta: number }>(
+    'HardSigmoidParameter',
+    hard_sigmoid_param ?? hardsigmoid_param,
+  );
+  const layer = new Composition(context.shapes);
+  const [x] = layer.bottoms as [Part];
+  const line = layer.one({ kind: 'power', power: 1, scale: p.alpha, shift: p.beta }, [x], x.shape);
+  return layer.built([
+    layer.one({ kind: 'clip', min: 0, max: 1, passesBounds: false, inPlace: false }, [line], x.shape),
+  ]);
+}
+
+/** hsigmoid_layer.cpp: ReLU6(x + 3) / 6, as in MobileNet v3 (arXiv:1905.02244, section 5.2). */
+function hSigmoid(context: LayerContext): Built {
+  const layer = new Composition(context.shapes);
+  const [x] = layer.bottoms as [Part];
+  const moved = layer.one({ kind: 'power', power: 1, scale: 1, shift: 3 }, [x], x.shape);
+  const clip = { kind: 'clip', min: 0, max: 6, passesBounds: false, inPlace: false } as const;
+  const clipped = layer.one(clip, [moved], x.shape);
+  return layer.built([layer.one({ kind: 'power', power: 1, scale: 1 / 6, shift: 0 }, [clipped], x.shape)]);
 }

@@ -1,6 +1,6 @@
 /**
- * Sequence layers of forks that read text: Transpose and Reverse (github.com/tianzhi0549/CTPN), and Lstm
- * (github.com/junhyukoh/caffe-lstm), which needs no cont.
+ * Sequence layers of forks that read text: Transpose and Reverse (github.com/tianzhi0549/CTPN), Lstm
+ * (github.com/junhyukoh/caffe-lstm), which needs no cont, and Convert (github.com/Yuliang-Liu/Curve-Text-Detector).
  */
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
@@ -14,6 +14,7 @@ export const sequenceLayers: Layers = {
   Transpose: { build: transpose },
   Reverse: { build: reverse },
   Lstm: { build: lstm, bottoms: [1, 2] },
+  Convert: { build: convert, tops: [2, 2] },
 };
 
 /** transpose_layer.cpp: lists every axis once. */
@@ -44,6 +45,18 @@ function reverse(context: LayerContext): Built {
   const rows = layer.reshape(layer.bottoms[0]!, [outer, 1, channels, inner]);
   const turned = layer.one({ kind: 'flip', height: true, width: false }, [rows], rows.shape);
   return layer.built([layer.reshape(turned, shape)]);
+}
+
+/** convert_layer.cpp: items of N×C×W become a sequence W×N×C. The second top is 0 in its first step, and 1 in the others. */
+function convert(context: LayerContext): Built {
+  const shape = context.shapes[0]!;
+  const [n = 1, channels = 1] = shape;
+  const steps = shape.at(-1) ?? 1;
+  if (shape.length < 3 || elementCount(shape) !== n * channels * steps)
+    context.fail('shape', `needs a bottom of N×C×W or N×C×1×W, found ${showShape(shape)}`);
+  const layer = new Composition(context.shapes);
+  const items = layer.reshape(layer.bottoms[0]!, [n, channels, steps]);
+  return layer.built([layer.permute(items, [2, 0, 1]), layer.one({ kind: 'continuation' }, [], [steps, n])]);
 }
 
 /** A sequence T×N×…, or, with batch_size or two axes, T·N×…. */

@@ -1,7 +1,7 @@
 /**
  * Vectors divided by their lengths: Normalize of happynear's fork (normalize_layer.cpp of
  * github.com/happynear/caffe-windows), which has normalize_param, and ChannelScale, which multiplies by the lengths;
- * NormL2 (github.com/xialuxi/arcface-caffe), and rows of weights for face recognition.
+ * NormL2 (github.com/xialuxi/arcface-caffe), GRN (opencv/training_toolbox_caffe), and rows of weights for face recognition.
  */
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
@@ -13,6 +13,7 @@ import type { Built, LayerContext, Layers } from './layer.ts';
 export const unitLengthLayers: Layers = {
   ChannelScale: { build: channelScale, bottoms: [2, 2] },
   NormL2: { build: normL2 },
+  GRN: { build: grn },
 };
 
 /** (Σ values² + eps)^power of each row along the first axis; or of Σ |values|. */
@@ -92,6 +93,40 @@ const METHODS: Readonly<Record<string, { method: 'sumsq' | 'asum'; power: number
   L1: { method: 'asum', power: 1 },
 };
 
+/** The channels at each position times a power of their sum, and the rows of channels. */
+function unitChannels(
+  context: LayerContext,
+  layer: Composition,
+  by: Parameters<typeof lengthsOfRows>[2],
+): { made: Part; rows: Part } {
+  const [top, items, channels, places] = fourAxes(context);
+  const whole = layer.reshape(layer.bottoms[0]!, [items, channels, places]);
+  const isPlain = places === 1;
+  const rows = layer.reshape(isPlain ? whole : layer.permute(whole, [0, 2, 1]), [items * places, channels]);
+  const units = layer.reshape(scaledRows(layer, rows, lengthsOfRows(layer, rows, by)), [
+    items,
+    places,
+    channels,
+  ]);
+  return { made: layer.reshape(isPlain ? units : layer.permute(units, [0, 2, 1]), top), rows };
+}
+
+/** grn_layer.cpp: the channels at each position divided by √(Σ x² + bias). */
+function grn(context: LayerContext): Built {
+  const p = withDefaults<{ bias: number; dummy_backward: boolean }>('GRNParameter', context.layer.grn_param);
+  const at = (field: string) => positionOf(context.layer.grn_param, field);
+  if (p.bias < 0) context.fail('unsupported', `bias must be at least 0, found ${p.bias}`, at('bias'));
+  if (p.dummy_backward && context.state.phase === 'TRAIN')
+    context.fail(
+      'unsupported',
+      'dummy_backward: true, another diff, is not supported in phase TRAIN',
+      at('dummy_backward'),
+    );
+  const layer = new Composition(context.shapes);
+  const { made } = unitChannels(context, layer, { method: 'sumsq', power: -0.5, eps: p.bias });
+  return layer.built([layer.reshape(made, context.shapes[0]!)]);
+}
+
 /**
  * The channels at each position divided by their length, and the length itself, from which a diff goes down only with
  * bp_norm.
@@ -109,17 +144,13 @@ export function unitPlaces(context: LayerContext): Built {
       positionOf(written, 'normalize_type'),
     );
   const { method, power } = METHODS[p.normalize_type]!;
-  const [top, items, channels, places] = fourAxes(context);
+  const [top, items, , places] = fourAxes(context);
   const layer = new Composition(context.shapes);
-  const whole = layer.reshape(layer.bottoms[0]!, [items, channels, places]);
-  const isPlain = places === 1;
-  const rows = layer.reshape(isPlain ? whole : layer.permute(whole, [0, 2, 1]), [items * places, channels]);
-  const lengths = (sign: 1 | -1) => lengthsOfRows(layer, rows, { method, power: sign * power, eps: 1e-6 });
-  const units = layer.reshape(scaledRows(layer, rows, lengths(-1)), [items, places, channels]);
-  const made = layer.reshape(isPlain ? units : layer.permute(units, [0, 2, 1]), top);
+  const { made, rows } = unitChannels(context, layer, { method, power: -power, eps: 1e-6 });
   if (context.topCount < 2) return layer.built([made]);
   const [item, , height, width] = top as [number, number, number, number];
-  const length = layer.one({ kind: 'identity' }, [lengths(1)], [items * places], [p.bp_norm]);
+  const lengths = lengthsOfRows(layer, rows, { method, power, eps: 1e-6 });
+  const length = layer.one({ kind: 'identity' }, [lengths], [items * places], [p.bp_norm]);
   return layer.built([made, layer.reshape(length, [item, 1, height, width])]);
 }
 
