@@ -15,6 +15,10 @@ export const errorCodes = {
     'Two ways to compute the same operation gave different results, so their times cannot be compared.',
     'The engine that the message names has an error; report it if that engine is resnode.',
   ],
+  'bench/quantize': [
+    'ONNX Runtime could not quantize a net for `resnode bench --precision int8`; the message has its error.',
+    'Install onnxruntime and onnx for that Python (`pip install onnxruntime onnx`), or leave --python out.',
+  ],
   'bench/report': [
     'A file is not a report of `resnode bench`.',
     'Give the file that `resnode bench --json` wrote.',

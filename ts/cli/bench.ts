@@ -11,6 +11,7 @@ import { benchDevice } from '../tools/bench/bench-device.ts';
 import { compareReports } from '../tools/bench/compare.ts';
 import { devicePage } from '../tools/bench/device-page.ts';
 import { type DeviceReport, deviceTable } from '../tools/bench/device-report.ts';
+import type { CpuPrecision } from '../tools/bench/engines.ts';
 import { benchNetNames } from '../tools/bench/nets.ts';
 import { benchPage } from '../tools/bench/page.ts';
 import { readReport } from '../tools/bench/read-report.ts';
@@ -21,7 +22,7 @@ import { noCudnn } from './options.ts';
 
 interface Flags {
   device: DeviceKind;
-  precision?: 'float32' | 'tf32' | 'float16' | 'bfloat16';
+  precision?: CpuPrecision | 'tf32' | 'float16';
   cudnn: boolean;
   nets: string[];
   batches: number[];
@@ -61,7 +62,8 @@ export function bench(): Command {
       `
 Nets: ${benchNetNames.join(', ')}.
 With --device cuda, nets run fused and layer by layer, in float16 unless --precision is given, beside torch and Caffe if --python and
---caffe name them. On the CPU, --precision bfloat16 measures resnode in float32 and in bfloat16.
+--caffe name them. On the CPU, --precision bfloat16 also measures resnode in bfloat16, and --precision int8 also resnode and
+onnxruntime-node in int8; --python then names a Python with onnxruntime and onnx, which quantize the net.
 
 Examples:
   resnode bench --nets ResNet-50 --batches 1,8 --threads 2 --out now.json --html now.html
@@ -72,21 +74,22 @@ Examples:
     )
     .action(async (flags: Flags) => {
       if (flags.device !== 'cpu') return benchOnDevice(command, flags);
-      const bfloat16 = flags.precision === 'bfloat16';
-      if (flags.precision !== undefined && flags.precision !== 'float32' && !bfloat16)
-        command.error(
-          `error: the CPU is measured in float32 and bfloat16; ${flags.precision} needs --device cuda`,
+      const { precision = 'float32' } = flags;
+      if (precision === 'tf32' || precision === 'float16')
+        return command.error(
+          `error: the CPU is measured in float32, bfloat16 and int8; ${precision} needs --device cuda`,
           { exitCode: 2 },
         );
-      if (bfloat16 && flags.train)
-        command.error('error: the CPU trains only in float32; bfloat16 needs --device cuda', {
-          exitCode: 2,
-        });
+      if (precision !== 'float32' && flags.train)
+        command.error(
+          `error: the CPU trains only in float32; ${precision === 'int8' ? 'int8 is for forward runs' : 'bfloat16 needs --device cuda'}`,
+          { exitCode: 2 },
+        );
       const report = await runBench({
         nets: flags.nets,
         batches: flags.batches,
         task: flags.train ? 'training' : 'forward',
-        bfloat16,
+        precision,
         threads: flags.threads,
         rounds: flags.rounds,
         busy: flags.busy ?? false,
@@ -113,6 +116,8 @@ async function benchOnDevice(command: Command, flags: Flags): Promise<void> {
         `error: ${flag} is for the CPU; with --device ${flags.device} resnode is measured alone, or beside the torch of --python and the Caffe of --caffe`,
         { exitCode: 2 },
       );
+  if (flags.precision === 'int8')
+    command.error('error: int8 is measured on the CPU (--device cpu)', { exitCode: 2 });
   await using device = await openDevice(flags.device, { cudnn: flags.cudnn });
   // An interrupted benchmark keeps the results measured so far.
   const write = (report: DeviceReport) => {

@@ -409,9 +409,9 @@ export const ownFlags = {
   precision: {
     flags: '--precision <name>',
     row: optional(
-      oneOf('float32', 'tf32', 'float16', 'bfloat16'),
+      oneOf('float32', 'tf32', 'float16', 'bfloat16', 'int8'),
       'float32',
-      'The type in which activations and weights are stored and multiplied: bfloat16 on the CPU or a CUDA device; tf32 and float16 on a CUDA device.',
+      'The type in which activations and weights are stored and multiplied: int8 on the CPU; bfloat16 on the CPU or a CUDA device; tf32 and float16 on a CUDA device.',
     ),
   },
   queriedGpus: { flags: '--gpu <list>', row: optional(gpus, 'all', 'The numbers of the GPUs, or all.') },

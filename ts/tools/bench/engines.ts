@@ -22,17 +22,20 @@ export interface Engine {
 
 /** The tolerance between engines in float32, relative to the largest output. */
 export const FORWARD_BOUND = 1e-4;
-/** The tolerance for a deep net in 16 bits. */
-const BFLOAT16_BOUND = 0.2;
+/** What the CPU can be measured in, beside float32. */
+export type CpuPrecision = 'float32' | 'bfloat16' | 'int8';
+
+/** The tolerance for a deep net in 16 and in 8 bits. */
+const NARROW_BOUND = 0.2;
 
 export const torchEngine = ownFile('tools/bench/torch-engine.py');
 
 /**
  * The engines, resnode first.
  * @param python A Python with torch; null: no torch.
- * @param bfloat16 Whether resnode is also measured in bfloat16.
+ * @param precision What resnode, and onnxruntime-node in int8, are measured in beside float32.
  */
-export function findEngines(python: string | null, bfloat16 = false): Engine[] {
+export function findEngines(python: string | null, precision: CpuPrecision = 'float32'): Engine[] {
   const own = {
     name: 'resnode',
     version: ownPackage().version,
@@ -42,12 +45,31 @@ export function findEngines(python: string | null, bfloat16 = false): Engine[] {
     bound: FORWARD_BOUND,
     python: null,
   };
+  const peer = npmPeer('onnxruntime-node');
+  const narrow = (engine: Engine): Engine => ({
+    ...engine,
+    name: `${engine.name} ${precision}`,
+    trains: false,
+    bound: NARROW_BOUND,
+  });
   return [
     own,
-    ...(bfloat16 ? [{ ...own, name: 'resnode bfloat16', trains: false, bound: BFLOAT16_BOUND }] : []),
-    npmPeer('onnxruntime-node'),
+    ...(precision === 'float32' ? [] : [narrow(own)]),
+    peer,
+    ...(precision === 'int8' ? [narrow({ ...peer, absent: peer.absent ?? cannotQuantize(python) })] : []),
     ...torchPeers(python),
   ];
+}
+
+/** ONNX Runtime's quantization is part of its Python package. */
+function cannotQuantize(python: string | null): string | null {
+  if (python === null) return 'no Python with onnxruntime and onnx was named (--python PATH)';
+  const { status, stderr, error } = spawnSync(python, ['-c', 'import onnxruntime.quantization'], {
+    encoding: 'utf8',
+  });
+  return status === 0
+    ? null
+    : `${python}: ${error?.message ?? stderr.trim().split('\n').at(-1) ?? 'it failed'}`;
 }
 
 function npmPeer(name: string): Engine {

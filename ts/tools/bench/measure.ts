@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { openDevice } from '../../device/device.ts';
+import type { CpuPrecision } from './engines.ts';
 import type { Answers, Candidate, EventLoopDelay, Job, OperationTime } from './job.ts';
 
 interface Engine {
@@ -16,40 +17,49 @@ interface Engine {
 async function openResnode(
   { folder, net, batch, threads }: Job,
   data: Float32Array,
-  precision: 'float32' | 'bfloat16',
+  precision: CpuPrecision,
 ): Promise<Engine> {
   const { openDevice } = await library();
   const device = await openDevice('cpu', { threads });
   const [model, weights] = [`${folder}/${net}.prototxt`, `${folder}/${net}.caffemodel`];
-  const loaded = await device.load({ model, weights, batch, precision });
+  const calibration = precision === 'int8' ? { calibration: `${folder}/${net}.calibration.json` } : {};
+  const loaded = await device.load({ model, weights, batch, precision, ...calibration });
   return {
     run: async () => (await loaded.run({ data })).prob!.data,
     versions: { oneDNN: String(device.description.oneDNN) },
   };
 }
 
+async function openOnnxRuntime(
+  { folder, net, batch, threads, input }: Job,
+  data: Float32Array,
+  suffix: string,
+): Promise<Engine> {
+  type Values = Readonly<Record<string, { readonly data: Float32Array }>>;
+  // Its types come from a development dependency, which may be absent.
+  const { InferenceSession, Tensor } = createRequire(import.meta.url)('onnxruntime-node') as {
+    InferenceSession: {
+      create(
+        path: string,
+        options: object,
+      ): Promise<{ inputNames: string[]; outputNames: string[]; run(feeds: object): Promise<Values> }>;
+    };
+    Tensor: new (type: string, data: Float32Array, dims: readonly number[]) => object;
+  };
+  const session = await InferenceSession.create(`${folder}/${net}-${batch}${suffix}.onnx`, {
+    intraOpNumThreads: threads,
+    graphOptimizationLevel: 'all',
+  });
+  const feeds = { [session.inputNames[0]!]: new Tensor('float32', data, [batch, ...input]) };
+  return { run: async () => (await session.run(feeds))[session.outputNames[0]!]!.data, versions: {} };
+}
+
 const engines: Readonly<Record<string, (job: Job, data: Float32Array) => Promise<Engine>>> = {
   resnode: (job, data) => openResnode(job, data, 'float32'),
   'resnode bfloat16': (job, data) => openResnode(job, data, 'bfloat16'),
-  async 'onnxruntime-node'({ folder, net, batch, threads, input }, data) {
-    type Values = Readonly<Record<string, { readonly data: Float32Array }>>;
-    // Its types come from a development dependency, which may be absent.
-    const { InferenceSession, Tensor } = createRequire(import.meta.url)('onnxruntime-node') as {
-      InferenceSession: {
-        create(
-          path: string,
-          options: object,
-        ): Promise<{ inputNames: string[]; outputNames: string[]; run(feeds: object): Promise<Values> }>;
-      };
-      Tensor: new (type: string, data: Float32Array, dims: readonly number[]) => object;
-    };
-    const session = await InferenceSession.create(`${folder}/${net}-${batch}.onnx`, {
-      intraOpNumThreads: threads,
-      graphOptimizationLevel: 'all',
-    });
-    const feeds = { [session.inputNames[0]!]: new Tensor('float32', data, [batch, ...input]) };
-    return { run: async () => (await session.run(feeds))[session.outputNames[0]!]!.data, versions: {} };
-  },
+  'resnode int8': (job, data) => openResnode(job, data, 'int8'),
+  'onnxruntime-node': (job, data) => openOnnxRuntime(job, data, ''),
+  'onnxruntime-node int8': (job, data) => openOnnxRuntime(job, data, '-int8'),
 };
 
 const trainers: typeof engines = {

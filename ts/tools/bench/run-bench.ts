@@ -1,7 +1,7 @@
 /**
- * Measures resnode against its peers on the same weights in float32, and optionally against itself in bfloat16. Every
- * measurement has its own process. The engines take turns, so that a temporary disturbance of the machine affects all of
- * them.
+ * Measures resnode against its peers on the same weights in float32, and optionally in bfloat16, or beside ONNX Runtime in
+ * int8. Every measurement has its own process. The engines take turns, so that a temporary disturbance of the machine
+ * affects all of them.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,7 +11,7 @@ import { printPrototxt } from '../../caffe/print.ts';
 import { SGD_UPDATE } from '../../device/plan-training.ts';
 import { runCaffeTime } from './caffe-time.ts';
 import { othersCores } from './conditions.ts';
-import { type Engine, FORWARD_BOUND, findEngines } from './engines.ts';
+import { type CpuPrecision, type Engine, FORWARD_BOUND, findEngines } from './engines.ts';
 import {
   type Answers,
   besideBusyCore,
@@ -25,6 +25,7 @@ import {
 import { commit, describeMachine } from './machine.ts';
 import { asTraining, type BenchNet, benchNet, withBatch } from './nets.ts';
 import { type Arithmetic, prepare } from './prepare.ts';
+import { prepareInt8 } from './prepare-int8.ts';
 import type { CaffeFigures, Report, Result, Task } from './report.ts';
 import { relativeDifference } from './statistics.ts';
 
@@ -34,8 +35,8 @@ export interface BenchOptions {
   readonly batches: readonly number[];
   /** A run forward, or a training step: forward, loss, backward, SGD with momentum. */
   readonly task: Task;
-  /** Also resnode in bfloat16, forward. */
-  readonly bfloat16: boolean;
+  /** Also resnode in this type, forward; in int8 ONNX Runtime, too. */
+  readonly precision: CpuPrecision;
   readonly threads: number;
   /** The number of rounds, in each of which every engine runs. */
   readonly rounds: number;
@@ -75,7 +76,7 @@ export async function runBench(options: BenchOptions): Promise<Report> {
   try {
     const machine = describeMachine();
     const trains = options.task === 'training';
-    const engines = findEngines(options.python, options.bfloat16).map((engine) =>
+    const engines = findEngines(options.python, options.precision).map((engine) =>
       trains && !engine.trains && engine.absent === null
         ? { ...engine, absent: 'it does not train' }
         : engine,
@@ -95,6 +96,9 @@ export async function runBench(options: BenchOptions): Promise<Report> {
       for (const [i, batch] of batches.entries()) {
         const taken: Taken[] = present.map((engine) => ({ engine, first: [], quiet: [], busy: [] }));
         const context: Context = { options, folder, net, batch, others, ceilings };
+        const quantizes = taken.some(({ engine }) => engine.name === 'onnxruntime-node int8');
+        if (options.precision === 'int8')
+          await prepareInt8(net, batch, folder, quantizes ? options.python : null);
         checkOutputs(taken, context);
         for (let round = 0; round < rounds; round++) {
           onProgress(`${net.name}, batch ${batch}, round ${round + 1} of ${rounds}`);
