@@ -181,6 +181,8 @@ export const forkLayerFields: Readonly<Record<string, FieldDefinition>> = {
   yolov3_detection_output_param: [602, 'message:Yolov3DetectionOutputParameter'],
   // intel/caffe, synopsys-caffe (197)
   reorg_param: [197, 'message:ReorgParameter'],
+  // Deformable R-FCN
+  deformable_psroi_pooling_param: [TEXT_ONLY + 74, 'message:DeformablePSROIPoolingParameter'],
   // HyeonwooNoh/caffe; fork-names.ts turns it into accuracy_param
   eltwise_accuracy_param: [TEXT_ONLY + 70, 'message:AccuracyParameter'],
   // synopsys-caffe; inisis/caffe
@@ -317,6 +319,15 @@ export const forkMessages: Messages = {
   },
   LabelsequenceAccuracyParameter: { blank_label: [1, 'int32', 0] },
   CTCDecoderParameter: { blank_index: [1, 'int32', 0], ctc_merge_repeated: [2, 'bool', true] },
+  DeformablePSROIPoolingParameter: {
+    spatial_scale: [1, 'float'],
+    output_dim: [2, 'int32'],
+    group_size: [3, 'int32'],
+    part_size: [TEXT_ONLY, 'int32', 0],
+    sample_per_part: [TEXT_ONLY + 1, 'int32', 1],
+    trans_std: [TEXT_ONLY + 2, 'float', 0],
+    no_trans: [TEXT_ONLY + 3, 'bool', false],
+  },
   HardSigmoidParameter: { alpha: [1, 'float', 0.2], beta: [2, 'float', 0.5] },
   GRNParameter: { bias: [1, 'float', 1e-7], dummy_backward: [2, 'bool', false] },
   Pooling3DParameter: {

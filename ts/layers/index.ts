@@ -19,6 +19,7 @@ import { cropLayers } from './crop.ts';
 import { ctcLayers } from './ctc.ts';
 import { augmentationLayers } from './data-augmentation.ts';
 import { deformableLayers } from './deformable-convolution.ts';
+import { deformablePoolingLayers } from './deformable-pooling.ts';
 import { denseBlockLayers } from './dense-block.ts';
 import { detectionLayers } from './detection.ts';
 import { detectionEvaluateLayers } from './detection-evaluate.ts';
@@ -92,6 +93,7 @@ export const layerRules: Layers = {
   ...cropLayers,
   ...ctcLayers,
   ...deformableLayers,
+  ...deformablePoolingLayers,
   ...denseBlockLayers,
   ...detectionEvaluateLayers,
   ...detectionLayers,
