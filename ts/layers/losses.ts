@@ -5,6 +5,7 @@ import { withDefaults } from '../caffe/net-parameter.ts';
 import { Composition, type Part } from './compose.ts';
 import { around, type Built, canonicalAxis, type LayerContext, type Layers } from './layer.ts';
 import type { Operation } from './operation.ts';
+import { labelsOfRow, severalLabels } from './several-labels.ts';
 
 export const lossLayers: Layers = {
   SoftmaxWithLoss: { build: softmaxLoss, bottoms: [2, 2], tops: [0, 3], isLoss: true },
@@ -80,6 +81,9 @@ interface SoftmaxLossParameter {
   class_weighting?: number[];
 }
 
+const hasClassWeights = (p: SoftmaxLossParameter): boolean =>
+  p.weight_by_label_freqs || p.class_weight !== undefined;
+
 /** The class weights of a loss, with their field; [] if there are none. */
 function classWeightsOf(
   context: LayerContext,
@@ -121,6 +125,9 @@ function softmaxLoss(context: LayerContext): Built {
   const { ignore_label, target_smoothing: smoothing } = p;
   const { axis } = withDefaults<{ axis: number }>('SoftmaxParameter', context.layer.softmax_param);
   const { normalization, fixed } = lossNormalization(context);
+  const ofSeveral = ignore_label !== undefined && smoothing === 0 && axis === 1 && fixed === null;
+  if (ofSeveral && labelsOfRow(context.shapes, ignore_label) > 1 && !hasClassWeights(p))
+    return severalLabels(context, ignore_label, normalization);
   const sizes = labels(context, axis);
   if (!(smoothing >= 0 && smoothing < 1))
     context.fail(
