@@ -324,6 +324,16 @@ export function either<const K extends readonly Kind[]>(
   };
 }
 
+/** The same kind in other words. */
+export function describedAs<T>(item: Kind<T>, ...alternatives: readonly string[]): Kind<T> {
+  const described = describing(alternatives);
+  return {
+    ...item,
+    ...described,
+    mistake: (value) => widened(item.mistake(value), described.expected),
+  };
+}
+
 const alternativesOf = ({ expected, alternatives = [expected] }: Kind): readonly string[] => alternatives;
 
 /** The mistake of a part, relative to the whole. */

@@ -1,6 +1,6 @@
 /** A file as a caller names it: by path, by `file:` URL, or as the bytes that were read. */
 import { fileURLToPath } from 'node:url';
-import { describing, either, type Kind, kind, readFirst } from './kinds.ts';
+import { describedAs, either, type Kind, kind, readFirst } from './kinds.ts';
 
 export type FileSource = string | URL | Uint8Array | ArrayBuffer;
 
@@ -30,10 +30,12 @@ const contents: Kind<Uint8Array | ArrayBuffer> = kind(
   readFirst,
 );
 
-export const fileSource: Kind<FileSource> = {
-  ...either(location, contents),
-  ...describing(['a path', 'a file: URL', 'the bytes of a file (Buffer, Uint8Array, ArrayBuffer)']),
-};
+export const fileSource: Kind<FileSource> = describedAs(
+  either(location, contents),
+  'a path',
+  'a file: URL',
+  'the bytes of a file (Buffer, Uint8Array, ArrayBuffer)',
+);
 
 /** Whether a value names a file, be it what it will: a Proxy may throw where it is looked at. */
 export function isLocation(value: unknown): value is string | URL {

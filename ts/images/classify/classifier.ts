@@ -1,9 +1,9 @@
 /** Classifies images in one call: decoding, preprocessing and a net. Requests form batches automatically. */
 
 import { ArgumentError, ClassifierError } from '../../base/errors.ts';
-import { either, integer, type Kind, oneOf, signal } from '../../base/kinds.ts';
+import { integer, oneOf, signal } from '../../base/kinds.ts';
 import { optional, options, required, signature } from '../../base/options.ts';
-import { location, pathOf } from '../../base/sources.ts';
+import { pathOf } from '../../base/sources.ts';
 import { type Crop, scoreCrops } from '../evaluate/image-scorers.ts';
 import { averaged, scoresOf } from '../evaluate/scores.ts';
 import { imageInput } from '../features/image-input.ts';
@@ -14,6 +14,7 @@ import { loadPreprocess, preprocessBeside } from '../preprocess-file.ts';
 import { ImageService } from '../service/image-service.ts';
 import { ModelQueue, type ModelQueueParts } from '../service/model-queue.ts';
 import { batchSizes, onDevice, type ServiceOptions, serviceRows } from '../service/options.ts';
+import { folderOr } from '../service/task-files.ts';
 import { type Classification, likeliest } from './likeliest.ts';
 import { type ClassifierFiles, classifierFiles, readModelFolder } from './model-folder.ts';
 
@@ -42,13 +43,8 @@ const classifyOptions = options<ClassifyOptions>({
   signal: optional(signal, 'none', "Cancels the request; the promise rejects with the signal's reason."),
 });
 
-const source: Kind<string | URL | ClassifierFiles> = {
-  ...either(location, classifierFiles),
-  expected: 'a model folder, or { model, weights, labels, preprocess, calibration }',
-};
-
 const OPEN_CLASSIFIER = signature('openClassifier', {
-  source: required(source, 'A model folder, or its files.'),
+  source: required(folderOr(classifierFiles), 'A model folder, or its files.'),
   options: optional(classifierOptions, 'none', 'How to classify.'),
 });
 const CLASSIFY = signature('classifier.classify', {

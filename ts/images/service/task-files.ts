@@ -1,6 +1,6 @@
 /** The files of a net for a task, separately or in a model folder. */
 import { ArgumentError } from '../../base/errors.ts';
-import { either, type Kind, list, string } from '../../base/kinds.ts';
+import { describedAs, either, type Kind, list, string } from '../../base/kinds.ts';
 import { optional, options, required } from '../../base/options.ts';
 import { location, pathOf } from '../../base/sources.ts';
 import { filesOfModelFolder } from '../../caffe/model-folder.ts';
@@ -43,10 +43,15 @@ const taskFiles: Kind<TaskFiles> = options<TaskFiles>({
   calibration: optional(location, 'none', 'The calibration of `resnode quantize`, for precision int8.'),
 });
 
-export const taskSource: Kind<string | URL | TaskFiles> = {
-  ...either(location, taskFiles),
-  expected: 'a model folder, or { model, weights, labels, preprocess, calibration }',
-};
+/** A model folder, or its files. */
+export const folderOr = <Files>(files: Kind<Files>): Kind<string | URL | Files> =>
+  describedAs(
+    either(location, files),
+    'a model folder',
+    '{ model, weights, labels, preprocess, calibration }',
+  );
+
+export const taskSource: Kind<string | URL | TaskFiles> = folderOr(taskFiles);
 
 /** @throws ArgumentError that names a file which the folder lacks */
 export const filesOf = (source: string | URL | TaskFiles): TaskFiles =>
