@@ -45,7 +45,7 @@ class MatrixTiling {
   MatrixTiling(const Filter& filter, int64_t images);
 
   int64_t weightsBytes() const { return blocks() * static_cast<int64_t>(steps_.size()) * kMatrixBytes; }
-  // Calls function(byte in the packed weights, index of the weight) for each weight.
+  // Calls function(byte in the packed weights, output, index of the weight) for each weight.
   template <class Function>
   void forEachWeight(ThreadPool& pool, Function&& function) const;
   size_t scratchBytes(int threads) const { return static_cast<size_t>(threads * split(threads).threadBytes); }
@@ -123,7 +123,7 @@ class MatrixTiling {
   int64_t rowBytes_ = kMatrixRowBytes;    // what a row of 64 bytes is used for
   int64_t pixelBytes_ = kMatrixRowBytes;  // between neighbouring pixels
   int64_t lineBytes_ = 0;                 // between rows of what is copied
-  int64_t reach_ = 0;                     // rows of the source that a window has beyond its first
+  int64_t reach_ = 0;                     // rows of what is copied that a window has beyond its first
   int64_t pitch_ = 0;                     // pixels for each row of the result
   bool isByRow_ = false;                  // a matrix has pixels of one row only
   bool isInterleaved_ = false;            // the source is row-major
