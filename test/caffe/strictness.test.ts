@@ -242,6 +242,26 @@ test('a missing field of a data layer is refused if its data is needed, and igno
   );
 });
 
+test("an old layer of a fork that reads data is an input whatever its fields are called, other old layers' fields are refused", () => {
+  const data = (type: string, field: string) =>
+    filterNet(
+      readNet(`layers { name: "a" type: ${type} top: "y" ${field} { label_dim: 20 } }`, {
+        file: 'net.prototxt',
+      }),
+    );
+  const shapes = { inputShapes: { y: [1, 3, 4, 4] } };
+  assert.is(graphFromCaffe(data('SELECT_SEG_BINARY', 'window_cls_data_param'), shapes).inputs.length, 1);
+  assert.match(
+    refusal(() => graphFromCaffe(data('SELECT_SEG_BINARY', 'window_cls_data_param'))).message,
+    /"SelectSegBinary" is not supported.*its tops become inputs when their shapes are known/,
+  );
+  for (const field of ['window_cls_data_param', 'data_parm'])
+    assert.match(
+      refusal(() => graphFromCaffe(data('DATA', field), shapes)).message,
+      new RegExp(`net\\.prototxt:1:\\d+: V1LayerParameter has no field "${field}"`),
+    );
+});
+
 test('a window over a volume with missing or repeated sizes is refused with its position', () => {
   for (const [layer, message] of [
     ['type: "Convolution3D"', /net\.prototxt:2:7: a Convolution3D needs kernel_depth/],

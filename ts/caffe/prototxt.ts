@@ -125,7 +125,7 @@ function refuseField(tokens: Source, type: string, name: Token): void {
   const { layer } = tokens;
   const hint = near === undefined ? placeOf(type, name.text, layer) : `did you mean "${near}"?`;
   const text = hint === undefined ? found : `${found}; ${hint}`;
-  if (type === 'LayerParameter' && layer !== null && tokens.onForkField !== undefined) {
+  if (LAYERS.has(type) && layer !== null && tokens.onForkField !== undefined) {
     const refusal = new PrototxtError('prototxt/unknown-field', tokens.position(name), text);
     tokens.unknownFields.push({ name: name.text, refusal });
     return;
@@ -187,13 +187,17 @@ function settleUnknownFields(tokens: Source): void {
   tokens.unknownFields = [];
   for (const { name, refusal } of unknownFields) {
     const { type, bottom = [] } = layer as { type?: string; bottom?: readonly string[] };
-    const isOwnData = bottom.length === 0 && !DATA_TYPES.has(type ?? '');
+    const isOwnData = bottom.length === 0 && !isDataType(type ?? '');
     const isOwn = isOwnData || bareName(name) === bareName(type ?? '');
     const isNear = nearestField('LayerParameter', name) !== undefined;
     if (type === undefined || (!isOwn && isNear)) throw refusal;
     tokens.onForkField!({ refusal, type: 'LayerParameter', name, tunes: false, layer });
   }
 }
+
+/** Whether a type of layer, by its name in V2 or in V1, is one of BVLC's that read data. */
+const isDataType = (type: string): boolean =>
+  DATA_TYPES.has(type) || [...DATA_TYPES].some((each) => each.toUpperCase() === type.replaceAll('_', ''));
 
 /** Skips the value of an unknown field: a scalar, a message or a list. */
 function skipValue(tokens: Tokens): void {
