@@ -10,7 +10,7 @@ export interface Conditions {
   /** The number of cores that other processes used during the quiet rounds: the mean, and the maximum of a measurement. */
   readonly othersCores: { readonly mean: number; readonly max: number };
   readonly versions: Readonly<Record<string, string>>;
-  readonly settings: { readonly threads: number; readonly precision: 'float32'; readonly rounds: number };
+  readonly settings: { readonly threads: number; readonly precision: string; readonly rounds: number };
   /** The peak to which shares refer: sgemm by the faster of oneDNN and resnode's kernels, the best of all rounds. */
   readonly sgemmGflops: number;
   readonly absent: readonly { readonly engine: string; readonly reason: string }[];

@@ -44,7 +44,7 @@ export function benchPage(report: Report): string {
       'Others',
       `other processes took ${othersCores.mean.toFixed(2)} cores on average, ${othersCores.max.toFixed(2)} at worst`,
     ],
-    ['Threads, precision', `${settings.threads}, ${settings.precision}, the same for all`],
+    ['Threads, precision', `${settings.threads}, ${settings.precision}`],
     [
       'Limits measured',
       `sgemm ${report.sgemmGflops.toFixed(0)} GFLOP/s, memory ${report.bandwidth.toFixed(1)} GB/s`,

@@ -121,7 +121,12 @@ export async function runBench(options: BenchOptions): Promise<Report> {
       machine,
       othersCores: othersCores(others),
       versions,
-      settings: { threads, precision: 'float32', rounds },
+      settings: {
+        threads,
+        precision:
+          options.precision === 'float32' ? 'float32' : `float32 unless ${options.precision} is named`,
+        rounds,
+      },
       sgemmGflops: Math.max(...ceilings.map(({ gflops }) => gflops)),
       bandwidth: Math.max(...ceilings.map(({ bandwidth }) => bandwidth)),
       absent: [
