@@ -23,21 +23,21 @@ const KINDS: readonly (readonly [Kind, readonly string[]])[] = [
     'pooling',
     [
       ...['Pooling', 'ROIPooling', 'ROIMaskPooling', 'PSROIPooling', 'ROIAlign', 'SPP', 'Pooling3D'],
-      'ROIWarping',
+      ...['ROIWarping', 'DeformablePSROIPooling'],
     ],
   ],
   [
     'normalisation',
     [
       ...['BatchNorm', 'BN', 'Scale', 'Bias', 'LRN', 'MVN', 'Normalize', 'Power'],
-      ...['NormL2', 'ChannelNorm', 'ChannelScale'],
+      ...['NormL2', 'ChannelNorm', 'ChannelScale', 'GRN'],
     ],
   ],
   [
     'activation',
     [
       ...['ReLU', 'PReLU', 'ELU', 'Sigmoid', 'TanH', 'AbsVal', 'BNLL', 'ReLU6', 'Softmax', 'Dropout'],
-      'VoxelSoftmax',
+      ...['VoxelSoftmax', 'HardSigmoid', 'HSigmoid'],
       ...['Clip', 'Exp', 'Log', 'Swish', 'Threshold', 'LSTMUnit', 'Mish', 'HardSwish', 'CReLU', 'Sparsify'],
       ...['NegSquare', 'ExpMax', 'GuidedDropout', 'LabelSpecificAdd', 'CosinAddm'],
       ...['LabelSpecificRescale', 'AdaCosAddmScale', 'ScaleTanH', 'GradientScaler'],
@@ -73,6 +73,7 @@ const KINDS: readonly (readonly [Kind, readonly string[]])[] = [
       'Squeeze',
       'Reorg',
       'Permute',
+      'Convert',
       'Transpose',
       'Reverse',
       'Tile',
