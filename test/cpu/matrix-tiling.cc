@@ -7,6 +7,8 @@
 #include <cstring>
 #include <random>
 
+#include "native/cpu/bfloat16.h"
+
 using namespace resnode;
 using namespace resnode::cpu;
 
@@ -20,17 +22,31 @@ void begin(int64_t bytes) { rowBytes = bytes; }
 void end() { rowBytes = 0; }
 void start(const float*) { std::memset(registers, 0, sizeof registers); }
 
-template <class Pixel, int kPixelMatrices, int kChannelMatrices>
+// An integer in bfloat16.
+struct Bfloat16 {
+  uint16_t bits;
+  operator int32_t() const { return static_cast<int32_t>(fromBfloat16(bits)); }
+};
+
+template <class Value>
+int32_t integerAt(const char* bytes) {
+  Value value;
+  std::memcpy(&value, bytes, sizeof value);
+  return value;
+}
+
+template <class Pixel, class Weight, int kPixelMatrices, int kChannelMatrices>
 void multiply(const MatrixArguments& a) {
-  const auto* weights = reinterpret_cast<const int8_t*>(a.weights);
+  const char* weights = a.weights;
   for (int64_t step = 0; step < a.steps; ++step, weights += kChannelMatrices * kMatrixBytes) {
     for (int64_t pixel = 0; pixel < kPixelMatrices * kMatrixRows; ++pixel) {
-      const auto* source = reinterpret_cast<const Pixel*>(a.source + a.offsets[step] + pixel * a.pixelBytes);
+      const char* source = a.source + a.offsets[step] + pixel * a.pixelBytes;
       for (int64_t channel = 0; channel < kChannelMatrices * kMatrixRows; ++channel) {
         int32_t& sum =
             registers[pixel / kMatrixRows * 2 + channel / kMatrixRows][pixel % kMatrixRows][channel % kMatrixRows];
-        const int8_t* column = weights + channel / kMatrixRows * kMatrixBytes + channel % kMatrixRows * 4;
-        for (int64_t i = 0; i < rowBytes; ++i) sum += source[i] * column[i / 4 * kMatrixRowBytes + i % 4];
+        const char* column = weights + channel / kMatrixRows * kMatrixBytes + channel % kMatrixRows * 4;
+        for (int64_t i = 0; i < rowBytes; i += sizeof(Pixel))
+          sum += integerAt<Pixel>(source + i) * integerAt<Weight>(column + i / 4 * kMatrixRowBytes + i % 4);
       }
     }
   }
@@ -45,20 +61,21 @@ void store(void* to) {
   }
 }
 
-template <class Pixel>
+template <class Pixel, class Weight>
 void fill(MatrixKernels& kernels, MatrixType type) {
   auto& functions = kernels.multiply[static_cast<int>(type)];
-  functions[0][0] = multiply<Pixel, 1, 1>;
-  functions[0][1] = multiply<Pixel, 1, 2>;
-  functions[1][0] = multiply<Pixel, 2, 1>;
-  functions[1][1] = multiply<Pixel, 2, 2>;
+  functions[0][0] = multiply<Pixel, Weight, 1, 1>;
+  functions[0][1] = multiply<Pixel, Weight, 1, 2>;
+  functions[1][0] = multiply<Pixel, Weight, 2, 1>;
+  functions[1][1] = multiply<Pixel, Weight, 2, 2>;
 }
 
 MatrixKernels plainKernels() {
   MatrixKernels kernels{"loops",        begin, end,
                         {start, start}, {},    {{store<1, 1>, store<1, 2>}, {store<2, 1>, store<2, 2>}}};
-  fill<uint8_t>(kernels, MatrixType::uint8);
-  fill<int8_t>(kernels, MatrixType::int8);
+  fill<uint8_t, int8_t>(kernels, MatrixType::uint8);
+  fill<int8_t, int8_t>(kernels, MatrixType::int8);
+  fill<Bfloat16, Bfloat16>(kernels, MatrixType::bfloat16);
   return kernels;
 }
 
@@ -86,6 +103,7 @@ size_t sizeOf(const Shape& shape) {
   return static_cast<size_t>(shape[0] * ceiling(shape[1], kLanes) * kLanes * shape[2] * shape[3]);
 }
 
+// Bytes are stored as they are in the blocked source; in bfloat16 the source is row-major, in float32.
 bool isRight(const Case& each, MatrixType type, int threads) {
   const Shape out = resultOf(each);
   std::mt19937 random(static_cast<unsigned>(each.outputs * 1000 + each.in[1]));
@@ -94,26 +112,36 @@ bool isRight(const Case& each, MatrixType type, int threads) {
   convolution.kernel = each.kernel, convolution.stride = each.stride, convolution.pad = each.pad;
   convolution.dilation = each.dilation, convolution.group = 1;
   const Filter filter(convolution, each.in, out);
-  const MatrixTiling tiling(filter, each.in[0], 1);
+  const bool isBytes = type != MatrixType::bfloat16;
+  const MatrixTiling tiling = isBytes ? MatrixTiling(filter, each.in[0], 1) : MatrixTiling(filter, each.in[0]);
   ThreadPool pool(threads);
 
   const int64_t taps = each.kernel.height * each.kernel.width;
   std::vector<int8_t> source(sizeOf(each.in)), weights(each.outputs * each.in[1] * taps), packed(tiling.weightsBytes());
   for (int8_t& value : source) value = byte();
   for (int8_t& value : weights) value = byte();
-  tiling.forEachWeight(pool, [&](int64_t at, int64_t, int64_t weight) { packed[at] = weights[weight]; });
+  std::vector<float> plain;
+  for (int64_t i = 0; i < each.in[0] * each.in[1]; ++i) {
+    for (int64_t pixel = 0; pixel < each.in[2] * each.in[3]; ++pixel)
+      plain.push_back(source[placeOf(each.in, i / each.in[1], i % each.in[1], pixel / each.in[3], pixel % each.in[3])]);
+  }
+  tiling.forEachWeight(pool, [&](int64_t at, int64_t, int64_t weight) {
+    const uint16_t rounded = toBfloat16(weights[weight]);
+    if (isBytes) packed[at] = weights[weight];
+    else std::memcpy(&packed[at], &rounded, sizeof rounded);
+  });
   std::vector<char> scratch(tiling.scratchBytes(threads));
   std::vector<int32_t> result(sizeOf(out), -1);
   const MatrixKernels kernels = plainKernels();
-  tiling.run(pool, {&kernels, type, source.data(), packed.data(), nullptr, scratch.data()},
-             [&](const MatrixPlace& place) {
-               const auto* sums = static_cast<const int32_t*>(place.sums);
-               for (int pixel = 0; pixel < place.pixels; ++pixel) {
-                 for (int block = 0; block < place.blocks; ++block)
-                   std::copy_n(sums + (pixel * place.blocks + block) * kLanes, kLanes,
-                               result.begin() + place.result + block * tiling.resultPlane() + pixel * kLanes);
-               }
-             });
+  const void* from = isBytes ? static_cast<const void*>(source.data()) : plain.data();
+  tiling.run(pool, {&kernels, type, from, packed.data(), nullptr, scratch.data()}, [&](const MatrixPlace& place) {
+    const auto* sums = static_cast<const int32_t*>(place.sums);
+    for (int pixel = 0; pixel < place.pixels; ++pixel) {
+      for (int block = 0; block < place.blocks; ++block)
+        std::copy_n(sums + (pixel * place.blocks + block) * kLanes, kLanes,
+                    result.begin() + place.result + block * tiling.resultPlane() + pixel * kLanes);
+    }
+  });
 
   for (int64_t image = 0; image < out[0]; ++image) {
     for (int64_t output = 0; output < out[1]; ++output) {
@@ -147,17 +175,28 @@ const Case kCases[] = {
     {{1, 64, 2, 2}, 40, {3, 3}, {3, 3}, {2, 2}, {1, 1}},
 };
 
+// Sources of few channels. The last pixel of a line may be the first of 16 that are read, each a stride apart.
+const Case kFewChannels[] = {
+    {{2, 3, 19, 21}, 33, {7, 7}, {2, 2}, {3, 3}, {1, 1}},
+    {{1, 1, 9, 14}, 20, {5, 4}, {1, 3}, {4, 2}, {1, 1}},
+    {{2, 4, 8, 9}, 18, {3, 1}, {1, 1}, {2, 0}, {2, 1}},
+    {{1, 3, 33, 70}, 16, {1, 8}, {32, 32}, {0, 0}, {1, 1}},
+};
+
+void report(const Case& each, MatrixType type, const char* name) {
+  for (const int threads : {1, 3}) {
+    std::printf("%s %s, %ldx%ldx%ldx%ld to %ld channels, kernel %ldx%ld, %d threads\n",
+                isRight(each, type, threads) ? "ok" : "failed", name, each.in[0], each.in[1], each.in[2], each.in[3],
+                each.outputs, each.kernel.height, each.kernel.width, threads);
+  }
+}
+
 }  // namespace
 
 int main() {
   for (const Case& each : kCases) {
-    for (const MatrixType type : {MatrixType::uint8, MatrixType::int8}) {
-      for (const int threads : {1, 3}) {
-        const bool isSame = isRight(each, type, threads);
-        std::printf("%s %s bytes, %ldx%ldx%ldx%ld to %ld channels, kernel %ldx%ld, %d threads\n",
-                    isSame ? "ok" : "failed", type == MatrixType::uint8 ? "unsigned" : "signed", each.in[0], each.in[1],
-                    each.in[2], each.in[3], each.outputs, each.kernel.height, each.kernel.width, threads);
-      }
-    }
+    report(each, MatrixType::uint8, "unsigned bytes");
+    report(each, MatrixType::int8, "signed bytes");
   }
+  for (const Case& each : kFewChannels) report(each, MatrixType::bfloat16, "bfloat16");
 }

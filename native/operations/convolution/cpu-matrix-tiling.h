@@ -107,7 +107,7 @@ class MatrixTiling {
   int64_t planeBytes(const Band& band) const { return linesOf(band) * lineBytes_; }
   // The last matrix may reach beyond the last pixel.
   int64_t bandBytes(const Band& band) const {
-    return static_cast<int64_t>(planes_.size()) * planeBytes(band) + kMatrixBytes;
+    return static_cast<int64_t>(planes_.size()) * planeBytes(band) + kMatrixRows * pixelBytes_;
   }
   int64_t groupBytes() const { return kMostMatrices * static_cast<int64_t>(steps_.size()) * kMatrixBytes; }
   std::vector<Band> bandsOf(int64_t first, int64_t end) const;
