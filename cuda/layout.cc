@@ -94,6 +94,24 @@ void chooseIntegers(const Program& program, const Quantization& quantization, st
   }
 }
 
+// Whether a pooling only takes pixels of a map that is stored as its result would be, and only convolutions read these,
+// as residual. They take the pixels themselves.
+bool isTakenByReaders(const Program& program, const Operation& operation, const std::vector<TensorLayout>& layouts,
+                      const Quantization& quantization) {
+  const auto* pooling = operation.attributes.as<Pooling>();
+  const auto isOne = [](const Pair& pair) { return pair.height == 1 && pair.width == 1; };
+  if (!pooling || pooling->method != PoolingMethod::max || operation.outputs.size() > 1) return false;
+  if (!isOne(pooling->kernel) || pooling->pad.height != 0 || pooling->pad.width != 0 || isOne(pooling->stride))
+    return false;
+  const TensorLayout &map = layouts[operation.inputs[0]], &taken = layouts[operation.outputs[0]];
+  if (!map.isNhwc || map.isFolded || map.type != taken.type || map.scale != taken.scale) return false;
+  if (map.nhwc.pixels() >> 32 != 0) return false;
+  return isReadOnly(program, operation.outputs[0], [&](const Operation& reader, size_t i) {
+    return i == 1 && reader.attributes.is<Convolution>() &&
+           multipliesIntegers(program, reader, quantization) == isInteger(taken.type);
+  });
+}
+
 }  // namespace
 
 bool multipliesIntegers(const Program& program, const Operation& operation, const Quantization& quantization) {
@@ -145,10 +163,17 @@ std::vector<TensorLayout> chooseLayouts(const Program& program, ElementType type
     layout.affineOf = operation.inputs[0];
   }
   const bool trains = std::any_of(program.operations.begin(), program.operations.end(), isOfTraining);
-  if (trains || bytesOf(type) != 2) return layouts;
-  if (!quantization.tensors.empty()) chooseIntegers(program, quantization, layouts);
-  for (TensorId id : program.inputs) {
-    if (has[id] && isReadFolded(program, id, quantization)) layouts[id] = foldedLayout(program.tensors[id].shape, type);
+  if (trains) return layouts;
+  if (bytesOf(type) == 2) {
+    if (!quantization.tensors.empty()) chooseIntegers(program, quantization, layouts);
+    for (TensorId id : program.inputs) {
+      if (has[id] && isReadFolded(program, id, quantization))
+        layouts[id] = foldedLayout(program.tensors[id].shape, type);
+    }
+  }
+  for (const Operation& operation : program.operations) {
+    if (isTakenByReaders(program, operation, layouts, quantization))
+      layouts[operation.outputs[0]].pixelsOf = operation.inputs[0];
   }
   return layouts;
 }

@@ -18,6 +18,8 @@ struct TensorLayout {
   int bits = 0;                             // nhwc: bits per value, if it is not a number of the type
   // Plain: holds center, scale and bias [channels] instead of a map, which is computed from this tensor.
   TensorId affineOf = -1;
+  // nhwc: not stored, because its readers take these pixels from this tensor.
+  TensorId pixelsOf = -1;
   float scale = 1;  // of integers: value = scale × integer
 
   int64_t elements() const { return isNhwc ? nhwc.elements() : elementCount(shape); }
@@ -39,6 +41,8 @@ TensorLayout plainLayout(const Shape& shape);
 //   value i.
 // - If only gradients read the positions of a pooling's maxima, they are stored as one byte per value (pooling.h).
 // - A BatchNorm's result that only another BatchNorm reads, as residual, is not stored; its reader computes it.
+// - Every second (or so) pixel of a map, as a 1×1 pooling takes them, is not stored if only convolutions read it, as
+//   residual, in inference.
 // - `quantization`: the inputs of int8 convolutions are integers, unless the user sees them. So are tensors that only a
 //   maximum pooling reads, if such a convolution makes them.
 std::vector<TensorLayout> chooseLayouts(const Program& program, ElementType type,

@@ -67,9 +67,8 @@ CudaPlan::CudaPlan(std::shared_ptr<const Program> program, const PlanOptions& op
   // A step that computes one of its inputs while reading needs that input's source.
   for (int i = 0; i < static_cast<int>(program_->operations.size()); ++i) {
     for (TensorId id : program_->operations[i].inputs) {
-      if (id < 0 || layouts_[id].affineOf < 0) continue;
-      Lifetime& source = lifetimes_[layouts_[id].affineOf];
-      source.to = std::max(source.to, i);
+      for (TensorId of : id < 0 ? std::vector<TensorId>{} : std::vector{layouts_[id].affineOf, layouts_[id].pixelsOf})
+        if (of >= 0) lifetimes_[of].to = std::max(lifetimes_[of].to, i);
     }
   }
 

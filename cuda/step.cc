@@ -23,15 +23,6 @@ KindTable<KindSteps>& kindSteps() {
   return table;
 }
 
-namespace {
-
-template <class Operation>
-bool isClippedOrSloped(const Operation& of) {
-  return of.clip || of.slopes;
-}
-
-}  // namespace
-
 Step makeStep(const Operation& operation, const StepContext& context) {
   const KindSteps& steps = kindSteps().of(operation.attributes);
   if (!steps.forward) {
@@ -41,15 +32,6 @@ Step makeStep(const Operation& operation, const StepContext& context) {
         "layer \"" + operation.layer + "\": the CUDA device does not compute " + kind + " yet; the cpu device does",
         operation.layer);
   }
-  const auto* convolution = operation.attributes.as<Convolution>();
-  const auto* product = operation.attributes.as<InnerProduct>();
-  if (convolution ? isClippedOrSloped(*convolution) : product && isClippedOrSloped(*product))
-    throw Error(
-        "device/unsupported",
-        "layer \"" + operation.layer +
-            "\": the CUDA device takes a ReLU alone as the last step of another operation; let a Clip or a PReLU "
-            "be an operation of its own",
-        operation.layer);
   return steps.forward(operation.attributes, operation, context);
 }
 

@@ -48,7 +48,7 @@ struct Step {
   std::vector<TensorId> moreInputs;  // inputs after the operation's own
   // Outputs after the operation's own, which belong to later operations (StepContext::isMade).
   std::vector<TensorId> moreOutputs;
-  bool leavesOut = false;  // does not write its first output, which only a step without work reads
+  bool leavesOut = false;  // does not write its first output, because steps without work or from other memory read it
   std::vector<PackedParameter> parameters;
   std::vector<size_t> inPlace;    // inputs that the first output may overwrite
   bool eachOverItsInput = false;  // output i may overwrite input i

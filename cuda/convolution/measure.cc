@@ -45,7 +45,7 @@ class DeviceMeasure final : public ConvolutionMeasure {
     cudaGetLastError();  // clears the error of a candidate that failed before
     // A residual as large as the output is given in the output's memory, as the planner may do. Otherwise the output
     // starts as NaN, which shows what was not written.
-    const bool isOverResidual = problem_.residual && residualBytes() == outputBytes();
+    const bool isOverResidual = problem_.residual && !problem_.isResidualStrided() && residualBytes() == outputBytes();
     if (isOverResidual)
       RESNODE_CUDA(cudaMemcpyAsync(output_.get(), residual_.get(), outputBytes(), cudaMemcpyDeviceToDevice, stream_));
     else RESNODE_CUDA(cudaMemsetAsync(output_.get(), 0xff, outputBytes(), stream_));
@@ -81,7 +81,8 @@ class DeviceMeasure final : public ConvolutionMeasure {
  private:
   size_t outputBytes() const { return problem_.resultElements() * bytesOf(problem_.resultType()); }
   size_t residualBytes() const {
-    return problem_.output.elements() * bytesOf(isInteger(problem_.type) ? problem_.residualType : problem_.type);
+    return problem_.residualShape().elements() *
+           bytesOf(isInteger(problem_.type) ? problem_.residualType : problem_.type);
   }
   // The largest integer of the noise.
   static constexpr float kLargest = 127;
@@ -125,9 +126,14 @@ class DeviceMeasure final : public ConvolutionMeasure {
     }
     if (problem_.residual) {
       const ElementType residualType = isInteger(type) ? problem_.residualType : type;
-      residual_ = allocateHere(y.elements() * bytesOf(residualType));
-      launchNoise(residualType, residual_.get(), {y.pixels(), y.c, y.pixels(), y.paddedChannels}, sizeOf(residualType),
-                  4, stream_);
+      const int64_t pixels = problem_.residualShape().pixels();
+      residual_ = allocateHere(residualBytes());
+      launchNoise(residualType, residual_.get(), {pixels, y.c, pixels, y.paddedChannels}, sizeOf(residualType), 4,
+                  stream_);
+    }
+    if (problem_.slopes > 0) {
+      slopes_ = allocateHere(y.paddedChannels * sizeof(float));
+      launchNoise(ElementType::float32, slopes_.get(), channels, 1, 7, stream_);
     }
     if (problem_.wantsSums && problem_.pass == ConvolutionPass::dataGradient) {
       norm_.emplace(problem_, stream_);
@@ -231,6 +237,7 @@ class DeviceMeasure final : public ConvolutionMeasure {
     arguments.corrections = reinterpret_cast<const float*>(corrections_.get());
     arguments.narrowBias = narrowBias_.get();
     arguments.residual = residual;
+    arguments.slopes = reinterpret_cast<const float*>(slopes_.get());
     arguments.diff = diff_.get();
     if (norm_) {
       arguments.norm = norm_->arguments();
@@ -249,8 +256,8 @@ class DeviceMeasure final : public ConvolutionMeasure {
   ConvolutionProblem problem_;
   cudaStream_t stream_;
   Event start_, stop_;
-  DeviceMemory input_, weights_, bias_, factors_, corrections_, narrowBias_, residual_, diff_, output_, expected_,
-      workspace_, flush_, worst_;
+  DeviceMemory input_, weights_, bias_, factors_, corrections_, narrowBias_, residual_, slopes_, diff_, output_,
+      expected_, workspace_, flush_, worst_;
   DeviceMemory statistics_, behind_, pooled_, expectedPooled_, arrivalCounts_;
   int64_t arrivals_ = 0;
   std::optional<DiffNormTrial> norm_;  // for a data gradient that wants sums

@@ -153,10 +153,14 @@ std::string keyOf(const ConvolutionProblem& problem) {
   if (isInteger(problem.type)) key << " to" << integers(problem.outputType);
   if (problem.bias) key << " bias";
   if (problem.residual) key << " residual" << (isInteger(problem.type) ? integers(problem.residualType) : "");
-  if (problem.relu) {
-    key.precision(9);  // enough to tell every float32 from its neighbours
-    key << " relu " << problem.negativeSlope;
+  if (problem.residual && problem.isResidualStrided()) {
+    key << " stride " << problem.residualStrideH << "x" << problem.residualStrideW << " of ";
+    shape(problem.residualMap);
   }
+  key.precision(9);  // enough to tell every float32 from its neighbours
+  if (problem.relu) key << " relu " << problem.negativeSlope;
+  if (problem.clip > 0) key << " clip " << problem.clip;
+  if (problem.slopes > 0) key << (problem.slopes == 1 ? " prelu shared" : " prelu");
   if (problem.pass != ConvolutionPass::forward)
     key << (problem.pass == ConvolutionPass::dataGradient ? " data gradient" : " weight gradient");
   if (!problem.winograd) key << " direct";

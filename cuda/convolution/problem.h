@@ -15,13 +15,13 @@ namespace resnode::cuda {
 // dy). Gradients have no epilogue. dw has the layout of the weights, in float32, with zeros in the padding.
 enum class ConvolutionPass { forward, dataGradient, weightGradient };
 
-// Cross-correlation on nhwc, then + bias, + residual, ReLU; accumulation is always in float32. weights:
+// Cross-correlation on nhwc, then + bias, + residual, an activation; accumulation is always in float32. weights:
 // [output.paddedChannels, R, S, C] of the element type. group 1: C = input.paddedChannels; else C = input.c / group.
 // Padding rows and channels are zero. bias: [output.paddedChannels] float32.
 //
 // If `type` is an integer type, so are input and weights (the weights always int8), and sums are int32. The epilogue is
-// residual × factors[output.paddedChannels] + (sum × factors[channel] + bias) in fused multiply-adds, then ReLU, then
-// clamping and rounding according to outputType: docs/cpu-kernels.md. Tensors that are not integers are float16. For
+// residual × factors[output.paddedChannels] + (sum × factors[channel] + bias) in fused multiply-adds, then the activation
+// (a ReLU of slope 0, or a Clip in units of the result), then clamping and rounding according to outputType: docs/cpu-kernels.md. Tensors that are not integers are float16. For
 // implementations that read uint8 as the signed byte that is stored, shiftOfResult() follows the factors (see
 // shift-corrections.h).
 struct ConvolutionProblem {
@@ -33,8 +33,15 @@ struct ConvolutionProblem {
   int64_t r = 1, s = 1;  // kernel height and width
   int64_t strideH = 1, strideW = 1, padH = 0, padW = 0, dilationH = 1, dilationW = 1;
   int64_t group = 1;
-  bool bias = false, residual = false, relu = false;
+  bool bias = false, residual = false;
+  // The residual may be every residualStride-th pixel of a larger map, which has less than 2^32 pixels.
+  int64_t residualStrideH = 1, residualStrideW = 1;
+  Nhwc residualMap;  // if a stride is not 1
+  // The activation: at most one of a ReLU, a Clip to [0, clip] and a PReLU.
+  bool relu = false;
   float negativeSlope = 0;
+  float clip = 0;      // 0: none
+  int64_t slopes = 0;  // of the PReLU: one for all channels, or one for each; 0: none
   ConvolutionPass pass = ConvolutionPass::forward;
   bool winograd = true;  // whether Winograd's transforms are allowed
   // The reader of the result needs sums per channel, in 16 bits. If the implementation does not compute them, the
@@ -45,6 +52,8 @@ struct ConvolutionProblem {
   // instead.
   std::optional<PoolingShape> pooling;
 
+  bool isResidualStrided() const { return residualStrideH != 1 || residualStrideW != 1; }
+  const Nhwc& residualShape() const { return isResidualStrided() ? residualMap : output; }
   int64_t weightChannels() const { return group == 1 ? input.paddedChannels : input.c / group; }
   int64_t weightElements() const { return output.paddedChannels * r * s * weightChannels(); }
   // The element type of the pass's result.
@@ -86,7 +95,8 @@ struct ConvolutionArguments {
   const float* factors = nullptr;      // for integers: one per channel, followed by the residual's and a shift
   const float* corrections = nullptr;  // for uint8: see shift-corrections.h; only for implementations that read them
   const void* narrowBias = nullptr;    // the bias rounded to the element type, if cudnnOptions was called for it
-  const void* residual = nullptr;      // in the output's layout; may be the output itself
+  const void* residual = nullptr;      // of residualShape(); may be the output itself
+  const float* slopes = nullptr;       // of a PReLU: see ConvolutionProblem
   const void* diff = nullptr;          // for gradients: dy, in the output's layout
   float *sums = nullptr, *squares = nullptr;  // [output.c], of the written values, if the implementation computes them
   DiffNorm norm;                              // for data gradients, if the implementation computes the sums

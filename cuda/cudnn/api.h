@@ -94,6 +94,7 @@ enum cudnnBackendAttributeType_t : int {
 #define RESNODE_CUDNN_ATTRIBUTES(X)                             \
   X(CUDNN_ATTR_POINTWISE_MODE, 0)                               \
   X(CUDNN_ATTR_POINTWISE_MATH_PREC, 1)                          \
+  X(CUDNN_ATTR_POINTWISE_RELU_UPPER_CLIP, 4)                    \
   X(CUDNN_ATTR_POINTWISE_RELU_LOWER_CLIP_SLOPE, 5)              \
   X(CUDNN_ATTR_CONVOLUTION_COMP_TYPE, 100)                      \
   X(CUDNN_ATTR_CONVOLUTION_CONV_MODE, 101)                      \

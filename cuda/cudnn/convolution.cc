@@ -9,6 +9,7 @@
 #include "cuda/cudnn/graph.h"
 #include "cuda/kernels/convert.h"
 #include "cuda/memory.h"
+#include "cuda/operations/prelu/prelu.h"
 #include "native/core/error.h"
 
 namespace resnode::cuda {
@@ -153,6 +154,11 @@ class CudnnConvolution final : public ConvolutionImplementation {
     handle_.setStream(stream);
     const cudnnStatus_t status = handle_.library().call.cudnnBackendExecute(handle_.get(), plan_.get(), pack.get());
     if (status != CUDNN_STATUS_SUCCESS) checkCudnn(handle_.library(), status, "running " + name());
+    if (problem_.slopes > 0) {
+      const Nhwc& y = problem_.output;
+      launchPRelu(problem_.type, made, arguments.slopes, problem_.slopes == 1, made, y.pixels(), y.c, y.paddedChannels,
+                  1, stream);
+    }
     if (isNarrow)
       launchToFloat(problem_.type, made, static_cast<float*>(arguments.output), problem_.resultElements(), stream);
   }
@@ -197,6 +203,10 @@ void refuse(std::vector<std::string>* refusals, const std::string& what) {
 ConvolutionOptions cudnnOptions(CudnnHandle& handle, const ConvolutionProblem& problem, const CudnnWishes& wishes,
                                 std::vector<std::string>* refusals) {
   ConvolutionOptions options;
+  if (isInteger(problem.type) && (problem.clip > 0 || problem.slopes > 0)) {
+    refuse(refusals, "integers with a Clip or a PReLU: only our kernels compute them");
+    return options;
+  }
   std::set<std::string> seen;
   const bool isNarrow = bytesOf(problem.type) == 2;
   const auto consider = [&](const std::shared_ptr<const CudnnConvolutionGraph>& graph, CudnnDescriptor descriptor,

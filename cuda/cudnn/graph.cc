@@ -56,8 +56,14 @@ std::vector<int64_t> dimensions(const Nhwc& tensor, int64_t group) {
   return {tensor.n, group == 1 ? tensor.paddedChannels : tensor.c, tensor.h, tensor.w};
 }
 
-std::vector<int64_t> strides(const Nhwc& tensor) {
-  return {tensor.h * tensor.w * tensor.paddedChannels, 1, tensor.w * tensor.paddedChannels, tensor.paddedChannels};
+// Of every `stepH`-th line and `stepW`-th column.
+std::vector<int64_t> strides(const Nhwc& tensor, int64_t stepH = 1, int64_t stepW = 1) {
+  return {tensor.h * tensor.w * tensor.paddedChannels, 1, stepH * tensor.w * tensor.paddedChannels,
+          stepW * tensor.paddedChannels};
+}
+
+std::vector<int64_t> residualStrides(const ConvolutionProblem& problem) {
+  return strides(problem.residualShape(), problem.residualStrideH, problem.residualStrideW);
 }
 
 // The padding after the input. It equals the padding before it, unless the output is smaller (space-to-depth.h).
@@ -133,7 +139,8 @@ void CudnnConvolutionGraph::addIntegers(const ConvolutionProblem& problem) {
     last = append("+ bias", CUDNN_POINTWISE_ADD, *last, &bias, result());
   }
   if (problem.residual) {
-    const CudnnDescriptor& residual = plane("the residual", kResidualId, dataType(problem.residualType), false);
+    const CudnnDescriptor& residual = tensor("the residual", kResidualId, dataType(problem.residualType), yDimensions,
+                                             residualStrides(problem), false);
     const CudnnDescriptor& factor = channels("the residual's factor", kResidualFactorId, 1);
     const CudnnDescriptor& scaled = plane("the residual in units of the result", nextId++, CUDNN_DATA_FLOAT, true);
     append("residual × its factor", CUDNN_POINTWISE_MUL, residual, &factor, scaled);
@@ -152,7 +159,8 @@ void CudnnConvolutionGraph::addNumbers(const ConvolutionProblem& problem, Epilog
                              yStrides = strides(problem.output);
   const int64_t filters = yDimensions[1], depth = problem.weightChannels();
 
-  int left = problem.bias + problem.residual + problem.relu;  // operations of the epilogue
+  const bool isRelu = problem.relu || problem.clip > 0;
+  int left = problem.bias + problem.residual + isRelu;  // operations of the epilogue
   int64_t nextId = kOutputId + 1;
   const auto result = [&]() -> const CudnnDescriptor& {
     if (left-- == 0) return tensor("the output", kOutputId, type, yDimensions, yStrides, false);
@@ -181,7 +189,8 @@ void CudnnConvolutionGraph::addNumbers(const ConvolutionProblem& problem, Epilog
   };
   const auto addResidual = [&] {
     if (!problem.residual) return;
-    const CudnnDescriptor& residual = tensor("the residual", kResidualId, type, yDimensions, yStrides, false);
+    const CudnnDescriptor& residual =
+        tensor("the residual", kResidualId, type, yDimensions, residualStrides(problem), false);
     const CudnnDescriptor& y = result();
     operations_.push_back(pointwise("+ residual", CUDNN_POINTWISE_ADD, *last, &residual, y).get());
     last = &y;
@@ -193,9 +202,10 @@ void CudnnConvolutionGraph::addNumbers(const ConvolutionProblem& problem, Epilog
     addResidual();
     addBias();
   }
-  if (problem.relu) {
+  if (isRelu) {
     operations_.push_back(
-        pointwise("the ReLU", CUDNN_POINTWISE_RELU_FWD, *last, nullptr, result(), problem.negativeSlope).get());
+        pointwise("the ReLU", CUDNN_POINTWISE_RELU_FWD, *last, nullptr, result(), problem.negativeSlope, problem.clip)
+            .get());
   }
   if (goesThroughNorm) addDiffNorm(x, problem, nextId);
   else if (form == EpilogueForm::sums) addSums(*last, filters);
@@ -311,11 +321,13 @@ const CudnnDescriptor& CudnnConvolutionGraph::convolution(const ConvolutionProbl
   return operation;
 }
 
-CudnnDescriptor& CudnnConvolutionGraph::addPointwise(const char* what, cudnnPointwiseMode_t mode, float negativeSlope) {
+CudnnDescriptor& CudnnConvolutionGraph::addPointwise(const char* what, cudnnPointwiseMode_t mode, float negativeSlope,
+                                                     float most) {
   CudnnDescriptor& settings = add(CUDNN_BACKEND_POINTWISE_DESCRIPTOR, what);
   settings.set(CUDNN_ATTR_POINTWISE_MODE, mode);
   settings.set(CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_DATA_FLOAT);
   if (negativeSlope != 0) settings.set(CUDNN_ATTR_POINTWISE_RELU_LOWER_CLIP_SLOPE, negativeSlope);
+  if (most > 0) settings.set(CUDNN_ATTR_POINTWISE_RELU_UPPER_CLIP, most);
   settings.finalize();
 
   CudnnDescriptor& operation = add(CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, what);
@@ -325,8 +337,8 @@ CudnnDescriptor& CudnnConvolutionGraph::addPointwise(const char* what, cudnnPoin
 
 const CudnnDescriptor& CudnnConvolutionGraph::pointwise(const char* what, cudnnPointwiseMode_t mode,
                                                         const CudnnDescriptor& x, const CudnnDescriptor* b,
-                                                        const CudnnDescriptor& y, float negativeSlope) {
-  CudnnDescriptor& operation = addPointwise(what, mode, negativeSlope);
+                                                        const CudnnDescriptor& y, float negativeSlope, float most) {
+  CudnnDescriptor& operation = addPointwise(what, mode, negativeSlope, most);
   operation.set(CUDNN_ATTR_OPERATION_POINTWISE_XDESC, x);
   if (b) operation.set(CUDNN_ATTR_OPERATION_POINTWISE_BDESC, *b);
   operation.set(CUDNN_ATTR_OPERATION_POINTWISE_YDESC, y);
@@ -336,7 +348,7 @@ const CudnnDescriptor& CudnnConvolutionGraph::pointwise(const char* what, cudnnP
 
 const CudnnDescriptor& CudnnConvolutionGraph::behindRelu(const CudnnDescriptor& dy, const CudnnDescriptor& x,
                                                          const CudnnDescriptor& dx) {
-  CudnnDescriptor& operation = addPointwise("the ReLU's gradient", CUDNN_POINTWISE_RELU_BWD, 0);
+  CudnnDescriptor& operation = addPointwise("the ReLU's gradient", CUDNN_POINTWISE_RELU_BWD);
   operation.set(CUDNN_ATTR_OPERATION_POINTWISE_DYDESC, dy);
   operation.set(CUDNN_ATTR_OPERATION_POINTWISE_XDESC, x);
   operation.set(CUDNN_ATTR_OPERATION_POINTWISE_DXDESC, dx);

@@ -1,5 +1,5 @@
-// A convolution problem as a cuDNN operation graph: convolution → + bias → + residual → ReLU, with virtual float32
-// tensors in between. For integers: convolution → int32 + corrections → × factors → + bias → + residual × its factor →
+// A convolution problem as a cuDNN operation graph: convolution → + bias → + residual → ReLU or Clip, with virtual
+// float32 tensors in between. For integers: convolution → int32 + corrections → × factors → + bias → + residual × its factor →
 // + shift → ReLU. All integers are signed, and uint8 is taken as stored. A gradient is one operation: the ids say which
 // tensor has which shape, x or dx, w or dw, y or dy.
 #pragma once
@@ -58,10 +58,12 @@ class CudnnConvolutionGraph {
   const CudnnDescriptor& convolution(const ConvolutionProblem& problem, const CudnnDescriptor& x,
                                      const CudnnDescriptor& w, const CudnnDescriptor& y);
   // An operation that still lacks its tensors.
-  CudnnDescriptor& addPointwise(const char* what, cudnn::cudnnPointwiseMode_t mode, float negativeSlope);
-  // y = mode(x, b); null b: of x only.
+  CudnnDescriptor& addPointwise(const char* what, cudnn::cudnnPointwiseMode_t mode, float negativeSlope = 0,
+                                float most = 0);
+  // y = mode(x, b); null b: of x only. A ReLU's slope for negative values, and the largest result; 0: no bound.
   const CudnnDescriptor& pointwise(const char* what, cudnn::cudnnPointwiseMode_t mode, const CudnnDescriptor& x,
-                                   const CudnnDescriptor* b, const CudnnDescriptor& y, float negativeSlope = 0);
+                                   const CudnnDescriptor* b, const CudnnDescriptor& y, float negativeSlope = 0,
+                                   float most = 0);
   // dx = dy where x is positive, 0 elsewhere.
   const CudnnDescriptor& behindRelu(const CudnnDescriptor& dy, const CudnnDescriptor& x, const CudnnDescriptor& dx);
   const CudnnDescriptor& channels(const char* what, int64_t id, int64_t count);

@@ -7,7 +7,7 @@ import * as assert from 'uvu/assert';
 import { elementCount } from '../../ts/base/shape.ts';
 import { calibrationOf } from '../../ts/compile/calibration.ts';
 import { type Device, type LayerParameter, type LoadOptions, openDevice } from '../../ts/index.ts';
-import { INT8_CASES, netOf as int8Net } from '../support/int8-cases.ts';
+import { ACTIVATIONS, activated, activatedInt8 } from '../support/activations.ts';
 import { openAllKernels, openKernels } from '../support/open-kernels.ts';
 import { FILTERS, type Filter, layersOf, nameOf } from './filter-cases.ts';
 
@@ -17,26 +17,6 @@ const direct = (await openAllKernels({ winograd: false, tune: false, onWarning: 
 const oneDnn = await openKernels('oneDNN', { tune: false });
 const all = [...own, ...direct, ...(oneDnn === null ? [] : [oneDnn])];
 test.after(() => [reference, ...all].forEach((device) => device.dispose()));
-
-const slopes = { filler: { type: 'uniform', min: -0.5, max: 1.5 } } as const;
-const ACTIVATIONS: Readonly<Record<string, (blob: string) => LayerParameter>> = {
-  ReLU6: (blob) => ({ name: 'f', type: 'ReLU6', bottom: [blob], top: [blob] }),
-  Clip: (blob) => ({
-    name: 'f',
-    type: 'Clip',
-    bottom: [blob],
-    top: [blob],
-    clip_param: { min: 0, max: 5 },
-  }),
-  'a PReLU': (blob) => ({ name: 'f', type: 'PReLU', bottom: [blob], top: [blob], prelu_param: slopes }),
-  'a PReLU of one slope': (blob) => ({
-    name: 'f',
-    type: 'PReLU',
-    bottom: [blob],
-    top: [blob],
-    prelu_param: { ...slopes, channel_shared: true },
-  }),
-};
 
 const nameOfDevice = ({ name, description: { kernels, threads } }: Device) =>
   `${name} ${kernels ?? ''} ${threads ?? ''}`;
@@ -75,12 +55,6 @@ function assertClose(found: Float32Array, expected: Float32Array, tolerance: num
 
 const waves = (shape: readonly number[]) =>
   Float32Array.from({ length: elementCount(shape) }, (_, i) => Math.sin(i * i));
-
-/** Layers of a case, whose ReLU, if it has one, becomes another function. */
-function activated(filter: Filter, activation: (blob: string) => LayerParameter): LayerParameter[] {
-  const layers = layersOf(filter).filter(({ type }) => type !== 'ReLU');
-  return [...layers, activation(layers.at(-1)!.top![0]!)];
-}
 
 const WINOGRAD: readonly Filter[] = [
   { input: [2, 32, 13, 11], outputs: 40, kernel: [3, 3], pad: [1, 1] },
@@ -221,19 +195,9 @@ test('in bfloat16 a bound that it holds makes the bits of the layers one by one,
     }
 });
 
-const sources = (ranges: Readonly<Record<string, number>>) =>
-  Object.fromEntries(Object.entries(ranges).filter(([key]) => key.startsWith('source@')));
-
-/** The net of a case in 8 bits, whose ReLU, if it has one, becomes another function, or which stands behind its sums. */
-const int8Cases = INT8_CASES.filter(({ largest }) => !largest).map((each) => ({ each, ...int8Net(each) }));
-
 for (const [name, activation] of Object.entries(ACTIVATIONS))
   test(`${name} in 8 bits: on all instruction sets the same, and within some levels of float32`, async () => {
-    for (const { each, net, weights, ranges } of int8Cases) {
-      const result = each.residual ? 'sum' : 'conv';
-      const layers = net.layer!.flatMap((layer) =>
-        layer.name === `${result}_relu` ? [] : layer.name === result ? [layer, activation(result)] : [layer],
-      );
+    for (const { each, result, layers, weights, sources } of activatedInt8(activation)) {
       const data = waves(each.input).map((value) => value * 0.8);
       const load = async (device: Device, options: Omit<LoadOptions, 'model'>) => {
         await using model = await device.load({
@@ -255,7 +219,7 @@ for (const [name, activation] of Object.entries(ACTIVATIONS))
         method: 'min-max',
         percentile: null,
         images: 1,
-        ranges: { ...sources(ranges), ...(each.made && { [`${result}@f`]: made }) },
+        ranges: { ...sources, ...(each.made && { [`${result}@f`]: made }) },
       });
       let first: Float32Array | null = null;
       for (const device of [...own, ...direct]) {

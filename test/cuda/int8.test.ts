@@ -276,6 +276,11 @@ async function residualNet(on: Device): Promise<void> {
   await using model = await on.load(options);
   const names = steps(model);
   assert.is(names.filter((name) => / int8 /.test(name)).length, 52, names.join('\n'));
+  assert.is(
+    names.filter((name) => /: in the convolution that adds it$/.test(name)).length,
+    3,
+    names.join('\n'),
+  );
   assert.is(planned.arenaBytes, on.memory().activations - before.activations);
   await using half = await on.load({ ...load, precision: 'float16' });
   assert.ok(

@@ -38,7 +38,7 @@ import type {
 } from '../native/binding.ts';
 import { allocateMemory, inHeldMemory, isOfFile } from '../native/host-memory.ts';
 import type { ParameterData, Program, TensorId } from '../operations/program.ts';
-import { passesApartFrom, runPasses } from '../passes/index.ts';
+import { runPasses } from '../passes/index.ts';
 import { removeUnused } from '../passes/simplify.ts';
 import { lower, type ParameterRecipe } from './lower.ts';
 import { packWeights, sourcesOf } from './pack-weights.ts';
@@ -106,19 +106,13 @@ export type Planned<L extends Lowered = Lowered> = L & {
 /** Ready to run. */
 export type Compiled<L extends Lowered = Lowered> = Planned<L> & { readonly executable: NativeExecutable };
 
-/** What the device decides of lowering. */
-interface LoweringOptions extends CompileOptions {
-  /** Clip and PReLU stay operations of their own. */
-  readonly keepsActivationsApart?: boolean;
-}
-
 /**
  * @param selected The number of items that each Filter layer selects.
  * @throws GraphError
  */
 export function lowerNet(
   net: NetParameter,
-  options: LoweringOptions,
+  options: CompileOptions,
   selected?: BuildState['selected'],
 ): Lowered {
   const written = graphSelecting(net, optionsOf(graphOptions, options), selected);
@@ -128,8 +122,7 @@ export function lowerNet(
     options.outputs === undefined ? withOutputs(written, names) : withNeededInputs(written, net, names),
   );
   const phase = options.phase ?? net.state?.phase;
-  const only = options.keepsActivationsApart ? passesApartFrom('fuse-activation') : undefined;
-  const graph = (options.optimize ?? phase !== 'TRAIN') ? runPasses(requested, { only }) : requested;
+  const graph = (options.optimize ?? phase !== 'TRAIN') ? runPasses(requested) : requested;
   return { written, graph, names, ...lower(graph, options) };
 }
 

@@ -30,8 +30,6 @@ export async function readForRuns(options: LoadOptions, device: Place): Promise<
   const inputShapes = await readInputShapes(net, options.inputShapes);
   const { weights, strict, partialWeights, reshapeWeights, seed } = options;
   const { deterministic, tune, quantization } = options;
-  // Its kernels take a ReLU alone as their last step.
-  const keepsActivationsApart = device.kind === 'cuda';
   // The calibration is read and checked once, whatever shapes follow.
   let ranges: ReadonlyMap<string, number> | undefined;
   const quantized = (lowered: Lowered, values: ParameterValues | null) => {
@@ -45,7 +43,7 @@ export async function readForRuns(options: LoadOptions, device: Place): Promise<
     // Given shapes count unchanged: a batch replaces their first dimension only if it is given with them.
     lower: ({ selected, ...change } = {}) => {
       const batch = change.inputShapes === undefined ? options.batch : undefined;
-      return lowerNet(net, { ...options, keepsActivationsApart, inputShapes, batch, ...change }, selected);
+      return lowerNet(net, { ...options, inputShapes, batch, ...change }, selected);
     },
     planning: (lowered, values) =>
       options.precision === 'int8'

@@ -50,7 +50,7 @@ export const passes: readonly Pass[] = [
   { name: 'fuse-relu', reason: 'completes convolution → sum → ReLU', run: fuseRelu },
   {
     name: 'fuse-activation',
-    reason: 'beside fuse-relu, and without it for devices that fuse nothing but ReLU',
+    reason: 'beside fuse-relu: what may come last in a convolution or an inner product',
     run: fuseActivation,
   },
   { name: 'move-strides', reason: 'last: it moves whole fused convolutions', run: moveStrides },

@@ -19,7 +19,7 @@ constexpr int64_t kMostSharedScores = 4096;  // 16 KiB
 
 template <int kRows, bool kAligned, class Weight>
 __global__ void __launch_bounds__(256)
-    productAndSoftmax(const InnerProductOf<float, Weight> product, float* prob, unsigned* arrivals) {
+    productAndSoftmax(const InnerProductOf<float, Weight, NoActivation> product, float* prob, unsigned* arrivals) {
   RESNODE_DYNAMIC_SHARED(float, scores);
   multiplyFewRows<kRows, kAligned>(product);
   if (!isLastOf(gridDim.x, arrivals)) return;
@@ -34,11 +34,15 @@ __global__ void __launch_bounds__(256)
 
 template <class Weight>
 void launchProductAndSoftmax(const ClassifierHead& head, cudaStream_t stream) {
-  const InnerProductOf<float, Weight> product{head.pooled,  static_cast<const Weight*>(head.weights),
-                                              head.bias,    head.scores,
-                                              head.input.c, head.input.n,
-                                              head.input.c, head.classes,
-                                              false,        0};
+  const InnerProductOf<float, Weight, NoActivation> product{head.pooled,
+                                                            static_cast<const Weight*>(head.weights),
+                                                            head.bias,
+                                                            head.scores,
+                                                            head.input.c,
+                                                            head.input.n,
+                                                            head.input.c,
+                                                            head.classes,
+                                                            {}};
   Grid grid = gridFor(head.classes * 32);
   grid.sharedBytes = head.classes * sizeof(float);
   const auto kernel = product.isAligned()
@@ -58,7 +62,7 @@ void launchClassifierHead(const ClassifierHead& head, ElementType type, const vo
     launchGlobalAverage(shape, static_cast<const T*>(input), head.pooled, shape.c,
                         static_cast<float>(shape.h * shape.w), stream);
     if (shape.n <= kFewImages && head.classes <= kMostSharedScores) return launchProductAndSoftmax<T>(head, stream);
-    launchInnerProduct(ElementType::float32, type, head.pooled, shape.c, head.weights, head.bias, false, 0, head.scores,
+    launchInnerProduct(ElementType::float32, type, head.pooled, shape.c, head.weights, head.bias, {}, head.scores,
                        shape.n, shape.c, head.classes, stream);
     launchSoftmax(head.scores, head.prob, shape.n, head.classes, 1, stream);
   });

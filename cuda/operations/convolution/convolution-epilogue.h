@@ -1,8 +1,9 @@
-// The epilogue of a convolution, the same in every kernel: + bias, + residual, ReLU, one rounding. Padding channels
+// The epilogue of a convolution, the same in every kernel: + bias, + residual, activation, one rounding. Padding channels
 // become zero, whatever their sums.
 #pragma once
 
 #include "cuda/convolution/problem.h"
+#include "cuda/kernels/activation.h"
 #include "cuda/launch.h"
 
 namespace resnode::cuda {
@@ -13,23 +14,39 @@ struct alignas(sizeof(T) * count) ElementVector {
   T values[count];
 };
 
+// The pixel of the residual that belongs to a pixel of the output: the same one, or one of every stride in each
+// direction. Then numbers of pixels have 32 bits, in which the sums wrap to the right result.
+struct ResidualPixels {
+  unsigned width = 0, image = 0;       // of the output: pixels of a line and of an image; 0: the same pixel
+  unsigned stride = 1;                 // from pixel to pixel
+  unsigned perLine = 0, perImage = 0;  // what is skipped besides, after each line and each image
+
+  __device__ int64_t operator()(int64_t pixel) const {
+    if (width == 0) return pixel;
+    const unsigned at = static_cast<unsigned>(pixel);
+    return at * stride + at / width * perLine + at / image * perImage;
+  }
+};
+
 template <class T>
 struct ConvolutionEpilogue {
   const float* bias;  // [paddedChannels] or null
   const T* residual;  // [pixels, paddedChannels] or null; may be the output
   T* output;          // [pixels, paddedChannels]
   int channels, paddedChannels;
-  float slope;  // of the ReLU for negative values; 1 without ReLU
+  Activation activation;
+  ResidualPixels residualPixels;
 
   __device__ T finish(float sum, int channel, float residualValue) const {
     if (channel >= channels) return fromFloat<T>(0);
     const float value = sum + (bias ? bias[channel] : 0.0f) + residualValue;
-    return fromFloat<T>(value < 0 ? value * slope : value);
+    return fromFloat<T>(activation(value, channel));
   }
 
   __device__ void store(int64_t pixel, int channel, float sum) const {
-    const int64_t i = pixel * paddedChannels + channel;
-    output[i] = finish(sum, channel, residual ? toFloat(residual[i]) : 0.0f);
+    float added = 0;
+    if (residual) added = toFloat(residual[residualPixels(pixel) * paddedChannels + channel]);
+    output[pixel * paddedChannels + channel] = finish(sum, channel, added);
   }
 
   // Stores 8 channels, starting at a multiple of 8, 16 bytes at a time.
@@ -37,9 +54,10 @@ struct ConvolutionEpilogue {
     constexpr int kCount = 16 / sizeof(T);
     using Vector = ElementVector<T, kCount>;
     const int64_t first = pixel * paddedChannels + channel;
+    const T* addend = residual ? residual + residualPixels(pixel) * paddedChannels + channel : nullptr;
     for (int from = 0; from < 8; from += kCount) {
       Vector values, added;
-      if (residual) added = *reinterpret_cast<const Vector*>(residual + first + from);
+      if (residual) added = *reinterpret_cast<const Vector*>(addend + from);
       for (int i = 0; i < kCount; ++i) {
         values.values[i] = finish(sums[from + i], channel + from + i, residual ? toFloat(added.values[i]) : 0.0f);
       }
@@ -47,6 +65,20 @@ struct ConvolutionEpilogue {
     }
   }
 };
+
+inline Activation activationOf(const ConvolutionProblem& problem, const ConvolutionArguments& arguments) {
+  return {problem.relu ? problem.negativeSlope : 1.0f, problem.clip, problem.slopes > 0 ? arguments.slopes : nullptr,
+          problem.slopes == 1};
+}
+
+inline ResidualPixels residualPixelsOf(const ConvolutionProblem& problem) {
+  if (!problem.isResidualStrided()) return {};
+  const Nhwc &map = problem.residualMap, &output = problem.output;
+  const int64_t lines = problem.residualStrideH, columns = problem.residualStrideW;
+  const auto narrow = [](int64_t value) { return static_cast<unsigned>(value); };
+  return {narrow(output.w), narrow(output.h * output.w), narrow(columns), narrow(lines * map.w - output.w * columns),
+          narrow((map.h - output.h * lines) * map.w)};
+}
 
 template <class T>
 ConvolutionEpilogue<T> epilogueOf(const ConvolutionProblem& problem, const ConvolutionArguments& arguments) {
@@ -56,7 +88,8 @@ ConvolutionEpilogue<T> epilogueOf(const ConvolutionProblem& problem, const Convo
   epilogue.output = static_cast<T*>(arguments.output);
   epilogue.channels = static_cast<int>(problem.output.c);
   epilogue.paddedChannels = static_cast<int>(problem.output.paddedChannels);
-  epilogue.slope = problem.relu ? problem.negativeSlope : 1.0f;
+  epilogue.activation = activationOf(problem, arguments);
+  epilogue.residualPixels = residualPixelsOf(problem);
   return epilogue;
 }
 

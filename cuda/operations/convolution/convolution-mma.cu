@@ -29,7 +29,7 @@ __device__ __forceinline__ void addParts(const Sum* part, int splits, int64_t ap
 // partial: null, or [splits, pixels, filters], where blockIdx.y's part of the sums is stored instead of the output.
 // With arrivals ([tiles]), the last block of a tile computes the output from them.
 template <class T, class Tile, Gather gather>
-__global__ void __launch_bounds__(Tile::threads)
+__global__ void __launch_bounds__(Tile::threads, Tile::leastBlocks)
     convolutionMma(ImplicitGemm gemm, EpilogueOf<T> epilogue, SumOf<T>* partial, unsigned* arrivals) {
 #if RESNODE_HAS_MMA
   RESNODE_DYNAMIC_SHARED(unsigned char, memory);

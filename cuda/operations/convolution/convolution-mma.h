@@ -1,4 +1,4 @@
-// Implicit GEMM on tensor cores (mma.sync, sm_80 and later) with bias + residual + ReLU in the epilogue: pixels ×
+// Implicit GEMM on tensor cores (mma.sync, sm_80 and later) with bias + residual + activation in the epilogue: pixels ×
 // filters, reduced over kernel positions × input channels. For a 1×1 convolution it is an ordinary product. float16,
 // bfloat16, tf32, 8-bit integers; group 1.
 #pragma once

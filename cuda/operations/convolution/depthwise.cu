@@ -158,7 +158,8 @@ void launchDepthwiseDataGradient(const ConvolutionProblem& problem, const Convol
                                  static_cast<T*>(arguments.output),
                                  static_cast<int>(problem.input.c),
                                  static_cast<int>(problem.input.paddedChannels),
-                                 1.0f};
+                                 {},
+                                 {}};
     const auto kernel = channelsOfThread(problem) == 8 ? depthwiseDataGradient<T, 8> : depthwiseDataGradient<T, 4>;
     launch(kernel, gridOf(problem, work), stream, planesOf(problem, work), static_cast<const T*>(arguments.diff),
            static_cast<const T*>(arguments.weights), plain);

@@ -15,19 +15,20 @@ struct IntegersEpilogue {
   void* output;          // [pixels, paddedChannels]
   ElementType residualType, outputType;
   int channels, paddedChannels;
-  bool relu;
+  Activation activation;  // in units of the result
+  ResidualPixels residualPixels;
 
   __device__ float valueOf(int sum, int channel, float added) const {
     if (channel >= channels) return 0;
     const float value = fmaf(static_cast<float>(sum), factors[channel], bias ? bias[channel] : 0.0f);
     const float whole = residual ? fmaf(added, factors[paddedChannels], value) : value;
-    return relu && whole < 0 ? 0.0f : whole;
+    return activation(whole, channel);
   }
 
   __device__ void store(int64_t pixel, int channel, int sum) const {
     const int64_t i = pixel * paddedChannels + channel;
     float added = 0;
-    if (residual) added = at(residual, residualType, i);
+    if (residual) added = at(residual, residualType, residualPixels(pixel) * paddedChannels + channel);
     const float value = valueOf(sum, channel, added);
     switch (outputType) {
       case ElementType::int8: static_cast<int8_t*>(output)[i] = fromFloat<int8_t>(value); return;
@@ -41,10 +42,11 @@ struct IntegersEpilogue {
     const int64_t first = pixel * paddedChannels + channel;
     float values[8] = {};
     if (residual) {
+      const int64_t from = residualPixels(pixel) * paddedChannels + channel;
       switch (residualType) {
-        case ElementType::int8: loadEight<int8_t>(residual, first, values); break;
-        case ElementType::uint8: loadEight<Unsigned8>(residual, first, values); break;
-        default: loadEight<__half>(residual, first, values);
+        case ElementType::int8: loadEight<int8_t>(residual, from, values); break;
+        case ElementType::uint8: loadEight<Unsigned8>(residual, from, values); break;
+        default: loadEight<__half>(residual, from, values);
       }
     }
     for (int i = 0; i < 8; ++i) values[i] = valueOf(sums[i], channel + i, values[i]);
@@ -85,7 +87,8 @@ inline IntegersEpilogue integersEpilogueOf(const ConvolutionProblem& problem, co
           problem.outputType,
           static_cast<int>(problem.output.c),
           static_cast<int>(problem.output.paddedChannels),
-          problem.relu};
+          activationOf(problem, arguments),
+          residualPixelsOf(problem)};
 }
 
 }  // namespace resnode::cuda

@@ -25,6 +25,9 @@ struct MmaBlock {
   static constexpr int sharedBytes = (pixels + filters) * depthBytes * stages;
   static_assert(warps * 16 * slabRow * 4 <= sharedBytes, "slabs reuse the stages' memory");
   static_assert(sharedBytes <= 99 * 1024, "what a block may have on sm_86, sm_89 and sm_120");
+  // For __launch_bounds__. Three blocks of 72 KB fill the shared memory of an SM, so that ptxas need not spill to make
+  // room for a fourth. 0: its own choice.
+  static constexpr int leastBlocks = sharedBytes == 72 * 1024 ? 3 : 0;
 };
 
 // Sums of integers are int32.

@@ -3,17 +3,22 @@
 #include <algorithm>
 
 #include "cuda/convolution/shift-corrections.h"
-#include "cuda/gradient-step.h"
-#include "cuda/kernels/behind-relu.h"
-#include "cuda/operations/batch-norm/batch-norm-gradient.h"
-#include "cuda/operations/convolution/convolution-gradient.h"
 #include "cuda/operations/convolution/convolution-pooled.h"
 #include "cuda/operations/pooling/step.h"
-#include "cuda/operations/scale/affine-gradient.h"
 #include "cuda/space-to-depth.h"
 
 namespace resnode::cuda {
 namespace {
+
+// The pooling that would take the pixels of a convolution's residual from a larger map, if the convolution takes them
+// itself; null otherwise.
+const Operation* pickBefore(const Operation& operation, const StepContext& context) {
+  if (operation.inputs.size() < 2 || context.stored[operation.inputs[1]].pixelsOf < 0) return nullptr;
+  for (const Operation& each : context.program.operations) {
+    if (!each.outputs.empty() && each.outputs[0] == operation.inputs[1]) return &each;
+  }
+  return nullptr;
+}
 
 ConvolutionProblem problemOf(const Convolution& convolution, const Operation& operation, const StepContext& context) {
   ConvolutionProblem problem =
@@ -21,9 +26,35 @@ ConvolutionProblem problemOf(const Convolution& convolution, const Operation& op
                     context.output(operation, 0).nhwc, context);
   problem.bias = convolution.bias.has_value();
   problem.residual = operation.inputs.size() > 1;
+  if (const Operation* pick = pickBefore(operation, context)) {
+    const Pair& stride = pick->attributes.get<Pooling>().stride;
+    problem.residualStrideH = stride.height;
+    problem.residualStrideW = stride.width;
+    problem.residualMap = context.input(*pick, 0).nhwc;
+  }
   problem.relu = convolution.relu.has_value();
   problem.negativeSlope = problem.relu ? convolution.relu->negativeSlope : 0;
+  problem.clip = convolution.clip.value_or(0.0f);
+  if (convolution.slopes) problem.slopes = elementCount(context.program.parameters[*convolution.slopes].shape);
   return problem;
+}
+
+// Adds what a step needs for its residual and for the slopes of its PReLU.
+void addOperands(Step& step, const Convolution& convolution, const Operation& operation, const StepContext& context) {
+  if (convolution.slopes) step.parameters.push_back({*convolution.slopes, {}});
+  if (operation.inputs.size() < 2) return;
+  if (const TensorId map = context.stored[operation.inputs[1]].pixelsOf; map >= 0) {
+    step.moreInputs = {map};
+    step.nhwcInputs.push_back(true);
+    if (!step.integers.empty()) step.integers.push_back(context.stored[map]);
+  } else if (operation.inputs[0] != operation.inputs[1]) {
+    step.inPlace = {1};
+  }
+}
+
+void bindOperands(const ConvolutionProblem& problem, const Bindings& b, ConvolutionArguments& arguments) {
+  if (problem.residual) arguments.residual = b.inputs.back();
+  if (problem.slopes > 0) arguments.slopes = static_cast<const float*>(b.parameters.back());
 }
 
 // Factors in units of the result, rounded as the CPU's plan rounds them (docs/cpu-kernels.md).
@@ -62,6 +93,7 @@ Step ofIntegers(const Convolution& convolution, const Operation& operation, cons
   step.nhwcInputs.assign(operation.inputs.size(), true);
   step.makesIntegers = isInteger(result.type) && (!problem.residual || hasKnownResidual);
   const float perUnit = step.makesIntegers ? 1 / result.scale : 1;
+  problem.clip *= perUnit;
   problem.type = source.type;
   problem.outputType = step.makesIntegers ? result.type : context.type;
   step.integers = {source};
@@ -95,7 +127,7 @@ Step ofIntegers(const Convolution& convolution, const Operation& operation, cons
     corrections.corrections = ShiftCorrections::of(problem);
     step.parameters.push_back({convolution.weights, corrections});
   }
-  if (problem.residual && operation.inputs[0] != operation.inputs[1]) step.inPlace = {1};
+  addOperands(step, convolution, operation, context);
   step.workspaceBytes = chosen->workspaceBytes();
   step.arrivals = chosen->arrivals();
   step.implementation = "int8 " + chosen->name();
@@ -106,7 +138,7 @@ Step ofIntegers(const Convolution& convolution, const Operation& operation, cons
     arguments.factors = b.parameter<float>(1);
     if (problem.bias) arguments.bias = b.parameter<float>(2);
     if (chosen->readsCorrections()) arguments.corrections = b.parameter<float>(2 + problem.bias);
-    if (problem.residual) arguments.residual = b.inputs[1];
+    bindOperands(problem, b, arguments);
     arguments.output = b.outputs[0];
     arguments.workspace = b.workspace;
     arguments.arrivals = b.arrivals;
@@ -119,7 +151,7 @@ Step ofIntegers(const Convolution& convolution, const Operation& operation, cons
 // lose digits if the mean is large, which 16-bit maps do not allow anyway.
 const Operation* readerOfSums(const ConvolutionProblem& problem, const Operation& operation,
                               const StepContext& context) {
-  const bool isBare = !problem.bias && !problem.residual && !problem.relu;
+  const bool isBare = !problem.bias && !problem.residual && !problem.relu && problem.clip == 0 && problem.slopes == 0;
   if (!context.trains || bytesOf(problem.type) != 2 || !isBare || problem.output.c != problem.output.paddedChannels)
     return nullptr;
   for (const Operation& reader : context.program.operations) {
@@ -171,7 +203,7 @@ Step forward(const Convolution& convolution, const Operation& operation, const S
   if (narrowBias)
     step.parameters.push_back(
         {*convolution.bias, {Packing::Form::padded, context.type, problem.output.paddedChannels}});
-  if (problem.residual && operation.inputs[0] != operation.inputs[1]) step.inPlace = {1};
+  addOperands(step, convolution, operation, context);
   step.workspaceBytes = chosen->workspaceBytes();
   step.arrivals = chosen->arrivals();
   step.implementation = chosen->name();
@@ -188,7 +220,7 @@ Step forward(const Convolution& convolution, const Operation& operation, const S
     arguments.weights = b.parameters[0];
     if (problem.bias) arguments.bias = b.parameter<float>(1);
     if (narrowBias) arguments.narrowBias = b.parameters[2];
-    if (problem.residual) arguments.residual = b.inputs[1];
+    bindOperands(problem, b, arguments);
     if (makesSums) {
       arguments.sums = b.floatsOut(1);
       arguments.squares = b.floatsOut(2);
@@ -201,133 +233,7 @@ Step forward(const Convolution& convolution, const Operation& operation, const S
   return step;
 }
 
-// If the input's diff holds only the positions that 1×1 windows read, the problem is one of stride 1 on these.
-ConvolutionProblem dataProblem(ConvolutionProblem problem, const GradientContext& gradient) {
-  if (!gradient.wantsDx(0)) return problem;
-  const TensorLayout& diff = gradient.context.layouts[gradient.operation.outputs[0]];
-  if (diff.shape == gradient.x(0).shape) return problem;
-  problem.input = nhwcLayout(diff.shape, gradient.context.type).nhwc;
-  problem.strideH = problem.strideW = 1;
-  return problem;
-}
-
-// The BatchNorm gradient that is the only reader of a data gradient, if that BatchNorm made the convolution's input. An
-// implementation that computes the BatchNorm's sums together with the diff saves a pass over two maps. Null if there is
-// none, or if it needs something that cuDNN does not compute.
-const Operation* readerOfDiff(const ConvolutionProblem& problem, const GradientContext& gradient) {
-  const Program& program = gradient.context.program;
-  const TensorId diff = gradient.operation.outputs[0];
-  if (diff < 0 || bytesOf(problem.type) != 2 || problem.group != 1 || problem.input.c != problem.input.paddedChannels)
-    return nullptr;
-  if (std::count(program.outputs.begin(), program.outputs.end(), diff) > 0) return nullptr;
-  const Operation* reader = nullptr;
-  for (const Operation& each : program.operations) {
-    const auto reads = std::count(each.inputs.begin(), each.inputs.end(), diff);
-    if (reads == 0) continue;
-    if (reader || reads > 1) return nullptr;
-    reader = &each;
-  }
-  const auto* of = reader ? reader->attributes.as<Gradient>() : nullptr;
-  if (!of) return nullptr;
-  const Operation& forward = program.operations[of->of];
-  const auto* norm = forward.attributes.as<BatchNorm>();
-  if (!norm || norm->statistics != Statistics::batch || !norm->relu || norm->relu->negativeSlope != 0) return nullptr;
-  const bool isScaled = norm->scale && norm->bias && reader->outputs[1] >= 0 && reader->outputs[2] >= 0;
-  if (!isScaled || forward.inputs.size() > 1 || reader->inputs.size() != 1 + 2 * forward.outputs.size()) return nullptr;
-  const TensorLayout& x = gradient.context.layouts[reader->inputs[0]];
-  if (!x.isNhwc || x.shape != gradient.context.layouts[diff].shape) return nullptr;
-  // If the forward pass is computed again, tensors that it reads may come later.
-  const auto isThere = [&](TensorId id) {
-    return std::none_of(
-        &gradient.operation, program.operations.data() + program.operations.size(),
-        [&](const Operation& each) { return std::count(each.outputs.begin(), each.outputs.end(), id) > 0; });
-  };
-  return isThere(reader->inputs[0]) && isThere(reader->inputs[2]) && isThere(reader->inputs[3]) ? reader : nullptr;
-}
-
-Step backward(const Convolution& convolution, const GradientContext& gradient) {
-  ConvolutionProblem problem = problemOf(convolution, gradient.forward, gradient.context);
-  problem.bias = problem.residual = problem.relu = false;
-  const auto choose = [&](bool isWanted, ConvolutionProblem wanted,
-                          ConvolutionPass pass) -> std::shared_ptr<ConvolutionImplementation> {
-    wanted.pass = pass;
-    return isWanted ? gradient.context.choose(wanted) : nullptr;
-  };
-  ConvolutionProblem ofData = dataProblem(problem, gradient);
-  const Operation* reader = readerOfDiff(ofData, gradient);
-  ofData.wantsSums = reader != nullptr;
-  const auto data = choose(gradient.wantsDx(0), ofData, ConvolutionPass::dataGradient),
-             weight = choose(gradient.wantsDw(0), problem, ConvolutionPass::weightGradient);
-  Step step = gradient.likeOutput("");
-  for (const auto& each : {data, weight}) {
-    if (each) step.implementation += (step.implementation.empty() ? "" : ", ") + each->name();
-  }
-  if (step.implementation.empty()) step.implementation = "sums";
-  step.inPlace.clear();
-  step.parameters = {{convolution.weights, filterPacking(problem)}};
-  const TensorLayout& output = gradient.y(0);
-  const ChannelShape channels = channelShape(output);
-  const bool wantsResidual = gradient.at.inputs > 1 && gradient.wantsDx(1);
-  // dy with the ReLU's derivative applied. It needs memory of its own, unless the residual's diff is the same.
-  const size_t behindBytes = convolution.relu && !wantsResidual ? aligned(output.bytes()) : 0;
-  const bool unpacks = weight && !hasPlainWeights(problem);
-  const size_t weightBytes = unpacks ? aligned(bytesOfFloats(problem.weightElements())) : 0;
-  size_t scratch = gradient.wantsDw(1) ? bytesOfFloats(channelSumsScratch(channels)) : 0;
-  for (const auto& each : {data, weight}) scratch = std::max(scratch, each ? each->workspaceBytes() : 0);
-  const int64_t normChannels = problem.input.c;
-  const bool makesSums = data && data->makesSums();
-  const size_t inverseBytes = makesSums ? aligned(bytesOfFloats(normChannels)) : 0;
-  step.workspaceBytes = behindBytes + weightBytes + inverseBytes + scratch;
-  float eps = 0;
-  if (makesSums) {
-    const auto& norm =
-        gradient.context.program.operations[reader->attributes.get<Gradient>().of].attributes.get<BatchNorm>();
-    eps = norm.eps;
-    step.moreInputs = {reader->inputs[0], reader->inputs[2], reader->inputs[3]};
-    for (bool isMap : {true, false, false}) step.nhwcInputs.push_back(isMap);
-    step.moreOutputs = {reader->outputs[1], reader->outputs[2]};
-    step.parameters.push_back({*norm.scale, {}});
-    step.parameters.push_back({*norm.bias, {}});
-  }
-  const size_t inputs = gradient.operation.inputs.size(), outputs = gradient.operation.outputs.size();
-  step.launch = [=, relu = convolution.relu, at = gradient.at](const Bindings& b, cudaStream_t stream) {
-    ConvolutionArguments arguments;
-    arguments.diff = at.dy(b, 0);
-    if (relu || wantsResidual) {
-      void* behind = wantsResidual ? at.dx(b, 1) : b.workspace;
-      launchBehindRelu(behindOf(relu, at, b), behind, paddedShape(output), stream);
-      arguments.diff = behind;
-    }
-    arguments.input = at.x(b, 0);
-    arguments.weights = b.parameters[0];
-    arguments.workspace = b.workspace + behindBytes + weightBytes + inverseBytes;
-    if (makesSums) {
-      float* inverse = floatsAt(b, behindBytes + weightBytes);
-      launchInverseDeviations(b.floats(inputs + 2), eps, normChannels, inverse, stream);
-      arguments.norm = {b.inputs[inputs],      b.floats(inputs + 1),  inverse,
-                        b.parameter<float>(1), b.parameter<float>(2), b.floatsOut(outputs + 1),
-                        b.floatsOut(outputs)};
-    }
-    if (data) {
-      arguments.output = at.dx(b, 0);
-      data->enqueue(arguments, stream);
-    }
-    if (weight) {
-      arguments.output = unpacks ? floatsAt(b, behindBytes) : at.dw(b, 0);
-      weight->enqueue(arguments, stream);
-      if (unpacks) launchPlainWeights(problem, floatsAt(b, behindBytes), at.dw(b, 0), stream);
-    }
-    if (at.dw(b, 1)) {
-      AffineGradient sums;
-      sums.behind.dy = arguments.diff;
-      sums.dBias = at.dw(b, 1);
-      launchAffineGradient(sums, channels, static_cast<float*>(arguments.workspace), stream);
-    }
-  };
-  return step;
-}
-
-const Steps<Convolution> kConvolution{forward, backward};
+const Steps<Convolution> kConvolution{forward, convolutionGradientStep};
 
 }  // namespace
 }  // namespace resnode::cuda

@@ -1,4 +1,4 @@
-// What the steps of Convolution and Deconvolution share.
+// What the steps of Convolution, of its gradient and of Deconvolution share.
 #pragma once
 
 #include "cuda/packing.h"
@@ -31,5 +31,8 @@ ConvolutionProblem windowProblem(const Windowed& op, const Nhwc& input, const Nh
 inline Packing filterPacking(const ConvolutionProblem& problem) {
   return {Packing::Form::filters, problem.type, problem.output.paddedChannels, problem.weightChannels()};
 }
+
+// The step of a convolution's gradient.
+Step convolutionGradientStep(const Convolution& convolution, const GradientContext& gradient);
 
 }  // namespace resnode::cuda

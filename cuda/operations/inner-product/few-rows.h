@@ -1,27 +1,32 @@
 // The inner product of a few rows: reading the weights once takes all of the time.
 #pragma once
 
+#include "cuda/kernels/activation.h"
 #include "cuda/kernels/reduce.h"
 #include "cuda/kernels/vector.h"
 
 namespace resnode::cuda {
 
-template <class In, class Weight>
+// The last step of a product that has none.
+struct NoActivation {
+  RESNODE_HOST_DEVICE float operator()(float x, int64_t) const { return x; }
+};
+
+template <class In, class Weight, class Last = Activation>
 struct InnerProductOf {
   const In* input;        // [rows, rowStride]
   const Weight* weights;  // [outputs, k]
   const float* bias;      // [outputs] or null
   float* output;          // [rows, outputs]
   int64_t rowStride, rows, k, outputs;
-  bool relu;
-  float negativeSlope;
+  Last last;
 
   // Whether 8 neighbours of either operand are whole 16-byte vectors.
   bool isAligned() const { return alignedTo(16, input, weights) && rowStride % kPackOf<In> == 0 && k % 8 == 0; }
 
   __device__ void write(int64_t row, int64_t n, float sum) const {
     if (bias) sum += bias[n];
-    output[row * outputs + n] = relu && sum < 0 ? sum * negativeSlope : sum;
+    output[row * outputs + n] = last(sum, n);
   }
 };
 
@@ -42,8 +47,8 @@ __device__ __forceinline__ void load8(const T* row, int64_t at, int64_t k, float
 }
 
 // One warp per output, with its lanes along k. `rows` is at most kRows.
-template <int kRows, bool kAligned, class In, class Weight>
-__device__ __forceinline__ void multiplyFewRows(const InnerProductOf<In, Weight>& problem) {
+template <int kRows, bool kAligned, class In, class Weight, class Last>
+__device__ __forceinline__ void multiplyFewRows(const InnerProductOf<In, Weight, Last>& problem) {
   const int64_t n = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / 32;
   if (n >= problem.outputs) return;
   float sums[kRows] = {};

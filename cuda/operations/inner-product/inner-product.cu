@@ -108,14 +108,13 @@ void launchProduct(const InnerProductOf<In, Weight>& problem, cudaStream_t strea
 }  // namespace
 
 void launchInnerProduct(ElementType type, const void* input, int64_t rowStride, const void* weights, const float* bias,
-                        bool relu, float negativeSlope, float* output, int64_t rows, int64_t k, int64_t outputs,
+                        const Activation& activation, float* output, int64_t rows, int64_t k, int64_t outputs,
                         cudaStream_t stream) {
-  launchInnerProduct(type, type, input, rowStride, weights, bias, relu, negativeSlope, output, rows, k, outputs,
-                     stream);
+  launchInnerProduct(type, type, input, rowStride, weights, bias, activation, output, rows, k, outputs, stream);
 }
 
 void launchInnerProduct(ElementType inputType, ElementType weightsType, const void* input, int64_t rowStride,
-                        const void* weights, const float* bias, bool relu, float negativeSlope, float* output,
+                        const void* weights, const float* bias, const Activation& activation, float* output,
                         int64_t rows, int64_t k, int64_t outputs, cudaStream_t stream) {
   if (rows * outputs == 0) return;
   dispatch(weightsType, [&](auto weight) {
@@ -130,8 +129,7 @@ void launchInnerProduct(ElementType inputType, ElementType weightsType, const vo
                                                rows,
                                                k,
                                                outputs,
-                                               relu,
-                                               negativeSlope};
+                                               activation};
       if (problem.isAligned()) launchProduct<true>(problem, stream);
       else launchProduct<false>(problem, stream);
     };

@@ -47,15 +47,23 @@ Step forward(const InnerProduct& innerProduct, const Operation& operation, const
   const bool featureMap = readsFeatureMap(innerProduct, input);
   step.nhwcInputs = {featureMap};
   step.parameters = innerProductParameters(innerProduct, input);
-  const Packing& packing = step.parameters[0].packing;
+  const Packing packing = step.parameters[0].packing;
   const int64_t k = packing.pixels * packing.channels, outputs = innerProduct.numOutput;
   const int64_t rows = elementCount(context.output(operation, 0).shape) / outputs;
   const int64_t stride = featureMap ? packing.pixels * input.nhwc.paddedChannels : k;
-  const bool relu = innerProduct.relu.has_value();
-  const float slope = relu ? innerProduct.relu->negativeSlope : 0;
+  const bool hasBias = innerProduct.bias.has_value(), hasSlopes = innerProduct.slopes.has_value();
+  Activation activation;
+  if (innerProduct.relu) activation.slope = innerProduct.relu->negativeSlope;
+  if (innerProduct.clip) activation.most = *innerProduct.clip;
+  if (hasSlopes) {
+    activation.isShared = elementCount(context.program.parameters[*innerProduct.slopes].shape) == 1;
+    step.parameters.push_back({*innerProduct.slopes, {}});
+  }
   step.launch = [=, type = packing.type](const Bindings& b, cudaStream_t stream) {
-    const float* bias = b.parameters.size() > 1 ? b.parameter<float>(1) : nullptr;
-    launchInnerProduct(type, b.inputs[0], stride, b.parameters[0], bias, relu, slope, b.floatsOut(0), rows, k, outputs,
+    const float* bias = hasBias ? b.parameter<float>(1) : nullptr;
+    Activation bound = activation;
+    if (hasSlopes) bound.slopes = b.parameter<float>(1 + hasBias);
+    launchInnerProduct(type, b.inputs[0], stride, b.parameters[0], bias, bound, b.floatsOut(0), rows, k, outputs,
                        stream);
   };
   return step;

@@ -28,6 +28,12 @@ Step forward(const Pooling& pooling, const Operation& operation, const StepConte
     step.implementation = "in the convolution";
     return step;
   }
+  if (context.stored[operation.outputs[0]].pixelsOf >= 0) {
+    step.integers = {context.stored[operation.inputs[0]]};
+    step.leavesOut = true;
+    step.implementation = "in the convolution that adds it";
+    return step;
+  }
   step.implementation = pooling.method == PoolingMethod::max ? "max pooling" : "average pooling";
   const TensorLayout &source = context.stored[operation.inputs[0]], &result = context.stored[operation.outputs[0]];
   const bool areIntegers = pooling.method == PoolingMethod::max && operation.outputs.size() == 1 &&

@@ -127,14 +127,17 @@ void check(const std::vector<test::ConvolutionCase>& cases) {
   CudnnHandle handle(fakeLibrary());
   for (const test::ConvolutionCase& shape : cases) {
     for (const test::ConvolutionExtras& extras : test::allExtras()) {
+      const int roundings = extras.slopes == test::Slopes::none ? 1 : 2;  // a PReLU is a kernel after cuDNN's
       test::eachType([&](auto element, ElementType type) {
         test::checkConvolution<decltype(element)>(
-            shape, type, false, extras, 64, [&](const auto& problem, const auto& arguments) {
+            shape, type, false, extras, 64,
+            [&](const auto& problem, const auto& arguments) {
               const ConvolutionCandidates candidates = cudnnCandidates(handle, problem, {});
               expect(!candidates.empty(), "there are candidates");
               withOutputOnDevice(problem, arguments,
                                  [&](const auto& onDevice) { candidates.front()->enqueue(onDevice, nullptr); });
-            });
+            },
+            roundings);
       });
     }
   }
@@ -161,13 +164,28 @@ struct Wrong final : ConvolutionImplementation {
   ConvolutionProblem problem_;
 };
 
+RESNODE_TEST(cudnn, "integers with a Clip or a PReLU are left to our own kernels, with the reason") {
+  CudnnHandle handle(fakeLibrary());
+  ConvolutionProblem p = problem(ElementType::int8, true, false);
+  p.relu = false;
+  for (const bool isClip : {true, false}) {
+    p.clip = isClip ? 6 : 0;
+    p.slopes = isClip ? 0 : p.output.c;
+    std::vector<std::string> refusals;
+    expect(cudnnOptions(handle, p, {}, &refusals).empty(), "refused");
+    same(refusals.at(0), "integers with a Clip or a PReLU: only our kernels compute them", "reason");
+  }
+}
+
 RESNODE_TEST(cudnn, "the measure on the device takes every right candidate, in either form, and no wrong one") {
   CudnnHandle handle(fakeLibrary());
   cudaStream_t stream = nullptr;
   for (const test::ConvolutionCase& shape :
        {test::ConvolutionCase{"3x3", 1, 9, 3, 4, 17, 3, 3, 1, 1, 1, 1}, {"grouped", 1, 9, 2, 3, 6, 3, 3, 1, 1, 1, 3}}) {
-    for (const test::ConvolutionExtras& extras :
-         {test::ConvolutionExtras{true, true, false, true, 0}, {false, false, false, false, 0}}) {
+    for (const test::ConvolutionExtras& extras : {test::ConvolutionExtras{true, true, false, true, 0},
+                                                  {false, false, false, false, 0},
+                                                  {true, true, false, false, 0, 0.5f, test::Slopes::none, 2, 2},
+                                                  {true, false, false, false, 0, 0, test::Slopes::perChannel}}) {
       test::eachType([&](auto, ElementType type) {
         const ConvolutionProblem p = test::problemOf(shape, type, false, extras);
         const auto direct = std::move(ownCandidates(p, 90).front());
@@ -193,7 +211,9 @@ RESNODE_TEST(cudnn, "convolutions of integers, to one of them, as our own kernel
   };
   for (const test::ConvolutionCase& shape : {test::ConvolutionCase{"3x3", 1, 20, 3, 4, 33, 3, 3, 1, 1, 1, 1},
                                              {"grouped", 1, 24, 2, 3, 12, 3, 3, 1, 1, 1, 3}}) {
-    for (const test::ConvolutionExtras& extras : test::allExtras()) {
+    for (test::ConvolutionExtras extras : test::allExtras()) {
+      extras.clip = 0;
+      extras.slopes = test::Slopes::none;
       for (const Types& types : {Types{u8, u8, u8}, {s8, s8, f16}, {u8, f16, s8}}) {
         ConvolutionProblem p = test::problemOf(shape, types.input, false, extras);
         p.negativeSlope = 0;

@@ -5,7 +5,7 @@
 //   (K + 3)·2⁻²³·S   float32 sums in any order; 2⁻²³ instead of 2⁻²⁴, because tensor cores truncate where others round
 //   2·2⁻¹¹·S         tf32 only: both factors are rounded to 11 bits; products of 16-bit factors are exact in float32
 //   2⁻ᵖ·|y|          one rounding of the result: p = 24, 11 (float16, and 2⁻²⁵ if it is subnormal), 8 (bfloat16)
-// ReLU with a slope from −1 to 1 adds nothing. A missing product changes the result by about S/K, which is noticed for
+// Activations with slopes from −1 to 1 add nothing. A missing product changes the result by about S/K, which is noticed for
 // every K here.
 #pragma once
 
@@ -66,15 +66,24 @@ inline const std::vector<ConvolutionCase>& depthwiseCases() {
 // In the reference's form, with weights in parameter 0.
 Convolution convolutionOf(const cuda::ConvolutionProblem& problem);
 
+enum class Slopes { none, shared, perChannel };  // of a PReLU
+
 struct ConvolutionExtras {
   bool bias = false, residual = false, inPlace = false, relu = false;
   float slope = 0;
+  float clip = 0;
+  Slopes slopes = Slopes::none;
+  int64_t residualStrideH = 1, residualStrideW = 1;
 };
 
-// None, and all of them at once.
+// None, then all of them, with each activation.
 inline const std::vector<ConvolutionExtras>& allExtras() {
-  static const std::vector<ConvolutionExtras> extras{
-      {}, {true, false, false, true, 0}, {true, true, true, true, 0.25f}};
+  static const std::vector<ConvolutionExtras> extras{{},
+                                                     {true, false, false, true, 0},
+                                                     {true, true, true, true, 0.25f},
+                                                     {true, true, false, false, 0, 0.75f, Slopes::none, 2, 3},
+                                                     {false, true, false, false, 0, 0, Slopes::shared, 1, 2},
+                                                     {true, true, true, false, 0, 0, Slopes::perChannel}};
   return extras;
 }
 
@@ -107,14 +116,17 @@ Memory<T> toPadded(const std::vector<float>& plain, int64_t outer, int64_t chann
   return memory;
 }
 
+// The residual of a problem, [N, C, H, W] of its map, as the values that are added.
+std::vector<float> residualTaken(const cuda::ConvolutionProblem& problem, const std::vector<float>& map);
+
 std::vector<float> referenceConvolution(const cuda::ConvolutionProblem& problem, std::vector<float> input,
                                         std::vector<float> weights, std::vector<float> bias,
-                                        std::vector<float> residual);
+                                        std::vector<float> residual, std::vector<float> slopes = {});
 std::vector<float> absolute(std::vector<float> values);
 
-// T: float, __half or __nv_bfloat16, according to `type`.
+// T: float, __half or __nv_bfloat16, according to `type`. `roundings`: how often the result is rounded to it.
 template <class T>
 void checkConvolution(const ConvolutionCase& shape, cuda::ElementType type, bool tf32, const ConvolutionExtras& extras,
-                      size_t workspaceBytes, const ConvolutionLaunch& launch);
+                      size_t workspaceBytes, const ConvolutionLaunch& launch, int roundings = 1);
 
 }  // namespace resnode::test

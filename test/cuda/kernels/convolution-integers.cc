@@ -1,5 +1,6 @@
 // Convolutions of 8-bit integers. Sums are the reference's, which are integers below 2²⁴ here. The epilogue is computed
 // again as docs/cpu-kernels.md defines it, and gives equal bits.
+#include <algorithm>
 #include <cmath>
 
 #include "cuda/operations/convolution/convolution-mma.h"
@@ -18,6 +19,9 @@ struct IntegersCase {
   bool bias = false, relu = false;
   bool residual = false, inPlace = false;
   ElementType residualType = ElementType::float16;
+  float clip = 0;
+  Slopes slopes = Slopes::none;
+  int64_t residualStrideH = 1, residualStrideW = 1;
 };
 const IntegersCase kCases[] = {
     {ElementType::uint8, ElementType::uint8, true, true},
@@ -28,6 +32,9 @@ const IntegersCase kCases[] = {
     {ElementType::uint8, ElementType::uint8, true, true, true, true, ElementType::int8},
     {ElementType::int8, ElementType::int8, false, false, true, false, ElementType::float16},
     {ElementType::uint8, ElementType::float16, true, true, true, false, ElementType::uint8},
+    {ElementType::uint8, ElementType::uint8, true, false, true, false, ElementType::uint8, 100, Slopes::none, 2, 3},
+    {ElementType::int8, ElementType::int8, true, false, false, false, ElementType::int8, 0, Slopes::perChannel},
+    {ElementType::uint8, ElementType::float16, true, false, true, false, ElementType::float16, 0, Slopes::shared, 1, 2},
 };
 
 template <class Function>
@@ -57,7 +64,10 @@ void checkAs(const ConvolutionCase& shape, const IntegersCase& each, const cuda:
   const int64_t weightInputs = in.c / shape.group, window = shape.r * shape.s;
   const auto input = numbers<In>(in.n * in.c * in.h * in.w, 1),
              weights = numbers<int8_t>(out.c * weightInputs * window, 2);
-  const auto residual = numbers<Residual>(each.residual ? out.n * out.c * out.h * out.w : 0, 3);
+  const cuda::Nhwc& map = problem.residualShape();
+  const auto residual = numbers<Residual>(each.residual ? map.n * map.c * map.h * map.w : 0, 3);
+  const auto added = each.residual ? residualTaken(problem, residual) : std::vector<float>{};
+  const auto slopes = randomMemory<float>(problem.slopes, 6, -1, 1);
   const auto bias = randomPlain<float>(each.bias ? out.c : 0, 4);
   auto factors = randomPlain<float>(out.paddedChannels + 1, 5);
   // Some results exceed the range, most do not.
@@ -70,7 +80,7 @@ void checkAs(const ConvolutionCase& shape, const IntegersCase& each, const cuda:
       toPadded<int8_t>(weights, out.c, weightInputs, window, problem.weightChannels(), out.paddedChannels);
   const auto deviceBias = toPadded<float>(bias, each.bias ? 1 : 0, out.c, 1, out.paddedChannels, 1);
   auto deviceResidual =
-      toPadded<Residual>(residual, each.residual ? out.n : 0, out.c, out.h * out.w, out.paddedChannels, out.n);
+      toPadded<Residual>(residual, each.residual ? map.n : 0, map.c, map.h * map.w, map.paddedChannels, map.n);
   Memory<float> deviceFactors(factors.size());
   for (size_t i = 0; i < factors.size(); ++i) deviceFactors[i] = factors[i];
   Memory<Out> separate(out.elements());
@@ -83,12 +93,15 @@ void checkAs(const ConvolutionCase& shape, const IntegersCase& each, const cuda:
   arguments.bias = each.bias ? deviceBias.data() : nullptr;
   arguments.factors = deviceFactors.data();
   arguments.residual = each.residual ? deviceResidual.data() : nullptr;
+  arguments.slopes = slopes.data();
   arguments.output = each.inPlace ? static_cast<void*>(deviceResidual.data()) : separate.data();
   arguments.workspace = workspaceBytes ? workspace.data() : nullptr;
   launch(problem, arguments);
 
   cuda::ConvolutionProblem plain = problem;
   plain.bias = plain.residual = plain.relu = false;
+  plain.clip = 0;
+  plain.slopes = 0;
   const auto sums = referenceConvolution(plain, input, weights, {}, {});
   const Out* made = static_cast<const Out*>(arguments.output);
   for (int64_t pixel = 0; pixel < out.pixels(); ++pixel) {
@@ -98,8 +111,10 @@ void checkAs(const ConvolutionCase& shape, const IntegersCase& each, const cuda:
       float value = 0;
       if (channel < out.c) {
         value = std::fma(sums[i], factors[channel], each.bias ? bias[channel] : 0);
-        if (each.residual) value = std::fma(residual[i], factors.back(), value);
+        if (each.residual) value = std::fma(added[i], factors.back(), value);
         if (each.relu) value = std::max(value, 0.f);
+        if (each.clip > 0) value = std::clamp(value, 0.f, each.clip);
+        if (problem.slopes > 0 && value < 0) value *= slopes[problem.slopes == 1 ? 0 : channel];
       }
       const float wanted = cuda::toFloat(cuda::fromFloat<Out>(value)),
                   actual = cuda::toFloat(made[pixel * out.paddedChannels + channel]);
@@ -111,8 +126,9 @@ void checkAs(const ConvolutionCase& shape, const IntegersCase& each, const cuda:
 }
 
 cuda::ConvolutionProblem integersProblem(const ConvolutionCase& shape, const IntegersCase& each) {
-  cuda::ConvolutionProblem problem =
-      problemOf(shape, each.input, false, {each.bias, each.residual, false, each.relu, 0});
+  cuda::ConvolutionProblem problem = problemOf(shape, each.input, false,
+                                               {each.bias, each.residual, false, each.relu, 0, each.clip, each.slopes,
+                                                each.residualStrideH, each.residualStrideW});
   problem.outputType = each.output;
   problem.residualType = each.residualType;
   return problem;

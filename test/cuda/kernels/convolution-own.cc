@@ -91,6 +91,13 @@ RESNODE_TEST(convolution_own, "keys distinguish problems") {
   differs([](P& p) { p.pass = cuda::ConvolutionPass::weightGradient; });
   differs([](P& p) { p.relu = true, p.negativeSlope = 0.1f; });
   differs([](P& p) { p.relu = true, p.negativeSlope = 0.1f + 1e-8f; });
+  differs([](P& p) { p.clip = 6; });
+  differs([](P& p) { p.clip = 6.000001f; });
+  differs([](P& p) { p.slopes = 1; });
+  differs([](P& p) { p.slopes = p.output.c; });
+  differs([](P& p) { p.residual = true, p.residualStrideW = 2, p.residualMap = {1, 7, 13, 512, 512}; });
+  differs([](P& p) { p.residual = true, p.residualStrideW = 2, p.residualMap = {1, 7, 14, 512, 512}; });
+  differs([](P& p) { p.residual = true, p.residualStrideH = 2, p.residualMap = {1, 14, 7, 512, 512}; });
 }
 
 }  // namespace resnode::test

@@ -16,8 +16,12 @@ std::vector<float> reference(Attributes attributes, std::vector<Plain> inputs, c
   resnode::reference::Arguments arguments;
   for (Plain& input : inputs) arguments.inputs.push_back({input.values.data(), &input.shape});
   arguments.outputs.push_back({result.data(), &output});
-  for (std::vector<float>& parameter : parameters) arguments.parameters.push_back(parameter.data());
-  runReference(std::move(attributes), std::move(arguments));
+  Program program;
+  for (std::vector<float>& parameter : parameters) {
+    arguments.parameters.push_back(parameter.data());
+    program.parameters.emplace_back().shape = {static_cast<int64_t>(parameter.size())};
+  }
+  runReference(std::move(attributes), std::move(arguments), program);
   return result;
 }
 

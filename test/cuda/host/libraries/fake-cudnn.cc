@@ -97,6 +97,7 @@ const Rule kRules[] = {
     {CUDNN_BACKEND_POINTWISE_DESCRIPTOR, CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, 1, true},
     {CUDNN_BACKEND_POINTWISE_DESCRIPTOR, CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_TYPE_DATA_TYPE, 1, true},
     {CUDNN_BACKEND_POINTWISE_DESCRIPTOR, CUDNN_ATTR_POINTWISE_RELU_LOWER_CLIP_SLOPE, CUDNN_TYPE_FLOAT, 1, false},
+    {CUDNN_BACKEND_POINTWISE_DESCRIPTOR, CUDNN_ATTR_POINTWISE_RELU_UPPER_CLIP, CUDNN_TYPE_FLOAT, 1, false},
     {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA,
      CUDNN_TYPE_FLOAT, 1, true},
     {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA,
@@ -386,15 +387,17 @@ class Run {
     const bool isRelu = mode == CUDNN_POINTWISE_RELU_FWD;
     demand(isRelu == (operation.values.count(CUDNN_ATTR_OPERATION_POINTWISE_BDESC) == 0),
            "two operands are added, subtracted or multiplied, one is clipped");
-    const float slope = settings.values.count(CUDNN_ATTR_POINTWISE_RELU_LOWER_CLIP_SLOPE)
-                            ? settings.one<float>(CUDNN_ATTR_POINTWISE_RELU_LOWER_CLIP_SLOPE)
-                            : 0;
+    const auto given = [&](cudnnBackendAttributeName_t name, float otherwise) {
+      return settings.values.count(name) ? settings.one<float>(name) : otherwise;
+    };
+    const float slope = given(CUDNN_ATTR_POINTWISE_RELU_LOWER_CLIP_SLOPE, 0),
+                most = given(CUDNN_ATTR_POINTWISE_RELU_UPPER_CLIP, INFINITY);
     const Tensor& x = tensor(operation.at(CUDNN_ATTR_OPERATION_POINTWISE_XDESC));
     Tensor& y = tensor(operation.at(CUDNN_ATTR_OPERATION_POINTWISE_YDESC));
     if (isRelu) {
       y.fill([&](int64_t n, int64_t c, int64_t h, int64_t w) {
         const float value = x.get(n, c, h, w);
-        return value < 0 ? value * slope : value;
+        return value < 0 ? value * slope : std::min(value, most);
       });
       return;
     }

@@ -260,7 +260,40 @@ RESNODE_TEST(cudnn_real, "makes plans of gradients for an H100") {
   }
 }
 
-RESNODE_TEST(cudnn_real, "takes groups, dilation, leaky ReLU and no epilogue") {
+// The convolution that adds every second pixel of its stage's previous block, as ResNet-50's last blocks of a stage do
+// after strides were moved.
+ConvolutionProblem addingEverySecond(const Precision& precision) {
+  ConvolutionProblem problem = problemOf({28, 64, 256, 1, 1, true, true}, 8, precision);
+  problem.residualStrideH = problem.residualStrideW = 2;
+  problem.residualMap = {8, 56, 56, 256, 256};
+  return problem;
+}
+
+ConvolutionProblem clipped(ConvolutionProblem problem) {
+  problem.relu = false;
+  problem.clip = 6;
+  return problem;
+}
+
+RESNODE_TEST(cudnn_real, "makes plans with a strided residual, and with a Clip, in every precision and in int8") {
+  CudnnHandle handle(realLibrary(), std::string(kH100));
+  const auto check = [&](const ConvolutionProblem& problem) {
+    std::vector<std::string> failures;
+    const auto made = firstMade(cudnnOptions(handle, problem, {}, &failures), failures);
+    expect(made != nullptr, keyOf(problem) + ": none could be made" + join(failures));
+    std::printf("  cuDNN %s, %s: %s\n", handle.library().versionText().c_str(), keyOf(problem).c_str(),
+                made->name().c_str());
+  };
+  for (const Precision& precision : kPrecisions) {
+    check(addingEverySecond(precision));
+    check(clipped(problemOf({28, 128, 128, 3, 1, false, true}, 8, precision)));
+  }
+  ConvolutionProblem integers = addingEverySecond(kPrecisions[0]);
+  integers.type = integers.outputType = integers.residualType = ElementType::uint8;
+  check(integers);
+}
+
+RESNODE_TEST(cudnn_real, "takes groups, dilation, leaky ReLU, a Clip, a strided residual and no epilogue") {
   CudnnHandle handle(realLibrary(), std::string(kH100));
   for (const Precision& precision : kPrecisions) {
     ConvolutionProblem grouped = problemOf({28, 128, 128, 3, 1, false, true}, 4, precision);
@@ -276,7 +309,9 @@ RESNODE_TEST(cudnn_real, "takes groups, dilation, leaky ReLU and no epilogue") {
     bare.bias = false;
     for (const auto& [name, problem] :
          {std::pair("grouped", grouped), std::pair("grouped, odd", odd), std::pair("dilated", dilated),
-          std::pair("leaky", leaky), std::pair("bare", bare)}) {
+          std::pair("leaky", leaky), std::pair("clipped", clipped(dilated)),
+          std::pair("grouped and clipped", clipped(grouped)),
+          std::pair("strided residual", addingEverySecond(precision)), std::pair("bare", bare)}) {
       std::vector<std::string> refusals;
       const size_t count = cudnnOptions(handle, problem, {false, true}, &refusals).size();
       for (const std::string& refusal : refusals)
