@@ -48,7 +48,6 @@ CudaExecutable::CudaExecutable(std::shared_ptr<Transfer> transfer, std::shared_p
                               "the activations of \"" + plan_->program().name + "\"")) {
   parameters_->require(plan_->parameters());
   checks_.resize(plan_->checks());
-  if (plan_->processes()) plan_->processes()->open();
   for (const PlannedBuffer& buffer : plan_->description().buffers) buffers_.push_back(arena_.get() + buffer.offset);
   if (plan_->arrivalsBuffer() >= 0)
     RESNODE_CUDA(cudaMemsetAsync(buffer(plan_->arrivalsBuffer()), 0, plan_->arrivalsBytes(), device_->compute()));
@@ -113,8 +112,10 @@ std::unique_ptr<StartedRun> CudaExecutable::start(const RunRequest& request) {
   device_->use();
   NcclCommunicator* processes = plan_->processes().get();
   try {
+    // Not before: a process that cannot make its executables never meets the others. Also if the run was cancelled: the
+    // others are told.
+    if (processes) processes->open();
     throwIfCancelled(request);
-    if (processes) processes->check();
     const int slot = freeSlot();
     auto run = std::make_unique<Run>(shared_from_this(), request, slot);
     slots_[slot]->busy = true;

@@ -23,9 +23,9 @@ class NcclCommunicator {
 
   int size() const { return size_; }
 
-  // Creates NCCL's communicator. Collective; called once. If one process cannot join, all throw:
+  // Creates NCCL's communicator, collectively, in the first call. If one process cannot join, all throw:
   // Error("communicator/unavailable") if NCCL is missing or two processes share a GPU, Error("communicator/failed")
-  // otherwise.
+  // otherwise. Later calls are check().
   void open();
 
   // An array to average over all processes; `to` may be `from`.

@@ -80,6 +80,22 @@ if (library !== null && nccl !== null && hasMpirun()) {
     }
   });
 
+  test('a process whose GPU lacks the memory leaves none waiting: the others learn that it ended', async () => {
+    const script = fileURLToPath(new URL('processes/no-memory.ts', import.meta.url));
+    const { status, stdout, stderr } = await inProcesses(2, script, [folder], environment);
+    assert.is(status, 0, `${stdout}${stderr}`);
+    const said = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<'rank' | 'code' | 'message', string | number>)
+      .sort((a, b) => Number(a.rank) - Number(b.rank));
+    assert.equal(
+      said.map(({ code }) => code),
+      ['communicator/other-failed', 'device/out-of-memory'],
+    );
+    assert.match(`${said[0]!.message}`, /^Process 1 of 2 ended its run/);
+  });
+
   test('the loss of a process is an error for the others, not an endless wait: in the first step, and in a replayed one', async () => {
     // A step has 27: for diffs, and for the statistics of its BatchNorms, forward and backward.
     for (const number of ['1', '40']) {
