@@ -49,8 +49,9 @@ class CpuBackend final : public Backend {
     if (kernels_ && (needsMatrices || options.kernels.empty())) matrixKernels_ = matrixKernels();
     if (needsMatrices && !matrixKernels_) kernels_ = nullptr;
     if (!kernels_ && !options.kernels.empty() && options.kernels != "oneDNN") {
-      throw Error("device/unavailable", "This processor has no " + options.kernels +
-                                            ", which was requested with kernels: \"" + options.kernels + "\"");
+      const char* rest = needsMatrices ? ", or the system does not let this process use it; it" : ", which";
+      throw Error("device/unavailable", "This processor has no " + options.kernels + rest +
+                                            " was requested with kernels: \"" + options.kernels + "\"");
     }
     int8Kernels_ = int8Kernels(kernels_, !options.kernels.empty());
     if (!kernels_)

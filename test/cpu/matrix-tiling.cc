@@ -194,6 +194,8 @@ void report(const Case& each, MatrixType type, const char* name) {
 }  // namespace
 
 int main() {
+  // So that a sanitizer that ends the process leaves the lines before.
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
   for (const Case& each : kCases) {
     report(each, MatrixType::uint8, "unsigned bytes");
     report(each, MatrixType::int8, "signed bytes");

@@ -24,7 +24,7 @@ class MatrixTiling::Unit {
   void run(const std::vector<Band>& bands, const char* copied, const Groups& groups) {
     int64_t pixels = 0;
     for (const Band& band : bands) {
-      for (const Run& run : tiling_.runsOf(band)) pixels += ceiling(run.count, kPixelsAtOnce);
+      pixels += tiling_.runs(band) * ceiling(tiling_.runOf(band, 0).count, kPixelsAtOnce);
     }
     const int64_t atOnce = std::max<int64_t>(cachedWeightBytes() / tiling_.groupBytes(), 1);
     operands_.kernels->begin(tiling_.rowBytes_);
@@ -55,7 +55,8 @@ class MatrixTiling::Unit {
       offsets_[i] = static_cast<int64_t>(step.plane) * tiling_.planeBytes(band) + step.row * tiling_.lineBytes_ +
                     step.column * kMatrixRowBytes;
     }
-    for (const Run& run : tiling_.runsOf(band)) {
+    for (int64_t i = 0; i < tiling_.runs(band); ++i) {
+      const Run run = tiling_.runOf(band, i);
       for (int64_t pixel = run.first; pixel < run.first + run.count; pixel += kPixelsAtOnce) {
         const int64_t pixels = std::min(run.first + run.count - pixel, kPixelsAtOnce);
         for (int64_t group = groups.first; group < groups.end; ++group)
@@ -133,8 +134,11 @@ class MatrixTiling::Unit {
 void MatrixTiling::run(ThreadPool& pool, const MatrixOperands& operands,
                        const std::function<void(const MatrixPlace&)>& finish) const {
   const Split split = this->split(pool.threads());
-  // The place that each thread has copied.
+  // A unit of work allocates nothing, because it must not throw. The place that each thread has copied:
   std::vector<int64_t> copied(pool.threads(), -1);
+  std::vector<Unit> ofThread;
+  ofThread.reserve(pool.threads());
+  for (int thread = 0; thread < pool.threads(); ++thread) ofThread.emplace_back(*this, operands, finish);
   pool.run(static_cast<int64_t>(split.places.size()) * split.parts, 1, [&](int64_t unit, int thread) {
     const int64_t place = unit / split.parts, part = unit % split.parts;
     char* own = static_cast<char*>(operands.scratch) + thread * split.threadBytes;
@@ -146,8 +150,8 @@ void MatrixTiling::run(ThreadPool& pool, const MatrixOperands& operands,
       }
       copied[thread] = place;
     }
-    Unit(*this, operands, finish)
-        .run(split.places[place], own, {groups() * part / split.parts, groups() * (part + 1) / split.parts});
+    ofThread[thread].run(split.places[place], own,
+                         {groups() * part / split.parts, groups() * (part + 1) / split.parts});
   });
 }
 

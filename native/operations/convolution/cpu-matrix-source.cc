@@ -54,7 +54,6 @@ void MatrixTiling::interleave(const Band& band, const float* source, uint16_t* t
                 left = columns.phases[0].front().shift;
   const int64_t begin = std::clamp<int64_t>(-left, 0, pixels),
                 end = std::clamp<int64_t>(columns.size - left, begin, pixels);
-  const std::vector<float> none(columns.size);
   for (int64_t line = 0; line < linesOf(band); ++line, to += pixels * kFewChannels) {
     const int64_t row = top + line;
     if (row < 0 || row >= rows.size) {
@@ -65,7 +64,7 @@ void MatrixTiling::interleave(const Band& band, const float* source, uint16_t* t
     for (int64_t c = 0; c < kFewChannels; ++c)
       channels[c] = c < filter_.inputs
                         ? source + ((image * filter_.inputs + c) * rows.size + row) * columns.size + begin + left
-                        : none.data();
+                        : none_.data();
     std::memset(to, 0, begin * partBytes());
     interleaveRow(channels[0], channels[1], channels[2], channels[3], end - begin, to + begin * kFewChannels);
     std::memset(to + end * kFewChannels, 0, (pixels - end) * partBytes());

@@ -43,6 +43,16 @@ MatrixTiling::MatrixTiling(const Filter& filter, int64_t images, int64_t valueBy
   isByRow_ = ceiling(width, kMatrixRows) * kMatrixRows * 9 / 8 < pitch_;
 }
 
+bool MatrixTiling::suits(const Filter& filter) {
+  constexpr int64_t kMostReach = 8;
+  const auto isNarrow = [](const Axis& axis) {
+    if (axis.phases.size() > 1) return false;
+    const auto [first, last] = extent(axis);
+    return last - first <= kMostReach;
+  };
+  return filter.group == 1 && isNarrow(filter.rows) && isNarrow(filter.columns);
+}
+
 bool MatrixTiling::suitsFewChannels(const Filter& filter) {
   const auto areNeighbours = [](const Axis& axis) {
     for (size_t i = 1; i < axis.phases[0].size(); ++i) {
@@ -66,6 +76,7 @@ MatrixTiling::MatrixTiling(const Filter& filter, int64_t images)
   pitch_ = filter.columns.result;
   lineBytes_ = ((pitch_ - 1) * filter.columns.step + width) * partBytes();
   reach_ = rows.back().shift - rows.front().shift;
+  none_.resize(filter.columns.size);
   planes_.emplace_back();
   for (size_t row = 0; row < rows.size(); ++row) {
     Step step{0, rows[row].shift - rows.front().shift, 0, {}};
@@ -130,13 +141,10 @@ std::vector<MatrixTiling::Band> MatrixTiling::bandsOf(int64_t first, int64_t end
   return bands;
 }
 
-std::vector<MatrixTiling::Run> MatrixTiling::runsOf(const Band& band) const {
+MatrixTiling::Run MatrixTiling::runOf(const Band& band, int64_t index) const {
   const int64_t width = filter_.columns.result;
-  if (!isByRow_) return {{0, (band.rows() - 1) * pitch_ + width, 0}};
-  std::vector<Run> runs;
-  for (int64_t row = 0; row < band.rows(); ++row)
-    runs.push_back({row * pitch_, width, row * (isInterleaved_ ? filter_.rows.step : 1) * lineBytes_});
-  return runs;
+  if (!isByRow_) return {0, (band.rows() - 1) * pitch_ + width, 0};
+  return {index * pitch_, width, index * (isInterleaved_ ? filter_.rows.step : 1) * lineBytes_};
 }
 
 MatrixTiling::Split MatrixTiling::split(int threads) const {

@@ -35,9 +35,8 @@ struct MatrixOperands {
 
 class MatrixTiling {
  public:
-  static bool suits(const Filter& filter) {
-    return filter.group == 1 && filter.rows.phases.size() == 1 && filter.columns.phases.size() == 1;
-  }
+  // Whether windows overlap so little that copies with their surroundings are not much larger than the source.
+  static bool suits(const Filter& filter);
   // For a source in blocks; `valueBytes`: 1 or 2.
   MatrixTiling(const Filter& filter, int64_t images, int64_t valueBytes);
   // For a row-major source in float32, with at most four channels, which is rounded to bfloat16.
@@ -111,7 +110,8 @@ class MatrixTiling {
   }
   int64_t groupBytes() const { return kMostMatrices * static_cast<int64_t>(steps_.size()) * kMatrixBytes; }
   std::vector<Band> bandsOf(int64_t first, int64_t end) const;
-  std::vector<Run> runsOf(const Band& band) const;
+  int64_t runs(const Band& band) const { return isByRow_ ? band.rows() : 1; }
+  Run runOf(const Band& band, int64_t index) const;
   Split split(int threads) const;
   void copy(const Band& band, const char* source, char* to) const;
   void interleave(const Band& band, const float* source, uint16_t* to) const;
@@ -127,6 +127,7 @@ class MatrixTiling {
   int64_t pitch_ = 0;                     // pixels for each row of the result
   bool isByRow_ = false;                  // a matrix has pixels of one row only
   bool isInterleaved_ = false;            // the source is row-major
+  std::vector<float> none_;               // of a row-major source: the row of a channel that is missing
   std::vector<std::vector<Blocks>> planes_;
   std::vector<Step> steps_;
 };
