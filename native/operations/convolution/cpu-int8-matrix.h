@@ -8,7 +8,7 @@ namespace resnode::cpu {
 
 class Int8Matrix {
  public:
-  static bool suits(const Filter& filter) { return MatrixTiling::suits(filter); }
+  // For a filter that MatrixTiling suits.
   Int8Matrix(const MatrixKernels& matrixKernels, const Int8Kernels& kernels, const Filter& filter, int64_t images,
              Int8Convolution::Types types);
 

@@ -109,7 +109,7 @@ bool addInt8Tiles(StepBuilder& step, const Convolution& convolution) {
   const Place offset = convolution.bias ? biasPerUnit(step, *convolution.bias, out[1], perUnit) : Place{};
   const Int8Kernels& kernels = *state.int8Kernels;
   const Filter filter(convolution, in, out);
-  if (state.matrixKernels && Int8Matrix::suits(filter)) {
+  if (state.matrixKernels && MatrixTiling::suits(filter)) {
     const Int8Matrix matrix(*state.matrixKernels, kernels, filter, in[0], types);
     const Place weights = packedBy(step, matrix, convolution.weights, "int8 " + filter.name() + ", matrices");
     addCall(step, convolution, matrix, {from, weights, offset, added, to}, matrix.scratchBytes(step.pool()->threads()));

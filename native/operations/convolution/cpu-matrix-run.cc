@@ -21,11 +21,11 @@ class MatrixTiling::Unit {
       : tiling_(tiling), operands_(operands), finish_(finish), offsets_(tiling.steps_.size()) {}
 
   // All pixels by a few groups at a time; meanwhile the weights of the next ones are prefetched.
-  void run(const std::vector<Band>& bands, const char* copied, const Groups& groups) {
+  void run(int64_t place, int64_t places, const char* copied, const Groups& groups) {
     int64_t pixels = 0;
-    for (const Band& band : bands) {
+    tiling_.forEachBand(place, places, [&](const Band& band) {
       pixels += tiling_.runs(band) * ceiling(tiling_.runOf(band, 0).count, kPixelsAtOnce);
-    }
+    });
     const int64_t atOnce = std::max<int64_t>(cachedWeightBytes() / tiling_.groupBytes(), 1);
     operands_.kernels->begin(tiling_.rowBytes_);
     for (int64_t first = groups.first; first < groups.end; first += atOnce) {
@@ -35,10 +35,10 @@ class MatrixTiling::Unit {
       const int64_t steps = pixels * (some.end - some.first) * static_cast<int64_t>(offsets_.size());
       aheadStep_ = ceiling(aheadEnd_ - ahead_, steps * kCacheLine) * kCacheLine;
       const char* source = copied;
-      for (const Band& band : bands) {
+      tiling_.forEachBand(place, places, [&](const Band& band) {
         multiply(band, source, some);
         source += tiling_.bandBytes(band);
-      }
+      });
     }
     while (made_.pixel < made_.end) finishSome();
     operands_.kernels->end();
@@ -88,7 +88,7 @@ class MatrixTiling::Unit {
       finishSome();
     }
     while (made_.pixel < made_.end) finishSome();
-    made_ = {&band, place, pixel, pixel, pixel + pixels};
+    made_ = {band, place, pixel, pixel, pixel + pixels};
     isSecond_ = !isSecond_;
     kernels.store[rows][columns](sums_[isSecond_]);
   }
@@ -103,7 +103,7 @@ class MatrixTiling::Unit {
       made_.pixel += tiling_.pitch_ - column;
       return;
     }
-    const int64_t row = made_.band->first + made_.pixel / tiling_.pitch_;
+    const int64_t row = made_.band.first + made_.pixel / tiling_.pitch_;
     MatrixPlace& place = made_.place;
     place.result = (row / height * tiling_.blocks() + place.channel / kLanes) * tiling_.resultPlane() +
                    (row % height * width + column) * kLanes;
@@ -115,7 +115,7 @@ class MatrixTiling::Unit {
 
   // Sums whose results are computed while the next ones are multiplied: of pixels first ≤ i < end.
   struct Made {
-    const Band* band;
+    Band band;
     MatrixPlace place;
     int64_t first, pixel, end;
   };
@@ -139,18 +139,18 @@ void MatrixTiling::run(ThreadPool& pool, const MatrixOperands& operands,
   std::vector<Unit> ofThread;
   ofThread.reserve(pool.threads());
   for (int thread = 0; thread < pool.threads(); ++thread) ofThread.emplace_back(*this, operands, finish);
-  pool.run(static_cast<int64_t>(split.places.size()) * split.parts, 1, [&](int64_t unit, int thread) {
+  pool.run(split.places * split.parts, 1, [&](int64_t unit, int thread) {
     const int64_t place = unit / split.parts, part = unit % split.parts;
     char* own = static_cast<char*>(operands.scratch) + thread * split.threadBytes;
     if (copied[thread] != place) {
       char* to = own;
-      for (const Band& band : split.places[place]) {
+      forEachBand(place, split.places, [&](const Band& band) {
         copy(band, static_cast<const char*>(operands.source), to);
         to += bandBytes(band);
-      }
+      });
       copied[thread] = place;
     }
-    ofThread[thread].run(split.places[place], own,
+    ofThread[thread].run(place, split.places, own,
                          {groups() * part / split.parts, groups() * (part + 1) / split.parts});
   });
 }

@@ -78,11 +78,11 @@ void MatrixTiling::copy(const Band& band, const char* source, char* to) const {
   for (const std::vector<Blocks>& plane : planes_) {
     int64_t parts = 0;
     for (const Blocks& blocks : plane) parts += blocks.count;
-    for (int64_t i = 0; i < band.rows() + reach_; ++i, to += pitch_ * kMatrixRowBytes) {
+    for (int64_t i = 0; i < linesOf(band); ++i, to += lineBytes_) {
       const int64_t image = (reach_ == 0 ? band.first + i : band.first) / height;
       const int64_t line = (band.first + i - image * height) * filter_.rows.step;
       // Channels that are missing must not be NaN, which would make sums NaN in spite of weights of 0.
-      if (parts * partBytes() < kMatrixRowBytes) clearRows(kMatrixRowBytes, pitch_, to);
+      if (parts * partBytes() < kMatrixRowBytes) std::memset(to, 0, lineBytes_);
       char* at = to;
       for (const Blocks& blocks : plane) {
         copyRow(blocks, line, source + image * imageBytes, at);

@@ -11,6 +11,7 @@ namespace {
 int64_t cachedBytes() { return std::max<int64_t>(ownCacheBytes() / 4, 256 << 10); }
 // So that threads end together.
 constexpr int64_t kUnitsOfThread = 4;
+
 // A tap's distance as a multiple of the stride and the rest.
 struct Distance {
   int64_t steps, rest;
@@ -133,14 +134,6 @@ void MatrixTiling::placeParts(int64_t partsOfRow) {
   }
 }
 
-std::vector<MatrixTiling::Band> MatrixTiling::bandsOf(int64_t first, int64_t end) const {
-  if (reach_ == 0 && !isInterleaved_) return {{first, end}};
-  std::vector<Band> bands;
-  for (const int64_t height = filter_.rows.result; first < end; first = bands.back().end)
-    bands.push_back({first, std::min(end, (first / height + 1) * height)});
-  return bands;
-}
-
 MatrixTiling::Run MatrixTiling::runOf(const Band& band, int64_t index) const {
   const int64_t width = filter_.columns.result;
   if (!isByRow_) return {0, (band.rows() - 1) * pitch_ + width, 0};
@@ -151,15 +144,13 @@ MatrixTiling::Split MatrixTiling::split(int threads) const {
   const int64_t linesOfRow = isInterleaved_ ? filter_.rows.step : 1;
   const int64_t sourceBytes = rows() * static_cast<int64_t>(planes_.size()) * linesOfRow * lineBytes_,
                 wanted = threads > 1 ? kUnitsOfThread * threads : 1;
-  int64_t places = std::min(ceiling(sourceBytes, cachedBytes()), rows());
-  Split split{{}, 1, 0};
+  Split split{std::min(ceiling(sourceBytes, cachedBytes()), rows()), 1, 0};
   // The operand that is larger is divided, so that threads read only a part of it.
-  if (places < wanted && sourceBytes >= weightsBytes()) places = std::min(wanted, rows());
-  else if (places < wanted) split.parts = std::min(groups(), ceiling(wanted, places));
-  for (int64_t place = 0; place < places; ++place) {
-    split.places.push_back(bandsOf(rows() * place / places, rows() * (place + 1) / places));
+  if (split.places < wanted && sourceBytes >= weightsBytes()) split.places = std::min(wanted, rows());
+  else if (split.places < wanted) split.parts = std::min(groups(), ceiling(wanted, split.places));
+  for (int64_t place = 0; place < split.places; ++place) {
     int64_t bytes = 0;
-    for (const Band& band : split.places.back()) bytes += bandBytes(band);
+    forEachBand(place, split.places, [&](const Band& band) { bytes += bandBytes(band); });
     split.threadBytes = std::max(split.threadBytes, bytes);
   }
   return split;

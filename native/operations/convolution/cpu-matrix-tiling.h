@@ -85,8 +85,7 @@ class MatrixTiling {
   };
   // A unit of work is a place, whose bands are copied at once, and a part of the groups.
   struct Split {
-    std::vector<std::vector<Band>> places;
-    int64_t parts, threadBytes;
+    int64_t places, parts, threadBytes;
   };
   class Unit;
   // Of a row-major source; a row of a window, in bfloat16, must fit into 64 bytes.
@@ -109,7 +108,8 @@ class MatrixTiling {
     return static_cast<int64_t>(planes_.size()) * planeBytes(band) + kMatrixRows * pixelBytes_;
   }
   int64_t groupBytes() const { return kMostMatrices * static_cast<int64_t>(steps_.size()) * kMatrixBytes; }
-  std::vector<Band> bandsOf(int64_t first, int64_t end) const;
+  template <class Function>
+  void forEachBand(int64_t place, int64_t places, Function&& function) const;
   int64_t runs(const Band& band) const { return isByRow_ ? band.rows() : 1; }
   Run runOf(const Band& band, int64_t index) const;
   Split split(int threads) const;
@@ -131,6 +131,17 @@ class MatrixTiling {
   std::vector<std::vector<Blocks>> planes_;
   std::vector<Step> steps_;
 };
+
+template <class Function>
+void MatrixTiling::forEachBand(int64_t place, int64_t places, Function&& function) const {
+  const int64_t height = filter_.rows.result, end = rows() * (place + 1) / places;
+  const bool endsWithImage = reach_ > 0 || isInterleaved_;
+  for (int64_t first = rows() * place / places; first < end;) {
+    const Band band{first, endsWithImage ? std::min(end, (first / height + 1) * height) : end};
+    function(band);
+    first = band.end;
+  }
+}
 
 template <class Function>
 void MatrixTiling::forEachWeight(ThreadPool& pool, Function&& function) const {
