@@ -3,12 +3,9 @@
  * out.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { compileProgram } from '../support/compiled-program.ts';
 import { openNative, ProgramWriter } from '../support/run-program.ts';
 
 interface Lifetime {
@@ -23,29 +20,10 @@ interface Placement {
   readonly offsets: readonly number[];
 }
 
-const here = fileURLToPath(new URL('.', import.meta.url));
-const folder = mkdtempSync(join(tmpdir(), 'resnode-places-'));
-test.after(() => rmSync(folder, { recursive: true }));
-const program = join(folder, 'place-buffers');
-const compiled = spawnSync(
-  'c++',
-  [
-    '-std=c++17',
-    '-O1',
-    '-Wall',
-    '-Wextra',
-    '-fsanitize=undefined',
-    '-fno-sanitize-recover=undefined',
-    `-I${join(here, '../..')}`,
-    '-o',
-    program,
-    join(here, 'place-buffers.cc'),
-    join(here, '../../native/core/place-buffers.cc'),
-  ],
-  { encoding: 'utf8' },
+const program = compileProgram(
+  ['test/compile/place-buffers.cc', 'native/core/place-buffers.cc'],
+  ['-fsanitize=undefined', '-fno-sanitize-recover=undefined'],
 );
-
-test('compiles', () => assert.is(compiled.status, 0, compiled.stderr || String(compiled.error)));
 
 /** One line of numbers for each list of lifetimes. */
 function answers(lists: readonly (readonly Lifetime[])[], alignment: number): string[] {

@@ -2,53 +2,18 @@
  * The CPU device's threads, and a kernel with scratch memory per thread, compiled with ThreadSanitizer
  * (test/cpu/thread-pool.cc). Each C++ case is a case here.
  */
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
-import * as assert from 'uvu/assert';
+import { compileProgram, testCasesOf } from '../support/compiled-program.ts';
 
-const here = fileURLToPath(new URL('.', import.meta.url));
-const folder = mkdtempSync(join(tmpdir(), 'resnode-threads-'));
-test.after(() => rmSync(folder, { recursive: true }));
-
-const program = join(folder, 'thread-pool');
-const sources = [
-  'thread-pool.cc',
-  '../../native/cpu/thread-pool.cc',
-  '../../native/cpu/processors.cc',
-  '../../native/operations/pooling/cpu-loops.cc',
-].map((name) => join(here, name));
-const compiled = spawnSync(
-  'c++',
+const program = compileProgram(
   [
-    '-std=c++17',
-    '-O1',
-    '-g',
-    '-Wall',
-    '-Wextra',
-    '-fopenmp-simd',
-    '-fsanitize=thread',
-    `-I${join(here, '../..')}`,
-    '-o',
-    program,
-    ...sources,
-    '-pthread',
+    'test/cpu/thread-pool.cc',
+    'native/cpu/thread-pool.cc',
+    'native/cpu/processors.cc',
+    'native/operations/pooling/cpu-loops.cc',
   ],
-  { encoding: 'utf8' },
+  ['-g', '-fopenmp-simd', '-fsanitize=thread', '-pthread'],
 );
-
-test('compiles', () => assert.is(compiled.status, 0, compiled.stderr || String(compiled.error)));
-
-const run = spawnSync(program, { encoding: 'utf8', timeout: 300_000 });
-for (const [, outcome, text] of run.stdout?.matchAll(/^(ok|failed) ([^\n]*)$/gm) ?? [])
-  test(text!, () => assert.is(outcome, 'ok'));
-
-test('every case completes without a data race', () => {
-  assert.is([...run.stdout.matchAll(/^ok /gm)].length, 31);
-  assert.is(run.status, 0, run.stderr);
-});
+testCasesOf(program, 31, 'every case completes without a data race');
 
 test.run();
