@@ -7,7 +7,6 @@
  * the cores that the next one needs.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
@@ -30,6 +29,7 @@ import {
 import { removeUnused } from '../ts/passes/simplify.ts';
 import { machineCeilings } from '../ts/tools/bench/ceilings.ts';
 import { commit, describeMachine } from '../ts/tools/bench/machine.ts';
+import { loadOnnxRuntime } from '../ts/tools/bench/onnxruntime.ts';
 
 interface Case {
   readonly net: () => NetParameter;
@@ -142,17 +142,6 @@ function deepLab(): NetParameter {
   return { name: 'DeepLab ResNet-101', layer: [...body.map(dilated), ...branches, sum] };
 }
 
-type Values = Readonly<Record<string, { readonly data: Float32Array }>>;
-interface Peer {
-  InferenceSession: {
-    create(
-      path: string,
-      options: object,
-    ): Promise<{ inputNames: string[]; outputNames: string[]; run(feeds: object): Promise<Values> }>;
-  };
-  Tensor: new (type: string, data: Float32Array, dims: readonly number[]) => object;
-}
-
 const median = (times: readonly number[]) => times.toSorted((a, b) => a - b)[times.length >> 1]!;
 const round = (milliseconds: number) => Math.round(milliseconds * 1000) / 1000;
 const summary = (times: readonly number[]) => ({
@@ -186,7 +175,7 @@ function exported(net: NetParameter, { inputShapes, head }: Case) {
 const asleep = () => setTimeout(100);
 
 async function measure(name: string, each: Case, folder: string) {
-  const { InferenceSession, Tensor } = createRequire(import.meta.url)('onnxruntime-node') as Peer;
+  const { InferenceSession, Tensor } = loadOnnxRuntime();
   const net = each.net();
   const { weights, upToHead, timed } = exported(net, each);
   using device = await openDevice('cpu', { threads });

@@ -1,5 +1,5 @@
 /** What the engines need in int8: ranges with which the net's result stays near that in float32, and a Python for the peer. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -9,6 +9,7 @@ import { findEngines } from '../../../ts/tools/bench/engines.ts';
 import { benchNet } from '../../../ts/tools/bench/nets.ts';
 import { prepare } from '../../../ts/tools/bench/prepare.ts';
 import { prepareInt8 } from '../../../ts/tools/bench/prepare-int8.ts';
+import { readFloats } from '../../../ts/tools/bench/read-floats.ts';
 import { findDifference } from '../../../ts/tools/bench/run-bench.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-prepare-int8-'));
@@ -29,7 +30,7 @@ test('with the ranges of its own input a net gives nearly the same result in int
   });
   const implementations = narrow.plan().operations.map(({ implementation }) => implementation);
   assert.ok(implementations.some((each) => each.startsWith('int8')));
-  const data = new Float32Array(new Uint8Array(readFileSync(file('-2.f32'))).buffer);
+  const data = readFloats(file('-2.f32'));
   const run = async (model: typeof exact) => [...(await model.run({ data })).prob!.data];
   assert.is(findDifference('forward', await run(narrow), await run(exact), 0.2), null);
 });

@@ -10,6 +10,7 @@ import { SGD_UPDATE } from '../../../ts/device/plan-training.ts';
 import { openDevice } from '../../../ts/index.ts';
 import { asTraining, benchNet } from '../../../ts/tools/bench/nets.ts';
 import { prepare } from '../../../ts/tools/bench/prepare.ts';
+import { readFloats } from '../../../ts/tools/bench/read-floats.ts';
 
 const BATCH = 4;
 const folder = mkdtempSync(join(tmpdir(), 'resnode-prepare-'));
@@ -17,10 +18,7 @@ test.after(() => rmSync(folder, { recursive: true }));
 const [arithmetic] = prepare(asTraining(benchNet('CIFAR-20')), [BATCH], folder, 'TRAIN');
 
 const file = (suffix: string) => join(folder, `CIFAR-20${suffix}`);
-const floats = (suffix: string) => {
-  const bytes = readFileSync(file(suffix));
-  return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
-};
+const floats = (suffix: string) => readFloats(file(suffix));
 interface TorchGraph {
   readonly parameters: readonly { shape: number[]; lrMult: number; offset: number; count: number }[];
   readonly nodes: readonly { operation: { kind: string } }[];

@@ -1,5 +1,5 @@
 /** The engines to measure: resnode, and the installed ones of its peers. */
-import { spawnSync } from 'node:child_process';
+import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -64,13 +64,12 @@ export function findEngines(python: string | null, precision: CpuPrecision = 'fl
 /** ONNX Runtime's quantization is part of its Python package. */
 function cannotQuantize(python: string | null): string | null {
   if (python === null) return 'no Python with onnxruntime and onnx was named (--python PATH)';
-  const { status, stderr, error } = spawnSync(python, ['-c', 'import onnxruntime.quantization'], {
-    encoding: 'utf8',
-  });
-  return status === 0
-    ? null
-    : `${python}: ${error?.message ?? stderr.trim().split('\n').at(-1) ?? 'it failed'}`;
+  const run = spawnSync(python, ['-c', 'import onnxruntime.quantization'], { encoding: 'utf8' });
+  return run.status === 0 ? null : failureOf(python, run);
 }
+
+const failureOf = (python: string, { stderr, error }: SpawnSyncReturns<string>) =>
+  `${python}: ${error?.message ?? stderr.trim().split('\n').at(-1) ?? 'it failed'}`;
 
 function npmPeer(name: string): Engine {
   const common = { name, rewrites: false, trains: false, bound: FORWARD_BOUND, python: null };
@@ -91,9 +90,8 @@ function torchPeers(python: string | null): Engine[] {
   const absent = (reason: string) => [{ ...common, name: 'torch', version: null, absent: reason }];
   if (python === null) return absent('no Python was named (--python PATH)');
   const job = JSON.stringify({ what: 'version', threads: 1 });
-  const { status, stdout, stderr, error } = spawnSync(python, [torchEngine, job], { encoding: 'utf8' });
-  if (status !== 0)
-    return absent(`${python}: ${error?.message ?? stderr.trim().split('\n').at(-1) ?? 'it failed'}`);
-  const { version } = (JSON.parse(stdout) as { answer: { version: string } }).answer;
+  const run = spawnSync(python, [torchEngine, job], { encoding: 'utf8' });
+  if (run.status !== 0) return absent(failureOf(python, run));
+  const { version } = (JSON.parse(run.stdout) as { answer: { version: string } }).answer;
   return ['torch', 'torch channels_last'].map((name) => ({ ...common, name, version, absent: null }));
 }

@@ -3,11 +3,12 @@
  * from dist/, as for a user, so that no compiler's memory is counted. Modules that an engine does not need are not loaded.
  */
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { openDevice } from '../../device/device.ts';
 import type { CpuPrecision } from './engines.ts';
 import type { Answers, Candidate, EventLoopDelay, Job, OperationTime } from './job.ts';
+import { loadOnnxRuntime } from './onnxruntime.ts';
+import { readFloats } from './read-floats.ts';
 
 interface Engine {
   readonly run: () => Promise<Float32Array>;
@@ -35,17 +36,7 @@ async function openOnnxRuntime(
   data: Float32Array,
   suffix: string,
 ): Promise<Engine> {
-  type Values = Readonly<Record<string, { readonly data: Float32Array }>>;
-  // Its types come from a development dependency, which may be absent.
-  const { InferenceSession, Tensor } = createRequire(import.meta.url)('onnxruntime-node') as {
-    InferenceSession: {
-      create(
-        path: string,
-        options: object,
-      ): Promise<{ inputNames: string[]; outputNames: string[]; run(feeds: object): Promise<Values> }>;
-    };
-    Tensor: new (type: string, data: Float32Array, dims: readonly number[]) => object;
-  };
+  const { InferenceSession, Tensor } = loadOnnxRuntime();
   const session = await InferenceSession.create(`${folder}/${net}-${batch}${suffix}.onnx`, {
     intraOpNumThreads: threads,
     graphOptimizationLevel: 'all',
@@ -164,11 +155,6 @@ function open(job: Job, data: Float32Array): Promise<Engine> {
 }
 
 const readInput = ({ folder, net, batch }: Job) => readFloats(`${folder}/${net}-${batch}.f32`);
-
-function readFloats(path: string): Float32Array {
-  const bytes = readFileSync(path);
-  return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
-}
 
 // The delay of a timer while the engine runs, which a server's other requests would have.
 async function eventLoopDelay(run: () => Promise<unknown>, runs: number): Promise<EventLoopDelay> {

@@ -1,6 +1,5 @@
 /** Writes the files that the engines need to run in int8, beside those of prepare.ts: ranges measured on the same input. */
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ResnodeError } from '../../base/errors.ts';
 import { ownFile } from '../../base/own-package.ts';
@@ -8,6 +7,7 @@ import { saveCalibration } from '../../compile/calibration.ts';
 import { openDevice } from '../../device/device.ts';
 import { calibrate } from '../../quantize/calibrate.ts';
 import type { BenchNet } from './nets.ts';
+import { readFloats } from './read-floats.ts';
 
 /**
  * Writes NAME.calibration.json for resnode and, if a Python is given, NAME-N-int8.onnx for ONNX Runtime.
@@ -21,8 +21,7 @@ export async function prepareInt8(
   python: string | null,
 ): Promise<void> {
   const file = (suffix: string) => join(folder, `${name}${suffix}`);
-  const bytes = readFileSync(file(`-${batch}.f32`));
-  const data = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+  const data = readFloats(file(`-${batch}.f32`));
   await using device = await openDevice('cpu');
   const load = { model: net, weights: file('.caffemodel'), batch };
   saveCalibration(
