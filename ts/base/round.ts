@@ -4,3 +4,6 @@ export function roundHalfEven(value: number): number {
   if (value - floor !== 0.5) return Math.round(value);
   return floor % 2 === 0 ? floor : floor + 1;
 }
+
+/** Rounds as C's round() does: halves go away from 0. */
+export const roundAway = (value: number): number => Math.sign(value) * Math.floor(Math.abs(value) + 0.5);

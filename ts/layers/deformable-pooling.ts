@@ -2,11 +2,13 @@
  * DeformablePSROIPooling (arXiv:1703.06211, section 2.2, equation 5; Microsoft's deformable_psroi_pooling.cu): each bin of
  * a region is the mean of samples between pixels, and may be moved by an offset, relative to the region's size.
  */
+import { roundAway } from '../base/round.ts';
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import { buildJavaScript } from './javascript-rule.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
+import { regionRows } from './region-rows.ts';
 import { planesOf } from './window.ts';
 
 export const deformablePoolingLayers: Layers = {
@@ -35,9 +37,6 @@ interface Sample {
   readonly height: number;
 }
 
-/** C's round(): halves go away from 0. */
-const roundAway = (value: number): number => Math.sign(value) * Math.floor(Math.abs(value) + 0.5);
-
 /** The smallest side of a region, in pixels of the map. */
 const LEAST = 0.1;
 
@@ -54,12 +53,7 @@ function deformablePooling(context: LayerContext): Built {
     );
   const [images, channels, height, width] = planesOf(context);
   const [, regions, trans] = context.shapes as [Shape, Shape, Shape?];
-  const rows = regions[0] ?? 0;
-  if (elementCount(regions) !== 5 * rows)
-    context.fail(
-      'shape',
-      `the second bottom must be regions, R×5 (image, x1, y1, x2, y2), found ${showShape(regions)}`,
-    );
+  const rows = regionRows(context, regions);
   if (channels !== outputs * bins * bins)
     context.fail(
       'regions',

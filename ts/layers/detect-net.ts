@@ -8,11 +8,10 @@ import { positionOf } from '../caffe/message.ts';
 import { type Grouped, groupRectangles } from './group-rectangles.ts';
 import { buildJavaScript } from './javascript-rule.ts';
 import type { Built, LayerContext } from './layer.ts';
+import type { Corners } from './overlap.ts';
 
 /** MAX_BOXES: rows of a top for each image. The module ends with an error if there are more boxes. */
 const MOST = 50;
-
-type Box = readonly [x1: number, y1: number, x2: number, y2: number];
 
 /** The numbers of param_str, which are separated by commas. The last, the number of classes, is 1 if it is missing. */
 function numbersOf(context: LayerContext, names: readonly string[]): number[] {
@@ -35,7 +34,7 @@ function clusters(
   context: LayerContext,
   [imageWidth, imageHeight, stride, classes]: readonly [number, number, number, number],
   isCovered: (coverage: number) => boolean,
-  joined: (boxes: readonly Box[]) => readonly (readonly number[])[],
+  joined: (boxes: readonly Corners[]) => readonly (readonly number[])[],
 ): Built {
   const [coverage, boxes] = context.shapes as [Shape, Shape];
   const [n = 0, found = 0, height = 0, width = 0] = coverage;
@@ -65,7 +64,7 @@ function clusters(
         Array.from({ length: classes }, (_, of) => {
           const top = new Float32Array(n * MOST * 5);
           for (let image = 0; image < n; image++) {
-            const votes: Box[] = [];
+            const votes: Corners[] = [];
             // The grid is cut to the image's rows alone, as in the module.
             for (let place = 0; place < Math.min(rows, height) * width; place++) {
               if (!isCovered(covered!.data[(image * classes + of) * plane + place]!)) continue;
@@ -105,7 +104,7 @@ export function clusterDetections(context: LayerContext): Built {
         ? []
         : // The module passes corners where OpenCV expects a corner and a size.
           groupRectangles(
-            boxes.map((box) => box.map(roundHalfEven) as unknown as Box),
+            boxes.map((box) => box.map(roundHalfEven) as unknown as Corners),
             votes,
             eps,
           )

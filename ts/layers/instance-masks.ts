@@ -3,11 +3,14 @@
  * arXiv:1512.04412): ROIWarping, MaskPooling, MaskResize, and the Python layers between the stages as they run in phase
  * TEST.
  */
+import { roundAway } from '../base/round.ts';
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { type Message, positionOf } from '../caffe/message.ts';
 import { Composition, type Part } from './compose.ts';
 import { hostFunction } from './host-function.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
+import { regionAt } from './overlap.ts';
+import { movedWithin, regionRows } from './region-rows.ts';
 import { checkSize, MOST_ALONG_A_SIDE, type Sources, weightedMeans } from './weighted-means.ts';
 import { planesOf } from './window.ts';
 
@@ -84,8 +87,6 @@ function between(place: number, size: number): { at: number; weight: number }[] 
       ];
 }
 
-const roundAway = (value: number): number => Math.sign(value) * Math.floor(Math.abs(value) + 0.5);
-
 /**
  * The samples along one side of a bin that lie in the map: roi_warping_layer.cu counts from its start to its end in steps
  * of 1 / ⌈its size⌉.
@@ -116,13 +117,7 @@ function roiWarping(context: LayerContext): Built {
   const [tall, wide] = sizeIn(context, written, ['pooled_h', 'pooled_w'], 'roi_warping_param');
   const scale = (written?.spatial_scale as number | undefined) ?? 1;
   const [images, channels, height, width] = planesOf({ ...context, shapes: context.shapes.slice(0, 1) });
-  const regions = context.shapes[1]!;
-  const count = regions[0] ?? 0;
-  if (elementCount(regions) !== 5 * count)
-    context.fail(
-      'shape',
-      `the second bottom must be regions, R×5 (image, x1, y1, x2, y2), found ${showShape(regions)}`,
-    );
+  const count = regionRows(context, context.shapes[1]!);
   const top: Shape = [count, channels, tall, wide];
   checkSize(context, [tall, wide], 'roi_warping_param');
   /** For each value of the top: calls back with the pixels and weights of the place it is taken from. */
@@ -251,32 +246,8 @@ export function stageBridge(context: LayerContext): Built {
         if (made[5 * r]! < 0) continue;
         const own = said!.data.subarray(r * classes, (r + 1) * classes);
         const first = (r * classes + likeliest(own)) * 4;
-        const [x1, y1, x2, y2] = made.subarray(5 * r + 1, 5 * r + 5) as unknown as [
-          number,
-          number,
-          number,
-          number,
-        ];
-        const [width, height] = [x2 - x1 + 1, y2 - y1 + 1];
-        const [dx, dy, dw, dh] = moves!.data.subarray(first, first + 4) as unknown as [
-          number,
-          number,
-          number,
-          number,
-        ];
-        const [x, y] = [dx * width + x1 + width / 2, dy * height + y1 + height / 2];
-        const [w, h] = [Math.exp(dw) * width, Math.exp(dh) * height];
-        const clipped = (value: number, most: number) => Math.max(0, Math.min(value, most - 1));
-        made.set(
-          [
-            0,
-            clipped(x - w / 2, wide),
-            clipped(y - h / 2, tall),
-            clipped(x + w / 2, wide),
-            clipped(y + h / 2, tall),
-          ],
-          5 * r,
-        );
+        const [, ...box] = regionAt(made, r);
+        made.set([0, ...movedWithin(box, (side) => moves!.data[first + side]!, [tall, wide])], 5 * r);
       }
       return [made];
     },

@@ -3,11 +3,12 @@
  * Proposal, or FrcnnProposal (github.com/makefile/frcnn).
  */
 import { roundHalfEven } from '../base/round.ts';
-import { elementCount, type Shape, showShape } from '../base/shape.ts';
+import { type Shape, showShape } from '../base/shape.ts';
 import { warn } from '../base/warn.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
 import { type PythonParam, readPythonParam } from './python-param.ts';
+import { checkImage } from './region-rows.ts';
 
 export const proposalLayers: Layers = {
   FrcnnProposal: { build: frcnnProposal, bottoms: [3, 3], tops: [1, 2] },
@@ -153,11 +154,7 @@ function proposal(context: LayerContext, p: Proposing): Built {
       'shape',
       `${count} anchors (${p.ratios.length} ratios × ${p.scales.length} scales) need scores of 1×${2 * count}×H×W and deltas of 1×${4 * count}×H×W, found ${showShape(scores)} and ${showShape(deltas)}${context.layer.type === 'FrcnnProposal' ? "; give the ratios and scales of the JSON file in python_param's param_str" : ''}`,
     );
-  if (elementCount(image) < 3)
-    context.fail(
-      'shape',
-      `the third bottom must be the image's height, width and scale, found ${showShape(image)}`,
-    );
+  checkImage(context, image, 'the third bottom');
   if (count > 64) context.fail('proposal', `has ${count} anchors, at most 64 are supported`);
   if (p.beforeNms < 1 || p.afterNms < 1)
     context.fail('proposal', 'pre_nms_topn and post_nms_topn must be at least 1', 'proposal_param');

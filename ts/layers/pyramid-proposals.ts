@@ -2,12 +2,13 @@
  * The proposals of a feature pyramid in phase TEST (github.com/unsky/FPN, lib/rpn/proposal_layer.py and as_rois.py;
  * arXiv:1612.03144, sections 4.1 and 4.2): the anchors of all maps compete, and each region goes to the map of its size.
  */
-import { elementCount, type Shape, showShape } from '../base/shape.ts';
+import { type Shape, showShape } from '../base/shape.ts';
 import { buildJavaScript } from './javascript-rule.ts';
 import type { Built, LayerContext } from './layer.ts';
-import type { Corners } from './overlap.ts';
+import { type Corners, regionAt } from './overlap.ts';
 import { anchorsOf } from './proposal.ts';
 import { readPythonParam } from './python-param.ts';
+import { checkImage, movedWithin, regionRows } from './region-rows.ts';
 import { type Region, suppressed } from './suppression.ts';
 
 /** lib/fast_rcnn/config.py */
@@ -57,11 +58,7 @@ export function pyramidProposal(context: LayerContext): Built {
       );
     return { stride, anchors, height, width };
   });
-  if (elementCount(image) < 3)
-    context.fail(
-      'shape',
-      `the first bottom must be the image's height, width and scale, found ${showShape(image)}`,
-    );
+  checkImage(context, image, 'the first bottom');
   const least = param.number('RPN_MIN_SIZE') ?? 16;
   const before = param.number('RPN_PRE_NMS_TOP_N') ?? 6000;
   const after = param.number('RPN_POST_NMS_TOP_N') ?? MOST;
@@ -109,25 +106,16 @@ function regionsOf(
     Math.min(height, Math.floor(tall / stride)),
     Math.min(width, Math.floor(wide / stride)),
   ];
-  const within = (at: number, side: number) => Math.max(0, Math.min(at, side - 1));
   const found: Region[] = [];
   for (let row = 0; row < rows; row++)
     for (let column = 0; column < columns; column++)
       anchors.forEach(([x1, y1, x2, y2], anchor) => {
         const place = row * width + column;
-        const delta = (i: number) => deltas[(4 * anchor + i) * plane + place]!;
-        const [w, h] = [x2 - x1 + 1, y2 - y1 + 1];
-        const x = x1 + stride * column + w / 2 + delta(0) * w;
-        const y = y1 + stride * row + h / 2 + delta(1) * h;
-        const [right, down] = [(Math.exp(delta(2)) * w) / 2, (Math.exp(delta(3)) * h) / 2];
+        const [right, down] = [stride * column, stride * row];
+        const box: Corners = [x1 + right, y1 + down, x2 + right, y2 + down];
         found.push({
           score: scores[(anchors.length + anchor) * plane + place]!,
-          box: [
-            within(x - right, wide),
-            within(y - down, tall),
-            within(x + right, wide),
-            within(y + down, tall),
-          ],
+          box: movedWithin(box, (side) => deltas[(4 * anchor + side) * plane + place]!, [tall, wide]),
         });
       });
   return found;
@@ -142,13 +130,8 @@ const [USUAL, FIRST, LAST] = [4, 2, 5];
  */
 export function pyramidLevels(context: LayerContext): Built {
   const [regions] = context.shapes as [Shape];
-  const rows = regions[0] ?? 0;
+  const rows = regionRows(context, regions, 'the bottom');
   const maps = LAST - FIRST + 1;
-  if (elementCount(regions) !== 5 * rows)
-    context.fail(
-      'shape',
-      `the bottom must be regions, R×5 (image, x1, y1, x2, y2), found ${showShape(regions)}`,
-    );
   return buildJavaScript(
     {
       shapes: () => [[maps * rows, 5], ...Array.from({ length: maps }, () => [rows, 5])],
@@ -156,8 +139,9 @@ export function pyramidLevels(context: LayerContext): Built {
         const all = new Float32Array(5 * maps * rows);
         const filled = Array<number>(maps).fill(0);
         for (let row = 0; row < rows; row++) {
-          const region = given!.data.subarray(5 * row, 5 * row + 5);
-          const area = (region[3]! - region[1]!) * (region[4]! - region[2]!);
+          const region = regionAt(given!.data, row);
+          const [, x1, y1, x2, y2] = region;
+          const area = (x2 - x1) * (y2 - y1);
           const map = Math.floor(USUAL + Math.log2(Math.sqrt(area > 0 ? area : 1e-6) / 224));
           const index = Math.max(FIRST, Math.min(LAST, map)) - FIRST;
           all.set(region, 5 * (index * rows + filled[index]!++));

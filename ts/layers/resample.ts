@@ -2,6 +2,7 @@
  * Resample and Downsample of Freiburg's fork (github.com/lmb-freiburg/flownet2), which resize images and flows and have
  * no gradient, and ExpMax and NegSquare of LiteFlowNet (github.com/twhui/LiteFlowNet).
  */
+import { roundAway } from '../base/round.ts';
 import { showShape } from '../base/shape.ts';
 import { type Message, positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
@@ -89,9 +90,6 @@ function downsample(context: LayerContext): Built {
   };
   return separable(context, size, along(height, size[0]), along(width, size[1]));
 }
-
-/** Rounds as C does: halves away from 0. */
-const roundAway = (value: number): number => Math.sign(value) * Math.floor(Math.abs(value) + 0.5);
 
 const placesAround = (middle: number, radius: number, size: number): number[] =>
   Array.from({ length: 2 * radius + 1 }, (_, i) => middle - radius + i).filter((at) => at >= 0 && at < size);

@@ -3,12 +3,13 @@
  * github.com/daijifeng001/caffe-rfcn), ROIAlign (Cascade R-CNN, github.com/zhaoweicai/cascade-rcnn, and Mask R-CNN's),
  * ROIMaskPooling (GBD-Net, github.com/craftGBD/caffe-GBD).
  */
-import { elementCount, type Shape, showShape } from '../base/shape.ts';
+import type { Shape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import { Composition, type Part } from './compose.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
 import type { Operation } from './operation.ts';
+import { regionRows } from './region-rows.ts';
 import { planesOf } from './window.ts';
 
 export const regionLayers: Layers = {
@@ -17,18 +18,6 @@ export const regionLayers: Layers = {
   ROIAlign: { build: roiAlign, bottoms: [2, 2] },
   ROIMaskPooling: { build: roiMaskPooling, bottoms: [2, 2] },
 };
-
-/** The number of regions, which are rows of an image's index and four sides. */
-function regionsOf(context: LayerContext): number {
-  const regions = context.shapes[1]!;
-  const count = regions[0] ?? 0;
-  if (elementCount(regions) !== count * 5)
-    context.fail(
-      'shape',
-      `the second bottom must be regions, R×5 (image, x1, y1, x2, y2), found ${showShape(regions)}`,
-    );
-  return count;
-}
 
 interface Pooled {
   readonly pooled_h: number;
@@ -51,7 +40,7 @@ function pooledOf<T extends Pooled = Pooled>(
 function roiPooling(context: LayerContext): Built {
   const [, channels] = planesOf(context);
   const p = pooledOf<Pooled & { pad_ratio: number }>(context, 'ROIPoolingParameter', 'roi_pooling_param');
-  const top = [regionsOf(context), channels, p.pooled_h, p.pooled_w];
+  const top = [regionRows(context, context.shapes[1]!), channels, p.pooled_h, p.pooled_w];
   return aroundRegions(context, { kind: 'roiPooling', spatialScale: p.spatial_scale }, top, p.pad_ratio);
 }
 
@@ -110,7 +99,7 @@ function psRoiPooling(context: LayerContext): Built {
     );
   return {
     operation: { kind: 'psRoiPooling', spatialScale: scale, group },
-    tops: [[regionsOf(context), outputs, group, group]],
+    tops: [[regionRows(context, context.shapes[1]!), outputs, group, group]],
   };
 }
 
@@ -155,7 +144,7 @@ function roiAlign(context: LayerContext): Built {
       samplingRatio: Math.max(ratio ?? 0, 0),
       aligned: aligned ?? false,
     },
-    [regionsOf(context), channels, p.pooled_h + corner, p.pooled_w + corner],
+    [regionRows(context, context.shapes[1]!), channels, p.pooled_h + corner, p.pooled_w + corner],
     p.pad_ratio ?? 0,
   );
 }
@@ -178,6 +167,6 @@ function roiMaskPooling(context: LayerContext): Built {
       regionScale: p.roi_scale,
       maskScale: p.mask_scale,
     },
-    tops: [[regionsOf(context), channels, p.pooled_h, p.pooled_w]],
+    tops: [[regionRows(context, context.shapes[1]!), channels, p.pooled_h, p.pooled_w]],
   };
 }

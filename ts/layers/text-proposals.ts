@@ -3,10 +3,11 @@
  * section 3.1): slices of text, 16 pixels wide, of which the net predicts the vertical place and the height. All of them are
  * returned; they are suppressed and joined to lines outside the net.
  */
-import { elementCount, type Shape, showShape } from '../base/shape.ts';
+import { type Shape, showShape } from '../base/shape.ts';
 import { buildJavaScript } from './javascript-rule.ts';
 import type { Built, LayerContext } from './layer.ts';
 import { readPythonParam } from './python-param.ts';
+import { checkImage, pixelWithin } from './region-rows.ts';
 
 const HEIGHTS = [11, 16, 23, 33, 48, 68, 97, 139, 198, 283];
 
@@ -30,11 +31,7 @@ export function textProposal(context: LayerContext): Built {
       'shape',
       `${count} anchors need scores and deltas of 1×${2 * count}×H×W, found ${showShape(scores)} and ${showShape(deltas)}`,
     );
-  if (elementCount(image) < 3)
-    context.fail(
-      'shape',
-      `the third bottom must be the image's height, width and scale, found ${showShape(image)}`,
-    );
+  checkImage(context, image, 'the third bottom');
   const plane = height * width;
   const rows = plane * count;
   return buildJavaScript(
@@ -45,7 +42,6 @@ export function textProposal(context: LayerContext): Built {
       ],
       forward([each, moves, size]) {
         const [tall = 0, wide = 0] = size!.data;
-        const within = (at: number, side: number) => Math.max(0, Math.min(at, side - 1));
         const boxes = new Float32Array(4 * rows);
         const found = new Float32Array(rows);
         for (let place = 0; place < plane; place++)
@@ -61,10 +57,10 @@ export function textProposal(context: LayerContext): Built {
             const start = move * side + y + (top + bottom) / 2 - length / 2;
             boxes.set(
               [
-                within(LEFT + x, wide),
-                within(start, tall),
-                within(RIGHT + x, wide),
-                within(start + length, tall),
+                pixelWithin(LEFT + x, wide),
+                pixelWithin(start, tall),
+                pixelWithin(RIGHT + x, wide),
+                pixelWithin(start + length, tall),
               ],
               4 * row,
             );
