@@ -15,7 +15,8 @@
 
 namespace resnode::cpu {
 
-// Names in the tuning cache, and of weights packed for an algorithm: Winograd's with tiles of 4×4 or of 3×3 results.
+// Names in the tuning cache, and of weights packed for an algorithm: the direct one, and Winograd's with tiles of 4×4 or of 3×3 results.
+inline constexpr const char* kDirect = "direct";
 inline constexpr const char* kWinograd = "Winograd 4×4";
 inline constexpr const char* kSmallWinograd = "Winograd 3×3";
 
@@ -41,12 +42,21 @@ class ConvolutionChoice {
   // Reads and writes no file before the first call of fastest().
   ConvolutionChoice(ThreadPool& pool, std::string cacheFolder) : pool_(pool), cacheFolder_(std::move(cacheFolder)) {}
 
-  // The fastest algorithm: the direct one, or one of `winograds`, which are the contest's by name. The total size of
-  // the net's weights matters, because weights that fit into a core's own cache are still there from the previous run.
-  // `kernels` names what else distinguishes the problem. `contest` builds one for given shapes of source and result.
-  std::string fastest(const std::vector<std::string>& winograds, const std::string& kernels,
-                      const Convolution& convolution, bool hasResidual, const Shape& in, const Shape& out,
-                      int64_t weightsOfNet, const std::function<Contest(const Shape&, const Shape&)>& contest);
+  // Where an algorithm finds its weights, because those of the whole net, packed for it, fit there: in the core's own
+  // cache, in the cores' shared cache, or in memory.
+  enum class WeightsIn { ownCache, sharedCache, memory };
+  static WeightsIn placeOf(double bytes);
+  struct Entrant {
+    std::string name;
+    WeightsIn weights;
+  };
+
+  // The fastest algorithm: the direct one, which is the first entrant, or one of the contest's Winograd algorithms, which
+  // are the others. `kernels` names what else distinguishes the problem. `contest` builds one for given shapes of source
+  // and result.
+  std::string fastest(const std::vector<Entrant>& entrants, const std::string& kernels, const Convolution& convolution,
+                      bool hasResidual, const Shape& in, const Shape& out,
+                      const std::function<Contest(const Shape&, const Shape&)>& contest);
   // Saves what was measured since for later processes.
   void save() {
     if (cache_) cache_->save();

@@ -26,7 +26,8 @@ std::string nameOf(const Int8Convolution::Types& types, const std::string& rest)
   return std::string(typeOf(types.source) == Int8TileType::int8 ? "int8 signed " : "int8 ") + rest;
 }
 
-// Transformed weights take eight times as much memory.
+// Transformed weights have 16 bits and are four times as many.
+constexpr double kDirectBytes = 1, kTransformedBytes = 8;
 constexpr double kLeastGain = 1.05;
 
 // A contest between both int8 algorithms.
@@ -57,8 +58,8 @@ bool takesWinograd(StepBuilder& step, const Convolution& convolution, const Int8
   const auto contest = [&](const Shape& of, const Shape& to) {
     return contestOf(*step.pool(), Int8Winograd(kernels, *step.kernels(), convolution, of, to, types), types, of, to);
   };
-  return chooseWinograd(step, convolution, {{kWinograd, kMostWinograd, nameOf(types, kWinograd)}},
-                        nameOf(types, kernels.name), contest)
+  return chooseWinograd(step, convolution, {{kWinograd, kMostWinograd, nameOf(types, kWinograd), kTransformedBytes}},
+                        kDirectBytes, nameOf(types, kernels.name), contest)
       .has_value();
 }
 

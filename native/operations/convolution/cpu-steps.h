@@ -32,16 +32,20 @@ bool winogradPays(const Convolution& convolution, const Shape& in, const Shape& 
 // forward or the data's diff, and the weights' diff. This depends on the shapes only, because what is learned must not
 // depend on a measurement.
 bool winogradTrains(const StepBuilder& step, const Convolution& convolution, const Shape& in, const Shape& out);
-// Winograd's algorithm with tiles of size×size results, and the name of its packed weights.
+// Winograd's algorithm with tiles of size×size results, the name of its packed weights, and their bytes for each weight of
+// the filter.
 struct Candidate {
   const char* name;
   int size;
   std::string weights;
+  double bytesPerWeight;
 };
 // Which candidate computes a convolution whose weights do not learn; empty: the direct algorithm. A plan for other
 // shapes keeps the algorithm for which the weights are packed. If nothing is measured, it is the first candidate.
+// `directBytes` are the direct algorithm's bytes for each weight.
 std::optional<size_t> chooseWinograd(StepBuilder& step, const Convolution& convolution,
-                                     const std::vector<Candidate>& candidates, const std::string& kernels,
+                                     const std::vector<Candidate>& candidates, double directBytes,
+                                     const std::string& kernels,
                                      const std::function<Contest(const Shape&, const Shape&)>& contest);
 // Weights, packed by an algorithm.
 template <class Algorithm>

@@ -88,8 +88,12 @@ bool addDirectDeconvolution(StepBuilder& step, const Deconvolution& deconvolutio
 
 namespace {
 
-const Candidate kLargeTiles{kWinograd, kMostWinograd, kWinograd},
-    kSmallTiles{kSmallWinograd, kLeastWinograd, kSmallWinograd};
+// The bytes of a direct and of a transformed weight, in float32.
+constexpr double kBytes = sizeof(float);
+constexpr double transformedBytes(int size) { return kBytes * (size + 2) * (size + 2) / 9; }
+
+const Candidate kLargeTiles{kWinograd, kMostWinograd, kWinograd, transformedBytes(kMostWinograd)},
+    kSmallTiles{kSmallWinograd, kLeastWinograd, kSmallWinograd, transformedBytes(kLeastWinograd)};
 
 // Small tiles read 25 transformed weights where large ones read 36, but there are more of them. They are worth a
 // measurement if few pixels share large weights, and if they exceed the plane less.
@@ -161,7 +165,7 @@ bool addWinogradConvolution(StepBuilder& step, const Convolution& convolution) {
     const auto contest = [&](const Shape& of, const Shape& to) {
       return contestOf(*step.pool(), kernels, convolution, hasResidual, of, to, candidates);
     };
-    const auto chosen = chooseWinograd(step, convolution, candidates, kernels.name, contest);
+    const auto chosen = chooseWinograd(step, convolution, candidates, kBytes, kernels.name, contest);
     if (!chosen) return false;
     taken = candidates[*chosen];
   }
