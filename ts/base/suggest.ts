@@ -1,15 +1,24 @@
 /** The candidate nearest to a misspelt word, for a hint; its edit distance is at most a third of the length plus one. */
-export function nearest(word: string, candidates: Iterable<string>): string | undefined {
-  if (word.length > 64) return undefined;
-  let best: string | undefined;
-  let bestDistance = Math.floor(word.length / 3) + 2;
+export const nearest = (word: string, candidates: Iterable<string>): string | undefined =>
+  nearestFew(word, candidates, 1)[0];
+
+/** The same with the candidates that are as near or, by one edit, less near; up to `most`. */
+export function nearestFew(word: string, candidates: Iterable<string>, most = 3): string[] {
+  if (word.length > 64) return [];
+  let limit = Math.floor(word.length / 3) + 2;
+  const near: { readonly candidate: string; readonly distance: number }[] = [];
   for (const candidate of candidates) {
-    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase(), bestDistance);
+    const edits = editDistance(word.toLowerCase(), candidate.toLowerCase(), limit);
     const contains = word.length > 3 && (candidate.startsWith(word) || candidate.endsWith(word));
-    const score = contains ? Math.min(distance, 1) : distance;
-    if (score < bestDistance) [best, bestDistance] = [candidate, score];
+    const distance = contains ? Math.min(edits, 1) : edits;
+    if (distance < limit) near.push({ candidate, distance });
+    limit = Math.min(limit, distance + 2);
   }
-  return best;
+  return near
+    .filter(({ distance }) => distance < limit)
+    .sort((a, b) => a.distance - b.distance)
+    .slice(0, most)
+    .map(({ candidate }) => candidate);
 }
 
 function editDistance(a: string, b: string, limit: number): number {

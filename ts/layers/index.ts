@@ -1,8 +1,4 @@
 /** Every layer type that can be built, except Input, Silence and the data layers: one file for each type or close family. */
-import type { CodeOf } from '../base/error-codes.ts';
-import { nearest } from '../base/suggest.ts';
-import { forkOfLayerType } from '../caffe/fork-fields.ts';
-import { explainV1Name } from '../caffe/layer-forms.ts';
 import type { LayerParameter } from '../caffe/net-parameter.ts';
 import { activationLayers } from './activations.ts';
 import { annealedLayers } from './annealed.ts';
@@ -168,42 +164,3 @@ export const isLossType = (type = ''): boolean =>
 
 /** The layer types that can be built, except Input, Silence and the data layers. */
 export const supportedLayerTypes: readonly string[] = Object.keys(layerRules).sort();
-// The other types of BVLC's layer factory, which resnode does not run, with the alternatives.
-const OTHER_BVLC_TYPES: Readonly<Record<string, string>> = {
-  Python:
-    'it is code in a module of its own; give a JavaScript function for it (registerLayers, or --layers FILE), or replace it by layers; if it has no bottoms, its tops become inputs when their shapes are given (--input-shape)',
-};
-
-/**
- * The error code and message for a layer type without a rule.
- * @param supported The types that have a rule.
- */
-export function explainLayerType(
-  type: string,
-  supported: readonly string[],
-): { code: CodeOf<'graph'>; text: string } {
-  const list = `(supported: Input, ${supported.join(', ')})`;
-  const own = `; ${ownLayerCure(type)}`;
-  const fork = forkOfLayerType(type);
-  if (fork !== undefined)
-    return { code: 'fork-type', text: `layer type "${type}" is not in BVLC's Caffe: ${fork}${own} ${list}` };
-  const instead = Object.hasOwn(OTHER_BVLC_TYPES, type) ? OTHER_BVLC_TYPES[type] : undefined;
-  if (instead !== undefined)
-    return {
-      code: 'unsupported-type',
-      text: `layer type "${type}" of BVLC's Caffe is not supported: ${instead} ${list}`,
-    };
-  const slip = explainV1Name(type);
-  if (slip !== undefined) return { code: 'unknown-type', text: `layer type ${slip}` };
-  const near = nearest(type, supported);
-  const hint = near === undefined ? own : `; did you mean "${near}"?${own.replace('; ', ' Else ')}`;
-  return { code: 'unknown-type', text: `layer type "${type}" is not supported${hint} ${list}` };
-}
-
-/** The hint for an unsupported layer: run the net without its losses, or replace a layer without weights by a function. */
-function ownLayerCure(type: string): string {
-  const deploy = isLossType(type)
-    ? 'to run the net, use its deploy file, or let resnode print --deploy write it; '
-    : '';
-  return `${deploy}a layer without weights may be a function in JavaScript: write type: "Python" python_param { module: "${type}" layer: "${type}" } and register it (registerLayers, or --layers FILE)`;
-}

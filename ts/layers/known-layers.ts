@@ -1,10 +1,13 @@
 /** The errors for layers of unsupported types, and for bottoms that no layer makes, with hints. */
 
-import { nearest } from '../base/suggest.ts';
+import type { CodeOf } from '../base/error-codes.ts';
+import { nearest, nearestFew } from '../base/suggest.ts';
+import { forkOfLayerType } from '../caffe/fork-fields.ts';
+import { explainV1Name } from '../caffe/layer-forms.ts';
 import { refusalOf } from '../caffe/message.ts';
 import { droppedLayers, type LayerParameter, type NetParameter } from '../caffe/net-parameter.ts';
 import { DATA_TYPES, shapeCure } from './data.ts';
-import { explainLayerType, layerRules, ruleOf, supportedLayerTypes } from './index.ts';
+import { isLossType, layerRules, ruleOf, supportedLayerTypes } from './index.ts';
 import { layerError } from './layer.ts';
 import { isSink } from './sinks.ts';
 
@@ -28,14 +31,44 @@ export function refuseForeignLayers(layers: readonly LayerParameter[]): void {
   }
 }
 
+const OF_PYTHON =
+  'it is code in a module of its own; give a JavaScript function for it (registerLayers, or --layers FILE), or replace it by layers; if it has no bottoms, its tops become inputs when their shapes are given (--input-shape)';
+
+/** The error code and message for a layer type without a rule. */
+export function explainLayerType(type: string): { code: CodeOf<'graph'>; text: string } {
+  const cure = ownLayerCure(type);
+  const fork = forkOfLayerType(type);
+  if (fork !== undefined)
+    return { code: 'fork-type', text: `layer type "${type}" is not in BVLC's Caffe: ${fork}; ${cure}` };
+  if (type === 'Python')
+    return {
+      code: 'unsupported-type',
+      text: `layer type "${type}" of BVLC's Caffe is not supported: ${OF_PYTHON}`,
+    };
+  const slip = explainV1Name(type);
+  if (slip !== undefined) return { code: 'unknown-type', text: `layer type ${slip}` };
+  const near = nearestFew(type, supportedLayerTypes).map((each) => `"${each}"`);
+  const hint = near.length === 0 ? cure : `did you mean ${near.join(' or ')}? Otherwise, ${cure}`;
+  return { code: 'unknown-type', text: `layer type "${type}" is not supported; ${hint}` };
+}
+
+/** The hint for an unsupported layer: run the net without its losses, or replace a layer without weights by a function. */
+function ownLayerCure(type: string): string {
+  const deploy = isLossType(type)
+    ? 'to run the net, use its deploy file, or let resnode print --deploy write it; '
+    : '';
+  return `${deploy}a layer without weights may be a function in JavaScript: write type: "Python" python_param { module: "${type}" layer: "${type}" } and register it (registerLayers, or --layers FILE)`;
+}
+
 function refuseType(layer: LayerParameter): never {
   const { bottom = [], top = [], type = '' } = layer;
-  const { code, text } = explainLayerType(type, supportedLayerTypes);
+  const { code, text } = explainLayerType(type);
   const cure =
     bottom.length > 0 || top.length === 0 || type === 'Python'
       ? ''
       : `; if it only reads data, its tops become inputs when their shapes are known: ${shapeCure(layer)}`;
-  throw layerError(layer, code, `${text}${cure}`, 'type');
+  const all = `docs/layers.md lists the ${supportedLayerTypes.length} types that have a rule`;
+  throw layerError(layer, code, `${text}${cure}; ${all}`, 'type');
 }
 
 /**

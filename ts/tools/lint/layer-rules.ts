@@ -4,7 +4,8 @@ import { type Message, positionOf } from '../../caffe/message.ts';
 import type { LayerParameter } from '../../caffe/net-parameter.ts';
 import type { Node } from '../../graph/graph.ts';
 import { DATA_TYPES } from '../../layers/data.ts';
-import { explainLayerType, supportedLayerTypes } from '../../layers/index.ts';
+import { supportedLayerTypes } from '../../layers/index.ts';
+import { explainLayerType } from '../../layers/known-layers.ts';
 import { isSink } from '../../layers/sinks.ts';
 import { SIDES } from '../../layers/uneven-pads.ts';
 import { type Found, type LintNet, type LintState, nameOf, type Rule } from './rule.ts';
@@ -43,11 +44,11 @@ const layerTypes = (code: TypeCode) =>
       for (const layer of layers) {
         const type = layer.type ?? '';
         if (isSink(type) || [...supportedLayerTypes, ...DATA_TYPES, 'Input'].includes(type)) continue;
-        const explained = explainLayerType(type, supportedLayerTypes);
+        const explained = explainLayerType(type);
         if (explained.code === code)
           yield {
             position: positionOf(layer, 'type'),
-            message: `layer "${layer.name ?? ''}": ${explained.text.replace(/ \(supported: .*\)$/, '')}`,
+            message: `layer "${layer.name ?? ''}": ${explained.text}`,
           };
       }
   };
