@@ -255,6 +255,25 @@ test('a net that knew clothes tells horizontal from vertical stripes, and all it
   assert.match(page, /48 for training, 12 for validation/);
 });
 
+test('a model folder has its weights and its preprocessing; without one, both must be given', async () => {
+  using device = await openDevice('cpu', { threads: 2 });
+  const from = async (net: Pick<FinetuneOptions, 'model' | 'weights'>) => {
+    const options = { ...net, folder: pictures, device, epochs: 1, batch: 8 };
+    const out = mkdtempSync(join(folder, 'out-'));
+    for await (const event of finetune({ ...options, out })) if (event.type === 'start') break;
+    return loadPreprocess(join(out, 'preprocess.json'));
+  };
+  const trained = join(folder, 'stripes');
+  assert.equal(await from({ model: trained }), loadPreprocess(join(trained, 'preprocess.json')));
+  const refused = async (net: Parameters<typeof from>[0]) =>
+    (await from(net).catch((error: unknown) => error)) as Error;
+  assert.match((await refused({ model: files.model })).message, /for weights .*no model folder/);
+  assert.match((await refused(files)).message, /for preprocess .*no model folder/);
+  const bare = mkdtempSync(join(folder, 'bare-'));
+  cpSync(files.model, join(bare, 'deploy.prototxt'));
+  assert.match((await refused({ model: bare })).message, /lacks model\.caffemodel/);
+});
+
 test('the same seed gives the same losses, another one others', async () => {
   const losses = async (seed: number) =>
     (await collect({ epochs: 1, seed })).flatMap((event) => (event.type === 'iteration' ? [event.loss] : []));

@@ -14,7 +14,13 @@ import { evaluateResult } from './evaluate-result.ts';
 import type { FinetuneEvent, StoppedEvent } from './events.ts';
 import { type FinetuneFiles, writeFinetuneFiles } from './files.ts';
 import { brokenImages, imageRows, splitOf, warnOfAbsent } from './images.ts';
-import { FINETUNE, type FinetuneOptions, recipeOf } from './options.ts';
+import {
+  type CompleteOptions,
+  FINETUNE,
+  type FinetuneOptions,
+  recipeOf,
+  withModelFolder,
+} from './options.ts';
 
 /**
  * Splits the images, replaces the head, trains, evaluates, and writes the model folder `out`: model.prototxt,
@@ -22,14 +28,19 @@ import { FINETUNE, type FinetuneOptions, recipeOf } from './options.ts';
  * files of the training and the last snapshot. The same options, files and device give the same split and order.
  * @throws ArgumentError, PrototxtError, WeightsError, ImageError, DeviceError; ResnodeError `train/diverged`; the
  * signal's reason. If training had begun, a report is written in these cases, too.
- * @example for await (const event of finetune({ folder, model, weights, out, device, preprocess: { mean: [104, 117, 123] } })) console.log(event);
+ * @example
+ * const net = { model: 'deploy.prototxt', weights: 'net.caffemodel', preprocess: { mean: [104, 117, 123] } };
+ * for await (const event of finetune({ folder: 'photographs', out: 'ants-and-bees', device, ...net })) console.log(event);
+ * // A model folder has its weights and its preprocessing.
+ * finetune({ folder: 'more-photographs', out: 'ants-bees-and-wasps', device, model: 'ants-and-bees' });
  */
 export async function* finetune(given: FinetuneOptions): AsyncGenerator<FinetuneEvent, void, void> {
   FINETUNE.check(given);
   const begin = performance.now();
   const signals = [given.signal, given.stop].filter((each) => each !== undefined);
   // Before and after the training there is nothing to save.
-  const options = signals.length === 0 ? given : { ...given, signal: AbortSignal.any(signals) };
+  const whole = withModelFolder(given);
+  const options = signals.length === 0 ? whole : { ...whole, signal: AbortSignal.any(signals) };
   const { out } = options;
   checkNewFolder(out, options.overwrite);
   const recipe = recipeOf(options);
@@ -48,10 +59,10 @@ export async function* finetune(given: FinetuneOptions): AsyncGenerator<Finetune
     ignored: split.ignored,
   };
 
-  const report = openReport(paths.report, `${basename(options.model)} for ${split.classes.length} classes`);
+  const report = openReport(paths.report, `${basename(given.model)} for ${split.classes.length} classes`);
   try {
     report.addSection({ title: 'Images', rows: imageRows(split) });
-    const done = yield* train(given, files, report);
+    const done = yield* train(whole, files, report);
     if (done.reason === 'stopped') {
       await report.close();
       yield stopped(done, files);
@@ -67,7 +78,7 @@ export async function* finetune(given: FinetuneOptions): AsyncGenerator<Finetune
       report.addSection(section);
     await report.close();
     writeModelReadme(out, {
-      title: `${basename(options.model)} for ${classes.join(', ')}`,
+      title: `${basename(given.model)} for ${classes.join(', ')}`,
       madeBy: 'resnode finetune',
       facts: [...imageRows(split), ...evaluation.facts],
     });
@@ -79,7 +90,7 @@ export async function* finetune(given: FinetuneOptions): AsyncGenerator<Finetune
 }
 
 async function* train(
-  { device, weights, signal, stop, precision, lossScale, partialWeights, reshapeWeights }: FinetuneOptions,
+  { device, weights, signal, stop, precision, lossScale, partialWeights, reshapeWeights }: CompleteOptions,
   { solver: file, augment }: FinetuneFiles,
   report: Report,
 ): AsyncGenerator<SolverEvent, DoneEvent, void> {

@@ -10,7 +10,7 @@ import { readAhead } from '../../images/features/read-ahead.ts';
 import { listImages } from '../../images/list-images.ts';
 import { decodingOf } from '../../images/preprocess.ts';
 import type { Recipe } from './files.ts';
-import { type FinetuneOptions, limitsOf } from './options.ts';
+import { type CompleteOptions, type FinetuneOptions, limitsOf } from './options.ts';
 import { type Split, splitClassFolders, splitLabelLists } from './split.ts';
 
 /**
@@ -59,7 +59,7 @@ export async function brokenImages({
   maxPixels,
   signal,
   preprocess,
-}: FinetuneOptions): Promise<Set<string>> {
+}: CompleteOptions): Promise<Set<string>> {
   const broken = new Set<string>();
   if (onBroken === undefined) return broken;
   const decoding = {

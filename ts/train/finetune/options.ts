@@ -1,4 +1,4 @@
-import type { ImageError } from '../../base/errors.ts';
+import { ArgumentError, type ImageError } from '../../base/errors.ts';
 import {
   callback,
   either,
@@ -13,13 +13,14 @@ import {
   string,
 } from '../../base/kinds.ts';
 import { optional, options, required, signature } from '../../base/options.ts';
-import { overwrite } from '../../caffe/model-folder.ts';
+import { filesOfModelFolder, isFolder, overwrite } from '../../caffe/model-folder.ts';
 import type { Device } from '../../device/device.ts';
 import { matchRows } from '../../device/load-options.ts';
 import { solverRows } from '../../device/train-options.ts';
 import type { TrainOptions } from '../../device/trainer.ts';
 import { limitRows } from '../../images/decode.ts';
-import { type TunedPreprocess, tunedPreprocess } from '../../images/preprocess.ts';
+import { type Preprocess, type TunedPreprocess, tunedPreprocess } from '../../images/preprocess.ts';
+import { loadPreprocess } from '../../images/preprocess-file.ts';
 import type { Recipe } from './files.ts';
 
 export interface FinetuneOptions
@@ -31,9 +32,10 @@ export interface FinetuneOptions
   readonly folder: string;
   /** The names of the classes of a list. Default `class 0`, `class 1`, …; for folders, their names. */
   readonly labels?: readonly string[];
-  /** The deploy prototxt of the trained net, and its weights. */
+  /** The deploy prototxt of the trained net, or a model folder, whose weights and preprocessing are used by default. */
   readonly model: string;
-  readonly weights: string;
+  /** Required unless `model` is a folder. */
+  readonly weights?: string;
   /** The folder of the result; it is created if it does not exist. */
   readonly out: string;
   /** Writes into a folder that already contains files. Default false: this is an error. */
@@ -41,9 +43,10 @@ export interface FinetuneOptions
   readonly device: Device;
   /**
    * The preprocessing with which the net was trained: its mean ([0]: none), and differences from a shorter side of
-   * 256/224 of the input (256 for 224), order BGR and scale 1. The crop is the net's input.
+   * 256/224 of the input (256 for 224), order BGR and scale 1. The crop is the net's input. Required unless `model` is a
+   * folder.
    */
-  readonly preprocess: TunedPreprocess;
+  readonly preprocess?: TunedPreprocess;
   /** The largest number of pixels of an image. Default 2^26. */
   readonly maxPixels?: number;
   /**
@@ -102,12 +105,16 @@ export const FINETUNE = signature('finetune', {
         'class 0, class 1, …',
         'The class names of a list.',
       ),
-      model: required(path, 'The deploy prototxt.'),
-      weights: required(path, 'The weights of the net.'),
+      model: required(path, 'The deploy prototxt, or a model folder.'),
+      weights: optional(path, 'those of the model folder', 'The weights of the net.'),
       out: required(path, 'The folder to write.'),
       overwrite,
       device: required(having<Device>('a Device of openDevice', 'load', 'train'), 'The device to train on.'),
-      preprocess: required(tunedPreprocess, 'How images were prepared when the original net was trained.'),
+      preprocess: optional(
+        tunedPreprocess,
+        'that of the model folder',
+        'How images were prepared when the original net was trained.',
+      ),
       maxPixels: limitRows.maxPixels,
       onBroken: optional(
         callback<(error: ImageError) => void>(),
@@ -161,6 +168,36 @@ export const FINETUNE = signature('finetune', {
     'Files and rates.',
   ),
 });
+
+/** Options with the files of the net. */
+export type CompleteOptions = FinetuneOptions & Required<Pick<FinetuneOptions, 'weights' | 'preprocess'>>;
+
+/**
+ * Adds the files of a model folder to the options.
+ * @throws ArgumentError that names a missing file; ImageError for its preprocessing
+ */
+export function withModelFolder(options: FinetuneOptions): CompleteOptions {
+  const { model, weights, preprocess } = options;
+  if (isFolder(model)) {
+    const needed = (['weights', 'preprocess'] as const).filter((name) => options[name] === undefined);
+    const files = filesOfModelFolder(model, ['model', ...needed]);
+    return {
+      ...options,
+      model: files.model,
+      weights: weights ?? files.weights!,
+      preprocess: preprocess ?? withoutCrop(loadPreprocess(files.preprocess!)),
+    };
+  }
+  if (weights !== undefined && preprocess !== undefined) return { ...options, weights, preprocess };
+  const missing = weights === undefined ? 'weights' : 'preprocess';
+  throw new ArgumentError(
+    missing,
+    `${missing === 'weights' ? 'a path' : 'an object with a mean'}, because model is no model folder`,
+    undefined,
+  );
+}
+
+const withoutCrop = ({ crop: _, ...preprocess }: Preprocess): TunedPreprocess => preprocess;
 
 /** The settings of the training, with their defaults. */
 export function recipeOf(options: FinetuneOptions): Recipe {
