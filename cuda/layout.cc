@@ -4,6 +4,7 @@
 
 #include "cuda/operations/pooling/pooling.h"
 #include "cuda/space-to-depth.h"
+#include "native/core/subsampling.h"
 
 namespace resnode::cuda {
 namespace {
@@ -82,27 +83,24 @@ void chooseIntegers(const Program& program, const Quantization& quantization, st
   for (const Operation& operation : program.operations) {
     if (operation.outputs.empty()) continue;
     const auto* pooling = operation.attributes.as<Pooling>();
-    const bool isMaximum = pooling && pooling->method == PoolingMethod::max;
-    if (isMaximum && !isMadeSo[operation.inputs[0]]) {
+    if (pooling && pooling->method == PoolingMethod::max && !isMadeSo[operation.inputs[0]]) {
       TensorLayout& source = layouts[operation.inputs[0]];
       const bool isOnlyPooled = isReadOnly(program, operation.inputs[0],
                                            [&](const Operation& reader, size_t) { return &reader == &operation; });
       if (isOnlyPooled && isInteger(source.type)) source = nhwcLayout(source.shape, ElementType::float16);
     }
-    isMadeSo[operation.outputs[0]] =
-        multipliesIntegers(program, operation, quantization) || (isMaximum && isMadeSo[operation.inputs[0]]);
+    isMadeSo[operation.outputs[0]] = multipliesIntegers(program, operation, quantization) ||
+                                     (pooling && selectsValues(*pooling) && isMadeSo[operation.inputs[0]]);
   }
 }
 
-// Whether a pooling only takes pixels of a map that is stored as its result would be, and only convolutions read these,
-// as residual. They take the pixels themselves.
+// Whether a pooling copies pixels of a map that is stored as its result would be, and only convolutions read these, as
+// residual. They take the pixels themselves.
 bool isTakenByReaders(const Program& program, const Operation& operation, const std::vector<TensorLayout>& layouts,
                       const Quantization& quantization) {
   const auto* pooling = operation.attributes.as<Pooling>();
-  const auto isOne = [](const Pair& pair) { return pair.height == 1 && pair.width == 1; };
-  if (!pooling || pooling->method != PoolingMethod::max || operation.outputs.size() > 1) return false;
-  if (!isOne(pooling->kernel) || pooling->pad.height != 0 || pooling->pad.width != 0 || isOne(pooling->stride))
-    return false;
+  if (!pooling || !isSubsampling(*pooling)) return false;
+  if (pooling->stride.height == 1 && pooling->stride.width == 1) return false;
   const TensorLayout &map = layouts[operation.inputs[0]], &taken = layouts[operation.outputs[0]];
   if (!map.isNhwc || map.isFolded || map.type != taken.type || map.scale != taken.scale) return false;
   if (map.nhwc.pixels() >> 32 != 0) return false;

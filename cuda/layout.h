@@ -41,7 +41,7 @@ TensorLayout plainLayout(const Shape& shape);
 //   value i.
 // - If only gradients read the positions of a pooling's maxima, they are stored as one byte per value (pooling.h).
 // - A BatchNorm's result that only another BatchNorm reads, as residual, is not stored; its reader computes it.
-// - Every second (or so) pixel of a map, as a 1×1 pooling takes them, is not stored if only convolutions read it, as
+// - Every second (or so) pixel of a map, as a subsampling takes them, is not stored if only convolutions read it, as
 //   residual, in inference.
 // - `quantization`: the inputs of int8 convolutions are integers, unless the user sees them. So are tensors that only a
 //   maximum pooling reads, if such a convolution makes them.

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "native/core/error.h"
+#include "native/core/subsampling.h"
 
 namespace resnode {
 namespace {
@@ -86,11 +87,11 @@ std::vector<Quantized> quantizedTensors(const Program& program, const Quantizati
     if (isSeen(static_cast<TensorId>(id))) result[id].isMade = false;
   }
   if (!byWords) return result;
-  // Rounding is monotonic: the maximum of rounded values is the rounded maximum. So a tensor that only such a pooling
-  // reads is quantized before the pooling.
+  // Rounding is monotonic: the maximum of rounded values is the rounded maximum. So a tensor that only a pooling which
+  // selects values reads is quantized before the pooling.
   for (auto each = program.operations.rbegin(); each != program.operations.rend(); ++each) {
     const auto* pooling = each->attributes.as<Pooling>();
-    if (!pooling || pooling->method != PoolingMethod::max || each->outputs.size() > 1) continue;
+    if (!pooling || !selectsValues(*pooling) || each->outputs.size() > 1) continue;
     const TensorId source = each->inputs[0];
     const Quantized& pooled = result[each->outputs[0]];
     const auto reads = [source](const Operation& operation) {

@@ -191,6 +191,23 @@ export const cases: readonly Case[] = [
     { num_output: 10, bias_filler: { type: 'constant', value: 40 } },
     [{ type: 'Power', power_param: { power: -1 } }],
   ),
+  {
+    // The pass move-strides reads only every second pixel of the sum's second operand.
+    name: 'A sum that a convolution of stride 2 reads',
+    shape: [2, 5, 6, 7],
+    layers: [
+      { name: 't', type: 'Threshold', bottom: ['data'], top: ['t'] },
+      {
+        ...{ name: 'c', type: 'Convolution', bottom: ['t'], top: ['c'], propagate_down: [false] },
+        convolution_param: { num_output: 5, kernel_size: [1], weight_filler: gaussian },
+      },
+      { name: 's', type: 'Eltwise', bottom: ['c', 'data'], top: ['s'] },
+      {
+        ...{ name: 'y', type: 'Convolution', bottom: ['s'], top: ['y'] },
+        convolution_param: { num_output: 4, kernel_size: [1], stride: [2], weight_filler: gaussian },
+      },
+    ],
+  },
   innerProduct,
   withRelu(innerProduct),
   withRelu(innerProduct, 0.1),
@@ -215,6 +232,19 @@ export const cases: readonly Case[] = [
     { pooling_param: { pool: 'MAX', kernel_size: 3, stride: 2, pad: 1 } },
     [2, 5, 6, 7],
     'Pooling MAX, padded',
+  ),
+  // Caffe compares even a single pixel, from −FLT_MAX.
+  one(
+    'Pooling',
+    { pooling_param: { pool: 'MAX', kernel_size: 1, stride: 2 } },
+    [2, 5, 6, 7],
+    'Pooling MAX 1×1',
+  ),
+  one(
+    'Pooling',
+    { pooling_param: { pool: 'AVE', kernel_size: 1, stride: 2 } },
+    [2, 5, 6, 7],
+    'Pooling AVE 1×1',
   ),
   one('Pooling', { pooling_param: { pool: 'AVE', kernel_size: 3, stride: 2 } }, [2, 20, 9, 9], 'Pooling AVE'),
   one(

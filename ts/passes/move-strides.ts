@@ -102,7 +102,10 @@ class StrideMover {
     this.#changed.set(node, { ...node, operation: { ...(operation as Convolution), ...more }, inputs });
   }
 
-  /** Selects, before `node`, the needed pixels of its residual, by a 1×1 maximum, which copies them. */
+  /**
+   * Selects, before `node`, the needed pixels of its residual, by a 1×1 average, which copies them. A maximum would
+   * replace NaN.
+   */
   #pick(node: Node, source: ValueId, residual: ValueId, stride: Pair): void {
     const name = `${this.#values[residual]!.blob}_subsample`;
     const value = { ...subsampled(this.#values[residual]!, stride), blob: name, layer: name };
@@ -113,7 +116,7 @@ class StrideMover {
       type: 'Pooling',
       position: undefined,
       layers: [name],
-      operation: { kind: 'pooling', method: 'max', kernel: [1, 1], stride, pad: [0, 0] },
+      operation: { kind: 'pooling', method: 'average', kernel: [1, 1], stride, pad: [0, 0] },
       inputs: [residual],
       outputs: [picked],
     };

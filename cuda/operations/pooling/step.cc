@@ -2,6 +2,7 @@
 
 #include "cuda/gradient-step.h"
 #include "cuda/operations/pooling/pooling-gradient.h"
+#include "native/core/subsampling.h"
 
 namespace resnode::cuda {
 
@@ -36,8 +37,8 @@ Step forward(const Pooling& pooling, const Operation& operation, const StepConte
   }
   step.implementation = pooling.method == PoolingMethod::max ? "max pooling" : "average pooling";
   const TensorLayout &source = context.stored[operation.inputs[0]], &result = context.stored[operation.outputs[0]];
-  const bool areIntegers = pooling.method == PoolingMethod::max && operation.outputs.size() == 1 &&
-                           isInteger(source.type) && source.type == result.type && source.scale == result.scale;
+  const bool areIntegers = selectsValues(pooling) && operation.outputs.size() == 1 && isInteger(source.type) &&
+                           source.type == result.type && source.scale == result.scale;
   if (areIntegers) {
     step.integers = {source};
     step.makesIntegers = true;
@@ -56,7 +57,8 @@ Step forward(const Pooling& pooling, const Operation& operation, const StepConte
   const bool arePlaces = operation.outputs.size() > 1 && context.output(operation, 1).bits > 0;
   step.launch = [=, type = areIntegers ? source.type : context.type, method = pooling.method](const Bindings& b,
                                                                                               cudaStream_t stream) {
-    if (method == PoolingMethod::average) return launchAveragePooling(shape, type, b.inputs[0], b.outputs[0], stream);
+    if (method == PoolingMethod::average && !areIntegers)
+      return launchAveragePooling(shape, type, b.inputs[0], b.outputs[0], stream);
     MaximaWanted wanted;
     if (arePlaces) wanted.places = static_cast<uint8_t*>(b.outputs[1]);
     else wanted.mask = b.floatsOut(1);

@@ -1,4 +1,5 @@
-// Pooling and its gradient by oneDNN, for windows that agree with Caffe's.
+// Pooling and its gradient by our loops, or by oneDNN for windows that agree with Caffe's.
+#include "native/core/subsampling.h"
 #include "native/cpu/bfloat16-copy.h"
 #include "native/cpu/kind-steps.h"
 #include "native/operations/convolution/cpu-steps.h"
@@ -52,11 +53,9 @@ PoolingForward::primitive_desc forward(const PoolingProblem& problem, dnnl::prop
   return PoolingForward::primitive_desc(desc, attributes(), engine, true);
 }
 
-// Windows of one pixel: nothing is compared or averaged, and no pixel is read twice. Caffe's rounding up may add a
-// window outside the plane.
+// Caffe's rounding up may add a window outside the plane.
 bool isSampling(const Pooling& pooling, const Shape& in, const Shape& out) {
-  return pooling.kernel.height == 1 && pooling.kernel.width == 1 && pooling.pad.height == 0 && pooling.pad.width == 0 &&
-         (out[2] - 1) * pooling.stride.height < in[2] && (out[3] - 1) * pooling.stride.width < in[3];
+  return isSubsampling(pooling) && hasLastInside(pooling, in, out);
 }
 
 // The same layout for another plane size; empty if our loops cannot process it.
@@ -86,14 +85,15 @@ Sampling samplingOf(const Pooling& pooling, const Layout& layout, const Shape& i
           view.lanes};
 }
 
-// The layout of the input: bfloat16 as stored, int8 only if its maximum is taken and the result is also read as int8.
+// The layout of the input: bfloat16 as stored, int8 only if values of it are selected and the result is also read as
+// int8.
 Layout pooledLayout(const StepBuilder& step, const Pooling& pooling) {
   const PlanState& state = step.state();
   const TensorId in = step.operation().inputs[0];
   if (isBfloat16(state.layouts[in])) return state.layouts[in];
   const Quantized &source = state.quantized[in], &result = state.quantized[step.operation().outputs[0]];
-  const bool keeps = pooling.method == PoolingMethod::max && result.isMade && result.scale == source.scale &&
-                     result.isUnsigned == source.isUnsigned;
+  const bool keeps =
+      selectsValues(pooling) && result.isMade && result.scale == source.scale && result.isUnsigned == source.isUnsigned;
   return keeps && isInt8(state.layouts[in]) ? state.layouts[in] : step.layout(0);
 }
 
