@@ -13,9 +13,10 @@ double activated(const Operation& operation, const Arguments& arguments, double 
     const double most = *operation.clip, below = most < sum ? most : sum;
     return below > 0 ? below : 0;
   }
-  if (operation.slopes && !(sum > 0)) {
+  if (operation.slopes) {
     const bool isShared = elementCount(arguments.program->parameters[*operation.slopes].shape) == 1;
-    return sum * arguments.parameters[*operation.slopes][isShared ? 0 : channel];
+    const double slope = arguments.parameters[*operation.slopes][isShared ? 0 : channel];
+    return sum > 0 ? sum + slope * 0 : sum * slope;  // the product with 0 is NaN if the slope is not finite
   }
   return sum;
 }

@@ -5,6 +5,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { elementCount } from '../../ts/base/shape.ts';
+import { blobFromFloats } from '../../ts/caffe/blob.ts';
 import { calibrationOf } from '../../ts/compile/calibration.ts';
 import { type Device, type LayerParameter, type LoadOptions, openDevice } from '../../ts/index.ts';
 import { ACTIVATIONS, activated, activatedInt8 } from '../support/activations.ts';
@@ -53,6 +54,8 @@ function assertClose(found: Float32Array, expected: Float32Array, tolerance: num
   });
 }
 
+const kindOf = (value: number) => (Number.isFinite(value) ? 'finite' : String(value));
+
 const waves = (shape: readonly number[]) =>
   Float32Array.from({ length: elementCount(shape) }, (_, i) => Math.sin(i * i));
 
@@ -93,6 +96,29 @@ test('what is not a number is 0 behind Clip, and comes through PReLU; infinities
         const { values } = await compute(device, layers, data);
         assertClose(values, expected, 2e-5, `${name}, ${nameOf(each)} on ${nameOfDevice(device)}`);
       }
+    }
+});
+
+test('a slope that is not finite is multiplied by 0 where x is positive, as in prelu_layer.cpp', async () => {
+  const slopes = new Float32Array(40).fill(0.25);
+  slopes[3] = Number.NaN;
+  slopes[20] = Infinity;
+  const weights = {
+    file: 'slopes.caffemodel',
+    name: '',
+    layers: [{ name: 'f', type: 'PReLU', blobs: [blobFromFloats([40], slopes)] }],
+  };
+  const layers = activated({ input: [1, 32, 5, 5], outputs: 40, kernel: [1, 1] }, ACTIVATIONS['a PReLU']!);
+  const data = waves([1, 32, 5, 5]);
+  for (const device of [reference, ...all])
+    for (const optimize of [true, false]) {
+      const { values } = await compute(device, layers, data, { weights, partialWeights: true, optimize });
+      const kinds = (channel: number) =>
+        [...new Set(Array.from(values.subarray(25 * channel, 25 * (channel + 1)), kindOf))].sort();
+      const what = nameOfDevice(device);
+      assert.equal(kinds(2), ['finite'], what);
+      assert.equal(kinds(3), ['NaN'], what);
+      assert.equal(kinds(20), ['-Infinity', 'NaN'], what);
     }
 });
 

@@ -10,27 +10,33 @@ namespace {
 
 constexpr int64_t kSlopedValues = 1 << 13;  // per unit of work
 
-// The plane of a single channel is one row with one slope. Otherwise each lane of a row has its own slope.
+// The plane of a single channel is one row with one slope. Otherwise each lane of a row has its own slope. As in
+// prelu_layer.cpp, 0 times the slope is added to positive values, which become NaN if the slope is not finite.
 RESNODE_VECTORISED void slopedPlane(const float* read, const float* x, float* y, int64_t count, float slope) {
+  const float above = slope * 0;
 #pragma omp simd
-  for (int64_t i = 0; i < count; ++i) y[i] = read[i] > 0 ? x[i] : x[i] * slope;
+  for (int64_t i = 0; i < count; ++i) y[i] = read[i] > 0 ? x[i] + above : x[i] * slope;
 }
 RESNODE_VECTORISED void slopedRows(const float* read, const float* x, float* y, int64_t rows, int64_t lanes,
                                    const float* slopes) {
   if (lanes == kLanes) {
-    float slope[kLanes];
-    std::copy_n(slopes, kLanes, slope);
+    float slope[kLanes], above[kLanes];
+    for (int64_t l = 0; l < kLanes; ++l) {
+      slope[l] = slopes[l];
+      above[l] = slopes[l] * 0;
+    }
     for (int64_t row = 0; row < rows; ++row) {
 #pragma omp simd
       for (int64_t l = 0; l < kLanes; ++l) {
         const int64_t i = row * kLanes + l;
-        y[i] = read[i] > 0 ? x[i] : x[i] * slope[l];
+        y[i] = read[i] > 0 ? x[i] + above[l] : x[i] * slope[l];
       }
     }
     return;
   }
   for (int64_t row = 0; row < rows; ++row) {
-    for (int64_t i = row * lanes, l = 0; l < lanes; ++i, ++l) y[i] = read[i] > 0 ? x[i] : x[i] * slopes[l];
+    for (int64_t i = row * lanes, l = 0; l < lanes; ++i, ++l)
+      y[i] = read[i] > 0 ? x[i] + slopes[l] * 0 : x[i] * slopes[l];
   }
 }
 
