@@ -86,6 +86,28 @@ test('a function that never answers blocks nothing: an AbortSignal ends its run,
   });
 });
 
+test('recompute calls a function once for each pass, because it may count or draw', () => {
+  let calls = 0;
+  const forward: JavaScriptLayer['forward'] = ([x]) => [x!.data.map((value) => value + ++calls)];
+  const text = `layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 } } }
+    ${python('square', 'data', 'square', 'Square')}
+    layer { name: "wave" type: "TanH" bottom: "square" top: "wave" }
+    layer { name: "sum" type: "Eltwise" bottom: "wave" bottom: "data" top: "sum" }`;
+  return withLayers({ 'my_layers.Square': { ...square, forward } }, async () => {
+    for (const each of devices) {
+      using trainer = await each.train({
+        model: net(text),
+        update: null,
+        diffs: ['data'],
+        recompute: true,
+      });
+      calls = 0;
+      await trainer.gradients({ data: new Float32Array(6) }, { topDiffs: { sum: new Float32Array(6) } });
+      assert.is(calls, 6, `${each.kind}: one call for the six values`);
+    }
+  });
+});
+
 test('without "backward" no diff is propagated, as with propagate_down: false', () =>
   withLayers({ 'my_layers.Square': { shapes: square.shapes, forward: square.forward! } }, async () => {
     using trainer = await device.train({ model: net(), update: null });

@@ -48,7 +48,9 @@ const NET = `name: "small"
   layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }
   layer { name: "pool" type: "Pooling" bottom: "conv" top: "pool" pooling_param { pool: AVE kernel_size: 8 } }
   layer { name: "drop" type: "Dropout" bottom: "pool" top: "pool" dropout_param { dropout_ratio: 0.3 } }
-  layer { name: "ip" type: "InnerProduct" bottom: "pool" top: "ip"
+  layer { name: "steep" type: "ScaleTanH" bottom: "pool" top: "steep"
+    scale_tanh_param { step_size: 3 gamma: 0.2 power: 0.5 } }
+  layer { name: "ip" type: "InnerProduct" bottom: "steep" top: "ip"
     inner_product_param { num_output: 3 weight_filler { type: "msra" } } }
   layer { name: "accuracy" type: "Accuracy" bottom: "ip" bottom: "label" top: "accuracy" include { phase: TEST } }
   layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }`;

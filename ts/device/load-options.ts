@@ -128,6 +128,7 @@ export const netRows = {
     'false',
     "Every BatchNorm uses its stored statistics instead of the batch's.",
   ),
+  passesBefore: internal(integer(0)),
 };
 
 /** Rows that `load` and `train` share. */

@@ -264,7 +264,9 @@ function keepsBlockEnds({ operations, outputs }: Program): (tensor: TensorId) =>
       if (seen.has(id)) kept.add(id);
       seen.add(id);
     }
-    if (isSum(operation) || index > lastSum) for (const id of operation.outputs) kept.add(id);
+    // A function in JavaScript may count or draw, so it is not called again.
+    const isKept = isSum(operation) || operation.kind === 'hostFunction' || index > lastSum;
+    if (isKept) for (const id of operation.outputs) kept.add(id);
   }
   return (tensor) => kept.has(tensor);
 }

@@ -1,7 +1,7 @@
 /** NetParameter → Graph, by Caffe's rules (net.cpp, insert_splits.cpp). */
 
 import { boolean, integer, oneOf, shapes } from '../base/kinds.ts';
-import { optional, options, required, signature } from '../base/options.ts';
+import { internal, optional, options, required, signature } from '../base/options.ts';
 import { type Shape, showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
 import type { LayerParameter, NetParameter } from '../caffe/net-parameter.ts';
@@ -35,6 +35,12 @@ export interface GraphOptions {
   readonly batch?: number;
   /** Every BatchNorm uses its global statistics, regardless of the phase and the layer. Default false. */
   readonly frozenBatchNorm?: boolean;
+  /**
+   * The training's forward passes before this net was built, from which layers that change with every pass count on.
+   * Default 0.
+   * @internal
+   */
+  readonly passesBefore?: number;
 }
 
 /** GraphOptions as rows of a signature. */
@@ -55,6 +61,7 @@ export const graphRows = {
     'false',
     "Every BatchNorm uses its stored statistics instead of the batch's.",
   ),
+  passesBefore: internal(integer(0)),
 };
 
 export const graphOptions = options<GraphOptions>(graphRows);
@@ -167,11 +174,12 @@ class GraphBuilder {
   }
 
   #site(layer: LayerParameter, index: number): Site {
-    const { phase, frozenBatchNorm = false } = this.#options;
+    const { phase, frozenBatchNorm = false, passesBefore = 0 } = this.#options;
     const state: BuildState = {
       // net.cpp (Init): a layer's own phase takes precedence over the net's.
       phase: layer.phase ?? phase ?? this.#net.state?.phase ?? 'TEST',
       frozenBatchNorm,
+      passesBefore,
       forceBackward: this.#net.force_backward === true,
       selected: this.#selected,
       types: this.#types,

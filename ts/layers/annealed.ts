@@ -1,7 +1,7 @@
 /**
  * Layers that change while the net learns: ScaleTanH of HashNet (github.com/thuml/HashNet, arXiv:1702.00758), which
  * ends as a sign, and GradientScaler (github.com/ddtm/caffe, arXiv:1409.7495), which turns gradients round. Both count
- * the forward passes of the process.
+ * the forward passes of the training.
  */
 import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
@@ -33,13 +33,15 @@ function scaledTanH(context: LayerContext): Built {
     const scaled = layer.one({ kind: 'power', power: 1, scale: p.init_scale, shift: 0 }, [x], x.shape);
     return layer.built([layer.one({ kind: 'tanh' }, [scaled], x.shape)]);
   }
+  const scaleAt = (count: number) => p.init_scale * (1 + p.gamma * count) ** p.power;
   // Reshape counts, which Caffe also calls once before the first pass.
-  let iteration = 1;
-  let scale = p.init_scale;
+  let iteration = 1 + context.state.passesBefore;
+  const last = iteration - (iteration % p.step_size);
+  let scale = last > 1 ? scaleAt(last) : p.init_scale;
   const operation = hostFunction(context, context.shapes, [x.shape, [1]], {
     forward: ([from]) => {
       iteration++;
-      if (iteration % p.step_size === 0) scale = p.init_scale * (1 + p.gamma * iteration) ** p.power;
+      if (iteration % p.step_size === 0) scale = scaleAt(iteration);
       return [from!.data.map((value) => Math.tanh(scale * value)), Float32Array.of(scale)];
     },
     backward: ({ tops: [made, by], topDiffs: [diff] }) => [
@@ -69,7 +71,7 @@ function gradientScaler(context: LayerContext): Built {
   const [x] = layer.bottoms as [Part];
   if (context.state.phase === 'TEST') return layer.built([x]);
   const height = p.upper_bound - p.lower_bound;
-  let iteration = 0;
+  let iteration = context.state.passesBefore;
   const operation = hostFunction(context, context.shapes, [x.shape, [1]], {
     forward: ([from]) => {
       const progress = Math.min(1, iteration++ / p.max_iter);

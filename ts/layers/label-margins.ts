@@ -78,7 +78,7 @@ function labelSpecificAdd(context: LayerContext): Built {
   const written = context.layer.label_specific_add_param;
   const p = withDefaults<AddParameter>('LabelSpecificAddParameter', written);
   const isLearning = context.state.phase === 'TRAIN';
-  let { iteration } = p;
+  let iteration = p.iteration + context.state.passesBefore;
   const biasOf = () => {
     if (written?.bias_base === undefined) return p.bias;
     const bias = p.bias_base + (1 + p.bias_gamma * iteration) ** p.bias_power - 1;

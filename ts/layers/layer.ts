@@ -59,6 +59,8 @@ export interface BuildState {
   readonly phase: 'TRAIN' | 'TEST';
   /** Every BatchNorm uses its global statistics, regardless of the phase and the layer. */
   readonly frozenBatchNorm: boolean;
+  /** The training's forward passes before the net was built: layers that change with every pass count on from it. */
+  readonly passesBefore: number;
   /** The net computes the diffs of all its blobs. */
   readonly forceBackward?: boolean;
   /** The types of the net's layers, by which forks with layers of the same name are told apart. */

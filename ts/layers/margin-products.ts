@@ -107,7 +107,7 @@ function build(
     [x, w],
     top,
   );
-  let iteration = p.iteration;
+  let iteration = p.iteration + context.state.passesBefore;
   const margin = MARGINS[p.type];
   const own = (blobs: readonly { readonly data: Float32Array }[]) =>
     ownProducts(

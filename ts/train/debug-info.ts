@@ -24,9 +24,10 @@ export async function debugInfo(
   { net, state, filtered }: ReadNet,
   weights: WeightsFile,
   batch: Batch,
-  options: Pick<TrainOptions, 'inputShapes' | 'frozenBatchNorm' | 'seed' | 'precision' | 'lossScale'> & {
-    readonly iteration: number;
-  },
+  options: Pick<
+    TrainOptions,
+    'inputShapes' | 'frozenBatchNorm' | 'passesBefore' | 'seed' | 'precision' | 'lossScale'
+  > & { readonly iteration: number },
 ): Promise<DebugInfoEvent> {
   const { iteration, ...rest } = options;
   const graph = graphFromCaffe(filtered, { phase: 'TRAIN', ...optionsOf(graphOptions, rest) });

@@ -250,7 +250,9 @@ async function openTrainer(
       seed,
       outputs: shown,
       ...(weights === null ? {} : { weights }),
-      ...(resumed === null ? {} : { history: resumed.history }),
+      ...(resumed === null
+        ? {}
+        : { history: resumed.history, passesBefore: resumed.iteration * parameters.iter_size }),
       ...(averages === null ? {} : { averages }),
       ...(options.partialWeights === undefined ? {} : { partialWeights: options.partialWeights }),
       ...(options.reshapeWeights === undefined ? {} : { reshapeWeights: options.reshapeWeights }),

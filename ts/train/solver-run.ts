@@ -319,6 +319,7 @@ export class SolverRun {
     const { device, frozenBatchNorm, precision, lossScale } = this.#options;
     return debugInfo(device, net, await trainer.weights(), batch, {
       iteration: this.#iteration,
+      passesBefore: this.#iteration * this.#parameters.iter_size,
       inputShapes: source.shapes,
       seed,
       ...(frozenBatchNorm === undefined ? {} : { frozenBatchNorm }),

@@ -4,8 +4,8 @@
 
 namespace resnode::cuda {
 
-// PReLU (prelu_layer.cu): y = x > 0 ? x : slope·x; `slope` holds one float per channel, or one for all (channelShared). Row-major:
-// [outer, channels, inner]; nhwc: outer = pixels, inner = 1, the shape's paddedChannels.
+// PReLU (prelu_layer.cu): y = x > 0 ? x : slope·x; `slope` holds one float per channel, or one for all (channelShared).
+// Row-major: [outer, channels, inner]; nhwc: outer = pixels, inner = 1, the shape's paddedChannels.
 void launchPRelu(ElementType type, const void* input, const float* slope, bool channelShared, void* output,
                  int64_t outer, int64_t channels, int64_t paddedChannels, int64_t inner, cudaStream_t stream);
 
