@@ -233,17 +233,22 @@ export const cases: readonly Case[] = [
     [2, 5, 6, 7],
     'Pooling MAX, padded',
   ),
-  // Caffe compares even a single pixel, from −FLT_MAX.
-  one(
-    'Pooling',
-    { pooling_param: { pool: 'MAX', kernel_size: 1, stride: 2 } },
-    [2, 5, 6, 7],
-    'Pooling MAX 1×1',
-  ),
+  {
+    // Caffe compares even a single pixel with −FLT_MAX, which replaces NaN. In 16 bits it rounds to −∞, but not its tanh.
+    name: 'Pooling MAX 1×1 and TanH',
+    shape: [2, 5, 7, 9],
+    layers: [
+      {
+        ...{ name: 'p', type: 'Pooling', bottom: ['data'], top: ['p'] },
+        pooling_param: { pool: 'MAX', kernel_size: 1, stride: 2 },
+      },
+      { name: 'y', type: 'TanH', bottom: ['p'], top: ['y'] },
+    ],
+  },
   one(
     'Pooling',
     { pooling_param: { pool: 'AVE', kernel_size: 1, stride: 2 } },
-    [2, 5, 6, 7],
+    [2, 5, 7, 9],
     'Pooling AVE 1×1',
   ),
   one('Pooling', { pooling_param: { pool: 'AVE', kernel_size: 3, stride: 2 } }, [2, 20, 9, 9], 'Pooling AVE'),
