@@ -65,6 +65,22 @@ test('generate writes what the library returns, with paths relative to the worki
   assert.match(run.stderr, /flowers/);
 });
 
+test('the commands that it writes can be pasted, whatever the name of the folder', () => {
+  const { status } = resnode('generate', 'resnet-20', '--train', 'cifar', '--out', "Jo's nets ü");
+  assert.is(status, 0);
+  const [line] = readFileSync(join(folder, "Jo's nets ü/solver.prototxt"), 'utf8').split('\n') as [string];
+  const { stdout } = spawnSync('sh', ['-c', line.replace('# resnode', 'printf "%s\\n"')], {
+    encoding: 'utf8',
+  });
+  assert.equal(stdout.trim().split('\n'), [
+    'train',
+    '--solver',
+    "Jo's nets ü/solver.prototxt",
+    '--augment',
+    "Jo's nets ü/augment.json",
+  ]);
+});
+
 test('misuse gives one sentence and status 2', () => {
   for (const words of [
     ['generate'],

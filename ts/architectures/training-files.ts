@@ -4,6 +4,7 @@ import { makeFolder } from '../base/files.ts';
 import { having, integer, nullOr, number, path, string } from '../base/kinds.ts';
 import { fields, optional, required, signature, options as tableOf } from '../base/options.ts';
 import { ownPackage } from '../base/own-package.ts';
+import { shellWord } from '../base/shell-words.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { checkNewFolder, overwrite } from '../caffe/model-folder.ts';
 import { type NetParameter, netParameter } from '../caffe/net-parameter.ts';
@@ -80,7 +81,7 @@ export function writeTrainingFiles(
   const path = (name: string) => join(folder, name);
   const stages = stagesOf(path, warmup);
   const resnode = stages.map(
-    ({ arguments: words }) => `resnode train ${words} --augment ${path('augment.json')}`,
+    ({ arguments: words }) => `resnode train ${words} --augment ${shellWord(path('augment.json'))}`,
   );
   const texts = {
     'deploy.prototxt': printPrototxt(deploy),
@@ -103,12 +104,12 @@ export function writeTrainingFiles(
 
 /** The commands of both programs: one solver, or the warm-up's solver and then the other, from its snapshot. */
 function stagesOf(path: (name: string) => string, warmup: TrainingFiles['warmup']) {
-  const solver = `--solver ${path('solver.prototxt')}`;
+  const solver = `--solver ${shellWord(path('solver.prototxt'))}`;
   if (warmup === null) return [{ arguments: solver }];
   const state = `${warmup.solver.snapshot_prefix}_iter_${warmup.iterations}.solverstate`;
   return [
-    { arguments: `--solver ${path('solver-warmup.prototxt')}` },
-    { arguments: `${solver} --snapshot ${state}` },
+    { arguments: `--solver ${shellWord(path('solver-warmup.prototxt'))}` },
+    { arguments: `${solver} --snapshot ${shellWord(state)}` },
   ];
 }
 

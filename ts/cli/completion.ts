@@ -1,5 +1,6 @@
 /** `resnode completion` prints completion scripts for shells, generated from the tables of commands and flags. */
 import { Argument, Command, type Option } from 'commander';
+import { quoted } from '../base/shell-words.ts';
 import { Flag } from './flag.ts';
 
 /** The words of a command or subcommand, such as `dataset idx`. */
@@ -51,8 +52,6 @@ const takesValue = ({ required, optional }: Option) => required || optional;
 
 /** The first sentence of the text in --help. */
 const briefly = (text: string) => (/^.*?\.(?= |$)/.exec(text)?.[0] ?? text).replace(/\.$/, '');
-
-const quoted = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
 
 function bash(commands: readonly Words[]): string {
   const cases = commands.flatMap(({ name, flags }) =>

@@ -2,6 +2,7 @@
 
 import { Command } from 'commander';
 import { classifierOf } from '../architectures/training-net.ts';
+import { shellWord } from '../base/shell-words.ts';
 import { isFolder } from '../caffe/model-folder.ts';
 import { readNetFile } from '../caffe/net-parameter.ts';
 import { balanceFacts } from '../images/evaluate/balance-text.ts';
@@ -143,7 +144,7 @@ function lines(event: FinetuneEvent, classes: readonly string[]): string[] {
       return [
         snapshot === null
           ? `stopped after ${iteration} iterations; nothing was saved`
-          : `stopped after ${iteration} iterations, not evaluated; to continue: resnode train --solver ${solver} --snapshot ${snapshot.state} --augment ${augment}`,
+          : `stopped after ${iteration} iterations, not evaluated; to continue: resnode train --solver ${shellWord(solver)} --snapshot ${shellWord(snapshot.state)} --augment ${shellWord(augment)}`,
       ];
     }
     default:

@@ -4,6 +4,7 @@ import { randomInt } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { ArgumentError, DataError, WeightsError } from '../base/errors.ts';
 import { optionsOf } from '../base/options.ts';
+import { shellWord } from '../base/shell-words.ts';
 import { toFloat32 } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import type { CheckedSolver, SolverSettings } from '../caffe/check-solver.ts';
@@ -267,7 +268,7 @@ async function openTrainer(
     throw new WeightsError(
       'weights/other-history',
       { file: options.snapshot! },
-      `its history is not that of ${parameters.type} on this net: ${error.message}; resume with the solver type and net that wrote it, or start with only its weights (--weights ${resumed.weights})`,
+      `its history is not that of ${parameters.type} on this net: ${error.message}; resume with the solver type and net that wrote it, or start with only its weights (--weights ${shellWord(resumed.weights)})`,
       { cause: error },
     );
   }

@@ -1,6 +1,7 @@
 /** Checks after a training was opened: whether its parts fit together, and what is probably not intended. */
 
 import { GraphError, WeightsError } from '../base/errors.ts';
+import { shellWord } from '../base/shell-words.ts';
 import type { CheckedSolver } from '../caffe/check-solver.ts';
 import type { DataSource } from '../data/source.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
@@ -23,7 +24,7 @@ export function checkSameNet(trainer: SolverTrainer, { extra, weights }: Resumed
   throw new WeightsError(
     'weights/other-net',
     { file: snapshot },
-    `it belongs to another net: its history ${at < 0 ? own.length : at} belongs to ${text(wrote)}, but this net has ${text(own)} there; resume with the net that wrote it, or start with only its weights (--weights ${weights})`,
+    `it belongs to another net: its history ${at < 0 ? own.length : at} belongs to ${text(wrote)}, but this net has ${text(own)} there; resume with the net that wrote it, or start with only its weights (--weights ${shellWord(weights)})`,
   );
 }
 
@@ -104,7 +105,7 @@ export function trainingWarnings(
   if (wrote !== undefined && wrote !== type)
     warnings.push({
       code: 'solver/other-type',
-      message: `the snapshot comes from a solver of type ${wrote}, this one has type ${type}: its history has another meaning; write type: "${wrote}", or start with only its weights (--weights ${resumed!.weights})`,
+      message: `the snapshot comes from a solver of type ${wrote}, this one has type ${type}: its history has another meaning; write type: "${wrote}", or start with only its weights (--weights ${shellWord(resumed!.weights)})`,
     });
   if (resumed !== null && resumed.extra === null)
     warnings.push({

@@ -14,6 +14,7 @@ import {
 } from '../../architectures/training-net.ts';
 import { ArgumentError } from '../../base/errors.ts';
 import { makeFolder } from '../../base/files.ts';
+import { shellWord } from '../../base/shell-words.ts';
 import { writeFileAtomically } from '../../caffe/atomic-file.ts';
 import { type NetParameter, readNetFile } from '../../caffe/net-parameter.ts';
 import { printPrototxt } from '../../caffe/print.ts';
@@ -203,8 +204,8 @@ export function writeFinetuneFiles(
 
   savePreprocess(paths.preprocess, preprocess);
   const command = [
-    `resnode train --solver ${inside('solver.prototxt')} --weights ${source.weights}`,
-    `  --augment ${inside('augment.json')}`,
+    `resnode train --solver ${shellWord(inside('solver.prototxt'))} --weights ${shellWord(source.weights)}`,
+    `  --augment ${shellWord(inside('augment.json'))}`,
   ];
   for (const [path, text] of [
     [paths.model, printPrototxt(deploy)],
