@@ -44,6 +44,26 @@ test('a Proxy of an array is refused with what to give instead', async () => {
     }
 });
 
+test('dimensions that are no positive integers are refused by their place, whatever their product', async () => {
+  using device = await openDevice('reference');
+  using model = await device.load(files);
+  for (const [shape, message] of [
+    [[1, -1, 28, -28], /the shape of input "data"\[1\]: expected a positive integer, but received -1/],
+    [[1, 1, 28, 28n], /"data"\[3\]: expected a positive integer, but received 28n/],
+    [[1, 1, 28, '28'], /"data"\[3\]: expected a positive integer, but received "28"/],
+    [[1, 1, 1.5, 784 / 1.5], /"data"\[2\]: expected a positive integer, but received 1\.5/],
+    [[Symbol('n'), 1, 28, 28], /"data"\[0\]: expected a positive integer/],
+    [
+      '1x1x28x28',
+      /the shape of input "data": expected a list of positive integers, but received "1x1x28x28"/,
+    ],
+  ] as [number[], RegExp][]) {
+    const error = await model.run({ data: { shape, data: pixels } }).catch((thrown: unknown) => thrown);
+    assert.instance(error, ArgumentError);
+    assert.match((error as Error).message, message);
+  }
+});
+
 test("an abort rejects with the signal's reason, before or during a run", async () => {
   using device = await openDevice('reference');
   using model = await device.load(files);

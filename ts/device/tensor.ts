@@ -2,7 +2,7 @@
 
 import { copyOf, isShared } from '../base/copy-of.ts';
 import { ArgumentError } from '../base/errors.ts';
-import { didYouMean, instance, integer, isObject, type Kind, list } from '../base/kinds.ts';
+import { shape as blobShape, didYouMean, instance, isObject, type Kind } from '../base/kinds.ts';
 import { fields, required } from '../base/options.ts';
 import { elementCount, type Shapes } from '../base/shape.ts';
 import { DeviceBuffer } from './buffer.ts';
@@ -23,7 +23,7 @@ export type Input =
 export type Inputs = Readonly<Record<string, Input>>;
 
 const tensorFields = fields<Tensor>('a Tensor, { shape, data: Float32Array }', {
-  shape: required(list(integer(1), { of: 'positive integers' }), 'The shape, e.g. N×C×H×W.'),
+  shape: required(blobShape, 'The shape, e.g. N×C×H×W.'),
   data: required(instance('a Float32Array', Float32Array), 'The values, row-major.'),
 });
 
@@ -102,8 +102,16 @@ function resolveInput(
     throw expected(name, loaded, input);
   }
   const { shape, data } = (input ?? {}) as { shape?: readonly number[]; data?: InputArray };
-  if (!isArray(data) || !Array.isArray(shape)) throw expected(name, loaded, input);
-  if (!shape.every((dim) => Number.isInteger(dim) && dim >= 1) || elementCount(shape) !== lengthOf(data))
+  if (!isArray(data) || shape === undefined) throw expected(name, loaded, input);
+  const wrong = blobShape.mistake(shape);
+  if (wrong !== null)
+    throw new ArgumentError(
+      `the shape of input "${name}"${wrong.path}`,
+      wrong.expected,
+      wrong.actual,
+      wrong.hint,
+    );
+  if (elementCount(shape) !== lengthOf(data))
     throw new ArgumentError(
       `input "${name}"`,
       `as many values as its shape ${shape.join('×')} has, ${elementCount(shape)}`,
@@ -111,7 +119,7 @@ function resolveInput(
       data instanceof DeviceBuffer ? `the buffer is ${data.shape.join('×')}` : undefined,
     );
   const given = normalised(name, shape, unshared(data), input as ImageBytes);
-  return { shape: [...(shape as number[])], data: given, growth: null };
+  return { shape: [...shape], data: given, growth: null };
 }
 
 // A Proxy of an array is an instance of its class, but has no values.
