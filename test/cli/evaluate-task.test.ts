@@ -173,6 +173,48 @@ test('misuse is refused with the cure', () => {
   );
 });
 
+test('images with the same name belong to the truth of their folder, and are refused where it has only the name', async () => {
+  for (const [name, x] of [
+    ['left', 8],
+    ['right', 16],
+  ] as const) {
+    mkdirSync(join(root, `both/${name}`), { recursive: true });
+    await writePatches(join(root, `both/${name}/a.png`), 32, 32, [{ x, y: 8, width: 8, height: 8 }]);
+  }
+  writeFileSync(
+    join(root, 'both.json'),
+    JSON.stringify({
+      images: ['left', 'right'].map((name, id) => ({ id, file_name: `${name}/a.png` })),
+      categories: [{ id: 1, name: 'square' }],
+      annotations: [8, 16].map((x, id) => ({ image_id: id, category_id: 1, bbox: [x, 8, 8, 8] })),
+    }),
+  );
+  const words = ['--images', 'both', '--min-score', '0.5', '--json'];
+  const detect = run('--task', 'detect', '--model', 'ssd', ...words, '--truth', 'both.json');
+  assert.is(detect.status, 0, detect.stderr);
+  const { scores } = JSON.parse(detect.stdout);
+  assert.equal([scores.images, scores.voc10], [2, 1]);
+  for (const [task, model, truth] of [
+    ['detect', 'ssd', 'annotations'],
+    ['segment', 'shades', 'maps'],
+  ]) {
+    const { status, stderr } = run(
+      '--task',
+      task!,
+      '--model',
+      model!,
+      ...words.slice(0, 2),
+      '--truth',
+      truth!,
+    );
+    assert.is(status, 2);
+    assert.match(
+      stderr,
+      /--images: expected images of different names, .* but received both\/left\/a\.png and both\/right\/a\.png/,
+    );
+  }
+});
+
 if (hasMpirun())
   for (const [task, model, truth] of [
     ['detect', 'ssd', 'annotations'],

@@ -1,14 +1,15 @@
 /** `resnode evaluate --task detect` and `--task segment` compare boxes and maps with the ground truth. */
 import { existsSync } from 'node:fs';
-import { basename, extname, join } from 'node:path';
+import { basename, extname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
+import { InWords } from '../base/describe.ts';
 import { ArgumentError, ImageError } from '../base/errors.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { openDetector } from '../images/detect/detector.ts';
 import { countedLabels, detectSamples } from '../images/detect/evaluate-detector.ts';
 import { readAnnotations } from '../images/evaluate/boxes/annotations.ts';
 import { type DetectionScores, scoreDetections } from '../images/evaluate/boxes/detection-scores.ts';
-import type { ScoredImage } from '../images/evaluate/boxes/truth.ts';
+import type { AnnotatedImage, ScoredImage } from '../images/evaluate/boxes/truth.ts';
 import type { EachOptions } from '../images/evaluate/each-sample.ts';
 import type { SkippedImage } from '../images/evaluate/evaluate-images.ts';
 import { PixelCounts, type SegmentationScores } from '../images/evaluate/maps/pixel-counts.ts';
@@ -220,15 +221,23 @@ async function eachShared<Sample, Part extends TaskPart>(
 
 const stemOf = (file: string): string => basename(file, extname(file));
 
-/** Images with their objects, matched by name. */
+/** Images with their objects, matched by name, and by folder where images in several folders have the same name. */
 function marked(files: readonly string[], truth: string) {
-  const annotated = readAnnotations(truth);
-  const byName = new Map(annotated.map((each) => [basename(each.name), each]));
-  const byStem = new Map(annotated.map((each) => [stemOf(each.name), each]));
+  const byStem = new Map<string, AnnotatedImage[]>();
+  for (const each of readAnnotations(truth)) {
+    const stem = stemOf(each.name);
+    byStem.set(stem, [...(byStem.get(stem) ?? []), each]);
+  }
   return known(files, truth, (image) => {
-    const found = byName.get(basename(image)) ?? byStem.get(stemOf(image));
-    return found === undefined ? null : { ...found, image };
-  });
+    const alike = byStem.get(stemOf(image)) ?? [];
+    const named = alike.filter(({ name }) => basename(name) === basename(image));
+    const candidates = named.length > 0 ? named : alike;
+    const found =
+      candidates.length < 2
+        ? candidates[0]
+        : candidates.find(({ name }) => resolve(image).endsWith(`/${name}`));
+    return found === undefined ? null : { image, truth: found };
+  }).map(({ image, truth: found }) => ({ ...found, image }));
 }
 
 /** Images with their label maps, matched by name. */
@@ -240,14 +249,31 @@ const mapped = (files: readonly string[], truth: string) =>
 
 /**
  * The images that have ground truth; the others are listed on stderr.
- * @throws ArgumentError if no image has any
+ * @throws ArgumentError if no image has any, or two have the same
  */
-function known<T>(files: readonly string[], truth: string, find: (file: string) => T | null): T[] {
+function known<T extends { readonly image: string; readonly truth: AnnotatedImage | string }>(
+  files: readonly string[],
+  truth: string,
+  find: (file: string) => T | null,
+): T[] {
   const unknown: string[] = [];
+  const imageOf = new Map<T['truth'], string>();
   const found = files.flatMap((file) => {
     const sample = find(file);
-    if (sample === null) unknown.push(file);
-    return sample === null ? [] : [sample];
+    if (sample === null) {
+      unknown.push(file);
+      return [];
+    }
+    const other = imageOf.get(sample.truth);
+    if (other !== undefined)
+      throw new ArgumentError(
+        '--images',
+        `images of different names, by which ${truth} is searched`,
+        new InWords(`${other} and ${file}`),
+        'give the images of one folder, or of one format, at a time',
+      );
+    imageOf.set(sample.truth, file);
+    return [sample];
   });
   if (found.length === 0)
     throw new ArgumentError(

@@ -113,6 +113,11 @@ test('an invalid annotation is refused with its file and the error', () => {
     ],
     ['o.json', { ...COCO, images: [{ id: 1 }] }, /images\[0\] has no file_name/],
     ['p.json', { ...COCO, images: [COCO.images[0], COCO.images[0]] }, /has the same id 9 as another one/],
+    [
+      'r.json',
+      { ...COCO, images: COCO.images.map((image) => ({ ...image, file_name: 'same.jpg' })) },
+      /images\[1\] has the same file_name same\.jpg as another one/,
+    ],
     ['q.json', 'no json', /expected annotations of objects, this is text/],
   ];
   for (const [name, content, says] of wrong) {

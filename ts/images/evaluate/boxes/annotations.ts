@@ -97,9 +97,12 @@ function cocoImages(file: string): AnnotatedImage[] {
       fail(`"${name}" is not a list of objects`);
   const names = new Map(json.categories.map(({ id, name }) => [id, name]));
   const objects = new Map<number, TrueObject[]>();
+  const files = new Set<string>();
   for (const [i, { id, file_name: name }] of json.images.entries()) {
     if (typeof name !== 'string' || name === '') fail(`images[${i}] has no file_name`);
     if (objects.has(id)) fail(`images[${i}] has the same id ${id} as another one`);
+    if (files.has(name)) fail(`images[${i}] has the same file_name ${name} as another one`);
+    files.add(name);
     objects.set(id, []);
   }
   for (const [
