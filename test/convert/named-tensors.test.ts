@@ -136,7 +136,7 @@ test('unknown names are printed with their shapes and types, and the way to map 
 
 test('mistakes in a map are reported, with the most similar name or the order of axes', async () => {
   const cases: [unknown, RegExp][] = [
-    ['{', /it is not JSON/],
+    ['{', /wrong\.json: this is not valid JSON/],
     [[], /expected an object/],
     [{ ...map, conv1: [] }, /blob 0 of layer "conv1" \(4×3×3×3\) needs a tensor: only a bias may be omitted/],
     [{ ...map, bn_conv1: ['s_m'] }, /blob 1 of layer "bn_conv1" \(4\) needs a tensor/],
@@ -155,6 +155,11 @@ test('mistakes in a map are reported, with the most similar name or the order of
       /transpose is \[0,0\], expected the axes 0 to 1/,
     ],
   ];
+  const missing = await convert(fixture('named.npz'), path('x.caffemodel'), {
+    model,
+    map: path('missing.json'),
+  }).catch((thrown: unknown) => thrown);
+  assert.match((missing as Error).message, /missing\.json: there is no such file or folder$/);
   for (const [content, message] of cases) {
     const error = await convert(fixture('named.npz'), path('x.caffemodel'), {
       model,

@@ -76,6 +76,7 @@ test('a path that is no database, or one without records, is refused with what t
   const empty = folder();
   refused(() => openLmdb('/nowhere.lmdb'), 'data/not-found', /nowhere\.lmdb: there is no such folder/);
   refused(() => openLmdb(empty), 'data/not-found', /no data\.mdb/);
+  assert.throws(() => openLmdb('/dev/null'), /\/dev\/null: this is a FIFO, a socket or a device/);
   writeFileSync(join(empty, 'CURRENT'), 'MANIFEST-000002\n');
   refused(() => openLmdb(empty), 'data/leveldb', /convert_imageset --backend=lmdb/);
   refused(() => openLmdb(fixture('empty')), 'data/empty', /no records/);

@@ -1,12 +1,12 @@
 /** Assigns tensors of any framework to the blobs of a net by a file of names: `--map names.json`. */
-import { readFileSync } from 'node:fs';
 import { WeightsError } from '../base/errors.ts';
-import { checkFileSize, MAX_DIMENSIONS, MAX_JSON_BYTES } from '../base/files.ts';
+import { MAX_DIMENSIONS } from '../base/files.ts';
 import { elementCount } from '../base/shape.ts';
 import { nearest } from '../base/suggest.ts';
 import { blobFromFloats, toFloat32 } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import { fileKindAt } from '../caffe/file-kind.ts';
+import { readJsonFile } from '../caffe/json.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import type { Values } from './net-maker.ts';
@@ -80,13 +80,7 @@ export function mappedWeights(
     throw new WeightsError('convert/map', { file: map }, text);
   };
   const table = () => `${file} holds\n${tensorTable(tensors)}`;
-  checkFileSize(map, MAX_JSON_BYTES, 'maps of names');
-  let json: unknown;
-  try {
-    json = JSON.parse(readFileSync(map, 'utf8'));
-  } catch (error) {
-    return fail(`it is not JSON (${(error as Error).message})`);
-  }
+  const json = readJsonFile(map, 'json', (found) => new WeightsError('convert/map', { file: map }, found));
   if (typeof json !== 'object' || json === null || Array.isArray(json))
     return fail("expected an object that maps a layer's name to a list of tensors");
   const entries = new Map(Object.entries(json));

@@ -9,6 +9,7 @@
 import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DataError } from '../base/errors.ts';
+import { checkRegularFile, readCause } from '../base/files.ts';
 import { wrongKindAt } from '../caffe/wrong-kind.ts';
 import type { Database, DatabaseRecord } from './database.ts';
 
@@ -60,11 +61,11 @@ export class LmdbFile implements Database {
 
   /**
    * Opens a folder with data.mdb (or that file) for reading.
-   * @throws DataError `data/not-found`, `data/lmdb`
+   * @throws DataError `data/not-found`, `data/unreadable`, `data/lmdb`; ResnodeError `file/special`
    */
   constructor(path: string) {
     this.file = dataFile(path);
-    this.#descriptor = openSync(this.file, 'r');
+    this.#descriptor = opened(this.file);
     try {
       const meta = this.#readMeta();
       this.#pageSize = meta.readUInt32LE(META.pageSize);
@@ -220,7 +221,16 @@ function lastAtMost(sorted: readonly number[], value: number): number {
   return low;
 }
 
+function opened(file: string): number {
+  try {
+    return openSync(file, 'r');
+  } catch (cause) {
+    throw new DataError('data/unreadable', { file }, readCause(cause as Error), { cause });
+  }
+}
+
 function dataFile(path: string): string {
+  checkRegularFile(path);
   const stats = statSync(path, { throwIfNoEntry: false });
   const wrong = wrongKindAt(path, 'lmdb');
   if (wrong !== null) throw new DataError('data/wrong-kind', { file: path }, wrong);
