@@ -14,11 +14,12 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { loadPreprocess } from '../../ts/api/images.ts';
+import { loadPreprocess, loadWholePreprocess } from '../../ts/api/images.ts';
 import { readNpy } from '../../ts/caffe/npy.ts';
 import { runProgram } from '../../ts/cli/program.ts';
 import { openDevice } from '../../ts/index.ts';
 import { repositoryFolder } from '../support/golden.ts';
+import { shadeNet, squareSsd, writePatches } from '../support/task-nets.ts';
 
 const fashion = join(repositoryFolder, 'examples/fashion');
 const image = join(fashion, 'images/0000.png');
@@ -112,6 +113,33 @@ test('convert writes a folder from a pair or from another folder, and copies the
   );
   assert.match(readFileSync(join(back, 'README.md'), 'utf8'), /Nothing here says how images are prepared/);
 });
+
+for (const [task, make, opener] of [
+  ['detect', squareSsd, 'openDetector'],
+  ['segment', (target: string) => shadeNet(target, 'deconvolution'), 'openSegmenter'],
+] as const)
+  test(`convert copies the folder of a net that takes whole images (${task}), with its ranges, and says how to use it`, async () => {
+    const whole = make(join(folder, task));
+    const pictures = join(folder, `${task}-pictures`);
+    mkdirSync(pictures);
+    await writePatches(join(pictures, 'a.png'), 32, 32, [{ x: 8, y: 8, width: 8, height: 8 }]);
+    await resnode(
+      ...['quantize', '--model', whole, '--images', pictures],
+      ...['--out', join(whole, 'calibration.json'), ...cpu],
+    );
+    const copy = join(folder, `${task}-copy`);
+    await resnode('convert', whole, '--out', copy, '--merge');
+    assert.ok(readdirSync(copy).includes('calibration.json'));
+    assert.equal(loadWholePreprocess(join(copy, 'preprocess.json')), {
+      ...loadWholePreprocess(join(whole, 'preprocess.json')),
+    });
+    const readme = readFileSync(join(copy, 'README.md'), 'utf8');
+    assert.match(readme, `npx resnode ${task} IMAGE.jpg --model .`);
+    assert.match(readme, `await ${opener}(import.meta.dirname)`);
+    const answers = async (model: string, ...words: string[]) =>
+      await resnode(task, pictures, '--model', model, '--json', ...words, ...cpu);
+    assert.is(await answers(copy, '--precision', 'int8'), await answers(whole, '--precision', 'int8'));
+  });
 
 test('every command that writes a folder refuses one that is not empty, unless overwriting is requested', async () => {
   const full = join(folder, 'full');

@@ -86,6 +86,22 @@ test('bn-stats writes mean, variance and a factor of 1; test prints every batch 
   assert.ok(Math.abs(json.loss - value(lines[4]!)) < 1e-5 * json.loss);
 });
 
+test('labels of other classes are refused before the training', () => {
+  writeFileSync(path('short.prototxt'), 'net: "net.prototxt" lr_policy: "fixed" base_lr: 0.1 max_iter: 1');
+  writeFileSync(path('two.txt'), 'ant\nbee\n');
+  for (const [labels, says] of [
+    [
+      'two.txt',
+      /--labels: expected 3 lines, one for each class of the net, but received "two\.txt"; it has 2/,
+    ],
+    ['/dev/null', /\/dev\/null: this is a FIFO, a socket or a device/],
+  ] as const) {
+    const run = resnode('train', '--solver', 'short.prototxt', '--out', 'model', '--labels', labels);
+    assert.match(run.stderr, says);
+    assert.not.match(run.stdout, /iteration/);
+  }
+});
+
 test('misuse gives status 2 and one sentence', () => {
   writeFileSync(path('odd.prototxt'), 'net: "net.prototxt" lr_policy: "fixd"');
   writeFileSync(path('ok.prototxt'), 'net: "net.prototxt" lr_policy: "fixed" max_iter: 1');

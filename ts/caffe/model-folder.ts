@@ -71,9 +71,19 @@ export function checkNewFolder(folder: string, isOverwritten = false, argument =
   );
 }
 
+/** What the net of a model folder does with an image; also the name of the command that does it. */
+export type ModelTask = 'classify' | 'detect' | 'segment';
+
+const OPENERS = {
+  classify: { open: 'openClassifier', name: 'classifier' },
+  detect: { open: 'openDetector', name: 'detector' },
+  segment: { open: 'openSegmenter', name: 'segmenter' },
+} as const;
+
 /** The origin of a model folder, and other information about it. */
 export interface ModelFacts {
   readonly title: string;
+  readonly task: ModelTask;
   /** E.g. `resnode finetune`. */
   readonly madeBy: string;
   readonly facts: readonly (readonly [name: string, value: string])[];
@@ -91,7 +101,8 @@ const CONTENT: Readonly<Record<ModelFile, string>> = {
  * Writes README.md: the contents of the folder, and its use.
  * @throws ResnodeError `file/write`
  */
-export function writeModelReadme(folder: string, { title, madeBy, facts }: ModelFacts): string {
+export function writeModelReadme(folder: string, { title, task, madeBy, facts }: ModelFacts): string {
+  const { open, name: opened } = OPENERS[task];
   const files = Object.entries(filesOfModelFolder(folder, [])).map(
     ([name, file]) => `| \`${basename(file!)}\` | ${CONTENT[name as ModelFile]} |`,
   );
@@ -104,18 +115,18 @@ Made by \`${madeBy}\` of resnode ${ownPackage().version}.
 |---|---|
 ${files.join('\n')}
 ${facts.length === 0 ? '' : `\n${facts.map(([name, value]) => `- ${name}: ${value}`).join('\n')}\n`}
-    npx resnode classify IMAGE.jpg --model .${isWhole ? '' : ' --mean-value B,G,R'}
+    npx resnode ${task} IMAGE.jpg --model .${isWhole ? '' : ' --mean-value B,G,R'}
 ${
   isWhole
     ? `
 \`\`\`ts
-import { openClassifier } from 'resnode/images';
+import { ${open} } from 'resnode/images';
 
-await using classifier = await openClassifier(import.meta.dirname);
-console.log(await classifier.classify('IMAGE.jpg'));
+await using ${opened} = await ${open}(import.meta.dirname);
+console.log(await ${opened}.${task}('IMAGE.jpg'));
 \`\`\`
 `
-    : '\nNothing here says how images are prepared: `resnode classify … --save-preprocess preprocess.json` saves it.\n'
+    : `\nNothing here says how images are prepared: \`resnode ${task} … --save-preprocess preprocess.json\` saves it.\n`
 }`;
   const path = join(folder, 'README.md');
   writeFileAtomically(path, [text]);

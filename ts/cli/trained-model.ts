@@ -1,11 +1,10 @@
 /** `resnode train --out`: writes the trained net as a model folder. */
-import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { ArgumentError, GraphError, ResnodeError } from '../base/errors.ts';
 import { makeFolder } from '../base/files.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { checkSolver } from '../caffe/check-solver.ts';
-import { writeModelReadme } from '../caffe/model-folder.ts';
+import { type ModelTask, writeModelReadme } from '../caffe/model-folder.ts';
 import { filterNet, type LayerParameter, type NetParameter, withDefaults } from '../caffe/net-parameter.ts';
 import { printPrototxt } from '../caffe/print.ts';
 import { readWeights } from '../caffe/read-weights.ts';
@@ -17,10 +16,12 @@ import { readDatabaseOrder } from '../data/database-order.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import { imageInput, inputsOf } from '../images/features/image-input.ts';
 import type { Size } from '../images/geometry.ts';
+import { readLabels } from '../images/labels.ts';
 import { readMean } from '../images/mean-file.ts';
 import type { Preprocess } from '../images/preprocess.ts';
-import { savePreprocess, saveWholePreprocess } from '../images/preprocess-file.ts';
+import { saveAnyPreprocess } from '../images/preprocess-file.ts';
 import { findSegmenterHead, takesAnySize } from '../images/segment/head.ts';
+import { taskOfNet } from '../images/task-of-net.ts';
 import type { WholePreprocess } from '../images/whole.ts';
 import { mapFile } from '../native/host-memory.ts';
 import type { DoneEvent } from '../train/events.ts';
@@ -34,23 +35,31 @@ export interface TrainedModel {
 }
 
 /**
- * Derives the deploy net before the training begins, so that a net that cannot be deployed is refused before hours of work.
+ * Derives the deploy net and reads the labels before the training begins, so that a net that cannot be deployed, and labels
+ * of other classes, are refused before hours of work.
  */
 export async function plannedModel({ solver, augment, labels }: TrainedModel): Promise<{
   readonly deploy: NetParameter;
+  readonly task: ModelTask;
   readonly preprocess: Preprocess | WholePreprocess | null;
+  readonly labels: readonly string[] | null;
 }> {
   const { net } = readSolverNet(checkSolver(solver).train, solverFile(solver));
   const deploy = await deployNet(net);
-  if (labels !== undefined) readFileSync(labels);
+  const { task, classes } = taskOfNet(deploy);
+  const made = {
+    deploy,
+    task,
+    labels: labels === undefined ? null : readLabels(labels, classes ?? undefined),
+  };
   const [, , height, width] = inputShape(deploy);
-  if (height === undefined || width === undefined) return { deploy, preprocess: null };
+  if (height === undefined || width === undefined) return { ...made, preprocess: null };
   const tested = filterNet(net, { phase: 'TEST' });
   const augmentation = augment === undefined ? {} : readAugment(augment, 'TEST');
   const pictures = tested.layer?.find(({ type }) => type === 'ImageSegData');
   if (pictures !== undefined)
-    return { deploy, preprocess: wholePreprocessOf(pictures, augmentation, deploy, { width, height }) };
-  return { deploy, preprocess: preprocessOf(tested, augmentation, { width, height }, solverFile(solver)) };
+    return { ...made, preprocess: wholePreprocessOf(pictures, augmentation, deploy, { width, height }) };
+  return { ...made, preprocess: preprocessOf(tested, augmentation, { width, height }, solverFile(solver)) };
 }
 
 /** The shape of the first Input layer; empty if there is none. */
@@ -67,8 +76,8 @@ function inputShape({ layer = [] }: NetParameter): readonly number[] {
  * @throws ResnodeError `file/write`
  */
 export async function writeTrainedModel(
-  { out, labels, solver }: TrainedModel,
-  { deploy, preprocess }: Awaited<ReturnType<typeof plannedModel>>,
+  { out, solver }: TrainedModel,
+  { deploy, task, preprocess, labels }: Awaited<ReturnType<typeof plannedModel>>,
   { weights, iteration, smoothedLoss }: DoneEvent,
 ): Promise<string[]> {
   if (weights === null)
@@ -82,11 +91,11 @@ export async function writeTrainedModel(
     layers: layers.filter(({ name, blobs }) => kept.has(name) && blobs.length > 0),
   });
   writeFileAtomically(at('model.prototxt'), [printPrototxt(deploy)]);
-  if (preprocess !== null && 'crop' in preprocess) savePreprocess(at('preprocess.json'), preprocess);
-  else if (preprocess !== null) saveWholePreprocess(at('preprocess.json'), preprocess);
-  if (labels !== undefined) writeFileAtomically(at('labels.txt'), [readFileSync(labels)]);
+  if (preprocess !== null) saveAnyPreprocess(at('preprocess.json'), preprocess);
+  if (labels !== null) writeFileAtomically(at('labels.txt'), [labels.map((name) => `${name}\n`).join('')]);
   const readme = writeModelReadme(out, {
     title: deploy.name ?? basename(out),
+    task,
     madeBy: 'resnode train',
     facts: [
       ['solver', basename(solverFile(solver) ?? 'of code')],
@@ -95,7 +104,7 @@ export async function writeTrainedModel(
     ],
   });
   const files = ['model.prototxt', 'model.caffemodel', ...(preprocess === null ? [] : ['preprocess.json'])];
-  return [...files.map(at), ...(labels === undefined ? [] : [at('labels.txt')]), readme];
+  return [...files.map(at), ...(labels === null ? [] : [at('labels.txt')]), readme];
 }
 
 /**

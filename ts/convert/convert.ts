@@ -28,7 +28,8 @@ import { printPrototxt } from '../caffe/print.ts';
 import { withWrittenBlobs } from '../caffe/written-blobs.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import type { Preprocess } from '../images/preprocess.ts';
-import { loadPreprocess, savePreprocess } from '../images/preprocess-file.ts';
+import { loadAnyPreprocess, saveAnyPreprocess } from '../images/preprocess-file.ts';
+import { taskOfNet } from '../images/task-of-net.ts';
 import { DATA_TYPES } from '../layers/data.ts';
 import { isLossType } from '../layers/index.ts';
 import { checkIntact } from '../native/host-memory.ts';
@@ -132,7 +133,7 @@ export async function convert(from: string, to: string, options: ConvertOptions 
 
 /** Writes a net and its weights as a model folder. The other files of a source folder are copied too. */
 async function convertToFolder(
-  source: { readonly weights: string; readonly labels?: string; readonly preprocess?: string },
+  source: Partial<ReturnType<typeof filesOfModelFolder>> & { readonly weights: string },
   folder: string,
   options: ConvertOptions,
 ): Promise<Conversion> {
@@ -145,15 +146,21 @@ async function convertToFolder(
   });
   const files = [...made.files];
   if (source.preprocess !== undefined && made.preprocess === null) {
-    savePreprocess(at('preprocess.json'), loadPreprocess(source.preprocess));
+    saveAnyPreprocess(at('preprocess.json'), loadAnyPreprocess(source.preprocess));
     files.push(at('preprocess.json'));
   }
-  if (source.labels !== undefined) {
-    writeFileAtomically(at('labels.txt'), [readFileSync(source.labels)]);
-    files.push(at('labels.txt'));
-  }
+  // Ranges belong to blobs, which a merged net still has.
+  for (const [name, file] of [
+    ['labels.txt', source.labels],
+    ['calibration.json', source.calibration],
+  ] as const)
+    if (file !== undefined) {
+      writeFileAtomically(at(name), [readFileSync(file)]);
+      files.push(at(name));
+    }
   const readme = writeModelReadme(folder, {
     title: basename(resolve(folder)),
+    task: taskOfNet(readNetFile(at('model.prototxt'))).task,
     madeBy: 'resnode convert',
     facts: [['source', basename(source.weights)], ...made.notes.map((note) => ['note', note] as const)],
   });
@@ -225,11 +232,11 @@ async function convertFile(from: string, to: string, options: FileOptions): Prom
   // Blobs that the check would refuse are refused before anything is written.
   if (check && read.net !== null) blobsOf(graphFromCaffe(read.net), read.weights);
   const known =
-    options.sourcePreprocess === undefined ? {} : { preprocess: loadPreprocess(options.sourcePreprocess) };
+    options.sourcePreprocess === undefined ? {} : { preprocess: loadAnyPreprocess(options.sourcePreprocess) };
   await target.write!(to, { ...known, ...result });
   await removeIfChanged(to, from, read.weights);
   if (outputModel !== null) writeFileAtomically(outputModel, [printPrototxt(result.net!)]);
-  if (preprocessFile !== null) savePreprocess(preprocessFile, read.preprocess!);
+  if (preprocessFile !== null) saveAnyPreprocess(preprocessFile, read.preprocess!);
   return {
     files: [to, outputModel, preprocessFile].filter((path) => path !== null),
     check: check ? await checkFiles({ path: from, format: source, outputs }, to, read, result) : null,

@@ -26,6 +26,11 @@ export interface ReadResult {
   readonly notes?: readonly string[];
 }
 
+/** What a format can store of a net for images, cropped or whole. */
+export type Stored = Omit<ReadResult, 'preprocess'> & {
+  readonly preprocess?: Pick<Preprocess, 'mean' | 'order'>;
+};
+
 /** The options of readers for files that contain a net, as rows of their signatures. */
 export const readerParameters = {
   file: required(path, 'The path of the file.'),

@@ -67,6 +67,15 @@ export function saveWholePreprocess(path: string, preprocess: WholePreprocess): 
   write(path, { ...preprocess, crop: null });
 }
 
+/**
+ * Writes a file of either kind.
+ * @throws ResnodeError `file/write`
+ */
+export function saveAnyPreprocess(path: string, preprocess: Preprocess | WholePreprocess): void {
+  if ('crop' in preprocess) savePreprocess(path, preprocess);
+  else saveWholePreprocess(path, preprocess);
+}
+
 type Fail = (where: string, expected: string, found: unknown) => never;
 
 const LOAD_PREPROCESS = signature('loadPreprocess', { path: required(path, 'The path of the file.') });
@@ -117,6 +126,15 @@ export function loadWholePreprocess(path: string): WholePreprocess {
     'null, since detectors and segmenters see whole images (classifiers: resnode classify)',
     crop,
   );
+}
+
+/**
+ * Reads a file of either kind.
+ * @throws as loadPreprocess
+ */
+export function loadAnyPreprocess(path: string): Preprocess | WholePreprocess {
+  const { json } = readPreprocess(path, [...FIELDS, 'pad']);
+  return json.crop === null ? loadWholePreprocess(path) : loadPreprocess(path);
 }
 
 /** Reads the file and checks its format and field names. */

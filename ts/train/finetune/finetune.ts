@@ -79,6 +79,7 @@ export async function* finetune(given: FinetuneOptions): AsyncGenerator<Finetune
     await report.close();
     writeModelReadme(out, {
       title: `${basename(given.model)} for ${classes.join(', ')}`,
+      task: 'classify',
       madeBy: 'resnode finetune',
       facts: [...imageRows(split), ...evaluation.facts],
     });
