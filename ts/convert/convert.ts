@@ -29,7 +29,6 @@ import { withWrittenBlobs } from '../caffe/written-blobs.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import type { Preprocess } from '../images/preprocess.ts';
 import { loadAnyPreprocess, saveAnyPreprocess } from '../images/preprocess-file.ts';
-import { taskOfNet } from '../images/task-of-net.ts';
 import { DATA_TYPES } from '../layers/data.ts';
 import { isLossType } from '../layers/index.ts';
 import { checkIntact } from '../native/host-memory.ts';
@@ -38,6 +37,7 @@ import { deployNet } from './deploy-net.ts';
 import { conversions, extensionsOf, type Format, formatOf, formatOfFile, targetsOf } from './formats.ts';
 import { mergeAffine } from './merge.ts';
 import { blobsOf, type Network, outputsOfFile, type ReadResult } from './network.ts';
+import { taskOfNet } from './task-of-net.ts';
 
 export interface ConvertOptions {
   /** The net, as path or message. It is needed for merging, and if the target contains a net but the source does not. */

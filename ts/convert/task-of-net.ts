@@ -4,8 +4,8 @@ import { elementCount } from '../base/shape.ts';
 import type { ModelTask } from '../caffe/model-folder.ts';
 import { filterNet, type NetParameter } from '../caffe/net-parameter.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
-import { findDetectorHead } from './detect/head.ts';
-import { findSegmenterHead } from './segment/head.ts';
+import { findDetectorHead } from '../images/detect/head.ts';
+import { findSegmenterHead } from '../images/segment/head.ts';
 
 export interface TaskOfNet {
   readonly task: ModelTask;
