@@ -55,7 +55,7 @@ export function findEngines(python: string | null, precision: CpuPrecision = 'fl
   return [
     own,
     ...(precision === 'float32' ? [] : [narrow(own)]),
-    peer,
+    ...onnxRuntimePeers(peer),
     ...(precision === 'int8' ? [narrow({ ...peer, absent: peer.absent ?? cannotQuantize(python) })] : []),
     ...torchPeers(python),
   ];
@@ -83,6 +83,10 @@ function npmPeer(name: string): Engine {
     return { ...common, version: null, absent: `not installed (npm install ${name})` };
   }
 }
+
+/** Threads that poll for work between operations, and threads that sleep, because it depends on the net which are faster. */
+const onnxRuntimePeers = (peer: Engine): Engine[] =>
+  peer.absent === null ? [peer, { ...peer, name: `${peer.name} allow_spinning 0` }] : [peer];
 
 /** Both memory layouts, because the faster one depends on the net and the processor. */
 function torchPeers(python: string | null): Engine[] {

@@ -34,12 +34,14 @@ async function openResnode(
 async function openOnnxRuntime(
   { folder, net, batch, threads, input }: Job,
   data: Float32Array,
-  suffix: string,
+  { suffix = '', spins = true }: { suffix?: string; spins?: boolean } = {},
 ): Promise<Engine> {
   const { InferenceSession, Tensor } = loadOnnxRuntime();
   const session = await InferenceSession.create(`${folder}/${net}-${batch}${suffix}.onnx`, {
     intraOpNumThreads: threads,
     graphOptimizationLevel: 'all',
+    // https://onnxruntime.ai/docs/performance/tune-performance/threading.html
+    ...(spins ? {} : { extra: { session: { intra_op: { allow_spinning: '0' } } } }),
   });
   const feeds = { [session.inputNames[0]!]: new Tensor('float32', data, [batch, ...input]) };
   return { run: async () => (await session.run(feeds))[session.outputNames[0]!]!.data, versions: {} };
@@ -49,8 +51,9 @@ const engines: Readonly<Record<string, (job: Job, data: Float32Array) => Promise
   resnode: (job, data) => openResnode(job, data, 'float32'),
   'resnode bfloat16': (job, data) => openResnode(job, data, 'bfloat16'),
   'resnode int8': (job, data) => openResnode(job, data, 'int8'),
-  'onnxruntime-node': (job, data) => openOnnxRuntime(job, data, ''),
-  'onnxruntime-node int8': (job, data) => openOnnxRuntime(job, data, '-int8'),
+  'onnxruntime-node': (job, data) => openOnnxRuntime(job, data),
+  'onnxruntime-node allow_spinning 0': (job, data) => openOnnxRuntime(job, data, { spins: false }),
+  'onnxruntime-node int8': (job, data) => openOnnxRuntime(job, data, { suffix: '-int8' }),
 };
 
 const trainers: typeof engines = {
