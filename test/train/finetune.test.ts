@@ -267,8 +267,8 @@ test('a model folder has its weights and its preprocessing; without one, both mu
   assert.equal(await from({ model: trained }), loadPreprocess(join(trained, 'preprocess.json')));
   const refused = async (net: Parameters<typeof from>[0]) =>
     (await from(net).catch((error: unknown) => error)) as Error;
-  assert.match((await refused({ model: files.model })).message, /for weights .*no model folder/);
-  assert.match((await refused(files)).message, /for preprocess .*no model folder/);
+  assert.match((await refused({ model: files.model })).message, /^weights: expected .*no model folder/);
+  assert.match((await refused(files)).message, /^preprocess: expected .*no model folder/);
   const bare = mkdtempSync(join(folder, 'bare-'));
   cpSync(files.model, join(bare, 'deploy.prototxt'));
   assert.match((await refused({ model: bare })).message, /lacks model\.caffemodel/);

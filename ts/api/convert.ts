@@ -20,6 +20,7 @@ export {
   type Format,
   mergeAffine,
   type Network,
+  type NetworkToWrite,
   type ReadOptions,
   type ReadResult,
   type RunInputs,

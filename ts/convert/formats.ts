@@ -14,7 +14,7 @@ import { writeBinaryproto, writeCaffemodel } from '../caffe/write-caffemodel.ts'
 import { readSafetensorsFile, writeSafetensorsFile } from './caffe-safetensors.ts';
 import type { Runner } from './check.ts';
 import { mapFile } from './map-file.ts';
-import type { Network, ReadResult, Stored } from './network.ts';
+import type { Network, NetworkToWrite, ReadResult } from './network.ts';
 import { onnxRuntime, readOnnxFile, writeOnnxFile } from './onnx-files.ts';
 import { readKerasResnet } from './resnet/keras-resnet.ts';
 import { readTorchResnet } from './resnet/read-torch-resnet.ts';
@@ -45,7 +45,7 @@ export interface Format {
    * `net` is present if `holdsNet` is true.
    * @throws WeightsError, GraphError
    */
-  readonly write?: (path: string, result: Stored) => Promise<void> | void;
+  readonly write?: (path: string, result: NetworkToWrite) => Promise<void> | void;
   /** A program other than resnode that runs the file, or null if it is not installed. */
   readonly runner?: (path: string, outputs?: readonly string[]) => Promise<Runner | null>;
 }

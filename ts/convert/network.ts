@@ -27,7 +27,7 @@ export interface ReadResult {
 }
 
 /** What a format can store of a net for images, cropped or whole. */
-export type Stored = Omit<ReadResult, 'preprocess'> & {
+export type NetworkToWrite = Omit<ReadResult, 'preprocess'> & {
   readonly preprocess?: Pick<Preprocess, 'mean' | 'order'>;
 };
 

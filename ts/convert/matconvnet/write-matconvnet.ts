@@ -12,7 +12,7 @@ import type { Operation } from '../../layers/operation.ts';
 import { usesOf } from '../../passes/rewrite.ts';
 import { type MatSource, writeMat5 } from '../matlab/write-mat5.ts';
 import { Names } from '../names.ts';
-import { blobsOf, type Network, type Stored } from '../network.ts';
+import { blobsOf, type Network, type NetworkToWrite } from '../network.ts';
 import type { Of } from '../onnx-attributes.ts';
 import { poolingToOnnx } from '../onnx-pooling.ts';
 import { scaleAfter } from '../scale-after.ts';
@@ -24,7 +24,7 @@ import { scaleAfter } from '../scale-after.ts';
  */
 export function writeMatConvNet(
   path: string,
-  { net, weights, preprocess }: Network & { readonly preprocess?: Stored['preprocess'] },
+  { net, weights, preprocess }: Network & { readonly preprocess?: NetworkToWrite['preprocess'] },
 ): void {
   const graph = graphFromCaffe(net);
   const writer = new Writer(graph, blobsOf(graph, weights));
@@ -56,7 +56,7 @@ export function writeMatConvNet(
 }
 
 /** 1×1×channels, or the image with its height fastest. */
-function averageOf(preprocess: Stored['preprocess']): MatSource {
+function averageOf(preprocess: NetworkToWrite['preprocess']): MatSource {
   if (preprocess === undefined) return [];
   const { mean } = preprocess;
   if (!('data' in mean)) return { dims: [1, 1, mean.length], values: () => Float32Array.from(mean) };
