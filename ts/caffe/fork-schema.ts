@@ -117,7 +117,12 @@ export const forkAdditions = {
   // wenwei202/caffe: a factor of the solver's force_decay, which is refused there and has no effect unless it is
   // written
   paramSpec: { force_mult: [TEXT_ONLY, 'float', 0] },
-  batchNorm: { add_eps_before_sqrt: [TEXT_ONLY, 'bool', true] },
+  batchNorm: {
+    add_eps_before_sqrt: [TEXT_ONLY, 'bool', true],
+    // hujie-frank/GENet, implus/SKNet: 1 and 2 there, which BVLC has for others
+    frozen: [TEXT_ONLY + 1, 'bool'],
+    momentum: [TEXT_ONLY + 2, 'float'],
+  },
   poolMethod: { AVE_EXC_PAD: TEXT_ONLY, AVE_TF: TEXT_ONLY + 1 },
   // happynear/caffe-windows
   innerProduct: { normalize: [7, 'bool', false] },

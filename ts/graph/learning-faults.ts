@@ -205,7 +205,8 @@ function* noLoss({ phase, layers }: LearningNet): Iterable<Fault> {
 /** Layers with weights, and the number of their blobs that may learn. */
 const LEARNING = [
   ...['Convolution', 'DepthwiseConvolution', 'ConvolutionDepthwise', 'HoleConvolution', 'Deconvolution'],
-  ...['InnerProduct', 'Embed', 'RNN', 'LSTM', 'Parameter', 'Scale', 'Bias', 'PReLU', 'BN', 'Normalize'],
+  ...['InnerProduct', 'Embed', 'RNN', 'LSTM', 'Parameter', 'Scale', 'Bias', 'PReLU', 'Normalize'],
+  ...['BN', 'CuDNNBatchNorm'],
 ];
 
 function* nothingLearns({ layers }: LearningNet): Iterable<Fault> {

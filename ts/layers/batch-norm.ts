@@ -1,5 +1,5 @@
 /** BatchNorm. */
-import { positionOf } from '../caffe/message.ts';
+import { type Message, positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
 import type { AffineStep } from './operation.ts';
@@ -19,6 +19,14 @@ function batchNorm(context: LayerContext): Built {
     eps: number;
     add_eps_before_sqrt: boolean;
   }>('BatchNormParameter', context.layer.batch_norm_param);
+  const written: Message = context.layer.batch_norm_param ?? {};
+  const other = ['frozen', 'momentum'].find((field) => written[field] !== undefined);
+  if (other !== undefined)
+    context.fail(
+      'bn',
+      `${other} belongs to CuDNNBatchNorm, a layer of GENet's fork; BatchNorm has use_global_stats and moving_average_fraction`,
+      positionOf(written, other),
+    );
   const shape = context.shapes[0]!;
   const specs = context.layer.param ?? [];
   if (specs.some((spec) => (spec.lr_mult ?? 1) !== 0)) {

@@ -3,7 +3,7 @@
  * scale and shift, and uses either the statistics of the batch, in any phase, or none. PSPNet's (github.com/hszhao/PSPNet,
  * from yjxiong's fork) has four: slope, bias and running statistics. An older form of the latter, which calls them scale and
  * shift, has `moving_average: true` (github.com/yangguorun/SegStereo). Synopsys's fork has both: `icnet: true` selects
- * PSPNet's.
+ * PSPNet's. CuDNNBatchNorm (github.com/hujie-frank/GENet, also of SKNet) is PSPNet's with fields in batch_norm_param.
  */
 import { showShape } from '../base/shape.ts';
 import { type Message, positionOf } from '../caffe/message.ts';
@@ -13,6 +13,7 @@ import type { Built, LayerContext, Layers } from './layer.ts';
 
 export const bnLayers: Layers = {
   BN: { build: bn },
+  CuDNNBatchNorm: { build: cudnnBatchNorm },
 };
 
 /** Fields that only one of the two layers has. */
@@ -70,6 +71,37 @@ function bn(context: LayerContext): Built {
   return isSegnetBn(context.layer) ? segnetBn(context, p) : pspnetBn(context, p);
 }
 
+/** The smallest eps that cuDNN takes (CUDNN_BN_MIN_EPSILON). */
+const CUDNN_LEAST_EPS = 1e-5;
+
+/** cudnn_batch_norm_layer.cpp. */
+function cudnnBatchNorm(context: LayerContext): Built {
+  const written: Message = context.layer.batch_norm_param ?? {};
+  const other = ['use_global_stats', 'moving_average_fraction', 'scale_bias', 'add_eps_before_sqrt'].find(
+    (field) => written[field] !== undefined,
+  );
+  if (other !== undefined)
+    context.fail(
+      'bn',
+      `${other} belongs to BatchNorm; CuDNNBatchNorm has frozen, momentum, eps, scale_filler and bias_filler`,
+      positionOf(written, other),
+    );
+  const { frozen, momentum, eps, scale_filler, bias_filler } = withDefaults<{
+    frozen?: boolean;
+    momentum?: number;
+    eps: number;
+    scale_filler?: object;
+    bias_filler?: object;
+  }>('BatchNormParameter', written);
+  return pspnetBn(context, {
+    slope_filler: scale_filler,
+    bias_filler,
+    momentum: momentum ?? 0.999,
+    eps: Math.max(eps, CUDNN_LEAST_EPS),
+    frozen: frozen ?? false,
+  });
+}
+
 /** A blob with one value per channel, in the shape of both forks. */
 const blobShape = (context: LayerContext) => [1, context.shapes[0]![1]!, 1, 1];
 
@@ -96,12 +128,15 @@ function segnetBn(context: LayerContext, p: BnParameter): Built {
   };
 }
 
-/** bn_layer.cpp of PSPNet: uses the stored statistics in phase TEST, or if it is frozen. */
-function pspnetBn(context: LayerContext, p: BnParameter): Built {
+type PspnetBn = Pick<BnParameter, 'slope_filler' | 'bias_filler' | 'momentum' | 'eps' | 'frozen'>;
+
+/** bn_layer.cpp of PSPNet: uses the stored statistics in phase TEST, or if it is frozen. Then no blob learns. */
+function pspnetBn(context: LayerContext, p: PspnetBn): Built {
   const isGlobal = p.frozen || context.state.frozenBatchNorm || context.state.phase === 'TEST';
   const shape = context.shapes[0]!;
-  const gamma = context.parameter(blobShape(context), p.slope_filler ?? ONE);
-  const beta = context.parameter(blobShape(context), p.bias_filler);
+  const learns = { statistic: p.frozen };
+  const gamma = context.parameter(blobShape(context), p.slope_filler ?? ONE, learns);
+  const beta = context.parameter(blobShape(context), p.bias_filler, learns);
   const [mean, variance] = [undefined, isGlobal ? ONE : undefined].map((filler) =>
     context.parameter(blobShape(context), filler, { statistic: true, mutable: !isGlobal }),
   ) as [number, number];

@@ -29,7 +29,7 @@ const KINDS: readonly (readonly [Kind, readonly string[]])[] = [
   [
     'normalisation',
     [
-      ...['BatchNorm', 'BN', 'Scale', 'Bias', 'LRN', 'MVN', 'Normalize', 'Power'],
+      ...['BatchNorm', 'BN', 'CuDNNBatchNorm', 'Scale', 'Bias', 'LRN', 'MVN', 'Normalize', 'Power'],
       ...['NormL2', 'ChannelNorm', 'ChannelScale', 'GRN'],
     ],
   ],
