@@ -78,6 +78,49 @@ for (const device of devices) {
   });
 }
 
+for (const device of devices) {
+  const boxesOf = async (param: string) => {
+    using model = await device.load({ model: net(priors(param, [1, 2])) });
+    return (await model.run(given([1, 2]))).p!.data as Float32Array;
+  };
+  const clipped = (values: readonly number[]) => values.map((value) => Math.min(1, Math.max(0, value)));
+
+  test(`${device.name}: fixed_size has a grid of density × density boxes in each cell, clipped to the image`, async () => {
+    // Sizes 32 and 17 with densities 4 and 2: grids 8 pixels apart from −12, and ⌊17/2⌋ = 8 apart from 4 − 8.
+    const cell = (x: number) => [
+      ...[-12, -4, 4, 12].flatMap((down) =>
+        [-12, -4, 4, 12].map((right) => [x + right, 16 + down, 32, 32] as const),
+      ),
+      ...[-4, 4].flatMap((down) => [-4, 4].map((right) => [x + right, 16 + down, 17, 17] as const)),
+    ];
+    assertClose(
+      await boxesOf('fixed_size: 32 fixed_size: 17 density: 4 density: 2 step: 32'),
+      clipped(fractions([16, 48].flatMap(cell))),
+    );
+  });
+
+  test(`${device.name}: fixed_ratio replaces the square of fixed_size, aspect_ratio follows it`, async () => {
+    const [wide, square, tall] = [
+      [16, 4],
+      [8, 8],
+      [4, 16],
+    ] as const;
+    const expected = (extents: readonly (readonly [number, number])[]) =>
+      clipped(fractions([16, 48].flatMap((x) => extents.map(([w, h]) => [x, 16, w, h] as const))));
+    const text = 'fixed_size: 8 density: 1 step: 32';
+    assertClose(await boxesOf(`${text} fixed_ratio: 4`), expected([wide]));
+    assertClose(await boxesOf(`${text} aspect_ratio: 4`), expected([square, wide, tall]));
+  });
+}
+
+test('a fixed_size needs its density, and is not mixed with what it would change', () => {
+  const refused = (param: string, said: RegExp) => assertRefused(net(priors(param, [1, 1])), said);
+  refused('fixed_size: 8', /one density for each fixed_size, found 0 and 1/);
+  refused('fixed_size: 8 density: 9', /density 9 makes no boxes/);
+  refused('fixed_size: 8 density: 1 fixed_ratio: 2 aspect_ratio: 2', /keep one/);
+  refused('fixed_size: 8 density: 1 min_size: 9', /only with clip: true/);
+});
+
 const topOf = (text: string) => {
   const graph = graphFromCaffe(net(text));
   return graph.values[graph.blobs.get('p')!]!.shape[2]! / 4;

@@ -490,6 +490,10 @@ export const forkMessages: Messages = {
     faceboxes: [TEXT_ONLY + 2, 'bool', false],
     // MhLiao/TextBoxes_plusplus
     denser_prior_boxes: [TEXT_ONLY + 3, 'bool', false],
+    // zihaozhang9/FaceBoxes, OpenVINO
+    fixed_size: [TEXT_ONLY + 4, '*float'],
+    fixed_ratio: [TEXT_ONLY + 5, '*float'],
+    density: [TEXT_ONLY + 6, '*float'],
   },
   DetectionOutputParameter: {
     num_classes: [1, 'uint32'],

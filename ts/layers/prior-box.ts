@@ -4,7 +4,7 @@ import { type Message, positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import { Composition, type Part } from './compose.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
-import { type Box, denseSquares, isFaceSizes, ratiosOf, twice } from './prior-forks.ts';
+import { type Box, denseBoxes, denseSquares, isFaceSizes, ratiosOf, twice } from './prior-forks.ts';
 import { planesOf } from './window.ts';
 
 export const priorLayers: Layers = {
@@ -36,6 +36,9 @@ interface PriorBoxParameter {
   readonly keras: boolean;
   readonly faceboxes: boolean;
   readonly denser_prior_boxes: boolean;
+  readonly fixed_size?: readonly number[];
+  readonly fixed_ratio?: readonly number[];
+  readonly density?: readonly number[];
 }
 
 /** The largest number of boxes per cell (native/operations/prior-boxes). */
@@ -78,7 +81,8 @@ function priorBox(context: LayerContext): Built {
       stepHeight,
       stepWidth,
       offset: p.offset,
-      clip: p.clip,
+      // The fork always clips the boxes of fixed_size.
+      clip: p.clip || p.fixed_size !== undefined,
     },
     [],
     [1, 2, height * width * boxes.length * 4],
@@ -141,8 +145,14 @@ interface Cell {
 /** SSD's boxes, those with explicit sizes, or those of a fork. */
 function boxesOfCell(context: LayerContext, p: PriorBoxParameter, { image, down }: Cell): Box[] {
   const fork = p.faceboxes ? 'FaceBoxes' : p.denser_prior_boxes ? 'TextBoxes' : context.state.priors;
+  const fixed = fixedBoxes(context, p);
   const boxes =
-    writtenBoxes(context, p) ?? (fork === 'FaceBoxes' ? faceBoxes(context, p) : squares(context, p, image));
+    writtenBoxes(context, p) ??
+    (fork === 'FaceBoxes'
+      ? faceBoxes(context, p)
+      : fixed.length > 0 && p.min_size === undefined
+        ? fixed
+        : [...fixed, ...squares(context, p, image)]);
   const all = fork === 'TextBoxes' ? twice(boxes, down) : boxes;
   if (all.length > MOST_BOXES)
     context.fail(
@@ -151,6 +161,44 @@ function boxesOfCell(context: LayerContext, p: PriorBoxParameter, { image, down 
       'prior_box_param',
     );
   return all;
+}
+
+/** The boxes of `fixed_size`, which come before those of min_size. */
+function fixedBoxes(context: LayerContext, p: PriorBoxParameter): Box[] {
+  const param: Message = context.layer.prior_box_param ?? {};
+  const { fixed_size: sizes = [], density = [], fixed_ratio: ratios } = p;
+  if (sizes.length !== density.length)
+    context.fail(
+      'prior-box',
+      `needs one density for each fixed_size, found ${density.length} and ${sizes.length}`,
+      positionOf(param, sizes.length > 0 ? 'fixed_size' : 'density'),
+    );
+  const wrong = [
+    ...sizes.map((size) => ['fixed_size', size, size >= 1] as const),
+    ...density.map((each, i) => ['density', each, each >= 1 && each <= sizes[i]!] as const),
+    ...(ratios ?? []).map((ratio) => ['fixed_ratio', ratio, ratio > 0] as const),
+  ].find(([, , isGood]) => !isGood);
+  if (wrong !== undefined)
+    context.fail(
+      'prior-box',
+      `${wrong[0]} ${wrong[1]} makes no boxes: sizes are at least 1, a density is from 1 to its fixed_size, ratios are above 0`,
+      positionOf(param, wrong[0]),
+    );
+  if (ratios !== undefined && p.aspect_ratio !== undefined)
+    context.fail(
+      'prior-box',
+      'both fixed_ratio and aspect_ratio are given; keep one',
+      positionOf(param, 'fixed_ratio'),
+    );
+  if (sizes.length > 0 && p.min_size !== undefined && !p.clip)
+    context.fail(
+      'prior-box',
+      'fixed_size, whose boxes are clipped, is supported beside min_size only with clip: true',
+      positionOf(param, 'fixed_size'),
+    );
+  return sizes.flatMap((size, i) =>
+    denseBoxes(size, density[i]!, ratios === undefined, ratios ?? ratiosOf(p)),
+  );
 }
 
 function faceBoxes(

@@ -1,4 +1,4 @@
-/** Boxes of forks whose PriorBox has more of them for each cell than SSD's: FaceBoxes and TextBoxes. */
+/** Boxes of forks whose PriorBox has more of them for each cell than SSD's: FaceBoxes, twice, and TextBoxes. */
 import type { LayerParameter } from '../caffe/net-parameter.ts';
 
 /** A box around a cell, in pixels. Its centre is at x and y from the cell's. */
@@ -47,6 +47,26 @@ export function denseSquares(sizes: readonly number[]): Box[] {
     const places = Array.from({ length: side }, (_, i) => (i - Math.floor(side / 2)) * (32 / side));
     return places.flatMap((y) => places.map((x) => ({ width: size - 1, height: size - 1, x, y })));
   });
+}
+
+/**
+ * prior_box_layer.cpp of zihaozhang9/FaceBoxes, for one `fixed_size`: a square grid of `density` boxes along each side for
+ * the square and for each ratio. Distances are whole pixels.
+ */
+export function denseBoxes(
+  size: number,
+  density: number,
+  isSquared: boolean,
+  ratios: readonly number[],
+): Box[] {
+  const whole = Math.trunc(size);
+  const side = Math.trunc(density);
+  const shift = Math.trunc(size / side);
+  const places = Array.from({ length: side }, (_, i) => shift / 2 + i * shift - Math.trunc(whole / 2));
+  const extents = ratios.map((ratio) => [size * Math.sqrt(ratio), size / Math.sqrt(ratio)] as const);
+  return [...(isSquared ? [[whole, whole] as const] : []), ...extents].flatMap(([width, height]) =>
+    places.flatMap((y) => places.map((x) => ({ width, height, x, y }))),
+  );
 }
 
 /**
