@@ -110,6 +110,19 @@ test('depthwise convolutions of both names are grouped convolutions', async () =
   }
 });
 
+test('ConvolutionDepthwise has the channels of its bottom, unless num_output is a multiple of them', async () => {
+  for (const [given, channels] of [
+    ['num_output: 4', 3],
+    ['', 3],
+    ['num_output: 6', 6],
+  ] as const) {
+    using net = await load(
+      `${input('x', 1, 3, 4, 4)}layer { name: "dw" type: "ConvolutionDepthwise" bottom: "x" top: "y" convolution_param { ${given} group: 4 kernel_size: 3 pad: 1 } }`,
+    );
+    assert.equal(net.outputs.y, [1, channels, 4, 4], given);
+  }
+});
+
 test('CReLU is the ReLU of x and of −x, and Upsample without a mask repeats', async () => {
   using net = await load(`${input('x', 1, 1, 1, 2)}
     layer { name: "c" type: "CReLU" bottom: "x" top: "c" }

@@ -1,5 +1,6 @@
 /** Convolution and Deconvolution, over any number of spatial axes. */
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
+import { warn } from '../base/warn.ts';
 import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import { Composition, type Part } from './compose.ts';
@@ -45,8 +46,9 @@ function read(
   const p = withDefaults<ConvolutionParameter>('ConvolutionParameter', context.layer.convolution_param);
   const window = spatialWindow(context);
   const { channels, kernel } = window;
-  const outputs = p.num_output ?? 0;
-  const group = context.layer.type === 'ConvolutionDepthwise' ? channels : p.group;
+  const isDepthwise = context.layer.type === 'ConvolutionDepthwise';
+  const outputs = isDepthwise ? depthwiseOutputs(context, p, channels) : (p.num_output ?? 0);
+  const group = isDepthwise ? channels : p.group;
   if (outputs < 1) context.fail('num-output', 'num_output must be given and at least 1');
   if (group < 1 || channels % group !== 0)
     context.fail('group', `the bottom has ${channels} channels, which group ${group} does not divide`);
@@ -59,6 +61,20 @@ function read(
     weights: context.parameter([...weights(outputs, channels, group), ...kernel], p.weight_filler),
     bias: p.bias_term ? context.parameter([outputs], p.bias_filler) : null,
   };
+}
+
+/**
+ * BVLC/caffe#5665 never reads num_output: its top has the channels of the bottom. Synopsys's layer of the same name has
+ * num_output channels, which must then be a multiple.
+ */
+function depthwiseOutputs(context: LayerContext, p: ConvolutionParameter, channels: number): number {
+  const { num_output: written = channels } = p;
+  if (written > 0 && written % channels === 0) return written;
+  warn(
+    'graph/num-output',
+    `layer "${context.layer.name ?? ''}" (ConvolutionDepthwise): num_output ${written} is ignored, as in the layer's fork: the top has the ${channels} channels of the bottom; write num_output: ${channels}`,
+  );
+  return channels;
 }
 
 /** Sizes are rounded down. */
