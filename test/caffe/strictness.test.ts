@@ -379,6 +379,8 @@ test('unknown fields of a layer with a user-defined type are reported with that 
     ['MaskedPooling', 'masked_pooling_param'],
     ['ROIWrapping', 'roi_wrapping_param'],
     ['Dazzle', 'quux_zap'],
+    // Like mvn_param.
+    ['MMDLoss', 'mmd_param'],
   ] as const) {
     const { code, message } = refusal(() => build(own(type, param)));
     assert.is(code, 'graph/unknown-type');

@@ -178,9 +178,10 @@ const bareName = (name: string) =>
     .toLowerCase();
 
 /**
- * Throws for an unknown field of a layer, at its position, except in three cases: it is named like the layer's type, it
- * is unlike every field of a layer, or the layer is a fork's that only reads data. It then belongs to a user's own layer,
- * whose type says more, and building the layer refuses it if its tops have no shapes.
+ * Throws for an unknown field of a layer, at its position, except in three cases: it is named like the layer's type or
+ * the beginning of the type (mmd_param of MMDLoss), it is unlike every field of a layer, or the layer is a fork's that only
+ * reads data. It then belongs to a user's own layer, whose type says more, and building the layer refuses it if its tops
+ * have no shapes.
  */
 function settleUnknownFields(tokens: Source): void {
   const { layer, unknownFields } = tokens;
@@ -188,11 +189,16 @@ function settleUnknownFields(tokens: Source): void {
   for (const { name, refusal } of unknownFields) {
     const { type, bottom = [] } = layer as { type?: string; bottom?: readonly string[] };
     const isOwnData = bottom.length === 0 && !isDataType(type ?? '');
-    const isOwn = isOwnData || bareName(name) === bareName(type ?? '');
+    const isOwn = isOwnData || isNamedLike(name, type ?? '');
     const isNear = nearestField('LayerParameter', name) !== undefined;
     if (type === undefined || (!isOwn && isNear)) throw refusal;
     tokens.onForkField!({ refusal, type: 'LayerParameter', name, tunes: false, layer });
   }
+}
+
+function isNamedLike(field: string, type: string): boolean {
+  const [own, whole] = [bareName(field), bareName(type)];
+  return own !== '' && whole.startsWith(own);
 }
 
 /** Whether a type of layer, by its name in V2 or in V1, is one of BVLC's that read data. */

@@ -18,7 +18,7 @@ const KINDS: Readonly<Record<FileKind, readonly [is: string, cure: string]>> = {
   net: ['a net (prototxt)', 'give it as the model (--model)'],
   solver: [
     'a solver (prototxt)',
-    'it belongs to `resnode train --solver`; the net is the file that its "net" names',
+    'it belongs to `resnode train --solver`; the net is the file that its "net" names, or is written in its net_param',
   ],
   'label-map': ['a label map', 'give it as the labels (--labels)'],
   list: ['a list of files', 'it is the source of an ImageData layer, or --images of `resnode evaluate`'],
