@@ -17,10 +17,12 @@ const REGIONS = [
   // Partly outside the map, and smaller than a pixel.
   [1, 30, 20, 60, 40],
   [0, 10, 10, 10, 10],
+  // Without width and height, which are then 0.1 of a pixel of the map.
+  [1, 12, 8, 11, 7],
 ];
 const text = (param: string, parts?: number, classes = 1) =>
-  `${input('map', [2, OUTPUTS * BINS * BINS, HEIGHT, WIDTH])}${input('label', [4, 5])}
-  ${parts === undefined ? '' : input('trans', [4, 2 * classes, parts, parts])}
+  `${input('map', [2, OUTPUTS * BINS * BINS, HEIGHT, WIDTH])}${input('label', [REGIONS.length, 5])}
+  ${parts === undefined ? '' : input('trans', [REGIONS.length, 2 * classes, parts, parts])}
   layer { name: "y" type: "DeformablePSROIPooling" bottom: "map" bottom: "label" ${parts === undefined ? '' : 'bottom: "trans"'} top: "y"
     deformable_psroi_pooling_param { spatial_scale: 0.25 output_dim: ${OUTPUTS} group_size: ${BINS} ${param} } }`;
 
@@ -78,7 +80,7 @@ for (const device of devices) {
   test(`without offsets a bin is the mean of its samples in the map, on ${device.kind}`, async () => {
     using model = await device.load({ model: net(text('sample_per_part: 3 no_trans: true')) });
     const { y } = await model.run({ map, label });
-    assert.equal(y!.shape, [4, OUTPUTS, BINS, BINS]);
+    assert.equal(y!.shape, [REGIONS.length, OUTPUTS, BINS, BINS]);
     near(
       y!.data,
       expected(map, () => [0, 0], 3),
@@ -93,7 +95,7 @@ for (const device of devices) {
       using model = await device.load({
         model: net(text(`sample_per_part: 2 trans_std: 0.3 part_size: ${parts}`, parts, classes)),
       });
-      const trans = draw(4 * 2 * classes * parts * parts, 2);
+      const trans = draw(REGIONS.length * 2 * classes * parts * parts, 2);
       const at = (row: number, channel: number, i: number, j: number) =>
         [0, 1].map((axis) => {
           const plane = (row * classes + Math.floor(channel / (OUTPUTS / classes))) * 2 + axis;
@@ -119,8 +121,8 @@ for (const device of devices) {
 
 test('sizes that do not fit each other are refused', () => {
   const refused = (written: string, said: RegExp) => assertRefused(net(written), said);
-  refused(text(''), /third bottom must be offsets, 4×2·classes×2×2, unless no_trans is set; found none/);
-  refused(text('part_size: 3', 2), /offsets, 4×2·classes×3×3.*found 4×2×2×2/);
+  refused(text(''), /third bottom must be offsets, 5×2·classes×2×2, unless no_trans is set; found none/);
+  refused(text('part_size: 3', 2), /offsets, 5×2·classes×3×3.*found 5×2×2×2/);
   refused(text('', 2, 3), /output_dim 4 must be a multiple of the 3 classes/);
   refused(text('sample_per_part: 0 no_trans: true'), /sample_per_part must be at least 1, found 0/);
   refused(text('no_trans: true').replace('group_size: 2', 'group_size: 3'), /need 36 channels, found 16/);

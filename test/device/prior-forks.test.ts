@@ -1,6 +1,11 @@
 /** PriorBox of forks that have more boxes for each cell than SSD: FaceBoxes and TextBoxes. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { writeOnnxFile } from '../../ts/api/convert.ts';
+import { onnxRuntime } from '../../ts/convert/onnx-files.ts';
 import { graphFromCaffe } from '../../ts/graph/from-caffe.ts';
 import { assertRefused, input, net } from '../support/net-text.ts';
 import { openPlainDevices } from '../support/plain-devices.ts';
@@ -51,30 +56,33 @@ const given = (map: readonly number[]) => ({
   image: new Float32Array(3 * 64 * 96),
 });
 
+const FACES = 'min_size: 32 min_size: 64 min_size: 128 step: 32 faceboxes: true';
+const facesOf = (rows: number, columns: number) =>
+  Array.from({ length: rows * columns }, (_, cell) =>
+    faces(cell % columns, Math.floor(cell / columns)),
+  ).flat();
+const TEXT =
+  'min_size: 9 max_size: 16 aspect_ratio: 4 flip: false step_h: 10 step_w: 20 denser_prior_boxes: true';
+/** Of a map of 1×2. */
+const TEXTS = [10, 30].flatMap((x) =>
+  [
+    [9, 9],
+    [12, 12],
+    [18, 4.5],
+  ].flatMap(([w, h]) => [5, 10].map((y) => [x, y, w!, h!] as const)),
+);
+
 for (const device of devices) {
   test(`${device.name}: a faceboxes PriorBox has FaceBoxes' grids of squares`, async () => {
-    const text = priors('min_size: 32 min_size: 64 min_size: 128 step: 32 faceboxes: true', [2, 3]);
-    using model = await device.load({ model: net(text) });
+    using model = await device.load({ model: net(priors(FACES, [2, 3])) });
     const { p } = await model.run(given([2, 3]));
-    const cells = [0, 1].flatMap((row) => [0, 1, 2].map((column) => faces(column, row)));
-    assertClose(p!.data as Float32Array, fractions(cells.flat()));
+    assertClose(p!.data as Float32Array, fractions(facesOf(2, 3)));
   });
 
   test(`${device.name}: denser_prior_boxes repeats each box at the lower edge of its cell`, async () => {
-    const text = priors(
-      'min_size: 9 max_size: 16 aspect_ratio: 4 flip: false step_h: 10 step_w: 20 denser_prior_boxes: true',
-      [1, 2],
-    );
-    using model = await device.load({ model: net(text) });
+    using model = await device.load({ model: net(priors(TEXT, [1, 2])) });
     const { p } = await model.run(given([1, 2]));
-    const expected = [10, 30].flatMap((x) =>
-      [
-        [9, 9],
-        [12, 12],
-        [18, 4.5],
-      ].flatMap(([w, h]) => [5, 10].map((y) => [x, y, w!, h!] as const)),
-    );
-    assertClose(p!.data as Float32Array, fractions(expected));
+    assertClose(p!.data as Float32Array, fractions(TEXTS));
   });
 }
 
@@ -119,6 +127,31 @@ test('a fixed_size needs its density, and is not mixed with what it would change
   refused('fixed_size: 8 density: 9', /density 9 makes no boxes/);
   refused('fixed_size: 8 density: 1 fixed_ratio: 2 aspect_ratio: 2', /keep one/);
   refused('fixed_size: 8 density: 1 min_size: 9', /only with clip: true/);
+});
+
+test('ONNX Runtime has the same boxes', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'resnode-priors-'));
+  const file = join(folder, 'priors.onnx');
+  try {
+    for (const [param, map, boxes] of [
+      [FACES, [2, 3], facesOf(2, 3)],
+      [TEXT, [1, 2], TEXTS],
+    ] as const) {
+      const weights = { file: '', name: '', layers: [] };
+      writeOnnxFile(file, { net: net(priors(param, map)), weights });
+      const runtime = await onnxRuntime(file);
+      if (runtime === null) return console.log('skipped: onnxruntime-node is not installed');
+      const { x, image } = given(map);
+      const { p } = await runtime.run({
+        x: { shape: [1, 1, ...map], data: x },
+        image: { shape: [1, 3, 64, 96], data: image },
+      });
+      await runtime.dispose();
+      assertClose(p!, fractions(boxes));
+    }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 const topOf = (text: string) => {
