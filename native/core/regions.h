@@ -30,6 +30,12 @@ RESNODE_HOST_DEVICE float bounded(float place) {
 // A cast that is defined for every float.
 RESNODE_HOST_DEVICE int64_t saturated(float place) { return static_cast<int64_t>(bounded(place)); }
 
+// The image of a region; −1: it has none.
+RESNODE_HOST_DEVICE int64_t imageOf(const float* region, int64_t images) {
+  const int64_t image = saturated(region[0]);
+  return region[0] >= 0 && image < images ? image : -1;
+}
+
 // The range of a bin, clipped to the feature map.
 struct Bin {
   int64_t start, end;
@@ -44,6 +50,12 @@ RESNODE_HOST_DEVICE Bin binOf(int64_t start, int64_t end, int64_t index, int64_t
   const float each = static_cast<float>(length) / static_cast<float>(bins);
   return {between(static_cast<int64_t>(std::floor(static_cast<float>(index) * each)) + start, size),
           between(static_cast<int64_t>(std::ceil(static_cast<float>(index + 1) * each)) + start, size)};
+}
+
+// The value of y that is the value of x at an index, and its diff; −1: the value is 0 and has no diff.
+RESNODE_HOST_DEVICE float valueAt(const float* x, int64_t at) { return at < 0 ? 0.0f : x[at]; }
+RESNODE_HOST_DEVICE void addDiffAt(int64_t at, float diff, float* dx) {
+  if (at >= 0) dx[at] += diff;
 }
 
 // Clears a channel of dx for all images, before regions add to it.

@@ -56,6 +56,11 @@ const Operation* readerOfDiff(const ConvolutionProblem& problem, const GradientC
 
 }  // namespace
 
+std::string namesOf(const ConvolutionImplementation* data, const ConvolutionImplementation* weight) {
+  if (data && weight) return data->name() + ", " + weight->name();
+  return data ? data->name() : weight ? weight->name() : "sums";
+}
+
 Step convolutionGradientStep(const Convolution& convolution, const GradientContext& gradient) {
   const ConvolutionProblem problem = windowProblem(
       convolution, nhwcLayout(gradient.x(0).shape, gradient.context.type).nhwc, gradient.y(0).nhwc, gradient.context);
@@ -70,10 +75,7 @@ Step convolutionGradientStep(const Convolution& convolution, const GradientConte
   const auto data = choose(gradient.wantsDx(0), ofData, ConvolutionPass::dataGradient),
              weight = choose(gradient.wantsDw(0), problem, ConvolutionPass::weightGradient);
   Step step = gradient.likeOutput("");
-  for (const auto& each : {data, weight}) {
-    if (each) step.implementation += (step.implementation.empty() ? "" : ", ") + each->name();
-  }
-  if (step.implementation.empty()) step.implementation = "sums";
+  step.implementation = namesOf(data.get(), weight.get());
   step.inPlace.clear();
   step.parameters = {{convolution.weights, filterPacking(problem)}};
   const TensorLayout& output = gradient.y(0);

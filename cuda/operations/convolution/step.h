@@ -32,6 +32,9 @@ inline Packing filterPacking(const ConvolutionProblem& problem) {
   return {Packing::Form::filters, problem.type, problem.output.paddedChannels, problem.weightChannels()};
 }
 
+// The implementations of a gradient's passes; null: a pass that is not requested. The bias's diff is a sum.
+std::string namesOf(const ConvolutionImplementation* data, const ConvolutionImplementation* weight);
+
 // The step of a convolution's gradient.
 Step convolutionGradientStep(const Convolution& convolution, const GradientContext& gradient);
 

@@ -57,10 +57,7 @@ Step backward(const Deconvolution& deconvolution, const GradientContext& gradien
   const ConvolutionProblem problem =
       problemOf(deconvolution, gradient.forward, gradient.context, ConvolutionPass::weightGradient);
   Step step = gradient.likeOutput("");
-  for (const auto& each : {data, weight}) {
-    if (each) step.implementation += (step.implementation.empty() ? "" : ", ") + each->name();
-  }
-  if (step.implementation.empty()) step.implementation = "sums";
+  step.implementation = namesOf(data.get(), weight.get());
   step.inPlace.clear();
   step.parameters = {{deconvolution.weights, filterPacking(problem)}};
   const ChannelShape channels = channelShape(gradient.y(0));

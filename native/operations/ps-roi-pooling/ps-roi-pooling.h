@@ -31,8 +31,8 @@ struct SensitiveBins {
   RESNODE_HOST_DEVICE Place place(int64_t i) const {
     const int64_t column = i % group, row = i / group % group, output = i / (group * group) % outputs;
     const float* region = regions + i / (group * group * outputs) * 5;
-    const int64_t image = saturated(region[0]);
-    if (!(region[0] >= 0) || image >= images) return {-1, {0, 0}, {0, 0}};
+    const int64_t image = imageOf(region, images);
+    if (image < 0) return {-1, {0, 0}, {0, 0}};
     return {image * channels + (output * group + row) * group + column, bin(region[2], region[4], row, height),
             bin(region[1], region[3], column, width)};
   }

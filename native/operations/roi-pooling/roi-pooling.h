@@ -20,8 +20,8 @@ struct RegionBins {
   RESNODE_HOST_DEVICE int64_t maximum(int64_t i) const {
     const int64_t column = i % wide, row = i / wide % tall, channel = i / (wide * tall) % channels;
     const float* region = regions + i / (wide * tall * channels) * 5;
-    const int64_t image = saturated(region[0]);
-    if (!(region[0] >= 0) || image >= images) return -1;
+    const int64_t image = imageOf(region, images);
+    if (image < 0) return -1;
     const Bin rows = bin(region[2], region[4], row, tall, height),
               columns = bin(region[1], region[3], column, wide, width);
     const int64_t plane = (image * channels + channel) * height * width;
@@ -36,13 +36,11 @@ struct RegionBins {
   }
   template <class Real>
   RESNODE_HOST_DEVICE float value(int64_t i) const {
-    const int64_t at = maximum(i);
-    return at < 0 ? 0.0f : x[at];
+    return valueAt(x, maximum(i));
   }
   template <class Real>
   RESNODE_HOST_DEVICE void addDiff(int64_t i, float diff, float* dx) const {
-    const int64_t at = maximum(i);
-    if (at >= 0) dx[at] += diff;
+    addDiffAt(maximum(i), diff, dx);
   }
 };
 
