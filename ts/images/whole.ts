@@ -3,8 +3,8 @@
  */
 import { type GraphError, ImageError } from '../base/errors.ts';
 import { either, integer, type Kind, nullOr } from '../base/kinds.ts';
+import { roundHalfEven } from '../base/numbers.ts';
 import { optional, options, required } from '../base/options.ts';
-import { roundHalfEven } from '../base/round.ts';
 import { exactSize, type Resize, resizedSize, type Size, shorterSide } from './geometry.ts';
 import type { DeepImage, Image } from './image.ts';
 import { channelMeans, type Preprocess, preprocessImage, preprocessRows } from './preprocess.ts';

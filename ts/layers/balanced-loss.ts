@@ -1,4 +1,5 @@
 /** SigmoidCrossEntropyBalanceLoss: learns edges and objects, which few of the pixels belong to. */
+import { sigmoid } from '../base/numbers.ts';
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { buildHostLoss } from './host-loss.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
@@ -39,7 +40,7 @@ function balancedLoss(context: LayerContext): Built {
         const score = of!.data[i]!;
         const signed = isEdge ? -score : score;
         sum += weight * (Math.max(signed, 0) + Math.log1p(Math.exp(-Math.abs(signed))));
-        diff[i] = weight * (1 / (1 + Math.exp(-score)) - (isEdge ? 1 : 0));
+        diff[i] = weight * (sigmoid(score) - (isEdge ? 1 : 0));
       }
     }
     return { loss: [sum], diffs: [diff] };

@@ -2,13 +2,14 @@
  * DetectionOutput of one bottom: the boxes of YOLO 2 (arXiv:1612.08242, section 2) in its first forks of Caffe
  * (github.com/gklz1982/caffe-yolov2; github.com/quhezheng/caffe_yolo_v2, which calls num_classes classes).
  */
+import { sigmoid } from '../base/numbers.ts';
 import { showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
-import { buildJavaScript } from './javascript-rule.ts';
+import { buildJavaScript } from './host-function.ts';
 import type { Built, LayerContext } from './layer.ts';
 import { type Corners, overlapOf } from './overlap.ts';
-import { decodedBox, shareOf, sigmoid, sizesOfBoxes } from './yolo-boxes.ts';
+import { decodedBox, shareOf, sizesOfBoxes } from './yolo-boxes.ts';
 import type { CentredBox } from './yolo-truth.ts';
 
 interface Candidate {

@@ -7,9 +7,9 @@
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
+import { buildJavaScript } from './host-function.ts';
 import { buildHostLoss } from './host-loss.ts';
 import type { JavaScriptLayer } from './javascript.ts';
-import { buildJavaScript } from './javascript-rule.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
 
 export const ctcLayers: Layers = {

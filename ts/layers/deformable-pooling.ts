@@ -2,11 +2,11 @@
  * DeformablePSROIPooling (arXiv:1703.06211, section 2.2, equation 5; Microsoft's deformable_psroi_pooling.cu): each bin of
  * a region is the mean of samples between pixels, and may be moved by an offset, relative to the region's size.
  */
-import { roundAway } from '../base/round.ts';
+import { roundAway } from '../base/numbers.ts';
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
-import { buildJavaScript } from './javascript-rule.ts';
+import { buildJavaScript } from './host-function.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
 import { regionRows } from './region-rows.ts';
 import { planesOf } from './window.ts';

@@ -2,11 +2,11 @@
  * DetectNet's boxes (NVIDIA DIGITS; github.com/NVIDIA/caffe, python/caffe/layers/detectnet/clustering.py): the cells of a grid
  * that cover an object vote for its box, and OpenCV's groupRectangles joins their votes.
  */
-import { roundHalfEven } from '../base/round.ts';
+import { roundHalfEven } from '../base/numbers.ts';
 import { type Shape, showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
 import { type Grouped, groupRectangles } from './group-rectangles.ts';
-import { buildJavaScript } from './javascript-rule.ts';
+import { buildJavaScript } from './host-function.ts';
 import type { Built, LayerContext } from './layer.ts';
 import type { Corners } from './overlap.ts';
 

@@ -9,8 +9,8 @@
  * over the regions that were found.
  */
 import { anchorTargets, SSH } from './anchor-targets.ts';
+import { buildJavaScript } from './host-function.ts';
 import { pythonNames } from './javascript.ts';
-import { buildJavaScript } from './javascript-rule.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
 import { STRIDE } from './proposal.ts';
 import { proposalTargets } from './proposal-targets.ts';

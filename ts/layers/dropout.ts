@@ -1,4 +1,5 @@
 /** Dropout, and GuidedDropout of the fork for person re-identification (github.com/Cysu/dgd_person_reid, arXiv:1604.07528). */
+import { sigmoid } from '../base/numbers.ts';
 import { seededRandom } from '../base/random.ts';
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
@@ -68,7 +69,7 @@ function guidedDropout(context: LayerContext): Built {
   if (isStochastic && context.state.phase === 'TEST') return layer.built([x]);
   const draw = seededRandom(SEED);
   const share = (value: number) =>
-    isStochastic ? 1 / (1 + Math.exp(-value * p.sigmoid_scaler)) : Number(value > p.guidance_threshold);
+    isStochastic ? sigmoid(value * p.sigmoid_scaler) : Number(value > p.guidance_threshold);
   const kept = hostFunction(context, [guidance], [[items * channels]], {
     forward: ([given]) => {
       const shares = given!.data.map(share);

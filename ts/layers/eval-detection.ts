@@ -4,13 +4,14 @@
  * for each found box. A box of a present class that does not overlap any true box enough is neither. Rows are filled with
  * zeros.
  */
+import { sigmoid } from '../base/numbers.ts';
 import { showShape } from '../base/shape.ts';
 import { positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
+import { buildJavaScript } from './host-function.ts';
 import type { JavaScriptLayer } from './javascript.ts';
-import { buildJavaScript } from './javascript-rule.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
-import { decodedBox, type Size, sigmoid, sizesOfBoxes } from './yolo-boxes.ts';
+import { decodedBox, type Size, sizesOfBoxes } from './yolo-boxes.ts';
 import { type CentredBox, centredOverlap, truthLayout, truthsOf, type YoloTruth } from './yolo-truth.ts';
 
 export const evalDetectionLayers: Layers = {

@@ -16,8 +16,8 @@ import {
   middleOf,
   overlapAt,
 } from './field-maps.ts';
+import { buildJavaScript } from './host-function.ts';
 import type { JavaScriptLayer } from './javascript.ts';
-import { buildJavaScript } from './javascript-rule.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
 
 export const fieldAccuracies: Layers = {

@@ -7,8 +7,8 @@
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import { isClassAware, movedRegion, normalisationOf } from './box-regression.ts';
+import { buildJavaScript } from './host-function.ts';
 import type { JavaScriptLayer } from './javascript.ts';
-import { buildJavaScript } from './javascript-rule.ts';
 import { type Built, checkTop, type LayerContext, type Layers } from './layer.ts';
 import type { Corners } from './overlap.ts';
 import { nmsTypeOf, type Region, suppressed } from './suppression.ts';

@@ -1,5 +1,5 @@
 /** OpenCV's groupRectangles (modules/objdetect/src/cascadedetect.cpp, its documentation in "Object Detection"). */
-import { roundHalfEven } from '../base/round.ts';
+import { roundHalfEven } from '../base/numbers.ts';
 
 /** x, y, width, height, in whole pixels. */
 type Rectangle = readonly [x: number, y: number, width: number, height: number];

@@ -3,7 +3,7 @@
  * arXiv:1512.04412): ROIWarping, MaskPooling, MaskResize, and the Python layers between the stages as they run in phase
  * TEST.
  */
-import { roundAway } from '../base/round.ts';
+import { roundAway } from '../base/numbers.ts';
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { type Message, positionOf } from '../caffe/message.ts';
 import { Composition, type Part } from './compose.ts';

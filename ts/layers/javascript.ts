@@ -131,7 +131,7 @@ export interface HostFunction {
   readonly type: string;
   readonly info: JavaScriptLayerInfo;
   readonly tops: readonly Shape[];
-  readonly layer: JavaScriptLayer;
+  readonly layer: Pick<JavaScriptLayer, 'forward' | 'backward'>;
 }
 
 export const infoOf = (

@@ -2,7 +2,7 @@
  * Faster R-CNN's proposals (github.com/rbgirshick/py-faster-rcnn). There they are a Python layer; in other forks,
  * Proposal, or FrcnnProposal (github.com/makefile/frcnn).
  */
-import { roundHalfEven } from '../base/round.ts';
+import { roundHalfEven } from '../base/numbers.ts';
 import { type Shape, showShape } from '../base/shape.ts';
 import { warn } from '../base/warn.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';

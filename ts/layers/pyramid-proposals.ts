@@ -3,7 +3,7 @@
  * arXiv:1612.03144, sections 4.1 and 4.2): the anchors of all maps compete, and each region goes to the map of its size.
  */
 import { type Shape, showShape } from '../base/shape.ts';
-import { buildJavaScript } from './javascript-rule.ts';
+import { buildJavaScript } from './host-function.ts';
 import type { Built, LayerContext } from './layer.ts';
 import { type Corners, regionAt } from './overlap.ts';
 import { anchorsOf } from './proposal.ts';

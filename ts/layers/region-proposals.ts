@@ -5,8 +5,8 @@
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import { movedRegion, type Normalisation, normalisationOf } from './box-regression.ts';
+import { buildJavaScript } from './host-function.ts';
 import type { JavaScriptBlob, JavaScriptLayer } from './javascript.ts';
-import { buildJavaScript } from './javascript-rule.ts';
 import { ANY, type Built, type LayerContext, type Layers } from './layer.ts';
 import { type Corners, regionAt } from './overlap.ts';
 import { type NmsType, nmsTypeOf, type Region, suppressed } from './suppression.ts';

@@ -6,8 +6,8 @@
 import { elementCount, type Shape, showShape } from '../base/shape.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import { type Four, isClassAware, normalisationOf, overlapOfSides, sidesOf } from './box-regression.ts';
+import { buildJavaScript } from './host-function.ts';
 import type { JavaScriptLayer } from './javascript.ts';
-import { buildJavaScript } from './javascript-rule.ts';
 import { ANY, type Built, type LayerContext, type Layers } from './layer.ts';
 import { type Corners, regionAt } from './overlap.ts';
 

@@ -20,8 +20,8 @@ import {
   overlapOfSides,
   sidesOf,
 } from './box-regression.ts';
+import { buildJavaScript } from './host-function.ts';
 import type { JavaScriptLayer } from './javascript.ts';
-import { buildJavaScript } from './javascript-rule.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
 import { type Corners, regionAt } from './overlap.ts';
 

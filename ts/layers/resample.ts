@@ -2,7 +2,7 @@
  * Resample and Downsample of Freiburg's fork (github.com/lmb-freiburg/flownet2), which resize images and flows and have
  * no gradient, and ExpMax and NegSquare of LiteFlowNet (github.com/twhui/LiteFlowNet).
  */
-import { roundAway } from '../base/round.ts';
+import { roundAway } from '../base/numbers.ts';
 import { showShape } from '../base/shape.ts';
 import { type Message, positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';

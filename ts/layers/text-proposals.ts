@@ -4,7 +4,7 @@
  * returned; they are suppressed and joined to lines outside the net.
  */
 import { type Shape, showShape } from '../base/shape.ts';
-import { buildJavaScript } from './javascript-rule.ts';
+import { buildJavaScript } from './host-function.ts';
 import type { Built, LayerContext } from './layer.ts';
 import { readPythonParam } from './python-param.ts';
 import { checkImage, pixelWithin } from './region-rows.ts';

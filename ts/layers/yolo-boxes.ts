@@ -1,4 +1,5 @@
 /** The boxes in a map of YOLO (Redmon and Farhadi, arXiv:1612.08242, section 2; arXiv:1804.02767, section 2.1). */
+import { sigmoid } from '../base/numbers.ts';
 import { type Corners, overlapOf } from './overlap.ts';
 import type { CentredBox } from './yolo-truth.ts';
 
@@ -22,8 +23,6 @@ interface YoloMap {
 
 /** Width and height of a box, relative to the image. */
 export type Size = readonly [width: number, height: number];
-
-export const sigmoid = (value: number): number => 1 / (1 + Math.exp(-value));
 
 /** The sizes of a cell's boxes from biases, a width and a height each. The map's size is given in the same units. */
 export function sizesOf(biases: readonly number[], columns: number, rows: number): Size[] {

@@ -7,13 +7,14 @@
  * file). In the latter, regressions count as in a smooth L1 loss, objects are weighted by their uncertainty, and the
  * loss is not a mean over images. Yolov3 is MobileNet-YOLO's (yolov3_layer.cpp).
  */
+import { sigmoid } from '../base/numbers.ts';
 import { showShape } from '../base/shape.ts';
 import { type Message, positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
 import { buildHostLoss } from './host-loss.ts';
 import type { JavaScriptBlob } from './javascript.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
-import { decodedBox, type Size, sigmoid, sizesOf, sizesOfBoxes } from './yolo-boxes.ts';
+import { decodedBox, type Size, sizesOf, sizesOfBoxes } from './yolo-boxes.ts';
 import { type CentredBox, centredOverlap, truthLayout, truthsOf, type YoloTruth } from './yolo-truth.ts';
 
 export const yoloLosses: Layers = {

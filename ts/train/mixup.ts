@@ -9,6 +9,7 @@
  */
 
 import { PrototxtError } from '../base/errors.ts';
+import { sigmoid } from '../base/numbers.ts';
 import { mix, randomInteger, randomNormal, seededRandom } from '../base/random.ts';
 import type { LayerParameter, NetParameter } from '../caffe/net-parameter.ts';
 import type { Batch, DataSource } from '../data/source.ts';
@@ -262,7 +263,7 @@ export function mixingSource(
  */
 export function beta(alpha: number, random: () => number): number {
   const [one, other] = [logGamma(alpha, random), logGamma(alpha, random)];
-  return 1 / (1 + Math.exp(other - one));
+  return sigmoid(one - other);
 }
 
 /** The logarithm of a gamma variate (Marsaglia and Tsang, "A Simple Method for Generating Gamma Variables", 2000). */

@@ -7,3 +7,5 @@ export function roundHalfEven(value: number): number {
 
 /** Rounds as C's round() does: halves go away from 0. */
 export const roundAway = (value: number): number => Math.sign(value) * Math.floor(Math.abs(value) + 0.5);
+
+export const sigmoid = (value: number): number => 1 / (1 + Math.exp(-value));
