@@ -1,7 +1,8 @@
 /** `resnode bench` and `resnode bench compare`: compares resnode with other frameworks on this machine. */
-import { availableParallelism } from 'node:os';
+
 import { Command } from 'commander';
 import { ArgumentError } from '../base/errors.ts';
+import { usableProcessors } from '../base/processors.ts';
 import { writeFileAtomically } from '../caffe/atomic-file.ts';
 import { readJsonFile } from '../caffe/json.ts';
 import { type DeviceKind, openDevice } from '../device/device.ts';
@@ -47,7 +48,7 @@ export function bench(): Command {
     .addOption(flag('openDevice', 'kind', '--device <kind>', 'cpu'))
     .addOption(own('precision'))
     .addOption(noCudnn())
-    .addOption(own('benchThreads', availableParallelism()))
+    .addOption(own('benchThreads', usableProcessors()))
     .addOption(own('rounds', 5))
     .addOption(own('busy'))
     .addOption(own('operations'))

@@ -1,6 +1,6 @@
 /** The batches of one data layer, which worker threads make ahead of the reader. */
-import { availableParallelism } from 'node:os';
 import { DataError } from '../base/errors.ts';
+import { usableProcessors } from '../base/processors.ts';
 import { mix } from '../base/random.ts';
 import { firstPixels, readLabelMap } from './label-map.ts';
 import { type Description, type Sample, wholeTops } from './reader.ts';
@@ -67,7 +67,7 @@ export class PrefetchedSource implements OpenedSource {
       ]),
     );
     this.#prefetch = Math.max(1, prefetch);
-    pool.size = stream.workers ?? Math.min(LIBUV_THREADS || 4, this.#prefetch, availableParallelism());
+    pool.size = stream.workers ?? Math.min(LIBUV_THREADS || 4, this.#prefetch, usableProcessors());
   }
 
   get waited(): number {

@@ -1,5 +1,5 @@
 /** A device: where models live and run. */
-import { availableParallelism } from 'node:os';
+
 import { DeviceError } from '../base/errors.ts';
 import {
   boolean,
@@ -15,6 +15,7 @@ import {
   written,
 } from '../base/kinds.ts';
 import { fields, optional, required, signature } from '../base/options.ts';
+import { usableProcessors } from '../base/processors.ts';
 import type { Warning } from '../base/warn.ts';
 import type { ModelPlan } from '../compile/compile.ts';
 import type { NativeDevice, NativeOperationBench, NativeOperationVariant } from '../native/binding.ts';
@@ -74,11 +75,7 @@ const OPEN_DEVICE = signature('openDevice', {
 export async function openDevice(kind: DeviceKind = 'auto', options: DeviceOptions = {}): Promise<Device> {
   OPEN_DEVICE.check(kind, options);
   const [, family, ordinal] = DEVICE_KIND.exec(kind)!;
-  const {
-    threads = availableParallelism(),
-    winograd = true,
-    memoryLimit = Number.POSITIVE_INFINITY,
-  } = options;
+  const { threads = usableProcessors(), winograd = true, memoryLimit = Number.POSITIVE_INFINITY } = options;
   const { communicator = null, tune = true, onWarning = null } = options;
   if (tune && family !== 'reference') {
     const { warnOfDamagedCache } = await import('./tuning-cache.ts');

@@ -11,7 +11,10 @@ import type { Communicator } from './communicator.ts';
 const KERNELS = ['AMX', 'AVX-512', 'AVX2', 'NEON', 'oneDNN'] as const;
 
 export interface DeviceOptions {
-  /** Threads of the CPU device, 1 to 1024. Default: as many as the process may use. */
+  /**
+   * Threads of the CPU device, 1 to 1024. Default: as many as the process may keep busy, that is its processors, or the
+   * processor time to which a control group limits it.
+   */
   readonly threads?: number;
   /**
    * The kernels that compute convolutions on the CPU device: resnode's own loops for one instruction set, or oneDNN. AMX,
@@ -69,7 +72,7 @@ export interface DeviceOptions {
 export const deviceOptions = options<DeviceOptions>({
   threads: optional(
     integer(1, 1024),
-    'as many as the process may use',
+    'as many as the process may keep busy',
     'The number of threads of the CPU device.',
   ),
   kernels: optional(

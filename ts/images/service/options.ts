@@ -9,7 +9,7 @@ import { type DecodeLimits, limitRows } from '../decode.ts';
 export interface ServiceOptions extends DecodeLimits {
   /** The device to compute on: an argument of `openDevice`, or a Device, which stays the caller's. Default `auto`. */
   readonly device?: DeviceKind | Device;
-  /** The threads of a CPU device that the service opens. Default: as many as the process may use. */
+  /** The threads of a CPU device that the service opens. Default: as many as the process may keep busy. */
   readonly threads?: number;
   /** As for `device.load`. Default `float32`. */
   readonly precision?: LoadOptions['precision'];
@@ -30,7 +30,7 @@ export const serviceRows: Table<ServiceOptions> = {
   ),
   threads: optional(
     integer(1, 1024),
-    'as many as the process may use',
+    'as many as the process may keep busy',
     'The number of threads of the CPU device.',
   ),
   precision: optional(

@@ -3,8 +3,9 @@
  * channels_last.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { usableProcessors } from '../../base/processors.ts';
 import type { PeerTimes } from './device-report.ts';
 import { type Answers, type Job, measure, type Training } from './job.ts';
 import type { BenchNet } from './nets.ts';
@@ -57,7 +58,7 @@ export function timeTorch(folder: string, request: PeerRequest): PeerTimes {
     net: net.name,
     input: net.input,
     batch,
-    threads: availableParallelism(),
+    threads: usableProcessors(),
     runs,
     training,
     device,
