@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { convert } from '../../ts/api/convert.ts';
-import { writeFailure } from '../../ts/base/files.ts';
+import { makeFolder, writeFailure } from '../../ts/base/files.ts';
 import { saveFileAtomically, temporaryFor, writeFileAtomically } from '../../ts/caffe/atomic-file.ts';
 import { blobFromFloats } from '../../ts/caffe/blob.ts';
 import { writeHdf5Weights } from '../../ts/caffe/hdf5-weights.ts';
@@ -27,6 +27,25 @@ import { scriptArguments } from '../support/command.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'resnode-atomic-'));
 test.after(() => rmSync(folder, { recursive: true }));
+
+test('folders are made with those above them; one that no file system can make is refused', () => {
+  makeFolder(join(folder, 'a/b/c'));
+  makeFolder(join(folder, 'a/b'));
+  writeFileSync(join(folder, 'a/file'), '');
+  symlinkSync(join(folder, 'nowhere'), join(folder, 'a/link'));
+  for (const [path, says] of [
+    [join(folder, 'a/file/b'), /ENOTDIR|EEXIST/],
+    [join(folder, 'a/link'), /EEXIST/],
+  ] as const)
+    assert.throws(() => makeFolder(path), says);
+  // In a process of its own, since mkdirSync with `recursive` never returns here.
+  const words = scriptArguments(
+    (place) => `import { makeFolder } from ${place('ts/base/files.ts')};
+try { makeFolder('/proc/resnode/x'); } catch ({ code, message }) { console.log(code + ' ' + message); }`,
+  );
+  const { stdout } = spawnSync(process.execPath, words, { encoding: 'utf8', timeout: 60_000 });
+  assert.match(stdout, /^file\/write \/proc\/resnode\/x: cannot be written \(ENOENT\)/);
+});
 
 test('the next write removes the leftovers of a killed writer, and nothing else', async () => {
   const path = join(folder, 'net.caffemodel');

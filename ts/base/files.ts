@@ -1,6 +1,6 @@
 /** File limits, checks before reading, and the causes of failed reads and writes. */
 import { mkdirSync, type Stats, statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { ResnodeError } from './errors.ts';
 
 const MIB = 2 ** 20;
@@ -137,8 +137,23 @@ export function writeFailure(path: string, error: unknown): unknown {
  */
 export function makeFolder(path: string): void {
   try {
-    mkdirSync(path, { recursive: true });
+    makeEach(resolve(path));
   } catch (error) {
     throw writeFailure(path, error);
+  }
+}
+
+/**
+ * mkdirSync's `recursive` never returns where a file system answers ENOENT inside a folder that exists, as /proc does
+ * (node_file.cc, MKDirpSync: it makes the parent and tries again).
+ */
+function makeEach(path: string): void {
+  if (statsOf(path)?.isDirectory()) return;
+  makeEach(dirname(path));
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    // Another process may have made it.
+    if (!statsOf(path)?.isDirectory()) throw error;
   }
 }
