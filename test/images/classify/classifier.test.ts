@@ -85,6 +85,14 @@ test('a Device of another copy of the package works like its own', async () => {
   assert.is((await classifier.classify(path, { top: 1 }))[0]!.index, index);
 });
 
+test('a delay is at most an hour, since a longer one overflows the timers of Node.js', async () => {
+  for (const maxDelay of [3_600_001, 2 ** 31, Number.POSITIVE_INFINITY, -1])
+    assert.match(
+      (await failure(openClassifier(fashion, { ...cpu, maxDelay }))).message,
+      /^maxDelay: expected a number from 0 to 3600000, but received/,
+    );
+});
+
 test('one image more than maxQueue is refused at once, and waiting ones are answered', async () => {
   await using classifier = await openClassifier(fashion, { ...cpu, maxQueue: 3, maxBatch: 2 });
   const [{ path }] = images as [(typeof images)[number]];

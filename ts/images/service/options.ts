@@ -15,7 +15,7 @@ export interface ServiceOptions extends DecodeLimits {
   readonly precision?: LoadOptions['precision'];
   /** The largest number of images in a run, 1 to 256: 1, 2, 4, … up to it are compiled when the service opens. Default 8. */
   readonly maxBatch?: number;
-  /** The milliseconds that an image waits for a full batch. Default 0: waiting images run as soon as the device is free. */
+  /** The milliseconds that an image waits for a full batch, at most an hour. Default 0: waiting images run as soon as the device is free. */
   readonly maxDelay?: number;
   /** The number of images that may wait or be in progress; further images are refused as busy. Default 256. */
   readonly maxQueue?: number;
@@ -39,7 +39,11 @@ export const serviceRows: Table<ServiceOptions> = {
     'The type in which activations and weights are stored and multiplied.',
   ),
   maxBatch: optional(integer(1, 256), '8', 'The largest number of images in one run.'),
-  maxDelay: optional(number({ from: 0 }), '0', 'How long an image waits for a full batch, in milliseconds.'),
+  maxDelay: optional(
+    number({ from: 0, to: 3_600_000 }),
+    '0',
+    'How long an image waits for a full batch, in milliseconds.',
+  ),
   maxQueue: optional(
     integer(1),
     '256',
