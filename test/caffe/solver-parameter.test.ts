@@ -139,6 +139,13 @@ for (const [what, text, place, code, words] of [
     'test-state',
     'given 1 times, expected none or 2',
   ],
+  [
+    'test_iter 0',
+    `${FIXED}test_iter: [1, 0]\ntest_interval: 2`,
+    '5:1',
+    'count',
+    'test_iter must be at least 1, found 0',
+  ],
   ['no test_interval', `${FIXED}test_iter: 1`, '5:1', 'test-interval', 'but it is missing'],
   ['test_interval 0', `${FIXED}test_iter: 1\ntest_interval: 0`, '6:1', 'test-interval', 'but found 0'],
 ] as const) {
@@ -171,6 +178,24 @@ test('a value that Caffe accepts but nobody intends gives a warning with its pos
   assert.equal(codes('net: "n" base_lr: 1 max_iter: 9\nlr_policy: "multistep" gamma: 1'), [
     'solver/no-stepvalue 2',
   ]);
+  const odd = (text: string) =>
+    check(`net: "n" lr_policy: "fixed"\n${text}`).warnings.map(({ message }) => message);
+  assert.equal(
+    odd('base_lr: -1 max_iter: -5 momentum: 1.5 weight_decay: -2 clip_gradients: 0 snapshot: -3 display: -4'),
+    [
+      'base_lr is -1: the weights follow the gradient, and the loss grows',
+      'max_iter is -5: no iteration runs',
+      'momentum is 1.5: updates stay bounded only from 0 to below 1',
+      'weight_decay is -2: it lets the weights grow',
+      'clip_gradients is 0: every gradient becomes 0, and nothing learns; remove it',
+      'snapshot is -3: only the end is saved; give the iterations between snapshots',
+      'display is -4: no iteration is displayed; give the iterations between lines',
+    ],
+  );
+  assert.equal(
+    odd('base_lr: 1 max_iter: 1 momentum: 0.9 weight_decay: 0 clip_gradients: -1 snapshot: 0 display: 0'),
+    [],
+  );
 });
 
 test('defaults are filled in, and the given solver is not changed', () => {

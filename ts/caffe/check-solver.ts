@@ -233,6 +233,15 @@ function checkCounts(solver: SolverParameter, parameters: SolverSettings) {
     if (parameters[field] < 1)
       refuse(solver, field, 'count', `${field} must be at least 1, found ${parameters[field]}`);
   }
+  // Caffe divides by it, too, after the test.
+  const none = (solver.test_iter ?? []).find((iterations) => iterations < 1);
+  if (none !== undefined)
+    refuse(
+      solver,
+      'test_iter',
+      'count',
+      `test_iter must be at least 1, found ${none}; remove it to test nothing`,
+    );
   const { regularization_type, weight_decay } = parameters;
   if (weight_decay !== 0 && regularization_type !== 'L1' && regularization_type !== 'L2') {
     const text = `regularization_type ${unknown(regularization_type, ['L1', 'L2'])}`;
@@ -298,6 +307,21 @@ function testNets(solver: SolverParameter, parameters: SolverSettings): CheckedS
   }));
 }
 
+/** Values that Caffe does not check. */
+const ODD_VALUES = [
+  ['base_lr', (value) => value < 0, 'the weights follow the gradient, and the loss grows'],
+  ['max_iter', (value) => value < 1, 'no iteration runs'],
+  ['momentum', (value) => value < 0 || value >= 1, 'updates stay bounded only from 0 to below 1'],
+  ['weight_decay', (value) => value < 0, 'it lets the weights grow'],
+  ['clip_gradients', (value) => value === 0, 'every gradient becomes 0, and nothing learns; remove it'],
+  ['snapshot', (value) => value < 0, 'only the end is saved; give the iterations between snapshots'],
+  ['display', (value) => value < 0, 'no iteration is displayed; give the iterations between lines'],
+] as const satisfies readonly (readonly [
+  field: keyof SolverParameter,
+  isOdd: (value: number) => boolean,
+  effect: string,
+])[];
+
 function warningsOf(solver: SolverParameter, parameters: SolverSettings): SolverWarning[] {
   const { lr_policy, stepvalue } = parameters;
   const warnings: SolverWarning[] = [];
@@ -308,6 +332,10 @@ function warningsOf(solver: SolverParameter, parameters: SolverSettings): Solver
   else if (solver.base_lr === 0) warn('base_lr', 'zero-base-lr', 'base_lr is 0: nothing learns');
   if (solver.max_iter === undefined)
     warn('max_iter', 'no-max-iter', 'max_iter is missing: no iteration would run');
+  for (const [field, isOdd, effect] of ODD_VALUES) {
+    const value = solver[field];
+    if (value !== undefined && isOdd(value)) warn(field, 'odd-value', `${field} is ${value}: ${effect}`);
+  }
   for (const field of POLICIES[lr_policy]) {
     if (field === 'max_iter' || solver[field] !== undefined) continue;
     const effect = field === 'stepvalue' ? 'the rate never steps' : 'it counts as 0';
