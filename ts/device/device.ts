@@ -15,7 +15,6 @@ import {
   written,
 } from '../base/kinds.ts';
 import { fields, optional, required, signature } from '../base/options.ts';
-import { usableProcessors } from '../base/processors.ts';
 import type { Warning } from '../base/warn.ts';
 import type { ModelPlan } from '../compile/compile.ts';
 import type { NativeDevice, NativeOperationBench, NativeOperationVariant } from '../native/binding.ts';
@@ -75,7 +74,11 @@ const OPEN_DEVICE = signature('openDevice', {
 export async function openDevice(kind: DeviceKind = 'auto', options: DeviceOptions = {}): Promise<Device> {
   OPEN_DEVICE.check(kind, options);
   const [, family, ordinal] = DEVICE_KIND.exec(kind)!;
-  const { threads = usableProcessors(), winograd = true, memoryLimit = Number.POSITIVE_INFINITY } = options;
+  const {
+    threads = (await import('../base/processors.ts')).usableProcessors(),
+    winograd = true,
+    memoryLimit = Number.POSITIVE_INFINITY,
+  } = options;
   const { communicator = null, tune = true, onWarning = null } = options;
   if (tune && family !== 'reference') {
     const { warnOfDamagedCache } = await import('./tuning-cache.ts');
