@@ -39,10 +39,13 @@ inline Grid gridFor(int64_t items, unsigned threads = 256, int64_t limit = 0x7ff
   return {dim3(static_cast<unsigned>(blocks < 1 ? 1 : blocks)), dim3(threads), 0};
 }
 
-// Shared memory beyond 48 KB must be enabled for each kernel on each device.
+// Shared memory beyond 48 KB, static and dynamic together, must be enabled for each kernel on each device. Only `bytes`,
+// the dynamic part, is known here, so half of that already asks.
 inline void allowShared(const void* kernel, size_t bytes) {
-  if (bytes <= 48 * 1024) return;
-  RESNODE_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)));
+  constexpr size_t kGranted = 48 * 1024;
+  if (bytes <= kGranted / 2) return;
+  const size_t most = bytes > kGranted ? bytes : kGranted;
+  RESNODE_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(most)));
 }
 
 #if defined(__CUDACC__)

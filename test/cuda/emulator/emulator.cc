@@ -29,7 +29,6 @@ namespace resnode::emulator {
 namespace {
 
 constexpr size_t kStaticSharedBytes = 48 * 1024;
-constexpr size_t kMaxSharedBytes = 227 * 1024;  // sm_90, after cudaFuncSetAttribute
 
 struct OrderSetting {
   Order order = Order::forward;
@@ -284,7 +283,7 @@ void checkLaunch(const Launch& launch, size_t optInBytes) {
   if (blocks.x < 1 || blocks.y < 1 || blocks.z < 1 || blocks.x > 0x7fffffff || blocks.y > 65535 || blocks.z > 65535) {
     refuse("a grid of " + text(blocks) + " blocks");
   }
-  if (launch.sharedBytes > std::max(kStaticSharedBytes, optInBytes) || launch.sharedBytes > kMaxSharedBytes) {
+  if (launch.sharedBytes > std::max(kStaticSharedBytes, optInBytes)) {
     refuse(std::to_string(launch.sharedBytes) + " bytes of dynamic shared memory, where " +
            std::to_string(std::max(kStaticSharedBytes, optInBytes)) + " are allowed (cudaFuncSetAttribute)");
   }
@@ -388,8 +387,13 @@ void* sharedArray(SharedSlot& slot, size_t bytes, size_t alignment, Site site) {
   block.staticSharedBytes += bytes;
   if (block.staticSharedBytes > kStaticSharedBytes)
     misuse("emulator/shared-memory", "more than 48 KB of __shared__ arrays", site);
-  if (block.staticSharedBytes + launch->sharedBytes > kMaxSharedBytes)
-    misuse("emulator/shared-memory", "more than 227 KB of shared memory", site);
+  if (block.staticSharedBytes + launch->sharedBytes > launch->sharedLimit) {
+    misuse("emulator/shared-memory",
+           std::to_string(block.staticSharedBytes + launch->sharedBytes) +
+               " bytes of static and dynamic shared memory, where " + std::to_string(launch->sharedLimit) +
+               " are allowed (cudaFuncSetAttribute)",
+           site);
+  }
   const unsigned char garbage = orderSetting().order == Order::forward ? 0xff : 0x7b;
   block.shared.emplace_back(bytes, alignment, garbage);
   slot = {blockCount, block.shared.back().memory};

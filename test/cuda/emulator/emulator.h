@@ -51,6 +51,7 @@ struct Launch {
   size_t sharedBytes = 0;
   void (*thread)(const void* bytes) = nullptr;  // the kernel with its arguments, which are plain data
   std::vector<std::max_align_t> bytes = {};
+  size_t sharedLimit = 48 * 1024;  // of static and dynamic shared memory together
 };
 
 // Throws Misuse. Checks what a launch checks; `optInBytes`: the limit that cudaFuncSetAttribute set for the kernel.

@@ -25,7 +25,7 @@ struct PendingCopies {
 PendingCopies& pendingCopies() {
   static PendingCopies all[1024];
   static SharedSlot slot;
-  sharedArray(slot, 1, 1, {__FILE__, __LINE__});  // only for its block count
+  sharedArray(slot, 0, 1, {__FILE__, __LINE__});  // only for its block count
   PendingCopies& mine = all[(threadIdx.z * blockDim.y + threadIdx.y) * blockDim.x + threadIdx.x];
   if (mine.block != slot.block) {
     mine.block = slot.block;

@@ -89,6 +89,10 @@ __global__ void readUnwritten(float* out) {
   RESNODE_SHARED(float, values, [32]);
   out[threadIdx.x] = values[threadIdx.x];
 }
+__global__ void useStaticShared() {
+  RESNODE_SHARED(int, values, [4]);
+  values[threadIdx.x % 4] = 0;
+}
 
 enum class Fault { none, global, shared, local, freed, leak, copied };
 __attribute__((noinline)) float read(const float* values, int i) { return values[i]; }
@@ -199,6 +203,13 @@ RESNODE_TEST(emulator, "finds launches past the limits") {
     emulator::submit(
         reinterpret_cast<const void*>(&exitBeforeBarrier), 1, 1, 49153, nullptr, [](const void*) {}, nullptr, 0);
   });
+  // Static memory counts, too.
+  expectMisuse("emulator/shared-memory", "49168 bytes", [] {
+    emulator::submit(
+        reinterpret_cast<const void*>(&useStaticShared), 1, 1, 48 * 1024, nullptr,
+        [](const void*) { useStaticShared(); }, nullptr, 0);
+  });
+  launch(useStaticShared, {1, 1, 48 * 1024}, nullptr);
 }
 
 RESNODE_TEST(emulator, "shared memory starts as garbage, in every block") {

@@ -204,6 +204,12 @@ RESNODE_TEST(runtime, "devices follow the environment") {
   cudaDeviceProp properties;
   RESNODE_CUDA(cudaGetDeviceProperties(&properties, 0));
   test::expect(count == 1 && properties.major == 7 && properties.minor == 5, "compute capability");
+  static const char kernel = 0;
+  const auto enable = [](int bytes) {
+    return cudaFuncSetAttribute(&kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+  };
+  returns(enable(64 * 1024), cudaSuccess, "shared memory of sm_75");
+  returns(enable(64 * 1024 + 1), cudaErrorInvalidValue, "more shared memory than sm_75 has");
   cudaGetLastError();
 }
 

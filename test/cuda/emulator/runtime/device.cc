@@ -86,6 +86,19 @@ cudaError_t errorNamed(const char* variable, cudaError_t fallback) {
   return fallback;
 }
 
+// CUDA C++ Programming Guide, "Technical Specifications per Compute Capability".
+size_t mostSharedBytes() {
+  switch (capability()) {
+    case 75: return 64 * 1024;
+    case 80:
+    case 87: return 163 * 1024;
+    case 86:
+    case 89:
+    case 120: return 99 * 1024;
+    default: return 227 * 1024;
+  }
+}
+
 cudaError_t stickyError() { return state().devices[device].sticky; }
 
 cudaError_t finish(cudaError_t status) {
@@ -136,7 +149,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int index) {
   properties->major = capability() / 10;
   properties->minor = capability() % 10;
   properties->sharedMemPerBlock = 48 * 1024;
-  properties->sharedMemPerBlockOptin = 227 * 1024;
+  properties->sharedMemPerBlockOptin = mostSharedBytes();
   properties->sharedMemPerMultiprocessor = 228 * 1024;
   properties->regsPerBlock = properties->regsPerMultiprocessor = 65536;
   properties->warpSize = 32;

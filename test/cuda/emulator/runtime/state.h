@@ -81,6 +81,7 @@ State& state();
 
 int currentDevice();
 int64_t fromEnvironment(const char* name, int64_t fallback);
+size_t mostSharedBytes();  // that a block of the emulated capability may have
 // The error that the variable names.
 cudaError_t errorNamed(const char* variable, cudaError_t fallback);
 

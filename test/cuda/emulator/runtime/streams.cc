@@ -55,7 +55,9 @@ bool areSkipped() {
 
 cudaError_t submitLaunch(Launch launch, cudaStream_t stream) {
   const auto optIn = state().sharedByKernel.find(launch.kernel);
-  checkLaunch(launch, optIn == state().sharedByKernel.end() ? 0 : optIn->second);
+  const bool isEnabled = optIn != state().sharedByKernel.end();
+  if (isEnabled) launch.sharedLimit = mostSharedBytes();
+  checkLaunch(launch, isEnabled ? optIn->second : 0);
   trace("kernel");
   return enqueue(stream, [launch = std::move(launch)] {
     if (areSkipped()) return cudaSuccess;
@@ -309,14 +311,14 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEve
 cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute attribute, int value) {
   return call([&]() -> cudaError_t {
     if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize) return cudaSuccess;
-    if (value < 0 || value > 227 * 1024) return cudaErrorInvalidValue;
+    if (value < 0 || static_cast<size_t>(value) > mostSharedBytes()) return cudaErrorInvalidValue;
     state().sharedByKernel[kernel] = static_cast<size_t>(value);
     return cudaSuccess;
   });
 }
 
 cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, const void*, int threads, size_t sharedBytes) {
-  if (threads < 1 || threads > 1024 || sharedBytes > 227 * 1024) return finish(cudaErrorInvalidValue);
+  if (threads < 1 || threads > 1024 || sharedBytes > mostSharedBytes()) return finish(cudaErrorInvalidValue);
   *blocks = std::max(1, std::min(2048 / threads, static_cast<int>(228 * 1024 / (sharedBytes + 1024))));
   return cudaSuccess;
 }
