@@ -94,6 +94,7 @@ Napi::Value regionToJs(Napi::Env env, const std::shared_ptr<Region>& region) {
 Napi::Error fileError(Napi::Env env, const std::string& path, int number) {
   Napi::Error error = Napi::Error::New(env, path + ": " + std::strerror(number));
   error.Set("code", number == ENOENT ? "file/not-found" : "file/unreadable");
+  error.Set("errno", Napi::Number::New(env, -number));  // negative, as Node's own
   return error;
 }
 

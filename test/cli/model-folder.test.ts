@@ -7,6 +7,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -112,6 +113,21 @@ test('convert writes a folder from a pair or from another folder, and copies the
     /class 9/,
   );
   assert.match(readFileSync(join(back, 'README.md'), 'utf8'), /Nothing here says how images are prepared/);
+});
+
+test('a file that is there but cannot be reached is not said to be missing', async () => {
+  const circle = join(folder, 'circle');
+  symlinkSync(circle, circle);
+  for (const [words, says] of [
+    [['--model', circle], /--model: expected .*; the links in its path lead in a circle/],
+    [
+      ['--model', fashion, '--weights', circle],
+      /circle: the links in its path lead in a circle; give the path of/,
+    ],
+  ] as const) {
+    const error = await resnode('classify', image, ...words, ...cpu).catch((thrown: unknown) => thrown);
+    assert.match((error as Error).message, says);
+  }
 });
 
 for (const [task, make, opener] of [

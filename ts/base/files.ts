@@ -1,6 +1,7 @@
 /** File limits, checks before reading, and the causes of failed reads and writes. */
 import { mkdirSync, type Stats, statSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { dirname } from 'node:path';
+import { getSystemErrorName } from 'node:util';
 import { ResnodeError } from './errors.ts';
 
 const MIB = 2 ** 20;
@@ -84,16 +85,28 @@ export function statsOf(file: string): Stats | null {
 
 const READ_CAUSES: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file or folder',
-  'file/not-found': 'there is no such file or folder', // the addon's name for ENOENT
   ENOTDIR: 'a part of its path is not a folder',
   EISDIR: 'this is a folder; expected a file',
   EACCES: 'this user may not read it',
   EPERM: 'this user may not read it',
+  ELOOP: 'the links in its path lead in a circle',
 };
 
 /** Why a file cannot be read, from the error of the file system or of the addon. */
-export const readCause = ({ code, message }: NodeJS.ErrnoException): string =>
-  READ_CAUSES[code ?? ''] ?? `it cannot be read (${code ?? message})`;
+export function readCause({ code, errno, message }: NodeJS.ErrnoException): string {
+  const name = errno === undefined || errno >= 0 ? undefined : getSystemErrorName(errno);
+  return READ_CAUSES[name ?? code ?? ''] ?? `it cannot be read (${name ?? code ?? message})`;
+}
+
+/** Why no file or folder can be found at a path; null if one can. */
+export function whyMissing(path: string): string | null {
+  try {
+    statSync(path);
+    return null;
+  } catch (error) {
+    return readCause(error as Error);
+  }
+}
 
 /** Whether an error of the file system says that there is no such file. */
 export const isMissing = ({ code }: NodeJS.ErrnoException): boolean =>
@@ -133,27 +146,17 @@ export function writeFailure(path: string, error: unknown): unknown {
 
 /**
  * Makes a folder and those above it.
- * @throws ResnodeError `file/write`
+ * @throws ResnodeError `file/write` that names the first of them that cannot be made
  */
 export function makeFolder(path: string): void {
-  try {
-    makeEach(resolve(path));
-  } catch (error) {
-    throw writeFailure(path, error);
-  }
-}
-
-/**
- * mkdirSync's `recursive` never returns where a file system answers ENOENT inside a folder that exists, as /proc does
- * (node_file.cc, MKDirpSync: it makes the parent and tries again).
- */
-function makeEach(path: string): void {
   if (statsOf(path)?.isDirectory()) return;
-  makeEach(dirname(path));
+  // Not by mkdirSync's `recursive`, which never returns where a file system answers ENOENT inside a folder that exists, as
+  // /proc does (node_file.cc, MKDirpSync: it makes the parent and tries again).
+  if (dirname(path) !== path) makeFolder(dirname(path));
   try {
     mkdirSync(path);
   } catch (error) {
     // Another process may have made it.
-    if (!statsOf(path)?.isDirectory()) throw error;
+    if (!statsOf(path)?.isDirectory()) throw writeFailure(path, error);
   }
 }

@@ -1,8 +1,8 @@
 /** Accepts a model folder instead of a prototxt: its files are the defaults of --weights, --labels and --calibration. */
 import type { EventEmitter } from 'node:events';
-import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { ArgumentError } from '../base/errors.ts';
+import { whyMissing } from '../base/files.ts';
 import { filesOfModelFolder, isFolder } from '../caffe/model-folder.ts';
 import { Flag, own } from './flag.ts';
 import { ownFlags } from './own-flags.ts';
@@ -45,13 +45,9 @@ export function takeModelFolder(command: Command): void {
   let ranges: string | undefined;
   // Flags after the folder override its files without further code.
   command.on('option:model', (folder: string) => {
-    if (!existsSync(folder) && isMandatory('weights') && !isGiven('weights'))
-      throw new ArgumentError(
-        '--model',
-        'a prototxt or a model folder',
-        folder,
-        'there is no such file or folder',
-      );
+    const missing = whyMissing(folder);
+    if (missing !== null && isMandatory('weights') && !isGiven('weights'))
+      throw new ArgumentError('--model', 'a prototxt or a model folder', folder, missing);
     if (!isFolder(folder)) return;
     const needed = takes('weights') ? (['model', 'weights'] as const) : (['model'] as const);
     const { model, weights, labels, calibration } = filesOfModelFolder(folder, needed);
