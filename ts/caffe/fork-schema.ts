@@ -195,6 +195,9 @@ export const forkLayerFields: Readonly<Record<string, FieldDefinition>> = {
   hardsigmoid_param: [TEXT_ONLY + 72, 'message:HardSigmoidParameter'],
   // opencv/training_toolbox_caffe
   grn_param: [TEXT_ONLY + 73, 'message:GRNParameter'],
+  // agethen's ConvLSTM (DengPingFan/DAVSOD), where lstm_conv_param has the fields of a convolution and may be given twice
+  lstm_conv_param: [TEXT_ONLY + 75, 'message:ConvolutionParameter'],
+  lstm_debug_param: [TEXT_ONLY + 76, 'message:LSTMDebugParameter'],
   // happynear/caffe-windows
   flip_param: [TEXT_ONLY + 2, 'message:FlipParameter'],
   // wenwei202/caffe
@@ -612,6 +615,13 @@ export const forkMessages: Messages = {
     scale_filler: [1, 'message:FillerParameter'],
     shift_filler: [2, 'message:FillerParameter'],
     bn_mode: [3, 'enum:BNParameter.BNMode', 'LEARN'],
+  },
+  LSTMDebugParameter: {
+    expose: [1, '*string'],
+    disable_hadamard: [2, 'bool', false],
+    axis_hadamard: [3, 'uint32', 3],
+    num_axes_hadamard: [4, 'uint32', 2],
+    ignore_x: [5, 'bool', false],
   },
   InterpParameter: {
     height: [1, 'int32', 0],

@@ -206,7 +206,7 @@ function* noLoss({ phase, layers }: LearningNet): Iterable<Fault> {
 const LEARNING = [
   ...['Convolution', 'DepthwiseConvolution', 'ConvolutionDepthwise', 'HoleConvolution', 'Deconvolution'],
   ...['InnerProduct', 'Embed', 'RNN', 'LSTM', 'Parameter', 'Scale', 'Bias', 'PReLU', 'Normalize'],
-  ...['BN', 'CuDNNBatchNorm'],
+  ...['BN', 'CuDNNBatchNorm', 'ConvLSTM'],
 ];
 
 function* nothingLearns({ layers }: LearningNet): Iterable<Fault> {

@@ -9,6 +9,7 @@ import { bnLayers } from './bn.ts';
 import { broadcastLayers } from './broadcast.ts';
 import { centerLosses } from './center-loss.ts';
 import { concatLayers } from './concat.ts';
+import { convLstmLayers } from './conv-lstm.ts';
 import { convolutionLayers } from './convolution.ts';
 import { correlationLayers } from './correlation.ts';
 import { cropLayers } from './crop.ts';
@@ -84,6 +85,7 @@ export const layerRules: Layers = {
   ...blockLayers,
   ...broadcastLayers,
   ...concatLayers,
+  ...convLstmLayers,
   ...convolutionLayers,
   ...correlationLayers,
   ...cropLayers,

@@ -15,7 +15,7 @@ const KINDS: readonly (readonly [Kind, readonly string[]])[] = [
   [
     'product',
     [
-      ...['InnerProduct', 'Embed', 'LSTM', 'Lstm', 'RNN', 'MatMul'],
+      ...['InnerProduct', 'Embed', 'LSTM', 'Lstm', 'RNN', 'ConvLSTM', 'MatMul'],
       ...['MarginInnerProduct', 'LargeMarginInnerProduct', 'InnerDistance'],
     ],
   ],
