@@ -80,7 +80,7 @@ for (const [name, activation] of Object.entries(ACTIVATIONS))
     }
   });
 
-test('what is not a number is 0 behind Clip, and comes through PReLU; infinities are cut, and keep their sign', async () => {
+test('Clip turns NaN into 0 and infinities into its bounds; PReLU keeps NaN, and infinities with their sign', async () => {
   for (const [name, activation] of Object.entries(ACTIVATIONS))
     for (const each of [
       { input: [1, 32, 5, 5], outputs: 40, kernel: [1, 1] },
@@ -205,7 +205,7 @@ test('behind inner products of one image and of several', async () => {
     }
 });
 
-test('in bfloat16 a bound that it holds makes the bits of the layers one by one, slopes what float32 makes within its roundings', async () => {
+test('in bfloat16 Clip, whose bound it represents exactly, gives the bits of the separate layers; PReLU rounds once less', async () => {
   for (const [name, activation] of Object.entries(ACTIVATIONS))
     for (const each of CASES.filter(({ group = 1 }) => group === 1)) {
       const layers = activated(each, activation);

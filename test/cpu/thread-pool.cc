@@ -262,7 +262,7 @@ bool makesWay(const Set& all) {
   return leaves && stays;
 }
 
-// While one thread works for long, one of the others that sleep looks now and then whether it runs: the rest is not woken.
+// While one thread works for long, one of the others wakes up now and then to see whether it runs; the rest sleep.
 bool letsOthersSleep() {
   constexpr int kThreads = 8;
   ThreadPool pool(kThreads);
@@ -294,10 +294,10 @@ void refuseToTellProcessors() {
                          BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
   const sock_fprog filter{4, lines};
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
-    std::puts("seccomp is not to be had: every thread is told where it may run");
+    std::puts("seccomp is not available: every thread can read where it may run");
 }
 
-// Nobody is told either where the kernel counts more processors than a cpu_set_t (sched_setaffinity(2)).
+// The question also fails where the kernel counts more processors than a cpu_set_t (sched_setaffinity(2)).
 bool leavesUnknownProcessors(const Set& all) {
   if (all.size() < 2) return true;
   std::atomic<int> callers{-1};
@@ -334,19 +334,20 @@ int main() {
   const Set all = allowed();
   for (int threads : {1, 2, 3, 8}) {
     ThreadPool pool(threads);
-    report(doesEveryUnitOnce(pool), "every unit of a job is done once before it returns", threads);
+    report(doesEveryUnitOnce(pool), "a job returns after each of its units has been done once", threads);
     report(dealsAllUnits(threads), "threads begin with all units of a job, in order", threads);
-    report(numbersThreads(pool), "a unit is told which thread does it, and no two threads at once are one", threads);
+    report(numbersThreads(pool),
+           "each unit gets the number of its thread, and no two running threads have the same number", threads);
     report(waitsForSlowUnits(pool), "a job with slow units is waited for", threads);
-    report(poolsBytes(pool), "the maximum of bytes is as a plain loop's", threads);
-    report(takesExpectedJobs(pool), "what is said of jobs to come neither loses one nor makes one up", threads);
+    report(poolsBytes(pool), "the maximum of bytes equals that of a plain loop", threads);
+    report(takesExpectedJobs(pool), "announced jobs are neither lost nor invented", threads);
     ThreadPool unused(threads);
   }
   report(lendsProcessor(all, 1), "a worker that lost its processor is lent the caller's", 2);
-  report(lendsProcessor(all, 0), "the caller, having lost its processor, is lent a worker's", 2);
-  report(lendsProcessor(all, 1, true), "a worker that somebody moves meanwhile stays there", 2);
-  report(lendsProcessor(all, 0, true), "the caller, moved meanwhile, stays there", 2);
-  report(makesWay(all), "a worker leaves the processor of who takes what a job made", 2);
-  report(letsOthersSleep(), "of threads that wait for a long unit one looks whether it runs", 8);
-  report(leavesUnknownProcessors(all), "a thread is not moved that could not be moved back", 2);
+  report(lendsProcessor(all, 0), "a caller that lost its processor is lent a worker's", 2);
+  report(lendsProcessor(all, 1, true), "a worker that is moved meanwhile stays there", 2);
+  report(lendsProcessor(all, 0, true), "a caller that is moved meanwhile stays there", 2);
+  report(makesWay(all), "a worker leaves the processor of the thread that reads a job's results", 2);
+  report(letsOthersSleep(), "of the threads that wait for a long unit, one polls and the others sleep", 8);
+  report(leavesUnknownProcessors(all), "a thread that could not be moved back is not moved", 2);
 }

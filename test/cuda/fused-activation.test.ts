@@ -90,7 +90,7 @@ if (device !== null) {
       }
     });
 
-  test('what is not a number is 0 behind Clip, and comes through PReLU; infinities are cut, and keep their sign', async () => {
+  test('Clip turns NaN into 0 and infinities into its bounds; PReLU keeps NaN, and infinities with their sign', async () => {
     for (const [name, activation] of Object.entries(ACTIVATIONS))
       for (const each of [CASES[0]!, CASES[2]!]) {
         const layers = activated(each, activation);

@@ -37,7 +37,7 @@ export const fileSource: Kind<FileSource> = describedAs(
   'the bytes of a file (Buffer, Uint8Array, ArrayBuffer)',
 );
 
-/** Whether a value names a file, be it what it will: a Proxy may throw where it is looked at. */
+/** Whether a value names a file. It may be any value, even a Proxy that throws when it is read. */
 export function isLocation(value: unknown): value is string | URL {
   try {
     return typeof value === 'string' || value instanceof URL;

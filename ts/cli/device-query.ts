@@ -5,7 +5,7 @@ import { DeviceError } from '../base/errors.ts';
 import { type DeviceInfo, devices } from '../device/devices.ts';
 import { formatBytes } from '../device/memory.ts';
 import { own } from './flag.ts';
-import type { Gpus } from './own-flags.ts';
+import type { Gpus } from './flag-kinds.ts';
 
 interface Flags {
   gpu: Gpus;

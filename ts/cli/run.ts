@@ -13,6 +13,7 @@ import { readInputShapes } from '../data/read-shapes.ts';
 import { graphFromCaffe } from '../graph/from-caffe.ts';
 import { hdf5Blobs, hdf5Outputs } from '../layers/sinks.ts';
 import { needed, own } from './flag.ts';
+import type { InputFile } from './flag-kinds.ts';
 import {
   type DeviceFlags,
   deviceOptions,
@@ -26,7 +27,6 @@ import {
   stateOptions,
   stateUsed,
 } from './options.ts';
-import type { InputFile } from './own-flags.ts';
 import { matchOf, type WeightsFlags, weightsOptions } from './weights-options.ts';
 
 interface Flags extends DeviceFlags, WeightsFlags, PrecisionFlags, StateFlags, InputShapeFlags {

@@ -12,6 +12,7 @@ import { Solver, type SolverRequest } from '../train/solver.ts';
 import { solverData } from '../train/solver-data.ts';
 import { splitList } from '../train/solver-nets.ts';
 import { flag, needed, own } from './flag.ts';
+import type { Gpus } from './flag-kinds.ts';
 import {
   type DeviceFlags,
   deviceOptions,
@@ -19,7 +20,6 @@ import {
   trainingPrecisionOf,
   trainingPrecisionOptions,
 } from './options.ts';
-import type { Gpus } from './own-flags.ts';
 import { enterProcesses, isShared, type ProcessFlags, processOptions } from './processes.ts';
 import { checkOutFlags, plannedModel, writeTrainedModel } from './trained-model.ts';
 import { openTrainingDevice, processesOf } from './training-device.ts';

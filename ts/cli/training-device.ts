@@ -7,8 +7,8 @@ import type { Communicator } from '../device/communicator.ts';
 import type { Device, DeviceKind } from '../device/device.ts';
 import { devices } from '../device/devices.ts';
 import { ownGpu } from '../device/local-rank.ts';
+import type { Gpus } from './flag-kinds.ts';
 import { type DeviceFlags, openFlagged } from './options.ts';
-import type { Gpus } from './own-flags.ts';
 
 interface Choice {
   readonly device: DeviceKind;

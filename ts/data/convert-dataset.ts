@@ -16,7 +16,7 @@ import type { RawImages } from './raw-images.ts';
 export interface ConvertRawOptions extends ConvertDatasetOptions {
   /**
    * Of the planes of colours that are written. Default `BGR`, as OpenCV's users have it; `RGB` is what Caffe's
-   * convert_cifar_data writes. Either way it is said in a file beside the records (`database-order.ts`).
+   * convert_cifar_data writes. A file beside the records states the order (`database-order.ts`).
    */
   readonly order?: 'BGR' | 'RGB';
 }

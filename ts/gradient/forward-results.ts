@@ -11,8 +11,7 @@ export class ForwardResults {
 
   /**
    * @param add Adds a tensor.
-   * @param options.keepsMaxima Whether the gradient of a pooling reads where the maxima were, in the place of what they were
-   * taken of.
+   * @param options.keepsMaxima Whether the gradient of a max pooling reads the positions of the maxima instead of its input.
    */
   constructor(
     { operations, tensors }: Program,

@@ -74,7 +74,7 @@ function maskResize(context: LayerContext): Built {
   ]);
 }
 
-/** What a place between two pixels is made of; nothing if it lies more than half a pixel outside. */
+/** The pixels on both sides of a place, with their weights; none if it is more than half a pixel outside. */
 function between(place: number, size: number): { at: number; weight: number }[] {
   if (place < -0.5 || place > size - 0.5) return [];
   const at = Math.min(Math.floor(Math.max(place, 0)), size - 1);

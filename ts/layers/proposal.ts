@@ -113,8 +113,8 @@ function frcnnProposal(context: LayerContext): Built {
 export const STRIDE = 16;
 
 /**
- * The settings of a layer of makefile/frcnn: what its param_str says; what it does not is py-faster-rcnn's, with a
- * warning.
+ * The settings of a layer of makefile/frcnn: those of its param_str, and py-faster-rcnn's for all others, with a warning if
+ * it has none.
  */
 export function frcnnSettings(context: LayerContext): PythonParam {
   const { layer } = context;

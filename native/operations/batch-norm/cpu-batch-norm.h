@@ -16,10 +16,9 @@ struct BatchNormParameters {
 // Bytes of scratch memory for both functions.
 size_t batchNormScratch(const ChannelView& view);
 
-// Batch statistics cover the batches of all processes of `communicator`, if it is not null.
-
-// `pool`: as parallel.h says.
-// y = relu(scale · (x − mean) / √(variance + eps) + bias + residual). residual may be null; y may be either. savedMean and savedVariance [C]: null, or what it used.
+// y = relu(scale · (x − mean) / √(variance + eps) + bias + residual). residual may be null; y may be either. savedMean
+// and savedVariance [C]: receive the statistics that it used, or null. Batch statistics cover the batches of all
+// processes of `communicator`, if it is not null. `pool`: as in parallel.h.
 void batchNorm(const BatchNorm& batchNorm, const ChannelView& view, const BatchNormParameters& parameters,
                const float* x, const float* residual, float* y, float* savedMean, float* savedVariance, void* scratch,
                Communicator* communicator, ThreadPool* pool);

@@ -130,8 +130,9 @@ RESNODE_TEST(pooling, "MAX to integers equals MAX followed by rounding, and repo
                          nullptr);
           launchMaxPoolingToIntegers(windows, type, input.data(), to, made.data(), 0.0123f, fused.data(), nullptr);
           const std::string what = test::describe(shape, type) + " " + std::to_string(bad);
-          const bool isTold = bad == 1 || (bad == 2 && type != ElementType::float32);
-          test::expect(apart.value() == isTold && fused.value() == isTold, what + ": what is not finite is told");
+          const bool isReported = bad == 1 || (bad == 2 && type != ElementType::float32);
+          test::expect(apart.value() == isReported && fused.value() == isReported,
+                       what + ": values that are not finite are reported");
           for (size_t i = 0; i < made.size(); ++i) test::expect(made[i] == expected[i], what + test::sizes(i));
         }
       }

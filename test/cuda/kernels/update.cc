@@ -216,7 +216,7 @@ RESNODE_TEST(
     check(update, {0.05f, 0, 1, 0}, {1}, 0, "a first pass", INFINITY);
     check(update, {0.05f, 0, 0, 1}, {1}, 0, "a last pass", INFINITY);
   }
-  check(updateOf(UpdateRule::sgd, 4, 1), {0.05f, 0, 1, 1}, {NAN}, 0, "a loss that is none is said of the loss",
+  check(updateOf(UpdateRule::sgd, 4, 1), {0.05f, 0, 1, 1}, {NAN}, 0, "a loss that is NaN is reported as such",
         INFINITY);
 }
 
