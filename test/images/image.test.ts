@@ -121,17 +121,19 @@ test('crops and means that do not fit are refused with both sizes', async () => 
   const crop = { width: 5, height: 5 };
   assert.match(
     (await imageError(preprocessImage(picture(4, 9), { resize: null, crop, mean: [0] }, 3))).message,
-    '4×9',
+    /is 4×9, smaller than the crop 5×5; resize it to at least that \(resize; --resize, --shorter-side\)/,
   );
-  for (const mean of [
-    [1, 2],
-    { shape: [3, 4, 4], data: new Float32Array(48) },
-    { shape: [1, 9, 9], data: new Float32Array(81) },
-  ]) {
+  for (const [mean, says] of [
+    [[1, 2], /1 or 3 values/],
+    [{ shape: [3, 4, 4], data: new Float32Array(48) }, /at least 5×5, but received 3×4×4 with 48 values/],
+    [{ shape: [1, 9, 9], data: new Float32Array(81) }, /of 3 channels .* but received 1×9×9 with 81 values/],
+    [{ shape: [3, 9, 9], data: new Float32Array(81) }, /but received 3×9×9 with 81 values/],
+  ] as const) {
     const outcome = await preprocessImage(picture(9, 9), { resize: null, crop, mean }, 3).catch(
       (error: unknown) => error,
     );
     assert.instance(outcome, ArgumentError);
+    assert.match((outcome as Error).message, says);
   }
 });
 

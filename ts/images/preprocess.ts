@@ -1,5 +1,6 @@
 /** Converts pixels to a net's input, according to settings that can be stored beside a model (preprocess-file.ts). */
 
+import { InWords } from '../base/describe.ts';
 import { ArgumentError, ImageError } from '../base/errors.ts';
 import { either, instance, integer, type Kind, list, number, oneOf } from '../base/kinds.ts';
 import { fields, optional, options, required, signature } from '../base/options.ts';
@@ -224,7 +225,7 @@ function preparationOf(
     throw new ImageError(
       'image/too-small',
       file,
-      `is ${width}×${height}${preprocess.resize === null ? '' : ' when resized'}, smaller than the crop ${crop.width}×${crop.height}`,
+      `is ${width}×${height}${preprocess.resize === null ? '' : ' when resized'}, smaller than the crop ${crop.width}×${crop.height}; resize it to at least that (resize; --resize, --shorter-side)`,
     );
   const mean = meanValues(preprocess.mean, channels, crop);
   return {
@@ -303,7 +304,7 @@ function meanValues(mean: Preprocess['mean'], channels: number, crop: Size): Flo
     throw new ArgumentError(
       'mean',
       `a mean image of ${channels} channels and at least ${crop.width}×${crop.height}`,
-      mean.shape.join('×'),
+      new InWords(`${mean.shape.join('×')} with ${mean.data.length} values`),
     );
   const values = new Float32Array(channels * crop.height * crop.width);
   for (let c = 0, at = 0; c < channels; c++) {
