@@ -1,70 +1,42 @@
 /** A net that is compiled for a device. Runs are queued and return in order. */
 
 import { ArgumentError, DeviceError } from '../base/errors.ts';
-import {
-  boolean,
-  having,
-  instance,
-  integer,
-  type Kind,
-  readable,
-  record,
-  signal,
-  string,
-} from '../base/kinds.ts';
-import { optional, options, required, signature } from '../base/options.ts';
+import { having, type Kind } from '../base/kinds.ts';
 import type { Warning } from '../base/warn.ts';
 import { blobFromFloats } from '../caffe/blob.ts';
 import type { WeightsFile } from '../caffe/caffemodel.ts';
 import { type LayerReport, refuseNamesTwice } from '../caffe/match-weights.ts';
 import type { NetParameter } from '../caffe/net-parameter.ts';
 import { type Compiled, describePlan, type Lowered, type ModelPlan } from '../compile/compile.ts';
-import { type NetPart, rangeRows } from '../graph/net-between.ts';
+import type { NetPart } from '../graph/net-between.ts';
 import { type Summary, summarise } from '../graph/summary.ts';
 import { layersOf } from './blobs-by-layer.ts';
-import { DeviceBuffer } from './buffer.ts';
 import { CallOrder } from './call-order.ts';
 import type { OpenedNet, Reshaping } from './compiler.ts';
 import { copied, type GivenArray, numbersOf } from './input-array.ts';
 import { KeptPlans } from './kept-plans.ts';
 import { LiveWeights } from './live-weights.ts';
 import { release, watch } from './memory.ts';
+import {
+  MODEL_KEEP,
+  MODEL_PARAMETER,
+  MODEL_RUN,
+  MODEL_SET_WEIGHTS,
+  MODEL_SKIP_RUNS,
+  MODEL_TIME,
+  type Outputs,
+  type RunOptions,
+  type Submission,
+} from './model-calls.ts';
 import { NetParts } from './net-parts.ts';
-import { changesOf, type NewWeights, newWeights } from './new-weights.ts';
+import { changesOf, type NewWeights } from './new-weights.ts';
 import { NotFiniteWatch } from './not-finite-watch.ts';
-import { free, type RunMode, Runner } from './runner.ts';
+import { free, Runner } from './runner.ts';
 import type { Counts, Selected, Selector } from './selection.ts';
 import { copiedInputs, type Inputs, resolveInputs, type Shapes, sameShapes, type Tensor } from './tensor.ts';
 import { UsualInputs } from './usual-inputs.ts';
 
-export interface RunOptions {
-  /**
-   * Cancels the run: the promise rejects with the signal's reason, and the device stops before the next operation. A GPU
-   * runs a net as one graph: a run that has not begun is not started; otherwise its result is discarded.
-   */
-  readonly signal?: AbortSignal;
-  /**
-   * Buffers that receive outputs, by name: float32, with the size of the output. `run` does not return these outputs and
-   * does not check them for non-finite values.
-   */
-  readonly outputs?: Readonly<Record<string, DeviceBuffer>>;
-  /**
-   * With false, arrays are not copied at the call but read in place when the run starts, so they belong to the run until its
-   * promise settles. If you modify them earlier, the result is that of either content or of a mixture; if you transfer them
-   * (`postMessage`, `structuredClone`), the process may crash. Aborting the run and disposing the model or the device are
-   * safe: the promise settles only when nothing reads the arrays any more. Default true.
-   */
-  readonly copyInputs?: boolean;
-  /**
-   * Runs only a part of the net, like pycaffe's forward(start=, end=): the layers from this one on that the outputs need.
-   * The inputs are the blobs that these layers read from earlier ones. The part is a separate net with a copy of its
-   * weights, which is loaded when it first runs and then kept; nothing is fused across its ends. Default: the net's first
-   * layer.
-   */
-  readonly start?: string;
-  /** The last layer of the part; the run returns its tops. Default: the net's last layer, with the net's outputs. */
-  readonly end?: string;
-}
+export type { Outputs, RunOptions } from './model-calls.ts';
 
 /**
  * The parts that `Device.load` provides.
@@ -98,48 +70,9 @@ export interface ModelParts {
   readonly loadPart: (part: NetPart, weights: WeightsFile) => Promise<Model>;
 }
 
-/** Options of a run, and whether each operation is timed. */
-type Submission = RunOptions & Pick<RunMode, 'profile'>;
-
-/** The blobs that a model returns, by name. */
-export type Outputs<Name extends string = string> = Record<Name, Tensor>;
-
 /** A Model, or an object with its methods. */
 export const model: Kind<Model> = having<Model>('a Model of device.load', 'run');
 
-const runOptions = options<RunOptions>({
-  signal: optional(signal, 'none', "Aborts the run; the promise rejects with the signal's reason."),
-  outputs: optional(
-    record(instance('a DeviceBuffer', DeviceBuffer)),
-    'none',
-    'Buffers that receive outputs, by name.',
-  ),
-  copyInputs: optional(
-    boolean,
-    'true',
-    'false reads arrays in place; do not change them until the promise settles.',
-  ),
-  ...rangeRows,
-});
-const inputsRow = required(readable, 'An array for each input blob, by name.');
-
-const MODEL_RUN = signature('model.run', {
-  inputs: inputsRow,
-  options: optional(runOptions, 'none', 'How to run the net.'),
-});
-const MODEL_TIME = signature('model.time', {
-  inputs: inputsRow,
-  options: optional(runOptions, 'none', 'How to run the net.'),
-});
-const MODEL_KEEP = signature('model.keep', { batch: required(integer(1), 'The batch size.') });
-const MODEL_SKIP_RUNS = signature('model.skipRuns', { count: required(integer(0), 'The number of runs.') });
-const MODEL_PARAMETER = signature('model.parameter', {
-  layer: required(string, 'The name of the layer.'),
-  index: required(integer(0), 'The index of the blob.'),
-});
-const MODEL_SET_WEIGHTS = signature('model.setWeights', {
-  weights: required(newWeights, 'New blobs by layer, or a weights file.'),
-});
 const NO_OPTIONS: RunOptions = {};
 /** @typeParam Name The names of the outputs, if the code passes them to `device.load`. */
 export class Model<Name extends string = string> {

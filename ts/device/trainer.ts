@@ -1,8 +1,6 @@
 /** A net in training: each pass runs forward, backward and the solver's update as one native call. */
 
 import { ArgumentError } from '../base/errors.ts';
-import { boolean, instance, integer, number, readable, record, signal } from '../base/kinds.ts';
-import { internal, optional, options, required, signature } from '../base/options.ts';
 import { elementCount } from '../base/shape.ts';
 import type { Warning } from '../base/warn.ts';
 import { yielding } from '../base/yielding.ts';
@@ -21,71 +19,39 @@ import { copied, type GivenArray, numbersOf } from './input-array.ts';
 import { KeptPlans } from './kept-plans.ts';
 import { LossScale, type LossScaleState } from './loss-scale.ts';
 import { release, watch } from './memory.ts';
-import type { Outputs, RunOptions } from './model.ts';
-import { changesOf, type NewWeights, newWeights } from './new-weights.ts';
-import { type RunMode, Runner, type RunResult } from './runner.ts';
+import type { Outputs } from './model-calls.ts';
+import { changesOf, type NewWeights } from './new-weights.ts';
+import { Runner, type RunResult } from './runner.ts';
 import { type Counts, refuseEmpty, type Selector } from './selection.ts';
 import { type Inputs, resolveInputs, type Shapes, type Tensor } from './tensor.ts';
 import type { CompleteTrainOptions } from './train-options.ts';
+import {
+  type GradientOptions,
+  type Gradients,
+  type PassOptions,
+  type ProfiledPass,
+  type Schedule,
+  type TimedOperation,
+  TRAINER_GRADIENTS,
+  TRAINER_SET_WEIGHTS,
+  TRAINER_STEP,
+  TRAINER_TIME,
+  TRAINER_WEIGHTS,
+  type WeightsOptions,
+} from './trainer-calls.ts';
 
 export type { UpdateRule } from '../gradient/append-update.ts';
 export type { Learnable } from '../gradient/lower-training.ts';
 export type { BatchNormMode } from './batch-norm-modes.ts';
 export type { TrainOptions, TrainPrecision } from './train-options.ts';
-
-/** The solver's state that a pass needs. */
-export interface Schedule {
-  /** The learning rate, before lr_mult. */
-  readonly rate: number;
-  /** The iteration, from 0; Adam and Dropout use it. */
-  readonly iteration: number;
-  /** Whether this is the first pass of the iteration, in which accumulated diffs start at 0. Default true. */
-  readonly first?: boolean;
-  /**
-   * Whether this is the last pass of the iteration, which the update follows. Default true; false requires an iter_size
-   * above 1.
-   */
-  readonly last?: boolean;
-}
-
-/** One operation of a pass. */
-export interface TimedOperation {
-  readonly layer: string;
-  readonly milliseconds: number;
-  readonly pass: 'forward' | 'backward' | 'update';
-}
-
-export type PassOptions = Pick<RunOptions, 'signal' | 'copyInputs'>;
-
-/** Options of a pass, and whether each operation is timed. */
-type ProfiledPass = PassOptions & Pick<RunMode, 'profile'>;
-
-export interface WeightsOptions {
-  /**
-   * Returns the average of the learnable blobs, and all others unchanged; the update must have an `ema_decay`. Default
-   * false.
-   */
-  readonly average?: boolean;
-}
-
-export interface GradientOptions {
-  /** Diffs of the net's outputs that are not losses, by name. Default: zeros. */
-  readonly topDiffs?: Readonly<Record<string, Float32Array>>;
-  /** The iteration that seeds Dropout, as in the first pass of `step`. Default 0. */
-  readonly iteration?: number;
-  readonly signal?: AbortSignal;
-}
-
-export interface Gradients {
-  /** The outputs, as from `step`. */
-  readonly outputs: Outputs;
-  /** Diffs of the blobs that `diffs` requested; zeros where no gradient flows. */
-  readonly blobs: Readonly<Record<string, Tensor>>;
-  /**
-   * Diffs of `learnable`, in its order; null if there is none, because the blob does not learn or does not affect a loss.
-   */
-  readonly parameters: readonly (Tensor | null)[];
-}
+export type {
+  GradientOptions,
+  Gradients,
+  PassOptions,
+  Schedule,
+  TimedOperation,
+  WeightsOptions,
+} from './trainer-calls.ts';
 
 /**
  * The parts that `Device.train` provides.
@@ -112,60 +78,6 @@ interface Pass {
   readonly compiled: Compiled<LoweredTraining>;
   readonly result: RunResult;
 }
-
-const scheduleOptions = options<Schedule>({
-  rate: required(number(), 'The learning rate, before lr_mult.'),
-  iteration: required(integer(0), 'The iteration, from 0; Adam and Dropout use it.'),
-  first: optional(boolean, 'true', 'Whether this is the first pass of the iteration.'),
-  last: optional(boolean, 'true', 'Whether this is the last pass of the iteration.'),
-});
-const passOptions = options<PassOptions>({
-  signal: optional(signal, 'none', "Aborts the pass; the promise rejects with the signal's reason."),
-  copyInputs: internal(boolean),
-});
-const stepRows = {
-  inputs: required(readable, 'An array for each input blob, by name.'),
-  schedule: required(scheduleOptions, 'The learning rate and the iteration.'),
-  options: optional(passOptions, 'none', 'How to run the pass.'),
-};
-
-const TRAINER_STEP = signature('trainer.step', { ...stepRows });
-const TRAINER_TIME = signature('trainer.time', {
-  ...stepRows,
-  schedule: optional(
-    scheduleOptions,
-    'required with an update',
-    'The learning rate and the iteration, as in trainer.step.',
-  ),
-});
-const TRAINER_GRADIENTS = signature('trainer.gradients', {
-  inputs: stepRows.inputs,
-  options: optional(
-    options<GradientOptions>({
-      topDiffs: optional(
-        record(instance('a Float32Array', Float32Array)),
-        'zeros',
-        "Diffs of the net's outputs that are not losses, by name.",
-      ),
-      iteration: optional(integer(0), '0', 'The iteration, which seeds Dropout.'),
-      signal: optional(signal, 'none', "Aborts the pass; the promise rejects with the signal's reason."),
-    }),
-    'none',
-    'Where the backward pass begins.',
-  ),
-});
-const TRAINER_WEIGHTS = signature('trainer.weights', {
-  options: optional(
-    options<WeightsOptions>({
-      average: optional(boolean, 'false', 'Returns their average if the update has an ema_decay.'),
-    }),
-    'none',
-    'Which weights to return.',
-  ),
-});
-const TRAINER_SET_WEIGHTS = signature('trainer.setWeights', {
-  weights: required(newWeights, 'New blobs by layer, or a weights file.'),
-});
 
 export class Trainer {
   /** Input blobs by name, with their shapes; a pass accepts no other shapes. */
