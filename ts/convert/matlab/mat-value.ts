@@ -13,7 +13,7 @@ export type MatValue =
 export type MatFields = ReadonlyMap<string, MatValue>;
 
 /** Limits of a MAT-file: the depth of nesting, and the number of values of all kinds. */
-export const MAX_MAT_DEPTH = 32;
+const MAX_MAT_DEPTH = 32;
 export const MAX_MAT_VALUES = 1_000_000;
 
 export function matError(file: string, message: string): WeightsError {
@@ -22,6 +22,18 @@ export function matError(file: string, message: string): WeightsError {
 
 export function matLimit(file: string, message: string): WeightsError {
   return new WeightsError('matlab/limit', { file }, message);
+}
+
+/**
+ * Returns a function that counts the values of a file, to be called for each one with the depth at which it is nested.
+ * @throws WeightsError `matlab/limit` from that function
+ */
+export function countingValues(file: string): (depth: number) => void {
+  let values = 0;
+  return (depth) => {
+    if (++values > MAX_MAT_VALUES) throw matLimit(file, `it has more than ${MAX_MAT_VALUES} values`);
+    if (depth > MAX_MAT_DEPTH) throw matLimit(file, `its values are nested deeper than ${MAX_MAT_DEPTH}`);
+  };
 }
 
 /** A text, or null. */

@@ -8,7 +8,7 @@ import { inflate } from 'node:zlib';
 import { MAX_DIMENSIONS } from '../../base/files.ts';
 import { elementCount } from '../../base/shape.ts';
 import {
-  MAX_MAT_DEPTH,
+  countingValues,
   MAX_MAT_VALUES,
   type MatFields,
   type MatValue,
@@ -111,10 +111,11 @@ interface Element {
 class Reader {
   readonly #file: string;
   readonly #little: boolean;
-  #values = 0;
+  readonly #count: (depth: number) => void;
 
   constructor(file: string, little: boolean) {
     this.#file = file;
+    this.#count = countingValues(file);
     this.#little = little;
   }
 
@@ -140,10 +141,7 @@ class Reader {
   }
 
   matrix(bytes: Uint8Array, base: number, depth: number): { name: string; value: MatValue } {
-    if (++this.#values > MAX_MAT_VALUES)
-      throw matLimit(this.#file, `it has more than ${MAX_MAT_VALUES} values`);
-    if (depth > MAX_MAT_DEPTH)
-      throw matLimit(this.#file, `its values are nested deeper than ${MAX_MAT_DEPTH}`);
+    this.#count(depth);
     // MATLAB writes an empty element for a value that was never set.
     if (bytes.length === 0) return { name: '', value: { kind: 'numeric', dims: [0, 0], values: () => [] } };
     const elements = this.elements(bytes, base);

@@ -6,14 +6,7 @@
 import { readHdf5 } from '../../caffe/hdf5-file.ts';
 import { Hdf5Dataset } from '../../hdf5/dataset.ts';
 import { Hdf5Group, type Hdf5Object } from '../../hdf5/file.ts';
-import {
-  MAX_MAT_DEPTH,
-  MAX_MAT_VALUES,
-  type MatFields,
-  type MatValue,
-  matError,
-  matLimit,
-} from './mat-value.ts';
+import { countingValues, type MatFields, type MatValue, matError } from './mat-value.ts';
 
 /**
  * The variables of a file by name.
@@ -33,19 +26,17 @@ const NOTHING: MatValue = { kind: 'numeric', dims: [0, 0], values: () => [] };
 class Reader {
   readonly #file: string;
   readonly #root: Hdf5Group;
-  #values = 0;
+  readonly #count: (depth: number) => void;
 
   constructor(file: string, root: Hdf5Group) {
     this.#file = file;
+    this.#count = countingValues(file);
     this.#root = root;
   }
 
   async value(object: Hdf5Object | null, depth: number): Promise<MatValue> {
-    if (++this.#values > MAX_MAT_VALUES)
-      throw matLimit(this.#file, `it has more than ${MAX_MAT_VALUES} values`);
     // References may be circular.
-    if (depth > MAX_MAT_DEPTH)
-      throw matLimit(this.#file, `its values are nested deeper than ${MAX_MAT_DEPTH}`);
+    this.#count(depth);
     if (object === null) return NOTHING;
     if (object instanceof Hdf5Group) return this.#struct(object, depth);
     const [type] = object.texts('MATLAB_class') ?? [];
