@@ -93,6 +93,30 @@ test('a label that a device refuses is reported with the line of its sample', as
   }
 });
 
+test('a true box of the background, or of no class, is reported with its image', async () => {
+  const ssd = readNet(
+    `layer { name: "data" type: "AnnotatedData" top: "data" top: "label" }
+    layer { name: "loss" type: "MultiBoxLoss" bottom: "loc" bottom: "conf" bottom: "priors" bottom: "label" top: "loss"
+      multibox_loss_param { num_classes: 3 } }`,
+    { file: 'n' },
+  );
+  const said = async (...boxes: [image: number, label: number][]) => {
+    const label = Float32Array.from(boxes.flatMap(([image, each]) => [image, each, 0, 0, 0, 1, 1, 0]));
+    const refusal = new DeviceError(
+      'label/invalid',
+      'cpu',
+      'layer "loss": label or index -2.0 is not an integer from 0 to 2',
+    );
+    return ((await explainLabel(refusal, ssd, { shapes: {} }, { label })) as Error).message;
+  };
+  assert.match(
+    await said([-1, 0], [0, 1], [1, 0]),
+    /^layer "data": has a box of class 0 in image 1 of the batch, but boxes of layer "loss" .* the background's, 0;/,
+  );
+  assert.match(await said([0, 2], [0, 3]), /has a box of class 3 in image 0 .* from 0 to 2 other than/);
+  assert.match(await said([0, 2]), /label or index -2\.0/);
+});
+
 /** Pictures of 5×6 whose label maps are of class 1, except for an ignored border and one pixel of the second map. */
 async function segmentation(ignored: string) {
   const lines = await Promise.all(
