@@ -8,6 +8,7 @@ import * as assert from 'uvu/assert';
 import { readHdf5Weights, writeHdf5Weights } from '../../ts/api/convert.ts';
 import { elementCount } from '../../ts/base/shape.ts';
 import { toFloat64 } from '../../ts/caffe/blob.ts';
+import { readWeights } from '../../ts/caffe/read-weights.ts';
 import {
   ArgumentError,
   blobFromFloats,
@@ -104,6 +105,23 @@ test("HDF5 is written and read again, and Caffe's own file equals the caffemodel
     sorted(content(await readHdf5Weights(`${binary}.h5`))),
     sorted(content(caffe).filter(({ blobs }) => blobs.length > 0)),
   );
+});
+
+test('HDF5 in memory has the content of its file, and needs no folder for temporary files', async () => {
+  await writeHdf5Weights(path('memory.h5'), { name: '', layers: net.layers.slice(1) });
+  const bytes = readFileSync(path('memory.h5'));
+  const temporary = process.env.TMPDIR;
+  process.env.TMPDIR = path('no such folder');
+  try {
+    const read = await readWeights(bytes, () => bytes);
+    assert.is(read.file, '<weights>');
+    assert.equal(content(read), content(await readHdf5Weights(path('memory.h5'))));
+    const error = await refused(() => readWeights(bytes.subarray(0, -200), () => bytes));
+    assert.match(error.message, /^<weights>: the HDF5 data is damaged/);
+  } finally {
+    if (temporary === undefined) delete process.env.TMPDIR;
+    else process.env.TMPDIR = temporary;
+  }
 });
 
 test('text, truncated and damaged HDF5 files are refused by name', async () => {

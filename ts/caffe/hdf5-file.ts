@@ -8,17 +8,23 @@ import { wrongKindAt } from './wrong-kind.ts';
 
 /**
  * Opens a file while `read` runs.
+ * @param path Its path; with `bytes`, its name in errors.
+ * @param bytes Its content, if it is in memory.
  * @throws WeightsError `weights/not-found` if it cannot be read, `weights/hdf5` if it is not HDF5 or is damaged,
  * `weights/hdf5-external` if values are in other files, `weights/hdf5-unsupported`, `weights/hdf5-limit`; the errors of
  * `read`
  */
-export async function readHdf5<T>(path: string, read: (root: Hdf5Group) => T | Promise<T>): Promise<T> {
+export async function readHdf5<T>(
+  path: string,
+  read: (root: Hdf5Group) => T | Promise<T>,
+  bytes?: Uint8Array,
+): Promise<T> {
   let file: Hdf5File | null = null;
   try {
-    file = await Hdf5File.open(path);
+    file = await Hdf5File.open(bytes ?? path);
     return await read(file.root);
   } catch (error) {
-    const wrong = error instanceof WeightsError ? null : wrongKindAt(path, 'hdf5');
+    const wrong = bytes !== undefined || error instanceof WeightsError ? null : wrongKindAt(path, 'hdf5');
     if (wrong !== null) throw new WeightsError('weights/wrong-kind', { file: path }, wrong);
     if (error instanceof Hdf5Problem) throw weightsError(error, path);
     if (file === null)

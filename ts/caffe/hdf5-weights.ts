@@ -27,7 +27,15 @@ const READ_HDF5_WEIGHTS = signature('readHdf5Weights', {
  */
 export async function readHdf5Weights(path: string): Promise<WeightsFile> {
   READ_HDF5_WEIGHTS.check(path);
-  return readHdf5(path, async (file) => {
+  return hdf5Weights(path);
+}
+
+/**
+ * The same, for arguments that are checked.
+ * @param bytes The file's content, if it is in memory; `path` then is its name in errors.
+ */
+export async function hdf5Weights(path: string, bytes?: Uint8Array): Promise<WeightsFile> {
+  const read = async (file: Hdf5Group): Promise<WeightsFile> => {
     const root = file.get('data');
     if (!(root instanceof Hdf5Group))
       throw new WeightsError(
@@ -60,7 +68,8 @@ export async function readHdf5Weights(path: string): Promise<WeightsFile> {
     };
     await visit(root, '', []);
     return { file: path, name: '', layers };
-  });
+  };
+  return readHdf5(path, read, bytes);
 }
 
 const WRITE_HDF5_WEIGHTS = signature('writeHdf5Weights', {

@@ -1,12 +1,12 @@
 /** Weights by path: .caffemodel, or its HDF5 form. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { WeightsError } from '../base/errors.ts';
 import { readCause } from '../base/files.ts';
 import { readCaffemodel, type WeightsFile } from './caffemodel.ts';
 import { fileKind } from './file-kind.ts';
 import { wrongKind, wrongKindAt } from './wrong-kind.ts';
+
+/** What bytes without a path are called in errors. */
+const BYTES = '<weights>';
 
 /**
  * Reads a weights file, whose format is detected from its first bytes.
@@ -18,7 +18,10 @@ export async function readWeights(
   source: string | Uint8Array,
   map: (path: string) => Uint8Array | Promise<Uint8Array>,
 ): Promise<WeightsFile> {
-  if (typeof source !== 'string') return readWeightsBytes(source);
+  if (typeof source !== 'string') {
+    refuseOthers(source, BYTES);
+    return fileKind(source) === 'hdf5' ? readHdf5(BYTES, source) : readCaffemodel(source, { file: BYTES });
+  }
   let bytes: Uint8Array;
   try {
     bytes = await map(source);
@@ -37,27 +40,13 @@ export async function readWeights(
   return fileKind(bytes) === 'hdf5' ? readHdf5(source) : readCaffemodel(bytes, { file: source });
 }
 
-async function readWeightsBytes(bytes: Uint8Array): Promise<WeightsFile> {
-  refuseOthers(bytes, '<weights>');
-  if (fileKind(bytes) !== 'hdf5') return readCaffemodel(bytes, { file: '<weights>' });
-  // HDF5's library reads only files.
-  const folder = await mkdtemp(join(tmpdir(), 'resnode-'));
-  try {
-    const file = join(folder, 'weights.h5');
-    await writeFile(file, bytes);
-    return { ...(await readHdf5(file)), file: '<weights>' };
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
-}
-
 function refuseOthers(bytes: Uint8Array, file: string): void {
   const wrong = wrongKind(bytes, 'weights');
   if (wrong !== null) throw new WeightsError('weights/wrong-kind', { file }, wrong);
 }
 
 /** The HDF5 reader is loaded only when it is needed. */
-async function readHdf5(path: string): Promise<WeightsFile> {
-  const { readHdf5Weights } = await import('./hdf5-weights.ts');
-  return readHdf5Weights(path);
+async function readHdf5(path: string, bytes?: Uint8Array): Promise<WeightsFile> {
+  const { hdf5Weights } = await import('./hdf5-weights.ts');
+  return hdf5Weights(path, bytes);
 }

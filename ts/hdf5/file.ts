@@ -17,8 +17,11 @@ export class Hdf5File {
   readonly root: Hdf5Group;
   readonly #source: Source;
 
-  /** @throws Hdf5Problem; the file system's error */
-  static async open(path: string): Promise<Hdf5File> {
+  /**
+   * @param path The path of a file, or its bytes.
+   * @throws Hdf5Problem; the file system's error
+   */
+  static async open(path: string | Uint8Array): Promise<Hdf5File> {
     const source = await Source.open(path);
     try {
       return new Hdf5File(source);

@@ -35,6 +35,35 @@ const MAX_STRUCTURE_BYTES = 64 * 2 ** 20;
  */
 const MAX_UNPACKED_BYTES = 256 * 2 ** 20;
 
+/** Where a file's bytes are. Reads return how many bytes they got, 0 at the end. */
+interface Storage {
+  readonly size: number;
+  readSync(into: Uint8Array, at: number, length: number, position: number): number;
+  read(into: Uint8Array, at: number, length: number, position: number): Promise<number>;
+  close(): Promise<void>;
+}
+
+const inFile = (handle: FileHandle, size: number): Storage => ({
+  size,
+  readSync: (into, at, length, position) => readSync(handle.fd, into, at, length, position),
+  read: async (into, at, length, position) => (await handle.read(into, at, length, position)).bytesRead,
+  close: () => handle.close(),
+});
+
+function inMemory(bytes: Uint8Array): Storage {
+  const readNow: Storage['readSync'] = (into, at, length, position) => {
+    const part = bytes.subarray(position, position + length);
+    into.set(part, at);
+    return part.length;
+  };
+  return {
+    size: bytes.length,
+    readSync: readNow,
+    read: async (...where) => readNow(...where),
+    close: async () => {},
+  };
+}
+
 export class Source {
   readonly size: number;
   /** The sizes of addresses and lengths in this file, in bytes (II.A, the superblock). */
@@ -42,23 +71,27 @@ export class Source {
   lengthSize = 8;
   /** The origin of the file's addresses. */
   base = 0;
-  readonly #handle: FileHandle;
+  readonly #storage: Storage;
   #structures = 0;
   #values = 0;
 
-  private constructor(handle: FileHandle, size: number) {
-    this.#handle = handle;
-    this.size = size;
+  private constructor(storage: Storage) {
+    this.#storage = storage;
+    this.size = storage.size;
   }
 
-  /** @throws the file system's error; Hdf5Problem if it is not a regular file */
-  static async open(path: string): Promise<Source> {
+  /**
+   * @param path The path of a file, or its bytes.
+   * @throws the file system's error; Hdf5Problem if it is not a regular file
+   */
+  static async open(path: string | Uint8Array): Promise<Source> {
+    if (typeof path !== 'string') return new Source(inMemory(path));
     // Opening a FIFO would wait for a writer.
     const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       const stats = await handle.stat();
       if (!stats.isFile()) throw damaged('this is not a regular file');
-      return new Source(handle, stats.size);
+      return new Source(inFile(handle, stats.size));
     } catch (error) {
       await handle.close();
       throw error;
@@ -66,7 +99,7 @@ export class Source {
   }
 
   close(): Promise<void> {
-    return this.#handle.close();
+    return this.#storage.close();
   }
 
   /**
@@ -83,7 +116,7 @@ export class Source {
       );
     const bytes = Buffer.alloc(this.#within(address, length));
     for (let done = 0; done < length; ) {
-      const count = readSync(this.#handle.fd, bytes, done, length - done, this.base + address + done);
+      const count = this.#storage.readSync(bytes, done, length - done, this.base + address + done);
       if (count === 0) throw damaged('the file became shorter while it was read');
       done += count;
     }
@@ -119,9 +152,9 @@ export class Source {
   async values(address: number, length: number): Promise<Uint8Array> {
     const bytes = new Uint8Array(this.#within(address, length));
     for (let done = 0; done < length; ) {
-      const { bytesRead } = await this.#handle.read(bytes, done, length - done, this.base + address + done);
-      if (bytesRead === 0) throw damaged('the file became shorter while it was read');
-      done += bytesRead;
+      const count = await this.#storage.read(bytes, done, length - done, this.base + address + done);
+      if (count === 0) throw damaged('the file became shorter while it was read');
+      done += count;
     }
     return bytes;
   }
