@@ -134,6 +134,32 @@ for (const device of devices) {
     });
 }
 
+for (const [volume, same] of [
+  [
+    'type: "Pooling" pooling_param { pool: MAX kernel_size: 3 stride: 2 pad: 1 }',
+    'type: "Pooling3D" pooling_param { pool: MAX kernel_size: 3 kernel_depth: 3 stride: 2 temporal_stride: 2 pad: 1 temporal_pad: 1 }',
+  ],
+  [
+    'type: "PoolingND" pooling_nd_param { pool: AVE kernel_size: 2 stride: 2 }',
+    'type: "Pooling3D" pooling_param { pool: AVE kernel_size: 2 kernel_depth: 2 stride: 2 temporal_stride: 2 }',
+  ],
+  [
+    'type: "Pooling" pooling_param { pool: AVE global_pooling: true }',
+    'type: "Pooling3D" pooling_param { pool: AVE global_pooling: true }',
+  ],
+] as const)
+  test(`${volume} has one size for all axes of a volume`, async () => {
+    const run = async (layer: string) => {
+      using model = await devices[0]!.load({
+        model: net(`${input('x', SHAPE)}layer { name: "y" bottom: "x" top: "y" ${layer} }`),
+      });
+      return (await model.run({ x: draw(elementCount(SHAPE), 2) })).y!;
+    };
+    const [found, wanted] = [await run(volume), await run(same)];
+    assert.equal(found.shape, wanted.shape);
+    assert.equal(found.data, wanted.data);
+  });
+
 test('C3D 1.0 writes V1 layers, with their sizes in convolution_param and pooling_param', () => {
   const v1 = readNet(
     `input: "x" input_shape { dim: 1 dim: 3 dim: 5 dim: 7 dim: 6 }
@@ -170,6 +196,10 @@ test('missing sizes, or sizes that a layer over planes would ignore, are refused
   refused(
     'type: "Convolution" convolution_param { num_output: 1 kernel_size: 3 kernel_depth: 1 }',
     /kernel_depth belongs to Convolution3D.*takes kernel_size, stride and pad once per axis/,
+  );
+  refused(
+    'type: "Pooling" pooling_param { kernel_h: 2 kernel_w: 2 }',
+    /over a volume, .* takes one kernel_size, stride and pad for all axes, found kernel_h/,
   );
   refused(
     'type: "NdPooling" pooling_param { kernel_shape { dim: 2 dim: 2 dim: 2 } stride_shape { dim: 2 } }',

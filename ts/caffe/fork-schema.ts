@@ -195,6 +195,8 @@ export const forkLayerFields: Readonly<Record<string, FieldDefinition>> = {
   hardsigmoid_param: [TEXT_ONLY + 72, 'message:HardSigmoidParameter'],
   // opencv/training_toolbox_caffe
   grn_param: [TEXT_ONLY + 73, 'message:GRNParameter'],
+  // yulequan/HeartSeg; volumes.ts turns it into pooling_param
+  pooling_nd_param: [TEXT_ONLY + 77, 'message:PoolingParameter'],
   // agethen's ConvLSTM (DengPingFan/DAVSOD), where lstm_conv_param has the fields of a convolution and may be given twice
   lstm_conv_param: [TEXT_ONLY + 75, 'message:ConvolutionParameter'],
   lstm_debug_param: [TEXT_ONLY + 76, 'message:LSTMDebugParameter'],

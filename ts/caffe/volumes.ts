@@ -29,7 +29,8 @@ const NAMES: Readonly<Record<string, string>> = {
  * The layer with BVLC's fields.
  * @throws PrototxtError if a size is missing, or if it needs a volume and there is none
  */
-export function renameVolumeLayer(layer: Message): Message {
+export function renameVolumeLayer(given: Message): Message {
+  const layer = given.type === 'PoolingND' ? ofAnyAxes(given) : given;
   const written = layer.type as string | undefined;
   const isListed =
     written === 'Pooling' && (layer.pooling_param as Message | undefined)?.kernel_shape !== undefined;
@@ -45,16 +46,31 @@ export function renameVolumeLayer(layer: Message): Message {
   const { [own]: volume, [name]: plain, ...rest } = layer;
   if (volume !== undefined && plain !== undefined)
     throw refuse(layer, own, 'sizes', `gives both ${own} and ${name}; keep one`);
-  const given = (volume ?? plain ?? {}) as Message;
-  inheritPosition(given, layer);
+  const sizes = (volume ?? plain ?? {}) as Message;
+  inheritPosition(sizes, layer);
   const param = type.startsWith('Nd')
-    ? ofShapes(given, isPooling)
+    ? ofShapes(sizes, isPooling)
     : isPooling
-      ? ofPooling(given)
-      : ofDepth(given, layer);
-  inheritPosition(param, volume !== undefined || plain !== undefined ? given : layer);
+      ? ofPooling(sizes)
+      : ofDepth(sizes, layer);
+  inheritPosition(param, volume !== undefined || plain !== undefined ? sizes : layer);
   const isPlane = type === 'NdPooling' && param.kernel_depth === undefined;
   const renamed = { ...rest, type: isPlane ? 'Pooling' : NAMES[type], [name]: param };
+  inheritPosition(renamed, layer);
+  return renamed;
+}
+
+/** PoolingND (yulequan/HeartSeg): a Pooling over any number of axes, with one size for all. */
+function ofAnyAxes(layer: Message): Message {
+  const { pooling_nd_param: own, pooling_param: plain, ...rest } = layer;
+  if (own !== undefined && plain !== undefined)
+    throw refuse(
+      layer,
+      'pooling_nd_param',
+      'sizes',
+      'gives both pooling_nd_param and pooling_param; keep one',
+    );
+  const renamed = { ...rest, type: 'Pooling', pooling_param: own ?? plain ?? {} };
   inheritPosition(renamed, layer);
   return renamed;
 }

@@ -11,10 +11,7 @@ import type { Operation, Pair } from './operation.ts';
 import { type Pads, padsOfSides, SIDES, withZeros } from './uneven-pads.ts';
 import { checkSizes, fourDimensions, type Window } from './window.ts';
 
-export const poolingLayers: Layers = {
-  Pooling: { build: pooling, tops: [1, 2] },
-  SPP: { build: spp },
-};
+export const poolingLayers: Layers = { SPP: { build: spp } };
 
 export interface PoolingParameter {
   pool: 'MAX' | 'AVE' | 'STOCHASTIC' | 'AVE_EXC_PAD' | 'AVE_TF';
@@ -23,7 +20,8 @@ export interface PoolingParameter {
   pad_type?: number;
 }
 
-function pooling(context: LayerContext): Built {
+/** pooling_layer.cpp. */
+export function planarPooling(context: LayerContext): Built {
   const p = withDefaults<PoolingParameter>('PoolingParameter', context.layer.pooling_param);
   const shape = fourDimensions(context);
   const window = poolingWindow(context, p, [shape[2]!, shape[3]!]);

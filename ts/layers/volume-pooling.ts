@@ -1,6 +1,7 @@
 /**
- * Pooling3D (facebook/C3D; video-caffe's NdPooling is converted to it): pools over planes, then along time, which together
- * make its window.
+ * Pooling over planes or volumes. Pooling3D (facebook/C3D; video-caffe's NdPooling is converted to it), and Pooling of forks
+ * for volumes (yulequan/HeartSeg, naibaf7/PyGreentea) with one size for all axes: pools over planes, then along the
+ * outermost axis, which together make the window.
  */
 import { elementCount, showShape } from '../base/shape.ts';
 import type { Message } from '../caffe/message.ts';
@@ -8,15 +9,52 @@ import { withDefaults } from '../caffe/net-parameter.ts';
 import { Composition } from './compose.ts';
 import type { Built, LayerContext, Layers } from './layer.ts';
 import type { Pair } from './operation.ts';
-import { type PoolingParameter, pooled, poolingWindow } from './pooling.ts';
+import { type PoolingParameter, planarPooling, pooled, poolingWindow } from './pooling.ts';
 
-export const volumePoolingLayers: Layers = { Pooling3D: { build: pooling3d } };
+export const volumePoolingLayers: Layers = {
+  Pooling: { build: pooling, tops: [1, 2] },
+  Pooling3D: { build: pooling3d },
+};
+
+/** The window along the outermost axis. */
+interface Along {
+  readonly kernel: number;
+  readonly stride: number;
+  readonly pad: number;
+}
+
+const OF_PLANES = ['kernel_h', 'kernel_w', 'stride_h', 'stride_w', 'pad_h', 'pad_w'];
+
+function pooling(context: LayerContext): Built {
+  if (context.shapes[0]!.length !== 5) return planarPooling(context);
+  const param: Message = context.layer.pooling_param ?? {};
+  const planar = OF_PLANES.find((field) => param[field] !== undefined);
+  if (planar !== undefined)
+    context.fail(
+      'kernel',
+      `over a volume, ${showShape(context.shapes[0]!)}, a Pooling takes one kernel_size, stride and pad for all axes, found ${planar}; a Pooling3D has its own sizes along the outermost axis`,
+      'pooling_param',
+    );
+  if (context.topCount > 1)
+    context.fail('top-count', 'over a volume a Pooling has no mask and therefore one top, found 2');
+  const { kernel_size: kernel = 1, stride = 1, pad = 0 } = param as Record<string, number | undefined>;
+  return overVolume(context, { kernel, stride, pad });
+}
 
 /**
  * pool3d_layer.cpp: sizes are rounded up. A maximum of maxima is the maximum, and a mean of means over windows of equal size
  * is the mean. The first of equal values gets the gradient, as in BVLC's Pooling. C3D gives it to each of them.
  */
 function pooling3d(context: LayerContext): Built {
+  const {
+    kernel_depth: kernel = 1,
+    temporal_stride: stride = 1,
+    temporal_pad: pad = 0,
+  } = (context.layer.pooling_param ?? {}) as Record<string, number | undefined>;
+  return overVolume(context, { kernel, stride, pad });
+}
+
+function overVolume(context: LayerContext, along: Along): Built {
   const param: Message = context.layer.pooling_param ?? {};
   const p = withDefaults<PoolingParameter>('PoolingParameter', param);
   const [shape] = context.shapes;
@@ -37,9 +75,9 @@ function pooling3d(context: LayerContext): Built {
     );
   const plane = poolingWindow(context, p, [height, width]);
   const time = {
-    kernel: [p.global_pooling ? length : ((param.kernel_depth as number | undefined) ?? 1), 1] as Pair,
-    stride: [(param.temporal_stride as number | undefined) ?? 1, 1] as Pair,
-    pad: [(param.temporal_pad as number | undefined) ?? 0, 0] as Pair,
+    kernel: [p.global_pooling ? length : along.kernel, 1] as Pair,
+    stride: [along.stride, 1] as Pair,
+    pad: [along.pad, 0] as Pair,
   };
   const made = new Composition(context.shapes);
   const pool = (part: (typeof made.bottoms)[number], window: typeof time) => {
