@@ -14,12 +14,21 @@
 namespace resnode::cuda {
 namespace {
 
-std::shared_ptr<CudnnHandle> openCudnn() {
+std::shared_ptr<CudnnHandle> openCudnn(const std::shared_ptr<Device>& device) {
   const CudnnLookup& lookup = cudnnOfThisProcess();
-  if (lookup.library) return std::make_shared<CudnnHandle>(lookup.library);
-  std::string tried;
-  for (const CudnnLookup::Attempt& attempt : lookup.attempts) tried += "\n  " + attempt.path + ": " + attempt.outcome;
-  throw Error("device/unavailable", cudnnProblem() + ". Tried:" + tried);
+  if (!lookup.library) {
+    std::string tried;
+    for (const CudnnLookup::Attempt& attempt : lookup.attempts) tried += "\n  " + attempt.path + ": " + attempt.outcome;
+    throw Error("device/unavailable", cudnnProblem() + ". Tried:" + tried);
+  }
+  try {
+    // cuDNN waits for the current device when a handle is destroyed, which may be on any thread.
+    return {new CudnnHandle(lookup.library), [device](CudnnHandle* handle) { device->during([=] { delete handle; }); }};
+  } catch (const Error& error) {
+    throw Error("device/unavailable", "cuDNN does not start on " + device->name() + ": " + error.what() + ". It is " +
+                                          lookup.summary() + ". To install one for this driver: " + lookup.install +
+                                          ". " + kWithoutCudnn);
+  }
 }
 
 class CudaBackend final : public Backend {
@@ -28,7 +37,7 @@ class CudaBackend final : public Backend {
       : options_(options),
         device_(std::make_shared<Device>(options.ordinal)),
         transfer_(std::make_shared<Transfer>(device_)),
-        cudnn_(options.cudnn ? openCudnn() : nullptr),
+        cudnn_(options.cudnn ? openCudnn(device_) : nullptr),
         chooser_(device_, cudnn_, options.cacheFolder) {
     if (cudnn_) cudnn_->setStream(device_->compute());
   }

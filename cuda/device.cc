@@ -1,5 +1,9 @@
 #include "cuda/device.h"
 
+#include <system_error>
+#include <thread>
+
+#include "cuda/kernels/image.h"
 #include "native/core/error.h"
 
 namespace resnode::cuda {
@@ -31,6 +35,41 @@ int attribute(cudaDeviceAttr which, int ordinal) {
   return value;
 }
 
+// What to do if the driver does not start, or an empty string
+// (https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__TYPES.html describes these errors).
+const char* cureOfStart(cudaError_t status) {
+  switch (status) {
+    case cudaErrorSystemNotReady:
+      return ". A machine with NVSwitch needs its fabric manager, of the driver's version: systemctl start "
+             "nvidia-fabricmanager";
+    case cudaErrorSystemDriverMismatch:
+      return ". The driver was updated while its kernel module was loaded: restart the machine";
+    case cudaErrorCompatNotSupportedOnDevice:
+      return ". This GPU does not support the package cuda-compat: remove it, or take its folder out of "
+             "LD_LIBRARY_PATH";
+    case cudaErrorInitializationError:
+    case cudaErrorUnknown:
+      return ". If nvidia-smi works, the kernel module nvidia-uvm may be missing (modprobe nvidia-uvm), or its device "
+             "file /dev/nvidia-uvm in a container (docker run --gpus all)";
+    default: return "";
+  }
+}
+
+// Throws Error if the library has no code for the current device.
+void requireKernels(int computeCapability) {
+  const cudaError_t status = imageStatus();
+  if (status == cudaSuccess) return;
+  cudaGetLastError();
+  const bool isPtxTooNew = status == cudaErrorUnsupportedPtxVersion;
+  throw Error("device/unavailable",
+              "this build of resnode has no kernels for compute capability " + std::to_string(computeCapability / 10) +
+                  "." + std::to_string(computeCapability % 10) +
+                  (isPtxTooNew ? " that its driver can compile: " : ": ") + errorText(status) +
+                  (isPtxTooNew ? ". Install a newer driver"
+                               : ". resnode's packages support 7.5 (Turing) and later; build it from source on this "
+                                 "machine for its own GPU (RESNODE_CUDA_ARCHITECTURES=native)"));
+}
+
 }  // namespace
 
 std::string versionText(int version) {
@@ -57,7 +96,7 @@ std::string driverProblem() {
            "failed: look for \"NVRM: Xid\" in the system's log (dmesg); after Xid 79 the machine must be restarted";
   }
   return "the NVIDIA driver (CUDA " + versionText(driver) +
-         ") does not start; see nvidia-smi. It says: " + errorText(status);
+         ") does not start; see nvidia-smi. It says: " + errorText(status) + cureOfStart(status);
 }
 
 Device::Device(int ordinal)
@@ -66,6 +105,7 @@ Device::Device(int ordinal)
     use();
     computeCapability_ = 10 * attribute(cudaDevAttrComputeCapabilityMajor, ordinal) +
                          attribute(cudaDevAttrComputeCapabilityMinor, ordinal);
+    requireKernels(computeCapability_);
     // A non-blocking stream does not wait for the default stream, which other libraries of the process may use.
     RESNODE_CUDA(cudaStreamCreateWithFlags(&compute_, cudaStreamNonBlocking));
     RESNODE_CUDA(cudaStreamCreateWithFlags(&upload_, cudaStreamNonBlocking));
@@ -77,11 +117,10 @@ Device::Device(int ordinal)
 }
 
 Device::~Device() {
-  {
-    const DeviceScope scope(*this);
+  during([this] {
     cudaStreamDestroy(upload_);
     cudaStreamDestroy(compute_);
-  }
+  });
   if (currentHealth() == &health_) currentHealth() = nullptr;
 }
 
@@ -97,23 +136,30 @@ void Device::settle() noexcept {
 }
 
 DriverMemory Device::memory() const {
-  const DeviceScope scope(*this);
   DriverMemory memory;
-  if (isLost() || cudaMemGetInfo(&memory.free, &memory.total) != cudaSuccess) {
+  during([&] {
+    if (!isLost() && cudaMemGetInfo(&memory.free, &memory.total) == cudaSuccess) return;
     cudaGetLastError();
-    return {};
-  }
+    memory = {};
+  });
   return memory;
 }
 
-DeviceScope::DeviceScope(const Device& device) {
+// To change the calling thread's device and then restore it would use the other GPU, too: since CUDA 12 cudaSetDevice
+// creates the context of its device at once, hundreds of megabytes, and fails if another process has the GPU for itself
+// (https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__DEVICE.html).
+void Device::during(const std::function<void()>& work) const noexcept {
+  const auto useAndWork = [&] {
+    cudaSetDevice(ordinal_);
+    work();
+  };
   int current = -1;
-  if (cudaGetDevice(&current) == cudaSuccess && current != device.ordinal()) before_ = current;
-  cudaSetDevice(device.ordinal());
-}
-
-DeviceScope::~DeviceScope() {
-  if (before_ >= 0) cudaSetDevice(before_);
+  if (cudaGetDevice(&current) == cudaSuccess && current == ordinal_) return work();
+  try {
+    std::thread(useAndWork).join();
+  } catch (const std::system_error&) {
+    useAndWork();  // no thread could be started, and freeing memory matters more
+  }
 }
 
 }  // namespace resnode::cuda

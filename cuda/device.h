@@ -3,7 +3,7 @@
 
 #include <cuda_runtime_api.h>
 
-#include <memory>
+#include <functional>
 #include <string>
 
 #include "cuda/check.h"
@@ -34,6 +34,9 @@ class Device {
 
   // Makes it the calling thread's current device. Throws Error("device/lost") if it is lost.
   void use();
+  // Calls `work` with it as the current device, whatever its health, and leaves the calling thread's device alone.
+  // Destructors need this.
+  void during(const std::function<void()>& work) const noexcept;
   bool isLost() const { return health_.isLost(); }
   // Waits for both streams. Throws nothing.
   void settle() noexcept;
@@ -46,18 +49,6 @@ class Device {
   int computeCapability_ = 0;
   Health health_;
   cudaStream_t compute_ = nullptr, upload_ = nullptr;
-};
-
-// Makes a device the calling thread's current device within a scope, whatever its health. Destructors need this.
-class DeviceScope {
- public:
-  explicit DeviceScope(const Device& device);
-  ~DeviceScope();
-  DeviceScope(const DeviceScope&) = delete;
-  DeviceScope& operator=(const DeviceScope&) = delete;
-
- private:
-  int before_ = -1;  // −1: nothing to restore
 };
 
 }  // namespace resnode::cuda

@@ -216,8 +216,12 @@ void CudaExecutable::enqueue(const RunRequest& request) {
     launchAll(&request, nullptr);
     isWarm_ = true;
   } else {
-    if (!graph_.get()) capture();
-    RESNODE_CUDA(cudaGraphLaunch(graph_.get(), device_->compute()));
+    if (!graph_) {
+      graph_ = std::make_shared<GraphExecutable>(
+          capture(device_, device_->compute(), [this] { launchAll(nullptr, nullptr); }));
+      if (plan_->processes()) plan_->processes()->usedIn(graph_);
+    }
+    RESNODE_CUDA(cudaGraphLaunch(graph_->get(), device_->compute()));
   }
 }
 
@@ -248,27 +252,6 @@ void CudaExecutable::launchAll(const RunRequest* request, std::vector<Event>* ev
     const TensorLayout& layout = plan_->layout(id);
     launchNhwcToNchw(layout.type, data(id), layout.nhwc, reinterpret_cast<float*>(buffer(output.buffer)), stream);
   }
-}
-
-void CudaExecutable::capture() {
-  const cudaStream_t stream = device_->compute();
-  cudaGraph_t graph = nullptr;
-  // Thread-local: other threads of the process may use CUDA during the capture.
-  RESNODE_CUDA(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
-  try {
-    launchAll(nullptr, nullptr);
-  } catch (...) {
-    if (cudaStreamEndCapture(stream, &graph) == cudaSuccess) cudaGraphDestroy(graph);
-    cudaGetLastError();
-    throw;
-  }
-  RESNODE_CUDA(cudaStreamEndCapture(stream, &graph));
-  cudaGraphExec_t executable = nullptr;
-  // CUDA 11's cudaGraphInstantiate has other parameters than later ones.
-  const cudaError_t status = cudaGraphInstantiateWithFlags(&executable, graph, 0);
-  cudaGraphDestroy(graph);
-  RESNODE_CUDA(status);
-  graph_ = GraphExecutable(executable, device_);
 }
 
 void CudaExecutable::download(const RunRequest& request, Slot& slot) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "cuda/buffer.h"
+#include "cuda/capture.h"
 #include "cuda/plan.h"
 
 namespace resnode::cuda {
@@ -57,7 +58,6 @@ class CudaExecutable final : public Executable, public std::enable_shared_from_t
   // Launches everything from the input tensors to row-major outputs. With `request` it checks for cancellation between
   // steps. With `events` it records one before each step and one after the last.
   void launchAll(const RunRequest* request, std::vector<Event>* events);
-  void capture();
   void deliver(const RunRequest& request, int slot);
 
   std::shared_ptr<Transfer> transfer_;
@@ -76,7 +76,8 @@ class CudaExecutable final : public Executable, public std::enable_shared_from_t
   std::vector<Check> checks_;
   std::unique_ptr<Slot> slots_[kSlots];  // created at first use
   bool isWarm_ = false;                  // it ran directly once, so everything that a first launch loads is loaded
-  GraphExecutable graph_;
+  // Null: not captured yet. Empty: destroyed, because the processes lost each other.
+  std::shared_ptr<GraphExecutable> graph_;
   std::atomic<size_t> heldPinnedBytes_{0};  // of all slots
 };
 

@@ -8,6 +8,9 @@ namespace resnode::cuda {
 // Throws nothing if something is missing; `problem` reports it.
 DeviceList listDevices();
 
+inline constexpr const char* kWithoutCudnn =
+    "Without it, openDevice('cuda', { cudnn: false }) uses only resnode's own kernels";
+
 // That cuDNN was not found, and what to do. Empty if it was found.
 std::string cudnnProblem();
 

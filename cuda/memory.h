@@ -1,8 +1,7 @@
-// Owners of CUDA's memory, events and graphs. They release on the right device, whichever thread destroys them.
+// Owners of CUDA's memory and events. They release on the right device, whichever thread destroys them.
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <utility>
 
 #include "cuda/device.h"
@@ -24,9 +23,9 @@ class Owned {
   }
   ~Owned() {
     if (!handle_) return;
-    std::optional<DeviceScope> scope;
-    if (device_) scope.emplace(*device_);
-    release(handle_);  // on a lost device this fails, and the error tells nothing new
+    const auto free = [this] { release(handle_); };  // on a lost device this fails, and the error tells nothing new
+    if (device_) device_->during(free);
+    else free();
   }
   Handle get() const { return handle_; }
 
@@ -75,8 +74,6 @@ class Event {
 
 // The time between two events made with cudaEventDefault. Waits for the later one.
 float millisecondsBetween(const Event& start, const Event& stop);
-
-using GraphExecutable = Owned<cudaGraphExec_t, cudaGraphExecDestroy>;
 
 // The alignment of parts of memory.
 inline constexpr size_t kAlignment = 256;

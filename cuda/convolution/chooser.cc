@@ -78,14 +78,23 @@ std::shared_ptr<ConvolutionImplementation> ConvolutionChooser::choose(const Conv
   if (tune && options.size() > 1) {
     const auto measure = [&] {
       ConvolutionCandidates own = ownCandidates(problem, device_->computeCapability());
-      return measureOnDevice(problem, *own.front(), device_->compute());
+      try {
+        return measureOnDevice(problem, *own.front(), device_->compute());
+      } catch (const Error& error) {
+        if (error.code() != "device/out-of-memory") throw;
+        throw Error(error.code(), "To choose the fastest convolution, " + key + " is run, and " + device_->name() +
+                                      " lacks the memory for it. Free some, or choose without runs (tune: false). " +
+                                      error.what());
+      }
     };
     chosen = recallOrChoose(cache_, key, options, measure, budget, kWorkspaceLimit).implementation;
   } else {
     chosen = likelyBest(cache_, key, options);
   }
-  // cuDNN's plans need the handle for as long as they live.
-  return {chosen.release(), [cudnn = cudnn_](ConvolutionImplementation* implementation) { delete implementation; }};
+  // cuDNN's plans need the handle for as long as they live, and unload their code from the current device.
+  return {chosen.release(), [device = device_, cudnn = cudnn_](ConvolutionImplementation* implementation) {
+            device->during([=] { delete implementation; });
+          }};
 }
 
 }  // namespace resnode::cuda

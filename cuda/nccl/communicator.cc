@@ -80,9 +80,15 @@ void requireGpuEach(const std::vector<Introduction>& all, const Device& device, 
 
 NcclCommunicator::~NcclCommunicator() {
   if (!communicator_) return;
-  const DeviceScope scope(*device_);
-  if (device_->isLost()) library_->call.ncclCommAbort(communicator_);
-  else library_->call.ncclCommDestroy(communicator_);
+  device_->during([this] {
+    // ncclCommDestroy may wait for the other processes, so not after a failure.
+    nccl::ncclResult_t state = nccl::ncclSuccess;
+    const bool isSound = !device_->isLost() &&
+                         library_->call.ncclCommGetAsyncError(communicator_, &state) == nccl::ncclSuccess &&
+                         state == nccl::ncclSuccess;
+    if (isSound) library_->call.ncclCommDestroy(communicator_);
+    else library_->call.ncclCommAbort(communicator_);
+  });
 }
 
 void NcclCommunicator::open() {
@@ -95,11 +101,13 @@ void NcclCommunicator::open() {
   while (!farewell().empty()) {}  // messages of an earlier NCCL communicator; all processes have reached this one
   requireNcclEverywhere(all, rank);
   requireGpuEach(all, *device_, rank);
-  require(library_->call.ncclCommInitRank(&communicator_, size_, all[0].world, processes_->rank()), "ncclCommInitRank");
+  nccl::ncclComm_t made = nullptr;  // undefined after a failure
+  require(library_->call.ncclCommInitRank(&made, size_, all[0].world, processes_->rank()), "ncclCommInitRank");
+  communicator_ = made;
 }
 
 void NcclCommunicator::mean(const std::vector<Values>& arrays, cudaStream_t stream) {
-  check();
+  requireUnfailed();  // not check(), because a communicator cannot be aborted while a capture refers to it
   // NCCL turns a group into few launches, however many arrays there are.
   require(library_->call.ncclGroupStart(), "ncclGroupStart");
   nccl::ncclResult_t status = nccl::ncclSuccess;
@@ -134,6 +142,13 @@ std::string NcclCommunicator::farewell() {
 void NcclCommunicator::giveUp(const std::string& why) {
   failure_ = "The processes that train with " + device_->name() + " lost each other: " + why +
              ". Resume from the last snapshot, in new processes";
+  // NCCL's abort waits until no graph refers to the communicator
+  // (https://docs.nvidia.com/dl-cuda-graph/latest/troubleshooting/process-hang.html). One that is running is freed once it
+  // is complete.
+  for (const std::weak_ptr<GraphExecutable>& graph : graphs_) {
+    if (const auto held = graph.lock()) *held = {};
+  }
+  graphs_.clear();
   const nccl::ncclComm_t communicator = std::exchange(communicator_, nullptr);
   library_->call.ncclCommAbort(communicator);  // ends its kernels on the GPU
 }
@@ -165,6 +180,10 @@ void NcclCommunicator::check() {
     }
     if (!why.empty()) giveUp(why);
   }
+  requireUnfailed();
+}
+
+void NcclCommunicator::requireUnfailed() const {
   if (!failure_.empty()) throw Error("communicator/failed", failure_);
 }
 

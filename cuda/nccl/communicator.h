@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cuda/capture.h"
 #include "cuda/memory.h"
 #include "cuda/nccl/library.h"
 #include "native/core/communicator.h"
@@ -36,6 +37,8 @@ class NcclCommunicator {
   };
   // Collective. Runs in the stream's order, also in a captured graph. Throws Error("communicator/failed").
   void mean(const std::vector<Values>& arrays, cudaStream_t stream);
+  // To be called with each graph into which mean() was captured. After a failure it is destroyed.
+  void usedIn(const std::shared_ptr<GraphExecutable>& graph) { graphs_.push_back(graph); }
 
   // Looks for failures since the last call, such as a process that is gone. After one, running operations are aborted
   // so that nothing waits for them, and this and all later calls throw Error("communicator/failed").
@@ -49,6 +52,8 @@ class NcclCommunicator {
 
  private:
   void require(nccl::ncclResult_t status, const char* call);
+  // Throws if an earlier call has failed.
+  void requireUnfailed() const;
   // The reason that another process gave when it left; empty: none has.
   std::string farewell();
   void giveUp(const std::string& why);
@@ -58,6 +63,7 @@ class NcclCommunicator {
   int size_;
   std::shared_ptr<const NcclLibrary> library_;
   nccl::ncclComm_t communicator_ = nullptr;
+  std::vector<std::weak_ptr<GraphExecutable>> graphs_;
   std::string failure_;
 };
 

@@ -6,7 +6,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { SGD_UPDATE } from '../../ts/device/plan-training.ts';
-import { readNet, resnet } from '../../ts/index.ts';
+import { type DeviceError, readNet, resnet } from '../../ts/index.ts';
 import { openEmulated } from '../support/emulated.ts';
 import { testGoldenCases, testTrainingCases } from '../support/golden-cases.ts';
 import { smallTrainingNet } from '../support/small-training-net.ts';
@@ -17,6 +17,26 @@ if (useStandInCudnn()) {
   testGoldenCases(device!);
   testTrainingCases(device!, ['layers', 'mini-resnet']);
   testTrainingCases(device!, ['layers2'], /^deconv/);
+
+  test('a cuDNN that does not start is named with the reason, the command and what works without it', async () => {
+    process.env.RESNODE_FAKE_CUDNN_REFUSES = '1';
+    try {
+      await openEmulated({ cudnn: true });
+      assert.unreachable();
+    } catch (error) {
+      const { code, message } = error as DeviceError;
+      assert.is(code, 'device/unavailable');
+      for (const part of [
+        'cuDNN does not start on cuda:0 (Emulated GPU): cuDNN 9.24.0: cudnnCreate: CUDNN_STATUS_BAD_PARAM (the GPU is too old). It is 9.24.0 (/',
+        '/libcudnn.so.9',
+        'pip install nvidia-cudnn-cu13',
+        "openDevice('cuda', { cudnn: false })",
+      ])
+        assert.ok(message.includes(part), message);
+    } finally {
+      delete process.env.RESNODE_FAKE_CUDNN_REFUSES;
+    }
+  });
 
   test('cuDNN computes the convolutions', async () => {
     assert.match(String(device!.description.cuDNN), /^9\.24\.0 \(.*fake-cudnn/);

@@ -339,6 +339,27 @@ emulated('a GPU that cannot be reached is not opened, and the message contains t
     assert.is(code, 'device/unavailable');
     assert.match(message, /shows no GPU: see nvidia-smi.*NVRM: Xid/);
   });
+  for (const [name, cure] of [
+    ['cudaErrorSystemNotReady', 'systemctl start nvidia-fabricmanager'],
+    ['cudaErrorSystemDriverMismatch', 'restart the machine'],
+    ['cudaErrorUnknown', 'modprobe nvidia-uvm'],
+  ] as const)
+    await within({ RESNODE_EMULATED_NO_DRIVER: name }, async () => {
+      assert.match((await outcome(open())).message, cure);
+    });
+  for (const [name, reason] of [
+    [
+      'cudaErrorNoKernelImageForDevice',
+      /no kernels for compute capability 7\.0: no kernel image .*7\.5 .*RESNODE_CUDA_ARCHITECTURES=native/,
+    ],
+    ['cudaErrorUnsupportedPtxVersion', /7\.0 that its driver can compile: .*Install a newer driver/],
+  ] as const)
+    await within({ RESNODE_EMULATED_NO_IMAGE: name, RESNODE_EMULATED_CAPABILITY: '70' }, async () => {
+      const { code, message } = await outcome(open());
+      assert.is(code, 'device/unavailable');
+      assert.match(message, /^cuda:0 \(Emulated GPU\) cannot be opened: this build of resnode has /);
+      assert.match(message, reason);
+    });
   await using device = await open();
   await using model = await device.load(files);
   assert.is((await model.run({ data: pixels(0) })).prob!.data.length, 10);
@@ -453,6 +474,20 @@ emulated('measuring chooses among implementations with the same result', async (
   const [expected, actual] = results as [Float32Array, Float32Array];
   for (const [i, value] of expected.entries()) assert.ok(Math.abs(actual[i]! - value) < 1e-3);
   assert.ok(existsSync(join(dirname(library!), 'tuning')));
+});
+
+emulated('a GPU without memory for measurements names the option that needs none', async () => {
+  await within({ RESNODE_EMULATED_BYTES: '2000000' }, async () => {
+    await using device = await open({ tune: true, cacheFolder: join(dirname(library!), 'no-tuning') });
+    const { code, message } = await outcome(device.load(files));
+    assert.is(code, 'device/out-of-memory');
+    assert.match(
+      message,
+      /convolution, float32 .* is run, and cuda:0 \(Emulated GPU\) lacks .*\(tune: false\)/,
+    );
+    await using model = await device.load({ ...files, tune: false });
+    assert.is((await model.run({ data: pixels(0) })).prob!.data.length, 10);
+  });
 });
 
 if (library !== null) testBuffers('cuda, emulated', open);

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 
 #include "test/cuda/emulator/runtime/state.h"
 
@@ -35,6 +36,13 @@ constexpr ErrorText kErrors[] = {
     {static_cast<cudaError_t>(226), "cudaErrorContained",
      "Invalid access of peer GPU memory over nvlink or a hardware error"},
     {static_cast<cudaError_t>(721), "cudaErrorTensorMemoryLeak", "tensor memory not completely freed"},
+    {cudaErrorNoKernelImageForDevice, "cudaErrorNoKernelImageForDevice",
+     "no kernel image is available for execution on the device"},
+    {cudaErrorUnsupportedPtxVersion, "cudaErrorUnsupportedPtxVersion",
+     "the provided PTX was compiled with an unsupported toolchain."},
+    {cudaErrorSystemNotReady, "cudaErrorSystemNotReady", "system not yet initialized"},
+    {cudaErrorSystemDriverMismatch, "cudaErrorSystemDriverMismatch",
+     "system has unsupported display driver / cuda driver combination"},
     {cudaErrorMpsRpcFailure, "cudaErrorMpsRpcFailure", "MPS server failed a remote procedural call"},
     {cudaErrorMpsClientTerminated, "cudaErrorMpsClientTerminated", "MPS client terminated"},
     {cudaErrorUnknown, "cudaErrorUnknown", "unknown error"},
@@ -99,6 +107,12 @@ size_t mostSharedBytes() {
   }
 }
 
+void needContext() {
+  bool& has = state().devices[device].hasContext;
+  if (!has) trace(("context " + std::to_string(device)).c_str());
+  has = true;
+}
+
 cudaError_t stickyError() { return state().devices[device].sticky; }
 
 cudaError_t finish(cudaError_t status) {
@@ -131,6 +145,8 @@ cudaError_t cudaGetDeviceCount(int* count) {
 cudaError_t cudaSetDevice(int index) {
   if (!exists(index)) return finish(deviceCount() > 0 ? cudaErrorInvalidDevice : cudaErrorNoDevice);
   device = index;
+  const std::lock_guard<std::recursive_mutex> lock(state().mutex);
+  needContext();  // at once since CUDA 12
   return finish(errorNamed("RESNODE_EMULATED_UNREACHABLE", cudaSuccess));
 }
 

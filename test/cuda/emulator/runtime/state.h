@@ -15,10 +15,12 @@
 //   RESNODE_EMULATED_FAILURE      the name of an error (cudaErrorIllegalAddress); it sticks to the device
 //   RESNODE_EMULATED_UNREACHABLE  the name of an error: no device can be made the calling thread's
 //   RESNODE_EMULATED_NO_DRIVER    the name of an error: the driver does not start
+//   RESNODE_EMULATED_NO_IMAGE     the name of an error: kernels cannot be loaded
 //   RESNODE_EMULATED_ORDER        the order of threads (emulator.h)
 //   RESNODE_EMULATED_KERNELS      skipped: launches are checked and recorded, but no kernel runs
 //   RESNODE_EMULATED_TRACE        a file that gets a line for everything that is put on a stream (kernel, copy, fill,
-//                                 event, graph) and for each begin and end of a capture
+//                                 event, graph), for each begin and end of a capture, and for each device whose first
+//                                 use creates its context (context 1)
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -66,6 +68,7 @@ struct Allocation {
 struct Device {
   size_t used = 0;
   cudaError_t sticky = cudaSuccess;  // an illegal access: the context is lost, and every later call returns this
+  bool hasContext = false;
   std::unique_ptr<CUstream_st> defaultStream;
   std::set<cudaStream_t> streams;
 };
@@ -88,12 +91,15 @@ cudaError_t errorNamed(const char* variable, cudaError_t fallback);
 // The allocation that contains [memory, memory + bytes), or null; sets `inside` if at least the first byte is in one.
 const Allocation* allocationOf(const void* memory, size_t bytes, bool* inside = nullptr);
 
+// The current device gets a context at the first call that needs one.
+void needContext();
 // Used by every API function: one call at a time, sticky errors first, and errors are kept for cudaGetLastError.
 cudaError_t finish(cudaError_t status);
 cudaError_t stickyError();
 template <class Function>
 cudaError_t call(Function function) {
   const std::lock_guard<std::recursive_mutex> lock(state().mutex);
+  needContext();
   const cudaError_t sticky = stickyError();
   return finish(sticky != cudaSuccess ? sticky : function());
 }
@@ -108,8 +114,9 @@ cudaError_t callOutsideCapture(Function function) {
 }
 
 // For fakes of NVIDIA's other libraries (test/cuda/host/libraries): work that waits for other processes and is polled
-// until it is done, and whether memory belongs to the current device.
+// until it is done, a wait for all work of the current device, and whether memory belongs to it.
 __attribute__((visibility("default"))) cudaError_t enqueueUntilDone(cudaStream_t stream, std::function<bool()> isDone);
+__attribute__((visibility("default"))) cudaError_t awaitDevice();
 __attribute__((visibility("default"))) bool isOnDevice(const void* memory, size_t bytes);
 
 // Adds an operation to a stream: recorded if it captures, else run now (eager) or later (lazy). One that returns

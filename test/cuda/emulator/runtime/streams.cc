@@ -148,6 +148,10 @@ cudaError_t enqueueUntilDone(cudaStream_t stream, std::function<bool()> isDone) 
   });
 }
 
+cudaError_t awaitDevice() {
+  return callOutsideCapture([] { return finishDevice(currentDevice()); });
+}
+
 bool isOnDevice(const void* memory, size_t bytes) {
   const std::lock_guard<std::recursive_mutex> lock(state().mutex);
   const Allocation* allocation = allocationOf(memory, bytes);
@@ -314,6 +318,13 @@ cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute attribute
     if (value < 0 || static_cast<size_t>(value) > mostSharedBytes()) return cudaErrorInvalidValue;
     state().sharedByKernel[kernel] = static_cast<size_t>(value);
     return cudaSuccess;
+  });
+}
+
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void*) {
+  return call([&] {
+    *attributes = {};
+    return errorNamed("RESNODE_EMULATED_NO_IMAGE", cudaSuccess);
   });
 }
 

@@ -2,9 +2,11 @@
 // required attributes, the order of finalising), and computes an operation graph at once by naive loops on host memory.
 // It proposes engine 1 twice (A and B, knob 2 = 5), engine 2 (A: tensor cores, not deterministic) and engine 0
 // (fallback).
+//   RESNODE_FAKE_CUDNN_REFUSES: if set, no handle can be created
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <memory>
@@ -522,6 +524,10 @@ EXPORT const char* cudnnGetErrorString(cudnnStatus_t status) {
 }
 EXPORT void cudnnGetLastErrorString(char* text, size_t size) { std::snprintf(text, size, "%s", lastError.c_str()); }
 EXPORT cudnnStatus_t cudnnCreate(cudnnHandle_t* handle) {
+  if (std::getenv("RESNODE_FAKE_CUDNN_REFUSES")) {
+    lastError = "the GPU is too old";
+    return static_cast<cudnnStatus_t>(2000);
+  }
   *handle = reinterpret_cast<cudnnHandle_t>(new int(1));
   return CUDNN_STATUS_SUCCESS;
 }
